@@ -1,1 +1,15 @@
+/**
+ * Lesson 03: the host. Time, chance, the network, the disk and other processes, behind one interface.
+ *
+ * `types.ts` is the interface; `nodeHost()` is the real one. `seededRandom` and `VirtualTime` are the two
+ * halves of an unreal one: chance that can be repeated and time that is a number. `src/sim` builds a whole
+ * simulated machine on them.
+ *
+ * Test: test/03-host.test.ts
+ */
 export type * from "./types.ts";
+export { nodeHost } from "./node.ts";
+export { seededRandom } from "./random.ts";
+export { HIGH_WATER_BYTES } from "./network.ts";
+export { MAX_TIMER_MS } from "./time.ts";
+export { unwrittenParts } from "./file.ts";

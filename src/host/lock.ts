@@ -1,0 +1,140 @@
+/**
+ * Lesson 03: one master per folder.
+ *
+ * The lock is a file that names its holder: `pid start boot`. It is held as long as that very process lives, so
+ * a `kill -9` releases it and nobody has to clean up. The start time tells a process from a later one that was
+ * given the same number, the boot id from one before a restart of the machine.
+ *
+ *     take(path)   link(mine, path)     succeeds for exactly one racer, and the file is complete when it appears
+ *       EEXIST     holder alive?        ELOCKED, by name
+ *                  holder dead?         take(path.steal); still dead? unlink(path); release; try again
+ *
+ * Invariant: a lock file is removed only by its living holder, or by whoever holds `path.steal` and saw it dead
+ * under that lock. Without the second lock two racers could both see a dead holder; the slower would then remove the lock
+ * that the faster had taken meanwhile. The steal lock is the same kind of lock, so a racer that dies holding it is
+ * stolen from in turn.
+ * Left out: other machines and other containers on a shared folder: a pid means nothing there. Systems without
+ * /proc compare the pid alone, and refuse to start when the number was given to another process.
+ * Test: test/03-host.test.ts
+ */
+import { promises } from "node:fs";
+import { randomBytes } from "node:crypto";
+
+/** Racing for a dead lock settles in one round per racer that comes first; more than this is not a race. */
+const MAX_ROUNDS = 100;
+
+interface Holder {
+  readonly pid: number;
+  readonly start: string;
+  readonly boot: string;
+}
+
+/** Takes `path` or rejects with code ELOCKED and the holder's pid. */
+export async function lock(path: string): Promise<{ release(): Promise<void> }> {
+  const self = await identify(process.pid);
+  const temporary = `${path}.${process.pid}-${randomBytes(6).toString("hex")}`;
+  await promises.writeFile(temporary, `${self.pid} ${self.start} ${self.boot}\n`);
+  try {
+    await take(temporary, path);
+  } finally {
+    await promises.rm(temporary, { force: true });
+  }
+  let held = true;
+  return {
+    release: async () => {
+      if (!held) return;
+      held = false;
+      await promises.rm(path, { force: true });
+    },
+  };
+}
+
+async function take(mine: string, path: string): Promise<void> {
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    if (await linked(mine, path)) return;
+    const holder = await readHolder(path);
+    if (holder === undefined) continue; // released meanwhile
+    if (await isAlive(holder)) throw lockedError(path, holder);
+    await bury(mine, path);
+  }
+  throw new Error(`Cannot lock ${path}: still contended after ${MAX_ROUNDS} rounds`);
+}
+
+/** Removes the lock of a dead holder, unless somebody else is doing it. */
+async function bury(mine: string, path: string): Promise<void> {
+  const steal = `${path}.steal`;
+  try {
+    await take(mine, steal);
+  } catch (error) {
+    if ((error as { code?: string }).code !== "ELOCKED") throw error;
+    await new Promise((resolve) => setTimeout(resolve, 1)); // the other one is about to finish
+    return;
+  }
+  try {
+    // Look again, now that nobody else may remove it: what was dead a moment ago may be somebody's new lock.
+    const holder = await readHolder(path);
+    if (holder !== undefined && !(await isAlive(holder))) await promises.rm(path, { force: true });
+  } finally {
+    await promises.rm(steal, { force: true });
+  }
+}
+
+async function linked(mine: string, path: string): Promise<boolean> {
+  try {
+    await promises.link(mine, path);
+    return true;
+  } catch (error) {
+    if ((error as { code?: string }).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+async function readHolder(path: string): Promise<Holder | undefined> {
+  const text = await readText(path);
+  if (text === undefined) return undefined;
+  const [pid = "", start = "", boot = ""] = text.trim().split(" ");
+  return { pid: Number(pid), start, boot };
+}
+
+async function isAlive(holder: Holder): Promise<boolean> {
+  if (!Number.isSafeInteger(holder.pid) || holder.pid <= 0) return false; // not written by us, or not completely
+  try {
+    process.kill(holder.pid, 0);
+  } catch (error) {
+    if ((error as { code?: string }).code === "ESRCH") return false; // EPERM: alive, and somebody else's
+  }
+  const now = await identify(holder.pid);
+  return now.start === holder.start && now.boot === holder.boot;
+}
+
+/** Start time and boot of a process; both "-" where the system does not tell, "gone" for a dead one. */
+async function identify(pid: number): Promise<Holder> {
+  const boot = await readText("/proc/sys/kernel/random/boot_id");
+  if (boot === undefined) return { pid, start: "-", boot: "-" };
+  const stat = await readText(`/proc/${pid}/stat`);
+  return { pid, start: stat === undefined ? "gone" : startTime(stat), boot: boot.trim() };
+}
+
+/**
+ * Field 22 of /proc/PID/stat, clock ticks since boot. Field 2 is the program's name in parentheses and may hold
+ * spaces and parentheses itself, so counting starts after the last one. A zombie is dead: it can hold nothing.
+ */
+export function startTime(stat: string): string {
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const state = fields[0];
+  return state === "Z" || state === "X" ? "gone" : (fields[19] ?? "gone");
+}
+
+async function readText(path: string): Promise<string | undefined> {
+  try {
+    return await promises.readFile(path, "utf8");
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === "ENOENT" || code === "ESRCH" || code === "ENOTDIR") return undefined;
+    throw error;
+  }
+}
+
+function lockedError(path: string, holder: Holder): Error {
+  return Object.assign(new Error(`Cannot lock ${path}: held by process ${holder.pid}`), { code: "ELOCKED" });
+}

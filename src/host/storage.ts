@@ -1,0 +1,75 @@
+/**
+ * Lesson 03: the real disk.
+ *
+ * Thin over node:fs/promises; `file.ts` holds the log's hot path and `lock.ts` the exclusive lock.
+ * Test: test/03-host.test.ts
+ */
+import * as fs from "node:fs";
+import { promises } from "node:fs";
+import { NodeFile } from "./file.ts";
+import { lock } from "./lock.ts";
+import type { FileInfo, Storage, StoredFile } from "./types.ts";
+
+export function nodeStorage(): Storage {
+  return {
+    open,
+    readFile: (path) => promises.readFile(path),
+    writeFile: (path, bytes) => promises.writeFile(path, bytes),
+    rename: (from, to) => promises.rename(from, to),
+    remove: (path, options = {}) => promises.rm(path, { force: true, recursive: options.recursive ?? false }),
+    mkdir: async (path) => void (await promises.mkdir(path, { recursive: true })),
+    list,
+    stat,
+    syncDirectory,
+    lock,
+  };
+}
+
+function open(path: string, options: { create?: boolean; exclusive?: boolean } = {}): Promise<StoredFile> {
+  const { O_RDWR, O_CREAT, O_EXCL } = fs.constants;
+  const flags = O_RDWR | (options.create || options.exclusive ? O_CREAT : 0) | (options.exclusive ? O_EXCL : 0);
+  return new Promise((resolve, reject) => {
+    fs.open(path, flags, 0o666, (error, fd) => {
+      if (error) return reject(error);
+      fs.fstat(fd, (failure, info) => {
+        if (!failure) return resolve(new NodeFile(fd, info.size));
+        fs.close(fd, () => reject(failure));
+      });
+    });
+  });
+}
+
+async function list(path: string): Promise<string[]> {
+  try {
+    // The system's order depends on the file system's hash; what reads a folder must see it in one order.
+    return (await promises.readdir(path)).sort();
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
+async function stat(path: string): Promise<FileInfo | undefined> {
+  try {
+    const info = await promises.stat(path);
+    const kind = info.isFile() ? "file" : info.isDirectory() ? "directory" : "other";
+    return { kind, size: info.size, mode: info.mode & 0o777 };
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const folder = await promises.open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  const code = (error as { code?: string }).code;
+  return code === "ENOENT" || code === "ENOTDIR";
+}
