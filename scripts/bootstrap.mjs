@@ -1,0 +1,268 @@
+#!/usr/bin/env node
+// @ts-check
+/**
+ * Makes a fresh clone runnable: dev tools from the lock file, then `dist/` from `src/`.
+ *
+ *     node scripts/bootstrap.mjs [--force] [--deps-only]
+ *
+ * Every script that needs either calls `ensureDeps()` or `ensureBuilt()`, so there is no step to remember.
+ * With nothing to do the cost is one `stat` per source file.
+ *
+ * Invariants: `dist/` never disappears and never holds the output of a failed compile; two callers at once
+ * do the work once (the second waits for the first).
+ * Left out: incremental builds. The whole of `src/` compiles in about a second, so a cache would only add ways to be wrong.
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  closeSync, existsSync, lstatSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync,
+  unlinkSync, writeFileSync, writeSync,
+} from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const DIST = join(ROOT, "dist");
+const STAMP = join(DIST, ".stamp");
+const LOCK = join(DIST, ".lock");
+const TSC = join(ROOT, "node_modules", "typescript", "bin", "tsc");
+
+/** Polling is enough: the lock is held for the second or two of a compile. */
+const LOCK_POLL_MS = 50;
+/** `npm ci` on a slow line takes a minute or two; whoever holds the lock longer than this is not coming back. */
+const LOCK_STALE_MS = 10 * 60_000;
+
+/** Compiler output goes here first; the process id keeps two builders apart even if a lock was stolen. */
+const stagingFolder = () => join(ROOT, "dist", `.staging-${process.pid}`);
+
+/** A problem to show to the person at the terminal, without a stack trace. */
+export class BootstrapError extends Error {
+  /** @param {string} message */
+  constructor(message) {
+    super(message);
+    this.name = "BootstrapError";
+  }
+}
+
+/** @param {string} text */
+const note = (text) => process.stderr.write(`titan: ${text}\n`);
+
+/**
+ * What `npm ci` would have to change, or undefined when nothing.
+ * Versions are compared, not times: a checkout or a copied folder gets new times and the same tools.
+ */
+function missingTool() {
+  /** @type {Record<string, { version?: string, optional?: boolean, os?: string[], cpu?: string[] }>} */
+  let wanted, installed;
+  try {
+    wanted = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")).packages;
+    installed = JSON.parse(readFileSync(join(ROOT, "node_modules", ".package-lock.json"), "utf8")).packages;
+  } catch {
+    return "node_modules";
+  }
+  for (const [path, entry] of Object.entries(wanted)) {
+    if (path === "") continue;
+    // The compiler and the loader ship one binary per platform; only ours has to be there.
+    if (entry.os && !entry.os.includes(process.platform)) continue;
+    if (entry.cpu && !entry.cpu.includes(process.arch)) continue;
+    const have = installed[path];
+    if (have?.version === entry.version && existsSync(join(ROOT, path))) continue;
+    // Packages of another C library or a virtual platform ("optional", never installed here) are none of our business
+    // unless an older version of them is present.
+    if (entry.optional && !have && !isNativeBinary(path)) continue;
+    return path;
+  }
+  return undefined;
+}
+
+/** @param {string} path */
+const isNativeBinary = (path) => path.endsWith(`-${process.platform}-${process.arch}`) || path.endsWith(`/${process.platform}-${process.arch}`);
+
+/**
+ * Installs the dev tools when they are missing or differ from the lock file.
+ * @param {{ force?: boolean }} [options]
+ * @throws {BootstrapError} when npm cannot install them
+ */
+export async function ensureDeps(options = {}) {
+  if (!options.force && missingTool() === undefined) return;
+  await withLock(() => {
+    const missing = missingTool();
+    if (!options.force && missing === undefined) return; // somebody else installed them while we waited
+    note(`installing the dev tools (typescript, tsx, @types/node)${missing ? ` because ${missing} is missing or old` : ""} …`);
+    const done = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+      cwd: ROOT,
+      stdio: ["ignore", "pipe", "pipe"],
+      encoding: "utf8",
+      shell: process.platform === "win32",
+      // A production setting in the caller's environment must not strip the compiler.
+      env: { ...process.env, NODE_ENV: "", npm_config_omit: "", npm_config_production: "" },
+    });
+    if (done.error) throw new BootstrapError(`Cannot install the dev tools: npm did not start (${done.error.message})`);
+    if (done.status !== 0) {
+      const said = `${done.stderr}${done.stdout}`.trim().split("\n").slice(-12).join("\n");
+      throw new BootstrapError(
+        `Cannot install the dev tools: npm ci failed with status ${done.status ?? done.signal}\n${said}\n` +
+        "They are needed once, from the registry that npm is configured for. Offline: copy node_modules from a machine that has run `npm ci`.",
+      );
+    }
+  });
+}
+
+/**
+ * Compiles `src/` into `dist/` if any source differs from the last successful build.
+ * @param {{ force?: boolean }} [options]
+ * @throws {BootstrapError} with the compiler's messages when the types do not hold
+ */
+export async function ensureBuilt(options = {}) {
+  if (!options.force && isFresh()) return;
+  await ensureDeps();
+  await withLock(() => {
+    // Taken before the compiler reads anything: a file saved during the build leaves the stamp stale, as it should.
+    const digest = sourceDigest();
+    if (!options.force && readStamp() === digest) return;
+    const staging = stagingFolder();
+    try {
+      const done = spawnSync(process.execPath, [TSC, "-p", join(ROOT, "tsconfig.json"), "--outDir", staging], {
+        cwd: ROOT, encoding: "utf8",
+      });
+      if (done.status !== 0) {
+        throw new BootstrapError(`Cannot build: the sources do not type-check\n${done.stdout}${done.stderr}`.trimEnd());
+      }
+      publish(staging);
+      writeFileSync(STAMP, digest);
+    } finally {
+      rmSync(staging, { recursive: true, force: true });
+    }
+  });
+}
+
+export function isFresh() {
+  return readStamp() === sourceDigest();
+}
+
+function readStamp() {
+  try {
+    return readFileSync(STAMP, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+/** Path, size and modification time of everything the compiler reads. */
+function sourceDigest() {
+  const hash = createHash("sha256");
+  /** @param {string} path */
+  const add = (path) => {
+    const { size, mtimeMs } = statSync(path);
+    hash.update(`${relative(ROOT, path)}\0${size}\0${mtimeMs}\n`);
+  };
+  for (const path of filesUnder(join(ROOT, "src"))) add(path);
+  add(join(ROOT, "tsconfig.json"));
+  add(join(ROOT, "package.json"));
+  return hash.digest("hex");
+}
+
+/**
+ * @param {string} folder
+ * @returns {string[]} sorted, so that the digest does not depend on the file system
+ */
+function filesUnder(folder) {
+  /** @type {string[]} */
+  const found = [];
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) found.push(...filesUnder(path));
+    else found.push(path);
+  }
+  return found.sort();
+}
+
+/**
+ * Moves the new output over the old one file by file. A swap of whole folders would leave an instant without any
+ * `dist/`, and a running master starts its workers from there.
+ * @param {string} staging
+ */
+function publish(staging) {
+  const kept = new Set();
+  for (const from of filesUnder(staging)) {
+    const to = join(DIST, relative(staging, from));
+    mkdirSync(dirname(to), { recursive: true });
+    renameSync(from, to);
+    kept.add(to);
+  }
+  for (const path of filesUnder(DIST)) {
+    const own = relative(DIST, path).startsWith("."); // .stamp, .lock, .staging-*
+    if (!own && !kept.has(path)) unlinkSync(path);
+  }
+}
+
+/**
+ * Runs `work` while no other process does. The lock is a file with the owner's process id; one left by a dead
+ * owner is taken over. Should two processes take it over in the same instant both will work, which is wasteful
+ * and harmless: each compiles into a folder of its own.
+ * @param {() => void} work
+ */
+async function withLock(work) {
+  mkdirSync(DIST, { recursive: true });
+  let told = false;
+  for (;;) {
+    try {
+      const fd = openSync(LOCK, "wx");
+      writeSync(fd, String(process.pid));
+      closeSync(fd);
+      break;
+    } catch (error) {
+      if (/** @type {NodeJS.ErrnoException} */ (error).code !== "EEXIST") throw error;
+    }
+    if (lockIsDead()) {
+      rmSync(LOCK, { force: true });
+      continue;
+    }
+    if (!told) note("another command is building; waiting for it …");
+    told = true;
+    await new Promise((resolve) => setTimeout(resolve, LOCK_POLL_MS));
+  }
+  try {
+    work();
+  } finally {
+    rmSync(LOCK, { force: true });
+  }
+}
+
+function lockIsDead() {
+  try {
+    const age = Date.now() - lstatSync(LOCK).mtimeMs;
+    const owner = Number(readFileSync(LOCK, "utf8"));
+    if (age > LOCK_STALE_MS) return true;
+    if (owner === 0) return age > 1000; // created, id not written yet: give it a moment
+    process.kill(owner, 0);
+    return false;
+  } catch (error) {
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
+    return code === "ESRCH" || code === "ENOENT"; // gone; EPERM means alive under another user
+  }
+}
+
+/**
+ * Runs a script's main function: expected problems become one message and exit 1, the rest keeps its stack.
+ * @param {() => Promise<number | void>} main resolves to the exit code
+ */
+export async function runMain(main) {
+  try {
+    process.exitCode = (await main()) ?? 0;
+  } catch (error) {
+    if (!(error instanceof BootstrapError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  }
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  await runMain(async () => {
+    const flags = new Set(process.argv.slice(2));
+    const unknown = [...flags].find((flag) => flag !== "--force" && flag !== "--deps-only");
+    if (unknown) throw new BootstrapError(`Cannot bootstrap: unknown option ${unknown} (there are --force and --deps-only)`);
+    await ensureDeps();
+    if (!flags.has("--deps-only")) await ensureBuilt({ force: flags.has("--force") });
+  });
+}

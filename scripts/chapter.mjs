@@ -1,0 +1,18 @@
+#!/usr/bin/env node
+// @ts-check
+/** `npm run chapter 5`: the tests of one chapter. Also 05, log, 05-log; more options go to node's runner. */
+import { BootstrapError, ensureDeps, runMain } from "./bootstrap.mjs";
+import { findChapter, listChapters } from "./lib/chapters.mjs";
+import { runTests } from "./lib/run-tests.mjs";
+
+await runMain(async () => {
+  const [asked, ...flags] = process.argv.slice(2);
+  if (asked === undefined) {
+    throw new BootstrapError(`Which chapter? For example: npm run chapter 5\n${listChapters().map((c) => `  ${c.id}`).join("\n")}`);
+  }
+  const chapter = findChapter(asked);
+  if (chapter.tests.length === 0) throw new BootstrapError(`Cannot run chapter ${chapter.id}: it has no tests (test/${chapter.id}.test.ts is missing)`);
+  await ensureDeps();
+  process.stderr.write(`titan: chapter ${chapter.id}: ${chapter.tests.join(" ")}\n`);
+  return (await runTests(chapter.tests, { flags })).code;
+});

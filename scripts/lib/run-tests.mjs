@@ -1,0 +1,46 @@
+// @ts-check
+/** One way to run test files: output for people, a summary for the caller, and a failure when nothing ran. */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ROOT } from "../bootstrap.mjs";
+import { SOURCE_FLAGS, runNode } from "./child.mjs";
+
+/** @typedef {import("./reporter.mjs").TestSummary} TestSummary */
+
+/**
+ * Runs test files and prints their results.
+ * @param {string[]} files relative to the root
+ * @param {{ flags?: string[], concurrency?: number }} [options] flags go to node as they are
+ * @returns {Promise<{ code: number, summary: TestSummary }>} code is 0 only if at least one test ran and none failed
+ */
+export async function runTests(files, options = {}) {
+  const folder = mkdtempSync(join(tmpdir(), "titan-test-"));
+  const report = join(folder, "summary.json");
+  try {
+    const status = await runNode([
+      ...SOURCE_FLAGS, "--test",
+      ...(options.concurrency ? [`--test-concurrency=${options.concurrency}`] : []),
+      "--test-reporter=spec", "--test-reporter-destination=stdout",
+      `--test-reporter=${new URL("reporter.mjs", import.meta.url).href}`, `--test-reporter-destination=${report}`,
+      ...(options.flags ?? []), ...files,
+    ], { cwd: ROOT });
+    const summary = readSummary(report);
+    if (summary.ran === 0 && status === 0) process.stderr.write("No test ran: that is a failure, not a success.\n");
+    return { code: status === 0 && summary.ran === 0 ? 1 : status, summary };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * @param {string} path
+ * @returns {TestSummary}
+ */
+function readSummary(path) {
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch {
+    return { ran: 0, passed: [], failed: [], skipped: [], lines: [] }; // the runner died before it could report
+  }
+}

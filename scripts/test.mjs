@@ -1,0 +1,92 @@
+#!/usr/bin/env node
+// @ts-check
+/**
+ * `npm test`: dev tools, type check, build, every test, then the lessons.
+ *
+ *     npm test                                    everything
+ *     npm test -- test/05-log.test.ts             these files only (no type check, no lessons)
+ *     npm test -- --test-name-pattern="torn tail" options go to node's runner
+ *
+ * Under CI (the variable CI is set) a skipped test is a failure, so that a missing tool cannot pass for a green run.
+ * A skip that belongs to another platform says so: its reason begins with "only on ".
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { BootstrapError, ROOT, ensureBuilt, ensureDeps, runMain } from "./bootstrap.mjs";
+import { runNode } from "./lib/child.mjs";
+import { runTests } from "./lib/run-tests.mjs";
+
+/** Test files side by side. Several start clusters and measure time, so more than two would disturb one another. */
+const CONCURRENCY = 2;
+
+/** Programs that tests and lessons start, besides node and a POSIX shell. */
+const TOOLS = ["git", "python3"];
+
+await runMain(async () => {
+  const started = performance.now();
+  const args = process.argv.slice(2);
+  const flags = args.filter((arg) => arg.startsWith("-"));
+  const named = args.filter((arg) => !arg.startsWith("-"));
+  checkTools();
+  await ensureDeps();
+  if (args.length > 0) {
+    await ensureBuilt().catch((error) => process.stderr.write(`${error.message}\n(going on: these tests run from the sources)\n`));
+    return (await runTests(named.length > 0 ? named.map(existing) : allTests(), { flags, concurrency: CONCURRENCY })).code;
+  }
+
+  await Promise.all([typeCheck(), ensureBuilt()]);
+  note("types hold, dist is built", started);
+  const { code, summary } = await runTests(allTests(), { concurrency: CONCURRENCY });
+  note("tests done", started);
+  const lessons = hasLessons() ? await runNode([join(ROOT, "scripts", "learn.mjs"), "check"]) : 0;
+  note("lessons checked", started);
+  const unwanted = process.env.CI ? summary.skipped.filter(({ reason }) => !reason.startsWith("only on ")) : [];
+
+  process.stdout.write("\n");
+  for (const { name, file, message } of summary.failed) process.stdout.write(`failed: ${name} (${file}): ${message.split("\n")[0]}\n`);
+  for (const { name, reason } of unwanted) process.stdout.write(`skipped under CI: ${name} (${reason})\n`);
+  if (lessons !== 0) process.stdout.write("failed: the lessons (npm run learn check)\n");
+  for (const line of summary.lines) process.stdout.write(`# ${line}\n`);
+  return code || lessons || (unwanted.length > 0 ? 1 : 0);
+});
+
+/** @param {string} what @param {number} started */
+function note(what, started) {
+  process.stderr.write(`titan: ${what} (${((performance.now() - started) / 1000).toFixed(1)} s)\n`);
+}
+
+function checkTools() {
+  const missing = TOOLS.filter((tool) => spawnSync(tool, ["--version"], { stdio: "ignore" }).error);
+  if (missing.length === 0) return;
+  const text = `${missing.join(" and ")} not found; tests that need it will be skipped`;
+  if (process.env.CI) throw new BootstrapError(`Cannot test under CI: ${text}`);
+  process.stderr.write(`titan: ${text}\n`);
+}
+
+/** @param {string} file */
+function existing(file) {
+  if (!existsSync(join(ROOT, file)) && !existsSync(file)) throw new BootstrapError(`Cannot test: there is no file ${file}`);
+  return file;
+}
+
+function allTests() {
+  return readdirSync(join(ROOT, "test")).filter((file) => file.endsWith(".test.ts")).sort().map((file) => `test/${file}`);
+}
+
+function hasLessons() {
+  return existsSync(join(ROOT, "scripts", "learn.mjs")) && existsSync(join(ROOT, "lessons"));
+}
+
+/** The tests, scripts and lessons' programs against the sources. The build checks `src/` alone, with its own root. */
+function typeCheck() {
+  return new Promise((resolve, reject) => {
+    const tsc = spawn(process.execPath, [join(ROOT, "node_modules/typescript/bin/tsc"), "--noEmit", "-p", "test/tsconfig.json"], {
+      cwd: ROOT, stdio: ["ignore", "pipe", "inherit"],
+    });
+    let output = "";
+    tsc.stdout.setEncoding("utf8").on("data", (text) => (output += text));
+    tsc.on("error", reject);
+    tsc.on("exit", (code) => (code === 0 ? resolve(undefined) : reject(new BootstrapError(`Cannot test: types do not hold\n${output.trimEnd()}`))));
+  });
+}

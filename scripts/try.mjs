@@ -1,0 +1,44 @@
+#!/usr/bin/env node
+// @ts-check
+/** `npm run -s try 05/torn-tail [args]`: runs `lessons/05-…/try/torn-tail.ts` from the sources. Without a name: what there is. */
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { BootstrapError, ROOT, ensureDeps, runMain } from "./bootstrap.mjs";
+import { listChapters, suggest } from "./lib/chapters.mjs";
+import { SOURCE_FLAGS, runNode } from "./lib/child.mjs";
+
+await runMain(async () => {
+  const [asked, ...args] = process.argv.slice(2);
+  const programs = listPrograms();
+  const listing = [...programs.keys()].map((name) => `  npm run -s try ${name}`).join("\n");
+  if (asked === undefined) {
+    process.stdout.write(`${listing}\n`);
+    return 0;
+  }
+  const file = programs.get(normalise(asked));
+  if (!file) {
+    const near = suggest(normalise(asked), [...programs.keys()]);
+    throw new BootstrapError(`Cannot try ${JSON.stringify(asked)}: no such program${near ? ` (did you mean ${near}?)` : ""}\n${listing}`);
+  }
+  await ensureDeps();
+  return runNode([...SOURCE_FLAGS, file, ...args]);
+});
+
+/** @returns {Map<string, string>} "05/torn-tail" to its file */
+function listPrograms() {
+  const programs = new Map();
+  for (const { id } of listChapters()) {
+    const folder = join(ROOT, "lessons", id, "try");
+    if (!existsSync(folder)) continue;
+    for (const file of readdirSync(folder).sort()) {
+      if (file.endsWith(".ts")) programs.set(`${id.slice(0, 2)}/${file.slice(0, -3)}`, join(folder, file));
+    }
+  }
+  return programs;
+}
+
+/** Accepts 5/x, 05/x, 05-log/x and x.ts. @param {string} asked */
+function normalise(asked) {
+  const [chapter = "", name = ""] = asked.split("/");
+  return `${chapter.split("-")[0]?.padStart(2, "0")}/${name.replace(/\.ts$/, "")}`;
+}
