@@ -1,0 +1,339 @@
+/**
+ * Lesson 08: routing. Which worker gets the next job, without looking at every worker.
+ *
+ *     job needs {GPU, HIGH_MEM} ──▶ class "GPU+HIGH_MEM" ──▶ heap of capable workers
+ *                                                              top = least loaded = the answer
+ *     take(7) / release(7) ──▶ worker 7's load changes ──▶ it moves in each heap that it sits in
+ *
+ * Equal requirements share one class; a class keeps its capable workers in an indexed binary heap, ordered by
+ * load (running ÷ slots), then running, then id. The order is total, so the top depends on the workers and their
+ * loads alone, never on the history: a router rebuilt after a crash gives the answers the old one gave.
+ *
+ * Invariants: 0 ≤ running ≤ slots; `seat.index` is where the seat is; a worker has one seat in each class whose
+ * tags it has. Classes are a cache: dropping one costs time and changes no answer.
+ * Cost: pick O(1); take and release O(log workers) for each class that contains the worker.
+ * Left out: weights and measured latency (a slot is a slot, whatever the machine), spreading over racks, and
+ * packing; a big job can wait for ever behind small ones on a busy worker, because slots are not reserved.
+ * Test: test/08-routing.test.ts
+ */
+
+import { GENERAL, parseKey, type Need, type Reason } from "./requirement.ts";
+
+export { describe, GENERAL, requirementKey, type Need, type Reason } from "./requirement.ts";
+
+/**
+ * Classes kept at once. Pipelines use a handful of combinations of tags. Each class that contains a worker adds
+ * about 50 ns to its take and release, so that even 1,024 of them cost a dispatch less than the fsync before it.
+ * One more class than this drops the oldest, to be rebuilt when somebody asks for it again.
+ */
+export const MAX_CLASSES = 1024;
+
+/** Below 2^26 slots two different quotients running ÷ slots are different doubles, so that no tie is made by rounding. */
+export const MAX_SLOTS = 2 ** 20;
+
+/** A worker as it registers. Repeated tags count once; GENERAL is implied. */
+export interface WorkerOffer {
+  /** An integer ≥ 0. Ties go to the lowest. */
+  readonly id: number;
+  readonly tags: readonly string[];
+  /** Jobs it runs at once: 0 ≤ slots ≤ MAX_SLOTS. */
+  readonly slots: number;
+}
+
+interface Worker {
+  readonly id: number;
+  readonly tags: ReadonlySet<string>;
+  readonly slots: number;
+  readonly seats: Seat[];
+  running: number;
+  draining: boolean;
+  /** The heaps' sort key, see loadOf(). */
+  load: number;
+}
+
+/** One worker's place in one class's heap. `index` makes the heap an indexed one: no search before a move. */
+interface Seat {
+  readonly worker: Worker;
+  readonly heap: Seat[];
+  index: number;
+}
+
+interface RequirementClass {
+  readonly tags: readonly string[];
+  readonly heap: Seat[];
+}
+
+/** Keeps who is capable, who is busy, and who is next. Throws only for mistakes of its caller. */
+export class Router {
+  readonly #workers = new Map<number, Worker>();
+  readonly #classes = new Map<string, RequirementClass>();
+
+  /** Workers known, draining ones included. */
+  get size(): number {
+    return this.#workers.size;
+  }
+
+  /** Classes kept at the moment, at most MAX_CLASSES. */
+  get classes(): number {
+    return this.#classes.size;
+  }
+
+  /** Adds a worker with nothing running. Its id must be new. */
+  addWorker({ id, tags, slots }: WorkerOffer): void {
+    invariant(Number.isSafeInteger(id) && id >= 0, `worker id ${id} is not an integer ≥ 0`);
+    invariant(Number.isInteger(slots) && slots >= 0 && slots <= MAX_SLOTS, `worker ${id} offers ${slots} slots`);
+    invariant(!this.#workers.has(id), `worker ${id} is here already`);
+    const worker = { id, tags: new Set([GENERAL, ...tags]), slots, seats: [], running: 0, draining: false, load: 0 };
+    refresh(worker);
+    this.#workers.set(id, worker);
+    for (const { tags: wanted, heap } of this.#classes.values()) if (hasAll(worker, wanted)) sit(worker, heap);
+  }
+
+  /** Forgets a worker and whatever it was running. No effect on an unknown id. */
+  removeWorker(id: number): void {
+    const worker = this.#workers.get(id);
+    if (worker === undefined) return;
+    this.#workers.delete(id);
+    for (const seat of worker.seats) leave(seat);
+  }
+
+  /** A draining worker gets nothing new; what runs there goes on. */
+  setDraining(id: number, draining: boolean): void {
+    const worker = this.#known(id);
+    worker.draining = draining;
+    reseat(worker);
+  }
+
+  // #region take
+  /** Books one slot of a worker. */
+  take(id: number): void {
+    const worker = this.#known(id);
+    invariant(worker.running < worker.slots, `worker ${id} has ${worker.slots} slots, and all are taken`);
+    worker.running++;
+    reseat(worker);
+  }
+
+  /** Gives one slot back. */
+  release(id: number): void {
+    const worker = this.#known(id);
+    invariant(worker.running > 0, `worker ${id} has nothing running`);
+    worker.running--;
+    reseat(worker);
+  }
+  // #endregion
+
+  /** Slots in use; 0 for an unknown id. */
+  running(id: number): number {
+    return this.#workers.get(id)?.running ?? 0;
+  }
+
+  /** Slots not in use, on a draining worker too; 0 for an unknown id. */
+  free(id: number): number {
+    const worker = this.#workers.get(id);
+    return worker === undefined ? 0 : worker.slots - worker.running;
+  }
+
+  has(id: number): boolean {
+    return this.#workers.has(id);
+  }
+
+  /** Builds the class of a key before the first question about it: O(workers). Not needed, since asking does it too. */
+  register(key: string): void {
+    if (!key.includes("@")) this.#classOf(key);
+  }
+
+  /** Drops a class that no job needs any more. */
+  forget(key: string): void {
+    const dropped = this.#classes.get(key);
+    if (dropped === undefined) return;
+    this.#classes.delete(key);
+    for (const { worker } of dropped.heap) {
+      const at = worker.seats.findIndex((seat) => seat.heap === dropped.heap);
+      worker.seats.splice(at, 1);
+    }
+  }
+
+  // #region pick
+  /**
+   * The worker to send a job of this class to: capable, not draining, with a free slot, and of those the one with
+   * the lowest load (running ÷ slots), then the fewest running, then the lowest id. Undefined: nobody now. It does
+   * not take the slot.
+   *
+   * @example
+   * ```ts
+   * import { Router, requirementKey } from "#routing";
+   * const router = new Router();
+   * router.addWorker({ id: 1, tags: [], slots: 2 });
+   * router.addWorker({ id: 2, tags: ["GPU"], slots: 4 });
+   * router.pick(requirementKey([])) // => 1
+   * router.take(1);
+   * router.pick(requirementKey([])) // => 2
+   * router.pick(requirementKey(["GPU"], 1)) // => undefined
+   * ```
+   */
+  pick(key: string): number | undefined {
+    const best = this.#best(key);
+    return best !== undefined && isFree(best) ? best.id : undefined;
+  }
+
+  /** The least loaded capable worker, who may be full: nobody is better, so then all are. */
+  #best(key: string): Worker | undefined {
+    // One worker needs no heap, and a class for each pinned worker would be a class for each job.
+    if (key.includes("@")) return this.#pinned(parseKey(key));
+    return this.#classOf(key).heap[0]?.worker;
+  }
+  // #endregion
+
+  /** Whether some worker here matches, be it full or draining. False: the job waits for a worker to join. */
+  canEver(key: string): boolean {
+    return this.#best(key) !== undefined;
+  }
+
+  /** Whether `pick` would find somebody: O(1). */
+  hasFree(key: string): boolean {
+    return this.pick(key) !== undefined;
+  }
+
+  /** Why jobs of this class run or wait. For people, so it may look at every worker. */
+  explain(key: string): Reason {
+    const need = parseKey(key);
+    if (this.hasFree(key)) return { kind: "free", need };
+    const { tags, pinned } = need;
+    const workers = [...this.#workers.values()].filter(({ id }) => pinned === undefined || id === pinned);
+    const capable = workers.filter((worker) => hasAll(worker, tags));
+    if (capable.length > 0) {
+      const slots = capable.reduce((sum, worker) => sum + worker.slots, 0);
+      const draining = capable.filter((worker) => worker.draining).length;
+      return { kind: "no-free-slot", need, capable: capable.length, slots, draining };
+    }
+    const having = tags.map((tag) => ({ tag, workers: workers.filter((worker) => worker.tags.has(tag)).length }));
+    const nowhere = having.filter((count) => count.workers === 0).map(({ tag }) => tag);
+    const missing = nowhere.length > 0 ? nowhere : [tags.join("+")];
+    return { kind: "no-capable-worker", need, missing, having, workers: workers.length };
+  }
+
+  #known(id: number): Worker {
+    const worker = this.#workers.get(id);
+    invariant(worker !== undefined, `worker ${id} is not here`);
+    return worker;
+  }
+
+  #pinned({ tags, pinned }: Need): Worker | undefined {
+    const worker = this.#workers.get(pinned ?? -1);
+    return worker !== undefined && hasAll(worker, tags) ? worker : undefined;
+  }
+
+  #classOf(key: string): RequirementClass {
+    const known = this.#classes.get(key);
+    if (known !== undefined) return known;
+    if (this.#classes.size >= MAX_CLASSES) for (const oldest of this.#classes.keys()) { this.forget(oldest); break; }
+    const made: RequirementClass = { tags: parseKey(key).tags, heap: [] };
+    this.#classes.set(key, made);
+    for (const worker of this.#workers.values()) if (hasAll(worker, made.tags)) sit(worker, made.heap);
+    return made;
+  }
+}
+
+function hasAll(worker: Worker, tags: readonly string[]): boolean {
+  for (const tag of tags) if (!worker.tags.has(tag)) return false;
+  return true;
+}
+
+// #region compare
+/** 0 idle … 1 full, and 2 for a worker that takes nothing new, so that those who cannot are behind those who can. */
+function loadOf({ running, slots, draining }: Worker): number {
+  if (draining) return 2;
+  return slots === 0 ? 1 : running / slots;
+}
+
+function isFree(worker: Worker): boolean {
+  return worker.load < 1;
+}
+
+/** Negative if `a` is the better worker for the next job. Zero only for a worker and itself. */
+function compare(a: Worker, b: Worker): number {
+  // #exercise compare
+  // Without the id two idle workers would be "equal", and the winner would depend on who arrived first.
+  return a.load - b.load || a.running - b.running || a.id - b.id;
+  // #end-exercise
+}
+// #endregion
+
+function refresh(worker: Worker): void {
+  worker.load = loadOf(worker);
+}
+
+// #region reseat
+/** Moves a worker to where its new load belongs, in every heap it sits in. */
+function reseat(worker: Worker): void {
+  // #exercise reseat
+  refresh(worker);
+  for (const seat of worker.seats) {
+    // One of the two does nothing: an entry is too big for its place, or too small, or right.
+    siftUp(seat);
+    siftDown(seat);
+  }
+  // #end-exercise
+}
+// #endregion
+
+function sit(worker: Worker, heap: Seat[]): void {
+  const seat: Seat = { worker, heap, index: heap.length };
+  worker.seats.push(seat);
+  heap.push(seat);
+  siftUp(seat);
+}
+
+// #region leave
+/** Takes a seat out of its heap: the last one fills the hole, and may have to go up or down from there. */
+function leave(seat: Seat): void {
+  const { heap, index } = seat;
+  const last = heap.pop();
+  if (last === undefined || last === seat) return;
+  heap[index] = last;
+  last.index = index;
+  siftUp(last);
+  siftDown(last);
+}
+// #endregion
+
+// #region sift
+/** While the parent is worse, it comes down one and the seat goes up one. */
+function siftUp(seat: Seat): void {
+  const { heap, worker } = seat;
+  let index = seat.index;
+  while (index > 0) {
+    const above = (index - 1) >> 1;
+    const parent = heap[above]!;
+    if (compare(parent.worker, worker) <= 0) break;
+    heap[index] = parent;
+    parent.index = index;
+    index = above;
+  }
+  heap[index] = seat;
+  seat.index = index;
+}
+
+/** While a child is better, the better child comes up one and the seat goes down one. */
+function siftDown(seat: Seat): void {
+  const { heap, worker } = seat;
+  let index = seat.index;
+  for (;;) {
+    let below = 2 * index + 1;
+    if (below >= heap.length) break;
+    if (below + 1 < heap.length && compare(heap[below + 1]!.worker, heap[below]!.worker) < 0) below++;
+    const child = heap[below]!;
+    if (compare(worker, child.worker) <= 0) break;
+    heap[index] = child;
+    child.index = index;
+    index = below;
+  }
+  heap[index] = seat;
+  seat.index = index;
+}
+// #endregion
+
+/** What only a bug in the caller can break. Bad input is refused long before it gets here. */
+function invariant(ok: boolean, why: string): asserts ok {
+  if (!ok) throw new Error(`Router invariant broken: ${why}`);
+}
