@@ -1,0 +1,23 @@
+/**
+ * Lesson 02: messages that survive change.
+ *
+ *     message: field* 00            fields in ascending order of number
+ *     field:   key varint, value    key = number << 3 | wire type
+ *     value:   varint  |  8 bytes  |  length varint, bytes       (wire types 0, 1, 2)
+ *     union:   tag varint, message
+ *     list:    length varint, values without keys                (map: key, value, key, value …)
+ *
+ * The shapes are Protocol Buffers' (keys, varints, wire types); the order, the end mark and the
+ * refusal of duplicates are not, so the two do not read each other.
+ *
+ * Invariants: decoding gives a value within every declared limit, or throws a `CodecError`, and
+ * allocates no more than a small multiple of the bytes it was given; no proper prefix of a message
+ * is a message; a field that the reader does not know costs it a skip and nothing else.
+ * Left out: recursive messages (nothing in Titan is a tree of unknown depth), schemas on the wire
+ * (both sides are compiled with them), keeping unknown fields for a later re-encode (Titan's
+ * middlemen forward bytes, not values), 64-bit integers beyond 2^53-1.
+ * Test: test/02-codec.test.ts
+ */
+export { CodecError, type CodecErrorCode } from "./error.ts";
+export { type Fields, type InferFields, type InferVariants, type Message, message, type Union, union, type Variants } from "./message.ts";
+export { bool, bytes, enumOf, f64, i53, type Infer, list, map, optional, string, Type, u32, u53, withDefault } from "./types.ts";
