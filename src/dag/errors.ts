@@ -1,0 +1,104 @@
+/**
+ * What can be wrong with a graph that came from outside, and how it is said.
+ *
+ * Two kinds of wrong are kept apart: a `DagError` is somebody's pipeline (a cycle, a misspelt parent)
+ * and is an answer; an invariant failure is our own bug and must stop the process.
+ */
+
+/**
+ * | code | the graph that was asked for |
+ * |---|---|
+ * | CYCLE | some job would wait for itself, through others; `path` has the ids, first = last |
+ * | SELF_EDGE | a job names itself as its parent |
+ * | DUPLICATE_ID | two jobs share an id |
+ * | EMPTY_ID | a job whose id is the empty string |
+ * | MISSING_PARENT | a parent that no job is called |
+ * | SETTLED_CHILD | a new parent for a job that is already settled |
+ * | TOO_LARGE | more than `MAX_JOBS` jobs or `MAX_EDGES` edges |
+ *
+ * None is worth retrying: the same request fails the same way until somebody changes it.
+ */
+export type DagErrorCode =
+  | "CYCLE"
+  | "SELF_EDGE"
+  | "DUPLICATE_ID"
+  | "EMPTY_ID"
+  | "MISSING_PARENT"
+  | "SETTLED_CHILD"
+  | "TOO_LARGE";
+
+/** A graph that was refused. The graph that refused it is unchanged. */
+export class DagError extends Error {
+  readonly code: DagErrorCode;
+  /** For CYCLE: every id on the way round, the first one repeated at the end. */
+  readonly path?: string[];
+
+  constructor(code: DagErrorCode, message: string, path?: string[]) {
+    super(message);
+    this.name = "DagError";
+    this.code = code;
+    if (path !== undefined) this.path = path;
+  }
+}
+
+/** For what only a bug of ours can break. */
+export function invariant(ok: boolean, why: string): asserts ok {
+  if (!ok) throw new Error(`Invariant broken in dag: ${why}`);
+}
+
+/** A cycle through 100,000 jobs is one line in a terminal, not a megabyte. */
+const SHOWN_PATH_IDS = 12;
+const SHOWN_ID_CHARS = 80;
+
+/** An id as it appears inside a message: bounded, and no control character reaches a terminal. */
+export function quote(id: string): string {
+  return JSON.stringify(id.length > SHOWN_ID_CHARS ? `${id.slice(0, SHOWN_ID_CHARS)}…` : id);
+}
+
+export function cycleError(doing: string, path: string[]): DagError {
+  const bare = (id: string) => (/^[^\p{C}\s"]{1,80}$/u.test(id) ? id : quote(id));
+  const half = SHOWN_PATH_IDS / 2;
+  const shown =
+    path.length <= SHOWN_PATH_IDS
+      ? path.map(bare)
+      : [...path.slice(0, half).map(bare), `… ${path.length - 2 * half} more …`, ...path.slice(-half).map(bare)];
+  return new DagError("CYCLE", `Cannot ${doing}: cycle ${shown.join(" → ")}`, path);
+}
+
+/** Enough for any pipeline written by hand; a generated one gets no suggestion past it, but an answer at once. */
+const SUGGESTION_SCAN = 10_000;
+
+/** The id nearest to `wanted`, if one is near enough to be a slip of the finger. */
+export function suggest(wanted: string, ids: readonly string[], except: string): string | undefined {
+  let nearest: string | undefined;
+  let limit = Math.min(3, Math.max(1, Math.floor(wanted.length / 3)));
+  if (wanted.length > SHOWN_ID_CHARS) return undefined;
+  for (const id of ids.slice(0, SUGGESTION_SCAN)) {
+    if (id === except || Math.abs(id.length - wanted.length) > limit) continue;
+    const distance = editDistance(wanted, id);
+    // Strictly nearer only: among equals the job that was declared first wins.
+    if (distance > limit || (nearest !== undefined && distance === limit)) continue;
+    nearest = id;
+    limit = distance;
+  }
+  return nearest;
+}
+
+/** Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b`. */
+function editDistance(a: string, b: string): number {
+  let twoBack: number[] = [];
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1];
+      let cost = Math.min(previous[j]! + 1, row[j - 1]! + 1, previous[j - 1]! + (same ? 0 : 1));
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      if (swapped) cost = Math.min(cost, twoBack[j - 2]! + 1);
+      row.push(cost);
+    }
+    twoBack = previous;
+    previous = row;
+  }
+  return previous[b.length]!;
+}

@@ -1,0 +1,423 @@
+/**
+ * Lesson 06: the graph of jobs. Says what may run now, and refuses what could never run.
+ *
+ * Outside, a job is its id (a string). Inside, it is its index: 0, 1, 2 … in the order of insertion,
+ * never reused, so that everything about a job is an element of a column:
+ *
+ *     waiting[job]   parents that are not settled yet; 0 = ready
+ *     settled[job]   1 once the job is over, however it ended
+ *     order[place]   the jobs in a topological order, parents to the left
+ *     place[job]     the inverse: where in `order` a job stands
+ *     links          the edges (links.ts)
+ *
+ * `settle` counts down the children's `waiting` and never looks at the rest of the graph. `addEdge`
+ * keeps `order` valid by Pearce and Kelly's algorithm: only the jobs that stand between the two ends
+ * are looked at, and an edge that already points to the right costs nothing.
+ *
+ * Invariants: every edge points to the right in `order`, hence no cycle; the parents of a settled job
+ * are settled; `waiting` equals a recount. A refused call changes nothing.
+ * Left out: removing jobs or edges (Titan cancels instead, so history keeps its shape); what "settled"
+ * means (completed, failed, skipped: the master decides whether a child then runs).
+ * Test: test/06-dag.test.ts
+ */
+import { cycleError, DagError, invariant, quote, suggest } from "./errors.ts";
+import { grown, Links, MAX_EDGES } from "./links.ts";
+
+export { DagError, type DagErrorCode } from "./errors.ts";
+export { MAX_EDGES } from "./links.ts";
+
+/** A JavaScript `Map` holds 2^24 entries at most; the id table is one. */
+export const MAX_JOBS = 2 ** 24 - 1;
+
+/** A job as it is declared. A parent is an id, or the index of a job in the same list. */
+export interface DagNode {
+  readonly id: string;
+  readonly parents: readonly (string | number)[];
+}
+
+/**
+ * A directed acyclic graph of jobs that may grow while it is being worked off.
+ *
+ * @example
+ * ```ts
+ * import { Dag } from "#dag";
+ * const dag = Dag.build([
+ *   { id: "extract", parents: [] },
+ *   { id: "train", parents: ["extract"] },
+ * ]);
+ * dag.ready() // => [ 0 ]
+ * dag.settle(0) // => [ 1 ]
+ * dag.idOf(1) // => 'train'
+ * ```
+ */
+export class Dag {
+  private readonly indexes = new Map<string, number>();
+  private readonly ids: string[] = [];
+  private readonly links: Links;
+  private waiting: Int32Array;
+  private settled: Uint8Array;
+  private order: Int32Array;
+  private place: Int32Array;
+
+  private constructor(jobs: number, edges: number) {
+    this.links = new Links(jobs, edges);
+    this.waiting = new Int32Array(jobs);
+    this.settled = new Uint8Array(jobs);
+    this.order = new Int32Array(jobs);
+    this.place = new Int32Array(jobs);
+  }
+
+  /**
+   * Builds a graph; a parent may be declared after its child. A parent named twice counts once.
+   *
+   * O(jobs + edges). Throws `DagError` (any code but SETTLED_CHILD) about the first thing it finds wrong.
+   */
+  static build(nodes: Iterable<DagNode>): Dag {
+    const list = Array.isArray(nodes) ? (nodes as DagNode[]) : [...nodes];
+    let edges = 0;
+    for (const node of list) edges += node.parents.length;
+    if (edges > MAX_EDGES) throw new DagError("TOO_LARGE", `Cannot build graph: ${edges} edges exceed ${MAX_EDGES}`);
+
+    const dag = new Dag(list.length, edges);
+    for (const node of list) dag.register(node.id, "build graph");
+
+    // Most lists are written parents first. Then the order of insertion is a topological order already.
+    let parentsFirst = true;
+    for (let child = 0; child < list.length; child++) {
+      for (const name of list[child]!.parents) {
+        const parent = dag.resolve(name, list[child]!.id, "build graph");
+        if (parent === child) throw selfEdge("build graph", list[child]!.id);
+        if (parent > child) parentsFirst = false;
+        dag.link(parent, child);
+      }
+    }
+    if (!parentsFirst) dag.sortFromScratch();
+    return dag;
+  }
+
+  get size(): number {
+    return this.ids.length;
+  }
+
+  indexOf(id: string): number | undefined {
+    return this.indexes.get(id);
+  }
+
+  idOf(index: number): string {
+    this.check(index);
+    return this.ids[index]!;
+  }
+
+  /** In the order in which the edges were added. */
+  parents(index: number): number[] {
+    const found: number[] = [];
+    this.forEachParent(index, (parent) => found.push(parent));
+    return found;
+  }
+
+  /** In the order in which the edges were added. */
+  children(index: number): number[] {
+    const found: number[] = [];
+    this.forEachChild(index, (child) => found.push(child));
+    return found;
+  }
+
+  /** As `parents`, without an array. */
+  forEachParent(index: number, fn: (parent: number) => void): void {
+    this.check(index);
+    const { firstParent, nextParent, parent } = this.links;
+    for (let edge = firstParent[index]!; edge !== 0; edge = nextParent[edge]!) fn(parent[edge]!);
+  }
+
+  /** As `children`, without an array. */
+  forEachChild(index: number, fn: (child: number) => void): void {
+    this.check(index);
+    const { firstChild, nextChild, child } = this.links;
+    for (let edge = firstChild[index]!; edge !== 0; edge = nextChild[edge]!) fn(child[edge]!);
+  }
+
+  /**
+   * Adds a job while the graph is in use, and returns its index. It may be ready at once: ask `isReady`.
+   *
+   * A job without children cannot close a cycle, so this needs no search: O(parents).
+   * Throws `DagError` (DUPLICATE_ID, EMPTY_ID, SELF_EDGE, MISSING_PARENT, TOO_LARGE) and then changes nothing.
+   */
+  addJob(id: string, parents: readonly (string | number)[]): number {
+    const doing = "add job";
+    // Every parent is looked up before the job is registered: a refusal leaves no half-added job behind.
+    const found = parents.map((name) => {
+      if (name === id) throw selfEdge(doing, id);
+      return this.resolve(name, id, doing);
+    });
+    this.checkRoom(doing, found.length);
+    const index = this.register(id, doing);
+    for (const parent of found) this.link(parent, index);
+    return index;
+  }
+
+  // #region addEdge
+  /**
+   * Makes `child` wait for `parent`. An edge that is already there is no change and no error.
+   *
+   * Costs nothing beyond the duplicate check when the parent already stands to the left; otherwise a
+   * search of the jobs between the two. Throws `DagError`: SELF_EDGE; SETTLED_CHILD, since what has
+   * run cannot wait any more; CYCLE, with the ids on the way round in `path`. Then nothing has changed.
+   * The graph knows who is settled, not who is running: the master refuses a running child itself.
+   */
+  addEdge(parent: number, child: number): void {
+    this.check(parent);
+    this.check(child);
+    if (parent === child) throw selfEdge("add edge", this.ids[child]!);
+    if (this.links.has(parent, child)) return;
+    if (this.settled[child] === 1) {
+      const [from, to] = [quote(this.ids[parent]!), quote(this.ids[child]!)];
+      throw new DagError("SETTLED_CHILD", `Cannot add edge: job ${to} is already over, it cannot wait for ${from}`);
+    }
+    this.checkRoom("add edge", 1);
+    if (this.place[parent]! > this.place[child]!) this.reorder(parent, child);
+    this.link(parent, child);
+  }
+  // #endregion
+
+  /** Every job, parents before children. One of the valid orders: which one depends on how the graph grew. */
+  topologicalOrder(): number[] {
+    return Array.from(this.order.subarray(0, this.size));
+  }
+
+  isSettled(index: number): boolean {
+    this.check(index);
+    return this.settled[index] === 1;
+  }
+
+  /** Not settled, and no parent left to wait for. */
+  isReady(index: number): boolean {
+    this.check(index);
+    return this.settled[index] === 0 && this.waiting[index] === 0;
+  }
+
+  /** All that `isReady`, by index. Looks at every job: for the start of a run. Afterwards `settle` says what changed. */
+  ready(): number[] {
+    const found: number[] = [];
+    for (let index = 0; index < this.size; index++) {
+      if (this.settled[index] === 0 && this.waiting[index] === 0) found.push(index);
+    }
+    return found;
+  }
+
+  // #region settle
+  /**
+   * Records that a job is over, and returns the children that became ready by it, in the order in
+   * which their edges were added. O(children). A second time, or before a parent, is a bug of the caller's.
+   */
+  settle(index: number): number[] {
+    this.check(index);
+    // #exercise settle
+    invariant(this.settled[index] === 0, `job ${quote(this.ids[index]!)} settled twice`);
+    invariant(this.waiting[index] === 0, `job ${quote(this.ids[index]!)} settled before its parents`);
+    this.settled[index] = 1;
+    const { firstChild, nextChild, child } = this.links;
+    const freed: number[] = [];
+    for (let edge = firstChild[index]!; edge !== 0; edge = nextChild[edge]!) {
+      const next = child[edge]!;
+      this.waiting[next]!--;
+      // Exactly zero, and counted down only here: of all its parents, only the last one frees a child.
+      if (this.waiting[next] === 0) freed.push(next);
+    }
+    return freed;
+    // #end-exercise
+  }
+  // #endregion
+
+  /**
+   * Takes back that jobs are settled, for a retry from the middle. Jobs that are not settled are skipped.
+   *
+   * The set must hold every settled descendant of its members (see `downstream`): a settled child
+   * of a job that is open again would be an answer without a question. A bug of the caller's otherwise.
+   */
+  reopen(indices: Iterable<number>): void {
+    const again = new Set<number>();
+    for (const index of indices) if (this.isSettled(index)) again.add(index);
+    for (const index of again) {
+      this.forEachChild(index, (child) => {
+        const open = this.settled[child] === 0 || again.has(child);
+        invariant(open, `reopening ${quote(this.ids[index]!)} but not its settled child ${quote(this.ids[child]!)}`);
+      });
+    }
+    for (const index of again) {
+      this.settled[index] = 0;
+      this.forEachChild(index, (child) => void this.waiting[child]!++);
+    }
+  }
+
+  /** These jobs and everything that waits for them, directly or not; nearest first. */
+  downstream(indices: Iterable<number>): number[] {
+    const reached = new Set<number>(indices);
+    // A Set's iterator also visits what is added while it runs: it is the queue of this search.
+    for (const index of reached) this.forEachChild(index, (child) => void reached.add(child));
+    return [...reached];
+  }
+
+  // #region reorder
+  /**
+   * Pearce and Kelly: makes room for parent → child, where the parent stands to the right of the child.
+   *
+   *     place:   child ………… affected region ………… parent
+   *
+   * Whatever the child reaches and whatever reaches the parent may have to move; both searches stop
+   * at the region's ends, for an order that was valid has nothing to repair outside.
+   */
+  private reorder(parent: number, child: number): void {
+    // #exercise reorder
+    const left = this.place[child]!;
+    const right = this.place[parent]!;
+
+    // Forward from the child, remembering who led to whom. Reaching the parent closes a cycle.
+    const after = new Map<number, number>([[child, parent]]);
+    for (const job of after.keys()) {
+      this.forEachChild(job, (next) => {
+        if (this.place[next]! <= right && !after.has(next)) after.set(next, job);
+      });
+      if (after.has(parent)) throw cycleError("add edge", this.pathBack(after, parent));
+    }
+
+    // Backward from the parent. The two sets are disjoint, or the search above had found the parent.
+    const before = new Set<number>([parent]);
+    for (const job of before) {
+      this.forEachParent(job, (next) => {
+        if (this.place[next]! >= left) before.add(next);
+      });
+    }
+
+    // The same places are dealt out anew: first those before the edge, then those after it, each
+    // group in the order that it had. Everybody else stays where they are.
+    const byPlace = (a: number, b: number) => this.place[a]! - this.place[b]!;
+    const moved = [...[...before].sort(byPlace), ...[...after.keys()].sort(byPlace)];
+    const places = moved.map((job) => this.place[job]!).sort((a, b) => a - b);
+    moved.forEach((job, i) => this.put(job, places[i]!));
+    // #end-exercise
+  }
+  // #endregion
+
+  /** From `end` back to itself along `cameFrom`, as ids in the direction of the edges. */
+  private pathBack(cameFrom: ReadonlyMap<number, number>, end: number): string[] {
+    const path = [this.ids[end]!];
+    let job = end;
+    do {
+      job = cameFrom.get(job)!;
+      path.push(this.ids[job]!);
+    } while (job !== end);
+    return path.reverse();
+  }
+
+  // #region kahn
+  /** Kahn: take a job that waits for nobody, strike out its edges, repeat. What is left over is in or behind a cycle. */
+  private sortFromScratch(): void {
+    // #exercise sortFromScratch
+    const open = this.waiting.slice();
+    let placed = 0;
+    const take = (job: number) => {
+      if (open[job] === 0) this.put(job, placed++);
+    };
+    for (let job = 0; job < this.size; job++) take(job);
+    // `order` is the queue as well: its left part is done, its right part is waiting to be looked at.
+    for (let done = 0; done < placed; done++) {
+      this.forEachChild(this.order[done]!, (child) => {
+        open[child]!--;
+        take(child);
+      });
+    }
+    if (placed < this.size) throw cycleError("build graph", this.findCycle(open));
+    // #end-exercise
+  }
+  // #endregion
+
+  /**
+   * A cycle among the jobs that still wait in `open`: the shortest one through some job of it.
+   * Iterative, as every walk here: 100,000 jobs in a row are more than the call stack holds.
+   */
+  private findCycle(open: Int32Array): string[] {
+    // Whoever is left over waits for somebody left over. Going from parent to parent must come round.
+    const seen = new Set<number>();
+    let job = open.findIndex((count) => count > 0);
+    while (!seen.has(job)) {
+      seen.add(job);
+      const parents = this.parents(job);
+      job = parents.find((parent) => open[parent]! > 0)!;
+    }
+    // `job` is on a cycle; breadth first, the first way back to it is the shortest.
+    const cameFrom = new Map<number, number>();
+    const queue = [job];
+    for (const from of queue) {
+      this.forEachChild(from, (child) => {
+        if (open[child]! > 0 && !cameFrom.has(child)) {
+          cameFrom.set(child, from);
+          queue.push(child);
+        }
+      });
+      if (cameFrom.has(job)) break;
+    }
+    return this.pathBack(cameFrom, job);
+  }
+
+  /** The new job stands at the right end, where it has all possible parents to its left. */
+  private register(id: string, doing: string): number {
+    if (id === "") throw new DagError("EMPTY_ID", `Cannot ${doing}: job ${this.size + 1} has an empty id`);
+    const index = this.ids.length;
+    if (index >= MAX_JOBS) throw new DagError("TOO_LARGE", `Cannot ${doing}: ${index + 1} jobs exceed ${MAX_JOBS}`);
+    if (this.indexes.has(id)) throw new DagError("DUPLICATE_ID", `Cannot ${doing}: two jobs are called ${quote(id)}`);
+    if (index >= this.waiting.length) this.growJobs();
+    this.indexes.set(id, index);
+    this.ids.push(id);
+    this.put(index, index);
+    return index;
+  }
+
+  private put(job: number, place: number): void {
+    this.order[place] = job;
+    this.place[job] = place;
+  }
+
+  /** The edge is legal; one that repeats the last is dropped (a parent that a list names twice). */
+  private link(parent: number, child: number): void {
+    if (this.links.addedLast(parent, child)) return;
+    this.links.add(parent, child);
+    if (this.settled[parent] === 0) this.waiting[child]!++;
+  }
+
+  private resolve(name: string | number, child: string, doing: string): number {
+    if (typeof name === "number") {
+      this.check(name);
+      return name;
+    }
+    const index = this.indexes.get(name);
+    if (index !== undefined) return index;
+    const near = suggest(name, this.ids, child);
+    const hint = near === undefined ? "" : ` (did you mean ${quote(near)}?)`;
+    const what = `job ${quote(child)} depends on ${quote(name)}, which does not exist${hint}`;
+    throw new DagError("MISSING_PARENT", `Cannot ${doing}: ${what}`);
+  }
+
+  private checkRoom(doing: string, more: number): void {
+    const edges = this.links.edges + more;
+    if (edges > MAX_EDGES) throw new DagError("TOO_LARGE", `Cannot ${doing}: ${edges} edges exceed ${MAX_EDGES}`);
+  }
+
+  private check(index: number): void {
+    invariant(Number.isInteger(index) && index >= 0 && index < this.ids.length, `no job has index ${index}`);
+  }
+
+  private growJobs(): void {
+    const capacity = Math.max(8, this.waiting.length * 2);
+    this.links.growJobs(capacity);
+    this.waiting = grown(this.waiting, capacity);
+    this.order = grown(this.order, capacity);
+    this.place = grown(this.place, capacity);
+    const settled = new Uint8Array(capacity);
+    settled.set(this.settled);
+    this.settled = settled;
+  }
+}
+
+function selfEdge(doing: string, id: string): DagError {
+  return new DagError("SELF_EDGE", `Cannot ${doing}: job ${quote(id)} depends on itself`);
+}
