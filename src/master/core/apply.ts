@@ -1,0 +1,198 @@
+/**
+ * Lesson 10: `apply(state, event)`, the only writer of state.
+ *
+ * It is called at two times and cannot tell which: when something happens, and when the log is read again after a
+ * crash. That is the whole of recovery. It therefore never fails for a reason outside the event, never looks at a clock, and
+ * never decides: whatever it is given has happened.
+ *
+ * Invariants: `hash(state)` after live running equals `hash(state)` after replay, for every prefix of the log.
+ * Test: test/10-master.test.ts
+ */
+import type { Event, EventOf } from "./events.ts";
+import { addJobs, dropDead, enqueue, readyKey, releaseWorker, reopen, setStatus, settle, unqueue } from "./jobs.ts";
+import { invariant, isTerminal, type Job, Run, type State } from "./state.ts";
+
+export function apply(state: State, event: Event): void {
+  if (event.at > state.at) state.at = event.at;
+  // #region apply
+  switch (event.type) {
+    case "JobStarted": return jobStarted(state, event);
+    case "JobSucceeded": return jobSucceeded(state, event);
+    case "JobFailed": return jobFailed(state, event);
+    case "JobLost": return jobLost(state, event);
+    case "JobStopped": return jobStopped(state, event);
+    case "JobsCancelled": return jobsCancelled(state, event);
+    case "GateDecided": return gateDecided(state, event);
+    case "RunSubmitted": return runSubmitted(state, event);
+    case "JobsAdded": return addJobs(state, runOf(state, event.run), { specs: event.jobs, at: event.at });
+    case "RunRetried": return reopen(state, runOf(state, event.run), { jobs: event.jobs, at: event.at });
+    case "RunsForgotten": return runsForgotten(state, event);
+    case "TimePassed": return timePassed(state, event.at);
+    case "WorkerJoined": return workerJoined(state, event);
+    case "WorkerLost": return workerLost(state, event);
+  }
+  // #endregion
+}
+
+function runOf(state: State, number: number): Run {
+  const run = state.runs.get(number);
+  invariant(run !== undefined, `an event names run ${number}, which does not exist`);
+  return run;
+}
+
+/** The job of an event about a running attempt, checked: one attempt has one ending. */
+function running(state: State, event: { run: number; job: number; attempt: number }): Job {
+  const job = runOf(state, event.run).jobs[event.job];
+  invariant(job?.status === "RUNNING" && job.attempt === event.attempt, `attempt ${event.run}/${event.job}/${event.attempt} is not running`);
+  return job;
+}
+
+function runSubmitted(state: State, event: EventOf<"RunSubmitted">): void {
+  const run = new Run({ number: event.run, id: event.id, key: event.key, spec: event.spec, submittedAt: event.at });
+  state.nextRun = event.run + 1;
+  state.runs.set(run.number, run);
+  state.runsById.set(run.id, run);
+  if (run.key !== undefined) state.runsByKey.set(run.key, run);
+  addJobs(state, run, { specs: event.spec.jobs, at: event.at });
+}
+
+// #region started
+function jobStarted(state: State, event: EventOf<"JobStarted">): void {
+  const job = runOf(state, event.run).jobs[event.job];
+  const worker = state.workers.get(event.worker);
+  invariant(job?.status === "PENDING" && job.order > 0 && worker !== undefined, "only a ready job starts, on a registered worker");
+  invariant(state.ready.pop(readyKey(job)) === job, "the job that starts is the first of its queue");
+  unqueue(job);
+  job.attempt = event.attempt;
+  job.worker = worker.id;
+  job.startedAt = event.at;
+  worker.jobs.add(job);
+  state.router.take(worker.id);
+  if (job.failures === 0) job.run.budget.deposit();
+  setStatus(state, job, { to: "RUNNING", at: event.at });
+}
+// #endregion
+
+function jobSucceeded(state: State, event: EventOf<"JobSucceeded">): void {
+  const job = running(state, event);
+  releaseWorker(state, job);
+  job.result = event.result;
+  job.failure = undefined;
+  const gate = job.spec.gate;
+  if (gate === undefined) return settle(state, job, { as: "COMPLETED", at: event.at });
+  // Absolute from here on: a master that was down for an hour has not stopped the clock.
+  job.deadline = event.at + gate.maxWaitMs;
+  state.gates.add(job);
+  state.delayed.push(job, job.deadline);
+  setStatus(state, job, { to: "WAITING", at: event.at });
+}
+
+function jobFailed(state: State, event: EventOf<"JobFailed">): void {
+  const job = running(state, event);
+  releaseWorker(state, job);
+  job.failure = event.failure;
+  job.failures += 1;
+  if (event.retryAt === undefined) return settle(state, job, { as: event.dead ? "DEAD" : "FAILED", at: event.at });
+  job.run.budget.withdraw();
+  job.dueAt = event.retryAt;
+  setStatus(state, job, { to: "FAILED", at: event.at });
+  setStatus(state, job, { to: "PENDING", at: event.at });
+  enqueue(state, job, event.at);
+}
+
+function jobLost(state: State, event: EventOf<"JobLost">): void {
+  const job = running(state, event);
+  releaseWorker(state, job);
+  job.losses += 1;
+  job.failure = { kind: "worker-lost", message: "its worker went away", exitCode: undefined, signal: undefined };
+  if (job.cancelling) return settle(state, job, { as: "CANCELLED", at: event.at });
+  if (event.dead) return settle(state, job, { as: "DEAD", at: event.at });
+  setStatus(state, job, { to: "PENDING", at: event.at });
+  enqueue(state, job, event.at);
+}
+
+function jobStopped(state: State, event: EventOf<"JobStopped">): void {
+  const job = running(state, event);
+  releaseWorker(state, job);
+  settle(state, job, { as: "CANCELLED", at: event.at });
+}
+
+function jobsCancelled(state: State, event: EventOf<"JobsCancelled">): void {
+  const run = runOf(state, event.run);
+  if (event.whole) run.cancelling = true;
+  const waiting: Job[] = [];
+  for (const index of event.jobs) {
+    const job = run.jobs[index]!;
+    if (isTerminal(job.status)) continue;
+    job.cancelling = true;
+    if (job.status === "RUNNING") state.observer?.job(job, event.at);
+    else waiting.push(job);
+  }
+  for (const job of waiting) {
+    unqueue(job);
+    state.gates.delete(job);
+    // A job whose parents go on is cancelled when its turn would have come; one of its ancestors in this very list may
+    // already have taken it along.
+    if (!isTerminal(job.status) && run.dag.isReady(job.index)) settle(state, job, { as: "CANCELLED", at: event.at });
+  }
+  dropDead(state);
+}
+
+function gateDecided(state: State, event: EventOf<"GateDecided">): void {
+  const job = runOf(state, event.run).jobs[event.job];
+  invariant(job?.status === "WAITING", "a gate is decided once");
+  state.gates.delete(job);
+  job.decision = { approved: event.approve, by: event.by, comment: event.comment, at: event.at, already: false };
+  if (event.approve) return settle(state, job, { as: "COMPLETED", at: event.at });
+  const why = event.comment === "" ? "" : `: ${event.comment}`;
+  job.failure = { kind: "rejected", message: `Rejected by ${event.by}${why}`, exitCode: undefined, signal: undefined };
+  settle(state, job, { as: "FAILED", at: event.at });
+}
+
+function timePassed(state: State, at: number): void {
+  const due: Job[] = [];
+  for (let job = state.delayed.popDue(at); job !== undefined; job = state.delayed.popDue(at)) {
+    // A gate's deadline is in the same heap: it only wakes the master, which then decides.
+    if (job.status === "PENDING" && job.dueAt > 0 && job.dueAt <= at) due.push(job);
+  }
+  // Sorted, because the heap of a restored snapshot was filled in another order, and the result must not tell.
+  due.sort((a, b) => a.dueAt - b.dueAt || a.run.number - b.run.number || a.index - b.index);
+  for (const job of due) enqueue(state, job, at);
+}
+
+function workerJoined(state: State, event: EventOf<"WorkerJoined">): void {
+  const { worker: id, instance, name, tags, slots, version } = event;
+  state.nextWorker = id + 1;
+  state.workers.set(id, { id, instance, name, tags, slots, version, joinedAt: event.at, jobs: new Set() });
+  state.router.addWorker({ id, tags, slots });
+}
+
+function workerLost(state: State, event: EventOf<"WorkerLost">): void {
+  const worker = state.workers.get(event.worker);
+  invariant(worker !== undefined && worker.jobs.size === 0, "a worker leaves once each of its attempts has an ending");
+  state.workers.delete(worker.id);
+  state.router.removeWorker(worker.id);
+  // What waited for this very worker may run anywhere now.
+  const orphans: Job[] = [];
+  for (const [key, queue] of [...state.ready]) {
+    if (queue.peek()?.pinned !== worker.id) continue;
+    for (let job = state.ready.pop(key); job !== undefined; job = state.ready.pop(key)) orphans.push(job);
+    state.router.forget(key);
+  }
+  orphans.sort((a, b) => a.order - b.order);
+  for (const job of orphans) enqueue(state, job, event.at);
+}
+
+function runsForgotten(state: State, event: EventOf<"RunsForgotten">): void {
+  for (const number of event.runs) {
+    const run = runOf(state, number);
+    invariant(run.status !== "RUNNING", "a run that goes on is not forgotten");
+    state.runs.delete(number);
+    state.runsById.delete(run.id);
+    if (run.key !== undefined) state.runsByKey.delete(run.key);
+    state.finished.delete(run);
+    state.finishedJobs -= run.jobs.length;
+    for (const job of run.jobs) state.deadLetters.delete(job);
+  }
+}
+

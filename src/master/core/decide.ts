@@ -1,0 +1,302 @@
+/**
+ * Lesson 10: `decide(state, command)`: what follows from a request, given what is known. Pure: it reads the state,
+ * writes nothing, and returns either facts (events) or a refusal.
+ *
+ * Why a function of its own, and not a check inside `apply`? Because a refusal must leave no trace. What `decide` returns has
+ * been checked against the state it will be applied to, so `apply` may treat every event as a thing that happened.
+ *
+ * Invariants: no clock, no randomness (both come in `Context`, and what was drawn ends up inside the event).
+ * Left out: authorisation, which the connection settles before a command exists.
+ * Test: test/10-master.test.ts
+ */
+import { DagError } from "#dag";
+import { DEFAULT_RETRY, verdict } from "#retry";
+import { requirementKey } from "#routing";
+import type { AttemptKey, Decision, JobSpec, PipelineSpec, Report } from "#wire";
+import type { Event } from "./events.ts";
+import { buildGraph, invariant, isTerminal, MAX_REQUIREMENTS, type Job, type Run, type State } from "./state.ts";
+import { neverScheduled } from "./explain.ts";
+
+export interface Context {
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  /** A fraction, 0 ≤ x < 1. */
+  random(): number;
+}
+
+/** A command that was refused, in terms that a client can act on. Nothing has changed. */
+export class Refusal extends Error {
+  readonly code: "NOT_FOUND" | "CONFLICT" | "INVALID" | "UNSCHEDULABLE";
+  constructor(code: Refusal["code"], message: string) {
+    super(message);
+    this.name = "Refusal";
+    this.code = code;
+  }
+}
+
+/** Finished runs kept in memory (the log keeps them until it is compacted): a page or two for `titan runs`. */
+export const MAX_FINISHED_RUNS = 1000;
+/** …unless they are large: a million finished jobs cost about 300 MB. */
+export const MAX_FINISHED_JOBS = 1_000_000;
+
+// ── runs ─────────────────────────────────────────────────────────────────────────────────────────
+
+export interface Submission {
+  readonly spec: PipelineSpec;
+  readonly key?: string | undefined;
+  readonly strict: boolean;
+}
+
+/** Accepts a pipeline, or finds the run that an earlier submission with the same key made. */
+export function decideSubmit(
+  state: State, submission: Submission, context: Context,
+): { events: Event[]; run: string; existing: boolean; warnings: string[] } {
+  const { spec, key } = submission;
+  const known = key === undefined ? undefined : state.runsByKey.get(key);
+  if (known !== undefined) return { events: [], run: known.id, existing: true, warnings: [] };
+  checkJobs(spec.jobs, { from: 0, doing: `submit pipeline "${spec.name}"` });
+  checkGraph(spec);
+  checkRequirements(state, spec.jobs);
+  const warnings = neverScheduled(state, spec.jobs);
+  if (submission.strict && warnings.length > 0) throw new Refusal("UNSCHEDULABLE", warnings.join("\n"));
+  const id = freshId(state, spec.name, context);
+  return { events: [{ type: "RunSubmitted", run: state.nextRun, id, key, at: context.now, spec }], run: id, existing: false, warnings };
+}
+
+function checkGraph(spec: PipelineSpec): void {
+  try {
+    buildGraph(spec.jobs);
+  } catch (error) {
+    if (error instanceof DagError) throw new Refusal("INVALID", error.message);
+    throw error;
+  }
+}
+
+/** What the graph itself does not check. Indexes come from a peer and may be anything. */
+function checkJobs(jobs: readonly JobSpec[], options: { from: number; doing: string }): void {
+  const { from, doing } = options;
+  if (jobs.length === 0) throw new Refusal("INVALID", `Cannot ${doing}: it has no jobs`);
+  const total = from + jobs.length;
+  for (const job of jobs) {
+    const wrong = (what: string) => new Refusal("INVALID", `Cannot ${doing}: job "${job.id}" ${what}`);
+    for (const parent of job.dependsOn) if (parent >= total) throw wrong(`depends on job number ${parent} of ${total}`);
+    if (job.affinity !== undefined && !job.dependsOn.includes(job.affinity)) throw wrong("has affinity to a job that it does not depend on");
+    for (const tag of job.requirement) if (!/^[A-Za-z0-9_.:-]{1,64}$/.test(tag)) throw wrong(`requires "${tag}", which is not a tag`);
+  }
+}
+
+/** Each requirement may need a queue, and the number of queues bounds what every dispatch has to look at. */
+function checkRequirements(state: State, jobs: readonly JobSpec[]): void {
+  const keys = new Set(jobs.map((job) => requirementKey(job.requirement)));
+  for (const key of state.requirements.keys()) keys.add(key);
+  if (keys.size > MAX_REQUIREMENTS) {
+    throw new Refusal("INVALID", `Cannot accept jobs: with those of the other open runs they have ${keys.size} different requirements, more than ${MAX_REQUIREMENTS}`);
+  }
+}
+
+/** `nightly-7k2m`: short enough to say over the phone. Grows by a character whenever chance repeats itself. */
+function freshId(state: State, name: string, context: Context): string {
+  const letters = "23456789abcdefghjkmnpqrstuvwxyz"; // no 0/o, 1/l/i: ids are read aloud
+  let id = `${name}-`;
+  for (let length = 0; length < 4 || state.runsById.has(id); length++) id += letters[Math.floor(context.random() * letters.length)];
+  return id;
+}
+
+export function decideAddJobs(state: State, request: { run: string; jobs: readonly JobSpec[] }, context: Context): Event[] {
+  const run = findRun(state, request.run);
+  if (run.status !== "RUNNING" || run.cancelling) throw new Refusal("CONFLICT", `Cannot add jobs to ${run.id}: it is ${run.cancelling ? "being cancelled" : run.status}`);
+  const from = run.jobs.length;
+  checkJobs(request.jobs, { from, doing: `add jobs to ${run.id}` });
+  const ids = new Set<string>();
+  for (const [offset, job] of request.jobs.entries()) {
+    if (run.dag.indexOf(job.id) !== undefined || ids.has(job.id)) throw new Refusal("INVALID", `Cannot add jobs to ${run.id}: it has a job "${job.id}" already`);
+    ids.add(job.id);
+    // Only backwards: then the order of the list is a topological order, and no new cycle is possible.
+    for (const parent of job.dependsOn) if (parent >= from + offset) throw new Refusal("INVALID", `Cannot add jobs to ${run.id}: "${job.id}" depends on a job that comes later in the list`);
+  }
+  checkRequirements(state, request.jobs);
+  return [{ type: "JobsAdded", run: run.number, at: context.now, jobs: [...request.jobs] }];
+}
+
+/** Cancels a run, or one job of it. Cancelling what has ended is not an error, and changes nothing. */
+export function decideCancel(state: State, target: { run: string; job?: string | undefined }, context: Context): Event[] {
+  const run = findRun(state, target.run);
+  const jobs = target.job === undefined ? run.jobs : [findJob(run, target.job)];
+  const open = jobs.filter((job) => !isTerminal(job.status) && !job.cancelling).map((job) => job.index);
+  if (open.length === 0) return [];
+  return [{ type: "JobsCancelled", run: run.number, at: context.now, jobs: open, whole: target.job === undefined }];
+}
+
+/** Another chance: for all that did not complete, or for one job and everything after it. */
+export function decideRetry(state: State, request: { run: string; from?: string | undefined }, context: Context): Event[] {
+  const run = findRun(state, request.run);
+  const doing = `retry ${run.id}`;
+  if (run.cancelling) throw new Refusal("CONFLICT", `Cannot ${doing}: it is still being cancelled`);
+  const first = request.from === undefined
+    ? run.jobs.filter((job) => isTerminal(job.status) && job.status !== "COMPLETED")
+    : [findJob(run, request.from)];
+  // All that came after them as well: a report about a failure is out of date once the failure is tried again.
+  const chosen = run.dag.downstream(first.map((job) => job.index)).map((index) => run.jobs[index]!);
+  const busy = chosen.find((job) => job.status === "RUNNING" || job.status === "WAITING");
+  if (busy !== undefined) throw new Refusal("CONFLICT", `Cannot ${doing}: job "${busy.spec.id}" is ${busy.status}`);
+  const jobs = chosen.filter((job) => isTerminal(job.status)).map((job) => job.index);
+  if (jobs.length === 0) throw new Refusal("CONFLICT", `Cannot ${doing}: nothing in it has failed (name a job with --from to run it again)`);
+  return [{ type: "RunRetried", run: run.number, at: context.now, jobs }];
+}
+
+/** The first answer counts; whoever comes later is told what it was. */
+export function decideGate(
+  state: State, answer: { gate: string; approve: boolean; by: string; comment: string }, context: Context,
+): { events: Event[]; decision: Decision } {
+  const slash = answer.gate.lastIndexOf("/");
+  if (slash < 0) throw new Refusal("INVALID", `Cannot answer gate "${answer.gate}": a gate is named RUN/JOB`);
+  const run = findRun(state, answer.gate.slice(0, slash));
+  const job = findJob(run, answer.gate.slice(slash + 1));
+  if (job.decision !== undefined) return { events: [], decision: { ...job.decision, already: true } };
+  if (job.status !== "WAITING") throw new Refusal("CONFLICT", `Cannot answer gate ${answer.gate}: the job is ${job.status} and waits for nobody`);
+  const { approve, by, comment } = answer;
+  return {
+    events: [{ type: "GateDecided", run: run.number, job: job.index, approve, by, comment, at: context.now }],
+    decision: { approved: approve, by, comment, at: context.now, already: false },
+  };
+}
+
+// ── attempts ─────────────────────────────────────────────────────────────────────────────────────
+
+// #region finish
+/**
+ * A worker says how an attempt ended. Undefined: it is not this worker's attempt any more (or it was never), so the
+ * report is refused. This comparison is the fence: three numbers, and no clock.
+ */
+export function decideFinish(state: State, report: Report, from: { worker: number } & Context): Event | undefined {
+  const job = attemptOf(state, report);
+  if (job === undefined || job.worker !== from.worker) return undefined;
+  const { run, job: index, attempt } = report;
+  const at = from.now;
+  if (job.cancelling) return { type: "JobStopped", run, job: index, attempt, at };
+  if (report.failure === undefined) return { type: "JobSucceeded", run, job: index, attempt, at, result: report.result };
+  const policy = job.spec.retry ?? DEFAULT_RETRY;
+  const next = verdict(policy, { attempt: job.failures + 1, kind: report.failure.kind, budget: job.run.budget, random: from.random });
+  const retryAt = next.retry ? at + next.delayMs : undefined;
+  // DEAD is for jobs that were given more than one try and used them up.
+  const dead = !next.retry && next.why !== "permanent" && policy.maxAttempts > 1;
+  return { type: "JobFailed", run, job: index, attempt, at, failure: report.failure, retryAt, dead };
+}
+// #endregion
+
+function attemptOf(state: State, key: AttemptKey): Job | undefined {
+  const job = state.runs.get(key.run)?.jobs[key.job];
+  return job?.status === "RUNNING" && job.attempt === key.attempt ? job : undefined;
+}
+
+// #region schedule
+/**
+ * The next attempt that can start now, or undefined. Called again after every event it returns, so each choice sees
+ * the effect of the one before.
+ *
+ * Among the queues whose requirement has a free worker, the job with the highest priority wins; between equals, the one that has waited
+ * longest. The cost is one look per non-empty queue, whatever the number of jobs and workers.
+ */
+export function nextStart(state: State, now: number): Event | undefined {
+  const key = state.ready.best((requirement) => state.router.hasFree(requirement));
+  if (key === undefined) return undefined;
+  const job = state.ready.peek(key);
+  const worker = state.router.pick(key);
+  invariant(job !== undefined && worker !== undefined, "a queue that was chosen has a job and a worker for it");
+  return { type: "JobStarted", run: job.run.number, job: job.index, attempt: job.attempt + 1, worker, at: now };
+}
+// #endregion
+
+// ── workers ──────────────────────────────────────────────────────────────────────────────────────
+
+export interface WorkerOffer {
+  readonly instance: string;
+  readonly name: string;
+  readonly tags: readonly string[];
+  readonly slots: number;
+  readonly version: string;
+}
+
+export function decideJoin(state: State, offer: WorkerOffer, context: Context): { event: Event; worker: number } {
+  const worker = state.nextWorker;
+  const { instance, slots, version } = offer;
+  const name = offer.name === "" ? `w${worker}` : offer.name;
+  return { worker, event: { type: "WorkerJoined", worker, instance, name, tags: [...offer.tags], slots, version, at: context.now } };
+}
+
+/** A worker is gone: each of its attempts ends, and the job goes back to the queue. */
+export function decideLose(state: State, gone: { worker: number; reason: string }, context: Context): Event[] {
+  const worker = state.workers.get(gone.worker);
+  if (worker === undefined) return [];
+  const events: Event[] = [];
+  for (const job of worker.jobs) events.push(lost(job, context.now));
+  events.push({ type: "WorkerLost", worker: worker.id, reason: gone.reason, at: context.now });
+  return events;
+}
+
+/** The same for single attempts, when a worker comes back and does not know of them. */
+export function decideForgotten(state: State, from: { worker: number; running: readonly AttemptKey[] }, context: Context): Event[] {
+  const worker = state.workers.get(from.worker);
+  const known = new Set(from.running.map(({ run, job, attempt }) => `${run}/${job}/${attempt}`));
+  return [...(worker?.jobs ?? [])]
+    .filter((job) => !known.has(`${job.run.number}/${job.index}/${job.attempt}`))
+    .map((job) => lost(job, context.now));
+}
+
+/** …and those that it still runs although the master has given them to somebody else. */
+export function staleAttempts(state: State, from: { worker: number; running: readonly AttemptKey[] }): AttemptKey[] {
+  return from.running.filter((key) => attemptOf(state, key)?.worker !== from.worker);
+}
+
+function lost(job: Job, at: number): Event {
+  // A job that takes down one worker after another is quarantined, before it has had them all.
+  const next = verdict(DEFAULT_RETRY, { attempt: job.failures, kind: "worker-lost", losses: job.losses + 1 });
+  return { type: "JobLost", run: job.run.number, job: job.index, attempt: job.attempt, at, dead: !next.retry };
+}
+
+// ── time ─────────────────────────────────────────────────────────────────────────────────────────
+
+/** What the clock has made true. `state.delayed.nextAt` says when to call again. */
+export function decideTick(state: State, context: Context): Event[] {
+  const events: Event[] = [];
+  if ((state.delayed.nextAt ?? Infinity) > context.now) return events;
+  for (const job of state.gates) {
+    if (job.deadline > context.now) continue;
+    // Fails closed: nobody said yes.
+    const comment = `nobody answered within ${job.spec.gate!.maxWaitMs / 1000} s`;
+    events.push({ type: "GateDecided", run: job.run.number, job: job.index, approve: false, by: "titan", comment, at: context.now });
+  }
+  events.push({ type: "TimePassed", at: context.now });
+  return events;
+}
+
+/** Keeps the master's memory independent of its age. */
+export function decideForget(state: State, context: Context): Event[] {
+  let runs = state.finished.size;
+  if (runs <= MAX_FINISHED_RUNS && state.finishedJobs <= MAX_FINISHED_JOBS) return [];
+  const forgotten: number[] = [];
+  let jobs = state.finishedJobs;
+  for (const run of state.finished) {
+    // The newest one stays, however large: somebody is about to look at it.
+    if ((runs <= MAX_FINISHED_RUNS && jobs <= MAX_FINISHED_JOBS) || runs === 1) break;
+    forgotten.push(run.number);
+    runs -= 1;
+    jobs -= run.jobs.length;
+  }
+  return forgotten.length === 0 ? [] : [{ type: "RunsForgotten", runs: forgotten, at: context.now }];
+}
+
+// ── names ────────────────────────────────────────────────────────────────────────────────────────
+
+export function findRun(state: State, id: string): Run {
+  const run = state.runsById.get(id);
+  if (run === undefined) throw new Refusal("NOT_FOUND", `Cannot find run "${id}"${state.runs.size === 0 ? ": there are no runs" : ""}`);
+  return run;
+}
+
+export function findJob(run: Run, id: string): Job {
+  const index = run.dag.indexOf(id);
+  if (index === undefined) throw new Refusal("NOT_FOUND", `Cannot find job "${id}" in run ${run.id}`);
+  return run.jobs[index]!;
+}
+

@@ -1,0 +1,103 @@
+/**
+ * Lesson 10: the state, said to people: why a job waits, and what a run, a job or a worker looks like from outside.
+ *
+ * An orchestrator that only says "pending" makes its users guess. Every job that is not running can name what it waits for.
+ *
+ * Invariants: read-only; answers are computed when asked, so that nothing has to be kept up to date.
+ * Test: test/10-master.test.ts
+ */
+import { describe, requirementKey } from "#routing";
+import { GENERAL } from "#routing";
+import type { GateInfo, JobChange, JobInfo, JobSpec, RunInfo, WorkerInfo } from "#wire";
+import { readyKey } from "./jobs.ts";
+import { isTerminal, type Job, type Run, type State, type Worker } from "./state.ts";
+
+/** Parents named in a reason before the rest is counted. */
+const NAMED_PARENTS = 3;
+
+/** What a PENDING or WAITING job waits for, as a sentence; empty for the others. `now` in ms since 1970. */
+export function reasonOf(state: State, job: Job, now: number): string {
+  if (job.status === "WAITING") return `waits for approval: ${job.spec.gate?.message ?? ""}`;
+  if (job.status === "RUNNING" && job.cancelling) return "cancelling: waits for its process to end";
+  if (job.status !== "PENDING") return "";
+  if (job.dueAt > 0) {
+    const seconds = Math.max(0, (job.dueAt - now) / 1000).toFixed(1);
+    return job.failures > 0 ? `waits ${seconds} s before attempt ${job.attempt + 1}` : `delayed for another ${seconds} s`;
+  }
+  if (job.order === 0) return waitsForParents(job);
+  const reason = state.router.explain(readyKey(job));
+  if (reason.kind !== "free") return describe(reason);
+  return "is about to start";
+}
+
+function waitsForParents(job: Job): string {
+  const open: string[] = [];
+  let count = 0;
+  job.run.dag.forEachParent(job.index, (index) => {
+    const parent = job.run.jobs[index]!;
+    if (isTerminal(parent.status)) return;
+    if (count < NAMED_PARENTS) open.push(`${parent.spec.id} (${parent.status})`);
+    count += 1;
+  });
+  const more = count > NAMED_PARENTS ? ` and ${count - NAMED_PARENTS} more` : "";
+  return `waits for ${open.join(", ")}${more}`;
+}
+
+/** One sentence per requirement that no registered worker could ever meet, however long one waits. */
+export function neverScheduled(state: State, jobs: readonly JobSpec[]): string[] {
+  const firstByKey = new Map<string, { job: string; count: number }>();
+  for (const job of jobs) {
+    const key = requirementKey(job.requirement);
+    const seen = firstByKey.get(key);
+    if (seen === undefined) firstByKey.set(key, { job: job.id, count: 1 });
+    else seen.count += 1;
+  }
+  const warnings: string[] = [];
+  for (const [key, { job, count }] of firstByKey) {
+    if (state.router.canEver(key)) continue;
+    // With no worker at all, "nobody has joined yet" is not worth a warning for jobs that anybody could run.
+    if (state.workers.size === 0 && key === requirementKey([GENERAL])) continue;
+    const more = count > 1 ? ` (and ${count - 1} more)` : "";
+    warnings.push(`Cannot schedule job "${job}"${more} now: ${describe(state.router.explain(key))}`);
+  }
+  return warnings;
+}
+
+// ── rows ─────────────────────────────────────────────────────────────────────────────────────────
+
+export function runInfo(run: Run): RunInfo {
+  return {
+    id: run.id, name: run.spec.name, status: run.status, submittedAt: run.submittedAt, endedAt: orNothing(run.endedAt),
+    counts: [...run.counts], cancelling: run.cancelling,
+  };
+}
+
+export function jobInfo(state: State, job: Job, now: number): JobInfo {
+  return {
+    index: job.index, id: job.spec.id, status: job.status, attempt: job.attempt, worker: workerName(state, job),
+    startedAt: orNothing(job.startedAt), endedAt: orNothing(job.endedAt), failure: job.failure, reason: reasonOf(state, job, now),
+    dependsOn: job.run.dag.parents(job.index), result: job.result, cancelling: job.cancelling,
+  };
+}
+
+/** What a watcher is told when a job moves. */
+export function jobChange(state: State, job: Job, at: number): JobChange {
+  return { index: job.index, status: job.status, attempt: job.attempt, worker: workerName(state, job), at, failure: job.failure };
+}
+
+export function workerInfo(worker: Worker, connection: { remote: string; connected: boolean }): WorkerInfo {
+  const { id, name, tags, slots, joinedAt, version } = worker;
+  return { id, name, tags: [...tags], slots, joinedAt, version, running: worker.jobs.size, ...connection };
+}
+
+export function gateInfo(job: Job): GateInfo {
+  return { id: `${job.run.id}/${job.spec.id}`, message: job.spec.gate!.message, openedAt: job.deadline - job.spec.gate!.maxWaitMs, deadline: job.deadline };
+}
+
+function workerName(state: State, job: Job): string {
+  if (job.worker === 0) return "";
+  // A worker that has left keeps its number in the job's record; its name left with it.
+  return state.workers.get(job.worker)?.name ?? `#${job.worker}`;
+}
+
+const orNothing = (at: number): number | undefined => (at === 0 ? undefined : at);

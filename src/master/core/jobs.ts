@@ -1,0 +1,205 @@
+/**
+ * Lesson 10: how a job moves, and what follows from it. `apply` calls these; nothing else does.
+ *
+ *     PENDING ──start──▶ RUNNING ──ok──▶ COMPLETED            every arrow into a terminal state
+ *        ▲                 │   └─ok, gate─▶ WAITING ─▶ …      "settles" the job: its children
+ *        └──retry/lost─────┘                                  are asked whether it is their turn
+ *
+ * Invariants: a child is looked at once all its parents are settled, and never before; a cascade of any depth
+ * (100,000 skipped jobs in a chain) runs in a loop, because a recursion would run out of stack.
+ * Test: test/10-master.test.ts
+ */
+import { requirementKey } from "#routing";
+import { JOB_STATUSES, type JobSpec, type JobStatus, type RunStatus } from "#wire";
+import { invariant, isTerminal, Job, MAX_REQUIREMENTS, type Run, type State } from "./state.ts";
+
+const STATUS_INDEX = Object.fromEntries(JOB_STATUSES.map((status, index) => [status, index])) as Record<JobStatus, number>;
+
+/** Gives jobs that were added to a run their places: in its graph, and in the queues where it is their turn. */
+export function addJobs(state: State, run: Run, options: { specs: readonly JobSpec[]; at: number }): void {
+  const from = run.jobs.length;
+  if (run.status === "RUNNING") releaseRequirements(state, run);
+  for (const spec of options.specs) {
+    // A run's first jobs came with its graph; one added later depends only on jobs before it, so no cycle can appear.
+    if (run.jobs.length === run.dag.size) run.dag.addJob(spec.id, spec.dependsOn);
+    const job = new Job(run, run.jobs.length, spec);
+    run.jobs.push(job);
+    run.counts[STATUS_INDEX.PENDING]! += 1;
+    run.open += 1;
+    run.requirements.add(job.requirement);
+  }
+  claimRequirements(state, run);
+  for (let index = from; index < run.jobs.length; index++) {
+    if (run.dag.isReady(index)) consider(state, run.jobs[index]!, options.at);
+  }
+  finishIfDone(state, run, options.at);
+}
+
+export function setStatus(state: State, job: Job, change: { to: JobStatus; at: number }): void {
+  const counts = job.run.counts;
+  counts[STATUS_INDEX[job.status]]! -= 1;
+  counts[STATUS_INDEX[change.to]]! += 1;
+  job.status = change.to;
+  state.observer?.job(job, change.at);
+}
+
+// #region settle
+/** Moves a job to a terminal state, then everything that follows from it, near and far. */
+export function settle(state: State, job: Job, end: { as: JobStatus; at: number }): void {
+  const work: [Job, JobStatus][] = [[job, end.as]];
+  for (let next = work.pop(); next !== undefined; next = work.pop()) {
+    const [current, as] = next;
+    current.endedAt = end.at;
+    current.cancelling = false;
+    setStatus(state, current, { to: as, at: end.at });
+    if (as === "DEAD") state.deadLetters.add(current);
+    current.run.open -= 1;
+    for (const index of current.run.dag.settle(current.index)) {
+      const child = current.run.jobs[index]!;
+      if (child.status !== "PENDING") continue;
+      if (itsTurn(child)) enqueue(state, child, end.at);
+      else work.push([child, whyNot(child)]);
+    }
+  }
+  finishIfDone(state, job.run, end.at);
+}
+// #endregion
+
+/** All parents are settled: does the job run, or does its condition rule it out? */
+export function consider(state: State, job: Job, at: number): void {
+  if (itsTurn(job)) enqueue(state, job, at);
+  else settle(state, job, { as: whyNot(job), at });
+}
+
+function whyNot(job: Job): JobStatus {
+  return job.run.cancelling || job.cancelling ? "CANCELLED" : "SKIPPED";
+}
+
+/**
+ * `success` wants every parent completed. `failure` wants one that failed, or that was skipped because of a failure further
+ * up: a job that reports failures must hear of those it is not directly attached to.
+ */
+function itsTurn(job: Job): boolean {
+  const { run, spec } = job;
+  if (run.cancelling || job.cancelling) return false;
+  if (spec.when === "always") return true;
+  let failed = false;
+  let completed = true;
+  run.dag.forEachParent(job.index, (index) => {
+    const parent = run.jobs[index]!;
+    if (parent.status !== "COMPLETED") completed = false;
+    if (parent.status === "FAILED" || parent.status === "DEAD" || parent.status === "CANCELLED") failed = true;
+    // A skipped job that waited for success was skipped because of a failure; one that waited for a failure was not.
+    if (parent.status === "SKIPPED" && parent.spec.when === "success") failed = true;
+  });
+  return spec.when === "success" ? completed : failed;
+}
+
+/** Puts a job whose turn it is into the ready queue of its requirement, or to sleep until its delay is over. */
+export function enqueue(state: State, job: Job, at: number): void {
+  if (job.dueAt === 0 && job.attempt === 0 && job.spec.delayMs > 0) job.dueAt = at + job.spec.delayMs;
+  if (job.dueAt > at) {
+    state.delayed.push(job, job.dueAt);
+    return;
+  }
+  job.dueAt = 0;
+  job.pinned = wantedWorker(state, job);
+  job.order = state.nextOrder++;
+  state.ready.push(readyKey(job), job, { priority: job.spec.priority, order: job.order });
+}
+
+/** The key of the queue that holds a job: its tags, and the one worker it wants, if any. */
+export function readyKey(job: Job): string {
+  return job.pinned === 0 ? job.requirement : requirementKey(job.spec.requirement, job.pinned);
+}
+
+/** Affinity holds while the parent's worker is here; a job does not wait for a machine that left. */
+function wantedWorker(state: State, job: Job): number {
+  if (job.spec.affinity === undefined) return 0;
+  const worker = job.run.jobs[job.spec.affinity]!.worker;
+  if (state.ready.classes >= MAX_REQUIREMENTS) return 0;
+  return worker !== 0 && state.workers.has(worker) && state.router.canEver(requirementKey(job.spec.requirement, worker)) ? worker : 0;
+}
+
+/** Takes a waiting job out of whatever it waits in. Its entry in a queue stays until `dropDead`. */
+export function unqueue(job: Job): void {
+  job.order = 0;
+  job.dueAt = 0;
+  job.pinned = 0;
+}
+
+/** Removes the entries of jobs that no longer wait. Linear, so it is called once per cancel and not once per job. */
+export function dropDead(state: State): void {
+  state.ready.compact((job) => job.status === "PENDING" && job.order > 0);
+  state.delayed.compact((job) => (job.status === "PENDING" && job.dueAt > 0) || job.status === "WAITING");
+}
+
+/** Gives a running job's slot back. */
+export function releaseWorker(state: State, job: Job): void {
+  const worker = state.workers.get(job.worker);
+  invariant(worker !== undefined, `job ${job.run.id}/${job.spec.id} ran on worker ${job.worker}, which is not registered`);
+  worker.jobs.delete(job);
+  state.router.release(worker.id);
+}
+
+/** Counts a run that goes on among those that have its requirements… */
+export function claimRequirements(state: State, run: Run): void {
+  for (const key of run.requirements) state.requirements.set(key, (state.requirements.get(key) ?? 0) + 1);
+}
+
+/** …and no longer. A requirement that nobody has is dropped, from the router too. */
+function releaseRequirements(state: State, run: Run): void {
+  for (const key of run.requirements) {
+    const runs = (state.requirements.get(key) ?? 0) - 1;
+    if (runs > 0) state.requirements.set(key, runs);
+    else if (state.requirements.delete(key)) state.router.forget(key);
+  }
+}
+
+function finishIfDone(state: State, run: Run, at: number): void {
+  if (run.open > 0 || run.status !== "RUNNING") return;
+  run.status = outcome(run);
+  run.endedAt = at;
+  run.cancelling = false;
+  releaseRequirements(state, run);
+  state.finished.add(run);
+  state.finishedJobs += run.jobs.length;
+  state.observer?.run(run);
+}
+
+function outcome(run: Run): RunStatus {
+  if (run.cancelling) return "CANCELLED";
+  if (run.counts[STATUS_INDEX.FAILED]! + run.counts[STATUS_INDEX.DEAD]! > 0) return "FAILED";
+  return run.counts[STATUS_INDEX.CANCELLED]! > 0 ? "CANCELLED" : "COMPLETED";
+}
+
+/** Back to PENDING, as a person asked: the one way out of a terminal state. */
+export function reopen(state: State, run: Run, options: { jobs: readonly number[]; at: number }): void {
+  for (const index of options.jobs) {
+    const job = run.jobs[index]!;
+    invariant(isTerminal(job.status), "only what has ended can be retried");
+    job.failures = 0;
+    job.losses = 0;
+    job.failure = undefined;
+    job.result = undefined;
+    job.decision = undefined;
+    job.startedAt = 0;
+    job.endedAt = 0;
+    state.deadLetters.delete(job);
+    run.open += 1;
+    setStatus(state, job, { to: "PENDING", at: options.at });
+  }
+  run.dag.reopen(options.jobs);
+  if (run.status !== "RUNNING") {
+    run.status = "RUNNING";
+    run.endedAt = 0;
+    claimRequirements(state, run);
+    state.finished.delete(run);
+    state.finishedJobs -= run.jobs.length;
+    state.observer?.run(run);
+  }
+  for (const index of options.jobs) {
+    const job = run.jobs[index]!;
+    if (job.status === "PENDING" && job.order === 0 && run.dag.isReady(index)) consider(state, job, options.at);
+  }
+}

@@ -1,0 +1,19 @@
+/**
+ * Lesson 10: the master's core, without a socket, a file or a clock in sight.
+ *
+ *     command ──decide──▶ events ──apply──▶ state
+ *
+ * Everything the master can do is here and can be tested as arithmetic. What is around it (`src/master`) moves bytes: it
+ * writes the events to the log and lets their effects out once they are durable.
+ *
+ * Test: test/10-master.test.ts
+ */
+export { Event, type EventOf } from "./events.ts";
+export { isTerminal, State, type Job, type Observer, type Run, type Worker } from "./state.ts";
+export { apply } from "./apply.ts";
+export {
+  decideAddJobs, decideCancel, decideFinish, decideForget, decideForgotten, decideGate, decideJoin, decideLose, decideRetry, decideSubmit, decideTick,
+  findJob, findRun, nextStart, Refusal, staleAttempts, type Context,
+} from "./decide.ts";
+export { gateInfo, jobChange, jobInfo, neverScheduled, reasonOf, runInfo, workerInfo } from "./explain.ts";
+export { hashState, readSnapshot, SnapshotReader, writeSnapshot } from "./snapshot.ts";

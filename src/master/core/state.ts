@@ -1,0 +1,150 @@
+/**
+ * Lesson 10: the state, which only `apply` writes.
+ *
+ *     runs ── Run ── dag (who waits for whom) + jobs[]
+ *     ready ── waiting jobs by requirement       (lesson 07)
+ *     delayed ── jobs and gates by time          (lesson 07)
+ *     router ── workers by capability and load   (lesson 08)
+ *
+ * The last three are indexes: they hold nothing that the jobs do not say, and make every decision cheap. They live
+ * inside the state and are kept by `apply`, so a replay rebuilds them; a test compares them with a computation from scratch.
+ *
+ * Invariants: a job with `order > 0` is in `ready` exactly once; one with `dueAt > 0` is in `delayed`; a RUNNING
+ * job is in its worker's `jobs`; `counts` sums to the number of jobs.
+ * Test: test/10-master.test.ts
+ */
+import { Dag } from "#dag";
+import { MAX_REQUIREMENT_CLASSES, RequirementQueues, TimerHeap } from "#queue";
+import { RetryBudget } from "#retry";
+import { requirementKey, Router } from "#routing";
+import { JOB_STATUSES, type Decision, type Failure, type JobSpec, type JobStatus, type PipelineSpec, type RunStatus } from "#wire";
+
+export class Job {
+  readonly run: Run;
+  readonly index: number;
+  readonly spec: JobSpec;
+  /** Its tags as a key (lesson 08). */
+  readonly requirement: string;
+  status: JobStatus = "PENDING";
+  /** Attempts begun, over the job's whole life. With run and index it names one execution for ever. */
+  attempt = 0;
+  /** Failed attempts since the last explicit retry: what the retry policy counts. */
+  failures = 0;
+  /** Attempts that died with their worker: counted apart, because they are not the job's fault (until they are). */
+  losses = 0;
+  /** The worker that owns the attempt, or that ran the last one. 0: none. */
+  worker = 0;
+  /** Place in its ready queue; 0 while it is not in one. */
+  order = 0;
+  /** Waits for this moment (ms since 1970); 0: for none. */
+  dueAt = 0;
+  /** The worker that affinity wants, while that worker is here. */
+  pinned = 0;
+  startedAt = 0;
+  endedAt = 0;
+  /** When the gate after this job closes by itself. */
+  deadline = 0;
+  cancelling = false;
+  failure: Failure | undefined = undefined;
+  result: Buffer | undefined = undefined;
+  decision: Decision | undefined = undefined;
+
+  constructor(run: Run, index: number, spec: JobSpec) {
+    this.run = run;
+    this.index = index;
+    this.spec = spec;
+    this.requirement = requirementKey(spec.requirement);
+  }
+}
+
+export class Run {
+  readonly number: number;
+  readonly id: string;
+  readonly key: string | undefined;
+  readonly spec: PipelineSpec;
+  readonly submittedAt: number;
+  readonly dag: Dag;
+  readonly jobs: Job[] = [];
+  /** Jobs per status, in the order of JOB_STATUSES. */
+  readonly counts: number[] = JOB_STATUSES.map(() => 0);
+  budget = new RetryBudget();
+  /** The requirements of its jobs, as keys. */
+  readonly requirements = new Set<string>();
+  status: RunStatus = "RUNNING";
+  /** Jobs that are not in a terminal state. The run ends when this reaches zero. */
+  open = 0;
+  endedAt = 0;
+  cancelling = false;
+
+  constructor(init: { number: number; id: string; key: string | undefined; spec: PipelineSpec; submittedAt: number }) {
+    this.number = init.number;
+    this.id = init.id;
+    this.key = init.key;
+    this.spec = init.spec;
+    this.submittedAt = init.submittedAt;
+    this.dag = buildGraph(init.spec.jobs);
+  }
+}
+
+/** Throws a `DagError`: `decide` calls this on a submission before it becomes an event. */
+export function buildGraph(jobs: readonly JobSpec[]): Dag {
+  return Dag.build(jobs.map((job) => ({ id: job.id, parents: job.dependsOn })));
+}
+
+export interface Worker {
+  readonly id: number;
+  readonly instance: string;
+  readonly name: string;
+  readonly tags: readonly string[];
+  readonly slots: number;
+  readonly joinedAt: number;
+  readonly version: string;
+  readonly jobs: Set<Job>;
+}
+
+/** Told of every change as `apply` makes it; not part of the state, and absent during replay. */
+export interface Observer {
+  job(job: Job, at: number): void;
+  run(run: Run): void;
+}
+
+export class State {
+  nextRun = 1;
+  nextWorker = 1;
+  nextOrder = 1;
+  /** The latest time any event carried. */
+  at = 0;
+  readonly runs = new Map<number, Run>();
+  readonly runsById = new Map<string, Run>();
+  readonly runsByKey = new Map<string, Run>();
+  /** Runs that have ended, oldest first. */
+  readonly finished = new Set<Run>();
+  /** Jobs in `finished`. */
+  finishedJobs = 0;
+  readonly workers = new Map<number, Worker>();
+  readonly gates = new Set<Job>();
+  /** Jobs whose retries are spent. */
+  readonly deadLetters = new Set<Job>();
+  /** Requirements of the runs that go on, and how many runs have each. */
+  readonly requirements = new Map<string, number>();
+  readonly ready = new RequirementQueues<Job>();
+  readonly delayed = new TimerHeap<Job>();
+  readonly router = new Router();
+  observer: Observer | undefined = undefined;
+}
+
+/**
+ * Different requirements among all open runs. Each can be a ready queue of its own, and as many again are left to affinity, which
+ * makes queues for single workers.
+ */
+export const MAX_REQUIREMENTS = MAX_REQUIREMENT_CLASSES / 2;
+
+/** Terminal states absorb: nothing leaves them but RunRetried. */
+export function isTerminal(status: JobStatus): boolean {
+  return status === "COMPLETED" || status === "FAILED" || status === "DEAD" || status === "CANCELLED" || status === "SKIPPED";
+}
+
+/** Stops the process for what only a bug of ours can break; never for what a peer sent. */
+export function invariant(ok: unknown, why: string): asserts ok {
+  if (!ok) throw new Error(`Bug in the master: ${why}`);
+}

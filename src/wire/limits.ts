@@ -1,0 +1,62 @@
+/**
+ * Limits that both ends of a connection must agree on (lesson 10), with where each comes from.
+ *
+ * Invariants: the relations at the bottom are checked when the module loads, so a limit that is raised
+ * alone fails at start-up and not in the one run that reaches it.
+ * Test: test/10-master.test.ts
+ */
+
+/** Spoken in HELLO. Peers with another number are refused by name rather than misread. */
+export const PROTOCOL = 2;
+
+/** The port of a Titan master unless told otherwise. */
+export const DEFAULT_PORT = 9090;
+
+/** A frame's body, as in lesson 01. */
+export const MAX_FRAME_BODY_BYTES = 8 * 1024 * 1024;
+
+/** Bytes of one blob chunk: small enough that a dispatch never waits behind more than a millisecond of upload. */
+export const BLOB_CHUNK_BYTES = 256 * 1024;
+
+/** A packed project: what fits through a home uplink in a minute (10 Mbit/s × 60 s ≈ 75 MB). */
+export const MAX_BLOB_BYTES = 64 * 1024 * 1024;
+
+/** A submission smaller than this travels inside SUBMIT; a larger one is uploaded as a blob first. */
+export const MAX_INLINE_SPEC_BYTES = 4 * 1024 * 1024;
+
+/** An encoded pipeline must fit into one log record (64 MiB) with room for the event around it. */
+export const MAX_SPEC_BYTES = 60 * 1024 * 1024;
+
+/** Jobs of one run: a million jobs at about 40 encoded bytes each stay under MAX_SPEC_BYTES. */
+export const MAX_JOBS_PER_RUN = 1_000_000;
+
+/** What a job hands to its children: a value, not a file. Files go through shared storage. */
+export const MAX_RESULT_BYTES = 64 * 1024;
+
+/** Results of all parents of one job together: with the job itself they must fit into one frame. */
+export const MAX_INPUTS_BYTES = 4 * 1024 * 1024;
+
+/** Assignments or reports in one DISPATCH or FINISHED frame; a full frame is sent and a new one begun. */
+export const MAX_BATCH_ITEMS = 1024;
+/** …and their bytes: one more item of the largest size still fits below the frame limit. */
+export const MAX_BATCH_BYTES = 1024 * 1024;
+
+/** Slots that one worker may offer. Beyond this a machine has other limits (processes, descriptors). */
+export const MAX_SLOTS = 4096;
+
+/** A worker says it is alive this often. */
+export const BEAT_MS = 1000;
+/** A worker is lost after four missed beats: three for the network, one for a slow turn. */
+export const LEASE_MS = 4 * BEAT_MS;
+
+/** A peer that has connected must introduce itself within this time. */
+export const HELLO_TIMEOUT_MS = 5000;
+
+function relate(ok: boolean, why: string): void {
+  if (!ok) throw new Error(`Limits disagree: ${why}`);
+}
+relate(LEASE_MS > 2 * BEAT_MS, "one lost beat must not kill a worker");
+relate(MAX_INLINE_SPEC_BYTES < MAX_FRAME_BODY_BYTES, "an inline pipeline must fit into a frame");
+relate(MAX_INPUTS_BYTES + MAX_BATCH_BYTES < MAX_FRAME_BODY_BYTES, "a batch that is nearly full plus the largest assignment must fit into a frame");
+relate(MAX_RESULT_BYTES + MAX_BATCH_BYTES < MAX_FRAME_BODY_BYTES, "a batch that is nearly full plus the largest report must fit into a frame");
+relate(MAX_SPEC_BYTES < MAX_BLOB_BYTES, "the largest pipeline must fit into a blob");

@@ -1,0 +1,301 @@
+/**
+ * The messages themselves (lesson 10), grouped by who sends them.
+ *
+ * Invariants: an opcode is never reused; replies have no opcode of their own, the request id finds them.
+ * Test: test/10-master.test.ts
+ */
+import { bool, bytes, enumOf, list, message, optional, string, u32, u53, withDefault, type Infer } from "#codec";
+import { Action, Env, JobSpec, PipelineSpec } from "./pipeline.ts";
+import { BLOB_CHUNK_BYTES, MAX_BATCH_ITEMS, MAX_BLOB_BYTES, MAX_JOBS_PER_RUN, MAX_RESULT_BYTES } from "./limits.ts";
+
+/** Requests and notices. 1–31: anybody; 32–63: workers to the master; 64–95: the master to workers. */
+export const Op = {
+  HELLO: 1,
+  SUBMIT: 2,
+  RUNS: 3,
+  STATUS: 4,
+  WATCH: 5,
+  LOGS: 6,
+  CANCEL: 7,
+  RETRY: 8,
+  WORKERS: 9,
+  GATES: 10,
+  DECIDE: 11,
+  BLOB_HAS: 12,
+  BLOB_PUT: 13,
+  BLOB_GET: 14,
+  PING: 15,
+  ADD_JOBS: 16,
+  INFO: 17,
+  OUTPUT: 32,
+  FINISHED: 33,
+  BEAT: 34,
+  GOODBYE: 35,
+  DISPATCH: 64,
+  KILL: 65,
+} as const;
+
+const name = string(256);
+const sentence = string(16 * 1024);
+const MAX_ROWS = 100_000;
+
+/** `run` and `job` are the numbers the master gave them; with `attempt` they name one execution for ever. */
+const attemptKey = { run: [1, u32()], job: [2, u32()], attempt: [3, u32()] } as const;
+export const AttemptKey = message("AttemptKey", attemptKey);
+export type AttemptKey = Infer<typeof AttemptKey>;
+
+// ── hello ────────────────────────────────────────────────────────────────────────────────────────
+
+export const Hello = message("Hello", {
+  protocol: [1, u32()],
+  role: [2, enumOf("client", "worker")],
+  token: [3, optional(string(4096))],
+  /** Software version, for people. */
+  version: [4, withDefault(name, "")],
+  /** Workers only: chosen at random when the process starts, so that the master knows it again. */
+  instance: [5, withDefault(name, "")],
+  name: [6, withDefault(name, "")],
+  tags: [7, list(string(64), 64)],
+  slots: [8, withDefault(u32(), 1)],
+  /** Attempts that the worker still runs, or whose report was never confirmed. */
+  running: [9, list(AttemptKey, 8192)],
+});
+export type Hello = Infer<typeof Hello>;
+
+export const Welcome = message("Welcome", {
+  protocol: [1, u32()],
+  version: [2, name],
+  /** Workers only: the number under which the master knows this registration. It is the fencing epoch. */
+  worker: [3, withDefault(u32(), 0)],
+  name: [4, withDefault(name, "")],
+  beatMs: [5, u32()],
+  leaseMs: [6, u32()],
+  /** Attempts of `Hello.running` that the master no longer wants: kill them. */
+  stale: [7, list(AttemptKey, 8192)],
+});
+export type Welcome = Infer<typeof Welcome>;
+
+// ── the hot path ─────────────────────────────────────────────────────────────────────────────────
+
+export const ParentResult = message("ParentResult", { job: [1, string(128)], result: [2, bytes(MAX_RESULT_BYTES)] });
+
+export const Assignment = message("Assignment", {
+  ...attemptKey,
+  runId: [4, string(256)],
+  jobId: [5, string(128)],
+  action: [6, Action],
+  timeoutMs: [7, withDefault(u53(), 0)],
+  env: [8, Env],
+  project: [9, optional(string(64))],
+  inputs: [10, list(ParentResult, MAX_JOBS_PER_RUN)],
+});
+export type Assignment = Infer<typeof Assignment>;
+
+export const Dispatch = message("Dispatch", { items: [1, list(Assignment, MAX_BATCH_ITEMS)] });
+
+/** Why an attempt failed. Lesson 09 says which of these are worth another try. */
+export const FAILURE_KINDS = [
+  "exit", "signal", "timeout", "not-found", "not-executable", "unsupported", "bad-input", "worker-lost", "rejected", "cancelled", "internal",
+] as const;
+export const FailureKind = enumOf(...FAILURE_KINDS);
+export type FailureKind = (typeof FAILURE_KINDS)[number];
+
+export const Failure = message("Failure", {
+  kind: [1, FailureKind],
+  message: [2, sentence],
+  exitCode: [3, optional(u32())],
+  signal: [4, optional(string(32))],
+});
+export type Failure = Infer<typeof Failure>;
+
+/** How one attempt ended. No `failure`: it succeeded. */
+export const Report = message("Report", {
+  ...attemptKey,
+  failure: [4, optional(Failure)],
+  result: [5, optional(bytes(MAX_RESULT_BYTES))],
+  durationMs: [6, withDefault(u53(), 0)],
+});
+export type Report = Infer<typeof Report>;
+
+export const Finished = message("Finished", { items: [1, list(Report, MAX_BATCH_ITEMS)] });
+export const Kill = message("Kill", { items: [1, list(AttemptKey, 8192)] });
+
+export const LogChunk = message("LogChunk", {
+  stream: [1, enumOf("stdout", "stderr")],
+  at: [2, u53()],
+  data: [3, bytes(BLOB_CHUNK_BYTES)],
+});
+export type LogChunk = Infer<typeof LogChunk>;
+
+/** Output of one attempt. A request: its reply is what lets the worker send more. */
+export const Output = message("Output", { ...attemptKey, chunks: [4, list(LogChunk, 1024)] });
+
+// ── submission ───────────────────────────────────────────────────────────────────────────────────
+
+export const Submit = message("Submit", {
+  spec: [1, optional(PipelineSpec)],
+  /** Instead of `spec`, for a large one: the SHA-256 of an uploaded blob that holds it, encoded. */
+  specBlob: [2, optional(string(64))],
+  /** Two submissions with one key are one run. */
+  key: [3, optional(name)],
+  /** Refuse what no registered worker could ever run, instead of warning. */
+  strict: [4, withDefault(bool(), false)],
+});
+
+export const Submitted = message("Submitted", {
+  run: [1, name],
+  /** True: the key was known, and this is the run it named. */
+  existing: [2, withDefault(bool(), false)],
+  warnings: [3, list(sentence, 1000)],
+});
+export type Submitted = Infer<typeof Submitted>;
+
+export const AddJobs = message("AddJobs", { run: [1, name], jobs: [2, list(JobSpec, MAX_JOBS_PER_RUN)] });
+
+// ── reading ──────────────────────────────────────────────────────────────────────────────────────
+
+export const JOB_STATUSES = ["PENDING", "RUNNING", "WAITING", "COMPLETED", "FAILED", "DEAD", "CANCELLED", "SKIPPED"] as const;
+export type JobStatus = (typeof JOB_STATUSES)[number];
+export const JobStatus = enumOf(...JOB_STATUSES);
+export const RUN_STATUSES = ["RUNNING", "COMPLETED", "FAILED", "CANCELLED"] as const;
+export type RunStatus = (typeof RUN_STATUSES)[number];
+export const RunStatus = enumOf(...RUN_STATUSES);
+
+export const Empty = message("Empty", {});
+export const RunRef = message("RunRef", { run: [1, name] });
+/** `job` empty: the whole run. */
+export const JobRef = message("JobRef", { run: [1, name], job: [2, optional(string(128))] });
+
+export const RunInfo = message("RunInfo", {
+  id: [1, name],
+  name: [2, name],
+  status: [3, RunStatus],
+  submittedAt: [4, u53()],
+  endedAt: [5, optional(u53())],
+  /** How many jobs are in each state, in the order of JOB_STATUSES. */
+  counts: [6, list(u32(), 16)],
+  cancelling: [7, withDefault(bool(), false)],
+});
+export type RunInfo = Infer<typeof RunInfo>;
+export const RunList = message("RunList", { runs: [1, list(RunInfo, MAX_ROWS)] });
+
+export const JobInfo = message("JobInfo", {
+  index: [1, u32()],
+  id: [2, string(128)],
+  status: [3, JobStatus],
+  attempt: [4, u32()],
+  worker: [5, withDefault(name, "")],
+  startedAt: [6, optional(u53())],
+  endedAt: [7, optional(u53())],
+  failure: [8, optional(Failure)],
+  /** Why it is not running yet, as a sentence. Only in the answer to STATUS. */
+  reason: [9, withDefault(sentence, "")],
+  dependsOn: [10, list(u32(), MAX_JOBS_PER_RUN)],
+  result: [11, optional(bytes(MAX_RESULT_BYTES))],
+  cancelling: [12, withDefault(bool(), false)],
+});
+export type JobInfo = Infer<typeof JobInfo>;
+
+/** STATUS answers with a stream of pages: the run, then its jobs. */
+export const StatusPage = message("StatusPage", { run: [1, optional(RunInfo)], jobs: [2, list(JobInfo, MAX_ROWS)] });
+
+export const JobChange = message("JobChange", {
+  index: [1, u32()],
+  status: [2, JobStatus],
+  attempt: [3, withDefault(u32(), 0)],
+  worker: [4, withDefault(name, "")],
+  at: [5, u53()],
+  failure: [6, optional(Failure)],
+});
+export type JobChange = Infer<typeof JobChange>;
+
+/**
+ * WATCH answers with pages: first (and after a gap, again) the whole run with `reset`, then what changes. `run` comes
+ * with every page in which the run's own state changed; the stream ends with the run.
+ */
+export const WatchPage = message("WatchPage", {
+  reset: [1, withDefault(bool(), false)],
+  run: [2, optional(RunInfo)],
+  jobs: [3, list(JobInfo, MAX_ROWS)],
+  changes: [4, list(JobChange, MAX_ROWS)],
+});
+export type WatchPage = Infer<typeof WatchPage>;
+
+export const LogsRequest = message("LogsRequest", {
+  run: [1, name],
+  job: [2, string(128)],
+  /** 0: the latest. */
+  attempt: [3, withDefault(u32(), 0)],
+  follow: [4, withDefault(bool(), false)],
+});
+export const LogPage = message("LogPage", { chunks: [1, list(LogChunk, 4096)] });
+
+export const WorkerInfo = message("WorkerInfo", {
+  id: [1, u32()],
+  name: [2, name],
+  tags: [3, list(string(64), 64)],
+  slots: [4, u32()],
+  running: [5, u32()],
+  remote: [6, withDefault(name, "")],
+  joinedAt: [7, u53()],
+  connected: [8, bool()],
+  version: [9, withDefault(name, "")],
+});
+export type WorkerInfo = Infer<typeof WorkerInfo>;
+export const WorkerList = message("WorkerList", { workers: [1, list(WorkerInfo, MAX_ROWS)] });
+
+export const GateInfo = message("GateInfo", {
+  /** `run/job`, which is how a person names it. */
+  id: [1, name],
+  message: [2, string(16 * 1024)],
+  openedAt: [3, u53()],
+  deadline: [4, u53()],
+});
+export type GateInfo = Infer<typeof GateInfo>;
+export const GateList = message("GateList", { gates: [1, list(GateInfo, MAX_ROWS)] });
+
+export const DecideGate = message("DecideGate", {
+  gate: [1, string(512)],
+  approve: [2, bool()],
+  by: [3, withDefault(name, "")],
+  comment: [4, withDefault(sentence, "")],
+});
+export const Decision = message("Decision", {
+  approved: [1, bool()],
+  by: [2, name],
+  comment: [3, sentence],
+  at: [4, u53()],
+  /** True: somebody had decided before, and this is what they said. */
+  already: [5, withDefault(bool(), false)],
+});
+export type Decision = Infer<typeof Decision>;
+
+export const RetryRun = message("RetryRun", { run: [1, name], from: [2, optional(string(128))] });
+/** How many jobs a cancel or a retry touched. */
+export const Affected = message("Affected", { jobs: [1, u32()] });
+
+export const Info = message("Info", {
+  version: [1, name],
+  pid: [2, u32()],
+  startedAt: [3, u53()],
+  state: [4, string(4096)],
+  nextSeq: [5, u53()],
+  runs: [6, u32()],
+  workers: [7, u32()],
+  /** SHA-256 (hex) of the state: equal after a replay, or something is wrong. */
+  stateHash: [8, withDefault(string(64), "")],
+});
+export type Info = Infer<typeof Info>;
+export const InfoRequest = message("InfoRequest", { hash: [1, withDefault(bool(), false)] });
+
+// ── blobs ────────────────────────────────────────────────────────────────────────────────────────
+
+export const BlobRef = message("BlobRef", { hash: [1, string(64)] });
+export const BlobHas = message("BlobHas", { present: [1, bool()] });
+export const BlobPut = message("BlobPut", {
+  hash: [1, string(64)],
+  total: [2, u53()],
+  offset: [3, u53()],
+  data: [4, bytes(BLOB_CHUNK_BYTES)],
+});
+export const BlobChunk = message("BlobChunk", { data: [1, bytes(MAX_BLOB_BYTES)] });

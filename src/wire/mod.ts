@@ -1,0 +1,18 @@
+/**
+ * What Titan's processes say to each other: one table of opcodes, one schema per message.
+ *
+ *     client ── HELLO SUBMIT WATCH LOGS CANCEL … ──▶ master ◀── HELLO OUTPUT FINISHED BEAT ── worker
+ *                                                   master ── DISPATCH KILL ──▶ worker
+ *
+ * A *request* has exactly one reply (or a stream of them). A *notice* is one-way: the two messages
+ * that every job costs, DISPATCH and FINISHED, are notices that carry many jobs each.
+ *
+ * Invariants: a field number is never reused; a field added later is `optional` or `withDefault`, so
+ * that yesterday's peers read today's messages (lesson 02).
+ * Left out: JSON. The one place where it travels is inside `input` and `result`, which belong to the
+ * job's author and are opaque bytes here.
+ * Lessons: 02 (schemas), 10 (master), 11 (worker). Test: test/10-master.test.ts
+ */
+export * from "./limits.ts";
+export * from "./pipeline.ts";
+export * from "./messages.ts";
