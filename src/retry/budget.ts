@@ -24,7 +24,6 @@ export interface BudgetState {
   readonly balanceMilli: number;
 }
 
-// #region budget
 /**
  * A token bucket that counts work instead of seconds: a first attempt puts `ratio` in, a retry takes 1 out.
  * It never reads a clock, so a master that replays its log arrives at the same balance.
@@ -59,6 +58,7 @@ export class RetryBudget {
     return Math.floor(this.#balanceMilli / RETRY_MILLI);
   }
 
+  // #region budget
   /** Call for each first attempt: work that was asked for, not work that is done again. */
   deposit(): void {
     this.#balanceMilli = Math.min(this.#balanceMilli + this.#ratioMilli, this.#limitMilli);

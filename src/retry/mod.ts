@@ -87,7 +87,6 @@ export function retryPolicy(fields: Partial<RetryPolicy> = {}): RetryPolicy {
   return policy;
 }
 
-// #region backoff
 /**
  * How long to wait before the next attempt: `delayMs · backoff^(attempt - 1)`, capped, then shortened by chance.
  *
@@ -105,6 +104,7 @@ export function retryPolicy(fields: Partial<RetryPolicy> = {}): RetryPolicy {
  * backoffDelayMs(policy, 5, () => 0.9) // => 550
  * ```
  */
+// #region backoff
 export function backoffDelayMs(policy: RetryPolicy, attempt: number, random: () => number): number {
   // #exercise backoffDelayMs
   // 0 · ∞ is NaN, and a NaN delay is a timer that fires at once: the power must not reach the product unbounded.
@@ -116,7 +116,6 @@ export function backoffDelayMs(policy: RetryPolicy, attempt: number, random: () 
 }
 // #endregion
 
-// #region random-from
 /**
  * Chance that can be replayed: the same text gives the same numbers, and texts that differ a little give numbers that
  * differ a lot. With `run/job/attempt` as text, jobs spread out, and the master's decisions still depend on nothing
@@ -129,6 +128,7 @@ export function backoffDelayMs(policy: RetryPolicy, attempt: number, random: () 
  * randomFrom("nightly-1/train/2")() === randomFrom("nightly-1/train/3")() // => false
  * ```
  */
+// #region random-from
 export function randomFrom(text: string): () => number {
   // FNV-1a makes a number of the text; mulberry32 makes a sequence of the number.
   let state = 0x811c9dc5;
@@ -197,7 +197,6 @@ export type Verdict =
   | { readonly retry: true; readonly delayMs: number }
   | { readonly retry: false; readonly why: "permanent" | "spent" | "budget" };
 
-// #region verdict
 /**
  * Whether to try again after a failure, and when. Pure: a caller that follows a `retry: true` for a kind that spends
  * an attempt withdraws one from the budget.
@@ -211,6 +210,7 @@ export type Verdict =
  * verdict(policy, { attempt: 1, kind: "not-found" }) // => { retry: false, why: 'permanent' }
  * ```
  */
+// #region verdict
 export function verdict(policy: RetryPolicy, failure: Failure): Verdict {
   // #exercise verdict
   const { attempt, kind, losses = 1, budget, random = () => 0 } = failure;
@@ -262,7 +262,6 @@ export interface KeysState<T> {
   readonly keys: readonly (readonly [key: string, request: string, answer: T, atMs: number])[];
 }
 
-// #region idempotency
 /**
  * First answers by idempotency key. A client that got no answer asks again with the same key; the effect is not
  * repeated, the answer is. Answer and effect must become durable together (one record in the log), or a crash
@@ -295,6 +294,7 @@ export class IdempotencyKeys<T> {
     return this.#first.size;
   }
 
+  // #region idempotency
   /** Whether this key was answered before. Changes nothing. `request` is the request's content, or a hash of it. */
   recall(key: string, { request = "", nowMs }: { request?: string; nowMs: number }): Recall<T> {
     // #exercise recall

@@ -23,7 +23,7 @@ export { describe, GENERAL, requirementKey, type Need, type Reason } from "./req
 
 /**
  * Classes kept at once. Pipelines use a handful of combinations of tags. Each class that contains a worker adds
- * about 50 ns to its take and release, so that even 1,024 of them cost a dispatch less than the fsync before it.
+ * about 50 ns to its take and as much to its release, so that even 1,024 of them cost a job a tenth of a millisecond.
  * One more class than this drops the oldest, to be rebuilt when somebody asks for it again.
  */
 export const MAX_CLASSES = 1024;
@@ -153,7 +153,6 @@ export class Router {
     }
   }
 
-  // #region pick
   /**
    * The worker to send a job of this class to: capable, not draining, with a free slot, and of those the one with
    * the lowest load (running ÷ slots), then the fewest running, then the lowest id. Undefined: nobody now. It does
@@ -171,6 +170,7 @@ export class Router {
    * router.pick(requirementKey(["GPU"], 1)) // => undefined
    * ```
    */
+  // #region pick
   pick(key: string): number | undefined {
     const best = this.#best(key);
     return best !== undefined && isFree(best) ? best.id : undefined;
@@ -287,6 +287,7 @@ function sit(worker: Worker, heap: Seat[]): void {
 // #region leave
 /** Takes a seat out of its heap: the last one fills the hole, and may have to go up or down from there. */
 function leave(seat: Seat): void {
+  // #exercise leave
   const { heap, index } = seat;
   const last = heap.pop();
   if (last === undefined || last === seat) return;
@@ -294,6 +295,7 @@ function leave(seat: Seat): void {
   last.index = index;
   siftUp(last);
   siftDown(last);
+  // #end-exercise
 }
 // #endregion
 

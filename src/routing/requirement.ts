@@ -12,7 +12,6 @@ export interface Need {
   readonly pinned: number | undefined;
 }
 
-// #region requirementKey
 /**
  * A requirement class as one string: `GPU+HIGH_MEM`, or `GPU@7` when pinned to worker 7. Requirements
  * that ask for the same have the same key, whatever their order and repetitions.
@@ -27,6 +26,7 @@ export interface Need {
  * requirementKey(["GENERAL"], 7) // => 'GENERAL@7'
  * ```
  */
+// #region requirementKey
 export function requirementKey(tags: readonly string[], pinned?: number): string {
   const wanted = [...new Set(tags)].filter((tag) => tag !== GENERAL).sort();
   const key = wanted.length === 0 ? GENERAL : wanted.join("+");
