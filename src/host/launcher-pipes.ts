@@ -1,0 +1,69 @@
+/**
+ * Lesson 11: real pipes for a job's output.
+ *
+ * Node's `stdio: "pipe"` is a pair of sockets, and a socket cannot be opened by name: in a job, `echo oops
+ * > /dev/stderr` would fail with ENXIO. Named pipes are opened by path, so they can be had without a native
+ * module: `mkfifo` makes a few, we open both ends of each and remove the names.
+ *
+ * Invariant: no name outlives the call that made it, so nothing is left behind even by `kill -9`.
+ * Left out: systems without mkfifo get the sockets.
+ * Test: test/11-worker.processes.test.ts
+ */
+import { execFileSync } from "node:child_process";
+import { closeSync, constants, mkdtempSync, openSync, rmSync } from "node:fs";
+import { Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** Pipes made at once: `mkfifo` costs 2 ms, which four jobs share; more would hold descriptors for nothing. */
+const BATCH_PIPES = 8;
+
+/** One pipe: we read, the job writes. `write` is to be closed once the child has inherited it. */
+export interface Pipe {
+  readonly read: Socket;
+  readonly write: number;
+}
+
+/** Both ends of pipes that nobody uses yet. */
+const stock: { reading: number; write: number }[] = [];
+let unavailable = process.platform === "win32";
+
+/** Stdout and stderr for one child; undefined when this system cannot make named pipes, or not now. */
+export function openOutputPipes(): { stdout: Pipe; stderr: Pipe } | undefined {
+  if (unavailable) return undefined;
+  try {
+    if (stock.length < 2) makeBatch();
+    return { stdout: takePipe(), stderr: takePipe() };
+  } catch (error) {
+    // Out of descriptors is passing; no mkfifo is for good.
+    if ((error as { code?: string }).code === "ENOENT") unavailable = true;
+    return undefined;
+  }
+}
+
+function takePipe(): Pipe {
+  const { reading, write } = stock.pop() as { reading: number; write: number };
+  const read = new Socket({ fd: reading, readable: true, writable: false });
+  read.on("error", () => {}); // A pipe's reading end fails only when it is torn down.
+  return { read, write };
+}
+
+function makeBatch(): void {
+  const folder = mkdtempSync(join(tmpdir(), "titan-pipes-"));
+  try {
+    const names = Array.from({ length: BATCH_PIPES }, (_, i) => join(folder, String(i)));
+    execFileSync("mkfifo", ["-m", "600", ...names], { stdio: "ignore" });
+    for (const name of names) {
+      // The reading end first, and not blocking: opening a pipe for writing waits for a reader.
+      const reading = openSync(name, constants.O_RDONLY | constants.O_NONBLOCK);
+      try {
+        stock.push({ reading, write: openSync(name, constants.O_WRONLY) });
+      } catch (error) {
+        closeSync(reading);
+        throw error;
+      }
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

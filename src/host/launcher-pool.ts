@@ -1,0 +1,182 @@
+/**
+ * Lesson 11: the pool of launchers, and the timers that keep it tidy.
+ *
+ * A job takes the launcher that became idle last (its memory is still in the cache), or starts a new one; so
+ * there are as many launchers as there were jobs at once. Those that were idle for a while are let go.
+ *
+ * Invariants: a running job keeps the event loop alive, an idle pool does not; an idle pool costs no CPU.
+ * Left out: starting launchers ahead of the first jobs; the first one costs a job 2 ms.
+ * Test: test/11-worker.processes.test.ts
+ */
+import { Launcher, type Ending, type LaunchedJob } from "./launcher.ts";
+import { reap, reapFolder, release } from "./launcher-reaper.ts";
+import { attemptName, hasProc, SHARE, Sweeper, SWEEP_MS, type SweptGroup } from "./launcher-sweep.ts";
+
+/** Longer than the pauses within a run, shorter than a person's attention. */
+const IDLE_MS = 5_000;
+/** A job is moved to a second launcher if the first died before it began, and to a third; then it fails. */
+const MAX_STARTS = 3;
+
+/** What the pool's user can do to a running job. */
+export interface PooledJob {
+  readonly pid: number | undefined;
+  signal(name: string): void;
+  pause(): void;
+  resume(): void;
+}
+
+class Group implements SweptGroup {
+  attempt: string | undefined;
+  readonly launcher: Launcher;
+  constructor(launcher: Launcher) {
+    this.launcher = launcher;
+  }
+  get busy(): boolean {
+    return this.launcher.busy;
+  }
+  taint(): void {
+    this.launcher.taint();
+  }
+}
+
+const groups = new Map<number, Group>();
+const idle: Launcher[] = [];
+const sweeper = new Sweeper(groups);
+let running = 0;
+let keepAlive: NodeJS.Timeout | undefined;
+let idleTimer: NodeJS.Timeout | undefined;
+let sweepTimer: NodeJS.Timeout | undefined;
+let hooked = false;
+
+/** Runs `makeLine(launcher)` on a launcher. */
+export function runPooled(
+  makeLine: (launcher: Launcher) => string,
+  job: LaunchedJob & { readonly env: Readonly<Record<string, string>> },
+): PooledJob {
+  const attempt = attemptName(job.env);
+  let starts = 0;
+  let launcher: Launcher | undefined;
+  let paused = false;
+  const start = () => {
+    starts++;
+    try {
+      launcher = takeLauncher();
+    } catch (error) {
+      const ending = { status: null, signal: null, refused: false, unstarted: true, error: error as Error };
+      return void setImmediate(onEnd, ending);
+    }
+    const group = launcher.pid === undefined ? undefined : groups.get(launcher.pid);
+    if (group) group.attempt = attempt;
+    launcher.run(makeLine(launcher), { onOutput: job.onOutput, onEnd });
+    if (paused) launcher.pause();
+  };
+  const onEnd = (ending: Ending) => {
+    if (ending.unstarted && !ending.error && starts < MAX_STARTS) return start();
+    jobEnded(attempt);
+    job.onEnd(ending);
+  };
+  jobStarted(job.env, attempt);
+  start();
+  return {
+    get pid() {
+      return launcher?.pid;
+    },
+    signal: (name) => launcher?.signal(name),
+    pause: () => {
+      paused = true;
+      launcher?.pause();
+    },
+    resume: () => {
+      paused = false;
+      launcher?.resume();
+    },
+  };
+}
+
+/** Bookkeeping that every job needs, on a launcher or not. */
+export function jobStarted(env: Readonly<Record<string, string>>, attempt: string | undefined): void {
+  if (running++ === 0) {
+    // A timer that never fires in earnest: it only says that there is something to wait for.
+    keepAlive ??= setInterval(() => {}, 2 ** 31 - 1);
+    keepAlive.ref();
+  }
+  if (attempt !== undefined) sweeper.attemptStarted(attempt);
+  const folder = env["TITAN_WORKDIR"];
+  // <folder of the worker>/<run>/<attempt>: the reaper is told of the first part, once.
+  const root = folder === undefined ? undefined : /^(\/.+)\/[^/]+\/[^/]+$/.exec(folder)?.[1];
+  if (root !== undefined) reapFolder(root);
+  if (!hooked) {
+    hooked = true;
+    process.once("exit", endAll);
+  }
+}
+
+export function jobEnded(attempt: string | undefined): void {
+  if (--running === 0) keepAlive?.unref();
+  if (attempt !== undefined) sweeper.attemptEnded(attempt);
+  if (hasProc) scheduleSweep(SWEEP_MS);
+}
+
+/** The launcher that was idle last, or a new one. Throws when the system has no process to spare. */
+function takeLauncher(): Launcher {
+  for (;;) {
+    const launcher = idle.pop();
+    if (launcher === undefined) return newLauncher();
+    if (launcher.fit) return launcher;
+  }
+}
+
+function newLauncher(): Launcher {
+  const launcher = new Launcher({ idle: becameIdle, dead: (gone) => forget(gone) });
+  if (launcher.pid !== undefined) {
+    groups.set(launcher.pid, new Group(launcher));
+    reap(launcher.pid);
+  }
+  return launcher;
+}
+
+function forget(launcher: Launcher): void {
+  const at = idle.indexOf(launcher);
+  if (at >= 0) idle.splice(at, 1);
+  if (launcher.pid === undefined) return;
+  groups.delete(launcher.pid);
+  release(launcher.pid);
+}
+
+function becameIdle(launcher: Launcher): void {
+  // Without /proc nobody can say what the job left behind, so the whole group goes, launcher included.
+  if (launcher.tainted || !hasProc) return launcher.destroy();
+  launcher.idleSince = performance.now();
+  idle.push(launcher);
+  idleTimer ??= setTimeout(retireIdle, IDLE_MS).unref();
+}
+
+function retireIdle(): void {
+  idleTimer = undefined;
+  const now = performance.now();
+  // The list is a stack, so the longest idle are at its bottom.
+  while (idle[0] !== undefined && now - idle[0].idleSince >= IDLE_MS - 1) (idle.shift() as Launcher).retire();
+  if (idle[0] !== undefined) idleTimer = setTimeout(retireIdle, IDLE_MS - (now - idle[0].idleSince)).unref();
+}
+
+function scheduleSweep(ms: number): void {
+  sweepTimer ??= setTimeout(() => {
+    sweepTimer = undefined;
+    const before = performance.now();
+    const killed = sweeper.sweep();
+    const cost = performance.now() - before;
+    nextSweepMs = Math.max(SWEEP_MS, cost * SHARE);
+    // What was killed may have been forking: look again.
+    if (killed > 0) scheduleSweep(nextSweepMs);
+  }, Math.max(ms, nextSweepMs)).unref();
+}
+let nextSweepMs = SWEEP_MS;
+
+/** We are exiting: end what runs, then look once more for strays. The reaper would do the first too, later. */
+function endAll(): void {
+  for (const group of groups.values()) {
+    if (group.attempt !== undefined) sweeper.attemptEnded(group.attempt);
+    group.launcher.destroy();
+  }
+  if (hasProc && (running > 0 || sweepTimer !== undefined)) sweeper.sweep();
+}

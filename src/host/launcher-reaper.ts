@@ -1,0 +1,84 @@
+/**
+ * Lesson 11: the reaper, who stays behind when we die.
+ *
+ * A process that is killed with SIGKILL cleans nothing up. So one tiny `sh` per Titan process holds the
+ * reading end of a pipe from us and the list of process groups we started. When we die, however we die,
+ * the system closes our end; the reaper reads the end of the file, kills every group on its list, then
+ * every process whose environment names one of our work folders (a daemon that left its group), and exits.
+ *
+ *     us ──▶ "+ 4711"  a group     "- 4711"  it is gone     "= /tmp/w/jobs"  a work folder
+ *
+ * Invariant: a group is on the list before its first job starts, and off it before its number can be reused
+ * by anything but chance.
+ * Left out: the reaper being killed together with us; then only a restart of the machine helps.
+ * Test: test/11-worker.processes.test.ts
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+
+// #region reaper
+const SCRIPT = `
+trap '' TERM INT HUP
+groups=
+folders=
+while read -r what name; do
+  case $what in
+    +) groups="$groups $name" ;;
+    -) rest=
+       for g in $groups; do [ "$g" = "$name" ] || rest="$rest $g"; done
+       groups=$rest ;;
+    =) folders="$folders
+TITAN_WORKDIR=$name/" ;;
+  esac
+done
+for g in $groups; do kill -s KILL -- "-$g"; done
+[ -n "$folders" ] && [ -r /proc/self/environ ] || exit 0
+folders=\${folders#?}
+for file in $(grep -lF -e "$folders" /proc/[0-9]*/environ); do
+  pid=\${file#/proc/}
+  kill -s KILL "\${pid%/environ}"
+done
+`;
+// #endregion
+
+let reaper: ChildProcess | undefined;
+const groups = new Set<number>();
+const folders = new Set<string>();
+
+/** The group dies with this process, from now on. */
+export function reap(group: number): void {
+  groups.add(group);
+  tell(`+ ${group}\n`);
+}
+
+/** The group is gone already. */
+export function release(group: number): void {
+  if (groups.delete(group)) tell(`- ${group}\n`);
+}
+
+/** Processes whose `TITAN_WORKDIR` lies in this folder die with this process too. */
+export function reapFolder(folder: string): void {
+  if (folders.has(folder) || folder.includes("\n")) return;
+  folders.add(folder);
+  tell(`= ${folder}\n`);
+}
+
+function tell(line: string): void {
+  if (reaper === undefined) start();
+  else reaper.stdin?.write(line);
+}
+
+function start(): void {
+  // Its own session: whoever signals our group or closes our terminal does not reach it.
+  const child = spawn("/bin/sh", ["-c", SCRIPT], { detached: true, env: { PATH: "/usr/bin:/bin" }, cwd: "/", stdio: ["pipe", "ignore", "ignore"] });
+  reaper = child;
+  const lost = () => {
+    if (reaper === child) reaper = undefined;
+    if (groups.size > 0 && child.pid !== undefined) start();
+  };
+  child.once("exit", lost);
+  child.once("error", lost);
+  child.stdin.on("error", () => {});
+  child.unref();
+  (child.stdin as unknown as { unref(): void }).unref();
+  child.stdin.write([...groups].map((g) => `+ ${g}\n`).join("") + [...folders].map((f) => `= ${f}\n`).join(""));
+}

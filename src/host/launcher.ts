@@ -1,0 +1,270 @@
+/**
+ * Lesson 11: the launcher, a warm shell that starts one job after another.
+ *
+ * Forking a 70 MB Node process costs about 0.9 ms; forking an idle `sh` a third of that, on another core.
+ * So each running job sits under a launcher: `sh -s`, leader of its own process group, which reads one
+ * line per job from us and frames the job's output with marks that carry a nonce:
+ *
+ *     us ──▶ stdin   (…; cd 'DIR' && export A='1' && exec 'prog' 'arg' …) </dev/null; e
+ *     us ◀── stdout  RS nonce s LF   bytes of the job …   RS nonce e STATUS LF
+ *     us ◀── stderr                  bytes of the job …   RS nonce e LF
+ *
+ * Invariants: one job at a time; what stands between the marks is the job's, and no byte of it is dropped;
+ * the job ends when both end marks were read, or when the launcher has died and its pipes are empty.
+ * Left out: telling a program that exits with 137 from one that SIGKILL ended; a shell reports both as 137.
+ * And a child that ignores the hang-up can still print into the next job, until the sweep finds it.
+ * Test: test/11-worker.processes.test.ts
+ */
+import { randomBytes } from "node:crypto";
+import { OutputChild, type StreamName } from "./launcher-child.ts";
+
+/** The bytes that nothing but a mark begins with: a control character, then 128 random bits. */
+const MARK_LEAD = 0x1e;
+/** Letter, at most three digits and a line feed follow the lead and the nonce. */
+const MARK_TAIL_BYTES = 5;
+
+/** How one job ended, in the launcher's words. */
+export interface Ending {
+  /** The shell's status, or null when the launcher itself died. */
+  readonly status: number | null;
+  readonly signal: string | null;
+  /** True: the shell could not change folder or execute the program. */
+  readonly refused: boolean;
+  /** True: the launcher died before the job began, so that another one may run it. */
+  readonly unstarted: boolean;
+  readonly error?: Error & { code?: string };
+}
+
+export interface LaunchedJob {
+  onOutput(stream: StreamName, bytes: Buffer): void;
+  onEnd(ending: Ending): void;
+}
+
+/** Quotes a text for a POSIX shell: only a quote needs care inside single quotes. */
+export function quote(text: string): string {
+  return text.includes("'") ? `'${text.replaceAll("'", "'\\''")}'` : `'${text}'`;
+}
+
+export interface LaunchLine {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** One warm shell. */
+export class Launcher {
+  readonly pid: number | undefined;
+  /** When it last became idle, on the caller's clock. */
+  idleSince = 0;
+  /** See `taint`. */
+  tainted = false;
+  /** Set once it has died and its pipes are empty. */
+  dead = false;
+
+  private readonly child: OutputChild;
+  private readonly nonce = randomBytes(16).toString("hex");
+  private readonly lead = Buffer.concat([Buffer.of(MARK_LEAD), Buffer.from(this.nonce)]);
+  private readonly held: Record<StreamName, Buffer | undefined> = { stdout: undefined, stderr: undefined };
+  private job: LaunchedJob | undefined;
+  private started = false;
+  private refused = false;
+  private status: number | undefined;
+  private stderrEnded = false;
+  private killed = false;
+  private wantsPause = false;
+  private waiting: string[] = [];
+  private readonly onIdle: (launcher: Launcher) => void;
+  private readonly onDead: (launcher: Launcher) => void;
+
+  constructor(on: { idle(launcher: Launcher): void; dead(launcher: Launcher): void }) {
+    this.onIdle = on.idle;
+    this.onDead = on.dead;
+    this.child = new OutputChild(
+      { file: "/bin/sh", args: ["-s"], env: {}, cwd: "/", stdin: "pipe" },
+      { onOutput: (stream, bytes) => this.scan(stream, bytes), onExit: (...how) => this.died(...how) },
+    );
+    this.pid = this.child.process.pid;
+    this.write(this.prologue());
+  }
+
+  get busy(): boolean {
+    return this.job !== undefined;
+  }
+
+  /** Fit for another job. False from the moment its death is known, although its last output may be unread. */
+  get fit(): boolean {
+    return !this.tainted && !this.dead && !this.child.hasExited;
+  }
+
+  // #region prologue
+  /** What every launcher is told first. POSIX words only: /bin/sh is dash, bash, ash or zsh. */
+  private prologue(): string {
+    return (
+      // A caught signal is set back to its default in the job: TERM ends the job, and the launcher lives on.
+      "trap : TERM INT HUP\n" +
+      // The shell's own remarks ("Killed") are not the job's output.
+      "exec 3>&2 2>/dev/null\n" +
+      // After each job: hang up on the children it left in the group, then say how it ended.
+      `e() { s=$?; kill -s HUP 0; echo '${this.mark("e")}'$s; echo '${this.mark("e")}' >&3; }\n`
+    );
+  }
+  // #endregion
+
+  // #region line
+  /** One job as one command. The trap runs only if `exec` did not: then the program never started. */
+  line(launch: LaunchLine): string {
+    const { program, args, cwd, env } = launch;
+    const names = Object.keys(env);
+    const exports = names.length === 0 ? "" : `export ${names.map((n) => `${n}=${quote(env[n] as string)}`).join(" ")} && `;
+    return (
+      `(trap "echo '${this.mark("f")}'" 0; echo '${this.mark("s")}'; ` +
+      `cd -P -- ${quote(cwd)} && unset PWD OLDPWD SHLVL && ${exports}` +
+      `exec ${[program, ...args].map(quote).join(" ")} 2>&3 3>&-) </dev/null; e\n`
+    );
+  }
+  // #endregion
+
+  /** Starts a job. The launcher must be idle. */
+  run(line: string, job: LaunchedJob): void {
+    this.job = job;
+    this.started = this.refused = this.stderrEnded = this.killed = this.wantsPause = false;
+    this.status = undefined;
+    this.waiting = [];
+    this.write(line);
+  }
+
+  signal(name: string): void {
+    if (this.job === undefined) return;
+    if (name === "SIGKILL") {
+      this.killed = true;
+      this.child.kill(name);
+    } else if (this.started) {
+      this.child.kill(name);
+    } else {
+      // Sent now, it would reach the launcher only, which ignores it, and the job would begin unharmed.
+      this.waiting.push(name);
+    }
+  }
+
+  pause(): void {
+    this.wantsPause = true;
+    if (this.started) this.child.pause(); // Paused earlier, the start mark would never be read.
+  }
+
+  resume(): void {
+    this.wantsPause = false;
+    this.child.resume();
+  }
+
+  /** Lets an idle launcher go: it reads the end of its input and exits. */
+  retire(): void {
+    this.child.process.stdin?.end();
+  }
+
+  /** A stray is in its group: no further job may share these pipes with it. */
+  taint(): void {
+    this.tainted = true;
+    if (this.job === undefined) this.destroy(); // The stray dies with it.
+  }
+
+  /** Ends the launcher and everything in its group now. */
+  destroy(): void {
+    this.child.kill("SIGKILL");
+  }
+
+  private write(text: string): void {
+    this.child.process.stdin?.write(text);
+  }
+
+  private mark(letter: string): string {
+    return `${String.fromCharCode(MARK_LEAD)}${this.nonce}${letter}`;
+  }
+
+  // #region scan
+  /** Passes on the job's bytes and takes the marks out of them, wherever the chunks were cut. */
+  private scan(stream: StreamName, chunk: Buffer): void {
+    const before = this.held[stream];
+    let data = before ? Buffer.concat([before, chunk]) : chunk;
+    this.held[stream] = undefined;
+    for (;;) {
+      const at = data.indexOf(this.lead);
+      if (at < 0) break;
+      const end = data.indexOf(0x0a, at + this.lead.length);
+      if (end < 0 && data.length - at < this.lead.length + MARK_TAIL_BYTES) {
+        this.pass(stream, data.subarray(0, at));
+        this.held[stream] = data.subarray(at);
+        return;
+      }
+      this.pass(stream, data.subarray(0, at));
+      const mark = data.toString("latin1", at + this.lead.length, end);
+      data = data.subarray(end + 1);
+      // By the time this returns, the next job may have begun; what follows here is not its output.
+      if (this.onMark(stream, mark, data.length)) return;
+    }
+    // The last bytes may be the beginning of a mark: keep them until the next chunk tells.
+    const keep = this.partialMark(data);
+    if (keep > 0) this.held[stream] = data.subarray(data.length - keep);
+    this.pass(stream, keep > 0 ? data.subarray(0, data.length - keep) : data);
+  }
+  // #endregion
+
+  /** How many bytes at the end of `data` could be the beginning of a mark. */
+  private partialMark(data: Buffer): number {
+    const window = Math.min(data.length, this.lead.length - 1);
+    const tail = data.subarray(data.length - window);
+    const at = tail.indexOf(MARK_LEAD);
+    for (let i = at; i >= 0; i = tail.indexOf(MARK_LEAD, i + 1)) {
+      if (tail.compare(this.lead, 0, tail.length - i, i) === 0) return tail.length - i;
+    }
+    return 0;
+  }
+
+  private pass(stream: StreamName, bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    const over = stream === "stdout" ? this.status !== undefined : this.stderrEnded;
+    if (this.job !== undefined && !over && (stream === "stderr" || this.started)) return this.job.onOutput(stream, bytes);
+    // Bytes outside the marks come from a process that an earlier job left behind.
+    this.taint();
+  }
+
+  /** True when this mark ended the job. `rest` bytes follow it in the same chunk. */
+  private onMark(stream: StreamName, mark: string, rest: number): boolean {
+    if (this.job === undefined) return false;
+    if (mark === "s") {
+      this.started = true;
+      for (const name of this.waiting) this.child.kill(name);
+      if (this.wantsPause) this.child.pause();
+    } else if (mark === "f") {
+      this.refused = true;
+    } else if (stream === "stderr") {
+      this.stderrEnded = true;
+    } else {
+      this.status = Number(mark.slice(1));
+    }
+    if (this.status === undefined || !this.stderrEnded) return false;
+    if (rest > 0) this.tainted = true;
+    this.finish({ status: this.status, signal: null, refused: this.refused, unstarted: false });
+    return true;
+  }
+
+  private finish(ending: Ending): void {
+    const job = this.job;
+    this.job = undefined;
+    this.child.resume();
+    // Idle first: whoever hears of the end may start the next job in the same breath.
+    if (!this.dead) this.onIdle(this);
+    job?.onEnd(ending);
+  }
+
+  private died(_code: number | null, signal: string | null, error?: Error): void {
+    this.dead = true;
+    this.onDead(this);
+    for (const stream of ["stdout", "stderr"] as const) {
+      const rest = this.held[stream];
+      if (rest) this.pass(stream, rest);
+    }
+    const unstarted = !this.started && !this.killed;
+    this.finish({ status: null, signal: signal ?? "SIGKILL", refused: false, unstarted, ...(error ? { error } : {}) });
+  }
+}

@@ -1,0 +1,305 @@
+import assert from "node:assert/strict";
+import { spawn as spawnNode } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { nodeHost, seededRandom, type Child, type Exit, type SpawnOptions } from "#host";
+
+const { processes } = nodeHost();
+const PATH = process.env["PATH"] ?? "/usr/bin:/bin";
+const folder = mkdtempSync(join(tmpdir(), "titan-processes-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Ended extends Exit {
+  out: string;
+  err: string;
+}
+
+/** Starts a program and collects what it does. `with` gets the child in the turn it was started. */
+function start(argv: string[], options: Partial<SpawnOptions> & { with?: (child: Child) => void } = {}): { child: Child; ended: Promise<Ended> } {
+  const out: Buffer[] = [];
+  const err: Buffer[] = [];
+  let child!: Child;
+  const ended = new Promise<Ended>((resolve) => {
+    child = processes.spawn({
+      argv,
+      cwd: options.cwd ?? folder,
+      env: options.env ?? { PATH },
+      onOutput: options.onOutput ?? ((stream, bytes) => void (stream === "stdout" ? out : err).push(bytes)),
+      onExit: (exit) => resolve({ ...exit, out: Buffer.concat(out).toString(), err: Buffer.concat(err).toString() }),
+    });
+  });
+  options.with?.(child);
+  return { child, ended };
+}
+const run = (argv: string[], options: Parameters<typeof start>[1] = {}) => start(argv, options).ended;
+const sh = (script: string, options: Parameters<typeof start>[1] = {}) => run(["sh", "-c", script], options);
+
+function script(name: string, text: string, mode = 0o755): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  chmodSync(path, mode);
+  return path;
+}
+
+/** Waits for something to become true, looking again at every turn until the deadline. */
+async function until(what: string, isTrue: () => boolean): Promise<void> {
+  const deadline = performance.now() + 5_000;
+  while (!isTrue()) {
+    if (performance.now() > deadline) assert.fail(`still not so after 5 s: ${what}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** A process that only we could have started: its command line carries a mark. */
+function alive(mark: string): boolean {
+  for (const pid of readdirSync("/proc")) {
+    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
+    try {
+      if (readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0").includes(mark)) return true;
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  return false;
+}
+let marks = 0;
+/** A number of seconds for `sleep` that no other test uses. */
+const mark = () => `${2_000_000 + process.pid}.${++marks}`;
+
+test("spawn() reports a missing program, a folder, a file that is not executable and a missing work folder", async () => {
+  const plain = script("plain.txt", "no program\n", 0o644);
+  const cases: [string[], string, string, string?][] = [
+    [["no-such-program"], "ENOENT", 'Cannot start "no-such-program": no such file'],
+    [["./nope.sh"], "ENOENT", 'Cannot start "./nope.sh": no such file'],
+    [[folder], "EACCES", `Cannot start "${folder}": it is a folder`],
+    [[plain], "EACCES", `Cannot start "${plain}": it is not executable`],
+    [["true"], "ENOENT", 'Cannot start "true": no such folder "/no/such" to run it in', "/no/such"],
+    [["./x"], "ENOENT", 'Cannot start "./x": no such folder "/no/such" to run it in', "/no/such"],
+    [[], "ENOENT", 'Cannot start "": no program is named'],
+    [["true", "a\0b"], "EINVAL", 'Cannot start "true": an argument or variable contains a NUL byte'],
+  ];
+  for (const [argv, code, message, cwd] of cases) {
+    const { error, ...rest } = await run(argv, cwd === undefined ? {} : { cwd });
+    assert.deepEqual({ code: error?.code, message: error?.message, exit: rest.code }, { code, message, exit: null });
+  }
+});
+
+test("spawn() reports a script whose interpreter is missing and a file the system cannot execute", async () => {
+  const orphan = await run([script("orphan", "#!/no/such/interpreter -x\n")]);
+  assert.equal(orphan.error?.code, "ENOENT");
+  assert.match(String(orphan.error?.message), /its first line asks for "\/no\/such\/interpreter"/);
+  const garbage = await run([script("garbage", "\x7fELF\x02\x01\x01 and no more")]);
+  assert.equal(garbage.error?.code, "ENOEXEC");
+});
+
+test("spawn() never calls back before it has returned", async () => {
+  for (const program of ["true", "no-such-program"]) {
+    let returned = false;
+    await run([program], { with: () => (returned = true), onOutput: () => assert.ok(returned) });
+  }
+  let inside = true;
+  const ended = new Promise<void>((resolve) => {
+    processes.spawn({ argv: ["no"], cwd: folder, env: {}, onOutput() {}, onExit: () => (assert.equal(inside, false), resolve()) });
+  });
+  inside = false;
+  await ended;
+});
+
+test("onExit() gives the exit status, and the signal when one ended the program", async () => {
+  for (const code of [0, 1, 2, 42, 126, 127, 128, 255]) {
+    assert.deepEqual(await sh(`exit ${code}`), { code, signal: null, out: "", err: "" });
+  }
+  for (const signal of ["KILL", "TERM", "SEGV", "HUP"]) {
+    assert.deepEqual(await sh(`kill -${signal} $$`), { code: null, signal: `SIG${signal}`, out: "", err: "" });
+  }
+});
+
+test("spawn() gives the program exactly the environment it was given", async () => {
+  const env = { PATH: "/usr/bin:/bin", EMPTY: "", ODD: `it's "$HOME" \`x\` \\ \n\t ü€😀 \u0001 *` };
+  const list = (text: string) => text.split("\0").filter(Boolean).sort();
+  const expected = (given: Record<string, string>) => Object.entries(given).map(([k, v]) => `${k}=${v}`).sort();
+  assert.deepEqual(list((await run(["env", "-0"], { env })).out), expected(env));
+  // Names that a shell could not carry take the plain way, with the same result.
+  const odd = { ...env, "with-dash": "1", PWD: "/elsewhere", "1st": "x", IFS: "/", _: "y" };
+  assert.deepEqual(list((await run(["env", "-0"], { env: odd })).out), expected(odd));
+});
+
+test("spawn() passes any arguments through unchanged", async () => {
+  const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 32));
+  const random = seededRandom(seed);
+  const alphabet = ["'", '"', "\\", "\n", " ", "$", "`", "*", "!", "#", "~", "a", "\x01", "\x1e", "\x7f", "\u0081", "ü", "€", "😀", ";", "&", "|", "(", "-n"];
+  for (let round = 0; round < 25; round++) {
+    const args = Array.from({ length: 1 + (random.u32() % 5) }, () =>
+      Array.from({ length: random.u32() % 12 }, () => alphabet[random.u32() % alphabet.length]).join(""),
+    );
+    const { out } = await run(["printf", "%s\\0", ...args]);
+    assert.deepEqual(out.split("\0").slice(0, -1), args, `SEED=${seed}`);
+  }
+  const long = "x".repeat(100_000);
+  assert.equal((await run(["printf", "%s", long])).out, long, "longer than a launcher's line");
+  const huge = await run(["true", ...Array.from({ length: 40 }, () => "x".repeat(120_000))]);
+  assert.equal(huge.error?.code, "E2BIG");
+});
+
+test("spawn() starts the program in its folder with an empty input and outputs that can be opened by name", async () => {
+  const odd = join(folder, "it's -odd\nname");
+  const { out, err } = await sh("pwd -P; cat; echo named >/dev/stdout; echo oops >/dev/stderr; ls -d .", {
+    cwd: (await run(["mkdir", odd]), odd),
+  });
+  assert.equal(out, `${odd}\nnamed\n.\n`);
+  assert.equal(err, "oops\n");
+});
+
+test("onOutput() delivers every byte before onExit(), with and without a line feed at the end", async () => {
+  for (const text of ["", "x", "no line feed", "\n", "\x1e", "\x1e\x1e\x1e", "a\x1eb\n\n"]) {
+    const ended = await run(["sh", "-c", 'printf %s "$1"; printf %s "$1" >&2', "sh", text]);
+    assert.deepEqual([ended.out, ended.err], [text, text]);
+  }
+  const { out } = await run(["seq", "1", "200000"]);
+  assert.equal(out.length, 1_288_895);
+  assert.ok(out.endsWith("\n199999\n200000\n"));
+});
+
+test("onOutput() never gives one job another's output, whatever runs at once", async () => {
+  const results = await Promise.all(Array.from({ length: 64 }, async (_, i) => {
+    let count = 0;
+    for (let round = 0; round < 4; round++) {
+      const { out, err } = await sh(`echo out ${i} ${round}; echo err ${i} ${round} >&2`);
+      if (out === `out ${i} ${round}\n` && err === `err ${i} ${round}\n`) count++;
+    }
+    return count;
+  }));
+  assert.deepEqual(results, Array.from({ length: 64 }, () => 4));
+});
+
+test("onOutput() hands on a gigabyte in bounded memory", async () => {
+  let bytes = 0;
+  let peak = 0;
+  const before = process.memoryUsage().rss;
+  const { code } = await run(["head", "-c", "1000000000", "/dev/zero"], {
+    onOutput: (_stream, chunk) => {
+      bytes += chunk.length;
+      peak = Math.max(peak, process.memoryUsage.rss());
+    },
+  });
+  assert.deepEqual([code, bytes], [0, 1_000_000_000]);
+  assert.ok(peak - before < 200e6, `grew by ${(peak - before) / 1e6} MB`);
+});
+
+test("pause() blocks the program, and resume() lets it finish with every byte", async () => {
+  const done = join(folder, "done");
+  let bytes = 0;
+  const { child, ended } = start(["sh", "-c", `head -c 10000000 /dev/zero; echo x >"${done}"`], { onOutput: (_s, b) => (bytes += b.length) });
+  child.pause();
+  const bystander = await sh("seq 1 50000 | wc -l"); // Another job is not held up by a paused one.
+  assert.equal(bystander.out.trim(), "50000");
+  assert.ok(!existsSync(done) && bytes < 1_000_000, `${bytes} bytes came although it was paused`);
+  child.resume();
+  assert.equal((await ended).code, 0);
+  assert.equal(bytes, 10_000_000);
+});
+
+test("signal() reaches the program even in the turn that started it", async () => {
+  for (const name of ["SIGTERM", "SIGKILL", "SIGINT"] as const) {
+    const ended = await run(["sleep", mark()], { with: (child) => child.signal(name) });
+    assert.deepEqual([ended.code, ended.signal], [null, name]);
+  }
+});
+
+test("signal() ends the whole group, and SIGKILL those who ignore SIGTERM", async () => {
+  const time = mark();
+  const { child, ended } = start(["sh", "-c", `trap '' TERM; sleep ${time} & echo ready; while :; do sleep ${time}; done`], {
+    onOutput: () => child.signal("SIGTERM"),
+  });
+  await until("the sleepers run", () => alive(time));
+  const other = await sh("echo still served");
+  assert.equal(other.out, "still served\n");
+  assert.ok(alive(time), "SIGTERM was to be ignored");
+  child.signal("SIGKILL");
+  assert.equal((await ended).signal, "SIGKILL");
+  await until("all of the group are gone", () => !alive(time));
+});
+
+test("signal() is ignored once the child has exited", async () => {
+  const { child, ended } = start(["true"]);
+  await ended;
+  child.signal("SIGKILL");
+  assert.equal((await run(["true"])).code, 0);
+});
+
+test("SIGSTOP and SIGCONT hold a job and let it go on", async () => {
+  const { child, ended } = start(["sh", "-c", "echo on; exit 3"]);
+  child.signal("SIGSTOP");
+  child.signal("SIGCONT");
+  assert.deepEqual([(await ended).code, (await ended).out], [3, "on\n"]);
+});
+
+test("a job's children end with it: in its group, deaf to hang-ups, or in a session of their own", async () => {
+  const [plain, deaf, daemon] = [mark(), mark(), mark()];
+  const env = { PATH, TITAN_RUN: "r", TITAN_JOB: "j", TITAN_ATTEMPT: "1", TITAN_WORKDIR: join(folder, "w", "r", "j.1") };
+  const { out } = await sh(`sleep ${plain} & nohup sleep ${deaf} >/dev/null 2>&1 & setsid sleep ${daemon} >/dev/null 2>&1 & echo started`, { env });
+  assert.equal(out, "started\n");
+  // A long job on the same launcher must neither shield them nor be taken for one of them.
+  const next = mark();
+  const { child, ended } = start(["sh", "-c", `sleep ${next} & wait`], { env: { ...env, TITAN_ATTEMPT: "2" } });
+  await until("the children are gone", () => !alive(plain) && !alive(deaf) && !alive(daemon));
+  assert.ok(alive(next));
+  child.signal("SIGTERM");
+  assert.equal((await ended).signal, "SIGTERM");
+  await until("the second job's child is gone", () => !alive(next));
+});
+
+test("a daemon that keeps the output open holds up neither its job's end nor the next job", async () => {
+  const time = mark();
+  const env = { PATH, TITAN_RUN: "r", TITAN_JOB: "holder", TITAN_ATTEMPT: "1" };
+  assert.equal((await sh(`setsid sleep ${time} & echo done`, { env })).out, "done\n");
+  const odd = { ...env, TITAN_JOB: "plain", "odd-name": "takes the plain way" };
+  assert.equal((await sh(`setsid sleep ${time} & echo done`, { env: odd })).out, "done\n");
+  assert.equal((await sh("echo next")).out, "next\n");
+  await until("the daemon is gone", () => !alive(time));
+});
+
+test("a stray that floods its launcher's output is found, and later jobs' output is clean", async () => {
+  const name = mark();
+  await sh(`sh -c 'trap "" HUP; while :; do echo stray; done' ${name} & echo mine`);
+  while (alive(name)) await sh("echo perhaps with it");
+  for (let i = 0; i < 10; i++) assert.equal((await sh("echo clean")).out, "clean\n");
+});
+
+test("a job that kills its own group, or its launcher, is reported and the next one runs", async () => {
+  assert.equal((await sh("kill -KILL 0")).signal, "SIGKILL");
+  assert.equal((await sh("kill -KILL $PPID; exec sleep 1000")).signal, "SIGKILL");
+  assert.equal((await sh("echo fine")).out, "fine\n");
+});
+
+/** Runs a program text in a Node process of its own. */
+function inNode(text: string): { pid: number; exit: Promise<number | null>; first: Promise<string> } {
+  const child = spawnNode(process.execPath, ["--import", "tsx", "-C", "source", "--input-type=module", "-e", text], { stdio: ["ignore", "pipe", "inherit"] });
+  const first = new Promise<string>((resolve) => child.stdout.once("data", (bytes) => resolve(String(bytes))));
+  return { pid: child.pid as number, first, exit: new Promise((resolve) => child.once("exit", resolve)) };
+}
+const JOB = (argv: string[], env: Record<string, string>) => `
+  import { nodeHost } from "#host";
+  nodeHost().processes.spawn({ argv: ${JSON.stringify(argv)}, cwd: "/", env: ${JSON.stringify(env)},
+    onOutput: (_, bytes) => process.stdout.write(bytes), onExit: () => {} });`;
+
+test("nothing outlives a process that was killed with SIGKILL", async () => {
+  const [time, daemon] = [mark(), mark()];
+  const env = { PATH, TITAN_RUN: "r", TITAN_JOB: "j", TITAN_ATTEMPT: "1", TITAN_WORKDIR: join(folder, randomUUID(), "r", "j.1") };
+  const node = inNode(JOB(["sh", "-c", `setsid sleep ${daemon} & echo ready; sleep ${time}`], env));
+  assert.equal(await node.first, "ready\n");
+  await until("both run", () => alive(time) && alive(daemon));
+  const before = performance.now();
+  process.kill(node.pid, "SIGKILL");
+  await until("both are gone", () => !alive(time) && !alive(daemon));
+  assert.ok(performance.now() - before < 1_500, `took ${performance.now() - before} ms`);
+});
+
+test("a running job keeps the process alive, and an idle pool lets it exit", async () => {
+  const node = inNode(JOB(["sh", "-c", "sleep 0.2; echo late"], { PATH }));
+  assert.equal(await node.first, "late\n");
+  assert.equal(await node.exit, 0);
+});
