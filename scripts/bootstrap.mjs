@@ -154,7 +154,8 @@ function sourceDigest() {
   /** @param {string} path */
   const add = (path) => {
     const { size, mtimeMs } = statSync(path);
-    hash.update(`${relative(ROOT, path)}\0${size}\0${mtimeMs}\n`);
+    // Whole milliseconds: what `cp -p` keeps on every file system, so that a copied checkout is still fresh.
+    hash.update(`${relative(ROOT, path)}\0${size}\0${Math.round(mtimeMs)}\n`);
   };
   for (const path of filesUnder(join(ROOT, "src"))) add(path);
   add(join(ROOT, "tsconfig.json"));

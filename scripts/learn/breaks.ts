@@ -1,0 +1,141 @@
+/**
+ * Breaks: one-line sabotages, each with the test that must notice.
+ *
+ *     Title: Trust the length
+ *     Predict: What happens to a header that announces 4 GiB?
+ *     Test: test/01-framing.test.ts
+ *     Fails: decodeFrame() refuses a length above the limit before allocating
+ *     Why: The length is the peer's word; without the check it is also our allocation.
+ *
+ *     --- a/src/framing/mod.ts
+ *     +++ b/src/framing/mod.ts
+ *     …
+ */
+import { readFileSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { TestSummary } from "../lib/reporter.mjs";
+import type { Lesson, Project } from "./project.ts";
+import type { Problem } from "./report.ts";
+import { makeSandbox, runProgram, type Sandbox, sandboxEnvironment } from "./sandbox.ts";
+
+export interface Break {
+  /** Relative to the root. */
+  readonly file: string;
+  readonly title: string;
+  readonly predict: string;
+  readonly test: string;
+  readonly fails: string;
+  readonly why: string;
+}
+
+const FIELDS = ["Title", "Predict", "Test", "Fails", "Why"] as const;
+
+/** Reads the header lines. A missing field is a problem of its own. */
+export function parseBreak(file: string, text: string): { broken: Break; problems: Problem[] } {
+  const [header = "", ...rest] = text.split(/\n\s*\n/);
+  const values = new Map<string, string>();
+  let last = "";
+  for (const line of header.split("\n")) {
+    const field = /^([A-Z][a-z]+):\s*(.*)$/.exec(line);
+    if (field && (FIELDS as readonly string[]).includes(field[1]!)) values.set((last = field[1]!), field[2]!.trim());
+    else if (last !== "") values.set(last, `${values.get(last)} ${line.trim()}`.trim()); // a folded line
+  }
+  const problems: Problem[] = [];
+  const say = (message: string): void => void problems.push({ file, line: 1, rule: "break", message });
+  for (const field of FIELDS) if (!values.get(field)) say(`the header has no "${field}:" line`);
+  if (values.get("Predict") && !values.get("Predict")!.endsWith("?")) say("\"Predict:\" must ask a question");
+  if (!rest.join("\n\n").includes("\n+++ ")) say("no unified diff after the header");
+  const get = (field: (typeof FIELDS)[number]): string => values.get(field) ?? "";
+  return { broken: { file, title: get("Title"), predict: get("Predict"), test: get("Test"), fails: get("Fails"), why: get("Why") }, problems };
+}
+
+export function listBreaks(project: Project, lesson: Lesson): { breaks: Break[]; problems: Problem[] } {
+  let names: string[] = [];
+  try {
+    names = readdirSync(join(project.root, lesson.folder, "break")).filter((name) => name.endsWith(".patch")).sort();
+  } catch {
+    // no folder: reported below as no breaks
+  }
+  const breaks: Break[] = [];
+  const problems: Problem[] = [];
+  for (const name of names) {
+    const file = `${lesson.folder}/break/${name}`;
+    const parsed = parseBreak(file, readFileSync(join(project.root, file), "utf8"));
+    problems.push(...parsed.problems);
+    if (parsed.problems.length === 0) breaks.push(parsed.broken);
+  }
+  return { breaks, problems };
+}
+
+/** A sabotage may hang what it breaks; then the test fails at this deadline. */
+const TEST_TIMEOUT_MS = 15_000;
+const RUN_TIMEOUT_MS = 60_000;
+
+/** Runs the tests of these names in a sandbox; undefined when the runner could not even report. */
+export async function runNamedTests(sandbox: Sandbox, test: string, names: readonly string[]): Promise<{ summary: TestSummary | undefined; output: string }> {
+  const report = join(sandbox.temp, "summary.json");
+  rmSync(report, { force: true });
+  // The file is run directly: the runner's process per file would only cost time.
+  const { output } = await runProgram([
+    process.execPath, "--conditions=source", "--import", "tsx",
+    ...names.map((name) => `--test-name-pattern=${name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}`),
+    `--test-timeout=${TEST_TIMEOUT_MS}`,
+    "--test-reporter=spec", "--test-reporter-destination=stdout",
+    `--test-reporter=${new URL("../lib/reporter.mjs", import.meta.url).href}`, `--test-reporter-destination=${report}`,
+    test,
+  ], { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: RUN_TIMEOUT_MS });
+  try {
+    return { summary: JSON.parse(readFileSync(report, "utf8")) as TestSummary, output };
+  } catch {
+    return { summary: undefined, output };
+  }
+}
+
+/** The unpatched tree must pass every test that a break of it names: a test that never ran cannot fail for the right reason. */
+export async function checkBaseline(project: Project, breaks: readonly Break[]): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  const sandbox = makeSandbox(project.root);
+  try {
+    for (const test of new Set(breaks.map((broken) => broken.test))) {
+      const mine = breaks.filter((broken) => broken.test === test);
+      const { summary, output } = await runNamedTests(sandbox, test, [...new Set(mine.map(({ fails }) => fails))]);
+      for (const { file, fails } of mine) {
+        if (summary?.passed.includes(fails)) continue;
+        const why = summary === undefined ? `it did not finish:\n${tail(output)}` : summary.failed.some(({ name }) => name === fails) ? `it fails:\n${tail(output)}` : "there is no such test";
+        problems.push({ file, line: 4, rule: "break", message: `without the patch, ${test} must pass "${fails}", but ${why}` });
+      }
+    }
+  } finally {
+    sandbox.remove();
+  }
+  return problems;
+}
+
+/** Applied to a copy, the patch must make the named test fail. */
+export async function checkBreak(project: Project, broken: Break): Promise<Problem[]> {
+  const problem = (line: number, message: string): Problem[] => [{ file: broken.file, line, rule: "break", message }];
+  const sandbox = makeSandbox(project.root);
+  try {
+    const refused = await applyBreak(sandbox, broken);
+    if (refused !== undefined) return problem(1, `the patch does not apply:\n${refused}`);
+    const { summary, output } = await runNamedTests(sandbox, broken.test, [broken.fails]);
+    if (!summary) return problem(4, `the tests did not finish, so "${broken.fails}" did not fail:\n${tail(output)}`);
+    if (summary.failed.some(({ name }) => name === broken.fails)) return [];
+    const others = summary.failed.map(({ name }) => name).join("; ");
+    return problem(4, `with the patch, ${broken.test} must fail "${broken.fails}", but it ${summary.passed.includes(broken.fails) ? "passes" : "does not run"}${others ? ` (failing: ${others})` : ""}`);
+  } finally {
+    sandbox.remove();
+  }
+}
+
+/** Undefined when applied; otherwise what git said. */
+export async function applyBreak(sandbox: Sandbox, broken: Break): Promise<string | undefined> {
+  const done = await runProgram(["git", "apply", "--whitespace=nowarn", broken.file], {
+    cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: RUN_TIMEOUT_MS,
+  });
+  return done.code === 0 ? undefined : done.output.trim() || `git exited with ${done.code}`;
+}
+
+export function tail(output: string, lines = 12): string {
+  return output.trim().split("\n").slice(-lines).map((line) => `      ${line}`).join("\n");
+}

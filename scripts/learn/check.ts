@@ -1,0 +1,249 @@
+/**
+ * `learn check [NN…]`: the author's gate. Prose, code, transcripts, breaks and exercises of every lesson hold, or it says where they do not.
+ *
+ * Everything that runs is a job; two run at a time, each in a sandbox of its own.
+ * Test: test/learn-check.test.ts
+ */
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { BootstrapError, ensureBuilt, ROOT } from "../bootstrap.mjs";
+import { findChapter } from "../lib/chapters.mjs";
+import { type Block, checkBlocks, docExamples } from "./blocks.ts";
+import { checkBaseline, checkBreak, listBreaks } from "./breaks.ts";
+import { type Cache, contentHash, openCache } from "./cache.ts";
+import { checkExercises, exercisesOf } from "./exercises.ts";
+import { checkForm, isConsole, isRun, parseQuote, quotedText } from "./form.ts";
+import { checkLinks } from "./links.ts";
+import { type Fence, type Markdown, parseMarkdown } from "./markdown.ts";
+import { checkOrder, declaredExceptions } from "./order.ts";
+import { filesUnder, type Lesson, loadProject, type Project, sourceFiles, sourcesOfChapter } from "./project.ts";
+import { formatProblem, type Problem } from "./report.ts";
+import { makeSandbox } from "./sandbox.ts";
+import { checkSkeleton } from "./skeletons.ts";
+import { checkTranscripts } from "./transcripts.ts";
+
+/** The machine the gate is sized for has two cores, and many jobs measure time. */
+const JOBS_AT_ONCE = 2;
+
+export interface CheckOptions {
+  readonly root: string;
+  /** Lesson ids; all when undefined. */
+  readonly only?: readonly string[];
+  /** Writes regions and real output into the lessons. */
+  readonly record?: boolean;
+  readonly cache?: boolean;
+  /** Called once per lesson, when its last job has ended. */
+  onLesson?(result: LessonResult): void;
+}
+
+export interface LessonResult {
+  readonly name: string;
+  readonly summary: string;
+  readonly problems: readonly Problem[];
+  /** The sum over its jobs. */
+  readonly seconds: number;
+}
+
+export async function runCheck(args: readonly string[]): Promise<number> {
+  const flags = args.filter((arg) => arg.startsWith("-"));
+  const unknown = flags.find((flag) => flag !== "--record" && flag !== "--no-cache");
+  if (unknown) throw new BootstrapError(`Cannot check: unknown option ${unknown} (there are --record and --no-cache)`);
+  const asked = args.filter((arg) => !arg.startsWith("-")).map((arg) => findChapter(arg).id);
+  // Transcripts run the built CLI. If it does not build, the checks that need it say so.
+  await ensureBuilt().catch((error: Error) => process.stderr.write(`${error.message}\n(going on without a build)\n`));
+  const started = performance.now();
+  const results = await checkLessons({
+    root: ROOT,
+    ...(asked.length > 0 ? { only: asked } : {}),
+    record: flags.includes("--record"),
+    cache: !flags.includes("--no-cache"),
+    onLesson: (result) => {
+      for (const problem of result.problems) process.stdout.write(`${formatProblem(problem)}\n`);
+      const failed = result.problems.filter((problem) => !problem.warning).length;
+      process.stdout.write(`${result.name.padEnd(14)} ${failed === 0 ? "ok" : `${failed} wrong`}  ${result.summary}  ${result.seconds.toFixed(1)} s\n`);
+    },
+  });
+  const wrong = results.flatMap((result) => result.problems).filter((problem) => !problem.warning).length;
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  process.stdout.write(`learn check: ${results.length} parts, ${wrong === 0 ? "all hold" : `${wrong} wrong`} (${seconds} s)\n`);
+  return wrong === 0 ? 0 : 1;
+}
+
+/** Something that takes time. `key` names all that its result depends on. */
+interface Job {
+  readonly key: string;
+  run(): Promise<Problem[]>;
+}
+
+interface Part {
+  readonly name: string;
+  readonly summary: string;
+  readonly problems: Problem[];
+  readonly jobs: readonly Job[];
+}
+
+export async function checkLessons(options: CheckOptions): Promise<LessonResult[]> {
+  const project = loadProject(options.root);
+  const lessons = project.lessons.filter(({ id }) => options.only === undefined || options.only.includes(id));
+  const cache = openCache(options.root, options.cache !== false && !options.record && !process.env["CI"]);
+  const common = hashOfCommon(project);
+  const edits = new Map<Lesson, Edit[]>();
+  const parts = lessons.map((lesson) => lessonPart(project, lesson, { common, edits: options.record ? edits : undefined }));
+  parts.push(examplesPart(project, lessons, common));
+  if (options.only === undefined) parts.push(pagesPart(project));
+  const results = await runParts(parts, cache, options.onLesson);
+  cache.save();
+  for (const [lesson, changes] of edits) applyEdits(join(project.root, lesson.readme), changes);
+  return results;
+}
+
+/** Runs all jobs, `JOBS_AT_ONCE` side by side and in order, and reports each part when its last job is done. */
+async function runParts(parts: readonly Part[], cache: Cache, onPart?: (result: LessonResult) => void): Promise<LessonResult[]> {
+  const results = new Map<Part, LessonResult>();
+  const open = parts.map((part) => ({ part, left: part.jobs.length, ms: 0 }));
+  const finish = ({ part, ms }: { part: Part; ms: number }): void => {
+    const result = { name: part.name, summary: part.summary, problems: part.problems, seconds: ms / 1000 };
+    results.set(part, result);
+    onPart?.(result);
+  };
+  const queue = open.flatMap((state) => state.part.jobs.map((job) => ({ state, job })));
+  for (const state of open) if (state.left === 0) finish(state);
+  const worker = async (): Promise<void> => {
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      const { state, job } = next;
+      const started = performance.now();
+      if (!cache.has(job.key)) {
+        const problems = await job.run();
+        if (problems.length === 0) cache.add(job.key);
+        state.part.problems.push(...problems);
+      }
+      state.ms += performance.now() - started;
+      if (--state.left === 0) finish(state);
+    }
+  };
+  await Promise.all(Array.from({ length: JOBS_AT_ONCE }, worker));
+  return parts.map((part) => results.get(part)!);
+}
+
+/** Everything about one lesson: what can be seen at once, and jobs for what must be run. */
+function lessonPart(project: Project, lesson: Lesson, context: { common: string; edits: Map<Lesson, Edit[]> | undefined }): Part {
+  const path = join(project.root, lesson.readme);
+  if (!existsSync(path)) {
+    return { name: lesson.id, summary: "", jobs: [], problems: [{ file: lesson.readme, line: 1, rule: "triple", message: "is missing" }] };
+  }
+  const text = readFileSync(path, "utf8");
+  const markdown = parseMarkdown(text);
+  const { breaks, problems: breakProblems } = listBreaks(project, lesson);
+  const exercises = exercisesOf(project, lesson);
+  let problems = [
+    ...checkForm(project, lesson, text, markdown),
+    ...checkLinks(project.root, lesson.readme, markdown),
+    ...checkOrder(project, lesson, { fences: markdown.fences, exceptions: declaredExceptions() }),
+    ...checkExercises(project, lesson),
+    ...breakProblems,
+  ];
+  if (sourcesOfChapter(project, lesson.number).length > 0 && breaks.length + breakProblems.length < 2) {
+    problems.push({ file: lesson.readme, line: 1, rule: "break", message: `${breaks.length} patches in break/; the form wants two or three` });
+  }
+  if (context.edits) {
+    const quotes = quoteEdits(project, markdown);
+    if (quotes.length > 0) context.edits.set(lesson, quotes);
+    problems = problems.filter((problem) => !(problem.rule === "fence-from" && problem.expected !== undefined));
+  }
+  const runs = markdown.fences.filter(isRun);
+  const consoles = markdown.fences.filter(isConsole);
+  const own = contentHash([["common", context.common], ...hashed(project.root, lesson.folder)]);
+  const tests = contentHash([["own", own], ...hashed(project.root, "test")]);
+  const jobs: Job[] = [];
+  if (runs.length > 0) {
+    const blocks: Block[] = runs.map((fence) => ({ file: lesson.readme, line: fence.line + 1, code: fence.lines }));
+    jobs.push({ key: `run ${own}`, run: () => withSandbox(project, (sandbox) => checkBlocks(blocks, sandbox)) });
+  }
+  if (consoles.length > 0) {
+    jobs.push({
+      key: `console ${own}`,
+      run: () => withSandbox(project, async (sandbox) => {
+        const { problems: found, recorded } = await checkTranscripts(lesson, consoles, sandbox);
+        if (!context.edits) return found;
+        const changes = recorded.map(({ fence, lines }) => ({ fence, lines }));
+        context.edits.set(lesson, [...(context.edits.get(lesson) ?? []), ...changes]);
+        return found.filter((problem) => problem.expected === undefined);
+      }),
+    });
+  }
+  if (breaks.length > 0) jobs.push({ key: `baseline ${tests}`, run: () => checkBaseline(project, breaks) });
+  for (const broken of breaks) jobs.push({ key: `break ${broken.file} ${tests}`, run: () => checkBreak(project, broken) });
+  if (exercises.length > 0) jobs.push({ key: `skeleton ${tests}`, run: () => checkSkeleton(project, lesson, exercises) });
+  const counts = [
+    `${markdown.fences.length - runs.length - consoles.length} quotes and figures`, `${runs.length} examples`, `${consoles.length} transcripts`,
+    `${breaks.length} breaks`, `${exercises.length} exercises`,
+  ];
+  return { name: lesson.id, summary: counts.join(", "), problems, jobs };
+}
+
+/** Doc comments' examples, of the chosen chapters or of all sources. */
+function examplesPart(project: Project, lessons: readonly Lesson[], common: string): Part {
+  const files = lessons.length === project.lessons.length ? sourceFiles(project.root) : lessons.flatMap(({ number }) => sourcesOfChapter(project, number));
+  const blocks = files.flatMap((file) => docExamples(file, readFileSync(join(project.root, file), "utf8")));
+  const key = `docs ${contentHash([["common", common], ["files", files.join("\n")]])}`;
+  const jobs: Job[] = blocks.length === 0 ? [] : [{ key, run: () => withSandbox(project, (sandbox) => checkBlocks(blocks, sandbox)) }];
+  return { name: "doc comments", summary: `${blocks.length} examples`, problems: [], jobs };
+}
+
+/** Pages outside the lessons have links, too. */
+function pagesPart(project: Project): Part {
+  const pages = [...readdirSync(project.root).filter((name) => name.endsWith(".md")).map((name) => join(project.root, name)), ...filesUnder(join(project.root, "docs"))]
+    .filter((path) => path.endsWith(".md"));
+  const problems = pages.flatMap((path) => {
+    const file = relative(project.root, path);
+    return checkLinks(project.root, file, parseMarkdown(readFileSync(path, "utf8")));
+  });
+  return { name: "pages", summary: `${pages.length} pages`, problems, jobs: [] };
+}
+
+async function withSandbox(project: Project, work: (sandbox: ReturnType<typeof makeSandbox>) => Promise<Problem[]>): Promise<Problem[]> {
+  const sandbox = makeSandbox(project.root);
+  try {
+    return await work(sandbox);
+  } finally {
+    sandbox.remove();
+  }
+}
+
+interface Edit {
+  readonly fence: Fence;
+  readonly lines: readonly string[];
+}
+
+function quoteEdits(project: Project, markdown: Markdown): Edit[] {
+  return markdown.fences.flatMap((fence) => {
+    const quote = parseQuote(fence);
+    const source = quote && quotedText(project, quote);
+    if (!source || "missing" in source || source.text === fence.lines.join("\n")) return [];
+    return [{ fence, lines: source.text.split("\n") }];
+  });
+}
+
+/** From the bottom up, so that the line numbers above stay true. */
+function applyEdits(path: string, edits: readonly Edit[]): void {
+  const lines = readFileSync(path, "utf8").split("\n");
+  for (const { fence, lines: content } of [...edits].sort((a, b) => b.fence.line - a.fence.line)) {
+    lines.splice(fence.line, fence.lines.length, ...content);
+  }
+  writeFileSync(path, lines.join("\n"));
+}
+
+/** What every job depends on: the sources, the checker, the settings and this Node. */
+function hashOfCommon(project: Project): string {
+  const settings = ["package.json", "package-lock.json", "tsconfig.json"].filter((name) => existsSync(join(project.root, name)));
+  return contentHash([
+    ["node", process.version],
+    ...settings.map((name) => [name, readFileSync(join(project.root, name))] as const),
+    ...hashed(project.root, "src"),
+    ...hashed(project.root, "scripts"),
+  ]);
+}
+
+function hashed(root: string, folder: string): (readonly [string, Buffer])[] {
+  return filesUnder(join(root, folder)).map((path) => [relative(root, path), readFileSync(path)] as const);
+}

@@ -1,0 +1,201 @@
+/**
+ * A throw-away copy of the project, and programs run in it with a deadline and without survivors.
+ *
+ * Checks that change files (breaks, skeletons) or run a lesson's commands never touch the checkout: people
+ * work in it while the gate runs.
+ */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, realpathSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir, userInfo } from "node:os";
+import { basename, join } from "node:path";
+import { filesUnder } from "./project.ts";
+
+/** What a copy does without: history, tools (linked instead), and what people and runs leave in their checkout. */
+const NOT_COPIED = new Set([".git", "node_modules", "own", ".titan"]);
+
+/** A file of ours in every sandbox's environment, by which processes are recognised even in another group. */
+const MARK = "TITAN_SANDBOX";
+
+export interface Sandbox {
+  /** The project's copy. */
+  readonly root: string;
+  /** The copy's own temporary folder (TMPDIR of every program run in it). */
+  readonly temp: string;
+  remove(): void;
+}
+
+export function makeSandbox(root: string): Sandbox {
+  const base = realpathSync(mkdtempSync(join(tmpdir(), "titan-learn-")));
+  const copy = join(base, basename(root));
+  const temp = join(base, "tmp");
+  mkdirSync(copy);
+  mkdirSync(temp);
+  const entries = readdirSync(root).filter((name) => !NOT_COPIED.has(name)).map((name) => join(root, name));
+  // `cp -p` keeps modification times, by which the copied `dist/` is known to be fresh.
+  const done = spawnSync("cp", ["-Rp", ...entries, copy], { encoding: "utf8" });
+  // A file of a running command that vanished between listing and copying is no reason to stop.
+  if (done.error) throw new Error(`Cannot copy the project: ${done.error.message}`);
+  rmSync(join(copy, "dist", ".lock"), { force: true });
+  symlinkSync(join(realpathSync(join(root, "node_modules"))), join(copy, "node_modules"));
+  const cache = `tsx-${userInfo().uid}`; // tsx keeps compiled files here; sharing it saves a second per lesson
+  mkdirSync(join(tmpdir(), cache), { recursive: true });
+  symlinkSync(join(tmpdir(), cache), join(temp, cache));
+  return { root: copy, temp, remove: () => rmSync(base, { recursive: true, force: true, maxRetries: 3 }) };
+}
+
+/** Files in a sandbox that somebody may have left behind, as paths relative to it. Ignored folders do not count. */
+export function listLeftovers(sandbox: Sandbox): string[] {
+  const ignored = /^(node_modules|dist|own|\.titan)(\/|$)/;
+  const inCopy = readdirSync(sandbox.root)
+    .filter((name) => !ignored.test(name))
+    .flatMap((name) => {
+      const path = join(sandbox.root, name);
+      const inside = filesUnderOrSelf(path);
+      return inside.map((file) => file.slice(sandbox.root.length + 1));
+    });
+  const inTemp = readdirSync(sandbox.temp).filter((name) => !/^(tsx-\d+|node-compile-cache)$/.test(name)).map((name) => `$TMPDIR/${name}`);
+  return [...inCopy, ...inTemp];
+}
+
+function filesUnderOrSelf(path: string): string[] {
+  try {
+    return filesUnder(path);
+  } catch {
+    return [path]; // a plain file
+  }
+}
+
+/** The environment of a program in a sandbox: nothing of npm, node flags, CI or a running Titan leaks in. */
+export function sandboxEnvironment(sandbox: Sandbox): NodeJS.ProcessEnv {
+  const env: NodeJS.ProcessEnv = {};
+  for (const [name, value] of Object.entries(process.env)) {
+    if (!/^(npm_.*|INIT_CWD|NODE_.*|TITAN_.*|CI|FORCE_COLOR|GIT_.*|COLUMNS|TSX_.*)$/.test(name)) env[name] = value;
+  }
+  // Without the ceiling, `git apply` inside somebody's repository would skip our files without a word.
+  return { ...env, NO_COLOR: "1", TERM: "dumb", LC_ALL: "C.UTF-8", TZ: "UTC", TMPDIR: sandbox.temp, [MARK]: sandbox.root, GIT_CEILING_DIRECTORIES: join(sandbox.root, "..") };
+}
+
+export interface Outcome {
+  readonly code: number | null;
+  readonly signal: string | null;
+  /** Standard output; with `merge`, standard error in its place among it. */
+  readonly output: string;
+  readonly timedOut: boolean;
+  /** True when the program ended and left a process of its group running (it is killed). */
+  readonly survivors: boolean;
+}
+
+/** Output beyond this is cut: a runaway loop must not fill the memory of the gate. */
+const OUTPUT_LIMIT_BYTES = 4 * 1024 * 1024;
+/** Once the program has ended its pipes close at once, unless something it started still holds them. */
+const CLOSE_GRACE_MS = 250;
+
+/** Runs a program in a process group of its own and kills the whole group at the deadline. */
+export function runProgram(argv: readonly string[], options: { cwd: string; env: NodeJS.ProcessEnv; timeoutMs: number }): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const child = spawn(argv[0] ?? "", argv.slice(1), { cwd: options.cwd, env: options.env, stdio: ["ignore", "pipe", "pipe"], detached: true });
+    const chunks: Buffer[] = [];
+    let size = 0;
+    let timedOut = false;
+    const collect = (chunk: Buffer): void => {
+      if (size < OUTPUT_LIMIT_BYTES) chunks.push(chunk);
+      size += chunk.length;
+    };
+    child.stdout.on("data", collect);
+    child.stderr.on("data", collect);
+    const deadline = setTimeout(() => {
+      timedOut = true;
+      killGroup(child);
+    }, options.timeoutMs);
+    let grace: NodeJS.Timeout | undefined;
+    let held = false;
+    child.on("exit", () => {
+      grace = setTimeout(() => {
+        held = true;
+        killGroup(child);
+        child.stdout.destroy();
+        child.stderr.destroy();
+      }, CLOSE_GRACE_MS);
+    });
+    const finish = (code: number | null, signal: string | null, extra = ""): void => {
+      clearTimeout(deadline);
+      clearTimeout(grace);
+      void groupEnded(child).then((ended) => {
+        if (!ended) killGroup(child);
+        resolve({ code, signal, output: Buffer.concat(chunks).toString("utf8") + extra, timedOut, survivors: !timedOut && (!ended || held) });
+      });
+    };
+    child.on("error", (error) => finish(null, null, error.message));
+    child.on("close", finish);
+  });
+}
+
+function killGroup(child: ChildProcess): void {
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+  } catch {
+    // nothing left to kill
+  }
+}
+
+/** tsx's compiler process notices the end of its parent and follows within milliseconds: that is no survivor. */
+const SURVIVOR_GRACE_MS = 1000;
+
+/** Waits a moment for the last members of a group to go; false when some stay. */
+async function groupEnded(child: ChildProcess): Promise<boolean> {
+  if (child.pid === undefined) return true;
+  for (const deadline = Date.now() + SURVIVOR_GRACE_MS; Date.now() < deadline; ) {
+    if (!groupIsAlive(child.pid)) return true;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return false;
+}
+
+function groupIsAlive(group: number): boolean {
+  try {
+    process.kill(-group, 0);
+  } catch {
+    return false;
+  }
+  // Dead members that nobody has reaped yet (a container's process 1 may never do so) still answer.
+  const pids = readdirOr("/proc").filter((name) => /^\d+$/.test(name));
+  if (pids.length === 0) return true;
+  return pids.some((pid) => {
+    try {
+      // pid (name) state parent group …; the name may hold anything, so count from its closing bracket
+      const [state, , pgrp] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
+      return Number(pgrp) === group && state !== "Z" && state !== "X";
+    } catch {
+      return false;
+    }
+  });
+}
+
+/**
+ * Processes started from a sandbox that are still there although their group is gone: they carry its mark, or live
+ * in its folders. Linux only (`/proc`); elsewhere the group check above has to do. They are killed.
+ */
+export function killStrays(sandbox: Sandbox): string[] {
+  const base = join(sandbox.root, "..");
+  const strays: string[] = [];
+  for (const pid of readdirOr("/proc")) {
+    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
+    try {
+      const inside = readlinkSync(`/proc/${pid}/cwd`).startsWith(base) || readFileSync(`/proc/${pid}/environ`, "utf8").includes(`${MARK}=${sandbox.root}`);
+      if (!inside || readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ")) continue;
+      strays.push(readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim());
+      process.kill(Number(pid), "SIGKILL");
+    } catch {
+      // ended meanwhile, or somebody else's
+    }
+  }
+  return strays;
+}
+
+function readdirOr(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}

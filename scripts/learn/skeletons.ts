@@ -1,0 +1,52 @@
+/** An exercise is real when the chapter with its bodies removed still compiles, and its contract test fails. */
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { runNamedTests, tail } from "./breaks.ts";
+import { type Exercise, makeSkeleton } from "./exercises.ts";
+import type { Lesson, Project } from "./project.ts";
+import type { Problem } from "./report.ts";
+import { makeSandbox, runProgram, type Sandbox, sandboxEnvironment } from "./sandbox.ts";
+
+const COMPILE_TIMEOUT_MS = 60_000;
+
+export async function checkSkeleton(project: Project, lesson: Lesson, exercises: readonly Exercise[]): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  const sandbox = makeSandbox(project.root);
+  try {
+    removeBodies(sandbox, exercises);
+    const where = { file: exercises[0]?.file ?? lesson.readme, line: exercises[0]?.line ?? 1, rule: "exercise" };
+    // What only the removed bodies used is not an error in a skeleton: the reader is about to use it again.
+    const errors = await typeErrors(project, sandbox);
+    if (errors.length > 0) {
+      // An error that is there with the bodies in place, too, belongs to somebody else.
+      for (const file of new Set(exercises.map((exercise) => exercise.file))) copyFileSync(join(project.root, file), join(sandbox.root, file));
+      const before = new Set(await typeErrors(project, sandbox));
+      const own = errors.filter((line) => !before.has(line));
+      if (own.length > 0) problems.push({ ...where, message: `with the bodies removed the chapter does not type-check:\n${tail(own.join("\n"))}` });
+      removeBodies(sandbox, exercises);
+    }
+
+    const test = `test/${lesson.id}.test.ts`;
+    const { summary, output } = await runNamedTests(sandbox, test, []);
+    if (summary && summary.failed.length === 0 && summary.ran === 0) problems.push({ ...where, message: `${test} runs no test:\n${tail(output)}` });
+    else if (summary && summary.failed.length === 0) problems.push({ ...where, message: `${test} passes although the bodies of ${exercises.map((e) => e.name).join(", ")} are gone` });
+  } finally {
+    sandbox.remove();
+  }
+  return problems;
+}
+
+function removeBodies(sandbox: Sandbox, exercises: readonly Exercise[]): void {
+  for (const file of new Set(exercises.map((exercise) => exercise.file))) {
+    const path = join(sandbox.root, file);
+    writeFileSync(path, makeSkeleton(readFileSync(path, "utf8")));
+  }
+}
+
+async function typeErrors(project: Project, sandbox: Sandbox): Promise<string[]> {
+  const { code, output } = await runProgram([
+    process.execPath, join(project.root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.json", "--noEmit",
+    "--noUnusedLocals", "false", "--noUnusedParameters", "false",
+  ], { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: COMPILE_TIMEOUT_MS });
+  return code === 0 ? [] : output.trim().split("\n").filter((line) => line.includes("error TS"));
+}
