@@ -1,0 +1,77 @@
+/**
+ * Lesson 05: a commit group: the records that will share one write and one fsync.
+ *
+ * `add` copies a record into a buffer that is already there, so an append allocates nothing; the caller may reuse its
+ * own bytes at once.
+ *
+ * Invariants: no chunk exceeds `chunkBytes` unless it holds a single record, so a group can be cut between chunks when
+ * a segment is full; the promise exists only if somebody asked for it.
+ * Test: test/05-log.test.ts
+ */
+import { encodeRecord, RECORD_HEADER_BYTES, type RecordFields } from "./record.ts";
+
+interface Chunk {
+  readonly buffer: Buffer;
+  used: number;
+  readonly firstSeq: number;
+}
+
+export class Group {
+  readonly #chunkBytes: number;
+  /** The buffer that every use of this group starts with. */
+  readonly #home: Buffer;
+  #last: Chunk | undefined;
+  #settle: { resolve: () => void; reject: (error: Error) => void } | undefined;
+  #promise: Promise<void> | undefined;
+  readonly chunks: Chunk[] = [];
+  bytes = 0;
+  lastSeq = 0;
+  /** The write of this group must be followed by an fsync. */
+  mustSync = false;
+
+  constructor(chunkBytes: number) {
+    this.#chunkBytes = chunkBytes;
+    this.#home = Buffer.allocUnsafeSlow(chunkBytes);
+  }
+
+  add(record: RecordFields): void {
+    const bytes = RECORD_HEADER_BYTES + record.body.byteLength;
+    let chunk = this.#last;
+    if (chunk === undefined || chunk.used + bytes > chunk.buffer.length) chunk = this.#addChunk(bytes, record.seq);
+    chunk.used = encodeRecord(chunk.buffer, chunk.used, record);
+    this.bytes += bytes;
+    this.lastSeq = record.seq;
+  }
+
+  #addChunk(bytes: number, firstSeq: number): Chunk {
+    const fits = bytes <= this.#chunkBytes;
+    const reuse = fits && this.chunks.length === 0;
+    const buffer = reuse ? this.#home : Buffer.allocUnsafeSlow(fits ? this.#chunkBytes : bytes);
+    const chunk = { buffer, used: 0, firstSeq };
+    this.chunks.push(chunk);
+    this.#last = chunk;
+    return chunk;
+  }
+
+  /** One promise for everybody who waits for this group. */
+  promise(): Promise<void> {
+    if (this.#promise === undefined) {
+      this.#promise = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
+      this.#promise.catch(() => {}); // those who await it still see the failure; those who do not have onFatal
+    }
+    return this.#promise;
+  }
+
+  /** Ends this use of the group and makes it ready for the next. Its bytes must have left its buffers. */
+  finish(error?: Error): void {
+    const settle = this.#settle;
+    this.#settle = undefined;
+    this.#promise = undefined;
+    this.#last = undefined;
+    this.chunks.length = 0;
+    this.bytes = 0;
+    this.mustSync = false;
+    if (error === undefined) settle?.resolve();
+    else settle?.reject(error);
+  }
+}

@@ -1,0 +1,413 @@
+/**
+ * Lesson 05: the log that is open: append, group commit, rotation, compaction, replay.
+ *
+ *     append ─▶ filling group ─┐ while one group is being written and fsynced,
+ *     append ─▶ filling group ─┤ everything else gathers in the next one
+ *     append ─▶ filling group ─┘
+ *                   │ swap
+ *                   ▼
+ *              flying group ──▶ write + fdatasync ──▶ its promise resolves, the next group starts
+ *
+ * Invariants: at most one write or fsync of the segment is under way; records reach the file in the order of their
+ * numbers; a group with `mustSync` is resolved only after an fsync that began after its last byte was written; the
+ * first failure is the last thing that happens.
+ *
+ * An fsync is never retried. Linux reports a failed write-back once, marks the pages clean and forgets them: a second
+ * fsync would succeed and the bytes would be gone (PostgreSQL learned it in 2018: wiki.postgresql.org/wiki/Fsync_Errors;
+ * Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020). Stop, and let recovery read what
+ * the disk really holds.
+ *
+ * Left out: preparing the next segment ahead of time (a rotation costs five fsyncs, once in 64 MiB).
+ * Test: test/05-log.test.ts
+ */
+import type { Host, StoredFile, Timer } from "#host";
+import { invariant, LogError } from "./errors.ts";
+import { encodeHeader, encodeManifest, fileName, HEADER_BYTES, MANIFEST, replaceFile } from "./format.ts";
+import { Group } from "./group.ts";
+import { MAX_RECORD_BYTES, type OnRecord, RECORD_HEADER_BYTES, scanFile } from "./record.ts";
+import { checkChunks, readSnapshotFile, writeSnapshot } from "./snapshot.ts";
+
+/** One write of this size takes as long as the fsync that follows it (0.2 ms); more buffer would save nothing. */
+const CHUNK_BYTES = 256 * 1024;
+
+/**
+ * What may wait for the disk: four of the largest records, or a second of a 250 MB/s disk. Above it `append` throws, so
+ * that a stalled disk cannot eat the memory. Callers that can refuse work should do so long before: see `backlogBytes`.
+ */
+export const MAX_PENDING_BYTES = 4 * MAX_RECORD_BYTES;
+
+/** `everysec` promises to lose no more than about this much, as Redis's does. */
+const EVERYSEC_MS = 1000;
+
+export type Durability = "always" | "everysec" | "no";
+
+export interface LogRecovery {
+  /** Segment files found. */
+  readonly segments: number;
+  /** Intact records in them (those that the snapshot covers included). */
+  readonly records: number;
+  /** Bytes cut from the end of the last segment: a group that was being written when the process died. */
+  readonly tornBytes: number;
+  readonly tornFile?: string;
+  /** Damage that was survived because something else covers it: a snapshot whose records are all still there. */
+  readonly ignored: readonly string[];
+}
+
+export interface LogStats {
+  /** Since this log was opened. */
+  readonly appends: number;
+  readonly commits: number;
+  readonly fsyncs: number;
+  /** Bytes written, record headers included. */
+  readonly bytes: number;
+  /** Segment files that make up the log now. */
+  readonly segments: number;
+}
+
+/** What `openLog` found or made; the log starts from here. */
+export interface LogState {
+  readonly host: Host;
+  readonly dir: string;
+  readonly id: string;
+  readonly durability: Durability;
+  readonly segmentBytes: number;
+  readonly onFatal: ((error: Error) => void) | undefined;
+  /** First record of each segment; `file` is the last one, open. */
+  readonly segments: number[];
+  readonly file: StoredFile;
+  readonly snapshot: number | undefined;
+  readonly nextSeq: number;
+  readonly recovery: LogRecovery;
+}
+
+/** An open log. Made by `openLog`; one writer per folder (the caller holds `host.storage.lock`). */
+export class Log {
+  /** What opening found. */
+  readonly recovery: LogRecovery;
+  readonly #host: Host;
+  readonly #dir: string;
+  readonly #id: string;
+  readonly #durability: Durability;
+  readonly #segmentBytes: number;
+  readonly #onFatal: ((error: Error) => void) | undefined;
+  #segments: number[];
+  #file: StoredFile;
+  #snapshot: number | undefined;
+  #nextSeq: number;
+  /** Last record that is written, and that is durable under the policy. */
+  #doneSeq: number;
+  #filling: Group;
+  #flying: Group;
+  #busy = false;
+  #scheduled = false;
+  /** Bytes have been written that no fsync has covered. */
+  #dirty = false;
+  #timer: Timer | undefined;
+  #failure: LogError | undefined;
+  #closing: Promise<void> | undefined;
+  #manifestTurn: Promise<void> = Promise.resolve();
+  #snapshotTurn: Promise<void> = Promise.resolve();
+  readonly #counts = { appends: 0, commits: 0, fsyncs: 0, bytes: 0 };
+
+  constructor(state: LogState) {
+    this.recovery = state.recovery;
+    this.#host = state.host;
+    this.#dir = state.dir;
+    this.#id = state.id;
+    this.#durability = state.durability;
+    this.#segmentBytes = state.segmentBytes;
+    this.#onFatal = state.onFatal;
+    this.#segments = state.segments;
+    this.#file = state.file;
+    this.#snapshot = state.snapshot;
+    this.#nextSeq = state.nextSeq;
+    this.#doneSeq = state.nextSeq - 1;
+    const chunkBytes = Math.min(CHUNK_BYTES, state.segmentBytes);
+    this.#filling = new Group(chunkBytes);
+    this.#flying = new Group(chunkBytes);
+  }
+
+  /** The number that the next `append` will return. Numbers start at 1. */
+  get nextSeq(): number {
+    return this.#nextSeq;
+  }
+
+  /** The newest snapshot: the state after records 1..seq. */
+  get snapshot(): { seq: number } | undefined {
+    return this.#snapshot === undefined ? undefined : { seq: this.#snapshot };
+  }
+
+  /** Bytes appended and not yet written. Refuse work at the door when this grows: `append` itself must not block. */
+  get backlogBytes(): number {
+    return this.#filling.bytes + this.#flying.bytes;
+  }
+
+  get stats(): LogStats {
+    return { ...this.#counts, segments: this.#segments.length };
+  }
+
+  /**
+   * Takes one record and returns its number. The bytes are copied at once and queued for the next commit group;
+   * `durable` tells when they are safe. Throws LogError TOO_LARGE or BACKLOG (nothing was taken, the log goes on),
+   * WRITE_FAILED or CLOSED.
+   */
+  append(body: Uint8Array): number {
+    this.#refuseIfOver("append");
+    const length = body.byteLength;
+    if (length > MAX_RECORD_BYTES) {
+      throw new LogError("TOO_LARGE", `Cannot append record: ${length} bytes exceed ${MAX_RECORD_BYTES}`);
+    }
+    if (this.backlogBytes + length > MAX_PENDING_BYTES) {
+      throw new LogError("BACKLOG", `Cannot append record: ${this.backlogBytes} bytes wait for the disk already`);
+    }
+    const seq = this.#nextSeq;
+    const group = this.#filling;
+    group.add({ seq, body, barrier: group.chunks.length === 0 && this.#willBeClean() });
+    this.#nextSeq = seq + 1;
+    this.#counts.appends++;
+    if (!this.#scheduled && !this.#busy) this.#schedule();
+    return seq;
+  }
+
+  #refuseIfOver(doing: string): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#closing !== undefined) throw new LogError("CLOSED", `Cannot ${doing}: the log is closed`);
+  }
+
+  /** Whether everything before the filling group will have been fsynced by the time that group is written. */
+  #willBeClean(): boolean {
+    return this.#busy ? this.#flying.mustSync || this.#durability === "always" : !this.#dirty;
+  }
+
+  /**
+   * Resolves when record `seq` (default: the last one appended) is durable: fsynced under `always`, handed to the
+   * operating system under `everysec` and `no`. All who wait for one group share one promise. Rejects with LogError
+   * WRITE_FAILED when that can no longer happen.
+   */
+  durable(seq: number = this.#nextSeq - 1): Promise<void> {
+    invariant(seq < this.#nextSeq, "a record must be appended before anybody waits for it");
+    if (seq <= this.#doneSeq) return DONE;
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    return this.#busy && seq <= this.#flying.lastSeq ? this.#flying.promise() : this.#filling.promise();
+  }
+
+  // #region commit
+  #schedule(): void {
+    this.#scheduled = true;
+    // Not now: the rest of this turn, and the callers that the last commit has just woken, still have records to add.
+    this.#host.timers.soon(() => void this.#commit());
+  }
+
+  async #commit(): Promise<void> {
+    this.#scheduled = false;
+    if (this.#failure !== undefined) return;
+    const group = this.#filling;
+    this.#filling = this.#flying;
+    this.#flying = group;
+    this.#busy = true;
+    try {
+      await this.#write(group);
+    } catch (error) {
+      return this.#die(error);
+    }
+    if (group.bytes > 0) this.#doneSeq = group.lastSeq;
+    this.#busy = false;
+    group.finish();
+    if (this.#filling.bytes > 0 || this.#filling.mustSync) this.#schedule();
+  }
+  // #endregion
+
+  async #write(group: Group): Promise<void> {
+    let parts: Buffer[] = [];
+    let size = this.#file.size;
+    for (const chunk of group.chunks) {
+      if (size > HEADER_BYTES && size + chunk.used > this.#segmentBytes) {
+        if (parts.length > 0) await this.#file.append(parts);
+        await this.#rotate(chunk.firstSeq);
+        parts = [];
+        size = this.#file.size;
+      }
+      parts.push(chunk.used === chunk.buffer.length ? chunk.buffer : chunk.buffer.subarray(0, chunk.used));
+      size += chunk.used;
+    }
+    const sync = group.mustSync || this.#durability === "always";
+    if (parts.length === 0) await this.#file.sync();
+    else if (sync) await this.#file.appendAndSync(parts);
+    else await this.#file.append(parts);
+    if (sync) this.#counts.fsyncs++;
+    if (group.bytes > 0) this.#counts.commits++;
+    this.#counts.bytes += group.bytes;
+    this.#setDirty(!sync);
+  }
+
+  #setDirty(dirty: boolean): void {
+    this.#dirty = dirty;
+    if (!dirty) {
+      this.#timer?.cancel();
+      this.#timer = undefined;
+    } else if (this.#durability === "everysec") {
+      // Armed by the first write after an fsync, so that an idle log wakes nobody.
+      this.#timer ??= this.#host.timers.after(EVERYSEC_MS, () => {
+        this.#timer = undefined;
+        if (this.#failure === undefined) void this.#flush();
+      });
+    }
+  }
+
+  /** Resolves once everything appended so far is on disk, whatever the policy. */
+  #flush(): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (!this.#busy && !this.#dirty && this.#filling.bytes === 0) return DONE;
+    this.#filling.mustSync = true;
+    if (!this.#scheduled && !this.#busy) this.#schedule();
+    return this.#filling.promise();
+  }
+
+  /** The log is dead: nothing that was not durable ever will be, and nobody may believe that it is. */
+  #die(error: unknown): void {
+    if (this.#failure !== undefined) return;
+    const path = `${this.#dir}/${fileName("segment", this.#segments.at(-1) as number)}`;
+    const what = error instanceof Error ? error.message : String(error);
+    this.#failure = new LogError("WRITE_FAILED", `Cannot write log ${path}: ${what}`, { file: path, cause: error });
+    this.#timer?.cancel();
+    this.#flying.finish(this.#failure);
+    this.#filling.finish(this.#failure);
+    this.#onFatal?.(this.#failure);
+  }
+
+  /**
+   * Starts a new segment. Each step is durable before the next, so that a crash between any two leaves a file that
+   * the manifest does not list and that holds no record, or a listed one that is still empty.
+   */
+  async #rotate(firstSeq: number): Promise<void> {
+    await this.#file.sync(); // only the last segment may end torn
+    this.#counts.fsyncs++;
+    const next = await createSegment(this.#host, this.#dir, { id: this.#id, firstSeq });
+    await this.#file.close();
+    this.#file = next;
+    this.#segments.push(firstSeq);
+    await this.#saveManifest();
+  }
+
+  /** Rotation and compaction both change the manifest: they take turns, and each writes the state of its turn. */
+  #saveManifest(): Promise<void> {
+    this.#manifestTurn = this.#manifestTurn.then(async () => {
+      const { snapshot } = this;
+      const manifest = { id: this.#id, segments: this.#segments, ...(snapshot && { snapshot: snapshot.seq }) };
+      await replaceFile(this.#host.storage, this.#dir, { name: MANIFEST, bytes: encodeManifest(manifest) });
+    });
+    return this.#manifestTurn;
+  }
+
+  /**
+   * Saves the state after record `seq`, then drops what it makes superfluous: segments that end at or before `seq`, and
+   * the older snapshot, which is kept until the new one is safe. `chunks` are taken in the call itself, before it
+   * returns, so they are one consistent picture; appends go on while they are written. The arrays must not be
+   * changed until it resolves. A failure leaves the log alive and the older snapshot in place.
+   */
+  saveSnapshot(seq: number, chunks: Iterable<Uint8Array>): Promise<void> {
+    this.#refuseIfOver("save snapshot");
+    invariant(seq < this.#nextSeq, "a snapshot cannot hold records that were never appended");
+    const taken = [...chunks];
+    checkChunks(taken);
+    const turn = this.#snapshotTurn.then(() => this.#compact(seq, taken));
+    this.#snapshotTurn = turn.catch(() => {});
+    return turn;
+  }
+
+  async #compact(seq: number, chunks: readonly Uint8Array[]): Promise<void> {
+    if (seq <= (this.#snapshot ?? 0)) return;
+    // A snapshot that outlived its records would make the log hand out their numbers again.
+    await this.#flush();
+    const { storage } = this.#host;
+    await writeSnapshot(storage, { dir: this.#dir, id: this.#id, seq }, chunks);
+    const segments = this.#segments;
+    const kept = segments.filter((_, index) => (segments[index + 1] ?? Number.POSITIVE_INFINITY) > seq + 1);
+    const dropped = segments.slice(0, segments.length - kept.length).map((first) => fileName("segment", first));
+    if (this.#snapshot !== undefined) dropped.push(fileName("snapshot", this.#snapshot));
+    this.#segments = kept;
+    this.#snapshot = seq;
+    try {
+      await this.#saveManifest();
+    } catch (error) {
+      this.#die(error); // which of the two manifests is on disk is no longer known
+      throw this.#failure;
+    }
+    for (const name of dropped) await storage.remove(`${this.#dir}/${name}`);
+  }
+
+  /** Hands out the newest snapshot's chunks, cut as they were saved. Does nothing without a snapshot. */
+  async readSnapshot(onChunk: (chunk: Buffer) => void): Promise<void> {
+    if (this.#snapshot === undefined) return;
+    await readSnapshotFile(this.#host.storage, { dir: this.#dir, id: this.#id, seq: this.#snapshot }, onChunk);
+  }
+
+  /**
+   * Hands out every record from `from` (default: the first one after the snapshot) to the last one written when it
+   * was called, in order. Bodies may be kept, but each keeps a read block of 256 KiB alive. Throws LogError GAP
+   * when `from` was compacted away, DAMAGED when the disk has changed since the log was opened.
+   */
+  async replay(onRecord: OnRecord, options: { from?: number } = {}): Promise<void> {
+    const from = options.from ?? (this.#snapshot ?? 0) + 1;
+    const last = this.#doneSeq;
+    const segments = [...this.#segments];
+    const first = segments[0] as number;
+    if (from < first) throw new LogError("GAP", `Cannot replay from record ${from}: the log begins with ${first}`);
+    for (const [index, start] of segments.entries()) {
+      const next = segments[index + 1] ?? Number.POSITIVE_INFINITY;
+      if (next <= from || start > last) continue;
+      await this.#replaySegment(start, { last: Math.min(last, next - 1), from, onRecord });
+    }
+  }
+
+  async #replaySegment(start: number, options: { from: number; last: number; onRecord: OnRecord }): Promise<void> {
+    const { from, last, onRecord } = options;
+    const path = `${this.#dir}/${fileName("segment", start)}`;
+    const file = await this.#host.storage.open(path);
+    try {
+      const deliver: OnRecord = (seq, body) => {
+        if (seq >= from && seq <= last) onRecord(seq, body);
+      };
+      const scan = await scanFile(file, { offset: HEADER_BYTES, seq: start, end: file.size, onRecord: deliver });
+      if (scan.seq > last) return; // the live segment may go on, or end in a group that is being written now
+      const what = `record ${scan.seq}: ${scan.stopped ?? "the file ends"}`;
+      throw new LogError("DAMAGED", `Cannot replay ${path}: offset ${scan.offset}: ${what}`, { file: path, offset: scan.offset });
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Flushes to the disk whatever the policy, then closes. Rejects if that flush fails. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#closeNow();
+    return this.#closing;
+  }
+
+  async #closeNow(): Promise<void> {
+    const alreadyDead = this.#failure !== undefined;
+    try {
+      await this.#snapshotTurn;
+      if (!alreadyDead) await this.#flush();
+    } finally {
+      this.#timer?.cancel();
+      await this.#file.close();
+    }
+  }
+}
+
+const DONE = Promise.resolve();
+
+/** A new segment file, durable in its folder. */
+export async function createSegment(
+  host: Host,
+  dir: string,
+  segment: { id: string; firstSeq: number },
+): Promise<StoredFile> {
+  const path = `${dir}/${fileName("segment", segment.firstSeq)}`;
+  const file = await host.storage.open(path, { create: true, exclusive: true });
+  await file.appendAndSync([encodeHeader({ kind: "segment", id: segment.id, seq: segment.firstSeq })]);
+  await host.storage.syncDirectory(dir);
+  return file;
+}
+
+invariant(MAX_PENDING_BYTES >= MAX_RECORD_BYTES + RECORD_HEADER_BYTES, "the largest record must fit the queue");

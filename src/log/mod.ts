@@ -1,0 +1,52 @@
+/**
+ * Lesson 05: the append-only log. Survives `kill -9` and a power cut without losing an acknowledged record.
+ *
+ *     errors.ts    the closed list of what can go wrong
+ *     record.ts    one record: word | check | body, and scanning many        ← start here
+ *     tail.ts      torn tail or damage?
+ *     format.ts    names, headers, the manifest, and replacing a file atomically
+ *     group.ts     the records that share one write and one fsync
+ *     log.ts       append, group commit, rotation, compaction, replay
+ *     snapshot.ts  a snapshot file
+ *     examine.ts   reading a folder without changing it
+ *     open.ts      making or recovering a log
+ *     repair.ts    inspect, verify, repair: for people
+ *
+ * Invariants: every prefix of the log that recovery hands out is a prefix of what was appended; what `durable()` has
+ * resolved for is in that prefix; damage in the middle refuses, naming file and offset.
+ * Left out: compression, encryption, several writers, reading while a snapshot compacts.
+ * Test: test/05-log.test.ts
+ *
+ * @example
+ * ```ts
+ * import { openLog } from "#log";
+ * import { nodeHost } from "#host";
+ * import { mkdtemp, rm } from "node:fs/promises";
+ * const dir = await mkdtemp("/tmp/titan-log-");
+ * const log = await openLog({ host: nodeHost(), dir });
+ * log.append(Buffer.from("hello")); // => 1
+ * log.append(Buffer.from("world")); // => 2
+ * await log.durable();
+ * log.stats.fsyncs; // => 1
+ * await log.close();
+ * const again = await openLog({ host: nodeHost(), dir });
+ * const bodies: string[] = [];
+ * await again.replay((seq, body) => bodies.push(`${seq} ${body}`));
+ * bodies; // => [ '1 hello', '2 world' ]
+ * await again.close();
+ * await rm(dir, { recursive: true });
+ * ```
+ */
+export { LogError, type LogErrorCode } from "./errors.ts";
+export type { LogProblem, SegmentInfo, SnapshotInfo } from "./examine.ts";
+export { type Durability, type Log, type LogRecovery, type LogStats, MAX_PENDING_BYTES } from "./log.ts";
+export { type LogOptions, openLog } from "./open.ts";
+export { MAX_RECORD_BYTES } from "./record.ts";
+export {
+  inspectLog,
+  type LogInspection,
+  type LogRepair,
+  type LogVerification,
+  repairLog,
+  verifyLog,
+} from "./repair.ts";

@@ -1,0 +1,126 @@
+/**
+ * Lesson 05: opening a log: make one, or recover the one that is there.
+ *
+ * Recovery is what `examine` found, put right: leftovers removed, the torn tail cut, and an fsync before anybody acts on
+ * what was read, because a killed process may have left records in the page cache that no fsync had covered.
+ *
+ * Invariants: a second crash at any point of recovery leaves what a second recovery accepts; nothing is changed when
+ * there is a problem that needs a person.
+ * Test: test/05-log.test.ts, test/05-log.crash.test.ts
+ */
+import type { Host, Storage } from "#host";
+import { invariant, LogError } from "./errors.ts";
+import { examine, type Examination, type LogProblem } from "./examine.ts";
+import { encodeHeader, encodeManifest, HEADER_BYTES, MANIFEST, replaceFile } from "./format.ts";
+import { createSegment, type Durability, Log, type LogState } from "./log.ts";
+
+/** A quarter of a second of reading at restart, and few enough files for years of log. */
+const DEFAULT_SEGMENT_BYTES = 64 * 1024 * 1024;
+
+export interface LogOptions {
+  readonly host: Host;
+  /** Folder of the log; made if missing. */
+  readonly dir: string;
+  /**
+   * When `durable()` resolves: `always` (default) after an fsync; `everysec` after the write, with an fsync every
+   * second; `no` after the write, the operating system fsyncs when it likes. A killed process loses nothing under any
+   * of them; a power cut loses nothing, about a second, or up to half a minute.
+   */
+  readonly durability?: Durability;
+  /** A segment is closed before it grows beyond this; default 64 MiB. A larger record gets a segment of its own. */
+  readonly segmentBytes?: number;
+  /** Called once, when a write or an fsync has failed and the log is dead. The process should stop. */
+  readonly onFatal?: (error: Error) => void;
+}
+
+/**
+ * Opens the log in `dir`, making it if there is none. Cuts a torn tail and says so in `recovery`; throws LogError DAMAGED,
+ * GAP or BAD_FORMAT, naming file and offset, when records that were promised are not as they were written.
+ */
+export async function openLog(options: LogOptions): Promise<Log> {
+  const { host, dir, segmentBytes = DEFAULT_SEGMENT_BYTES } = options;
+  invariant(segmentBytes >= 1, "a segment must hold something");
+  const found = await examine(host.storage, dir);
+  const fatal = found.problems.find((problem) => problem.fatal);
+  if (fatal !== undefined) throw problemError(fatal);
+  const opened = found.fresh ? await create(host, dir, found) : await recover(host, dir, found);
+  const { durability = "always", onFatal } = options;
+  return new Log({ host, dir, durability, segmentBytes, onFatal, recovery: recoveryOf(found), ...opened });
+}
+
+type Opened = Pick<LogState, "id" | "segments" | "file" | "snapshot" | "nextSeq">;
+
+async function create(host: Host, dir: string, found: Examination): Promise<Opened> {
+  await makeFolder(host.storage, dir);
+  for (const name of found.strays) await host.storage.remove(`${dir}/${name}`);
+  const id = Buffer.from(host.random.bytes(8)).toString("hex");
+  return start(host, dir, { id, firstSeq: 1, snapshot: undefined });
+}
+
+/** An empty segment and a manifest that lists only it (and the snapshot that comes before it). */
+async function start(
+  host: Host,
+  dir: string,
+  log: { id: string; firstSeq: number; snapshot: number | undefined },
+): Promise<Opened> {
+  const { id, firstSeq, snapshot } = log;
+  const file = await createSegment(host, dir, { id, firstSeq });
+  const manifest = { id, segments: [firstSeq], ...(snapshot !== undefined && { snapshot }) };
+  await replaceFile(host.storage, dir, { name: MANIFEST, bytes: encodeManifest(manifest) });
+  return { id, segments: [firstSeq], file, snapshot, nextSeq: firstSeq };
+}
+
+// #region recover
+async function recover(host: Host, dir: string, found: Examination): Promise<Opened> {
+  const { manifest } = found;
+  const last = found.segments.at(-1);
+  invariant(manifest !== undefined && last !== undefined, "a log without problems has a manifest and a segment");
+  for (const name of found.strays) await host.storage.remove(`${dir}/${name}`);
+  const snapshot = found.snapshot?.seq;
+  const { id } = manifest;
+  if (found.nextSeq <= (snapshot ?? 0)) {
+    // The tail was cut below the snapshot: nothing is lost, but the numbers up to it are taken.
+    const opened = await start(host, dir, { id, firstSeq: (snapshot as number) + 1, snapshot });
+    for (const segment of found.segments) await host.storage.remove(segment.file);
+    return opened;
+  }
+  const file = await host.storage.open(last.file);
+  if (last.end < last.bytes) await file.truncate(last.end);
+  if (last.end < HEADER_BYTES) await file.append([encodeHeader({ kind: "segment", id, seq: last.firstSeq })]);
+  await file.sync(); // what we read may still be in the page cache only, and the caller will act on it
+  return { id, segments: [...manifest.segments], file, snapshot, nextSeq: found.nextSeq };
+}
+// #endregion
+
+function recoveryOf(found: Examination): LogState["recovery"] {
+  return {
+    segments: found.segments.length,
+    records: found.segments.reduce((sum, segment) => sum + segment.records, 0),
+    tornBytes: found.tornBytes,
+    ...(found.tornFile !== undefined && { tornFile: found.tornFile }),
+    ignored: found.problems.map((problem) => `${problem.file}: ${problem.what}`),
+  };
+}
+
+function problemError(problem: LogProblem): LogError {
+  const { code, file, offset, what } = problem;
+  const where = offset === undefined ? file : `${file}: offset ${offset}`;
+  return new LogError(code, `Cannot open log: ${where}: ${what}`, { file, ...(offset !== undefined && { offset }) });
+}
+
+/** A folder is durable once its parent has been fsynced, and so on up to the first one that was there before. */
+async function makeFolder(storage: Storage, dir: string): Promise<void> {
+  const made: string[] = [];
+  for (let path = dir; (await storage.stat(path)) === undefined; path = parentOf(path)) {
+    made.push(path);
+    if (parentOf(path) === path) break;
+  }
+  await storage.mkdir(dir);
+  for (const path of made) await storage.syncDirectory(parentOf(path));
+}
+
+function parentOf(path: string): string {
+  const cut = path.replace(/\/+$/, "").lastIndexOf("/");
+  if (cut > 0) return path.slice(0, cut);
+  return cut === 0 ? "/" : ".";
+}

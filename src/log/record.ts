@@ -1,0 +1,156 @@
+/**
+ * Lesson 05: one record, and many of them in a row.
+ *
+ *     word u32 | check u32 | body          big-endian
+ *
+ *     word   the body's length; its top bit is the barrier
+ *     check  crc32 over word and body, XOR the record's sequence number (low 32 bits)
+ *
+ * The sequence number is not stored. It is mixed into the checksum, so a record that was copied, moved or repeated
+ * does not check out in its new place; and XOR can be undone, so an intact record found anywhere tells its number.
+ *
+ * The barrier says: "when I was written, everything before me had been fsynced". It is what tells a torn tail from
+ * damage (tail.ts).
+ *
+ * Invariants: eight zero bytes are never a record, because they would be number 0 and numbers start at 1; nothing is
+ * allocated on the word of a length that has not been compared with the file's size.
+ * Left out: compression, and a stronger hash: crc32 finds accidents, not forgeries.
+ * Test: test/05-log.test.ts
+ */
+import { crc32 } from "node:zlib";
+import type { StoredFile } from "#host";
+
+/** A whole project archive fits (CONTRACTS: 64 MiB), and a length never needs the bits above, which are ours. */
+export const MAX_RECORD_BYTES = 64 * 1024 * 1024;
+
+export const RECORD_HEADER_BYTES = 8;
+
+/** Top bit of the word. MAX_RECORD_BYTES is 2^26, so lengths cannot reach it. */
+const BARRIER = 0x8000_0000;
+const LENGTH_MASK = 0x7fff_ffff;
+
+/**
+ * One read: large enough that the call costs nothing per record, small enough that a caller who keeps one body
+ * alive keeps only this much alive with it.
+ */
+const READ_BLOCK_BYTES = 256 * 1024;
+
+export interface RecordFields {
+  readonly seq: number;
+  readonly body: Uint8Array;
+  /** Everything before this record is on disk for certain. */
+  readonly barrier: boolean;
+}
+
+/** Writes one record into `target` at `at`; returns the offset after it. The caller has made room. */
+// #region encode
+export function encodeRecord(target: Buffer, at: number, record: RecordFields): number {
+  // #exercise encodeRecord
+  const { seq, body, barrier } = record;
+  const word = barrier ? body.byteLength + BARRIER : body.byteLength;
+  target.writeUInt32BE(word, at);
+  target.writeUInt32BE(checksum(word, seq, body), at + 4);
+  target.set(body, at + RECORD_HEADER_BYTES);
+  return at + RECORD_HEADER_BYTES + body.byteLength;
+  // #end-exercise
+}
+
+function checksum(word: number, seq: number, body: Uint8Array): number {
+  // crc32 takes the state to start from: starting from the word is as good as feeding it in, and one call cheaper.
+  return (crc32(body, word) ^ seq) >>> 0;
+}
+// #endregion
+
+/** What stands at `at`, read without knowing its number: the inverse of the XOR in `checksum`. */
+export function claimedSeq(bytes: Buffer, at: number): number {
+  const word = bytes.readUInt32BE(at);
+  const stored = bytes.readUInt32BE(at + 4);
+  const length = word & LENGTH_MASK;
+  if (length === 0) return (stored ^ word) >>> 0; // the crc of nothing is its starting state
+  const start = at + RECORD_HEADER_BYTES;
+  return (stored ^ crc32(bytes.subarray(start, start + length), word)) >>> 0;
+}
+
+export function lengthAt(bytes: Buffer, at: number): number {
+  return bytes.readUInt32BE(at) & LENGTH_MASK;
+}
+
+export interface BlockScan {
+  /** Offset of the first byte that was not consumed, and the number the record there should have. */
+  at: number;
+  seq: number;
+  barriers: number;
+  /** Bytes that the record at `at` needs, 0 when it is whole (and bad) or when the block ends between records. */
+  needs: number;
+  /** Set when the record at `at` is there and wrong. */
+  bad?: string;
+}
+
+export type OnRecord = (seq: number, body: Buffer) => void;
+
+/** Consumes whole records from `bytes`, starting at `at` with number `seq`, until the bytes end or one is wrong. */
+// #region scan
+export function scanBlock(bytes: Buffer, at: number, options: { seq: number; onRecord?: OnRecord }): BlockScan {
+  // #exercise scanBlock
+  const { onRecord } = options;
+  const scan: BlockScan = { at, seq: options.seq, barriers: 0, needs: 0 };
+  while (scan.at < bytes.length) {
+    const start = scan.at + RECORD_HEADER_BYTES;
+    if (start > bytes.length) return { ...scan, needs: RECORD_HEADER_BYTES };
+    const word = bytes.readUInt32BE(scan.at);
+    const length = word & LENGTH_MASK;
+    if (length > MAX_RECORD_BYTES) return { ...scan, bad: `length ${length} exceeds ${MAX_RECORD_BYTES}` };
+    const end = start + length;
+    if (end > bytes.length) return { ...scan, needs: RECORD_HEADER_BYTES + length };
+    const body = bytes.subarray(start, end);
+    if (bytes.readUInt32BE(scan.at + 4) !== checksum(word, scan.seq, body)) return { ...scan, bad: "checksum mismatch" };
+    if (word !== length) scan.barriers++;
+    onRecord?.(scan.seq, body);
+    scan.seq++;
+    scan.at = end;
+  }
+  return scan;
+  // #end-exercise
+}
+// #endregion
+
+export interface FileScan {
+  /** Where reading stopped, and the number of the record that should stand there. */
+  offset: number;
+  seq: number;
+  barriers: number;
+  /** Why it stopped; undefined when it came to `end` exactly. */
+  stopped?: string;
+}
+
+export interface ScanOptions {
+  /** First byte to read, and the number of the record there. */
+  readonly offset: number;
+  readonly seq: number;
+  /** Byte to stop before: the file's size, usually. */
+  readonly end: number;
+  /** Bodies are slices of a block that nothing else will write to: they may be kept. */
+  readonly onRecord?: OnRecord;
+}
+
+/** Reads records block by block. A record that straddles two blocks is read again whole, never glued together. */
+export async function scanFile(file: StoredFile, options: ScanOptions): Promise<FileScan> {
+  const { end } = options;
+  let { offset, seq } = options;
+  let barriers = 0;
+  let want = READ_BLOCK_BYTES;
+  while (offset < end) {
+    const block = await file.read(offset, Math.min(want, end - offset));
+    const scan = scanBlock(block, 0, options.onRecord ? { seq, onRecord: options.onRecord } : { seq });
+    offset += scan.at;
+    seq = scan.seq;
+    barriers += scan.barriers;
+    if (scan.bad !== undefined) return { offset, seq, barriers, stopped: scan.bad };
+    if (scan.needs > end - offset) {
+      return { offset, seq, barriers, stopped: `record needs ${scan.needs} bytes, ${end - offset} are there` };
+    }
+    if (block.length === 0) return { offset, seq, barriers, stopped: "the file is shorter than it was" };
+    want = Math.max(READ_BLOCK_BYTES, scan.needs);
+  }
+  return { offset, seq, barriers };
+}

@@ -1,0 +1,114 @@
+/**
+ * Lesson 05: a snapshot file: the state after record `seq`, so that the records up to it need not be replayed.
+ *
+ *     header (format.ts) | chunk 1 | chunk 2 | … | end mark
+ *
+ * Chunks are records (record.ts) numbered from 1. The end mark is an empty record with the barrier bit, which
+ * here as in a segment says "everything before me is complete": a snapshot without one was never finished.
+ *
+ * Invariants: written aside, fsynced and renamed before anything refers to it; read back only when every chunk and the
+ * end mark check out.
+ * Test: test/05-log.snapshot.test.ts
+ */
+import type { Storage, StoredFile } from "#host";
+import { LogError } from "./errors.ts";
+import { decodeHeader, encodeHeader, fileName, HEADER_BYTES } from "./format.ts";
+import { encodeRecord, MAX_RECORD_BYTES, RECORD_HEADER_BYTES, scanFile } from "./record.ts";
+
+/** Each write of this much is fsynced by itself: one fsync of a whole snapshot would hold up the log's for as long. */
+const SYNC_EVERY_BYTES = 4 * 1024 * 1024;
+
+export interface SnapshotPlace {
+  readonly dir: string;
+  readonly id: string;
+  readonly seq: number;
+}
+
+/** Writes and renames the file; durable when it resolves. On failure nothing but a `.tmp` is left. */
+export async function writeSnapshot(
+  storage: Storage,
+  place: SnapshotPlace,
+  chunks: readonly Uint8Array[],
+): Promise<void> {
+  const name = fileName("snapshot", place.seq);
+  const aside = `${place.dir}/${name}.tmp`;
+  await storage.remove(aside);
+  const file = await storage.open(aside, { create: true });
+  try {
+    await file.append([encodeHeader({ kind: "snapshot", id: place.id, seq: place.seq })]);
+    await writeChunks(file, chunks);
+  } finally {
+    await file.close();
+  }
+  await storage.rename(aside, `${place.dir}/${name}`);
+  await storage.syncDirectory(place.dir);
+}
+
+async function writeChunks(file: StoredFile, chunks: readonly Uint8Array[]): Promise<void> {
+  let parts: Buffer[] = [];
+  let bytes = 0;
+  for (const [index, body] of chunks.entries()) {
+    const part = Buffer.allocUnsafe(RECORD_HEADER_BYTES + body.byteLength);
+    encodeRecord(part, 0, { seq: index + 1, body, barrier: false });
+    parts.push(part);
+    bytes += part.length;
+    if (bytes >= SYNC_EVERY_BYTES) {
+      await file.appendAndSync(parts);
+      parts = [];
+      bytes = 0;
+    }
+  }
+  const end = Buffer.allocUnsafe(RECORD_HEADER_BYTES);
+  encodeRecord(end, 0, { seq: chunks.length + 1, body: Buffer.alloc(0), barrier: true });
+  await file.appendAndSync([...parts, end]);
+}
+
+export interface SnapshotScan {
+  readonly chunks: number;
+  readonly bytes: number;
+}
+
+/** Reads a snapshot through, handing out chunks as they were written. Throws LogError DAMAGED, GAP or BAD_FORMAT. */
+export async function readSnapshotFile(
+  storage: Storage,
+  place: SnapshotPlace,
+  onChunk?: (chunk: Buffer) => void,
+): Promise<SnapshotScan> {
+  const path = `${place.dir}/${fileName("snapshot", place.seq)}`;
+  if ((await storage.stat(path)) === undefined) {
+    throw new LogError("GAP", `Cannot read snapshot ${path}: the file is missing`, { file: path });
+  }
+  const file = await storage.open(path);
+  try {
+    const size = file.size;
+    const header = decodeHeader(await file.read(0, HEADER_BYTES), { kind: "snapshot", file: path });
+    const fail = (offset: number, what: string): LogError =>
+      new LogError("DAMAGED", `Cannot read snapshot ${path}: offset ${offset}: ${what}`, { file: path, offset });
+    if (header.id !== place.id) throw fail(0, `it belongs to log ${header.id}, not ${place.id}`);
+    if (header.seq !== place.seq) throw fail(0, `its header says ${header.seq}`);
+    // The last record is the end mark, not a chunk: hold each back until the next one has arrived.
+    let held: Buffer | undefined;
+    const scan = await scanFile(file, {
+      offset: HEADER_BYTES,
+      seq: 1,
+      end: size,
+      onRecord: (_, body) => {
+        if (held !== undefined) onChunk?.(held);
+        held = body;
+      },
+    });
+    if (scan.stopped !== undefined) throw fail(scan.offset, scan.stopped);
+    if (scan.barriers !== 1 || held === undefined || held.length !== 0) throw fail(size, "it has no end mark");
+    return { chunks: scan.seq - 2, bytes: size };
+  } finally {
+    await file.close();
+  }
+}
+
+/** A chunk that could not be read back must be refused before anything is written. */
+export function checkChunks(chunks: readonly Uint8Array[]): void {
+  for (const chunk of chunks) {
+    if (chunk.byteLength <= MAX_RECORD_BYTES) continue;
+    throw new LogError("TOO_LARGE", `Cannot save snapshot: chunk of ${chunk.byteLength} bytes exceeds ${MAX_RECORD_BYTES}`);
+  }
+}
