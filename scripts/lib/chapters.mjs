@@ -63,7 +63,7 @@ export function findChapter(asked, root = ROOT) {
  */
 export function suggest(asked, candidates) {
   let best;
-  let bestDistance = Math.max(1, Math.floor(asked.length / 3)) + 1;
+  let bestDistance = Math.ceil(asked.length / 3) + 1;
   for (const candidate of candidates) {
     const distance = candidate.startsWith(asked) && asked !== "" ? 1 : editDistance(asked, candidate);
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
