@@ -269,7 +269,7 @@ function reseat(worker: Worker): void {
   // #exercise reseat
   refresh(worker);
   for (const seat of worker.seats) {
-    // One of the two does nothing: an entry is too big for its place, or too small, or right.
+    // At least one of the two does nothing: a seat is too low in its heap, or too high, or right.
     siftUp(seat);
     siftDown(seat);
   }
