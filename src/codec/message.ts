@@ -1,18 +1,11 @@
-/** Messages (named fields) and unions (one message out of several), and the TypeScript types that follow from a declaration. */
+/** Messages (named fields), unions (one message out of several), and the TypeScript types that follow. */
 import { CodecError, invariant } from "./error.ts";
-import { type Infer, type Presence, Type } from "./types.ts";
-import { BYTES, Reader, Writer } from "./wire.ts";
-
-/** A key must stay a small integer after `<< 3`; nobody declares field number 100,000. */
-export const MAX_FIELD_NUMBER = 65_535;
-
-/** What follows the last field. Without it, a message cut off between two fields would still be a message. */
-const END = 0;
-
-/** `name: [number, type]`. The number is the field's identity for ever; the name is only for people. */
-export interface Fields {
-  readonly [name: string]: readonly [number: number, type: Type<any, any>];
-}
+import { checkNumber, type Field, type Fields, type Row } from "./fields.ts";
+import { fieldsReader, fieldsWriter, prepare, shapeOf } from "./fields.ts";
+import { Reader } from "./reader.ts";
+import { type Infer, show, Type } from "./types.ts";
+import { BYTES } from "./wire.ts";
+import { Writer } from "./writer.ts";
 
 type Flat<T> = { [K in keyof T]: T[K] };
 type OptionalNames<F extends Fields> = {
@@ -45,31 +38,25 @@ export interface Union<T> extends Type<T, "required"> {
   decode(bytes: Uint8Array): T;
 }
 
-type Row = Record<string, unknown>;
-
-/** Everything the two loops below need, side by side: no lookups while they run. */
-interface Field {
-  readonly name: string;
-  /** "Hello.name" */
-  readonly where: string;
-  readonly key: number;
-  readonly presence: Presence;
-  readonly write: (to: Writer, value: unknown) => void;
-  readonly read: (from: Reader) => unknown;
-  readonly absent: () => unknown;
-}
-
 // One of each for the process: encoding and decoding never wait, and decoding runs no foreign code.
-// Encoding can (a getter), so `encodeWith` treats the writer as a stack.
+// Encoding can (a getter), so `encode` treats the writer as a stack.
 const writer = new Writer();
 const reader = new Reader();
 
-function encodeWith<T>(write: (to: Writer, value: T) => void, value: T, name: string): Buffer {
+/** How a message or union is written and read when nothing is around it. */
+interface Body<T> {
+  readonly name: string;
+  readonly depth: number;
+  readonly write: (to: Writer, value: T) => void;
+  readonly read: (from: Reader) => T;
+}
+
+function encode<T>(body: Body<T>, value: T): Buffer {
   const start = writer.length;
-  writer.where = name;
+  writer.where = body.name;
   let done = false;
   try {
-    write(writer, value);
+    body.write(writer, value);
     done = true;
   } finally {
     if (!done) writer.rewind(start);
@@ -77,13 +64,13 @@ function encodeWith<T>(write: (to: Writer, value: T) => void, value: T, name: st
   return writer.take(start);
 }
 
-function decodeWith<T>(read: (from: Reader) => T, bytes: Uint8Array, name: string): T {
+function decode<T>(body: Body<T>, bytes: Uint8Array): T {
   reader.reset(bytes);
-  reader.where = name;
+  reader.where = body.name;
   try {
-    const value = read(reader);
+    const value = body.read(reader);
     if (reader.pos !== reader.end) {
-      reader.where = name;
+      reader.where = body.name;
       reader.fail("TRAILING", `${reader.end - reader.pos} bytes left over`);
     }
     return value;
@@ -92,98 +79,29 @@ function decodeWith<T>(read: (from: Reader) => T, bytes: Uint8Array, name: strin
   }
 }
 
-// #region writeFields
-function writeFields(fields: readonly Field[], to: Writer, value: Row): void {
-  for (let i = 0; i < fields.length; i++) {
-    const field = fields[i]!;
-    const item = value[field.name];
-    to.where = field.where;
-    if (item === undefined) {
-      if (field.presence === "required") to.fail("MISSING_FIELD", "the value has no such field");
-      continue;
-    }
-    if (field.presence === "empty" && isEmpty(item)) continue;
-    to.varint(field.key);
-    field.write(to, item);
-  }
-  to.varint(END);
-}
-// #endregion
-
-function isEmpty(value: unknown): boolean {
-  if (Array.isArray(value)) return value.length === 0;
-  if (typeof value !== "object" || value === null) return false;
-  for (const key in value) if (Object.hasOwn(value, key)) return false;
-  return true;
-}
-
-// #region readFields
-/** Merges two ascending lists: the fields that we know, and the keys that are there. */
-function readFields(fields: readonly Field[], from: Reader, into: Row): void {
-  let key = from.varint();
-  for (let i = 0; i < fields.length; i++) {
-    const field = fields[i]!;
-    from.where = field.where;
-    // A lower number than the one we are looking for: a field that somebody newer has, and we do not.
-    while (key !== END && key >>> 3 < field.key >>> 3) key = skipField(from, key);
-    if (key === field.key) {
-      into[field.name] = field.read(from);
-      key = nextKey(from, key);
-    } else if (key !== END && key >>> 3 === field.key >>> 3) {
-      from.fail("BAD_WIRE_TYPE", `wire type ${key & 7}, declared as ${field.key & 7}`);
-    } else if (field.presence === "required") {
-      from.fail("MISSING_FIELD", "the message has no such field");
-    } else {
-      // Assigned even when undefined: every decoded message then has the same hidden class.
-      into[field.name] = field.absent();
-    }
-  }
-  while (key !== END) key = skipField(from, key);
-}
-
-function skipField(from: Reader, key: number): number {
-  from.skip(key & 7);
-  return nextKey(from, key);
-}
-
-/** Keys only go up, so a field cannot come twice, and one pass in order reads every message. */
-function nextKey(from: Reader, previous: number): number {
-  const key = from.varint();
-  if (key !== END && key >>> 3 <= previous >>> 3) {
-    from.fail("FIELD_ORDER", `field ${key >>> 3} follows field ${previous >>> 3}`);
-  }
-  return key;
-}
-// #endregion
-
-/**
- * An empty constructor of its own for each message. V8 gives each one a family of hidden classes,
- * sized for its fields after a few objects; `{}` would have room for four, and a detour after that.
- * The prototype is Object's: what it makes are plain objects.
- */
-function shapeOf(): new () => Row {
-  const Shape = function () {} as unknown as new () => Row;
-  Shape.prototype = Object.prototype;
-  return Shape;
-}
-
-function prepare(message: string, fields: Fields): Field[] {
-  const seen = new Set<number>();
-  const ready = Object.entries(fields).map(([name, [number, type]]): Field => {
-    const where = `${message}.${name}`;
-    invariant(name !== "__proto__", `${where}: that name cannot be assigned`);
-    invariant(Number.isInteger(number) && number >= 1 && number <= MAX_FIELD_NUMBER, `${where} has a number from 1 to ${MAX_FIELD_NUMBER}`);
-    invariant(!seen.has(number), `${where} does not share number ${number}`);
-    seen.add(number);
-    const { presence, write, read, absent } = type;
-    return { name, where, key: (number << 3) | type.wire, presence, write, read, absent };
+/** Inside another message, a length goes in front, so that readers who do not know the field can skip it. */
+function nested<T>(body: Body<T>): Type<T, "required"> {
+  return new Type<T, "required">({
+    wire: BYTES,
+    presence: "required",
+    depth: body.depth,
+    write(to, value) {
+      const opened = to.open();
+      body.write(to, value);
+      to.close(opened);
+    },
+    read(from) {
+      const outer = from.enter();
+      const value = body.read(from);
+      from.leave(outer);
+      return value;
+    },
   });
-  return ready.sort((a, b) => a.key - b.key);
 }
 
-function depthOf(types: Iterable<readonly [number, Type<any, any>]>): number {
+function depthOf(parts: Iterable<readonly [number, Type<any, any>]>): number {
   let depth = 0;
-  for (const [, type] of types) depth = Math.max(depth, type.depth);
+  for (const [, type] of parts) depth = Math.max(depth, type.depth);
   return depth + 1;
 }
 
@@ -203,40 +121,17 @@ export function message<const F extends Fields>(name: string, fields: F): Messag
   type T = InferFields<F>;
   const ready = prepare(name, fields);
   const Shape = shapeOf();
-  const write = (to: Writer, value: T): void => {
-    if (typeof value !== "object" || value === null) to.fail("BAD_VALUE", `${value} is not an object`);
-    writeFields(ready, to, value as Row);
+  const body: Body<T> = {
+    name,
+    depth: depthOf(Object.values(fields)),
+    write: fieldsWriter(ready),
+    read: fieldsReader(ready, () => new Shape()) as (from: Reader) => T,
   };
-  const read = (from: Reader): T => {
-    const value = new Shape();
-    readFields(ready, from, value);
-    return value as T;
-  };
-  return Object.assign(nested(write, read, depthOf(Object.values(fields))), {
+  return Object.assign(nested(body), {
     name,
     fields: ready,
-    encode: (value: T) => encodeWith(write, value, name),
-    decode: (bytes: Uint8Array) => decodeWith(read, bytes, name),
-  });
-}
-
-/** Inside another message, a length goes in front, so that readers who do not know the field can skip it. */
-function nested<T>(write: (to: Writer, value: T) => void, read: (from: Reader) => T, depth: number): Type<T, "required"> {
-  return new Type<T, "required">({
-    wire: BYTES,
-    presence: "required",
-    depth,
-    write(to, value) {
-      const opened = to.open();
-      write(to, value);
-      to.close(opened);
-    },
-    read(from) {
-      const outer = from.enter();
-      const value = read(from);
-      from.leave(outer);
-      return value;
-    },
+    encode: (value: T) => encode(body, value),
+    decode: (bytes: Uint8Array) => decode(body, bytes),
   });
 }
 
@@ -251,10 +146,19 @@ export type InferVariants<V extends Variants> = {
 }[keyof V];
 
 interface Variant {
-  readonly type: string;
   readonly tag: number;
-  readonly fields: readonly Field[];
-  readonly Shape: new () => Row;
+  readonly write: (to: Writer, value: unknown) => void;
+  readonly read: (from: Reader) => Row;
+}
+
+function prepareVariant(type: string, [tag, { fields }]: Variants[string]): Variant {
+  const Shape = shapeOf();
+  const create = (): Row => {
+    const value = new Shape();
+    value["type"] = type; // first in every variant, as `switch (event.type)` likes it
+    return value;
+  };
+  return { tag, write: fieldsWriter(fields), read: fieldsReader(fields, create) };
 }
 
 /**
@@ -274,32 +178,36 @@ export function union<const V extends Variants>(name: string, variants: V): Unio
   type T = InferVariants<V>;
   const byName = new Map<unknown, Variant>();
   const byTag = new Map<number, Variant>();
-  for (const [type, [tag, { fields }]] of Object.entries(variants)) {
-    invariant(Number.isInteger(tag) && tag >= 1 && tag <= MAX_FIELD_NUMBER, `${name}.${type} has a tag from 1 to ${MAX_FIELD_NUMBER}`);
-    invariant(!byTag.has(tag), `${name}.${type} does not share tag ${tag}`);
-    invariant(!fields.some((field) => field.name === "type"), `${name}.${type} has no field "type": that is the variant's name`);
-    const variant = { type, tag, fields, Shape: shapeOf() };
+  for (const [type, declared] of Object.entries(variants)) {
+    const [tag, { fields }] = declared;
+    const where = `${name}.${type}`;
+    checkNumber(tag, where);
+    invariant(!byTag.has(tag), `${where} does not share tag ${tag}`);
+    invariant(!fields.some((field) => field.name === "type"), `${where} has no field "type": its name goes there`);
+    const variant = prepareVariant(type, declared);
     byName.set(type, variant);
     byTag.set(tag, variant);
   }
-  const write = (to: Writer, value: T): void => {
-    const variant = byName.get((value as Row | null)?.["type"]);
-    if (variant === undefined) throw new CodecError("UNKNOWN_VARIANT", `Cannot encode ${name}: it has no such variant: ${String((value as Row | null)?.["type"])}`);
-    to.varint(variant.tag);
-    writeFields(variant.fields, to, value as Row);
-  };
-  const read = (from: Reader): T => {
-    const tag = from.varint();
-    const variant = byTag.get(tag);
-    if (variant === undefined) throw new CodecError("UNKNOWN_VARIANT", `Cannot decode ${name}: it has no variant ${tag}`);
-    const value = new variant.Shape();
-    value["type"] = variant.type;
-    readFields(variant.fields, from, value);
-    return value as T;
-  };
-  return Object.assign(nested(write, read, depthOf(Object.values(variants))), {
+  const body: Body<T> = {
     name,
-    encode: (value: T) => encodeWith(write, value, name),
-    decode: (bytes: Uint8Array) => decodeWith(read, bytes, name),
+    depth: depthOf(Object.values(variants)),
+    write(to, value) {
+      const type = (value as Row | null | undefined)?.["type"];
+      const variant = byName.get(type);
+      if (!variant) throw new CodecError("UNKNOWN_VARIANT", `Cannot encode ${name}: it has no variant ${show(type)}`);
+      to.varint(variant.tag);
+      variant.write(to, value);
+    },
+    read(from) {
+      const tag = from.varint();
+      const variant = byTag.get(tag);
+      if (!variant) throw new CodecError("UNKNOWN_VARIANT", `Cannot decode ${name}: it has no variant ${tag}`);
+      return variant.read(from) as T;
+    },
+  };
+  return Object.assign(nested(body), {
+    name,
+    encode: (value: T) => encode(body, value),
+    decode: (bytes: Uint8Array) => decode(body, bytes),
   });
 }

@@ -10,8 +10,8 @@
  * The shapes are Protocol Buffers' (keys, varints, wire types); the order, the end mark and the
  * refusal of duplicates are not, so the two do not read each other.
  *
- * Invariants: decoding gives a value within every declared limit, or throws a `CodecError`, and
- * allocates no more than a small multiple of the bytes it was given; no proper prefix of a message
+ * Invariants: decoding gives a value within every declared limit or throws a `CodecError`, and
+ * allocates for what is there, never for what a length or a count claims; no proper prefix of a message
  * is a message; a field that the reader does not know costs it a skip and nothing else.
  * Left out: recursive messages (nothing in Titan is a tree of unknown depth), schemas on the wire
  * (both sides are compiled with them), keeping unknown fields for a later re-encode (Titan's
@@ -19,5 +19,30 @@
  * Test: test/02-codec.test.ts
  */
 export { CodecError, type CodecErrorCode } from "./error.ts";
-export { type Fields, type InferFields, type InferVariants, type Message, message, type Union, union, type Variants } from "./message.ts";
-export { bool, bytes, enumOf, f64, i53, type Infer, list, map, optional, string, Type, u32, u53, withDefault } from "./types.ts";
+export { type Fields } from "./fields.ts";
+export {
+  type InferFields,
+  type InferVariants,
+  type Message,
+  message,
+  type Union,
+  union,
+  type Variants,
+} from "./message.ts";
+export {
+  bool,
+  bytes,
+  enumOf,
+  f64,
+  i53,
+  type Infer,
+  list,
+  map,
+  optional,
+  type Required,
+  string,
+  type Type,
+  u32,
+  u53,
+  withDefault,
+} from "./types.ts";

@@ -1,6 +1,8 @@
-/** The types a field can have. Each is one `Type`: how to write a value, and how to read it back with every limit checked. */
+/** The types a field can have. Each is one `Type`: how to write a value, and how to read it back, limits checked. */
 import { invariant } from "./error.ts";
-import { BYTES, FIXED64, Reader, VARINT, Writer } from "./wire.ts";
+import type { Reader } from "./reader.ts";
+import { BYTES, FIXED64, VARINT } from "./wire.ts";
+import { Writer } from "./writer.ts";
 
 /** Names, paths, small texts. Anything longer deserves a limit of its own. */
 export const MAX_STRING_BYTES = 64 * 1024;
@@ -56,8 +58,9 @@ function required<T>(wire: number, parts: Pick<Type<T>, "write" | "read"> & { de
   return new Type<T, "required">({ ...parts, wire, presence: "required" });
 }
 
-/** Names the offending value without printing megabytes of it. */
-function show(value: unknown): string {
+/** Names the offending value without printing megabytes of it, and without running its toString. */
+export function show(value: unknown): string {
+  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
   const text = typeof value === "string" ? JSON.stringify(value) : String(value);
   return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
@@ -140,7 +143,10 @@ export function string(maxBytes = MAX_STRING_BYTES): Required<string> {
   });
 }
 
-/** Raw bytes (writing takes any Uint8Array). Reading gives a view of the message's own buffer: copy it if it is to outlive that. */
+/**
+ * Raw bytes; writing takes any Uint8Array. Reading gives a view of the message's own buffer: whoever
+ * keeps it for long copies it, or keeps the whole message alive.
+ */
 export function bytes(maxBytes = MAX_BYTES_BYTES): Required<Buffer> {
   return required<Buffer>(BYTES, {
     write(to, value) {

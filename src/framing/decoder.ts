@@ -135,7 +135,9 @@ export class FrameDecoder {
     if (reserved !== 0) this.die("RESERVED", `reserved byte is ${reserved}, not 0`);
     this.bodyBytes = readU32(bytes, at + 8);
     // Before anything is allocated, and before a single byte of the body has come.
-    if (this.bodyBytes > this.maxBodyBytes) this.die("TOO_LARGE", `length ${this.bodyBytes} exceeds ${this.maxBodyBytes}`);
+    if (this.bodyBytes > this.maxBodyBytes) {
+      this.die("TOO_LARGE", `length ${this.bodyBytes} exceeds ${this.maxBodyBytes}`);
+    }
     this.opcode = bytes[at + 1]!;
     this.flags = bytes[at + 2]!;
     this.requestId = readU32(bytes, at + 4);
@@ -180,7 +182,9 @@ export class FrameDecoder {
 
   private finish(body: Buffer): Frame {
     const crc = crcOf(body, this.headerCrc);
-    if (crc !== this.expectedCrc) this.die("BAD_CHECKSUM", `checksum ${hex(crc)}, header says ${hex(this.expectedCrc)}`);
+    if (crc !== this.expectedCrc) {
+      this.die("BAD_CHECKSUM", `checksum ${hex(crc)}, header says ${hex(this.expectedCrc)}`);
+    }
     this.headerBytes = 0;
     this.partial = NO_BODY;
     this.partialBytes = 0;

@@ -1,0 +1,142 @@
+/** The two loops at the heart of the codec: an object's fields to bytes, and back. */
+import { invariant } from "./error.ts";
+import type { Reader } from "./reader.ts";
+import { type Presence, show, type Type } from "./types.ts";
+import type { Writer } from "./writer.ts";
+
+/** A key must stay a small integer after `<< 3`; nobody declares field number 100,000. */
+export const MAX_FIELD_NUMBER = 65_535;
+const MAX_KEY = (MAX_FIELD_NUMBER << 3) | 7;
+
+/** What follows the last field. Without it, a message cut off between two fields would still be a message. */
+const END = 0;
+
+/** `name: [number, type]`. The number is the field's identity for ever; the name is only for people. */
+export interface Fields {
+  readonly [name: string]: readonly [number: number, type: Type<any, any>];
+}
+
+export type Row = Record<string, unknown>;
+
+/** Everything that the two loops need, side by side: no lookups while they run. */
+export interface Field {
+  readonly name: string;
+  /** "Hello.name" */
+  readonly where: string;
+  readonly number: number;
+  /** `number << 3 | wire type`: what stands in front of the value. */
+  readonly key: number;
+  readonly presence: Presence;
+  readonly write: (to: Writer, value: unknown) => void;
+  readonly read: (from: Reader) => unknown;
+  readonly absent: () => unknown;
+}
+
+/** Checks a declaration, and puts its fields in the order in which they travel. */
+export function prepare(message: string, fields: Fields): Field[] {
+  const seen = new Set<number>();
+  const ready = Object.entries(fields).map(([name, [number, type]]): Field => {
+    const where = `${message}.${name}`;
+    invariant(name !== "__proto__", `${where}: that name cannot be assigned`);
+    checkNumber(number, where);
+    invariant(!seen.has(number), `${where} does not share number ${number}`);
+    seen.add(number);
+    const { wire, presence, write, read, absent } = type;
+    return { name, where, number, key: (number << 3) | wire, presence, write, read, absent };
+  });
+  return ready.sort((a, b) => a.number - b.number);
+}
+
+export function checkNumber(number: number, where: string): void {
+  const ok = Number.isInteger(number) && number >= 1 && number <= MAX_FIELD_NUMBER;
+  invariant(ok, `${where} has a number from 1 to ${MAX_FIELD_NUMBER}`);
+}
+
+export function fieldsWriter(fields: readonly Field[]): (to: Writer, value: unknown) => void {
+  // #region writeFields
+  return (to, value) => {
+    if (typeof value !== "object" || value === null) to.fail("BAD_VALUE", `${show(value)} is not an object`);
+    for (let i = 0; i < fields.length; i++) {
+      const field = fields[i]!;
+      const item = (value as Row)[field.name];
+      to.where = field.where;
+      if (item === undefined) {
+        if (field.presence === "required") to.fail("MISSING_FIELD", "the value has no such field");
+        continue;
+      }
+      if (field.presence === "empty" && isEmpty(item)) continue;
+      to.varint(field.key);
+      field.write(to, item);
+    }
+    to.varint(END);
+  };
+  // #endregion
+}
+
+function isEmpty(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length === 0;
+  if (typeof value !== "object" || value === null) return false;
+  for (const key in value) if (Object.hasOwn(value, key)) return false;
+  return true;
+}
+
+/** `create` makes the object to be filled: see `shapeOf`. */
+export function fieldsReader(fields: readonly Field[], create: () => Row): (from: Reader) => Row {
+  // #region readFields
+  /** Merges two ascending lists: the fields that we know, and the keys that are there. */
+  return function readFields(from: Reader): Row {
+    // #exercise readFields
+    const value = create();
+    let key = nextKey(from, END);
+    for (let i = 0; i < fields.length; i++) {
+      const field = fields[i]!;
+      from.where = field.where;
+      // A lower number than the one we look for: a field that somebody newer has, and we do not.
+      while (key !== END && key >>> 3 < field.number) key = skipField(from, key);
+      if (key === field.key) {
+        value[field.name] = field.read(from);
+        key = nextKey(from, key);
+      } else if (key >>> 3 === field.number) {
+        from.fail("BAD_WIRE_TYPE", `wire type ${key & 7}, declared as ${field.key & 7}`);
+      } else if (field.presence === "required") {
+        from.fail("MISSING_FIELD", "the message has no such field");
+      } else {
+        // Assigned even when undefined: every decoded message then has the same hidden class.
+        value[field.name] = field.absent();
+      }
+    }
+    while (key !== END) key = skipField(from, key);
+    return value;
+    // #end-exercise
+  };
+  // #endregion
+}
+
+// #region nextKey
+function skipField(from: Reader, key: number): number {
+  from.skip(key & 7);
+  return nextKey(from, key);
+}
+
+/** Keys only go up, so a field cannot come twice, and one pass in order reads every message. */
+function nextKey(from: Reader, previous: number): number {
+  const key = from.varint();
+  // Shifts see 32 bits: a larger key would pass for a smaller one.
+  if (key > MAX_KEY) from.fail("BAD_VALUE", `key ${key} exceeds ${MAX_KEY}`);
+  if (key !== END && key >>> 3 <= previous >>> 3) {
+    from.fail("FIELD_ORDER", `field ${key >>> 3} follows field ${previous >>> 3}`);
+  }
+  return key;
+}
+// #endregion
+
+/**
+ * An empty constructor of its own for each message. V8 gives each one a family of hidden classes,
+ * sized for its fields after a few objects; `{}` would have room for four, and a detour after that.
+ * The prototype is Object's: what it makes are plain objects.
+ */
+export function shapeOf(): new () => Row {
+  const Shape = function () {} as unknown as new () => Row;
+  Shape.prototype = Object.prototype;
+  return Shape;
+}
