@@ -91,6 +91,11 @@ export class MemoryStorage implements Storage {
     this.#durableNames.delete(path);
   }
 
+  /** All files, sorted. */
+  paths(): string[] {
+    return [...this.#names.keys()].filter((path) => this.#names.get(path) !== undefined).sort();
+  }
+
   peek(path: string): Buffer {
     return this.#inode(path).bytes;
   }

@@ -19,7 +19,7 @@ interface Chunk {
 export class Group {
   readonly #chunkBytes: number;
   /** The buffer that every use of this group starts with. */
-  readonly #home: Buffer;
+  #home: Buffer | undefined;
   #last: Chunk | undefined;
   #settle: { resolve: () => void; reject: (error: Error) => void } | undefined;
   #promise: Promise<void> | undefined;
@@ -31,7 +31,6 @@ export class Group {
 
   constructor(chunkBytes: number) {
     this.#chunkBytes = chunkBytes;
-    this.#home = Buffer.allocUnsafeSlow(chunkBytes);
   }
 
   add(record: RecordFields): void {
@@ -44,13 +43,18 @@ export class Group {
   }
 
   #addChunk(bytes: number, firstSeq: number): Chunk {
-    const fits = bytes <= this.#chunkBytes;
-    const reuse = fits && this.chunks.length === 0;
-    const buffer = reuse ? this.#home : Buffer.allocUnsafeSlow(fits ? this.#chunkBytes : bytes);
+    const buffer = this.#bufferFor(bytes);
     const chunk = { buffer, used: 0, firstSeq };
     this.chunks.push(chunk);
     this.#last = chunk;
     return chunk;
+  }
+
+  #bufferFor(bytes: number): Buffer {
+    if (bytes > this.#chunkBytes) return Buffer.allocUnsafeSlow(bytes);
+    if (this.chunks.length > 0) return Buffer.allocUnsafeSlow(this.#chunkBytes);
+    this.#home ??= Buffer.allocUnsafeSlow(this.#chunkBytes);
+    return this.#home;
   }
 
   /** One promise for everybody who waits for this group. */

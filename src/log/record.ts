@@ -75,6 +75,17 @@ export function lengthAt(bytes: Buffer, at: number): number {
   return bytes.readUInt32BE(at) & LENGTH_MASK;
 }
 
+/** The offset after the record at `at`, if one with number `seq` is there; `word` replaces its first four bytes. */
+export function endOfIntact(bytes: Buffer, record: { at: number; seq: number; word?: number }): number | undefined {
+  const start = record.at + RECORD_HEADER_BYTES;
+  if (start > bytes.length) return undefined;
+  const { seq, word = bytes.readUInt32BE(record.at) } = record;
+  const end = start + (word & LENGTH_MASK);
+  if (end > bytes.length) return undefined;
+  const stored = bytes.readUInt32BE(record.at + 4);
+  return stored === checksum(word, seq, bytes.subarray(start, end)) ? end : undefined;
+}
+
 export interface BlockScan {
   /** Offset of the first byte that was not consumed, and the number the record there should have. */
   at: number;

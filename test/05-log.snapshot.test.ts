@@ -1,0 +1,242 @@
+/** Lesson 05: rotation, snapshots, compaction, and segment files that are missing, swapped or foreign. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Log, LogError, openLog } from "#log";
+import { memoryHost, type MemoryHost, MemoryStorage } from "./05-log.memory-storage.ts";
+
+const DIR = "/log";
+const body = (seq: number): Buffer => Buffer.from(`event ${String(seq).padStart(5, "0")}`);
+
+async function fill(log: Log, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    log.append(body(log.nextSeq));
+    if (i % 3 === 0) await log.durable();
+  }
+  await log.durable();
+}
+
+async function rebuild(log: Log): Promise<string[]> {
+  const state: string[] = [];
+  await log.readSnapshot((chunk) => state.push(String(chunk)));
+  await log.replay((_, bytes) => state.push(String(bytes)));
+  return state;
+}
+
+const stateAfter = (seq: number): Buffer[] => Array.from({ length: seq }, (_, i) => body(i + 1));
+const segmentsOf = async (host: MemoryHost): Promise<string[]> =>
+  (await host.storage.list(DIR)).filter((name) => name.endsWith(".seg"));
+
+/** 100 records in segments of about 10. */
+async function sample(): Promise<MemoryHost> {
+  const host = memoryHost();
+  const log = await openLog({ host, dir: DIR, segmentBytes: 230 });
+  await fill(log, 100);
+  await log.close();
+  return host;
+}
+
+function open(host: MemoryHost, edit: (storage: MemoryStorage) => void = () => {}): Promise<Log> {
+  const storage = host.storage.clone();
+  edit(storage);
+  return openLog({ host: memoryHost(storage), dir: DIR, segmentBytes: 230 });
+}
+
+const isLogError = (code: string, file?: string) => (error: unknown) =>
+  error instanceof LogError && error.code === code && (file === undefined || error.file === `${DIR}/${file}`);
+
+test("append() starts a new segment before one exceeds segmentBytes", async () => {
+  const host = await sample();
+  const names = await segmentsOf(host);
+  assert.ok(names.length >= 10, `${names}`);
+  for (const name of names) assert.ok(host.storage.peek(`${DIR}/${name}`).length <= 230, name);
+  const log = await open(host);
+  assert.deepEqual(await rebuild(log), stateAfter(100).map(String));
+  assert.equal(log.recovery.segments, names.length);
+  await log.close();
+});
+
+test("append() of one large group is cut into segments, too", async () => {
+  const host = memoryHost();
+  const log = await openLog({ host, dir: DIR, segmentBytes: 230 });
+  for (let i = 1; i <= 100; i++) log.append(body(i));
+  log.append(Buffer.alloc(1000, 1));
+  await log.close();
+  assert.ok((await segmentsOf(host)).length >= 10);
+  const again = await open(host);
+  assert.equal(again.nextSeq, 102);
+  await again.close();
+});
+
+test("saveSnapshot() removes the segments it covers, and a restart reads the snapshot and the rest", async () => {
+  const host = await sample();
+  const log = await openLog({ host, dir: DIR, segmentBytes: 230 });
+  const before = await segmentsOf(host);
+  await log.saveSnapshot(75, stateAfter(75));
+  const after = await segmentsOf(host);
+  assert.ok(after.length < before.length / 2, `${before.length} → ${after.length}`);
+  assert.equal(log.stats.segments, after.length);
+  assert.deepEqual(log.snapshot, { seq: 75 });
+  await fill(log, 5);
+  await log.close();
+  const again = await open(host);
+  assert.deepEqual(again.snapshot, { seq: 75 });
+  assert.deepEqual(await rebuild(again), stateAfter(105).map(String));
+  await assert.rejects(again.replay(() => {}, { from: 1 }), isLogError("GAP"));
+  await again.close();
+});
+
+test("saveSnapshot() keeps one snapshot, ignores an older request, and refuses records that do not exist", async () => {
+  const host = await sample();
+  const log = await openLog({ host, dir: DIR, segmentBytes: 230 });
+  await log.saveSnapshot(50, stateAfter(50));
+  await log.saveSnapshot(90, stateAfter(90));
+  await log.saveSnapshot(70, stateAfter(70));
+  assert.deepEqual(log.snapshot, { seq: 90 });
+  assert.deepEqual((await host.storage.list(DIR)).filter((name) => name.endsWith(".snap")), ["0000000000000090.snap"]);
+  assert.throws(() => void log.saveSnapshot(101, []), /never appended/);
+  await log.close();
+});
+
+test("saveSnapshot() takes its chunks in the call, so appends beside it cannot blur the picture", async () => {
+  const host = memoryHost();
+  const log = await openLog({ host, dir: DIR });
+  await fill(log, 10);
+  const state = stateAfter(10);
+  const saved = log.saveSnapshot(10, (function* () { yield* state; })());
+  state.push(body(11));
+  await Promise.all([saved, fill(log, 1)]);
+  await log.close();
+  const again = await open(host);
+  assert.deepEqual(await rebuild(again), stateAfter(11).map(String));
+  await again.close();
+});
+
+test("saveSnapshot() on a full disk rejects, and the log goes on with the old snapshot", async () => {
+  const host = await sample();
+  const log = await openLog({ host, dir: DIR, segmentBytes: 230 });
+  await log.saveSnapshot(20, stateAfter(20));
+  host.storage.spaceBytes = 1000;
+  await assert.rejects(log.saveSnapshot(90, stateAfter(90)), /no space/);
+  assert.deepEqual(log.snapshot, { seq: 20 });
+  await fill(log, 5);
+  await log.close();
+  const again = await open(host);
+  assert.deepEqual(await rebuild(again), stateAfter(105).map(String));
+  await again.close();
+});
+
+test("readSnapshot() refuses a snapshot with any bit flipped, unless its records are still there", async () => {
+  const covered = memoryHost();
+  const log = await openLog({ host: covered, dir: DIR });
+  await fill(log, 5);
+  await log.saveSnapshot(4, stateAfter(4));
+  await log.close();
+  const name = "0000000000000004.snap";
+  const whole = covered.storage.peek(`${DIR}/${name}`);
+  for (let bit = 0; bit < whole.length * 8; bit++) {
+    const bytes = Buffer.from(whole);
+    bytes[bit >> 3] = (bytes[bit >> 3] as number) ^ (1 << (bit & 7));
+    const opened = await open(covered, (storage) => storage.put(`${DIR}/${name}`, bytes));
+    assert.equal(opened.recovery.ignored.length, 1);
+    assert.equal(opened.snapshot, undefined);
+    assert.deepEqual(await rebuild(opened), stateAfter(5).map(String));
+    await opened.close();
+  }
+  const host = await sample();
+  const compacted = await openLog({ host, dir: DIR, segmentBytes: 230 });
+  await compacted.saveSnapshot(60, stateAfter(60));
+  await compacted.close();
+  const file = `${DIR}/0000000000000060.snap`;
+  const snapshot = host.storage.peek(file);
+  for (let size = 0; size < snapshot.length; size++) {
+    await assert.rejects(
+      open(host, (storage) => storage.put(file, Buffer.from(snapshot.subarray(0, size)))),
+      isLogError("DAMAGED", "0000000000000060.snap"),
+      `cut at ${size}`,
+    );
+  }
+  await assert.rejects(open(host, (storage) => storage.drop(file)), isLogError("GAP", "0000000000000060.snap"));
+});
+
+test("openLog() goes on after the snapshot when the tail is cut below it", async () => {
+  const host = memoryHost();
+  const log = await openLog({ host, dir: DIR });
+  await fill(log, 10);
+  await log.saveSnapshot(10, stateAfter(10));
+  await log.close();
+  const file = `${DIR}/0000000000000001.seg`;
+  const whole = host.storage.peek(file);
+  for (let size = 0; size < whole.length; size++) {
+    const cut = await open(host, (storage) => storage.put(file, Buffer.from(whole.subarray(0, size))));
+    assert.equal(cut.nextSeq, 11);
+    assert.deepEqual(await rebuild(cut), stateAfter(10).map(String));
+    await fill(cut, 1);
+    assert.deepEqual(await rebuild(cut), stateAfter(11).map(String));
+    await cut.close();
+  }
+});
+
+test("openLog() refuses a missing segment: first, middle or last", async () => {
+  const host = await sample();
+  for (const name of await segmentsOf(host)) {
+    await assert.rejects(open(host, (storage) => storage.drop(`${DIR}/${name}`)), isLogError("GAP", name));
+  }
+});
+
+test("openLog() refuses segments that were swapped, copied over one another or cut short in the middle", async () => {
+  const host = await sample();
+  const names = (await segmentsOf(host)).map((name) => `${DIR}/${name}`);
+  const [first, second, third] = names as [string, string, string];
+  const bytes = (path: string): Buffer => host.storage.peek(path);
+  await assert.rejects(open(host, (storage) => {
+    storage.put(first, bytes(second));
+    storage.put(second, bytes(first));
+  }), isLogError("DAMAGED"));
+  await assert.rejects(open(host, (storage) => storage.put(third, bytes(second))), isLogError("DAMAGED"));
+  await assert.rejects(open(host, (storage) => storage.put(`${DIR}/0000000000000999.seg`, bytes(second))), isLogError("DAMAGED"));
+  for (let size = 0; size < bytes(second).length; size++) {
+    await assert.rejects(open(host, (storage) => storage.put(second, Buffer.from(bytes(second).subarray(0, size)))), LogError);
+  }
+});
+
+test("openLog() refuses a segment of another log", async () => {
+  const mine = await sample();
+  const theirs = memoryHost();
+  theirs.random.bytes(8); // a different id
+  const log = await openLog({ host: theirs, dir: DIR, segmentBytes: 230 });
+  await fill(log, 100);
+  await log.close();
+  const name = (await segmentsOf(mine))[4] as string;
+  const foreign = theirs.storage.peek(`${DIR}/${name}`);
+  await assert.rejects(open(mine, (storage) => storage.put(`${DIR}/${name}`, foreign)), isLogError("DAMAGED", name));
+});
+
+test("openLog() refuses a manifest with any bit flipped, cut anywhere, missing or old", async () => {
+  const host = await sample();
+  const file = `${DIR}/MANIFEST`;
+  const whole = host.storage.peek(file);
+  for (let bit = 0; bit < whole.length * 8; bit++) {
+    const bytes = Buffer.from(whole);
+    bytes[bit >> 3] = (bytes[bit >> 3] as number) ^ (1 << (bit & 7));
+    await assert.rejects(open(host, (storage) => storage.put(file, bytes)), isLogError("DAMAGED", "MANIFEST"), `bit ${bit}`);
+  }
+  for (let size = 0; size < whole.length; size++) {
+    await assert.rejects(open(host, (storage) => storage.put(file, Buffer.from(whole.subarray(0, size)))), isLogError("DAMAGED", "MANIFEST"));
+  }
+  await assert.rejects(open(host, (storage) => storage.drop(file)), isLogError("DAMAGED", "MANIFEST"));
+  const early = memoryHost();
+  const log = await openLog({ host: early, dir: DIR, segmentBytes: 230 });
+  const old = early.storage.peek(file);
+  await log.close();
+  await assert.rejects(open(host, (storage) => storage.put(file, old)), isLogError("DAMAGED"));
+});
+
+test("replay() reaches records of every segment while appends go on", async () => {
+  const host = await sample();
+  const log = await openLog({ host, dir: DIR, segmentBytes: 230 });
+  const seen: number[] = [];
+  const replayed = log.replay((seq) => seen.push(seq), { from: 42 });
+  await Promise.all([replayed, fill(log, 30)]);
+  assert.deepEqual(seen, Array.from({ length: 59 }, (_, i) => 42 + i));
+  await log.close();
+});

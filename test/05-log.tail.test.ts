@@ -1,0 +1,129 @@
+/** Lesson 05: a torn tail is cut, damage is refused, and what tells them apart. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inspectLog, type Log, LogError, openLog } from "#log";
+import { memoryHost, type MemoryHost, MemoryStorage } from "./05-log.memory-storage.ts";
+
+const DIR = "/log";
+const FILE = `${DIR}/0000000000000001.seg`;
+const body = (seq: number): Buffer => Buffer.from(`event ${seq} ${"~".repeat(40)}`);
+
+async function write(groups: readonly number[]): Promise<MemoryHost> {
+  const host = memoryHost();
+  const log = await openLog({ host, dir: DIR });
+  for (const count of groups) {
+    for (let i = 0; i < count; i++) log.append(body(log.nextSeq));
+    await log.durable();
+  }
+  await log.close();
+  return host;
+}
+
+/** Opens a copy of the disk whose segment has been changed. */
+function openEdited(host: MemoryHost, edit: (bytes: Buffer) => Buffer | void): Promise<Log> {
+  const storage = host.storage.clone();
+  const bytes = Buffer.from(storage.peek(FILE));
+  storage.put(FILE, edit(bytes) ?? bytes);
+  return openLog({ host: memoryHost(storage), dir: DIR });
+}
+
+const damaged = (error: unknown): boolean => error instanceof LogError && error.code === "DAMAGED" && error.file === FILE;
+
+test("openLog() cuts a group whose first sectors never reached the disk", async () => {
+  const host = await write([10, 60]);
+  const log = await openEdited(host, (bytes) => void bytes.fill(0, 1024, 1536));
+  assert.ok(log.nextSeq > 11 && log.nextSeq < 30, `${log.nextSeq}`);
+  assert.ok(log.recovery.tornBytes > 2000);
+  await log.close();
+});
+
+test("openLog() refuses the same hole when a later group proves that it had been fsynced", async () => {
+  const host = await write([10, 60, 1]);
+  await assert.rejects(openEdited(host, (bytes) => void bytes.fill(0, 1024, 1536)), damaged);
+});
+
+test("openLog() refuses a changed bit in the last group while a record follows it", async () => {
+  const host = await write([1, 20]);
+  for (let seq = 2; seq < 21; seq++) {
+    await assert.rejects(openEdited(host, (bytes) => void (bytes[bytes.indexOf(`event ${seq} `)] = 0)), damaged);
+  }
+});
+
+test("openLog() finds the next record even when the length of the bad one is what changed", async () => {
+  const host = await write([5, 5]);
+  for (const length of [0, 1, 55, 4000, 2 ** 31 - 1]) {
+    await assert.rejects(openEdited(host, (bytes) => void bytes.writeUInt32BE(length, bytes.indexOf("event 3 ") - 8)), damaged);
+  }
+});
+
+test("openLog() refuses noise in the middle, cuts noise at the end", async () => {
+  const host = await write([20, 20]);
+  let state = 42;
+  const noise = (bytes: number): Buffer => Buffer.from(Array.from({ length: bytes }, () => (state = (state * 1103515245 + 12345) >>> 0) >>> 24));
+  for (const size of [1, 8, 100, 700, 50_000]) {
+    const log = await openEdited(host, (bytes) => Buffer.concat([bytes, noise(size)]));
+    assert.equal(log.nextSeq, 41);
+    assert.equal(log.recovery.tornBytes, size);
+    await log.close();
+    if (size > 700) continue;
+    await assert.rejects(openEdited(host, (bytes) => void noise(size).copy(bytes, 200)), damaged);
+  }
+});
+
+test("openLog() cuts a large record that was written in part, fast", async () => {
+  const host = await write([3]);
+  const numbers = Buffer.alloc(3_000_000);
+  for (let at = 0; at + 4 <= numbers.length; at += 4) numbers.writeUInt32BE(at % 1000, at); // every word looks like a length
+  const log = await openLog({ host, dir: DIR });
+  log.append(numbers);
+  await log.close();
+  const cut = await openEdited(host, (bytes) => Buffer.from(bytes.subarray(0, bytes.length - 1_000_000)));
+  assert.equal(cut.nextSeq, 4);
+  await cut.close();
+});
+
+test("append() marks the first record of each commit group, and only it, with the barrier", async () => {
+  const host = await write([3, 1, 7]);
+  const { segments } = await inspectLog(host, DIR);
+  assert.equal(segments[0]?.records, 11);
+  assert.equal(segments[0]?.barriers, 3);
+});
+
+test("append() writes no barrier over bytes that no fsync has covered (everysec)", async () => {
+  const host = memoryHost();
+  const log = await openLog({ host, dir: DIR, durability: "everysec" });
+  const add = async (): Promise<void> => log.durable(log.append(body(log.nextSeq)));
+  for (let i = 0; i < 5; i++) await add();
+  assert.equal((await inspectLog(host, DIR)).segments[0]?.barriers, 1, "only the first, which follows the header's fsync");
+  assert.equal(host.fireTimers(), 1);
+  await new Promise((done) => setImmediate(() => setImmediate(done)));
+  await add();
+  assert.equal((await inspectLog(host, DIR)).segments[0]?.barriers, 2);
+  await log.close();
+});
+
+test("durable() under everysec resolves after the write; one timer fsyncs, and an idle log arms none", async () => {
+  const host = memoryHost();
+  const log = await openLog({ host, dir: DIR, durability: "everysec" });
+  assert.equal(host.fireTimers(), 0);
+  for (let i = 0; i < 10; i++) await log.durable(log.append(body(i)));
+  assert.equal(log.stats.fsyncs, 0);
+  assert.equal(log.stats.commits, 10);
+  assert.equal(host.fireTimers(), 1);
+  await new Promise((done) => setImmediate(() => setImmediate(done)));
+  assert.equal(log.stats.fsyncs, 1);
+  assert.equal(host.fireTimers(), 0);
+  assert.equal((await openLog({ host: memoryHost(host.storage.cloneAfterCrash("nothing")), dir: DIR })).nextSeq, 11);
+  await log.close();
+});
+
+test("openLog() recovers a prefix when an empty folder, an empty file or only a header is left", async () => {
+  for (const size of [0, 1, 31]) {
+    const storage = new MemoryStorage();
+    storage.put(DIR, undefined);
+    storage.put(FILE, Buffer.alloc(size));
+    const log = await openLog({ host: memoryHost(storage), dir: DIR });
+    assert.equal(log.nextSeq, 1);
+    await log.close();
+  }
+});

@@ -1,0 +1,176 @@
+/** Lesson 05: inspect, verify and repair. A repair never destroys, and what it keeps is a prefix. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inspectLog, LogError, openLog, repairLog, verifyLog } from "#log";
+import { memoryHost, type MemoryHost, MemoryStorage } from "./05-log.memory-storage.ts";
+
+const DIR = "/log";
+const body = (seq: number): Buffer => Buffer.from(`event ${String(seq).padStart(5, "0")}`);
+
+/** 60 records in segments of about 10, optionally with a snapshot after record 25. */
+async function sample(options: { snapshot?: boolean } = {}): Promise<MemoryHost> {
+  const host = memoryHost();
+  const log = await openLog({ host, dir: DIR, segmentBytes: 230 });
+  for (let seq = 1; seq <= 60; seq++) {
+    log.append(body(seq));
+    if (seq % 3 === 0) await log.durable();
+    if (seq === 30 && options.snapshot) await log.saveSnapshot(25, [Buffer.from("state 25")]);
+  }
+  await log.close();
+  return host;
+}
+
+function edited(host: MemoryHost, edit: (storage: MemoryStorage) => void): MemoryHost {
+  const storage = host.storage.clone();
+  edit(storage);
+  return memoryHost(storage);
+}
+
+function flip(storage: MemoryStorage, needle: string): { file: string; offset: number } {
+  for (const file of storage.paths()) {
+    const at = storage.peek(file).indexOf(needle);
+    if (at < 0) continue;
+    const bytes = Buffer.from(storage.peek(file));
+    bytes[at] = (bytes[at] as number) ^ 1;
+    storage.put(file, bytes);
+    return { file, offset: at - 8 };
+  }
+  throw new Error(`${needle} is nowhere`);
+}
+
+async function replayed(host: MemoryHost): Promise<number[]> {
+  const log = await openLog({ host, dir: DIR });
+  const seen: number[] = [];
+  await log.replay((seq, bytes) => {
+    assert.deepEqual(bytes, body(seq));
+    seen.push(seq);
+  });
+  await log.close();
+  return seen;
+}
+
+const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+
+test("inspectLog() counts segments, records, snapshots and the torn tail, and changes nothing", async () => {
+  const host = edited(await sample({ snapshot: true }), (storage) => {
+    const last = storage.paths().filter((path) => path.endsWith(".seg")).at(-1) as string;
+    storage.put(last, Buffer.concat([storage.peek(last), Buffer.from("torn")]));
+    storage.put(`${DIR}/MANIFEST.tmp`, Buffer.from("left"));
+  });
+  const before = host.storage.operations;
+  const found = await inspectLog(host, DIR);
+  assert.equal(host.storage.operations, before);
+  assert.equal(found.range?.to, 60);
+  assert.equal(found.records, 61 - (found.range?.from as number));
+  assert.equal(found.records, found.segments.reduce((sum, segment) => sum + segment.records, 0));
+  assert.deepEqual(found.snapshots.map(({ seq, chunks }) => ({ seq, chunks })), [{ seq: 25, chunks: 1 }]);
+  assert.equal(found.tornBytes, 4);
+  assert.deepEqual(found.strays, ["MANIFEST.tmp"]);
+  assert.deepEqual(found.problems, []);
+  assert.deepEqual(await verifyLog(host, DIR), { ok: true, records: found.records, tornBytes: 4, problems: [] });
+});
+
+test("inspectLog() of a folder without a log is empty, not an error", async () => {
+  const found = await inspectLog(memoryHost(), DIR);
+  assert.deepEqual([found.segments, found.records, found.problems], [[], 0, []]);
+});
+
+test("verifyLog() lists every problem with its file and offset", async () => {
+  const places: Array<{ file: string; offset: number }> = [];
+  const host = edited(await sample(), (storage) => {
+    for (const needle of ["event 00003", "event 00005", "event 00031"]) places.push(flip(storage, needle));
+  });
+  const { ok, problems } = await verifyLog(host, DIR);
+  assert.equal(ok, false);
+  assert.deepEqual(problems.map(({ file, offset }) => ({ file, offset })), places);
+  assert.match(problems[0]?.what as string, /^record 3: checksum mismatch/);
+});
+
+test("repairLog() leaves a healthy log alone", async () => {
+  const host = await sample();
+  const before = host.storage.operations;
+  assert.equal((await repairLog(host, DIR)).clean, true);
+  assert.equal(host.storage.operations, before);
+});
+
+test("repairLog() cuts at the first damaged record and keeps every byte it cuts", async () => {
+  let place = { file: "", offset: 0 };
+  const host = edited(await sample(), (storage) => (place = flip(storage, "event 00025")));
+  await assert.rejects(openLog({ host, dir: DIR }), LogError);
+  const bytesBefore = total(host.storage);
+
+  const operations = host.storage.operations;
+  const dry = await repairLog(host, DIR, { dryRun: true });
+  assert.equal(host.storage.operations, operations);
+
+  const repair = await repairLog(host, DIR);
+  assert.deepEqual(repair.moved, dry.moved);
+  assert.equal(repair.keptTo, 24);
+  assert.ok(repair.lostRecords >= 30, `${repair.lostRecords}`);
+  assert.deepEqual({ file: repair.moved[0]?.file, offset: repair.moved[0]?.offset }, place);
+  const names = await host.storage.list(DIR);
+  for (const { to } of repair.moved) assert.ok(names.includes(to.slice(DIR.length + 1)), to);
+  assert.equal(total(host.storage), bytesBefore);
+  assert.deepEqual(await replayed(host), range(1, 24));
+  assert.equal((await verifyLog(host, DIR)).ok, true);
+});
+
+/** Bytes in segments and side files. */
+function total(storage: MemoryStorage): number {
+  return storage.paths().filter((path) => path.includes(".seg")).reduce((sum, path) => sum + storage.peek(path).length, 0);
+}
+
+test("repairLog() cuts at a missing segment", async () => {
+  const host = edited(await sample(), (storage) => storage.drop(segmentPath(storage, 3)));
+  const repair = await repairLog(host, DIR);
+  assert.ok(repair.keptTo >= 20 && repair.keptTo < 45, `${repair.keptTo}`);
+  assert.deepEqual(await replayed(host), range(1, repair.keptTo));
+});
+
+const segmentPath = (storage: MemoryStorage, index: number): string =>
+  storage.paths().filter((path) => path.endsWith(".seg"))[index] as string;
+
+test("repairLog() rebuilds a manifest from the segments, and uses the snapshot", async () => {
+  for (const snapshot of [false, true]) {
+    const damage = [
+      (storage: MemoryStorage) => void flip(storage, "titan-log"),
+      (storage: MemoryStorage) => storage.drop(`${DIR}/MANIFEST`),
+    ];
+    for (const edit of damage) {
+      const host = edited(await sample({ snapshot }), (storage) => {
+        const bytes = storage.peek(`${DIR}/MANIFEST`);
+        edit(storage);
+        assert.ok(bytes.length > 0);
+      });
+      const repair = await repairLog(host, DIR);
+      assert.equal(repair.keptTo, 60);
+      assert.equal(repair.lostRecords, 0);
+      assert.deepEqual(await replayed(host), range(snapshot ? 26 : 1, 60));
+    }
+  }
+});
+
+test("repairLog() of a log whose snapshot is damaged starts anew and keeps every file", async () => {
+  const host = edited(await sample({ snapshot: true }), (storage) => void flip(storage, "state 25"));
+  const repair = await repairLog(host, DIR);
+  assert.equal(repair.keptTo, 0);
+  assert.deepEqual(await replayed(host), []);
+  const names = await host.storage.list(DIR);
+  assert.ok(names.includes("0000000000000025.snap.damaged"), `${names}`);
+  assert.ok(names.filter((name) => name.endsWith(".seg.damaged")).length >= 3, `${names}`);
+});
+
+test("repairLog() makes any single flipped bit openable, and what is left is a prefix", async () => {
+  const source = await sample();
+  const file = segmentPath(source.storage, 2);
+  const size = source.storage.peek(file).length;
+  for (let bit = 0; bit < size * 8; bit += 7) {
+    const host = edited(source, (storage) => {
+      const bytes = Buffer.from(storage.peek(file));
+      bytes[bit >> 3] = (bytes[bit >> 3] as number) ^ (1 << (bit & 7));
+      storage.put(file, bytes);
+    });
+    const { keptTo } = await repairLog(host, DIR);
+    assert.deepEqual(await replayed(host), range(1, keptTo), `bit ${bit}`);
+  }
+});
