@@ -1,0 +1,386 @@
+/**
+ * Lesson 04: many conversations over one connection.
+ *
+ * See mod.ts for the whole picture. This file matches answers to requests, by id.
+ */
+import { FrameDecoder, FramingError, type Frame, type FrameInit } from "#framing";
+import type { Host, Socket } from "#host";
+import { Deadlines, type Deadline } from "./deadlines.ts";
+import { decodeError, encodeError, RpcError } from "./errors.ts";
+import { CANCEL, CREDIT, ERROR, MORE, ONEWAY, REPLY } from "./flags.ts";
+import { Incoming, type Carrier, type IncomingRequest } from "./incoming.ts";
+import { withDefaults, type RpcLimits } from "./limits.ts";
+import { Outbox } from "./outbox.ts";
+import { StreamCall, type Call, type RpcStream } from "./stream.ts";
+
+export interface RpcOptions {
+  readonly host: Host;
+  /** Without it every request of the peer is answered UNSUPPORTED. What it throws is answered, too. */
+  readonly onRequest?: (request: IncomingRequest) => void;
+  /** One-way frames. `body` is a slice of the read buffer: copy what must outlive the call. */
+  readonly onNotify?: (opcode: number, body: Buffer) => void;
+  /** Exactly once. No error: both sides closed in order. */
+  readonly onClose?: (error?: Error) => void;
+  /** What a request handler threw, after it was answered: for a log. */
+  readonly onHandlerError?: (error: unknown, opcode: number) => void;
+  readonly limits?: Partial<RpcLimits>;
+}
+
+const NOTHING = new Uint8Array(0);
+
+interface Pending {
+  readonly call: Call;
+  readonly deadline: Deadline;
+}
+
+/** One peer, any number of conversations with it; both sides may ask. */
+export class RpcConnection {
+  readonly remote: string;
+  readonly #socket: Socket;
+  readonly #options: RpcOptions;
+  readonly #limits: RpcLimits;
+  readonly #decoder: FrameDecoder;
+  readonly #outbox: Outbox;
+  readonly #deadlines: Deadlines;
+  /** What the requests of the peer see of us. */
+  readonly #carrier: Carrier;
+  /** Ours, waiting for an answer. */
+  readonly #pending = new Map<number, Pending>();
+  /** The peer's, waiting for ours. */
+  readonly #serving = new Map<number, Incoming>();
+  #lastId = 0;
+  #heardAt = 0;
+  #closing = false;
+  #closed = false;
+  #error: Error | undefined;
+
+  constructor(socket: Socket, options: RpcOptions) {
+    this.remote = socket.remote;
+    this.#socket = socket;
+    this.#options = options;
+    this.#limits = withDefaults(options.limits);
+    this.#decoder = new FrameDecoder({ maxBodyBytes: this.#limits.maxBodyBytes });
+    this.#deadlines = new Deadlines(options.host);
+    this.#outbox = new Outbox(socket, { host: options.host, limitBytes: this.#limits.maxOutboundBytes });
+    this.#carrier = {
+      limits: this.#limits,
+      isBehind: () => this.#outbox.behind,
+      send: (flags, requestId, body) => this.#send({ opcode: 0, flags, requestId, body }),
+      drained: () => this.drained(),
+      forget: (requestId) => void this.#serving.delete(requestId),
+    };
+    this.#outbox.onBlocked = () => this.#watchStall();
+    this.#outbox.onEmpty = () => {
+      if (this.#closing) this.#socket.end();
+    };
+    this.#heardAt = options.host.clock.monotonic();
+    if (this.#limits.idleMs > 0) this.#watchSilence(this.#limits.idleMs);
+    socket.handle({
+      onData: (chunk) => this.#onData(chunk),
+      onDrain: () => this.#outbox.onDrain(),
+      onClose: (error) => this.#onClose(error),
+    });
+  }
+
+  /** True from `close`, `destroy` or the peer's end on: nothing new can be sent. */
+  get closed(): boolean {
+    return this.#closing || this.#closed;
+  }
+
+  /** Bytes that the kernel has not taken yet. */
+  get pendingBytes(): number {
+    return this.#outbox.pendingBytes;
+  }
+
+  /**
+   * Asks and waits for the one answer. `deadlineMs` counts from now (Infinity: no limit).
+   * Rejects with an RpcError: the peer's own, or CLOSED, DEADLINE, OVERLOADED, TOO_LARGE from this side.
+   */
+  request(opcode: number, body: Uint8Array, options: { deadlineMs?: number } = {}): Promise<Buffer> {
+    const refusal = this.#refusal(body);
+    if (refusal !== undefined) return Promise.reject(refusal);
+    return new Promise((resolve, reject) => {
+      // A single reply was asked for, so an item breaks the protocol.
+      const call: Call = { item: () => false, done: resolve, fail: reject };
+      this.#start(call, { opcode, flags: 0, body, deadlineMs: options.deadlineMs ?? this.#limits.deadlineMs });
+    });
+  }
+
+  /** Asks for a stream. `deadlineMs` bounds the whole of it; none by default, as its reader sees it move. */
+  stream(opcode: number, body: Uint8Array, options: { deadlineMs?: number } = {}): RpcStream {
+    const window = this.#limits.streamWindowBytes;
+    let id = 0;
+    const call = new StreamCall({
+      window,
+      grant: (bytes) => this.#grant(id, bytes),
+      abort: () => this.#abandon(id),
+    });
+    const refusal = this.#refusal(body);
+    if (refusal !== undefined) call.fail(refusal);
+    else {
+      id = this.#start(call, { opcode, flags: MORE, body, deadlineMs: options.deadlineMs ?? Infinity });
+      this.#grant(id, window);
+    }
+    return call;
+  }
+
+  /**
+   * Sends without an answer. False: it was sent, and the peer is behind; await `drained()` before the next one.
+   * On a closed connection it is false, too, and `drained()` rejects. Throws an RpcError TOO_LARGE.
+   */
+  notify(opcode: number, body: Uint8Array): boolean {
+    if (body.byteLength > this.#limits.maxBodyBytes) throw this.#tooLarge(body);
+    if (this.closed) return false;
+    this.#send({ opcode, flags: ONEWAY, requestId: 0, body });
+    return !this.closed && !this.#outbox.behind;
+  }
+
+  /** Resolves once there is room again; rejects with CLOSED when there never will be. */
+  drained(): Promise<void> {
+    if (this.closed) return Promise.reject(this.#closedError());
+    return this.#outbox.drained();
+  }
+
+  /** Sends what is queued, then closes. Requests under way on either side end: ours with CLOSED. */
+  close(): void {
+    if (this.closed) return;
+    this.#closing = true;
+    this.#endConversations(this.#closedError());
+    this.#deadlines.clear();
+    this.#deadlines.add(this.#limits.lingerMs, () => this.destroy());
+    this.#outbox.flush();
+  }
+
+  /** Closes now and drops what is queued. An RpcError is told to the peer if there is room. */
+  destroy(error?: Error): void {
+    if (this.#closed) return;
+    this.#error ??= error;
+    if (error instanceof RpcError && this.#outbox.pendingBytes === 0 && !this.#closing) {
+      this.#outbox.push({ opcode: 0, flags: REPLY | ERROR, requestId: 0, body: encodeError(error.code, error.message) });
+      this.#outbox.flush();
+    }
+    this.#socket.destroy();
+    this.#shut();
+  }
+
+  // #region dispatch
+  #onData(chunk: Buffer): void {
+    if (this.closed) return;
+    try {
+      this.#decoder.push(chunk);
+      for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next()) {
+        this.#heardAt = this.#options.host.clock.monotonic();
+        this.#dispatch(frame);
+        if (this.closed) return;
+      }
+    } catch (error) {
+      if (!(error instanceof FramingError)) throw error;
+      this.destroy(new RpcError(error.code === "TOO_LARGE" ? "TOO_LARGE" : "BAD_FRAME", error.message));
+    }
+  }
+
+  #dispatch(frame: Frame): void {
+    const { flags, requestId, body } = frame;
+    switch (flags) {
+      case 0:
+      case MORE:
+        return this.#serve(frame);
+      case REPLY:
+        return this.#forget(requestId)?.done(body);
+      case REPLY | ERROR:
+        if (requestId === 0) return this.#goodbye(decodeError(body));
+        return this.#forget(requestId)?.fail(decodeError(body));
+      case REPLY | MORE:
+        return this.#item(requestId, body);
+      case ONEWAY:
+        return this.#notified(frame);
+      case CANCEL:
+        return this.#serving.get(requestId)?.cancel();
+      case CREDIT:
+        if (body.length !== 4) return this.#violation(`credit of ${body.length} bytes, expected 4`);
+        return this.#serving.get(requestId)?.grant(body.readUInt32BE());
+      default:
+        return this.#violation(`unknown flags ${flags}`);
+    }
+  }
+  // #endregion
+
+  #serve(frame: Frame): void {
+    const { requestId: id, opcode } = frame;
+    if (id === 0) return this.#violation("a request with id 0");
+    if (this.#serving.has(id)) return this.#violation(`request ${id} is still being served`);
+    const incoming = new Incoming(this.#carrier, { id, opcode, body: frame.body, isStream: frame.flags === MORE });
+    const { onRequest } = this.#options;
+    if (onRequest === undefined) return incoming.fail("UNSUPPORTED", `Opcode ${opcode}: this side takes no requests`);
+    if (this.#serving.size >= this.#limits.maxInFlight) {
+      return incoming.fail("OVERLOADED", `${this.#limits.maxInFlight} requests are being served for this peer`);
+    }
+    this.#serving.set(id, incoming);
+    try {
+      // The type says void, and an async function fits it: without this its rejection would end the process.
+      const result: unknown = onRequest(incoming);
+      if (result instanceof Promise) result.catch((error: unknown) => this.#threw(incoming, error));
+    } catch (error) {
+      this.#threw(incoming, error);
+    }
+  }
+
+  #notified({ opcode, body }: Frame): void {
+    try {
+      this.#options.onNotify?.(opcode, body);
+    } catch (error) {
+      // There is nobody to answer. Without a listener the bug stops the process, rather than pass unseen.
+      if (this.#options.onHandlerError === undefined) throw error;
+      this.#options.onHandlerError(error, opcode);
+    }
+  }
+
+  #threw(incoming: Incoming, error: unknown): void {
+    incoming.threw(error);
+    if (!(error instanceof RpcError)) this.#options.onHandlerError?.(error, incoming.opcode);
+  }
+
+  #item(id: number, body: Buffer): void {
+    const pending = this.#pending.get(id);
+    // Absent: it was cancelled or its deadline passed, and this item met the CANCEL on its way.
+    if (pending === undefined || pending.call.item(body)) return;
+    this.#violation(`an item of request ${id}, which is no stream or has no credit left`);
+  }
+
+  /** Why nothing may be sent now; undefined if it may. */
+  #refusal(body: Uint8Array): RpcError | undefined {
+    if (this.closed) return this.#closedError();
+    const { maxBodyBytes, maxPending, maxOutboundBytes } = this.#limits;
+    if (body.byteLength > maxBodyBytes) return this.#tooLarge(body);
+    if (this.#outbox.behind) {
+      const queued = this.#outbox.backlogBytes;
+      return new RpcError("OVERLOADED", `Cannot send to ${this.remote}: ${queued} queued bytes exceed ${maxOutboundBytes}`);
+    }
+    if (this.#pending.size >= maxPending) {
+      return new RpcError("OVERLOADED", `Cannot send to ${this.remote}: ${maxPending} requests wait for an answer`);
+    }
+    return undefined;
+  }
+
+  #start(call: Call, request: { opcode: number; flags: number; body: Uint8Array; deadlineMs: number }): number {
+    const { opcode, flags, body, deadlineMs } = request;
+    const id = this.#nextId();
+    const deadline = this.#deadlines.add(deadlineMs, () => {
+      this.#abandon(id);
+      call.fail(new RpcError("DEADLINE", `Request ${opcode} to ${this.remote}: no answer within ${deadlineMs} ms`));
+    });
+    this.#pending.set(id, { call, deadline });
+    this.#send({ opcode, flags, requestId: id, body });
+    return id;
+  }
+
+  #nextId(): number {
+    // #exercise nextId
+    // 0 is for frames without a conversation. After 2^32 requests the ids start again, and a stream may still hold one.
+    do this.#lastId = this.#lastId === 0xffffffff ? 1 : this.#lastId + 1;
+    while (this.#pending.has(this.#lastId));
+    return this.#lastId;
+    // #end-exercise
+  }
+
+  // #region forget
+  /** The conversation is over: whatever still arrives for this id finds nobody. */
+  #forget(id: number): Call | undefined {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return undefined;
+    this.#pending.delete(id);
+    this.#deadlines.remove(pending.deadline);
+    return pending.call;
+  }
+  // #endregion
+
+  /** We no longer want the answer, and the peer may stop working on it. */
+  #abandon(id: number): void {
+    if (this.#forget(id) !== undefined) this.#send({ opcode: 0, flags: CANCEL, requestId: id, body: NOTHING });
+  }
+
+  #grant(id: number, bytes: number): void {
+    if (!this.#pending.has(id)) return;
+    const body = Buffer.allocUnsafe(4);
+    body.writeUInt32BE(bytes);
+    this.#send({ opcode: 0, flags: CREDIT, requestId: id, body });
+  }
+
+  #send(frame: FrameInit): void {
+    if (this.closed) return;
+    this.#outbox.push(frame);
+    const { backlogBytes } = this.#outbox;
+    const hardLimit = 2 * this.#limits.maxOutboundBytes;
+    if (backlogBytes <= hardLimit) return;
+    // Replies cannot be refused, so a peer that asks and never reads gets here. Dropping some would be worse.
+    this.destroy(new RpcError("OVERLOADED", `Peer ${this.remote} does not read: ${backlogBytes} bytes exceed ${hardLimit}`));
+  }
+
+  #tooLarge(body: Uint8Array): RpcError {
+    const { maxBodyBytes } = this.#limits;
+    return new RpcError("TOO_LARGE", `Cannot send to ${this.remote}: ${body.byteLength} bytes exceed ${maxBodyBytes}`);
+  }
+
+  #violation(what: string): void {
+    this.destroy(new RpcError("BAD_FRAME", `Cannot read from ${this.remote}: ${what}`));
+  }
+
+  /** The peer says why it closes. Its word is better than the end of the stream that follows. */
+  #goodbye(error: RpcError): void {
+    this.#error ??= error;
+    this.#socket.destroy();
+    this.#shut();
+  }
+
+  /** The peer has until then to say something; each whole frame starts the count again. */
+  #watchSilence(ms: number): void {
+    this.#deadlines.add(ms, () => {
+      const silence = this.#options.host.clock.monotonic() - this.#heardAt;
+      const { idleMs } = this.#limits;
+      if (silence < idleMs) return this.#watchSilence(idleMs - silence);
+      this.destroy(new RpcError("DEADLINE", `Peer ${this.remote} said nothing for ${idleMs} ms`));
+    });
+  }
+
+  #watchStall(): void {
+    if (this.#closing) return; // lingerMs is shorter
+    const { stallMs } = this.#limits;
+    const { progress } = this.#outbox;
+    this.#deadlines.add(stallMs, () => {
+      if (!this.#outbox.blocked || this.#outbox.progress !== progress) return;
+      this.destroy(new RpcError("DEADLINE", `Peer ${this.remote} took nothing for ${stallMs} ms`));
+    });
+  }
+
+  #onClose(error?: Error): void {
+    this.#error ??= error;
+    this.#shut();
+  }
+
+  /** Once, whoever began it. */
+  #shut(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#deadlines.clear();
+    const reason = this.#closedError();
+    this.#outbox.close(reason);
+    this.#endConversations(reason);
+    const { onClose } = this.#options;
+    // Later: whoever called `destroy` has not finished its own thought yet.
+    if (onClose !== undefined) this.#options.host.timers.soon(() => onClose(this.#error));
+  }
+
+  #endConversations(reason: RpcError): void {
+    const calls = [...this.#pending.values()];
+    const requests = [...this.#serving.values()];
+    this.#pending.clear();
+    for (const { call } of calls) call.fail(reason);
+    for (const request of requests) request.cancel();
+  }
+
+  #closedError(): RpcError {
+    if (this.#error instanceof RpcError) return this.#error;
+    const why = this.#error === undefined ? "closed" : this.#error.message;
+    return new RpcError("CLOSED", `Connection to ${this.remote}: ${why}`);
+  }
+}

@@ -1,0 +1,183 @@
+/**
+ * Lesson 04: a request that a peer made, until it has its final answer.
+ *
+ * The handler may answer now, later or from anywhere; whatever it does, the peer sees exactly one final answer, and
+ * after the peer gave up nothing at all.
+ *
+ * Invariants: one final answer; items leave only for credit; what waits for credit is bounded by the stream window.
+ * Test: test/04-rpc.test.ts
+ */
+import { ERROR, MORE, REPLY } from "./flags.ts";
+import { encodeError, RpcError, type RpcErrorCode } from "./errors.ts";
+import type { RpcLimits } from "./limits.ts";
+import { itemCost } from "./stream.ts";
+
+export interface IncomingRequest {
+  readonly opcode: number;
+  /** A slice of the read buffer: copy what must outlive the answer. */
+  readonly body: Buffer;
+  /** The peer gave up or is gone: stop working, nobody will see the answer. */
+  readonly cancelled: boolean;
+  /** The final answer. Ignored after another one. */
+  reply(body?: Uint8Array): void;
+  /** The final answer, failed. */
+  fail(code: RpcErrorCode, message: string): void;
+  /**
+   * One item of a stream. False: the reader is behind; await `drained()` first, or the stream ends OVERLOADED.
+   * Throws an RpcError TOO_LARGE.
+   */
+  item(body: Uint8Array): boolean;
+  /** Resolves once more items are welcome, and when the request is over: then look at `cancelled`. */
+  drained(): Promise<void>;
+  /** Ends a stream. */
+  end(): void;
+  /** Called once when the peer gives up or is gone; at once if that has happened. */
+  onCancel(fn: () => void): void;
+}
+
+/** What a request needs of its connection. */
+export interface Carrier {
+  readonly limits: RpcLimits;
+  isBehind(): boolean;
+  send(flags: number, requestId: number, body: Uint8Array): void;
+  drained(): Promise<void>;
+  /** The request has its final answer, or will never get one. */
+  forget(requestId: number): void;
+}
+
+const NOTHING = new Uint8Array(0);
+
+export class Incoming implements IncomingRequest {
+  readonly opcode: number;
+  readonly body: Buffer;
+  readonly #id: number;
+  readonly #carrier: Carrier;
+  readonly #isStream: boolean;
+  #finished = false;
+  #cancelled = false;
+  #cancelFns: Array<() => void> = [];
+  #credit = 0;
+  /** Items that wait for credit, and the final body behind them once there is one. */
+  #held: Uint8Array[] = [];
+  #heldBytes = 0;
+  #final: Uint8Array | undefined;
+  #wakes: Array<() => void> = [];
+
+  constructor(carrier: Carrier, request: { id: number; opcode: number; body: Buffer; isStream: boolean }) {
+    this.#carrier = carrier;
+    this.#id = request.id;
+    this.opcode = request.opcode;
+    this.body = request.body;
+    this.#isStream = request.isStream;
+  }
+
+  get cancelled(): boolean {
+    return this.#cancelled;
+  }
+
+  reply(body: Uint8Array = NOTHING): void {
+    if (this.#finished || this.#final !== undefined) return;
+    const { maxBodyBytes } = this.#carrier.limits;
+    if (body.byteLength > maxBodyBytes) {
+      return this.fail("TOO_LARGE", `Cannot reply: ${body.byteLength} bytes exceed ${maxBodyBytes}`);
+    }
+    if (this.#held.length > 0) this.#final = body; // the items before it must arrive first
+    else this.#finish(REPLY, body);
+  }
+
+  end(): void {
+    this.reply();
+  }
+
+  fail(code: RpcErrorCode, message: string): void {
+    if (!this.#finished) this.#finish(REPLY | ERROR, encodeError(code, message));
+  }
+
+  item(body: Uint8Array): boolean {
+    if (this.#finished || this.#final !== undefined) return true; // nothing to wait for
+    const { maxBodyBytes, streamWindowBytes } = this.#carrier.limits;
+    if (body.byteLength > maxBodyBytes) {
+      throw new RpcError("TOO_LARGE", `Cannot send item: ${body.byteLength} bytes exceed ${maxBodyBytes}`);
+    }
+    if (!this.#isStream) {
+      this.fail("BAD_REQUEST", `Opcode ${this.opcode} answers with a stream, and was asked for a single reply`);
+      return true;
+    }
+    if (this.#credit > 0) this.#sendItem(body);
+    else if (this.#heldBytes < streamWindowBytes) {
+      this.#held.push(body);
+      this.#heldBytes += itemCost(body);
+    } else {
+      this.fail("OVERLOADED", "The producer did not wait for the reader of the stream");
+    }
+    return this.#ready;
+  }
+
+  async drained(): Promise<void> {
+    while (!this.#finished && !this.#ready) {
+      if (this.#credit <= 0) await new Promise<void>((resolve) => this.#wakes.push(resolve));
+      else await this.#carrier.drained().catch(() => {}); // closed: `cancelled` tells
+    }
+  }
+
+  onCancel(fn: () => void): void {
+    if (this.#cancelled) fn();
+    else if (!this.#finished) this.#cancelFns.push(fn);
+  }
+
+  // #region credit
+  /** The peer's consumer took some items: as much may follow. */
+  grant(bytes: number): void {
+    this.#credit += bytes;
+    while (this.#credit > 0 && this.#held.length > 0) {
+      const body = this.#held.shift()!;
+      this.#heldBytes -= itemCost(body);
+      this.#sendItem(body);
+    }
+    if (this.#held.length === 0 && this.#final !== undefined) this.#finish(REPLY, this.#final);
+    if (this.#ready) this.#wake();
+  }
+  // #endregion
+
+  /** The peer gave up, or the connection is gone: no answer will be sent any more. */
+  cancel(): void {
+    if (this.#finished) return;
+    this.#cancelled = true;
+    const fns = this.#cancelFns;
+    this.#close();
+    for (const fn of fns) fn();
+  }
+
+  /** A handler threw: its own RpcError is an answer, everything else is our bug and not the peer's. */
+  threw(error: unknown): void {
+    if (error instanceof RpcError) this.fail(error.code, error.message);
+    else this.fail("INTERNAL", `The handler of opcode ${this.opcode} failed: ${String((error as Error)?.message ?? error)}`);
+  }
+
+  get #ready(): boolean {
+    return this.#credit > 0 && this.#held.length === 0 && !this.#carrier.isBehind();
+  }
+
+  #sendItem(body: Uint8Array): void {
+    this.#credit -= itemCost(body);
+    this.#carrier.send(REPLY | MORE, this.#id, body);
+  }
+
+  #finish(flags: number, body: Uint8Array): void {
+    this.#close();
+    this.#carrier.send(flags, this.#id, body);
+  }
+
+  #close(): void {
+    this.#finished = true;
+    this.#cancelFns = [];
+    this.#held = [];
+    this.#heldBytes = 0;
+    this.#carrier.forget(this.#id);
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const wake of this.#wakes.splice(0)) wake();
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * Lesson 04: what one peer may cost us.
+ *
+ * Every number here bounds something that a peer could otherwise grow: our memory, our timers, our patience.
+ * Test: test/04-rpc.test.ts
+ */
+import { MAX_BODY_BYTES } from "#framing";
+import { invariant } from "./errors.ts";
+
+/** Per connection; pass a part of it to `RpcConnection` to change some. */
+export interface RpcLimits {
+  /** Queued output beyond which `request` is refused and `notify` says false. Twice this ends the connection. */
+  readonly maxOutboundBytes: number;
+  /** Requests of one peer that may be unanswered here at once; more are answered OVERLOADED. */
+  readonly maxInFlight: number;
+  /** Requests of ours that may be unanswered there at once. */
+  readonly maxPending: number;
+  /** The largest body, either way. */
+  readonly maxBodyBytes: number;
+  /** How much of a stream may be under way or waiting for its consumer. */
+  readonly streamWindowBytes: number;
+  /** How long a request waits when it does not say. */
+  readonly deadlineMs: number;
+  /** Longest silence of the peer, counted in whole frames; 0 for any. Set it for peers that nobody knows yet. */
+  readonly idleMs: number;
+  /** Longest time in which the peer may take nothing while something is queued for it. */
+  readonly stallMs: number;
+  /** How long `close` waits for the peer to take what is queued and to close its side. */
+  readonly lingerMs: number;
+}
+
+// #region limits
+export const DEFAULT_LIMITS: RpcLimits = {
+  // One body of the largest size may wait; see the relation below for the second one.
+  maxOutboundBytes: MAX_BODY_BYTES + 1024,
+  // 1,024 requests that pin a 64 KiB read buffer each hold 64 MiB, what a master can spare for a hostile peer.
+  maxInFlight: 1024,
+  // As many calls as fit in one second at the speed of this connection: 64 Ki x 200 bytes is 13 MiB.
+  maxPending: 65_536,
+  maxBodyBytes: MAX_BODY_BYTES,
+  // 256 KiB every 2 ms, a round trip inside one site, is 1 Gbit/s: more would only move the queue to the reader.
+  streamWindowBytes: 256 * 1024,
+  // A person waits this long; a program would rather try another way.
+  deadlineMs: 30_000,
+  idleMs: 0,
+  // 256 KiB (one batch) in 30 s is 70 kbit/s. A peer that is slower is not there.
+  stallMs: 30_000,
+  lingerMs: 5_000,
+};
+// #endregion
+
+export function withDefaults(limits: Partial<RpcLimits> = {}): RpcLimits {
+  const all = { ...DEFAULT_LIMITS, ...limits };
+  // Whoever asked first is below the limit and may add one frame. It must fit below twice the limit, or the first
+  // large reply to a peer that is a little behind would end the connection.
+  if (limits.maxOutboundBytes === undefined) {
+    const needed = all.maxBodyBytes + 1024;
+    if (needed > all.maxOutboundBytes) return { ...all, maxOutboundBytes: needed };
+  }
+  invariant(all.maxBodyBytes <= MAX_BODY_BYTES, "maxBodyBytes is more than framing takes");
+  invariant(all.maxOutboundBytes > all.maxBodyBytes, "a body must fit between the outbound limit and its double");
+  invariant(all.maxInFlight > 0 && all.maxPending > 0, "a connection without requests is none");
+  invariant(all.streamWindowBytes >= 1024, "a stream window must hold a few items");
+  return all;
+}

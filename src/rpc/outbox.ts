@@ -1,0 +1,151 @@
+/**
+ * Lesson 04: the way out. Frames queue here, leave in batches, and say when there are too many.
+ *
+ *     push ──▶ queue ──(end of the turn, or 64 KiB)──▶ socket.write(batch) ──▶ kernel ──▶ peer
+ *                ▲                                          │ false
+ *                └──────────── waits for onDrain ◀──────────┘
+ *
+ * A system call costs as much as encoding twenty small frames, so what is pushed in one turn leaves together. The
+ * socket is fed one batch at a time: a drain then means that the peer took something, which is how a stalled peer is told
+ * from a slow one.
+ *
+ * Invariants: frames leave in the order of `push`; the socket holds one batch plus one frame at most.
+ * Test: test/04-rpc.test.ts
+ */
+import { encodeFrame, frameParts, HEADER_BYTES, type FrameInit } from "#framing";
+import type { Host, Socket } from "#host";
+
+/** Large enough that the system call no longer shows, small enough that the first byte does not wait for the last. */
+const BATCH_BYTES = 64 * 1024;
+
+/** Copying 4 KiB costs about 0.2 µs, less than one more entry in a gathered write. What is larger goes as it is. */
+const COPY_BYTES = 4 * 1024;
+
+export class Outbox {
+  readonly #host: Host;
+  readonly #socket: Socket;
+  readonly #limit: number;
+  #queue: Uint8Array[] = [];
+  /** Index of the first piece that has not left. The array is dropped as a whole once all have. */
+  #head = 0;
+  #queuedBytes = 0;
+  #scheduled = false;
+  #blocked = false;
+  #waiting: Array<{ resolve: () => void; reject: (error: Error) => void }> = [];
+  #closed: Error | undefined;
+  /** Called when the socket takes no more, and whenever everything has left. */
+  onBlocked: () => void = () => {};
+  onEmpty: () => void = () => {};
+  /** Counts drains: equal numbers at two times mean that the peer took nothing in between. */
+  progress = 0;
+
+  constructor(socket: Socket, options: { host: Host; limitBytes: number }) {
+    this.#socket = socket;
+    this.#host = options.host;
+    this.#limit = options.limitBytes;
+  }
+
+  /** Bytes queued here and in the socket. */
+  get pendingBytes(): number {
+    return this.#queuedBytes + this.#socket.pendingBytes;
+  }
+
+  /**
+   * What the limits look at. The socket's bytes count only while it refuses more: until then the kernel is about to
+   * take them, and nothing would tell us when it has.
+   */
+  get backlogBytes(): number {
+    return this.#queuedBytes + (this.#blocked ? this.#socket.pendingBytes : 0);
+  }
+
+  get behind(): boolean {
+    return this.backlogBytes > this.#limit;
+  }
+
+  get blocked(): boolean {
+    return this.#blocked;
+  }
+
+  push(frame: FrameInit): void {
+    if (this.#closed !== undefined) return;
+    if ((frame.body?.length ?? 0) <= COPY_BYTES) this.#enqueue(encodeFrame(frame));
+    else for (const piece of frameParts(frame)) this.#enqueue(piece);
+    if (this.#blocked) return; // onDrain will come for it
+    if (this.#queuedBytes >= BATCH_BYTES) this.flush();
+    else if (!this.#scheduled) {
+      this.#scheduled = true;
+      this.#host.timers.soon(() => {
+        this.#scheduled = false;
+        if (!this.#blocked) this.flush();
+      });
+    }
+  }
+
+  // #region flush
+  flush(): void {
+    while (!this.#blocked && this.#queuedBytes > 0 && this.#closed === undefined) {
+      if (!this.#socket.write(this.#takeBatch())) {
+        this.#blocked = true;
+        this.onBlocked();
+      }
+    }
+    this.#report();
+  }
+  // #endregion
+
+  onDrain(): void {
+    this.#blocked = false;
+    this.progress++;
+    this.flush();
+  }
+
+  /** Resolves once half of the limit is free again, so that writers do not wake for a single frame. */
+  drained(): Promise<void> {
+    if (this.#closed !== undefined) return Promise.reject(this.#closed);
+    if (this.backlogBytes <= this.#limit / 2) return Promise.resolve();
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+  }
+
+  /** Drops what is queued; those who wait for `drained` learn why. */
+  close(error: Error): void {
+    this.#closed = error;
+    this.#queue = [];
+    this.#head = 0;
+    this.#queuedBytes = 0;
+    for (const waiter of this.#waiting.splice(0)) waiter.reject(error);
+  }
+
+  #enqueue(piece: Uint8Array): void {
+    this.#queue.push(piece);
+    this.#queuedBytes += piece.length;
+  }
+
+  /** What leaves in one write: up to a batch of small pieces joined, or a large one by itself, as it is. */
+  #takeBatch(): Uint8Array {
+    const start = this.#head;
+    let end = start;
+    let bytes = 0;
+    // A large piece at the front goes alone; behind small ones it waits for the next batch.
+    do bytes += this.#queue[end++]!.length;
+    while (end < this.#queue.length && bytes < BATCH_BYTES && this.#isSmall(start) && this.#isSmall(end));
+    const batch = end === start + 1 ? this.#queue[start]! : Buffer.concat(this.#queue.slice(start, end), bytes);
+    this.#queuedBytes -= bytes;
+    this.#head = end;
+    if (end === this.#queue.length) {
+      this.#queue = [];
+      this.#head = 0;
+    }
+    return batch;
+  }
+
+  #isSmall(index: number): boolean {
+    return this.#queue[index]!.length <= COPY_BYTES + HEADER_BYTES;
+  }
+
+  #report(): void {
+    if (this.#waiting.length > 0 && this.backlogBytes <= this.#limit / 2) {
+      for (const waiter of this.#waiting.splice(0)) waiter.resolve();
+    }
+    if (this.#queuedBytes === 0 && !this.#blocked) this.onEmpty();
+  }
+}
