@@ -66,10 +66,11 @@ export class FrameDecoder {
     invariant(this.maxBodyBytes >= 0, "a limit is not negative");
   }
 
+  // #region next
   /** Hands over what the socket delivered. The decoder keeps views of it: do not change it afterwards. */
   push(chunk: Buffer): void {
     if (this.dead) throw this.dead;
-    if (this.at < this.chunk.length) {
+    if (this.at < this.chunk.length || this.waiting.length > 0) {
       this.waiting.push(chunk);
     } else {
       this.chunk = chunk;
@@ -90,6 +91,7 @@ export class FrameDecoder {
       if (!this.turnPage()) return undefined;
     }
   }
+  // #endregion
 
   /** Goes on to the next waiting chunk; false when there is none. */
   private turnPage(): boolean {
@@ -99,8 +101,9 @@ export class FrameDecoder {
     if (this.waitingAt === this.waiting.length) return false;
     this.chunk = this.waiting[this.waitingAt]!;
     this.waiting[this.waitingAt++] = NO_BODY;
-    if (this.waitingAt === this.waiting.length) {
-      this.waiting.length = 0;
+    if (this.waitingAt * 2 >= this.waiting.length) {
+      // At least half is read: dropping it moves fewer chunks than were read since the last time.
+      this.waiting.splice(0, this.waitingAt);
       this.waitingAt = 0;
     }
     return true;
