@@ -50,7 +50,10 @@ export async function runCheck(args: readonly string[]): Promise<number> {
   if (unknown) throw new BootstrapError(`Cannot check: unknown option ${unknown} (there are --record and --no-cache)`);
   const asked = args.filter((arg) => !arg.startsWith("-")).map((arg) => findChapter(arg).id);
   // Transcripts run the built CLI. If it does not build, the checks that need it say so.
-  await ensureBuilt().catch((error: Error) => process.stderr.write(`${error.message}\n(going on without a build)\n`));
+  await ensureBuilt().catch((error: Error) => {
+    const lines = error.message.split("\n");
+    process.stderr.write(`${lines.slice(0, 6).join("\n")}\n${lines.length > 6 ? `… ${lines.length - 6} lines more; ` : ""}going on without a build\n`);
+  });
   const started = performance.now();
   const results = await checkLessons({
     root: ROOT,

@@ -72,19 +72,21 @@ export function suggest(asked, candidates) {
 }
 
 /**
- * Levenshtein distance, one row at a time.
+ * Edits between two words: insert, remove, replace, or swap neighbours, which is how fingers err.
  * @param {string} a
  * @param {string} b
  */
 function editDistance(a, b) {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  /** @type {number[][]} */
+  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
+  const at = (/** @type {number} */ i, /** @type {number} */ j) => rows[i]?.[j] ?? Infinity;
   for (let i = 1; i <= a.length; i++) {
-    const next = [i];
+    const row = (rows[i] = [i]);
     for (let j = 1; j <= b.length; j++) {
-      const replaced = /** @type {number} */ (row[j - 1]) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, /** @type {number} */ (row[j]) + 1, /** @type {number} */ (next[j - 1]) + 1));
+      const replaced = at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const swapped = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? at(i - 2, j - 2) + 1 : Infinity;
+      row.push(Math.min(replaced, at(i - 1, j) + 1, at(i, j - 1) + 1, swapped));
     }
-    row = next;
   }
-  return /** @type {number} */ (row[b.length]);
+  return at(a.length, b.length);
 }

@@ -17,6 +17,8 @@ import { SOURCE_FLAGS, runNode } from "./child.mjs";
 export async function runTests(files, options = {}) {
   const folder = mkdtempSync(join(tmpdir(), "titan-test-"));
   const report = join(folder, "summary.json");
+  // Inside a test this variable is set, and a runner that finds it takes itself for a child and runs nothing.
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
   try {
     const status = await runNode([
       ...SOURCE_FLAGS, "--test",
@@ -24,7 +26,7 @@ export async function runTests(files, options = {}) {
       "--test-reporter=spec", "--test-reporter-destination=stdout",
       `--test-reporter=${new URL("reporter.mjs", import.meta.url).href}`, `--test-reporter-destination=${report}`,
       ...(options.flags ?? []), ...files,
-    ], { cwd: ROOT });
+    ], { cwd: ROOT, env });
     const summary = readSummary(report);
     if (summary.ran === 0 && status === 0) process.stderr.write("No test ran: that is a failure, not a success.\n");
     return { code: status === 0 && summary.ran === 0 ? 1 : status, summary };

@@ -1,0 +1,121 @@
+/** The commands around the tests: what they accept, and that nothing run is never a success. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, before, test } from "node:test";
+import { suggest } from "../scripts/lib/chapters.mjs";
+
+const ROOT = join(import.meta.dirname, "..");
+
+/** A project with the real scripts, one chapter with two tests, and one with none. */
+let root = "";
+before(() => {
+  root = join(realpathSync(mkdtempSync(join(tmpdir(), "titan-scripts-"))), "project");
+  const files: Record<string, string> = {
+    "src/cli/main.ts": 'console.log(JSON.stringify({ args: process.argv.slice(2), cwd: process.cwd() }));\nprocess.exitCode = 5;\n',
+    "test/01-echo.test.ts": 'import { test } from "node:test";\ntest("one", () => {});\ntest("two", () => {});\n',
+    "test/02-empty.test.ts": "export {};\n",
+    "test/03-wrong.test.ts": 'import { test } from "node:test";\ntest("three", () => { throw new Error("no"); });\n',
+    "lessons/01-echo/try/shout.ts": 'const all: string[] = process.argv.slice(2);\nconsole.log(all.join(" ").toUpperCase());\nprocess.exitCode = 7;\n',
+  };
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, name)), { recursive: true });
+    writeFileSync(join(root, name), text);
+  }
+  for (const name of ["package.json", "package-lock.json", "tsconfig.json", "scripts"]) cpSync(join(ROOT, name), join(root, name), { recursive: true });
+  symlinkSync(join(ROOT, "node_modules"), join(root, "node_modules"));
+});
+after(() => rmSync(dirname(root), { recursive: true, force: true }));
+
+function script(name: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): { code: number | null; out: string; err: string } {
+  const { NODE_TEST_CONTEXT: _, ...inherited } = process.env;
+  const done = spawnSync(process.execPath, [join(root, "scripts", name), ...args], { cwd: root, encoding: "utf8", env: { ...inherited, NO_COLOR: "1", ...env } });
+  return { code: done.status, out: done.stdout, err: done.stderr };
+}
+
+test("chapter runs the tests of one chapter by number or name, and prints node's counts", () => {
+  for (const name of ["1", "01", "echo", "01-echo"]) {
+    const { code, out } = script("chapter.mjs", [name]);
+    assert.equal(code, 0, name);
+    assert.match(out, /\btests 2\b/);
+  }
+  assert.equal(script("chapter.mjs", ["3"]).code, 1);
+});
+
+test("chapter refuses an unknown chapter and lists what there is", () => {
+  const { code, err } = script("chapter.mjs", ["ecko"]);
+  assert.equal(code, 1);
+  assert.match(err, /did you mean echo\?/);
+  assert.match(err, /01-echo/);
+  assert.equal(script("chapter.mjs").code, 1);
+});
+
+test("chapter fails when no test ran: an empty file, or a pattern that nothing matches", () => {
+  const empty = script("chapter.mjs", ["2"]);
+  assert.equal(empty.code, 1);
+  assert.match(empty.err, /No test ran/);
+  assert.equal(script("chapter.mjs", ["1", "--test-name-pattern=nothing is called this"]).code, 1);
+  assert.equal(script("chapter.mjs", ["1", "--test-name-pattern=one"]).code, 0);
+});
+
+test("test runs the files it is given, and refuses files that do not exist", () => {
+  const { code, out } = script("test.mjs", ["test/01-echo.test.ts"]);
+  assert.equal(code, 0);
+  assert.match(out, /\bpass 2\b/);
+  assert.equal(script("test.mjs", ["test/02-empty.test.ts"]).code, 1);
+  assert.equal(script("test.mjs", ["test/03-wrong.test.ts"]).code, 1);
+  assert.match(script("test.mjs", ["test/09-gone.test.ts"]).err, /no file test\/09-gone\.test\.ts/);
+});
+
+test("try runs a lesson's program with its arguments and hands on its exit code", () => {
+  assert.deepEqual(script("try.mjs", ["01/shout", "hello", "there"]), { code: 7, out: "HELLO THERE\n", err: "" });
+  assert.equal(script("try.mjs", ["1/shout.ts"]).code, 7);
+  assert.match(script("try.mjs").out, /npm run -s try 01\/shout/);
+  const { code, err } = script("try.mjs", ["01/shut"]);
+  assert.equal(code, 1);
+  assert.match(err, /did you mean 01\/shout\?/);
+});
+
+test("titan builds first, runs where it was called from, and keeps the exit code", () => {
+  rmSync(join(root, "dist"), { recursive: true, force: true });
+  const here = script("titan.mjs", ["run", "--json"]);
+  assert.equal(here.code, 5, here.err);
+  assert.deepEqual(JSON.parse(here.out), { args: ["run", "--json"], cwd: root });
+  const elsewhere = script("titan.mjs", [], { npm_lifecycle_event: "titan", INIT_CWD: dirname(root) });
+  assert.deepEqual(JSON.parse(elsewhere.out), { args: [], cwd: dirname(root) });
+});
+
+test("bootstrap keeps the last good build when the types do not hold, and never stamps a failed one", () => {
+  assert.equal(script("bootstrap.mjs").code, 0);
+  const stamp = readFileSync(join(root, "dist/.stamp"), "utf8");
+  writeFileSync(join(root, "src/cli/bad.ts"), "export const count: number = 'many';\n");
+  const { code, err } = script("bootstrap.mjs");
+  assert.equal(code, 1);
+  assert.match(err, /src\/cli\/bad\.ts\(1,14\): error TS2322/);
+  assert.equal(readFileSync(join(root, "dist/.stamp"), "utf8"), stamp);
+  assert.ok(existsSync(join(root, "dist/cli/main.js")));
+  rmSync(join(root, "src/cli/bad.ts"));
+  assert.equal(script("bootstrap.mjs").code, 0);
+  assert.match(script("bootstrap.mjs", ["--fast"]).err, /unknown option --fast/);
+});
+
+test("bootstrap removes output whose source is gone, and takes over the lock of a dead process", () => {
+  writeFileSync(join(root, "src/cli/extra.ts"), "export {};\n");
+  assert.equal(script("bootstrap.mjs").code, 0);
+  assert.ok(existsSync(join(root, "dist/cli/extra.js")));
+  rmSync(join(root, "src/cli/extra.ts"));
+  const { pid } = spawnSync(process.execPath, ["--version"]);
+  writeFileSync(join(root, "dist/.lock"), String(pid));
+  assert.equal(script("bootstrap.mjs").code, 0);
+  assert.ok(!existsSync(join(root, "dist/cli/extra.js")));
+  assert.ok(!existsSync(join(root, "dist/.lock")));
+});
+
+test("suggest() finds typing mistakes and stays silent about other words", () => {
+  assert.equal(suggest("chek", ["check", "test"]), "check");
+  assert.equal(suggest("lgo", ["log", "dag"]), "log");
+  assert.equal(suggest("frame", ["framing", "codec"]), undefined);
+  assert.equal(suggest("kubernetes", ["check", "test"]), undefined);
+});
