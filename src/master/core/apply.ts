@@ -9,7 +9,7 @@
  * Test: test/10-master.test.ts
  */
 import type { Event, EventOf } from "./events.ts";
-import { addJobs, dropDead, enqueue, readyKey, releaseWorker, reopen, setStatus, settle, unqueue } from "./jobs.ts";
+import { addJobs, dropDead, enqueue, makeReady, readyKey, releaseWorker, reopen, setStatus, settle, unqueue } from "./jobs.ts";
 import { invariant, isTerminal, type Job, Run, type State } from "./state.ts";
 
 export function apply(state: State, event: Event): void {
@@ -157,7 +157,8 @@ function timePassed(state: State, at: number): void {
   }
   // Sorted, because the heap of a restored snapshot was filled in another order, and the result must not tell.
   due.sort((a, b) => a.dueAt - b.dueAt || a.run.number - b.run.number || a.index - b.index);
-  for (const job of due) enqueue(state, job, at);
+  // Asked again: a job can be in the heap twice, once for a delay that a person's retry replaced.
+  for (const job of due) if (job.dueAt > 0) makeReady(state, job);
 }
 
 function workerJoined(state: State, event: EventOf<"WorkerJoined">): void {
@@ -180,7 +181,7 @@ function workerLost(state: State, event: EventOf<"WorkerLost">): void {
     state.router.forget(key);
   }
   orphans.sort((a, b) => a.order - b.order);
-  for (const job of orphans) enqueue(state, job, event.at);
+  for (const job of orphans) makeReady(state, job);
 }
 
 function runsForgotten(state: State, event: EventOf<"RunsForgotten">): void {
@@ -193,6 +194,7 @@ function runsForgotten(state: State, event: EventOf<"RunsForgotten">): void {
     state.finished.delete(run);
     state.finishedJobs -= run.jobs.length;
     for (const job of run.jobs) state.deadLetters.delete(job);
+    state.observer?.forgotten(run);
   }
 }
 

@@ -139,8 +139,8 @@ export function decideRetry(state: State, request: { run: string; from?: string 
   const chosen = run.dag.downstream(first.map((job) => job.index)).map((index) => run.jobs[index]!);
   const busy = chosen.find((job) => job.status === "RUNNING" || job.status === "WAITING");
   if (busy !== undefined) throw new Refusal("CONFLICT", `Cannot ${doing}: job "${busy.spec.id}" is ${busy.status}`);
-  const jobs = chosen.filter((job) => isTerminal(job.status)).map((job) => job.index);
-  if (jobs.length === 0) throw new Refusal("CONFLICT", `Cannot ${doing}: nothing in it has failed (name a job with --from to run it again)`);
+  const jobs = chosen.filter((job) => isTerminal(job.status) || job.order > 0 || job.dueAt > 0).map((job) => job.index);
+  if (first.length === 0 || !isTerminal(first[0]!.status)) throw new Refusal("CONFLICT", `Cannot ${doing}: nothing in it has failed (name a job with --from to run it again)`);
   return [{ type: "RunRetried", run: run.number, at: context.now, jobs }];
 }
 

@@ -67,6 +67,8 @@ export function settle(state: State, job: Job, end: { as: JobStatus; at: number 
 
 /** All parents are settled: does the job run, or does its condition rule it out? */
 export function consider(state: State, job: Job, at: number): void {
+  // A cascade that began at a job before it in the list may have answered already.
+  if (job.status !== "PENDING" || job.order > 0 || job.dueAt > 0) return;
   if (itsTurn(job)) enqueue(state, job, at);
   else settle(state, job, { as: whyNot(job), at });
 }
@@ -95,13 +97,15 @@ function itsTurn(job: Job): boolean {
   return spec.when === "success" ? completed : failed;
 }
 
-/** Puts a job whose turn it is into the ready queue of its requirement, or to sleep until its delay is over. */
+/** A job whose turn it is: ready, or asleep until its delay (or its backoff) is over. */
 export function enqueue(state: State, job: Job, at: number): void {
-  if (job.dueAt === 0 && job.attempt === 0 && job.spec.delayMs > 0) job.dueAt = at + job.spec.delayMs;
-  if (job.dueAt > at) {
-    state.delayed.push(job, job.dueAt);
-    return;
-  }
+  if (job.attempt === 0 && job.spec.delayMs > 0) job.dueAt = at + job.spec.delayMs;
+  if (job.dueAt > at) state.delayed.push(job, job.dueAt);
+  else makeReady(state, job);
+}
+
+/** Puts a job at the end of the queue of those that could start this moment. */
+export function makeReady(state: State, job: Job): void {
   job.dueAt = 0;
   job.pinned = wantedWorker(state, job);
   job.order = state.nextOrder++;
@@ -173,23 +177,19 @@ function outcome(run: Run): RunStatus {
   return run.counts[STATUS_INDEX.CANCELLED]! > 0 ? "CANCELLED" : "COMPLETED";
 }
 
-/** Back to PENDING, as a person asked: the one way out of a terminal state. */
+/**
+ * Back to PENDING, as a person asked: the one way out of a terminal state. The list may hold jobs that wait in a queue:
+ * they go back to waiting for their parents.
+ */
 export function reopen(state: State, run: Run, options: { jobs: readonly number[]; at: number }): void {
-  for (const index of options.jobs) {
+  const { jobs, at } = options;
+  for (const index of jobs) {
     const job = run.jobs[index]!;
-    invariant(isTerminal(job.status), "only what has ended can be retried");
-    job.failures = 0;
-    job.losses = 0;
-    job.failure = undefined;
-    job.result = undefined;
-    job.decision = undefined;
-    job.startedAt = 0;
-    job.endedAt = 0;
-    state.deadLetters.delete(job);
-    run.open += 1;
-    setStatus(state, job, { to: "PENDING", at: options.at });
+    if (isTerminal(job.status)) reopenJob(state, job, at);
+    else unqueue(job);
   }
-  run.dag.reopen(options.jobs);
+  dropDead(state);
+  run.dag.reopen(jobs);
   if (run.status !== "RUNNING") {
     run.status = "RUNNING";
     run.endedAt = 0;
@@ -198,8 +198,20 @@ export function reopen(state: State, run: Run, options: { jobs: readonly number[
     state.finishedJobs -= run.jobs.length;
     state.observer?.run(run);
   }
-  for (const index of options.jobs) {
-    const job = run.jobs[index]!;
-    if (job.status === "PENDING" && job.order === 0 && run.dag.isReady(index)) consider(state, job, options.at);
+  for (const index of jobs) {
+    if (run.dag.isReady(index)) consider(state, run.jobs[index]!, at);
   }
+}
+
+function reopenJob(state: State, job: Job, at: number): void {
+  job.failures = 0;
+  job.losses = 0;
+  job.failure = undefined;
+  job.result = undefined;
+  job.decision = undefined;
+  job.startedAt = 0;
+  job.endedAt = 0;
+  state.deadLetters.delete(job);
+  job.run.open += 1;
+  setStatus(state, job, { to: "PENDING", at });
 }

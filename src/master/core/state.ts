@@ -106,6 +106,7 @@ export interface Worker {
 export interface Observer {
   job(job: Job, at: number): void;
   run(run: Run): void;
+  forgotten(run: Run): void;
 }
 
 export class State {

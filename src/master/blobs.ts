@@ -1,0 +1,148 @@
+/**
+ * Lesson 10: content by name, where the name is the content's SHA-256.
+ *
+ * A project folder travels once: client to master as a blob, master to each worker that asks. A blob that has been checked
+ * against its name can never be wrong later, so nobody asks whether it is up to date.
+ *
+ * Invariants: a file in `blobs/` has the hash that it is named after; an upload that stops half-way leaves nothing under
+ * that name.
+ * Test: test/10-master.blobs.test.ts
+ */
+import { createHash, type Hash } from "node:crypto";
+import type { Host, StoredFile } from "#host";
+import { BLOB_CHUNK_BYTES, MAX_BLOB_BYTES } from "#wire";
+
+export class BlobError extends Error {
+  override readonly name = "BlobError";
+}
+
+interface Upload {
+  readonly file: StoredFile;
+  readonly path: string;
+  readonly hash: Hash;
+  bytes: number;
+}
+
+/** Uploads that one peer may have open at a time: a client sends one. */
+const MAX_UPLOADS = 4;
+
+export class BlobStore {
+  readonly #host: Host;
+  readonly #dir: string;
+
+  constructor(host: Host, dir: string) {
+    this.#host = host;
+    this.#dir = dir;
+  }
+
+  async has(hash: string): Promise<boolean> {
+    return (await this.#host.storage.stat(this.#path(hash))) !== undefined;
+  }
+
+  /** The whole blob. At most MAX_BLOB_BYTES. */
+  async load(hash: string): Promise<Buffer> {
+    if (!(await this.has(hash))) throw new BlobError(`Cannot read blob ${hash}: it was never uploaded here`);
+    return this.#host.storage.readFile(this.#path(hash));
+  }
+
+  async *read(hash: string): AsyncGenerator<Buffer> {
+    if (!(await this.has(hash))) throw new BlobError(`Cannot read blob ${hash}: it was never uploaded here`);
+    const file = await this.#host.storage.open(this.#path(hash));
+    try {
+      for (let offset = 0; offset < file.size; offset += BLOB_CHUNK_BYTES) yield await file.read(offset, BLOB_CHUNK_BYTES);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async remove(hash: string): Promise<void> {
+    await this.#host.storage.remove(this.#path(hash));
+  }
+
+  /** Uploads of one connection. They vanish with it. */
+  uploads(): Uploads {
+    return new Uploads(this.#host, this.#dir, (hash) => this.#path(hash));
+  }
+
+  /** Removes what no run needs. */
+  async keepOnly(wanted: ReadonlySet<string>): Promise<void> {
+    for (const name of await this.#host.storage.list(this.#dir)) {
+      if (/^[0-9a-f]{64}$/.test(name) && !wanted.has(name)) await this.remove(name);
+    }
+  }
+
+  #path(hash: string): string {
+    // A peer chose this text, and it becomes a path.
+    if (!/^[0-9a-f]{64}$/.test(hash)) throw new BlobError(`Cannot use blob name "${hash.slice(0, 80)}": not a SHA-256 in lower-case hex`);
+    return `${this.#dir}/${hash}`;
+  }
+}
+
+export class Uploads {
+  readonly #host: Host;
+  readonly #dir: string;
+  readonly #path: (hash: string) => string;
+  readonly #open = new Map<string, Upload>();
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(host: Host, dir: string, path: (hash: string) => string) {
+    this.#host = host;
+    this.#dir = dir;
+    this.#path = path;
+  }
+
+  /** Takes the next piece. True: the blob is complete, checked and in place. */
+  put(piece: { hash: string; total: number; offset: number; data: Buffer }): Promise<boolean> {
+    // One at a time and in order, whatever the peer does.
+    const done = this.#queue.then(() => this.#put(piece));
+    this.#queue = done.catch(() => undefined);
+    return done;
+  }
+
+  async #put({ hash, total, offset, data }: { hash: string; total: number; offset: number; data: Buffer }): Promise<boolean> {
+    const target = this.#path(hash);
+    const doing = `Cannot upload blob ${hash.slice(0, 12)}…`;
+    if (total > MAX_BLOB_BYTES) throw new BlobError(`${doing}: ${total} bytes exceed ${MAX_BLOB_BYTES}`);
+    const upload = this.#open.get(hash) ?? (await this.#begin(hash));
+    if (offset !== upload.bytes || offset + data.length > total) {
+      await this.#drop(hash);
+      throw new BlobError(`${doing}: piece ${offset}+${data.length} of ${total} does not follow byte ${upload.bytes}`);
+    }
+    await upload.file.append([data]);
+    upload.hash.update(data);
+    upload.bytes += data.length;
+    if (upload.bytes < total) return false;
+    const found = upload.hash.digest("hex");
+    if (found !== hash) {
+      await this.#drop(hash);
+      throw new BlobError(`${doing}: the content's hash is ${found}`);
+    }
+    await upload.file.sync();
+    await upload.file.close();
+    await this.#host.storage.rename(upload.path, target);
+    await this.#host.storage.syncDirectory(this.#dir);
+    this.#open.delete(hash);
+    return true;
+  }
+
+  async #begin(hash: string): Promise<Upload> {
+    if (this.#open.size >= MAX_UPLOADS) throw new BlobError(`Cannot upload blob ${hash.slice(0, 12)}…: ${MAX_UPLOADS} uploads are open already`);
+    await this.#host.storage.mkdir(this.#dir);
+    const path = `${this.#dir}/.upload-${Buffer.from(this.#host.random.bytes(8)).toString("hex")}`;
+    const upload: Upload = { file: await this.#host.storage.open(path, { create: true, exclusive: true }), path, hash: createHash("sha256"), bytes: 0 };
+    this.#open.set(hash, upload);
+    return upload;
+  }
+
+  async #drop(hash: string): Promise<void> {
+    const upload = this.#open.get(hash);
+    this.#open.delete(hash);
+    await upload?.file.close();
+    if (upload !== undefined) await this.#host.storage.remove(upload.path);
+  }
+
+  async close(): Promise<void> {
+    await this.#queue;
+    for (const hash of [...this.#open.keys()]) await this.#drop(hash);
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * Lesson 10: the loop in the middle: decide, apply, append, and let effects out in order.
+ *
+ * Invariants: effects run in the order in which they were queued, each after its events are durable; after a
+ * failed write nothing runs any more.
+ * Test: test/10-master.test.ts
+ */
+import { apply, decideForget, decideTick, Event, nextStart, SnapshotReader, State, writeSnapshot, type Context, type EventOf, type Observer } from "#core";
+import type { Host, Timer } from "#host";
+import type { Log } from "#log";
+
+/** A snapshot is taken once the tail has grown by this many events: at 500,000 a second, two seconds of replay. */
+const SNAPSHOT_EVENTS = 1_000_000;
+
+/** Attempts started in one turn. Beyond it a turn would keep beats and replies waiting. */
+const STARTS_PER_TURN = 4096;
+
+/** Timers are armed no further ahead than this, and looked at again: the wall clock may have jumped meanwhile. */
+const LONGEST_SLEEP_MS = 60_000;
+
+export interface EngineOptions {
+  readonly host: Host;
+  readonly log: Log;
+  readonly observer: Observer;
+  /** An attempt has started, durably: send it to its worker. */
+  readonly onStarted: (event: EventOf<"JobStarted">) => void;
+  /** Runs after each group of effects, to send what they have collected. */
+  readonly onReleased: () => void;
+  readonly onFatal: (error: Error) => void;
+}
+
+export class Engine {
+  state = new State();
+  /** Events since the newest snapshot. */
+  #tail = 0;
+  #effects: (() => void)[] = [];
+  #turnPlanned = false;
+  #wake: Timer | undefined;
+  #wakeAt = Infinity;
+  #snapshotting = false;
+  #stopped = false;
+  /** Counts groups of effects: what belongs to the same group may share one message. */
+  group = 0;
+  readonly #options: EngineOptions;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+  }
+
+  // #region recover
+  /** Snapshot plus tail: the same `apply` as in daily life, with no observer and no effect. */
+  async recover(): Promise<{ events: number }> {
+    const { log } = this.#options;
+    if (log.snapshot !== undefined) {
+      const reader = new SnapshotReader();
+      await log.readSnapshot((chunk) => reader.part(chunk));
+      this.state = reader.finish();
+    }
+    let events = 0;
+    await log.replay((_seq, body) => {
+      apply(this.state, Event.decode(body));
+      events += 1;
+    });
+    this.#tail = events;
+    this.state.observer = this.#options.observer;
+    return { events };
+  }
+  // #endregion
+
+  /** What decisions may know of the world. */
+  get context(): Context {
+    const { clock, random } = this.#options.host;
+    // Events are ordered, and so are their times, even when somebody sets the clock back.
+    return { now: Math.max(clock.wall(), this.state.at), random: () => random.unit() };
+  }
+
+  // #region commit
+  /** Makes facts: applies and logs them. Their effects wait until `then` is released. */
+  commit(events: readonly Event[]): void {
+    for (const event of events) {
+      apply(this.state, event);
+      this.#options.log.append(Event.encode(event));
+      this.#tail += 1;
+    }
+    if (events.length > 0) this.#planTurn();
+  }
+
+  /** Runs `effect` once everything that has been committed so far is durable. */
+  afterwards(effect: () => void): void {
+    this.#effects.push(effect);
+    this.#planTurn();
+  }
+  // #endregion
+
+  #planTurn(): void {
+    if (this.#turnPlanned || this.#stopped) return;
+    this.#turnPlanned = true;
+    this.#options.host.timers.soon(() => this.#turn());
+  }
+
+  // #region turn
+  /** Once per turn of the event loop, after all that had arrived: start what can start, then one group commit. */
+  #turn(): void {
+    this.#turnPlanned = false;
+    if (this.#stopped) return;
+    this.#tick();
+    const { now } = this.context;
+    for (let started = 0; started < STARTS_PER_TURN; started++) {
+      const event = nextStart(this.state, now) as EventOf<"JobStarted"> | undefined;
+      if (event === undefined) break;
+      this.commit([event]);
+      this.#effects.push(() => this.#options.onStarted(event));
+    }
+    this.#arm();
+    this.#release();
+  }
+  // #endregion
+
+  #release(): void {
+    const effects = this.#effects;
+    if (effects.length === 0) return;
+    this.#effects = [];
+    this.group += 1;
+    this.#options.log.durable().then(() => {
+      for (const effect of effects) effect();
+      this.#options.onReleased();
+      this.#maybeSnapshot();
+    }, () => undefined); // the log's own onFatal has already spoken
+  }
+
+  #tick(): void {
+    for (const decide of [decideTick, decideForget]) this.commit(decide(this.state, this.context));
+  }
+
+  /** Sleeps until the next delay or deadline: to the millisecond, and at no cost until then. */
+  #arm(): void {
+    const at = this.state.delayed.nextAt ?? Infinity;
+    if (at === this.#wakeAt) return;
+    this.#wake?.cancel();
+    this.#wake = undefined;
+    this.#wakeAt = at;
+    if (at === Infinity) return;
+    const { clock, timers } = this.#options.host;
+    this.#wake = timers.after(Math.min(LONGEST_SLEEP_MS, Math.max(0, at - clock.wall())), () => {
+      this.#wakeAt = Infinity;
+      this.#planTurn();
+    });
+  }
+
+  #maybeSnapshot(): void {
+    if (this.#tail >= SNAPSHOT_EVENTS && !this.#snapshotting) void this.snapshot();
+  }
+
+  /** Writes the state as of now; the log forgets what the snapshot covers. */
+  async snapshot(): Promise<void> {
+    const { log, onFatal } = this.#options;
+    if (this.#snapshotting || this.#tail === 0) return;
+    this.#snapshotting = true;
+    const seq = log.nextSeq - 1;
+    const parts = [...writeSnapshot(this.state)]; // now, before the next event
+    this.#tail = 0;
+    try {
+      await log.durable(seq); // a snapshot must not know more than the log
+      await log.saveSnapshot(seq, parts);
+    } catch (error) {
+      onFatal(error as Error);
+    } finally {
+      this.#snapshotting = false;
+    }
+  }
+
+  /** Settles every effect that is under way, and starts nothing more. */
+  async stop(): Promise<void> {
+    this.#release();
+    await this.#options.log.durable().catch(() => undefined);
+    this.#stopped = true;
+    this.#wake?.cancel();
+  }
+}

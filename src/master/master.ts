@@ -1,0 +1,218 @@
+/**
+ * Lesson 10: a master from its start to its end.
+ *
+ *     lock the folder ─▶ open the log ─▶ replay ─▶ listen ─▶ serve ─▶ stop: close the door, settle, unlock
+ *
+ *     <dir>/lock      one master per folder
+ *     <dir>/log/      the events: the only thing that must not be lost (lesson 05)
+ *     <dir>/output/   what jobs print
+ *     <dir>/blobs/    projects, by hash
+ *
+ * Invariants: nobody is served before the replay is complete; a failed write ends the process instead of leaving a
+ * master whose memory knows more than its log.
+ * Test: test/10-master.test.ts
+ */
+import type { Job, Run } from "#core";
+import type { Address, Host, Listener, Socket } from "#host";
+import { openLog, type Log } from "#log";
+import { RpcConnection } from "#rpc";
+import { HELLO_TIMEOUT_MS } from "#wire";
+import { BlobStore } from "./blobs.ts";
+import { Engine } from "./engine.ts";
+import { OutputStore } from "./output.ts";
+import { Session } from "./session.ts";
+import { Watchers } from "./watch.ts";
+import { Workers } from "./workers.ts";
+
+/** Each connection costs a descriptor and a few kilobytes; the usual limit is 1,024 descriptors, and files need some. */
+const MAX_CONNECTIONS = 800;
+
+export interface MasterOptions {
+  readonly host: Host;
+  /** The state folder. Made if missing. */
+  readonly dir: string;
+  /** Port 0: any free one. */
+  readonly listen: Address;
+  /** Peers must know it. Required for any address but loopback. */
+  readonly token?: string;
+  readonly durability?: "always" | "everysec" | "no";
+  readonly version?: string;
+  readonly pid?: number;
+  /** The log could not be written: the process should end. The master has stopped serving by then. */
+  readonly onFatal?: (error: Error) => void;
+}
+
+export interface Master extends Address {
+  /** Events that the start replayed. */
+  readonly recovered: { events: number; tornBytes: number; runs: number };
+  /** Takes a snapshot now, so that the next start is short. */
+  snapshot(): Promise<void>;
+  /** Lets what is under way become durable, then closes everything. Running jobs keep running on their workers. */
+  stop(): Promise<void>;
+}
+
+export class MasterError extends Error {
+  readonly code: "LOCKED" | "ADDRESS_IN_USE" | "UNSAFE_ADDRESS" | "START_FAILED";
+  constructor(code: MasterError["code"], message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = "MasterError";
+    this.code = code;
+  }
+}
+
+/** What the sessions share. */
+export interface Services {
+  readonly host: Host;
+  readonly dir: string;
+  readonly token: string | undefined;
+  readonly version: string;
+  readonly pid: number;
+  readonly startedAt: number;
+  readonly engine: Engine;
+  readonly workers: Workers;
+  readonly watchers: Watchers;
+  readonly output: OutputStore;
+  readonly blobs: BlobStore;
+  nextSeq(): number;
+  /** Set once the master is on its way out: what arrives then is not served any more. */
+  stopped: boolean;
+}
+
+/**
+ * Starts a master, its memory restored from its log.
+ *
+ * @throws {MasterError} LOCKED (another master has the folder), ADDRESS_IN_USE, UNSAFE_ADDRESS (not loopback and no token)
+ * @throws {LogError} the log is damaged; nothing has been changed
+ */
+export async function startMaster(options: MasterOptions): Promise<Master> {
+  const { host, dir, listen } = options;
+  if (!isLoopback(listen.host) && options.token === undefined) {
+    throw new MasterError("UNSAFE_ADDRESS", `Cannot listen on ${listen.host}: anybody there could run programs here. Give a token (TITAN_TOKEN), or listen on 127.0.0.1`);
+  }
+  await host.storage.mkdir(dir);
+  const lock = await takeLock(host, dir);
+  try {
+    return await serve(options, lock);
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+async function takeLock(host: Host, dir: string): Promise<{ release(): Promise<void> }> {
+  try {
+    return await host.storage.lock(`${dir}/lock`);
+  } catch (error) {
+    if ((error as { code?: string }).code !== "ELOCKED") throw error;
+    throw new MasterError("LOCKED", `Cannot start a master on ${dir}: another one is using it (${(error as Error).message})`, error);
+  }
+}
+
+// #region serve
+async function serve(options: MasterOptions, lock: { release(): Promise<void> }): Promise<Master> {
+  const { host, dir } = options;
+  let listener: Listener | undefined;
+  const connections = new Set<RpcConnection>();
+
+  const fatal = (error: Error): void => {
+    if (services.stopped) return;
+    services.stopped = true;
+    void listener?.close();
+    // No goodbye and no answer: a client that hears nothing asks again, one that hears "ok" does not.
+    for (const connection of connections) connection.destroy(error);
+    options.onFatal?.(error);
+  };
+  const log = await openLog({ host, dir: `${dir}/log`, durability: options.durability ?? "always", onFatal: fatal });
+  const services: Services = makeServices(options, { log, fatal });
+  const { engine, workers, output } = services;
+  const recovered = { ...(await engine.recover()), tornBytes: log.recovery.tornBytes, runs: engine.state.runs.size };
+
+  const accept = (socket: Socket): void => {
+    if (services.stopped || connections.size >= MAX_CONNECTIONS) return socket.destroy();
+    const connection: RpcConnection = openConnection(services, socket, (gone) => connections.delete(gone));
+    connections.add(connection);
+  };
+  try {
+    listener = await host.network.listen(options.listen, accept);
+  } catch (error) {
+    await log.close();
+    throw listenFailed(options.listen, error);
+  }
+  workers.expectReturns();
+
+  return {
+    host: listener.host,
+    port: listener.port,
+    recovered,
+    snapshot: () => engine.snapshot(),
+    async stop() {
+      if (services.stopped) return;
+      services.stopped = true;
+      await listener?.close();
+      // Before the connections: their closing must not look like the death of the workers.
+      workers.stop();
+      await engine.stop();
+      for (const connection of connections) connection.close();
+      await output.close();
+      await log.close();
+      await lock.release();
+    },
+  };
+}
+// #endregion
+
+function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal: (error: Error) => void }): Services {
+  const { host, dir } = options;
+  const output = new OutputStore(host, `${dir}/output`);
+  const blobs = new BlobStore(host, `${dir}/blobs`);
+  const watchers = new Watchers(() => engine);
+  const workers = new Workers(host, () => engine);
+  const observer = {
+    job(job: Job, at: number): void {
+      watchers.jobChanged(job, at);
+      if (output.busy && job.status !== "RUNNING") output.ended({ run: job.run.number, job: job.index, attempt: Math.max(1, job.attempt) });
+    },
+    run: (run: Run) => watchers.runChanged(run),
+    forgotten: (run: Run) => engine.afterwards(() => void forget(run)),
+  };
+  const forget = async (run: Run): Promise<void> => {
+    await output.remove(run.number);
+    await blobs.keepOnly(new Set([...engine.state.runs.values()].map((kept) => kept.spec.project ?? "")));
+  };
+  const engine: Engine = new Engine({
+    host, log, observer, onFatal: fatal, onStarted: (event) => workers.started(event), onReleased: () => workers.flush(),
+  });
+  return {
+    host, dir, engine, workers, watchers, output, blobs, token: options.token, version: options.version ?? "", pid: options.pid ?? 0,
+    startedAt: host.clock.wall(), nextSeq: () => log.nextSeq, stopped: false,
+  };
+}
+
+function openConnection(services: Services, socket: Socket, onGone: (connection: RpcConnection) => void): RpcConnection {
+  const connection: RpcConnection = new RpcConnection(socket, {
+    host: services.host,
+    onRequest: (request) => (services.stopped ? request.fail("CLOSED", "The master is shutting down") : session.request(request)),
+    onNotify: (opcode) => session.notify(opcode),
+    onClose: () => {
+      silence.cancel();
+      onGone(connection);
+      if (!services.stopped) session.closed();
+    },
+  });
+  const session = new Session(services, connection);
+  // A peer that connects and says nothing holds a descriptor that somebody else could use.
+  const silence = services.host.timers.after(HELLO_TIMEOUT_MS, () => {
+    if (!session.introduced) connection.destroy();
+  });
+  return connection;
+}
+
+function listenFailed(at: Address, error: unknown): unknown {
+  if ((error as { code?: string }).code !== "EADDRINUSE") return error;
+  return new MasterError("ADDRESS_IN_USE", `Cannot listen on ${at.host}:${at.port}: the port is in use (is a master running there already?)`, error);
+}
+
+/** 127.0.0.0/8, ::1 and the name that means them. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}

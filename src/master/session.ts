@@ -1,0 +1,246 @@
+/**
+ * Lesson 10: one connection to the master, from HELLO to the end, and what each request does.
+ *
+ * The pattern of every handler: decode, decide, commit, and queue the answer behind the commit. A handler never awaits
+ * the disk itself; the engine releases its answer when the facts behind it are durable.
+ *
+ * Invariants: nothing but HELLO is served before HELLO; a request has exactly one answer; what a peer sends wrong is
+ * answered, and what we do wrong stops the process.
+ * Test: test/10-master.test.ts
+ */
+import { createHash, timingSafeEqual } from "node:crypto";
+import { CodecError } from "#codec";
+import {
+  decideAddJobs, decideCancel, decideGate, decideRetry, decideSubmit, findJob, findRun, gateInfo, hashState, jobInfo, Refusal, runInfo, workerInfo, type Job, type Run,
+} from "#core";
+import type { IncomingRequest, RpcConnection } from "#rpc";
+import {
+  AddJobs, Affected, BEAT_MS, BlobChunk, BlobHas, BlobPut, BlobRef, DecideGate, Decision, GateList, Hello, Info, InfoRequest, JobRef, LEASE_MS, LogPage,
+  LogsRequest, MAX_SLOTS, MAX_SPEC_BYTES, Op, Output, PipelineSpec, PROTOCOL, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, WorkerList,
+} from "#wire";
+import { BlobError, type Uploads } from "./blobs.ts";
+import type { Services } from "./master.ts";
+import { PAGE_JOBS } from "./watch.ts";
+import type { WorkerLink } from "./workers.ts";
+
+export class Session {
+  readonly #services: Services;
+  readonly #connection: RpcConnection;
+  readonly #uploads: Uploads;
+  #role: "client" | "worker" | undefined;
+  #link: WorkerLink | undefined;
+
+  constructor(services: Services, connection: RpcConnection) {
+    this.#services = services;
+    this.#connection = connection;
+    this.#uploads = services.blobs.uploads();
+  }
+
+  get introduced(): boolean {
+    return this.#role !== undefined;
+  }
+
+  request(request: IncomingRequest): void {
+    try {
+      // Whatever a worker says, it says that it is alive.
+      if (this.#link !== undefined) this.#link.lastBeat = this.#services.host.clock.monotonic();
+      if (request.opcode === Op.HELLO) return this.#hello(request);
+      if (this.#role === undefined) return request.fail("UNAUTHORIZED", "Cannot serve this request: the first one must be HELLO");
+      const handler = HANDLERS[request.opcode];
+      if (handler === undefined) return request.fail("UNSUPPORTED", `Cannot serve opcode ${request.opcode}: this master does not know it`);
+      const done = handler(this.#services, request, this);
+      if (done instanceof Promise) done.catch((error: unknown) => answerError(request, error));
+    } catch (error) {
+      answerError(request, error);
+    }
+  }
+
+  notify(opcode: number): void {
+    if (opcode === Op.GOODBYE && this.#link !== undefined) this.#services.workers.closed(this.#link, "said goodbye");
+  }
+
+  closed(): void {
+    if (this.#link !== undefined) this.#services.workers.closed(this.#link, "its connection closed");
+    void this.#uploads.close().catch(() => undefined);
+  }
+
+  get uploads(): Uploads {
+    return this.#uploads;
+  }
+
+  get link(): WorkerLink | undefined {
+    return this.#link;
+  }
+
+  // #region hello
+  #hello(request: IncomingRequest): void {
+    const hello = Hello.decode(request.body);
+    if (hello.protocol !== PROTOCOL) {
+      return request.fail("UNSUPPORTED", `Cannot serve a ${hello.role} that speaks protocol ${hello.protocol} (Titan ${hello.version || "of an unknown version"}): this master speaks ${PROTOCOL}`);
+    }
+    const { token, version, engine } = this.#services;
+    if (token !== undefined && !sameSecret(token, hello.token ?? "")) {
+      return request.fail("UNAUTHORIZED", hello.token === undefined ? "Cannot open a session: this master wants a token (TITAN_TOKEN)" : "Cannot open a session: the token is wrong");
+    }
+    if (this.#role !== undefined) return request.fail("CONFLICT", "Cannot open a session: this connection has one");
+    const welcome = { protocol: PROTOCOL, version, beatMs: BEAT_MS, leaseMs: LEASE_MS };
+    if (hello.role === "client") {
+      this.#role = "client";
+      return request.reply(Welcome.encode({ ...welcome, worker: 0, name: "", stale: [] }));
+    }
+    if (hello.slots < 1 || hello.slots > MAX_SLOTS) throw new Refusal("INVALID", `Cannot register worker: ${hello.slots} slots, must be 1 to ${MAX_SLOTS}`);
+    const bad = hello.tags.find((tag) => !/^[A-Za-z0-9_.:-]{1,64}$/.test(tag));
+    if (bad !== undefined) throw new Refusal("INVALID", `Cannot register worker: "${bad}" is not a tag`);
+    this.#role = "worker";
+    const { id, name, stale } = this.#services.workers.join(hello, this.#connection);
+    this.#link = this.#services.workers.links.get(id);
+    engine.afterwards(() => request.reply(Welcome.encode({ ...welcome, worker: id, name, stale })));
+  }
+  // #endregion
+}
+
+/** Compares in a time that does not depend on where the two differ. Hashing first makes the lengths equal. */
+function sameSecret(a: string, b: string): boolean {
+  const hash = (text: string) => createHash("sha256").update(text).digest();
+  return timingSafeEqual(hash(a), hash(b));
+}
+
+function answerError(request: IncomingRequest, error: unknown): void {
+  if (error instanceof Refusal) return request.fail(error.code, error.message);
+  if (error instanceof CodecError) return request.fail("BAD_REQUEST", error.message);
+  if (error instanceof BlobError) return request.fail("INVALID", error.message);
+  throw error;
+}
+
+type Handler = (services: Services, request: IncomingRequest, session: Session) => void | Promise<void>;
+
+const HANDLERS: Readonly<Record<number, Handler>> = {
+  [Op.PING]: (_services, request) => request.reply(),
+  [Op.BEAT]: (_services, request) => request.reply(),
+  [Op.SUBMIT]: submit,
+  [Op.ADD_JOBS]: ({ engine }, request) => {
+    const { run, jobs } = AddJobs.decode(request.body);
+    engine.commit(decideAddJobs(engine.state, { run, jobs }, engine.context));
+    engine.afterwards(() => request.reply(Affected.encode({ jobs: jobs.length })));
+  },
+  [Op.RUNS]: ({ engine }, request) => {
+    const runs = [...engine.state.runs.values()].map(runInfo);
+    engine.afterwards(() => request.reply(RunList.encode({ runs })));
+  },
+  [Op.STATUS]: status,
+  [Op.WATCH]: ({ engine, watchers }, request) => watchers.add(findRun(engine.state, RunRef.decode(request.body).run), request),
+  [Op.LOGS]: logs,
+  [Op.CANCEL]: cancel,
+  [Op.RETRY]: ({ engine }, request) => {
+    const events = decideRetry(engine.state, RetryRun.decode(request.body), engine.context);
+    const jobs = events.reduce((sum, event) => sum + (event.type === "RunRetried" ? event.jobs.length : 0), 0);
+    engine.commit(events);
+    engine.afterwards(() => request.reply(Affected.encode({ jobs })));
+  },
+  [Op.WORKERS]: ({ engine, workers }, request) => {
+    const rows = [...engine.state.workers.values()].map((worker) => {
+      const link = workers.links.get(worker.id);
+      return workerInfo(worker, { remote: link?.connection.remote ?? "", connected: link !== undefined });
+    });
+    engine.afterwards(() => request.reply(WorkerList.encode({ workers: rows })));
+  },
+  [Op.GATES]: ({ engine }, request) => {
+    const gates = [...engine.state.gates].map(gateInfo);
+    engine.afterwards(() => request.reply(GateList.encode({ gates })));
+  },
+  [Op.DECIDE]: ({ engine }, request) => {
+    const { events, decision } = decideGate(engine.state, DecideGate.decode(request.body), engine.context);
+    engine.commit(events);
+    engine.afterwards(() => request.reply(Decision.encode(decision)));
+  },
+  [Op.INFO]: (services, request) => {
+    const { engine, version, startedAt, dir, pid } = services;
+    const stateHash = InfoRequest.decode(request.body).hash ? hashState(engine.state) : "";
+    const info = { version, pid, startedAt, state: dir, nextSeq: services.nextSeq(), runs: engine.state.runs.size, workers: engine.state.workers.size, stateHash };
+    engine.afterwards(() => request.reply(Info.encode(info)));
+  },
+  [Op.BLOB_HAS]: async ({ blobs }, request) => request.reply(BlobHas.encode({ present: await blobs.has(BlobRef.decode(request.body).hash) })),
+  [Op.BLOB_PUT]: async (_services, request, session) => {
+    const present = await session.uploads.put(BlobPut.decode(request.body));
+    request.reply(BlobHas.encode({ present }));
+  },
+  [Op.BLOB_GET]: async ({ blobs }, request) => {
+    for await (const data of blobs.read(BlobRef.decode(request.body).hash)) await item(request, BlobChunk.encode({ data }));
+    request.end();
+  },
+  [Op.OUTPUT]: async ({ output }, request) => {
+    const { chunks, ...key } = Output.decode(request.body);
+    await output.append(key, chunks);
+    request.reply();
+  },
+  [Op.FINISHED]: ({ engine, workers }, request, session) => {
+    const { link } = session;
+    if (link === undefined) return request.fail("CONFLICT", "Cannot take a report: this connection belongs to no worker");
+    workers.finished(link, request.body);
+    engine.afterwards(() => request.reply());
+  },
+};
+
+async function submit({ engine, blobs }: Services, request: IncomingRequest): Promise<void> {
+  const submission = Submit.decode(request.body);
+  const spec = submission.spec ?? (await specFromBlob(blobs, submission.specBlob ?? ""));
+  if (spec.project !== undefined && !(await blobs.has(spec.project))) {
+    throw new Refusal("INVALID", `Cannot submit pipeline "${spec.name}": its project ${spec.project.slice(0, 12)}… has not been uploaded`);
+  }
+  const { events, ...answer } = decideSubmit(engine.state, { spec, key: submission.key, strict: submission.strict }, engine.context);
+  engine.commit(events);
+  // This is the promise that a client relies on: the reply leaves after the fsync.
+  engine.afterwards(() => request.reply(Submitted.encode(answer)));
+}
+
+async function specFromBlob(blobs: Services["blobs"], hash: string): Promise<PipelineSpec> {
+  const bytes = await blobs.load(hash);
+  await blobs.remove(hash);
+  if (bytes.length > MAX_SPEC_BYTES) throw new Refusal("INVALID", `Cannot submit: the pipeline has ${bytes.length} bytes, more than ${MAX_SPEC_BYTES}`);
+  return PipelineSpec.decode(bytes);
+}
+
+async function status({ engine }: Services, request: IncomingRequest): Promise<void> {
+  const { run: id, job } = JobRef.decode(request.body);
+  const run = findRun(engine.state, id);
+  const jobs = job === undefined ? run.jobs : [findJob(run, job)];
+  await new Promise<void>((durable) => engine.afterwards(durable));
+  for (let from = 0; from === 0 || from < jobs.length; from += PAGE_JOBS) {
+    const rows = jobs.slice(from, from + PAGE_JOBS).map((one) => jobInfo(engine.state, one, engine.context.now));
+    await item(request, StatusPage.encode({ run: from === 0 ? runInfo(run) : undefined, jobs: rows }));
+  }
+  request.end();
+}
+
+function cancel({ engine, workers }: Services, request: IncomingRequest): void {
+  const target = JobRef.decode(request.body);
+  const run = findRun(engine.state, target.run);
+  const events = decideCancel(engine.state, target, engine.context);
+  const touched: Job[] = events.flatMap((event) => (event.type === "JobsCancelled" ? event.jobs.map((index) => run.jobs[index]!) : []));
+  engine.commit(events);
+  engine.afterwards(() => {
+    workers.kill(touched);
+    request.reply(Affected.encode({ jobs: touched.length }));
+  });
+}
+
+async function logs({ engine, output }: Services, request: IncomingRequest): Promise<void> {
+  const { run: id, job: jobId, attempt, follow } = LogsRequest.decode(request.body);
+  const run: Run = findRun(engine.state, id);
+  const job = findJob(run, jobId);
+  const wanted = attempt === 0 ? Math.max(1, job.attempt) : attempt;
+  if (wanted > Math.max(1, job.attempt)) throw new Refusal("NOT_FOUND", `Cannot read output of ${id}/${jobId}: it has had ${job.attempt} attempts, not ${wanted}`);
+  const key = { run: run.number, job: job.index, attempt: wanted };
+  let cancelled = false;
+  request.onCancel(() => { cancelled = true; output.ended(key); });
+  const mayGrow = () => follow && !cancelled && (job.attempt < wanted ? run.status === "RUNNING" : job.attempt === wanted && job.status === "RUNNING");
+  for await (const chunks of output.read(key, mayGrow)) {
+    if (cancelled) return;
+    await item(request, LogPage.encode({ chunks }));
+  }
+  request.end();
+}
+
+async function item(request: IncomingRequest, body: Buffer): Promise<void> {
+  if (!request.item(body)) await request.drained();
+}

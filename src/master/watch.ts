@@ -1,0 +1,143 @@
+/**
+ * Lesson 10: people who watch a run, and how a slow one costs nothing.
+ *
+ * A watcher first gets the whole run, then every change. Changes of one group (one fsync) travel in one page. A watcher
+ * that cannot keep up is not allowed to fill the master's memory: its backlog is dropped, and when it is ready again it gets the
+ * whole run anew. It may miss steps; it never misses where things stand.
+ *
+ * Invariants: pages leave only after their changes are durable; at most MAX_BACKLOG changes wait per watcher.
+ * Test: test/10-master.test.ts
+ */
+import { jobChange, jobInfo, runInfo, type Job, type Run } from "#core";
+import type { IncomingRequest } from "#rpc";
+import { WatchPage, type JobChange, type RunInfo } from "#wire";
+import type { Engine } from "./engine.ts";
+
+/** At about 100 bytes each, 2 MB per watcher. */
+const MAX_BACKLOG = 20_000;
+/** Jobs in one page of a reset: about 100 kB. */
+export const PAGE_JOBS = 1000;
+
+interface Batch {
+  changes: JobChange[];
+  run: RunInfo | undefined;
+}
+
+class Watcher {
+  readonly run: Run;
+  readonly request: IncomingRequest;
+  /** Durable, not sent yet. */
+  ready: Batch[] = [];
+  backlog = 0;
+  reset = true;
+  pumping = false;
+  gone = false;
+  /** Collects the changes of the group that is being committed. */
+  batch: Batch | undefined;
+  group = -1;
+
+  constructor(run: Run, request: IncomingRequest) {
+    this.run = run;
+    this.request = request;
+  }
+}
+
+export class Watchers {
+  readonly #engine: () => Engine;
+  readonly #byRun = new Map<Run, Set<Watcher>>();
+
+  constructor(engine: () => Engine) {
+    this.#engine = engine;
+  }
+
+  add(run: Run, request: IncomingRequest): void {
+    const watcher = new Watcher(run, request);
+    const all = this.#byRun.get(run) ?? new Set();
+    this.#byRun.set(run, all.add(watcher));
+    request.onCancel(() => this.#remove(watcher));
+    this.#engine().afterwards(() => void this.#pump(watcher));
+  }
+
+  #remove(watcher: Watcher): void {
+    watcher.gone = true;
+    const all = this.#byRun.get(watcher.run);
+    all?.delete(watcher);
+    if (all?.size === 0) this.#byRun.delete(watcher.run);
+  }
+
+  jobChanged(job: Job, at: number): void {
+    const watchers = this.#byRun.get(job.run);
+    if (watchers === undefined) return; // nobody looks: nothing is built
+    const change = jobChange(this.#engine().state, job, at);
+    for (const watcher of watchers) this.#batchOf(watcher).changes.push(change);
+  }
+
+  runChanged(run: Run): void {
+    for (const watcher of this.#byRun.get(run) ?? []) this.#batchOf(watcher).run = runInfo(run);
+  }
+
+  #batchOf(watcher: Watcher): Batch {
+    const engine = this.#engine();
+    if (watcher.batch !== undefined && watcher.group === engine.group) return watcher.batch;
+    const batch: Batch = { changes: [], run: undefined };
+    watcher.batch = batch;
+    watcher.group = engine.group;
+    engine.afterwards(() => this.#release(watcher, batch));
+    return batch;
+  }
+
+  #release(watcher: Watcher, batch: Batch): void {
+    watcher.ready.push(batch);
+    watcher.backlog += batch.changes.length;
+    if (watcher.backlog > MAX_BACKLOG) {
+      watcher.ready = [];
+      watcher.backlog = 0;
+      watcher.reset = true;
+    }
+    void this.#pump(watcher);
+  }
+
+  async #pump(watcher: Watcher): Promise<void> {
+    if (watcher.pumping) return;
+    watcher.pumping = true;
+    while (!watcher.gone && (watcher.reset || watcher.ready.length > 0)) {
+      if (watcher.reset) await this.#sendAll(watcher);
+      else await this.#sendBatch(watcher, watcher.ready.shift()!);
+    }
+    watcher.pumping = false;
+  }
+
+  async #sendBatch(watcher: Watcher, batch: Batch): Promise<void> {
+    watcher.backlog -= batch.changes.length;
+    await send(watcher, WatchPage.encode({ reset: false, run: batch.run, jobs: [], changes: batch.changes }));
+    this.#endIfOver(watcher, batch.run?.status);
+  }
+
+  /** Everything as it stands. What was waiting is older than this, and is dropped. */
+  async #sendAll(watcher: Watcher): Promise<void> {
+    const { run } = watcher;
+    const { state, context } = this.#engine();
+    watcher.reset = false;
+    watcher.ready = [];
+    watcher.backlog = 0;
+    const info = runInfo(run);
+    for (let from = 0; from === 0 || from < run.jobs.length; from += PAGE_JOBS) {
+      if (watcher.gone) return;
+      const jobs = run.jobs.slice(from, from + PAGE_JOBS).map((job) => jobInfo(state, job, context.now));
+      const last = from + PAGE_JOBS >= run.jobs.length;
+      // The run itself comes with the last page: whoever has it has everything.
+      await send(watcher, WatchPage.encode({ reset: from === 0, run: last ? info : undefined, jobs, changes: [] }));
+    }
+    this.#endIfOver(watcher, info.status);
+  }
+
+  #endIfOver(watcher: Watcher, status: RunInfo["status"] | undefined): void {
+    if (status === undefined || status === "RUNNING" || watcher.ready.length > 0 || watcher.reset) return;
+    this.#remove(watcher);
+    watcher.request.end();
+  }
+}
+
+async function send(watcher: Watcher, page: Buffer): Promise<void> {
+  if (!watcher.gone && !watcher.request.item(page)) await watcher.request.drained();
+}

@@ -1,0 +1,194 @@
+/**
+ * The client's methods, one per request. Thin on purpose: what a request means is written where it is decided (lesson 10).
+ *
+ * Test: test/10-master.test.ts
+ */
+import { createHash } from "node:crypto";
+import { packProject } from "#exec";
+import type { Address, Host } from "#host";
+import type { PipelineDefinition } from "#pipeline";
+import { RpcConnection, RpcError } from "#rpc";
+import {
+  AddJobs, Affected, BLOB_CHUNK_BYTES, BlobHas, BlobPut, BlobRef, DecideGate, Decision, Empty, GateList, Hello, Info, InfoRequest, JobRef, LogPage, LogsRequest,
+  MAX_INLINE_SPEC_BYTES, Op, PipelineSpec, PROTOCOL, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, WorkerList,
+  type GateInfo, type JobInfo, type JobSpec, type LogChunk, type RunInfo, type WorkerInfo,
+} from "#wire";
+import { toSpec } from "./spec.ts";
+import { readWatch, type RunEvent } from "./watch.ts";
+
+const HELLO_DEADLINE_MS = 5000;
+/** Requests that move a large pipeline or hash a large state take seconds; nothing honest takes a minute. */
+const REQUEST_DEADLINE_MS = 60_000;
+/** A watch or a followed log may be quiet for as long as a gate may be open, twice. */
+const STREAM_DEADLINE_MS = 2 ** 31 - 1;
+
+export interface ConnectOptions {
+  readonly host: Host;
+  readonly master: Address;
+  readonly token?: string | undefined;
+  readonly version?: string;
+  /** How long to try to reach the master. Default 5,000 ms. */
+  readonly timeoutMs?: number;
+}
+
+export interface SubmitOptions {
+  /** Two submissions with one key are one run. */
+  readonly key?: string | undefined;
+  /** Refuse what no registered worker could run. */
+  readonly strict?: boolean;
+  /** The folder to ship with the pipeline. */
+  readonly projectDir?: string | undefined;
+}
+
+export interface RunStatusReport {
+  readonly run: RunInfo;
+  readonly jobs: readonly JobInfo[];
+}
+
+/**
+ * Opens a session with a master.
+ *
+ * @throws {RpcError} UNAUTHORIZED (token), UNSUPPORTED (another version), or the system's error when nobody answers
+ */
+export async function connect(options: ConnectOptions): Promise<Client> {
+  const { host, master, token, version = "", timeoutMs = 5000 } = options;
+  const socket = await host.network.dial(master, { timeoutMs });
+  const connection = new RpcConnection(socket, { host });
+  try {
+    const hello = { protocol: PROTOCOL, role: "client" as const, token, version, instance: "", name: "", tags: [], slots: 1, running: [] };
+    const welcome = Welcome.decode(await connection.request(Op.HELLO, Hello.encode(hello), { deadlineMs: HELLO_DEADLINE_MS }));
+    return new Client(host, connection, welcome.version);
+  } catch (error) {
+    connection.destroy();
+    throw error;
+  }
+}
+
+export class Client {
+  /** Of the master. */
+  readonly version: string;
+  readonly #host: Host;
+  readonly #connection: RpcConnection;
+
+  constructor(host: Host, connection: RpcConnection, version: string) {
+    this.#host = host;
+    this.#connection = connection;
+    this.version = version;
+  }
+
+  get closed(): boolean {
+    return this.#connection.closed;
+  }
+
+  #ask(opcode: number, body: Buffer): Promise<Buffer> {
+    return this.#connection.request(opcode, body, { deadlineMs: REQUEST_DEADLINE_MS });
+  }
+
+  // #region submit
+  /** Submits a pipeline. Once this resolves the run survives any crash; before that, submit again with the same `key`. */
+  async submit(definition: PipelineDefinition, options: SubmitOptions = {}): Promise<Submitted> {
+    const needsProject = definition.project && options.projectDir !== undefined && definition.jobs.some(usesFiles);
+    const project = needsProject ? await this.#shipProject(options.projectDir!) : undefined;
+    return this.submitSpec(toSpec(definition, project), options);
+  }
+  // #endregion
+
+  /** The same for a pipeline that is already in its travelling form. */
+  async submitSpec(spec: PipelineSpec, options: SubmitOptions = {}): Promise<Submitted> {
+    const encoded = PipelineSpec.encode(spec);
+    const how = { key: options.key, strict: options.strict ?? false };
+    if (encoded.length <= MAX_INLINE_SPEC_BYTES) return Submitted.decode(await this.#ask(Op.SUBMIT, Submit.encode({ spec, specBlob: undefined, ...how })));
+    const specBlob = await this.#putBlob(encoded);
+    return Submitted.decode(await this.#ask(Op.SUBMIT, Submit.encode({ spec: undefined, specBlob, ...how })));
+  }
+
+  async #shipProject(folder: string): Promise<string> {
+    const { bytes, hash } = await packProject(this.#host, folder);
+    const { present } = BlobHas.decode(await this.#ask(Op.BLOB_HAS, BlobRef.encode({ hash })));
+    if (!present) await this.#putBlob(bytes, hash);
+    return hash;
+  }
+
+  async #putBlob(bytes: Buffer, hash = createHash("sha256").update(bytes).digest("hex")): Promise<string> {
+    for (let offset = 0; offset < bytes.length; offset += BLOB_CHUNK_BYTES) {
+      const data = bytes.subarray(offset, offset + BLOB_CHUNK_BYTES);
+      await this.#ask(Op.BLOB_PUT, BlobPut.encode({ hash, total: bytes.length, offset, data }));
+    }
+    return hash;
+  }
+
+  /** Adds jobs to a run that goes on. Parents are indexes into the run's jobs. */
+  async addJobs(run: string, jobs: JobSpec[]): Promise<number> {
+    return Affected.decode(await this.#ask(Op.ADD_JOBS, AddJobs.encode({ run, jobs }))).jobs;
+  }
+
+  async runs(): Promise<RunInfo[]> {
+    return RunList.decode(await this.#ask(Op.RUNS, Empty.encode({}))).runs;
+  }
+
+  /** A run and its jobs, or one job of it. */
+  async status(run: string, job?: string): Promise<RunStatusReport> {
+    let info: RunInfo | undefined;
+    const jobs: JobInfo[] = [];
+    for await (const body of this.#connection.stream(Op.STATUS, JobRef.encode({ run, job }), { deadlineMs: REQUEST_DEADLINE_MS })) {
+      const page = StatusPage.decode(body);
+      info ??= page.run;
+      jobs.push(...page.jobs);
+    }
+    if (info === undefined) throw new RpcError("BAD_REQUEST", `Cannot read the status of ${run}: the answer has no run in it`);
+    return { run: info, jobs };
+  }
+
+  /** What happens in a run until it ends. Stop early by leaving the loop. */
+  watch(run: string): AsyncGenerator<RunEvent> {
+    return readWatch(this.#connection.stream(Op.WATCH, RunRef.encode({ run }), { deadlineMs: STREAM_DEADLINE_MS }));
+  }
+
+  /** What a job has printed. With `follow`, also what it will print, until it ends. */
+  async *logs(run: string, job: string, options: { attempt?: number; follow?: boolean } = {}): AsyncGenerator<LogChunk> {
+    const request = LogsRequest.encode({ run, job, attempt: options.attempt ?? 0, follow: options.follow ?? false });
+    for await (const body of this.#connection.stream(Op.LOGS, request, { deadlineMs: STREAM_DEADLINE_MS })) yield* LogPage.decode(body).chunks;
+  }
+
+  /** Cancels a run or a job; resolves with how many jobs that touched, once the wish is durable. */
+  async cancel(run: string, job?: string): Promise<number> {
+    return Affected.decode(await this.#ask(Op.CANCEL, JobRef.encode({ run, job }))).jobs;
+  }
+
+  async retry(run: string, from?: string): Promise<number> {
+    return Affected.decode(await this.#ask(Op.RETRY, RetryRun.encode({ run, from }))).jobs;
+  }
+
+  async workers(): Promise<WorkerInfo[]> {
+    return WorkerList.decode(await this.#ask(Op.WORKERS, Empty.encode({}))).workers;
+  }
+
+  async gates(): Promise<GateInfo[]> {
+    return GateList.decode(await this.#ask(Op.GATES, Empty.encode({}))).gates;
+  }
+
+  /** Answers a gate. `already` in the result: somebody was faster, and that answer stands. */
+  async decide(gate: string, answer: { approve: boolean; by?: string; comment?: string }): Promise<Decision> {
+    const { approve, by = "", comment = "" } = answer;
+    return Decision.decode(await this.#ask(Op.DECIDE, DecideGate.encode({ gate, approve, by, comment })));
+  }
+
+  async info(options: { hash?: boolean } = {}): Promise<Info> {
+    return Info.decode(await this.#ask(Op.INFO, InfoRequest.encode({ hash: options.hash ?? false })));
+  }
+
+  async ping(): Promise<void> {
+    await this.#ask(Op.PING, Empty.encode({}));
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+}
+
+/** A pipeline whose jobs name no file of the project ships nothing. */
+function usesFiles({ action }: PipelineDefinition["jobs"][number]): boolean {
+  if (action.kind === "file") return true;
+  if (action.kind === "call") return !action.target.startsWith("titan:");
+  return false;
+}

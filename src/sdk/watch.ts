@@ -1,0 +1,42 @@
+/**
+ * The client's end of WATCH: pages in, one event per change out.
+ *
+ * A watch outlives its connection no longer than the caller wants: it ends with the run, and fails with the connection; the
+ * caller may watch again, and starts with the whole picture.
+ *
+ * Test: test/10-master.test.ts
+ */
+import { WatchPage, type JobChange, type JobInfo, type RunInfo } from "#wire";
+
+export type RunEvent =
+  /** The whole run as it stands: at the start, and again after a gap. */
+  | { readonly type: "snapshot"; readonly run: RunInfo; readonly jobs: readonly JobInfo[] }
+  /** A job moved. `job` is its id. */
+  | { readonly type: "job"; readonly job: string; readonly change: JobChange }
+  /** The run itself moved. After a terminal status nothing more comes. */
+  | { readonly type: "run"; readonly run: RunInfo };
+
+/** Turns pages into events; remembers the names, which travel once. */
+export async function* readWatch(pages: AsyncIterable<Buffer>): AsyncGenerator<RunEvent> {
+  let names: string[] = [];
+  let jobs: JobInfo[] = [];
+  let collecting = false;
+  for await (const body of pages) {
+    const page = WatchPage.decode(body);
+    if (page.reset) {
+      jobs = [];
+      collecting = true;
+    }
+    jobs.push(...page.jobs);
+    if (collecting) {
+      if (page.run === undefined) continue; // its last page carries the run
+      collecting = false;
+      names = jobs.map((job) => job.id);
+      yield { type: "snapshot", run: page.run, jobs };
+      jobs = [];
+      continue;
+    }
+    for (const change of page.changes) yield { type: "job", job: names[change.index] ?? `#${change.index}`, change };
+    if (page.run !== undefined) yield { type: "run", run: page.run };
+  }
+}

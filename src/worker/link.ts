@@ -1,0 +1,125 @@
+/**
+ * Lesson 11: the worker's end of the connection: it breaks, and is made again.
+ *
+ * Whoever sends through a `MasterLink` waits over a broken connection instead of failing: the request is made again on the next
+ * one. What must not be done twice is made safe at the other end, by the attempt's number.
+ *
+ * Invariants: at most one connection; waits between dials grow with jitter, so that a restarted master is not met by
+ * all its workers in the same millisecond.
+ * Test: test/11-worker.test.ts
+ */
+import type { Address, Host } from "#host";
+import { backoffDelayMs, type RetryPolicy } from "#retry";
+import { RpcConnection, RpcError } from "#rpc";
+import { Hello, Op, PROTOCOL, Welcome } from "#wire";
+
+/** From 100 ms to 5 s: a restarting master is back within a second, a dead one is asked twelve times a minute. */
+const REDIAL: RetryPolicy = { maxAttempts: 10_000, delayMs: 100, backoff: 1.6, maxDelayMs: 5000, jitter: 0.5 };
+const DIAL_TIMEOUT_MS = 5000;
+/** A request that was not answered within this time has met a dead connection: the master answers in milliseconds. */
+const REQUEST_DEADLINE_MS = 30_000;
+
+export interface LinkOptions {
+  readonly host: Host;
+  readonly master: Address;
+  hello(): Hello;
+  onWelcome(welcome: Welcome): void;
+  onNotify(opcode: number, body: Buffer): void;
+  onLost(error: Error | undefined): void;
+}
+
+export class MasterLink {
+  readonly #options: LinkOptions;
+  #connection: RpcConnection | undefined;
+  #waiting: (() => void)[] = [];
+  #stopped = false;
+  #failures = 0;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+  }
+
+  /** Dials until stopped. Rejects only for what dialling again cannot mend: a wrong token, another protocol, a bad offer. */
+  async run(): Promise<void> {
+    while (!this.#stopped) {
+      try {
+        await this.#session();
+      } catch (error) {
+        if (error instanceof RpcError && !error.retryable) throw error;
+        this.#options.onLost(error as Error);
+      }
+      if (this.#stopped) return;
+      this.#failures += 1;
+      const { host } = this.#options;
+      const delayMs = backoffDelayMs(REDIAL, this.#failures, () => host.random.unit());
+      await new Promise<void>((resolve) => {
+        this.#wakeUp = resolve;
+        host.timers.after(delayMs, resolve);
+      });
+    }
+  }
+
+  #wakeUp: () => void = () => undefined;
+
+  // #region session
+  /** One connection, from dial to close. */
+  async #session(): Promise<void> {
+    const { host, master, hello, onWelcome, onNotify, onLost } = this.#options;
+    const socket = await host.network.dial(master, { timeoutMs: DIAL_TIMEOUT_MS });
+    let closed: (error?: Error) => void = () => undefined;
+    const end = new Promise<Error | undefined>((resolve) => { closed = resolve; });
+    const connection = new RpcConnection(socket, { host, onNotify, onClose: closed });
+    try {
+      const welcome = Welcome.decode(await connection.request(Op.HELLO, Hello.encode(hello()), { deadlineMs: DIAL_TIMEOUT_MS }));
+      if (welcome.protocol !== PROTOCOL) throw new RpcError("UNSUPPORTED", `The master speaks protocol ${welcome.protocol}, this worker ${PROTOCOL}`);
+      this.#failures = 0;
+      this.#connection = connection;
+      onWelcome(welcome);
+      for (const resume of this.#waiting.splice(0)) resume();
+      const error = await end;
+      this.#connection = undefined;
+      onLost(error);
+    } finally {
+      connection.destroy();
+      this.#connection = undefined;
+    }
+  }
+  // #endregion
+
+  get connected(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  /** Makes a request on this connection, or the next one, or the one after. Rejects for a refusal, or when stopped. */
+  async request(opcode: number, body: Buffer): Promise<Buffer> {
+    for (;;) {
+      if (this.#stopped) throw new RpcError("CLOSED", "The worker is stopping");
+      const connection = this.#connection;
+      if (connection === undefined) {
+        await new Promise<void>((resolve) => this.#waiting.push(resolve));
+        continue;
+      }
+      try {
+        return await connection.request(opcode, body, { deadlineMs: REQUEST_DEADLINE_MS });
+      } catch (error) {
+        if (!(error instanceof RpcError) || !error.retryable) throw error;
+        // Not answered and not broken: make it broken, so that both sides start again from what they know.
+        if (error.code === "DEADLINE") connection.destroy();
+        if (error.code === "OVERLOADED") await connection.drained().catch(() => undefined);
+        else if (this.#connection === connection) this.#connection = undefined;
+      }
+    }
+  }
+
+  /** The same on this connection only; for what has no meaning on another one. */
+  current(): RpcConnection | undefined {
+    return this.#connection;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#wakeUp();
+    for (const resume of this.#waiting.splice(0)) resume();
+    this.#connection?.close();
+  }
+}

@@ -1,0 +1,279 @@
+/**
+ * Lesson 11: a worker from its start to its end: assignments in, reports out, and the book of what is running.
+ *
+ * Invariants: an attempt is in `#attempts` from its dispatch until its report is on the master's disk; a registration that
+ * the master does not remember runs nothing of an older one.
+ * Test: test/11-worker.test.ts
+ */
+import { ensureProject, type Executor, type ExecOutcome, type Running } from "#exec";
+import type { Address, Host, Timer } from "#host";
+import { RpcError } from "#rpc";
+import {
+  BlobChunk, BlobRef, Dispatch, FAILURE_KINDS, Finished, Kill, MAX_BATCH_ITEMS, Op, Output, PROTOCOL, type Assignment, type AttemptKey, type FailureKind, type Report, type Welcome,
+} from "#wire";
+import { MasterLink } from "./link.ts";
+import { OutputPipe } from "./output.ts";
+
+export interface WorkerOptions {
+  readonly host: Host;
+  readonly master: Address;
+  readonly token?: string;
+  /** Default: the master chooses (`w1`, `w2`, …). */
+  readonly name?: string;
+  /** Capabilities beyond GENERAL, such as GPU. */
+  readonly tags?: readonly string[];
+  /** Jobs at once. */
+  readonly slots: number;
+  readonly executor: Executor;
+  /** Projects are kept here between jobs. */
+  readonly cacheDir: string;
+  readonly version?: string;
+  /** Something worth a line in the worker's own log. */
+  readonly onNote?: (text: string) => void;
+}
+
+/** The master does not want this worker, and asking again would not change that. */
+export class WorkerError extends Error {
+  override readonly name = "WorkerError";
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export interface Worker {
+  /** Resolves after the first registration. Rejects with a WorkerError when the master refuses it. */
+  readonly ready: Promise<{ name: string }>;
+  /** Resolves after `stop`; rejects with a WorkerError when the master refuses a later registration. */
+  readonly done: Promise<void>;
+  readonly running: number;
+  /** Kills what runs, says goodbye, and closes. */
+  stop(): Promise<void>;
+}
+
+interface Attempt {
+  readonly assignment: Assignment;
+  running: Running | undefined;
+  cancelled: boolean;
+  report: Report | undefined;
+}
+
+export function startWorker(options: WorkerOptions): Worker {
+  return new WorkerProcess(options);
+}
+
+class WorkerProcess implements Worker {
+  readonly ready: Promise<{ name: string }>;
+  readonly done: Promise<void>;
+  readonly #options: WorkerOptions;
+  readonly #link: MasterLink;
+  readonly #instance: string;
+  readonly #attempts = new Map<string, Attempt>();
+  #reports: Attempt[] = [];
+  #reporting = false;
+  #name = "";
+  #beat: Timer | undefined;
+  #stopping = false;
+  #welcomed: (welcome: { name: string }) => void = () => undefined;
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.#name = options.name ?? "";
+    this.#instance = Buffer.from(options.host.random.bytes(12)).toString("hex");
+    this.#link = new MasterLink({
+      host: options.host,
+      master: options.master,
+      hello: () => this.#hello(),
+      onWelcome: (welcome) => this.#onWelcome(welcome),
+      onNotify: (opcode, body) => this.#onNotify(opcode, body),
+      onLost: (error) => this.#onLost(error),
+    });
+    this.done = this.#link.run().catch((error: unknown) => {
+      throw error instanceof RpcError ? new WorkerError(error.code, error.message) : error;
+    });
+    this.ready = Promise.race([
+      new Promise<{ name: string }>((resolve) => { this.#welcomed = resolve; }),
+      this.done.then(() => { throw new WorkerError("CLOSED", "The worker was stopped before it had registered"); }),
+    ]);
+    // Both may be ignored by a caller; a rejection that nobody looks at must not end the process.
+    this.ready.catch(() => undefined);
+    this.done.catch(() => undefined);
+  }
+
+  get running(): number {
+    return this.#attempts.size;
+  }
+
+  #note(text: string): void {
+    this.#options.onNote?.(text);
+  }
+
+  // ── the connection ─────────────────────────────────────────────────────────────────────────────
+
+  #hello() {
+    const { token, tags = [], slots, version = "" } = this.#options;
+    const running = [...this.#attempts.values()].map(({ assignment }) => keyOf(assignment));
+    return { protocol: PROTOCOL, role: "worker" as const, token, version, instance: this.#instance, name: this.#options.name ?? "", tags: [...tags], slots, running };
+  }
+
+  #onWelcome(welcome: Welcome): void {
+    this.#name = welcome.name;
+    for (const key of welcome.stale) this.#drop(key, "the master has given it to somebody else");
+    this.#startBeats(welcome.beatMs, welcome.leaseMs);
+    this.#welcomed({ name: welcome.name });
+    this.#note(`registered as ${welcome.name} (${this.#attempts.size} attempts under way)`);
+  }
+
+  #onLost(error: Error | undefined): void {
+    this.#beat?.cancel();
+    if (!this.#stopping) this.#note(`no connection to the master${error === undefined ? "" : `: ${error.message}`}`);
+  }
+
+  /** A request, not a notice: its answer says that the master is there, which a silent connection does not. */
+  #startBeats(beatMs: number, leaseMs: number): void {
+    this.#beat?.cancel();
+    this.#beat = this.#options.host.timers.after(beatMs, () => {
+      const connection = this.#link.current();
+      if (connection === undefined) return;
+      connection.request(Op.BEAT, EMPTY, { deadlineMs: leaseMs }).catch(() => connection.destroy());
+      this.#startBeats(beatMs, leaseMs);
+    });
+  }
+
+  #onNotify(opcode: number, body: Buffer): void {
+    if (opcode === Op.DISPATCH) for (const assignment of Dispatch.decode(body).items) this.#start(assignment);
+    else if (opcode === Op.KILL) for (const key of Kill.decode(body).items) this.#cancel(key);
+  }
+
+  // ── attempts ───────────────────────────────────────────────────────────────────────────────────
+
+  #start(assignment: Assignment): void {
+    const attempt: Attempt = { assignment, running: undefined, cancelled: false, report: undefined };
+    this.#attempts.set(nameOf(assignment), attempt);
+    if (assignment.project === undefined) this.#execute(attempt, undefined);
+    else void this.#withProject(attempt, assignment.project);
+  }
+
+  async #withProject(attempt: Attempt, hash: string): Promise<void> {
+    const { host, cacheDir } = this.#options;
+    try {
+      const folder = await ensureProject(host, cacheDir, hash, () => this.#fetch(hash));
+      this.#execute(attempt, folder);
+    } catch (error) {
+      this.#finish(attempt, { status: "failed", kind: "internal", message: `Cannot fetch the project: ${(error as Error).message}`, durationMs: 0 });
+    }
+  }
+
+  async #fetch(hash: string): Promise<Buffer> {
+    const connection = this.#link.current();
+    if (connection === undefined) throw new Error("there is no connection to the master");
+    const parts: Buffer[] = [];
+    for await (const chunk of connection.stream(Op.BLOB_GET, BlobRef.encode({ hash }))) parts.push(BlobChunk.decode(chunk).data);
+    return Buffer.concat(parts);
+  }
+
+  // #region execute
+  #execute(attempt: Attempt, project: string | undefined): void {
+    const { assignment } = attempt;
+    if (attempt.cancelled) return this.#finish(attempt, { status: "failed", kind: "cancelled", message: "Cancelled before it started", durationMs: 0 });
+    const pipe = new OutputPipe(this.#options.host, {
+      send: (chunks) => this.#link.request(Op.OUTPUT, Output.encode({ ...keyOf(assignment), chunks })).then(() => undefined),
+      pause: () => attempt.running?.pauseOutput(),
+      resume: () => attempt.running?.resumeOutput(),
+    });
+    let printed = false;
+    const { runId: run, jobId: job, env, timeoutMs, inputs } = assignment;
+    const request = { run, job, attempt: assignment.attempt, worker: this.#name, action: actionOf(assignment), env, timeoutMs, inputs };
+    attempt.running = this.#options.executor.start(project === undefined ? request : { ...request, project }, (stream, bytes) => {
+      printed = true;
+      pipe.push(stream, bytes);
+    });
+    attempt.running.done.then(async (outcome) => {
+      // The report closes the attempt's log at the other end, so the output must be there before it.
+      if (printed) await pipe.drained().catch(() => undefined);
+      this.#finish(attempt, outcome);
+    }, (error: Error) => this.#finish(attempt, { status: "failed", kind: "internal", message: error.message, durationMs: 0 }));
+  }
+  // #endregion
+
+  #cancel(key: AttemptKey): void {
+    const attempt = this.#attempts.get(nameOf(key));
+    if (attempt === undefined) return;
+    attempt.cancelled = true;
+    attempt.running?.cancel("cancelled");
+  }
+
+  /** An attempt that the master disowns: its process ends, and nobody is told. */
+  #drop(key: AttemptKey, why: string): void {
+    const attempt = this.#attempts.get(nameOf(key));
+    if (attempt === undefined) return;
+    this.#note(`drops ${attempt.assignment.runId}/${attempt.assignment.jobId} attempt ${key.attempt}: ${why}`);
+    this.#attempts.delete(nameOf(key));
+    attempt.cancelled = true;
+    attempt.running?.cancel(why);
+  }
+
+  #finish(attempt: Attempt, outcome: ExecOutcome): void {
+    if (this.#attempts.get(nameOf(attempt.assignment)) !== attempt) return; // dropped meanwhile
+    attempt.report = reportOf(attempt.assignment, outcome);
+    this.#reports.push(attempt);
+    if (this.#reporting) return;
+    this.#reporting = true;
+    // All that finish in this turn share a message, and at the other end an fsync.
+    this.#options.host.timers.soon(() => {
+      this.#reporting = false;
+      for (let batch = this.#reports.splice(0, MAX_BATCH_ITEMS); batch.length > 0; batch = this.#reports.splice(0, MAX_BATCH_ITEMS)) void this.#report(batch);
+    });
+  }
+
+  async #report(batch: Attempt[]): Promise<void> {
+    try {
+      await this.#link.request(Op.FINISHED, Finished.encode({ items: batch.map((attempt) => attempt.report!) }));
+      for (const { assignment } of batch) this.#attempts.delete(nameOf(assignment));
+    } catch (error) {
+      if (!this.#stopping) this.#note(`Cannot report ${batch.length} attempts: ${(error as Error).message}`);
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#beat?.cancel();
+    const ended = [...this.#attempts.values()].map(({ running }) => running?.done.catch(() => undefined));
+    for (const { running } of this.#attempts.values()) running?.cancel("the worker is stopping");
+    this.#link.current()?.notify(Op.GOODBYE, EMPTY);
+    this.#link.stop();
+    await Promise.all(ended);
+    await this.#options.executor.close();
+    await this.done.catch(() => undefined);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+function keyOf({ run, job, attempt }: AttemptKey): AttemptKey {
+  return { run, job, attempt };
+}
+
+function nameOf({ run, job, attempt }: AttemptKey): string {
+  return `${run}/${job}/${attempt}`;
+}
+
+function actionOf({ action }: Assignment) {
+  switch (action.type) {
+    case "file": return { kind: "file" as const, file: action.file, args: action.args };
+    case "command": return { kind: "command" as const, argv: action.argv };
+    case "shell": return { kind: "shell" as const, script: action.script };
+    case "call": return { kind: "call" as const, target: action.target, input: action.input };
+  }
+}
+
+function reportOf(assignment: Assignment, outcome: ExecOutcome): Report {
+  const base = { ...keyOf(assignment), durationMs: Math.max(0, Math.round(outcome.durationMs)) };
+  if (outcome.status === "ok") return { ...base, failure: undefined, result: outcome.result };
+  const kind: FailureKind = FAILURE_KINDS.find((known) => known === outcome.kind) ?? "internal";
+  // A schema bounds this text; an error message of a program need not.
+  const message = (outcome.message ?? "failed").slice(0, 4000);
+  return { ...base, result: undefined, failure: { kind, message, exitCode: outcome.exitCode, signal: outcome.signal } };
+}

@@ -1,0 +1,540 @@
+/**
+ * Lesson 10's contract: decide, apply, and what must hold between them. No socket, no file, no clock.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  apply, decideAddJobs, decideCancel, decideFinish, decideForgotten, decideGate, decideJoin, decideLose, decideRetry, decideSubmit, decideTick, Event,
+  hashState, isTerminal, nextStart, readSnapshot, reasonOf, Refusal, staleAttempts, State, writeSnapshot, type Context, type Job,
+} from "#core";
+import { requirementKey } from "#routing";
+import type { JobSpec, PipelineSpec, Report } from "#wire";
+
+// ── a master made of nothing but functions ───────────────────────────────────────────────────────
+
+/** mulberry32: small, seeded, and good enough to shuffle with. */
+function seeded(seed: number): () => number {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), seed | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+class Bench {
+  state = new State();
+  readonly log: Buffer[] = [];
+  now = 1_800_000_000_000;
+  readonly random: () => number;
+
+  constructor(seed = 1) {
+    this.random = seeded(seed);
+  }
+
+  get context(): Context {
+    return { now: this.now, random: this.random };
+  }
+
+  commit(events: readonly Event[]): void {
+    for (const event of events) {
+      this.log.push(Event.encode(event));
+      apply(this.state, event);
+    }
+  }
+
+  submit(jobs: JobSpec[], options: { key?: string; strict?: boolean; name?: string } = {}): string {
+    const spec: PipelineSpec = { name: options.name ?? "test", version: undefined, project: undefined, jobs };
+    const answer = decideSubmit(this.state, { spec, key: options.key, strict: options.strict ?? false }, this.context);
+    this.commit(answer.events);
+    return answer.run;
+  }
+
+  join(offer: { tags?: string[]; slots?: number; instance?: string } = {}): number {
+    const { tags = [], slots = 1, instance = "i" } = offer;
+    const { event, worker } = decideJoin(this.state, { instance, name: "", tags, slots, version: "" }, this.context);
+    this.commit([event]);
+    return worker;
+  }
+
+  /** Starts all that can start. */
+  schedule(): Job[] {
+    const started: Job[] = [];
+    for (let event = nextStart(this.state, this.now); event !== undefined; event = nextStart(this.state, this.now)) {
+      this.commit([event]);
+      assert.ok(event.type === "JobStarted");
+      started.push(this.state.runs.get(event.run)!.jobs[event.job]!);
+    }
+    return started;
+  }
+
+  finish(job: Job, outcome: Partial<Report> = {}): boolean {
+    const report: Report = { run: job.run.number, job: job.index, attempt: job.attempt, failure: undefined, result: undefined, durationMs: 1, ...outcome };
+    const event = decideFinish(this.state, report, { worker: job.worker, ...this.context });
+    if (event !== undefined) this.commit([event]);
+    return event !== undefined;
+  }
+
+  fail(job: Job, kind: "exit" | "not-found" = "exit"): boolean {
+    return this.finish(job, { failure: { kind, message: "exit 1", exitCode: 1, signal: undefined } });
+  }
+
+  tick(ms: number): void {
+    this.now += ms;
+    this.commit(decideTick(this.state, this.context));
+  }
+
+  job(run: string, id: string): Job {
+    const found = this.state.runsById.get(run)!;
+    return found.jobs[found.dag.indexOf(id)!]!;
+  }
+
+  statuses(run: string): Record<string, string> {
+    return Object.fromEntries(this.state.runsById.get(run)!.jobs.map((job) => [job.spec.id, job.status]));
+  }
+
+  /** Runs everything to its end, in as many rounds as it takes. */
+  drain(): string[] {
+    const order: string[] = [];
+    for (let started = this.schedule(); started.length > 0; started = this.schedule()) {
+      for (const job of started) {
+        order.push(job.spec.id);
+        this.finish(job);
+      }
+    }
+    return order;
+  }
+}
+
+function spec(id: string, fields: Partial<JobSpec> = {}): JobSpec {
+  return {
+    id, action: { type: "command", argv: ["true"] }, dependsOn: [], requirement: [], priority: 1, delayMs: 0, affinity: undefined, when: "success",
+    timeoutMs: 0, retry: undefined, env: {}, gate: undefined, ...fields,
+  };
+}
+
+const retry = (maxAttempts: number) => ({ maxAttempts, delayMs: 1000, backoff: 2, maxDelayMs: 60_000, jitter: 0 });
+
+function refusal(code: Refusal["code"], message?: RegExp) {
+  return (error: unknown): boolean => {
+    assert.ok(error instanceof Refusal, String(error));
+    assert.equal(error.code, code, error.message);
+    if (message !== undefined) assert.match(error.message, message);
+    return true;
+  };
+}
+
+/** The indexes, computed again from the jobs alone. */
+function checkIndexes(state: State): void {
+  const queued = [...state.ready].flatMap(([key, queue]) => [...queue].map((job) => ({ key, job })));
+  const ready = [...state.runs.values()].flatMap((run) => run.jobs.filter((job) => job.order > 0));
+  assert.deepEqual(new Set(queued.map(({ job }) => job)), new Set(ready), "the ready queues hold the ready jobs");
+  assert.equal(queued.length, ready.length, "each of them once");
+  for (const { key, job } of queued) assert.equal(key, requirementKey(job.spec.requirement, job.pinned === 0 ? undefined : job.pinned));
+  for (const run of state.runs.values()) {
+    const counts: Record<string, number> = {};
+    let open = 0;
+    for (const job of run.jobs) {
+      counts[job.status] = (counts[job.status] ?? 0) + 1;
+      if (!isTerminal(job.status)) open += 1;
+      assert.equal(run.dag.isSettled(job.index), isTerminal(job.status), `${job.spec.id}: settled if and only if terminal`);
+      if (job.status === "RUNNING" || job.status === "COMPLETED") {
+        for (const parent of job.spec.dependsOn) assert.ok(isTerminal(run.jobs[parent]!.status), "parents before children");
+        if (job.spec.when === "success") for (const parent of job.spec.dependsOn) assert.equal(run.jobs[parent]!.status, "COMPLETED");
+      }
+    }
+    assert.equal(run.open, open);
+    assert.equal(run.status === "RUNNING", open > 0, "a run goes on while a job is open");
+    assert.deepEqual(run.counts.filter((n) => n > 0).sort(), Object.values(counts).sort());
+  }
+  for (const worker of state.workers.values()) {
+    assert.ok(worker.jobs.size <= worker.slots, "slots are never oversubscribed");
+    assert.equal(state.router.running(worker.id), worker.jobs.size);
+    for (const job of worker.jobs) assert.ok(job.status === "RUNNING" && job.worker === worker.id);
+  }
+}
+
+// ── submission ───────────────────────────────────────────────────────────────────────────────────
+
+test("decideSubmit() refuses a cycle by its path and leaves no trace", () => {
+  const bench = new Bench();
+  const before = hashState(bench.state);
+  const jobs = [spec("a", { dependsOn: [2] }), spec("b", { dependsOn: [0] }), spec("c", { dependsOn: [1] })];
+  assert.throws(() => bench.submit(jobs), refusal("INVALID", /cycle .*a.* → .*b.* → .*c/));
+  assert.equal(hashState(bench.state), before);
+});
+
+test("decideSubmit() refuses indexes and tags that no honest client sends", () => {
+  const bench = new Bench();
+  assert.throws(() => bench.submit([]), refusal("INVALID", /has no jobs/));
+  assert.throws(() => bench.submit([spec("a", { dependsOn: [7] })]), refusal("INVALID", /depends on job number 7 of 1/));
+  assert.throws(() => bench.submit([spec("a", { dependsOn: [0] })]), refusal("INVALID", /depends on itself/));
+  assert.throws(() => bench.submit([spec("a"), spec("a")]), refusal("INVALID", /"a"/));
+  assert.throws(() => bench.submit([spec("a"), spec("b", { affinity: 0 })]), refusal("INVALID", /affinity/));
+  assert.throws(() => bench.submit([spec("a", { requirement: ["GPU@3"] })]), refusal("INVALID", /not a tag/));
+});
+
+test("decideSubmit() makes one run of one key", () => {
+  const bench = new Bench();
+  const first = bench.submit([spec("a")], { key: "k" });
+  const events = bench.log.length;
+  assert.equal(bench.submit([spec("a")], { key: "k" }), first);
+  assert.equal(bench.log.length, events, "the second submission is no event");
+  assert.notEqual(bench.submit([spec("a")], { key: "other" }), first);
+});
+
+test("decideSubmit() warns about a requirement nobody can meet, and refuses it when strict", () => {
+  const bench = new Bench();
+  bench.join({ tags: ["GPU"] });
+  const asked = { name: "x", version: undefined, project: undefined, jobs: [spec("a", { requirement: ["GPU", "HIGH_MEM"] })] };
+  const { warnings } = decideSubmit(bench.state, { spec: asked, strict: false }, bench.context);
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0]!, /"a".*HIGH_MEM/);
+  assert.throws(() => decideSubmit(bench.state, { spec: asked, strict: true }, bench.context), refusal("UNSCHEDULABLE"));
+});
+
+test("a chain of 100,000 jobs, a fan of 100,000, and a reversed list overflow no stack and end", () => {
+  const count = 100_000;
+  for (const shape of [
+    (i: number) => (i === 0 ? [] : [i - 1]),
+    (i: number) => (i === 0 ? [] : [0]),
+    (i: number) => (i === count - 1 ? [] : [i + 1]),
+  ]) {
+    const bench = new Bench();
+    bench.join({ slots: 4096 });
+    const run = bench.submit(Array.from({ length: count }, (_, i) => spec(`j${i}`, { dependsOn: shape(i) })));
+    // The first failure skips the rest, which is the deepest cascade there is.
+    const [first] = bench.schedule();
+    bench.fail(first!);
+    const { status, counts } = bench.state.runsById.get(run)!;
+    assert.equal(status, "FAILED");
+    assert.equal(counts.reduce((sum, n) => sum + n, 0), count);
+  }
+});
+
+// ── scheduling ───────────────────────────────────────────────────────────────────────────────────
+
+test("nextStart() takes the highest priority first, and the oldest of equals", () => {
+  const bench = new Bench();
+  bench.submit([spec("low", { priority: -1 }), spec("first"), spec("second"), spec("high", { priority: 9 })]);
+  bench.join();
+  assert.deepEqual(bench.drain(), ["high", "first", "second", "low"]);
+});
+
+test("nextStart() passes over a queue whose workers are busy", () => {
+  const bench = new Bench();
+  bench.submit([spec("gpu1", { requirement: ["GPU"], priority: 9 }), spec("gpu2", { requirement: ["GPU"], priority: 9 }), spec("any")]);
+  bench.join({ tags: ["GPU"] });
+  assert.deepEqual(bench.schedule().map((job) => job.spec.id), ["gpu1"]);
+  bench.join();
+  assert.deepEqual(bench.schedule().map((job) => job.spec.id), ["any"]);
+});
+
+test("affinity waits for the parent's worker, and stops waiting when that worker is gone", () => {
+  const bench = new Bench();
+  const w1 = bench.join();
+  const run = bench.submit([spec("parent"), spec("child", { dependsOn: [0], affinity: 0 }), spec("other", { priority: 5 })]);
+  const [other] = bench.schedule();
+  bench.finish(other!);
+  const [parent] = bench.schedule();
+  assert.equal(parent!.worker, w1);
+  bench.join({ instance: "second" });
+  bench.finish(parent!);
+  assert.deepEqual(bench.schedule().map((job) => [job.spec.id, job.worker]), [["child", w1]]);
+  // Its worker dies: the child has to run somewhere.
+  bench.commit(decideLose(bench.state, { worker: w1, reason: "gone" }, bench.context));
+  assert.deepEqual(bench.schedule().map((job) => [job.spec.id, job.worker]), [["child", 2]]);
+  assert.equal(bench.job(run, "child").attempt, 2);
+});
+
+test("a delayed job starts after its delay and not a millisecond before", () => {
+  const bench = new Bench();
+  bench.join();
+  const run = bench.submit([spec("a", { delayMs: 5000 })]);
+  assert.deepEqual(bench.schedule(), []);
+  assert.equal(bench.state.delayed.nextAt, bench.now + 5000);
+  assert.match(reasonOf(bench.state, bench.job(run, "a"), bench.now), /delayed for another 5.0 s/);
+  bench.tick(4999);
+  assert.deepEqual(bench.schedule(), []);
+  bench.tick(1);
+  assert.equal(bench.schedule().length, 1);
+});
+
+test("reasonOf() names what every waiting job waits for", () => {
+  const bench = new Bench();
+  const run = bench.submit([
+    spec("a"), spec("b", { dependsOn: [0] }), spec("g", { requirement: ["GPU"] }), spec("c"),
+  ]);
+  bench.join();
+  bench.schedule();
+  const reason = (id: string) => reasonOf(bench.state, bench.job(run, id), bench.now);
+  assert.equal(reason("a"), "");
+  assert.equal(reason("b"), "waits for a (RUNNING)");
+  assert.match(reason("g"), /no worker has GPU/);
+  assert.match(reason("c"), /slot/);
+});
+
+// ── endings ──────────────────────────────────────────────────────────────────────────────────────
+
+test("decideFinish() refuses a report of another attempt, another worker, or a second time", () => {
+  const bench = new Bench();
+  const worker = bench.join();
+  bench.submit([spec("a", { retry: retry(3) })]);
+  const [job] = bench.schedule();
+  const report = { run: 1, job: 0, attempt: 1, failure: undefined, result: undefined, durationMs: 0 };
+  const decide = (change: Partial<Report>, from = worker) => decideFinish(bench.state, { ...report, ...change }, { worker: from, ...bench.context });
+  assert.equal(decide({ attempt: 2 }), undefined);
+  assert.equal(decide({ run: 9 }), undefined);
+  assert.equal(decide({ job: 9 }), undefined);
+  assert.equal(decide({}, worker + 1), undefined);
+  assert.ok(bench.finish(job!));
+  assert.equal(decide({}), undefined, "one attempt has one ending");
+});
+
+test("retries wait for their backoff, spend their attempts, and end DEAD", () => {
+  const bench = new Bench();
+  bench.join();
+  const run = bench.submit([spec("a", { retry: retry(3) })]);
+  for (const [attempt, delay] of [[1, 1000], [2, 2000]] as const) {
+    const [job] = bench.schedule();
+    assert.equal(job!.attempt, attempt);
+    bench.fail(job!);
+    assert.equal(job!.status, "PENDING");
+    assert.equal(bench.state.delayed.nextAt, bench.now + delay);
+    bench.tick(delay);
+  }
+  const [last] = bench.schedule();
+  bench.fail(last!);
+  assert.equal(last!.status, "DEAD");
+  assert.equal(bench.state.runsById.get(run)!.status, "FAILED");
+  assert.deepEqual([...bench.state.deadLetters], [last]);
+});
+
+test("a failure that cannot get better is not retried", () => {
+  const bench = new Bench();
+  bench.join();
+  bench.submit([spec("a", { retry: retry(5) })]);
+  const [job] = bench.schedule();
+  bench.fail(job!, "not-found");
+  assert.equal(job!.status, "FAILED");
+});
+
+test("when: success, failure and always see failures near and far", () => {
+  const bench = new Bench();
+  bench.join({ slots: 9 });
+  const run = bench.submit([
+    spec("bad"), spec("good"),
+    spec("afterBad", { dependsOn: [0] }),
+    spec("onFailure", { dependsOn: [2], when: "failure" }),
+    spec("onFailureOfGood", { dependsOn: [1], when: "failure" }),
+    spec("cleanup", { dependsOn: [2, 1], when: "always" }),
+    spec("afterHandler", { dependsOn: [4] }),
+  ]);
+  for (const job of bench.schedule()) job.spec.id === "bad" ? bench.fail(job) : bench.finish(job);
+  bench.drain();
+  assert.deepEqual(bench.statuses(run), {
+    bad: "FAILED", good: "COMPLETED", afterBad: "SKIPPED", onFailure: "COMPLETED", onFailureOfGood: "SKIPPED", cleanup: "COMPLETED", afterHandler: "SKIPPED",
+  });
+  assert.equal(bench.state.runsById.get(run)!.status, "FAILED");
+});
+
+test("a lost worker's job goes elsewhere and spends no retry; five lost workers make it a dead letter", () => {
+  const bench = new Bench();
+  const run = bench.submit([spec("killer")]);
+  for (let loss = 1; loss <= 5; loss++) {
+    const worker = bench.join({ instance: `i${loss}` });
+    const [job] = bench.schedule();
+    assert.equal(job!.attempt, loss);
+    bench.commit(decideLose(bench.state, { worker, reason: "died" }, bench.context));
+    assert.equal(job!.failures, 0);
+    assert.equal(job!.status, loss < 5 ? "PENDING" : "DEAD");
+  }
+  assert.equal(bench.state.runsById.get(run)!.status, "FAILED");
+});
+
+test("a worker that comes back keeps what it knows, loses what it forgot, and drops what is not its own", () => {
+  const bench = new Bench();
+  const worker = bench.join({ slots: 2 });
+  bench.submit([spec("kept"), spec("forgotten")]);
+  const [kept, forgotten] = bench.schedule();
+  const running = [
+    { run: 1, job: kept!.index, attempt: 1 },
+    { run: 1, job: forgotten!.index, attempt: 7 },
+  ];
+  assert.deepEqual(staleAttempts(bench.state, { worker, running }), [running[1]]);
+  bench.commit(decideForgotten(bench.state, { worker, running: running.slice(0, 1) }, bench.context));
+  assert.equal(kept!.status, "RUNNING");
+  assert.equal(forgotten!.status, "PENDING");
+});
+
+// ── people ───────────────────────────────────────────────────────────────────────────────────────
+
+test("cancel takes waiting jobs at once, running ones when their process is gone, and what follows with them", () => {
+  const bench = new Bench();
+  bench.join({ slots: 1 });
+  const run = bench.submit([spec("running"), spec("waiting"), spec("child", { dependsOn: [0] }), spec("later", { delayMs: 1000 })]);
+  const [job] = bench.schedule();
+  bench.commit(decideCancel(bench.state, { run }, bench.context));
+  assert.deepEqual(bench.statuses(run), { running: "RUNNING", waiting: "CANCELLED", child: "PENDING", later: "CANCELLED" });
+  assert.equal(job!.cancelling, true);
+  assert.deepEqual(bench.schedule(), []);
+  bench.finish(job!); // it happened to succeed: the wish was earlier
+  assert.deepEqual(bench.statuses(run), { running: "CANCELLED", waiting: "CANCELLED", child: "CANCELLED", later: "CANCELLED" });
+  assert.equal(bench.state.runsById.get(run)!.status, "CANCELLED");
+  assert.deepEqual(decideCancel(bench.state, { run }, bench.context), [], "cancelling what has ended changes nothing");
+});
+
+test("cancel of one job leaves its neighbours alone, even before its turn has come", () => {
+  const bench = new Bench();
+  bench.join({ slots: 4 });
+  const run = bench.submit([spec("a"), spec("b", { dependsOn: [0] }), spec("c", { dependsOn: [1] }), spec("d", { dependsOn: [0] })]);
+  bench.commit(decideCancel(bench.state, { run, job: "b" }, bench.context));
+  bench.drain();
+  assert.deepEqual(bench.statuses(run), { a: "COMPLETED", b: "CANCELLED", c: "SKIPPED", d: "COMPLETED" });
+});
+
+test("a gate holds no slot, opens for one answer, and tells the second what the first one said", () => {
+  const bench = new Bench();
+  bench.join();
+  const run = bench.submit([spec("build", { gate: { message: "Ship it?", maxWaitMs: 60_000 } }), spec("ship", { dependsOn: [0] }), spec("other")]);
+  assert.deepEqual(bench.drain(), ["build", "other"]);
+  assert.equal(bench.job(run, "build").status, "WAITING");
+  const answer = (approve: boolean, by: string) => {
+    const { events, decision } = decideGate(bench.state, { gate: `${run}/build`, approve, by, comment: "" }, bench.context);
+    bench.commit(events);
+    return decision;
+  };
+  assert.equal(answer(true, "ann").already, false);
+  const second = answer(false, "bob");
+  assert.deepEqual([second.approved, second.by, second.already], [true, "ann", true]);
+  assert.deepEqual(bench.drain(), ["ship"]);
+  assert.equal(bench.state.runsById.get(run)!.status, "COMPLETED");
+});
+
+test("a gate that nobody answers fails closed at its deadline, and a rejected one skips what follows", () => {
+  const bench = new Bench();
+  bench.join();
+  const jobs = [spec("build", { gate: { message: "?", maxWaitMs: 60_000 } }), spec("ship", { dependsOn: [0] })];
+  const run = bench.submit(jobs);
+  bench.drain();
+  bench.tick(59_999);
+  assert.equal(bench.job(run, "build").status, "WAITING");
+  bench.tick(1);
+  assert.deepEqual(bench.statuses(run), { build: "FAILED", ship: "SKIPPED" });
+  assert.match(bench.job(run, "build").failure!.message, /nobody answered within 60 s/);
+  const other = bench.submit(jobs);
+  bench.drain();
+  bench.commit(decideGate(bench.state, { gate: `${other}/build`, approve: false, by: "ann", comment: "too hot" }, bench.context).events);
+  assert.equal(bench.job(other, "build").failure!.message, "Rejected by ann: too hot");
+  assert.equal(bench.state.runsById.get(other)!.status, "FAILED");
+});
+
+test("retry by a person runs what failed and all that came after it again, and nothing else", () => {
+  const bench = new Bench();
+  bench.join({ slots: 9 });
+  const run = bench.submit([spec("a"), spec("b", { dependsOn: [0] }), spec("c", { dependsOn: [1] }), spec("report", { dependsOn: [1], when: "always" })]);
+  bench.finish(bench.schedule()[0]!);
+  bench.fail(bench.schedule()[0]!);
+  bench.drain();
+  assert.deepEqual(bench.statuses(run), { a: "COMPLETED", b: "FAILED", c: "SKIPPED", report: "COMPLETED" });
+  bench.commit(decideRetry(bench.state, { run }, bench.context));
+  assert.deepEqual(bench.drain(), ["b", "c", "report"]);
+  assert.equal(bench.state.runsById.get(run)!.status, "COMPLETED");
+  assert.throws(() => decideRetry(bench.state, { run }, bench.context), refusal("CONFLICT", /nothing in it has failed/));
+  bench.commit(decideRetry(bench.state, { run, from: "b" }, bench.context));
+  assert.deepEqual(bench.drain(), ["b", "c", "report"]);
+});
+
+test("a running job adds jobs to its own run, which then has to wait for them", () => {
+  const bench = new Bench();
+  bench.join({ slots: 4 });
+  const run = bench.submit([spec("plan")]);
+  const [plan] = bench.schedule();
+  bench.commit(decideAddJobs(bench.state, { run, jobs: [spec("step1", { dependsOn: [0] }), spec("step2", { dependsOn: [1] })] }, bench.context));
+  bench.finish(plan!);
+  assert.deepEqual(bench.drain(), ["step1", "step2"]);
+  assert.equal(bench.state.runsById.get(run)!.status, "COMPLETED");
+  assert.throws(() => decideAddJobs(bench.state, { run, jobs: [spec("late")] }, bench.context), refusal("CONFLICT", /COMPLETED/));
+});
+
+// ── the fold ─────────────────────────────────────────────────────────────────────────────────────
+
+/** A random life: submissions, workers that come and go, failures, cancels, retries, gates, time. */
+function randomLife(seed: number, steps: number, check: (bench: Bench) => void): Bench {
+  const bench = new Bench(seed);
+  const { random } = bench;
+  const pick = <T>(items: readonly T[]): T | undefined => items[Math.floor(random() * items.length)];
+  const running = () => [...bench.state.workers.values()].flatMap((worker) => [...worker.jobs]);
+  const attempt = (fn: () => void): void => {
+    try { fn(); } catch (error) { if (!(error instanceof Refusal)) throw error; }
+  };
+  const moves: (() => void)[] = [
+    () => {
+      const count = 1 + Math.floor(random() * 8);
+      bench.submit(Array.from({ length: count }, (_, i) => {
+        const dependsOn = Array.from({ length: i }, (_, p) => p).filter(() => random() < 0.3);
+        return spec(`j${i}`, {
+          dependsOn,
+          requirement: random() < 0.2 ? ["GPU"] : [],
+          priority: Math.floor(random() * 3),
+          delayMs: random() < 0.2 ? Math.floor(random() * 3) * 1000 : 0,
+          affinity: dependsOn.length > 0 && random() < 0.3 ? dependsOn[0] : undefined,
+          when: pick(["success", "success", "failure", "always"] as const)!,
+          retry: random() < 0.5 ? retry(2) : undefined,
+          gate: random() < 0.15 ? { message: "?", maxWaitMs: 5000 } : undefined,
+        });
+      }), random() < 0.2 ? { key: `k${Math.floor(random() * 3)}` } : {});
+    },
+    () => { if (bench.state.workers.size < 4) bench.join({ tags: random() < 0.5 ? ["GPU"] : [], slots: 1 + Math.floor(random() * 3), instance: `i${bench.state.nextWorker}` }); },
+    () => { bench.schedule(); },
+    () => { bench.schedule(); },
+    () => { const job = pick(running()); if (job) random() < 0.7 ? bench.finish(job, { result: Buffer.from([seed & 255]) }) : bench.fail(job, random() < 0.8 ? "exit" : "not-found"); },
+    () => { const job = pick(running()); if (job) bench.finish(job); },
+    () => bench.tick(Math.floor(random() * 2500)),
+    () => { if (random() < 0.3) { const id = pick([...bench.state.workers.keys()]); if (id) bench.commit(decideLose(bench.state, { worker: id, reason: "x" }, bench.context)); } },
+    () => { const run = pick([...bench.state.runs.values()]); if (run && random() < 0.3) attempt(() => bench.commit(decideCancel(bench.state, { run: run.id, job: random() < 0.5 ? pick(run.jobs)!.spec.id : undefined }, bench.context))); },
+    () => { const run = pick([...bench.state.runs.values()]); if (run) attempt(() => bench.commit(decideRetry(bench.state, { run: run.id, from: random() < 0.5 ? pick(run.jobs)!.spec.id : undefined }, bench.context))); },
+    () => { const job = pick([...bench.state.gates]); if (job) bench.commit(decideGate(bench.state, { gate: `${job.run.id}/${job.spec.id}`, approve: random() < 0.6, by: "x", comment: "" }, bench.context).events); },
+    () => { const run = pick([...bench.state.runs.values()]); if (run && random() < 0.3) attempt(() => bench.commit(decideAddJobs(bench.state, { run: run.id, jobs: [spec(`added${run.jobs.length}`, { dependsOn: [0] })] }, bench.context))); },
+  ];
+  for (let step = 0; step < steps; step++) {
+    pick(moves)!();
+    check(bench);
+  }
+  return bench;
+}
+
+test("apply() keeps every index equal to one computed from scratch, through 60 random lives", () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    try { randomLife(seed, 150, (bench) => checkIndexes(bench.state)); } catch (error) { throw new Error(`seed ${seed}: ${(error as Error).stack}`); }
+  }
+});
+
+test("hash(replay) equals hash(live) for every prefix of the log", () => {
+  for (let seed = 100; seed < 110; seed++) {
+    const hashes: string[] = [];
+    let seen = 0;
+    const bench = randomLife(seed, 120, (b) => { for (; seen < b.log.length; seen++) hashes[seen] = seen === b.log.length - 1 ? hashState(b.state) : ""; });
+    const replay = new State();
+    bench.log.forEach((body, index) => {
+      apply(replay, Event.decode(body));
+      if (hashes[index] !== "") assert.equal(hashState(replay), hashes[index], `seed ${seed}, event ${index}`);
+    });
+  }
+});
+
+test("snapshot plus tail equals the whole log, wherever the snapshot was taken", () => {
+  for (let seed = 200; seed < 206; seed++) {
+    const { log, state } = randomLife(seed, 150, () => undefined);
+    const whole = hashState(state);
+    for (let cut = 0; cut <= log.length; cut += 7) {
+      const first = new State();
+      for (const body of log.slice(0, cut)) apply(first, Event.decode(body));
+      const restored = readSnapshot(writeSnapshot(first));
+      assert.equal(hashState(restored), hashState(first), `seed ${seed}, cut ${cut}: restored`);
+      checkIndexes(restored);
+      for (const body of log.slice(cut)) apply(restored, Event.decode(body));
+      assert.equal(hashState(restored), whole, `seed ${seed}, cut ${cut}: with its tail`);
+    }
+  }
+});
