@@ -15,7 +15,7 @@ interface Life {
   acknowledged: number;
 }
 
-/** Everything a log does: rotations, snapshots beside appends, compaction, close, reopen. Ends early when the disk is off. */
+/** All that a log does: rotation, snapshots beside appends, compaction, close, reopen. Rejects once the disk is off. */
 async function live(storage: MemoryStorage, life: Life, durability: Durability): Promise<void> {
   const host = memoryHost(storage);
   const onFatal = (): void => {};
@@ -56,7 +56,7 @@ async function rebuild(log: Log): Promise<string[]> {
 async function check(storage: MemoryStorage, life: Life, where: string): Promise<void> {
   const log = await openLog({ host: memoryHost(storage), dir: DIR, segmentBytes: 1200 });
   const state = await rebuild(log);
-  assert.ok(state.length >= life.acknowledged, `${where}: ${state.length} records, ${life.acknowledged} were acknowledged`);
+  assert.ok(state.length >= life.acknowledged, `${where}: ${state.length} of ${life.acknowledged} acknowledged`);
   assert.ok(state.length <= life.appended, where);
   assert.deepEqual(state, stateAfter(state.length).map(String), where);
   assert.equal(log.nextSeq, state.length + 1, where);
@@ -72,7 +72,8 @@ for (const durability of ["always", "everysec", "no"] as const) {
     await live(whole, { appended: 0, acknowledged: 0 }, durability);
     assert.ok(whole.operations > 80, `${whole.operations} operations`);
     for (let k = 1; k <= whole.operations; k++) {
-      for (const leftover of LEFTOVERS) {
+      // The policies differ in when they sync, not in what a crash may leave: one of them tries every combination.
+      for (const leftover of durability === "always" ? LEFTOVERS : [LEFTOVERS[k % LEFTOVERS.length] as Leftover]) {
         const storage = new MemoryStorage();
         storage.crashAt = k;
         const life = { appended: 0, acknowledged: 0 };

@@ -108,7 +108,7 @@ export class MemoryStorage implements Storage {
 
   /** Counts an operation. True: do half of it, then call `#off`. */
   #last(generation = this.#generation): boolean {
-    if (generation !== this.#generation || this.operations >= this.crashAt) throw failure("ECRASH", "the machine is off");
+    if (generation !== this.#generation || this.operations >= this.crashAt) this.#off();
     this.operations++;
     return this.operations === this.crashAt;
   }

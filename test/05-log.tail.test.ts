@@ -27,7 +27,8 @@ function openEdited(host: MemoryHost, edit: (bytes: Buffer) => Buffer | void): P
   return openLog({ host: memoryHost(storage), dir: DIR });
 }
 
-const damaged = (error: unknown): boolean => error instanceof LogError && error.code === "DAMAGED" && error.file === FILE;
+const damaged = (error: unknown): boolean =>
+  error instanceof LogError && error.code === "DAMAGED" && error.file === FILE;
 
 test("openLog() cuts a group whose first sectors never reached the disk", async () => {
   const host = await write([10, 60]);
@@ -52,14 +53,16 @@ test("openLog() refuses a changed bit in the last group while a record follows i
 test("openLog() finds the next record even when the length of the bad one is what changed", async () => {
   const host = await write([5, 5]);
   for (const length of [0, 1, 55, 4000, 2 ** 31 - 1]) {
-    await assert.rejects(openEdited(host, (bytes) => void bytes.writeUInt32BE(length, bytes.indexOf("event 3 ") - 8)), damaged);
+    const edit = (bytes: Buffer): void => void bytes.writeUInt32BE(length, bytes.indexOf("event 3 ") - 8);
+    await assert.rejects(openEdited(host, edit), damaged, `length ${length}`);
   }
 });
 
 test("openLog() refuses noise in the middle, cuts noise at the end", async () => {
   const host = await write([20, 20]);
   let state = 42;
-  const noise = (bytes: number): Buffer => Buffer.from(Array.from({ length: bytes }, () => (state = (state * 1103515245 + 12345) >>> 0) >>> 24));
+  const byte = (): number => (state = (state * 1103515245 + 12345) >>> 0) >>> 24;
+  const noise = (bytes: number): Buffer => Buffer.from(Array.from({ length: bytes }, byte));
   for (const size of [1, 8, 100, 700, 50_000]) {
     const log = await openEdited(host, (bytes) => Buffer.concat([bytes, noise(size)]));
     assert.equal(log.nextSeq, 41);
@@ -73,7 +76,8 @@ test("openLog() refuses noise in the middle, cuts noise at the end", async () =>
 test("openLog() cuts a large record that was written in part, fast", async () => {
   const host = await write([3]);
   const numbers = Buffer.alloc(3_000_000);
-  for (let at = 0; at + 4 <= numbers.length; at += 4) numbers.writeUInt32BE(at % 1000, at); // every word looks like a length
+  // Every word looks like a length.
+  for (let at = 0; at + 4 <= numbers.length; at += 4) numbers.writeUInt32BE(at % 1000, at);
   const log = await openLog({ host, dir: DIR });
   log.append(numbers);
   await log.close();
@@ -94,11 +98,12 @@ test("append() writes no barrier over bytes that no fsync has covered (everysec)
   const log = await openLog({ host, dir: DIR, durability: "everysec" });
   const add = async (): Promise<void> => log.durable(log.append(body(log.nextSeq)));
   for (let i = 0; i < 5; i++) await add();
-  assert.equal((await inspectLog(host, DIR)).segments[0]?.barriers, 1, "only the first, which follows the header's fsync");
+  const barriers = async (): Promise<number | undefined> => (await inspectLog(host, DIR)).segments[0]?.barriers;
+  assert.equal(await barriers(), 1, "only the first, which follows the header's fsync");
   assert.equal(host.fireTimers(), 1);
   await new Promise((done) => setImmediate(() => setImmediate(done)));
   await add();
-  assert.equal((await inspectLog(host, DIR)).segments[0]?.barriers, 2);
+  assert.equal(await barriers(), 2);
   await log.close();
 });
 

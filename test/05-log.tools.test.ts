@@ -117,7 +117,8 @@ test("repairLog() cuts at the first damaged record and keeps every byte it cuts"
 
 /** Bytes in segments and side files. */
 function total(storage: MemoryStorage): number {
-  return storage.paths().filter((path) => path.includes(".seg")).reduce((sum, path) => sum + storage.peek(path).length, 0);
+  const files = storage.paths().filter((path) => path.includes(".seg"));
+  return files.reduce((sum, path) => sum + storage.peek(path).length, 0);
 }
 
 test("repairLog() cuts at a missing segment", async () => {

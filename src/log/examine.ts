@@ -154,7 +154,8 @@ class State {
   async readSegment(first: number, options: { id: string | undefined; last: boolean }): Promise<void> {
     const path = this.#path(fileName("segment", first));
     if (!this.#names.includes(fileName("segment", first))) {
-      this.#problem({ code: "GAP", file: path, what: "the manifest lists it, and it is missing", cut: { segment: first, offset: 0 } });
+      const what = "the manifest lists it, and it is missing";
+      this.#problem({ code: "GAP", file: path, what, cut: { segment: first, offset: 0 } });
       return;
     }
     const before = this.#segments.at(-1);
@@ -247,7 +248,10 @@ class State {
       const bytes = (await this.#storage.stat(this.#path(name)))?.size ?? 0;
       // Left by a compaction that had switched the manifest already, or by a rotation that had not yet.
       if (first < (manifest.segments[0] as number) || bytes <= HEADER_BYTES) this.#strays.push(name);
-      else this.#problem({ code: "DAMAGED", file: this.#path(name), offset: 0, what: "it holds records, and the manifest does not list it" });
+      else {
+        const what = "it holds records, and the manifest does not list it";
+        this.#problem({ code: "DAMAGED", file: this.#path(name), offset: 0, what });
+      }
     }
   }
 

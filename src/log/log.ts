@@ -1,5 +1,5 @@
 /**
- * Lesson 05: the log that is open: append, group commit, rotation, compaction, replay.
+ * Lesson 05: the log that is open: append, group commit, and the policies of durability.
  *
  *     append ─▶ filling group ─┐ while one group is being written and fsynced,
  *     append ─▶ filling group ─┤ everything else gathers in the next one
@@ -13,19 +13,21 @@
  * first failure is the last thing that happens.
  *
  * An fsync is never retried. Linux reports a failed write-back once, marks the pages clean and forgets them: a second
- * fsync would succeed and the bytes would be gone (PostgreSQL learned it in 2018: wiki.postgresql.org/wiki/Fsync_Errors;
- * Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020). Stop, and let recovery read what
- * the disk really holds.
+ * fsync would succeed and the bytes would be gone (PostgreSQL learned it in 2018, see wiki.postgresql.org, "Fsync
+ * Errors"; Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020). Stop, and let recovery
+ * read what the disk holds. Even that is not certain: after a mere restart of the process the lost pages may still be
+ * in the cache, and only a restart of the machine shows the truth.
  *
- * Left out: preparing the next segment ahead of time (a rotation costs five fsyncs, once in 64 MiB).
+ * Left out: preparing the next segment ahead of time (folder.ts says what a rotation costs).
  * Test: test/05-log.test.ts
  */
-import type { Host, StoredFile, Timer } from "#host";
+import type { Host, Timer } from "#host";
 import { invariant, LogError } from "./errors.ts";
-import { encodeHeader, encodeManifest, fileName, HEADER_BYTES, MANIFEST, replaceFile } from "./format.ts";
+import type { LogFolder } from "./folder.ts";
+import { HEADER_BYTES } from "./format.ts";
 import { Group } from "./group.ts";
-import { MAX_RECORD_BYTES, type OnRecord, RECORD_HEADER_BYTES, scanFile } from "./record.ts";
-import { checkChunks, readSnapshotFile, writeSnapshot } from "./snapshot.ts";
+import { MAX_RECORD_BYTES, type OnRecord, RECORD_HEADER_BYTES } from "./record.ts";
+import { checkChunks } from "./snapshot.ts";
 
 /** One write of this size takes as long as the fsync that follows it (0.2 ms); more buffer would save nothing. */
 const CHUNK_BYTES = 256 * 1024;
@@ -67,16 +69,11 @@ export interface LogStats {
 /** What `openLog` found or made; the log starts from here. */
 export interface LogState {
   readonly host: Host;
-  readonly dir: string;
-  readonly id: string;
+  readonly folder: LogFolder;
+  readonly nextSeq: number;
   readonly durability: Durability;
   readonly segmentBytes: number;
   readonly onFatal: ((error: Error) => void) | undefined;
-  /** First record of each segment; `file` is the last one, open. */
-  readonly segments: number[];
-  readonly file: StoredFile;
-  readonly snapshot: number | undefined;
-  readonly nextSeq: number;
   readonly recovery: LogRecovery;
 }
 
@@ -85,14 +82,10 @@ export class Log {
   /** What opening found. */
   readonly recovery: LogRecovery;
   readonly #host: Host;
-  readonly #dir: string;
-  readonly #id: string;
+  readonly #folder: LogFolder;
   readonly #durability: Durability;
   readonly #segmentBytes: number;
   readonly #onFatal: ((error: Error) => void) | undefined;
-  #segments: number[];
-  #file: StoredFile;
-  #snapshot: number | undefined;
   #nextSeq: number;
   /** Last record that is written, and that is durable under the policy. */
   #doneSeq: number;
@@ -105,21 +98,16 @@ export class Log {
   #timer: Timer | undefined;
   #failure: LogError | undefined;
   #closing: Promise<void> | undefined;
-  #manifestTurn: Promise<void> = Promise.resolve();
   #snapshotTurn: Promise<void> = Promise.resolve();
   readonly #counts = { appends: 0, commits: 0, fsyncs: 0, bytes: 0 };
 
   constructor(state: LogState) {
     this.recovery = state.recovery;
     this.#host = state.host;
-    this.#dir = state.dir;
-    this.#id = state.id;
+    this.#folder = state.folder;
     this.#durability = state.durability;
     this.#segmentBytes = state.segmentBytes;
     this.#onFatal = state.onFatal;
-    this.#segments = state.segments;
-    this.#file = state.file;
-    this.#snapshot = state.snapshot;
     this.#nextSeq = state.nextSeq;
     this.#doneSeq = state.nextSeq - 1;
     const chunkBytes = Math.min(CHUNK_BYTES, state.segmentBytes);
@@ -134,7 +122,8 @@ export class Log {
 
   /** The newest snapshot: the state after records 1..seq. */
   get snapshot(): { seq: number } | undefined {
-    return this.#snapshot === undefined ? undefined : { seq: this.#snapshot };
+    const seq = this.#folder.snapshot;
+    return seq === undefined ? undefined : { seq };
   }
 
   /** Bytes appended and not yet written. Refuse work at the door when this grows: `append` itself must not block. */
@@ -143,7 +132,7 @@ export class Log {
   }
 
   get stats(): LogStats {
-    return { ...this.#counts, segments: this.#segments.length };
+    return { ...this.#counts, segments: this.#folder.segmentCount };
   }
 
   /**
@@ -218,22 +207,24 @@ export class Log {
   // #endregion
 
   async #write(group: Group): Promise<void> {
+    const folder = this.#folder;
     let parts: Buffer[] = [];
-    let size = this.#file.size;
-    for (const chunk of group.chunks) {
-      if (size > HEADER_BYTES && size + chunk.used > this.#segmentBytes) {
-        if (parts.length > 0) await this.#file.append(parts);
-        await this.#rotate(chunk.firstSeq);
+    let size = folder.file.size;
+    for (const { buffer, used, firstSeq } of group.chunks) {
+      if (size > HEADER_BYTES && size + used > this.#segmentBytes) {
+        if (parts.length > 0) await folder.file.append(parts);
+        await folder.rotate(firstSeq);
+        this.#counts.fsyncs++;
         parts = [];
-        size = this.#file.size;
+        size = folder.file.size;
       }
-      parts.push(chunk.used === chunk.buffer.length ? chunk.buffer : chunk.buffer.subarray(0, chunk.used));
-      size += chunk.used;
+      parts.push(used === buffer.length ? buffer : buffer.subarray(0, used));
+      size += used;
     }
     const sync = group.mustSync || this.#durability === "always";
-    if (parts.length === 0) await this.#file.sync();
-    else if (sync) await this.#file.appendAndSync(parts);
-    else await this.#file.append(parts);
+    if (parts.length === 0) await folder.file.sync();
+    else if (sync) await folder.file.appendAndSync(parts);
+    else await folder.file.append(parts);
     if (sync) this.#counts.fsyncs++;
     if (group.bytes > 0) this.#counts.commits++;
     this.#counts.bytes += group.bytes;
@@ -266,37 +257,13 @@ export class Log {
   /** The log is dead: nothing that was not durable ever will be, and nobody may believe that it is. */
   #die(error: unknown): void {
     if (this.#failure !== undefined) return;
-    const path = `${this.#dir}/${fileName("segment", this.#segments.at(-1) as number)}`;
+    const path = this.#folder.path;
     const what = error instanceof Error ? error.message : String(error);
     this.#failure = new LogError("WRITE_FAILED", `Cannot write log ${path}: ${what}`, { file: path, cause: error });
     this.#timer?.cancel();
     this.#flying.finish(this.#failure);
     this.#filling.finish(this.#failure);
     this.#onFatal?.(this.#failure);
-  }
-
-  /**
-   * Starts a new segment. Each step is durable before the next, so that a crash between any two leaves a file that
-   * the manifest does not list and that holds no record, or a listed one that is still empty.
-   */
-  async #rotate(firstSeq: number): Promise<void> {
-    await this.#file.sync(); // only the last segment may end torn
-    this.#counts.fsyncs++;
-    const next = await createSegment(this.#host, this.#dir, { id: this.#id, firstSeq });
-    await this.#file.close();
-    this.#file = next;
-    this.#segments.push(firstSeq);
-    await this.#saveManifest();
-  }
-
-  /** Rotation and compaction both change the manifest: they take turns, and each writes the state of its turn. */
-  #saveManifest(): Promise<void> {
-    this.#manifestTurn = this.#manifestTurn.then(async () => {
-      const { snapshot } = this;
-      const manifest = { id: this.#id, segments: this.#segments, ...(snapshot && { snapshot: snapshot.seq }) };
-      await replaceFile(this.#host.storage, this.#dir, { name: MANIFEST, bytes: encodeManifest(manifest) });
-    });
-    return this.#manifestTurn;
   }
 
   /**
@@ -316,65 +283,33 @@ export class Log {
   }
 
   async #compact(seq: number, chunks: readonly Uint8Array[]): Promise<void> {
-    if (seq <= (this.#snapshot ?? 0)) return;
+    if (seq <= (this.#folder.snapshot ?? 0)) return;
     // A snapshot that outlived its records would make the log hand out their numbers again.
     await this.#flush();
-    const { storage } = this.#host;
-    await writeSnapshot(storage, { dir: this.#dir, id: this.#id, seq }, chunks);
-    const segments = this.#segments;
-    const kept = segments.filter((_, index) => (segments[index + 1] ?? Number.POSITIVE_INFINITY) > seq + 1);
-    const dropped = segments.slice(0, segments.length - kept.length).map((first) => fileName("segment", first));
-    if (this.#snapshot !== undefined) dropped.push(fileName("snapshot", this.#snapshot));
-    this.#segments = kept;
-    this.#snapshot = seq;
+    await this.#folder.writeSnapshot(seq, chunks);
+    let dropped: string[];
     try {
-      await this.#saveManifest();
+      dropped = await this.#folder.switchTo(seq);
     } catch (error) {
       this.#die(error); // which of the two manifests is on disk is no longer known
       throw this.#failure;
     }
-    for (const name of dropped) await storage.remove(`${this.#dir}/${name}`);
+    for (const path of dropped) await this.#host.storage.remove(path);
   }
 
   /** Hands out the newest snapshot's chunks, cut as they were saved. Does nothing without a snapshot. */
-  async readSnapshot(onChunk: (chunk: Buffer) => void): Promise<void> {
-    if (this.#snapshot === undefined) return;
-    await readSnapshotFile(this.#host.storage, { dir: this.#dir, id: this.#id, seq: this.#snapshot }, onChunk);
+  readSnapshot(onChunk: (chunk: Buffer) => void): Promise<void> {
+    return this.#folder.readSnapshot(onChunk);
   }
 
   /**
    * Hands out every record from `from` (default: the first one after the snapshot) to the last one written when it
-   * was called, in order. Bodies may be kept, but each keeps a read block of 256 KiB alive. Throws LogError GAP
+   * was called, in order. Bodies may be kept, but each keeps a read block of 256 KiB alive. Rejects with LogError GAP
    * when `from` was compacted away, DAMAGED when the disk has changed since the log was opened.
    */
-  async replay(onRecord: OnRecord, options: { from?: number } = {}): Promise<void> {
-    const from = options.from ?? (this.#snapshot ?? 0) + 1;
-    const last = this.#doneSeq;
-    const segments = [...this.#segments];
-    const first = segments[0] as number;
-    if (from < first) throw new LogError("GAP", `Cannot replay from record ${from}: the log begins with ${first}`);
-    for (const [index, start] of segments.entries()) {
-      const next = segments[index + 1] ?? Number.POSITIVE_INFINITY;
-      if (next <= from || start > last) continue;
-      await this.#replaySegment(start, { last: Math.min(last, next - 1), from, onRecord });
-    }
-  }
-
-  async #replaySegment(start: number, options: { from: number; last: number; onRecord: OnRecord }): Promise<void> {
-    const { from, last, onRecord } = options;
-    const path = `${this.#dir}/${fileName("segment", start)}`;
-    const file = await this.#host.storage.open(path);
-    try {
-      const deliver: OnRecord = (seq, body) => {
-        if (seq >= from && seq <= last) onRecord(seq, body);
-      };
-      const scan = await scanFile(file, { offset: HEADER_BYTES, seq: start, end: file.size, onRecord: deliver });
-      if (scan.seq > last) return; // the live segment may go on, or end in a group that is being written now
-      const what = `record ${scan.seq}: ${scan.stopped ?? "the file ends"}`;
-      throw new LogError("DAMAGED", `Cannot replay ${path}: offset ${scan.offset}: ${what}`, { file: path, offset: scan.offset });
-    } finally {
-      await file.close();
-    }
+  replay(onRecord: OnRecord, options: { from?: number } = {}): Promise<void> {
+    const from = options.from ?? (this.#folder.snapshot ?? 0) + 1;
+    return this.#folder.replay(onRecord, { from, last: this.#doneSeq });
   }
 
   /** Flushes to the disk whatever the policy, then closes. Rejects if that flush fails. Idempotent. */
@@ -390,24 +325,11 @@ export class Log {
       if (!alreadyDead) await this.#flush();
     } finally {
       this.#timer?.cancel();
-      await this.#file.close();
+      await this.#folder.file.close();
     }
   }
 }
 
 const DONE = Promise.resolve();
-
-/** A new segment file, durable in its folder. */
-export async function createSegment(
-  host: Host,
-  dir: string,
-  segment: { id: string; firstSeq: number },
-): Promise<StoredFile> {
-  const path = `${dir}/${fileName("segment", segment.firstSeq)}`;
-  const file = await host.storage.open(path, { create: true, exclusive: true });
-  await file.appendAndSync([encodeHeader({ kind: "segment", id: segment.id, seq: segment.firstSeq })]);
-  await host.storage.syncDirectory(dir);
-  return file;
-}
 
 invariant(MAX_PENDING_BYTES >= MAX_RECORD_BYTES + RECORD_HEADER_BYTES, "the largest record must fit the queue");

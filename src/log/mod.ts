@@ -6,7 +6,8 @@
  *     tail.ts      torn tail or damage?
  *     format.ts    names, headers, the manifest, and replacing a file atomically
  *     group.ts     the records that share one write and one fsync
- *     log.ts       append, group commit, rotation, compaction, replay
+ *     log.ts       append, group commit, durability
+ *     folder.ts    rotation, compaction, replay
  *     snapshot.ts  a snapshot file
  *     examine.ts   reading a folder without changing it
  *     open.ts      making or recovering a log
@@ -39,7 +40,7 @@
  */
 export { LogError, type LogErrorCode } from "./errors.ts";
 export type { LogProblem, SegmentInfo, SnapshotInfo } from "./examine.ts";
-export { type Durability, type Log, type LogRecovery, type LogStats, MAX_PENDING_BYTES } from "./log.ts";
+export { type Durability, Log, type LogRecovery, type LogStats, MAX_PENDING_BYTES } from "./log.ts";
 export { type LogOptions, openLog } from "./open.ts";
 export { MAX_RECORD_BYTES } from "./record.ts";
 export {
@@ -47,6 +48,7 @@ export {
   type LogInspection,
   type LogRepair,
   type LogVerification,
+  type MovedBytes,
   repairLog,
   verifyLog,
 } from "./repair.ts";

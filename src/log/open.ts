@@ -1,8 +1,8 @@
 /**
  * Lesson 05: opening a log: make one, or recover the one that is there.
  *
- * Recovery is what `examine` found, put right: leftovers removed, the torn tail cut, and an fsync before anybody acts on
- * what was read, because a killed process may have left records in the page cache that no fsync had covered.
+ * Recovery is what `examine` found, put right: leftovers removed, the torn tail cut, and an fsync before anybody acts
+ * on what was read, because a killed process may have left records in the page cache that no fsync had covered.
  *
  * Invariants: a second crash at any point of recovery leaves what a second recovery accepts; nothing is changed when
  * there is a problem that needs a person.
@@ -11,8 +11,9 @@
 import type { Host, Storage } from "#host";
 import { invariant, LogError } from "./errors.ts";
 import { examine, type Examination, type LogProblem } from "./examine.ts";
+import { createSegment, LogFolder } from "./folder.ts";
 import { encodeHeader, encodeManifest, HEADER_BYTES, MANIFEST, replaceFile } from "./format.ts";
-import { createSegment, type Durability, Log, type LogState } from "./log.ts";
+import { type Durability, Log, type LogRecovery } from "./log.ts";
 
 /** A quarter of a second of reading at restart, and few enough files for years of log. */
 const DEFAULT_SEGMENT_BYTES = 64 * 1024 * 1024;
@@ -34,8 +35,8 @@ export interface LogOptions {
 }
 
 /**
- * Opens the log in `dir`, making it if there is none. Cuts a torn tail and says so in `recovery`; throws LogError DAMAGED,
- * GAP or BAD_FORMAT, naming file and offset, when records that were promised are not as they were written.
+ * Opens the log in `dir`, making it if there is none. Cuts a torn tail and says so in `recovery`; throws LogError
+ * DAMAGED, GAP or BAD_FORMAT, naming file and offset, when records that were promised are not as they were written.
  */
 export async function openLog(options: LogOptions): Promise<Log> {
   const { host, dir, segmentBytes = DEFAULT_SEGMENT_BYTES } = options;
@@ -45,10 +46,13 @@ export async function openLog(options: LogOptions): Promise<Log> {
   if (fatal !== undefined) throw problemError(fatal);
   const opened = found.fresh ? await create(host, dir, found) : await recover(host, dir, found);
   const { durability = "always", onFatal } = options;
-  return new Log({ host, dir, durability, segmentBytes, onFatal, recovery: recoveryOf(found), ...opened });
+  return new Log({ host, durability, segmentBytes, onFatal, recovery: recoveryOf(found), ...opened });
 }
 
-type Opened = Pick<LogState, "id" | "segments" | "file" | "snapshot" | "nextSeq">;
+interface Opened {
+  readonly folder: LogFolder;
+  readonly nextSeq: number;
+}
 
 async function create(host: Host, dir: string, found: Examination): Promise<Opened> {
   await makeFolder(host.storage, dir);
@@ -64,10 +68,12 @@ async function start(
   log: { id: string; firstSeq: number; snapshot: number | undefined },
 ): Promise<Opened> {
   const { id, firstSeq, snapshot } = log;
-  const file = await createSegment(host, dir, { id, firstSeq });
-  const manifest = { id, segments: [firstSeq], ...(snapshot !== undefined && { snapshot }) };
-  await replaceFile(host.storage, dir, { name: MANIFEST, bytes: encodeManifest(manifest) });
-  return { id, segments: [firstSeq], file, snapshot, nextSeq: firstSeq };
+  const { storage } = host;
+  const file = await createSegment(storage, { dir, id, firstSeq });
+  const segments = [firstSeq];
+  const manifest = { id, segments, ...(snapshot !== undefined && { snapshot }) };
+  await replaceFile(storage, dir, { name: MANIFEST, bytes: encodeManifest(manifest) });
+  return { folder: new LogFolder({ storage, dir, id, segments, file, snapshot }), nextSeq: firstSeq };
 }
 
 // #region recover
@@ -88,11 +94,12 @@ async function recover(host: Host, dir: string, found: Examination): Promise<Ope
   if (last.end < last.bytes) await file.truncate(last.end);
   if (last.end < HEADER_BYTES) await file.append([encodeHeader({ kind: "segment", id, seq: last.firstSeq })]);
   await file.sync(); // what we read may still be in the page cache only, and the caller will act on it
-  return { id, segments: [...manifest.segments], file, snapshot, nextSeq: found.nextSeq };
+  const folder = new LogFolder({ storage: host.storage, dir, id, segments: manifest.segments, file, snapshot });
+  return { folder, nextSeq: found.nextSeq };
 }
 // #endregion
 
-function recoveryOf(found: Examination): LogState["recovery"] {
+function recoveryOf(found: Examination): LogRecovery {
   return {
     segments: found.segments.length,
     records: found.segments.reduce((sum, segment) => sum + segment.records, 0),
@@ -111,9 +118,9 @@ function problemError(problem: LogProblem): LogError {
 /** A folder is durable once its parent has been fsynced, and so on up to the first one that was there before. */
 async function makeFolder(storage: Storage, dir: string): Promise<void> {
   const made: string[] = [];
-  for (let path = dir; (await storage.stat(path)) === undefined; path = parentOf(path)) {
+  for (let path = dir; path !== "/" && path !== "."; path = parentOf(path)) {
+    if ((await storage.stat(path)) !== undefined) break;
     made.push(path);
-    if (parentOf(path) === path) break;
   }
   await storage.mkdir(dir);
   for (const path of made) await storage.syncDirectory(parentOf(path));

@@ -114,7 +114,8 @@ export function scanBlock(bytes: Buffer, at: number, options: { seq: number; onR
     const end = start + length;
     if (end > bytes.length) return { ...scan, needs: RECORD_HEADER_BYTES + length };
     const body = bytes.subarray(start, end);
-    if (bytes.readUInt32BE(scan.at + 4) !== checksum(word, scan.seq, body)) return { ...scan, bad: "checksum mismatch" };
+    const stored = bytes.readUInt32BE(scan.at + 4);
+    if (stored !== checksum(word, scan.seq, body)) return { ...scan, bad: "checksum mismatch" };
     if (word !== length) scan.barriers++;
     onRecord?.(scan.seq, body);
     scan.seq++;

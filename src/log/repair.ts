@@ -10,8 +10,8 @@
  */
 import type { Host, Storage } from "#host";
 import { examine, type Examination, type LogProblem, type SegmentInfo, type SnapshotInfo } from "./examine.ts";
+import { createSegment } from "./folder.ts";
 import { decodeHeader, encodeManifest, HEADER_BYTES, MANIFEST, replaceFile, seqOfName } from "./format.ts";
-import { createSegment } from "./log.ts";
 import { readSnapshotFile } from "./snapshot.ts";
 
 export interface LogInspection {
@@ -64,11 +64,18 @@ export async function verifyLog(host: Host, dir: string): Promise<LogVerificatio
   return { ok: problems.length === 0, records, tornBytes, problems };
 }
 
+export interface MovedBytes {
+  readonly file: string;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly to: string;
+}
+
 export interface LogRepair {
   /** Nothing had to be done. */
   readonly clean: boolean;
   /** What was (or, in a dry run, would be) moved aside: from where, how many bytes, to which file. */
-  readonly moved: ReadonlyArray<{ readonly file: string; readonly offset: number; readonly bytes: number; readonly to: string }>;
+  readonly moved: readonly MovedBytes[];
   /** Last record that is kept; 0 when the log starts anew. */
   readonly keptTo: number;
   /** Intact records after the cut, which are lost to the log (their bytes are in the side files). At least. */
@@ -94,7 +101,7 @@ export async function repairLog(host: Host, dir: string, options: { dryRun?: boo
 
 interface Plan {
   readonly id: string | undefined;
-  readonly moved: Array<{ file: string; offset: number; bytes: number; to: string }>;
+  readonly moved: MovedBytes[];
   readonly segments: number[];
   readonly snapshot: number | undefined;
   readonly keptTo: number;
@@ -149,17 +156,14 @@ async function carryOut(host: Host, dir: string, plan: Plan): Promise<void> {
   const lastSegment = segments.at(-1);
   if (lastSegment === undefined) {
     segments.push(plan.keptTo + 1);
-    await (await createSegment(host, dir, { id, firstSeq: plan.keptTo + 1 })).close();
+    await (await createSegment(storage, { dir, id, firstSeq: plan.keptTo + 1 })).close();
   }
   const manifest = { id, segments, ...(plan.snapshot !== undefined && { snapshot: plan.snapshot }) };
   await replaceFile(storage, dir, { name: MANIFEST, bytes: encodeManifest(manifest) });
 }
 
 /** The copy is durable before the original is cut. */
-async function copyAndCut(
-  storage: Storage,
-  cut: { file: string; offset: number; bytes: number; to: string },
-): Promise<void> {
+async function copyAndCut(storage: Storage, cut: MovedBytes): Promise<void> {
   const file = await storage.open(cut.file);
   try {
     const aside = await storage.open(cut.to, { create: true });

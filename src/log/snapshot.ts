@@ -109,6 +109,7 @@ export async function readSnapshotFile(
 export function checkChunks(chunks: readonly Uint8Array[]): void {
   for (const chunk of chunks) {
     if (chunk.byteLength <= MAX_RECORD_BYTES) continue;
-    throw new LogError("TOO_LARGE", `Cannot save snapshot: chunk of ${chunk.byteLength} bytes exceeds ${MAX_RECORD_BYTES}`);
+    const found = `chunk of ${chunk.byteLength} bytes exceeds ${MAX_RECORD_BYTES}`;
+    throw new LogError("TOO_LARGE", `Cannot save snapshot: ${found}`);
   }
 }

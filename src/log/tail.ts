@@ -50,8 +50,8 @@ export interface Verdict {
 // #region judge
 export function judgeTail(rest: Buffer, bad: { seq: number; offset: number }): Verdict {
   // #exercise judgeTail
-  const end = endIfOneBitIsTurned(rest, bad.seq);
-  if (end !== undefined) return { torn: false, found: { at: end, seq: bad.seq + 1 }, why: "one bit of its length changed" };
+  const at = endIfOneBitIsTurned(rest, bad.seq);
+  if (at !== undefined) return { torn: false, found: { at, seq: bad.seq + 1 }, why: "one bit of its length changed" };
   const found = findIntact(rest, { at: RECORD_HEADER_BYTES, seq: bad.seq + 1 });
   if (found === undefined) return { torn: true, why: "nothing intact follows" };
   const why = `record ${found.seq} at offset ${bad.offset + found.at} is intact`;
@@ -99,7 +99,8 @@ function findIntact(rest: Buffer, first: Place): Place | undefined {
     if (skipped > (at - first.at) / RECORD_HEADER_BYTES) continue;
     // Noise gets this far once in 2^32 / (numbers possible here). A second witness makes that 2^64.
     const seq = first.seq + skipped;
-    if (skipped === 0 || end === rest.length || endOfIntact(rest, { at: end, seq: seq + 1 }) !== undefined) return { at, seq };
+    const witness = end === rest.length || endOfIntact(rest, { at: end, seq: seq + 1 }) !== undefined;
+    if (skipped === 0 || witness) return { at, seq };
   }
   return undefined;
 }
