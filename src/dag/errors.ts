@@ -1,8 +1,9 @@
 /**
- * What can be wrong with a graph that came from outside, and how it is said.
+ * Lesson 06: what can be wrong with a graph that came from outside, and how it is said.
  *
  * Two kinds of wrong are kept apart: a `DagError` is somebody's pipeline (a cycle, a misspelt parent)
  * and is an answer; an invariant failure is our own bug and must stop the process.
+ * Test: test/06-dag.test.ts
  */
 
 /**

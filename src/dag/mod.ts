@@ -69,6 +69,7 @@ export class Dag {
 
   /**
    * Builds a graph; a parent may be declared after its child. A parent named twice counts once.
+   * Indices follow the list. `nodes` is read once; unless it is an array it is copied into one first.
    *
    * O(jobs + edges). Throws `DagError` (any code but SETTLED_CHILD) about the first thing it finds wrong.
    */
@@ -79,18 +80,15 @@ export class Dag {
     if (edges > MAX_EDGES) throw new DagError("TOO_LARGE", `Cannot build graph: ${edges} edges exceed ${MAX_EDGES}`);
 
     const dag = new Dag(list.length, edges);
-    for (const node of list) dag.register(node.id, "build graph");
-
-    // Most lists are written parents first. Then the order of insertion is a topological order already.
-    let parentsFirst = true;
-    for (let child = 0; child < list.length; child++) {
-      for (const name of list[child]!.parents) {
-        const parent = dag.resolve(name, list[child]!.id, "build graph");
-        if (parent === child) throw selfEdge("build graph", list[child]!.id);
-        if (parent > child) parentsFirst = false;
-        dag.link(parent, child);
-      }
+    // Most lists are written parents first. Then one pass does it all, a parent is looked up while
+    // its entry is still in the processor's cache, and the order of insertion is already topological.
+    let linked = 0;
+    for (const node of list) {
+      const child = dag.register(node.id, "build graph");
+      if (linked === child && node.parents.every((name) => dag.declared(name))) dag.linkParents(linked++, node);
     }
+    const parentsFirst = linked === list.length;
+    for (; linked < list.length; linked++) dag.linkParents(linked, list[linked]!);
     if (!parentsFirst) dag.sortFromScratch();
     return dag;
   }
@@ -122,14 +120,14 @@ export class Dag {
     return found;
   }
 
-  /** As `parents`, without an array. */
+  /** As `parents`, without an array. `fn` must not change the graph. */
   forEachParent(index: number, fn: (parent: number) => void): void {
     this.check(index);
     const { firstParent, nextParent, parent } = this.links;
     for (let edge = firstParent[index]!; edge !== 0; edge = nextParent[edge]!) fn(parent[edge]!);
   }
 
-  /** As `children`, without an array. */
+  /** As `children`, without an array. `fn` must not change the graph. */
   forEachChild(index: number, fn: (child: number) => void): void {
     this.check(index);
     const { firstChild, nextChild, child } = this.links;
@@ -375,6 +373,18 @@ export class Dag {
   private put(job: number, place: number): void {
     this.order[place] = job;
     this.place[job] = place;
+  }
+
+  private declared(name: string | number): boolean {
+    return typeof name === "number" ? name < this.size : this.indexes.has(name);
+  }
+
+  private linkParents(child: number, node: DagNode): void {
+    for (const name of node.parents) {
+      const parent = this.resolve(name, node.id, "build graph");
+      if (parent === child) throw selfEdge("build graph", node.id);
+      this.link(parent, child);
+    }
   }
 
   /** The edge is legal; one that repeats the last is dropped (a parent that a list names twice). */

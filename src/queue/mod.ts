@@ -31,9 +31,10 @@ function invariant(ok: boolean, why: string): asserts ok {
   if (!ok) throw new Error(`Invariant broken in queue: ${why}`);
 }
 
-// #region heap
 /** A binary heap. The entry with the lowest `major` is on top; among equals, the one with the lowest `minor`. */
 class Heap<T> {
+  // #region columns
+  // Entry i is items[i] with the keys majors[i] and minors[i].
   readonly items: T[] = [];
   readonly majors: number[] = [];
   readonly minors: number[] = [];
