@@ -13,7 +13,7 @@ import { filesUnder } from "./project.ts";
 /** What a copy does without: history, tools (linked instead), and what people and runs leave in their checkout. */
 const NOT_COPIED = new Set([".git", "node_modules", "own", ".titan"]);
 
-/** A file of ours in every sandbox's environment, by which processes are recognised even in another group. */
+/** A variable in every sandbox's environment, by which processes are recognised even in another group. */
 const MARK = "TITAN_SANDBOX";
 
 export interface Sandbox {
@@ -24,8 +24,26 @@ export interface Sandbox {
   remove(): void;
 }
 
+/** What must not outlive this process, however it ends: folders, and process groups by their leader. */
+const openFolders = new Set<string>();
+const openGroups = new Set<ChildProcess>();
+let guarded = false;
+
+function guardExit(): void {
+  if (guarded) return;
+  guarded = true;
+  process.on("exit", () => {
+    for (const child of openGroups) killGroup(child);
+    for (const folder of openFolders) rmSync(folder, { recursive: true, force: true });
+  });
+  process.once("SIGINT", () => process.exit(130));
+  process.once("SIGTERM", () => process.exit(143));
+}
+
 export function makeSandbox(root: string): Sandbox {
+  guardExit();
   const base = realpathSync(mkdtempSync(join(tmpdir(), "titan-learn-")));
+  openFolders.add(base);
   const copy = join(base, basename(root));
   const temp = join(base, "tmp");
   mkdirSync(copy);
@@ -40,7 +58,11 @@ export function makeSandbox(root: string): Sandbox {
   const cache = `tsx-${userInfo().uid}`; // tsx keeps compiled files here; sharing it saves a second per lesson
   mkdirSync(join(tmpdir(), cache), { recursive: true });
   symlinkSync(join(tmpdir(), cache), join(temp, cache));
-  return { root: copy, temp, remove: () => rmSync(base, { recursive: true, force: true, maxRetries: 3 }) };
+  const remove = (): void => {
+    rmSync(base, { recursive: true, force: true, maxRetries: 3 });
+    openFolders.delete(base);
+  };
+  return { root: copy, temp, remove };
 }
 
 /** Files in a sandbox that somebody may have left behind, as paths relative to it. Ignored folders do not count. */
@@ -94,6 +116,7 @@ const CLOSE_GRACE_MS = 250;
 export function runProgram(argv: readonly string[], options: { cwd: string; env: NodeJS.ProcessEnv; timeoutMs: number }): Promise<Outcome> {
   return new Promise((resolve) => {
     const child = spawn(argv[0] ?? "", argv.slice(1), { cwd: options.cwd, env: options.env, stdio: ["ignore", "pipe", "pipe"], detached: true });
+    openGroups.add(child);
     const chunks: Buffer[] = [];
     let size = 0;
     let timedOut = false;
@@ -122,6 +145,7 @@ export function runProgram(argv: readonly string[], options: { cwd: string; env:
       clearTimeout(grace);
       void groupEnded(child).then((ended) => {
         if (!ended) killGroup(child);
+        openGroups.delete(child);
         resolve({ code, signal, output: Buffer.concat(chunks).toString("utf8") + extra, timedOut, survivors: !timedOut && (!ended || held) });
       });
     };
