@@ -51,11 +51,9 @@ class Heap<T> {
   // #region pop
   /** Takes the top. The last entry fills its place, and sinks to where it belongs. */
   pop(): T | undefined {
+    if (this.items.length === 0) return undefined;
     const top = this.items[0];
-    const item = this.items.pop();
-    if (item === undefined) return undefined;
-    const major = this.majors.pop()!;
-    const minor = this.minors.pop()!;
+    const [item, major, minor] = [this.items.pop()!, this.majors.pop()!, this.minors.pop()!];
     if (this.items.length > 0) {
       this.put(0, item, major, minor);
       this.siftDown(0);
@@ -183,7 +181,6 @@ export class ReadyQueue<T> {
   }
 }
 
-// #region TimerHeap
 /**
  * Items that become due at a time: a millisecond count on whatever clock the caller has.
  * Whoever drives it sleeps until `nextAt`, and not a tick less: nothing is polled.
@@ -207,6 +204,7 @@ export class TimerHeap<T> {
     return this.heap.items.length;
   }
 
+  // #region timers
   /** When the earliest item is due; undefined when there is nothing to wait for. */
   get nextAt(): number | undefined {
     return this.heap.majors[0];
@@ -221,6 +219,7 @@ export class TimerHeap<T> {
     const at = this.nextAt;
     return at !== undefined && at <= now ? this.heap.pop() : undefined;
   }
+  // #endregion
 
   /** Drops every entry that is not live, in O(n); returns how many. */
   compact(isLive: (item: T) => boolean): number {
@@ -232,10 +231,9 @@ export class TimerHeap<T> {
     return this.heap.items[Symbol.iterator]();
   }
 }
-// #endregion
 
 /**
- * A dispatch looks at the head of every class that has one. 1,024 heads are about 10 µs, and more
+ * A dispatch looks at the head of every class that has one. 1,024 heads take some 50 µs, and are more
  * distinct sets of tags than a fleet has kinds of machines: past it somebody generates tags.
  */
 export const MAX_REQUIREMENT_CLASSES = 1024;
