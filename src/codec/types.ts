@@ -249,11 +249,13 @@ export function map<T>(value: Required<T>, maxItems: number): Type<Record<string
   });
 }
 
+// #region put
 /** `values["__proto__"] = x` would set the prototype (or do nothing) instead of adding a key. */
 function put<T>(values: Record<string, T>, key: string, value: T): void {
   if (key !== "__proto__") values[key] = value;
   else Object.defineProperty(values, key, { value, writable: true, enumerable: true, configurable: true });
 }
+// #endregion
 
 /** A field that may be missing: it is then `undefined`, and takes no bytes. */
 export function optional<T>(type: Type<T>): Type<T | undefined, "optional"> {

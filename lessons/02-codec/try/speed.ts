@@ -26,11 +26,17 @@ function report<T>(name: string, values: readonly T[], type: { encode(value: T):
   const bytes = encoded.reduce((sum, each) => sum + each.length, 0) / n;
   const encode = nanos((i) => type.encode(values[i % n]!));
   const decode = nanos((i) => type.decode(encoded[i % n]!));
-  console.log(`${name.padEnd(36)} ${String(Math.round(bytes)).padStart(5)} bytes  encode ${encode} ns  decode ${decode} ns`);
+  console.log(`${name.padEnd(34)}${String(Math.round(bytes)).padStart(5)} bytes  encode ${encode} ns  decode ${decode} ns`);
+  // What most people would use instead: JSON, to and from bytes.
+  const json = values.map((value) => Buffer.from(JSON.stringify(value)));
+  const jsonBytes = json.reduce((sum, each) => sum + each.length, 0) / n;
+  const stringify = nanos((i) => Buffer.from(JSON.stringify(values[i % n])));
+  const parse = nanos((i) => JSON.parse(json[i % n]!.toString()));
+  console.log(`${"  as JSON".padEnd(34)}${String(Math.round(jsonBytes)).padStart(5)} bytes  encode ${stringify} ns  decode ${parse} ns`);
 }
 
-report("union variant, 6 small integers", Array.from({ length: 20 }, (_, i) => ({ type: `V${i}`, a: i, b: 2, c: 300 + i, d: 4, e: 70000, f: 6 })), Event);
-report("union variant, one with a time", Array.from({ length: 20 }, (_, i) => ({ type: `V${i}`, a: i, b: 2, c: 1.7e12 + i, d: 4, e: 70000, f: 6 })), Event);
+report("union variant, 6 small integers", Array.from({ length: 20 }, (_, i) => ({ type: `V${i}`, a: i, b: 2, c: 300 + i, d: 4, e: 70_000, f: 6 })), Event);
+report("union variant, one with a time", Array.from({ length: 20 }, (_, i) => ({ type: `V${i}`, a: i, b: 2, c: 1.7e12 + i, d: 4, e: 70_000, f: 6 })), Event);
 report("message, 4 short strings", [{ a: "nightly-x7f3", b: "extract", c: "worker-12", d: "scripts/extract.py" }, { a: "run-2", b: "train", c: undefined, d: "a.sh" }], Names);
 const row = { a: "nightly-x7f3", b: "extract", c: "worker-12", d: "scripts/extract.py" };
 report("list of 20 such messages", [{ kind: "a", items: Array.from({ length: 20 }, () => row) }], Batch as never);
