@@ -10,6 +10,8 @@
 export type * from "./types.ts";
 export { nodeHost } from "./node.ts";
 export { seededRandom } from "./random.ts";
+export { VirtualTime } from "./virtual.ts";
 export { HIGH_WATER_BYTES } from "./network.ts";
 export { MAX_TIMER_MS } from "./time.ts";
 export { unwrittenParts } from "./file.ts";
+export { lookAt, makeLink, nodeWorkFolders, removeTree, setMode, type TreeEntry, type WorkFolders } from "./workdir.ts";

@@ -1,0 +1,85 @@
+/** What takes a second process: locks that die with their holder, and a peer that does not answer. */
+import assert from "node:assert/strict";
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { nodeHost, type Socket } from "#host";
+
+const host = nodeHost();
+const folder = mkdtempSync(join(tmpdir(), "titan-lock-"));
+const path = join(folder, "titan.lock");
+let child: ChildProcess;
+let port = 0;
+
+before(async () => {
+  child = fork(join(import.meta.dirname, "03-host.lock-child.ts"), [path]);
+  const [message] = (await once(child, "message")) as [{ port: number }];
+  port = message.port;
+});
+after(async () => {
+  if (child.exitCode === null && child.signalCode === null) {
+    child.kill("SIGKILL");
+    await once(child, "exit");
+  }
+  rmSync(folder, { recursive: true });
+});
+
+test("lock() names the other process that holds it, frozen or not", async () => {
+  const held = { code: "ELOCKED", message: `Cannot lock ${path}: held by process ${child.pid}` };
+  await assert.rejects(host.storage.lock(path), held);
+  child.kill("SIGSTOP");
+  await assert.rejects(host.storage.lock(path), held);
+});
+
+test("dial() gives up with ETIMEDOUT on a peer that does not answer", async () => {
+  // The child is stopped and its queue holds two; the kernel ignores whoever comes after them.
+  const open: Socket[] = [];
+  const failures: unknown[] = [];
+  for (let i = 0; i < 6 && failures.length === 0; i++) {
+    await host.network.dial({ host: "127.0.0.1", port }, { timeoutMs: 60 }).then((socket) => open.push(socket), (error) => failures.push(error));
+  }
+  for (const socket of open) socket.destroy();
+  if (process.platform !== "linux") return; // others answer for a stopped process
+  assert.equal((failures[0] as { code?: string } | undefined)?.code, "ETIMEDOUT");
+});
+
+test("lock() succeeds after kill -9 of the holder, once for any number of racers", async () => {
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  const corpse = readFileSync(path);
+  for (let round = 0; round < 20; round++) {
+    writeFileSync(path, corpse);
+    const results = await Promise.allSettled(Array.from({ length: 8 }, () => host.storage.lock(path)));
+    const won = results.filter((result) => result.status === "fulfilled");
+    const codes = results.flatMap((result) => (result.status === "rejected" ? [(result.reason as { code?: string }).code] : []));
+    assert.equal(won.length, 1, `round ${round}`);
+    assert.deepEqual(new Set(codes), new Set(["ELOCKED"]));
+    await won[0]!.value.release();
+    assert.deepEqual(await host.storage.list(folder), []);
+  }
+});
+
+test("lock() is not fooled by a process that was given the dead holder's number", async () => {
+  const lock = await host.storage.lock(path);
+  const mine = readFileSync(path, "utf8");
+  await lock.release();
+  if (mine.includes(" - ")) return; // a system that does not tell when a process started
+  const [pid, start, boot] = mine.trim().split(" ");
+  for (const other of [`${pid} ${Number(start) - 1} ${boot}\n`, `${pid} ${start} another-boot\n`, `1 ${start} ${boot}\n`, "", "garbage"]) {
+    writeFileSync(path, other);
+    await (await host.storage.lock(path)).release();
+  }
+  writeFileSync(path, mine);
+  await assert.rejects(host.storage.lock(path), { code: "ELOCKED" });
+  rmSync(path);
+});
+
+test("lock() does not stop at a racer that died while it was removing a dead lock", async () => {
+  writeFileSync(path, "999999999 1 x\n");
+  writeFileSync(`${path}.steal`, "999999998 1 x\n");
+  await (await host.storage.lock(path)).release();
+  assert.deepEqual(await host.storage.list(folder), []);
+});
