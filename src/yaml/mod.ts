@@ -1,0 +1,87 @@
+/**
+ * Lesson 17: a YAML reader that never guesses.
+ *
+ *     text ── check bytes ── read (block.ts, flow.ts, scan.ts) ── tree of nodes with places ── toValue
+ *
+ * One document of YAML 1.2: block and flow collections, every scalar style, comments, anchors and
+ * aliases. JSON is a part of it. What it does not read it refuses by name: tags, directives,
+ * merge keys, complex keys, sets, a second document, tabs in indentation, and plain scalars that
+ * two versions of YAML read differently (scalar.ts has the table).
+ *
+ * Invariants: time and memory grow in proportion to the text; no text overflows the stack; a
+ * tree holds only what the text says, and every node knows its line and column.
+ * Left out: keeping comments (nothing here rewrites a person's file), other encodings than UTF-8.
+ * Test: test/17-pipelines.yaml.test.ts
+ */
+import { readBlockNode } from "./block.ts";
+import type { YamlNode } from "./node.ts";
+import { MAX_BYTES, Reader, type YamlLimits } from "./reader.ts";
+import { YamlError } from "./error.ts";
+
+export { emitYaml } from "./emit.ts";
+export { excerpt, YamlError, type Place, type YamlErrorCode } from "./error.ts";
+export { setOwn, toValue, type MappingEntry, type MappingNode, type ScalarNode, type ScalarStyle, type SequenceNode, type YamlNode } from "./node.ts";
+export { MAX_BYTES, MAX_DEPTH, MAX_NODES, type YamlLimits } from "./reader.ts";
+export { resolveScalar, type Resolved } from "./scalar.ts";
+
+/** Control characters, halves of characters, and marks that only confuse; line ends and tabs are fine. */
+// deno-lint-ignore no-control-regex
+const BAD_CHARACTER = /[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
+
+/**
+ * Reads one YAML document.
+ *
+ * @param text UTF-8, with or without a byte order mark, lines ending in LF or CRLF.
+ * @param options `file` is the name that errors print; `limits` move {@link MAX_BYTES} and its kin.
+ * @throws {YamlError} with the place of the first thing that is wrong.
+ * @example
+ * ```ts
+ * import { parseYaml, toValue } from "#yaml";
+ * toValue(parseYaml("jobs:\n- id: a\n  needs: [b, c]  # two\n")) // => { jobs: [ { id: 'a', needs: [ 'b', 'c' ] } ] }
+ * ```
+ */
+export function parseYaml(text: string, options: { file?: string | undefined; limits?: YamlLimits | undefined } = {}): YamlNode {
+  const maxBytes = options.limits?.maxBytes ?? MAX_BYTES;
+  // The first comparison spares the second one's walk over a text of any size.
+  if (text.length > maxBytes || Buffer.byteLength(text) > maxBytes) {
+    throw new YamlError(`the text is longer than ${maxBytes} bytes`, { code: "TOO_LARGE", line: 1, column: 1, file: options.file, excerpt: "" });
+  }
+  const r = new Reader(normalizeYaml(text), options);
+  checkCharacters(r);
+  r.skipToBlock();
+  if (r.peek() === "%" && r.column === 0) r.fail("UNSUPPORTED", "directives (%YAML, %TAG) are not supported");
+  const marked = r.atMarker() && r.peek() === "-";
+  if (marked) r.pos += 3;
+  const root = readBlockNode(r, { parent: -1, after: marked ? "colon" : "start" });
+  readEnd(r);
+  return root;
+}
+
+/** The text as the reader counts lines and columns in it: without byte order mark and carriage returns. */
+export function normalizeYaml(text: string): string {
+  return (text.charCodeAt(0) === 0xfeff ? text.slice(1) : text).replaceAll("\r\n", "\n");
+}
+
+function checkCharacters(r: Reader): void {
+  const bad = BAD_CHARACTER.exec(r.text);
+  if (!bad) return;
+  const before = r.text.slice(0, bad.index).split("\n");
+  r.line = before.length;
+  r.pos = bad.index;
+  r.lineStart = bad.index - (before.at(-1) ?? "").length;
+  const code = `U+${r.text.charCodeAt(r.pos).toString(16).toUpperCase().padStart(4, "0")}`;
+  r.fail("BAD_CHARACTER", code === "U+000D" ? "a carriage return without a line feed" : `the character ${code} cannot stand in a text: write it as an escape in "double quotes"`);
+}
+
+/** Nothing but comments may follow the document. */
+function readEnd(r: Reader): void {
+  r.skipToBlock();
+  if (r.atMarker() && r.peek() === ".") {
+    r.pos += 3;
+    r.endLine('"..."');
+    r.skipToContent();
+    if (r.pos < r.text.length && !r.atMarker()) r.fail("UNSUPPORTED", "a second document: one file holds one");
+  }
+  if (r.atMarker()) r.fail("UNSUPPORTED", "a second document: one file holds one", 3);
+  if (r.pos < r.text.length) r.fail("BAD_INDENT", "unexpected text behind the document: check the indentation");
+}

@@ -1,0 +1,266 @@
+/**
+ * Lesson 17: the position in the text, and everything that must be counted.
+ *
+ * The reader only moves forward (a look-ahead inside a multi-line scalar rewinds once, over blank
+ * lines), so reading takes time in proportion to the text. Columns fall out of `pos - lineStart`.
+ *
+ * Invariants: `depth` never exceeds MAX_DEPTH, aliases included, so recursion anywhere over the
+ * tree is safe; nodes and characters with every alias written out stay within the same limits as
+ * a text without aliases, so walking the tree is safe, too (no "billion laughs").
+ * Test: test/17-pipelines.yaml.test.ts
+ */
+import { excerpt, YamlError, type YamlErrorCode } from "./error.ts";
+import type { MappingEntry, ScalarNode, ScalarStyle, YamlNode } from "./node.ts";
+
+/** Collections inside one another. People write five levels; 64 is far from any stack's end. */
+export const MAX_DEPTH = 64;
+/** Eight MiB hold some 100,000 jobs, more than anyone writes or reads; larger pipelines come from code (`definePipeline`). */
+export const MAX_BYTES = 8 * 1024 * 1024;
+/** Scalars and collections, aliases written out: about 100 bytes of memory each, so some 100 MB. */
+export const MAX_NODES = 1_000_000;
+
+/** Limits a caller may move; each defaults to the constant of that name. */
+export interface YamlLimits {
+  readonly maxDepth?: number;
+  readonly maxBytes?: number;
+  readonly maxNodes?: number;
+}
+
+/** What an anchor stands for, and what one more copy of it would cost. */
+interface Anchor {
+  readonly line: number;
+  /** Undefined while the node is being read: an alias now would make a cycle. */
+  node?: YamlNode;
+  nodes: number;
+  chars: number;
+  height: number;
+}
+
+/** A remembered place, to point at later. */
+export interface Mark {
+  readonly pos: number;
+  readonly line: number;
+  readonly lineStart: number;
+}
+
+export class Reader {
+  readonly text: string;
+  readonly file: string | undefined;
+  pos = 0;
+  line = 1;
+  lineStart = 0;
+  readonly anchors = new Map<string, Anchor>();
+  readonly #maxDepth: number;
+  readonly #maxChars: number;
+  readonly #maxNodes: number;
+  #depth = 0;
+  /** The deepest level since the innermost open anchor began. */
+  #deepest = 0;
+  #nodes = 0;
+  /** Characters that aliases would add if they were written out. */
+  #copied = 0;
+
+  constructor(text: string, options: { file?: string | undefined; limits?: YamlLimits | undefined }) {
+    this.text = text;
+    this.file = options.file;
+    this.#maxDepth = options.limits?.maxDepth ?? MAX_DEPTH;
+    this.#maxChars = options.limits?.maxBytes ?? MAX_BYTES;
+    this.#maxNodes = options.limits?.maxNodes ?? MAX_NODES;
+  }
+
+  // Looking.
+
+  /** The character `ahead` places on; "" behind the end. */
+  peek(ahead = 0): string {
+    return this.text[this.pos + ahead] ?? "";
+  }
+
+  /** 0-based: how far into its line the next character is. */
+  get column(): number {
+    return this.pos - this.lineStart;
+  }
+
+  /** Is the character `ahead` places on a blank, a line end or the end? Indicators need one behind. */
+  blankAt(ahead: number): boolean {
+    const char = this.peek(ahead);
+    return char === " " || char === "\n" || char === "\t" || char === "";
+  }
+
+  /** At the end of the text or of the document. */
+  get ended(): boolean {
+    return this.pos >= this.text.length || this.atMarker();
+  }
+
+  /** At `---` or `...` in column 0, which end whatever is open. */
+  atMarker(): boolean {
+    if (this.pos !== this.lineStart) return false;
+    return (this.text.startsWith("---", this.pos) || this.text.startsWith("...", this.pos)) && this.blankAt(3);
+  }
+
+  mark(): Mark {
+    return { pos: this.pos, line: this.line, lineStart: this.lineStart };
+  }
+
+  rewind(mark: Mark): void {
+    this.pos = mark.pos;
+    this.line = mark.line;
+    this.lineStart = mark.lineStart;
+  }
+
+  // Moving.
+
+  /** Over the line end at `pos`. */
+  newline(): void {
+    this.pos++;
+    this.line++;
+    this.lineStart = this.pos;
+  }
+
+  skipBlanks(): void {
+    for (let char = this.peek(); char === " " || char === "\t"; char = this.peek()) this.pos++;
+  }
+
+  /** Over blanks, comments and line ends, to what comes next. Returns whether a line was crossed. */
+  skipToContent(): boolean {
+    let crossed = false;
+    for (;;) {
+      this.skipBlanks();
+      // "a#b" is text: a comment needs a blank or the start of the line before it.
+      if (this.peek() === "#" && (this.pos === this.lineStart || " \t".includes(this.peek(-1)))) {
+        const end = this.text.indexOf("\n", this.pos);
+        this.pos = end < 0 ? this.text.length : end;
+      }
+      if (this.peek() !== "\n") return crossed;
+      this.newline();
+      crossed = true;
+    }
+  }
+
+  /** {@link skipToContent}, between block nodes: indentation counts here, so no tab may be in it. */
+  skipToBlock(): boolean {
+    const wasStart = this.pos === this.lineStart;
+    const crossed = this.skipToContent();
+    if ((crossed || wasStart) && this.pos < this.text.length) this.refuseTabs();
+    return crossed;
+  }
+
+  /** How wide a tab is nobody knows; what is nested in what must not depend on it. */
+  refuseTabs(end = this.pos): void {
+    const tab = this.text.slice(this.lineStart, end).indexOf("\t");
+    if (tab < 0) return;
+    this.pos = this.lineStart + tab;
+    this.fail("TAB_INDENT", "a tab in the indentation: use spaces");
+  }
+
+  /** After a value that cannot continue: only a comment may follow on its line. */
+  endLine(what: string): void {
+    const line = this.line;
+    const here = this.mark();
+    this.skipToContent();
+    if (this.line !== line || this.pos >= this.text.length) return this.rewind(here);
+    const hint = this.peek() === "#" ? ' (a comment needs a space before "#")' : "";
+    this.fail("UNEXPECTED", `unexpected text behind ${what}${hint}`);
+  }
+
+  // Counting.
+
+  /** Runs `read` one level deeper. */
+  nested<T>(read: () => T): T {
+    this.#descend(1);
+    this.#depth++;
+    const result = read();
+    this.#depth--;
+    return result;
+  }
+
+  #descend(levels: number): void {
+    if (this.#depth + levels > this.#maxDepth) this.fail("TOO_DEEP", `more than ${this.#maxDepth} collections inside one another`);
+    this.#deepest = Math.max(this.#deepest, this.#depth + levels);
+  }
+
+  #count(nodes: number, chars: number): void {
+    this.#nodes += nodes;
+    this.#copied += chars;
+    if (this.#nodes > this.#maxNodes) this.fail("TOO_MANY_NODES", `more than ${this.#maxNodes} values, aliases written out`);
+    if (this.text.length + this.#copied > this.#maxChars) this.fail("TOO_LARGE", `more than ${this.#maxChars} characters, aliases written out`);
+  }
+
+  // #region anchored
+  /** Reads the node behind `&name`, measuring what every alias to it will cost. */
+  anchored(name: string, at: Mark, read: () => YamlNode): YamlNode {
+    const known = this.anchors.get(name);
+    if (known) this.failAt(at, "BAD_ALIAS", `anchor &${name} is already defined in line ${known.line}`, name.length + 1);
+    const anchor: Anchor = { line: at.line, nodes: 0, chars: 0, height: 0 };
+    this.anchors.set(name, anchor);
+
+    const before = { nodes: this.#nodes, chars: this.pos + this.#copied, deepest: this.#deepest };
+    this.#deepest = this.#depth;
+    const node = read();
+    anchor.node = node;
+    anchor.nodes = this.#nodes - before.nodes;
+    anchor.chars = this.pos + this.#copied - before.chars;
+    anchor.height = this.#deepest - this.#depth;
+    this.#deepest = Math.max(this.#deepest, before.deepest);
+    return node;
+  }
+
+  /** Reads `*name`. The copy is shared, but counted as if it were written out here. */
+  alias(): YamlNode {
+    const at = this.mark();
+    const name = this.name("*");
+    const anchor = this.anchors.get(name);
+    if (!anchor) this.failAt(at, "BAD_ALIAS", `alias *${name} has no anchor &${name} before it`, name.length + 1);
+    if (!anchor.node) this.failAt(at, "BAD_ALIAS", `alias *${name} stands inside its own anchor (line ${anchor.line})`, name.length + 1);
+    this.#descend(anchor.height);
+    this.#count(anchor.nodes, anchor.chars);
+    return anchor.node;
+  }
+  // #endregion
+
+  /** The name behind `&` or `*`. */
+  name(sign: string): string {
+    const from = ++this.pos;
+    while (!this.blankAt(0) && !",[]{}".includes(this.peek())) this.pos++;
+    if (this.pos === from) this.failAt({ ...this.mark(), pos: from - 1 }, "UNEXPECTED", `"${sign}" needs a name behind it; quote the text if it is one`);
+    return this.text.slice(from, this.pos);
+  }
+
+  // Building.
+
+  #place(from: Mark): { line: number; column: number; length: number } {
+    // A node of several lines is underlined to the end of its first.
+    let end = this.pos;
+    if (this.line !== from.line) {
+      const newline = this.text.indexOf("\n", from.pos);
+      end = newline < 0 ? end : newline;
+    }
+    return { line: from.line, column: from.pos - from.lineStart + 1, length: Math.max(1, end - from.pos) };
+  }
+
+  scalar(from: Mark, text: string, style: ScalarStyle): ScalarNode {
+    this.#count(1, 0);
+    return { kind: "scalar", ...this.#place(from), text, style };
+  }
+
+  sequence(from: Mark, items: YamlNode[]): YamlNode {
+    this.#count(1, 0);
+    return { kind: "sequence", ...this.#place(from), items };
+  }
+
+  mapping(from: Mark, entries: MappingEntry[]): YamlNode {
+    this.#count(1, 0);
+    return { kind: "mapping", ...this.#place(from), entries };
+  }
+
+  // Refusing.
+
+  /** Refuses what is at the position. */
+  fail(code: YamlErrorCode, reason: string, length = 1): never {
+    this.failAt(this.mark(), code, reason, length);
+  }
+
+  failAt(at: Mark, code: YamlErrorCode, reason: string, length = 1): never {
+    const place = { line: at.line, column: at.pos - at.lineStart + 1, length };
+    throw new YamlError(reason, { ...place, code, file: this.file, excerpt: excerpt(this.text, place) });
+  }
+}
