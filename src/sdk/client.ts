@@ -1,5 +1,5 @@
 /**
- * The client's methods, one per request. Thin on purpose: what a request means is written where it is decided (lesson 10).
+ * Lesson 10: The client's methods, one per request. Thin on purpose: what a request means is written where it is decided (lesson 10).
  *
  * Test: test/10-master.test.ts
  */

@@ -1,5 +1,5 @@
 /**
- * The client: everything that the command line does, for programs.
+ * Lesson 10: the client: everything that the command line does, for programs.
  *
  *     const titan = await connect({ host: nodeHost(), master: { host: "127.0.0.1", port: 9090 } });
  *     const { run } = await titan.submit(parsePipeline(text));
@@ -8,7 +8,7 @@
  * One connection, many requests at once (lesson 04). Methods reject with `RpcError`, whose `code` says what a program can
  * do about it.
  *
- * Lessons: 10 (what the master promises), 17 (pipelines). Test: test/10-master.test.ts
+ * Test: test/10-master.test.ts
  */
 export { connect, type Client, type ConnectOptions, type SubmitOptions, type RunStatusReport } from "./client.ts";
 export { toSpec } from "./spec.ts";

@@ -1,5 +1,5 @@
 /**
- * From a pipeline as people write it to one as it travels: names of parents become indexes, defaults disappear.
+ * Lesson 10: From a pipeline as people write it to one as it travels: names of parents become indexes, defaults disappear.
  *
  * Test: test/17-pipelines.test.ts
  */

@@ -1,5 +1,5 @@
 /**
- * The client's end of WATCH: pages in, one event per change out.
+ * Lesson 10: The client's end of WATCH: pages in, one event per change out.
  *
  * A watch outlives its connection no longer than the caller wants: it ends with the run, and fails with the connection; the
  * caller may watch again, and starts with the whole picture.

@@ -1,5 +1,5 @@
 /**
- * What Titan's processes say to each other: one table of opcodes, one schema per message.
+ * Lesson 10: what Titan's processes say to each other: one table of opcodes, one schema per message.
  *
  *     client ── HELLO SUBMIT WATCH LOGS CANCEL … ──▶ master ◀── HELLO OUTPUT FINISHED BEAT ── worker
  *                                                   master ── DISPATCH KILL ──▶ worker
@@ -11,7 +11,7 @@
  * that yesterday's peers read today's messages (lesson 02).
  * Left out: JSON. The one place where it travels is inside `input` and `result`, which belong to the
  * job's author and are opaque bytes here.
- * Lessons: 02 (schemas), 10 (master), 11 (worker). Test: test/10-master.test.ts
+ * Test: test/10-master.test.ts
  */
 export * from "./limits.ts";
 export * from "./pipeline.ts";

@@ -1,0 +1,232 @@
+/** Measurements of single subsystems, in this process: framing, codec, log, replay, dag. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { apply, decideFinish, decideJoin, decideSubmit, Event, hashState, nextStart, State } from "#core";
+import { Dag } from "#dag";
+import { encodeFrame, FrameDecoder } from "#framing";
+import { nodeHost } from "#host";
+import { openLog } from "#log";
+import type { JobSpec, Report } from "#wire";
+import { best, quantile, type Row } from "./table.ts";
+
+export interface Options {
+  readonly quick: boolean;
+}
+
+export async function framing({ quick }: Options): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const [label, bodyBytes, frames] of [["64 B", 64, quick ? 100_000 : 400_000], ["64 KiB", 65_536, quick ? 2000 : 8000]] as const) {
+    const frame = encodeFrame({ opcode: 7, requestId: 1, body: Buffer.alloc(bodyBytes, 7) });
+    // As a socket delivers them: 64 KiB chunks that care about no boundary.
+    const stream = Buffer.concat(Array.from({ length: Math.ceil((1 << 20) / frame.length) }, () => frame));
+    const rate = await best(3, () => {
+      const decoder = new FrameDecoder();
+      let seen = 0;
+      const start = performance.now();
+      while (seen < frames) {
+        for (let at = 0; at < stream.length; at += 65_536) {
+          decoder.push(stream.subarray(at, at + 65_536));
+          while (decoder.next() !== undefined) seen += 1;
+        }
+      }
+      return (seen / (performance.now() - start)) * 1000;
+    });
+    rows.push({ group: "framing", name: `decode ${label} frames`, value: rate, unit: "frames/s" });
+    rows.push({ group: "framing", name: `decode ${label} frames, bytes`, value: (rate * frame.length) / 1e9, unit: "GB/s" });
+  }
+  const body = Buffer.alloc(64, 7);
+  const encoded = await best(3, () => {
+    const count = quick ? 100_000 : 400_000;
+    const start = performance.now();
+    for (let i = 0; i < count; i++) encodeFrame({ opcode: 7, requestId: i, body });
+    return (count / (performance.now() - start)) * 1000;
+  });
+  rows.push({ group: "framing", name: "encode 64 B frames", value: encoded, unit: "frames/s" });
+  return rows;
+}
+
+export async function codec({ quick }: Options): Promise<Row[]> {
+  const event: Event = { type: "JobStarted", run: 12, job: 34_567, attempt: 1, worker: 3, at: 1_790_000_000_000 };
+  const count = quick ? 200_000 : 1_000_000;
+  const bytes = Event.encode(event);
+  const per = (fn: () => void) => best(3, () => {
+    const start = performance.now();
+    for (let i = 0; i < count; i++) fn();
+    return ((performance.now() - start) / count) * 1e6;
+  }, Math.min);
+  return [
+    { group: "codec", name: "encode an event of 5 integers", value: await per(() => void Event.encode(event)), unit: "ns", note: `${bytes.length} bytes` },
+    { group: "codec", name: "decode it", value: await per(() => void Event.decode(bytes)), unit: "ns" },
+  ];
+}
+
+export async function log({ quick }: Options): Promise<Row[]> {
+  const rows: Row[] = [];
+  const body = Buffer.alloc(64, 1);
+  for (const appenders of [1, 8, 64, 512]) {
+    await inTemp(async (dir) => {
+      const opened = await openLog({ host: nodeHost(), dir });
+      const deadline = performance.now() + (quick ? 400 : 1500);
+      const waits: number[] = [];
+      let appended = 0;
+      const start = performance.now();
+      await Promise.all(Array.from({ length: appenders }, async () => {
+        while (performance.now() < deadline) {
+          const begun = performance.now();
+          await opened.durable(opened.append(body));
+          waits.push(performance.now() - begun);
+          appended += 1;
+        }
+      }));
+      const seconds = (performance.now() - start) / 1000;
+      const { fsyncs } = opened.stats;
+      rows.push({
+        group: "log", name: `append + fsync, ${appenders} appender${appenders === 1 ? "" : "s"}`, value: appended / seconds, unit: "records/s",
+        note: `${(appended / fsyncs).toFixed(1)} records per fsync, p50 ${quantile(waits, 0.5).toFixed(2)} ms, p99 ${quantile(waits, 0.99).toFixed(2)} ms`,
+      });
+      await opened.close();
+    });
+  }
+  await inTemp(async (dir) => {
+    const count = quick ? 200_000 : 1_000_000;
+    const opened = await openLog({ host: nodeHost(), dir, durability: "no" });
+    for (let i = 0; i < count; i++) {
+      opened.append(body);
+      if (i % 10_000 === 0) await opened.durable();
+    }
+    await opened.close();
+    const rate = await best(3, async () => {
+      const again = await openLog({ host: nodeHost(), dir, durability: "no" });
+      let seen = 0;
+      const start = performance.now();
+      await again.replay(() => void (seen += 1));
+      const ms = performance.now() - start;
+      await again.close();
+      if (seen !== count) throw new Error(`replayed ${seen} of ${count}`);
+      return (seen / ms) * 1000;
+    });
+    rows.push({ group: "log", name: "read back, 64 B records", value: rate, unit: "records/s" });
+  });
+  return rows;
+}
+
+/** A master's life without a socket: everything between the frame and the disk. */
+export async function replay({ quick }: Options): Promise<Row[]> {
+  const count = quick ? 20_000 : 100_000;
+  const context = { now: 1_790_000_000_000, random: () => 0.5 };
+  let drained = 0;
+  const bodies: Buffer[] = [];
+  let live = new State();
+  const drain = (): number => {
+    bodies.length = 0;
+    live = new State();
+    const commit = (event: Event): void => {
+      bodies.push(Event.encode(event));
+      apply(live, event);
+    };
+    const { event, worker } = decideJoin(live, { instance: "bench", name: "", tags: [], slots: 64, version: "" }, context);
+    commit(event);
+    for (const submitted of decideSubmit(live, { spec: { name: "bench", version: undefined, project: undefined, jobs: wide(count) }, strict: false }, context).events) commit(submitted);
+    const start = performance.now();
+    for (let running: Report[] = [];;) {
+      for (let next = nextStart(live, context.now); next?.type === "JobStarted"; next = nextStart(live, context.now)) {
+        commit(next);
+        running.push({ run: next.run, job: next.job, attempt: next.attempt, failure: undefined, result: undefined, durationMs: 0 });
+      }
+      if (running.length === 0) break;
+      for (const report of running) commit(decideFinish(live, report, { worker, ...context })!);
+      running = [];
+    }
+    return (count / (performance.now() - start)) * 1000;
+  };
+  drained = await best(3, drain);
+  const hash = hashState(live);
+  const rate = await best(5, () => {
+    const start = performance.now();
+    const state = new State();
+    for (const body of bodies) apply(state, Event.decode(body));
+    const ms = performance.now() - start;
+    if (hashState(state) !== hash) throw new Error("the replayed state differs from the live one");
+    return (bodies.length / ms) * 1000;
+  });
+  return [
+    { group: "core", name: "decide + apply + encode, per job", value: drained, unit: "jobs/s" },
+    { group: "core", name: "replay: decode + apply", value: rate, unit: "events/s", target: { atLeast: 500_000 }, note: `${bodies.length.toLocaleString("en-US")} events, equal hash` },
+  ];
+}
+
+export async function dag({ quick }: Options): Promise<Row[]> {
+  const rows: Row[] = [];
+  const perJob = new Map<number, number>();
+  const sizes = quick ? [10_000, 100_000] : [10_000, 100_000, 1_000_000];
+  for (const size of sizes) {
+    // Four layers deep on average, two parents per job: the shape of a scientific workflow.
+    const nodes = Array.from({ length: size }, (_, i) => ({ id: `job-${i}`, parents: i < 100 ? [] : [i - 100, i - 1 - (i % 97)] }));
+    const rounds = Math.max(2, Math.min(20, 1_000_000 / size));
+    let build = Infinity;
+    let drain = Infinity;
+    for (let round = 0; round < rounds; round++) {
+      let start = performance.now();
+      const graph = Dag.build(nodes);
+      build = Math.min(build, performance.now() - start);
+      start = performance.now();
+      let settled = 0;
+      const ready = graph.ready();
+      for (let job = ready.pop(); job !== undefined; job = ready.pop()) {
+        for (const child of graph.settle(job)) ready.push(child);
+        settled += 1;
+      }
+      drain = Math.min(drain, performance.now() - start);
+      if (settled !== size) throw new Error(`settled ${settled} of ${size}`);
+    }
+    const bytes = (await measureBytes(() => Dag.build(nodes))) / size;
+    perJob.set(size, ((build + drain) / size) * 1e6);
+    rows.push({ group: "dag", name: `${size.toLocaleString("en-US")} jobs, build`, value: (build / size) * 1e6, unit: "ns/job" });
+    rows.push({ group: "dag", name: `${size.toLocaleString("en-US")} jobs, drain`, value: (drain / size) * 1e6, unit: "ns/job" });
+    rows.push({ group: "dag", name: `${size.toLocaleString("en-US")} jobs, memory`, value: bytes, unit: "B/job", ...(size === 1_000_000 ? { target: { atMost: 700 } } : {}) });
+  }
+  const [smallest, largest] = [perJob.get(sizes[0]!)!, perJob.get(sizes.at(-1)!)!];
+  rows.push({ group: "dag", name: `cost per job, ${sizes.at(-1)!.toLocaleString("en-US")} against 10,000`, value: largest / smallest, unit: "×", target: { atMost: 1.3 } });
+  if (!quick) {
+    const spec = { name: "bench", version: undefined, project: undefined, jobs: wide(1_000_000) };
+    const event: Event = { type: "RunSubmitted", run: 1, id: "bench-2222", key: undefined, at: 1, spec };
+    const bytes = await measureBytes(() => { const state = new State(); apply(state, event); return state; });
+    rows.push({ group: "dag", name: "a waiting job in the master (graph, queue and record)", value: bytes / 1_000_000, unit: "B/job", target: { atMost: 700 }, note: "1,000,000 jobs; without the text of the job itself" });
+  }
+  return rows;
+}
+
+/** What `make`'s result keeps alive. Collected thoroughly on both sides, because typed arrays are freed late. */
+async function measureBytes(make: () => unknown): Promise<number> {
+  const used = async (): Promise<number> => {
+    for (let round = 0; round < 4; round++) {
+      globalThis.gc?.();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    const { heapUsed, external } = process.memoryUsage();
+    return heapUsed + external;
+  };
+  const before = await used();
+  const kept = make();
+  const after = await used();
+  if (kept === undefined) throw new Error("nothing was made");
+  return after - before;
+}
+
+function wide(count: number): JobSpec[] {
+  const action = { type: "call" as const, target: "titan:noop", input: Buffer.alloc(0) };
+  const env = {};
+  return Array.from({ length: count }, (_, i) => ({
+    id: `job-${i}`, action, dependsOn: [], requirement: [], priority: 1, delayMs: 0, affinity: undefined, when: "success", timeoutMs: 0, retry: undefined, env, gate: undefined,
+  }));
+}
+
+async function inTemp(run: (dir: string) => Promise<void>): Promise<void> {
+  const dir = mkdtempSync(join(tmpdir(), "titan-bench-"));
+  try {
+    await run(dir);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,24 @@
+/** `npm run bench`: runs the groups in turn and prints one table (or, with --json, one JSON value). */
+import { parseArgs } from "node:util";
+import { codec, dag, framing, log, replay, type Options } from "./bricks.ts";
+import { cluster, machine } from "./cluster.ts";
+import { formatTable, verdict, type Row } from "./table.ts";
+
+const GROUPS: Record<string, (options: Options) => Promise<Row[]>> = { framing, codec, log, core: replay, dag, cluster };
+
+const { values } = parseArgs({ options: { json: { type: "boolean" }, quick: { type: "boolean" }, only: { type: "string" } } });
+const wanted = values.only?.split(",") ?? Object.keys(GROUPS);
+const unknown = wanted.filter((name) => GROUPS[name] === undefined);
+if (unknown.length > 0) {
+  console.error(`Cannot run benchmark ${unknown.join(", ")}: there are ${Object.keys(GROUPS).join(", ")}`);
+  process.exit(2);
+}
+
+const rows: Row[] = [];
+for (const name of wanted) {
+  process.stderr.write(`bench: ${name}\n`);
+  rows.push(...(await GROUPS[name]!({ quick: values.quick ?? false })));
+}
+if (values.json) console.log(JSON.stringify({ machine: machine(), at: new Date().toISOString(), rows: rows.map((row) => ({ ...row, verdict: verdict(row) })) }, null, 2));
+else console.log(`${machine()}\n\n${formatTable(rows)}`);
+process.exit(0);

@@ -1,0 +1,22 @@
+/** One role of a benchmark cluster, as a process of its own: `role.ts master DIR` or `role.ts worker DIR PORT SLOTS`. Prints one JSON line when ready. */
+import { createExecutor } from "#exec";
+import { nodeHost } from "#host";
+import { startMaster } from "#master";
+import { startWorker } from "#worker";
+
+const [role, dir = "", port = "0", slots = "1"] = process.argv.slice(2);
+const host = nodeHost();
+let stop: () => Promise<void>;
+if (role === "master") {
+  const master = await startMaster({ host, dir, listen: { host: "127.0.0.1", port: 0 }, onFatal: (error) => { throw error; } });
+  stop = () => master.stop();
+  console.log(JSON.stringify({ port: master.port }));
+} else {
+  const executor = createExecutor({ host, workDir: `${dir}/work`, baseEnv: { PATH: process.env.PATH ?? "" } });
+  const worker = startWorker({ host, master: { host: "127.0.0.1", port: Number(port) }, slots: Number(slots), executor, cacheDir: `${dir}/cache` });
+  await worker.ready;
+  stop = () => worker.stop();
+  console.log(JSON.stringify({ ready: true }));
+}
+// The parent closes our stdin when it is done with us, or when it dies.
+process.stdin.resume().on("end", () => void stop().then(() => process.exit(0)));

@@ -1,0 +1,57 @@
+/**
+ * `node scripts/replay-workflow.mjs [FILE…] [--scale 0.001] [--workers 2] [--slots 4]`
+ *
+ * Replays recorded workflows (default: the three in test/data/workflows) on an embedded cluster and prints how long each took
+ * beside the two lower bounds that no schedule can beat.
+ */
+import { readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { nodeHost } from "#host";
+import { connect, type Client } from "#sdk";
+import { startEmbeddedCluster } from "#cli";
+import { bounds, brokenEdges, readWorkflow, toJobs } from "./workflow.ts";
+
+const DATA = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "test/data/workflows");
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { scale: { type: "string", default: "0.001" }, workers: { type: "string", default: "2" }, slots: { type: "string", default: "8" } },
+});
+const [scale, workers, slots] = [Number(values.scale), Number(values.workers), Number(values.slots)];
+const files = positionals.length > 0 ? positionals : readdirSync(DATA).filter((name) => name.endsWith(".json")).sort().map((name) => join(DATA, name));
+
+async function replay(client: Client, file: string): Promise<boolean> {
+  const workflow = readWorkflow(file);
+  const jobs = toJobs(workflow, scale);
+  const edges = jobs.reduce((sum, job) => sum + job.dependsOn.length, 0);
+  const start = performance.now();
+  const { run } = await client.submitSpec({ name: workflow.name, version: undefined, project: undefined, jobs });
+  for await (const _event of client.watch(run)); // to its end
+  const makespanMs = performance.now() - start;
+  const report = await client.status(run);
+  const broken = brokenEdges(report.jobs);
+  const { criticalPathMs, totalWorkMs } = bounds(workflow, { scale, slots: workers * slots });
+  const lower = Math.max(criticalPathMs, totalWorkMs);
+  console.log(`${workflow.name} (${workflow.source})
+  ${jobs.length} jobs, ${edges} edges, run times × ${scale}, ${workers} workers × ${slots} slots: ${report.run.status}
+  makespan            ${makespanMs.toFixed(0).padStart(6)} ms
+  critical path       ${criticalPathMs.toFixed(0).padStart(6)} ms   lower bound: the longest chain
+  total work ÷ slots  ${totalWorkMs.toFixed(0).padStart(6)} ms   lower bound: no slot ever idle
+  makespan ÷ bound    ${(makespanMs / lower).toFixed(2).padStart(6)}
+  edges respected     ${String(edges - broken.length).padStart(6)} of ${edges}\n`);
+  for (const edge of broken.slice(0, 10)) console.error(`  BROKEN: ${edge}`);
+  return report.run.status === "COMPLETED" && broken.length === 0;
+}
+
+const cluster = await startEmbeddedCluster({ workers, slots });
+let ok = true;
+try {
+  const client = await connect({ host: nodeHost(), master: cluster.master });
+  for (const file of files) ok = (await replay(client, file)) && ok;
+  client.close();
+} finally {
+  await cluster.stop();
+}
+process.exit(ok ? 0 : 1);
