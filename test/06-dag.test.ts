@@ -145,6 +145,8 @@ test("Dag.build() refuses a missing parent and suggests the nearest id", () => {
   assert.match(swapped.message, /did you mean "train"\?/);
   const far = refusal("MISSING_PARENT", () => Dag.build([node("extract"), node("x", "deploy")]));
   assert.equal(far.message, 'Cannot build graph: job "x" depends on "deploy", which does not exist');
+  const alone = refusal("MISSING_PARENT", () => Dag.build([node("b", "c")]));
+  assert.equal(alone.message, 'Cannot build graph: job "b" depends on "c", which does not exist');
 });
 
 test("DagError messages stay short and show no control characters, whatever the ids hold", () => {
@@ -459,6 +461,19 @@ test("100,000 jobs in a row: built forwards and backwards, worked off, without r
     assert.equal(done, HUGE);
     assert.equal(dag.downstream([dag.indexOf("j0")!]).length, HUGE);
   }
+});
+
+test("100,000 jobs added one by one are the graph that build() makes of them", () => {
+  // Columns that grow by less than a factor would copy some 10^10 numbers here.
+  const jobs = Array.from({ length: HUGE }, (_, i) => node(`j${i}`, ...(i < 2 ? [] : [`j${i - 1}`, `j${i >> 1}`])));
+  const [built, grown] = [Dag.build(jobs), Dag.build([])];
+  for (const { id, parents } of jobs) grown.addJob(id, parents);
+  for (const i of [0, 2, 3, 777, HUGE - 1]) {
+    assert.deepEqual(grown.parents(i), built.parents(i));
+    assert.deepEqual(grown.children(i), built.children(i));
+  }
+  assert.deepEqual(grown.topologicalOrder(), built.topologicalOrder());
+  assert.deepEqual(grown.ready(), built.ready());
 });
 
 test("a cycle through 100,000 jobs is found, whole in `path` and short in the message", () => {

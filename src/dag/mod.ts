@@ -347,10 +347,9 @@ export class Dag {
     const queue = [job];
     for (const from of queue) {
       this.forEachChild(from, (child) => {
-        if (open[child]! > 0 && !cameFrom.has(child)) {
-          cameFrom.set(child, from);
-          queue.push(child);
-        }
+        if (cameFrom.has(child)) return;
+        cameFrom.set(child, from);
+        queue.push(child);
       });
       if (cameFrom.has(job)) break;
     }
