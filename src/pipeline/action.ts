@@ -1,0 +1,136 @@
+/**
+ * Lesson 17: what a job does: exactly one of file, command, run and call.
+ *
+ * Invariants: a path stays inside the project, whatever machine it is read on; a list of arguments
+ * arrives as it was written.
+ * Test: test/17-pipelines.test.ts
+ */
+import { resolveScalar, toValue, type ScalarNode, type YamlNode } from "#yaml";
+import { clip, type Fields, type Text } from "./fields.ts";
+import { MAX_ARGS, MAX_INPUT_BYTES, MAX_PATH_BYTES } from "./limits.ts";
+import { hint } from "./suggest.ts";
+import type { ActionDefinition } from "./types.ts";
+import { splitWords } from "./words.ts";
+
+const ACTIONS = ["file", "command", "run", "call"] as const;
+/** Calls that need no module: the worker's pool answers them itself (src/exec). */
+const BUILTIN_CALLS = ["titan:noop", "titan:echo", "titan:fail", "titan:sleep"];
+
+export function readAction(fields: Fields): ActionDefinition | undefined {
+  const given = ACTIONS.filter((key) => fields.has(key));
+  const [kind, other] = given;
+  if (kind === undefined) {
+    return fields.report.problem("MISSING_KEY", fields.node, `nothing to do${fields.scope}: give it one of file, command, run or call`);
+  }
+  if (other !== undefined) {
+    return fields.report.problem("CONFLICT", fields.keyNode(other), `"${other}" and "${kind}"${fields.scope}: a job has exactly one of file, command, run and call`);
+  }
+  const input = fields.either("input", "with");
+  if (fields.has("args") && kind !== "file") fields.report.problem("CONFLICT", fields.keyNode("args"), `"args"${fields.scope} goes with "file" only${kind === "command" ? ': append them to "command"' : ""}`);
+  if (fields.has(input) && kind !== "call") fields.report.problem("CONFLICT", fields.keyNode(input), `"${input}"${fields.scope} goes with "call" only`);
+
+  if (kind === "file") return readFile(fields);
+  if (kind === "command") return readCommand(fields);
+  if (kind === "call") return readCall(fields, input);
+  const script = fields.text("run");
+  return script === undefined ? undefined : { kind: "shell", script };
+}
+
+function readFile(fields: Fields): ActionDefinition | undefined {
+  const node = fields.value("file") as YamlNode;
+  const file = fields.textOf("file", node, { maxBytes: MAX_PATH_BYTES });
+  const args = readArgs(fields);
+  if (!file || !args) return undefined;
+  const wrong = outside(file.text);
+  if (wrong !== undefined) return fields.report.problem("BAD_VALUE", node, `"file"${fields.scope} ${wrong}, found ${JSON.stringify(clip(file.text))}`);
+  return { kind: "file", file: file.text, args };
+}
+
+// #region outside
+/** Why a path may not leave the machine it was written on; undefined for a good one. */
+function outside(path: string): string | undefined {
+  if (path.includes("\\")) return 'must be written with "/"';
+  if (path.startsWith("/") || /^[A-Za-z]:/.test(path)) return "must be relative to the project";
+  if (path.startsWith("~")) return 'must be relative to the project ("~" is not expanded)';
+  let depth = 0;
+  for (const part of path.split("/")) {
+    if (part === "..") depth--;
+    else if (part !== "" && part !== ".") depth++;
+    // Counted on the way, not at the end: "../p/x" is back at depth 1, but has been elsewhere.
+    if (depth < 0) return "must stay inside the project";
+  }
+  return depth === 0 || /\/\.{0,2}$/.test(path) ? "must name a file" : undefined;
+}
+// #endregion
+
+function readArgs(fields: Fields): string[] | undefined {
+  const node = fields.value("args");
+  if (!node) return [];
+  if (node.kind !== "scalar") return fields.texts("args", { max: MAX_ARGS, empty: true })?.map(({ text }) => text);
+  const line = fields.textOf("args", node, { empty: true });
+  return line && splitArgs(fields, line);
+}
+
+function splitArgs(fields: Fields, { text, node }: Text): string[] | undefined {
+  const split = splitWords(text);
+  if ("problem" in split) {
+    const at = { node, ...caret(node, split.at) };
+    return fields.report.problem("BAD_VALUE", at, `"args"${fields.scope} cannot be split into words: ${split.problem}`);
+  }
+  if (split.expansion !== undefined) fields.report.warn(node, `"args"${fields.scope} contains ${split.expansion}, which only a shell would expand: use "run" for that`);
+  if (split.words.length > MAX_ARGS) return fields.report.problem("TOO_LARGE", node, `"args"${fields.scope} has more than ${MAX_ARGS} entries`);
+  return split.words;
+}
+
+/** The place of the `index`-th character of a scalar, where source and text run in parallel. */
+function caret(node: ScalarNode, index: number): { skip?: number; length?: number } {
+  const quotes = node.style === "plain" ? 0 : 1;
+  const parallel = node.style !== "literal" && node.style !== "folded" && node.length === node.text.length + 2 * quotes;
+  return parallel ? { skip: index + quotes, length: 1 } : {};
+}
+
+function readCommand(fields: Fields): ActionDefinition | undefined {
+  const node = fields.value("command") as YamlNode;
+  if (node.kind === "scalar") return fields.wrong("command", node, "a list", `: write [program, argument], or use "run" for a line of shell`);
+  const argv = fields.texts("command", { max: MAX_ARGS, empty: true })?.map(({ text }) => text);
+  if (!argv) return undefined;
+  if (!argv[0]) return fields.report.problem("BAD_VALUE", node, `"command"${fields.scope} must begin with a program`);
+  return { kind: "command", argv };
+}
+
+function readCall(fields: Fields, inputKey: string): ActionDefinition | undefined {
+  const node = fields.value("call") as YamlNode;
+  const target = fields.textOf("call", node, { maxBytes: MAX_PATH_BYTES });
+  const inputNode = fields.value(inputKey);
+  const input = inputNode ? readInput(fields, { key: inputKey, node: inputNode }) : null;
+  if (!target || input === undefined) return undefined;
+  if (BUILTIN_CALLS.includes(target.text)) return { kind: "call", target: target.text, input };
+  const parts = /^([^#]+)#([A-Za-z_$][A-Za-z0-9_$]*)$/.exec(target.text);
+  const found = `, found ${JSON.stringify(clip(target.text))}`;
+  if (!parts) return fields.report.problem("BAD_VALUE", node, `"call"${fields.scope} must be path/module.js#function${found}${hint(target.text, BUILTIN_CALLS)}`);
+  const wrong = outside(parts[1] as string);
+  if (wrong !== undefined) return fields.report.problem("BAD_VALUE", node, `"call"${fields.scope} ${wrong}${found}`);
+  return { kind: "call", target: target.text, input };
+}
+
+/** The one field without a schema: here, and only here, plain scalars speak for themselves. */
+function readInput(fields: Fields, { key, node }: { key: string; node: YamlNode }): unknown {
+  const before = fields.report.count;
+  for (const scalar of scalars(node)) {
+    const resolved = resolveScalar(scalar);
+    if (resolved.type === "ambiguous") fields.report.problem("BAD_VALUE", scalar, `"${key}"${fields.scope}: ${resolved.why}`);
+    if (resolved.type === "text" && resolved.boolean !== undefined) {
+      fields.report.warn(scalar, `"${key}"${fields.scope}: ${scalar.text} is the text "${scalar.text}"; write ${resolved.boolean} for the boolean, or quote it`);
+    }
+  }
+  if (fields.report.count > before) return undefined;
+  const value = toValue(node);
+  if (Buffer.byteLength(JSON.stringify(value)) <= MAX_INPUT_BYTES) return value;
+  return fields.report.problem("TOO_LARGE", node, `"${key}"${fields.scope} is longer than ${MAX_INPUT_BYTES} bytes as JSON`);
+}
+
+function* scalars(node: YamlNode): Generator<ScalarNode> {
+  if (node.kind === "scalar") yield node;
+  else if (node.kind === "sequence") for (const item of node.items) yield* scalars(item);
+  else for (const entry of node.entries) yield* scalars(entry.value);
+}

@@ -1,0 +1,70 @@
+/**
+ * Lesson 17: a definition as the YAML that a person would write: defaults left out.
+ *
+ * Invariant: parsing the text gives the same definition again (without its warnings: what they
+ * were about is now written unmistakably).
+ * Test: test/17-pipelines.test.ts
+ */
+import { emitYaml } from "#yaml";
+import { formatDuration } from "./duration.ts";
+import { DEFAULT_GATE_WAIT_MS, DEFAULT_RETRY } from "./limits.ts";
+import type { ActionDefinition, JobDefinition, PipelineDefinition, RetryDefinition } from "./types.ts";
+
+/**
+ * The definition as YAML.
+ *
+ * @example
+ * ```ts
+ * import { parsePipeline, toYaml } from "#pipeline";
+ * toYaml(parsePipeline("{name: n, jobs: [{id: a, run: ls, timeout: 90}]}")) // => 'name: n\njobs:\n  - id: a\n    run: ls\n    timeout: 1m30s\n'
+ * ```
+ */
+export function toYaml(definition: PipelineDefinition): string {
+  const { name, version, project, jobs } = definition;
+  return emitYaml({ name, version, project: project ? undefined : false, jobs: jobs.map(jobFields) });
+}
+
+function jobFields(job: JobDefinition): object {
+  return {
+    id: job.id,
+    ...actionFields(job.action),
+    depends_on: unlessEmpty(job.dependsOn),
+    when: unless(job.when, "success"),
+    requirement: unlessEmpty(job.requirement),
+    affinity: job.affinity,
+    priority: unless(job.priority, 1),
+    delay: duration(job.delayMs),
+    timeout: duration(job.timeoutMs),
+    ...retryFields(job.retry),
+    env: unlessEmpty(job.env),
+    hitl_message: job.gate?.message,
+    max_wait_seconds: job.gate && unless(job.gate.maxWaitMs / 1000, DEFAULT_GATE_WAIT_MS / 1000),
+  };
+}
+
+function actionFields(action: ActionDefinition): object {
+  if (action.kind === "file") return { file: action.file, args: unlessEmpty(action.args) };
+  if (action.kind === "command") return { command: action.argv };
+  if (action.kind === "shell") return { run: action.script };
+  return { call: action.target, input: action.input ?? undefined };
+}
+
+function retryFields(retry: RetryDefinition): object {
+  const { maxAttempts, delayMs, backoff, maxDelayMs, jitter } = retry;
+  const usual = delayMs === DEFAULT_RETRY.delayMs && backoff === DEFAULT_RETRY.backoff && maxDelayMs === DEFAULT_RETRY.maxDelayMs && jitter === DEFAULT_RETRY.jitter;
+  if (usual) return { retries: unless(maxAttempts - 1, 0) };
+  const delays = { delay: formatDuration(delayMs), max_delay: formatDuration(maxDelayMs) };
+  return { retry: { max_attempts: maxAttempts, ...delays, backoff, jitter } };
+}
+
+function unless<T>(value: T, usual: T): T | undefined {
+  return value === usual ? undefined : value;
+}
+
+function unlessEmpty<T extends object>(value: T): T | undefined {
+  return Object.keys(value).length === 0 ? undefined : value;
+}
+
+function duration(ms: number): string | undefined {
+  return ms === 0 ? undefined : formatDuration(ms);
+}

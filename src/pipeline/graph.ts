@@ -1,0 +1,69 @@
+/**
+ * Lesson 17: do the jobs make a graph? Chapter 6 knows; this file knows where each edge was written.
+ *
+ * Test: test/17-pipelines.test.ts
+ */
+import { Dag, DagError } from "#dag";
+import { clip, type Text } from "./fields.ts";
+import type { ReadJob } from "./job.ts";
+import type { Report } from "./problems.ts";
+import { hint } from "./suggest.ts";
+
+/** Reports duplicate ids, unknown parents, affinity to strangers, and cycles. */
+export function checkGraph(report: Report, jobs: readonly ReadJob[]): void {
+  const before = report.count;
+  const byId = new Map<string, ReadJob>();
+  for (const job of jobs) {
+    if (!job.id) continue;
+    const earlier = byId.get(job.id.text);
+    if (!earlier) byId.set(job.id.text, job);
+    else report.problem("DUPLICATE_ID", job.id.node, `two jobs have the id "${job.id.text}"${lineOf(earlier.id as Text)}`);
+  }
+  for (const job of jobs) {
+    checkParents(report, job, byId);
+    checkAffinity(report, job);
+  }
+  // A cycle can only be looked for in a graph whose edges all lead somewhere.
+  if (report.count === before && byId.size === jobs.length) checkCycles(report, byId);
+}
+
+function lineOf({ node }: Text): string {
+  return node.line === 0 ? "" : `; the other is in line ${node.line}`;
+}
+
+function checkParents(report: Report, job: ReadJob, byId: ReadonlyMap<string, ReadJob>): void {
+  for (const { text, node } of job.parents) {
+    if (text === job.id?.text) report.problem("SELF_EDGE", node, `job "${text}" depends on itself`);
+    else if (!byId.has(text)) {
+      const others = [...byId.keys()].filter((id) => id !== job.id?.text);
+      report.problem("MISSING_PARENT", node, `unknown job "${clip(text)}" in depends_on${job.scope.replace(" in", " of")}${hint(text, others)}`);
+    }
+  }
+}
+
+function checkAffinity(report: Report, job: ReadJob): void {
+  const wanted = job.affinity;
+  if (!wanted || job.parents.some(({ text }) => text === wanted.text)) return;
+  const parents = job.parents.map(({ text }) => text);
+  report.problem("BAD_VALUE", wanted, `"affinity"${job.scope} must name one of its parents, found "${clip(wanted.text)}"${hint(wanted.text, parents)}`);
+}
+
+function checkCycles(report: Report, byId: ReadonlyMap<string, ReadJob>): void {
+  const nodes = [...byId].map(([id, job]) => ({ id, parents: job.parents.map(({ text }) => text) }));
+  try {
+    Dag.build(nodes);
+  } catch (error) {
+    if (!(error instanceof DagError)) throw error;
+    const [first, second] = error.path ?? [];
+    const edge = edgeBetween(byId, first, second) ?? edgeBetween(byId, second, first);
+    const detail = error.message.replace(/^[^:]*: /, "");
+    const [anyJob] = byId.values();
+    const at = edge?.node ?? (anyJob as ReadJob).node;
+    report.problem(error.code === "CYCLE" ? "CYCLE" : "TOO_LARGE", at, error.code === "CYCLE" ? `the jobs wait for each other: ${detail}` : detail);
+  }
+}
+
+/** Where `child` names `parent`. */
+function edgeBetween(byId: ReadonlyMap<string, ReadJob>, parent: string | undefined, child: string | undefined): Text | undefined {
+  return byId.get(child ?? "")?.parents.find(({ text }) => text === parent);
+}

@@ -1,0 +1,175 @@
+/**
+ * Lesson 17: one entry of `jobs`.
+ *
+ * Invariants: a definition is returned only if nothing in the job was wrong; the id and the names
+ * of its parents are returned in any case, so that the graph can be checked around a broken job.
+ * Test: test/17-pipelines.test.ts
+ */
+import { resolveScalar, setOwn, type MappingNode, type ScalarNode, type YamlNode } from "#yaml";
+import { readAction } from "./action.ts";
+import { booleanHelp, clip, describe, Fields, type Text } from "./fields.ts";
+import {
+  DEFAULT_GATE_WAIT_MS, DEFAULT_RETRY, MAX_ATTEMPTS, MAX_BACKOFF, MAX_ENV, MAX_ENV_BYTES, MAX_ENV_NAME_CHARS,
+  MAX_ID_CHARS, MAX_JOBS, MAX_MESSAGE_BYTES, MAX_PRIORITY, MAX_TAG_CHARS, MAX_TAGS,
+} from "./limits.ts";
+import type { Report } from "./problems.ts";
+import type { GateDefinition, JobDefinition, RetryDefinition } from "./types.ts";
+
+export const JOB_KEYS = [
+  "id", "type", "file", "args", "command", "run", "call", "input", "with", "depends_on", "needs", "requirement",
+  "priority", "delay", "affinity", "port", "hitl_message", "max_wait_seconds", "retries", "retry", "timeout", "env", "when",
+] as const;
+const RETRY_KEYS = ["max_attempts", "delay", "backoff", "max_delay", "jitter"] as const;
+
+const ID = new RegExp(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,${MAX_ID_CHARS - 1}}$`);
+const TAG = new RegExp(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,${MAX_TAG_CHARS - 1}}$`);
+const ENV_NAME = new RegExp(`^[A-Za-z_][A-Za-z0-9_]{0,${MAX_ENV_NAME_CHARS - 1}}$`);
+
+/** A job as far as it could be read. */
+export interface ReadJob {
+  readonly node: YamlNode;
+  readonly scope: string;
+  readonly id: Text | undefined;
+  readonly parents: readonly Text[];
+  readonly affinity: ScalarNode | undefined;
+  readonly definition: JobDefinition | undefined;
+}
+
+/** The id or name under `key`, if it is one. */
+export function readId(fields: Fields, key: string, what: string): Text | undefined {
+  const node = fields.value(key);
+  if (!node) return fields.report.problem("MISSING_KEY", fields.node, `${what} needs ${key === "id" ? "an id" : "a name"}`);
+  const id = fields.textOf(key, node);
+  if (!id || ID.test(id.text)) return id;
+  const fixed = id.text.trim().replace(/[^A-Za-z0-9_.-]+/g, "-").replace(/^[^A-Za-z0-9]+|-$/g, "").slice(0, MAX_ID_CHARS);
+  const help = ID.test(fixed) ? ` (for example "${clip(fixed)}")` : "";
+  const rule = `must begin with a letter or digit and go on with up to ${MAX_ID_CHARS - 1} letters, digits, "_", "." or "-"`;
+  return fields.report.problem("BAD_VALUE", node, `"${key}"${fields.scope} ${rule}, found ${JSON.stringify(clip(id.text))}${help}`);
+}
+
+export function readJob(report: Report, node: YamlNode, index: number): ReadJob {
+  const nothing = { node, scope: ` in job ${index + 1}`, id: undefined, parents: [], affinity: undefined, definition: undefined };
+  if (node.kind !== "mapping") {
+    report.problem("WRONG_TYPE", node, `job ${index + 1} must be a map with id and one of file, command, run or call, found ${describe(node)}`);
+    return nothing;
+  }
+  const before = report.count;
+  const scope = scopeOf(node, index);
+  const fields = new Fields(report, node, { known: JOB_KEYS, scope });
+  const id = readId(fields, "id", `job ${index + 1}`);
+  refuseServices(fields);
+  const parents = readParents(fields);
+  const affinity = readAffinity(fields, parents);
+  const action = readAction(fields);
+  const definition = {
+    id: id?.text ?? "",
+    action: action as NonNullable<typeof action>,
+    dependsOn: parents.map(({ text }) => text),
+    requirement: readRequirement(fields),
+    priority: fields.number("priority", { min: -MAX_PRIORITY, max: MAX_PRIORITY, whole: true }) ?? 1,
+    delayMs: fields.duration("delay") ?? 0,
+    affinity: affinity?.text,
+    when: fields.oneOf("when", ["success", "failure", "always"]) ?? "success",
+    timeoutMs: fields.duration("timeout") ?? 0,
+    retry: readRetry(fields),
+    env: readEnv(fields),
+    gate: readGate(fields),
+  };
+  return { node, scope, id, parents, affinity, definition: report.count === before ? definition : undefined };
+}
+
+/** ` in job "train"`; by number if the id is unusable. */
+function scopeOf(node: MappingNode, index: number): string {
+  const id = node.entries.find(({ key }) => key.text === "id")?.value;
+  return id?.kind === "scalar" && ID.test(id.text) ? ` in job "${id.text}"` : ` in job ${index + 1}`;
+}
+
+function refuseServices(fields: Fields): void {
+  const type = fields.oneOf("type", ["run", "service"]);
+  const node = fields.value(type === "service" ? "type" : "port");
+  const at = type === "service" ? node : fields.keyNode("port");
+  if (node && at) fields.report.problem("UNSUPPORTED", at, `"${type === "service" ? "type: service" : "port"}"${fields.scope}: services are not supported yet by this version`);
+}
+
+function readParents(fields: Fields): readonly Text[] {
+  const key = fields.either("depends_on", "needs");
+  const named = fields.texts(key, { max: MAX_JOBS, single: true }) ?? [];
+  const seen = new Set<string>();
+  return named.filter(({ text, node }) => {
+    if (!seen.has(text)) return seen.add(text), true;
+    fields.report.warn(node, `"${key}"${fields.scope} names "${clip(text)}" twice`);
+    return false;
+  });
+}
+
+/** `true` is the first parent, a text is the parent of that name. */
+function readAffinity(fields: Fields, parents: readonly Text[]): ScalarNode | undefined {
+  const node = fields.value("affinity");
+  if (!node) return undefined;
+  const resolved = node.kind === "scalar" ? resolveScalar(node) : undefined;
+  const named = parents.some(({ text }) => node.kind === "scalar" && text === node.text);
+  if (node.kind !== "scalar" || (!named && booleanHelp(node) !== "")) return fields.wrong("affinity", node, "true, false or the id of a parent", booleanHelp(node));
+  if (resolved?.type !== "boolean") return fields.textOf("affinity", node)?.node;
+  if (!resolved.value) return undefined;
+  return parents[0]?.node ?? fields.report.problem("BAD_VALUE", node, `"affinity"${fields.scope} is true, but the job has no parent to stay with`);
+}
+
+function readRequirement(fields: Fields): string[] {
+  const tags = fields.texts("requirement", { max: MAX_TAGS, single: true }) ?? [];
+  for (const { text, node } of tags) {
+    if (TAG.test(text)) continue;
+    const list = /^[\w.:-]+(?:[\s,]+[\w.:-]+)+$/.test(text) ? `: write [${text.split(/[\s,]+/).join(", ")}]` : "";
+    fields.report.problem("BAD_VALUE", node, `"requirement"${fields.scope} must be a tag of letters, digits, "_", ".", ":" or "-", found ${JSON.stringify(clip(text))}${list}`);
+  }
+  // GENERAL is what every worker has.
+  return [...new Set(tags.map(({ text }) => text))].filter((tag) => tag !== "GENERAL");
+}
+
+function readRetry(fields: Fields): RetryDefinition {
+  if (fields.has("retry") && fields.has("retries")) {
+    fields.report.problem("CONFLICT", fields.keyNode("retries"), `"retries" and "retry"${fields.scope}: give one of them (retries: 2 is retry: {max_attempts: 3})`);
+  }
+  const retries = fields.number("retries", { min: 0, max: MAX_ATTEMPTS - 1, whole: true });
+  const retry = fields.map("retry", RETRY_KEYS);
+  if (!retry) return { ...DEFAULT_RETRY, maxAttempts: (retries ?? 0) + 1 };
+  const delayMs = retry.duration("delay") ?? DEFAULT_RETRY.delayMs;
+  const maxDelayMs = retry.duration("max_delay");
+  if (maxDelayMs !== undefined && maxDelayMs < delayMs) {
+    const node = retry.value("max_delay") as YamlNode;
+    fields.report.problem("OUT_OF_RANGE", node, `"max_delay"${retry.scope} is shorter than the first delay`);
+  }
+  return {
+    maxAttempts: retry.number("max_attempts", { min: 1, max: MAX_ATTEMPTS, whole: true }) ?? DEFAULT_RETRY.maxAttempts,
+    delayMs,
+    backoff: retry.number("backoff", { min: 1, max: MAX_BACKOFF, whole: false }) ?? DEFAULT_RETRY.backoff,
+    // A delay beyond the default cap was meant, so the cap gives way.
+    maxDelayMs: maxDelayMs ?? Math.max(DEFAULT_RETRY.maxDelayMs, delayMs),
+    jitter: retry.number("jitter", { min: 0, max: 1, whole: false }) ?? DEFAULT_RETRY.jitter,
+  };
+}
+
+function readEnv(fields: Fields): Record<string, string> {
+  const env = {};
+  const node = fields.value("env");
+  if (!node) return env;
+  if (node.kind !== "mapping") return fields.wrong("env", node, "a map of names and texts"), env;
+  if (node.entries.length > MAX_ENV) return fields.report.problem("TOO_LARGE", node, `"env"${fields.scope} has more than ${MAX_ENV} entries`), env;
+  for (const { key, value } of node.entries) {
+    const name = clip(key.text);
+    if (!ENV_NAME.test(key.text)) fields.report.problem("BAD_VALUE", key, `"env"${fields.scope} has the name ${JSON.stringify(name)}: use letters, digits and "_", no digit first`);
+    else if (key.text.startsWith("TITAN_")) fields.report.problem("BAD_VALUE", key, `"env"${fields.scope} sets ${name}: names beginning with TITAN_ are Titan's own`);
+    const text = fields.textOf(`env.${name}`, value, { empty: true, maxBytes: MAX_ENV_BYTES - key.text.length });
+    if (text) setOwn(env, key.text, text.text);
+  }
+  return env;
+}
+
+function readGate(fields: Fields): GateDefinition | undefined {
+  const maxWaitMs = fields.duration("max_wait_seconds");
+  const message = fields.text("hitl_message", { maxBytes: MAX_MESSAGE_BYTES });
+  if (fields.has("max_wait_seconds") && !fields.has("hitl_message")) {
+    fields.report.problem("CONFLICT", fields.keyNode("max_wait_seconds"), `"max_wait_seconds"${fields.scope} has no "hitl_message" to wait for`);
+  }
+  if (maxWaitMs === 0) fields.report.problem("OUT_OF_RANGE", fields.value("max_wait_seconds") as YamlNode, `"max_wait_seconds"${fields.scope} must be more than 0: nobody could answer`);
+  return message === undefined ? undefined : { message, maxWaitMs: maxWaitMs ?? DEFAULT_GATE_WAIT_MS };
+}

@@ -1,0 +1,98 @@
+/**
+ * Lesson 17: from a file that a person wrote to a definition that the master can trust.
+ *
+ *     text ── #yaml ──▶ tree ──▶ fields (job.ts, action.ts) ──▶ graph (#dag) ──▶ PipelineDefinition
+ *     value ─ value.ts ─┘             └────── problems, all of them, with places ──▶ PipelineError
+ *
+ * Invariants: a definition that is returned holds every default and breaks no rule; a pipeline is
+ * refused with all its problems at once; nothing but `PipelineError` is thrown, for any input.
+ * Left out: services (`type: service`, `port`), templates and variables: a pipeline says what it does.
+ * Test: test/17-pipelines.test.ts
+ */
+import { normalizeYaml, parseYaml, YamlError, type YamlNode } from "#yaml";
+import { describe, Fields } from "./fields.ts";
+import { checkGraph } from "./graph.ts";
+import { readId, readJob } from "./job.ts";
+import { MAX_JOBS } from "./limits.ts";
+import { Report, syntaxProblem } from "./problems.ts";
+import type { JobDefinition, PipelineDefinition } from "./types.ts";
+import { nodeFromValue } from "./value.ts";
+
+export { formatDuration, parseDuration } from "./duration.ts";
+export { toYaml } from "./emit.ts";
+export * as limits from "./limits.ts";
+export { PipelineError, type PipelineErrorCode, type PipelineProblem } from "./problems.ts";
+export { didYouMean, editDistance } from "./suggest.ts";
+export type { ActionDefinition, GateDefinition, JobDefinition, PipelineDefinition, RetryDefinition } from "./types.ts";
+export { splitWords, type Words } from "./words.ts";
+
+const KEYS = ["name", "version", "project", "jobs"] as const;
+const MAX_VERSION_BYTES = 128;
+
+/**
+ * Reads a pipeline from YAML (or JSON, which is YAML).
+ *
+ * @param options `file` is the name that problems print.
+ * @throws {PipelineError} with everything that is wrong, each problem with line, column and caret.
+ * @example
+ * ```ts
+ * import { parsePipeline } from "#pipeline";
+ * const nightly = parsePipeline("name: nightly\njobs:\n  - {id: a, run: make}\n  - {id: b, run: make test, needs: a}\n");
+ * nightly.jobs.map((job) => job.dependsOn) // => [ [], [ 'a' ] ]
+ * ```
+ */
+export function parsePipeline(text: string, options: { file?: string | undefined } = {}): PipelineDefinition {
+  const file = options.file ?? "<pipeline>";
+  let root: YamlNode;
+  try {
+    root = parseYaml(text, { file });
+  } catch (error) {
+    throw error instanceof YamlError ? syntaxProblem(file, error) : error;
+  }
+  const report = new Report(file);
+  return report.run(normalizeYaml(text), () => readPipeline(report, root));
+}
+
+/**
+ * Checks a pipeline that code has put together, with the keys and rules of the YAML form.
+ *
+ * @throws {PipelineError} as {@link parsePipeline}, without places.
+ * @example
+ * ```ts
+ * import { definePipeline } from "#pipeline";
+ * definePipeline({ name: "n", jobs: [{ id: "a", run: "ls", retries: 2 }] }).jobs[0]?.retry.maxAttempts // => 3
+ * ```
+ */
+export function definePipeline(value: unknown, options: { file?: string | undefined } = {}): PipelineDefinition {
+  const report = new Report(options.file ?? "<pipeline>");
+  return report.run(undefined, () => {
+    const root = nodeFromValue(report, value);
+    // What is no plain data has been reported, and would only be reported again as something else.
+    return report.count > 0 ? undefined : readPipeline(report, root);
+  });
+}
+
+function readPipeline(report: Report, root: YamlNode): PipelineDefinition | undefined {
+  if (root.kind !== "mapping") {
+    const empty = root.kind === "scalar" && root.text === "" && root.style === "plain";
+    return report.problem(empty ? "EMPTY" : "WRONG_TYPE", root, `a pipeline must be a map with name and jobs, found ${describe(root)}`);
+  }
+  const fields = new Fields(report, root, { known: KEYS, scope: "" });
+  const name = readId(fields, "name", "the pipeline");
+  const version = fields.text("version", { maxBytes: MAX_VERSION_BYTES });
+  const project = fields.boolean("project") ?? true;
+  const jobs = readJobs(report, fields);
+  return { name: name?.text ?? "", ...(version === undefined ? {} : { version }), project, jobs, warnings: report.warnings };
+}
+
+/** The jobs in the order of the text. Incomplete only if a problem was reported. */
+function readJobs(report: Report, fields: Fields): JobDefinition[] {
+  const node = fields.value("jobs");
+  if (!node) return report.problem("MISSING_KEY", fields.node, "the pipeline needs jobs"), [];
+  if (node.kind !== "sequence") return fields.wrong("jobs", node, "a list", node.kind === "mapping" ? ': write "- id: …" for each job' : ""), [];
+  if (node.items.length === 0) return report.problem("EMPTY", node, '"jobs" must not be empty'), [];
+  if (node.items.length > MAX_JOBS) return report.problem("TOO_LARGE", node, `more than ${MAX_JOBS} jobs`), [];
+  const jobs = node.items.map((item, index) => readJob(report, item, index));
+  checkGraph(report, jobs);
+  return jobs.flatMap(({ definition }) => definition ?? []);
+}

@@ -1,0 +1,63 @@
+/**
+ * Lesson 17: what a pipeline is once it has been read: plain data, every default filled in.
+ *
+ * Invariants: durations are whole milliseconds; `dependsOn` and `affinity` name jobs of the same
+ * pipeline; the graph has no cycle; nothing here depends on how the text was laid out.
+ * Test: test/17-pipelines.test.ts
+ */
+
+export interface PipelineDefinition {
+  name: string;
+  version?: string;
+  /** Pack the folder around the file and ship it. */
+  project: boolean;
+  jobs: JobDefinition[];
+  /** Legal, but probably not what was meant. One line each. */
+  warnings: string[];
+}
+
+export type ActionDefinition =
+  /** A file of the project; its ending says which program runs it. */
+  | { kind: "file"; file: string; args: string[] }
+  /** A program and its arguments, seen by no shell. */
+  | { kind: "command"; argv: string[] }
+  | { kind: "shell"; script: string }
+  /** `path/module.js#function` (or a built-in: `titan:noop`, `titan:echo` …), with an input that JSON can hold. */
+  | { kind: "call"; target: string; input: unknown };
+
+export interface RetryDefinition {
+  /** 1: never again. */
+  maxAttempts: number;
+  delayMs: number;
+  /** Each delay is this many times the one before. */
+  backoff: number;
+  maxDelayMs: number;
+  /** 0 to 1: how much of a delay is left to chance. */
+  jitter: number;
+}
+
+export interface GateDefinition {
+  message: string;
+  maxWaitMs: number;
+}
+
+export interface JobDefinition {
+  /** `[A-Za-z0-9][A-Za-z0-9_.-]{0,127}` */
+  id: string;
+  action: ActionDefinition;
+  dependsOn: string[];
+  /** Every tag must match; none: any worker will do. */
+  requirement: string[];
+  /** Higher first. */
+  priority: number;
+  delayMs: number;
+  /** The parent on whose worker it wants to run. */
+  affinity: string | undefined;
+  when: "success" | "failure" | "always";
+  /** 0: no limit. */
+  timeoutMs: number;
+  retry: RetryDefinition;
+  env: Record<string, string>;
+  /** A pause behind this job, until a person decides. */
+  gate: GateDefinition | undefined;
+}

@@ -1,0 +1,52 @@
+/**
+ * Lesson 17: a plain JavaScript value as a tree, so that code and text pass the same checks.
+ *
+ * Invariants: strings become quoted scalars, since nothing typed as a string means a number; only what
+ * JSON can hold comes through, and a value that contains itself is refused by its depth.
+ * Test: test/17-pipelines.test.ts
+ */
+import { MAX_DEPTH, type MappingEntry, type ScalarNode, type YamlNode } from "#yaml";
+import type { Report } from "./problems.ts";
+
+/** Not from any text: line 0. */
+const NOWHERE = { line: 0, column: 0, length: 1 } as const;
+const HALF_CHARACTER = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
+
+export function nodeFromValue(report: Report, value: unknown): YamlNode {
+  const path: string[] = [];
+
+  function refuse(what: string): YamlNode {
+    report.problem("WRONG_TYPE", scalar("", "plain"), `Cannot define pipeline: ${what} at ${path.join(".") || "the top"}`);
+    return scalar("", "plain");
+  }
+
+  function convert(item: unknown): YamlNode {
+    if (typeof item === "string") return HALF_CHARACTER.test(item) ? refuse("half of a character") : scalar(item, "double");
+    if (typeof item === "boolean" || item === null) return scalar(String(item), "plain");
+    if (typeof item === "number") return Number.isFinite(item) ? scalar(String(item), "plain") : refuse(String(item));
+    if (typeof item !== "object") return refuse(item === undefined ? "undefined" : `a ${typeof item}`);
+    if (path.length >= MAX_DEPTH) return refuse(`more than ${MAX_DEPTH} levels (does it contain itself?)`);
+    if (Array.isArray(item)) return { kind: "sequence", ...NOWHERE, items: Array.from(item, (each, i) => descend(String(i), each)) };
+    const prototype: unknown = Object.getPrototypeOf(item);
+    if (prototype !== Object.prototype && prototype !== null) return refuse("an object that is not plain");
+    const entries: MappingEntry[] = [];
+    for (const [key, each] of Object.entries(item)) {
+      if (each === undefined) continue; // as in JSON
+      entries.push({ key: HALF_CHARACTER.test(key) ? (refuse("half of a character in a key") as ScalarNode) : scalar(key, "double"), value: descend(key, each) });
+    }
+    return { kind: "mapping", ...NOWHERE, entries };
+  }
+
+  function descend(key: string, item: unknown): YamlNode {
+    path.push(key);
+    const node = convert(item);
+    path.pop();
+    return node;
+  }
+
+  return convert(value);
+}
+
+function scalar(text: string, style: "plain" | "double"): ScalarNode {
+  return { kind: "scalar", ...NOWHERE, text, style };
+}
