@@ -205,13 +205,13 @@ class State {
   ): Promise<void> {
     const { path, first, last, size } = segment;
     let scan = await scanFile(file, { offset: HEADER_BYTES, seq: first, end: size });
-    let { barriers, seq: intact } = scan;
-    let end = scan.offset;
+    const { offset: end, seq: intact } = scan;
+    let { barriers } = scan;
     let whole = true;
+    const rest = scan.stopped === undefined ? Buffer.alloc(0) : await file.read(end, size - end);
     while (scan.stopped !== undefined) {
       const { offset, seq } = scan;
-      const rest = await file.read(offset, size - offset);
-      const verdict = judgeTail(rest, { seq, offset });
+      const verdict = judgeTail(rest.subarray(offset - end), { seq, offset });
       if (verdict.torn && last) {
         if (whole) this.#torn = { bytes: size - offset, file: path };
         break;
@@ -223,8 +223,7 @@ class State {
       scan = await scanFile(file, { offset: offset + verdict.found.at, seq: verdict.found.seq, end: size });
       barriers += scan.barriers;
     }
-    if (whole) ({ seq: intact, offset: end } = scan);
-    this.#nextSeq = whole ? intact : scan.seq;
+    this.#nextSeq = scan.seq;
     this.#segments.push({ file: path, firstSeq: first, records: intact - first, barriers, bytes: size, end });
   }
 

@@ -111,6 +111,7 @@ export function decodeManifest(bytes: Buffer, file: string): Manifest {
  */
 // #region replace
 export async function replaceFile(storage: Storage, dir: string, file: { name: string; bytes: Buffer }): Promise<void> {
+  // #exercise replaceFile
   const aside = `${dir}/${file.name}.tmp`;
   await storage.remove(aside);
   const handle = await storage.open(aside, { create: true });
@@ -121,5 +122,6 @@ export async function replaceFile(storage: Storage, dir: string, file: { name: s
   }
   await storage.rename(aside, `${dir}/${file.name}`);
   await storage.syncDirectory(dir);
+  // #end-exercise
 }
 // #endregion

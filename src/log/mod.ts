@@ -23,7 +23,9 @@
  * import { openLog } from "#log";
  * import { nodeHost } from "#host";
  * import { mkdtemp, rm } from "node:fs/promises";
- * const dir = await mkdtemp("/tmp/titan-log-");
+ * import { tmpdir } from "node:os";
+ * import { join } from "node:path";
+ * const dir = await mkdtemp(join(tmpdir(), "titan-log-"));
  * const log = await openLog({ host: nodeHost(), dir });
  * log.append(Buffer.from("hello")); // => 1
  * log.append(Buffer.from("world")); // => 2
@@ -32,7 +34,7 @@
  * await log.close();
  * const again = await openLog({ host: nodeHost(), dir });
  * const bodies: string[] = [];
- * await again.replay((seq, body) => bodies.push(`${seq} ${body}`));
+ * await again.replay((seq, body) => void bodies.push(`${seq} ${body}`));
  * bodies; // => [ '1 hello', '2 world' ]
  * await again.close();
  * await rm(dir, { recursive: true });

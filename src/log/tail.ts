@@ -55,7 +55,7 @@ export function judgeTail(rest: Buffer, bad: { seq: number; offset: number }): V
   const found = findIntact(rest, { at: RECORD_HEADER_BYTES, seq: bad.seq + 1 });
   if (found === undefined) return { torn: true, why: "nothing intact follows" };
   const why = `record ${found.seq} at offset ${bad.offset + found.at} is intact`;
-  if (barrierFollows(rest, found)) return { torn: false, found, why: `${why}, and an fsync lies before it` };
+  if (barrierFollows(rest, found)) return { torn: false, found, why: `${why}, and a later fsync covered the bad one` };
   if (hasHole(rest.subarray(0, found.at), bad.offset)) return { torn: true, found, why: "a sector was never written" };
   return { torn: false, found, why };
   // #end-exercise
