@@ -1,0 +1,99 @@
+/** A whole cluster in virtual time for the tests of chapter 11: real master, real worker, scripted jobs. */
+import type { ExecOutcome, ExecRequest, Executor, Running } from "#exec";
+import type { Host } from "#host";
+import { startMaster, type Master } from "#master";
+import { connect, type Client } from "#sdk";
+import { SimWorld } from "#sim";
+import { startWorker, type Worker } from "#worker";
+import type { JobSpec } from "#wire";
+
+export const TOKEN = "test-token";
+export const ADDRESS = { host: "m", port: 9090 };
+
+/** A job under the test's control. */
+export class FakeJob implements Running {
+  readonly request: ExecRequest;
+  readonly print: (text: string | Buffer) => void;
+  readonly done: Promise<ExecOutcome>;
+  end: (outcome?: Partial<ExecOutcome>) => void = () => undefined;
+  paused = false;
+  cancelled: string | undefined;
+
+  constructor(request: ExecRequest, onOutput: (stream: "stdout" | "stderr", bytes: Buffer) => void) {
+    this.request = request;
+    this.print = (text) => onOutput("stdout", Buffer.from(text));
+    this.done = new Promise((resolve) => { this.end = (outcome = {}) => resolve({ status: "ok", durationMs: 5, ...outcome }); });
+  }
+
+  cancel(reason = ""): void {
+    this.cancelled = reason;
+    this.end({ status: "failed", kind: "cancelled", message: reason });
+  }
+  pauseOutput(): void { this.paused = true; }
+  resumeOutput(): void { this.paused = false; }
+}
+
+export class FakeExecutor implements Executor {
+  readonly jobs: FakeJob[] = [];
+  closed = false;
+  /** What every new job does by itself; nothing by default. */
+  script: (job: FakeJob) => void = () => undefined;
+
+  start(request: ExecRequest, onOutput: (stream: "stdout" | "stderr", bytes: Buffer) => void): Running {
+    const job = new FakeJob(request, onOutput);
+    this.jobs.push(job);
+    this.script(job);
+    return job;
+  }
+  async close(): Promise<void> { this.closed = true; }
+}
+
+export class SimCluster {
+  readonly world: SimWorld;
+  readonly executors = new Map<string, FakeExecutor>();
+
+  constructor(seed = 1) {
+    this.world = new SimWorld({ seed });
+  }
+
+  startMaster(wrap: (host: Host) => Host = (host) => host): Promise<Master> {
+    return this.world.settle(startMaster({ host: wrap(this.world.host("m")), dir: "/state", listen: ADDRESS, token: TOKEN }));
+  }
+
+  startWorker(name: string, options: { slots?: number; tags?: string[]; token?: string } = {}): { worker: Worker; executor: FakeExecutor } {
+    const executor = new FakeExecutor();
+    this.executors.set(name, executor);
+    const { slots = 2, tags = [], token = TOKEN } = options;
+    const worker = startWorker({ host: this.world.host(name), master: ADDRESS, token, name, tags, slots, executor, cacheDir: "/cache" });
+    return { worker, executor };
+  }
+
+  connect(): Promise<Client> {
+    return this.world.settle(connect({ host: this.world.host("c"), master: ADDRESS, token: TOKEN }));
+  }
+
+  /** Lets the world run until something holds; fails after `limitMs` of virtual time. */
+  async until(what: () => boolean, limitMs = 60_000): Promise<void> {
+    const end = this.world.now + limitMs;
+    while (!what()) {
+      if (this.world.now >= end) throw new Error(`still not true after ${limitMs} ms of virtual time: ${what}`);
+      await this.world.run(Math.min(end, this.world.now + 5));
+    }
+  }
+
+  async status(client: Client, run: string): Promise<Record<string, string>> {
+    const { jobs } = await this.world.settle(client.status(run));
+    return Object.fromEntries(jobs.map((job) => [job.id, job.status]));
+  }
+}
+
+export function job(id: string, fields: Partial<JobSpec> = {}): JobSpec {
+  return {
+    id, action: { type: "command", argv: ["true"] }, dependsOn: [], requirement: [], priority: 1, delayMs: 0, affinity: undefined, when: "success",
+    timeoutMs: 0, retry: undefined, env: {}, gate: undefined, ...fields,
+  };
+}
+
+export function pipeline(jobs: JobSpec[]) {
+  return { name: "test", version: undefined, project: undefined, jobs };
+}
