@@ -24,6 +24,8 @@ export interface RpcOptions {
   /** What a request handler threw, after it was answered: for a log. */
   readonly onHandlerError?: (error: unknown, opcode: number) => void;
   readonly limits?: Partial<RpcLimits>;
+  /** The id of the first request, 1 by default. A test that starts at 2^32 - 1 need not send 4 billion. */
+  readonly firstId?: number;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -48,7 +50,7 @@ export class RpcConnection {
   readonly #pending = new Map<number, Pending>();
   /** The peer's, waiting for ours. */
   readonly #serving = new Map<number, Incoming>();
-  #lastId = 0;
+  #lastId: number;
   #heardAt = 0;
   #closing = false;
   #closed = false;
@@ -59,6 +61,7 @@ export class RpcConnection {
     this.#socket = socket;
     this.#options = options;
     this.#limits = withDefaults(options.limits);
+    this.#lastId = (options.firstId ?? 1) - 1;
     this.#decoder = new FrameDecoder({ maxBodyBytes: this.#limits.maxBodyBytes });
     this.#deadlines = new Deadlines(options.host);
     this.#outbox = new Outbox(socket, { host: options.host, limitBytes: this.#limits.maxOutboundBytes });
@@ -253,7 +256,7 @@ export class RpcConnection {
     const { maxBodyBytes, maxPending, maxOutboundBytes } = this.#limits;
     if (body.byteLength > maxBodyBytes) return this.#tooLarge(body);
     if (this.#outbox.behind) {
-      const queued = this.#outbox.backlogBytes;
+      const queued = this.#outbox.queuedBytes;
       return new RpcError("OVERLOADED", `Cannot send to ${this.remote}: ${queued} queued bytes exceed ${maxOutboundBytes}`);
     }
     if (this.#pending.size >= maxPending) {
@@ -309,11 +312,11 @@ export class RpcConnection {
   #send(frame: FrameInit): void {
     if (this.closed) return;
     this.#outbox.push(frame);
-    const { backlogBytes } = this.#outbox;
+    const { queuedBytes } = this.#outbox;
     const hardLimit = 2 * this.#limits.maxOutboundBytes;
-    if (backlogBytes <= hardLimit) return;
+    if (queuedBytes <= hardLimit) return;
     // Replies cannot be refused, so a peer that asks and never reads gets here. Dropping some would be worse.
-    this.destroy(new RpcError("OVERLOADED", `Peer ${this.remote} does not read: ${backlogBytes} bytes exceed ${hardLimit}`));
+    this.destroy(new RpcError("OVERLOADED", `Peer ${this.remote} does not read: ${queuedBytes} bytes exceed ${hardLimit}`));
   }
 
   #tooLarge(body: Uint8Array): RpcError {

@@ -31,7 +31,7 @@ export interface RpcLimits {
 
 // #region limits
 export const DEFAULT_LIMITS: RpcLimits = {
-  // One body of the largest size may wait; see the relation below for the second one.
+  // One body of the largest size may wait, and a second one may come on top before the connection ends.
   maxOutboundBytes: MAX_BODY_BYTES + 1024,
   // 1,024 requests that pin a 64 KiB read buffer each hold 64 MiB, what a master can spare for a hostile peer.
   maxInFlight: 1024,
@@ -51,13 +51,9 @@ export const DEFAULT_LIMITS: RpcLimits = {
 
 export function withDefaults(limits: Partial<RpcLimits> = {}): RpcLimits {
   const all = { ...DEFAULT_LIMITS, ...limits };
-  // Whoever asked first is below the limit and may add one frame. It must fit below twice the limit, or the first
-  // large reply to a peer that is a little behind would end the connection.
-  if (limits.maxOutboundBytes === undefined) {
-    const needed = all.maxBodyBytes + 1024;
-    if (needed > all.maxOutboundBytes) return { ...all, maxOutboundBytes: needed };
-  }
   invariant(all.maxBodyBytes <= MAX_BODY_BYTES, "maxBodyBytes is more than framing takes");
+  // Whoever is below the limit may add one frame. It must fit below twice the limit, or the first large reply to a peer
+  // that is a little behind would end the connection.
   invariant(all.maxOutboundBytes > all.maxBodyBytes, "a body must fit between the outbound limit and its double");
   invariant(all.maxInFlight > 0 && all.maxPending > 0, "a connection without requests is none");
   invariant(all.streamWindowBytes >= 1024, "a stream window must hold a few items");

@@ -51,15 +51,15 @@ export class Outbox {
   }
 
   /**
-   * What the limits look at. The socket's bytes count only while it refuses more: until then the kernel is about to
-   * take them, and nothing would tell us when it has.
+   * What the limits look at. The socket's own bytes are a constant beside it, HIGH_WATER_BYTES and a batch, and belong to
+   * the kernel soon.
    */
-  get backlogBytes(): number {
-    return this.#queuedBytes + (this.#blocked ? this.#socket.pendingBytes : 0);
+  get queuedBytes(): number {
+    return this.#queuedBytes;
   }
 
   get behind(): boolean {
-    return this.backlogBytes > this.#limit;
+    return this.#queuedBytes > this.#limit;
   }
 
   get blocked(): boolean {
@@ -102,7 +102,7 @@ export class Outbox {
   /** Resolves once half of the limit is free again, so that writers do not wake for a single frame. */
   drained(): Promise<void> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
-    if (this.backlogBytes <= this.#limit / 2) return Promise.resolve();
+    if (this.#queuedBytes <= this.#limit / 2) return Promise.resolve();
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
@@ -143,7 +143,7 @@ export class Outbox {
   }
 
   #report(): void {
-    if (this.#waiting.length > 0 && this.backlogBytes <= this.#limit / 2) {
+    if (this.#waiting.length > 0 && this.#queuedBytes <= this.#limit / 2) {
       for (const waiter of this.#waiting.splice(0)) waiter.resolve();
     }
     if (this.#queuedBytes === 0 && !this.#blocked) this.onEmpty();
