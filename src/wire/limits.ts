@@ -49,6 +49,9 @@ export const BEAT_MS = 1000;
 /** A worker is lost after four missed beats: three for the network, one for a slow turn. */
 export const LEASE_MS = 4 * BEAT_MS;
 
+/** A worker without a master dials again at least this often. */
+export const REDIAL_MAX_MS = 2000;
+
 /** A peer that has connected must introduce itself within this time. */
 export const HELLO_TIMEOUT_MS = 5000;
 
@@ -56,6 +59,7 @@ function relate(ok: boolean, why: string): void {
   if (!ok) throw new Error(`Limits disagree: ${why}`);
 }
 relate(LEASE_MS > 2 * BEAT_MS, "one lost beat must not kill a worker");
+relate(LEASE_MS >= 2 * REDIAL_MAX_MS, "a worker must have dialled again before a restarted master gives its jobs away");
 relate(MAX_INLINE_SPEC_BYTES < MAX_FRAME_BODY_BYTES, "an inline pipeline must fit into a frame");
 relate(MAX_INPUTS_BYTES + MAX_BATCH_BYTES < MAX_FRAME_BODY_BYTES, "a batch that is nearly full plus the largest assignment must fit into a frame");
 relate(MAX_RESULT_BYTES + MAX_BATCH_BYTES < MAX_FRAME_BODY_BYTES, "a batch that is nearly full plus the largest report must fit into a frame");

@@ -11,10 +11,10 @@
 import type { Address, Host } from "#host";
 import { backoffDelayMs, type RetryPolicy } from "#retry";
 import { RpcConnection, RpcError } from "#rpc";
-import { Hello, Op, PROTOCOL, Welcome } from "#wire";
+import { Hello, Op, PROTOCOL, REDIAL_MAX_MS, Welcome } from "#wire";
 
-/** From 100 ms to 5 s: a restarting master is back within a second, a dead one is asked twelve times a minute. */
-const REDIAL: RetryPolicy = { maxAttempts: 10_000, delayMs: 100, backoff: 1.6, maxDelayMs: 5000, jitter: 0.5 };
+/** From 100 ms up: a restarting master is back within a second, a dead one is asked every other second. */
+const REDIAL: RetryPolicy = { maxAttempts: 10_000, delayMs: 100, backoff: 1.6, maxDelayMs: REDIAL_MAX_MS, jitter: 0.5 };
 const DIAL_TIMEOUT_MS = 5000;
 /** A request that was not answered within this time has met a dead connection: the master answers in milliseconds. */
 const REQUEST_DEADLINE_MS = 30_000;
