@@ -1,0 +1,89 @@
+/**
+ * Which master, and a session with it.
+ *
+ * Named by `--master` or TITAN_MASTER it must answer: a script that names a master never gets another one by accident.
+ *
+ * Test: test/cli.test.ts
+ */
+import type { Address } from "#host";
+import { connect, type Client } from "#sdk";
+import { DEFAULT_PORT } from "#wire";
+import type { Call } from "./command.ts";
+import { CliError, EXIT, isConnectionError, UsageError } from "./exit.ts";
+import { VERSION } from "./version.ts";
+
+const LOOPBACK = "127.0.0.1";
+/** A person waits. A master on the other side of the earth answers in a third of a second. */
+const CONNECT_MS = 5000;
+
+/** `host:port`, `[::1]:9090`, `host`, `:9090` or `9090`. */
+export function parseAddress(text: string, source: string): Address {
+  const bracketed = /^\[([0-9a-fA-F:.%]+)\](?::(\d+))?$/.exec(text);
+  const plain = /^([^:[\]\s/@]*)(?::(\d+))?$/.exec(text);
+  const [, host = "", port] = bracketed ?? plain ?? [];
+  if (bracketed === null && plain === null) throw badAddress(text, source, "expected HOST:PORT");
+  if (bracketed === null && port === undefined && /^\d+$/.test(host)) return { host: LOOPBACK, port: checkPort(host, { text, source }) };
+  return { host: host === "" ? LOOPBACK : host, port: port === undefined ? DEFAULT_PORT : checkPort(port, { text, source }) };
+}
+
+function checkPort(port: string, from: { text: string; source: string }): number {
+  const value = Number(port);
+  if (value < 1 || value > 65_535) throw badAddress(from.text, from.source, `port ${port} is not between 1 and 65535`);
+  return value;
+}
+
+function badAddress(text: string, source: string, why: string): UsageError {
+  return new UsageError(`Cannot use ${source} "${text}": ${why}`);
+}
+
+export function addressText({ host, port }: Address): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** The master that was named, and by what; undefined when none was. */
+export function namedMaster(call: Call): Address | undefined {
+  const flag = call.text("master");
+  if (flag !== undefined) return parseAddress(flag, "--master");
+  const variable = call.context.setting("TITAN_MASTER");
+  return variable === undefined ? undefined : parseAddress(variable, "TITAN_MASTER");
+}
+
+export const DEFAULT_MASTER: Address = { host: LOOPBACK, port: DEFAULT_PORT };
+
+export function tokenOf(call: Call): string | undefined {
+  return call.text("token") ?? call.context.setting("TITAN_TOKEN");
+}
+
+/** A session with the master that was named, or with the one at the default port. Closed when the command ends. */
+export async function openMaster(call: Call): Promise<Client> {
+  return dial(call, namedMaster(call) ?? DEFAULT_MASTER);
+}
+
+/** How to open a session again after the first one broke. */
+export function dialer(call: Call, master: Address = namedMaster(call) ?? DEFAULT_MASTER, token = tokenOf(call)): () => Promise<Client> {
+  return () => dial(call, master, token);
+}
+
+/** @throws {CliError} UNREACHABLE when nobody answers, or somebody who is no master */
+export async function dial(call: Call, master: Address, token = tokenOf(call)): Promise<Client> {
+  const { context } = call;
+  let client: Client;
+  try {
+    client = await connect({ host: context.host, master, token, version: VERSION, timeoutMs: CONNECT_MS });
+  } catch (error) {
+    throw unreachable(master, error) ?? error;
+  }
+  context.onExit(() => client.close());
+  return client;
+}
+
+/** The error as what it means: nobody there, or not a master. Undefined: a master answered, and said no. */
+export function unreachable(master: Address, error: unknown): CliError | undefined {
+  const doing = `Cannot reach the master at ${addressText(master)}`;
+  const { name, code, message } = error as { name?: string; code?: string; message: string };
+  const noTitan = name === "CodecError" || name === "FramingError" || (name === "RpcError" && ["BAD_FRAME", "TOO_LARGE", "CLOSED", "DEADLINE"].includes(code ?? ""));
+  if (noTitan) return new CliError(EXIT.UNREACHABLE, `${doing}: something answers there, but it is not a Titan master (${message})`, { cause: error });
+  if (!isConnectionError(error)) return undefined;
+  const why = code === "ECONNREFUSED" ? "nobody listens there" : code === "ENOTFOUND" ? "there is no host of that name" : message;
+  return new CliError(EXIT.UNREACHABLE, `${doing}: ${why}`, { advice: "titan up starts one; --master HOST:PORT or TITAN_MASTER names another", cause: error });
+}

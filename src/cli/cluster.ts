@@ -1,0 +1,122 @@
+/**
+ * A whole cluster from one call: a master in this process and workers beside it. `titan up` and `titan run` are made of
+ * it, and so are demos, benchmarks and tests.
+ *
+ *     listen ─▶ start workers ─▶ return         nothing waits for the workers: a job that is submitted
+ *                                               at once starts when the first of them has dialled
+ *
+ * Invariants: nothing is left behind by `stop`, and by an embedded cluster without `stateDir` no folder either; the
+ * workers die with this process, however it dies.
+ * Left out: moving running jobs elsewhere before a stop. They are lost attempts, which the next master starts again.
+ * Test: test/cli.cluster.test.ts
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { nodeHost, type Address } from "#host";
+import { startMaster, type Master } from "#master";
+import { addressText } from "./address.ts";
+import { Supervisor } from "./supervisor.ts";
+import { VERSION } from "./version.ts";
+
+export interface ClusterOptions {
+  readonly workers: number;
+  /** Jobs at once, per worker. Default: as many as there are processors. */
+  readonly slots?: number | undefined;
+  /** Capabilities of every worker, or a list per worker. */
+  readonly tags?: readonly string[] | readonly (readonly string[])[] | undefined;
+  /** Kept afterwards. Default: a temporary folder, removed by `stop`. */
+  readonly stateDir?: string | undefined;
+  /** Default 0: any free one. */
+  readonly port?: number;
+  /** Default 127.0.0.1. */
+  readonly listenHost?: string;
+  readonly durability?: "always" | "everysec" | "no";
+  /** What peers must know. Default: nothing. */
+  readonly token?: string | undefined;
+  /** A worker died, or said something. */
+  readonly onNote?: (text: string) => void;
+  /** The master's log could not be written; it serves nobody any more. */
+  readonly onFatal?: (error: Error) => void;
+}
+
+export interface EmbeddedCluster {
+  readonly master: Address;
+  readonly stateDir: string;
+  readonly token: string | undefined;
+  readonly recovered: Master["recovered"];
+  /** Resolves when all workers have registered. */
+  readonly ready: Promise<void>;
+  /** Of the workers that live now. */
+  readonly workerPids: number[];
+  /** Settles what is under way, ends the workers and their jobs, and removes a temporary folder. */
+  stop(): Promise<void>;
+  /** Ends everything now. The log holds what was acknowledged. */
+  kill(): void;
+}
+
+/**
+ * Starts a master and its workers. Resolves as soon as the master listens.
+ *
+ * @throws {MasterError} LOCKED, ADDRESS_IN_USE, UNSAFE_ADDRESS
+ */
+export async function startEmbeddedCluster(options: ClusterOptions): Promise<EmbeddedCluster> {
+  const { workers, slots, port = 0, listenHost = "127.0.0.1", durability = "always", token, onNote = () => undefined } = options;
+  const temporary = options.stateDir === undefined;
+  const stateDir = options.stateDir === undefined ? await mkdtemp(join(tmpdir(), "titan-run-")) : resolve(options.stateDir);
+  const removeFolder = async () => {
+    if (temporary) await rm(stateDir, { recursive: true, force: true, maxRetries: 3 });
+  };
+  let master: Master;
+  try {
+    const onFatal = options.onFatal ?? ((error: Error) => onNote(`the master has stopped: ${error.message}`));
+    const shared = { host: nodeHost(), dir: stateDir, listen: { host: listenHost, port }, durability, version: VERSION, pid: process.pid, onFatal };
+    master = await startMaster(token === undefined ? shared : { ...shared, token });
+  } catch (error) {
+    await removeFolder();
+    throw error;
+  }
+  const supervisor = new Supervisor({
+    workers: Array.from({ length: workers }, (_, index) => workerArgs(master, { stateDir, slots, tags: tagsOf(options.tags, index) })),
+    env: workerEnv(token),
+    onNote,
+  });
+  return {
+    master: { host: master.host, port: master.port }, stateDir, token, recovered: master.recovered, ready: supervisor.ready,
+    get workerPids() {
+      return supervisor.pids;
+    },
+    async stop() {
+      // The master first: a worker that leaves a living master has its jobs started again elsewhere, only to be killed there, too.
+      await master.stop();
+      await supervisor.stop();
+      await removeFolder();
+    },
+    kill: () => supervisor.kill(),
+  };
+}
+
+function workerArgs(master: Address, worker: { stateDir: string; slots: number | undefined; tags: readonly string[] }): string[] {
+  const { stateDir, slots = availableParallelism(), tags } = worker;
+  const dial = { host: reachable(master.host), port: master.port };
+  const args = ["--master", addressText(dial), "--slots", String(slots), "--home", stateDir];
+  return tags.length > 0 ? [...args, "--tags", tags.join(",")] : args;
+}
+
+/** A master that listens everywhere is dialled on loopback. */
+function reachable(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  return host === "::" ? "::1" : host;
+}
+
+function tagsOf(tags: ClusterOptions["tags"], index: number): readonly string[] {
+  if (tags === undefined) return [];
+  const perWorker = tags.filter((entry) => Array.isArray(entry)) as readonly (readonly string[])[];
+  return perWorker.length > 0 ? (perWorker[index] ?? []) : (tags as readonly string[]);
+}
+
+/** The token travels in the environment: other users of the machine can read a command line. */
+function workerEnv(token: string | undefined): NodeJS.ProcessEnv {
+  const { TITAN_TOKEN: _ours, TITAN_MASTER: _named, ...env } = process.env;
+  return token === undefined ? env : { ...env, TITAN_TOKEN: token };
+}

@@ -1,0 +1,165 @@
+/**
+ * What a command is: a declaration from which parsing, help, completion and "did you mean" all follow, and a function.
+ *
+ * Invariants: an unknown flag or command is refused with a suggestion and never ignored; a flag that is not given is
+ * absent, so that a default is decided where it is used.
+ * Test: test/cli.test.ts
+ */
+import { parseArgs } from "node:util";
+import { parseDuration } from "#pipeline";
+import type { Context } from "./context.ts";
+import { UsageError } from "./exit.ts";
+import { nearest } from "./text.ts";
+
+export interface Flag {
+  readonly type: "string" | "boolean";
+  readonly short?: string;
+  /** How help names the value: `N`, `DIR`. */
+  readonly value?: string;
+  readonly summary: string;
+  /** For our own processes, not for people. */
+  readonly hidden?: boolean;
+}
+
+export interface Command {
+  readonly name: string;
+  readonly summary: string;
+  /** Positional arguments as help shows them: `RUN[/JOB]`. */
+  readonly usage: string;
+  /** How many positional arguments there may be. */
+  readonly args: readonly [min: number, max: number];
+  readonly flags: Readonly<Record<string, Flag>>;
+  /** Paragraphs for `titan help NAME`. */
+  readonly notes?: readonly string[];
+  readonly examples: readonly string[];
+  /** First words of the positional argument, for completion. */
+  readonly words?: readonly string[];
+  run(call: Call): Promise<number>;
+}
+
+export const GLOBAL_FLAGS: Readonly<Record<string, Flag>> = {
+  master: { type: "string", value: "HOST:PORT", summary: "the master to talk to (default TITAN_MASTER, else 127.0.0.1:9090)" },
+  token: { type: "string", value: "TOKEN", summary: "its token (default TITAN_TOKEN, which other users of this machine cannot see)" },
+  json: { type: "boolean", summary: "one JSON value on stdout; one per line where news keep coming" },
+  help: { type: "boolean", short: "h", summary: "help for this command" },
+};
+
+/** One invocation: the command's arguments, checked, with the world around it. */
+export class Call {
+  readonly context: Context;
+  readonly command: Command;
+  readonly args: readonly string[];
+  readonly #values: ReadonlyMap<string, string | true>;
+
+  constructor(context: Context, command: Command, parsed: { args: readonly string[]; values: ReadonlyMap<string, string | true> }) {
+    this.context = context;
+    this.command = command;
+    this.args = parsed.args;
+    this.#values = parsed.values;
+  }
+
+  get json(): boolean {
+    return this.on("json");
+  }
+
+  on(flag: string): boolean {
+    return this.#values.has(flag);
+  }
+
+  text(flag: string): string | undefined {
+    const value = this.#values.get(flag);
+    return value === true ? undefined : value;
+  }
+
+  /** A whole number in a range. */
+  count(flag: string, range: { min: number; max: number }): number | undefined {
+    const text = this.text(flag);
+    if (text === undefined) return undefined;
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
+    if (value >= range.min && value <= range.max) return value;
+    throw new UsageError(`Cannot use --${flag} ${text}: must be a whole number from ${range.min} to ${range.max}`);
+  }
+
+  /** Milliseconds; a plain number is seconds, as everywhere in Titan. */
+  durationMs(flag: string): number | undefined {
+    const text = this.text(flag);
+    if (text === undefined) return undefined;
+    const found = parseDuration(/^[\d.]+$/.test(text) ? `${text}s` : text);
+    if (typeof found === "number" && found > 0) return found;
+    throw new UsageError(`Cannot use --${flag} ${text}: ${typeof found === "string" ? found : "must be longer than nothing"}`);
+  }
+
+  /** Capabilities: `GPU,HIGH_MEM`. */
+  tags(flag = "tags"): string[] | undefined {
+    const text = this.text(flag);
+    if (text === undefined) return undefined;
+    const tags = text.split(",").map((tag) => tag.trim()).filter((tag) => tag !== "");
+    const bad = tags.find((tag) => !/^[A-Za-z0-9_.:-]{1,64}$/.test(tag));
+    if (bad !== undefined) throw new UsageError(`Cannot use --${flag} ${text}: "${bad}" is not a tag (letters, digits, _ . : -)`);
+    return tags;
+  }
+}
+
+/** Splits `titan --json runs` into the command's word and everything else. */
+export function findCommand(argv: readonly string[]): { name: string | undefined; rest: string[] } {
+  for (let at = 0; at < argv.length; at++) {
+    const word = argv[at]!;
+    if (!word.startsWith("-") || word === "-") return { name: word, rest: argv.toSpliced(at, 1) };
+    const flag = GLOBAL_FLAGS[word.replace(/^--/, "")];
+    if (flag?.type === "string") at += 1;
+  }
+  return { name: undefined, rest: [...argv] };
+}
+
+/** Checks what was typed against what the command declares. */
+export function parseCall(context: Context, command: Command, argv: readonly string[]): Call {
+  const flags = { ...command.flags, ...GLOBAL_FLAGS };
+  const options = Object.fromEntries(Object.entries(flags).map(([name, { type, short }]) => [name, short === undefined ? { type } : { type, short }]));
+  // Not strict: our own messages know the other flags, and say which one was meant.
+  const { tokens } = parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true });
+  const args: string[] = [];
+  const values = new Map<string, string | true>();
+  for (const token of tokens) {
+    if (token.kind === "positional") args.push(token.value);
+    if (token.kind === "option") values.set(token.name, valueOf(command, flags, token));
+  }
+  if (!values.has("help")) checkCount(command, args);
+  return new Call(context, command, { args, values });
+}
+
+interface OptionToken {
+  readonly name: string;
+  readonly rawName: string;
+  readonly value: string | undefined;
+  readonly inlineValue: boolean | undefined;
+}
+
+function valueOf(command: Command, flags: Readonly<Record<string, Flag>>, token: OptionToken): string | true {
+  const flag = Object.hasOwn(flags, token.name) ? flags[token.name] : undefined;
+  const doing = `Cannot run titan ${command.name}`;
+  if (flag === undefined) {
+    const known = Object.keys(flags).filter((name) => !flags[name]!.hidden);
+    const meant = nearest(token.name, known);
+    throw new UsageError(`${doing}: unknown flag ${token.rawName}${meant === undefined ? "" : ` (did you mean --${meant}?)`}`, usageHint(command));
+  }
+  if (flag.type === "boolean") {
+    if (token.value !== undefined) throw new UsageError(`${doing}: ${token.rawName} takes no value, found "${token.value}"`, usageHint(command));
+    return true;
+  }
+  const { value, inlineValue } = token;
+  if (value === undefined || (!inlineValue && value.startsWith("-") && value !== "-")) {
+    throw new UsageError(`${doing}: ${token.rawName} needs a value (${token.rawName} ${flag.value ?? "VALUE"})`, usageHint(command));
+  }
+  return value;
+}
+
+function checkCount(command: Command, args: readonly string[]): void {
+  const [min, max] = command.args;
+  if (args.length >= min && args.length <= max) return;
+  const found = args.length < min ? (args.length === 0 ? "nothing" : `only "${args.join(" ")}"`) : `"${args[max]}" as well`;
+  throw new UsageError(`Cannot run titan ${command.name}: it takes ${command.usage === "" ? "no arguments" : command.usage}, found ${found}`, usageHint(command));
+}
+
+export function usageHint(command: Command): string {
+  return `titan help ${command.name} says more`;
+}

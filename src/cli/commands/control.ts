@@ -1,0 +1,67 @@
+/** `titan cancel`, `titan retry`: changing what happens to a run. */
+import type { Client } from "#sdk";
+import { openMaster } from "../address.ts";
+import type { Call, Command } from "../command.ts";
+import { EXIT } from "../exit.ts";
+import { parseRef, withRun } from "../refs.ts";
+import { plural } from "../text.ts";
+import { isOver } from "../tracker.ts";
+
+export const cancel: Command = {
+  name: "cancel",
+  summary: "cancel a run, or one job of it",
+  usage: "RUN[/JOB]",
+  args: [1, 1],
+  flags: { wait: { type: "boolean", summary: "return when it is over, not when it has been asked to end" } },
+  notes: [
+    "What runs gets SIGTERM, and SIGKILL 5 s later; until then it is cancelling. Cancelling what has ended changes nothing.",
+    "Jobs that depend on a cancelled one are skipped, unless their `when` says otherwise.",
+  ],
+  examples: ["titan cancel nightly-7k2m", "titan cancel nightly-7k2m/train --wait"],
+  async run(call: Call): Promise<number> {
+    const { context } = call;
+    const ref = parseRef(call.args[0]!);
+    const client = await openMaster(call);
+    const { run, jobs } = await withRun(client, ref.run, async (id) => ({ run: id, jobs: await client.cancel(id, ref.job) }));
+    const what = ref.job === undefined ? run : `${run}/${ref.job}`;
+    const status = call.on("wait") ? await waitForEnd(client, run, ref.job) : (await currentStatus(client, run, ref.job)).status;
+    const over = ref.job === undefined ? status !== "RUNNING" : isOver(status as never);
+    if (call.json) context.json({ run, job: ref.job ?? null, jobs, status, cancelling: !over });
+    else if (jobs === 0 && over) context.out(`${what} had ended already: ${status}`);
+    else context.out(over ? `${what} ${status}` : `${what} is cancelling (${plural(jobs, "job")}); titan watch ${run} sees it end`);
+    return EXIT.OK;
+  },
+};
+
+async function currentStatus(client: Client, run: string, job: string | undefined): Promise<{ status: string }> {
+  if (job !== undefined) return { status: (await client.status(run, job)).jobs[0]!.status };
+  return { status: (await client.runs()).find((info) => info.id === run)?.status ?? "RUNNING" };
+}
+
+async function waitForEnd(client: Client, run: string, job: string | undefined): Promise<string> {
+  for await (const event of client.watch(run)) {
+    if (job === undefined && event.type !== "job" && event.run.status !== "RUNNING") return event.run.status;
+    if (event.type === "job" && event.job === job && isOver(event.change.status)) return event.change.status;
+    const row = event.type === "snapshot" ? event.jobs.find((info) => info.id === job) : undefined;
+    if (row !== undefined && isOver(row.status)) return row.status;
+  }
+  return (await currentStatus(client, run, job)).status;
+}
+
+export const retry: Command = {
+  name: "retry",
+  summary: "give failed jobs of a run another chance",
+  usage: "RUN",
+  args: [1, 1],
+  flags: { from: { type: "string", value: "JOB", summary: "this job and all that depend on it, even if they completed" } },
+  notes: ["Without --from: everything that did not complete. Results of the jobs that did are kept."],
+  examples: ["titan retry nightly-7k2m", "titan retry nightly-7k2m --from train"],
+  async run(call: Call): Promise<number> {
+    const { context } = call;
+    const client = await openMaster(call);
+    const { run, jobs } = await withRun(client, call.args[0]!, async (id) => ({ run: id, jobs: await client.retry(id, call.text("from")) }));
+    if (call.json) context.json({ run, jobs });
+    else context.out(`${run}: ${plural(jobs, "job")} will run again; titan watch ${run}`);
+    return EXIT.OK;
+  },
+};

@@ -1,0 +1,138 @@
+/** `titan doctor`: what could be in the way on this machine, and what to do about it. */
+import { spawnSync } from "node:child_process";
+import { closeSync, fdatasyncSync, mkdirSync, openSync, rmSync, writeSync, existsSync } from "node:fs";
+import { createServer } from "node:net";
+import { dirname, join } from "node:path";
+import { addressText, DEFAULT_MASTER, dial, namedMaster } from "../address.ts";
+import type { Call, Command } from "../command.ts";
+import { EXIT, exitCodeOf } from "../exit.ts";
+import { durationText } from "../text.ts";
+
+const NODE_NEEDED = [20, 15] as const;
+/** A submission waits for one fsync: a person notices ten times this, a busy master this. */
+const SLOW_FSYNC_MS = 20;
+const FSYNCS = 10;
+/** Times in tables come from the master's clock and ages from ours: beyond this they look wrong. */
+const CLOCK_MS = 2000;
+
+type Level = "ok" | "warn" | "fail";
+
+interface Finding {
+  readonly check: string;
+  readonly level: Level;
+  readonly found: string;
+  readonly advice?: string;
+}
+
+export const doctor: Command = {
+  name: "doctor",
+  summary: "check this machine: Node, port, disk, programs, master",
+  usage: "",
+  args: [0, 0],
+  flags: { state: { type: "string", value: "DIR", summary: "the state folder to check (default TITAN_HOME, else .titan)" } },
+  notes: ["Each line is ok, warn or fail, with what to do. Exits 1 if anything fails."],
+  examples: ["titan doctor", "titan doctor --master 10.0.0.5:9090"],
+  async run(call: Call): Promise<number> {
+    const { context } = call;
+    const findings = [checkNode(), checkState(call.text("state") ?? context.home), checkProgram("sh", "jobs with run: need it"), checkProgram("python3", "jobs with a .py file need it"), ...(await checkMaster(call))];
+    if (call.json) context.json(findings);
+    else {
+      const color = { ok: "green", warn: "yellow", fail: "red" } as const;
+      for (const { check, level, found, advice } of findings) {
+        context.out(`${context.paint(color[level], level.padEnd(4))}  ${check.padEnd(8)}  ${found}`);
+        if (advice !== undefined) context.out(`${" ".repeat(16)}${advice}`);
+      }
+    }
+    return findings.some(({ level }) => level === "fail") ? EXIT.ERROR : EXIT.OK;
+  },
+};
+
+function checkNode(): Finding {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  const enough = major > NODE_NEEDED[0] || (major === NODE_NEEDED[0] && minor >= NODE_NEEDED[1]);
+  const found = `${process.version} on ${process.platform} ${process.arch}`;
+  if (process.platform === "win32") return { check: "node", level: "fail", found, advice: "jobs need POSIX process groups and signals: use WSL" };
+  return enough ? { check: "node", level: "ok", found } : { check: "node", level: "fail", found, advice: `Titan needs Node ${NODE_NEEDED.join(".")} or newer` };
+}
+
+/** Writes where the log would be, as the log would: it is the disk that decides how fast submissions are answered. */
+function checkState(dir: string): Finding {
+  const check = "state";
+  const made = firstMissing(dir);
+  try {
+    mkdirSync(dir, { recursive: true });
+    const file = join(dir, `.doctor-${process.pid}`);
+    const times: number[] = [];
+    const open = openSync(file, "w");
+    try {
+      for (let n = 0; n < FSYNCS; n++) {
+        writeSync(open, Buffer.alloc(512, n));
+        const start = performance.now();
+        fdatasyncSync(open);
+        times.push(performance.now() - start);
+      }
+    } finally {
+      closeSync(open);
+      rmSync(file, { force: true });
+    }
+    const median = times.sort((a, b) => a - b)[FSYNCS / 2]!;
+    const found = `${dir} is writable; fsync takes ${median.toFixed(median < 10 ? 1 : 0)} ms`;
+    if (median <= SLOW_FSYNC_MS) return { check, level: "ok", found };
+    return { check, level: "warn", found, advice: "slow: every answer to a submission waits for one. Use a local SSD, or --durability everysec if a second may be lost" };
+  } catch (error) {
+    return { check, level: "fail", found: (error as Error).message, advice: "choose another folder with --state or TITAN_HOME" };
+  } finally {
+    if (made !== undefined) rmSync(made, { recursive: true, force: true }); // only looking
+  }
+}
+
+/** The topmost folder on the way that is not there yet. */
+function firstMissing(dir: string): string | undefined {
+  let missing: string | undefined;
+  for (let at = dir; !existsSync(at); at = dirname(at)) missing = at;
+  return missing;
+}
+
+function checkProgram(name: string, why: string): Finding {
+  const { error, stdout } = spawnSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" });
+  const path = stdout?.trim() ?? "";
+  if (error === undefined && path !== "") return { check: name, level: "ok", found: path };
+  return { check: name, level: name === "sh" ? "fail" : "warn", found: "not found in PATH", advice: why };
+}
+
+async function checkMaster(call: Call): Promise<Finding[]> {
+  const named = namedMaster(call);
+  const address = named ?? DEFAULT_MASTER;
+  const check = "master";
+  const sentAt = Date.now();
+  try {
+    const client = await dial(call, address);
+    const before = Date.now();
+    const info = await client.info();
+    const roundTripMs = Date.now() - before;
+    const found = `${addressText(address)} answers in ${roundTripMs} ms: Titan ${info.version}, process ${info.pid}, up for ${durationText(sentAt - info.startedAt)}, ${info.workers} workers, state in ${info.state}`;
+    const findings: Finding[] = [{ check, level: "ok", found }];
+    if (info.workers === 0) findings.push({ check: "workers", level: "warn", found: "none has joined: nothing will run", advice: `titan worker --master ${addressText(address)}` });
+    return info.now === 0 ? findings : [...findings, checkClock(info.now - (before + roundTripMs / 2))];
+  } catch (error) {
+    const message = (error as Error).message;
+    if (named !== undefined || exitCodeOf(error) !== EXIT.UNREACHABLE) return [{ check, level: "fail", found: message, advice: "check the address, and that the master runs; TITAN_TOKEN holds the token" }];
+    return [await checkPort(address.port)];
+  }
+}
+
+function checkClock(differenceMs: number): Finding {
+  const found = `this clock and the master's differ by ${Math.round(Math.abs(differenceMs))} ms`;
+  return Math.abs(differenceMs) <= CLOCK_MS ? { check: "clock", level: "ok", found } : { check: "clock", level: "warn", found, advice: "ages and times in tables will look wrong; leases do not mind. Run an NTP client" };
+}
+
+/** No master there: could there be one? */
+function checkPort(port: number): Promise<Finding> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      resolve({ check: "port", level: "warn", found: `${port} is in use by a program that is no Titan master (${error.code})`, advice: "titan up --port PORT takes another one; TITAN_MASTER then names it" });
+    });
+    server.listen(port, DEFAULT_MASTER.host, () => server.close(() => resolve({ check: "port", level: "ok", found: `${port} is free; no master runs on this machine (titan up starts one)` })));
+  });
+}

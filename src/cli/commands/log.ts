@@ -1,0 +1,125 @@
+/** `titan log`: looking at a master's log, checking it, and cutting off what is damaged. */
+import { realpathSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import type { LogInspection, LogProblem } from "#log";
+import type { Call, Command } from "../command.ts";
+import { CliError, EXIT, UsageError } from "../exit.ts";
+import { bytesText, plural, table } from "../text.ts";
+
+const ACTIONS = ["inspect", "verify", "repair"] as const;
+
+export const log: Command = {
+  name: "log",
+  summary: "inspect, verify or repair a master's log",
+  usage: "inspect|verify|repair DIR",
+  args: [2, 2],
+  flags: { "dry-run": { type: "boolean", summary: "repair: say what would be done, and change nothing" } },
+  words: ACTIONS,
+  notes: [
+    "DIR is a state folder or the log folder in it. Looking and checking are safe beside a running master; repairing needs the folder for itself.",
+    "verify exits 1 if anything is wrong. A torn tail is not: it is what a crash leaves, and the next start cuts it.",
+    "repair cuts at the first problem and keeps what it cut in files named *.damaged beside the log. Records behind the cut are lost to the log.",
+  ],
+  examples: ["titan log inspect .titan", "titan log verify .titan", "titan log repair .titan --dry-run"],
+  async run(call: Call): Promise<number> {
+    const [action, dir] = call.args as [string, string];
+    const folders = findLog(dir, action);
+    if (call.on("dry-run") && action !== "repair") throw new UsageError(`Cannot run titan log ${action} --dry-run: it changes nothing anyway`);
+    if (action === "inspect") return inspect(call, folders);
+    if (action === "verify") return verify(call, folders);
+    if (action === "repair") return repair(call, folders);
+    throw new UsageError(`Cannot run titan log ${action}: there are inspect, verify and repair`);
+  },
+};
+
+interface Folders {
+  readonly log: string;
+  /** Where a master's lock would be; undefined for a log folder on its own, a copy say. */
+  readonly lock: string | undefined;
+}
+
+function findLog(dir: string, action: string): Folders {
+  if (!isFolder(dir)) throw new CliError(EXIT.ERROR, `Cannot ${action} the log in ${dir}: there is no such folder`);
+  const inside = join(dir, "log");
+  if (isFolder(inside)) return { log: inside, lock: join(dir, "lock") };
+  const real = realpathSync(dir);
+  return { log: dir, lock: basename(real) === "log" ? join(dirname(real), "lock") : undefined };
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+async function inspect(call: Call, { log: dir }: Folders): Promise<number> {
+  const { context } = call;
+  const { inspectLog } = await import("#log");
+  const found = await inspectLog(context.host, dir);
+  if (call.json) return context.json(found), EXIT.OK;
+  if (isNoLog(found)) throw new CliError(EXIT.ERROR, `Cannot inspect the log in ${dir}: there is none`);
+  const range = found.range === undefined ? "" : ` (${found.range.from} to ${found.range.to})`;
+  context.out(`log ${found.id ?? "of unknown id"} in ${dir}: ${plural(found.records, "record")}${range}, ${bytesText(found.bytes)}\n`);
+  const rows = [
+    ...found.snapshots.map(({ file, seq, chunks, bytes }) => [basename(file), "snapshot", `up to ${seq}`, plural(chunks, "chunk"), bytesText(bytes)]),
+    ...found.segments.map(({ file, firstSeq, records, bytes }) => [basename(file), "segment", `from ${firstSeq}`, plural(records, "record"), bytesText(bytes)]),
+  ];
+  context.out(table(["FILE", "KIND", "NUMBERS", "HOLDS", "SIZE"], rows));
+  if (found.tornBytes > 0) context.out(`\ntorn tail: ${plural(found.tornBytes, "byte")} of an unfinished write in ${basename(found.tornFile ?? "")}; the next start cuts them`);
+  if (found.strays.length > 0) context.out(`\nleft by a crash, removed by the next start: ${found.strays.join(", ")}`);
+  printProblems(call, found.problems);
+  return EXIT.OK;
+}
+
+function isNoLog({ segments, snapshots, problems, id }: LogInspection): boolean {
+  return id === undefined && segments.length === 0 && snapshots.length === 0 && problems.length === 0;
+}
+
+async function verify(call: Call, { log: dir }: Folders): Promise<number> {
+  const { context } = call;
+  const { inspectLog, verifyLog } = await import("#log");
+  if (isNoLog(await inspectLog(context.host, dir))) throw new CliError(EXIT.ERROR, `Cannot verify the log in ${dir}: there is none`);
+  const found = await verifyLog(context.host, dir);
+  if (call.json) context.json(found);
+  else {
+    const torn = found.tornBytes > 0 ? `, and a torn tail of ${plural(found.tornBytes, "byte")}, which the next start cuts` : "";
+    context.out(found.ok ? `${dir}: ${plural(found.records, "record")} intact${torn}` : `${dir}: ${plural(found.problems.length, "problem")}`);
+    printProblems(call, found.problems);
+    if (!found.ok) context.note(`titan: what a repair would do: titan log repair ${dir} --dry-run`);
+  }
+  return found.ok ? EXIT.OK : EXIT.ERROR;
+}
+
+function printProblems({ context }: Call, problems: readonly LogProblem[]): void {
+  for (const { file, offset, what, code, fatal } of problems) {
+    context.out(`  ${context.paint(fatal ? "red" : "yellow", code)} ${file}${offset === undefined ? "" : ` at byte ${offset}`}: ${what}${fatal ? "" : " (the log opens all the same)"}`);
+  }
+}
+
+async function repair(call: Call, { log: dir, lock }: Folders): Promise<number> {
+  const { context } = call;
+  const { repairLog } = await import("#log");
+  const dryRun = call.on("dry-run");
+  const held = dryRun || lock === undefined ? undefined : await takeLock(call, { dir, lock });
+  try {
+    const done = await repairLog(context.host, dir, { dryRun });
+    if (call.json) return context.json({ dryRun, ...done }), EXIT.OK;
+    if (done.clean) return context.out(`${dir}: nothing to repair`), EXIT.OK;
+    printProblems(call, done.problems);
+    for (const { file, offset, bytes, to } of done.moved) {
+      context.out(`  ${dryRun ? "would move" : "moved"} ${plural(bytes, "byte")} of ${basename(file)}${offset === 0 ? "" : ` from byte ${offset}`} to ${basename(to)}`);
+    }
+    const lost = done.lostRecords > 0 ? `; at least ${plural(done.lostRecords, "intact record")} behind the cut ${dryRun ? "would be" : "are"} lost to the log` : "";
+    context.out(`${dir}: ${dryRun ? "would keep" : "keeps"} everything up to record ${done.keptTo}${lost}`);
+    return EXIT.OK;
+  } finally {
+    await held?.release();
+  }
+}
+
+async function takeLock({ context }: Call, { dir, lock }: { dir: string; lock: string }): Promise<{ release(): Promise<void> }> {
+  try {
+    return await context.host.storage.lock(lock);
+  } catch (error) {
+    if ((error as { code?: string }).code !== "ELOCKED") throw error;
+    throw new CliError(EXIT.ERROR, `Cannot repair the log in ${dir}: a master is using it (${(error as Error).message})`, { advice: "stop it first; --dry-run works beside it" });
+  }
+}

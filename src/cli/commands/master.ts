@@ -1,0 +1,29 @@
+/** `titan master`: the master alone, for workers that run elsewhere. */
+import type { Call, Command, Flag } from "../command.ts";
+import { refuseDashboard, serve } from "../serve.ts";
+
+export const SERVE_FLAGS: Readonly<Record<string, Flag>> = {
+  host: { type: "string", value: "ADDRESS", summary: "where to listen (default 127.0.0.1; anything else needs a token)" },
+  port: { type: "string", value: "PORT", summary: "default 9090; 0 takes any free one and says which" },
+  state: { type: "string", value: "DIR", summary: "state folder (default TITAN_HOME, else .titan)" },
+  durability: { type: "string", value: "WHEN", summary: "fsync always (default), everysec, or no: what a power cut may cost" },
+  http: { type: "string", value: "PORT", summary: "the dashboard, in a later version" },
+};
+
+export const master: Command = {
+  name: "master",
+  summary: "run a master alone; workers join from anywhere",
+  usage: "",
+  args: [0, 0],
+  flags: SERVE_FLAGS,
+  notes: [
+    "The state folder holds the log of everything that was acknowledged. A master that is killed and started again goes on where it was.",
+    "It listens on loopback unless told otherwise, and refuses any other address without a token (TITAN_TOKEN): whoever reaches it can run programs.",
+  ],
+  examples: ["titan master --state /var/lib/titan", "TITAN_TOKEN=… titan master --host 0.0.0.0"],
+  run: (call: Call) => {
+    refuseDashboard(call);
+    return serve(call, { workers: 0 });
+  },
+};
+

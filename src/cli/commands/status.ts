@@ -1,0 +1,84 @@
+/** `titan status`: a run and its jobs, or all about one job, with the reason why what waits does wait. */
+import type { JobInfo, RunInfo } from "#wire";
+import { openMaster } from "../address.ts";
+import type { Call, Command } from "../command.ts";
+import type { Context } from "../context.ts";
+import { EXIT } from "../exit.ts";
+import { jobJson, resultValue, runJson } from "../json.ts";
+import { parseRef, withRun } from "../refs.ts";
+import { clip, durationText, listText, oneLine, printable, table, timeText } from "../text.ts";
+import { isFailure } from "../tracker.ts";
+import { LOOKS, runColor } from "../view.ts";
+import { countsText } from "./runs.ts";
+
+const MAX_REASON_CELLS = 100;
+const MAX_RESULT_CHARS = 2000;
+
+export const status: Command = {
+  name: "status",
+  summary: "how a run or a job is doing, and why what waits does wait",
+  usage: "RUN[/JOB]",
+  args: [1, 1],
+  flags: {},
+  notes: ["RUN may be the beginning of a run's id, if only one run begins so."],
+  examples: ["titan status nightly-7k2m", "titan status nightly-7k2m/train", "titan status nightly --json"],
+  async run(call: Call): Promise<number> {
+    const { context } = call;
+    const ref = parseRef(call.args[0]!);
+    const client = await openMaster(call);
+    const { run, jobs } = await withRun(client, ref.run, (id) => client.status(id, ref.job));
+    if (call.json) return printJson(context, { run, jobs, single: ref.job !== undefined }), EXIT.OK;
+    if (ref.job !== undefined) printJob(context, run, jobs[0]!);
+    else printRun(context, run, jobs);
+    return EXIT.OK;
+  },
+};
+
+function printJson(context: Context, { run, jobs, single }: { run: RunInfo; jobs: readonly JobInfo[]; single: boolean }): void {
+  // One job alone does not come with the names of the others.
+  const names = single ? undefined : jobs.map((job) => job.id);
+  context.json(single ? { run: runJson(run), job: jobJson(jobs[0]!, names) } : { run: runJson(run), jobs: jobs.map((job) => jobJson(job, names)) });
+}
+
+function printRun(context: Context, run: RunInfo, jobs: readonly JobInfo[]): void {
+  const now = Date.now();
+  context.out(`${context.paint("bold", run.id)}  ${context.paint(runColor(run.status), run.cancelling ? `${run.status} (cancelling)` : run.status)}  ${countsText(run)}`);
+  context.out(`submitted ${timeText(run.submittedAt)}${run.endedAt === undefined ? `, ${durationText(now - run.submittedAt)} ago` : `, took ${durationText(run.endedAt - run.submittedAt)}`}\n`);
+  const rows = jobs.map((job) => [job.id, context.paint(LOOKS[job.status].color, statusText(job)), String(job.attempt), job.worker, tookText(job, now), clip(whyText(job), MAX_REASON_CELLS)]);
+  context.out(table(["JOB", "STATUS", "ATTEMPT", "WORKER", "TOOK", "WHY"], rows));
+}
+
+function statusText({ status: found, cancelling }: JobInfo): string {
+  return cancelling ? `${found} (cancelling)` : found;
+}
+
+/** Why it waits, or why it failed; what goes well needs no reason. */
+function whyText({ status: found, failure, reason }: JobInfo): string {
+  if (isFailure(found)) return oneLine(failure?.message ?? "");
+  return oneLine(failure !== undefined && found === "PENDING" ? `${reason}; the last attempt: ${failure.message}` : reason);
+}
+
+function tookText({ startedAt, endedAt, status: found }: JobInfo, now: number): string {
+  if (startedAt === undefined || found === "PENDING") return "";
+  return durationText((endedAt ?? now) - startedAt);
+}
+
+function printJob(context: Context, run: RunInfo, job: JobInfo): void {
+  const now = Date.now();
+  const lines: [string, string][] = [["job", `${run.id}/${job.id}`], ["status", context.paint(LOOKS[job.status].color, statusText(job))]];
+  if (job.reason !== "") lines.push(["why", printable(job.reason)]);
+  lines.push(["attempt", job.attempt === 0 ? "none yet" : String(job.attempt)]);
+  if (job.worker !== "") lines.push(["worker", job.worker]);
+  if (job.startedAt !== undefined) lines.push(["started", timeText(job.startedAt)], ["took", tookText(job, now)]);
+  if (job.failure !== undefined) {
+    const { kind, message, exitCode, signal } = job.failure;
+    const detail = listText([kind, ...(exitCode === undefined ? [] : [`exit code ${exitCode}`]), ...(signal === undefined ? [] : [signal])], 3);
+    lines.push([isFailure(job.status) ? "failed" : "last failure", `${printable(message)} (${detail})`]);
+  }
+  if (job.result !== undefined && job.result.length > 0) {
+    const value = resultValue(job.result);
+    lines.push(["result", printable(clip(typeof value === "string" ? value : JSON.stringify(value), MAX_RESULT_CHARS))]);
+  }
+  for (const [name, value] of lines) context.out(`${name.padEnd(12)}  ${value}`);
+  if (job.attempt > 0) context.note(`\ntitan: its output: titan logs ${run.id}/${job.id}${job.attempt > 1 ? ` (--attempt N for an earlier one)` : ""}`);
+}

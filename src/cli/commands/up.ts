@@ -1,0 +1,30 @@
+/** `titan up`: everything in one command. */
+import type { Call, Command } from "../command.ts";
+import { refuseDashboard, serve } from "../serve.ts";
+import { SERVE_FLAGS } from "./master.ts";
+
+/** More than this on one machine is not a cluster but a load test; slots are cheaper. */
+const MAX_WORKERS = 256;
+
+export const up: Command = {
+  name: "up",
+  summary: "start a cluster on this machine: a master and workers",
+  usage: "",
+  args: [0, 0],
+  flags: {
+    workers: { type: "string", value: "N", summary: "worker processes (default 2)" },
+    slots: { type: "string", value: "N", summary: "jobs at once per worker (default: one per processor)" },
+    tags: { type: "string", value: "TAG,TAG", summary: "capabilities of these workers beyond GENERAL" },
+    ...SERVE_FLAGS,
+  },
+  notes: [
+    "The workers are processes of their own, and end with this one, however it ends. One that dies is replaced.",
+    "Ctrl-C or SIGTERM stops in order; a second Ctrl-C stops at once. Either way nothing that was acknowledged is lost: the next titan up goes on.",
+  ],
+  examples: ["titan up", "titan up --workers 4 --slots 8 --tags GPU", "titan up --port 0 --json"],
+  run: (call: Call) => {
+    refuseDashboard(call);
+    const workers = call.count("workers", { min: 0, max: MAX_WORKERS }) ?? 2;
+    return serve(call, { workers, slots: call.count("slots", { min: 1, max: 4096 }), tags: call.tags() });
+  },
+};

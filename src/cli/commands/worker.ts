@@ -1,0 +1,112 @@
+/** `titan worker`: a process that offers slots. Lesson 11 is about what it does. */
+import { mkdirSync, readFileSync, rmSync, writeFileSync, readdirSync } from "node:fs";
+import { availableParallelism, hostname } from "node:os";
+import { join, resolve } from "node:path";
+import { DEFAULT_MASTER, addressText, namedMaster, tokenOf } from "../address.ts";
+import type { Call, Command } from "../command.ts";
+import { EXIT } from "../exit.ts";
+import { VERSION } from "../version.ts";
+
+/** As the wire has it (MAX_SLOTS): beyond this a machine has other limits. */
+const MAX_SLOTS = 4096;
+/** Its jobs have 5 s to end once they are asked to; then this process ends, whatever still hangs. */
+const STOP_MS = 6500;
+
+export const worker: Command = {
+  name: "worker",
+  summary: "offer slots to a master",
+  usage: "",
+  args: [0, 0],
+  flags: {
+    tags: { type: "string", value: "TAG,TAG", summary: "capabilities beyond GENERAL, such as GPU,HIGH_MEM" },
+    slots: { type: "string", value: "N", summary: "jobs at once (default: one per processor)" },
+    name: { type: "string", value: "NAME", summary: "how it is called (default: the master chooses)" },
+    permanent: { type: "boolean", summary: "never retired by auto-scaling; has no effect yet, as there is no auto-scaling yet" },
+    home: { type: "string", value: "DIR", summary: "work folders and project cache (default TITAN_HOME, else .titan)" },
+    "parent-pipe": { type: "boolean", summary: "end when stdin ends", hidden: true },
+  },
+  notes: [
+    "A worker dials its master and needs no open port. When the connection breaks it dials again, for as long as it takes; jobs go on meanwhile.",
+    "It stops at SIGTERM or Ctrl-C: its jobs are asked to end, and the master starts them elsewhere.",
+  ],
+  examples: ["titan worker --master 10.0.0.5:9090 --tags GPU --slots 4", "TITAN_TOKEN=… titan worker --master titan.example.org:9090"],
+  run,
+};
+
+async function run(call: Call): Promise<number> {
+  const { context } = call;
+  const master = namedMaster(call) ?? DEFAULT_MASTER;
+  const slots = call.count("slots", { min: 1, max: MAX_SLOTS }) ?? availableParallelism();
+  const tags = call.tags() ?? [];
+  const name = call.text("name");
+  const token = tokenOf(call);
+  const home = resolve(call.text("home") ?? context.home);
+  const [{ startWorker }, { createExecutor }] = await Promise.all([import("#worker"), import("#exec")]);
+
+  const folder = takeFolder(join(home, "workers"));
+  // At the very end, so that it happens also when something hangs and the process is ended from within.
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 2 }));
+  const started = startWorker({
+    host: context.host, master, slots, tags, version: VERSION, cacheDir: join(home, "cache"),
+    executor: createExecutor({ host: context.host, workDir: join(folder, "jobs") }),
+    ...(name !== undefined && { name }), ...(token !== undefined && { token }),
+    onNote: (text) => context.note(`titan: ${text}`),
+  });
+
+  const stop = (): void => {
+    setTimeout(() => process.exit(EXIT.OK), STOP_MS).unref();
+    void started.stop();
+  };
+  context.onInterrupt((signal, times) => {
+    // A terminal sends Ctrl-C to the whole family; who has a parent is told by the parent.
+    if (call.on("parent-pipe") && signal !== "SIGTERM") return;
+    if (times > 1) process.exit(EXIT.INTERRUPTED);
+    stop();
+  });
+  if (call.on("parent-pipe")) endWithParent(stop);
+
+  started.ready.then((registered) => {
+    if (call.json) context.json({ type: "worker", name: registered.name, pid: process.pid, master: addressText(master), slots, tags });
+    else context.out(`${registered.name} offers ${slots} slots to ${addressText(master)}${tags.length > 0 ? ` (${tags.join(", ")})` : ""}`);
+  }, () => undefined); // `done` says why
+  await started.done;
+  return EXIT.OK;
+}
+
+/** Nothing ever comes through this pipe; that it ends is the message. */
+function endWithParent(stop: () => void): void {
+  process.stdin.on("end", stop).on("error", stop).resume();
+  // With the parent gone nobody reads what we say, and saying it must not end us before the jobs have ended.
+  process.stdout.on("error", () => undefined);
+  process.stderr.on("error", () => undefined);
+}
+
+/** `workers/PID`, with a note of whose it is. What dead workers of this machine left there is removed first. */
+function takeFolder(workers: string): string {
+  mkdirSync(workers, { recursive: true });
+  for (const entry of readdirSync(workers)) {
+    const path = join(workers, entry);
+    if (/^\d+$/.test(entry) && hostOf(path) === hostname() && (Number(entry) === process.pid || !isAlive(Number(entry)))) rmSync(path, { recursive: true, force: true });
+  }
+  const folder = join(workers, String(process.pid));
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "host"), hostname());
+  return folder;
+}
+
+function hostOf(folder: string): string | undefined {
+  try {
+    return readFileSync(join(folder, "host"), "utf8");
+  } catch {
+    return undefined; // not a worker's, or not complete yet
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as { code?: string }).code !== "ESRCH";
+  }
+}

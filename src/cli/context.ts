@@ -1,0 +1,140 @@
+/**
+ * The world around a command: terminal, environment, signals, and what must be cleaned up however it ends.
+ *
+ * Invariants: data goes to stdout, everything else to stderr; clean-up runs once, in the reverse order of its registration,
+ * also when the reader of our output has gone away.
+ * Test: test/cli.test.ts
+ */
+import { hostname, userInfo } from "node:os";
+import { resolve } from "node:path";
+import { nodeHost, type Host } from "#host";
+
+/** Clean-up that takes longer is left to the operating system: a worker's job has 5 s to end, and the worker 2 more. */
+const CLEANUP_MS = 9000;
+
+const COLORS = { red: 31, green: 32, yellow: 33, blue: 34, cyan: 36, dim: 2, bold: 1 } as const;
+export type Color = keyof typeof COLORS;
+
+export type InterruptHandler = (signal: "SIGINT" | "SIGTERM" | "SIGHUP", times: number) => void;
+
+export class Context {
+  readonly host: Host = nodeHost();
+  readonly env: NodeJS.ProcessEnv = process.env;
+  /** Redraw in place: a terminal that can, and nobody asked for calm. */
+  readonly live: boolean;
+  readonly #colorOut: boolean;
+  readonly #colorErr: boolean;
+  readonly #cleanups: (() => Promise<void> | void)[] = [];
+  #signals = 0;
+  #cleaning: Promise<void> | undefined;
+
+  constructor() {
+    const { env } = this;
+    const calm = isSet(env["CI"]) || env["TERM"] === "dumb";
+    const colorful = !calm && !isSet(env["NO_COLOR"]);
+    this.live = process.stderr.isTTY === true && !calm;
+    this.#colorOut = process.stdout.isTTY === true && colorful;
+    this.#colorErr = process.stderr.isTTY === true && colorful;
+  }
+
+  get debug(): boolean {
+    return this.env["TITAN_DEBUG"] === "1";
+  }
+
+  /** The environment of a terminal that shows more than ASCII. */
+  get unicode(): boolean {
+    const { LC_ALL, LC_CTYPE, LANG } = this.env;
+    return /utf-?8/i.test(LC_ALL || LC_CTYPE || LANG || "");
+  }
+
+  // ── output ─────────────────────────────────────────────────────────────────────────────────────
+
+  /** A line of data. */
+  out(line: string): void {
+    process.stdout.write(`${line}\n`);
+  }
+
+  /** One JSON value on one line. */
+  json(value: unknown): void {
+    this.out(JSON.stringify(value, jsonValue));
+  }
+
+  /** A line for the person at the terminal. */
+  note(line: string): void {
+    process.stderr.write(`${line}\n`);
+  }
+
+  /** Bytes as they are. Resolves when there is room for more, so that a slow reader slows us and not our memory. */
+  async pour(stream: "stdout" | "stderr", bytes: Uint8Array): Promise<void> {
+    const target = process[stream];
+    if (!target.write(bytes)) await new Promise<void>((drained) => target.once("drain", drained));
+  }
+
+  /** Colours a text for stdout (`out`) or stderr (`note`), if that is a terminal that wants colours. */
+  paint(color: Color, text: string, on: "out" | "note" = "out"): string {
+    const wanted = on === "out" ? this.#colorOut : this.#colorErr;
+    return wanted ? `\u001b[${COLORS[color]}m${text}\u001b[0m` : text;
+  }
+
+  // ── environment ────────────────────────────────────────────────────────────────────────────────
+
+  /** An environment variable that has something in it. */
+  setting(name: string): string | undefined {
+    const value = this.env[name];
+    return isSet(value) ? value : undefined;
+  }
+
+  /** Where state lives: TITAN_HOME, else `.titan` in the current folder. Absolute. */
+  get home(): string {
+    return resolve(this.setting("TITAN_HOME") ?? ".titan");
+  }
+
+  /** Who decides: `ada@workstation`. */
+  get person(): string {
+    return `${this.setting("USER") ?? this.setting("LOGNAME") ?? userName()}@${hostname()}`;
+  }
+
+  // ── ending ─────────────────────────────────────────────────────────────────────────────────────
+
+  onExit(cleanup: () => Promise<void> | void): void {
+    this.#cleanups.push(cleanup);
+  }
+
+  /** Runs what `onExit` collected. Called once more, it waits for the same work. */
+  cleanUp(): Promise<void> {
+    this.#cleaning ??= this.#cleanUp();
+    return this.#cleaning;
+  }
+
+  async #cleanUp(): Promise<void> {
+    const limit = new Promise<void>((over) => setTimeout(over, CLEANUP_MS).unref());
+    for (let next = this.#cleanups.pop(); next !== undefined; next = this.#cleanups.pop()) {
+      await Promise.race([Promise.resolve(next()).catch(() => undefined), limit]);
+    }
+  }
+
+  /** From now on signals are the handler's business; without one they end the process as usual. */
+  onInterrupt(handler: InterruptHandler): void {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      process.removeAllListeners(signal);
+      process.on(signal, () => handler(signal, ++this.#signals));
+    }
+  }
+}
+
+function isSet(value: string | undefined): value is string {
+  return value !== undefined && value !== "";
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return "unknown"; // a container's user may have no name
+  }
+}
+
+/** `undefined` would make a field vanish; a reader of JSON wants every field, every time. */
+function jsonValue(_key: string, value: unknown): unknown {
+  return value === undefined ? null : value;
+}

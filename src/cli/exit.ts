@@ -1,0 +1,106 @@
+/**
+ * How the command line ends: exit codes, and errors as sentences.
+ *
+ * Scripts branch on the code and people read the sentence, so both are decided here, in one place.
+ *
+ * Invariants: every error becomes exactly one code; a stack trace is shown only with TITAN_DEBUG=1.
+ * Test: test/cli.test.ts
+ */
+
+/** The contract with scripts: these numbers never change. */
+export const EXIT = {
+  OK: 0,
+  ERROR: 1,
+  /** A wrong command line, or a pipeline that is not valid. */
+  USAGE: 2,
+  /** The run failed, was cancelled, or was rejected. */
+  RUN_FAILED: 3,
+  UNAUTHORIZED: 4,
+  /** No master answers. */
+  UNREACHABLE: 5,
+  /** No worker could ever run it. */
+  UNSCHEDULABLE: 6,
+  /** As `timeout(1)` does. */
+  TIMED_OUT: 124,
+  /** 128 + SIGINT, as shells do. */
+  INTERRUPTED: 130,
+} as const;
+
+/** An error for a person. The message says what was being done, a colon, and what was found. */
+export class CliError extends Error {
+  override readonly name: string = "CliError";
+  readonly exitCode: number;
+  /** What to do about it, on a line of its own. */
+  readonly advice: string | undefined;
+
+  constructor(exitCode: number, message: string, options: { advice?: string | undefined; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.exitCode = exitCode;
+    this.advice = options.advice;
+  }
+}
+
+/** The command line itself is wrong. */
+export class UsageError extends CliError {
+  override readonly name = "UsageError";
+  constructor(message: string, advice?: string) {
+    super(EXIT.USAGE, message, { advice });
+  }
+}
+
+/** What a master's refusal means to a script. Whatever is not named is an ordinary error. */
+const RPC_EXITS: Readonly<Record<string, number>> = {
+  UNAUTHORIZED: EXIT.UNAUTHORIZED,
+  UNSCHEDULABLE: EXIT.UNSCHEDULABLE,
+  INVALID: EXIT.USAGE,
+  CLOSED: EXIT.UNREACHABLE,
+  DEADLINE: EXIT.UNREACHABLE,
+};
+
+/** What the system says when nobody answers. */
+const NETWORK_CODES = new Set([
+  "ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENOTFOUND", "EAI_AGAIN", "EADDRNOTAVAIL",
+]);
+
+/** Whether the connection is what failed: the same thing may work on the next one. */
+export function isConnectionError(error: unknown): boolean {
+  const { name, code = "" } = error as { name?: string; code?: string };
+  if (name === "RpcError") return code === "CLOSED" || code === "DEADLINE";
+  return NETWORK_CODES.has(code);
+}
+
+export function isRpcError(error: unknown, code: string): boolean {
+  const found = error as { name?: string; code?: string } | undefined;
+  return found?.name === "RpcError" && found.code === code;
+}
+
+/** Exit code of any error. By name and not by class: most commands never load the modules that throw them. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof CliError) return error.exitCode;
+  const { name, code = "" } = (error ?? {}) as { name?: string; code?: string };
+  if (name === "RpcError" || name === "WorkerError") return RPC_EXITS[code] ?? EXIT.ERROR;
+  if (name === "PipelineError" || name === "YamlError") return EXIT.USAGE;
+  if (name === "MasterError" && code === "UNSAFE_ADDRESS") return EXIT.USAGE;
+  return NETWORK_CODES.has(code) ? EXIT.UNREACHABLE : EXIT.ERROR;
+}
+
+/** The lines to print for an error, each already complete. */
+export function describeError(error: unknown, options: { debug?: boolean } = {}): string[] {
+  if (!(error instanceof Error)) return [`titan: ${String(error)}`];
+  const { format } = error as { format?: () => string };
+  // A problem inside a file: what editors and people look for is at the start of the line.
+  if (typeof format === "function") return [format.call(error), ...trace(error, options.debug)];
+  const lines = [`titan: ${error.message}`];
+  if (error instanceof CliError && error.advice !== undefined) lines.push(`  ${error.advice}`);
+  if (error.name === "LogError") lines.push("  titan log verify DIR lists every problem; titan log repair DIR --dry-run says what a repair would do");
+  if (isBug(error) && !options.debug) lines.push("  this looks like a bug of Titan; TITAN_DEBUG=1 shows where it happened");
+  return [...lines, ...trace(error, options.debug)];
+}
+
+function isBug(error: Error): boolean {
+  return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError || /^(Invariant|Bug)/.test(error.message);
+}
+
+function trace(error: Error, debug: boolean | undefined): string[] {
+  return debug ? [error.stack ?? ""] : [];
+}

@@ -1,0 +1,89 @@
+/**
+ * The command line from the first word to the exit code.
+ *
+ * Test: test/cli.test.ts
+ */
+import { findCommand, parseCall, type Command } from "./command.ts";
+import { completionCommand } from "./commands/completion.ts";
+import { cancel, retry } from "./commands/control.ts";
+import { approve, reject } from "./commands/decide.ts";
+import { doctor } from "./commands/doctor.ts";
+import { LATER, refuseLater } from "./commands/later.ts";
+import { log } from "./commands/log.ts";
+import { logs } from "./commands/logs.ts";
+import { master } from "./commands/master.ts";
+import { run } from "./commands/run.ts";
+import { gates, runs, workers } from "./commands/runs.ts";
+import { status } from "./commands/status.ts";
+import { up } from "./commands/up.ts";
+import { validate } from "./commands/validate.ts";
+import { watch } from "./commands/watch.ts";
+import { worker } from "./commands/worker.ts";
+import { Context } from "./context.ts";
+import { describeError, EXIT, exitCodeOf, UsageError } from "./exit.ts";
+import { commandHelp, overview } from "./help.ts";
+import { nearest } from "./text.ts";
+import { VERSION } from "./version.ts";
+
+const help: Command = {
+  name: "help",
+  summary: "help for a command",
+  usage: "[COMMAND]",
+  args: [0, 1],
+  flags: {},
+  examples: ["titan help run"],
+  async run({ context, args: [name] }) {
+    context.out(name === undefined ? overview(COMMANDS) : commandHelp(commandNamed(name), process.stdout.columns));
+    return EXIT.OK;
+  },
+};
+
+export const COMMANDS: readonly Command[] = [
+  up, run, validate, runs, status, watch, logs, workers, cancel, retry, gates, approve, reject, master, worker, log, doctor, completionCommand(() => COMMANDS), help,
+];
+
+function commandNamed(name: string): Command {
+  const found = COMMANDS.find((command) => command.name === name);
+  if (found !== undefined) return found;
+  if (LATER.includes(name)) refuseLater(name);
+  const meant = nearest(name, COMMANDS.map((command) => command.name));
+  throw new UsageError(`Cannot run titan ${name}: there is no such command${meant === undefined ? "" : ` (did you mean ${meant}?)`}`, "titan help lists all");
+}
+
+/** Runs one command line; says what went wrong, cleans up, and returns the exit code. */
+export async function runProgram(context: Context, argv: readonly string[]): Promise<number> {
+  try {
+    return await dispatch(context, argv);
+  } catch (error) {
+    for (const line of describeError(error, { debug: context.debug })) context.note(line);
+    return exitCodeOf(error);
+  } finally {
+    await context.cleanUp();
+  }
+}
+
+async function dispatch(context: Context, argv: readonly string[]): Promise<number> {
+  const { name, rest } = findCommand(argv);
+  if (name === undefined) return withoutCommand(context, argv);
+  const command = commandNamed(name);
+  const call = parseCall(context, command, rest);
+  if (call.on("help")) {
+    context.out(commandHelp(command, process.stdout.columns));
+    return EXIT.OK;
+  }
+  return command.run(call);
+}
+
+function withoutCommand(context: Context, argv: readonly string[]): number {
+  if (argv.includes("--version") || argv.includes("-V")) {
+    context.out(`titan ${VERSION}`);
+    return EXIT.OK;
+  }
+  if (argv.includes("--help") || argv.includes("-h")) {
+    context.out(overview(COMMANDS));
+    return EXIT.OK;
+  }
+  if (argv.length > 0) throw new UsageError(`Cannot run titan ${argv.join(" ")}: expected a command`, "titan help lists them");
+  context.note(overview(COMMANDS));
+  return EXIT.USAGE;
+}

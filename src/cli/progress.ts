@@ -1,0 +1,164 @@
+/**
+ * Showing a run as it goes: redrawn in place on a terminal, as lines everywhere else, as JSON for programs.
+ *
+ * Invariants: at most ten redraws a second; what is drawn fits the terminal, so that the next redraw finds where it
+ * began; nothing is drawn after `end`.
+ * Test: test/cli.test.ts, test/cli.text.test.ts
+ */
+import type { RunInfo } from "#wire";
+import type { Context } from "./context.ts";
+import { jobLine, runLine } from "./json.ts";
+import { durationText, oneLine, width } from "./text.ts";
+import { isFailure, type JobRow, type News, type Tracker } from "./tracker.ts";
+import { detailOf, LOOKS, progressText, renderRun } from "./view.ts";
+
+const REDRAW_MS = 100;
+/** While nothing happens the clocks on the screen still go. */
+const IDLE_REDRAW_MS = 500;
+/** Beyond this nobody reads a line per job, and a log file would be nothing else. */
+const MAX_LINE_JOBS = 1000;
+/** Failures that get a line of their own in such a run. */
+const MAX_FAILURE_LINES = 20;
+const SUMMARY_MS = 2000;
+
+export interface Progress {
+  news(news: News): void;
+  /** A line for the person, between the rest. */
+  note(text: string): void;
+  end(): void;
+}
+
+export interface ProgressOptions {
+  readonly context: Context;
+  readonly tracker: Tracker;
+  readonly json: boolean;
+  /** Slots of the cluster, when known; for the estimate. */
+  readonly slots: number;
+}
+
+export function startProgress(options: ProgressOptions): Progress {
+  if (options.json) return new JsonProgress(options);
+  return options.context.live ? new LiveProgress(options) : new PlainProgress(options);
+}
+
+class JsonProgress implements Progress {
+  readonly #options: ProgressOptions;
+  constructor(options: ProgressOptions) {
+    this.#options = options;
+  }
+
+  news({ jobs, run }: News): void {
+    const { context, tracker } = this.#options;
+    for (const row of jobs) context.json(jobLine(tracker.run!.id, row));
+    if (run !== undefined) context.json(runLine(run));
+  }
+
+  note(text: string): void {
+    this.#options.context.note(`titan: ${text}`);
+  }
+
+  end(): void {}
+}
+
+class PlainProgress implements Progress {
+  readonly #options: ProgressOptions;
+  #failures = 0;
+  #summaryAt = 0;
+
+  constructor(options: ProgressOptions) {
+    this.#options = options;
+  }
+
+  news({ jobs }: News): void {
+    const { context, tracker } = this.#options;
+    const now = Date.now();
+    const many = tracker.rows.length > MAX_LINE_JOBS;
+    for (const row of jobs) {
+      if (many && (!isFailure(row.status) || ++this.#failures > MAX_FAILURE_LINES)) continue;
+      context.note(this.#line(tracker.run!, row));
+    }
+    if (!many || now - this.#summaryAt < SUMMARY_MS) return;
+    this.#summaryAt = now;
+    context.note(`[${durationText(now - tracker.run!.submittedAt)}] ${progressText(tracker)}`);
+  }
+
+  #line(run: RunInfo, row: JobRow): string {
+    const { context } = this.#options;
+    const { color, word } = LOOKS[row.status];
+    const detail = row.status === "RUNNING" ? `on ${row.worker}${row.attempt > 1 ? `, attempt ${row.attempt}` : ""}` : oneLine(detailOf(row, row.at));
+    return `[${durationText(Math.max(0, row.at - run.submittedAt))}] ${row.id} ${context.paint(color, word, "note")}${detail === "" ? "" : `  ${detail}`}`;
+  }
+
+  note(text: string): void {
+    this.#options.context.note(`titan: ${text}`);
+  }
+
+  end(): void {}
+}
+
+const ESC = "\u001b[";
+
+class LiveProgress implements Progress {
+  readonly #options: ProgressOptions;
+  readonly #timer: NodeJS.Timeout;
+  #dirty = true;
+  #drawnAt = 0;
+  /** Lines on the screen that belong to the last drawing. */
+  #lines = 0;
+  readonly #onResize = (): void => this.#resized();
+
+  constructor(options: ProgressOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => {
+      if (this.#dirty || performance.now() - this.#drawnAt >= IDLE_REDRAW_MS) this.#draw();
+    }, REDRAW_MS);
+    process.stderr.on("resize", this.#onResize);
+    process.stderr.write(`${ESC}?25l`); // the cursor would jump about
+    options.context.onExit(() => this.end());
+    process.on("exit", () => this.end());
+  }
+
+  news(): void {
+    this.#dirty = true;
+  }
+
+  note(text: string): void {
+    process.stderr.write(`${this.#erase()}titan: ${text}\n`);
+    this.#lines = 0;
+    this.#draw();
+  }
+
+  #draw(): void {
+    const { context, tracker, slots } = this.#options;
+    const { columns = 80, rows = 24 } = process.stderr;
+    const lines = renderRun(tracker, {
+      // One cell less: some terminals break the line when its last cell is filled.
+      width: columns - 1, height: rows, now: Date.now(), slots, unicode: context.unicode, paint: (color, text) => context.paint(color, text, "note"),
+    });
+    this.#dirty = false;
+    this.#drawnAt = performance.now();
+    // In one write, or the terminal shows the erased screen in between.
+    process.stderr.write(this.#erase() + lines.map((line) => `${line}\n`).join(""));
+    this.#lines = lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(width(line) / columns)), 0);
+  }
+
+  #erase(): string {
+    return this.#lines === 0 ? "" : `${ESC}${this.#lines}A${ESC}0J`;
+  }
+
+  /** The terminal has broken our lines anew: where they began is unknown, so they stay and new ones come below. */
+  #resized(): void {
+    this.#lines = 0;
+    this.#dirty = true;
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearInterval(this.#timer);
+    process.stderr.off("resize", this.#onResize);
+    this.#draw();
+    process.stderr.write(`${ESC}?25h`);
+  }
+  #ended = false;
+}

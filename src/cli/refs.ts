@@ -1,0 +1,59 @@
+/**
+ * How people name things: `RUN`, `RUN/JOB`, and the beginning of a run's id when that is enough.
+ *
+ * Test: test/cli.test.ts
+ */
+import type { Client } from "#sdk";
+import { CliError, EXIT, isRpcError, UsageError } from "./exit.ts";
+import { nearest } from "./text.ts";
+
+/** Ids listed when a beginning fits several. */
+const MAX_LISTED = 10;
+
+export interface Ref {
+  readonly run: string;
+  readonly job: string | undefined;
+}
+
+/** `RUN` or `RUN/JOB`. */
+export function parseRef(text: string): Ref {
+  const slash = text.indexOf("/");
+  if (slash < 0) return { run: text, job: undefined };
+  const ref = { run: text.slice(0, slash), job: text.slice(slash + 1) };
+  if (ref.run === "" || ref.job === "") throw new UsageError(`Cannot use "${text}": expected RUN or RUN/JOB`);
+  return ref;
+}
+
+export function parseJobRef(text: string): Ref & { job: string } {
+  const { run, job } = parseRef(text);
+  if (job === undefined) throw new UsageError(`Cannot use "${text}": expected RUN/JOB`, `titan status ${text} lists the jobs`);
+  return { run, job };
+}
+
+/** Asks with the id as it was typed; only if there is no such run, looks for one that begins so. */
+export async function withRun<T>(client: Client, typed: string, ask: (run: string) => Promise<T>): Promise<T> {
+  try {
+    return await ask(typed);
+  } catch (error) {
+    if (!isRpcError(error, "NOT_FOUND")) throw error;
+    const run = await findRun(client, typed);
+    if (run === typed) throw error; // the run is there: it is the job that is not
+    return ask(run);
+  }
+}
+
+/** The full id of a run. */
+export async function findRun(client: Client, typed: string): Promise<string> {
+  const runs = await client.runs();
+  if (runs.some((run) => run.id === typed)) return typed;
+  // The newest first: it is the likeliest to be meant.
+  const fitting = runs.filter((run) => run.id.startsWith(typed)).sort((a, b) => b.submittedAt - a.submittedAt).map((run) => run.id);
+  if (fitting.length === 1) return fitting[0]!;
+  if (fitting.length > 1) {
+    const more = fitting.length > MAX_LISTED ? ` and ${fitting.length - MAX_LISTED} more` : "";
+    throw new CliError(EXIT.ERROR, `Cannot choose a run: "${typed}" fits ${fitting.slice(0, MAX_LISTED).join(", ")}${more}`);
+  }
+  const meant = nearest(typed, runs.map((run) => run.id));
+  const hint = runs.length === 0 ? ": there are no runs" : meant === undefined ? "" : ` (did you mean ${meant}?)`;
+  throw new CliError(EXIT.ERROR, `Cannot find run "${typed}"${hint}`, { advice: runs.length > 0 && meant === undefined ? "titan runs lists them" : undefined });
+}

@@ -1,0 +1,30 @@
+/**
+ * How this program starts itself again, as a worker: with the same Node, the same loader and the same conditions.
+ *
+ * A cluster that was started from the sources (`node --import tsx -C source …`) thereby has workers that run from the
+ * sources, and a reader's own module (`-C own-log`) reaches every process.
+ *
+ * Test: test/cli.cluster.test.ts
+ */
+import { fileURLToPath } from "node:url";
+
+/** Node's options that mean this process alone: a debugger's port, a script given on the command line, a test run. */
+const OWN_OPTIONS = /^--(?:inspect|test|eval|print|check|watch|cpu-prof|heap-prof|prof)|^-[epc]$/;
+/** …and those of them whose value is a word of its own. */
+const WITH_VALUE = new Set(["-e", "--eval", "-p", "--print", "--test-name-pattern", "--test-reporter", "--test-reporter-destination", "--test-concurrency", "--watch-path"]);
+
+/** What `spawn` needs to run `titan ARGS`. */
+export function selfCommand(args: readonly string[]): { file: string; args: string[] } {
+  const main = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "./main.ts" : "./main.js", import.meta.url));
+  return { file: process.execPath, args: [...inheritedOptions(process.execArgv), main, ...args] };
+}
+
+export function inheritedOptions(options: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (let at = 0; at < options.length; at++) {
+    const option = options[at]!;
+    if (!OWN_OPTIONS.test(option)) kept.push(option);
+    else if (WITH_VALUE.has(option)) at += 1;
+  }
+  return kept;
+}

@@ -1,0 +1,81 @@
+/**
+ * `titan up` and `titan master`: a cluster with or without workers, until somebody stops it.
+ *
+ * Test: test/cli.cluster.test.ts
+ */
+import { relative } from "node:path";
+import { DEFAULT_MASTER, addressText, tokenOf } from "./address.ts";
+import type { EmbeddedCluster } from "./cluster.ts";
+import type { Call } from "./command.ts";
+import { CliError, EXIT, UsageError } from "./exit.ts";
+import { plural } from "./text.ts";
+
+export interface ServeOptions {
+  readonly workers: number;
+  readonly slots?: number | undefined;
+  readonly tags?: readonly string[] | undefined;
+}
+
+export function refuseDashboard(call: Call): void {
+  if (call.on("http")) throw new UsageError(`Cannot run titan ${call.command.name} --http: the dashboard is not in this version yet`);
+}
+
+export async function serve(call: Call, options: ServeOptions): Promise<number> {
+  const { context } = call;
+  let end: (fatal?: Error) => void = () => undefined;
+  const ended = new Promise<Error | undefined>((resolve) => { end = resolve; });
+  let cluster: EmbeddedCluster | undefined;
+  context.onInterrupt((_signal, times) => {
+    if (times > 1) {
+      context.note("titan: stopped at once; what was acknowledged is in the log");
+      cluster?.kill();
+      process.exit(EXIT.INTERRUPTED);
+    }
+    context.note("titan: stopping (Ctrl-C again stops at once)");
+    end();
+  });
+  const { startEmbeddedCluster } = await import("./cluster.ts");
+  cluster = await startEmbeddedCluster({
+    ...options,
+    port: call.count("port", { min: 0, max: 65_535 }) ?? DEFAULT_MASTER.port,
+    listenHost: call.text("host") ?? DEFAULT_MASTER.host,
+    stateDir: call.text("state") ?? context.home,
+    durability: durabilityOf(call),
+    token: tokenOf(call),
+    onNote: (text) => context.note(`titan: ${text}`),
+    onFatal: end,
+  });
+  announce(call, cluster, options);
+  const fatal = await ended;
+  await cluster.stop();
+  if (fatal !== undefined) throw new CliError(EXIT.ERROR, `The master has stopped: ${fatal.message}`, { cause: fatal });
+  return EXIT.OK;
+}
+
+function durabilityOf(call: Call): "always" | "everysec" | "no" {
+  const text = call.text("durability") ?? "always";
+  if (text === "always" || text === "everysec" || text === "no") return text;
+  throw new UsageError(`Cannot use --durability ${text}: must be always, everysec or no`);
+}
+
+function announce(call: Call, cluster: EmbeddedCluster, { workers, tags = [] }: ServeOptions): void {
+  const { context } = call;
+  const { master, stateDir, recovered } = cluster;
+  const address = addressText(master);
+  if (call.json) {
+    return context.json({ type: "ready", role: call.command.name, master: address, host: master.host, port: master.port, workers, workerPids: cluster.workerPids, state: stateDir, pid: process.pid, recovered });
+  }
+  const who = workers === 0 ? "no workers" : `${plural(workers, "worker")}${tags.length > 0 ? ` (${tags.join(", ")})` : ""}`;
+  context.out(`titan: master at ${address}, ${who}, state in ${shortPath(stateDir)}`);
+  if (recovered.events > 0) {
+    const torn = recovered.tornBytes > 0 ? `; cut ${plural(recovered.tornBytes, "byte")} of an unfinished write` : "";
+    context.out(`titan: recovered ${plural(recovered.runs, "run")} from ${plural(recovered.events, "event")}${torn}`);
+  }
+  const where = address === addressText(DEFAULT_MASTER) ? "" : ` --master ${address}`;
+  context.out(workers === 0 ? `  next: titan worker${where}   then: titan run${where} FILE` : `  next: titan run${where} FILE   or: titan workers${where}   Ctrl-C stops`);
+}
+
+function shortPath(path: string): string {
+  const here = relative(process.cwd(), path);
+  return here !== "" && !here.startsWith("..") ? here : path;
+}

@@ -1,0 +1,73 @@
+/**
+ * The end of a run, said to a person: one line, and for each failed job why, and its last words.
+ *
+ * Test: test/cli.test.ts
+ */
+import type { Client } from "#sdk";
+import type { RunInfo } from "#wire";
+import type { Context } from "./context.ts";
+import { EXIT } from "./exit.ts";
+import { durationText, printable } from "./text.ts";
+import type { JobRow, Tracker } from "./tracker.ts";
+import { progressText, runColor } from "./view.ts";
+
+/** Failed jobs that are shown in full; after five the reader knows what kind of day it is. */
+const MAX_SHOWN = 5;
+const TAIL_LINES = 10;
+/** Reading somebody's gigabyte of output for its last lines is not worth the wait. */
+const TAIL_MAX_BYTES = 32 * 1024 * 1024;
+const TAIL_MAX_MS = 3000;
+
+export interface SummaryOptions {
+  readonly context: Context;
+  readonly client: Client;
+  readonly tracker: Tracker;
+  /** The cluster goes away: there will be nothing to look at afterwards. */
+  readonly vanishes: boolean;
+  /** Flags that reach the same master: ` --master HOST:PORT`, or nothing. */
+  readonly where: string;
+}
+
+export function exitOf(run: RunInfo): number {
+  return run.status === "COMPLETED" ? EXIT.OK : EXIT.RUN_FAILED;
+}
+
+export async function summarize(run: RunInfo, options: SummaryOptions): Promise<void> {
+  const { context, tracker } = options;
+  const failed = [...tracker.failed].sort((a, b) => a.at - b.at);
+  for (const row of failed.slice(0, MAX_SHOWN)) await describeFailure(run, row, options);
+  if (failed.length > MAX_SHOWN) context.note(`titan: ${failed.length - MAX_SHOWN} more jobs failed${options.vanishes ? "" : `: titan status${options.where} ${run.id}`}`);
+  if (failed.length > 0 && options.vanishes) context.note("titan: this cluster ends with the run; with --state DIR its runs and their output are kept");
+  const took = durationText((run.endedAt ?? run.submittedAt) - run.submittedAt);
+  context.out(`${run.id} ${context.paint(runColor(run.status), run.status)} in ${took} (${progressText(tracker)})`);
+}
+
+async function describeFailure(run: RunInfo, row: JobRow, { context, client, vanishes, where }: SummaryOptions): Promise<void> {
+  const name = `${run.id}/${row.id}`;
+  const attempt = row.attempt > 1 ? ` (attempt ${row.attempt})` : "";
+  context.note(`\n${context.paint("red", `${name} failed${attempt}`, "note")}: ${printable(row.failure?.message ?? "no reason was given")}`);
+  const tail = await lastLines(client, { run: run.id, job: row.id });
+  if (tail === undefined) context.note("  (its output is too long to show the end of it here)");
+  for (const line of tail ?? []) context.note(`  ${context.paint("dim", "|", "note")} ${printable(line)}`);
+  if (!vanishes) context.note(`  all of it: titan logs${where} ${name}`);
+}
+
+/** The last lines that a job printed, both streams together; undefined if they are too far away. */
+async function lastLines(client: Client, job: { run: string; job: string }): Promise<string[] | undefined> {
+  const until = performance.now() + TAIL_MAX_MS;
+  let tail = "";
+  let bytes = 0;
+  try {
+    for await (const chunk of client.logs(job.run, job.job)) {
+      bytes += chunk.data.length;
+      if (bytes > TAIL_MAX_BYTES || performance.now() > until) return undefined;
+      tail = (tail + chunk.data.toString("utf8")).slice(-64 * 1024);
+    }
+  } catch {
+    return []; // the failure itself has been told, and that is what matters
+  }
+  const lines = tail.split("\n");
+  if (lines.at(-1) === "") lines.pop();
+  const shown = lines.slice(-TAIL_LINES).map((line) => (line.length > 400 ? `…${line.slice(-400)}` : line));
+  return lines.length > TAIL_LINES ? [`… ${lines.length - TAIL_LINES}${bytes > tail.length ? "+" : ""} lines before`, ...shown] : shown;
+}

@@ -1,0 +1,141 @@
+/**
+ * Workers as child processes of this one: started at once, restarted when they die, gone when we go.
+ *
+ *     this process ──stdin pipe──▶ worker        the pipe carries nothing; its end is the message
+ *                  ◀─stdout: "ready"─            one line of JSON once it is registered
+ *                  ◀─stderr: notes───
+ *
+ * A pipe closes however its owner dies, `kill -9` included: no heartbeat, no pid file, no orphan.
+ *
+ * Invariants: one process per place at a time; a worker that dies is started again after a wait that doubles, and
+ * starts over at the shortest once one has lived for a while.
+ * Test: test/cli.cluster.test.ts
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { createInterface } from "node:readline";
+import { EXIT } from "./exit.ts";
+import { selfCommand } from "./self.ts";
+import { durationText } from "./text.ts";
+
+const RESTART_MIN_MS = 250;
+const RESTART_MAX_MS = 30_000;
+/** A worker that has lived this long was well: its death is a new story. */
+const HEALTHY_MS = 30_000;
+/** Its jobs have 5 s from SIGTERM to SIGKILL; with this it has 2 more to clean up and say goodbye. */
+const STOP_MS = 7000;
+/** Ends for which another start would change nothing: a wrong flag, a wrong token. */
+const HOPELESS: ReadonlySet<number | null> = new Set([EXIT.USAGE, EXIT.UNAUTHORIZED]);
+
+export interface SupervisorOptions {
+  /** Arguments of `titan worker`, one list per worker. */
+  readonly workers: readonly (readonly string[])[];
+  readonly env: NodeJS.ProcessEnv;
+  /** Something worth a line: a worker died, a worker says something. */
+  readonly onNote: (text: string) => void;
+}
+
+export class Supervisor {
+  readonly #places: Place[];
+
+  constructor(options: SupervisorOptions) {
+    this.#places = options.workers.map((args, index) => new Place(index, { ...options, args }));
+  }
+
+  /** Resolves when every worker has registered; rejects when one of them never will. */
+  get ready(): Promise<void> {
+    return Promise.all(this.#places.map((place) => place.ready)).then(() => undefined);
+  }
+
+  get pids(): number[] {
+    return this.#places.map((place) => place.pid).filter((pid) => pid !== undefined);
+  }
+
+  /** Asks all to end, waits, and then does not ask any more. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#places.map((place) => place.stop()));
+  }
+
+  /** At once. Their jobs end with them, by way of their reapers. */
+  kill(): void {
+    for (const place of this.#places) place.kill();
+  }
+}
+
+/** One worker's place: the process in it changes. */
+class Place {
+  readonly ready: Promise<void>;
+  readonly #options: SupervisorOptions & { readonly args: readonly string[] };
+  readonly #label: string;
+  #child: ChildProcess | undefined;
+  #exited: Promise<void> = Promise.resolve();
+  #restart: NodeJS.Timeout | undefined;
+  #deaths = 0;
+  #stopping = false;
+  #isReady: () => void = () => undefined;
+  #isHopeless: (error: Error) => void = () => undefined;
+
+  constructor(index: number, options: SupervisorOptions & { readonly args: readonly string[] }) {
+    this.#label = `worker ${index + 1}`;
+    this.#options = options;
+    this.ready = new Promise((resolve, reject) => {
+      this.#isReady = resolve;
+      this.#isHopeless = reject;
+    });
+    this.ready.catch(() => undefined); // often nobody waits for it
+    this.#start();
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  #start(): void {
+    const { file, args } = selfCommand(["worker", ...this.#options.args, "--parent-pipe", "--json"]);
+    const child = spawn(file, args, { stdio: ["pipe", "pipe", "pipe"], env: this.#options.env });
+    const startedAt = performance.now();
+    this.#child = child;
+    child.stdin.on("error", () => undefined); // it died: its exit says more
+    createInterface({ input: child.stdout }).on("line", () => this.#isReady());
+    createInterface({ input: child.stderr }).on("line", (line) => this.#options.onNote(`${this.#label}: ${line.replace(/^titan: /, "")}`));
+    this.#exited = new Promise((gone) => {
+      child.once("error", (error) => {
+        this.#died(error.message, { code: null, aliveMs: 0 });
+        gone();
+      });
+      child.once("exit", (code, signal) => {
+        this.#died(signal === null ? `exit code ${code}` : signal, { code, aliveMs: performance.now() - startedAt });
+        gone();
+      });
+    });
+  }
+
+  #died(how: string, { code, aliveMs }: { code: number | null; aliveMs: number }): void {
+    const { pid } = this;
+    this.#child = undefined;
+    if (this.#stopping) return;
+    const ended = `${this.#label} (process ${pid ?? "never started"}) ended: ${how}`;
+    if (HOPELESS.has(code)) {
+      this.#isHopeless(new Error(ended));
+      return this.#options.onNote(`${ended}; not restarted, since the reason would be the same again`);
+    }
+    this.#deaths = aliveMs > HEALTHY_MS ? 1 : this.#deaths + 1;
+    const delayMs = Math.min(RESTART_MAX_MS, RESTART_MIN_MS * 2 ** (this.#deaths - 1));
+    this.#options.onNote(`${ended}; another one starts in ${durationText(delayMs)}`);
+    this.#restart = setTimeout(() => this.#start(), delayMs);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#restart);
+    this.#child?.stdin?.end();
+    const timer = setTimeout(() => this.kill(), STOP_MS);
+    await this.#exited;
+    clearTimeout(timer);
+  }
+
+  kill(): void {
+    this.#stopping = true;
+    clearTimeout(this.#restart);
+    this.#child?.kill("SIGKILL");
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Text for people: durations, times, tables, counts, and the nearest word.
+ *
+ * Invariants: nothing here writes; a width is counted in terminal cells, not in bytes.
+ * Test: test/cli.text.test.ts
+ */
+import { didYouMean } from "#pipeline";
+
+/** The candidate that was probably meant. A prefix counts: `stat` is `status`. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  return didYouMean(word, candidates) ?? (word.length >= 2 ? candidates.find((candidate) => candidate.startsWith(word)) : undefined);
+}
+
+/** "0.4s", "12.3s", "4m 05s", "2h 03m", "3d 04h": two units at most. */
+export function durationText(ms: number): string {
+  const seconds = Math.max(0, ms) / 1000;
+  if (seconds < 99.95) return `${seconds.toFixed(1)}s`;
+  const two = (n: number) => String(Math.floor(n)).padStart(2, "0");
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m ${two(seconds % 60)}s`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h ${two((seconds % 3600) / 60)}m`;
+  return `${Math.floor(seconds / 86_400)}d ${two((seconds % 86_400) / 3600)}h`;
+}
+
+/** Local time, to the second: "2025-03-01 14:05:09". */
+export function timeText(ms: number): string {
+  const at = new Date(ms);
+  const two = (n: number) => String(n).padStart(2, "0");
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  return `${day} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+}
+
+export function bytesText(bytes: number): string {
+  if (bytes < 1000) return `${bytes} B`;
+  const units = ["kB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = -1;
+  do {
+    value /= 1000;
+    unit += 1;
+  } while (value >= 999.5 && unit < units.length - 1);
+  return `${value.toFixed(value < 9.95 ? 1 : 0)} ${units[unit]}`;
+}
+
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+/** Columns as wide as their content. The last one is not padded, so that lines end where their text ends. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => width(row[column] ?? ""))));
+  return all.map((row) => row.map((cell, column) => (column === row.length - 1 ? cell : pad(cell, widths[column]!))).join("  ").trimEnd()).join("\n");
+}
+
+/** Characters that terminals draw two cells wide. */
+const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}]/u;
+// Built from a number: the escape character itself has no place in a source file.
+const ESCAPES = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, "g");
+
+/** Cells that a text takes on a terminal; colours take none. */
+export function width(text: string): number {
+  let cells = 0;
+  for (const character of text.replace(ESCAPES, "")) cells += WIDE.test(character) ? 2 : 1;
+  return cells;
+}
+
+export function pad(text: string, cells: number): string {
+  return text + " ".repeat(Math.max(0, cells - width(text)));
+}
+
+/** Cuts to so many cells, with an ellipsis. For text without colours. */
+export function clip(text: string, cells: number): string {
+  if (width(text) <= cells) return text;
+  let kept = "";
+  let used = 1;
+  for (const character of text) {
+    used += width(character);
+    if (used > cells) break;
+    kept += character;
+  }
+  return `${kept}…`;
+}
+
+/** One line, and nothing in it that would move a cursor: what jobs and people wrote ends up on terminals. */
+export function oneLine(text: string): string {
+  return printable(text.replace(/\s*\n\s*/g, " ").trim());
+}
+
+/** Control characters become a placeholder; line ends and tabs stay. */
+export function printable(text: string): string {
+  let result = "";
+  for (const character of text) {
+    const code = character.codePointAt(0)!;
+    const control = (code < 32 && code !== 9 && code !== 10) || (code >= 127 && code < 160);
+    result += control ? "\ufffd" : character;
+  }
+  return result;
+}
+
+/** `A, B and 3 more`. */
+export function listText(items: readonly string[], named: number): string {
+  const shown = items.slice(0, named).join(", ");
+  return items.length > named ? `${shown} and ${items.length - named} more` : shown;
+}

@@ -1,0 +1,120 @@
+/**
+ * What is known of a run that is being watched, and what each piece of news changes.
+ *
+ * News comes as changes and, after a gap, as the whole picture again. Whoever prints wants changes only, so a picture is
+ * compared with what was known.
+ *
+ * Invariants: O(1) per change, whatever the size of the run; what `take` returns has really changed.
+ * Test: test/cli.text.test.ts
+ */
+import type { RunEvent } from "#sdk";
+import type { Failure, JobChange, JobInfo, JobStatus, RunInfo } from "#wire";
+
+export interface JobRow {
+  readonly id: string;
+  readonly index: number;
+  status: JobStatus;
+  attempt: number;
+  worker: string;
+  /** When it last moved; 0: not yet. */
+  at: number;
+  /** When its latest attempt started; 0: never. */
+  startedAt: number;
+  failure: Failure | undefined;
+  /** Why it waits, as of the last picture. */
+  reason: string;
+}
+
+export interface News {
+  /** Rows that changed, in the order in which they did. The same row may come again with the next news. */
+  readonly jobs: readonly JobRow[];
+  /** The run, if its own status changed. */
+  readonly run: RunInfo | undefined;
+}
+
+const ENDS: ReadonlySet<JobStatus> = new Set<JobStatus>(["COMPLETED", "FAILED", "DEAD", "CANCELLED", "SKIPPED"]);
+export const isOver = (status: JobStatus): boolean => ENDS.has(status);
+export const isFailure = (status: JobStatus): boolean => status === "FAILED" || status === "DEAD";
+
+export class Tracker {
+  run: RunInfo | undefined;
+  readonly rows: JobRow[] = [];
+  readonly counts = new Map<JobStatus, number>();
+  readonly running = new Set<JobRow>();
+  readonly waiting = new Set<JobRow>();
+  readonly failed = new Set<JobRow>();
+  /** Finished attempts that were seen from their start, for an estimate of the rest. */
+  timed = { count: 0, totalMs: 0 };
+  readonly #byId = new Map<string, JobRow>();
+
+  take(event: RunEvent): News {
+    if (event.type === "job") return { jobs: this.#change(event.job, event.change), run: undefined };
+    if (event.type === "run") return { jobs: [], run: this.#setRun(event.run) };
+    const jobs = event.jobs.flatMap((info) => this.#compare(info));
+    return { jobs, run: this.#setRun(event.run) };
+  }
+
+  row(id: string): JobRow | undefined {
+    return this.#byId.get(id);
+  }
+
+  count(status: JobStatus): number {
+    return this.counts.get(status) ?? 0;
+  }
+
+  get over(): number {
+    return [...ENDS].reduce((sum, status) => sum + this.count(status), 0);
+  }
+
+  #setRun(run: RunInfo): RunInfo | undefined {
+    const changed = this.run?.status !== run.status;
+    this.run = run;
+    return changed ? run : undefined;
+  }
+
+  #compare(info: JobInfo): JobRow[] {
+    const { id, index, status, attempt, worker, failure, reason } = info;
+    const row = this.#row(id, index);
+    row.reason = reason;
+    if (row.status === status && row.attempt === attempt) return [];
+    if (info.startedAt !== undefined) row.startedAt = info.startedAt;
+    this.#move(row, { status, attempt, worker, at: info.endedAt ?? info.startedAt ?? 0, failure });
+    return [row];
+  }
+
+  #change(id: string, change: JobChange): JobRow[] {
+    const row = this.#row(id, change.index);
+    if (change.status === "RUNNING") row.startedAt = change.at;
+    else if (row.status === "RUNNING" && row.startedAt > 0 && change.status === "COMPLETED") {
+      this.timed.count += 1;
+      this.timed.totalMs += change.at - row.startedAt;
+    }
+    this.#move(row, change);
+    return [row];
+  }
+
+  #row(id: string, index: number): JobRow {
+    let row = this.#byId.get(id);
+    if (row === undefined) {
+      row = { id, index, status: "PENDING", attempt: 0, worker: "", at: 0, startedAt: 0, failure: undefined, reason: "" };
+      this.#byId.set(id, row);
+      this.rows.push(row);
+      this.counts.set("PENDING", this.count("PENDING") + 1);
+    }
+    return row;
+  }
+
+  #move(row: JobRow, to: { status: JobStatus; attempt: number; worker: string; at: number; failure?: Failure | undefined }): void {
+    this.counts.set(row.status, this.count(row.status) - 1);
+    for (const set of [this.running, this.waiting, this.failed]) set.delete(row);
+    row.status = to.status;
+    row.attempt = to.attempt;
+    row.worker = to.worker;
+    row.at = to.at;
+    row.failure = to.failure;
+    this.counts.set(row.status, this.count(row.status) + 1);
+    if (row.status === "RUNNING") this.running.add(row);
+    if (row.status === "WAITING") this.waiting.add(row);
+    if (isFailure(row.status)) this.failed.add(row);
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * A run in so many lines of a terminal, as text. Pure: the live view calls it ten times a second at most.
+ *
+ * A small run shows every job in its order. One that does not fit shows what matters first (running, failed, asking
+ * for a person, next) and counts the rest.
+ *
+ * Invariants: at most `height` lines of at most `width` cells; the cost does not grow with the run once it no longer fits.
+ * Test: test/cli.text.test.ts
+ */
+import type { JobStatus } from "#wire";
+import type { Color } from "./context.ts";
+import { clip, durationText, oneLine, pad } from "./text.ts";
+import { isFailure, isOver, type JobRow, type Tracker } from "./tracker.ts";
+
+export interface ViewOptions {
+  readonly width: number;
+  readonly height: number;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  /** Jobs that can run at once, if known. */
+  readonly slots: number;
+  readonly unicode: boolean;
+  paint(color: Color, text: string): string;
+}
+
+interface Look {
+  readonly sign: string;
+  readonly ascii: string;
+  readonly color: Color;
+  readonly word: string;
+}
+
+export const LOOKS: Readonly<Record<JobStatus, Look>> = {
+  PENDING: { sign: "·", ascii: ".", color: "dim", word: "pending" },
+  RUNNING: { sign: "●", ascii: ">", color: "cyan", word: "running" },
+  WAITING: { sign: "?", ascii: "?", color: "yellow", word: "waiting" },
+  COMPLETED: { sign: "✓", ascii: "+", color: "green", word: "completed" },
+  FAILED: { sign: "✗", ascii: "x", color: "red", word: "failed" },
+  DEAD: { sign: "✗", ascii: "x", color: "red", word: "dead" },
+  CANCELLED: { sign: "-", ascii: "-", color: "yellow", word: "cancelled" },
+  SKIPPED: { sign: "-", ascii: "-", color: "dim", word: "skipped" },
+};
+
+const MAX_NAME_CELLS = 40;
+/** Shows the jobs that come next, without looking at all that wait. */
+const MAX_SEARCH = 2000;
+
+export function renderRun(tracker: Tracker, options: ViewOptions): string[] {
+  const { run, rows } = tracker;
+  if (run === undefined) return [];
+  const room = Math.max(1, options.height - 2);
+  const fits = rows.length <= room;
+  const shown = fits ? rows : choose(tracker, room - 1);
+  const name = Math.min(MAX_NAME_CELLS, Math.max(4, ...shown.map((row) => row.id.length)), Math.floor(options.width / 2));
+  const lines = [headline(tracker, options), ...shown.map((row) => rowLine(row, { ...options, name }))];
+  if (!fits) lines.push(options.paint("dim", clip(`  … and ${rows.length - shown.length} more of ${rows.length} jobs`, options.width)));
+  return lines.slice(0, Math.max(1, options.height - 1));
+}
+
+/** `nightly-7k2m  RUNNING  3/10 done, 2 running, 1 failed  12.4s  about 30.0s left` */
+export function headline(tracker: Tracker, options: ViewOptions): string {
+  const run = tracker.run!;
+  const { paint, now, width } = options;
+  const elapsedMs = (run.endedAt ?? Math.max(now, run.submittedAt)) - run.submittedAt;
+  const status = run.status === "RUNNING" && run.cancelling ? "CANCELLING" : run.status;
+  const left = run.status === "RUNNING" ? remainingMs(tracker, options) : undefined;
+  const parts = [progressText(tracker), durationText(elapsedMs), ...(left === undefined ? [] : [`about ${durationText(left)} left`])];
+  const rest = clip(parts.join("  "), Math.max(10, width - run.id.length - status.length - 4));
+  return `${paint("bold", clip(run.id, width))}  ${paint(runColor(run.status), status)}  ${rest}`;
+}
+
+export function runColor(status: string): Color {
+  if (status === "COMPLETED") return "green";
+  return status === "RUNNING" ? "cyan" : status === "FAILED" ? "red" : "yellow";
+}
+
+/** `3/10 done, 2 running, 1 failed` */
+export function progressText(tracker: Tracker): string {
+  const parts = [`${tracker.over}/${tracker.rows.length} done`];
+  const failed = tracker.count("FAILED") + tracker.count("DEAD");
+  if (tracker.count("RUNNING") > 0) parts.push(`${tracker.count("RUNNING")} running`);
+  if (tracker.count("WAITING") > 0) parts.push(`${tracker.count("WAITING")} waiting for a person`);
+  if (failed > 0) parts.push(`${failed} failed`);
+  for (const status of ["SKIPPED", "CANCELLED"] as const) if (tracker.count(status) > 0) parts.push(`${tracker.count(status)} ${LOOKS[status].word}`);
+  return parts.join(", ");
+}
+
+/** Jobs left times how long one took so far, by as many as run at once. A guess, and only once there is something to go by. */
+export function remainingMs(tracker: Tracker, { slots }: { slots: number }): number | undefined {
+  const { count, totalMs } = tracker.timed;
+  const left = tracker.rows.length - tracker.over;
+  if (count < 2 || left === 0 || tracker.count("WAITING") > 0) return undefined;
+  const atOnce = Math.max(1, Math.min(left, Math.max(slots, tracker.running.size)));
+  return (totalMs / count) * (left / atOnce);
+}
+
+function choose(tracker: Tracker, room: number): JobRow[] {
+  const chosen = new Set<JobRow>();
+  const add = (rows: Iterable<JobRow>, limit: number): void => {
+    for (const row of rows) {
+      if (chosen.size >= limit) return;
+      chosen.add(row);
+    }
+  };
+  add(tracker.waiting, Math.ceil(room / 4));
+  add(tracker.failed, Math.ceil(room / 2));
+  add(tracker.running, room);
+  for (let at = 0; at < Math.min(MAX_SEARCH, tracker.rows.length) && chosen.size < room; at++) {
+    const row = tracker.rows[at]!;
+    if (!isOver(row.status)) chosen.add(row);
+  }
+  return [...chosen].sort((a, b) => a.index - b.index);
+}
+
+function rowLine(row: JobRow, options: ViewOptions & { name: number }): string {
+  const { sign, ascii, color, word } = LOOKS[row.status];
+  const { paint, width, name } = options;
+  const detail = detailOf(row, options.now);
+  const head = `${options.unicode ? sign : ascii} ${pad(clip(row.id, name), name)}  ${pad(word, 9)}`;
+  return `  ${paint(color, head)}${clip(detail === "" ? "" : `  ${detail}`, Math.max(0, width - 15 - name))}`.trimEnd();
+}
+
+/** What there is to say about a job besides its status. */
+export function detailOf(row: JobRow, now: number): string {
+  const attempt = row.attempt > 1 ? `attempt ${row.attempt}  ` : "";
+  if (row.status === "RUNNING") return `${pad(durationText(now - row.startedAt), 7)}  ${attempt}${row.worker}`;
+  if (isFailure(row.status)) return `${attempt}${oneLine(row.failure?.message ?? "")}`;
+  if (row.status === "COMPLETED") return `${row.startedAt > 0 ? pad(durationText(row.at - row.startedAt), 7) : ""}  ${attempt}${row.worker}`;
+  if (row.status === "PENDING" && row.failure !== undefined) return `${attempt}will try again: ${oneLine(row.failure.message)}`;
+  return row.status === "WAITING" ? "for a person: titan gates" : "";
+}

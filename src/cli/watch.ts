@@ -1,0 +1,95 @@
+/**
+ * Watching with everything around it: progress, Ctrl-C, a time limit, and the summary. `titan run` and `titan watch`.
+ *
+ *     ended ──▶ summary, 0 or 3
+ *     Ctrl-C ──▶ detach, 130          on a cluster of our own: cancel, wait for the end, 130
+ *     --timeout ──▶ detach, 124       on a cluster of our own: cancel, wait for the end, 124
+ *
+ * Invariants: leaving never cancels a run on somebody else's master.
+ * Test: test/cli.test.ts
+ */
+import type { RunInfo } from "#wire";
+import type { Call } from "./command.ts";
+import { CliError, EXIT } from "./exit.ts";
+import { followRun } from "./follow.ts";
+import { startProgress, type Progress } from "./progress.ts";
+import type { Target } from "./submit.ts";
+import { exitOf, summarize } from "./summary.ts";
+import { durationText } from "./text.ts";
+import { Tracker } from "./tracker.ts";
+
+/** A cancelled job has 5 s until it is killed; its report needs a moment. */
+const CANCEL_MS = 7000;
+
+export interface WatchOptions extends Target {
+  readonly run: string;
+  readonly timeoutMs: number | undefined;
+}
+
+/** Why we stop before the run does. */
+class Leave extends Error {
+  readonly exitCode: number;
+  constructor(exitCode: number, message: string) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+export async function watchToEnd(call: Call, options: WatchOptions): Promise<number> {
+  const { context } = call;
+  const { client, cluster, where, run, timeoutMs } = options;
+  const tracker = new Tracker();
+  const leaving = new AbortController();
+  context.onInterrupt((signal, times) => {
+    if (times > 1) process.exit(EXIT.INTERRUPTED);
+    leaving.abort(new Leave(EXIT.INTERRUPTED, signal === "SIGINT" ? "interrupted" : signal));
+  });
+  const timer = timeoutMs === undefined ? undefined : setTimeout(() => leaving.abort(new Leave(EXIT.TIMED_OUT, `not over after ${durationText(timeoutMs)}`)), timeoutMs);
+  const slots = context.live && !call.json ? await countSlots(options) : 0;
+  const progress = startProgress({ context, tracker, json: call.json, slots });
+  try {
+    const ended = await followRun({ client, redial: options.redial, run, tracker, progress, signal: leaving.signal });
+    progress.end();
+    if (!call.json) await summarize(ended, { context, client: await live(options), tracker, vanishes: cluster !== undefined && call.text("state") === undefined, where });
+    return exitOf(ended);
+  } catch (error) {
+    if (!(error instanceof Leave)) {
+      progress.end();
+      throw gaveUp(error, options);
+    }
+    if (cluster !== undefined) await cancelOwn(options, { tracker, progress, why: error.message });
+    progress.end();
+    if (cluster === undefined) context.note(`titan: ${error.message}; ${run} goes on. Watch it again with: titan watch${where} ${run}`);
+    return error.exitCode;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The connection of the watch may have been replaced meanwhile. */
+async function live({ client, redial }: WatchOptions) {
+  return client.closed ? redial() : client;
+}
+
+async function countSlots({ client }: WatchOptions): Promise<number> {
+  const workers = await client.workers().catch(() => []);
+  return workers.reduce((sum, worker) => sum + (worker.connected ? worker.slots : 0), 0);
+}
+
+/** Our cluster ends with us, so the run cannot go on: end it properly, and show how it ended. */
+async function cancelOwn(options: WatchOptions, shown: { tracker: Tracker; progress: Progress; why: string }): Promise<RunInfo | undefined> {
+  const { run } = options;
+  shown.progress.note(`${shown.why}; cancelling ${run}, because its cluster ends with this command (again: leave at once)`);
+  try {
+    const client = await live(options);
+    await client.cancel(run);
+    return await followRun({ client, redial: options.redial, run, ...shown, signal: AbortSignal.timeout(CANCEL_MS) });
+  } catch {
+    return undefined; // what does not end in time is killed with the cluster
+  }
+}
+
+function gaveUp(error: unknown, { run, where, cluster }: WatchOptions): unknown {
+  if (!(error instanceof CliError) || error.exitCode !== EXIT.UNREACHABLE || cluster !== undefined) return error;
+  return new CliError(EXIT.UNREACHABLE, error.message, { advice: `${run} is not lost: once the master is back, titan watch${where} ${run}`, cause: error });
+}
