@@ -156,7 +156,7 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
   [Op.INFO]: (services, request) => {
     const { engine, version, startedAt, dir, pid } = services;
     const stateHash = InfoRequest.decode(request.body).hash ? hashState(engine.state) : "";
-    const info = { version, pid, startedAt, state: dir, nextSeq: services.nextSeq(), runs: engine.state.runs.size, workers: engine.state.workers.size, stateHash };
+    const info = { version, pid, startedAt, state: dir, nextSeq: services.nextSeq(), runs: engine.state.runs.size, workers: engine.state.workers.size, stateHash, now: services.host.clock.wall() };
     engine.afterwards(() => request.reply(Info.encode(info)));
   },
   [Op.BLOB_HAS]: async ({ blobs }, request) => request.reply(BlobHas.encode({ present: await blobs.has(BlobRef.decode(request.body).hash) })),

@@ -284,6 +284,8 @@ export const Info = message("Info", {
   workers: [7, u32()],
   /** SHA-256 (hex) of the state: equal after a replay, or something is wrong. */
   stateHash: [8, withDefault(string(64), "")],
+  /** The master's wall clock when it answered, for a client to compare with its own. 0: a master that does not say. */
+  now: [9, withDefault(u53(), 0)],
 });
 export type Info = Infer<typeof Info>;
 export const InfoRequest = message("InfoRequest", { hash: [1, withDefault(bool(), false)] });
