@@ -1,0 +1,15 @@
+/**
+ * Lesson 11: running things. `createExecutor` runs one attempt after another, or many at once: programs in
+ * processes of their own, functions in warm threads. It knows nothing of masters and networks. `packProject`,
+ * `unpackArchive` and `ensureProject` carry a folder from one machine to another.
+ *
+ *     executor.ts     one attempt: folder, timeout, cancellation, result
+ *     process-job.ts  what program an action means, and its environment
+ *     call-*.ts       functions in threads
+ *     archive.ts      a folder as bytes; ignore.ts what stays out of it; project-cache.ts where it is kept
+ *
+ * Left out: Windows, where neither groups nor the launcher exist; everything takes the plain way there.
+ * Test: test/11-worker.exec.test.ts, test/11-worker.archive.test.ts
+ */
+export { createExecutor, type Executor, type ExecutorOptions } from "./executor.ts";
+export { GRACE_MS, MAX_RESULT_BYTES, type Action, type ExecOutcome, type ExecRequest, type FailureKind, type Running } from "./types.ts";

@@ -1,0 +1,120 @@
+/**
+ * Lesson 11: from a job's description to a program, its arguments, its environment and its folder.
+ *
+ *     <workDir>/<run>/shared            TITAN_SHARED, for all jobs of the run on this worker
+ *     <workDir>/<run>/<job>.<attempt>   TITAN_WORKDIR, where the program starts
+ *         .titan-output                 TITAN_OUTPUT: what the job writes here is its result
+ *         .titan-inputs.json            TITAN_INPUTS: {"parent": result}, only if there are any
+ *         <every entry of the project, as a link>
+ *
+ * Invariant: ids from outside become one path component each, whatever characters they hold.
+ * Test: test/11-worker.exec.test.ts
+ */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import type { ExecRequest } from "./types.ts";
+
+const OUTPUT_FILE = ".titan-output";
+const INPUTS_FILE = ".titan-inputs.json";
+/** The first release lines of Node that run TypeScript without a flag. */
+const TYPESCRIPT_SINCE = [
+  [22, 18],
+  [23, 6],
+] as const;
+/** File systems allow 255 bytes; a longer id is named by its hash. */
+const MAX_NAME_BYTES = 200;
+
+/** Where the files of an attempt are. */
+export interface JobPaths {
+  readonly folder: string;
+  readonly shared: string;
+  readonly output: string;
+  readonly inputs: string;
+}
+
+export function jobPaths(workDir: string, request: ExecRequest): JobPaths {
+  const run = join(workDir, safeName(request.run));
+  const folder = join(run, `${safeName(request.job)}.${request.attempt}`);
+  return { folder, shared: join(run, "shared"), output: join(folder, OUTPUT_FILE), inputs: join(folder, INPUTS_FILE) };
+}
+
+/** One path component that stands for any text, and no two texts for the same. */
+export function safeName(text: string): string {
+  const name = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(text)
+    ? text
+    : `%${encodeURIComponent(Buffer.from(text).toString()).replace(/[.*'()!~]/g, (c) => `%${c.charCodeAt(0).toString(16)}`)}`;
+  return name.length <= MAX_NAME_BYTES ? name : `%${createHash("sha256").update(text).digest("hex")}`;
+}
+
+/** The program that an action means, or why this worker cannot run it. */
+export function commandOf(action: ExecRequest["action"], node: { execPath: string; version: string }): readonly string[] | { unsupported: string } {
+  if (action.kind === "command") return action.argv;
+  if (action.kind === "shell") return ["sh", "-c", action.script];
+  if (action.kind === "call") return { unsupported: "a call is not a program" };
+  const { file, args } = action;
+  // A leading dash would be read as an option, and a bare name be looked for in PATH.
+  const path = file.startsWith("/") ? file : `./${file}`;
+  const ending = /\.[^./]+$/.exec(file)?.[0];
+  switch (ending) {
+    case ".py":
+      return ["python3", path, ...args];
+    case ".sh":
+      return ["sh", path, ...args];
+    case ".js":
+    case ".mjs":
+    case ".cjs":
+      return [node.execPath, path, ...args];
+    case ".ts":
+    case ".mts":
+    case ".cts":
+      if (!runsTypeScript(node.version)) return { unsupported: noTypeScript(file, node.version) };
+      return [node.execPath, path, ...args];
+    default:
+      return [path, ...args];
+  }
+}
+
+/** Whether this version of Node (as in `process.version`) runs TypeScript without being asked to. */
+export function runsTypeScript(version: string): boolean {
+  const [major = 0, minor = 0] = version.replace(/^v/, "").split(".").map(Number);
+  if (major > 23) return true;
+  return TYPESCRIPT_SINCE.some(([m, since]) => major === m && minor >= since);
+}
+
+export function noTypeScript(file: string, version: string): string {
+  const [major, minor] = version.replace(/^v/, "").split(".");
+  return `Cannot run ${file}: this worker's Node v${major}.${minor} cannot run TypeScript (22.18 or newer can)`;
+}
+
+/** The `TITAN_*` variables of an attempt, which win over the job's own. */
+export function titanEnv(request: ExecRequest, paths: JobPaths): Record<string, string> {
+  const env: Record<string, string> = {
+    TITAN_RUN: request.run,
+    TITAN_JOB: request.job,
+    TITAN_ATTEMPT: String(request.attempt),
+    TITAN_WORKER: request.worker,
+    TITAN_WORKDIR: paths.folder,
+    TITAN_SHARED: paths.shared,
+    TITAN_OUTPUT: paths.output,
+  };
+  if (request.inputs.length > 0) env["TITAN_INPUTS"] = paths.inputs;
+  return env;
+}
+
+/** `{"parent": value}`: results that are JSON as values, others as strings. */
+export function inputsJson(inputs: ExecRequest["inputs"]): string {
+  const members = inputs.map(({ job, result }) => {
+    const text = result.toString("utf8");
+    return `${JSON.stringify(job)}:${isJson(text) ? text : JSON.stringify(text)}`;
+  });
+  return `{${members.join(",")}}`;
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * Lesson 11: what goes into an attempt and what comes out.
+ *
+ * Test: test/11-worker.exec.test.ts
+ */
+
+/** What a job does. */
+export type Action =
+  | { readonly kind: "file"; readonly file: string; readonly args: readonly string[] }
+  | { readonly kind: "command"; readonly argv: readonly string[] }
+  | { readonly kind: "shell"; readonly script: string }
+  /** `input` is JSON text, or empty for `undefined`. */
+  | { readonly kind: "call"; readonly target: string; readonly input: Buffer };
+
+/** One attempt, with all it needs. */
+export interface ExecRequest {
+  readonly run: string;
+  readonly job: string;
+  /** From 1. */
+  readonly attempt: number;
+  /** The worker's id, for TITAN_WORKER. */
+  readonly worker: string;
+  readonly action: Action;
+  readonly env: Readonly<Record<string, string>>;
+  /** 0: no timeout. */
+  readonly timeoutMs: number;
+  /** From SIGTERM to SIGKILL. Default: GRACE_MS. */
+  readonly graceMs?: number;
+  /** The results of the jobs that this one depends on. */
+  readonly inputs: readonly { readonly job: string; readonly result: Buffer }[];
+  /** Folder of the unpacked project; jobs may read it, not write to it. */
+  readonly project?: string;
+}
+
+/** Why an attempt failed: a closed list, so that a retry policy can be a table. */
+export type FailureKind =
+  | "exit" // it ran and said no
+  | "signal" // something ended it
+  | "timeout"
+  | "not-found" // no such program, file, module or function
+  | "not-executable"
+  | "unsupported" // this worker cannot run such a thing, another may
+  | "bad-input" // what it was given, or gave back, breaks a rule
+  | "cancelled"
+  | "internal"; // the worker's own trouble: no processes, no disk
+
+/** How an attempt ended. */
+export interface ExecOutcome {
+  readonly status: "ok" | "failed";
+  readonly kind?: FailureKind;
+  /** One sentence for people. */
+  readonly message?: string;
+  readonly exitCode?: number;
+  readonly signal?: string;
+  /** At most MAX_RESULT_BYTES. */
+  readonly result?: Buffer;
+  readonly durationMs: number;
+}
+
+export type StreamName = "stdout" | "stderr";
+export type OnOutput = (stream: StreamName, bytes: Buffer) => void;
+
+/** An attempt under way. */
+export interface Running {
+  /** The process group; undefined for calls. */
+  readonly pid?: number | undefined;
+  /** SIGTERM, the grace, SIGKILL. Idempotent; ignored after the end. */
+  cancel(reason?: string): void;
+  /** Stops `onOutput` soon: what was read already still comes. The job blocks once its pipe is full. */
+  pauseOutput(): void;
+  resumeOutput(): void;
+  /** Never rejects. Settles after the last `onOutput`. */
+  readonly done: Promise<ExecOutcome>;
+}
+
+/** From SIGTERM to SIGKILL: enough to write a checkpoint, and half of what `docker stop` gives. */
+export const GRACE_MS = 5_000;
+/** A result rides in a frame, an event and the master's memory; larger things are artifacts. */
+export const MAX_RESULT_BYTES = 64 * 1024;
+
+/** What a result that breaks the limit is told. */
+export function tooLarge(bytes: number): string {
+  return `Cannot keep the result: ${bytes} bytes exceed ${MAX_RESULT_BYTES}; store it as an artifact and return its name`;
+}
+
+/** A duration for people: "250 ms", "1.5 s". */
+export function durationText(ms: number): string {
+  return ms < 1000 ? `${ms} ms` : `${ms / 1000} s`;
+}
