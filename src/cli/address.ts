@@ -6,7 +6,7 @@
  * Test: test/cli.test.ts
  */
 import type { Address } from "#host";
-import { connect, type Client } from "#sdk";
+import type { Client } from "#sdk";
 import { DEFAULT_PORT } from "#wire";
 import type { Call } from "./command.ts";
 import { CliError, EXIT, isConnectionError, UsageError } from "./exit.ts";
@@ -67,6 +67,7 @@ export function dialer(call: Call, master: Address = namedMaster(call) ?? DEFAUL
 /** @throws {CliError} UNREACHABLE when nobody answers, or somebody who is no master */
 export async function dial(call: Call, master: Address, token = tokenOf(call)): Promise<Client> {
   const { context } = call;
+  const { connect } = await import("#sdk"); // only now: help and validate need no network
   let client: Client;
   try {
     client = await connect({ host: context.host, master, token, version: VERSION, timeoutMs: CONNECT_MS });

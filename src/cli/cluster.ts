@@ -76,10 +76,13 @@ export async function startEmbeddedCluster(options: ClusterOptions): Promise<Emb
     await removeFolder();
     throw error;
   }
+  let stopping = false;
   const supervisor = new Supervisor({
     workers: Array.from({ length: workers }, (_, index) => workerArgs(master, { stateDir, slots, tags: tagsOf(options.tags, index) })),
     env: workerEnv(token),
-    onNote,
+    onNote: (text) => {
+      if (!stopping) onNote(text); // that the master is gone is no news then
+    },
   });
   return {
     master: { host: master.host, port: master.port }, stateDir, token, recovered: master.recovered, ready: supervisor.ready,
@@ -87,6 +90,7 @@ export async function startEmbeddedCluster(options: ClusterOptions): Promise<Emb
       return supervisor.pids;
     },
     async stop() {
+      stopping = true;
       // The master first: a worker that leaves a living master has its jobs started again elsewhere, only to be killed there, too.
       await master.stop();
       await supervisor.stop();

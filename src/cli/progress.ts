@@ -34,6 +34,8 @@ export interface ProgressOptions {
   readonly json: boolean;
   /** Slots of the cluster, when known; for the estimate. */
   readonly slots: number;
+  /** A run that has just been submitted: known before the master shows it. */
+  readonly submitted?: { readonly id: string; readonly name: string } | undefined;
 }
 
 export function startProgress(options: ProgressOptions): Progress {
@@ -43,14 +45,25 @@ export function startProgress(options: ProgressOptions): Progress {
 
 class JsonProgress implements Progress {
   readonly #options: ProgressOptions;
+  /** What the last line about the run said. */
+  #said: string | undefined;
+
   constructor(options: ProgressOptions) {
     this.#options = options;
+    if (options.submitted !== undefined) this.#sayRun({ ...options.submitted, status: "RUNNING" });
   }
 
+  /** The first line is about the run, and so is the last. */
   news({ jobs, run }: News): void {
     const { context, tracker } = this.#options;
+    if (this.#said === undefined) this.#sayRun(tracker.run!);
     for (const row of jobs) context.json(jobLine(tracker.run!.id, row));
-    if (run !== undefined) context.json(runLine(run));
+    if (run !== undefined && (run.status !== "RUNNING" || this.#said !== "RUNNING")) this.#sayRun(run);
+  }
+
+  #sayRun(run: { id: string; name: string; status: string }): void {
+    this.#said = run.status;
+    this.#options.context.json(runLine(run));
   }
 
   note(text: string): void {

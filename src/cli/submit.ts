@@ -102,8 +102,8 @@ export async function submitOnce(call: Call, target: Target, file: PipelineFile)
   const { cluster } = target;
   const key = call.text("key") ?? `cli-${randomBytes(12).toString("hex")}`;
   const strict = cluster !== undefined || call.on("strict");
-  // On our own cluster there is nobody else to wait for: what its workers cannot run can never run.
-  if (cluster !== undefined) await cluster.ready;
+  // On our own cluster nobody else will join: what its workers cannot run can never run. But first they must be there.
+  if (cluster !== undefined && file.definition.jobs.some((job) => job.requirement.length > 0)) await cluster.ready;
   let { client } = target;
   for (;;) {
     try {

@@ -24,6 +24,8 @@ const CANCEL_MS = 7000;
 export interface WatchOptions extends Target {
   readonly run: string;
   readonly timeoutMs: number | undefined;
+  /** Set by whoever has just submitted it. */
+  readonly submitted?: { readonly id: string; readonly name: string };
 }
 
 /** Why we stop before the run does. */
@@ -46,7 +48,7 @@ export async function watchToEnd(call: Call, options: WatchOptions): Promise<num
   });
   const timer = timeoutMs === undefined ? undefined : setTimeout(() => leaving.abort(new Leave(EXIT.TIMED_OUT, `not over after ${durationText(timeoutMs)}`)), timeoutMs);
   const slots = context.live && !call.json ? await countSlots(options) : 0;
-  const progress = startProgress({ context, tracker, json: call.json, slots });
+  const progress = startProgress({ context, tracker, json: call.json, slots, submitted: options.submitted });
   try {
     const ended = await followRun({ client, redial: options.redial, run, tracker, progress, signal: leaving.signal });
     progress.end();

@@ -40,7 +40,8 @@ export const run: Command = {
     for (const warning of submitted.warnings) context.note(`titan: warning: ${warning}`);
     if (submitted.existing) context.note(`titan: this key was used before; its run is ${submitted.run}`);
     if (call.on("detach")) return detached(call, { ...target, client }, { id: submitted.run, name: file.definition.name, existing: submitted.existing });
-    return watchToEnd(call, { ...target, client, run: submitted.run, timeoutMs });
+    const fresh = submitted.existing ? {} : { submitted: { id: submitted.run, name: file.definition.name } };
+    return watchToEnd(call, { ...target, client, run: submitted.run, timeoutMs, ...fresh });
   },
 };
 
