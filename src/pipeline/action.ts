@@ -26,7 +26,10 @@ export function readAction(fields: Fields): ActionDefinition | undefined {
     return fields.report.problem("CONFLICT", fields.keyNode(other), `"${other}" and "${kind}"${fields.scope}: a job has exactly one of file, command, run and call`);
   }
   const input = fields.either("input", "with");
-  if (fields.has("args") && kind !== "file") fields.report.problem("CONFLICT", fields.keyNode("args"), `"args"${fields.scope} goes with "file" only${kind === "command" ? ': append them to "command"' : ""}`);
+  if (fields.has("args") && kind !== "file") {
+    const help = kind === "command" ? ': append them to "command"' : "";
+    fields.report.problem("CONFLICT", fields.keyNode("args"), `"args"${fields.scope} goes with "file" only${help}`);
+  }
   if (fields.has(input) && kind !== "call") fields.report.problem("CONFLICT", fields.keyNode(input), `"${input}"${fields.scope} goes with "call" only`);
 
   if (kind === "file") return readFile(fields);
@@ -77,7 +80,9 @@ function splitArgs(fields: Fields, { text, node }: Text): string[] | undefined {
     const at = { node, ...caret(node, split.at) };
     return fields.report.problem("BAD_VALUE", at, `"args"${fields.scope} cannot be split into words: ${split.problem}`);
   }
-  if (split.expansion !== undefined) fields.report.warn(node, `"args"${fields.scope} contains ${split.expansion}, which only a shell would expand: use "run" for that`);
+  if (split.expansion !== undefined) {
+    fields.report.warn(node, `"args"${fields.scope} contains ${split.expansion}, which only a shell would expand: use "run" for that`);
+  }
   if (split.words.length > MAX_ARGS) return fields.report.problem("TOO_LARGE", node, `"args"${fields.scope} has more than ${MAX_ARGS} entries`);
   return split.words;
 }

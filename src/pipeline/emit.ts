@@ -16,7 +16,7 @@ import type { ActionDefinition, JobDefinition, PipelineDefinition, RetryDefiniti
  * @example
  * ```ts
  * import { parsePipeline, toYaml } from "#pipeline";
- * toYaml(parsePipeline("{name: n, jobs: [{id: a, run: ls, timeout: 90}]}")) // => 'name: n\njobs:\n  - id: a\n    run: ls\n    timeout: 1m30s\n'
+ * toYaml(parsePipeline("{name: build, jobs: [{id: a, run: ls, timeout: 90}]}")) // => 'name: build\njobs:\n  - id: a\n    run: ls\n    timeout: 1m30s\n'
  * ```
  */
 export function toYaml(definition: PipelineDefinition): string {

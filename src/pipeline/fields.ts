@@ -90,7 +90,9 @@ export class Fields {
 
   textOf(key: string, node: YamlNode, options: { maxBytes?: number; empty?: boolean } = {}): Text | undefined {
     if (node.kind !== "scalar") return this.wrong(key, node, "text");
-    if (resolveScalar(node).type === "null") return this.wrong(key, node, "text", node.text === "" ? ': write "" for an empty text' : `: write "${node.text}" for the text`);
+    if (resolveScalar(node).type === "null") {
+      return this.wrong(key, node, "text", node.text === "" ? ': write "" for an empty text' : `: write "${node.text}" for the text`);
+    }
     const { maxBytes = MAX_TEXT_BYTES } = options;
     if (node.text === "" && options.empty !== true) return this.report.problem("BAD_VALUE", node, `"${key}"${this.scope} must not be empty`);
     if (Buffer.byteLength(node.text) > maxBytes) return this.report.problem("TOO_LARGE", node, `"${key}"${this.scope} is longer than ${maxBytes} bytes`);
@@ -113,12 +115,14 @@ export class Fields {
     return items.includes(undefined) ? undefined : (items as Text[]);
   }
 
+  // #region boolean
   boolean(key: string): boolean | undefined {
     const node = this.value(key);
     if (!node) return undefined;
     const resolved = node.kind === "scalar" ? resolveScalar(node) : undefined;
     return resolved?.type === "boolean" ? resolved.value : this.wrong(key, node, "true or false", booleanHelp(node));
   }
+  // #endregion
 
   number(key: string, options: { min: number; max: number; whole: boolean }): number | undefined {
     const node = this.value(key);

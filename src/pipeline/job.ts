@@ -88,7 +88,8 @@ function refuseServices(fields: Fields): void {
   const type = fields.oneOf("type", ["run", "service"]);
   const node = fields.value(type === "service" ? "type" : "port");
   const at = type === "service" ? node : fields.keyNode("port");
-  if (node && at) fields.report.problem("UNSUPPORTED", at, `"${type === "service" ? "type: service" : "port"}"${fields.scope}: services are not supported yet by this version`);
+  const what = type === "service" ? "type: service" : "port";
+  if (node && at) fields.report.problem("UNSUPPORTED", at, `"${what}"${fields.scope}: services are not supported yet by this version`);
 }
 
 function readParents(fields: Fields): readonly Text[] {
@@ -119,7 +120,8 @@ function readRequirement(fields: Fields): string[] {
   for (const { text, node } of tags) {
     if (TAG.test(text)) continue;
     const list = /^[\w.:-]+(?:[\s,]+[\w.:-]+)+$/.test(text) ? `: write [${text.split(/[\s,]+/).join(", ")}]` : "";
-    fields.report.problem("BAD_VALUE", node, `"requirement"${fields.scope} must be a tag of letters, digits, "_", ".", ":" or "-", found ${JSON.stringify(clip(text))}${list}`);
+    const rule = 'must be a tag of letters, digits, "_", ".", ":" or "-"';
+    fields.report.problem("BAD_VALUE", node, `"requirement"${fields.scope} ${rule}, found ${JSON.stringify(clip(text))}${list}`);
   }
   // GENERAL is what every worker has.
   return [...new Set(tags.map(({ text }) => text))].filter((tag) => tag !== "GENERAL");
@@ -156,8 +158,10 @@ function readEnv(fields: Fields): Record<string, string> {
   if (node.entries.length > MAX_ENV) return fields.report.problem("TOO_LARGE", node, `"env"${fields.scope} has more than ${MAX_ENV} entries`), env;
   for (const { key, value } of node.entries) {
     const name = clip(key.text);
-    if (!ENV_NAME.test(key.text)) fields.report.problem("BAD_VALUE", key, `"env"${fields.scope} has the name ${JSON.stringify(name)}: use letters, digits and "_", no digit first`);
-    else if (key.text.startsWith("TITAN_")) fields.report.problem("BAD_VALUE", key, `"env"${fields.scope} sets ${name}: names beginning with TITAN_ are Titan's own`);
+    const wrong = !ENV_NAME.test(key.text)
+      ? `has the name ${JSON.stringify(name)}: use letters, digits and "_", no digit first`
+      : key.text.startsWith("TITAN_") ? `sets ${name}: names beginning with TITAN_ are Titan's own` : undefined;
+    if (wrong !== undefined) fields.report.problem("BAD_VALUE", key, `"env"${fields.scope} ${wrong}`);
     const text = fields.textOf(`env.${name}`, value, { empty: true, maxBytes: MAX_ENV_BYTES - key.text.length });
     if (text) setOwn(env, key.text, text.text);
   }
@@ -170,6 +174,9 @@ function readGate(fields: Fields): GateDefinition | undefined {
   if (fields.has("max_wait_seconds") && !fields.has("hitl_message")) {
     fields.report.problem("CONFLICT", fields.keyNode("max_wait_seconds"), `"max_wait_seconds"${fields.scope} has no "hitl_message" to wait for`);
   }
-  if (maxWaitMs === 0) fields.report.problem("OUT_OF_RANGE", fields.value("max_wait_seconds") as YamlNode, `"max_wait_seconds"${fields.scope} must be more than 0: nobody could answer`);
+  if (maxWaitMs === 0) {
+    const node = fields.value("max_wait_seconds") as YamlNode;
+    fields.report.problem("OUT_OF_RANGE", node, `"max_wait_seconds"${fields.scope} must be more than 0: nobody could answer`);
+  }
   return message === undefined ? undefined : { message, maxWaitMs: maxWaitMs ?? DEFAULT_GATE_WAIT_MS };
 }

@@ -90,11 +90,14 @@ export class Report {
     return this.#found.length;
   }
 
+  // #region problem
+  /** Notes a problem and goes on. Returns undefined, so that a check can report and give up in one line. */
   problem(code: PipelineErrorCode, at: At | YamlNode, message: string): undefined {
     this.#found.push({ code, message, at: "node" in at ? at : { node: at } });
     if (this.#found.length >= MAX_PROBLEMS) throw ENOUGH;
     return undefined;
   }
+  // #endregion
 
   warn(node: YamlNode, message: string): void {
     if (this.warnings.length >= MAX_PROBLEMS) return;

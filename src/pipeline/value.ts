@@ -12,8 +12,12 @@ import type { Report } from "./problems.ts";
 const NOWHERE = { line: 0, column: 0, length: 1 } as const;
 const HALF_CHARACTER = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 
+const MAX_SHARED_KEYS = 1000;
+
 export function nodeFromValue(report: Report, value: unknown): YamlNode {
   const path: string[] = [];
+  /** A million jobs have the same ten keys. */
+  const keys = new Map<string, ScalarNode>();
 
   function refuse(what: string): YamlNode {
     report.problem("WRONG_TYPE", scalar("", "plain"), `Cannot define pipeline: ${what} at ${path.join(".") || "the top"}`);
@@ -32,9 +36,16 @@ export function nodeFromValue(report: Report, value: unknown): YamlNode {
     const entries: MappingEntry[] = [];
     for (const [key, each] of Object.entries(item)) {
       if (each === undefined) continue; // as in JSON
-      entries.push({ key: HALF_CHARACTER.test(key) ? (refuse("half of a character in a key") as ScalarNode) : scalar(key, "double"), value: descend(key, each) });
+      if (HALF_CHARACTER.test(key)) refuse("half of a character in a key");
+      entries.push({ key: keyNode(key), value: descend(key, each) });
     }
     return { kind: "mapping", ...NOWHERE, entries };
+  }
+
+  function keyNode(key: string): ScalarNode {
+    const known = keys.get(key) ?? scalar(key, "double");
+    if (keys.size < MAX_SHARED_KEYS) keys.set(key, known);
+    return known;
   }
 
   function descend(key: string, item: unknown): YamlNode {

@@ -13,7 +13,7 @@
 import { readFlowNode } from "./flow.ts";
 import type { MappingEntry, ScalarNode, YamlNode } from "./node.ts";
 import type { Mark, Reader } from "./reader.ts";
-import { KeySet, refuseIndicator } from "./rules.ts";
+import { ANCHORED_KEY, KeySet, refuseIndicator } from "./rules.ts";
 import { readBlockScalar, readPlainLine, readPlainRest, readQuoted } from "./scan.ts";
 
 interface Context {
@@ -61,7 +61,6 @@ function readAnchored(r: Reader, context: Context, ownLine: boolean): YamlNode {
       return r.scalar(empty, "", "plain");
     }
     if ("&*".includes(r.peek())) r.fail("UNSUPPORTED", "an anchor names a value, not another anchor or an alias");
-    // "&a key: value" would name the key, where nearly everyone means the map.
     return readContent(r, context, { ownLine: crossed, anchored: !crossed && (ownLine || context.after !== "colon") ? at : undefined });
   });
 }
@@ -84,7 +83,7 @@ function readContent(r: Reader, { parent }: Context, options: { ownLine: boolean
   const end = r.mark();
   if (atColon(r)) {
     r.rewind(end);
-    if (options.anchored) r.failAt(options.anchored, "UNSUPPORTED", "an anchor before a key would name the key only: put it behind the colon, or on the line above the map");
+    if (options.anchored) r.failAt(options.anchored, "UNSUPPORTED", ANCHORED_KEY);
     if (!options.ownLine) refuseNestedColon(r);
     r.refuseTabs(at.pos);
     return r.nested(() => readBlockMapping(r, at, readKeyEnd(r, at, { text: first, quoted })));
@@ -139,7 +138,10 @@ function readBlockMapping(r: Reader, open: Mark, firstKey: ScalarNode): YamlNode
 function atNext(r: Reader, column: number): boolean {
   r.skipToBlock();
   if (r.ended || r.column < column) return false;
-  if (r.column > column) r.fail("BAD_INDENT", `unexpected indentation: this belongs neither to the line above nor to the entries that begin in column ${column + 1}`);
+  if (r.column > column) {
+    const entries = `the entries that begin in column ${column + 1}`;
+    r.fail("BAD_INDENT", `unexpected indentation: this belongs neither to the line above nor to ${entries}`);
+  }
   return true;
 }
 

@@ -10,8 +10,8 @@ import { resolveScalar } from "./scalar.ts";
 /** Lists of scalars up to this many characters stand on one line. */
 const MAX_FLOW_CHARS = 72;
 
-/** Text that means itself everywhere, also between brackets and as a key. */
-const PLAIN = /^[A-Za-z_/][A-Za-z0-9_./+@=-]*(?: [A-Za-z0-9_./+@=-]+)*$/;
+/** Text that means itself everywhere, also between brackets and as a key: words, and durations such as 1m30s. */
+const PLAIN = /^(?:[A-Za-z_/][A-Za-z0-9_./+@=-]*(?: [A-Za-z0-9_./+@=-]+)*|[0-9]+[A-Za-z][A-Za-z0-9]*)$/;
 
 /**
  * A JSON-like value as a YAML document. Undefined entries of objects are left out.
@@ -38,7 +38,8 @@ function emit(lines: string[], value: unknown, at: { prefix: string; indent: num
   } else if (typeof value === "string") {
     const body = value.endsWith("\n") ? value.slice(0, -1) : value;
     lines.push(`${prefix.endsWith(":") ? `${prefix} ` : prefix}|${value.endsWith("\n") ? "" : "-"}`);
-    for (const line of body.split("\n")) lines.push(line === "" ? "" : pad + line);
+    // A text that is the whole document is indented, too: not every reader takes it in column 1.
+    for (const line of body.split("\n")) lines.push(line === "" ? "" : (pad || "  ") + line);
   } else {
     const isList = Array.isArray(value);
     // "- " and a nested collection share a line; a key and its collection do not.
@@ -63,7 +64,6 @@ function oneLine(value: unknown): string | undefined {
 
 /** Several lines of ordinary text are easiest to read as they are. */
 function isBlock(text: string): boolean {
-  // deno-lint-ignore no-control-regex
   return text.includes("\n") && !/^[\n\t ]|\n\n$|[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff\ufffe\uffff]/.test(text);
 }
 
@@ -71,6 +71,5 @@ function quote(text: string): string {
   const resolved = PLAIN.test(text) ? resolveScalar({ text, style: "plain" }) : undefined;
   if (resolved?.type === "text" && resolved.boolean === undefined) return text;
   // JSON's quotes are YAML's; but JSON leaves some characters bare that the reader refuses.
-  // deno-lint-ignore no-control-regex
   return JSON.stringify(text).replace(/[\x7f-\x9f\ufeff\ufffe\uffff]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

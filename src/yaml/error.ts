@@ -73,7 +73,6 @@ export function excerpt(text: string, place: Place): string {
 
 /** Control characters would move the cursor or recolour the terminal: show a placeholder. */
 function printable(text: string): string {
-  // deno-lint-ignore no-control-regex
   return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "\ufffd");
 }
 

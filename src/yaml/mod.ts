@@ -20,12 +20,12 @@ import { YamlError } from "./error.ts";
 
 export { emitYaml } from "./emit.ts";
 export { excerpt, YamlError, type Place, type YamlErrorCode } from "./error.ts";
-export { setOwn, toValue, type MappingEntry, type MappingNode, type ScalarNode, type ScalarStyle, type SequenceNode, type YamlNode } from "./node.ts";
+export { setOwn, toValue } from "./node.ts";
+export type { MappingEntry, MappingNode, ScalarNode, ScalarStyle, SequenceNode, YamlNode } from "./node.ts";
 export { MAX_BYTES, MAX_DEPTH, MAX_NODES, type YamlLimits } from "./reader.ts";
 export { resolveScalar, type Resolved } from "./scalar.ts";
 
 /** Control characters, halves of characters, and marks that only confuse; line ends and tabs are fine. */
-// deno-lint-ignore no-control-regex
 const BAD_CHARACTER = /[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 
 /**
@@ -37,7 +37,7 @@ const BAD_CHARACTER = /[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]|
  * @example
  * ```ts
  * import { parseYaml, toValue } from "#yaml";
- * toValue(parseYaml("jobs:\n- id: a\n  needs: [b, c]  # two\n")) // => { jobs: [ { id: 'a', needs: [ 'b', 'c' ] } ] }
+ * toValue(parseYaml("- id: a\n  needs: [b, c]  # two\n")) // => [ { id: 'a', needs: [ 'b', 'c' ] } ]
  * ```
  */
 export function parseYaml(text: string, options: { file?: string | undefined; limits?: YamlLimits | undefined } = {}): YamlNode {
@@ -70,7 +70,8 @@ function checkCharacters(r: Reader): void {
   r.pos = bad.index;
   r.lineStart = bad.index - (before.at(-1) ?? "").length;
   const code = `U+${r.text.charCodeAt(r.pos).toString(16).toUpperCase().padStart(4, "0")}`;
-  r.fail("BAD_CHARACTER", code === "U+000D" ? "a carriage return without a line feed" : `the character ${code} cannot stand in a text: write it as an escape in "double quotes"`);
+  if (code === "U+000D") r.fail("BAD_CHARACTER", "a carriage return without a line feed");
+  r.fail("BAD_CHARACTER", `the character ${code} cannot stand in a text: write it as an escape in "double quotes"`);
 }
 
 /** Nothing but comments may follow the document. */

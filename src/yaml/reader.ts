@@ -136,7 +136,7 @@ export class Reader {
     }
   }
 
-  /** {@link skipToContent}, between block nodes: indentation counts here, so no tab may be in it. */
+  /** `skipToContent`, between block nodes: indentation counts here, so no tab may be in it. */
   skipToBlock(): boolean {
     const wasStart = this.pos === this.lineStart;
     const crossed = this.skipToContent();

@@ -1,10 +1,14 @@
 /**
  * Lesson 17: what this reader refuses by name, and the keys of one map.
  *
+ * Invariant: whoever writes a construct that is missing here is told its name, and what to write instead.
  * Test: test/17-pipelines.yaml.test.ts
  */
 import type { ScalarNode } from "./node.ts";
 import type { Mark, Reader } from "./reader.ts";
+
+/** `&a key: value` names the key, where nearly everyone means the map. */
+export const ANCHORED_KEY = "an anchor before a key would name the key only: put it behind the colon, or on the line above the map";
 
 /** Refuses a character that cannot begin plain text, saying what it would mean in full YAML. */
 export function refuseIndicator(r: Reader, options: { inFlow: boolean }): void {
@@ -38,12 +42,14 @@ export class KeySet {
     const char = r.peek();
     if (char === "[" || char === "{") r.fail("UNSUPPORTED", "a key must be text, not a collection");
     if (char === "*") r.fail("UNSUPPORTED", "a key must be text, not an alias");
-    if (char === "&") r.fail("UNSUPPORTED", "an anchor before a key would name the key only: put it behind the colon, or on the line above the map");
+    if (char === "&") r.fail("UNSUPPORTED", ANCHORED_KEY);
   }
 
   add(key: ScalarNode, at: Mark): ScalarNode {
     const r = this.#r;
-    if (key.style === "plain" && key.text === "<<") r.failAt(at, "UNSUPPORTED", 'merge keys ("<<") are not supported: repeat the entries, or use an alias for the whole value', 2);
+    if (key.style === "plain" && key.text === "<<") {
+      r.failAt(at, "UNSUPPORTED", 'merge keys ("<<") are not supported: repeat the entries, or use an alias for the whole value', 2);
+    }
     const earlier = this.#lines.get(key.text);
     if (earlier !== undefined) r.failAt(at, "DUPLICATE_KEY", `the key "${key.text}" is already in line ${earlier}`, key.length);
     this.#lines.set(key.text, key.line);

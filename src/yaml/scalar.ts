@@ -57,7 +57,8 @@ const ALL_DIGITS = /^[-+0-9.:_]+$/;
 export function resolveScalar(node: Pick<ScalarNode, "text" | "style">): Resolved {
   const { text } = node;
   if (node.style !== "plain") return { type: "text", value: text };
-  if (text.length > MAX_NUMBER_CHARS) return ALL_DIGITS.test(text) ? ambiguous(text, "it is too long for a number") : { type: "text", value: text };
+  if (text.length > MAX_NUMBER_CHARS && !ALL_DIGITS.test(text)) return { type: "text", value: text };
+  if (text.length > MAX_NUMBER_CHARS) return ambiguous(text, "it is too long for a number");
   // #exercise resolveScalar
   if (NULL.test(text)) return { type: "null" };
   if (BOOLEAN.test(text)) return { type: "boolean", value: text[0] === "t" || text[0] === "T" };
@@ -71,7 +72,10 @@ export function resolveScalar(node: Pick<ScalarNode, "text" | "style">): Resolve
   // From here on it is no number in every reader; the question is whether it is one in some.
   const word = BOOLEAN_IN_1_1.exec(text);
   if (word) return { type: "text", value: text, boolean: word[1] === undefined };
-  if (LEADING_ZERO.test(text)) return ambiguous(text, `YAML 1.1 reads ${inOctal(text)}, YAML 1.2 reads ${Number(text)}`, text.replace(/^([-+]?)0+(?=[0-9])/, "$1"));
+  if (LEADING_ZERO.test(text)) {
+    const withoutZeros = text.replace(/^([-+]?)0+(?=[0-9])/, "$1");
+    return ambiguous(text, `YAML 1.1 reads ${inOctal(text)}, YAML 1.2 reads ${Number(text)}`, withoutZeros);
+  }
   if (OTHER_BASE.test(text)) return ambiguous(text, "YAML versions disagree about this notation");
   if (UNDERSCORES.test(text)) return ambiguous(text, "YAML 1.1 reads a number, YAML 1.2 text", text.replaceAll("_", ""));
   if (BASE_60.test(text)) return ambiguous(text, "YAML 1.1 reads a number in base 60, YAML 1.2 text");
