@@ -1,9 +1,9 @@
 /**
  * Lesson 03: the clock on the wall, the stopwatch, and timers that are never early.
  *
- * Node counts a timeout from the moment its event loop last looked at the clock, not from the call. A
- * callback that computes for 5 ms and then asks for 10 ms is called back after 5. Code that compares the
- * clock with a deadline would find that it is not due yet, so `after` looks again and sleeps the rest.
+ * Node counts timeouts in whole milliseconds and drops the fraction: what was asked for 5.9 ms comes after 5.1. Code that
+ * then compares the clock with its deadline finds nothing due, sleeps for "0.8", and wakes up for nothing again. So `after`
+ * rounds up, looks at the exact clock when it wakes, and sleeps the rest if there is one.
  *
  * Test: test/03-host.test.ts
  */
@@ -45,11 +45,11 @@ class NodeTimer implements Timer {
   }
 
   #sleep(ms: number): void {
-    // Rounded up, because setTimeout truncates and a deadline is never met early.
-    this.#handle = setTimeout(() => this.#wake(), Math.min(Math.ceil(ms), MAX_TIMER_MS));
+    this.#handle = setTimeout(() => this.#wake(), Math.ceil(ms));
   }
 
   #wake(): void {
+    // Node's own clock is rounded, too, so even whole milliseconds come early now and then.
     const early = this.#due - performance.now();
     if (early > 0) return this.#sleep(early);
     this.#handle = undefined;

@@ -13,6 +13,7 @@
  * Test: test/03-host.test.ts
  */
 
+// #region host
 /** All that is not deterministic. */
 export interface Host {
   readonly clock: Clock;
@@ -22,6 +23,7 @@ export interface Host {
   readonly storage: Storage;
   readonly processes: Processes;
 }
+// #endregion
 
 export interface Clock {
   /** Milliseconds since some start, fractions allowed. Never goes back: use it for durations. */
@@ -30,12 +32,14 @@ export interface Clock {
   wall(): number;
 }
 
+// #region timers
 export interface Timers {
   /** Runs `fn` once, `ms` from now (clamped to 0 ≤ ms ≤ 2^31-1). */
   after(ms: number, fn: () => void): Timer;
   /** Runs `fn` once everything that has already arrived in this turn has been handled. */
   soon(fn: () => void): void;
 }
+// #endregion
 
 export interface Timer {
   /** Idempotent, and safe after the timer has fired. */
