@@ -91,7 +91,8 @@ export class Fields {
   textOf(key: string, node: YamlNode, options: { maxBytes?: number; empty?: boolean } = {}): Text | undefined {
     if (node.kind !== "scalar") return this.wrong(key, node, "text");
     if (resolveScalar(node).type === "null") {
-      return this.wrong(key, node, "text", node.text === "" ? ': write "" for an empty text' : `: write "${node.text}" for the text`);
+      const help = node.text !== "" ? `: write "${node.text}" for the text` : options.empty ? ': write "" for an empty text' : "";
+      return this.wrong(key, node, "text", help);
     }
     const { maxBytes = MAX_TEXT_BYTES } = options;
     if (node.text === "" && options.empty !== true) return this.report.problem("BAD_VALUE", node, `"${key}"${this.scope} must not be empty`);
