@@ -174,6 +174,14 @@ describe("framing: bad input", () => {
       assert.throws(() => encodeFrame(bad), /Invariant broken/, JSON.stringify(bad));
     }
   });
+
+  it("encodeFrame() refuses a body that is not bytes, rather than send zeros of its length", () => {
+    for (const body of ["hi", [1, 2], new Uint16Array([1, 256]), { length: 3 }] as unknown[]) {
+      for (const write of [encodeFrame, frameParts]) {
+        assert.throws(() => write({ opcode: 1, body: body as Uint8Array }), /Invariant broken: a body/, String(body));
+      }
+    }
+  });
 });
 
 describe("framing: good input", () => {

@@ -52,7 +52,7 @@ export interface FrameInit {
  */
 export function encodeFrame(frame: FrameInit): Buffer {
   const body = frame.body ?? NO_BODY;
-  checkLength(body);
+  checkBody(body);
   const out = Buffer.allocUnsafe(HEADER_BYTES + body.length);
   writeHeader(out, frame, body);
   out.set(body, HEADER_BYTES);
@@ -62,13 +62,15 @@ export function encodeFrame(frame: FrameInit): Buffer {
 /** Header and body apart, for big bodies: two writes to a corked socket cost less than copying megabytes. */
 export function frameParts(frame: FrameInit): [header: Buffer, body: Uint8Array] {
   const body = frame.body ?? NO_BODY;
-  checkLength(body);
+  checkBody(body);
   const header = Buffer.allocUnsafe(HEADER_BYTES);
   writeHeader(header, frame, body);
   return [header, body];
 }
 
-function checkLength(body: Uint8Array): void {
+function checkBody(body: Uint8Array): void {
+  // Where nobody checks types a string gets here, has a length too, and would be sent as that many zeros.
+  invariant(body instanceof Uint8Array, "a body is a Uint8Array");
   if (body.length > MAX_BODY_BYTES) {
     throw new FramingError("TOO_LARGE", `Cannot write frame: length ${body.length} exceeds ${MAX_BODY_BYTES}`);
   }
