@@ -254,6 +254,22 @@ describe("codec: bad values", () => {
     assert.equal(roundTrip(string(), "😀".repeat(30)), "😀".repeat(30));
   });
 
+  it("encode() refuses a list or a map of the wrong kind, empty or not", () => {
+    const Both = message("Both", { l: [1, list(u32(), 9)], m: [2, map(u32(), 9)] });
+    for (const l of [{}, new Map([["a", 1]]), new Date(), "", new Uint8Array(0)]) {
+      refuses(() => Both.encode({ l: l as never, m: {} }), "BAD_VALUE", /Both\.l/);
+    }
+    for (const m of [[], [1], new Map([["a", 1]]), new Date(), null]) {
+      refuses(() => Both.encode({ l: [], m: m as never }), "BAD_VALUE", /Both\.m/);
+    }
+    assert.deepEqual(Both.decode(Both.encode({ l: [], m: Object.assign(Object.create(null), { a: 1 }) })).m, { a: 1 });
+  });
+
+  it("encode() names a bad value without building it or running it", () => {
+    refuses(() => encodeAs(u32(), "\0".repeat(90_000_000)), "BAD_VALUE", /…/); // escaped, it exceeds the longest string
+    refuses(() => encodeAs(u32(), Object.assign(() => 1, { toString: () => assert.fail("ran") })), "BAD_VALUE", /a function/);
+  });
+
   it("encode() works again after it threw", () => {
     const before = Hello.encode(hello);
     assert.throws(() => Hello.encode({ ...hello, inner: { at: -1 } }), CodecError);
@@ -271,6 +287,11 @@ describe("codec: bad values", () => {
       () => message("M", { a: [0, u32()] }),
       () => message("M", { a: [65_536, u32()] }),
       () => message("M", { ["__proto__"]: [1, u32()] }),
+      () => message("M", { constructor: [1, optional(u32())] }),
+      () => list(u32(), undefined as never),
+      () => map(u32(), NaN),
+      () => string(-1),
+      () => bytes(1.5),
       () => message("M", { a: [1, withDefault(u32(), -1)] }),
       () => enumOf("a", "a"),
       () => union("U", { A: [1, Started], B: [1, Started] }),

@@ -30,6 +30,7 @@ export interface Field {
   readonly write: (to: Writer, value: unknown) => void;
   readonly read: (from: Reader) => unknown;
   readonly absent: () => unknown;
+  readonly isEmpty: (value: unknown) => boolean;
 }
 
 /** Checks a declaration, and puts its fields in the order in which they travel. */
@@ -37,12 +38,13 @@ export function prepare(message: string, fields: Fields): Field[] {
   const seen = new Set<number>();
   const ready = Object.entries(fields).map(([name, [number, type]]): Field => {
     const where = `${message}.${name}`;
-    invariant(name !== "__proto__", `${where}: that name cannot be assigned`);
+    // `{}.constructor` is not undefined: a field of that name would never be absent. (And `__proto__` cannot be assigned.)
+    invariant(!(name in Object.prototype), `${where}: every object has that name already`);
     checkNumber(number, where);
     invariant(!seen.has(number), `${where} does not share number ${number}`);
     seen.add(number);
-    const { wire, presence, write, read, absent } = type;
-    return { name, where, number, key: (number << 3) | wire, presence, write, read, absent };
+    const { wire, presence, write, read, absent, isEmpty } = type;
+    return { name, where, number, key: (number << 3) | wire, presence, write, read, absent, isEmpty };
   });
   return ready.sort((a, b) => a.number - b.number);
 }
@@ -64,20 +66,13 @@ export function fieldsWriter(fields: readonly Field[]): (to: Writer, value: unkn
         if (field.presence === "required") to.fail("MISSING_FIELD", "the value has no such field");
         continue;
       }
-      if (field.presence === "empty" && isEmpty(item)) continue;
+      if (field.presence === "empty" && field.isEmpty(item)) continue;
       to.varint(field.key);
       field.write(to, item);
     }
     to.varint(END);
   };
   // #endregion
-}
-
-function isEmpty(value: unknown): boolean {
-  if (Array.isArray(value)) return value.length === 0;
-  if (typeof value !== "object" || value === null) return false;
-  for (const key in value) if (Object.hasOwn(value, key)) return false;
-  return true;
 }
 
 /** `create` makes the object to be filled: see `shapeOf`. */

@@ -10,6 +10,8 @@ export const MAX_STRING_BYTES = 64 * 1024;
 export const MAX_BYTES_BYTES = 8 * 1024 * 1024;
 /** Real messages nest 3 or 4 deep; 32 is what a stack never notices. */
 export const MAX_DEPTH = 32;
+/** As much of a bad value as an error message shows. */
+const SHOWN_CHARS = 40;
 
 /** What a reader does when a field is not there. */
 export type Presence = "required" | "optional" | "empty" | "default";
@@ -29,6 +31,8 @@ export class Type<T, P extends Presence = Presence> {
   readonly read: (from: Reader) => T;
   /** The value of an absent field. Never called for "required". */
   readonly absent: () => T;
+  /** Whether a value is the one that absence stands for. Called for "empty" only. */
+  readonly isEmpty: (value: unknown) => boolean;
 
   constructor(parts: {
     wire: number;
@@ -37,6 +41,7 @@ export class Type<T, P extends Presence = Presence> {
     read: (from: Reader) => T;
     depth?: number;
     absent?: () => T;
+    isEmpty?: (value: unknown) => boolean;
   }) {
     this.wire = parts.wire;
     this.depth = parts.depth ?? 0;
@@ -45,6 +50,7 @@ export class Type<T, P extends Presence = Presence> {
     this.write = parts.write;
     this.read = parts.read;
     this.absent = parts.absent ?? (() => undefined as T);
+    this.isEmpty = parts.isEmpty ?? (() => false);
   }
 }
 
@@ -61,8 +67,14 @@ function required<T>(wire: number, parts: Pick<Type<T>, "write" | "read"> & { de
 /** Names the offending value without printing megabytes of it, and without running its toString. */
 export function show(value: unknown): string {
   if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
-  const text = typeof value === "string" ? JSON.stringify(value) : String(value);
-  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
+  if (typeof value === "function") return "a function";
+  const text = typeof value === "string" ? JSON.stringify(value.slice(0, SHOWN_CHARS + 1)) : String(value);
+  return text.length > SHOWN_CHARS ? `${text.slice(0, SHOWN_CHARS)}…` : text;
+}
+
+/** Checked when a schema is declared: nothing is longer than `undefined`, so a forgotten limit would be no limit. */
+function checkLimit(max: number): void {
+  invariant(Number.isSafeInteger(max) && max >= 0, `a limit is a whole number, not ${max}`);
 }
 
 function unsigned(name: string, max: number): Required<number> {
@@ -134,6 +146,7 @@ const BOOL = required<boolean>(VARINT, {
 
 /** Text, at most `maxBytes` of UTF-8. Lone surrogates and invalid UTF-8 are refused, never repaired. */
 export function string(maxBytes = MAX_STRING_BYTES): Required<string> {
+  checkLimit(maxBytes);
   return required(BYTES, {
     write(to, value) {
       if (typeof value !== "string") to.fail("BAD_VALUE", `${show(value)} is not a string`);
@@ -148,6 +161,7 @@ export function string(maxBytes = MAX_STRING_BYTES): Required<string> {
  * keeps it for long copies it, or keeps the whole message alive.
  */
 export function bytes(maxBytes = MAX_BYTES_BYTES): Required<Buffer> {
+  checkLimit(maxBytes);
   return required<Buffer>(BYTES, {
     write(to, value) {
       if (!((value as unknown) instanceof Uint8Array)) to.fail("BAD_VALUE", `${show(value)} is not a Uint8Array`);
@@ -185,12 +199,14 @@ export function enumOf<const N extends readonly string[]>(...names: N): Required
  * bytes: the reader allocates as items arrive, so a lie costs its sender the bytes.
  */
 export function list<T>(item: Required<T>, maxItems: number): Type<T[], "empty"> {
+  checkLimit(maxItems);
   const { write, read } = item;
   return new Type<T[], "empty">({
     wire: BYTES,
     presence: "empty",
     depth: item.depth + 1,
     absent: () => [],
+    isEmpty: (values) => Array.isArray(values) && values.length === 0,
     write(to, values) {
       if (!Array.isArray(values)) to.fail("BAD_VALUE", `${show(values)} is not an array`);
       if (values.length > maxItems) to.fail("TOO_LARGE", `${values.length} items exceed ${maxItems}`);
@@ -216,14 +232,16 @@ export function list<T>(item: Required<T>, maxItems: number): Type<T[], "empty">
  * itself puts keys that look like array indexes first). Absent when empty. A key `__proto__` is a key like any other.
  */
 export function map<T>(value: Required<T>, maxItems: number): Type<Record<string, T>, "empty"> {
+  checkLimit(maxItems);
   const { write, read } = value;
   return new Type<Record<string, T>, "empty">({
     wire: BYTES,
     presence: "empty",
     depth: value.depth + 1,
     absent: () => ({}),
+    isEmpty: (values) => isPlain(values) && Object.keys(values).length === 0,
     write(to, values) {
-      if (typeof values !== "object" || values === null) to.fail("BAD_VALUE", `${show(values)} is not an object`);
+      if (!isPlain(values)) to.fail("BAD_VALUE", `${show(values)} is not a plain object`);
       const keys = Object.keys(values);
       if (keys.length > maxItems) to.fail("TOO_LARGE", `${keys.length} entries exceed ${maxItems}`);
       const opened = to.open();
@@ -247,6 +265,13 @@ export function map<T>(value: Required<T>, maxItems: number): Type<Record<string
       return values;
     },
   });
+}
+
+/** A `Map` or a `Date` is an object without keys: taken for a map, it would travel as an empty one, and nobody would know. */
+function isPlain(value: unknown): value is object {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }
 
 // #region put
