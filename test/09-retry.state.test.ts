@@ -159,6 +159,56 @@ test("IdempotencyKeys.remember() moves a key that comes back after its time to t
   assert.deepEqual(["a", "b", "c"].map((key) => keys.recall(key, { nowMs: 120 }).kind), ["repeat", "new", "repeat"]);
 });
 
+test("IdempotencyKeys.remember() costs no more among 100 times as many keys", () => {
+  const nsPerKey = (maxKeys: number): number => {
+    const keys = new IdempotencyKeys<number>({ maxKeys });
+    let next = 0;
+    while (keys.size < maxKeys) keys.remember(`k${next++}`, 0, { nowMs: 0 });
+    const lap = (): number => {
+      const start = process.hrtime.bigint();
+      for (let i = 0; i < 1000; i++) keys.remember(`k${next++}`, 0, { nowMs: 0 });
+      return Number(process.hrtime.bigint() - start) / 1000;
+    };
+    // The median: a Map that grows now and then is part of the price, a busy machine is not.
+    return Array.from({ length: 31 }, lap).sort((a, b) => a - b)[15]!;
+  };
+  nsPerKey(700); // lets the compiler settle
+  const few = nsPerKey(700);
+  const many = nsPerKey(70_000);
+  // A walk over the holes from the start took 20 times as long; larger tables miss caches, and that is all.
+  assert.ok(many < 12 * few, `70,000 keys: ${many.toFixed(0)} ns, 700 keys: ${few.toFixed(0)} ns`);
+});
+
+test("IdempotencyKeys keeps what a plain list would keep, for random keys, times and limits", () => {
+  const seed = "keys";
+  const random = randomFrom(seed);
+  for (let round = 0; round < 60; round++) {
+    const [maxKeys, maxAgeMs] = [1 + Math.floor(random() * 8), 1 + Math.floor(random() * 40)];
+    let keys = new IdempotencyKeys<number>({ maxKeys, maxAgeMs });
+    let list: { key: string; answer: number; atMs: number }[] = [];
+    let nowMs = 0;
+    for (let step = 0; step < 200; step++) {
+      nowMs += Math.floor(random() * 12);
+      const key = `k${Math.floor(random() * 12)}`;
+      const live = list.filter(({ atMs }) => nowMs - atMs < maxAgeMs);
+      const known = live.find((each) => each.key === key);
+      const expected = known ? { kind: "repeat", answer: known.answer } : { kind: "new" };
+      assert.deepEqual(keys.recall(key, { nowMs }), expected, `seed ${seed}, round ${round}, step ${step}`);
+      keys.remember(key, step, { nowMs });
+      if (known) continue;
+      list = [...live, { key, answer: step, atMs: nowMs }].slice(-maxKeys);
+      assert.equal(keys.size, list.length, `seed ${seed}, round ${round}, step ${step}`);
+      if (random() < 0.1) keys = IdempotencyKeys.fromJSON(copy(keys.toJSON()));
+    }
+  }
+});
+
+test("IdempotencyKeys refuses an age that its saved state could not hold", () => {
+  for (const maxAgeMs of [0, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
+    assert.throws(() => new IdempotencyKeys({ maxAgeMs }), /invariant/i);
+  }
+});
+
 test("IdempotencyKeys.fromJSON() gives back keys, ages and limits", () => {
   const keys = new IdempotencyKeys<string>({ maxKeys: 2, maxAgeMs: 100 });
   keys.remember("a", "A", { request: "ra", nowMs: 0 });

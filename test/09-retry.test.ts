@@ -25,6 +25,14 @@ test("retryPolicy() refuses every field that is out of range, by name", () => {
   }
 });
 
+test("retryPolicy() refuses what only compares like a number", () => {
+  for (const value of ["2", true, [1], 1n, null, undefined, Symbol("1"), { valueOf: () => 1 }] as unknown[]) {
+    for (const field of ["backoff", "jitter", "delayMs"] as const) {
+      assert.throws(() => retryPolicy({ [field]: value as number }), RetryPolicyError, `${field}: ${typeof value}`);
+    }
+  }
+});
+
 test("retryPolicy() fills in the defaults, which do not retry", () => {
   assert.deepEqual(retryPolicy(), DEFAULT_RETRY);
   assert.deepEqual(retryPolicy({ maxAttempts: 3 }), { ...DEFAULT_RETRY, maxAttempts: 3 });

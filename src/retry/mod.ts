@@ -60,8 +60,8 @@ export class RetryPolicyError extends Error {
   readonly code = "bad-policy";
   readonly field: keyof RetryPolicy;
 
-  constructor(field: keyof RetryPolicy, found: number, wanted: string) {
-    super(`Cannot use retry policy: ${field} is ${found}, must be ${wanted}`);
+  constructor(field: keyof RetryPolicy, found: unknown, wanted: string) {
+    super(`Cannot use retry policy: ${field} is ${typeof found === "number" ? found : typeof found}, must be ${wanted}`);
     this.field = field;
   }
 }
@@ -74,9 +74,9 @@ export class RetryPolicyError extends Error {
 export function retryPolicy(fields: Partial<RetryPolicy> = {}): RetryPolicy {
   const policy = { ...DEFAULT_RETRY, ...fields };
   const range = (field: keyof RetryPolicy, low: number, high: number, whole = false): void => {
-    const found = policy[field];
-    // Written so that NaN fails.
-    if (found >= low && found <= high && (!whole || Number.isInteger(found))) return;
+    const found: unknown = policy[field];
+    // Written so that NaN fails. And JavaScript compares: "2" >= 1, and so is true.
+    if (typeof found === "number" && found >= low && found <= high && (!whole || Number.isInteger(found))) return;
     throw new RetryPolicyError(field, found, `${whole ? "a whole number" : "a number"} from ${low} to ${high}`);
   };
   range("maxAttempts", 1, MAX_ATTEMPTS, true);
@@ -238,7 +238,7 @@ export const MAX_KEY_AGE_MS = 24 * 60 * 60 * 1000;
 export interface KeyLimits {
   /** At least 1. Default MAX_KEYS. */
   readonly maxKeys?: number;
-  /** Default MAX_KEY_AGE_MS. */
+  /** Above 0 and finite. Default MAX_KEY_AGE_MS. */
   readonly maxAgeMs?: number;
 }
 
@@ -280,11 +280,17 @@ export interface KeysState<T> {
 export class IdempotencyKeys<T> {
   readonly #maxKeys: number;
   readonly #maxAgeMs: number;
-  /** In order of insertion, which is the order of age: the oldest is always at the front. */
+  /** In order of insertion, which is the order of age. */
   readonly #first = new Map<string, Remembered<T>>();
+  /** Goes through them once, oldest first. A new walk for each key would step over the holes of all deleted ones again. */
+  readonly #walk = this.#first.entries();
+  /** Where the walk stands. */
+  #oldest: [key: string, first: Remembered<T>] | undefined;
 
   constructor({ maxKeys = MAX_KEYS, maxAgeMs = MAX_KEY_AGE_MS }: KeyLimits = {}) {
-    invariant(Number.isInteger(maxKeys) && maxKeys >= 1 && maxAgeMs > 0, `${maxKeys} keys for ${maxAgeMs} ms`);
+    // Not Infinity: JSON has no such number, and the state could be saved but not restored.
+    const finite = Number.isFinite(maxAgeMs) && maxAgeMs > 0;
+    invariant(Number.isInteger(maxKeys) && maxKeys >= 1 && finite, `${maxKeys} keys for ${maxAgeMs} ms`);
     this.#maxKeys = maxKeys;
     this.#maxAgeMs = maxAgeMs;
   }
@@ -313,10 +319,7 @@ export class IdempotencyKeys<T> {
     // Deleted first, so that a key that comes back after its time goes to the end of the line.
     this.#first.delete(key);
     this.#first.set(key, { request, answer, atMs: nowMs });
-    for (const [oldest, first] of this.#first) {
-      if (this.#first.size <= this.#maxKeys && !this.#expired(first, nowMs)) break;
-      this.#first.delete(oldest);
-    }
+    this.#letGo(nowMs);
     // #end-exercise
   }
 
@@ -324,6 +327,19 @@ export class IdempotencyKeys<T> {
     return nowMs - first.atMs >= this.#maxAgeMs;
   }
   // #endregion
+
+  /** Called after each addition. The walk cannot run out: at the latest it stops at what was added. */
+  #letGo(nowMs: number): void {
+    for (;;) {
+      const [key, first] = (this.#oldest ??= this.#walk.next().value!);
+      // Another entry of this key, or none: the one that we knew was replaced, and the new one comes later in the walk.
+      if (this.#first.get(key) === first) {
+        if (this.#first.size <= this.#maxKeys && !this.#expired(first, nowMs)) return;
+        this.#first.delete(key);
+      }
+      this.#oldest = undefined;
+    }
+  }
 
   toJSON(): KeysState<T> {
     const keys = [...this.#first].map(([key, { request, answer, atMs }]) => [key, request, answer, atMs] as const);
