@@ -219,7 +219,7 @@ test("an error travels as code and message for every code; unknown codes become 
   }
 });
 
-test("a connection with nothing to do arms no timer", async () => {
+test("a connection with nothing to do sleeps", async () => {
   const pair = await simPair({}, { onRequest: (request) => request.reply() });
   await pair.until(pair.a.request(1, Buffer.from("x"), { deadlineMs: 10 }));
   await pair.world.run();

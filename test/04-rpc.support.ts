@@ -29,10 +29,10 @@ function recorder(options: PeerOptions, closes: Array<Error | undefined>): PeerO
 export type Wrap = (socket: Socket, side: "a" | "b") => Socket;
 
 /** `a` dialled, `b` listened. */
-export async function simPair(a: PeerOptions, b: PeerOptions, options: Partial<SimOptions> & { wrap?: Wrap } = {}): Promise<SimPair> {
-  const { wrap = (socket) => socket, ...simOptions } = options;
+export async function simPair(a: PeerOptions, b: PeerOptions, options: Partial<SimOptions> & { wrap?: Wrap; wrapHost?: (host: Host) => Host } = {}): Promise<SimPair> {
+  const { wrap = (socket) => socket, wrapHost = (host) => host, ...simOptions } = options;
   const world = new SimWorld({ seed: 1, ...simOptions });
-  const [hostA, hostB] = [world.host("a"), world.host("b")];
+  const [hostA, hostB] = [wrapHost(world.host("a")), world.host("b")];
   const closes: Pair["closes"] = { a: [], b: [] };
   let accepted: RpcConnection | undefined;
   const listener = await hostB.network.listen({ host: "b", port: 0 }, (socket) => {

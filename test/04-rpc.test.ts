@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Host } from "#host";
 import { isRetryable, RPC_ERROR_CODES, RpcError, type IncomingRequest, type RpcErrorCode } from "#rpc";
 import { simPair, WORLDS, type Pair, type PeerOptions } from "./04-rpc.support.ts";
 
@@ -139,8 +140,23 @@ everywhere("request() rejects DEADLINE, tells the other side, and a late answer 
   assert.equal((await until(a.request(3, bytes("")))).toString(), "mine");
 });
 
-test("a thousand deadlines fire on time, in order, from at most a handful of timers", async () => {
-  const pair = await simPair({}, { onRequest: () => {} });
+test("a thousand deadlines fire on time from one timer", async () => {
+  let armed = 0;
+  let most = 0;
+  const counting = (host: Host): Host => ({
+    ...host,
+    timers: {
+      soon: host.timers.soon,
+      after: (ms, fn) => {
+        most = Math.max(most, ++armed);
+        let live = true;
+        const end = (): void => void (live && armed--, (live = false));
+        const timer = host.timers.after(ms, () => (end(), fn()));
+        return { cancel: () => (end(), timer.cancel()) };
+      },
+    },
+  });
+  const pair = await simPair({}, { onRequest: () => {} }, { wrapHost: counting });
   const { world, a } = pair;
   const late: number[] = [];
   const ends = Array.from({ length: 1000 }, async (_, i) => {
@@ -154,6 +170,8 @@ test("a thousand deadlines fire on time, in order, from at most a handful of tim
   await pair.until(Promise.all(ends));
   assert.equal(late.length, 1000);
   assert.ok(Math.max(...late) < 1e-6 && Math.min(...late) >= -1e-6);
+  assert.equal(most, 1);
+  assert.equal(armed, 0);
   await pair.over();
 });
 
@@ -171,7 +189,7 @@ test("request() has a default deadline, and Infinity has none", async () => {
   assert.equal(forever, "CLOSED");
 });
 
-test("answered requests leave no deadline behind", async () => {
+test("answered requests leave no deadline behind once the connection is closed", async () => {
   const pair = await simPair({}, ECHO);
   for (let i = 0; i < 10; i++) await pair.until(Promise.all(Array.from({ length: 50 }, () => pair.a.request(1, bytes("x"), { deadlineMs: 1e6 }))));
   pair.a.close();

@@ -11,6 +11,7 @@ import { CANCEL, CREDIT, ERROR, MORE, ONEWAY, REPLY } from "./flags.ts";
 import { Incoming, type Carrier, type IncomingRequest } from "./incoming.ts";
 import { withDefaults, type RpcLimits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
+import { Patience } from "./patience.ts";
 import { StreamCall, type Call, type RpcStream } from "./stream.ts";
 
 export interface RpcOptions {
@@ -44,6 +45,7 @@ export class RpcConnection {
   readonly #decoder: FrameDecoder;
   readonly #outbox: Outbox;
   readonly #deadlines: Deadlines;
+  readonly #patience: Patience;
   /** What the requests of the peer see of us. */
   readonly #carrier: Carrier;
   /** Ours, waiting for an answer. */
@@ -51,7 +53,6 @@ export class RpcConnection {
   /** The peer's, waiting for ours. */
   readonly #serving = new Map<number, Incoming>();
   #lastId: number;
-  #heardAt = 0;
   #closing = false;
   #closed = false;
   #error: Error | undefined;
@@ -72,12 +73,15 @@ export class RpcConnection {
       drained: () => this.drained(),
       forget: (requestId) => void this.#serving.delete(requestId),
     };
-    this.#outbox.onBlocked = () => this.#watchStall();
+    this.#patience = new Patience({
+      clock: options.host.clock, deadlines: this.#deadlines, limits: this.#limits,
+      giveUp: ({ code, message }) => this.destroy(new RpcError(code, `Peer ${this.remote} ${message}`)),
+    });
+    // While closing, lingerMs is shorter than any stall.
+    this.#outbox.onBlocked = () => { if (!this.#closing) this.#patience.blocked(this.#outbox); };
     this.#outbox.onEmpty = () => {
       if (this.#closing) this.#socket.end();
     };
-    this.#heardAt = options.host.clock.monotonic();
-    if (this.#limits.idleMs > 0) this.#watchSilence(this.#limits.idleMs);
     socket.handle({
       onData: (chunk) => this.#onData(chunk),
       onDrain: () => this.#outbox.onDrain(),
@@ -172,7 +176,7 @@ export class RpcConnection {
     try {
       this.#decoder.push(chunk);
       for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next()) {
-        this.#heardAt = this.#options.host.clock.monotonic();
+        this.#patience.heard();
         this.#dispatch(frame);
         if (this.closed) return;
       }
@@ -333,26 +337,6 @@ export class RpcConnection {
     this.#error ??= error;
     this.#socket.destroy();
     this.#shut();
-  }
-
-  /** The peer has until then to say something; each whole frame starts the count again. */
-  #watchSilence(ms: number): void {
-    this.#deadlines.add(ms, () => {
-      const silence = this.#options.host.clock.monotonic() - this.#heardAt;
-      const { idleMs } = this.#limits;
-      if (silence < idleMs) return this.#watchSilence(idleMs - silence);
-      this.destroy(new RpcError("DEADLINE", `Peer ${this.remote} said nothing for ${idleMs} ms`));
-    });
-  }
-
-  #watchStall(): void {
-    if (this.#closing) return; // lingerMs is shorter
-    const { stallMs } = this.#limits;
-    const { progress } = this.#outbox;
-    this.#deadlines.add(stallMs, () => {
-      if (!this.#outbox.blocked || this.#outbox.progress !== progress) return;
-      this.destroy(new RpcError("DEADLINE", `Peer ${this.remote} took nothing for ${stallMs} ms`));
-    });
   }
 
   #onClose(error?: Error): void {

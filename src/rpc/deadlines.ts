@@ -8,7 +8,8 @@
  * fires. Here it is two array writes: new deadlines are mostly the latest, so they stay at the bottom of the heap. Each entry
  * knows its place, so that an answered request leaves at once and not in 30 s.
  *
- * Invariants: heap[i].index === i; nothing is armed while the heap is empty, so an idle connection sleeps.
+ * Invariants: heap[i].index === i; at most one timer is armed, for no later than heap[0]. An idle connection wakes up once
+ * for a deadline that was met long ago, and then sleeps.
  * Left out: a timing wheel. It would make `add` O(1), and wake up for ticks in which nothing is due.
  * Test: test/04-rpc.test.ts
  */

@@ -128,6 +128,7 @@ export class Incoming implements IncomingRequest {
   // #region credit
   /** The peer's consumer took some items: as much may follow. */
   grant(bytes: number): void {
+    // #exercise grant
     this.#credit += bytes;
     while (this.#credit > 0 && this.#held.length > 0) {
       const body = this.#held.shift()!;
@@ -136,6 +137,7 @@ export class Incoming implements IncomingRequest {
     }
     if (this.#held.length === 0 && this.#final !== undefined) this.#finish(REPLY, this.#final);
     if (this.#ready) this.#wake();
+    // #end-exercise
   }
   // #endregion
 

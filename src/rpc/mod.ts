@@ -11,7 +11,7 @@
  *
  * Invariants: every request ends exactly once (answer, error, deadline, or CLOSED); an answer reaches only the
  * request whose id it carries; memory per peer is bounded by `RpcLimits`, whatever the peer does; a connection
- * with nothing to do has no timer.
+ * has at most one timer armed.
  * Left out: reconnecting (who dials knows when to, lesson 11), heartbeats (lesson 12), priorities between requests:
  * an 8 MiB body holds up what is behind it for 70 ms at 1 Gbit/s.
  * Test: test/04-rpc.test.ts

@@ -36,8 +36,6 @@ export class Outbox {
   /** Called when the socket takes no more, and whenever everything has left. */
   onBlocked: () => void = () => {};
   onEmpty: () => void = () => {};
-  /** Counts drains: equal numbers at two times mean that the peer took nothing in between. */
-  progress = 0;
 
   constructor(socket: Socket, options: { host: Host; limitBytes: number }) {
     this.#socket = socket;
@@ -95,7 +93,6 @@ export class Outbox {
 
   onDrain(): void {
     this.#blocked = false;
-    this.progress++;
     this.flush();
   }
 
@@ -122,6 +119,7 @@ export class Outbox {
 
   /** What leaves in one write: up to a batch of small pieces joined, or a large one by itself, as it is. */
   #takeBatch(): Uint8Array {
+    // #exercise takeBatch
     const start = this.#head;
     let end = start;
     let bytes = 0;
@@ -136,6 +134,7 @@ export class Outbox {
       this.#head = 0;
     }
     return batch;
+    // #end-exercise
   }
 
   #isSmall(index: number): boolean {
