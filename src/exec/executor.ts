@@ -10,27 +10,32 @@
  * Left out: limits on memory and CPU; they belong to the system (cgroups, containers).
  * Test: test/11-worker.exec.test.ts
  */
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { nodeWorkFolders, type Child, type Exit, type Host, type Timer, type WorkFolders } from "#host";
 import { CallPool } from "./call-pool.ts";
 import { commandOf, inputsJson, jobPaths, safeName, titanEnv, type JobPaths } from "./process-job.ts";
+import { holdProject } from "./project-cache.ts";
 import { durationText, GRACE_MS, MAX_RESULT_BYTES, tooLarge, type ExecOutcome, type ExecRequest, type FailureKind, type OnOutput, type Running } from "./types.ts";
 
 /** What of the worker's own environment its jobs may see. Everything else would be a leak. */
 const INHERITED = ["PATH", "HOME", "LANG", "TMPDIR", "USER"] as const;
 
+/** What a worker needs of an executor, real or simulated. */
 export interface Executor {
   /** Starts an attempt. `onOutput` is never called before this has returned. */
   start(request: ExecRequest, onOutput: OnOutput): Running;
-  /** The run is over: removes its shared folder. */
-  endRun(run: string): Promise<void>;
   /** Kills everything, removes all work folders. */
   close(): Promise<void>;
 }
 
+export interface LocalExecutor extends Executor {
+  /** The run is over: removes its shared folder. */
+  endRun(run: string): Promise<void>;
+}
+
 export interface ExecutorOptions {
   readonly host: Host;
-  /** Absolute; this executor owns it. */
+  /** This executor owns it: it is removed at the end. */
   readonly workDir: string;
   /** Threads for `call` jobs. Default 8. */
   readonly callThreads?: number;
@@ -64,11 +69,12 @@ interface Shared {
  * String(result) // => '42'
  * ```
  */
-export function createExecutor(options: ExecutorOptions): Executor {
+export function createExecutor(options: ExecutorOptions): LocalExecutor {
+  const workDir = resolve(options.workDir);
   const shared: Shared = {
     host: options.host,
-    workDir: options.workDir,
-    folders: options.folders ?? nodeWorkFolders(options.workDir),
+    workDir,
+    folders: options.folders ?? nodeWorkFolders(workDir),
     baseEnv: options.baseEnv ?? inherited(),
   };
   const calls = new CallPool({ host: options.host, threads: options.callThreads ?? 8 });
@@ -83,7 +89,11 @@ export function createExecutor(options: ExecutorOptions): Executor {
           ? calls.start({ request, action: request.action, baseEnv: shared.baseEnv }, onOutput)
           : new ProcessAttempt(shared, { request, onOutput });
       running.add(attempt);
-      void attempt.done.then(() => running.delete(attempt));
+      const release = request.project === undefined ? undefined : holdProject(request.project);
+      void attempt.done.then(() => {
+        running.delete(attempt);
+        release?.();
+      });
       return attempt;
     },
     endRun: (run) => shared.folders.remove(join(shared.workDir, safeName(run))),

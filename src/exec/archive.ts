@@ -1,0 +1,254 @@
+/**
+ * Lesson 11: a folder as bytes, and back.
+ *
+ *     gzip( "TITANPK1" entry* 0 )
+ *     entry = kind u8 | pathBytes u16 | contentBytes u32 | path | content        (big-endian)
+ *     kind  = 1 folder · 2 file · 3 executable file · 4 symbolic link (its target is the content)
+ *
+ * Paths are relative, with `/`, ascending by their bytes; a folder comes before what is in it. No owner, no
+ * date, no permission but the executable bit: the same files give the same bytes, and so the same hash.
+ *
+ * Invariants: what comes out of an archive lies inside its folder, links included; memory is bounded by
+ * MAX_PROJECT_BYTES whatever the compressed bytes say; the folder appears whole or not at all.
+ * Left out: an fsync. The cache is made again from the hash, not repaired.
+ * Test: test/11-worker.archive.test.ts
+ */
+import { createHash } from "node:crypto";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { gunzip, gzip } from "node:zlib";
+import { lookAt, makeLink, removeTree, setMode, type Host } from "#host";
+import { parseIgnore } from "./ignore.ts";
+
+/** All files of a project together: it is sent whole to every worker, so it is for programs, not for data. */
+export const MAX_PROJECT_BYTES = 64 * 1024 * 1024;
+/** Files, folders and links. 10,000 is a large project; ten times that is a mistake. */
+export const MAX_PROJECT_ENTRIES = 100_000;
+/** Linux: PATH_MAX is 4096 for a whole path, of which the cache's folder takes some. */
+const MAX_PATH_BYTES = 2048;
+const MAX_NAME_BYTES = 255;
+/** Kind, path length, content length. */
+const ENTRY_HEAD_BYTES = 7;
+const MAGIC = Buffer.from("TITANPK1");
+/** What an archive of the largest project can inflate to; beyond it, inflating stops. */
+const MAX_INFLATED_BYTES = MAX_PROJECT_BYTES + MAGIC.length + 1 + MAX_PROJECT_ENTRIES * (ENTRY_HEAD_BYTES + 256);
+const ALWAYS_IGNORED = new Set([".git", "node_modules", ".titan"]);
+const LARGEST_LISTED = 5;
+
+const KIND = { end: 0, folder: 1, file: 2, executable: 3, link: 4 } as const;
+
+/** Why a folder cannot be packed, or bytes not be unpacked. */
+export class ArchiveError extends Error {
+  override readonly name = "ArchiveError";
+  readonly code: "TOO_LARGE" | "UNSAFE" | "CORRUPT";
+  constructor(code: ArchiveError["code"], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+interface Entry {
+  readonly kind: 1 | 2 | 3 | 4;
+  readonly path: string;
+  readonly size: number;
+  /** A link's target. */
+  readonly target?: string;
+}
+
+/**
+ * Packs a folder. Left out are `.git`, `node_modules`, `.titan` and what the folder's `.titanignore` names, or its
+ * `.gitignore` if there is none.
+ *
+ * @throws ArchiveError TOO_LARGE, with the largest files by name; UNSAFE for a link that leaves the folder.
+ */
+export async function packProject(host: Host, folder: string): Promise<{ bytes: Buffer; hash: string; files: number }> {
+  const entries = await findEntries(host, folder);
+  const parts: Buffer[] = [MAGIC];
+  let files = 0;
+  let total = 0;
+  for (const { path, entry } of entries.map((e) => ({ path: Buffer.from(e.path), entry: e })).sort((a, b) => a.path.compare(b.path))) {
+    let content: Buffer = Buffer.alloc(0);
+    if (entry.kind === KIND.link) content = Buffer.from(entry.target as string);
+    else if (entry.kind !== KIND.folder) {
+      content = await host.storage.readFile(join(folder, entry.path));
+      files++;
+    }
+    total += content.length;
+    // The sizes were checked before; a file that grew since is caught here.
+    if (total > MAX_PROJECT_BYTES) throw tooLarge(folder, entries);
+    const head = Buffer.alloc(ENTRY_HEAD_BYTES);
+    head.writeUInt8(entry.kind, 0);
+    head.writeUInt16BE(path.length, 1);
+    head.writeUInt32BE(content.length, 3);
+    parts.push(head, path, content);
+  }
+  parts.push(Buffer.of(KIND.end));
+  const bytes = await promisify(gzip)(Buffer.concat(parts));
+  bytes[9] = 255; // The operating system, which gzip writes down and which must not change the hash.
+  return { bytes, hash: createHash("sha256").update(bytes).digest("hex"), files };
+}
+
+async function findEntries(host: Host, folder: string): Promise<Entry[]> {
+  const ignored = await readIgnore(host, folder);
+  const entries: Entry[] = [];
+  const folders = [""];
+  let total = 0;
+  for (let inside = folders.pop(); inside !== undefined; inside = folders.pop()) {
+    for (const name of await host.storage.list(join(folder, inside))) {
+      if (ALWAYS_IGNORED.has(name)) continue;
+      const path = inside === "" ? name : `${inside}/${name}`;
+      const info = lookAt(join(folder, path));
+      if (info === undefined || info.kind === "other") continue; // Gone meanwhile, or a socket.
+      if (ignored(path, info.kind === "directory")) continue;
+      if (info.kind === "directory") {
+        entries.push({ kind: KIND.folder, path, size: 0 });
+        folders.push(path);
+      } else if (info.kind === "link") {
+        const target = info.target as string;
+        if (!staysInside(path, target)) throw new ArchiveError("UNSAFE", `Cannot pack ${path}: the link leads to ${JSON.stringify(target)}, outside the project`);
+        entries.push({ kind: KIND.link, path, size: target.length, target });
+      } else {
+        entries.push({ kind: info.mode & 0o111 ? KIND.executable : KIND.file, path, size: info.size });
+        total += info.size;
+      }
+      const problem = pathProblem(path);
+      if (problem) throw new ArchiveError("UNSAFE", `Cannot pack ${JSON.stringify(path)}: ${problem}`);
+      if (entries.length > MAX_PROJECT_ENTRIES) throw new ArchiveError("TOO_LARGE", `Cannot pack ${folder}: it has more than ${MAX_PROJECT_ENTRIES} files and folders`);
+    }
+  }
+  if (total > MAX_PROJECT_BYTES) throw tooLarge(folder, entries);
+  return entries;
+}
+
+async function readIgnore(host: Host, folder: string): Promise<(path: string, isFolder: boolean) => boolean> {
+  for (const name of [".titanignore", ".gitignore"]) {
+    const info = await host.storage.stat(join(folder, name));
+    if (info?.kind === "file") return parseIgnore((await host.storage.readFile(join(folder, name))).toString("utf8"));
+  }
+  return () => false;
+}
+
+function tooLarge(folder: string, entries: readonly Entry[]): ArchiveError {
+  const total = entries.reduce((sum, entry) => sum + entry.size, 0);
+  const largest = [...entries].sort((a, b) => b.size - a.size).slice(0, LARGEST_LISTED);
+  const list = largest.map(({ path, size }) => `\n  ${(size / 1e6).toFixed(1).padStart(8)} MB  ${path}`).join("");
+  const advice = `Name in .titanignore what the jobs do not need. The largest files:${list}`;
+  return new ArchiveError("TOO_LARGE", `Cannot pack ${folder}: ${total} bytes exceed ${MAX_PROJECT_BYTES}. ${advice}`);
+}
+
+// #region staysInside
+/**
+ * Whether a link at `path` leads to a place inside the folder, whatever other links are there. Steps up are
+ * allowed at the beginning only: there they climb real folders. After a name, `..` could climb from wherever
+ * a link of that name leads.
+ */
+export function staysInside(path: string, target: string): boolean {
+  if (target === "" || target.startsWith("/") || target.includes("\0")) return false;
+  let depth = path.split("/").length - 1;
+  let named = false;
+  for (const step of target.split("/")) {
+    if (step === "" || step === ".") continue;
+    if (step !== "..") named = true;
+    else if (named || --depth < 0) return false;
+  }
+  return true;
+}
+// #endregion
+
+/** What is wrong with a path as a place inside a folder. */
+function pathProblem(path: string): string | undefined {
+  if (path === "" || path.startsWith("/")) return "it is not a relative path";
+  if (path.includes("\0")) return "it contains a NUL byte";
+  if (Buffer.byteLength(path) > MAX_PATH_BYTES) return `it is longer than ${MAX_PATH_BYTES} bytes`;
+  for (const name of path.split("/")) {
+    if (name === "" || name === "." || name === "..") return `it has the part ${JSON.stringify(name)}`;
+    if (Buffer.byteLength(name) > MAX_NAME_BYTES) return `a part of it is longer than ${MAX_NAME_BYTES} bytes`;
+  }
+  return undefined;
+}
+
+/**
+ * Unpacks into `folder`, which must not exist: into a neighbour first, which is then renamed. Files and folders are
+ * made read-only, because all jobs of the project share them.
+ *
+ * @throws ArchiveError CORRUPT, UNSAFE or TOO_LARGE; then nothing has been left behind.
+ */
+export async function unpackArchive(host: Host, bytes: Buffer, folder: string): Promise<void> {
+  const entries = readEntries(await inflate(bytes));
+  const building = `${folder}.part-${Buffer.from(host.random.bytes(6)).toString("hex")}`;
+  try {
+    await host.storage.mkdir(building);
+    for (const { kind, path, content } of entries) {
+      const place = join(building, path);
+      if (kind === KIND.folder) await host.storage.mkdir(place);
+      else if (kind === KIND.link) makeLink(place, content.toString("utf8"));
+      else {
+        await host.storage.writeFile(place, content);
+        setMode(place, kind === KIND.executable ? 0o555 : 0o444);
+      }
+    }
+    // Children first: nothing can be made in a read-only folder.
+    for (const { kind, path } of entries.reverse()) if (kind === KIND.folder) setMode(join(building, path), 0o555);
+    await host.storage.rename(building, folder);
+  } catch (error) {
+    await removeTree(building).catch(() => {});
+    throw error;
+  }
+}
+
+async function inflate(bytes: Buffer): Promise<Buffer> {
+  try {
+    return await promisify(gunzip)(bytes, { maxOutputLength: MAX_INFLATED_BYTES });
+  } catch (error) {
+    const { code, message } = error as Error & { code?: string };
+    if (code === "ERR_BUFFER_TOO_LARGE") throw new ArchiveError("TOO_LARGE", `Cannot unpack: it inflates to more than ${MAX_INFLATED_BYTES} bytes`);
+    throw new ArchiveError("CORRUPT", `Cannot unpack: ${message}`);
+  }
+}
+
+interface Unpacked {
+  readonly kind: number;
+  readonly path: string;
+  readonly content: Buffer;
+}
+
+/** All entries, checked: nothing is written before the last of them was read. */
+function readEntries(data: Buffer): Unpacked[] {
+  const corrupt = (why: string) => new ArchiveError("CORRUPT", `Cannot unpack: ${why}`);
+  if (!data.subarray(0, MAGIC.length).equals(MAGIC)) throw corrupt("this is no project archive");
+  const entries: Unpacked[] = [];
+  /** A path may only lie in a folder that came before: never in a file, and never behind a link. */
+  const folders = new Set(["."]);
+  let before: Buffer = Buffer.alloc(0);
+  let total = 0;
+  let at = MAGIC.length;
+  while (data[at] !== KIND.end) {
+    if (at + ENTRY_HEAD_BYTES > data.length) throw corrupt(`it ends within an entry, at byte ${data.length}`);
+    const kind = data.readUInt8(at);
+    if (kind > KIND.link) throw corrupt(`kind ${kind} at byte ${at}`);
+    const pathEnd = at + ENTRY_HEAD_BYTES + data.readUInt16BE(at + 1);
+    const end = pathEnd + data.readUInt32BE(at + 3);
+    if (end > data.length) throw corrupt(`it ends within an entry, at byte ${data.length}`);
+    const name = data.subarray(at + ENTRY_HEAD_BYTES, pathEnd);
+    const path = name.toString("utf8");
+    const content = data.subarray(pathEnd, end);
+    const problem = pathProblem(path);
+    if (problem) throw new ArchiveError("UNSAFE", `Cannot unpack ${JSON.stringify(path)}: ${problem}`);
+    if (!Buffer.from(path).equals(name)) throw corrupt(`a path is not UTF-8, at byte ${at}`);
+    if (!folders.has(dirname(path))) throw new ArchiveError("UNSAFE", `Cannot unpack ${path}: it does not lie in a folder`);
+    if (before.compare(name) >= 0) throw corrupt(`${path} is out of order`);
+    if (kind === KIND.folder) {
+      if (content.length > 0) throw corrupt(`the folder ${path} has content`);
+      folders.add(path);
+    }
+    const target = kind === KIND.link ? content.toString("utf8") : undefined;
+    if (target !== undefined && !staysInside(path, target)) throw new ArchiveError("UNSAFE", `Cannot unpack ${path}: the link leads to ${JSON.stringify(target)}`);
+    total += content.length;
+    if (total > MAX_PROJECT_BYTES || entries.length >= MAX_PROJECT_ENTRIES) throw new ArchiveError("TOO_LARGE", `Cannot unpack: more than ${MAX_PROJECT_BYTES} bytes or ${MAX_PROJECT_ENTRIES} entries`);
+    entries.push({ kind, path, content });
+    before = name;
+    at = end;
+  }
+  if (at + 1 !== data.length) throw corrupt(`${data.length - at - 1} bytes after its end`);
+  return entries;
+}

@@ -1,0 +1,303 @@
+import assert from "node:assert/strict";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { createExecutor, MAX_RESULT_BYTES, type ExecOutcome, type ExecRequest, type Executor, type Running } from "#exec";
+import { nodeHost } from "#host";
+
+const host = nodeHost();
+const folder = mkdtempSync(join(tmpdir(), "titan-exec-"));
+const workDir = join(folder, "jobs");
+const project = join(folder, "project");
+mkdirSync(join(project, "lib"), { recursive: true });
+const executor = createExecutor({ host, workDir, callThreads: 2 });
+after(async () => {
+  await executor.close();
+  assert.equal(existsSync(workDir), false, "close() removes the work folders");
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function inProject(name: string, text: string, mode = 0o644): string {
+  writeFileSync(join(project, name), text);
+  chmodSync(join(project, name), mode);
+  return name;
+}
+
+type Given = Partial<ExecRequest> & { onOutput?: (stream: string, bytes: Buffer) => void; executor?: Executor };
+interface Job {
+  running: Running;
+  out: () => string;
+  err: () => string;
+}
+let jobs = 0;
+function start(action: ExecRequest["action"], given: Given = {}): Job {
+  const { onOutput, executor: on = executor, ...request } = given;
+  const text = { stdout: "", stderr: "" };
+  const running = on.start(
+    { run: "run-1", job: `job-${++jobs}`, attempt: 1, worker: "w-1", env: {}, timeoutMs: 20_000, inputs: [], action, ...request },
+    onOutput ?? ((stream, bytes) => void (text[stream] += bytes)),
+  );
+  return { running, out: () => text.stdout, err: () => text.stderr };
+}
+const shell = (script: string): ExecRequest["action"] => ({ kind: "shell", script });
+const file = (name: string, ...args: string[]): ExecRequest["action"] => ({ kind: "file", file: name, args });
+const call = (target: string, input = ""): ExecRequest["action"] => ({ kind: "call", target, input: Buffer.from(input) });
+async function end(action: ExecRequest["action"], given: Given = {}): Promise<ExecOutcome & { out: string; err: string }> {
+  const { running, out, err } = start(action, given);
+  const outcome = await running.done;
+  return { ...outcome, out: out(), err: err() };
+}
+const brief = ({ status, kind, message }: ExecOutcome) => [status, kind, message];
+
+async function until(what: string, isTrue: () => boolean): Promise<void> {
+  const deadline = performance.now() + 5_000;
+  while (!isTrue()) {
+    if (performance.now() > deadline) assert.fail(`still not so after 5 s: ${what}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+test("start() fails an attempt by its kind: not found, not executable, exit, signal", async () => {
+  inProject("plain", "text");
+  const cases: [ExecRequest["action"], unknown[]][] = [
+    [file("nope.py"), ["failed", "not-found", "Cannot run nope.py: no such file in the project"]],
+    [file("plain"), ["failed", "not-executable", 'Cannot start "./plain": it is not executable']],
+    [{ kind: "command", argv: ["no-such-program"] }, ["failed", "not-found", 'Cannot start "no-such-program": no such file']],
+    [{ kind: "command", argv: ["echo", "a\0b"] }, ["failed", "bad-input", 'Cannot start "echo": an argument or variable contains a NUL byte']],
+    [shell("exit 3"), ["failed", "exit", "exited with code 3"]],
+    [shell("kill -SEGV $$"), ["failed", "signal", "ended by SIGSEGV"]],
+  ];
+  for (const [action, expected] of cases) assert.deepEqual(brief(await end(action, { project })), expected);
+  assert.equal((await end(shell("exit 3"))).exitCode, 3);
+  assert.equal((await end(shell("kill -SEGV $$"))).signal, "SIGSEGV");
+});
+
+test("start() runs files by their ending, inside the project, with their arguments", async () => {
+  inProject("lib/greeting.txt", "hello");
+  inProject("a.sh", 'echo "sh $1 $(cat lib/greeting.txt)"');
+  inProject("b.mjs", "console.log('mjs', process.argv[2])");
+  inProject("c.py", "import sys; print('py', sys.argv[1])");
+  inProject("-d", "#!/bin/sh\necho own $1\n", 0o755);
+  assert.equal((await end(file("a.sh", "it's"), { project })).out, "sh it's hello\n");
+  assert.equal((await end(file("b.mjs", "two words"), { project })).out, "mjs two words\n");
+  assert.equal((await end(file("c.py", "x"), { project })).out, "py x\n");
+  assert.equal((await end(file("-d", "y"), { project })).out, "own y\n");
+});
+
+test("start() refuses TypeScript on a Node that cannot run it, by name, and runs it on one that can", async () => {
+  inProject("e.ts", "const x: string = 'ts'; console.log(x)");
+  const outcome = await end(file("e.ts"), { project });
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  if (major > 23 || (major === 23 && minor >= 6) || (major === 22 && minor >= 18)) assert.equal(outcome.out, "ts\n");
+  else assert.deepEqual(brief(outcome), ["failed", "unsupported", `Cannot run e.ts: this worker's Node v${major}.${minor} cannot run TypeScript (22.18 or newer can)`]);
+});
+
+test("a job sees TITAN_*, its own variables and five of the worker's, and nothing else", async () => {
+  process.env["TITAN_TEST_LEAK"] = "secret";
+  const { out } = await end({ kind: "command", argv: ["env", "-0"] }, { run: "r", job: "j", attempt: 7, env: { MINE: "x\ny", TITAN_JOB: "forged" } });
+  delete process.env["TITAN_TEST_LEAK"];
+  const env = Object.fromEntries(out.split("\0").filter(Boolean).map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
+  for (const name of ["PATH", "HOME", "LANG", "TMPDIR", "USER"]) {
+    assert.equal(env[name], process.env[name]);
+    delete env[name];
+  }
+  const at = join(workDir, "r", "j.7");
+  const titan = { TITAN_RUN: "r", TITAN_JOB: "j", TITAN_ATTEMPT: "7", TITAN_WORKER: "w-1", TITAN_WORKDIR: at, TITAN_SHARED: join(workDir, "r", "shared"), TITAN_OUTPUT: join(at, ".titan-output") };
+  assert.deepEqual(env, { MINE: "x\ny", ...titan });
+});
+
+test("each attempt has an empty folder of its own, which is gone when `done` settles", async () => {
+  const look = shell('ls -A; pwd -P; mkdir -p deep/er; echo x >deep/er/file; chmod 500 deep; echo y >"$TITAN_SHARED/kept-$TITAN_JOB"');
+  for (let i = 0; i < 3; i++) {
+    const { out, status } = await end(look, { run: "folders", job: "j", attempt: i });
+    assert.deepEqual([status, out], ["ok", `${join(workDir, "folders", `j.${i}`)}\n`]);
+    assert.deepEqual(readdirSync(join(workDir, "folders")), ["shared"]);
+  }
+  assert.equal(readFileSync(join(workDir, "folders", "shared", "kept-j"), "utf8"), "y\n");
+  await executor.endRun("folders");
+  assert.equal(existsSync(join(workDir, "folders")), false);
+});
+
+test("a job cannot change its project through its folder's removal, nor ids leave the work folder", async () => {
+  inProject("precious.txt", "keep me");
+  await end(shell("echo x >own; ls precious.txt"), { project });
+  assert.equal(readFileSync(join(project, "precious.txt"), "utf8"), "keep me");
+  for (const id of ["../../escape", "a/b", "..", ".", "", "ü", "a%2fb", "x".repeat(300), "a b\n"]) {
+    const { out } = await end(shell("pwd -P"), { run: id, job: id });
+    const inside = out.slice(workDir.length + 1).trimEnd().split("/");
+    assert.ok(out.startsWith(`${workDir}/`) && inside.length === 2, `${JSON.stringify(id)} ran in ${out}`);
+  }
+});
+
+test("what a job writes to TITAN_OUTPUT is its result, up to the limit", async () => {
+  assert.equal(String((await end(shell('printf 42 >"$TITAN_OUTPUT"'))).result), "42");
+  assert.equal((await end(shell("true"))).result, undefined);
+  const most = await end(shell(`head -c ${MAX_RESULT_BYTES} /dev/zero >"$TITAN_OUTPUT"`));
+  assert.deepEqual([most.status, most.result?.length], ["ok", MAX_RESULT_BYTES]);
+  const over = await end(shell(`head -c ${MAX_RESULT_BYTES + 1} /dev/zero >"$TITAN_OUTPUT"`));
+  assert.deepEqual([over.status, over.kind, over.result], ["failed", "bad-input", undefined]);
+  assert.match(String(over.message), /65537 bytes exceed 65536/);
+  const pipe = await end(shell('mkfifo "$TITAN_OUTPUT"'));
+  assert.deepEqual([pipe.status, pipe.kind], ["failed", "bad-input"]);
+});
+
+test("a job finds its parents' results in TITAN_INPUTS: JSON as values, all else as strings", async () => {
+  const inputs = [["n", "1"], ["o", '{"a":[true]}'], ["text", "not json"], ["empty", ""], ["__proto__", '"x"']] as const;
+  const { out } = await end(shell('cat "$TITAN_INPUTS"'), { inputs: inputs.map(([job, result]) => ({ job, result: Buffer.from(result) })) });
+  assert.deepEqual(Object.entries(JSON.parse(out) as object), [["n", 1], ["o", { a: [true] }], ["text", "not json"], ["empty", ""], ["__proto__", "x"]]);
+  assert.equal((await end(shell('echo "[${TITAN_INPUTS-unset}]"'))).out, "[unset]\n");
+});
+
+test("a timeout sends SIGTERM, then SIGKILL after the grace, and says so", async () => {
+  const obeys = await end(shell("trap 'echo bye; exit 0' TERM; while :; do sleep 0.01; done"), { timeoutMs: 60 });
+  assert.deepEqual(brief(obeys), ["failed", "timeout", "ran longer than its timeout of 60 ms"]);
+  assert.equal(obeys.out, "bye\n");
+  const deaf = await end(shell("trap '' TERM; while :; do sleep 0.01; done"), { timeoutMs: 60, graceMs: 60 });
+  assert.deepEqual(brief(deaf), ["failed", "timeout", "ran longer than its timeout of 60 ms (it did not end on SIGTERM and was killed)"]);
+  assert.equal(deaf.signal, "SIGKILL");
+  assert.ok(deaf.durationMs >= 120);
+});
+
+test("cancel() ends an attempt at any moment, once, for the first reason given", async () => {
+  const early = start(shell("sleep 1000"));
+  early.running.cancel("by a test");
+  early.running.cancel("again");
+  assert.deepEqual(brief(await early.running.done), ["failed", "cancelled", "cancelled: by a test"]);
+  const { running } = start(shell("echo up; sleep 1000"), { onOutput: () => running.cancel() });
+  assert.deepEqual(brief(await running.done), ["failed", "cancelled", "cancelled"]);
+  running.cancel("too late");
+  const done = start(shell("exit 0"));
+  assert.equal((await done.running.done).status, "ok");
+  done.running.cancel("too late");
+});
+
+test("a reader that never reads holds the job, costs bounded memory, and cannot stop its cancellation", async () => {
+  let bytes = 0;
+  const { running } = start(shell("trap '' TERM; cat /dev/zero"), { graceMs: 50, onOutput: (_stream, chunk) => (bytes += chunk.length) });
+  running.pauseOutput();
+  const bystander = await end(shell("head -c 3000000 /dev/zero | wc -c"));
+  assert.equal(bystander.out.trim(), "3000000");
+  assert.ok(bytes < 500_000, `${bytes} bytes although nobody reads`);
+  const before = bytes;
+  running.cancel();
+  assert.equal((await running.done).signal, "SIGKILL");
+  assert.equal(bytes, before, "output after the cancellation is dropped when nobody reads");
+});
+
+test("pauseOutput() and resumeOutput() lose and reorder nothing", async () => {
+  let text = "";
+  const { running } = start(shell("seq 1 60000"), {
+    onOutput: (_stream, chunk) => {
+      text += chunk;
+      running.pauseOutput();
+      setImmediate(() => running.resumeOutput());
+    },
+  });
+  assert.equal((await running.done).status, "ok");
+  assert.equal(text, Array.from({ length: 60_000 }, (_, i) => `${i + 1}\n`).join(""));
+});
+
+test("close() kills what runs, ignores graces, and refuses what comes later", async () => {
+  const own = createExecutor({ host, workDir: join(folder, "closing") });
+  const open = [shell("trap '' TERM; while :; do sleep 0.01; done"), call("titan:sleep", "100000")].map((action) => start(action, { executor: own }));
+  await own.close();
+  for (const { running } of open) assert.equal((await running.done).kind, "cancelled");
+  assert.equal(existsSync(join(folder, "closing")), false);
+  assert.equal((await end(shell("true"), { executor: own })).kind, "internal");
+});
+
+test("many attempts at once each get their own outcome", async () => {
+  const outcomes = await Promise.all(Array.from({ length: 60 }, (_, i) => end(shell(`echo ${i}; printf ${i} >"$TITAN_OUTPUT"; exit $((${i} % 2))`))));
+  outcomes.forEach((outcome, i) => {
+    assert.deepEqual([outcome.out, outcome.status, String(outcome.result)], [`${i}\n`, i % 2 ? "failed" : "ok", i % 2 ? "undefined" : String(i)]);
+  });
+});
+
+const MODULE = inProject("steps.mjs", `
+  export const double = (n) => n * 2;
+  export default (input, { run, job, attempt, inputs }) => ({ input, run, job, attempt, inputs, env: process.env.MINE, job2: process.env.TITAN_JOB });
+  export async function loud(_, { log }) { console.log("one"); log("two"); console.error("oops"); await null; process.stdout.write("three"); }
+  export function boom() { throw new TypeError("broken"); }
+  export async function reject() { throw "text"; }
+  export const quit = () => process.exit(3);
+  export const crash = () => new Promise(() => { setTimeout(() => { throw new Error("later"); }); });
+  export const hog = () => { const all = []; for (;;) all.push(new Array(1e5).fill(Math.random())); };
+  export const spin = () => { for (;;); };
+  export const flood = () => { for (let i = 0; ; i++) console.log("line", i); };
+  export const cycle = () => { const a = {}; a.a = a; return a; };
+  export const large = () => "x".repeat(70000);
+  export const constant = 1;
+`);
+
+test("call: runs a module's function in a thread, with input, context and its environment", async () => {
+  assert.equal(String((await end(call(`${MODULE}#double`, "21"), { project })).result), "42");
+  const outcome = await end(call("steps"), { project, run: "r", job: "j", attempt: 2, env: { MINE: "m" }, inputs: [{ job: "p", result: Buffer.from("[1]") }] });
+  assert.deepEqual(JSON.parse(String(outcome.result)), { run: "r", job: "j", attempt: 2, inputs: { p: [1] }, env: "m", job2: "j" });
+  inProject("old.cjs", "exports.twice = (s) => s + s");
+  assert.equal(String((await end(call("old#twice", '"ab"'), { project })).result), '"abab"');
+});
+
+test("call: what the function prints is the job's output, before its end", async () => {
+  const { out, err, status, result } = await end(call("steps.mjs#loud"), { project });
+  assert.deepEqual([out, err, status, result], ["one\ntwo\nthree", "oops\n", "ok", undefined]);
+});
+
+test("call: fails by its kind, and the calls after it are served", async () => {
+  const cases: [string, string, RegExp][] = [
+    ["steps.mjs#boom", "exit", /^threw TypeError: broken$/],
+    ["steps.mjs#reject", "exit", /^threw text$/],
+    ["steps.mjs#quit", "exit", /^ended its thread with process.exit\(3\)$/],
+    ["steps.mjs#crash", "exit", /^crashed its thread: Error: later$/],
+    ["steps.mjs#hog", "exit", /^used more than the 256 MB of memory/],
+    ["steps.mjs#cycle", "bad-input", /^Cannot keep the result: it is not JSON/],
+    ["steps.mjs#large", "bad-input", /^Cannot keep the result: 70002 bytes exceed 65536/],
+    ["steps.mjs#constant", "not-found", /^Cannot call steps.mjs#constant: no such function; the module exports boom, constant/],
+    ["nope#f", "not-found", /no such module in the project$/],
+    ["../jobs/x#f", "not-found", /the module is outside the project$/],
+    ["titan:nope", "not-found", /there are titan:noop, titan:echo, titan:fail, titan:sleep$/],
+    ["titan:fail", "exit", /^titan:fail was asked to fail$/],
+  ];
+  for (const [target, kind, message] of cases) {
+    const outcome = await end(call(target), { project });
+    assert.deepEqual([outcome.status, outcome.kind], ["failed", kind], target);
+    assert.match(String(outcome.message), message);
+    assert.equal(String((await end(call("steps.mjs#double", "1"), { project })).result), "2");
+  }
+  for (const target of ["titan:echo", "steps.mjs#double"]) assert.equal((await end(call(target, "{"), { project })).kind, "bad-input");
+  assert.equal((await end(call("steps.mjs#double"))).message, "Cannot call steps.mjs#double: no project was sent");
+});
+
+test("call: a function that never returns is ended by its timeout or a cancellation, and nobody else is", async () => {
+  const slow = end(call("titan:sleep", "150"));
+  const spun = await end(call("steps.mjs#spin"), { project, timeoutMs: 80 });
+  assert.deepEqual(brief(spun), ["failed", "timeout", "ran longer than its timeout of 80 ms"]);
+  // More calls than threads: those that wait are served as threads come back, and can be cancelled before.
+  const spinning = Array.from({ length: 4 }, () => start(call("steps.mjs#spin"), { project }));
+  const behind = end(call("steps.mjs#double", "4"), { project });
+  for (const { running } of spinning) running.cancel();
+  for (const { running } of spinning) assert.equal((await running.done).kind, "cancelled");
+  assert.equal(String((await behind).result), "8");
+  assert.equal((await slow).status, "ok");
+});
+
+test("call: a function that prints for ever stops in its tracks while nobody reads", async () => {
+  let bytes = 0;
+  const { running } = start(call("steps.mjs#flood"), { project, onOutput: (_stream, chunk) => {
+    bytes += chunk.length;
+    if (bytes > 1_000_000) running.pauseOutput();
+  } });
+  await until("a megabyte has come", () => bytes > 1_000_000);
+  const before = bytes;
+  await end(call("steps.mjs#double", "1"), { project });
+  assert.equal(bytes, before);
+  running.resumeOutput();
+  await until("it goes on", () => bytes > before);
+  running.cancel();
+  assert.equal((await running.done).kind, "cancelled");
+});
+
+test("call: thousands of built-in calls at once are answered each with its own", async () => {
+  const results = await Promise.all(Array.from({ length: 5_000 }, (_, i) => end(call("titan:echo", `{"i":${i}}`))));
+  results.forEach(({ result }, i) => assert.equal(String(result), `{"i":${i}}`));
+});
