@@ -4,11 +4,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  apply, decideAddJobs, decideCancel, decideFinish, decideForgotten, decideGate, decideJoin, decideLose, decideRetry, decideSubmit, decideTick, Event,
-  hashState, isTerminal, nextStart, readSnapshot, reasonOf, Refusal, staleAttempts, State, writeSnapshot, type Context, type Job,
+  apply, decideAddJobs, decideCancel, decideFinish, decideForget, decideForgotten, decideGate, decideJoin, decideLose, decideRetry, decideSubmit, decideTick, Event,
+  gateInfo, hashState, isTerminal, jobInfo, nextStart, readSnapshot, reasonOf, Refusal, staleAttempts, State, writeSnapshot, type Context, type Job,
 } from "#core";
 import { requirementKey } from "#routing";
-import type { JobSpec, PipelineSpec, Report } from "#wire";
+import { GateList, JobInfo, type JobSpec, type PipelineSpec, type Report } from "#wire";
 
 // ── a master made of nothing but functions ───────────────────────────────────────────────────────
 
@@ -537,4 +537,107 @@ test("snapshot plus tail equals the whole log, wherever the snapshot was taken",
       assert.equal(hashState(restored), whole, `seed ${seed}, cut ${cut}: with its tail`);
     }
   }
+});
+
+// ── clients that are not ours ────────────────────────────────────────────────────────────────────
+
+/** The state as it is, as the log has it, and as a snapshot has it. All of them throw when something cannot be encoded. */
+function assertRecoverable(bench: Bench): void {
+  const replay = new State();
+  for (const body of bench.log) apply(replay, Event.decode(body));
+  assert.equal(hashState(replay), hashState(bench.state), "replayed");
+  assert.equal(hashState(readSnapshot(writeSnapshot(bench.state))), hashState(bench.state), "restored");
+}
+
+test("decideSubmit() and decideAddJobs() refuse what could not be applied, logged or named, and leave no trace", () => {
+  const bench = new Bench();
+  const run = bench.submit([spec("plan")]);
+  const before = hashState(bench.state);
+  const policy = retry(2);
+  const bad: Partial<JobSpec>[] = [
+    { id: "" }, { id: "a/b" }, { id: "\u001b[2J" }, { id: "two\nlines" },
+    { delayMs: Number.MAX_SAFE_INTEGER }, { timeoutMs: Number.MAX_SAFE_INTEGER }, { gate: { message: "?", maxWaitMs: Number.MAX_SAFE_INTEGER } },
+    { retry: { ...policy, delayMs: Number.MAX_SAFE_INTEGER, maxDelayMs: Number.MAX_SAFE_INTEGER } },
+    { retry: { ...policy, jitter: -1e300 } }, { retry: { ...policy, backoff: -2 } }, { retry: { ...policy, backoff: Infinity } }, { retry: { ...policy, maxAttempts: 0 } },
+  ];
+  for (const fields of bad) {
+    const jobs = [spec("good"), spec("bad", fields)];
+    assert.throws(() => bench.submit(jobs), refusal("INVALID"), JSON.stringify(fields));
+    assert.throws(() => decideAddJobs(bench.state, { run, jobs }, bench.context), refusal("INVALID"), JSON.stringify(fields));
+  }
+  assert.throws(() => bench.submit([spec("a")], { name: "up/../down" }), refusal("INVALID", /slash/));
+  assert.equal(hashState(bench.state), before);
+});
+
+test("the longest waits that are accepted can be logged, restored and waited for", () => {
+  const bench = new Bench();
+  bench.join({ slots: 9 });
+  const years = 10 * 365 * 24 * 3600 * 1000;
+  bench.submit([
+    spec("later", { delayMs: years, timeoutMs: years }), spec("gate", { gate: { message: "?", maxWaitMs: years } }),
+    spec("again", { retry: { maxAttempts: 10_000, delayMs: 2 ** 31 - 1, backoff: 1000, maxDelayMs: 2 ** 31 - 1, jitter: 0 } }),
+  ]);
+  for (const job of bench.schedule()) job.spec.id === "again" ? bench.fail(job) : bench.finish(job);
+  assertRecoverable(bench);
+  bench.tick(years);
+  assertRecoverable(bench);
+  assert.deepEqual(bench.drain(), ["again", "later"]);
+});
+
+test("names and sentences of any allowed length still fit when something is put in front of them", () => {
+  const bench = new Bench();
+  bench.join();
+  for (const message of ["m".repeat(16 * 1024), "本".repeat(5461)]) {
+    const id = "j".repeat(128);
+    const run = bench.submit([spec(id, { gate: { message, maxWaitMs: 1000 } })], { name: "n".repeat(128) });
+    bench.drain();
+    const job = bench.job(run, id);
+    assert.match(JobInfo.decode(JobInfo.encode(jobInfo(bench.state, job, bench.now))).reason, /^waits for approval: .*…$/);
+    const [gate] = GateList.decode(GateList.encode({ gates: [...bench.state.gates].map(gateInfo) })).gates;
+    bench.commit(decideGate(bench.state, { gate: gate!.id, approve: false, by: "b".repeat(256), comment: message }, bench.context).events);
+    assert.match(job.failure!.message, /^Rejected by b{256}: .*…$/);
+    assert.doesNotMatch(job.failure!.message, /\ufffd/, "no character is cut in two");
+    assertRecoverable(bench);
+  }
+});
+
+test("decideRetry() refuses to bring back more requirements than there is room for", () => {
+  const bench = new Bench();
+  const tags = Array.from({ length: 11 }, (_, bit) => `T${bit}`);
+  const requirement = (n: number) => tags.filter((_, bit) => ((n >> bit) & 1) === 1);
+  const runs = [0, 1, 2, 3].map((part) => {
+    const run = bench.submit(Array.from({ length: 400 }, (_, i) => spec(`j${i}`, { requirement: requirement(400 * part + i) })));
+    bench.commit(decideCancel(bench.state, { run }, bench.context));
+    return run;
+  });
+  bench.commit(decideRetry(bench.state, { run: runs[0]! }, bench.context));
+  assert.throws(() => decideRetry(bench.state, { run: runs[1]! }, bench.context), refusal("INVALID", /different requirements/));
+  assertRecoverable(bench);
+});
+
+test("a worker that reports its own loss gets no retries for nothing", () => {
+  const bench = new Bench();
+  bench.join();
+  const run = bench.submit([spec("a", { retry: { ...retry(3), delayMs: 0 } })]);
+  let attempts = 0;
+  for (let [job] = bench.schedule(); job !== undefined; [job] = bench.schedule()) {
+    bench.finish(job, { failure: { kind: "worker-lost", message: "", exitCode: undefined, signal: undefined } });
+    if (++attempts > 10) break;
+  }
+  assert.deepEqual([attempts, bench.job(run, "a").status], [3, "DEAD"]);
+});
+
+test("answered gates do not keep forgotten runs in memory until their deadlines", () => {
+  const bench = new Bench();
+  bench.join();
+  for (let i = 0; i < 1500; i++) {
+    const run = bench.submit([spec("ask", { gate: { message: "?", maxWaitMs: 365 * 24 * 3600 * 1000 } })]);
+    bench.drain();
+    if (i % 10 !== 0) bench.commit(decideGate(bench.state, { gate: `${run}/ask`, approve: true, by: "x", comment: "" }, bench.context).events);
+    bench.commit(decideForget(bench.state, bench.context));
+  }
+  assert.equal(bench.state.gates.size, 150);
+  assert.ok(bench.state.delayed.size <= 2 * 150, `${bench.state.delayed.size} entries for 150 open gates`);
+  checkIndexes(bench.state);
+  assertRecoverable(bench);
 });

@@ -24,8 +24,13 @@ export const MAX_BLOB_BYTES = 64 * 1024 * 1024;
 /** A submission smaller than this travels inside SUBMIT; a larger one is uploaded as a blob first. */
 export const MAX_INLINE_SPEC_BYTES = 4 * 1024 * 1024;
 
-/** An encoded pipeline must fit into one log record (64 MiB) with room for the event around it. */
-export const MAX_SPEC_BYTES = 60 * 1024 * 1024;
+/** The largest record of the log, as in lesson 05. */
+const MAX_RECORD_BYTES = 64 * 1024 * 1024;
+/** A peer may leave out what equals its default. The log writes all of it: four fields of a job, of two bytes. */
+const JOB_DEFAULTS_BYTES = 8;
+
+/** An encoded pipeline must fit into one log record, with its defaults and with room for the event around it. */
+export const MAX_SPEC_BYTES = 56 * 1024 * 1024;
 
 /** Jobs of one run: a million jobs at about 40 encoded bytes each stay under MAX_SPEC_BYTES. */
 export const MAX_JOBS_PER_RUN = 1_000_000;
@@ -63,4 +68,5 @@ relate(LEASE_MS >= 2 * REDIAL_MAX_MS, "a worker must have dialled again before a
 relate(MAX_INLINE_SPEC_BYTES < MAX_FRAME_BODY_BYTES, "an inline pipeline must fit into a frame");
 relate(MAX_INPUTS_BYTES + MAX_BATCH_BYTES < MAX_FRAME_BODY_BYTES, "a batch that is nearly full plus the largest assignment must fit into a frame");
 relate(MAX_RESULT_BYTES + MAX_BATCH_BYTES < MAX_FRAME_BODY_BYTES, "a batch that is nearly full plus the largest report must fit into a frame");
+relate(MAX_SPEC_BYTES + JOB_DEFAULTS_BYTES * MAX_JOBS_PER_RUN + 4096 < MAX_RECORD_BYTES, "the largest pipeline must fit into a log record, its defaults written out");
 relate(MAX_SPEC_BYTES < MAX_BLOB_BYTES, "the largest pipeline must fit into a blob");

@@ -245,8 +245,8 @@ export type WorkerInfo = Infer<typeof WorkerInfo>;
 export const WorkerList = message("WorkerList", { workers: [1, list(WorkerInfo, MAX_ROWS)] });
 
 export const GateInfo = message("GateInfo", {
-  /** `run/job`, which is how a person names it. */
-  id: [1, name],
+  /** `run/job`, which is how a person names it: longer than either of the two. */
+  id: [1, string(512)],
   message: [2, string(16 * 1024)],
   openedAt: [3, u53()],
   deadline: [4, u53()],

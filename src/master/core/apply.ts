@@ -8,8 +8,9 @@
  * Invariants: `hash(state)` after live running equals `hash(state)` after replay, for every prefix of the log.
  * Test: test/10-master.test.ts
  */
+import { sentence } from "./check.ts";
 import type { Event, EventOf } from "./events.ts";
-import { addJobs, dropDead, enqueue, makeReady, readyKey, releaseWorker, reopen, setStatus, settle, unqueue } from "./jobs.ts";
+import { addJobs, deadlineAnswered, dropDead, enqueue, makeReady, readyKey, releaseWorker, reopen, setStatus, settle, unqueue } from "./jobs.ts";
 import { invariant, isTerminal, type Job, Run, type State } from "./state.ts";
 
 export function apply(state: State, event: Event): void {
@@ -143,9 +144,10 @@ function gateDecided(state: State, event: EventOf<"GateDecided">): void {
   invariant(job?.status === "WAITING", "a gate is decided once");
   state.gates.delete(job);
   job.decision = { approved: event.approve, by: event.by, comment: event.comment, at: event.at, already: false };
+  deadlineAnswered(state);
   if (event.approve) return settle(state, job, { as: "COMPLETED", at: event.at });
   const why = event.comment === "" ? "" : `: ${event.comment}`;
-  job.failure = { kind: "rejected", message: `Rejected by ${event.by}${why}`, exitCode: undefined, signal: undefined };
+  job.failure = { kind: "rejected", message: sentence(`Rejected by ${event.by}${why}`), exitCode: undefined, signal: undefined };
   settle(state, job, { as: "FAILED", at: event.at });
 }
 
@@ -154,6 +156,7 @@ function timePassed(state: State, at: number): void {
   for (let job = state.delayed.popDue(at); job !== undefined; job = state.delayed.popDue(at)) {
     // A gate's deadline is in the same heap: it only wakes the master, which then decides.
     if (job.status === "PENDING" && job.dueAt > 0 && job.dueAt <= at) due.push(job);
+    else if (state.answered > 0) state.answered -= 1;
   }
   // Sorted, because the heap of a restored snapshot was filled in another order, and the result must not tell.
   due.sort((a, b) => a.dueAt - b.dueAt || a.run.number - b.run.number || a.index - b.index);

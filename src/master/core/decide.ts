@@ -13,6 +13,7 @@ import { DagError } from "#dag";
 import { DEFAULT_RETRY, verdict } from "#retry";
 import { requirementKey } from "#routing";
 import type { AttemptKey, Decision, JobSpec, PipelineSpec, Report } from "#wire";
+import { isName, unfit } from "./check.ts";
 import type { Event } from "./events.ts";
 import { buildGraph, invariant, isTerminal, MAX_REQUIREMENTS, type Job, type Run, type State } from "./state.ts";
 import { neverScheduled } from "./explain.ts";
@@ -54,6 +55,7 @@ export function decideSubmit(
   const { spec, key } = submission;
   const known = key === undefined ? undefined : state.runsByKey.get(key);
   if (known !== undefined) return { events: [], run: known.id, existing: true, warnings: [] };
+  if (!isName(spec.name)) throw new Refusal("INVALID", `Cannot submit pipeline ${JSON.stringify(spec.name)}: its name has a control character or a slash`);
   checkJobs(spec.jobs, { from: 0, doing: `submit pipeline "${spec.name}"` });
   checkGraph(spec);
   checkRequirements(state, spec.jobs);
@@ -79,6 +81,8 @@ function checkJobs(jobs: readonly JobSpec[], options: { from: number; doing: str
   const total = from + jobs.length;
   for (const job of jobs) {
     const wrong = (what: string) => new Refusal("INVALID", `Cannot ${doing}: job "${job.id}" ${what}`);
+    const why = unfit(job);
+    if (why !== undefined) throw wrong(why);
     for (const parent of job.dependsOn) if (parent >= total) throw wrong(`depends on job number ${parent} of ${total}`);
     if (job.affinity !== undefined && !job.dependsOn.includes(job.affinity)) throw wrong("has affinity to a job that it does not depend on");
     for (const tag of job.requirement) if (!/^[A-Za-z0-9_.:-]{1,64}$/.test(tag)) throw wrong(`requires "${tag}", which is not a tag`);
@@ -141,6 +145,8 @@ export function decideRetry(state: State, request: { run: string; from?: string 
   if (busy !== undefined) throw new Refusal("CONFLICT", `Cannot ${doing}: job "${busy.spec.id}" is ${busy.status}`);
   const jobs = chosen.filter((job) => isTerminal(job.status) || job.order > 0 || job.dueAt > 0).map((job) => job.index);
   if (first.length === 0 || !isTerminal(first[0]!.status)) throw new Refusal("CONFLICT", `Cannot ${doing}: nothing in it has failed (name a job with --from to run it again)`);
+  // Its requirements were not counted while it was over, and others may have taken their places.
+  if (run.status !== "RUNNING") checkRequirements(state, run.jobs.map((job) => job.spec));
   return [{ type: "RunRetried", run: run.number, at: context.now, jobs }];
 }
 
@@ -176,7 +182,9 @@ export function decideFinish(state: State, report: Report, from: { worker: numbe
   if (job.cancelling) return { type: "JobStopped", run, job: index, attempt, at };
   if (report.failure === undefined) return { type: "JobSucceeded", run, job: index, attempt, at, result: report.result };
   const policy = job.spec.retry ?? DEFAULT_RETRY;
-  const next = verdict(policy, { attempt: job.failures + 1, kind: report.failure.kind, budget: job.run.budget, random: from.random });
+  // Who is lost cannot say so. Believed, it would be a retry at once that costs nothing, for ever.
+  const kind = report.failure.kind === "worker-lost" ? "internal" : report.failure.kind;
+  const next = verdict(policy, { attempt: job.failures + 1, kind, budget: job.run.budget, random: from.random });
   const retryAt = next.retry ? at + next.delayMs : undefined;
   // DEAD is for jobs that were given more than one try and used them up.
   const dead = !next.retry && next.why !== "permanent" && policy.maxAttempts > 1;

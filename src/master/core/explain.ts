@@ -9,6 +9,7 @@
 import { describe, requirementKey } from "#routing";
 import { GENERAL } from "#routing";
 import type { GateInfo, JobChange, JobInfo, JobSpec, RunInfo, WorkerInfo } from "#wire";
+import { sentence } from "./check.ts";
 import { readyKey } from "./jobs.ts";
 import { isTerminal, type Job, type Run, type State, type Worker } from "./state.ts";
 
@@ -17,7 +18,7 @@ const NAMED_PARENTS = 3;
 
 /** What a PENDING or WAITING job waits for, as a sentence; empty for the others. `now` in ms since 1970. */
 export function reasonOf(state: State, job: Job, now: number): string {
-  if (job.status === "WAITING") return `waits for approval: ${job.spec.gate?.message ?? ""}`;
+  if (job.status === "WAITING") return sentence(`waits for approval: ${job.spec.gate?.message ?? ""}`);
   if (job.status === "RUNNING" && job.cancelling) return "cancelling: waits for its process to end";
   if (job.status !== "PENDING") return "";
   if (job.dueAt > 0) {

@@ -135,7 +135,21 @@ export function unqueue(job: Job): void {
 /** Removes the entries of jobs that no longer wait. Linear, so it is called once per cancel and not once per job. */
 export function dropDead(state: State): void {
   state.ready.compact((job) => job.status === "PENDING" && job.order > 0);
-  state.delayed.compact((job) => (job.status === "PENDING" && job.dueAt > 0) || job.status === "WAITING");
+  dropAnswered(state);
+}
+
+function dropAnswered(state: State): void {
+  state.delayed.compact((job) => (job.status === "PENDING" && job.dueAt > 0) || (job.status === "WAITING" && job.decision === undefined));
+  state.answered = 0;
+}
+
+/**
+ * A gate was answered. Its deadline lies in the heap until it passes, and with it the job and the whole run, forgotten or not: a
+ * year's gates that wait for up to a year. So they are dropped once they are more than half, as lesson 07 says.
+ */
+export function deadlineAnswered(state: State): void {
+  state.answered += 1;
+  if (2 * state.answered > state.delayed.size) dropAnswered(state);
 }
 
 /** Gives a running job's slot back. */

@@ -130,6 +130,8 @@ export class State {
   readonly requirements = new Map<string, number>();
   readonly ready = new RequirementQueues<Job>();
   readonly delayed = new TimerHeap<Job>();
+  /** Entries of `delayed` that wait for nothing any more: the deadlines of gates that were answered. */
+  answered = 0;
   readonly router = new Router();
   observer: Observer | undefined = undefined;
 }
