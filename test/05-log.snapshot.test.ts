@@ -176,6 +176,26 @@ test("openLog() goes on after the snapshot when the tail is cut below it", async
   }
 });
 
+test("openLog() refuses a damaged snapshot when its records are not all there: what it stood for was promised", async () => {
+  const host = memoryHost();
+  const log = await openLog({ host, dir: DIR });
+  await fill(log, 10);
+  await log.saveSnapshot(10, stateAfter(10));
+  await log.close();
+  const name = "0000000000000010.snap";
+  const segment = `${DIR}/0000000000000001.seg`;
+  const whole = host.storage.peek(segment);
+  for (const size of [0, 31, 100, whole.length - 1]) {
+    const opened = open(host, (storage) => {
+      const bytes = Buffer.from(storage.peek(`${DIR}/${name}`));
+      bytes[50] = (bytes[50] as number) ^ 1;
+      storage.put(`${DIR}/${name}`, bytes);
+      storage.put(segment, Buffer.from(whole.subarray(0, size)));
+    });
+    await assert.rejects(opened, isLogError("DAMAGED", name), `${size} bytes of the segment`);
+  }
+});
+
 test("openLog() refuses a missing segment: first, middle or last", async () => {
   const host = await sample();
   for (const name of await segmentsOf(host)) {

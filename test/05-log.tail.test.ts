@@ -1,6 +1,10 @@
 /** Lesson 05: a torn tail is cut, damage is refused, and what tells them apart. */
 import assert from "node:assert/strict";
+import { mkdtemp, rm, truncate } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
+import { nodeHost } from "#host";
 import { inspectLog, type Log, LogError, openLog } from "#log";
 import { memoryHost, type MemoryHost, MemoryStorage } from "./05-log.memory-storage.ts";
 
@@ -120,6 +124,31 @@ test("durable() under everysec resolves after the write; one timer fsyncs, and a
   assert.equal(host.fireTimers(), 0);
   assert.equal((await openLog({ host: memoryHost(host.storage.cloneAfterCrash("nothing")), dir: DIR })).nextSeq, 11);
   await log.close();
+});
+
+test("openLog() says so when the last segment lost its header: no crash does that", async () => {
+  const host = await write([5]);
+  for (const size of [0, 5]) {
+    const log = await openEdited(host, (bytes) => Buffer.from(bytes.subarray(0, size)));
+    assert.equal(log.nextSeq, 1);
+    assert.deepEqual(log.recovery.ignored, [`${FILE}: its header is gone, and any records with it`]);
+    await log.close();
+  }
+});
+
+test("openLog() refuses a tail that is longer than any crash leaves, without reading it into memory", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "titan-tail-"));
+  try {
+    const host = nodeHost();
+    const log = await openLog({ host, dir });
+    await log.durable(log.append(body(1)));
+    await log.close();
+    const file = join(dir, "0000000000000001.seg");
+    await truncate(file, 8 * 2 ** 30); // sparse: takes no room
+    await assert.rejects(openLog({ host, dir }), (error: LogError) => error.code === "DAMAGED" && error.file === file);
+  } finally {
+    await rm(dir, { recursive: true });
+  }
 });
 
 test("openLog() recovers a prefix when an empty folder, an empty file or only a header is left", async () => {

@@ -175,3 +175,102 @@ test("repairLog() makes any single flipped bit openable, and what is left is a p
     assert.deepEqual(await replayed(host), range(1, keptTo), `bit ${bit}`);
   }
 });
+
+test("repairLog() at a place that was repaired before keeps the earlier side file, too", async () => {
+  const host = await sample();
+  const sides = async (): Promise<string[]> => (await host.storage.list(DIR)).filter((name) => /damaged/.test(name));
+  const kept: Buffer[] = [];
+  for (let round = 1; round <= 3; round++) {
+    flip(host.storage, "event 00052");
+    const { moved } = await repairLog(host, DIR);
+    for (const { to } of moved) kept.push(host.storage.peek(to));
+    const log = await openLog({ host, dir: DIR, segmentBytes: 10_000 });
+    while (log.nextSeq <= 60 + round) await log.durable(log.append(body(log.nextSeq)));
+    await log.close();
+  }
+  const there = (await sides()).map((name) => host.storage.peek(`${DIR}/${name}`));
+  for (const bytes of kept) assert.ok(there.some((side) => side.equals(bytes)), `${await sides()}`);
+});
+
+test("repairLog() of a last segment that was cut inside its header leaves a log that opens", async () => {
+  const source = await sample();
+  const last = source.storage.paths().filter((path) => path.endsWith(".seg")).at(-1) as string;
+  for (const size of [0, 1, 31]) {
+    const host = edited(source, (storage) => storage.put(last, source.storage.peek(last).subarray(0, size)));
+    const before = await verifyLog(host, DIR);
+    assert.deepEqual(before.problems.map(({ file, fatal }) => ({ file, fatal })), [{ file: last, fatal: false }]);
+    const { keptTo } = await repairLog(host, DIR);
+    assert.deepEqual(await replayed(host), range(1, keptTo), `${size} bytes left`);
+    assert.ok(keptTo > 40, `${keptTo}`);
+  }
+});
+
+test("repairLog() moves aside what an unfinished compaction left, when the snapshot is the damage", async () => {
+  const host = await sample();
+  const stray = segmentPath(host.storage, 0);
+  const bytes = host.storage.peek(stray);
+  const log = await openLog({ host, dir: DIR, segmentBytes: 230 });
+  await log.saveSnapshot(25, [Buffer.from("state 25")]);
+  await log.close();
+  host.storage.put(stray, bytes);
+  flip(host.storage, "state 25");
+  await repairLog(host, DIR);
+  assert.deepEqual(await replayed(host), []);
+  assert.ok(host.storage.paths().some((path) => path.includes("damaged") && host.storage.peek(path).equals(bytes)));
+});
+
+test("repairLog() without a manifest keeps the log that most files belong to", async () => {
+  const host = await sample();
+  const theirs = memoryHost();
+  theirs.random.bytes(8); // a different id
+  const other = await openLog({ host: theirs, dir: DIR, segmentBytes: 230 });
+  for (let seq = 1; seq <= 60; seq++) {
+    other.append(body(seq));
+    if (seq % 3 === 0) await other.durable();
+  }
+  await other.close();
+  for (const index of [0, 2]) {
+    const foreign = segmentPath(host.storage, index);
+    const mixed = edited(host, (storage) => {
+      storage.put(foreign, theirs.storage.peek(foreign));
+      storage.drop(`${DIR}/MANIFEST`);
+    });
+    const { keptTo } = await repairLog(mixed, DIR);
+    assert.deepEqual(await replayed(mixed), range(1, keptTo));
+    assert.equal(keptTo > 0, index > 0);
+  }
+});
+
+test("repairLog() can be repeated after a crash at any of its operations, and keeps as much", async () => {
+  const damage: Record<string, { snapshot: boolean; edit: (storage: MemoryStorage) => void }> = {
+    record: { snapshot: false, edit: (storage) => void flip(storage, "event 00025") },
+    header: { snapshot: false, edit: (storage) => void flip(storage, "TitanLog") },
+    manifest: { snapshot: true, edit: (storage) => void flip(storage, "titan-log") },
+    snapshot: { snapshot: true, edit: (storage) => void flip(storage, "state 25") },
+    segments: {
+      snapshot: true,
+      edit: (storage) => {
+        for (const path of storage.paths().filter((name) => name.endsWith(".seg"))) storage.drop(path);
+      },
+    },
+  };
+  for (const [name, { snapshot, edit }] of Object.entries(damage)) {
+    const source = edited(await sample({ snapshot }), edit);
+    const undisturbed = memoryHost(source.storage.clone());
+    const { keptTo } = await repairLog(undisturbed, DIR);
+    for (let k = 1; k <= undisturbed.storage.operations; k++) {
+      for (const leftover of ["nothing", "half", "everything"] as const) {
+        const where = `${name}, crash at operation ${k}, ${leftover}`;
+        const host = memoryHost(source.storage.clone());
+        host.storage.crashAt = k;
+        await assert.rejects(repairLog(host, DIR), /machine is off/, where);
+        host.storage.crash(leftover);
+        await repairLog(host, DIR);
+        const log = await openLog({ host, dir: DIR });
+        assert.equal(log.nextSeq, keptTo + 1, where);
+        await log.close();
+        assert.ok(total(host.storage) >= total(undisturbed.storage), where);
+      }
+    }
+  }
+});

@@ -15,6 +15,12 @@ import { scanFile } from "./record.ts";
 import { readSnapshotFile } from "./snapshot.ts";
 import { judgeTail } from "./tail.ts";
 
+/**
+ * What is judged in memory, and more than a crash leaves torn: one commit group (MAX_PENDING_BYTES), or what a policy
+ * without fsync has written into one segment of a usual size.
+ */
+const MAX_TORN_BYTES = 512 * 1024 * 1024;
+
 export interface LogProblem {
   readonly code: LogErrorCode;
   /** Path, starting with the log's folder. */
@@ -50,6 +56,8 @@ export interface Examination {
   /** No log has been made here yet. */
   readonly fresh: boolean;
   readonly manifest?: Manifest;
+  /** From the manifest; without one, from the headers. */
+  readonly id?: string;
   readonly segments: SegmentInfo[];
   readonly snapshot?: SnapshotInfo;
   /** Number that the next record in the last segment would have. */
@@ -67,13 +75,14 @@ export async function examine(storage: Storage, dir: string): Promise<Examinatio
   const manifest = await state.readManifest();
   if (manifest === undefined && state.problems.length === 0) return state.result({ fresh: true });
   const firsts = manifest?.segments ?? state.listed("segment");
-  await state.readSnapshot(manifest);
+  const id = manifest?.id ?? (await state.idOfMost());
   for (const [index, first] of firsts.entries()) {
-    await state.readSegment(first, { id: manifest?.id, last: index === firsts.length - 1 });
+    await state.readSegment(first, { id, last: index === firsts.length - 1 });
   }
+  await state.readSnapshot(manifest);
   state.checkStart(firsts[0]);
   if (manifest !== undefined) await state.checkStrays(manifest);
-  return state.result(manifest === undefined ? { fresh: false } : { fresh: false, manifest });
+  return state.result({ fresh: false, ...(manifest && { manifest }), ...(id !== undefined && { id }) });
 }
 
 class State {
@@ -137,6 +146,26 @@ class State {
     return undefined;
   }
 
+  /** Whose log is this, when the manifest cannot say: the id in most of the headers that can be read. */
+  async idOfMost(): Promise<string | undefined> {
+    const votes = new Map<string, number>();
+    for (const kind of ["segment", "snapshot"] as const) {
+      for (const seq of this.listed(kind)) {
+        const path = this.#path(fileName(kind, seq));
+        const file = await this.#storage.open(path);
+        try {
+          const { id } = decodeHeader(await file.read(0, HEADER_BYTES), { kind, file: path });
+          votes.set(id, (votes.get(id) ?? 0) + 1);
+        } catch (error) {
+          if (!(error instanceof LogError)) throw error; // a damaged header has no vote
+        } finally {
+          await file.close();
+        }
+      }
+    }
+    return [...votes].sort((a, b) => b[1] - a[1])[0]?.[0];
+  }
+
   async readSnapshot(manifest: Manifest | undefined): Promise<void> {
     if (manifest?.snapshot === undefined) return;
     const place = { dir: this.#dir, id: manifest.id, seq: manifest.snapshot };
@@ -145,9 +174,10 @@ class State {
       this.#snapshot = { file, seq: place.seq, ...(await readSnapshotFile(this.#storage, place)) };
     } catch (error) {
       this.#failed(error);
-      // Fatal only if the records it stood for are gone: checkStart decides that.
+      // Fatal only if the records that it stood for are not all there: compacted away, or cut from the end.
       const problem = this.problems.pop() as LogProblem;
-      this.problems.push({ ...problem, fatal: manifest.segments[0] !== 1 });
+      const covered = manifest.segments[0] === 1 && (this.#nextSeq ?? 1) > manifest.snapshot;
+      this.problems.push({ ...problem, fatal: !covered });
     }
   }
 
@@ -181,8 +211,11 @@ class State {
     this.#nextSeq = first;
     const head = await file.read(0, HEADER_BYTES);
     if (last && size <= HEADER_BYTES && isUnfinished(head)) {
-      // The header was being rewritten by an earlier recovery, or the file was cut inside it: no record was there.
+      // No crash leaves this: the header was durable before the manifest listed the file. Whether records were there,
+      // nobody can tell any more. Cutting is all that is left, but not in silence.
       if (size > 0) this.#torn = { bytes: size, file: path };
+      const what = "its header is gone, and any records with it";
+      this.#problem({ code: "DAMAGED", file: path, offset: 0, what, fatal: false });
       this.#segments.push({ file: path, firstSeq: first, records: 0, barriers: 0, bytes: size, end: 0 });
       return;
     }
@@ -208,6 +241,11 @@ class State {
     const { offset: end, seq: intact } = scan;
     let { barriers } = scan;
     let whole = true;
+    if (scan.stopped !== undefined && size - end > MAX_TORN_BYTES) {
+      const what = `record ${intact}: ${scan.stopped}; ${size - end} bytes follow, more than a crash can leave`;
+      this.#problem({ code: "DAMAGED", file: path, offset: end, what, cut: { segment: first, offset: end } });
+      scan = { offset: end, seq: intact, barriers };
+    }
     const rest = scan.stopped === undefined ? Buffer.alloc(0) : await file.read(end, size - end);
     while (scan.stopped !== undefined) {
       const { offset, seq } = scan;
@@ -254,7 +292,7 @@ class State {
     }
   }
 
-  result(options: { fresh: boolean; manifest?: Manifest }): Examination {
+  result(options: { fresh: boolean; manifest?: Manifest; id?: string }): Examination {
     return {
       ...options,
       segments: this.#segments,

@@ -146,7 +146,12 @@ export async function createSegment(
 ): Promise<StoredFile> {
   const { dir, id, firstSeq } = segment;
   const file = await storage.open(`${dir}/${fileName("segment", firstSeq)}`, { create: true, exclusive: true });
-  await file.appendAndSync([encodeHeader({ kind: "segment", id, seq: firstSeq })]);
-  await storage.syncDirectory(dir);
-  return file;
+  try {
+    await file.appendAndSync([encodeHeader({ kind: "segment", id, seq: firstSeq })]);
+    await storage.syncDirectory(dir);
+    return file;
+  } catch (error) {
+    await file.close(); // a full disk must not cost a descriptor as well
+    throw error;
+  }
 }

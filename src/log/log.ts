@@ -51,7 +51,10 @@ export interface LogRecovery {
   /** Bytes cut from the end of the last segment: a group that was being written when the process died. */
   readonly tornBytes: number;
   readonly tornFile?: string;
-  /** Damage that was survived because something else covers it: a snapshot whose records are all still there. */
+  /**
+   * Damage that did not keep the log from opening: a snapshot whose records are all still there, or a last segment
+   * without its header, of which nobody can tell what was in it. Tell a person.
+   */
   readonly ignored: readonly string[];
 }
 

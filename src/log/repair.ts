@@ -2,17 +2,21 @@
  * Lesson 05: what a person can do about a log: look, check, and cut.
  *
  * A repair never destroys. Bytes that it cuts go to a side file `NAME.damaged-OFFSET` first, whole files are renamed to
- * `NAME.damaged`; both stay until a person removes them.
+ * `NAME.damaged` (with `.2`, `.3` … if an earlier repair has used the name); all stay until a person removes them.
  *
- * Invariants: after a repair the log opens; what is kept is a prefix of what was written; a dry run changes nothing.
+ * Invariants: after a repair the log opens; what is kept is a prefix of what was written; a dry run changes nothing; a
+ * crash in the middle leaves a log that refuses to open until it is repaired again, and that repair keeps as much.
  * Left out: joining what is intact on both sides of a hole. An event log with a hole is a different history.
  * Test: test/05-log.tools.test.ts
  */
 import type { Host, Storage } from "#host";
 import { examine, type Examination, type LogProblem, type SegmentInfo, type SnapshotInfo } from "./examine.ts";
 import { createSegment } from "./folder.ts";
-import { decodeHeader, encodeManifest, HEADER_BYTES, MANIFEST, replaceFile, seqOfName } from "./format.ts";
+import { encodeManifest, fileName, HEADER_BYTES, MANIFEST, replaceFile, seqOfName } from "./format.ts";
 import { readSnapshotFile } from "./snapshot.ts";
+
+/** One piece of a copy. A file that somebody has extended may be larger than any buffer. */
+const COPY_BYTES = 1024 * 1024;
 
 export interface LogInspection {
   readonly id?: string;
@@ -29,7 +33,10 @@ export interface LogInspection {
   readonly problems: readonly LogProblem[];
 }
 
-/** Everything that `titan log inspect` shows. Changes nothing; safe beside a running writer. */
+/**
+ * Everything that `titan log inspect` shows. Changes nothing, so a running writer is not disturbed; but a rotation or a
+ * snapshot in the middle of the examination can look like a problem. Believe those of a log that nobody writes to.
+ */
 export async function inspectLog(host: Host, dir: string): Promise<LogInspection> {
   const found = await examine(host.storage, dir);
   const { segments, snapshot } = found;
@@ -37,7 +44,7 @@ export async function inspectLog(host: Host, dir: string): Promise<LogInspection
   const bytes = segments.reduce((sum, segment) => sum + segment.bytes, snapshot?.bytes ?? 0);
   const from = segments[0]?.firstSeq ?? 1;
   return {
-    ...(found.manifest && { id: found.manifest.id }),
+    ...(found.id !== undefined && { id: found.id }),
     segments,
     snapshots: snapshot ? [snapshot] : [],
     ...(records > 0 && { range: { from, to: found.nextSeq - 1 } }),
@@ -109,21 +116,26 @@ interface Plan {
 }
 
 async function makePlan(storage: Storage, dir: string, found: Examination): Promise<Plan> {
-  const id = found.manifest?.id ?? (await idFromHeaders(storage, dir));
+  const { id } = found;
   const snapshot = found.snapshot?.seq ?? (await newestSnapshot(storage, dir, id));
   const moved: Plan["moved"] = [];
   const segments: number[] = [];
   let keptTo = snapshot ?? 0;
   let lostRecords = 0;
   let cut = false;
+  const taken = new Set((await storage.list(dir)).map((name) => `${dir}/${name}`));
   const aside = (file: string, offset: number, bytes: number): void => {
-    moved.push({ file, offset, bytes, to: offset === 0 ? `${file}.damaged` : `${file}.damaged-${offset}` });
+    const to = freeName(offset === 0 ? `${file}.damaged` : `${file}.damaged-${offset}`, taken);
+    moved.push({ file, offset, bytes, to });
+    taken.add(to);
   };
   for (const [index, segment] of found.segments.entries()) {
     const next = found.segments[index + 1]?.firstSeq ?? Number.POSITIVE_INFINITY;
     if (next <= (snapshot ?? 0) + 1) continue; // the snapshot covers all of it; the next open removes it
     const problem = found.problems.find((one) => one.cut?.segment === segment.firstSeq);
-    if (cut || segment.firstSeq > keptTo + 1 || problem?.cut?.offset === 0) {
+    // Of a file without its header nothing can be kept, not even its place in the list.
+    const headless = segment.end === 0 && segment.bytes > 0;
+    if (cut || segment.firstSeq > keptTo + 1 || problem?.cut?.offset === 0 || headless) {
       aside(segment.file, 0, segment.bytes);
       lostRecords += segment.records;
       cut = true;
@@ -136,9 +148,11 @@ async function makePlan(storage: Storage, dir: string, found: Examination): Prom
   }
   // Whatever else has a problem (the manifest, a snapshot, a segment that is not listed) is kept whole.
   const seen = new Set(found.segments.map((segment) => segment.file));
-  for (const { file } of found.problems) {
+  const strays = found.strays.filter((name) => seqOfName("segment", name) !== undefined).map((name) => `${dir}/${name}`);
+  for (const file of [...found.problems.map((problem) => problem.file), ...strays]) {
     const size = seen.has(file) ? undefined : (await storage.stat(file))?.size;
-    if (size !== undefined) aside(file, 0, size);
+    // A stray with nothing but its header was left by a crash, perhaps by one of a repair: the next open removes it.
+    if (size !== undefined && !(strays.includes(file) && size <= HEADER_BYTES)) aside(file, 0, size);
     seen.add(file);
   }
   return { id, moved, segments, snapshot, keptTo, lostRecords };
@@ -147,7 +161,9 @@ async function makePlan(storage: Storage, dir: string, found: Examination): Prom
 async function carryOut(host: Host, dir: string, plan: Plan): Promise<void> {
   const { storage } = host;
   for (const { file, offset, bytes, to } of plan.moved) {
-    if (offset === 0) await storage.rename(file, to);
+    // The manifest stays until it is replaced: without one, a crash here could leave what looks like an empty folder.
+    if (file === `${dir}/${MANIFEST}`) await copy(storage, { file, offset, bytes, to });
+    else if (offset === 0) await storage.rename(file, to);
     else await copyAndCut(storage, { file, offset, bytes, to });
   }
   await storage.syncDirectory(dir);
@@ -156,6 +172,7 @@ async function carryOut(host: Host, dir: string, plan: Plan): Promise<void> {
   const lastSegment = segments.at(-1);
   if (lastSegment === undefined) {
     segments.push(plan.keptTo + 1);
+    await storage.remove(`${dir}/${fileName("segment", plan.keptTo + 1)}`); // an interrupted repair may have made it
     await (await createSegment(storage, { dir, id, firstSeq: plan.keptTo + 1 })).close();
   }
   const manifest = { id, segments, ...(plan.snapshot !== undefined && { snapshot: plan.snapshot }) };
@@ -164,15 +181,10 @@ async function carryOut(host: Host, dir: string, plan: Plan): Promise<void> {
 
 /** The copy is durable before the original is cut. */
 async function copyAndCut(storage: Storage, cut: MovedBytes): Promise<void> {
+  await copy(storage, cut);
+  await storage.syncDirectory(cut.to.slice(0, cut.to.lastIndexOf("/")));
   const file = await storage.open(cut.file);
   try {
-    const aside = await storage.open(cut.to, { create: true });
-    try {
-      await aside.truncate(0);
-      await aside.appendAndSync([await file.read(cut.offset, cut.bytes)]);
-    } finally {
-      await aside.close();
-    }
     await file.truncate(cut.offset);
     await file.sync();
   } finally {
@@ -180,18 +192,28 @@ async function copyAndCut(storage: Storage, cut: MovedBytes): Promise<void> {
   }
 }
 
-async function idFromHeaders(storage: Storage, dir: string): Promise<string | undefined> {
-  for (const name of await storage.list(dir)) {
-    const kind = name.endsWith(".snap") ? "snapshot" : "segment";
-    if (seqOfName(kind, name) === undefined) continue;
+async function copy(storage: Storage, { file, offset, bytes, to }: MovedBytes): Promise<void> {
+  const source = await storage.open(file);
+  try {
+    const target = await storage.open(to, { create: true, exclusive: true });
     try {
-      const bytes = (await storage.readFile(`${dir}/${name}`)).subarray(0, HEADER_BYTES);
-      return decodeHeader(bytes, { kind, file: name }).id;
-    } catch {
-      // A damaged header cannot say; the next file may.
+      const end = offset + bytes;
+      for (let at = offset; at < end; at += COPY_BYTES) {
+        await target.append([await source.read(at, Math.min(COPY_BYTES, end - at))]);
+      }
+      await target.sync();
+    } finally {
+      await target.close();
     }
+  } finally {
+    await source.close();
   }
-  return undefined;
+}
+
+function freeName(wanted: string, taken: ReadonlySet<string>): string {
+  let name = wanted;
+  for (let n = 2; taken.has(name); n++) name = `${wanted}.${n}`;
+  return name;
 }
 
 async function newestSnapshot(storage: Storage, dir: string, id: string | undefined): Promise<number | undefined> {

@@ -15,7 +15,8 @@
  * Invariants: a verdict of "torn" never drops a record that is followed by a barrier within the search's reach.
  * Left out: certainty about the last record: a changed body there looks exactly like a tear, and is cut as one. Closing
  * that would take a second write per group, to say that the first had succeeded. Out of reach, too: a damaged sector
- * that is followed by nothing but records above SEARCH_RECORD_BYTES.
+ * that is followed by nothing but records above SEARCH_RECORD_BYTES. And a torn record whose own body holds a piece of
+ * a log, with fitting numbers, is taken for damage: refused though nothing is lost, and `repair` puts it right.
  * Test: test/05-log.tail.test.ts
  */
 import { claimedSeq, endOfIntact, lengthAt, RECORD_HEADER_BYTES, scanBlock } from "./record.ts";
@@ -25,7 +26,8 @@ const SECTOR_BYTES = 512;
 
 /**
  * The search hashes every stretch that could be a record. In a torn body full of small numbers every byte starts one;
- * at this length 64 MiB of them are searched in seconds. Titan's events have a few hundred bytes.
+ * at this length 64 MiB of ordinary content take seconds, and of the worst (every word a length just below it) more
+ * than a minute. Titan's events have a few hundred bytes.
  */
 const SEARCH_RECORD_BYTES = 16 * 1024;
 
