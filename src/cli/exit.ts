@@ -98,7 +98,7 @@ export function describeError(error: unknown, options: { debug?: boolean } = {})
 }
 
 function isBug(error: Error): boolean {
-  return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError || /^(Invariant|Bug)/.test(error.message);
+  return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError || error instanceof SyntaxError || /^(Invariant|Bug)/.test(error.message);
 }
 
 function trace(error: Error, debug: boolean | undefined): string[] {

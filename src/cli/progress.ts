@@ -141,12 +141,12 @@ class LiveProgress implements Progress {
     this.#draw();
   }
 
-  #draw(): void {
+  #draw(last = false): void {
     const { context, tracker, slots } = this.#options;
     const { columns = 80, rows = 24 } = process.stderr;
     const lines = renderRun(tracker, {
       // One cell less: some terminals break the line when its last cell is filled.
-      width: columns - 1, height: rows, now: Date.now(), slots, unicode: context.unicode, paint: (color, text) => context.paint(color, text, "note"),
+      width: columns - 1, height: rows, now: Date.now(), slots, unicode: context.unicode, last, paint: (color, text) => context.paint(color, text, "note"),
     });
     this.#dirty = false;
     this.#drawnAt = performance.now();
@@ -170,7 +170,8 @@ class LiveProgress implements Progress {
     this.#ended = true;
     clearInterval(this.#timer);
     process.stderr.off("resize", this.#onResize);
-    this.#draw();
+    // A summary follows, and says what the headline says.
+    this.#draw(this.#options.tracker.run?.status !== "RUNNING" && process.stdout.isTTY);
     process.stderr.write(`${ESC}?25h`);
   }
   #ended = false;

@@ -12,14 +12,16 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import type { Address } from "#host";
 import type { PipelineDefinition } from "#pipeline";
 import type { Client } from "#sdk";
 import type { Submitted } from "#wire";
 import { addressText, DEFAULT_MASTER, dial, dialer, namedMaster } from "./address.ts";
 import type { EmbeddedCluster } from "./cluster.ts";
 import type { Call } from "./command.ts";
-import { CliError, EXIT, exitCodeOf, isConnectionError } from "./exit.ts";
+import { CliError, EXIT, exitCodeOf, isConnectionError, isRpcError, UsageError } from "./exit.ts";
 import { reconnect } from "./follow.ts";
+import { plural } from "./text.ts";
 
 export interface PipelineFile {
   readonly definition: PipelineDefinition;
@@ -56,28 +58,42 @@ export interface Target {
 }
 
 export async function findTarget(call: Call): Promise<Target> {
+  if (call.on("embedded") && call.on("master")) throw new UsageError("Cannot run with --master and --embedded: the one names a master, the other wants a new one");
+  if (call.on("embedded")) return embed(call, "asked");
   const named = namedMaster(call);
   if (named !== undefined) {
     const flag = call.text("master");
+    noteIdleFlags(call, named);
     return { client: await dial(call, named), redial: dialer(call, named), cluster: undefined, where: flag === undefined ? "" : ` --master ${flag}` };
   }
   try {
     const client = await dial(call, DEFAULT_MASTER);
-    const idle = ["workers", "slots", "tags", "state"].filter((flag) => call.on(flag)).map((flag) => `--${flag}`);
-    if (idle.length > 0) call.context.note(`titan: uses the master at ${addressText(DEFAULT_MASTER)}, so ${idle.join(" and ")} ${idle.length > 1 ? "have" : "has"} no effect`);
+    noteIdleFlags(call, DEFAULT_MASTER);
     return { client, redial: dialer(call, DEFAULT_MASTER), cluster: undefined, where: "" };
   } catch (error) {
     if (exitCodeOf(error) !== EXIT.UNREACHABLE) throw error;
-    return embed(call, error as Error);
+    return embed(call, /not a Titan master/.test((error as Error).message) ? "other" : "nobody");
   }
 }
 
-async function embed(call: Call, nobody: Error): Promise<Target> {
+function noteIdleFlags(call: Call, master: Address): void {
+  const idle = ["workers", "slots", "tags", "state"].filter((flag) => call.on(flag)).map((flag) => `--${flag}`);
+  if (idle.length > 0) call.context.note(`titan: uses the master at ${addressText(master)}, so ${idle.join(" and ")} ${idle.length > 1 ? "have" : "has"} no effect`);
+}
+
+/** Why a cluster is started: nobody at the default port, or another program, or because it was asked for. */
+const REASONS = { nobody: `no master at ${addressText(DEFAULT_MASTER)}; `, other: `what answers at ${addressText(DEFAULT_MASTER)} is no Titan master; `, asked: "" } as const;
+
+async function embed(call: Call, why: keyof typeof REASONS): Promise<Target> {
   const { context } = call;
+  if (call.on("detach")) {
+    throw new CliError(EXIT.UNREACHABLE, "Cannot run with --detach: no master is running, and a cluster for this run would end with this command", { advice: "titan up starts one that stays" });
+  }
   const stateDir = call.text("state");
   const workers = call.count("workers", { min: 1, max: 256 }) ?? 2;
-  const why = /not a Titan master/.test(nobody.message) ? "what answers" : "no master";
-  context.note(`titan: ${why} at ${addressText(DEFAULT_MASTER)}${why === "no master" ? "" : " is no Titan master"}; starting a cluster for this run (${workers} workers${stateDir === undefined ? "" : `, state in ${stateDir}`})`);
+  context.note(`titan: ${REASONS[why]}starting a cluster for this run (${plural(workers, "worker")}${stateDir === undefined ? "" : `, state in ${stateDir}`})`);
+  // Until the watch takes over: leave nothing behind.
+  context.onInterrupt((_signal, times) => (times > 1 ? process.exit(EXIT.INTERRUPTED) : void context.cleanUp().then(() => process.exit(EXIT.INTERRUPTED))));
   const { startEmbeddedCluster } = await import("./cluster.ts");
   // Anybody on this machine can reach a loopback port; only we know this.
   const token = randomBytes(24).toString("hex");
@@ -109,6 +125,9 @@ export async function submitOnce(call: Call, target: Target, file: PipelineFile)
     try {
       return { ...(await client.submit(file.definition, { key, strict, projectDir: file.folder })), client };
     } catch (error) {
+      if (cluster !== undefined && isRpcError(error, "UNSCHEDULABLE")) {
+        throw new CliError(EXIT.UNSCHEDULABLE, (error as Error).message, { advice: "on a cluster for this run, --tags TAG,TAG gives its workers capabilities" });
+      }
       if (!isConnectionError(error)) throw error;
       call.context.note(`titan: the connection broke before the master had answered (${(error as Error).message}); submitting again with the same key`);
       client.close();

@@ -32,6 +32,9 @@ export interface News {
   readonly run: RunInfo | undefined;
 }
 
+/** More lines than a tall screen has. */
+const MAX_RECENT = 100;
+
 const ENDS: ReadonlySet<JobStatus> = new Set<JobStatus>(["COMPLETED", "FAILED", "DEAD", "CANCELLED", "SKIPPED"]);
 export const isOver = (status: JobStatus): boolean => ENDS.has(status);
 export const isFailure = (status: JobStatus): boolean => status === "FAILED" || status === "DEAD";
@@ -43,6 +46,8 @@ export class Tracker {
   readonly running = new Set<JobRow>();
   readonly waiting = new Set<JobRow>();
   readonly failed = new Set<JobRow>();
+  /** Jobs that ended lately, the newest last: what a screen shows when it has room. */
+  readonly recent: JobRow[] = [];
   /** Finished attempts that were seen from their start, for an estimate of the rest. */
   timed = { count: 0, totalMs: 0 };
   readonly #byId = new Map<string, JobRow>();
@@ -116,5 +121,6 @@ export class Tracker {
     if (row.status === "RUNNING") this.running.add(row);
     if (row.status === "WAITING") this.waiting.add(row);
     if (isFailure(row.status)) this.failed.add(row);
+    if (isOver(row.status) && this.recent.push(row) > 2 * MAX_RECENT) this.recent.splice(0, MAX_RECENT);
   }
 }

@@ -20,6 +20,8 @@ export interface ViewOptions {
   /** Jobs that can run at once, if known. */
   readonly slots: number;
   readonly unicode: boolean;
+  /** The last drawing, above a summary: no headline, and nothing about what went well if that does not fit. */
+  readonly last?: boolean;
   paint(color: Color, text: string): string;
 }
 
@@ -50,9 +52,11 @@ export function renderRun(tracker: Tracker, options: ViewOptions): string[] {
   if (run === undefined) return [];
   const room = Math.max(1, options.height - 2);
   const fits = rows.length <= room;
-  const shown = fits ? rows : choose(tracker, room - 1);
+  const shown = fits ? rows : choose(tracker, { room: room - 1, last: options.last === true });
   const name = Math.min(MAX_NAME_CELLS, Math.max(4, ...shown.map((row) => row.id.length)), Math.floor(options.width / 2));
-  const lines = [headline(tracker, options), ...shown.map((row) => rowLine(row, { ...options, name }))];
+  const lines = shown.map((row) => rowLine(row, { ...options, name }));
+  if (options.last) return lines;
+  lines.unshift(headline(tracker, options));
   if (!fits) lines.push(options.paint("dim", clip(`  … and ${rows.length - shown.length} more of ${rows.length} jobs`, options.width)));
   return lines.slice(0, Math.max(1, options.height - 1));
 }
@@ -94,7 +98,7 @@ export function remainingMs(tracker: Tracker, { slots }: { slots: number }): num
   return (totalMs / count) * (left / atOnce);
 }
 
-function choose(tracker: Tracker, room: number): JobRow[] {
+function choose(tracker: Tracker, { room, last }: { room: number; last: boolean }): JobRow[] {
   const chosen = new Set<JobRow>();
   const add = (rows: Iterable<JobRow>, limit: number): void => {
     for (const row of rows) {
@@ -109,6 +113,7 @@ function choose(tracker: Tracker, room: number): JobRow[] {
     const row = tracker.rows[at]!;
     if (!isOver(row.status)) chosen.add(row);
   }
+  if (!last) add(tracker.recent.toReversed(), room); // so that the screen keeps its height
   return [...chosen].sort((a, b) => a.index - b.index);
 }
 

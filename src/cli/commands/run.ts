@@ -1,6 +1,6 @@
 /** `titan run`: submit a pipeline and see it through. */
 import type { Call, Command } from "../command.ts";
-import { CliError, EXIT } from "../exit.ts";
+import { EXIT } from "../exit.ts";
 import { runLine } from "../json.ts";
 import { findTarget, readPipelineFile, submitOnce, type Target } from "../submit.ts";
 import { watchToEnd } from "../watch.ts";
@@ -15,6 +15,7 @@ export const run: Command = {
     key: { type: "string", value: "KEY", summary: "two submissions with one key are one run" },
     timeout: { type: "string", value: "TIME", summary: "stop watching after this long (90s, 10m, 2h): exit 124" },
     strict: { type: "boolean", summary: "refuse jobs that no worker could run now: exit 6 (always so on a cluster for this run)" },
+    embedded: { type: "boolean", summary: "a cluster for this run, whether or not a master runs at the default port" },
     workers: { type: "string", value: "N", summary: "of a cluster for this run (default 2)" },
     slots: { type: "string", value: "N", summary: "per worker of a cluster for this run (default: one per processor)" },
     tags: { type: "string", value: "TAG,TAG", summary: "capabilities of a cluster for this run" },
@@ -33,9 +34,6 @@ export const run: Command = {
     const file = await readPipelineFile(name);
     for (const warning of file.definition.warnings) context.note(`titan: warning: ${warning}`);
     const target = await findTarget(call);
-    if (call.on("detach") && target.cluster !== undefined) {
-      throw new CliError(EXIT.UNREACHABLE, "Cannot run with --detach: no master is running, and a cluster for this run would end with this command", { advice: "titan up starts one that stays" });
-    }
     const { client, ...submitted } = await submitOnce(call, target, file);
     for (const warning of submitted.warnings) context.note(`titan: warning: ${warning}`);
     if (submitted.existing) context.note(`titan: this key was used before; its run is ${submitted.run}`);
