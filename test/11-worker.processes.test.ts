@@ -44,12 +44,12 @@ function script(name: string, text: string, mode = 0o755): string {
   return path;
 }
 
-/** Waits for something to become true, looking again at every turn until the deadline. */
+/** Waits for something to become true, looking again every few milliseconds until the deadline. */
 async function until(what: string, isTrue: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5_000;
+  const deadline = performance.now() + 15_000;
   while (!isTrue()) {
-    if (performance.now() > deadline) assert.fail(`still not so after 5 s: ${what}`);
-    await new Promise((resolve) => setImmediate(resolve));
+    if (performance.now() > deadline) assert.fail(`still not so after 15 s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5)); // Looking costs more than waiting.
   }
 }
 
@@ -295,7 +295,7 @@ test("nothing outlives a process that was killed with SIGKILL", async () => {
   const before = performance.now();
   process.kill(node.pid, "SIGKILL");
   await until("both are gone", () => !alive(time) && !alive(daemon));
-  assert.ok(performance.now() - before < 1_500, `took ${performance.now() - before} ms`);
+  assert.ok(performance.now() - before < 3_000, `took ${performance.now() - before} ms`);
 });
 
 test("a running job keeps the process alive, and an idle pool lets it exit", async () => {
