@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // @ts-check
-/** `node scripts/replay-workflow.mjs [FILE…] [--scale 0.001] [--slots 8]`: see scripts/replay/main.ts. */
+/** `node scripts/replay-workflow.mjs [FILE…] [--scale 0.01] [--slots 8]`: see scripts/replay/main.ts. */
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { ensureBuilt, ensureDeps, ROOT, runMain } from "./bootstrap.mjs";

@@ -70,15 +70,20 @@ function collectText(folder: string): { files: number; bytes: number } {
   return { files, bytes: sizes.reduce((a, b) => a + b, 0) };
 }
 
+/** The workers first: then nobody misses the master. */
 async function stopRoles(): Promise<void> {
-  await Promise.all(roles.map(async (child) => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const exited = new Promise((resolve) => child.once("exit", resolve));
-    child.kill("SIGTERM");
-    const force = setTimeout(() => child.kill("SIGKILL"), SHUTDOWN_MS);
-    await exited;
-    clearTimeout(force);
-  }));
+  const [first, ...workers] = roles;
+  await Promise.all(workers.map(stop));
+  if (first !== undefined) await stop(first);
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGTERM");
+  const force = setTimeout(() => child.kill("SIGKILL"), SHUTDOWN_MS);
+  await exited;
+  clearTimeout(force);
 }
 
 async function demo(): Promise<number> {

@@ -1,5 +1,5 @@
 /**
- * `node scripts/replay-workflow.mjs [FILE…] [--scale 0.001] [--workers 2] [--slots 4]`
+ * `node scripts/replay-workflow.mjs [FILE…] [--scale 0.01] [--workers 2] [--slots 4]`
  *
  * Replays recorded workflows (default: the three in test/data/workflows) on an embedded cluster and prints how long each took
  * beside the two lower bounds that no schedule can beat.
@@ -17,7 +17,7 @@ const DATA = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "te
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { scale: { type: "string", default: "0.001" }, workers: { type: "string", default: "2" }, slots: { type: "string", default: "8" } },
+  options: { scale: { type: "string", default: "0.01" }, workers: { type: "string", default: "2" }, slots: { type: "string", default: "8" } },
 });
 const [scale, workers, slots] = [Number(values.scale), Number(values.workers), Number(values.slots)];
 const files = positionals.length > 0 ? positionals : readdirSync(DATA).filter((name) => name.endsWith(".json")).sort().map((name) => join(DATA, name));
