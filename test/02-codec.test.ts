@@ -262,7 +262,11 @@ describe("codec: bad values", () => {
     for (const m of [[], [1], new Map([["a", 1]]), new Date(), null]) {
       refuses(() => Both.encode({ l: [], m: m as never }), "BAD_VALUE", /Both\.m/);
     }
-    assert.deepEqual(Both.decode(Both.encode({ l: [], m: Object.assign(Object.create(null), { a: 1 }) })).m, { a: 1 });
+    for (const like of [Object.create(null), Object.create({}), {}] as Record<string, number>[]) {
+      assert.deepEqual(Both.decode(Both.encode({ l: [], m: Object.assign(like, { a: 1 }) })).m, { a: 1 });
+    }
+    const Env = message("Env", { env: [1, map(string(128 * 1024), 10_000)] });
+    assert.deepEqual(Env.decode(Env.encode({ env: process.env as Record<string, string> })).env, { ...process.env });
   });
 
   it("encode() names a bad value without building it or running it", () => {

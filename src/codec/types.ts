@@ -269,9 +269,8 @@ export function map<T>(value: Required<T>, maxItems: number): Type<Record<string
 
 /** A `Map` or a `Date` is an object without keys: taken for a map, it would travel as an empty one, and nobody would know. */
 function isPlain(value: unknown): value is object {
-  if (typeof value !== "object" || value === null) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
+  // Not by the prototype: that of `process.env`, whose keys are what they seem, is an object of its own.
+  return Object.prototype.toString.call(value) === "[object Object]";
 }
 
 // #region put
