@@ -6,7 +6,6 @@
  * Test: test/cli.test.ts
  */
 import { parseArgs } from "node:util";
-import { parseDuration } from "#pipeline";
 import type { Context } from "./context.ts";
 import { UsageError } from "./exit.ts";
 import { nearest } from "./text.ts";
@@ -81,9 +80,10 @@ export class Call {
   }
 
   /** Milliseconds; a plain number is seconds, as everywhere in Titan. */
-  durationMs(flag: string): number | undefined {
+  async durationMs(flag: string): Promise<number | undefined> {
     const text = this.text(flag);
     if (text === undefined) return undefined;
+    const { parseDuration } = await import("#pipeline");
     const found = parseDuration(/^[\d.]+$/.test(text) ? `${text}s` : text);
     if (typeof found === "number" && found > 0) return found;
     throw new UsageError(`Cannot use --${flag} ${text}: ${typeof found === "string" ? found : "must be longer than nothing"}`);
@@ -112,7 +112,7 @@ export function findCommand(argv: readonly string[]): { name: string | undefined
 }
 
 /** Checks what was typed against what the command declares. */
-export function parseCall(context: Context, command: Command, argv: readonly string[]): Call {
+export async function parseCall(context: Context, command: Command, argv: readonly string[]): Promise<Call> {
   const flags = { ...command.flags, ...GLOBAL_FLAGS };
   const options = Object.fromEntries(Object.entries(flags).map(([name, { type, short }]) => [name, short === undefined ? { type } : { type, short }]));
   // Not strict: our own messages know the other flags, and say which one was meant.
@@ -121,7 +121,7 @@ export function parseCall(context: Context, command: Command, argv: readonly str
   const values = new Map<string, string | true>();
   for (const token of tokens) {
     if (token.kind === "positional") args.push(token.value);
-    if (token.kind === "option") values.set(token.name, valueOf(command, flags, token));
+    if (token.kind === "option") values.set(token.name, await valueOf(command, flags, token));
   }
   if (!values.has("help")) checkCount(command, args);
   return new Call(context, command, { args, values });
@@ -134,12 +134,12 @@ interface OptionToken {
   readonly inlineValue: boolean | undefined;
 }
 
-function valueOf(command: Command, flags: Readonly<Record<string, Flag>>, token: OptionToken): string | true {
+async function valueOf(command: Command, flags: Readonly<Record<string, Flag>>, token: OptionToken): Promise<string | true> {
   const flag = Object.hasOwn(flags, token.name) ? flags[token.name] : undefined;
   const doing = `Cannot run titan ${command.name}`;
   if (flag === undefined) {
     const known = Object.keys(flags).filter((name) => !flags[name]!.hidden);
-    const meant = nearest(token.name, known);
+    const meant = await nearest(token.name, known);
     throw new UsageError(`${doing}: unknown flag ${token.rawName}${meant === undefined ? "" : ` (did you mean --${meant}?)`}`, usageHint(command));
   }
   if (flag.type === "boolean") {

@@ -19,7 +19,7 @@ export type InterruptHandler = (signal: "SIGINT" | "SIGTERM" | "SIGHUP", times: 
 
 export class Context {
   readonly host: Host = nodeHost();
-  readonly env: NodeJS.ProcessEnv = process.env;
+  readonly env: NodeJS.ProcessEnv;
   /** Redraw in place: a terminal that can, and nobody asked for calm. */
   readonly live: boolean;
   readonly #colorOut: boolean;
@@ -28,8 +28,8 @@ export class Context {
   #signals = 0;
   #cleaning: Promise<void> | undefined;
 
-  constructor() {
-    const { env } = this;
+  constructor(env = process.env) {
+    this.env = env;
     const calm = isSet(env["CI"]) || env["TERM"] === "dumb";
     const colorful = !calm && !isSet(env["NO_COLOR"]);
     this.live = process.stderr.isTTY === true && !calm;

@@ -33,7 +33,7 @@ const help: Command = {
   flags: {},
   examples: ["titan help run"],
   async run({ context, args: [name] }) {
-    context.out(name === undefined ? overview(COMMANDS) : commandHelp(commandNamed(name), process.stdout.columns));
+    context.out(name === undefined ? overview(COMMANDS) : commandHelp(await commandNamed(name), process.stdout.columns));
     return EXIT.OK;
   },
 };
@@ -42,11 +42,11 @@ export const COMMANDS: readonly Command[] = [
   up, run, validate, runs, status, watch, logs, workers, cancel, retry, gates, approve, reject, master, worker, log, doctor, completionCommand(() => COMMANDS), help,
 ];
 
-function commandNamed(name: string): Command {
+async function commandNamed(name: string): Promise<Command> {
   const found = COMMANDS.find((command) => command.name === name);
   if (found !== undefined) return found;
   if (LATER.includes(name)) refuseLater(name);
-  const meant = nearest(name, COMMANDS.map((command) => command.name));
+  const meant = await nearest(name, COMMANDS.map((command) => command.name));
   throw new UsageError(`Cannot run titan ${name}: there is no such command${meant === undefined ? "" : ` (did you mean ${meant}?)`}`, "titan help lists all");
 }
 
@@ -65,8 +65,8 @@ export async function runProgram(context: Context, argv: readonly string[]): Pro
 async function dispatch(context: Context, argv: readonly string[]): Promise<number> {
   const { name, rest } = findCommand(argv);
   if (name === undefined) return withoutCommand(context, argv);
-  const command = commandNamed(name);
-  const call = parseCall(context, command, rest);
+  const command = await commandNamed(name);
+  const call = await parseCall(context, command, rest);
   if (call.on("help")) {
     context.out(commandHelp(command, process.stdout.columns));
     return EXIT.OK;

@@ -53,7 +53,7 @@ export async function findRun(client: Client, typed: string): Promise<string> {
     const more = fitting.length > MAX_LISTED ? ` and ${fitting.length - MAX_LISTED} more` : "";
     throw new CliError(EXIT.ERROR, `Cannot choose a run: "${typed}" fits ${fitting.slice(0, MAX_LISTED).join(", ")}${more}`);
   }
-  const meant = nearest(typed, runs.map((run) => run.id));
+  const meant = await nearest(typed, runs.map((run) => run.id));
   const hint = runs.length === 0 ? ": there are no runs" : meant === undefined ? "" : ` (did you mean ${meant}?)`;
   throw new CliError(EXIT.ERROR, `Cannot find run "${typed}"${hint}`, { advice: runs.length > 0 && meant === undefined ? "titan runs lists them" : undefined });
 }

@@ -4,10 +4,10 @@
  * Invariants: nothing here writes; a width is counted in terminal cells, not in bytes.
  * Test: test/cli.text.test.ts
  */
-import { didYouMean } from "#pipeline";
 
 /** The candidate that was probably meant. A prefix counts: `stat` is `status`. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
+export async function nearest(word: string, candidates: readonly string[]): Promise<string | undefined> {
+  const { didYouMean } = await import("#pipeline"); // only for those who mistype
   return didYouMean(word, candidates) ?? (word.length >= 2 ? candidates.find((candidate) => candidate.startsWith(word)) : undefined);
 }
 

@@ -30,7 +30,7 @@ export const run: Command = {
   async run(call: Call): Promise<number> {
     const { context } = call;
     const [name] = call.args as [string];
-    const timeoutMs = call.durationMs("timeout"); // before anything starts: it may be mistyped
+    const timeoutMs = await call.durationMs("timeout"); // before anything starts: it may be mistyped
     const file = await readPipelineFile(name);
     for (const warning of file.definition.warnings) context.note(`titan: warning: ${warning}`);
     const target = await findTarget(call);

@@ -13,7 +13,7 @@ export const watch: Command = {
   notes: ["Exit codes as for titan run: 0 completed, 3 failed or cancelled, 124 --timeout, 130 interrupted. Leaving never cancels."],
   examples: ["titan watch nightly-7k2m", "titan watch nightly --json | jq -c 'select(.type == \"job\")'"],
   async run(call: Call): Promise<number> {
-    const timeoutMs = call.durationMs("timeout");
+    const timeoutMs = await call.durationMs("timeout");
     const client = await openMaster(call);
     const run = await findRun(client, call.args[0]!);
     const flag = call.text("master");
