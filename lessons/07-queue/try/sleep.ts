@@ -4,7 +4,7 @@ import type { Host } from "#host";
 import { TimerHeap } from "#queue";
 
 // #region driver
-/** Runs each item when it is due. One host timer is armed at a time, for the earliest item: that is all the polling there is. */
+/** Runs each item when it is due. One host timer is armed at a time, for the earliest item: nothing is polled. */
 class Alarm<T> {
   wakeups = 0;
   private readonly timers = new TimerHeap<T>();
