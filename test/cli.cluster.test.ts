@@ -1,0 +1,220 @@
+/** Clusters that the command line starts: how they come up, what they survive, and that they leave nothing behind. */
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { startEmbeddedCluster } from "#cli";
+import { nodeHost } from "#host";
+import { connect } from "#sdk";
+import { eventually, inProcess, isAlive, lines, start, tempFolder, titan, up } from "./cli.support.ts";
+import { inheritedOptions } from "../src/cli/self.ts";
+
+const QUICK = "name: quick\njobs:\n  - {id: a, run: 'echo hello'}\n";
+/** Writes its process id where the test finds it, ignores SIGTERM, and stays. */
+const stubborn = (file: string): string => `name: stubborn\njobs:\n  - {id: s, run: 'trap "" TERM; echo $$ > ${file}; while :; do sleep 0.1; done'}\n`;
+const sleeper = (file: string): string => `name: sleeper\njobs:\n  - {id: s, run: 'echo $$ > ${file}; exec sleep 60'}\n`;
+
+async function pidIn(file: string): Promise<number> {
+  await eventually(`${file} is written`, () => existsSync(file) && readFileSync(file, "utf8").endsWith("\n"));
+  return Number(readFileSync(file, "utf8"));
+}
+
+/** A folder for temporary files that nobody else uses, so that what is left in it was left by the test. */
+function ownTemp(): { temp: string; env: Record<string, string> } {
+  const temp = tempFolder();
+  return { temp, env: { TMPDIR: temp } };
+}
+
+describe("clusters", { concurrency: 3 }, () => {
+  test("up: the first job is over soon after the start, and SIGTERM ends all in order with 0", async (t) => {
+    const cwd = tempFolder({ "quick.yaml": QUICK });
+    const began = performance.now();
+    const cluster = await up(["--workers", "2", "--slots", "2"], { cwd });
+    const { code } = await titan(["run", "quick.yaml"], { cwd, env: cluster.env });
+    t.diagnostic(`first job over ${Math.round(performance.now() - began)} ms after titan up was started`);
+    assert.equal(code, 0);
+    const folders = () => readdirSync(join(cwd, ".titan", "workers")).map(Number).sort().join();
+    await eventually("each worker has its folder", () => folders() === [...cluster.ready.workerPids].sort().join());
+    const ended = await cluster.kill("SIGTERM");
+    assert.deepEqual([ended.code, ended.signal], [0, null]);
+    assert.equal(lines(ended.stdout).length, 1, "the ready line is all there is on stdout");
+    for (const pid of cluster.ready.workerPids) assert.equal(isAlive(pid), false);
+    assert.deepEqual(readdirSync(join(cwd, ".titan", "workers")), []);
+    assert.equal(existsSync(join(cwd, ".titan", "lock")), false);
+  });
+
+  test("up killed with SIGKILL takes its workers and their jobs with it, and the next one goes on", async () => {
+    const cwd = tempFolder();
+    const pidFile = join(cwd, "pid");
+    writeFileSync(join(cwd, "s.yaml"), sleeper(pidFile));
+    const first = await up(["--workers", "1"], { cwd });
+    const { stdout } = await titan(["run", "s.yaml", "--detach"], { cwd, env: first.env });
+    const job = await pidIn(pidFile);
+    await first.kill("SIGKILL");
+    await eventually("workers and jobs are gone", () => ![...first.ready.workerPids, job].some(isAlive));
+    const second = await up(["--workers", "0"], { cwd });
+    assert.ok(second.ready.recovered.events > 0);
+    const { run } = JSON.parse((await inProcess(["status", stdout.trim(), "--json"], second.env)).stdout);
+    assert.equal(run.status, "RUNNING", "what was acknowledged is still there");
+    assert.equal((await second.kill("SIGINT")).code, 0);
+  });
+
+  test("a worker that dies is replaced, its job runs again elsewhere, and stderr says so", async () => {
+    const cwd = tempFolder();
+    const pidFile = join(cwd, "pid");
+    writeFileSync(join(cwd, "s.yaml"), `name: twice\njobs:\n  - {id: s, run: 'if [ $TITAN_ATTEMPT = 1 ]; then echo $$ > ${pidFile}; exec sleep 60; fi'}\n`);
+    const cluster = await up(["--workers", "1", "--slots", "1"], { cwd });
+    const run = start(["run", "s.yaml", "--json"], { cwd, env: cluster.env });
+    const job = await pidIn(pidFile);
+    process.kill(cluster.ready.workerPids[0]!, "SIGKILL");
+    await cluster.until("stderr", /worker 1 \(process \d+\) ended: SIGKILL; another one starts in/);
+    const { code, stdout } = await run.ended;
+    assert.equal(code, 0);
+    const lost = lines(stdout).find(({ failure }) => failure !== undefined)!;
+    assert.equal((lost["failure"] as { kind: string }).kind, "worker-lost");
+    assert.equal(lines(stdout).at(-2)!["attempt"], 2);
+    await eventually("the first attempt's process is gone", () => !isAlive(job));
+    assert.equal((await cluster.kill("SIGTERM")).code, 0);
+  });
+
+  test("a watch survives a restart of the master", async () => {
+    const cwd = tempFolder({ "g.yaml": "name: g\njobs:\n  - {id: a, run: 'true', hitl_message: go?}\n  - {id: b, run: 'true', needs: a}\n" });
+    const first = await up(["--workers", "1"], { cwd });
+    const watch = start(["run", "g.yaml", "--json"], { cwd, env: first.env });
+    await watch.until("stdout", /WAITING/);
+    await first.kill("SIGKILL");
+    await watch.until("stderr", /the run goes on, trying again/);
+    const second = await up(["--workers", "1", "--port", String(first.ready.port)], { cwd });
+    await watch.until("stderr", /connected again/);
+    const run = String(lines(watch.stdout)[0]!["id"]);
+    assert.equal((await inProcess(["approve", run], second.env)).code, 0);
+    const { code, stdout } = await watch.ended;
+    assert.equal(code, 0);
+    const said = lines(stdout).map(({ job, status, attempt }) => `${job ?? "run"} ${status} ${attempt ?? ""}`);
+    assert.deepEqual([said[0], said.at(-1)], ["run RUNNING ", "run COMPLETED "]);
+    assert.equal(new Set(said).size, said.length, `nothing is said twice: ${said.join(", ")}`);
+    assert.equal((await second.kill("SIGTERM")).code, 0);
+  });
+
+  test("up refuses a folder that is in use, a port that is in use, and an open address without a token", async () => {
+    const cwd = tempFolder();
+    const cluster = await up(["--workers", "0"], { cwd });
+    const locked = await titan(["up", "--port", "0"], { cwd });
+    assert.equal(locked.code, 1);
+    assert.match(locked.stderr, /^titan: Cannot start a master on .*: another one is using it/);
+    const taken = await titan(["master", "--port", String(cluster.ready.port), "--state", join(cwd, "other")], { cwd });
+    assert.equal(taken.code, 1);
+    assert.match(taken.stderr, /the port is in use/);
+    const open = await titan(["up", "--host", "0.0.0.0", "--port", "0", "--state", join(cwd, "third")], { cwd });
+    assert.equal(open.code, 2);
+    assert.match(open.stderr, /TITAN_TOKEN/);
+    assert.equal((await cluster.kill("SIGTERM")).code, 0);
+  });
+
+  test("a second signal ends at once, although a job refuses to end", async () => {
+    const cwd = tempFolder();
+    const pidFile = join(cwd, "pid");
+    writeFileSync(join(cwd, "s.yaml"), stubborn(pidFile));
+    const cluster = await up(["--workers", "1"], { cwd });
+    await titan(["run", "s.yaml", "--detach"], { cwd, env: cluster.env });
+    const job = await pidIn(pidFile);
+    cluster.child.kill("SIGINT");
+    await cluster.until("stderr", /stopping/);
+    const began = performance.now();
+    assert.equal((await cluster.kill("SIGINT")).code, 130);
+    assert.ok(performance.now() - began < 4000, "sooner than the job's grace of 5 s");
+    await eventually("worker and job are gone", () => ![...cluster.ready.workerPids, job].some(isAlive));
+  });
+
+  test("master and worker run apart; a worker with a wrong token is told so and ends with 4", async () => {
+    const cwd = tempFolder({ "gpu.yaml": "name: gpu\njobs:\n  - {id: g, run: 'true', requirement: [GPU, BIG]}\n" });
+    const env = { TITAN_TOKEN: "t0ken" };
+    const master = start(["master", "--port", "0"], { cwd, env });
+    const [, address] = await master.until("stdout", /master at (\S+), no workers/);
+    const wrong = await titan(["worker", "--master", address!, "--token", "x"], { cwd });
+    assert.equal(wrong.code, 4, wrong.stderr);
+    const worker = start(["worker", "--master", address!, "--tags", "GPU,BIG", "--slots", "3", "--name", "big", "--permanent"], { cwd, env });
+    await worker.until("stdout", /big offers 3 slots to .* \(GPU, BIG\)/);
+    assert.equal((await titan(["run", "gpu.yaml", "--strict"], { cwd, env: { ...env, TITAN_MASTER: address! } })).code, 0);
+    assert.equal((await worker.kill("SIGTERM")).code, 0);
+    assert.equal((await master.kill("SIGTERM")).code, 0);
+  });
+});
+
+describe("a cluster for one run", { concurrency: 2 }, () => {
+  test("runs the files of the project and leaves nothing behind", async () => {
+    const { temp, env } = ownTemp();
+    const cwd = tempFolder({ "p.yaml": "name: p\njobs:\n  - {id: a, file: sub/hello.sh, args: '--x 1'}\n" });
+    mkdirSync(join(cwd, "sub"));
+    writeFileSync(join(cwd, "sub", "hello.sh"), "echo hello $@ from $TITAN_RUN\n");
+    const { code, stdout, stderr } = await titan(["run", "p.yaml", "--embedded", "--state", "kept"], { cwd, env });
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /^titan: starting a cluster for this run \(2 workers, state in kept\)\n/);
+    const again = await up(["--workers", "0", "--state", "kept"], { cwd });
+    assert.match((await inProcess(["logs", `${stdout.split(" ")[0]}/a`], again.env)).stdout, /^hello --x 1 from p-\w+\n$/);
+    await again.kill("SIGTERM");
+    assert.equal((await titan(["run", "-", "--embedded"], { cwd, env, input: QUICK })).code, 0);
+    assert.deepEqual(readdirSync(temp), []);
+  });
+
+  test("is started when no master was named and none is at the default port, and says so", async (t) => {
+    const cwd = tempFolder({ "quick.yaml": QUICK });
+    const free = await new Promise<boolean>((resolve) => {
+      const server = createServer().once("error", () => resolve(false)).listen(9090, "127.0.0.1", () => server.close(() => resolve(true)));
+    });
+    // Somebody's own cluster may be at the default port; it is not for a test to use it.
+    if (!free) return t.diagnostic("port 9090 is in use here: not looked at");
+    const { code, stderr } = await titan(["run", "quick.yaml"], { cwd });
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /^titan: no master at 127\.0\.0\.1:9090; starting a cluster for this run/);
+  });
+
+  test("refuses with 6 what its workers can never run, unless they get the tags", async () => {
+    const cwd = tempFolder({ "gpu.yaml": "name: gpu\njobs:\n  - {id: g, run: 'true', requirement: GPU}\n" });
+    const { code, stdout, stderr } = await titan(["run", "gpu.yaml", "--embedded"], { cwd });
+    assert.deepEqual([code, stdout], [6, ""]);
+    assert.match(stderr, /no worker has GPU.*\n.*--tags/);
+    assert.equal((await titan(["run", "gpu.yaml", "--embedded", "--tags", "GPU"], { cwd })).code, 0);
+    assert.equal((await titan(["run", "gpu.yaml", "--embedded", "--detach"], { cwd })).code, 5);
+  });
+
+  test("ends with its run on Ctrl-C (130), on --timeout (124), and with SIGKILL", async () => {
+    const { temp, env } = ownTemp();
+    const cwd = tempFolder();
+    const files = [0, 1, 2].map((n) => join(cwd, `pid${n}`));
+    for (const [n, file] of files.entries()) writeFileSync(join(cwd, `${n}.yaml`), sleeper(file));
+    const interrupted = start(["run", "0.yaml", "--embedded", "--workers", "1"], { cwd, env });
+    const pids = [await pidIn(files[0]!)];
+    const end = await interrupted.kill("SIGINT");
+    assert.equal(end.code, 130);
+    assert.match(end.stderr, /interrupted; cancelling sleeper-\w+, because its cluster ends with this command/);
+    assert.match(end.stderr, /s cancelled/);
+    const late = await titan(["run", "1.yaml", "--embedded", "--workers", "1", "--timeout", "1s", "--json"], { cwd, env });
+    assert.equal(late.code, 124);
+    assert.deepEqual(lines(late.stdout).at(-1)!["status"], "CANCELLED");
+    assert.deepEqual(readdirSync(temp), []);
+    const killed = start(["run", "2.yaml", "--embedded", "--workers", "1", "--state", "s"], { cwd });
+    pids.push(await pidIn(files[2]!));
+    await killed.kill("SIGKILL");
+    await eventually("the jobs are gone", () => !pids.some(isAlive));
+  });
+});
+
+test("startEmbeddedCluster() gives each worker its tags, and stop() leaves nothing", async () => {
+  const cluster = await startEmbeddedCluster({ workers: 2, slots: 1, tags: [["GPU"], ["BIG"]] });
+  await cluster.ready;
+  const client = await connect({ host: nodeHost(), master: cluster.master });
+  const found = await client.workers();
+  client.close();
+  assert.deepEqual(found.map(({ tags }) => tags.filter((tag) => tag !== "GENERAL").join()).sort(), ["BIG", "GPU"]);
+  const pids = cluster.workerPids;
+  assert.equal(pids.length, 2);
+  await cluster.stop();
+  assert.deepEqual([pids.some(isAlive), existsSync(cluster.stateDir)], [false, false]);
+});
+
+test("inheritedOptions() keeps loaders and conditions, and drops what is this process's own", () => {
+  const kept = ["-C", "source", "--import", "file:///loader.mjs"];
+  assert.deepEqual(inheritedOptions(["--inspect=9229", ...kept, "--test", "--test-name-pattern", "x", "-e", "code", "--test-reporter=spec"]), kept);
+});
