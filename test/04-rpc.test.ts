@@ -16,9 +16,14 @@ async function codeOf(promise: Promise<unknown>): Promise<RpcErrorCode> {
 /** The same test in every world: the code must not be able to tell them apart. */
 function everywhere(name: string, peers: () => { a?: PeerOptions; b?: PeerOptions }, body: (pair: Pair) => Promise<void>): void {
   for (const [world, make] of WORLDS) {
-    test(`${name} (${world})`, async () => {
+    // The limit and the cleaning up are for the day when something hangs: an open socket would keep the process.
+    test(`${name} (${world})`, { timeout: 5_000 }, async (t) => {
       const { a = {}, b = {} } = peers();
       const pair = await make(a, b);
+      t.after(() => {
+        pair.a.destroy();
+        pair.b.destroy();
+      });
       await body(pair);
       await pair.over();
       assert.deepEqual([pair.closes.a.length, pair.closes.b.length], [1, 1], "onClose comes once on each side");

@@ -170,7 +170,6 @@ export class RpcConnection {
     this.#shut();
   }
 
-  // #region dispatch
   #onData(chunk: Buffer): void {
     if (this.closed) return;
     try {
@@ -186,6 +185,7 @@ export class RpcConnection {
     }
   }
 
+  // #region dispatch
   #dispatch(frame: Frame): void {
     const { flags, requestId, body } = frame;
     switch (flags) {

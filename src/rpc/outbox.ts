@@ -81,6 +81,7 @@ export class Outbox {
 
   // #region flush
   flush(): void {
+    // One batch and one look at the answer at a time: what the socket has not been given can still be counted here.
     while (!this.#blocked && this.#queuedBytes > 0 && this.#closed === undefined) {
       if (!this.#socket.write(this.#takeBatch())) {
         this.#blocked = true;

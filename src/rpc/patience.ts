@@ -16,7 +16,7 @@ export class Patience {
   readonly #limits: RpcLimits;
   readonly #giveUp: (error: RpcError) => void;
   #heardAt: number;
-  /** When the socket last stopped taking; only a drain can have come before that. */
+  /** When the socket last stopped taking. Each such moment but the first follows a drain. */
   #blockedAt = 0;
   #watchesStall = false;
 
