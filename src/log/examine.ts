@@ -244,7 +244,7 @@ class State {
     if (scan.stopped !== undefined && size - end > MAX_TORN_BYTES) {
       const what = `record ${intact}: ${scan.stopped}; ${size - end} bytes follow, more than a crash can leave`;
       this.#problem({ code: "DAMAGED", file: path, offset: end, what, cut: { segment: first, offset: end } });
-      scan = { offset: end, seq: intact, barriers };
+      scan = { offset: end, seq: intact, barriers }; // nothing left to judge
     }
     const rest = scan.stopped === undefined ? Buffer.alloc(0) : await file.read(end, size - end);
     while (scan.stopped !== undefined) {
