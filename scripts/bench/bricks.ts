@@ -7,7 +7,7 @@ import { Dag } from "#dag";
 import { encodeFrame, FrameDecoder } from "#framing";
 import { nodeHost } from "#host";
 import { openLog } from "#log";
-import type { JobSpec, Report } from "#wire";
+import type { JobSpec, PipelineSpec, Report } from "#wire";
 import { best, quantile, type Row } from "./table.ts";
 
 export interface Options {
@@ -111,38 +111,43 @@ export async function log({ quick }: Options): Promise<Row[]> {
   return rows;
 }
 
-/** A master's life without a socket: everything between the frame and the disk. */
-export async function replay({ quick }: Options): Promise<Row[]> {
-  const count = quick ? 20_000 : 100_000;
-  const context = { now: 1_790_000_000_000, random: () => 0.5 };
-  let drained = 0;
-  const bodies: Buffer[] = [];
-  let live = new State();
-  const drain = (): number => {
-    bodies.length = 0;
-    live = new State();
-    const commit = (event: Event): void => {
-      bodies.push(Event.encode(event));
-      apply(live, event);
-    };
-    const { event, worker } = decideJoin(live, { instance: "bench", name: "", tags: [], slots: 64, version: "" }, context);
-    commit(event);
-    for (const submitted of decideSubmit(live, { spec: { name: "bench", version: undefined, project: undefined, jobs: wide(count) }, strict: false }, context).events) commit(submitted);
-    const start = performance.now();
-    for (let running: Report[] = [];;) {
-      for (let next = nextStart(live, context.now); next?.type === "JobStarted"; next = nextStart(live, context.now)) {
-        commit(next);
-        running.push({ run: next.run, job: next.job, attempt: next.attempt, failure: undefined, result: undefined, durationMs: 0 });
-      }
-      if (running.length === 0) break;
-      for (const report of running) commit(decideFinish(live, report, { worker, ...context })!);
-      running = [];
-    }
-    return (count / (performance.now() - start)) * 1000;
+const CONTEXT = { now: 1_790_000_000_000, random: () => 0.5 };
+
+/** A master's life without a socket: everything between the frame and the disk, from submission to the last report. */
+function life(spec: PipelineSpec, onEvent: (body: Buffer) => void): State {
+  const state = new State();
+  const commit = (event: Event): void => {
+    onEvent(Event.encode(event));
+    apply(state, event);
   };
-  drained = await best(3, drain);
-  const hash = hashState(live);
-  const rate = await best(5, () => {
+  const { event, worker } = decideJoin(state, { instance: "bench", name: "", tags: [], slots: 64, version: "" }, CONTEXT);
+  commit(event);
+  for (const submitted of decideSubmit(state, { spec, strict: false }, CONTEXT).events) commit(submitted);
+  for (;;) {
+    const running: Report[] = [];
+    for (let next = nextStart(state, CONTEXT.now); next?.type === "JobStarted"; next = nextStart(state, CONTEXT.now)) {
+      commit(next);
+      running.push({ run: next.run, job: next.job, attempt: next.attempt, failure: undefined, result: undefined, durationMs: 0 });
+    }
+    if (running.length === 0) return state;
+    for (const report of running) commit(decideFinish(state, report, { worker, ...CONTEXT })!);
+  }
+}
+
+export async function core({ quick }: Options): Promise<Row[]> {
+  const count = quick ? 20_000 : 100_000;
+  const spec = { name: "bench", version: undefined, project: undefined, jobs: wide(count) };
+  let bodies: Buffer[] = [];
+  let hash = "";
+  const lived = await best(3, () => {
+    bodies = [];
+    const start = performance.now();
+    const state = life(spec, (body) => bodies.push(body));
+    const ms = performance.now() - start;
+    hash = hashState(state);
+    return (count / ms) * 1000;
+  });
+  const replayed = await best(5, () => {
     const start = performance.now();
     const state = new State();
     for (const body of bodies) apply(state, Event.decode(body));
@@ -150,10 +155,23 @@ export async function replay({ quick }: Options): Promise<Row[]> {
     if (hashState(state) !== hash) throw new Error("the replayed state differs from the live one");
     return (bodies.length / ms) * 1000;
   });
-  return [
-    { group: "core", name: "decide + apply + encode, per job", value: drained, unit: "jobs/s" },
-    { group: "core", name: "replay: decode + apply", value: rate, unit: "events/s", target: { atLeast: 500_000 }, note: `${bodies.length.toLocaleString("en-US")} events, equal hash` },
+  const rows: Row[] = [
+    { group: "core", name: "submit, decide, apply and encode, per job", value: lived, unit: "jobs/s" },
+    { group: "core", name: "replay: decode + apply", value: replayed, unit: "events/s", target: { atLeast: 500_000 }, note: `${bodies.length.toLocaleString("en-US")} events, equal hash` },
   ];
+  bodies = [];
+  if (!quick) {
+    // The same million jobs, in a hundred runs and in one.
+    const perJob = [10_000, 1_000_000].map((size) => {
+      const jobs = wide(size);
+      const start = performance.now();
+      for (let done = 0; done < 1_000_000; done += size) life({ ...spec, jobs }, () => undefined);
+      return (performance.now() - start) / 1000; // µs per job: ms for a million jobs ÷ 1,000
+    });
+    rows.push({ group: "core", name: "a job's whole life, in runs of 10,000", value: perJob[0]!, unit: "µs/job" });
+    rows.push({ group: "core", name: "a job's whole life, in a run of 1,000,000", value: perJob[1]!, unit: "µs/job", note: `${(perJob[1]! / perJob[0]!).toFixed(2)} × as much` });
+  }
+  return rows;
 }
 
 export async function dag({ quick }: Options): Promise<Row[]> {
