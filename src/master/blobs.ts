@@ -26,9 +26,15 @@ interface Upload {
 /** Uploads that one peer may have open at a time: a client sends one. */
 const MAX_UPLOADS = 4;
 
+/** A blob is kept this long after somebody uploaded it or asked for it: the submission that needs it is on its way. */
+const KEEP_MS = 10 * 60_000;
+const PARTIAL = ".upload-";
+
 export class BlobStore {
   readonly #host: Host;
   readonly #dir: string;
+  /** When a blob was last uploaded or asked for. */
+  readonly #wanted = new Map<string, number>();
 
   constructor(host: Host, dir: string) {
     this.#host = host;
@@ -36,7 +42,15 @@ export class BlobStore {
   }
 
   async has(hash: string): Promise<boolean> {
-    return (await this.#host.storage.stat(this.#path(hash))) !== undefined;
+    const path = this.#path(hash);
+    this.#touch(hash); // first: nobody shall remove it between the question and the submission
+    const found = (await this.#host.storage.stat(path)) !== undefined;
+    if (!found) this.#wanted.delete(hash);
+    return found;
+  }
+
+  #touch(hash: string): void {
+    this.#wanted.set(hash, this.#host.clock.monotonic());
   }
 
   /** The whole blob. At most MAX_BLOB_BYTES. */
@@ -56,18 +70,28 @@ export class BlobStore {
   }
 
   async remove(hash: string): Promise<void> {
+    this.#wanted.delete(hash);
     await this.#host.storage.remove(this.#path(hash));
   }
 
   /** Uploads of one connection. They vanish with it. */
   uploads(): Uploads {
-    return new Uploads(this.#host, this.#dir, (hash) => this.#path(hash));
+    return new Uploads(this.#host, this.#dir, { path: (hash) => this.#path(hash), done: (hash) => this.#touch(hash) });
   }
 
-  /** Removes what no run needs. */
-  async keepOnly(wanted: ReadonlySet<string>): Promise<void> {
+  /** Removes what no run needs, and nobody has asked for lately. */
+  async keepOnly(needed: ReadonlySet<string>): Promise<void> {
+    const old = this.#host.clock.monotonic() - KEEP_MS;
+    for (const [hash, at] of this.#wanted) if (at < old) this.#wanted.delete(hash);
     for (const name of await this.#host.storage.list(this.#dir)) {
-      if (/^[0-9a-f]{64}$/.test(name) && !wanted.has(name)) await this.remove(name);
+      if (/^[0-9a-f]{64}$/.test(name) && !needed.has(name) && !this.#wanted.has(name)) await this.remove(name);
+    }
+  }
+
+  /** Removes uploads that a crash interrupted. */
+  async removePartial(): Promise<void> {
+    for (const name of await this.#host.storage.list(this.#dir)) {
+      if (name.startsWith(PARTIAL)) await this.#host.storage.remove(`${this.#dir}/${name}`);
     }
   }
 
@@ -82,13 +106,15 @@ export class Uploads {
   readonly #host: Host;
   readonly #dir: string;
   readonly #path: (hash: string) => string;
+  readonly #done: (hash: string) => void;
   readonly #open = new Map<string, Upload>();
   #queue: Promise<unknown> = Promise.resolve();
 
-  constructor(host: Host, dir: string, path: (hash: string) => string) {
+  constructor(host: Host, dir: string, store: { path(hash: string): string; done(hash: string): void }) {
     this.#host = host;
     this.#dir = dir;
-    this.#path = path;
+    this.#path = store.path;
+    this.#done = store.done;
   }
 
   /** Takes the next piece. True: the blob is complete, checked and in place. */
@@ -122,13 +148,14 @@ export class Uploads {
     await this.#host.storage.rename(upload.path, target);
     await this.#host.storage.syncDirectory(this.#dir);
     this.#open.delete(hash);
+    this.#done(hash);
     return true;
   }
 
   async #begin(hash: string): Promise<Upload> {
     if (this.#open.size >= MAX_UPLOADS) throw new BlobError(`Cannot upload blob ${hash.slice(0, 12)}…: ${MAX_UPLOADS} uploads are open already`);
     await this.#host.storage.mkdir(this.#dir);
-    const path = `${this.#dir}/.upload-${Buffer.from(this.#host.random.bytes(8)).toString("hex")}`;
+    const path = `${this.#dir}/${PARTIAL}${Buffer.from(this.#host.random.bytes(8)).toString("hex")}`;
     const upload: Upload = { file: await this.#host.storage.open(path, { create: true, exclusive: true }), path, hash: createHash("sha256"), bytes: 0 };
     this.#open.set(hash, upload);
     return upload;

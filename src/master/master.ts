@@ -74,6 +74,8 @@ export interface Services {
   readonly output: OutputStore;
   readonly blobs: BlobStore;
   nextSeq(): number;
+  /** A bug of ours, or a log that cannot be written: stops everything. */
+  fatal(error: Error): void;
   /** Set once the master is on its way out: what arrives then is not served any more. */
   stopped: boolean;
 }
@@ -117,6 +119,8 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
   const fatal = (error: Error): void => {
     if (services.stopped) return;
     services.stopped = true;
+    services.engine.halt();
+    services.workers.stop();
     void listener?.close();
     // No goodbye and no answer: a client that hears nothing asks again, one that hears "ok" does not.
     for (const connection of connections) connection.destroy(error);
@@ -125,14 +129,16 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
   const log = await openLog({ host, dir: `${dir}/log`, durability: options.durability ?? "always", onFatal: fatal });
   const services: Services = makeServices(options, { log, fatal });
   const { engine, workers, output } = services;
-  const recovered = { ...(await engine.recover()), tornBytes: log.recovery.tornBytes, runs: engine.state.runs.size };
 
   const accept = (socket: Socket): void => {
     if (services.stopped || connections.size >= MAX_CONNECTIONS) return socket.destroy();
     const connection: RpcConnection = openConnection(services, socket, (gone) => connections.delete(gone));
     connections.add(connection);
   };
+  let recovered: Master["recovered"];
   try {
+    recovered = { ...(await engine.recover()), tornBytes: log.recovery.tornBytes, runs: engine.state.runs.size };
+    await removeLeftovers(services);
     listener = await host.network.listen(options.listen, accept);
   } catch (error) {
     await log.close();
@@ -173,19 +179,29 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
       if (output.busy && job.status !== "RUNNING") output.ended({ run: job.run.number, job: job.index, attempt: Math.max(1, job.attempt) });
     },
     run: (run: Run) => watchers.runChanged(run),
-    forgotten: (run: Run) => engine.afterwards(() => void forget(run)),
+    // Its files may outlive it until the next start: nobody can name them any more.
+    forgotten: (run: Run) => engine.afterwards(() => void forget(run).catch(() => undefined)),
   };
   const forget = async (run: Run): Promise<void> => {
     await output.remove(run.number);
-    await blobs.keepOnly(new Set([...engine.state.runs.values()].map((kept) => kept.spec.project ?? "")));
+    await blobs.keepOnly(projectsOf(engine));
   };
   const engine: Engine = new Engine({
     host, log, observer, onFatal: fatal, onStarted: (event) => workers.started(event), onReleased: () => workers.flush(),
   });
   return {
     host, dir, engine, workers, watchers, output, blobs, token: options.token, version: options.version ?? "", pid: options.pid ?? 0,
-    startedAt: host.clock.wall(), nextSeq: () => log.nextSeq, stopped: false,
+    startedAt: host.clock.wall(), nextSeq: () => log.nextSeq, fatal, stopped: false,
   };
+}
+
+const projectsOf = (engine: Engine): Set<string> => new Set([...engine.state.runs.values()].map((run) => run.spec.project ?? ""));
+
+/** What an earlier process had begun, or was about to remove, when it died. */
+async function removeLeftovers({ engine, output, blobs }: Services): Promise<void> {
+  await blobs.removePartial();
+  await blobs.keepOnly(projectsOf(engine));
+  await output.keepOnly(new Set([...engine.state.runs.keys()].map(String)));
 }
 
 function openConnection(services: Services, socket: Socket, onGone: (connection: RpcConnection) => void): RpcConnection {

@@ -12,28 +12,34 @@
  * Test: test/10-master.output.test.ts
  */
 import type { Host, StoredFile } from "#host";
-import type { AttemptKey, LogChunk } from "#wire";
+import { BLOB_CHUNK_BYTES, type AttemptKey, type LogChunk } from "#wire";
 
 const HEADER_BYTES = 11;
+/** The byte in the file is the index here. 0 is none, because zeros are what a file system leaves of a lost write. */
+const STREAMS = [undefined, "stdout", "stderr"] as const;
 /** Per attempt. What is beyond the first 16 MiB of a log, nobody has ever read. */
 export const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 /** Well below the usual limit of 1,024 descriptors. */
 const MAX_OPEN_FILES = 128;
-/** A page of a reader: fits into one frame with its overhead. */
-const PAGE_BYTES = 256 * 1024;
+/** Chunks in one page of a reader, as the schema of LogPage allows. */
+const PAGE_CHUNKS = 4096;
+/** A page of a reader: holds the largest record, and fits into one frame with its overhead. */
+const PAGE_BYTES = HEADER_BYTES + BLOB_CHUNK_BYTES;
 
 interface Writer {
   readonly file: Promise<StoredFile>;
-  /** Appends are chained, so that records keep their order. */
+  /** Appends are chained, so that records keep their order. Never rejects. */
   last: Promise<void>;
+  /** Of output, without record headers. More than MAX_OUTPUT_BYTES: full, and the line that says so is there. */
   bytes: number;
-  full: boolean;
 }
 
 export class OutputStore {
   readonly #host: Host;
   readonly #dir: string;
   readonly #writers = new Map<string, Writer>();
+  /** Files that are being closed. Nobody else may write to them until that is done. */
+  readonly #closing = new Map<string, Promise<void>>();
   readonly #followers = new Map<string, Set<() => void>>();
 
   constructor(host: Host, dir: string) {
@@ -48,45 +54,41 @@ export class OutputStore {
     // The most recently used is last: the first one is the one to close.
     this.#writers.delete(name);
     this.#writers.set(name, writer);
-    const parts = this.#records(writer, chunks);
-    writer.last = writer.last.then(async () => {
-      if (parts.length > 0) await (await writer.file).append(parts);
-      this.#wake(name);
+    const done = writer.last.then(async () => {
+      const file = await writer.file;
+      const { parts, bytes } = recordsFor(writer.bytes, chunks);
+      if (parts.length > 0) await file.append(parts);
+      writer.bytes = bytes; // after the write: what did not get in does not count
+      this.wake(key);
     });
-    return writer.last;
-  }
-
-  #records(writer: Writer, chunks: readonly LogChunk[]): Buffer[] {
-    const parts: Buffer[] = [];
-    for (const chunk of chunks) {
-      if (writer.full) break;
-      const room = MAX_OUTPUT_BYTES - writer.bytes;
-      const data = chunk.data.subarray(0, room);
-      writer.bytes += data.length;
-      parts.push(header(chunk, data.length), data);
-      if (data.length === chunk.data.length) continue;
-      writer.full = true;
-      const note = Buffer.from(`\n[titan: output beyond ${MAX_OUTPUT_BYTES} bytes is not kept]\n`);
-      parts.push(header({ ...chunk, stream: "stderr" }, note.length), note);
-    }
-    return parts;
+    writer.last = done.catch(() => undefined);
+    return done;
   }
 
   #open(key: AttemptKey): Writer {
-    if (this.#writers.size >= MAX_OPEN_FILES) {
-      const oldest = this.#writers.keys().next().value!;
-      void this.#close(oldest);
-    }
-    const file = (async () => {
-      await this.#host.storage.mkdir(`${this.#dir}/${key.run}`);
-      return this.#host.storage.open(`${this.#dir}/${nameOf(key)}`, { create: true });
-    })();
-    const writer: Writer = { file, last: Promise.resolve(), bytes: 0, full: false };
-    // After a restart, or after the file was closed for room: count what is there already.
-    writer.last = file.then((opened) => {
-      writer.bytes += opened.size;
-    });
+    const name = nameOf(key);
+    if (this.#writers.size >= MAX_OPEN_FILES) this.#close(this.#writers.keys().next().value!);
+    const before = this.#closing.get(name);
+    const writer: Writer = { file: this.#openFile(key, before, (bytes) => { writer.bytes = bytes; }), last: Promise.resolve(), bytes: 0 };
+    writer.file.catch(() => undefined); // whoever appends sees it
     return writer;
+  }
+
+  /** A file that is there already is gone through once: what is in it counts, and a torn record at its end goes. */
+  async #openFile(key: AttemptKey, before: Promise<void> | undefined, found: (bytes: number) => void): Promise<StoredFile> {
+    await before;
+    await this.#host.storage.mkdir(`${this.#dir}/${key.run}`);
+    const file = await this.#host.storage.open(`${this.#dir}/${nameOf(key)}`, { create: true });
+    let bytes = 0;
+    let offset = 0;
+    for (let page = await readPage(file, 0); page.bytes > 0; page = await readPage(file, offset)) {
+      offset += page.bytes;
+      for (const chunk of page.chunks) bytes += chunk.data.length;
+    }
+    // Appended behind half a record, the next one would be read as the other half.
+    if (offset < file.size) await file.truncate(offset);
+    found(bytes);
+    return file;
   }
 
   /** Whether anything is being written or followed; if not, endings need not be announced. */
@@ -98,19 +100,26 @@ export class OutputStore {
   ended(key: AttemptKey): void {
     const name = nameOf(key);
     const writer = this.#writers.get(name);
-    if (writer === undefined) return this.#wake(name);
-    void writer.last.catch(() => undefined).then(() => this.#wake(name));
-    void this.#close(name);
+    if (writer === undefined) return this.wake(key);
+    void writer.last.then(() => this.wake(key));
+    this.#close(name);
   }
 
-  async #close(name: string): Promise<void> {
-    const writer = this.#writers.get(name);
+  #close(name: string): void {
+    const writer = this.#writers.get(name)!;
     this.#writers.delete(name);
-    await writer?.last.catch(() => undefined);
-    await writer?.file.then((file) => file.close()).catch(() => undefined);
+    const closed: Promise<void> = writer.last
+      .then(async () => (await writer.file).close())
+      .catch(() => undefined)
+      .then(() => {
+        if (this.#closing.get(name) === closed) this.#closing.delete(name);
+      });
+    this.#closing.set(name, closed);
   }
 
-  #wake(name: string): void {
+  /** Lets those who follow this attempt look again. */
+  wake(key: AttemptKey): void {
+    const name = nameOf(key);
     const waiting = this.#followers.get(name);
     this.#followers.delete(name);
     for (const resume of waiting ?? []) resume();
@@ -124,6 +133,8 @@ export class OutputStore {
       // Asked before reading: what is written between the two is then seen by the next read.
       const more = isRunning();
       const news = more ? this.#next(name) : undefined;
+      // The attempt is over, and its last words may still be on their way into the file.
+      if (!more) await (this.#writers.get(name)?.last ?? this.#closing.get(name));
       const { chunks, bytes } = await this.#page(name, offset);
       offset += bytes;
       if (chunks.length > 0) yield chunks;
@@ -140,16 +151,12 @@ export class OutputStore {
     });
   }
 
-  async #page(name: string, offset: number): Promise<{ chunks: LogChunk[]; bytes: number }> {
+  async #page(name: string, offset: number): Promise<Page> {
     const path = `${this.#dir}/${name}`;
     if ((await this.#host.storage.stat(path)) === undefined) return { chunks: [], bytes: 0 };
     const file = await this.#host.storage.open(path);
     try {
-      const first = await file.read(offset, PAGE_BYTES + HEADER_BYTES);
-      const page = parse(first);
-      if (page.chunks.length > 0 || first.length < HEADER_BYTES) return page;
-      // One record larger than a page: read exactly that one.
-      return parse(await file.read(offset, HEADER_BYTES + first.readUInt32BE(7)));
+      return await readPage(file, offset);
     } finally {
       await file.close();
     }
@@ -160,10 +167,36 @@ export class OutputStore {
     await this.#host.storage.remove(`${this.#dir}/${run}`, { recursive: true });
   }
 
-  async close(): Promise<void> {
-    await Promise.all([...this.#writers.keys()].map((name) => this.#close(name)));
-    for (const name of [...this.#followers.keys()]) this.#wake(name);
+  /** Removes what an earlier process forgot and did not get round to removing. */
+  async keepOnly(runs: ReadonlySet<string>): Promise<void> {
+    for (const name of await this.#host.storage.list(this.#dir)) {
+      if (!runs.has(name)) await this.#host.storage.remove(`${this.#dir}/${name}`, { recursive: true });
+    }
   }
+
+  async close(): Promise<void> {
+    for (const name of [...this.#writers.keys()]) this.#close(name);
+    await Promise.all(this.#closing.values());
+    const followers = [...this.#followers.values()];
+    this.#followers.clear();
+    for (const waiting of followers) for (const resume of waiting) resume();
+  }
+}
+
+/** The records that still have room behind `bytes` bytes of output, and the count after them. */
+function recordsFor(bytes: number, chunks: readonly LogChunk[]): { parts: Buffer[]; bytes: number } {
+  const parts: Buffer[] = [];
+  const add = (chunk: LogChunk, data: Buffer): void => {
+    if (data.length > 0) parts.push(header(chunk, data.length), data);
+    bytes += data.length;
+  };
+  for (const chunk of chunks) {
+    if (bytes > MAX_OUTPUT_BYTES) break;
+    const data = chunk.data.subarray(0, MAX_OUTPUT_BYTES - bytes);
+    add(chunk, data);
+    if (data.length < chunk.data.length) add({ ...chunk, stream: "stderr" }, Buffer.from(`\n[titan: output beyond ${MAX_OUTPUT_BYTES} bytes is not kept]\n`));
+  }
+  return { parts, bytes };
 }
 
 function nameOf({ run, job, attempt }: AttemptKey): string {
@@ -172,25 +205,31 @@ function nameOf({ run, job, attempt }: AttemptKey): string {
 
 function header(chunk: LogChunk, length: number): Buffer {
   const bytes = Buffer.allocUnsafe(HEADER_BYTES);
-  bytes[0] = chunk.stream === "stdout" ? 1 : 2;
+  bytes[0] = STREAMS.indexOf(chunk.stream);
   bytes.writeUIntBE(chunk.at, 1, 6);
   bytes.writeUInt32BE(length, 7);
   return bytes;
 }
 
-/** Whole records at the start of `bytes`. A torn one at the end of a file is left alone: it is being written, or never was. */
-function parse(bytes: Buffer): { chunks: LogChunk[]; bytes: number } {
+interface Page {
+  readonly chunks: LogChunk[];
+  readonly bytes: number;
+}
+
+/**
+ * Whole records from `offset` on. A torn one at the end of a file is left alone: it is being written, or never was. So is
+ * what cannot be a record: without an fsync a power cut may leave anything at the end.
+ */
+async function readPage(file: StoredFile, offset: number): Promise<Page> {
+  const bytes = await file.read(offset, PAGE_BYTES);
   const chunks: LogChunk[] = [];
-  let offset = 0;
-  while (offset + HEADER_BYTES <= bytes.length) {
-    const end = offset + HEADER_BYTES + bytes.readUInt32BE(offset + 7);
-    if (end > bytes.length) break;
-    chunks.push({
-      stream: bytes[offset] === 1 ? "stdout" : "stderr",
-      at: bytes.readUIntBE(offset + 1, 6),
-      data: bytes.subarray(offset + HEADER_BYTES, end),
-    });
-    offset = end;
+  let at = 0;
+  while (at + HEADER_BYTES <= bytes.length && chunks.length < PAGE_CHUNKS) {
+    const stream = STREAMS[bytes[at]!];
+    const end = at + HEADER_BYTES + bytes.readUInt32BE(at + 7);
+    if (stream === undefined || end > bytes.length) break;
+    chunks.push({ stream, at: bytes.readUIntBE(at + 1, 6), data: bytes.subarray(at + HEADER_BYTES, end) });
+    at = end;
   }
-  return { chunks, bytes: offset };
+  return { chunks, bytes: at };
 }

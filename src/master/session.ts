@@ -11,17 +11,20 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { CodecError } from "#codec";
 import {
-  decideAddJobs, decideCancel, decideGate, decideRetry, decideSubmit, findJob, findRun, gateInfo, hashState, jobInfo, Refusal, runInfo, workerInfo, type Job, type Run,
+  decideAddJobs, decideCancel, decideGate, decideRetry, decideSubmit, findJob, findRun, gateInfo, hashState, isTerminal, Refusal, runInfo, workerInfo, type Job, type Run,
 } from "#core";
-import type { IncomingRequest, RpcConnection } from "#rpc";
+import { RpcError, type IncomingRequest, type RpcConnection } from "#rpc";
 import {
   AddJobs, Affected, BEAT_MS, BlobChunk, BlobHas, BlobPut, BlobRef, DecideGate, Decision, GateList, Hello, Info, InfoRequest, JobRef, LEASE_MS, LogPage,
   LogsRequest, MAX_SLOTS, MAX_SPEC_BYTES, Op, Output, PipelineSpec, PROTOCOL, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, WorkerList,
 } from "#wire";
 import { BlobError, type Uploads } from "./blobs.ts";
 import type { Services } from "./master.ts";
-import { PAGE_JOBS } from "./watch.ts";
+import { gateBytes, jobBytes, jobRows, pages, runBytes } from "./pages.ts";
 import type { WorkerLink } from "./workers.ts";
+
+/** Events that wait for the disk, beyond which no new work is taken: a quarter of what the log can hold for those who cannot wait. */
+const MAX_LOG_BACKLOG_BYTES = 64 * 1024 * 1024;
 
 export class Session {
   readonly #services: Services;
@@ -49,10 +52,17 @@ export class Session {
       const handler = HANDLERS[request.opcode];
       if (handler === undefined) return request.fail("UNSUPPORTED", `Cannot serve opcode ${request.opcode}: this master does not know it`);
       const done = handler(this.#services, request, this);
-      if (done instanceof Promise) done.catch((error: unknown) => answerError(request, error));
+      if (done instanceof Promise) done.catch((error: unknown) => this.#failed(request, error));
     } catch (error) {
-      answerError(request, error);
+      this.#failed(request, error);
     }
+  }
+
+  #failed(request: IncomingRequest, error: unknown): void {
+    if (answerError(request, error)) return;
+    // A bug, with the state perhaps half-way between two events. The log is right, so start again from it.
+    request.fail("INTERNAL", `Cannot serve opcode ${request.opcode}: ${(error as Error).message}`);
+    this.#services.fatal(error as Error);
   }
 
   notify(opcode: number): void {
@@ -88,6 +98,7 @@ export class Session {
       this.#role = "client";
       return request.reply(Welcome.encode({ ...welcome, worker: 0, name: "", stale: [] }));
     }
+    if (hello.instance === "") throw new Refusal("INVALID", "Cannot register worker: it has no instance, by which it could be known again");
     if (hello.slots < 1 || hello.slots > MAX_SLOTS) throw new Refusal("INVALID", `Cannot register worker: ${hello.slots} slots, must be 1 to ${MAX_SLOTS}`);
     const bad = hello.tags.find((tag) => !/^[A-Za-z0-9_.:-]{1,64}$/.test(tag));
     if (bad !== undefined) throw new Refusal("INVALID", `Cannot register worker: "${bad}" is not a tag`);
@@ -105,11 +116,20 @@ function sameSecret(a: string, b: string): boolean {
   return timingSafeEqual(hash(a), hash(b));
 }
 
-function answerError(request: IncomingRequest, error: unknown): void {
-  if (error instanceof Refusal) return request.fail(error.code, error.message);
-  if (error instanceof CodecError) return request.fail("BAD_REQUEST", error.message);
-  if (error instanceof BlobError) return request.fail("INVALID", error.message);
-  throw error;
+/** Tells the peer what it did wrong, or what the disk did. False: neither. */
+function answerError(request: IncomingRequest, error: unknown): boolean {
+  if (error instanceof Refusal || error instanceof RpcError) request.fail(error.code, error.message);
+  else if (error instanceof CodecError) request.fail("BAD_REQUEST", error.message);
+  else if (error instanceof BlobError) request.fail("INVALID", error.message);
+  else if (isSystemError(error)) request.fail("INTERNAL", `Cannot serve opcode ${request.opcode}: ${error.message}`);
+  else return false;
+  return true;
+}
+
+/** Of a file that is not the log (whose failures are LogErrors): a blob or a job's output. Nobody's promise hangs on those. */
+function isSystemError(error: unknown): error is Error {
+  const { code } = error as { code?: unknown };
+  return error instanceof Error && typeof code === "string" && /^E[A-Z0-9]+$/.test(code);
 }
 
 type Handler = (services: Services, request: IncomingRequest, session: Session) => void | Promise<void>;
@@ -118,14 +138,18 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
   [Op.PING]: (_services, request) => request.reply(),
   [Op.BEAT]: (_services, request) => request.reply(),
   [Op.SUBMIT]: submit,
-  [Op.ADD_JOBS]: ({ engine }, request) => {
+  [Op.ADD_JOBS]: ({ engine, watchers }, request) => {
     const { run, jobs } = AddJobs.decode(request.body);
+    checkBacklog(engine);
     engine.commit(decideAddJobs(engine.state, { run, jobs }, engine.context));
+    watchers.grown(findRun(engine.state, run));
     engine.afterwards(() => request.reply(Affected.encode({ jobs: jobs.length })));
   },
-  [Op.RUNS]: ({ engine }, request) => {
-    const runs = [...engine.state.runs.values()].map(runInfo);
-    engine.afterwards(() => request.reply(RunList.encode({ runs })));
+  [Op.RUNS]: async ({ engine }, request) => {
+    const all = [...engine.state.runs.values()].map(runInfo);
+    await engine.durable();
+    for (const { rows } of pages(all, runBytes)) await item(request, RunList.encode({ runs: rows }));
+    request.end();
   },
   [Op.STATUS]: status,
   [Op.WATCH]: ({ engine, watchers }, request) => watchers.add(findRun(engine.state, RunRef.decode(request.body).run), request),
@@ -142,11 +166,14 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
       const link = workers.links.get(worker.id);
       return workerInfo(worker, { remote: link?.connection.remote ?? "", connected: link !== undefined });
     });
-    engine.afterwards(() => request.reply(WorkerList.encode({ workers: rows })));
+    const body = WorkerList.encode({ workers: rows });
+    engine.afterwards(() => request.reply(body));
   },
-  [Op.GATES]: ({ engine }, request) => {
-    const gates = [...engine.state.gates].map(gateInfo);
-    engine.afterwards(() => request.reply(GateList.encode({ gates })));
+  [Op.GATES]: async ({ engine }, request) => {
+    const all = [...engine.state.gates].map(gateInfo);
+    await engine.durable();
+    for (const { rows } of pages(all, gateBytes)) await item(request, GateList.encode({ gates: rows }));
+    request.end();
   },
   [Op.DECIDE]: ({ engine }, request) => {
     const { events, decision } = decideGate(engine.state, DecideGate.decode(request.body), engine.context);
@@ -168,9 +195,12 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     for await (const data of blobs.read(BlobRef.decode(request.body).hash)) await item(request, BlobChunk.encode({ data }));
     request.end();
   },
-  [Op.OUTPUT]: async ({ output }, request) => {
+  [Op.OUTPUT]: async ({ engine, output }, request, session) => {
     const { chunks, ...key } = Output.decode(request.body);
-    await output.append(key, chunks);
+    if (session.link === undefined) return request.fail("CONFLICT", "Cannot take output: this connection belongs to no worker");
+    const job = engine.state.runs.get(key.run)?.jobs[key.job];
+    // What nobody can ask for is dropped (the run was forgotten, say), and so is what the disk refuses: the worker can help neither.
+    if (job !== undefined && key.attempt >= 1 && key.attempt <= job.attempt) await output.append(key, chunks).catch(onlySystemErrors);
     request.reply();
   },
   [Op.FINISHED]: ({ engine, workers }, request, session) => {
@@ -181,8 +211,18 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
   },
 };
 
+function checkBacklog({ backlogBytes }: Services["engine"]): void {
+  if (backlogBytes <= MAX_LOG_BACKLOG_BYTES) return;
+  throw new RpcError("OVERLOADED", `Cannot take new work: the disk is behind by ${backlogBytes} bytes, more than ${MAX_LOG_BACKLOG_BYTES}`);
+}
+
+function onlySystemErrors(error: unknown): void {
+  if (!isSystemError(error)) throw error;
+}
+
 async function submit({ engine, blobs }: Services, request: IncomingRequest): Promise<void> {
   const submission = Submit.decode(request.body);
+  checkBacklog(engine);
   const spec = submission.spec ?? (await specFromBlob(blobs, submission.specBlob ?? ""));
   if (spec.project !== undefined && !(await blobs.has(spec.project))) {
     throw new Refusal("INVALID", `Cannot submit pipeline "${spec.name}": its project ${spec.project.slice(0, 12)}… has not been uploaded`);
@@ -204,10 +244,12 @@ async function status({ engine }: Services, request: IncomingRequest): Promise<v
   const { run: id, job } = JobRef.decode(request.body);
   const run = findRun(engine.state, id);
   const jobs = job === undefined ? run.jobs : [findJob(run, job)];
-  await new Promise<void>((durable) => engine.afterwards(durable));
-  for (let from = 0; from === 0 || from < jobs.length; from += PAGE_JOBS) {
-    const rows = jobs.slice(from, from + PAGE_JOBS).map((one) => jobInfo(engine.state, one, engine.context.now));
-    await item(request, StatusPage.encode({ run: from === 0 ? runInfo(run) : undefined, jobs: rows }));
+  for (const { rows, first } of pages(jobRows(engine, jobs), jobBytes)) {
+    if (request.cancelled) return;
+    const body = StatusPage.encode({ run: first ? runInfo(run) : undefined, jobs: rows });
+    // Read first, then wait: what is read meanwhile may be in memory only.
+    await engine.durable();
+    await item(request, body);
   }
   request.end();
 }
@@ -232,8 +274,8 @@ async function logs({ engine, output }: Services, request: IncomingRequest): Pro
   if (wanted > Math.max(1, job.attempt)) throw new Refusal("NOT_FOUND", `Cannot read output of ${id}/${jobId}: it has had ${job.attempt} attempts, not ${wanted}`);
   const key = { run: run.number, job: job.index, attempt: wanted };
   let cancelled = false;
-  request.onCancel(() => { cancelled = true; output.ended(key); });
-  const mayGrow = () => follow && !cancelled && (job.attempt < wanted ? run.status === "RUNNING" : job.attempt === wanted && job.status === "RUNNING");
+  request.onCancel(() => { cancelled = true; output.wake(key); });
+  const mayGrow = () => follow && !cancelled && (job.attempt < wanted ? !isTerminal(job.status) : job.attempt === wanted && job.status === "RUNNING");
   for await (const chunks of output.read(key, mayGrow)) {
     if (cancelled) return;
     await item(request, LogPage.encode({ chunks }));

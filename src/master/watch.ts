@@ -8,15 +8,14 @@
  * Invariants: pages leave only after their changes are durable; at most MAX_BACKLOG changes wait per watcher.
  * Test: test/10-master.test.ts
  */
-import { jobChange, jobInfo, runInfo, type Job, type Run } from "#core";
+import { jobChange, runInfo, type Job, type Run } from "#core";
 import type { IncomingRequest } from "#rpc";
 import { WatchPage, type JobChange, type RunInfo } from "#wire";
 import type { Engine } from "./engine.ts";
+import { changeBytes, jobBytes, jobRows, pages } from "./pages.ts";
 
 /** At about 100 bytes each, 2 MB per watcher. */
 const MAX_BACKLOG = 20_000;
-/** Jobs in one page of a reset: about 100 kB. */
-export const PAGE_JOBS = 1000;
 
 interface Batch {
   changes: JobChange[];
@@ -76,6 +75,16 @@ export class Watchers {
     for (const watcher of this.#byRun.get(run) ?? []) this.#batchOf(watcher).run = runInfo(run);
   }
 
+  /** Jobs were added: a watcher knows jobs by the list that it got first, so it gets the whole list again. */
+  grown(run: Run): void {
+    for (const watcher of this.#byRun.get(run) ?? []) {
+      this.#engine().afterwards(() => {
+        watcher.reset = true;
+        void this.#pump(watcher);
+      });
+    }
+  }
+
   #batchOf(watcher: Watcher): Batch {
     const engine = this.#engine();
     if (watcher.batch !== undefined && watcher.group === engine.group) return watcher.batch;
@@ -109,24 +118,26 @@ export class Watchers {
 
   async #sendBatch(watcher: Watcher, batch: Batch): Promise<void> {
     watcher.backlog -= batch.changes.length;
-    await send(watcher, WatchPage.encode({ reset: false, run: batch.run, jobs: [], changes: batch.changes }));
+    for (const { rows, last } of pages(batch.changes, changeBytes)) {
+      await send(watcher, WatchPage.encode({ reset: false, run: last ? batch.run : undefined, jobs: [], changes: rows }));
+    }
     this.#endIfOver(watcher, batch.run?.status);
   }
 
   /** Everything as it stands. What was waiting is older than this, and is dropped. */
   async #sendAll(watcher: Watcher): Promise<void> {
     const { run } = watcher;
-    const { state, context } = this.#engine();
+    const engine = this.#engine();
     watcher.reset = false;
     watcher.ready = [];
     watcher.backlog = 0;
     const info = runInfo(run);
-    for (let from = 0; from === 0 || from < run.jobs.length; from += PAGE_JOBS) {
+    for (const { rows, first, last } of pages(jobRows(engine, run.jobs), jobBytes)) {
       if (watcher.gone) return;
-      const jobs = run.jobs.slice(from, from + PAGE_JOBS).map((job) => jobInfo(state, job, context.now));
-      const last = from + PAGE_JOBS >= run.jobs.length;
       // The run itself comes with the last page: whoever has it has everything.
-      await send(watcher, WatchPage.encode({ reset: from === 0, run: last ? info : undefined, jobs, changes: [] }));
+      const page = WatchPage.encode({ reset: first, run: last ? info : undefined, jobs: rows, changes: [] });
+      await engine.durable();
+      await send(watcher, page);
     }
     this.#endIfOver(watcher, info.status);
   }

@@ -6,7 +6,7 @@
  * Test: test/10-master.test.ts
  */
 import {
-  decideFinish, decideForgotten, decideJoin, decideLose, staleAttempts, type EventOf, type Job,
+  decideFinish, decideForgotten, decideJoin, decideLose, specBytes, staleAttempts, type EventOf, type Job,
 } from "#core";
 import type { Host, Timer } from "#host";
 import type { RpcConnection } from "#rpc";
@@ -31,6 +31,7 @@ export class Workers {
   readonly #engine: () => Engine;
   readonly #dirty = new Set<WorkerLink>();
   #leases: Timer | undefined;
+  #returns: Timer | undefined;
   #checkedAt = 0;
   /** Reports that were refused because their attempt had been given to somebody else. */
   stale = 0;
@@ -44,7 +45,9 @@ export class Workers {
   expectReturns(): void {
     const { state } = this.#engine();
     if (state.workers.size === 0) return;
-    this.#host.timers.after(LEASE_MS, () => {
+    // Who is connected is no fact of the log, and what is decided by it is: nothing new for a worker until it is back.
+    for (const id of state.workers.keys()) state.router.setDraining(id, true);
+    this.#returns = this.#host.timers.after(LEASE_MS, () => {
       for (const worker of [...state.workers.values()]) {
         if (!this.links.has(worker.id)) this.#lose(worker.id, "did not come back after the master's restart");
       }
@@ -63,6 +66,7 @@ export class Workers {
       engine.commit([joined.event]);
     } else {
       this.links.get(id)?.connection.destroy();
+      engine.state.router.setDraining(id, false);
       engine.commit(decideForgotten(engine.state, { worker: id, running: hello.running }, engine.context));
     }
     const link: WorkerLink = { id, instance: hello.instance, connection, lastBeat: this.#host.clock.monotonic(), outbox: [], sending: false };
@@ -130,8 +134,8 @@ export class Workers {
     const job = this.#engine().state.runs.get(event.run)?.jobs[event.job];
     // Gone meanwhile, or cancelled and over: whoever ended the attempt has said so in the log.
     if (link === undefined || job === undefined || job.attempt !== event.attempt || job.status !== "RUNNING") return;
-    const { assignment, bytes } = assignmentOf(job);
-    if (bytes > MAX_INPUTS_BYTES) return this.#report(link.id, tooLarge(assignment, bytes));
+    const { assignment, bytes, inputBytes } = assignmentOf(job);
+    if (inputBytes > MAX_INPUTS_BYTES) return this.#report(link.id, tooLarge(assignment, inputBytes));
     link.outbox.push({ assignment, bytes });
     this.#dirty.add(link);
   }
@@ -153,7 +157,8 @@ export class Workers {
         bytes += next.bytes;
       }
       link.outbox.splice(0, items.length);
-      if (!link.connection.notify(Op.DISPATCH, Dispatch.encode({ items }))) await link.connection.drained();
+      // Closed meanwhile: then its attempts are being given to others.
+      if (!link.connection.notify(Op.DISPATCH, Dispatch.encode({ items }))) await link.connection.drained().catch(() => undefined);
     }
     link.sending = false;
   }
@@ -172,27 +177,31 @@ export class Workers {
 
   stop(): void {
     this.#leases?.cancel();
+    this.#returns?.cancel();
     this.links.clear();
   }
 }
 
-function assignmentOf(job: Job): { assignment: Assignment; bytes: number } {
+/** The frame's own bytes of one assignment, or of one of its inputs. */
+const ITEM_BYTES = 32;
+
+function assignmentOf(job: Job): { assignment: Assignment; bytes: number; inputBytes: number } {
   const { run, spec } = job;
   const inputs: Assignment["inputs"] = [];
-  let bytes = 0;
+  let inputBytes = 0;
   if (spec.dependsOn.length > 0) {
     for (const index of spec.dependsOn) {
       const { result, spec: parent } = run.jobs[index]!;
       if (result === undefined) continue;
       inputs.push({ job: parent.id, result });
-      bytes += result.length + parent.id.length;
+      inputBytes += result.length + 3 * parent.id.length + ITEM_BYTES;
     }
   }
   const { action, timeoutMs, env } = spec;
   const assignment: Assignment = {
     run: run.number, job: job.index, attempt: job.attempt, runId: run.id, jobId: spec.id, action, timeoutMs, env, project: run.spec.project, inputs,
   };
-  return { assignment, bytes };
+  return { assignment, inputBytes, bytes: ITEM_BYTES + 3 * (run.id.length + spec.id.length) + specBytes(spec) + inputBytes };
 }
 
 function tooLarge({ run, job, attempt, jobId }: Assignment, bytes: number): Report {

@@ -84,6 +84,11 @@ export class Client {
     return this.#connection.request(opcode, body, { deadlineMs: REQUEST_DEADLINE_MS });
   }
 
+  /** Lists may be longer than a frame. */
+  #pages(opcode: number, body = Empty.encode({})): AsyncIterable<Buffer> {
+    return this.#connection.stream(opcode, body, { deadlineMs: REQUEST_DEADLINE_MS });
+  }
+
   // #region submit
   /** Submits a pipeline. Once this resolves the run survives any crash; before that, submit again with the same `key`. */
   async submit(definition: PipelineDefinition, options: SubmitOptions = {}): Promise<Submitted> {
@@ -123,14 +128,16 @@ export class Client {
   }
 
   async runs(): Promise<RunInfo[]> {
-    return RunList.decode(await this.#ask(Op.RUNS, Empty.encode({}))).runs;
+    const runs: RunInfo[] = [];
+    for await (const body of this.#pages(Op.RUNS)) runs.push(...RunList.decode(body).runs);
+    return runs;
   }
 
   /** A run and its jobs, or one job of it. */
   async status(run: string, job?: string): Promise<RunStatusReport> {
     let info: RunInfo | undefined;
     const jobs: JobInfo[] = [];
-    for await (const body of this.#connection.stream(Op.STATUS, JobRef.encode({ run, job }), { deadlineMs: REQUEST_DEADLINE_MS })) {
+    for await (const body of this.#pages(Op.STATUS, JobRef.encode({ run, job }))) {
       const page = StatusPage.decode(body);
       info ??= page.run;
       jobs.push(...page.jobs);
@@ -164,7 +171,9 @@ export class Client {
   }
 
   async gates(): Promise<GateInfo[]> {
-    return GateList.decode(await this.#ask(Op.GATES, Empty.encode({}))).gates;
+    const gates: GateInfo[] = [];
+    for await (const body of this.#pages(Op.GATES)) gates.push(...GateList.decode(body).gates);
+    return gates;
   }
 
   /** Answers a gate. `already` in the result: somebody was faster, and that answer stands. */

@@ -77,7 +77,8 @@ function jobStarted(state: State, event: EventOf<"JobStarted">): void {
 function jobSucceeded(state: State, event: EventOf<"JobSucceeded">): void {
   const job = running(state, event);
   releaseWorker(state, job);
-  job.result = event.result;
+  // Decoded bytes are views (lesson 02): this one would keep the frame or the log page that it came in.
+  job.result = event.result === undefined ? undefined : Buffer.from(event.result);
   job.failure = undefined;
   const gate = job.spec.gate;
   if (gate === undefined) return settle(state, job, { as: "COMPLETED", at: event.at });

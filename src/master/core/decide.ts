@@ -12,7 +12,7 @@
 import { DagError } from "#dag";
 import { DEFAULT_RETRY, verdict } from "#retry";
 import { requirementKey } from "#routing";
-import type { AttemptKey, Decision, JobSpec, PipelineSpec, Report } from "#wire";
+import { MAX_BATCH_BYTES, MAX_FRAME_BODY_BYTES, MAX_INPUTS_BYTES, MAX_JOBS_PER_RUN, type AttemptKey, type Decision, type JobSpec, type PipelineSpec, type Report } from "#wire";
 import { isName, unfit } from "./check.ts";
 import type { Event } from "./events.ts";
 import { buildGraph, invariant, isTerminal, MAX_REQUIREMENTS, type Job, type Run, type State } from "./state.ts";
@@ -39,6 +39,10 @@ export class Refusal extends Error {
 export const MAX_FINISHED_RUNS = 1000;
 /** …unless they are large: a million finished jobs cost about 300 MB. */
 export const MAX_FINISHED_JOBS = 1_000_000;
+
+/** What one job says it does and with which environment. An assignment must fit into a frame, inputs and all. */
+export const MAX_JOB_BYTES = 2 * 1024 * 1024;
+invariant(MAX_JOB_BYTES + MAX_INPUTS_BYTES + MAX_BATCH_BYTES < MAX_FRAME_BODY_BYTES, "a batch that is nearly full plus the largest assignment must fit into a frame");
 
 // ── runs ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -79,13 +83,30 @@ function checkJobs(jobs: readonly JobSpec[], options: { from: number; doing: str
   const { from, doing } = options;
   if (jobs.length === 0) throw new Refusal("INVALID", `Cannot ${doing}: it has no jobs`);
   const total = from + jobs.length;
+  if (total > MAX_JOBS_PER_RUN) throw new Refusal("INVALID", `Cannot ${doing}: ${total} jobs exceed ${MAX_JOBS_PER_RUN}`);
   for (const job of jobs) {
     const wrong = (what: string) => new Refusal("INVALID", `Cannot ${doing}: job "${job.id}" ${what}`);
+    if (specBytes(job) > MAX_JOB_BYTES) throw wrong(`has up to ${specBytes(job)} bytes of arguments, input and environment, more than ${MAX_JOB_BYTES}`);
     const why = unfit(job);
     if (why !== undefined) throw wrong(why);
     for (const parent of job.dependsOn) if (parent >= total) throw wrong(`depends on job number ${parent} of ${total}`);
     if (job.affinity !== undefined && !job.dependsOn.includes(job.affinity)) throw wrong("has affinity to a job that it does not depend on");
     for (const tag of job.requirement) if (!/^[A-Za-z0-9_.:-]{1,64}$/.test(tag)) throw wrong(`requires "${tag}", which is not a tag`);
+  }
+}
+
+/** An upper bound of the bytes that a job's action and environment take in a message. */
+export function specBytes({ action, env }: JobSpec): number {
+  // A character is at most three bytes of UTF-8, and counting them exactly costs more; five for a field's number and length.
+  const text = (value: string): number => 5 + (value.length < 1024 ? 3 * value.length : Buffer.byteLength(value));
+  const all = (values: readonly string[]): number => values.reduce((sum, value) => sum + text(value), 0);
+  let bytes = 0;
+  for (const name in env) bytes += text(name) + text(env[name]!) + 5;
+  switch (action.type) {
+    case "file": return bytes + text(action.file) + all(action.args);
+    case "command": return bytes + all(action.argv);
+    case "shell": return bytes + text(action.script);
+    case "call": return bytes + text(action.target) + action.input.length;
   }
 }
 

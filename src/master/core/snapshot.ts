@@ -15,11 +15,14 @@ import { createHash } from "node:crypto";
 import { bool, bytes, list, message, optional, string, u32, u53, union, withDefault, type Infer } from "#codec";
 import { RetryBudget } from "#retry";
 import { Decision, Failure, JobSpec, JobStatus, JOB_STATUSES, MAX_RESULT_BYTES, PipelineSpec, RunStatus } from "#wire";
+import { specBytes } from "./decide.ts";
 import { claimRequirements, readyKey } from "./jobs.ts";
 import { invariant, isTerminal, Job, Run, State } from "./state.ts";
 
-/** Jobs per block: large enough to be cheap, small enough for one message. */
+/** Jobs per block: large enough to be cheap, small enough for one message… */
 const BLOCK_JOBS = 1024;
+/** …unless they are large: a block and the largest job (MAX_JOB_BYTES) must stay below a log's chunk of 64 MiB. */
+const BLOCK_BYTES = 16 * 1024 * 1024;
 
 const JobRecord = message("JobRecord", {
   status: [1, JobStatus],
@@ -65,12 +68,29 @@ function* writeRun(run: Run): Generator<Buffer> {
   yield Part.encode({
     type: "Run", number, id, key, submittedAt, endedAt, status, cancelling, budget: JSON.stringify(run.budget), spec, jobs: jobs.length,
   });
-  for (let from = spec.jobs.length; from < jobs.length; from += BLOCK_JOBS) {
-    yield Part.encode({ type: "Added", jobs: jobs.slice(from, from + BLOCK_JOBS).map((job) => job.spec) });
+  for (const { block } of blocks(jobs.slice(spec.jobs.length), (job) => specBytes(job.spec) + 4 * job.spec.dependsOn.length)) {
+    yield Part.encode({ type: "Added", jobs: block.map((job) => job.spec) });
   }
-  for (let from = 0; from < jobs.length; from += BLOCK_JOBS) {
-    yield Part.encode({ type: "Jobs", from, jobs: jobs.slice(from, from + BLOCK_JOBS) });
+  for (const { from, block } of blocks(jobs, endBytes)) yield Part.encode({ type: "Jobs", from, jobs: block });
+}
+
+/** What a job's end has left: a result, or the words of a failure or a decision. */
+function endBytes({ result, failure, decision }: Job): number {
+  return (result?.length ?? 0) + 3 * ((failure?.message.length ?? 0) + (decision?.comment.length ?? 0));
+}
+
+function* blocks(jobs: readonly Job[], bytesOf: (job: Job) => number): Generator<{ from: number; block: Job[] }> {
+  let from = 0;
+  let bytes = 0;
+  for (let index = 0; index < jobs.length; index++) {
+    if (index - from === BLOCK_JOBS || bytes > BLOCK_BYTES) {
+      yield { from, block: jobs.slice(from, index) };
+      from = index;
+      bytes = 0;
+    }
+    bytes += bytesOf(jobs[index]!);
   }
+  if (from < jobs.length) yield { from, block: jobs.slice(from) };
 }
 
 /** SHA-256 (hex) of the snapshot: the identity of a state. */

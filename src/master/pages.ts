@@ -1,0 +1,62 @@
+/**
+ * Lesson 10: long answers in pages.
+ *
+ * A run has up to a million jobs, and a job's row up to 64 KiB of result: what a peer asks for must neither outgrow a frame nor
+ * be held in memory twice.
+ *
+ * Invariants: every page but one with a single row stays below PAGE_BYTES; a single row always fits into a frame, because what
+ * is in it was limited when it came in; there is at least one page, so that even "nothing" is an answer.
+ * Test: test/10-master.server.test.ts
+ */
+import { jobInfo, type Job } from "#core";
+import type { GateInfo, JobChange, JobInfo, RunInfo } from "#wire";
+import type { Engine } from "./engine.ts";
+
+const PAGE_BYTES = 256 * 1024;
+const PAGE_ROWS = 1000;
+
+/** `bytesOf`: an upper bound of a row's encoded bytes. */
+export function* pages<T>(rows: Iterable<T>, bytesOf: (row: T) => number): Generator<{ rows: T[]; first: boolean; last: boolean }> {
+  let page: T[] = [];
+  let bytes = 0;
+  let first = true;
+  for (const row of rows) {
+    const more = bytesOf(row);
+    if (page.length === PAGE_ROWS || (page.length > 0 && bytes + more > PAGE_BYTES)) {
+      yield { rows: page, first, last: false };
+      first = false;
+      page = [];
+      bytes = 0;
+    }
+    page.push(row);
+    bytes += more;
+  }
+  yield { rows: page, first, last: true };
+}
+
+/** Jobs as rows, made as they are asked for: a page of them exists at a time. */
+export function* jobRows(engine: Engine, jobs: readonly Job[]): Generator<JobInfo> {
+  // By index: jobs may be added to the run while its pages travel.
+  for (let index = 0; index < jobs.length; index++) yield jobInfo(engine.state, jobs[index]!, engine.context.now);
+}
+
+/** Numbers and short names of a row: ten of at most nine bytes, and a worker's name. */
+const FIXED_BYTES = 400;
+/** A character is at most three bytes of UTF-8. */
+const text = (value: string | undefined): number => 3 * (value?.length ?? 0);
+
+export function jobBytes({ id, failure, reason, dependsOn, result }: JobInfo): number {
+  return FIXED_BYTES + text(id) + text(failure?.message) + text(reason) + 4 * dependsOn.length + (result?.length ?? 0);
+}
+
+export function changeBytes({ failure }: JobChange): number {
+  return FIXED_BYTES + text(failure?.message);
+}
+
+export function runBytes({ id, name }: RunInfo): number {
+  return FIXED_BYTES + text(id) + text(name);
+}
+
+export function gateBytes({ id, message }: GateInfo): number {
+  return FIXED_BYTES + text(id) + text(message);
+}

@@ -1,0 +1,170 @@
+/** Blobs: whatever is in the folder has the hash that it is named after. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import type { Host } from "#host";
+import { SimWorld } from "#sim";
+import { BLOB_CHUNK_BYTES, BlobHas, BlobPut, MAX_BLOB_BYTES, Op } from "#wire";
+import { BlobError, BlobStore, type Uploads } from "../src/master/blobs.ts";
+import { hello, refusal, Room } from "./10-master.support.ts";
+
+const DIR = "/state/blobs";
+const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+const content = Buffer.from(Array.from({ length: 1000 }, (_, i) => i * 7));
+const HASH = hashOf(content);
+
+function setUp(): { world: SimWorld; host: Host; store: BlobStore; uploads: Uploads } {
+  const world = new SimWorld({ seed: 1 });
+  const host = world.host("m");
+  const store = new BlobStore(host, DIR);
+  return { world, host, store, uploads: store.uploads() };
+}
+
+const blobError = (message: RegExp) => (error: unknown): boolean => {
+  assert.ok(error instanceof BlobError, String(error));
+  assert.match(error.message, message);
+  return true;
+};
+
+async function put(uploads: Uploads, bytes: Buffer, options: { hash?: string; step?: number } = {}): Promise<boolean> {
+  const { hash = hashOf(bytes), step = 100 } = options;
+  let complete = false;
+  for (let offset = 0; offset === 0 || offset < bytes.length; offset += step) {
+    complete = await uploads.put({ hash, total: bytes.length, offset, data: bytes.subarray(offset, offset + step) });
+  }
+  return complete;
+}
+
+test("put() in any pieces, then read() and load() give the same bytes", async () => {
+  for (const step of [1, 7, 999, 1000]) {
+    const { world, store, uploads } = setUp();
+    assert.equal(await store.has(HASH), false);
+    assert.equal(await world.settle(put(uploads, content, { step })), true);
+    assert.equal(await store.has(HASH), true);
+    assert.deepEqual(await store.load(HASH), content);
+    const parts: Buffer[] = [];
+    for await (const part of store.read(HASH)) parts.push(part);
+    assert.deepEqual(Buffer.concat(parts), content);
+  }
+  const { world, store, uploads } = setUp();
+  assert.equal(await world.settle(put(uploads, Buffer.alloc(0))), true);
+  assert.equal((await store.load(hashOf(Buffer.alloc(0)))).length, 0);
+  await assert.rejects(store.load(HASH), blobError(/never uploaded/));
+  await assert.rejects(store.read(HASH).next(), blobError(/never uploaded/));
+});
+
+test("put() refuses content that does not have its hash, and leaves nothing", async () => {
+  const { host, store, uploads } = setUp();
+  const flipped = Buffer.from(content);
+  flipped[500]! ^= 1;
+  await assert.rejects(put(uploads, flipped, { hash: HASH }), blobError(/the content's hash is/));
+  assert.equal(await store.has(HASH), false);
+  assert.deepEqual(await host.storage.list(DIR), []);
+});
+
+test("put() refuses a piece that does not follow, one beyond the total, and starts over afterwards", async () => {
+  const { world, host, uploads } = setUp();
+  const piece = (offset: number, length: number, total = 1000) => uploads.put({ hash: HASH, total, offset, data: content.subarray(offset, offset + length) });
+  await assert.rejects(piece(10, 10), blobError(/10\+10 of 1000 does not follow byte 0/));
+  for (const [offset, length] of [[0, 100], [200, 100], [90, 10], [99, 2]] as const) {
+    await piece(0, 100);
+    await assert.rejects(piece(offset, length), blobError(/does not follow byte 100/));
+  }
+  await piece(0, 100);
+  await assert.rejects(uploads.put({ hash: HASH, total: 1000, offset: 100, data: Buffer.alloc(901) }), blobError(/of 1000 does not follow/));
+  await assert.rejects(piece(0, 100, 50), blobError(/0\+100 of 50/));
+  assert.deepEqual(await host.storage.list(DIR), []);
+  assert.equal(await world.settle(put(uploads, content)), true);
+});
+
+test("put() refuses more than MAX_BLOB_BYTES before a byte is stored, and more than four uploads at a time", async () => {
+  const { world, host, uploads } = setUp();
+  await assert.rejects(uploads.put({ hash: HASH, total: MAX_BLOB_BYTES + 1, offset: 0, data: content }), blobError(/67108865 bytes exceed/));
+  assert.deepEqual(await host.storage.list(DIR), []);
+  const begin = (i: number) => uploads.put({ hash: hashOf(Buffer.of(i)), total: 10, offset: 0, data: Buffer.of(i) });
+  for (let i = 0; i < 4; i++) assert.equal(await begin(i), false);
+  await assert.rejects(begin(4), blobError(/4 uploads are open already/));
+  await uploads.close();
+  assert.equal(await world.settle(put(uploads, content)), true);
+});
+
+test("names that are not 64 lower-case hex digits reach no file, whatever tricks they play", async () => {
+  const { host, store, uploads } = setUp();
+  await host.storage.mkdir("/state/log");
+  await host.storage.writeFile("/state/log/secret", content);
+  const names = ["", ".", "..", "../log/secret", "/state/log/secret", `../log/secret\0${HASH}`, HASH.toUpperCase(), `${HASH}\n`, ` ${HASH}`, `${HASH}/..`, HASH.slice(1), `${HASH}0`, "..%2flog", "％2e", "\\..\\log"];
+  for (const hash of names) {
+    const refused = blobError(/^Cannot use blob name .*: not a SHA-256/s);
+    await assert.rejects(store.has(hash), refused);
+    await assert.rejects(store.load(hash), refused);
+    await assert.rejects(store.remove(hash), refused);
+    await assert.rejects(store.read(hash).next(), refused);
+    await assert.rejects(uploads.put({ hash, total: 1, offset: 0, data: Buffer.of(1) }), refused);
+  }
+  assert.deepEqual(await host.storage.readFile("/state/log/secret"), content);
+});
+
+test("an upload that a connection, a crash or a stop interrupts leaves nothing", () =>
+  Room.run(async (room) => {
+    const master = await room.start();
+    const partly = async (): Promise<{ destroy(): void; close(): void }> => {
+      const peer = await room.raw();
+      await peer.request(Op.HELLO, hello());
+      const body = BlobPut.encode({ hash: HASH, total: 1000, offset: 0, data: content.subarray(0, 999) });
+      assert.equal(BlobHas.decode(await peer.request(Op.BLOB_PUT, body)).present, false);
+      return peer;
+    };
+    const names = () => room.world.host("m").storage.list(DIR);
+    for (const end of ["destroy", "close"] as const) {
+      const peer = await partly();
+      assert.equal((await names()).length, 1);
+      peer[end]();
+      await room.sleep(10);
+      assert.deepEqual(await names(), []);
+    }
+    await partly();
+    await room.world.host("m").storage.syncDirectory(DIR); // the name survives the crash, too
+    room.world.crash("m", { torn: true });
+    assert.equal((await names()).length, 1);
+    await room.start();
+    assert.deepEqual(await names(), []);
+    assert.ok(master.port > 0);
+  }));
+
+test("a peer that sends broken pieces is refused and can go on", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const peer = await room.raw();
+    await peer.request(Op.HELLO, hello());
+    const send = (hash: string, data: Buffer) => peer.request(Op.BLOB_PUT, BlobPut.encode({ hash, total: data.length, offset: 0, data }));
+    await assert.rejects(send("../../etc/passwd", content), refusal("INVALID", /not a SHA-256/));
+    await assert.rejects(send(HASH, Buffer.from("other")), refusal("INVALID", /the content's hash is/));
+    await assert.rejects(peer.request(Op.BLOB_PUT, Buffer.from([1, 2, 3])), refusal("BAD_REQUEST"));
+    assert.equal(BlobHas.decode(await send(HASH, content)).present, true);
+  }));
+
+test("keepOnly() removes what no run needs, but not what somebody has just uploaded or asked for", async () => {
+  const { world, host, store, uploads } = setUp();
+  const [needed, asked, old] = [1, 2, 3].map((byte) => Buffer.alloc(10, byte)) as [Buffer, Buffer, Buffer];
+  for (const bytes of [needed, asked, old]) await world.settle(put(uploads, bytes));
+  await world.run(9 * 60_000);
+  await store.has(hashOf(asked));
+  await store.keepOnly(new Set([hashOf(needed)]));
+  assert.equal((await host.storage.list(DIR)).length, 3, "all were uploaded a moment ago");
+  await world.run(11 * 60_000);
+  await host.storage.writeFile(`${DIR}/README`, content);
+  await store.keepOnly(new Set([hashOf(needed)]));
+  assert.deepEqual(await host.storage.list(DIR), [hashOf(needed), hashOf(asked), "README"].sort());
+});
+
+test("pieces that arrive at once are taken in their order, and a piece as large as a frame allows is one piece", async () => {
+  const { world, store, uploads } = setUp();
+  const bytes = Buffer.alloc(3 * BLOB_CHUNK_BYTES + 5, 9);
+  const hash = hashOf(bytes);
+  const pieces: Promise<boolean>[] = [];
+  for (let offset = 0; offset < bytes.length; offset += BLOB_CHUNK_BYTES) {
+    pieces.push(uploads.put({ hash, total: bytes.length, offset, data: bytes.subarray(offset, offset + BLOB_CHUNK_BYTES) }));
+  }
+  assert.deepEqual(await world.settle(Promise.all(pieces)), [false, false, false, true]);
+  assert.equal((await store.load(hash)).length, bytes.length);
+});

@@ -1,0 +1,210 @@
+/** What jobs print: in order, capped, followed, and readable after a crash in the middle of a record. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SimWorld } from "#sim";
+import { BLOB_CHUNK_BYTES, type AttemptKey, type LogChunk } from "#wire";
+import { MAX_OUTPUT_BYTES, OutputStore } from "../src/master/output.ts";
+import { diskFull, fileWith, withFiles } from "./10-master.support.ts";
+
+const world = (): SimWorld => new SimWorld({ seed: 1 });
+const keyOf = (job: number, attempt = 1): AttemptKey => ({ run: 1, job, attempt });
+const chunk = (text: string | Buffer, stream: "stdout" | "stderr" = "stdout", at = 5): LogChunk => ({ stream, at, data: Buffer.from(text) });
+
+async function readAll(store: OutputStore, key: AttemptKey): Promise<LogChunk[]> {
+  const all: LogChunk[] = [];
+  for await (const chunks of store.read(key, () => false)) all.push(...chunks);
+  return all;
+}
+const textOf = (chunks: readonly LogChunk[]): string => chunks.map(({ data }) => data.toString()).join("");
+
+test("append() keeps streams, times and order, whoever waits for what", async () => {
+  const store = new OutputStore(world().host("m"), "/out");
+  const key = keyOf(0);
+  void store.append(key, [chunk("a", "stdout", 1), chunk("b", "stderr", 2_000_000_000_000)]);
+  void store.append(key, []);
+  await store.append(key, [chunk("c", "stdout", 3), chunk("", "stdout", 4)]);
+  assert.deepEqual((await readAll(store, key)).map(({ stream, at, data }) => [stream, at, data.toString()]), [
+    ["stdout", 1, "a"], ["stderr", 2_000_000_000_000, "b"], ["stdout", 3, "c"],
+  ]);
+  assert.deepEqual(await readAll(store, keyOf(0, 2)), []);
+  assert.deepEqual(await readAll(store, keyOf(1)), []);
+});
+
+test("append() keeps MAX_OUTPUT_BYTES and then one line, however often the file is opened again", async () => {
+  const room = world();
+  const key = keyOf(0);
+  const full = Buffer.alloc(BLOB_CHUNK_BYTES, 120);
+  let store = new OutputStore(room.host("m"), "/out");
+  const pieces = MAX_OUTPUT_BYTES / BLOB_CHUNK_BYTES;
+  for (let i = 0; i < pieces - 1; i++) await store.append(key, [chunk(full)]);
+  await store.append(key, [chunk(full.subarray(1)), chunk("123")]);
+  for (let again = 0; again < 3; again++) {
+    await store.append(key, [chunk("more"), chunk(full)]);
+    await store.close();
+    store = new OutputStore(room.host("m"), "/out");
+  }
+  const chunks = await readAll(store, key);
+  const note = chunks.at(-1)!;
+  assert.equal(note.stream, "stderr");
+  assert.match(note.data.toString(), /^\n\[titan: output beyond 16777216 bytes is not kept\]\n$/);
+  assert.equal(chunks.at(-2)!.data.toString(), "1");
+  assert.equal(chunks.slice(0, -1).reduce((sum, { data }) => sum + data.length, 0), MAX_OUTPUT_BYTES);
+});
+
+test("append() behind a full MAX_OUTPUT_BYTES, to the byte, adds the line and nothing else", async () => {
+  const store = new OutputStore(world().host("m"), "/out");
+  for (let i = 0; i < MAX_OUTPUT_BYTES / BLOB_CHUNK_BYTES; i++) await store.append(keyOf(0), [chunk(Buffer.alloc(BLOB_CHUNK_BYTES, 120))]);
+  assert.equal((await readAll(store, keyOf(0))).at(-1)!.data.length, BLOB_CHUNK_BYTES);
+  await store.append(keyOf(0), [chunk("x"), chunk("y")]);
+  const chunks = await readAll(store, keyOf(0));
+  assert.equal(chunks.length, MAX_OUTPUT_BYTES / BLOB_CHUNK_BYTES + 1);
+});
+
+test("read() follows: every record once and in order, until the attempt is over, with any number of readers", async () => {
+  const room = world();
+  const { timers, random } = room.host("m");
+  for (let seed = 1; seed <= 20; seed++) {
+    const store = new OutputStore(room.host("m"), `/out${seed}`);
+    const key = keyOf(0);
+    let running = true;
+    const follow = async (): Promise<string> => {
+      const chunks: LogChunk[] = [];
+      for await (const page of store.read(key, () => running)) chunks.push(...page);
+      return textOf(chunks);
+    };
+    const readers = [follow(), follow()];
+    let expected = "";
+    for (let i = 0; i < 50; i++) {
+      expected += `${i} `;
+      const done = store.append(key, [chunk(`${i} `)]);
+      if (random.unit() < 0.5) await done;
+      if (random.unit() < 0.1) readers.push(follow());
+      if (random.unit() < 0.2) await room.settle(new Promise<void>((resolve) => void timers.after(1, resolve)));
+    }
+    running = false;
+    store.ended(key); // while the last appends are still under way
+    readers.push(follow());
+    for (const text of await Promise.all(readers)) assert.equal(text, expected, `seed ${seed}`);
+  }
+});
+
+test("read() stops waiting when it is woken and nothing more may come", async () => {
+  const store = new OutputStore(world().host("m"), "/out");
+  let wanted = true;
+  const reading = store.read(keyOf(0), () => wanted).next();
+  await new Promise((resolve) => setImmediate(resolve));
+  wanted = false;
+  store.wake(keyOf(0));
+  assert.deepEqual(await reading, { done: true, value: undefined });
+});
+
+test("a record torn at any byte costs that record only, and what is printed afterwards is read", async () => {
+  const room = world();
+  const { storage } = room.host("m");
+  const store = new OutputStore(room.host("m"), "/out");
+  await store.append(keyOf(0), [chunk("first"), chunk("second")]);
+  await store.close();
+  const whole = await storage.readFile("/out/1/0.1");
+  for (let cut = 0; cut <= whole.length; cut++) {
+    const key = keyOf(0, 100 + cut);
+    await storage.writeFile(`/out/1/0.${key.attempt}`, whole.subarray(0, cut));
+    const kept = cut < 16 ? "" : cut < whole.length ? "first" : "firstsecond";
+    const again = new OutputStore(room.host("m"), "/out");
+    assert.equal(textOf(await readAll(again, key)), kept, `cut at ${cut}`);
+    await again.append(key, [chunk("third")]);
+    assert.equal(textOf(await readAll(again, key)), `${kept}third`, `cut at ${cut}`);
+  }
+});
+
+test("zeros and any flipped bit in a file are never read as more memory than the file has, and appending goes on", async () => {
+  const room = world();
+  const { storage } = room.host("m");
+  const store = new OutputStore(room.host("m"), "/out");
+  await store.append(keyOf(0), [chunk("first"), chunk("second", "stderr")]);
+  await store.close();
+  const whole = await storage.readFile("/out/1/0.1");
+  const damaged = [Buffer.concat([whole, Buffer.alloc(5000)])];
+  for (let bit = 0; bit < whole.length * 8; bit++) {
+    const flipped = Buffer.from(whole);
+    flipped[bit >> 3]! ^= 1 << (bit & 7);
+    damaged.push(flipped);
+  }
+  for (const [i, bytes] of damaged.entries()) {
+    const key = keyOf(1, i);
+    await storage.writeFile(`/out/1/1.${i}`, bytes);
+    const again = new OutputStore(room.host("m"), "/out");
+    assert.ok((await readAll(again, key)).reduce((sum, { data }) => sum + data.length, 0) <= bytes.length);
+    await again.append(key, [chunk("third")]);
+    assert.match(textOf(await readAll(again, key)), /third$/);
+  }
+  assert.equal(textOf(await readAll(new OutputStore(room.host("m"), "/out"), keyOf(1, 0))), "firstsecondthird");
+});
+
+test("300 attempts that print in turn keep 128 files open at most, and lose and swap nothing", async () => {
+  const room = world();
+  let open = 0;
+  let most = 0;
+  const host = withFiles(room.host("m"), (_path, file) => {
+    most = Math.max(most, ++open);
+    return fileWith(file, { close: async () => { open -= 1; await file.close(); } });
+  });
+  const store = new OutputStore(host, "/out");
+  const appends: Promise<void>[] = [];
+  for (let round = 0; round < 5; round++) {
+    for (let job = 0; job < 300; job++) appends.push(store.append(keyOf(job), [chunk(`${job}:${round} `)]));
+    if (round % 2 === 0) await Promise.all(appends);
+  }
+  await Promise.all(appends);
+  assert.ok(open <= 128, `${open} are open`);
+  for (let job = 0; job < 300; job++) assert.equal(textOf(await readAll(store, keyOf(job))), [0, 1, 2, 3, 4].map((round) => `${job}:${round} `).join(""));
+  await store.close();
+  assert.equal(open, 0);
+  assert.ok(most < 500, `${most} were open at one moment`);
+});
+
+test("a file that is being closed is not opened a second time before that is done", async () => {
+  const room = world();
+  const real = room.host("m");
+  // As on a real disk, where each handle writes where it believes the end to be.
+  let handles = 0;
+  const slow = withFiles(real, (_path, file) => {
+    handles += 1;
+    assert.equal(handles, 1, "two handles on one file");
+    return fileWith(file, {
+      append: async (parts) => { await new Promise<void>((resolve) => real.timers.after(5, resolve)); await file.append(parts); },
+      close: async () => { handles -= 1; await file.close(); },
+    });
+  });
+  const store = new OutputStore(slow, "/out");
+  const appends: Promise<void>[] = [];
+  for (const text of ["one ", "two ", "three"]) {
+    appends.push(store.append(keyOf(0), [chunk(text)]));
+    store.ended(keyOf(0));
+  }
+  await room.settle(Promise.all(appends).then(() => store.close()));
+  assert.equal(textOf(await readAll(new OutputStore(real, "/out"), keyOf(0))), "one two three");
+});
+
+test("a disk that is full for a moment costs what was printed then, and nothing else", async () => {
+  const room = world();
+  let full = false;
+  const host = withFiles(room.host("m"), (_path, file) => fileWith(file, { append: async (parts) => { if (full) throw diskFull(); await file.append(parts); } }));
+  const store = new OutputStore(host, "/out");
+  await store.append(keyOf(0), [chunk("before ")]);
+  full = true;
+  await assert.rejects(store.append(keyOf(0), [chunk("lost ")]), { code: "ENOSPC" });
+  full = false;
+  await store.append(keyOf(0), [chunk("after")]);
+  assert.equal(textOf(await readAll(store, keyOf(0))), "before after");
+});
+
+test("remove() and keepOnly() remove what runs printed, and nothing of the others", async () => {
+  const { storage } = world().host("m");
+  const store = new OutputStore({ ...world().host("m"), storage }, "/out");
+  for (const run of [1, 2, 30, 3]) await store.append({ run, job: 0, attempt: 1 }, [chunk("x")]);
+  await store.close();
+  await store.remove(3);
+  assert.deepEqual(await storage.list("/out"), ["1", "2", "30"]);
+  await store.keepOnly(new Set(["30"]));
+  assert.deepEqual(await storage.list("/out"), ["30"]);
+});

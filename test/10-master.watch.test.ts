@@ -1,0 +1,124 @@
+/** Watching runs and following output through the master: nothing missed by who reads, nothing kept for who does not. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Client } from "#sdk";
+import { Op, RunRef, WatchPage } from "#wire";
+import { hello, pipeline, report, Room, spec } from "./10-master.support.ts";
+
+async function watched(client: Client, run: string): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const event of client.watch(run)) {
+    if (event.type === "snapshot") lines.push(`all ${event.jobs.map((job) => `${job.id}=${job.status}`).join(" ")}`);
+    else if (event.type === "job") lines.push(`${event.job} ${event.change.status}`);
+    else lines.push(`run ${event.run.status}`);
+  }
+  return lines;
+}
+
+test("WATCH gives the whole run, then every change in order, and ends with the run", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const { run } = await client.submitSpec(pipeline([spec("a"), spec("b", { dependsOn: [0] })]));
+    const lines = watched(client, run);
+    const late = room.sleep(20).then(() => room.worker("w", { works: true }));
+    assert.deepEqual(await lines, ["all a=PENDING b=PENDING", "a RUNNING", "a COMPLETED", "b RUNNING", "b COMPLETED", "run COMPLETED"]);
+    assert.deepEqual(await watched(client, run), ["all a=COMPLETED b=COMPLETED"], "a run that is over is told at once");
+    await late;
+  }));
+
+test("WATCH tells nothing that a crash could take back", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const { run } = await client.submitSpec(pipeline([spec("a")]));
+    const lines: string[] = [];
+    const follow = async (): Promise<void> => {
+      for await (const event of client.watch(run)) lines.push(`${event.type} ${event.type === "job" ? event.change.status : ""}`);
+    };
+    void follow().catch(() => undefined);
+    const worker = await room.worker("w");
+    await room.until(() => lines.length === 2);
+    assert.deepEqual(lines, ["snapshot ", "job RUNNING"]);
+    void worker.finish(report({ run: 1, job: 0, attempt: 1 })).catch(() => undefined);
+    await room.sleep(90); // applied, not yet on the disk
+    const early: string[] = [];
+    void (async () => { for await (const event of client.watch(run)) if (event.type === "snapshot") early.push(event.jobs[0]!.status); })().catch(() => undefined);
+    void client.status(run).then(({ jobs }) => early.push(jobs[0]!.status)).catch(() => undefined);
+    await room.sleep(8);
+    room.world.crash("m");
+    await room.start();
+    assert.deepEqual([lines.length, early], [2, []]);
+    assert.deepEqual(await room.statuses(await room.client(), run), { a: "RUNNING" });
+  }, { syncMs: [100, 100] }));
+
+test("WATCH sends the list again when jobs are added, so that every change has a name", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const worker = await room.worker("w");
+    const { run } = await client.submitSpec(pipeline([spec("plan")]));
+    const lines = watched(client, run);
+    await room.until(() => worker.assigned.length === 1);
+    assert.equal(await client.addJobs(run, [spec("step", { dependsOn: [0] })]), 1);
+    await worker.finish(report(worker.assigned[0]!));
+    await room.until(() => worker.assigned.length === 2);
+    await worker.finish(report(worker.assigned[1]!));
+    assert.deepEqual((await lines).slice(-5), ["all plan=RUNNING step=PENDING", "plan COMPLETED", "step RUNNING", "step COMPLETED", "run COMPLETED"]);
+  }));
+
+test("a watcher that never reads is sent a window and no more, and the final state when it reads again", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const peer = await room.raw({ name: "lazy" });
+    await peer.request(Op.HELLO, hello());
+    const count = 30_000;
+    const { run } = await client.submitSpec(pipeline(Array.from({ length: count }, (_, i) => spec(`j${i}`))));
+    const pages = peer.stream(Op.WATCH, RunRef.encode({ run }))[Symbol.asyncIterator]();
+    const first = await pages.next();
+    assert.ok(WatchPage.decode(first.value as Buffer).reset);
+    const bytesSent = () => room.world.trace.filter((line) => line.includes("m -> lazy")).reduce((sum, line) => sum + Number(/(\d+) bytes/.exec(line)![1]), 0);
+    const worker = await room.worker("w", { slots: 4096, works: true });
+    await room.until(() => worker.confirmed.length > 20_000);
+    await client.cancel(run);
+    await room.until(() => worker.confirmed.length === worker.assigned.length);
+    await room.sleep(100);
+    assert.equal((await client.runs())[0]!.status, "CANCELLED");
+    assert.ok(bytesSent() < 1024 * 1024, `${bytesSent()} bytes were sent to somebody who does not read`);
+
+    let resets = 0;
+    let rows = 0;
+    let last: WatchPage | undefined;
+    for (let page = await pages.next(); !page.done; page = await pages.next()) {
+      last = WatchPage.decode(page.value);
+      if (last.reset) { resets += 1; rows = 0; }
+      rows += last.jobs.length;
+    }
+    assert.deepEqual([resets, rows, last?.run?.status], [1, count, "CANCELLED"]);
+    assert.ok(bytesSent() < 6 * 1024 * 1024, `${bytesSent()} bytes in all: the list twice, and not every change`);
+  }));
+
+test("following a job's output shows what was printed last, and ends for a job that never starts", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const worker = await room.worker("w");
+    const { run } = await client.submitSpec(pipeline([spec("a"), spec("skipped", { dependsOn: [0] }), spec("other")]));
+    const follow = async (job: string): Promise<string> => {
+      let text = "";
+      for await (const chunk of client.logs(run, job, { follow: true })) text += chunk.data;
+      return text;
+    };
+    const texts = Promise.all([follow("a"), follow("skipped")]);
+    await room.until(() => worker.assigned.length === 1);
+    const [a] = worker.assigned;
+    for (let i = 0; i < 20; i++) await worker.print(a!, `${i},`);
+    // The last words and the end in one breath.
+    void worker.print(a!, "last");
+    await worker.finish(report(a!, { failure: { kind: "exit", message: "exit 1", exitCode: 1, signal: undefined } }));
+    assert.deepEqual(await texts, [`${Array.from({ length: 20 }, (_, i) => i).join(",")},last`, ""]);
+    assert.equal((await client.runs())[0]!.status, "RUNNING", "the run goes on, and that is no reason to wait");
+    assert.equal(await follow("a").then((text) => text.length), 54);
+    await assert.rejects(async () => { for await (const _ of client.logs(run, "a", { attempt: 2 })); }, /has had 1 attempts, not 2/);
+  }));
