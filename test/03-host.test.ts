@@ -220,7 +220,7 @@ test("open() finds the end of a file that is there; read() and truncate() respec
   await file.close();
 });
 
-test("a thousand appendAndSync() in one turn share few syncs", async () => {
+test("appendAndSync() calls of one turn share few syncs", async () => {
   const file = await host.storage.open(join(folder, "group"), { create: true });
   const once = async (): Promise<number> => {
     const started = host.clock.monotonic();
@@ -229,9 +229,9 @@ test("a thousand appendAndSync() in one turn share few syncs", async () => {
   };
   const single = Math.min(await once(), await once(), await once());
   const started = host.clock.monotonic();
-  await Promise.all(Array.from({ length: 1000 }, once));
+  await Promise.all(Array.from({ length: 3000 }, once));
   const together = host.clock.monotonic() - started;
-  assert.ok(together < 300 * single + 50, `1,000 took ${together} ms, one takes ${single}`);
+  assert.ok(together < 300 * single + 300, `3,000 took ${together} ms, one takes ${single}`);
   await file.close();
 });
 

@@ -36,7 +36,23 @@ interface Pending {
   readonly deadline: Deadline;
 }
 
-/** One peer, any number of conversations with it; both sides may ask. */
+/**
+ * One peer, any number of conversations with it; both sides may ask. Takes over the socket, in the turn that delivered it.
+ *
+ * @example
+ * ```ts
+ * import { RpcConnection } from "#rpc";
+ * import { SimWorld } from "#sim";
+ * const world = new SimWorld({ seed: 1 });
+ * const [server, client] = [world.host("server"), world.host("client")];
+ * await server.network.listen({ host: "server", port: 80 }, (socket) => {
+ *   new RpcConnection(socket, { host: server, onRequest: (request) => request.reply(Buffer.from(`re: ${request.body}`)) });
+ * });
+ * const socket = await world.settle(client.network.dial({ host: "server", port: 80 }));
+ * const connection = new RpcConnection(socket, { host: client });
+ * (await world.settle(connection.request(7, Buffer.from("hello")))).toString() // => 're: hello'
+ * ```
+ */
 export class RpcConnection {
   readonly remote: string;
   readonly #socket: Socket;
