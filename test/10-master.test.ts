@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   apply, decideAddJobs, decideCancel, decideFinish, decideForget, decideForgotten, decideGate, decideJoin, decideLose, decideRetry, decideSubmit, decideTick, Event,
-  gateInfo, hashState, isTerminal, jobInfo, nextStart, readSnapshot, reasonOf, Refusal, staleAttempts, State, writeSnapshot, type Context, type Job,
+  gateInfo, hashState, isTerminal, jobInfo, MAX_FINISHED_BYTES, MAX_RUN_RESULT_BYTES, nextStart, readSnapshot, reasonOf, Refusal, staleAttempts, State, writeSnapshot, type Context, type Job,
 } from "#core";
 import { requirementKey } from "#routing";
 import { GateList, JobInfo, type JobSpec, type PipelineSpec, type Report } from "#wire";
@@ -144,9 +144,13 @@ function checkIndexes(state: State): void {
       }
     }
     assert.equal(run.open, open);
+    assert.equal(run.resultBytes, run.jobs.reduce((sum, job) => sum + (job.result?.length ?? 0), 0), "bytes of results");
     assert.equal(run.status === "RUNNING", open > 0, "a run goes on while a job is open");
     assert.deepEqual(run.counts.filter((n) => n > 0).sort(), Object.values(counts).sort());
   }
+  const finished = [...state.finished];
+  assert.equal(state.finishedJobs, finished.reduce((sum, run) => sum + run.jobs.length, 0));
+  assert.equal(state.finishedBytes, finished.reduce((sum, run) => sum + run.resultBytes, 0));
   for (const worker of state.workers.values()) {
     assert.ok(worker.jobs.size <= worker.slots, "slots are never oversubscribed");
     assert.equal(state.router.running(worker.id), worker.jobs.size);
@@ -640,4 +644,29 @@ test("answered gates do not keep forgotten runs in memory until their deadlines"
   assert.ok(bench.state.delayed.size <= 2 * 150, `${bench.state.delayed.size} entries for 150 open gates`);
   checkIndexes(bench.state);
   assertRecoverable(bench);
+});
+
+test("results beyond what a run may keep fail their job, and finished runs with large results are forgotten first", () => {
+  const bench = new Bench();
+  bench.join({ slots: 2 });
+  const run = bench.submit([spec("a", { retry: retry(3) }), spec("b")]);
+  const result = Buffer.alloc(1000);
+  const [a, b] = bench.schedule();
+  a!.run.resultBytes = MAX_RUN_RESULT_BYTES - 1999; // as if 4,000 other jobs had been here
+  bench.finish(b!, { result });
+  bench.finish(a!, { result });
+  assert.deepEqual(bench.statuses(run), { a: "FAILED", b: "COMPLETED" });
+  assert.match(a!.failure!.message, /268435457 bytes together/);
+
+  const old = new Bench();
+  old.join();
+  const runs = [1, 2, 3].map(() => old.submit([spec("a")]));
+  for (let [job] = old.schedule(); job !== undefined; [job] = old.schedule()) old.finish(job, { result });
+  for (const ended of old.state.finished) {
+    ended.resultBytes += MAX_FINISHED_BYTES / 2;
+    old.state.finishedBytes += MAX_FINISHED_BYTES / 2;
+  }
+  old.commit(decideForget(old.state, old.context));
+  assert.deepEqual([...old.state.runsById.keys()], runs.slice(2));
+  assert.equal(old.state.finishedBytes, 1000 + MAX_FINISHED_BYTES / 2);
 });

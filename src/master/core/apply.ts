@@ -79,6 +79,7 @@ function jobSucceeded(state: State, event: EventOf<"JobSucceeded">): void {
   releaseWorker(state, job);
   // Decoded bytes are views (lesson 02): this one would keep the frame or the log page that it came in.
   job.result = event.result === undefined ? undefined : Buffer.from(event.result);
+  job.run.resultBytes += event.result?.length ?? 0;
   job.failure = undefined;
   const gate = job.spec.gate;
   if (gate === undefined) return settle(state, job, { as: "COMPLETED", at: event.at });
@@ -197,6 +198,7 @@ function runsForgotten(state: State, event: EventOf<"RunsForgotten">): void {
     if (run.key !== undefined) state.runsByKey.delete(run.key);
     state.finished.delete(run);
     state.finishedJobs -= run.jobs.length;
+    state.finishedBytes -= run.resultBytes;
     for (const job of run.jobs) state.deadLetters.delete(job);
     state.observer?.forgotten(run);
   }

@@ -39,6 +39,10 @@ export class Refusal extends Error {
 export const MAX_FINISHED_RUNS = 1000;
 /** …unless they are large: a million finished jobs cost about 300 MB. */
 export const MAX_FINISHED_JOBS = 1_000_000;
+/** …or have large results, which live in memory as long as their run. */
+export const MAX_FINISHED_BYTES = 256 * 1024 * 1024;
+/** All results of one run. A million jobs that hand in the largest would be 60 GB, in memory and again at every restart. */
+export const MAX_RUN_RESULT_BYTES = 256 * 1024 * 1024;
 
 /** What one job says it does and with which environment. An assignment must fit into a frame, inputs and all. */
 export const MAX_JOB_BYTES = 2 * 1024 * 1024;
@@ -201,17 +205,25 @@ export function decideFinish(state: State, report: Report, from: { worker: numbe
   const { run, job: index, attempt } = report;
   const at = from.now;
   if (job.cancelling) return { type: "JobStopped", run, job: index, attempt, at };
-  if (report.failure === undefined) return { type: "JobSucceeded", run, job: index, attempt, at, result: report.result };
+  const failure = report.failure ?? tooMuch(job.run, report.result);
+  if (failure === undefined) return { type: "JobSucceeded", run, job: index, attempt, at, result: report.result };
   const policy = job.spec.retry ?? DEFAULT_RETRY;
   // Who is lost cannot say so. Believed, it would be a retry at once that costs nothing, for ever.
-  const kind = report.failure.kind === "worker-lost" ? "internal" : report.failure.kind;
+  const kind = failure.kind === "worker-lost" ? "internal" : failure.kind;
   const next = verdict(policy, { attempt: job.failures + 1, kind, budget: job.run.budget, random: from.random });
   const retryAt = next.retry ? at + next.delayMs : undefined;
   // DEAD is for jobs that were given more than one try and used them up.
   const dead = !next.retry && next.why !== "permanent" && policy.maxAttempts > 1;
-  return { type: "JobFailed", run, job: index, attempt, at, failure: report.failure, retryAt, dead };
+  return { type: "JobFailed", run, job: index, attempt, at, failure, retryAt, dead };
 }
 // #endregion
+
+function tooMuch(run: Run, result: Buffer | undefined): Report["failure"] {
+  const bytes = run.resultBytes + (result?.length ?? 0);
+  if (bytes <= MAX_RUN_RESULT_BYTES) return undefined;
+  const message = `Cannot keep its result: those of the run are ${bytes} bytes together, more than ${MAX_RUN_RESULT_BYTES}. Hand over the name of a file instead`;
+  return { kind: "bad-input", message, exitCode: undefined, signal: undefined };
+}
 
 function attemptOf(state: State, key: AttemptKey): Job | undefined {
   const job = state.runs.get(key.run)?.jobs[key.job];
@@ -301,16 +313,16 @@ export function decideTick(state: State, context: Context): Event[] {
 
 /** Keeps the master's memory independent of its age. */
 export function decideForget(state: State, context: Context): Event[] {
-  let runs = state.finished.size;
-  if (runs <= MAX_FINISHED_RUNS && state.finishedJobs <= MAX_FINISHED_JOBS) return [];
+  let [runs, jobs, bytes] = [state.finished.size, state.finishedJobs, state.finishedBytes];
+  const fits = () => runs <= MAX_FINISHED_RUNS && jobs <= MAX_FINISHED_JOBS && bytes <= MAX_FINISHED_BYTES;
   const forgotten: number[] = [];
-  let jobs = state.finishedJobs;
   for (const run of state.finished) {
     // The newest one stays, however large: somebody is about to look at it.
-    if ((runs <= MAX_FINISHED_RUNS && jobs <= MAX_FINISHED_JOBS) || runs === 1) break;
+    if (fits() || runs === 1) break;
     forgotten.push(run.number);
     runs -= 1;
     jobs -= run.jobs.length;
+    bytes -= run.resultBytes;
   }
   return forgotten.length === 0 ? [] : [{ type: "RunsForgotten", runs: forgotten, at: context.now }];
 }

@@ -182,6 +182,7 @@ function finishIfDone(state: State, run: Run, at: number): void {
   releaseRequirements(state, run);
   state.finished.add(run);
   state.finishedJobs += run.jobs.length;
+  state.finishedBytes += run.resultBytes;
   state.observer?.run(run);
 }
 
@@ -197,6 +198,7 @@ function outcome(run: Run): RunStatus {
  */
 export function reopen(state: State, run: Run, options: { jobs: readonly number[]; at: number }): void {
   const { jobs, at } = options;
+  const before = run.resultBytes;
   for (const index of jobs) {
     const job = run.jobs[index]!;
     if (isTerminal(job.status)) reopenJob(state, job, at);
@@ -210,6 +212,7 @@ export function reopen(state: State, run: Run, options: { jobs: readonly number[
     claimRequirements(state, run);
     state.finished.delete(run);
     state.finishedJobs -= run.jobs.length;
+    state.finishedBytes -= before;
     state.observer?.run(run);
   }
   for (const index of jobs) {
@@ -221,6 +224,7 @@ function reopenJob(state: State, job: Job, at: number): void {
   job.failures = 0;
   job.losses = 0;
   job.failure = undefined;
+  job.run.resultBytes -= job.result?.length ?? 0;
   job.result = undefined;
   job.decision = undefined;
   job.startedAt = 0;

@@ -13,7 +13,7 @@ export { isTerminal, State, type Job, type Observer, type Run, type Worker } fro
 export { apply } from "./apply.ts";
 export {
   decideAddJobs, decideCancel, decideFinish, decideForget, decideForgotten, decideGate, decideJoin, decideLose, decideRetry, decideSubmit, decideTick,
-  findJob, findRun, MAX_JOB_BYTES, nextStart, Refusal, specBytes, staleAttempts, type Context,
+  findJob, findRun, MAX_JOB_BYTES, MAX_FINISHED_BYTES, MAX_RUN_RESULT_BYTES, nextStart, Refusal, specBytes, staleAttempts, type Context,
 } from "./decide.ts";
 export { gateInfo, jobChange, jobInfo, neverScheduled, reasonOf, runInfo, workerInfo } from "./explain.ts";
 export { hashState, readSnapshot, SnapshotReader, writeSnapshot } from "./snapshot.ts";

@@ -164,12 +164,14 @@ export class SnapshotReader {
       for (const index of run.dag.topologicalOrder()) {
         const job = run.jobs[index]!;
         run.counts[JOB_STATUSES.indexOf(job.status)]! += 1;
+        run.resultBytes += job.result?.length ?? 0;
         if (isTerminal(job.status)) run.dag.settle(index);
         else run.open += 1;
         if (job.status === "DEAD") state.deadLetters.add(job);
         if (job.status === "RUNNING" || job.status === "WAITING" || job.order > 0 || job.dueAt > 0) waiting.push(job);
       }
     }
+    for (const run of state.finished) state.finishedBytes += run.resultBytes;
     invariant(jobs === this.#expected, `a snapshot names ${this.#expected} jobs and holds ${jobs}`);
     // In the order in which they came: equal priorities must leave their queue as they would have.
     waiting.sort((a, b) => a.order - b.order || a.run.number - b.run.number || a.index - b.index);

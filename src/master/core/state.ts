@@ -73,6 +73,8 @@ export class Run {
   status: RunStatus = "RUNNING";
   /** Jobs that are not in a terminal state. The run ends when this reaches zero. */
   open = 0;
+  /** Of the results that its jobs have handed in. */
+  resultBytes = 0;
   endedAt = 0;
   cancelling = false;
 
@@ -122,6 +124,8 @@ export class State {
   readonly finished = new Set<Run>();
   /** Jobs in `finished`. */
   finishedJobs = 0;
+  /** Results in `finished`. */
+  finishedBytes = 0;
   readonly workers = new Map<number, Worker>();
   readonly gates = new Set<Job>();
   /** Jobs whose retries are spent. */
