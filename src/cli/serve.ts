@@ -45,6 +45,7 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
     onNote: (text) => context.note(`titan: ${text}`),
     onFatal: end,
   });
+  context.onExit(() => cluster.stop()); // also when announcing fails; a second stop does nothing
   announce(call, cluster, options);
   const fatal = await ended;
   await cluster.stop();
