@@ -151,6 +151,7 @@ function checkIndexes(state: State): void {
   const finished = [...state.finished];
   assert.equal(state.finishedJobs, finished.reduce((sum, run) => sum + run.jobs.length, 0));
   assert.equal(state.finishedBytes, finished.reduce((sum, run) => sum + run.resultBytes, 0));
+  assert.equal(state.jobs, [...state.runs.values()].reduce((sum, run) => sum + run.jobs.length, 0));
   for (const worker of state.workers.values()) {
     assert.ok(worker.jobs.size <= worker.slots, "slots are never oversubscribed");
     assert.equal(state.router.running(worker.id), worker.jobs.size);
@@ -195,6 +196,15 @@ test("decideSubmit() warns about a requirement nobody can meet, and refuses it w
   assert.equal(warnings.length, 1);
   assert.match(warnings[0]!, /"a".*HIGH_MEM/);
   assert.throws(() => decideSubmit(bench.state, { spec: asked, strict: true }, bench.context), refusal("UNSCHEDULABLE"));
+});
+
+test("decideSubmit() refuses more open runs than it has room for, until some have ended", () => {
+  const bench = new Bench();
+  bench.join();
+  const runs = Array.from({ length: 10_000 }, () => bench.submit([spec("a")]));
+  assert.throws(() => bench.submit([spec("a")]), refusal("OVERLOADED", /10000 are open already/));
+  bench.commit(decideCancel(bench.state, { run: runs[0]! }, bench.context));
+  bench.submit([spec("a")]);
 });
 
 test("a chain of 100,000 jobs, a fan of 100,000, and a reversed list overflow no stack and end", () => {

@@ -197,6 +197,7 @@ function runsForgotten(state: State, event: EventOf<"RunsForgotten">): void {
     state.runsById.delete(run.id);
     if (run.key !== undefined) state.runsByKey.delete(run.key);
     state.finished.delete(run);
+    state.jobs -= run.jobs.length;
     state.finishedJobs -= run.jobs.length;
     state.finishedBytes -= run.resultBytes;
     for (const job of run.jobs) state.deadLetters.delete(job);

@@ -27,7 +27,7 @@ export interface Context {
 
 /** A command that was refused, in terms that a client can act on. Nothing has changed. */
 export class Refusal extends Error {
-  readonly code: "NOT_FOUND" | "CONFLICT" | "INVALID" | "UNSCHEDULABLE";
+  readonly code: "NOT_FOUND" | "CONFLICT" | "INVALID" | "UNSCHEDULABLE" | "OVERLOADED";
   constructor(code: Refusal["code"], message: string) {
     super(message);
     this.name = "Refusal";
@@ -43,6 +43,13 @@ export const MAX_FINISHED_JOBS = 1_000_000;
 export const MAX_FINISHED_BYTES = 256 * 1024 * 1024;
 /** All results of one run. A million jobs that hand in the largest would be 60 GB, in memory and again at every restart. */
 export const MAX_RUN_RESULT_BYTES = 256 * 1024 * 1024;
+
+/** Runs that go on at the same time: more than people can mean, and 50 MB of empty ones. */
+export const MAX_OPEN_RUNS = 10_000;
+/** Their jobs together: about 1.2 GB, within the 4 GB that Node gives a process. */
+export const MAX_OPEN_JOBS = 4_000_000;
+/** Dependencies of one submission. Building such a graph takes about a second, in which no beat is answered: well within a lease. */
+export const MAX_EDGES_PER_RUN = 10_000_000;
 
 /** What one job says it does and with which environment. An assignment must fit into a frame, inputs and all. */
 export const MAX_JOB_BYTES = 2 * 1024 * 1024;
@@ -64,6 +71,7 @@ export function decideSubmit(
   const known = key === undefined ? undefined : state.runsByKey.get(key);
   if (known !== undefined) return { events: [], run: known.id, existing: true, warnings: [] };
   if (!isName(spec.name)) throw new Refusal("INVALID", `Cannot submit pipeline ${JSON.stringify(spec.name)}: its name has a control character or a slash`);
+  checkRoom(state, { runs: 1, jobs: spec.jobs.length });
   checkJobs(spec.jobs, { from: 0, doing: `submit pipeline "${spec.name}"` });
   checkGraph(spec);
   checkRequirements(state, spec.jobs);
@@ -71,6 +79,14 @@ export function decideSubmit(
   if (submission.strict && warnings.length > 0) throw new Refusal("UNSCHEDULABLE", warnings.join("\n"));
   const id = freshId(state, spec.name, context);
   return { events: [{ type: "RunSubmitted", run: state.nextRun, id, key, at: context.now, spec }], run: id, existing: false, warnings };
+}
+
+/** Not for ever, unlike an INVALID: when other runs have ended there is room again. */
+function checkRoom(state: State, more: { runs: number; jobs: number }): void {
+  const runs = state.runs.size - state.finished.size + more.runs;
+  const jobs = state.jobs - state.finishedJobs + more.jobs;
+  if (runs > MAX_OPEN_RUNS) throw new Refusal("OVERLOADED", `Cannot accept a run: ${MAX_OPEN_RUNS} are open already`);
+  if (jobs > MAX_OPEN_JOBS) throw new Refusal("OVERLOADED", `Cannot accept ${more.jobs} jobs: with those of the other open runs they are ${jobs}, more than ${MAX_OPEN_JOBS}`);
 }
 
 function checkGraph(spec: PipelineSpec): void {
@@ -88,6 +104,8 @@ function checkJobs(jobs: readonly JobSpec[], options: { from: number; doing: str
   if (jobs.length === 0) throw new Refusal("INVALID", `Cannot ${doing}: it has no jobs`);
   const total = from + jobs.length;
   if (total > MAX_JOBS_PER_RUN) throw new Refusal("INVALID", `Cannot ${doing}: ${total} jobs exceed ${MAX_JOBS_PER_RUN}`);
+  const edges = jobs.reduce((sum, job) => sum + job.dependsOn.length, 0);
+  if (edges > MAX_EDGES_PER_RUN) throw new Refusal("INVALID", `Cannot ${doing}: ${edges} dependencies exceed ${MAX_EDGES_PER_RUN}`);
   for (const job of jobs) {
     const wrong = (what: string) => new Refusal("INVALID", `Cannot ${doing}: job "${job.id}" ${what}`);
     if (specBytes(job) > MAX_JOB_BYTES) throw wrong(`has up to ${specBytes(job)} bytes of arguments, input and environment, more than ${MAX_JOB_BYTES}`);
@@ -135,6 +153,7 @@ export function decideAddJobs(state: State, request: { run: string; jobs: readon
   const run = findRun(state, request.run);
   if (run.status !== "RUNNING" || run.cancelling) throw new Refusal("CONFLICT", `Cannot add jobs to ${run.id}: it is ${run.cancelling ? "being cancelled" : run.status}`);
   const from = run.jobs.length;
+  checkRoom(state, { runs: 0, jobs: request.jobs.length });
   checkJobs(request.jobs, { from, doing: `add jobs to ${run.id}` });
   const ids = new Set<string>();
   for (const [offset, job] of request.jobs.entries()) {
@@ -200,6 +219,7 @@ export function decideGate(
  * report is refused. This comparison is the fence: three numbers, and no clock.
  */
 export function decideFinish(state: State, report: Report, from: { worker: number } & Context): Event | undefined {
+  // #exercise decideFinish
   const job = attemptOf(state, report);
   if (job === undefined || job.worker !== from.worker) return undefined;
   const { run, job: index, attempt } = report;
@@ -215,6 +235,7 @@ export function decideFinish(state: State, report: Report, from: { worker: numbe
   // DEAD is for jobs that were given more than one try and used them up.
   const dead = !next.retry && next.why !== "permanent" && policy.maxAttempts > 1;
   return { type: "JobFailed", run, job: index, attempt, at, failure, retryAt, dead };
+  // #end-exercise
 }
 // #endregion
 
@@ -239,12 +260,14 @@ function attemptOf(state: State, key: AttemptKey): Job | undefined {
  * longest. The cost is one look per non-empty queue, whatever the number of jobs and workers.
  */
 export function nextStart(state: State, now: number): Event | undefined {
+  // #exercise nextStart
   const key = state.ready.best((requirement) => state.router.hasFree(requirement));
   if (key === undefined) return undefined;
   const job = state.ready.peek(key);
   const worker = state.router.pick(key);
   invariant(job !== undefined && worker !== undefined, "a queue that was chosen has a job and a worker for it");
   return { type: "JobStarted", run: job.run.number, job: job.index, attempt: job.attempt + 1, worker, at: now };
+  // #end-exercise
 }
 // #endregion
 

@@ -18,6 +18,7 @@ const STATUS_INDEX = Object.fromEntries(JOB_STATUSES.map((status, index) => [sta
 /** Gives jobs that were added to a run their places: in its graph, and in the queues where it is their turn. */
 export function addJobs(state: State, run: Run, options: { specs: readonly JobSpec[]; at: number }): void {
   const from = run.jobs.length;
+  state.jobs += options.specs.length;
   if (run.status === "RUNNING") releaseRequirements(state, run);
   for (const spec of options.specs) {
     // A run's first jobs came with its graph; one added later depends only on jobs before it, so no cycle can appear.
@@ -46,6 +47,7 @@ export function setStatus(state: State, job: Job, change: { to: JobStatus; at: n
 // #region settle
 /** Moves a job to a terminal state, then everything that follows from it, near and far. */
 export function settle(state: State, job: Job, end: { as: JobStatus; at: number }): void {
+  // #exercise settle
   const work: [Job, JobStatus][] = [[job, end.as]];
   for (let next = work.pop(); next !== undefined; next = work.pop()) {
     const [current, as] = next;
@@ -62,6 +64,7 @@ export function settle(state: State, job: Job, end: { as: JobStatus; at: number 
     }
   }
   finishIfDone(state, job.run, end.at);
+  // #end-exercise
 }
 // #endregion
 

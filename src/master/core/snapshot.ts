@@ -172,6 +172,7 @@ export class SnapshotReader {
       }
     }
     for (const run of state.finished) state.finishedBytes += run.resultBytes;
+    state.jobs = jobs;
     invariant(jobs === this.#expected, `a snapshot names ${this.#expected} jobs and holds ${jobs}`);
     // In the order in which they came: equal priorities must leave their queue as they would have.
     waiting.sort((a, b) => a.order - b.order || a.run.number - b.run.number || a.index - b.index);

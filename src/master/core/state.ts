@@ -120,6 +120,8 @@ export class State {
   readonly runs = new Map<number, Run>();
   readonly runsById = new Map<string, Run>();
   readonly runsByKey = new Map<string, Run>();
+  /** Jobs of all runs, ended or not. */
+  jobs = 0;
   /** Runs that have ended, oldest first. */
   readonly finished = new Set<Run>();
   /** Jobs in `finished`. */
