@@ -5,7 +5,7 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { nodeHost, seededRandom, type Child, type Exit, type SpawnOptions } from "#host";
+import { MarkReader, markText, nodeHost, seededRandom, type Child, type Exit, type SpawnOptions } from "#host";
 
 const { processes } = nodeHost();
 const PATH = process.env["PATH"] ?? "/usr/bin:/bin";
@@ -151,6 +151,45 @@ test("spawn() starts the program in its folder with an empty input and outputs t
   });
   assert.equal(out, `${odd}\nnamed\n.\n`);
   assert.equal(err, "oops\n");
+});
+
+/** What a MarkReader makes of these chunks: bytes as text, marks in brackets. */
+function readMarks(nonce: string, chunks: Buffer[]): string {
+  let text = "";
+  const reader = new MarkReader(nonce, {
+    onBytes: (bytes) => {
+      assert.ok(bytes.length > 0);
+      text += bytes.toString("latin1");
+    },
+    onMark: (mark) => ((text += `[${mark}]`), false),
+  });
+  for (const chunk of chunks) reader.push(chunk);
+  reader.end();
+  return text;
+}
+
+test("MarkReader finds the same marks and bytes wherever the stream is cut", () => {
+  const nonce = "1e".repeat(8); // With the lead's digits in it, and text that nearly is a mark.
+  const [start, end, near] = [`${markText(nonce, "s")}\n`, `${markText(nonce, "e")}127\n`, markText(nonce.slice(0, -1), "f")];
+  const pieces = [start, "output", near, "\x1e\x1e\n", end, start, end, "stray\x1e", start, `${markText(nonce, "e")} no mark, because it goes on`, near];
+  const stream = Buffer.from(pieces.join(""), "latin1");
+  const whole = `[s]output${near}\x1e\x1e\n[e127][s][e127]stray\x1e[s]${markText(nonce, "e")} no mark, because it goes on${near}`;
+  assert.equal(readMarks(nonce, [stream]), whole);
+  assert.equal(readMarks(nonce, Array.from(stream, (byte) => Buffer.of(byte))), whole, "byte by byte");
+  for (let a = 0; a <= stream.length; a++) {
+    for (let b = a; b <= Math.min(a + 40, stream.length); b++) {
+      assert.equal(readMarks(nonce, [stream.subarray(0, a), stream.subarray(a, b), stream.subarray(b)]), whole, `cut at ${a} and ${b}`);
+    }
+  }
+});
+
+test("MarkReader holds back no byte that cannot be part of a mark", () => {
+  let bytes = 0;
+  const reader = new MarkReader("ab", { onBytes: (chunk) => (bytes += chunk.length), onMark: () => false });
+  for (const [text, passed] of [["plain", 5], ["\x1e", 5], ["a", 5], ["x", 8], ["\x1eab", 8], ["e1", 8], ["234", 16]] as const) {
+    reader.push(Buffer.from(text));
+    assert.equal(bytes, passed, `after ${JSON.stringify(text)}`);
+  }
 });
 
 test("onOutput() delivers every byte before onExit(), with and without a line feed at the end", async () => {

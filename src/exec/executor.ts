@@ -232,12 +232,14 @@ class ProcessAttempt implements Running {
   // #region end
   /** TERM, the grace, KILL. */
   private end(why: Failure): void {
+    // #exercise end
     if (this.over || this.ending) return;
     this.ending = why;
     this.child?.signal("SIGTERM");
     // Even if nobody reads: a program that blocks on a full pipe would not get to its handler's end.
     this.child?.resume();
     this.grace = this.shared.host.timers.after(this.request.graceMs ?? GRACE_MS, () => this.insist());
+    // #end-exercise
   }
 
   private insist(): void {

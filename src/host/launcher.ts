@@ -17,11 +17,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { OutputChild, type StreamName } from "./launcher-child.ts";
-
-/** The bytes that nothing but a mark begins with: a control character, then 128 random bits. */
-const MARK_LEAD = 0x1e;
-/** Letter, at most three digits and a line feed follow the lead and the nonce. */
-const MARK_TAIL_BYTES = 5;
+import { MarkReader, markText } from "./launcher-marks.ts";
 
 /** How one job ended, in the launcher's words. */
 export interface Ending {
@@ -64,8 +60,7 @@ export class Launcher {
 
   private readonly child: OutputChild;
   private readonly nonce = randomBytes(16).toString("hex");
-  private readonly lead = Buffer.concat([Buffer.of(MARK_LEAD), Buffer.from(this.nonce)]);
-  private readonly held: Record<StreamName, Buffer | undefined> = { stdout: undefined, stderr: undefined };
+  private readonly readers: Record<StreamName, MarkReader>;
   private job: LaunchedJob | undefined;
   private started = false;
   private refused = false;
@@ -80,9 +75,14 @@ export class Launcher {
   constructor(on: { idle(launcher: Launcher): void; dead(launcher: Launcher): void }) {
     this.onIdle = on.idle;
     this.onDead = on.dead;
+    const reader = (stream: StreamName) => new MarkReader(this.nonce, {
+      onBytes: (bytes) => this.pass(stream, bytes),
+      onMark: (mark, rest) => this.onMark(stream, mark, rest),
+    });
+    this.readers = { stdout: reader("stdout"), stderr: reader("stderr") };
     this.child = new OutputChild(
       { file: "/bin/sh", args: ["-s"], env: {}, cwd: "/", stdin: "pipe" },
-      { onOutput: (stream, bytes) => this.scan(stream, bytes), onExit: (...how) => this.died(...how) },
+      { onOutput: (stream, bytes) => this.readers[stream].push(bytes), onExit: (...how) => this.died(...how) },
     );
     this.pid = this.child.process.pid;
     this.write(this.prologue());
@@ -178,50 +178,10 @@ export class Launcher {
   }
 
   private mark(letter: string): string {
-    return `${String.fromCharCode(MARK_LEAD)}${this.nonce}${letter}`;
-  }
-
-  // #region scan
-  /** Passes on the job's bytes and takes the marks out of them, wherever the chunks were cut. */
-  private scan(stream: StreamName, chunk: Buffer): void {
-    const before = this.held[stream];
-    let data = before ? Buffer.concat([before, chunk]) : chunk;
-    this.held[stream] = undefined;
-    for (;;) {
-      const at = data.indexOf(this.lead);
-      if (at < 0) break;
-      const end = data.indexOf(0x0a, at + this.lead.length);
-      if (end < 0 && data.length - at < this.lead.length + MARK_TAIL_BYTES) {
-        this.pass(stream, data.subarray(0, at));
-        this.held[stream] = data.subarray(at);
-        return;
-      }
-      this.pass(stream, data.subarray(0, at));
-      const mark = data.toString("latin1", at + this.lead.length, end);
-      data = data.subarray(end + 1);
-      // By the time this returns, the next job may have begun; what follows here is not its output.
-      if (this.onMark(stream, mark, data.length)) return;
-    }
-    // The last bytes may be the beginning of a mark: keep them until the next chunk tells.
-    const keep = this.partialMark(data);
-    if (keep > 0) this.held[stream] = data.subarray(data.length - keep);
-    this.pass(stream, keep > 0 ? data.subarray(0, data.length - keep) : data);
-  }
-  // #endregion
-
-  /** How many bytes at the end of `data` could be the beginning of a mark. */
-  private partialMark(data: Buffer): number {
-    const window = Math.min(data.length, this.lead.length - 1);
-    const tail = data.subarray(data.length - window);
-    const at = tail.indexOf(MARK_LEAD);
-    for (let i = at; i >= 0; i = tail.indexOf(MARK_LEAD, i + 1)) {
-      if (tail.compare(this.lead, 0, tail.length - i, i) === 0) return tail.length - i;
-    }
-    return 0;
+    return markText(this.nonce, letter);
   }
 
   private pass(stream: StreamName, bytes: Buffer): void {
-    if (bytes.length === 0) return;
     const over = stream === "stdout" ? this.status !== undefined : this.stderrEnded;
     if (this.job !== undefined && !over && (stream === "stderr" || this.started)) return this.job.onOutput(stream, bytes);
     // Bytes outside the marks come from a process that an earlier job left behind.
@@ -260,10 +220,8 @@ export class Launcher {
   private died(_code: number | null, signal: string | null, error?: Error): void {
     this.dead = true;
     this.onDead(this);
-    for (const stream of ["stdout", "stderr"] as const) {
-      const rest = this.held[stream];
-      if (rest) this.pass(stream, rest);
-    }
+    this.readers.stdout.end();
+    this.readers.stderr.end();
     const unstarted = !this.started && !this.killed;
     this.finish({ status: null, signal: signal ?? "SIGKILL", refused: false, unstarted, ...(error ? { error } : {}) });
   }

@@ -44,6 +44,7 @@ export class OutputPipe {
 
   // #region push
   push(stream: "stdout" | "stderr", bytes: Buffer): void {
+    // #exercise push
     const at = this.#host.clock.wall();
     for (let from = 0; from < bytes.length; from += BLOB_CHUNK_BYTES) {
       this.#waiting.push({ stream, at, data: bytes.subarray(from, from + BLOB_CHUNK_BYTES) });
@@ -55,6 +56,7 @@ export class OutputPipe {
     }
     if (this.#bytes >= BATCH_BYTES) this.#flush();
     else this.#timer ??= this.#host.timers.after(BATCH_MS, () => this.#flush());
+    // #end-exercise
   }
   // #endregion
 

@@ -1,0 +1,33 @@
+/** How many jobs a second, by the way they are started. Each is /bin/true, four at a time; the last are calls. */
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createExecutor, type ExecRequest } from "#exec";
+import { nodeHost } from "#host";
+
+async function measure(name: string, count: number, atOnce: number, run: (i: number) => Promise<unknown>): Promise<void> {
+  let next = 0;
+  const before = performance.now();
+  await Promise.all(Array.from({ length: atOnce }, async () => {
+    while (next < count) await run(next++);
+  }));
+  const perSecond = (count / (performance.now() - before)) * 1000;
+  console.log(`${name.padEnd(34)} ${Math.round(perSecond).toLocaleString("en-US").padStart(8)} jobs/s`);
+}
+
+const scale = Number(process.argv[2] ?? 1);
+await measure("fork Node", 800 * scale, 4, () => new Promise((resolve) => spawn("/bin/true").on("exit", resolve)));
+const host = nodeHost();
+await measure("a line to a launcher", 1600 * scale, 4, () => new Promise((resolve) => {
+  host.processes.spawn({ argv: ["/bin/true"], cwd: "/", env: {}, onOutput: () => undefined, onExit: resolve });
+}));
+const folder = mkdtempSync(join(tmpdir(), "titan-speed-"));
+const executor = createExecutor({ host, workDir: folder });
+const attempt = (i: number, action: ExecRequest["action"]) =>
+  executor.start({ run: "r", job: `j${i}`, attempt: 1, worker: "w", env: {}, timeoutMs: 60_000, inputs: [], action }, () => undefined).done;
+await measure("an attempt: folder, timeout, result", 1600 * scale, 4, (i) => attempt(i, { kind: "command", argv: ["/bin/true"] }));
+const noop = { kind: "call", target: "titan:noop", input: Buffer.alloc(0) } as const;
+await measure("a call in a thread, 64 at a time", 40_000 * scale, 64, (i) => attempt(i, noop));
+await executor.close();
+rmSync(folder, { recursive: true, force: true });
