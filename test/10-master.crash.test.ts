@@ -10,7 +10,7 @@ import { diskFull, fileWith, pipeline, refusal, report, Room, spec, withFiles, t
 const tryTo = <T>(promise: Promise<T>): Promise<T | undefined> => promise.catch(() => undefined);
 
 test("whatever a client or a worker was told before a crash at any moment is so after it, and nothing is half there", async () => {
-  for (let seed = 1; seed <= 25; seed++) {
+  for (let seed = 1; seed <= 16; seed++) {
     try {
       await Room.run((room) => liveAndCrash(room), { seed, syncMs: [0.1, 8] });
     } catch (error) {
@@ -69,7 +69,7 @@ async function liveAndCrash(room: Room): Promise<void> {
 
 test("a submission that was not acknowledged is there with all its jobs or not at all, and its key decides once", async () => {
   const outcomes = { acknowledged: 0, there: 0, gone: 0 };
-  for (let seed = 1; seed <= 30; seed++) {
+  for (let seed = 1; seed <= 20; seed++) {
     await Room.run(async (room) => {
       await room.start();
       const client = await room.client();
@@ -159,7 +159,7 @@ test("hash(recovered) equals hash(live), from the log alone and from a snapshot 
 // ── disks that fail ──────────────────────────────────────────────────────────────────────────────
 
 test("a disk that fails at its n-th write ends the master once, acknowledges nothing that is not kept, and the rest is recovered", async () => {
-  for (let n = 1; n <= 12; n++) {
+  for (let n = 1; n <= 9; n++) {
     for (const half of [false, true]) {
       await Room.run(async (room) => {
         let writes = 0;

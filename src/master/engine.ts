@@ -135,6 +135,7 @@ export class Engine {
   }
   // #endregion
 
+  // #region release
   #release(): void {
     const effects = this.#effects;
     if (effects.length === 0) return;
@@ -149,6 +150,7 @@ export class Engine {
     // If it never is, the log's own onFatal has already spoken.
     log.durable().then(run, () => undefined).catch(onFatal);
   }
+  // #endregion
 
   #tick(): void {
     for (const decide of [decideTick, decideForget]) this.commit(decide(this.state, this.context));

@@ -66,7 +66,7 @@ export class Workers {
       engine.commit([joined.event]);
     } else {
       this.links.get(id)?.connection.destroy();
-      engine.state.router.setDraining(id, false);
+      engine.state.router.setDraining(id, false); // it is back, and may get new work
       engine.commit(decideForgotten(engine.state, { worker: id, running: hello.running }, engine.context));
     }
     const link: WorkerLink = { id, instance: hello.instance, connection, lastBeat: this.#host.clock.monotonic(), outbox: [], sending: false };

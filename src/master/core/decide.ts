@@ -119,17 +119,25 @@ function checkJobs(jobs: readonly JobSpec[], options: { from: number; doing: str
 
 /** An upper bound of the bytes that a job's action and environment take in a message. */
 export function specBytes({ action, env }: JobSpec): number {
-  // A character is at most three bytes of UTF-8, and counting them exactly costs more; five for a field's number and length.
-  const text = (value: string): number => 5 + (value.length < 1024 ? 3 * value.length : Buffer.byteLength(value));
-  const all = (values: readonly string[]): number => values.reduce((sum, value) => sum + text(value), 0);
   let bytes = 0;
-  for (const name in env) bytes += text(name) + text(env[name]!) + 5;
+  for (const name in env) bytes += textBytes(name) + textBytes(env[name]!) + 5;
   switch (action.type) {
-    case "file": return bytes + text(action.file) + all(action.args);
-    case "command": return bytes + all(action.argv);
-    case "shell": return bytes + text(action.script);
-    case "call": return bytes + text(action.target) + action.input.length;
+    case "file": return bytes + textBytes(action.file) + sumBytes(action.args);
+    case "command": return bytes + sumBytes(action.argv);
+    case "shell": return bytes + textBytes(action.script);
+    case "call": return bytes + textBytes(action.target) + action.input.length;
   }
+}
+
+function textBytes(text: string): number {
+  // A character is at most three bytes of UTF-8, and counting them exactly costs more; five for a field's number and length.
+  return 5 + (text.length < 1024 ? 3 * text.length : Buffer.byteLength(text));
+}
+
+function sumBytes(texts: readonly string[]): number {
+  let bytes = 0;
+  for (const text of texts) bytes += textBytes(text);
+  return bytes;
 }
 
 /** Each requirement may need a queue, and the number of queues bounds what every dispatch has to look at. */
