@@ -173,6 +173,16 @@ test("PipelineError stops at MAX_PROBLEMS problems", () => {
   assert.equal(errorOf(() => parsePipeline(`name: n\njobs:\n${jobs}`)).problems.length, limits.MAX_PROBLEMS);
 });
 
+test("PipelineError takes its excerpts from the end of a long text in one walk", () => {
+  // A hundred walks took ten seconds.
+  const text = `name: n\njobs:\n${"\n".repeat(4_000_000)}${"  - {run: ls, bogus: 1}\n".repeat(limits.MAX_PROBLEMS)}`;
+  const start = performance.now();
+  const error = errorOf(() => parsePipeline(text));
+  assert.ok(performance.now() - start < 3000);
+  // Two problems in each of the first fifty lines behind all that emptiness.
+  assert.equal(error.problems.at(-1)?.excerpt, "  4000052 |   - {run: ls, bogus: 1}\n          |               ^^^^^");
+});
+
 test("parsePipeline() fills in every default", () => {
   assert.deepEqual(parsePipeline("name: n\njobs: [{id: a, run: ls}]"), {
     name: "n",

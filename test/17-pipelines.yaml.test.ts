@@ -225,6 +225,7 @@ test("parseYaml() takes time in proportion to the text, whatever fills it", () =
     ["blank lines", (n) => `a: b\n${" \n".repeat(n / 2)}c: d`],
     ["comments", (n) => `a: b\n${"# c\n".repeat(n / 4)}c: d`],
     ["quoted lines", (n) => `a: "${"x\n ".repeat(n / 3)}"`],
+    ["blanks inside quotes", (n) => `a: "x${" \t".repeat(n / 2)}y\n  z"`],
     ["escapes", (n) => `a: "${"\\n".repeat(n / 2)}"`],
     ["a literal", (n) => `a: |\n${" x\n".repeat(n / 3)}`],
     ["a folded", (n) => `a: >\n${" x\n\n".repeat(n / 4)}`],
@@ -249,6 +250,21 @@ test("parseYaml() takes time in proportion to the text, whatever fills it", () =
     };
     const [one, many] = [time(small, 3), time(large, 1)];
     assert.ok(many < 1000 * Math.max(one, 1), `${name}: ${one.toFixed(1)} ms, 64 times as much: ${many.toFixed(1)} ms`);
+  }
+});
+
+test("resolveScalar() takes no exponential time over a row of underscores", () => {
+  const start = performance.now();
+  // Every further one doubled it: 30 took ten seconds.
+  assert.equal(resolveScalar({ text: `1${"_".repeat(30)}x`, style: "plain" }).type, "text");
+  assert.equal(resolveScalar({ text: `1${"_".repeat(30)}2`, style: "plain" }).type, "ambiguous");
+  assert.ok(performance.now() - start < 1000);
+});
+
+test("YamlError.message shows the beginning of a name, however long it is", () => {
+  const long = "n".repeat(100_000);
+  for (const text of [`- *${long}`, `- &${long} 1\n- &${long} 2`, `&${long} [*${long}]`, `{? ${long}: 1}`, `{${long}}`, `${long}: 1\n${long}: 2`]) {
+    assert.ok(refusal(text).message.length < 200, refusal(text).message.slice(0, 100));
   }
 });
 

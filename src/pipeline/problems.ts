@@ -8,7 +8,7 @@
  * Invariants: problems are in the order of the text; at most MAX_PROBLEMS.
  * Test: test/17-pipelines.test.ts
  */
-import { excerpt, type YamlError, type YamlNode } from "#yaml";
+import { excerpt, lineStart, type LineStart, type YamlError, type YamlNode } from "#yaml";
 import { MAX_PROBLEMS } from "./limits.ts";
 
 /** Kinds of problems. None goes away by trying again. */
@@ -118,11 +118,17 @@ export class Report {
 
   #problems(text: string | undefined): PipelineProblem[] {
     const placed = this.#found.map(({ code, message, at }) => {
-      if (at.node.line === 0 || text === undefined) return { code, message };
-      const place = { line: at.node.line, column: at.node.column + (at.skip ?? 0), length: at.length ?? at.node.length };
-      return { code, message, line: place.line, column: place.column, excerpt: excerpt(text, place) };
+      const { line, column, length } = at.node;
+      return { code, message, place: { line, column: column + (at.skip ?? 0), length: at.length ?? length } };
     });
-    return placed.sort((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0));
+    placed.sort((a, b) => a.place.line - b.place.line || a.place.column - b.place.column);
+    let from: LineStart | undefined;
+    return placed.map(({ code, message, place }) => {
+      if (place.line === 0 || text === undefined) return { code, message };
+      // On from the problem before: a hundred problems at the end of eight million lines are one walk, not a hundred.
+      from = lineStart(text, place.line, from);
+      return { code, message, line: place.line, column: place.column, excerpt: excerpt(text, place, from) };
+    });
   }
 }
 

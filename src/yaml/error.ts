@@ -6,7 +6,7 @@
  *         |     ^^^^^^^^^
  *
  * Invariants: the caret stands under the column named in the first line, also behind tabs and
- * wide characters; an excerpt is one bounded line, however long the line in the file is.
+ * wide characters; an excerpt is one bounded line, however long the line in the file is; so is a name in a message.
  * Test: test/17-pipelines.yaml.test.ts
  */
 
@@ -40,9 +40,22 @@ export const MAX_EXCERPT_CHARS = 90;
 /** Characters that terminals draw two cells wide: Chinese, Japanese, Korean and full-width forms. */
 const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/g;
 
+/** Where a line begins. Whoever looks for several, in order, starts each search at the one before. */
+export interface LineStart {
+  readonly line: number;
+  readonly start: number;
+}
+
+/** Finds the beginning of `line`, from a line that is not behind it. */
+export function lineStart(text: string, line: number, from: LineStart = { line: 1, start: 0 }): LineStart {
+  let { start } = from;
+  for (let at = from.line; at < line; at++) start = text.indexOf("\n", start) + 1;
+  return { line, start };
+}
+
 // #region excerpt
 /**
- * Two lines: the line of `text` that holds the place, and a caret under it.
+ * Two lines: the line of `text` that holds the place, and a caret under it. `near` is that line or an earlier one.
  *
  * @example
  * ```ts
@@ -50,9 +63,8 @@ const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f
  * excerpt("a: 1\nb: no\n", { line: 2, column: 4, length: 2 }).split("\n")[1] // => '    |    ^^'
  * ```
  */
-export function excerpt(text: string, place: Place): string {
-  let start = 0;
-  for (let line = 1; line < place.line; line++) start = text.indexOf("\n", start) + 1;
+export function excerpt(text: string, place: Place, near?: LineStart): string {
+  const { start } = lineStart(text, place.line, near);
   const newline = text.indexOf("\n", start);
   const end = newline < 0 ? text.length : newline;
 
@@ -74,6 +86,11 @@ export function excerpt(text: string, place: Place): string {
 /** Control characters would move the cursor or recolour the terminal: show a placeholder. */
 function printable(text: string): string {
   return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "\ufffd");
+}
+
+/** What a message shows of a text that may be megabytes long. */
+export function clip(text: string): string {
+  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
 
 /** What {@link YamlError} needs besides its message. */

@@ -7,6 +7,7 @@
  * Left out: `[a: b]` (a map without braces) and `{a}` (a key without a value, as in sets).
  * Test: test/17-pipelines.yaml.test.ts
  */
+import { clip } from "./error.ts";
 import type { MappingEntry, ScalarNode, YamlNode } from "./node.ts";
 import type { Mark, Reader } from "./reader.ts";
 import { KeySet, refuseIndicator } from "./rules.ts";
@@ -80,7 +81,7 @@ function readFlowMapping(r: Reader, parent: number): YamlNode {
 function noValue(r: Reader, key: ScalarNode, at: Mark): never {
   const glued = key.style === "plain" && key.text.includes(":");
   const hint = glued ? 'put a space behind the ":"' : "write {key: value}, or [ ] for a list";
-  r.failAt(at, "UNEXPECTED", `the key "${key.text}" has no value: ${hint}`, key.length);
+  r.failAt(at, "UNEXPECTED", `the key "${clip(key.text)}" has no value: ${hint}`, key.length);
 }
 
 function comma(r: Reader, close: string): void {

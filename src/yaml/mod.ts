@@ -19,7 +19,7 @@ import { MAX_BYTES, Reader, type YamlLimits } from "./reader.ts";
 import { YamlError } from "./error.ts";
 
 export { emitYaml } from "./emit.ts";
-export { excerpt, YamlError, type Place, type YamlErrorCode } from "./error.ts";
+export { excerpt, lineStart, YamlError, type LineStart, type Place, type YamlErrorCode } from "./error.ts";
 export { setOwn, toValue } from "./node.ts";
 export type { MappingEntry, MappingNode, ScalarNode, ScalarStyle, SequenceNode, YamlNode } from "./node.ts";
 export { MAX_BYTES, MAX_DEPTH, MAX_NODES, type YamlLimits } from "./reader.ts";

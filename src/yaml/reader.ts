@@ -9,7 +9,7 @@
  * a text without aliases, so walking the tree is safe, too (no "billion laughs").
  * Test: test/17-pipelines.yaml.test.ts
  */
-import { excerpt, YamlError, type YamlErrorCode } from "./error.ts";
+import { clip, excerpt, YamlError, type YamlErrorCode } from "./error.ts";
 import type { MappingEntry, ScalarNode, ScalarStyle, YamlNode } from "./node.ts";
 
 /** Collections inside one another. People write five levels; 64 is far from any stack's end. */
@@ -189,7 +189,7 @@ export class Reader {
   /** Reads the node behind `&name`, measuring what every alias to it will cost. */
   anchored(name: string, at: Mark, read: () => YamlNode): YamlNode {
     const known = this.anchors.get(name);
-    if (known) this.failAt(at, "BAD_ALIAS", `anchor &${name} is already defined in line ${known.line}`, name.length + 1);
+    if (known) this.failAt(at, "BAD_ALIAS", `anchor &${clip(name)} is already defined in line ${known.line}`, name.length + 1);
     const anchor: Anchor = { line: at.line, nodes: 0, chars: 0, height: 0 };
     this.anchors.set(name, anchor);
 
@@ -209,8 +209,8 @@ export class Reader {
     const at = this.mark();
     const name = this.name("*");
     const anchor = this.anchors.get(name);
-    if (!anchor) this.failAt(at, "BAD_ALIAS", `alias *${name} has no anchor &${name} before it`, name.length + 1);
-    if (!anchor.node) this.failAt(at, "BAD_ALIAS", `alias *${name} stands inside its own anchor (line ${anchor.line})`, name.length + 1);
+    if (!anchor) this.failAt(at, "BAD_ALIAS", `alias *${clip(name)} has no anchor &${clip(name)} before it`, name.length + 1);
+    if (!anchor.node) this.failAt(at, "BAD_ALIAS", `alias *${clip(name)} stands inside its own anchor (line ${anchor.line})`, name.length + 1);
     this.#descend(anchor.height);
     this.#count(anchor.nodes, anchor.chars);
     return anchor.node;

@@ -4,6 +4,7 @@
  * Invariant: whoever writes a construct that is missing here is told its name, and what to write instead.
  * Test: test/17-pipelines.yaml.test.ts
  */
+import { clip } from "./error.ts";
 import type { ScalarNode } from "./node.ts";
 import type { Mark, Reader } from "./reader.ts";
 
@@ -51,7 +52,7 @@ export class KeySet {
       r.failAt(at, "UNSUPPORTED", 'merge keys ("<<") are not supported: repeat the entries, or use an alias for the whole value', 2);
     }
     const earlier = this.#lines.get(key.text);
-    if (earlier !== undefined) r.failAt(at, "DUPLICATE_KEY", `the key "${key.text}" is already in line ${earlier}`, key.length);
+    if (earlier !== undefined) r.failAt(at, "DUPLICATE_KEY", `the key "${clip(key.text)}" is already in line ${earlier}`, key.length);
     this.#lines.set(key.text, key.line);
     return key;
   }

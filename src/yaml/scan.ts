@@ -9,6 +9,7 @@
  * which the specification allows and nearly always is a slip of indentation.
  * Test: test/17-pipelines.yaml.test.ts
  */
+import { clip } from "./error.ts";
 import type { Mark, Reader } from "./reader.ts";
 
 const NEWLINE = 10, TAB = 9, SPACE = 32, HASH = 35, COLON = 58, COMMA = 44;
@@ -62,10 +63,6 @@ export function readPlainRest(r: Reader, first: string, options: { parent: numbe
   }
 }
 
-function clip(text: string): string {
-  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
-}
-
 /** From a line end to the next text, over blank lines. Returns how many line ends were crossed. */
 function skipBreaks(r: Reader): number {
   let breaks = 0;
@@ -105,9 +102,16 @@ export function readQuoted(r: Reader, parent: number): string {
       if (r.ended || r.column <= parent) unterminated(r, open);
       const leading = r.text.slice(r.lineStart, r.pos).search(/[^ ]|$/);
       if (leading <= parent) r.refuseTabs();
-      pieces.push(joined === "" ? chunk : chunk.replace(/[ \t]+$/, ""), breaks === 1 ? joined : "\n".repeat(breaks - 1));
+      pieces.push(joined === "" ? chunk : withoutTrailingBlanks(chunk), breaks === 1 ? joined : "\n".repeat(breaks - 1));
     }
   }
+}
+
+/** From the end, by hand: `/[ \t]+$/` begins again at each blank in the middle, and takes quadratic time over a row of them. */
+function withoutTrailingBlanks(text: string): string {
+  let end = text.length;
+  while (end > 0 && (text[end - 1] === " " || text[end - 1] === "\t")) end--;
+  return text.slice(0, end);
 }
 
 /** Up to the next character that means something inside these quotes. */
