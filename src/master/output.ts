@@ -7,7 +7,7 @@
  * hurts no promise. So it has files of its own and no fsync.
  *
  * Invariants: at most MAX_OUTPUT_BYTES per attempt, then one line that says so; a reader that follows sees every
- * record once, in order; at most MAX_OPEN_FILES files are open.
+ * record once, in order; at most MAX_OPEN_FILES files stay open.
  * Left out: rotation and search.
  * Test: test/10-master.output.test.ts
  */
