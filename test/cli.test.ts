@@ -345,6 +345,8 @@ describe("titan", { concurrency: 4 }, () => {
     assert.deepEqual(checks.filter(({ level }) => level === "fail"), []);
     for (const name of ["node", "state", "sh", "master", "clock"]) assert.ok(checks.some(({ check }) => check === name), name);
     assert.equal(existsSync(join(cwd, "not")), false, "a doctor leaves nothing behind");
+    const barred = JSON.parse((await alone("doctor", "--json", "--state", join(cwd, "ok.yaml", "state"))).stdout) as { check: string; level: string }[];
+    assert.equal(barred.find(({ check }) => check === "state")!.level, "fail", "a file is in the way");
     const sick = await alone("doctor", "--master", "127.0.0.1:1");
     assert.equal(sick.code, 1);
     assert.match(sick.stdout, /^fail +master/m);

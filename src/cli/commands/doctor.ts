@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { closeSync, fdatasyncSync, mkdirSync, openSync, rmSync, writeSync, existsSync } from "node:fs";
 import { createServer } from "node:net";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { addressText, DEFAULT_MASTER, dial, namedMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT, exitCodeOf } from "../exit.ts";
@@ -34,7 +34,7 @@ export const doctor: Command = {
   examples: ["titan doctor", "titan doctor --master 10.0.0.5:9090"],
   async run(call: Call): Promise<number> {
     const { context } = call;
-    const findings = [checkNode(), checkState(call.text("state") ?? context.home), checkProgram("sh", "jobs with run: need it"), checkProgram("python3", "jobs with a .py file need it"), ...(await checkMaster(call))];
+    const findings = [checkNode(), checkState(resolve(call.text("state") ?? context.home)), checkProgram("sh", "jobs with run: need it"), checkProgram("python3", "jobs with a .py file need it"), ...(await checkMaster(call))];
     if (call.json) context.json(findings);
     else {
       const color = { ok: "green", warn: "yellow", fail: "red" } as const;
@@ -58,9 +58,9 @@ function checkNode(): Finding {
 /** Writes where the log would be, as the log would: it is the disk that decides how fast submissions are answered. */
 function checkState(dir: string): Finding {
   const check = "state";
-  const made = firstMissing(dir);
+  const missing = missingFolders(dir);
   try {
-    mkdirSync(dir, { recursive: true });
+    for (const folder of missing) mkdirSync(folder); // one by one: Node's recursive mkdir never returns in a folder like /proc
     const file = join(dir, `.doctor-${process.pid}`);
     const times: number[] = [];
     const open = openSync(file, "w");
@@ -82,14 +82,14 @@ function checkState(dir: string): Finding {
   } catch (error) {
     return { check, level: "fail", found: (error as Error).message, advice: "choose another folder with --state or TITAN_HOME" };
   } finally {
-    if (made !== undefined) rmSync(made, { recursive: true, force: true }); // only looking
+    if (missing.length > 0) rmSync(missing[0]!, { recursive: true, force: true }); // only looking
   }
 }
 
-/** The topmost folder on the way that is not there yet. */
-function firstMissing(dir: string): string | undefined {
-  let missing: string | undefined;
-  for (let at = dir; !existsSync(at); at = dirname(at)) missing = at;
+/** Folders on the way that are not there yet, the topmost first. */
+function missingFolders(dir: string): string[] {
+  const missing: string[] = [];
+  for (let at = dir; !existsSync(at); at = dirname(at)) missing.unshift(at);
   return missing;
 }
 
