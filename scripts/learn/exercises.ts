@@ -67,8 +67,8 @@ export function checkExercises(project: Project, lesson: Lesson): Problem[] {
   const hintsFile = `${lesson.folder}/hints.md`;
   const hintsPath = join(project.root, hintsFile);
   if (names.length === 0) {
-    // The tour and the last chapter teach no subsystem of their own.
-    if (sourcesOfChapter(project, lesson.number).length > 0) {
+    // The tour shows the command line from outside, and the last chapter teaches no subsystem: there is nothing to write again.
+    if (lesson.number > 0 && sourcesOfChapter(project, lesson.number).length > 0) {
       say(lesson.readme, sectionText.line, `no "// #exercise name" in the sources of chapter ${lesson.number}`);
     }
     return problems;
