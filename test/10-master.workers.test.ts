@@ -33,12 +33,12 @@ test("a worker that does not come back loses its attempts after LEASE_MS, and ge
     room.world.crash("gone");
     await room.restart();
     const restarted = room.world.now;
-    const here = await room.worker("here", { slots: 2 });
-    await (await room.client()).submitSpec(pipeline([spec("b")]));
-    await room.until(() => here.jobs.length === 1);
-    assert.deepEqual(here.jobs, ["b#1"], "the absent one has more free slots, but nobody knows whether it lives");
-    await room.until(() => here.jobs.length === 2);
-    assert.deepEqual(here.jobs, ["b#1", "a#2"]);
+    const here = await room.worker("here", { slots: 3 });
+    await (await room.client()).submitSpec(pipeline([spec("b"), spec("c")]));
+    await room.until(() => here.jobs.length === 2, 100);
+    assert.deepEqual(here.jobs, ["b#1", "c#1"], "the absent one has more free slots, but nobody knows whether it lives");
+    await room.until(() => here.jobs.length === 3);
+    assert.deepEqual(here.jobs, ["b#1", "c#1", "a#2"]);
     const waited = room.world.now - restarted;
     assert.ok(waited >= LEASE_MS && waited < LEASE_MS + 50, `given up after ${waited} ms`);
     assert.deepEqual((await (await room.client()).workers()).map(({ name }) => name), ["here"]);
