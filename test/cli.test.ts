@@ -5,7 +5,7 @@ import { appendFileSync, readdirSync, readFileSync, writeFileSync, existsSync, o
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { inProcess, isAlive, lines, start, tempFolder, titan as runTitan, up, type Ended, type Up } from "./cli.support.ts";
+import { eventually, inProcess, isAlive, lines, start, tempFolder, titan as runTitan, up, type Ended, type Up } from "./cli.support.ts";
 
 const PIPELINES = {
   "ok.yaml": "name: ok\njobs:\n  - {id: a, run: 'echo out; echo err >&2'}\n  - {id: b, run: 'true', needs: a}\n",
@@ -337,7 +337,11 @@ describe("titan", { concurrency: 4 }, () => {
   });
 
   test("workers and doctor tell what is there", async () => {
-    const found = JSON.parse((await quick("workers", "--json")).stdout) as Record<string, unknown>[];
+    let found: Record<string, unknown>[] = [];
+    await eventually("both workers have registered", async () => {
+      found = JSON.parse((await quick("workers", "--json")).stdout);
+      return found.length === 2;
+    });
     assert.deepEqual(found.map(({ name, slots, connected }) => [name, slots, connected]), [["w1", 8, true], ["w2", 8, true]]);
     assert.match((await quick("workers")).stdout, /^WORKER +STATE +BUSY +TAGS/);
     const state = join(cwd, "not", "there");

@@ -1,6 +1,6 @@
 /** `titan doctor`: what could be in the way on this machine, and what to do about it. */
 import { spawnSync } from "node:child_process";
-import { closeSync, fdatasyncSync, mkdirSync, openSync, rmSync, writeSync, existsSync } from "node:fs";
+import { closeSync, fdatasyncSync, mkdirSync, openSync, rmdirSync, rmSync, writeSync, existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { addressText, DEFAULT_MASTER, dial, namedMaster } from "../address.ts";
@@ -58,9 +58,12 @@ function checkNode(): Finding {
 /** Writes where the log would be, as the log would: it is the disk that decides how fast submissions are answered. */
 function checkState(dir: string): Finding {
   const check = "state";
-  const missing = missingFolders(dir);
+  const made: string[] = [];
   try {
-    for (const folder of missing) mkdirSync(folder); // one by one: Node's recursive mkdir never returns in a folder like /proc
+    for (const folder of missingFolders(dir)) {
+      mkdirSync(folder); // one by one: Node's recursive mkdir never returns in a folder like /proc
+      made.unshift(folder);
+    }
     const file = join(dir, `.doctor-${process.pid}`);
     const times: number[] = [];
     const open = openSync(file, "w");
@@ -82,7 +85,16 @@ function checkState(dir: string): Finding {
   } catch (error) {
     return { check, level: "fail", found: (error as Error).message, advice: "choose another folder with --state or TITAN_HOME" };
   } finally {
-    if (missing.length > 0) rmSync(missing[0]!, { recursive: true, force: true }); // only looking
+    for (const folder of made) removeIfEmpty(folder); // only looking
+  }
+}
+
+/** Never recursive: a master may have moved in meanwhile. */
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // It is in use now.
   }
 }
 
