@@ -92,7 +92,8 @@ test("spawn() reports a script whose interpreter is missing and a file the syste
   assert.equal(orphan.error?.code, "ENOENT");
   assert.match(String(orphan.error?.message), /its first line asks for "\/no\/such\/interpreter"/);
   const garbage = await run([script("garbage", "\x7fELF\x02\x01\x01 and no more")]);
-  assert.equal(garbage.error?.code, "ENOEXEC");
+  // bash, where it is /bin/sh, leaves only the status 126 to tell of it.
+  assert.ok(garbage.error?.code === "ENOEXEC" || garbage.code === 126, JSON.stringify(garbage));
 });
 
 test("spawn() never calls back before it has returned", async () => {
