@@ -140,5 +140,10 @@ function callThread({ parentPort, workerData }: typeof Threads): void {
   });
 }
 
-/** `__name` is what esbuild, under `tsx`, wraps named functions in. */
-export const CALL_THREAD = `"use strict"; const __name = (f) => f; (${callThread})(require("node:worker_threads"));`;
+/**
+ * The compilers call helpers of theirs in the text: esbuild (under `tsx`) wraps named functions in `__name`, tsc wraps
+ * the argument of `import()`, which it might have to rewrite. Neither is of use here.
+ */
+const HELPERS = "const __name = (f) => f; const __rewriteRelativeImportExtension = (url) => url;";
+
+export const CALL_THREAD = `"use strict"; ${HELPERS} (${callThread})(require("node:worker_threads"));`;
