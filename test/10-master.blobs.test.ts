@@ -168,3 +168,34 @@ test("pieces that arrive at once are taken in their order, and a piece as large 
   assert.deepEqual(await world.settle(Promise.all(pieces)), [false, false, false, true]);
   assert.equal((await store.load(hash)).length, bytes.length);
 });
+
+test("load() removes a file that the disk has changed instead of handing it out, so that it is uploaded again", async () => {
+  const { world, host, store, uploads } = setUp();
+  await world.settle(put(uploads, content));
+  const damaged = Buffer.from(content);
+  damaged[3]! ^= 1;
+  await host.storage.writeFile(`${DIR}/${HASH}`, damaged);
+  await assert.rejects(store.load(HASH), blobError(/was damaged and has been removed/));
+  assert.equal(await store.has(HASH), false);
+});
+
+test("put() closes its file once when the disk fails at the end, and leaves nothing", async () => {
+  const { world, host } = setUp();
+  let closes = 0;
+  const storage = new Proxy(host.storage, {
+    get(target, name: keyof Host["storage"]) {
+      if (name === "rename") return () => Promise.reject(Object.assign(new Error("EIO"), { code: "EIO" }));
+      if (name !== "open") return target[name].bind(target);
+      return async (...args: Parameters<Host["storage"]["open"]>) => {
+        const file = await target.open(...args);
+        const close = file.close.bind(file);
+        return Object.assign(file, { close: () => { closes += 1; return close(); } });
+      };
+    },
+  });
+  const uploads = new BlobStore({ ...host, storage }, DIR).uploads();
+  await assert.rejects(world.settle(put(uploads, content)), /EIO/);
+  await uploads.close();
+  assert.equal(closes, 1);
+  assert.deepEqual(await host.storage.list(DIR), []);
+});

@@ -56,17 +56,17 @@ export class BlobStore {
   /** The whole blob. At most MAX_BLOB_BYTES. */
   async load(hash: string): Promise<Buffer> {
     if (!(await this.has(hash))) throw new BlobError(`Cannot read blob ${hash}: it was never uploaded here`);
-    return this.#host.storage.readFile(this.#path(hash));
+    const bytes = await this.#host.storage.readFile(this.#path(hash));
+    if (createHash("sha256").update(bytes).digest("hex") === hash) return bytes;
+    // Damaged on the disk. Gone is better than wrong: whoever has it is asked for it again.
+    await this.remove(hash);
+    throw new BlobError(`Cannot read blob ${hash}: its file was damaged and has been removed; submit again to upload it`);
   }
 
+  /** The same in pieces, as they travel. */
   async *read(hash: string): AsyncGenerator<Buffer> {
-    if (!(await this.has(hash))) throw new BlobError(`Cannot read blob ${hash}: it was never uploaded here`);
-    const file = await this.#host.storage.open(this.#path(hash));
-    try {
-      for (let offset = 0; offset < file.size; offset += BLOB_CHUNK_BYTES) yield await file.read(offset, BLOB_CHUNK_BYTES);
-    } finally {
-      await file.close();
-    }
+    const bytes = await this.load(hash);
+    for (let offset = 0; offset < bytes.length; offset += BLOB_CHUNK_BYTES) yield bytes.subarray(offset, offset + BLOB_CHUNK_BYTES);
   }
 
   async remove(hash: string): Promise<void> {
@@ -143,13 +143,23 @@ export class Uploads {
       await this.#drop(hash);
       throw new BlobError(`${doing}: the content's hash is ${found}`);
     }
-    await upload.file.sync();
-    await upload.file.close();
-    await this.#host.storage.rename(upload.path, target);
-    await this.#host.storage.syncDirectory(this.#dir);
-    this.#open.delete(hash);
-    this.#done(hash);
+    await this.#keep(upload, { hash, target });
     return true;
+  }
+
+  async #keep(upload: Upload, to: { hash: string; target: string }): Promise<void> {
+    const { storage } = this.#host;
+    // Out of the book first: whatever fails from here on, this descriptor is closed once. A second close could hit another file's.
+    this.#open.delete(to.hash);
+    try {
+      await upload.file.sync().finally(() => upload.file.close());
+      await storage.rename(upload.path, to.target);
+    } catch (error) {
+      await storage.remove(upload.path);
+      throw error;
+    }
+    await storage.syncDirectory(this.#dir);
+    this.#done(to.hash);
   }
 
   async #begin(hash: string): Promise<Upload> {

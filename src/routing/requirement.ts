@@ -83,6 +83,7 @@ export function describe(reason: Reason): string {
     case "no-capable-worker": {
       if (reason.workers === 0) return place === undefined ? "no worker is connected" : `${place} is not connected`;
       if (place !== undefined) return `${place} does not have ${reason.missing.join("+")}`;
+      if (tags.length === 1) return `no worker has ${wanted}`;
       const counts = reason.having.map(({ tag, workers }) => `${workers} ${workers === 1 ? "has" : "have"} ${tag}`);
       return `no worker has ${wanted} (${counts.join(", ")})`;
     }

@@ -4,8 +4,9 @@
  *     client ── HELLO SUBMIT WATCH LOGS CANCEL … ──▶ master ◀── HELLO OUTPUT FINISHED BEAT ── worker
  *                                                   master ── DISPATCH KILL ──▶ worker
  *
- * A *request* has exactly one reply (or a stream of them). A *notice* is one-way: the two messages
- * that every job costs, DISPATCH and FINISHED, are notices that carry many jobs each.
+ * A *request* has exactly one reply (or a stream of them). A *notice* is one-way. The two messages that every job
+ * costs carry many jobs each: DISPATCH is a notice, FINISHED a request, because a worker keeps its reports until the
+ * master has them on disk.
  *
  * Invariants: a field number is never reused; a field added later is `optional` or `withDefault`, so
  * that yesterday's peers read today's messages (lesson 02).

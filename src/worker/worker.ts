@@ -122,7 +122,8 @@ class WorkerProcess implements Worker {
     for (const key of welcome.stale) this.#drop(key, "the master has given it to somebody else");
     this.#startBeats(welcome.beatMs, welcome.leaseMs);
     this.#welcomed({ name: welcome.name });
-    this.#note(`registered as ${welcome.name} (${this.#attempts.size} attempts under way)`);
+    const kept = this.#attempts.size;
+    this.#note(`registered as ${welcome.name}${kept === 0 ? "" : `, with ${kept} ${kept === 1 ? "attempt" : "attempts"} under way`}`);
   }
 
   #onLost(error: Error | undefined): void {

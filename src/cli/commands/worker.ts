@@ -67,7 +67,7 @@ async function run(call: Call): Promise<number> {
 
   started.ready.then((registered) => {
     if (call.json) context.json({ type: "worker", name: registered.name, pid: process.pid, master: addressText(master), slots, tags });
-    else context.out(`${registered.name} offers ${slots} slots to ${addressText(master)}${tags.length > 0 ? ` (${tags.join(", ")})` : ""}`);
+    else context.out(`${registered.name} offers ${slots} ${slots === 1 ? "slot" : "slots"} to ${addressText(master)}${tags.length > 0 ? ` (${tags.join(", ")})` : ""}`);
   }, () => undefined); // `done` says why
   await started.done;
   return EXIT.OK;
