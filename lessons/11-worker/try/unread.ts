@@ -1,5 +1,5 @@
 /** A job that prints for ever, and a reader that stops after the first chunk: where do the bytes wait? */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createExecutor } from "#exec";
@@ -16,20 +16,29 @@ let received = 0;
 const script = `n=0; block=$(printf '%01000d' 0); while :; do printf %s "$block"; n=$((n + 1000)); echo $n >${counter}; done`;
 const request = { run: "r", job: "j", attempt: 1, worker: "w", env: {}, timeoutMs: 0, inputs: [] };
 const running = executor.start({ ...request, action: { kind: "shell", script } }, (_stream, bytes) => {
+  if (received === 0) running.pauseOutput(); // The first chunk is one too many.
   received += bytes.length;
-  running.pauseOutput();
 });
-const written = () => Number(readFileSync(counter, "utf8"));
+const written = () => Number(readFileSync(counter, "utf8").trim() || Number.NaN);
 const report = (when: string) => console.log(`${when}: the pipe holds ${((written() - received) / 1000).toFixed(0)} kB`);
 
-await sleep(300);
+/** Waits until the count has not moved for a while: the pipe is full, or the job is stuck. */
+async function settle(): Promise<void> {
+  let last = -1;
+  while (!existsSync(counter) || !(written() === last)) {
+    if (existsSync(counter)) last = written();
+    await sleep(200);
+  }
+}
+
+await settle();
 const before = written();
 report("nobody reads");
 await sleep(300);
 report("still nobody");
 console.log(written() === before ? "the job has not printed one byte more" : "the job went on printing");
 running.resumeOutput();
-await sleep(100);
+for (let i = 0; i < 300 && written() === before; i++) await sleep(10);
 console.log(written() > before ? "somebody reads: it goes on" : "stuck");
 running.pauseOutput();
 running.cancel();
