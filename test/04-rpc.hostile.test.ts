@@ -1,9 +1,11 @@
 /** Peers that break the rules, lie, flood, or say nothing: bounded, and closed with the right error. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { encodeFrame } from "#framing";
-import { seededRandom } from "#host";
-import { RPC_ERROR_CODES, RpcError, type IncomingRequest } from "#rpc";
+import { nodeHost, seededRandom, type Socket, type SocketHandlers } from "#host";
+import { RPC_ERROR_CODES, RpcConnection, RpcError, type IncomingRequest } from "#rpc";
 import { rawPeer, simPair, type RawPeer } from "./04-rpc.support.ts";
 
 const REPLY = 1, ERROR = 2, MORE = 4, CANCEL = 8, ONEWAY = 16, CREDIT = 32;
@@ -115,6 +117,19 @@ test("requests beyond maxInFlight are answered OVERLOADED, and answered ones mak
   assert.equal(serving.length, 12);
 });
 
+test("requests whose bodies exceed maxInFlightBytes together are answered OVERLOADED, and answered ones make room", async () => {
+  const serving: IncomingRequest[] = [];
+  const peer = await rawPeer({ limits: { maxBodyBytes: 1000, maxOutboundBytes: 2000, maxInFlightBytes: 3000 }, onRequest: (request) => serving.push(request) });
+  const ask = (id: number) => peer.send({ opcode: 1, requestId: id, body: Buffer.alloc(1000) });
+  for (let id = 1; id <= 5; id++) await ask(id);
+  assert.deepEqual(peer.got.map(({ requestId, flags, body }) => [requestId, flags, body[0]]), [[4, REPLY | ERROR, 4], [5, REPLY | ERROR, 4]]);
+  serving[0]!.reply();
+  await peer.send({ opcode: 0, requestId: 2, flags: CANCEL });
+  for (let id = 6; id <= 8; id++) await ask(id);
+  assert.equal(serving.length, 5);
+  assert.deepEqual(peer.got.at(-1)?.requestId, 8);
+});
+
 test("a peer that never reads is closed by stallMs, and holds no more than the limits until then", async () => {
   const limits = { maxBodyBytes: 64 * 1024, maxOutboundBytes: 1024 * 1024, stallMs: 1000 };
   const peer = await rawPeer({ limits });
@@ -159,6 +174,34 @@ test("a peer that asks and never reads the answers is closed at twice the outbou
   }
   assert.equal(closeCode(peer), "OVERLOADED");
   assert.ok(most < 2 * limits.maxOutboundBytes + 400_000, `${most} bytes`);
+});
+
+test("what a queue costs beside its bytes counts: a million empty frames are not free", async () => {
+  const peer = await rawPeer({ limits: { maxBodyBytes: 100_000, maxOutboundBytes: 1_000_000 } });
+  peer.socket.pause();
+  let sent = 0;
+  do sent++;
+  while (peer.victim.notify(1, Buffer.alloc(0)));
+  // The socket and the kernels hold 24,000 of 16 bytes; by their bytes alone another 62,500 would fit the limit.
+  assert.ok(sent < 40_000, `${sent} frames`);
+});
+
+test("what has left is not kept, though the queue to a slow peer never empties", async () => {
+  setFlagsFromString("--expose_gc");
+  const gc = runInNewContext("gc") as () => void;
+  let handlers: SocketHandlers | undefined;
+  // It takes one batch at a time and is never ahead of its writer.
+  const socket: Socket = {
+    remote: "slow:1", pendingBytes: 0, handle: (given) => void (handlers = given),
+    write: () => (setImmediate(() => handlers?.onDrain?.()), false),
+    pause: () => {}, resume: () => {}, end: () => {}, destroy: () => {},
+  };
+  const connection = new RpcConnection(socket, { host: nodeHost() });
+  for (let i = 0; i < 2000; i++) if (!connection.notify(1, Buffer.alloc(100_000))) await connection.drained();
+  gc();
+  const kept = process.memoryUsage().arrayBuffers;
+  connection.destroy();
+  assert.ok(kept < 50e6, `${kept} bytes of 200 MB are kept`);
 });
 
 test("a peer that says nothing, or never finishes a frame, is closed by idleMs; one that talks is not", async () => {

@@ -194,6 +194,13 @@ test("request() has a default deadline, and Infinity has none", async () => {
   assert.equal(forever, "CLOSED");
 });
 
+test("request() refuses a deadline that is no number, and those of others pass", async () => {
+  const pair = await simPair({}, { onRequest: () => {} });
+  await assert.rejects(pair.a.request(1, Buffer.alloc(0), { deadlineMs: Number.NaN }), /a deadline that is no number/);
+  await assert.rejects(pair.until(pair.a.request(1, Buffer.alloc(0), { deadlineMs: 5 })), { code: "DEADLINE" });
+  await pair.over();
+});
+
 test("answered requests leave no deadline behind once the connection is closed", async () => {
   const pair = await simPair({}, ECHO);
   for (let i = 0; i < 10; i++) await pair.until(Promise.all(Array.from({ length: 50 }, () => pair.a.request(1, bytes("x"), { deadlineMs: 1e6 }))));
@@ -357,7 +364,7 @@ everywhere("notify() keeps order and asks its caller to wait when the peer is be
 everywhere("close() sends what is queued, then closes on both sides without an error", () => {
   const got: number[] = [];
   return { b: { onNotify: (opcode) => void got.push(opcode), onClose: () => assert.deepEqual(got, Array.from({ length: 100 }, (_, i) => i)) } };
-}, async ({ a, b, pass, closes }) => {
+}, async ({ a, b, over, closes }) => {
   for (let i = 0; i < 100; i++) a.notify(i, Buffer.alloc(10_000));
   a.close();
   a.close();
@@ -365,7 +372,7 @@ everywhere("close() sends what is queued, then closes on both sides without an e
   assert.equal(a.notify(1, bytes("")), false);
   await assert.rejects(a.drained(), { code: "CLOSED" });
   assert.equal(await codeOf(a.request(1, bytes(""))), "CLOSED");
-  await pass(100);
+  await over();
   assert.deepEqual(closes, { a: [undefined], b: [undefined] });
   assert.equal(b.closed, true);
 });

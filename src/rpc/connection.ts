@@ -68,6 +68,7 @@ export class RpcConnection {
   readonly #pending = new Map<number, Pending>();
   /** The peer's, waiting for ours. */
   readonly #serving = new Map<number, Incoming>();
+  #servingBytes = 0;
   #lastId: number;
   #closing = false;
   #closed = false;
@@ -87,7 +88,7 @@ export class RpcConnection {
       isBehind: () => this.#outbox.behind,
       send: (flags, requestId, body) => this.#send({ opcode: 0, flags, requestId, body }),
       drained: () => this.drained(),
-      forget: (requestId) => void this.#serving.delete(requestId),
+      forget: (requestId) => this.#served(requestId),
     };
     this.#patience = new Patience({
       clock: options.host.clock, deadlines: this.#deadlines, limits: this.#limits,
@@ -235,10 +236,12 @@ export class RpcConnection {
     const incoming = new Incoming(this.#carrier, { id, opcode, body: frame.body, isStream: frame.flags === MORE });
     const { onRequest } = this.#options;
     if (onRequest === undefined) return incoming.fail("UNSUPPORTED", `Opcode ${opcode}: this side takes no requests`);
-    if (this.#serving.size >= this.#limits.maxInFlight) {
-      return incoming.fail("OVERLOADED", `${this.#limits.maxInFlight} requests are being served for this peer`);
+    const { maxInFlight, maxInFlightBytes } = this.#limits;
+    if (this.#serving.size >= maxInFlight || this.#servingBytes + frame.body.length > maxInFlightBytes) {
+      return incoming.fail("OVERLOADED", `${this.#serving.size} requests of ${this.#servingBytes} bytes are being served for this peer`);
     }
     this.#serving.set(id, incoming);
+    this.#servingBytes += frame.body.length;
     try {
       // The type says void, and an async function fits it: without this its rejection would end the process.
       const result: unknown = onRequest(incoming);
@@ -246,6 +249,11 @@ export class RpcConnection {
     } catch (error) {
       this.#threw(incoming, error);
     }
+  }
+
+  #served(id: number): void {
+    this.#servingBytes -= this.#serving.get(id)?.body.length ?? 0;
+    this.#serving.delete(id);
   }
 
   #notified({ opcode, body }: Frame): void {
@@ -276,7 +284,7 @@ export class RpcConnection {
     const { maxBodyBytes, maxPending, maxOutboundBytes } = this.#limits;
     if (body.byteLength > maxBodyBytes) return this.#tooLarge(body);
     if (this.#outbox.behind) {
-      const queued = this.#outbox.queuedBytes;
+      const queued = this.#outbox.heldBytes;
       return new RpcError("OVERLOADED", `Cannot send to ${this.remote}: ${queued} queued bytes exceed ${maxOutboundBytes}`);
     }
     if (this.#pending.size >= maxPending) {
@@ -332,11 +340,11 @@ export class RpcConnection {
   #send(frame: FrameInit): void {
     if (this.closed) return;
     this.#outbox.push(frame);
-    const { queuedBytes } = this.#outbox;
+    const { heldBytes } = this.#outbox;
     const hardLimit = 2 * this.#limits.maxOutboundBytes;
-    if (queuedBytes <= hardLimit) return;
+    if (heldBytes <= hardLimit) return;
     // Replies cannot be refused, so a peer that asks and never reads gets here. Dropping some would be worse.
-    this.destroy(new RpcError("OVERLOADED", `Peer ${this.remote} does not read: ${queuedBytes} bytes exceed ${hardLimit}`));
+    this.destroy(new RpcError("OVERLOADED", `Peer ${this.remote} does not read: ${heldBytes} bytes exceed ${hardLimit}`));
   }
 
   #tooLarge(body: Uint8Array): RpcError {

@@ -14,6 +14,7 @@
  * Test: test/04-rpc.test.ts
  */
 import type { Host, Timer } from "#host";
+import { invariant } from "./errors.ts";
 
 export interface Deadline {
   readonly at: number;
@@ -38,6 +39,8 @@ export class Deadlines {
 
   /** Calls `fn` once, `ms` from now. Infinity: never. */
   add(ms: number, fn: () => void): Deadline {
+    // It would never be due and never be late: at the top of the heap it would hold up all others, and wake us without end.
+    invariant(!Number.isNaN(ms), "a deadline that is no number");
     const entry: Deadline = { at: this.#host.clock.monotonic() + ms, fn, index: -1 };
     if (ms === Infinity) return entry;
     this.#up(this.#heap.push(entry) - 1, entry);

@@ -13,6 +13,8 @@ export interface RpcLimits {
   readonly maxOutboundBytes: number;
   /** Requests of one peer that may be unanswered here at once; more are answered OVERLOADED. */
   readonly maxInFlight: number;
+  /** Bodies of those requests together. */
+  readonly maxInFlightBytes: number;
   /** Requests of ours that may be unanswered there at once. */
   readonly maxPending: number;
   /** The largest body, either way. */
@@ -33,8 +35,10 @@ export interface RpcLimits {
 export const DEFAULT_LIMITS: RpcLimits = {
   // One body of the largest size may wait, and a second one may come on top before the connection ends.
   maxOutboundBytes: MAX_BODY_BYTES + 1024,
-  // 1,024 requests that pin a 64 KiB read buffer each hold 64 MiB, what a master can spare for a hostile peer.
+  // 1,024 small requests that pin a 64 KiB read buffer each hold 64 MiB, what a master can spare for a hostile peer.
   maxInFlight: 1024,
+  // As much again for large ones: eight of the largest. By their number alone they could hold 8 GiB.
+  maxInFlightBytes: 8 * MAX_BODY_BYTES,
   // As many calls as fit in one second at the speed of this connection: 64 Ki x 200 bytes is 13 MiB.
   maxPending: 65_536,
   maxBodyBytes: MAX_BODY_BYTES,
@@ -55,6 +59,7 @@ export function withDefaults(limits: Partial<RpcLimits> = {}): RpcLimits {
   // Whoever is below the limit may add one frame. It must fit below twice the limit, or the first large reply to a peer
   // that is a little behind would end the connection.
   invariant(all.maxOutboundBytes > all.maxBodyBytes, "a body must fit between the outbound limit and its double");
+  invariant(all.maxInFlightBytes >= all.maxBodyBytes, "the largest request must be one that can be served");
   invariant(all.maxInFlight > 0 && all.maxPending > 0, "a connection without requests is none");
   invariant(all.streamWindowBytes >= 1024, "a stream window must hold a few items");
   return all;
