@@ -19,16 +19,14 @@ const running = executor.start({ ...request, action: { kind: "shell", script } }
   if (received === 0) running.pauseOutput(); // The first chunk is one too many.
   received += bytes.length;
 });
-const written = () => Number(readFileSync(counter, "utf8").trim() || Number.NaN);
+let count = -1;
+/** What the job has written down. The file is empty for a moment whenever it writes. */
+const written = () => (count = existsSync(counter) ? Number(readFileSync(counter, "utf8").trim() || count) : -1);
 const report = (when: string) => console.log(`${when}: the pipe holds ${((written() - received) / 1000).toFixed(0)} kB`);
 
 /** Waits until the count has not moved for a while: the pipe is full, or the job is stuck. */
 async function settle(): Promise<void> {
-  let last = -1;
-  while (!existsSync(counter) || !(written() === last)) {
-    if (existsSync(counter)) last = written();
-    await sleep(200);
-  }
+  for (let last = -2; last < 0 || written() !== last; await sleep(200)) last = written();
 }
 
 await settle();
