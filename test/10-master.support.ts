@@ -5,6 +5,7 @@ import { RpcConnection, RpcError } from "#rpc";
 import { connect, type Client } from "#sdk";
 import { SimWorld, type SimOptions } from "#sim";
 import {
+  Beat,
   Dispatch, Finished, Hello, Kill, Op, Output, PROTOCOL, Welcome, type Assignment, type AttemptKey, type JobSpec, type PipelineSpec, type Report,
 } from "#wire";
 
@@ -133,7 +134,7 @@ export class ScriptedWorker {
   #beat(): void {
     this.room.world.host(this.name).timers.after(1000, () => {
       if (this.closed) return;
-      this.connection.request(Op.BEAT, Buffer.alloc(0)).catch(() => undefined);
+      this.connection.request(Op.BEAT, Beat.encode({ runs: [] })).catch(() => undefined);
       this.#beat();
     });
   }

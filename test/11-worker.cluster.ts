@@ -35,6 +35,7 @@ export class FakeJob implements Running {
 
 export class FakeExecutor implements Executor {
   readonly jobs: FakeJob[] = [];
+  readonly endedRuns: string[] = [];
   closed = false;
   /** What every new job does by itself; nothing by default. */
   script: (job: FakeJob) => void = () => undefined;
@@ -45,6 +46,7 @@ export class FakeExecutor implements Executor {
     this.script(job);
     return job;
   }
+  endRun(run: string): void { this.endedRuns.push(run); }
   async close(): Promise<void> { this.closed = true; }
 }
 

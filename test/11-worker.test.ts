@@ -175,6 +175,22 @@ test("cancelling a run ends its processes and then its jobs", async () => {
   assert.deepEqual(await cluster.status(client, run), { a: "CANCELLED", b: "CANCELLED" });
 });
 
+test("what a run's jobs share on a worker goes when the run is over, and not before", async () => {
+  const cluster = new SimCluster();
+  await cluster.startMaster();
+  const { executor } = cluster.startWorker("w1");
+  const client = await cluster.connect();
+  const { run } = await cluster.world.settle(client.submitSpec(pipeline([job("a"), job("b", { dependsOn: [0] })])));
+  await cluster.until(() => executor.jobs.length === 1);
+  executor.jobs[0]!.end();
+  await cluster.until(() => executor.jobs.length === 2);
+  await cluster.world.run(cluster.world.now + 5000);
+  assert.deepEqual(executor.endedRuns, []);
+  executor.jobs[1]!.end();
+  await cluster.world.run(cluster.world.now + 5000);
+  assert.deepEqual(executor.endedRuns, [run]);
+});
+
 test("stop() kills what runs, and the master gives it to others without waiting for a lease", async () => {
   const cluster = new SimCluster();
   await cluster.startMaster();

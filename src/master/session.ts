@@ -15,7 +15,7 @@ import {
 } from "#core";
 import { RpcError, type IncomingRequest, type RpcConnection } from "#rpc";
 import {
-  AddJobs, Affected, BEAT_MS, BlobChunk, BlobHas, BlobPut, BlobRef, DecideGate, Decision, GateList, Hello, Info, InfoRequest, JobRef, LEASE_MS, LogPage,
+  AddJobs, Affected, Beat, BeatAnswer, BEAT_MS, BlobChunk, BlobHas, BlobPut, BlobRef, DecideGate, Decision, GateList, Hello, Info, InfoRequest, JobRef, LEASE_MS, LogPage,
   LogsRequest, MAX_SLOTS, MAX_SPEC_BYTES, Op, Output, PipelineSpec, PROTOCOL, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, WorkerList,
 } from "#wire";
 import { BlobError, type Uploads } from "./blobs.ts";
@@ -136,7 +136,10 @@ type Handler = (services: Services, request: IncomingRequest, session: Session) 
 
 const HANDLERS: Readonly<Record<number, Handler>> = {
   [Op.PING]: (_services, request) => request.reply(),
-  [Op.BEAT]: (_services, request) => request.reply(),
+  [Op.BEAT]: ({ engine }, request) => {
+    const over = Beat.decode(request.body).runs.filter((id) => (engine.state.runsById.get(id)?.status ?? "FORGOTTEN") !== "RUNNING");
+    request.reply(BeatAnswer.encode({ over }));
+  },
   [Op.SUBMIT]: submit,
   [Op.ADD_JOBS]: ({ engine, watchers }, request) => {
     const { run, jobs } = AddJobs.decode(request.body);

@@ -75,6 +75,11 @@ export const Welcome = message("Welcome", {
 });
 export type Welcome = Infer<typeof Welcome>;
 
+/** A worker is alive, and keeps folders for these runs (their ids). */
+export const Beat = message("Beat", { runs: [1, list(name, 1000)] });
+/** Those of them that have ended or are forgotten: the folders may go. */
+export const BeatAnswer = message("BeatAnswer", { over: [1, list(name, 1000)] });
+
 // ── the hot path ─────────────────────────────────────────────────────────────────────────────────
 
 export const ParentResult = message("ParentResult", { job: [1, string(128)], result: [2, bytes(MAX_RESULT_BYTES)] });

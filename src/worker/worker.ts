@@ -9,7 +9,7 @@ import { ensureProject, type Executor, type ExecOutcome, type Running } from "#e
 import type { Address, Host, Timer } from "#host";
 import { RpcError } from "#rpc";
 import {
-  BlobChunk, BlobRef, Dispatch, FAILURE_KINDS, Finished, Kill, MAX_BATCH_ITEMS, Op, Output, PROTOCOL, type Assignment, type AttemptKey, type FailureKind, type Report, type Welcome,
+  Beat, BeatAnswer, BlobChunk, BlobRef, Dispatch, FAILURE_KINDS, Finished, Kill, MAX_BATCH_ITEMS, Op, Output, PROTOCOL, type Assignment, type AttemptKey, type FailureKind, type Report, type Welcome,
 } from "#wire";
 import { MasterLink } from "./link.ts";
 import { OutputPipe } from "./output.ts";
@@ -24,7 +24,7 @@ export interface WorkerOptions {
   readonly tags?: readonly string[];
   /** Jobs at once. */
   readonly slots: number;
-  readonly executor: Executor;
+  readonly executor: Executor & { endRun?(run: string): unknown };
   /** Projects are kept here between jobs. */
   readonly cacheDir: string;
   readonly version?: string;
@@ -70,6 +70,8 @@ class WorkerProcess implements Worker {
   readonly #link: MasterLink;
   readonly #instance: string;
   readonly #attempts = new Map<string, Attempt>();
+  /** Runs that have left something in this worker's folders. */
+  readonly #runs = new Set<string>();
   #reports: Attempt[] = [];
   #reporting = false;
   #name = "";
@@ -137,9 +139,20 @@ class WorkerProcess implements Worker {
     this.#beat = this.#options.host.timers.after(beatMs, () => {
       const connection = this.#link.current();
       if (connection === undefined) return;
-      connection.request(Op.BEAT, EMPTY, { deadlineMs: leaseMs }).catch(() => connection.destroy());
+      const runs = [...this.#runs].slice(0, BEAT_RUNS);
+      connection.request(Op.BEAT, Beat.encode({ runs }), { deadlineMs: leaseMs })
+        .then((answer) => this.#endRuns(BeatAnswer.decode(answer).over), () => connection.destroy());
       this.#startBeats(beatMs, leaseMs);
     });
+  }
+
+  /** What jobs of one run share on this machine goes when the run is over, unless one of its attempts is still being ended here. */
+  #endRuns(over: readonly string[]): void {
+    const busy = new Set([...this.#attempts.values()].map(({ assignment }) => assignment.runId));
+    for (const run of over) {
+      if (busy.has(run) || !this.#runs.delete(run)) continue;
+      void this.#options.executor.endRun?.(run);
+    }
   }
 
   #onNotify(opcode: number, body: Buffer): void {
@@ -152,6 +165,7 @@ class WorkerProcess implements Worker {
   #start(assignment: Assignment): void {
     const attempt: Attempt = { assignment, running: undefined, cancelled: false, report: undefined };
     this.#attempts.set(nameOf(assignment), attempt);
+    this.#runs.add(assignment.runId);
     if (assignment.project === undefined) this.#execute(attempt, undefined);
     else void this.#withProject(attempt, assignment.project);
   }
@@ -252,6 +266,8 @@ class WorkerProcess implements Worker {
 }
 
 const EMPTY = Buffer.alloc(0);
+/** Runs asked about in one beat; the rest waits for the next one. */
+const BEAT_RUNS = 1000;
 
 function keyOf({ run, job, attempt }: AttemptKey): AttemptKey {
   return { run, job, attempt };
