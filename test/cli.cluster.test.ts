@@ -179,6 +179,16 @@ describe("a cluster for one run", { concurrency: 2 }, () => {
     assert.equal((await titan(["run", "gpu.yaml", "--embedded", "--detach"], { cwd })).code, 5);
   });
 
+  test("Ctrl-C while it starts leaves no folder behind", async () => {
+    const { temp, env } = ownTemp();
+    const cwd = tempFolder({ "quick.yaml": QUICK });
+    const starting = start(["run", "quick.yaml", "--embedded"], { cwd, env });
+    while (readdirSync(temp).length === 0) await new Promise((next) => setImmediate(next));
+    const { code } = await starting.kill("SIGINT");
+    assert.equal(code, 130);
+    assert.deepEqual(readdirSync(temp), []);
+  });
+
   test("ends with its run on Ctrl-C (130), on --timeout (124), and with SIGKILL", async () => {
     const { temp, env } = ownTemp();
     const cwd = tempFolder();

@@ -89,6 +89,29 @@ describe("titan", { concurrency: 4 }, () => {
     }
   });
 
+  test("an empty value is refused: a variable that was not set names no master, no key and no run", async () => {
+    for (const args of [["run", "ok.yaml", "--master", ""], ["run", "ok.yaml", "--key="], ["status", ""], ["watch", ""], ["cancel", ""], ["retry", ""], ["logs", ""], ["approve", ""]]) {
+      const { code, stderr } = await quick(...args);
+      assert.equal(code, 2, `${args.join(" ")}: ${stderr}`);
+      assert.match(stderr, /a variable that is not set\?/);
+    }
+  });
+
+  test("--timeout beyond what a timer can sleep is refused, because it would be over at once", async () => {
+    for (const time of ["25d", "99999999999999d"]) {
+      const { code, stderr } = await quick("run", "ok.yaml", "--timeout", time);
+      assert.deepEqual([code, stderr], [2, `titan: Cannot use --timeout ${time}: must be shorter than 24d20h\n`]);
+    }
+    assert.equal((await quick("run", "ok.yaml", "--timeout", "24d")).code, 0);
+  });
+
+  test("a pipeline without an end is refused, from a file and from stdin", async () => {
+    const { code, stderr } = await alone("validate", "/dev/zero");
+    assert.deepEqual([code, stderr], [2, "titan: Cannot read pipeline /dev/zero: it is longer than 25165824 bytes\n"]);
+    const endless = await runTitan(["validate", "-"], { cwd, input: " ".repeat(25165825) });
+    assert.deepEqual([endless.code, endless.stderr], [2, "titan: Cannot read pipeline from stdin: it is longer than 25165824 bytes\n"]);
+  });
+
   test("help, --help, --version and completion need no master", async () => {
     assert.match((await alone("help")).stdout, /usage: titan COMMAND/);
     const run = (await alone("run", "--help")).stdout;
@@ -368,6 +391,14 @@ describe("titan", { concurrency: 4 }, () => {
     assert.equal((await alone("log", "explode", state)).code, 2);
     assert.equal((await alone("log", "verify", join(cwd, "nowhere"))).code, 1);
   });
+});
+
+test("log inspect, verify and repair say that there is no log, and fail", async () => {
+  for (const action of ["inspect", "verify", "repair"]) {
+    const { code, stderr } = await alone("log", action, tempFolder());
+    assert.equal(code, 1);
+    assert.match(stderr, /there is none\n$/);
+  }
 });
 
 test("log verify finds a flipped bit, and repair cuts there", async () => {

@@ -18,6 +18,8 @@ export interface Flag {
   readonly summary: string;
   /** For our own processes, not for people. */
   readonly hidden?: boolean;
+  /** An empty text is a value, too. Elsewhere it is a variable that was not set: `--master "$MASTER"`. */
+  readonly mayBeEmpty?: boolean;
 }
 
 export interface Command {
@@ -35,6 +37,9 @@ export interface Command {
   readonly words?: readonly string[];
   run(call: Call): Promise<number>;
 }
+
+/** The longest sleep of Node's timers, 24 days and 20 hours: what is longer would be over at once. */
+const MAX_WAIT_MS = 2 ** 31 - 1;
 
 export const GLOBAL_FLAGS: Readonly<Record<string, Flag>> = {
   master: { type: "string", value: "HOST:PORT", summary: "the master to talk to (default TITAN_MASTER, else 127.0.0.1:9090)" },
@@ -85,8 +90,9 @@ export class Call {
     if (text === undefined) return undefined;
     const { parseDuration } = await import("#pipeline");
     const found = parseDuration(/^[\d.]+$/.test(text) ? `${text}s` : text);
-    if (typeof found === "number" && found > 0) return found;
-    throw new UsageError(`Cannot use --${flag} ${text}: ${typeof found === "string" ? found : "must be longer than nothing"}`);
+    if (typeof found === "number" && found > 0 && found <= MAX_WAIT_MS) return found;
+    const why = typeof found === "string" ? found : found > 0 ? "must be shorter than 24d20h" : "must be longer than nothing";
+    throw new UsageError(`Cannot use --${flag} ${text}: ${why}`);
   }
 
   /** Capabilities: `GPU,HIGH_MEM`. */
@@ -149,6 +155,9 @@ async function valueOf(command: Command, flags: Readonly<Record<string, Flag>>, 
   const { value, inlineValue } = token;
   if (value === undefined || (!inlineValue && value.startsWith("-") && value !== "-")) {
     throw new UsageError(`${doing}: ${token.rawName} needs a value (${token.rawName} ${flag.value ?? "VALUE"})`, usageHint(command));
+  }
+  if (value === "" && !flag.mayBeEmpty) {
+    throw new UsageError(`${doing}: ${token.rawName} needs a value, found an empty one (a variable that is not set?)`, usageHint(command));
   }
   return value;
 }

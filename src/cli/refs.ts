@@ -17,6 +17,7 @@ export interface Ref {
 
 /** `RUN` or `RUN/JOB`. */
 export function parseRef(text: string): Ref {
+  refuseEmpty(text);
   const slash = text.indexOf("/");
   if (slash < 0) return { run: text, job: undefined };
   const ref = { run: text.slice(0, slash), job: text.slice(slash + 1) };
@@ -30,8 +31,14 @@ export function parseJobRef(text: string): Ref & { job: string } {
   return { run, job };
 }
 
+/** Every id begins with nothing: `titan cancel "$RUN"` with RUN not set would cancel the only run there is. */
+function refuseEmpty(text: string): void {
+  if (text === "") throw new UsageError('Cannot use "": expected RUN or RUN/JOB (a variable that is not set?)', "titan runs lists the runs");
+}
+
 /** Asks with the id as it was typed; only if there is no such run, looks for one that begins so. */
 export async function withRun<T>(client: Client, typed: string, ask: (run: string) => Promise<T>): Promise<T> {
+  refuseEmpty(typed); // before it is asked for: a master says of "" only that it is not there
   try {
     return await ask(typed);
   } catch (error) {
@@ -44,6 +51,7 @@ export async function withRun<T>(client: Client, typed: string, ask: (run: strin
 
 /** The full id of a run. */
 export async function findRun(client: Client, typed: string): Promise<string> {
+  refuseEmpty(typed);
   const runs = await client.runs();
   if (runs.some((run) => run.id === typed)) return typed;
   // The newest first: it is the likeliest to be meant.

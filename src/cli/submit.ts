@@ -10,7 +10,7 @@
  * Test: test/cli.test.ts
  */
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { createReadStream } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Address } from "#host";
 import type { PipelineDefinition } from "#pipeline";
@@ -23,6 +23,9 @@ import { CliError, EXIT, exitCodeOf, isConnectionError, isRpcError, UsageError }
 import { reconnect } from "./follow.ts";
 import { plural } from "./text.ts";
 
+/** The YAML reader takes 8 Mi characters, and none has more than 3 bytes in UTF-8. A device or a pipe may have no end at all. */
+const MAX_FILE_BYTES = 3 * 8 * 1024 * 1024;
+
 export interface PipelineFile {
   readonly definition: PipelineDefinition;
   /** Relative paths in it start here. */
@@ -32,19 +35,28 @@ export interface PipelineFile {
 /** @throws {PipelineError} with a caret under every problem */
 export async function readPipelineFile(file: string): Promise<PipelineFile> {
   const { parsePipeline } = await import("#pipeline");
-  const text = readText(file);
+  const text = await readText(file);
   const folder = file === "-" ? process.cwd() : dirname(resolve(file));
   return { definition: parsePipeline(text, { file: file === "-" ? "<stdin>" : file }), folder };
 }
 
-function readText(file: string): string {
+async function readText(file: string): Promise<string> {
+  const name = file === "-" ? "from stdin" : file === "" ? '""' : file;
+  const chunks: Buffer[] = [];
+  let bytes = 0;
   try {
-    return readFileSync(file === "-" ? 0 : file, "utf8");
+    for await (const chunk of file === "-" ? process.stdin : createReadStream(file)) {
+      bytes += (chunk as Buffer).length;
+      if (bytes > MAX_FILE_BYTES) break;
+      chunks.push(chunk as Buffer);
+    }
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
     const why = code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "it is a folder" : code === "EACCES" ? "permission denied" : message;
-    throw new CliError(EXIT.USAGE, `Cannot read pipeline ${file === "-" ? "from stdin" : file}: ${why}`, { cause: error });
+    throw new CliError(EXIT.USAGE, `Cannot read pipeline ${name}: ${why}`, { cause: error });
   }
+  if (bytes > MAX_FILE_BYTES) throw new CliError(EXIT.USAGE, `Cannot read pipeline ${name}: it is longer than ${MAX_FILE_BYTES} bytes`);
+  return Buffer.concat(chunks).toString("utf8");
 }
 
 /** Where a run goes. */
@@ -93,18 +105,26 @@ async function embed(call: Call, why: keyof typeof REASONS): Promise<Target> {
   const workers = call.count("workers", { min: 1, max: 256 }) ?? 2;
   context.note(`titan: ${REASONS[why]}starting a cluster for this run (${plural(workers, "worker")}${stateDir === undefined ? "" : `, state in ${stateDir}`})`);
   // Until the watch takes over: leave nothing behind.
-  context.onInterrupt((_signal, times) => (times > 1 ? process.exit(EXIT.INTERRUPTED) : void context.cleanUp().then(() => process.exit(EXIT.INTERRUPTED))));
+  let interrupted = false;
+  context.onInterrupt((_signal, times) => {
+    interrupted = true;
+    if (times > 1) process.exit(EXIT.INTERRUPTED);
+    void context.cleanUp().then(() => process.exit(EXIT.INTERRUPTED));
+  });
   const { startEmbeddedCluster } = await import("./cluster.ts");
   // Anybody on this machine can reach a loopback port; only we know this.
   const token = randomBytes(24).toString("hex");
-  const cluster = await startEmbeddedCluster({
+  const starting = startEmbeddedCluster({
     workers, slots: call.count("slots", { min: 1, max: 4096 }), tags: call.tags(), stateDir, token,
     durability: stateDir === undefined ? "no" : "always", // what is thrown away need not survive a power cut
     onNote: (text) => {
       if (/ended:|restarted/.test(text) || context.debug) context.note(`titan: ${text}`);
     },
   });
-  context.onExit(() => cluster.stop());
+  // Before it has started, not after: a Ctrl-C in between would leave its folder behind.
+  context.onExit(() => starting.then((cluster) => cluster.stop()));
+  const cluster = await starting;
+  if (interrupted) throw new CliError(EXIT.INTERRUPTED, "Cannot run: interrupted");
   const client = await dial(call, cluster.master, token);
   return { client, redial: dialer(call, cluster.master, token), cluster, where: ` --master ${addressText(cluster.master)}` };
 }

@@ -17,7 +17,7 @@ function decision(name: "approve" | "reject", summary: string): Command {
     summary,
     usage: "GATE",
     args: [1, 1],
-    flags: { comment: { type: "string", value: "TEXT", summary: "kept with the decision" } },
+    flags: { comment: { type: "string", value: "TEXT", mayBeEmpty: true, summary: "kept with the decision" } },
     notes,
     examples: [`titan ${name} nightly-7k2m/train`, `titan ${name} nightly --comment "looked at the numbers"`],
     run: (call) => decide(call, name === "approve"),

@@ -96,7 +96,8 @@ function printProblems({ context }: Call, problems: readonly LogProblem[]): void
 
 async function repair(call: Call, { log: dir, lock }: Folders): Promise<number> {
   const { context } = call;
-  const { repairLog } = await import("#log");
+  const { inspectLog, repairLog } = await import("#log");
+  if (isNoLog(await inspectLog(context.host, dir))) throw new CliError(EXIT.ERROR, `Cannot repair the log in ${dir}: there is none`);
   const dryRun = call.on("dry-run");
   const held = dryRun || lock === undefined ? undefined : await takeLock(call, { dir, lock });
   try {
