@@ -60,8 +60,10 @@ async function until(what: string, isTrue: () => boolean): Promise<void> {
 
 test("start() fails an attempt by its kind: not found, not executable, exit, signal", async () => {
   inProject("plain", "text");
+  mkdirSync(join(project, "folder.sh")); // `sh` reads nothing from it, and exits with 0
   const cases: [ExecRequest["action"], unknown[]][] = [
     [file("nope.py"), ["failed", "not-found", "Cannot run nope.py: no such file in the project"]],
+    [file("folder.sh"), ["failed", "not-found", "Cannot run folder.sh: no such file in the project"]],
     [file("plain"), ["failed", "not-executable", 'Cannot start "./plain": it is not executable']],
     [{ kind: "command", argv: ["no-such-program"] }, ["failed", "not-found", 'Cannot start "no-such-program": no such file']],
     [{ kind: "command", argv: ["echo", "a\0b"] }, ["failed", "bad-input", 'Cannot start "echo": an argument or variable contains a NUL byte']],

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { renderRun, Tracker } from "#cli";
 import type { JobInfo, JobStatus, RunInfo } from "#wire";
-import { parseAddress } from "../src/cli/address.ts";
+import { parseAddress, unreachable } from "../src/cli/address.ts";
 import { findCommand } from "../src/cli/command.ts";
 import { shapeOf } from "../src/cli/commands/validate.ts";
 import { describeError, exitCodeOf } from "../src/cli/exit.ts";
@@ -117,6 +117,12 @@ test("parseAddress() takes every usual form and refuses the rest", () => {
   };
   assert.deepEqual(["h:1", "h", ":8080", "8080", "[::1]:5", "[::1]", "10.0.0.1:65535"].map(found), ["h 1", "h 9090", "127.0.0.1 8080", "127.0.0.1 8080", "::1 5", "::1 9090", "10.0.0.1 65535"]);
   for (const bad of ["h:x", "h:0", "h:65536", "a:b:c", "http://h:1", "[::1", "a b", "h:"]) assert.throws(() => parseAddress(bad, "--master"), /^UsageError: Cannot use --master/, bad);
+});
+
+test("unreachable() says of a silent master only that it is silent", () => {
+  const silent = Object.assign(new Error("no answer within 5000 ms"), { name: "RpcError", code: "DEADLINE" });
+  const found = unreachable({ host: "a", port: 1 }, silent);
+  assert.deepEqual([found?.exitCode, found?.message], [5, "Cannot reach the master at a:1: it takes connections, and does not answer (no answer within 5000 ms)"]);
 });
 
 test("findCommand() finds the command behind flags that are for every command", () => {

@@ -82,8 +82,10 @@ export async function dial(call: Call, master: Address, token = tokenOf(call)): 
 export function unreachable(master: Address, error: unknown): CliError | undefined {
   const doing = `Cannot reach the master at ${addressText(master)}`;
   const { name, code, message } = error as { name?: string; code?: string; message: string };
-  const noTitan = name === "CodecError" || name === "FramingError" || (name === "RpcError" && ["BAD_FRAME", "TOO_LARGE", "CLOSED", "DEADLINE"].includes(code ?? ""));
+  const noTitan = name === "CodecError" || name === "FramingError" || (name === "RpcError" && ["BAD_FRAME", "TOO_LARGE", "CLOSED"].includes(code ?? ""));
   if (noTitan) return new CliError(EXIT.UNREACHABLE, `${doing}: something answers there, but it is not a Titan master (${message})`, { cause: error });
+  // A master that is frozen or swapped out looks the same, so this is no verdict on what it is.
+  if (name === "RpcError" && code === "DEADLINE") return new CliError(EXIT.UNREACHABLE, `${doing}: it takes connections, and does not answer (${message})`, { cause: error });
   if (!isConnectionError(error)) return undefined;
   const why = code === "ECONNREFUSED" ? "nobody listens there" : code === "ENOTFOUND" ? "there is no host of that name" : message;
   return new CliError(EXIT.UNREACHABLE, `${doing}: ${why}`, { advice: "titan up starts one; --master HOST:PORT or TITAN_MASTER names another", cause: error });

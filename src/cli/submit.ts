@@ -84,7 +84,7 @@ export async function findTarget(call: Call): Promise<Target> {
     return { client, redial: dialer(call, DEFAULT_MASTER), cluster: undefined, where: "" };
   } catch (error) {
     if (exitCodeOf(error) !== EXIT.UNREACHABLE) throw error;
-    return embed(call, /not a Titan master/.test((error as Error).message) ? "other" : "nobody");
+    return embed(call, /not a Titan master/.test((error as Error).message) ? "other" : /does not answer/.test((error as Error).message) ? "silent" : "nobody");
   }
 }
 
@@ -93,8 +93,9 @@ function noteIdleFlags(call: Call, master: Address): void {
   if (idle.length > 0) call.context.note(`titan: uses the master at ${addressText(master)}, so ${idle.join(" and ")} ${idle.length > 1 ? "have" : "has"} no effect`);
 }
 
+const AT = addressText(DEFAULT_MASTER);
 /** Why a cluster is started: nobody at the default port, or another program, or because it was asked for. */
-const REASONS = { nobody: `no master at ${addressText(DEFAULT_MASTER)}; `, other: `what answers at ${addressText(DEFAULT_MASTER)} is no Titan master; `, asked: "" } as const;
+const REASONS = { nobody: `no master at ${AT}; `, other: `what answers at ${AT} is no Titan master; `, silent: `${AT} does not answer; `, asked: "" } as const;
 
 async function embed(call: Call, why: keyof typeof REASONS): Promise<Target> {
   const { context } = call;

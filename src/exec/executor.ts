@@ -219,12 +219,12 @@ class ProcessAttempt implements Running {
     return undefined;
   }
 
-  /** An interpreter would say that a file is missing in its own words, and fail like any program. */
+  /** An interpreter would say that a file is missing in its own words, and fail like any program. Of a folder `sh` says nothing: exit code 0. */
   private missingFile(): Failure | undefined {
     const { action, project } = this.request;
     if (action.kind !== "file") return undefined;
     const path = action.file.startsWith("/") ? action.file : join(this.paths.folder, action.file);
-    if (this.shared.folders.exists(path)) return undefined;
+    if (this.shared.folders.isFile(path)) return undefined;
     const where = project === undefined ? "no such file, and no project was sent" : "no such file in the project";
     return failure("not-found", `Cannot run ${action.file}: ${where}`);
   }

@@ -14,7 +14,7 @@ import * as fs from "node:fs";
 import { chmod, lstat, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 
-const { closeSync, chmodSync, existsSync, lstatSync, mkdirSync, openSync, readdirSync, readlinkSync, readSync, renameSync, rmdirSync, rmSync, statSync, symlinkSync, unlinkSync, writeFileSync } = fs;
+const { closeSync, chmodSync, lstatSync, mkdirSync, openSync, readdirSync, readlinkSync, readSync, renameSync, rmdirSync, rmSync, statSync, symlinkSync, unlinkSync, writeFileSync } = fs;
 
 const code = (error: unknown) => (error as { code?: string }).code;
 
@@ -74,7 +74,8 @@ export interface WorkFolders {
   write(path: string, bytes: Buffer | string): void;
   /** A file of at most `maxBytes`; its size if it is longer; undefined if there is none. EINVAL for what is no file. */
   read(path: string, maxBytes: number): Buffer | number | undefined;
-  exists(path: string): boolean;
+  /** Whether a file is there, or a link that leads to one. */
+  isFile(path: string): boolean;
   /** Removes a folder that holds nothing of weight, at once. False: it must be removed the slow way. */
   removeLight(path: string): boolean;
   remove(path: string): Promise<void>;
@@ -92,10 +93,18 @@ export function nodeWorkFolders(root: string): WorkFolders {
     make: (path, options = {}) => make(path, { ...options, spares }),
     write: (path, bytes) => writeFileSync(path, bytes),
     read,
-    exists: existsSync,
+    isFile,
     removeLight: (path) => removeLight(path, spares),
     remove: removeTree,
   };
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false; // nothing there, or nothing that we may look at
+  }
 }
 
 /** As many as jobs run at once on a large worker. */

@@ -12,7 +12,7 @@ export const logs: Command = {
   usage: "RUN/JOB",
   args: [1, 1],
   flags: {
-    follow: { type: "boolean", short: "f", summary: "go on until the job ends" },
+    follow: { type: "boolean", short: "f", summary: "go on until the attempt ends" },
     attempt: { type: "string", value: "N", summary: "of an earlier attempt (default: the latest)" },
   },
   notes: [
