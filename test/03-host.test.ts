@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { closeSync, openSync } from "node:fs";
+import fsPromises, { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -220,6 +221,23 @@ test("open() finds the end of a file that is there; read() and truncate() respec
   await file.close();
 });
 
+test("close() waits for what was asked before it, and a closed file never touches the one that is given its number", async () => {
+  const open = (name: string) => host.storage.open(join(folder, name), { create: true });
+  const first = await open("closed");
+  const asked = [first.append([Buffer.alloc(2_000_000)]), first.sync(), first.appendAndSync([Buffer.from("end")]), first.sync()];
+  await first.close();
+  await Promise.all(asked);
+  const second = await open("stranger");
+  for (const late of [first.append([Buffer.from("x")]), first.append([Buffer.alloc(2_000_000)]), first.sync(), first.truncate(0), first.read(0, 1)]) {
+    await assert.rejects(late, { code: "EBADF" });
+  }
+  await first.close();
+  await second.appendAndSync([Buffer.from("mine")]);
+  assert.equal((await second.read(0, 10)).toString(), "mine");
+  await second.close();
+  assert.equal((await host.storage.stat(join(folder, "closed")))?.size, 2_000_003);
+});
+
 test("appendAndSync() calls of one turn share few syncs", async () => {
   const file = await host.storage.open(join(folder, "group"), { create: true });
   const once = async (): Promise<number> => {
@@ -286,6 +304,27 @@ async function pairOf(on: Host): Promise<Pair> {
   const client = await on.network.dial(listener);
   return { client, server: await server, close: () => listener.close() };
 }
+
+test("lock() on a full disk leaves no file behind", async (t) => {
+  const place = await mkdtemp(join(folder, "full-"));
+  t.mock.method(fsPromises, "writeFile", async (path: string) => {
+    closeSync(openSync(path, "wx")); // a name still fits
+    throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+  });
+  await assert.rejects(host.storage.lock(join(place, "titan.lock")), { code: "ENOSPC" });
+  assert.deepEqual(await host.storage.list(place), []);
+});
+
+test("dial() takes a timeout that no timer can keep for the longest one, not for the shortest", async () => {
+  const listener = await host.network.listen(LOOPBACK, (socket) => socket.handle({ onData: () => {}, onClose: () => {} }));
+  for (const timeoutMs of [MAX_TIMER_MS + 1, 1e15, Infinity]) {
+    const dialled = host.network.dial(listener, { timeoutMs });
+    // Long enough for a timer of 1 ms to be looked at before the answer is.
+    for (const until = host.clock.monotonic() + 5; host.clock.monotonic() < until; );
+    (await dialled).destroy();
+  }
+  await listener.close();
+});
 
 test("dial() rejects with ECONNREFUSED where nobody listens, listen() with EADDRINUSE where somebody does", async () => {
   const listener = await host.network.listen(LOOPBACK, () => {});

@@ -35,6 +35,7 @@ export class NodeFile implements StoredFile {
   #syncing: Promise<void> | undefined;
   #nextSync: Promise<void> | undefined;
   #broken: Error | undefined;
+  #closing: Promise<void> | undefined;
 
   constructor(fd: number, size: number) {
     this.#fd = fd;
@@ -46,6 +47,7 @@ export class NodeFile implements StoredFile {
   }
 
   async append(parts: readonly Uint8Array[]): Promise<void> {
+    this.#requireOpen();
     let bytes = 0;
     for (const part of parts) bytes += part.byteLength;
     if (this.#busy === undefined && bytes <= SYNC_WRITE_BYTES) this.#appendNow(parts);
@@ -85,6 +87,7 @@ export class NodeFile implements StoredFile {
   }
 
   async read(offset: number, length: number): Promise<Buffer> {
+    this.#requireOpen();
     const buffer = Buffer.allocUnsafe(length);
     let filled = 0;
     while (filled < length) {
@@ -95,17 +98,30 @@ export class NodeFile implements StoredFile {
     return buffer.subarray(0, filled);
   }
 
-  truncate(size: number): Promise<void> {
-    return this.#alone(async () => {
+  async truncate(size: number): Promise<void> {
+    this.#requireOpen();
+    await this.#alone(async () => {
       await ftruncate(this.#fd, size);
       this.#size = size;
     });
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return (this.#closing ??= this.#closeNow());
+  }
+
+  async #closeNow(): Promise<void> {
+    // What was asked for before is done before.
     await this.#busy?.catch(() => {});
+    await this.#nextSync?.catch(() => {});
     await this.#syncing?.catch(() => {});
+    this.#broken ??= closedError();
     await close(this.#fd);
+  }
+
+  /** The system gives the number of a closed file to the next one that is opened: a late write would land in a stranger. */
+  #requireOpen(): void {
+    if (this.#closing !== undefined) throw closedError();
   }
 
   #appendNow(parts: readonly Uint8Array[]): void {
@@ -143,6 +159,10 @@ export class NodeFile implements StoredFile {
     mine.then(done, done);
     return mine;
   }
+}
+
+function closedError(): Error {
+  return Object.assign(new Error("EBADF: the file was closed here"), { code: "EBADF" });
 }
 
 /**

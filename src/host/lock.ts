@@ -33,8 +33,9 @@ interface Holder {
 export async function lock(path: string): Promise<{ release(): Promise<void> }> {
   const self = await identify(process.pid);
   const temporary = `${path}.${process.pid}-${randomBytes(6).toString("hex")}`;
-  await promises.writeFile(temporary, `${self.pid} ${self.start} ${self.boot}\n`);
   try {
+    // On a full disk the file is made and nothing fits into it: it is removed in that case, too.
+    await promises.writeFile(temporary, `${self.pid} ${self.start} ${self.boot}\n`);
     await take(temporary, path);
   } finally {
     await promises.rm(temporary, { force: true });

@@ -8,6 +8,7 @@
  * Test: test/03-host.test.ts
  */
 import { connect, createServer, type AddressInfo, type Server, type Socket as NodeSocket } from "node:net";
+import { clampDelay } from "./time.ts";
 import type { Address, Listener, Network, Socket, SocketHandlers } from "./types.ts";
 
 /**
@@ -48,7 +49,7 @@ function dial(to: Address, options: { timeoutMs?: number } = {}): Promise<Socket
   const timeoutMs = options.timeoutMs ?? DIAL_TIMEOUT_MS;
   return new Promise((resolve, reject) => {
     const socket = connect({ host: to.host, port: to.port, noDelay: true });
-    const timer = setTimeout(() => socket.destroy(timedOut(to, timeoutMs)), timeoutMs);
+    const timer = setTimeout(() => socket.destroy(timedOut(to, timeoutMs)), clampDelay(timeoutMs));
     const fail = (error: Error): void => {
       clearTimeout(timer);
       reject(error);

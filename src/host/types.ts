@@ -138,6 +138,7 @@ export interface StoredFile {
   /** Up to `length` bytes from `offset`; shorter at the end of the file. */
   read(offset: number, length: number): Promise<Buffer>;
   truncate(size: number): Promise<void>;
+  /** After whatever was asked for before. Idempotent; what is asked for later fails with EBADF. */
   close(): Promise<void>;
 }
 
