@@ -1,10 +1,15 @@
 /**
- * The learner's companion: one file per subcommand, and a table that names them.
+ * The learner's companion: one file per subcommand or two, and a table that names them.
  *
- * Test: test/learn-check.test.ts
+ * Tests: test/learn-companion.test.ts, test/learn-check.test.ts
  */
 import { suggest } from "../lib/chapters.mjs";
+import { runBreak } from "./break.ts";
 import { runCheck } from "./check.ts";
+import { runContract, runWatch } from "./contract.ts";
+import { runHint } from "./hint.ts";
+import { runMap } from "./map.ts";
+import { runReset, runSolution, runStart } from "./start.ts";
 
 interface Command {
   readonly usage: string;
@@ -14,6 +19,14 @@ interface Command {
 }
 
 const COMMANDS: Readonly<Record<string, Command>> = {
+  map: { usage: "", summary: "the map: chapters, what is done and what is next", run: runMap },
+  start: { usage: "start N", summary: "your copy of chapter N in own/, with the functions to write taken out", run: runStart },
+  test: { usage: "test N [own|ref] [part of a test's name]", summary: "the chapter's tests, on your copy if there is one, or on the reference", run: runContract },
+  watch: { usage: "watch N [own|ref] [part of a test's name]", summary: "the same after every change", run: runWatch },
+  hint: { usage: "hint N [function] [rung]", summary: "a nudge, a plan, nearly the solution: one more each time", run: runHint },
+  solution: { usage: "solution N", summary: "the difference between your copy and the reference", run: runSolution },
+  reset: { usage: "reset N", summary: "begins again; what you had is kept in own/.backup-…", run: runReset },
+  break: { usage: "break N [name]", summary: "sabotages a copy of the project: predict what happens, then see", run: runBreak },
   check: {
     usage: "check [NN…] [--record] [--no-cache]",
     summary: "the author's gate: fences, examples, transcripts, breaks, exercises, links, chapter order",
@@ -21,22 +34,27 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
+/** Commands that a later version will have. */
+const LATER = ["cluster", "trace"];
+
 /** Exit codes as the CLI has them: 2 is a usage error. */
 export async function main(args: readonly string[]): Promise<number> {
-  const [name, ...rest] = args;
-  if (name === undefined || name === "help" || name === "--help") {
+  const [name = "map", ...rest] = args;
+  if (name === "help" || name === "--help" || name === "-h") {
     process.stdout.write(`${listing()}\n`);
-    return name === undefined ? 2 : 0;
+    return 0;
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (!command) {
-    const near = suggest(name, Object.keys(COMMANDS));
-    process.stderr.write(`Cannot learn ${JSON.stringify(name)}: no such command${near ? ` (did you mean ${near}?)` : ""}\n${listing()}\n`);
+  if (command) return command.run(rest);
+  if (LATER.includes(name)) {
+    process.stderr.write(`Cannot learn ${name}: not in this version yet\n`);
     return 2;
   }
-  return command.run(rest);
+  const near = suggest(name, Object.keys(COMMANDS));
+  process.stderr.write(`Cannot learn ${JSON.stringify(name)}: no such command${near ? ` (did you mean ${near}?)` : ""}\n${listing()}\n`);
+  return 2;
 }
 
 function listing(): string {
-  return Object.values(COMMANDS).map(({ usage, summary }) => `  npm run learn ${usage}\n      ${summary}`).join("\n");
+  return Object.values(COMMANDS).map(({ usage, summary }) => `  ${`npm run learn ${usage}`.trimEnd()}\n      ${summary}`).join("\n");
 }

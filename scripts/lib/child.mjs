@@ -10,12 +10,12 @@ export const SOURCE_FLAGS = ["--conditions=source", "--import", "tsx"];
 /**
  * Runs node with these arguments on our terminal.
  * @param {string[]} args
- * @param {{ cwd?: string, env?: NodeJS.ProcessEnv }} [options]
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, stdio?: "inherit" | "ignore" }} [options]
  * @returns {Promise<number>} its exit code; 128 + n when signal n ended it, as a shell says it
  */
 export function runNode(args, options = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { cwd: options.cwd ?? ROOT, env: options.env ?? process.env, stdio: "inherit" });
+    const child = spawn(process.execPath, args, { cwd: options.cwd ?? ROOT, env: options.env ?? process.env, stdio: options.stdio ?? "inherit" });
     // Ctrl-C reaches the whole foreground group: the child decides what it means, and we stay to report its exit.
     const stay = () => {};
     const forward = () => child.kill("SIGTERM");

@@ -11,24 +11,25 @@ import { SOURCE_FLAGS, runNode } from "./child.mjs";
 /**
  * Runs test files and prints their results.
  * @param {string[]} files relative to the root
- * @param {{ flags?: string[], concurrency?: number }} [options] flags go to node as they are
+ * @param {{ flags?: string[], concurrency?: number, env?: NodeJS.ProcessEnv, quiet?: boolean }} [options]
+ *   flags go to node as they are; quiet shows nothing, for callers who want the summary
  * @returns {Promise<{ code: number, summary: TestSummary }>} code is 0 only if at least one test ran and none failed
  */
 export async function runTests(files, options = {}) {
   const folder = mkdtempSync(join(tmpdir(), "titan-test-"));
   const report = join(folder, "summary.json");
   // Inside a test this variable is set, and a runner that finds it takes itself for a child and runs nothing.
-  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const { NODE_TEST_CONTEXT: _, ...env } = options.env ?? process.env;
   try {
     const status = await runNode([
       ...SOURCE_FLAGS, "--test",
       ...(options.concurrency ? [`--test-concurrency=${options.concurrency}`] : []),
-      "--test-reporter=spec", "--test-reporter-destination=stdout",
+      ...(options.quiet ? [] : ["--test-reporter=spec", "--test-reporter-destination=stdout"]),
       `--test-reporter=${new URL("reporter.mjs", import.meta.url).href}`, `--test-reporter-destination=${report}`,
       ...(options.flags ?? []), ...files,
-    ], { cwd: ROOT, env });
+    ], { cwd: ROOT, env, stdio: options.quiet ? "ignore" : "inherit" });
     const summary = readSummary(report);
-    if (summary.ran === 0 && status === 0) process.stderr.write("No test ran: that is a failure, not a success.\n");
+    if (summary.ran === 0 && status === 0 && !options.quiet) process.stderr.write("No test ran: that is a failure, not a success.\n");
     return { code: status === 0 && summary.ran === 0 ? 1 : status, summary };
   } finally {
     rmSync(folder, { recursive: true, force: true });

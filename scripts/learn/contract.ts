@@ -1,0 +1,129 @@
+/** `learn test N` and `learn watch N`: a chapter's contract against the reader's file, or against the reference. */
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { BootstrapError } from "../bootstrap.mjs";
+import type { TestSummary } from "../lib/reporter.mjs";
+import { runTests } from "../lib/run-tests.mjs";
+import { begunParts, type Opened, openChapter, ownedParts, readOptions } from "./chapter.ts";
+import { ownEnvironment, unwritten } from "./own.ts";
+
+/** A loop that never ends is a common first draft. A chapter's tests take seconds, also on a slow machine. */
+export const OWN_TIMEOUT_MS = 60_000;
+/** Failures after these are counted only: with a skeleton nearly all tests fail for one reason. */
+const FAILURES_SHOWN = 3;
+
+type Side = "own" | "reference";
+
+export async function runContract(args: readonly string[]): Promise<number> {
+  const { opened, side, name } = readArguments(args);
+  return (await contract(opened, { side, name })).code;
+}
+
+/** "5 ref", "5 --ref", "5 torn tail": words after the side choose tests by a part of their name. */
+function readArguments(args: readonly string[]): { opened: Opened; side: Side; name: string } {
+  const { words: [asked, ...rest], options } = readOptions(args, ["own", "ref"]);
+  const opened = openChapter(asked, "For example: npm run learn test 5");
+  if (rest[0] === "own" || rest[0] === "ref") options.add(rest.shift()!);
+  if (options.has("own") && options.has("ref")) throw new BootstrapError("Cannot test: own and ref at once");
+  const begun = begunParts(opened).length > 0;
+  if (options.has("own") && !begun) throw new BootstrapError(`Cannot test your own ${opened.chapter.id}: it is not there (npm run learn start ${opened.chapter.number})`);
+  return { opened, side: options.has("own") || (begun && !options.has("ref")) ? "own" : "reference", name: rest.join(" ") };
+}
+
+export interface ContractOptions {
+  readonly side: Side;
+  /** Only tests whose name contains this; all when empty. */
+  readonly name?: string;
+  /** No output but the result. */
+  readonly quiet?: boolean;
+}
+
+/** Runs the tests of a chapter on one side. Code 0 means that at least one test ran and all passed. */
+export async function contract(opened: Opened, options: ContractOptions): Promise<{ code: number; summary: TestSummary }> {
+  const { project, chapter } = opened;
+  if (chapter.tests.length === 0) throw new BootstrapError(`Cannot test chapter ${chapter.id}: test/${chapter.id}.test.ts is missing`);
+  const own = options.side === "own" ? ownedParts(opened) : [];
+  if (!options.quiet) process.stdout.write(`${banner(opened, options.side)}\n`);
+  const flags = [
+    ...(options.name ? [`--test-name-pattern=${options.name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}`] : []),
+    ...(own.length > 0 ? [`--test-timeout=${OWN_TIMEOUT_MS}`] : []),
+  ];
+  const result = await runTests(chapter.tests, {
+    flags, quiet: options.quiet === true, ...(own.length > 0 ? { env: ownEnvironment(project.root, own) } : {}),
+  });
+  if (!options.quiet) explain(opened, { ...options, summary: result.summary });
+  return result;
+}
+
+/** Which file is under test: the first question about any result. */
+function banner({ project, chapter, parts, exercises }: Opened, side: Side): string {
+  const own = side === "own" ? ownedParts({ project, parts }) : [];
+  const lines = parts.map((part) => {
+    if (!own.includes(part)) return `  #${part.name} = ${part.folder}/mod.ts (reference)`;
+    const left = unwritten(project.root, part, exercises);
+    return `  #${part.name} = ${part.entry} (YOURS${left.length > 0 ? `; not written yet: ${left.join(", ")}` : ""})`;
+  });
+  if (exercises.length === 0) lines.push("  the code that is there: this chapter has nothing to swap");
+  return [`Chapter ${chapter.id} on ${own.length > 0 ? "YOUR code" : "the reference"}:`, ...lines].join("\n");
+}
+
+function explain({ chapter }: Opened, { side, summary }: { side: Side; summary: TestSummary }): void {
+  const failed = summary.failed.filter(({ name }) => !/\.test\.ts$/.test(name)); // a file fails with its tests
+  if (failed.length === 0) return;
+  process.stdout.write(`\n${failed.length} of ${summary.ran} tests fail. To run one of them again:\n`);
+  const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+  for (const { name } of failed.slice(0, FAILURES_SHOWN)) process.stdout.write(`  npm run learn test ${chapter.number} ${side === "own" ? "own" : "ref"} ${quote(name)}\n`);
+  if (failed.length > FAILURES_SHOWN) process.stdout.write(`  … and ${failed.length - FAILURES_SHOWN} more\n`);
+}
+
+/** Often enough to feel immediate, seldom enough to cost nothing. Polling also works where no file system events arrive. */
+const WATCH_POLL_MS = 300;
+
+/** Runs the tests, then again after every change of the reader's files or the tests. `r` runs them now, `q` ends. */
+export async function runWatch(args: readonly string[]): Promise<number> {
+  const { opened, side, name } = readArguments(args);
+  const folders = ["test", ...(side === "own" ? ["own"] : opened.parts.map(({ folder }) => folder))].map((folder) => join(opened.project.root, folder));
+  const keys = readKeys();
+  try {
+    for (;;) {
+      keys.pause(); // a running test has the terminal, and Ctrl-C means it
+      const seen = newest(folders); // before the run: what is saved during it has not been tested
+      const { code } = await contract(opened, { side, name });
+      if (code > 128) return code; // ended by a signal: the reader has had enough
+      process.stdout.write("\nWaiting for a change (r: run now, q: quit)\n");
+      keys.resume();
+      let key: string | undefined;
+      while (newest(folders) === seen && (key = keys.take()) === undefined) await sleep(WATCH_POLL_MS);
+      if (key === "q") return 0;
+    }
+  } finally {
+    keys.pause();
+    process.stdin.destroy();
+  }
+}
+
+/** Changes when any file below is written, added or removed. */
+function newest(folders: readonly string[]): string {
+  return folders.map((folder) => {
+    const times = readdirSync(folder, { withFileTypes: true, recursive: true }).flatMap((entry) => {
+      const path = join(entry.parentPath, entry.name);
+      return entry.isFile() && !path.includes(".backup-") ? [statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0] : [];
+    });
+    return `${times.length} ${Math.max(0, ...times)}`;
+  }).join(" ");
+}
+
+/** Single keys from a terminal, letters from a pipe. The end of input counts as `q`. */
+function readKeys(): { take(): string | undefined; pause(): void; resume(): void } {
+  const pressed: string[] = [];
+  const raw = (on: boolean): void => void (process.stdin.isTTY && process.stdin.setRawMode(on));
+  process.stdin.setEncoding("utf8").on("data", (text: string) => {
+    for (const key of text) if (key === "\x03" || key === "\x04" || key === "q") pressed.push("q"); else if (key === "r") pressed.push("r");
+  }).on("end", () => pressed.push("q"));
+  return {
+    take: () => pressed.shift(),
+    pause: () => (raw(false), void process.stdin.pause()),
+    resume: () => (raw(true), void process.stdin.resume()),
+  };
+}
