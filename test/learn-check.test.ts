@@ -14,6 +14,7 @@ import { makeSkeleton } from "../scripts/learn/exercises.ts";
 import { countWords, parseMarkdown } from "../scripts/learn/markdown.ts";
 import { main } from "../scripts/learn/main.ts";
 import { readRegion } from "../scripts/learn/regions.ts";
+import { makeSandbox, runProgram, sandboxEnvironment } from "../scripts/learn/sandbox.ts";
 import { diffLines, type Problem } from "../scripts/learn/report.ts";
 import { matchLines, normalise } from "../scripts/learn/transcripts.ts";
 
@@ -325,6 +326,36 @@ test("learn check applies every break and wants its named test to fail for it", 
   assert.match(said("bare"), /no "Why:" line/);
   assert.match(said("bare"), /must ask a question/);
   assert.equal(said("one-too-many"), "");
+});
+
+test("learn check takes the word of a test run for what passes without a break", async () => {
+  const root = project({ "lessons/01-echo/break/other.patch": PATCH.replace("Fails: echo() repeats", "Fails: echo() shouts") });
+  const passed = ["echo() repeats", "echo() shouts"].map((name) => ({ name, file: join(root, "test/01-echo.test.ts") }));
+  const problems = (await checkLessons({ root, cache: false, passed })).flatMap((result) => result.problems);
+  assert.equal(problems.length, 1);
+  assert.match(problems[0]?.message ?? "", /^with the patch.*does not run/);
+});
+
+test("a sandbox runs package scripts without npm, with the arguments and variables that npm would give", async () => {
+  const root = project({
+    "package.json": JSON.stringify({ type: "module", scripts: { hi: "node hi.mjs", two: "node hi.mjs && node hi.mjs" } }),
+    "hi.mjs": "console.log(JSON.stringify([process.argv.slice(2), process.env.npm_lifecycle_event, process.env.INIT_CWD, process.env.npm_execpath !== undefined]));\n",
+  });
+  const sandbox = makeSandbox(root);
+  const run = async (command: string): Promise<unknown[]> => {
+    const { output } = await runProgram(["sh", "-c", command], { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: 20_000 });
+    return JSON.parse(output.trim().split("\n")[0]!) as unknown[];
+  };
+  try {
+    for (const [args, direct] of [["a 'b c' $((1 + 1))", true], ["-- --flag a", true], ["a -- --flag", false], ["a --flag", false]] as const) {
+      const [words, name, folder, npm] = await run(`npm run -s hi ${args}`);
+      assert.deepEqual([words, name, folder], (await run(`PATH=\${PATH#*:}; npm run -s hi ${args}`)).slice(0, 3), args);
+      assert.equal(npm, !direct, `${args}: npm's own options are npm's to read, and nothing else is`);
+    }
+    assert.equal((await run("npm run -s two"))[3], true, "what is more than one program is npm's");
+  } finally {
+    sandbox.remove();
+  }
 });
 
 test("learn check wants two breaks and an exercise", async () => {

@@ -100,7 +100,7 @@ export async function checkBaseline(project: Project, breaks: readonly Break[]):
       const mine = breaks.filter((broken) => broken.test === test);
       const { summary, output } = await runNamedTests(sandbox, test, [...new Set(mine.map(({ fails }) => fails))]);
       for (const { file, fails } of mine) {
-        if (summary?.passed.includes(fails)) continue;
+        if (summary?.passed.some(({ name }) => name === fails)) continue;
         const why = summary === undefined ? `it did not finish:\n${tail(output)}` : summary.failed.some(({ name }) => name === fails) ? `it fails:\n${tail(output)}` : "there is no such test";
         problems.push({ file, line: 4, rule: "break", message: `without the patch, ${test} must pass "${fails}", but ${why}` });
       }
@@ -122,7 +122,7 @@ export async function checkBreak(project: Project, broken: Break): Promise<Probl
     if (!summary) return problem(4, `the tests did not finish, so "${broken.fails}" did not fail:\n${tail(output)}`);
     if (summary.failed.some(({ name }) => name === broken.fails)) return [];
     const others = summary.failed.map(({ name }) => name).join("; ");
-    return problem(4, `with the patch, ${broken.test} must fail "${broken.fails}", but it ${summary.passed.includes(broken.fails) ? "passes" : "does not run"}${others ? ` (failing: ${others})` : ""}`);
+    return problem(4, `with the patch, ${broken.test} must fail "${broken.fails}", but it ${summary.passed.some(({ name }) => name === broken.fails) ? "passes" : "does not run"}${others ? ` (failing: ${others})` : ""}`);
   } finally {
     sandbox.remove();
   }

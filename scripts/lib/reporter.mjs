@@ -9,7 +9,7 @@ import { basename } from "node:path";
 
 /**
  * @typedef {{
- *   ran: number, passed: string[], failed: { name: string, file: string, message: string }[],
+ *   ran: number, passed: { name: string, file: string }[], failed: { name: string, file: string, message: string }[],
  *   skipped: { name: string, file: string, reason: string }[], lines: string[],
  * }} TestSummary
  */
@@ -37,7 +37,7 @@ export default async function* summarise(source) {
       summary.failed.push({ name: data.name, file, message: String(error?.cause?.message ?? error?.message ?? "") });
     } else if (!isFile) {
       summary.ran += 1;
-      summary.passed.push(data.name);
+      summary.passed.push({ name: data.name, file });
     }
   }
   yield JSON.stringify(summary);
