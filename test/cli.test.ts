@@ -141,6 +141,10 @@ describe("titan", { concurrency: 4 }, () => {
     const missing = await alone("validate", "nothing.yaml");
     assert.equal(missing.code, 2);
     assert.match(missing.stderr, /Cannot read pipeline nothing\.yaml: there is no such file/);
+    writeFileSync(join(cwd, "latin1.yaml"), Buffer.from("name: caf\xe9\n", "latin1"));
+    const foreign = await alone("validate", "latin1.yaml");
+    assert.equal(foreign.code, 2);
+    assert.match(foreign.stderr, /Cannot read pipeline latin1\.yaml: it is not UTF-8 text/);
   });
 
   test("a master that was named and does not answer is exit 5, and no other cluster is used", async () => {

@@ -10,6 +10,7 @@
  * Test: test/cli.test.ts
  */
 import { randomBytes } from "node:crypto";
+import { isUtf8 } from "node:buffer";
 import { createReadStream } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Address } from "#host";
@@ -56,7 +57,10 @@ async function readText(file: string): Promise<string> {
     throw new CliError(EXIT.USAGE, `Cannot read pipeline ${name}: ${why}`, { cause: error });
   }
   if (bytes > MAX_FILE_BYTES) throw new CliError(EXIT.USAGE, `Cannot read pipeline ${name}: it is longer than ${MAX_FILE_BYTES} bytes`);
-  return Buffer.concat(chunks).toString("utf8");
+  const content = Buffer.concat(chunks);
+  // The lenient decoding would put a � where a byte was wrong, and submit that.
+  if (!isUtf8(content)) throw new CliError(EXIT.USAGE, `Cannot read pipeline ${name}: it is not UTF-8 text`);
+  return content.toString("utf8");
 }
 
 /** Where a run goes. */
