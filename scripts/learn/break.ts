@@ -48,8 +48,13 @@ function diffOf(text: string): string {
   return text.slice(start).trimEnd().split("\n").filter((line) => !/^(diff --git|index |--- )/.test(line)).map((line) => `  ${line.replace(/^\+\+\+ b\//, "")}`).join("\n");
 }
 
+/** A difference of two long lists is as convincing after this many lines. */
+const MESSAGE_LINES = 16;
+
 function indent(message: string): string {
-  return message.trim().split("\n").map((line) => `    ${line}`.trimEnd()).join("\n");
+  const lines = message.trim().split("\n");
+  const shown = lines.length > MESSAGE_LINES ? [...lines.slice(0, MESSAGE_LINES), `… ${lines.length - MESSAGE_LINES} lines more`] : lines;
+  return shown.map((line) => `    ${line}`.trimEnd()).join("\n");
 }
 
 /** On a terminal, time to think. */
