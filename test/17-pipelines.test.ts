@@ -106,7 +106,7 @@ const REFUSED: [text: string, ...lines: string[]][] = [
   [job("priority: 1_000"), 'p.yaml:5:15: "priority" in job "a" must be a whole number: 1_000 is ambiguous: YAML 1.1 reads a number, YAML 1.2 text; write 1000, or quote it to mean the text "1_000"'],
   [job("priority: 3000000000"), 'p.yaml:5:15: "priority" in job "a" must be -2147483647 to 2147483647, found 3000000000'],
   [job("delay: -5"), 'p.yaml:5:12: "delay" in job "a" cannot be negative, found the number -5'],
-  [job("delay: 31d"), 'p.yaml:5:12: "delay" in job "a" must be at most 30d, found the text "31d"'],
+  [job("delay: 31d"), 'p.yaml:5:12: "delay" in job "a" must be at most 24d, found the text "31d"'],
   [job("timeout: 10 minutes"), 'p.yaml:5:14: "timeout" in job "a" must be a duration such as 90s, 10m, 1h30m or 500ms, found the text "10 minutes"'],
   [job("timeout: 1:30"), 'p.yaml:5:14: "timeout" in job "a" must be a duration such as 90s, 10m, 1h30m or 500ms, or a number of seconds: 1:30 is ambiguous: YAML 1.1 reads a number in base 60, YAML 1.2 text; quote it to mean the text "1:30"'],
   [job("timeout: 0.0001"), 'p.yaml:5:14: "timeout" in job "a" cannot be finer than a millisecond, found the number 0.0001'],

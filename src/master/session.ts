@@ -274,7 +274,7 @@ async function logs({ engine, output }: Services, request: IncomingRequest): Pro
   const run: Run = findRun(engine.state, id);
   const job = findJob(run, jobId);
   const wanted = attempt === 0 ? Math.max(1, job.attempt) : attempt;
-  if (wanted > Math.max(1, job.attempt)) throw new Refusal("NOT_FOUND", `Cannot read output of ${id}/${jobId}: it has had ${job.attempt} attempts, not ${wanted}`);
+  if (wanted > Math.max(1, job.attempt)) throw new Refusal("NOT_FOUND", `Cannot read output of ${id}/${jobId}: its latest attempt is ${job.attempt}, not ${wanted}`);
   const key = { run: run.number, job: job.index, attempt: wanted };
   let cancelled = false;
   request.onCancel(() => { cancelled = true; output.wake(key); });

@@ -158,7 +158,7 @@ export class Fields {
     }
     if (ms === undefined) return undefined;
     if (typeof ms === "string") return this.report.problem("BAD_VALUE", node, `"${key}"${this.scope} ${ms}, found ${describe(node)}`);
-    if (ms > MAX_DURATION_MS) return this.report.problem("OUT_OF_RANGE", node, `"${key}"${this.scope} must be at most 30d, found ${describe(node)}`);
+    if (ms > MAX_DURATION_MS) return this.report.problem("OUT_OF_RANGE", node, `"${key}"${this.scope} must be at most 24d, found ${describe(node)}`);
     return ms;
   }
 

@@ -26,8 +26,8 @@ export const MAX_TAG_CHARS = 64;
 export const MAX_MESSAGE_BYTES = 16 * 1024;
 /** A call's input as JSON: an eighth of a frame, so that a batch of calls still fits one. */
 export const MAX_INPUT_BYTES = 1024 * 1024;
-/** Longer pauses belong to cron, not to a run that occupies the master's memory. */
-export const MAX_DURATION_MS = 30 * 24 * 3600 * 1000;
+/** Longer pauses belong to cron, not to a run that occupies the master's memory; and a timer holds at most 24.8 days. */
+export const MAX_DURATION_MS = 24 * 24 * 3600 * 1000;
 /** Beyond a thousand attempts a job does not need patience but a person. */
 export const MAX_ATTEMPTS = 1000;
 export const MAX_BACKOFF = 100;

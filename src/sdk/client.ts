@@ -1,5 +1,5 @@
 /**
- * Lesson 10: The client's methods, one per request. Thin on purpose: what a request means is written where it is decided (lesson 10).
+ * Lesson 10: the client, one method per request. Thin on purpose: what a request means is written where it is decided.
  *
  * Test: test/10-master.test.ts
  */

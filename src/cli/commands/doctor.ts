@@ -122,7 +122,7 @@ async function checkMaster(call: Call): Promise<Finding[]> {
     const before = Date.now();
     const info = await client.info();
     const roundTripMs = Date.now() - before;
-    const found = `${addressText(address)} answers in ${roundTripMs} ms: Titan ${info.version}, process ${info.pid}, up for ${durationText(sentAt - info.startedAt)}, ${info.workers} workers, state in ${info.state}`;
+    const found = `${addressText(address)} answers in ${roundTripMs} ms: Titan ${info.version}, process ${info.pid}, up for ${durationText(sentAt - info.startedAt)}, ${info.workers} ${info.workers === 1 ? "worker" : "workers"}, state in ${info.state}`;
     const findings: Finding[] = [{ check, level: "ok", found }];
     if (info.workers === 0) findings.push({ check: "workers", level: "warn", found: "none has joined: nothing will run", advice: `titan worker --master ${addressText(address)}` });
     return info.now === 0 ? findings : [...findings, checkClock(info.now - (before + roundTripMs / 2))];
