@@ -121,5 +121,5 @@ test("following a job's output shows what was printed last, and ends for a job t
     assert.deepEqual(await texts, [`${Array.from({ length: 20 }, (_, i) => i).join(",")},last`, ""]);
     assert.equal((await client.runs())[0]!.status, "RUNNING", "the run goes on, and that is no reason to wait");
     assert.equal(await follow("a").then((text) => text.length), 54);
-    await assert.rejects(async () => { for await (const _ of client.logs(run, "a", { attempt: 2 })); }, /has had 1 attempts, not 2/);
+    await assert.rejects(async () => { for await (const _ of client.logs(run, "a", { attempt: 2 })); }, /its latest attempt is 1, not 2/);
   }));
