@@ -43,6 +43,7 @@ async function throughput(client: Client, { quick }: Options): Promise<Row[]> {
 
 async function chain(client: Client, { quick }: Options): Promise<Row[]> {
   const count = quick ? 500 : 2000;
+  await run(client, jobs(count, NOOP, (i) => (i === 0 ? [] : [i - 1]))); // warm-up
   const hops: number[] = [];
   const submitted = await client.submitSpec(pipeline(jobs(count, NOOP, (i) => (i === 0 ? [] : [i - 1]))));
   let last = 0;

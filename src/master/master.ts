@@ -171,7 +171,7 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
   const { host, dir } = options;
   const output = new OutputStore(host, `${dir}/output`);
   const blobs = new BlobStore(host, `${dir}/blobs`);
-  const watchers = new Watchers(() => engine);
+  const watchers = new Watchers(() => engine, host.timers.soon);
   const workers = new Workers(host, () => engine);
   const observer = {
     job(job: Job, at: number): void {

@@ -43,10 +43,13 @@ class Watcher {
 
 export class Watchers {
   readonly #engine: () => Engine;
+  readonly #soon: (fn: () => void) => void;
   readonly #byRun = new Map<Run, Set<Watcher>>();
 
-  constructor(engine: () => Engine) {
+  /** `soon` as in Host.timers. */
+  constructor(engine: () => Engine, soon: (fn: () => void) => void) {
     this.#engine = engine;
+    this.#soon = soon;
   }
 
   add(run: Run, request: IncomingRequest): void {
@@ -103,7 +106,9 @@ export class Watchers {
       watcher.backlog = 0;
       watcher.reset = true;
     }
-    void this.#pump(watcher);
+    // In the next turn: the dispatches that were released with this batch are on their way by then. People can wait for a
+    // fraction of a millisecond; a job that was ready before its watcher's page was written should not.
+    this.#soon(() => void this.#pump(watcher));
   }
 
   async #pump(watcher: Watcher): Promise<void> {
