@@ -8,7 +8,7 @@ import { encodeFrame, FrameDecoder } from "#framing";
 import { nodeHost } from "#host";
 import { openLog } from "#log";
 import type { JobSpec, PipelineSpec, Report } from "#wire";
-import { best, quantile, type Row } from "./table.ts";
+import { best, quantile, show, type Row } from "./table.ts";
 
 export interface Options {
   readonly quick: boolean;
@@ -174,45 +174,61 @@ export async function core({ quick }: Options): Promise<Row[]> {
   return rows;
 }
 
+/** Two parents nearby: the shape of a scientific workflow. Fresh names each round, as submissions have. */
+function graphNodes(size: number, round: number): { id: string; parents: number[] }[] {
+  return Array.from({ length: size }, (_, i) => ({ id: `job-${round}-${i}`, parents: i < 100 ? [] : [i - 100, i - 1 - (i % 97)] }));
+}
+
+/**
+ * Builds and drains graphs of one size, `total` jobs in all, and returns the mean nanoseconds per job. `cold` collects the garbage
+ * between the graphs: that leaves nothing in the processor's caches, which is how a submission finds a master that has other work.
+ */
+function dagCosts(size: number, options: { total: number; cold: boolean }): { build: number; drain: number } {
+  const rounds = options.total / size;
+  let build = 0;
+  let drain = 0;
+  for (let round = -1; round < rounds; round++) {
+    const nodes = graphNodes(size, round);
+    if (options.cold) globalThis.gc?.();
+    if (round === 0) build = drain = 0; // the round before it warmed the compiler up
+    let start = performance.now();
+    const graph = Dag.build(nodes);
+    build += performance.now() - start;
+    start = performance.now();
+    let settled = 0;
+    const ready = graph.ready();
+    for (let job = ready.pop(); job !== undefined; job = ready.pop()) {
+      for (const child of graph.settle(job)) ready.push(child);
+      settled += 1;
+    }
+    drain += performance.now() - start;
+    if (settled !== size) throw new Error(`settled ${settled} of ${size}`);
+  }
+  const perJob = 1e6 / (rounds * size);
+  return { build: build * perJob, drain: drain * perJob };
+}
+
 export async function dag({ quick }: Options): Promise<Row[]> {
   const rows: Row[] = [];
-  const perJob = new Map<number, number>();
   const sizes = quick ? [10_000, 100_000] : [10_000, 100_000, 1_000_000];
-  const total = sizes.at(-1)!;
+  const largest = sizes.at(-1)!;
+  const [hot, cold] = [new Map<number, number>(), new Map<number, number>()];
   for (const size of sizes) {
-    // Two parents nearby: the shape of a scientific workflow. Fresh names each time, as submissions have.
-    const make = (round: number) => Array.from({ length: size }, (_, i) => ({ id: `job-${round}-${i}`, parents: i < 100 ? [] : [i - 100, i - 1 - (i % 97)] }));
-    let nodes = make(0);
-    let build = 0;
-    let drain = 0;
-    // The same number of jobs for each size, garbage collection included: a mean, because a large graph's share of it is part of its cost.
-    const rounds = total / size;
-    for (let round = -1; round < rounds; round++) {
-      nodes = make(round);
-      if (round <= 0) build = drain = 0; // the first round warms the compiler up
-      let start = performance.now();
-      const graph = Dag.build(nodes);
-      build += performance.now() - start;
-      start = performance.now();
-      let settled = 0;
-      const ready = graph.ready();
-      for (let job = ready.pop(); job !== undefined; job = ready.pop()) {
-        for (const child of graph.settle(job)) ready.push(child);
-        settled += 1;
-      }
-      drain += performance.now() - start;
-      if (settled !== size) throw new Error(`settled ${settled} of ${size}`);
-    }
-    build /= rounds;
-    drain /= rounds;
+    const { build, drain } = dagCosts(size, { total: largest, cold: false });
+    const chilled = dagCosts(size, { total: largest, cold: true });
+    hot.set(size, build + drain);
+    cold.set(size, chilled.build + chilled.drain);
+    const nodes = graphNodes(size, 0);
     const bytes = (await measureBytes(() => Dag.build(nodes))) / size;
-    perJob.set(size, ((build + drain) / size) * 1e6);
-    rows.push({ group: "dag", name: `${size.toLocaleString("en-US")} jobs, build`, value: (build / size) * 1e6, unit: "ns/job" });
-    rows.push({ group: "dag", name: `${size.toLocaleString("en-US")} jobs, drain`, value: (drain / size) * 1e6, unit: "ns/job" });
-    rows.push({ group: "dag", name: `${size.toLocaleString("en-US")} jobs, memory`, value: bytes, unit: "B/job", ...(size === 1_000_000 ? { target: { atMost: 700 } } : {}) });
+    const label = `${size.toLocaleString("en-US")} jobs`;
+    rows.push({ group: "dag", name: `${label}, build`, value: build, unit: "ns/job", note: `${show(chilled.build)} with cold caches` });
+    rows.push({ group: "dag", name: `${label}, drain`, value: drain, unit: "ns/job", note: `${show(chilled.drain)} with cold caches` });
+    rows.push({ group: "dag", name: `${label}, memory`, value: bytes, unit: "B/job", ...(size === 1_000_000 ? { target: { atMost: 700 } } : {}) });
   }
-  const [smallest, largest] = [perJob.get(sizes[0]!)!, perJob.get(sizes.at(-1)!)!];
-  rows.push({ group: "dag", name: `cost per job, ${sizes.at(-1)!.toLocaleString("en-US")} against 10,000`, value: largest / smallest, unit: "×", target: { atMost: 1.3 } });
+  const ratio = (costs: Map<number, number>): number => costs.get(largest)! / costs.get(sizes[0]!)!;
+  const against = `cost per job, ${largest.toLocaleString("en-US")} against 10,000`;
+  rows.push({ group: "dag", name: `${against}, in a loop`, value: ratio(hot), unit: "×", target: { atMost: 1.3 }, note: "small graphs then live in the processor's caches" });
+  rows.push({ group: "dag", name: `${against}, cold`, value: ratio(cold), unit: "×", target: { atMost: 1.3 } });
   if (!quick) {
     const spec = { name: "bench", version: undefined, project: undefined, jobs: wide(1_000_000) };
     const event: Event = { type: "RunSubmitted", run: 1, id: "bench-2222", key: undefined, at: 1, spec };
