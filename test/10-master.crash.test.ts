@@ -24,7 +24,7 @@ async function liveAndCrash(room: Room): Promise<void> {
   await room.start();
   const { random } = room.world.host("driver");
   const some = (limit: number): number => random.u32() % limit;
-  const submitted = new Map<string, string>();
+  const submitted = new Map<string, { run: string; jobs: JobSpec[] }>();
   const seen = new Map<string, string>();
   const workers = [await room.worker("w1", { slots: 3, works: true }), await room.worker("w2", { slots: 2, works: true })];
   const jobs: JobSpec[] = [spec("a"), spec("b", { dependsOn: [0] }), spec("c", { dependsOn: [0] }), spec("d", { dependsOn: [1, 2], delayMs: 5 })];
@@ -33,8 +33,9 @@ async function liveAndCrash(room: Room): Promise<void> {
     for (let i = 0; ; i++) {
       await room.sleep(random.unit() * 6);
       const key = `${name}-${i}`;
-      const { run } = await client.submitSpec(pipeline(jobs.slice(0, 1 + some(4))), { key });
-      submitted.set(key, run);
+      const mine = jobs.slice(0, 1 + some(4));
+      const { run } = await client.submitSpec(pipeline(mine), { key });
+      submitted.set(key, { run, jobs: mine });
       if (some(4) === 0) await client.cancel(run);
       for (const job of (await client.status(run)).jobs) seen.set(`${run}/${job.id}`, job.status);
     }
@@ -47,9 +48,9 @@ async function liveAndCrash(room: Room): Promise<void> {
   const client = await room.client();
   assert.ok(recovered.runs >= submitted.size);
   const runs = new Map((await client.runs()).map((run) => [run.id, run]));
-  for (const [key, run] of submitted) {
+  for (const [key, { run, jobs: mine }] of submitted) {
     assert.ok(runs.has(run), `run ${run} was acknowledged`);
-    assert.deepEqual(await client.submitSpec(pipeline(jobs), { key }), { run, existing: true, warnings: [] });
+    assert.deepEqual(await client.submitSpec(pipeline(mine), { key }), { run, existing: true, warnings: [] });
   }
   const byNumber = await Promise.all([...runs.keys()].map((id) => client.status(id)));
   for (const { run, jobs: rows } of byNumber) {

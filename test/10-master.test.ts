@@ -186,6 +186,7 @@ test("decideSubmit() makes one run of one key", () => {
   assert.equal(bench.submit([spec("a")], { key: "k" }), first);
   assert.equal(bench.log.length, events, "the second submission is no event");
   assert.notEqual(bench.submit([spec("a")], { key: "other" }), first);
+  assert.throws(() => bench.submit([spec("b")], { key: "k" }), refusal("CONFLICT", /key "k" belongs to run/));
 });
 
 test("decideSubmit() warns about a requirement nobody can meet, and refuses it when strict", () => {
@@ -485,7 +486,7 @@ function randomLife(seed: number, steps: number, check: (bench: Bench) => void):
   const moves: (() => void)[] = [
     () => {
       const count = 1 + Math.floor(random() * 8);
-      bench.submit(Array.from({ length: count }, (_, i) => {
+      attempt(() => bench.submit(Array.from({ length: count }, (_, i) => {
         const dependsOn = Array.from({ length: i }, (_, p) => p).filter(() => random() < 0.3);
         return spec(`j${i}`, {
           dependsOn,
@@ -497,7 +498,7 @@ function randomLife(seed: number, steps: number, check: (bench: Bench) => void):
           retry: random() < 0.5 ? retry(2) : undefined,
           gate: random() < 0.15 ? { message: "?", maxWaitMs: 5000 } : undefined,
         });
-      }), random() < 0.2 ? { key: `k${Math.floor(random() * 3)}` } : {});
+      }), random() < 0.2 ? { key: `k${Math.floor(random() * 3)}` } : {}));
     },
     () => { if (bench.state.workers.size < 4) bench.join({ tags: random() < 0.5 ? ["GPU"] : [], slots: 1 + Math.floor(random() * 3), instance: `i${bench.state.nextWorker}` }); },
     () => { bench.schedule(); },

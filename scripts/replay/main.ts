@@ -48,6 +48,7 @@ async function replay(client: Client, file: string): Promise<boolean> {
 const cluster = await startEmbeddedCluster({ workers, slots });
 let ok = true;
 try {
+  await cluster.ready; // the workers' start is not part of a schedule
   const client = await connect({ host: nodeHost(), master: cluster.master });
   for (const file of files) ok = (await replay(client, file)) && ok;
   client.close();

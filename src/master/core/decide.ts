@@ -12,7 +12,7 @@
 import { DagError } from "#dag";
 import { DEFAULT_RETRY, verdict } from "#retry";
 import { requirementKey } from "#routing";
-import { MAX_BATCH_BYTES, MAX_FRAME_BODY_BYTES, MAX_INPUTS_BYTES, MAX_JOBS_PER_RUN, type AttemptKey, type Decision, type JobSpec, type PipelineSpec, type Report } from "#wire";
+import { MAX_BATCH_BYTES, MAX_FRAME_BODY_BYTES, MAX_INPUTS_BYTES, MAX_JOBS_PER_RUN, type AttemptKey, type Decision, type JobSpec, PipelineSpec, type Report } from "#wire";
 import { isName, unfit } from "./check.ts";
 import type { Event } from "./events.ts";
 import { buildGraph, invariant, isTerminal, MAX_REQUIREMENTS, type Job, type Run, type State } from "./state.ts";
@@ -69,7 +69,13 @@ export function decideSubmit(
 ): { events: Event[]; run: string; existing: boolean; warnings: string[] } {
   const { spec, key } = submission;
   const known = key === undefined ? undefined : state.runsByKey.get(key);
-  if (known !== undefined) return { events: [], run: known.id, existing: true, warnings: [] };
+  if (known !== undefined) {
+    // The first run's answer would be wrong for this pipeline, and a second run wrong for the key (lesson 09).
+    if (!PipelineSpec.encode(spec).equals(PipelineSpec.encode(known.spec))) {
+      throw new Refusal("CONFLICT", `Cannot submit pipeline "${spec.name}": key "${key}" belongs to run ${known.id}, which is of another pipeline or another state of its files`);
+    }
+    return { events: [], run: known.id, existing: true, warnings: [] };
+  }
   if (!isName(spec.name)) throw new Refusal("INVALID", `Cannot submit pipeline ${JSON.stringify(spec.name)}: its name has a control character or a slash`);
   checkRoom(state, { runs: 1, jobs: spec.jobs.length });
   checkJobs(spec.jobs, { from: 0, doing: `submit pipeline "${spec.name}"` });
