@@ -6,7 +6,7 @@
  * module: `mkfifo` makes a few, we open both ends of each and remove the names.
  *
  * Invariant: no name outlives the call that made it, so nothing is left behind even by `kill -9`.
- * Left out: systems without mkfifo get the sockets.
+ * Left out: systems without mkfifo get the sockets; so does Bun, whose `Socket` takes a descriptor and reads nothing.
  * Test: test/11-worker.processes.test.ts
  */
 import { execFileSync } from "node:child_process";
@@ -26,7 +26,7 @@ export interface Pipe {
 
 /** Both ends of pipes that nobody uses yet. */
 const stock: { reading: number; write: number }[] = [];
-let unavailable = process.platform === "win32";
+let unavailable = process.platform === "win32" || process.versions["bun"] !== undefined;
 
 /** Stdout and stderr for one child; undefined when this system cannot make named pipes, or not now. */
 export function openOutputPipes(): { stdout: Pipe; stderr: Pipe } | undefined {

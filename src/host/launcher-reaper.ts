@@ -79,6 +79,6 @@ function start(): void {
   child.once("error", lost);
   child.stdin.on("error", () => {});
   child.unref();
-  (child.stdin as unknown as { unref(): void }).unref();
+  (child.stdin as unknown as { unref?(): void }).unref?.(); // Bun's has none, and keeps no loop alive.
   child.stdin.write([...groups].map((g) => `+ ${g}\n`).join("") + [...folders].map((f) => `= ${f}\n`).join(""));
 }
