@@ -107,7 +107,8 @@ test("a job survives the restart of the master that gave it out: same attempt, s
   assert.deepEqual(await cluster.status(again, run), { long: "COMPLETED" });
 });
 
-test("a worker that dies loses its jobs to another one, at once and without spending a retry", async () => {
+/** A job `a` that runs on `w1`, and a second worker with nothing to do. */
+async function oneJobAndASpare() {
   const cluster = new SimCluster();
   await cluster.startMaster();
   const first = cluster.startWorker("w1");
@@ -116,6 +117,11 @@ test("a worker that dies loses its jobs to another one, at once and without spen
   await cluster.until(() => first.executor.jobs.length === 1);
   const second = cluster.startWorker("w2");
   await cluster.world.settle(second.worker.ready);
+  return { cluster, first, second, client, run };
+}
+
+test("a worker that dies loses its jobs to another one, at once and without spending a retry", async () => {
+  const { cluster, first, second, client, run } = await oneJobAndASpare();
   const died = cluster.world.now;
   cluster.world.crash("w1");
   await cluster.until(() => second.executor.jobs.length === 1);
@@ -127,14 +133,7 @@ test("a worker that dies loses its jobs to another one, at once and without spen
 });
 
 test("a worker whose connection broke drops what was given to somebody else, and its report changes nothing", async () => {
-  const cluster = new SimCluster();
-  await cluster.startMaster();
-  const first = cluster.startWorker("w1");
-  const client = await cluster.connect();
-  const { run } = await cluster.world.settle(client.submitSpec(pipeline([job("a")])));
-  await cluster.until(() => first.executor.jobs.length === 1);
-  const second = cluster.startWorker("w2");
-  await cluster.world.settle(second.worker.ready);
+  const { cluster, first, second, client, run } = await oneJobAndASpare();
   cluster.world.cut("m", "w1");
   await cluster.until(() => second.executor.jobs.length === 1);
   await cluster.until(() => first.executor.jobs[0]!.cancelled !== undefined);
@@ -147,14 +146,7 @@ test("a worker whose connection broke drops what was given to somebody else, and
 });
 
 test("a half-dead connection is found by both sides within the lease", async () => {
-  const cluster = new SimCluster();
-  await cluster.startMaster();
-  const first = cluster.startWorker("w1");
-  const client = await cluster.connect();
-  await cluster.world.settle(client.submitSpec(pipeline([job("a")])));
-  await cluster.until(() => first.executor.jobs.length === 1);
-  const second = cluster.startWorker("w2");
-  await cluster.world.settle(second.worker.ready);
+  const { cluster, first, second } = await oneJobAndASpare();
   cluster.world.hold("w1", "m");
   cluster.world.hold("m", "w1");
   const silent = cluster.world.now;
@@ -192,14 +184,7 @@ test("what a run's jobs share on a worker goes when the run is over, and not bef
 });
 
 test("stop() kills what runs, and the master gives it to others without waiting for a lease", async () => {
-  const cluster = new SimCluster();
-  await cluster.startMaster();
-  const first = cluster.startWorker("w1");
-  const client = await cluster.connect();
-  await cluster.world.settle(client.submitSpec(pipeline([job("a")])));
-  await cluster.until(() => first.executor.jobs.length === 1);
-  const second = cluster.startWorker("w2");
-  await cluster.world.settle(second.worker.ready);
+  const { cluster, first, second } = await oneJobAndASpare();
   const stopped = cluster.world.now;
   await cluster.world.settle(first.worker.stop());
   assert.ok(first.executor.closed);
