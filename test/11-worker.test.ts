@@ -121,7 +121,7 @@ async function oneJobAndASpare() {
 }
 
 test("a worker that dies loses its jobs to another one, at once and without spending a retry", async () => {
-  const { cluster, first, second, client, run } = await oneJobAndASpare();
+  const { cluster, second, client, run } = await oneJobAndASpare();
   const died = cluster.world.now;
   cluster.world.crash("w1");
   await cluster.until(() => second.executor.jobs.length === 1);
@@ -146,7 +146,7 @@ test("a worker whose connection broke drops what was given to somebody else, and
 });
 
 test("a half-dead connection is found by both sides within the lease", async () => {
-  const { cluster, first, second } = await oneJobAndASpare();
+  const { cluster, second } = await oneJobAndASpare();
   cluster.world.hold("w1", "m");
   cluster.world.hold("m", "w1");
   const silent = cluster.world.now;
