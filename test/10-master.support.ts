@@ -101,6 +101,8 @@ export class ScriptedWorker {
   readonly name: string;
   readonly assigned: Assignment[] = [];
   readonly killed: AttemptKey[] = [];
+  /** Numbers of jobs in the order of the frames: `+3` was dispatched, `-3` is to be killed. */
+  readonly heard: string[] = [];
   /** Attempts whose report the master has confirmed. */
   readonly confirmed: AttemptKey[] = [];
   closed = false;
@@ -118,10 +120,15 @@ export class ScriptedWorker {
     worker.connection = await room.raw({
       name,
       onNotify: (opcode, body) => {
-        if (opcode === Op.KILL) worker.killed.push(...Kill.decode(body).items);
+        if (opcode === Op.KILL) {
+          const { items } = Kill.decode(body);
+          worker.killed.push(...items);
+          worker.heard.push(...items.map(({ job }) => `-${job}`));
+        }
         if (opcode !== Op.DISPATCH) return;
         const { items } = Dispatch.decode(body);
         worker.assigned.push(...items);
+        worker.heard.push(...items.map(({ job }) => `+${job}`));
         if (works) void worker.finish(...items.map((item) => report(item))).catch(() => undefined);
       },
       onClose: () => { worker.closed = true; },

@@ -189,3 +189,23 @@ test("a job whose parents' results do not fit into a frame together fails by nam
     assert.match(child!.failure!.message, /results of its parents are 45\d+ bytes together/);
     assert.equal(worker.closed, false);
   }));
+
+test("a cancel that overtakes a dispatch which waits for a slow worker is repeated behind it", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const count = 24;
+    const worker = await room.worker("w", { slots: count, beats: false });
+    room.world.hold("m", "w"); // the connection fills up, and what does not fit waits at the master
+    const action = { type: "shell" as const, script: "x".repeat(600_000) };
+    const { run } = await client.submitSpec(pipeline(Array.from({ length: count }, (_, i) => spec(`j${i}`, { action }))));
+    await room.sleep(100);
+    assert.equal((await client.cancel(run)), count);
+    room.world.release("m", "w");
+    await room.until(() => worker.assigned.length === count);
+    await room.sleep(100);
+    assert.ok(worker.heard.indexOf("-0") < worker.heard.lastIndexOf(`+${count - 1}`), "some dispatches did wait");
+    for (let job = 0; job < count; job++) {
+      assert.ok(worker.heard.lastIndexOf(`-${job}`) > worker.heard.indexOf(`+${job}`), `job ${job} was killed before it was there: ${worker.heard.join(" ")}`);
+    }
+  }));

@@ -159,8 +159,19 @@ export class Workers {
       link.outbox.splice(0, items.length);
       // Closed meanwhile: then its attempts are being given to others.
       if (!link.connection.notify(Op.DISPATCH, Dispatch.encode({ items }))) await link.connection.drained().catch(() => undefined);
+      // Cancelled while it waited here: that kill went ahead of it, to a worker that did not know the attempt yet.
+      this.kill(this.#jobsOf(items).filter((job) => job.cancelling));
     }
     link.sending = false;
+  }
+
+  /** The jobs of these assignments that are still at that attempt. */
+  #jobsOf(items: readonly Assignment[]): Job[] {
+    const { runs } = this.#engine().state;
+    return items.flatMap(({ run, job: index, attempt }) => {
+      const job = runs.get(run)?.jobs[index];
+      return job?.attempt === attempt ? [job] : [];
+    });
   }
 
   /** Asks the workers of these jobs to stop them. */

@@ -140,6 +140,8 @@ class WorkerProcess implements Worker {
       const connection = this.#link.current();
       if (connection === undefined) return;
       const runs = [...this.#runs].slice(0, BEAT_RUNS);
+      // To the end of the line, so that many long runs at its head do not keep those behind them from being asked about.
+      for (const run of runs) if (this.#runs.delete(run)) this.#runs.add(run);
       connection.request(Op.BEAT, Beat.encode({ runs }), { deadlineMs: leaseMs })
         .then((answer) => this.#endRuns(BeatAnswer.decode(answer).over), () => connection.destroy());
       this.#startBeats(beatMs, leaseMs);
