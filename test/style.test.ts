@@ -75,13 +75,13 @@ function subsystemOf(file: string): string | undefined {
 /** The layer of every subsystem, and the layers it may import besides its own. */
 const LAYERS: readonly { readonly names: readonly string[]; readonly may: readonly number[] }[] = [
   { names: [], may: [] },
-  { names: ["framing", "codec", "dag", "queue", "routing", "retry", "scaling", "yaml", "cron", "wire"], may: [] },
+  { names: ["framing", "codec", "dag", "queue", "routing", "retry", "membership", "scaling", "yaml", "cron", "wire"], may: [] },
   { names: ["host"], may: [] },
   { names: ["rpc", "log", "exec"], may: [1, 2] },
   { names: ["core", "gates"], may: [1] },
   { names: ["master", "worker", "services", "store"], may: [1, 2, 3, 4] },
   { names: ["sdk", "cli", "dashboard", "mcp", "dialect", "pipeline"], may: [1, 2, 3, 4, 5] },
-  { names: ["sim", "raft", "security"], may: [1, 2, 3, 4, 5, 6] },
+  { names: ["sim", "simulation", "raft", "security"], may: [1, 2, 3, 4, 5, 6] },
 ];
 const layerOf = (name: string): number => LAYERS.findIndex(({ names }) => names.includes(name));
 
