@@ -13,8 +13,8 @@ import type { Options } from "./bricks.ts";
 import { quantile, type Row } from "./table.ts";
 
 const ROLE = fileURLToPath(new URL("./role.ts", import.meta.url));
-const CLI = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
-const NOOP: Action = { type: "call", target: "titan:noop", input: Buffer.alloc(0) };
+export const CLI = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+export const NOOP: Action = { type: "call", target: "titan:noop", input: Buffer.alloc(0) };
 /** Enough attempts under way to keep the worker busy while their reports are being made durable. */
 const NOOP_SLOTS = 512;
 
@@ -140,7 +140,7 @@ async function firstJob(): Promise<Row> {
   return { group: "cluster", name: "`titan up` to the first finished job", value: quantile(times, 0.5), unit: "ms", target: { atMost: 1500 } };
 }
 
-async function untilUp(port: number): Promise<Client> {
+export async function untilUp(port: number): Promise<Client> {
   const deadline = performance.now() + 15_000;
   for (;;) {
     try {
@@ -152,7 +152,7 @@ async function untilUp(port: number): Promise<Client> {
   }
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer().once("error", reject).listen(0, "127.0.0.1", () => {
       const { port } = server.address() as AddressInfo;
@@ -196,7 +196,7 @@ async function withCluster(slots: number, use: (cluster: Cluster) => Promise<voi
 }
 
 /** Submits, watches to the end, and returns the milliseconds that this took. */
-async function run(client: Client, specs: JobSpec[]): Promise<number> {
+export async function run(client: Client, specs: JobSpec[]): Promise<number> {
   const start = performance.now();
   const { run: id } = await client.submitSpec(pipeline(specs));
   let status = "";
@@ -205,11 +205,11 @@ async function run(client: Client, specs: JobSpec[]): Promise<number> {
   return performance.now() - start;
 }
 
-function pipeline(specs: JobSpec[]) {
+export function pipeline(specs: JobSpec[]) {
   return { name: "bench", version: undefined, project: undefined, jobs: specs };
 }
 
-function jobs(count: number, action: Action, parents: (i: number) => number[] = () => []): JobSpec[] {
+export function jobs(count: number, action: Action, parents: (i: number) => number[] = () => []): JobSpec[] {
   return Array.from({ length: count }, (_, i) => ({
     id: `job-${i}`, action, dependsOn: parents(i), requirement: [], priority: 1, delayMs: 0, affinity: undefined, when: "success" as const,
     timeoutMs: 0, retry: undefined, env: {}, gate: undefined,
