@@ -10,10 +10,12 @@
  *
  * Invariant: a group is on the list before its first job starts, and off it before its number can be reused
  * by anything but chance.
- * Left out: the reaper being killed together with us; then only a restart of the machine helps.
+ * Left out: the reaper being killed together with us. Then the next worker finds what we left, by the journal
+ * (launcher-journal.ts, lesson 12).
  * Test: test/11-worker.processes.test.ts
  */
 import { spawn, type ChildProcess } from "node:child_process";
+import { noteGone, noteGroup } from "./launcher-journal.ts";
 
 // #region reaper
 const SCRIPT = `
@@ -47,12 +49,15 @@ const folders = new Set<string>();
 /** The group dies with this process, from now on. */
 export function reap(group: number): void {
   groups.add(group);
+  noteGroup(group);
   tell(`+ ${group}\n`);
 }
 
 /** The group is gone already. */
 export function release(group: number): void {
-  if (groups.delete(group)) tell(`- ${group}\n`);
+  if (!groups.delete(group)) return;
+  noteGone(group);
+  tell(`- ${group}\n`);
 }
 
 /** Processes whose `TITAN_WORKDIR` lies in this folder die with this process too. */

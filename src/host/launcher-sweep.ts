@@ -37,7 +37,8 @@ export interface SweptGroup {
   taint(): void;
 }
 
-interface Entry {
+/** A process, as /proc tells of it. */
+export interface Entry {
   readonly pid: number;
   readonly parent: number;
   readonly group: number;
@@ -158,25 +159,26 @@ function readProc(path: string): string {
   }
 }
 
-function readProcesses(): Entry[] {
-  const entries: Entry[] = [];
-  for (const name of readdirSync("/proc")) {
-    const pid = Number(name);
-    if (!(pid > 0)) continue;
-    const stat = readProc(`/proc/${name}/stat`);
-    // `pid (any name, parentheses too) state parent group session …`: fields count from the last bracket.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ", 20);
-    if (fields.length < 20) continue;
-    entries.push({
-      pid,
-      zombie: fields[0] === "Z" || fields[0] === "X",
-      parent: Number(fields[1]),
-      group: Number(fields[2]),
-      session: Number(fields[3]),
-      start: Number(fields[19]),
-    });
-  }
-  return entries;
+/** Every process of this machine, or of this container. */
+export function readProcesses(): Entry[] {
+  return readdirSync("/proc").flatMap((name) => readEntry(Number(name)) ?? []);
+}
+
+/** Undefined when there is no such process, or no /proc. */
+export function readEntry(pid: number): Entry | undefined {
+  if (!(pid > 0)) return undefined;
+  const stat = readProc(`/proc/${pid}/stat`);
+  // `pid (any name, parentheses too) state parent group session …`: fields count from the last bracket.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ", 20);
+  if (fields.length < 20) return undefined;
+  return {
+    pid,
+    zombie: fields[0] === "Z" || fields[0] === "X",
+    parent: Number(fields[1]),
+    group: Number(fields[2]),
+    session: Number(fields[3]),
+    start: Number(fields[19]),
+  };
 }
 
 function readAttempt(pid: number): string | undefined {

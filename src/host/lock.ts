@@ -23,7 +23,8 @@ import { randomBytes } from "node:crypto";
 /** Racing for a dead lock settles in one round per racer that comes first; more than this is not a race. */
 const MAX_ROUNDS = 100;
 
-interface Holder {
+/** A process: its number, and what tells it from others that had the number. */
+export interface Holder {
   readonly pid: number;
   readonly start: string;
   readonly boot: string;
@@ -90,14 +91,16 @@ async function linked(mine: string, path: string): Promise<boolean> {
   }
 }
 
-async function readHolder(path: string): Promise<Holder | undefined> {
+/** What a lock file or a note of that form says, right or not. */
+export async function readHolder(path: string): Promise<Holder | undefined> {
   const text = await readText(path);
   if (text === undefined) return undefined;
   const [pid = "", start = "", boot = ""] = text.trim().split(" ");
   return { pid: Number(pid), start, boot };
 }
 
-async function isAlive(holder: Holder): Promise<boolean> {
+/** Whether that very process lives, not one that was given its number. */
+export async function isAlive(holder: Holder): Promise<boolean> {
   if (!Number.isSafeInteger(holder.pid) || holder.pid <= 0) return false; // not written by us, or not completely
   try {
     process.kill(holder.pid, 0);
@@ -109,7 +112,7 @@ async function isAlive(holder: Holder): Promise<boolean> {
 }
 
 /** Start time and boot of a process; both "-" where the system does not tell, "gone" for a dead one. */
-async function identify(pid: number): Promise<Holder> {
+export async function identify(pid: number): Promise<Holder> {
   const boot = await readText("/proc/sys/kernel/random/boot_id");
   if (boot === undefined) return { pid, start: "-", boot: "-" };
   const stat = await readText(`/proc/${pid}/stat`);

@@ -16,3 +16,4 @@ export { MAX_TIMER_MS } from "./time.ts";
 export { unwrittenParts } from "./file.ts";
 export { lookAt, makeLink, nodeWorkFolders, removeTree, setMode, type TreeEntry, type WorkFolders } from "./workdir.ts";
 export { MarkReader, markText, type MarkHandlers } from "./launcher-marks.ts";
+export { takeProcessFolder } from "./launcher-folder.ts";

@@ -92,7 +92,7 @@ export function nodeWorkFolders(root: string): WorkFolders {
   return {
     make: (path, options = {}) => make(path, { ...options, spares }),
     write: (path, bytes) => writeFileSync(path, bytes),
-    read,
+    read: readSmall,
     isFile,
     removeLight: (path) => removeLight(path, spares),
     remove: removeTree,
@@ -172,7 +172,8 @@ function removeLight(path: string, spares: SpareFolders): boolean {
   }
 }
 
-function read(path: string, maxBytes: number): Buffer | number | undefined {
+/** See `WorkFolders.read`. */
+export function readSmall(path: string, maxBytes: number): Buffer | number | undefined {
   const info = statSync(path, { throwIfNoEntry: false });
   if (info === undefined) return undefined;
   // A named pipe here would block us for good, and /dev/zero has no end.

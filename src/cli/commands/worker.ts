@@ -1,7 +1,8 @@
 /** `titan worker`: a process that offers slots. Lesson 11 is about what it does. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync, readdirSync } from "node:fs";
-import { availableParallelism, hostname } from "node:os";
+import { rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
+import { takeProcessFolder } from "#host";
 import { DEFAULT_MASTER, addressText, namedMaster, tokenOf } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT } from "../exit.ts";
@@ -43,14 +44,15 @@ async function run(call: Call): Promise<number> {
   const home = resolve(call.text("home") ?? context.home);
   const [{ startWorker }, { createExecutor }] = await Promise.all([import("#worker"), import("#exec")]);
 
-  const folder = takeFolder(join(home, "workers"));
+  const onNote = (text: string): void => context.note(`titan: ${text}`);
+  const folder = await takeProcessFolder(join(home, "workers"), { onNote });
   // At the very end, so that it happens also when something hangs and the process is ended from within.
   process.on("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 2 }));
   const started = startWorker({
     host: context.host, master, slots, tags, version: VERSION, cacheDir: join(home, "cache"),
     executor: createExecutor({ host: context.host, workDir: join(folder, "jobs") }),
     ...(name !== undefined && { name }), ...(token !== undefined && { token }),
-    onNote: (text) => context.note(`titan: ${text}`),
+    onNote,
   });
 
   const stop = (): void => {
@@ -79,34 +81,4 @@ function endWithParent(stop: () => void): void {
   // With the parent gone nobody reads what we say, and saying it must not end us before the jobs have ended.
   process.stdout.on("error", () => undefined);
   process.stderr.on("error", () => undefined);
-}
-
-/** `workers/PID`, with a note of whose it is. What dead workers of this machine left there is removed first. */
-function takeFolder(workers: string): string {
-  mkdirSync(workers, { recursive: true });
-  for (const entry of readdirSync(workers)) {
-    const path = join(workers, entry);
-    if (/^\d+$/.test(entry) && hostOf(path) === hostname() && (Number(entry) === process.pid || !isAlive(Number(entry)))) rmSync(path, { recursive: true, force: true });
-  }
-  const folder = join(workers, String(process.pid));
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "host"), hostname());
-  return folder;
-}
-
-function hostOf(folder: string): string | undefined {
-  try {
-    return readFileSync(join(folder, "host"), "utf8");
-  } catch {
-    return undefined; // not a worker's, or not complete yet
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as { code?: string }).code !== "ESRCH";
-  }
 }
