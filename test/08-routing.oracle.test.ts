@@ -9,6 +9,7 @@ interface Worker {
   slots: number;
   running: number;
   draining: boolean;
+  away: boolean;
 }
 
 const TAGS = ["GPU", "HIGH_MEM", "SSD", "EU"];
@@ -32,7 +33,7 @@ function capable(workers: Worker[], tags: string[], pinned?: number): Worker[] {
 function scan(workers: Worker[], tags: string[], pinned?: number): number | undefined {
   let best: Worker | undefined;
   for (const worker of capable(workers, tags, pinned)) {
-    if (worker.draining || worker.running >= worker.slots) continue;
+    if (worker.draining || worker.away || worker.running >= worker.slots) continue;
     // Whole numbers, cross-multiplied: the oracle must not share the router's division.
     const difference = best === undefined ? -1 : worker.running * best.slots - best.running * worker.slots || worker.running - best.running || worker.id - best.id;
     if (difference < 0) best = worker;
@@ -43,9 +44,10 @@ function scan(workers: Worker[], tags: string[], pinned?: number): number | unde
 function rebuilt(workers: Worker[]): Router {
   const router = new Router();
   for (const { id, tags, slots } of workers) router.addWorker({ id, tags, slots });
-  for (const { id, running, draining } of workers) {
+  for (const { id, running, draining, away } of workers) {
     for (let i = 0; i < running; i++) router.take(id);
     router.setDraining(id, draining);
+    router.setAway(id, away);
   }
   return router;
 }
@@ -60,7 +62,7 @@ function agree(router: Router, workers: Worker[], where: string): void {
       const some = capable(workers, tags, pinned).length > 0;
       assert.equal(router.pick(key), expected, `pick ${key} ${where}`);
       assert.equal(router.hasFree(key), expected !== undefined, `hasFree ${key} ${where}`);
-      assert.equal(router.canEver(key), some, `canEver ${key} ${where}`);
+      assert.equal(router.canEver(key), capable(workers, tags, pinned).some(({ draining }) => !draining), `canEver ${key} ${where}`);
       assert.equal(router.explain(key).kind, expected !== undefined ? "free" : some ? "no-free-slot" : "no-capable-worker", where);
     }
   }
@@ -77,7 +79,7 @@ test("pick() agrees with a full scan after any sequence of operations, and so do
     if (worker === undefined || (dice < 6 && workers.length < 30)) {
       const id = below(30);
       if (workers.some((other) => other.id === id)) continue;
-      const added = { id, tags: TAGS.filter(() => below(2) === 0), slots: below(6), running: 0, draining: false };
+      const added = { id, tags: TAGS.filter(() => below(2) === 0), slots: below(6), running: 0, draining: false, away: false };
       workers.push(added);
       router.addWorker(added);
     } else if (dice < 9) {
@@ -85,7 +87,9 @@ test("pick() agrees with a full scan after any sequence of operations, and so do
       router.removeWorker(worker.id);
     } else if (dice < 14) {
       worker.draining = below(3) === 0;
+      worker.away = below(4) === 0;
       router.setDraining(worker.id, worker.draining);
+      router.setAway(worker.id, worker.away);
     } else if (dice < 16) {
       router.forget(requirementKey(TAGS.filter(() => below(2) === 0)));
     } else if (dice < 65) {

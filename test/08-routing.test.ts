@@ -51,7 +51,22 @@ test("pick() never chooses a draining worker, and does again when draining is ov
   assert.equal(router.pick(ANY), 2);
   router.setDraining(2, true);
   assert.equal(router.pick(ANY), undefined);
+  assert.equal(router.canEver(ANY), false, "all are on their way out");
+  router.setDraining(1, false);
+  assert.equal(router.pick(ANY), 1);
   assert.equal(router.canEver(ANY), true);
+});
+
+test("pick() never chooses a worker that is away, and canEver() counts on its return", () => {
+  const router = routerOf([1, 4], [2, 4]);
+  router.take(2);
+  router.setAway(1, true);
+  assert.equal(router.pick(ANY), 2);
+  router.setDraining(2, true);
+  assert.deepEqual([router.pick(ANY), router.canEver(ANY)], [undefined, true]);
+  router.setDraining(1, true);
+  router.setAway(1, false);
+  assert.deepEqual([router.pick(ANY), router.canEver(ANY)], [undefined, false], "two reasons, and only one of them is gone");
   router.setDraining(1, false);
   assert.equal(router.pick(ANY), 1);
 });
@@ -93,6 +108,10 @@ test("pick() with a pinned worker waits for that worker and no other", () => {
   assert.equal(router.pick(GPU), 2);
   router.release(1);
   router.setDraining(1, true);
+  assert.equal(router.pick(pinned), undefined);
+  assert.equal(router.canEver(pinned), false);
+  router.setDraining(1, false);
+  router.setAway(1, true);
   assert.equal(router.pick(pinned), undefined);
   assert.equal(router.canEver(pinned), true);
   assert.equal(router.canEver(requirementKey(["HIGH_MEM"], 1)), false);
@@ -179,12 +198,15 @@ test("explain() names the combination when every tag is somewhere, but never tog
   assert.equal(sentence(reason), "no worker has GPU+HIGH_MEM (1 has GPU, 1 has HIGH_MEM)");
 });
 
-test("explain() counts the capable workers, their slots and the draining ones", () => {
+test("explain() counts the capable workers, their slots, the draining and the absent ones", () => {
   const router = routerOf([1, 2, "GPU"], [2, 3, "GPU"], [3, 9]);
   router.setDraining(1, true);
   for (let i = 0; i < 3; i++) router.take(2);
   const { need: _, ...reason } = router.explain(GPU);
-  assert.deepEqual(reason, { kind: "no-free-slot", capable: 2, slots: 5, draining: 1 });
+  assert.deepEqual(reason, { kind: "no-free-slot", capable: 2, slots: 5, draining: 1, away: 0 });
+  router.setAway(1, true);
+  router.setAway(2, true);
+  assert.equal(sentence(router.explain(GPU)), "no free slot on the 2 workers with GPU (5 slots, 1 draining, 1 away)");
   assert.equal(router.explain(ANY).kind, "free");
 });
 
@@ -193,6 +215,9 @@ test("describe() has a sentence for every reason", () => {
   full.take(7);
   const draining = routerOf([7, 4]);
   draining.setDraining(7, true);
+  const away = routerOf([7, 4]);
+  away.setAway(7, true);
+  assert.equal(sentence(away.explain(ANY)), "no free slot on the only worker (4 slots, away)");
   const pair = routerOf([1, 1], [2, 0]);
   pair.take(1);
   const said = (router: Router, tags: string[], pinned?: number) => sentence(router.explain(requirementKey(tags, pinned)));

@@ -189,7 +189,7 @@ test("valid frames with random bodies, to every opcode, are answered, and the lo
       }
       await Promise.all(asks);
     }
-    assert.ok(answered > 100 && refused > 300, `seed ${seed}: ${answered} answered, ${refused} refused`);
+    assert.ok(answered > 80 && refused > 300, `seed ${seed}: ${answered} answered, ${refused} refused`);
     assert.deepEqual(room.fatal, [], `seed ${seed}`);
     const { stateHash } = await client.info({ hash: true });
     await room.restart();

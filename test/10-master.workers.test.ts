@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Host } from "#host";
-import { BEAT_MS, LEASE_MS, Op } from "#wire";
+import { BEAT_MS, GRACE_MS, LEASE_MS, Op } from "#wire";
 import { keyOf, pipeline, report, Room, spec } from "./10-master.support.ts";
 
 test("a worker that comes back to a restarted master keeps its number and what it runs", () =>
@@ -103,7 +103,7 @@ test("a master that itself was frozen for 10 s blames nobody", () =>
     assert.equal(worker.closed, false, "and it goes on watching");
   }));
 
-test("a worker whose connection ends, or that says goodbye, is replaced at once", () =>
+test("a worker whose connection ends is replaced after its grace, one that says goodbye at once", () =>
   Room.run(async (room) => {
     await room.start();
     const client = await room.client();
@@ -111,8 +111,11 @@ test("a worker whose connection ends, or that says goodbye, is replaced at once"
     await client.submitSpec(pipeline([spec("a")]));
     await room.until(() => dies.assigned.length === 1);
     const leaves = await room.worker("leaves");
+    const died = room.world.now;
     room.world.crash("dies");
-    await room.until(() => leaves.assigned.length === 1, 50);
+    await room.until(() => leaves.assigned.length === 1);
+    const waited = room.world.now - died;
+    assert.ok(waited >= GRACE_MS && waited <= 100, `replaced after ${waited} ms`);
     const stays = await room.worker("stays");
     leaves.connection.notify(Op.GOODBYE, Buffer.alloc(0));
     await room.until(() => stays.assigned.length === 1, 50);

@@ -17,7 +17,7 @@ function job(index: number, status: JobStatus, more: Partial<JobInfo> = {}): Job
   return { index, id: `j${index}`, status, attempt: 0, worker: "", startedAt: undefined, endedAt: undefined, failure: undefined, reason: "", dependsOn: [], result: undefined, cancelling: false, ...more };
 }
 
-const change = (index: number, status: JobStatus, at: number, attempt = 1) => ({ type: "job" as const, job: `j${index}`, change: { index, status, attempt, worker: "w1", at, failure: undefined } });
+const change = (index: number, status: JobStatus, at: number, attempt = 1) => ({ type: "job" as const, job: `j${index}`, change: { index, status, attempt, worker: "w1", at, failure: undefined, cancelling: false } });
 
 function trackerOf(jobs: JobInfo[]): Tracker {
   const tracker = new Tracker();

@@ -19,10 +19,10 @@ export function runLine(run: { id: string; name: string; status: string; cancell
   return { type: "run", id, name, status, ...(cancelling === true && status === "RUNNING" && { cancelling }) };
 }
 
-/** A line of a stream: one job moved. While it runs, why an earlier attempt failed is history. */
+/** A line of a stream: one job moved, or was asked to end. While it runs, why an earlier attempt failed is history. */
 export function jobLine(run: string, row: JobRow): object {
-  const { id: job, status, attempt, worker, at, failure } = row;
-  return { type: "job", run, job, status, attempt, worker: worker === "" ? null : worker, at, ...(failure !== undefined && status !== "RUNNING" && { failure: failureJson(failure) }) };
+  const { id: job, status, attempt, worker, at, failure, cancelling } = row;
+  return { type: "job", run, job, status, attempt, worker: worker === "" ? null : worker, at, ...(cancelling && { cancelling }), ...(failure !== undefined && status !== "RUNNING" && { failure: failureJson(failure) }) };
 }
 
 export function runJson(run: RunInfo): object {

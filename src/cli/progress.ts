@@ -97,7 +97,8 @@ class PlainProgress implements Progress {
 
   #line(run: RunInfo, row: JobRow): string {
     const { context } = this.#options;
-    const { color, word } = LOOKS[row.status];
+    const { color } = LOOKS[row.status];
+    const word = row.cancelling ? "cancelling" : LOOKS[row.status].word;
     const detail = row.status === "RUNNING" ? `on ${row.worker}${row.attempt > 1 ? `, attempt ${row.attempt}` : ""}` : oneLine(detailOf(row, row.at));
     return `[${durationText(Math.max(0, row.at - run.submittedAt))}] ${row.id} ${context.paint(color, word, "note")}${detail === "" ? "" : `  ${detail}`}`;
   }

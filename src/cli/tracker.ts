@@ -21,6 +21,8 @@ export interface JobRow {
   /** When its latest attempt started; 0: never. */
   startedAt: number;
   failure: Failure | undefined;
+  /** It runs, and has been asked to end. */
+  cancelling: boolean;
   /** Why it waits, as of the last picture. */
   reason: string;
 }
@@ -78,18 +80,19 @@ export class Tracker {
   }
 
   #compare(info: JobInfo): JobRow[] {
-    const { id, index, status, attempt, worker, failure, reason } = info;
+    const { id, index, status, attempt, worker, failure, reason, cancelling } = info;
     const row = this.#row(id, index);
     row.reason = reason;
-    if (row.status === status && row.attempt === attempt) return [];
+    if (row.status === status && row.attempt === attempt && row.cancelling === cancelling) return [];
     if (info.startedAt !== undefined) row.startedAt = info.startedAt;
-    this.#move(row, { status, attempt, worker, at: info.endedAt ?? info.startedAt ?? 0, failure });
+    this.#move(row, { status, attempt, worker, at: info.endedAt ?? info.startedAt ?? 0, failure, cancelling });
     return [row];
   }
 
   #change(id: string, change: JobChange): JobRow[] {
     const row = this.#row(id, change.index);
-    if (change.status === "RUNNING") row.startedAt = change.at;
+    // A job that is asked to end runs on: it has not started again.
+    if (change.status === "RUNNING" && !change.cancelling) row.startedAt = change.at;
     else if (row.status === "RUNNING" && row.startedAt > 0 && change.status === "COMPLETED") {
       this.timed.count += 1;
       this.timed.totalMs += change.at - row.startedAt;
@@ -101,7 +104,7 @@ export class Tracker {
   #row(id: string, index: number): JobRow {
     let row = this.#byId.get(id);
     if (row === undefined) {
-      row = { id, index, status: "PENDING", attempt: 0, worker: "", at: 0, startedAt: 0, failure: undefined, reason: "" };
+      row = { id, index, status: "PENDING", attempt: 0, worker: "", at: 0, startedAt: 0, failure: undefined, cancelling: false, reason: "" };
       this.#byId.set(id, row);
       this.rows.push(row);
       this.counts.set("PENDING", this.count("PENDING") + 1);
@@ -109,7 +112,7 @@ export class Tracker {
     return row;
   }
 
-  #move(row: JobRow, to: { status: JobStatus; attempt: number; worker: string; at: number; failure?: Failure | undefined }): void {
+  #move(row: JobRow, to: { status: JobStatus; attempt: number; worker: string; at: number; failure?: Failure | undefined; cancelling: boolean }): void {
     this.counts.set(row.status, this.count(row.status) - 1);
     for (const set of [this.running, this.waiting, this.failed]) set.delete(row);
     row.status = to.status;
@@ -117,6 +120,7 @@ export class Tracker {
     row.worker = to.worker;
     row.at = to.at;
     row.failure = to.failure;
+    row.cancelling = to.cancelling;
     this.counts.set(row.status, this.count(row.status) + 1);
     if (row.status === "RUNNING") this.running.add(row);
     if (row.status === "WAITING") this.waiting.add(row);

@@ -128,7 +128,7 @@ function rowLine(row: JobRow, options: ViewOptions & { name: number }): string {
 /** What there is to say about a job besides its status. */
 export function detailOf(row: JobRow, now: number): string {
   const attempt = row.attempt > 1 ? `attempt ${row.attempt}  ` : "";
-  if (row.status === "RUNNING") return `${pad(durationText(now - row.startedAt), 7)}  ${attempt}${row.worker}`;
+  if (row.status === "RUNNING") return `${pad(durationText(now - row.startedAt), 7)}  ${attempt}${row.worker}${row.cancelling ? "  cancelling" : ""}`;
   if (isFailure(row.status)) return `${attempt}${oneLine(row.failure?.message ?? "")}`;
   if (row.status === "COMPLETED") return `${row.startedAt > 0 ? pad(durationText(row.at - row.startedAt), 7) : ""}  ${attempt}${row.worker}`;
   if (row.status === "PENDING" && row.failure !== undefined) return `${attempt}will try again: ${oneLine(row.failure.message)}`;

@@ -16,7 +16,7 @@ import type { Job, Run } from "#core";
 import type { Address, Host, Listener, Socket } from "#host";
 import { openLog, type Log } from "#log";
 import { RpcConnection } from "#rpc";
-import { HELLO_TIMEOUT_MS } from "#wire";
+import { GRACE_MS, HELLO_TIMEOUT_MS, MAX_GRACE_MS } from "#wire";
 import { BlobStore } from "./blobs.ts";
 import { Engine } from "./engine.ts";
 import { OutputStore } from "./output.ts";
@@ -36,6 +36,8 @@ export interface MasterOptions {
   /** Peers must know it. Required for any address but loopback. */
   readonly token?: string;
   readonly durability?: "always" | "everysec" | "no";
+  /** How long a worker whose connection closed may take to come back and keep what it runs: 0 to MAX_GRACE_MS. Default GRACE_MS. */
+  readonly graceMs?: number;
   readonly version?: string;
   readonly pid?: number;
   /** The log could not be written: the process should end. The master has stopped serving by then. */
@@ -83,7 +85,7 @@ export interface Services {
 /**
  * Starts a master, its memory restored from its log.
  *
- * @throws {MasterError} LOCKED (another master has the folder), ADDRESS_IN_USE, UNSAFE_ADDRESS (not loopback and no token)
+ * @throws {MasterError} LOCKED (another master has the folder), ADDRESS_IN_USE, UNSAFE_ADDRESS (not loopback and no token), START_FAILED (an option)
  * @throws {LogError} the log is damaged; nothing has been changed
  */
 export async function startMaster(options: MasterOptions): Promise<Master> {
@@ -91,6 +93,8 @@ export async function startMaster(options: MasterOptions): Promise<Master> {
   if (!isLoopback(listen.host) && options.token === undefined) {
     throw new MasterError("UNSAFE_ADDRESS", `Cannot listen on ${listen.host}: anybody there could run programs here. Give a token (TITAN_TOKEN), or listen on 127.0.0.1`);
   }
+  const { graceMs = GRACE_MS } = options;
+  if (!(graceMs >= 0 && graceMs <= MAX_GRACE_MS)) throw new MasterError("START_FAILED", `Cannot start a master with a grace of ${graceMs} ms: must be 0 to ${MAX_GRACE_MS}`);
   await host.storage.mkdir(dir);
   const lock = await takeLock(host, dir);
   try {
@@ -172,7 +176,7 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
   const output = new OutputStore(host, `${dir}/output`);
   const blobs = new BlobStore(host, `${dir}/blobs`);
   const watchers = new Watchers(() => engine, host.timers.soon);
-  const workers = new Workers(host, () => engine);
+  const workers = new Workers({ host, graceMs: options.graceMs ?? GRACE_MS, engine: () => engine });
   const observer = {
     job(job: Job, at: number): void {
       watchers.jobChanged(job, at);

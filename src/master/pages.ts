@@ -9,7 +9,7 @@
  * Test: test/10-master.server.test.ts
  */
 import { jobInfo, type Job } from "#core";
-import type { GateInfo, JobChange, JobInfo, RunInfo } from "#wire";
+import type { DeadLetter, GateInfo, JobChange, JobInfo, RunInfo } from "#wire";
 import type { Engine } from "./engine.ts";
 
 const PAGE_BYTES = 256 * 1024;
@@ -59,4 +59,8 @@ export function runBytes({ id, name }: RunInfo): number {
 
 export function gateBytes({ id, message }: GateInfo): number {
   return FIXED_BYTES + text(id) + text(message);
+}
+
+export function letterBytes({ run, job, failure }: DeadLetter): number {
+  return FIXED_BYTES + text(run) + text(job) + text(failure?.message);
 }

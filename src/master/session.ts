@@ -11,16 +11,16 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { CodecError } from "#codec";
 import {
-  decideAddJobs, decideCancel, decideGate, decideRetry, decideSubmit, findJob, findRun, gateInfo, hashState, isTerminal, Refusal, runInfo, workerInfo, type Job, type Run,
+  deadLetters, decideAddJobs, decideCancel, decideDrain, decideGate, decideRetry, decideSubmit, findJob, findRun, gateInfo, hashState, isTerminal, Refusal, runInfo, workerInfo, type Job, type Run,
 } from "#core";
 import { RpcError, type IncomingRequest, type RpcConnection } from "#rpc";
 import {
-  AddJobs, Affected, Beat, BeatAnswer, BEAT_MS, BlobChunk, BlobHas, BlobPut, BlobRef, DecideGate, Decision, GateList, Hello, Info, InfoRequest, JobRef, LEASE_MS, LogPage,
+  AddJobs, Affected, Beat, BeatAnswer, BEAT_MS, BlobChunk, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate, Decision, Drained, DrainWorker, GateList, Hello, Info, InfoRequest, JobRef, LEASE_MS, LogPage,
   LogsRequest, MAX_SLOTS, MAX_SPEC_BYTES, Op, Output, PipelineSpec, PROTOCOL, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, WorkerList,
 } from "#wire";
 import { BlobError, type Uploads } from "./blobs.ts";
 import type { Services } from "./master.ts";
-import { gateBytes, jobBytes, jobRows, pages, runBytes } from "./pages.ts";
+import { gateBytes, jobBytes, jobRows, letterBytes, pages, runBytes } from "./pages.ts";
 import type { WorkerLink } from "./workers.ts";
 
 /** Events that wait for the disk, beyond which no new work is taken: a quarter of what the log can hold for those who cannot wait. */
@@ -45,8 +45,7 @@ export class Session {
 
   request(request: IncomingRequest): void {
     try {
-      // Whatever a worker says, it says that it is alive.
-      if (this.#link !== undefined) this.#link.lastBeat = this.#services.host.clock.monotonic();
+      if (this.#link !== undefined) this.#services.workers.heard(this.#link);
       if (request.opcode === Op.HELLO) return this.#hello(request);
       if (this.#role === undefined) return request.fail("UNAUTHORIZED", "Cannot serve this request: the first one must be HELLO");
       const handler = HANDLERS[request.opcode];
@@ -66,11 +65,11 @@ export class Session {
   }
 
   notify(opcode: number): void {
-    if (opcode === Op.GOODBYE && this.#link !== undefined) this.#services.workers.closed(this.#link, "said goodbye");
+    if (opcode === Op.GOODBYE && this.#link !== undefined) this.#services.workers.left(this.#link);
   }
 
   closed(): void {
-    if (this.#link !== undefined) this.#services.workers.closed(this.#link, "its connection closed");
+    if (this.#link !== undefined) this.#services.workers.closed(this.#link);
     void this.#uploads.close().catch(() => undefined);
   }
 
@@ -171,6 +170,17 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     });
     const body = WorkerList.encode({ workers: rows });
     engine.afterwards(() => request.reply(body));
+  },
+  [Op.DRAIN]: ({ engine }, request) => {
+    const { events, worker } = decideDrain(engine.state, DrainWorker.decode(request.body), engine.context);
+    engine.commit(events);
+    engine.afterwards(() => request.reply(Drained.encode({ id: worker.id, name: worker.name, running: worker.jobs.size })));
+  },
+  [Op.DEAD]: async ({ engine }, request) => {
+    const all = deadLetters(engine.state);
+    await engine.durable();
+    for (const { rows } of pages(all, letterBytes)) await item(request, DeadPage.encode({ letters: rows }));
+    request.end();
   },
   [Op.GATES]: async ({ engine }, request) => {
     const all = [...engine.state.gates].map(gateInfo);

@@ -1,14 +1,16 @@
 /**
- * Lesson 10: the master's end of its workers' connections. Lesson 12 will say more about how a worker is given up.
+ * Lesson 10: the master's end of its workers' connections. Who is here, who is away and who is given up is the book of leases
+ * (lesson 12); what that means for attempts is decided by the core, and this file carries both out.
  *
  * Invariants: a worker's attempts belong to its registration number, and a report from any other is refused; what was
- * dispatched and never arrived is found when the worker comes back and does not know of it.
- * Test: test/10-master.test.ts
+ * dispatched and never arrived is found when the worker comes back and does not know of it; nothing is sent to a worker that is away.
+ * Test: test/10-master.test.ts, test/12-membership.test.ts
  */
 import {
-  decideFinish, decideForgotten, decideJoin, decideLose, specBytes, staleAttempts, type EventOf, type Job,
+  decideFinish, decideForgotten, decideJoin, decideLose, Refusal, specBytes, staleAttempts, type EventOf, type Job,
 } from "#core";
 import type { Host, Timer } from "#host";
+import { Leases, type GivenUp } from "#membership";
 import type { RpcConnection } from "#rpc";
 import {
   BEAT_MS, Dispatch, Finished, Kill, LEASE_MS, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_INPUTS_BYTES, Op,
@@ -18,101 +20,147 @@ import type { Engine } from "./engine.ts";
 
 export interface WorkerLink {
   readonly id: number;
-  readonly instance: string;
   readonly connection: RpcConnection;
-  lastBeat: number;
   readonly outbox: { assignment: Assignment; bytes: number }[];
   sending: boolean;
 }
 
+export interface WorkersOptions {
+  readonly host: Host;
+  readonly graceMs: number;
+  engine(): Engine;
+}
+
 export class Workers {
+  /** The workers that are here. */
   readonly links = new Map<number, WorkerLink>();
   readonly #host: Host;
   readonly #engine: () => Engine;
+  readonly #leases: Leases<number>;
+  readonly #afterRestartMs: number;
+  /** Workers that the log knows and that this process has not met yet. */
+  readonly #expected = new Set<number>();
+  /** The newest connection of each worker, as the worker counts them. */
+  readonly #dials = new Map<number, number>();
   readonly #dirty = new Set<WorkerLink>();
-  #leases: Timer | undefined;
-  #returns: Timer | undefined;
-  #checkedAt = 0;
+  #timer: Timer | undefined;
+  #armedFor = Infinity;
   /** Reports that were refused because their attempt had been given to somebody else. */
   stale = 0;
 
-  constructor(host: Host, engine: () => Engine) {
+  constructor({ host, graceMs, engine }: WorkersOptions) {
     this.#host = host;
     this.#engine = engine;
+    this.#leases = new Leases({ beatMs: BEAT_MS, leaseMs: LEASE_MS, graceMs });
+    // They may be in the middle of a wait between two dials: the grace begins when everybody could have dialled.
+    this.#afterRestartMs = Math.max(LEASE_MS, graceMs);
   }
 
   /** Workers that the log knows have as long to come back as a silent one has: then their attempts are given away. */
   expectReturns(): void {
-    const { state } = this.#engine();
-    if (state.workers.size === 0) return;
-    // Who is connected is no fact of the log, and what is decided by it is: nothing new for a worker until it is back.
-    for (const id of state.workers.keys()) state.router.setDraining(id, true);
-    this.#returns = this.#host.timers.after(LEASE_MS, () => {
-      for (const worker of [...state.workers.values()]) {
-        if (!this.links.has(worker.id)) this.#lose(worker.id, "did not come back after the master's restart");
-      }
-    });
+    for (const id of this.#engine().state.workers.keys()) {
+      this.#expected.add(id);
+      this.#away(id, this.#afterRestartMs);
+    }
   }
 
   // #region join
   /** Registers a worker, or finds the registration that it had before its connection broke. */
   join(hello: Hello, connection: RpcConnection): { id: number; name: string; stale: AttemptKey[] } {
     const engine = this.#engine();
-    const before = [...engine.state.workers.values()].find((worker) => worker.instance === hello.instance);
+    const before = engine.state.workersByInstance.get(hello.instance);
     let id = before?.id;
     if (id === undefined) {
       const joined = decideJoin(engine.state, hello, engine.context);
       id = joined.worker;
       engine.commit([joined.event]);
     } else {
-      this.links.get(id)?.connection.destroy();
-      engine.state.router.setDraining(id, false); // it is back, and may get new work
+      this.#replace(id, hello);
       engine.commit(decideForgotten(engine.state, { worker: id, running: hello.running }, engine.context));
     }
-    const link: WorkerLink = { id, instance: hello.instance, connection, lastBeat: this.#host.clock.monotonic(), outbox: [], sending: false };
-    this.links.set(id, link);
-    this.#watchLeases();
+    this.links.set(id, { id, connection, outbox: [], sending: false });
+    if (hello.dial !== undefined) this.#dials.set(id, hello.dial);
+    this.#leases.grant(id, this.#now);
+    this.#arm();
     const worker = engine.state.workers.get(id)!;
     engine.afterwards(() => this.kill([...worker.jobs].filter((job) => job.cancelling)));
     return { id, name: worker.name, stale: staleAttempts(engine.state, { worker: id, running: hello.running }) };
   }
   // #endregion
 
-  /** The connection is gone: nothing more will come from this worker, so there is nothing to wait for. */
-  closed(link: WorkerLink, reason: string): void {
+  /** It is back: its older connection, if that still seems to be there, is not worth anything any more. */
+  #replace(id: number, hello: Hello): void {
+    // Connections overtake each other, above all when a frozen process wakes up. What an old HELLO does not list may well run by now.
+    const newest = this.#dials.get(id) ?? 0;
+    if ((hello.dial ?? Infinity) <= newest) throw new Refusal("CONFLICT", `Cannot register worker: its connection ${hello.dial} comes after its connection ${newest}`);
+    const older = this.links.get(id);
+    this.links.delete(id); // first, so that its end is nobody's absence
+    older?.connection.destroy();
+    this.#expected.delete(id);
+    this.#engine().state.router.setAway(id, false);
+  }
+
+  get #now(): number {
+    return this.#host.clock.monotonic();
+  }
+
+  /** Whatever a worker says, it says that it is alive. */
+  heard(link: WorkerLink): void {
+    this.#leases.renew(link.id, this.#now);
+  }
+
+  // #region closed
+  /** The connection is gone. The worker may be, too, or only the cable between us: it has a moment to come back. */
+  closed(link: WorkerLink): void {
     if (this.links.get(link.id) !== link) return;
-    this.#lose(link.id, reason);
+    this.links.delete(link.id);
+    this.#away(link.id);
   }
 
-  #lose(id: number, reason: string): void {
+  /** Who is connected is no fact of the log, and what is decided by it is: nothing new for a worker until it is back. */
+  #away(id: number, forMs?: number): void {
+    this.#engine().state.router.setAway(id, true);
+    this.#leases.away(id, this.#now, forMs);
+    this.#arm();
+  }
+
+  /** It has said goodbye, and there is nothing to wait for. */
+  left(link: WorkerLink): void {
+    if (this.links.get(link.id) === link) this.#lose(link.id, { reason: "said goodbye", blamed: false });
+  }
+  // #endregion
+
+  #lose(id: number, why: { reason: string; blamed: boolean }): void {
     const engine = this.#engine();
+    this.#leases.end(id);
     this.links.delete(id);
-    engine.commit(decideLose(engine.state, { worker: id, reason }, engine.context));
+    this.#dials.delete(id);
+    this.#expected.delete(id);
+    engine.commit(decideLose(engine.state, { worker: id, ...why }, engine.context));
   }
 
+  // #region leases
   /** One timer for all workers, and none while there are none. */
-  #watchLeases(): void {
-    if (this.#leases !== undefined) return;
-    this.#checkedAt = this.#host.clock.monotonic();
-    this.#leases = this.#host.timers.after(BEAT_MS, () => {
-      this.#leases = undefined;
-      this.#checkLeases();
-      if (this.links.size > 0) this.#watchLeases();
+  #arm(): void {
+    const at = this.#leases.nextAt;
+    if (at === undefined || at >= this.#armedFor) return;
+    this.#timer?.cancel();
+    this.#armedFor = at;
+    this.#timer = this.#host.timers.after(Math.max(0, at - this.#now), () => {
+      this.#armedFor = Infinity;
+      for (const gone of this.#leases.check(this.#now)) this.#giveUp(gone);
+      this.#arm();
     });
   }
 
-  #checkLeases(): void {
-    const now = this.#host.clock.monotonic();
-    // It was this process that slept, and the beats are waiting in its sockets: nobody is to blame.
-    const slept = now - this.#checkedAt > 2 * BEAT_MS;
-    for (const link of [...this.links.values()]) {
-      if (slept) link.lastBeat = now;
-      else if (now - link.lastBeat > LEASE_MS) {
-        link.connection.destroy();
-        this.closed(link, `silent for ${Math.round(now - link.lastBeat)} ms`);
-      }
-    }
+  #giveUp({ id, why, forMs }: GivenUp<number>): void {
+    // A frozen worker must find out by itself: its connection is closed, and what it says later is refused.
+    this.links.get(id)?.connection.destroy();
+    const ms = Math.round(forMs);
+    const closed = this.#expected.has(id) ? "did not come back after the master's restart" : `its connection closed, and ${ms} ms later there was no other`;
+    this.#lose(id, { reason: why === "silent" ? `silent for ${ms} ms` : closed, blamed: true });
   }
+  // #endregion
 
   /** Reports of finished attempts. The answer to the worker, once durable, is what lets it forget them. */
   finished(link: WorkerLink, body: Buffer): void {
@@ -187,8 +235,7 @@ export class Workers {
   }
 
   stop(): void {
-    this.#leases?.cancel();
-    this.#returns?.cancel();
+    this.#timer?.cancel();
     this.links.clear();
   }
 }

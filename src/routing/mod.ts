@@ -47,6 +47,7 @@ interface Worker {
   readonly seats: Seat[];
   running: number;
   draining: boolean;
+  away: boolean;
   /** The heaps' sort key, see loadOf(). */
   load: number;
 }
@@ -83,7 +84,7 @@ export class Router {
     invariant(Number.isSafeInteger(id) && id >= 0, `worker id ${id} is not an integer ≥ 0`);
     invariant(Number.isInteger(slots) && slots >= 0 && slots <= MAX_SLOTS, `worker ${id} offers ${slots} slots`);
     invariant(!this.#workers.has(id), `worker ${id} is here already`);
-    const worker = { id, tags: new Set([GENERAL, ...tags]), slots, seats: [], running: 0, draining: false, load: 0 };
+    const worker = { id, tags: new Set([GENERAL, ...tags]), slots, seats: [], running: 0, draining: false, away: false, load: 0 };
     refresh(worker);
     this.#workers.set(id, worker);
     for (const { tags: wanted, heap } of this.#classes.values()) if (hasAll(worker, wanted)) sit(worker, heap);
@@ -101,6 +102,13 @@ export class Router {
   setDraining(id: number, draining: boolean): void {
     const worker = this.#known(id);
     worker.draining = draining;
+    reseat(worker);
+  }
+
+  /** A worker that is away gets nothing new until it is back; unlike a draining one it is expected to be. */
+  setAway(id: number, away: boolean): void {
+    const worker = this.#known(id);
+    worker.away = away;
     reseat(worker);
   }
 
@@ -154,7 +162,7 @@ export class Router {
   }
 
   /**
-   * The worker to send a job of this class to: capable, not draining, with a free slot, and of those the one with
+   * The worker to send a job of this class to: capable, here, not draining, with a free slot, and of those the one with
    * the lowest load (running ÷ slots), then the fewest running, then the lowest id. Undefined: nobody now. It does
    * not take the slot.
    *
@@ -184,9 +192,10 @@ export class Router {
   }
   // #endregion
 
-  /** Whether some worker here matches, be it full or draining. False: the job waits for a worker to join. */
+  /** Whether some worker matches, be it full or away. False: the job waits for a worker to join, or for a drain to be undone. */
   canEver(key: string): boolean {
-    return this.#best(key) !== undefined;
+    // Draining workers are behind all others: if the best one drains, so do the rest.
+    return this.#best(key)?.draining === false;
   }
 
   /** Whether `pick` would find somebody: O(1). */
@@ -204,7 +213,8 @@ export class Router {
     if (capable.length > 0) {
       const slots = capable.reduce((sum, worker) => sum + worker.slots, 0);
       const draining = capable.filter((worker) => worker.draining).length;
-      return { kind: "no-free-slot", need, capable: capable.length, slots, draining };
+      const away = capable.filter((worker) => worker.away && !worker.draining).length;
+      return { kind: "no-free-slot", need, capable: capable.length, slots, draining, away };
     }
     const having = tags.map((tag) => ({ tag, workers: workers.filter((worker) => worker.tags.has(tag)).length }));
     const nowhere = having.filter((count) => count.workers === 0).map(({ tag }) => tag);
@@ -240,9 +250,10 @@ function hasAll(worker: Worker, tags: readonly string[]): boolean {
 }
 
 // #region compare
-/** 0 idle … 1 full, and 2 for a worker that takes nothing new, so that those who cannot are behind those who can. */
-function loadOf({ running, slots, draining }: Worker): number {
-  if (draining) return 2;
+/** 0 idle … 1 full, 2 away, 3 draining: those who cannot take anything are behind those who can, the hopeless ones last. */
+function loadOf({ running, slots, draining, away }: Worker): number {
+  if (draining) return 3;
+  if (away) return 2;
   return slots === 0 ? 1 : running / slots;
 }
 

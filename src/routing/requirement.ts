@@ -61,6 +61,8 @@ export type Reason =
       readonly slots: number;
       /** How many of the capable workers take nothing new. */
       readonly draining: number;
+      /** How many others have lost their connection. */
+      readonly away: number;
     }
   | { readonly kind: "free"; readonly need: Need };
 
@@ -74,11 +76,11 @@ export function describe(reason: Reason): string {
     case "free":
       return `${place ?? `a worker${general ? "" : ` with ${wanted}`}`} has a free slot`;
     case "no-free-slot": {
-      const { capable, slots, draining } = reason;
+      const { capable, slots } = reason;
       const group = capable === 1 ? "the only worker" : `the ${capable} workers`;
       const which = place ?? (general ? group : `${group} with ${wanted}`);
-      const idle = draining === 0 ? "" : capable === 1 ? ", draining" : `, ${draining} draining`;
-      return `no free slot on ${which} (${slots} ${slots === 1 ? "slot" : "slots"}${idle})`;
+      const idle = (["draining", "away"] as const).map((how) => (reason[how] === 0 ? "" : capable === 1 ? `, ${how}` : `, ${reason[how]} ${how}`));
+      return `no free slot on ${which} (${slots} ${slots === 1 ? "slot" : "slots"}${idle.join("")})`;
     }
     case "no-capable-worker": {
       if (reason.workers === 0) return place === undefined ? "no worker is connected" : `${place} is not connected`;

@@ -9,9 +9,9 @@ import type { Address, Host } from "#host";
 import type { PipelineDefinition } from "#pipeline";
 import { RpcConnection, RpcError } from "#rpc";
 import {
-  AddJobs, Affected, BLOB_CHUNK_BYTES, BlobHas, BlobPut, BlobRef, DecideGate, Decision, Empty, GateList, Hello, Info, InfoRequest, JobRef, LogPage, LogsRequest,
+  AddJobs, Affected, BLOB_CHUNK_BYTES, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate, Decision, Drained, DrainWorker, Empty, GateList, Hello, Info, InfoRequest, JobRef, LogPage, LogsRequest,
   MAX_INLINE_SPEC_BYTES, Op, PipelineSpec, PROTOCOL, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, WorkerList,
-  type GateInfo, type JobInfo, type JobSpec, type LogChunk, type RunInfo, type WorkerInfo,
+  type DeadLetter, type GateInfo, type JobInfo, type JobSpec, type LogChunk, type RunInfo, type WorkerInfo,
 } from "#wire";
 import { toSpec } from "./spec.ts";
 import { readWatch, type RunEvent } from "./watch.ts";
@@ -168,6 +168,18 @@ export class Client {
 
   async workers(): Promise<WorkerInfo[]> {
     return WorkerList.decode(await this.#ask(Op.WORKERS, Empty.encode({}))).workers;
+  }
+
+  /** Gives a worker (a name, or the number of a registration) nothing new; what runs there goes on. `undo` ends that. */
+  async drain(worker: string, options: { undo?: boolean } = {}): Promise<Drained> {
+    return Drained.decode(await this.#ask(Op.DRAIN, DrainWorker.encode({ worker, undo: options.undo ?? false })));
+  }
+
+  /** Jobs whose retries are spent, the newest last. */
+  async deadLetters(): Promise<DeadLetter[]> {
+    const letters: DeadLetter[] = [];
+    for await (const body of this.#pages(Op.DEAD)) letters.push(...DeadPage.decode(body).letters);
+    return letters;
   }
 
   async gates(): Promise<GateInfo[]> {

@@ -57,6 +57,19 @@ export const LEASE_MS = 4 * BEAT_MS;
 /** A worker without a master dials again at least this often. */
 export const REDIAL_MAX_MS = 2000;
 
+/** A worker whose session breaks dials at once, which is after a random part of this: many break at the same time. */
+export const FIRST_REDIAL_MAX_MS = 40;
+/**
+ * A worker whose connection closed may be back within this time and keeps what it runs: its first dial, and two round trips
+ * (to connect, and to introduce itself) of 20 ms. With an fsync after it, its jobs are elsewhere within 100 ms.
+ */
+export const GRACE_MS = FIRST_REDIAL_MAX_MS + 2 * 20;
+/** A grace that was asked for: what a night train spends in a tunnel. Jobs of a dead worker wait for as long. */
+export const MAX_GRACE_MS = 10 * 60_000;
+
+/** Registrations that a master keeps, the absent ones included: with the longest grace, seven new ones a second. */
+export const MAX_WORKERS = 4096;
+
 /** A peer that has connected must introduce itself within this time. */
 export const HELLO_TIMEOUT_MS = 5000;
 
@@ -65,6 +78,8 @@ function relate(ok: boolean, why: string): void {
 }
 relate(LEASE_MS > 2 * BEAT_MS, "one lost beat must not kill a worker");
 relate(LEASE_MS >= 2 * REDIAL_MAX_MS, "a worker must have dialled again before a restarted master gives its jobs away");
+relate(LEASE_MS > 3 * BEAT_MS, "a master that sleeps for a moment must notice it before it calls its workers silent");
+relate(GRACE_MS < BEAT_MS, "a worker that died must not look as if it were only between two beats");
 relate(MAX_INLINE_SPEC_BYTES < MAX_FRAME_BODY_BYTES, "an inline pipeline must fit into a frame");
 relate(MAX_INPUTS_BYTES + MAX_BATCH_BYTES < MAX_FRAME_BODY_BYTES, "a batch that is nearly full plus the largest assignment must fit into a frame");
 relate(MAX_RESULT_BYTES + MAX_BATCH_BYTES < MAX_FRAME_BODY_BYTES, "a batch that is nearly full plus the largest report must fit into a frame");

@@ -27,6 +27,8 @@ export const Op = {
   PING: 15,
   ADD_JOBS: 16,
   INFO: 17,
+  DRAIN: 18,
+  DEAD: 19,
   OUTPUT: 32,
   FINISHED: 33,
   BEAT: 34,
@@ -59,6 +61,8 @@ export const Hello = message("Hello", {
   slots: [8, withDefault(u32(), 1)],
   /** Attempts that the worker still runs, or whose report was never confirmed. */
   running: [9, list(AttemptKey, 8192)],
+  /** Workers only: counts the connections of this process, so that an older one that is heard late is known as such. */
+  dial: [10, optional(u32())],
 });
 export type Hello = Infer<typeof Hello>;
 
@@ -211,6 +215,8 @@ export const JobChange = message("JobChange", {
   worker: [4, withDefault(name, "")],
   at: [5, u53()],
   failure: [6, optional(Failure)],
+  /** It runs, and has been asked to end. */
+  cancelling: [7, withDefault(bool(), false)],
 });
 export type JobChange = Infer<typeof JobChange>;
 
@@ -243,11 +249,36 @@ export const WorkerInfo = message("WorkerInfo", {
   running: [5, u32()],
   remote: [6, withDefault(name, "")],
   joinedAt: [7, u53()],
+  /** False: it is away, and may come back. */
   connected: [8, bool()],
   version: [9, withDefault(name, "")],
+  /** It gets nothing new. */
+  draining: [10, withDefault(bool(), false)],
 });
 export type WorkerInfo = Infer<typeof WorkerInfo>;
 export const WorkerList = message("WorkerList", { workers: [1, list(WorkerInfo, MAX_ROWS)] });
+
+/** `worker`: a name, or the number of a registration. `undo`: it may get work again. */
+export const DrainWorker = message("DrainWorker", { worker: [1, name], undo: [2, withDefault(bool(), false)] });
+/** Which worker that was, and how many attempts run there. */
+export const Drained = message("Drained", { id: [1, u32()], name: [2, name], running: [3, u32()] });
+export type Drained = Infer<typeof Drained>;
+
+/** A job whose retries are spent, or that took one worker after another with it. */
+export const DeadLetter = message("DeadLetter", {
+  run: [1, name],
+  job: [2, string(128)],
+  /** Attempts begun, in its whole life. */
+  attempts: [3, u32()],
+  /** Attempts that failed, and attempts that went down with their worker, since it was last retried by a person. */
+  failures: [4, u32()],
+  losses: [5, u32()],
+  failure: [6, optional(Failure)],
+  endedAt: [7, u53()],
+});
+export type DeadLetter = Infer<typeof DeadLetter>;
+/** DEAD answers with a stream of pages, the newest last. */
+export const DeadPage = message("DeadPage", { letters: [1, list(DeadLetter, MAX_ROWS)] });
 
 export const GateInfo = message("GateInfo", {
   /** `run/job`, which is how a person names it: longer than either of the two. */

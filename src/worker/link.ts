@@ -4,25 +4,30 @@
  * Whoever sends through a `MasterLink` waits over a broken connection instead of failing: the request is made again on the next
  * one. What must not be done twice is made safe at the other end, by the attempt's number.
  *
- * Invariants: at most one connection; waits between dials grow with jitter, so that a restarted master is not met by
- * all its workers in the same millisecond.
- * Test: test/11-worker.test.ts
+ * Invariants: at most one connection; the first dial after a break comes at once, because the master gives what runs here to
+ * others after its grace (lesson 12); then waits grow with jitter, so that a restarted master is not met by all its workers in
+ * the same millisecond.
+ * Test: test/11-worker.test.ts, test/12-membership.test.ts
  */
 import type { Address, Host } from "#host";
 import { backoffDelayMs, type RetryPolicy } from "#retry";
 import { RpcConnection, RpcError } from "#rpc";
-import { Hello, Op, PROTOCOL, REDIAL_MAX_MS, Welcome } from "#wire";
+import { FIRST_REDIAL_MAX_MS, Hello, Op, PROTOCOL, REDIAL_MAX_MS, Welcome } from "#wire";
 
 /** From 100 ms up: a restarting master is back within a second, a dead one is asked every other second. */
 const REDIAL: RetryPolicy = { maxAttempts: 10_000, delayMs: 100, backoff: 1.6, maxDelayMs: REDIAL_MAX_MS, jitter: 0.5 };
-const DIAL_TIMEOUT_MS = 5000;
+/** To connect: a lost packet is sent again after 1 s. With the longest wait before it this is within a lease. */
+const DIAL_TIMEOUT_MS = REDIAL_MAX_MS;
+/** To be welcomed, which takes an fsync at the other end. A master that is stopped for a while finds us waiting. */
+const HELLO_DEADLINE_MS = 5000;
 /** A request that was not answered within this time has met a dead connection: the master answers in milliseconds. */
 const REQUEST_DEADLINE_MS = 30_000;
 
 export interface LinkOptions {
   readonly host: Host;
   readonly master: Address;
-  hello(): Hello;
+  /** `dial` counts the connections. */
+  hello(dial: number): Hello;
   onWelcome(welcome: Welcome): void;
   onNotify(opcode: number, body: Buffer): void;
   onLost(error: Error | undefined): void;
@@ -33,7 +38,9 @@ export class MasterLink {
   #connection: RpcConnection | undefined;
   #waiting: (() => void)[] = [];
   #stopped = false;
+  /** Dials in a row that led to nothing. */
   #failures = 0;
+  #dials = 0;
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -42,16 +49,19 @@ export class MasterLink {
   /** Dials until stopped. Rejects only for what dialling again cannot mend: a wrong token, another protocol, a bad offer. */
   async run(): Promise<void> {
     while (!this.#stopped) {
+      const { host } = this.#options;
       try {
-        await this.#session();
+        const lastedMs = await this.#session();
+        // A session that ends as soon as it began is a failure, too: a master that throws us out must not be asked 25 times a second.
+        this.#failures = lastedMs < REDIAL.delayMs ? this.#failures + 1 : 0;
       } catch (error) {
         if (error instanceof RpcError && !error.retryable) throw error;
         this.#options.onLost(error as Error);
+        this.#failures += 1;
       }
       if (this.#stopped) return;
-      this.#failures += 1;
-      const { host } = this.#options;
-      const delayMs = backoffDelayMs(REDIAL, this.#failures, () => host.random.unit());
+      const random = () => host.random.unit();
+      const delayMs = this.#failures === 0 ? random() * FIRST_REDIAL_MAX_MS : backoffDelayMs(REDIAL, this.#failures, random);
       await new Promise<void>((resolve) => {
         this.#wakeUp = resolve;
         host.timers.after(delayMs, resolve);
@@ -62,23 +72,24 @@ export class MasterLink {
   #wakeUp: () => void = () => undefined;
 
   // #region session
-  /** One connection, from dial to close. */
-  async #session(): Promise<void> {
+  /** One connection, from dial to close; resolves with how long it served (ms). */
+  async #session(): Promise<number> {
     const { host, master, hello, onWelcome, onNotify, onLost } = this.#options;
     const socket = await host.network.dial(master, { timeoutMs: DIAL_TIMEOUT_MS });
     let closed: (error?: Error) => void = () => undefined;
     const end = new Promise<Error | undefined>((resolve) => { closed = resolve; });
     const connection = new RpcConnection(socket, { host, onNotify, onClose: closed });
     try {
-      const welcome = Welcome.decode(await connection.request(Op.HELLO, Hello.encode(hello()), { deadlineMs: DIAL_TIMEOUT_MS }));
+      const welcome = Welcome.decode(await connection.request(Op.HELLO, Hello.encode(hello(++this.#dials)), { deadlineMs: HELLO_DEADLINE_MS }));
       if (welcome.protocol !== PROTOCOL) throw new RpcError("UNSUPPORTED", `The master speaks protocol ${welcome.protocol}, this worker ${PROTOCOL}`);
-      this.#failures = 0;
+      const since = host.clock.monotonic();
       this.#connection = connection;
       onWelcome(welcome);
       for (const resume of this.#waiting.splice(0)) resume();
       const error = await end;
       this.#connection = undefined;
       onLost(error);
+      return host.clock.monotonic() - since;
     } finally {
       connection.destroy();
       this.#connection = undefined;

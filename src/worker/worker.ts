@@ -86,7 +86,7 @@ class WorkerProcess implements Worker {
     this.#link = new MasterLink({
       host: options.host,
       master: options.master,
-      hello: () => this.#hello(),
+      hello: (dial) => this.#hello(dial),
       onWelcome: (welcome) => this.#onWelcome(welcome),
       onNotify: (opcode, body) => this.#onNotify(opcode, body),
       onLost: (error) => this.#onLost(error),
@@ -113,10 +113,10 @@ class WorkerProcess implements Worker {
 
   // ── the connection ─────────────────────────────────────────────────────────────────────────────
 
-  #hello() {
+  #hello(dial: number) {
     const { token, tags = [], slots, version = "" } = this.#options;
     const running = [...this.#attempts.values()].map(({ assignment }) => keyOf(assignment));
-    return { protocol: PROTOCOL, role: "worker" as const, token, version, instance: this.#instance, name: this.#options.name ?? "", tags: [...tags], slots, running };
+    return { protocol: PROTOCOL, role: "worker" as const, token, version, instance: this.#instance, name: this.#options.name ?? "", tags: [...tags], slots, running, dial };
   }
 
   #onWelcome(welcome: Welcome): void {

@@ -10,7 +10,7 @@
  */
 import { sentence } from "./check.ts";
 import type { Event, EventOf } from "./events.ts";
-import { addJobs, deadlineAnswered, dropDead, enqueue, makeReady, readyKey, releaseWorker, reopen, setStatus, settle, unqueue } from "./jobs.ts";
+import { addJobs, deadlineAnswered, dropDead, enqueue, freePinned, makeReady, readyKey, registerWorker, releaseWorker, reopen, setStatus, settle, unqueue } from "./jobs.ts";
 import { invariant, isTerminal, type Job, Run, type State } from "./state.ts";
 
 export function apply(state: State, event: Event): void {
@@ -31,6 +31,7 @@ export function apply(state: State, event: Event): void {
     case "TimePassed": return timePassed(state, event.at);
     case "WorkerJoined": return workerJoined(state, event);
     case "WorkerLost": return workerLost(state, event);
+    case "WorkerDrained": return workerDrained(state, event);
   }
   // #endregion
 }
@@ -106,7 +107,7 @@ function jobFailed(state: State, event: EventOf<"JobFailed">): void {
 function jobLost(state: State, event: EventOf<"JobLost">): void {
   const job = running(state, event);
   releaseWorker(state, job);
-  job.losses += 1;
+  if (event.blamed) job.losses += 1;
   job.failure = { kind: "worker-lost", message: "its worker went away", exitCode: undefined, signal: undefined };
   if (job.cancelling) return settle(state, job, { as: "CANCELLED", at: event.at });
   if (event.dead) return settle(state, job, { as: "DEAD", at: event.at });
@@ -169,24 +170,24 @@ function timePassed(state: State, at: number): void {
 function workerJoined(state: State, event: EventOf<"WorkerJoined">): void {
   const { worker: id, instance, name, tags, slots, version } = event;
   state.nextWorker = id + 1;
-  state.workers.set(id, { id, instance, name, tags, slots, version, joinedAt: event.at, jobs: new Set() });
-  state.router.addWorker({ id, tags, slots });
+  registerWorker(state, { id, instance, name, tags, slots, version, joinedAt: event.at, jobs: new Set(), draining: false });
 }
 
 function workerLost(state: State, event: EventOf<"WorkerLost">): void {
   const worker = state.workers.get(event.worker);
   invariant(worker !== undefined && worker.jobs.size === 0, "a worker leaves once each of its attempts has an ending");
   state.workers.delete(worker.id);
+  if (state.workersByInstance.get(worker.instance) === worker) state.workersByInstance.delete(worker.instance);
   state.router.removeWorker(worker.id);
-  // What waited for this very worker may run anywhere now.
-  const orphans: Job[] = [];
-  for (const [key, queue] of [...state.ready]) {
-    if (queue.peek()?.pinned !== worker.id) continue;
-    for (let job = state.ready.pop(key); job !== undefined; job = state.ready.pop(key)) orphans.push(job);
-    state.router.forget(key);
-  }
-  orphans.sort((a, b) => a.order - b.order);
-  for (const job of orphans) makeReady(state, job);
+  freePinned(state, worker.id);
+}
+
+function workerDrained(state: State, event: EventOf<"WorkerDrained">): void {
+  const worker = state.workers.get(event.worker);
+  invariant(worker !== undefined, "only a registered worker is drained");
+  worker.draining = event.on;
+  state.router.setDraining(worker.id, event.on);
+  if (event.on) freePinned(state, worker.id);
 }
 
 function runsForgotten(state: State, event: EventOf<"RunsForgotten">): void {

@@ -12,10 +12,10 @@
 import { DagError } from "#dag";
 import { DEFAULT_RETRY, verdict } from "#retry";
 import { requirementKey } from "#routing";
-import { MAX_BATCH_BYTES, MAX_FRAME_BODY_BYTES, MAX_INPUTS_BYTES, MAX_JOBS_PER_RUN, type AttemptKey, type Decision, type JobSpec, PipelineSpec, type Report } from "#wire";
+import { MAX_BATCH_BYTES, MAX_FRAME_BODY_BYTES, MAX_INPUTS_BYTES, MAX_JOBS_PER_RUN, MAX_WORKERS, type AttemptKey, type Decision, type JobSpec, PipelineSpec, type Report } from "#wire";
 import { isName, unfit } from "./check.ts";
 import type { Event } from "./events.ts";
-import { buildGraph, invariant, isTerminal, MAX_REQUIREMENTS, type Job, type Run, type State } from "./state.ts";
+import { buildGraph, invariant, isTerminal, MAX_REQUIREMENTS, type Job, type Run, type State, type Worker } from "./state.ts";
 import { neverScheduled } from "./explain.ts";
 
 export interface Context {
@@ -50,6 +50,9 @@ export const MAX_OPEN_RUNS = 10_000;
 export const MAX_OPEN_JOBS = 4_000_000;
 /** Dependencies of one submission. Building such a graph takes about a second, in which no beat is answered: well within a lease. */
 export const MAX_EDGES_PER_RUN = 10_000_000;
+
+/** Numbers in a message for a person. */
+const MAX_LISTED = 20;
 
 /** What one job says it does and with which environment. An assignment must fit into a frame, inputs and all. */
 export const MAX_JOB_BYTES = 2 * 1024 * 1024;
@@ -296,29 +299,33 @@ export interface WorkerOffer {
 }
 
 export function decideJoin(state: State, offer: WorkerOffer, context: Context): { event: Event; worker: number } {
+  if (state.workers.size >= MAX_WORKERS) throw new Refusal("OVERLOADED", `Cannot register worker: ${MAX_WORKERS} are registered already`);
   const worker = state.nextWorker;
   const { instance, slots, version } = offer;
   const name = offer.name === "" ? `w${worker}` : offer.name;
   return { worker, event: { type: "WorkerJoined", worker, instance, name, tags: [...offer.tags], slots, version, at: context.now } };
 }
 
-/** A worker is gone: each of its attempts ends, and the job goes back to the queue. */
-export function decideLose(state: State, gone: { worker: number; reason: string }, context: Context): Event[] {
+/**
+ * A worker is gone: each of its attempts ends, and the job goes back to the queue. `blamed` (default): nobody knows why it went, so it
+ * may have been one of its jobs.
+ */
+export function decideLose(state: State, gone: { worker: number; reason: string; blamed?: boolean }, context: Context): Event[] {
   const worker = state.workers.get(gone.worker);
   if (worker === undefined) return [];
   const events: Event[] = [];
-  for (const job of worker.jobs) events.push(lost(job, context.now));
+  for (const job of worker.jobs) events.push(lost(job, { at: context.now, blamed: gone.blamed ?? true }));
   events.push({ type: "WorkerLost", worker: worker.id, reason: gone.reason, at: context.now });
   return events;
 }
 
-/** The same for single attempts, when a worker comes back and does not know of them. */
+/** The same for single attempts, when a worker comes back and does not know of them: they never arrived, so they did no harm. */
 export function decideForgotten(state: State, from: { worker: number; running: readonly AttemptKey[] }, context: Context): Event[] {
   const worker = state.workers.get(from.worker);
   const known = new Set(from.running.map(({ run, job, attempt }) => `${run}/${job}/${attempt}`));
   return [...(worker?.jobs ?? [])]
     .filter((job) => !known.has(`${job.run.number}/${job.index}/${job.attempt}`))
-    .map((job) => lost(job, context.now));
+    .map((job) => lost(job, { at: context.now, blamed: false }));
 }
 
 /** …and those that it still runs although the master has given them to somebody else. */
@@ -326,10 +333,17 @@ export function staleAttempts(state: State, from: { worker: number; running: rea
   return from.running.filter((key) => attemptOf(state, key)?.worker !== from.worker);
 }
 
-function lost(job: Job, at: number): Event {
+function lost(job: Job, how: { at: number; blamed: boolean }): Event {
   // A job that takes down one worker after another is quarantined, before it has had them all.
-  const next = verdict(DEFAULT_RETRY, { attempt: job.failures, kind: "worker-lost", losses: job.losses + 1 });
-  return { type: "JobLost", run: job.run.number, job: job.index, attempt: job.attempt, at, dead: !next.retry };
+  const dead = how.blamed && !verdict(DEFAULT_RETRY, { attempt: job.failures, kind: "worker-lost", losses: job.losses + 1 }).retry;
+  return { type: "JobLost", run: job.run.number, job: job.index, attempt: job.attempt, at: how.at, dead, blamed: how.blamed };
+}
+
+/** A person wants a worker to get nothing new (or, `undo`, to get work again). By name, or by number if no name is like it. */
+export function decideDrain(state: State, wish: { worker: string; undo: boolean }, context: Context): { events: Event[]; worker: Worker } {
+  const worker = findWorker(state, wish.worker);
+  if (worker.draining === !wish.undo) return { events: [], worker };
+  return { events: [{ type: "WorkerDrained", worker: worker.id, on: !wish.undo, at: context.now }], worker };
 }
 
 // ── time ─────────────────────────────────────────────────────────────────────────────────────────
@@ -370,6 +384,16 @@ export function findRun(state: State, id: string): Run {
   const run = state.runsById.get(id);
   if (run === undefined) throw new Refusal("NOT_FOUND", `Cannot find run "${id}"${state.runs.size === 0 ? ": there are no runs" : ""}`);
   return run;
+}
+
+export function findWorker(state: State, named: string): Worker {
+  const called = [...state.workers.values()].filter((worker) => worker.name === named);
+  if (called.length > 1) {
+    throw new Refusal("CONFLICT", `Cannot choose a worker: "${named}" is the name of ${called.length} (give a number: ${called.map(({ id }) => id).slice(0, MAX_LISTED).join(", ")})`);
+  }
+  const worker = called[0] ?? (/^\d{1,10}$/.test(named) ? state.workers.get(Number(named)) : undefined);
+  if (worker === undefined) throw new Refusal("NOT_FOUND", `Cannot find worker "${named}"${state.workers.size === 0 ? ": there are no workers" : ""}`);
+  return worker;
 }
 
 export function findJob(run: Run, id: string): Job {

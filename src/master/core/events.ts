@@ -35,8 +35,11 @@ export const Event = union("Event", {
   JobFailed: [6, message("JobFailed", {
     ...attempt, at: [4, u53()], failure: [5, Failure], retryAt: [6, optional(u53())], dead: [7, withDefault(bool(), false)],
   })],
-  /** The worker went away under it: the job's author is not to blame, so no retry is spent. */
-  JobLost: [7, message("JobLost", { ...attempt, at: [4, u53()], dead: [5, withDefault(bool(), false)] })],
+  /**
+   * The worker went away under it: the job's author is not to blame, so no retry is spent. `blamed`: nobody knows why the worker
+   * went, and it may have been this job; it counts among the job's losses.
+   */
+  JobLost: [7, message("JobLost", { ...attempt, at: [4, u53()], dead: [5, withDefault(bool(), false)], blamed: [6, withDefault(bool(), true)] })],
   /** Somebody asked. Jobs that wait are cancelled by this; those that run are cancelled when their process is gone. */
   JobsCancelled: [8, message("JobsCancelled", {
     run: [1, u32()], at: [2, u53()], jobs: [3, list(u32(), MAX_JOBS_PER_RUN)], whole: [4, bool()],
@@ -55,6 +58,8 @@ export const Event = union("Event", {
   WorkerLost: [13, message("WorkerLost", { worker: [1, u32()], reason: [2, text], at: [3, u53()] })],
   /** Old finished runs leave memory, so that the master's size does not grow with its age. */
   RunsForgotten: [14, message("RunsForgotten", { runs: [1, list(u32(), MAX_JOBS_PER_RUN)], at: [2, u53()] })],
+  /** Somebody wants this worker to get nothing new, or (`on` false) to get work again. Ends with the registration. */
+  WorkerDrained: [15, message("WorkerDrained", { worker: [1, u32()], on: [2, bool()], at: [3, u53()] })],
 });
 // #endregion
 export type Event = Infer<typeof Event>;

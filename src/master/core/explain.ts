@@ -8,7 +8,7 @@
  */
 import { describe, requirementKey } from "#routing";
 import { GENERAL } from "#routing";
-import type { GateInfo, JobChange, JobInfo, JobSpec, RunInfo, WorkerInfo } from "#wire";
+import type { DeadLetter, GateInfo, JobChange, JobInfo, JobSpec, RunInfo, WorkerInfo } from "#wire";
 import { sentence } from "./check.ts";
 import { readyKey } from "./jobs.ts";
 import { isTerminal, type Job, type Run, type State, type Worker } from "./state.ts";
@@ -44,7 +44,7 @@ function waitsForParents(job: Job): string {
   return `waits for ${open.join(", ")}${more}`;
 }
 
-/** One sentence per requirement that no registered worker could ever meet, however long one waits. */
+/** One sentence per requirement that no registered worker could ever meet, however long one waits. Who is away may come back; who drains does not. */
 export function neverScheduled(state: State, jobs: readonly JobSpec[]): string[] {
   const firstByKey = new Map<string, { job: string; count: number }>();
   for (const job of jobs) {
@@ -83,12 +83,19 @@ export function jobInfo(state: State, job: Job, now: number): JobInfo {
 
 /** What a watcher is told when a job moves. */
 export function jobChange(state: State, job: Job, at: number): JobChange {
-  return { index: job.index, status: job.status, attempt: job.attempt, worker: workerName(state, job), at, failure: job.failure };
+  const { index, status, attempt, failure, cancelling } = job;
+  return { index, status, attempt, worker: workerName(state, job), at, failure, cancelling };
 }
 
 export function workerInfo(worker: Worker, connection: { remote: string; connected: boolean }): WorkerInfo {
-  const { id, name, tags, slots, joinedAt, version } = worker;
-  return { id, name, tags: [...tags], slots, joinedAt, version, running: worker.jobs.size, ...connection };
+  const { id, name, tags, slots, joinedAt, version, draining } = worker;
+  return { id, name, tags: [...tags], slots, joinedAt, version, draining, running: worker.jobs.size, ...connection };
+}
+
+/** Jobs whose retries are spent, the newest last. The order in which they came is not in a snapshot; when they ended is. */
+export function deadLetters(state: State): DeadLetter[] {
+  const jobs = [...state.deadLetters].sort((a, b) => a.endedAt - b.endedAt || a.run.number - b.run.number || a.index - b.index);
+  return jobs.map(({ run, spec, attempt: attempts, failures, losses, failure, endedAt }) => ({ run: run.id, job: spec.id, attempts, failures, losses, failure, endedAt }));
 }
 
 export function gateInfo(job: Job): GateInfo {

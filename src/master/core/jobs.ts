@@ -11,7 +11,7 @@
  */
 import { requirementKey } from "#routing";
 import { JOB_STATUSES, type JobSpec, type JobStatus, type RunStatus } from "#wire";
-import { invariant, isTerminal, Job, MAX_REQUIREMENTS, type Run, type State } from "./state.ts";
+import { invariant, isTerminal, Job, MAX_REQUIREMENTS, type Run, type State, type Worker } from "./state.ts";
 
 const STATUS_INDEX = Object.fromEntries(JOB_STATUSES.map((status, index) => [status, index])) as Record<JobStatus, number>;
 
@@ -120,7 +120,7 @@ export function readyKey(job: Job): string {
   return job.pinned === 0 ? job.requirement : requirementKey(job.spec.requirement, job.pinned);
 }
 
-/** Affinity holds while the parent's worker is here; a job does not wait for a machine that left. */
+/** Affinity holds while the parent's worker is here and takes work; a job does not wait for a machine that left. */
 function wantedWorker(state: State, job: Job): number {
   if (job.spec.affinity === undefined) return 0;
   const worker = job.run.jobs[job.spec.affinity]!.worker;
@@ -161,6 +161,26 @@ export function releaseWorker(state: State, job: Job): void {
   invariant(worker !== undefined, `job ${job.run.id}/${job.spec.id} ran on worker ${job.worker}, which is not registered`);
   worker.jobs.delete(job);
   state.router.release(worker.id);
+}
+
+/** Enters a worker into the indexes. */
+export function registerWorker(state: State, worker: Worker): void {
+  state.workers.set(worker.id, worker);
+  state.workersByInstance.set(worker.instance, worker);
+  state.router.addWorker(worker);
+  if (worker.draining) state.router.setDraining(worker.id, true);
+}
+
+/** A worker has left, or takes nothing new: what waited for this very one may run anywhere. */
+export function freePinned(state: State, worker: number): void {
+  const freed: Job[] = [];
+  for (const [key, queue] of [...state.ready]) {
+    if (queue.peek()?.pinned !== worker) continue;
+    for (let job = state.ready.pop(key); job !== undefined; job = state.ready.pop(key)) freed.push(job);
+    state.router.forget(key);
+  }
+  freed.sort((a, b) => a.order - b.order);
+  for (const job of freed) makeReady(state, job);
 }
 
 /** Counts a run that goes on among those that have its requirements… */

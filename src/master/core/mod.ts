@@ -12,8 +12,8 @@ export { Event, type EventOf } from "./events.ts";
 export { isTerminal, State, type Job, type Observer, type Run, type Worker } from "./state.ts";
 export { apply } from "./apply.ts";
 export {
-  decideAddJobs, decideCancel, decideFinish, decideForget, decideForgotten, decideGate, decideJoin, decideLose, decideRetry, decideSubmit, decideTick,
+  decideAddJobs, decideCancel, decideDrain, decideFinish, decideForget, decideForgotten, decideGate, decideJoin, decideLose, decideRetry, decideSubmit, decideTick,
   findJob, findRun, MAX_JOB_BYTES, MAX_FINISHED_BYTES, MAX_RUN_RESULT_BYTES, nextStart, Refusal, specBytes, staleAttempts, type Context,
 } from "./decide.ts";
-export { gateInfo, jobChange, jobInfo, neverScheduled, reasonOf, runInfo, workerInfo } from "./explain.ts";
+export { deadLetters, gateInfo, jobChange, jobInfo, neverScheduled, reasonOf, runInfo, workerInfo } from "./explain.ts";
 export { hashState, readSnapshot, SnapshotReader, writeSnapshot } from "./snapshot.ts";

@@ -16,7 +16,7 @@ import { bool, bytes, list, message, optional, string, u32, u53, union, withDefa
 import { RetryBudget } from "#retry";
 import { Decision, Failure, JobSpec, JobStatus, JOB_STATUSES, MAX_RESULT_BYTES, PipelineSpec, RunStatus } from "#wire";
 import { specBytes } from "./decide.ts";
-import { claimRequirements, readyKey } from "./jobs.ts";
+import { claimRequirements, readyKey, registerWorker } from "./jobs.ts";
 import { invariant, isTerminal, Job, Run, State } from "./state.ts";
 
 /** Jobs per block: large enough to be cheap, small enough for one message… */
@@ -37,7 +37,7 @@ const Part = union("SnapshotPart", {
   Counters: [1, message("Counters", { nextRun: [1, u32()], nextWorker: [2, u32()], nextOrder: [3, u53()], at: [4, u53()] })],
   Worker: [2, message("WorkerRecord", {
     id: [1, u32()], instance: [2, string(256)], name: [3, string(256)], tags: [4, list(string(64), 64)], slots: [5, u32()],
-    joinedAt: [6, u53()], version: [7, withDefault(string(256), "")],
+    joinedAt: [6, u53()], version: [7, withDefault(string(256), "")], draining: [8, withDefault(bool(), false)],
   })],
   Run: [3, message("RunRecord", {
     number: [1, u32()], id: [2, string(256)], key: [3, optional(string(256))], submittedAt: [4, u53()], endedAt: [5, u53()],
@@ -56,8 +56,8 @@ type Part = Infer<typeof Part>;
 export function* writeSnapshot(state: State): Generator<Buffer> {
   const { nextRun, nextWorker, nextOrder, at } = state;
   yield Part.encode({ type: "Counters", nextRun, nextWorker, nextOrder, at });
-  for (const { id, instance, name, tags, slots, joinedAt, version } of state.workers.values()) {
-    yield Part.encode({ type: "Worker", id, instance, name, tags: [...tags], slots, joinedAt, version });
+  for (const { id, instance, name, tags, slots, joinedAt, version, draining } of state.workers.values()) {
+    yield Part.encode({ type: "Worker", id, instance, name, tags: [...tags], slots, joinedAt, version, draining });
   }
   for (const run of state.runs.values()) yield* writeRun(run);
   yield Part.encode({ type: "Finished", runs: [...state.finished].map((run) => run.number) });
@@ -115,8 +115,8 @@ export class SnapshotReader {
         return;
       }
       case "Worker": {
-        this.#state.workers.set(part.id, { ...part, jobs: new Set() });
-        return this.#state.router.addWorker(part);
+        const { type: _, ...worker } = part;
+        return registerWorker(this.#state, { ...worker, jobs: new Set() });
       }
       case "Run": return this.#beginRun(part);
       case "Added": {

@@ -102,6 +102,8 @@ export interface Worker {
   readonly joinedAt: number;
   readonly version: string;
   readonly jobs: Set<Job>;
+  /** A person wants it to get nothing new. That it is away is no fact, and not in the state. */
+  draining: boolean;
 }
 
 /** Told of every change as `apply` makes it; not part of the state, and absent during replay. */
@@ -129,6 +131,7 @@ export class State {
   /** Results in `finished`. */
   finishedBytes = 0;
   readonly workers = new Map<number, Worker>();
+  readonly workersByInstance = new Map<string, Worker>();
   readonly gates = new Set<Job>();
   /** Jobs whose retries are spent. */
   readonly deadLetters = new Set<Job>();
