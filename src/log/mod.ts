@@ -10,6 +10,7 @@
  *     folder.ts    rotation, compaction, replay
  *     snapshot.ts  a snapshot file
  *     examine.ts   reading a folder without changing it
+ *     records.ts   reading a segment that somebody else writes
  *     open.ts      making or recovering a log
  *     repair.ts    inspect, verify, repair: for people
  *
@@ -45,6 +46,7 @@ export type { LogProblem, SegmentInfo, SnapshotInfo } from "./examine.ts";
 export { type Durability, Log, type LogRecovery, type LogStats, MAX_PENDING_BYTES } from "./log.ts";
 export { type LogOptions, openLog } from "./open.ts";
 export { MAX_RECORD_BYTES } from "./record.ts";
+export { type Place, readSegment } from "./records.ts";
 export {
   inspectLog,
   type LogInspection,
