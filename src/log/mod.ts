@@ -11,6 +11,7 @@
  *     snapshot.ts  a snapshot file
  *     examine.ts   reading a folder without changing it
  *     records.ts   reading a segment that somebody else writes
+ *     read.ts      reading a whole log without changing it
  *     open.ts      making or recovering a log
  *     repair.ts    inspect, verify, repair: for people
  *
@@ -46,6 +47,7 @@ export type { LogProblem, SegmentInfo, SnapshotInfo } from "./examine.ts";
 export { type Durability, Log, type LogRecovery, type LogStats, MAX_PENDING_BYTES } from "./log.ts";
 export { type LogOptions, openLog } from "./open.ts";
 export { MAX_RECORD_BYTES } from "./record.ts";
+export { type LogReading, readLog } from "./read.ts";
 export { type Place, readSegment } from "./records.ts";
 export {
   inspectLog,
