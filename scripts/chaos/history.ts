@@ -1,0 +1,72 @@
+/** What the log says was done: the runs and their attempts, as far as the checks on the jobs' files need them. */
+import type { Event } from "#core";
+import type { JobSpec } from "#wire";
+
+export interface Attempt {
+  readonly attempt: number;
+  /** The worker's name. */
+  readonly worker: string;
+  readonly startedAt: number;
+  end?: "succeeded" | "failed" | "lost" | "stopped";
+  endedAt?: number;
+}
+
+export interface JobHistory {
+  readonly spec: JobSpec;
+  readonly attempts: Attempt[];
+}
+
+export interface RunHistory {
+  readonly id: string;
+  readonly key: string | undefined;
+  readonly jobs: JobHistory[];
+}
+
+export interface History {
+  readonly runs: Map<string, RunHistory>;
+  /** Times at which a worker, or an attempt of it, was given up. */
+  readonly losses: { readonly at: number; readonly what: string }[];
+}
+
+const ENDS = { JobSucceeded: "succeeded", JobFailed: "failed", JobLost: "lost", JobStopped: "stopped" } as const;
+
+export function readHistory(events: Iterable<Event>): History {
+  const runs = new Map<number, RunHistory>();
+  const workers = new Map<number, string>();
+  const losses: History["losses"] = [];
+  for (const event of events) {
+    switch (event.type) {
+      case "RunSubmitted":
+        runs.set(event.run, { id: event.id, key: event.key, jobs: event.spec.jobs.map((spec) => ({ spec, attempts: [] })) });
+        break;
+      case "WorkerJoined":
+        workers.set(event.worker, event.name);
+        break;
+      case "WorkerLost":
+        losses.push({ at: event.at, what: `${workers.get(event.worker)}: ${event.reason}` });
+        break;
+      case "JobStarted": {
+        const attempt = { attempt: event.attempt, worker: workers.get(event.worker) ?? `worker ${event.worker}`, startedAt: event.at };
+        runs.get(event.run)!.jobs[event.job]!.attempts.push(attempt);
+        break;
+      }
+      case "JobSucceeded":
+      case "JobFailed":
+      case "JobLost":
+      case "JobStopped": {
+        const run = runs.get(event.run)!;
+        const { spec, attempts } = run.jobs[event.job]!;
+        Object.assign(attempts.at(-1)!, { end: ENDS[event.type], endedAt: event.at });
+        if (event.type === "JobLost") losses.push({ at: event.at, what: `${run.id}/${spec.id}#${event.attempt}` });
+        break;
+      }
+    }
+  }
+  return { runs: new Map([...runs.values()].map((run) => [run.id, run])), losses };
+}
+
+/** The attempt that counts, if the job completed. */
+export function successOf(job: JobHistory): Attempt | undefined {
+  const last = job.attempts.at(-1);
+  return last?.end === "succeeded" ? last : undefined;
+}
