@@ -90,6 +90,8 @@ export interface WorkerScript {
   readonly tags?: string[];
   readonly instance?: string;
   readonly running?: AttemptKey[];
+  /** Which connection of its process this is. */
+  readonly dial?: number;
   /** Says every second that it is alive. Default true. */
   readonly beats?: boolean;
   /** Reports success for whatever it is given, at once. */
@@ -115,7 +117,7 @@ export class ScriptedWorker {
   }
 
   static async join(room: Room, name: string, script: WorkerScript): Promise<ScriptedWorker> {
-    const { slots = 1, tags = [], instance = name, running = [], beats = true, works = false } = script;
+    const { slots = 1, tags = [], instance = name, running = [], dial, beats = true, works = false } = script;
     const worker = new ScriptedWorker(room, name);
     worker.connection = await room.raw({
       name,
@@ -133,7 +135,7 @@ export class ScriptedWorker {
       },
       onClose: () => { worker.closed = true; },
     });
-    worker.welcome = Welcome.decode(await worker.connection.request(Op.HELLO, hello({ role: "worker", name, slots, tags, instance, running })));
+    worker.welcome = Welcome.decode(await worker.connection.request(Op.HELLO, hello({ role: "worker", name, slots, tags, instance, running, dial })));
     if (beats) worker.#beat();
     return worker;
   }

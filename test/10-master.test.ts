@@ -4,11 +4,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  apply, decideAddJobs, decideCancel, decideFinish, decideForget, decideForgotten, decideGate, decideJoin, decideLose, decideRetry, decideSubmit, decideTick, Event,
+  apply, deadLetters, decideAddJobs, decideCancel, decideDrain, decideFinish, decideForget, decideForgotten, decideGate, decideJoin, decideLose, decideRetry, decideSubmit, decideTick, Event,
   gateInfo, hashState, isTerminal, jobInfo, MAX_FINISHED_BYTES, MAX_RUN_RESULT_BYTES, nextStart, readSnapshot, reasonOf, Refusal, staleAttempts, State, writeSnapshot, type Context, type Job,
 } from "#core";
+import { message, u32, u53, union } from "#codec";
 import { requirementKey } from "#routing";
-import { GateList, JobInfo, type JobSpec, type PipelineSpec, type Report } from "#wire";
+import { GateList, JobInfo, MAX_WORKERS, type JobSpec, type AttemptKey, type PipelineSpec, type Report } from "#wire";
+
+const keyOf = (job: Job): AttemptKey => ({ run: job.run.number, job: job.index, attempt: job.attempt });
 
 // ── a master made of nothing but functions ───────────────────────────────────────────────────────
 
@@ -156,7 +159,11 @@ function checkIndexes(state: State): void {
     assert.ok(worker.jobs.size <= worker.slots, "slots are never oversubscribed");
     assert.equal(state.router.running(worker.id), worker.jobs.size);
     for (const job of worker.jobs) assert.ok(job.status === "RUNNING" && job.worker === worker.id);
+    assert.equal(state.workersByInstance.get(worker.instance), worker);
+    assert.equal(state.router.canEver(requirementKey([], worker.id)), !worker.draining);
   }
+  for (const { job } of queued) assert.notEqual(state.workers.get(job.pinned)?.draining, true, "nobody waits for a worker that takes nothing");
+  assert.equal(state.workersByInstance.size, state.workers.size);
 }
 
 // ── submission ───────────────────────────────────────────────────────────────────────────────────
@@ -382,6 +389,110 @@ test("a worker that comes back keeps what it knows, loses what it forgot, and dr
   assert.equal(forgotten!.status, "PENDING");
 });
 
+test("decideLose() after a goodbye, and decideForgotten(), blame no job, however often that happens", () => {
+  const bench = new Bench();
+  bench.submit([spec("unlucky")]);
+  for (let time = 1; time <= 10; time++) {
+    const worker = bench.join({ instance: `i${time}` });
+    const [job] = bench.schedule();
+    if (time % 2 === 0) bench.commit(decideLose(bench.state, { worker, reason: "said goodbye", blamed: false }, bench.context));
+    else {
+      bench.commit(decideForgotten(bench.state, { worker, running: [] }, bench.context));
+      bench.commit(decideLose(bench.state, { worker, reason: "died" }, bench.context)); // and has nothing any more
+    }
+    assert.deepEqual([job!.status, job!.losses, job!.attempt], ["PENDING", 0, time]);
+  }
+});
+
+test("JobLost of an older log, which says nothing of blame, counts as it did", () => {
+  const older = union("Event", { JobLost: [7, message("JobLost", { run: [1, u32()], job: [2, u32()], attempt: [3, u32()], at: [4, u53()] })] });
+  const bench = new Bench();
+  bench.submit([spec("a")]);
+  bench.join();
+  const [job] = bench.schedule();
+  bench.commit([Event.decode(older.encode({ type: "JobLost", run: 1, job: 0, attempt: 1, at: bench.now }))]);
+  assert.deepEqual([job!.status, job!.losses], ["PENDING", 1]);
+});
+
+test("decideDrain() keeps new work away, leaves what runs, survives a snapshot, and can be undone", () => {
+  const bench = new Bench();
+  const w1 = bench.join({ slots: 2 });
+  bench.submit([spec("a"), spec("b", { dependsOn: [0] })]);
+  const [a] = bench.schedule();
+  bench.commit(decideDrain(bench.state, { worker: "w1", undo: false }, bench.context).events);
+  assert.deepEqual(decideDrain(bench.state, { worker: String(w1), undo: false }, bench.context).events, [], "once is enough");
+  bench.finish(a!);
+  assert.deepEqual(bench.schedule(), []);
+  const b = bench.job(a!.run.id, "b");
+  assert.equal(reasonOf(bench.state, b, bench.now), "no free slot on the only worker (2 slots, draining)");
+  const restored = readSnapshot(writeSnapshot(bench.state));
+  assert.equal(hashState(restored), hashState(bench.state));
+  assert.equal(nextStart(restored, bench.now), undefined);
+  bench.commit(decideDrain(bench.state, { worker: "w1", undo: true }, bench.context).events);
+  assert.deepEqual(bench.schedule(), [b]);
+});
+
+test("decideDrain() frees the jobs that wait for this very worker, and warns of those that nobody else could run", () => {
+  const bench = new Bench();
+  const w1 = bench.join({ tags: ["GPU"] });
+  bench.submit([spec("parent"), spec("child", { dependsOn: [0], affinity: 0 }), spec("other", { priority: 5 })]);
+  const [other] = bench.schedule();
+  bench.finish(other!);
+  const [parent] = bench.schedule();
+  const w2 = bench.join({ instance: "second" });
+  bench.submit([spec("late", { priority: 9 })]);
+  assert.deepEqual(bench.schedule().map(({ worker }) => worker), [w2]);
+  bench.finish(parent!);
+  bench.commit(decideDrain(bench.state, { worker: "w1", undo: false }, bench.context).events);
+  checkIndexes(bench.state);
+  bench.finish(bench.state.runs.get(2)!.jobs[0]!);
+  assert.deepEqual(bench.schedule().map((job) => [job.spec.id, job.worker]), [["child", w2]]);
+  const gpu = { name: "x", version: undefined, project: undefined, jobs: [spec("a", { requirement: ["GPU"] })] };
+  assert.match(decideSubmit(bench.state, { spec: gpu, strict: false }, bench.context).warnings[0]!, /no free slot on the only worker with GPU \(1 slot, draining\)/);
+  assert.throws(() => decideSubmit(bench.state, { spec: gpu, strict: true }, bench.context), refusal("UNSCHEDULABLE"));
+  assert.equal(bench.state.workers.get(w1)!.jobs.size, 0);
+});
+
+test("decideDrain() ends with the registration, and refuses names that fit nobody or several", () => {
+  const bench = new Bench();
+  assert.throws(() => decideDrain(bench.state, { worker: "w1", undo: false }, bench.context), refusal("NOT_FOUND", /there are no workers/));
+  for (const instance of ["one", "two"]) {
+    const { event } = decideJoin(bench.state, { instance, name: "twin", tags: [], slots: 1, version: "" }, bench.context);
+    bench.commit([event]);
+  }
+  assert.throws(() => decideDrain(bench.state, { worker: "twin", undo: false }, bench.context), refusal("CONFLICT", /name of 2 \(give a number: 1, 2\)/));
+  assert.throws(() => decideDrain(bench.state, { worker: "twinn", undo: false }, bench.context), refusal("NOT_FOUND", /"twinn"/));
+  assert.throws(() => decideDrain(bench.state, { worker: "3", undo: false }, bench.context), refusal("NOT_FOUND", /"3"/));
+  bench.commit(decideDrain(bench.state, { worker: "2", undo: false }, bench.context).events);
+  bench.commit(decideLose(bench.state, { worker: 2, reason: "gone" }, bench.context));
+  const back = bench.join({ instance: "two" });
+  assert.equal(bench.state.workers.get(back)!.draining, false);
+});
+
+test("decideJoin() refuses more registrations than a master keeps", () => {
+  const bench = new Bench();
+  for (let n = 0; n < MAX_WORKERS; n++) bench.join({ instance: `i${n}` });
+  assert.throws(() => bench.join({ instance: "one more" }), refusal("OVERLOADED", /4096 are registered/));
+});
+
+test("deadLetters() tells the newest last, before and after a snapshot", () => {
+  const bench = new Bench();
+  bench.join();
+  for (const id of ["first", "second", "third"]) {
+    bench.tick(1000);
+    bench.submit([spec(id, { retry: retry(2) })]);
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      for (const job of bench.schedule()) bench.fail(job);
+      bench.tick(60_000);
+    }
+  }
+  const letters = deadLetters(bench.state);
+  assert.deepEqual(letters.map(({ job, attempts, failures, losses }) => [job, attempts, failures, losses]), [["first", 2, 2, 0], ["second", 2, 2, 0], ["third", 2, 2, 0]]);
+  assert.deepEqual(deadLetters(readSnapshot(writeSnapshot(bench.state))), letters);
+  bench.commit(decideRetry(bench.state, { run: letters[1]!.run, from: "second" }, bench.context));
+  assert.deepEqual(deadLetters(bench.state).map(({ job }) => job), ["first", "third"]);
+});
+
 // ── people ───────────────────────────────────────────────────────────────────────────────────────
 
 test("cancel takes waiting jobs at once, running ones when their process is gone, and what follows with them", () => {
@@ -506,7 +617,10 @@ function randomLife(seed: number, steps: number, check: (bench: Bench) => void):
     () => { const job = pick(running()); if (job) random() < 0.7 ? bench.finish(job, { result: Buffer.from([seed & 255]) }) : bench.fail(job, random() < 0.8 ? "exit" : "not-found"); },
     () => { const job = pick(running()); if (job) bench.finish(job); },
     () => bench.tick(Math.floor(random() * 2500)),
-    () => { if (random() < 0.3) { const id = pick([...bench.state.workers.keys()]); if (id) bench.commit(decideLose(bench.state, { worker: id, reason: "x" }, bench.context)); } },
+    () => { if (random() < 0.3) { const id = pick([...bench.state.workers.keys()]); if (id) bench.commit(decideLose(bench.state, { worker: id, reason: "x", blamed: random() < 0.5 }, bench.context)); } },
+    () => { const id = pick([...bench.state.workers.keys()]); if (id) bench.commit(decideForgotten(bench.state, { worker: id, running: running().filter(() => random() < 0.8).map(keyOf) }, bench.context)); },
+    () => { const id = pick([...bench.state.workers.keys()]); if (id) bench.commit(decideDrain(bench.state, { worker: String(id), undo: random() < 0.6 }, bench.context).events); },
+    () => { const id = pick([...bench.state.workers.keys()]); if (id) bench.state.router.setAway(id, random() < 0.3); }, // no fact: a replay does not know
     () => { const run = pick([...bench.state.runs.values()]); if (run && random() < 0.3) attempt(() => bench.commit(decideCancel(bench.state, { run: run.id, job: random() < 0.5 ? pick(run.jobs)!.spec.id : undefined }, bench.context))); },
     () => { const run = pick([...bench.state.runs.values()]); if (run) attempt(() => bench.commit(decideRetry(bench.state, { run: run.id, from: random() < 0.5 ? pick(run.jobs)!.spec.id : undefined }, bench.context))); },
     () => { const job = pick([...bench.state.gates]); if (job) bench.commit(decideGate(bench.state, { gate: `${job.run.id}/${job.spec.id}`, approve: random() < 0.6, by: "x", comment: "" }, bench.context).events); },

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Host } from "#host";
 import { BEAT_MS, GRACE_MS, LEASE_MS, Op } from "#wire";
-import { keyOf, pipeline, report, Room, spec } from "./10-master.support.ts";
+import { keyOf, pipeline, refusal, report, Room, spec } from "./10-master.support.ts";
 
 test("a worker that comes back to a restarted master keeps its number and what it runs", () =>
   Room.run(async (room) => {
@@ -136,6 +136,55 @@ test("a worker that dials a second time replaces its first connection, and what 
     await room.until(() => first.closed && second.assigned.length === 1);
     assert.deepEqual(second.jobs, ["forgotten#2"]);
     assert.deepEqual((await client.workers()).map(({ running, connected }) => [running, connected]), [[2, true]]);
+  }));
+
+test("a HELLO that was overtaken by a newer connection of the same worker is refused, and takes nothing away", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const worker = await room.worker("w", { slots: 2, dial: 2 });
+    await client.submitSpec(pipeline([spec("a")]));
+    await room.until(() => worker.assigned.length === 1);
+    await assert.rejects(room.worker("w", { slots: 2, dial: 1 }), refusal("CONFLICT", /connection 1 comes after its connection 2/));
+    await assert.rejects(room.worker("w", { slots: 2, dial: 2 }), refusal("CONFLICT"));
+    assert.deepEqual([worker.closed, (await client.workers())[0]!.running], [false, 1]);
+    // The same while it is away: what it did not know then may well run now.
+    worker.connection.destroy();
+    await room.sleep(10);
+    await assert.rejects(room.worker("w", { slots: 2, dial: 1 }), refusal("CONFLICT"));
+    const back = await room.worker("w", { slots: 2, dial: 3, running: worker.assigned.map(keyOf) });
+    assert.deepEqual([back.welcome.worker, back.welcome.stale], [worker.welcome.worker, []]);
+  }));
+
+test("DRAIN gives a worker nothing new, over a restart of the master too, and DEAD lists what has spent its retries", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const worker = await room.worker("w", { slots: 2 });
+    const retry = { maxAttempts: 2, delayMs: 0, backoff: 1, maxDelayMs: 0, jitter: 0 };
+    const { run } = await client.submitSpec(pipeline([spec("dies", { retry })]));
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      await room.until(() => worker.assigned.length === attempt);
+      await worker.finish(report(worker.assigned[attempt - 1]!, { failure: { kind: "exit", message: "exited with code 3", exitCode: 3, signal: undefined } }));
+    }
+    const letters = await client.deadLetters();
+    assert.deepEqual(letters.map(({ job, attempts, failures, losses, failure }) => [job, attempts, failures, losses, failure?.exitCode]), [["dies", 2, 2, 0, 3]]);
+    assert.equal(letters[0]!.run, run);
+
+    await client.submitSpec(pipeline([spec("a")]));
+    await room.until(() => worker.assigned.length === 3);
+    assert.deepEqual(await client.drain("w"), { id: worker.welcome.worker, name: "w", running: 1 });
+    await assert.rejects(client.drain("x"), refusal("NOT_FOUND"));
+    await room.restart();
+    const later = await room.client();
+    const back = await room.worker("w", { slots: 2, running: [keyOf(worker.assigned[2]!)] });
+    await later.submitSpec(pipeline([spec("b")]));
+    await back.finish(report(worker.assigned[2]!));
+    await room.sleep(2 * LEASE_MS);
+    assert.deepEqual([back.assigned, (await later.workers()).map(({ draining, connected }) => [draining, connected])], [[], [[true, true]]]);
+    assert.deepEqual(await later.deadLetters(), letters);
+    assert.equal((await later.drain(String(worker.welcome.worker), { undo: true })).name, "w");
+    await room.until(() => back.assigned.length === 1);
   }));
 
 test("cancel kills what runs, durably: a worker that was away is told when it comes back", () =>

@@ -58,8 +58,8 @@ export class SimCluster {
     this.world = new SimWorld({ seed });
   }
 
-  startMaster(wrap: (host: Host) => Host = (host) => host): Promise<Master> {
-    return this.world.settle(startMaster({ host: wrap(this.world.host("m")), dir: "/state", listen: ADDRESS, token: TOKEN }));
+  startMaster(wrap: (host: Host) => Host = (host) => host, options: { graceMs?: number } = {}): Promise<Master> {
+    return this.world.settle(startMaster({ host: wrap(this.world.host("m")), dir: "/state", listen: ADDRESS, token: TOKEN, ...options }));
   }
 
   startWorker(name: string, options: { slots?: number; tags?: string[]; token?: string } = {}): { worker: Worker; executor: FakeExecutor } {

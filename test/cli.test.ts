@@ -77,7 +77,10 @@ describe("titan", { concurrency: 4 }, () => {
       [["runs", "--master", "host:port"], /expected HOST:PORT/],
       [["runs", "--master", "host:70000"], /not between 1 and 65535/],
       [["logs", "only-a-run"], /expected RUN\/JOB/],
-      [["drain", "w1"], /not in this version yet/],
+      [["services"], /not in this version yet/],
+      [["drain"], /it takes WORKER, found nothing/],
+      [["dead", "x"], /takes no arguments/],
+      [["up", "--grace", "11m"], /--grace 11m: must be at most 10m/],
       [["up", "--http", "9080"], /not in this version yet/],
       [["--jso"], /expected a command/],
     ] as const) {

@@ -32,6 +32,8 @@ export interface ClusterOptions {
   /** Default 127.0.0.1. */
   readonly listenHost?: string;
   readonly durability?: "always" | "everysec" | "no";
+  /** How long a worker whose connection broke may stay away. Default: the master's. */
+  readonly graceMs?: number | undefined;
   /** What peers must know. Default: nothing. */
   readonly token?: string | undefined;
   /** A worker died, or said something. */
@@ -61,7 +63,7 @@ export interface EmbeddedCluster {
  * @throws {MasterError} LOCKED, ADDRESS_IN_USE, UNSAFE_ADDRESS
  */
 export async function startEmbeddedCluster(options: ClusterOptions): Promise<EmbeddedCluster> {
-  const { workers, slots, port = 0, listenHost = "127.0.0.1", durability = "always", token, onNote = () => undefined } = options;
+  const { workers, slots, port = 0, listenHost = "127.0.0.1", durability = "always", token, graceMs, onNote = () => undefined } = options;
   const temporary = options.stateDir === undefined;
   const stateDir = options.stateDir === undefined ? await mkdtemp(join(tmpdir(), "titan-run-")) : resolve(options.stateDir);
   const removeFolder = async () => {
@@ -71,7 +73,7 @@ export async function startEmbeddedCluster(options: ClusterOptions): Promise<Emb
   try {
     const onFatal = options.onFatal ?? ((error: Error) => onNote(`the master has stopped: ${error.message}`));
     const shared = { host: nodeHost(), dir: stateDir, listen: { host: listenHost, port }, durability, version: VERSION, pid: process.pid, onFatal };
-    master = await startMaster(token === undefined ? shared : { ...shared, token });
+    master = await startMaster({ ...shared, ...(token !== undefined && { token }), ...(graceMs !== undefined && { graceMs }) });
   } catch (error) {
     await removeFolder();
     throw error;

@@ -11,8 +11,8 @@ const MAX_COLUMNS = 100;
 /** Commands in the order in which a newcomer needs them. */
 const GROUPS: readonly (readonly [title: string, names: readonly string[]])[] = [
   ["Run", ["up", "run", "validate"]],
-  ["Look", ["runs", "status", "watch", "logs", "workers"]],
-  ["Change", ["cancel", "retry", "gates", "approve", "reject"]],
+  ["Look", ["runs", "status", "watch", "logs", "workers", "dead"]],
+  ["Change", ["cancel", "retry", "drain", "gates", "approve", "reject"]],
   ["Operate", ["master", "worker", "log", "doctor", "completion", "help"]],
 ];
 

@@ -7,7 +7,9 @@ import { findCommand, parseCall, type Command } from "./command.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { cancel, retry } from "./commands/control.ts";
 import { approve, reject } from "./commands/decide.ts";
+import { dead } from "./commands/dead.ts";
 import { doctor } from "./commands/doctor.ts";
+import { drain } from "./commands/drain.ts";
 import { LATER, refuseLater } from "./commands/later.ts";
 import { log } from "./commands/log.ts";
 import { logs } from "./commands/logs.ts";
@@ -39,7 +41,7 @@ const help: Command = {
 };
 
 export const COMMANDS: readonly Command[] = [
-  up, run, validate, runs, status, watch, logs, workers, cancel, retry, gates, approve, reject, master, worker, log, doctor, completionCommand(() => COMMANDS), help,
+  up, run, validate, runs, status, watch, logs, workers, dead, cancel, retry, drain, gates, approve, reject, master, worker, log, doctor, completionCommand(() => COMMANDS), help,
 ];
 
 async function commandNamed(name: string): Promise<Command> {

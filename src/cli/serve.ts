@@ -41,6 +41,7 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
     listenHost: call.text("host") ?? DEFAULT_MASTER.host,
     stateDir: call.text("state") ?? context.home,
     durability: durabilityOf(call),
+    graceMs: await graceOf(call),
     token: tokenOf(call),
     onNote: (text) => context.note(`titan: ${text}`),
     onFatal: end,
@@ -57,6 +58,13 @@ function durabilityOf(call: Call): "always" | "everysec" | "no" {
   const text = call.text("durability") ?? "always";
   if (text === "always" || text === "everysec" || text === "no") return text;
   throw new UsageError(`Cannot use --durability ${text}: must be always, everysec or no`);
+}
+
+async function graceOf(call: Call): Promise<number | undefined> {
+  const graceMs = await call.durationMs("grace");
+  const { MAX_GRACE_MS } = await import("#wire");
+  if (graceMs !== undefined && graceMs > MAX_GRACE_MS) throw new UsageError(`Cannot use --grace ${call.text("grace")}: must be at most ${MAX_GRACE_MS / 60_000}m`);
+  return graceMs;
 }
 
 function announce(call: Call, cluster: EmbeddedCluster, { workers, tags = [] }: ServeOptions): void {

@@ -7,6 +7,7 @@ export const SERVE_FLAGS: Readonly<Record<string, Flag>> = {
   port: { type: "string", value: "PORT", summary: "default 9090; 0 takes any free one and says which" },
   state: { type: "string", value: "DIR", summary: "state folder (default TITAN_HOME, else .titan)" },
   durability: { type: "string", value: "WHEN", summary: "fsync always (default), everysec, or no: what a power cut may cost" },
+  grace: { type: "string", value: "D", summary: "how long a worker whose connection broke may stay away and keep its jobs (default 80 ms)" },
   http: { type: "string", value: "PORT", summary: "the dashboard, in a later version" },
 };
 
@@ -18,6 +19,7 @@ export const master: Command = {
   flags: SERVE_FLAGS,
   notes: [
     "The state folder holds the log of everything that was acknowledged. A master that is killed and started again goes on where it was.",
+    "With workers far away behind flaky links, --grace 30s lets their jobs go on through a gap; in exchange those of a worker that died wait as long. At most 10m.",
     "It listens on loopback unless told otherwise, and refuses any other address without a token (TITAN_TOKEN): whoever reaches it can run programs.",
   ],
   examples: ["titan master --state /var/lib/titan", "TITAN_TOKEN=… titan master --host 0.0.0.0"],

@@ -1,7 +1,8 @@
 /** `titan runs`, `titan workers`, `titan gates`: the tables. */
-import type { RunInfo } from "#wire";
+import type { RunInfo, WorkerInfo } from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
+import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { runJson } from "../json.ts";
 import { durationText, oneLine, table, timeText } from "../text.ts";
@@ -46,19 +47,37 @@ export const workers: Command = {
   usage: "",
   args: [0, 0],
   flags: {},
-  examples: ["titan workers"],
+  notes: [
+    "STATE: ready or busy (all slots taken); draining gets nothing new and still runs something, drained runs nothing and can be stopped; away has lost its connection and may come back.",
+  ],
+  examples: ["titan workers", "titan workers --json"],
   async run(call: Call): Promise<number> {
     const { context } = call;
     const found = await (await openMaster(call)).workers();
-    if (call.json) return context.json(found), EXIT.OK;
+    if (call.json) return context.json(found.map((worker) => ({ ...worker, state: workerState(worker), away: !worker.connected }))), EXIT.OK;
     if (found.length === 0) return context.note("titan: there are no workers; titan worker starts one"), EXIT.OK;
-    const rows = found.map(({ name, connected, running, slots, tags, remote, joinedAt }) => [
-      name, connected ? "connected" : context.paint("yellow", "away"), `${running}/${slots}`, ["GENERAL", ...tags.filter((tag) => tag !== "GENERAL")].join(","), remote, durationText(Date.now() - joinedAt),
+    const rows = found.map(({ name, running, slots, tags, remote, joinedAt, ...rest }) => [
+      name, stateText(context, { running, slots, ...rest }), `${running}/${slots}`, ["GENERAL", ...tags.filter((tag) => tag !== "GENERAL")].join(","), remote, durationText(Date.now() - joinedAt),
     ]);
     context.out(table(["WORKER", "STATE", "BUSY", "TAGS", "FROM", "FOR"], rows));
     return EXIT.OK;
   },
 };
+
+type WorkerFacts = Pick<WorkerInfo, "connected" | "draining" | "running" | "slots">;
+
+/** In one word. Away comes first: what else is known of it may be out of date. */
+export function workerState({ connected, draining, running, slots }: WorkerFacts): "ready" | "busy" | "away" | "draining" | "drained" {
+  if (!connected) return "away";
+  if (draining) return running > 0 ? "draining" : "drained";
+  return running < slots ? "ready" : "busy";
+}
+
+function stateText(context: Context, worker: WorkerFacts): string {
+  const state = workerState(worker);
+  const text = state === "away" && worker.draining ? "away, draining" : state;
+  return state === "ready" || state === "busy" ? text : context.paint("yellow", text);
+}
 
 export const gates: Command = {
   name: "gates",
