@@ -73,12 +73,12 @@ export class Fold {
     return this.#state;
   }
 
-  #apply(state: State, seq: number, how = ""): void {
+  #apply(state: State, seq: number, how?: string): void {
     try {
       apply(state, Event.decode(this.bodies[seq - 1]!));
     } catch (error) {
-      const what = `event ${seq} cannot be applied ${how}: ${(error as Error).message}`;
-      throw new Violation(how === "" ? "replay-equals-live" : "snapshot-plus-tail", what, { seq });
+      const what = `event ${seq} cannot be applied${how === undefined ? "" : ` ${how}`}: ${(error as Error).message}`;
+      throw new Violation(how === undefined ? "replay-equals-live" : "snapshot-plus-tail", what, { seq });
     }
   }
 }

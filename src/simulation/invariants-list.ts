@@ -43,7 +43,7 @@ export class Violation extends Error {
 
   constructor(invariant: Invariant, what: string, where: { seq?: number; at?: number } = {}) {
     const { seq = 0, at = 0 } = where;
-    super(seq === 0 ? `${invariant}: ${what}` : `${invariant}: ${what} (event ${seq}, at ${at})`);
+    super(`${invariant}: ${what}${seq === 0 ? "" : ` (event ${seq}${at === 0 ? "" : `, at ${at}`})`}`);
     this.invariant = invariant;
     this.what = what;
     this.seq = seq;

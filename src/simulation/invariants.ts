@@ -17,7 +17,7 @@ import { Event } from "#core";
 import type { AttemptKey, Decision, JobStatus } from "#wire";
 import { Fold } from "./invariants-fold.ts";
 import type { Invariant } from "./invariants-list.ts";
-import { Model, type ModelJob, type ModelRun } from "./model.ts";
+import { Model, type ModelJob, type ModelOptions, type ModelRun } from "./model.ts";
 
 export { INVARIANTS, type Invariant, Violation } from "./invariants-list.ts";
 export { type LogEvents, readLogEvents } from "./events.ts";
@@ -53,7 +53,7 @@ export class Judge {
   readonly #keys = new Map<string, ModelRun>();
   readonly #told = { acks: 0, confirmed: 0, seen: 0, hashes: 0, snapshots: 0, programs: 0 };
 
-  constructor(options: { maxLosses?: number } = {}) {
+  constructor(options: ModelOptions = {}) {
     this.#model = new Model(options);
   }
 

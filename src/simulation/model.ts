@@ -18,15 +18,16 @@
 import type { Event, EventOf } from "#core";
 import type { JobSpec, JobStatus } from "#wire";
 import { Violation, type Invariant } from "./invariants-list.ts";
+import { conditionHolds, ModelJob, ModelRun, openParentsOf, parentsOf, RETRY_MILLI, type ModelWorker } from "./model-state.ts";
+
+export type { ModelJob, ModelRun } from "./model-state.ts";
 
 /** As in lesson 09: no retry unless asked for. */
 const NO_RETRY = { maxAttempts: 1, delayMs: 1000, backoff: 2, maxDelayMs: 60_000, jitter: 0.5 };
 /** Failures that come again however often one tries. */
 const PERMANENT: ReadonlySet<string> = new Set(["not-found", "not-executable", "unsupported", "bad-input", "rejected", "cancelled"]);
-/** A run's retries, in thousandths: ten to begin with, a fifth of one for each first attempt, a thousand at most. */
-const RETRY_MILLI = 1000;
-const [BUDGET_MILLI, EARNED_MILLI, MOST_MILLI] = [10 * RETRY_MILLI, RETRY_MILLI / 5, 1000 * RETRY_MILLI];
-/** Workers lost under one job before it is taken for their killer. */
+/** A run earns a fifth of a retry with each first attempt, and saves up a thousand at most. */
+const [EARNED_MILLI, MOST_MILLI] = [RETRY_MILLI / 5, 1000 * RETRY_MILLI];
 const MAX_LOSSES = 5;
 
 const MAX_OPEN_RUNS = 10_000;
@@ -36,88 +37,11 @@ const MAX_RUN_RESULT_BYTES = 256 * 1024 * 1024;
 /** Finished runs are kept up to the first of these. One turn of the master may end many before it forgets some. */
 const KEPT = { runs: 1000, jobs: 1_000_000, bytes: 256 * 1024 * 1024 };
 
-export class ModelJob {
-  readonly run: ModelRun;
-  readonly index: number;
-  readonly spec: JobSpec;
-  readonly children: ModelJob[] = [];
-  status: JobStatus = "PENDING";
-  /** Parents that have not ended. */
-  openParents = 0;
-  /** All parents have ended and the condition holds: it may start, from `notBefore` on. */
-  ready = false;
-  notBefore = 0;
-  attempt = 0;
-  failures = 0;
-  losses = 0;
-  /** The worker of the attempt, or of the last one. */
-  worker: ModelWorker | undefined = undefined;
-  /** A cancel is on record, and the job has not ended yet. */
-  cancelled = false;
-  /** When its gate closes. */
-  deadline = 0;
-  resultBytes = 0;
-  // What clients and processes are compared with afterwards.
-  /** All its attempts: who owned them, and how they ended. Number 1 stands at 0. */
-  readonly attempts: { readonly worker: ModelWorker; ending?: Event["type"] }[] = [];
-  /** Every terminal status it has had. More than one only if a person retried. */
-  readonly ends = new Set<JobStatus>();
-  readonly decisions: { approved: boolean; by: string; comment: string; at: number; acknowledged: boolean }[] = [];
-  everCancelled = false;
-
-  constructor(run: ModelRun, index: number, spec: JobSpec) {
-    this.run = run;
-    this.index = index;
-    this.spec = spec;
-  }
-
-  get over(): boolean {
-    return this.status !== "PENDING" && this.status !== "RUNNING" && this.status !== "WAITING";
-  }
-
-  toString(): string {
-    return `${this.run.id}/${this.spec.id}`;
-  }
-}
-
-export class ModelRun {
-  readonly number: number;
-  readonly id: string;
-  readonly key: string | undefined;
-  readonly submitted: number;
-  readonly jobs: ModelJob[] = [];
-  readonly jobsById = new Map<string, ModelJob>();
-  /** Jobs that have not ended. */
-  open = 0;
-  cancelled = false;
-  ended = false;
-  forgotten = false;
-  budgetMilli = BUDGET_MILLI;
-  resultBytes = 0;
-  // What clients are compared with afterwards.
-  everCancelled = false;
-  everEnded = false;
-  readonly additions: number[] = [];
-  readonly retries: number[] = [];
-
-  constructor({ run, id, key, spec }: EventOf<"RunSubmitted">) {
-    this.number = run;
-    this.id = id;
-    this.key = key;
-    this.submitted = spec.jobs.length;
-  }
-}
-
-export interface ModelWorker {
-  readonly id: number;
-  readonly name: string;
-  readonly instance: string;
-  readonly tags: ReadonlySet<string>;
-  readonly slots: number;
-  readonly running: Set<ModelJob>;
-  draining: boolean;
-  everDrained: boolean;
-  lost: boolean;
+export interface ModelOptions {
+  /** Workers lost under one job before it is taken for their killer. Default 5. */
+  readonly maxLosses?: number;
+  /** What all results of one run may take. Default 256 MiB. */
+  readonly maxRunResultBytes?: number;
 }
 
 export class Model {
@@ -133,11 +57,13 @@ export class Model {
   readonly #instances = new Map<string, ModelWorker>();
   readonly #finished = { runs: 0, jobs: 0, bytes: 0 };
   readonly #maxLosses: number;
+  readonly #maxRunResultBytes: number;
   #lastRun = 0;
   #lastWorker = 0;
 
-  constructor(options: { maxLosses?: number | undefined } = {}) {
+  constructor(options: ModelOptions = {}) {
     this.#maxLosses = options.maxLosses ?? MAX_LOSSES;
+    this.#maxRunResultBytes = options.maxRunResultBytes ?? MAX_RUN_RESULT_BYTES;
   }
 
   fail(invariant: Invariant, what: string): never {
@@ -345,7 +271,7 @@ export class Model {
     if (job.cancelled) this.fail("terminal-absorbs", `${job}#${event.attempt} succeeds after it was cancelled`);
     job.resultBytes = event.result?.length ?? 0;
     job.run.resultBytes += job.resultBytes;
-    if (job.resultBytes > MAX_RESULT_BYTES || job.run.resultBytes > MAX_RUN_RESULT_BYTES) {
+    if (job.resultBytes > MAX_RESULT_BYTES || job.run.resultBytes > this.#maxRunResultBytes) {
       this.fail("bounded-queues", `${job} leaves a result of ${job.resultBytes} bytes, its run ${job.run.resultBytes}`);
     }
     this.counts.successes += 1;
@@ -491,24 +417,4 @@ export class Model {
     worker.lost = true;
     this.#instances.delete(worker.instance);
   }
-}
-
-/** Do the parents' ends call for this job? */
-function conditionHolds({ run, spec }: ModelJob): boolean {
-  const parents = spec.dependsOn.map((index) => run.jobs[index]!);
-  switch (spec.when) {
-    case "always": return true;
-    case "success": return parents.every((parent) => parent.status === "COMPLETED");
-    // Skipped for want of success: something further up has failed. Skipped for want of a failure: nothing has.
-    case "failure": return parents.some(({ status, spec: { when } }) =>
-      status === "FAILED" || status === "DEAD" || status === "CANCELLED" || (status === "SKIPPED" && when === "success"));
-  }
-}
-
-function openParentsOf({ run, spec }: ModelJob): number {
-  return [...new Set(spec.dependsOn)].filter((index) => !run.jobs[index]!.over).length;
-}
-
-function parentsOf({ run, spec }: ModelJob): string {
-  return spec.dependsOn.map((index) => `${run.jobs[index]!.spec.id} is ${run.jobs[index]!.status}`).join(", ");
 }

@@ -1,0 +1,118 @@
+/**
+ * Lesson 22: what the judge remembers of a log: runs, jobs and workers, as plain fields.
+ *
+ * Invariants: nothing is forgotten, because a client may speak of a run that the master has long let go.
+ * Left out: memory. A million jobs take about 400 MB here; a judge lives as long as one experiment.
+ * Test: test/22-simulation.invariants.test.ts
+ */
+import type { Event, EventOf } from "#core";
+import type { JobSpec, JobStatus } from "#wire";
+
+/** One retry of a run's budget, in the unit that it is counted in. */
+export const RETRY_MILLI = 1000;
+/** Ten retries to begin with. */
+const FIRST_BUDGET_MILLI = 10 * RETRY_MILLI;
+
+export class ModelJob {
+  readonly run: ModelRun;
+  readonly index: number;
+  readonly spec: JobSpec;
+  readonly children: ModelJob[] = [];
+  status: JobStatus = "PENDING";
+  /** Parents that have not ended. */
+  openParents = 0;
+  /** All parents have ended and the condition holds: it may start, from `notBefore` on. */
+  ready = false;
+  notBefore = 0;
+  attempt = 0;
+  failures = 0;
+  losses = 0;
+  /** The worker of the attempt, or of the last one. */
+  worker: ModelWorker | undefined = undefined;
+  /** A cancel is on record, and the job has not ended yet. */
+  cancelled = false;
+  /** When its gate closes. */
+  deadline = 0;
+  resultBytes = 0;
+  // What clients and processes are compared with afterwards.
+  /** All its attempts: who owned them, and how they ended. Number 1 stands at 0. */
+  readonly attempts: { readonly worker: ModelWorker; ending?: Event["type"] }[] = [];
+  /** Every terminal status it has had. More than one only if a person retried. */
+  readonly ends = new Set<JobStatus>();
+  readonly decisions: { approved: boolean; by: string; comment: string; at: number; acknowledged: boolean }[] = [];
+  everCancelled = false;
+
+  constructor(run: ModelRun, index: number, spec: JobSpec) {
+    this.run = run;
+    this.index = index;
+    this.spec = spec;
+  }
+
+  get over(): boolean {
+    return this.status !== "PENDING" && this.status !== "RUNNING" && this.status !== "WAITING";
+  }
+
+  toString(): string {
+    return `${this.run.id}/${this.spec.id}`;
+  }
+}
+
+export class ModelRun {
+  readonly number: number;
+  readonly id: string;
+  readonly key: string | undefined;
+  readonly submitted: number;
+  readonly jobs: ModelJob[] = [];
+  readonly jobsById = new Map<string, ModelJob>();
+  /** Jobs that have not ended. */
+  open = 0;
+  cancelled = false;
+  ended = false;
+  forgotten = false;
+  budgetMilli = FIRST_BUDGET_MILLI;
+  resultBytes = 0;
+  // What clients are compared with afterwards.
+  everCancelled = false;
+  everEnded = false;
+  readonly additions: number[] = [];
+  readonly retries: number[] = [];
+
+  constructor({ run, id, key, spec }: EventOf<"RunSubmitted">) {
+    this.number = run;
+    this.id = id;
+    this.key = key;
+    this.submitted = spec.jobs.length;
+  }
+}
+
+export interface ModelWorker {
+  readonly id: number;
+  readonly name: string;
+  readonly instance: string;
+  readonly tags: ReadonlySet<string>;
+  readonly slots: number;
+  readonly running: Set<ModelJob>;
+  draining: boolean;
+  everDrained: boolean;
+  lost: boolean;
+}
+
+/** Do the parents' ends call for this job? */
+export function conditionHolds({ run, spec }: ModelJob): boolean {
+  const parents = spec.dependsOn.map((index) => run.jobs[index]!);
+  switch (spec.when) {
+    case "always": return true;
+    case "success": return parents.every((parent) => parent.status === "COMPLETED");
+    // Skipped for want of success: something further up has failed. Skipped for want of a failure: nothing has.
+    case "failure": return parents.some(({ status, spec: { when } }) =>
+      status === "FAILED" || status === "DEAD" || status === "CANCELLED" || (status === "SKIPPED" && when === "success"));
+  }
+}
+
+export function openParentsOf({ run, spec }: ModelJob): number {
+  return [...new Set(spec.dependsOn)].filter((index) => !run.jobs[index]!.over).length;
+}
+
+export function parentsOf({ run, spec }: ModelJob): string {
+  return spec.dependsOn.map((index) => `${run.jobs[index]!.spec.id} is ${run.jobs[index]!.status}`).join(", ");
+}
