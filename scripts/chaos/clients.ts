@@ -7,6 +7,7 @@ import { nodeHost } from "#host";
 import { RpcError } from "#rpc";
 import { connect, type Client } from "#sdk";
 import type { JobStatus, PipelineSpec, RunInfo } from "#wire";
+import type { Acknowledgement } from "../../src/simulation/invariants.ts";
 import type { Draw } from "./draw.ts";
 import { smallPipeline, withEffects } from "./pipelines.ts";
 
@@ -14,13 +15,14 @@ const host = nodeHost();
 /** An answer that has not come by then is asked for again, over another connection: the lost answer is what we are here for. */
 const ANSWER_MS = 2500;
 const AGAIN_MS = 50;
+/** How often somebody looks for open gates. */
+const GATES_MS = 200;
 /** The pause between two small runs. */
 const PAUSE_MS = { min: 100, max: 500 } as const;
 
-/** Something that a client was told, in the order in which it was told. */
+/** Something that a client was told, in the order in which it was told; in the words of lesson 22's judge. */
 export type Told =
-  | { what: "submitted"; run: string; key: string; jobs: number; existing: boolean }
-  | { what: "cancelled"; run: string }
+  | Extract<Acknowledgement, { what: "submit" | "cancel" | "gate" }>
   | { what: "seen"; run: string; job: string; status: JobStatus; attempt: number }
   | { what: "hash"; seq: number; hash: string };
 
@@ -69,7 +71,7 @@ export async function submit({ asker, effects, tell }: Submitter, request: { spe
   const { spec, key } = request;
   const answer = await asker.ask((client) => client.submitSpec(withEffects(spec, effects), { key }));
   if (answer === undefined) return undefined;
-  tell({ what: "submitted", run: answer.run, key, jobs: spec.jobs.length, existing: answer.existing });
+  tell({ what: "submit", run: answer.run, key, jobs: spec.jobs.length, existing: answer.existing });
   return answer.run;
 }
 
@@ -84,7 +86,7 @@ export async function submitSmallRuns(submitter: Submitter, options: { random: D
     if (run === undefined) return;
     runs.push(run);
     if (random.chance(0.2)) await submit(submitter, request);
-    if (random.chance(0.15) && (await asker.ask((client) => client.cancel(run))) !== undefined) tell({ what: "cancelled", run });
+    if (random.chance(0.15) && (await asker.ask((client) => client.cancel(run))) !== undefined) tell({ what: "cancel", run });
     if (random.chance(0.3)) await look(submitter, random.one(runs));
     if (random.chance(0.1)) await readHash(submitter);
     await pause(random.int(PAUSE_MS.min, PAUSE_MS.max));
@@ -100,6 +102,28 @@ async function look({ asker, tell }: Submitter, run: string): Promise<void> {
 export async function readHash({ asker, tell }: Submitter): Promise<void> {
   const info = await asker.ask((client) => client.info({ hash: true }));
   if (info !== undefined) tell({ what: "hash", seq: info.nextSeq - 1, hash: info.stateHash });
+}
+
+/** Answers gates, each of them twice and differently: the first answer is the one that counts. */
+export async function answerGates(submitters: readonly [Submitter, Submitter], options: { random: Draw; until: AbortSignal }): Promise<void> {
+  const { random, until } = options;
+  while (!until.aborted) {
+    for (const { id: gate } of (await submitters[0].asker.ask((client) => client.gates())) ?? []) {
+      const approve = random.chance(0.7);
+      await Promise.all(submitters.map(async ({ asker, tell }, n) => {
+        const answer = { approve: n === 0 ? approve : !approve, by: `client ${n + 1}` };
+        const decision = await asker.ask((client) => client.decide(gate, answer).catch(ifCancelled));
+        if (decision !== undefined) tell({ what: "gate", gate, decision });
+      }));
+    }
+    await pause(GATES_MS);
+  }
+}
+
+/** Whoever cancels a run closes its gates. */
+function ifCancelled(error: unknown): undefined {
+  if (error instanceof RpcError && error.code === "CONFLICT") return undefined;
+  throw error;
 }
 
 /** Waits until no run goes on; resolves with those that still do when time is up. */

@@ -10,7 +10,7 @@ import { successOf, type History, type JobHistory, type RunHistory } from "./his
 export interface Line {
   readonly attempt: number;
   readonly worker: string;
-  readonly pid: string;
+  readonly pid: number;
   readonly what: "begin" | "end" | "fail";
   readonly ns: bigint;
 }
@@ -32,7 +32,7 @@ export function readEffects(folder: string): { effects: Effects; torn: string[] 
     for (const text of readFileSync(join(folder, name), "utf8").split("\n")) {
       const match = /^(\S+) (\S+) (\d+) (\S+) (\d+) (begin|end|fail) (\d{19})$/.exec(text);
       if (match !== null && `${match[1]}.${match[2]}` === name) {
-        lines.push({ attempt: Number(match[3]), worker: match[4]!, pid: match[5]!, what: match[6] as Line["what"], ns: BigInt(match[7]!) });
+        lines.push({ attempt: Number(match[3]), worker: match[4]!, pid: Number(match[5]), what: match[6] as Line["what"], ns: BigInt(match[7]!) });
       } else if (text !== "") torn.push(`${name}: ${JSON.stringify(text)}`);
     }
     effects.set(name, lines);
@@ -121,22 +121,4 @@ export function parentsFirst(history: History, effects: Effects): Finding {
     }
   }
   return { looked, what: "edges that were crossed", wrong };
-}
-
-/** By the log: an attempt ends before the next one of its job starts. */
-export function oneUnfenced({ runs }: History): Finding {
-  let looked = 0;
-  const wrong: string[] = [];
-  for (const { id, jobs } of runs.values()) {
-    for (const { spec, attempts } of jobs) {
-      attempts.forEach((one, index) => {
-        looked += 1;
-        if (one.attempt !== index + 1) wrong.push(`${id}/${spec.id}: attempt ${one.attempt} is the ${index + 1}. to start`);
-        const next = attempts[index + 1];
-        if (next !== undefined && one.end === undefined) wrong.push(`${id}/${spec.id}#${next.attempt} started while #${one.attempt} was under way`);
-        if (one.end === undefined && next === undefined) wrong.push(`${id}/${spec.id}#${one.attempt} never ended`);
-      });
-    }
-  }
-  return { looked, what: "attempts in the log", wrong };
 }

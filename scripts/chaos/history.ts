@@ -24,8 +24,8 @@ export interface RunHistory {
 
 export interface History {
   readonly runs: Map<string, RunHistory>;
-  /** Times at which a worker, or an attempt of it, was given up. */
-  readonly losses: { readonly at: number; readonly what: string }[];
+  /** A worker, or an attempt of it, was given up. `neverArrived`: an attempt that the worker did not know when it came back. */
+  readonly losses: { readonly at: number; readonly what: string; readonly neverArrived: boolean }[];
 }
 
 const ENDS = { JobSucceeded: "succeeded", JobFailed: "failed", JobLost: "lost", JobStopped: "stopped" } as const;
@@ -43,7 +43,7 @@ export function readHistory(events: Iterable<Event>): History {
         workers.set(event.worker, event.name);
         break;
       case "WorkerLost":
-        losses.push({ at: event.at, what: `${workers.get(event.worker)}: ${event.reason}` });
+        losses.push({ at: event.at, what: `${workers.get(event.worker)}: ${event.reason}`, neverArrived: false });
         break;
       case "JobStarted": {
         const attempt = { attempt: event.attempt, worker: workers.get(event.worker) ?? `worker ${event.worker}`, startedAt: event.at };
@@ -57,7 +57,7 @@ export function readHistory(events: Iterable<Event>): History {
         const run = runs.get(event.run)!;
         const { spec, attempts } = run.jobs[event.job]!;
         Object.assign(attempts.at(-1)!, { end: ENDS[event.type], endedAt: event.at });
-        if (event.type === "JobLost") losses.push({ at: event.at, what: `${run.id}/${spec.id}#${event.attempt}` });
+        if (event.type === "JobLost") losses.push({ at: event.at, what: `${run.id}/${spec.id}#${event.attempt}`, neverArrived: !event.blamed });
         break;
       }
     }

@@ -85,10 +85,11 @@ export function bigPipeline(random: Draw, size: number): PipelineSpec {
   return { name: "big", version: undefined, project: undefined, jobs };
 }
 
-/** One to five jobs in a chain or a fan. */
+/** One to five jobs in a chain or a fan, sometimes with a gate after the first. */
 export function smallPipeline(random: Draw): PipelineSpec {
   const fan = random.chance(0.5);
   const jobs = Array.from({ length: random.int(1, 5) }, (_, index) => ordinary(random, `s${index}`, index === 0 ? [] : [fan ? 0 : index - 1]));
+  if (random.chance(0.2)) jobs[0] = { ...jobs[0]!, gate: { message: "Go on?", maxWaitMs: 3_600_000 } };
   return { name: "small", version: undefined, project: undefined, jobs };
 }
 

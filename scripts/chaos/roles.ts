@@ -32,6 +32,10 @@ abstract class Role {
   #ready: Promise<void> = Promise.resolve();
   #frozen = false;
   #ending = false;
+  /** Somebody here wants it to end. */
+  #asked = false;
+  /** Ends that nobody here wanted. */
+  readonly crashes: string[] = [];
 
   constructor(name: string, options: { cli: string; dir: string }) {
     this.name = name;
@@ -64,9 +68,11 @@ abstract class Role {
     const life: Life = { startedAt: Date.now() };
     this.lives.push(life);
     this.#child = child;
+    this.#asked = false;
     child.stdin!.on("error", () => undefined);
     this.#exited = new Promise((resolve) => {
-      child.once("exit", () => {
+      child.once("exit", (code, signal) => {
+        if (!this.#asked) this.crashes.push(`${this.name} ended by itself with ${signal ?? `exit code ${code}`}; see ${this.name}.notes`);
         life.endedAt = Date.now();
         this.#child = undefined;
         this.#frozen = false;
@@ -94,6 +100,7 @@ abstract class Role {
   async kill(options: { withReaper?: boolean } = {}): Promise<void> {
     const pid = this.#child?.pid;
     if (pid === undefined) return;
+    this.#asked = true;
     if (options.withReaper) {
       // Stopped first: a worker that sees its reaper die starts another one.
       process.kill(pid, "SIGSTOP");
@@ -114,7 +121,7 @@ abstract class Role {
 
   /** In order, and after a while without asking. Nothing starts here any more. */
   async end(): Promise<void> {
-    this.#ending = true;
+    this.#ending = this.#asked = true;
     this.thaw();
     this.#child?.kill("SIGTERM");
     const late = setTimeout(() => this.#child?.kill("SIGKILL"), STOP_MS);
@@ -124,7 +131,7 @@ abstract class Role {
 
   /** Now, for an interrupt: no time to wait. */
   endNow(): void {
-    this.#ending = true;
+    this.#ending = this.#asked = true;
     this.#child?.kill("SIGKILL");
   }
 }

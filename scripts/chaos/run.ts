@@ -12,15 +12,17 @@
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { nodeHost } from "#host";
+import { readLogEvents } from "../../src/simulation/invariants.ts";
 import { ROOT } from "../bootstrap.mjs";
-import { Asker, pause, readHash, submit, submitSmallRuns, untilEnded, type Told } from "./clients.ts";
-import { draw } from "./draw.ts";
+import { answerGates, Asker, pause, readHash, submit, submitSmallRuns, untilEnded, type Told } from "./clients.ts";
+import { draw, type Draw } from "./draw.ts";
 import { bigPipeline } from "./pipelines.ts";
 import { describe, drawPlan, type Step } from "./plan.ts";
 import { processesOf, type Found } from "./processes.ts";
 import { Proxy } from "./proxy.ts";
 import { MasterRole, WorkerRole } from "./roles.ts";
-import { judge, readLog, type Evidence, type Verdict } from "./verdict.ts";
+import { judge, type Evidence, type Verdict } from "./verdict.ts";
 
 export interface ChaosOptions {
   readonly seed: number;
@@ -74,12 +76,13 @@ class ChaosRun {
   #master!: MasterRole;
   #workers: WorkerRole[] = [];
   readonly #ended = new Promise<void>((resolve) => this.#over.signal.addEventListener("abort", () => resolve(), { once: true }));
+  #gates: Promise<void> = Promise.resolve();
   #failure: Error | undefined;
   #interrupted = false;
 
   constructor(options: ChaosOptions) {
     this.#options = options;
-    this.#evidence = { dir: this.#dir, effects: this.#effects, deaths: [], told: this.#told, kills: [], disturbed: [], masterFreezes: [], leftByAttempts: [], orphans: [], open: [], lives: { master: [], workers: [] }, repeats: 0 };
+    this.#evidence = { dir: this.#dir, effects: this.#effects, deaths: [], told: this.#told, kills: [], disturbed: [], masterFreezes: [], leftByAttempts: [], orphans: [], open: [], crashes: [], lives: { master: [], workers: [] }, repeats: 0 };
   }
 
   #say(text: string): void {
@@ -102,7 +105,7 @@ class ChaosRun {
       await this.#mend();
       await this.#stop();
       if (this.#interrupted) throw new Error("it was interrupted");
-      const verdict = await judge(this.#evidence, await readLog(this.#log));
+      const verdict = judge(this.#evidence, await readLogEvents(nodeHost(), this.#log));
       kept = keep || !verdict.ok;
       return { ...verdict, tookMs: performance.now() - this.#begun, dir: kept ? this.#dir : undefined };
     } catch (error) {
@@ -150,6 +153,7 @@ class ChaosRun {
       if (run !== undefined) this.#say(`${run} is acknowledged: ${spec.jobs.length} jobs`);
     }));
     this.#inBackground(submitSmallRuns({ asker: other, effects: this.#effects, tell }, { random: draw(seed + 2), prefix: "small", until: this.#healing.signal }));
+    this.#answerGates(draw(seed + 3), tell);
 
     let shiftMs = performance.now();
     for (const [n, step] of plan.entries()) {
@@ -168,6 +172,15 @@ class ChaosRun {
     this.#evidence.repeats = asker.repeats + other.repeats;
     asker.close();
     other.close();
+  }
+
+  /** Until everything is over, in a life of its own: the last run may end with a gate. */
+  #answerGates(random: Draw, tell: (told: Told) => void): void {
+    const submitter = () => ({ asker: new Asker(this.#proxy.port, this.#over.signal), effects: this.#effects, tell });
+    const both = [submitter(), submitter()] as const;
+    this.#gates = answerGates(both, { random, until: this.#over.signal })
+      .catch((error: Error) => { this.#failure ??= error; })
+      .finally(() => both.forEach(({ asker }) => asker.close()));
   }
 
   async #apply(step: Exclude<Step, { do: "freeze master" }>, n: number): Promise<void> {
@@ -215,7 +228,7 @@ class ChaosRun {
     const from = Date.now();
     await this.#master.kill();
     const told = this.#told.length;
-    this.#evidence.deaths.push({ at: from, told, bodies: await readLog(this.#log) });
+    this.#evidence.deaths.push({ at: from, told, log: await readLogEvents(nodeHost(), this.#log) });
     this.#disturb("the master is dead", 1000);
   }
 
@@ -250,6 +263,7 @@ class ChaosRun {
 
   async #mend(): Promise<void> {
     if (this.#interrupted) return;
+    if (this.#failure !== undefined) throw this.#failure;
     this.#say("no more faults");
     for (const role of [this.#master, ...this.#workers]) {
       role.thaw();
@@ -279,6 +293,7 @@ class ChaosRun {
   async #stopAll(): Promise<void> {
     this.#healing.abort();
     this.#over.abort();
+    await this.#gates;
     await Promise.all(this.#workers.map((worker) => worker.end()));
     await this.#master?.end();
     await this.#settleBackground().catch(() => undefined);
@@ -286,6 +301,7 @@ class ChaosRun {
     this.#evidence.orphans = await this.#remaining();
     // They name our own temporary folder, so they are descendants of what was started here.
     for (const { pid } of this.#evidence.orphans) process.kill(pid, "SIGKILL");
+    this.#evidence.crashes.push(...[this.#master, ...this.#workers].flatMap((role) => role?.crashes ?? []));
     this.#evidence.lives = { master: this.#master?.lives ?? [], workers: this.#workers.flatMap((worker) => worker.lives) };
   }
 
