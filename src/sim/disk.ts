@@ -1,82 +1,15 @@
 /**
- * A disk that forgets what was not synced.
+ * The disk as one life of its host sees it, when nothing goes wrong with it. Locks end with that life.
  *
- *     file     current bytes  |  bytes as of the last sync that completed
- *     folder   current names  |  names as of the last `syncDirectory`
- *
- * A crash throws the left half away. A file whose name was never synced is gone with all its synced bytes, which is the
- * mistake that this is here to find. New folders count as synced at once.
+ * `platter.ts` has the bytes and what a power cut leaves of them; `faults.ts` is what goes wrong.
  */
 import { posix } from "node:path";
-import type { FileInfo, Random, Storage, StoredFile } from "#host";
-import type { Boot, World } from "./world.ts";
+import type { FileInfo, Storage, StoredFile } from "#host";
+import type { Boot } from "./machine.ts";
+import { bytesOf, Inode, normal, type SimDisk } from "./platter.ts";
+import type { World } from "./world.ts";
 
-interface Content {
-  buffer: Buffer;
-  length: number;
-}
-
-/** Bytes under whatever name. `synced` shares its buffer with `current` as long as that only grows. */
-class Inode {
-  current: Content = { buffer: Buffer.alloc(0), length: 0 };
-  synced: Content = { buffer: Buffer.alloc(0), length: 0 };
-
-  append(bytes: Uint8Array): void {
-    const { current } = this;
-    const length = current.length + bytes.byteLength;
-    if (length > current.buffer.length) {
-      const bigger = Buffer.alloc(Math.max(1024, 2 * length));
-      current.buffer.copy(bigger, 0, 0, current.length);
-      current.buffer = bigger;
-    }
-    current.buffer.set(bytes, current.length);
-    current.length = length;
-  }
-
-  truncate(size: number): void {
-    const kept = Buffer.alloc(size);
-    this.current.buffer.copy(kept, 0, 0, Math.min(size, this.current.length));
-    // A buffer of its own: what is appended next must not overwrite bytes that the platter still has.
-    this.current = { buffer: kept, length: size };
-  }
-
-  crash(random: Random | undefined): void {
-    const { current, synced } = this;
-    const grew = current.buffer === synced.buffer || current.buffer.subarray(0, synced.length).equals(bytesOf(synced));
-    const extra = grew && random !== undefined ? random.u32() % (current.length - synced.length + 1) : 0;
-    const survived = extra > 0 ? current.buffer.subarray(0, synced.length + extra) : bytesOf(synced);
-    this.current = { buffer: Buffer.from(survived), length: survived.length };
-    this.synced = { ...this.current };
-  }
-}
-
-function bytesOf(content: Content): Buffer {
-  return content.buffer.subarray(0, content.length);
-}
-
-/** What stays when the power goes. */
-export class SimDisk {
-  readonly folders = new Set<string>(["/"]);
-  names = new Map<string, Inode>();
-  durableNames = new Map<string, Inode>();
-
-  syncDirectory(folder: string): void {
-    for (const name of this.durableNames.keys()) if (posix.dirname(name) === folder) this.durableNames.delete(name);
-    for (const [name, inode] of this.names) if (posix.dirname(name) === folder) this.durableNames.set(name, inode);
-  }
-
-  crash(random: Random | undefined): void {
-    this.names = new Map(this.durableNames);
-    for (const inode of new Set(this.names.values())) inode.crash(random);
-  }
-}
-
-/** The disk as one life of its host sees it. Locks end with that life. */
-export function diskOf(disk: SimDisk, options: { world: World; boot: Boot }): Storage {
-  return new SimStorage(disk, options);
-}
-
-class SimStorage implements Storage {
+export class SimStorage implements Storage {
   readonly #disk: SimDisk;
   readonly #world: World;
   readonly #boot: Boot;
@@ -88,7 +21,7 @@ class SimStorage implements Storage {
     this.#boot = options.boot;
   }
 
-  async open(path: string, options: { create?: boolean; exclusive?: boolean } = {}): Promise<StoredFile> {
+  async open(path: string, options: { create?: boolean; exclusive?: boolean } = {}): Promise<SimFile> {
     const name = normal(path);
     let inode = this.#disk.names.get(name);
     if (inode !== undefined && options.exclusive) throw systemError("EEXIST", `open ${path}`);
@@ -197,7 +130,7 @@ class SimStorage implements Storage {
   }
 }
 
-class SimFile implements StoredFile {
+export class SimFile implements StoredFile {
   readonly #inode: Inode;
   readonly #world: World;
   readonly #boot: Boot;
@@ -245,12 +178,9 @@ class SimFile implements StoredFile {
 }
 
 /** The time that a sync takes. Never resolves for a host that is dead by then. */
-function synced(world: World, boot: Boot): Promise<void> {
-  return new Promise((resolve) => void world.after(boot, world.draw(world.options.syncMs), resolve));
-}
-
-function normal(path: string): string {
-  return posix.resolve("/", path);
+export function synced(world: World, boot: Boot): Promise<void> {
+  const range = boot.machine.disk.slowSync ?? world.options.syncMs;
+  return new Promise((resolve) => void world.after(boot, world.draw(range), resolve));
 }
 
 function isInside(name: string, folder: string): boolean {
@@ -262,6 +192,6 @@ function moveKey(set: Set<string>, from: string, to: string): void {
   set.add(to);
 }
 
-function systemError(code: string, what: string): Error {
+export function systemError(code: string, what: string): Error {
   return Object.assign(new Error(`${code}: ${what}`), { code });
 }

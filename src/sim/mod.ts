@@ -14,5 +14,6 @@
  * Left out: lying disks, skewed clocks, search and shrinking of seeds (lesson 22).
  * Test: test/03-host.test.ts
  */
-export type { SimProcess, SimProgram } from "./processes.ts";
+export type { DiskOperation } from "./faults.ts";
+export type { LiveProgram, SimProcess, SimProgram } from "./processes.ts";
 export { SimWorld, type SimOptions } from "./world.ts";

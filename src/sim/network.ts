@@ -1,17 +1,15 @@
 /**
- * A network of named hosts.
- *
- *     write ─▶ pieces, each with an arrival time ─▶ held? ─▶ paused? ─▶ onData
- *               never before the piece ahead of it
+ * A network of named hosts: who listens, who is connected, and what may not pass.
  *
  * What TCP promises holds: order, no gaps, no duplicates. What it does not promise is left to the seed: where chunks are
  * cut and how long they take.
  */
-import { HIGH_WATER_BYTES, type Address, type Listener, type Network, type Socket, type SocketHandlers } from "#host";
-import type { Boot, World } from "./world.ts";
-
-/** What the two kernels hold between the programs, before `pendingBytes` starts to count. */
-const KERNEL_BYTES = 128 * 1024;
+import type { Address, Listener, Network, Socket } from "#host";
+import { systemError } from "./disk.ts";
+import { Link } from "./link.ts";
+import type { Boot } from "./machine.ts";
+import { Connection } from "./socket.ts";
+import type { World } from "./world.ts";
 
 /** The same as the real dial, in virtual time. */
 const DIAL_TIMEOUT_MS = 10_000;
@@ -32,7 +30,10 @@ export class SimNetwork {
   /** In the order of connecting: who is told first of a crash must not depend on chance that nobody seeded. */
   readonly #connections = new Set<Connection>();
   readonly #held = new Set<string>();
+  readonly #links = new Map<string, Link>();
   #lastPort = FIRST_PORT;
+  /** The most bytes that one end of a connection ever had under way. */
+  mostWaitingBytes = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -45,9 +46,25 @@ export class SimNetwork {
     };
   }
 
-  crash(boot: Boot): void {
-    for (const [key, bound] of this.#listeners) if (bound.boot === boot) this.#listeners.delete(key);
-    for (const connection of [...this.#connections]) if (connection.touches(boot)) connection.break("ECONNRESET");
+  /** Power off. Peers are told by magic, at once, or not at all. */
+  crash(boot: Boot, options: { silent: boolean }): void {
+    this.#unlisten(boot);
+    for (const connection of [...this.#connections]) {
+      const ends = connection.endsOf(boot);
+      if (options.silent) for (const end of ends) end.lose();
+      else if (ends.length > 0) connection.break("ECONNRESET");
+    }
+  }
+
+  /** The process ended; the kernel closes what it had open. */
+  kill(boot: Boot): void {
+    this.#unlisten(boot);
+    for (const connection of [...this.#connections]) for (const end of connection.endsOf(boot)) end.kill();
+  }
+
+  /** What a stopped process left in its kernel, it reads when it goes on. */
+  wake(boot: Boot): void {
+    for (const connection of [...this.#connections]) if (connection.endsOf(boot).length > 0) connection.pump(boot.name);
   }
 
   cut(a: string, b: string): void {
@@ -60,11 +77,24 @@ export class SimNetwork {
 
   release(from: string, to: string): void {
     this.#held.delete(`${from} ${to}`);
-    for (const connection of this.#connections) connection.pump(from, to);
+    for (const connection of [...this.#connections]) connection.pump(to, from);
   }
 
   isHeld(from: string, to: string): boolean {
     return this.#held.has(`${from} ${to}`);
+  }
+
+  /** The way between two hosts, for connections that are there and those that will be. */
+  link(a: string, b: string): Link {
+    const key = a < b ? `${a} ${b}` : `${b} ${a}`;
+    let link = this.#links.get(key);
+    if (link === undefined) this.#links.set(key, (link = new Link(this.#world, () => this.#reset(a, b))));
+    return link;
+  }
+
+  /** Called with what one end of a connection has under way: kernels' buffers and its own. */
+  waiting(bytes: number): void {
+    if (bytes > this.mostWaitingBytes) this.mostWaitingBytes = bytes;
   }
 
   forget(connection: Connection): void {
@@ -83,28 +113,43 @@ export class SimNetwork {
     return { host: boot.name, port, close };
   }
 
+  #reset(a: string, b: string): void {
+    this.#world.note(`${a} ! ${b}`);
+    for (const connection of [...this.#connections]) if (connection.joins(a, b)) connection.reset();
+  }
+
+  #unlisten(boot: Boot): void {
+    for (const [key, bound] of this.#listeners) if (bound.boot === boot) this.#listeners.delete(key);
+  }
+
   #dial(boot: Boot, to: Address, timeoutMs: number): Promise<Socket> {
-    const { latencyMs } = this.#world.options;
     const host = LOOPBACK.has(to.host) ? boot.name : to.host;
+    const link = this.link(boot.name, host);
     return new Promise((resolve, reject) => {
       let settled = false;
-      const timer = this.#world.after(boot, timeoutMs, () => {
+      const timer = this.#world.timer(boot, timeoutMs, () => {
+        if (settled) return;
         settled = true;
         reject(systemError("ETIMEDOUT", `dial ${to.host}:${to.port}`));
       });
       const arrive = (): void => {
         if (settled || boot.dead) return;
         // The way there or the way back is silent: the dialler learns nothing, and tries until its time is up.
-        if (this.isHeld(boot.name, host) || this.isHeld(host, boot.name)) {
-          this.#world.after(boot, latencyMs[1] + 1, arrive);
+        if (this.isHeld(boot.name, host) || this.isHeld(host, boot.name) || this.#world.isSilent(host)) {
+          this.#world.at(link.latencyRange[1] + 1, arrive);
           return;
         }
+        settled = true;
         timer.cancel();
         const bound = this.#listeners.get(`${host}:${to.port}`);
-        if (bound === undefined) return reject(systemError("ECONNREFUSED", `dial ${to.host}:${to.port}`));
-        resolve(this.#connect(boot, { bound, port: to.port }));
+        // Kernels shake hands for processes that are stopped.
+        const socket = bound === undefined ? undefined : this.#connect(boot, { bound, port: to.port });
+        boot.machine.enter(boot, () => {
+          if (socket === undefined) reject(systemError("ECONNREFUSED", `dial ${to.host}:${to.port}`));
+          else resolve(socket);
+        });
       };
-      this.#world.after(boot, this.#world.draw(latencyMs), arrive);
+      this.#world.at(link.delay(), arrive);
     });
   }
 
@@ -112,189 +157,12 @@ export class SimNetwork {
     const connection = new Connection(this.#world, this, {
       dialler: { boot: dialler, port: ++this.#lastPort },
       listener: { boot: target.bound.boot, port: target.port },
+      link: this.link(dialler.name, target.bound.boot.name),
     });
     this.#connections.add(connection);
     this.#world.note(`${dialler.name} dials ${target.bound.boot.name}:${target.port}`);
-    target.bound.accept(connection.listenerEnd);
+    const { boot, accept } = target.bound;
+    boot.machine.enter(boot, () => accept(connection.listenerEnd));
     return connection.diallerEnd;
   }
-}
-
-interface Party {
-  readonly boot: Boot;
-  readonly port: number;
-}
-
-class Connection {
-  readonly diallerEnd: SimSocket;
-  readonly listenerEnd: SimSocket;
-  readonly #network: SimNetwork;
-
-  constructor(world: World, network: SimNetwork, parties: { dialler: Party; listener: Party }) {
-    this.#network = network;
-    this.diallerEnd = new SimSocket(world, { network, connection: this, self: parties.dialler, peer: parties.listener });
-    this.listenerEnd = new SimSocket(world, { network, connection: this, self: parties.listener, peer: parties.dialler });
-    this.diallerEnd.other = this.listenerEnd;
-    this.listenerEnd.other = this.diallerEnd;
-  }
-
-  touches(boot: Boot): boolean {
-    return this.diallerEnd.boot === boot || this.listenerEnd.boot === boot;
-  }
-
-  joins(a: string, b: string): boolean {
-    const from = this.diallerEnd.boot.name;
-    const to = this.listenerEnd.boot.name;
-    return (from === a && to === b) || (from === b && to === a);
-  }
-
-  break(code: string): void {
-    this.#network.forget(this);
-    this.diallerEnd.break(code);
-    this.listenerEnd.break(code);
-  }
-
-  pump(from: string, to: string): void {
-    for (const end of [this.diallerEnd, this.listenerEnd]) {
-      if (end.boot.name === from && end.other.boot.name === to) end.pump();
-    }
-  }
-
-  /** One end has gone; the connection is over when both have. */
-  ended(): void {
-    if (this.diallerEnd.gone && this.listenerEnd.gone) this.#network.forget(this);
-  }
-}
-
-/** Bytes on the way, or undefined for "that was all". */
-interface Piece {
-  readonly bytes: Buffer | undefined;
-  arrived: boolean;
-}
-
-/** One end. It keeps the pieces that it sent until the other end has read them. */
-class SimSocket implements Socket {
-  readonly remote: string;
-  readonly boot: Boot;
-  other!: SimSocket;
-  gone = false;
-  readonly #world: World;
-  readonly #network: SimNetwork;
-  readonly #connection: Connection;
-  #handlers: SocketHandlers | undefined;
-  #sent: Piece[] = [];
-  #sentBytes = 0;
-  #lastArrival = 0;
-  #behind = false;
-  #paused = false;
-  #ending = false;
-
-  constructor(world: World, options: { network: SimNetwork; connection: Connection; self: Party; peer: Party }) {
-    this.#world = world;
-    this.#network = options.network;
-    this.#connection = options.connection;
-    this.boot = options.self.boot;
-    this.remote = `${options.peer.boot.name}:${options.peer.port}`;
-  }
-
-  get pendingBytes(): number {
-    return Math.max(0, this.#sentBytes - KERNEL_BYTES);
-  }
-
-  handle(handlers: SocketHandlers): void {
-    this.#handlers = handlers;
-  }
-
-  write(bytes: Uint8Array): boolean {
-    if (this.gone || this.#ending || this.boot.dead) return false;
-    let rest = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#sentBytes += rest.length;
-    while (rest.length > 0) {
-      const cut = this.#world.options.splitChunks ? 1 + (this.#world.random.u32() % rest.length) : rest.length;
-      this.#transmit(rest.subarray(0, cut));
-      rest = rest.subarray(cut);
-    }
-    if (this.pendingBytes <= HIGH_WATER_BYTES) return true;
-    this.#behind = true;
-    return false;
-  }
-
-  pause(): void {
-    this.#paused = true;
-  }
-
-  resume(): void {
-    this.#paused = false;
-    this.#world.after(this.boot, 0, () => this.other.pump());
-  }
-
-  end(): void {
-    if (this.gone || this.#ending) return;
-    this.#ending = true;
-    this.#transmit(undefined);
-  }
-
-  destroy(): void {
-    if (this.gone) return;
-    // The kernel still sends what it has taken; the rest is dropped.
-    while (this.pendingBytes > 0 && this.#sent.length > 0) this.#sentBytes -= this.#sent.pop()!.bytes?.length ?? 0;
-    if (!this.#ending) this.#transmit(undefined);
-    this.#leave();
-  }
-
-  break(code: string): void {
-    this.#sent = [];
-    this.#leave(systemError(code, `connection to ${this.remote}`));
-  }
-
-  /** Hands over what has arrived, as far as the other end reads. */
-  pump(): void {
-    const { other } = this;
-    while (this.#sent[0]?.arrived === true && !other.#paused && !this.#network.isHeld(this.boot.name, other.boot.name)) {
-      const { bytes } = this.#sent.shift()!;
-      this.#sentBytes -= bytes?.length ?? 0;
-      if (other.gone) continue;
-      if (bytes === undefined) other.#peerEnded();
-      else {
-        this.#world.note(`${this.boot.name} -> ${other.boot.name} ${bytes.length} bytes`);
-        other.#handlers?.onData(bytes);
-      }
-    }
-    if (!this.#behind || this.pendingBytes > 0 || this.gone) return;
-    this.#behind = false;
-    this.#world.after(this.boot, 0, () => { if (!this.gone) this.#handlers?.onDrain?.(); });
-  }
-
-  #transmit(bytes: Buffer | undefined): void {
-    const piece: Piece = { bytes, arrived: false };
-    this.#sent.push(piece);
-    const { time, options } = this.#world;
-    // Never before the piece ahead of it: one connection keeps its order, whatever each piece draws.
-    this.#lastArrival = Math.max(this.#lastArrival, time.now + this.#world.draw(options.latencyMs));
-    this.#world.after(this.other.boot, this.#lastArrival - time.now, () => {
-      piece.arrived = true;
-      this.pump();
-    });
-  }
-
-  /** The peer has sent all it had to say. So have we: Titan's connections do not live on half open. */
-  #peerEnded(): void {
-    if (!this.#ending) this.#transmit(undefined);
-    this.#ending = true;
-    this.#leave();
-  }
-
-  #leave(error?: Error): void {
-    if (this.gone) return;
-    this.gone = true;
-    this.#connection.ended();
-    this.#world.after(this.boot, 0, () => {
-      this.#world.note(`${this.boot.name} closed ${this.remote}${error === undefined ? "" : ` ${(error as { code?: string }).code}`}`);
-      this.#handlers?.onClose(error);
-    });
-  }
-}
-
-function systemError(code: string, what: string): Error {
-  return Object.assign(new Error(`${code}: ${what}`), { code });
 }

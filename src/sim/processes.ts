@@ -1,6 +1,12 @@
-/** Programs that are functions: what `processes.spawn` starts in a simulated host. */
+/**
+ * Programs that are functions: what `processes.spawn` starts in a simulated host.
+ *
+ * They run on the machine, not in the process that started them: stopping that process leaves them running, and its death
+ * leaves them to the reaper. Only what they tell it goes through its life.
+ */
 import type { Child, Exit, Processes, SpawnOptions } from "#host";
-import type { Boot, World } from "./world.ts";
+import type { Boot, Machine } from "./machine.ts";
+import type { World } from "./world.ts";
 
 /** A running program, from the inside. */
 export interface SimProcess {
@@ -19,21 +25,40 @@ export interface SimProcess {
 /** Called when a host spawns something; the program lives until it calls `exit` or is killed. */
 export type SimProgram = (process: SimProcess) => void;
 
+/** A program, from the outside. */
+export interface LiveProgram {
+  readonly host: string;
+  readonly pid: number;
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** Milliseconds since the world began. */
+  readonly startedAt: number;
+}
+
 const DEADLY = new Set(["SIGTERM", "SIGKILL", "SIGINT"]);
+
+/** The least and the longest that the reaper takes to end what a dead process has left running. */
+const REAPER_MS = [1, 20] as const;
 
 export function processesOf(world: World, boot: Boot): Processes {
   const program: SimProgram = world.options.program ?? ((self) => self.after(1, () => self.exit(0)));
-  let lastPid = 100;
   return {
     spawn: (options) => {
-      const running = new RunningProgram(world, { boot, pid: ++lastPid, spawn: options });
+      const running = new RunningProgram(world, { boot, pid: ++boot.machine.lastPid, spawn: options });
       world.after(boot, 0, () => running.start(program));
       return running;
     },
   };
 }
 
-class RunningProgram implements Child {
+/** Ends what a process has left running, each program at its own time. */
+export function reap(world: World, machine: Machine): void {
+  for (const program of machine.programs) {
+    world.at(world.draw(REAPER_MS, world.chance), () => program.end({ code: null, signal: "SIGKILL" }));
+  }
+}
+
+export class RunningProgram implements Child {
   readonly pid: number;
   readonly #world: World;
   readonly #boot: Boot;
@@ -41,6 +66,7 @@ class RunningProgram implements Child {
   #self: SimProcess | undefined;
   #ended = false;
   #paused = false;
+  #seen: LiveProgram | undefined;
   /** What the program did while nobody read its pipe. */
   #waiting: Array<() => void> = [];
 
@@ -51,20 +77,31 @@ class RunningProgram implements Child {
     this.#spawn = options.spawn;
   }
 
+  /** Undefined before it has started. */
+  get seen(): LiveProgram | undefined {
+    return this.#seen;
+  }
+
   start(program: SimProgram): void {
     if (this.#ended) return;
     const { argv, env } = this.#spawn;
-    this.#world.note(`${this.#boot.name} starts ${this.pid} ${argv.join(" ")}`);
+    const { name: host, machine } = this.#boot;
+    this.#world.note(`${host} starts ${this.pid} ${argv.join(" ")}`);
     this.#self = {
-      host: this.#boot.name,
+      host,
       pid: this.pid,
       argv,
       env,
-      after: (ms, fn) => void this.#world.after(this.#boot, ms, () => { if (!this.#ended) fn(); }),
-      output: (stream, text) => this.#deliver(() => this.#spawn.onOutput(stream, Buffer.from(text))),
-      exit: (code) => this.#end({ code, signal: null }),
+      after: (ms, fn) => void machine.clock.timer(ms, () => { if (!this.#ended) fn(); }),
+      output: (stream, text) => {
+        if (!this.#ended) this.#deliver(() => this.#spawn.onOutput(stream, Buffer.from(text)));
+      },
+      exit: (code) => this.end({ code, signal: null }),
     };
-    program(this.#self);
+    this.#seen = { host, pid: this.pid, argv, env, startedAt: this.#world.time.now };
+    machine.programs.add(this);
+    this.#world.program("start", this.#seen);
+    if (!this.#ended) program(this.#self);
   }
 
   signal(name: "SIGTERM" | "SIGKILL" | "SIGINT" | "SIGSTOP" | "SIGCONT"): void {
@@ -72,7 +109,7 @@ class RunningProgram implements Child {
       if (this.#ended) return;
       const { onSignal } = this.#self ?? {};
       if (name !== "SIGKILL" && onSignal !== undefined) onSignal(name);
-      else if (DEADLY.has(name)) this.#end({ code: null, signal: name });
+      else if (DEADLY.has(name)) this.end({ code: null, signal: name });
     });
   }
 
@@ -87,11 +124,20 @@ class RunningProgram implements Child {
     });
   }
 
-  #end(exit: Exit): void {
+  end(exit: Exit): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#boot.machine.programs.delete(this);
     this.#world.note(`${this.#boot.name} ends ${this.pid} ${exit.signal ?? exit.code}`);
+    if (this.#seen !== undefined) this.#world.program("end", this.#seen);
     this.#deliver(() => this.#spawn.onExit(exit));
+  }
+
+  /** The power went, and it with it: nobody is left to be told, nor anything to say it. */
+  vanish(): void {
+    this.#ended = true;
+    this.#boot.machine.programs.delete(this);
+    if (this.#seen !== undefined) this.#world.program("end", this.#seen);
   }
 
   /** On an event of its own, behind everything that waits for a reader. */

@@ -1,9 +1,15 @@
 /** The world: what hosts share, and what can be done to them. */
 import { crc32 } from "node:zlib";
-import { seededRandom, VirtualTime, type Host, type Random } from "#host";
-import { SimDisk, diskOf } from "./disk.ts";
+import { seededRandom, VirtualTime, type Host, type Random, type Storage, type Timer } from "#host";
+import { MachineClock } from "./clock.ts";
+import { SimStorage, synced } from "./disk.ts";
+import { DiskFaults, FaultyStorage } from "./faults.ts";
+import type { Link } from "./link.ts";
+import { FIRST_PID, Machine, type Boot } from "./machine.ts";
 import { SimNetwork } from "./network.ts";
-import { processesOf, type SimProgram } from "./processes.ts";
+import { SimDisk } from "./platter.ts";
+import { processesOf, reap, type LiveProgram, type SimProgram } from "./processes.ts";
+import { Trace } from "./trace.ts";
 
 export interface SimOptions {
   /** An integer. Print it when a test fails: it is the whole failure. */
@@ -16,24 +22,31 @@ export interface SimOptions {
   readonly syncMs?: readonly [least: number, most: number];
   /** What `processes.spawn` runs. Default: a program that exits 0 after 1 ms. */
   readonly program?: SimProgram;
-}
-
-/** One life of a host, from boot to crash. Everything it arms dies with it. */
-export interface Boot {
-  readonly name: string;
-  dead: boolean;
+  /** Each life of a host draws from a stream of its own, not from the one that its life before had. Default false. */
+  readonly freshChance?: boolean;
+  /** "hash" keeps the last lines of the trace and the hash of all. Default "full". */
+  readonly trace?: "full" | "hash";
 }
 
 /** What the parts of the world need of it. */
 export interface World {
   readonly time: VirtualTime;
+  /** What the world always draws from: ways, syncs, cuts. */
   readonly random: Random;
-  readonly options: Required<Omit<SimOptions, "program">> & { readonly program: SimProgram | undefined };
+  /** What faults draw from, so that a fault more or less leaves the rest of the world as it was. */
+  readonly chance: Random;
+  readonly options: Required<Omit<SimOptions, "program" | "trace" | "freshChance">> & { readonly program: SimProgram | undefined };
   note(text: string): void;
-  /** Like a timer, for a host that may be dead by then. */
-  after(boot: Boot, ms: number, fn: () => void): { cancel(): void };
-  /** A number in a range, drawn from the world's chance. */
-  draw(range: readonly [number, number]): number;
+  /** In so many of the world's milliseconds, whoever lives then. */
+  at(ms: number, fn: () => void): Timer;
+  /** The same for one life: not when it is dead by then, and later when it is stopped. */
+  after(boot: Boot, ms: number, fn: () => void): Timer;
+  /** A timer of that life, by its machine's clock. */
+  timer(boot: Boot, ms: number, fn: () => void): Timer;
+  /** A number in a range, drawn from the world's chance if not from another. */
+  draw(range: readonly [number, number], random?: Random): number;
+  isSilent(host: string): boolean;
+  program(what: "start" | "end", program: LiveProgram): void;
 }
 
 /**
@@ -58,32 +71,23 @@ export interface World {
  * ```
  */
 export class SimWorld {
-  /** What happened, one line each: `<ms> <what>`. */
-  readonly trace: string[] = [];
   readonly #world: World;
   readonly #network: SimNetwork;
-  readonly #hosts = new Map<string, { boot: Boot; host: Host }>();
-  readonly #disks = new Map<string, SimDisk>();
+  readonly #machines = new Map<string, Machine>();
+  readonly #faults = new Map<string, DiskFaults>();
   readonly #seed: number;
+  readonly #freshChance: boolean;
+  readonly #trace: Trace;
+  readonly #syncListeners: Array<(host: string, path: string) => void> = [];
+  readonly #programListeners: Array<(what: "start" | "end", program: LiveProgram) => void> = [];
+  readonly #diskListeners: Array<(host: string, operation: string, path: string) => void> = [];
+  #events = 0;
 
   constructor(options: SimOptions) {
     this.#seed = options.seed;
-    const time = new VirtualTime();
-    const random = seededRandom(options.seed);
-    this.#world = {
-      time,
-      random,
-      options: {
-        seed: options.seed,
-        latencyMs: options.latencyMs ?? [0.1, 2],
-        splitChunks: options.splitChunks ?? false,
-        syncMs: options.syncMs ?? [0.2, 1],
-        program: options.program,
-      },
-      note: (text) => this.note(text),
-      after: (boot, ms, fn) => time.timers.after(ms, () => { if (!boot.dead) fn(); }),
-      draw: ([least, most]) => least + random.unit() * (most - least),
-    };
+    this.#freshChance = options.freshChance ?? false;
+    this.#trace = new Trace(options.trace ?? "full");
+    this.#world = this.#makeWorld(options);
     this.#network = new SimNetwork(this.#world);
   }
 
@@ -92,14 +96,40 @@ export class SimWorld {
     return this.#world.time.now;
   }
 
-  /** The host of that name, booted if it is not running. After a crash: a new one, on what the disk kept. */
+  /** What happened, one line each: `<ms> <what>`. Empty with `trace: "hash"`. */
+  get trace(): readonly string[] {
+    return this.#trace.lines;
+  }
+
+  /** SHA-256 over the trace so far, in hex. Two runs with one hash were the same run. */
+  get traceHash(): string {
+    return this.#trace.digest();
+  }
+
+  /** The last lines of the trace; with `trace: "hash"` at most some thousands. */
+  last(count: number): string[] {
+    return this.#trace.last(count);
+  }
+
+  /** How many events have happened. */
+  get events(): number {
+    return this.#events;
+  }
+
+  /** The most bytes that one end of any connection had under way at a time, kernels' buffers included. */
+  bounded(): number {
+    return this.#network.mostWaitingBytes;
+  }
+
+  /** The host of that name, booted if it is not running. After its end: a new life, on what the disk kept. */
   host(name: string): Host {
-    const known = this.#hosts.get(name);
-    if (known !== undefined) return known.host;
-    const boot: Boot = { name, dead: false };
-    const host = this.#boot(boot);
-    this.#hosts.set(name, { boot, host });
-    return host;
+    const machine = this.#machine(name);
+    if (machine.host !== undefined) return machine.host;
+    const boot: Boot = { name, machine, dead: false };
+    machine.silent = false;
+    machine.boot = boot;
+    machine.host = this.#boot(boot, machine.lives++);
+    return machine.host;
   }
 
   /** Drains events in time order, up to `untilMs`; by default until nothing is left to happen. */
@@ -114,21 +144,92 @@ export class SimWorld {
 
   /** Adds a line to the trace. */
   note(text: string): void {
-    this.trace.push(`${this.now.toFixed(3)} ${text}`);
+    this.#trace.add(`${this.now.toFixed(3)} ${text}`);
   }
 
   /**
    * Power off. Timers never fire, promises never settle, the disk keeps what was synced; with `torn` also a part, drawn at
-   * random, of what was appended after that. Peers see their connections end.
+   * random, of what was appended after that; with `garbage` that part may have zeros and turned bits in it. Peers see their
+   * connections end; with `silent` they see nothing, until they send something to the host that is up again.
    */
-  crash(name: string, options: { torn?: boolean } = {}): void {
-    const known = this.#hosts.get(name);
-    if (known === undefined) return;
+  crash(name: string, options: { torn?: boolean; garbage?: boolean; silent?: boolean } = {}): void {
+    const machine = this.#machine(name);
+    if (machine.boot === undefined && machine.programs.size === 0) return;
+    const { silent = false, garbage = false, torn = garbage } = options;
     this.note(`${name} crashes`);
-    known.boot.dead = true;
-    this.#hosts.delete(name);
-    this.#network.crash(known.boot);
-    this.#disks.get(name)?.crash(options.torn === true ? this.#world.random : undefined);
+    const boot = machine.end();
+    machine.silent = silent;
+    machine.lastPid = FIRST_PID;
+    for (const program of machine.programs) program.vanish();
+    if (boot !== undefined) this.#network.crash(boot, { silent });
+    machine.disk.crash({ chance: torn ? this.#world.random : undefined, garbage });
+  }
+
+  /**
+   * `kill -9` of the process; the machine lives on. What was written stays, synced or not. Its kernel ends its connections, and
+   * a reaper its programs, within 20 ms. `host` then starts a new process.
+   */
+  kill(name: string): void {
+    const machine = this.#machine(name);
+    const boot = machine.end();
+    if (boot === undefined) return;
+    this.note(`${name} killed`);
+    this.#network.kill(boot);
+    reap(this.#world, machine);
+  }
+
+  /** SIGSTOP: the process does nothing until `resume`. Its kernel takes bytes and connections for it; its programs run. */
+  pause(name: string): void {
+    const machine = this.#machine(name);
+    if (machine.boot === undefined || machine.paused) return;
+    this.note(`${name} stopped`);
+    machine.paused = true;
+  }
+
+  /** SIGCONT: all that came due meanwhile happens now, in that order. */
+  resume(name: string): void {
+    const machine = this.#machine(name);
+    const { boot } = machine;
+    if (boot === undefined || !machine.paused) return;
+    this.note(`${name} continues`);
+    machine.resume((fn) => this.#world.after(boot, 0, fn));
+    this.#world.after(boot, 0, () => this.#network.wake(boot));
+  }
+
+  /** The clock of a machine, to set it wrong. Outlives its processes. */
+  clock(name: string): Pick<MachineClock, "drift" | "jumpWall"> {
+    return this.#machine(name).clock;
+  }
+
+  /** The disk of a machine, to look at it and to damage it. Orders to fail outlive its processes. */
+  disk(name: string): Omit<DiskFaults, "take" | "room"> {
+    return this.#faultsOf(name);
+  }
+
+  /** The way between two hosts. */
+  link(a: string, b: string): Pick<Link, "latency" | "stall" | "oneByte" | "reset"> {
+    return this.#network.link(a, b);
+  }
+
+  /** Programs that run, on one host or on all, in the order of their starts. */
+  programs(name?: string): LiveProgram[] {
+    const machines = name === undefined ? [...this.#machines.values()] : [this.#machine(name)];
+    return machines.flatMap((machine) => [...machine.programs].map((program) => program.seen!));
+  }
+
+  /** Called when a program starts and when it ends, in that moment. */
+  onProgram(listener: (what: "start" | "end", program: LiveProgram) => void): void {
+    this.#programListeners.push(listener);
+  }
+
+  /** Called after a sync made a file's bytes durable, or a folder's names (`path` ends in "/"), before its caller is told. */
+  onSync(listener: (host: string, path: string) => void): void {
+    this.#syncListeners.push(listener);
+  }
+
+  /** Called before each operation on a disk. A listener that ends the host here ends it at that very `await`. */
+  onDisk(listener: (host: string, operation: string, path: string) => void): void {
+    this.#diskListeners.push(listener);
   }
 
   /** Breaks all connections between two hosts; both sides see ECONNRESET. New ones may be made. */
@@ -149,21 +250,74 @@ export class SimWorld {
     this.#network.release(from, to);
   }
 
-  #boot(boot: Boot): Host {
-    const { time } = this.#world;
-    let disk = this.#disks.get(boot.name);
-    if (disk === undefined) this.#disks.set(boot.name, (disk = new SimDisk()));
+  #makeWorld(options: SimOptions): World {
+    const time = new VirtualTime();
+    const random = seededRandom(options.seed);
+    const at: World["at"] = (ms, fn) => time.timers.after(ms, () => {
+      this.#events++;
+      fn();
+    });
     return {
-      clock: time.clock,
+      time,
+      random,
+      chance: seededRandom(options.seed ^ crc32("faults")),
+      options: {
+        seed: options.seed,
+        latencyMs: options.latencyMs ?? [0.1, 2],
+        splitChunks: options.splitChunks ?? false,
+        syncMs: options.syncMs ?? [0.2, 1],
+        program: options.program,
+      },
+      note: (text) => this.note(text),
+      at,
+      after: (boot, ms, fn) => at(ms, () => boot.machine.enter(boot, fn)),
+      timer: (boot, ms, fn) => boot.machine.clock.timer(ms, () => boot.machine.enter(boot, fn)),
+      draw: ([least, most], from = random) => least + from.unit() * (most - least),
+      isSilent: (host) => this.#machines.get(host)?.silent === true,
+      program: (what, program) => { for (const listener of this.#programListeners) listener(what, program); },
+    };
+  }
+
+  #machine(name: string): Machine {
+    let machine = this.#machines.get(name);
+    if (machine === undefined) {
+      machine = new Machine(name, { disk: new SimDisk(), clock: new MachineClock(this.#world.time, this.#world.at) });
+      this.#machines.set(name, machine);
+    }
+    return machine;
+  }
+
+  #faultsOf(name: string): DiskFaults {
+    let faults = this.#faults.get(name);
+    if (faults === undefined) this.#faults.set(name, (faults = new DiskFaults(this.#machine(name).disk)));
+    return faults;
+  }
+
+  #boot(boot: Boot, life: number): Host {
+    const world = this.#world;
+    return {
+      clock: { monotonic: () => boot.machine.clock.monotonic(), wall: () => boot.machine.clock.wall() },
       timers: {
-        after: (ms, fn) => this.#world.after(boot, ms, fn),
-        soon: (fn) => void this.#world.after(boot, 0, fn),
+        after: (ms, fn) => world.timer(boot, ms, fn),
+        soon: (fn) => void world.after(boot, 0, fn),
       },
       // Of its own: one more draw in one host must not change what all others draw.
-      random: seededRandom(this.#seed ^ crc32(boot.name)),
+      random: seededRandom(this.#seed ^ crc32(this.#freshChance && life > 0 ? `${boot.name} ${life}` : boot.name)),
       network: this.#network.of(boot),
-      storage: diskOf(disk, { world: this.#world, boot }),
-      processes: processesOf(this.#world, boot),
+      storage: this.#storageOf(boot),
+      processes: processesOf(world, boot),
     };
+  }
+
+  #storageOf(boot: Boot): Storage {
+    const { name, machine } = boot;
+    return new FaultyStorage(new SimStorage(machine.disk, { world: this.#world, boot }), {
+      boot,
+      faults: this.#faultsOf(name),
+      chance: this.#world.chance,
+      before: (operation, path) => { for (const listener of this.#diskListeners) listener(name, operation, path); },
+      turn: () => synced(this.#world, boot),
+      synced: (path) => { for (const listener of this.#syncListeners) listener(name, path); },
+    });
   }
 }

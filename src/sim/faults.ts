@@ -1,0 +1,273 @@
+/**
+ * What goes wrong with a disk: operations that fail, a disk that is full, bytes that turn.
+ *
+ *     process ─▶ FaultyStorage ─▶ SimStorage
+ *                  │ dead: the promise never settles
+ *                  │ a failure was ordered: reject with its code
+ *                  └ a sync ended well: tell who listens
+ *
+ * A failed append may leave a part of its bytes behind, beyond the size that the handle knows; its next append goes over
+ * them. After a failed sync the handle fails for ever, as the real one does (`src/host/file.ts`).
+ * Left out: pages that a failed sync marks clean. Here the next life's sync writes them after all.
+ */
+import { posix } from "node:path";
+import type { Random, Storage, StoredFile } from "#host";
+import { systemError, type SimFile, type SimStorage } from "./disk.ts";
+import type { Boot } from "./machine.ts";
+import { bytesOf, normal, type SimDisk } from "./platter.ts";
+
+export type DiskOperation = "append" | "sync" | "open" | "rename";
+
+interface Order {
+  readonly operation: DiskOperation;
+  readonly code: string;
+  readonly path: string;
+  times: number;
+}
+
+/** The faults that a disk has now, and the handle by which the world's owner sets them. */
+export class DiskFaults {
+  readonly #disk: SimDisk;
+  #orders: Order[] = [];
+  #limitBytes: number | undefined;
+
+  constructor(disk: SimDisk) {
+    this.#disk = disk;
+  }
+
+  /** The next `times` (default 1) such operations on paths that contain `path` reject with that code. */
+  fail(operation: DiskOperation, how: { code: string; times?: number; path?: string }): void {
+    this.#orders.push({ operation, code: how.code, times: how.times ?? 1, path: how.path ?? "" });
+  }
+
+  /** Takes back all that `fail` ordered and that has not happened. */
+  heal(): void {
+    this.#orders = [];
+  }
+
+  /** Files may not grow beyond so many bytes in all: ENOSPC. Undefined: no limit. */
+  limitBytes(bytes: number | undefined): void {
+    this.#limitBytes = bytes;
+  }
+
+  /** Shortest and longest sync of this disk in milliseconds. Undefined: as the world has it. */
+  slowSync(range: readonly [least: number, most: number] | undefined): void {
+    this.#disk.slowSync = range;
+  }
+
+  /** Turns one bit of a file, in memory and on the platter. */
+  flip(path: string, bitIndex: number): void {
+    const inode = this.#disk.names.get(normal(path));
+    if (inode === undefined || bitIndex < 0 || bitIndex >= 8 * inode.current.length) {
+      throw new RangeError(`Cannot flip bit: ${path} has no bit ${bitIndex}`);
+    }
+    inode.flip(bitIndex);
+  }
+
+  /** The bytes of a file that would survive a power cut now; undefined: the file would not. */
+  durable(path: string): Buffer | undefined {
+    const inode = this.#disk.durableNames.get(normal(path));
+    return inode === undefined ? undefined : Buffer.from(bytesOf(inode.synced));
+  }
+
+  /** The bytes of a file as its process reads them. */
+  read(path: string): Buffer | undefined {
+    const inode = this.#disk.names.get(normal(path));
+    return inode === undefined ? undefined : Buffer.from(bytesOf(inode.current));
+  }
+
+  /** Names of files in a folder that would survive a power cut now, sorted. */
+  durableNames(folder: string): string[] {
+    return inFolder(this.#disk.durableNames.keys(), folder);
+  }
+
+  /** Names of files and folders in a folder, sorted. */
+  list(folder: string): string[] {
+    return inFolder([...this.#disk.names.keys(), ...this.#disk.folders], folder);
+  }
+
+  /** The failure that was ordered for this operation, once for each time. */
+  take(operation: string, path: string): Error | undefined {
+    if (this.#orders.length === 0) return undefined;
+    const order = this.#orders.find((one) => one.operation === operation && path.includes(one.path));
+    if (order === undefined) return undefined;
+    if (--order.times <= 0) this.#orders.splice(this.#orders.indexOf(order), 1);
+    return systemError(order.code, `${operation} ${path}`);
+  }
+
+  /** Bytes that still fit. */
+  room(): number {
+    return this.#limitBytes === undefined ? Infinity : Math.max(0, this.#limitBytes - this.#disk.usedBytes());
+  }
+}
+
+function inFolder(names: Iterable<string>, folder: string): string[] {
+  const parent = normal(folder);
+  return [...names].filter((name) => name !== "/" && posix.dirname(name) === parent).map((name) => posix.basename(name)).sort();
+}
+
+/** What the faults need of the world. */
+export interface DiskWatch {
+  readonly boot: Boot;
+  readonly faults: DiskFaults;
+  readonly chance: Random;
+  /** Before each operation; whoever hears it may end the process. */
+  before(operation: string, path: string): void;
+  /** The time that a sync takes. */
+  turn(): Promise<void>;
+  /** After a sync. */
+  synced(path: string): void;
+}
+
+export class FaultyStorage implements Storage {
+  readonly #inner: SimStorage;
+  readonly #watch: DiskWatch;
+
+  constructor(inner: SimStorage, watch: DiskWatch) {
+    this.#inner = inner;
+    this.#watch = watch;
+  }
+
+  async open(path: string, options: { create?: boolean; exclusive?: boolean } = {}): Promise<StoredFile> {
+    const refused = refuse(this.#watch, { operation: "open", path });
+    if (refused !== undefined) return refused;
+    return new FaultyFile(await this.#inner.open(path, options), { watch: this.#watch, path });
+  }
+
+  readFile(path: string): Promise<Buffer> {
+    return refuse(this.#watch, { operation: "read", path }) ?? this.#inner.readFile(path);
+  }
+
+  async writeFile(path: string, bytes: Uint8Array): Promise<void> {
+    const refused = refuse(this.#watch, { operation: "append", path });
+    const room = this.#watch.faults.room();
+    if (refused === undefined && bytes.byteLength <= room) return this.#inner.writeFile(path, bytes);
+    // It is emptied first and filled then: what fails in between leaves it empty.
+    if (!this.#watch.boot.dead) await this.#inner.writeFile(path, new Uint8Array(0));
+    return refused ?? Promise.reject(systemError("ENOSPC", `write ${path}`));
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return refuse(this.#watch, { operation: "rename", path: to }) ?? this.#inner.rename(from, to);
+  }
+
+  remove(path: string, options: { recursive?: boolean } = {}): Promise<void> {
+    return refuse(this.#watch, { operation: "remove", path }) ?? this.#inner.remove(path, options);
+  }
+
+  mkdir(path: string): Promise<void> {
+    return refuse(this.#watch, { operation: "mkdir", path }) ?? this.#inner.mkdir(path);
+  }
+
+  list(path: string): ReturnType<Storage["list"]> {
+    return this.#inner.list(path);
+  }
+
+  stat(path: string): ReturnType<Storage["stat"]> {
+    return this.#inner.stat(path);
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    const folder = `${normal(path).replace(/\/$/, "")}/`;
+    await (refuse(this.#watch, { operation: "sync", path: folder }) ?? this.#inner.syncDirectory(path));
+    await tell(this.#watch, folder);
+  }
+
+  lock(path: string): Promise<{ release(): Promise<void> }> {
+    return refuse(this.#watch, { operation: "lock", path }) ?? this.#inner.lock(path);
+  }
+}
+
+class FaultyFile implements StoredFile {
+  readonly #inner: SimFile;
+  readonly #watch: DiskWatch;
+  readonly #path: string;
+  /** The size that this handle knows, while the file has the part of a failed append behind it. */
+  #sizeBeforeFailure: number | undefined;
+  #broken: Error | undefined;
+
+  constructor(inner: SimFile, options: { watch: DiskWatch; path: string }) {
+    this.#inner = inner;
+    this.#watch = options.watch;
+    this.#path = normal(options.path);
+  }
+
+  get size(): number {
+    return this.#sizeBeforeFailure ?? this.#inner.size;
+  }
+
+  async append(parts: readonly Uint8Array[]): Promise<void> {
+    if (this.#broken !== undefined) throw this.#broken;
+    const refused = refuse(this.#watch, { operation: "append", path: this.#path });
+    if (this.#watch.boot.dead) return refused;
+    if (this.#sizeBeforeFailure !== undefined) {
+      void this.#inner.truncate(this.#sizeBeforeFailure); // done before it returns: nothing passes it
+      this.#sizeBeforeFailure = undefined;
+    }
+    const room = this.#watch.faults.room();
+    const wanted = refused === undefined && room === Infinity ? 0 : lengthOf(parts);
+    if (refused === undefined && wanted <= room) return this.#inner.append(parts);
+    this.#sizeBeforeFailure = this.#inner.size;
+    const written = refused === undefined ? room : Math.min(room, this.#watch.chance.u32() % (wanted + 1));
+    void this.#inner.append([Buffer.concat(parts).subarray(0, written)]);
+    return refused ?? Promise.reject(systemError("ENOSPC", `append ${this.#path}`));
+  }
+
+  async appendAndSync(parts: readonly Uint8Array[]): Promise<void> {
+    await this.append(parts);
+    await this.sync();
+  }
+
+  async sync(): Promise<void> {
+    if (this.#broken !== undefined) throw this.#broken;
+    const refused = refuse(this.#watch, { operation: "sync", path: this.#path });
+    if (refused === undefined) {
+      await this.#inner.sync();
+      return await tell(this.#watch, this.#path);
+    }
+    try {
+      await refused;
+    } catch (error) {
+      this.#broken = error as Error;
+      throw error;
+    }
+  }
+
+  read(offset: number, length: number): Promise<Buffer> {
+    return this.#inner.read(offset, length);
+  }
+
+  truncate(size: number): Promise<void> {
+    const refused = refuse(this.#watch, { operation: "truncate", path: this.#path });
+    if (refused !== undefined) return refused;
+    this.#sizeBeforeFailure = undefined;
+    return this.#inner.truncate(size);
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close();
+  }
+}
+
+/** Undefined: go on. Else what the caller gets: a failure, or for the dead a promise that never settles. */
+function refuse(watch: DiskWatch, what: { operation: string; path: string }): Promise<never> | undefined {
+  if (!watch.boot.dead) watch.before(what.operation, what.path);
+  // The process may have ended in this very turn: what it was about to do does not happen.
+  if (watch.boot.dead) return new Promise(() => undefined);
+  const failure = watch.faults.take(what.operation, what.path);
+  if (failure === undefined) return undefined;
+  // A sync that fails does so after it has tried.
+  return what.operation === "sync" ? watch.turn().then(() => Promise.reject(failure)) : Promise.reject(failure);
+}
+
+/** Tells of a sync that ended. Whoever hears it may pull the plug, before the process does. */
+function tell(watch: DiskWatch, path: string): Promise<void> | undefined {
+  watch.synced(path);
+  return watch.boot.dead ? new Promise(() => undefined) : undefined;
+}
+
+function lengthOf(parts: readonly Uint8Array[]): number {
+  let bytes = 0;
+  for (const part of parts) bytes += part.byteLength;
+  return bytes;
+}

@@ -1,0 +1,61 @@
+/** What a way between two hosts does to the bytes on it. Both directions. */
+import type { Random } from "#host";
+import type { World } from "./world.ts";
+
+/** Of each write so many bytes travel singly: enough to cut any header anywhere, at a cost that stays bounded. */
+const SINGLE_BYTES = 64;
+
+export class Link {
+  readonly #world: World;
+  readonly #reset: () => void;
+  #latencyMs: readonly [least: number, most: number] | undefined;
+  #stall: { chance: number; ms: readonly [least: number, most: number] } | undefined;
+  #oneByte = false;
+
+  constructor(world: World, reset: () => void) {
+    this.#world = world;
+    this.#reset = reset;
+  }
+
+  /** Shortest and longest way of a piece. Undefined: as the world has it. */
+  latency(range: readonly [least: number, most: number] | undefined): void {
+    this.#latencyMs = range;
+  }
+
+  /** With this chance a piece, and all behind it, waits so much longer: it was lost, and TCP sent it again. Undefined: never. */
+  stall(how: { chance: number; ms: readonly [least: number, most: number] } | undefined): void {
+    this.#stall = how;
+  }
+
+  /** Cuts the first 64 bytes of each write into single bytes, and what follows at random places. */
+  oneByte(on: boolean): void {
+    this.#oneByte = on;
+  }
+
+  /** A reset now, maybe within a frame: what has arrived is read, the rest is lost, both ends see ECONNRESET. */
+  reset(): void {
+    this.#reset();
+  }
+
+  get latencyRange(): readonly [least: number, most: number] {
+    return this.#latencyMs ?? this.#world.options.latencyMs;
+  }
+
+  /** How long the next piece takes. */
+  delay(): number {
+    const delay = this.#world.draw(this.latencyRange);
+    const stall = this.#stall;
+    if (stall === undefined || this.#world.chance.unit() >= stall.chance) return delay;
+    return delay + this.#world.draw(stall.ms, this.#world.chance);
+  }
+
+  /** The next piece of a write: of `left` bytes, when `sent` went before. */
+  cut(left: number, sent: number): number {
+    if (this.#oneByte) return sent < SINGLE_BYTES ? 1 : someOf(left, this.#world.chance);
+    return this.#world.options.splitChunks ? someOf(left, this.#world.random) : left;
+  }
+}
+
+function someOf(left: number, random: Random): number {
+  return 1 + (random.u32() % left);
+}

@@ -1,0 +1,69 @@
+/**
+ * A machine and the process on it. The machine has the disk, the clock and the programs; a process has one life, its `Boot`.
+ *
+ *     on the machine (`at`)       bytes arrive, programs run, a disk turns
+ *     in the process (`enter`)    timers, promises, sockets' handlers: dropped when it is dead, kept while it is stopped
+ */
+import type { Host, Timer } from "#host";
+import type { MachineClock } from "./clock.ts";
+import type { SimDisk } from "./platter.ts";
+import type { RunningProgram } from "./processes.ts";
+
+/** One life of a host's process, from its start to its end. Everything it arms dies with it. */
+export interface Boot {
+  readonly name: string;
+  readonly machine: Machine;
+  dead: boolean;
+}
+
+export class Machine {
+  readonly name: string;
+  readonly disk: SimDisk;
+  readonly clock: MachineClock;
+  /** The life that runs now, if one does. */
+  boot: Boot | undefined;
+  host: Host | undefined;
+  /** How many lives there were. */
+  lives = 0;
+  lastPid = FIRST_PID;
+  /** Power is off, and nothing answers for it: not even a refusal. */
+  silent = false;
+  paused = false;
+  readonly programs = new Set<RunningProgram>();
+  #backlog: Array<() => void> = [];
+
+  constructor(name: string, parts: { disk: SimDisk; clock: MachineClock }) {
+    this.name = name;
+    this.disk = parts.disk;
+    this.clock = parts.clock;
+  }
+
+  /** Runs `fn` in that life: now, or when it is resumed, or never. */
+  enter(boot: Boot, fn: () => void): void {
+    if (boot.dead) return;
+    if (this.paused) this.#backlog.push(fn);
+    else fn();
+  }
+
+  /** The process ends; whatever waited for it is dropped. */
+  end(): Boot | undefined {
+    const { boot } = this;
+    if (boot !== undefined) boot.dead = true;
+    this.boot = undefined;
+    this.host = undefined;
+    this.paused = false;
+    this.#backlog = [];
+    return boot;
+  }
+
+  /** Goes on: what came due meanwhile happens now, in that order, each as an event of its own. */
+  resume(soon: (fn: () => void) => Timer): void {
+    this.paused = false;
+    const backlog = this.#backlog;
+    this.#backlog = [];
+    for (const fn of backlog) soon(fn);
+  }
+}
+
+/** Numbers below it look like the system's own processes. */
+export const FIRST_PID = 100;
