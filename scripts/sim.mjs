@@ -1,0 +1,15 @@
+#!/usr/bin/env node
+// @ts-check
+/** `npm run sim -- --seeds 200`: simulated lives of a whole cluster, thousands of faults, one verdict. See scripts/sim/main.ts. */
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { ensureBuilt, ensureDeps, ROOT, runMain } from "./bootstrap.mjs";
+
+await runMain(async () => {
+  await ensureDeps();
+  await ensureBuilt();
+  const child = spawn(process.execPath, ["--import", "tsx", join(ROOT, "scripts/sim/main.ts"), ...process.argv.slice(2)], { stdio: "inherit" });
+  // Ctrl-C reaches both; the child says what it has, and then we end with it.
+  process.on("SIGINT", () => undefined);
+  return new Promise((resolve) => child.on("exit", (code) => resolve(code ?? 1)));
+});

@@ -1,0 +1,83 @@
+/** `npm run sim`: lives many seeds, and when something breaks says what, how to see it again, and the least that it takes. */
+import { readFileSync } from "node:fs";
+import { drawPlan, planLines, shrink, simulate, type Outcome, type Plan } from "#simulation";
+import { readOptions, USAGE, UsageError, type Options } from "./options.ts";
+import { Pool } from "./pool.ts";
+import { failureLines } from "./report.ts";
+import { summaryOf, Totals } from "./totals.ts";
+
+/** Between two lines of progress. */
+const PROGRESS_MS = 2000;
+
+async function main(options: Options): Promise<number> {
+  if (options.single) return one(planOf(options), options);
+  const totals = new Totals();
+  const started = performance.now();
+  const pool = new Pool(options);
+  let shown = started;
+  process.on("SIGINT", () => pool.stop());
+  for await (const life of pool.lives()) {
+    totals.add(life);
+    if (life.violation !== undefined) process.stderr.write(`sim: seed ${life.seed} breaks ${life.violation.invariant}\n`);
+    if (life.violation !== undefined && !options.all) pool.stop();
+    if (performance.now() - shown < PROGRESS_MS) continue;
+    shown = performance.now();
+    process.stderr.write(`sim: ${totals.lives} of ${options.seeds} lives\n`);
+  }
+  const elapsedMs = performance.now() - started;
+  if (options.json) console.log(JSON.stringify({ lives: totals.lives, elapsedMs: Math.round(elapsedMs), virtualMs: totals.virtualMs, events: totals.events, stats: totals.stats, faults: totals.faults, broken: totals.broken }, null, 2));
+  else console.log(totals.lines(elapsedMs).join("\n"));
+  const first = totals.broken.sort((a, b) => a.seed - b.seed)[0];
+  if (first === undefined) return pool.stopped ? 130 : 0;
+  if (!options.json) await explain(drawPlan(first.seed), { options, command: `npm run sim -- --seed ${first.seed}` });
+  return 1;
+}
+
+/** One life, shown. */
+async function one(plan: Plan, options: Options): Promise<number> {
+  const outcome = await simulate(plan);
+  if (options.json) console.log(JSON.stringify({ ...summaryOf(outcome), plan, ...(options.trace && { trace: outcome.trace }) }, null, 2));
+  else if (outcome.violation !== undefined) await explain(plan, { options, command: options.plan === undefined ? `npm run sim -- --seed ${plan.seed}` : `npm run sim -- --plan ${options.plan}` });
+  else console.log([...planLines(plan), "", ...(options.trace ? [...outcome.trace, ""] : []), ...totalsOf(outcome), `trace ${outcome.traceHash}`].join("\n"));
+  return outcome.violation === undefined ? 0 : 1;
+}
+
+function totalsOf(outcome: Outcome): string[] {
+  const totals = new Totals();
+  totals.add(summaryOf(outcome));
+  return totals.lines(0).slice(1);
+}
+
+/** What broke, with the smallest plan that still breaks it. */
+async function explain(plan: Plan, { options, command }: { options: Options; command: string }): Promise<void> {
+  const violation = (await simulate(plan)).violation;
+  if (violation === undefined) return console.log(`seed ${plan.seed} broke something in its process, and nothing here: it depends on more than its seed, which is a bug of the simulation`);
+  let small = plan;
+  let runs = 0;
+  if (options.shrink) {
+    process.stderr.write("sim: looking for a smaller plan\n");
+    ({ plan: small, runs } = await shrink(plan, { violation, live: async (candidate) => (await simulate(candidate)).violation }));
+  }
+  const outcome = await simulate(small);
+  console.log(`\n${failureLines({ plan, small, runs, outcome, trace: options.trace, command }).join("\n")}`);
+}
+
+function planOf(options: Options): Plan {
+  if (options.plan === undefined) return drawPlan(options.from);
+  try {
+    const value = JSON.parse(readFileSync(options.plan, "utf8")) as { plan?: Plan } & Plan;
+    return value.plan ?? value;
+  } catch (error) {
+    throw new UsageError(`Cannot read plan ${options.plan}: ${(error as Error).message}`);
+  }
+}
+
+try {
+  const options = readOptions(process.argv.slice(2));
+  if (options === "help") console.log(USAGE);
+  else process.exitCode = await main(options);
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(`sim: ${error.message}\n\n${USAGE}`);
+  process.exitCode = 2;
+}

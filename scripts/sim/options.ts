@@ -1,0 +1,71 @@
+/** What `npm run sim` can be told. */
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+
+export const USAGE = `Usage: npm run sim -- [--seeds N] [--from S] [--seed S] [--plan FILE] [--trace] [--no-shrink] [--all] [--jobs N] [--json]
+
+  --seeds N     how many lives (default 200)
+  --from S      the first seed (default 1)
+  --seed S      this one life, with the plan that it follows
+  --plan FILE   the life that a file describes (JSON, as --json prints it)
+  --trace       what happened, line by line
+  --no-shrink   do not look for a smaller plan when something breaks
+  --all         go on after something broke
+  --jobs N      processes (default: one per core)
+  --json        the result as JSON`;
+
+export interface Options {
+  readonly from: number;
+  readonly seeds: number;
+  /** One life only: show it. */
+  readonly single: boolean;
+  readonly plan: string | undefined;
+  readonly trace: boolean;
+  readonly shrink: boolean;
+  readonly all: boolean;
+  readonly jobs: number;
+  readonly json: boolean;
+}
+
+export class UsageError extends Error {}
+
+/** @throws {UsageError} */
+export function readOptions(args: readonly string[]): Options | "help" {
+  const { values } = parse(args);
+  if (values.help) return "help";
+  if (values.seed !== undefined && (values.seeds !== undefined || values.from !== undefined)) throw new UsageError("--seed is one life: it goes with neither --seeds nor --from");
+  if (values.plan !== undefined && (values.seed ?? values.seeds ?? values.from) !== undefined) throw new UsageError("--plan has its seed in the file");
+  const single = values.seed !== undefined || values.plan !== undefined;
+  return {
+    from: number("--from", values.seed ?? values.from ?? "1", { least: 0, most: 2 ** 32 - 1 }),
+    seeds: single ? 1 : number("--seeds", values.seeds ?? "200", { least: 1, most: 10_000_000 }),
+    single,
+    plan: values.plan,
+    trace: values.trace ?? false,
+    shrink: !(values["no-shrink"] ?? false),
+    all: values.all ?? false,
+    jobs: number("--jobs", values.jobs ?? String(availableParallelism()), { least: 1, most: 256 }),
+    json: values.json ?? false,
+  };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        seeds: { type: "string" }, from: { type: "string" }, seed: { type: "string" }, plan: { type: "string" }, jobs: { type: "string" },
+        trace: { type: "boolean" }, shrink: { type: "boolean" }, "no-shrink": { type: "boolean" }, all: { type: "boolean" }, json: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
+      },
+    });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+function number(flag: string, text: string, { least, most }: { least: number; most: number }): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+  throw new UsageError(`${flag} is "${text}", must be a whole number from ${least} to ${most}`);
+}

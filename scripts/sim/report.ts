@@ -1,0 +1,44 @@
+/** A failure, complete: whoever reads it needs nothing else. */
+import { INVARIANTS, planLines, type Outcome, type Plan } from "#simulation";
+
+/** Lines before the end that usually suffice. */
+const TAIL_LINES = 60;
+
+export interface Failure {
+  readonly plan: Plan;
+  /** The same, or what shrinking left of it. */
+  readonly small: Plan;
+  /** Lives that shrinking took. */
+  readonly runs: number;
+  /** Of the small plan. */
+  readonly outcome: Outcome;
+  /** All lines, not only the last. */
+  readonly trace: boolean;
+  /** Repeats it. */
+  readonly command: string;
+}
+
+export function failureLines({ plan, small, runs, outcome, trace, command }: Failure): string[] {
+  const { violation } = outcome;
+  if (violation === undefined) return [`seed ${plan.seed}: nothing broke`];
+  const lines = trace ? outcome.trace : outcome.trace.slice(-TAIL_LINES);
+  const left = outcome.trace.length - lines.length;
+  return [
+    `BROKEN: ${violation.invariant}`,
+    `        ${INVARIANTS[violation.invariant]}`,
+    `seed ${plan.seed}, at ${violation.atMs} ms: ${violation.message}`,
+    "",
+    small === plan ? "The plan:" : `The least that it takes (${countOf(small)} left of ${countOf(plan)}, after ${runs} lives):`,
+    ...planLines(small).map((line) => `  ${line}`),
+    "",
+    `What happened${left > 0 ? ` (the last ${lines.length} lines; --trace shows ${left} more)` : ""}:`,
+    ...lines,
+    "",
+    `Again: ${command}`,
+  ];
+}
+
+function countOf({ steps, faults, pipelines }: Plan): string {
+  const jobs = pipelines.reduce((sum, pipeline) => sum + pipeline.jobs.length, 0);
+  return `${steps.length} steps, ${faults.length} faults, ${jobs} jobs`;
+}

@@ -1,0 +1,189 @@
+/**
+ * Lesson 22: the machines of a simulated cluster, and the supervisor that starts again what died.
+ *
+ *     up ──fault──▶ down ──supervisor, after a while──▶ up        a new life, on what the disk kept
+ *
+ * Nothing here is a model: `startMaster` and `startWorker` are what `titan master` and `titan worker` call. Only their
+ * `Host` is simulated, and with it the work folders.
+ *
+ * Invariant: a role that dies of anything but an injected fault breaks `no-crash`.
+ * Test: test/22-simulation.test.ts
+ */
+import { createExecutor } from "#exec";
+import type { Timer } from "#host";
+import { MasterError, startMaster, type Master } from "#master";
+import { startWorker, type Worker } from "#worker";
+import type { WorkerPlan } from "./plan.ts";
+import { SimFolders } from "./programs.ts";
+import { tapped } from "./wire-tap.ts";
+import { MASTER, STATE_DIR, TOKEN, type Stage } from "./stage.ts";
+
+/** How a machine goes down. */
+export type Down = "kill" | "crash" | "stop";
+
+export interface Machine {
+  readonly name: string;
+  /** Starts its program: called at the beginning, and again whenever it has died. */
+  boot(): void;
+  /** Ends it in order; absent where there is no order to keep. */
+  stop?(): Promise<void>;
+}
+
+export class Cluster {
+  readonly #stage: Stage;
+  readonly #machines = new Map<string, Machine>();
+  readonly #restarts = new Map<string, Timer>();
+  /** Which life of each machine it is: what an earlier one still has to say is not listened to. */
+  readonly #lives = new Map<string, number>();
+  readonly #folders = new Map<string, SimFolders>();
+  readonly #stopping = new Set<string>();
+  master: Master | undefined;
+  /** Called after each start of a master, before anybody can have asked it anything. */
+  onMaster: (master: Master) => void = () => undefined;
+
+  constructor(stage: Stage) {
+    this.#stage = stage;
+    this.add({ name: MASTER.host, boot: () => this.#bootMaster(), stop: async () => this.master?.stop() });
+    for (const plan of stage.plan.workers) this.#addWorker(plan);
+  }
+
+  add(machine: Machine): void {
+    this.#machines.set(machine.name, machine);
+  }
+
+  foldersOf(host: string): SimFolders {
+    let folders = this.#folders.get(host);
+    if (folders === undefined) this.#folders.set(host, (folders = new SimFolders()));
+    return folders;
+  }
+
+  start(): void {
+    for (const name of this.#machines.keys()) this.#boot(name);
+  }
+
+  #boot(name: string): void {
+    this.#lives.set(name, this.lifeOf(name) + 1);
+    this.#stopping.delete(name);
+    this.#machines.get(name)!.boot();
+  }
+
+  lifeOf(name: string): number {
+    return this.#lives.get(name) ?? 0;
+  }
+
+  isUp(name: string): boolean {
+    return this.#machines.has(name) && !this.#restarts.has(name) && !this.#stopping.has(name);
+  }
+
+  /** Takes a machine down, and lets the supervisor start it again later. False: it is down already, or not there. */
+  down(name: string, how: Down, options: { downMs: number; torn?: boolean; garbage?: boolean; silent?: boolean }): boolean {
+    const machine = this.#machines.get(name);
+    if (machine === undefined || this.#restarts.has(name)) return false;
+    const { world } = this.#stage;
+    if (how === "stop" && machine.stop !== undefined && !this.#stopping.has(name)) {
+      this.#stop(machine, options.downMs);
+      return true;
+    }
+    if (how === "crash") world.crash(name, options);
+    else world.kill(name);
+    if (name === MASTER.host) this.master = undefined;
+    this.#restart(name, options.downMs);
+    return true;
+  }
+
+  #stop(machine: Machine, downMs: number): void {
+    const { name } = machine;
+    const life = this.lifeOf(name);
+    this.#stopping.add(name);
+    const stopped = (): void => {
+      if (this.lifeOf(name) !== life || this.#restarts.has(name)) return;
+      // The process is gone, and with it whatever it had forgotten to close.
+      this.down(name, "kill", { downMs });
+    };
+    machine.stop!().then(stopped, (error: unknown) => {
+      this.#died(name, { life, error, doing: "stopping" });
+      stopped();
+    });
+  }
+
+  #restart(name: string, downMs: number): void {
+    const timer = this.#stage.after(downMs, () => {
+      this.#restarts.delete(name);
+      this.#stage.note(`${name} is started again`);
+      this.#boot(name);
+    });
+    this.#restarts.set(name, timer);
+  }
+
+  /** Faults are over: whatever is down comes up now. */
+  heal(): void {
+    for (const [name, timer] of [...this.#restarts]) {
+      timer.cancel();
+      this.#restart(name, 1);
+    }
+  }
+
+  /** A role ended by itself. Fine after an injected fault, and a bug otherwise; the supervisor starts it again in any case. */
+  #died(name: string, how: { life: number; error: unknown; doing: string }): void {
+    if (this.lifeOf(name) !== how.life || this.#restarts.has(name)) return;
+    const { error, doing } = how;
+    const text = `${name} died while ${doing}: ${error instanceof Error ? error.message : String(error)}`;
+    this.#stage.note(text);
+    if (!isInjected(error)) this.#stage.breaks("no-crash", `${text}\n${error instanceof Error ? error.stack : ""}`);
+    this.down(name, "kill", { downMs: this.#stage.draw(this.#stage.plan.restartMs) });
+  }
+
+  // ── roles ──────────────────────────────────────────────────────────────────────────────────────
+
+  #bootMaster(): void {
+    const { world } = this.#stage;
+    const life = this.lifeOf("m");
+    const fatal = (error: Error): void => void this.#stage.after(0, () => this.#died("m", { life, error, doing: "serving" }));
+    startMaster({ host: world.host("m"), dir: STATE_DIR, listen: MASTER, token: TOKEN, onFatal: fatal }).then(
+      (master) => {
+        if (this.lifeOf("m") !== life) return;
+        this.master = master;
+        this.#stage.note(`m serves, after a replay of ${master.recovered.events} events${master.recovered.tornBytes > 0 ? ` (${master.recovered.tornBytes} torn bytes cut)` : ""}`);
+        this.onMaster(master);
+      },
+      (error: unknown) => this.#died("m", { life, error, doing: "starting" }),
+    );
+  }
+
+  /** Somebody starts another one on the same folder: it has to be refused, and the first one must not notice. */
+  secondMaster(): void {
+    if (this.master === undefined) return;
+    startMaster({ host: this.#stage.world.host("m"), dir: STATE_DIR, listen: { ...MASTER, port: MASTER.port + 1 }, token: TOKEN }).then(
+      () => this.#stage.breaks("no-crash", "a second master was started on a folder that has one"),
+      (error: unknown) => {
+        if (error instanceof MasterError && error.code === "LOCKED") this.#stage.note("a second master on the same folder is refused");
+        else if (!isInjected(error)) this.#stage.breaks("no-crash", `a second master failed with ${(error as Error).stack}`);
+      },
+    );
+  }
+
+  #addWorker({ name, slots, tags }: WorkerPlan): void {
+    let worker: Worker | undefined;
+    const boot = (): void => {
+      const host = tapped(this.#stage.world.host(name), { stage: this.#stage, worker: name });
+      const life = this.lifeOf(name);
+      const executor = createExecutor({ host, workDir: "/work", baseEnv: {}, folders: this.foldersOf(name) });
+      worker = startWorker({
+        host, master: MASTER, token: TOKEN, name, tags, slots, executor, cacheDir: "/cache", onNote: (text) => this.#stage.note(`${name} ${text}`),
+      });
+      worker.done.catch((error: unknown) => this.#died(name, { life, error, doing: "working" }));
+    };
+    this.add({ name, boot, stop: async () => worker?.stop() });
+  }
+}
+
+/** Codes that faults give to disk operations. */
+const INJECTED = new Set(["EIO", "ENOSPC", "EMFILE"]);
+
+/** Whether an error, or what caused it, is one that we made. */
+function isInjected(error: unknown): boolean {
+  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
+    if (INJECTED.has((at as { code?: string }).code ?? "")) return true;
+  }
+  return false;
+}

@@ -1,0 +1,29 @@
+/**
+ * Lesson 22: the whole cluster, simulated: thousands of lives in which everything goes wrong, each repeatable from its seed.
+ *
+ *     plan.ts        what a life will be asked to survive           ← start here
+ *     draw.ts        from a seed to a plan
+ *     invariants.ts  the judge: what must never happen, by name
+ *     stage.ts       what the parts of one life share
+ *     cluster.ts     master and workers, and the supervisor that starts them again
+ *     programs.ts    what jobs do
+ *     clients.ts     who submits and asks; steps.ts: what they ask for
+ *     faults.ts      what goes wrong
+ *     log-watch.ts   every event, when it is durable
+ *     simulate.ts    the two phases: nothing wrong happens, and in the end everything has
+ *     shrink.ts      a plan that breaks something, made small
+ *
+ * The master, the workers, the log, the rpc layer and the executor are the real ones. Simulated is what they are handed: the
+ * `Host` (src/sim), the programs and the work folders.
+ *
+ * Invariants: a life is a function of its plan; the judge does not ask the master what is right.
+ * Left out: calls (threads are not simulated), several masters, disks that lie about a sync.
+ * Test: test/22-simulation.test.ts
+ */
+export { drawPlan } from "./draw.ts";
+export { INVARIANTS, Judge, Violation, type Invariant } from "./invariants.ts";
+export { FAULT_KINDS, type Fault, type FaultKind, type JobPlan, type PipelinePlan, type Plan, type Step } from "./plan.ts";
+export { planLines } from "./plan-text.ts";
+export { shrink, type ShrinkOptions, type Shrunk } from "./shrink.ts";
+export { simulate, type Outcome } from "./simulate.ts";
+export type { Broken } from "./stage.ts";

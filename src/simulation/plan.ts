@@ -1,0 +1,138 @@
+/**
+ * Lesson 22: a plan: everything that a simulated life will be asked to survive, written down before it begins.
+ *
+ *     seed ──drawPlan──▶ Plan (plain JSON) ──simulate──▶ Outcome
+ *                          │
+ *                          └── shrink takes things out of it and runs the rest again
+ *
+ * That chance is used up before the world starts is what makes shrinking possible: without one fault, all others still
+ * happen at their times. If faults were drawn on the way, leaving one out would change every draw after it.
+ *
+ * Invariants: plain JSON, so that a plan survives a file; times are milliseconds since the world began.
+ * Test: test/22-simulation.test.ts
+ */
+import type { JobSpec, PipelineSpec } from "#wire";
+
+/** Shortest and longest, in ms. */
+export type Range = readonly [least: number, most: number];
+
+export interface Plan {
+  /** Of this plan, and of all chance in the world that runs it. */
+  readonly seed: number;
+  /** Kinds of faults that this life knows: a random few of all, so that they meet in all combinations (swarm testing). */
+  readonly enabled: readonly FaultKind[];
+  /** Faults happen until then. After it everything is mended, and all work must come to its end. */
+  readonly safetyMs: number;
+  readonly latencyMs: Range;
+  readonly syncMs: Range;
+  /** Every write arrives in pieces of random sizes. */
+  readonly splitChunks: boolean;
+  /** How long the supervisor takes to start again what died by itself. */
+  readonly restartMs: Range;
+  readonly workers: readonly WorkerPlan[];
+  /** Client machines. */
+  readonly clients: number;
+  readonly pipelines: readonly PipelinePlan[];
+  readonly steps: readonly Step[];
+  readonly faults: readonly Fault[];
+  /** What the master goes through when all is over: its memory must come back the same. */
+  readonly finale: "none" | "stop" | "kill" | "crash";
+}
+
+export interface WorkerPlan {
+  readonly name: string;
+  readonly slots: number;
+  readonly tags: readonly string[];
+}
+
+export interface PipelinePlan {
+  /** Its name, and the key under which it is submitted. */
+  readonly key: string;
+  readonly jobs: readonly JobPlan[];
+}
+
+/** A job. What is absent is as in a pipeline file that does not mention it. */
+export interface JobPlan {
+  readonly id: string;
+  /** What its program does, see programs.ts: "ms=120 fails=2 ignore-term". */
+  readonly does: string;
+  readonly dependsOn?: readonly number[];
+  readonly tags?: readonly string[];
+  readonly priority?: number;
+  readonly delayMs?: number;
+  readonly affinity?: number;
+  readonly when?: "failure" | "always";
+  readonly timeoutMs?: number;
+  readonly retry?: { readonly maxAttempts: number; readonly delayMs: number; readonly backoff: number; readonly jitter: number };
+  readonly gateMs?: number;
+}
+
+/** Something that a client does. `run` is the key of a pipeline. */
+export type Step = { readonly at: number; readonly client: number } & (
+  /** Until it is acknowledged, through whatever happens; the same key again is the same run. */
+  | { readonly do: "submit"; readonly run: string }
+  | { readonly do: "cancel"; readonly run: string; readonly job?: string }
+  | { readonly do: "retry"; readonly run: string; readonly from?: string }
+  /** Waits until the gate is open. */
+  | { readonly do: "gate"; readonly run: string; readonly job: string; readonly approve: boolean }
+  | { readonly do: "add"; readonly run: string; readonly jobs: readonly JobPlan[] }
+  | { readonly do: "status" | "watch"; readonly run: string }
+  | { readonly do: "logs"; readonly run: string; readonly job: string }
+  | { readonly do: "runs" | "workers" | "gates" | "hash" | "snapshot" | "dead" }
+  | { readonly do: "drain"; readonly worker: string; readonly undo: boolean }
+);
+
+export const FAULT_KINDS = [
+  "kill", "crash", "stop", "pause", "cut", "reset", "partition", "stall", "one-byte", "slow-link", "slow-disk", "disk-error", "disk-full",
+  "drift", "jump", "second-master", "job-crashes-host",
+] as const;
+export type FaultKind = (typeof FAULT_KINDS)[number];
+
+/** Something that goes wrong. `target` is a machine: m, w1, c1. */
+export type Fault = { readonly at: number; readonly target: string } & (
+  /** The process dies; the machine lives. */
+  | { readonly kind: "kill"; readonly downMs: number }
+  /** The power goes. */
+  | { readonly kind: "crash"; readonly downMs: number; readonly torn: boolean; readonly garbage: boolean; readonly silent: boolean }
+  /** Asked to end, in order. */
+  | { readonly kind: "stop"; readonly downMs: number }
+  | { readonly kind: "pause"; readonly forMs: number }
+  | { readonly kind: "cut" | "reset"; readonly peer: string }
+  /** Silence: `to` is what the target sends, `from` what is sent to it. */
+  | { readonly kind: "partition"; readonly peer: string; readonly way: "to" | "from" | "both"; readonly forMs: number }
+  | { readonly kind: "stall"; readonly peer: string; readonly chance: number; readonly ms: Range; readonly forMs: number }
+  | { readonly kind: "one-byte"; readonly peer: string; readonly forMs: number }
+  | { readonly kind: "slow-link"; readonly peer: string; readonly ms: Range; readonly forMs: number }
+  | { readonly kind: "slow-disk"; readonly ms: Range; readonly forMs: number }
+  | { readonly kind: "disk-error"; readonly op: "append" | "sync" | "open" | "rename"; readonly code: string; readonly path: string }
+  /** Room for so many bytes more. */
+  | { readonly kind: "disk-full"; readonly bytes: number; readonly forMs: number }
+  | { readonly kind: "drift"; readonly rate: number; readonly forMs: number }
+  | { readonly kind: "jump"; readonly ms: number }
+  /** Somebody starts a second one on the same folder. */
+  | { readonly kind: "second-master" }
+);
+
+/** The pipeline in its travelling form. */
+export function specOf(plan: PipelinePlan): PipelineSpec {
+  return { name: plan.key, version: undefined, project: undefined, jobs: plan.jobs.map(jobSpecOf) };
+}
+
+export function jobSpecOf(job: JobPlan): JobSpec {
+  const { retry } = job;
+  return {
+    id: job.id,
+    // A file without a project is a file that is not there.
+    action: job.does === "missing" ? { type: "file", file: "missing.sh", args: [] } : { type: "command", argv: ["sim", ...job.does.split(" ")] },
+    dependsOn: [...(job.dependsOn ?? [])],
+    requirement: [...(job.tags ?? [])],
+    priority: job.priority ?? 1,
+    delayMs: job.delayMs ?? 0,
+    affinity: job.affinity,
+    when: job.when ?? "success",
+    timeoutMs: job.timeoutMs ?? 0,
+    retry: retry === undefined ? undefined : { ...retry, maxDelayMs: 2000 },
+    env: {},
+    gate: job.gateMs === undefined ? undefined : { message: "Go on?", maxWaitMs: job.gateMs },
+  };
+}

@@ -1,0 +1,104 @@
+/**
+ * Lesson 22: what the jobs of a simulated cluster do, told by their arguments.
+ *
+ *     sim ms=120 fails=2 result=7      takes 120 ms, fails twice, then succeeds and hands in 7
+ *
+ * The executor around them is the real one: folders, signals, the grace, the result's file. Only the folders are not on
+ * any disk, because `WorkFolders` is the part of it that blocks (lesson 11).
+ *
+ * Test: test/22-simulation.test.ts
+ */
+import type { WorkFolders } from "#host";
+import type { SimProcess, SimProgram } from "#sim";
+
+/** Between two lines of a program that prints. */
+const PRINT_MS = 5;
+
+interface Script {
+  readonly ms: number;
+  /** Attempts that exit with 1, before one succeeds. */
+  readonly fails: number;
+  readonly exit: number;
+  readonly ignoresTerm: boolean;
+  /** Lines, printed one after another and then all that are left. */
+  readonly print: number;
+  readonly result: string | undefined;
+  /** Attempts that take their machine with them. */
+  readonly crashHost: number;
+}
+
+/** Reads a program's arguments. Unknown words are a mistake in the plan. */
+export function readScript(words: readonly string[]): Script {
+  const script = { ms: 0, fails: 0, exit: 0, ignoresTerm: false, print: 0, result: undefined as string | undefined, crashHost: 0 };
+  for (const word of words) {
+    const [name = "", value = ""] = word.split("=");
+    if (name === "ms") script.ms = Number(value);
+    else if (name === "fails") script.fails = Number(value);
+    else if (name === "exit") script.exit = Number(value);
+    else if (name === "ignore-term") script.ignoresTerm = true;
+    else if (name === "print") script.print = Number(value);
+    else if (name === "result") script.result = value;
+    else if (name === "crash-host") script.crashHost = Number(value);
+    else throw new Error(`Cannot read program: it does not know "${word}"`);
+  }
+  return script;
+}
+
+export interface ProgramRoom {
+  foldersOf(host: string): SimFolders;
+  /** A program takes its machine down. */
+  crash(host: string): void;
+}
+
+/** The program that all jobs run. */
+export function scriptedProgram(room: ProgramRoom): SimProgram {
+  return (self) => {
+    const script = readScript(self.argv.slice(1));
+    const attempt = Number(self.env["TITAN_ATTEMPT"]);
+    if (script.ignoresTerm) self.onSignal = () => undefined;
+    printLines(self, script.print);
+    self.after(script.ms, () => {
+      if (attempt <= script.crashHost) return room.crash(self.host);
+      if (attempt <= script.fails) return self.exit(1);
+      if (script.result !== undefined) room.foldersOf(self.host).write(self.env["TITAN_OUTPUT"]!, script.result);
+      self.exit(script.exit);
+    });
+  };
+}
+
+function printLines(self: SimProcess, lines: number): void {
+  if (lines === 0) return;
+  self.output("stdout", `line ${lines}\n`);
+  // A few small writes, then one large one: both shapes of output, at a bounded number of events.
+  if (lines > 3 && lines % 2 === 0) self.output("stdout", "x".repeat(lines * 40));
+  else self.after(PRINT_MS, () => printLines(self, Math.min(lines - 1, 3)));
+}
+
+/** The work folders of one machine. */
+export class SimFolders implements WorkFolders {
+  readonly #files = new Map<string, Buffer>();
+
+  make(): void {}
+
+  write(path: string, bytes: Buffer | string): void {
+    this.#files.set(path, Buffer.from(bytes as string));
+  }
+
+  read(path: string, maxBytes: number): Buffer | number | undefined {
+    const bytes = this.#files.get(path);
+    return bytes !== undefined && bytes.length > maxBytes ? bytes.length : bytes;
+  }
+
+  isFile(path: string): boolean {
+    return this.#files.has(path);
+  }
+
+  removeLight(path: string): boolean {
+    for (const name of this.#files.keys()) if (name.startsWith(`${path}/`)) this.#files.delete(name);
+    return true;
+  }
+
+  async remove(path: string): Promise<void> {
+    this.removeLight(path);
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * Lesson 22: listens to what a worker and its master say to one another, for the trace and for the judge.
+ *
+ *     worker ──▶ tapped socket ──▶ the world's network
+ *                   └─ frames, decoded: "w1 <- DISPATCH nightly-7k2m/a#1"
+ *
+ * At the worker's end, because there one knows what has really arrived. A request is followed to its answer by its id, so
+ * that the judge hears when a report was confirmed.
+ *
+ * Left out: beats, which would be most of the trace.
+ * Test: test/22-simulation.test.ts
+ */
+import { FrameDecoder, type Frame } from "#framing";
+import type { Host, Network, Socket } from "#host";
+import { Dispatch, Finished, Hello, Kill, Op, Welcome, type AttemptKey, type Report } from "#wire";
+import type { Stage } from "./stage.ts";
+
+/** The flags byte of a frame, as far as it matters here (lesson 04). */
+const [REQUEST, REPLY, ONEWAY] = [0, 1, 16];
+
+/** The same host, overheard. */
+export function tapped(host: Host, options: { stage: Stage; worker: string }): Host {
+  const network: Network = {
+    listen: (at, onSocket) => host.network.listen(at, onSocket),
+    dial: async (to, how) => tapSocket(await host.network.dial(to, how), new Tap(options.stage, options.worker)),
+  };
+  return { ...host, network };
+}
+
+function tapSocket(socket: Socket, tap: Tap): Socket {
+  return {
+    remote: socket.remote,
+    get pendingBytes() { return socket.pendingBytes; },
+    handle: (handlers) => socket.handle({ ...bound(handlers), onData: (chunk) => { tap.received(chunk); handlers.onData(chunk); } }),
+    write: (bytes) => { tap.sent(bytes); return socket.write(bytes); },
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
+    end: () => socket.end(),
+    destroy: () => socket.destroy(),
+  };
+}
+
+function bound(handlers: Parameters<Socket["handle"]>[0]): Parameters<Socket["handle"]>[0] {
+  return { onData: (chunk) => handlers.onData(chunk), onDrain: () => handlers.onDrain?.(), onClose: (error) => handlers.onClose(error) };
+}
+
+class Tap {
+  readonly #stage: Stage;
+  readonly #worker: string;
+  readonly #out = new FrameDecoder();
+  readonly #in = new FrameDecoder();
+  /** Reports that have no answer yet, by request. */
+  readonly #reports = new Map<number, readonly Report[]>();
+
+  constructor(stage: Stage, worker: string) {
+    this.#stage = stage;
+    this.#worker = worker;
+  }
+
+  sent(bytes: Uint8Array): void {
+    for (const frame of framesOf(this.#out, bytes)) this.#sent(frame);
+  }
+
+  received(bytes: Uint8Array): void {
+    for (const frame of framesOf(this.#in, bytes)) this.#received(frame);
+  }
+
+  #sent({ opcode, flags, requestId, body }: Frame): void {
+    if (opcode === Op.FINISHED && flags === REQUEST) {
+      const { items } = Finished.decode(body);
+      this.#reports.set(requestId, items);
+      this.#say("->", `FINISHED ${items.map((report) => `${this.#name(report)} ${report.failure?.kind ?? "ok"}`).join(", ")}`);
+    } else if (opcode === Op.HELLO && flags === REQUEST) {
+      this.#say("->", `HELLO${this.#list(Hello.decode(body).running, ", running ")}`);
+      this.#hello = requestId;
+    } else if (opcode === Op.GOODBYE) this.#say("->", "GOODBYE");
+  }
+  #hello = 0;
+
+  #received({ opcode, flags, requestId, body }: Frame): void {
+    if (flags === ONEWAY && opcode === Op.DISPATCH) {
+      this.#say("<-", `DISPATCH ${Dispatch.decode(body).items.map(({ runId, jobId, attempt }) => `${runId}/${jobId}#${attempt}`).join(", ")}`);
+    } else if (flags === ONEWAY && opcode === Op.KILL) this.#say("<-", `KILL${this.#list(Kill.decode(body).items, " ")}`);
+    else if (flags === REPLY && requestId === this.#hello) {
+      const { worker, stale } = Welcome.decode(body);
+      this.#say("<-", `WELCOME, number ${worker}${this.#list(stale, ", without ")}`);
+    } else if (flags === REPLY) this.#confirmed(requestId);
+  }
+
+  #confirmed(requestId: number): void {
+    const reports = this.#reports.get(requestId);
+    if (reports === undefined) return;
+    this.#reports.delete(requestId);
+    this.#say("<-", `confirmed${this.#list(reports, " ")}`);
+    for (const { run, job, attempt } of reports) this.#stage.ask(() => this.#stage.judge.confirmed({ run, job, attempt }));
+  }
+
+  #say(way: string, what: string): void {
+    this.#stage.note(`${this.#worker} ${way} ${what}`);
+  }
+
+  #name(key: AttemptKey): string {
+    return this.#stage.names.attempt(key);
+  }
+
+  #list(keys: readonly AttemptKey[], before: string): string {
+    return keys.length === 0 ? "" : before + keys.map((key) => this.#name(key)).join(", ");
+  }
+}
+
+function* framesOf(decoder: FrameDecoder, bytes: Uint8Array): Generator<Frame> {
+  decoder.push(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) yield frame;
+}
