@@ -227,6 +227,20 @@ test("takeProcessFolder() kills neither processes 0 and 1 nor itself, its ancest
   assert.deepEqual(kills, []);
 });
 
+test("takeProcessFolder() keeps the folder of a dead worker as long as something of it cannot be ended, and says so", async (t) => {
+  const home = newHome();
+  const orphan = innocent();
+  const folder = deadFolder(home, { live: `+ ${orphan.pid} ${orphan.start} ${boot}\n` });
+  const refused = t.mock.method(process, "kill", () => {
+    throw Object.assign(new Error("kill EPERM"), { code: "EPERM" });
+  });
+  assert.deepEqual(await takeAsNew(home), ["Cannot end 1 process left running by worker 999999999"]);
+  assert.ok(refused.mock.callCount() > 0 && isAlive(orphan.pid) && existsSync(folder));
+  refused.mock.restore();
+  assert.deepEqual(await takeAsNew(home), ["ended 1 process left running by worker 999999999"]);
+  assert.ok(!isAlive(orphan.pid) && !existsSync(folder));
+});
+
 test("takeProcessFolder() ends everything that a worker killed together with its reaper left running", async () => {
   const home = newHome();
   const sleeps = Array.from({ length: 7 }, mark);
