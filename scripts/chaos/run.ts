@@ -105,6 +105,8 @@ class ChaosRun {
       await this.#mend();
       await this.#stop();
       if (this.#interrupted) throw new Error("it was interrupted");
+      const { told, kills, disturbed, masterFreezes, lives } = this.#evidence;
+      writeFileSync(join(this.#dir, "evidence.json"), JSON.stringify({ told, kills, disturbed, masterFreezes, lives }, null, 1));
       const verdict = judge(this.#evidence, await readLogEvents(nodeHost(), this.#log));
       kept = keep || !verdict.ok;
       return { ...verdict, tookMs: performance.now() - this.#begun, dir: kept ? this.#dir : undefined };
@@ -235,7 +237,8 @@ class ChaosRun {
   async #killWorker({ place, downMs, withReaper }: Step & { do: "kill worker" }): Promise<void> {
     const worker = this.#workers[place]!;
     await untilTrue(() => worker.alive, HEALTHY_MS);
-    this.#evidence.kills.push({ at: Date.now(), worker: worker.name, frozen: worker.frozen, withReaper });
+    const since = worker.lives.at(-1)!.startedAt;
+    this.#evidence.kills.push({ at: Date.now(), since, worker: worker.name, frozen: worker.frozen, withReaper });
     await worker.kill({ withReaper });
     this.#inBackground(pause(downMs).then(() => worker.start()));
   }
@@ -255,6 +258,7 @@ class ChaosRun {
     this.#master.freeze();
     await this.#pause(forMs);
     this.#master.thaw();
+    this.#disturb("the master has slept, and whoever is away has a whole lease to come back", 4500);
     await this.#pause(3000);
     this.#evidence.masterFreezes.push({ from, to: Date.now() });
   }

@@ -21,7 +21,8 @@ export interface Evidence {
   /** At every death of the master: how much the clients had been told by then, and its log. */
   readonly deaths: { readonly at: number; readonly told: number; readonly log: LogEvents }[];
   readonly told: readonly Told[];
-  readonly kills: { readonly at: number; readonly worker: string; readonly frozen: boolean; readonly withReaper: boolean }[];
+  /** `since`: when the process had been started. */
+  readonly kills: { readonly at: number; readonly since: number; readonly worker: string; readonly frozen: boolean; readonly withReaper: boolean }[];
   /** Times in which something else was going on, for the measurements. */
   readonly disturbed: { readonly from: number; readonly to: number; readonly why: string }[];
   readonly masterFreezes: { readonly from: number; readonly to: number }[];
@@ -177,7 +178,7 @@ function movesAfter(kill: Evidence["kills"][number], { evidence, history, effect
   for (const { id, jobs } of history.runs.values()) {
     for (const { spec, attempts } of jobs) {
       for (const [index, attempt] of attempts.entries()) {
-        if (attempt.worker !== kill.worker || attempt.startedAt > kill.at || attempt.end !== "lost" || attempt.endedAt! < kill.at) continue;
+        if (attempt.worker !== kill.worker || attempt.startedAt < kill.since || attempt.startedAt > kill.at || attempt.end !== "lost" || attempt.endedAt! < kill.at) continue;
         const next = attempts[index + 1];
         const begin = next && effects.get(`${id}.${spec.id}`)?.find((line) => line.attempt === next.attempt && line.what === "begin");
         const givenUpMs = attempt.endedAt! - kill.at;
