@@ -1,0 +1,59 @@
+/**
+ * Lesson 15: what a command is.
+ *
+ * Each family of commands (strings.ts, lists.ts, …) is a table of these; commands.ts puts the tables together.
+ * Test: test/15-store.test.ts
+ */
+import type { Session } from "./session.ts";
+import type { Store } from "./store.ts";
+
+/** Does the command: reads `argv`, answers into `session.out`, or throws a `Refusal` before it changes anything. */
+export type Run = (store: Store, session: Session, argv: string[]) => void;
+
+/** Where the keys stand in argv: from `first` to `last` (negative: from the end), every `step`. [0, 0, 0]: no keys. */
+export type KeyPlaces = readonly [first: number, last: number, step: number];
+
+export const NO_KEYS: KeyPlaces = [0, 0, 0];
+export const ONE_KEY: KeyPlaces = [1, 1, 1];
+export const TWO_KEYS: KeyPlaces = [1, 2, 1];
+export const ALL_KEYS: KeyPlaces = [1, -1, 1];
+
+export interface Command {
+  /** In lower case, as Redis's error texts have it. */
+  readonly name: string;
+  /** Elements of argv, the name included: exactly so many, or, when negative, at least so many. */
+  readonly arity: number;
+  /** Redis's words: write, readonly, fast, blocking, pubsub, noscript, loading, stale, no-auth, … */
+  readonly flags: readonly string[];
+  readonly keys: KeyPlaces;
+  /** Changes the keyspace: logged, and refused by a replica. */
+  readonly write: boolean;
+  /** Allowed before AUTH. */
+  readonly open: boolean;
+  /** Done at once even between MULTI and EXEC. */
+  readonly immediate: boolean;
+  /** Allowed to a RESP2 client that has subscriptions. */
+  readonly whileSubscribed: boolean;
+  readonly run: Run;
+}
+
+const IMMEDIATE = new Set(["exec", "discard", "multi", "watch", "quit", "reset"]);
+const WHILE_SUBSCRIBED = new Set(["ping", "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "quit", "reset"]);
+
+/** `flags` is a list of words, separated by spaces. */
+export function command(name: string, arity: number, options: { flags: string; keys?: KeyPlaces; run: Run }): Command {
+  const flags = options.flags.split(" ");
+  return {
+    name, arity, flags, keys: options.keys ?? NO_KEYS, write: flags.includes("write"), open: flags.includes("no-auth"),
+    immediate: IMMEDIATE.has(name), whileSubscribed: WHILE_SUBSCRIBED.has(name), run: options.run,
+  };
+}
+
+/** The keys of one call. */
+export function keysOf({ keys: [first, last, step] }: Command, argv: readonly string[]): string[] {
+  const keys: string[] = [];
+  if (first === 0) return keys;
+  const end = last < 0 ? argv.length + last : last;
+  for (let i = first; i <= end && i < argv.length; i += step) keys.push(argv[i]!);
+  return keys;
+}

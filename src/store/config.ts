@@ -1,0 +1,58 @@
+/**
+ * Lesson 15: settings, as CONFIG GET and CONFIG SET see them.
+ *
+ * Only what exists is listed: a setting that does nothing would be a lie that tools believe. Whoever owns a setting defines
+ * it here (the server its limits, the log its fsync policy).
+ * Test: test/15-store.connection.test.ts
+ */
+import { createHash, timingSafeEqual } from "node:crypto";
+import { TOO_LONG } from "./refusal.ts";
+
+/** One setting. Without `set` it cannot be changed while running. */
+export interface Setting {
+  get(): string;
+  /** Returns what is wrong with the value, or undefined when it took it. */
+  set?(value: string): string | undefined;
+}
+
+/**
+ * The longest string value: the longest argument a client may send. Longer ones would have to be built by APPEND or
+ * SETRANGE, and no client could fetch and store them again.
+ */
+export const MAX_STRING_BYTES = 64 * 1024 * 1024;
+
+export class Config {
+  readonly settings = new Map<string, Setting>();
+  #password: string;
+
+  constructor(password: string) {
+    this.#password = password;
+    this.define("requirepass", { get: () => this.#password, set: (value) => void (this.#password = value) });
+    this.define("proto-max-bulk-len", { get: () => String(MAX_STRING_BYTES) });
+    this.define("databases", { get: () => "1" });
+    // redis-benchmark asks for these two; the log, where there is one, defines them anew.
+    this.define("save", { get: () => "" });
+    this.define("appendonly", { get: () => "no" });
+  }
+
+  define(name: string, setting: Setting): void {
+    this.settings.set(name, setting);
+  }
+
+  get hasPassword(): boolean {
+    return this.#password !== "";
+  }
+
+  // #region password
+  /** Takes the same time wherever the difference is, and whatever the lengths: both are hashed first. */
+  isPassword(attempt: string): boolean {
+    const digest = (text: string): Buffer => createHash("sha256").update(text, "latin1").digest();
+    return timingSafeEqual(digest(attempt), digest(this.#password));
+  }
+  // #endregion
+}
+
+/** Throws the `Refusal` for a string that would be too long. */
+export function checkLength(bytes: number): void {
+  if (bytes > MAX_STRING_BYTES) throw TOO_LONG;
+}

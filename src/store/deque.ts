@@ -1,0 +1,99 @@
+/**
+ * Lesson 15: a list with two cheap ends.
+ *
+ *     slots   [ c | d | · | · | a | b ]     head = 4, size = 4:  a b c d
+ *
+ * A ring: `head` is the slot of the first element, and the elements wrap around the end of the array. Push and pop at
+ * either end, and any element by its number, are O(1); the ring doubles when it is full and halves when it is a quarter
+ * full, so that each element is copied a bounded number of times.
+ *
+ * Invariants: the capacity is a power of two, and free slots hold undefined (nothing popped is kept alive).
+ * Left out: chunks. Removing from the middle copies; Redis's quicklist copies less, and walks to find the place.
+ * Test: test/15-store.test.ts
+ */
+
+/** Most lists are short; a power of two, so that wrapping around is a mask. */
+const MIN_CAPACITY = 4;
+
+export class List {
+  #slots: (string | undefined)[] = new Array<string | undefined>(MIN_CAPACITY).fill(undefined);
+  #head = 0;
+  #size = 0;
+
+  /** A list of these, in this order. */
+  static from(items: Iterable<string>): List {
+    const list = new List();
+    for (const item of items) list.pushRight(item);
+    return list;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The element at `index`, 0 ≤ index < size. */
+  at(index: number): string | undefined {
+    return this.#slots[(this.#head + index) & (this.#slots.length - 1)];
+  }
+
+  pushRight(item: string): void {
+    if (this.#size === this.#slots.length) this.#resize(this.#size * 2);
+    this.#slots[(this.#head + this.#size++) & (this.#slots.length - 1)] = item;
+  }
+
+  pushLeft(item: string): void {
+    if (this.#size === this.#slots.length) this.#resize(this.#size * 2);
+    this.#head = (this.#head - 1) & (this.#slots.length - 1);
+    this.#slots[this.#head] = item;
+    this.#size++;
+  }
+
+  popLeft(): string | undefined {
+    if (this.#size === 0) return undefined;
+    const item = this.#slots[this.#head];
+    this.#slots[this.#head] = undefined;
+    this.#head = (this.#head + 1) & (this.#slots.length - 1);
+    this.#size--;
+    this.#shrink();
+    return item;
+  }
+
+  popRight(): string | undefined {
+    if (this.#size === 0) return undefined;
+    const place = (this.#head + --this.#size) & (this.#slots.length - 1);
+    const item = this.#slots[place];
+    this.#slots[place] = undefined;
+    this.#shrink();
+    return item;
+  }
+
+  /** The elements from `start` up to, not including, `end`. */
+  *slice(start = 0, end = this.#size): Generator<string> {
+    for (let i = start; i < end; i++) yield this.at(i)!;
+  }
+
+  /** Keeps those for which `keep` holds; asked in order of place. */
+  filter(keep: (item: string, index: number) => boolean): void {
+    const kept = [...this.slice()].filter(keep);
+    this.#head = 0;
+    this.#size = kept.length;
+    this.#slots = kept;
+    this.#resize(capacityFor(kept.length));
+  }
+
+  #shrink(): void {
+    if (this.#slots.length > MIN_CAPACITY && this.#size * 4 <= this.#slots.length) this.#resize(this.#slots.length / 2);
+  }
+
+  #resize(capacity: number): void {
+    const slots = new Array<string | undefined>(capacity).fill(undefined);
+    const mask = this.#slots.length - 1;
+    for (let i = 0; i < this.#size; i++) slots[i] = this.#head === 0 ? this.#slots[i] : this.#slots[(this.#head + i) & mask];
+    this.#slots = slots;
+    this.#head = 0;
+  }
+}
+
+function capacityFor(size: number): number {
+  return Math.max(MIN_CAPACITY, 2 ** Math.ceil(Math.log2(Math.max(size, 1))));
+}

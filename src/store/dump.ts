@@ -1,0 +1,45 @@
+/**
+ * Lesson 15: a value as the commands that make it.
+ *
+ * A dump is written in the language that the store already reads: replay needs no second parser, and a real Redis loads it.
+ * Test: test/15-store.test.ts
+ */
+import type { Hash } from "./dict.ts";
+import { typeOf, type Value } from "./keyspace.ts";
+import type { List } from "./deque.ts";
+import type { Members } from "./dict.ts";
+
+/** Elements per command: enough to make the name and key a small part of it, few enough for every reader's limits. */
+const BATCH = 64;
+
+/** The commands for one key; the deadline is absolute, in ms. */
+export function* dumpKey(key: string, { value, deadline }: { value: Value; deadline: number | undefined }): Generator<string[]> {
+  if (typeof value === "string") {
+    yield deadline === undefined ? ["SET", key, value] : ["SET", key, value, "PXAT", String(deadline)];
+    return;
+  }
+  const type = typeOf(value);
+  if (type === "list") yield* batches(["RPUSH", key], (value as List).slice());
+  else if (type === "set") yield* batches(["SADD", key], (value as Members).keys);
+  else yield* batches(["HSET", key], fieldsAndValues(value as Hash));
+  if (deadline !== undefined) yield ["PEXPIREAT", key, String(deadline)];
+}
+
+function* fieldsAndValues({ keys, values }: Hash): Generator<string> {
+  for (let i = 0; i < keys.length; i++) {
+    yield keys[i]!;
+    yield values[i]!;
+  }
+}
+
+function* batches(head: readonly string[], items: Iterable<string>): Generator<string[]> {
+  let batch = [...head];
+  for (const item of items) {
+    batch.push(item);
+    if (batch.length === head.length + BATCH) {
+      yield batch;
+      batch = [...head];
+    }
+  }
+  if (batch.length > head.length) yield batch;
+}

@@ -1,0 +1,19 @@
+/**
+ * Lesson 15: TitanStore, the shared memory of a cluster. Strings, counters, sets, hashes and lists with expiry, and
+ * publish/subscribe, in Redis's language and with Redis's meaning.
+ *
+ *     types.ts · session.ts · command.ts       the words
+ *     store.ts                                 the engine: one command at a time
+ *     keyspace.ts · dict.ts · deque.ts · expiry.ts          the data
+ *     strings.ts · keys.ts · sets.ts · hashes.ts · lists.ts · transactions.ts · pubsub.ts · connection.ts   the commands
+ *     dump.ts · snapshot.ts                    the data as commands again
+ *
+ * Test: test/15-store.test.ts
+ */
+export type * from "./types.ts";
+export { Store, type Role, type StoreOptions, type StoreStats } from "./store.ts";
+export { Session, type SessionInit } from "./session.ts";
+export { Recorder, type Reply } from "./recorder.ts";
+export { Refusal } from "./refusal.ts";
+export { MAX_STRING_BYTES, type Setting } from "./config.ts";
+export { Snapshot } from "./snapshot.ts";

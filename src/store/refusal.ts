@@ -1,0 +1,54 @@
+/**
+ * Lesson 15: how a command says no.
+ *
+ * A handler throws a `Refusal`, and `Store.execute` writes its text as the error answer. It is not an `Error`: nobody
+ * reads the stack of a client's typing mistake, and capturing one costs more than the command.
+ *
+ * Invariant: a handler throws before it writes or changes anything.
+ * Test: test/15-store.test.ts
+ */
+
+/** The error answer of a command, in Redis's words, with its code in front. */
+export class Refusal {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+export const WRONG_TYPE = new Refusal("WRONGTYPE Operation against a key holding the wrong kind of value");
+export const SYNTAX_ERROR = new Refusal("ERR syntax error");
+export const NOT_AN_INTEGER = new Refusal("ERR value is not an integer or out of range");
+export const NOT_A_FLOAT = new Refusal("ERR value is not a valid float");
+export const NO_SUCH_KEY = new Refusal("ERR no such key");
+export const OUT_OF_RANGE = new Refusal("ERR value is out of range");
+export const MUST_BE_POSITIVE = new Refusal("ERR value is out of range, must be positive");
+export const TOO_LONG = new Refusal("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+
+/** Only our own bug can break what is checked here. */
+export function invariant(ok: boolean, why: string): asserts ok {
+  if (!ok) throw new Error(`Invariant broken: ${why}`);
+}
+
+/** How much of an unknown command is repeated to its sender. */
+const QUOTED_CHARS = 128;
+
+export function unknownCommand(argv: readonly string[]): Refusal {
+  let quoted = "";
+  for (const arg of argv.slice(1)) {
+    if (quoted.length >= QUOTED_CHARS) break;
+    quoted += `'${arg.slice(0, QUOTED_CHARS - quoted.length)}' `;
+  }
+  return new Refusal(oneLine(`ERR unknown command '${(argv[0] ?? "").slice(0, QUOTED_CHARS)}', with args beginning with: ${quoted}`));
+}
+
+/** `name` in lower case; a subcommand's is "config|get". */
+export function wrongArity(name: string): Refusal {
+  return new Refusal(`ERR wrong number of arguments for '${name}' command`);
+}
+
+/** An error answer is one line; what a client sent may be many. */
+export function oneLine(text: string): string {
+  return text.replace(/[\r\n]/g, " ");
+}

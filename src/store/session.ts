@@ -1,0 +1,74 @@
+/**
+ * Lesson 15: what the store knows of one client.
+ *
+ * Invariants: `queue` is set between MULTI and EXEC; while `blocked` is set, no further command of this client may be
+ * executed (the server holds them back until `onUnblocked`).
+ * Test: test/15-store.test.ts
+ */
+import type { Timer } from "#host";
+import type { Replies } from "./types.ts";
+
+export interface SessionInit {
+  /** Where answers and pushes are written. */
+  readonly out: Replies;
+  /** For CLIENT LIST: "127.0.0.1:54321". */
+  readonly address?: string;
+  /** True: this client need not say AUTH (an embedded one). Default: true when there is no password. */
+  readonly authenticated?: boolean;
+  /** Something was written outside of this client's own command (a published message, the end of a wait): time to send it. */
+  readonly onPush?: () => void;
+  /** The wait is over and answered: the commands that came behind may go on. Never called from within a command. */
+  readonly onUnblocked?: () => void;
+}
+
+/** A client that waits for an element (BLPOP, BRPOP). */
+export interface Blocked {
+  readonly keys: readonly string[];
+  readonly side: "left" | "right";
+  timer: Timer | undefined;
+}
+
+export class Session {
+  readonly id: number;
+  readonly out: Replies;
+  readonly address: string;
+  readonly onPush: () => void;
+  readonly onUnblocked: () => void;
+  /** Wall-clock ms. */
+  readonly since: number;
+  authenticated: boolean;
+  /** CLIENT SETNAME; empty: none. */
+  name = "";
+  /** CLIENT SETINFO. */
+  library = { name: "", version: "" };
+  lastCommand = "";
+  /** The client said QUIT: the server closes once the answer is sent. */
+  closing = false;
+  /** Commands between MULTI and EXEC. */
+  queue: string[][] | undefined;
+  /** Something was wrong with one of them: EXEC will refuse. */
+  queueBroken = false;
+  /** Keys under WATCH. */
+  readonly watched = new Set<string>();
+  /** One of them was changed. */
+  touched = false;
+  readonly channels = new Set<string>();
+  readonly patterns = new Set<string>();
+  /** Channels and patterns together. A RESP2 client that has any hears messages and may do little else. */
+  subscriptions = 0;
+  blocked: Blocked | undefined;
+
+  constructor(id: number, init: SessionInit & { readonly since: number }) {
+    this.id = id;
+    this.since = init.since;
+    this.out = init.out;
+    this.address = init.address ?? "";
+    this.authenticated = init.authenticated ?? false;
+    this.onPush = init.onPush ?? (() => {});
+    this.onUnblocked = init.onUnblocked ?? (() => {});
+  }
+
+  get protocol(): 2 | 3 {
+    return this.out.protocol;
+  }
+}

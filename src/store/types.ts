@@ -1,0 +1,55 @@
+/**
+ * Lesson 15: what the engine, the protocol and the server say to one another.
+ *
+ *     bytes ─▶ parser ─▶ argv: string[] ─▶ Store.execute(session, argv) ─▶ session.out: Replies ─▶ bytes
+ *
+ * Bytes are latin1 strings on this whole way: one character is one byte, 0 to 255. Such a string is a key of a `Map`
+ * without conversion, holds any binary value, and costs one byte per byte.
+ *
+ * Invariants: a command writes exactly one answer (of any depth), or blocks the session, or writes pushes.
+ * Left out: reply objects. An answer is written where it is computed, so nothing is built to be taken apart again.
+ * Test: test/15-store.test.ts
+ */
+import type { Host } from "#host";
+
+/** Where a command writes its answer. RESP2 has fewer shapes than RESP3: each method says what it becomes there. */
+export interface Replies {
+  /** 2 until the client says HELLO 3. The engine sets it; the writer obeys it from the next value on. */
+  protocol: 2 | 3;
+  /** +OK */
+  ok(): void;
+  /** +text: no CR or LF inside. */
+  simple(text: string): void;
+  /** -text: "ERR …", "WRONGTYPE …", without the minus; no CR or LF inside. */
+  error(text: string): void;
+  int(value: number | bigint): void;
+  bulk(latin1: string): void;
+  /** Text for people (INFO): a bulk; in RESP3 a verbatim string of kind `txt`. */
+  verbatim(latin1: string): void;
+  /** RESP2 `$-1`, RESP3 `_`. */
+  nil(): void;
+  /** RESP2 `*-1`, RESP3 `_`. */
+  nilArray(): void;
+  /** Says that `count` values follow. */
+  array(count: number): void;
+  /** `2 × pairs` values follow. RESP2: an array of them. */
+  map(pairs: number): void;
+  /** RESP2: an array. */
+  set(count: number): void;
+  /** Out of band (pub/sub). RESP2: an array. */
+  push(count: number): void;
+  /** RESP2: a bulk. */
+  double(value: number): void;
+  /** RESP2: `:1` or `:0`. */
+  bool(value: boolean): void;
+}
+
+/** What the engine takes from the host: no disk and no network, which are the server's. */
+export type StoreHost = Pick<Host, "clock" | "timers" | "random">;
+
+/**
+ * Gets what must be logged, in the order of effect: one call per atomic group. Deterministic and canonical: replaying the
+ * groups rebuilds the same keyspace, whenever and wherever (SPOP arrives as SREM, EXPIRE as PEXPIREAT, BLPOP as LPOP, an
+ * expiry as DEL).
+ */
+export type Propagate = (group: string[][]) => void;
