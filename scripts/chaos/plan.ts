@@ -43,11 +43,13 @@ export function drawPlan(random: Draw, options: PlanOptions): Step[] {
     steps.push({ at, do: "freeze worker", place: who, forMs });
     frozen.push({ from: at, to: at + forMs, place: who });
   }
-  /** Who is frozen lives to see what it has missed; every fifth time it does not. */
+  /** Who is frozen lives to see what it has missed; now and then it is just who is killed. */
   const victim = (n: number, at: number): number => {
     const chosen = place();
-    const isFrozen = frozen.some(({ from, to, place: who }) => who === chosen && at >= from && at <= to + 500);
-    return isFrozen && n % 5 !== 4 ? (chosen + 1) % workers : chosen;
+    const cold = frozen.find(({ from, to }) => at >= from && at <= to + 500)?.place;
+    if (cold === undefined) return chosen;
+    if (n % 10 === 6) return cold;
+    return chosen === cold ? (chosen + 1) % workers : chosen;
   };
   for (let n = 0; n < kills; n++) {
     const at = (from = 0, to = 0.99): number => Math.round((n + random.int(from * 100, to * 100) / 100) * paceMs);
