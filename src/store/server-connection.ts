@@ -1,0 +1,218 @@
+/**
+ * One client of the store: bytes in, commands, bytes out, and never more memory than its limits say.
+ *
+ *     socket ─▶ parser ─▶ store ─▶ out ─▶ [ held until the log is on disk ] ─▶ ready ─▶ socket
+ *       ▲                                                                       │
+ *       └── paused while more than SOFT_OUTPUT_BYTES are owed ◀─────────────────┘
+ *
+ * All that has arrived is executed, and what that answered leaves in one write. A client that does not read what it asked for
+ * is not read from, and executes nothing, so what is owed to it stays near the soft limit. What it did not ask for just then,
+ * published messages, cannot be held back at its side: a subscriber that falls behind by the hard limit is cut off.
+ *
+ * A client that waits (BLPOP) is still read from: its going away must be noticed before an element is given to it.
+ *
+ * Invariants: answers leave in the order of the commands; nothing is executed for a client that is blocked, behind or ending;
+ * `Store.end` is called exactly once.
+ * Test: test/15-store.server.test.ts
+ */
+import type { Host, Socket, Timer } from "#host";
+import { RespError } from "./resp-error.ts";
+import { RespWriter } from "./resp-writer.ts";
+import { RespParser } from "./resp.ts";
+import type { Session } from "./session.ts";
+import type { Store } from "./store.ts";
+
+/** Answers owed to one client before it has to read some: a batch of 64 KiB chunks, and 1,000 such clients are 1 GiB. */
+export const SOFT_OUTPUT_BYTES = 1024 * 1024;
+/** What one answer may come to: four of the largest values. Beyond it the client is cut off, before the bytes are made. */
+export const HARD_OUTPUT_BYTES = 256 * 1024 * 1024;
+/** What a subscriber may be behind. As in Redis: about a second of a full 250 Mbit/s line. */
+export const HARD_PUSH_BYTES = 32 * 1024 * 1024;
+/** What a blocked client may send ahead; then its socket is paused. */
+export const MAX_AHEAD_BYTES = 1024 * 1024;
+/** After our last word: time to read it before the connection is cut. A loopback needs 1 ms, a bad line 1 s. */
+export const LINGER_MS = 2000;
+
+/** What a piece costs beside its bytes, as in the rpc layer. */
+const PIECE_BYTES = 96;
+
+/** What the connections of a server share. */
+export interface Shared {
+  readonly host: Host;
+  readonly store: Store;
+  /** Ask for `flush` at the end of this turn. */
+  flushLater(connection: StoreConnection): void;
+  /** Answers wait for the log before they leave. */
+  readonly commits: boolean;
+  gone(connection: StoreConnection): void;
+}
+
+export class StoreConnection {
+  readonly #shared: Shared;
+  readonly #socket: Socket;
+  readonly #parser = new RespParser();
+  readonly #out = new RespWriter();
+  readonly #session: Session;
+  /** Taken from `out`, and not yet allowed to leave. */
+  #heldBytes = 0;
+  /** Allowed to leave, while the socket takes no more. */
+  #ready: Uint8Array[] = [];
+  #readyBytes = 0;
+  #socketFull = false;
+  #paused = false;
+  #running = false;
+  /** No more commands: the answers leave, then we close. */
+  #ending = false;
+  #linger: Timer | undefined;
+  #closed = false;
+
+  constructor(socket: Socket, shared: Shared) {
+    this.#socket = socket;
+    this.#shared = shared;
+    this.#session = shared.store.session({
+      out: this.#out,
+      address: socket.remote,
+      onPush: () => shared.flushLater(this),
+      onUnblocked: () => this.#run(),
+    });
+    socket.handle({
+      onData: (chunk) => this.#onData(chunk),
+      onDrain: () => this.#onDrain(),
+      onClose: () => this.#onClose(),
+    });
+  }
+
+  /** What this client has not taken yet, wherever it waits. */
+  get owedBytes(): number {
+    return this.#out.size + this.#heldBytes + this.#readyBytes + this.#socket.pendingBytes;
+  }
+
+  /** Sends what may leave, and goes on with what had to wait for that. */
+  flush(): void {
+    if (this.#closed || this.#isTooFarBehind()) return;
+    if (!this.#socketFull) this.#deliver(this.#out.take());
+    this.#run();
+  }
+
+  /** For the group commit: takes what is to be answered now; `release` lets it go. */
+  hold(): Uint8Array {
+    if (this.#closed || this.#isTooFarBehind()) return new Uint8Array(0);
+    const bytes = this.#out.take();
+    this.#heldBytes += bytes.length;
+    return bytes;
+  }
+
+  release(bytes: Uint8Array): void {
+    this.#heldBytes -= bytes.length;
+    if (this.#closed) return;
+    this.#deliver(bytes);
+    this.#run();
+  }
+
+  /** Answers what was asked, then closes. */
+  end(): void {
+    this.#ending = true;
+    this.#afterwards();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+    this.#onClose();
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#ending || this.#closed) return;
+    this.#parser.push(chunk);
+    this.#run();
+  }
+
+  // #region run
+  /** Executes what has arrived, as far as it may. */
+  #run(): void {
+    if (this.#running) return;
+    this.#running = true;
+    const { store } = this.#shared;
+    const session = this.#session;
+    try {
+      while (!this.#ending && !this.#closed && session.blocked === undefined && this.owedBytes < SOFT_OUTPUT_BYTES) {
+        this.#parser.trusted = session.authenticated || !store.config.hasPassword;
+        const argv = this.#parser.next();
+        if (argv === undefined) break;
+        store.execute(session, argv);
+        if (session.closing) this.#ending = true;
+      }
+    } catch (error) {
+      if (!(error instanceof RespError)) throw error;
+      // Where the next command begins is lost: the error is the last answer.
+      this.#out.error(`ERR ${error.message}`);
+      this.#ending = true;
+    }
+    this.#running = false;
+    this.#afterwards();
+  }
+  // #endregion
+
+  #afterwards(): void {
+    if (this.#closed) return;
+    if (this.#out.size > 0) {
+      if (this.#isTooFarBehind()) return;
+      if (this.#shared.commits) this.#shared.flushLater(this);
+      else if (!this.#socketFull) {
+        const full = this.owedBytes >= SOFT_OUTPUT_BYTES;
+        this.#deliver(this.#out.take());
+        // The socket took it all at once: the commands behind it come in a later turn, after other clients'.
+        if (full) this.#shared.flushLater(this);
+      }
+    }
+    if (this.#ending && this.owedBytes === this.#socket.pendingBytes) this.#close();
+    this.#throttle();
+  }
+
+  #deliver(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    if (this.#socketFull) {
+      this.#ready.push(bytes);
+      this.#readyBytes += bytes.length + PIECE_BYTES;
+    } else if (!this.#socket.write(bytes)) this.#socketFull = true;
+  }
+
+  #onDrain(): void {
+    this.#socketFull = false;
+    const ready = Buffer.concat(this.#ready);
+    this.#ready = [];
+    this.#readyBytes = 0;
+    this.#deliver(ready);
+    this.#run();
+  }
+
+  /** Reads on, or does not: a client that gets no answers asks no more questions. */
+  #throttle(): void {
+    const wanted = !this.#ending && (this.owedBytes >= SOFT_OUTPUT_BYTES || this.#parser.unreadBytes > MAX_AHEAD_BYTES);
+    if (wanted === this.#paused) return;
+    this.#paused = wanted;
+    if (wanted) this.#socket.pause();
+    else this.#socket.resume();
+  }
+
+  #isTooFarBehind(): boolean {
+    const limit = this.#session.subscriptions > 0 ? HARD_PUSH_BYTES : HARD_OUTPUT_BYTES;
+    if (this.owedBytes <= limit) return false;
+    this.destroy();
+    return true;
+  }
+
+  #close(): void {
+    if (this.#linger !== undefined) return;
+    this.#socket.end();
+    // What it still sends is read and dropped meanwhile: closing on unread bytes would reset the connection, and our last word with it.
+    this.#linger = this.#shared.host.timers.after(LINGER_MS, () => this.destroy());
+  }
+
+  #onClose(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#linger?.cancel();
+    this.#shared.store.end(this.#session);
+    this.#shared.gone(this);
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * Lesson 15: the store's server, for Redis's clients.
+ *
+ *     turn:   onData ─▶ commands ─▶ log, unsynced ─┐
+ *             onData ─▶ commands ─▶ log, unsynced ─┤        one fsync for all of them
+ *     end of the turn:      afterCommit() ◀────────┘ ··· ─▶ answers of this turn leave
+ *
+ * Without `afterCommit` the answers of a client leave when its commands are done. With it, everything a turn answered waits
+ * until its promise resolves, turns in order: a client that reads "+OK" reads a promise, and one that reads a value reads one
+ * that cannot be taken back.
+ *
+ * Invariants: no timer runs and no buffer is held for a client that is idle; a port that others can reach has a password.
+ * Left out: TLS (as in Redis's own early years: put a tunnel in front) and a limit on all clients' output together.
+ * Test: test/15-store.server.test.ts
+ */
+import type { Address, Host, Listener, Socket } from "#host";
+import { LINGER_MS, type Shared, StoreConnection } from "./server-connection.ts";
+import type { Store } from "./store.ts";
+
+/** As in Redis. An idle client costs about 6 kB here, most of it Node's socket. */
+export const MAX_CLIENTS = 10_000;
+
+export interface StoreServerOptions {
+  readonly host: Host;
+  /** Port 0: any free one. Other than loopback only when the store has a password. */
+  readonly listen: Address;
+  readonly store: Store;
+  /** Clients at a time, 1 … ; default MAX_CLIENTS. */
+  readonly maxClients?: number;
+  /**
+   * Called at the end of a turn that answered something. While its promise is pending the answers wait; if it rejects, their
+   * clients are cut off, for what they would have been told is not so.
+   */
+  readonly afterCommit?: () => Promise<void> | undefined;
+}
+
+/** `UNPROTECTED`: others could reach the port, and no password stands in their way. Not retryable. */
+export class StoreServerError extends Error {
+  override readonly name = "StoreServerError";
+  readonly code = "UNPROTECTED";
+}
+
+export interface StoreServer extends Address {
+  /** Clients that are connected now. */
+  readonly clients: number;
+  /** Stops listening, lets answers leave, closes every connection. */
+  close(): Promise<void>;
+}
+
+/**
+ * Serves `store` to RESP clients.
+ *
+ * @throws {StoreServerError} for an open port without a password; the system's error (EADDRINUSE, …) when it cannot listen
+ */
+export async function startStore(options: StoreServerOptions): Promise<StoreServer> {
+  const { host, listen, store } = options;
+  if (!isLoopback(listen.host) && !store.config.hasPassword) {
+    throw new StoreServerError(`Cannot listen on ${listen.host}: it is not a loopback address, and no password is set`);
+  }
+  const clients = new Clients(options);
+  const listener = await host.network.listen(listen, (socket) => clients.accept(socket));
+  return {
+    host: listener.host,
+    port: listener.port,
+    get clients() {
+      return clients.size;
+    },
+    close: () => clients.close(listener),
+  };
+}
+
+function isLoopback(name: string): boolean {
+  return name === "localhost" || name === "::1" || /^127(?:\.\d{1,3}){3}$/.test(name);
+}
+
+class Clients implements Shared {
+  readonly host: Host;
+  readonly store: Store;
+  readonly commits: boolean;
+  readonly #maxClients: number;
+  readonly #afterCommit: (() => Promise<void> | undefined) | undefined;
+  readonly #connections = new Set<StoreConnection>();
+  /** Those with something to send at the end of this turn. */
+  #dirty = new Set<StoreConnection>();
+  /** Pending while answers of an earlier turn wait for the disk. */
+  #commit: Promise<void> | undefined;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: StoreServerOptions) {
+    this.host = options.host;
+    this.store = options.store;
+    this.#afterCommit = options.afterCommit;
+    this.commits = options.afterCommit !== undefined;
+    this.#maxClients = options.maxClients ?? MAX_CLIENTS;
+  }
+
+  get size(): number {
+    return this.#connections.size;
+  }
+
+  accept(socket: Socket): void {
+    if (this.#connections.size >= this.#maxClients) this.#refuse(socket);
+    else this.#connections.add(new StoreConnection(socket, this));
+  }
+
+  flushLater(connection: StoreConnection): void {
+    if (this.#dirty.size === 0) this.host.timers.soon(() => this.#endTurn());
+    this.#dirty.add(connection);
+  }
+
+  gone(connection: StoreConnection): void {
+    this.#connections.delete(connection);
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  async close(listener: Listener): Promise<void> {
+    await listener.close();
+    if (this.#connections.size === 0) return;
+    const empty = new Promise<void>((resolve) => (this.#onEmpty = resolve));
+    for (const connection of [...this.#connections]) connection.end();
+    await empty;
+  }
+
+  #endTurn(): void {
+    const dirty = this.#dirty;
+    this.#dirty = new Set();
+    const commit = this.#afterCommit?.();
+    // Nothing to wait for, and nobody waits in front.
+    if (commit === undefined && this.#commit === undefined) {
+      for (const connection of dirty) connection.flush();
+      return;
+    }
+    const held = Array.from(dirty, (connection) => ({ connection, bytes: connection.hold() }));
+    const done = Promise.all([this.#commit, commit]).then(
+      () => held.forEach(({ connection, bytes }) => connection.release(bytes)),
+      () => held.forEach(({ connection }) => connection.destroy()),
+    ).then(() => {
+      if (this.#commit === done) this.#commit = undefined;
+    });
+    this.#commit = done;
+  }
+
+  #refuse(socket: Socket): void {
+    let linger: { cancel(): void } | undefined;
+    socket.handle({ onData: () => {}, onClose: () => linger?.cancel() });
+    socket.write(Buffer.from("-ERR max number of clients reached\r\n"));
+    socket.end();
+    linger = this.host.timers.after(LINGER_MS, () => socket.destroy());
+  }
+}
