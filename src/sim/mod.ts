@@ -3,16 +3,19 @@
  *
  *     SimWorld(seed)
  *       ├─ virtual time      one queue of events for all hosts
- *       ├─ chance            one stream for the network, one for each host, all from the seed
- *       ├─ network           named hosts, delays, cuts, one-way silence
- *       └─ host(name)        a `Host`: disk that forgets what was not synced, scripted programs
+ *       ├─ chance            one stream for the network, one for faults, one for each host, all from the seed
+ *       ├─ network           named hosts, delays, cuts, one-way silence, stalls, resets, half-open peers
+ *       └─ host(name)        a `Host` on a machine: process, clock, programs, disk that forgets what was not synced
+ *                            kill, crash, pause: three ways in which it stops
  *
  * The code under test is the real code: it is handed a `Host` and cannot tell. A run is a function of its seed, so the
  * trace of a failure is the failure, and can be looked at as often as one likes.
  *
- * Invariants: same seed and same calls, byte-identical `trace`; a crashed host never acts again.
- * Left out: lying disks, skewed clocks, search and shrinking of seeds (lesson 22).
- * Test: test/03-host.test.ts
+ * Invariants: same seed and same calls, byte-identical `trace`; a dead process never acts again, a stopped one not before it
+ * goes on; bytes that were synced stay.
+ * Left out: disks that lie about a sync, unsynced renames that survive by luck, more than one process on a machine. Search and
+ * shrinking of seeds are lesson 22's.
+ * Test: test/03-host.sim.test.ts, test/22-simulation.world.test.ts
  */
 export type { DiskOperation } from "./faults.ts";
 export type { LiveProgram, SimProcess, SimProgram } from "./processes.ts";
