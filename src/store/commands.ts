@@ -5,13 +5,21 @@
  * other is converted on its way.
  * Test: test/15-store.test.ts
  */
-import { type Command } from "./command.ts";
+import type { Command } from "./command.ts";
 import { CONNECTION } from "./connection.ts";
+import { HASHES } from "./hashes.ts";
+import { commandCommand } from "./introspection.ts";
+import { KEYS } from "./keys.ts";
+import { LISTS } from "./lists.ts";
 import { PUBSUB } from "./pubsub.ts";
 import { invariant } from "./refusal.ts";
+import { SETS } from "./sets.ts";
 import { STRINGS } from "./strings.ts";
+import { TRANSACTIONS } from "./transactions.ts";
 
-export const COMMANDS: readonly Command[] = [...CONNECTION, ...STRINGS, ...PUBSUB];
+export const COMMANDS: readonly Command[] = [
+  ...CONNECTION, ...STRINGS, ...KEYS, ...SETS, ...HASHES, ...LISTS, ...TRANSACTIONS, ...PUBSUB, commandCommand(() => COMMANDS),
+];
 
 const byName = new Map<string, Command>();
 for (const command of COMMANDS) {

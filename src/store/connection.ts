@@ -3,7 +3,7 @@
  * Test: test/15-store.connection.test.ts
  */
 import { command, type Command } from "./command.ts";
-import { serverInfo } from "./info.ts";
+import { COMPATIBLE_VERSION, serverInfo } from "./info.ts";
 import { matches } from "./glob.ts";
 import { parseInteger } from "./numbers.ts";
 import { unknownSubcommand } from "./pubsub.ts";
@@ -12,9 +12,6 @@ import type { Session } from "./session.ts";
 import type { Store } from "./store.ts";
 
 const WRONG_PASSWORD = new Refusal("WRONGPASS invalid username-password pair or user is disabled.");
-
-/** What we say to HELLO, INFO and CLIENT: clients decide by it which commands they may use. */
-export const COMPATIBLE_VERSION = "7.4.0";
 
 function ping(_store: Store, session: Session, argv: string[]): void {
   const { out } = session;

@@ -2,8 +2,10 @@
  * Lesson 15: INFO, the text that people and monitoring read.
  * Test: test/15-store.connection.test.ts
  */
-import { COMPATIBLE_VERSION } from "./connection.ts";
 import type { Store } from "./store.ts";
+
+/** What we say to HELLO and INFO: clients decide by it which commands they may use. */
+export const COMPATIBLE_VERSION = "7.4.0";
 
 type Fields = Readonly<Record<string, string | number>>;
 

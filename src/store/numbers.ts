@@ -85,6 +85,9 @@ const MAX_EXPONENT = 4932;
 /** 5 KiB, as in Redis: more digits than any long double has. */
 const MAX_FLOAT_CHARS = 5 * 1024;
 
+/** A fraction as people write it. */
+export const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
+
 /** The decimal that this text spells, in units of 10^-17. */
 export function decimal(text: string): bigint {
   const match = text.length > MAX_FLOAT_CHARS ? null : /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,9}))?$/.exec(text);

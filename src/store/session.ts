@@ -46,6 +46,8 @@ export class Session {
   closing = false;
   /** Commands between MULTI and EXEC. */
   queue: string[][] | undefined;
+  /** What they come to. */
+  queuedBytes = 0;
   /** Something was wrong with one of them: EXEC will refuse. */
   queueBroken = false;
   /** Keys under WATCH. */

@@ -15,7 +15,7 @@
 import { Blocking } from "./blocking.ts";
 import { keysOf, type Command } from "./command.ts";
 import { findCommand } from "./commands.ts";
-import { Config } from "./config.ts";
+import { Config, MAX_STRING_BYTES } from "./config.ts";
 import { dumpKey } from "./dump.ts";
 import { Keyspace } from "./keyspace.ts";
 import { PubSub } from "./pubsub.ts";
@@ -39,6 +39,11 @@ export interface StoreOptions {
  * `load`. Only a primary lets keys expire: the others are told.
  */
 export type Role = "primary" | "replica" | "loading";
+
+/** What one client may hold back between MULTI and EXEC: the largest value, and room for more. */
+export const MAX_QUEUED_BYTES = 2 * MAX_STRING_BYTES;
+/** What an argument costs beside its bytes: a string's header and a place in an array. */
+const ARGUMENT_BYTES = 24;
 
 /** Figures for INFO. */
 export interface StoreStats {
@@ -154,10 +159,8 @@ export class Store {
       const command = this.#admit(session, argv);
       admitted = true;
       session.lastCommand = command.name;
-      if (session.queue !== undefined && !command.immediate) {
-        session.queue.push(argv);
-        session.out.simple("QUEUED");
-      } else this.call(command, { session, argv });
+      if (session.queue !== undefined && !command.immediate) this.#enqueue(session, argv);
+      else this.call(command, { session, argv });
     } catch (refusal) {
       if (!(refusal instanceof Refusal)) throw refusal;
       // A transaction with a command that could not even be queued is not the one its client meant: EXEC will refuse it.
@@ -195,8 +198,38 @@ export class Store {
     this.#logged = false;
     command.run(this, session, argv);
     if (this.#dirty && !this.#logged) this.#remember(argv);
+    this.#dirty = false; // EXEC is such a call around others: what they changed is remembered already
   }
   // #endregion
+
+  #enqueue(session: Session, argv: string[]): void {
+    for (const arg of argv) session.queuedBytes += arg.length + ARGUMENT_BYTES;
+    if (session.queuedBytes > MAX_QUEUED_BYTES) {
+      session.queueBroken = true;
+      session.queue = [];
+      throw new Refusal(`ERR transaction exceeds ${MAX_QUEUED_BYTES} bytes`);
+    }
+    session.queue!.push(argv);
+    session.out.simple("QUEUED");
+  }
+
+  /** The body of EXEC: all of these, with nothing in between, and one answer around theirs. */
+  runAll(session: Session, queue: readonly string[][]): void {
+    const commands = queue.map((argv) => findCommand(argv[0]!)!);
+    // It may have become a replica since they were queued.
+    if (this.#role !== "primary" && commands.some(({ write }) => write)) throw READ_ONLY;
+    session.out.array(queue.length);
+    this.inTransaction = true;
+    queue.forEach((argv, i) => {
+      try {
+        this.call(commands[i]!, { session, argv });
+      } catch (refusal) {
+        if (!(refusal instanceof Refusal)) throw refusal;
+        session.out.error(refusal.text);
+      }
+    });
+    this.inTransaction = false;
+  }
 
   /** For a command that must not be repeated in its own words: says what happened instead. May be called several times. */
   log(...argv: string[]): void {

@@ -1,0 +1,77 @@
+/**
+ * Lesson 15: COMMAND, by which clients learn what there is, and where the keys stand in it.
+ * Test: test/15-store.connection.test.ts
+ */
+import { command, keysOf, type Command } from "./command.ts";
+import { container } from "./connection.ts";
+import { matches } from "./glob.ts";
+import { Refusal, SYNTAX_ERROR } from "./refusal.ts";
+import type { Replies } from "./types.ts";
+
+/** `all` is asked when a client asks: this command is itself one of them. */
+export function commandCommand(all: () => readonly Command[]): Command {
+  const find = (name: string): Command | undefined => all().find((each) => each.name === name.toLowerCase());
+  const about = container("command", {
+    count: { arity: 2, run: (_store, { out }) => out.int(all().length) },
+    info: { arity: -2, run: (_store, { out }, argv) => writeEach(out, argv.length > 2 ? argv.slice(2).map(find) : all()) },
+    docs: {
+      arity: -2,
+      run: (_store, { out }, argv) => {
+        const found = argv.length > 2 ? argv.slice(2).map(find).filter((each) => each !== undefined) : all();
+        out.map(found.length);
+        for (const each of found) {
+          out.bulk(each.name);
+          out.map(0);
+        }
+      },
+    },
+    list: {
+      arity: -2,
+      run: (_store, { out }, argv) => {
+        if (argv.length !== 2 && !(argv.length === 5 && /^filterby$/i.test(argv[2]!) && /^pattern$/i.test(argv[3]!))) throw SYNTAX_ERROR;
+        const found = all().filter(({ name }) => argv[4] === undefined || matches(argv[4].toLowerCase(), name));
+        out.array(found.length);
+        for (const { name } of found) out.bulk(name);
+      },
+    },
+    getkeys: {
+      arity: -3,
+      run: (_store, { out }, argv) => {
+        const named = find(argv[2]!);
+        if (named === undefined) throw new Refusal("ERR Invalid command specified");
+        const keys = keysOf(named, argv.slice(2));
+        if (keys.length === 0) throw new Refusal("ERR The command has no key arguments");
+        out.array(keys.length);
+        for (const key of keys) out.bulk(key);
+      },
+    },
+  });
+  return command("command", -1, {
+    flags: "loading stale",
+    run: (store, session, argv) => {
+      if (argv.length === 1) writeEach(session.out, all());
+      else about(store, session, argv);
+    },
+  });
+}
+
+function writeEach(out: Replies, commands: readonly (Command | undefined)[]): void {
+  out.array(commands.length);
+  for (const each of commands) {
+    if (each === undefined) out.nilArray();
+    else write(out, each);
+  }
+}
+
+/** Ten things: name, arity, flags, the three key places, and (of which we have none) categories, tips, key rules, subcommands. */
+function write(out: Replies, { name, arity, flags, keys }: Command): void {
+  out.array(10);
+  out.bulk(name);
+  out.int(arity);
+  const known = flags.filter((flag) => flag !== "no-auth");
+  out.set(known.length);
+  for (const flag of known) out.simple(flag);
+  for (const place of keys) out.int(place);
+  out.set(0);
+  for (let i = 0; i < 3; i++) out.array(0);
+}
