@@ -66,6 +66,16 @@ test("RespParser.next() yields the same commands when chunks wait to be read", (
   }
 });
 
+test("RespParser.next() never takes one short argument for another", () => {
+  const seed = 24;
+  const random = seededRandom(seed);
+  const letters = ["", "a", "b", "\x00", "\xff", "key:", "key;", "0"];
+  for (let round = 0; round < 3000; round++) {
+    const argv = Array.from({ length: 8 }, () => Array.from({ length: 1 + (random.u32() % 9) }, () => letters[random.u32() % letters.length]!).join(""));
+    assert.deepEqual(parse([bytes(request(...argv))]), [argv], `seed ${seed}, round ${round}`);
+  }
+});
+
 test("RespParser.next() yields nothing from any truncated prefix of a command", () => {
   for (const whole of [request("SET", "key", BINARY), "set 'a b' c\r\n"]) {
     for (let length = 0; length < whole.length; length++) assert.deepEqual(parse([bytes(whole.slice(0, length))]), [], `${length} bytes`);

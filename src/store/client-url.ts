@@ -1,3 +1,10 @@
+/**
+ * Where a store is, in one line that people can put into a setting.
+ *
+ *     redis://[[user]:password@]host[:port][/0]
+ *
+ * Test: test/15-store.client.test.ts
+ */
 import type { Address } from "#host";
 
 /** Redis's own port. */

@@ -35,7 +35,7 @@ const REDIAL = retryPolicy({ delayMs: 50, backoff: 2, maxDelayMs: 2000, jitter: 
 const FINAL = new Set(["WRONGPASS", "NOAUTH", "NOPERM", "NOPROTO"]);
 
 /** Commands that are answered never, more than once, or with another protocol. */
-const UNPAIRED = new Set(["subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe", "monitor", "hello", "reset", "quit", "sync", "psync"]);
+const UNPAIRED = new Set(["SUBSCRIBE", "UNSUBSCRIBE", "PSUBSCRIBE", "PUNSUBSCRIBE", "SSUBSCRIBE", "SUNSUBSCRIBE", "MONITOR", "HELLO", "RESET", "QUIT", "SYNC", "PSYNC"]);
 
 export interface StoreClientOptions {
   readonly host: Host;
@@ -129,7 +129,7 @@ export class StoreClient {
   /** Asks one thing. Calls of one turn leave in one write, and are done in order. Text goes out as UTF-8. */
   call(...args: readonly [string, ...Argument[]]): Promise<Value> {
     const name = args[0].toUpperCase();
-    if (UNPAIRED.has(args[0].toLowerCase())) return Promise.reject(new StoreError(`Cannot call ${name}: it needs a connection of its own, or subscribe()`, "REFUSED"));
+    if (UNPAIRED.has(name)) return Promise.reject(new StoreError(`Cannot call ${name}: it needs a connection of its own, or subscribe()`, "REFUSED"));
     return this.#enqueue(name, args);
   }
 
@@ -338,8 +338,7 @@ export class StoreClient {
 
   #tryAgain(why: Error): void {
     this.#trouble = why;
-    if (this.#closed || this.#redial !== undefined) return;
-    if (this.#unsent.length === 0 && this.#subscriptions.size === 0) return;
+    if (this.#closed || this.#redial !== undefined || this.#unsent.length + this.#subscriptions.size === 0) return;
     const delayMs = backoffDelayMs(REDIAL, ++this.#attempt, () => this.#host.random.unit());
     this.#redial = this.#host.timers.after(delayMs, () => {
       this.#redial = undefined;

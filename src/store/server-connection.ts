@@ -133,8 +133,10 @@ export class StoreConnection {
     this.#running = true;
     const { store } = this.#shared;
     const session = this.#session;
+    // Meanwhile only `out` grows: nothing leaves while commands run.
+    const budget = SOFT_OUTPUT_BYTES - (this.owedBytes - this.#out.size);
     try {
-      while (!this.#ending && !this.#closed && session.blocked === undefined && this.owedBytes < SOFT_OUTPUT_BYTES) {
+      while (!this.#ending && !this.#closed && session.blocked === undefined && this.#out.size < budget) {
         this.#parser.trusted = session.authenticated || !store.config.hasPassword;
         const argv = this.#parser.next();
         if (argv === undefined) break;

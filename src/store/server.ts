@@ -58,6 +58,7 @@ export async function startStore(options: StoreServerOptions): Promise<StoreServ
     throw new StoreServerError(`Cannot listen on ${listen.host}: it is not a loopback address, and no password is set`);
   }
   const clients = new Clients(options);
+  store.config.define("maxclients", { get: () => String(options.maxClients ?? MAX_CLIENTS) });
   const listener = await host.network.listen(listen, (socket) => clients.accept(socket));
   return {
     host: listener.host,

@@ -1,0 +1,439 @@
+/** The store's server: clients that misbehave, in virtual time, and real tools over loopback, where they are installed. */
+import assert from "node:assert/strict";
+import { execFile, spawnSync } from "node:child_process";
+import { connect as tcpConnect } from "node:net";
+import { test } from "node:test";
+import { nodeHost, seededRandom, type Address, type Host, type Socket } from "#host";
+import { SimWorld, type SimOptions } from "#sim";
+import { startStore, Store, StoreClient, StoreServerError, type StoreServer, type StoreServerOptions } from "#store";
+
+const bytes = (latin1: string): Buffer => Buffer.from(latin1, "latin1");
+const request = (...argv: string[]): string => `*${argv.length}\r\n${argv.map((arg) => `$${arg.length}\r\n${arg}\r\n`).join("")}`;
+
+interface Peer {
+  readonly socket: Socket;
+  /** What came, one entry a chunk, and whether it is over. */
+  readonly chunks: string[];
+  readonly text: string;
+  closed: boolean;
+  /** Sends, and lets 20 ms pass. Yields all that came since the last time. */
+  ask(latin1: string): Promise<string>;
+}
+
+interface Room {
+  readonly world: SimWorld;
+  readonly host: Host;
+  readonly store: Store;
+  readonly server: StoreServer;
+  dial(): Promise<Peer>;
+  /** Ends the server and sees that nothing is left to happen. */
+  over(): Promise<void>;
+}
+
+async function room(options: Partial<StoreServerOptions> & { requirepass?: string; sim?: Partial<SimOptions> } = {}): Promise<Room> {
+  const { requirepass, sim, ...serverOptions } = options;
+  const world = new SimWorld({ seed: 1, ...sim });
+  const host = world.host("s");
+  const store = new Store({ host, ...(requirepass === undefined ? {} : { requirepass }) });
+  const server = await world.settle(startStore({ host, listen: { host: "127.0.0.1", port: 6479 }, store, ...serverOptions }));
+  let closed = false;
+  return {
+    world, host, store, server,
+    dial: async () => {
+      const socket = await world.settle(world.host("c").network.dial({ host: "s", port: 6479 }));
+      const peer: Peer & { taken: number } = {
+        socket, chunks: [], closed: false, taken: 0,
+        get text() {
+          return this.chunks.join("");
+        },
+        async ask(latin1) {
+          if (latin1 !== "") socket.write(bytes(latin1));
+          await world.run(world.now + 20);
+          const { text } = this;
+          const fresh = text.slice(this.taken);
+          this.taken = text.length;
+          return fresh;
+        },
+      };
+      socket.handle({ onData: (chunk) => peer.chunks.push(chunk.toString("latin1")), onClose: () => (peer.closed = true) });
+      return peer;
+    },
+    over: async () => {
+      if (!closed) await world.settle(server.close());
+      closed = true;
+      store.close();
+      await world.run();
+    },
+  };
+}
+
+test("startStore() answers all that arrived with one write", async () => {
+  const { dial, over } = await room();
+  const peer = await dial();
+  assert.equal(await peer.ask(request("SET", "k", "v") + request("GET", "k") + "INCR n\r\n" + request("GET", "none")), "+OK\r\n$1\r\nv\r\n:1\r\n$-1\r\n");
+  assert.equal(peer.chunks.length, 1);
+  await over();
+});
+
+test("startStore() gives the same answers wherever the bytes are cut", async () => {
+  for (let seed = 1; seed <= 30; seed++) {
+    const { dial, over } = await room({ sim: { seed, splitChunks: true } });
+    const peer = await dial();
+    const commands = Array.from({ length: 30 }, (_, i) => request("APPEND", "k", "x".repeat(i)) + "\r\nINCR n\r\n").join("");
+    const expected = Array.from({ length: 30 }, (_, i) => `:${(i * (i + 1)) / 2}\r\n:${i + 1}\r\n`).join("");
+    let got = await peer.ask(commands);
+    while (got.length < expected.length) got += await peer.ask("");
+    assert.equal(got, expected, `seed ${seed}`);
+    await over();
+  }
+});
+
+for (const [what, bad, error] of [
+  ["a negative count of bytes", "*1\r\n$-5\r\n", "invalid bulk length"],
+  ["a gigantic count", "*99999999999999999999\r\n", "invalid multibulk length"],
+  ["an array in an array", "*1\r\n*1\r\n", "expected '$', got '*'"],
+  ["an inline line of 10 MB", "x".repeat(10_000_000), "too big inline request"],
+  ["an open quote", "SET 'a\r\n", "unbalanced quotes in request"],
+] as const) {
+  test(`startStore() answers ${what} with Redis's error, closes, and serves the others`, async () => {
+    const { dial, over, world } = await room();
+    const [peer, other] = [await dial(), await dial()];
+    assert.equal(await peer.ask(`${request("PING")}${bad}${request("PING")}`), `+PONG\r\n-ERR Protocol error: ${error}\r\n`);
+    await world.run(world.now + 10);
+    assert.equal(peer.closed, true);
+    assert.equal(await other.ask("PING\r\n"), "+PONG\r\n");
+    await over();
+  });
+}
+
+test("startStore() survives noise", async () => {
+  const seed = 77;
+  const random = seededRandom(seed);
+  const { dial, over, server } = await room();
+  for (let round = 0; round < 150; round++) {
+    const peer = await dial();
+    const valid = bytes(request("SET", "k", "value") + request("LRANGE", "l", "0", "-1") + "GET k\r\n");
+    const noise = Buffer.from(round % 2 === 0 ? random.bytes(200) : valid);
+    if (round % 2 === 1) for (let n = 0; n < 3; n++) noise[random.u32() % noise.length]! ^= 1 << (random.u32() % 8);
+    peer.socket.write(noise);
+    await peer.ask("");
+    peer.socket.destroy();
+  }
+  const peer = await dial();
+  assert.equal(await peer.ask("PING\r\n"), "+PONG\r\n", `seed ${seed}`);
+  assert.equal(server.clients, 1);
+  await over();
+});
+
+test("startStore() stops reading from a client that does not read, and goes on where it stopped", async () => {
+  const { dial, over, world } = await room();
+  const peer = await dial();
+  const value = "v".repeat(64 * 1024);
+  await peer.ask(request("SET", "k", value));
+  peer.socket.pause();
+  const asked = 1000;
+  peer.socket.write(bytes(request("GET", "k").repeat(asked)));
+  await world.run(world.now + 1000);
+  // 64 MiB were asked for. Owed are the soft limit and one answer more.
+  assert.ok(world.bounded() < 2 * 1024 * 1024, `${world.bounded()} bytes`);
+  peer.socket.resume();
+  const whole = (value.length + 10) * asked;
+  for (let got = 0; got < whole; ) {
+    const more = await peer.ask("");
+    assert.notEqual(more, "", `it stopped at ${got} of ${whole}`);
+    got += more.length;
+  }
+  await over();
+});
+
+test("startStore() cuts off a subscriber that never reads, at 32 MiB, and not the one that does", async () => {
+  const { dial, over, server, world } = await room();
+  const [mute, reader, publisher] = [await dial(), await dial(), await dial()];
+  for (const peer of [mute, reader]) assert.match(await peer.ask(request("SUBSCRIBE", "news")), /subscribe/);
+  mute.socket.pause();
+  const message = "m".repeat(256 * 1024);
+  let sent = 0;
+  let heard = 0;
+  const answers: string[] = [];
+  while (server.clients === 3 && sent < 300) {
+    answers.push(await publisher.ask(request("PUBLISH", "news", message)));
+    sent++;
+    heard += (await reader.ask("")).length;
+  }
+  assert.equal(server.clients, 2);
+  assert.ok(sent * message.length > 31 * 1024 * 1024 && sent * message.length < 34 * 1024 * 1024, `cut off after ${sent} messages`);
+  assert.ok(world.bounded() < 33 * 1024 * 1024);
+  await world.run(world.now + 10);
+  assert.equal(answers.at(-1), ":2\r\n");
+  assert.equal(await publisher.ask(request("PUBLISH", "news", "x")), ":1\r\n");
+  heard += (await reader.ask("")).length;
+  assert.equal(heard, reader.text.length - "*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n".length);
+  assert.equal(reader.text.split(message).length - 1, sent);
+  await over();
+});
+
+test("startStore() cuts off whoever asks for more in one answer than 256 MiB", async () => {
+  const { dial, over } = await room();
+  const peer = await dial();
+  await peer.ask(request("SET", "k", "v".repeat(8 * 1024 * 1024)));
+  assert.equal(await peer.ask(request("MGET", ...Array.from({ length: 40 }, () => "k"))), "");
+  assert.equal(peer.closed, true);
+  await over();
+});
+
+test("startStore() refuses a client too many, and takes the next when one has gone", async () => {
+  const { dial, over, world } = await room({ maxClients: 2 });
+  const [first] = [await dial(), await dial()];
+  const third = await dial();
+  await world.run(world.now + 20);
+  assert.equal(third.text, "-ERR max number of clients reached\r\n");
+  assert.equal(third.closed, true);
+  first.socket.end();
+  await world.run(world.now + 20);
+  assert.equal(await (await dial()).ask("PING\r\n"), "+PONG\r\n");
+  await over();
+});
+
+test("startStore() does not open a port without a password to others", async () => {
+  const host = new SimWorld({ seed: 1 }).host("s");
+  for (const open of ["0.0.0.0", "::", "10.1.2.3", "store.example", "127.evil.example", "1270.0.0.1"]) {
+    const at: Address = { host: open, port: 0 };
+    await assert.rejects(startStore({ host, listen: at, store: new Store({ host }) }), (error) => error instanceof StoreServerError && error.code === "UNPROTECTED");
+    const server = await startStore({ host, listen: at, store: new Store({ host, requirepass: "pw" }) });
+    await server.close();
+  }
+  for (const own of ["127.0.0.1", "127.8.8.8", "::1", "localhost"]) await (await startStore({ host, listen: { host: own, port: 0 }, store: new Store({ host }) })).close();
+});
+
+test("startStore() gives a stranger little memory, and who says AUTH all of it", async () => {
+  const { dial, over } = await room({ requirepass: "pw" });
+  const many = request("SET", "k", "v".repeat(17 * 1024));
+  const peer = await dial();
+  assert.equal(await peer.ask(request("GET", "k")), "-NOAUTH Authentication required.\r\n");
+  assert.equal(await peer.ask(many), "-ERR Protocol error: unauthenticated bulk length\r\n");
+  assert.equal(peer.closed, true);
+  const wide = await dial();
+  assert.equal(await wide.ask(request(...Array.from({ length: 11 }, () => "a"))), "-ERR Protocol error: unauthenticated multibulk length\r\n");
+  const member = await dial();
+  assert.equal(await member.ask(request("AUTH", "pw") + many), "+OK\r\n+OK\r\n");
+  await over();
+});
+
+test("startStore() holds back what a blocked client sent behind, and answers it in order", async () => {
+  const { dial, over } = await room();
+  const [waiter, pusher] = [await dial(), await dial()];
+  assert.equal(await waiter.ask(request("PING") + request("BLPOP", "q", "0") + request("GET", "k")), "+PONG\r\n");
+  assert.equal(await waiter.ask(request("BLPOP", "q", "0") + "PING\r\n"), "");
+  assert.equal(await pusher.ask(request("SET", "k", "v") + request("RPUSH", "q", "a", "b")), "+OK\r\n:2\r\n");
+  assert.equal(await waiter.ask(""), "*2\r\n$1\r\nq\r\n$1\r\na\r\n$1\r\nv\r\n*2\r\n$1\r\nq\r\n$1\r\nb\r\n+PONG\r\n");
+  await over();
+});
+
+test("startStore() gives nothing to a blocked client that has gone", async () => {
+  const { dial, over, server, world } = await room();
+  const [waiter, pusher] = [await dial(), await dial()];
+  await waiter.ask(request("BLPOP", "q", "0") + request("PING"));
+  waiter.socket.end();
+  await world.run(world.now + 20);
+  assert.equal(server.clients, 1);
+  assert.equal(await pusher.ask(request("RPUSH", "q", "a") + request("LLEN", "q")), ":1\r\n:1\r\n");
+  await over();
+});
+
+test("startStore() bounds what a blocked client sends ahead", async () => {
+  const { dial, over, world } = await room();
+  const [waiter, pusher] = [await dial(), await dial()];
+  await waiter.ask(request("BLPOP", "q", "0"));
+  const ahead = request("SET", "k", "v".repeat(1000)).repeat(1000);
+  for (let i = 0; i < 20; i++) waiter.socket.write(bytes(ahead));
+  await world.run(world.now + 500);
+  // 20 MB were sent. The server has read a little over 1 MiB: the rest is still the sender's.
+  assert.ok(waiter.socket.pendingBytes > 15_000_000, `${waiter.socket.pendingBytes} bytes`);
+  await pusher.ask(request("RPUSH", "q", "a"));
+  await world.run(world.now + 500);
+  assert.equal((await waiter.ask("")).split("+OK\r\n").length - 1, 20_000);
+  await over();
+});
+
+test("startStore() answers QUIT and what came before it, nothing behind it, and closes", async () => {
+  const { dial, over } = await room();
+  const peer = await dial();
+  assert.equal(await peer.ask("PING\r\nQUIT\r\nPING\r\n"), "+PONG\r\n+OK\r\n");
+  assert.equal(peer.closed, true);
+  await over();
+});
+
+test("startStore() closes on a peer that never closes its side, after a while", async () => {
+  const { host, store, over, server, world } = await room();
+  assert.equal(server.clients, 0);
+  let destroyed = 0;
+  const mute: Partial<Socket> = { remote: "x:1", pendingBytes: 0, write: () => true, end: () => {}, pause: () => {}, resume: () => {}, destroy: () => void destroyed++ };
+  let onData: (chunk: Buffer) => void = () => {};
+  const listen: Host["network"]["listen"] = async (at, onSocket) => {
+    onSocket({ ...mute, handle: (handlers) => (onData = handlers.onData) } as Socket);
+    return { ...at, close: async () => {} };
+  };
+  const second = await startStore({ host: { ...host, network: { ...host.network, listen } }, listen: { host: "127.0.0.1", port: 1 }, store });
+  onData(bytes("QUIT\r\n"));
+  await world.run(world.now + 1000);
+  assert.deepEqual([destroyed, second.clients], [0, 1]);
+  await world.run(world.now + 2000);
+  assert.deepEqual([destroyed, second.clients], [1, 0]);
+  await over();
+});
+
+test("afterCommit holds every answer of a turn until it resolves, once for all clients, in order", async () => {
+  const commits: (() => void)[] = [];
+  const { dial, over, world } = await room({ afterCommit: () => new Promise<void>((resolve) => commits.push(resolve)), sim: { latencyMs: [1, 1] } });
+  const peers = [await dial(), await dial(), await dial()];
+  for (const peer of peers) peer.socket.write(bytes("INCR n\r\n"));
+  await world.run(world.now + 20);
+  assert.equal(commits.length, 1);
+  assert.deepEqual(peers.map((peer) => peer.text), ["", "", ""]);
+  assert.equal(await peers[0]!.ask("INCR n\r\n"), "");
+  assert.equal(commits.length, 2);
+  commits[1]!(); // the later turn is ready first, and still waits for its predecessor
+  assert.equal(await peers[0]!.ask(""), "");
+  commits[0]!();
+  await world.run(world.now + 20);
+  assert.deepEqual(peers.map((peer) => peer.text), [":1\r\n:4\r\n", ":2\r\n", ":3\r\n"]);
+  peers[1]!.socket.write(bytes("QUIT\r\n"));
+  await world.run(world.now + 20);
+  assert.equal(peers[1]!.closed, false);
+  commits[2]!();
+  await world.run(world.now + 20);
+  assert.equal(peers[1]!.text, ":2\r\n+OK\r\n");
+  assert.equal(peers[1]!.closed, true);
+  await over();
+});
+
+test("afterCommit that has nothing to wait for delays nobody, and reads wait for the writes they saw", async () => {
+  let pending: (() => void) | undefined;
+  let dirty = false;
+  const { dial, over } = await room({ afterCommit: () => (dirty ? new Promise<void>((resolve) => ((pending = resolve), (dirty = false))) : undefined) });
+  const [writer, reader] = [await dial(), await dial()];
+  assert.equal(await reader.ask("GET k\r\n"), "$-1\r\n");
+  dirty = true;
+  assert.equal(await writer.ask("SET k v\r\n"), "");
+  assert.equal(await reader.ask("GET k\r\n"), "");
+  pending!();
+  assert.equal(await reader.ask(""), "$1\r\nv\r\n");
+  assert.equal(writer.text, "+OK\r\n");
+  await over();
+});
+
+test("afterCommit that fails cuts off those who waited for it", async () => {
+  const { dial, over, server, world } = await room({ afterCommit: () => Promise.reject(new Error("disk")) });
+  const peer = await dial();
+  assert.equal(await peer.ask("SET k v\r\n"), "");
+  await world.run(world.now + 20);
+  assert.equal(peer.closed, true);
+  assert.equal(server.clients, 0);
+  await over();
+});
+
+test("a client whose commits are slow executes no more than its soft limit", async () => {
+  const { dial, over, world, store } = await room({ afterCommit: () => new Promise<void>(() => {}) });
+  const peer = await dial();
+  await peer.ask(request("SET", "k", "v".repeat(256 * 1024)));
+  for (let i = 0; i < 100; i++) await peer.ask("INCR n\r\n" + request("GET", "k"));
+  const seen = store.stats.commands;
+  assert.ok(seen < 20, `${seen} commands`);
+  peer.socket.destroy();
+  await world.run(world.now + 20);
+  void over;
+});
+
+test("StoreServer costs nothing while it is idle, and close() ends every connection", async () => {
+  const { dial, server, store, world } = await room();
+  const peers = [await dial(), await dial()];
+  await peers[0]!.ask(request("BLPOP", "q", "0"));
+  await peers[1]!.ask(request("SUBSCRIBE", "news"));
+  const before = world.now;
+  await world.run();
+  assert.ok(world.now - before < 1000, "something was still to happen");
+  await world.settle(server.close());
+  await world.run(world.now + 100);
+  assert.deepEqual(peers.map((peer) => peer.closed), [true, true]);
+  assert.equal(server.clients, 0);
+  await assert.rejects(world.settle(world.host("c").network.dial({ host: "s", port: 6479 })), { code: "ECONNREFUSED" });
+  store.close();
+  await world.run();
+});
+
+test("StoreClient and startStore() understand one another", async () => {
+  const { over, world } = await room({ requirepass: "s3cret/", sim: { splitChunks: true } });
+  const connect = (url: string, buffers = false): Promise<StoreClient> => world.settle(StoreClient.connect({ host: world.host("c"), url, buffers }));
+  const client = await connect("redis://:s3cret%2F@s:6479");
+  await assert.rejects(connect("redis://:wrong@s:6479"), { code: "WRONGPASS" });
+  assert.equal(await world.settle(client.call("SET", "k", "é", "PX", 100_000)), "OK");
+  assert.equal(await world.settle(client.call("INCRBY", "n", 2n ** 62n)), 2n ** 62n);
+  await world.settle(client.call("HSET", "h", "f", "1", "g", "2"));
+  assert.deepEqual(await world.settle(client.call("HGETALL", "h")), new Map([["f", "1"], ["g", "2"]]));
+  const [, , , exec] = await world.settle(Promise.all([client.call("MULTI"), client.call("GET", "k"), client.call("INCR", "k"), client.call("EXEC")]));
+  assert.equal((exec as unknown[])[0], "é");
+  assert.match(String((exec as unknown[])[1]), /not an integer/);
+  const binary = await connect("redis://:s3cret%2F@s:6479", true);
+  await world.settle(binary.call("SET", Buffer.of(0, 255, 13, 10), Buffer.of(1, 2, 0)));
+  assert.deepEqual(await world.settle(binary.call("GET", Buffer.of(0, 255, 13, 10))), Buffer.of(1, 2, 0));
+  const heard: unknown[] = [];
+  await world.settle(client.subscribe("news", (message, channel) => heard.push([channel, message])));
+  assert.equal(await world.settle(binary.call("PUBLISH", "news", "hi")), 1);
+  assert.equal(await world.settle(client.call("GET", "k")), "é");
+  await world.run(world.now + 20);
+  assert.deepEqual(heard, [["news", "hi"]]);
+  client.close();
+  binary.close();
+  await over();
+});
+
+async function realStore(): Promise<{ port: number; over(): Promise<void> }> {
+  const host = nodeHost();
+  const store = new Store({ host });
+  const server = await startStore({ host, listen: { host: "127.0.0.1", port: 0 }, store });
+  return {
+    port: server.port,
+    over: async () => {
+      await server.close();
+      store.close();
+    },
+  };
+}
+
+test("startStore() answers a peer that sends, closes its side, and then reads", async () => {
+  const { port, over } = await realStore();
+  const text = await new Promise<string>((resolve, reject) => {
+    let got = "";
+    const socket = tcpConnect({ host: "127.0.0.1", port, allowHalfOpen: true }, () => socket.end("SET k v\r\nGET k\r\n"));
+    socket.on("data", (chunk) => (got += chunk)).on("end", () => resolve(got)).on("error", reject);
+  });
+  assert.equal(text, "+OK\r\n$1\r\nv\r\n");
+  await over();
+});
+
+const installed = (tool: string): false | string => (spawnSync(tool, ["--version"]).status === 0 ? false : `only on machines with ${tool}`);
+const run = (tool: string, args: string[], input = ""): Promise<string> => new Promise((resolve, reject) => {
+  const child = execFile(tool, args, { timeout: 20_000 }, (error, stdout, stderr) => (error === null ? resolve(stdout) : reject(new Error(`${error.message}\n${stderr}`))));
+  child.stdin!.end(input);
+});
+
+test("redis-cli talks to startStore(), in RESP2 and RESP3", { skip: installed("redis-cli") }, async () => {
+  const { port, over } = await realStore();
+  const cli = (...args: string[]): Promise<string> => run("redis-cli", ["-p", String(port), ...args]);
+  assert.equal(await cli("SET", "greeting", "hello"), "OK\n");
+  assert.equal(await cli("GET", "greeting"), "hello\n");
+  assert.equal(await cli("-3", "HSET", "h", "a", "1"), "1\n");
+  assert.equal(await cli("-3", "--no-raw", "HGETALL", "h"), '1# "a" => "1"\n');
+  assert.match(await cli("INCR", "greeting"), /not an integer/);
+  assert.equal(await run("redis-cli", ["-p", String(port)], 'SET "two words" "line\\nend"\nSTRLEN "two words"\n'), "OK\n8\n");
+  assert.match(await run("redis-cli", ["-p", String(port), "--pipe"], request("SET", "p", "1") + request("INCR", "p")), /errors: 0, replies: 2/);
+  assert.equal(await cli("GET", "p"), "2\n");
+  await over();
+});
+
+test("redis-benchmark runs against startStore()", { skip: installed("redis-benchmark") }, async () => {
+  const { port, over } = await realStore();
+  const out = await run("redis-benchmark", ["-p", String(port), "-q", "-n", "2000", "-c", "20", "-P", "4", "-t", "ping,set,get,incr,lpush,sadd,mset"]);
+  for (const name of ["PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "LPUSH", "SADD", "MSET"]) assert.match(out, new RegExp(`${name}.*requests per second`));
+  await over();
+});
