@@ -17,7 +17,7 @@ import type { Address, Host, Listener, Socket } from "#host";
 import { LINGER_MS, type Shared, StoreConnection } from "./server-connection.ts";
 import type { Store } from "./store.ts";
 
-/** As in Redis. An idle client costs about 6 kB here, most of it Node's socket. */
+/** As in Redis. An idle client costs about 11 kB here, most of it Node's socket. */
 export const MAX_CLIENTS = 10_000;
 
 export interface StoreServerOptions {
