@@ -4,6 +4,7 @@
  * Each family of commands (strings.ts, lists.ts, …) is a table of these; commands.ts puts the tables together.
  * Test: test/15-store.test.ts
  */
+import { oneLine, QUOTED_CHARS, Refusal, wrongArity } from "./refusal.ts";
 import type { Session } from "./session.ts";
 import type { Store } from "./store.ts";
 
@@ -34,6 +35,8 @@ export interface Command {
   readonly immediate: boolean;
   /** Allowed to a RESP2 client that has subscriptions. */
   readonly whileSubscribed: boolean;
+  /** Subcommands that do not exist, or have the wrong number of arguments, are refused before MULTI queues them. */
+  readonly check: ((argv: readonly string[]) => void) | undefined;
   readonly run: Run;
 }
 
@@ -41,11 +44,12 @@ const IMMEDIATE = new Set(["exec", "discard", "multi", "watch", "quit", "reset"]
 const WHILE_SUBSCRIBED = new Set(["ping", "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "quit", "reset"]);
 
 /** `flags` is a list of words, separated by spaces. */
-export function command(name: string, arity: number, options: { flags: string; keys?: KeyPlaces; run: Run }): Command {
+export function command(name: string, arity: number, options: { flags: string; keys?: KeyPlaces; check?: (argv: readonly string[]) => void; run: Run }): Command {
   const flags = options.flags.split(" ");
   return {
     name, arity, flags, keys: options.keys ?? NO_KEYS, write: flags.includes("write"), open: flags.includes("no-auth"),
-    immediate: IMMEDIATE.has(name), whileSubscribed: WHILE_SUBSCRIBED.has(name), run: options.run,
+    immediate: IMMEDIATE.has(name), whileSubscribed: WHILE_SUBSCRIBED.has(name),
+    check: options.check, run: options.run,
   };
 }
 
@@ -56,4 +60,26 @@ export function keysOf({ keys: [first, last, step] }: Command, argv: readonly st
   const end = last < 0 ? argv.length + last : last;
   for (let i = first; i <= end && i < argv.length; i += step) keys.push(argv[i]!);
   return keys;
+}
+
+/** The subcommands of a container (CONFIG, CLIENT, …) by name in lower case; arity as of a command. */
+export type Subcommands = Readonly<Record<string, { readonly arity: number; readonly run: Run }>>;
+
+/** A command that is a family of its own. `alone`: what it does without a subcommand. */
+export function container(name: string, { flags, alone, subcommands }: { flags: string; alone?: Run; subcommands: Subcommands }): Command {
+  const find = (argv: readonly string[]): Subcommands[string] => {
+    const word = argv[1]!.toLowerCase();
+    const found = Object.hasOwn(subcommands, word) ? subcommands[word] : undefined;
+    if (found === undefined) throw new Refusal(oneLine(`ERR unknown subcommand '${argv[1]!.slice(0, QUOTED_CHARS)}'. Try ${name.toUpperCase()} HELP.`));
+    const { arity } = found;
+    if (arity > 0 ? argv.length !== arity : argv.length < -arity) throw wrongArity(`${name}|${word}`);
+    return found;
+  };
+  return command(name, alone === undefined ? -2 : -1, {
+    flags,
+    check: (argv) => {
+      if (argv.length > 1) find(argv);
+    },
+    run: (store, session, argv) => (argv.length > 1 ? find(argv).run : alone!)(store, session, argv),
+  });
 }

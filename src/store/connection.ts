@@ -2,12 +2,11 @@
  * Lesson 15: commands about the connection and the server, not about data.
  * Test: test/15-store.connection.test.ts
  */
-import { command, type Command } from "./command.ts";
+import { command, container, type Command, type Subcommands } from "./command.ts";
 import { COMPATIBLE_VERSION, serverInfo } from "./info.ts";
 import { matches } from "./glob.ts";
 import { parseInteger } from "./numbers.ts";
-import { unknownSubcommand } from "./pubsub.ts";
-import { NOT_AN_INTEGER, oneLine, Refusal, SYNTAX_ERROR, wrongArity } from "./refusal.ts";
+import { NOT_AN_INTEGER, oneLine, QUOTED_CHARS, Refusal, SYNTAX_ERROR, wrongArity } from "./refusal.ts";
 import type { Session } from "./session.ts";
 import type { Store } from "./store.ts";
 
@@ -81,7 +80,7 @@ function hello(store: Store, session: Session, argv: string[]): void {
     const word = argv[i]!.toUpperCase();
     if (word === "AUTH" && left >= 2) user = [argv[++i]!, argv[++i]!];
     else if (word === "SETNAME" && left >= 1) name = checkName(argv[++i]!);
-    else throw new Refusal(oneLine(`ERR Syntax error in HELLO option '${argv[i]!.slice(0, 128)}'`));
+    else throw new Refusal(oneLine(`ERR Syntax error in HELLO option '${argv[i]!.slice(0, QUOTED_CHARS)}'`));
   }
   if (user !== undefined) logIn(store, session, user);
   if (!session.authenticated) {
@@ -116,21 +115,7 @@ function checkName(name: string): string {
   return name;
 }
 
-/** Subcommands: name, arity (as of a command), what to do. */
-type Subcommands = Readonly<Record<string, { readonly arity: number; run(store: Store, session: Session, argv: string[]): void }>>;
-
-export function container(name: string, subcommands: Subcommands) {
-  return (store: Store, session: Session, argv: string[]): void => {
-    const word = argv[1]!.toLowerCase();
-    const found = Object.hasOwn(subcommands, word) ? subcommands[word] : undefined;
-    if (found === undefined) throw unknownSubcommand(name.toUpperCase(), argv[1]!);
-    const { arity } = found;
-    if (arity > 0 ? argv.length !== arity : argv.length < -arity) throw wrongArity(`${name}|${word}`);
-    found.run(store, session, argv);
-  };
-}
-
-const client = container("client", {
+const client: Subcommands = {
   id: { arity: 2, run: (_store, { out, id }) => out.int(id) },
   getname: {
     arity: 2,
@@ -152,7 +137,7 @@ const client = container("client", {
   // There is no limit on all clients' memory together that this one could be spared from.
   "no-evict": { arity: 3, run: onOrOff },
   "no-touch": { arity: 3, run: onOrOff },
-});
+};
 
 function onOrOff(_store: Store, { out }: Session, argv: string[]): void {
   if (!/^(on|off)$/i.test(argv[2]!)) throw SYNTAX_ERROR;
@@ -161,7 +146,7 @@ function onOrOff(_store: Store, { out }: Session, argv: string[]): void {
 
 function setInfo(_store: Store, { library, out }: Session, argv: string[]): void {
   const [word, value] = [argv[2]!.toLowerCase(), argv[3]!];
-  if (word !== "lib-name" && word !== "lib-ver") throw new Refusal(oneLine(`ERR Unrecognized option '${argv[2]!.slice(0, 128)}'`));
+  if (word !== "lib-name" && word !== "lib-ver") throw new Refusal(oneLine(`ERR Unrecognized option '${argv[2]!.slice(0, QUOTED_CHARS)}'`));
   if (!/^[!-~]*$/.test(value)) throw new Refusal(`ERR ${word} cannot contain spaces, newlines or special characters.`);
   library[word === "lib-name" ? "name" : "version"] = value;
   out.ok();
@@ -178,7 +163,7 @@ function describeClient(store: Store, session: Session): string {
   return `${Object.entries(fields).map(([key, value]) => `${key}=${value}`).join(" ")}\n`;
 }
 
-const config = container("config", {
+const config: Subcommands = {
   get: { arity: -3, run: configGet },
   set: { arity: -4, run: configSet },
   resetstat: {
@@ -188,7 +173,7 @@ const config = container("config", {
       out.ok();
     },
   },
-});
+};
 
 function configGet(store: Store, { out }: Session, argv: string[]): void {
   const patterns = argv.slice(2).map((pattern) => pattern.toLowerCase());
@@ -207,7 +192,7 @@ function configSet(store: Store, { out }: Session, argv: string[]): void {
   for (let i = 2; i < argv.length; i += 2) {
     const name = argv[i]!.toLowerCase();
     const setting = store.config.settings.get(name);
-    if (setting === undefined) throw new Refusal(oneLine(`ERR Unknown option or number of arguments for CONFIG SET - '${argv[i]!.slice(0, 128)}'`));
+    if (setting === undefined) throw new Refusal(oneLine(`ERR Unknown option or number of arguments for CONFIG SET - '${argv[i]!.slice(0, QUOTED_CHARS)}'`));
     if (setting.set === undefined) throw configFailed(argv[i]!, "can't set immutable config");
     if (pairs.some(([other]) => other === name)) throw configFailed(argv[i]!, "duplicate parameter");
     pairs.push([name, argv[i + 1]!]);
@@ -225,7 +210,7 @@ function configSet(store: Store, { out }: Session, argv: string[]): void {
 }
 
 function configFailed(name: string, why: string): Refusal {
-  return new Refusal(oneLine(`ERR CONFIG SET failed (possibly related to argument '${name.slice(0, 128)}') - ${why}`));
+  return new Refusal(oneLine(`ERR CONFIG SET failed (possibly related to argument '${name.slice(0, QUOTED_CHARS)}') - ${why}`));
 }
 
 function info(store: Store, { out }: Session, argv: string[]): void {
@@ -249,8 +234,8 @@ export const CONNECTION: readonly Command[] = [
   command("hello", -1, { flags: open, run: hello }),
   command("quit", -1, { flags: open, run: quit }),
   command("reset", 1, { flags: open, run: reset }),
-  command("client", -2, { flags: "noscript loading stale", run: client }),
-  command("config", -2, { flags: "admin noscript loading stale", run: config }),
+  container("client", { flags: "noscript loading stale", subcommands: client }),
+  container("config", { flags: "admin noscript loading stale", subcommands: config }),
   command("info", -1, { flags: "loading stale", run: info }),
   command("time", 1, { flags: "loading stale fast", run: time }),
 ];

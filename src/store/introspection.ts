@@ -2,8 +2,7 @@
  * Lesson 15: COMMAND, by which clients learn what there is, and where the keys stand in it.
  * Test: test/15-store.connection.test.ts
  */
-import { command, keysOf, type Command } from "./command.ts";
-import { container } from "./connection.ts";
+import { container, keysOf, type Command, type Subcommands } from "./command.ts";
 import { matches } from "./glob.ts";
 import { Refusal, SYNTAX_ERROR } from "./refusal.ts";
 import type { Replies } from "./types.ts";
@@ -11,7 +10,7 @@ import type { Replies } from "./types.ts";
 /** `all` is asked when a client asks: this command is itself one of them. */
 export function commandCommand(all: () => readonly Command[]): Command {
   const find = (name: string): Command | undefined => all().find((each) => each.name === name.toLowerCase());
-  const about = container("command", {
+  const subcommands: Subcommands = {
     count: { arity: 2, run: (_store, { out }) => out.int(all().length) },
     info: { arity: -2, run: (_store, { out }, argv) => writeEach(out, argv.length > 2 ? argv.slice(2).map(find) : all()) },
     docs: {
@@ -45,14 +44,8 @@ export function commandCommand(all: () => readonly Command[]): Command {
         for (const key of keys) out.bulk(key);
       },
     },
-  });
-  return command("command", -1, {
-    flags: "loading stale",
-    run: (store, session, argv) => {
-      if (argv.length === 1) writeEach(session.out, all());
-      else about(store, session, argv);
-    },
-  });
+  };
+  return container("command", { flags: "loading stale", alone: (_store, { out }) => writeEach(out, all()), subcommands });
 }
 
 function writeEach(out: Replies, commands: readonly (Command | undefined)[]): void {

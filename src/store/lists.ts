@@ -5,8 +5,8 @@
 import { takeOne } from "./blocking.ts";
 import { command, ONE_KEY, type Command, type KeyPlaces } from "./command.ts";
 import { List } from "./deque.ts";
-import { count, NUMBER } from "./numbers.ts";
-import { MUST_BE_POSITIVE, Refusal, wrongArity } from "./refusal.ts";
+import { count, NUMBER, positive } from "./numbers.ts";
+import { Refusal, wrongArity } from "./refusal.ts";
 import type { Session } from "./session.ts";
 import type { Store } from "./store.ts";
 
@@ -32,8 +32,7 @@ function push(side: Side, { onlyOnto = false } = {}) {
 function pop(side: Side) {
   return (store: Store, { out }: Session, argv: string[]): void => {
     if (argv.length > 3) throw wrongArity(argv[0]!);
-    const wanted = argv[2] === undefined ? undefined : count(argv[2]);
-    if (wanted !== undefined && wanted < 0) throw MUST_BE_POSITIVE;
+    const wanted = argv[2] === undefined ? undefined : positive(argv[2]);
     const key = argv[1]!;
     const list = store.keys.list(key);
     if (list === undefined) return wanted === undefined ? out.nil() : out.nilArray();
@@ -126,8 +125,8 @@ function blockingPop(side: Side) {
 
 /** Seconds, as a fraction, to whole milliseconds; a wait of less than one is not for ever. */
 function waitTime(text: string): number {
-  const ms = NUMBER.test(text) ? Number(text) * 1000 : NaN;
-  if (!Number.isFinite(ms)) throw new Refusal("ERR timeout is not a float or out of range");
+  const ms = NUMBER.test(text) ? Number(text) * 1000 : /^[+-]?inf(?:inity)?$/i.test(text) ? (text.startsWith("-") ? -Infinity : Infinity) : NaN;
+  if (Number.isNaN(ms)) throw new Refusal("ERR timeout is not a float or out of range");
   if (ms > MAX_WAIT_MS) throw new Refusal("ERR timeout is out of range");
   if (ms < 0) throw new Refusal("ERR timeout is negative");
   return Math.ceil(ms);

@@ -8,7 +8,7 @@
  * Left out: hexadecimal fractions and infinities, which Redis reads because C's strtold does.
  * Test: test/15-store.numbers.test.ts
  */
-import { NOT_A_FLOAT, NOT_AN_INTEGER, Refusal, SYNTAX_ERROR } from "./refusal.ts";
+import { MUST_BE_POSITIVE, NOT_A_FLOAT, NOT_AN_INTEGER, Refusal, SYNTAX_ERROR } from "./refusal.ts";
 
 const INT64_MAX = 2n ** 63n - 1n;
 const INT64_MIN = -(2n ** 63n);
@@ -57,6 +57,13 @@ export function count(text: string): number {
   const value = integer(text);
   if (typeof value === "number") return value;
   return value < 0n ? Number.MIN_SAFE_INTEGER : Number.MAX_SAFE_INTEGER;
+}
+
+/** A count of elements: zero or more. */
+export function positive(text: string): number {
+  const value = parseInteger(text);
+  if (value === undefined || value < 0) throw MUST_BE_POSITIVE;
+  return Math.min(Number(value), Number.MAX_SAFE_INTEGER);
 }
 
 /** The sum of two 64-bit integers. Throws a `Refusal` when it is none. */

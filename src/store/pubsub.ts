@@ -8,9 +8,9 @@
  * Left out: sharded channels (there is one shard). Messages are neither logged nor replayed.
  * Test: test/15-store.pubsub.test.ts
  */
-import { command, type Command } from "./command.ts";
+import { command, container, type Command, type Subcommands } from "./command.ts";
 import { matches } from "./glob.ts";
-import { oneLine, Refusal, wrongArity } from "./refusal.ts";
+import { wrongArity } from "./refusal.ts";
 import type { Session } from "./session.ts";
 import type { Store } from "./store.ts";
 
@@ -112,30 +112,28 @@ function publish(store: Store, { out }: Session, argv: string[]): void {
   out.int(store.pubsub.publish(store, argv[1]!, argv[2]!));
 }
 
-function pubsub(store: Store, { out }: Session, argv: string[]): void {
-  const word = argv[1]!.toLowerCase();
-  const { channels, patterns } = store.pubsub;
-  if (word === "channels") {
-    if (argv.length > 3) throw wrongArity("pubsub|channels");
-    const names = [...channels.keys()].filter((name) => argv[2] === undefined || matches(argv[2], name));
-    out.array(names.length);
-    for (const name of names) out.bulk(name);
-  } else if (word === "numsub") {
-    out.array(2 * (argv.length - 2));
-    for (const name of argv.slice(2)) {
-      out.bulk(name);
-      out.int(channels.get(name)?.size ?? 0);
-    }
-  } else if (word === "numpat") {
-    if (argv.length > 2) throw wrongArity("pubsub|numpat");
-    out.int(patterns.size);
-  } else throw unknownSubcommand("PUBSUB", argv[1]!);
-}
-
-/** `container` in upper case. */
-export function unknownSubcommand(container: string, word: string): Refusal {
-  return new Refusal(oneLine(`ERR unknown subcommand '${word.slice(0, 128)}'. Try ${container} HELP.`));
-}
+const about: Subcommands = {
+  channels: {
+    arity: -2,
+    run: ({ pubsub: { channels } }, { out }, argv) => {
+      if (argv.length > 3) throw wrongArity("pubsub|channels");
+      const names = [...channels.keys()].filter((name) => argv[2] === undefined || matches(argv[2], name));
+      out.array(names.length);
+      for (const name of names) out.bulk(name);
+    },
+  },
+  numsub: {
+    arity: -2,
+    run: ({ pubsub: { channels } }, { out }, argv) => {
+      out.array(2 * (argv.length - 2));
+      for (const name of argv.slice(2)) {
+        out.bulk(name);
+        out.int(channels.get(name)?.size ?? 0);
+      }
+    },
+  },
+  numpat: { arity: 2, run: ({ pubsub: { patterns } }, { out }) => out.int(patterns.size) },
+};
 
 export const PUBSUB: readonly Command[] = [
   command("publish", 3, { flags: "pubsub loading stale fast", run: publish }),
@@ -143,5 +141,5 @@ export const PUBSUB: readonly Command[] = [
   command("unsubscribe", -1, { flags: "pubsub noscript loading stale", run: unsubscribe(CHANNEL) }),
   command("psubscribe", -2, { flags: "pubsub noscript loading stale", run: subscribe(PATTERN) }),
   command("punsubscribe", -1, { flags: "pubsub noscript loading stale", run: unsubscribe(PATTERN) }),
-  command("pubsub", -2, { flags: "pubsub loading stale", run: pubsub }),
+  container("pubsub", { flags: "pubsub loading stale", subcommands: about }),
 ];

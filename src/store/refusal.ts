@@ -31,16 +31,22 @@ export function invariant(ok: boolean, why: string): asserts ok {
   if (!ok) throw new Error(`Invariant broken: ${why}`);
 }
 
-/** How much of an unknown command is repeated to its sender. */
-const QUOTED_CHARS = 128;
+/** How much of what a client sent is repeated in an error. */
+export const QUOTED_CHARS = 128;
 
 export function unknownCommand(argv: readonly string[]): Refusal {
   let quoted = "";
   for (const arg of argv.slice(1)) {
     if (quoted.length >= QUOTED_CHARS) break;
-    quoted += `'${arg.slice(0, QUOTED_CHARS - quoted.length)}' `;
+    quoted += `'${cString(arg).slice(0, QUOTED_CHARS - quoted.length)}' `;
   }
-  return new Refusal(oneLine(`ERR unknown command '${(argv[0] ?? "").slice(0, QUOTED_CHARS)}', with args beginning with: ${quoted}`));
+  return new Refusal(oneLine(`ERR unknown command '${cString(argv[0] ?? "").slice(0, QUOTED_CHARS)}', with args beginning with: ${quoted}`));
+}
+
+/** Redis prints these as C does: up to the first zero byte. */
+function cString(text: string): string {
+  const end = text.indexOf("\0");
+  return end < 0 ? text : text.slice(0, end);
 }
 
 /** `name` in lower case; a subcommand's is "config|get". */

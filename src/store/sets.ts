@@ -4,8 +4,8 @@
  */
 import { ALL_KEYS, command, ONE_KEY, TWO_KEYS, type Command } from "./command.ts";
 import { Members } from "./dict.ts";
-import { argumentAfter, count, isOption, parseInteger } from "./numbers.ts";
-import { MUST_BE_POSITIVE, OUT_OF_RANGE, Refusal, SYNTAX_ERROR } from "./refusal.ts";
+import { argumentAfter, count, isOption, parseInteger, positive } from "./numbers.ts";
+import { OUT_OF_RANGE, Refusal, SYNTAX_ERROR } from "./refusal.ts";
 import { scan, scanCursor, scanNothing, scanOptions } from "./scan.ts";
 import type { Session } from "./session.ts";
 import type { Store } from "./store.ts";
@@ -64,8 +64,7 @@ const LOG_BATCH = 1024;
 function spop(store: Store, { out }: Session, argv: string[]): void {
   if (argv.length > 3) throw SYNTAX_ERROR;
   const key = argv[1]!;
-  const wanted = argv[2] === undefined ? undefined : count(argv[2]);
-  if (wanted !== undefined && wanted < 0) throw MUST_BE_POSITIVE;
+  const wanted = argv[2] === undefined ? undefined : positive(argv[2]);
   const set = store.keys.members(key);
   if (set === undefined) return wanted === undefined ? out.nil() : out.set(0);
   const whole = (wanted ?? 1) >= set.size;

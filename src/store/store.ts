@@ -163,13 +163,20 @@ export class Store {
       else this.call(command, { session, argv });
     } catch (refusal) {
       if (!(refusal instanceof Refusal)) throw refusal;
-      // A transaction with a command that could not even be queued is not the one its client meant: EXEC will refuse it.
-      if (!admitted) session.queueBroken = true;
-      session.out.error(refusal.text);
+      session.out.error(admitted ? refusal.text : this.#reject(session, { name: argv[0]!, text: refusal.text }));
     }
     this.#settle();
   }
   // #endregion
+
+  /** A transaction with a command that could not even be queued is not the one its client meant: EXEC will refuse it. */
+  #reject(session: Session, { name, text }: { name: string; text: string }): string {
+    session.queueBroken = true;
+    if (findCommand(name)?.name !== "exec") return text;
+    session.queue = undefined;
+    this.unwatch(session);
+    return `EXECABORT Transaction discarded because of: ${text.replace(/^ERR /, "")}`;
+  }
 
   /** The command that `argv` names, if this client may give it now. */
   #admit(session: Session, argv: string[]): Command {
@@ -177,6 +184,7 @@ export class Store {
     if (command === undefined) throw unknownCommand(argv);
     const { arity } = command;
     if (arity > 0 ? argv.length !== arity : argv.length < -arity) throw wrongArity(command.name);
+    command.check?.(argv);
     if (!session.authenticated && !command.open) throw NO_AUTH;
     if (this.#role !== "primary") {
       if (this.#role === "loading" && !command.open) throw LOADING;

@@ -24,25 +24,31 @@ interface Options {
   get: boolean;
   keepTtl: boolean;
   persist: boolean;
-  /** Wall-clock ms. */
-  at: number | undefined;
+  /** Computes the deadline, in wall-clock ms, or refuses it. */
+  time: (() => number) | undefined;
 }
 
 /** Reads options from `argv[first]` on; `allowed` are the words of this command besides the times. */
 function readOptions(store: Store, argv: Argv, { first, allowed }: { first: number; allowed: readonly string[] }): Options {
-  const options: Options = { nx: false, xx: false, get: false, keepTtl: false, persist: false, at: undefined };
+  const options: Options = { nx: false, xx: false, get: false, keepTtl: false, persist: false, time: undefined };
+  let ttlWord: string | undefined;
   for (let i = first; i < argv.length; i++) {
     const word = argv[i]!.toUpperCase();
     const form = TIME_OPTIONS[word];
-    const hasTtl = options.at !== undefined || options.keepTtl || options.persist;
-    if (form !== undefined && !hasTtl) {
-      options.at = expireTime(argumentAfter(argv, i++), { ...form, now: store.keys.now(), name: argv[0]! });
+    // One way to say what becomes of the deadline; the same way twice is as good as once.
+    if (form !== undefined || word === "KEEPTTL" || word === "PERSIST") {
+      if (ttlWord !== undefined && ttlWord !== word) throw SYNTAX_ERROR;
+      ttlWord = word;
+    }
+    if (form !== undefined) {
+      const text = argumentAfter(argv, i++);
+      options.time = () => expireTime(text, { ...form, now: store.keys.now(), name: argv[0]! });
     } else if (!allowed.includes(word)) throw SYNTAX_ERROR;
     else if (word === "NX" && !options.xx) options.nx = true;
     else if (word === "XX" && !options.nx) options.xx = true;
     else if (word === "GET") options.get = true;
-    else if (word === "KEEPTTL" && !hasTtl) options.keepTtl = true;
-    else if (word === "PERSIST" && !hasTtl) options.persist = true;
+    else if (word === "KEEPTTL") options.keepTtl = true;
+    else if (word === "PERSIST") options.persist = true;
     else throw SYNTAX_ERROR;
   }
   return options;
@@ -67,13 +73,14 @@ function set(store: Store, session: Session, argv: Argv): void {
 function setWithOptions(store: Store, { out }: Session, argv: Argv): void {
   const [, key, value] = argv as [string, string, string];
   const options = readOptions(store, argv, { first: 3, allowed: ["NX", "XX", "GET", "KEEPTTL"] });
+  const at = options.time?.();
   const old = options.get ? store.keys.string(key) : undefined;
   const refused = (options.nx && store.keys.has(key)) || (options.xx && !store.keys.has(key));
   if (!refused) {
     if (options.keepTtl) store.keys.put(key, value);
-    else setUntil(store, key, { value, at: options.at });
+    else setUntil(store, key, { value, at });
     if (options.keepTtl) store.log("set", key, value, "KEEPTTL");
-    else if (options.at === undefined) store.log("set", key, value);
+    else if (at === undefined) store.log("set", key, value);
   }
   if (options.get) {
     if (old === undefined) out.nil();
@@ -137,7 +144,7 @@ function getex(store: Store, { out }: Session, argv: Argv): void {
   const options = readOptions(store, argv, { first: 2, allowed: ["PERSIST"] });
   const value = store.keys.string(key);
   if (value === undefined) return out.nil();
-  if (options.at !== undefined) expireAt(store, key, options.at);
+  if (options.time !== undefined) expireAt(store, key, options.time());
   else if (options.persist && store.keys.expiry.get(key) !== undefined) {
     store.keys.setDeadline(key, undefined);
     store.log("persist", key);
@@ -204,8 +211,7 @@ function append(store: Store, { out }: Session, argv: Argv): void {
   const old = store.keys.string(key);
   if (old !== undefined) checkLength(old.length + tail.length);
   const value = joined(old ?? "", tail);
-  // Appending nothing to something changes nothing, and must not end a WATCH.
-  if (old === undefined || tail !== "") store.keys.put(key, value);
+  store.keys.put(key, value);
   out.int(value.length);
 }
 
