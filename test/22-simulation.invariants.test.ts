@@ -7,11 +7,12 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { Event, type EventOf } from "#core";
+import { Event, readSnapshot, type EventOf, type State } from "#core";
 import { nodeHost } from "#host";
 import { LogError, openLog } from "#log";
 import type { Decision, JobSpec } from "#wire";
 import { INVARIANTS, Judge, readLogEvents, Violation, type Invariant } from "../src/simulation/invariants.ts";
+import { difference } from "../src/simulation/invariants-fold.ts";
 import { hashState, Life, randomLife, retry, spec, writeSnapshot } from "./22-simulation.invariants.support.ts";
 
 // ── facts, made by hand ──────────────────────────────────────────────────────────────────────────
@@ -276,6 +277,27 @@ test("Judge refuses a snapshot of another state, and a tail that does not fit it
   // The judge's own story is fine, and the master's state cannot follow it: two jobs start in another order than it has them queued.
   const swapped = judged(joined({ slots: 2 }), submitted([spec("a"), spec("b")]), started({ job: 1 }), started());
   breaks("replay-equals-live", /event 3 cannot be applied: Bug in the master/, () => swapped.hash({ seq: 4, hash: "" }));
+});
+
+test("difference() names a field that a snapshot would have lost, even one that no hash knows of", () => {
+  const life = new Life("fields");
+  life.join({ slots: 9 });
+  life.submit([spec("a"), spec("b")]);
+  life.schedule();
+  const restored = () => readSnapshot(writeSnapshot(life.state));
+  assert.equal(difference(life.state, restored()), undefined);
+  const changes: [RegExp, (state: State) => void][] = [
+    [/^job test-\w+\/b had losses 0 and has 7$/, (state) => { state.runs.get(1)!.jobs[1]!.losses = 7; }],
+    [/^run test-\w+ had cancelling false and has true$/, (state) => { state.runs.get(1)!.cancelling = true; }],
+    [/^run test-\w+ had budget \{.*10400\} and has \{.*10600\}$/, (state) => { state.runs.get(1)!.budget.deposit(); }],
+    [/^worker w1 had draining false and has true$/, (state) => { state.workers.get(1)!.draining = true; }],
+    [/^run test-\w+ is not there$/, (state) => { state.runs.delete(1); }],
+  ];
+  for (const [words, change] of changes) {
+    const state = restored();
+    change(state);
+    assert.match(difference(life.state, state) ?? "", words);
+  }
 });
 
 test("Judge refuses a worker that is lost, draining, full, unfit or not the wanted one: slots", () => {

@@ -4,12 +4,16 @@
  *     all events          e1 e2 e3 e4 e5 e6 ──▶ hash
  *     a snapshot, a tail        [s3] e4 e5 e6 ──▶ the same hash, or one of the two lies
  *
+ * A hash is made of the bytes of a snapshot, so it cannot know of a field that snapshots forget. Where one was written and read,
+ * the two states are therefore compared field by field as well.
+ *
  * The only place where the judge runs the master's code. It does not ask whether `apply` is right, only whether it gives the
  * same answer twice, by different ways.
  *
  * Invariants: events are applied once each, when somebody asks; an older prefix is folded anew.
  * Test: test/22-simulation.invariants.test.ts
  */
+import { isDeepStrictEqual } from "node:util";
 import { apply, Event, hashState, readSnapshot, State, writeSnapshot } from "#core";
 import { Violation } from "./invariants-list.ts";
 
@@ -38,11 +42,11 @@ export class Fold {
       if (seq > 0 && restored !== state) this.#apply(restored, seq, `after a snapshot at ${from}`);
       if (seq % step !== 0 && seq !== this.bodies.length) continue;
       const hash = hashState(state);
-      const what = `events 1 to ${seq}, from a snapshot at ${from}`;
-      if (hashState(restored) !== hash) throw new Violation("snapshot-plus-tail", `the state after ${what} and its tail is another than without one`, { seq });
+      if (hashState(restored) !== hash) throw new Violation("snapshot-plus-tail", `a snapshot at ${from} plus events ${from + 1} to ${seq} give another state than all events`, { seq });
       restored = restore([...writeSnapshot(state)], seq);
       from = seq;
-      if (hashState(restored) !== hash) throw new Violation("snapshot-plus-tail", `the state after ${what.split(",")[0]} changes when it is written and read`, { seq });
+      const lost = difference(state, restored);
+      if (lost !== undefined || hashState(restored) !== hash) throw new Violation("snapshot-plus-tail", `the state after events 1 to ${seq} changes when it is written and read: ${lost ?? "its hash does"}`, { seq });
     }
   }
 
@@ -50,6 +54,8 @@ export class Fold {
   addSnapshot(seq: number, parts: Iterable<Uint8Array>): void {
     const state = restore(parts, seq);
     if (hashState(state) !== this.hashAt(seq)) throw new Violation("snapshot-plus-tail", `the snapshot that covers events 1 to ${seq} is of another state than they give`, { seq });
+    const lost = difference(this.#stateAt(seq), state);
+    if (lost !== undefined) throw new Violation("snapshot-plus-tail", `the snapshot that covers events 1 to ${seq} has lost something: ${lost}`, { seq });
     this.#restored = { state, covers: seq, seq };
     this.checkTail();
   }
@@ -89,4 +95,30 @@ function restore(parts: Iterable<Uint8Array>, seq: number): State {
   } catch (error) {
     throw new Violation("snapshot-plus-tail", `the snapshot at ${seq} cannot be read: ${(error as Error).message}`, { seq });
   }
+}
+
+/** The first plain field of a run, a job or a worker in which two states differ, as a sentence. Their indexes follow from these. */
+export function difference(whole: State, restored: State): string | undefined {
+  for (const [number, run] of whole.runs) {
+    const other = restored.runs.get(number);
+    const found = other === undefined ? "is not there" : fieldDifference({ ...run, budget: run.budget.toJSON() }, { ...other, budget: other.budget.toJSON() });
+    if (found !== undefined) return `run ${run.id} ${found}`;
+    for (const job of run.jobs) {
+      const lost = fieldDifference({ ...job }, { ...other!.jobs[job.index] });
+      if (lost !== undefined) return `job ${run.id}/${job.spec.id} ${lost}`;
+    }
+  }
+  for (const [id, worker] of whole.workers) {
+    const lost = fieldDifference({ ...worker }, { ...restored.workers.get(id) });
+    if (lost !== undefined) return `worker ${worker.name} ${lost}`;
+  }
+  return undefined;
+}
+
+/** What a thing is part of, or is made of: compared on its own, or by the hash. */
+const PARTS: ReadonlySet<string> = new Set(["run", "jobs", "dag", "spec"]);
+
+function fieldDifference(whole: Readonly<Record<string, unknown>>, restored: Readonly<Record<string, unknown>>): string | undefined {
+  const field = Object.keys(whole).find((name) => !PARTS.has(name) && !isDeepStrictEqual(whole[name], restored[name]));
+  return field === undefined ? undefined : `had ${field} ${JSON.stringify(whole[field])} and has ${JSON.stringify(restored[field])}`;
 }
