@@ -9,7 +9,7 @@
  *
  * Invariants: a session is in the queue of each of its keys or of none; nobody waits while there is an element to take,
  * once a command is over.
- * Test: test/15-store.lists.test.ts
+ * Test: test/15-store.waiting.test.ts
  */
 import { MAX_TIMER_MS } from "#host";
 import type { List } from "./deque.ts";

@@ -53,6 +53,11 @@ export function command(name: string, arity: number, options: { flags: string; k
   };
 }
 
+/** True: so many elements of argv are right for it. */
+export function takes({ arity }: { readonly arity: number }, length: number): boolean {
+  return arity > 0 ? length === arity : length >= -arity;
+}
+
 /** The keys of one call. */
 export function keysOf({ keys: [first, last, step] }: Command, argv: readonly string[]): string[] {
   const keys: string[] = [];
@@ -71,8 +76,7 @@ export function container(name: string, { flags, alone, subcommands }: { flags: 
     const word = argv[1]!.toLowerCase();
     const found = Object.hasOwn(subcommands, word) ? subcommands[word] : undefined;
     if (found === undefined) throw new Refusal(oneLine(`ERR unknown subcommand '${argv[1]!.slice(0, QUOTED_CHARS)}'. Try ${name.toUpperCase()} HELP.`));
-    const { arity } = found;
-    if (arity > 0 ? argv.length !== arity : argv.length < -arity) throw wrongArity(`${name}|${word}`);
+    if (!takes(found, argv.length)) throw wrongArity(`${name}|${word}`);
     return found;
   };
   return command(name, alone === undefined ? -2 : -1, {

@@ -3,7 +3,7 @@
  *
  * Only what exists is listed: a setting that does nothing would be a lie that tools believe. Whoever owns a setting defines
  * it here (the server its limits, the log its fsync policy).
- * Test: test/15-store.connection.test.ts
+ * Test: test/15-store.commands.test.ts
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { TOO_LONG } from "./refusal.ts";

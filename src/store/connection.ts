@@ -1,6 +1,6 @@
 /**
  * Lesson 15: commands about the connection and the server, not about data.
- * Test: test/15-store.connection.test.ts
+ * Test: test/15-store.commands.test.ts
  */
 import { command, container, type Command, type Subcommands } from "./command.ts";
 import { COMPATIBLE_VERSION, serverInfo } from "./info.ts";

@@ -8,7 +8,7 @@
  * make up for. So the worst case is pattern times text, and nothing is on the stack.
  *
  * Left out: character classes by name, and alternatives.
- * Test: test/15-store.glob.test.ts
+ * Test: test/15-store.test.ts
  */
 
 const [STAR, ANY, OPEN, CLOSE, ESCAPE, NOT, DASH] = [..."*?[]\\^-"].map((char) => char.charCodeAt(0)) as [number, number, number, number, number, number, number];

@@ -1,6 +1,6 @@
 /**
  * Lesson 15: commands on hashes.
- * Test: test/15-store.hashes.test.ts
+ * Test: test/15-store.commands.test.ts
  */
 import { command, ONE_KEY, type Command } from "./command.ts";
 import { Hash } from "./dict.ts";

@@ -1,6 +1,6 @@
 /**
  * Lesson 15: INFO, the text that people and monitoring read.
- * Test: test/15-store.connection.test.ts
+ * Test: test/15-store.commands.test.ts
  */
 import type { Store } from "./store.ts";
 

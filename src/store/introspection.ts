@@ -1,6 +1,6 @@
 /**
  * Lesson 15: COMMAND, by which clients learn what there is, and where the keys stand in it.
- * Test: test/15-store.connection.test.ts
+ * Test: test/15-store.commands.test.ts
  */
 import { container, keysOf, type Command, type Subcommands } from "./command.ts";
 import { matches } from "./glob.ts";

@@ -1,6 +1,6 @@
 /**
  * Lesson 15: commands on keys, whatever their values.
- * Test: test/15-store.keys.test.ts
+ * Test: test/15-store.commands.test.ts
  */
 import { ALL_KEYS, command, ONE_KEY, TWO_KEYS, type Command } from "./command.ts";
 import { List } from "./deque.ts";

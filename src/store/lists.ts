@@ -1,6 +1,6 @@
 /**
  * Lesson 15: commands on lists, and those that wait for one.
- * Test: test/15-store.lists.test.ts
+ * Test: test/15-store.commands.test.ts
  */
 import { takeOne } from "./blocking.ts";
 import { command, ONE_KEY, type Command, type KeyPlaces } from "./command.ts";

@@ -6,7 +6,7 @@
  * (INCRBYFLOAT) are added as decimals with 17 places: 0.1 + 0.2 is 0.3, as with Redis's 80-bit floats.
  *
  * Left out: hexadecimal fractions and infinities, which Redis reads because C's strtold does.
- * Test: test/15-store.numbers.test.ts
+ * Test: test/15-store.commands.test.ts
  */
 import { MUST_BE_POSITIVE, NOT_A_FLOAT, NOT_AN_INTEGER, Refusal, SYNTAX_ERROR } from "./refusal.ts";
 

@@ -6,7 +6,7 @@
  *
  * Invariants: a session is in a table exactly when the name is in its own set; tables hold no empty entries.
  * Left out: sharded channels (there is one shard). Messages are neither logged nor replayed.
- * Test: test/15-store.pubsub.test.ts
+ * Test: test/15-store.waiting.test.ts
  */
 import { command, container, type Command, type Subcommands } from "./command.ts";
 import { matches } from "./glob.ts";

@@ -1,6 +1,6 @@
 /**
  * Lesson 15: the SCAN family. One walk for keys, members and fields; dict.ts says why it needs no state.
- * Test: test/15-store.scan.test.ts
+ * Test: test/15-store.commands.test.ts
  */
 import type { Members } from "./dict.ts";
 import { matches } from "./glob.ts";

@@ -11,7 +11,7 @@
  *
  * Invariant: what was emitted, together with nothing else, rebuilds the keyspace of the moment the snapshot began.
  * Left out: splitting one huge value. A set of a million members is written within one step.
- * Test: test/15-store.snapshot.test.ts
+ * Test: test/15-store.expiry.test.ts
  */
 import type { Dict } from "./dict.ts";
 import { dumpKey } from "./dump.ts";

@@ -13,7 +13,7 @@
  * Test: test/15-store.test.ts
  */
 import { Blocking } from "./blocking.ts";
-import { keysOf, type Command } from "./command.ts";
+import { keysOf, takes, type Command } from "./command.ts";
 import { findCommand } from "./commands.ts";
 import { Config, MAX_STRING_BYTES } from "./config.ts";
 import { dumpKey } from "./dump.ts";
@@ -182,8 +182,7 @@ export class Store {
   #admit(session: Session, argv: string[]): Command {
     const command = findCommand(argv[0]!);
     if (command === undefined) throw unknownCommand(argv);
-    const { arity } = command;
-    if (arity > 0 ? argv.length !== arity : argv.length < -arity) throw wrongArity(command.name);
+    if (!takes(command, argv.length)) throw wrongArity(command.name);
     command.check?.(argv);
     if (!session.authenticated && !command.open) throw NO_AUTH;
     if (this.#role !== "primary") {
@@ -325,6 +324,8 @@ export class Store {
     try {
       const command = findCommand(argv[0] ?? "");
       if (command === undefined) throw unknownCommand(argv);
+      if (!takes(command, argv.length)) throw wrongArity(command.name);
+      if (!command.write || command.flags.includes("blocking")) throw new Refusal("ERR it is no change");
       this.call(command, { session: this.#replay, argv });
     } catch (refusal) {
       if (!(refusal instanceof Refusal)) throw refusal;

@@ -1,6 +1,6 @@
 /**
  * Lesson 15: commands on strings, which are also counters.
- * Test: test/15-store.strings.test.ts
+ * Test: test/15-store.commands.test.ts
  */
 import { ALL_KEYS, command, ONE_KEY, type Command, type KeyPlaces } from "./command.ts";
 import { checkLength } from "./config.ts";

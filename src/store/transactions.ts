@@ -6,7 +6,7 @@
  * MULTI holds commands back, and EXEC runs them in one go: there is no other command in between, because there is one
  * thread. A command that fails in there does not undo the others. WATCH is the optimistic half: instead of a lock on what
  * was read, a note that it was read.
- * Test: test/15-store.transactions.test.ts
+ * Test: test/15-store.waiting.test.ts
  */
 import { ALL_KEYS, command, type Command } from "./command.ts";
 import { Refusal } from "./refusal.ts";

@@ -1,0 +1,517 @@
+/** The store's commands, one by one: a script is what a client types, and after => what it reads. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inspect } from "node:util";
+import { seededRandom } from "#host";
+import { Refusal, type Reply } from "#store";
+import { fixture } from "./15-store.support.ts";
+
+const shown = (reply: Reply): Reply => (reply instanceof Refusal ? `-${reply.text}` : Array.isArray(reply) ? reply.map(shown) : reply);
+
+/** Arguments are split at spaces; "" is the empty string. */
+function play(script: string, protocol: 2 | 3 = 2): void {
+  const { ask } = fixture().client({ protocol });
+  for (const line of script.trim().split("\n")) {
+    const [command = "", expected] = line.trim().split(/ => (.*)/);
+    const reply = ask(...command.split(" ").map((arg) => (arg === '""' ? "" : arg)));
+    if (expected !== undefined) assert.equal(inspect(shown(reply), { breakLength: Infinity }).replaceAll('"', "'").replace(/\s+/g, " "), expected, command);
+  }
+}
+
+test("SET obeys NX, XX, GET, KEEPTTL and its times", () => play(`
+  SET k v => 'OK'
+  SET k w NX => null
+  SET k w XX => 'OK'
+  SET new w XX => null
+  SET k x GET => 'w'
+  SET new x NX GET => null
+  GET new => 'x'
+  SET k y EX 100 => 'OK'
+  TTL k => 100
+  SET k z KEEPTTL => 'OK'
+  TTL k => 100
+  SET k z => 'OK'
+  TTL k => -1
+  SET k z px 1500 => 'OK'
+  PTTL k => 1500
+  SET k z EXAT 1704067300 => 'OK'
+  EXPIRETIME k => 1704067300
+  SET k z PXAT 1704067300123 => 'OK'
+  PEXPIRETIME k => 1704067300123
+  SET k z PXAT 1 => 'OK'
+  EXISTS k => 0
+  SET k z NX XX => '-ERR syntax error'
+  SET k z EX 1 PX 1 => '-ERR syntax error'
+  SET k z EX 1 KEEPTTL => '-ERR syntax error'
+  SET k z EX => '-ERR syntax error'
+  SET k z EX x => '-ERR value is not an integer or out of range'
+  SET k z EX 0 => '-ERR invalid expire time in 'set' command'
+  SET k z EX 9223372036854775807 => '-ERR invalid expire time in 'set' command'
+  SET k z wat => '-ERR syntax error'
+  SET k => '-ERR wrong number of arguments for 'set' command'
+`));
+
+test("strings: the rest of the family", () => play(`
+  SETNX k a => 1
+  SETNX k b => 0
+  SETEX k 10 v => 'OK'
+  TTL k => 10
+  SETEX k 0 v => '-ERR invalid expire time in 'setex' command'
+  PSETEX k 10 v => 'OK'
+  PTTL k => 10
+  GETSET k w => 'v'
+  TTL k => -1
+  GETDEL k => 'w'
+  GETDEL k => null
+  MSET a 1 b 2 => 'OK'
+  MSET a 1 b => '-ERR wrong number of arguments for 'mset' command'
+  MSETNX b 9 c 9 => 0
+  MSETNX c 3 d 4 => 1
+  MGET a c nosuch => [ '1', '3', null ]
+  SADD set m
+  MGET set a => [ null, '1' ]
+  APPEND text Hello => 5
+  APPEND text World => 10
+  GETRANGE text 0 4 => 'Hello'
+  GETRANGE text -5 -1 => 'World'
+  GETRANGE text 5 3 => ''
+  GETRANGE text -1 -5 => ''
+  GETRANGE text 0 9223372036854775807 => 'HelloWorld'
+  SETRANGE text 5 ____ => 10
+  GET text => 'Hello____d'
+  SETRANGE text -1 x => '-ERR offset is out of range'
+  SETRANGE text 67108864 x => '-ERR string exceeds maximum allowed size (proto-max-bulk-len)'
+  SETRANGE nosuch 3 "" => 0
+  EXISTS nosuch => 0
+  SETRANGE pad 2 x => 3
+  STRLEN pad => 3
+  STRLEN nosuch => 0
+  GETEX a EX 100 => '1'
+  TTL a => 100
+  GETEX a PERSIST => '1'
+  TTL a => -1
+  GETEX a PXAT 1 => '1'
+  EXISTS a => 0
+  GETEX nosuch EX 5 => null
+  GETEX b NX => '-ERR syntax error'
+`));
+
+test("counters accept the one spelling of an integer, and floats are added as decimals", () => play(`
+  INCR n => 1
+  INCRBY n 41 => 42
+  DECR n => 41
+  DECRBY n 41 => 0
+  DECR n => -1
+  SET n 01
+  INCR n => '-ERR value is not an integer or out of range'
+  SET n -0
+  INCR n => '-ERR value is not an integer or out of range'
+  SET n +1
+  INCR n => '-ERR value is not an integer or out of range'
+  SET n 9223372036854775808
+  INCR n => '-ERR value is not an integer or out of range'
+  SET n ""
+  INCR n => '-ERR value is not an integer or out of range'
+  INCRBY m 1.5 => '-ERR value is not an integer or out of range'
+  INCRBYFLOAT f 0.1 => '0.1'
+  INCRBYFLOAT f 0.2 => '0.3'
+  INCRBYFLOAT f -0.3 => '0'
+  INCRBYFLOAT f 5.0e3 => '5000'
+  INCRBYFLOAT f -1e-2 => '4999.99'
+  INCRBYFLOAT f 1e-17 => '4999.99000000000000001'
+  INCRBYFLOAT f 1e-18 => '4999.99000000000000001'
+  INCRBYFLOAT f x => '-ERR value is not a valid float'
+  INCRBYFLOAT f 1e => '-ERR value is not a valid float'
+  INCRBYFLOAT f . => '-ERR value is not a valid float'
+  INCRBYFLOAT f 1e999999999 => '-ERR value is not a valid float'
+  INCRBYFLOAT f 1e-999999999 => '4999.99000000000000001'
+  SET f abc
+  INCRBYFLOAT f 1 => '-ERR value is not a valid float'
+`));
+
+test("keys: deleting, asking, renaming, copying", () => play(`
+  MSET a 1 b 2 c 3
+  DEL a nosuch => 1
+  UNLINK b => 1
+  EXISTS c c nosuch => 2
+  TOUCH c nosuch => 1
+  TYPE c => 'string'
+  TYPE nosuch => 'none'
+  SADD s m
+  TYPE s => 'set'
+  HSET h f v
+  TYPE h => 'hash'
+  RPUSH l x
+  TYPE l => 'list'
+  DBSIZE => 4
+  RENAME c d => 'OK'
+  RENAME c d => '-ERR no such key'
+  EXPIRE d 100 => 1
+  RENAME d s => 'OK'
+  TTL s => 100
+  TYPE s => 'string'
+  RENAMENX s h => 0
+  RENAMENX s new => 1
+  RENAMENX s new => '-ERR no such key'
+  RENAME new new => 'OK'
+  COPY l l2 => 1
+  RPUSH l2 y => 2
+  LLEN l => 1
+  COPY l l2 => 0
+  COPY new l2 REPLACE => 1
+  TTL l2 => 100
+  COPY h h2 DB 0 => 1
+  HGET h2 f => 'v'
+  COPY h h2 DB 1 => '-ERR DB index is out of range'
+  COPY h h => '-ERR source and destination objects are the same'
+  COPY h h3 WAT => '-ERR syntax error'
+  FLUSHALL ASYNC => 'OK'
+  FLUSHDB WAT => '-ERR syntax error'
+  DBSIZE => 0
+  RANDOMKEY => null
+  SET only v
+  RANDOMKEY => 'only'
+`));
+
+test("EXPIRE and its family obey NX, XX, GT and LT", () => play(`
+  EXPIRE nosuch 10 => 0
+  TTL nosuch => -2
+  EXPIRETIME nosuch => -2
+  SET k v
+  TTL k => -1
+  PEXPIRETIME k => -1
+  EXPIRE k 100 XX => 0
+  EXPIRE k 100 GT => 0
+  EXPIRE k 100 NX => 1
+  EXPIRE k 50 NX => 0
+  EXPIRE k 50 GT => 0
+  EXPIRE k 200 GT => 1
+  EXPIRE k 300 LT => 0
+  EXPIRE k 150 LT => 1
+  TTL k => 150
+  PEXPIRE k 1500 => 1
+  PTTL k => 1500
+  TTL k => 2
+  PEXPIRE k 1499
+  TTL k => 1
+  EXPIREAT k 1704067500 => 1
+  TTL k => 300
+  PEXPIREAT k 1704067500001 => 1
+  PEXPIRETIME k => 1704067500001
+  PERSIST k => 1
+  PERSIST k => 0
+  EXPIRE k 10 NX XX => '-ERR NX and XX, GT or LT options at the same time are not compatible'
+  EXPIRE k 10 GT LT => '-ERR GT and LT options at the same time are not compatible'
+  EXPIRE k 10 WAT => '-ERR Unsupported option WAT'
+  EXPIRE k x => '-ERR value is not an integer or out of range'
+  EXPIRE k 9223372036854775807 => '-ERR invalid expire time in 'expire' command'
+  EXPIRE k -1 => 1
+  EXISTS k => 0
+  SET k v
+  EXPIREAT k 1 => 1
+  EXISTS k => 0
+`));
+
+test("sets: members, moves, combinations", () => play(`
+  SADD s a b c a => 3
+  SADD s a d => 1
+  SREM s d nosuch => 1
+  SREM nosuch a => 0
+  SCARD s => 3
+  SCARD nosuch => 0
+  SISMEMBER s a => 1
+  SISMEMBER s z => 0
+  SMISMEMBER s a z c => [ 1, 0, 1 ]
+  SMEMBERS s => [ 'a', 'b', 'c' ]
+  SMEMBERS nosuch => []
+  SADD t b c d => 3
+  SINTER s t => [ 'b', 'c' ]
+  SINTER s nosuch => []
+  SUNION s t nosuch => [ 'a', 'b', 'c', 'd' ]
+  SDIFF s t => [ 'a' ]
+  SDIFF nosuch s => []
+  SINTERSTORE out s t => 2
+  SCARD out => 2
+  SUNIONSTORE out s t => 4
+  SDIFFSTORE out s t => 1
+  SMEMBERS out => [ 'a' ]
+  SINTERSTORE out s nosuch => 0
+  EXISTS out => 0
+  SINTERCARD 2 s t => 2
+  SINTERCARD 2 s t LIMIT 1 => 1
+  SINTERCARD 2 s t LIMIT 0 => 2
+  SINTERCARD 0 s => '-ERR numkeys should be greater than 0'
+  SINTERCARD 3 s t => '-ERR Number of keys can't be greater than number of args'
+  SINTERCARD 1 s LIMIT -1 => '-ERR LIMIT can't be negative'
+  SINTERCARD 1 s WAT => '-ERR syntax error'
+  SMOVE s t a => 1
+  SMOVE s t a => 0
+  SMOVE nosuch t a => 0
+  SMOVE s s b => 1
+  SCARD t => 4
+  SPOP s 0 => []
+  SPOP s 10 => [ 'c', 'b' ]
+  EXISTS s => 0
+  SPOP s => null
+  SPOP s 1 => []
+  SPOP t -1 => '-ERR value is out of range, must be positive'
+  SPOP t 1 1 => '-ERR syntax error'
+  SRANDMEMBER nosuch => null
+  SRANDMEMBER nosuch 2 => []
+  SRANDMEMBER t 0 => []
+  SRANDMEMBER t -1000001 => '-ERR value is out of range'
+`));
+
+test("SPOP and SRANDMEMBER draw different members, SRANDMEMBER with a negative count also the same", () => {
+  const { ask } = fixture();
+  const members = Array.from({ length: 100 }, (_, i) => `m${i}`);
+  ask("SADD", "s", ...members);
+  for (const count of [1, 10, 60, 99, 100, 1000]) {
+    const drawn = ask("SRANDMEMBER", "s", String(count)) as string[];
+    assert.equal(drawn.length, Math.min(count, 100));
+    assert.equal(new Set(drawn).size, drawn.length);
+    assert.ok(drawn.every((each) => members.includes(each)));
+  }
+  assert.equal((ask("SRANDMEMBER", "s", "-500") as string[]).length, 500);
+  assert.ok(members.includes(ask("SRANDMEMBER", "s") as string));
+  assert.equal(ask("SCARD", "s"), 100);
+  const popped = [ask("SPOP", "s") as string, ...(ask("SPOP", "s", "59") as string[])];
+  assert.equal(new Set(popped).size, 60);
+  assert.equal(ask("SCARD", "s"), 40);
+  assert.ok(popped.every((each) => ask("SISMEMBER", "s", each) === 0));
+});
+
+test("hashes", () => play(`
+  HSET h a 1 b 2 => 2
+  HSET h a 9 c 3 => 1
+  HSET h a => '-ERR wrong number of arguments for 'hset' command'
+  HSET h a 1 b => '-ERR wrong number of arguments for 'hset' command'
+  HMSET h d 4 => 'OK'
+  HSETNX h d 5 => 0
+  HSETNX h e 5 => 1
+  HGET h a => '9'
+  HGET h nosuch => null
+  HGET nosuch a => null
+  HMGET h a nosuch e => [ '9', null, '5' ]
+  HMGET nosuch a => [ null ]
+  HGETALL h => [ 'a', '9', 'b', '2', 'c', '3', 'd', '4', 'e', '5' ]
+  HGETALL nosuch => []
+  HKEYS h => [ 'a', 'b', 'c', 'd', 'e' ]
+  HVALS h => [ '9', '2', '3', '4', '5' ]
+  HLEN h => 5
+  HLEN nosuch => 0
+  HSTRLEN h a => 1
+  HEXISTS h a => 1
+  HEXISTS h nosuch => 0
+  HDEL h a b nosuch => 2
+  HDEL nosuch a => 0
+  HINCRBY h c 39 => 42
+  HINCRBY h new -5 => -5
+  HSET h text abc max 9223372036854775807
+  HINCRBY h text 1 => '-ERR hash value is not an integer'
+  HINCRBY h c x => '-ERR value is not an integer or out of range'
+  HINCRBY h max 1 => '-ERR increment or decrement would overflow'
+  HINCRBYFLOAT h c 0.5 => '42.5'
+  HINCRBYFLOAT h text 1 => '-ERR hash value is not a float'
+  HINCRBYFLOAT h c x => '-ERR value is not a valid float'
+`));
+
+test("RESP3 has maps and one nil", () => play(`
+  HSET h a 1 => 1
+  HGETALL h => Map(1) { 'a' => '1' }
+  HGETALL nosuch => Map(0) {}
+  CONFIG GET save => Map(1) { 'save' => '' }
+`, 3));
+
+test("lists", () => play(`
+  RPUSH l a b c => 3
+  LPUSH l z y => 5
+  LRANGE l 0 -1 => [ 'y', 'z', 'a', 'b', 'c' ]
+  LRANGE l -2 100 => [ 'b', 'c' ]
+  LRANGE l 3 1 => []
+  LRANGE nosuch 0 -1 => []
+  LLEN l => 5
+  LLEN nosuch => 0
+  LINDEX l 0 => 'y'
+  LINDEX l -1 => 'c'
+  LINDEX l 5 => null
+  LINDEX l x => '-ERR value is not an integer or out of range'
+  LPOP l => 'y'
+  RPOP l => 'c'
+  LPOP l 2 => [ 'z', 'a' ]
+  LPOP l 0 => []
+  LPOP l -1 => '-ERR value is out of range, must be positive'
+  RPOP l 10 => [ 'b' ]
+  LPOP l => null
+  LPOP l 1 => null
+  EXISTS l => 0
+  LPUSHX l a => 0
+  RPUSHX l a => 0
+  RPUSH l a b a c a => 5
+  RPUSHX l b => 6
+  LREM l 2 a => 2
+  LRANGE l 0 -1 => [ 'b', 'c', 'a', 'b' ]
+  LREM l -1 b => 1
+  LRANGE l 0 -1 => [ 'b', 'c', 'a' ]
+  LREM l 0 nosuch => 0
+  LTRIM l 1 -1 => 'OK'
+  LRANGE l 0 -1 => [ 'c', 'a' ]
+  LTRIM l 5 9 => 'OK'
+  EXISTS l => 0
+  LTRIM nosuch 0 1 => 'OK'
+`));
+
+test("a list is a deque: any sequence of pushes and pops equals an array's", () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const random = seededRandom(seed);
+    const { ask } = fixture();
+    const model: string[] = [];
+    for (let i = 0; i < 400; i++) {
+      const grows = random.u32() % 100 < (i < 200 ? 65 : 35);
+      const left = random.u32() % 2 === 0;
+      if (grows) {
+        ask(left ? "LPUSH" : "RPUSH", "l", String(i));
+        if (left) model.unshift(String(i));
+        else model.push(String(i));
+      } else assert.equal(ask(left ? "LPOP" : "RPOP", "l"), (left ? model.shift() : model.pop()) ?? null, `seed ${seed}`);
+      if (i % 20 === 0) assert.deepEqual(ask("LRANGE", "l", "0", "-1"), model, `seed ${seed}`);
+    }
+  }
+});
+
+test("SCAN, SSCAN and HSCAN filter by MATCH and TYPE, and refuse nonsense", () => play(`
+  SET a 1
+  SADD b m n => 2
+  HSET c f 1 g 2 => 2
+  SCAN 0 => [ '0', [ 'c', 'b', 'a' ] ]
+  SCAN 0 COUNT 2 => [ '1', [ 'c', 'b' ] ]
+  SCAN 1 COUNT 2 => [ '0', [ 'a' ] ]
+  SCAN 0 MATCH [ab] => [ '0', [ 'b', 'a' ] ]
+  SCAN 0 TYPE hash => [ '0', [ 'c' ] ]
+  SCAN 0 type nosuch => [ '0', [] ]
+  SCAN 99999999999999999999 => [ '0', [ 'c', 'b', 'a' ] ]
+  SCAN x => '-ERR invalid cursor'
+  SCAN -1 => '-ERR invalid cursor'
+  SCAN 0 COUNT 0 => '-ERR syntax error'
+  SCAN 0 COUNT x => '-ERR value is not an integer or out of range'
+  SCAN 0 MATCH => '-ERR syntax error'
+  SCAN 0 WAT => '-ERR syntax error'
+  SSCAN b 0 => [ '0', [ 'n', 'm' ] ]
+  SSCAN b 0 MATCH n => [ '0', [ 'n' ] ]
+  SSCAN b 0 TYPE set => '-ERR syntax error'
+  SSCAN nosuch 0 => [ '0', [] ]
+  HSCAN c 0 => [ '0', [ 'g', '2', 'f', '1' ] ]
+  HSCAN c 0 NOVALUES => [ '0', [ 'g', 'f' ] ]
+  HSCAN c 0 MATCH f COUNT 100 => [ '0', [ 'f', '1' ] ]
+`));
+
+test("connection commands", () => play(`
+  PING => 'PONG'
+  PING hello => 'hello'
+  PING a b => '-ERR wrong number of arguments for 'ping' command'
+  ECHO hello => 'hello'
+  SELECT 0 => 'OK'
+  SELECT 1 => '-ERR DB index is out of range'
+  SELECT x => '-ERR value is not an integer or out of range'
+  TIME => [ '1704067200', '0' ]
+  CLIENT ID => 2
+  CLIENT GETNAME => null
+  CLIENT SETNAME me => 'OK'
+  CLIENT GETNAME => 'me'
+  CLIENT SETINFO lib-name x => 'OK'
+  CLIENT SETINFO wat x => '-ERR Unrecognized option 'wat''
+  CLIENT NOSUCH => '-ERR unknown subcommand 'NOSUCH'. Try CLIENT HELP.'
+  CLIENT ID x => '-ERR wrong number of arguments for 'client|id' command'
+  CLIENT => '-ERR wrong number of arguments for 'client' command'
+  CONFIG GET sav* append* => [ 'save', '', 'appendonly', 'no' ]
+  CONFIG GET nosuch => []
+  CONFIG SET nosuch 1 => '-ERR Unknown option or number of arguments for CONFIG SET - 'nosuch''
+  CONFIG SET save x => '-ERR CONFIG SET failed (possibly related to argument 'save') - can't set immutable config'
+  COMMAND GETKEYS MSET a 1 b 2 => [ 'a', 'b' ]
+  COMMAND GETKEYS BLPOP a b 0 => [ 'a', 'b' ]
+  COMMAND LIST FILTERBY PATTERN s?rem => []
+  COMMAND LIST FILTERBY PATTERN *getdel => [ 'getdel' ]
+  COMMAND INFO get nosuch => [ [ 'get', 2, [ 'readonly', 'fast' ], 1, 1, 1, [], [], [], [] ], null ]
+  QUIT => 'OK'
+`));
+
+test("COMMAND names every command, and DOCS answers for all and for some", () => {
+  const { ask } = fixture();
+  const names = ask("COMMAND", "LIST") as string[];
+  assert.equal(ask("COMMAND", "COUNT"), names.length);
+  assert.equal((ask("COMMAND") as Reply[]).length, names.length);
+  assert.equal((ask("COMMAND", "DOCS") as Reply[]).length, 2 * names.length);
+  assert.deepEqual((ask("COMMAND", "DOCS", "get", "nosuch") as Reply[]).length, 2);
+  for (const name of ["set", "blpop", "exec", "psubscribe", "command"]) assert.ok(names.includes(name), name);
+});
+
+test("HELLO switches the protocol, INFO and CLIENT LIST describe", () => {
+  const { ask, session, client, store } = fixture();
+  assert.deepEqual((ask("HELLO") as Reply[]).slice(4, 6), ["proto", 2]);
+  const map = ask("HELLO", "3", "SETNAME", "me") as Map<Reply, Reply>;
+  assert.equal(map.get("proto"), 3);
+  assert.equal(map.get("server"), "redis");
+  assert.equal(session.name, "me");
+  assert.deepEqual(ask("HELLO", "4"), new Refusal("NOPROTO unsupported protocol version"));
+  assert.deepEqual(ask("HELLO", "x"), new Refusal("ERR Protocol version is not an integer or out of range"));
+  assert.deepEqual(ask("HELLO", "2", "WAT"), new Refusal("ERR Syntax error in HELLO option 'WAT'"));
+  assert.equal(session.protocol, 3, "a refused HELLO changes nothing");
+  client();
+  assert.equal((ask("CLIENT", "LIST") as string).split("\n").length, 3);
+  assert.match(ask("CLIENT", "INFO") as string, /^id=1 .*name=me .*cmd=client .*resp=3\n$/);
+  ask("SET", "k", "v", "EX", "10");
+  store.info.set("Persistence", () => ({ aof_enabled: 1 }));
+  assert.match(ask("INFO") as string, /# Server\r\nredis_version:[^]*# Persistence\r\naof_enabled:1\r\n[^]*# Keyspace\r\ndb0:keys=1,expires=1,avg_ttl=0\r\n$/);
+  assert.match(ask("INFO", "replication") as string, /^# Replication\r\nrole:master\r\nconnected_slaves:0\r\n$/);
+  assert.equal(ask("RESET"), "RESET");
+  assert.equal(session.protocol, 2);
+});
+
+test("AUTH comes first when there is a password, and compares whatever the lengths", () => {
+  const { ask, session } = fixture({ requirepass: "secret" });
+  assert.deepEqual(ask("GET", "k"), new Refusal("NOAUTH Authentication required."));
+  assert.deepEqual(ask("PING"), new Refusal("NOAUTH Authentication required."));
+  assert.match((ask("HELLO", "3") as Refusal).text, /^NOAUTH HELLO must be called/);
+  for (const wrong of ["", "secre", "secret ", "x".repeat(100_000)]) assert.match((ask("AUTH", wrong) as Refusal).text, /^WRONGPASS /);
+  assert.match((ask("AUTH", "someone", "secret") as Refusal).text, /^WRONGPASS /);
+  assert.match((ask("HELLO", "3", "AUTH", "default", "wrong") as Refusal).text, /^WRONGPASS /);
+  assert.equal(session.protocol, 2);
+  assert.equal(ask("AUTH", "secret"), "OK");
+  assert.equal(ask("GET", "k"), null);
+  assert.equal(ask("RESET"), "RESET");
+  assert.deepEqual(ask("GET", "k"), new Refusal("NOAUTH Authentication required."));
+  assert.ok(ask("HELLO", "2", "AUTH", "default", "secret"));
+  assert.equal(ask("CONFIG", "SET", "requirepass", "other"), "OK");
+  assert.equal(ask("GET", "k"), null, "who is in, stays in");
+  const open = fixture();
+  assert.match((open.ask("AUTH", "any") as Refusal).text, /^ERR AUTH <password> called without any password configured/);
+  assert.equal(open.ask("AUTH", "default", "any"), "OK");
+});
+
+test("a role decides who may write: a replica and a store that is loading refuse", () => {
+  const { ask, store, time } = fixture();
+  ask("SET", "k", "v", "PX", "100");
+  store.role = "replica";
+  assert.deepEqual(ask("SET", "k", "w"), new Refusal("READONLY You can't write against a read only replica."));
+  assert.equal(ask("GET", "k"), "v");
+  store.load(["set", "streamed", "v"]);
+  assert.equal(ask("GET", "streamed"), "v");
+  ask("MULTI");
+  ask("GET", "k");
+  assert.match((ask("INCR", "n") as Refusal).text, /^READONLY /);
+  assert.match((ask("EXEC") as Refusal).text, /^EXECABORT /);
+  store.role = "loading";
+  assert.deepEqual(ask("GET", "k"), new Refusal("LOADING Redis is loading the dataset in memory"));
+  store.role = "primary";
+  assert.equal(ask("SET", "k", "w"), "OK");
+  assert.equal(time.now, 0);
+});
+
+test("a value longer than 64 MiB cannot be made, and APPEND one byte at a time stays cheap", () => {
+  const { ask } = fixture();
+  assert.equal(ask("SETRANGE", "k", String(64 * 1024 * 1024 - 1), "x"), 64 * 1024 * 1024);
+  assert.deepEqual(ask("APPEND", "k", "x"), new Refusal("ERR string exceeds maximum allowed size (proto-max-bulk-len)"));
+  ask("DEL", "k");
+  for (let i = 0; i < 20_000; i++) ask("APPEND", "log", "x");
+  assert.equal(ask("GET", "log"), "x".repeat(20_000));
+});

@@ -1,0 +1,125 @@
+/** Keys that die, and pictures of a keyspace that goes on moving. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { seededRandom } from "#host";
+import { contents, fixture } from "./15-store.support.ts";
+
+test("a store in which nothing expires arms no timer", async () => {
+  const { ask, time } = fixture();
+  ask("SET", "k", "v");
+  ask("SET", "k", "v", "EX", "100");
+  ask("PERSIST", "k");
+  ask("SET", "k", "v", "EX", "100");
+  ask("FLUSHALL");
+  await time.run();
+  assert.equal(time.now, 0);
+});
+
+test("the active cycle keeps to its bound, and comes again until all is done", async () => {
+  const { ask, time, store } = fixture();
+  for (let i = 0; i < 2000; i++) ask("SET", `k${i}`, "v", "PX", "100");
+  await time.run(100);
+  assert.ok(store.keys.size >= 1000, "no cycle removes everything at once");
+  await time.run(110);
+  assert.equal(store.keys.size, 0);
+  assert.equal(store.stats.expired, 2000);
+  await time.run();
+  assert.ok(time.now < 200, "no timer is left");
+});
+
+test("a deadline that is moved again and again costs no more than one", async () => {
+  const { ask, time, store } = fixture();
+  for (let i = 0; i < 10_000; i++) ask("PEXPIRE", ask("SET", "k", "v") === "OK" ? "k" : "", String(1000 + (i % 700)));
+  await time.run(1000 + (9999 % 700) - 1);
+  assert.equal(store.keys.size, 1);
+  await time.run(1000 + (9999 % 700) + 2);
+  assert.equal(store.keys.size, 0);
+});
+
+test("a deadline further away than a timer reaches is met all the same", async () => {
+  const { ask, time, store } = fixture();
+  const days = 100 * 86_400_000;
+  ask("SET", "k", "v", "PX", String(days));
+  await time.run(days - 1);
+  assert.equal(store.keys.size, 1);
+  await time.run(days + 1);
+  assert.equal(store.keys.size, 0);
+});
+
+test("an expiry is propagated as DEL before the effect of the command that met it", async () => {
+  const { ask, time, groups, store } = fixture();
+  store.keys.expiry.run(false); // only lazily, here
+  ask("SET", "k", "5", "PX", "10");
+  await time.run(10);
+  assert.equal(ask("INCR", "k"), 1);
+  assert.deepEqual(groups.slice(1), [[["del", "k"], ["incr", "k"]]]);
+});
+
+test("one command sees one time", async () => {
+  const { store, ask, time } = fixture();
+  let wall = 1_000_000;
+  Object.assign(time.clock, { wall: () => wall++ });
+  ask("SET", "k", "v", "PX", "50");
+  ask("MULTI");
+  for (let i = 0; i < 100; i++) ask("GET", "k");
+  ask("SET", "k", "v", "PX", "1000");
+  wall = store.keys.expiry.get("k")! - 1;
+  const answers = ask("EXEC") as unknown[];
+  assert.deepEqual(new Set(answers.slice(0, 100)), new Set(["v"]));
+});
+
+test("a replica hides the dead and waits to be told; a replay asks no clock", async () => {
+  const { ask, time, store, groups } = fixture({ role: "replica" });
+  store.load(["set", "k", "v", "PXAT", "1704067200100"]);
+  store.load(["set", "old", "5", "PXAT", "1"]);
+  store.load(["incr", "old"]);
+  await time.run(5000);
+  assert.equal(ask("GET", "k"), null);
+  assert.deepEqual(ask("KEYS", "*"), []);
+  assert.equal(ask("RANDOMKEY"), null);
+  assert.equal(store.keys.size, 2);
+  assert.deepEqual(groups, []);
+  store.load(["del", "k"]);
+  assert.equal(store.keys.size, 1);
+  store.role = "primary";
+  await time.run();
+  assert.equal(store.keys.size, 0);
+  assert.deepEqual(groups, [[["del", "old"]]]);
+});
+
+test("load() throws for what this program never logged", () => {
+  const { store, ask } = fixture();
+  assert.throws(() => store.load(["nosuch"]), /^Error: Cannot replay nosuch: ERR unknown command/);
+  assert.throws(() => store.load([]), /Cannot replay/);
+  assert.throws(() => store.load(["set", "k"]), /Cannot replay set: ERR wrong number/);
+  ask("SET", "k", "v");
+  assert.throws(() => store.load(["sadd", "k", "v"]), /Cannot replay sadd: WRONGTYPE/);
+  assert.throws(() => store.load(["blpop", "nosuch", "0"]), /Cannot replay blpop/);
+});
+
+test("a snapshot is of one moment, whatever happens while it is taken", async () => {
+  for (let seed = 1; seed <= 40; seed++) {
+    const random = seededRandom(seed);
+    const { ask, store, time } = fixture();
+    const pick = (...from: readonly string[]): string => from[random.u32() % from.length]!;
+    const change = (): void => {
+      const [key, other] = [`k${random.u32() % 40}`, `k${random.u32() % 40}`];
+      ask(...pick(
+        `SET ${key} ${random.u32()}`, `SET ${key} v PX ${1 + (random.u32() % 50)}`, `DEL ${key}`, `DEL ${key} ${other}`, `RENAME ${key} ${other}`, `APPEND ${key} x`, `EXPIRE ${key} 100`,
+        `SADD s${random.u32() % 5} ${random.u32() % 9}`, `SPOP s${random.u32() % 5}`, `RPUSH l${random.u32() % 5} x`, `LPOP l${random.u32() % 5}`, `HSET h${random.u32() % 5} f ${random.u32()}`, `MSET ${key} 1 ${other} 2`,
+        `SUNIONSTORE ${key} s1 s2`, `COPY ${key} ${other} REPLACE`, ...(random.u32() % 10 === 0 ? ["FLUSHALL"] : []),
+      ).split(" "));
+    };
+    for (let i = 0; i < 120; i++) change();
+    const before = contents(store);
+    const rebuilt = fixture();
+    const snapshot = store.snapshot((argv) => rebuilt.store.load([...argv]));
+    assert.throws(() => store.snapshot(() => {}), /another one is under way/);
+    while (snapshot.step(1 + (random.u32() % 3))) {
+      for (let i = random.u32() % 4; i > 0; i--) change();
+      if (random.u32() % 4 === 0) await time.run(time.now + 10);
+    }
+    assert.deepEqual(contents(rebuilt.store), before, `seed ${seed}`);
+    store.snapshot(() => {}).abandon();
+  }
+});

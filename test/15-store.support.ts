@@ -1,0 +1,61 @@
+/** What the tests of the store share: a store in virtual time, and a client of it that has no socket. */
+import assert from "node:assert/strict";
+import { seededRandom, VirtualTime } from "#host";
+import { Recorder, Store, type Reply, type Session, type StoreOptions } from "#store";
+
+export interface Client {
+  readonly session: Session;
+  readonly out: Recorder;
+  /** How often `onPush` and `onUnblocked` were called. */
+  readonly calls: { pushed: number; unblocked: number };
+  /** Executes a command and gives its one answer. */
+  ask(...argv: string[]): Reply;
+  /** What was written since the last time, however many answers. */
+  heard(): Reply[];
+}
+
+export interface Fixture extends Client {
+  readonly time: VirtualTime;
+  readonly store: Store;
+  readonly groups: string[][][];
+  client(options?: { readonly protocol?: 2 | 3; readonly onUnblocked?: () => void }): Client;
+}
+
+/** A store whose clock stands still unless a test moves it. */
+export function fixture(options: Partial<StoreOptions> = {}): Fixture {
+  const time = new VirtualTime();
+  const groups: string[][][] = [];
+  const host = { clock: time.clock, timers: time.timers, random: seededRandom(15) };
+  const store = new Store({ host, propagate: (group) => groups.push(group), ...options });
+  const client: Fixture["client"] = ({ protocol = 2, onUnblocked = () => {} } = {}) => {
+    const out = new Recorder(protocol);
+    const calls = { pushed: 0, unblocked: 0 };
+    const session = store.session({
+      out,
+      onPush: () => calls.pushed++,
+      onUnblocked: () => {
+        calls.unblocked++;
+        onUnblocked();
+      },
+    });
+    const heard = (): Reply[] => out.take();
+    const ask = (...argv: string[]): Reply => {
+      store.execute(session, argv);
+      const answers = heard();
+      assert.equal(answers.length, 1, `${argv.join(" ")}: one answer, not ${answers.length}`);
+      return answers[0]!;
+    };
+    return { session, out, calls, ask, heard };
+  };
+  return { ...client(), time, store, groups, client };
+}
+
+/** All that a store holds, in an order of its own, so that two can be compared. */
+export function contents(store: Store): string[] {
+  const byKey = new Map<string, string>();
+  for (const [name, key, ...rest] of store.dump()) {
+    const parts = name === "SADD" ? [...rest].sort() : name === "HSET" ? rest.map((part, i) => (i % 2 === 0 ? `${part}=${rest[i + 1]}` : "")).sort() : rest;
+    byKey.set(key!, `${byKey.get(key!) ?? ""} ${name} ${JSON.stringify(key)} ${JSON.stringify(parts)}`);
+  }
+  return [...byKey.values()].sort();
+}

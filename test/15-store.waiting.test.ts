@@ -1,0 +1,246 @@
+/** What happens to others: published messages, waits that end, transactions that are watched. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Refusal } from "#store";
+import { fixture } from "./15-store.support.ts";
+
+test("BLPOP takes at once what is there, from the first of its keys that has something", () => {
+  const { ask, groups } = fixture();
+  ask("RPUSH", "b", "1", "2");
+  assert.deepEqual(ask("BLPOP", "a", "b", "0"), ["b", "1"]);
+  assert.deepEqual(ask("BRPOP", "a", "b", "0"), ["b", "2"]);
+  assert.deepEqual(groups.slice(1), [[["lpop", "b"]], [["rpop", "b"]]]);
+});
+
+test("BLPOP waits, and who came first is served first", () => {
+  const { store, client, groups } = fixture();
+  const [first, second, third, pusher] = [client(), client(), client(), client()];
+  store.execute(first.session, ["BLPOP", "jobs", "0"]);
+  store.execute(second.session, ["BRPOP", "other", "jobs", "0"]);
+  store.execute(third.session, ["BLPOP", "jobs", "0"]);
+  assert.deepEqual([first.heard(), second.heard(), third.heard()], [[], [], []]);
+  assert.ok(first.session.blocked && second.session.blocked && third.session.blocked);
+  assert.equal(pusher.ask("RPUSH", "jobs", "a", "b"), 2, "the push is answered with the length before anyone was served");
+  assert.deepEqual(first.heard(), [["jobs", "a"]]);
+  assert.deepEqual(second.heard(), [["jobs", "b"]]);
+  assert.deepEqual(first.calls, { pushed: 1, unblocked: 1 });
+  assert.deepEqual(third.heard(), []);
+  assert.equal(pusher.ask("EXISTS", "jobs"), 0);
+  assert.deepEqual(groups, [[["rpush", "jobs", "a", "b"]], [["lpop", "jobs"]], [["rpop", "jobs"]]]);
+  pusher.ask("LPUSH", "other", "x");
+  assert.equal(pusher.ask("LLEN", "other"), 1, "the second one waits for nothing any more");
+});
+
+test("BLPOP is served after a whole transaction, and by RENAME and COPY too", () => {
+  const { store, ask, client } = fixture();
+  const [waiter, other] = [client(), client()];
+  store.execute(waiter.session, ["BLPOP", "l", "0"]);
+  for (const argv of [["MULTI"], ["RPUSH", "l", "a"], ["DEL", "l"], ["EXEC"]]) ask(...argv);
+  assert.deepEqual(waiter.heard(), [], "there was a list, but not for anyone outside");
+  for (const argv of [["MULTI"], ["RPUSH", "l", "a"], ["RPUSH", "l", "b"], ["LPUSH", "l", "c"], ["EXEC"]]) ask(...argv);
+  assert.deepEqual(waiter.heard(), [["l", "c"]]);
+  ask("DEL", "l");
+  store.execute(waiter.session, ["BLPOP", "l", "0"]);
+  store.execute(other.session, ["BLPOP", "l", "0"]);
+  ask("RPUSH", "elsewhere", "moved");
+  ask("RENAME", "elsewhere", "l");
+  assert.deepEqual(waiter.heard(), [["l", "moved"]]);
+  ask("RPUSH", "elsewhere", "copied");
+  ask("COPY", "elsewhere", "l");
+  assert.deepEqual(other.heard(), [["l", "copied"]]);
+});
+
+test("BLPOP gives up after its time, to the millisecond, with nil", async () => {
+  const { store, time, client } = fixture();
+  const waiter = client();
+  store.execute(waiter.session, ["BLPOP", "l", "0.25"]);
+  await time.run(249);
+  assert.deepEqual(waiter.heard(), []);
+  await time.run(250);
+  assert.deepEqual(waiter.heard(), [null]);
+  assert.deepEqual(waiter.calls, { pushed: 1, unblocked: 1 });
+  assert.equal(waiter.session.blocked, undefined);
+  waiter.ask("RPUSH", "l", "x");
+  assert.equal(waiter.ask("LLEN", "l"), 1, "nobody waits");
+});
+
+test("BLPOP may wait for longer than a timer can, and refuses times that are none", async () => {
+  const { store, time, client, ask } = fixture();
+  const waiter = client();
+  const days = 40 * 86_400;
+  store.execute(waiter.session, ["BLPOP", "l", String(days)]);
+  await time.run(days * 1000 - 1);
+  assert.deepEqual(waiter.heard(), []);
+  await time.run(days * 1000);
+  assert.deepEqual(waiter.heard(), [null]);
+  assert.deepEqual(ask("BLPOP", "l", "-1"), new Refusal("ERR timeout is negative"));
+  assert.deepEqual(ask("BLPOP", "l", "x"), new Refusal("ERR timeout is not a float or out of range"));
+  assert.deepEqual(ask("BLPOP", "l", ""), new Refusal("ERR timeout is not a float or out of range"));
+  assert.deepEqual(ask("BLPOP", "l", "1e300"), new Refusal("ERR timeout is out of range"));
+});
+
+test("BLPOP does not wait inside a transaction", () => {
+  const { ask } = fixture();
+  ask("MULTI");
+  ask("BLPOP", "l", "0");
+  ask("RPUSH", "l", "a");
+  ask("BLPOP", "l", "0");
+  assert.deepEqual(ask("EXEC"), [null, 1, ["l", "a"]]);
+});
+
+test("a client that goes away while it waits takes nothing", async () => {
+  const { store, ask, client, time } = fixture();
+  const waiter = client();
+  store.execute(waiter.session, ["BLPOP", "l", "m", "10"]);
+  assert.equal(store.blocking.size, 1);
+  store.end(waiter.session);
+  assert.equal(store.blocking.size, 0);
+  ask("RPUSH", "l", "a");
+  assert.equal(ask("LLEN", "l"), 1);
+  await time.run();
+  assert.deepEqual(waiter.heard(), []);
+  assert.equal(time.now, 0, "its timer is gone");
+});
+
+test("those who are served may go on at once, and their commands serve others, without recursion", () => {
+  const { store, ask, client } = fixture();
+  let depth = 0;
+  let deepest = 0;
+  const chain = Array.from({ length: 500 }, (_, i) => {
+    const each = client({
+      onUnblocked: () => {
+        deepest = Math.max(deepest, ++depth);
+        store.execute(each.session, ["RPUSH", `l${i + 1}`, "baton"]);
+        depth--;
+      },
+    });
+    store.execute(each.session, ["BLPOP", `l${i}`, "0"]);
+    return each;
+  });
+  ask("RPUSH", "l0", "baton");
+  assert.equal(ask("LPOP", "l500"), "baton");
+  assert.equal(deepest, 1);
+  assert.deepEqual(chain[250]!.heard(), [["l250", "baton"], 1]);
+});
+
+test("PUBLISH reaches subscribers of the channel and of matching patterns, and counts them", () => {
+  const { ask, client, store } = fixture();
+  const [plain, globbed, both] = [client(), client(), client({ protocol: 3 })];
+  assert.deepEqual(plain.ask("SUBSCRIBE", "news"), ["subscribe", "news", 1]);
+  assert.deepEqual(globbed.ask("PSUBSCRIBE", "n*"), ["psubscribe", "n*", 1]);
+  store.execute(both.session, ["SUBSCRIBE", "news", "news", "other"]);
+  assert.deepEqual(both.heard(), [["subscribe", "news", 1], ["subscribe", "news", 1], ["subscribe", "other", 2]]);
+  both.ask("PSUBSCRIBE", "*");
+  assert.equal(ask("PUBLISH", "news", "hello"), 4);
+  assert.deepEqual(plain.heard(), [["message", "news", "hello"]]);
+  assert.deepEqual(globbed.heard(), [["pmessage", "n*", "news", "hello"]]);
+  assert.deepEqual(both.heard(), [["message", "news", "hello"], ["pmessage", "*", "news", "hello"]]);
+  assert.equal(plain.calls.pushed, 1);
+  assert.equal(ask("PUBLISH", "nobody", "x"), 2, "two patterns match");
+  assert.deepEqual(globbed.heard(), [["pmessage", "n*", "nobody", "x"]]);
+  assert.deepEqual(ask("PUBSUB", "CHANNELS"), ["news", "other"]);
+  assert.deepEqual(ask("PUBSUB", "CHANNELS", "o*"), ["other"]);
+  assert.deepEqual(ask("PUBSUB", "NUMSUB", "news", "nobody"), ["news", 2, "nobody", 0]);
+  assert.equal(ask("PUBSUB", "NUMPAT"), 2);
+  store.end(both.session);
+  assert.deepEqual(ask("PUBSUB", "CHANNELS"), ["news"]);
+  assert.deepEqual(plain.ask("UNSUBSCRIBE"), ["unsubscribe", "news", 0]);
+  assert.deepEqual(plain.ask("UNSUBSCRIBE"), ["unsubscribe", null, 0]);
+  assert.deepEqual(plain.ask("PUNSUBSCRIBE", "never"), ["punsubscribe", "never", 0]);
+  assert.equal(ask("PUBLISH", "news", "x"), 1, "the glob is left");
+});
+
+test("a RESP2 client with subscriptions may do little else; a RESP3 client anything", () => {
+  const { ask, client } = fixture();
+  const two = client();
+  two.ask("SUBSCRIBE", "c");
+  assert.match((two.ask("GET", "k") as Refusal).text, /^ERR Can't execute 'get': only \(P\|S\)SUBSCRIBE/);
+  assert.deepEqual(two.ask("PING"), ["pong", ""]);
+  assert.deepEqual(two.ask("PING", "x"), ["pong", "x"]);
+  assert.equal(two.ask("RESET"), "RESET");
+  assert.equal(two.ask("GET", "k"), null);
+  const three = client({ protocol: 3 });
+  three.ask("SUBSCRIBE", "c");
+  assert.equal(three.ask("GET", "k"), null);
+  assert.equal(ask("PUBLISH", "c", "x"), 1);
+});
+
+test("a message to the publisher itself comes behind its answer, a transaction's included", () => {
+  const { client, store } = fixture();
+  const self = client({ protocol: 3 });
+  self.ask("SUBSCRIBE", "c");
+  store.execute(self.session, ["PUBLISH", "c", "x"]);
+  assert.deepEqual(self.heard(), [1, ["message", "c", "x"]]);
+  for (const argv of [["MULTI"], ["PUBLISH", "c", "y"], ["SET", "k", "v"]]) self.ask(...argv);
+  store.execute(self.session, ["EXEC"]);
+  assert.deepEqual(self.heard(), [[1, "OK"], ["message", "c", "y"]]);
+});
+
+test("EXEC refuses what could not be queued, and MULTI's family its misuse", () => {
+  const { ask } = fixture();
+  assert.deepEqual(ask("EXEC"), new Refusal("ERR EXEC without MULTI"));
+  assert.deepEqual(ask("DISCARD"), new Refusal("ERR DISCARD without MULTI"));
+  ask("MULTI");
+  assert.deepEqual(ask("MULTI"), new Refusal("ERR MULTI calls can not be nested"));
+  assert.deepEqual(ask("WATCH", "k"), new Refusal("ERR WATCH inside MULTI is not allowed"));
+  ask("SET", "k", "v");
+  assert.deepEqual(ask("EXEC"), ["OK"], "those two are no reason to give up");
+  ask("MULTI");
+  ask("SET", "k", "w");
+  ask("NOSUCH");
+  assert.deepEqual(ask("EXEC"), new Refusal("EXECABORT Transaction discarded because of previous errors."));
+  assert.equal(ask("GET", "k"), "v");
+  ask("MULTI");
+  ask("SET", "k", "w");
+  assert.equal(ask("DISCARD"), "OK");
+  assert.equal(ask("GET", "k"), "v");
+  ask("MULTI");
+  assert.deepEqual(ask("EXEC", "x"), new Refusal("EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command"));
+  assert.deepEqual(ask("EXEC"), new Refusal("ERR EXEC without MULTI"));
+});
+
+test("EXEC propagates one group, without those that changed nothing", () => {
+  const { ask, groups } = fixture();
+  for (const argv of [["MULTI"], ["SET", "k", "v"], ["GET", "k"], ["SADD", "k", "x"], ["SETEX", "e", "10", "v"], ["DEL", "nosuch"], ["EXEC"]]) ask(...argv);
+  assert.deepEqual(groups, [[["set", "k", "v"], ["set", "e", "v", "PXAT", "1704067210000"]]]);
+});
+
+test("WATCH sees every kind of change, and none where there is none", async () => {
+  const changes: readonly [change: string, touched: boolean][] = [
+    ["SET k x", true], ["DEL k", true], ["RENAME k other", true], ["RENAME other k", true], ["EXPIRE k 10", true], ["FLUSHALL", true], ["APPEND k x", true],
+    ["GET k", false], ["SET k x NX", false], ["SET elsewhere x", false], ["SADD k x", false], ["PERSIST k", false], ["DEL nosuch", false],
+  ];
+  for (const [change, touched] of changes) {
+    const { ask, client } = fixture();
+    const other = client();
+    ask("MSET", "k", "v", "other", "w");
+    ask("WATCH", "k");
+    other.ask(...change.split(" "));
+    ask("MULTI");
+    assert.deepEqual(ask("EXEC"), touched ? null : [], change);
+    ask("WATCH", "k");
+    other.ask(...change.split(" "));
+    ask("UNWATCH");
+    ask("MULTI");
+    assert.deepEqual(ask("EXEC"), [], `${change}, after UNWATCH`);
+  }
+  const { ask, time } = fixture();
+  ask("SET", "k", "v", "PX", "100");
+  ask("WATCH", "k");
+  await time.run(100);
+  ask("MULTI");
+  assert.equal(ask("EXEC"), null, "its end is a change");
+  ask("WATCH", "k");
+  ask("MULTI");
+  assert.deepEqual(ask("EXEC"), [], "one that was dead before is not");
+});
+
+test("MULTI holds back a bounded amount", () => {
+  const { ask, session } = fixture();
+  ask("MULTI");
+  const big = "x".repeat(32 * 1024 * 1024);
+  for (let i = 0; i < 3; i++) assert.equal(ask("SET", "k", big), "QUEUED");
+  assert.match((ask("SET", "k", big) as Refusal).text, /^ERR transaction exceeds/);
+  assert.deepEqual(session.queue, []);
+  assert.match((ask("EXEC") as Refusal).text, /^EXECABORT /);
+});
