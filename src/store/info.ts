@@ -19,13 +19,13 @@ export function serverInfo(store: Store, wanted: readonly string[]): string {
     .join("\r\n");
 }
 
-/** Whoever registers a section of the same name has the last word. */
+/** Whoever registers a section of the same name has the last word (the process that serves knows its memory: the engine does not). */
 function sections(store: Store): Map<string, Fields> {
   const uptime = Math.floor((store.host.clock.monotonic() - store.startedAt) / 1000);
   const found = new Map<string, Fields>([
     ["Server", { redis_version: COMPATIBLE_VERSION, server_name: "titanstore", redis_mode: "standalone", uptime_in_seconds: uptime }],
     ["Clients", { connected_clients: store.sessions.size, blocked_clients: store.blocking.size, pubsub_clients: [...store.sessions.values()].filter((each) => each.subscriptions > 0).length }],
-    ["Memory", { used_memory: process.memoryUsage.rss(), maxmemory: 0 }],
+    ["Memory", { maxmemory: 0 }],
     ["Persistence", { loading: store.role === "loading" ? 1 : 0, aof_enabled: 0 }],
     ["Stats", {
       total_connections_received: store.stats.connections, total_commands_processed: store.stats.commands, expired_keys: store.stats.expired,

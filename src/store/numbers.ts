@@ -140,9 +140,13 @@ export const TIME_OPTIONS: Readonly<Record<string, TimeForm>> = {
  * Beyond 2^53 (the year 287,396) it is rounded.
  */
 export function deadline(text: string, { unitMs, absolute, now, name }: TimeForm & { readonly now: number; readonly name: string }): number {
-  const at = BigInt(integer(text)) * BigInt(unitMs) + (absolute ? 0n : BigInt(now));
-  if (at > INT64_MAX || at < INT64_MIN) throw new Refusal(`ERR invalid expire time in '${name}' command`);
-  return Number(at);
+  const value = integer(text);
+  const start = absolute ? 0 : now;
+  const at = Number(value) * unitMs + start;
+  if (Number.isSafeInteger(at)) return at;
+  const exact = BigInt(value) * BigInt(unitMs) + BigInt(start);
+  if (exact > INT64_MAX || exact < INT64_MIN) throw new Refusal(`ERR invalid expire time in '${name}' command`);
+  return at;
 }
 
 /** `true` when `text` names this option, in whatever case. `option` is in upper case. */

@@ -56,7 +56,7 @@ function readOptions(store: Store, argv: Argv, { first, allowed }: { first: numb
 
 /** A deadline that SET and its like accept: a time of zero or less is a mistake, one in the past is not. */
 function expireTime(text: string, form: Parameters<typeof deadline>[1]): number {
-  if (BigInt(integer(text)) <= 0n) throw new Refusal(`ERR invalid expire time in '${form.name}' command`);
+  if (integer(text) <= 0) throw new Refusal(`ERR invalid expire time in '${form.name}' command`);
   return deadline(text, form);
 }
 
