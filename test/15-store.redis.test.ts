@@ -90,8 +90,7 @@ async function askRedis(commands: readonly (readonly string[])[]): Promise<Shape
   return answers;
 }
 
-function askTitan(commands: readonly (readonly string[])[]): Shape[] {
-  const store = new Store({ host: nodeHost() });
+function askTitan(commands: readonly (readonly string[])[], store = new Store({ host: nodeHost() })): Shape[] {
   const out = new RespWriter();
   const session = store.session({ out });
   for (const argv of commands) store.execute(session, [...argv]);
@@ -210,3 +209,23 @@ for (const protocol of ["2", "3"]) {
     }
   });
 }
+
+test("what the store dumps and what it propagates, redis-server takes, and holds the same then", only, async () => {
+  const random = seededRandom(15);
+  const groups: string[][][] = [];
+  const store = new Store({ host: nodeHost(), propagate: (group) => groups.push(group) });
+  const out = new RespWriter();
+  const session = store.session({ out });
+  for (let i = 0; i < 5000; i++) for (const argv of withoutWait(randomCommand(random))) store.execute(session, argv);
+  // More than one batch of each.
+  const many = Array.from({ length: 200 }, (_, i) => `m${i}`);
+  for (const argv of [["DISCARD"], ["DEL", "s", "l", "h"], ["SADD", "s", ...many], ["RPUSH", "l", ...many], ["HSET", "h", ...many]]) store.execute(session, argv);
+  const names = [...store.keys.dict.keys];
+  assert.ok(names.length > 5);
+  const questions = [["DBSIZE"], ...names.flatMap((key) => [["TYPE", key], ["GET", key], ["SMEMBERS", key], ["HGETALL", key], ["LRANGE", key, "0", "-1"], ["PEXPIRETIME", key]])];
+  const expected = askTitan(questions, store);
+  for (const source of [[...store.dump()], groups.flat()]) {
+    const answers = (await askRedis([["FLUSHALL"], ...source, ...questions])).slice(-questions.length);
+    questions.forEach((argv, i) => assert.equal(comparable(argv, answers[i]!), comparable(argv, expected[i]!), JSON.stringify(argv)));
+  }
+});
