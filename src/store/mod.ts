@@ -7,6 +7,7 @@
  *     keyspace.ts · dict.ts · deque.ts · expiry.ts          the data
  *     strings.ts · keys.ts · sets.ts · hashes.ts · lists.ts · transactions.ts · pubsub.ts · connection.ts   the commands
  *     dump.ts · snapshot.ts                    the data as commands again
+ *     resp*.ts · server*.ts · client*.ts       the protocol, and both ends of it
  *
  * Test: test/15-store.test.ts
  */
