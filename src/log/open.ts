@@ -81,6 +81,8 @@ async function recover(host: Host, dir: string, found: Examination): Promise<Ope
   const { manifest } = found;
   const last = found.segments.at(-1);
   invariant(manifest !== undefined && last !== undefined, "a log without problems has a manifest and a segment");
+  // A process that was killed between a rename and this leaves a manifest that everybody can read and a power cut takes away.
+  await host.storage.syncDirectory(dir);
   for (const name of found.strays) await host.storage.remove(`${dir}/${name}`);
   const snapshot = found.snapshot?.seq;
   const { id } = manifest;

@@ -16,7 +16,8 @@
  * Left out: certainty about the last record: a changed body there looks exactly like a tear, and is cut as one. Closing
  * that would take a second write per group, to say that the first had succeeded. Out of reach, too: a damaged sector
  * that is followed by nothing but records above SEARCH_RECORD_BYTES. And a torn record whose own body holds a piece of
- * a log, with fitting numbers, is taken for damage: refused though nothing is lost, and `repair` puts it right.
+ * a log, with fitting numbers, is taken for damage: refused though nothing is lost, and `repair` puts it right. Empty
+ * records are no evidence, so damage is a tear when only such follow (Titan writes none).
  * Test: test/05-log.tail.test.ts
  */
 import { claimedSeq, endOfIntact, lengthAt, RECORD_HEADER_BYTES, scanBlock } from "./record.ts";
@@ -95,7 +96,8 @@ function findIntact(rest: Buffer, first: Place): Place | undefined {
   for (let at = first.at; at + RECORD_HEADER_BYTES <= rest.length; at++) {
     const length = lengthAt(rest, at);
     const end = at + RECORD_HEADER_BYTES + length;
-    if (length > SEARCH_RECORD_BYTES || end > rest.length) continue;
+    // Nothing vouches for an empty record: seven zeros and a small number are one, and stand in many an honest body.
+    if (length === 0 || length > SEARCH_RECORD_BYTES || end > rest.length) continue;
     // Each record skipped, beyond the bad one, took at least 8 bytes.
     const skipped = (claimedSeq(rest, at) - first.seq) >>> 0;
     if (skipped > (at - first.at) / RECORD_HEADER_BYTES) continue;
