@@ -36,6 +36,8 @@ export interface LinkOptions {
 export class MasterLink {
   readonly #options: LinkOptions;
   #connection: RpcConnection | undefined;
+  /** The one that has not been welcomed yet. */
+  #greeting: RpcConnection | undefined;
   #waiting: (() => void)[] = [];
   #stopped = false;
   /** Dials in a row that led to nothing. */
@@ -76,13 +78,19 @@ export class MasterLink {
   async #session(): Promise<number> {
     const { host, master, hello, onWelcome, onNotify, onLost } = this.#options;
     const socket = await host.network.dial(master, { timeoutMs: DIAL_TIMEOUT_MS });
+    if (this.#stopped) {
+      socket.destroy();
+      return 0;
+    }
     let closed: (error?: Error) => void = () => undefined;
     const end = new Promise<Error | undefined>((resolve) => { closed = resolve; });
     const connection = new RpcConnection(socket, { host, onNotify, onClose: closed });
+    this.#greeting = connection;
     try {
       const welcome = Welcome.decode(await connection.request(Op.HELLO, Hello.encode(hello(++this.#dials)), { deadlineMs: HELLO_DEADLINE_MS }));
       if (welcome.protocol !== PROTOCOL) throw new RpcError("UNSUPPORTED", `The master speaks protocol ${welcome.protocol}, this worker ${PROTOCOL}`);
       const since = host.clock.monotonic();
+      this.#greeting = undefined;
       this.#connection = connection;
       onWelcome(welcome);
       for (const resume of this.#waiting.splice(0)) resume();
@@ -92,7 +100,7 @@ export class MasterLink {
       return host.clock.monotonic() - since;
     } finally {
       connection.destroy();
-      this.#connection = undefined;
+      this.#greeting = this.#connection = undefined;
     }
   }
   // #endregion
@@ -131,6 +139,7 @@ export class MasterLink {
     this.#stopped = true;
     this.#wakeUp();
     for (const resume of this.#waiting.splice(0)) resume();
+    this.#greeting?.destroy();
     this.#connection?.close();
   }
 }

@@ -64,9 +64,12 @@ export class OutputPipe {
     this.#timer?.cancel();
     this.#timer = undefined;
     // One batch under way at a time: the next one grows meanwhile.
-    this.#sending ??= this.#sendAll().finally(() => {
+    if (this.#sending !== undefined) return;
+    this.#sending = this.#sendAll().finally(() => {
       this.#sending = undefined;
     });
+    // It fails when the worker stops; `drained` says so to whoever asks, and nobody may.
+    this.#sending.catch(() => undefined);
   }
 
   async #sendAll(): Promise<void> {
