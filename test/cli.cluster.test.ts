@@ -78,6 +78,39 @@ describe("clusters", { concurrency: 3 }, () => {
     assert.equal((await cluster.kill("SIGTERM")).code, 0);
   });
 
+  test("drain waits until nothing runs on a worker, says so, and can be undone", async () => {
+    const cwd = tempFolder();
+    const [go, begun] = [join(cwd, "go"), join(cwd, "begun")];
+    writeFileSync(join(cwd, "waits.yaml"), `name: waits\njobs:\n  - {id: s, run: 'touch ${begun}; until [ -e ${go} ]; do sleep 0.05; done'}\n`);
+    writeFileSync(join(cwd, "ok.yaml"), "name: ok\njobs:\n  - {id: a, run: 'true'}\n");
+    const cluster = await up(["--workers", "2", "--slots", "1"], { cwd });
+    const quick = (...args: string[]) => inProcess(args, cluster.env);
+    const states = async () => Object.fromEntries((JSON.parse((await quick("workers", "--json")).stdout) as Record<string, unknown>[]).map(({ name, state }) => [name, state]));
+    await eventually("both workers are there", async () => Object.keys(await states()).length === 2);
+    assert.deepEqual(JSON.parse((await quick("drain", "w2", "--json")).stdout), { worker: "w2", id: 2, draining: true, running: 0, drained: true, gone: false });
+    assert.equal((await quick("run", join(cwd, "waits.yaml"), "--detach")).code, 0);
+    await eventually("the job runs", () => existsSync(begun));
+    assert.deepEqual(await states(), { w1: "busy", w2: "drained" });
+    const late = await quick("drain", "w1", "--timeout", "0.1");
+    assert.deepEqual([late.code, late.stdout], [124, ""]);
+    assert.match(late.stderr, /waiting for 1 job to end there .*\n.*not over after 0\.1s; w1 goes on draining, and 1 job still runs there/);
+    assert.match((await quick("drain", "1", "--detach")).stdout, /^w1 gets nothing new; 1 job still runs there/);
+    assert.match((await quick("workers")).stdout, /^w1 +draining +1\/1/m);
+    const waiting = start(["drain", "w1"], { cwd, env: cluster.env });
+    await waiting.until("stderr", /waiting for 1 job/);
+    writeFileSync(go, "");
+    const { code, stdout } = await waiting.ended;
+    assert.deepEqual([code, stdout], [0, "w1 is drained: nothing runs there, and it can be stopped now\n"]);
+    const warned = await quick("run", join(cwd, "ok.yaml"), "--detach");
+    assert.match(warned.stderr, /Cannot schedule job "a" now: no free slot on the 2 workers \(2 slots, 2 draining\)/);
+    for (const name of ["w1", "w2"]) assert.equal((await quick("drain", name, "--undo")).stdout, `${name} may get work again\n`);
+    assert.equal((await quick("watch", warned.stdout.trim())).code, 0);
+    const wrong = await quick("drain", "w3");
+    assert.equal(wrong.code, 1);
+    assert.match(wrong.stderr, /Cannot find worker "w3" \(did you mean w[12]\?\)/);
+    assert.equal((await cluster.kill("SIGTERM")).code, 0);
+  });
+
   test("a watch survives a restart of the master", async () => {
     const cwd = tempFolder({ "g.yaml": "name: g\njobs:\n  - {id: a, run: 'true', hitl_message: go?}\n  - {id: b, run: 'true', needs: a}\n" });
     const first = await up(["--workers", "1"], { cwd });

@@ -387,6 +387,33 @@ describe("titan", { concurrency: 4 }, () => {
     assert.match(sick.stdout, /^fail +master/m);
   });
 
+  test("dead lists jobs that have spent their retries, and says how to retry one", async () => {
+    assert.match((await quick("dead")).stderr, /no job has spent its retries/);
+    writeFileSync(join(cwd, "dies.yaml"), "name: dies\njobs:\n  - {id: d, run: 'exit 9', retry: {max_attempts: 2, delay: 0}}\n");
+    assert.equal((await titan("run", "dies.yaml")).code, 3);
+    const { stdout, stderr } = await quick("dead");
+    const run = /^(dies-\w+)\/d +2 .*exited with code 9$/m.exec(stdout)![1]!;
+    assert.match(stderr, new RegExp(`titan retry RUN --from JOB, such as: titan retry ${run} --from d`));
+    const [letter] = JSON.parse((await quick("dead", "--json")).stdout) as Record<string, unknown>[];
+    assert.deepEqual([letter!["run"], letter!["job"], letter!["attempts"], letter!["failures"], letter!["losses"]], [run, "d", 2, 2, 0]);
+    assert.equal((letter!["failure"] as { exitCode: number }).exitCode, 9);
+  });
+
+  test("a job that is being cancelled is said to be, until its process is gone", async () => {
+    writeFileSync(join(cwd, "late.yaml"), "name: late\njobs:\n  - {id: s, run: 'trap \"sleep 1; exit 1\" TERM; echo begun; while :; do sleep 0.05; done'}\n");
+    const watch = start(["run", "late.yaml", "--json"], { cwd, env });
+    await watch.until("stdout", /RUNNING","attempt/);
+    const run = String(lines(watch.stdout)[0]!["id"]);
+    await eventually("it has begun", async () => (await quick("logs", `${run}/s`)).stdout.includes("begun"));
+    assert.match((await quick("cancel", run)).stdout, /is cancelling/);
+    const { job } = await statusOf(`${run}/s`);
+    assert.deepEqual([job["status"], job["cancelling"]], ["RUNNING", true]);
+    assert.match((await quick("status", run)).stdout, /RUNNING \(cancelling\)/);
+    await watch.ended;
+    const said = lines(watch.stdout).filter(({ type }) => type === "job").map(({ status, cancelling }) => `${status}${cancelling === true ? " cancelling" : ""}`);
+    assert.deepEqual(said.slice(-3), ["RUNNING", "RUNNING cancelling", "CANCELLED"]);
+  });
+
   test("log repair is refused while a master has the folder; looking is not", async () => {
     const state = join(cwd, ".titan");
     const refused = await alone("log", "repair", state);
