@@ -124,6 +124,49 @@ test("a frozen worker whose job goes on ends it as soon as it hears of the maste
   assert.ok(cluster.world.now - from <= 2500, `after ${cluster.world.now - from} ms: a wait between two dials, and two round trips`);
 });
 
+test("a master that is stopped for 10 s expires nobody: the workers hang up, dial again, and are adopted", async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const { cluster, first, second, client, run } = await oneJobAndASpare({ seed });
+    cluster.world.pause("m");
+    await cluster.world.run(cluster.world.now + 10_000);
+    cluster.world.resume("m");
+    await cluster.world.run(cluster.world.now + 2 * LEASE_MS);
+    const workers = await cluster.world.settle(client.workers());
+    assert.deepEqual(workers.map(({ id, name, connected, running }) => [id, name, connected, running]), [[1, "w1", true, 1], [2, "w2", true, 0]], `seed ${seed}`);
+    assert.deepEqual([first.executor.jobs.length, first.executor.jobs[0]!.cancelled, second.executor.jobs.length], [1, undefined, 0], `seed ${seed}`);
+    first.executor.jobs[0]!.end();
+    await cluster.world.run(cluster.world.now + 100);
+    const { jobs } = await cluster.world.settle(client.status(run));
+    assert.deepEqual([jobs[0]!.status, jobs[0]!.attempt], ["COMPLETED", 1], `seed ${seed}`);
+  }
+});
+
+test("a master that is stopped for any while, and a worker that died meanwhile: its job goes elsewhere within a lease and a beat", async () => {
+  for (const [seed, sleptMs] of [[1, 500], [2, 2000], [3, 3900], [4, 6000], [5, 30_000]] as const) {
+    const { cluster, second } = await oneJobAndASpare({ seed });
+    cluster.world.pause("m");
+    await cluster.world.run(cluster.world.now + sleptMs / 2);
+    cluster.world.crash("w1");
+    await cluster.world.run(cluster.world.now + sleptMs / 2);
+    cluster.world.resume("m");
+    const took = await untilItRuns(cluster, second.executor);
+    assert.ok(took <= LEASE_MS + BEAT_MS, `slept ${sleptMs} ms: after ${took} ms`);
+  }
+});
+
+test("a stopped worker that is continued after its lease ends what it runs, and nothing of it counts", async () => {
+  const { cluster, first, second, client, run } = await oneJobAndASpare();
+  cluster.world.pause("w1");
+  await untilItRuns(cluster, second.executor);
+  second.executor.jobs[0]!.end({ result: Buffer.from("good") });
+  await cluster.world.run(cluster.world.now + 100);
+  cluster.world.resume("w1");
+  first.executor.jobs[0]!.end({ result: Buffer.from("zombie") });
+  await cluster.world.run(cluster.world.now + 5000);
+  const { jobs } = await cluster.world.settle(client.status(run));
+  assert.deepEqual([String(jobs[0]!.result), jobs[0]!.attempt, first.worker.running], ["good", 2, 0]);
+});
+
 test("a job whose connection is cut again and again runs once, and loses nothing", async () => {
   const { cluster, first, second, client, run } = await oneJobAndASpare();
   for (let i = 0; i < 50; i++) {
