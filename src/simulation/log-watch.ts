@@ -14,9 +14,7 @@ import { readSegment, type Place } from "#log";
 import { eventText } from "./event-text.ts";
 import { readLogEvents } from "./invariants.ts";
 import { platterOf } from "./platter.ts";
-import { MASTER, STATE_DIR, type Stage } from "./stage.ts";
-
-const LOG_DIR = `${STATE_DIR}/log`;
+import { LOG_DIR, MASTER, type Stage } from "./stage.ts";
 
 export class LogWatch {
   readonly #stage: Stage;

@@ -11,6 +11,7 @@ import type { Plan, Range } from "./plan.ts";
 
 export const MASTER = { host: "m", port: 9090 } as const;
 export const STATE_DIR = "/state";
+export const LOG_DIR = `${STATE_DIR}/log`;
 export const TOKEN = "simulated";
 
 /** Lines of the readable trace that are kept: the last minute or so before something broke. */

@@ -1,0 +1,65 @@
+/** `npm run sim`: what it prints, and what it refuses. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { drawPlan, INVARIANTS, planLines, simulate } from "#simulation";
+import { readOptions, UsageError } from "../scripts/sim/options.ts";
+import { failureLines } from "../scripts/sim/report.ts";
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+
+function sim(...args: string[]) {
+  const command = [...process.execArgv.filter((arg) => !arg.startsWith("--test")), "--import", "tsx", "-C", "source", join(ROOT, "scripts/sim/main.ts"), ...args];
+  return spawnSync(process.execPath, command, { cwd: ROOT, encoding: "utf8", timeout: 30_000 });
+}
+
+test("sim --json sums up the lives of several processes", () => {
+  const { status, stdout, stderr } = sim("--seeds", "6", "--from", "10", "--jobs", "2", "--json");
+  assert.equal(status, 0, stderr);
+  const { lives, broken, events, virtualMs } = JSON.parse(stdout) as Record<string, number & unknown[]>;
+  assert.deepEqual([lives, broken], [6, []]);
+  assert.ok(events! > 1000 && virtualMs! > 6 * 4000);
+});
+
+test("sim --plan lives the plan of a file, as --seed --json printed it", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "titan-sim-"));
+  try {
+    const file = join(folder, "plan.json");
+    writeFileSync(file, JSON.stringify({ plan: drawPlan(5) }));
+    const { status, stdout, stderr } = sim("--plan", file);
+    assert.equal(status, 0, stderr);
+    assert.ok(stdout.startsWith(planLines(drawPlan(5)).join("\n")), stdout);
+    assert.ok(stdout.includes(`trace ${(await simulate(drawPlan(5))).traceHash}`), stdout);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("sim refuses flags that it does not understand, with exit code 2", () => {
+  const { status, stderr } = sim("--seeds", "many");
+  assert.equal(status, 2);
+  assert.match(stderr, /^sim: --seeds is "many", must be a whole number from 1 to /);
+  for (const args of [["--sheds", "3"], ["--seed", "3", "--seeds", "4"], ["--plan", "x", "--seed", "1"], ["--jobs", "0"], ["--from", "-1"], ["extra"]]) {
+    assert.throws(() => readOptions(args), UsageError, args.join(" "));
+  }
+});
+
+test("failureLines() says what broke, the least that it takes, what happened, and how to see it again", async () => {
+  const plan = drawPlan(8);
+  const outcome = await simulate(plan);
+  const small = { ...plan, faults: plan.faults.slice(0, 1) };
+  const violation = { invariant: "runs-once" as const, message: "k1/a#1 was executed twice", atMs: 1234 };
+  const lines = failureLines({ plan, small, runs: 12, outcome: { ...outcome, violation }, trace: false, command: "npm run sim -- --seed 8" });
+  const text = lines.join("\n");
+  assert.ok(text.includes("BROKEN: runs-once"));
+  assert.ok(text.includes(INVARIANTS["runs-once"]));
+  assert.ok(text.includes("seed 8, at 1234 ms: k1/a#1 was executed twice"));
+  assert.ok(text.includes(`1 faults, `) && text.includes("after 12 lives"));
+  for (const line of planLines(small)) assert.ok(text.includes(line), line);
+  for (const line of outcome.trace.slice(-60)) assert.ok(text.includes(line), line);
+  assert.equal(lines.at(-1), "Again: npm run sim -- --seed 8");
+});
