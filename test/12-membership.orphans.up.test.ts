@@ -1,6 +1,6 @@
 /** `titan up` and its workers, killed in every order: in the end no process names their folders. Real processes, of Linux. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { eventually, isAlive, lines, start, tempFolder, titan, up } from "./cli.support.ts";
@@ -100,13 +100,29 @@ describe("orphans", { concurrency: 4 }, () => {
     assert.equal((await cluster.kill("SIGTERM")).code, 0);
   });
 
-  test("nothing is left of a job that is deaf to requests, and of its daemon, when titan up is killed", async () => {
+  test("nothing is left of a job and of its daemon when titan up is killed", async () => {
     const cwd = realpathSync(tempFolder());
     const cluster = await up(["--workers", "1"], { cwd });
-    writeFileSync(join(cwd, "deaf.yaml"), `name: deaf\njobs:\n  - {id: d, run: 'trap "" TERM; setsid sleep 1000 & while :; do sleep 0.5; done'}\n`);
+    writeFileSync(join(cwd, "deaf.yaml"), `name: deaf\njobs:\n  - {id: d, run: 'setsid sleep 1000 & while :; do sleep 0.5; done'}\n`);
     await titan(["run", "deaf.yaml", "--detach"], { cwd, env: cluster.env });
     await eventually("it runs", () => workingIn(cwd).length >= 2);
     await cluster.kill("SIGKILL");
     await eventually("the worker and its job are gone", () => !isAlive(cluster.ready.workerPids[0]!) && workingIn(cwd).length === 0);
+  });
+
+  test("a job has its grace when its worker is asked to stop, and when titan up is killed", async () => {
+    for (const [who, signal] of [["worker", "SIGTERM"], ["up", "SIGKILL"]] as const) {
+      const cwd = realpathSync(tempFolder());
+      const saved = join(cwd, "saved");
+      const cluster = await up(["--workers", "1"], { cwd });
+      writeFileSync(join(cwd, "tidy.yaml"), `name: tidy\njobs:\n  - {id: t, run: '[ $TITAN_ATTEMPT = 1 ] || exit 0; trap "echo tidying; sleep 0.5; echo saved > ${saved}; exit" TERM; touch ${join(cwd, "on")}; while :; do sleep 0.1; done'}\n`);
+      await titan(["run", "tidy.yaml", "--detach"], { cwd, env: cluster.env });
+      await eventually("it runs", () => existsSync(join(cwd, "on")));
+      process.kill(who === "up" ? cluster.pid : cluster.ready.workerPids[0]!, signal);
+      await eventually("worker and job are gone", () => !isAlive(cluster.ready.workerPids[0]!));
+      assert.equal(readFileSync(saved, "utf8"), "saved\n");
+      if (who === "worker") assert.equal((await cluster.kill("SIGTERM")).code, 0);
+      assert.doesNotMatch(cluster.stderr, /Error/);
+    }
   });
 });

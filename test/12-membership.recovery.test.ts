@@ -52,3 +52,30 @@ test("Worker.stop() with output that nobody takes rejects nothing behind everybo
   // node:test fails a test in which a rejection is left alone; the process of a real worker would die of it.
   assert.ok(await happens(cluster, worker.stop()));
 });
+
+test("Worker.stop() lets its jobs end in their grace: what they finish counts, what they do not is given away once they are gone, and nothing new arrives", async () => {
+  const cluster = new SimCluster();
+  await cluster.startMaster();
+  const { worker, executor } = cluster.startWorker("w1", { slots: 3 });
+  const client = await cluster.connect();
+  const { run } = await cluster.world.settle(client.submitSpec(pipeline([job("a"), job("b")])));
+  await cluster.until(() => executor.jobs.length === 2);
+  const [a, b] = executor.jobs;
+  // Deaf to the request: one is about to be ready anyway, the other is killed at the end of its grace.
+  for (const slow of [a!, b!]) slow.cancel = () => undefined;
+  const { timers } = cluster.world.host("w1");
+  timers.after(1000, () => a!.end());
+  timers.after(5000, () => b!.end({ status: "failed", kind: "cancelled" }));
+  const stopped = worker.stop();
+  await cluster.world.run(cluster.world.now + 10);
+  const { run: later } = await cluster.world.settle(client.submitSpec(pipeline([job("c")])));
+  const { executor: other } = cluster.startWorker("w2", { slots: 3 });
+  await cluster.until(() => other.jobs.some(({ request }) => request.job === "c"));
+  await cluster.world.run(cluster.world.now + 4500);
+  assert.deepEqual(other.jobs.map(({ request }) => request.job), ["c"], "b still runs where it was");
+  assert.ok(await happens(cluster, stopped));
+  await cluster.until(() => other.jobs.length === 2);
+  assert.deepEqual([other.jobs[1]!.request.job, other.jobs[1]!.request.attempt, executor.jobs.length], ["b", 2, 2]);
+  assert.equal((await cluster.status(client, run))["a"], "COMPLETED");
+  assert.equal((await cluster.status(client, later))["c"], "RUNNING");
+});

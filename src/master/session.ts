@@ -65,7 +65,9 @@ export class Session {
   }
 
   notify(opcode: number): void {
-    if (opcode === Op.GOODBYE && this.#link !== undefined) this.#services.workers.left(this.#link);
+    if (this.#link === undefined) return;
+    if (opcode === Op.LEAVING) this.#services.workers.leaving(this.#link);
+    if (opcode === Op.GOODBYE) this.#services.workers.left(this.#link);
   }
 
   closed(): void {
@@ -196,7 +198,7 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
   [Op.INFO]: (services, request) => {
     const { engine, version, startedAt, dir, pid } = services;
     const stateHash = InfoRequest.decode(request.body).hash ? hashState(engine.state) : "";
-    const info = { version, pid, startedAt, state: dir, nextSeq: services.nextSeq(), runs: engine.state.runs.size, workers: engine.state.workers.size, stateHash, now: services.host.clock.wall() };
+    const info = { version, pid, startedAt, state: dir, nextSeq: services.nextSeq(), runs: engine.state.runs.size, workers: engine.state.workers.size, stateHash, now: services.host.clock.wall(), refused: services.workers.stale };
     engine.afterwards(() => request.reply(Info.encode(info)));
   },
   [Op.BLOB_HAS]: async ({ blobs }, request) => request.reply(BlobHas.encode({ present: await blobs.has(BlobRef.decode(request.body).hash) })),

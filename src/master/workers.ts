@@ -124,6 +124,11 @@ export class Workers {
     this.#arm();
   }
 
+  /** It gives its jobs a moment to end before it goes. What they still report counts, and nothing new is sent. */
+  leaving(link: WorkerLink): void {
+    if (this.links.get(link.id) === link) this.#engine().state.router.setAway(link.id, true);
+  }
+
   /** It has said goodbye, and there is nothing to wait for. */
   left(link: WorkerLink): void {
     if (this.links.get(link.id) === link) this.#lose(link.id, { reason: "said goodbye", blamed: false });

@@ -33,6 +33,8 @@ export const Op = {
   FINISHED: 33,
   BEAT: 34,
   GOODBYE: 35,
+  /** Ends what it runs, and wants nothing new meanwhile; then it says GOODBYE. */
+  LEAVING: 36,
   DISPATCH: 64,
   KILL: 65,
 } as const;
@@ -322,6 +324,8 @@ export const Info = message("Info", {
   stateHash: [8, withDefault(string(64), "")],
   /** The master's wall clock when it answered, for a client to compare with its own. 0: a master that does not say. */
   now: [9, withDefault(u53(), 0)],
+  /** Reports that were refused since the master's start, because their attempt had been given to somebody else. */
+  refused: [10, withDefault(u53(), 0)],
 });
 export type Info = Infer<typeof Info>;
 export const InfoRequest = message("InfoRequest", { hash: [1, withDefault(bool(), false)] });

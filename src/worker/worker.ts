@@ -55,6 +55,8 @@ export interface Worker {
 interface Attempt {
   readonly assignment: Assignment;
   running: Running | undefined;
+  /** Settles when its end has been taken down, the last of its output included. */
+  over: Promise<void> | undefined;
   cancelled: boolean;
   report: Report | undefined;
 }
@@ -124,6 +126,7 @@ class WorkerProcess implements Worker {
     for (const key of welcome.stale) this.#drop(key, "the master has given it to somebody else");
     this.#startBeats(welcome.beatMs, welcome.leaseMs);
     this.#welcomed({ name: welcome.name });
+    if (this.#stopping) this.#link.current()?.notify(Op.LEAVING, EMPTY); // the last connection has said so, too
     const kept = this.#attempts.size;
     this.#note(`registered as ${welcome.name}${kept === 0 ? "" : `, with ${kept} ${kept === 1 ? "attempt" : "attempts"} under way`}`);
   }
@@ -165,7 +168,9 @@ class WorkerProcess implements Worker {
   // ── attempts ───────────────────────────────────────────────────────────────────────────────────
 
   #start(assignment: Assignment): void {
-    const attempt: Attempt = { assignment, running: undefined, cancelled: false, report: undefined };
+    // On the way out. It never began here, and the goodbye gives it to others.
+    if (this.#stopping) return;
+    const attempt: Attempt = { assignment, running: undefined, over: undefined, cancelled: false, report: undefined };
     this.#attempts.set(nameOf(assignment), attempt);
     this.#runs.add(assignment.runId);
     if (assignment.project === undefined) this.#execute(attempt, undefined);
@@ -193,6 +198,7 @@ class WorkerProcess implements Worker {
   // #region execute
   #execute(attempt: Attempt, project: string | undefined): void {
     const { assignment } = attempt;
+    if (this.#stopping) return;
     if (attempt.cancelled) return this.#finish(attempt, { status: "failed", kind: "cancelled", message: "Cancelled before it started", durationMs: 0 });
     const pipe = new OutputPipe(this.#options.host, {
       send: (chunks) => this.#link.request(Op.OUTPUT, Output.encode({ ...keyOf(assignment), chunks })).then(() => undefined),
@@ -206,7 +212,7 @@ class WorkerProcess implements Worker {
       printed = true;
       pipe.push(stream, bytes);
     });
-    attempt.running.done.then(async (outcome) => {
+    attempt.over = attempt.running.done.then(async (outcome) => {
       // The report closes the attempt's log at the other end, so the output must be there before it.
       if (printed) await pipe.drained().catch(() => undefined);
       this.#finish(attempt, outcome);
@@ -233,6 +239,8 @@ class WorkerProcess implements Worker {
 
   #finish(attempt: Attempt, outcome: ExecOutcome): void {
     if (this.#attempts.get(nameOf(attempt.assignment)) !== attempt) return; // dropped meanwhile
+    // Ended because this worker stops. That is no failure of the job's: the goodbye says that it was lost.
+    if (this.#stopping && !attempt.cancelled && outcome.status === "failed" && outcome.kind === "cancelled") return;
     attempt.report = reportOf(attempt.assignment, outcome);
     this.#reports.push(attempt);
     if (this.#reporting) return;
@@ -256,18 +264,27 @@ class WorkerProcess implements Worker {
   async stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
+    const { timers } = this.#options.host;
+    this.#link.current()?.notify(Op.LEAVING, EMPTY);
+    const attempts = [...this.#attempts.values()];
+    for (const { running } of attempts) running?.cancel("the worker is stopping");
+    await Promise.all(attempts.map(({ running }) => running?.done.catch(() => undefined)));
+    // What some of them have managed to finish still counts, if the master is there to hear of it.
+    const heard = Promise.all(attempts.map(({ over }) => over));
+    await Promise.race([heard, new Promise<void>((resolve) => void timers.after(LAST_WORDS_MS, resolve))]);
+    // Behind the turn that sends the reports: GOODBYE gives away whatever has none.
+    await new Promise<void>((resolve) => timers.soon(resolve));
     this.#beat?.cancel();
-    const ended = [...this.#attempts.values()].map(({ running }) => running?.done.catch(() => undefined));
-    for (const { running } of this.#attempts.values()) running?.cancel("the worker is stopping");
     this.#link.current()?.notify(Op.GOODBYE, EMPTY);
     this.#link.stop();
-    await Promise.all(ended);
     await this.#options.executor.close();
     await this.done.catch(() => undefined);
   }
 }
 
 const EMPTY = Buffer.alloc(0);
+/** For output and reports of jobs that ended while the worker stops. With a job's grace it stays below what `titan worker` waits. */
+const LAST_WORDS_MS = 1000;
 /** Runs asked about in one beat; the rest waits for the next one. */
 const BEAT_RUNS = 1000;
 

@@ -55,9 +55,10 @@ async function run(call: Call): Promise<number> {
     onNote,
   });
 
+  let stopped: Promise<void> | undefined;
   const stop = (): void => {
     setTimeout(() => process.exit(EXIT.OK), STOP_MS).unref();
-    void started.stop();
+    stopped ??= started.stop();
   };
   context.onInterrupt((signal, times) => {
     // A terminal sends Ctrl-C to the whole family; who has a parent is told by the parent.
@@ -72,6 +73,7 @@ async function run(call: Call): Promise<number> {
     else context.out(`${registered.name} offers ${slots} ${slots === 1 ? "slot" : "slots"} to ${addressText(master)}${tags.length > 0 ? ` (${tags.join(", ")})` : ""}`);
   }, () => undefined); // `done` says why
   await started.done;
+  await stopped; // The connection is closed before the last job has tidied up.
   return EXIT.OK;
 }
 
