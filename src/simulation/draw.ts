@@ -137,12 +137,14 @@ function drawMeddling(dice: Dice, options: { room: Room; key: string; at: number
 
 // ── what goes wrong ──────────────────────────────────────────────────────────────────────────────
 
+// #region faults
 function drawFaults(dice: Dice, kind: FaultKind, room: Room): Fault[] {
   return Array.from({ length: dice.int(1, 3) }, () => drawFault(dice, kind, room)).filter((fault) => fault !== undefined);
 }
 
 /** How long a fault lasts: mostly too short to be noticed, sometimes longer than any lease. */
 const lasting = (dice: Dice): number => dice.ms(5, 7000);
+// #endregion
 
 function drawFault(dice: Dice, kind: FaultKind, room: Room): Fault | undefined {
   const at = dice.int(50, room.safetyMs);

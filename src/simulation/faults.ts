@@ -56,6 +56,7 @@ export class Faults {
     this.#stage.after(ms, () => { if (!this.#stage.healing) fn(); });
   }
 
+  // #region pause
   #pause(name: string, forMs: number): boolean {
     if (!this.#cluster.isUp(name)) return false;
     const { world } = this.#stage;
@@ -68,6 +69,7 @@ export class Faults {
     });
     return true;
   }
+  // #endregion
 
   #partition(fault: Fault & { kind: "partition" }): boolean {
     const { world } = this.#stage;

@@ -147,6 +147,7 @@ export class Judge {
   }
 
   #submitted({ run: id, key, jobs, existing }: Extract<Acknowledgement, { what: "submit" }>): void {
+    // #exercise submitted
     const run = this.#run(id, "submitted");
     if (run.key !== key) this.fail("one-key-one-run", `a client submitted with key ${key ?? "(none)"} and was given ${id}, whose key is ${run.key ?? "(none)"}`);
     if (run.submitted !== jobs) this.fail("acknowledged-is-durable", `a client submitted ${jobs} jobs as ${id}, and the log has ${run.submitted}`);
@@ -154,6 +155,7 @@ export class Judge {
     const first = this.#keys.get(key);
     if (first !== undefined && first !== run && !first.forgotten) this.fail("one-key-one-run", `key "${key}" was answered with ${first.id}, and now with ${id}`);
     this.#keys.set(key, run);
+    // #end-exercise
   }
 
   #cancelled({ run: id, job: name }: Extract<Acknowledgement, { what: "cancel" }>): void {
@@ -203,6 +205,7 @@ export class Judge {
   // #region executing
   /** A program has begun, or is gone. */
   executing(what: "began" | "ended", at: Execution): void {
+    // #exercise executing
     const name = `${at.run}/${at.job}#${at.attempt}`;
     const program = this.#programs.get(name);
     if (what === "ended") {
@@ -218,6 +221,7 @@ export class Judge {
     this.#programs.set(name, { worker: at.worker, alive: true, pid: at.pid });
     // A worker that was given up may begin late: it is fenced, and will be told. One that has reported the end may not.
     if (this.#unexecuted.has(name)) this.fail("no-process-after-its-attempt", `${name} is executed ${where} after its end was reported (${attempt.ending})`);
+    // #end-exercise
   }
   // #endregion
 

@@ -95,6 +95,7 @@ class Search {
   // #region lessOf
   /** Chunks of half the list, then of a quarter, down to single entries. */
   async #lessOf<T>(part: Part<T>): Promise<void> {
+    // #exercise lessOf
     for (let chunk = Math.ceil(part.list(this.best).length / 2); chunk >= 1; chunk = chunk > 1 ? Math.ceil(chunk / 2) : 0) {
       // From the back: what comes late is needed least.
       for (let end = part.list(this.best).length; end > 0; end -= chunk) {
@@ -103,9 +104,11 @@ class Search {
         await this.#try(part.with(this.best, [...list.slice(0, Math.max(0, end - chunk)), ...list.slice(end)]));
       }
     }
+    // #end-exercise
   }
   // #endregion
 
+  // #region try
   async #try(plan: Plan): Promise<boolean> {
     const { live, maxRuns = MAX_RUNS, onSmaller } = this.#options;
     if (this.runs >= maxRuns || plan.workers.length === 0 || sizeOf(plan) >= sizeOf(this.best)) return false;
@@ -117,6 +120,7 @@ class Search {
     onSmaller?.(plan, this.runs);
     return true;
   }
+  // #endregion
 }
 
 /** How much there is to read. */
