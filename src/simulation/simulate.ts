@@ -22,6 +22,12 @@ import { Steps } from "./steps.ts";
 /** Time for everything to end once nothing is broken any more: the longest job, its retries, and leases, many times over. */
 const VIRTUAL_BOUND_MS = 10 * 60_000;
 
+/** On one connection: an attempt has one batch of output (256 KiB) under way, a worker has three slots, and a quarter is for all else. */
+const CONNECTION_BOUND_BYTES = 1024 * 1024;
+
+/** Every so many seeds all prefixes of the log are folded, at every so many events: it takes as long as half the life. */
+const PREFIXES = { seeds: 8, events: 5 };
+
 /** How often the world is left to look whether something broke. */
 const LOOK_MS = 100;
 
@@ -128,6 +134,8 @@ class Life {
     await this.#until(plan.safetyMs + VIRTUAL_BOUND_MS, () => over);
     if (!over && stage.broken === undefined) this.#neverEnds();
     await this.#finale();
+    stage.ask(() => stage.judge.bounded("bytes under way on one connection", { found: stage.world.bounded(), limit: CONNECTION_BOUND_BYTES }));
+    if (plan.seed % PREFIXES.seeds === 0) stage.ask(() => stage.judge.allPrefixes(PREFIXES.events));
   }
 
   /** Lets time pass until something holds, something breaks, or it is that late. */
@@ -142,8 +150,7 @@ class Life {
   async #bringToEnd(): Promise<void> {
     const client = this.#clients[0]!;
     for (;;) {
-      const runs = await client.perform("lists runs", (master) => master.runs());
-      if (runs.ok && this.#steps.unanswered === 0 && runs.value.every(({ status }) => status !== "RUNNING") && this.stage.world.programs().length === 0) break;
+      if (this.#isQuiet() && (await this.#allEnded(client)) && this.#isQuiet()) break;
       const gates = await client.perform("lists gates", (master) => master.gates());
       if (gates.ok) for (const { id } of gates.value) await client.perform("approves", (master) => master.decide(id, { approve: true, by: "keeper" }));
       // Work that only a drained worker may do would wait for ever, as it should.
@@ -152,20 +159,31 @@ class Life {
       for (const { id } of drained) await client.perform("ends a drain", (master) => master.drain(String(id), { undo: true }));
       await new Promise<void>((resolve) => void this.stage.after(POLL_MS, resolve));
     }
-    await this.#lookAtAll();
+    this.stage.ask(() => this.stage.judge.quiet({ programs: this.stage.world.programs().length }));
   }
 
-  async #lookAtAll(): Promise<void> {
+  /** Nothing goes on, as far as the log and the machines say: a request that somebody gave up may still arrive and start something. */
+  #isQuiet(): boolean {
+    const { judge, world } = this.stage;
+    return this.#steps.unanswered === 0 && judge.stats.openRuns === 0 && world.programs().length === 0;
+  }
+
+  /** The same as the master says, to a client that looks at everything once more. */
+  async #allEnded(client: SimClient): Promise<boolean> {
     const { stage } = this;
-    const client = this.#clients[0]!;
+    const runs = await client.perform("lists runs", (master) => master.runs());
+    if (!runs.ok || runs.value.some(({ status }) => status === "RUNNING")) return false;
     for (const run of this.#steps.runs.values()) {
       const status = await client.perform(`looks at ${run}`, (master) => master.status(run));
-      if (!status.ok) return stage.breaks("acknowledged-is-durable", `${run} was acknowledged, and now: ${status.refused.message}`);
+      if (!status.ok) {
+        stage.breaks("acknowledged-is-durable", `${run} was acknowledged, and now: ${status.refused.message}`);
+        return false;
+      }
       for (const job of status.value.jobs) stage.ask(() => stage.judge.seen({ run, job: job.id, status: job.status, attempt: job.attempt }));
     }
     const info = await client.perform("asks for the hash", (master) => master.info({ hash: true }));
     if (info.ok) stage.ask(() => stage.judge.hash({ seq: info.value.nextSeq - 1, hash: info.value.stateHash }));
-    stage.ask(() => stage.judge.quiet({ programs: stage.world.programs().length }));
+    return true;
   }
 
   #neverEnds(): void {
@@ -193,6 +211,6 @@ class Life {
     const { stage } = this;
     const life = this.#cluster.lifeOf("m");
     while (this.#cluster.lifeOf("m") === life || this.#cluster.master === undefined) await new Promise<void>((resolve) => void stage.after(5, resolve));
-    await this.#lookAtAll();
+    await this.#bringToEnd();
   }
 }
