@@ -56,6 +56,16 @@ test("openLog() keeps what it promised after a kill -9 at any operation, and a p
   assert.ok(operations > 40, `${operations} operations`);
 });
 
+test("openLog() makes a new log's folder durable up to the root, whoever made the folders above it", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const { storage } = world.host("m");
+  const synced: string[] = [];
+  world.onSync((_host, path) => void synced.push(path));
+  await world.settle(storage.mkdir("/srv/titan")); // as the master does, for its lock
+  await world.settle(openLog({ host: world.host("m"), dir: "/srv/titan/log" }));
+  for (const folder of ["/", "/srv/", "/srv/titan/", "/srv/titan/log/"]) assert.ok(synced.includes(folder), `${folder} of ${synced.join(" ")}`);
+});
+
 test("openLog() cuts a torn record whose body holds bytes that could be an empty record with the next number", async () => {
   // A number as eight bytes, then the length of what follows: 00 00 00 00 00 00 00 1f. As a record that is empty, and number 31.
   const retry = { maxAttempts: 2, delayMs: 18, backoff: 1, maxDelayMs: 2000, jitter: 1 };

@@ -117,15 +117,21 @@ function problemError(problem: LogProblem): LogError {
   return new LogError(code, `Cannot open log: ${where}: ${what}`, { file, ...(offset !== undefined && { offset }) });
 }
 
-/** A folder is durable once its parent has been fsynced, and so on up to the first one that was there before. */
+/**
+ * A folder is durable once its parent has been fsynced, and that one's parent, up to the root. Which of them are new nobody
+ * knows: the caller has made some, and an earlier process may have been killed before it could fsync those that it made.
+ */
 async function makeFolder(storage: Storage, dir: string): Promise<void> {
-  const made: string[] = [];
-  for (let path = dir; path !== "/" && path !== "."; path = parentOf(path)) {
-    if ((await storage.stat(path)) !== undefined) break;
-    made.push(path);
-  }
+  const isNew = (await storage.stat(dir)) === undefined;
   await storage.mkdir(dir);
-  for (const path of made) await storage.syncDirectory(parentOf(path));
+  for (let path = dir; path !== "/" && path !== "."; path = parentOf(path)) {
+    try {
+      await storage.syncDirectory(parentOf(path));
+    } catch (error) {
+      if (isNew && path === dir) throw error;
+      return; // not ours to open, so not one that we have made
+    }
+  }
 }
 
 function parentOf(path: string): string {
