@@ -1,6 +1,6 @@
 /** `npm run sim`: lives many seeds, and when something breaks says what, how to see it again, and the least that it takes. */
 import { readFileSync } from "node:fs";
-import { drawPlan, planLines, shrink, simulate, type Outcome, type Plan } from "#simulation";
+import { drawPlan, planLines, shrink, simulate, type Broken, type Outcome, type Plan, type Shrunk } from "#simulation";
 import { readOptions, USAGE, UsageError, type Options } from "./options.ts";
 import { Pool } from "./pool.ts";
 import { failureLines } from "./report.ts";
@@ -36,10 +36,18 @@ async function main(options: Options): Promise<number> {
 /** One life, shown. */
 async function one(plan: Plan, options: Options): Promise<number> {
   const outcome = await simulate(plan);
-  if (options.json) console.log(JSON.stringify({ ...summaryOf(outcome), plan, ...(options.trace && { trace: outcome.trace }) }, null, 2));
-  else if (outcome.violation !== undefined) await explain(plan, { options, command: options.plan === undefined ? `npm run sim -- --seed ${plan.seed}` : `npm run sim -- --plan ${options.plan}` });
+  const { violation } = outcome;
+  if (options.json) {
+    const small = violation !== undefined && options.shrink ? (await smaller(plan, violation)).plan : undefined;
+    console.log(JSON.stringify({ ...summaryOf(outcome), plan, ...(small !== undefined && { small }), ...(options.trace && { trace: outcome.trace }) }, null, 2));
+  } else if (violation !== undefined) await explain(plan, { options, command: options.plan === undefined ? `npm run sim -- --seed ${plan.seed}` : `npm run sim -- --plan ${options.plan}` });
   else console.log([...planLines(plan), "", ...(options.trace ? [...outcome.trace, ""] : []), ...totalsOf(outcome), `trace ${outcome.traceHash}`].join("\n"));
-  return outcome.violation === undefined ? 0 : 1;
+  return violation === undefined ? 0 : 1;
+}
+
+function smaller(plan: Plan, violation: Broken): Promise<Shrunk> {
+  process.stderr.write("sim: looking for a smaller plan\n");
+  return shrink(plan, { violation, live: async (candidate) => (await simulate(candidate)).violation });
 }
 
 function totalsOf(outcome: Outcome): string[] {
@@ -52,12 +60,7 @@ function totalsOf(outcome: Outcome): string[] {
 async function explain(plan: Plan, { options, command }: { options: Options; command: string }): Promise<void> {
   const violation = (await simulate(plan)).violation;
   if (violation === undefined) return console.log(`seed ${plan.seed} broke something in its process, and nothing here: it depends on more than its seed, which is a bug of the simulation`);
-  let small = plan;
-  let runs = 0;
-  if (options.shrink) {
-    process.stderr.write("sim: looking for a smaller plan\n");
-    ({ plan: small, runs } = await shrink(plan, { violation, live: async (candidate) => (await simulate(candidate)).violation }));
-  }
+  const { plan: small, runs } = options.shrink ? await smaller(plan, violation) : { plan, runs: 0 };
   const outcome = await simulate(small);
   console.log(`\n${failureLines({ plan, small, runs, outcome, trace: options.trace, command }).join("\n")}`);
 }
@@ -65,8 +68,8 @@ async function explain(plan: Plan, { options, command }: { options: Options; com
 function planOf(options: Options): Plan {
   if (options.plan === undefined) return drawPlan(options.from);
   try {
-    const value = JSON.parse(readFileSync(options.plan, "utf8")) as { plan?: Plan } & Plan;
-    return value.plan ?? value;
+    const value = JSON.parse(readFileSync(options.plan, "utf8")) as { small?: Plan; plan?: Plan } & Plan;
+    return value.small ?? value.plan ?? value;
   } catch (error) {
     throw new UsageError(`Cannot read plan ${options.plan}: ${(error as Error).message}`);
   }

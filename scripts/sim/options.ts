@@ -12,7 +12,7 @@ export const USAGE = `Usage: npm run sim -- [--seeds N] [--from S] [--seed S] [-
   --no-shrink   do not look for a smaller plan when something breaks
   --all         go on after something broke
   --jobs N      processes (default: one per core)
-  --json        the result as JSON`;
+  --json        the result as JSON; of one life, with its plan, and with the smallest that breaks the same`;
 
 export interface Options {
   readonly from: number;

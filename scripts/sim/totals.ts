@@ -28,7 +28,7 @@ export class Totals {
   /** `elapsedMs` of real time. */
   lines(elapsedMs: number): string[] {
     const seconds = elapsedMs / 1000;
-    const counts = Object.entries(this.stats).map(([name, count]) => `${grouped(count)} ${name}`);
+    const counts = Object.entries(this.stats).filter(([, count]) => count > 0).map(([name, count]) => `${grouped(count)} ${name}`);
     const faults = Object.entries(this.faults).sort(([, a], [, b]) => b - a).map(([name, count]) => `${grouped(count)} ${name}`);
     const all = Object.values(this.faults).reduce((sum, count) => sum + count, 0);
     return [
