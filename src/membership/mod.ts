@@ -105,10 +105,8 @@ export class Leases<Id> {
 
   /** Something was heard of it. Without effect for who is not here: a member that was given up stays so. */
   renew(id: Id, now: number): void {
-    // #exercise renew
     const lease = this.#here.get(id);
     if (lease !== undefined) lease.heardAt = now;
-    // #end-exercise
   }
   // #endregion
 
@@ -162,12 +160,14 @@ export class Leases<Id> {
    * out to be in the next moments, gets a whole lease.
    */
   #woke(now: number): void {
+    // #exercise woke
     const { beatMs, leaseMs } = this.#times;
     if (now - this.#nextAt <= (AWAKE_BEATS - 1) * beatMs) return;
     for (const lease of this.#here.values()) lease.heardAt = now;
     for (const absence of this.#away.values()) absence.until = Math.max(absence.until, now + leaseMs);
     this.#mercyUntil = now + leaseMs;
     this.#nextAt = now + beatMs;
+    // #end-exercise
   }
   // #endregion
 

@@ -49,14 +49,17 @@ export const MAX_BATCH_BYTES = 1024 * 1024;
 /** Slots that one worker may offer. Beyond this a machine has other limits (processes, descriptors). */
 export const MAX_SLOTS = 4096;
 
+// #region lease
 /** A worker says it is alive this often. */
 export const BEAT_MS = 1000;
 /** A worker is lost after four missed beats: three for the network, one for a slow turn. */
 export const LEASE_MS = 4 * BEAT_MS;
+// #endregion
 
 /** A worker without a master dials again at least this often. */
 export const REDIAL_MAX_MS = 2000;
 
+// #region grace
 /** A worker whose session breaks dials at once, which is after a random part of this: many break at the same time. */
 export const FIRST_REDIAL_MAX_MS = 40;
 /**
@@ -64,6 +67,7 @@ export const FIRST_REDIAL_MAX_MS = 40;
  * (to connect, and to introduce itself) of 20 ms. With an fsync after it, its jobs are elsewhere within 100 ms.
  */
 export const GRACE_MS = FIRST_REDIAL_MAX_MS + 2 * 20;
+// #endregion
 /** A grace that was asked for: what a night train spends in a tunnel. Jobs of a dead worker wait for as long. */
 export const MAX_GRACE_MS = 10 * 60_000;
 

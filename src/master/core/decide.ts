@@ -328,10 +328,12 @@ export function decideForgotten(state: State, from: { worker: number; running: r
     .map((job) => lost(job, { at: context.now, blamed: false }));
 }
 
+// #region stale
 /** …and those that it still runs although the master has given them to somebody else. */
 export function staleAttempts(state: State, from: { worker: number; running: readonly AttemptKey[] }): AttemptKey[] {
   return from.running.filter((key) => attemptOf(state, key)?.worker !== from.worker);
 }
+// #endregion
 
 function lost(job: Job, how: { at: number; blamed: boolean }): Event {
   // A job that takes down one worker after another is quarantined, before it has had them all.
