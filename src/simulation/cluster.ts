@@ -191,7 +191,9 @@ export class Cluster {
       const life = this.lifeOf(name);
       const executor = createExecutor({ host, workDir: "/work", baseEnv: {}, folders: this.foldersOf(name) });
       worker = startWorker({
-        host, master: MASTER, token: TOKEN, name, tags, slots, executor, cacheDir: "/cache", onNote: (text) => this.#stage.note(`${name} ${text}`),
+        host, master: MASTER, token: TOKEN, name, tags, slots, executor, cacheDir: "/cache",
+        // Ten refused dials a second tell nobody anything while the master is down.
+        onNote: (text) => { if (!text.includes("ECONNREFUSED")) this.#stage.note(`${name} ${text}`); },
       });
       worker.done.catch((error: unknown) => this.#died(name, { life, error, doing: "working" }));
     };
