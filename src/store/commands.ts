@@ -11,6 +11,7 @@ import { HASHES } from "./hashes.ts";
 import { commandCommand } from "./introspection.ts";
 import { KEYS } from "./keys.ts";
 import { LISTS } from "./lists.ts";
+import { PERSISTENCE } from "./persist-commands.ts";
 import { PUBSUB } from "./pubsub.ts";
 import { invariant } from "./refusal.ts";
 import { SETS } from "./sets.ts";
@@ -18,7 +19,7 @@ import { STRINGS } from "./strings.ts";
 import { TRANSACTIONS } from "./transactions.ts";
 
 export const COMMANDS: readonly Command[] = [
-  ...CONNECTION, ...STRINGS, ...KEYS, ...SETS, ...HASHES, ...LISTS, ...TRANSACTIONS, ...PUBSUB, commandCommand(() => COMMANDS),
+  ...CONNECTION, ...STRINGS, ...KEYS, ...SETS, ...HASHES, ...LISTS, ...TRANSACTIONS, ...PUBSUB, ...PERSISTENCE, commandCommand(() => COMMANDS),
 ];
 
 const byName = new Map<string, Command>();

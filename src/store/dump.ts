@@ -12,6 +12,9 @@ import type { Members } from "./dict.ts";
 /** Elements per command: enough to make the name and key a small part of it, few enough for every reader's limits. */
 const BATCH = 64;
 
+/** And so many bytes: 64 of the largest values would be no command that anybody reads. */
+const BATCH_BYTES = 1024 * 1024;
+
 /** The commands for one key; the deadline is absolute, in ms. */
 export function* dumpKey(key: string, { value, deadline }: { value: Value; deadline: number | undefined }): Generator<string[]> {
   if (typeof value === "string") {
@@ -34,11 +37,15 @@ function* fieldsAndValues({ keys, values }: Hash): Generator<string> {
 
 function* batches(head: readonly string[], items: Iterable<string>): Generator<string[]> {
   let batch = [...head];
+  let bytes = 0;
   for (const item of items) {
     batch.push(item);
-    if (batch.length === head.length + BATCH) {
+    bytes += item.length;
+    const count = batch.length - head.length;
+    if (count === BATCH || (bytes >= BATCH_BYTES && count % 2 === 0)) { // even: a field goes with its value
       yield batch;
       batch = [...head];
+      bytes = 0;
     }
   }
   if (batch.length > head.length) yield batch;

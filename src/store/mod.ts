@@ -7,6 +7,7 @@
  *     keyspace.ts · dict.ts · deque.ts · expiry.ts          the data
  *     strings.ts · keys.ts · sets.ts · hashes.ts · lists.ts · transactions.ts · pubsub.ts · connection.ts   the commands
  *     dump.ts · snapshot.ts                    the data as commands again
+ *     open.ts · aof*.ts · persist*.ts          the log, and how it is rewritten
  *     resp*.ts · server*.ts · client*.ts       the protocol, and both ends of it
  *
  * Test: test/15-store.test.ts
@@ -25,3 +26,5 @@ export { MAX_REPLY_BYTES, MAX_REPLY_DEPTH, Push, ReplyParser, StoreError, type V
 export * from "./client.ts";
 export { parseStoreUrl, REDIS_PORT, StoreUrlError, type StoreTarget } from "./client-url.ts";
 export * from "./server.ts";
+export { dumpResp, openStore, type OpenStore, type OpenStoreOptions } from "./open.ts";
+export { MAX_BEHIND_BYTES, REWRITE_MIN_BYTES, StoreLogError } from "./aof.ts";

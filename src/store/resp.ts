@@ -66,6 +66,11 @@ export class RespParser extends RespInput {
   private bulkBytes = HEADER;
   private commandBytes = 0;
 
+  /** The beginning of a command has been read, and not its end. */
+  get isInside(): boolean {
+    return this.argv !== undefined || this.isMulti !== undefined;
+  }
+
   /** The next whole command, never empty, or `undefined` until more bytes are pushed. */
   next(): string[] | undefined {
     if (this.dead) throw this.dead;

@@ -23,7 +23,7 @@ import { Recorder } from "./recorder.ts";
 import { Refusal, wrongArity, unknownCommand } from "./refusal.ts";
 import { Session, type SessionInit } from "./session.ts";
 import { Snapshot } from "./snapshot.ts";
-import type { Propagate, StoreHost } from "./types.ts";
+import type { Propagate, StoreHost, StoreServices } from "./types.ts";
 
 export interface StoreOptions {
   readonly host: StoreHost;
@@ -79,6 +79,8 @@ export class Store {
   readonly stats: StoreStats = { commands: 0, connections: 0, expired: 0 };
   /** More sections for INFO, from whoever has something to say (the log, replication, the server). */
   readonly info = new Map<string, () => Readonly<Record<string, string | number>>>();
+  /** The log and the replicas, where there are any. */
+  services: StoreServices | undefined;
   /** Monotonic ms at the start. */
   readonly startedAt: number;
   /** Whose command is under way. */
@@ -189,6 +191,7 @@ export class Store {
       if (this.#role === "loading" && !command.open) throw LOADING;
       if (command.write) throw READ_ONLY;
     }
+    if (command.write) this.services?.admitWrite();
     if (session.subscriptions !== 0 && session.protocol === 2 && !command.whileSubscribed) {
       throw new Refusal(`ERR Can't execute '${command.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`);
     }
@@ -225,6 +228,7 @@ export class Store {
     const commands = queue.map((argv) => findCommand(argv[0]!)!);
     // It may have become a replica since they were queued.
     if (this.#role !== "primary" && commands.some(({ write }) => write)) throw READ_ONLY;
+    if (commands.some(({ write }) => write)) this.services?.admitWrite();
     session.out.array(queue.length);
     this.inTransaction = true;
     queue.forEach((argv, i) => {

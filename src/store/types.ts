@@ -10,7 +10,8 @@
  * Left out: reply objects. An answer is written where it is computed, so nothing is built to be taken apart again.
  * Test: test/15-store.test.ts
  */
-import type { Host } from "#host";
+import type { Address, Host } from "#host";
+import type { Session } from "./session.ts";
 
 /** Where a command writes its answer. RESP2 has fewer shapes than RESP3: each method says what it becomes there. */
 export interface Replies {
@@ -42,6 +43,20 @@ export interface Replies {
   double(value: number): void;
   /** RESP2: `:1` or `:0`. */
   bool(value: boolean): void;
+}
+
+/** What commands about the log and about replicas talk to. A store that lives in memory only has none of it. */
+export interface StoreServices {
+  /** Throws a `Refusal` while no write could be remembered. */
+  admitWrite(): void;
+  /** BGREWRITEAOF: says what it did, or throws a `Refusal`. */
+  rewrite(): string;
+  /** REPLICAOF; undefined: be a primary. */
+  follow(primary: Address | undefined): void;
+  /** ROLE */
+  describeRole(out: Replies): void;
+  /** The client is a replica, and knows the changes of `id` up to `offset`: its connection becomes a stream of them. */
+  feed(session: Session, known: { readonly id: string; readonly offset: number }): void;
 }
 
 /** What the engine takes from the host: no disk and no network, which are the server's. */

@@ -1,0 +1,79 @@
+/**
+ * Lesson 15: changes as text: what the log holds and what replicas hear.
+ *
+ *     *3 set greeting hello                        a group of one command is the command
+ *     *1 multi  *3 lpush …  *2 del …  *1 exec      a group of several stands between MULTI and EXEC
+ *
+ * It is the protocol's own text (RESP arrays of bulk strings), so there is one parser and one dump format, and a real Redis
+ * reads the log as it would read its own.
+ *
+ * Invariants: one spelling for each command, so that its length can be told from its arguments (`encodedBytes`): a replica
+ * counts with it how far it has come. `GroupReader` hands out a group whole or not at all.
+ * Test: test/15-store.log.test.ts
+ */
+
+/** Lengths that need no formatting. */
+const HEADERS = Array.from({ length: 1024 }, (_, n) => `$${n}\r\n`);
+
+// #region encode
+/** One command as RESP; latin1, as everywhere. */
+export function encodeCommand(argv: readonly string[]): string {
+  let text = `*${argv.length}\r\n`;
+  for (const arg of argv) text += `${HEADERS[arg.length] ?? `$${arg.length}\r\n`}${arg}\r\n`;
+  return text;
+}
+
+/** What was done at once, so that it will be done at once again. */
+export function encodeGroup(group: readonly (readonly string[])[]): string {
+  if (group.length === 1) return encodeCommand(group[0]!);
+  let text = MULTI;
+  for (const argv of group) text += encodeCommand(argv);
+  return text + EXEC;
+}
+// #endregion
+
+const MULTI = encodeCommand(["multi"]);
+const EXEC = encodeCommand(["exec"]);
+
+/** `encodeCommand(argv).length`, without making it. */
+export function encodedBytes(argv: readonly string[]): number {
+  let bytes = lineBytes(argv.length);
+  for (const arg of argv) bytes += lineBytes(arg.length) + arg.length + 2;
+  return bytes;
+}
+
+/** A sign, the digits, CR and LF. */
+function lineBytes(count: number): number {
+  let digits = 1;
+  for (let rest = count; rest >= 10; rest = Math.floor(rest / 10)) digits++;
+  return digits + 3;
+}
+
+/** Takes commands one by one and gives back whole groups. */
+export class GroupReader {
+  #open: string[][] | undefined;
+
+  /** A MULTI whose EXEC has not come. */
+  get isOpen(): boolean {
+    return this.#open !== undefined;
+  }
+
+  /** The group that `argv` completes, if it does. An empty one (MULTI, EXEC) is a group too. */
+  take(argv: string[]): string[][] | undefined {
+    if (argv.length === 1) {
+      const name = argv[0]!.toLowerCase();
+      if (name === "multi") {
+        this.#open = [];
+        return undefined;
+      }
+      if (name === "exec") {
+        const group = this.#open ?? [];
+        this.#open = undefined;
+        return group;
+      }
+    }
+    if (this.#open === undefined) return [argv];
+    this.#open.push(argv);
+    return undefined;
+  }
+}

@@ -1,0 +1,231 @@
+/**
+ * Lesson 15: the store's log: every change, in order, on disk.
+ *
+ *     commands of a turn ─▶ text ─▶ one record ─▶ #log ─▶ one write, one fsync ─▶ the turn's answers leave
+ *
+ * A record is the text of a whole turn (aof-text.ts), because a record costs a header, a checksum and a call, and a turn of
+ * fifty pipelining clients is hundreds of commands. A torn record takes the whole turn with it, which is what was promised:
+ * none of its answers had left.
+ *
+ * Growing for ever is the price of appending. A rewrite saves the keyspace as a snapshot of #log, in slices (persist.ts), and
+ * drops the records before it.
+ *
+ * Invariants: what `commit` has resolved for is in the log; records hold the changes in the order of effect; a record that is
+ * larger than #log takes is cut, and a reader that glues the records together never notices.
+ * Left out: writing the snapshot while it is made. Its text is in memory until it is saved: about 1.5 times the data's bytes.
+ * Test: test/15-store.log.test.ts
+ */
+import { type Log, MAX_PENDING_BYTES, MAX_RECORD_BYTES } from "#log";
+import { encodeCommand, GroupReader } from "./aof-text.ts";
+import type { Copies } from "./persist.ts";
+import { Refusal } from "./refusal.ts";
+import { RespParser } from "./resp.ts";
+import type { Store } from "./store.ts";
+
+/** One piece of a snapshot: large enough that its header is nothing, small enough to be made between two commands. */
+const CHUNK_BYTES = 1024 * 1024;
+
+/** Writes are refused while more than this waits for the disk: half a second of a slow one. #log gives up at four times as much. */
+export const MAX_BEHIND_BYTES = MAX_PENDING_BYTES / 4;
+
+/** As in Redis: a log is rewritten when it has doubled since the last time, and is worth the work. */
+export const REWRITE_MIN_BYTES = 64 * 1024 * 1024;
+
+/** What the log holds is not what this program writes. Not damage (that is a `LogError`): somebody else's records. */
+export class StoreLogError extends Error {
+  override readonly name = "StoreLogError";
+  readonly code = "BAD_RECORD";
+}
+
+export class StoreLog {
+  readonly #log: Log;
+  readonly #store: Store;
+  readonly #copies: Copies;
+  readonly #rewriteMinBytes: number;
+  /** Records that #log has no room for yet. */
+  #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+  /** Every record up to this one is as safe as the policy has it. */
+  #safeSeq: number;
+  #baseBytes = 0;
+  #tailBytes = 0;
+  #rewriting = false;
+  #rewriteStatus = "ok";
+  #failure: Error | undefined;
+  #closing = false;
+
+  constructor(log: Log, { store, copies, rewriteMinBytes }: { store: Store; copies: Copies; rewriteMinBytes?: number }) {
+    this.#log = log;
+    this.#store = store;
+    this.#copies = copies;
+    this.#rewriteMinBytes = rewriteMinBytes ?? REWRITE_MIN_BYTES;
+    this.#safeSeq = log.nextSeq - 1;
+  }
+
+  // #region replay
+  /** Rebuilds the keyspace. @throws {LogError} for damage {@link StoreLogError} for records that are not ours */
+  async replay(): Promise<void> {
+    const parser = new RespParser();
+    const groups = new GroupReader();
+    const feed = (where: string, bytes: Buffer): void => {
+      try {
+        parser.push(bytes);
+        for (let argv = parser.next(); argv !== undefined; argv = parser.next()) {
+          const group = groups.take(argv);
+          if (group !== undefined) for (const each of group) this.#store.load(each);
+        }
+      } catch (error) {
+        throw new StoreLogError(`Cannot replay ${where}: ${(error as Error).message}`, { cause: error });
+      }
+    };
+    await this.#log.readSnapshot((chunk) => {
+      this.#baseBytes += chunk.length;
+      feed("snapshot", chunk);
+    });
+    await this.#log.replay((seq, body) => {
+      this.#tailBytes += body.length;
+      feed(`record ${seq}`, body);
+    });
+    // The end of a group that was larger than a record is torn off: what is there of it must not stand before what comes next.
+    if (groups.isOpen || parser.isInside) await this.#save();
+  }
+  // #endregion
+
+  /** The disk has failed: nothing is promised from here on. */
+  fail(error: Error): void {
+    this.#failure = error;
+  }
+
+  /** Throws a `Refusal` when a write could not be remembered. */
+  admit(): void {
+    if (this.#failure !== undefined) throw new Refusal("MISCONF Errors writing to the AOF file: the store has stopped");
+    const behind = this.#waitingBytes + this.#log.backlogBytes;
+    if (behind > MAX_BEHIND_BYTES) throw new Refusal(`BUSY ${behind} bytes wait for the disk already`);
+  }
+
+  /** Takes the changes of a turn. */
+  append(bytes: Buffer): void {
+    this.#tailBytes += bytes.length;
+    for (let at = 0; at < bytes.length; at += MAX_RECORD_BYTES) {
+      const piece = bytes.subarray(at, at + MAX_RECORD_BYTES);
+      this.#waiting.push(piece);
+      this.#waitingBytes += piece.length;
+    }
+    this.#pump();
+    const total = this.#baseBytes + this.#tailBytes;
+    if (!this.#rewriting && total >= this.#rewriteMinBytes && total >= 2 * this.#baseBytes && this.#rewriteStatus === "ok") this.rewrite();
+  }
+
+  /** Hands over what fits: a command may be larger than what #log lets wait. */
+  #pump(): void {
+    while (this.#waiting.length > 0 && this.#failure === undefined) {
+      const piece = this.#waiting[0]!;
+      if (this.#log.backlogBytes + piece.length > MAX_PENDING_BYTES) {
+        this.#log.durable().then(() => this.#pump(), () => {});
+        return;
+      }
+      this.#waiting.shift();
+      this.#waitingBytes -= piece.length;
+      this.#log.append(piece);
+      if (this.#waiting.length === 0) this.#copies.poke();
+    }
+  }
+
+  // #region commit
+  /** Resolves when everything appended so far is safe; undefined: it is already. Rejects when it never will be. */
+  commit(): Promise<void> | undefined {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.#waiting.length === 0 && this.#log.nextSeq - 1 === this.#safeSeq) return undefined;
+    return this.#settle();
+  }
+  // #endregion
+
+  async #settle(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      await this.#log.durable();
+      this.#pump();
+      if (this.#failure !== undefined) throw this.#failure;
+    }
+    const seq = this.#log.nextSeq - 1;
+    await this.#log.durable(seq);
+    if (seq > this.#safeSeq) this.#safeSeq = seq;
+  }
+
+  // #region rewrite
+  /** Begins a rewrite, or puts it behind the copy that is under way. Throws a `Refusal` when one runs already. */
+  rewrite(onDone: (error?: Error) => void = () => {}): "started" | "scheduled" {
+    if (this.#rewriting) throw new Refusal("ERR Background append only file rewriting already in progress");
+    const answer = this.#copies.busy ? "scheduled" : "started";
+    this.#rewriting = true;
+    const chunks: Buffer[] = [];
+    let text = "";
+    let seq = 0;
+    let covered = 0;
+    const cut = (): void => {
+      const bytes = Buffer.from(text, "latin1");
+      for (let at = 0; at < bytes.length; at += MAX_RECORD_BYTES) chunks.push(bytes.subarray(at, at + MAX_RECORD_BYTES));
+      text = "";
+    };
+    const over = (error?: Error): void => {
+      this.#rewriting = false;
+      // A failed one is not tried again by itself, for the disk would be asked in vain without end; BGREWRITEAOF is.
+      this.#rewriteStatus = error === undefined ? "ok" : "err";
+      onDone(error);
+    };
+    this.#copies.add({
+      isReady: () => this.#waiting.length === 0,
+      isGone: () => {
+        const gone = this.#closing || this.#failure !== undefined;
+        if (gone) over(new Error("the log is closed"));
+        return gone;
+      },
+      begin: () => {
+        this.beforeCopy();
+        seq = this.#log.nextSeq - 1;
+        covered = this.#tailBytes;
+      },
+      emit: (argv) => {
+        text += encodeCommand(argv);
+        if (text.length >= CHUNK_BYTES) cut();
+      },
+      end: () => {
+        cut();
+        this.#log.saveSnapshot(seq, chunks).then(() => {
+          this.#baseBytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+          this.#tailBytes -= covered;
+          over();
+        }, over);
+      },
+    });
+    return answer;
+  }
+  // #endregion
+
+  /** Sees to it that all changes so far are appended. Whoever gathers them sets it. */
+  beforeCopy: () => void = () => {};
+
+  #save(): Promise<void> {
+    return new Promise((resolve, reject) => this.rewrite((error) => (error === undefined ? resolve() : reject(error))));
+  }
+
+  /** INFO persistence. */
+  info(): Record<string, string | number> {
+    return {
+      loading: this.#store.role === "loading" ? 1 : 0,
+      aof_enabled: 1,
+      aof_rewrite_in_progress: this.#rewriting ? 1 : 0,
+      aof_last_bgrewrite_status: this.#rewriteStatus,
+      aof_last_write_status: this.#failure === undefined ? "ok" : "err",
+      aof_current_size: this.#baseBytes + this.#tailBytes,
+      aof_base_size: this.#baseBytes,
+      aof_buffer_length: this.#waitingBytes + this.#log.backlogBytes,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#copies.poke();
+    if (this.#failure === undefined) await this.commit();
+    await this.#log.close();
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * Lesson 15: a store that outlives its process.
+ *
+ *     lock the folder ─▶ recover the log (chapter 05) ─▶ replay it ─▶ gather each turn's changes from here on
+ *
+ * Invariants: one process writes to a folder; `afterCommit` resolves when the changes of the turn are as safe as the policy has
+ * it, and rejects for ever once the disk has failed.
+ * Left out: serving while it loads. A million keys take about a second.
+ * Test: test/15-store.log.test.ts
+ */
+import type { Host } from "#host";
+import { type Durability, inspectLog, type LogRecovery, openLog, readLog } from "#log";
+import { StoreLog } from "./aof.ts";
+import { encodeGroup } from "./aof-text.ts";
+import { Copies } from "./persist.ts";
+import { Refusal } from "./refusal.ts";
+import { Store } from "./store.ts";
+import type { Replies } from "./types.ts";
+
+/** A turn's text is handed over early when it gets this long: one string of it all would be copied once more. */
+const FLUSH_CHARS = 4 * 1024 * 1024;
+
+export interface OpenStoreOptions {
+  readonly host: Host;
+  /** Folder of the log, made if missing. Without one the store lives in memory only, and replicas may still follow it. */
+  readonly dir?: string;
+  /**
+   * When an answer may leave: `always` after the fsync of what it says; `everysec` (default) and `no` after the write, which
+   * outlives the process but not a power cut: that costs up to about a second, or half a minute.
+   */
+  readonly durability?: Durability;
+  readonly requirepass?: string;
+  /** Called once, when a write or an fsync has failed. Nothing is promised from then on: the process should stop. */
+  readonly onFatal?: (error: Error) => void;
+  /** Rewrite by itself when the log has doubled and is at least this large; default REWRITE_MIN_BYTES. */
+  readonly rewriteMinBytes?: number;
+  /** Default: as #log has it. */
+  readonly segmentBytes?: number;
+}
+
+export interface OpenStore {
+  readonly store: Store;
+  /** What opening the log found. */
+  readonly recovery: LogRecovery | undefined;
+  /** For `startStore`. */
+  afterCommit(): Promise<void> | undefined;
+  /** Rewrites the log now. Rejects when that fails, or one runs already, or there is no log. */
+  rewrite(): Promise<void>;
+  /** Stops timers, flushes the log to the disk whatever the policy, gives the folder free. Close the server first. */
+  close(): Promise<void>;
+}
+
+/** @throws {LogError} for damage, naming file and offset; {@link StoreLogError}; an error with code ELOCKED when the folder is in use */
+export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
+  const { host, dir } = options;
+  const opened = new Opened(options);
+  if (dir === undefined) return opened;
+  await host.storage.mkdir(dir);
+  const lock = await host.storage.lock(`${dir}/lock`);
+  try {
+    await opened.openLog(dir, lock);
+  } catch (error) {
+    opened.store.close();
+    await lock.release();
+    throw error;
+  }
+  return opened;
+}
+
+class Opened implements OpenStore {
+  readonly store: Store;
+  recovery: LogRecovery | undefined;
+  readonly #options: OpenStoreOptions;
+  readonly #copies: Copies;
+  #log: StoreLog | undefined;
+  #lock: { release(): Promise<void> } | undefined;
+  /** The turn's changes so far. */
+  #text = "";
+  #scheduled = false;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: OpenStoreOptions) {
+    const { host, requirepass } = options;
+    this.#options = options;
+    this.store = new Store({ host, role: "primary", propagate: (group) => this.#gather(group), ...(requirepass === undefined ? {} : { requirepass }) });
+    this.#copies = new Copies(this.store);
+    this.store.services = {
+      admitWrite: () => this.#log?.admit(),
+      rewrite: () => `Background append only file rewriting ${this.#logOrRefuse().rewrite()}`,
+      follow: () => {},
+      describeRole: (_out: Replies) => {},
+      feed: () => {},
+    };
+  }
+
+  async openLog(dir: string, lock: { release(): Promise<void> }): Promise<void> {
+    const { host, durability = "everysec", segmentBytes, rewriteMinBytes, onFatal } = this.#options;
+    this.#lock = lock;
+    const { store } = this;
+    const log = await openLog({
+      host, dir: `${dir}/log`, durability, ...(segmentBytes === undefined ? {} : { segmentBytes }),
+      onFatal: (error) => {
+        this.#log?.fail(error);
+        onFatal?.(error);
+      },
+    });
+    this.recovery = log.recovery;
+    const storeLog = new StoreLog(log, { store, copies: this.#copies, ...(rewriteMinBytes === undefined ? {} : { rewriteMinBytes }) });
+    storeLog.beforeCopy = () => this.#flush();
+    store.role = "loading";
+    try {
+      await storeLog.replay();
+    } catch (error) {
+      await log.close();
+      throw error;
+    }
+    store.role = "primary";
+    this.#log = storeLog;
+    store.info.set("Persistence", () => storeLog.info());
+    store.config.define("appendonly", { get: () => "yes" });
+    store.config.define("appendfsync", { get: () => durability });
+  }
+
+  #logOrRefuse(): StoreLog {
+    if (this.#log === undefined) throw new Refusal("ERR this store has no log");
+    return this.#log;
+  }
+
+  // #region gather
+  #gather(group: string[][]): void {
+    if (this.#log === undefined) return;
+    this.#text += encodeGroup(group);
+    if (this.#text.length >= FLUSH_CHARS) this.#flush();
+    else if (!this.#scheduled) {
+      // For what no answer waits for: an expiry, an embedded client.
+      this.#scheduled = true;
+      this.store.host.timers.soon(() => {
+        this.#scheduled = false;
+        this.#flush();
+      });
+    }
+  }
+
+  #flush(): void {
+    if (this.#text === "") return;
+    const bytes = Buffer.from(this.#text, "latin1");
+    this.#text = "";
+    this.#log?.append(bytes);
+  }
+  // #endregion
+
+  afterCommit(): Promise<void> | undefined {
+    this.#flush();
+    return this.#log?.commit();
+  }
+
+  async rewrite(): Promise<void> {
+    try {
+      await new Promise<void>((resolve, reject) => this.#logOrRefuse().rewrite((error) => (error === undefined ? resolve() : reject(error))));
+    } catch (error) {
+      throw error instanceof Refusal ? new Error(`Cannot rewrite the log: ${error.text}`) : error;
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.store.close();
+    this.#flush();
+    try {
+      await this.#log?.close();
+    } finally {
+      await this.#lock?.release();
+    }
+  }
+}
+
+/**
+ * What a folder of `openStore` holds, as one text that a Redis loads: as its append-only file, or through `redis-cli --pipe`.
+ * Reads only, but the store should be stopped: a rewrite in the middle looks like a problem. What is torn off is passed over.
+ *
+ * @throws {LogError} what `openStore` would refuse
+ */
+export async function dumpResp({ host, dir, write }: { host: Host; dir: string; write: (bytes: Buffer) => void }): Promise<void> {
+  const path = `${dir}/log`;
+  const covered = Math.max(0, ...(await inspectLog(host, path)).snapshots.map(({ seq }) => seq));
+  await readLog(host, path, { chunk: write, record: (seq, body) => void (seq > covered && write(body)) });
+}

@@ -1,0 +1,410 @@
+/** The store's log: what is answered is kept, what is torn was not answered, and a rewrite changes nothing but the size. */
+import assert from "node:assert/strict";
+import { execFile, spawn, spawnSync } from "node:child_process";
+import { mkdtemp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { nodeHost, seededRandom, type Host } from "#host";
+import { LogError } from "#log";
+import { SimWorld } from "#sim";
+import { dumpResp, MAX_BEHIND_BYTES, openStore, Recorder, Refusal, RespParser, startStore, Store, StoreLogError, type OpenStore, type OpenStoreOptions, type Reply } from "#store";
+import { contents } from "./15-store.support.ts";
+
+const isSegment = (name: string): boolean => name.endsWith(".seg");
+
+const DIR = "/data/store";
+
+/** Executes commands as an embedded client; yields the last answer. */
+function asker(store: Store): (...argv: string[]) => Reply {
+  const out = new Recorder();
+  const session = store.session({ out });
+  return (...argv) => {
+    store.execute(session, argv);
+    return out.take().at(-1)!;
+  };
+}
+
+interface Room {
+  readonly world: SimWorld;
+  readonly host: Host;
+  open(options?: Partial<OpenStoreOptions>): Promise<OpenStore>;
+  commit(opened: OpenStore): Promise<void>;
+}
+
+function room(seed = 1): Room {
+  const world = new SimWorld({ seed });
+  const host = world.host("s");
+  return {
+    world,
+    host,
+    open: (options = {}) => world.settle(openStore({ host: world.host("s"), dir: DIR, ...options })),
+    commit: (opened) => world.settle(Promise.resolve(opened.afterCommit())),
+  };
+}
+
+/** Commands of all families, some of which propagate as others. */
+function traffic(seed: number, count: number): string[][] {
+  const random = seededRandom(seed);
+  const pick = <T>(items: readonly T[]): T => items[Math.floor(random.unit() * items.length)]!;
+  const key = (): string => pick(["a", "b", "c", "d\0\xff\r\n", "e"]);
+  return Array.from({ length: count }, (_, i) => pick<() => string[]>([
+    () => ["SET", `s${key()}`, `v${i}\r\n*1`, ...pick([[], ["PX", String(50 + Math.floor(random.unit() * 5000))], ["NX"]])],
+    () => ["INCRBYFLOAT", `f${key()}`, "0.1"],
+    () => ["INCR", `n${key()}`],
+    () => ["APPEND", `s${key()}`, "x"],
+    () => ["SADD", `set${key()}`, ...Array.from({ length: 5 }, () => String(Math.floor(random.unit() * 30)))],
+    () => ["SPOP", `set${key()}`, "2"],
+    () => ["HSET", `h${key()}`, `f${i % 7}`, String(i)],
+    () => ["HDEL", `h${key()}`, `f${i % 7}`],
+    () => ["RPUSH", `l${key()}`, String(i), "\0"],
+    () => ["LPOP", `l${key()}`],
+    () => ["DEL", `${pick(["s", "n", "h", "l", "set"])}${key()}`],
+    () => ["PEXPIRE", `${pick(["s", "n", "h", "l", "set"])}${key()}`, String(20 + Math.floor(random.unit() * 3000))],
+    () => ["PERSIST", `s${key()}`],
+    () => ["RENAME", `s${key()}`, `s${key()}`],
+  ])());
+}
+
+test("openStore() finds again what it was told, whatever the commands", async () => {
+  for (let seed = 1; seed <= 8; seed++) {
+    const { world, open, commit } = room(seed);
+    const first = await open({ durability: "always" });
+    const ask = asker(first.store);
+    for (const argv of traffic(seed, 300)) {
+      if (argv[0] === "APPEND") {
+        ask("MULTI");
+        ask("INCR", "in a transaction");
+        ask(...argv);
+        ask("EXEC");
+      } else ask(...argv);
+      if (argv[0] === "HDEL") await world.run(world.now + 20);
+      if (argv[0] === "INCR") await commit(first);
+    }
+    await commit(first);
+    const before = contents(first.store);
+    first.store.close();
+    world.kill("s");
+    const second = await open();
+    // What was due meanwhile goes at the first chance; the deadlines of the rest are the same milliseconds.
+    assert.deepEqual(contents(second.store), before, `seed ${seed}`);
+    await world.settle(second.close());
+  }
+});
+
+test("afterCommit resolves after the fsync under always, and a power cut takes nothing that was answered", async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const { world, open, commit } = room(seed);
+    const first = await open({ durability: "always" });
+    const ask = asker(first.store);
+    let answered = 0;
+    for (let i = 1; i <= 30; i++) {
+      ask("SET", "n", String(i));
+      ask("RPUSH", "l", "x".repeat(i));
+      if (seed % 3 === i % 3) {
+        await commit(first);
+        answered = i;
+      }
+    }
+    void first.afterCommit()?.catch(() => {});
+    first.store.close();
+    world.crash("s", { torn: true, garbage: seed % 2 === 0 });
+    const second = await open();
+    const kept = Number(asker(second.store)("GET", "n"));
+    assert.ok(kept >= answered, `seed ${seed}: ${kept} of ${answered}`);
+    await world.settle(second.close());
+  }
+});
+
+test("afterCommit resolves after the write under everysec, and a killed process loses nothing that was answered", async () => {
+  const { world, open, commit } = room();
+  const first = await open();
+  asker(first.store)("SET", "k", "v");
+  await commit(first);
+  first.store.close();
+  world.kill("s");
+  const second = await open();
+  assert.equal(asker(second.store)("GET", "k"), "v");
+  assert.equal(second.afterCommit(), undefined, "nothing to wait for");
+  await world.settle(second.close());
+});
+
+test("openStore() replays a transaction whole or not at all, wherever its record is torn", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "titan-store-"));
+  const host = nodeHost();
+  try {
+    const dir = join(folder, "a");
+    const first = await openStore({ host, dir, durability: "always" });
+    const ask = asker(first.store);
+    ask("SET", "x", "0");
+    await first.afterCommit();
+    const log = join(dir, "log");
+    const name = (await readdir(log)).find(isSegment)!;
+    const start = (await readFile(join(log, name))).length;
+    ask("MULTI");
+    ask("SET", "x", "1");
+    ask("SET", "y", "1");
+    ask("EXEC");
+    await first.close();
+    const whole = await readFile(join(log, name));
+    assert.ok(whole.length > start + 60);
+    for (let cut = whole.length - 1; cut >= start; cut -= 4) {
+      await writeFile(join(log, name), whole.subarray(0, cut));
+      const copy = await openStore({ host, dir });
+      const has = asker(copy.store);
+      assert.deepEqual([has("GET", "x"), has("GET", "y")], ["0", null], `cut at ${cut}`);
+      await copy.close();
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("openStore() refuses damage, naming file and offset", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "titan-store-"));
+  const host = nodeHost();
+  try {
+    const first = await openStore({ host, dir: folder, durability: "always" });
+    const ask = asker(first.store);
+    for (let i = 0; i < 20; i++) {
+      ask("SET", `k${i}`, "v".repeat(20));
+      await first.afterCommit();
+    }
+    await first.close();
+    const log = join(folder, "log");
+    const name = (await readdir(log)).find(isSegment)!;
+    const whole = await readFile(join(log, name));
+    for (let at = 200; at < 500; at += 37) {
+      const bad = Buffer.from(whole);
+      bad[at]! ^= 1 << at % 8;
+      await writeFile(join(log, name), bad);
+      await assert.rejects(openStore({ host, dir: folder }), (error) => error instanceof LogError && error.code === "DAMAGED" && error.file!.endsWith(name) && error.offset! <= at);
+      await assert.rejects(dumpResp({ host, dir: folder, write: () => {} }), LogError);
+    }
+    await writeFile(join(log, name), whole);
+    await (await openStore({ host, dir: folder })).close();
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("openStore() refuses records that are not a store's", async () => {
+  const { openLog } = await import("#log");
+  for (const text of ["hello\r\n", "*1\r\n$3\r\nGET\r\n", "*x\r\n", "*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"]) {
+    const { world, host, open } = room();
+    const log = await world.settle(openLog({ host, dir: `${DIR}/log` }));
+    log.append(Buffer.from(text));
+    await world.settle(log.close());
+    await assert.rejects(open(), (error) => error instanceof StoreLogError && /^Cannot replay record 1/.test(error.message), text);
+    // The folder is free again.
+    await assert.rejects(open(), StoreLogError);
+  }
+});
+
+test("openStore() lets one process in", async () => {
+  const { world, open } = room();
+  const first = await open();
+  await assert.rejects(open(), { code: "ELOCKED" });
+  await world.settle(first.close());
+  await world.settle((await open()).close());
+});
+
+test("a failed fsync stops the store: nothing is answered, nothing more is taken", async () => {
+  const { world, host, open } = room();
+  const fatal: Error[] = [];
+  const opened = await open({ durability: "always", onFatal: (error) => fatal.push(error) });
+  const server = await world.settle(startStore({ host, listen: { host: "127.0.0.1", port: 6479 }, store: opened.store, afterCommit: () => opened.afterCommit() }));
+  const socket = await world.settle(world.host("c").network.dial({ host: "s", port: 6479 }));
+  let text = "";
+  let closed = false;
+  socket.handle({ onData: (chunk) => (text += chunk.toString()), onClose: () => (closed = true) });
+  socket.write(Buffer.from("SET a 1\r\n"));
+  await world.run(world.now + 100);
+  assert.equal(text, "+OK\r\n");
+  world.disk("s").fail("sync", { code: "EIO" });
+  socket.write(Buffer.from("SET a 2\r\n"));
+  await world.run(world.now + 100);
+  assert.equal(text, "+OK\r\n");
+  assert.equal(closed, true);
+  assert.equal(fatal.length, 1);
+  const answer = asker(opened.store)("SET", "a", "3");
+  assert.ok(answer instanceof Refusal && /^MISCONF/.test(answer.text));
+  await assert.rejects(async () => opened.afterCommit(), LogError);
+  await world.settle(server.close());
+  await world.settle(opened.close().catch(() => {}));
+});
+
+test("writes are refused while too much waits for the disk, and nothing of it is lost", async () => {
+  const { world, open } = room();
+  const opened = await open({ durability: "always" });
+  const ask = asker(opened.store);
+  const value = "v".repeat(32 * 1024 * 1024);
+  let taken = 0;
+  let answer: Reply = "OK";
+  while (answer === "OK" && taken < 20) {
+    answer = ask("SET", `k${taken}`, value);
+    void opened.afterCommit();
+    if (answer === "OK") taken++;
+  }
+  assert.ok(answer instanceof Refusal && /^BUSY \d+ bytes wait/.test(answer.text));
+  assert.ok(taken * value.length <= MAX_BEHIND_BYTES + value.length, `${taken} values`);
+  assert.equal(ask("STRLEN", "k0"), value.length, "reading goes on");
+  await world.settle(Promise.resolve(opened.afterCommit()));
+  assert.equal(ask("SET", "after", "1"), "OK");
+  await world.settle(opened.close());
+});
+
+test("BGREWRITEAOF keeps the moment it began, while commands go on, and what comes after it", async () => {
+  for (let seed = 1; seed <= 6; seed++) {
+    const { world, open, commit } = room(seed);
+    const first = await open({ durability: "always" });
+    const ask = asker(first.store);
+    for (let i = 0; i < 3000; i++) ask("SET", `key${i}`, String(i));
+    await commit(first);
+    assert.equal(ask("BGREWRITEAOF"), "Background append only file rewriting started");
+    const again = ask("BGREWRITEAOF");
+    assert.ok(again instanceof Refusal && again.text === "ERR Background append only file rewriting already in progress");
+    for (const [i, argv] of traffic(seed, 200).entries()) {
+      ask(...argv);
+      ask("INCR", `key${(i * 37) % 3000}`);
+      ask("DEL", `key${(i * 61) % 3000}`);
+      if (i % 5 === 0) await world.run(world.now + 1);
+    }
+    await world.run(world.now + 500);
+    await commit(first);
+    assert.match(String(ask("INFO", "persistence")), /aof_rewrite_in_progress:0\r\naof_last_bgrewrite_status:ok/);
+    const before = contents(first.store);
+    world.crash("s");
+    first.store.close();
+    const second = await open();
+    assert.deepEqual(contents(second.store), before, `seed ${seed}`);
+    assert.match(String(asker(second.store)("INFO", "persistence")), /aof_base_size:[1-9]/);
+    await world.settle(second.close());
+  }
+});
+
+test("a crash at any moment of a rewrite loses nothing", async () => {
+  for (let delay = 0; delay <= 24; delay++) {
+    const { world, open, commit } = room(delay + 1);
+    const first = await open({ durability: "always" });
+    const ask = asker(first.store);
+    for (let i = 0; i < 1000; i++) ask("SET", `key${i}`, String(i));
+    await commit(first);
+    ask("BGREWRITEAOF");
+    await world.run(world.now + delay / 4);
+    world.crash("s", { torn: delay % 2 === 0 });
+    first.store.close();
+    const second = await open();
+    assert.equal(asker(second.store)("DBSIZE"), 1000, `${delay / 4} ms`);
+    await world.settle(second.close());
+  }
+});
+
+test("the log is rewritten by itself when it has doubled", async () => {
+  const { world, open, commit } = room();
+  const opened = await open({ rewriteMinBytes: 20_000 });
+  const ask = asker(opened.store);
+  let largest = 0;
+  for (let i = 0; i < 3000; i++) {
+    ask("SET", `k${i % 100}`, "v".repeat(100));
+    if (i % 20 === 0) {
+      await commit(opened);
+      await world.run(world.now + 5);
+      largest = Math.max(largest, Number(/aof_current_size:(\d+)/.exec(String(ask("INFO", "persistence")))![1]));
+    }
+  }
+  assert.ok(largest < 45_000, `${largest} bytes`);
+  await world.settle(opened.close());
+});
+
+test("a store without a log says so", async () => {
+  const { host } = room();
+  const opened = await openStore({ host });
+  const answer = asker(opened.store)("BGREWRITEAOF");
+  assert.ok(answer instanceof Refusal && answer.text === "ERR this store has no log");
+  await assert.rejects(opened.rewrite(), /Cannot rewrite the log: ERR this store has no log/);
+  assert.equal(opened.afterCommit(), undefined);
+  await opened.close();
+});
+
+/** Feeds a text to an empty engine. */
+function rebuild(host: Host, text: Buffer): string[] {
+  const store = new Store({ host });
+  const ask = asker(store);
+  const parser = new RespParser();
+  parser.push(text);
+  for (let argv = parser.next(); argv !== undefined; argv = parser.next()) ask(...argv);
+  store.close();
+  return contents(store);
+}
+
+async function dump(host: Host, dir: string): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  await dumpResp({ host, dir, write: (bytes) => pieces.push(Buffer.from(bytes)) });
+  return Buffer.concat(pieces);
+}
+
+test("dumpResp() gives a text that rebuilds the store, before and after a rewrite", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "titan-store-"));
+  const host = nodeHost();
+  try {
+    const opened = await openStore({ host, dir: folder });
+    const ask = asker(opened.store);
+    const lasting = traffic(3, 400).filter((argv) => !argv.includes("PX") && argv[0] !== "PEXPIRE");
+    for (const argv of lasting) ask(...argv);
+    await opened.afterCommit();
+    assert.deepEqual(rebuild(host, await dump(host, folder)), contents(opened.store));
+    await opened.rewrite();
+    for (const argv of lasting.slice(0, 100)) ask(...argv);
+    ask("MULTI");
+    ask("INCR", "n1");
+    ask("INCR", "n2");
+    ask("EXEC");
+    await opened.close();
+    assert.deepEqual(rebuild(host, await dump(host, folder)), contents(opened.store));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+const redis = spawnSync("redis-server", ["--version"]).status === 0 && spawnSync("redis-cli", ["--version"]).status === 0;
+
+test("dumpResp() gives a file that redis-server starts from", { skip: redis ? false : "only on machines with redis-server" }, async () => {
+  const folder = await mkdtemp(join(tmpdir(), "titan-store-"));
+  const host = nodeHost();
+  const socket = join(folder, "socket");
+  const cli = (...args: string[]): Promise<string> => new Promise((resolve) => execFile("redis-cli", ["-s", socket, ...args], (_, stdout) => resolve(stdout.trim())));
+  try {
+    const opened = await openStore({ host, dir: join(folder, "titan") });
+    const ask = asker(opened.store);
+    for (let i = 0; i < 2000; i++) ask("SET", `key${i}`, `value ${i}`);
+    ask("HSET", "h", "field", "\0\xff");
+    await opened.rewrite();
+    ask("RPUSH", "l", "1", "2", "3");
+    ask("SADD", "s", "x", "y");
+    ask("SET", "soon", "v", "EX", "1000");
+    ask("MULTI");
+    ask("INCR", "n");
+    ask("INCR", "n");
+    ask("EXEC");
+    await opened.close();
+    await mkdir(join(folder, "appendonlydir"));
+    await writeFile(join(folder, "appendonlydir", "appendonly.aof.1.base.aof"), await dump(host, join(folder, "titan")));
+    await writeFile(join(folder, "appendonlydir", "appendonly.aof.manifest"), "file appendonly.aof.1.base.aof seq 1 type b\n");
+    const server = spawn("redis-server", ["--port", "0", "--unixsocket", socket, "--dir", folder, "--save", "", "--appendonly", "yes"], { stdio: "ignore" });
+    try {
+      for (let i = 0; i < 200 && (await cli("PING")) !== "PONG"; i++) await new Promise((resolve) => setTimeout(resolve, 20));
+      assert.equal(await cli("DBSIZE"), "2005");
+      assert.equal(await cli("GET", "key1999"), "value 1999");
+      assert.equal(await cli("LRANGE", "l", "0", "-1"), "1\n2\n3");
+      assert.equal(await cli("GET", "n"), "2");
+      assert.ok(Number(await cli("TTL", "soon")) > 900);
+    } finally {
+      const gone = new Promise((resolve) => server.once("exit", resolve));
+      server.kill("SIGKILL");
+      await gone;
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
