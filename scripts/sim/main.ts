@@ -1,15 +1,25 @@
 /** `npm run sim`: lives many seeds, and when something breaks says what, how to see it again, and the least that it takes. */
 import { readFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { drawPlan, planLines, shrink, simulate, type Broken, type Outcome, type Plan, type Shrunk } from "#simulation";
+import { showBug } from "./bugs.ts";
 import { readOptions, USAGE, UsageError, type Options } from "./options.ts";
 import { Pool } from "./pool.ts";
 import { failureLines } from "./report.ts";
 import { summaryOf, Totals } from "./totals.ts";
 
+const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+
+/** In a copy with a bug, what was asked of the original. */
+const BUG = process.env["SIM_BUG"];
+const COMMAND = `npm run sim --${BUG === undefined ? "" : ` --bug ${BUG}`}`;
+
 /** Between two lines of progress. */
 const PROGRESS_MS = 2000;
 
 async function main(options: Options): Promise<number> {
+  if (options.bug !== undefined) return showBug(ROOT, options.bug, options);
   if (options.single) return one(planOf(options), options);
   const totals = new Totals();
   const started = performance.now();
@@ -29,7 +39,7 @@ async function main(options: Options): Promise<number> {
   else console.log(totals.lines(elapsedMs).join("\n"));
   const first = totals.broken.sort((a, b) => a.seed - b.seed)[0];
   if (first === undefined) return pool.stopped ? 130 : 0;
-  if (!options.json) await explain(drawPlan(first.seed), { options, command: `npm run sim -- --seed ${first.seed}` });
+  if (!options.json) await explain(drawPlan(first.seed), { options, command: `${COMMAND} --seed ${first.seed}` });
   return 1;
 }
 
@@ -40,7 +50,7 @@ async function one(plan: Plan, options: Options): Promise<number> {
   if (options.json) {
     const small = violation !== undefined && options.shrink ? (await smaller(plan, violation)).plan : undefined;
     console.log(JSON.stringify({ ...summaryOf(outcome), plan, ...(small !== undefined && { small }), ...(options.trace && { trace: outcome.trace }) }, null, 2));
-  } else if (violation !== undefined) await explain(plan, { options, command: options.plan === undefined ? `npm run sim -- --seed ${plan.seed}` : `npm run sim -- --plan ${options.plan}` });
+  } else if (violation !== undefined) await explain(plan, { options, command: options.plan === undefined ? `${COMMAND} --seed ${plan.seed}` : `${COMMAND} --plan ${options.plan}` });
   else console.log([...planLines(plan), "", ...(options.trace ? [...outcome.trace, ""] : []), ...totalsOf(outcome), `trace ${outcome.traceHash}`].join("\n"));
   return violation === undefined ? 0 : 1;
 }

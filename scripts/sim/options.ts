@@ -2,7 +2,7 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 
-export const USAGE = `Usage: npm run sim -- [--seeds N] [--from S] [--seed S] [--plan FILE] [--trace] [--no-shrink] [--all] [--jobs N] [--json]
+export const USAGE = `Usage: npm run sim -- [--seeds N] [--from S] [--seed S] [--plan FILE] [--trace] [--no-shrink] [--all] [--jobs N] [--json] [--bug NAME]
 
   --seeds N     how many lives (default 200)
   --from S      the first seed (default 1)
@@ -16,6 +16,7 @@ export const USAGE = `Usage: npm run sim -- [--seeds N] [--from S] [--seed S] [-
 
 export interface Options {
   readonly from: number;
+  /** 0: as many as the bug needs. */
   readonly seeds: number;
   /** One life only: show it. */
   readonly single: boolean;
@@ -25,6 +26,7 @@ export interface Options {
   readonly all: boolean;
   readonly jobs: number;
   readonly json: boolean;
+  readonly bug: string | undefined;
 }
 
 export class UsageError extends Error {}
@@ -38,14 +40,16 @@ export function readOptions(args: readonly string[]): Options | "help" {
   const single = values.seed !== undefined || values.plan !== undefined;
   return {
     from: number("--from", values.seed ?? values.from ?? "1", { least: 0, most: 2 ** 32 - 1 }),
-    seeds: single ? 1 : number("--seeds", values.seeds ?? "200", { least: 1, most: 10_000_000 }),
+    seeds: single ? 1 : values.bug !== undefined && values.seeds === undefined ? 0 : number("--seeds", values.seeds ?? "200", { least: 1, most: 10_000_000 }),
     single,
     plan: values.plan,
     trace: values.trace ?? false,
     shrink: !(values["no-shrink"] ?? false),
     all: values.all ?? false,
-    jobs: number("--jobs", values.jobs ?? String(availableParallelism()), { least: 1, most: 256 }),
+    // One, so that what is printed about a bug is the same everywhere.
+    jobs: number("--jobs", values.jobs ?? String(values.bug !== undefined ? 1 : availableParallelism()), { least: 1, most: 256 }),
     json: values.json ?? false,
+    bug: values.bug,
   };
 }
 
@@ -54,7 +58,7 @@ function parse(args: readonly string[]) {
     return parseArgs({
       args: [...args],
       options: {
-        seeds: { type: "string" }, from: { type: "string" }, seed: { type: "string" }, plan: { type: "string" }, jobs: { type: "string" },
+        seeds: { type: "string" }, from: { type: "string" }, seed: { type: "string" }, plan: { type: "string" }, jobs: { type: "string" }, bug: { type: "string" },
         trace: { type: "boolean" }, shrink: { type: "boolean" }, "no-shrink": { type: "boolean" }, all: { type: "boolean" }, json: { type: "boolean" },
         help: { type: "boolean", short: "h" },
       },

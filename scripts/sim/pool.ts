@@ -1,9 +1,10 @@
-/** Several processes, each living one seed at a time. */
+/** Several processes, each living one seed at a time; a single one needs no child. */
 import { fork, type ChildProcess } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { drawPlan, simulate } from "#simulation";
 import type { Options } from "./options.ts";
-import type { Summary } from "./totals.ts";
+import { summaryOf, type Summary } from "./totals.ts";
 
 const CHILD = join(dirname(fileURLToPath(import.meta.url)), "child.ts");
 
@@ -23,7 +24,11 @@ export class Pool {
 
   /** Every life once, in the order in which they end. */
   async *lives(): AsyncGenerator<Summary> {
-    const { jobs, seeds } = this.#options;
+    const { jobs, seeds, from } = this.#options;
+    if (jobs === 1) {
+      for (; !this.stopped && this.#next < from + seeds; this.#next++) yield summaryOf(await simulate(drawPlan(this.#next)));
+      return;
+    }
     for (let count = Math.min(jobs, seeds); count > 0; count--) this.#start();
     while (this.#children.size > 0 || this.#done.length > 0) {
       while (this.#done.length > 0) yield this.#done.shift()!;

@@ -1,0 +1,106 @@
+/**
+ * Deliberate bugs: mistakes that somebody could make in `src`, each of which the simulation has to find.
+ *
+ *     Title: The torn tail stays
+ *     Invariant: acknowledged-is-durable
+ *     Seeds: 10
+ *     Why: What is appended after half a record is behind garbage at the next start.
+ *
+ *     --- a/src/log/open.ts
+ *     +++ b/src/log/open.ts
+ *     …
+ *
+ * They are the test of the tests: a simulation that finds nothing may be blind. Each is applied to a copy of the project.
+ */
+import { spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { INVARIANTS, type Invariant } from "#simulation";
+import { makeSandbox, runProgram, type Sandbox, sandboxEnvironment } from "../learn/sandbox.ts";
+import { UsageError, type Options } from "./options.ts";
+
+export const BUGS_FOLDER = "lessons/22-simulation/bugs";
+
+const APPLY_TIMEOUT_MS = 30_000;
+
+export interface Bug {
+  readonly name: string;
+  /** Relative to the root. */
+  readonly file: string;
+  readonly title: string;
+  /** Any of these may be the first to break. */
+  readonly invariants: readonly Invariant[];
+  /** It is found within this many lives, from seed 1 on: some five times as many as it took. */
+  readonly seeds: number;
+  readonly why: string;
+  readonly diff: string;
+}
+
+/** @throws {Error} with what the header lacks */
+export function parseBug(name: string, text: string): Bug {
+  const file = `${BUGS_FOLDER}/${name}.patch`;
+  const cut = text.indexOf("\n\n");
+  const fields = new Map(text.slice(0, cut).split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]));
+  const field = (key: string): string => {
+    const value = fields.get(key);
+    if (value === undefined || value === "") throw new Error(`Cannot read ${file}: its header has no "${key}:" line`);
+    return value;
+  };
+  const invariants = field("Invariant").split(",").map((word) => {
+    const invariant = word.trim();
+    if (!Object.hasOwn(INVARIANTS, invariant)) throw new Error(`Cannot read ${file}: "${invariant}" is no invariant`);
+    return invariant as Invariant;
+  });
+  const seeds = Number(field("Seeds"));
+  if (!Number.isInteger(seeds) || seeds < 1) throw new Error(`Cannot read ${file}: Seeds is "${field("Seeds")}"`);
+  return { name, file, title: field("Title"), invariants, seeds, why: field("Why"), diff: text.slice(cut + 2) };
+}
+
+export function listBugs(root: string): Bug[] {
+  return readdirSync(join(root, BUGS_FOLDER)).filter((name) => name.endsWith(".patch")).sort()
+    .map((name) => parseBug(name.slice(0, -".patch".length), readFileSync(join(root, BUGS_FOLDER, name), "utf8")));
+}
+
+/** A copy of the project that has the bug. The caller removes it. */
+export async function copyWithBug(root: string, bug: Bug): Promise<Sandbox> {
+  const sandbox = makeSandbox(root);
+  const { code, output } = await runProgram(["git", "apply", "--whitespace=nowarn", bug.file], { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: APPLY_TIMEOUT_MS });
+  if (code === 0) return sandbox;
+  sandbox.remove();
+  throw new Error(`Cannot apply ${bug.file}: the source has changed since it was written\n${output}`);
+}
+
+/** How a simulation is started in a copy: with its sources, because what was built is of the original. */
+export function commandIn(args: readonly string[]): [string, ...string[]] {
+  return [process.execPath, "--import", "tsx", "--conditions=source", "scripts/sim/main.ts", ...args];
+}
+
+/** Shows one bug to a reader: what it is, how it is found, and the least that it takes. Exit code 0: it was found. */
+export async function showBug(root: string, name: string, options: Options): Promise<number> {
+  const bugs = listBugs(root);
+  const bug = bugs.find((other) => other.name === name);
+  if (bug === undefined) throw new UsageError(`there is no bug "${name}"; there are:\n${bugs.map((other) => `  ${other.name.padEnd(28)} ${other.title}`).join("\n")}`);
+  if (!options.json) console.log(`${bug.title}\n\n${changesOf(bug.diff)}\n\n${bug.why}\n`);
+  const sandbox = await copyWithBug(root, bug);
+  try {
+    const [program, ...args] = commandIn(argumentsFor(bug, options));
+    const child = spawn(program, args, { cwd: sandbox.root, env: { ...sandboxEnvironment(sandbox), SIM_BUG: name }, stdio: ["ignore", "inherit", "inherit"] });
+    const code = await new Promise<number | null>((done) => child.on("exit", done));
+    return code === 1 ? 0 : 1;
+  } finally {
+    sandbox.remove();
+  }
+}
+
+function argumentsFor(bug: Bug, options: Options): string[] {
+  const { plan, single, from, seeds, jobs } = options;
+  const which = plan !== undefined ? ["--plan", resolve(plan)] : single ? ["--seed", String(from)] : ["--from", String(from), "--seeds", String(seeds || bug.seeds), "--jobs", String(jobs)];
+  const flags = [options.trace && "--trace", !options.shrink && "--no-shrink", options.all && "--all", options.json && "--json"];
+  return [...which, ...flags.filter((flag) => flag !== false)];
+}
+
+/** The changed lines, with their file. */
+function changesOf(diff: string): string {
+  const lines = diff.trimEnd().split("\n").filter((line) => /^(\+\+\+ b\/|[-+](?![-+]))/.test(line));
+  return lines.map((line) => (line.startsWith("+++ ") ? `  ${line.slice("+++ b/".length)}` : `    ${line}`)).join("\n");
+}

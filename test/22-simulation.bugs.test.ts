@@ -1,0 +1,79 @@
+/**
+ * The test of the tests: does the simulation find bugs that are known to be there?
+ *
+ * Each patch in lessons/22-simulation/bugs is a mistake that somebody could make. In a copy of the project that has it, a promise must be
+ * broken, one of those that the patch names, within the lives that it names.
+ */
+import assert from "node:assert/strict";
+import { dirname } from "node:path";
+import { after, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { makeSandbox, runProgram, sandboxEnvironment, type Sandbox } from "../scripts/learn/sandbox.ts";
+import { commandIn, copyWithBug, listBugs, parseBug } from "../scripts/sim/bugs.ts";
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const BUGS = listBugs(ROOT);
+
+/** For all lives of one bug. The slowest takes a tenth of it. */
+const LIVES_TIMEOUT_MS = 60_000;
+
+/** Processes at a time. */
+const AT_A_TIME = 2;
+
+interface Found {
+  readonly lives: number;
+  readonly broken: readonly { readonly seed: number; readonly violation: { readonly invariant: string; readonly message: string } }[];
+}
+
+async function liveIn(sandbox: Sandbox, range: { from: number; seeds: number }): Promise<Found> {
+  const command = commandIn(["--from", String(range.from), "--seeds", String(range.seeds), "--jobs", "1", "--json"]);
+  const { output, code, timedOut } = await runProgram(command, { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: LIVES_TIMEOUT_MS });
+  // Standard error is among it.
+  const [json] = /^\{$[^]*?^\}$/m.exec(output) ?? [];
+  assert.ok(!timedOut && json !== undefined, `the simulation ended with ${timedOut ? "a timeout" : code}: ${output.slice(-2000)}`);
+  return JSON.parse(json) as Found;
+}
+
+test("parseBug() refuses a header without an invariant, with an unknown one, or without a bound", () => {
+  const header = { Title: "x", Invariant: "no-crash, slots", Seeds: "3", Why: "y" };
+  const text = (change: Record<string, string>): string => `${Object.entries({ ...header, ...change }).map(([key, value]) => `${key}: ${value}`).join("\n")}\n\n--- a\n+++ b\n`;
+  assert.deepEqual(parseBug("n", text({})).invariants, ["no-crash", "slots"]);
+  assert.throws(() => parseBug("n", text({ Invariant: "" })), /no "Invariant:" line/);
+  assert.throws(() => parseBug("n", text({ Invariant: "runs-twice" })), /"runs-twice" is no invariant/);
+  assert.throws(() => parseBug("n", text({ Seeds: "many" })), /Seeds is "many"/);
+});
+
+describe("simulate() finds bugs that were put back", { concurrency: AT_A_TIME }, () => {
+  const open = new Set<Sandbox>();
+  after(() => { for (const sandbox of open) sandbox.remove(); });
+
+  for (const bug of BUGS) {
+    test(`${bug.name} within ${bug.seeds} lives`, async (t) => {
+      const sandbox = await copyWithBug(ROOT, bug);
+      open.add(sandbox);
+      const { lives, broken } = await liveIn(sandbox, { from: 1, seeds: bug.seeds });
+      sandbox.remove();
+      open.delete(sandbox);
+      const [first] = broken;
+      assert.ok(first !== undefined, `${bug.file}: nothing broke in ${lives} lives`);
+      const { invariant, message } = first.violation;
+      assert.ok((bug.invariants as readonly string[]).includes(invariant), `${bug.file}: seed ${first.seed} breaks ${invariant} (${message}), not ${bug.invariants.join(" or ")}`);
+      t.diagnostic(`${bug.name}: seed ${first.seed} breaks ${invariant}`);
+    });
+  }
+
+  const most = Math.max(...BUGS.map(({ seeds }) => seeds));
+  const share = Math.ceil(most / AT_A_TIME);
+  for (let part = 0; part < AT_A_TIME; part++) {
+    const from = 1 + part * share;
+    test(`…and none in lives ${from} to ${from + share - 1} of a copy without a bug`, async () => {
+      const sandbox = makeSandbox(ROOT);
+      open.add(sandbox);
+      const { lives, broken } = await liveIn(sandbox, { from, seeds: share });
+      sandbox.remove();
+      open.delete(sandbox);
+      assert.deepEqual(broken, []);
+      assert.equal(lives, share);
+    });
+  }
+});
