@@ -59,7 +59,8 @@ interface Import {
 
 function importsOf(source: string): Import[] {
   const code = codeOf(source, { keepStrings: true });
-  return [...code.matchAll(/(?<![.\w])(?:from\s*|import\s*\(?\s*)["']([^"'\n]+)["']/g)].map((match) => ({
+  // A text that ends in "from" is followed by a quote, too; but no specifier looks like the code behind it.
+  return [...code.matchAll(/(?<![.\w])(?:from\s*|import\s*\(?\s*)["']([\w#@./:-]+)["']/g)].map((match) => ({
     specifier: match[1]!, line: code.slice(0, match.index).split("\n").length,
   }));
 }
