@@ -96,11 +96,20 @@ export class StoreLog {
     this.#failure = error;
   }
 
+  get #behindBytes(): number {
+    return this.#waitingBytes + this.#log.backlogBytes;
+  }
+
+  /** Too much waits for the disk, or it has failed. */
+  get isBehind(): boolean {
+    return this.#failure !== undefined || this.#behindBytes > MAX_BEHIND_BYTES;
+  }
+
   /** Throws a `Refusal` when a write could not be remembered. */
   admit(): void {
+    if (!this.isBehind) return;
     if (this.#failure !== undefined) throw new Refusal("MISCONF Errors writing to the AOF file: the store has stopped");
-    const behind = this.#waitingBytes + this.#log.backlogBytes;
-    if (behind > MAX_BEHIND_BYTES) throw new Refusal(`BUSY ${behind} bytes wait for the disk already`);
+    throw new Refusal(`BUSY ${this.#behindBytes} bytes wait for the disk already`);
   }
 
   /** Takes the changes of a turn. */
@@ -218,7 +227,7 @@ export class StoreLog {
       aof_last_write_status: this.#failure === undefined ? "ok" : "err",
       aof_current_size: this.#baseBytes + this.#tailBytes,
       aof_base_size: this.#baseBytes,
-      aof_buffer_length: this.#waitingBytes + this.#log.backlogBytes,
+      aof_buffer_length: this.#behindBytes,
     };
   }
 

@@ -99,6 +99,15 @@ export class Blocking {
     this.#releasing = false;
   }
 
+  /** Everybody's wait ends with this error. They may go on after the next `release`. */
+  dismiss(text: string): void {
+    for (const session of new Set([...this.#queues.values()].flatMap((queue) => [...queue]))) {
+      this.abandon(session);
+      session.out.error(text);
+      this.#released.push(session);
+    }
+  }
+
   /** The session waits no longer. */
   abandon(session: Session): void {
     if (session.blocked === undefined) return;

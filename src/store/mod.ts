@@ -8,6 +8,7 @@
  *     strings.ts · keys.ts · sets.ts · hashes.ts · lists.ts · transactions.ts · pubsub.ts · connection.ts   the commands
  *     dump.ts · snapshot.ts                    the data as commands again
  *     open.ts · aof*.ts · persist*.ts          the log, and how it is rewritten
+ *     replication*.ts · replica.ts             copies of it elsewhere
  *     resp*.ts · server*.ts · client*.ts       the protocol, and both ends of it
  *
  * Test: test/15-store.test.ts
@@ -28,3 +29,5 @@ export { parseStoreUrl, REDIS_PORT, StoreUrlError, type StoreTarget } from "./cl
 export * from "./server.ts";
 export { dumpResp, openStore, type OpenStore, type OpenStoreOptions } from "./open.ts";
 export { MAX_BEHIND_BYTES, REWRITE_MIN_BYTES, StoreLogError } from "./aof.ts";
+export { BACKLOG_BYTES, COPY_BACKLOG_BYTES } from "./replication.ts";
+export { REPLICATION_SILENCE_MS } from "./replica.ts";

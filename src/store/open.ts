@@ -8,14 +8,14 @@
  * Left out: serving while it loads. A million keys take about a second.
  * Test: test/15-store.log.test.ts
  */
-import type { Host } from "#host";
+import type { Address, Host } from "#host";
 import { type Durability, inspectLog, type LogRecovery, openLog, readLog } from "#log";
 import { StoreLog } from "./aof.ts";
 import { encodeGroup } from "./aof-text.ts";
 import { Copies } from "./persist.ts";
 import { Refusal } from "./refusal.ts";
+import { BACKLOG_BYTES, Replication } from "./replication.ts";
 import { Store } from "./store.ts";
-import type { Replies } from "./types.ts";
 
 /** A turn's text is handed over early when it gets this long: one string of it all would be copied once more. */
 const FLUSH_CHARS = 4 * 1024 * 1024;
@@ -36,6 +36,12 @@ export interface OpenStoreOptions {
   readonly rewriteMinBytes?: number;
   /** Default: as #log has it. */
   readonly segmentBytes?: number;
+  /** Follow this primary from the start: the store takes its data and refuses writes. REPLICAOF changes it. */
+  readonly replicaOf?: Address;
+  /** The primary's password. */
+  readonly primaryPassword?: string;
+  /** What a replica may be behind; default BACKLOG_BYTES. */
+  readonly backlogBytes?: number;
 }
 
 export interface OpenStore {
@@ -54,7 +60,7 @@ export interface OpenStore {
 export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const { host, dir } = options;
   const opened = new Opened(options);
-  if (dir === undefined) return opened;
+  if (dir === undefined) return opened.start();
   await host.storage.mkdir(dir);
   const lock = await host.storage.lock(`${dir}/lock`);
   try {
@@ -64,7 +70,7 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
     await lock.release();
     throw error;
   }
-  return opened;
+  return opened.start();
 }
 
 class Opened implements OpenStore {
@@ -72,6 +78,7 @@ class Opened implements OpenStore {
   recovery: LogRecovery | undefined;
   readonly #options: OpenStoreOptions;
   readonly #copies: Copies;
+  readonly #replication: Replication;
   #log: StoreLog | undefined;
   #lock: { release(): Promise<void> } | undefined;
   /** The turn's changes so far. */
@@ -87,10 +94,22 @@ class Opened implements OpenStore {
     this.store.services = {
       admitWrite: () => this.#log?.admit(),
       rewrite: () => `Background append only file rewriting ${this.#logOrRefuse().rewrite()}`,
-      follow: () => {},
-      describeRole: (_out: Replies) => {},
-      feed: () => {},
+      follow: (primary) => this.#replication.follow(primary),
+      describeRole: (out) => this.#replication.describe(out),
+      feed: (session, known) => this.#replication.feed(session, known),
     };
+    this.#replication = new Replication({
+      host, store: this.store, copies: this.#copies,
+      primaryPassword: options.primaryPassword ?? "", backlogBytes: options.backlogBytes ?? BACKLOG_BYTES,
+      flush: () => this.#flush(),
+      applied: (group) => this.#gather(group),
+      caughtUp: () => (this.#log?.isBehind === true ? this.afterCommit() : undefined),
+    });
+  }
+
+  start(): this {
+    this.#replication.follow(this.#options.replicaOf);
+    return this;
   }
 
   async openLog(dir: string, lock: { release(): Promise<void> }): Promise<void> {
@@ -128,7 +147,7 @@ class Opened implements OpenStore {
 
   // #region gather
   #gather(group: string[][]): void {
-    if (this.#log === undefined) return;
+    if (this.#log === undefined && !this.#replication.wantsChanges) return;
     this.#text += encodeGroup(group);
     if (this.#text.length >= FLUSH_CHARS) this.#flush();
     else if (!this.#scheduled) {
@@ -146,6 +165,7 @@ class Opened implements OpenStore {
     const bytes = Buffer.from(this.#text, "latin1");
     this.#text = "";
     this.#log?.append(bytes);
+    this.#replication.append(bytes);
   }
   // #endregion
 
@@ -168,6 +188,7 @@ class Opened implements OpenStore {
   }
 
   async #close(): Promise<void> {
+    this.#replication.close();
     this.store.close();
     this.#flush();
     try {

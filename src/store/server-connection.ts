@@ -15,7 +15,7 @@
  * `Store.end` is called exactly once.
  * Test: test/15-store.server.test.ts
  */
-import type { Host, Socket, Timer } from "#host";
+import type { Host, Socket, SocketHandlers, Timer } from "#host";
 import { RespError } from "./resp-error.ts";
 import { RespWriter } from "./resp-writer.ts";
 import { RespParser } from "./resp.ts";
@@ -65,6 +65,8 @@ export class StoreConnection {
   #ending = false;
   #linger: Timer | undefined;
   #closed = false;
+  /** Whose connection it is now: a replica's. */
+  #taken: SocketHandlers | undefined;
 
   constructor(socket: Socket, shared: Shared) {
     this.#socket = socket;
@@ -77,8 +79,11 @@ export class StoreConnection {
     });
     socket.handle({
       onData: (chunk) => this.#onData(chunk),
-      onDrain: () => this.#onDrain(),
-      onClose: () => this.#onClose(),
+      onDrain: () => (this.#taken === undefined ? this.#onDrain() : this.#taken.onDrain?.()),
+      onClose: (error) => {
+        this.#onClose();
+        this.#taken?.onClose(error);
+      },
     });
   }
 
@@ -89,7 +94,7 @@ export class StoreConnection {
 
   /** Sends what may leave, and goes on with what had to wait for that. */
   flush(): void {
-    if (this.#closed || this.#isTooFarBehind()) return;
+    if (this.#closed || this.#taken !== undefined || this.#isTooFarBehind()) return;
     if (!this.#socketFull) this.#deliver(this.#out.take());
     this.#run();
   }
@@ -111,6 +116,7 @@ export class StoreConnection {
 
   /** Answers what was asked, then closes. */
   end(): void {
+    if (this.#taken !== undefined) return this.destroy();
     this.#ending = true;
     this.#afterwards();
   }
@@ -121,6 +127,7 @@ export class StoreConnection {
   }
 
   #onData(chunk: Buffer): void {
+    if (this.#taken !== undefined) return this.#taken.onData(chunk);
     if (this.#ending || this.#closed) return;
     this.#parser.push(chunk);
     this.#run();
@@ -129,7 +136,7 @@ export class StoreConnection {
   // #region run
   /** Executes what has arrived, as far as it may. */
   #run(): void {
-    if (this.#running) return;
+    if (this.#running || this.#taken !== undefined) return;
     this.#running = true;
     const { store } = this.#shared;
     const session = this.#session;
@@ -142,6 +149,7 @@ export class StoreConnection {
         if (argv === undefined) break;
         store.execute(session, argv);
         if (session.closing) this.#ending = true;
+        if (session.takeOver !== undefined) return this.#handOver(session.takeOver);
       }
     } catch (error) {
       if (!(error instanceof RespError)) throw error;
@@ -153,6 +161,13 @@ export class StoreConnection {
     this.#afterwards();
   }
   // #endregion
+
+  /** Nothing of ours may come behind the first byte of the new owner. */
+  #handOver(takeOver: NonNullable<Session["takeOver"]>): void {
+    if (this.#heldBytes + this.#readyBytes > 0 || this.#socketFull || this.#parser.unreadBytes > 0) return this.destroy();
+    if (this.#out.size > 0) this.#socket.write(this.#out.take());
+    this.#taken = takeOver(this.#socket);
+  }
 
   #afterwards(): void {
     if (this.#closed) return;

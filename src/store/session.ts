@@ -5,7 +5,7 @@
  * executed (the server holds them back until `onUnblocked`).
  * Test: test/15-store.test.ts
  */
-import type { Timer } from "#host";
+import type { Socket, SocketHandlers, Timer } from "#host";
 import type { Replies } from "./types.ts";
 
 export interface SessionInit {
@@ -59,6 +59,8 @@ export class Session {
   /** Channels and patterns together. A RESP2 client that has any hears messages and may do little else. */
   subscriptions = 0;
   blocked: Blocked | undefined;
+  /** Set by a command after which the connection is no longer a client's: the server hands the socket over, and says nothing more. */
+  takeOver: ((socket: Socket) => SocketHandlers) | undefined;
 
   constructor(id: number, init: SessionInit & { readonly since: number }) {
     this.id = id;

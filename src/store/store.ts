@@ -127,6 +127,9 @@ export class Store {
     this.#role = role;
     this.keys.mode = role === "primary" ? "remove" : "hide";
     this.keys.expiry.run(role === "primary");
+    if (role === "primary") return;
+    this.blocking.dismiss("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
+    if (this.current === undefined) this.blocking.release();
   }
 
   /** A new client. Say `end` when it has gone. */
@@ -188,7 +191,7 @@ export class Store {
     command.check?.(argv);
     if (!session.authenticated && !command.open) throw NO_AUTH;
     if (this.#role !== "primary") {
-      if (this.#role === "loading" && !command.open) throw LOADING;
+      if (this.#role === "loading" && !command.open && !command.flags.includes("loading")) throw LOADING;
       if (command.write) throw READ_ONLY;
     }
     if (command.write) this.services?.admitWrite();

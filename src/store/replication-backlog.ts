@@ -1,0 +1,61 @@
+/**
+ * Lesson 15: the last stretch of the stream of changes, for replicas that come back, and for those that are a little behind.
+ *
+ *     offset     0 ········ start ─────────────── end      every byte of the stream has a number; these are still here
+ *                           [64 KiB][64 KiB][64 K·]
+ *
+ * One copy serves all replicas: each has only a position in it. A replica whose position has fallen out at the front is lost,
+ * and that is the bound for slow ones, too: no memory is kept for anybody in particular.
+ *
+ * Invariants: `end - start` exceeds what it is told to keep by less than a block; bytes that were handed out never change.
+ * Test: test/15-store.replica.test.ts
+ */
+
+/** Blocks are dropped whole; this is also the most that one write to a replica takes. */
+const BLOCK_BYTES = 64 * 1024;
+
+export class Backlog {
+  #blocks: Buffer[] = [];
+  #start = 0;
+  #end = 0;
+
+  /** Number of the first byte that is still here. */
+  get start(): number {
+    return this.#start;
+  }
+
+  /** Number of the byte that comes next: always between two groups. */
+  get end(): number {
+    return this.#end;
+  }
+
+  has(offset: number): boolean {
+    return Number.isSafeInteger(offset) && offset >= this.#start && offset <= this.#end;
+  }
+
+  // #region append
+  append(bytes: Buffer, keepBytes: number): void {
+    for (let at = 0; at < bytes.length; ) {
+      const used = (this.#end - this.#start) % BLOCK_BYTES;
+      if (used === 0) this.#blocks.push(Buffer.allocUnsafeSlow(BLOCK_BYTES));
+      const count = bytes.copy(this.#blocks.at(-1)!, used, at);
+      at += count;
+      this.#end += count;
+    }
+    const surplus = Math.floor((this.#end - this.#start - keepBytes) / BLOCK_BYTES);
+    if (surplus <= 0) return;
+    this.#blocks.splice(0, surplus);
+    this.#start += surplus * BLOCK_BYTES;
+  }
+  // #endregion
+
+  /** Some bytes from `offset` on: none at the end, undefined when they are gone. */
+  read(offset: number): Buffer | undefined {
+    if (!this.has(offset)) return undefined;
+    const from = offset - this.#start;
+    const block = this.#blocks[Math.floor(from / BLOCK_BYTES)];
+    if (block === undefined) return Buffer.alloc(0);
+    const at = from % BLOCK_BYTES;
+    return block.subarray(at, Math.min(BLOCK_BYTES, at + this.#end - offset));
+  }
+}

@@ -1,0 +1,370 @@
+/** Replicas: after whatever happened to the network, the same keyspace as the primary's, each change done once. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { seededRandom, type Socket } from "#host";
+import { SimWorld } from "#sim";
+import { openStore, Recorder, Refusal, startStore, type OpenStore, type OpenStoreOptions, type Reply, type Store, type StoreServer } from "#store";
+import { contents } from "./15-store.support.ts";
+
+const PORT = 6479;
+
+function asker(store: Store): (...argv: string[]) => Reply {
+  const out = new Recorder();
+  const session = store.session({ out, authenticated: true });
+  return (...argv) => {
+    store.execute(session, argv);
+    return out.take().at(-1)!;
+  };
+}
+
+interface Node {
+  readonly opened: OpenStore;
+  readonly store: Store;
+  readonly server: StoreServer;
+  readonly ask: (...argv: string[]) => Reply;
+  info(field: string): string;
+  over(): Promise<void>;
+}
+
+async function node(world: SimWorld, name: string, options: Partial<OpenStoreOptions> = {}): Promise<Node> {
+  const host = world.host(name);
+  const opened = await world.settle(openStore({ host, dir: "/data", ...options }));
+  const { store } = opened;
+  const server = await world.settle(startStore({ host, listen: { host: "127.0.0.1", port: PORT }, store, afterCommit: () => opened.afterCommit() }));
+  const ask = asker(store);
+  return {
+    opened, store, server, ask,
+    info: (field) => new RegExp(`^${field}:(.*)\r$`, "m").exec(String(ask("INFO")))?.[1] ?? "",
+    over: async () => {
+      await world.settle(server.close());
+      await world.settle(opened.close());
+    },
+  };
+}
+
+const FOLLOW = { replicaOf: { host: "p", port: PORT } };
+
+async function until(world: SimWorld, what: string, done: () => boolean): Promise<void> {
+  for (let i = 0; i < 2000; i++) {
+    if (done()) return;
+    await world.run(world.now + 100);
+  }
+  assert.fail(`never ${what}`);
+}
+
+/** Until the replica is connected and has all that the primary has said. */
+async function converge(world: SimWorld, primary: Node, replica: Node, note = ""): Promise<void> {
+  await until(world, "connected", () => replica.info("master_link_status") === "up");
+  primary.ask("INCR", "mark");
+  await until(world, "in step", () => replica.ask("GET", "mark") === primary.ask("GET", "mark"));
+  assert.deepEqual(contents(replica.store), contents(primary.store), note);
+}
+
+function fill(primary: Node, count: number): void {
+  for (let i = 0; i < count; i++) primary.ask("SET", `key${i}`, `value ${i}`);
+}
+
+test("a replica gets a copy, then the changes; it answers reads and refuses writes", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const primary = await node(world, "p");
+  fill(primary, 1000);
+  const replica = await node(world, "r", FOLLOW);
+  assert.deepEqual((primary.ask("ROLE") as Reply[])[0], "master");
+  await converge(world, primary, replica);
+  primary.ask("RPUSH", "l", "\0\xff\r\n", "b");
+  primary.ask("SADD", "s", "1", "2", "3");
+  primary.ask("SPOP", "s");
+  primary.ask("HINCRBY", "h", "f", "5");
+  await converge(world, primary, replica);
+  const answer = replica.ask("SET", "k", "v");
+  assert.ok(answer instanceof Refusal && answer.text === "READONLY You can't write against a read only replica.");
+  await world.run(world.now + 2000);
+  assert.deepEqual((replica.ask("ROLE") as Reply[]).slice(0, 4), ["slave", "p", PORT, "connected"]);
+  const [, offset, replicas] = primary.ask("ROLE") as [string, number, Reply[][]];
+  assert.equal((replica.ask("ROLE") as Reply[])[4], offset);
+  assert.equal(replicas[0]![2], String(offset));
+  assert.equal(primary.info("connected_slaves"), "1");
+  assert.equal(primary.info("master_replid"), replica.info("master_replid"));
+  await replica.over();
+  await primary.over();
+});
+
+test("a copy is of one moment, though commands go on, and the changes since then follow it", async () => {
+  for (let seed = 1; seed <= 5; seed++) {
+    const world = new SimWorld({ seed });
+    const random = seededRandom(seed);
+    const primary = await node(world, "p");
+    fill(primary, 5000);
+    const replica = await node(world, "r", FOLLOW);
+    for (let i = 0; i < 300; i++) {
+      const key = `key${Math.floor(random.unit() * 5000)}`;
+      primary.ask(...[["APPEND", key, "+"], ["DEL", key], ["RENAME", key, `${key}b`], ["SET", `new${i}`, "1"]][Math.floor(random.unit() * 4)]!);
+      if (i % 10 === 0) await world.run(world.now + 1);
+    }
+    await converge(world, primary, replica, `seed ${seed}`);
+    await replica.over();
+    await primary.over();
+  }
+});
+
+test("after every cut a replica converges, and gets the rest of the stream instead of a copy", async () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const world = new SimWorld({ seed, splitChunks: seed % 2 === 0 });
+    const random = seededRandom(seed);
+    const primary = await node(world, "p");
+    fill(primary, 200);
+    const replica = await node(world, "r", FOLLOW);
+    await converge(world, primary, replica);
+    for (let round = 0; round < 12; round++) {
+      for (let i = 0; i < 20; i++) {
+        primary.ask("MULTI");
+        primary.ask("INCR", "x");
+        primary.ask("APPEND", "y", "y");
+        primary.ask("EXEC");
+        primary.ask("LPUSH", `l${i % 3}`, String(round));
+        if (i % 4 === 0) await world.run(world.now + 1);
+        // Nobody ever sees half of a transaction.
+        assert.equal(Number(replica.ask("GET", "x")), String(replica.ask("GET", "y") ?? "").length, `seed ${seed}`);
+        if (i === Math.floor(random.unit() * 20)) {
+          const way = random.unit();
+          if (round % 4 === 3) part(world);
+          else if (way < 0.4) world.cut("p", "r");
+          else if (way < 0.7) world.link("p", "r").reset();
+          else {
+            world.hold("p", "r");
+            await world.run(world.now + 3);
+            world.link("p", "r").reset();
+            world.release("p", "r");
+          }
+        }
+      }
+      await world.run(world.now + 500 * random.unit());
+      if (round % 4 === 3) heal(world);
+      await converge(world, primary, replica, `seed ${seed} round ${round}`);
+    }
+    assert.equal(primary.info("sync_full"), "1", `seed ${seed}`);
+    assert.ok(Number(primary.info("sync_partial_ok")) > 0, `seed ${seed}`);
+    await replica.over();
+    await primary.over();
+  }
+});
+
+test("a replica that was away for longer than the backlog gets a copy again", async () => {
+  const world = new SimWorld({ seed: 2 });
+  const primary = await node(world, "p", { backlogBytes: 64 * 1024 });
+  const replica = await node(world, "r", FOLLOW);
+  await converge(world, primary, replica);
+  part(world);
+  for (let i = 0; i < 3000; i++) {
+    primary.ask("SET", `key${i % 50}`, "v".repeat(100));
+    if (i % 50 === 0) await world.run(world.now + 1);
+  }
+  heal(world);
+  await converge(world, primary, replica);
+  assert.equal(primary.info("sync_full"), "2");
+  assert.ok(Number(primary.info("repl_backlog_histlen")) <= 128 * 1024);
+  await replica.over();
+  await primary.over();
+});
+
+test("a replica that does not read is cut off when it is behind by the backlog, and costs no memory of its own", async () => {
+  const world = new SimWorld({ seed: 3 });
+  const primary = await node(world, "p", { backlogBytes: 256 * 1024 });
+  const { socket, state } = await speak(world, "p");
+  socket.write(Buffer.from("TITAN.SYNC ? 0\r\n"));
+  await world.run(world.now + 50);
+  assert.match(state.text, /titan\.full[^]*titan\.end/);
+  assert.equal(primary.info("connected_slaves"), "1");
+  socket.pause();
+  let sent = 0;
+  while (primary.info("connected_slaves") === "1" && sent < 100) {
+    primary.ask("SET", "k", "v".repeat(64 * 1024));
+    sent++;
+    await world.run(world.now + 5);
+  }
+  assert.ok(sent < 20, `${sent} × 64 KiB`);
+  assert.equal(primary.server.clients, 0);
+  await primary.over();
+});
+
+test("a replica does not expire by itself: it hides, and deletes when the primary says so", async () => {
+  const world = new SimWorld({ seed: 4 });
+  const primary = await node(world, "p");
+  const replica = await node(world, "r", FOLLOW);
+  primary.ask("SET", "soon", "v", "PX", "500");
+  await converge(world, primary, replica);
+  assert.equal(replica.ask("GET", "soon"), "v");
+  part(world);
+  await world.run(world.now + 600);
+  assert.equal(primary.ask("DBSIZE"), 1);
+  assert.equal(replica.ask("GET", "soon"), null);
+  assert.equal(replica.store.keys.size, 2);
+  heal(world);
+  await converge(world, primary, replica);
+  assert.equal(replica.store.keys.size, 1);
+  await replica.over();
+  await primary.over();
+});
+
+test("REPLICAOF makes a replica of a primary and a primary of a replica", async () => {
+  const world = new SimWorld({ seed: 5 });
+  const a = await node(world, "p");
+  const b = await node(world, "r");
+  a.ask("SET", "from", "a");
+  b.ask("SET", "own", "is lost");
+  const { socket, state } = await speak(world, "r");
+  socket.write(Buffer.from("BLPOP q 0\r\n"));
+  await world.run(world.now + 50);
+  assert.equal(b.ask("REPLICAOF", "p", String(PORT)), "OK");
+  await converge(world, a, b);
+  assert.match(state.text, /^-UNBLOCKED /);
+  assert.equal(b.ask("GET", "own"), null);
+  const nested = b.ask("TITAN.SYNC", "?", "0");
+  assert.ok(nested instanceof Refusal && /^ERR a replica has no replicas/.test(nested.text));
+  assert.equal(b.ask("REPLICAOF", "NO", "ONE"), "OK");
+  assert.equal(b.ask("SET", "from", "b"), "OK");
+  assert.equal(a.ask("SLAVEOF", "r", String(PORT)), "OK");
+  await converge(world, b, a);
+  assert.equal(a.ask("GET", "from"), "b");
+  a.ask("REPLICAOF", "no", "one");
+  part(world);
+  b.ask("REPLICAOF", "p", String(PORT));
+  await world.run(world.now + 100);
+  assert.equal(b.ask("REPLICAOF", "NO", "ONE"), "OK");
+  heal(world);
+  for (const port of ["0", "x", "65536", "-1"]) assert.ok(a.ask("REPLICAOF", "h", port) instanceof Refusal);
+  a.ask("MULTI");
+  a.ask("REPLICAOF", "r", "1");
+  a.ask("TITAN.SYNC", "?", "0");
+  const answers = a.ask("EXEC") as Refusal[];
+  assert.deepEqual(answers.map(({ text }) => text), Array.from({ length: 2 }, () => "ERR Command not allowed inside a transaction"));
+  await b.over();
+  await a.over();
+});
+
+test("a replica has a log of its own, and a primary that comes back has another id", async () => {
+  const world = new SimWorld({ seed: 6, freshChance: true });
+  let primary = await node(world, "p");
+  let replica = await node(world, "r", FOLLOW);
+  fill(primary, 500);
+  await converge(world, primary, replica);
+  const before = contents(replica.store);
+  await world.settle(Promise.resolve(replica.opened.afterCommit()));
+  replica.store.close();
+  world.kill("r");
+  part(world);
+  replica = await node(world, "r", FOLLOW);
+  assert.deepEqual(contents(replica.store), before, "from its log: the primary is out of reach");
+  heal(world);
+  await converge(world, primary, replica);
+  await world.settle(Promise.resolve(primary.opened.afterCommit()));
+  const id = primary.info("master_replid");
+  primary.store.close();
+  world.kill("p");
+  primary = await node(world, "p");
+  assert.notEqual(primary.info("master_replid"), id);
+  primary.ask("DEL", "key1");
+  await converge(world, primary, replica);
+  assert.equal(primary.info("sync_full"), "1");
+  await replica.over();
+  await primary.over();
+});
+
+test("a replica says its primary's password, and goes on trying while it is wrong", async () => {
+  const world = new SimWorld({ seed: 7 });
+  const primary = await node(world, "p", { requirepass: "secret" });
+  primary.ask("SET", "k", "v");
+  const replica = await node(world, "r", { ...FOLLOW, primaryPassword: "wrong" });
+  await world.run(world.now + 3000);
+  assert.equal(replica.info("master_link_status"), "down");
+  assert.equal(primary.info("connected_slaves"), "0");
+  assert.equal(replica.ask("CONFIG", "SET", "masterauth", "secret"), "OK");
+  await converge(world, primary, replica);
+  const { socket, state } = await speak(world, "p");
+  socket.write(Buffer.from("TITAN.SYNC ? 0\r\n"));
+  await world.run(world.now + 50);
+  assert.equal(state.text, "-NOAUTH Authentication required.\r\n");
+  await replica.over();
+  await primary.over();
+});
+
+test("both ends notice a line that is silent", async () => {
+  const world = new SimWorld({ seed: 8 });
+  const primary = await node(world, "p");
+  const replica = await node(world, "r", FOLLOW);
+  await converge(world, primary, replica);
+  await world.run(world.now + 300_000);
+  assert.equal(replica.info("master_link_status"), "up", "an idle line is not a silent one");
+  assert.equal(primary.info("sync_full"), "1");
+  world.hold("p", "r");
+  world.hold("r", "p");
+  await world.run(world.now + 75_000);
+  assert.equal(replica.info("master_link_status"), "down");
+  assert.equal(primary.info("connected_slaves"), "0");
+  world.release("p", "r");
+  world.release("r", "p");
+  await converge(world, primary, replica);
+  await replica.over();
+  await primary.over();
+});
+
+test("a replica survives a primary that says nonsense, and copies anew from one that does not", async () => {
+  for (const nonsense of ["*1\r\n$5\r\nhello\r\n", "\0\0\0\0\r\n", "-ERR unknown command\r\n", "*x\r\n", "*3\r\n$10\r\ntitan.full\r\n$1\r\na\r\n$1\r\n0\r\n*1\r\n$3\r\nfoo\r\n", "*3\r\n$10\r\ntitan.full\r\n$1\r\na\r\n$1\r\n0\r\n*3\r\n$3\r\nset\r\n", ""]) {
+    const world = new SimWorld({ seed: 9 });
+    const sockets: Socket[] = [];
+    const listener = await world.settle(world.host("p").network.listen({ host: "127.0.0.1", port: PORT }, (socket) => {
+      socket.handle({ onData: () => {}, onClose: () => {} });
+      sockets.push(socket);
+      socket.write(Buffer.from(nonsense));
+      socket.end();
+    }));
+    const replica = await node(world, "r", FOLLOW);
+    await world.run(world.now + 3000);
+    assert.ok(sockets.length > 1 && sockets.length < 20, `${nonsense}: dialled ${sockets.length} times`);
+    assert.equal(replica.info("master_link_status"), "down");
+    await world.settle(listener.close());
+    const primary = await node(world, "p");
+    primary.ask("SET", "k", "v");
+    await converge(world, primary, replica, nonsense);
+    await replica.over();
+    await primary.over();
+  }
+});
+
+test("a primary cuts off a replica that speaks something else, and serves two that do not", async () => {
+  const world = new SimWorld({ seed: 10 });
+  const primary = await node(world, "p");
+  fill(primary, 2000);
+  const replicas = [await node(world, "r", FOLLOW), await node(world, "q", FOLLOW)];
+  const { socket, state } = await speak(world, "p");
+  socket.write(Buffer.from("TITAN.SYNC x -5\r\n"));
+  await world.run(world.now + 100);
+  socket.write(Buffer.from("*x\r\n"));
+  for (const replica of replicas) await converge(world, primary, replica);
+  await world.run(world.now + 100);
+  assert.equal(state.closed, true);
+  assert.equal(primary.info("connected_slaves"), "2");
+  assert.equal(primary.ask("BGREWRITEAOF"), "Background append only file rewriting started");
+  for (const replica of replicas) await replica.over();
+  await primary.over();
+});
+
+/** A raw connection from a third machine. */
+async function speak(world: SimWorld, to: string): Promise<{ socket: Socket; state: { text: string; closed: boolean } }> {
+  const socket = await world.settle(world.host("c").network.dial({ host: to, port: PORT }));
+  const state = { text: "", closed: false };
+  socket.handle({ onData: (chunk) => (state.text += chunk.toString("latin1")), onClose: () => (state.closed = true) });
+  return { socket, state };
+}
+
+/** No connection, and no new one, until `heal`. */
+function part(world: SimWorld): void {
+  world.hold("p", "r");
+  world.hold("r", "p");
+  world.cut("p", "r");
+}
+
+function heal(world: SimWorld): void {
+  world.release("p", "r");
+  world.release("r", "p");
+}
