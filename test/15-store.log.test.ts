@@ -160,6 +160,40 @@ test("openStore() replays a transaction whole or not at all, wherever its record
   }
 });
 
+test("openStore() forgets the torn half of a group that was larger than a record, and what comes next stands alone", async () => {
+  const { openLog } = await import("#log");
+  const whole = "*1\r\n$5\r\nmulti\r\n*2\r\n$4\r\nincr\r\n$1\r\nn\r\n*2\r\n$4\r\nincr\r\n$1\r\nn\r\n*1\r\n$4\r\nexec\r\n";
+  for (let cut = 1; cut <= whole.length; cut++) {
+    const { world, host, open } = room();
+    const log = await world.settle(openLog({ host, dir: `${DIR}/log` }));
+    log.append(Buffer.from("*3\r\n$3\r\nset\r\n$1\r\nn\r\n$1\r\n5\r\n"));
+    log.append(Buffer.from(whole.slice(0, cut)));
+    await world.settle(log.close());
+    for (let i = 0; i < 3; i++) {
+      const opened = await open();
+      assert.equal(asker(opened.store)("INCR", "n"), (cut === whole.length ? 8 : 6) + i, `cut at ${cut}`);
+      await world.settle(opened.close());
+    }
+  }
+});
+
+test("a command that is larger than a record is kept whole", async () => {
+  const { world, open, commit } = room();
+  const first = await open();
+  const ask = asker(first.store);
+  const value = "v".repeat(33 * 1024 * 1024);
+  ask("SET", "before", "1");
+  ask("MSET", "a", value, "b", value);
+  ask("SET", "after", "1");
+  await commit(first);
+  first.store.close();
+  world.kill("s");
+  const second = await open();
+  const has = asker(second.store);
+  assert.deepEqual([has("STRLEN", "a"), has("STRLEN", "b"), has("GET", "after")], [value.length, value.length, "1"]);
+  await world.settle(second.close());
+});
+
 test("openStore() refuses damage, naming file and offset", async () => {
   const folder = await mkdtemp(join(tmpdir(), "titan-store-"));
   const host = nodeHost();
@@ -255,7 +289,7 @@ test("writes are refused while too much waits for the disk, and nothing of it is
 });
 
 test("BGREWRITEAOF keeps the moment it began, while commands go on, and what comes after it", async () => {
-  for (let seed = 1; seed <= 6; seed++) {
+  for (let seed = 1; seed <= 3; seed++) {
     const { world, open, commit } = room(seed);
     const first = await open({ durability: "always" });
     const ask = asker(first.store);

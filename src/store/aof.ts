@@ -22,8 +22,8 @@ import { Refusal } from "./refusal.ts";
 import { RespParser } from "./resp.ts";
 import type { Store } from "./store.ts";
 
-/** One piece of a snapshot: large enough that its header is nothing, small enough to be made between two commands. */
-const CHUNK_BYTES = 1024 * 1024;
+/** One piece of a snapshot. Text that grows to a megabyte before it becomes bytes is 200,000 little strings to the collector. */
+const CHUNK_BYTES = 64 * 1024;
 
 /** Writes are refused while more than this waits for the disk: half a second of a slow one. #log gives up at four times as much. */
 export const MAX_BEHIND_BYTES = MAX_PENDING_BYTES / 4;

@@ -1,9 +1,9 @@
 /**
  * Lesson 15: a replica's link to its primary.
  *
- *     dial ─▶ AUTH ─▶ TITAN.SYNC id offset ─▶ titan.continue ──────────────────────▶ changes, applied as they come
- *      ▲                                   └▶ titan.full ─▶ a copy ─▶ titan.end ─▶──┘
- *      └─────────── a pause, doubled each time, half of it chance ◀── cut, refused, silent
+ *     dial ─▶ AUTH ─▶ TITAN.SYNC ─▶ titan.continue ───────────────────▶ changes, applied as they come
+ *      ▲                         └▶ titan.full ─▶ a copy ─▶ titan.end ─▶──┘
+ *      └──── a pause, doubled each time, half of it chance ◀── cut, refused, silent
  *
  * What is applied has a number, counted from the text's own length. After a cut the replica says how far it is, and gets the
  * rest: every group once. It counts a group when it has done all of it, so a group that was cut in two comes again whole.
