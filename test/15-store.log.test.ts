@@ -184,6 +184,7 @@ test("a command that is larger than a record is kept whole", async () => {
   const value = "v".repeat(33 * 1024 * 1024);
   ask("SET", "before", "1");
   ask("MSET", "a", value, "b", value);
+  await commit(first);
   ask("SET", "after", "1");
   await commit(first);
   first.store.close();
