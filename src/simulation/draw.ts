@@ -45,6 +45,9 @@ export class Dice {
   }
 }
 
+/** So that lives with and without a job that never ends are otherwise the same. */
+const ENDLESS_DICE = 0xe9d;
+
 /** Everything that happens in the life of this seed. */
 export function drawPlan(seed: number): Plan {
   const dice = new Dice(seed);
@@ -56,6 +59,7 @@ export function drawPlan(seed: number): Plan {
   const crashes = enabled.includes("job-crashes-host");
   const pipelines = Array.from({ length: dice.int(2, 4) }, (_, index) => drawPipeline(dice, { key: `k${index + 1}`, tags, crashes }));
   const room: Room = { workers, clients, safetyMs, pipelines };
+  const endless = drawEndless(new Dice(seed ^ ENDLESS_DICE), room);
   return {
     seed,
     enabled,
@@ -66,8 +70,8 @@ export function drawPlan(seed: number): Plan {
     restartMs: [50, dice.int(60, 1500)],
     workers,
     clients,
-    pipelines,
-    steps: drawSteps(dice, room),
+    pipelines: [...pipelines, ...endless.pipelines],
+    steps: [...drawSteps(dice, room), ...endless.steps].sort((a, b) => a.at - b.at),
     faults: enabled.flatMap((kind) => drawFaults(dice, kind, room)).sort((a, b) => a.at - b.at),
     finale: dice.pick(["none", "stop", "kill", "crash"]),
   };
@@ -116,6 +120,19 @@ function drawSteps(dice: Dice, room: Room): Step[] {
     if (dice.chance(0.6)) steps.push({ at: at + dice.ms(10, 3000), client: client(), do: "drain", worker, undo: true });
   }
   return steps.sort((a, b) => a.at - b.at);
+}
+
+/** Now and then a job that goes on until it is cancelled: only beside such a one is a cancel that got lost, or a program that nobody ends, ever seen. */
+function drawEndless(dice: Dice, { clients, safetyMs }: Room): { pipelines: PipelinePlan[]; steps: Step[] } {
+  if (!dice.chance(0.3)) return { pipelines: [], steps: [] };
+  const run = "endless";
+  const forever = Array.from({ length: dice.int(1, 3) }, (_, index) => ({ id: String.fromCharCode(97 + index), does: dice.chance(0.2) ? "forever ignore-term" : "forever" }));
+  const at = dice.int(1, 1500);
+  const after = { at: at + dice.int(100, safetyMs), client: dice.int(1, clients), run };
+  return {
+    pipelines: [{ key: run, jobs: [...forever, { id: "z", does: "ms=5", dependsOn: [0], when: "always" }] }],
+    steps: [{ at, client: dice.int(1, clients), do: "submit", run }, { ...after, do: "cancel", ...(dice.chance(0.5) && { job: "a" }) }],
+  };
 }
 
 function drawMeddling(dice: Dice, options: { room: Room; key: string; at: number }): Step[] {

@@ -25,11 +25,13 @@ interface Script {
   readonly result: string | undefined;
   /** Attempts that take their machine with them. */
   readonly crashHost: number;
+  /** Ends when it is ended. */
+  readonly forever: boolean;
 }
 
 /** Reads a program's arguments. Unknown words are a mistake in the plan. */
 export function readScript(words: readonly string[]): Script {
-  const script = { ms: 0, fails: 0, exit: 0, ignoresTerm: false, print: 0, result: undefined as string | undefined, crashHost: 0 };
+  const script = { ms: 0, fails: 0, exit: 0, ignoresTerm: false, print: 0, result: undefined as string | undefined, crashHost: 0, forever: false };
   for (const word of words) {
     const [name = "", value = ""] = word.split("=");
     if (name === "ms") script.ms = Number(value);
@@ -39,6 +41,7 @@ export function readScript(words: readonly string[]): Script {
     else if (name === "print") script.print = Number(value);
     else if (name === "result") script.result = value;
     else if (name === "crash-host") script.crashHost = Number(value);
+    else if (name === "forever") script.forever = true;
     else throw new Error(`Cannot read program: it does not know "${word}"`);
   }
   return script;
@@ -57,6 +60,7 @@ export function scriptedProgram(room: ProgramRoom): SimProgram {
     const attempt = Number(self.env["TITAN_ATTEMPT"]);
     if (script.ignoresTerm) self.onSignal = () => undefined;
     printLines(self, script.print);
+    if (script.forever) return;
     self.after(script.ms, () => {
       if (attempt <= script.crashHost) return room.crash(self.host);
       if (attempt <= script.fails) return self.exit(1);

@@ -157,9 +157,16 @@ class Life {
       const workers = await client.perform("lists workers", (master) => master.workers());
       const drained = workers.ok ? workers.value.filter(({ draining }) => draining) : [];
       for (const { id } of drained) await client.perform("ends a drain", (master) => master.drain(String(id), { undo: true }));
+      for (const run of this.#endless()) await client.perform("cancels what has no end", (master) => master.cancel(run));
       await new Promise<void>((resolve) => void this.stage.after(POLL_MS, resolve));
     }
     this.stage.ask(() => this.stage.judge.quiet({ programs: this.stage.world.programs().length }));
+  }
+
+  /** Runs with a job that only a cancel ends. */
+  #endless(): string[] {
+    const pipelines = this.stage.plan.pipelines.filter(({ jobs }) => jobs.some(({ does }) => does.startsWith("forever")));
+    return pipelines.flatMap(({ key }) => this.#steps.runs.get(key) ?? []);
   }
 
   /** Nothing goes on, as far as the log and the machines say: a request that somebody gave up may still arrive and start something. */
