@@ -331,6 +331,69 @@ test("a replica survives a primary that says nonsense, and copies anew from one 
   }
 });
 
+test("a copy that is cut short is never seen by a client, and is made again", async () => {
+  for (let seed = 1; seed <= 12; seed++) {
+    const world = new SimWorld({ seed, freshChance: true, splitChunks: true });
+    const primary = await node(world, "p");
+    fill(primary, 6000);
+    let replica = await node(world, "r", FOLLOW);
+    let half = false;
+    for (let i = 0; i < 400 && !half; i++) {
+      await world.run(world.now + 0.1);
+      half = replica.store.role === "loading" && replica.store.keys.size > 0;
+    }
+    assert.ok(half, `seed ${seed}: never in the midst of it`);
+    const answer = replica.ask("GET", "key1");
+    assert.ok(answer instanceof Refusal && /^LOADING /.test(answer.text));
+    assert.equal(replica.info("role"), "slave");
+    if (seed % 3 === 0) {
+      await world.settle(Promise.resolve(replica.opened.afterCommit()));
+      replica.store.close();
+      world.kill("r");
+      replica = await node(world, "r", FOLLOW);
+    } else if (seed % 3 === 1) world.cut("p", "r");
+    else {
+      primary.store.close();
+      world.kill("p");
+      const again = await node(world, "p");
+      await converge(world, again, replica, `seed ${seed}`);
+      await again.over();
+      await replica.over();
+      continue;
+    }
+    await converge(world, primary, replica, `seed ${seed}`);
+    await replica.over();
+    await primary.over();
+  }
+});
+
+test("a replica survives every flipped bit of the stream", async () => {
+  const stream = Buffer.from("*3\r\n$10\r\ntitan.full\r\n$2\r\nid\r\n$1\r\n0\r\n*3\r\n$3\r\nset\r\n$1\r\na\r\n$1\r\n1\r\n*1\r\n$9\r\ntitan.end\r\n*1\r\n$5\r\nmulti\r\n*2\r\n$4\r\nincr\r\n$1\r\na\r\n*1\r\n$4\r\nexec\r\n*1\r\n$10\r\ntitan.ping\r\n");
+  const world = new SimWorld({ seed: 11 });
+  let bit = -1;
+  let dialled = 0;
+  const listener = await world.settle(world.host("p").network.listen({ host: "127.0.0.1", port: PORT }, (socket) => {
+    dialled++;
+    socket.handle({ onData: () => {}, onClose: () => {} });
+    const bytes = Buffer.from(stream);
+    if (bit >= 0) bytes[bit >> 3]! ^= 1 << (bit & 7);
+    socket.write(bytes);
+  }));
+  const replica = await node(world, "r");
+  for (bit = 0; bit < 8 * stream.length; bit++) {
+    replica.ask("REPLICAOF", "p", String(PORT));
+    await world.run(world.now + 10);
+    replica.ask("REPLICAOF", "NO", "ONE");
+  }
+  assert.equal(dialled, 8 * stream.length);
+  bit = -1;
+  replica.ask("REPLICAOF", "p", String(PORT));
+  await world.run(world.now + 10);
+  assert.equal(replica.ask("GET", "a"), "2");
+  await replica.over();
+  await world.settle(listener.close());
+});
+
 test("a primary cuts off a replica that speaks something else, and serves two that do not", async () => {
   const world = new SimWorld({ seed: 10 });
   const primary = await node(world, "p");

@@ -147,7 +147,7 @@ class Opened implements OpenStore {
 
   // #region gather
   #gather(group: string[][]): void {
-    if (this.#log === undefined && !this.#replication.wantsChanges) return;
+    if (this.#closed !== undefined || (this.#log === undefined && !this.#replication.wantsChanges)) return;
     this.#text += encodeGroup(group);
     if (this.#text.length >= FLUSH_CHARS) this.#flush();
     else if (!this.#scheduled) {
