@@ -187,6 +187,25 @@ test("DRAIN gives a worker nothing new, over a restart of the master too, and DE
     await room.until(() => back.assigned.length === 1);
   }));
 
+test("a worker that is leaving gets nothing new, is listed as draining, and what it still reports counts", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const worker = await room.worker("w", { slots: 2 });
+    const { run } = await client.submitSpec(pipeline([spec("a")]));
+    await room.until(() => worker.assigned.length === 1);
+    worker.connection.notify(Op.LEAVING, Buffer.alloc(0));
+    await room.sleep(10);
+    assert.deepEqual((await client.workers()).map(({ connected, draining, running }) => [connected, draining, running]), [[true, true, 1]]);
+    await client.submitSpec(pipeline([spec("b")]));
+    await worker.finish(report(worker.assigned[0]!));
+    assert.equal((await client.runs()).find(({ id }) => id === run)!.status, "COMPLETED");
+    assert.equal(worker.assigned.length, 1);
+    const back = await room.worker("w", { slots: 2 });
+    await room.until(() => back.assigned.length === 1);
+    assert.equal((await client.workers()).at(-1)!.draining, false, "a fact of that process, and not of its name");
+  }));
+
 test("cancel kills what runs, durably: a worker that was away is told when it comes back", () =>
   Room.run(async (room) => {
     await room.start();

@@ -111,6 +111,36 @@ describe("clusters", { concurrency: 3 }, () => {
     assert.equal((await cluster.kill("SIGTERM")).code, 0);
   });
 
+  test("a drain that waits survives a restart of the master", async () => {
+    const cwd = tempFolder();
+    const [go, begun] = [join(cwd, "go"), join(cwd, "begun")];
+    writeFileSync(join(cwd, "waits.yaml"), `name: waits\njobs:\n  - {id: s, run: 'touch ${begun}; until [ -e ${go} ]; do sleep 0.05; done'}\n`);
+    const listening = async (port: string) => {
+      const process = start(["master", "--port", port, "--state", "state", "--json"], { cwd });
+      return { process, port: (await process.until("stdout", /"port":(\d+),/))[1]! };
+    };
+    const first = await listening("0");
+    const env = { TITAN_MASTER: `127.0.0.1:${first.port}` };
+    const worker = start(["worker", "--name", "w", "--home", "home", "--slots", "1"], { cwd, env });
+    await worker.until("stdout", /offers/);
+    assert.equal((await inProcess(["run", join(cwd, "waits.yaml"), "--detach"], env)).code, 0);
+    await eventually("the job runs", () => existsSync(begun));
+    const drain = start(["drain", "w"], { cwd, env });
+    await drain.until("stderr", /waiting for 1 job/);
+    const late = start(["drain", "w", "--timeout", "1s"], { cwd, env });
+    await late.until("stderr", /waiting for 1 job/);
+    first.process.child.kill("SIGSTOP");
+    assert.equal((await late.ended).code, 124, "its time is over whether or not the master answers");
+    await first.process.kill("SIGKILL");
+    await drain.until("stderr", /connection to the master broke .*; trying again/);
+    const second = await listening(first.port);
+    writeFileSync(go, "");
+    const { code, stdout } = await drain.ended;
+    assert.deepEqual([code, stdout], [0, "w is drained: nothing runs there, and it can be stopped now\n"]);
+    assert.equal((await worker.kill("SIGTERM")).code, 0);
+    assert.equal((await second.process.kill("SIGTERM")).code, 0);
+  });
+
   test("a watch survives a restart of the master", async () => {
     const cwd = tempFolder({ "g.yaml": "name: g\njobs:\n  - {id: a, run: 'true', hitl_message: go?}\n  - {id: b, run: 'true', needs: a}\n" });
     const first = await up(["--workers", "1"], { cwd });
@@ -162,6 +192,7 @@ describe("clusters", { concurrency: 3 }, () => {
 
   test("master and worker run apart; a worker with a wrong token is told so and ends with 4", async () => {
     const cwd = tempFolder({ "gpu.yaml": "name: gpu\njobs:\n  - {id: g, run: 'true', requirement: [GPU, BIG]}\n" });
+    writeFileSync(join(cwd, "long.yaml"), `name: long\njobs:\n  - {id: l, run: 'touch ${join(cwd, "begun")}; sleep 60'}\n`);
     const env = { TITAN_TOKEN: "t0ken" };
     const master = start(["master", "--port", "0"], { cwd, env });
     const [, address] = await master.until("stdout", /master at (\S+), no workers/);
@@ -170,7 +201,11 @@ describe("clusters", { concurrency: 3 }, () => {
     const worker = start(["worker", "--master", address!, "--tags", "GPU,BIG", "--slots", "3", "--name", "big", "--permanent"], { cwd, env });
     await worker.until("stdout", /big offers 3 slots to .* \(GPU, BIG\)/);
     assert.equal((await titan(["run", "gpu.yaml", "--strict"], { cwd, env: { ...env, TITAN_MASTER: address! } })).code, 0);
-    assert.equal((await worker.kill("SIGTERM")).code, 0);
+    assert.equal((await inProcess(["run", join(cwd, "long.yaml"), "--detach"], { ...env, TITAN_MASTER: address! })).code, 0);
+    await eventually("the long job runs", () => existsSync(join(cwd, "begun")));
+    const stopped = await worker.kill("SIGTERM");
+    assert.equal(stopped.code, 0);
+    assert.match(stopped.stderr, /stopping; 1 job has 5 s to end/);
     assert.equal((await master.kill("SIGTERM")).code, 0);
   });
 });

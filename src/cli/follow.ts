@@ -76,7 +76,8 @@ export async function reconnect(options: { redial(): Promise<Client>; readonly s
   }
 }
 
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+/** @throws the signal's reason, at once, when it is aborted */
+export function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const abort = () => {
       clearTimeout(timer);

@@ -168,7 +168,9 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
   [Op.WORKERS]: ({ engine, workers }, request) => {
     const rows = [...engine.state.workers.values()].map((worker) => {
       const link = workers.links.get(worker.id);
-      return workerInfo(worker, { remote: link?.connection.remote ?? "", connected: link !== undefined });
+      const info = workerInfo(worker, { remote: link?.connection.remote ?? "", connected: link !== undefined });
+      // To whoever asks it is one thing, whoever wanted it: nothing new goes there.
+      return link?.leaving === true ? { ...info, draining: true } : info;
     });
     const body = WorkerList.encode({ workers: rows });
     engine.afterwards(() => request.reply(body));

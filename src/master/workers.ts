@@ -23,6 +23,8 @@ export interface WorkerLink {
   readonly connection: RpcConnection;
   readonly outbox: { assignment: Assignment; bytes: number }[];
   sending: boolean;
+  /** It is stopping: its jobs are asked to end, and it gets nothing new. */
+  leaving?: boolean;
 }
 
 export interface WorkersOptions {
@@ -126,7 +128,9 @@ export class Workers {
 
   /** It gives its jobs a moment to end before it goes. What they still report counts, and nothing new is sent. */
   leaving(link: WorkerLink): void {
-    if (this.links.get(link.id) === link) this.#engine().state.router.setAway(link.id, true);
+    if (this.links.get(link.id) !== link) return;
+    link.leaving = true;
+    this.#engine().state.router.setAway(link.id, true);
   }
 
   /** It has said goodbye, and there is nothing to wait for. */

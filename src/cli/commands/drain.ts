@@ -1,8 +1,9 @@
 /** `titan drain`: before a machine is switched off. */
 import type { Client } from "#sdk";
-import { openMaster } from "../address.ts";
+import { dialer, openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
-import { CliError, EXIT, isRpcError } from "../exit.ts";
+import { CliError, EXIT, isConnectionError, isRpcError } from "../exit.ts";
+import { pause, reconnect } from "../follow.ts";
 import { durationText, nearest, plural } from "../text.ts";
 
 /** Between two looks at how much still runs there. */
@@ -44,7 +45,7 @@ async function run(call: Call): Promise<number> {
   if (undo || running === 0 || call.on("detach")) return say(running);
 
   context.note(`titan: ${name} gets nothing new; waiting for ${plural(running, "job")} to end there (Ctrl-C stops the waiting only)`);
-  const end = await waitUntilIdle(call, { client, id, timeoutMs });
+  const end = await waitUntilIdle(call, { client, id, running, timeoutMs });
   if (end.why === "idle") return say(0);
   if (end.why === "gone") return say(0, true);
   context.note(`titan: ${end.why === "time" ? `not over after ${durationText(timeoutMs!)}` : "interrupted"}; ${name} goes on draining, and ${plural(end.running, "job")} still ${end.running === 1 ? "runs" : "run"} there`);
@@ -57,26 +58,49 @@ interface Waited {
   readonly running: number;
 }
 
-async function waitUntilIdle(call: Call, { client, id, timeoutMs = Infinity }: { client: Client; id: number; timeoutMs: number | undefined }): Promise<Waited> {
-  const endsAt = performance.now() + timeoutMs;
-  let interrupted = false;
-  let wake: () => void = () => undefined;
+/** Why the waiting ends before the worker is idle. */
+class Leave extends Error {
+  readonly why: "time" | "interrupted";
+  constructor(why: "time" | "interrupted") {
+    super(why);
+    this.why = why;
+  }
+}
+
+async function waitUntilIdle(call: Call, options: { client: Client; id: number; running: number; timeoutMs: number | undefined }): Promise<Waited> {
+  const { id, timeoutMs } = options;
+  let { client, running } = options;
+  const leaving = new AbortController();
+  const { signal } = leaving;
+  // A master that is stopped takes connections and does not answer: the wait for its answer must end with ours.
+  const aborted = new Promise<never>((_, reject) => void signal.addEventListener("abort", () => reject(signal.reason as Error)));
+  aborted.catch(() => undefined);
   call.context.onInterrupt((_signal, times) => {
     if (times > 1) process.exit(EXIT.INTERRUPTED);
-    interrupted = true;
-    wake();
+    leaving.abort(new Leave("interrupted"));
   });
-  for (;;) {
-    const worker = (await client.workers()).find((info) => info.id === id);
-    if (worker === undefined) return { why: "gone", running: 0 };
-    if (worker.running === 0) return { why: "idle", running: 0 };
-    if (interrupted) return { why: "interrupted", running: worker.running };
-    const leftMs = endsAt - performance.now();
-    if (leftMs <= 0) return { why: "time", running: worker.running };
-    await new Promise<void>((resolve) => {
-      wake = resolve;
-      setTimeout(resolve, Math.min(LOOK_MS, leftMs));
-    });
+  const timer = timeoutMs === undefined ? undefined : setTimeout(() => leaving.abort(new Leave("time")), timeoutMs);
+  try {
+    for (;;) {
+      try {
+        const worker = (await Promise.race([client.workers(), aborted])).find((info) => info.id === id);
+        if (worker === undefined) return { why: "gone", running: 0 };
+        running = worker.running;
+        if (running === 0) return { why: "idle", running };
+        await pause(LOOK_MS, signal);
+      } catch (error) {
+        if (!isConnectionError(error)) throw error;
+        // The wish is in the log, and the worker's jobs go on: whoever restarts the master goes on draining.
+        call.context.note(`titan: the connection to the master broke (${(error as Error).message}); trying again`);
+        client.close();
+        client = await reconnect({ redial: dialer(call), signal });
+      }
+    }
+  } catch (error) {
+    if (error instanceof Leave) return { why: error.why, running };
+    throw error;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -48,7 +48,7 @@ export const workers: Command = {
   args: [0, 0],
   flags: {},
   notes: [
-    "STATE: ready or busy (all slots taken); draining gets nothing new and still runs something, drained runs nothing and can be stopped; away has lost its connection and may come back.",
+    "STATE: ready or busy (all slots taken); draining (or stopping) gets nothing new and still runs something, drained runs nothing and can be stopped; away has lost its connection and may come back.",
   ],
   examples: ["titan workers", "titan workers --json"],
   async run(call: Call): Promise<number> {

@@ -6,6 +6,7 @@ import { takeProcessFolder } from "#host";
 import { DEFAULT_MASTER, addressText, namedMaster, tokenOf } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT } from "../exit.ts";
+import { plural } from "../text.ts";
 import { VERSION } from "../version.ts";
 
 /** As the wire has it (MAX_SLOTS): beyond this a machine has other limits. */
@@ -58,6 +59,9 @@ async function run(call: Call): Promise<number> {
   let stopped: Promise<void> | undefined;
   const stop = (): void => {
     setTimeout(() => process.exit(EXIT.OK), STOP_MS).unref();
+    const { running } = started;
+    // Whoever waits for a worker wants to know what it waits for. One that has a parent is told of by the parent.
+    if (stopped === undefined && running > 0 && !call.on("parent-pipe")) context.note(`titan: stopping; ${plural(running, "job")} ${running === 1 ? "has" : "have"} 5 s to end (Ctrl-C again stops at once)`);
     stopped ??= started.stop();
   };
   context.onInterrupt((signal, times) => {
