@@ -244,7 +244,7 @@ test("a large argument in many small chunks takes time in proportion to its byte
   assert.equal(parser.next()?.[0]?.length, count * 16);
 });
 
-test("an argument does not keep the chunk that it came in", () => {
+test("an argument does not keep the chunk that it came in", async () => {
   const kept: string[] = [];
   const before = held();
   for (let i = 0; i < 500; i++) {
@@ -252,7 +252,12 @@ test("an argument does not keep the chunk that it came in", () => {
     parser.push(bytes(request("SET", `key:${i}`, "x".repeat(64)).padEnd(64 * 1024)));
     kept.push(...parser.next()!);
   }
-  const each = (held() - before) / 500;
+  // Memory outside the heap is given back some time after the collection that found it: look until it is, or will not be.
+  let each = Infinity;
+  for (let look = 0; look < 50 && each >= 2048; look++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    each = (held() - before) / 500;
+  }
   assert.ok(each < 2048, `${each} bytes each`);
   assert.equal(kept.length, 1500);
 });
