@@ -9,7 +9,8 @@ import { dirname } from "node:path";
 import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { makeSandbox, runProgram, sandboxEnvironment, type Sandbox } from "../scripts/learn/sandbox.ts";
-import { commandIn, copyWithBug, listBugs, parseBug } from "../scripts/sim/bugs.ts";
+import { commandIn, copyWithBug, listBugs, parseBug, showBug } from "../scripts/sim/bugs.ts";
+import { readOptions, type Options } from "../scripts/sim/options.ts";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const BUGS = listBugs(ROOT);
@@ -44,6 +45,12 @@ test("parseBug() refuses a header without an invariant, with an unknown one, or 
   assert.throws(() => parseBug("n", text({ Invariant: "" })), /no "Invariant:" line/);
   assert.throws(() => parseBug("n", text({ Invariant: "runs-twice" })), /"runs-twice" is no invariant/);
   assert.throws(() => parseBug("n", text({ Seeds: "many" })), /Seeds is "many"/);
+});
+
+test("showBug() names all bugs to whoever asks for another one", async () => {
+  const options = readOptions(["--bug", "nothing"]) as Options;
+  assert.deepEqual([options.bug, options.jobs], ["nothing", 1]);
+  await assert.rejects(showBug(ROOT, "nothing", options), (error: Error) => BUGS.every(({ name, title }) => error.message.includes(name) && error.message.includes(title)));
 });
 
 describe("simulate() finds bugs that were put back", { concurrency: AT_A_TIME }, () => {

@@ -32,7 +32,7 @@ const started = (fields: Fields<"JobStarted"> = {}): Event => ({ type: "JobStart
 const succeeded = (fields: Fields<"JobSucceeded"> = {}): Event => ({ type: "JobSucceeded", ...one, result: undefined, ...fields });
 const failure = (kind: "exit" | "not-found" | "worker-lost" = "exit") => ({ kind, message: "exit 1", exitCode: 1, signal: undefined });
 const failed = (fields: Fields<"JobFailed"> = {}): Event => ({ type: "JobFailed", ...one, failure: failure(), retryAt: undefined, dead: false, ...fields });
-const lost = (fields: Fields<"JobLost"> = {}): Event => ({ type: "JobLost", ...one, dead: false, blamed: true, ...fields });
+const lost = (fields: Fields<"JobLost"> = {}): Event => ({ type: "JobLost", ...one, dead: false, blamed: false, ...fields });
 const stopped = (fields: Fields<"JobStopped"> = {}): Event => ({ type: "JobStopped", ...one, ...fields });
 const cancelled = (fields: Fields<"JobsCancelled"> = {}): Event => ({ type: "JobsCancelled", run: 1, at: T, jobs: [0], whole: true, ...fields });
 const retried = (jobs: number[], fields: Fields<"RunRetried"> = {}): Event => ({ type: "RunRetried", run: 1, at: T, jobs, ...fields });
@@ -196,20 +196,37 @@ test("Judge refuses a try too many, a try too few and a wrong pause: retries-wit
 });
 
 /** `losses` workers lost under one job, each with another attempt; the last one is left to the caller. */
+/** Of a#1, a#2, …: by so many workers that go, or (not blamed) from one that stays. */
 function losses(count: number, blamed: boolean): Event[] {
-  return Array.from({ length: count }, (_, i) => [lost({ attempt: i + 1, blamed }), started({ attempt: i + 2 })]).flat();
+  return Array.from({ length: count }, (_, i) => [
+    lost({ attempt: i + 1, blamed }),
+    ...(blamed ? [gone(i + 1), joined({ worker: i + 2 })] : []),
+    started({ attempt: i + 2, worker: blamed ? i + 2 : 1 }),
+  ]).flat();
 }
 
 test("Judge counts lost workers apart, and only those that may be the job's fault: retries-within-budget", () => {
   const name = "retries-within-budget";
   const run = [joined(), submitted([spec("a")]), started()];
-  lastBreaks(name, /a#1 was lost and is a dead letter, after 1 of 5/, ...run, lost({ dead: true }));
-  lastBreaks(name, /a#5 was lost and is not a dead letter, after 5 of 5/, ...run, ...losses(4, true), lost({ attempt: 5 }));
-  lastBreaks(name, /a#5 was lost and is a dead letter, after 0 of 5 .* for another reason/, ...run, ...losses(4, false), lost({ attempt: 5, blamed: false, dead: true }));
-  judged(...run, ...losses(4, true), lost({ attempt: 5, dead: true })).quiet({ programs: 0 });
-  judged(...run, ...losses(9, false), lost({ attempt: 10, blamed: false }));
+  lastBreaks(name, /a#1 was lost and is a dead letter, after 1 of 5/, ...run, lost({ blamed: true, dead: true }));
+  lastBreaks(name, /a#5 was lost and is not a dead letter, after 5 of 5/, ...run, ...losses(4, true), lost({ attempt: 5, blamed: true }));
+  lastBreaks(name, /a#5 was lost and is a dead letter, after 0 of 5 .* for another reason/, ...run, ...losses(4, false), lost({ attempt: 5, dead: true }));
+  judged(...run, ...losses(4, true), lost({ attempt: 5, blamed: true, dead: true })).quiet({ programs: 0 });
+  judged(...run, ...losses(9, false), lost({ attempt: 10 }));
   const strict = new Judge({ maxLosses: 1 });
-  breaks(name, /after 1 of 1/, () => tell(strict, [...run, lost()]));
+  breaks(name, /after 1 of 1/, () => tell(strict, [...run, lost({ blamed: true })]));
+});
+
+test("Judge refuses blame for a lost attempt without the loss of its worker: retries-within-budget", () => {
+  const name = "retries-within-budget";
+  const run = [joined(), joined({ worker: 2 }), submitted([spec("a")]), started(), lost({ blamed: true })];
+  lastBreaks(name, /w1 \(worker 1\) is blamed for a lost attempt, and is not lost: TimePassed comes next/, ...run, passed(T));
+  lastBreaks(name, /w1 .* is not lost: WorkerLost comes next/, ...run, gone(2));
+  judged(...run, gone(1), passed(T));
+  // A power cut may have come between the two.
+  const judge = judged(...run);
+  judge.recovered(judge.seq);
+  tell(judge, [passed(T)]);
 });
 
 test("Judge refuses a retry that the run's budget does not cover: retries-within-budget", () => {

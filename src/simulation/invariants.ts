@@ -92,6 +92,7 @@ export class Judge {
 
   /** A master has recovered from its log, which ends with event `last`. It may know more than the judge, never less. */
   recovered(last: number): void {
+    this.#model.restarted();
     if (last < this.seq) this.fail("acknowledged-is-durable", `the log ends with event ${last} after a restart, and ${this.seq} were durable`);
   }
 

@@ -58,6 +58,8 @@ export class Model {
   readonly #finished = { runs: 0, jobs: 0, bytes: 0 };
   readonly #maxLosses: number;
   readonly #maxRunResultBytes: number;
+  /** Was blamed for the loss of an attempt, so its own loss comes next: who is still there has taken nothing down. */
+  #blamed: ModelWorker | undefined;
   #lastRun = 0;
   #lastWorker = 0;
 
@@ -76,6 +78,7 @@ export class Model {
     const before = this.at;
     this.at = event.at;
     if (event.at < before) this.fail("timers-are-kept", `${event.type} happened ${before - event.at} ms before the event that precedes it`);
+    this.#checkBlame(event);
     switch (event.type) {
       case "JobStarted": return this.#started(event);
       case "JobSucceeded": return this.#succeeded(event);
@@ -93,6 +96,18 @@ export class Model {
       case "WorkerLost": return this.#workerLost(event);
       case "TimePassed": return;
     }
+  }
+
+  /** The master has started again: of what was to be written together, the end may be missing. */
+  restarted(): void {
+    this.#blamed = undefined;
+  }
+
+  #checkBlame(event: Event): void {
+    const worker = this.#blamed;
+    if (worker === undefined || event.type === "JobLost") return;
+    this.#blamed = undefined;
+    if (event.type !== "WorkerLost" || event.worker !== worker.id) this.fail("retries-within-budget", `${worker.name} (worker ${worker.id}) is blamed for a lost attempt, and is not lost: ${event.type} comes next`);
   }
 
   // ── runs ───────────────────────────────────────────────────────────────────────────────────────
@@ -311,7 +326,10 @@ export class Model {
     const job = this.#ending(event);
     const name = `${job}#${event.attempt}`;
     this.counts.losses += 1;
-    if (event.blamed) job.losses += 1;
+    if (event.blamed) {
+      job.losses += 1;
+      this.#blamed = job.worker;
+    }
     if (job.cancelled) return this.#end(job, "CANCELLED");
     const dead = event.blamed && job.losses >= this.#maxLosses;
     if (event.dead !== dead) this.fail("retries-within-budget", `${name} was lost and is ${event.dead ? "" : "not "}a dead letter, after ${job.losses} of ${this.#maxLosses} workers lost under it${event.blamed ? "" : ", this one for another reason"}`);
