@@ -47,6 +47,7 @@ function pidsThatName(text: string): number[] {
 }
 
 const isAlive = (pid: number): boolean => readEntry(pid)?.zombie === false;
+const commandOf = (pid: number): string | undefined => existsSync(`/proc/${pid}/comm`) ? readFileSync(`/proc/${pid}/comm`, "utf8").trim() : undefined;
 let homes = 0;
 const newHome = (): string => join(temp, `home-${++homes}`);
 let marks = 0;
@@ -251,7 +252,7 @@ test("takeProcessFolder() ends everything that a worker killed together with its
     { script: `echo on; exec sleep ${plain}`, env: { "odd-name": "takes the way without a launcher" } },
   ]);
   assert.ok(worker.folder.startsWith(home));
-  const runs = (): string[] => sleeps.filter((time) => pidsThatName(time!).some((pid) => pid !== worker.pid && readFileSync(`/proc/${pid}/comm`, "utf8") === "sleep\n"));
+  const runs = (): string[] => sleeps.filter((time) => pidsThatName(time!).some((pid) => pid !== worker.pid && commandOf(pid) === "sleep"));
   await until("all of them run", () => runs().length === sleeps.length);
   await killWithReaper(worker);
   await takeProcessFolder(newHome());
@@ -281,7 +282,9 @@ test("takeProcessFolder() finds who has outlived the leader of its group", async
 test("takeProcessFolder() leaves the folders and jobs of living workers alone, stopped ones too, and takes a number for nobody", async () => {
   const home = newHome();
   const worker = await startWorker(home, [{ script: "echo on; exec sleep 1000" }]);
-  const job = pidsThatName(worker.folder).find((pid) => readFileSync(`/proc/${pid}/comm`, "utf8") === "sleep\n")!;
+  let job = 0;
+  // The shell speaks first, and becomes the sleeper then.
+  await until("the job is a sleeper", () => (job = pidsThatName(worker.folder).find((pid) => commandOf(pid) === "sleep") ?? 0) > 0);
   process.kill(worker.pid, "SIGSTOP");
   assert.deepEqual(await takeAsNew(home), []);
   assert.ok(isAlive(worker.pid) && isAlive(job) && existsSync(worker.folder));
