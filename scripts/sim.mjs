@@ -11,5 +11,5 @@ await runMain(async () => {
   const child = spawn(process.execPath, ["--import", "tsx", join(ROOT, "scripts/sim/main.ts"), ...process.argv.slice(2)], { stdio: "inherit" });
   // Ctrl-C reaches both; the child says what it has, and then we end with it.
   process.on("SIGINT", () => undefined);
-  return new Promise((resolve) => child.on("exit", (code) => resolve(code ?? 1)));
+  return new Promise((resolve) => child.on("exit", (code, signal) => resolve(code ?? (signal === "SIGINT" ? 130 : 1))));
 });

@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { drawPlan, INVARIANTS, planLines, simulate } from "#simulation";
 import { readOptions, UsageError } from "../scripts/sim/options.ts";
+import { checked } from "../scripts/sim/plan.ts";
 import { failureLines } from "../scripts/sim/report.ts";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -46,6 +47,36 @@ test("sim refuses flags that it does not understand, with exit code 2", () => {
   for (const args of [["--sheds", "3"], ["--seed", "3", "--seeds", "4"], ["--plan", "x", "--seed", "1"], ["--jobs", "0"], ["--from", "-1"], ["extra"]]) {
     assert.throws(() => readOptions(args), UsageError, args.join(" "));
   }
+});
+
+test("sim --seed names itself when it is refused, and --plan a file in which there is no plan, with exit code 2", () => {
+  assert.throws(() => readOptions(["--seed", "abc"]), /--seed is "abc"/);
+  const { status, stderr } = sim("--plan", join(ROOT, "package.json"));
+  assert.equal(status, 2);
+  assert.match(stderr, /^sim: Cannot read plan .*package\.json: plan\.seed is missing, must be a number\n/);
+});
+
+test("checked() takes every plan that is drawn, and refuses what would silently do nothing", () => {
+  for (let seed = 1; seed <= 300; seed++) checked(JSON.parse(JSON.stringify(drawPlan(seed))));
+  const plan = drawPlan(7);
+  const at = 100;
+  const refused: [change: object, why: RegExp][] = [
+    [{ faults: undefined }, /plan\.faults is missing, must be a list/],
+    [{ faults: [{ at, target: "m", kind: "meteor" }] }, /faults\[0\]\.kind is "meteor", must be one of kill, /],
+    [{ faults: [{ at, target: "w9", kind: "kill", downMs: 5 }] }, /the machine of faults\[0\] is "w9", must be one of m, w1/],
+    [{ faults: [{ at, target: "m", kind: "cut", peer: "w9" }] }, /the machine of faults\[0\] is "w9"/],
+    [{ faults: [{ target: "m", kind: "kill", downMs: 5 }] }, /faults\[0\]\.at is missing, must be a number/],
+    [{ faults: [{ at, target: "m", kind: "kill" }] }, /faults\[0\]\.downMs is missing/],
+    [{ steps: [{ at, client: 1, do: "dance" }] }, /steps\[0\]\.do is "dance"/],
+    [{ steps: [{ at, client: 9, do: "runs" }] }, /steps\[0\]\.client is 9/],
+    [{ steps: [{ at, client: 1, do: "submit", run: "k99" }] }, /steps\[0\]\.run is "k99", must be one of k1/],
+    [{ latencyMs: [5] }, /plan\.latencyMs is \[5\], must be two numbers/],
+    [{ workers: [] }, /workers is empty/],
+    [{ clients: 0 }, /clients is 0/],
+    [{ finale: "bang" }, /finale is "bang"/],
+  ];
+  for (const [change, why] of refused) assert.throws(() => checked({ ...plan, ...change }), why);
+  for (const value of [null, 3, [], "plan"]) assert.throws(() => checked(value), /must be an object/);
 });
 
 test("failureLines() says what broke, the least that it takes, what happened, and how to see it again", async () => {

@@ -79,14 +79,20 @@ export function commandIn(args: readonly string[]): [string, ...string[]] {
 export async function showBug(root: string, name: string, options: Options): Promise<number> {
   const bugs = listBugs(root);
   const bug = bugs.find((other) => other.name === name);
-  if (bug === undefined) throw new UsageError(`there is no bug "${name}"; there are:\n${bugs.map((other) => `  ${other.name.padEnd(28)} ${other.title}`).join("\n")}`);
+  const names = bugs.map((other) => `  ${other.name.padEnd(28)} ${other.title}`).join("\n");
+  if (name === "list") {
+    console.log(names);
+    return 0;
+  }
+  if (bug === undefined) throw new UsageError(`there is no bug "${name}"; there are:\n${names}`);
   if (!options.json) console.log(`${bug.title}\n\n${changesOf(bug.diff)}\n\n${bug.why}\n`);
   const sandbox = await copyWithBug(root, bug);
   try {
     const [program, ...args] = commandIn(argumentsFor(bug, options));
     const child = spawn(program, args, { cwd: sandbox.root, env: { ...sandboxEnvironment(sandbox), SIM_BUG: name }, stdio: ["ignore", "inherit", "inherit"] });
     const code = await new Promise<number | null>((done) => child.on("exit", done));
-    return code === 1 ? 0 : 1;
+    if (code === 0) console.error(`sim: the bug was not found in ${options.single ? "this life" : "these lives"}`);
+    return code === 1 ? 0 : code === 2 ? 2 : 1;
   } finally {
     sandbox.remove();
   }

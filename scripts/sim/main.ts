@@ -1,10 +1,10 @@
 /** `npm run sim`: lives many seeds, and when something breaks says what, how to see it again, and the least that it takes. */
-import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { drawPlan, planLines, shrink, simulate, type Broken, type Outcome, type Plan, type Shrunk } from "#simulation";
 import { showBug } from "./bugs.ts";
 import { readOptions, USAGE, UsageError, type Options } from "./options.ts";
+import { readPlan } from "./plan.ts";
 import { Pool } from "./pool.ts";
 import { failureLines } from "./report.ts";
 import { summaryOf, Totals } from "./totals.ts";
@@ -20,12 +20,13 @@ const PROGRESS_MS = 2000;
 
 async function main(options: Options): Promise<number> {
   if (options.bug !== undefined) return showBug(ROOT, options.bug, options);
-  if (options.single) return one(planOf(options), options);
+  if (options.single) return one(options.plan === undefined ? drawPlan(options.from) : readPlan(options.plan), options);
   const totals = new Totals();
   const started = performance.now();
   const pool = new Pool(options);
   let shown = started;
-  process.on("SIGINT", () => pool.stop());
+  const stop = (): void => pool.stop();
+  process.on("SIGINT", stop);
   for await (const life of pool.lives()) {
     totals.add(life);
     if (life.violation !== undefined) process.stderr.write(`sim: seed ${life.seed} breaks ${life.violation.invariant}\n`);
@@ -34,6 +35,7 @@ async function main(options: Options): Promise<number> {
     shown = performance.now();
     process.stderr.write(`sim: ${totals.lives} of ${options.seeds} lives\n`);
   }
+  process.off("SIGINT", stop); // shrinking has no half results to print
   const elapsedMs = performance.now() - started;
   if (options.json) console.log(JSON.stringify({ lives: totals.lives, elapsedMs: Math.round(elapsedMs), virtualMs: totals.virtualMs, events: totals.events, stats: totals.stats, faults: totals.faults, broken: totals.broken }, null, 2));
   else console.log(totals.lines(elapsedMs).join("\n"));
@@ -73,16 +75,6 @@ async function explain(plan: Plan, { options, command }: { options: Options; com
   const { plan: small, runs } = options.shrink ? await smaller(plan, violation) : { plan, runs: 0 };
   const outcome = await simulate(small);
   console.log(`\n${failureLines({ plan, small, runs, outcome, trace: options.trace, command }).join("\n")}`);
-}
-
-function planOf(options: Options): Plan {
-  if (options.plan === undefined) return drawPlan(options.from);
-  try {
-    const value = JSON.parse(readFileSync(options.plan, "utf8")) as { small?: Plan; plan?: Plan } & Plan;
-    return value.small ?? value.plan ?? value;
-  } catch (error) {
-    throw new UsageError(`Cannot read plan ${options.plan}: ${(error as Error).message}`);
-  }
 }
 
 try {

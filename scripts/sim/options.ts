@@ -8,11 +8,12 @@ export const USAGE = `Usage: npm run sim -- [--seeds N] [--from S] [--seed S] [-
   --from S      the first seed (default 1)
   --seed S      this one life, with the plan that it follows
   --plan FILE   the life that a file describes (JSON, as --json prints it)
-  --trace       what happened, line by line
+  --trace       of the life that is shown, all that happened, line by line
   --no-shrink   do not look for a smaller plan when something breaks
   --all         go on after something broke
   --jobs N      processes (default: one per core)
-  --json        the result as JSON; of one life, with its plan, and with the smallest that breaks the same`;
+  --json        the result as JSON; of one life, with its plan, and with the smallest that breaks the same
+  --bug NAME    the same in a copy of Titan with a bug, which is to be found ("--bug list" names them)`;
 
 export interface Options {
   readonly from: number;
@@ -39,7 +40,7 @@ export function readOptions(args: readonly string[]): Options | "help" {
   if (values.plan !== undefined && (values.seed ?? values.seeds ?? values.from) !== undefined) throw new UsageError("--plan has its seed in the file");
   const single = values.seed !== undefined || values.plan !== undefined;
   return {
-    from: number("--from", values.seed ?? values.from ?? "1", { least: 0, most: 2 ** 32 - 1 }),
+    from: number(values.seed !== undefined ? "--seed" : "--from", values.seed ?? values.from ?? "1", { least: 0, most: 2 ** 32 - 1 }),
     seeds: single ? 1 : values.bug !== undefined && values.seeds === undefined ? 0 : number("--seeds", values.seeds ?? "200", { least: 1, most: 10_000_000 }),
     single,
     plan: values.plan,
