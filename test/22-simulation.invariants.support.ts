@@ -5,7 +5,7 @@ import {
 } from "#core";
 import { randomFrom } from "#retry";
 import { PipelineSpec, type JobSpec, type Report } from "#wire";
-import { Judge } from "../src/simulation/invariants.ts";
+import { Judge } from "#simulation";
 
 export function spec(id: string, fields: Partial<JobSpec> = {}): JobSpec {
   return {

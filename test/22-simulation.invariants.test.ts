@@ -11,7 +11,8 @@ import { Event, readSnapshot, type EventOf, type State } from "#core";
 import { nodeHost } from "#host";
 import { LogError, openLog } from "#log";
 import type { Decision, JobSpec } from "#wire";
-import { INVARIANTS, Judge, readLogEvents, Violation, type Invariant } from "../src/simulation/invariants.ts";
+import { INVARIANTS, Judge, Violation, type Invariant } from "#simulation";
+import { readLogEvents } from "../src/simulation/invariants.ts";
 import { difference } from "../src/simulation/invariants-fold.ts";
 import { hashState, Life, randomLife, retry, spec, writeSnapshot } from "./22-simulation.invariants.support.ts";
 
