@@ -4,6 +4,7 @@
  *     Title: The torn tail stays
  *     Invariant: acknowledged-is-durable
  *     Seeds: 10
+ *     From: 1
  *     Why: What is appended after half a record is behind garbage at the next start.
  *
  *     --- a/src/log/open.ts
@@ -30,8 +31,10 @@ export interface Bug {
   readonly title: string;
   /** Any of these may be the first to break. */
   readonly invariants: readonly Invariant[];
-  /** It is found within this many lives, from seed 1 on: some five times as many as it took. */
+  /** It is found within this many lives: some five times as many as it took, from seed 1 on. */
   readonly seeds: number;
+  /** Where the test begins to look, so that the rare ones do not cost it a minute: the life that found it when the patch was written. */
+  readonly from: number;
   readonly why: string;
   readonly diff: string;
 }
@@ -51,9 +54,14 @@ export function parseBug(name: string, text: string): Bug {
     if (!Object.hasOwn(INVARIANTS, invariant)) throw new Error(`Cannot read ${file}: "${invariant}" is no invariant`);
     return invariant as Invariant;
   });
-  const seeds = Number(field("Seeds"));
-  if (!Number.isInteger(seeds) || seeds < 1) throw new Error(`Cannot read ${file}: Seeds is "${field("Seeds")}"`);
-  return { name, file, title: field("Title"), invariants, seeds, why: field("Why"), diff: text.slice(cut + 2) };
+  const count = (key: string): number => {
+    const number = Number(field(key));
+    if (!Number.isInteger(number) || number < 1) throw new Error(`Cannot read ${file}: ${key} is "${field(key)}"`);
+    return number;
+  };
+  const seeds = count("Seeds");
+  const from = fields.has("From") ? count("From") : 1;
+  return { name, file, title: field("Title"), invariants, seeds, from, why: field("Why"), diff: text.slice(cut + 2) };
 }
 
 export function listBugs(root: string): Bug[] {
