@@ -2,8 +2,8 @@
  * Lesson 22: from a seed to a plan.
  *
  * Swarm testing (Groce et al., ISSTA 2012): a life in which everything can go wrong at once is dominated by whatever is
- * loudest: no disk error is seen by a master that is killed twice a second. So each seed switches a random half of the
- * kinds of faults off, and draws for each of the others how often it comes.
+ * loudest: no disk error is seen by a master that is killed twice a second. So each seed has some of the kinds of faults only, each
+ * with a chance of 0.4, and draws for each of them how often it comes.
  *
  * Invariant: nothing but `seed` goes in.
  * Test: test/22-simulation.test.ts
