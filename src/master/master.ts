@@ -24,6 +24,14 @@ import { Session } from "./session.ts";
 import { Watchers } from "./watch.ts";
 import { Workers } from "./workers.ts";
 
+/** The store of the cluster, as the master knows it: where workers find it, and a way to ask it (lesson 15). */
+export interface MasterStore {
+  /** `redis://…`, which workers hand to their jobs. A promise: no worker registers before it settles; if it rejects, they do without. */
+  readonly url: string | Promise<string>;
+  /** One command; resolves with the answer in RESP3, errors included. */
+  call(args: readonly Buffer[]): Promise<Buffer>;
+}
+
 /** Each connection costs a descriptor and a few kilobytes; the usual limit is 1,024 descriptors, and files need some. */
 const MAX_CONNECTIONS = 800;
 
@@ -40,6 +48,8 @@ export interface MasterOptions {
   readonly graceMs?: number;
   readonly version?: string;
   readonly pid?: number;
+  /** Default: this cluster has none. */
+  readonly store?: MasterStore;
   /** The log could not be written: the process should end. The master has stopped serving by then. */
   readonly onFatal?: (error: Error) => void;
 }
@@ -75,6 +85,7 @@ export interface Services {
   readonly watchers: Watchers;
   readonly output: OutputStore;
   readonly blobs: BlobStore;
+  readonly store: MasterStore | undefined;
   nextSeq(): number;
   /** A bug of ours, or a log that cannot be written: stops everything. */
   fatal(error: Error): void;
@@ -95,6 +106,8 @@ export async function startMaster(options: MasterOptions): Promise<Master> {
   }
   const { graceMs = GRACE_MS } = options;
   if (!(graceMs >= 0 && graceMs <= MAX_GRACE_MS)) throw new MasterError("START_FAILED", `Cannot start a master with a grace of ${graceMs} ms: must be 0 to ${MAX_GRACE_MS}`);
+  // Whoever waits for it looks at it; until then it may fail unseen.
+  if (options.store?.url instanceof Promise) options.store.url.catch(() => undefined);
   await host.storage.mkdir(dir);
   const lock = await takeLock(host, dir);
   try {
@@ -194,7 +207,7 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
     host, log, observer, onFatal: fatal, onStarted: (event) => workers.started(event), onReleased: () => workers.flush(),
   });
   return {
-    host, dir, engine, workers, watchers, output, blobs, token: options.token, version: options.version ?? "", pid: options.pid ?? 0,
+    host, dir, engine, workers, watchers, output, blobs, store: options.store, token: options.token, version: options.version ?? "", pid: options.pid ?? 0,
     startedAt: host.clock.wall(), nextSeq: () => log.nextSeq, fatal, stopped: false,
   };
 }

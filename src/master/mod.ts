@@ -12,4 +12,4 @@
  * Left out: a second master that takes over. The log is what a later chapter replicates.
  * Test: test/10-master.test.ts
  */
-export { startMaster, type Master, type MasterOptions, MasterError } from "./master.ts";
+export { startMaster, type Master, type MasterOptions, type MasterStore, MasterError } from "./master.ts";

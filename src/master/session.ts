@@ -15,8 +15,8 @@ import {
 } from "#core";
 import { RpcError, type IncomingRequest, type RpcConnection } from "#rpc";
 import {
-  AddJobs, Affected, Beat, BeatAnswer, BEAT_MS, BlobChunk, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate, Decision, Drained, DrainWorker, GateList, Hello, Info, InfoRequest, JobRef, LEASE_MS, LogPage,
-  LogsRequest, MAX_SLOTS, MAX_SPEC_BYTES, Op, Output, PipelineSpec, PROTOCOL, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, WorkerList,
+  AddJobs, Affected, Beat, BeatAnswer, BEAT_MS, BlobChunk, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate, Decision, Drained, DrainWorker, GateList, Hello, Info, InfoRequest, JobRef, KvReply, KvRequest, LEASE_MS,
+  LogPage, LogsRequest, MAX_KV_BYTES, MAX_SLOTS, MAX_SPEC_BYTES, Op, Output, PipelineSpec, PROTOCOL, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, WorkerList,
 } from "#wire";
 import { BlobError, type Uploads } from "./blobs.ts";
 import type { Services } from "./master.ts";
@@ -97,16 +97,24 @@ export class Session {
     const welcome = { protocol: PROTOCOL, version, beatMs: BEAT_MS, leaseMs: LEASE_MS };
     if (hello.role === "client") {
       this.#role = "client";
-      return request.reply(Welcome.encode({ ...welcome, worker: 0, name: "", stale: [] }));
+      return request.reply(Welcome.encode({ ...welcome, worker: 0, name: "", stale: [], store: undefined }));
     }
     if (hello.instance === "") throw new Refusal("INVALID", "Cannot register worker: it has no instance, by which it could be known again");
     if (hello.slots < 1 || hello.slots > MAX_SLOTS) throw new Refusal("INVALID", `Cannot register worker: ${hello.slots} slots, must be 1 to ${MAX_SLOTS}`);
     const bad = hello.tags.find((tag) => !/^[A-Za-z0-9_.:-]{1,64}$/.test(tag));
     if (bad !== undefined) throw new Refusal("INVALID", `Cannot register worker: "${bad}" is not a tag`);
     this.#role = "worker";
-    const { id, name, stale } = this.#services.workers.join(hello, this.#connection);
-    this.#link = this.#services.workers.links.get(id);
-    engine.afterwards(() => request.reply(Welcome.encode({ ...welcome, worker: id, name, stale })));
+    const join = (store?: string): void => {
+      const { id, name, stale } = this.#services.workers.join(hello, this.#connection);
+      this.#link = this.#services.workers.links.get(id);
+      engine.afterwards(() => request.reply(Welcome.encode({ ...welcome, worker: id, name, stale, store })));
+    };
+    const url = this.#services.store?.url;
+    if (!(url instanceof Promise)) return join(url);
+    url.catch(() => undefined).then((known) => {
+      // It has given up meanwhile, or we have.
+      if (!request.cancelled && !this.#services.stopped) join(known ?? undefined);
+    }).catch((error: unknown) => this.#failed(request, error));
   }
   // #endregion
 }
@@ -203,6 +211,7 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     const info = { version, pid, startedAt, state: dir, nextSeq: services.nextSeq(), runs: engine.state.runs.size, workers: engine.state.workers.size, stateHash, now: services.host.clock.wall(), refused: services.workers.stale };
     engine.afterwards(() => request.reply(Info.encode(info)));
   },
+  [Op.KV]: askStore,
   [Op.BLOB_HAS]: async ({ blobs }, request) => request.reply(BlobHas.encode({ present: await blobs.has(BlobRef.decode(request.body).hash) })),
   [Op.BLOB_PUT]: async (_services, request, session) => {
     const present = await session.uploads.put(BlobPut.decode(request.body));
@@ -298,6 +307,24 @@ async function logs({ engine, output }: Services, request: IncomingRequest): Pro
     await item(request, LogPage.encode({ chunks }));
   }
   request.end();
+}
+
+/** Behind no commit: the store has a log of its own. */
+async function askStore({ store }: Services, request: IncomingRequest): Promise<void> {
+  if (store === undefined) return request.fail("NOT_FOUND", "Cannot ask the store: this cluster has none (start its master with --store redis://HOST:PORT)");
+  const { args } = KvRequest.decode(request.body);
+  const name = args[0]?.toString("latin1").slice(0, 64) ?? "";
+  const bytes = args.reduce((sum, arg) => sum + arg.length, 0);
+  if (args.length === 0) return request.fail("BAD_REQUEST", "Cannot ask the store: the command is empty");
+  if (bytes > MAX_KV_BYTES) return request.fail("TOO_LARGE", `Cannot ask the store: ${name} with ${bytes} bytes is more than ${MAX_KV_BYTES}`);
+  try {
+    const resp = await store.call(args);
+    if (resp.length <= MAX_KV_BYTES) request.reply(KvReply.encode({ resp }));
+    else request.fail("TOO_LARGE", `Cannot pass on what the store answered to ${name}: ${resp.length} bytes are more than ${MAX_KV_BYTES}; ask for less, or ask the store itself`);
+  } catch (error) {
+    // Whatever is wrong there: the master's own state has no part in it.
+    request.fail("INTERNAL", `Cannot ask the store: ${(error as Error).message}`);
+  }
 }
 
 async function item(request: IncomingRequest, body: Buffer): Promise<void> {

@@ -8,9 +8,10 @@ import { packProject } from "#exec";
 import type { Address, Host } from "#host";
 import type { PipelineDefinition } from "#pipeline";
 import { RpcConnection, RpcError } from "#rpc";
+import type { Argument, Value } from "#store";
 import {
-  AddJobs, Affected, BLOB_CHUNK_BYTES, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate, Decision, Drained, DrainWorker, Empty, GateList, Hello, Info, InfoRequest, JobRef, LogPage, LogsRequest,
-  MAX_INLINE_SPEC_BYTES, Op, PipelineSpec, PROTOCOL, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, WorkerList,
+  AddJobs, Affected, BLOB_CHUNK_BYTES, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate, Decision, Drained, DrainWorker, Empty, GateList, Hello, Info, InfoRequest, JobRef, KvReply, KvRequest,
+  LogPage, LogsRequest, MAX_INLINE_SPEC_BYTES, MAX_KV_ARGS, MAX_KV_BYTES, Op, PipelineSpec, PROTOCOL, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, WorkerList,
   type DeadLetter, type GateInfo, type JobInfo, type JobSpec, type LogChunk, type RunInfo, type WorkerInfo,
 } from "#wire";
 import { toSpec } from "./spec.ts";
@@ -198,6 +199,39 @@ export class Client {
     return Info.decode(await this.#ask(Op.INFO, InfoRequest.encode({ hash: options.hash ?? false })));
   }
 
+  /**
+   * Asks the cluster's store by way of the master: `await titan.kv("INCR", "visits")`. Text goes out as UTF-8 and comes back
+   * as such. For more than a few commands a second connect to the store itself (`connectStore`).
+   *
+   * @throws {StoreError} what the store answered; REFUSED for a command that may not pass, UNREACHABLE and LOST when the store is gone
+   * @throws {RpcError} NOT_FOUND (this cluster has no store), TOO_LARGE (beyond MAX_KV_BYTES, either way)
+   */
+  kv(...args: readonly [string, ...Argument[]]): Promise<Value> {
+    return this.#askStore(args, { buffers: false });
+  }
+
+  /** The same for binary values: what is a string in the store comes as a Buffer. */
+  kvBuffers(...args: readonly [string, ...Argument[]]): Promise<Value> {
+    return this.#askStore(args, { buffers: true });
+  }
+
+  async #askStore(args: readonly [string, ...Argument[]], options: { buffers: boolean }): Promise<Value> {
+    const list = args.map(bytesOf);
+    const bytes = list.reduce((sum, arg) => sum + arg.length, 0);
+    if (bytes > MAX_KV_BYTES || list.length > MAX_KV_ARGS) {
+      throw new RpcError("TOO_LARGE", `Cannot ask the store: ${args[0]} with ${list.length} arguments of ${bytes} bytes together is more than travels through the master (${MAX_KV_ARGS}, ${MAX_KV_BYTES})`);
+    }
+    const { resp } = KvReply.decode(await this.#ask(Op.KV, KvRequest.encode({ args: list })));
+    // Only now: the other methods need nothing of it.
+    const { ReplyParser, StoreError, Push } = await import("#store");
+    const parser = new ReplyParser(options);
+    parser.push(resp);
+    const value = parser.next();
+    if (value === undefined || value instanceof Push) throw new RpcError("BAD_REQUEST", `Cannot read the store's answer to ${args[0]}: it is not a whole one`);
+    if (value instanceof StoreError) throw value;
+    return value;
+  }
+
   async ping(): Promise<void> {
     await this.#ask(Op.PING, Empty.encode({}));
   }
@@ -205,6 +239,11 @@ export class Client {
   close(): void {
     this.#connection.close();
   }
+}
+
+function bytesOf(arg: Argument): Buffer {
+  if (typeof arg === "object") return Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength);
+  return Buffer.from(String(arg));
 }
 
 /** A pipeline whose jobs name no file of the project ships nothing. */

@@ -46,6 +46,11 @@ export const MAX_BATCH_ITEMS = 1024;
 /** …and their bytes: one more item of the largest size still fits below the frame limit. */
 export const MAX_BATCH_BYTES = 1024 * 1024;
 
+/** One store command on its way through the master, or its answer. Larger ones are for a connection to the store itself. */
+export const MAX_KV_BYTES = 6 * 1024 * 1024;
+/** Its arguments: each costs the master an object of about 100 bytes, so that as many cost no more than their bytes may. */
+export const MAX_KV_ARGS = 64 * 1024;
+
 /** Slots that one worker may offer. Beyond this a machine has other limits (processes, descriptors). */
 export const MAX_SLOTS = 4096;
 
@@ -86,6 +91,7 @@ relate(LEASE_MS > 3 * BEAT_MS, "a master that sleeps for a moment must notice it
 relate(GRACE_MS < BEAT_MS, "a worker that died must not look as if it were only between two beats");
 relate(MAX_INLINE_SPEC_BYTES < MAX_FRAME_BODY_BYTES, "an inline pipeline must fit into a frame");
 relate(MAX_INPUTS_BYTES + MAX_BATCH_BYTES < MAX_FRAME_BODY_BYTES, "a batch that is nearly full plus the largest assignment must fit into a frame");
+relate(MAX_KV_BYTES + 5 * MAX_KV_ARGS + 64 < MAX_FRAME_BODY_BYTES, "the largest store command must fit into a frame, with the length of each argument");
 relate(MAX_RESULT_BYTES + MAX_BATCH_BYTES < MAX_FRAME_BODY_BYTES, "a batch that is nearly full plus the largest report must fit into a frame");
 relate(MAX_SPEC_BYTES + JOB_DEFAULTS_BYTES * MAX_JOBS_PER_RUN + 4096 < MAX_RECORD_BYTES, "the largest pipeline must fit into a log record, its defaults written out");
 relate(MAX_SPEC_BYTES < MAX_BLOB_BYTES, "the largest pipeline must fit into a blob");

@@ -6,7 +6,7 @@
  */
 import { bool, bytes, enumOf, list, message, optional, string, u32, u53, withDefault, type Infer } from "#codec";
 import { Action, Env, JobSpec, PipelineSpec } from "./pipeline.ts";
-import { BLOB_CHUNK_BYTES, MAX_BATCH_ITEMS, MAX_BLOB_BYTES, MAX_JOBS_PER_RUN, MAX_RESULT_BYTES } from "./limits.ts";
+import { BLOB_CHUNK_BYTES, MAX_BATCH_ITEMS, MAX_BLOB_BYTES, MAX_JOBS_PER_RUN, MAX_KV_ARGS, MAX_KV_BYTES, MAX_RESULT_BYTES } from "./limits.ts";
 
 /** Requests and notices. 1–31: anybody; 32–63: workers to the master; 64–95: the master to workers. */
 export const Op = {
@@ -29,6 +29,7 @@ export const Op = {
   INFO: 17,
   DRAIN: 18,
   DEAD: 19,
+  KV: 20,
   OUTPUT: 32,
   FINISHED: 33,
   BEAT: 34,
@@ -78,6 +79,8 @@ export const Welcome = message("Welcome", {
   leaseMs: [6, u32()],
   /** Attempts of `Hello.running` that the master no longer wants: kill them. */
   stale: [7, list(AttemptKey, 8192)],
+  /** Workers only: the URL of the cluster's store, if it has one (lesson 15). */
+  store: [8, optional(string(4096))],
 });
 export type Welcome = Infer<typeof Welcome>;
 
@@ -329,6 +332,13 @@ export const Info = message("Info", {
 });
 export type Info = Infer<typeof Info>;
 export const InfoRequest = message("InfoRequest", { hash: [1, withDefault(bool(), false)] });
+
+// ── store ────────────────────────────────────────────────────────────────────────────────────────
+
+/** One opcode for all commands: a command of the store is its arguments, the name being the first (lesson 15). */
+export const KvRequest = message("KvRequest", { args: [1, list(bytes(MAX_KV_BYTES), MAX_KV_ARGS)] });
+/** The answer as the store's protocol has it, RESP3; that a command was refused is an answer, too. */
+export const KvReply = message("KvReply", { resp: [1, bytes(MAX_KV_BYTES)] });
 
 // ── blobs ────────────────────────────────────────────────────────────────────────────────────────
 
