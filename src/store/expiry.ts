@@ -90,6 +90,7 @@ export class Expiry {
   // #region cycle
   /** Removes what is due, a bounded number of keys, and sees to it that the rest gets its turn. */
   cycle(now: number): void {
+    // #exercise cycle
     for (let left = KEYS_PER_CYCLE; left > 0; left--) {
       const key = this.#heap.popDue(now);
       if (key === undefined) break;
@@ -97,6 +98,7 @@ export class Expiry {
       if (at !== undefined && at <= now) this.#onDue(key);
     }
     this.#arm();
+    // #end-exercise
   }
   // #endregion
 

@@ -167,7 +167,10 @@ export class RespParser extends RespInput {
     return true;
   }
 
+  // #region header
+  /** The line before an argument: how many bytes it has. False: the line's end has not come. */
   private bulkHeader(): boolean {
+    // #exercise bulkHeader
     const line = this.line(MAX_INLINE_BYTES, "Protocol error: too big bulk count string");
     if (line === undefined) return false;
     if (line[0] !== "$") this.die("MALFORMED", `Protocol error: expected '$', got '${line[0] ?? "\r"}'`);
@@ -178,7 +181,9 @@ export class RespParser extends RespInput {
     if (this.commandBytes > MAX_COMMAND_BYTES) this.die("TOO_LARGE", `Protocol error: command exceeds ${MAX_COMMAND_BYTES} bytes`);
     this.bulkBytes = bytes;
     return true;
+    // #end-exercise
   }
+  // #endregion
 }
 
 /**

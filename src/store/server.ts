@@ -122,6 +122,8 @@ class Clients implements Shared {
     await empty;
   }
 
+  // #region turn
+  /** What the turn changed goes to the disk; what it answered waits for that. */
   #endTurn(): void {
     const dirty = this.#dirty;
     this.#dirty = new Set();
@@ -140,6 +142,7 @@ class Clients implements Shared {
     });
     this.#commit = done;
   }
+  // #endregion
 
   #refuse(socket: Socket): void {
     let linger: { cancel(): void } | undefined;

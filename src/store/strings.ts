@@ -89,6 +89,7 @@ function setWithOptions(store: Store, { out }: Session, argv: Argv): void {
   else out.ok();
 }
 
+// #region until
 /** Sets a value with its deadline, and logs the deadline as an absolute one. */
 function setUntil(store: Store, key: string, { value, at }: { value: string; at: number | undefined }): void {
   store.keys.replace(key, value);
@@ -101,6 +102,7 @@ function setUntil(store: Store, key: string, { value, at }: { value: string; at:
   store.keys.setDeadline(key, at);
   store.log("set", key, value, "PXAT", String(at));
 }
+// #endregion
 
 /** During a replay the clock is not asked: an expiry that happened is in the log. */
 export function isPast(store: Store, at: number): boolean {
@@ -189,12 +191,14 @@ function mget(store: Store, { out }: Session, argv: Argv): void {
   }
 }
 
+// #region increase
 /** Adds to a counter and answers with its new value. */
 function increase(store: Store, { out }: Session, { key, by }: { key: string; by: number | bigint }): void {
   const value = addIntegers(integer(store.keys.string(key) ?? "0"), by);
   store.keys.put(key, String(value));
   out.int(value);
 }
+// #endregion
 
 function incrbyfloat(store: Store, { out }: Session, argv: Argv): void {
   const key = argv[1]!;
