@@ -120,3 +120,11 @@ function pairs(items: readonly Reply[]): Map<Reply, Reply> {
   for (let i = 0; i < items.length; i += 2) map.set(items[i]!, items[i + 1]!);
   return map;
 }
+
+const ignore = (): void => {};
+
+/** For a replay, whose answers nobody reads: recording them would take a fifth of its time. */
+export const NOWHERE: Replies = {
+  protocol: 2, ok: ignore, simple: ignore, error: ignore, int: ignore, bulk: ignore, verbatim: ignore, nil: ignore, nilArray: ignore,
+  array: ignore, map: ignore, set: ignore, push: ignore, double: ignore, bool: ignore,
+};

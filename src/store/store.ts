@@ -19,7 +19,7 @@ import { Config, MAX_STRING_BYTES } from "./config.ts";
 import { dumpKey } from "./dump.ts";
 import { Keyspace } from "./keyspace.ts";
 import { PubSub } from "./pubsub.ts";
-import { Recorder } from "./recorder.ts";
+import { NOWHERE } from "./recorder.ts";
 import { Refusal, wrongArity, unknownCommand } from "./refusal.ts";
 import { Session, type SessionInit } from "./session.ts";
 import { Snapshot } from "./snapshot.ts";
@@ -100,7 +100,6 @@ export class Store {
   #nextId = 1;
   #snapshot: Snapshot | undefined;
   readonly #replay: Session;
-  readonly #replayOut = new Recorder();
   #replaying = false;
 
   constructor(options: StoreOptions) {
@@ -115,7 +114,7 @@ export class Store {
       expired: (key) => this.#expired(key),
       moving: (from, to) => this.#snapshot?.moving(from, to),
     });
-    this.#replay = new Session(0, { out: this.#replayOut, since: 0, authenticated: true });
+    this.#replay = new Session(0, { out: NOWHERE, since: 0, authenticated: true });
     this.role = options.role ?? "primary";
   }
 
@@ -340,7 +339,6 @@ export class Store {
     } finally {
       this.#replaying = false;
       this.keys.mode = mode;
-      this.#replayOut.clear();
     }
   }
   // #endregion
