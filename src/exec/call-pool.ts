@@ -16,7 +16,7 @@ import { Worker } from "node:worker_threads";
 import type { Host } from "#host";
 import { CALL_THREAD, type Builtin, type Call, type Done, type Output, type ThreadData } from "./call-thread.ts";
 import { CallAttempt, type CallEnd } from "./call-attempt.ts";
-import { inputsJson, noTypeScript, runsTypeScript } from "./process-job.ts";
+import { clusterEnv, inputsJson, noTypeScript, runsTypeScript } from "./process-job.ts";
 import { MAX_RESULT_BYTES, type ExecRequest, type OnOutput, type Running } from "./types.ts";
 
 /** Output under way from a thread before it must wait: enough to keep both sides busy. */
@@ -136,6 +136,7 @@ export class CallPool {
       TITAN_JOB: name,
       TITAN_ATTEMPT: String(number),
       TITAN_WORKER: request.worker,
+      ...clusterEnv(request),
     };
     const call: Call = {
       id: attempt.id,

@@ -13,6 +13,7 @@
 import { join, resolve } from "node:path";
 import { nodeWorkFolders, type Child, type Exit, type Host, type Timer, type WorkFolders } from "#host";
 import { CallPool } from "./call-pool.ts";
+import { linkPackage } from "./package-link.ts";
 import { commandOf, inputsJson, jobPaths, safeName, titanEnv, type JobPaths } from "./process-job.ts";
 import { holdProject } from "./project-cache.ts";
 import { durationText, GRACE_MS, MAX_RESULT_BYTES, tooLarge, type ExecOutcome, type ExecRequest, type FailureKind, type OnOutput, type Running } from "./types.ts";
@@ -31,6 +32,8 @@ export interface Executor {
 export interface LocalExecutor extends Executor {
   /** The run is over: removes its shared folder. */
   endRun(run: string): Promise<void>;
+  /** Lets the projects that are kept in this folder import "titan/store". Throws when the link cannot be made. */
+  linkPackage(cacheDir: string): Promise<void>;
 }
 
 export interface ExecutorOptions {
@@ -97,6 +100,10 @@ export function createExecutor(options: ExecutorOptions): LocalExecutor {
       return attempt;
     },
     endRun: (run) => shared.folders.remove(join(shared.workDir, safeName(run))),
+    linkPackage: async (cacheDir) => {
+      // Whose folders are simulated has no real one to put a link into.
+      if (options.folders === undefined) await linkPackage(options.host, { cacheDir });
+    },
     async close() {
       closed = true;
       const open = [...running];

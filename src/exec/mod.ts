@@ -7,12 +7,14 @@
  *     process-job.ts  what program an action means, and its environment
  *     call-*.ts       functions in threads
  *     archive.ts      a folder as bytes; ignore.ts what stays out of it; project-cache.ts where it is kept
+ *     package-link.ts what a project finds there when it imports "titan/store"
  *
  * Left out: Windows, where neither groups nor the launcher exist; everything takes the plain way there.
  * Test: test/11-worker.exec.test.ts, test/11-worker.archive.test.ts
  */
 export { createExecutor, type Executor, type ExecutorOptions, type LocalExecutor } from "./executor.ts";
-export { GRACE_MS, MAX_RESULT_BYTES, type Action, type ExecOutcome, type ExecRequest, type FailureKind, type Running } from "./types.ts";
+export { GRACE_MS, MAX_RESULT_BYTES, type Action, type ClusterPlaces, type ExecOutcome, type ExecRequest, type FailureKind, type Running } from "./types.ts";
 export { ArchiveError, MAX_PROJECT_BYTES, MAX_PROJECT_ENTRIES, packProject, staysInside, unpackArchive } from "./archive.ts";
 export { matchPath, parseIgnore } from "./ignore.ts";
 export { ensureProject, MAX_CACHED_PROJECTS } from "./project-cache.ts";
+export { linkPackage } from "./package-link.ts";

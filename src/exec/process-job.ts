@@ -96,9 +96,16 @@ export function titanEnv(request: ExecRequest, paths: JobPaths): Record<string, 
     TITAN_WORKDIR: paths.folder,
     TITAN_SHARED: paths.shared,
     TITAN_OUTPUT: paths.output,
+    ...clusterEnv(request),
   };
   if (request.inputs.length > 0) env["TITAN_INPUTS"] = paths.inputs;
   return env;
+}
+
+/** TITAN_MASTER, and TITAN_STORE where there is a store. No token: a job is not a client of its cluster unless its author gives it one. */
+export function clusterEnv({ cluster }: ExecRequest): Record<string, string> {
+  if (cluster === undefined) return {};
+  return { TITAN_MASTER: cluster.master, ...(cluster.store !== undefined && { TITAN_STORE: cluster.store }) };
 }
 
 /** `{"parent": value}`: results that are JSON as values, others as strings. */

@@ -28,8 +28,18 @@ export interface ExecRequest {
   readonly graceMs?: number;
   /** The results of the jobs that this one depends on. */
   readonly inputs: readonly { readonly job: string; readonly result: Buffer }[];
+  /** Where the job finds the rest of its cluster. */
+  readonly cluster?: ClusterPlaces;
   /** Folder of the unpacked project; jobs may read it, not write to it. */
   readonly project?: string;
+}
+
+/** What a job is told about its cluster. */
+export interface ClusterPlaces {
+  /** host:port, for TITAN_MASTER. */
+  readonly master: string;
+  /** `redis://…`, for TITAN_STORE, when the cluster has a store. */
+  readonly store?: string | undefined;
 }
 
 /** Why an attempt failed: a closed list, so that a retry policy can be a table. */

@@ -140,7 +140,8 @@ function write(out: RespWriter, value: Value): void {
   if (value === null) out.nil();
   else if (Buffer.isBuffer(value)) out.bulk(value.toString("latin1"));
   else if (typeof value === "string") out.simple(value);
-  else if (typeof value === "bigint" || Number.isSafeInteger(value)) out.int(value as number | bigint);
+  else if (typeof value === "bigint" ? value === BigInt.asIntN(64, value) : Number.isSafeInteger(value)) out.int(value as number | bigint);
+  else if (typeof value === "bigint") out.bulk(String(value)); // beyond 64 bits: no command here answers so
   else if (typeof value === "number") out.double(value);
   else if (typeof value === "boolean") out.bool(value);
   else if (value instanceof StoreError) out.error(latin1(value.message.startsWith(value.code) ? value.message : `${value.code} ${value.message}`));

@@ -5,7 +5,7 @@
  * the master does not remember runs nothing of an older one.
  * Test: test/11-worker.test.ts
  */
-import { ensureProject, type Executor, type ExecOutcome, type Running } from "#exec";
+import { ensureProject, type ClusterPlaces, type Executor, type ExecOutcome, type Running } from "#exec";
 import type { Address, Host, Timer } from "#host";
 import { RpcError } from "#rpc";
 import {
@@ -13,6 +13,7 @@ import {
 } from "#wire";
 import { MasterLink } from "./link.ts";
 import { OutputPipe } from "./output.ts";
+import { clusterPlaces } from "./places.ts";
 
 export interface WorkerOptions {
   readonly host: Host;
@@ -24,7 +25,7 @@ export interface WorkerOptions {
   readonly tags?: readonly string[];
   /** Jobs at once. */
   readonly slots: number;
-  readonly executor: Executor & { endRun?(run: string): unknown };
+  readonly executor: Executor & { endRun?(run: string): unknown; linkPackage?(cacheDir: string): Promise<void> };
   /** Projects are kept here between jobs. */
   readonly cacheDir: string;
   readonly version?: string;
@@ -77,6 +78,9 @@ class WorkerProcess implements Worker {
   #reports: Attempt[] = [];
   #reporting = false;
   #name = "";
+  #cluster: ClusterPlaces;
+  /** Settled: projects may import "titan/store". */
+  #linked: Promise<void> | undefined;
   #beat: Timer | undefined;
   #stopping = false;
   #welcomed: (welcome: { name: string }) => void = () => undefined;
@@ -84,6 +88,7 @@ class WorkerProcess implements Worker {
   constructor(options: WorkerOptions) {
     this.#options = options;
     this.#name = options.name ?? "";
+    this.#cluster = clusterPlaces(options.master, undefined);
     this.#instance = Buffer.from(options.host.random.bytes(12)).toString("hex");
     this.#link = new MasterLink({
       host: options.host,
@@ -123,6 +128,7 @@ class WorkerProcess implements Worker {
 
   #onWelcome(welcome: Welcome): void {
     this.#name = welcome.name;
+    this.#cluster = clusterPlaces(this.#options.master, welcome.store);
     for (const key of welcome.stale) this.#drop(key, "the master has given it to somebody else");
     this.#startBeats(welcome.beatMs, welcome.leaseMs);
     this.#welcomed({ name: welcome.name });
@@ -181,10 +187,17 @@ class WorkerProcess implements Worker {
     const { host, cacheDir } = this.#options;
     try {
       const folder = await ensureProject(host, cacheDir, hash, () => this.#fetch(hash));
+      await (this.#linked ??= this.#linkPackage());
       this.#execute(attempt, folder);
     } catch (error) {
       this.#finish(attempt, { status: "failed", kind: "internal", message: `Cannot fetch the project: ${(error as Error).message}`, durationMs: 0 });
     }
+  }
+
+  /** Few jobs need it, so that it cannot be made is no reason to fail those that do not. */
+  async #linkPackage(): Promise<void> {
+    const { executor, cacheDir } = this.#options;
+    await executor.linkPackage?.(cacheDir).catch((error: Error) => this.#note(`titan/store cannot be imported by jobs: ${error.message}`));
   }
 
   async #fetch(hash: string): Promise<Buffer> {
@@ -207,7 +220,7 @@ class WorkerProcess implements Worker {
     });
     let printed = false;
     const { runId: run, jobId: job, env, timeoutMs, inputs } = assignment;
-    const request = { run, job, attempt: assignment.attempt, worker: this.#name, action: actionOf(assignment), env, timeoutMs, inputs };
+    const request = { run, job, attempt: assignment.attempt, worker: this.#name, action: actionOf(assignment), env, timeoutMs, inputs, cluster: this.#cluster };
     attempt.running = this.#options.executor.start(project === undefined ? request : { ...request, project }, (stream, bytes) => {
       printed = true;
       pipe.push(stream, bytes);

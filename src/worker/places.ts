@@ -1,0 +1,26 @@
+/**
+ * Lesson 15: where a job finds its cluster, as this worker sees it.
+ *
+ * A store that listens on all addresses of its machine says so by an address that nobody can dial. The machine is the
+ * master's, and how to reach that is what this worker knows.
+ *
+ * Test: test/15-store.cluster.test.ts
+ */
+import type { ClusterPlaces } from "#exec";
+import type { Address } from "#host";
+
+/** What jobs are told. `store`: the URL that the master gave, if the cluster has a store. */
+export function clusterPlaces(master: Address, store: string | undefined): ClusterPlaces {
+  const host = master.host.includes(":") ? `[${master.host}]` : master.host;
+  return { master: `${host}:${master.port}`, store: store === undefined ? undefined : reachable(store, host) };
+}
+
+const EVERYWHERE = new Set(["0.0.0.0", "[::]"]);
+
+function reachable(store: string, host: string): string {
+  if (!URL.canParse(store)) return store; // for the job's client to refuse in its own words
+  const url = new URL(store);
+  if (!EVERYWHERE.has(url.hostname)) return store;
+  url.hostname = host;
+  return url.href;
+}
