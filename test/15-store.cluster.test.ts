@@ -13,8 +13,9 @@ import { RpcConnection, RpcError } from "#rpc";
 import { connect, type Client } from "#sdk";
 import { MAX_GATEWAY_CALLS, openGateway, openStore, ReplyParser, StoreError, startStore, type StoreServer, type Value } from "#store";
 import { startWorker, type WorkerOptions } from "#worker";
-import { Hello, KvRequest, MAX_KV_ARGS, MAX_KV_BYTES, Op, PROTOCOL, Welcome } from "#wire";
+import { Hello, KvRequest, LEASE_MS, MAX_KV_ARGS, MAX_KV_BYTES, Op, PROTOCOL, Welcome } from "#wire";
 import { ensureBuilt, ROOT } from "../scripts/bootstrap.mjs";
+import { keyOf, pipeline, report, Room, spec } from "./10-master.support.ts";
 
 const host = nodeHost();
 const LOOPBACK = { host: "127.0.0.1", port: 0 };
@@ -345,6 +346,42 @@ test("a worker whose store never came runs without one, and a client never hears
   const asClient = await dialMaster(t, known.master);
   assert.equal(Welcome.decode(await asClient.request(Op.HELLO, hello({ role: "client" }))).store, undefined);
 });
+
+test("a worker's time to come back after a restart begins when the store's url is known", () => Room.run(async (room) => {
+  await room.start();
+  const client = await room.client();
+  const before = await room.worker("w");
+  const { run: id } = await client.submitSpec(pipeline([spec("a")]));
+  await room.until(() => before.assigned.length > 0);
+  const running = before.assigned.map(keyOf);
+
+  const url = pending();
+  await room.restart({ store: { url: url.promise, call: noCall } });
+  const back = room.worker("w", { running, dial: 2 });
+  await room.sleep(2 * LEASE_MS); // its store has much to replay
+  url.resolve("redis://m");
+  const after = await back;
+  assert.deepEqual(after.welcome.stale, []);
+  await after.finish(report(running[0]!));
+  assert.deepEqual(await room.statuses(await room.client(), id), { a: "COMPLETED" });
+}));
+
+test("a worker that is not back within a lease of the store's url has lost its attempts", () => Room.run(async (room) => {
+  await room.start();
+  const client = await room.client();
+  const before = await room.worker("w");
+  await client.submitSpec(pipeline([spec("a")]));
+  await room.until(() => before.assigned.length > 0);
+  const url = pending();
+  await room.restart({ store: { url: url.promise, call: noCall } });
+  await room.sleep(2 * LEASE_MS);
+  url.reject(new Error("no port"));
+  const asking = await room.client();
+  await room.sleep(LEASE_MS - 100);
+  assert.equal((await asking.workers()).length, 1);
+  await room.sleep(200);
+  assert.equal((await asking.workers()).length, 0);
+}));
 
 test("a store's url that fails before anybody asks for it ends nothing", async (t) => {
   const { client, master } = await startCluster(t, { url: Promise.reject(new Error("no port")), call: noCall });

@@ -7,6 +7,9 @@
  *         .titan-inputs.json            TITAN_INPUTS: {"parent": result}, only if there are any
  *         <every entry of the project, as a link>
  *
+ * TITAN_RUN, TITAN_JOB, TITAN_ATTEMPT and TITAN_WORKER say what it is; TITAN_MASTER (host:port) and TITAN_STORE (redis://…,
+ * if the cluster has a store) where the others are.
+ *
  * Invariant: ids from outside become one path component each, whatever characters they hold.
  * Test: test/11-worker.exec.test.ts
  */

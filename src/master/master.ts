@@ -100,14 +100,14 @@ export interface Services {
  * @throws {LogError} the log is damaged; nothing has been changed
  */
 export async function startMaster(options: MasterOptions): Promise<Master> {
-  const { host, dir, listen } = options;
+  const { host, dir, listen, store } = options;
+  // Whoever waits for it looks at it; until then it may fail unseen.
+  if (store?.url instanceof Promise) store.url.catch(() => undefined);
   if (!isLoopback(listen.host) && options.token === undefined) {
     throw new MasterError("UNSAFE_ADDRESS", `Cannot listen on ${listen.host}: anybody there could run programs here. Give a token (TITAN_TOKEN), or listen on 127.0.0.1`);
   }
   const { graceMs = GRACE_MS } = options;
   if (!(graceMs >= 0 && graceMs <= MAX_GRACE_MS)) throw new MasterError("START_FAILED", `Cannot start a master with a grace of ${graceMs} ms: must be 0 to ${MAX_GRACE_MS}`);
-  // Whoever waits for it looks at it; until then it may fail unseen.
-  if (options.store?.url instanceof Promise) options.store.url.catch(() => undefined);
   await host.storage.mkdir(dir);
   const lock = await takeLock(host, dir);
   try {
@@ -161,7 +161,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
     await log.close();
     throw listenFailed(options.listen, error);
   }
-  workers.expectReturns();
+  workers.expectReturns(options.store?.url);
 
   return {
     host: listener.host,

@@ -13,7 +13,7 @@ import type { Host, Timer } from "#host";
 import { Leases, type GivenUp } from "#membership";
 import type { RpcConnection } from "#rpc";
 import {
-  BEAT_MS, Dispatch, Finished, Kill, LEASE_MS, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_INPUTS_BYTES, Op,
+  BEAT_MS, Dispatch, Finished, Kill, LEASE_MS, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_GRACE_MS, MAX_INPUTS_BYTES, Op,
   type Assignment, type AttemptKey, type Hello, type Report,
 } from "#wire";
 import type { Engine } from "./engine.ts";
@@ -58,12 +58,18 @@ export class Workers {
     this.#afterRestartMs = Math.max(LEASE_MS, graceMs);
   }
 
-  /** Workers that the log knows have as long to come back as a silent one has: then their attempts are given away. */
-  expectReturns(): void {
+  /**
+   * Workers that the log knows have as long to come back as a silent one has: then their attempts are given away. That time
+   * begins when they can be let in: not while the store, whose URL they are told, is still replaying (lesson 15).
+   */
+  expectReturns(storeUrl?: string | Promise<string>): void {
+    const wait = storeUrl instanceof Promise;
     for (const id of this.#engine().state.workers.keys()) {
       this.#expected.add(id);
-      this.#away(id, this.#afterRestartMs);
+      this.#away(id, wait ? MAX_GRACE_MS : this.#afterRestartMs);
     }
+    const begin = (): void => this.#expected.forEach((id) => this.#away(id, this.#afterRestartMs));
+    if (wait) storeUrl.then(begin, begin);
   }
 
   // #region join
@@ -245,6 +251,7 @@ export class Workers {
 
   stop(): void {
     this.#timer?.cancel();
+    this.#expected.clear();
     this.links.clear();
   }
 }
