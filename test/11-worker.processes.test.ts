@@ -4,8 +4,10 @@ import { randomUUID } from "node:crypto";
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { after, test } from "node:test";
 import { MarkReader, markText, nodeHost, seededRandom, type Child, type Exit, type SpawnOptions } from "#host";
+import { pauseAfter, Sweeper } from "../src/host/launcher-sweep.ts";
 
 const { processes } = nodeHost();
 const PATH = process.env["PATH"] ?? "/usr/bin:/bin";
@@ -316,10 +318,10 @@ test("a job that kills its own group, or its launcher, is reported and the next 
 });
 
 /** Runs a program text in a Node process of its own. */
-function inNode(text: string): { pid: number; exit: Promise<number | null>; first: Promise<string> } {
+function inNode(text: string): { pid: number; exit: Promise<number | null>; first: Promise<string>; output: Readable } {
   const child = spawnNode(process.execPath, ["--import", "tsx", "-C", "source", "--input-type=module", "-e", text], { stdio: ["ignore", "pipe", "inherit"] });
   const first = new Promise<string>((resolve) => child.stdout.once("data", (bytes) => resolve(String(bytes))));
-  return { pid: child.pid as number, first, exit: new Promise((resolve) => child.once("exit", resolve)) };
+  return { pid: child.pid as number, first, output: child.stdout, exit: new Promise((resolve) => child.once("exit", resolve)) };
 }
 const JOB = (argv: string[], env: Record<string, string>) => `
   import { nodeHost } from "#host";
@@ -336,6 +338,57 @@ test("nothing outlives a process that was killed with SIGKILL", async () => {
   process.kill(node.pid, "SIGKILL");
   await until("both are gone", () => !alive(time) && !alive(daemon));
   assert.ok(performance.now() - before < 3_000, `took ${performance.now() - before} ms`);
+});
+
+test("pauseAfter() lets the sweep take a twentieth of the time, and puts the next pass off by two seconds at most", () => {
+  assert.equal(pauseAfter(1), 200);
+  assert.equal(pauseAfter(30), 600);
+  assert.equal(pauseAfter(5_717), 2_000);
+});
+
+test("a process that was stopped in the middle of a sweep sweeps again soon", async (t) => {
+  const [before, later] = [mark(), mark()];
+  const env = (attempt: string) => ({ PATH, TITAN_RUN: "r", TITAN_JOB: "stopped", TITAN_ATTEMPT: attempt, TITAN_WORKDIR: join(folder, randomUUID(), "r", "j.1") });
+  // As after SIGSTOP and SIGCONT: the clock has gone on by 5.7 s between the beginning and the end of the pass that kills the first stray.
+  const node = inNode(`
+    import { nodeHost } from "#host";
+    const [now, kill] = [performance.now.bind(performance), process.kill.bind(process)];
+    process.kill = (pid, signal) => {
+      if (pid > 0 && signal === "SIGKILL") performance.now = () => now() + 5_717;
+      return kill(pid, signal);
+    };
+    // The job ends once the daemon has left its group: before that, the hang-up would end it.
+    const text = (time) => 'trap "exit 0" USR1; setsid sh -c "kill -s USR1 $$; exec sleep ' + time + '" & wait';
+    const daemon = (time, env, onExit) => nodeHost().processes.spawn({ argv: ["sh", "-c", text(time)], cwd: "/", env, onOutput() {}, onExit });
+    nodeHost().processes.spawn({ argv: ["sleep", "1000"], cwd: "/", env: {}, onOutput() {}, onExit() {} });
+    daemon(${JSON.stringify(before)}, ${JSON.stringify(env("1"))}, () => {
+      const stopped = performance.now;
+      const look = () => performance.now === stopped ? setTimeout(look, 5) : daemon(${JSON.stringify(later)}, ${JSON.stringify(env("2"))}, () => console.log("both"));
+      look();
+    });`);
+  t.after(() => process.kill(node.pid, "SIGKILL"));
+  let said = "";
+  node.output.on("data", (bytes) => void (said += String(bytes)));
+  await until("both daemons were started", () => said.includes("both"));
+  await until("the second daemon is gone, too", () => !alive(later));
+  assert.ok(!alive(before));
+});
+
+test("Sweeper looks again at a process that shows no environment, as everybody does in the middle of an exec", async (t) => {
+  const attempt = { TITAN_RUN: "r", TITAN_JOB: "exec", TITAN_ATTEMPT: "1", TITAN_WORKDIR: join(folder, randomUUID()) };
+  const names = Object.entries(attempt).map(([name, value]) => `${name}=${value}`).join(" ");
+  const child = spawnNode("/bin/sh", ["-c", `echo empty; read go; exec env ${names} sh -c 'echo named; exec sleep ${mark()}'`], { detached: true, env: {}, stdio: ["pipe", "pipe", "ignore"] });
+  const exit = new Promise<string | null>((resolve) => child.once("exit", (_, signal) => resolve(signal)));
+  t.after(() => child.kill("SIGKILL"));
+  const says = () => new Promise<string>((resolve) => child.stdout.once("data", (bytes) => resolve(String(bytes))));
+  assert.equal(await says(), "empty\n");
+  const sweeper = new Sweeper(new Map());
+  sweeper.attemptEnded(JSON.stringify(Object.values(attempt)));
+  assert.ok(sweeper.sweep(), "it looks again");
+  child.stdin.write("go\n");
+  assert.equal(await says(), "named\n");
+  sweeper.sweep();
+  assert.equal(await exit, "SIGKILL");
 });
 
 test("a running job keeps the process alive, and an idle pool lets it exit", async () => {

@@ -10,7 +10,7 @@
  */
 import { Launcher, type Ending, type LaunchedJob } from "./launcher.ts";
 import { reap, reapFolder, release } from "./launcher-reaper.ts";
-import { attemptName, hasProc, SHARE, Sweeper, SWEEP_MS, type SweptGroup } from "./launcher-sweep.ts";
+import { attemptName, hasProc, pauseAfter, Sweeper, SWEEP_MS, type SweptGroup } from "./launcher-sweep.ts";
 
 /** Longer than the pauses within a run, shorter than a person's attention. */
 const IDLE_MS = 5_000;
@@ -163,11 +163,9 @@ function scheduleSweep(ms: number): void {
   sweepTimer ??= setTimeout(() => {
     sweepTimer = undefined;
     const before = performance.now();
-    const killed = sweeper.sweep();
-    const cost = performance.now() - before;
-    nextSweepMs = Math.max(SWEEP_MS, cost * SHARE);
-    // What was killed may have been forking: look again.
-    if (killed > 0) scheduleSweep(nextSweepMs);
+    const again = sweeper.sweep();
+    nextSweepMs = pauseAfter(performance.now() - before);
+    if (again) scheduleSweep(nextSweepMs);
   }, Math.max(ms, nextSweepMs)).unref();
 }
 let nextSweepMs = SWEEP_MS;
