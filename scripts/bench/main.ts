@@ -3,9 +3,10 @@ import { parseArgs } from "node:util";
 import { codec, core, dag, framing, log, type Options } from "./bricks.ts";
 import { cluster, machine } from "./cluster.ts";
 import { restart } from "./restart.ts";
+import { store } from "./store.ts";
 import { formatTable, verdict, type Row } from "./table.ts";
 
-const GROUPS: Record<string, (options: Options) => Promise<Row[]>> = { framing, codec, log, core, dag, cluster, restart };
+const GROUPS: Record<string, (options: Options) => Promise<Row[]>> = { framing, codec, log, core, dag, cluster, restart, store };
 
 const { values } = parseArgs({ options: { json: { type: "boolean" }, quick: { type: "boolean" }, only: { type: "string" } } });
 const wanted = values.only?.split(",") ?? Object.keys(GROUPS);

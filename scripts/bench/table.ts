@@ -17,6 +17,7 @@ export function verdict({ value, target }: Row): "met" | "missed" | "" {
 }
 
 export function show(value: number): string {
+  if (Number.isNaN(value)) return "–";
   if (!Number.isFinite(value)) return String(value);
   if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString("en-US");
   return Number(value.toPrecision(3)).toString();
