@@ -40,6 +40,17 @@ export function addressText({ host, port }: Address): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** Who listens everywhere is dialled on loopback. */
+export function reachable(host: string): string {
+  if (host === "0.0.0.0") return LOOPBACK;
+  return host === "::" ? "::1" : host;
+}
+
+/** Whether only this machine can get there. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(host);
+}
+
 /** The master that was named, and by what; undefined when none was. */
 export function namedMaster(call: Call): Address | undefined {
   const flag = call.text("master");

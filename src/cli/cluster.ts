@@ -2,8 +2,9 @@
  * A whole cluster from one call: a master in this process and workers beside it. `titan up` and `titan run` are made of
  * it, and so are demos, benchmarks and tests.
  *
- *     listen ─▶ start workers ─▶ return         nothing waits for the workers: a job that is submitted
- *                                               at once starts when the first of them has dialled
+ *     store's thread ──────────────────┐
+ *     listen ─▶ start workers ─────────┴─▶ return     nothing waits for the workers: a job that is submitted
+ *                                                     at once starts when the first of them has dialled
  *
  * Invariants: nothing is left behind by `stop`, and by an embedded cluster without `stateDir` no folder either; the
  * workers die with this process, however it dies.
@@ -13,11 +14,14 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { nodeHost, type Address } from "#host";
-import { startMaster, type Master } from "#master";
-import { addressText } from "./address.ts";
+import { nodeHost, type Address, type Host } from "#host";
+import { startMaster, type Master, type MasterOptions } from "#master";
+import { addressText, reachable } from "./address.ts";
+import { openClusterStore, type ClusterStore, type StoreChoice, type StoreInfo } from "./cluster-store.ts";
 import { Supervisor } from "./supervisor.ts";
 import { VERSION } from "./version.ts";
+
+const LISTEN_HOST = "127.0.0.1";
 
 export interface ClusterOptions {
   readonly workers: number;
@@ -36,7 +40,9 @@ export interface ClusterOptions {
   readonly graceMs?: number | undefined;
   /** What peers must know. Default: nothing. */
   readonly token?: string | undefined;
-  /** A worker died, or said something. */
+  /** Default: none. */
+  readonly store?: StoreChoice | undefined;
+  /** A worker or the store died, or said something. */
   readonly onNote?: (text: string) => void;
   /** The master's log could not be written; it serves nobody any more. */
   readonly onFatal?: (error: Error) => void;
@@ -47,6 +53,7 @@ export interface EmbeddedCluster {
   readonly stateDir: string;
   readonly token: string | undefined;
   readonly recovered: Master["recovered"];
+  readonly store: StoreInfo | undefined;
   /** Resolves when all workers have registered. */
   readonly ready: Promise<void>;
   /** Of the workers that live now. */
@@ -58,47 +65,68 @@ export interface EmbeddedCluster {
 }
 
 /**
- * Starts a master and its workers. Resolves as soon as the master listens.
+ * Starts a master and its workers. Resolves as soon as the master listens, and the store if it is to have one of its own.
  *
  * @throws {MasterError} LOCKED, ADDRESS_IN_USE, UNSAFE_ADDRESS
+ * @throws {CliError} the store cannot start
  */
 export async function startEmbeddedCluster(options: ClusterOptions): Promise<EmbeddedCluster> {
-  const { workers, slots, port = 0, listenHost = "127.0.0.1", durability = "always", token, graceMs, onNote = () => undefined } = options;
+  const { workers, slots, token, onNote = () => undefined } = options;
+  const host = nodeHost();
   const temporary = options.stateDir === undefined;
   const stateDir = options.stateDir === undefined ? await mkdtemp(join(tmpdir(), "titan-run-")) : resolve(options.stateDir);
-  const removeFolder = async () => {
+  let stopping = false;
+  const note = (text: string): void => {
+    if (!stopping) onNote(text); // that the master is gone is no news then
+  };
+  let store: ClusterStore | undefined;
+  let master: Master | undefined;
+  let supervisor: Supervisor | undefined;
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> => (stopped ??= stopAll());
+  const stopAll = async (): Promise<void> => {
+    stopping = true;
+    // The master first: a worker that leaves a living master has its jobs started again elsewhere, only to be killed there, too.
+    await master?.stop();
+    await supervisor?.stop();
+    await store?.stop(); // last: jobs use it to the end
     if (temporary) await rm(stateDir, { recursive: true, force: true, maxRetries: 3 });
   };
-  let master: Master;
   try {
-    const onFatal = options.onFatal ?? ((error: Error) => onNote(`the master has stopped: ${error.message}`));
-    const shared = { host: nodeHost(), dir: stateDir, listen: { host: listenHost, port }, durability, version: VERSION, pid: process.pid, onFatal };
-    master = await startMaster({ ...shared, ...(token !== undefined && { token }), ...(graceMs !== undefined && { graceMs }) });
+    // Begun first and awaited last: it loads while the others start.
+    if (options.store !== undefined) store = await openClusterStore(options.store, { host, stateDir, listenHost: options.listenHost ?? LISTEN_HOST, token, onNote: note });
+    master = await startMaster(masterOptions(options, { host, stateDir, store, onNote }));
+    const { host: listening, port } = master;
+    supervisor = new Supervisor({
+      workers: Array.from({ length: workers }, (_, index) => workerArgs({ host: listening, port }, { stateDir, slots, tags: tagsOf(options.tags, index) })),
+      env: workerEnv(token),
+      onNote: note,
+    });
+    const found = await store?.ready;
+    const { ready } = supervisor;
+    return {
+      master: { host: listening, port }, stateDir, token, recovered: master.recovered, store: found, ready,
+      get workerPids() {
+        return supervisor!.pids;
+      },
+      stop,
+      kill() {
+        supervisor!.kill();
+        store?.kill();
+      },
+    };
   } catch (error) {
-    await removeFolder();
+    await stop();
     throw error;
   }
-  let stopping = false;
-  const supervisor = new Supervisor({
-    workers: Array.from({ length: workers }, (_, index) => workerArgs(master, { stateDir, slots, tags: tagsOf(options.tags, index) })),
-    env: workerEnv(token),
-    onNote: (text) => {
-      if (!stopping) onNote(text); // that the master is gone is no news then
-    },
-  });
+}
+
+function masterOptions(options: ClusterOptions, { host, stateDir, store, onNote }: { host: Host; stateDir: string; store: ClusterStore | undefined; onNote: (text: string) => void }): MasterOptions {
+  const { port = 0, listenHost = LISTEN_HOST, durability = "always", token, graceMs } = options;
+  const onFatal = options.onFatal ?? ((error: Error) => onNote(`the master has stopped: ${error.message}`));
   return {
-    master: { host: master.host, port: master.port }, stateDir, token, recovered: master.recovered, ready: supervisor.ready,
-    get workerPids() {
-      return supervisor.pids;
-    },
-    async stop() {
-      stopping = true;
-      // The master first: a worker that leaves a living master has its jobs started again elsewhere, only to be killed there, too.
-      await master.stop();
-      await supervisor.stop();
-      await removeFolder();
-    },
-    kill: () => supervisor.kill(),
+    host, dir: stateDir, listen: { host: listenHost, port }, durability, version: VERSION, pid: process.pid, onFatal,
+    ...(token !== undefined && { token }), ...(graceMs !== undefined && { graceMs }), ...(store !== undefined && { store: store.forMaster }),
   };
 }
 
@@ -109,20 +137,14 @@ function workerArgs(master: Address, worker: { stateDir: string; slots: number |
   return tags.length > 0 ? [...args, "--tags", tags.join(",")] : args;
 }
 
-/** A master that listens everywhere is dialled on loopback. */
-function reachable(host: string): string {
-  if (host === "0.0.0.0") return "127.0.0.1";
-  return host === "::" ? "::1" : host;
-}
-
 function tagsOf(tags: ClusterOptions["tags"], index: number): readonly string[] {
   if (tags === undefined) return [];
   const perWorker = tags.filter((entry) => Array.isArray(entry)) as readonly (readonly string[])[];
   return perWorker.length > 0 ? (perWorker[index] ?? []) : (tags as readonly string[]);
 }
 
-/** The token travels in the environment: other users of the machine can read a command line. */
+/** The token travels in the environment: other users of the machine can read a command line. Of the store the master tells them. */
 function workerEnv(token: string | undefined): NodeJS.ProcessEnv {
-  const { TITAN_TOKEN: _ours, TITAN_MASTER: _named, ...env } = process.env;
+  const { TITAN_TOKEN: _ours, TITAN_MASTER: _named, TITAN_STORE: _theirs, TITAN_STORE_PASSWORD: _password, TITAN_STORE_PRIMARY_PASSWORD: _primary, ...env } = process.env;
   return token === undefined ? env : { ...env, TITAN_TOKEN: token };
 }

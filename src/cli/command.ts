@@ -33,6 +33,8 @@ export interface Command {
   /** Paragraphs for `titan help NAME`. */
   readonly notes?: readonly string[];
   readonly examples: readonly string[];
+  /** What begins with one dash is an argument, as `-5` is, and behind `--` everything is. Flags have two. */
+  readonly dashArgs?: boolean;
   /** First words of the positional argument, for completion. */
   readonly words?: readonly string[];
   run(call: Call): Promise<number>;
@@ -53,12 +55,15 @@ export class Call {
   readonly context: Context;
   readonly command: Command;
   readonly args: readonly string[];
+  /** There was a `--`, and what came behind it means itself. For commands with `dashArgs`. */
+  readonly literal: boolean;
   readonly #values: ReadonlyMap<string, string | true>;
 
-  constructor(context: Context, command: Command, parsed: { args: readonly string[]; values: ReadonlyMap<string, string | true> }) {
+  constructor(context: Context, command: Command, parsed: { args: readonly string[]; values: ReadonlyMap<string, string | true>; literal: boolean }) {
     this.context = context;
     this.command = command;
     this.args = parsed.args;
+    this.literal = parsed.literal;
     this.#values = parsed.values;
   }
 
@@ -122,15 +127,29 @@ export async function parseCall(context: Context, command: Command, argv: readon
   const flags = { ...command.flags, ...GLOBAL_FLAGS };
   const options = Object.fromEntries(Object.entries(flags).map(([name, { type, short }]) => [name, short === undefined ? { type } : { type, short }]));
   // Not strict: our own messages know the other flags, and say which one was meant.
-  const { tokens } = parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true });
-  const args: string[] = [];
+  const { words, args, literal } = command.dashArgs ? setDashesAside(argv, flags) : { words: [...argv], args: [], literal: false };
+  const { tokens } = parseArgs({ args: words, options, strict: false, allowPositionals: true, tokens: true });
   const values = new Map<string, string | true>();
   for (const token of tokens) {
     if (token.kind === "positional") args.push(token.value);
     if (token.kind === "option") values.set(token.name, await valueOf(command, flags, token));
   }
   if (!values.has("help")) checkCount(command, args);
-  return new Call(context, command, { args, values });
+  return new Call(context, command, { args, values, literal });
+}
+
+/** Parts flags from what is none. */
+function setDashesAside(argv: readonly string[], flags: Readonly<Record<string, Flag>>): { words: string[]; args: string[]; literal: boolean } {
+  const [words, args]: [string[], string[]] = [[], []];
+  for (let at = 0; at < argv.length; at++) {
+    const word = argv[at]!;
+    if (word === "--") return { words, args: [...args, ...argv.slice(at + 1)], literal: true };
+    const isFlag = word.startsWith("--") || (word === "-h" && args.length === 0);
+    (isFlag ? words : args).push(word);
+    // Its value is the next word, whatever that looks like.
+    if (isFlag && flags[word.slice(2)]?.type === "string" && at + 1 < argv.length) words.push(argv[++at]!);
+  }
+  return { words, args, literal: false };
 }
 
 interface OptionToken {

@@ -12,8 +12,8 @@ const MAX_COLUMNS = 100;
 const GROUPS: readonly (readonly [title: string, names: readonly string[]])[] = [
   ["Run", ["up", "run", "validate"]],
   ["Look", ["runs", "status", "watch", "logs", "workers", "dead"]],
-  ["Change", ["cancel", "retry", "drain", "gates", "approve", "reject"]],
-  ["Operate", ["master", "worker", "log", "doctor", "completion", "help"]],
+  ["Change", ["cancel", "retry", "drain", "gates", "approve", "reject", "kv"]],
+  ["Operate", ["master", "worker", "store", "log", "doctor", "completion", "help"]],
 ];
 
 export function overview(commands: readonly Command[]): string {

@@ -10,6 +10,7 @@ import { approve, reject } from "./commands/decide.ts";
 import { dead } from "./commands/dead.ts";
 import { doctor } from "./commands/doctor.ts";
 import { drain } from "./commands/drain.ts";
+import { kv } from "./commands/kv.ts";
 import { LATER, refuseLater } from "./commands/later.ts";
 import { log } from "./commands/log.ts";
 import { logs } from "./commands/logs.ts";
@@ -17,6 +18,7 @@ import { master } from "./commands/master.ts";
 import { run } from "./commands/run.ts";
 import { gates, runs, workers } from "./commands/runs.ts";
 import { status } from "./commands/status.ts";
+import { store } from "./commands/store.ts";
 import { up } from "./commands/up.ts";
 import { validate } from "./commands/validate.ts";
 import { watch } from "./commands/watch.ts";
@@ -41,7 +43,7 @@ const help: Command = {
 };
 
 export const COMMANDS: readonly Command[] = [
-  up, run, validate, runs, status, watch, logs, workers, dead, cancel, retry, drain, gates, approve, reject, master, worker, log, doctor, completionCommand(() => COMMANDS), help,
+  up, run, validate, runs, status, watch, logs, workers, dead, cancel, retry, drain, gates, approve, reject, kv, master, worker, store, log, doctor, completionCommand(() => COMMANDS), help,
 ];
 
 async function commandNamed(name: string): Promise<Command> {

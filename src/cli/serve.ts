@@ -8,12 +8,15 @@ import { DEFAULT_MASTER, addressText, tokenOf } from "./address.ts";
 import type { EmbeddedCluster } from "./cluster.ts";
 import type { Call } from "./command.ts";
 import { CliError, EXIT, UsageError } from "./exit.ts";
+import { preloaded, storeOf } from "./store-url.ts";
 import { plural } from "./text.ts";
 
 export interface ServeOptions {
   readonly workers: number;
   readonly slots?: number | undefined;
   readonly tags?: readonly string[] | undefined;
+  /** A store of its own, unless the command line or the environment says otherwise. */
+  readonly ownStore: boolean;
 }
 
 export function refuseDashboard(call: Call): void {
@@ -34,14 +37,15 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
     context.note("titan: stopping (Ctrl-C again stops at once)");
     end();
   });
+  const port = call.count("port", { min: 0, max: 65_535 }) ?? DEFAULT_MASTER.port;
+  const store = await storeOf(call, options.ownStore ? { masterPort: port } : undefined);
+  const [durability, graceMs] = [durabilityOf(call), await graceOf(call)];
+  const loading = await preloaded(store); // from here on nothing is mistyped
   const { startEmbeddedCluster } = await import("./cluster.ts");
   cluster = await startEmbeddedCluster({
-    ...options,
-    port: call.count("port", { min: 0, max: 65_535 }) ?? DEFAULT_MASTER.port,
+    workers: options.workers, slots: options.slots, tags: options.tags, port, durability, graceMs, store: loading,
     listenHost: call.text("host") ?? DEFAULT_MASTER.host,
     stateDir: call.text("state") ?? context.home,
-    durability: durabilityOf(call),
-    graceMs: await graceOf(call),
     token: tokenOf(call),
     onNote: (text) => context.note(`titan: ${text}`),
     onFatal: end,
@@ -62,29 +66,33 @@ function durabilityOf(call: Call): "always" | "everysec" | "no" {
 
 async function graceOf(call: Call): Promise<number | undefined> {
   const graceMs = await call.durationMs("grace");
+  if (graceMs === undefined) return undefined; // a module less to load
   const { MAX_GRACE_MS } = await import("#wire");
-  if (graceMs !== undefined && graceMs > MAX_GRACE_MS) throw new UsageError(`Cannot use --grace ${call.text("grace")}: must be at most ${MAX_GRACE_MS / 60_000}m`);
+  if (graceMs > MAX_GRACE_MS) throw new UsageError(`Cannot use --grace ${call.text("grace")}: must be at most ${MAX_GRACE_MS / 60_000}m`);
   return graceMs;
 }
 
 function announce(call: Call, cluster: EmbeddedCluster, { workers, tags = [] }: ServeOptions): void {
   const { context } = call;
-  const { master, stateDir, recovered } = cluster;
+  const { master, stateDir, recovered, store } = cluster;
   const address = addressText(master);
   if (call.json) {
-    return context.json({ type: "ready", role: call.command.name, master: address, host: master.host, port: master.port, workers, workerPids: cluster.workerPids, state: stateDir, pid: process.pid, recovered });
+    return context.json({ type: "ready", role: call.command.name, master: address, host: master.host, port: master.port, workers, workerPids: cluster.workerPids, store: store?.url, state: stateDir, pid: process.pid, recovered });
   }
   const who = workers === 0 ? "no workers" : `${plural(workers, "worker")}${tags.length > 0 ? ` (${tags.join(", ")})` : ""}`;
-  context.out(`titan: master at ${address}, ${who}, state in ${shortPath(stateDir)}`);
+  const shared = store === undefined ? "" : `, store at ${store.url.replace("redis://", "")}`;
+  context.out(`titan: master at ${address}, ${who}${shared}, state in ${shortPath(stateDir)}`);
   if (recovered.events > 0) {
     const torn = recovered.tornBytes > 0 ? `; cut ${plural(recovered.tornBytes, "byte")} of an unfinished write` : "";
     context.out(`titan: recovered ${plural(recovered.runs, "run")} from ${plural(recovered.events, "event")}${torn}`);
   }
+  if (store?.recovered !== undefined && store.recovered.keys > 0) context.out(`titan: recovered ${plural(store.recovered.keys, "key")} of the store`);
+  for (const damage of store?.recovered?.ignored ?? []) context.note(`titan: warning: the store's log: ${damage}`);
   const where = address === addressText(DEFAULT_MASTER) ? "" : ` --master ${address}`;
   context.out(workers === 0 ? `  next: titan worker${where}   then: titan run${where} FILE` : `  next: titan run${where} FILE   or: titan workers${where}   Ctrl-C stops`);
 }
 
-function shortPath(path: string): string {
+export function shortPath(path: string): string {
   const here = relative(process.cwd(), path);
   return here !== "" && !here.startsWith("..") ? here : path;
 }

@@ -22,6 +22,7 @@ import type { EmbeddedCluster } from "./cluster.ts";
 import type { Call } from "./command.ts";
 import { CliError, EXIT, exitCodeOf, isConnectionError, isRpcError, UsageError } from "./exit.ts";
 import { reconnect } from "./follow.ts";
+import { namedStore, preloaded, readStoreUrl } from "./store-url.ts";
 import { plural } from "./text.ts";
 
 /** The YAML reader takes 8 Mi characters, and none has more than 3 bytes in UTF-8. A device or a pipe may have no end at all. */
@@ -116,11 +117,14 @@ async function embed(call: Call, why: keyof typeof REASONS): Promise<Target> {
     if (times > 1) process.exit(EXIT.INTERRUPTED);
     void context.cleanUp().then(() => process.exit(EXIT.INTERRUPTED));
   });
+  const named = namedStore(call);
+  if (named.text !== undefined) await readStoreUrl(named.text, named.source);
+  const store = await preloaded(named.text === undefined ? { memory: true } : { url: named.text });
   const { startEmbeddedCluster } = await import("./cluster.ts");
   // Anybody on this machine can reach a loopback port; only we know this.
   const token = randomBytes(24).toString("hex");
   const starting = startEmbeddedCluster({
-    workers, slots: call.count("slots", { min: 1, max: 4096 }), tags: call.tags(), stateDir, token,
+    workers, slots: call.count("slots", { min: 1, max: 4096 }), tags: call.tags(), stateDir, token, store,
     durability: stateDir === undefined ? "no" : "always", // what is thrown away need not survive a power cut
     onNote: (text) => {
       if (/ended:|restarted/.test(text) || context.debug) context.note(`titan: ${text}`);

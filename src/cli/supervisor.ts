@@ -19,12 +19,17 @@ import { durationText } from "./text.ts";
 
 const RESTART_MIN_MS = 250;
 const RESTART_MAX_MS = 30_000;
-/** A worker that has lived this long was well: its death is a new story. */
-const HEALTHY_MS = 30_000;
+/** Who has lived this long was well: its death is a new story. */
+export const HEALTHY_MS = 30_000;
 /** Its jobs have 5 s from SIGTERM to SIGKILL; with this it has 2 more to clean up and say goodbye. */
 const STOP_MS = 7000;
 /** Ends for which another start would change nothing: a wrong flag, a wrong token. */
 const HOPELESS: ReadonlySet<number | null> = new Set([EXIT.USAGE, EXIT.UNAUTHORIZED]);
+
+/** The wait after so many deaths in a row, 1 … */
+export function restartDelayMs(deaths: number): number {
+  return Math.min(RESTART_MAX_MS, RESTART_MIN_MS * 2 ** (deaths - 1));
+}
 
 export interface SupervisorOptions {
   /** Arguments of `titan worker`, one list per worker. */
@@ -119,7 +124,7 @@ class Place {
       return this.#options.onNote(`${ended}; not restarted, since the reason would be the same again`);
     }
     this.#deaths = aliveMs > HEALTHY_MS ? 1 : this.#deaths + 1;
-    const delayMs = Math.min(RESTART_MAX_MS, RESTART_MIN_MS * 2 ** (this.#deaths - 1));
+    const delayMs = restartDelayMs(this.#deaths);
     this.#options.onNote(`${ended}; another one starts in ${durationText(delayMs)}`);
     this.#restart = setTimeout(() => this.#start(), delayMs);
   }

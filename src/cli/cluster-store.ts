@@ -1,0 +1,106 @@
+/**
+ * The store of a cluster, whichever it is: one of its own in a thread, or a server elsewhere. The master is given an address
+ * and a way to ask, and knows no difference.
+ *
+ * Invariants: what is printed has no password; the master's own connection is opened when somebody first asks through it.
+ * Test: test/cli.store.test.ts
+ */
+import { createHmac } from "node:crypto";
+import { join } from "node:path";
+import type { Worker } from "node:worker_threads";
+import type { Host } from "#host";
+import type { MasterStore } from "#master";
+import type { Gateway } from "#store";
+import { reachable } from "./address.ts";
+import { EmbeddedStore } from "./store-embedded.ts";
+import type { StoreRecovered } from "./store-serve.ts";
+import { readStoreUrl, storeUrl } from "./store-url.ts";
+
+/** A server elsewhere, or one of the cluster's own. */
+export type StoreChoice =
+  | { readonly url: string }
+  | {
+    /** Default 0: any free one. */
+    readonly port?: number;
+    /** Nothing on disk. Default: in `store` of the state folder. */
+    readonly memory?: boolean;
+    /** Default: made from the cluster's token, else none. */
+    readonly password?: string | undefined;
+    /** One that loads already. */
+    readonly thread?: Worker | undefined;
+  };
+
+export interface StoreInfo {
+  /** Without a password. */
+  readonly url: string;
+  /** Of one of our own. */
+  readonly recovered: StoreRecovered | undefined;
+}
+
+export interface ClusterStore {
+  readonly forMaster: MasterStore;
+  /** Rejects when our own cannot start. Does not wait for one elsewhere. */
+  readonly ready: Promise<StoreInfo>;
+  /** Asks our own to end in order; leaves one elsewhere alone. */
+  stop(): Promise<void>;
+  kill(): void;
+}
+
+export interface ClusterStoreOptions {
+  readonly host: Host;
+  readonly stateDir: string;
+  readonly listenHost: string;
+  readonly token: string | undefined;
+  readonly onNote: (text: string) => void;
+}
+
+/** @throws {UsageError} for a URL that is none */
+export async function openClusterStore(choice: StoreChoice, options: ClusterStoreOptions): Promise<ClusterStore> {
+  if ("url" in choice) return outside(choice.url, options);
+  const { host, stateDir, listenHost, token, onNote } = options;
+  const { port = 0, memory = false, password = tokenPassword(token), thread } = choice;
+  const own = new EmbeddedStore({ host, thread, listen: { host: listenHost, port }, dir: memory ? undefined : join(stateDir, "store"), durability: "everysec", password, onNote });
+  const gateway = lazyGateway(host, own.ready.then((at) => storeUrl({ host: reachable(at.host), port: at.port }, password)));
+  const url = own.ready.then((at) => storeUrl(at, password));
+  const ready = own.ready.then((at) => ({ url: storeUrl(at), recovered: at.recovered }));
+  for (const promise of [url, ready]) promise.catch(() => undefined); // when the master cannot start either, nobody asks
+  return {
+    forMaster: { url, call: gateway.call },
+    ready,
+    async stop() {
+      await gateway.close();
+      await own.stop();
+    },
+    kill: () => own.kill(),
+  };
+}
+
+async function outside(url: string, { host, onNote }: ClusterStoreOptions): Promise<ClusterStore> {
+  const gateway = lazyGateway(host, Promise.resolve(url));
+  const plain = storeUrl((await readStoreUrl(url, "store")).at);
+  // It may come later. But whoever mistyped its address wants to know now.
+  void gateway.call([Buffer.from("PING")]).then((answer) => {
+    if (answer.toString("latin1", 0, 1) === "-") onNote(`the store at ${plain} does not answer: ${answer.toString("utf8", 1).trim()}`);
+  });
+  return { forMaster: { url, call: gateway.call }, ready: Promise.resolve({ url: plain, recovered: undefined }), stop: () => gateway.close(), kill: () => undefined };
+}
+
+/** Most clusters are never asked for a key by way of their master. */
+function lazyGateway(host: Host, url: Promise<string>): { call(args: readonly Buffer[]): Promise<Buffer>; close(): Promise<void> } {
+  let opened: Promise<Gateway> | undefined;
+  url.catch(() => undefined);
+  return {
+    async call(args) {
+      opened ??= import("#store").then(async ({ openGateway }) => openGateway({ host, url: await url }));
+      return (await opened).call(args);
+    },
+    async close() {
+      (await opened?.catch(() => undefined))?.close();
+    },
+  };
+}
+
+/** Whoever may submit jobs may use the store, and nobody has a second secret to hand around. */
+function tokenPassword(token: string | undefined): string | undefined {
+  return token === undefined ? undefined : createHmac("sha256", token).update("titan store").digest("hex");
+}

@@ -1,0 +1,86 @@
+/** `titan kv`: one command of the store, from a shell. Lesson 15 is about what answers. */
+import type { Argument, Value } from "#store";
+import { openMaster } from "../address.ts";
+import type { Call, Command } from "../command.ts";
+import { CliError, EXIT, UsageError } from "../exit.ts";
+import { printReply, replyJson } from "../kv-reply.ts";
+import { namedStore, readStoreUrl, STORE_FLAG } from "../store-url.ts";
+
+/** The largest value of a store. */
+const MAX_STDIN_BYTES = 64 * 1024 * 1024;
+/** A person waits, as for a master. */
+const PATIENCE_MS = 5000;
+/** They may wait for as long as they were told to, and say nothing meanwhile. */
+const PATIENT = new Set(["BLPOP", "BRPOP"]);
+const WORDS = ["get", "set", "del", "exists", "incr", "incrby", "expire", "ttl", "keys", "mget", "mset", "sadd", "srem", "smembers", "hset", "hget", "hgetall", "lpush", "rpush", "lpop", "lrange", "publish"];
+/** Of the client, not of the store: what they mean to a script. */
+const EXITS: Readonly<Record<string, number>> = { UNREACHABLE: EXIT.UNREACHABLE, LOST: EXIT.UNREACHABLE, WRONGPASS: EXIT.UNAUTHORIZED, NOAUTH: EXIT.UNAUTHORIZED };
+
+type Args = [string, ...Argument[]];
+
+export const kv: Command = {
+  name: "kv",
+  summary: "ask the store: get, set, incr, sadd, …",
+  usage: "COMMAND [ARGUMENT...]",
+  args: [1, Infinity],
+  flags: STORE_FLAG,
+  dashArgs: true,
+  words: WORDS,
+  notes: [
+    "COMMAND is one of Redis's. With --store or TITAN_STORE, which every job has, it goes straight to the store; otherwise, or with --master, through the master, which passes commands on data that are answered at once.",
+    "Values are printed as they are, with a line end; a list has a line per element, a map two. What is not there prints nothing, says (nil) on stderr, and exits 1.",
+    "A last argument of - is read from stdin, every byte of it. Numbers may be negative; behind -- everything is an argument, also - and --json.",
+    "Exit codes: 0 answered · 1 (nil), or the store refused · 4 wrong password or token · 5 master or store unreachable.",
+  ],
+  examples: ["titan kv set greeting hello", "titan kv incrby visits -5", "titan kv smembers seen --json", "titan kv set model - < model.bin", "titan kv --store redis://10.0.0.7:6379 get greeting"],
+  async run(call: Call): Promise<number> {
+    const { context } = call;
+    const args = await argsOf(call);
+    const value = await ask(call, args).catch((error: Error) => {
+      throw explained(error, args[0].toUpperCase());
+    });
+    if (call.json) context.json(replyJson(value));
+    else if (value === null) context.note("(nil)");
+    else await printReply(value, (bytes) => context.pour("stdout", bytes));
+    return value === null ? EXIT.ERROR : EXIT.OK;
+  },
+};
+
+async function argsOf(call: Call): Promise<Args> {
+  const [name, ...rest] = call.args as Args;
+  if (!/^[A-Za-z]{1,32}$/.test(name)) throw new UsageError(`Cannot run titan kv: "${name}" is no command of a store`, "such as: titan kv set greeting hello");
+  // Behind "--" it is a dash.
+  return rest.at(-1) === "-" && !call.literal ? [name, ...rest.slice(0, -1), await readStdin()] : [name, ...rest];
+}
+
+async function readStdin(): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of process.stdin) {
+    bytes += (chunk as Buffer).length;
+    if (bytes > MAX_STDIN_BYTES) throw new CliError(EXIT.ERROR, `Cannot read the value from stdin: it is longer than ${MAX_STDIN_BYTES} bytes`);
+    chunks.push(chunk as Buffer);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** A flag says more than the environment, and of the environment the store says more than the master. */
+async function ask(call: Call, args: Args): Promise<Value> {
+  const { context } = call;
+  if (call.on("store") && call.on("master")) throw new UsageError("Cannot run titan kv with --store and --master: the one asks a store, the other a master");
+  const { text, source } = call.on("master") ? { text: undefined, source: "" } : namedStore(call);
+  if (text === undefined) return (await openMaster(call)).kvBuffers(...args);
+  const url = await readStoreUrl(text, source);
+  const { StoreClient } = await import("#store");
+  const client = await StoreClient.connect({ host: context.host, url, buffers: true, patienceMs: PATIENCE_MS, ...(PATIENT.has(args[0].toUpperCase()) && { silenceMs: 0 }) });
+  context.onExit(() => client.close());
+  return client.call(...args);
+}
+
+function explained(error: Error, name: string): Error {
+  if (error.name !== "StoreError") return error;
+  const { code } = error as Error & { code: string };
+  // A master's answer begins with the code; a connection begins with a PING of its own.
+  const message = error.message.replace(/^[A-Z]+ (?=Cannot )/, "").replace(/^Cannot call PING:/, `Cannot call ${name}:`);
+  return new CliError(EXITS[code] ?? EXIT.ERROR, message.startsWith("Cannot ") ? message : `Cannot ${name}: ${message}`, { cause: error });
+}

@@ -1,0 +1,145 @@
+/** `titan store`: TitanStore in a process of its own, and what it holds as a file for Redis. Lesson 15. */
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { Address } from "#host";
+import { addressText, isLoopback, parseAddress } from "../address.ts";
+import type { Call, Command } from "../command.ts";
+import { CliError, EXIT, UsageError } from "../exit.ts";
+import { shortPath } from "../serve.ts";
+import type { ServedStore, ServeStoreOptions } from "../store-serve.ts";
+import { DEFAULT_STORE_PORT, storeUrl } from "../store-url.ts";
+import { plural } from "../text.ts";
+
+/** Nobody's password; and a file without an end must not fill the memory. */
+const MAX_PASSWORD_BYTES = 4096;
+
+export const store: Command = {
+  name: "store",
+  summary: "run a store that Redis's clients can talk to, or dump one",
+  usage: "[dump]",
+  args: [0, 1],
+  words: ["dump"],
+  flags: {
+    host: { type: "string", value: "ADDRESS", summary: "where to listen (default 127.0.0.1; anything else needs a password)" },
+    port: { type: "string", value: "PORT", summary: `default ${DEFAULT_STORE_PORT}; 0 takes any free one and says which` },
+    state: { type: "string", value: "DIR", summary: "folder of its log (default store in TITAN_HOME, else .titan/store)" },
+    memory: { type: "boolean", summary: "nothing on disk: what it holds ends with it" },
+    durability: { type: "string", value: "WHEN", summary: "fsync always, everysec (default), or no: what a power cut may cost" },
+    "password-file": { type: "string", value: "FILE", summary: "its password, the first line of a file (default TITAN_STORE_PASSWORD)" },
+    "replica-of": { type: "string", value: "HOST:PORT", summary: "copy that store, follow it, and refuse writes" },
+    resp: { type: "boolean", summary: "dump: as Redis's own commands, which is the only form so far" },
+    out: { type: "string", short: "o", value: "FILE", summary: "dump: into a file (default stdout)" },
+  },
+  notes: [
+    "redis-cli, redis-benchmark and every client library for Redis can use it. For jobs of a cluster: titan master --store redis://HOST:PORT, or titan up --store ….",
+    "A password is never a flag, since other users of this machine can read command lines. A replica's primary has the same one, or that in TITAN_STORE_PRIMARY_PASSWORD.",
+    "titan store dump --resp writes all that a store's folder holds in a form that redis-server loads as its append-only file, and redis-cli --pipe. Stop the store first, or what it writes meanwhile may be missing.",
+  ],
+  examples: ["titan store", "TITAN_STORE_PASSWORD=… titan store --host 0.0.0.0 --durability always", "titan store --port 9380 --state copy --replica-of 10.0.0.7:9379", "titan store dump --resp -o dump.aof"],
+  async run(call: Call) {
+    const [action] = call.args;
+    if (action === undefined) return serve(call);
+    if (action === "dump") {
+      refuseFlags(call, ["host", "port", "memory", "durability", "password-file", "replica-of"]);
+      return import("../store-dump.ts").then(({ dump }) => dump(call, stateOf(call)));
+    }
+    throw new UsageError(`Cannot run titan store ${action}: there is titan store, which runs one, and titan store dump`);
+  },
+};
+
+function refuseFlags(call: Call, flags: readonly string[]): void {
+  const [here, there] = call.args.length > 0 ? ["titan store dump", "titan store"] : ["titan store", "titan store dump"];
+  const found = flags.find((flag) => call.on(flag));
+  if (found !== undefined) throw new UsageError(`Cannot run ${here} with --${found}: this is a flag of ${there}`);
+}
+
+async function serve(call: Call): Promise<number> {
+  const { context } = call;
+  refuseFlags(call, ["out", "resp"]);
+  const options = optionsOf(call);
+  let end: (fatal?: Error) => void = () => undefined;
+  const ended = new Promise<Error | undefined>((resolve) => { end = resolve; });
+  context.onInterrupt((_signal, times) => {
+    if (times > 1) process.exit(EXIT.INTERRUPTED);
+    context.note("titan: stopping (Ctrl-C again stops at once)");
+    end();
+  });
+  const { serveStore } = await import("../store-serve.ts");
+  let served: ServedStore;
+  try {
+    served = await serveStore({ ...options, host: context.host, onFatal: end });
+  } catch (error) {
+    throw explained(error as Error, options);
+  }
+  context.onExit(() => served.close()); // also when announcing fails
+  announce(call, served, options);
+  const fatal = await ended;
+  if (fatal === undefined) return await served.close(), EXIT.OK;
+  throw new CliError(EXIT.ERROR, `The store has stopped: ${fatal.message}`, { cause: fatal });
+}
+
+function optionsOf(call: Call): ServeStoreOptions {
+  const listen: Address = { host: call.text("host") ?? "127.0.0.1", port: call.count("port", { min: 0, max: 65_535 }) ?? DEFAULT_STORE_PORT };
+  const durability = call.text("durability") ?? "everysec";
+  if (durability !== "always" && durability !== "everysec" && durability !== "no") throw new UsageError(`Cannot use --durability ${durability}: must be always, everysec or no`);
+  const onDisk = ["state", "durability"].find((flag) => call.on(flag));
+  if (call.on("memory") && onDisk !== undefined) throw new UsageError(`Cannot run titan store with --memory and --${onDisk}: the one keeps nothing on disk, the other says how`);
+  const password = passwordOf(call);
+  if (!isLoopback(listen.host) && password === undefined) {
+    throw new UsageError(`Cannot listen on ${listen.host}: anybody there could read and change everything`, "give a password in TITAN_STORE_PASSWORD or --password-file FILE, or listen on 127.0.0.1");
+  }
+  const followed = call.text("replica-of");
+  return {
+    listen, durability, password,
+    dir: call.on("memory") ? undefined : stateOf(call),
+    ...(followed !== undefined && { replicaOf: primary(followed), primaryPassword: call.context.setting("TITAN_STORE_PRIMARY_PASSWORD") ?? password }),
+  };
+}
+
+function stateOf(call: Call): string {
+  const state = call.text("state");
+  return state === undefined ? join(call.context.home, "store") : resolve(state);
+}
+
+function primary(text: string): Address {
+  return parseAddress(/^(?:\d+|.*:\d+)$/.test(text) ? text : `${text}:${DEFAULT_STORE_PORT}`, "--replica-of");
+}
+
+/** From a file or the environment; a flag would show it to everybody. */
+function passwordOf(call: Call): string | undefined {
+  const file = call.text("password-file");
+  if (file === undefined) return call.context.setting("TITAN_STORE_PASSWORD");
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new CliError(EXIT.ERROR, `Cannot read --password-file ${file}: ${(error as Error).message}`, { cause: error });
+  }
+  const [line = ""] = text.split(/\r?\n/, 1);
+  if (line === "" || line.length > MAX_PASSWORD_BYTES) throw new CliError(EXIT.ERROR, `Cannot use --password-file ${file}: its first line is ${line === "" ? "empty" : "too long"}`);
+  return line;
+}
+
+function explained(error: Error, { listen, dir }: ServeStoreOptions): Error {
+  const { code } = error as { code?: string };
+  const doing = "Cannot start the store";
+  if (code === "EADDRINUSE") return new CliError(EXIT.ERROR, `${doing}: port ${listen.port} of ${listen.host} is in use by another program`, { advice: "--port PORT takes another one; the store of a titan up may be there", cause: error });
+  if (code === "ELOCKED") return new CliError(EXIT.ERROR, `${doing}: ${error.message}`, { advice: "stop what uses it, or choose another folder with --state", cause: error });
+  if (error.name === "LogError") return new CliError(EXIT.ERROR, `${doing}: ${error.message}`, { advice: `titan log verify ${dir} lists every problem; titan log repair ${dir} --dry-run says what a repair would do`, cause: error });
+  return new CliError(EXIT.ERROR, `${doing}: ${error.message}`, { cause: error });
+}
+
+function announce(call: Call, served: ServedStore, { dir, durability, replicaOf }: ServeStoreOptions): void {
+  const { context } = call;
+  const { host, port, recovered } = served;
+  const url = storeUrl(served);
+  if (call.json) {
+    return context.json({ type: "ready", role: "store", store: url, host, port, state: dir, durability: dir === undefined ? undefined : durability, replicaOf: replicaOf && addressText(replicaOf), pid: process.pid, recovered });
+  }
+  const place = dir === undefined ? "in memory only" : `state in ${shortPath(dir)}`;
+  context.out(`titan: store at ${addressText(served)}${replicaOf === undefined ? "" : `, replica of ${addressText(replicaOf)}`}, ${place}`);
+  const torn = recovered.tornBytes > 0 ? `; cut ${plural(recovered.tornBytes, "byte")} of an unfinished write` : "";
+  if (recovered.keys > 0 || torn !== "") context.out(`titan: recovered ${plural(recovered.keys, "key")}${torn}`);
+  for (const damage of recovered.ignored) context.note(`titan: warning: ${damage}`);
+  context.out(`  next: redis-cli -p ${port}   or: titan kv --store ${url} set KEY VALUE   Ctrl-C stops`);
+}

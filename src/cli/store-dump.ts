@@ -1,0 +1,61 @@
+/**
+ * `titan store dump`: what a store's folder holds, in the language of Redis.
+ *
+ * Invariants: a file that was asked for is whole or not there.
+ * Test: test/cli.store.test.ts
+ */
+import { closeSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { dumpResp } from "#store";
+import type { Call } from "./command.ts";
+import { CliError, EXIT } from "./exit.ts";
+import { bytesText } from "./text.ts";
+
+export async function dump(call: Call, dir: string): Promise<number> {
+  const { context } = call;
+  const { host } = context;
+  if ((await host.storage.stat(join(dir, "log"))) === undefined) throw new CliError(EXIT.ERROR, `Cannot dump ${dir}: no store has its log there`, { advice: "--state DIR names another folder; a titan up has it in store of its state folder" });
+  await hold(call, dir);
+  const file = call.text("out");
+  if (file === undefined) {
+    await dumpResp({ host, dir, write: (chunk) => void context.pour("stdout", chunk) });
+    return EXIT.OK;
+  }
+  const bytes = await toFile(file, (write) => dumpResp({ host, dir, write }));
+  if (call.json) context.json({ file, bytes, state: dir });
+  else context.note(`titan: ${bytesText(bytes)} in ${file}; a Redis takes them with: redis-cli --pipe < ${file}`);
+  return EXIT.OK;
+}
+
+/** So that no store starts there meanwhile. One that runs is no reason to refuse: nobody else can tell what is in it. */
+async function hold({ context }: Call, dir: string): Promise<void> {
+  try {
+    const lock = await context.host.storage.lock(join(dir, "lock"));
+    context.onExit(() => lock.release());
+  } catch (error) {
+    // Others: a folder that may only be read, which is all we need.
+    if ((error as { code?: string }).code === "ELOCKED") context.note(`titan: ${dir} is in use: what is written there from now on may be missing, and a rewrite in the middle looks like damage`);
+  }
+}
+
+/** Written beside it first: half a dump looks like a whole one of a smaller store. */
+async function toFile(file: string, produce: (write: (chunk: Buffer) => void) => Promise<void>): Promise<number> {
+  const part = `${file}.${process.pid}.part`;
+  let bytes = 0;
+  try {
+    const open = openSync(part, "w", 0o600); // it may hold secrets, as the store may
+    try {
+      await produce((chunk) => {
+        for (let at = 0; at < chunk.length; ) at += writeSync(open, chunk, at);
+        bytes += chunk.length;
+      });
+    } finally {
+      closeSync(open);
+    }
+    renameSync(part, file);
+  } catch (error) {
+    rmSync(part, { force: true });
+    throw error;
+  }
+  return bytes;
+}

@@ -1,0 +1,77 @@
+/**
+ * A store that serves: the log opened, the port listened on. `titan store` runs it in its own process, `titan up` in a
+ * thread (store-thread.ts).
+ *
+ *     open (lock, replay) ─▶ listen ─▶ … ─▶ close: answers leave ─▶ log flushed, folder free
+ *
+ * Test: test/cli.store.test.ts
+ */
+import type { Address, Host } from "#host";
+import { openStore, startStore, type OpenStore } from "#store";
+
+/** Clients that do not take their answers hold up a stop for this long: less than what `titan up` gives the whole of it. */
+const CLIENTS_MS = 2000;
+
+export interface ServeStoreOptions {
+  readonly listen: Address;
+  /** Default: in memory only. */
+  readonly dir?: string | undefined;
+  readonly durability?: "always" | "everysec" | "no" | undefined;
+  /** As people wrote it; on the wire it is UTF-8. */
+  readonly password?: string | undefined;
+  readonly replicaOf?: Address | undefined;
+  readonly primaryPassword?: string | undefined;
+}
+
+/** What was there at the start. */
+export interface StoreRecovered {
+  readonly keys: number;
+  readonly records: number;
+  readonly tornBytes: number;
+  /** Damage that did not keep it from opening. */
+  readonly ignored: readonly string[];
+}
+
+export interface ServedStore extends Address {
+  readonly recovered: StoreRecovered;
+  close(): Promise<void>;
+}
+
+/** @throws what `openStore` and `startStore` throw; nothing is left open then */
+export async function serveStore(options: ServeStoreOptions & { host: Host; onFatal: (error: Error) => void }): Promise<ServedStore> {
+  const { host, listen, dir, durability, password, replicaOf, primaryPassword, onFatal } = options;
+  const opened = await openStore({
+    host, onFatal,
+    ...(dir !== undefined && { dir }), ...(durability !== undefined && { durability }),
+    ...(password !== undefined && { requirepass: wireText(password) }),
+    ...(replicaOf !== undefined && { replicaOf }), ...(primaryPassword !== undefined && { primaryPassword: wireText(primaryPassword) }),
+  });
+  try {
+    const { store, recovery } = opened;
+    const recovered = { keys: store.keys.size, records: recovery?.records ?? 0, tornBytes: recovery?.tornBytes ?? 0, ignored: recovery?.ignored ?? [] };
+    store.info.set("Memory", memory);
+    const server = await startStore({ host, listen, store, ...(dir !== undefined && { afterCommit: () => opened.afterCommit() }) });
+    let closed: Promise<void> | undefined;
+    return { host: server.host, port: server.port, recovered, close: () => (closed ??= closeAll(server, opened)) };
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
+
+async function closeAll(server: { close(): Promise<void> }, opened: OpenStore): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([server.close(), new Promise<void>((over) => (timer = setTimeout(over, CLIENTS_MS)))]);
+  clearTimeout(timer);
+  await opened.close();
+}
+
+function memory(): Record<string, number> {
+  const { heapUsed, rss } = process.memoryUsage();
+  return { used_memory: heapUsed, used_memory_rss: rss, maxmemory: 0 };
+}
+
+/** The store compares bytes, one per character. */
+function wireText(text: string): string {
+  return Buffer.from(text, "utf8").toString("latin1");
+}

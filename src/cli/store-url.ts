@@ -1,0 +1,64 @@
+/**
+ * Which store, and how to say so: `redis://[[user]:password@]host[:port]`, from a flag or the environment.
+ *
+ *     titan up:  --no-store ──▶ none            --store URL ──▶ that server
+ *                --store-port P ──▶ our own     TITAN_STORE ──▶ that server     nothing ──▶ our own
+ *
+ * Invariants: of what people wrote nothing is repeated in an error, for it may be a password.
+ * Test: test/cli.store.test.ts
+ */
+import type { Address } from "#host";
+import type { StoreTarget } from "#store";
+import { addressText, DEFAULT_MASTER } from "./address.ts";
+import type { StoreChoice } from "./cluster-store.ts";
+import type { Call, Flag } from "./command.ts";
+import { UsageError } from "./exit.ts";
+
+/** Redis's own with a 9 in front: both may run on one machine. */
+export const DEFAULT_STORE_PORT = 9379;
+
+export const STORE_FLAG: Readonly<Record<string, Flag>> = {
+  store: { type: "string", value: "URL", summary: "a store that runs elsewhere: redis://HOST:PORT (default TITAN_STORE)" },
+};
+
+export function storeUrl(at: Address, password?: string): string {
+  return `redis://${password === undefined ? "" : `:${encodeURIComponent(password)}@`}${addressText(at)}`;
+}
+
+/** @param source what the text came from: `--store`, `TITAN_STORE` */
+export async function readStoreUrl(text: string, source: string): Promise<StoreTarget> {
+  const { parseStoreUrl } = await import("#store");
+  try {
+    return parseStoreUrl(text);
+  } catch (error) {
+    // "redis://ada:12/34@host" is a user as host and half of a password as database.
+    const why = (error as Error).message.replace(/^[^:]*: /, "").replace(/^the database is .*; there/, "it names a database; there");
+    throw new UsageError(`Cannot use ${source}: ${why}`);
+  }
+}
+
+/** What the flags of `titan up` and `titan master` and the environment ask for. */
+export async function storeOf(call: Call, own: { readonly masterPort: number } | undefined): Promise<StoreChoice | undefined> {
+  const given = ["store", "store-port", "no-store"].filter((flag) => call.on(flag));
+  if (given.length > 1) throw new UsageError(`Cannot run titan ${call.command.name} with --${given[0]} and --${given[1]}: they ask for different stores`);
+  if (call.on("no-store")) return undefined;
+  const port = call.count("store-port", { min: 0, max: 65_535 });
+  const { text, source } = namedStore(call);
+  if (text !== undefined && port === undefined) {
+    await readStoreUrl(text, source);
+    return { url: text };
+  }
+  if (own === undefined) return undefined;
+  return { port: port ?? (own.masterPort === DEFAULT_MASTER.port ? DEFAULT_STORE_PORT : 0), password: call.context.setting("TITAN_STORE_PASSWORD") };
+}
+
+export function namedStore(call: Call): { text: string | undefined; source: string } {
+  const flag = call.text("store");
+  return flag === undefined ? { text: call.context.setting("TITAN_STORE"), source: "TITAN_STORE" } : { text: flag, source: "--store" };
+}
+
+/** Has the thread of a store of our own begin to load. For when it is clear that there will be one. */
+export async function preloaded(choice: StoreChoice | undefined): Promise<StoreChoice | undefined> {
+  if (choice === undefined || "url" in choice) return choice;
+  return { ...choice, thread: (await import("./store-embedded.ts")).newStoreThread() };
+}
