@@ -1,7 +1,7 @@
 /** Lesson 05: rotation, snapshots, compaction, and segment files that are missing, swapped or foreign. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Log, LogError, openLog } from "#log";
+import { type Log, LogError, MAX_RECORD_BYTES, openLog } from "#log";
 import { memoryHost, type MemoryHost, MemoryStorage } from "./05-log.memory-storage.ts";
 
 const DIR = "/log";
@@ -111,6 +111,54 @@ test("saveSnapshot() takes its chunks in the call, so appends beside it cannot b
   await again.close();
 });
 
+test("saveSnapshot() of an AsyncIterable asks for one chunk at a time, while appends go on", async () => {
+  const host = memoryHost();
+  const log = await openLog({ host, dir: DIR });
+  await fill(log, 10);
+  let asked = 0;
+  await log.saveSnapshot(10, (async function* () {
+    for (const chunk of stateAfter(10)) {
+      asked += 1;
+      log.append(body(log.nextSeq));
+      await log.durable();
+      yield chunk;
+    }
+  })());
+  assert.equal(asked, 10);
+  await log.close();
+  const again = await open(host);
+  assert.deepEqual(await rebuild(again), stateAfter(20).map(String));
+  await again.close();
+});
+
+test("saveSnapshot() rejects when its chunks end with an error or are too large, and nothing is left of them", async () => {
+  const host = await sample();
+  const log = await openLog({ host, dir: DIR, segmentBytes: 230 });
+  await log.saveSnapshot(20, stateAfter(20));
+  const failing = (async function* () {
+    yield body(1);
+    throw new Error("no more");
+  })();
+  await assert.rejects(log.saveSnapshot(90, failing), /no more/);
+  let returned = false;
+  const huge = (async function* () {
+    try {
+      yield Buffer.alloc(MAX_RECORD_BYTES + 1);
+    } finally {
+      returned = true;
+    }
+  })();
+  await assert.rejects(log.saveSnapshot(90, huge), isLogError("TOO_LARGE"));
+  assert.ok(returned, "its maker is told");
+  assert.deepEqual(log.snapshot, { seq: 20 });
+  assert.deepEqual((await host.storage.list(DIR)).filter((name) => name.includes(".tmp")), []);
+  await fill(log, 5);
+  await log.close();
+  const again = await open(host);
+  assert.deepEqual(await rebuild(again), stateAfter(105).map(String));
+  await again.close();
+});
+
 test("saveSnapshot() on a full disk rejects, and the log goes on with the old snapshot", async () => {
   const host = await sample();
   const log = await openLog({ host, dir: DIR, segmentBytes: 230 });
@@ -118,6 +166,7 @@ test("saveSnapshot() on a full disk rejects, and the log goes on with the old sn
   host.storage.spaceBytes = 1000;
   await assert.rejects(log.saveSnapshot(90, stateAfter(90)), /no space/);
   assert.deepEqual(log.snapshot, { seq: 20 });
+  assert.deepEqual((await host.storage.list(DIR)).filter((name) => name.includes(".tmp")), [], "the room is free again");
   await fill(log, 5);
   await log.close();
   const again = await open(host);

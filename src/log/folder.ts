@@ -14,7 +14,7 @@ import type { Storage, StoredFile } from "#host";
 import { LogError } from "./errors.ts";
 import { encodeHeader, encodeManifest, fileName, HEADER_BYTES, MANIFEST, replaceFile } from "./format.ts";
 import { type OnRecord, scanFile } from "./record.ts";
-import { readSnapshotFile, writeSnapshot } from "./snapshot.ts";
+import { type Chunks, readSnapshotFile, writeSnapshot } from "./snapshot.ts";
 
 export interface FolderState {
   readonly storage: Storage;
@@ -74,8 +74,8 @@ export class LogFolder {
     await this.#saveManifest();
   }
 
-  /** A failure leaves everything as it was, and a `.tmp` file. */
-  writeSnapshot(seq: number, chunks: readonly Uint8Array[]): Promise<void> {
+  /** A failure leaves everything as it was, and perhaps a `.tmp` file. */
+  writeSnapshot(seq: number, chunks: Chunks): Promise<void> {
     return writeSnapshot(this.#storage, { dir: this.#dir, id: this.#id, seq }, chunks);
   }
 

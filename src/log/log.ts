@@ -27,7 +27,7 @@ import type { LogFolder } from "./folder.ts";
 import { HEADER_BYTES } from "./format.ts";
 import { Group } from "./group.ts";
 import { MAX_RECORD_BYTES, type OnRecord, RECORD_HEADER_BYTES } from "./record.ts";
-import { checkChunks } from "./snapshot.ts";
+import { checkChunk, type Chunks } from "./snapshot.ts";
 
 /** One write of this size takes as long as the fsync that follows it (0.2 ms); more buffer would save nothing. */
 const CHUNK_BYTES = 256 * 1024;
@@ -274,18 +274,22 @@ export class Log {
    * the older snapshot, which is kept until the new one is safe. `chunks` are taken in the call itself, before it
    * returns, so they are one consistent picture; appends go on while they are written. The arrays must not be
    * changed until it resolves. A failure leaves the log alive and the older snapshot in place.
+   *
+   * An `AsyncIterable` is asked for one chunk after the other as they are written, for snapshots that are too large to
+   * be in memory: that they show one moment is then the caller's business. It is not asked at all when there is a
+   * snapshot of `seq` or later already, and `close` waits for its end.
    */
-  saveSnapshot(seq: number, chunks: Iterable<Uint8Array>): Promise<void> {
+  saveSnapshot(seq: number, chunks: Chunks): Promise<void> {
     this.#refuseIfOver("save snapshot");
     invariant(seq < this.#nextSeq, "a snapshot cannot hold records that were never appended");
-    const taken = [...chunks];
-    checkChunks(taken);
+    const taken = Symbol.asyncIterator in chunks ? chunks : [...chunks];
+    if (Array.isArray(taken)) for (const chunk of taken) checkChunk(chunk);
     const turn = this.#snapshotTurn.then(() => this.#compact(seq, taken));
     this.#snapshotTurn = turn.catch(() => {});
     return turn;
   }
 
-  async #compact(seq: number, chunks: readonly Uint8Array[]): Promise<void> {
+  async #compact(seq: number, chunks: Chunks): Promise<void> {
     if (seq <= (this.#folder.snapshot ?? 0)) return;
     // A snapshot that outlived its records would make the log hand out their numbers again.
     await this.#flush();

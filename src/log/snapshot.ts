@@ -24,12 +24,11 @@ export interface SnapshotPlace {
   readonly seq: number;
 }
 
-/** Writes and renames the file; durable when it resolves. On failure nothing but a `.tmp` is left. */
-export async function writeSnapshot(
-  storage: Storage,
-  place: SnapshotPlace,
-  chunks: readonly Uint8Array[],
-): Promise<void> {
+/** What a snapshot is made of: all of it now, or piece by piece as it is written. */
+export type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+
+/** Writes and renames the file; durable when it resolves. On failure nothing but a `.tmp` is left, if that. */
+export async function writeSnapshot(storage: Storage, place: SnapshotPlace, chunks: Chunks): Promise<void> {
   const name = fileName("snapshot", place.seq);
   const aside = `${place.dir}/${name}.tmp`;
   await storage.remove(aside);
@@ -37,6 +36,10 @@ export async function writeSnapshot(
   try {
     await file.append([encodeHeader({ kind: "snapshot", id: place.id, seq: place.seq })]);
     await writeChunks(file, chunks);
+  } catch (error) {
+    // The disk may be full, and the log needs what is left of it. If this fails too, the next opening removes it.
+    await storage.remove(aside).catch(() => {});
+    throw error;
   } finally {
     await file.close();
   }
@@ -44,12 +47,14 @@ export async function writeSnapshot(
   await storage.syncDirectory(place.dir);
 }
 
-async function writeChunks(file: StoredFile, chunks: readonly Uint8Array[]): Promise<void> {
+async function writeChunks(file: StoredFile, chunks: Chunks): Promise<void> {
   let parts: Buffer[] = [];
   let bytes = 0;
-  for (const [index, body] of chunks.entries()) {
+  let seq = 1;
+  for await (const body of chunks) {
+    checkChunk(body);
     const part = Buffer.allocUnsafe(RECORD_HEADER_BYTES + body.byteLength);
-    encodeRecord(part, 0, { seq: index + 1, body, barrier: false });
+    encodeRecord(part, 0, { seq: seq++, body, barrier: false });
     parts.push(part);
     bytes += part.length;
     if (bytes >= SYNC_EVERY_BYTES) {
@@ -59,7 +64,7 @@ async function writeChunks(file: StoredFile, chunks: readonly Uint8Array[]): Pro
     }
   }
   const end = Buffer.allocUnsafe(RECORD_HEADER_BYTES);
-  encodeRecord(end, 0, { seq: chunks.length + 1, body: Buffer.alloc(0), barrier: true });
+  encodeRecord(end, 0, { seq, body: Buffer.alloc(0), barrier: true });
   await file.appendAndSync([...parts, end]);
 }
 
@@ -105,11 +110,9 @@ export async function readSnapshotFile(
   }
 }
 
-/** A chunk that could not be read back must be refused before anything is written. */
-export function checkChunks(chunks: readonly Uint8Array[]): void {
-  for (const chunk of chunks) {
-    if (chunk.byteLength <= MAX_RECORD_BYTES) continue;
-    const found = `chunk of ${chunk.byteLength} bytes exceeds ${MAX_RECORD_BYTES}`;
-    throw new LogError("TOO_LARGE", `Cannot save snapshot: ${found}`);
-  }
+/** A chunk that could not be read back must be refused before it is written. */
+export function checkChunk(chunk: Uint8Array): void {
+  if (chunk.byteLength <= MAX_RECORD_BYTES) return;
+  const found = `chunk of ${chunk.byteLength} bytes exceeds ${MAX_RECORD_BYTES}`;
+  throw new LogError("TOO_LARGE", `Cannot save snapshot: ${found}`);
 }
