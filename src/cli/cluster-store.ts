@@ -80,7 +80,7 @@ async function outside(url: string, { host, onNote }: ClusterStoreOptions): Prom
   const plain = storeUrl((await readStoreUrl(url, "store")).at);
   // It may come later. But whoever mistyped its address wants to know now.
   void gateway.call([Buffer.from("PING")]).then((answer) => {
-    if (answer.toString("latin1", 0, 1) === "-") onNote(`the store at ${plain} does not answer: ${answer.toString("utf8", 1).trim()}`);
+    if (answer.toString("latin1", 0, 1) === "-") onNote(`the store at ${plain} does not answer: ${answer.toString("utf8", 1).trim().replace(/^[A-Z]+ Cannot call PING: /, "")}`);
   });
   return { forMaster: { url, call: gateway.call }, ready: Promise.resolve({ url: plain, recovered: undefined }), stop: () => gateway.close(), kill: () => undefined };
 }

@@ -17,7 +17,8 @@ import type { Address, Host } from "#host";
 import { addressText } from "./address.ts";
 import { CliError, EXIT } from "./exit.ts";
 import type { ServeStoreOptions, StoreRecovered } from "./store-serve.ts";
-import type { FromThread, ThreadError } from "./store-thread.ts";
+import type { FromThread } from "./store-thread.ts";
+import { trouble, troubleAdvice, troubleText, type StorePlace, type StoreTrouble } from "./store-trouble.ts";
 import { HEALTHY_MS, restartDelayMs } from "./supervisor.ts";
 import { durationText } from "./text.ts";
 
@@ -78,7 +79,7 @@ export class EmbeddedStore {
 
   #start(thread: Worker, first?: { resolve: (ready: StoreReady) => void; reject: (error: Error) => void }): void {
     const startedAt = performance.now();
-    let failure: ThreadError | undefined;
+    let failure: StoreTrouble | undefined;
     this.#thread = thread;
     this.#exited = new Promise((exited) => {
       thread.once("exit", () => {
@@ -91,7 +92,7 @@ export class EmbeddedStore {
         first?.reject(new CliError(EXIT.ERROR, "Cannot start the store: stopped"));
       });
     });
-    thread.on("error", (error) => (failure = threadError(error)));
+    thread.on("error", (error) => (failure = trouble(error)));
     thread.on("message", (message: FromThread) => {
       if (message.kind !== "ready") return void (failure = message.error);
       this.#serving = true;
@@ -104,26 +105,32 @@ export class EmbeddedStore {
   }
 
   /** The folder first, then what the thread is to do. */
-  async #open(thread: Worker, failed: (error: ThreadError) => void): Promise<void> {
+  async #open(thread: Worker, failed: (error: StoreTrouble) => void): Promise<void> {
     const { dir, durability, password, host: { storage } } = this.#options;
     try {
       if (dir !== undefined) await (this.#lock ??= storage.mkdir(dir).then(() => storage.lock(`${dir}/lock`)));
       thread.postMessage({ listen: this.#listen, dir, durability, password } satisfies ServeStoreOptions);
     } catch (error) {
-      failed({ name: "Error", code: (error as { code?: string }).code ?? "", message: (error as Error).message });
+      failed(trouble(error as Error));
       await thread.terminate();
     }
   }
 
-  #failed(error: ThreadError, reject: (error: Error) => void): void {
-    reject(new CliError(EXIT.ERROR, `Cannot start the store: ${reason(error, this.#listen)}`, { advice: advice(error, this.#options.dir) }));
+  get #place(): StorePlace {
+    return { listen: this.#listen, dir: this.#options.dir };
   }
 
-  #died(error: ThreadError, aliveMs: number): void {
+  #failed(error: StoreTrouble, reject: (error: Error) => void): void {
+    const advice = error.code === "EADDRINUSE" ? "--store-port PORT takes another one" : troubleAdvice(error, this.#place);
+    const others = "--no-store does without, --store URL uses one that runs elsewhere";
+    reject(new CliError(EXIT.ERROR, `Cannot start the store: ${troubleText(error, this.#place)}`, { advice: advice === undefined ? others : `${advice}; ${others}` }));
+  }
+
+  #died(error: StoreTrouble, aliveMs: number): void {
     this.#deaths = aliveMs > HEALTHY_MS ? 1 : this.#deaths + 1;
     const delayMs = restartDelayMs(this.#deaths);
     const empty = this.#options.dir === undefined ? ", empty, as it lives in memory only" : "";
-    this.#options.onNote(`the store ended: ${reason(error, this.#listen)}; it starts again in ${durationText(delayMs)}${empty}`);
+    this.#options.onNote(`the store ended: ${troubleText(error, this.#place)}; it starts again in ${durationText(delayMs)}${empty}`);
     this.#restart = setTimeout(() => this.#start(newStoreThread()), delayMs);
   }
 }
@@ -148,22 +155,4 @@ function heapMb(): number {
   const allowed = process.constrainedMemory();
   const bytes = allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
   return Math.max(64, Math.floor(bytes / 2 / 2 ** 20));
-}
-
-function threadError(error: Error): ThreadError {
-  return { name: error.name, code: (error as { code?: string }).code ?? "", message: error.message };
-}
-
-function reason({ code, message }: ThreadError, listen: Address): string {
-  if (code === "EADDRINUSE") return `port ${listen.port} of ${listen.host} is in use by another program`;
-  if (code === "ERR_WORKER_OUT_OF_MEMORY") return `it was full (${heapMb()} MB of memory)`;
-  return message;
-}
-
-function advice({ name, code }: ThreadError, dir: string | undefined): string {
-  const others = "--no-store does without, --store URL uses one that runs elsewhere";
-  if (code === "EADDRINUSE") return `--store-port PORT takes another one; ${others}`;
-  if (code === "ELOCKED") return `stop what uses it, such as a titan store or another titan up; ${others}`;
-  if (name === "LogError" && dir !== undefined) return `titan log verify ${dir} lists every problem, titan log repair ${dir} --dry-run says what a repair would do; ${others}`;
-  return others;
 }

@@ -13,16 +13,11 @@
 import { parentPort } from "node:worker_threads";
 import { nodeHost, type Host } from "#host";
 import { serveStore, type ServedStore, type ServeStoreOptions, type StoreRecovered } from "./store-serve.ts";
-
-export interface ThreadError {
-  readonly name: string;
-  readonly code: string;
-  readonly message: string;
-}
+import { trouble, type StoreTrouble } from "./store-trouble.ts";
 
 export type FromThread =
   | { readonly kind: "ready"; readonly host: string; readonly port: number; readonly recovered: StoreRecovered }
-  | { readonly kind: "failed" | "fatal"; readonly error: ThreadError };
+  | { readonly kind: "failed" | "fatal"; readonly error: StoreTrouble };
 
 const owner = parentPort!;
 const say = (message: FromThread): void => owner.postMessage(message);
@@ -34,24 +29,19 @@ async function start(options: ServeStoreOptions): Promise<void> {
   const real = nodeHost();
   const host: Host = { ...real, storage: { ...real.storage, lock: async () => ({ release: async () => undefined }) } };
   try {
-    served = await serveStore({ ...options, host, onFatal: (error) => end({ kind: "fatal", error: plain(error) }) });
+    served = await serveStore({ ...options, host, onFatal: (error) => end({ kind: "fatal", error: trouble(error) }) });
   } catch (error) {
-    return end({ kind: "failed", error: plain(error as Error) });
+    return end({ kind: "failed", error: trouble(error as Error) });
   }
   say({ kind: "ready", host: served.host, port: served.port, recovered: served.recovered });
 }
 
 async function stop(): Promise<void> {
-  await served?.close().catch((error: Error) => say({ kind: "fatal", error: plain(error) }));
+  await served?.close().catch((error: Error) => say({ kind: "fatal", error: trouble(error) }));
   process.exit(); // of a thread: this thread
 }
 
 function end(message: FromThread): void {
   say(message);
   process.exit(1);
-}
-
-/** Errors lose their class and their code on the way between threads. */
-function plain(error: Error): ThreadError {
-  return { name: error.name, code: (error as { code?: string }).code ?? "", message: error.message };
 }

@@ -43,18 +43,20 @@ export async function storeOf(call: Call, own: { readonly masterPort: number } |
   if (given.length > 1) throw new UsageError(`Cannot run titan ${call.command.name} with --${given[0]} and --${given[1]}: they ask for different stores`);
   if (call.on("no-store")) return undefined;
   const port = call.count("store-port", { min: 0, max: 65_535 });
-  const { text, source } = namedStore(call);
-  if (text !== undefined && port === undefined) {
-    await readStoreUrl(text, source);
-    return { url: text };
-  }
+  const url = port === undefined ? await outsideStore(call) : undefined;
+  if (url !== undefined) return { url };
   if (own === undefined) return undefined;
   return { port: port ?? (own.masterPort === DEFAULT_MASTER.port ? DEFAULT_STORE_PORT : 0), password: call.context.setting("TITAN_STORE_PASSWORD") };
 }
 
-export function namedStore(call: Call): { text: string | undefined; source: string } {
+/** The one of `--store` or TITAN_STORE. A flag is for all to see, so its password may come from TITAN_STORE_PASSWORD. */
+export async function outsideStore(call: Call): Promise<string | undefined> {
   const flag = call.text("store");
-  return flag === undefined ? { text: call.context.setting("TITAN_STORE"), source: "TITAN_STORE" } : { text: flag, source: "--store" };
+  const text = flag ?? call.context.setting("TITAN_STORE");
+  if (text === undefined) return undefined;
+  const { at, username, password } = await readStoreUrl(text, flag === undefined ? "TITAN_STORE" : "--store");
+  const apart = flag === undefined || username !== undefined || password !== undefined ? undefined : call.context.setting("TITAN_STORE_PASSWORD");
+  return apart === undefined ? text : storeUrl(at, apart);
 }
 
 /** Has the thread of a store of our own begin to load. For when it is clear that there will be one. */

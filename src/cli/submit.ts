@@ -22,7 +22,7 @@ import type { EmbeddedCluster } from "./cluster.ts";
 import type { Call } from "./command.ts";
 import { CliError, EXIT, exitCodeOf, isConnectionError, isRpcError, UsageError } from "./exit.ts";
 import { reconnect } from "./follow.ts";
-import { namedStore, preloaded, readStoreUrl } from "./store-url.ts";
+import { outsideStore, preloaded } from "./store-url.ts";
 import { plural } from "./text.ts";
 
 /** The YAML reader takes 8 Mi characters, and none has more than 3 bytes in UTF-8. A device or a pipe may have no end at all. */
@@ -117,9 +117,8 @@ async function embed(call: Call, why: keyof typeof REASONS): Promise<Target> {
     if (times > 1) process.exit(EXIT.INTERRUPTED);
     void context.cleanUp().then(() => process.exit(EXIT.INTERRUPTED));
   });
-  const named = namedStore(call);
-  if (named.text !== undefined) await readStoreUrl(named.text, named.source);
-  const store = await preloaded(named.text === undefined ? { memory: true } : { url: named.text });
+  const url = await outsideStore(call);
+  const store = await preloaded(url === undefined ? { memory: true } : { url });
   const { startEmbeddedCluster } = await import("./cluster.ts");
   // Anybody on this machine can reach a loopback port; only we know this.
   const token = randomBytes(24).toString("hex");

@@ -4,7 +4,7 @@ import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
 import { printReply, replyJson } from "../kv-reply.ts";
-import { namedStore, readStoreUrl, STORE_FLAG } from "../store-url.ts";
+import { outsideStore, STORE_FLAG } from "../store-url.ts";
 
 /** The largest value of a store. */
 const MAX_STDIN_BYTES = 64 * 1024 * 1024;
@@ -68,9 +68,8 @@ async function readStdin(): Promise<Buffer> {
 async function ask(call: Call, args: Args): Promise<Value> {
   const { context } = call;
   if (call.on("store") && call.on("master")) throw new UsageError("Cannot run titan kv with --store and --master: the one asks a store, the other a master");
-  const { text, source } = call.on("master") ? { text: undefined, source: "" } : namedStore(call);
-  if (text === undefined) return (await openMaster(call)).kvBuffers(...args);
-  const url = await readStoreUrl(text, source);
+  const url = call.on("master") ? undefined : await outsideStore(call);
+  if (url === undefined) return (await openMaster(call)).kvBuffers(...args);
   const { StoreClient } = await import("#store");
   const client = await StoreClient.connect({ host: context.host, url, buffers: true, patienceMs: PATIENCE_MS, ...(PATIENT.has(args[0].toUpperCase()) && { silenceMs: 0 }) });
   context.onExit(() => client.close());

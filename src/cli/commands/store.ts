@@ -7,6 +7,7 @@ import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
 import { shortPath } from "../serve.ts";
 import type { ServedStore, ServeStoreOptions } from "../store-serve.ts";
+import { trouble, troubleAdvice, troubleText } from "../store-trouble.ts";
 import { DEFAULT_STORE_PORT, storeUrl } from "../store-url.ts";
 import { plural } from "../text.ts";
 
@@ -120,13 +121,10 @@ function passwordOf(call: Call): string | undefined {
   return line;
 }
 
-function explained(error: Error, { listen, dir }: ServeStoreOptions): Error {
-  const { code } = error as { code?: string };
-  const doing = "Cannot start the store";
-  if (code === "EADDRINUSE") return new CliError(EXIT.ERROR, `${doing}: port ${listen.port} of ${listen.host} is in use by another program`, { advice: "--port PORT takes another one; the store of a titan up may be there", cause: error });
-  if (code === "ELOCKED") return new CliError(EXIT.ERROR, `${doing}: ${error.message}`, { advice: "stop what uses it, or choose another folder with --state", cause: error });
-  if (error.name === "LogError") return new CliError(EXIT.ERROR, `${doing}: ${error.message}`, { advice: `titan log verify ${dir} lists every problem; titan log repair ${dir} --dry-run says what a repair would do`, cause: error });
-  return new CliError(EXIT.ERROR, `${doing}: ${error.message}`, { cause: error });
+function explained(error: Error, options: ServeStoreOptions): Error {
+  const found = trouble(error);
+  const advice = found.code === "EADDRINUSE" ? "--port PORT takes another one; the store of a titan up may be there" : troubleAdvice(found, options);
+  return new CliError(EXIT.ERROR, `Cannot start the store: ${troubleText(found, options)}`, { advice, cause: error });
 }
 
 function announce(call: Call, served: ServedStore, { dir, durability, replicaOf }: ServeStoreOptions): void {

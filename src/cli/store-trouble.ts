@@ -1,0 +1,37 @@
+/**
+ * Why a store does not start, or has ended: as a sentence, and what to do.
+ *
+ * Test: test/cli.store.test.ts
+ */
+import type { Address } from "#host";
+
+/** An error as it arrives from another thread: without its class. */
+export interface StoreTrouble {
+  readonly name: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface StorePlace {
+  readonly listen: Address;
+  readonly dir?: string | undefined;
+}
+
+export function trouble(error: Error): StoreTrouble {
+  return { name: error.name, code: (error as { code?: string }).code ?? "", message: error.message };
+}
+
+export function troubleText({ name, code, message }: StoreTrouble, { listen, dir }: StorePlace): string {
+  if (code === "EADDRINUSE") return `port ${listen.port} of ${listen.host} is in use by another program`;
+  if (code === "EADDRNOTAVAIL") return `${listen.host} is no address of this machine`;
+  if (code === "ELOCKED") return `${/process \d+/.exec(message)?.[0] ?? "another process"} uses ${dir}`;
+  if (code === "ERR_WORKER_OUT_OF_MEMORY") return "its memory was full";
+  return name === "LogError" ? message.replace(/^Cannot open log: /, "its log is damaged: ") : message;
+}
+
+/** Undefined where nothing but the text itself helps. */
+export function troubleAdvice({ name, code }: StoreTrouble, { dir }: StorePlace): string | undefined {
+  if (code === "ELOCKED") return "stop what uses it, such as a titan store or a titan up";
+  if (name === "LogError" && dir !== undefined) return `titan log verify ${dir} lists every problem, titan log repair ${dir} --dry-run says what a repair would do`;
+  return undefined;
+}
