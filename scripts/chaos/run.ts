@@ -77,6 +77,8 @@ class ChaosRun {
   #workers: WorkerRole[] = [];
   readonly #ended = new Promise<void>((resolve) => this.#over.signal.addEventListener("abort", () => resolve(), { once: true }));
   #gates: Promise<void> = Promise.resolve();
+  /** Resolves when the master answers again after the last kill. */
+  #masterBack: Promise<void> = Promise.resolve();
   #failure: Error | undefined;
   #interrupted = false;
 
@@ -210,9 +212,10 @@ class ChaosRun {
 
   async #killMaster({ downMs, whileStarting }: Step & { do: "kill master" }): Promise<void> {
     const master = this.#master;
-    await master.ready;
+    // Not `ready`: on its way back from the last kill it may be killed again, and that life is never ready.
+    await this.#masterBack;
     await this.#masterDies();
-    this.#inBackground((async () => {
+    this.#masterBack = (async () => {
       await pause(downMs);
       master.start();
       if (whileStarting) {
@@ -222,7 +225,8 @@ class ChaosRun {
       }
       await master.ready;
       this.#disturb("the workers are coming back", 1500);
-    })());
+    })();
+    this.#inBackground(this.#masterBack);
   }
 
   /** What every client was told so far must now be in the log, and everything that was in it before. */
