@@ -352,6 +352,144 @@ test("the log is rewritten by itself when it has doubled", async () => {
   await world.settle(opened.close());
 });
 
+/** One field of INFO. */
+function info(ask: ReturnType<typeof asker>, name: string): string {
+  return new RegExp(`^${name}:(.*)\r$`, "m").exec(String(ask("INFO")))![1]!;
+}
+
+test("a rewrite is never far ahead of the disk, whatever the size of the store", async () => {
+  const { world, open, commit } = room();
+  const opened = await open({ durability: "always" });
+  const ask = asker(opened.store);
+  for (let i = 10; i < 26; i++) ask("SET", `key${i}`, String(i).repeat(512 * 1024));
+  await commit(opened);
+  world.disk("s").slowSync([100, 200]);
+  ask("BGREWRITEAOF");
+  let most = 0;
+  for (let i = 0; info(ask, "aof_rewrite_in_progress") === "1"; i++) {
+    assert.ok(i < 10_000);
+    await world.run(world.now + 10);
+    if (i === 50) ask("INCR", "n");
+    most = Math.max(most, Number(info(ask, "aof_rewrite_buffer_length")));
+  }
+  assert.ok(most > 1e6 && most < 6e6, `${most} bytes`);
+  const before = contents(opened.store);
+  await commit(opened);
+  opened.store.close();
+  world.kill("s");
+  const again = await open();
+  assert.deepEqual(contents(again.store), before);
+  assert.ok(Number(info(asker(again.store), "aof_base_size")) > 16e6);
+  await world.settle(again.close());
+});
+
+test("a rewrite that fails leaves the log as it was, and the next one comes when the log has grown", async () => {
+  const { world, open, commit } = room();
+  const opened = await open({ rewriteMinBytes: 20_000 });
+  const ask = asker(opened.store);
+  world.disk("s").fail("append", { code: "ENOSPC", path: ".snap", times: 3 });
+  const failedAt: number[] = [];
+  let size = 0;
+  for (let i = 0; i < 2000; i++) {
+    ask("SET", `k${i % 100}`, "v".repeat(100));
+    ask("INCR", "n");
+    if (i % 10 !== 0) continue;
+    await commit(opened);
+    await world.run(world.now + 20);
+    const now = Number(info(ask, "aof_current_size"));
+    if (now < size) break;
+    size = now;
+    if (info(ask, "aof_last_bgrewrite_status") === "err" && size > (failedAt.at(-1) ?? 0) + 20_000) failedAt.push(size);
+  }
+  assert.equal(info(ask, "aof_last_bgrewrite_status"), "ok");
+  assert.ok(failedAt.length >= 3 && size > 60_000 && size < 90_000, `${failedAt} ${size}`);
+  const before = contents(opened.store);
+  await commit(opened);
+  opened.store.close();
+  world.kill("s");
+  const again = await open();
+  assert.deepEqual(contents(again.store), before);
+  await world.settle(again.close());
+});
+
+test("a rewrite right after another, and one of an empty log, are done at once", async () => {
+  const { world, open, commit } = room();
+  const opened = await open();
+  const ask = asker(opened.store);
+  await world.settle(opened.rewrite());
+  for (let i = 0; i < 2000; i++) ask("SET", `key${i}`, "v");
+  await commit(opened);
+  await world.settle(opened.rewrite());
+  const size = info(ask, "aof_base_size");
+  await world.settle(opened.rewrite());
+  assert.equal(info(ask, "aof_base_size"), size);
+  assert.equal(info(ask, "aof_current_size"), size);
+  ask("SET", "one", "more");
+  await world.settle(opened.rewrite());
+  assert.ok(Number(info(ask, "aof_base_size")) > Number(size));
+  await world.settle(opened.close());
+  const again = await open();
+  assert.equal(asker(again.store)("DBSIZE"), 2001);
+  await world.settle(again.close());
+});
+
+test("close() in the midst of a rewrite gives it up, and nothing is lost", async () => {
+  for (let delay = 0; delay < 12; delay++) {
+    const { world, open, commit } = room(delay + 1);
+    const opened = await open({ durability: "always" });
+    const ask = asker(opened.store);
+    for (let i = 0; i < 10; i++) ask("SET", `key${i}`, "v".repeat(1024 * 1024));
+    await commit(opened);
+    world.disk("s").slowSync([1, 3]);
+    let error: unknown = "none";
+    const done = opened.rewrite().catch((reason: unknown) => (error = reason));
+    await world.run(world.now + delay);
+    await world.settle(opened.close());
+    await world.settle(done);
+    if (error !== "none") assert.match(String(error), /the log is closed/);
+    const again = await open();
+    assert.equal(asker(again.store)("DBSIZE"), 10);
+    await world.settle(again.close());
+  }
+});
+
+test("a snapshot writes a huge collection a batch at a time, and the rest of it before it changes", async () => {
+  for (let seed = 1; seed <= 15; seed++) {
+    const random = seededRandom(seed);
+    const { host } = room(seed);
+    const store = new Store({ host });
+    const ask = asker(store);
+    const numbers = (from: number, count: number): string[] => Array.from({ length: count }, (_, i) => String(from + i));
+    for (const key of ["1", "2"]) {
+      ask("SADD", `set${key}`, ...numbers(0, 1000));
+      ask("RPUSH", `list${key}`, ...numbers(0, 1000));
+      ask("HSET", `hash${key}`, ...numbers(0, 1000));
+      ask("EXPIRE", `hash${key}`, "1000");
+    }
+    const before = contents(store);
+    const rebuilt = new Store({ host });
+    let commands = 0;
+    let longest = 0;
+    const snapshot = store.snapshot((argv) => {
+      commands++;
+      rebuilt.load([...argv]);
+    });
+    const changes: (() => Reply)[] = [
+      () => ask("SPOP", "set1", "3"), () => ask("LPOP", "list1"), () => ask("RPUSH", "list2", "x"), () => ask("HDEL", "hash1", "2"), () => ask("HSET", "hash2", "2", "y"),
+      () => ask("RENAME", "set2", "set1"), () => ask("DEL", "list1", "hash2"), () => ask("PERSIST", "hash1"), () => ask("SMOVE", "set1", "set2", "7"), () => ask("FLUSHALL"),
+    ];
+    for (let more = true, had = 0; more; had = commands) {
+      more = snapshot.step(2000);
+      longest = Math.max(longest, commands - had);
+      if (random.unit() < 0.2) changes[Math.floor(random.unit() * changes.length)]!();
+    }
+    assert.ok(commands > 70 && longest <= 3, `${commands} commands, ${longest} at most in a step`);
+    assert.deepEqual(contents(rebuilt), before, `seed ${seed}`);
+    store.close();
+    rebuilt.close();
+  }
+});
+
 test("a store without a log says so", async () => {
   const { host } = room();
   const opened = await openStore({ host });

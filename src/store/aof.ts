@@ -7,16 +7,18 @@
  * fifty pipelining clients is hundreds of commands. A torn record takes the whole turn with it, which is what was promised:
  * none of its answers had left.
  *
- * Growing for ever is the price of appending. A rewrite saves the keyspace as a snapshot of #log, in slices (persist.ts), and
- * drops the records before it.
+ * Growing for ever is the price of appending. A rewrite saves the keyspace as a snapshot of #log, in slices (persist.ts) that
+ * wait for the disk (aof-queue.ts), and drops the records before it.
  *
  * Invariants: what `commit` has resolved for is in the log; records hold the changes in the order of effect; a record that is
  * larger than #log takes is cut, and a reader that glues the records together never notices.
- * Left out: writing the snapshot while it is made. Its text is in memory until it is saved: about 1.5 times the data's bytes.
+ * Left out: bounding what a rewrite is ahead of the disk by when clients change many keys that it has not reached: these are
+ * written out at once, each once.
  * Test: test/15-store.log.test.ts
  */
 import { type Log, MAX_PENDING_BYTES, MAX_RECORD_BYTES } from "#log";
 import { encodeCommand, GroupReader } from "./aof-text.ts";
+import { ChunkQueue } from "./aof-queue.ts";
 import type { Copies } from "./persist.ts";
 import { Refusal } from "./refusal.ts";
 import { RespParser } from "./resp.ts";
@@ -49,8 +51,10 @@ export class StoreLog {
   #safeSeq: number;
   #baseBytes = 0;
   #tailBytes = 0;
-  #rewriting = false;
-  #rewriteStatus = "ok";
+  /** Set while a rewrite is under way: what it is ahead of the disk by. */
+  #rewriteQueue: ChunkQueue | undefined;
+  /** The log's size when the last rewrite failed; 0: it did not. */
+  #failedAtBytes = 0;
   #failure: Error | undefined;
   #closing = false;
 
@@ -121,8 +125,17 @@ export class StoreLog {
       this.#waitingBytes += piece.length;
     }
     this.#pump();
-    const total = this.#baseBytes + this.#tailBytes;
-    if (!this.#rewriting && total >= this.#rewriteMinBytes && total >= 2 * this.#baseBytes && this.#rewriteStatus === "ok") this.rewrite();
+    if (this.#rewriteQueue === undefined && this.#totalBytes >= this.#rewriteAtBytes) this.rewrite();
+  }
+
+  get #totalBytes(): number {
+    return this.#baseBytes + this.#tailBytes;
+  }
+
+  /** After a failure, once the log has grown by as much again as is worth the work: a full disk is not asked at every turn. */
+  get #rewriteAtBytes(): number {
+    const again = this.#failedAtBytes === 0 ? 0 : this.#failedAtBytes + this.#rewriteMinBytes;
+    return Math.max(this.#rewriteMinBytes, 2 * this.#baseBytes, again);
   }
 
   /** Hands over what fits: a command may be larger than what #log lets wait. */
@@ -163,35 +176,49 @@ export class StoreLog {
   // #region rewrite
   /** Begins a rewrite, or puts it behind the copy that is under way. Throws a `Refusal` when one runs already. */
   rewrite(onDone: (error?: Error) => void = () => {}): "started" | "scheduled" {
-    if (this.#rewriting) throw new Refusal("ERR Background append only file rewriting already in progress");
+    if (this.#rewriteQueue !== undefined) throw new Refusal("ERR Background append only file rewriting already in progress");
     const answer = this.#copies.busy ? "scheduled" : "started";
-    this.#rewriting = true;
-    const chunks: Buffer[] = [];
+    const queue = (this.#rewriteQueue = new ChunkQueue(() => this.#copies.poke()));
     let text = "";
-    let seq = 0;
-    let covered = 0;
+    let bytes = 0;
+    let state: "waits" | "copies" | "copied" | "over" = "waits";
     const cut = (): void => {
-      const bytes = Buffer.from(text, "latin1");
-      for (let at = 0; at < bytes.length; at += MAX_RECORD_BYTES) chunks.push(bytes.subarray(at, at + MAX_RECORD_BYTES));
+      const chunk = Buffer.from(text, "latin1");
+      for (let at = 0; at < chunk.length; at += MAX_RECORD_BYTES) queue.push(chunk.subarray(at, at + MAX_RECORD_BYTES));
+      bytes += chunk.length;
       text = "";
     };
     const over = (error?: Error): void => {
-      this.#rewriting = false;
-      // A failed one is not tried again by itself, for the disk would be asked in vain without end; BGREWRITEAOF is.
-      this.#rewriteStatus = error === undefined ? "ok" : "err";
+      if (state === "over") return;
+      state = "over";
+      this.#rewriteQueue = undefined;
+      this.#failedAtBytes = error === undefined ? 0 : this.#totalBytes;
+      queue.end(error);
+      this.#copies.poke();
       onDone(error);
     };
     this.#copies.add({
-      isReady: () => this.#waiting.length === 0,
+      isReady: () => {
+        if (state === "copies") return !queue.isFull;
+        // What the turn has changed so far will be in the copy: it must be in the records that the copy covers, too.
+        this.beforeCopy();
+        return this.#waiting.length === 0;
+      },
       isGone: () => {
-        const gone = this.#closing || this.#failure !== undefined;
-        if (gone) over(new Error("the log is closed"));
-        return gone;
+        if (this.#closing || this.#failure !== undefined) over(new Error("the log is closed"));
+        return state === "over";
       },
       begin: () => {
-        this.beforeCopy();
-        seq = this.#log.nextSeq - 1;
-        covered = this.#tailBytes;
+        state = "copies";
+        const covered = this.#tailBytes;
+        this.#log.saveSnapshot(this.#log.nextSeq - 1, queue).then(() => {
+          // Otherwise nothing has changed since the last one, and that one stays.
+          if (state === "copied") {
+            this.#baseBytes = bytes;
+            this.#tailBytes -= covered;
+          }
+          over();
+        }, over);
       },
       emit: (argv) => {
         text += encodeCommand(argv);
@@ -199,11 +226,8 @@ export class StoreLog {
       },
       end: () => {
         cut();
-        this.#log.saveSnapshot(seq, chunks).then(() => {
-          this.#baseBytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-          this.#tailBytes -= covered;
-          over();
-        }, over);
+        state = "copied";
+        queue.end();
       },
     });
     return answer;
@@ -222,12 +246,13 @@ export class StoreLog {
     return {
       loading: this.#store.role === "loading" ? 1 : 0,
       aof_enabled: 1,
-      aof_rewrite_in_progress: this.#rewriting ? 1 : 0,
-      aof_last_bgrewrite_status: this.#rewriteStatus,
+      aof_rewrite_in_progress: this.#rewriteQueue === undefined ? 0 : 1,
+      aof_last_bgrewrite_status: this.#failedAtBytes === 0 ? "ok" : "err",
       aof_last_write_status: this.#failure === undefined ? "ok" : "err",
-      aof_current_size: this.#baseBytes + this.#tailBytes,
+      aof_current_size: this.#totalBytes,
       aof_base_size: this.#baseBytes,
       aof_buffer_length: this.#behindBytes,
+      aof_rewrite_buffer_length: this.#rewriteQueue?.bytes ?? 0,
     };
   }
 

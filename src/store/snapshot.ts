@@ -9,13 +9,19 @@
  *     keys     [ a  b  c  d | e  f  g ]        below the cursor: not written yet, except those in `early`
  *                           cursor
  *
+ * A collection of a million members is written a batch at a time, too. If it is about to be changed meanwhile, the rest of it
+ * is written at once.
+ *
  * Invariant: what was emitted, together with nothing else, rebuilds the keyspace of the moment the snapshot began.
- * Left out: splitting one huge value. A set of a million members is written within one step.
+ * Left out: sparing the client who changes a huge collection that the walk has not finished: it waits for all of it.
  * Test: test/15-store.expiry.test.ts
  */
 import type { Dict } from "./dict.ts";
 import { dumpKey } from "./dump.ts";
 import type { Keyspace, Value } from "./keyspace.ts";
+
+/** What an argument costs beside its bytes. */
+const ARGUMENT_BYTES = 16;
 
 export class Snapshot {
   readonly #keys: Keyspace;
@@ -26,6 +32,8 @@ export class Snapshot {
   #cursor: number;
   /** Keys below the cursor that are written already (or stand in a place that was). */
   readonly #early = new Set<string>();
+  /** The key at the cursor, in part written. */
+  #open: { readonly key: string; readonly commands: Iterator<string[], void> } | undefined;
 
   constructor(keys: Keyspace, { emit, done }: { emit: (argv: string[]) => void; done: () => void }) {
     // Both are replaced, not emptied, by FLUSHALL.
@@ -37,29 +45,45 @@ export class Snapshot {
     this.#done = done;
   }
 
-  /** Writes up to `count` more keys. False: that was the end, and the snapshot is complete. */
-  step(count: number): boolean {
-    for (let left = count; left > 0 && this.#cursor > 0; left--) {
-      const at = --this.#cursor;
-      if (!this.#early.has(this.#dict.keys[at]!)) this.#write(at);
+  /** Writes about so many bytes more: commands, at least one. False: that was the end, and the snapshot is complete. */
+  step(bytes: number): boolean {
+    for (let left = bytes; left > 0; ) {
+      const argv = this.#next();
+      if (argv === undefined) {
+        this.#done();
+        return false;
+      }
+      this.#emit(argv);
+      for (const arg of argv) left -= ARGUMENT_BYTES + arg.length;
     }
-    if (this.#cursor > 0) return true;
-    this.#done();
-    return false;
+    return true;
   }
 
   /** Nobody wants it any more. */
   abandon(): void {
     this.#cursor = 0;
+    this.#open = undefined;
     this.#done();
+  }
+
+  #next(): string[] | undefined {
+    for (;;) {
+      const argv = this.#open?.commands.next().value;
+      if (argv !== undefined) return argv;
+      while (this.#cursor > 0 && this.#early.has(this.#dict.keys[this.#cursor - 1]!)) this.#cursor--;
+      if (this.#cursor === 0) return undefined;
+      const key = this.#dict.keys[--this.#cursor]!;
+      this.#open = { key, commands: this.#dump(this.#cursor) };
+    }
   }
 
   // #region copy on write
   /** A command is about to change this key. */
   save(key: string): void {
+    if (key === this.#open?.key) this.#write(this.#open.commands);
     const at = this.#dict.indexOf(key);
     if (at < 0 || at >= this.#cursor || this.#early.has(key)) return;
-    this.#write(at);
+    this.#write(this.#dump(at));
     this.#early.add(key);
   }
 
@@ -72,8 +96,12 @@ export class Snapshot {
   }
   // #endregion
 
-  #write(at: number): void {
+  #dump(at: number): Iterator<string[], void> {
     const key = this.#dict.keys[at]!;
-    for (const argv of dumpKey(key, { value: this.#dict.values[at]!, deadline: this.#deadlines.get(key) })) this.#emit(argv);
+    return dumpKey(key, { value: this.#dict.values[at]!, deadline: this.#deadlines.get(key) });
+  }
+
+  #write(commands: Iterator<string[], void>): void {
+    for (let argv = commands.next().value; argv !== undefined; argv = commands.next().value) this.#emit(argv);
   }
 }
