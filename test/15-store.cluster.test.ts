@@ -15,7 +15,8 @@ import { MAX_GATEWAY_CALLS, openGateway, openStore, ReplyParser, StoreError, sta
 import { startWorker, type WorkerOptions } from "#worker";
 import { Hello, KvRequest, LEASE_MS, MAX_KV_ARGS, MAX_KV_BYTES, Op, PROTOCOL, Welcome } from "#wire";
 import { ensureBuilt, ROOT } from "../scripts/bootstrap.mjs";
-import { keyOf, pipeline, report, Room, spec } from "./10-master.support.ts";
+import { keyOf, MASTER, pipeline, report, Room, spec } from "./10-master.support.ts";
+import { FakeExecutor } from "./11-worker.cluster.ts";
 
 const host = nodeHost();
 const LOOPBACK = { host: "127.0.0.1", port: 0 };
@@ -364,6 +365,26 @@ test("a worker's time to come back after a restart begins when the store's url i
   assert.deepEqual(after.welcome.stale, []);
   await after.finish(report(running[0]!));
   assert.deepEqual(await room.statuses(await room.client(), id), { a: "COMPLETED" });
+}));
+
+test("a worker outlasts a store that takes longer to load than it waits for a welcome", () => Room.run(async (room) => {
+  const url = pending();
+  await room.start({ store: { url: url.promise, call: noCall } });
+  const client = await room.client();
+  await client.submitSpec(pipeline([spec("a")]));
+  const executor = new FakeExecutor();
+  const worker = startWorker({ host: room.world.host("w"), master: MASTER, slots: 1, executor, cacheDir: "/cache" });
+  await room.sleep(17_000);
+  assert.deepEqual(await client.workers(), []);
+  url.resolve("redis://:secret@0.0.0.0:9379");
+  await worker.ready;
+  await room.until(() => executor.jobs.length > 0);
+  // It may have come in the same bytes as the welcome, and knows what that said.
+  const { cluster, worker: name } = executor.jobs[0]!.request;
+  assert.deepEqual({ ...cluster, name }, { master: "m:9090", store: "redis://:secret@m:9379", name: "w1" });
+  executor.jobs[0]!.end();
+  assert.equal((await client.workers()).length, 1);
+  await worker.stop();
 }));
 
 test("a worker that is not back within a lease of the store's url has lost its attempts", () => Room.run(async (room) => {

@@ -6,7 +6,7 @@
  *     for await (const news of titan.watch(run)) …
  *
  * One connection, many requests at once (lesson 04). Methods reject with `RpcError`, whose `code` says what a program can
- * do about it.
+ * do about it; `kv` also with `StoreError`, when it is the store that said no. Jobs have a client of the store in `store.ts`.
  *
  * Test: test/10-master.test.ts
  */

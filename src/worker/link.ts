@@ -84,7 +84,13 @@ export class MasterLink {
     }
     let closed: (error?: Error) => void = () => undefined;
     const end = new Promise<Error | undefined>((resolve) => { closed = resolve; });
-    const connection = new RpcConnection(socket, { host, onNotify, onClose: closed });
+    // The first jobs may come in the same bytes as the welcome, of which this function hears a moment later.
+    let early: { opcode: number; body: Buffer }[] | undefined = [];
+    const connection = new RpcConnection(socket, {
+      host,
+      onNotify: (opcode, body) => void (early === undefined ? onNotify(opcode, body) : early.push({ opcode, body })),
+      onClose: closed,
+    });
     this.#greeting = connection;
     try {
       const welcome = Welcome.decode(await connection.request(Op.HELLO, Hello.encode(hello(++this.#dials)), { deadlineMs: HELLO_DEADLINE_MS }));
@@ -93,6 +99,8 @@ export class MasterLink {
       this.#greeting = undefined;
       this.#connection = connection;
       onWelcome(welcome);
+      for (const { opcode, body } of early.splice(0)) onNotify(opcode, body);
+      early = undefined;
       for (const resume of this.#waiting.splice(0)) resume();
       const error = await end;
       this.#connection = undefined;
