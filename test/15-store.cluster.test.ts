@@ -249,6 +249,15 @@ test("openGateway() passes every kind of reply on", async (t) => {
   for (const [reply, value] of replies) assert.deepEqual(read(await gateway.call(args("get", "k")), { buffers: true }), value, JSON.stringify(reply));
 });
 
+test("openGateway() does not read a reply of any size: it says so, and goes on with another connection", async (t) => {
+  const gateway = openGateway({ host, url: await scriptedStore(t, ["$70000000\r\n", "+next\r\n", "what\r\n", ":1\r\n"]) });
+  t.after(() => gateway.close());
+  assert.ok(storeError("LOST", /became of KEYS: it was sent, then Cannot read reply: it exceeds \d+ bytes/)(read(await gateway.call(args("KEYS", "*")))));
+  assert.equal(read(await gateway.call(args("GET", "k"))), "next");
+  assert.ok(storeError("LOST", /then Cannot read reply: found "what"/)(read(await gateway.call(args("GET", "k")))));
+  assert.equal(read(await gateway.call(args("GET", "k"))), 1);
+});
+
 test("openGateway() bounds what is under way, and close() answers what is", async (t) => {
   const gateway = openGateway({ host, url: await scriptedStore(t, []) });
   const calls = Array.from({ length: MAX_GATEWAY_CALLS }, () => gateway.call(args("GET", "k")));
