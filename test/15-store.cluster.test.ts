@@ -396,6 +396,17 @@ test("a worker outlasts a store that takes longer to load than it waits for a we
   await worker.stop();
 }));
 
+test("a worker far from its master says when the store's address means another machine there than here", () => Room.run(async (room) => {
+  for (const [url, expected] of [["redis://:secret@127.0.0.1:6379", ["jobs here look for the cluster's store at 127.0.0.1:6379, which is this machine; the master is at m"]], ["redis://0.0.0.0:6379", []], ["redis://db:6379", []], ["rubbish", []]] as const) {
+    await room.restart({ store: { url, call: noCall } });
+    const notes: string[] = [];
+    const worker = startWorker({ host: room.world.host("w"), master: MASTER, slots: 1, executor: new FakeExecutor(), cacheDir: "/cache", onNote: (text) => notes.push(text) });
+    await worker.ready;
+    assert.deepEqual(notes.filter((note) => note.includes("store")), expected);
+    await worker.stop();
+  }
+}));
+
 test("a worker that is not back within a lease of the store's url has lost its attempts", () => Room.run(async (room) => {
   await room.start();
   const client = await room.client();

@@ -15,6 +15,18 @@ export function clusterPlaces(master: Address, store: string | undefined): Clust
   return { master: `${host}:${master.port}`, store: store === undefined ? undefined : reachable(store, host) };
 }
 
+/** Worth a line in the worker's log: to its jobs loopback is this machine, and the master, which meant its own, is elsewhere. */
+export function misplacedStore(master: Address, store: string | undefined): string | undefined {
+  if (store === undefined || !URL.canParse(store)) return undefined;
+  const { host, hostname } = new URL(store);
+  if (!isLoopback(hostname) || isLoopback(master.host)) return undefined;
+  return `jobs here look for the cluster's store at ${host}, which is this machine; the master is at ${master.host}`;
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || /^\[?::1\]?$/.test(host) || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
 const EVERYWHERE = new Set(["0.0.0.0", "[::]"]);
 
 function reachable(store: string, host: string): string {

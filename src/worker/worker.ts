@@ -13,7 +13,7 @@ import {
 } from "#wire";
 import { MasterLink } from "./link.ts";
 import { OutputPipe } from "./output.ts";
-import { clusterPlaces } from "./places.ts";
+import { clusterPlaces, misplacedStore } from "./places.ts";
 
 export interface WorkerOptions {
   readonly host: Host;
@@ -135,6 +135,8 @@ class WorkerProcess implements Worker {
     if (this.#stopping) this.#link.current()?.notify(Op.LEAVING, EMPTY); // the last connection has said so, too
     const kept = this.#attempts.size;
     this.#note(`registered as ${welcome.name}${kept === 0 ? "" : `, with ${kept} ${kept === 1 ? "attempt" : "attempts"} under way`}`);
+    const misplaced = misplacedStore(this.#options.master, welcome.store);
+    if (misplaced !== undefined) this.#note(misplaced);
   }
 
   #onLost(error: Error | undefined): void {
