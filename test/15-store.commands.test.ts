@@ -389,7 +389,7 @@ test("SCAN, SSCAN and HSCAN filter by MATCH and TYPE, and refuse nonsense", () =
   SCAN 0 MATCH [ab] => [ '0', [ 'b', 'a' ] ]
   SCAN 0 TYPE hash => [ '0', [ 'c' ] ]
   SCAN 0 type nosuch => [ '0', [] ]
-  SCAN 99999999999999999999 => [ '0', [ 'c', 'b', 'a' ] ]
+  SCAN 18446744073709551615 => [ '0', [ 'c', 'b', 'a' ] ]
   SCAN x => '-ERR invalid cursor'
   SCAN -1 => '-ERR invalid cursor'
   SCAN 0 COUNT 0 => '-ERR syntax error'
@@ -489,7 +489,7 @@ test("AUTH comes first when there is a password, and compares whatever the lengt
 });
 
 test("a role decides who may write: a replica and a store that is loading refuse", () => {
-  const { ask, store, time } = fixture();
+  const { ask, client, store, time } = fixture();
   ask("SET", "k", "v", "PX", "100");
   store.role = "replica";
   assert.deepEqual(ask("SET", "k", "w"), new Refusal("READONLY You can't write against a read only replica."));
@@ -500,8 +500,11 @@ test("a role decides who may write: a replica and a store that is loading refuse
   ask("GET", "k");
   assert.match((ask("INCR", "n") as Refusal).text, /^READONLY /);
   assert.match((ask("EXEC") as Refusal).text, /^EXECABORT /);
+  const early = client();
+  for (const argv of [["MULTI"], ["GET", "k"]] as const) early.ask(...argv);
   store.role = "loading";
   assert.deepEqual(ask("GET", "k"), new Refusal("LOADING Redis is loading the dataset in memory"));
+  assert.deepEqual(early.ask("EXEC"), new Refusal("EXECABORT Transaction discarded because of: LOADING Redis is loading the dataset in memory"), "queued while it was allowed");
   store.role = "primary";
   assert.equal(ask("SET", "k", "w"), "OK");
   assert.equal(time.now, 0);

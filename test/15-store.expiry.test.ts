@@ -55,6 +55,16 @@ test("an expiry is propagated as DEL before the effect of the command that met i
   assert.deepEqual(groups.slice(1), [[["del", "k"], ["incr", "k"]]]);
 });
 
+test("SET with KEEPTTL keeps nothing of a deadline that is over", async () => {
+  const { ask, time, groups, store } = fixture();
+  store.keys.expiry.run(false); // the key is dead, and nobody has asked for it
+  ask("SET", "k", "old", "PX", "10");
+  await time.run(10);
+  ask("SET", "k", "new", "KEEPTTL");
+  assert.deepEqual([ask("GET", "k"), ask("PTTL", "k")], ["new", -1]);
+  assert.deepEqual(groups.slice(1), [[["del", "k"], ["set", "k", "new", "KEEPTTL"]]]);
+});
+
 test("one command sees one time", async () => {
   const { store, ask, time } = fixture();
   let wall = 1_000_000;

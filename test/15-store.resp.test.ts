@@ -321,3 +321,14 @@ test("RespWriter holds little more than the bytes that wait for a slow reader", 
   const factor = (held() - before) / out.size;
   assert.ok(factor < 1.5, `${factor} bytes a byte`);
 });
+
+test("RespWriter keeps nothing of an answer that its reader will not be sent, but its size", () => {
+  const out = new RespWriter(1024 * 1024);
+  const before = process.memoryUsage().arrayBuffers;
+  for (let i = 0; i < 30_000; i++) out.bulk("v".repeat(3000));
+  assert.equal(out.size, 30_000 * 3009);
+  assert.ok(process.memoryUsage().arrayBuffers - before < 32 * 1024 * 1024, "90 MB were kept");
+  assert.equal(out.take().length, 0);
+  out.ok();
+  assert.equal(out.take().toString(), "+OK\r\n");
+});

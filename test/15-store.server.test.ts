@@ -181,6 +181,30 @@ test("startStore() cuts off whoever asks for more in one answer than 256 MiB", a
   await over();
 });
 
+test("startStore() bounds what all clients together make it hold: who costs most, goes", async () => {
+  const { world, dial, store, server, over } = await room({ maxClientsBytes: 4 * 1024 * 1024 });
+  const [innocent, half, queued, larger, reader] = [await dial(), await dial(), await dial(), await dial(), await dial()];
+  const send = async (peer: Peer, text: string): Promise<void> => {
+    peer.socket.write(bytes(text));
+    await world.run(world.now + 100);
+  };
+  const closed = (): boolean[] => [innocent, half, queued, larger, reader].map((peer) => peer.closed);
+  assert.equal(await innocent.ask(request("SET", "k", "v".repeat(900_000))), "+OK\r\n");
+  await send(half, request("SET", "big", "v".repeat(900_000)).slice(0, -10));
+  await send(queued, request("MULTI") + request("SET", "big", "v".repeat(1_900_000)));
+  assert.deepEqual(closed(), [false, false, false, false, false]);
+  await send(larger, request("SET", "big", "v".repeat(2_500_000)).slice(0, -10));
+  assert.deepEqual(closed(), [false, false, false, true, false], "half a command is the first kind of cost");
+  reader.socket.pause();
+  await send(reader, request("GET", "k").repeat(3));
+  assert.deepEqual(closed(), [false, false, true, true, false], "a transaction that goes on the second, answers the third");
+  assert.equal(await innocent.ask(request("STRLEN", "k")), ":900000\r\n");
+  assert.equal(store.sessions.size, server.clients);
+  // What the others gave back is there for all.
+  assert.equal(await innocent.ask(request("SET", "big", "v".repeat(2_000_000))), "+OK\r\n");
+  await over();
+});
+
 test("startStore() refuses a client too many, and takes the next when one has gone", async () => {
   const { dial, over, world } = await room({ maxClients: 2 });
   const [first] = [await dial(), await dial()];

@@ -5,8 +5,9 @@
 import { command, container, type Command, type Subcommands } from "./command.ts";
 import { COMPATIBLE_VERSION, serverInfo } from "./info.ts";
 import { matches } from "./glob.ts";
+import { checkDatabase } from "./keys.ts";
 import { parseInteger } from "./numbers.ts";
-import { NOT_AN_INTEGER, oneLine, QUOTED_CHARS, Refusal, SYNTAX_ERROR, wrongArity } from "./refusal.ts";
+import { oneLine, QUOTED_CHARS, Refusal, SYNTAX_ERROR, wrongArity } from "./refusal.ts";
 import type { Session } from "./session.ts";
 import type { Store } from "./store.ts";
 
@@ -28,9 +29,7 @@ function echo(_store: Store, { out }: Session, argv: string[]): void {
 }
 
 function select(_store: Store, { out }: Session, argv: string[]): void {
-  const index = parseInteger(argv[1]!);
-  if (index === undefined) throw NOT_AN_INTEGER;
-  if (index !== 0) throw new Refusal("ERR DB index is out of range");
+  checkDatabase(argv[1]!);
   out.ok();
 }
 
@@ -147,7 +146,7 @@ function onOrOff(_store: Store, { out }: Session, argv: string[]): void {
 function setInfo(_store: Store, { library, out }: Session, argv: string[]): void {
   const [word, value] = [argv[2]!.toLowerCase(), argv[3]!];
   if (word !== "lib-name" && word !== "lib-ver") throw new Refusal(oneLine(`ERR Unrecognized option '${argv[2]!.slice(0, QUOTED_CHARS)}'`));
-  if (!/^[!-~]*$/.test(value)) throw new Refusal(`ERR ${word} cannot contain spaces, newlines or special characters.`);
+  if (!/^[!-~]*$/.test(value)) throw new Refusal(`ERR ${argv[2]!} cannot contain spaces, newlines or special characters.`);
   library[word === "lib-name" ? "name" : "version"] = value;
   out.ok();
 }

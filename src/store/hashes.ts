@@ -4,8 +4,8 @@
  */
 import { command, ONE_KEY, type Command } from "./command.ts";
 import { Hash } from "./dict.ts";
-import { addIntegers, decimal, formatDecimal, integer, parseInteger } from "./numbers.ts";
-import { Refusal, wrongArity } from "./refusal.ts";
+import { addIntegers, decimal, formatDecimal, INFINITE, integer, parseInteger } from "./numbers.ts";
+import { NOT_FINITE, Refusal, wrongArity } from "./refusal.ts";
 import { scan, scanCursor, scanNothing, scanOptions } from "./scan.ts";
 import type { Session } from "./session.ts";
 import type { Store } from "./store.ts";
@@ -104,6 +104,7 @@ function hincrby(store: Store, { out }: Session, argv: string[]): void {
 
 function hincrbyfloat(store: Store, { out }: Session, argv: string[]): void {
   const [, key, field, by] = argv as [string, string, string, string];
+  if (INFINITE.test(by)) throw new Refusal("ERR value is NaN or Infinity");
   const step = decimal(by);
   const old = store.keys.hash(key)?.get(field) ?? "0";
   const value = formatDecimal(hashDecimal(old) + step);
@@ -115,8 +116,8 @@ function hincrbyfloat(store: Store, { out }: Session, argv: string[]): void {
 function hashDecimal(text: string): bigint {
   try {
     return decimal(text);
-  } catch {
-    throw new Refusal("ERR hash value is not a float");
+  } catch (refusal) {
+    throw refusal === NOT_FINITE ? refusal : new Refusal("ERR hash value is not a float");
   }
 }
 

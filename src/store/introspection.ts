@@ -2,8 +2,9 @@
  * Lesson 15: COMMAND, by which clients learn what there is, and where the keys stand in it.
  * Test: test/15-store.commands.test.ts
  */
-import { container, keysOf, type Command, type Subcommands } from "./command.ts";
+import { container, keysOf, NO_KEYS, takes, type Command, type Subcommands } from "./command.ts";
 import { matches } from "./glob.ts";
+import { parseInteger } from "./numbers.ts";
 import { Refusal, SYNTAX_ERROR } from "./refusal.ts";
 import type { Replies } from "./types.ts";
 
@@ -38,14 +39,24 @@ export function commandCommand(all: () => readonly Command[]): Command {
       run: (_store, { out }, argv) => {
         const named = find(argv[2]!);
         if (named === undefined) throw new Refusal("ERR Invalid command specified");
-        const keys = keysOf(named, argv.slice(2));
-        if (keys.length === 0) throw new Refusal("ERR The command has no key arguments");
+        const keys = keysIn(named, argv.slice(2));
         out.array(keys.length);
         for (const key of keys) out.bulk(key);
       },
     },
   };
   return container("command", { flags: "loading stale", alone: (_store, { out }) => writeEach(out, all()), subcommands });
+}
+
+/** The keys of a call that is asked about and not made. */
+function keysIn(named: Command, argv: readonly string[]): string[] {
+  const isCounted = named.flags.includes("movablekeys");
+  if (named.keys === NO_KEYS && !isCounted) throw new Refusal("ERR The command has no key arguments");
+  if (!takes(named, argv.length)) throw new Refusal("ERR Invalid number of arguments specified for command");
+  if (!isCounted) return keysOf(named, argv);
+  const wanted = Number(parseInteger(argv[1]!) ?? 0);
+  if (wanted < 1 || wanted > argv.length - 2) throw new Refusal("ERR Invalid arguments specified for command");
+  return argv.slice(2, 2 + wanted);
 }
 
 function writeEach(out: Replies, commands: readonly (Command | undefined)[]): void {

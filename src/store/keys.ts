@@ -112,9 +112,10 @@ function copy(store: Store, { out }: Session, argv: string[]): void {
   out.int(1);
 }
 
-function checkDatabase(text: string): void {
+export function checkDatabase(text: string): void {
   const index = parseInteger(text);
   if (index === undefined) throw NOT_AN_INTEGER;
+  if (index < -(2 ** 31) || index >= 2 ** 31) throw new Refusal("ERR value is out of range, value must between -2147483648 and 2147483647");
   if (index !== 0) throw new Refusal("ERR DB index is out of range");
 }
 

@@ -5,7 +5,7 @@
 import { takeOne } from "./blocking.ts";
 import { command, ONE_KEY, type Command, type KeyPlaces } from "./command.ts";
 import { List } from "./deque.ts";
-import { count, NUMBER, positive } from "./numbers.ts";
+import { count, INFINITE, NUMBER, positive } from "./numbers.ts";
 import { Refusal, wrongArity } from "./refusal.ts";
 import type { Session } from "./session.ts";
 import type { Store } from "./store.ts";
@@ -125,8 +125,8 @@ function blockingPop(side: Side) {
 
 /** Seconds, as a fraction, to whole milliseconds; a wait of less than one is not for ever. */
 function waitTime(text: string): number {
-  const ms = NUMBER.test(text) ? Number(text) * 1000 : /^[+-]?inf(?:inity)?$/i.test(text) ? (text.startsWith("-") ? -Infinity : Infinity) : NaN;
-  if (Number.isNaN(ms)) throw new Refusal("ERR timeout is not a float or out of range");
+  const ms = NUMBER.test(text) ? Number(text) * 1000 : INFINITE.test(text) ? (text.startsWith("-") ? -Infinity : Infinity) : NaN;
+  if (Number.isNaN(ms) || (Math.abs(ms) === Infinity && !INFINITE.test(text))) throw new Refusal("ERR timeout is not a float or out of range");
   if (ms > MAX_WAIT_MS) throw new Refusal("ERR timeout is out of range");
   if (ms < 0) throw new Refusal("ERR timeout is negative");
   return Math.ceil(ms);

@@ -5,10 +5,10 @@
  * 2^53, which covers nearly every counter there is; beyond it the same digits are handled as a BigInt. Fractions
  * (INCRBYFLOAT) are added as decimals with 17 places: 0.1 + 0.2 is 0.3, as with Redis's 80-bit floats.
  *
- * Left out: hexadecimal fractions and infinities, which Redis reads because C's strtold does.
+ * Left out: hexadecimal fractions, which Redis reads because C's strtold does.
  * Test: test/15-store.commands.test.ts
  */
-import { MUST_BE_POSITIVE, NOT_A_FLOAT, NOT_AN_INTEGER, Refusal, SYNTAX_ERROR } from "./refusal.ts";
+import { MUST_BE_POSITIVE, NOT_A_FLOAT, NOT_AN_INTEGER, NOT_FINITE, Refusal, SYNTAX_ERROR } from "./refusal.ts";
 
 const INT64_MAX = 2n ** 63n - 1n;
 const INT64_MIN = -(2n ** 63n);
@@ -92,6 +92,9 @@ const MAX_EXPONENT = 4932;
 /** 5 KiB, as in Redis: more digits than any long double has. */
 const MAX_FLOAT_CHARS = 5 * 1024;
 
+/** What C's strtold takes for one. */
+export const INFINITE = /^[+-]?inf(?:inity)?$/i;
+
 /** A fraction as people write it. */
 export const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 
@@ -99,6 +102,7 @@ export const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 export function decimal(text: string): bigint {
   const match = text.length > MAX_FLOAT_CHARS ? null : /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,9}))?$/.exec(text);
   const [, sign = "", whole = "", fraction = "", exponent = "0"] = match ?? [];
+  if (match === null && INFINITE.test(text)) throw NOT_FINITE;
   if (match === null || whole + fraction === "") throw NOT_A_FLOAT;
   const shift = Number(exponent) - fraction.length + PLACES;
   if (whole.length + Number(exponent) > MAX_EXPONENT) throw NOT_A_FLOAT;

@@ -10,7 +10,7 @@
  */
 import { command, container, type Command, type Subcommands } from "./command.ts";
 import { matches } from "./glob.ts";
-import { wrongArity } from "./refusal.ts";
+import { Refusal } from "./refusal.ts";
 import type { Session } from "./session.ts";
 import type { Store } from "./store.ts";
 
@@ -116,7 +116,7 @@ const about: Subcommands = {
   channels: {
     arity: -2,
     run: ({ pubsub: { channels } }, { out }, argv) => {
-      if (argv.length > 3) throw wrongArity("pubsub|channels");
+      if (argv.length > 3) throw new Refusal(`ERR unknown subcommand or wrong number of arguments for '${argv[1]!}'. Try PUBSUB HELP.`);
       const names = [...channels.keys()].filter((name) => argv[2] === undefined || matches(argv[2], name));
       out.array(names.length);
       for (const name of names) out.bulk(name);

@@ -21,6 +21,7 @@ export const WRONG_TYPE = new Refusal("WRONGTYPE Operation against a key holding
 export const SYNTAX_ERROR = new Refusal("ERR syntax error");
 export const NOT_AN_INTEGER = new Refusal("ERR value is not an integer or out of range");
 export const NOT_A_FLOAT = new Refusal("ERR value is not a valid float");
+export const NOT_FINITE = new Refusal("ERR increment would produce NaN or Infinity");
 export const NO_SUCH_KEY = new Refusal("ERR no such key");
 export const OUT_OF_RANGE = new Refusal("ERR value is out of range");
 export const MUST_BE_POSITIVE = new Refusal("ERR value is out of range, must be positive");

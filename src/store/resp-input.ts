@@ -49,6 +49,11 @@ export abstract class RespInput {
     return this.chunk.length - this.at + this.waitingBytes;
   }
 
+  /** All that is kept of what has arrived. */
+  get heldBytes(): number {
+    return this.unreadBytes + this.partial.length;
+  }
+
   /** Whether there is a byte to read; lets go of chunks that are used up. */
   protected more(): boolean {
     return this.at < this.chunk.length || this.turnPage();

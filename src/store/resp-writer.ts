@@ -28,11 +28,17 @@ const NOTHING = Buffer.alloc(0);
 
 export class RespWriter implements Replies {
   protocol: 2 | 3 = 2;
+  readonly #keepBytes: number;
   #text = "";
   #packed: (string | Buffer)[] = [];
   #packedBytes = 0;
 
-  /** Bytes that `take` would hand over. */
+  /** @param keepBytes beyond this nothing is kept but the size: for a receiver who will not be sent it */
+  constructor(keepBytes = Infinity) {
+    this.#keepBytes = keepBytes;
+  }
+
+  /** Bytes that were written since the last `take`, which hands them over. */
   get size(): number {
     return this.#packedBytes + this.#text.length;
   }
@@ -119,9 +125,10 @@ export class RespWriter implements Replies {
       return bytes;
     }
     this.#pack();
-    const bytes = Buffer.allocUnsafeSlow(this.#packedBytes);
+    const isWhole = this.#packedBytes <= this.#keepBytes;
+    const bytes = isWhole ? Buffer.allocUnsafeSlow(this.#packedBytes) : NOTHING;
     let at = 0;
-    for (const piece of this.#packed) at += typeof piece === "string" ? bytes.write(piece, at, "latin1") : piece.copy(bytes, at);
+    for (const piece of isWhole ? this.#packed : []) at += typeof piece === "string" ? bytes.write(piece, at, "latin1") : piece.copy(bytes, at);
     this.#packed = [];
     this.#packedBytes = 0;
     return bytes;
@@ -133,8 +140,9 @@ export class RespWriter implements Replies {
   }
 
   #pack(): void {
-    this.#packed.push(Buffer.from(this.#text, "latin1"));
     this.#packedBytes += this.#text.length;
+    if (this.#packedBytes > this.#keepBytes) this.#packed = [NOTHING];
+    else this.#packed.push(Buffer.from(this.#text, "latin1"));
     this.#text = "";
   }
 }

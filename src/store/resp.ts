@@ -71,6 +71,11 @@ export class RespParser extends RespInput {
     return this.argv !== undefined || this.isMulti !== undefined;
   }
 
+  override get heldBytes(): number {
+    // What is promised is not held: of the argument that is coming, what has come is among the input's bytes.
+    return super.heldBytes + (this.argv === undefined ? 0 : this.commandBytes - Math.max(0, this.bulkBytes));
+  }
+
   /** The next whole command, never empty, or `undefined` until more bytes are pushed. */
   next(): string[] | undefined {
     if (this.dead) throw this.dead;

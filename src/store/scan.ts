@@ -9,6 +9,8 @@ import { Refusal, SYNTAX_ERROR } from "./refusal.ts";
 import type { Replies } from "./types.ts";
 
 const INVALID_CURSOR = new Refusal("ERR invalid cursor");
+const ONLY_HSCAN = new Refusal("ERR NOVALUES option can only be used in HSCAN");
+const MAX_CURSOR = 2n ** 64n - 1n;
 
 /** As in Redis: what a call visits when the client does not say. */
 const DEFAULT_COUNT = 10;
@@ -32,15 +34,17 @@ export function scanOptions(argv: readonly string[], { first, words }: { first: 
       visits = count(argumentAfter(argv, i++));
       if (visits < 1) throw SYNTAX_ERROR;
     } else if (word === "TYPE" && words.includes(word)) type = argumentAfter(argv, i++).toLowerCase();
-    else if (word === "NOVALUES" && words.includes(word)) values = false;
-    else throw SYNTAX_ERROR;
+    else if (word === "NOVALUES") {
+      if (!words.includes(word)) throw ONLY_HSCAN;
+      values = false;
+    } else throw SYNTAX_ERROR;
   }
   return { match, count: visits, type, values };
 }
 
 /** An unsigned 64-bit number; beyond 2^53 it is rounded, and is past the end of any table then. */
 export function scanCursor(text: string): number {
-  if (!/^(?:0|[1-9]\d{0,19})$/.test(text)) throw INVALID_CURSOR;
+  if (!/^(?:0|[1-9]\d{0,19})$/.test(text) || BigInt(text) > MAX_CURSOR) throw INVALID_CURSOR;
   return Number(text);
 }
 

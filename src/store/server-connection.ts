@@ -33,6 +33,9 @@ export const MAX_AHEAD_BYTES = 1024 * 1024;
 /** After our last word: time to read it before the connection is cut. A loopback needs 1 ms, a bad line 1 s. */
 export const LINGER_MS = 2000;
 
+/** A client that costs less than this is not counted: ten thousand of them are 160 MB. */
+const UNCOUNTED_BYTES = 16 * 1024;
+
 /** What a piece costs beside its bytes, as in the rpc layer. */
 const PIECE_BYTES = 96;
 
@@ -45,13 +48,15 @@ export interface Shared {
   /** Answers wait for the log before they leave. */
   readonly commits: boolean;
   gone(connection: StoreConnection): void;
+  /** What a client costs has changed by so many bytes. */
+  account(bytes: number): void;
 }
 
 export class StoreConnection {
   readonly #shared: Shared;
   readonly #socket: Socket;
   readonly #parser = new RespParser();
-  readonly #out = new RespWriter();
+  readonly #out = new RespWriter(HARD_OUTPUT_BYTES);
   readonly #session: Session;
   /** Taken from `out`, and not yet allowed to leave. */
   #heldBytes = 0;
@@ -60,6 +65,8 @@ export class StoreConnection {
   #readyBytes = 0;
   #socketFull = false;
   #paused = false;
+  /** What it cost when that was last looked at: not little by little, for most cost nothing. */
+  accounted = 0;
   #running = false;
   /** No more commands: the answers leave, then we close. */
   #ending = false;
@@ -90,6 +97,11 @@ export class StoreConnection {
   /** What this client has not taken yet, wherever it waits. */
   get owedBytes(): number {
     return this.#out.size + this.#heldBytes + this.#readyBytes + this.#socket.pendingBytes;
+  }
+
+  /** All that is kept for this client: what is owed to it, half a command, a transaction. */
+  get heldBytes(): number {
+    return this.owedBytes + this.#parser.heldBytes + (this.#session.queue === undefined ? 0 : this.#session.queuedBytes);
   }
 
   /** Sends what may leave, and goes on with what had to wait for that. */
@@ -204,11 +216,19 @@ export class StoreConnection {
 
   /** Reads on, or does not: a client that gets no answers asks no more questions. */
   #throttle(): void {
+    this.#account(this.heldBytes);
     const wanted = !this.#ending && (this.owedBytes >= SOFT_OUTPUT_BYTES || this.#parser.unreadBytes > MAX_AHEAD_BYTES);
     if (wanted === this.#paused) return;
     this.#paused = wanted;
     if (wanted) this.#socket.pause();
     else this.#socket.resume();
+  }
+
+  #account(bytes: number): void {
+    if (bytes < UNCOUNTED_BYTES && this.accounted === 0) return;
+    const change = bytes - this.accounted;
+    this.accounted = bytes;
+    this.#shared.account(change);
   }
 
   #isTooFarBehind(): boolean {
@@ -229,6 +249,8 @@ export class StoreConnection {
     if (this.#closed) return;
     this.#closed = true;
     this.#linger?.cancel();
+    this.#shared.account(-this.accounted);
+    this.accounted = 0;
     this.#shared.store.end(this.#session);
     this.#shared.gone(this);
   }

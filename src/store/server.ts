@@ -10,7 +10,7 @@
  * that cannot be taken back.
  *
  * Invariants: no timer runs and no buffer is held for a client that is idle; a port that others can reach has a password.
- * Left out: TLS (as in Redis's own early years: put a tunnel in front) and a limit on all clients' output together.
+ * Left out: TLS (as in Redis's own early years: put a tunnel in front).
  * Test: test/15-store.server.test.ts
  */
 import type { Address, Host, Listener, Socket } from "#host";
@@ -20,6 +20,9 @@ import type { Store } from "./store.ts";
 /** As in Redis. An idle client costs about 11 kB here, most of it Node's socket. */
 export const MAX_CLIENTS = 10_000;
 
+/** What all clients together may keep us holding: answers, half commands, transactions. Four of the largest answers. */
+export const MAX_CLIENTS_BYTES = 1024 * 1024 * 1024;
+
 export interface StoreServerOptions {
   readonly host: Host;
   /** Port 0: any free one. Other than loopback only when the store has a password. */
@@ -27,6 +30,8 @@ export interface StoreServerOptions {
   readonly store: Store;
   /** Clients at a time, 1 … ; default MAX_CLIENTS. */
   readonly maxClients?: number;
+  /** Default MAX_CLIENTS_BYTES: beyond it, the client that costs most is cut off. */
+  readonly maxClientsBytes?: number;
   /**
    * Called at the end of a turn that answered something. While its promise is pending the answers wait; if it rejects, their
    * clients are cut off, for what they would have been told is not so.
@@ -58,6 +63,7 @@ export async function startStore(options: StoreServerOptions): Promise<StoreServ
     throw new StoreServerError(`Cannot listen on ${listen.host}: it is not a loopback address, and no password is set`);
   }
   const clients = new Clients(options);
+  store.config.define("maxmemory-clients", { get: () => String(options.maxClientsBytes ?? MAX_CLIENTS_BYTES) });
   store.config.define("maxclients", { get: () => String(options.maxClients ?? MAX_CLIENTS) });
   const listener = await host.network.listen(listen, (socket) => clients.accept(socket));
   return {
@@ -86,6 +92,9 @@ class Clients implements Shared {
   /** Pending while answers of an earlier turn wait for the disk. */
   #commit: Promise<void> | undefined;
   #onEmpty: (() => void) | undefined;
+  readonly #maxBytes: number;
+  /** What all clients cost. */
+  #bytes = 0;
 
   constructor(options: StoreServerOptions) {
     this.host = options.host;
@@ -93,6 +102,7 @@ class Clients implements Shared {
     this.#afterCommit = options.afterCommit;
     this.commits = options.afterCommit !== undefined;
     this.#maxClients = options.maxClients ?? MAX_CLIENTS;
+    this.#maxBytes = options.maxClientsBytes ?? MAX_CLIENTS_BYTES;
   }
 
   get size(): number {
@@ -113,6 +123,18 @@ class Clients implements Shared {
     this.#connections.delete(connection);
     if (this.#connections.size === 0) this.#onEmpty?.();
   }
+
+  // #region account
+  account(bytes: number): void {
+    this.#bytes += bytes;
+    while (this.#bytes > this.#maxBytes) {
+      let largest: StoreConnection | undefined;
+      for (const each of this.#connections) if (each.accounted > (largest?.accounted ?? 0)) largest = each;
+      if (largest === undefined) return;
+      largest.destroy();
+    }
+  }
+  // #endregion
 
   async close(listener: Listener): Promise<void> {
     await listener.close();

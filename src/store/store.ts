@@ -179,7 +179,7 @@ export class Store {
     if (findCommand(name)?.name !== "exec") return text;
     session.queue = undefined;
     this.unwatch(session);
-    return `EXECABORT Transaction discarded because of: ${text.replace(/^ERR /, "")}`;
+    return discardedBecause(text).text;
   }
 
   /** The command that `argv` names, if this client may give it now. */
@@ -189,15 +189,18 @@ export class Store {
     if (!takes(command, argv.length)) throw wrongArity(command.name);
     command.check?.(argv);
     if (!session.authenticated && !command.open) throw NO_AUTH;
-    if (this.#role !== "primary") {
-      if (this.#role === "loading" && !command.open && !command.flags.includes("loading")) throw LOADING;
-      if (command.write) throw READ_ONLY;
-    }
+    this.#checkRole(command);
     if (command.write) this.services?.admitWrite();
     if (session.subscriptions !== 0 && session.protocol === 2 && !command.whileSubscribed) {
       throw new Refusal(`ERR Can't execute '${command.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`);
     }
     return command;
+  }
+
+  #checkRole(command: Command): void {
+    if (this.#role === "primary") return;
+    if (this.#role === "loading" && !command.open && !command.flags.includes("loading")) throw LOADING;
+    if (command.write) throw READ_ONLY;
   }
 
   // #region call
@@ -228,9 +231,12 @@ export class Store {
   /** The body of EXEC: all of these, with nothing in between, and one answer around theirs. */
   runAll(session: Session, queue: readonly string[][]): void {
     const commands = queue.map((argv) => findCommand(argv[0]!)!);
-    // It may have become a replica since they were queued.
-    if (this.#role !== "primary" && commands.some(({ write }) => write)) throw READ_ONLY;
-    if (commands.some(({ write }) => write)) this.services?.admitWrite();
+    try {
+      for (const command of commands) this.#checkRole(command); // it may have changed since they were queued
+      if (commands.some(({ write }) => write)) this.services?.admitWrite();
+    } catch (refusal) {
+      throw refusal instanceof Refusal ? discardedBecause(refusal.text) : refusal;
+    }
     session.out.array(queue.length);
     this.inTransaction = true;
     queue.forEach((argv, i) => {
@@ -369,3 +375,7 @@ export class Store {
 const NO_AUTH = new Refusal("NOAUTH Authentication required.");
 const LOADING = new Refusal("LOADING Redis is loading the dataset in memory");
 const READ_ONLY = new Refusal("READONLY You can't write against a read only replica.");
+
+function discardedBecause(text: string): Refusal {
+  return new Refusal(`EXECABORT Transaction discarded because of: ${text.replace(/^ERR /, "")}`);
+}

@@ -77,7 +77,8 @@ function setWithOptions(store: Store, { out }: Session, argv: Argv): void {
   const old = options.get ? store.keys.string(key) : undefined;
   const refused = (options.nx && store.keys.has(key)) || (options.xx && !store.keys.has(key));
   if (!refused) {
-    if (options.keepTtl) store.keys.put(key, value);
+    // Asking first: a deadline that is over goes with its key, and is not the new value's.
+    if (options.keepTtl && store.keys.has(key)) store.keys.put(key, value);
     else setUntil(store, key, { value, at });
     if (options.keepTtl) store.log("set", key, value, "KEEPTTL");
     else if (at === undefined) store.log("set", key, value);
