@@ -157,7 +157,7 @@ function sourceDigest() {
     // Whole milliseconds: what `cp -p` keeps on every file system, so that a copied checkout is still fresh.
     hash.update(`${relative(ROOT, path)}\0${size}\0${Math.round(mtimeMs)}\n`);
   };
-  for (const path of filesUnder(join(ROOT, "src"))) add(path);
+  for (const path of filesUnder(join(ROOT, "src"))) if (path.endsWith(".ts")) add(path);
   add(join(ROOT, "tsconfig.json"));
   add(join(ROOT, "package.json"));
   return hash.digest("hex");

@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 // @ts-check
 /**
- * `npm test`: dev tools, type check, build, every test, then the lessons.
+ * `npm test`: dev tools, type check, build, every test in a compiled copy of the project, then the lessons.
  *
  *     npm test                                    everything
- *     npm test -- test/05-log.test.ts             these files only (no type check, no lessons)
+ *     npm test -- test/05-log.test.ts             these files only, from the sources (no type check, no lessons)
  *     npm test -- --test-name-pattern="torn tail" options go to node's runner
  *
  * Under CI (the variable CI is set) a skipped test is a failure, so that a missing tool cannot pass for a green run.
@@ -13,13 +13,19 @@
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative, sep } from "node:path";
+import { fileURLToPath } from "node:url";
 import { BootstrapError, ROOT, ensureBuilt, ensureDeps, runMain } from "./bootstrap.mjs";
 import { runNode } from "./lib/child.mjs";
 import { runTests } from "./lib/run-tests.mjs";
 
+/** @typedef {import("./lib/reporter.mjs").TestSummary} TestSummary */
+
 /** Test files side by side. Several start clusters and measure time, so more than two would disturb one another. */
 const CONCURRENCY = 2;
+
+/** Tests that judge the checkout itself, by what git says of it. */
+const IN_CHECKOUT = new Set(["test/style.test.ts"]);
 
 /** Programs that tests and lessons start, besides node and a POSIX shell. */
 const TOOLS = ["git", "python3"];
@@ -38,7 +44,7 @@ await runMain(async () => {
 
   await Promise.all([typeCheck(), ensureBuilt()]);
   note("types hold, dist is built", started);
-  const { code, summary } = await runTests(allTests(), { concurrency: CONCURRENCY });
+  const { code, summary } = await runAllTests();
   note("tests done", started);
   const lessons = hasLessons() ? await checkLessons(summary) : 0;
   note("lessons checked", started);
@@ -53,8 +59,51 @@ await runMain(async () => {
 });
 
 /**
+ * In a compiled copy, where no process needs a loader (scripts/lib/compiled.mjs); but what looks at the checkout has to be in it.
+ * Stack traces and the summary name the sources.
+ */
+async function runAllTests() {
+  const { register } = await import("tsx/esm/api");
+  register();
+  const { makeSandbox } = await import("./learn/sandbox.ts");
+  const copy = makeSandbox(ROOT, { compile: true });
+  try {
+    const checkout = await runTests(allTests().filter((file) => IN_CHECKOUT.has(file)));
+    const { code, summary } = await runTests(allTests().filter((file) => !IN_CHECKOUT.has(file)), { root: copy.root, concurrency: CONCURRENCY });
+    for (const test of [...summary.passed, ...summary.failed, ...summary.skipped]) test.file = sourceName(test.file, copy.root);
+    return { code: code || checkout.code, summary: joined(checkout.summary, summary) };
+  } finally {
+    copy.remove();
+  }
+}
+
+/**
+ * Node may have followed the source map already.
+ * @param {string} file
+ * @param {string} root of the copy
+ */
+function sourceName(file, root) {
+  const path = file.startsWith("file:") ? fileURLToPath(file) : file;
+  const base = [root, ROOT].find((folder) => path.startsWith(`${folder}${sep}`));
+  return base === undefined ? file : relative(base, path).split(sep).join("/").replace(/\.js$/, ".ts");
+}
+
+/**
+ * @param {TestSummary} a
+ * @param {TestSummary} b
+ * @returns {TestSummary}
+ */
+function joined(a, b) {
+  const counts = new Map(a.lines.map((line) => [line.split(" ")[0], Number(line.split(" ")[1])]));
+  return {
+    ran: a.ran + b.ran, passed: [...a.passed, ...b.passed], failed: [...a.failed, ...b.failed], skipped: [...a.skipped, ...b.skipped],
+    lines: b.lines.map((line) => line.replace(/^(\w+) ([\d.]+)$/, (_, name, count) => `${name} ${Number(count) + (counts.get(name) ?? 0)}`)),
+  };
+}
+
+/**
  * The lessons' breaks need to know which tests pass without them: these have, a moment ago.
- * @param {import("./lib/reporter.mjs").TestSummary} summary
+ * @param {TestSummary} summary
  */
 async function checkLessons(summary) {
   const folder = mkdtempSync(join(tmpdir(), "titan-passed-"));

@@ -5,7 +5,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { BootstrapError, ROOT, ensureDeps, runMain } from "./bootstrap.mjs";
 import { listChapters, suggest } from "./lib/chapters.mjs";
-import { SOURCE_FLAGS, runNode } from "./lib/child.mjs";
+import { runNode } from "./lib/child.mjs";
+import { programArguments } from "./lib/compiled.mjs";
 
 await runMain(async () => {
   const [asked, ...args] = process.argv.slice(2);
@@ -21,17 +22,17 @@ await runMain(async () => {
     throw new BootstrapError(`Cannot try ${JSON.stringify(asked)}: no such program${near ? ` (did you mean ${near}?)` : ""}\n${listing}`);
   }
   await ensureDeps();
-  return runNode([...SOURCE_FLAGS, file, ...args]);
+  return runNode([...programArguments(ROOT, file), ...args]);
 });
 
-/** @returns {Map<string, string>} "05/torn-tail" to its file */
+/** @returns {Map<string, string>} "05/torn-tail" to its file, relative to the root */
 function listPrograms() {
   const programs = new Map();
   for (const { id } of listChapters()) {
     const folder = join(ROOT, "lessons", id, "try");
     if (!existsSync(folder)) continue;
     for (const file of readdirSync(folder).sort()) {
-      if (file.endsWith(".ts")) programs.set(`${id.slice(0, 2)}/${file.slice(0, -3)}`, join(folder, file));
+      if (file.endsWith(".ts")) programs.set(`${id.slice(0, 2)}/${file.slice(0, -3)}`, `lessons/${id}/try/${file}`);
     }
   }
   return programs;

@@ -4,7 +4,7 @@ import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { nodeHost, type Socket } from "#host";
 
@@ -15,7 +15,7 @@ let child: ChildProcess;
 let port = 0;
 
 before(async () => {
-  child = fork(join(import.meta.dirname, "03-host.lock-child.ts"), [path]);
+  child = fork(join(import.meta.dirname, `03-host.lock-child${extname(import.meta.filename)}`), [path]);
   const [message] = (await once(child, "message")) as [{ port: number }];
   port = message.port;
 });

@@ -8,8 +8,9 @@ import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { makeSandbox, runProgram, sandboxEnvironment, type Sandbox } from "../scripts/learn/sandbox.ts";
-import { commandIn, copyWithBug, listBugs, parseBug, showBug } from "../scripts/sim/bugs.ts";
+import { runProgram, sandboxEnvironment, type Sandbox } from "../scripts/learn/sandbox.ts";
+import { openSandboxes } from "../scripts/learn/sandboxes.ts";
+import { commandIn, listBugs, parseBug, plantBug, showBug } from "../scripts/sim/bugs.ts";
 import { readOptions, type Options } from "../scripts/sim/options.ts";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -30,7 +31,7 @@ interface Found {
 }
 
 async function liveIn(sandbox: Sandbox, range: { from: number; seeds: number }): Promise<Found> {
-  const command = commandIn(["--from", String(range.from), "--seeds", String(range.seeds), "--jobs", "1", "--json"]);
+  const command = commandIn(sandbox, ["--from", String(range.from), "--seeds", String(range.seeds), "--jobs", "1", "--json"]);
   const { output, code, timedOut } = await runProgram(command, { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: LIVES_TIMEOUT_MS });
   // Standard error is among it.
   const [json] = /^\{$[^]*?^\}$/m.exec(output) ?? [];
@@ -56,16 +57,15 @@ test("showBug() names all bugs to whoever asks for another one", async () => {
 });
 
 describe("simulate() finds bugs that were put back", { concurrency: AT_A_TIME }, () => {
-  const open = new Set<Sandbox>();
-  after(() => { for (const sandbox of open) sandbox.remove(); });
+  const sandboxes = openSandboxes(ROOT, { compile: true });
+  after(() => sandboxes.remove());
 
   for (const bug of BUGS) {
     test(`${bug.name} within ${bug.seeds} lives`, async (t) => {
-      const sandbox = await copyWithBug(ROOT, bug);
-      open.add(sandbox);
-      const { lives, broken } = await liveIn(sandbox, bug);
-      sandbox.remove();
-      open.delete(sandbox);
+      const { lives, broken } = await sandboxes.use(async (sandbox) => {
+        await plantBug(sandbox, bug);
+        return liveIn(sandbox, bug);
+      });
       const [first] = broken;
       assert.ok(first !== undefined, `${bug.file}: nothing broke in ${lives} lives`);
       const { invariant, message } = first.violation;
@@ -75,11 +75,7 @@ describe("simulate() finds bugs that were put back", { concurrency: AT_A_TIME },
   }
 
   test(`…and none in lives 1 to ${HONEST_LIVES} of a copy without a bug`, async () => {
-    const sandbox = makeSandbox(ROOT);
-    open.add(sandbox);
-    const { lives, broken } = await liveIn(sandbox, { from: 1, seeds: HONEST_LIVES });
-    sandbox.remove();
-    open.delete(sandbox);
+    const { lives, broken } = await sandboxes.use((sandbox) => liveIn(sandbox, { from: 1, seeds: HONEST_LIVES }));
     assert.deepEqual([lives, broken], [HONEST_LIVES, []]);
   });
 });

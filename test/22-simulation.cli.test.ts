@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { drawPlan, INVARIANTS, planLines, simulate } from "#simulation";
+import { programArguments } from "../scripts/lib/compiled.mjs";
 import { readOptions, UsageError } from "../scripts/sim/options.ts";
 import { checked } from "../scripts/sim/plan.ts";
 import { failureLines } from "../scripts/sim/report.ts";
@@ -14,8 +15,7 @@ import { failureLines } from "../scripts/sim/report.ts";
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 function sim(...args: string[]) {
-  const command = [...process.execArgv.filter((arg) => !arg.startsWith("--test")), "--import", "tsx", "-C", "source", join(ROOT, "scripts/sim/main.ts"), ...args];
-  return spawnSync(process.execPath, command, { cwd: ROOT, encoding: "utf8", timeout: 30_000 });
+  return spawnSync(process.execPath, [...programArguments(ROOT, "scripts/sim/main.ts"), ...args], { cwd: ROOT, encoding: "utf8", timeout: 30_000 });
 }
 
 test("sim --json sums up the lives of several processes", () => {

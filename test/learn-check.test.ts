@@ -3,7 +3,7 @@
  * The fixture is a whole project in a temporary folder, small enough to read here.
  */
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
@@ -14,7 +14,8 @@ import { makeSkeleton } from "../scripts/learn/exercises.ts";
 import { countWords, parseMarkdown } from "../scripts/learn/markdown.ts";
 import { main } from "../scripts/learn/main.ts";
 import { readRegion } from "../scripts/learn/regions.ts";
-import { makeSandbox, runProgram, sandboxEnvironment } from "../scripts/learn/sandbox.ts";
+import { killStrays, makeSandbox, runProgram, sandboxEnvironment } from "../scripts/learn/sandbox.ts";
+import { openSandboxes } from "../scripts/learn/sandboxes.ts";
 import { diffLines, type Problem } from "../scripts/learn/report.ts";
 import { matchLines, normalise } from "../scripts/learn/transcripts.ts";
 
@@ -357,6 +358,77 @@ test("a sandbox runs package scripts without npm, with the arguments and variabl
     sandbox.remove();
   }
 });
+
+/** With a dist, as after a build: then what is checked is compiled once and runs without a loader. */
+const BUILT: Readonly<Record<string, string>> = {
+  "dist/echo/mod.js": "throw new Error('this is not of these sources');\n",
+  "package.json": FILES["package.json"]!.replaceAll(/"source":"\.\/src\/(\w+)\/mod\.ts"/g, '"source":"./gone.ts","default":"./dist/$1/mod.js"'),
+};
+
+test("learn check passes a lesson that keeps every rule in a project with a build", async () => {
+  assert.deepEqual(await check(BUILT), []);
+});
+
+test("learn check of a project with a build finds what an example is instead, its line below types, and wrong syntax", async () => {
+  const typed = "interface Size {\n  readonly size: number;\n}\nconst size: Size = { size: 2 };\n";
+  const lesson = LESSON.replace("twice.length // => 4", `${typed}twice.length // => 5\nif (size.size === 2) throw new Error("at the end");`)
+    .replace("## Break it", `${FENCE}ts run\nconst open = (1;\nopen // => 1\n${FENCE}\n\n## Break it`);
+  const problems = await check({ ...BUILT, "lessons/01-echo/README.md": lesson });
+  assert.deepEqual(rules(problems), ["example"]);
+  const lineOf = (text: string): number => lesson.split("\n").findIndex((line) => line.startsWith(text)) + 1;
+  const said = problems.map(({ line, message }) => `${line}: ${message}`).join("\n");
+  assert.match(said, new RegExp(`^${lineOf("twice.length")}: twice`, "m"));
+  assert.match(said, new RegExp(`^${lineOf("if (size")}: stops with Error: at the end`, "m"));
+  assert.match(said, /stops with SyntaxError: .*error TS1005/);
+});
+
+test("learn check of a project with a build applies breaks and removes bodies in what it runs", async () => {
+  const idle = PATCH.replace("i <= times", "i < times + 0");
+  const problems = await check({
+    ...BUILT, "lessons/01-echo/break/again.patch": idle, "lessons/01-echo/break/garbled.patch": PATCH.replace("i <= times; i++) out", "i <= times; i++ out"),
+  });
+  assert.match(problems.map(({ file, message }) => `${file}: ${message}`).join("\n"), /again\.patch: .*must fail "echo\(\) repeats", but it passes/);
+  assert.match(problems.map(({ file, message }) => `${file}: ${message}`).join("\n"), /garbled\.patch: the tests did not finish, so "echo\(\) repeats" did not fail/);
+  assert.equal(problems.length, 2);
+});
+
+test("a sandbox that is lent again is as the first time: files, folders, times, links and processes", async () => {
+  const root = project({ "data/a.txt": "a", "data/b/c.txt": "c" });
+  const sandboxes = openSandboxes(root);
+  try {
+    const first = await sandboxes.use(async (sandbox) => {
+      const state = describe(sandbox.root);
+      writeFileSync(join(sandbox.root, "data/a.txt"), "b"); // the same size
+      rmSync(join(sandbox.root, "data/b"), { recursive: true });
+      writeFileSync(join(sandbox.root, "data/b"), "a file where a folder was");
+      mkdirSync(join(sandbox.root, "own/deep"), { recursive: true });
+      rmSync(join(sandbox.root, "node_modules"));
+      writeFileSync(join(sandbox.temp, "left"), "");
+      const { output } = await runProgram(["sh", "-c", "setsid sleep 600 > /dev/null 2>&1 & echo started"], { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: 20_000 });
+      assert.equal(output, "started\n");
+      return { sandbox, state };
+    });
+    await sandboxes.use(async (again) => {
+      assert.equal(again, first.sandbox);
+      assert.deepEqual(describe(again.root), first.state);
+      assert.deepEqual(readdirSync(again.temp).filter((name) => !name.startsWith("tsx-")), []);
+      assert.deepEqual(killStrays(again), []);
+      await sandboxes.use(async (other) => assert.notEqual(other.root, again.root, "two at a time are two"));
+    });
+    await assert.rejects(sandboxes.use(async () => { throw new Error("no"); }));
+  } finally {
+    sandboxes.remove();
+  }
+});
+
+/** Every file with its content and time, every link with its target. */
+function describe(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1)).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isSymbolicLink()) return [`${path} -> ${readlinkSync(path)}`];
+    return entry.isDirectory() ? [path, ...describe(path)] : [`${path} ${statSync(path).mtimeMs.toFixed(0)} ${readFileSync(path, "utf8")}`];
+  });
+}
 
 test("learn check wants two breaks and an exercise", async () => {
   const problems = await check({ ...lessonWith((text) => `${text}\n\n`), "lessons/01-echo/break/again.patch": null });

@@ -4,7 +4,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { spawn } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, extname, join } from "node:path";
 import { after, before, test } from "node:test";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -93,7 +93,7 @@ interface Done {
 
 /** Runs `learn` in this process, which saves a Node start per call: for commands that start nothing on our terminal. */
 async function learn(args: string): Promise<Done> {
-  const main = (await import(join(root, "scripts/learn/main.ts")) as { main(args: readonly string[]): Promise<number> }).main;
+  const main = (await import(join(root, `scripts/learn/main${extname(import.meta.filename)}`)) as { main(args: readonly string[]): Promise<number> }).main;
   const said = { out: "" };
   const code = await captured.run(said, () => main(args.split(" ").filter(Boolean)).catch((error: Error) => {
     if (error.name !== "BootstrapError") throw error;

@@ -11,7 +11,8 @@
  * more than running all of them.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
+import { programArguments, programFile, recompile } from "../lib/compiled.mjs";
 import { parseMarkdown } from "./markdown.ts";
 import type { Problem } from "./report.ts";
 import { runProgram, type Sandbox, sandboxEnvironment } from "./sandbox.ts";
@@ -108,8 +109,9 @@ export async function checkBlocks(blocks: readonly Block[], sandbox: Sandbox): P
   });
   const report = join(folder, "report.ndjson");
   writeFileSync(report, "");
-  writeFileSync(join(folder, "run.mjs"), runnerModule(files, report));
-  const outcome = await runProgram([process.execPath, "--conditions=source", "--import", "tsx", join(folder, "run.mjs")], {
+  writeFileSync(join(folder, "run.mjs"), runnerModule(files.map((file) => programFile(sandbox.root, file)), report));
+  recompile(sandbox.root, files.map((file) => relative(sandbox.root, file)));
+  const outcome = await runProgram([process.execPath, ...programArguments(sandbox.root, "own/blocks/run.mjs")], {
     cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: BATCH_TIMEOUT_MS,
   });
   const entries = readFileSync(report, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line) as Entry);

@@ -3,9 +3,9 @@ import { readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { BootstrapError } from "../bootstrap.mjs";
-import { applyBreak, type Break, listBreaks, runNamedTests, tail } from "./breaks.ts";
+import { type Break, listBreaks, runNamedTests, tail } from "./breaks.ts";
 import { lessonOf, openChapter, pick, readOptions } from "./chapter.ts";
-import { makeSandbox } from "./sandbox.ts";
+import { applyPatch, makeSandbox } from "./sandbox.ts";
 
 export async function runBreak(args: readonly string[]): Promise<number> {
   const { words: [asked, name] } = readOptions(args, []);
@@ -27,7 +27,7 @@ async function perform(root: string, broken: Break): Promise<number> {
   await prediction();
   const sandbox = makeSandbox(root);
   try {
-    const refused = await applyBreak(sandbox, broken);
+    const refused = await applyPatch(sandbox, broken.file);
     if (refused !== undefined) throw new BootstrapError(`Cannot apply ${broken.file}: the source has changed since it was written\n${refused}`);
     const { summary, output } = await runNamedTests(sandbox, broken.test, [broken.fails]);
     const failure = summary?.failed.find(({ name }) => name === broken.fails);

@@ -13,10 +13,11 @@
  */
 import { readFileSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { loaderFlags, programFile } from "../lib/compiled.mjs";
 import type { TestSummary } from "../lib/reporter.mjs";
 import type { Lesson, Project } from "./project.ts";
 import type { Problem } from "./report.ts";
-import { makeSandbox, runProgram, type Sandbox, sandboxEnvironment } from "./sandbox.ts";
+import { applyPatch, runProgram, type Sandbox, sandboxEnvironment } from "./sandbox.ts";
 
 export interface Break {
   /** Relative to the root. */
@@ -77,12 +78,12 @@ export async function runNamedTests(sandbox: Sandbox, test: string, names: reado
   rmSync(report, { force: true });
   // The file is run directly: the runner's process per file would only cost time.
   const { output } = await runProgram([
-    process.execPath, "--conditions=source", "--import", "tsx",
+    process.execPath, ...loaderFlags(sandbox.root),
     ...names.map((name) => `--test-name-pattern=${name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}`),
     `--test-timeout=${TEST_TIMEOUT_MS}`,
     "--test-reporter=spec", "--test-reporter-destination=stdout",
     `--test-reporter=${new URL("../lib/reporter.mjs", import.meta.url).href}`, `--test-reporter-destination=${report}`,
-    test,
+    programFile(sandbox.root, test),
   ], { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: RUN_TIMEOUT_MS });
   try {
     return { summary: JSON.parse(readFileSync(report, "utf8")) as TestSummary, output };
@@ -92,48 +93,30 @@ export async function runNamedTests(sandbox: Sandbox, test: string, names: reado
 }
 
 /** The unpatched tree must pass every test that a break of it names: a test that never ran cannot fail for the right reason. */
-export async function checkBaseline(project: Project, breaks: readonly Break[]): Promise<Problem[]> {
+export async function checkBaseline(sandbox: Sandbox, breaks: readonly Break[]): Promise<Problem[]> {
   const problems: Problem[] = [];
-  const sandbox = makeSandbox(project.root);
-  try {
-    for (const test of new Set(breaks.map((broken) => broken.test))) {
-      const mine = breaks.filter((broken) => broken.test === test);
-      const { summary, output } = await runNamedTests(sandbox, test, [...new Set(mine.map(({ fails }) => fails))]);
-      for (const { file, fails } of mine) {
-        if (summary?.passed.some(({ name }) => name === fails)) continue;
-        const why = summary === undefined ? `it did not finish:\n${tail(output)}` : summary.failed.some(({ name }) => name === fails) ? `it fails:\n${tail(output)}` : "there is no such test";
-        problems.push({ file, line: 4, rule: "break", message: `without the patch, ${test} must pass "${fails}", but ${why}` });
-      }
+  for (const test of new Set(breaks.map((broken) => broken.test))) {
+    const mine = breaks.filter((broken) => broken.test === test);
+    const { summary, output } = await runNamedTests(sandbox, test, [...new Set(mine.map(({ fails }) => fails))]);
+    for (const { file, fails } of mine) {
+      if (summary?.passed.some(({ name }) => name === fails)) continue;
+      const why = summary === undefined ? `it did not finish:\n${tail(output)}` : summary.failed.some(({ name }) => name === fails) ? `it fails:\n${tail(output)}` : "there is no such test";
+      problems.push({ file, line: 4, rule: "break", message: `without the patch, ${test} must pass "${fails}", but ${why}` });
     }
-  } finally {
-    sandbox.remove();
   }
   return problems;
 }
 
 /** Applied to a copy, the patch must make the named test fail. */
-export async function checkBreak(project: Project, broken: Break): Promise<Problem[]> {
+export async function checkBreak(sandbox: Sandbox, broken: Break): Promise<Problem[]> {
   const problem = (line: number, message: string): Problem[] => [{ file: broken.file, line, rule: "break", message }];
-  const sandbox = makeSandbox(project.root);
-  try {
-    const refused = await applyBreak(sandbox, broken);
-    if (refused !== undefined) return problem(1, `the patch does not apply:\n${refused}`);
-    const { summary, output } = await runNamedTests(sandbox, broken.test, [broken.fails]);
-    if (!summary) return problem(4, `the tests did not finish, so "${broken.fails}" did not fail:\n${tail(output)}`);
-    if (summary.failed.some(({ name }) => name === broken.fails)) return [];
-    const others = summary.failed.map(({ name }) => name).join("; ");
-    return problem(4, `with the patch, ${broken.test} must fail "${broken.fails}", but it ${summary.passed.some(({ name }) => name === broken.fails) ? "passes" : "does not run"}${others ? ` (failing: ${others})` : ""}`);
-  } finally {
-    sandbox.remove();
-  }
-}
-
-/** Undefined when applied; otherwise what git said. */
-export async function applyBreak(sandbox: Sandbox, broken: Break): Promise<string | undefined> {
-  const done = await runProgram(["git", "apply", "--whitespace=nowarn", broken.file], {
-    cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: RUN_TIMEOUT_MS,
-  });
-  return done.code === 0 ? undefined : done.output.trim() || `git exited with ${done.code}`;
+  const refused = await applyPatch(sandbox, broken.file);
+  if (refused !== undefined) return problem(1, `the patch does not apply:\n${refused}`);
+  const { summary, output } = await runNamedTests(sandbox, broken.test, [broken.fails]);
+  if (!summary) return problem(4, `the tests did not finish, so "${broken.fails}" did not fail:\n${tail(output)}`);
+  if (summary.failed.some(({ name }) => name === broken.fails)) return [];
+  const others = summary.failed.map(({ name }) => name).join("; ");
+  return problem(4, `with the patch, ${broken.test} must fail "${broken.fails}", but it ${summary.passed.some(({ name }) => name === broken.fails) ? "passes" : "does not run"}${others ? ` (failing: ${others})` : ""}`);
 }
 
 export function tail(output: string, lines = 12): string {

@@ -18,7 +18,8 @@ import { type Fence, type Markdown, parseMarkdown } from "./markdown.ts";
 import { checkOrder, declaredExceptions } from "./order.ts";
 import { filesUnder, type Lesson, loadProject, type Project, sourceFiles, sourcesOfChapter } from "./project.ts";
 import { formatProblem, type Problem } from "./report.ts";
-import { makeSandbox } from "./sandbox.ts";
+import type { Sandbox } from "./sandbox.ts";
+import { openSandboxes } from "./sandboxes.ts";
 import { checkSkeleton, checkSkeletonTypes } from "./skeletons.ts";
 import { checkTranscripts } from "./transcripts.ts";
 
@@ -82,10 +83,10 @@ export async function runCheck(args: readonly string[]): Promise<number> {
   return wrong === 0 ? 0 : 1;
 }
 
-/** Something that takes time. `key` names all that its result depends on. */
+/** Something that takes time. `key` names all that its result depends on; the sandbox is its own while it runs. */
 interface Job {
   readonly key: string;
-  run(): Promise<Problem[]>;
+  run(sandbox: Sandbox): Promise<Problem[]>;
 }
 
 interface Part {
@@ -104,14 +105,14 @@ export async function checkLessons(options: CheckOptions): Promise<LessonResult[
   const parts = lessons.map((lesson) => lessonPart(project, lesson, { common, edits: options.record ? edits : undefined, passed: options.passed ?? [] }));
   parts.push(skeletonsPart(project, lessons, common), examplesPart(project, lessons, common));
   if (options.only === undefined) parts.push(pagesPart(project));
-  const results = await runParts(parts, cache, options.onLesson);
+  const results = await runParts(project, parts, cache, options.onLesson);
   cache.save();
   for (const [lesson, changes] of edits) applyEdits(join(project.root, lesson.readme), changes);
   return results;
 }
 
 /** Runs all jobs, `JOBS_AT_ONCE` side by side and in order, and reports each part when its last job is done. */
-async function runParts(parts: readonly Part[], cache: Cache, onPart?: (result: LessonResult) => void): Promise<LessonResult[]> {
+async function runParts(project: Project, parts: readonly Part[], cache: Cache, onPart?: (result: LessonResult) => void): Promise<LessonResult[]> {
   const results = new Map<Part, LessonResult>();
   const open = parts.map((part) => ({ part, left: part.jobs.length, ms: 0 }));
   const finish = ({ part, ms }: { part: Part; ms: number }): void => {
@@ -119,6 +120,8 @@ async function runParts(parts: readonly Part[], cache: Cache, onPart?: (result: 
     results.set(part, result);
     onPart?.(result);
   };
+  // Where there is no dist, "#name" has a meaning for sources only.
+  const sandboxes = openSandboxes(project.root, { compile: existsSync(join(project.root, "dist")) });
   const queue = open.flatMap((state) => state.part.jobs.map((job) => ({ state, job })));
   for (const state of open) if (state.left === 0) finish(state);
   const worker = async (): Promise<void> => {
@@ -126,7 +129,7 @@ async function runParts(parts: readonly Part[], cache: Cache, onPart?: (result: 
       const { state, job } = next;
       const started = performance.now();
       if (!cache.has(job.key)) {
-        const problems = await job.run();
+        const problems = await sandboxes.use((sandbox) => job.run(sandbox));
         if (problems.length === 0) cache.add(job.key);
         state.part.problems.push(...problems);
       }
@@ -134,7 +137,11 @@ async function runParts(parts: readonly Part[], cache: Cache, onPart?: (result: 
       if (--state.left === 0) finish(state);
     }
   };
-  await Promise.all(Array.from({ length: JOBS_AT_ONCE }, worker));
+  try {
+    await Promise.all(Array.from({ length: JOBS_AT_ONCE }, worker));
+  } finally {
+    sandboxes.remove();
+  }
   return parts.map((part) => results.get(part)!);
 }
 
@@ -170,24 +177,24 @@ function lessonPart(project: Project, lesson: Lesson, context: { common: string;
   const jobs: Job[] = [];
   if (runs.length > 0) {
     const blocks: Block[] = runs.map((fence) => ({ file: lesson.readme, line: fence.line + 1, code: fence.lines }));
-    jobs.push({ key: `run ${own}`, run: () => withSandbox(project, (sandbox) => checkBlocks(blocks, sandbox)) });
+    jobs.push({ key: `run ${own}`, run: (sandbox) => checkBlocks(blocks, sandbox) });
   }
   if (consoles.length > 0) {
     jobs.push({
       key: `console ${own}`,
-      run: () => withSandbox(project, async (sandbox) => {
+      run: async (sandbox) => {
         const { problems: found, recorded } = await checkTranscripts(lesson, consoles, sandbox);
         if (!context.edits) return found;
         const changes = recorded.map(({ fence, lines }) => ({ fence, lines }));
         context.edits.set(lesson, [...(context.edits.get(lesson) ?? []), ...changes]);
         return found.filter((problem) => problem.expected === undefined);
-      }),
+      },
     });
   }
   const unproven = breaks.filter(({ test, fails }) => !context.passed.some(({ name, file }) => name === fails && (file === test || file === join(project.root, test))));
-  if (unproven.length > 0) jobs.push({ key: `baseline ${tests}`, run: () => checkBaseline(project, unproven) });
-  for (const broken of breaks) jobs.push({ key: `break ${broken.file} ${tests}`, run: () => checkBreak(project, broken) });
-  if (exercises.length > 0) jobs.push({ key: `skeleton ${tests}`, run: () => checkSkeleton(project, lesson, exercises) });
+  if (unproven.length > 0) jobs.push({ key: `baseline ${tests}`, run: (sandbox) => checkBaseline(sandbox, unproven) });
+  for (const broken of breaks) jobs.push({ key: `break ${broken.file} ${tests}`, run: (sandbox) => checkBreak(sandbox, broken) });
+  if (exercises.length > 0) jobs.push({ key: `skeleton ${tests}`, run: (sandbox) => checkSkeleton(sandbox, lesson, exercises) });
   const counts = [
     `${markdown.fences.length - runs.length - consoles.length} quotes and figures`, `${runs.length} examples`, `${consoles.length} transcripts`,
     `${breaks.length} breaks`, `${exercises.length} exercises`,
@@ -198,7 +205,7 @@ function lessonPart(project: Project, lesson: Lesson, context: { common: string;
 /** The skeletons of the chosen chapters, compiled together. */
 function skeletonsPart(project: Project, lessons: readonly Lesson[], common: string): Part {
   const exercises = lessons.filter(({ readme }) => existsSync(join(project.root, readme))).flatMap((lesson) => exercisesOf(project, lesson));
-  const jobs: Job[] = exercises.length === 0 ? [] : [{ key: `types ${contentHash([["common", common], ["lessons", lessons.map(({ id }) => id).join()]])}`, run: () => checkSkeletonTypes(project, exercises) }];
+  const jobs: Job[] = exercises.length === 0 ? [] : [{ key: `types ${contentHash([["common", common], ["lessons", lessons.map(({ id }) => id).join()]])}`, run: (sandbox) => checkSkeletonTypes(project, sandbox, exercises) }];
   return { name: "skeletons", summary: `${exercises.length} exercises`, problems: [], jobs };
 }
 
@@ -207,7 +214,7 @@ function examplesPart(project: Project, lessons: readonly Lesson[], common: stri
   const files = lessons.length === project.lessons.length ? sourceFiles(project.root) : lessons.flatMap(({ number }) => sourcesOfChapter(project, number));
   const blocks = files.flatMap((file) => docExamples(file, readFileSync(join(project.root, file), "utf8")));
   const key = `docs ${contentHash([["common", common], ["files", files.join("\n")]])}`;
-  const jobs: Job[] = blocks.length === 0 ? [] : [{ key, run: () => withSandbox(project, (sandbox) => checkBlocks(blocks, sandbox)) }];
+  const jobs: Job[] = blocks.length === 0 ? [] : [{ key, run: (sandbox) => checkBlocks(blocks, sandbox) }];
   return { name: "doc comments", summary: `${blocks.length} examples`, problems: [], jobs };
 }
 
@@ -220,15 +227,6 @@ function pagesPart(project: Project): Part {
     return checkLinks(project.root, file, parseMarkdown(readFileSync(path, "utf8")));
   });
   return { name: "pages", summary: `${pages.length} pages`, problems, jobs: [] };
-}
-
-async function withSandbox(project: Project, work: (sandbox: ReturnType<typeof makeSandbox>) => Promise<Problem[]>): Promise<Problem[]> {
-  const sandbox = makeSandbox(project.root);
-  try {
-    return await work(sandbox);
-  } finally {
-    sandbox.remove();
-  }
 }
 
 interface Edit {

@@ -8,6 +8,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { basename, join } from "node:path";
+import { compileCopy, isCompiled, recompile } from "../lib/compiled.mjs";
 import { filesUnder } from "./project.ts";
 
 /** What a copy does without: history, tools (linked instead), and what people and runs leave in their checkout. */
@@ -42,7 +43,11 @@ function guardExit(): void {
   process.once("SIGTERM", () => process.exit(143));
 }
 
-export function makeSandbox(root: string): Sandbox {
+/**
+ * Copies the project. What runs in a copy runs from its sources through tsx; `compile` spends half a second on it, and
+ * from then on what runs in it, or in a copy of it, starts without a loader: see scripts/lib/compiled.mjs.
+ */
+export function makeSandbox(root: string, options: { compile?: boolean } = {}): Sandbox {
   guardExit();
   const base = realpathSync(mkdtempSync(join(tmpdir(), "titan-learn-")));
   openFolders.add(base);
@@ -52,10 +57,10 @@ export function makeSandbox(root: string): Sandbox {
   mkdirSync(temp);
   const entries = readdirSync(root).filter((name) => !NOT_COPIED.has(name)).map((name) => join(root, name));
   // `cp -p` keeps modification times, by which the copied `dist/` is known to be fresh.
-  const done = spawnSync("cp", ["-Rp", ...entries, copy], { encoding: "utf8" });
+  const done = spawnSync("cp", ["-RPp", ...entries, copy], { encoding: "utf8" });
   // A file of a running command that vanished between listing and copying is no reason to stop.
   if (done.error) throw new Error(`Cannot copy the project: ${done.error.message}`);
-  rmSync(join(copy, "dist", ".lock"), { force: true });
+  for (const name of readdirOr(join(copy, "dist"))) if (/^\.(lock|staging-)/.test(name)) rmSync(join(copy, "dist", name), { recursive: true });
   symlinkSync(join(realpathSync(join(root, "node_modules"))), join(copy, "node_modules"));
   const cache = `tsx-${userInfo().uid}`; // tsx keeps compiled files here; sharing it saves a second per lesson
   mkdirSync(join(tmpdir(), cache), { recursive: true });
@@ -63,6 +68,7 @@ export function makeSandbox(root: string): Sandbox {
   const bin = join(base, "bin");
   mkdirSync(bin);
   writeFileSync(join(bin, "npm"), npmShim(root), { mode: 0o755 });
+  if (options.compile && !isCompiled(copy)) compileCopy(copy, root);
   const remove = (): void => {
     rmSync(base, { recursive: true, force: true, maxRetries: 3 });
     openFolders.delete(base);
@@ -86,6 +92,19 @@ function npmShim(root: string): string {
     'if [ "${1-} ${2-} $plain" = "run -s yes" ] && [ -f package.json ]; then', '  case ${3-} in', ...cases, "  esac", "fi",
     'PATH=${PATH#*:} exec npm "$@"', "",
   ].join("\n");
+}
+
+const APPLY_TIMEOUT_MS = 60_000;
+
+/** Applies a patch of the project to its copy. Undefined when applied; otherwise what git said. */
+export async function applyPatch(sandbox: Sandbox, file: string): Promise<string | undefined> {
+  const done = await runProgram(["git", "apply", "--whitespace=nowarn", file], {
+    cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: APPLY_TIMEOUT_MS,
+  });
+  if (done.code !== 0) return done.output.trim() || `git exited with ${done.code}`;
+  const patch = readFileSync(join(sandbox.root, file), "utf8");
+  recompile(sandbox.root, [...patch.matchAll(/^(?:---|\+\+\+) [ab]\/(\S+)/gm)].map((match) => match[1]!));
+  return undefined;
 }
 
 /** Files in a sandbox that somebody may have left behind, as paths relative to it. Ignored folders do not count. */

@@ -4,30 +4,32 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ROOT } from "../bootstrap.mjs";
-import { SOURCE_FLAGS, runNode } from "./child.mjs";
+import { runNode } from "./child.mjs";
+import { loaderFlags, programFile } from "./compiled.mjs";
 
 /** @typedef {import("./reporter.mjs").TestSummary} TestSummary */
 
 /**
  * Runs test files and prints their results.
  * @param {string[]} files relative to the root
- * @param {{ flags?: string[], concurrency?: number, env?: NodeJS.ProcessEnv, quiet?: boolean }} [options]
- *   flags go to node as they are; quiet shows nothing, for callers who want the summary
+ * @param {{ root?: string, flags?: string[], concurrency?: number, env?: NodeJS.ProcessEnv, quiet?: boolean }} [options]
+ *   root is that of a copy of the project; flags go to node as they are; quiet shows nothing, for callers who want the summary
  * @returns {Promise<{ code: number, summary: TestSummary }>} code is 0 only if at least one test ran and none failed
  */
 export async function runTests(files, options = {}) {
+  const root = options.root ?? ROOT;
   const folder = mkdtempSync(join(tmpdir(), "titan-test-"));
   const report = join(folder, "summary.json");
   // Inside a test this variable is set, and a runner that finds it takes itself for a child and runs nothing.
   const { NODE_TEST_CONTEXT: _, ...env } = options.env ?? process.env;
   try {
     const status = await runNode([
-      ...SOURCE_FLAGS, "--test",
+      ...loaderFlags(root), "--test",
       ...(options.concurrency ? [`--test-concurrency=${options.concurrency}`] : []),
       ...(options.quiet ? [] : ["--test-reporter=spec", "--test-reporter-destination=stdout"]),
       `--test-reporter=${new URL("reporter.mjs", import.meta.url).href}`, `--test-reporter-destination=${report}`,
-      ...(options.flags ?? []), ...files,
-    ], { cwd: ROOT, env, stdio: options.quiet ? "ignore" : "inherit" });
+      ...(options.flags ?? []), ...files.map((file) => programFile(root, file)),
+    ], { cwd: root, env, stdio: options.quiet ? "ignore" : "inherit" });
     const summary = readSummary(report);
     if (summary.ran === 0 && status === 0 && !options.quiet) process.stderr.write("No test ran: that is a failure, not a success.\n");
     return { code: status === 0 && summary.ran === 0 ? 1 : status, summary };

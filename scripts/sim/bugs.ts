@@ -17,12 +17,11 @@ import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { INVARIANTS, type Invariant } from "#simulation";
-import { makeSandbox, runProgram, type Sandbox, sandboxEnvironment } from "../learn/sandbox.ts";
+import { programArguments } from "../lib/compiled.mjs";
+import { applyPatch, makeSandbox, type Sandbox, sandboxEnvironment } from "../learn/sandbox.ts";
 import { UsageError, type Options } from "./options.ts";
 
 export const BUGS_FOLDER = "lessons/22-simulation/bugs";
-
-const APPLY_TIMEOUT_MS = 30_000;
 
 export interface Bug {
   readonly name: string;
@@ -69,18 +68,15 @@ export function listBugs(root: string): Bug[] {
     .map((name) => parseBug(name.slice(0, -".patch".length), readFileSync(join(root, BUGS_FOLDER, name), "utf8")));
 }
 
-/** A copy of the project that has the bug. The caller removes it. */
-export async function copyWithBug(root: string, bug: Bug): Promise<Sandbox> {
-  const sandbox = makeSandbox(root);
-  const { code, output } = await runProgram(["git", "apply", "--whitespace=nowarn", bug.file], { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: APPLY_TIMEOUT_MS });
-  if (code === 0) return sandbox;
-  sandbox.remove();
-  throw new Error(`Cannot apply ${bug.file}: the source has changed since it was written\n${output}`);
+/** Puts the bug into a copy of the project. */
+export async function plantBug(sandbox: Sandbox, bug: Bug): Promise<void> {
+  const refused = await applyPatch(sandbox, bug.file);
+  if (refused !== undefined) throw new Error(`Cannot apply ${bug.file}: the source has changed since it was written\n${refused}`);
 }
 
-/** How a simulation is started in a copy: with its sources, because what was built is of the original. */
-export function commandIn(args: readonly string[]): [string, ...string[]] {
-  return [process.execPath, "--import", "tsx", "--conditions=source", "scripts/sim/main.ts", ...args];
+/** How a simulation is started in a copy: never with what was built, which is of the original. */
+export function commandIn(sandbox: Sandbox, args: readonly string[]): [string, ...string[]] {
+  return [process.execPath, ...programArguments(sandbox.root, "scripts/sim/main.ts"), ...args];
 }
 
 /** Shows one bug to a reader: what it is, how it is found, and the least that it takes. Exit code 0: it was found. */
@@ -94,9 +90,10 @@ export async function showBug(root: string, name: string, options: Options): Pro
   }
   if (bug === undefined) throw new UsageError(`there is no bug "${name}"; there are:\n${names}`);
   if (!options.json) console.log(`${bug.title}\n\n${changesOf(bug.diff)}\n\n${bug.why}\n`);
-  const sandbox = await copyWithBug(root, bug);
+  const sandbox = makeSandbox(root);
   try {
-    const [program, ...args] = commandIn(argumentsFor(bug, options));
+    await plantBug(sandbox, bug);
+    const [program, ...args] = commandIn(sandbox, argumentsFor(bug, options));
     const child = spawn(program, args, { cwd: sandbox.root, env: { ...sandboxEnvironment(sandbox), SIM_BUG: name }, stdio: ["ignore", "inherit", "inherit"] });
     const code = await new Promise<number | null>((done) => child.on("exit", done));
     if (code === 0) console.error(`sim: the bug was not found in ${options.single ? "this life" : "these lives"}`);

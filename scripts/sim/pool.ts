@@ -1,12 +1,13 @@
 /** Several processes, each living one seed at a time; a single one needs no child. */
 import { fork, type ChildProcess } from "node:child_process";
-import { dirname, join } from "node:path";
+import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { drawPlan, simulate } from "#simulation";
 import type { Options } from "./options.ts";
 import { summaryOf, type Summary } from "./totals.ts";
 
-const CHILD = join(dirname(fileURLToPath(import.meta.url)), "child.ts");
+/** Run as this file is: from the sources, or compiled. */
+const CHILD = join(dirname(fileURLToPath(import.meta.url)), `child${extname(import.meta.url)}`);
 
 export class Pool {
   stopped = false;
