@@ -488,6 +488,14 @@ test("AUTH comes first when there is a password, and compares whatever the lengt
   assert.equal(open.ask("AUTH", "default", "any"), "OK");
 });
 
+test("CLIENT INFO says what libraries make numbers of", () => {
+  const { ask } = fixture();
+  const info = ask("CLIENT", "INFO") as string;
+  for (const field of ["id", "age", "idle", "db", "sub", "psub", "multi", "qbuf", "qbuf-free", "argv-mem", "obl", "oll", "omem", "tot-mem"]) {
+    assert.match(info, new RegExp(`(?:^| )${field}=-?\\d+ `), field);
+  }
+});
+
 test("a role decides who may write: a replica and a store that is loading refuse", () => {
   const { ask, client, store, time } = fixture();
   ask("SET", "k", "v", "PX", "100");

@@ -205,6 +205,27 @@ test("startStore() bounds what all clients together make it hold: who costs most
   await over();
 });
 
+test("startStore() bounds what all clients together have waiting for the disk", async () => {
+  let written = (): void => {};
+  const { world, dial, server, over } = await room({ maxClientsBytes: 4 * 1024 * 1024, afterCommit: () => new Promise<void>((resolve) => (written = resolve)) });
+  const readers: Peer[] = [];
+  for (let i = 0; i < 8; i++) readers.push(await dial());
+  const publisher = await dial();
+  for (const each of readers) {
+    await each.ask(request("SUBSCRIBE", "news"));
+    written();
+  }
+  publisher.socket.write(bytes(request("PUBLISH", "news", "m".repeat(1024 * 1024))));
+  await world.run(world.now + 100);
+  assert.equal(server.clients, 1 + 3, "three megabytes are below the bound, four and their headers are not");
+  written();
+  await world.run(world.now + 1000);
+  assert.equal(readers.filter(({ text, closed }) => !closed && text.length > 1024 * 1024).length, 3);
+  for (const each of [...readers, publisher]) each.socket.destroy();
+  await world.run(world.now + 10);
+  await over();
+});
+
 test("startStore() refuses a client too many, and takes the next when one has gone", async () => {
   const { dial, over, world } = await room({ maxClients: 2 });
   const [first] = [await dial(), await dial()];

@@ -151,12 +151,15 @@ function setInfo(_store: Store, { library, out }: Session, argv: string[]): void
   out.ok();
 }
 
+/** What the socket knows and the engine does not. Libraries make numbers of these without asking whether they are there. */
+const UNKNOWN_HERE = { qbuf: 0, "qbuf-free": 0, "argv-mem": 0, "multi-mem": 0, obl: 0, oll: 0, omem: 0, "tot-mem": 0, events: "r", redir: -1 };
+
 function describeClient(store: Store, session: Session): string {
   const fields = {
     id: session.id, addr: session.address, name: session.name, age: Math.max(0, Math.floor((store.host.clock.wall() - session.since) / 1000)),
-    flags: session.blocked ? "b" : session.subscriptions > 0 ? "P" : session.queue ? "x" : "N", db: 0,
-    sub: session.channels.size, psub: session.patterns.size, multi: session.queue?.length ?? -1, watch: session.watched.size,
-    cmd: session.lastCommand === "" ? "NULL" : session.lastCommand, user: "default", "lib-name": session.library.name,
+    idle: 0, flags: session.blocked ? "b" : session.subscriptions > 0 ? "P" : session.queue ? "x" : "N", db: 0,
+    sub: session.channels.size, psub: session.patterns.size, ssub: 0, multi: session.queue?.length ?? -1, watch: session.watched.size,
+    ...UNKNOWN_HERE, cmd: session.lastCommand === "" ? "NULL" : session.lastCommand, user: "default", "lib-name": session.library.name,
     "lib-ver": session.library.version, resp: session.protocol,
   };
   return `${Object.entries(fields).map(([key, value]) => `${key}=${value}`).join(" ")}\n`;

@@ -52,6 +52,13 @@ export interface Shared {
   account(bytes: number): void;
 }
 
+const NOTHING = new Uint8Array(0);
+
+/** Answers that wait for the log. */
+interface Held {
+  bytes: Uint8Array;
+}
+
 export class StoreConnection {
   readonly #shared: Shared;
   readonly #socket: Socket;
@@ -59,6 +66,7 @@ export class StoreConnection {
   readonly #out = new RespWriter(HARD_OUTPUT_BYTES);
   readonly #session: Session;
   /** Taken from `out`, and not yet allowed to leave. */
+  #held: Held[] = [];
   #heldBytes = 0;
   /** Allowed to leave, while the socket takes no more. */
   #ready: Uint8Array[] = [];
@@ -112,17 +120,22 @@ export class StoreConnection {
   }
 
   /** For the group commit: takes what is to be answered now; `release` lets it go. */
-  hold(): Uint8Array {
-    if (this.#closed || this.#isTooFarBehind()) return new Uint8Array(0);
-    const bytes = this.#out.take();
-    this.#heldBytes += bytes.length;
-    return bytes;
+  hold(): Held {
+    const held: Held = { bytes: NOTHING };
+    if (this.#closed || this.#isTooFarBehind()) return held;
+    held.bytes = this.#out.take();
+    this.#heldBytes += held.bytes.length;
+    this.#held.push(held);
+    this.#account(this.heldBytes);
+    return held;
   }
 
-  release(bytes: Uint8Array): void {
-    this.#heldBytes -= bytes.length;
+  /** In the order of `hold`. */
+  release(held: Held): void {
     if (this.#closed) return;
-    this.#deliver(bytes);
+    this.#held.shift();
+    this.#heldBytes -= held.bytes.length;
+    this.#deliver(held.bytes);
     this.#run();
   }
 
@@ -249,6 +262,8 @@ export class StoreConnection {
     if (this.#closed) return;
     this.#closed = true;
     this.#linger?.cancel();
+    // Whoever waits for the disk still has them in hand: what is in them goes now.
+    for (const held of this.#held) held.bytes = NOTHING;
     this.#shared.account(-this.accounted);
     this.accounted = 0;
     this.#shared.store.end(this.#session);
