@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom, type Socket } from "#host";
 import { SimWorld } from "#sim";
-import { openStore, Recorder, Refusal, startStore, type OpenStore, type OpenStoreOptions, type Reply, type Store, type StoreServer } from "#store";
+import { dumpResp, openStore, Recorder, Refusal, startStore, type OpenStore, type OpenStoreOptions, type Reply, type Store, type StoreServer } from "#store";
 import { contents } from "./15-store.support.ts";
 
 const PORT = 6479;
@@ -362,6 +362,59 @@ test("a copy that is cut short is never seen by a client, and is made again", as
       continue;
     }
     await converge(world, primary, replica, `seed ${seed}`);
+    await replica.over();
+    await primary.over();
+  }
+});
+
+test("a replica that dies or is promoted in the midst of a copy has what it had before", async () => {
+  for (const [seed, fate] of ["killed", "promoted", "closed", "cut twice"].entries()) {
+    const world = new SimWorld({ seed: seed + 1, freshChance: true, splitChunks: true });
+    const primary = await node(world, "p");
+    fill(primary, 6000);
+    let replica = await node(world, "r", { rewriteMinBytes: 2000 });
+    for (const argv of [["SET", "key1", "mine"], ["RPUSH", "old", "a", "b"], ["SET", "mortal", "x", "PX", "3600000"]]) replica.ask(...argv);
+    const before = contents(replica.store);
+    replica.ask("REPLICAOF", "p", String(PORT));
+    const half = async (): Promise<void> => {
+      for (let i = 0; i < 10_000; i++) {
+        if (replica.store.role === "loading" && replica.store.keys.size > 0) return;
+        await world.run(world.now + 0.1);
+      }
+      assert.fail(`${fate}: never in the midst of it`);
+    };
+    await half();
+    if (fate === "cut twice") {
+      world.cut("p", "r");
+      await world.run(world.now + 1);
+      assert.equal(replica.store.role, "replica");
+      assert.deepEqual(contents(replica.store), before, "what is old is better than nothing");
+      await half();
+    }
+    await world.settle(Promise.resolve(replica.opened.afterCommit()));
+    if (fate === "killed" || fate === "cut twice") {
+      replica.store.close();
+      world.kill("r");
+    } else {
+      if (fate === "promoted") {
+        replica.ask("REPLICAOF", "NO", "ONE");
+        assert.deepEqual(contents(replica.store), before);
+        replica.ask("SET", "new", "1");
+        before.push(...contents(replica.store).filter((each) => each.includes('"new"')));
+      }
+      await replica.over();
+    }
+    const texts: string[] = [];
+    await world.settle(dumpResp({ host: world.host("r"), dir: "/data", write: (bytes) => texts.push(bytes.toString("latin1")) }));
+    assert.ok(!texts.join("").includes("value 7"), `${fate}: no other program sees half of it`);
+    replica = await node(world, "r");
+    assert.deepEqual(contents(replica.store), before.sort(), fate);
+    replica.ask("REPLICAOF", "p", String(PORT));
+    await converge(world, primary, replica, fate);
+    const whole = contents(replica.store);
+    await replica.over();
+    replica = await node(world, "r");
+    assert.deepEqual(contents(replica.store), whole, `${fate}: a whole copy is in its log`);
     await replica.over();
     await primary.over();
   }

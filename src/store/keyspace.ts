@@ -147,6 +147,18 @@ export class Keyspace {
     this.#hooks.changed(key);
   }
 
+  /** Begins anew, empty. The function that it yields brings back what was there. */
+  setAside(): () => void {
+    const { dict } = this;
+    const deadlines = this.expiry.entries();
+    this.clear();
+    return () => {
+      this.clear();
+      this.dict = dict;
+      for (const [key, at] of deadlines) this.expiry.set(key, at);
+    };
+  }
+
   clear(): void {
     const { keys } = this.dict;
     this.dict = new Dict();

@@ -11,14 +11,18 @@
 import type { Address, Host } from "#host";
 import { type Durability, inspectLog, type LogRecovery, openLog, readLog } from "#log";
 import { StoreLog } from "./aof.ts";
-import { encodeGroup } from "./aof-text.ts";
+import { encodeCommand, encodeGroup, GroupReader } from "./aof-text.ts";
 import { Copies } from "./persist.ts";
 import { Refusal } from "./refusal.ts";
 import { BACKLOG_BYTES, Replication } from "./replication.ts";
+import { RespParser } from "./resp.ts";
 import { Store } from "./store.ts";
 
 /** A turn's text is handed over early when it gets this long: one string of it all would be copied once more. */
 const FLUSH_CHARS = 4 * 1024 * 1024;
+
+/** What `dumpResp` hands over at a time. */
+const DUMP_CHARS = 64 * 1024;
 
 export interface OpenStoreOptions {
   readonly host: Host;
@@ -208,5 +212,28 @@ class Opened implements OpenStore {
 export async function dumpResp({ host, dir, write }: { host: Host; dir: string; write: (bytes: Buffer) => void }): Promise<void> {
   const path = `${dir}/log`;
   const covered = Math.max(0, ...(await inspectLog(host, path)).snapshots.map(({ seq }) => seq));
-  await readLog(host, path, { chunk: write, record: (seq, body) => void (seq > covered && write(body)) });
+  const parser = new RespParser();
+  const groups = new GroupReader();
+  let text = "";
+  const flush = (): void => {
+    write(Buffer.from(text, "latin1"));
+    text = "";
+  };
+  const say = (argv: string[]): void => {
+    text += encodeCommand(argv);
+    if (text.length >= DUMP_CHARS) flush();
+  };
+  const record = (seq: number, body: Buffer): void => {
+    if (seq <= covered) return;
+    parser.push(body);
+    for (let argv = parser.next(); argv !== undefined; argv = parser.next()) {
+      // Group by group: one that was given up halfway, and begun anew, reads as one transaction to others.
+      const group = groups.take(argv);
+      if (group === undefined || group.length === 0) continue;
+      if (group.length === 1) say(group[0]!);
+      else for (const each of [["multi"], ...group, ["exec"]]) say(each);
+    }
+  };
+  await readLog(host, path, { chunk: write, record });
+  flush();
 }

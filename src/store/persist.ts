@@ -33,6 +33,7 @@ export class Copies {
   #running: CopyTaker | undefined;
   #snapshot: Snapshot | undefined;
   #scheduled = false;
+  #held = false;
 
   constructor(store: Store) {
     this.#store = store;
@@ -46,6 +47,12 @@ export class Copies {
 
   add(taker: CopyTaker): void {
     this.#queue.push(taker);
+    this.poke();
+  }
+
+  /** While it is held no copy begins: the keyspace is half of one that comes in. */
+  hold(held: boolean): void {
+    this.#held = held;
     this.poke();
   }
 
@@ -67,6 +74,7 @@ export class Copies {
       this.#snapshot?.abandon();
       return this.#next();
     }
+    if (this.#held && this.#snapshot === undefined) return;
     if (!taker.isReady()) return;
     if (this.#snapshot === undefined) {
       taker.begin();

@@ -8,14 +8,19 @@
  * What is applied has a number, counted from the text's own length. After a cut the replica says how far it is, and gets the
  * rest: every group once. It counts a group when it has done all of it, so a group that was cut in two comes again whole.
  *
+ * A copy replaces what the replica had when it is whole, and not before: until then the old data is kept, and in the replica's
+ * log the copy is one group, which counts when its EXEC is there. A replica that dies in the midst of it, or that is made a
+ * primary because its primary died, has what it had.
+ *
  * Invariants: `known` and the keyspace belong together, or `known` is undefined; while a copy comes, the role is `loading`: no
- * client sees half of it.
- * Left out: keeping `known` over a restart (a restarted replica copies anew); replicas of replicas.
+ * client sees half of it, and no copy is made of it.
+ * Left out: a copy that needs no memory beside the old data's; keeping `known` over a restart (a restarted replica copies anew); replicas of replicas.
  * Test: test/15-store.replica.test.ts
  */
 import type { Address, Host, Socket, Timer } from "#host";
 import { backoffDelayMs, retryPolicy } from "#retry";
 import { encodeCommand, encodedBytes, GroupReader } from "./aof-text.ts";
+import type { Copies } from "./persist.ts";
 import { RespParser } from "./resp.ts";
 import type { Store } from "./store.ts";
 
@@ -34,6 +39,8 @@ export interface ReplicaOptions {
   readonly password: () => string;
   /** Gets what was applied, for the replica's own log. */
   readonly applied: (group: string[][]) => void;
+  /** The copies that are made here wait while one comes in. */
+  readonly copies: Pick<Copies, "hold">;
   /** Resolves when the replica's log has caught up; undefined: it has. */
   readonly caughtUp: () => Promise<void> | undefined;
 }
@@ -48,6 +55,8 @@ export class ReplicaLink {
   #known: { id: string; offset: number } | undefined;
   /** The copy under way: what `known` will be. */
   #copying: { id: string; offset: number } | undefined;
+  /** Brings back what was here before it. */
+  #restore: (() => void) | undefined;
   #socket: Socket | undefined;
   #parser = new RespParser();
   #groups = new GroupReader();
@@ -79,6 +88,7 @@ export class ReplicaLink {
     this.#timer?.cancel();
     this.#socket?.destroy();
     this.#socket = undefined;
+    this.#abandonCopy();
   }
 
   async #dial(): Promise<void> {
@@ -98,7 +108,6 @@ export class ReplicaLink {
     this.#parser = new RespParser();
     this.#groups = new GroupReader();
     this.#groupBytes = 0;
-    this.#copying = undefined;
     this.#paused = false;
     this.#heardAt = this.#options.host.clock.monotonic();
     socket.handle({
@@ -176,29 +185,57 @@ export class ReplicaLink {
     const group = this.#groups.take(argv);
     if (group === undefined) return;
     for (const each of group) this.#options.store.load(each);
-    this.#options.applied(group);
+    this.#remember(group);
     if (this.#known !== undefined) this.#known.offset += this.#groupBytes;
     this.#groupBytes = 0;
   }
   // #endregion
 
+  #remember(group: string[][]): void {
+    const { applied } = this.#options;
+    if (this.#copying === undefined) applied(group);
+    else for (const each of group) applied([each]); // a MULTI in it would begin the copy's own group anew
+  }
+
+  // #region copy
   #beginCopy(copying: { id: string; offset: number }): void {
-    const { store, applied } = this.#options;
+    const { store, applied, copies } = this.#options;
+    this.#abandonCopy();
     this.#known = undefined;
     this.#copying = copying;
     store.role = "loading";
-    const clear = ["flushall"];
-    store.load(clear);
-    applied([clear]);
+    copies.hold(true);
+    this.#restore = store.setAside();
+    // Words of the log itself: all that is applied from here on counts when the EXEC is there.
+    applied([["multi"]]);
+    applied([["flushall"]]);
   }
 
   #endCopy(): void {
+    if (this.#copying === undefined) throw new Error("unexpected titan.end");
+    const { store, applied, copies } = this.#options;
+    applied([["exec"]]);
     this.#known = this.#copying;
     this.#copying = undefined;
+    this.#restore = undefined;
     this.#groupBytes = 0;
-    this.#options.store.role = "replica";
+    copies.hold(false);
+    store.role = "replica";
     this.#connected();
   }
+
+  /** Half a copy is nobody's data. */
+  #abandonCopy(): void {
+    if (this.#copying === undefined) return;
+    const { store, applied, copies } = this.#options;
+    this.#copying = undefined;
+    this.#restore?.();
+    this.#restore = undefined;
+    applied([]); // MULTI, EXEC: a second MULTI begins anew, and what was behind the first is forgotten
+    copies.hold(false);
+    store.role = "replica";
+  }
+  // #endregion
 
   #connected(): void {
     this.state = "connected";
@@ -226,6 +263,7 @@ export class ReplicaLink {
     const socket = this.#socket;
     this.#socket = undefined;
     socket?.destroy();
+    this.#abandonCopy();
     this.#tryAgain(why);
   }
 

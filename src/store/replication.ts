@@ -129,7 +129,7 @@ export class Replication {
 
   /** REPLICAOF. Undefined: be a primary, with what is here. */
   follow(primary: Address | undefined): void {
-    const { host, store, flush, applied, caughtUp } = this.#options;
+    const { host, store, copies, flush, applied, caughtUp } = this.#options;
     const before = this.#link?.primary;
     if (primary !== undefined && before?.host === primary.host && before.port === primary.port) return;
     flush();
@@ -144,7 +144,7 @@ export class Replication {
     this.#cutOff();
     this.#backlog = undefined;
     store.role = "replica";
-    this.#link = new ReplicaLink({ host, store, primary, password: () => this.#password, applied, caughtUp });
+    this.#link = new ReplicaLink({ host, store, primary, password: () => this.#password, applied, copies, caughtUp });
   }
 
   #cutOff(): void {

@@ -349,6 +349,16 @@ export class Store {
   }
   // #endregion
 
+  /** Begins anew, empty; the function that it yields brings back what was there. Neither is a change that is logged. */
+  setAside(): () => void {
+    const bringBack = this.keys.setAside();
+    this.#dirty = false;
+    return () => {
+      bringBack();
+      this.#dirty = false;
+    };
+  }
+
   /** Commands that rebuild the keyspace as it is now. Walk it to its end before the next command is executed. */
   *dump(): Generator<string[]> {
     const { dict, expiry } = this.keys;
