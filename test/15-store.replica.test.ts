@@ -187,6 +187,25 @@ test("a replica that does not read is cut off when it is behind by the backlog, 
   await primary.over();
 });
 
+test("a replica that talks and does not read is as good as silent: others get their copies", async () => {
+  const world = new SimWorld({ seed: 3 });
+  const primary = await node(world, "p");
+  for (let i = 0; i < 200; i++) primary.ask("SET", `k${i}`, "v".repeat(20_000));
+  const { socket } = await speak(world, "p");
+  socket.write(Buffer.from("TITAN.SYNC ? 0\r\n"));
+  socket.pause();
+  await world.run(world.now + 50);
+  const replica = await node(world, "r", FOLLOW);
+  for (let second = 0; second < 80; second++) {
+    socket.write(Buffer.from("*2\r\n$9\r\ntitan.ack\r\n$1\r\n0\r\n"));
+    await world.run(world.now + 1000);
+  }
+  assert.equal(replica.info("master_link_status"), "up");
+  assert.equal(primary.info("connected_slaves"), "1");
+  await replica.over();
+  await primary.over();
+});
+
 test("a replica does not expire by itself: it hides, and deletes when the primary says so", async () => {
   const world = new SimWorld({ seed: 4 });
   const primary = await node(world, "p");

@@ -117,6 +117,10 @@ test("KEYS matches globs as Redis does, and a pattern bomb costs pattern times t
   ask("SET", "a".repeat(10_000), "v");
   // A matcher that tries every way for every star would not be back before the sun has gone out.
   assert.deepEqual(ask("KEYS", `${"*a".repeat(500)}*b`), []);
+  const long = `*${"a".repeat(1024)}`;
+  for (const argv of [["KEYS", long], ["SCAN", "0", "MATCH", long], ["PSUBSCRIBE", "news.*", long], ["PUBSUB", "CHANNELS", long]]) {
+    assert.deepEqual(ask(...argv), new Refusal("ERR pattern is too long: 1025 bytes exceed 1024"), "the other factor is bounded");
+  }
 });
 
 test("Store.execute() never shows a dead key, and the active cycle removes those nobody asks for", async () => {

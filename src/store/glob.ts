@@ -7,9 +7,21 @@
  * remembered, and a mismatch goes back to the last one only: what an earlier star might match differently, the last one can
  * make up for. So the worst case is pattern times text, and nothing is on the stack.
  *
+ * Text is what somebody stored already; the other factor comes with the question, and is limited.
+ *
  * Left out: character classes by name, and alternatives.
  * Test: test/15-store.test.ts
  */
+import { Refusal } from "./refusal.ts";
+
+/** Looking for the worst pattern of this length in a kilobyte takes about 5 ms. Redis has no such limit. */
+export const MAX_PATTERN_BYTES = 1024;
+
+/** A client's pattern. Throws the `Refusal` for one that is too long. */
+export function checkPattern(pattern: string): string {
+  if (pattern.length > MAX_PATTERN_BYTES) throw new Refusal(`ERR pattern is too long: ${pattern.length} bytes exceed ${MAX_PATTERN_BYTES}`);
+  return pattern;
+}
 
 const [STAR, ANY, OPEN, CLOSE, ESCAPE, NOT, DASH] = [..."*?[]\\^-"].map((char) => char.charCodeAt(0)) as [number, number, number, number, number, number, number];
 

@@ -5,7 +5,7 @@
 import { ALL_KEYS, command, ONE_KEY, TWO_KEYS, type Command } from "./command.ts";
 import { List } from "./deque.ts";
 import { Hash, Members } from "./dict.ts";
-import { matches } from "./glob.ts";
+import { checkPattern, matches } from "./glob.ts";
 import { typeOf, type Value } from "./keyspace.ts";
 import { argumentAfter, deadline, parseInteger, type TimeForm } from "./numbers.ts";
 import { NO_SUCH_KEY, NOT_AN_INTEGER, oneLine, Refusal, SYNTAX_ERROR } from "./refusal.ts";
@@ -33,7 +33,7 @@ function type(store: Store, { out }: Session, argv: string[]): void {
 }
 
 function keys(store: Store, { out }: Session, argv: string[]): void {
-  const pattern = argv[1]!;
+  const pattern = checkPattern(argv[1]!);
   const all = store.keys.dict.keys;
   const found: string[] = [];
   // From the end: asking for a dead key removes it, and puts one in its place that was asked for already.

@@ -9,7 +9,7 @@
  * Test: test/15-store.waiting.test.ts
  */
 import { command, container, type Command, type Subcommands } from "./command.ts";
-import { matches } from "./glob.ts";
+import { checkPattern, matches } from "./glob.ts";
 import { Refusal } from "./refusal.ts";
 import type { Session } from "./session.ts";
 import type { Store } from "./store.ts";
@@ -95,7 +95,9 @@ function write({ out }: Session, parts: readonly string[]): void {
 
 function subscribe(kind: Kind) {
   return (store: Store, session: Session, argv: string[]): void => {
-    for (const name of argv.slice(1)) store.pubsub.join(session, name, kind);
+    const names = argv.slice(1);
+    if (kind === PATTERN) names.forEach(checkPattern);
+    for (const name of names) store.pubsub.join(session, name, kind);
   };
 }
 
@@ -117,6 +119,7 @@ const about: Subcommands = {
     arity: -2,
     run: ({ pubsub: { channels } }, { out }, argv) => {
       if (argv.length > 3) throw new Refusal(`ERR unknown subcommand or wrong number of arguments for '${argv[1]!}'. Try PUBSUB HELP.`);
+      if (argv[2] !== undefined) checkPattern(argv[2]);
       const names = [...channels.keys()].filter((name) => argv[2] === undefined || matches(argv[2], name));
       out.array(names.length);
       for (const name of names) out.bulk(name);

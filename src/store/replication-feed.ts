@@ -65,6 +65,7 @@ export class Feed implements CopyTaker {
     onData: (chunk) => this.#onData(chunk),
     onDrain: () => {
       this.#full = false;
+      this.heardAt = this.#context.now();
       if (this.state === "online") this.send();
       else this.#context.poke();
     },
@@ -141,7 +142,8 @@ export class Feed implements CopyTaker {
   }
 
   #onData(chunk: Buffer): void {
-    this.heardAt = this.#context.now();
+    // One that talks and does not read is as good as silent: a copy for it keeps all others waiting.
+    if (!this.#full) this.heardAt = this.#context.now();
     try {
       this.#parser.push(chunk);
       for (let argv = this.#parser.next(); argv !== undefined; argv = this.#parser.next()) {

@@ -3,7 +3,7 @@
  * Test: test/15-store.commands.test.ts
  */
 import type { Members } from "./dict.ts";
-import { matches } from "./glob.ts";
+import { checkPattern, matches } from "./glob.ts";
 import { argumentAfter, count } from "./numbers.ts";
 import { Refusal, SYNTAX_ERROR } from "./refusal.ts";
 import type { Replies } from "./types.ts";
@@ -29,7 +29,7 @@ export function scanOptions(argv: readonly string[], { first, words }: { first: 
   let [match, visits, type, values]: [string | undefined, number, string | undefined, boolean] = [undefined, DEFAULT_COUNT, undefined, true];
   for (let i = first; i < argv.length; i++) {
     const word = argv[i]!.toUpperCase();
-    if (word === "MATCH") match = argumentAfter(argv, i++);
+    if (word === "MATCH") match = checkPattern(argumentAfter(argv, i++));
     else if (word === "COUNT") {
       visits = count(argumentAfter(argv, i++));
       if (visits < 1) throw SYNTAX_ERROR;
