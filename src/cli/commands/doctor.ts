@@ -3,9 +3,10 @@ import { spawnSync } from "node:child_process";
 import { closeSync, fdatasyncSync, mkdirSync, openSync, rmdirSync, rmSync, writeSync, existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
+import type { Client } from "#sdk";
 import { addressText, DEFAULT_MASTER, dial, namedMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
-import { EXIT, exitCodeOf } from "../exit.ts";
+import { EXIT, exitCodeOf, isRpcError } from "../exit.ts";
 import { durationText } from "../text.ts";
 
 const NODE_NEEDED = [20, 15] as const;
@@ -26,7 +27,7 @@ interface Finding {
 
 export const doctor: Command = {
   name: "doctor",
-  summary: "check this machine: Node, port, disk, programs, master",
+  summary: "check this machine: Node, port, disk, programs, master, store",
   usage: "",
   args: [0, 0],
   flags: { state: { type: "string", value: "DIR", summary: "the state folder to check (default TITAN_HOME, else .titan)" } },
@@ -125,11 +126,25 @@ async function checkMaster(call: Call): Promise<Finding[]> {
     const found = `${addressText(address)} answers in ${roundTripMs} ms: Titan ${info.version}, process ${info.pid}, up for ${durationText(sentAt - info.startedAt)}, ${info.workers} ${info.workers === 1 ? "worker" : "workers"}, state in ${info.state}`;
     const findings: Finding[] = [{ check, level: "ok", found }];
     if (info.workers === 0) findings.push({ check: "workers", level: "warn", found: "none has joined: nothing will run", advice: `titan worker --master ${addressText(address)}` });
-    return info.now === 0 ? findings : [...findings, checkClock(info.now - (before + roundTripMs / 2))];
+    if (info.now !== 0) findings.push(checkClock(info.now - (before + roundTripMs / 2)));
+    return [...findings, ...(await checkStore(client))];
   } catch (error) {
     const message = (error as Error).message;
     if (named !== undefined || exitCodeOf(error) !== EXIT.UNREACHABLE) return [{ check, level: "fail", found: message, advice: "check the address, and that the master runs; TITAN_TOKEN holds the token" }];
     return [await checkPort(address.port)];
+  }
+}
+
+/** By way of the master. A cluster without one is none of a doctor's business. */
+async function checkStore(client: Client): Promise<Finding[]> {
+  const check = "store";
+  const sentAt = performance.now();
+  try {
+    await client.kv("PING");
+    return [{ check, level: "ok", found: `answers the master in ${Math.round(performance.now() - sentAt)} ms` }];
+  } catch (error) {
+    if (isRpcError(error, "NOT_FOUND")) return [];
+    return [{ check, level: "fail", found: (error as Error).message, advice: "jobs that use the store fail: is it where the master's --store says, and its password right?" }];
   }
 }
 
