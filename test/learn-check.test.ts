@@ -157,11 +157,12 @@ function badJson(): string {
   }
 }
 
+const targets = (name: string): object => ({ source: `./src/${name}/mod.ts`, default: `./dist/${name}/mod.js` });
+
 const FILES: Readonly<Record<string, string>> = {
-  "package.json": JSON.stringify({
-    name: "fixture", type: "module",
-    imports: { "#echo": { source: "./src/echo/mod.ts" }, "#later": { source: "./src/later/mod.ts" } },
-  }),
+  "package.json": JSON.stringify({ name: "fixture", type: "module", imports: { "#echo": targets("echo"), "#later": targets("later") } }),
+  // As after a build: then what is checked is compiled once, and runs without a loader.
+  "dist/echo/mod.js": "throw new Error('this is not of these sources');\n",
   "src/echo/mod.ts": SOURCE,
   "src/later/mod.ts": "/** Lesson 02: comes later. */\n// #region one\nexport const later = 1;\n// #endregion\n",
   "test/01-echo.test.ts": TEST,
@@ -359,21 +360,23 @@ test("a sandbox runs package scripts without npm, with the arguments and variabl
   }
 });
 
-/** With a dist, as after a build: then what is checked is compiled once and runs without a loader. */
-const BUILT: Readonly<Record<string, string>> = {
-  "dist/echo/mod.js": "throw new Error('this is not of these sources');\n",
-  "package.json": FILES["package.json"]!.replaceAll(/"source":"\.\/src\/(\w+)\/mod\.ts"/g, '"source":"./gone.ts","default":"./dist/$1/mod.js"'),
-};
+/** Without a dist: what is checked runs from the sources. */
+const UNBUILT: Readonly<Record<string, string | null>> = { "dist/echo/mod.js": null, "package.json": FILES["package.json"]!.replaceAll("./dist/", "./gone/") };
 
-test("learn check passes a lesson that keeps every rule in a project with a build", async () => {
-  assert.deepEqual(await check(BUILT), []);
+test("learn check of a project without a build runs the sources", async () => {
+  assert.deepEqual(await check(UNBUILT), []);
+  const problems = await check({
+    ...UNBUILT, ...onlyExercise(), "lessons/01-echo/break/again.patch": PATCH.replace("i <= times", "i < times + 0"), "lessons/01-echo/break/one-too-many.patch": PATCH,
+    "src/echo/mod.ts": SOURCE.replace("// => 'hihi'", "// => 'hi'"),
+  });
+  assert.deepEqual(problems.map(({ file, line }) => `${file}:${line}`).sort(), ["lessons/01-echo/break/again.patch:4", "src/echo/mod.ts:6"]);
 });
 
-test("learn check of a project with a build finds what an example is instead, its line below types, and wrong syntax", async () => {
+test("learn check finds what an example is instead below a type, and wrong syntax", async () => {
   const typed = "interface Size {\n  readonly size: number;\n}\nconst size: Size = { size: 2 };\n";
   const lesson = LESSON.replace("twice.length // => 4", `${typed}twice.length // => 5\nif (size.size === 2) throw new Error("at the end");`)
     .replace("## Break it", `${FENCE}ts run\nconst open = (1;\nopen // => 1\n${FENCE}\n\n## Break it`);
-  const problems = await check({ ...BUILT, "lessons/01-echo/README.md": lesson });
+  const problems = await check({ "lessons/01-echo/README.md": lesson });
   assert.deepEqual(rules(problems), ["example"]);
   const lineOf = (text: string): number => lesson.split("\n").findIndex((line) => line.startsWith(text)) + 1;
   const said = problems.map(({ line, message }) => `${line}: ${message}`).join("\n");
@@ -382,10 +385,10 @@ test("learn check of a project with a build finds what an example is instead, it
   assert.match(said, /stops with SyntaxError: .*error TS1005/);
 });
 
-test("learn check of a project with a build applies breaks and removes bodies in what it runs", async () => {
+test("learn check tells a break that changes nothing and one that does not compile from one that breaks", async () => {
   const idle = PATCH.replace("i <= times", "i < times + 0");
   const problems = await check({
-    ...BUILT, "lessons/01-echo/break/again.patch": idle, "lessons/01-echo/break/garbled.patch": PATCH.replace("i <= times; i++) out", "i <= times; i++ out"),
+    "lessons/01-echo/break/again.patch": idle, "lessons/01-echo/break/garbled.patch": PATCH.replace("i <= times; i++) out", "i <= times; i++ out"),
   });
   assert.match(problems.map(({ file, message }) => `${file}: ${message}`).join("\n"), /again\.patch: .*must fail "echo\(\) repeats", but it passes/);
   assert.match(problems.map(({ file, message }) => `${file}: ${message}`).join("\n"), /garbled\.patch: the tests did not finish, so "echo\(\) repeats" did not fail/);
