@@ -151,7 +151,7 @@ test("startStore() cuts off a subscriber that never reads, at 32 MiB, and not th
   const [mute, reader, publisher] = [await dial(), await dial(), await dial()];
   for (const peer of [mute, reader]) assert.match(await peer.ask(request("SUBSCRIBE", "news")), /subscribe/);
   mute.socket.pause();
-  const message = "m".repeat(256 * 1024);
+  const message = "m".repeat(2 * 1024 * 1024);
   let sent = 0;
   let heard = 0;
   const answers: string[] = [];
@@ -161,7 +161,7 @@ test("startStore() cuts off a subscriber that never reads, at 32 MiB, and not th
     heard += (await reader.ask("")).length;
   }
   assert.equal(server.clients, 2);
-  assert.ok(sent * message.length > 31 * 1024 * 1024 && sent * message.length < 34 * 1024 * 1024, `cut off after ${sent} messages`);
+  assert.ok(sent * message.length > 31 * 1024 * 1024 && sent * message.length < 36 * 1024 * 1024, `cut off after ${sent} messages`);
   assert.ok(world.bounded() < 33 * 1024 * 1024);
   await world.run(world.now + 10);
   assert.equal(answers.at(-1), ":2\r\n");
