@@ -1,7 +1,7 @@
 /** Keys that die, and pictures of a keyspace that goes on moving. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { seededRandom } from "#host";
+import { seededRandom, VirtualTime } from "#host";
 import { contents, fixture } from "./15-store.support.ts";
 
 test("a store in which nothing expires arms no timer", async () => {
@@ -63,6 +63,24 @@ test("SET with KEEPTTL keeps nothing of a deadline that is over", async () => {
   ask("SET", "k", "new", "KEEPTTL");
   assert.deepEqual([ask("GET", "k"), ask("PTTL", "k")], ["new", -1]);
   assert.deepEqual(groups.slice(1), [[["del", "k"], ["set", "k", "new", "KEEPTTL"]]]);
+});
+
+test("a clock that is set forward ends keys within a minute, one that is set back gives them the time", async () => {
+  const time = new VirtualTime();
+  let ahead = 0;
+  const clock = { monotonic: time.clock.monotonic, wall: () => time.clock.wall() + ahead };
+  const { ask, store } = fixture({ host: { clock, timers: time.timers, random: seededRandom(1) } });
+  for (const key of ["k", "other"]) ask("SET", key, "v", "EX", "7200");
+  ahead = 7_200_000;
+  assert.equal(ask("GET", "k"), null);
+  await time.run(60_001);
+  assert.equal(store.keys.size, 0);
+  ask("SET", "k", "v", "EX", "100");
+  ahead -= 50_000;
+  await time.run(60_001 + 149_000);
+  assert.equal(ask("GET", "k"), "v");
+  await time.run(60_001 + 151_000);
+  assert.equal(store.keys.size, 0);
 });
 
 test("one command sees one time", async () => {

@@ -24,6 +24,9 @@ export const KEYS_PER_CYCLE = 500;
 /** While there is more to remove than one cycle may, clients get this much time between cycles. */
 const CYCLE_PAUSE_MS = 1;
 
+/** Timers count time that passed here; a clock that is set, or a machine that slept, gets ahead of them by no more than this. */
+const RECHECK_MS = 60_000;
+
 /** Below this many dead entries in the heap, cleaning up is not worth a thought. */
 const SLACK = 64;
 
@@ -107,7 +110,7 @@ export class Expiry {
     if (!this.#running || next === undefined || this.#armedFor <= next) return;
     this.#timer?.cancel();
     this.#armedFor = next;
-    this.#timer = this.#host.timers.after(Math.max(next - this.#host.clock.wall(), CYCLE_PAUSE_MS), () => {
+    this.#timer = this.#host.timers.after(Math.min(Math.max(next - this.#host.clock.wall(), CYCLE_PAUSE_MS), RECHECK_MS), () => {
       this.#armedFor = Infinity;
       this.#timer = undefined;
       // The timer may have been clamped, and the wall clock may have been set back: then nothing is due, and it is armed again.
