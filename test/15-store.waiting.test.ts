@@ -155,6 +155,7 @@ test("a RESP2 client with subscriptions may do little else; a RESP3 client anyth
   const two = client();
   two.ask("SUBSCRIBE", "c");
   assert.match((two.ask("GET", "k") as Refusal).text, /^ERR Can't execute 'get': only \(P\|S\)SUBSCRIBE/);
+  assert.match((two.ask("CLIENT", "GETNAME") as Refusal).text, /^ERR Can't execute 'client\|getname': only/);
   assert.deepEqual(two.ask("PING"), ["pong", ""]);
   assert.deepEqual(two.ask("PING", "x"), ["pong", "x"]);
   assert.equal(two.ask("RESET"), "RESET");

@@ -192,7 +192,8 @@ export class Store {
     this.#checkRole(command);
     if (command.write) this.services?.admitWrite();
     if (session.subscriptions !== 0 && session.protocol === 2 && !command.whileSubscribed) {
-      throw new Refusal(`ERR Can't execute '${command.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`);
+      const name = command.check === undefined || argv.length === 1 ? command.name : `${command.name}|${argv[1]!.toLowerCase()}`;
+      throw new Refusal(`ERR Can't execute '${name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`);
     }
     return command;
   }
