@@ -49,9 +49,8 @@ async function room(options: Partial<StoreServerOptions> & { requirepass?: strin
         async ask(latin1) {
           if (latin1 !== "") socket.write(bytes(latin1));
           await world.run(world.now + 20);
-          const { text } = this;
-          const fresh = text.slice(this.taken);
-          this.taken = text.length;
+          const fresh = this.chunks.slice(this.taken).join("");
+          this.taken = this.chunks.length;
           return fresh;
         },
       };
