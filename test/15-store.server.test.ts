@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFile, spawnSync } from "node:child_process";
 import { connect as tcpConnect } from "node:net";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { nodeHost, seededRandom, type Address, type Host, type Socket } from "#host";
 import { SimWorld, type SimOptions } from "#sim";
 import { startStore, Store, StoreClient, StoreServerError, type StoreServer, type StoreServerOptions } from "#store";
@@ -431,28 +431,26 @@ test("StoreClient and startStore() understand one another", async () => {
   await over();
 });
 
-async function realStore(): Promise<{ port: number; over(): Promise<void> }> {
+/** Ends with the test, also when that fails: an open port would keep its process alive. */
+async function realStore(t: TestContext): Promise<{ port: number }> {
   const host = nodeHost();
   const store = new Store({ host });
   const server = await startStore({ host, listen: { host: "127.0.0.1", port: 0 }, store });
-  return {
-    port: server.port,
-    over: async () => {
-      await server.close();
-      store.close();
-    },
-  };
+  t.after(async () => {
+    await server.close();
+    store.close();
+  });
+  return { port: server.port };
 }
 
-test("startStore() answers a peer that sends, closes its side, and then reads", async () => {
-  const { port, over } = await realStore();
+test("startStore() answers a peer that sends, closes its side, and then reads", async (t) => {
+  const { port } = await realStore(t);
   const text = await new Promise<string>((resolve, reject) => {
     let got = "";
     const socket = tcpConnect({ host: "127.0.0.1", port, allowHalfOpen: true }, () => socket.end("SET k v\r\nGET k\r\n"));
     socket.on("data", (chunk) => (got += chunk)).on("end", () => resolve(got)).on("error", reject);
   });
   assert.equal(text, "+OK\r\n$1\r\nv\r\n");
-  await over();
 });
 
 const installed = (tool: string): false | string => (spawnSync(tool, ["--version"]).status === 0 ? false : `only on machines with ${tool}`);
@@ -461,8 +459,8 @@ const run = (tool: string, args: string[], input = ""): Promise<string> => new P
   child.stdin!.end(input);
 });
 
-test("redis-cli talks to startStore(), in RESP2 and RESP3", { skip: installed("redis-cli") }, async () => {
-  const { port, over } = await realStore();
+test("redis-cli talks to startStore(), in RESP2 and RESP3", { skip: installed("redis-cli") }, async (t) => {
+  const { port } = await realStore(t);
   const cli = (...args: string[]): Promise<string> => run("redis-cli", ["-p", String(port), ...args]);
   assert.equal(await cli("SET", "greeting", "hello"), "OK\n");
   assert.equal(await cli("GET", "greeting"), "hello\n");
@@ -472,12 +470,10 @@ test("redis-cli talks to startStore(), in RESP2 and RESP3", { skip: installed("r
   assert.equal(await run("redis-cli", ["-p", String(port)], 'SET "two words" "line\\nend"\nSTRLEN "two words"\n'), "OK\n8\n");
   assert.match(await run("redis-cli", ["-p", String(port), "--pipe"], request("SET", "p", "1") + request("INCR", "p")), /errors: 0, replies: 2/);
   assert.equal(await cli("GET", "p"), "2\n");
-  await over();
 });
 
-test("redis-benchmark runs against startStore()", { skip: installed("redis-benchmark") }, async () => {
-  const { port, over } = await realStore();
+test("redis-benchmark runs against startStore()", { skip: installed("redis-benchmark") }, async (t) => {
+  const { port } = await realStore(t);
   const out = await run("redis-benchmark", ["-p", String(port), "-q", "-n", "2000", "-c", "20", "-P", "4", "-t", "ping,set,get,incr,lpush,sadd,mset"]);
   for (const name of ["PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "LPUSH", "SADD", "MSET"]) assert.match(out, new RegExp(`${name}.*requests per second`));
-  await over();
 });
