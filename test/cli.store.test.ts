@@ -1,6 +1,6 @@
 /** The store from the command line: apart, in `titan up`, and asked by `titan kv`. */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -151,7 +151,17 @@ describe("processes", { concurrency: 3 }, () => {
     const dumped = await inProcess(["store", "dump", "--resp", "--state", join(cwd, ".titan", "store"), "-o", join(cwd, "dump.aof")]);
     assert.equal(dumped.code, 0, dumped.stderr);
     assert.match(readFileSync(join(cwd, "dump.aof"), "latin1"), /\*3\r\n\$3\r\nset\r\n\$1\r\nk\r\n\$10\r\nfrom\0stdin\r\n/);
-    assert.deepEqual(readdirSync(cwd).sort(), [".titan", "dump.aof", "secret"]);
+    const dumpTo = (file: string): Promise<Ended> => inProcess(["store", "dump", "--resp", "--state", join(cwd, ".titan", "store"), "-o", join(cwd, file)]);
+    const whole = readFileSync(join(cwd, "dump.aof"));
+    symlinkSync("dump.aof", join(cwd, "link"));
+    symlinkSync("/dev/null", join(cwd, "nothing"));
+    writeFileSync(join(cwd, "dump.aof"), "old");
+    assert.equal((await dumpTo("link")).code, 0);
+    assert.deepEqual(readFileSync(join(cwd, "dump.aof")), whole, "a link stays one");
+    assert.equal((await dumpTo("nothing")).code, 0);
+    assert.ok(lstatSync(join(cwd, "nothing")).isSymbolicLink() && !statSync("/dev/null").isFile(), "a device is written to, not replaced");
+    assert.match((await dumpTo("nowhere/x")).stderr, /^titan: Cannot write the dump to .*nowhere.x: ENOENT: no such file or directory$/m);
+    assert.deepEqual(readdirSync(cwd).sort(), [".titan", "dump.aof", "link", "nothing", "secret"]);
   });
 
   test("up: jobs find the store, killed with SIGKILL it keeps what was acknowledged, and SIGTERM gives its folder back", async () => {

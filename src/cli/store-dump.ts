@@ -4,7 +4,7 @@
  * Invariants: a file that was asked for is whole or not there.
  * Test: test/cli.store.test.ts
  */
-import { closeSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, openSync, realpathSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { dumpResp } from "#store";
 import type { Call } from "./command.ts";
@@ -21,7 +21,9 @@ export async function dump(call: Call, dir: string): Promise<number> {
     await dumpResp({ host, dir, write: (chunk) => void context.pour("stdout", chunk) });
     return EXIT.OK;
   }
-  const bytes = await toFile(file, (write) => dumpResp({ host, dir, write }));
+  const bytes = await toFile(file, (write) => dumpResp({ host, dir, write })).catch((error: unknown) => {
+    throw explained(error, file);
+  });
   if (call.json) context.json({ file, bytes, state: dir });
   else context.note(`titan: ${bytesText(bytes)} in ${file}; a Redis takes them with: redis-cli --pipe < ${file}`);
   return EXIT.OK;
@@ -40,22 +42,38 @@ async function hold({ context }: Call, dir: string): Promise<void> {
 
 /** Written beside it first: half a dump looks like a whole one of a smaller store. */
 async function toFile(file: string, produce: (write: (chunk: Buffer) => void) => Promise<void>): Promise<number> {
-  const part = `${file}.${process.pid}.part`;
-  let bytes = 0;
+  const there = statSync(file, { throwIfNoEntry: false });
+  // What is no file (a pipe, /dev/stdout) is for writing to: a rename would put a file in its place.
+  if (there !== undefined && !there.isFile()) return writeTo(file, produce);
+  const target = there === undefined ? file : realpathSync(file); // a link stays one
+  const part = `${target}.${process.pid}.part`;
   try {
-    const open = openSync(part, "w", 0o600); // it may hold secrets, as the store may
-    try {
-      await produce((chunk) => {
-        for (let at = 0; at < chunk.length; ) at += writeSync(open, chunk, at);
-        bytes += chunk.length;
-      });
-    } finally {
-      closeSync(open);
-    }
-    renameSync(part, file);
+    const bytes = await writeTo(part, produce);
+    renameSync(part, target);
+    return bytes;
   } catch (error) {
     rmSync(part, { force: true });
     throw error;
   }
+}
+
+async function writeTo(path: string, produce: (write: (chunk: Buffer) => void) => Promise<void>): Promise<number> {
+  const open = openSync(path, "w", 0o600); // it may hold secrets, as the store may
+  let bytes = 0;
+  try {
+    await produce((chunk) => {
+      for (let at = 0; at < chunk.length; ) at += writeSync(open, chunk, at);
+      bytes += chunk.length;
+    });
+  } finally {
+    closeSync(open);
+  }
   return bytes;
+}
+
+/** A failure of the system, which names a file that nobody has heard of, with the one that was asked for. */
+function explained(error: unknown, file: string): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (!(error instanceof Error) || !/^E[A-Z0-9]+$/.test(code ?? "") || error.name !== "Error") return error;
+  return new CliError(EXIT.ERROR, `Cannot write the dump to ${file}: ${message.replace(/, \w+(?: '.*)?$/s, "")}`, { cause: error });
 }
