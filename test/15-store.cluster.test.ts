@@ -151,6 +151,15 @@ test("a command or an answer that is too large is refused, and costs nobody else
   assert.equal(await client.kv("EXISTS", "k"), 0);
 });
 
+test("many large answers at once reach a client that reads, and end nothing for the one that asked", async (t) => {
+  const { client } = await startWithStore(t);
+  await client.kv("SET", "large", Buffer.alloc(MAX_KV_BYTES - 16, "x"));
+  await client.kv("SET", "middle", Buffer.alloc(100_000, "y"));
+  const keys = Array.from({ length: 120 }, (_, i) => (i % 10 === 0 ? "large" : "middle"));
+  const found = await Promise.all(keys.map((key) => client.kvBuffers("GET", key)));
+  assert.deepEqual(found.map((value) => (value as Buffer).length), keys.map((key) => (key === "large" ? MAX_KV_BYTES - 16 : 100_000)));
+});
+
 test("every truncation and every flipped bit of a KV request is answered, and the master lives", async (t) => {
   const { client, master } = await startWithStore(t);
   const peer = await dialMaster(t, master);

@@ -19,6 +19,7 @@ import { RpcConnection } from "#rpc";
 import { GRACE_MS, HELLO_TIMEOUT_MS, MAX_GRACE_MS } from "#wire";
 import { BlobStore } from "./blobs.ts";
 import { Engine } from "./engine.ts";
+import { StoreDesk } from "./kv.ts";
 import { OutputStore } from "./output.ts";
 import { Session } from "./session.ts";
 import { Watchers } from "./watch.ts";
@@ -86,6 +87,7 @@ export interface Services {
   readonly output: OutputStore;
   readonly blobs: BlobStore;
   readonly store: MasterStore | undefined;
+  readonly desk: StoreDesk;
   nextSeq(): number;
   /** A bug of ours, or a log that cannot be written: stops everything. */
   fatal(error: Error): void;
@@ -207,7 +209,7 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
     host, log, observer, onFatal: fatal, onStarted: (event) => workers.started(event), onReleased: () => workers.flush(),
   });
   return {
-    host, dir, engine, workers, watchers, output, blobs, store: options.store, token: options.token, version: options.version ?? "", pid: options.pid ?? 0,
+    host, dir, engine, workers, watchers, output, blobs, store: options.store, desk: new StoreDesk(options.store), token: options.token, version: options.version ?? "", pid: options.pid ?? 0,
     startedAt: host.clock.wall(), nextSeq: () => log.nextSeq, fatal, stopped: false,
   };
 }

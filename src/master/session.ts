@@ -15,8 +15,8 @@ import {
 } from "#core";
 import { RpcError, type IncomingRequest, type RpcConnection } from "#rpc";
 import {
-  AddJobs, Affected, Beat, BeatAnswer, BEAT_MS, BlobChunk, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate, Decision, Drained, DrainWorker, GateList, Hello, Info, InfoRequest, JobRef, KvReply, KvRequest, LEASE_MS,
-  LogPage, LogsRequest, MAX_KV_BYTES, MAX_SLOTS, MAX_SPEC_BYTES, Op, Output, PipelineSpec, PROTOCOL, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, WorkerList,
+  AddJobs, Affected, Beat, BeatAnswer, BEAT_MS, BlobChunk, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate, Decision, Drained, DrainWorker, GateList, Hello, Info, InfoRequest, JobRef, LEASE_MS,
+  LogPage, LogsRequest, MAX_SLOTS, MAX_SPEC_BYTES, Op, Output, PipelineSpec, PROTOCOL, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, WorkerList,
 } from "#wire";
 import { BlobError, type Uploads } from "./blobs.ts";
 import type { Services } from "./master.ts";
@@ -73,6 +73,10 @@ export class Session {
   closed(): void {
     if (this.#link !== undefined) this.#services.workers.closed(this.#link);
     void this.#uploads.close().catch(() => undefined);
+  }
+
+  get connection(): RpcConnection {
+    return this.#connection;
   }
 
   get uploads(): Uploads {
@@ -211,7 +215,7 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     const info = { version, pid, startedAt, state: dir, nextSeq: services.nextSeq(), runs: engine.state.runs.size, workers: engine.state.workers.size, stateHash, now: services.host.clock.wall(), refused: services.workers.stale };
     engine.afterwards(() => request.reply(Info.encode(info)));
   },
-  [Op.KV]: askStore,
+  [Op.KV]: ({ desk }, request, { connection }) => desk.ask(request, connection),
   [Op.BLOB_HAS]: async ({ blobs }, request) => request.reply(BlobHas.encode({ present: await blobs.has(BlobRef.decode(request.body).hash) })),
   [Op.BLOB_PUT]: async (_services, request, session) => {
     const present = await session.uploads.put(BlobPut.decode(request.body));
@@ -307,24 +311,6 @@ async function logs({ engine, output }: Services, request: IncomingRequest): Pro
     await item(request, LogPage.encode({ chunks }));
   }
   request.end();
-}
-
-/** Behind no commit: the store has a log of its own. */
-async function askStore({ store }: Services, request: IncomingRequest): Promise<void> {
-  if (store === undefined) return request.fail("NOT_FOUND", "Cannot ask the store: this cluster has none (start its master with --store redis://HOST:PORT)");
-  const { args } = KvRequest.decode(request.body);
-  const name = args[0]?.toString("latin1").slice(0, 64) ?? "";
-  const bytes = args.reduce((sum, arg) => sum + arg.length, 0);
-  if (args.length === 0) return request.fail("BAD_REQUEST", "Cannot ask the store: the command is empty");
-  if (bytes > MAX_KV_BYTES) return request.fail("TOO_LARGE", `Cannot ask the store: ${name} with ${bytes} bytes is more than ${MAX_KV_BYTES}`);
-  try {
-    const resp = await store.call(args);
-    if (resp.length <= MAX_KV_BYTES) request.reply(KvReply.encode({ resp }));
-    else request.fail("TOO_LARGE", `Cannot pass on what the store answered to ${name}: ${resp.length} bytes are more than ${MAX_KV_BYTES}; ask for less, or ask the store itself`);
-  } catch (error) {
-    // Whatever is wrong there: the master's own state has no part in it.
-    request.fail("INTERNAL", `Cannot ask the store: ${(error as Error).message}`);
-  }
 }
 
 async function item(request: IncomingRequest, body: Buffer): Promise<void> {

@@ -1,0 +1,65 @@
+/**
+ * Lesson 15: a command for the store, and its answer, on their way through the master.
+ *
+ *     KV ─▶ store ─▶ small: at once
+ *                └─▶ large: in turn, each when its client has taken most of the one before
+ *
+ * An answer to ten bytes may have six million, and rpc ends a connection whose peer is two of the largest behind: a client that
+ * asks for three of those at once would lose all that it has under way, although it reads as fast as it can.
+ *
+ * Invariants: a request has one answer; large answers that wait are bounded, over all clients; the master's own state has no
+ * part in any of it, so nothing waits for the master's log.
+ * Test: test/15-store.cluster.test.ts
+ */
+import type { IncomingRequest, RpcConnection } from "#rpc";
+import { KvReply, KvRequest, MAX_KV_BYTES } from "#wire";
+import type { MasterStore } from "./master.ts";
+
+/** 1,024 of these, as many requests as one client may have open, are a quarter of what ends its connection. */
+const LARGE_BYTES = 4 * 1024;
+/** Of all clients: forty of the largest, which is what a master can spare. */
+const MAX_WAITING_BYTES = 256 * 1024 * 1024;
+
+export class StoreDesk {
+  readonly #store: MasterStore | undefined;
+  /** The last answer in the queue of each connection that has one. */
+  readonly #turns = new WeakMap<RpcConnection, Promise<void>>();
+  #waitingBytes = 0;
+
+  constructor(store: MasterStore | undefined) {
+    this.#store = store;
+  }
+
+  async ask(request: IncomingRequest, connection: RpcConnection): Promise<void> {
+    const store = this.#store;
+    if (store === undefined) return request.fail("NOT_FOUND", "Cannot ask the store: this cluster has none (start its master with --store redis://HOST:PORT)");
+    const { args } = KvRequest.decode(request.body);
+    const name = args[0]?.toString("latin1").slice(0, 64) ?? "";
+    const bytes = args.reduce((sum, arg) => sum + arg.length, 0);
+    if (args.length === 0) return request.fail("BAD_REQUEST", "Cannot ask the store: the command is empty");
+    if (bytes > MAX_KV_BYTES) return request.fail("TOO_LARGE", `Cannot ask the store: ${name} with ${bytes} bytes is more than ${MAX_KV_BYTES}`);
+    let resp: Buffer;
+    try {
+      resp = await store.call(args);
+    } catch (error) {
+      // Whatever is wrong there: the master's own state has no part in it.
+      return request.fail("INTERNAL", `Cannot ask the store: ${(error as Error).message}`);
+    }
+    const { length } = resp;
+    if (length > MAX_KV_BYTES) return request.fail("TOO_LARGE", `Cannot pass on what the store answered to ${name}: ${length} bytes are more than ${MAX_KV_BYTES}; ask for less, or ask the store itself`);
+    if (length <= LARGE_BYTES) return request.reply(KvReply.encode({ resp }));
+    // Not OVERLOADED, which would be asked again: the command has been executed.
+    if (this.#waitingBytes + length > MAX_WAITING_BYTES) return request.fail("TOO_LARGE", `Cannot pass on what the store answered to ${name}: answers of ${this.#waitingBytes} bytes wait for their clients already; ask for less at once`);
+    await this.#inTurn(connection, length, () => request.reply(KvReply.encode({ resp })));
+  }
+
+  async #inTurn(connection: RpcConnection, bytes: number, reply: () => void): Promise<void> {
+    const before = this.#turns.get(connection) ?? Promise.resolve();
+    const turn = before.then(() => connection.drained()).then(reply, () => undefined); // a closed connection has nobody who waits
+    this.#turns.set(connection, turn);
+    this.#waitingBytes += bytes;
+    await turn;
+    this.#waitingBytes -= bytes;
+    if (this.#turns.get(connection) === turn) this.#turns.delete(connection);
+  }
+}
