@@ -225,14 +225,15 @@ test("openStore() refuses damage, naming file and offset", async () => {
 
 test("openStore() refuses records that are not a store's", async () => {
   const { openLog } = await import("#log");
-  for (const text of ["hello\r\n", "*1\r\n$3\r\nGET\r\n", "*x\r\n", "*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"]) {
+  for (const text of ["hello\r\n", "\x01\x02w1 has no line end", "*1\r\n$3\r\nGET\r\n", "*x\r\n", "*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"]) {
     const { world, host, open } = room();
     const log = await world.settle(openLog({ host, dir: `${DIR}/log` }));
     log.append(Buffer.from(text));
     await world.settle(log.close());
     await assert.rejects(open(), (error) => error instanceof StoreLogError && /^Cannot replay record 1/.test(error.message), text);
-    // The folder is free again.
+    // The folder is free again, and what was there is there.
     await assert.rejects(open(), StoreLogError);
+    if (text[0] !== "*") await assert.rejects(world.settle(dumpResp({ host, dir: DIR, write: () => assert.fail() })), (error) => error instanceof StoreLogError && /^Cannot dump record 1/.test(error.message));
   }
 });
 

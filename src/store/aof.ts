@@ -17,7 +17,7 @@
  * Test: test/15-store.log.test.ts
  */
 import { type Log, MAX_PENDING_BYTES, MAX_RECORD_BYTES } from "#log";
-import { encodeCommand, GroupReader } from "./aof-text.ts";
+import { beginsCommand, encodeCommand, GroupReader } from "./aof-text.ts";
 import { ChunkQueue } from "./aof-queue.ts";
 import type { Copies } from "./persist.ts";
 import { Refusal } from "./refusal.ts";
@@ -32,6 +32,8 @@ export const MAX_BEHIND_BYTES = MAX_PENDING_BYTES / 4;
 
 /** As in Redis: a log is rewritten when it has doubled since the last time, and is worth the work. */
 export const REWRITE_MIN_BYTES = 64 * 1024 * 1024;
+
+export const NOT_OURS = "it holds no commands of a store";
 
 /** What the log holds is not what this program writes. Not damage (that is a `LogError`): somebody else's records. */
 export class StoreLogError extends Error {
@@ -73,6 +75,7 @@ export class StoreLog {
     const groups = new GroupReader();
     const feed = (where: string, bytes: Buffer): void => {
       try {
+        if (!parser.isInside && !beginsCommand(bytes)) throw new Error(NOT_OURS);
         parser.push(bytes);
         for (let argv = parser.next(); argv !== undefined; argv = parser.next()) {
           const group = groups.take(argv);

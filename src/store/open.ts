@@ -10,8 +10,8 @@
  */
 import type { Address, Host } from "#host";
 import { type Durability, inspectLog, type LogRecovery, openLog, readLog } from "#log";
-import { StoreLog } from "./aof.ts";
-import { encodeCommand, encodeGroup, GroupReader } from "./aof-text.ts";
+import { NOT_OURS, StoreLog, StoreLogError } from "./aof.ts";
+import { beginsCommand, encodeCommand, encodeGroup, GroupReader } from "./aof-text.ts";
 import { Copies } from "./persist.ts";
 import { Refusal } from "./refusal.ts";
 import { BACKLOG_BYTES, Replication } from "./replication.ts";
@@ -207,7 +207,7 @@ class Opened implements OpenStore {
  * What a folder of `openStore` holds, as one text that a Redis loads: as its append-only file, or through `redis-cli --pipe`.
  * Reads only, but the store should be stopped: a rewrite in the middle looks like a problem. What is torn off is passed over.
  *
- * @throws {LogError} what `openStore` would refuse
+ * @throws {LogError} what `openStore` would refuse {@link StoreLogError} for somebody else's log
  */
 export async function dumpResp({ host, dir, write }: { host: Host; dir: string; write: (bytes: Buffer) => void }): Promise<void> {
   const path = `${dir}/log`;
@@ -223,8 +223,12 @@ export async function dumpResp({ host, dir, write }: { host: Host; dir: string; 
     text += encodeCommand(argv);
     if (text.length >= DUMP_CHARS) flush();
   };
+  const check = (where: string, bytes: Buffer): void => {
+    if (!beginsCommand(bytes)) throw new StoreLogError(`Cannot dump ${where}: ${NOT_OURS}`);
+  };
   const record = (seq: number, body: Buffer): void => {
     if (seq <= covered) return;
+    if (!parser.isInside) check(`record ${seq}`, body);
     parser.push(body);
     for (let argv = parser.next(); argv !== undefined; argv = parser.next()) {
       // Group by group: one that was given up halfway, and begun anew, reads as one transaction to others.
@@ -234,6 +238,12 @@ export async function dumpResp({ host, dir, write }: { host: Host; dir: string; 
       else for (const each of [["multi"], ...group, ["exec"]]) say(each);
     }
   };
-  await readLog(host, path, { chunk: write, record });
+  let isFirst = true;
+  const chunk = (bytes: Buffer): void => {
+    if (isFirst) check("snapshot", bytes);
+    isFirst = false;
+    write(bytes);
+  };
+  await readLog(host, path, { chunk, record });
   flush();
 }
