@@ -1,6 +1,6 @@
 /** The store from the command line: apart, in `titan up`, and asked by `titan kv`. */
 import assert from "node:assert/strict";
-import { existsSync, lstatSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, lstatSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -180,7 +180,11 @@ describe("processes", { concurrency: 3 }, () => {
     const killed = await first.kill("SIGKILL");
     await eventually("its workers are gone", () => !first.ready.workerPids.some(isAlive));
     assert.ok(!(killed.stdout + killed.stderr).includes(password!));
+    const log = join(cwd, ".titan", "store", "log");
+    appendFileSync(join(log, readdirSync(log).find((name) => name.endsWith(".seg"))!), "torn");
     const second = await up(["--workers", "0"], { cwd, env });
+    const { keys, tornBytes } = (second.ready as unknown as { storeRecovered: { keys: number; tornBytes: number } }).storeRecovered;
+    assert.deepEqual({ keys, tornBytes }, { keys: 1, tornBytes: 4 });
     assert.equal((await inProcess(["kv", "get", "n", "--json"], second.env)).stdout, '"42"\n');
     const { code, stderr } = await second.kill("SIGTERM");
     assert.equal(code, 0, stderr);

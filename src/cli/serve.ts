@@ -77,19 +77,22 @@ function announce(call: Call, cluster: EmbeddedCluster, { workers, tags = [] }: 
   const { master, stateDir, recovered, store } = cluster;
   const address = addressText(master);
   if (call.json) {
-    return context.json({ type: "ready", role: call.command.name, master: address, host: master.host, port: master.port, workers, workerPids: cluster.workerPids, store: store?.url, state: stateDir, pid: process.pid, recovered });
+    return context.json({ type: "ready", role: call.command.name, master: address, host: master.host, port: master.port, workers, workerPids: cluster.workerPids, store: store?.url, state: stateDir, pid: process.pid, recovered, storeRecovered: store?.recovered });
   }
   const who = workers === 0 ? "no workers" : `${plural(workers, "worker")}${tags.length > 0 ? ` (${tags.join(", ")})` : ""}`;
   const shared = store === undefined ? "" : `, store at ${store.url.replace("redis://", "")}`;
   context.out(`titan: master at ${address}, ${who}${shared}, state in ${shortPath(stateDir)}`);
-  if (recovered.events > 0) {
-    const torn = recovered.tornBytes > 0 ? `; cut ${plural(recovered.tornBytes, "byte")} of an unfinished write` : "";
-    context.out(`titan: recovered ${plural(recovered.runs, "run")} from ${plural(recovered.events, "event")}${torn}`);
-  }
-  if (store?.recovered !== undefined && store.recovered.keys > 0) context.out(`titan: recovered ${plural(store.recovered.keys, "key")} of the store`);
+  if (recovered.events > 0) context.out(`titan: recovered ${plural(recovered.runs, "run")} from ${plural(recovered.events, "event")}${tornText(recovered)}`);
+  const kept = store?.recovered;
+  if (kept !== undefined && kept.keys + kept.tornBytes > 0) context.out(`titan: recovered ${plural(kept.keys, "key")} of the store${tornText(kept)}`);
   for (const damage of store?.recovered?.ignored ?? []) context.note(`titan: warning: the store's log: ${damage}`);
   const where = address === addressText(DEFAULT_MASTER) ? "" : ` --master ${address}`;
   context.out(workers === 0 ? `  next: titan worker${where}   then: titan run${where} FILE` : `  next: titan run${where} FILE   or: titan workers${where}   Ctrl-C stops`);
+}
+
+/** What a log's end had lost: behind what was recovered from it. */
+export function tornText({ tornBytes }: { readonly tornBytes: number }): string {
+  return tornBytes > 0 ? `; cut ${plural(tornBytes, "byte")} of an unfinished write` : "";
 }
 
 export function shortPath(path: string): string {

@@ -5,7 +5,7 @@ import type { Address } from "#host";
 import { addressText, isLoopback, parseAddress } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
-import { shortPath } from "../serve.ts";
+import { shortPath, tornText } from "../serve.ts";
 import type { ServedStore, ServeStoreOptions } from "../store-serve.ts";
 import { trouble, troubleAdvice, troubleText } from "../store-trouble.ts";
 import { DEFAULT_STORE_PORT, storeUrl } from "../store-url.ts";
@@ -136,8 +136,7 @@ function announce(call: Call, served: ServedStore, { dir, durability, replicaOf 
   }
   const place = dir === undefined ? "in memory only" : `state in ${shortPath(dir)}`;
   context.out(`titan: store at ${addressText(served)}${replicaOf === undefined ? "" : `, replica of ${addressText(replicaOf)}`}, ${place}`);
-  const torn = recovered.tornBytes > 0 ? `; cut ${plural(recovered.tornBytes, "byte")} of an unfinished write` : "";
-  if (recovered.keys > 0 || torn !== "") context.out(`titan: recovered ${plural(recovered.keys, "key")}${torn}`);
+  if (recovered.keys + recovered.tornBytes > 0) context.out(`titan: recovered ${plural(recovered.keys, "key")}${tornText(recovered)}`);
   for (const damage of recovered.ignored) context.note(`titan: warning: ${damage}`);
   context.out(`  next: redis-cli -p ${port}   or: titan kv --store ${url} set KEY VALUE   Ctrl-C stops`);
 }
