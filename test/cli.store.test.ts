@@ -54,6 +54,9 @@ describe("kv asks a store", () => {
     assert.equal((await kv("set", "odd", "--", "--json")).stdout, "OK\n");
     assert.equal((await kv("get", "odd")).stdout, "--json\n");
     assert.equal((await kv("set", "--", "odd", "-")).stdout, "OK\n");
+    const spoiled = await kv("set", "caf\uFFFD", "1");
+    assert.deepEqual([spoiled.code, spoiled.stdout], [2, ""]);
+    assert.match(spoiled.stderr, /^titan: Cannot run titan kv set: argument 1 is not UTF-8\n/);
     assert.equal((await kv("get", "odd")).stdout, "-\n");
   });
 

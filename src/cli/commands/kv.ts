@@ -49,6 +49,9 @@ export const kv: Command = {
 async function argsOf(call: Call): Promise<Args> {
   const [name, ...rest] = call.args as Args;
   if (!/^[A-Za-z]{1,32}$/.test(name)) throw new UsageError(`Cannot run titan kv: "${name}" is no command of a store`, "such as: titan kv set greeting hello");
+  // What is no UTF-8 has become U+FFFD before we see it: two keys would be one.
+  const spoiled = rest.findIndex((arg) => (arg as string).includes("\uFFFD"));
+  if (spoiled >= 0) throw new UsageError(`Cannot run titan kv ${name}: argument ${spoiled + 1} is not UTF-8`, "a last argument of - is read from stdin, whatever its bytes");
   // Behind "--" it is a dash.
   return rest.at(-1) === "-" && !call.literal ? [name, ...rest.slice(0, -1), await readStdin()] : [name, ...rest];
 }
