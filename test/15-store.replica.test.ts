@@ -296,6 +296,7 @@ test("a replica says its primary's password, and goes on trying while it is wron
   const replica = await node(world, "r", { ...FOLLOW, primaryPassword: "wrong" });
   await world.run(world.now + 3000);
   assert.equal(replica.info("master_link_status"), "down");
+  assert.match(replica.info("master_link_trouble") ?? "", /^WRONGPASS/);
   assert.equal(primary.info("connected_slaves"), "0");
   assert.equal(replica.ask("CONFIG", "SET", "masterauth", "secret"), "OK");
   await converge(world, primary, replica);

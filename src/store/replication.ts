@@ -185,6 +185,8 @@ export class Replication {
       role: "slave", master_host: link.primary.host, master_port: link.primary.port,
       master_link_status: link.state === "connected" ? "up" : "down", master_sync_in_progress: store.role === "loading" ? 1 : 0,
       slave_repl_offset: link.offset, slave_read_only: 1,
+      // Ours alone: whoever sees "down" asks why.
+      ...(link.trouble !== undefined && { master_link_trouble: link.trouble.replace(/\s+/g, " ") }),
     };
     const feeds = Object.fromEntries([...this.#feeds].map((feed, i) => {
       const { ip, port } = addressOf(feed);
