@@ -1,9 +1,12 @@
 /** The store from the command line: apart, in `titan up`, and asked by `titan kv`. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { appendFileSync, existsSync, lstatSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { Worker } from "node:worker_threads";
+import { startEmbeddedCluster } from "#cli";
 import { nodeHost } from "#host";
 import { openStore, startStore, StoreClient, StoreError, type OpenStore, type StoreServer } from "#store";
 import { eventually, inProcess, isAlive, start, tempFolder, titan, up, type Ended, type Up } from "./cli.support.ts";
@@ -227,6 +230,15 @@ describe("processes", { concurrency: 3 }, () => {
     assert.deepEqual(readdirSync(dir), ["log"], "no lock");
     await assert.rejects(new EmbeddedStore({ host, dir: "/dev/null/store", listen: { host: "127.0.0.1", port: 0 }, onNote: () => undefined }).ready, { name: "CliError", message: /^Cannot start the store: .*ENOTDIR/ });
   });
+});
+
+test("a cluster that is given up while its store loads does not wait for it", async () => {
+  const stateDir = tempFolder();
+  const thread = new Worker("setInterval(() => undefined, 1000)", { eval: true }); // it loads for ever
+  const ended = once(thread, "exit");
+  await assert.rejects(startEmbeddedCluster({ workers: 0, stateDir, store: { thread }, giveUp: Promise.resolve() }), { name: "CliError", exitCode: 130 });
+  await ended;
+  for (const folder of [stateDir, join(stateDir, "store")]) assert.equal(existsSync(join(folder, "lock")), false);
 });
 
 function storeOf({ ready }: Up): string | null {

@@ -18,6 +18,7 @@ import { nodeHost, type Address, type Host } from "#host";
 import { startMaster, type Master, type MasterOptions } from "#master";
 import { addressText, reachable } from "./address.ts";
 import { openClusterStore, type ClusterStore, type StoreChoice, type StoreInfo } from "./cluster-store.ts";
+import { CliError, EXIT } from "./exit.ts";
 import { Supervisor } from "./supervisor.ts";
 import { VERSION } from "./version.ts";
 
@@ -46,6 +47,8 @@ export interface ClusterOptions {
   readonly onNote?: (text: string) => void;
   /** The master's log could not be written; it serves nobody any more. */
   readonly onFatal?: (error: Error) => void;
+  /** Resolves when nobody waits for it any more: a store may take a minute to load. */
+  readonly giveUp?: Promise<unknown>;
 }
 
 export interface EmbeddedCluster {
@@ -68,7 +71,7 @@ export interface EmbeddedCluster {
  * Starts a master and its workers. Resolves as soon as the master listens, and the store if it is to have one of its own.
  *
  * @throws {MasterError} LOCKED, ADDRESS_IN_USE, UNSAFE_ADDRESS
- * @throws {CliError} the store cannot start
+ * @throws {CliError} the store cannot start; INTERRUPTED: `giveUp` came first
  */
 export async function startEmbeddedCluster(options: ClusterOptions): Promise<EmbeddedCluster> {
   const { workers, slots, token, onNote = () => undefined } = options;
@@ -102,7 +105,7 @@ export async function startEmbeddedCluster(options: ClusterOptions): Promise<Emb
       env: workerEnv(token),
       onNote: note,
     });
-    const found = await store?.ready;
+    const found = await untilReady(store, options.giveUp);
     const { ready } = supervisor;
     return {
       master: { host: listening, port }, stateDir, token, recovered: master.recovered, store: found, ready,
@@ -119,6 +122,14 @@ export async function startEmbeddedCluster(options: ClusterOptions): Promise<Emb
     await stop();
     throw error;
   }
+}
+
+async function untilReady(store: ClusterStore | undefined, giveUp: Promise<unknown> | undefined): Promise<StoreInfo | undefined> {
+  const over = giveUp?.then((): never => {
+    throw new CliError(EXIT.INTERRUPTED, "Cannot start the cluster: it was stopped before its store had loaded");
+  });
+  over?.catch(() => undefined); // mostly it comes later, when nobody listens here
+  return store === undefined || over === undefined ? store?.ready : Promise.race([store.ready, over]);
 }
 
 function masterOptions(options: ClusterOptions, { host, stateDir, store, onNote }: { host: Host; stateDir: string; store: ClusterStore | undefined; onNote: (text: string) => void }): MasterOptions {

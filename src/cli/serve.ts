@@ -48,12 +48,20 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
     stateDir: call.text("state") ?? context.home,
     token: tokenOf(call),
     onNote: (text) => context.note(`titan: ${text}`),
-    onFatal: end,
+    onFatal: end, giveUp: ended,
+  }).catch((error: Error) => {
+    if (error instanceof CliError && error.exitCode === EXIT.INTERRUPTED) return undefined; // as it was asked to
+    throw error;
   });
-  context.onExit(() => cluster.stop()); // also when announcing fails; a second stop does nothing
+  if (cluster === undefined) return finish(await ended);
+  context.onExit(() => cluster?.stop()); // also when announcing fails; a second stop does nothing
   announce(call, cluster, options);
   const fatal = await ended;
   await cluster.stop();
+  return finish(fatal);
+}
+
+function finish(fatal: Error | undefined): number {
   if (fatal !== undefined) throw new CliError(EXIT.ERROR, `The master has stopped: ${fatal.message}`, { cause: fatal });
   return EXIT.OK;
 }
