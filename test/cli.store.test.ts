@@ -1,15 +1,17 @@
 /** The store from the command line: apart, in `titan up`, and asked by `titan kv`. */
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { appendFileSync, existsSync, lstatSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
 import { startEmbeddedCluster } from "#cli";
 import { nodeHost } from "#host";
-import { openStore, startStore, StoreClient, StoreError, type OpenStore, type StoreServer } from "#store";
-import { eventually, inProcess, isAlive, start, tempFolder, titan, up, type Ended, type Up } from "./cli.support.ts";
+import { openStore, Recorder, startStore, StoreClient, StoreError, type OpenStore, type StoreServer } from "#store";
+import { eventually, inProcess, isAlive, MAIN, start, tempFolder, titan, up, type Ended, type Up } from "./cli.support.ts";
 import { printReply, replyJson } from "../src/cli/kv-reply.ts";
 import { EmbeddedStore, newStoreThread } from "../src/cli/store-embedded.ts";
 
@@ -239,6 +241,19 @@ test("a cluster that is given up while its store loads does not wait for it", as
   await assert.rejects(startEmbeddedCluster({ workers: 0, stateDir, store: { thread }, giveUp: Promise.resolve() }), { name: "CliError", exitCode: 130 });
   await ended;
   for (const folder of [stateDir, join(stateDir, "store")]) assert.equal(existsSync(join(folder, "lock")), false);
+});
+
+test("store dump into a shell's pipe says nothing but the dump, however many pieces it has", async () => {
+  const dir = tempFolder();
+  const opened = await openStore({ host, dir });
+  const session = opened.store.session({ out: new Recorder() });
+  const value = "x".repeat(66_000);
+  for (const argv of [["MULTI"], ...Array.from({ length: 14 }, () => ["APPEND", "large", value]), ["EXEC"]]) opened.store.execute(session, argv);
+  await opened.close();
+  // A pipe is not the socket that Node gives to a child's stdout.
+  const { stdout, stderr } = await promisify(execFile)("sh", ["-c", '"$0" "$1" store dump --resp --state "$2" | wc -c', process.execPath, MAIN, dir]);
+  assert.ok(Number(stdout) > 14 * value.length, stdout);
+  assert.equal(stderr, "");
 });
 
 function storeOf({ ready }: Up): string | null {

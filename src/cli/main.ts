@@ -12,7 +12,10 @@ import { runProgram } from "./program.ts";
 
 const context = new Context();
 
+let broken = false;
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (broken) return; // each write that was under way fails
+  broken = true;
   if (error.code !== "EPIPE") process.stderr.write(`titan: Cannot write to stdout: ${error.message}\n`);
   void context.cleanUp().then(() => process.exit(error.code === "EPIPE" ? EXIT.OK : EXIT.ERROR));
 });

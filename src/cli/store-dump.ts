@@ -18,7 +18,9 @@ export async function dump(call: Call, dir: string): Promise<number> {
   await hold(call, dir);
   const file = call.text("out");
   if (file === undefined) {
-    await dumpResp({ host, dir, write: (chunk) => void context.pour("stdout", chunk) });
+    // Not poured: who reads the log does not wait, and pipes and files take what is written before `write` returns.
+    await dumpResp({ host, dir, write: (chunk) => void process.stdout.write(chunk) });
+    await context.pour("stdout", Buffer.alloc(0));
     return EXIT.OK;
   }
   const bytes = await toFile(file, (write) => dumpResp({ host, dir, write })).catch((error: unknown) => {
