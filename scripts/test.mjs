@@ -28,7 +28,7 @@ const CONCURRENCY = 2;
 const IN_CHECKOUT = new Set(["test/style.test.ts"]);
 
 /** Programs that tests and lessons start, besides node and a POSIX shell. */
-const TOOLS = ["git", "python3"];
+const TOOLS = ["git", "python3", "redis-server", "redis-cli", "redis-benchmark"];
 
 await runMain(async () => {
   const started = performance.now();
@@ -124,8 +124,8 @@ function note(what, started) {
 function checkTools() {
   const missing = TOOLS.filter((tool) => spawnSync(tool, ["--version"], { stdio: "ignore" }).error);
   if (missing.length === 0) return;
-  const text = `${missing.join(" and ")} not found; tests that need it will be skipped`;
-  if (process.env.CI) throw new BootstrapError(`Cannot test under CI: ${text}`);
+  const text = `${missing.join(", ")} not found; tests that need a missing program are skipped`;
+  if (process.env.CI) throw new BootstrapError(`Cannot test under CI: ${missing.join(", ")} not found`);
   process.stderr.write(`titan: ${text}\n`);
 }
 

@@ -543,7 +543,7 @@ test("dumpResp() gives a text that rebuilds the store, before and after a rewrit
 
 const redis = spawnSync("redis-server", ["--version"]).status === 0 && spawnSync("redis-cli", ["--version"]).status === 0;
 
-test("dumpResp() gives a file that redis-server starts from", { skip: redis ? false : "only on machines with redis-server" }, async () => {
+test("dumpResp() gives a file that redis-server starts from", { skip: redis ? false : "redis-server or redis-cli is not installed" }, async () => {
   const folder = await mkdtemp(join(tmpdir(), "titan-store-"));
   const host = nodeHost();
   const socket = join(folder, "socket");

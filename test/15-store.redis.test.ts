@@ -14,7 +14,7 @@ import { RespWriter, Store } from "#store";
 
 const REDIS = spawnSync("redis-server", ["--version"], { encoding: "utf8" });
 const missing = REDIS.status !== 0 || !/v=(?:8|7\.[2-9])/.test(REDIS.stdout);
-const only = missing ? { skip: "only on machines with redis-server 7.2 or later" } : {};
+const only = missing ? { skip: "redis-server 7.2 or later is not installed" } : {};
 
 const folder = mkdtempSync(join(tmpdir(), "titan-redis-"));
 let redis: ChildProcess | undefined;

@@ -453,7 +453,7 @@ test("startStore() answers a peer that sends, closes its side, and then reads", 
   assert.equal(text, "+OK\r\n$1\r\nv\r\n");
 });
 
-const installed = (tool: string): false | string => (spawnSync(tool, ["--version"]).status === 0 ? false : `only on machines with ${tool}`);
+const installed = (tool: string): false | string => (spawnSync(tool, ["--version"]).status === 0 ? false : `${tool} is not installed`);
 const run = (tool: string, args: string[], input = ""): Promise<string> => new Promise((resolve, reject) => {
   const child = execFile(tool, args, { timeout: 20_000 }, (error, stdout, stderr) => (error === null ? resolve(stdout) : reject(new Error(`${error.message}\n${stderr}`))));
   child.stdin!.end(input);
