@@ -9,6 +9,9 @@ import { loaderFlags, programFile } from "./compiled.mjs";
 
 /** @typedef {import("./reporter.mjs").TestSummary} TestSummary */
 
+/** For a file, ten times what the slowest takes: what a failed test has left running would keep its file from ending for ever. */
+const FILE_TIMEOUT_MS = 240_000;
+
 /**
  * Runs test files and prints their results.
  * @param {string[]} files relative to the root
@@ -24,7 +27,7 @@ export async function runTests(files, options = {}) {
   const { NODE_TEST_CONTEXT: _, ...env } = options.env ?? process.env;
   try {
     const status = await runNode([
-      ...loaderFlags(root), "--test",
+      ...loaderFlags(root), "--test", `--test-timeout=${FILE_TIMEOUT_MS}`,
       ...(options.concurrency ? [`--test-concurrency=${options.concurrency}`] : []),
       ...(options.quiet ? [] : ["--test-reporter=spec", "--test-reporter-destination=stdout"]),
       `--test-reporter=${new URL("reporter.mjs", import.meta.url).href}`, `--test-reporter-destination=${report}`,

@@ -31,7 +31,7 @@ export const MAX_GATEWAY_BYTES = 64 * 1024 * 1024;
 const MAX_GATEWAY_REPLY_BYTES = 64 * 1024 * 1024;
 
 /** What may pass. */
-const ALLOWED: ReadonlySet<string> = new Set(`
+export const GATEWAY_COMMANDS: ReadonlySet<string> = new Set(`
   PING ECHO TIME DBSIZE INFO PUBLISH PUBSUB
   GET SET GETDEL GETEX GETSET SETNX SETEX PSETEX MSET MGET MSETNX APPEND STRLEN GETRANGE SUBSTR SETRANGE INCR DECR INCRBY DECRBY INCRBYFLOAT
   DEL UNLINK EXISTS TOUCH TYPE KEYS SCAN RANDOMKEY RENAME RENAMENX COPY
@@ -100,7 +100,7 @@ class SharedGateway implements Gateway {
   }
 
   #refuse(name: string, bytes: number): StoreError | undefined {
-    if (!ALLOWED.has(name)) {
+    if (!GATEWAY_COMMANDS.has(name)) {
       return new StoreError(`Cannot call ${printable(name)} through the master: only commands on data that are answered at once; connect to the store itself`, "REFUSED");
     }
     if (this.#closed) return new StoreError(`Cannot call ${name}: the way to the store is closed`, "CLOSED");

@@ -25,7 +25,7 @@ export { RespError, type RespErrorCode } from "./resp-error.ts";
 export { RespWriter } from "./resp-writer.ts";
 export { MAX_REPLY_BYTES, MAX_REPLY_DEPTH, Push, ReplyParser, StoreError, type Value } from "./resp-replies.ts";
 export * from "./client.ts";
-export { MAX_GATEWAY_BYTES, MAX_GATEWAY_CALLS, openGateway, type Gateway, type GatewayOptions } from "./gateway.ts";
+export { GATEWAY_COMMANDS, MAX_GATEWAY_BYTES, MAX_GATEWAY_CALLS, openGateway, type Gateway, type GatewayOptions } from "./gateway.ts";
 export { parseStoreUrl, REDIS_PORT, StoreUrlError, type StoreTarget } from "./client-url.ts";
 export * from "./server.ts";
 export { dumpResp, openStore, type OpenStore, type OpenStoreOptions } from "./open.ts";

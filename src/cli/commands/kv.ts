@@ -5,6 +5,7 @@ import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
 import { printReply, replyJson } from "../kv-reply.ts";
 import { outsideStore, STORE_FLAG } from "../store-url.ts";
+import { nearest } from "../text.ts";
 
 /** The largest value of a store. */
 const MAX_STDIN_BYTES = 64 * 1024 * 1024;
@@ -36,8 +37,8 @@ export const kv: Command = {
   async run(call: Call): Promise<number> {
     const { context } = call;
     const args = await argsOf(call);
-    const value = await ask(call, args).catch((error: Error) => {
-      throw explained(error, args[0].toUpperCase());
+    const value = await ask(call, args).catch(async (error: Error) => {
+      throw await explained(error, args[0].toUpperCase());
     });
     if (call.json) context.json(replyJson(value));
     else if (value === null) context.note("(nil)");
@@ -79,10 +80,12 @@ async function ask(call: Call, args: Args): Promise<Value> {
   return client.call(...args);
 }
 
-function explained(error: Error, name: string): Error {
+async function explained(error: Error, name: string): Promise<Error> {
   if (error.name !== "StoreError") return error;
   const { code } = error as Error & { code: string };
   // A master's answer begins with the code; a connection begins with a PING of its own.
   const message = error.message.replace(/^[A-Z]+ (?=Cannot )/, "").replace(/^Cannot call PING:/, `Cannot call ${name}:`);
-  return new CliError(EXITS[code] ?? EXIT.ERROR, message.startsWith("Cannot ") ? message : `Cannot ${name}: ${message}`, { cause: error });
+  const { GATEWAY_COMMANDS } = await import("#store");
+  const meant = GATEWAY_COMMANDS.has(name) ? undefined : await nearest(name, [...GATEWAY_COMMANDS]);
+  return new CliError(EXITS[code] ?? EXIT.ERROR, `${message.startsWith("Cannot ") ? message : `Cannot ${name}: ${message}`}${meant === undefined ? "" : ` (did you mean ${meant}?)`}`, { cause: error });
 }
