@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { closeSync, openSync } from "node:fs";
-import fsPromises, { mkdtemp, rm } from "node:fs/promises";
+import fsPromises, { mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -251,6 +251,20 @@ test("appendAndSync() calls of one turn share few syncs", async () => {
   const together = host.clock.monotonic() - started;
   assert.ok(together < 300 * single + 300, `3,000 took ${together} ms, one takes ${single}`);
   await file.close();
+});
+
+test("mkdir() makes what is missing on the way, and says why it cannot", async () => {
+  const { storage } = host;
+  const path = join(folder, "made", "on", "the way");
+  await storage.mkdir(path);
+  await storage.mkdir(path);
+  assert.equal((await storage.stat(path))?.kind, "directory");
+  await storage.writeFile(join(path, "file"), Buffer.from("x"));
+  await assert.rejects(storage.mkdir(join(path, "file")), { code: "EEXIST" });
+  await assert.rejects(storage.mkdir(join(path, "file", "below", "it")), { code: "ENOTDIR" });
+  await symlink("nowhere", join(path, "dangling"));
+  await assert.rejects(storage.mkdir(join(path, "dangling", "x")), { code: "EEXIST" });
+  if (process.platform === "linux") await assert.rejects(storage.mkdir("/proc/no/such"), { code: "ENOENT" }, "Node's own asks for ever");
 });
 
 test("list() is sorted and empty for nothing; stat() knows kinds and modes; remove() minds nothing missing", async () => {

@@ -6,6 +6,7 @@
  */
 import * as fs from "node:fs";
 import { promises } from "node:fs";
+import { dirname } from "node:path";
 import { NodeFile } from "./file.ts";
 import { lock } from "./lock.ts";
 import type { FileInfo, Storage, StoredFile } from "./types.ts";
@@ -17,7 +18,7 @@ export function nodeStorage(): Storage {
     writeFile: (path, bytes) => promises.writeFile(path, bytes),
     rename: (from, to) => promises.rename(from, to),
     remove: (path, options = {}) => promises.rm(path, { force: true, recursive: options.recursive ?? false }),
-    mkdir: async (path) => void (await promises.mkdir(path, { recursive: true })),
+    mkdir,
     list,
     stat,
     syncDirectory,
@@ -46,6 +47,23 @@ async function list(path: string): Promise<string[]> {
   } catch (error) {
     if (isMissing(error)) return [];
     throw error;
+  }
+}
+
+/**
+ * Folder by folder. Node 20's own `recursive` takes ENOENT for a parent that is missing, makes the parent, and asks again: for
+ * ever, where the parent is there and lets nobody make anything in it (/proc).
+ */
+async function mkdir(path: string): Promise<void> {
+  try {
+    await promises.mkdir(path);
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === "EEXIST" && (await stat(path))?.kind === "directory") return;
+    const parent = dirname(path);
+    if (code !== "ENOENT" || (await stat(parent)) !== undefined) throw error;
+    await mkdir(parent);
+    await mkdir(path);
   }
 }
 
