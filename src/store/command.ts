@@ -70,8 +70,9 @@ export function keysOf({ keys: [first, last, step] }: Command, argv: readonly st
 /** The subcommands of a container (CONFIG, CLIENT, …) by name in lower case; arity as of a command. */
 export type Subcommands = Readonly<Record<string, { readonly arity: number; readonly run: Run }>>;
 
-/** A command that is a family of its own. `alone`: what it does without a subcommand. */
-export function container(name: string, { flags, alone, subcommands }: { flags: string; alone?: Run; subcommands: Subcommands }): Command {
+/** A command that is a family of its own, HELP included. `alone`: what it does without a subcommand. */
+export function container(name: string, { flags, alone, subcommands: own }: { flags: string; alone?: Run; subcommands: Subcommands }): Command {
+  const subcommands: Subcommands = { ...own, help: { arity: 2, run: (_store, session) => help(session, name, Object.keys(own)) } };
   const find = (argv: readonly string[]): Subcommands[string] => {
     const word = argv[1]!.toLowerCase();
     const found = Object.hasOwn(subcommands, word) ? subcommands[word] : undefined;
@@ -86,4 +87,10 @@ export function container(name: string, { flags, alone, subcommands }: { flags: 
     },
     run: (store, session, argv) => (argv.length > 1 ? find(argv).run : alone!)(store, session, argv),
   });
+}
+
+function help({ out }: Session, name: string, words: readonly string[]): void {
+  const lines = [`${name.toUpperCase()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:`, ...[...words, "help"].map((word) => word.toUpperCase())];
+  out.array(lines.length);
+  for (const line of lines) out.simple(line);
 }

@@ -1,5 +1,7 @@
 /**
  * Lesson 15: COMMAND, by which clients learn what there is, and where the keys stand in it.
+ *
+ * Left out: DOCS. redis-cli, which alone asks for it, has a table of its own for servers without it, and shows that.
  * Test: test/15-store.commands.test.ts
  */
 import { container, keysOf, NO_KEYS, takes, type Command, type Subcommands } from "./command.ts";
@@ -14,17 +16,6 @@ export function commandCommand(all: () => readonly Command[]): Command {
   const subcommands: Subcommands = {
     count: { arity: 2, run: (_store, { out }) => out.int(all().length) },
     info: { arity: -2, run: (_store, { out }, argv) => writeEach(out, argv.length > 2 ? argv.slice(2).map(find) : all()) },
-    docs: {
-      arity: -2,
-      run: (_store, { out }, argv) => {
-        const found = argv.length > 2 ? argv.slice(2).map(find).filter((each) => each !== undefined) : all();
-        out.map(found.length);
-        for (const each of found) {
-          out.bulk(each.name);
-          out.map(0);
-        }
-      },
-    },
     list: {
       arity: -2,
       run: (_store, { out }, argv) => {
