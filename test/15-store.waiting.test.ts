@@ -242,6 +242,7 @@ test("MULTI holds back a bounded amount", () => {
   const big = "x".repeat(32 * 1024 * 1024);
   for (let i = 0; i < 3; i++) assert.equal(ask("SET", "k", big), "QUEUED");
   assert.match((ask("SET", "k", big) as Refusal).text, /^ERR transaction exceeds/);
-  assert.deepEqual(session.queue, []);
+  assert.equal(ask("SET", "k", "small"), "QUEUED");
+  assert.deepEqual([session.queue, session.keptBytes], [[], 0], "nothing is kept for a transaction that will be refused");
   assert.match((ask("EXEC") as Refusal).text, /^EXECABORT /);
 });

@@ -68,8 +68,8 @@ export async function openClusterStore(choice: StoreChoice, options: ClusterStor
     forMaster: { url, call: gateway.call },
     ready,
     async stop() {
-      await gateway.close();
-      await own.stop();
+      // Whoever asks waits for the store to load: that ends with the store.
+      await Promise.all([own.stop(), gateway.close()]);
     },
     kill: () => own.kill(),
   };

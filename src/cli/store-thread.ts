@@ -1,5 +1,5 @@
 /**
- * The program of the store's thread in `titan up`. Only embedded-store.ts starts it.
+ * The program of the store's thread in `titan up`. Only store-embedded.ts starts it.
  *
  *     owner ──▶ options          the password among them: a thread's data shows nowhere
  *     owner ◀── ready | failed   once

@@ -26,7 +26,7 @@ export function nodeNetwork(): Network {
 
 function listen(at: Address, onSocket: (socket: Socket) => void): Promise<Listener> {
   return new Promise((resolve, reject) => {
-    const server = createServer({ noDelay: true }, (socket) => onSocket(new TcpSocket(socket)));
+    const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => onSocket(new TcpSocket(socket)));
     server.once("error", reject);
     server.listen({ host: at.host, port: at.port }, () => {
       server.off("error", reject);
@@ -89,6 +89,7 @@ class TcpSocket implements Socket {
   handle(handlers: SocketHandlers): void {
     const socket = this.#socket;
     socket.on("data", (chunk: Buffer) => handlers.onData(chunk));
+    socket.on("end", () => (handlers.onEnd === undefined ? socket.end() : handlers.onEnd()));
     socket.on("drain", () => {
       // Node has a mark of its own, lower than ours: pass on only the drain that somebody waits for.
       if (!this.#behind) return;

@@ -56,14 +56,21 @@ async function list(path: string): Promise<string[]> {
  */
 async function mkdir(path: string): Promise<void> {
   try {
+    await makeFolder(path);
+  } catch (error) {
+    const parent = dirname(path);
+    if ((error as { code?: string }).code !== "ENOENT" || parent === path) throw error;
+    await mkdir(parent);
+    await makeFolder(path);
+  }
+}
+
+/** One that is there already is as good, whoever made it. */
+async function makeFolder(path: string): Promise<void> {
+  try {
     await promises.mkdir(path);
   } catch (error) {
-    const { code } = error as { code?: string };
-    if (code === "EEXIST" && (await stat(path))?.kind === "directory") return;
-    const parent = dirname(path);
-    if (code !== "ENOENT" || (await stat(parent)) !== undefined) throw error;
-    await mkdir(parent);
-    await mkdir(path);
+    if ((await stat(path))?.kind !== "directory") throw error;
   }
 }
 

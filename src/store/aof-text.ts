@@ -23,12 +23,11 @@ export function encodeCommand(argv: readonly string[]): string {
   return text;
 }
 
-/** What was done at once, so that it will be done at once again. */
-export function encodeGroup(group: readonly (readonly string[])[]): string {
-  if (group.length === 1) return encodeCommand(group[0]!);
-  let text = MULTI;
-  for (const argv of group) text += encodeCommand(argv);
-  return text + EXEC;
+/** What was done at once, so that it will be done at once again. In pieces: a group may be longer than a string can be. */
+export function* encodeGroup(group: readonly (readonly string[])[]): Generator<string> {
+  if (group.length !== 1) yield MULTI;
+  for (const argv of group) yield encodeCommand(argv);
+  if (group.length !== 1) yield EXEC;
 }
 // #endregion
 

@@ -101,6 +101,7 @@ export class StoreLog {
   /** The disk has failed: nothing is promised from here on. */
   fail(error: Error): void {
     this.#failure = error;
+    this.#copies.poke(); // a rewrite that waits is told
   }
 
   get #behindBytes(): number {

@@ -13,7 +13,7 @@
  */
 import { MAX_TIMER_MS } from "#host";
 import type { List } from "./deque.ts";
-import type { Blocked, Session } from "./session.ts";
+import { nameCost, type Blocked, type Session } from "./session.ts";
 import type { Store } from "./store.ts";
 import type { StoreHost } from "./types.ts";
 
@@ -43,6 +43,7 @@ export class Blocking {
     const blocked: Blocked = { keys: [...new Set(keys)], side, timer: undefined };
     session.blocked = blocked;
     for (const key of blocked.keys) {
+      session.namesBytes += nameCost(key);
       const queue = this.#queues.get(key);
       if (queue === undefined) this.#queues.set(key, new Set([session]));
       else queue.add(session);
@@ -112,6 +113,7 @@ export class Blocking {
   abandon(session: Session): void {
     if (session.blocked === undefined) return;
     for (const key of session.blocked.keys) {
+      session.namesBytes -= nameCost(key);
       const queue = this.#queues.get(key);
       queue?.delete(session);
       if (queue?.size === 0) this.#queues.delete(key);

@@ -35,7 +35,7 @@ const REDIAL = retryPolicy({ delayMs: 50, backoff: 2, maxDelayMs: 2000, jitter: 
 const FINAL = new Set(["WRONGPASS", "NOAUTH", "NOPERM", "NOPROTO"]);
 
 /** Commands that are answered never, more than once, or with another protocol. */
-const UNPAIRED = new Set(["SUBSCRIBE", "UNSUBSCRIBE", "PSUBSCRIBE", "PUNSUBSCRIBE", "SSUBSCRIBE", "SUNSUBSCRIBE", "MONITOR", "HELLO", "RESET", "QUIT", "SYNC", "PSYNC"]);
+const UNPAIRED = new Set(["SUBSCRIBE", "UNSUBSCRIBE", "PSUBSCRIBE", "PUNSUBSCRIBE", "SSUBSCRIBE", "SUNSUBSCRIBE", "MONITOR", "HELLO", "RESET", "QUIT", "SYNC", "PSYNC", "TITAN.SYNC"]);
 
 export interface StoreClientOptions {
   readonly host: Host;
@@ -57,6 +57,8 @@ export type Listener = (message: Value, channel: string) => void;
 interface Call {
   readonly name: string;
   readonly bytes: string;
+  /** Until when it waits for a connection, monotonic ms. */
+  readonly until: number;
   readonly resolve: (value: Value) => void;
   readonly reject: (error: Error) => void;
 }
@@ -103,7 +105,8 @@ export class StoreClient {
   #trouble: Error | undefined;
   readonly #subscriptions = new Map<string, Subscription>();
 
-  private constructor(options: StoreClientOptions) {
+  /** Dials when it is asked something. */
+  constructor(options: StoreClientOptions) {
     this.#host = options.host;
     this.#options = options;
     this.#target = typeof options.url === "string" ? parseStoreUrl(options.url) : options.url;
@@ -129,7 +132,8 @@ export class StoreClient {
   /** Asks one thing. Calls of one turn leave in one write, and are done in order. Text goes out as UTF-8. */
   call(...args: readonly [string, ...Argument[]]): Promise<Value> {
     const name = args[0].toUpperCase();
-    if (UNPAIRED.has(name)) return Promise.reject(new StoreError(`Cannot call ${name}: it needs a connection of its own, or subscribe()`, "REFUSED"));
+    // CLIENT REPLY takes the answers away, and with them the pairs.
+    if (UNPAIRED.has(name) || (name === "CLIENT" && String(args[1]).toUpperCase() === "REPLY")) return Promise.reject(new StoreError(`Cannot call ${name}: it needs a connection of its own, or subscribe()`, "REFUSED"));
     return this.#enqueue(name, args);
   }
 
@@ -142,17 +146,22 @@ export class StoreClient {
     const key = `${verb} ${channel}`;
     const known = this.#subscriptions.get(key);
     const entry: Subscription = known ?? { verb, channel, listeners: new Set() };
-    entry.listeners.add(listener);
+    const heard: Listener = (...message) => listener(...message); // the same function may listen twice
+    entry.listeners.add(heard);
     this.#subscriptions.set(key, entry);
     try {
       // Also for a second listener: its answer says that the first one's has come.
       await this.#enqueue(verb, [verb, channel]);
     } catch (error) {
-      this.#leave(key, listener);
+      this.#leave(key, heard);
       throw error;
     }
     return async () => {
-      if (this.#leave(key, listener) && this.#ready) await this.#enqueue(`UN${verb}`, [`UN${verb}`, channel]);
+      const end = verb === "PSUBSCRIBE" ? "PUNSUBSCRIBE" : "UNSUBSCRIBE";
+      if (!this.#leave(key, heard) || !this.#ready) return;
+      await this.#enqueue(end, [end, channel]).catch((error: StoreError) => {
+        if (error.code !== "LOST" && error.code !== "CLOSED") throw error; // a connection that ends takes the subscription along
+      });
     };
   }
 
@@ -163,7 +172,7 @@ export class StoreClient {
     this.#patience?.cancel();
     this.#redial?.cancel();
     this.#drop(new Error("the client was closed"));
-    this.#rejectUnsent("CLOSED", "the client is closed");
+    this.#reject(this.#unsent.splice(0), "CLOSED", "the client is closed");
   }
 
   #leave(key: string, listener: Listener): boolean {
@@ -173,14 +182,20 @@ export class StoreClient {
   }
 
   #enqueue(name: string, args: readonly Argument[]): Promise<Value> {
-    const bytes = encode(args);
+    let bytes: string;
+    try {
+      bytes = encode(args);
+    } catch (error) {
+      if (!(error instanceof RangeError)) return Promise.reject(error as Error);
+      return Promise.reject(new StoreError(`Cannot call ${name}: its arguments are longer than a string can be`, "LIMIT"));
+    }
     if (this.#closed) return Promise.reject(new StoreError(`Cannot call ${name}: the client is closed`, "CLOSED"));
     if (this.pending >= (this.#options.maxPendingCalls ?? MAX_PENDING_CALLS) || this.#pendingBytes + bytes.length > MAX_PENDING_BYTES) {
       return Promise.reject(new StoreError(`Cannot call ${name}: ${this.pending} calls (${this.#pendingBytes} bytes) are pending`, "LIMIT"));
     }
     this.#pendingBytes += bytes.length;
     return new Promise((resolve, reject) => {
-      this.#unsent.push({ name, bytes, resolve, reject });
+      this.#unsent.push({ name, bytes, until: this.#host.clock.monotonic() + this.#patienceMs, resolve, reject });
       this.#schedule();
     });
   }
@@ -211,7 +226,7 @@ export class StoreClient {
 
   #wantConnection(): void {
     if (this.#closed || this.#ready) return;
-    if (this.#unsent.length > 0) this.#patience ??= this.#host.timers.after(this.#options.patienceMs ?? PATIENCE_MS, () => this.#impatient());
+    this.#watchPatience();
     if (this.#dialling || this.#socket !== undefined || this.#redial !== undefined) return;
     if (this.#unsent.length > 0 || this.#subscriptions.size > 0) void this.#dial();
   }
@@ -219,7 +234,7 @@ export class StoreClient {
   async #dial(): Promise<void> {
     this.#dialling = true;
     try {
-      const socket = await this.#host.network.dial(this.#target.at, { timeoutMs: this.#options.patienceMs ?? PATIENCE_MS });
+      const socket = await this.#host.network.dial(this.#target.at, { timeoutMs: this.#patienceMs });
       this.#dialling = false;
       if (this.#closed) socket.destroy();
       else this.#greet(socket);
@@ -247,7 +262,7 @@ export class StoreClient {
     });
     const hello = ["HELLO", 3, ...(password === undefined ? [] : ["AUTH", username, password])];
     this.#heardAt = this.#host.clock.monotonic();
-    this.#sent.push({ name: "HELLO", bytes: "", resolve: () => this.#welcome(), reject: (error) => this.#drop(error) });
+    this.#sent.push({ name: "HELLO", bytes: "", until: 0, resolve: () => this.#welcome(), reject: (error) => this.#drop(error) });
     socket.write(Buffer.from(encode(hello), "latin1"));
     this.#watchSilence();
   }
@@ -266,7 +281,7 @@ export class StoreClient {
       if (already.has(bytes)) continue;
       this.#pendingBytes += bytes.length;
       // Whoever subscribed was told so long ago. If the store refuses now, the connection is worth nothing to them.
-      this.#unsent.unshift({ name: verb, bytes, resolve: () => {}, reject: (error) => this.#drop(error) });
+      this.#unsent.unshift({ name: verb, bytes, until: Infinity, resolve: () => {}, reject: (error) => this.#drop(error) });
     }
     this.#send();
   }
@@ -346,15 +361,27 @@ export class StoreClient {
     });
   }
 
-  #impatient(): void {
-    this.#patience = undefined;
-    const { host, port } = this.#target.at;
-    const cause = this.#trouble === undefined ? "" : `: ${this.#trouble.message}`;
-    this.#rejectUnsent("UNREACHABLE", `no connection to ${host}:${port} within ${this.#options.patienceMs ?? PATIENCE_MS} ms${cause}`);
+  get #patienceMs(): number {
+    return this.#options.patienceMs ?? PATIENCE_MS;
   }
 
-  #rejectUnsent(code: string, why: string): void {
-    for (const call of this.#unsent.splice(0)) this.#refuse(call, new StoreError(`Cannot call ${call.name}: ${why}`, code));
+  /** The calls stand in the order in which they came, so the first one is the first to give up. */
+  #watchPatience(): void {
+    const [first] = this.#unsent;
+    if (first === undefined || this.#patience !== undefined) return;
+    this.#patience = this.#host.timers.after(first.until - this.#host.clock.monotonic(), () => {
+      this.#patience = undefined;
+      const now = this.#host.clock.monotonic();
+      const over = this.#unsent.findIndex(({ until }) => until > now);
+      const { host, port } = this.#target.at;
+      const cause = this.#trouble === undefined ? "" : `: ${this.#trouble.message}`;
+      this.#reject(this.#unsent.splice(0, over < 0 ? this.#unsent.length : over), "UNREACHABLE", `no connection to ${host}:${port} within ${this.#patienceMs} ms${cause}`);
+      this.#watchPatience();
+    });
+  }
+
+  #reject(calls: readonly Call[], code: string, why: string): void {
+    for (const call of calls) this.#refuse(call, new StoreError(`Cannot call ${call.name}: ${why}`, code));
   }
 
   #refuse(call: Call, error: StoreError): void {
@@ -364,7 +391,7 @@ export class StoreClient {
 
   #watchSilence(): void {
     // The greeting is answered at once, whatever this client waits for later.
-    const limitMs = this.#ready ? (this.#options.silenceMs ?? SILENCE_MS) : (this.#options.patienceMs ?? PATIENCE_MS);
+    const limitMs = this.#ready ? (this.#options.silenceMs ?? SILENCE_MS) : this.#patienceMs;
     if (limitMs === 0 || this.#silence !== undefined) return;
     const check = (): void => {
       this.#silence = undefined;

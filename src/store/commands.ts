@@ -19,7 +19,7 @@ import { STRINGS } from "./strings.ts";
 import { TRANSACTIONS } from "./transactions.ts";
 
 export const COMMANDS: readonly Command[] = [
-  ...CONNECTION, ...STRINGS, ...KEYS, ...SETS, ...HASHES, ...LISTS, ...TRANSACTIONS, ...PUBSUB, ...PERSISTENCE, commandCommand(() => COMMANDS),
+  ...CONNECTION, ...STRINGS, ...KEYS, ...SETS, ...HASHES, ...LISTS, ...TRANSACTIONS, ...PUBSUB, ...PERSISTENCE, commandCommand({ all: () => COMMANDS, find: (name) => findCommand(name) }),
 ];
 
 const byName = new Map<string, Command>();

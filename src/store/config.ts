@@ -33,7 +33,7 @@ export class Config {
     // There is no eviction, which is what these two say.
     this.define("maxmemory", { get: () => "0" });
     this.define("maxmemory-policy", { get: () => "noeviction" });
-    // redis-benchmark asks for these two; the log, where there is one, defines them anew.
+    // redis-benchmark asks for these two; the log, where there is one, defines the second anew.
     this.define("save", { get: () => "" });
     this.define("appendonly", { get: () => "no" });
   }

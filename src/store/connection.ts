@@ -4,7 +4,7 @@
  */
 import { command, container, type Command, type Subcommands } from "./command.ts";
 import { COMPATIBLE_VERSION, serverInfo } from "./info.ts";
-import { matches } from "./glob.ts";
+import { checkPattern, matches } from "./glob.ts";
 import { checkDatabase } from "./keys.ts";
 import { parseInteger } from "./numbers.ts";
 import { oneLine, QUOTED_CHARS, Refusal, SYNTAX_ERROR, wrongArity } from "./refusal.ts";
@@ -133,7 +133,7 @@ const client: Subcommands = {
   setinfo: { arity: 4, run: setInfo },
   list: { arity: -2, run: (store, { out }) => out.verbatim([...store.sessions.values()].map((each) => describeClient(store, each)).join("")) },
   info: { arity: 2, run: (store, session) => session.out.verbatim(describeClient(store, session)) },
-  // There is no limit on all clients' memory together that this one could be spared from.
+  // Accepted for libraries that say it: the client that costs most goes all the same.
   "no-evict": { arity: 3, run: onOrOff },
   "no-touch": { arity: 3, run: onOrOff },
 };
@@ -178,7 +178,7 @@ const config: Subcommands = {
 };
 
 function configGet(store: Store, { out }: Session, argv: string[]): void {
-  const patterns = argv.slice(2).map((pattern) => pattern.toLowerCase());
+  const patterns = argv.slice(2).map((pattern) => checkPattern(pattern).toLowerCase());
   const found = [...store.config.settings].filter(([name]) => patterns.some((pattern) => matches(pattern, name)));
   out.map(found.length);
   for (const [name, setting] of found) {

@@ -35,7 +35,8 @@ function* fieldsAndValues({ keys, values }: Hash): Generator<string> {
   }
 }
 
-function* batches(head: readonly string[], items: Iterable<string>): Generator<string[]> {
+/** `head` and some of the items, as often as it takes. */
+export function* batches(head: readonly string[], items: Iterable<string>): Generator<string[]> {
   let batch = [...head];
   let bytes = 0;
   for (const item of items) {

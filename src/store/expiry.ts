@@ -2,7 +2,7 @@
  * Lesson 15: when keys die.
  *
  * A deadline is a wall-clock time in milliseconds, absolute: it means the same in the log, after a restart and on a
- * replica. Two things enforce it. On access, the keyspace asks `isDue` (lazy): no one ever sees a dead key. And a heap of
+ * replica. Two things enforce it. On access, the keyspace compares with `get` (lazy): no one ever sees a dead key. And a heap of
  * deadlines (chapter 07) removes the keys that nobody asks for (active): one timer, armed for the earliest deadline, and
  * none at all while no key has one.
  *
@@ -64,11 +64,8 @@ export class Expiry {
     if (at < this.#armedFor) this.#arm();
   }
 
-  /** True: it had a deadline. */
-  clear(key: string): boolean {
-    if (!this.#deadlines.delete(key)) return false;
-    if (this.#deadlines.size === 0) this.#reset();
-    return true;
+  clear(key: string): void {
+    if (this.#deadlines.delete(key) && this.#deadlines.size === 0) this.#reset();
   }
 
   /** Gives up all deadlines; the old map stays as it is for whoever still walks it. */

@@ -66,15 +66,13 @@ export function openGateway(options: GatewayOptions): Gateway {
 }
 
 class SharedGateway implements Gateway {
-  readonly #connect: () => Promise<StoreClient>;
-  #client: Promise<StoreClient> | undefined;
+  readonly #client: StoreClient;
   #closed = false;
   #calls = 0;
   #bytes = 0;
 
   constructor({ host, url, patienceMs }: GatewayOptions) {
-    const target = parseStoreUrl(url);
-    this.#connect = () => StoreClient.connect({ host, url: target, buffers: true, maxReplyBytes: MAX_GATEWAY_REPLY_BYTES, ...(patienceMs !== undefined && { patienceMs }) });
+    this.#client = new StoreClient({ host, url: parseStoreUrl(url), buffers: true, maxReplyBytes: MAX_GATEWAY_REPLY_BYTES, ...(patienceMs !== undefined && { patienceMs }) });
   }
 
   async call(args: readonly Buffer[]): Promise<Buffer> {
@@ -85,7 +83,7 @@ class SharedGateway implements Gateway {
     this.#calls += 1;
     this.#bytes += bytes;
     try {
-      return encodeReply(await (await this.#dialled(name)).call(name, ...args.slice(1)));
+      return encodeReply(await this.#client.call(name, ...args.slice(1)));
     } catch (error) {
       return encodeReply(error instanceof StoreError ? error : new StoreError(`Cannot call ${name}: ${(error as Error).message}`, "ERR"));
     } finally {
@@ -96,7 +94,7 @@ class SharedGateway implements Gateway {
 
   close(): void {
     this.#closed = true;
-    void this.#client?.then((client) => client.close(), () => undefined);
+    this.#client.close();
   }
 
   #refuse(name: string, bytes: number): StoreError | undefined {
@@ -106,21 +104,6 @@ class SharedGateway implements Gateway {
     if (this.#closed) return new StoreError(`Cannot call ${name}: the way to the store is closed`, "CLOSED");
     if (this.#calls < MAX_GATEWAY_CALLS && this.#bytes + bytes <= MAX_GATEWAY_BYTES) return undefined;
     return new StoreError(`Cannot call ${name}: ${this.#calls} calls (${this.#bytes} bytes) are pending`, "LIMIT");
-  }
-
-  /** The client redials by itself once it has been connected; until then every round of callers begins anew. */
-  async #dialled(name: string): Promise<StoreClient> {
-    this.#client ??= this.#connect();
-    const attempt = this.#client;
-    try {
-      const client = await attempt;
-      if (this.#closed) client.close();
-      return client;
-    } catch (error) {
-      if (this.#client === attempt) this.#client = undefined;
-      // Its own first call was a PING.
-      throw error instanceof StoreError ? new StoreError(error.message.replace("Cannot call PING", `Cannot call ${name}`), error.code) : error;
-    }
   }
 }
 

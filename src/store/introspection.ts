@@ -5,14 +5,13 @@
  * Test: test/15-store.commands.test.ts
  */
 import { container, keysOf, NO_KEYS, takes, type Command, type Subcommands } from "./command.ts";
-import { matches } from "./glob.ts";
+import { checkPattern, matches } from "./glob.ts";
 import { parseInteger } from "./numbers.ts";
 import { Refusal, SYNTAX_ERROR } from "./refusal.ts";
 import type { Replies } from "./types.ts";
 
-/** `all` is asked when a client asks: this command is itself one of them. */
-export function commandCommand(all: () => readonly Command[]): Command {
-  const find = (name: string): Command | undefined => all().find((each) => each.name === name.toLowerCase());
+/** Both are asked when a client asks: this command is itself one of all. */
+export function commandCommand({ all, find }: { all: () => readonly Command[]; find: (name: string) => Command | undefined }): Command {
   const subcommands: Subcommands = {
     count: { arity: 2, run: (_store, { out }) => out.int(all().length) },
     info: { arity: -2, run: (_store, { out }, argv) => writeEach(out, argv.length > 2 ? argv.slice(2).map(find) : all()) },
@@ -20,7 +19,8 @@ export function commandCommand(all: () => readonly Command[]): Command {
       arity: -2,
       run: (_store, { out }, argv) => {
         if (argv.length !== 2 && !(argv.length === 5 && /^filterby$/i.test(argv[2]!) && /^pattern$/i.test(argv[3]!))) throw SYNTAX_ERROR;
-        const found = all().filter(({ name }) => argv[4] === undefined || matches(argv[4].toLowerCase(), name));
+        const pattern = checkPattern(argv[4] ?? "*").toLowerCase();
+        const found = all().filter(({ name }) => matches(pattern, name));
         out.array(found.length);
         for (const { name } of found) out.bulk(name);
       },

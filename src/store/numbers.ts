@@ -125,6 +125,9 @@ export function formatDecimal(value: bigint): string {
   return `${value < 0n ? "-" : ""}${digits.slice(0, -PLACES)}${fraction === "" ? "" : `.${fraction}`}`;
 }
 
+/** The last number below 2^63. What is larger would be rounded to 2^63, and logged as digits that are no 64-bit integer. */
+const MAX_DEADLINE = 2 ** 63 - 1024;
+
 /** How a command counts time. */
 export interface TimeForm {
   /** Milliseconds in one unit: 1000 or 1. */
@@ -150,7 +153,7 @@ export function deadline(text: string, { unitMs, absolute, now, name }: TimeForm
   if (Number.isSafeInteger(at)) return at;
   const exact = BigInt(value) * BigInt(unitMs) + BigInt(start);
   if (exact > INT64_MAX || exact < INT64_MIN) throw new Refusal(`ERR invalid expire time in '${name}' command`);
-  return at;
+  return Math.min(at, MAX_DEADLINE);
 }
 
 /** `true` when `text` names this option, in whatever case. `option` is in upper case. */

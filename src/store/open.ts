@@ -152,9 +152,11 @@ class Opened implements OpenStore {
   // #region gather
   #gather(group: string[][]): void {
     if (this.#closed !== undefined || (this.#log === undefined && !this.#replication.wantsChanges)) return;
-    this.#text += encodeGroup(group);
-    if (this.#text.length >= FLUSH_CHARS) this.#flush();
-    else if (!this.#scheduled) {
+    for (const piece of encodeGroup(group)) {
+      this.#text += piece;
+      if (this.#text.length >= FLUSH_CHARS) this.#flush();
+    }
+    if (this.#text !== "" && !this.#scheduled) {
       // For what no answer waits for: an expiry, an embedded client.
       this.#scheduled = true;
       this.store.host.timers.soon(() => {

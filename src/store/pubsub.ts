@@ -11,7 +11,7 @@
 import { command, container, type Command, type Subcommands } from "./command.ts";
 import { checkPattern, matches } from "./glob.ts";
 import { Refusal } from "./refusal.ts";
-import type { Session } from "./session.ts";
+import { nameCost, type Session } from "./session.ts";
 import type { Store } from "./store.ts";
 
 type Table = Map<string, Set<Session>>;
@@ -33,6 +33,7 @@ export class PubSub {
   /** Subscribes, and tells the session. */
   join(session: Session, name: string, kind: Kind): void {
     const table = this[kind.mine];
+    if (!session[kind.mine].has(name)) session.namesBytes += nameCost(name);
     session[kind.mine].add(name);
     const listeners = table.get(name);
     if (listeners === undefined) table.set(name, new Set([session]));
@@ -54,6 +55,7 @@ export class PubSub {
 
   #remove(session: Session, name: string, { mine }: Kind): void {
     if (!session[mine].delete(name)) return;
+    session.namesBytes -= nameCost(name);
     const listeners = this[mine].get(name);
     listeners?.delete(session);
     if (listeners?.size === 0) this[mine].delete(name);

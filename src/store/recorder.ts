@@ -89,14 +89,6 @@ export class Recorder implements Replies {
     this.#begin(count, false);
   }
 
-  double(value: number): void {
-    this.#add(this.protocol === 3 ? value : String(value));
-  }
-
-  bool(value: boolean): void {
-    this.#add(this.protocol === 3 ? value : Number(value));
-  }
-
   #begin(count: number, isMap: boolean): void {
     if (count === 0) this.#add(isMap ? new Map<Reply, Reply>() : []);
     else this.#open.push({ items: [], left: count, isMap });
@@ -126,5 +118,5 @@ const ignore = (): void => {};
 /** For a replay, whose answers nobody reads: recording them would take a fifth of its time. */
 export const NOWHERE: Replies = {
   protocol: 2, ok: ignore, simple: ignore, error: ignore, int: ignore, bulk: ignore, verbatim: ignore, nil: ignore, nilArray: ignore,
-  array: ignore, map: ignore, set: ignore, push: ignore, double: ignore, bool: ignore,
+  array: ignore, map: ignore, set: ignore, push: ignore,
 };

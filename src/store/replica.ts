@@ -27,6 +27,7 @@ import type { Store } from "./store.ts";
 /** From a tenth of a second to five: a primary that comes back is not stampeded, and not kept waiting. */
 const REDIAL = retryPolicy({ delayMs: 100, backoff: 2, maxDelayMs: 5000, jitter: 0.5 });
 const DIAL_MS = 5000;
+const MINUS = 45;
 /** As in Redis: how often a replica says how far it is. */
 const ACK_MS = 1000;
 /** As in Redis: nothing heard for this long, and the other end counts as gone. The primary pings every ten seconds. */
@@ -152,6 +153,8 @@ export class ReplicaLink {
   #onData(chunk: Buffer): void {
     this.#heardAt = this.#options.host.clock.monotonic();
     const socket = this.#socket;
+    // An error may have quotes in it, which no command in a line may have anywhere.
+    if (chunk[0] === MINUS && !this.#parser.isInside) return this.#drop(chunk.toString("latin1", 1).split("\r\n", 1)[0]!);
     try {
       this.#parser.push(chunk);
       for (let argv = this.#parser.next(); argv !== undefined; argv = this.#parser.next()) {

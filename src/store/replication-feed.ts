@@ -49,6 +49,8 @@ export class Feed implements CopyTaker {
   #text = "";
   #full = false;
   #closed = false;
+  /** From the beginning of a copy until all that changed meanwhile is sent: none of it may be dropped. */
+  catchingUp = false;
 
   /** `offset`: go on from there; undefined: a full copy is needed. */
   constructor(socket: Socket, context: FeedContext, offset: number | undefined) {
@@ -80,7 +82,7 @@ export class Feed implements CopyTaker {
     while (!this.#full && !this.#closed && this.state === "online") {
       const bytes = this.#context.backlog.read(this.#offset);
       if (bytes === undefined) return this.destroy();
-      if (bytes.length === 0) return;
+      if (bytes.length === 0) return void (this.catchingUp = false);
       this.#offset += bytes.length;
       this.#full = !this.#socket.write(bytes);
     }
@@ -115,6 +117,7 @@ export class Feed implements CopyTaker {
   begin(): void {
     this.#context.flush();
     this.state = "copy";
+    this.catchingUp = true;
     this.heardAt = this.#context.now();
     this.#offset = this.#context.backlog.end;
     this.#text = encodeCommand(["titan.full", this.#context.id, String(this.#offset)]);

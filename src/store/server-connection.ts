@@ -78,6 +78,9 @@ export class StoreConnection {
   #running = false;
   /** No more commands: the answers leave, then we close. */
   #ending = false;
+  /** It sends no more, but may read: `printf … | nc`. */
+  #peerEnded = false;
+  #ended = false;
   #linger: Timer | undefined;
   #closed = false;
   /** Whose connection it is now: a replica's. */
@@ -95,6 +98,7 @@ export class StoreConnection {
     socket.handle({
       onData: (chunk) => this.#onData(chunk),
       onDrain: () => (this.#taken === undefined ? this.#onDrain() : this.#taken.onDrain?.()),
+      onEnd: () => (this.#taken === undefined ? this.#onEnd() : socket.end()),
       onClose: (error) => {
         this.#onClose();
         this.#taken?.onClose(error);
@@ -107,9 +111,9 @@ export class StoreConnection {
     return this.#out.size + this.#heldBytes + this.#readyBytes + this.#socket.pendingBytes;
   }
 
-  /** All that is kept for this client: what is owed to it, half a command, a transaction. */
+  /** All that is kept for this client: what is owed to it, half a command, names, a transaction. */
   get heldBytes(): number {
-    return this.owedBytes + this.#parser.heldBytes + (this.#session.queue === undefined ? 0 : this.#session.queuedBytes);
+    return this.owedBytes + this.#parser.heldBytes + this.#session.keptBytes;
   }
 
   /** Sends what may leave, and goes on with what had to wait for that. */
@@ -143,6 +147,8 @@ export class StoreConnection {
   end(): void {
     if (this.#taken !== undefined) return this.destroy();
     this.#ending = true;
+    // Who does not read is not waited for.
+    this.#cutLater();
     this.#afterwards();
   }
 
@@ -156,6 +162,11 @@ export class StoreConnection {
     if (this.#ending || this.#closed) return;
     this.#parser.push(chunk);
     this.#run();
+  }
+
+  #onEnd(): void {
+    this.#peerEnded = true;
+    this.#afterwards();
   }
 
   // #region run
@@ -191,6 +202,7 @@ export class StoreConnection {
   #handOver(takeOver: NonNullable<Session["takeOver"]>): void {
     if (this.#heldBytes + this.#readyBytes > 0 || this.#socketFull || this.#parser.unreadBytes > 0) return this.destroy();
     if (this.#out.size > 0) this.#socket.write(this.#out.take());
+    this.#account(0); // a replica's limit is the backlog
     this.#taken = takeOver(this.#socket);
   }
 
@@ -206,7 +218,10 @@ export class StoreConnection {
         if (full) this.#shared.flushLater(this);
       }
     }
-    if (this.#ending && this.owedBytes === this.#socket.pendingBytes) this.#close();
+    // Whoever waits and has closed its side has gone: nothing may be given to it.
+    if (this.#peerEnded && this.#session.blocked !== undefined) return this.destroy();
+    const isOver = this.#ending || (this.#peerEnded && this.#parser.unreadBytes === 0);
+    if (isOver && this.owedBytes === this.#socket.pendingBytes) this.#close();
     this.#throttle();
   }
 
@@ -252,9 +267,15 @@ export class StoreConnection {
   }
 
   #close(): void {
-    if (this.#linger !== undefined) return;
+    if (this.#ended) return;
+    this.#ended = true;
     this.#socket.end();
     // What it still sends is read and dropped meanwhile: closing on unread bytes would reset the connection, and our last word with it.
+    this.#cutLater();
+  }
+
+  #cutLater(): void {
+    this.#linger?.cancel();
     this.#linger = this.#shared.host.timers.after(LINGER_MS, () => this.destroy());
   }
 
@@ -264,8 +285,7 @@ export class StoreConnection {
     this.#linger?.cancel();
     // Whoever waits for the disk still has them in hand: what is in them goes now.
     for (const held of this.#held) held.bytes = NOTHING;
-    this.#shared.account(-this.accounted);
-    this.accounted = 0;
+    this.#account(0);
     this.#shared.store.end(this.#session);
     this.#shared.gone(this);
   }

@@ -62,6 +62,7 @@ export async function startStore(options: StoreServerOptions): Promise<StoreServ
   if (!isLoopback(listen.host) && !store.config.hasPassword) {
     throw new StoreServerError(`Cannot listen on ${listen.host}: it is not a loopback address, and no password is set`);
   }
+  if (!isLoopback(listen.host)) keepPassword(store);
   const clients = new Clients(options);
   store.config.define("maxmemory-clients", { get: () => String(options.maxClientsBytes ?? MAX_CLIENTS_BYTES) });
   store.config.define("maxclients", { get: () => String(options.maxClients ?? MAX_CLIENTS) });
@@ -78,6 +79,12 @@ export async function startStore(options: StoreServerOptions): Promise<StoreServ
 
 function isLoopback(name: string): boolean {
   return name === "localhost" || name === "::1" || /^127(?:\.\d{1,3}){3}$/.test(name);
+}
+
+/** CONFIG SET may change the password of an open port, and not take it away. */
+function keepPassword({ config }: Store): void {
+  const { get, set } = config.settings.get("requirepass")!;
+  config.define("requirepass", { get, set: (value) => (value === "" ? "others can reach the port" : set!(value)) });
 }
 
 class Clients implements Shared {

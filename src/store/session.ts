@@ -28,6 +28,13 @@ export interface Blocked {
   timer: Timer | undefined;
 }
 
+/** What a name costs beside its bytes: a place in the client's set, and one in the table of all. */
+const NAME_BYTES = 128;
+
+export function nameCost(name: string): number {
+  return name.length + NAME_BYTES;
+}
+
 export class Session {
   readonly id: number;
   readonly out: Replies;
@@ -50,6 +57,8 @@ export class Session {
   queuedBytes = 0;
   /** Something was wrong with one of them: EXEC will refuse. */
   queueBroken = false;
+  /** What the names cost that it watches, listens to and waits for. */
+  namesBytes = 0;
   /** Keys under WATCH. */
   readonly watched = new Set<string>();
   /** One of them was changed. */
@@ -74,5 +83,11 @@ export class Session {
 
   get protocol(): 2 | 3 {
     return this.out.protocol;
+  }
+
+  /** What the store keeps on its behalf: names, and the commands of a transaction. */
+  get keptBytes(): number {
+    const { name, library, namesBytes, queue, queuedBytes } = this;
+    return name.length + library.name.length + library.version.length + namesBytes + (queue === undefined ? 0 : queuedBytes);
   }
 }

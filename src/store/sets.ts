@@ -4,6 +4,7 @@
  */
 import { ALL_KEYS, command, ONE_KEY, TWO_KEYS, type Command } from "./command.ts";
 import { Members } from "./dict.ts";
+import { batches } from "./dump.ts";
 import { argumentAfter, count, isOption, parseInteger, positive } from "./numbers.ts";
 import { OUT_OF_RANGE, Refusal, SYNTAX_ERROR } from "./refusal.ts";
 import { scan, scanCursor, scanNothing, scanOptions } from "./scan.ts";
@@ -58,9 +59,6 @@ function scard(store: Store, { out }: Session, argv: string[]): void {
   out.int(store.keys.members(argv[1]!)?.size ?? 0);
 }
 
-/** Members in one logged SREM. */
-const LOG_BATCH = 1024;
-
 function spop(store: Store, { out }: Session, argv: string[]): void {
   if (argv.length > 3) throw SYNTAX_ERROR;
   const key = argv[1]!;
@@ -73,7 +71,7 @@ function spop(store: Store, { out }: Session, argv: string[]): void {
   else if (popped.length > 0) store.keys.settle(key, set);
   // Which members chance chose must be the same in every replay.
   if (whole) store.log("del", key);
-  else for (let i = 0; i < popped.length; i += LOG_BATCH) store.log("srem", key, ...popped.slice(i, i + LOG_BATCH));
+  else for (const words of batches(["srem", key], popped)) store.log(...words);
   if (wanted === undefined) out.bulk(popped[0]!);
   else writeSet(out, popped);
 }

@@ -21,7 +21,7 @@ import { Keyspace } from "./keyspace.ts";
 import { PubSub } from "./pubsub.ts";
 import { NOWHERE } from "./recorder.ts";
 import { Refusal, wrongArity, unknownCommand } from "./refusal.ts";
-import { Session, type SessionInit } from "./session.ts";
+import { nameCost, Session, type SessionInit } from "./session.ts";
 import { Snapshot } from "./snapshot.ts";
 import type { Propagate, StoreHost, StoreServices } from "./types.ts";
 
@@ -219,10 +219,13 @@ export class Store {
   // #endregion
 
   #enqueue(session: Session, argv: string[]): void {
+    // EXEC will refuse anyway.
+    if (session.queueBroken) return session.out.simple("QUEUED");
     for (const arg of argv) session.queuedBytes += arg.length + ARGUMENT_BYTES;
     if (session.queuedBytes > MAX_QUEUED_BYTES) {
       session.queueBroken = true;
       session.queue = [];
+      session.queuedBytes = 0;
       throw new Refusal(`ERR transaction exceeds ${MAX_QUEUED_BYTES} bytes`);
     }
     session.queue!.push(argv);
@@ -293,7 +296,9 @@ export class Store {
   }
 
   watch(session: Session, key: string): void {
+    if (session.watched.has(key)) return;
     session.watched.add(key);
+    session.namesBytes += nameCost(key);
     const watchers = this.#watchers.get(key);
     if (watchers === undefined) this.#watchers.set(key, new Set([session]));
     else watchers.add(session);
@@ -301,6 +306,7 @@ export class Store {
 
   unwatch(session: Session): void {
     for (const key of session.watched) {
+      session.namesBytes -= nameCost(key);
       const watchers = this.#watchers.get(key);
       watchers?.delete(session);
       if (watchers?.size === 0) this.#watchers.delete(key);

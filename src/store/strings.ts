@@ -106,7 +106,7 @@ function setUntil(store: Store, key: string, { value, at }: { value: string; at:
 // #endregion
 
 /** During a replay the clock is not asked: an expiry that happened is in the log. */
-export function isPast(store: Store, at: number): boolean {
+function isPast(store: Store, at: number): boolean {
   return store.keys.mode === "remove" && at <= store.keys.now();
 }
 

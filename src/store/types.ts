@@ -39,10 +39,6 @@ export interface Replies {
   set(count: number): void;
   /** Out of band (pub/sub). RESP2: an array. */
   push(count: number): void;
-  /** RESP2: a bulk. */
-  double(value: number): void;
-  /** RESP2: `:1` or `:0`. */
-  bool(value: boolean): void;
 }
 
 /** What commands about the log and about replicas talk to. A store that lives in memory only has none of it. */

@@ -11,8 +11,8 @@ import { nearest } from "../text.ts";
 const MAX_STDIN_BYTES = 64 * 1024 * 1024;
 /** A person waits, as for a master. */
 const PATIENCE_MS = 5000;
-/** They may wait for as long as they were told to, and say nothing meanwhile. */
-const PATIENT = new Set(["BLPOP", "BRPOP"]);
+/** BLPOP, BRPOP, and a Redis's own: they may wait for as long as they were told to, and say nothing meanwhile. */
+const PATIENT = /^(?:B[LRZ]|XREAD|WAIT)/i;
 const WORDS = ["get", "set", "del", "exists", "incr", "incrby", "expire", "ttl", "keys", "mget", "mset", "sadd", "srem", "smembers", "hset", "hget", "hgetall", "lpush", "rpush", "lpop", "lrange", "publish"];
 /** Of the client, not of the store: what they mean to a script. */
 const EXITS: Readonly<Record<string, number>> = { UNREACHABLE: EXIT.UNREACHABLE, LOST: EXIT.UNREACHABLE, WRONGPASS: EXIT.UNAUTHORIZED, NOAUTH: EXIT.UNAUTHORIZED };
@@ -75,7 +75,7 @@ async function ask(call: Call, args: Args): Promise<Value> {
   const url = call.on("master") ? undefined : await outsideStore(call);
   if (url === undefined) return (await openMaster(call)).kvBuffers(...args);
   const { StoreClient } = await import("#store");
-  const client = await StoreClient.connect({ host: context.host, url, buffers: true, patienceMs: PATIENCE_MS, ...(PATIENT.has(args[0].toUpperCase()) && { silenceMs: 0 }) });
+  const client = await StoreClient.connect({ host: context.host, url, buffers: true, patienceMs: PATIENCE_MS, ...(PATIENT.test(args[0]) && { silenceMs: 0 }) });
   context.onExit(() => client.close());
   return client.call(...args);
 }

@@ -1,5 +1,5 @@
 /** `titan store`: TitanStore in a process of its own, and what it holds as a file for Redis. Lesson 15. */
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Address } from "#host";
 import { addressText, isLoopback, parseAddress } from "../address.ts";
@@ -110,15 +110,27 @@ function primary(text: string): Address {
 function passwordOf(call: Call): string | undefined {
   const file = call.text("password-file");
   if (file === undefined) return call.context.setting("TITAN_STORE_PASSWORD");
-  let text: string;
+  let line: string;
   try {
-    text = readFileSync(file, "utf8");
+    line = firstLineOf(file);
   } catch (error) {
     throw new CliError(EXIT.ERROR, `Cannot read --password-file ${file}: ${(error as Error).message}`, { cause: error });
   }
-  const [line = ""] = text.split(/\r?\n/, 1);
-  if (line === "" || line.length > MAX_PASSWORD_BYTES) throw new CliError(EXIT.ERROR, `Cannot use --password-file ${file}: its first line is ${line === "" ? "empty" : "too long"}`);
+  if (line === "" || Buffer.byteLength(line) > MAX_PASSWORD_BYTES) throw new CliError(EXIT.ERROR, `Cannot use --password-file ${file}: its first line is ${line === "" ? "empty" : "too long"}`);
   return line;
+}
+
+/** Or what is there of it after a little more than a password has room in. A pipe comes in pieces. */
+function firstLineOf(file: string): string {
+  const bytes = Buffer.alloc(MAX_PASSWORD_BYTES + 1);
+  const fd = openSync(file, "r");
+  try {
+    let filled = 0;
+    for (let read = -1; read !== 0 && filled < bytes.length && !bytes.subarray(0, filled).includes("\n"); filled += read) read = readSync(fd, bytes, filled, bytes.length - filled, null);
+    return bytes.toString("utf8", 0, filled).split(/\r?\n/, 1)[0]!;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function explained(error: Error, options: ServeStoreOptions): Error {
