@@ -167,7 +167,7 @@ test("a replica that was away for longer than the backlog gets a copy again", as
   await primary.over();
 });
 
-test("a replica that does not read is cut off when it is behind by the backlog, and costs no memory of its own", async () => {
+test("a replica that does not read is cut off when it is behind by eight backlogs, and costs no memory of its own", async () => {
   const world = new SimWorld({ seed: 3 });
   const primary = await node(world, "p", { backlogBytes: 256 * 1024 });
   const { socket, state } = await speak(world, "p");
@@ -182,8 +182,46 @@ test("a replica that does not read is cut off when it is behind by the backlog, 
     sent++;
     await world.run(world.now + 5);
   }
-  assert.ok(sent < 20, `${sent} × 64 KiB`);
+  // Four to a backlog, eight backlogs, and what is under way in between.
+  assert.ok(sent >= 32 && sent < 50, `${sent} × 64 KiB`);
   assert.equal(primary.server.clients, 0);
+  primary.ask("SET", "k", "v");
+  await world.run(world.now + 5);
+  assert.ok(Number(primary.info("repl_backlog_histlen")) <= 256 * 1024 + 64 * 1024, "and what was kept for it is gone");
+  await primary.over();
+});
+
+test("a change larger than the backlog reaches a replica that reads, without another copy", async () => {
+  const world = new SimWorld({ seed: 3 });
+  const primary = await node(world, "p", { backlogBytes: 256 * 1024 });
+  const replica = await node(world, "r", { replicaOf: { host: "p", port: PORT } });
+  await converge(world, primary, replica, "copied");
+  for (const kilobytes of [200, 300, 1000, 1500]) {
+    primary.ask("SET", `k${kilobytes}`, "v".repeat(kilobytes * 1024));
+    await converge(world, primary, replica, `${kilobytes} KiB`);
+  }
+  assert.equal(primary.info("sync_full"), "1");
+  await replica.over();
+  await primary.over();
+});
+
+test("a replica that stops reading in the midst of its copy is let go before what changes has been put aside without end", async () => {
+  const world = new SimWorld({ seed: 3 });
+  const primary = await node(world, "p");
+  const big = "v".repeat(8 * 1024 * 1024);
+  for (let i = 0; i < 20; i++) {
+    assert.equal(primary.ask("SET", `k${i}`, big), "OK");
+    await world.run(world.now + 5); // its log keeps pace
+  }
+  const { socket } = await speak(world, "p");
+  socket.pause();
+  socket.write(Buffer.from("TITAN.SYNC ? 0\r\n"));
+  await world.run(world.now + 50);
+  assert.equal(primary.info("connected_slaves"), "1");
+  for (let i = 0; i < 20; i++) primary.ask("EXPIRE", `k${i}`, "1000"); // each has its 8 MiB written out first
+  await world.run(world.now + 50);
+  assert.equal(primary.info("connected_slaves"), "0");
+  assert.equal(primary.ask("DBSIZE"), 20);
   await primary.over();
 });
 
@@ -424,9 +462,12 @@ test("a replica that dies or is promoted in the midst of a copy has what it had 
       }
       await replica.over();
     }
-    const texts: string[] = [];
-    await world.settle(dumpResp({ host: world.host("r"), dir: "/data", write: (bytes) => texts.push(bytes.toString("latin1")) }));
-    assert.ok(!texts.join("").includes("value 7"), `${fate}: no other program sees half of it`);
+    const dumped = async (): Promise<string> => {
+      let text = "";
+      for await (const bytes of dumpResp({ host: world.host("r"), dir: "/data" })) text += bytes.toString("latin1");
+      return text;
+    };
+    assert.ok(!(await world.settle(dumped())).includes("value 7"), `${fate}: no other program sees half of it`);
     replica = await node(world, "r");
     assert.deepEqual(contents(replica.store), before.sort(), fate);
     replica.ask("REPLICAOF", "p", String(PORT));

@@ -159,7 +159,7 @@ describe("processes", { concurrency: 3 }, () => {
     assert.equal(existsSync(join(cwd, ".titan", "store", "lock")), false);
     const dumped = await inProcess(["store", "dump", "--resp", "--state", join(cwd, ".titan", "store"), "-o", join(cwd, "dump.aof")]);
     assert.equal(dumped.code, 0, dumped.stderr);
-    assert.match(readFileSync(join(cwd, "dump.aof"), "latin1"), /\*3\r\n\$3\r\nset\r\n\$1\r\nk\r\n\$10\r\nfrom\0stdin\r\n/);
+    assert.match(readFileSync(join(cwd, "dump.aof"), "latin1"), /\*3\r\n\$3\r\nSET\r\n\$1\r\nk\r\n\$10\r\nfrom\0stdin\r\n/);
     const dumpTo = (file: string): Promise<Ended> => inProcess(["store", "dump", "--resp", "--state", join(cwd, ".titan", "store"), "-o", join(cwd, file)]);
     const whole = readFileSync(join(cwd, "dump.aof"));
     symlinkSync("dump.aof", join(cwd, "link"));

@@ -17,17 +17,16 @@ export async function dump(call: Call, dir: string): Promise<number> {
   if ((await host.storage.stat(join(dir, "log"))) === undefined) throw new CliError(EXIT.ERROR, `Cannot dump ${dir}: no store has its log there`, { advice: "--state DIR names another folder; a titan up has it in store of its state folder" });
   await hold(call, dir);
   const file = call.text("out");
+  const chunks = dumpResp({ host, dir });
   if (file === undefined) {
-    // Not poured: who reads the log does not wait, and pipes and files take what is written before `write` returns.
-    await dumpResp({ host, dir, write: (chunk) => void process.stdout.write(chunk) });
-    await context.pour("stdout", Buffer.alloc(0));
+    for await (const chunk of chunks) await context.pour("stdout", chunk);
     return EXIT.OK;
   }
-  const bytes = await toFile(file, (write) => dumpResp({ host, dir, write })).catch((error: unknown) => {
+  const bytes = await toFile(file, chunks).catch((error: unknown) => {
     throw explained(error, file);
   });
   if (call.json) context.json({ file, bytes, state: dir });
-  else context.note(`titan: ${bytesText(bytes)} in ${file}; a Redis takes them with: redis-cli --pipe < ${file}`);
+  else context.note(`titan: ${bytesText(bytes)} in ${file}; an empty Redis takes them with: redis-cli --pipe < ${file}`);
   return EXIT.OK;
 }
 
@@ -38,19 +37,19 @@ async function hold({ context }: Call, dir: string): Promise<void> {
     context.onExit(() => lock.release());
   } catch (error) {
     // Others: a folder that may only be read, which is all we need.
-    if ((error as { code?: string }).code === "ELOCKED") context.note(`titan: ${dir} is in use: what is written there from now on may be missing, and a rewrite in the middle looks like damage`);
+    if ((error as { code?: string }).code === "ELOCKED") context.note(`titan: ${dir} is in use: what is written there from now on is missing, and a rewrite in the middle looks like damage`);
   }
 }
 
 /** Written beside it first: half a dump looks like a whole one of a smaller store. */
-async function toFile(file: string, produce: (write: (chunk: Buffer) => void) => Promise<void>): Promise<number> {
+async function toFile(file: string, chunks: AsyncIterable<Buffer>): Promise<number> {
   const there = statSync(file, { throwIfNoEntry: false });
   // What is no file (a pipe, /dev/stdout) is for writing to: a rename would put a file in its place.
-  if (there !== undefined && !there.isFile()) return writeTo(file, produce);
+  if (there !== undefined && !there.isFile()) return writeTo(file, chunks);
   const target = there === undefined ? file : realpathSync(file); // a link stays one
   const part = `${target}.${process.pid}.part`;
   try {
-    const bytes = await writeTo(part, produce);
+    const bytes = await writeTo(part, chunks);
     renameSync(part, target);
     return bytes;
   } catch (error) {
@@ -59,14 +58,14 @@ async function toFile(file: string, produce: (write: (chunk: Buffer) => void) =>
   }
 }
 
-async function writeTo(path: string, produce: (write: (chunk: Buffer) => void) => Promise<void>): Promise<number> {
+async function writeTo(path: string, chunks: AsyncIterable<Buffer>): Promise<number> {
   const open = openSync(path, "w", 0o600); // it may hold secrets, as the store may
   let bytes = 0;
   try {
-    await produce((chunk) => {
+    for await (const chunk of chunks) {
       for (let at = 0; at < chunk.length; ) at += writeSync(open, chunk, at);
       bytes += chunk.length;
-    });
+    }
   } finally {
     closeSync(open);
   }

@@ -38,11 +38,11 @@ export interface ServedStore extends Address {
 }
 
 /** @throws what `openStore` and `startStore` throw; nothing is left open then */
-export async function serveStore(options: ServeStoreOptions & { host: Host; onFatal: (error: Error) => void }): Promise<ServedStore> {
-  const { host, listen, dir, durability, password, replicaOf, primaryPassword, onFatal } = options;
+export async function serveStore(options: ServeStoreOptions & { host: Host; onFatal: (error: Error) => void; signal?: AbortSignal }): Promise<ServedStore> {
+  const { host, listen, dir, durability, password, replicaOf, primaryPassword, onFatal, signal } = options;
   const opened = await openStore({
     host, onFatal,
-    ...(dir !== undefined && { dir }), ...(durability !== undefined && { durability }),
+    ...(dir !== undefined && { dir }), ...(signal !== undefined && { signal }), ...(durability !== undefined && { durability }),
     ...(password !== undefined && { requirepass: wireText(password) }),
     ...(replicaOf !== undefined && { replicaOf }), ...(primaryPassword !== undefined && { primaryPassword: wireText(primaryPassword) }),
   });
@@ -66,9 +66,14 @@ async function closeAll(server: { close(): Promise<void> }, opened: OpenStore): 
   await opened.close();
 }
 
+/** Linux tells it in a file, which cannot be opened when as many are open as may be: no reason to end. */
 function memory(): Record<string, number> {
-  const { heapUsed, rss } = process.memoryUsage();
-  return { used_memory: heapUsed, used_memory_rss: rss, maxmemory: 0 };
+  try {
+    const { heapUsed, rss } = process.memoryUsage();
+    return { used_memory: heapUsed, used_memory_rss: rss, maxmemory: 0 };
+  } catch {
+    return { maxmemory: 0 };
+  }
 }
 
 /** The store compares bytes, one per character. */

@@ -26,9 +26,9 @@ export function nodeStorage(): Storage {
   };
 }
 
-function open(path: string, options: { create?: boolean; exclusive?: boolean } = {}): Promise<StoredFile> {
-  const { O_RDWR, O_CREAT, O_EXCL } = fs.constants;
-  const flags = O_RDWR | (options.create || options.exclusive ? O_CREAT : 0) | (options.exclusive ? O_EXCL : 0);
+function open(path: string, options: { create?: boolean; exclusive?: boolean; readOnly?: boolean } = {}): Promise<StoredFile> {
+  const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL } = fs.constants;
+  const flags = (options.readOnly ? O_RDONLY : O_RDWR) | (options.create || options.exclusive ? O_CREAT : 0) | (options.exclusive ? O_EXCL : 0);
   return new Promise((resolve, reject) => {
     fs.open(path, flags, 0o666, (error, fd) => {
       if (error) return reject(error);

@@ -101,8 +101,8 @@ export interface SocketHandlers {
 
 /** Paths are ordinary paths. Errors carry the system's `code` (ENOENT, ENOSPC, EIO, …). */
 export interface Storage {
-  /** `create` makes a missing file; `exclusive` fails with EEXIST if it is there. */
-  open(path: string, options?: { create?: boolean; exclusive?: boolean }): Promise<StoredFile>;
+  /** `create` makes a missing file; `exclusive` fails with EEXIST if it is there; `readOnly` asks for no more than that. */
+  open(path: string, options?: { create?: boolean; exclusive?: boolean; readOnly?: boolean }): Promise<StoredFile>;
   readFile(path: string): Promise<Buffer>;
   /** Replaces the content. Not durable and not atomic by itself. */
   writeFile(path: string, bytes: Uint8Array): Promise<void>;

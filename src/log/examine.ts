@@ -152,7 +152,7 @@ class State {
     for (const kind of ["segment", "snapshot"] as const) {
       for (const seq of this.listed(kind)) {
         const path = this.#path(fileName(kind, seq));
-        const file = await this.#storage.open(path);
+        const file = await this.#storage.open(path, { readOnly: true });
         try {
           const { id } = decodeHeader(await file.read(0, HEADER_BYTES), { kind, file: path });
           votes.set(id, (votes.get(id) ?? 0) + 1);
@@ -194,7 +194,7 @@ class State {
       const cut = { segment: before.firstSeq, offset: before.end };
       this.#problem({ code: "GAP", file: before.file, offset: before.end, what, cut });
     }
-    const file = await this.#storage.open(path);
+    const file = await this.#storage.open(path, { readOnly: true });
     try {
       await this.#scanSegment(file, { path, first, ...options });
     } finally {

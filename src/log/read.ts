@@ -21,12 +21,16 @@ export interface LogReading {
 }
 
 /**
- * Hands out everything that the next `openLog` would: the snapshot's chunks, then the records, those that the snapshot covers
+ * Hands out everything that the next `openLog` would, after a word about what it is (`begin`): the snapshot's chunks, then the records, those that the snapshot covers
  * and that have not been removed yet included. Nothing is written; a torn tail is passed over and stays.
  *
  * @throws {LogError} what `openLog` would refuse
  */
-export async function readLog(host: Host, dir: string, on: { record: OnRecord; chunk?: (chunk: Buffer) => void }): Promise<LogReading> {
+export async function readLog(
+  host: Host,
+  dir: string,
+  on: { begin?: (reading: LogReading) => void; record: OnRecord; chunk?: (chunk: Buffer) => void },
+): Promise<LogReading> {
   const { storage } = host;
   const found = await examine(storage, dir);
   const problem = found.problems.find(({ fatal }) => fatal);
@@ -37,14 +41,16 @@ export async function readLog(host: Host, dir: string, on: { record: OnRecord; c
   const last = found.nextSeq - 1;
   const first = found.segments[0]?.firstSeq ?? found.nextSeq;
   const { snapshot, manifest } = found;
+  const reading = { first, last, ...(snapshot !== undefined && { snapshot: snapshot.seq }) };
+  on.begin?.(reading);
   if (snapshot !== undefined && manifest !== undefined) await readSnapshotFile(storage, { dir, id: manifest.id, seq: snapshot.seq }, on.chunk);
   for (const { file: path, firstSeq: seq, end } of found.segments) {
-    const file = await storage.open(path);
+    const file = await storage.open(path, { readOnly: true });
     try {
       await scanFile(file, { offset: HEADER_BYTES, seq, end, onRecord: on.record });
     } finally {
       await file.close();
     }
   }
-  return { first, last, ...(snapshot !== undefined && { snapshot: snapshot.seq }) };
+  return reading;
 }

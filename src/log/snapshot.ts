@@ -83,7 +83,7 @@ export async function readSnapshotFile(
   if ((await storage.stat(path)) === undefined) {
     throw new LogError("GAP", `Cannot read snapshot ${path}: the file is missing`, { file: path });
   }
-  const file = await storage.open(path);
+  const file = await storage.open(path, { readOnly: true });
   try {
     const size = file.size;
     const header = decodeHeader(await file.read(0, HEADER_BYTES), { kind: "snapshot", file: path });

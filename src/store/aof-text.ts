@@ -48,14 +48,6 @@ function lineBytes(count: number): number {
   return digits + 3;
 }
 
-/**
- * Whether bytes that begin anew could be ours. The parser takes any other first byte for a command that somebody types, and
- * waits for the end of its line: a log of something else would look like one of ours that was torn off.
- */
-export function beginsCommand(bytes: Buffer): boolean {
-  return bytes.length === 0 || bytes[0] === 0x2a;
-}
-
 /** Takes commands one by one and gives back whole groups. */
 export class GroupReader {
   #open: string[][] | undefined;

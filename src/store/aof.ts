@@ -17,11 +17,11 @@
  * Test: test/15-store.log.test.ts
  */
 import { type Log, MAX_PENDING_BYTES, MAX_RECORD_BYTES } from "#log";
-import { beginsCommand, encodeCommand, GroupReader } from "./aof-text.ts";
+import { encodeCommand } from "./aof-text.ts";
 import { ChunkQueue } from "./aof-queue.ts";
 import type { Copies } from "./persist.ts";
 import { Refusal } from "./refusal.ts";
-import { RespParser } from "./resp.ts";
+import { Replay } from "./replay.ts";
 import type { Store } from "./store.ts";
 
 /** One piece of a snapshot. Text that grows to a megabyte before it becomes bytes is 200,000 little strings to the collector. */
@@ -32,14 +32,6 @@ export const MAX_BEHIND_BYTES = MAX_PENDING_BYTES / 4;
 
 /** As in Redis: a log is rewritten when it has doubled since the last time, and is worth the work. */
 export const REWRITE_MIN_BYTES = 64 * 1024 * 1024;
-
-export const NOT_OURS = "it holds no commands of a store";
-
-/** What the log holds is not what this program writes. Not damage (that is a `LogError`): somebody else's records. */
-export class StoreLogError extends Error {
-  override readonly name = "StoreLogError";
-  readonly code = "BAD_RECORD";
-}
 
 export class StoreLog {
   readonly #log: Log;
@@ -69,32 +61,21 @@ export class StoreLog {
   }
 
   // #region replay
-  /** Rebuilds the keyspace. @throws {LogError} for damage {@link StoreLogError} for records that are not ours */
-  async replay(): Promise<void> {
-    const parser = new RespParser();
-    const groups = new GroupReader();
-    const feed = (where: string, bytes: Buffer): void => {
-      try {
-        if (!parser.isInside && !beginsCommand(bytes)) throw new Error(NOT_OURS);
-        parser.push(bytes);
-        for (let argv = parser.next(); argv !== undefined; argv = parser.next()) {
-          const group = groups.take(argv);
-          if (group !== undefined) for (const each of group) this.#store.load(each);
-        }
-      } catch (error) {
-        throw new StoreLogError(`Cannot replay ${where}: ${(error as Error).message}`, { cause: error });
-      }
-    };
+  /** Rebuilds the keyspace. @throws {LogError} for damage {@link StoreLogError} for records that are not ours; the signal's reason */
+  async replay(signal?: AbortSignal): Promise<void> {
+    const replay = new Replay(this.#store);
     await this.#log.readSnapshot((chunk) => {
+      signal?.throwIfAborted();
       this.#baseBytes += chunk.length;
-      feed("snapshot", chunk);
+      replay.take("snapshot", chunk);
     });
     await this.#log.replay((seq, body) => {
+      signal?.throwIfAborted();
       this.#tailBytes += body.length;
-      feed(`record ${seq}`, body);
+      replay.take(`record ${seq}`, body);
     });
     // The end of a group that was larger than a record is torn off: what is there of it must not stand before what comes next.
-    if (groups.isOpen || parser.isInside) await this.#save();
+    if (replay.isCut) await this.#save();
   }
   // #endregion
 

@@ -11,7 +11,7 @@
  *                                                 it comes up, and all such once they are the majority
  *
  * Invariants: every key of `deadlines` has an entry in the heap that comes up no later than its deadline.
- * Left out: Redis's random sampling, which needs no heap and pays with dead keys that stay for a while.
+ * Left out: Redis's way, a walk through all deadlines that needs no heap and pays with dead keys that stay for a while.
  * Test: test/15-store.expiry.test.ts
  */
 import type { Timer } from "#host";

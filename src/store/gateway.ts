@@ -17,6 +17,7 @@
 import type { Host } from "#host";
 import { parseStoreUrl } from "./client-url.ts";
 import { StoreClient } from "./client.ts";
+import { MAX_STRING_BYTES } from "./config.ts";
 import { RespWriter } from "./resp-writer.ts";
 import { StoreError, type Value } from "./resp-replies.ts";
 
@@ -25,10 +26,10 @@ export const MAX_GATEWAY_CALLS = 10 * 1024;
 /** Their bytes: ten of the largest that travel to a master. */
 export const MAX_GATEWAY_BYTES = 64 * 1024 * 1024;
 /**
- * The largest reply that is read: ten times what a master passes on, so that a request that was a little too large costs only
- * its author an error. A larger one ends the connection, and with it what others had under way.
+ * The largest reply that is read: that of the largest value. A master passes on a tenth of it, and its author gets an error. A larger
+ * one ends the connection, and with it what others had under way.
  */
-const MAX_GATEWAY_REPLY_BYTES = 64 * 1024 * 1024;
+const MAX_GATEWAY_REPLY_BYTES = MAX_STRING_BYTES + 1024;
 
 /** What may pass. */
 export const GATEWAY_COMMANDS: ReadonlySet<string> = new Set(`
@@ -99,7 +100,7 @@ class SharedGateway implements Gateway {
 
   #refuse(name: string, bytes: number): StoreError | undefined {
     if (!GATEWAY_COMMANDS.has(name)) {
-      return new StoreError(`Cannot call ${printable(name)} through the master: only commands on data that are answered at once; connect to the store itself`, "REFUSED");
+      return new StoreError(`Cannot call ${printable(name)} through the master: it passes the usual commands on data that are answered at once; for others connect to the store itself`, "REFUSED");
     }
     if (this.#closed) return new StoreError(`Cannot call ${name}: the way to the store is closed`, "CLOSED");
     if (this.#calls < MAX_GATEWAY_CALLS && this.#bytes + bytes <= MAX_GATEWAY_BYTES) return undefined;

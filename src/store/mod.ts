@@ -7,7 +7,7 @@
  *     keyspace.ts · dict.ts · deque.ts · expiry.ts          the data
  *     strings.ts · keys.ts · sets.ts · hashes.ts · lists.ts · transactions.ts · pubsub.ts · connection.ts   the commands
  *     dump.ts · snapshot.ts                    the data as commands again
- *     open.ts · aof*.ts · persist*.ts          the log, and how it is rewritten
+ *     open.ts · aof*.ts · replay.ts · persist*.ts           the log, how it is read and rewritten
  *     replication*.ts · replica.ts             copies of it elsewhere
  *     resp*.ts · server*.ts · client*.ts       the protocol, and both ends of it
  *
@@ -28,7 +28,8 @@ export * from "./client.ts";
 export { GATEWAY_COMMANDS, MAX_GATEWAY_BYTES, MAX_GATEWAY_CALLS, openGateway, type Gateway, type GatewayOptions } from "./gateway.ts";
 export { parseStoreUrl, REDIS_PORT, StoreUrlError, type StoreTarget } from "./client-url.ts";
 export * from "./server.ts";
-export { dumpResp, openStore, type OpenStore, type OpenStoreOptions } from "./open.ts";
-export { MAX_BEHIND_BYTES, REWRITE_MIN_BYTES, StoreLogError } from "./aof.ts";
-export { BACKLOG_BYTES, COPY_BACKLOG_BYTES } from "./replication.ts";
+export { openStore, type OpenStore, type OpenStoreOptions } from "./open.ts";
+export { dumpResp, StoreLogError } from "./replay.ts";
+export { MAX_BEHIND_BYTES, REWRITE_MIN_BYTES } from "./aof.ts";
+export { BACKLOG_BYTES, LAG_FACTOR } from "./replication.ts";
 export { REPLICATION_SILENCE_MS } from "./replica.ts";

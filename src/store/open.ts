@@ -9,20 +9,16 @@
  * Test: test/15-store.log.test.ts
  */
 import type { Address, Host } from "#host";
-import { type Durability, inspectLog, type LogRecovery, openLog, readLog } from "#log";
-import { NOT_OURS, StoreLog, StoreLogError } from "./aof.ts";
-import { beginsCommand, encodeCommand, encodeGroup, GroupReader } from "./aof-text.ts";
+import { type Durability, type LogRecovery, openLog } from "#log";
+import { StoreLog } from "./aof.ts";
+import { encodeGroup } from "./aof-text.ts";
 import { Copies } from "./persist.ts";
 import { Refusal } from "./refusal.ts";
 import { BACKLOG_BYTES, Replication } from "./replication.ts";
-import { RespParser } from "./resp.ts";
 import { Store } from "./store.ts";
 
 /** A turn's text is handed over early when it gets this long: one string of it all would be copied once more. */
 const FLUSH_CHARS = 4 * 1024 * 1024;
-
-/** What `dumpResp` hands over at a time. */
-const DUMP_CHARS = 64 * 1024;
 
 export interface OpenStoreOptions {
   readonly host: Host;
@@ -40,6 +36,8 @@ export interface OpenStoreOptions {
   readonly rewriteMinBytes?: number;
   /** Default: as #log has it. */
   readonly segmentBytes?: number;
+  /** Gives up while the log is replayed: `openStore` rejects with its reason, and the folder is free. */
+  readonly signal?: AbortSignal;
   /** Follow this primary from the start: the store takes its data and refuses writes. REPLICAOF changes it. */
   readonly replicaOf?: Address;
   /** The primary's password. */
@@ -60,7 +58,7 @@ export interface OpenStore {
   close(): Promise<void>;
 }
 
-/** @throws {LogError} for damage, naming file and offset; {@link StoreLogError}; an error with code ELOCKED when the folder is in use */
+/** @throws {LogError} for damage, naming file and offset; a StoreLogError for somebody else's log; an error with code ELOCKED when the folder is in use */
 export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const { host, dir } = options;
   const opened = new Opened(options);
@@ -132,7 +130,7 @@ class Opened implements OpenStore {
     storeLog.beforeCopy = () => this.#flush();
     store.role = "loading";
     try {
-      await storeLog.replay();
+      await storeLog.replay(this.#options.signal);
     } catch (error) {
       await log.close();
       throw error;
@@ -203,49 +201,4 @@ class Opened implements OpenStore {
       await this.#lock?.release();
     }
   }
-}
-
-/**
- * What a folder of `openStore` holds, as one text that a Redis loads: as its append-only file, or through `redis-cli --pipe`.
- * Reads only, but the store should be stopped: a rewrite in the middle looks like a problem. What is torn off is passed over.
- *
- * @throws {LogError} what `openStore` would refuse {@link StoreLogError} for somebody else's log
- */
-export async function dumpResp({ host, dir, write }: { host: Host; dir: string; write: (bytes: Buffer) => void }): Promise<void> {
-  const path = `${dir}/log`;
-  const covered = Math.max(0, ...(await inspectLog(host, path)).snapshots.map(({ seq }) => seq));
-  const parser = new RespParser();
-  const groups = new GroupReader();
-  let text = "";
-  const flush = (): void => {
-    write(Buffer.from(text, "latin1"));
-    text = "";
-  };
-  const say = (argv: string[]): void => {
-    text += encodeCommand(argv);
-    if (text.length >= DUMP_CHARS) flush();
-  };
-  const check = (where: string, bytes: Buffer): void => {
-    if (!beginsCommand(bytes)) throw new StoreLogError(`Cannot dump ${where}: ${NOT_OURS}`);
-  };
-  const record = (seq: number, body: Buffer): void => {
-    if (seq <= covered) return;
-    if (!parser.isInside) check(`record ${seq}`, body);
-    parser.push(body);
-    for (let argv = parser.next(); argv !== undefined; argv = parser.next()) {
-      // Group by group: one that was given up halfway, and begun anew, reads as one transaction to others.
-      const group = groups.take(argv);
-      if (group === undefined || group.length === 0) continue;
-      if (group.length === 1) say(group[0]!);
-      else for (const each of [["multi"], ...group, ["exec"]]) say(each);
-    }
-  };
-  let isFirst = true;
-  const chunk = (bytes: Buffer): void => {
-    if (isFirst) check("snapshot", bytes);
-    isFirst = false;
-    write(bytes);
-  };
-  await readLog(host, path, { chunk, record });
-  flush();
 }

@@ -7,7 +7,7 @@
  * One copy serves all replicas: each has only a position in it. A replica whose position has fallen out at the front is lost,
  * and that is the bound for slow ones, too: no memory is kept for anybody in particular.
  *
- * Invariants: `end - start` exceeds what it is told to keep by less than a block; bytes that were handed out never change.
+ * Invariants: after `trim`, `end - start` exceeds what it was told to keep by less than a block; bytes that were handed out never change.
  * Test: test/15-store.replica.test.ts
  */
 
@@ -34,7 +34,7 @@ export class Backlog {
   }
 
   // #region append
-  append(bytes: Buffer, keepBytes: number): void {
+  append(bytes: Buffer): void {
     for (let at = 0; at < bytes.length; ) {
       const used = (this.#end - this.#start) % BLOCK_BYTES;
       if (used === 0) this.#blocks.push(Buffer.allocUnsafeSlow(BLOCK_BYTES));
@@ -42,12 +42,16 @@ export class Backlog {
       at += count;
       this.#end += count;
     }
+  }
+  // #endregion
+
+  /** Lets go of what is older. Not before it was offered to everybody: one change may be longer than all that is kept. */
+  trim(keepBytes: number): void {
     const surplus = Math.floor((this.#end - this.#start - keepBytes) / BLOCK_BYTES);
     if (surplus <= 0) return;
     this.#blocks.splice(0, surplus);
     this.#start += surplus * BLOCK_BYTES;
   }
-  // #endregion
 
   /** Some bytes from `offset` on: none at the end, undefined when they are gone. */
   read(offset: number): Buffer | undefined {

@@ -22,6 +22,8 @@ import { RespParser } from "./resp.ts";
 
 /** A copy is written in pieces of this size. */
 const PIECE_CHARS = 64 * 1024;
+/** And this much of it may wait for a replica that does not read: as much as changes may (replication.ts). */
+const MAX_COPY_CHARS = 128 * 1024 * 1024;
 
 export interface FeedContext {
   readonly id: string;
@@ -49,8 +51,6 @@ export class Feed implements CopyTaker {
   #text = "";
   #full = false;
   #closed = false;
-  /** From the beginning of a copy until all that changed meanwhile is sent: none of it may be dropped. */
-  catchingUp = false;
 
   /** `offset`: go on from there; undefined: a full copy is needed. */
   constructor(socket: Socket, context: FeedContext, offset: number | undefined) {
@@ -82,10 +82,15 @@ export class Feed implements CopyTaker {
     while (!this.#full && !this.#closed && this.state === "online") {
       const bytes = this.#context.backlog.read(this.#offset);
       if (bytes === undefined) return this.destroy();
-      if (bytes.length === 0) return void (this.catchingUp = false);
+      if (bytes.length === 0) return;
       this.#offset += bytes.length;
       this.#full = !this.#socket.write(bytes);
     }
+  }
+
+  /** It has not been sent all there is, and is on its way there. */
+  get isBehind(): boolean {
+    return this.state !== "wait" && this.#offset < this.#context.backlog.end;
   }
 
   /** What it has not been sent is gone. */
@@ -102,6 +107,7 @@ export class Feed implements CopyTaker {
     this.#socket.destroy();
     if (this.#closed) return;
     this.#closed = true;
+    this.#text = "";
     this.#context.gone(this);
   }
 
@@ -117,14 +123,16 @@ export class Feed implements CopyTaker {
   begin(): void {
     this.#context.flush();
     this.state = "copy";
-    this.catchingUp = true;
     this.heardAt = this.#context.now();
     this.#offset = this.#context.backlog.end;
     this.#text = encodeCommand(["titan.full", this.#context.id, String(this.#offset)]);
   }
 
   emit(argv: string[]): void {
+    if (this.#closed) return;
     this.#text += encodeCommand(argv);
+    // Keys that are about to change are written out at once, however much waits: one that does not read could be sent all there is.
+    if (this.#text.length > MAX_COPY_CHARS) this.destroy();
   }
 
   end(): void {

@@ -23,10 +23,13 @@ import type { Session } from "./session.ts";
 import type { Store } from "./store.ts";
 import type { Replies } from "./types.ts";
 
-/** What a replica may be behind, or miss while it is away: a third of a second of a gigabit line, minutes of usual traffic. */
+/** What a replica may miss while it is away: an eighth of a second of a gigabit line, minutes of usual traffic. */
 export const BACKLOG_BYTES = 16 * 1024 * 1024;
-/** While somebody is being copied to, all changes since the copy began must stay. A gigabyte takes ten seconds on a gigabit line: 200,000 small ones a second. */
-export const COPY_BACKLOG_BYTES = 128 * 1024 * 1024;
+/**
+ * So many times as much may one be behind that is there, or is being copied to: 128 MiB, room for two of the largest values; or a
+ * copy of a gigabyte, ten seconds of a gigabit line, while 200,000 small changes a second come in.
+ */
+export const LAG_FACTOR = 8;
 /** As in Redis. */
 const PING_MS = 10_000;
 
@@ -76,12 +79,16 @@ export class Replication {
   /** Takes the changes of a turn. */
   append(bytes: Buffer): void {
     if (this.#backlog === undefined) return;
-    const copying = [...this.#feeds].some(({ catchingUp }) => catchingUp);
-    this.#backlog.append(bytes, copying ? Math.max(COPY_BACKLOG_BYTES, this.#options.backlogBytes) : this.#options.backlogBytes);
-    for (const feed of this.#feeds) {
-      if (feed.isLost) feed.destroy();
-      else feed.send();
-    }
+    this.#backlog.append(bytes);
+    for (const feed of this.#feeds) feed.send();
+    this.#trim(this.#backlog);
+  }
+
+  /** Who reads gets more time than who is away: a change may be larger than the backlog, and a copy takes long. */
+  #trim(backlog: Backlog): void {
+    const { backlogBytes } = this.#options;
+    backlog.trim([...this.#feeds].some(({ isBehind }) => isBehind) ? LAG_FACTOR * backlogBytes : backlogBytes);
+    for (const feed of this.#feeds) if (feed.isLost) feed.destroy();
   }
 
   // #region feed

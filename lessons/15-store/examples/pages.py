@@ -12,12 +12,20 @@ def kv(*words):
         data = str(word).encode()
         wire.write(b"$%d\r\n%s\r\n" % (len(data), data))
     wire.flush()
-    kind, rest = wire.read(1), wire.readline()[:-2]
+    return reply()
+
+def reply():
+    kind, rest = wire.read(1), wire.readline()[:-2].decode()
     if kind == b"-":
-        raise RuntimeError(rest.decode())
-    if kind == b"$":
-        return None if rest == b"-1" else wire.read(int(rest) + 2)[:-2].decode()
-    return int(rest) if kind == b":" else rest.decode()
+        raise RuntimeError(rest)
+    if kind == b"+":
+        return rest
+    number = int(rest)
+    if kind == b":":
+        return number
+    if number < 0:
+        return None
+    return [reply() for _ in range(number)] if kind == b"*" else wire.read(number + 2)[:-2].decode()
 
 if url.password:
     kv("AUTH", unquote(url.password))

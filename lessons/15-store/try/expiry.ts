@@ -1,6 +1,7 @@
 /** Two keys that will die, a process that dies first, and what the log says about it. The clock is chapter 03's, so it is always 2024. */
+import { readLog } from "#log";
 import { SimWorld } from "#sim";
-import { dumpResp, openStore, Recorder } from "#store";
+import { openStore, Recorder } from "#store";
 
 const world = new SimWorld({ seed: 15 });
 const dir = "/data/store";
@@ -28,7 +29,7 @@ await ask("TTL", "login:ann");
 world.kill("box");
 console.log(`${clock()}  kill -9, and a look at the log:`);
 let log = "";
-await world.settle(dumpResp({ host: world.host("box"), dir, write: (bytes) => void (log += bytes.toString("latin1")) }));
+await world.settle(readLog(world.host("box"), `${dir}/log`, { record: (_, body) => void (log += body.toString("latin1")) }));
 for (const command of log.split(/^\*.*\r\n/m).slice(1)) {
   console.log(`${" ".repeat(10)}${command.split("\r\n").filter((line) => line !== "" && !line.startsWith("$")).join(" ")}`);
 }

@@ -28,7 +28,7 @@ export const kv: Command = {
   dashArgs: true,
   words: WORDS,
   notes: [
-    "COMMAND is one of Redis's. With --store or TITAN_STORE, which every job has, it goes straight to the store; otherwise, or with --master, through the master, which passes commands on data that are answered at once.",
+    "COMMAND is one of Redis's. With --store or TITAN_STORE, which every job has, it goes straight to the store; otherwise, or with --master, through the master, which passes the usual commands on strings, keys, sets, hashes and lists. What waits (BLPOP), and what only a real Redis has (ZADD), needs --store.",
     "Values are printed as they are, with a line end; a list has a line per element, a map two. What is not there prints nothing, says (nil) on stderr, and exits 1.",
     "A last argument of - is read from stdin, every byte of it. Numbers may be negative; behind -- everything is an argument, also - and --json.",
     "Exit codes: 0 answered · 1 (nil), or the store refused · 4 wrong password or token · 5 master or store unreachable.",

@@ -121,6 +121,6 @@ async function takeLock({ context }: Call, { dir, lock }: { dir: string; lock: s
     return await context.host.storage.lock(lock);
   } catch (error) {
     if ((error as { code?: string }).code !== "ELOCKED") throw error;
-    throw new CliError(EXIT.ERROR, `Cannot repair the log in ${dir}: a master is using it (${(error as Error).message})`, { advice: "stop it first; --dry-run works beside it" });
+    throw new CliError(EXIT.ERROR, `Cannot repair the log in ${dir}: it is in use (${(error as Error).message})`, { advice: "stop it first; --dry-run works beside it" });
   }
 }

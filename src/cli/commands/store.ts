@@ -34,7 +34,7 @@ export const store: Command = {
   notes: [
     "redis-cli, redis-benchmark and every client library for Redis can use it. For jobs of a cluster: titan master --store redis://HOST:PORT, or titan up --store ….",
     "A password is never a flag, since other users of this machine can read command lines. A replica's primary has the same one, or that in TITAN_STORE_PRIMARY_PASSWORD.",
-    "titan store dump --resp writes all that a store's folder holds in a form that redis-server loads as its append-only file, and redis-cli --pipe. Stop the store first, or what it writes meanwhile may be missing.",
+    "titan store dump --resp writes all that a store's folder holds in a form that an empty redis-server loads as its append-only file, or by redis-cli --pipe. What a store that runs writes meanwhile is missing.",
   ],
   examples: ["titan store", "TITAN_STORE_PASSWORD=… titan store --host 0.0.0.0 --durability always", "titan store --port 9380 --state copy --replica-of 10.0.0.7:9379", "titan store dump --resp -o dump.aof"],
   async run(call: Call) {
@@ -60,16 +60,19 @@ async function serve(call: Call): Promise<number> {
   const options = optionsOf(call);
   let end: (fatal?: Error) => void = () => undefined;
   const ended = new Promise<Error | undefined>((resolve) => { end = resolve; });
+  const loading = new AbortController();
   context.onInterrupt((_signal, times) => {
     if (times > 1) process.exit(EXIT.INTERRUPTED);
     context.note("titan: stopping (Ctrl-C again stops at once)");
+    loading.abort(); // a replay has promised nothing: it need not be waited for
     end();
   });
   const { serveStore } = await import("../store-serve.ts");
   let served: ServedStore;
   try {
-    served = await serveStore({ ...options, host: context.host, onFatal: end });
+    served = await serveStore({ ...options, host: context.host, onFatal: end, signal: loading.signal });
   } catch (error) {
+    if (loading.signal.aborted) return EXIT.OK;
     throw explained(error as Error, options);
   }
   context.onExit(() => served.close()); // also when announcing fails
