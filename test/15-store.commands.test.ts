@@ -354,6 +354,7 @@ test("lists", () => play(`
   LREM l -1 b => 1
   LRANGE l 0 -1 => [ 'b', 'c', 'a' ]
   LREM l 0 nosuch => 0
+  LREM l -9223372036854775808 a => '-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807'
   LTRIM l 1 -1 => 'OK'
   LRANGE l 0 -1 => [ 'c', 'a' ]
   LTRIM l 5 9 => 'OK'
@@ -421,6 +422,12 @@ test("connection commands", () => play(`
   CLIENT SETINFO lib-name x => 'OK'
   CLIENT SETINFO wat x => '-ERR Unrecognized option 'wat''
   CLIENT NOSUCH => '-ERR unknown subcommand 'NOSUCH'. Try CLIENT HELP.'
+  CLIENT LIST ID 77 => ''
+  CLIENT LIST TYPE pubsub => ''
+  CLIENT LIST ID => '-ERR syntax error'
+  CLIENT LIST FOO 1 => '-ERR syntax error'
+  CLIENT LIST ID 0 => '-ERR Invalid client ID'
+  CLIENT LIST TYPE wat => '-ERR Unknown client type 'wat''
   CLIENT ID x => '-ERR wrong number of arguments for 'client|id' command'
   CLIENT => '-ERR wrong number of arguments for 'client' command'
   CONFIG GET sav* append* => [ 'save', '', 'appendonly', 'no' ]
@@ -437,6 +444,31 @@ test("connection commands", () => play(`
   COMMAND INFO get nosuch => [ [ 'get', 2, [ 'readonly', 'fast' ], 1, 1, 1, [], [], [], [] ], null ]
   QUIT => 'OK'
 `));
+
+test("LREM removes what an array would lose, wherever in the ring it is", () => {
+  const { ask } = fixture();
+  for (let seed = 1; seed <= 200; seed++) {
+    const random = seededRandom(seed);
+    let model: string[] = [];
+    ask("DEL", "l");
+    for (let step = 0; step < 20; step++) {
+      const item = String(random.u32() % 4);
+      if (random.u32() % 4 > 0) {
+        const items = Array.from({ length: 1 + (random.u32() % 6) }, () => String(random.u32() % 4));
+        const left = random.u32() % 2 === 0;
+        ask(left ? "LPUSH" : "RPUSH", "l", ...items);
+        model = left ? [...items.reverse(), ...model] : [...model, ...items];
+        continue;
+      }
+      const wanted = (random.u32() % 9) - 4;
+      const places = [...model.keys()].filter((i) => model[i] === item);
+      const going = wanted === 0 ? places : wanted > 0 ? places.slice(0, wanted) : places.slice(wanted);
+      assert.equal(ask("LREM", "l", String(wanted), item), going.length);
+      model = model.filter((_, i) => !going.includes(i));
+      assert.deepEqual(ask("LRANGE", "l", "0", "-1"), model, `seed ${seed}, step ${step}`);
+    }
+  }
+});
 
 test("COMMAND names every command", () => {
   const { ask } = fixture();
@@ -459,6 +491,9 @@ test("HELLO switches the protocol, INFO and CLIENT LIST describe", () => {
   assert.equal(session.protocol, 3, "a refused HELLO changes nothing");
   client();
   assert.equal((ask("CLIENT", "LIST") as string).split("\n").length, 3);
+  assert.equal(ask("CLIENT", "LIST", "ID", "1", "77"), ask("CLIENT", "INFO"));
+  assert.match((ask("CLIENT", "SETNAME", "n".repeat(257)) as Refusal).text, /^ERR Client names are at most 256 bytes long/);
+  assert.match((ask("CLIENT", "SETINFO", "lib-name", "n".repeat(257)) as Refusal).text, /at most 256 bytes/);
   assert.match(ask("CLIENT", "INFO") as string, /^id=1 .*name=me .*cmd=client .*resp=3\n$/);
   ask("SET", "k", "v", "EX", "10");
   store.info.set("Persistence", () => ({ aof_enabled: 1 }));

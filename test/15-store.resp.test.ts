@@ -156,6 +156,16 @@ test("RespParser gives strangers little", () => {
   assert.deepEqual(parse([bytes(request("AUTH", "x".repeat(MAX_UNTRUSTED_BYTES + 1)))], stranger), ["unauthenticated bulk length"]);
   assert.deepEqual(parse([bytes(`${args(11).join(" ")}\r\n`)], stranger), ["unauthenticated multibulk length"]);
   assert.deepEqual(parse([bytes("x".repeat(MAX_UNTRUSTED_BYTES + 2))], stranger), ["too big inline request"]);
+  assert.deepEqual(parse([bytes(`*${"0".repeat(65)}`)], stranger), ["too big mbulk count string"], "a count has few digits");
+  assert.deepEqual(parse([bytes(`*1\r\n$${"0".repeat(65)}`)], stranger), ["too big bulk count string"]);
+  assert.deepEqual(parse([bytes(request("a".repeat(9000), "a".repeat(9000)))], stranger), ["command exceeds 17408 bytes"], "16 KiB in all, not each");
+  const slow = new RespParser();
+  slow.trusted = false;
+  for (let i = 0; i < MAX_UNTRUSTED_BYTES; i += 64) {
+    slow.push(bytes("x".repeat(64)));
+    assert.equal(slow.next(), undefined);
+  }
+  assert.ok(slow.heldBytes <= MAX_UNTRUSTED_BYTES + 1, `${slow.heldBytes} bytes are kept for a line that does not end`);
 });
 
 test("RespParser trusts from the next command on", () => {

@@ -50,6 +50,23 @@ test("BLPOP is served after a whole transaction, and by RENAME and COPY too", ()
   assert.deepEqual(other.heard(), [["l", "copied"]]);
 });
 
+test("BLPOP that is served later looks at its keys in its own order, and refuses what is no list", () => {
+  const { store, ask, client } = fixture();
+  const [first, second] = [client(), client()];
+  store.execute(first.session, ["BLPOP", "k", "j", "0"]);
+  store.execute(second.session, ["BRPOP", "j", "k", "0"]);
+  for (const argv of [["MULTI"], ["RPUSH", "j", "1"], ["RPUSH", "k", "2"], ["EXEC"]]) ask(...argv);
+  assert.deepEqual([first.heard(), second.heard()], [[["k", "2"]], [["j", "1"]]]);
+  store.execute(first.session, ["BLPOP", "k", "j", "0"]);
+  store.execute(second.session, ["BLPOP", "j", "0"]);
+  ask("SET", "k", "text");
+  ask("RPUSH", "j", "kept", "more");
+  assert.match((first.heard()[0] as Refusal).text, /^WRONGTYPE/);
+  assert.deepEqual(second.heard(), [["j", "kept"]]);
+  assert.equal(first.session.blocked, undefined);
+  assert.equal(ask("LLEN", "j"), 1);
+});
+
 test("BLPOP gives up after its time, to the millisecond, with nil", async () => {
   const { store, time, client } = fixture();
   const waiter = client();

@@ -5,14 +5,15 @@
  *     RPUSH jobs x    after the command (after the whole transaction) the first of the queue gets x
  *
  * Who came first is served first, per key; a session that waits for several keys is served by the first of them that has
- * an element. What is logged is the LPOP that happened, not the BLPOP that waited for it.
+ * an element, in the order in which the command named them. What is logged is the LPOP that happened, not the BLPOP that waited for it.
  *
  * Invariants: a session is in the queue of each of its keys or of none; nobody waits while there is an element to take,
  * once a command is over.
  * Test: test/15-store.waiting.test.ts
  */
 import { MAX_TIMER_MS } from "#host";
-import type { List } from "./deque.ts";
+import { List } from "./deque.ts";
+import { Refusal } from "./refusal.ts";
 import { nameCost, type Blocked, type Session } from "./session.ts";
 import type { Store } from "./store.ts";
 import type { StoreHost } from "./types.ts";
@@ -74,14 +75,13 @@ export class Blocking {
     if (this.#ready.size === 0) return false;
     for (const key of this.#ready) {
       const session = this.#queues.get(key)?.values().next().value;
-      const list = session === undefined ? undefined : store.keys.get(key);
-      if (session === undefined || list === undefined || typeof list === "string" || !("popLeft" in list)) {
+      if (session === undefined || !(store.keys.get(key) instanceof List)) {
         this.#ready.delete(key);
         continue;
       }
-      const { side } = session.blocked!;
+      const { keys, side } = session.blocked!;
       this.abandon(session);
-      takeOne(store, session, { key, list, side });
+      serveOne(store, session, { keys, side });
       this.#released.push(session);
       return true;
     }
@@ -120,6 +120,17 @@ export class Blocking {
     }
     session.blocked.timer?.cancel();
     session.blocked = undefined;
+  }
+}
+
+/** As if the command came now: its keys in its own order, and what is no list is refused. */
+function serveOne(store: Store, session: Session, { keys, side }: Pick<Blocked, "keys" | "side">): void {
+  try {
+    const key = keys.find((each) => store.keys.list(each) !== undefined)!;
+    takeOne(store, session, { key, list: store.keys.list(key)!, side });
+  } catch (refusal) {
+    if (!(refusal instanceof Refusal)) throw refusal;
+    session.out.error(refusal.text);
   }
 }
 

@@ -109,7 +109,11 @@ function describe(store: Store, { out, id, protocol }: Session): void {
   out.array(0);
 }
 
+/** What CLIENT LIST repeats for everybody. */
+const MAX_NAME_BYTES = 256;
+
 function checkName(name: string): string {
+  if (name.length > MAX_NAME_BYTES) throw new Refusal(`ERR Client names are at most ${MAX_NAME_BYTES} bytes long.`);
   if (!/^[!-~]*$/.test(name)) throw new Refusal("ERR Client names cannot contain spaces, newlines or special characters.");
   return name;
 }
@@ -131,12 +135,31 @@ const client: Subcommands = {
     },
   },
   setinfo: { arity: 4, run: setInfo },
-  list: { arity: -2, run: (store, { out }) => out.verbatim([...store.sessions.values()].map((each) => describeClient(store, each)).join("")) },
+  list: { arity: -2, run: list },
   info: { arity: 2, run: (store, session) => session.out.verbatim(describeClient(store, session)) },
   // Accepted for libraries that say it: the client that costs most goes all the same.
   "no-evict": { arity: 3, run: onOrOff },
   "no-touch": { arity: 3, run: onOrOff },
 };
+
+/** All of them, those of a TYPE, or those with an ID. */
+function list(store: Store, { out }: Session, argv: string[]): void {
+  const [, , word = "", ...rest] = argv;
+  const all = [...store.sessions.values()];
+  let found: (Session | undefined)[] = all;
+  if (/^type$/i.test(word) && rest.length === 1) {
+    const type = rest[0]!.toLowerCase();
+    if (!/^(?:normal|pubsub|master|slave|replica)$/.test(type)) throw new Refusal(oneLine(`ERR Unknown client type '${rest[0]!.slice(0, QUOTED_CHARS)}'`));
+    found = all.filter(({ subscriptions }) => type === (subscriptions > 0 ? "pubsub" : "normal")); // a replica's connection is no client's any more
+  } else if (/^id$/i.test(word) && rest.length > 0) {
+    found = rest.map((text) => {
+      const id = parseInteger(text);
+      if (id === undefined || id < 1) throw new Refusal("ERR Invalid client ID");
+      return store.sessions.get(Number(id));
+    });
+  } else if (argv.length > 2) throw SYNTAX_ERROR;
+  out.verbatim(found.map((each) => (each === undefined ? "" : describeClient(store, each))).join(""));
+}
 
 function onOrOff(_store: Store, { out }: Session, argv: string[]): void {
   if (!/^(on|off)$/i.test(argv[2]!)) throw SYNTAX_ERROR;
@@ -146,6 +169,7 @@ function onOrOff(_store: Store, { out }: Session, argv: string[]): void {
 function setInfo(_store: Store, { library, out }: Session, argv: string[]): void {
   const [word, value] = [argv[2]!.toLowerCase(), argv[3]!];
   if (word !== "lib-name" && word !== "lib-ver") throw new Refusal(oneLine(`ERR Unrecognized option '${argv[2]!.slice(0, QUOTED_CHARS)}'`));
+  if (value.length > MAX_NAME_BYTES) throw new Refusal(`ERR ${argv[2]!} is at most ${MAX_NAME_BYTES} bytes long.`);
   if (!/^[!-~]*$/.test(value)) throw new Refusal(`ERR ${argv[2]!} cannot contain spaces, newlines or special characters.`);
   library[word === "lib-name" ? "name" : "version"] = value;
   out.ok();
@@ -189,7 +213,7 @@ function configGet(store: Store, { out }: Session, argv: string[]): void {
 
 /** All or nothing: when one value is refused, those before it are put back. */
 function configSet(store: Store, { out }: Session, argv: string[]): void {
-  if (argv.length % 2 === 1) throw wrongArity("config|set");
+  if (argv.length % 2 === 1) throw SYNTAX_ERROR;
   const pairs: [name: string, value: string][] = [];
   for (let i = 2; i < argv.length; i += 2) {
     const name = argv[i]!.toLowerCase();

@@ -8,7 +8,7 @@
  * full, so that each element is copied a bounded number of times.
  *
  * Invariants: the capacity is a power of two, and free slots hold undefined (nothing popped is kept alive).
- * Left out: chunks. Removing from the middle copies; Redis's quicklist copies less, and walks to find the place.
+ * Left out: chunks. Removing from the middle moves what is on the nearer side; Redis's quicklist moves less, and walks to find the place.
  * Test: test/15-store.test.ts
  */
 
@@ -72,13 +72,35 @@ export class List {
     for (let i = start; i < end; i++) yield this.at(i)!;
   }
 
-  /** Keeps those for which `keep` holds; asked in order of place. */
-  filter(keep: (item: string, index: number) => boolean): void {
-    const kept = [...this.slice()].filter(keep);
-    this.#head = 0;
-    this.#size = kept.length;
-    this.#slots = kept;
-    this.#resize(capacityFor(kept.length));
+  /** Removes the elements at these places, in ascending order, and closes the gaps from the side that is nearer. */
+  remove(places: readonly number[]): void {
+    const [first, last] = [places[0]!, places.at(-1)!];
+    if (last < this.#size - first) this.#closeFromLeft(places);
+    else this.#closeFromRight(places);
+    if (this.#size * 4 <= this.#slots.length) this.#resize(capacityFor(this.#size));
+  }
+
+  #closeFromRight(places: readonly number[]): void {
+    const mask = this.#slots.length - 1;
+    let gaps = 0;
+    for (let i = places[0]!; i < this.#size; i++) {
+      if (i === places[gaps]) gaps++;
+      else this.#slots[(this.#head + i - gaps) & mask] = this.at(i);
+    }
+    for (let i = 1; i <= gaps; i++) this.#slots[(this.#head + this.#size - i) & mask] = undefined;
+    this.#size -= gaps;
+  }
+
+  #closeFromLeft(places: readonly number[]): void {
+    const mask = this.#slots.length - 1;
+    let gaps = 0;
+    for (let i = places.at(-1)!; i >= 0; i--) {
+      if (i === places[places.length - 1 - gaps]) gaps++;
+      else this.#slots[(this.#head + i + gaps) & mask] = this.at(i);
+    }
+    for (let i = 0; i < gaps; i++) this.#slots[(this.#head + i) & mask] = undefined;
+    this.#head = (this.#head + gaps) & mask;
+    this.#size -= gaps;
   }
 
   #shrink(): void {

@@ -53,7 +53,7 @@ function keysIn(named: Command, argv: readonly string[]): string[] {
 function writeEach(out: Replies, commands: readonly (Command | undefined)[]): void {
   out.array(commands.length);
   for (const each of commands) {
-    if (each === undefined) out.nilArray();
+    if (each === undefined) out.nil();
     else write(out, each);
   }
 }

@@ -5,7 +5,7 @@
 import { takeOne } from "./blocking.ts";
 import { command, ONE_KEY, type Command, type KeyPlaces } from "./command.ts";
 import { List } from "./deque.ts";
-import { count, INFINITE, NUMBER, positive } from "./numbers.ts";
+import { count, INFINITE, NUMBER, positive, signedCount } from "./numbers.ts";
 import { Refusal, wrongArity } from "./refusal.ts";
 import type { Session } from "./session.ts";
 import type { Store } from "./store.ts";
@@ -77,21 +77,20 @@ function lindex(store: Store, { out }: Session, argv: string[]): void {
 
 /** Removes the first (negative: the last) so many elements that equal the given one; 0: all. */
 function lrem(store: Store, { out }: Session, argv: string[]): void {
-  const wanted = count(argv[2]!);
+  const wanted = signedCount(argv[2]!);
   const list = store.keys.list(argv[1]!);
   if (list === undefined) return out.int(0);
-  const found: number[] = [];
-  let i = 0;
-  for (const item of list.slice()) {
-    if (item === argv[3]) found.push(i);
-    i++;
+  const most = wanted === 0 ? Infinity : Math.abs(wanted);
+  const places: number[] = [];
+  for (let n = 0; n < list.size && places.length < most; n++) {
+    const i = wanted < 0 ? list.size - 1 - n : n;
+    if (list.at(i) === argv[3]) places.push(i);
   }
-  const going = new Set(wanted === 0 ? found : wanted > 0 ? found.slice(0, wanted) : found.slice(wanted));
-  if (going.size > 0) {
-    list.filter((_item, index) => !going.has(index));
+  if (places.length > 0) {
+    list.remove(wanted < 0 ? places.reverse() : places);
     store.keys.settle(argv[1]!, list);
   }
-  out.int(going.size);
+  out.int(places.length);
 }
 
 function ltrim(store: Store, { out }: Session, argv: string[]): void {

@@ -59,6 +59,12 @@ export function count(text: string): number {
   return value < 0n ? Number.MIN_SAFE_INTEGER : Number.MAX_SAFE_INTEGER;
 }
 
+/** Where a negative count means the other direction: -2^63 has no opposite. */
+export function signedCount(text: string): number {
+  if (parseInteger(text) === INT64_MIN) throw new Refusal(`ERR value is out of range, value must between ${-INT64_MAX} and ${INT64_MAX}`);
+  return count(text);
+}
+
 /** A count of elements: zero or more. */
 export function positive(text: string): number {
   const value = parseInteger(text);

@@ -65,7 +65,7 @@ export abstract class RespInput {
       const end = this.chunk.indexOf(LF, this.at);
       const stop = end === -1 ? this.chunk.length : end;
       if (this.partialBytes + stop - this.at > limitBytes + 1) this.die("TOO_LARGE", tooBig); // + 1: its CR
-      if (end === -1 || this.partialBytes > 0) this.keep(stop);
+      if (end === -1 || this.partialBytes > 0) this.keep(stop, limitBytes + 1);
       if (end === -1) continue;
       const line = this.partialBytes > 0 ? this.finish() : this.chunk.subarray(this.at, end);
       this.at = end + 1;
@@ -102,7 +102,7 @@ export abstract class RespInput {
   }
 
   /** Puts aside the chunk's bytes up to `stop`. */
-  private keep(stop: number, mostBytes = Infinity): void {
+  private keep(stop: number, mostBytes: number): void {
     const have = this.partialBytes + stop - this.at;
     if (have > this.partial.length) {
       const bigger = Buffer.allocUnsafeSlow(Math.min(mostBytes, Math.max(FIRST_PARTIAL_BYTES, GROWTH * have)));

@@ -31,6 +31,10 @@ const ARGUMENT_BYTES = 24;
 /** Before AUTH: AUTH and HELLO need seven arguments of a few bytes. As in Redis. */
 export const MAX_UNTRUSTED_ARGUMENTS = 10;
 export const MAX_UNTRUSTED_BYTES = 16 * 1024;
+/** All of them together: one of the longest, and small ones. */
+const MAX_UNTRUSTED_COMMAND_BYTES = MAX_UNTRUSTED_BYTES + 1024;
+/** A line that says a count, from a stranger: no number needs more digits. */
+const MAX_UNTRUSTED_LINE_BYTES = 64;
 
 /** Counts beyond this take the slow way, which collects them over many chunks anyway. */
 const QUICK_ARGUMENTS = 1024;
@@ -130,7 +134,7 @@ export class RespParser extends RespInput {
   private begin(): string[] | undefined {
     // Which of the two it is says the first byte, and it may have come long before the line's end.
     this.isMulti ??= this.chunk[this.at] === STAR;
-    const line = this.isMulti ? this.line(MAX_INLINE_BYTES, "Protocol error: too big mbulk count string") : this.inlineLine();
+    const line = this.isMulti ? this.line(this.mostLine, "Protocol error: too big mbulk count string") : this.inlineLine();
     if (line === undefined) return undefined;
     const multi = this.isMulti;
     this.isMulti = undefined;
@@ -143,6 +147,10 @@ export class RespParser extends RespInput {
     this.missing = count;
     this.commandBytes = 0;
     return undefined;
+  }
+
+  private get mostLine(): number {
+    return this.trusted ? MAX_INLINE_BYTES : MAX_UNTRUSTED_LINE_BYTES;
   }
 
   private inlineLine(): string | undefined {
@@ -178,14 +186,15 @@ export class RespParser extends RespInput {
   /** The line before an argument: how many bytes it has. False: the line's end has not come. */
   private bulkHeader(): boolean {
     // #exercise bulkHeader
-    const line = this.line(MAX_INLINE_BYTES, "Protocol error: too big bulk count string");
+    const line = this.line(this.mostLine, "Protocol error: too big bulk count string");
     if (line === undefined) return false;
     if (line[0] !== "$") this.die("MALFORMED", `Protocol error: expected '$', got '${line[0] ?? "\r"}'`);
     const bytes = number(line.slice(1));
     if (bytes === undefined || bytes < 0 || bytes > MAX_BULK_BYTES) this.die("MALFORMED", "Protocol error: invalid bulk length");
     if (!this.trusted && bytes > MAX_UNTRUSTED_BYTES) this.die("TOO_LARGE", "Protocol error: unauthenticated bulk length");
     this.commandBytes += bytes + ARGUMENT_BYTES;
-    if (this.commandBytes > MAX_COMMAND_BYTES) this.die("TOO_LARGE", `Protocol error: command exceeds ${MAX_COMMAND_BYTES} bytes`);
+    const most = this.trusted ? MAX_COMMAND_BYTES : MAX_UNTRUSTED_COMMAND_BYTES;
+    if (this.commandBytes > most) this.die("TOO_LARGE", `Protocol error: command exceeds ${most} bytes`);
     this.bulkBytes = bytes;
     return true;
     // #end-exercise

@@ -28,8 +28,12 @@ export const SOFT_OUTPUT_BYTES = 1024 * 1024;
 export const HARD_OUTPUT_BYTES = 256 * 1024 * 1024;
 /** What a subscriber may be behind. As in Redis: about a second of a full 250 Mbit/s line. */
 export const HARD_PUSH_BYTES = 32 * 1024 * 1024;
-/** What a blocked client may send ahead; then its socket is paused. */
-export const MAX_AHEAD_BYTES = 1024 * 1024;
+/** What a blocked client may send ahead; then it is cut off. Not paused: its going away must be noticed. */
+export const MAX_AHEAD_BYTES = 16 * 1024 * 1024;
+/** After this long of one client's commands the others have a turn. */
+const TURN_MS = 10;
+/** Looking at the clock costs a thirtieth of a small command: once for so many. */
+const COMMANDS_PER_LOOK = 16;
 /** After our last word: time to read it before the connection is cut. A loopback needs 1 ms, a bad line 1 s. */
 export const LINGER_MS = 2000;
 
@@ -92,7 +96,7 @@ export class StoreConnection {
     this.#session = shared.store.session({
       out: this.#out,
       address: socket.remote,
-      onPush: () => shared.flushLater(this),
+      onPush: () => this.#onPush(),
       onUnblocked: () => this.#run(),
     });
     socket.handle({
@@ -164,6 +168,11 @@ export class StoreConnection {
     this.#run();
   }
 
+  /** Somebody else's command has told us something: many may, before this turn ends. */
+  #onPush(): void {
+    if (!this.#isTooFarBehind()) this.#shared.flushLater(this);
+  }
+
   #onEnd(): void {
     this.#peerEnded = true;
     this.#afterwards();
@@ -174,8 +183,10 @@ export class StoreConnection {
   #run(): void {
     if (this.#running || this.#taken !== undefined) return;
     this.#running = true;
-    const { store } = this.#shared;
+    const { store, host: { clock } } = this.#shared;
     const session = this.#session;
+    const until = clock.monotonic() + TURN_MS;
+    let looks = 0;
     // Meanwhile only `out` grows: nothing leaves while commands run.
     const budget = SOFT_OUTPUT_BYTES - (this.owedBytes - this.#out.size);
     try {
@@ -186,6 +197,9 @@ export class StoreConnection {
         store.execute(session, argv);
         if (session.closing) this.#ending = true;
         if (session.takeOver !== undefined) return this.#handOver(session.takeOver);
+        if (++looks % COMMANDS_PER_LOOK > 0 || clock.monotonic() < until) continue;
+        this.#shared.flushLater(this); // which goes on here
+        break;
       }
     } catch (error) {
       if (!(error instanceof RespError)) throw error;
@@ -245,7 +259,8 @@ export class StoreConnection {
   /** Reads on, or does not: a client that gets no answers asks no more questions. */
   #throttle(): void {
     this.#account(this.heldBytes);
-    const wanted = !this.#ending && (this.owedBytes >= SOFT_OUTPUT_BYTES || this.#parser.unreadBytes > MAX_AHEAD_BYTES);
+    if (this.#parser.unreadBytes > MAX_AHEAD_BYTES && this.#session.blocked !== undefined) return this.destroy();
+    const wanted = !this.#ending && this.#session.blocked === undefined && (this.owedBytes >= SOFT_OUTPUT_BYTES || this.#parser.unreadBytes > SOFT_OUTPUT_BYTES);
     if (wanted === this.#paused) return;
     this.#paused = wanted;
     if (wanted) this.#socket.pause();

@@ -5,7 +5,7 @@
 import { ALL_KEYS, command, ONE_KEY, TWO_KEYS, type Command } from "./command.ts";
 import { Members } from "./dict.ts";
 import { batches } from "./dump.ts";
-import { argumentAfter, count, isOption, parseInteger, positive } from "./numbers.ts";
+import { argumentAfter, isOption, parseInteger, positive, signedCount } from "./numbers.ts";
 import { OUT_OF_RANGE, Refusal, SYNTAX_ERROR } from "./refusal.ts";
 import { scan, scanCursor, scanNothing, scanOptions } from "./scan.ts";
 import type { Session } from "./session.ts";
@@ -95,7 +95,7 @@ const MAX_DRAWS = 1_000_000;
 
 function srandmember(store: Store, { out }: Session, argv: string[]): void {
   if (argv.length > 3) throw SYNTAX_ERROR;
-  const wanted = argv[2] === undefined ? undefined : count(argv[2]);
+  const wanted = argv[2] === undefined ? undefined : signedCount(argv[2]);
   if (wanted !== undefined && wanted < -MAX_DRAWS) throw OUT_OF_RANGE;
   const set = store.keys.members(argv[1]!);
   if (wanted === undefined) {
