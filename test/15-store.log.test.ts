@@ -556,6 +556,19 @@ test("dumpResp() gives what there is, not how it came about: a deadline that was
   assert.deepEqual([later.keys.get("moved"), later.keys.has("rate"), later.keys.size], ["precious", false, 1]);
 });
 
+test("a deadline is the same moment after a restart", async () => {
+  const { world, open } = room();
+  const first = await open();
+  assert.equal(asker(first.store)("SET", "login:ann", "yes", "EX", "60"), "OK");
+  await world.settle(first.close());
+  await world.run(world.now + 50_000);
+  const second = await open();
+  assert.equal(asker(second.store)("TTL", "login:ann"), 10, "seconds to live, 50 after it was given 60");
+  await world.run(world.now + 10_000);
+  assert.equal(asker(second.store)("GET", "login:ann"), null);
+  await world.settle(second.close());
+});
+
 test("openStore() gives up a replay when it is told to, and the folder is free", async () => {
   const { world, open } = room();
   const first = await open();

@@ -85,6 +85,10 @@ describe("kv asks a store", () => {
     assert.match((await kv("get", "x", "--jsn")).stderr, /unknown flag --jsn \(did you mean --json\?\)/);
     assert.match((await kv("get", "x", "--store")).stderr, /--store needs a value/);
     assert.match((await kv("get!", "x")).stderr, /"get!" is no command of a store/);
+    assert.match((await kv("multi")).stderr, /Cannot run titan kv multi: it is part of a conversation/);
+    const stranger = await inProcess(["kv", "get", "x", "--store", `redis://127.0.0.1:${server.port}`]);
+    assert.equal(stranger.code, 4);
+    assert.match(stranger.stderr, /^titan: Cannot GET: the store wants a password\n  TITAN_STORE_PASSWORD has it/);
     assert.match((await kv("gte", "x")).stderr, /unknown command 'gte', .*\(did you mean GET\?\)$/m);
     assert.match((await kv()).stderr, /it takes COMMAND \[ARGUMENT\.\.\.\], found nothing/);
     assert.match((await kv("get", "x", "--store", "redis://h", "--master", "h")).stderr, /the one asks a store, the other a master/);

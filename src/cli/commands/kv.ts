@@ -13,6 +13,8 @@ const MAX_STDIN_BYTES = 64 * 1024 * 1024;
 const PATIENCE_MS = 5000;
 /** BLPOP, BRPOP, and a Redis's own: they may wait for as long as they were told to, and say nothing meanwhile. */
 const PATIENT = /^(?:B[LRZ]|XREAD|WAIT)/i;
+/** What they begin is over with the connection, which is over with the answer. */
+const CONVERSATIONS = /^(?:MULTI|EXEC|DISCARD|WATCH|UNWATCH|P?SUBSCRIBE|P?UNSUBSCRIBE|SSUBSCRIBE|MONITOR|HELLO|AUTH|RESET|QUIT)$/i;
 const WORDS = ["get", "set", "del", "exists", "incr", "incrby", "expire", "ttl", "keys", "mget", "mset", "sadd", "srem", "smembers", "hset", "hget", "hgetall", "lpush", "rpush", "lpop", "lrange", "publish"];
 /** Of the client, not of the store: what they mean to a script. */
 const EXITS: Readonly<Record<string, number>> = { UNREACHABLE: EXIT.UNREACHABLE, LOST: EXIT.UNREACHABLE, WRONGPASS: EXIT.UNAUTHORIZED, NOAUTH: EXIT.UNAUTHORIZED };
@@ -50,6 +52,7 @@ export const kv: Command = {
 async function argsOf(call: Call): Promise<Args> {
   const [name, ...rest] = call.args as Args;
   if (!/^[A-Za-z]{1,32}$/.test(name)) throw new UsageError(`Cannot run titan kv: "${name}" is no command of a store`, "such as: titan kv set greeting hello");
+  if (CONVERSATIONS.test(name)) throw new UsageError(`Cannot run titan kv ${name}: it is part of a conversation, and titan kv says one thing`, "redis-cli -p PORT is a prompt");
   // What is no UTF-8 has become U+FFFD before we see it: two keys would be one.
   const spoiled = rest.findIndex((arg) => (arg as string).includes("\uFFFD"));
   if (spoiled >= 0) throw new UsageError(`Cannot run titan kv ${name}: argument ${spoiled + 1} is not UTF-8`, "a last argument of - is read from stdin, whatever its bytes");
@@ -83,6 +86,7 @@ async function ask(call: Call, args: Args): Promise<Value> {
 async function explained(error: Error, name: string): Promise<Error> {
   if (error.name !== "StoreError") return error;
   const { code } = error as Error & { code: string };
+  if (code === "NOAUTH") return new CliError(EXIT.UNAUTHORIZED, `Cannot ${name}: the store wants a password`, { advice: "TITAN_STORE_PASSWORD has it, or the URL: redis://:PASSWORD@HOST:PORT", cause: error });
   // A master's answer begins with the code; a connection begins with a PING of its own.
   const message = error.message.replace(/^[A-Z]+ (?=Cannot )/, "").replace(/^Cannot call PING:/, `Cannot call ${name}:`);
   const { GATEWAY_COMMANDS } = await import("#store");

@@ -2,7 +2,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Address } from "#host";
-import { addressText, isLoopback, parseAddress } from "../address.ts";
+import { addressText, isLoopback, parseAddress, reachable } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
 import { shortPath, tornText } from "../serve.ts";
@@ -153,5 +153,6 @@ function announce(call: Call, served: ServedStore, { dir, durability, replicaOf 
   context.out(`titan: store at ${addressText(served)}${replicaOf === undefined ? "" : `, replica of ${addressText(replicaOf)}`}, ${place}`);
   if (recovered.keys + recovered.tornBytes > 0) context.out(`titan: recovered ${plural(recovered.keys, "key")}${tornText(recovered)}`);
   for (const damage of recovered.ignored) context.note(`titan: warning: ${damage}`);
-  context.out(`  next: redis-cli -p ${port}   or: titan kv --store ${url} set KEY VALUE   Ctrl-C stops`);
+  const from = storeUrl({ host: reachable(host), port });
+  context.out(`  next: redis-cli -p ${port}   or: titan kv --store ${from} ${replicaOf === undefined ? "set KEY VALUE" : "get KEY"}   Ctrl-C stops`);
 }
