@@ -198,6 +198,22 @@ test("StoreClient.connect() rejects with UNREACHABLE, and why, once patience end
   await world.run();
 });
 
+test("StoreClient gives each call a patience of its own", async () => {
+  const world = new SimWorld({ seed: 1 });
+  world.host("s");
+  const client = new StoreClient({ host: world.host("c"), url: "redis://s", patienceMs: 1000 });
+  const ended: unknown[] = [];
+  const ask = (): void => void client.call("GET", "k").catch((error: StoreError) => ended.push([error.code, world.now]));
+  for (const at of [0, 10, 900]) {
+    await world.run(at);
+    ask();
+  }
+  await world.run(3000);
+  assert.deepEqual(ended, [["UNREACHABLE", 1000], ["UNREACHABLE", 1010], ["UNREACHABLE", 1900]]);
+  client.close();
+  await world.run();
+});
+
 test("StoreClient.connect() rejects when somebody answers who is no store", async () => {
   for (const greeting of ["HTTP/1.1 400 Bad Request\r\n\r\n", "-ERR unknown command 'HELLO'\r\n"]) {
     const { world, connect } = await scripted(([name]) => (name === "HELLO" ? greeting : undefined), { patienceMs: 300 });
@@ -266,10 +282,39 @@ test("StoreClient bounds what is pending, and refuses what cannot share a connec
   const client = await world.settle(connect());
   const pending = Array.from({ length: 10 }, () => assert.rejects(client.call("GET", "k"), { code: "CLOSED" }));
   await assert.rejects(client.call("GET", "k"), { code: "LIMIT" });
-  for (const name of ["SUBSCRIBE", "monitor", "HELLO", "quit", "Reset"]) await assert.rejects(client.call(name, "x"), { code: "REFUSED" });
+  for (const [name, ...rest] of [["SUBSCRIBE", "x"], ["monitor"], ["HELLO", "3"], ["quit"], ["Reset"], ["titan.sync", "?", "0"], ["client", "reply", "SKIP"]]) {
+    await assert.rejects(client.call(name!, ...rest), { code: "REFUSED" }, name);
+  }
   client.close();
   await Promise.all(pending);
   await assert.rejects(client.call("GET", "k"), { code: "CLOSED" });
+  await world.run();
+});
+
+test("StoreClient.call() rejects what it cannot encode, and does not throw", async () => {
+  const { world, connect } = await scripted(() => undefined);
+  const client = await world.settle(connect());
+  const call = client.call("SET", "k", undefined as never);
+  await assert.rejects(call, TypeError);
+  assert.equal(client.pending, 0);
+  client.close();
+  await world.run();
+});
+
+test("StoreClient keeps back what a store that does not read has no room for", async () => {
+  const { world, sockets, connect } = await scripted(([name]) => (name === "SET" ? "+OK\r\n" : undefined));
+  const client = await world.settle(connect());
+  sockets[0]!.pause();
+  const calls: Promise<Value>[] = [];
+  for (let i = 0; i < 40; i++) {
+    calls.push(client.call("SET", "k", Buffer.alloc(64 * 1024)));
+    await world.run(world.now + 1);
+  }
+  // 2.5 MiB were asked for. On their way is what the kernels and the socket hold, and a call more.
+  assert.ok(world.bounded() < 512 * 1024, `${world.bounded()} bytes`);
+  sockets[0]!.resume();
+  assert.deepEqual(await world.settle(Promise.all(calls)), calls.map(() => "OK"));
+  client.close();
   await world.run();
 });
 
@@ -287,13 +332,15 @@ test("StoreClient drops a store whose reply is too large, or that answers what w
   }
 });
 
+/** What a store answers to all of the SUBSCRIBE family. */
+const confirm: Script = ([name, channel]) => (/SUBSCRIBE$/.test(name!) ? `>3\r\n$${name!.length}\r\n${name!.toLowerCase()}\r\n$${channel!.length}\r\n${channel!}\r\n:1\r\n` : undefined);
+
 test("StoreClient.subscribe() hears messages between replies, and again after a reconnect", async () => {
-  const confirm = (kind: string, channel: string): string => `>3\r\n$${kind.length}\r\n${kind}\r\n$${channel.length}\r\n${channel}\r\n:1\r\n`;
-  const { world, seen, sockets, connect } = await scripted(([name, channel]) => (/SUBSCRIBE$/.test(name!) ? confirm(name!.toLowerCase(), channel!) : undefined));
+  const { world, seen, sockets, connect } = await scripted(confirm);
   const client = await world.settle(connect());
   const heard: unknown[] = [];
   const stop = await world.settle(client.subscribe("news", (message, channel) => heard.push([channel, message])));
-  await world.settle(client.subscribe("n*", (message, channel) => heard.push(["pattern", channel, message]), { pattern: true }));
+  const stopPattern = await world.settle(client.subscribe("n*", (message, channel) => heard.push(["pattern", channel, message]), { pattern: true }));
   const publish = (): void => {
     sockets.at(-1)!.write(bytes(">3\r\n+message\r\n$4\r\nnews\r\n$2\r\nhi\r\n>4\r\n+pmessage\r\n$2\r\nn*\r\n$4\r\nnews\r\n$2\r\nhi\r\n"));
   };
@@ -313,8 +360,48 @@ test("StoreClient.subscribe() hears messages between replies, and again after a 
   await world.run(world.now + 10);
   assert.deepEqual(heard, [["pattern", "news", "hi"]]);
   assert.deepEqual(seen.at(-1), ["UNSUBSCRIBE", "news"]);
+  await world.settle(stopPattern());
+  assert.deepEqual(seen.at(-1), ["PUNSUBSCRIBE", "n*"]);
   client.close();
   await world.run();
+});
+
+test("StoreClient.subscribe() with one function twice is two subscriptions, and each ends by itself", async () => {
+  const { world, seen, sockets, connect } = await scripted(confirm);
+  const client = await world.settle(connect());
+  let heard = 0;
+  const listener = (): void => void heard++;
+  const [stop, stopToo] = [await world.settle(client.subscribe("news", listener)), await world.settle(client.subscribe("news", listener))];
+  const publish = async (): Promise<number> => {
+    heard = 0;
+    sockets[0]!.write(bytes(">3\r\n+message\r\n$4\r\nnews\r\n$2\r\nhi\r\n"));
+    await world.run(world.now + 10);
+    return heard;
+  };
+  assert.equal(await publish(), 2);
+  await world.settle(stop());
+  await world.settle(stop());
+  assert.equal(await publish(), 1);
+  await world.settle(stopToo());
+  assert.equal(await publish(), 0);
+  assert.deepEqual(seen.filter(([name]) => name === "UNSUBSCRIBE").length, 1);
+  client.close();
+  await world.run();
+});
+
+test("StoreClient: a subscription is ended by the end of its connection, but not by a store that refuses", async () => {
+  for (const [answer, end] of [["", "lost"], ["", "closed"], ["-NOPERM no\r\n", "refused"]] as const) {
+    const { world, sockets, connect } = await scripted((argv, socket) => (argv[0] === "UNSUBSCRIBE" ? answer : confirm(argv, socket)));
+    const client = await world.settle(connect());
+    const stop = await world.settle(client.subscribe("news", () => {}));
+    const ended = stop().then(() => "", (error: StoreError) => error.code);
+    if (end === "closed") client.close();
+    else await world.run(world.now + 10);
+    if (end === "lost") sockets[0]!.destroy();
+    assert.equal(await world.settle(ended), end === "refused" ? "NOPERM" : "", end);
+    client.close();
+    await world.run();
+  }
 });
 
 test("StoreClient.subscribe() rejects when the store refuses", async () => {

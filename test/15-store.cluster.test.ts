@@ -11,6 +11,7 @@ import { startMaster, type Master, type MasterStore } from "#master";
 import { parsePipeline } from "#pipeline";
 import { RpcConnection, RpcError } from "#rpc";
 import { connect, type Client } from "#sdk";
+import { SimWorld } from "#sim";
 import { MAX_GATEWAY_CALLS, openGateway, openStore, ReplyParser, StoreError, startStore, type StoreServer, type Value } from "#store";
 import { startWorker, type WorkerOptions } from "#worker";
 import { Hello, KvRequest, LEASE_MS, MAX_KV_ARGS, MAX_KV_BYTES, Op, PROTOCOL, Welcome } from "#wire";
@@ -284,6 +285,18 @@ test("openGateway() bounds what is under way, and close() answers what is", asyn
   for (const answer of await Promise.all(calls)) assert.ok(["LOST", "CLOSED"].includes((read(answer) as StoreError).code), answer.toString());
   assert.ok(storeError("CLOSED")(read(await gateway.call(args("GET", "k")))));
   assert.throws(() => openGateway({ host, url: "http://127.0.0.1" }), /Cannot read store URL/);
+});
+
+test("openGateway(): close() answers at once what waits for a connection", async () => {
+  const world = new SimWorld({ seed: 1 });
+  world.host("s"); // where nobody listens
+  const gateway = openGateway({ host: world.host("c"), url: "redis://s" });
+  const answer = gateway.call(args("GET", "k"));
+  await world.run(50);
+  gateway.close();
+  assert.ok(storeError("CLOSED")(read(await world.settle(answer))));
+  assert.equal(world.now, 50);
+  await world.run();
 });
 
 test("openGateway() says that its password is wrong, and asks again when asked again", async (t) => {

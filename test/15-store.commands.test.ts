@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import { seededRandom } from "#host";
-import { Refusal, type Reply } from "#store";
+import { MAX_BULK_BYTES, MAX_COMMAND_BYTES, Refusal, type Reply } from "#store";
 import { fixture } from "./15-store.support.ts";
 
 const shown = (reply: Reply): Reply => (reply instanceof Refusal ? `-${reply.text}` : Array.isArray(reply) ? reply.map(shown) : reply);
@@ -281,6 +281,17 @@ test("SPOP and SRANDMEMBER draw different members, SRANDMEMBER with a negative c
   assert.ok(popped.every((each) => ask("SISMEMBER", "s", each) === 0));
 });
 
+test("SPOP of large members is propagated as commands that a parser takes", () => {
+  const { ask, groups } = fixture();
+  // A 64th of the largest members, and so of the largest command.
+  const members = Array.from({ length: 20 }, (_, i) => String(i).padEnd(MAX_BULK_BYTES / 64, "m"));
+  ask("SADD", "s", ...members);
+  const popped = ask("SPOP", "s", "19") as string[];
+  const commands = groups.at(-1)!;
+  assert.deepEqual(commands.flatMap(([name, key, ...rest]) => (name === "srem" && key === "s" ? rest : [])), popped);
+  for (const argv of commands) assert.ok(argv.join("").length <= MAX_COMMAND_BYTES / 64, `${argv.length} arguments`);
+});
+
 test("hashes", () => play(`
   HSET h a 1 b 2 => 2
   HSET h a 9 c 3 => 1
@@ -476,6 +487,15 @@ test("COMMAND names every command", () => {
   assert.equal(ask("COMMAND", "COUNT"), names.length);
   assert.equal((ask("COMMAND") as Reply[]).length, names.length);
   for (const name of ["set", "blpop", "exec", "psubscribe", "command"]) assert.ok(names.includes(name), name);
+});
+
+test("COMMAND INFO and GETKEYS do not convert a name that is longer than any", (t) => {
+  const { ask } = fixture();
+  const long = "A".repeat(1000);
+  const { mock } = t.mock.method(String.prototype, "toLowerCase");
+  assert.deepEqual(ask("COMMAND", "INFO", long), [null]);
+  assert.deepEqual(ask("COMMAND", "GETKEYS", long, "k"), new Refusal("ERR Invalid command specified"));
+  assert.ok(!mock.calls.some((call) => String(call.this) === long));
 });
 
 test("HELLO switches the protocol, INFO and CLIENT LIST describe", () => {

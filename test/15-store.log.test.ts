@@ -9,6 +9,7 @@ import { nodeHost, seededRandom, type Host } from "#host";
 import { LogError } from "#log";
 import { SimWorld } from "#sim";
 import { dumpResp, MAX_BEHIND_BYTES, openStore, Recorder, Refusal, RespParser, startStore, Store, StoreLogError, type OpenStore, type OpenStoreOptions, type Reply } from "#store";
+import { encodeCommand, encodeGroup } from "../src/store/aof-text.ts";
 import { contents } from "./15-store.support.ts";
 
 const isSegment = (name: string): boolean => name.endsWith(".seg");
@@ -194,6 +195,45 @@ test("a command that is larger than a record is kept whole", async () => {
   assert.deepEqual([has("STRLEN", "a"), has("STRLEN", "b"), has("GET", "after")], [value.length, value.length, "1"]);
   await world.settle(second.close());
 });
+
+test("encodeGroup() yields a group in pieces, and openStore() logs it in pieces: all of it may be longer than a string", async () => {
+  const group = [["set", "a", "1"], ["del", "b"]];
+  assert.deepEqual([...encodeGroup(group)], [["multi"], ...group, ["exec"]].map(encodeCommand));
+  assert.deepEqual([...encodeGroup([group[0]!])], [encodeCommand(group[0]!)]);
+  const { world, open } = room();
+  const first = await open();
+  const ask = asker(first.store);
+  const value = "v".repeat(5 * 1024 * 1024);
+  ask("MULTI");
+  for (const key of ["a", "b", "c"]) ask("SET", key, value);
+  ask("EXEC");
+  await world.settle(first.close());
+  const second = await open();
+  assert.equal(second.recovery!.records, 4, "three values, and an EXEC");
+  assert.deepEqual(["a", "b", "c"].map((key) => asker(second.store)("STRLEN", key)), [value.length, value.length, value.length]);
+  await world.settle(second.close());
+});
+
+for (const argv of [["SET", "k", "v", "PXAT", "9223372036854775807"], ["SET", "k", "v", "EXAT", "9223372036854775"], ["GETEX", "old", "PXAT", "9223372036854775300"], ["PEXPIREAT", "old", "9223372036854775807"]]) {
+  test(`a deadline at the end of 64 bits is one after a replay, too: ${argv.join(" ")}`, async () => {
+    const { world, open } = room();
+    let opened = await open();
+    let ask = asker(opened.store);
+    ask("SET", "old", "1");
+    ask(...argv);
+    const at = ask("PEXPIRETIME", argv[1]!);
+    const far = BigInt(String(at));
+    assert.ok(far > 2n ** 63n - 2048n && far < 2n ** 63n, `${far}`);
+    for (const rewrites of [true, false]) {
+      if (rewrites) await world.settle(opened.rewrite());
+      await world.settle(opened.close());
+      opened = await open();
+      ask = asker(opened.store);
+      assert.equal(ask("PEXPIRETIME", argv[1]!), at);
+    }
+    await world.settle(opened.close());
+  });
+}
 
 test("openStore() refuses damage, naming file and offset", async () => {
   const folder = await mkdtemp(join(tmpdir(), "titan-store-"));
@@ -411,6 +451,23 @@ test("a rewrite that fails leaves the log as it was, and the next one comes when
   const again = await open();
   assert.deepEqual(contents(again.store), before);
   await world.settle(again.close());
+});
+
+test("a rewrite that waits is told that the disk has failed", async () => {
+  const { world, open } = room();
+  await world.settle(world.host("p").network.listen({ host: "p", port: 1 }, (socket) => {
+    socket.handle({ onData: () => {}, onClose: () => {} });
+    socket.write(Buffer.from("*3\r\n$10\r\ntitan.full\r\n$2\r\nid\r\n$1\r\n0\r\n"));
+  }));
+  const opened = await open({ durability: "always" });
+  world.disk("s").slowSync([500, 500]);
+  world.disk("s").fail("sync", { code: "EIO" });
+  asker(opened.store)("REPLICAOF", "p", "1"); // of half a copy no copy is made
+  await world.run(world.now + 100);
+  assert.equal(opened.store.role, "loading");
+  await assert.rejects(world.settle(opened.rewrite()), /the log is closed/);
+  assert.ok(world.now < 1000, "at once, and not when the primary counts as silent");
+  await world.settle(opened.close().catch(() => {}));
 });
 
 test("a rewrite right after another, and one of an empty log, are done at once", async () => {

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom, type Socket } from "#host";
 import { SimWorld } from "#sim";
-import { dumpResp, openStore, Recorder, Refusal, startStore, type OpenStore, type OpenStoreOptions, type Reply, type Store, type StoreServer } from "#store";
+import { dumpResp, MAX_BEHIND_BYTES, openStore, Recorder, Refusal, RespParser, startStore, type OpenStore, type OpenStoreOptions, type Reply, type Store, type StoreServer } from "#store";
+import { encodeCommand } from "../src/store/aof-text.ts";
 import { contents } from "./15-store.support.ts";
 
 const PORT = 6479;
@@ -167,6 +168,31 @@ test("a replica that was away for longer than the backlog gets a copy again", as
   await primary.over();
 });
 
+test("a replica is copied to once, however much changes until it has caught up, and then the backlog is small again", async () => {
+  const world = new SimWorld({ seed: 1, latencyMs: [5, 5] });
+  const primary = await node(world, "p", { backlogBytes: 256 * 1024 });
+  const value = "v".repeat(1000);
+  for (let i = 0; i < 2000; i++) primary.ask("SET", `key${i}`, value);
+  const replica = await node(world, "r", FOLLOW);
+  const seen = new Set<string>();
+  let most = 0;
+  for (let i = 0; i < 4000; i++) {
+    primary.ask("SET", `key${i % 2000}`, value);
+    if (i % 20 !== 0) continue;
+    await world.run(world.now + 1);
+    seen.add(/state=(\w+)/.exec(primary.info("slave0"))?.[1] ?? "none");
+    most = Math.max(most, Number(primary.info("repl_backlog_histlen")));
+  }
+  await converge(world, primary, replica);
+  assert.deepEqual([primary.info("sync_full"), primary.info("sync_partial_ok")], ["1", "0"]);
+  assert.ok(seen.has("send_bulk") && most > 512 * 1024, `${[...seen].join(" ")}: ${most} bytes are more than a socket takes at once`);
+  primary.ask("SET", "key", value);
+  await converge(world, primary, replica);
+  assert.ok(Number(primary.info("repl_backlog_histlen")) < 512 * 1024, primary.info("repl_backlog_histlen"));
+  await replica.over();
+  await primary.over();
+});
+
 test("a replica that does not read is cut off when it is behind by eight backlogs, and costs no memory of its own", async () => {
   const world = new SimWorld({ seed: 3 });
   const primary = await node(world, "p", { backlogBytes: 256 * 1024 });
@@ -241,6 +267,19 @@ test("a replica that talks and does not read is as good as silent: others get th
   assert.equal(replica.info("master_link_status"), "up");
   assert.equal(primary.info("connected_slaves"), "1");
   await replica.over();
+  await primary.over();
+});
+
+test("a replica that waits for its turn to be copied to is told that its primary lives", async () => {
+  const world = new SimWorld({ seed: 3 });
+  const primary = await node(world, "p");
+  for (let i = 0; i < 200; i++) primary.ask("SET", `k${i}`, "v".repeat(20_000));
+  const [mute, waiting] = [await speak(world, "p"), await speak(world, "p")];
+  for (const { socket } of [mute, waiting]) socket.write(Buffer.from("TITAN.SYNC ? 0\r\n"));
+  mute.socket.pause();
+  await world.run(world.now + 35_000);
+  assert.equal(waiting.state.text, "*1\r\n$10\r\ntitan.ping\r\n".repeat(3));
+  for (const { socket } of [mute, waiting]) socket.destroy();
   await primary.over();
 });
 
@@ -387,6 +426,75 @@ test("a replica survives a primary that says nonsense, and copies anew from one 
     await replica.over();
     await primary.over();
   }
+});
+
+/** A primary at host "p" that answers each connection with the next of these texts, and what it was asked. */
+async function scriptedPrimary(world: SimWorld, answers: string[]): Promise<{ asked: string[][]; sockets: Socket[] }> {
+  const asked: string[][] = [];
+  const sockets: Socket[] = [];
+  await world.settle(world.host("p").network.listen({ host: "127.0.0.1", port: PORT }, (socket) => {
+    const parser = new RespParser();
+    sockets.push(socket);
+    socket.handle({
+      onData: (chunk) => {
+        parser.push(chunk);
+        for (let argv = parser.next(); argv !== undefined; argv = parser.next()) if (argv[0] !== "titan.ack") asked.push(argv);
+      },
+      onClose: () => {},
+    });
+    socket.write(Buffer.from(answers.shift() ?? "", "latin1"));
+  }));
+  return { asked, sockets };
+}
+
+const COPY = [["titan.full", "id", "0"], ["set", "a", "1"], ["titan.end"]].map(encodeCommand).join("");
+
+test("a replica tells what its primary said, quotes or not, and keeps what it knows", async () => {
+  const world = new SimWorld({ seed: 9 });
+  const error = "-ERR unknown command 'TITAN.SYNC', with args beginning with: '?' '0' \r\n";
+  const { asked, sockets } = await scriptedPrimary(world, [COPY, error]);
+  const replica = await node(world, "r", FOLLOW);
+  await world.run(world.now + 10);
+  assert.equal(replica.info("master_link_status"), "up");
+  sockets[0]!.destroy();
+  await until(world, "asked again", () => asked.length === 3);
+  assert.equal(replica.info("master_link_trouble").trim(), error.slice(1).trim());
+  assert.deepEqual(asked, [["TITAN.SYNC", "?", "0"], ["TITAN.SYNC", "id", "0"], ["TITAN.SYNC", "id", "0"]]);
+  await replica.over();
+});
+
+test("a replica goes on from where it was after a cut, and copies anew after a stream that made no sense", async () => {
+  const change = encodeCommand(["incr", "a"]);
+  for (const [nonsense, ...next] of [["", "id", String(change.length)], ["*x\r\n", "?", "0"], [encodeCommand(["lpush", "a", "x"]), "?", "0"]]) {
+    const world = new SimWorld({ seed: 9 });
+    const { asked, sockets } = await scriptedPrimary(world, [COPY + change + nonsense]);
+    const replica = await node(world, "r", FOLLOW);
+    await world.run(world.now + 10);
+    assert.equal(replica.ask("GET", "a"), "2");
+    sockets[0]!.destroy();
+    await until(world, "asked again", () => asked.length > 1);
+    assert.deepEqual(asked[1], ["TITAN.SYNC", ...next], nonsense);
+    await replica.over();
+  }
+});
+
+test("a replica whose disk is slow reads no more than that takes, and all of it in the end", async () => {
+  const world = new SimWorld({ seed: 9 });
+  const { sockets } = await scriptedPrimary(world, [COPY]);
+  const replica = await node(world, "r", { ...FOLLOW, durability: "always" });
+  await world.run(world.now + 100);
+  world.disk("r").slowSync([1000, 1000]);
+  const bytes = 16 * 1024 * 1024;
+  const change = Buffer.from(encodeCommand(["set", "large", "v".repeat(bytes)]));
+  for (let i = 0; i < 7; i++) sockets[0]!.write(change);
+  sockets[0]!.write(Buffer.from(encodeCommand(["incr", "a"])));
+  await world.run(world.now + 500);
+  const behind = Number(replica.info("aof_buffer_length"));
+  assert.ok(behind > MAX_BEHIND_BYTES && behind < MAX_BEHIND_BYTES + 2 * bytes, `${behind} bytes wait for the disk`);
+  assert.equal(replica.ask("GET", "a"), "1");
+  world.disk("r").slowSync(undefined);
+  await until(world, "in step", () => replica.ask("GET", "a") === "2");
+  await replica.over();
 });
 
 test("a copy that is cut short is never seen by a client, and is made again", async () => {

@@ -1,11 +1,14 @@
 /** The store's server: clients that misbehave, in virtual time, and real tools over loopback, where they are installed. */
 import assert from "node:assert/strict";
 import { execFile, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect as tcpConnect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { nodeHost, seededRandom, type Address, type Host, type Socket } from "#host";
+import { nodeHost, seededRandom, type Address, type Host, type Socket, type SocketHandlers } from "#host";
 import { SimWorld, type SimOptions } from "#sim";
-import { startStore, Store, StoreClient, StoreServerError, type StoreServer, type StoreServerOptions } from "#store";
+import { openStore, Recorder, Refusal, startStore, Store, StoreClient, StoreServerError, type OpenStoreOptions, type StoreServer, type StoreServerOptions } from "#store";
 
 const bytes = (latin1: string): Buffer => Buffer.from(latin1, "latin1");
 const request = (...argv: string[]): string => `*${argv.length}\r\n${argv.map((arg) => `$${arg.length}\r\n${arg}\r\n`).join("")}`;
@@ -204,6 +207,29 @@ test("startStore() bounds what all clients together make it hold: who costs most
   await over();
 });
 
+const NAMES = Array.from({ length: 8 }, (_, i) => String(i).padEnd(64 * 1024, "n"));
+const LONG = "n".repeat(512 * 1024);
+for (const [what, ...commands] of [
+  ["keys that it watches", ...NAMES.map((name) => ["WATCH", name])],
+  ["channels that it hears", ...NAMES.map((name) => ["SUBSCRIBE", name])],
+  ["patterns that it hears", ...NAMES.map((_, i) => ["PSUBSCRIBE", ...Array.from({ length: 64 }, (_, j) => String(64 * i + j).padEnd(1024, "n"))])],
+  ["keys that it waits for", ["BLPOP", ...NAMES, "0"]],
+  ["its name", ["CLIENT", "SETNAME", LONG]],
+  ["its library's name", ["CLIENT", "SETINFO", "LIB-NAME", LONG]],
+  ["its library's version", ["CLIENT", "SETINFO", "LIB-VER", LONG]],
+] as const) {
+  test(`startStore() counts a client's names in what it holds: ${what}`, async () => {
+    const { dial, server, over } = await room({ maxClientsBytes: 768 * 1024 });
+    const peers = [await dial(), await dial()];
+    for (const [i, peer] of peers.entries()) {
+      for (const argv of commands) await peer.ask(request(...argv));
+      assert.equal(server.clients, 2 - i, "one of half a megabyte may be, two may not");
+    }
+    for (const peer of peers) peer.socket.destroy();
+    await over();
+  });
+}
+
 test("startStore() bounds what all clients together have waiting for the disk", async () => {
   let written = (): void => {};
   const { world, dial, server, over } = await room({ maxClientsBytes: 4 * 1024 * 1024, afterCommit: () => new Promise<void>((resolve) => (written = resolve)) });
@@ -247,6 +273,21 @@ test("startStore() does not open a port without a password to others", async () 
     await server.close();
   }
   for (const own of ["127.0.0.1", "127.8.8.8", "::1", "localhost"]) await (await startStore({ host, listen: { host: own, port: 0 }, store: new Store({ host }) })).close();
+});
+
+test("CONFIG SET may change the password of an open port, and not take it away", async () => {
+  const host = new SimWorld({ seed: 1 }).host("s");
+  for (const [at, taken] of [["0.0.0.0", false], ["127.0.0.1", true]] as const) {
+    const store = new Store({ host, requirepass: "pw" });
+    const server = await startStore({ host, listen: { host: at, port: 0 }, store });
+    const out = new Recorder();
+    const session = store.session({ out, authenticated: true });
+    for (const value of ["other", ""]) store.execute(session, ["CONFIG", "SET", "requirepass", value]);
+    assert.deepEqual(out.take(), ["OK", taken ? "OK" : new Refusal("ERR CONFIG SET failed (possibly related to argument 'requirepass') - others can reach the port")]);
+    assert.deepEqual([store.config.hasPassword, store.config.isPassword("other")], [!taken, !taken]);
+    await server.close();
+    store.close();
+  }
 });
 
 test("startStore() gives a stranger little memory, and who says AUTH all of it", async () => {
@@ -371,6 +412,59 @@ test("startStore() closes on a peer that never closes its side, after a while", 
   await over();
 });
 
+/** A socket that takes all bytes at once. */
+interface Taker {
+  handlers: SocketHandlers;
+  text: string;
+}
+
+/** Connects some, without a network in between. `order` has the place of the socket for each write to any, and "end". */
+async function takers({ host, store }: Room, count: number): Promise<{ all: Taker[]; order: (number | "end")[] }> {
+  const all: Taker[] = [];
+  const order: (number | "end")[] = [];
+  const listen: Host["network"]["listen"] = async (at, onSocket) => {
+    for (let i = 0; i < count; i++) {
+      const socket: Omit<Socket, "handle"> = {
+        remote: "x:1", pendingBytes: 0, pause() {}, resume() {}, destroy() {},
+        end: () => order.push("end"),
+        write(chunk) {
+          order.push(i);
+          all[i]!.text += Buffer.from(chunk).toString("latin1");
+          return true;
+        },
+      };
+      onSocket({ ...socket, handle: (handlers) => all.push({ handlers, text: "" }) } as Socket);
+    }
+    return { ...at, close: async () => {} };
+  };
+  await startStore({ host: { ...host, network: { ...host.network, listen } }, listen: { host: "127.0.0.1", port: 1 }, store });
+  return { all, order };
+}
+
+test("startStore() answers who asks for much a megabyte at a time, others in between, and all of it when it has closed its side", async () => {
+  const here = await room();
+  const value = "v".repeat(64 * 1024);
+  const { all: [large, small], order } = await takers(here, 2);
+  large!.handlers.onData(bytes(request("SET", "k", value)));
+  large!.handlers.onData(bytes(request("GET", "k").repeat(64)));
+  large!.handlers.onEnd!();
+  small!.handlers.onData(bytes("PING\r\n"));
+  await here.world.run(here.world.now + 10);
+  assert.equal(large!.text, `+OK\r\n${`$${value.length}\r\n${value}\r\n`.repeat(64)}`);
+  assert.deepEqual(order, [0, 0, 1, 0, 0, 0, "end"]);
+  await here.over();
+});
+
+test("startStore() gives nothing to a client that waits and has closed its side", async () => {
+  const here = await room();
+  const { all: [waiter, pusher] } = await takers(here, 2);
+  waiter!.handlers.onData(bytes("BLPOP q 0\r\n"));
+  waiter!.handlers.onEnd!();
+  pusher!.handlers.onData(bytes("RPUSH q a\r\nLLEN q\r\n"));
+  assert.deepEqual([waiter!.text, pusher!.text], ["", ":1\r\n:1\r\n"]);
+  await here.over();
+});
+
 test("afterCommit holds every answer of a turn until it resolves, once for all clients, in order", async () => {
   const commits: (() => void)[] = [];
   const { dial, over, world } = await room({ afterCommit: () => new Promise<void>((resolve) => commits.push(resolve)), sim: { latencyMs: [1, 1] } });
@@ -430,7 +524,7 @@ test("a client whose commits are slow executes no more than its soft limit", asy
   assert.ok(seen < 20, `${seen} commands`);
   peer.socket.destroy();
   await world.run(world.now + 20);
-  void over;
+  await over();
 });
 
 test("StoreServer costs nothing while it is idle, and close() ends every connection", async () => {
@@ -450,8 +544,20 @@ test("StoreServer costs nothing while it is idle, and close() ends every connect
   await world.run();
 });
 
+test("StoreServer.close() gives a client that does not read two seconds", async () => {
+  const { dial, server, world, over } = await room();
+  const peer = await dial();
+  await peer.ask(request("SET", "k", "v".repeat(64 * 1024)));
+  peer.socket.pause();
+  await peer.ask(request("GET", "k").repeat(100));
+  const before = world.now;
+  await world.settle(server.close());
+  assert.ok(world.now - before < 3000, `it took ${world.now - before} ms`);
+  await over();
+});
+
 test("StoreClient and startStore() understand one another", async () => {
-  const { over, world } = await room({ requirepass: "s3cret/", sim: { splitChunks: true } });
+  const { over, store, world } = await room({ requirepass: "s3cret/", sim: { splitChunks: true } });
   const connect = (url: string, buffers = false): Promise<StoreClient> => world.settle(StoreClient.connect({ host: world.host("c"), url, buffers }));
   const client = await connect("redis://:s3cret%2F@s:6479");
   await assert.rejects(connect("redis://:wrong@s:6479"), { code: "WRONGPASS" });
@@ -471,32 +577,39 @@ test("StoreClient and startStore() understand one another", async () => {
   assert.equal(await world.settle(client.call("GET", "k")), "é");
   await world.run(world.now + 20);
   assert.deepEqual(heard, [["news", "hi"]]);
+  const stop = await world.settle(client.subscribe("n*", () => {}, { pattern: true }));
+  assert.deepEqual([...store.pubsub.patterns.keys()], ["n*"]);
+  await world.settle(stop());
+  assert.equal(store.pubsub.patterns.size, 0);
   client.close();
   binary.close();
   await over();
 });
 
 /** Ends with the test, also when that fails: an open port would keep its process alive. */
-async function realStore(t: TestContext): Promise<{ port: number }> {
+async function realStore(t: TestContext, log: Pick<OpenStoreOptions, "dir" | "durability"> = {}): Promise<{ port: number }> {
   const host = nodeHost();
-  const store = new Store({ host });
-  const server = await startStore({ host, listen: { host: "127.0.0.1", port: 0 }, store });
+  const opened = await openStore({ host, ...log });
+  const server = await startStore({ host, listen: { host: "127.0.0.1", port: 0 }, store: opened.store, ...(log.dir !== undefined && { afterCommit: () => opened.afterCommit() }) });
   t.after(async () => {
     await server.close();
-    store.close();
+    await opened.close();
+    if (log.dir !== undefined) rmSync(log.dir, { recursive: true });
   });
   return { port: server.port };
 }
 
-test("startStore() answers a peer that sends, closes its side, and then reads", async (t) => {
-  const { port } = await realStore(t);
-  const text = await new Promise<string>((resolve, reject) => {
-    let got = "";
-    const socket = tcpConnect({ host: "127.0.0.1", port, allowHalfOpen: true }, () => socket.end("SET k v\r\nGET k\r\n"));
-    socket.on("data", (chunk) => (got += chunk)).on("end", () => resolve(got)).on("error", reject);
+for (const durability of [undefined, "everysec", "always"] as const) {
+  test(`startStore() answers a peer that sends, closes its side, and then reads: ${durability === undefined ? "without a log" : `fsync ${durability}`}`, async (t) => {
+    const { port } = await realStore(t, durability && { dir: mkdtempSync(join(tmpdir(), "titan-store-")), durability });
+    const text = await new Promise<string>((resolve, reject) => {
+      let got = "";
+      const socket = tcpConnect({ host: "127.0.0.1", port, allowHalfOpen: true }, () => socket.end("SET k v\r\nGET k\r\n"));
+      socket.on("data", (chunk) => (got += chunk)).on("end", () => resolve(got)).on("error", reject);
+    });
+    assert.equal(text, "+OK\r\n$1\r\nv\r\n");
   });
-  assert.equal(text, "+OK\r\n$1\r\nv\r\n");
-});
+}
 
 const installed = (tool: string): false | string => (spawnSync(tool, ["--version"]).status === 0 ? false : `${tool} is not installed`);
 const run = (tool: string, args: string[], input = ""): Promise<string> => new Promise((resolve, reject) => {

@@ -253,6 +253,31 @@ test("WATCH sees every kind of change, and none where there is none", async () =
   assert.deepEqual(ask("EXEC"), [], "one that was dead before is not");
 });
 
+test("what a client keeps is counted once for each name, and given back", async () => {
+  const { store, client, time } = fixture();
+  const [first, other] = [client({ protocol: 3 }), client()];
+  const { session } = first;
+  const cost = (...words: string[][]): number => {
+    for (const argv of words) store.execute(session, argv);
+    return session.keptBytes;
+  };
+  const one = cost(["WATCH", "name"]);
+  assert.ok(one > "name".length);
+  assert.equal(cost(["WATCH", "name", "same"], ["WATCH", "same"]), 2 * one);
+  assert.equal(cost(["SUBSCRIBE", "name", "name"], ["PSUBSCRIBE", "nam*"], ["PSUBSCRIBE", "nam*"]), 4 * one);
+  assert.equal(cost(["BLPOP", "wait", "wait", "5"]), 5 * one);
+  await time.run(5000);
+  assert.equal(session.keptBytes, 4 * one);
+  cost(["BLPOP", "wait", "0"]);
+  other.ask("RPUSH", "wait", "x");
+  assert.equal(session.keptBytes, 4 * one);
+  assert.equal(cost(["UNSUBSCRIBE", "none", "name"], ["PUNSUBSCRIBE"]), 2 * one);
+  assert.equal(cost(["MULTI"], ["EXEC"]), 0);
+  cost(["WATCH", "name"], ["SUBSCRIBE", "name"], ["BLPOP", "wait", "0"]);
+  store.end(session);
+  assert.equal(session.keptBytes, 0);
+});
+
 test("MULTI holds back a bounded amount", () => {
   const { ask, session } = fixture();
   ask("MULTI");

@@ -12,6 +12,7 @@ import { startEmbeddedCluster } from "#cli";
 import { nodeHost } from "#host";
 import { openStore, Recorder, startStore, StoreClient, StoreError, type OpenStore, type StoreServer } from "#store";
 import { eventually, inProcess, isAlive, MAIN, start, tempFolder, titan, up, type Ended, type Up } from "./cli.support.ts";
+import { openClusterStore } from "../src/cli/cluster-store.ts";
 import { printReply, replyJson } from "../src/cli/kv-reply.ts";
 import { EmbeddedStore, newStoreThread } from "../src/cli/store-embedded.ts";
 
@@ -112,7 +113,7 @@ test("replyJson() and printReply() lose nothing", async () => {
 });
 
 test("store and up refuse what does not fit together, before anything starts", async () => {
-  const cwd = tempFolder({ empty: "\n" });
+  const cwd = tempFolder({ empty: "\n", long: "é".repeat(2049) });
   const cases: [string[], RegExp][] = [
     [["store", "--host", "0.0.0.0"], /Cannot listen on 0\.0\.0\.0: .*\n.*TITAN_STORE_PASSWORD or --password-file FILE/],
     [["store", "--memory", "--state", "x"], /with --memory and --state/],
@@ -133,8 +134,9 @@ test("store and up refuse what does not fit together, before anything starts", a
   }
   const unread = await inProcess(["store", "--password-file", join(cwd, "empty")]);
   assert.match(unread.stderr, /its first line is empty/);
+  for (const file of [join(cwd, "long"), "/dev/zero"]) assert.match((await inProcess(["store", "--password-file", file])).stderr, /its first line is too long/);
   assert.match((await inProcess(["store", "dump", "--state", cwd])).stderr, /no store has its log there/);
-  assert.deepEqual(readdirSync(cwd), ["empty"]);
+  assert.deepEqual(readdirSync(cwd), ["empty", "long"]);
 });
 
 describe("processes", { concurrency: 3 }, () => {
@@ -249,6 +251,15 @@ test("a cluster that is given up while its store loads does not wait for it", as
   await assert.rejects(startEmbeddedCluster({ workers: 0, stateDir, store: { thread }, giveUp: Promise.resolve() }), { name: "CliError", exitCode: 130 });
   await ended;
   for (const folder of [stateDir, join(stateDir, "store")]) assert.equal(existsSync(join(folder, "lock")), false);
+});
+
+test("a cluster's store that loads can be stopped though somebody asks it, who hears of it", { timeout: 10_000 }, async (t) => {
+  const thread = new Worker("setInterval(() => undefined, 1000)", { eval: true }); // it loads for ever
+  t.after(() => thread.terminate());
+  const store = await openClusterStore({ thread }, { host, stateDir: tempFolder(), listenHost: "127.0.0.1", token: undefined, onNote: () => undefined });
+  const unheard = assert.rejects(store.forMaster.call([Buffer.from("PING")]), { name: "CliError", message: "Cannot start the store: stopped" });
+  await store.stop();
+  await unheard;
 });
 
 test("store dump into a shell's pipe says nothing but the dump, however many pieces it has", async () => {
