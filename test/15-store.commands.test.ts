@@ -574,7 +574,7 @@ test("a role decides who may write: a replica and a store that is loading refuse
   assert.equal(time.now, 0);
 });
 
-test("a value longer than 64 MiB cannot be made, and APPEND one byte at a time stays cheap", () => {
+test("a value longer than 64 MiB cannot be made, and one of many small APPENDs is what they spell", () => {
   const { ask } = fixture();
   assert.equal(ask("SETRANGE", "k", String(64 * 1024 * 1024 - 1), "x"), 64 * 1024 * 1024);
   assert.deepEqual(ask("APPEND", "k", "x"), new Refusal("ERR string exceeds maximum allowed size (proto-max-bulk-len)"));
