@@ -1,9 +1,10 @@
 /** The store's client, against a store whose every byte is scripted, in virtual time. */
 import assert from "node:assert/strict";
+import { constants } from "node:buffer";
 import { test } from "node:test";
 import { seededRandom, type Socket } from "#host";
 import { SimWorld, type SimOptions } from "#sim";
-import { MAX_REPLY_DEPTH, parseStoreUrl, Push, ReplyParser, RespError, RespParser, StoreClient, StoreError, StoreUrlError, type StoreClientOptions, type Value } from "#store";
+import { MAX_PENDING_BYTES, MAX_REPLY_DEPTH, parseStoreUrl, Push, ReplyParser, RespError, RespParser, StoreClient, StoreError, StoreUrlError, type StoreClientOptions, type Value } from "#store";
 
 const bytes = (latin1: string): Buffer => Buffer.from(latin1, "latin1");
 const HELLO = "%1\r\n$6\r\nserver\r\n$5\r\nredis\r\n";
@@ -294,6 +295,11 @@ test("StoreClient bounds what is pending, and refuses what cannot share a connec
 test("StoreClient.call() rejects what it cannot encode, and does not throw", async () => {
   const { world, connect } = await scripted(() => undefined);
   const client = await world.settle(connect());
+  // Nobody ever looks at these bytes, so they cost nothing.
+  const half = Buffer.alloc(MAX_PENDING_BYTES / 2);
+  for (const args of [[Buffer.alloc(MAX_PENDING_BYTES + 1)], [half, half, "x"], [Buffer.alloc(constants.MAX_STRING_LENGTH + 1)]]) {
+    await assert.rejects(client.call("SET", ...args), (error) => error instanceof StoreError && error.code === "LIMIT");
+  }
   const call = client.call("SET", "k", undefined as never);
   await assert.rejects(call, TypeError);
   assert.equal(client.pending, 0);

@@ -182,11 +182,15 @@ export class StoreClient {
   }
 
   #enqueue(name: string, args: readonly Argument[]): Promise<Value> {
+    // Before they are copied: together they may be longer than a string can be.
+    const length = args.reduce<number>((sum, arg) => sum + (typeof arg === "string" || arg instanceof Uint8Array ? arg.length : 0), 0);
+    if (length > MAX_PENDING_BYTES) return Promise.reject(new StoreError(`Cannot call ${name}: its arguments are longer than ${MAX_PENDING_BYTES} bytes`, "LIMIT"));
     let bytes: string;
     try {
       bytes = encode(args);
     } catch (error) {
-      if (!(error instanceof RangeError)) return Promise.reject(error as Error);
+      // Text of three bytes a letter is.
+      if (!(error instanceof RangeError) && (error as { code?: string }).code !== "ERR_STRING_TOO_LONG") return Promise.reject(error as Error);
       return Promise.reject(new StoreError(`Cannot call ${name}: its arguments are longer than a string can be`, "LIMIT"));
     }
     if (this.#closed) return Promise.reject(new StoreError(`Cannot call ${name}: the client is closed`, "CLOSED"));
