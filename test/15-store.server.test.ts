@@ -208,15 +208,11 @@ test("startStore() bounds what all clients together make it hold: who costs most
 });
 
 const NAMES = Array.from({ length: 8 }, (_, i) => String(i).padEnd(64 * 1024, "n"));
-const LONG = "n".repeat(512 * 1024);
 for (const [what, ...commands] of [
   ["keys that it watches", ...NAMES.map((name) => ["WATCH", name])],
   ["channels that it hears", ...NAMES.map((name) => ["SUBSCRIBE", name])],
   ["patterns that it hears", ...NAMES.map((_, i) => ["PSUBSCRIBE", ...Array.from({ length: 64 }, (_, j) => String(64 * i + j).padEnd(1024, "n"))])],
   ["keys that it waits for", ["BLPOP", ...NAMES, "0"]],
-  ["its name", ["CLIENT", "SETNAME", LONG]],
-  ["its library's name", ["CLIENT", "SETINFO", "LIB-NAME", LONG]],
-  ["its library's version", ["CLIENT", "SETINFO", "LIB-VER", LONG]],
 ] as const) {
   test(`startStore() counts a client's names in what it holds: ${what}`, async () => {
     const { dial, server, over } = await room({ maxClientsBytes: 768 * 1024 });

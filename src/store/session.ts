@@ -87,7 +87,6 @@ export class Session {
 
   /** What the store keeps on its behalf: names, and the commands of a transaction. */
   get keptBytes(): number {
-    const { name, library, namesBytes, queue, queuedBytes } = this;
-    return name.length + library.name.length + library.version.length + namesBytes + (queue === undefined ? 0 : queuedBytes);
+    return this.namesBytes + (this.queue === undefined ? 0 : this.queuedBytes);
   }
 }

@@ -127,8 +127,8 @@ export class Store {
     this.keys.mode = role === "primary" ? "remove" : "hide";
     this.keys.expiry.run(role === "primary");
     if (role === "primary") return;
+    // Whoever asked for this is in the midst of a command: they go on after it.
     this.blocking.dismiss("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
-    if (this.current === undefined) this.blocking.release();
   }
 
   /** A new client. Say `end` when it has gone. */
