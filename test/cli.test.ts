@@ -418,7 +418,7 @@ describe("titan", { concurrency: 4 }, () => {
     const state = join(cwd, ".titan");
     const refused = await alone("log", "repair", state);
     assert.equal(refused.code, 1);
-    assert.match(refused.stderr, /a master is using it/);
+    assert.match(refused.stderr, /it is in use/);
     assert.equal((await alone("log", "verify", state)).code, 0);
     assert.equal((await alone("log", "repair", state, "--dry-run")).code, 0);
     assert.ok(JSON.parse((await alone("log", "inspect", join(state, "log"), "--json")).stdout).records > 0);

@@ -37,7 +37,7 @@ async function hold({ context }: Call, dir: string): Promise<void> {
     context.onExit(() => lock.release());
   } catch (error) {
     // Others: a folder that may only be read, which is all we need.
-    if ((error as { code?: string }).code === "ELOCKED") context.note(`titan: ${dir} is in use: what is written there from now on is missing, and a rewrite in the middle looks like damage`);
+    if ((error as { code?: string }).code === "ELOCKED") context.note(`titan: ${dir} is in use: what is written there from now on is missing`);
   }
 }
 

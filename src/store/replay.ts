@@ -60,23 +60,13 @@ export class Replay {
 
 /**
  * What a folder of `openStore` holds, as commands for an empty Redis: its append-only file, or through `redis-cli --pipe`. Needs as
- * much memory as the store. Reads only; beside a store that runs it is what was there at one moment, or an error when a rewrite of
- * the log comes in between.
+ * much memory as the store. Reads only; of a store that runs it is what was there at one moment.
  *
  * @throws {LogError} what `openStore` would refuse {@link StoreLogError} for somebody else's log
  */
 export async function* dumpResp({ host, dir }: { host: Host; dir: string }): AsyncGenerator<Buffer, void> {
-  const store = new Store({ host, role: "loading" });
+  const store = await readStore(host, `${dir}/log`);
   try {
-    const replay = new Replay(store);
-    let covered = 0;
-    await readLog(host, `${dir}/log`, {
-      begin: ({ snapshot = 0 }) => (covered = snapshot),
-      chunk: (bytes) => replay.take("snapshot", bytes),
-      record: (seq, body) => {
-        if (seq > covered) replay.take(`record ${seq}`, body);
-      },
-    });
     let text = "";
     for (const argv of store.dump()) {
       text += encodeCommand(argv);
@@ -88,4 +78,31 @@ export async function* dumpResp({ host, dir }: { host: Host; dir: string }): Asy
   } finally {
     store.close();
   }
+}
+
+/** A rewrite in the middle takes files away that are being read: then all is read anew. */
+async function readStore(host: Host, log: string): Promise<Store> {
+  for (let tries = 5; ; tries--) {
+    const files = (await host.storage.list(log)).join();
+    const store = new Store({ host, role: "loading" });
+    try {
+      await replayInto(store, host, log);
+      return store;
+    } catch (error) {
+      store.close();
+      if (tries === 0 || (await host.storage.list(log)).join() === files) throw error;
+    }
+  }
+}
+
+async function replayInto(store: Store, host: Host, log: string): Promise<void> {
+  const replay = new Replay(store);
+  let covered = 0;
+  await readLog(host, log, {
+    begin: ({ snapshot = 0 }) => (covered = snapshot),
+    chunk: (bytes) => replay.take("snapshot", bytes),
+    record: (seq, body) => {
+      if (seq > covered) replay.take(`record ${seq}`, body);
+    },
+  });
 }
