@@ -32,8 +32,8 @@ export const HARD_PUSH_BYTES = 32 * 1024 * 1024;
 export const MAX_AHEAD_BYTES = 16 * 1024 * 1024;
 /** After this long of one client's commands the others have a turn. */
 const TURN_MS = 10;
-/** Looking at the clock costs a thirtieth of a small command: once for so many. */
-const COMMANDS_PER_LOOK = 16;
+/** Looking at the clock costs a thirtieth of a small command; a large one may take 40 ms. */
+const COMMANDS_PER_LOOK = 4;
 /** After our last word: time to read it before the connection is cut. A loopback needs 1 ms, a bad line 1 s. */
 export const LINGER_MS = 2000;
 
