@@ -249,6 +249,11 @@ function lockIsDead() {
  * @param {() => Promise<number | void>} main resolves to the exit code
  */
 export async function runMain(main) {
+  // `… | head` has read enough.
+  process.stdout.on("error", (error) => {
+    if (/** @type {NodeJS.ErrnoException} */ (error).code !== "EPIPE") throw error;
+    process.exit(process.exitCode ?? 0);
+  });
   try {
     process.exitCode = (await main()) ?? 0;
   } catch (error) {

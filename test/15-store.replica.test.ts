@@ -370,13 +370,15 @@ test("a replica says its primary's password, and goes on trying while it is wron
   const world = new SimWorld({ seed: 7 });
   const primary = await node(world, "p", { requirepass: "secret" });
   primary.ask("SET", "k", "v");
-  const replica = await node(world, "r", { ...FOLLOW, primaryPassword: "wrong" });
+  const told: (string | undefined)[] = [];
+  const replica = await node(world, "r", { ...FOLLOW, primaryPassword: "wrong", onTrouble: (_, trouble) => told.push(trouble?.split(" ")[0]) });
   await world.run(world.now + 3000);
   assert.equal(replica.info("master_link_status"), "down");
   assert.match(replica.info("master_link_trouble") ?? "", /^WRONGPASS/);
   assert.equal(primary.info("connected_slaves"), "0");
   assert.equal(replica.ask("CONFIG", "SET", "masterauth", "secret"), "OK");
   await converge(world, primary, replica);
+  assert.deepEqual(told, ["WRONGPASS", undefined], "once, however often it was tried");
   const { socket, state } = await speak(world, "p");
   socket.write(Buffer.from("TITAN.SYNC ? 0\r\n"));
   await world.run(world.now + 50);

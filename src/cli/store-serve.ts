@@ -7,7 +7,7 @@
  * Test: test/cli.store.test.ts
  */
 import type { Address, Host } from "#host";
-import { openStore, startStore, type OpenStore } from "#store";
+import { openStore, startStore, type OpenStore, type OpenStoreOptions } from "#store";
 
 /** Clients that do not take their answers hold up a stop for this long: less than what `titan up` gives the whole of it. */
 const CLIENTS_MS = 2000;
@@ -38,11 +38,13 @@ export interface ServedStore extends Address {
 }
 
 /** @throws what `openStore` and `startStore` throw; nothing is left open then */
-export async function serveStore(options: ServeStoreOptions & { host: Host; onFatal: (error: Error) => void; signal?: AbortSignal }): Promise<ServedStore> {
-  const { host, listen, dir, durability, password, replicaOf, primaryPassword, onFatal, signal } = options;
+export async function serveStore(
+  options: ServeStoreOptions & { host: Host; onFatal: (error: Error) => void; onTrouble?: OpenStoreOptions["onTrouble"]; signal?: AbortSignal },
+): Promise<ServedStore> {
+  const { host, listen, dir, durability, password, replicaOf, primaryPassword, onFatal, onTrouble, signal } = options;
   const opened = await openStore({
     host, onFatal,
-    ...(dir !== undefined && { dir }), ...(signal !== undefined && { signal }), ...(durability !== undefined && { durability }),
+    ...(dir !== undefined && { dir }), ...(signal !== undefined && { signal }), ...(onTrouble !== undefined && { onTrouble }), ...(durability !== undefined && { durability }),
     ...(password !== undefined && { requirepass: wireText(password) }),
     ...(replicaOf !== undefined && { replicaOf }), ...(primaryPassword !== undefined && { primaryPassword: wireText(primaryPassword) }),
   });

@@ -42,6 +42,8 @@ export interface OpenStoreOptions {
   readonly replicaOf?: Address;
   /** The primary's password. */
   readonly primaryPassword?: string;
+  /** A replica's link to its primary has a trouble, or (undefined) works. */
+  readonly onTrouble?: (primary: Address, trouble: string | undefined) => void;
   /** What a replica may be behind; default BACKLOG_BYTES. */
   readonly backlogBytes?: number;
 }
@@ -105,6 +107,7 @@ class Opened implements OpenStore {
       primaryPassword: options.primaryPassword ?? "", backlogBytes: options.backlogBytes ?? BACKLOG_BYTES,
       flush: () => this.#flush(),
       applied: (group) => this.#gather(group),
+      onTrouble: options.onTrouble ?? (() => {}),
       caughtUp: () => (this.#log?.isBehind === true ? this.afterCommit() : undefined),
     });
   }

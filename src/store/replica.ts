@@ -44,6 +44,8 @@ export interface ReplicaOptions {
   readonly copies: Pick<Copies, "hold">;
   /** Resolves when the replica's log has caught up; undefined: it has. */
   readonly caughtUp: () => Promise<void> | undefined;
+  /** The link has another trouble than before; undefined: it has none any more. */
+  readonly onTrouble: (trouble: string | undefined) => void;
 }
 
 export class ReplicaLink {
@@ -242,8 +244,8 @@ export class ReplicaLink {
 
   #connected(): void {
     this.state = "connected";
-    this.trouble = undefined;
     this.#attempt = 0;
+    this.#tell(undefined);
   }
 
   /** Changes come no faster than the own disk takes them. */
@@ -271,11 +273,17 @@ export class ReplicaLink {
   }
 
   #tryAgain(why: string): void {
-    this.trouble = why;
+    this.#tell(why);
     this.state = "connect";
     this.#timer?.cancel();
     if (this.#stopped) return;
     const { host } = this.#options;
     this.#timer = host.timers.after(backoffDelayMs(REDIAL, ++this.#attempt, () => host.random.unit()), () => void this.#dial());
+  }
+
+  #tell(trouble: string | undefined): void {
+    if (trouble === this.trouble && trouble !== undefined) return;
+    this.trouble = trouble;
+    this.#options.onTrouble(trouble);
   }
 }

@@ -43,6 +43,7 @@ export interface ReplicationOptions {
   readonly flush: () => void;
   readonly applied: (group: string[][]) => void;
   readonly caughtUp: () => Promise<void> | undefined;
+  readonly onTrouble: (primary: Address, trouble: string | undefined) => void;
 }
 
 export class Replication {
@@ -136,7 +137,7 @@ export class Replication {
 
   /** REPLICAOF. Undefined: be a primary, with what is here. */
   follow(primary: Address | undefined): void {
-    const { host, store, copies, flush, applied, caughtUp } = this.#options;
+    const { host, store, copies, flush, applied, caughtUp, onTrouble } = this.#options;
     const before = this.#link?.primary;
     if (primary !== undefined && before?.host === primary.host && before.port === primary.port) return;
     flush();
@@ -151,7 +152,7 @@ export class Replication {
     this.#cutOff();
     this.#backlog = undefined;
     store.role = "replica";
-    this.#link = new ReplicaLink({ host, store, primary, password: () => this.#password, applied, copies, caughtUp });
+    this.#link = new ReplicaLink({ host, store, primary, password: () => this.#password, applied, copies, caughtUp, onTrouble: (trouble) => onTrouble(primary, trouble) });
   }
 
   #cutOff(): void {

@@ -32,7 +32,7 @@ await show("a person's command", "INCR visit\r\n");
 await show("two commands at once; any bytes are a value", "*3\r\n$3\r\nSET\r\n$3\r\nraw\r\n$4\r\n\r\n\0\xff\r\n*2\r\n$3\r\nGET\r\n$3\r\nraw\r\n");
 await show("a list; a nil", "RPUSH line a b\r\nLRANGE line 0 -1\r\nGET nobody\r\n");
 await show("two refusals", "INCR line\r\nGTE visit\r\n");
-await show("a hash, and a list that is not there", "HSET job state done by w7\r\nHGETALL job\r\nLRANGE nobody 0 -1\r\n");
+await show("a hash, which is fields with their values; a list that is not there", "HSET job state done by w7\r\nHGETALL job\r\nLRANGE nobody 0 -1\r\n");
 await show("a stranger's promise", "*2\r\n$4\r\nECHO\r\n$99999999999\r\n");
 await server.close();
 await opened.close();

@@ -89,7 +89,8 @@ async function explained(error: Error, name: string): Promise<Error> {
   if (code === "NOAUTH") return new CliError(EXIT.UNAUTHORIZED, `Cannot ${name}: the store wants a password`, { advice: "TITAN_STORE_PASSWORD has it, or the URL: redis://:PASSWORD@HOST:PORT", cause: error });
   // A master's answer begins with the code; a connection begins with a PING of its own.
   const message = error.message.replace(/^[A-Z]+ (?=Cannot )/, "").replace(/^Cannot call PING:/, `Cannot call ${name}:`);
+  const advice = code === "REFUSED" ? "titan kv --store redis://HOST:PORT asks a store itself" : undefined;
   const { GATEWAY_COMMANDS } = await import("#store");
   const meant = GATEWAY_COMMANDS.has(name) ? undefined : await nearest(name, [...GATEWAY_COMMANDS]);
-  return new CliError(EXITS[code] ?? EXIT.ERROR, `${message.startsWith("Cannot ") ? message : `Cannot ${name}: ${message}`}${meant === undefined ? "" : ` (did you mean ${meant}?)`}`, { cause: error });
+  return new CliError(EXITS[code] ?? EXIT.ERROR, `${message.startsWith("Cannot ") ? message : `Cannot ${name}: ${message}`}${meant === undefined ? "" : ` (did you mean ${meant}?)`}`, { advice, cause: error });
 }

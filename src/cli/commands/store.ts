@@ -70,7 +70,9 @@ async function serve(call: Call): Promise<number> {
   const { serveStore } = await import("../store-serve.ts");
   let served: ServedStore;
   try {
-    served = await serveStore({ ...options, host: context.host, onFatal: end, signal: loading.signal });
+    served = await serveStore({ ...options, host: context.host, onFatal: end, signal: loading.signal,
+      onTrouble: (from, why) => context.note(`titan: ${why === undefined ? `follows ${addressText(from)}` : `cannot follow ${addressText(from)} yet: ${why.replace(/\s+/g, " ").trim()}`}`),
+    });
   } catch (error) {
     if (loading.signal.aborted) return EXIT.OK;
     throw explained(error as Error, options);
