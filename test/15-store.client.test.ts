@@ -324,6 +324,21 @@ test("StoreClient keeps back what a store that does not read has no room for", a
   await world.run();
 });
 
+test("StoreClient asks over the next connection what stood behind a full socket, however long it stood", async () => {
+  const { world, sockets, connect } = await scripted(([name]) => (name === "SET" ? "+OK\r\n" : undefined), { patienceMs: 1000, silenceMs: 0 });
+  const client = await world.settle(connect());
+  sockets[0]!.pause();
+  const first = client.call("SET", "k", Buffer.alloc(1024 * 1024)).catch((error: StoreError) => error.code);
+  await world.run(world.now + 10);
+  const behind = client.call("SET", "k", 1);
+  await world.run(world.now + 5000); // its patience is for dialling, and nobody dials
+  sockets[0]!.destroy();
+  assert.deepEqual(await world.settle(Promise.all([first, behind])), ["LOST", "OK"]);
+  assert.equal(sockets.length, 2);
+  client.close();
+  await world.run();
+});
+
 test("StoreClient drops a store whose reply is too large, or that answers what was not asked", async () => {
   for (const [reply, maxReplyBytes] of [["$100000\r\n", 1000], ["+a\r\n+b\r\n+c\r\n", undefined]] as const) {
     const { world, sockets, connect } = await scripted(([name]) => (name === "GET" ? reply : undefined), maxReplyBytes === undefined ? {} : { maxReplyBytes });

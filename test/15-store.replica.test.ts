@@ -233,21 +233,36 @@ test("a change larger than the backlog reaches a replica that reads, without ano
 
 test("a replica that stops reading in the midst of its copy is let go before what changes has been put aside without end", async () => {
   const world = new SimWorld({ seed: 3 });
-  const primary = await node(world, "p");
-  const big = "v".repeat(8 * 1024 * 1024);
-  for (let i = 0; i < 20; i++) {
-    assert.equal(primary.ask("SET", `k${i}`, big), "OK");
-    await world.run(world.now + 5); // its log keeps pace
-  }
+  const primary = await node(world, "p", { backlogBytes: 256 * 1024 });
+  for (let i = 0; i < 40; i++) primary.ask("SET", `k${i}`, "v".repeat(128 * 1024));
   const { socket } = await speak(world, "p");
   socket.pause();
   socket.write(Buffer.from("TITAN.SYNC ? 0\r\n"));
   await world.run(world.now + 50);
   assert.equal(primary.info("connected_slaves"), "1");
-  for (let i = 0; i < 20; i++) primary.ask("EXPIRE", `k${i}`, "1000"); // each has its 8 MiB written out first
+  for (let i = 0; i < 12; i++) primary.ask("EXPIRE", `k${i}`, "1000"); // each has its 128 KiB written out first
+  assert.equal(primary.info("connected_slaves"), "1", "1.5 MiB may wait");
+  for (let i = 12; i < 40; i++) primary.ask("EXPIRE", `k${i}`, "1000");
   await world.run(world.now + 50);
-  assert.equal(primary.info("connected_slaves"), "0");
-  assert.equal(primary.ask("DBSIZE"), 20);
+  assert.equal(primary.info("connected_slaves"), "0", "5 MiB may not: eight backlogs are 2");
+  assert.equal(primary.ask("DBSIZE"), 40);
+  await primary.over();
+});
+
+test("a key of any size is copied to a replica that reads, though it changes all the time", async () => {
+  const world = new SimWorld({ seed: 3 });
+  const primary = await node(world, "p", { backlogBytes: 64 * 1024 });
+  for (let i = 0; i < 30; i++) primary.ask("RPUSH", "hot", ...Array.from({ length: 100 }, () => "v".repeat(1000)));
+  const replica = await node(world, "r", FOLLOW);
+  for (let ms = 0; ms < 300; ms++) {
+    primary.ask("RPUSH", "hot", "x"); // the rest of its 3 MB is written out at once
+    await world.run(world.now + 1);
+  }
+  await converge(world, primary, replica);
+  assert.equal(primary.info("sync_full"), "1");
+  assert.match(String(primary.ask("CLIENT", "LIST", "TYPE", "replica")), /flags=S .*cmd=titan\.sync/);
+  assert.doesNotMatch(String(primary.ask("CLIENT", "LIST", "TYPE", "normal")), /titan\.sync/);
+  await replica.over();
   await primary.over();
 });
 

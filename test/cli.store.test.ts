@@ -86,6 +86,8 @@ describe("kv asks a store", () => {
     assert.match((await kv("get", "x", "--jsn")).stderr, /unknown flag --jsn \(did you mean --json\?\)/);
     assert.match((await kv("get", "x", "--store")).stderr, /--store needs a value/);
     assert.match((await kv("get!", "x")).stderr, /"get!" is no command of a store/);
+    await kv("set", "text", "x");
+    assert.doesNotMatch((await kv("blpop", "text", "1")).stderr, /did you mean/, "what the store knows is not mistyped");
     assert.match((await kv("multi")).stderr, /Cannot run titan kv multi: it is part of a conversation/);
     const stranger = await inProcess(["kv", "get", "x", "--store", `redis://127.0.0.1:${server.port}`]);
     assert.equal(stranger.code, 4);

@@ -93,7 +93,7 @@ export interface Socket {
 export interface SocketHandlers {
   onData(chunk: Buffer): void;
   onDrain?(): void;
-  /** The other side sends no more, and may read on. Without this our side is closed, too. */
+  /** Of a connection that was accepted: the other side sends no more, and may read on. Without this our side is closed, too. */
   onEnd?(): void;
   /** Exactly once, whatever happened; `error` is absent when both sides ended in order. */
   onClose(error?: Error): void;

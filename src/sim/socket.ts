@@ -241,7 +241,7 @@ export class SimSocket implements Socket {
     else this.other.boot.machine.enter(this.other.boot, () => this.pump());
   }
 
-  /** The peer has sent all it had to say. So have we: Titan's connections do not live on half open. */
+  /** The peer has sent all it had to say. So have we: `onEnd` is not simulated. The store, which uses it, is tested on real sockets. */
   #peerEnded(): void {
     if (!this.#ending) this.#transmit("end");
     this.#ending = true;

@@ -58,7 +58,7 @@ interface Call {
   readonly name: string;
   readonly bytes: string;
   /** Until when it waits for a connection, monotonic ms. */
-  readonly until: number;
+  until: number;
   readonly resolve: (value: Value) => void;
   readonly reject: (error: Error) => void;
 }
@@ -78,7 +78,7 @@ interface Subscription {
  * |---------------|-------------------------------------------------------------|--------------|
  * | `UNREACHABLE` | no connection within `patienceMs`                           | no           |
  * | `LOST`        | the connection ended before the answer came                 | unknown      |
- * | `LIMIT`       | too much is pending already                                 | no           |
+ * | `LIMIT`       | too much is pending already, or the arguments are too long  | no           |
  * | `REFUSED`     | a command that does not fit a shared connection (SUBSCRIBE) | no           |
  * | `CLOSED`      | `close` was called before it was sent                       | no           |
  */
@@ -351,8 +351,11 @@ export class StoreClient {
     if (why instanceof StoreError && FINAL.has(why.code)) {
       for (const call of this.#unsent.splice(0)) this.#refuse(call, why);
     }
-    if (wasReady) this.#wantConnection();
-    else this.#tryAgain(why);
+    if (!wasReady) return this.#tryAgain(why);
+    // What stood behind a socket that took no more begins to wait for a connection now.
+    const until = this.#host.clock.monotonic() + this.#patienceMs;
+    for (const call of this.#unsent) call.until = until;
+    this.#wantConnection();
   }
 
   #tryAgain(why: Error): void {

@@ -150,11 +150,11 @@ function list(store: Store, { out }: Session, argv: string[]): void {
   if (/^type$/i.test(word) && rest.length === 1) {
     const type = rest[0]!.toLowerCase();
     if (!/^(?:normal|pubsub|master|slave|replica)$/.test(type)) throw new Refusal(oneLine(`ERR Unknown client type '${rest[0]!.slice(0, QUOTED_CHARS)}'`));
-    found = all.filter(({ subscriptions }) => type === (subscriptions > 0 ? "pubsub" : "normal")); // a replica's connection is no client's any more
+    found = all.filter(({ takeOver, subscriptions }) => (type === "slave" ? "replica" : type) === (takeOver !== undefined ? "replica" : subscriptions > 0 ? "pubsub" : "normal"));
   } else if (/^id$/i.test(word) && rest.length > 0) {
     found = rest.map((text) => {
       const id = parseInteger(text);
-      if (id === undefined || id < 1) throw new Refusal("ERR Invalid client ID");
+      if (id === undefined) throw new Refusal("ERR Invalid client ID");
       return store.sessions.get(Number(id));
     });
   } else if (argv.length > 2) throw SYNTAX_ERROR;
@@ -181,7 +181,7 @@ const UNKNOWN_HERE = { qbuf: 0, "qbuf-free": 0, "argv-mem": 0, "multi-mem": 0, o
 function describeClient(store: Store, session: Session): string {
   const fields = {
     id: session.id, addr: session.address, name: session.name, age: Math.max(0, Math.floor((store.host.clock.wall() - session.since) / 1000)),
-    idle: 0, flags: session.blocked ? "b" : session.subscriptions > 0 ? "P" : session.queue ? "x" : "N", db: 0,
+    idle: 0, flags: session.takeOver ? "S" : session.blocked ? "b" : session.subscriptions > 0 ? "P" : session.queue ? "x" : "N", db: 0,
     sub: session.channels.size, psub: session.patterns.size, ssub: 0, multi: session.queue?.length ?? -1, watch: session.watched.size,
     ...UNKNOWN_HERE, cmd: session.lastCommand === "" ? "NULL" : session.lastCommand, user: "default", "lib-name": session.library.name,
     "lib-ver": session.library.version, resp: session.protocol,

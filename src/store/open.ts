@@ -44,7 +44,7 @@ export interface OpenStoreOptions {
   readonly primaryPassword?: string;
   /** A replica's link to its primary has a trouble, or (undefined) works. */
   readonly onTrouble?: (primary: Address, trouble: string | undefined) => void;
-  /** What a replica may be behind; default BACKLOG_BYTES. */
+  /** What a replica may miss while it is away; one that is there may be LAG_FACTOR times as much behind. Default BACKLOG_BYTES. */
   readonly backlogBytes?: number;
 }
 
@@ -153,10 +153,14 @@ class Opened implements OpenStore {
   // #region gather
   #gather(group: string[][]): void {
     if (this.#closed !== undefined || (this.#log === undefined && !this.#replication.wantsChanges)) return;
+    let cut = false;
     for (const piece of encodeGroup(group)) {
       this.#text += piece;
-      if (this.#text.length >= FLUSH_CHARS) this.#flush();
+      if (this.#text.length < FLUSH_CHARS) continue;
+      this.#flush();
+      cut = true;
     }
+    if (cut) this.#flush(); // the stream ends between two groups whenever somebody else looks
     if (this.#text !== "" && !this.#scheduled) {
       // For what no answer waits for: an expiry, an embedded client.
       this.#scheduled = true;

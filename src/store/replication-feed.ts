@@ -11,7 +11,7 @@
  * changes and have no offset.
  *
  * Invariants: a titan.* command stands between two groups; what is written and not yet taken is a block and the socket's own
- * buffer, for the rest waits in the backlog.
+ * buffer, for the rest waits in the backlog; of a copy, `mostBytes` and one key.
  * Test: test/15-store.replica.test.ts
  */
 import type { Socket, SocketHandlers } from "#host";
@@ -22,12 +22,12 @@ import { RespParser } from "./resp.ts";
 
 /** A copy is written in pieces of this size. */
 const PIECE_CHARS = 64 * 1024;
-/** And this much of it may wait for a replica that does not read: as much as changes may (replication.ts). */
-const MAX_COPY_CHARS = 128 * 1024 * 1024;
 
 export interface FeedContext {
   readonly id: string;
   readonly backlog: Backlog;
+  /** Of a copy, so much may wait for a replica that does not read, and the key that is being written. */
+  readonly mostBytes: number;
   now(): number;
   /** All changes so far are to be in the backlog. */
   flush(): void;
@@ -49,6 +49,8 @@ export class Feed implements CopyTaker {
   /** Next byte of the stream to send. */
   #offset: number;
   #text = "";
+  /** What was copied last. */
+  #key: string | undefined;
   #full = false;
   #closed = false;
 
@@ -116,7 +118,6 @@ export class Feed implements CopyTaker {
   }
 
   isReady(): boolean {
-    if (this.#text.length >= PIECE_CHARS && !this.#full) this.#writeText();
     return !this.#full;
   }
 
@@ -130,9 +131,12 @@ export class Feed implements CopyTaker {
 
   emit(argv: string[]): void {
     if (this.#closed) return;
+    // Keys that are about to change are written out at once, however much waits: one that does not read could be sent all there
+    // is. But a key of any size must be sent whole, or a large one that changes often could never be copied.
+    if (argv[1] !== this.#key && this.#socket.pendingBytes > this.#context.mostBytes) return this.destroy();
+    this.#key = argv[1];
     this.#text += encodeCommand(argv);
-    // Keys that are about to change are written out at once, however much waits: one that does not read could be sent all there is.
-    if (this.#text.length > MAX_COPY_CHARS) this.destroy();
+    if (this.#text.length >= PIECE_CHARS) this.#writeText();
   }
 
   end(): void {

@@ -101,7 +101,7 @@ export class Replication {
     const backlog = (this.#backlog ??= new Backlog());
     const offset = known.id === this.#id && backlog.has(known.offset) ? known.offset : undefined;
     const context: FeedContext = {
-      id: this.#id, backlog, flush,
+      id: this.#id, backlog, flush, mostBytes: LAG_FACTOR * this.#options.backlogBytes,
       now: () => host.clock.monotonic(),
       poke: () => copies.poke(),
       gone: (feed) => {

@@ -3,9 +3,9 @@
  *
  *     socket ─▶ parser ─▶ store ─▶ out ─▶ [ held until the log is on disk ] ─▶ ready ─▶ socket
  *       ▲                                                                       │
- *       └── paused while more than SOFT_OUTPUT_BYTES are owed ◀─────────────────┘
+ *       └── paused while more than SOFT_OUTPUT_BYTES are owed, or wait ◀────────┘
  *
- * All that has arrived is executed, and what that answered leaves in one write. A client that does not read what it asked for
+ * What has arrived is executed for up to TURN_MS, and what that answered leaves in one write; then the others have their turn. A client that does not read what it asked for
  * is not read from, and executes nothing, so what is owed to it stays near the soft limit. What it did not ask for just then,
  * published messages, cannot be held back at its side: a subscriber that falls behind by the hard limit is cut off.
  *
@@ -130,7 +130,7 @@ export class StoreConnection {
   /** For the group commit: takes what is to be answered now; `release` lets it go. */
   hold(): Held {
     const held: Held = { bytes: NOTHING };
-    if (this.#closed || this.#isTooFarBehind()) return held;
+    if (this.#closed || this.#taken !== undefined || this.#isTooFarBehind()) return held;
     held.bytes = this.#out.take();
     this.#heldBytes += held.bytes.length;
     this.#held.push(held);

@@ -91,6 +91,6 @@ async function explained(error: Error, name: string): Promise<Error> {
   const message = error.message.replace(/^[A-Z]+ (?=Cannot )/, "").replace(/^Cannot call PING:/, `Cannot call ${name}:`);
   const advice = code === "REFUSED" ? "titan kv --store redis://HOST:PORT asks a store itself" : undefined;
   const { GATEWAY_COMMANDS } = await import("#store");
-  const meant = GATEWAY_COMMANDS.has(name) ? undefined : await nearest(name, [...GATEWAY_COMMANDS]);
+  const meant = GATEWAY_COMMANDS.has(name) || !(code === "REFUSED" || /unknown command/.test(message)) ? undefined : await nearest(name, [...GATEWAY_COMMANDS]);
   return new CliError(EXITS[code] ?? EXIT.ERROR, `${message.startsWith("Cannot ") ? message : `Cannot ${name}: ${message}`}${meant === undefined ? "" : ` (did you mean ${meant}?)`}`, { advice, cause: error });
 }

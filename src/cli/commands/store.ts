@@ -127,7 +127,7 @@ function passwordOf(call: Call): string | undefined {
 
 /** Or what is there of it after a little more than a password has room in. A pipe comes in pieces. */
 function firstLineOf(file: string): string {
-  const bytes = Buffer.alloc(MAX_PASSWORD_BYTES + 1);
+  const bytes = Buffer.alloc(MAX_PASSWORD_BYTES + 2); // its line end, of two bytes at most
   const fd = openSync(file, "r");
   try {
     let filled = 0;
