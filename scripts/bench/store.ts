@@ -25,6 +25,8 @@ const ROUNDS = 8;
 const MODES = [
   { label: `-c ${CLIENTS}`, args: [], atLeast: 0.8, requests: 20_000 },
   { label: `-c ${CLIENTS} -P 16`, args: ["-P", "16"], atLeast: 0.35, requests: 100_000 },
+  // The tool's own habit is one key, which flatters whoever remembers it.
+  { label: `-c ${CLIENTS} -P 16 -r 100000`, args: ["-P", "16", "-r", "100000"], atLeast: 0.35, requests: 100_000 },
 ] as const;
 
 export async function store(options: Options): Promise<Row[]> {
