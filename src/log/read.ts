@@ -21,8 +21,8 @@ export interface LogReading {
 }
 
 /**
- * Hands out everything that the next `openLog` would, after a word about what it is (`begin`): the snapshot's chunks, then the records, those that the snapshot covers
- * and that have not been removed yet included. Nothing is written; a torn tail is passed over and stays.
+ * Hands out everything that the next `openLog` would, after a word about what it is (`begin`): the snapshot's chunks, then
+ * the records, those that the snapshot covers and that have not been removed yet included. Nothing is written; a torn tail is passed over and stays.
  *
  * @throws {LogError} what `openLog` would refuse
  */

@@ -24,10 +24,15 @@ export function encodeCommand(argv: readonly string[]): string {
 }
 
 /** What was done at once, so that it will be done at once again. In pieces: a group may be longer than a string can be. */
-export function* encodeGroup(group: readonly (readonly string[])[]): Generator<string> {
-  if (group.length !== 1) yield MULTI;
+export function encodeGroup(group: readonly (readonly string[])[]): Iterable<string> {
+  // Nearly all are of one command, and a generator costs as much as its text.
+  return group.length === 1 ? [encodeCommand(group[0]!)] : transaction(group);
+}
+
+function* transaction(group: readonly (readonly string[])[]): Generator<string> {
+  yield MULTI;
   for (const argv of group) yield encodeCommand(argv);
-  if (group.length !== 1) yield EXEC;
+  yield EXEC;
 }
 // #endregion
 

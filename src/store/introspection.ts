@@ -1,7 +1,7 @@
 /**
  * Lesson 15: COMMAND, by which clients learn what there is, and where the keys stand in it.
  *
- * Left out: DOCS. redis-cli, which alone asks for it, has a table of its own for servers without it, and shows that.
+ * Left out: DOCS. redis-cli, which asks for it, has a table of its own for servers without it, and shows that.
  * Test: test/15-store.commands.test.ts
  */
 import { container, keysOf, NO_KEYS, takes, type Command, type Subcommands } from "./command.ts";

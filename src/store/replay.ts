@@ -3,9 +3,9 @@
  *
  *     snapshot's chunks, records ─▶ parser ─▶ group by group ─▶ Store.load
  *
- * A dump could be the log itself, which is in Redis's language already. But "SET k v, EXPIRE k 1, PERSIST k" read a day later would lose k,
- * whose deadline has passed before it is taken away; and counters that are read twice count twice. So a dump is what the log
- * comes to.
+ * A dump could be the log itself, which is in Redis's language already. But "SET k v, EXPIRE k 1, PERSIST k" read a day later
+ * would lose k, whose deadline has passed before it is taken away; and counters that are read twice count twice. So a dump is
+ * what the log comes to.
  *
  * Invariants: a group counts when its end is there; nothing is written.
  * Test: test/15-store.log.test.ts

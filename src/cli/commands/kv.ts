@@ -90,7 +90,12 @@ async function explained(error: Error, name: string): Promise<Error> {
   // A master's answer begins with the code; a connection begins with a PING of its own.
   const message = error.message.replace(/^[A-Z]+ (?=Cannot )/, "").replace(/^Cannot call PING:/, `Cannot call ${name}:`);
   const advice = code === "REFUSED" ? "titan kv --store redis://HOST:PORT asks a store itself" : undefined;
+  const hint = code === "REFUSED" || /unknown command/.test(message) ? await didYouMean(name) : "";
+  return new CliError(EXITS[code] ?? EXIT.ERROR, `${message.startsWith("Cannot ") ? message : `Cannot ${name}: ${message}`}${hint}`, { advice, cause: error });
+}
+
+async function didYouMean(name: string): Promise<string> {
   const { GATEWAY_COMMANDS } = await import("#store");
-  const meant = GATEWAY_COMMANDS.has(name) || !(code === "REFUSED" || /unknown command/.test(message)) ? undefined : await nearest(name, [...GATEWAY_COMMANDS]);
-  return new CliError(EXITS[code] ?? EXIT.ERROR, `${message.startsWith("Cannot ") ? message : `Cannot ${name}: ${message}`}${meant === undefined ? "" : ` (did you mean ${meant}?)`}`, { advice, cause: error });
+  const meant = GATEWAY_COMMANDS.has(name) ? undefined : await nearest(name, [...GATEWAY_COMMANDS]);
+  return meant === undefined ? "" : ` (did you mean ${meant}?)`;
 }

@@ -70,7 +70,8 @@ async function serve(call: Call): Promise<number> {
   const { serveStore } = await import("../store-serve.ts");
   let served: ServedStore;
   try {
-    served = await serveStore({ ...options, host: context.host, onFatal: end, signal: loading.signal,
+    served = await serveStore({
+      ...options, host: context.host, onFatal: end, signal: loading.signal,
       onTrouble: (from, why) => context.note(`titan: ${why === undefined ? `follows ${addressText(from)}` : `cannot follow ${addressText(from)} yet: ${why.replace(/\s+/g, " ").trim()}`}`),
     });
   } catch (error) {
@@ -131,7 +132,11 @@ function firstLineOf(file: string): string {
   const fd = openSync(file, "r");
   try {
     let filled = 0;
-    for (let read = -1; read !== 0 && filled < bytes.length && !bytes.subarray(0, filled).includes("\n"); filled += read) read = readSync(fd, bytes, filled, bytes.length - filled, null);
+    while (filled < bytes.length && !bytes.subarray(0, filled).includes("\n")) {
+      const read = readSync(fd, bytes, filled, bytes.length - filled, null);
+      if (read === 0) break;
+      filled += read;
+    }
     return bytes.toString("utf8", 0, filled).split(/\r?\n/, 1)[0]!;
   } finally {
     closeSync(fd);
