@@ -5,12 +5,13 @@
  *
  * The measured code is the built one (`dist/`), as a deployed cluster would run it.
  */
-import { spawn } from "node:child_process";
 import { join } from "node:path";
-import { ensureBuilt, ensureDeps, ROOT } from "./bootstrap.mjs";
+import { ensureBuilt, ensureDeps, ROOT, runMain } from "./bootstrap.mjs";
+import { runNode } from "./lib/child.mjs";
 
-await ensureDeps();
-await ensureBuilt();
-const args = ["--expose-gc", "--import", "tsx", join(ROOT, "scripts/bench/main.ts"), ...process.argv.slice(2)];
-const child = spawn(process.execPath, args, { cwd: ROOT, stdio: "inherit" });
-child.on("exit", (code, signal) => process.exit(signal === null ? (code ?? 1) : 1));
+await runMain(async () => {
+  await ensureDeps();
+  await ensureBuilt();
+  const main = join(ROOT, "scripts/bench/main.ts");
+  return runNode(["--expose-gc", "--import", "tsx", main, ...process.argv.slice(2)]);
+});

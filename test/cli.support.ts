@@ -7,6 +7,8 @@ import { ensureBuilt, ROOT } from "../scripts/bootstrap.mjs";
 import { Context } from "../src/cli/context.ts";
 import { runProgram } from "../src/cli/program.ts";
 
+export { eventually, isAlive } from "./processes.support.ts";
+
 await ensureBuilt();
 
 export const MAIN = join(ROOT, "dist", "cli", "main.js");
@@ -145,24 +147,6 @@ export async function up(args: readonly string[], options: TitanOptions): Promis
   const [line] = await process.until("stdout", /^\{.*\}\n/);
   const ready = JSON.parse(line) as Up["ready"];
   return Object.assign(process, { ready, env: { ...options.env, TITAN_MASTER: ready.master } });
-}
-
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Polls for what no event announces, such as the end of somebody else's child. */
-export async function eventually(what: string, check: () => boolean | Promise<boolean>): Promise<void> {
-  const until = performance.now() + PATIENCE_MS;
-  while (!(await check())) {
-    if (performance.now() > until) throw new Error(`${what}: still not so after ${PATIENCE_MS} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 /** The lines of an NDJSON stream. */

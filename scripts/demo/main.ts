@@ -6,12 +6,13 @@
  *
  * Invariants: needs no network beyond loopback and no program beyond Node; leaves nothing behind, also after Ctrl-C.
  */
-import { spawn, type ChildProcess } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, extname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { endTogether, startMember } from "../lib/family.mjs";
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const CLI = join(ROOT, "dist/cli/main.js");
@@ -28,7 +29,7 @@ function say(text: string): void {
 /** Shows a command as a person would type it, and runs it with our terminal. */
 function command(...args: string[]): Promise<number> {
   say(`\n$ titan ${args.join(" ").replaceAll(home, "$DEMO")}`);
-  const child = spawn(process.execPath, [CLI, ...args], { stdio: "inherit", env: environment() });
+  const child = startMember([CLI, ...args], { stdio: "inherit", env: environment() });
   return new Promise((resolve) => child.on("exit", (code) => resolve(code ?? 1)));
 }
 
@@ -42,7 +43,7 @@ let master: string | undefined;
 /** Starts a role in the background; resolves with its first line, which it prints as JSON when it is ready. */
 function role(...args: string[]): Promise<Record<string, unknown>> {
   say(`$ titan ${args.join(" ").replaceAll(home, "$DEMO")} &`);
-  const child = spawn(process.execPath, [CLI, ...args, "--json"], { stdio: ["ignore", "pipe", "inherit"], env: environment(), detached: true });
+  const child = startMember([CLI, ...args, "--json"], { stdio: ["ignore", "pipe", "inherit"], env: environment(), detached: true });
   roles.push(child);
   return new Promise((resolve, reject) => {
     createInterface({ input: child.stdout! }).once("line", (line) => resolve(JSON.parse(line) as Record<string, unknown>));
@@ -112,7 +113,7 @@ async function demo(): Promise<number> {
 }
 
 async function runId(): Promise<string> {
-  const child = spawn(process.execPath, [CLI, "runs", "--json"], { stdio: ["ignore", "pipe", "inherit"], env: environment() });
+  const child = startMember([CLI, "runs", "--json"], { stdio: ["ignore", "pipe", "inherit"], env: environment() });
   let text = "";
   for await (const chunk of child.stdout!) text += String(chunk);
   const runs = JSON.parse(text) as { id: string }[];
@@ -122,6 +123,12 @@ async function runId(): Promise<string> {
 }
 
 let interrupted = false;
+// The last reader of our output has gone, or the process that started us.
+endTogether(async () => {
+  interrupted = true;
+  await stopRoles();
+  rmSync(home, { recursive: true, force: true });
+});
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => {
     if (interrupted) return;

@@ -1,0 +1,22 @@
+/** For tests that end processes of others: who lives, and waiting for what no event announces. */
+
+/** Nothing here takes long; on a busy machine everything does. */
+const PATIENCE_MS = 20_000;
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Polls for what no event announces, such as the end of somebody else's child. */
+export async function eventually(what: string, check: () => boolean | Promise<boolean>): Promise<void> {
+  const until = performance.now() + PATIENCE_MS;
+  while (!(await check())) {
+    if (performance.now() > until) throw new Error(`${what}: still not so after ${PATIENCE_MS} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
