@@ -12,19 +12,27 @@ const folder = mkdtempSync(join(tmpdir(), "titan-family-test-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Knows nothing of families, and would stay for ever. */
-const ROLE = file("role.mjs", `
+const ROLE = file(
+  "role.mjs",
+  `
   process.stdout.write("ready " + process.pid + "\\n");
   setInterval(() => {}, 1000);
-`);
+`,
+);
 
 /** As ROLE, and writes for as long as it lives. */
-const TALKER = file("talker.mjs", `
+const TALKER = file(
+  "talker.mjs",
+  `
   process.stdout.write("ready " + process.pid + "\\n");
   setInterval(() => console.log("still here"), 10);
-`);
+`,
+);
 
 /** Starts a role in a process group of its own, and leaves a mark when it tidies up. */
-const MIDDLE = file("middle.mjs", `
+const MIDDLE = file(
+  "middle.mjs",
+  `
   import { writeFileSync } from "node:fs";
   import { endTogether, startMember } from ${JSON.stringify(FAMILY)};
   endTogether(() => writeFileSync(process.argv[2], "tidy"));
@@ -32,7 +40,8 @@ const MIDDLE = file("middle.mjs", `
   role.stdout.on("data", (text) => process.stdout.write(text));
   process.stdout.write("ready " + process.pid + "\\n");
   setInterval(() => console.log("still here"), 10);
-`);
+`,
+);
 
 function file(name: string, text: string): string {
   const path = join(folder, name);
@@ -42,25 +51,34 @@ function file(name: string, text: string): string {
 
 /** A script that starts `program` as its member, on its own terminal. */
 function script(program: string, ...args: string[]): string {
-  return file(`script-${Math.random()}.mjs`, `
+  return file(
+    `script-${Math.random()}.mjs`,
+    `
     import { startMember } from ${JSON.stringify(FAMILY)};
     startMember(${JSON.stringify([program, ...args])}, { stdio: "inherit" }).on("exit", (code) => process.exit(code ?? 1));
-  `);
+  `,
+  );
 }
 
 /** Runs a script until so many of its family have said who they are. */
 async function family(path: string, members: number) {
   const child = spawn(process.execPath, [path], { stdio: ["ignore", "pipe", "pipe"] });
   let [stdout, stderr] = ["", ""];
-  child.stderr.setEncoding("utf8").on("data", (text: string) => { stderr += text; });
-  child.stdout.setEncoding("utf8").on("data", (text: string) => { stdout += text; });
-  const pids = (): number[] => [...stdout.matchAll(/ready (\d+)\n/g)].map((match) => Number(match[1]));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+  });
+  const pids = (): number[] =>
+    [...stdout.matchAll(/ready (\d+)\n/g)].map((match) => Number(match[1]));
   const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
   await eventually("the family is there", () => pids().length === members);
   return { child, closed, pids: [child.pid!, ...pids()], stderr: () => stderr };
 }
 
-const gone = (pids: readonly number[]) => eventually(`none of ${pids.join(", ")} lives`, () => !pids.some(isAlive));
+const gone = (pids: readonly number[]) =>
+  eventually(`none of ${pids.join(", ")} lives`, () => !pids.some(isAlive));
 
 test("startMember() ends a program that nobody reads, without a complaint", async () => {
   const { child, closed, pids, stderr } = await family(script(TALKER), 1);

@@ -46,8 +46,12 @@ export const COMMANDS: readonly Command[] = [
   up, run, validate, runs, status, watch, logs, workers, dead, cancel, retry, drain, gates, approve, reject, kv, master, worker, store, log, doctor, completionCommand(() => COMMANDS), help,
 ];
 
+/** Other names of commands, for whoever expects them. */
+export const ALIASES: Readonly<Record<string, string>> = { eventlog: "log" };
+
 async function commandNamed(name: string): Promise<Command> {
-  const found = COMMANDS.find((command) => command.name === name);
+  const meantName = Object.hasOwn(ALIASES, name) ? ALIASES[name] : name;
+  const found = COMMANDS.find((command) => command.name === meantName);
   if (found !== undefined) return found;
   if (LATER.includes(name)) refuseLater(name);
   const meant = await nearest(name, COMMANDS.map((command) => command.name));

@@ -12,6 +12,7 @@
  *     examine.ts   reading a folder without changing it
  *     records.ts   reading a segment that somebody else writes
  *     read.ts      reading a whole log without changing it
+ *     walk.ts      the same piece by piece, for a person who looks
  *     open.ts      making or recovering a log
  *     repair.ts    inspect, verify, repair: for people
  *
@@ -58,3 +59,4 @@ export {
   repairLog,
   verifyLog,
 } from "./repair.ts";
+export { type LogPiece, walkLog, type WalkOptions } from "./walk.ts";

@@ -35,7 +35,7 @@ const LENGTH_MASK = 0x7fff_ffff;
  * One read: large enough that the call costs nothing per record, small enough that a caller who keeps one body
  * alive keeps only this much alive with it.
  */
-const READ_BLOCK_BYTES = 256 * 1024;
+export const READ_BLOCK_BYTES = 256 * 1024;
 
 export interface RecordFields {
   readonly seq: number;

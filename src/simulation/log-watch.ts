@@ -9,9 +9,8 @@
  * Invariant: the judge knows every durable event before any answer that waited for it can have left the machine.
  * Test: test/22-simulation.test.ts
  */
-import { Event } from "#core";
+import { Event, eventText } from "#core";
 import { readSegment, type Place } from "#log";
-import { eventText } from "./event-text.ts";
 import { readLogEvents } from "./invariants.ts";
 import { platterOf } from "./platter.ts";
 import { LOG_DIR, MASTER, type Stage } from "./stage.ts";

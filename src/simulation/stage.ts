@@ -5,7 +5,7 @@
  */
 import { seededRandom, type Random, type Timer } from "#host";
 import { SimWorld, type SimProgram } from "#sim";
-import { Names } from "./event-text.ts";
+import { Names } from "#core";
 import { Judge, Violation, type Invariant } from "./invariants.ts";
 import type { Plan, Range } from "./plan.ts";
 

@@ -1,36 +1,59 @@
-/** `titan log`: looking at a master's log, checking it, and cutting off what is damaged. */
+/** `titan log`, also `titan eventlog`: reading a log, checking it, cutting off what is damaged. */
 import { realpathSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { LogInspection, LogProblem } from "#log";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
-import { bytesText, plural, table } from "../text.ts";
+import { bytesText, nearest, plural, table } from "../text.ts";
 
-const ACTIONS = ["inspect", "verify", "repair"] as const;
+const ACTIONS = ["show", "inspect", "verify", "repair"] as const;
 
 export const log: Command = {
   name: "log",
-  summary: "inspect, verify or repair a master's log",
-  usage: "inspect|verify|repair DIR",
+  summary: "show, inspect, verify or repair a log",
+  usage: "show|inspect|verify|repair DIR",
   args: [2, 2],
-  flags: { "dry-run": { type: "boolean", summary: "repair: say what would be done, and change nothing" } },
+  flags: {
+    run: { type: "string", value: "RUN", summary: "show: only events of runs whose id begins so" },
+    "dry-run": { type: "boolean", summary: "repair: say what would be done, and change nothing" },
+  },
   words: ACTIONS,
   notes: [
-    "DIR is a state folder or the log folder in it. Looking and checking are safe beside a running master; repairing needs the folder for itself.",
+    "DIR is a state folder or the log folder in it; the store's is DIR/store. Looking and " +
+      "checking are safe beside a running master; repairing needs the folder for itself. titan eventlog " +
+      "is the same command.",
+    "show prints a line per event: its number, when, its type, and what happened. With --json it " +
+      "is an object per line. Of a store it prints a line per command, with the key and without the " +
+      "values.",
     "verify exits 1 if anything is wrong. A torn tail is not: it is what a crash leaves, and the next start cuts it.",
     "repair cuts at the first problem and keeps what it cut in files named *.damaged beside the log. Records behind the cut are lost to the log.",
   ],
-  examples: ["titan log inspect .titan", "titan log verify .titan", "titan log repair .titan --dry-run"],
+  examples: [
+    "titan log show .titan",
+    "titan log show .titan --run nightly --json",
+    "titan log verify .titan",
+    "titan log repair .titan --dry-run",
+  ],
   async run(call: Call): Promise<number> {
     const [action, dir] = call.args as [string, string];
+    if (!ACTIONS.includes(action as never)) await refuseAction(action);
     const folders = findLog(dir, action);
     if (call.on("dry-run") && action !== "repair") throw new UsageError(`Cannot run titan log ${action} --dry-run: it changes nothing anyway`);
+    if (call.on("run") && action !== "show") {
+      throw new UsageError(`Cannot run titan log ${action} --run: it is a flag of titan log show`);
+    }
+    if (action === "show") return show(call, folders);
     if (action === "inspect") return inspect(call, folders);
-    if (action === "verify") return verify(call, folders);
-    if (action === "repair") return repair(call, folders);
-    throw new UsageError(`Cannot run titan log ${action}: there are inspect, verify and repair`);
+    return action === "verify" ? verify(call, folders) : repair(call, folders);
   },
 };
+
+async function refuseAction(action: string): Promise<never> {
+  const meant = await nearest(action, ACTIONS);
+  const hint = meant === undefined ? "" : ` (did you mean ${meant}?)`;
+  const known = "show, inspect, verify and repair";
+  throw new UsageError(`Cannot run titan log ${action}: there are ${known}${hint}`);
+}
 
 interface Folders {
   readonly log: string;
@@ -48,6 +71,17 @@ function findLog(dir: string, action: string): Folders {
 
 function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+async function show(call: Call, { log: dir }: Folders): Promise<number> {
+  const { inspectLog } = await import("#log");
+  const manifest = statSync(join(dir, "MANIFEST"), { throwIfNoEntry: false });
+  // Not always: the inspection reads every byte.
+  if (manifest === undefined && isNoLog(await inspectLog(call.context.host, dir))) {
+    throw new CliError(EXIT.ERROR, `Cannot show the log in ${dir}: there is none`);
+  }
+  const { showLog } = await import("../eventlog.ts");
+  return showLog(call, dir);
 }
 
 async function inspect(call: Call, { log: dir }: Folders): Promise<number> {

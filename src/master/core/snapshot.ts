@@ -16,6 +16,7 @@ import { bool, bytes, list, message, optional, string, u32, u53, union, withDefa
 import { RetryBudget } from "#retry";
 import { Decision, Failure, JobSpec, JobStatus, JOB_STATUSES, MAX_RESULT_BYTES, PipelineSpec, RunStatus } from "#wire";
 import { specBytes } from "./decide.ts";
+import type { Names } from "./event-text.ts";
 import { claimRequirements, readyKey, registerWorker } from "./jobs.ts";
 import { invariant, isTerminal, Job, Run, State } from "./state.ts";
 
@@ -98,6 +99,19 @@ export function hashState(state: State): string {
   const hash = createHash("sha256");
   for (const part of writeSnapshot(state)) hash.update(part);
   return hash.digest("hex");
+}
+
+/**
+ * Learns from one part of a snapshot what the numbers in later events mean. `run` is what the last
+ * call returned: jobs that were added to a run come behind it, in parts of their own.
+ */
+export function learnPart(bytes: Uint8Array, names: Names, run: number): number {
+  const part = Part.decode(bytes);
+  if (part.type === "Worker") names.addWorker(part.id, part.name);
+  if (part.type === "Added") names.addJobs(run, part.jobs);
+  if (part.type !== "Run") return run;
+  names.addRun(part.number, { id: part.id, jobs: part.spec.jobs });
+  return part.number;
 }
 
 /** Reads what `writeSnapshot` wrote, part by part, then `finish` rebuilds the indexes. */

@@ -1,0 +1,164 @@
+/**
+ * Lesson 10: events as lines that a person can follow: names instead of numbers. `titan eventlog
+ * show` prints them, and so does the simulator.
+ *
+ * Invariants: what is remembered grows with the runs and workers that the master itself remembers,
+ * not with the log.
+ * Test: test/10-master.event-text.test.ts
+ */
+import type { Event } from "./events.ts";
+
+/**
+ * Reports about a worker's jobs come soon after its end. Beyond this many ends its name is
+ * forgotten.
+ */
+const MAX_LOST_WORKERS = 1000;
+
+/** What the numbers in events mean, learned from the events themselves, or from a snapshot. */
+export class Names {
+  readonly #runs = new Map<number, { id: string; jobs: string[] }>();
+  readonly #workers = new Map<number, string>();
+  readonly #lost: number[] = [];
+
+  learn(event: Event): void {
+    if (event.type === "RunSubmitted")
+      this.addRun(event.run, { id: event.id, jobs: event.spec.jobs });
+    if (event.type === "JobsAdded") this.addJobs(event.run, event.jobs);
+    if (event.type === "WorkerJoined") this.addWorker(event.worker, event.name);
+    if (event.type === "WorkerLost" && this.#lost.push(event.worker) > MAX_LOST_WORKERS) {
+      this.#workers.delete(this.#lost.shift()!);
+    }
+  }
+
+  /** To be called once the event has been told: nothing speaks of these runs again. */
+  forget(event: Event): void {
+    if (event.type === "RunsForgotten") for (const run of event.runs) this.#runs.delete(run);
+  }
+
+  addRun(
+    number: number,
+    { id, jobs }: { id: string; jobs: readonly { readonly id: string }[] },
+  ): void {
+    this.#runs.set(number, { id, jobs: jobs.map((job) => job.id) });
+  }
+
+  addJobs(run: number, jobs: readonly { readonly id: string }[]): void {
+    this.#runs.get(run)?.jobs.push(...jobs.map((job) => job.id));
+  }
+
+  addWorker(number: number, name: string): void {
+    this.#workers.set(number, name);
+  }
+
+  run(number: number): string {
+    return this.#runs.get(number)?.id ?? `run ${number}`;
+  }
+
+  /** Its id in its run. */
+  jobId({ run, job }: { run: number; job: number }): string {
+    return this.#runs.get(run)?.jobs[job] ?? String(job);
+  }
+
+  job(key: { run: number; job: number }): string {
+    return `${this.run(key.run)}/${this.jobId(key)}`;
+  }
+
+  attempt(key: { run: number; job: number; attempt: number }): string {
+    return `${this.job(key)}#${key.attempt}`;
+  }
+
+  /**
+   * A name may be used again by a later registration, so the number is part of what a person reads.
+   */
+  worker(number: number): string {
+    const name = this.#workers.get(number);
+    return name === undefined ? `worker ${number}` : `${name} (number ${number})`;
+  }
+
+  workerName(number: number): string | undefined {
+    return this.#workers.get(number);
+  }
+}
+
+/** Ids that a line names; a run may have 100,000 jobs. */
+const MAX_NAMED = 8;
+
+/** What happened, in a line that begins with the event's type. */
+export function eventText(event: Event, names: Names): string {
+  names.learn(event);
+  const said = whatOf(event, names);
+  names.forget(event);
+  return said === "" ? event.type : `${event.type} ${said}`;
+}
+
+function whatOf(event: Event, names: Names): string {
+  switch (event.type) {
+    case "RunSubmitted":
+      return `${event.id} with ${counted(event.spec.jobs.length, "job")}${keyText(event.key)}`;
+    case "JobsAdded":
+      return `${names.run(event.run)}: ${listed(event.jobs.map(({ id }) => id))}`;
+    case "JobStarted":
+      return `${names.attempt(event)} on ${names.worker(event.worker)}`;
+    case "JobSucceeded":
+    case "JobStopped":
+      return names.attempt(event);
+    case "JobFailed":
+      return `${names.attempt(event)}: ${event.failure.kind}, ${again(event.retryAt)}`;
+    case "JobLost":
+      return `${names.attempt(event)}${event.dead ? ", for good" : ""}`;
+    case "JobsCancelled":
+      return `${names.run(event.run)}: ${event.whole ? "all of it" : jobsText(event, names)}`;
+    case "GateDecided":
+      return `${names.job(event)}: ${event.approve ? "approved" : "rejected"} by ${event.by}`;
+    case "RunRetried":
+      return `${names.run(event.run)}: ${jobsText(event, names)}`;
+    case "WorkerJoined":
+      return `${names.worker(event.worker)}, ${counted(event.slots, "slot")}`;
+    case "WorkerLost":
+      return `${names.worker(event.worker)}: ${event.reason}`;
+    case "WorkerDrained":
+      return `${names.worker(event.worker)}: ${event.on ? "nothing new" : "undone"}`;
+    case "TimePassed":
+      return "";
+    case "RunsForgotten":
+      return listed(event.runs.map((run) => names.run(run)));
+  }
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
+function keyText(key: string | undefined): string {
+  return key === undefined ? "" : `, key ${key}`;
+}
+
+function again(retryAt: number | undefined): string {
+  return retryAt === undefined ? "for good" : "will be tried again";
+}
+
+function jobsText({ run, jobs }: { run: number; jobs: readonly number[] }, names: Names): string {
+  return listed(jobs.map((job) => names.job({ run, job })));
+}
+
+function listed(ids: readonly string[]): string {
+  const rest = ids.length - MAX_NAMED;
+  return `${ids.slice(0, MAX_NAMED).join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`;
+}
+
+/**
+ * What else a person wants to know of it, in words of others: failures, comments. Empty for most
+ * events.
+ */
+export function eventDetail(event: Event): string {
+  switch (event.type) {
+    case "JobFailed":
+      return event.failure.message;
+    case "JobSucceeded":
+      return event.result === undefined ? "" : `result of ${event.result.length} bytes`;
+    case "GateDecided":
+      return event.comment;
+    default:
+      return "";
+  }
+}
