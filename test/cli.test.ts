@@ -76,7 +76,7 @@ describe("titan", { concurrency: 4 }, () => {
       [["worker", "--tags", "G PU"], /is not a tag/],
       [["runs", "--master", "host:port"], /expected HOST:PORT/],
       [["runs", "--master", "host:70000"], /not between 1 and 65535/],
-      [["logs", "only-a-run"], /expected RUN\/JOB/],
+      [["logs", "run/"], /expected RUN or RUN\/JOB/],
       [["services"], /not in this version yet/],
       [["drain"], /it takes WORKER, found nothing/],
       [["dead", "x"], /takes no arguments/],

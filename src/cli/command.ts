@@ -100,6 +100,22 @@ export class Call {
     throw new UsageError(`Cannot use --${flag} ${text}: ${why}`);
   }
 
+  /** Milliseconds since 1970: so long ago (`10m`), or a date (`2026-03-01`, `2026-03-01T14:05`). */
+  async moment(flag: string): Promise<number | undefined> {
+    const text = this.text(flag);
+    if (text === undefined) return undefined;
+    if (/^\d{4}-\d\d-\d\d/.test(text)) {
+      const at = Date.parse(text);
+      if (!Number.isNaN(at)) return at;
+    } else {
+      const { parseDuration } = await import("#pipeline");
+      const ago = parseDuration(/^[\d.]+$/.test(text) ? `${text}s` : text);
+      if (typeof ago === "number") return Date.now() - ago;
+    }
+    const expected = "how long ago (90s, 10m, 2h) or a time (2026-03-01T14:05, 2026-03-01T14:05:09Z)";
+    throw new UsageError(`Cannot use --${flag} ${text}: must be ${expected}`);
+  }
+
   /** Capabilities: `GPU,HIGH_MEM`. */
   tags(flag = "tags"): string[] | undefined {
     const text = this.text(flag);

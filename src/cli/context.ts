@@ -12,7 +12,7 @@ import { nodeHost, type Host } from "#host";
 /** Clean-up that takes longer is left to the operating system: a worker's job has 5 s to end, and the worker 2 more. */
 const CLEANUP_MS = 9000;
 
-const COLORS = { red: 31, green: 32, yellow: 33, blue: 34, cyan: 36, dim: 2, bold: 1 } as const;
+const COLORS = { red: 31, green: 32, yellow: 33, blue: 34, magenta: 35, cyan: 36, dim: 2, bold: 1 } as const;
 export type Color = keyof typeof COLORS;
 
 export type InterruptHandler = (signal: "SIGINT" | "SIGTERM" | "SIGHUP", times: number) => void;
@@ -26,6 +26,7 @@ export class Context {
   readonly #colorErr: boolean;
   readonly #cleanups: (() => Promise<void> | void)[] = [];
   #signals = 0;
+  #muted = false;
   #cleaning: Promise<void> | undefined;
 
   constructor(env = process.env) {
@@ -61,7 +62,13 @@ export class Context {
 
   /** A line for the person at the terminal. */
   note(line: string): void {
+    if (this.#muted) return;
     process.stderr.write(`${line}\n`);
+  }
+
+  /** From now on nothing is noted: whoever read us has gone, and what that breaks is no news. */
+  mute(): void {
+    this.#muted = true;
   }
 
   /** Bytes as they are. Resolves when there is room for more, so that a slow reader slows us and not our memory. */

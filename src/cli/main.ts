@@ -16,6 +16,7 @@ let broken = false;
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (broken) return; // each write that was under way fails
   broken = true;
+  context.mute(); // what ends now has not failed
   if (error.code !== "EPIPE") process.stderr.write(`titan: Cannot write to stdout: ${error.message}\n`);
   void context.cleanUp().then(() => process.exit(error.code === "EPIPE" ? EXIT.OK : EXIT.ERROR));
 });

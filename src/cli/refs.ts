@@ -1,14 +1,18 @@
 /**
- * How people name things: `RUN`, `RUN/JOB`, and the beginning of a run's id when that is enough.
+ * How people name things: `RUN`, `RUN/JOB`, the beginning of a run's id when that is enough, and `@latest`.
  *
  * Test: test/cli.test.ts
  */
 import type { Client } from "#sdk";
+import type { RunInfo } from "#wire";
 import { CliError, EXIT, isRpcError, UsageError } from "./exit.ts";
 import { nearest } from "./text.ts";
 
 /** Ids listed when a beginning fits several. */
 const MAX_LISTED = 10;
+
+/** The run that was submitted last. No id begins so. */
+export const LATEST = "@latest";
 
 export interface Ref {
   readonly run: string;
@@ -25,12 +29,6 @@ export function parseRef(text: string): Ref {
   return ref;
 }
 
-export function parseJobRef(text: string): Ref & { job: string } {
-  const { run, job } = parseRef(text);
-  if (job === undefined) throw new UsageError(`Cannot use "${text}": expected RUN/JOB`, `titan status ${text} lists the jobs`);
-  return { run, job };
-}
-
 /** Every id begins with nothing: `titan cancel "$RUN"` with RUN not set would cancel the only run there is. */
 function refuseEmpty(text: string): void {
   if (text === "") throw new UsageError('Cannot use "": expected RUN or RUN/JOB (a variable that is not set?)', "titan runs lists the runs");
@@ -39,6 +37,7 @@ function refuseEmpty(text: string): void {
 /** Asks with the id as it was typed; only if there is no such run, looks for one that begins so. */
 export async function withRun<T>(client: Client, typed: string, ask: (run: string) => Promise<T>): Promise<T> {
   refuseEmpty(typed); // before it is asked for: a master says of "" only that it is not there
+  if (typed === LATEST) return ask(await findRun(client, typed));
   try {
     return await ask(typed);
   } catch (error) {
@@ -49,10 +48,18 @@ export async function withRun<T>(client: Client, typed: string, ask: (run: strin
   }
 }
 
+function newest(runs: readonly RunInfo[]): string {
+  // Of two in one millisecond the later one is behind.
+  const last = runs.reduce<RunInfo | undefined>((a, b) => (a === undefined || b.submittedAt >= a.submittedAt ? b : a), undefined);
+  if (last === undefined) throw new CliError(EXIT.ERROR, `Cannot find run "${LATEST}": there are no runs`);
+  return last.id;
+}
+
 /** The full id of a run. */
 export async function findRun(client: Client, typed: string): Promise<string> {
   refuseEmpty(typed);
   const runs = await client.runs();
+  if (typed === LATEST) return newest(runs);
   if (runs.some((run) => run.id === typed)) return typed;
   // The newest first: it is the likeliest to be meant.
   const fitting = runs.filter((run) => run.id.startsWith(typed)).sort((a, b) => b.submittedAt - a.submittedAt).map((run) => run.id);

@@ -1,40 +1,187 @@
-/** `titan logs`: what a job printed, byte for byte, each stream to its own. */
+/**
+ * `titan logs`: what one job printed, byte for byte; or all jobs of a run, a line at a time, in
+ * time order.
+ */
+import type { Client } from "#sdk";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
-import { EXIT } from "../exit.ts";
-import { parseJobRef, withRun } from "../refs.ts";
+import type { Color, Context } from "../context.ts";
+import { EXIT, UsageError } from "../exit.ts";
+import { isSelected, Pieces, Tail, type Piece, type Selection } from "../output-lines.ts";
+import { parseRef, withRun } from "../refs.ts";
+import { followAttempt, history, live, Reading, readingsOf, type JobLine } from "../run-output.ts";
+import { clip, pad, width } from "../text.ts";
 
 const MAX_ATTEMPT = 2 ** 32 - 1;
+/** More lines than anybody scrolls through; fewer than would fill the memory if they are short. */
+const MAX_TAIL = 1_000_000;
+const MAX_NAME_CELLS = 32;
+/** Neighbours differ. Red and dim mean something elsewhere. */
+const NAME_COLORS: readonly Color[] = ["cyan", "yellow", "green", "magenta", "blue"];
 
 export const logs: Command = {
   name: "logs",
-  summary: "what a job printed; -f follows it",
-  usage: "RUN/JOB",
+  summary: "what a job printed, or all jobs of a run; -f follows",
+  usage: "RUN[/JOB]",
   args: [1, 1],
   flags: {
-    follow: { type: "boolean", short: "f", summary: "go on until the attempt ends" },
+    follow: { type: "boolean", short: "f", summary: "go on until the attempt ends, or the run" },
+    tail: { type: "string", value: "N", summary: "only the last N lines, of all jobs together" },
+    since: {
+      type: "string",
+      value: "WHEN",
+      summary: "only lines since 10m ago, or since a time (2026-03-01T14:05)",
+    },
+    grep: {
+      type: "string",
+      value: "REGEX",
+      summary: "only lines that match (JavaScript's syntax; (A|a)ny for either)",
+    },
+    timestamps: { type: "boolean", summary: "when each line was printed, in front of it (UTC)" },
     attempt: { type: "string", value: "N", summary: "of an earlier attempt (default: the latest)" },
   },
   notes: [
-    "Its stdout comes to stdout and its stderr to stderr, unchanged. With --json each piece is a line: stream, at (ms since 1970), and data (text, or base64 where it is no UTF-8).",
+    "RUN/JOB: its stdout comes to stdout and its stderr to stderr, unchanged; with --tail, --since, --grep or " +
+      "--timestamps whole lines of it.",
+    "RUN: all jobs, each line behind the name of its job, in the order of time, all on stdout. With -f also the jobs and " +
+      "attempts that begin later.",
+    "With --json each piece is a line: stream, at (ms since 1970), and data (text, or base64 where it is no UTF-8).",
   ],
-  examples: ["titan logs nightly-7k2m/train", "titan logs nightly-7k2m/train -f", "titan logs nightly/train --attempt 1 2>/dev/null"],
+  examples: [
+    "titan logs nightly-7k2m/train -f",
+    "titan logs @latest",
+    "titan logs nightly --since 10m --grep 'error|warn' --timestamps",
+    "titan logs nightly/train --attempt 1 2>/dev/null",
+  ],
   async run(call: Call): Promise<number> {
-    const { context } = call;
-    const { run: typed, job } = parseJobRef(call.args[0]!);
+    const { run: typed, job } = parseRef(call.args[0]!);
     const attempt = call.count("attempt", { min: 1, max: MAX_ATTEMPT }) ?? 0;
+    const select = await selectionOf(call);
+    if (job === undefined && attempt > 0 && call.on("follow")) {
+      throw new UsageError(
+        "Cannot follow attempts of a whole run: --attempt and -f go together for RUN/JOB only",
+      );
+    }
     const client = await openMaster(call);
-    await withRun(client, typed, async (run) => {
-      for await (const { stream, at, data } of client.logs(run, job, { attempt, follow: call.on("follow") })) {
-        if (call.json) await context.pour("stdout", Buffer.from(`${JSON.stringify({ type: "log", run, job, stream, at, ...dataOf(data) })}\n`));
-        else await context.pour(stream, data);
-      }
+    const isRaw =
+      job !== undefined && !["tail", "since", "grep", "timestamps"].some((flag) => call.on(flag));
+    await withRun(client, typed, (run) => {
+      if (isRaw) return copyOutput(call, client, { run, job, attempt });
+      return printLines(call, client, { run, job, attempt, select });
     });
     return EXIT.OK;
   },
 };
 
-function dataOf(bytes: Buffer): { data: string } | { base64: string } {
-  const text = bytes.toString("utf8");
-  return Buffer.from(text).equals(bytes) ? { data: text } : { base64: bytes.toString("base64") };
+async function selectionOf(call: Call): Promise<Selection & { tail: number | undefined }> {
+  const pattern = call.text("grep");
+  const tail = call.count("tail", { min: 0, max: MAX_TAIL });
+  try {
+    return {
+      since: await call.moment("since"),
+      pattern: pattern === undefined ? undefined : new RegExp(pattern, "u"),
+      tail,
+    };
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new UsageError(`Cannot use --grep ${pattern}: ${error.message.replace(/^.*\/u: /s, "")}`);
+  }
+}
+
+interface Wanted {
+  readonly run: string;
+  readonly attempt: number;
+}
+
+// ── one job, byte for byte ───────────────────────────────────────────────────────────────────────
+
+async function copyOutput(
+  call: Call,
+  client: Client,
+  { run, job, attempt }: Wanted & { job: string },
+): Promise<void> {
+  const { context } = call;
+  const pieces = { stdout: new Pieces(), stderr: new Pieces() };
+  const say = (
+    stream: "stdout" | "stderr",
+    at: number,
+    piece: Piece | undefined,
+  ): Promise<void> | undefined =>
+    piece && printJson(context, { type: "log", run, job, stream, at, ...piece });
+  let last = 0;
+  for await (const { stream, at, data } of client.logs(run, job, {
+    attempt,
+    follow: call.on("follow"),
+  })) {
+    last = at;
+    if (call.json) await say(stream, at, pieces[stream].take(data));
+    else await context.pour(stream, data);
+  }
+  for (const stream of ["stdout", "stderr"] as const) await say(stream, last, pieces[stream].end());
+}
+
+function printJson(context: Context, value: object): Promise<void> {
+  return context.pour("stdout", Buffer.from(`${JSON.stringify(value)}\n`));
+}
+
+// ── lines ────────────────────────────────────────────────────────────────────────────────────────
+
+interface LinesWanted extends Wanted {
+  readonly job: string | undefined;
+  readonly select: Selection & { readonly tail: number | undefined };
+}
+
+async function printLines(
+  call: Call,
+  client: Client,
+  { run, job, attempt, select }: LinesWanted,
+): Promise<void> {
+  const { jobs } = await client.status(run, job);
+  const follow = call.on("follow");
+  const running = new Set(jobs.filter(({ status }) => status === "RUNNING").map(({ id }) => id));
+  const readings = readingsOf(jobs, attempt);
+  const show = printer(call, run, job === undefined ? jobs.map(({ id }) => id) : undefined);
+  const print = async (line: JobLine): Promise<void> => {
+    if (isSelected(line, select)) await show(line);
+  };
+  const goesOn = (reading: Reading): boolean => follow && running.has(reading.job);
+  const tail = select.tail === undefined ? undefined : new Tail<JobLine>(select.tail);
+  for await (const line of history({ client, run, readings, goesOn })) {
+    if (tail === undefined) await print(line);
+    else if (isSelected(line, select)) tail.push(line);
+  }
+  for (const line of tail?.lines() ?? []) await show(line);
+  if (!follow) return;
+  const following = {
+    client,
+    run,
+    readings: new Map(readings.map((reading) => [reading.job, reading])),
+    print,
+  };
+  if (job === undefined) return live(following);
+  await followAttempt(readings[0] ?? new Reading(job, attempt), following);
+}
+
+/**
+ * Prints a line. `names`: of all jobs that may come, to align what stands behind them; undefined:
+ * there is one.
+ */
+function printer(
+  call: Call,
+  run: string,
+  names: readonly string[] | undefined,
+): (line: JobLine) => Promise<void> {
+  const { context } = call;
+  const cells = Math.min(MAX_NAME_CELLS, Math.max(0, ...(names ?? []).map(width)));
+  const colors = new Map(
+    (names ?? []).map((name, index) => [name, NAME_COLORS[index % NAME_COLORS.length]!]),
+  );
+  return ({ job, attempt, stream, at, text }) => {
+    if (call.json)
+      return printJson(context, { type: "log", run, job, attempt, stream, at, data: `${text}\n` });
+    const time = call.on("timestamps") ? `${new Date(at).toISOString()} ` : "";
+    if (names === undefined) return context.pour(stream, Buffer.from(`${time}${text}\n`));
+    const name = context.paint(colors.get(job) ?? "cyan", `${pad(clip(job, cells), cells)} |`);
+    return context.pour("stdout", Buffer.from(`${name} ${time}${text}\n`));
+  };
 }
