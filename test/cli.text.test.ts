@@ -7,7 +7,9 @@ import { parseAddress, unreachable } from "../src/cli/address.ts";
 import { findCommand } from "../src/cli/command.ts";
 import { shapeOf } from "../src/cli/commands/validate.ts";
 import { describeError, exitCodeOf } from "../src/cli/exit.ts";
-import { wrap } from "../src/cli/help.ts";
+import { hasColors } from "../src/cli/context.ts";
+import { commandHelp, overview, wrap } from "../src/cli/help.ts";
+import { COMMANDS } from "../src/cli/program.ts";
 import { bytesText, clip, durationText, nearest, oneLine, pad, printable, table, width } from "../src/cli/text.ts";
 import { remainingMs } from "../src/cli/view.ts";
 
@@ -88,10 +90,40 @@ test("width() and clip() count cells, not bytes or colours", () => {
   assert.deepEqual([width("abc"), width("世界"), width(red)], [3, 4, 3]);
   assert.deepEqual([clip("abcdef", 4), clip("世界世界", 5), clip("abc", 3)], ["abc…", "世界…", "abc"]);
   assert.equal(pad("世", 4), "世  ");
+  const accent = "e\u0301"; // two code points, one letter
+  assert.deepEqual(["é", accent, "👨‍👩‍👧", "⏰", "❤️", "✓", "🇩🇪", "\u0301"].map(width), [1, 1, 2, 2, 2, 1, 2, 0]);
+  assert.deepEqual([clip(`${accent.repeat(5)}`, 3), clip("👨‍👩‍👧👨‍👩‍👧", 3)], [`${accent}${accent}…`, "👨‍👩‍👧…"]);
 });
 
 test("table() aligns columns and ends lines where their text ends", () => {
   assert.equal(table(["A", "LONG"], [["wide cell", "x"], ["", "y"]]), "A          LONG\nwide cell  x\n           y");
+});
+
+test("table() fits a narrow terminal: it cuts the last column, or writes a paragraph for each row", () => {
+  const rows = [["nightly-7k2m", "RUNNING", "a long reason why it waits"]];
+  assert.equal(table(["RUN", "STATUS", "WHY"], rows, 40), "RUN           STATUS   WHY\nnightly-7k2m  RUNNING  a long reason wh…");
+  assert.equal(table(["RUN", "STATUS", "WHY"], rows, 30), "nightly-7k2m\n  status  RUNNING\n  why     a long reason why it waits");
+  assert.equal(table(["RUN", "STATUS", "WHY"], rows), table(["RUN", "STATUS", "WHY"], rows, 200));
+});
+
+test("overview() and commandHelp() fit a narrow terminal", () => {
+  const limit = { type: "string" as const, value: "N", summary: "at most so many, of however many there may be" };
+  const command = { name: "x", summary: "does something that takes many words to say", usage: "", args: [0, 0] as const, flags: { limit }, examples: [], run: async () => 0 };
+  for (const columns of [36, 40, 60, 80, 120]) {
+    for (const line of commandHelp(command, columns).split("\n")) assert.ok(line.length <= columns, `${columns}: ${line}`);
+    for (const line of overview(COMMANDS, columns).split("\n")) assert.ok(line.length <= columns, `${columns}: ${line}`);
+  }
+  assert.match(commandHelp(command, 40), /^ {2}--limit N\n {6}at most so many, of however many$/m);
+});
+
+test("hasColors() is Node's answer, for a stream of which only we know that it is no terminal", () => {
+  const cases: [boolean, NodeJS.ProcessEnv, boolean][] = [
+    [true, { TERM: "xterm" }, true], [false, { TERM: "xterm" }, false], [true, { TERM: "dumb" }, false],
+    [true, { TERM: "xterm", NO_COLOR: "1" }, false], [false, { FORCE_COLOR: "1" }, true], [true, { TERM: "xterm", FORCE_COLOR: "0" }, false],
+    [true, { TERM: "xterm", CI: "true" }, false], [true, { TERM: "xterm", CI: "true", GITHUB_ACTIONS: "true" }, true],
+    [true, { TERM: "xterm", CI: "false" }, true], [true, { TERM: "xterm", CI: "" }, true],
+  ];
+  for (const [isTerminal, env, expected] of cases) assert.equal(hasColors(isTerminal, env), expected, JSON.stringify({ isTerminal, env }));
 });
 
 test("durationText() and bytesText() round to what a person would say", () => {
@@ -101,7 +133,8 @@ test("durationText() and bytesText() round to what a person would say", () => {
 
 test("printable() and oneLine() leave nothing that moves a cursor", () => {
   const evil = `a${String.fromCharCode(27)}[2Jb\r\nc${String.fromCharCode(0x9b)}d\te`;
-  assert.equal(printable(evil), "a\ufffd[2Jb\ufffd\nc\ufffdd\te");
+  assert.equal(printable(evil), "ab\ufffd\nc\ufffdd\te", "what a terminal would obey goes whole");
+  assert.equal(printable("\u001b[31mred\u001b[0m \u001b]8;;x\u0007link"), "red link", "as pytest and npm print");
   assert.equal(oneLine(" a \n  b "), "a b");
 });
 

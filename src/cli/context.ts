@@ -7,13 +7,14 @@
  */
 import { hostname, userInfo } from "node:os";
 import { resolve } from "node:path";
+import { WriteStream } from "node:tty";
+import { styleText } from "node:util";
 import { nodeHost, type Host } from "#host";
 
 /** Clean-up that takes longer is left to the operating system: a worker's job has 5 s to end, and the worker 2 more. */
 const CLEANUP_MS = 9000;
 
-const COLORS = { red: 31, green: 32, yellow: 33, blue: 34, magenta: 35, cyan: 36, dim: 2, bold: 1 } as const;
-export type Color = keyof typeof COLORS;
+export type Color = "red" | "green" | "yellow" | "blue" | "magenta" | "cyan" | "dim" | "bold";
 
 export type InterruptHandler = (signal: "SIGINT" | "SIGTERM" | "SIGHUP", times: number) => void;
 
@@ -31,11 +32,9 @@ export class Context {
 
   constructor(env = process.env) {
     this.env = env;
-    const calm = isSet(env["CI"]) || env["TERM"] === "dumb";
-    const colorful = !calm && !isSet(env["NO_COLOR"]);
-    this.live = process.stderr.isTTY === true && !calm;
-    this.#colorOut = process.stdout.isTTY === true && colorful;
-    this.#colorErr = process.stderr.isTTY === true && colorful;
+    this.live = process.stderr.isTTY === true && !isCalm(env);
+    this.#colorOut = hasColors(process.stdout.isTTY === true, env);
+    this.#colorErr = hasColors(process.stderr.isTTY === true, env);
   }
 
   get debug(): boolean {
@@ -53,6 +52,11 @@ export class Context {
   /** A line of data. */
   out(line: string): void {
     process.stdout.write(`${line}\n`);
+  }
+
+  /** Cells in a line of the terminal that data goes to; none when it goes elsewhere. */
+  get columns(): number | undefined {
+    return process.stdout.isTTY ? process.stdout.columns : undefined;
   }
 
   /** One JSON value on one line. */
@@ -80,7 +84,8 @@ export class Context {
   /** Colours a text for stdout (`out`) or stderr (`note`), if that is a terminal that wants colours. */
   paint(color: Color, text: string, on: "out" | "note" = "out"): string {
     const wanted = on === "out" ? this.#colorOut : this.#colorErr;
-    return wanted ? `\u001b[${COLORS[color]}m${text}\u001b[0m` : text;
+    // We have looked at the stream ourselves; newer Nodes would look at stdout, also for what goes to stderr.
+    return wanted ? styleText(color, text, { validateStream: false }) : text;
   }
 
   // ── environment ────────────────────────────────────────────────────────────────────────────────
@@ -127,6 +132,23 @@ export class Context {
       process.on(signal, () => handler(signal, ++this.#signals));
     }
   }
+}
+
+/** Redrawing in place would fill the log file of a build with frames. */
+function isCalm({ CI, TERM }: NodeJS.ProcessEnv): boolean {
+  return (isSet(CI) && CI !== "false" && CI !== "0") || TERM === "dumb";
+}
+
+/**
+ * As Node has it: FORCE_COLOR, NO_COLOR, TERM, and the builders that are known to show colours (CI). Only that a stream is no
+ * terminal, and nobody has forced anything, is for us to see.
+ */
+export function hasColors(isTerminal: boolean, env: NodeJS.ProcessEnv): boolean {
+  if (!isTerminal && env["FORCE_COLOR"] === undefined) return false;
+  const { CI, ...rest } = env;
+  // To Node a CI that says no is one, too.
+  const asked = CI === undefined || CI === "" || CI === "false" || CI === "0" ? rest : env;
+  return WriteStream.prototype.hasColors.call(WriteStream.prototype, 16, asked);
 }
 
 function isSet(value: string | undefined): value is string {

@@ -37,7 +37,7 @@ const help: Command = {
   flags: {},
   examples: ["titan help run"],
   async run({ context, args: [name] }) {
-    context.out(name === undefined ? overview(COMMANDS) : commandHelp(await commandNamed(name), process.stdout.columns));
+    context.out(name === undefined ? overview(COMMANDS, context.columns) : commandHelp(await commandNamed(name), context.columns));
     return EXIT.OK;
   },
 };
@@ -76,7 +76,7 @@ async function dispatch(context: Context, argv: readonly string[]): Promise<numb
   const command = await commandNamed(name);
   const call = await parseCall(context, command, rest);
   if (call.on("help")) {
-    context.out(commandHelp(command, process.stdout.columns));
+    context.out(commandHelp(command, context.columns));
     return EXIT.OK;
   }
   return command.run(call);
@@ -88,10 +88,10 @@ function withoutCommand(context: Context, argv: readonly string[]): number {
     return EXIT.OK;
   }
   if (argv.includes("--help") || argv.includes("-h")) {
-    context.out(overview(COMMANDS));
+    context.out(overview(COMMANDS, context.columns));
     return EXIT.OK;
   }
   if (argv.length > 0) throw new UsageError(`Cannot run titan ${argv.join(" ")}: expected a command`, "titan help lists them");
-  context.note(overview(COMMANDS));
+  context.note(overview(COMMANDS, context.columns));
   return EXIT.USAGE;
 }

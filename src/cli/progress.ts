@@ -3,12 +3,13 @@
  *
  * Invariants: at most ten redraws a second; what is drawn fits the terminal, so that the next redraw finds where it
  * began; nothing is drawn after `end`.
- * Test: test/cli.test.ts, test/cli.text.test.ts
+ * Test: test/cli.test.ts, test/cli.text.test.ts, test/cli.terminal.test.ts
  */
 import type { RunInfo } from "#wire";
 import type { Context } from "./context.ts";
+import { Drawing } from "./drawing.ts";
 import { jobLine, runLine } from "./json.ts";
-import { durationText, oneLine, width } from "./text.ts";
+import { durationText, oneLine } from "./text.ts";
 import { isFailure, type JobRow, type News, type Tracker } from "./tracker.ts";
 import { detailOf, LOOKS, progressText, renderRun } from "./view.ts";
 
@@ -110,16 +111,16 @@ class PlainProgress implements Progress {
   end(): void {}
 }
 
-const ESC = "\u001b[";
-
 class LiveProgress implements Progress {
   readonly #options: ProgressOptions;
   readonly #timer: NodeJS.Timeout;
+  readonly #drawing = new Drawing();
   #dirty = true;
   #drawnAt = 0;
-  /** Lines on the screen that belong to the last drawing. */
-  #lines = 0;
-  readonly #onResize = (): void => this.#resized();
+  #ended = false;
+  readonly #onResize = (): void => this.#startBelow();
+  readonly #onStop = (): void => this.#stop();
+  readonly #onContinue = (): void => this.#continue();
 
   constructor(options: ProgressOptions) {
     this.#options = options;
@@ -127,7 +128,8 @@ class LiveProgress implements Progress {
       if (this.#dirty || performance.now() - this.#drawnAt >= IDLE_REDRAW_MS) this.#draw();
     }, REDRAW_MS);
     process.stderr.on("resize", this.#onResize);
-    process.stderr.write(`${ESC}?25l`); // the cursor would jump about
+    process.on("SIGTSTP", this.#onStop).on("SIGCONT", this.#onContinue);
+    process.stderr.write(this.#drawing.begin());
     options.context.onExit(() => this.end());
     process.on("exit", () => this.end());
   }
@@ -137,8 +139,7 @@ class LiveProgress implements Progress {
   }
 
   note(text: string): void {
-    process.stderr.write(`${this.#erase()}titan: ${text}\n`);
-    this.#lines = 0;
+    process.stderr.write(this.#drawing.note(`titan: ${text}`));
     this.#draw();
   }
 
@@ -147,23 +148,30 @@ class LiveProgress implements Progress {
     const { columns = 80, rows = 24 } = process.stderr;
     const lines = renderRun(tracker, {
       // One cell less: some terminals break the line when its last cell is filled.
-      width: columns - 1, height: rows, now: Date.now(), slots, unicode: context.unicode, last, paint: (color, text) => context.paint(color, text, "note"),
+      width: columns - 1, height: rows, now: Date.now(), slots, unicode: context.unicode, last,
+      paint: (color, text) => context.paint(color, text, "note"),
     });
     this.#dirty = false;
     this.#drawnAt = performance.now();
-    // In one write, or the terminal shows the erased screen in between.
-    process.stderr.write(this.#erase() + lines.map((line) => `${line}\n`).join(""));
-    this.#lines = lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(width(line) / columns)), 0);
+    process.stderr.write(this.#drawing.frame(lines, columns));
   }
 
-  #erase(): string {
-    return this.#lines === 0 ? "" : `${ESC}${this.#lines}A${ESC}0J`;
-  }
-
-  /** The terminal has broken our lines anew: where they began is unknown, so they stay and new ones come below. */
-  #resized(): void {
-    this.#lines = 0;
+  /** The terminal has broken our lines anew: where they began is unknown, so they stay. */
+  #startBelow(): void {
+    this.#drawing.abandon();
     this.#dirty = true;
+  }
+
+  /** Ctrl-Z: the shell that comes next wants a cursor. The signal that we took is not the one that stops. */
+  #stop(): void {
+    process.stderr.write(this.#drawing.end());
+    process.kill(process.pid, "SIGSTOP");
+  }
+
+  /** `fg`: the shell has written below our drawing meanwhile. */
+  #continue(): void {
+    process.stderr.write(this.#drawing.begin());
+    this.#startBelow();
   }
 
   end(): void {
@@ -171,9 +179,9 @@ class LiveProgress implements Progress {
     this.#ended = true;
     clearInterval(this.#timer);
     process.stderr.off("resize", this.#onResize);
+    process.off("SIGTSTP", this.#onStop).off("SIGCONT", this.#onContinue);
     // A summary follows, and says what the headline says.
     this.#draw(this.#options.tracker.run?.status !== "RUNNING" && process.stdout.isTTY);
-    process.stderr.write(`${ESC}?25h`);
+    process.stderr.write(this.#drawing.end());
   }
-  #ended = false;
 }

@@ -3,17 +3,20 @@
  *
  * Test: test/cli.test.ts
  */
+import { stripVTControlCharacters } from "node:util";
 import type { Client } from "#sdk";
 import type { RunInfo } from "#wire";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
-import { durationText, printable } from "./text.ts";
+import { LineReader, Tail, type Line } from "./output-lines.ts";
+import { durationText, plural, printable } from "./text.ts";
 import type { JobRow, Tracker } from "./tracker.ts";
 import { progressText, runColor } from "./view.ts";
 
 /** Failed jobs that are shown in full; after five the reader knows what kind of day it is. */
 const MAX_SHOWN = 5;
 const TAIL_LINES = 10;
+const MAX_LINE_CHARS = 400;
 /** Reading somebody's gigabyte of output for its last lines is not worth the wait. */
 const TAIL_MAX_BYTES = 32 * 1024 * 1024;
 const TAIL_MAX_MS = 3000;
@@ -55,19 +58,29 @@ async function describeFailure(run: RunInfo, row: JobRow, { context, client, van
 /** The last lines that a job printed, both streams together; undefined if they are too far away. */
 async function lastLines(client: Client, job: { run: string; job: string }): Promise<string[] | undefined> {
   const until = performance.now() + TAIL_MAX_MS;
-  let tail = "";
-  let bytes = 0;
+  const reader = new LineReader();
+  const tail = new Tail<Line>(TAIL_LINES);
+  let [bytes, count] = [0, 0];
+  const take = (lines: readonly Line[]): void => {
+    count += lines.length;
+    for (const line of lines) tail.push(line);
+  };
   try {
     for await (const chunk of client.logs(job.run, job.job)) {
       bytes += chunk.data.length;
       if (bytes > TAIL_MAX_BYTES || performance.now() > until) return undefined;
-      tail = (tail + chunk.data.toString("utf8")).slice(-64 * 1024);
+      take(reader.take(chunk));
     }
   } catch {
     return []; // the failure itself has been told, and that is what matters
   }
-  const lines = tail.split("\n");
-  if (lines.at(-1) === "") lines.pop();
-  const shown = lines.slice(-TAIL_LINES).map((line) => (line.length > 400 ? `…${line.slice(-400)}` : line));
-  return lines.length > TAIL_LINES ? [`… ${lines.length - TAIL_LINES}${bytes > tail.length ? "+" : ""} lines before`, ...shown] : shown;
+  take(reader.end());
+  const shown = tail.lines().map(({ text }) => lineText(text));
+  return count > shown.length ? [`… ${plural(count - shown.length, "line")} before`, ...shown] : shown;
+}
+
+/** As a terminal would show it: a progress bar at its last state, and the end of what is too long. */
+function lineText(text: string): string {
+  const last = stripVTControlCharacters(text.slice(text.lastIndexOf("\r") + 1));
+  return last.length > MAX_LINE_CHARS ? `…${last.slice(-MAX_LINE_CHARS)}` : last;
 }

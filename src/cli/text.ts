@@ -4,6 +4,7 @@
  * Invariants: nothing here writes; a width is counted in terminal cells, not in bytes.
  * Test: test/cli.text.test.ts
  */
+import { stripVTControlCharacters } from "node:util";
 
 /** The candidate that was probably meant. A prefix counts: `stat` is `status`. */
 export async function nearest(word: string, candidates: readonly string[]): Promise<string | undefined> {
@@ -45,23 +46,62 @@ export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
 }
 
-/** Columns as wide as their content. The last one is not padded, so that lines end where their text ends. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** The least that is worth showing of a column that was cut. */
+const MIN_CELLS = 12;
+
+/**
+ * Columns as wide as their content. The last one is not padded, so that lines end where their text ends.
+ *
+ * `room`: cells of the terminal. A table that is wider has its last column cut; one that does not fit even so is written
+ * as a paragraph for each row.
+ */
+export function table(head: readonly string[], rows: readonly (readonly string[])[], room = Infinity): string {
   const all = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...all.map((row) => width(row[column] ?? ""))));
-  return all.map((row) => row.map((cell, column) => (column === row.length - 1 ? cell : pad(cell, widths[column]!))).join("  ").trimEnd()).join("\n");
+  const before = widths.slice(0, -1).reduce((sum, cells) => sum + cells + 2, 0);
+  const left = room - before;
+  if (left < Math.min(MIN_CELLS, widths.at(-1)!)) return paragraphs(head, rows);
+  const line = (row: readonly string[]): string => row.map((cell, column) => {
+    return column === row.length - 1 ? clip(cell, left) : pad(cell, widths[column]!);
+  }).join("  ").trimEnd();
+  return all.map(line).join("\n");
 }
 
-/** Characters that terminals draw two cells wide. */
-const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}]/u;
-// Built from a number: the escape character itself has no place in a source file.
-const ESCAPES = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, "g");
+/** `name`, and below it what the other columns say. */
+function paragraphs(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const cells = Math.max(...head.slice(1).map(width));
+  return rows.map(([name = "", ...rest]) => {
+    const said = rest.flatMap((cell, index) => (cell === "" ? [] : [`  ${pad(head[index + 1]!.toLowerCase(), cells)}  ${cell}`]));
+    return [name, ...said].join("\n");
+  }).join("\n");
+}
+
+/** Characters that terminals draw two cells wide: East Asian ones, and whatever is an emoji without being asked to. */
+const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}]|\p{Emoji_Presentation}|\ufe0f/u;
+/** Accents and joiners on their own. */
+const NOTHING = /^[\p{Mark}\p{Default_Ignorable_Code_Point}]+$/u;
+const PLAIN = /^[\x20-\x7e]*$/;
+/** One cell each, without asking: Latin letters and the signs of our own drawings. Asking costs a microsecond a letter. */
+const NARROW = /^[\x20-\x7e\xa1-\xac\xae-\u02ff\u2500-\u257f·●✓✗…]*$/;
+let segmenter: Intl.Segmenter | undefined;
+
+/** What a reader takes for one character: an accent belongs to its letter, and a family is one emoji. */
+function graphemes(text: string): string[] {
+  segmenter ??= new Intl.Segmenter(undefined, { granularity: "grapheme" });
+  return Array.from(segmenter.segment(text), ({ segment }) => segment);
+}
+
+function graphemeWidth(grapheme: string): number {
+  if (NOTHING.test(grapheme)) return 0;
+  return WIDE.test(grapheme) ? 2 : 1;
+}
 
 /** Cells that a text takes on a terminal; colours take none. */
 export function width(text: string): number {
-  let cells = 0;
-  for (const character of text.replace(ESCAPES, "")) cells += WIDE.test(character) ? 2 : 1;
-  return cells;
+  if (PLAIN.test(text)) return text.length; // nearly all
+  const shown = stripVTControlCharacters(text);
+  if (NARROW.test(shown)) return shown.length;
+  return graphemes(shown).reduce((cells, grapheme) => cells + graphemeWidth(grapheme), 0);
 }
 
 export function pad(text: string, cells: number): string {
@@ -73,10 +113,10 @@ export function clip(text: string, cells: number): string {
   if (width(text) <= cells) return text;
   let kept = "";
   let used = 1;
-  for (const character of text) {
-    used += width(character);
+  for (const grapheme of PLAIN.test(text) ? text : graphemes(text)) {
+    used += graphemeWidth(grapheme);
     if (used > cells) break;
-    kept += character;
+    kept += grapheme;
   }
   return `${kept}…`;
 }
@@ -86,10 +126,11 @@ export function oneLine(text: string): string {
   return printable(text.replace(/\s*\n\s*/g, " ").trim());
 }
 
-/** Control characters become a placeholder; line ends and tabs stay. */
+/** Colours go, and control characters become a placeholder; line ends and tabs stay. */
 export function printable(text: string): string {
+  if (PLAIN.test(text)) return text;
   let result = "";
-  for (const character of text) {
+  for (const character of stripVTControlCharacters(text)) {
     const code = character.codePointAt(0)!;
     const control = (code < 32 && code !== 9 && code !== 10) || (code >= 127 && code < 160);
     result += control ? "\ufffd" : character;

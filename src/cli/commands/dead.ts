@@ -25,7 +25,7 @@ export const dead: Command = {
     if (call.json) return context.json(found.map(letterJson)), EXIT.OK;
     if (found.length === 0) return context.note("titan: no job has spent its retries"), EXIT.OK;
     const rows = found.map((letter) => [`${letter.run}/${letter.job}`, triesText(letter), timeText(letter.endedAt), clip(oneLine(letter.failure?.message ?? ""), MAX_WHY_CELLS)]);
-    context.out(table(["RUN/JOB", "ATTEMPTS", "WHEN", "WHY"], rows));
+    context.out(table(["RUN/JOB", "ATTEMPTS", "WHEN", "WHY"], rows, context.columns));
     const { run, job } = found.at(-1)!;
     context.note(`titan: once the reason is gone: titan retry RUN --from JOB, such as: titan retry ${run} --from ${job}`);
     return EXIT.OK;

@@ -96,7 +96,7 @@ async function inspect(call: Call, { log: dir }: Folders): Promise<number> {
     ...found.snapshots.map(({ file, seq, chunks, bytes }) => [basename(file), "snapshot", `up to ${seq}`, plural(chunks, "chunk"), bytesText(bytes)]),
     ...found.segments.map(({ file, firstSeq, records, bytes }) => [basename(file), "segment", `from ${firstSeq}`, plural(records, "record"), bytesText(bytes)]),
   ];
-  context.out(table(["FILE", "KIND", "NUMBERS", "HOLDS", "SIZE"], rows));
+  context.out(table(["FILE", "KIND", "NUMBERS", "HOLDS", "SIZE"], rows, context.columns));
   if (found.tornBytes > 0) context.out(`\ntorn tail: ${plural(found.tornBytes, "byte")} of an unfinished write in ${basename(found.tornFile ?? "")}; the next start cuts them`);
   if (found.strays.length > 0) context.out(`\nleft by a crash, removed by the next start: ${found.strays.join(", ")}`);
   printProblems(call, found.problems);

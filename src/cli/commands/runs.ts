@@ -21,7 +21,7 @@ export const runs: Command = {
     if (call.json) return context.json(found.map(runJson)), EXIT.OK;
     if (found.length === 0) return context.note("titan: there are no runs; titan run FILE makes one"), EXIT.OK;
     const rows = found.map((run) => [run.id, context.paint(runColor(run.status), statusText(run)), countsText(run), timeText(run.submittedAt), durationText((run.endedAt ?? Date.now()) - run.submittedAt)]);
-    context.out(table(["RUN", "STATUS", "JOBS", "SUBMITTED", "TOOK"], rows));
+    context.out(table(["RUN", "STATUS", "JOBS", "SUBMITTED", "TOOK"], rows, context.columns));
     return EXIT.OK;
   },
 };
@@ -59,7 +59,7 @@ export const workers: Command = {
     const rows = found.map(({ name, running, slots, tags, remote, joinedAt, ...rest }) => [
       name, stateText(context, { running, slots, ...rest }), `${running}/${slots}`, ["GENERAL", ...tags.filter((tag) => tag !== "GENERAL")].join(","), remote, durationText(Date.now() - joinedAt),
     ]);
-    context.out(table(["WORKER", "STATE", "BUSY", "TAGS", "FROM", "FOR"], rows));
+    context.out(table(["WORKER", "STATE", "BUSY", "TAGS", "FROM", "FOR"], rows, context.columns));
     return EXIT.OK;
   },
 };
@@ -93,7 +93,7 @@ export const gates: Command = {
     if (found.length === 0) return context.note("titan: nothing waits for a person"), EXIT.OK;
     const now = Date.now();
     const rows = found.map(({ id, message, openedAt, deadline }) => [id, durationText(now - openedAt), durationText(deadline - now), oneLine(message)]);
-    context.out(table(["GATE", "WAITS FOR", "CLOSES IN", "QUESTION"], rows));
+    context.out(table(["GATE", "WAITS FOR", "CLOSES IN", "QUESTION"], rows, context.columns));
     context.note("titan: answer with: titan approve GATE or titan reject GATE");
     return EXIT.OK;
   },

@@ -45,7 +45,7 @@ function printRun(context: Context, run: RunInfo, jobs: readonly JobInfo[]): voi
   context.out(`${context.paint("bold", run.id)}  ${context.paint(runColor(run.status), run.cancelling ? `${run.status} (cancelling)` : run.status)}  ${countsText(run)}`);
   context.out(`submitted ${timeText(run.submittedAt)}${run.endedAt === undefined ? `, ${durationText(now - run.submittedAt)} ago` : `, took ${durationText(run.endedAt - run.submittedAt)}`}\n`);
   const rows = jobs.map((job) => [job.id, context.paint(LOOKS[job.status].color, statusText(job)), String(job.attempt), job.worker, tookText(job, now), clip(whyText(job), MAX_REASON_CELLS)]);
-  context.out(table(["JOB", "STATUS", "ATTEMPT", "WORKER", "TOOK", "WHY"], rows));
+  context.out(table(["JOB", "STATUS", "ATTEMPT", "WORKER", "TOOK", "WHY"], rows, context.columns));
 }
 
 function statusText({ status: found, cancelling }: JobInfo): string {

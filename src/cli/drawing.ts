@@ -1,0 +1,67 @@
+/**
+ * A few lines at the end of a terminal that are rewritten in place: which bytes do that. Pure.
+ *
+ *     a-7k2m  RUNNING  1/3 done        ◀── the cursor goes up to here, and each line is rewritten and
+ *       ✓ a  completed                     cleared to its right (ESC[K)
+ *       ● b  running
+ *     ▮                                ◀── and it ends here, where what is left below is cleared (ESC[J)
+ *
+ * Clearing first and drawing then would be simpler. tmux takes a cleared screen for one that was
+ * scrolled away, and keeps a copy of every frame.
+ *
+ * Invariants: the cursor stands in the first column below the drawing, or, after somebody typed,
+ * somewhere in that line; one frame is one write, or the terminal shows it half done.
+ * Test: test/cli.drawing.test.ts
+ */
+import { width } from "./text.ts";
+
+const ESC = "\u001b[";
+const UP = (lines: number): string => (lines === 0 ? "" : `${ESC}${lines}A`);
+const CLEAR_RIGHT = `${ESC}K`;
+const CLEAR_BELOW = `${ESC}J`;
+const HIDE_CURSOR = `${ESC}?25l`;
+const SHOW_CURSOR = `${ESC}?25h`;
+
+export class Drawing {
+  /** Rows of the terminal that the last frame took. */
+  #rows = 0;
+
+  /** The cursor would jump about. */
+  begin(): string {
+    return HIDE_CURSOR;
+  }
+
+  /**
+   * Replaces what was drawn. A terminal of `columns` breaks longer lines, which then take several
+   * rows.
+   */
+  frame(lines: readonly string[], columns: number): string {
+    // Typed keys, ^C among them, are echoed where the cursor stands: ESC[nA alone would keep that
+    // column.
+    const text = `\r${UP(this.#rows)}${lines.map((line) => `${line}${CLEAR_RIGHT}\n`).join("")}${CLEAR_BELOW}`;
+    this.#rows = lines.reduce(
+      (sum, line) => sum + Math.max(1, Math.ceil(width(line) / columns)),
+      0,
+    );
+    return text;
+  }
+
+  /** Puts a line in the place of the drawing; the next frame comes below it. */
+  note(line: string): string {
+    const text = `\r${UP(this.#rows)}${line}${CLEAR_RIGHT}\n${CLEAR_BELOW}`;
+    this.#rows = 0;
+    return text;
+  }
+
+  /**
+   * What was drawn stays, and the next frame comes below it: the terminal has been resized, or
+   * others wrote to it.
+   */
+  abandon(): void {
+    this.#rows = 0;
+  }
+
+  end(): string {
+    return SHOW_CURSOR;
+  }
+}
