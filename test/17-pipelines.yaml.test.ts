@@ -1,7 +1,10 @@
 /** Chapter 17, the brick: a YAML reader that refuses what it would have to guess. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { emitYaml, excerpt, MAX_BYTES, MAX_DEPTH, MAX_NODES, parseYaml, resolveScalar, toValue, YamlError } from "#yaml";
+import {
+  emitYaml, excerpt, MAX_BYTES, MAX_DEPTH, MAX_NODES, parseYaml, resolveScalar, toValue, YamlError,
+  type MappingNode, type SequenceNode,
+} from "#yaml";
 
 function read(text: string): unknown {
   return toValue(parseYaml(text, { file: "f.yaml" }), { file: "f.yaml", text });
@@ -27,7 +30,7 @@ const REFUSED: [text: string, code: string, line: string][] = [
   ["k:\n  a: [1,\n\t2]", "TAB_INDENT", "f.yaml:3:1: a tab in the indentation: use spaces"],
   ["a: 1\na: 2", "DUPLICATE_KEY", 'f.yaml:2:1: the key "a" is already in line 1'],
   ["{a: 1, 'a': 2}", "DUPLICATE_KEY", 'f.yaml:1:8: the key "a" is already in line 1'],
-  ["a: b: c", "UNEXPECTED", 'f.yaml:1:5: ": " inside a value on the line of its key: quote the value, or begin the map on the next line'],
+  ["a: b: c", "UNEXPECTED", 'f.yaml:1:5: ": " inside a value on the line of its key: quote the value, write "a: |" and the text below it, or begin the map on the next line'],
   ["a: - b", "UNEXPECTED", 'f.yaml:1:4: a "- " list must begin on its own line'],
   ["a: b\n  - c", "BAD_INDENT", "f.yaml:2:3: a list item inside a text of several lines: check the indentation, or quote the text"],
   ["a: b\n   c: d", "BAD_INDENT", 'f.yaml:2:4: the key "c" inside a text of several lines: check the indentation'],
@@ -69,7 +72,11 @@ const REFUSED: [text: string, code: string, line: string][] = [
   ["a: &x\nb: 1\n*x : 2", "UNSUPPORTED", "f.yaml:3:1: a key must be text, not an alias"],
   ["[a]: b", "UNSUPPORTED", "f.yaml:1:1: a key must be text, not a collection"],
   ["? a\n: b", "UNSUPPORTED", 'f.yaml:1:1: complex keys ("? ") are not supported'],
-  ["a:\n  <<: *b", "UNSUPPORTED", 'f.yaml:2:3: merge keys ("<<") are not supported: repeat the entries, or use an alias for the whole value'],
+  ["a:\n  <<: *b", "BAD_ALIAS", "f.yaml:2:7: alias *b has no anchor &b before it"],
+  ["a:\n  <<: b", "UNSUPPORTED", 'f.yaml:2:7: "<<" merges maps (*name, or a list of them), found the text "b"'],
+  ["a:\n  <<:", "UNSUPPORTED", 'f.yaml:2:6: "<<" merges maps (*name, or a list of them), found nothing'],
+  ["a: &a [1]\nb: {<<: [{}, *a]}", "UNSUPPORTED", 'f.yaml:1:7: "<<" merges maps (*name, or a list of them), found a list'],
+  ["<<: {}\nb: 1\n<<: {}", "DUPLICATE_KEY", 'f.yaml:3:1: the key "<<" is already in line 1'],
   ["a: !!str 1", "UNSUPPORTED", "f.yaml:1:4: tags (!name) are not supported: types come from the schema"],
   ["a: !secret x", "UNSUPPORTED", "f.yaml:1:4: tags (!name) are not supported: types come from the schema"],
   ["%YAML 1.2\n---\na", "UNSUPPORTED", "f.yaml:1:1: directives (%YAML, %TAG) are not supported"],
@@ -168,6 +175,36 @@ test("resolveScalar() takes only plain text for anything but text", () => {
   for (const [word, boolean] of [["no", false], ["N", false], ["off", false], ["yes", true], ["ON", true], ["y", true]] as const) {
     assert.deepEqual(resolveScalar({ text: word, style: "plain" }), { type: "text", value: word, boolean });
   }
+});
+
+test("parseYaml() merges maps under <<: own keys win, of a list the earlier map wins", () => {
+  const base = "base: &base {a: 1, b: 2}\nmore: &more\n  b: 3\n  c: 4\n";
+  const cases: [text: string, value: unknown][] = [
+    ["x:\n  <<: *base\n  b: 9", { a: 1, b: 9 }],
+    ["x:\n  b: 9\n  <<: *base", { a: 1, b: 9 }],
+    ["x: {<<: [*base, *more], d: 5}", { a: 1, b: 2, c: 4, d: 5 }],
+    ["x: {<<: [*more, *base]}", { a: 1, b: 3, c: 4 }],
+    ["x:\n  <<:\n    - *more\n    - {e: 6}\n", { b: 3, c: 4, e: 6 }],
+    ["y: &y {<<: *base, b: 7}\nx: {<<: *y, a: 8}", { a: 8, b: 7 }],
+    ["x: {<<: {}}", {}],
+    ["x: {<<: []}", {}],
+    ['x: {"<<": *base}', { "<<": { a: 1, b: 2 } }],
+    ["x: {<<: {__proto__: 1}}", JSON.parse('{"__proto__": 1}')],
+  ];
+  for (const [text, value] of cases) {
+    assert.deepEqual((toValue(parseYaml(base + text)) as { x: unknown }).x, value, text);
+  }
+  const [x] = (parseYaml("- &a {k: v}\n- {<<: *a}") as SequenceNode).items.slice(1);
+  const entry = (x as MappingNode).entries[0];
+  assert.deepEqual([entry?.key.line, entry?.key.column], [1, 7], "an entry keeps the place where it was written");
+});
+
+test("parseYaml() counts merged maps as if they were written out", () => {
+  const laughs = ["a0: &a0 {x0: 1, y0: 2}"];
+  for (let i = 1; i < 40; i++) {
+    laughs.push(`a${i}: &a${i} {<<: [*a${i - 1}, *a${i - 1}], x${i}: 1, n: {<<: *a${i - 1}}}`);
+  }
+  assert.throws(() => parseYaml(laughs.join("\n")), (error) => error instanceof YamlError && error.code === "TOO_MANY_NODES");
 });
 
 test("parseYaml() counts aliases as if they were written out: a billion laughs are refused", () => {

@@ -103,7 +103,9 @@ function atColon(r: Reader): boolean {
 
 function refuseNestedColon(r: Reader): never {
   r.skipBlanks();
-  r.fail("UNEXPECTED", '": " inside a value on the line of its key: quote the value, or begin the map on the next line');
+  const key = /^[ \t]*(?:- +)*([A-Za-z_][\w-]*):/.exec(r.text.slice(r.lineStart, r.pos))?.[1];
+  const block = key === undefined ? 'put "|" behind the key and the text below it' : `write "${key}: |" and the text below it`;
+  r.fail("UNEXPECTED", `": " inside a value on the line of its key: quote the value, ${block}, or begin the map on the next line`);
 }
 
 function readBlockSequence(r: Reader): YamlNode {

@@ -9,7 +9,8 @@
  * a text without aliases, so walking the tree is safe, too (no "billion laughs").
  * Test: test/17-pipelines.yaml.test.ts
  */
-import { clip, excerpt, YamlError, type YamlErrorCode } from "./error.ts";
+import { clip, excerpt, YamlError, type Place, type YamlErrorCode } from "./error.ts";
+import { merged } from "./merge.ts";
 import type { MappingEntry, ScalarNode, ScalarStyle, YamlNode } from "./node.ts";
 
 /** Collections inside one another. People write five levels; 64 is far from any stack's end. */
@@ -249,7 +250,12 @@ export class Reader {
 
   mapping(from: Mark, entries: MappingEntry[]): YamlNode {
     this.#count(1, 0);
-    return { kind: "mapping", ...this.#place(from), entries };
+    return { kind: "mapping", ...this.#place(from), entries: merged(entries, (node) => this.#notMerged(node)) };
+  }
+
+  #notMerged(node: YamlNode): never {
+    const found = node.kind !== "scalar" ? "a list" : node.text === "" ? "nothing" : `the text "${clip(node.text)}"`;
+    throw this.#error("UNSUPPORTED", `"<<" merges maps (*name, or a list of them), found ${found}`, node);
   }
 
   // Refusing.
@@ -260,7 +266,11 @@ export class Reader {
   }
 
   failAt(at: Mark, code: YamlErrorCode, reason: string, length = 1): never {
-    const place = { line: at.line, column: at.pos - at.lineStart + 1, length };
-    throw new YamlError(reason, { ...place, code, file: this.file, excerpt: excerpt(this.text, place) });
+    throw this.#error(code, reason, { line: at.line, column: at.pos - at.lineStart + 1, length });
+  }
+
+  #error(code: YamlErrorCode, reason: string, { line, column, length }: Place): YamlError {
+    const place = { line, column, length: length ?? 1 };
+    return new YamlError(reason, { ...place, code, file: this.file, excerpt: excerpt(this.text, place) });
   }
 }

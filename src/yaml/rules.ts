@@ -48,9 +48,6 @@ export class KeySet {
 
   add(key: ScalarNode, at: Mark): ScalarNode {
     const r = this.#r;
-    if (key.style === "plain" && key.text === "<<") {
-      r.failAt(at, "UNSUPPORTED", 'merge keys ("<<") are not supported: repeat the entries, or use an alias for the whole value', 2);
-    }
     const earlier = this.#lines.get(key.text);
     if (earlier !== undefined) r.failAt(at, "DUPLICATE_KEY", `the key "${clip(key.text)}" is already in line ${earlier}`, key.length);
     this.#lines.set(key.text, key.line);
