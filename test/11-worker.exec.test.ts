@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { createExecutor, MAX_RESULT_BYTES, type ExecOutcome, type ExecRequest, type Executor, type Running } from "#exec";
+import { createExecutor, MAX_RESULT_BYTES, type ExecOutcome, type ExecRequest, type Executor, type Running, type Shell } from "#exec";
 import { nodeHost } from "#host";
 
 const host = nodeHost();
@@ -40,7 +40,7 @@ function start(action: ExecRequest["action"], given: Given = {}): Job {
   );
   return { running, out: () => text.stdout, err: () => text.stderr };
 }
-const shell = (script: string): ExecRequest["action"] => ({ kind: "shell", script });
+const shell = (script: string, program?: Shell): ExecRequest["action"] => ({ kind: "shell", script, shell: program });
 const file = (name: string, ...args: string[]): ExecRequest["action"] => ({ kind: "file", file: name, args });
 const call = (target: string, input = ""): ExecRequest["action"] => ({ kind: "call", target, input: Buffer.from(input) });
 async function end(action: ExecRequest["action"], given: Given = {}): Promise<ExecOutcome & { out: string; err: string }> {
@@ -73,6 +73,54 @@ test("start() fails an attempt by its kind: not found, not executable, exit, sig
   for (const [action, expected] of cases) assert.deepEqual(brief(await end(action, { project })), expected);
   assert.equal((await end(shell("exit 3"))).exitCode, 3);
   assert.equal((await end(shell("kill -SEGV $$"))).signal, "SIGSEGV");
+});
+
+test("a script ends at its first line that fails, in sh and in bash, and nowhere else", async () => {
+  for (const program of [undefined, "sh", "bash"] as const) {
+    const failed = await end(shell("echo one\nfalse\necho two", program));
+    assert.deepEqual([...brief(failed), failed.out], ["failed", "exit", "exited with code 1", "one\n"], program);
+    const handled = "false || echo or\nif false; then echo no; else echo else; fi\n! true || :\nfalse && echo no\nwhile false; do :; done\necho end";
+    const ended = await end(shell(handled, program));
+    assert.deepEqual([ended.status, ended.out], ["ok", "or\nelse\nend\n"], program);
+  }
+});
+
+test("shell: bash reads arrays, and a pipe fails with any of its commands; sh asks the last one only", async () => {
+  assert.equal((await end(shell("x=(a b); echo ${x[1]}", "bash"))).out, "b\n");
+  assert.deepEqual(brief(await end(shell("false | cat; echo on", "bash"))), ["failed", "exit", "exited with code 1"]);
+  assert.deepEqual([(await end(shell("false | cat; echo on"))).out], ["on\n"]);
+});
+
+test("shell: python3 and node run a script as a program whose errors name the line", async () => {
+  const python = await end(shell("import lib.helper, sys\nprint(lib.helper.N, sys.stdin.read() == '')", "python3"), { project });
+  assert.equal(python.status, "failed", "there is no such module yet");
+  assert.match(python.err, /titan-script\.py", line 1, in <module>\n\s+import lib\.helper, sys/);
+  inProject("lib/helper.py", "N = 7\n");
+  const again = await end(shell("import lib.helper, sys\nprint(lib.helper.N, sys.stdin.read() == '')", "python3"), { project });
+  assert.deepEqual([again.status, again.out], ["ok", "7 True\n"], again.err);
+  const node = 'import { basename } from "node:path";\nconsole.log(await Promise.resolve(basename("a/b")));\nthrow new Error("no")';
+  const thrown = await end(shell(node, "node"), { project });
+  assert.deepEqual([thrown.status, thrown.out, thrown.exitCode], ["failed", "b\n", 1]);
+  assert.match(thrown.err, /titan-script\.mjs:3/);
+});
+
+test("a script longer than any argument runs, in every shell, and stops at the line that fails", async () => {
+  const comment = `# ${"x".repeat(300_000)}\n`;
+  for (const program of ["sh", "bash"] as const) {
+    const { status, out } = await end(shell(`${comment}echo on\nfalse\necho off`, program));
+    assert.deepEqual([status, out], ["failed", "on\n"], program);
+  }
+  assert.equal((await end(shell(`${comment}print(1)`, "python3"))).out, "1\n");
+  assert.equal((await end(shell(`/${comment.replace("#", "/")}console.log(1)`, "node"))).out, "1\n");
+});
+
+test("shell: a shell that the worker does not have is not found, by name", async () => {
+  const bare = createExecutor({ host, workDir: join(folder, "bare"), callThreads: 1, baseEnv: { PATH: folder } });
+  for (const program of ["bash", "python3"] as const) {
+    const outcome = await end(shell("echo", program), { executor: bare });
+    assert.deepEqual(brief(outcome), ["failed", "not-found", `Cannot start "${program}": no such file`]);
+  }
+  await bare.close();
 });
 
 test("start() runs files by their ending, inside the project, with their arguments", async () => {

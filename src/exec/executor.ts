@@ -14,7 +14,7 @@ import { join, resolve } from "node:path";
 import { nodeWorkFolders, type Child, type Exit, type Host, type Timer, type WorkFolders } from "#host";
 import { CallPool } from "./call-pool.ts";
 import { linkPackage } from "./package-link.ts";
-import { commandOf, inputsJson, jobPaths, safeName, titanEnv, type JobPaths } from "./process-job.ts";
+import { commandOf, inputsJson, jobPaths, safeName, scriptFile, titanEnv, type JobPaths } from "./process-job.ts";
 import { holdProject } from "./project-cache.ts";
 import { durationText, GRACE_MS, MAX_RESULT_BYTES, tooLarge, type ExecOutcome, type ExecRequest, type FailureKind, type OnOutput, type Running } from "./types.ts";
 
@@ -204,6 +204,8 @@ class ProcessAttempt implements Running {
       const project = request.project === undefined ? {} : { project: request.project };
       shared.folders.make(paths.folder, { ...project, beside: [paths.shared] });
       if (request.inputs.length > 0) shared.folders.write(paths.inputs, inputsJson(request.inputs));
+      const script = scriptFile(request.action);
+      if (script) shared.folders.write(join(paths.folder, script.name), script.text);
     } catch (error) {
       return failure("internal", `Cannot make the work folder: ${(error as Error).message}`);
     }

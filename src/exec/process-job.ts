@@ -5,6 +5,7 @@
  *     <workDir>/<run>/<job>.<attempt>   TITAN_WORKDIR, where the program starts
  *         .titan-output                 TITAN_OUTPUT: what the job writes here is its result
  *         .titan-inputs.json            TITAN_INPUTS: {"parent": result}, only if there are any
+ *         .titan-script.*               a script that no argument can carry
  *         <every entry of the project, as a link>
  *
  * TITAN_RUN, TITAN_JOB, TITAN_ATTEMPT and TITAN_WORKER say what it is; TITAN_MASTER (host:port) and TITAN_STORE (redis://…,
@@ -19,6 +20,9 @@ import type { ExecRequest } from "./types.ts";
 
 const OUTPUT_FILE = ".titan-output";
 const INPUTS_FILE = ".titan-inputs.json";
+const SCRIPT_FILE = ".titan-script";
+/** Half of what Linux passes in one argument (MAX_ARG_STRLEN, 128 KiB): a longer script is a file. */
+const MAX_ARGUMENT_BYTES = 64 * 1024;
 /** The first release lines of Node that run TypeScript without a flag. */
 const TYPESCRIPT_SINCE = [
   [22, 18],
@@ -52,7 +56,7 @@ export function safeName(text: string): string {
 /** The program that an action means, or why this worker cannot run it. */
 export function commandOf(action: ExecRequest["action"], node: { execPath: string; version: string }): readonly string[] | { unsupported: string } {
   if (action.kind === "command") return action.argv;
-  if (action.kind === "shell") return ["sh", "-c", action.script];
+  if (action.kind === "shell") return shellCommand(action, node);
   if (action.kind === "call") return { unsupported: "a call is not a program" };
   const { file, args } = action;
   // A leading dash would be read as an option, and a bare name be looked for in PATH.
@@ -75,6 +79,34 @@ export function commandOf(action: ExecRequest["action"], node: { execPath: strin
     default:
       return [path, ...args];
   }
+}
+
+type ShellAction = Extract<ExecRequest["action"], { kind: "shell" }>;
+
+// #region shellCommand
+/** The program that runs a script, and ends at the first line that fails. */
+function shellCommand(action: ShellAction, node: { execPath: string; version: string }): ReturnType<typeof commandOf> {
+  const { shell = "sh", script } = action;
+  const file = scriptFile(action)?.name;
+  if (file !== undefined && (shell === "python3" || shell === "node")) return commandOf({ kind: "file", file, args: [] }, node);
+  // Without -e, a script goes on after a command that failed, and its last command alone decides.
+  const strict = shell === "bash" ? ["bash", "-e", "-o", "pipefail"] : ["sh", "-e"];
+  return file === undefined ? [...strict, "-c", script] : [...strict, `./${file}`];
+}
+// #endregion
+
+/**
+ * The file that a script is written to before it runs; undefined for one that travels as an argument. A traceback of
+ * Python or Node names the file and shows the line, where for an argument it could say "<string>" only.
+ */
+export function scriptFile(action: ExecRequest["action"]): { name: string; text: string } | undefined {
+  if (action.kind !== "shell") return undefined;
+  const { shell = "sh", script } = action;
+  if (shell === "python3") return { name: `${SCRIPT_FILE}.py`, text: script };
+  // A module: so it may import and await, whatever the project's package.json says.
+  if (shell === "node") return { name: `${SCRIPT_FILE}.mjs`, text: script };
+  if (Buffer.byteLength(script) <= MAX_ARGUMENT_BYTES) return undefined;
+  return { name: `${SCRIPT_FILE}.sh`, text: script };
 }
 
 /** Whether this version of Node (as in `process.version`) runs TypeScript without being asked to. */

@@ -4,11 +4,15 @@
  * Test: test/11-worker.exec.test.ts
  */
 
+/** What runs a script. */
+export type Shell = "sh" | "bash" | "python3" | "node";
+
 /** What a job does. */
 export type Action =
   | { readonly kind: "file"; readonly file: string; readonly args: readonly string[] }
   | { readonly kind: "command"; readonly argv: readonly string[] }
-  | { readonly kind: "shell"; readonly script: string }
+  /** A script for `shell`; for sh, if none is named. */
+  | { readonly kind: "shell"; readonly script: string; readonly shell?: Shell | undefined }
   /** `input` is JSON text, or empty for `undefined`. */
   | { readonly kind: "call"; readonly target: string; readonly input: Buffer };
 

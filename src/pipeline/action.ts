@@ -8,22 +8,48 @@
 import { resolveScalar, toValue, type ScalarNode, type YamlNode } from "#yaml";
 import { clip, type Fields, type Text } from "./fields.ts";
 import { MAX_ARGS, MAX_INPUT_BYTES, MAX_PATH_BYTES } from "./limits.ts";
+import { quoted, textsIn } from "./show.ts";
 import { hint } from "./suggest.ts";
-import type { ActionDefinition } from "./types.ts";
+import type { ActionDefinition, ShellName } from "./types.ts";
 import { splitWords } from "./words.ts";
 
+export const SHELLS = ["sh", "bash", "python3", "node"] as const;
+/** What GitHub and others call them, with and without the `{0}` of a template. */
+const OTHER_SHELLS = new Map<string, ShellName>([
+  ["python", "python3"], ["python2", "python3"], ["py", "python3"], ["nodejs", "node"], ["javascript", "node"],
+  ["dash", "sh"], ["/bin/sh", "sh"], ["/bin/bash", "bash"], ["/usr/bin/bash", "bash"],
+]);
 const ACTIONS = ["file", "command", "run", "call"] as const;
+/** A warning is worth one look at the beginning of a script, not a walk over a megabyte. */
+const MAX_SEARCHED_CHARS = 64 * 1024;
 /** Calls that need no module: the worker's pool answers them itself (src/exec). */
-const BUILTIN_CALLS = ["titan:noop", "titan:echo", "titan:fail", "titan:sleep"];
+export const BUILTIN_CALLS = ["titan:noop", "titan:echo", "titan:fail", "titan:sleep"];
 
-export function readAction(fields: Fields): ActionDefinition | undefined {
+/** The program for scripts that a pipeline or a job names. */
+export function readShell(fields: Fields): ShellName | undefined {
+  const node = fields.value("shell");
+  const text = node?.kind === "scalar" ? node.text : "";
+  const word = text.split(" ")[0] ?? "";
+  const known = SHELLS.find((name) => name === word) ?? OTHER_SHELLS.get(word);
+  const other = /^(?:pwsh|powershell|cmd|zsh|fish|ruby|perl)$/.test(word)
+    ? `: write command: [${word}, …], or file: for a script of the project` : "";
+  const help = known === undefined ? other : `: write shell: ${known}`;
+  return fields.oneOf("shell", SHELLS, help && fields.report.foreign(help));
+}
+
+/** `shell` is what runs a script that names no shell of its own. */
+export function readAction(fields: Fields, shell: ShellName): ActionDefinition | undefined {
   const given = ACTIONS.filter((key) => fields.has(key));
   const [kind, other] = given;
   if (kind === undefined) {
+    if (ACTIONS.some((key) => fields.meant.has(key))) return undefined;
     return fields.report.problem("MISSING_KEY", fields.node, `nothing to do${fields.scope}: give it one of file, command, run or call`);
   }
   if (other !== undefined) {
     return fields.report.problem("CONFLICT", fields.keyNode(other), `"${other}" and "${kind}"${fields.scope}: a job has exactly one of file, command, run and call`);
+  }
+  if (fields.has("shell") && kind !== "run") {
+    fields.report.problem("CONFLICT", fields.keyNode("shell"), `"shell"${fields.scope} goes with "run" only`);
   }
   const input = fields.either("input", "with");
   if (fields.has("args") && kind !== "file") {
@@ -35,8 +61,33 @@ export function readAction(fields: Fields): ActionDefinition | undefined {
   if (kind === "file") return readFile(fields);
   if (kind === "command") return readCommand(fields);
   if (kind === "call") return readCall(fields, input);
+  return readScript(fields, shell);
+}
+
+function readScript(fields: Fields, shell: ShellName): ActionDefinition | undefined {
+  const node = fields.value("run") as YamlNode;
+  if (node.kind === "sequence") return fields.wrong("run", node, "text", runHelp(fields, node));
   const script = fields.text("run");
-  return script === undefined ? undefined : { kind: "shell", script };
+  if (script === undefined) return undefined;
+  const template = /\$\{\{[^}\n]*\}\}/.exec(script.slice(0, MAX_SEARCHED_CHARS));
+  if (template) {
+    const what = `"run"${fields.scope} contains ${clip(template[0])}, which nothing replaces`;
+    fields.report.warn(node, `${what}: set a variable in env, and write $NAME (docs/pipelines.md)`);
+  }
+  const program = /^#!.*?(bash|python|node)\b/.exec(script)?.[1];
+  const named = program === "python" ? "python3" : program;
+  if (named !== undefined && named !== shell) {
+    fields.report.warn(node, `"run"${fields.scope} begins with "#!", which nobody reads here: write shell: ${named}`);
+  }
+  return shell === "sh" ? { kind: "shell", script } : { kind: "shell", script, shell };
+}
+
+/** A list of commands, as GitLab has it. */
+function runHelp(fields: Fields, node: YamlNode): string {
+  const [line, ...more] = textsIn(node);
+  if (line === undefined) return "";
+  if (more.length === 0) return fields.report.foreign(`: write run: ${quoted(line)}`);
+  return fields.report.foreign(": write run: | and each command on a line of its own below it");
 }
 
 function readFile(fields: Fields): ActionDefinition | undefined {

@@ -20,8 +20,9 @@ import type { ActionDefinition, JobDefinition, PipelineDefinition, RetryDefiniti
  * ```
  */
 export function toYaml(definition: PipelineDefinition): string {
-  const { name, version, project, jobs } = definition;
-  return emitYaml({ name, version, project: project ? undefined : false, jobs: jobs.map(jobFields) });
+  const { name, version, project, projectWritten, jobs } = definition;
+  const written = project && !projectWritten ? undefined : project;
+  return emitYaml({ name, version, project: written, jobs: jobs.map(jobFields) });
 }
 
 function jobFields(job: JobDefinition): object {
@@ -45,7 +46,7 @@ function jobFields(job: JobDefinition): object {
 function actionFields(action: ActionDefinition): object {
   if (action.kind === "file") return { file: action.file, args: unlessEmpty(action.args) };
   if (action.kind === "command") return { command: action.argv };
-  if (action.kind === "shell") return { run: action.script };
+  if (action.kind === "shell") return { run: action.script, shell: action.shell };
   return { call: action.target, input: action.input ?? undefined };
 }
 

@@ -12,6 +12,8 @@
 import { resolveScalar, type MappingNode, type ScalarNode, type YamlNode } from "#yaml";
 import { parseDuration, secondsToMs } from "./duration.ts";
 import { MAX_DURATION_MS, MAX_TEXT_BYTES } from "./limits.ts";
+import { listOfKeys } from "./advice.ts";
+import { adviceFor } from "./foreign.ts";
 import type { Report } from "./problems.ts";
 import { hint } from "./suggest.ts";
 
@@ -36,25 +38,49 @@ export interface Text {
   readonly node: ScalarNode;
 }
 
+export interface FieldsOptions {
+  readonly known: readonly string[];
+  /** ` in job "train"`, for messages. */
+  readonly scope: string;
+  /** Where these fields are, for advice about keys of other tools. */
+  readonly level?: "pipeline" | "job" | "retry";
+}
+
 export class Fields {
   readonly report: Report;
   readonly node: MappingNode;
   /** ` in job "train"`, for messages. */
   readonly scope: string;
+  /** Titan's keys that unknown ones stand for, by the advice about them: their absence is no second mistake. */
+  readonly meant = new Map<string, YamlNode>();
   readonly #values = new Map<string, { key: ScalarNode; value: YamlNode }>();
 
   /** Reports every key that is not `known`; `x-…` is anyone's. */
-  constructor(report: Report, node: MappingNode, options: { known: readonly string[]; scope: string }) {
+  constructor(report: Report, node: MappingNode, options: FieldsOptions) {
     this.report = report;
     this.node = node;
     this.scope = options.scope;
     for (const { key, value } of node.entries) {
       if (key.text.startsWith("x-")) continue;
       this.#values.set(key.text, { key, value });
-      if (options.known.includes(key.text)) continue;
-      const rest = options.known.filter((name) => !this.has(name));
-      report.problem("UNKNOWN_KEY", key, `unknown key "${clip(key.text)}"${options.scope}${hint(key.text, rest)}`);
     }
+    // After all keys are known: what to write instead depends on what is there already.
+    for (const { key, value } of node.entries) {
+      if (key.text.startsWith("x-") || options.known.includes(key.text)) continue;
+      this.#unknown(key, value, options);
+    }
+  }
+
+  #unknown(key: ScalarNode, value: YamlNode, { known, scope, level }: FieldsOptions): void {
+    const rest = known.filter((name) => !this.has(name));
+    const slip = hint(key.text, rest);
+    const found = { key: key.text, value, has: (other: string) => this.has(other) };
+    const advice = level === undefined ? undefined : adviceFor(level, found);
+    for (const [, own] of (advice ?? "").matchAll(/\b(id|name|jobs|run|file|command|call): /g)) {
+      this.meant.set(own as string, value);
+    }
+    const help = advice === undefined ? slip : this.report.foreign(`: ${advice}`);
+    this.report.problem("UNKNOWN_KEY", key, `unknown key "${clip(key.text)}"${scope}${help}`);
   }
 
   has(key: string): boolean {
@@ -78,8 +104,9 @@ export class Fields {
     return this.has(first) ? first : second;
   }
 
-  wrong(key: string, node: YamlNode, expected: string, help = ""): undefined {
-    return this.report.problem("WRONG_TYPE", node, `"${key}"${this.scope} must be ${expected}, found ${describe(node)}${help}`);
+  wrong(key: string, node: YamlNode, expected: string, help: string | false | undefined = ""): undefined {
+    const found = `must be ${expected}, found ${describe(node)}${help || ""}`;
+    return this.report.problem("WRONG_TYPE", node, `"${key}"${this.scope} ${found}`);
   }
 
   /** Text exactly as it was written: `1.0` stays "1.0". */
@@ -107,13 +134,21 @@ export class Fields {
     const node = this.value(key);
     if (!node) return undefined;
     if (node.kind === "scalar" && options.single) {
+      if (resolveScalar(node).type === "null" && node.text === "") {
+        return this.wrong(key, node, "text or a list of texts", ": leave the key out if there are none");
+      }
       const one = this.textOf(key, node, options);
       return one && [one];
     }
-    if (node.kind !== "sequence") return this.wrong(key, node, options.single ? "text or a list of texts" : "a list of texts");
+    if (node.kind !== "sequence") return this.wrong(key, node, options.single ? "text or a list of texts" : "a list of texts", options.single && this.#listHelp(key, node));
     if (node.items.length > options.max) return this.report.problem("TOO_LARGE", node, `"${key}"${this.scope} has more than ${options.max} entries`);
     const items = node.items.map((item) => this.textOf(key, item, options));
     return items.includes(undefined) ? undefined : (items as Text[]);
+  }
+
+  #listHelp(key: string, node: YamlNode): string {
+    if (node.kind !== "mapping") return "";
+    return this.report.foreign(`: write ${key}: ${listOfKeys(node)}`);
   }
 
   // #region boolean
@@ -157,26 +192,48 @@ export class Fields {
       ms = seconds === undefined ? undefined : secondsToMs(seconds);
     }
     if (ms === undefined) return undefined;
-    if (typeof ms === "string") return this.report.problem("BAD_VALUE", node, `"${key}"${this.scope} ${ms}, found ${describe(node)}`);
+    if (typeof ms === "string") {
+      const help = node.kind === "scalar" ? durationHelp(node.text) : "";
+      return this.report.problem("BAD_VALUE", node, `"${key}"${this.scope} ${ms}, found ${describe(node)}${help}`);
+    }
     if (ms > MAX_DURATION_MS) return this.report.problem("OUT_OF_RANGE", node, `"${key}"${this.scope} must be at most 24d, found ${describe(node)}`);
     return ms;
   }
 
-  oneOf<T extends string>(key: string, values: readonly T[]): T | undefined {
+  /** `help` is what to write for another tool's word; without it, the nearest of `values` is suggested. */
+  oneOf<T extends string>(key: string, values: readonly T[], help = ""): T | undefined {
     const node = this.value(key);
     if (!node) return undefined;
     const text = node.kind === "scalar" ? node.text : "";
     if ((values as readonly string[]).includes(text)) return text as T;
-    return this.wrong(key, node, values.join(" or "), hint(text, values));
+    return this.wrong(key, node, values.join(" or "), help || hint(text, values));
   }
 
   /** The fields of a map inside this one. */
-  map(key: string, known: readonly string[]): Fields | undefined {
+  map(key: "retry", known: readonly string[], help?: (node: YamlNode) => string): Fields | undefined {
     const node = this.value(key);
     if (!node) return undefined;
-    if (node.kind !== "mapping") return this.wrong(key, node, `a map with ${known.join(", ")}`);
-    return new Fields(this.report, node, { known, scope: ` in "${key}"${this.scope}` });
+    if (node.kind !== "mapping") {
+      return this.wrong(key, node, `a map with ${known.join(", ")}`, help?.(node));
+    }
+    return new Fields(this.report, node, { known, scope: ` in "${key}"${this.scope}`, level: key });
   }
+}
+
+/** `PT10M` of ISO 8601, `2 hours`, `10 min`, as durations are written here. */
+function durationHelp(text: string): string {
+  const iso = /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$/i.exec(text);
+  const [days, hours, minutes, seconds] = iso?.slice(1) ?? [];
+  const parts = [[days, "d"], [hours, "h"], [minutes, "m"], [seconds, "s"]];
+  const fromIso = parts.flatMap(([amount, unit]) => (amount === undefined ? [] : `${amount}${unit}`));
+  if (fromIso.length > 0) return `: write ${fromIso.join("")}`;
+  const words = /^(\d+(?:\.\d+)?)\s*(d|h|m|s|ms)[a-z]*\.?$/i.exec(text);
+  return words ? `: write ${words[1]}${unitOf(text)}` : "";
+}
+
+function unitOf(text: string): string {
+  const word = text.replace(/[^a-z]/gi, "").toLowerCase();
+  return word === "ms" || word.startsWith("milli") ? "ms" : word.slice(0, 1);
 }
 
 /** The one word that shows why this reader does not guess. */

@@ -36,9 +36,25 @@ function checkParents(report: Report, job: ReadJob, byId: ReadonlyMap<string, Re
     if (text === job.id?.text) report.problem("SELF_EDGE", node, `job "${text}" depends on itself`);
     else if (!byId.has(text)) {
       const others = [...byId.keys()].filter((id) => id !== job.id?.text);
-      report.problem("MISSING_PARENT", node, `unknown job "${clip(text)}" in depends_on${job.scope.replace(" in", " of")}${hint(text, others)}`);
+      const help = /[*?]/.test(text) ? patternHelp(text, others) : hint(text, others);
+      const where = `in depends_on${job.scope.replace(" in", " of")}`;
+      report.problem("MISSING_PARENT", node, `unknown job "${clip(text)}" ${where}${help}`);
     }
   }
+}
+
+const MAX_PATTERN_CHARS = 64;
+const MAX_MATCHES = 5;
+
+/** `needs: work-*`: there are no patterns, but the names can be told. */
+function patternHelp(pattern: string, ids: readonly string[]): string {
+  const pieces = pattern.split(/[*?]+/);
+  const head = pieces[0] as string;
+  const tail = pieces.at(-1) as string;
+  const matching = pattern.length > MAX_PATTERN_CHARS ? [] : ids.filter((id) => id.startsWith(head) && id.endsWith(tail));
+  const more = matching.length > MAX_MATCHES ? ", …" : "";
+  const list = matching.length === 0 ? "" : `: write [${matching.slice(0, MAX_MATCHES).join(", ")}${more}]`;
+  return ` (names have no patterns)${list}`;
 }
 
 function checkAffinity(report: Report, job: ReadJob): void {

@@ -6,20 +6,22 @@
  * Test: test/17-pipelines.test.ts
  */
 import { resolveScalar, setOwn, type MappingNode, type ScalarNode, type YamlNode } from "#yaml";
-import { readAction } from "./action.ts";
+import { readAction, readShell } from "./action.ts";
+import { envMap } from "./advice.ts";
 import { booleanHelp, clip, describe, Fields, type Text } from "./fields.ts";
 import {
   DEFAULT_GATE_WAIT_MS, DEFAULT_RETRY, MAX_ATTEMPTS, MAX_BACKOFF, MAX_ENV, MAX_ENV_BYTES, MAX_ENV_NAME_CHARS,
   MAX_ID_CHARS, MAX_JOBS, MAX_MESSAGE_BYTES, MAX_PRIORITY, MAX_TAG_CHARS, MAX_TAGS,
 } from "./limits.ts";
 import type { Report } from "./problems.ts";
-import type { GateDefinition, JobDefinition, RetryDefinition } from "./types.ts";
+import { scalarAt, shown, textsIn } from "./show.ts";
+import type { GateDefinition, JobDefinition, RetryDefinition, ShellName } from "./types.ts";
 
 export const JOB_KEYS = [
-  "id", "type", "file", "args", "command", "run", "call", "input", "with", "depends_on", "needs", "requirement",
+  "id", "type", "file", "args", "command", "run", "shell", "call", "input", "with", "depends_on", "needs", "requirement",
   "priority", "delay", "affinity", "port", "hitl_message", "max_wait_seconds", "retries", "retry", "timeout", "env", "when",
 ] as const;
-const RETRY_KEYS = ["max_attempts", "delay", "backoff", "max_delay", "jitter"] as const;
+export const RETRY_KEYS = ["max_attempts", "delay", "backoff", "max_delay", "jitter"] as const;
 
 const ID = new RegExp(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,${MAX_ID_CHARS - 1}}$`);
 const TAG = new RegExp(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,${MAX_TAG_CHARS - 1}}$`);
@@ -38,6 +40,7 @@ export interface ReadJob {
 /** The id or name under `key`, if it is one. */
 export function readId(fields: Fields, key: string, what: string): Text | undefined {
   const node = fields.value(key);
+  if (!node && fields.meant.has(key)) return undefined;
   if (!node) return fields.report.problem("MISSING_KEY", fields.node, `${what} needs ${key === "id" ? "an id" : "a name"}`);
   const id = fields.textOf(key, node);
   if (!id || ID.test(id.text)) return id;
@@ -47,7 +50,10 @@ export function readId(fields: Fields, key: string, what: string): Text | undefi
   return fields.report.problem("BAD_VALUE", node, `"${key}"${fields.scope} ${rule}, found ${JSON.stringify(clip(id.text))}${help}`);
 }
 
-export function readJob(report: Report, node: YamlNode, index: number): ReadJob {
+/** `shell` is what the pipeline names for all its jobs. */
+export function readJob(
+  report: Report, node: YamlNode, { index, shell }: { index: number; shell: ShellName },
+): ReadJob {
   const nothing = { node, scope: ` in job ${index + 1}`, id: undefined, parents: [], affinity: undefined, definition: undefined };
   if (node.kind !== "mapping") {
     report.problem("WRONG_TYPE", node, `job ${index + 1} must be a map with id and one of file, command, run or call, found ${describe(node)}`);
@@ -55,12 +61,12 @@ export function readJob(report: Report, node: YamlNode, index: number): ReadJob 
   }
   const before = report.count;
   const scope = scopeOf(node, index);
-  const fields = new Fields(report, node, { known: JOB_KEYS, scope });
+  const fields = new Fields(report, node, { known: JOB_KEYS, scope, level: "job" });
   const id = readId(fields, "id", `job ${index + 1}`);
-  refuseServices(fields);
+  readType(fields);
   const parents = readParents(fields);
   const affinity = readAffinity(fields, parents);
-  const action = readAction(fields);
+  const action = readAction(fields, readShell(fields) ?? shell);
   const definition = {
     id: id?.text ?? "",
     action: action as NonNullable<typeof action>,
@@ -69,27 +75,61 @@ export function readJob(report: Report, node: YamlNode, index: number): ReadJob 
     priority: fields.number("priority", { min: -MAX_PRIORITY, max: MAX_PRIORITY, whole: true }) ?? 1,
     delayMs: fields.duration("delay") ?? 0,
     affinity: affinity?.text,
-    when: fields.oneOf("when", ["success", "failure", "always"]) ?? "success",
+    when: fields.oneOf("when", ["success", "failure", "always"], whenHelp(fields)) ?? "success",
     timeoutMs: fields.duration("timeout") ?? 0,
     retry: readRetry(fields),
     env: readEnv(fields),
     gate: readGate(fields),
   };
-  return { node, scope, id, parents, affinity, definition: report.count === before ? definition : undefined };
+  // Others may name the job by what should have been its id: the graph is checked around the mistake.
+  const standIn = id === undefined ? fields.meant.get("id") : undefined;
+  const known = standIn?.kind === "scalar" && ID.test(standIn.text) ? { text: standIn.text, node: standIn } : id;
+  return { node, scope, id: known, parents, affinity, definition: report.count === before ? definition : undefined };
 }
 
 /** ` in job "train"`; by number if the id is unusable. */
 function scopeOf(node: MappingNode, index: number): string {
-  const id = node.entries.find(({ key }) => key.text === "id")?.value;
+  const named = (wanted: string) => node.entries.find(({ key }) => key.text === wanted)?.value;
+  const id = named("id") ?? named("name");
   return id?.kind === "scalar" && ID.test(id.text) ? ` in job "${id.text}"` : ` in job ${index + 1}`;
 }
 
-function refuseServices(fields: Fields): void {
-  const type = fields.oneOf("type", ["run", "service"]);
+function readType(fields: Fields): void {
+  const type = fields.oneOf("type", ["run", "service"], typeHelp(fields));
   const node = fields.value(type === "service" ? "type" : "port");
   const at = type === "service" ? node : fields.keyNode("port");
   const what = type === "service" ? "type: service" : "port";
   if (node && at) fields.report.problem("UNSUPPORTED", at, `"${what}"${fields.scope}: services are not supported yet by this version`);
+}
+
+/** A step of its own that asks a person, or does one thing: both are told by other keys here. */
+function typeHelp(fields: Fields): string {
+  const node = fields.value("type");
+  const text = node?.kind === "scalar" ? node.text.toLowerCase() : "";
+  if (/^(?:gate|approval|approve|manual|hitl|human|pause|suspend|wait|input)$/.test(text)) {
+    const given = scalarAt(fields.node, "message", "hitl_message", "prompt", "description");
+    const message = JSON.stringify((given ?? "…").slice(0, 60));
+    const parents = fields.value("depends_on") ?? fields.value("needs");
+    const before = parents && shown(parents) ? textsIn(parents).join(" and ") : "before it";
+    // The gate goes away, so nothing is missing in it.
+    fields.meant.set("run", fields.node);
+    return fields.report.foreign(
+      `: a gate is no job of its own: write hitl_message: ${message} into the job ${before}`,
+    );
+  }
+  const program = /^(?:task|job|step|shell|script|bash|sh|python|command|batch|docker)$/.test(text);
+  return program ? fields.report.foreign(": leave it out: run, command, file or call says what the job does") : "";
+}
+
+function whenHelp(fields: Fields): string {
+  const node = fields.value("when");
+  const text = node?.kind === "scalar" ? node.text : "";
+  const meant = /success/i.test(text) ? "success" : /fail/i.test(text) ? "failure"
+    : /always|done/i.test(text) ? "always" : undefined;
+  if (text === "manual") return fields.report.foreign(': a person is asked by hitl_message: "…" in the job before it');
+  // An expression, or another tool's word for the same; a slip of the finger is left to "did you mean".
+  if (meant === undefined || !/^(?:on_|all_|one_|\$\{\{)|\(\)/.test(text)) return "";
+  return fields.report.foreign(`: write when: ${meant}`);
 }
 
 function readParents(fields: Fields): readonly Text[] {
@@ -132,7 +172,7 @@ function readRetry(fields: Fields): RetryDefinition {
     fields.report.problem("CONFLICT", fields.keyNode("retries"), `"retries" and "retry"${fields.scope}: give one of them (retries: 2 is retry: {max_attempts: 3})`);
   }
   const retries = fields.number("retries", { min: 0, max: MAX_ATTEMPTS - 1, whole: true });
-  const retry = fields.map("retry", RETRY_KEYS);
+  const retry = fields.map("retry", RETRY_KEYS, (node) => retryHelp(fields, node));
   if (!retry) return { ...DEFAULT_RETRY, maxAttempts: (retries ?? 0) + 1 };
   const delayMs = retry.duration("delay") ?? DEFAULT_RETRY.delayMs;
   const maxDelayMs = retry.duration("max_delay");
@@ -150,11 +190,23 @@ function readRetry(fields: Fields): RetryDefinition {
   };
 }
 
+/** `retry: 3`. */
+function retryHelp(fields: Fields, node: YamlNode): string {
+  const resolved = node.kind === "scalar" ? resolveScalar(node) : undefined;
+  if (resolved?.type !== "number") return "";
+  const attempts = resolved.value + 1;
+  return fields.report.foreign(`: write retries: ${resolved.value} (${attempts} attempts at most)`);
+}
+
 function readEnv(fields: Fields): Record<string, string> {
   const env = {};
   const node = fields.value("env");
   if (!node) return env;
-  if (node.kind !== "mapping") return fields.wrong("env", node, "a map of names and texts"), env;
+  if (node.kind !== "mapping") {
+    const map = envMap(node);
+    const help = map === undefined ? "" : fields.report.foreign(`: write env: ${map}`);
+    return fields.wrong("env", node, "a map of names and texts", help), env;
+  }
   if (node.entries.length > MAX_ENV) return fields.report.problem("TOO_LARGE", node, `"env"${fields.scope} has more than ${MAX_ENV} entries`), env;
   for (const { key, value } of node.entries) {
     const name = clip(key.text);

@@ -9,13 +9,14 @@
  * Left out: services (`type: service`, `port`), templates and variables: a pipeline says what it does.
  * Test: test/17-pipelines.test.ts
  */
-import { normalizeYaml, parseYaml, YamlError, type YamlNode } from "#yaml";
+import { normalizeYaml, parseYaml, YamlError, type MappingNode, type YamlNode } from "#yaml";
 import { describe, Fields } from "./fields.ts";
 import { checkGraph } from "./graph.ts";
-import { readId, readJob } from "./job.ts";
+import { readShell } from "./action.ts";
+import { JOB_KEYS, readId, readJob, RETRY_KEYS } from "./job.ts";
 import { MAX_JOBS } from "./limits.ts";
 import { Report, syntaxProblem } from "./problems.ts";
-import type { JobDefinition, PipelineDefinition } from "./types.ts";
+import type { JobDefinition, PipelineDefinition, ShellName } from "./types.ts";
 import { nodeFromValue } from "./value.ts";
 
 export { formatDuration, parseDuration } from "./duration.ts";
@@ -26,7 +27,9 @@ export { didYouMean, editDistance } from "./suggest.ts";
 export type { ActionDefinition, GateDefinition, JobDefinition, PipelineDefinition, RetryDefinition } from "./types.ts";
 export { splitWords, type Words } from "./words.ts";
 
-const KEYS = ["name", "version", "project", "jobs"] as const;
+const KEYS = ["name", "version", "project", "shell", "jobs"] as const;
+/** Every key, where it is read. */
+export const KNOWN_KEYS = { pipeline: KEYS, job: JOB_KEYS, retry: RETRY_KEYS } as const;
 const MAX_VERSION_BYTES = 128;
 
 /**
@@ -77,22 +80,46 @@ function readPipeline(report: Report, root: YamlNode): PipelineDefinition | unde
     const empty = root.kind === "scalar" && root.text === "" && root.style === "plain";
     return report.problem(empty ? "EMPTY" : "WRONG_TYPE", root, `a pipeline must be a map with name and jobs, found ${describe(root)}`);
   }
-  const fields = new Fields(report, root, { known: KEYS, scope: "" });
+  const fields = new Fields(report, root, { known: KEYS, scope: "", level: "pipeline" });
   const name = readId(fields, "name", "the pipeline");
   const version = fields.text("version", { maxBytes: MAX_VERSION_BYTES });
-  const project = fields.boolean("project") ?? true;
-  const jobs = readJobs(report, fields);
-  return { name: name?.text ?? "", ...(version === undefined ? {} : { version }), project, jobs, warnings: report.warnings };
+  const project = fields.boolean("project");
+  const jobs = readJobs(report, fields, readShell(fields) ?? "sh");
+  return {
+    name: name?.text ?? "",
+    ...(version === undefined ? {} : { version }),
+    project: project ?? true,
+    ...(project === true && { projectWritten: true }),
+    jobs,
+    warnings: report.warnings,
+  };
 }
 
 /** The jobs in the order of the text. Incomplete only if a problem was reported. */
-function readJobs(report: Report, fields: Fields): JobDefinition[] {
+function readJobs(report: Report, fields: Fields, shell: ShellName): JobDefinition[] {
   const node = fields.value("jobs");
+  if (!node && fields.meant.has("jobs")) return [];
   if (!node) return report.problem("MISSING_KEY", fields.node, "the pipeline needs jobs"), [];
-  if (node.kind !== "sequence") return fields.wrong("jobs", node, "a list", node.kind === "mapping" ? ': write "- id: …" for each job' : ""), [];
+  if (node.kind === "mapping") return refuseMap(report, fields, node), [];
+  if (node.kind !== "sequence") return fields.wrong("jobs", node, "a list"), [];
   if (node.items.length === 0) return report.problem("EMPTY", node, '"jobs" must not be empty'), [];
   if (node.items.length > MAX_JOBS) return report.problem("TOO_LARGE", node, `more than ${MAX_JOBS} jobs`), [];
-  const jobs = node.items.map((item, index) => readJob(report, item, index));
+  const jobs = node.items.map((item, index) => readJob(report, item, { index, shell }));
   checkGraph(report, jobs);
   return jobs.flatMap(({ definition }) => definition ?? []);
+}
+
+/** `jobs: {build: {…}}` of GitHub and compose. The jobs are read all the same, for what else is wrong with them. */
+function refuseMap(report: Report, fields: Fields, node: MappingNode): void {
+  const [first] = node.entries;
+  const help = first === undefined ? "" : `: write "- id: ${first.key.text}" and its keys below it, for each job`;
+  fields.wrong("jobs", node, "a list", report.foreign(help));
+  const jobs = node.entries.map(({ key, value }, index) => {
+    if (value.kind !== "mapping" || value.entries.some((entry) => entry.key.text === "id")) {
+      return readJob(report, value, { index, shell: "sh" });
+    }
+    const entries = [{ key: { ...key, text: "id" }, value: key }, ...value.entries];
+    return readJob(report, { ...value, entries }, { index, shell: "sh" });
+  });
+  checkGraph(report, jobs);
 }

@@ -11,6 +11,9 @@
 import { excerpt, lineStart, type LineStart, type YamlError, type YamlNode } from "#yaml";
 import { MAX_PROBLEMS } from "./limits.ts";
 
+/** Named once in a report: fifty repetitions of it would hide the advice. */
+const PAGE = "docs/pipelines.md";
+
 /** Kinds of problems. None goes away by trying again. */
 export type PipelineErrorCode =
   | "SYNTAX"
@@ -46,18 +49,26 @@ export class PipelineError extends Error {
   readonly file: string;
   readonly problems: readonly PipelineProblem[];
 
-  constructor(file: string, problems: readonly PipelineProblem[], options?: ErrorOptions) {
+  /** The page to read on, when something in the file is not Titan's. */
+  readonly page: string | undefined;
+
+  constructor(
+    file: string, problems: readonly PipelineProblem[], options?: ErrorOptions & { page?: string | undefined },
+  ) {
     const [first] = problems as [PipelineProblem];
     const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : "";
     super(`Cannot read pipeline: ${headline(file, first)}${more}`, options);
     this.code = first.code;
     this.file = file;
     this.problems = problems;
+    this.page = options?.page;
   }
 
   /** Every problem with its line and caret, for a person. */
   format(): string {
-    return this.problems.map((problem) => [headline(this.file, problem), problem.excerpt].filter(Boolean).join("\n")).join("\n");
+    const lines = this.problems.flatMap((problem) => [headline(this.file, problem), problem.excerpt]);
+    if (this.page !== undefined) lines.push(`Every key, and where other tools' keys went: ${this.page}`);
+    return lines.filter(Boolean).join("\n");
   }
 }
 
@@ -80,10 +91,17 @@ export interface At {
 export class Report {
   readonly file: string;
   readonly warnings: string[] = [];
+  #foreign = false;
   readonly #found: { code: PipelineErrorCode; message: string; at: At }[] = [];
 
   constructor(file: string) {
     this.file = file;
+  }
+
+  /** Marks `advice` as about another tool's word: then the report ends with the page that has all of them. */
+  foreign(advice: string): string {
+    this.#foreign = true;
+    return advice;
   }
 
   get count(): number {
@@ -112,7 +130,8 @@ export class Report {
     } catch (error) {
       if (error !== ENOUGH) throw error;
     }
-    if (this.#found.length > 0) throw new PipelineError(this.file, this.#problems(text));
+    const page = this.#foreign ? PAGE : undefined;
+    if (this.#found.length > 0) throw new PipelineError(this.file, this.#problems(text), { page });
     return result as T;
   }
 

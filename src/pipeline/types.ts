@@ -11,17 +11,22 @@ export interface PipelineDefinition {
   version?: string;
   /** Pack the folder around the file and ship it. */
   project: boolean;
+  /** `project: true` stands there: ship the folder even if no job seems to need it. */
+  projectWritten?: boolean;
   jobs: JobDefinition[];
   /** Legal, but probably not what was meant. One line each. */
   warnings: string[];
 }
+
+export type ShellName = "sh" | "bash" | "python3" | "node";
 
 export type ActionDefinition =
   /** A file of the project; its ending says which program runs it. */
   | { kind: "file"; file: string; args: string[] }
   /** A program and its arguments, seen by no shell. */
   | { kind: "command"; argv: string[] }
-  | { kind: "shell"; script: string }
+  /** `shell` is absent for `sh`. */
+  | { kind: "shell"; script: string; shell?: Exclude<ShellName, "sh"> }
   /** `path/module.js#function` (or a built-in: `titan:noop`, `titan:echo` …), with an input that JSON can hold. */
   | { kind: "call"; target: string; input: unknown };
 

@@ -22,8 +22,8 @@ export const Action = union("Action", {
   file: [1, message("FileAction", { file: [1, string(4096)], args: [2, args] })],
   /** A program and its arguments; no shell looks at them. */
   command: [2, message("CommandAction", { argv: [1, args] })],
-  /** A script for `sh -c`, because the author asked for a shell. */
-  shell: [3, message("ShellAction", { script: [1, text] })],
+  /** A script, because the author asked for a shell. Which one: `sh`, if none is named. */
+  shell: [3, message("ShellAction", { script: [1, text], shell: [2, optional(enumOf("sh", "bash", "python3", "node"))] })],
   /** `module#function` in the worker's warm pool. `input` is JSON text. */
   call: [4, message("CallAction", { target: [1, string(4096)], input: [2, bytes(MAX_FRAME_BODY_BYTES / 8)] })],
 });

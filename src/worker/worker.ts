@@ -315,7 +315,7 @@ function actionOf({ action }: Assignment) {
   switch (action.type) {
     case "file": return { kind: "file" as const, file: action.file, args: action.args };
     case "command": return { kind: "command" as const, argv: action.argv };
-    case "shell": return { kind: "shell" as const, script: action.script };
+    case "shell": return { kind: "shell" as const, script: action.script, shell: action.shell };
     case "call": return { kind: "call" as const, target: action.target, input: action.input };
   }
 }

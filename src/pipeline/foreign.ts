@@ -1,0 +1,223 @@
+/**
+ * Lesson 17: keys that other tools have, and what to write here instead.
+ *
+ *     script: make        unknown key "script" in job "a": write run: make
+ *     timeout-minutes: 10                              … : write timeout: 10m
+ *     matrix: …                                        … : Titan has no matrix: write one job …
+ *
+ * Where Titan has the thing, the advice is the right line with the author's own value. Where Titan has not, the advice
+ * says so, and what to do. The words are those of GitHub Actions, GitLab, Argo, Airflow, Kubernetes and compose.
+ *
+ * Invariant: a key that Titan reads has no entry at the level where it is read.
+ * Left out: values inside maps that Titan does not read; their own keys are not judged.
+ * Test: test/17-pipelines.newcomers.test.ts
+ */
+import {
+  attempts,
+  belongsToJob,
+  belongsToPipeline,
+  capabilities,
+  COMMENT,
+  condition,
+  envFile,
+  environment,
+  folder,
+  gate,
+  idFrom,
+  inUnit,
+  NO_CONCURRENCY,
+  NO_CONTAINERS,
+  NO_FILES,
+  NO_MATRIX,
+  NO_PARAMETERS,
+  NO_SECRETS,
+  NO_SERVICES,
+  NO_STEPS,
+  NO_TEMPLATES,
+  NO_TRIGGERS,
+  numberIn,
+  parents,
+  rename,
+  script,
+  scriptFor,
+  strategy,
+  type Advice,
+  type ForeignKey,
+} from "./advice.ts";
+import { shown, written } from "./show.ts";
+
+type Table = ReadonlyMap<string, Advice>;
+
+/** Advice about a key that is unknown at this level; undefined if no other tool has it either. */
+export function adviceFor(level: "pipeline" | "job" | "retry", found: ForeignKey): string | undefined {
+  const advice = TABLES[level].get(normal(found.key));
+  return typeof advice === "function" ? advice(found) : advice;
+}
+
+/** `runs-on`, `runs_on` and `runsOn` are one word. */
+function normal(key: string): string {
+  return key.replace(/[-_ ]/g, "").toLowerCase();
+}
+
+/** "name title" → advice, for each of the words. */
+function table(rows: readonly (readonly [keys: string, advice: Advice])[]): Table {
+  return new Map(rows.flatMap(([keys, advice]) => keys.split(" ").map((key) => [key, advice] as const)));
+}
+
+const SERVICE_KEYS =
+  "services service healthcheck restart restartpolicy replicas ports expose livenessprobe "
+    + "readinessprobe";
+const LOOP_KEYS =
+  "strategy matrix foreach withitems withparam withsequence loop loops parallel parallelism items expand scatter";
+const TRIGGER_KEYS = "on schedule schedules cron trigger triggers startat rules only except";
+
+const JOB = table([
+  ["name task jobid jobname taskid title", idFrom],
+  ["script scripts cmd cmds commands shellcommand exec inline execute runs bashcommand", script],
+  ["bash", scriptFor("bash")],
+  ["python python3 pythonscript source", scriptFor("python3")],
+  ["nodejs javascript", scriptFor("node")],
+  [
+    "entrypoint argv",
+    ({ value, has }) =>
+      (has("command") ? '"command" is here already: put it in front' : `write ${written("command", value)}`),
+  ],
+  ["path program scriptpath filename", rename("file")],
+  ["function handler pythoncallable", "write call: path/module.js#function"],
+  ["params parameters arguments inputs", NO_PARAMETERS],
+  ["if condition triggerrule runif unless", condition],
+  ["onfailure", "write a job of its own with depends_on: this one, and when: failure"],
+  ["onsuccess", "write a job of its own with depends_on: this one"],
+  [
+    "finally always onexit cleanup post afterscript teardown",
+    "write a job of its own with depends_on: this one, and when: always",
+  ],
+  ["beforescript setup prerun", "begin the script of run with these lines"],
+  [
+    "tags runson labels nodeselector capabilities queue pool agent agents executor "
+      + "resourceclass runner",
+    capabilities,
+  ],
+  [
+    "resources gpu gpus memory cpu cpus limits",
+    "a job asks for tags of workers (requirement: GPU); limits of memory and processors belong "
+      + "to the system",
+  ],
+  [
+    "dependencies dependson depends deps requires require after upstream parents parent "
+      + "dependency",
+    parents,
+  ],
+  ["stage", "Titan has no stages: name the jobs before this one in depends_on"],
+  ["timeoutminutes timeoutinminutes", inUnit("timeout", "m")],
+  [
+    "timeoutseconds timeoutsec activedeadlineseconds executiontimeout maxduration timelimit "
+      + "deadline",
+    inUnit("timeout", "s"),
+  ],
+  ["maxattempts attempts maxtries tries", attempts],
+  ["maxretries retrycount numretries retrylimit backofflimit", rename("retries")],
+  ["retrystrategy retrypolicy", strategy],
+  [
+    "retrydelay backoff retryinterval",
+    ({ value }) => `write retry: {max_attempts: 3, delay: ${shown(value) ?? "1s"}}`,
+  ],
+  ["delayseconds startafter wait initialdelay startdelay", inUnit("delay", "s")],
+  [
+    "hitl approval approve approvals gate manual message prompt confirm question suspend "
+      + "humanintheloop",
+    gate,
+  ],
+  [
+    "approvers reviewers respondents",
+    "Titan asks no certain person: whoever may reach the master can approve; name people in "
+      + "hitl_message",
+  ],
+  ["maxwait approvaltimeout gatetimeout", inUnit("max_wait_seconds", "s")],
+  ["environment environments", environment],
+  ["envs variables vars environmentvariables", environment],
+  ["envfile dotenv envfrom", envFile],
+  ["workingdirectory workingdir workdir cwd dir directory", folder],
+  ["container image docker dockerimage containers platform", NO_CONTAINERS],
+  [SERVICE_KEYS, NO_SERVICES],
+  ["artifacts artifact cache outputs output volumes volumemounts mounts", NO_FILES],
+  [
+    "concurrency concurrencygroup maxparallel mutex semaphore synchronization resourcegroup",
+    NO_CONCURRENCY,
+  ],
+  [
+    "continueonerror allowfailure ignoreerrors continueon ignorefailure failfast",
+    "end the command that may fail with || true, or give the jobs behind it when: always",
+  ],
+  ["steps tasks", NO_STEPS],
+  [LOOP_KEYS, NO_MATRIX],
+  ["secrets secret", NO_SECRETS],
+  [
+    "uses plugin operator",
+    "Titan has no actions or plugins: call the program itself with run or command",
+  ],
+  [TRIGGER_KEYS, NO_TRIGGERS],
+  ["template templates extends ref include", NO_TEMPLATES],
+  ["description desc displayname doc docs comment", COMMENT],
+  ["user permissions privileged securitycontext", "a job runs as the user of its worker"],
+  ["project version jobs", belongsToPipeline],
+]);
+
+const PIPELINE = table([
+  [
+    "id title pipeline workflow workflowname pipelinename dagid runname",
+    ({ value, has }) =>
+      (has("name") ? '"name" is here already' : `write ${written("name", value)}`),
+  ],
+  ["apiversion", "this looks like a manifest of Kubernetes or Argo: a pipeline has name and jobs"],
+  ["kind metadata spec", "a pipeline has name and jobs"],
+  [
+    "tasks task steps stages dag services",
+    ({ key, has }) =>
+      (has("jobs") ? `"jobs" is here already; leave "${key}" out` : 'write jobs: and "- id: …" for each job'),
+  ],
+  [
+    "env environment variables vars envs",
+    ({ value }) =>
+      `env belongs to a job: write "x-env: &env ${shown(value) ?? "{…}"}" here and "env: *env" in each`,
+  ],
+  ["envfile dotenv", envFile],
+  ["defaults default", () => `the only default is "shell"; ${NO_TEMPLATES}`],
+  [
+    "timeoutminutes",
+    ({ value }) => `a time limit belongs to a job: write timeout: ${shown(value) ?? "…"}m in each`,
+  ],
+  [TRIGGER_KEYS, NO_TRIGGERS],
+  ["inputs params parameters arguments input", NO_PARAMETERS],
+  ["secrets secret", NO_SECRETS],
+  ["concurrency parallelism maxparallel", NO_CONCURRENCY],
+  ["strategy matrix", NO_MATRIX],
+  ["permissions", "a job runs as the user of its worker"],
+  ["volumes networks configs cache artifacts", NO_FILES],
+  ["image container", NO_CONTAINERS],
+  ["templates template include extends entrypoint", NO_TEMPLATES],
+  ["onexit onfailure finally", "write a job with depends_on and when: always (or failure)"],
+  ["description desc displayname", COMMENT],
+  [
+    "run command file call args dependson needs requirement priority delay affinity timeout "
+      + "retries retry when hitlmessage",
+    belongsToJob,
+  ],
+]);
+
+const RETRY = table([
+  ["attempts maxtries tries max count", rename("max_attempts")],
+  ["limit retries maxretries", ({ value }) => {
+    const limit = numberIn(value);
+    return `write max_attempts: ${limit === undefined ? "…" : limit + 1} (the first attempt counts)`;
+  }],
+  ["interval wait initialdelay delayseconds initialinterval duration", rename("delay")],
+  ["factor multiplier backofffactor backoffcoefficient", rename("backoff")],
+  ["maxinterval maximuminterval maxduration cap", rename("max_delay")],
+  [
+    "on when retrypolicy exitcodes",
+    "every failure is retried, except one that no repetition can mend (see the page)",
+  ],
+]);
+
+const TABLES = { pipeline: PIPELINE, job: JOB, retry: RETRY } as const;
