@@ -6,6 +6,8 @@ export interface Newcomer {
   /** A part of each problem's message, in the order of the text. None: it is read as it is. */
   readonly hints: readonly string[];
   readonly corrected: string;
+  /** It needs nothing but a shell, so a test runs it to its end. */
+  readonly runs?: true;
 }
 
 export const NEWCOMERS: readonly Newcomer[] = [
@@ -48,6 +50,7 @@ jobs:
     timeout: 10m
     run: grep -q eu "$TITAN_SHARED/rows"
 `,
+    runs: true,
   },
   {
     title: "an ETL of GitLab and compose",
@@ -88,6 +91,7 @@ jobs:
     run: echo load
     depends_on: [transform]
 `,
+    runs: true,
   },
   {
     title: "a training of Argo with a GPU",
@@ -134,6 +138,7 @@ jobs:
     run: echo published
     depends_on: train
 `,
+    runs: true,
   },
   {
     title: "a matrix of GitHub Actions",
@@ -163,6 +168,7 @@ jobs:
     run: echo lint
     needs: [test-20, test-22]
 `,
+    runs: true,
   },
   {
     title: "a fan-out of Argo",
@@ -193,6 +199,7 @@ jobs:
     run: echo joined
     needs: [work-1, work-2]
 `,
+    runs: true,
   },
   {
     title: "retries of four tools",
@@ -319,6 +326,7 @@ jobs:
   - {id: mail, run: mail.sh, needs: work, when: failure}
   - {id: cleanup, run: rm -rf tmp, needs: [work], when: always}
 `,
+    runs: true,
   },
   {
     title: "variables of compose",
@@ -368,6 +376,7 @@ jobs:
       names=(one two)
       test "\${names[1]}" = two
 `,
+    runs: true,
   },
   {
     title: "anchors and merge keys",
@@ -404,6 +413,7 @@ jobs:
     needs: a
     retries: 0
 `,
+    runs: true,
   },
   {
     title: "a manifest and lists of commands",
@@ -448,5 +458,6 @@ jobs:
       import json
       print(1)
 `,
+    runs: true,
   },
 ];

@@ -37,9 +37,11 @@ export interface PipelineFile {
 /** @throws {PipelineError} with a caret under every problem */
 export async function readPipelineFile(file: string): Promise<PipelineFile> {
   const { parsePipeline } = await import("#pipeline");
+  const { projectFiles } = await import("./project-files.ts");
   const text = await readText(file);
   const folder = file === "-" ? process.cwd() : dirname(resolve(file));
-  return { definition: parsePipeline(text, { file: file === "-" ? "<stdin>" : file }), folder };
+  const options = { file: file === "-" ? "<stdin>" : file, project: await projectFiles(folder) };
+  return { definition: parsePipeline(text, options), folder };
 }
 
 async function readText(file: string): Promise<string> {

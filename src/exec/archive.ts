@@ -121,11 +121,41 @@ async function findEntries(host: Host, folder: string): Promise<Entry[]> {
 }
 
 async function readIgnore(host: Host, folder: string): Promise<(path: string, isFolder: boolean) => boolean> {
-  for (const name of [".titanignore", ".gitignore"]) {
+  return (await findIgnore(host, folder)).ignored;
+}
+
+const IGNORE_FILES = [".titanignore", ".gitignore"] as const;
+
+async function findIgnore(
+  host: Host, folder: string,
+): Promise<{ name: string; ignored: (path: string, isFolder: boolean) => boolean }> {
+  for (const name of IGNORE_FILES) {
     const info = await host.storage.stat(join(folder, name));
-    if (info?.kind === "file") return parseIgnore((await host.storage.readFile(join(folder, name))).toString("utf8"));
+    if (info?.kind !== "file") continue;
+    const text = (await host.storage.readFile(join(folder, name))).toString("utf8");
+    return { name, ignored: parseIgnore(text) };
   }
-  return () => false;
+  return { name: "", ignored: () => false };
+}
+
+/**
+ * Says of a path below `folder` why packing leaves it out: the name of the ignore file, or of a folder that is never
+ * packed; undefined for what is packed. A path lies below whatever of its folders is left out.
+ */
+export async function leftOutOf(
+  host: Host, folder: string,
+): Promise<(path: string, isFolder: boolean) => string | undefined> {
+  const { name, ignored } = await findIgnore(host, folder);
+  return (path, isFolder) => {
+    const parts = path.split("/");
+    for (let count = 1; count <= parts.length; count++) {
+      const part = parts[count - 1] as string;
+      if (ALWAYS_IGNORED.has(part)) return part;
+      const inner = count < parts.length || isFolder;
+      if (ignored(parts.slice(0, count).join("/"), inner)) return name;
+    }
+    return undefined;
+  };
 }
 
 function tooLarge(folder: string, entries: readonly Entry[]): ArchiveError {

@@ -258,6 +258,14 @@ class ProcessAttempt implements Running {
   }
   // #endregion
 
+  private notStarted({ code, message }: NonNullable<Exit["error"]>): Failure {
+    const { action, project } = this.request;
+    const path = action.kind === "command" ? (action.argv[0] ?? "") : "";
+    // A path inside the project that nobody shipped, and not a program of the system.
+    const ours = kindOf(code) === "not-found" && project === undefined && /^[^/].*\//.test(path);
+    return failure(kindOf(code), ours ? `${message}, and no project was sent` : message);
+  }
+
   private exited(exit: Exit): void {
     if (this.ending) {
       const how = this.insisted ? " (it did not end on SIGTERM and was killed)" : "";
@@ -265,7 +273,7 @@ class ProcessAttempt implements Running {
       const signal = exit.signal === null ? {} : { signal: exit.signal };
       return this.finish({ ...this.ending, message: this.ending.message + how, ...code, ...signal });
     }
-    if (exit.error) return this.finish(failure(kindOf(exit.error.code), exit.error.message));
+    if (exit.error) return this.finish(this.notStarted(exit.error));
     if (exit.signal !== null) return this.finish({ ...failure("signal", `ended by ${exit.signal}`), signal: exit.signal });
     const exitCode = exit.code ?? 0;
     if (exitCode !== 0) return this.finish({ ...failure("exit", `exited with code ${exitCode}`), exitCode });

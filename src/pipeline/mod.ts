@@ -11,6 +11,7 @@
  */
 import { normalizeYaml, parseYaml, YamlError, type MappingNode, type YamlNode } from "#yaml";
 import { describe, Fields } from "./fields.ts";
+import { checkFiles, type ProjectFiles } from "./files.ts";
 import { checkGraph } from "./graph.ts";
 import { readShell } from "./action.ts";
 import { JOB_KEYS, readId, readJob, RETRY_KEYS } from "./job.ts";
@@ -23,6 +24,8 @@ export { formatDuration, parseDuration } from "./duration.ts";
 export { toYaml } from "./emit.ts";
 export * as limits from "./limits.ts";
 export { PipelineError, type PipelineErrorCode, type PipelineProblem } from "./problems.ts";
+export type { ProjectFiles } from "./files.ts";
+export { mentionedPaths } from "./mentions.ts";
 export { didYouMean, editDistance } from "./suggest.ts";
 export type { ActionDefinition, GateDefinition, JobDefinition, PipelineDefinition, RetryDefinition } from "./types.ts";
 export { splitWords, type Words } from "./words.ts";
@@ -32,10 +35,16 @@ const KEYS = ["name", "version", "project", "shell", "jobs"] as const;
 export const KNOWN_KEYS = { pipeline: KEYS, job: JOB_KEYS, retry: RETRY_KEYS } as const;
 const MAX_VERSION_BYTES = 128;
 
+export interface ParseOptions {
+  /** The name that problems print. */
+  readonly file?: string | undefined;
+  /** The folder that will be shipped; without it, nobody looks whether the files of the jobs are there. */
+  readonly project?: ProjectFiles | undefined;
+}
+
 /**
  * Reads a pipeline from YAML (or JSON, which is YAML).
  *
- * @param options `file` is the name that problems print.
  * @throws {PipelineError} with everything that is wrong, each problem with line, column and caret.
  * @example
  * ```ts
@@ -44,7 +53,7 @@ const MAX_VERSION_BYTES = 128;
  * nightly.jobs.map((job) => job.dependsOn) // => [ [], [ 'a' ] ]
  * ```
  */
-export function parsePipeline(text: string, options: { file?: string | undefined } = {}): PipelineDefinition {
+export function parsePipeline(text: string, options: ParseOptions = {}): PipelineDefinition {
   const file = options.file ?? "<pipeline>";
   let root: YamlNode;
   try {
@@ -53,7 +62,7 @@ export function parsePipeline(text: string, options: { file?: string | undefined
     throw error instanceof YamlError ? syntaxProblem(file, error) : error;
   }
   const report = new Report(file);
-  return report.run(normalizeYaml(text), () => readPipeline(report, root));
+  return report.run(normalizeYaml(text), () => readPipeline(report, root, options.project));
 }
 
 /**
@@ -75,7 +84,9 @@ export function definePipeline(value: unknown, options: { file?: string | undefi
   });
 }
 
-function readPipeline(report: Report, root: YamlNode): PipelineDefinition | undefined {
+function readPipeline(
+  report: Report, root: YamlNode, files?: ProjectFiles,
+): PipelineDefinition | undefined {
   if (root.kind !== "mapping") {
     const empty = root.kind === "scalar" && root.text === "" && root.style === "plain";
     return report.problem(empty ? "EMPTY" : "WRONG_TYPE", root, `a pipeline must be a map with name and jobs, found ${describe(root)}`);
@@ -84,7 +95,8 @@ function readPipeline(report: Report, root: YamlNode): PipelineDefinition | unde
   const name = readId(fields, "name", "the pipeline");
   const version = fields.text("version", { maxBytes: MAX_VERSION_BYTES });
   const project = fields.boolean("project");
-  const jobs = readJobs(report, fields, readShell(fields) ?? "sh");
+  const shell = readShell(fields) ?? "sh";
+  const jobs = readJobs(report, fields, { shell, files: project === false ? undefined : files });
   return {
     name: name?.text ?? "",
     ...(version === undefined ? {} : { version }),
@@ -96,7 +108,9 @@ function readPipeline(report: Report, root: YamlNode): PipelineDefinition | unde
 }
 
 /** The jobs in the order of the text. Incomplete only if a problem was reported. */
-function readJobs(report: Report, fields: Fields, shell: ShellName): JobDefinition[] {
+function readJobs(
+  report: Report, fields: Fields, { shell, files }: { shell: ShellName; files: ProjectFiles | undefined },
+): JobDefinition[] {
   const node = fields.value("jobs");
   if (!node && fields.meant.has("jobs")) return [];
   if (!node) return report.problem("MISSING_KEY", fields.node, "the pipeline needs jobs"), [];
@@ -106,6 +120,7 @@ function readJobs(report: Report, fields: Fields, shell: ShellName): JobDefiniti
   if (node.items.length > MAX_JOBS) return report.problem("TOO_LARGE", node, `more than ${MAX_JOBS} jobs`), [];
   const jobs = node.items.map((item, index) => readJob(report, item, { index, shell }));
   checkGraph(report, jobs);
+  if (files) checkFiles(report, jobs, files);
   return jobs.flatMap(({ definition }) => definition ?? []);
 }
 

@@ -4,7 +4,7 @@
  * Test: test/10-master.test.ts
  */
 import { createHash } from "node:crypto";
-import { packProject } from "#exec";
+import { ArchiveError, packProject } from "#exec";
 import type { Address, Host } from "#host";
 import type { PipelineDefinition } from "#pipeline";
 import { RpcConnection, RpcError } from "#rpc";
@@ -14,6 +14,7 @@ import {
   LogPage, LogsRequest, MAX_INLINE_SPEC_BYTES, MAX_KV_ARGS, MAX_KV_BYTES, Op, PipelineSpec, PROTOCOL, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, WorkerList,
   type DeadLetter, type GateInfo, type JobInfo, type JobSpec, type LogChunk, type RunInfo, type WorkerInfo,
 } from "#wire";
+import { projectNeed, type ProjectNeed } from "./project-need.ts";
 import { toSpec } from "./spec.ts";
 import { readWatch, type RunEvent } from "./watch.ts";
 
@@ -96,8 +97,9 @@ export class Client {
   // #region submit
   /** Submits a pipeline. Once this resolves the run survives any crash; before that, submit again with the same `key`. */
   async submit(definition: PipelineDefinition, options: SubmitOptions = {}): Promise<Submitted> {
-    const needsProject = definition.project && options.projectDir !== undefined && definition.jobs.some(usesFiles);
-    const project = needsProject ? await this.#shipProject(options.projectDir!) : undefined;
+    const folder = options.projectDir;
+    const need = folder === undefined ? undefined : await projectNeed(this.#host, definition, folder);
+    const project = need === undefined ? undefined : await this.#shipProject(folder as string, need);
     return this.submitSpec(toSpec(definition, project), options);
   }
   // #endregion
@@ -111,8 +113,12 @@ export class Client {
     return Submitted.decode(await this.#ask(Op.SUBMIT, Submit.encode({ spec: undefined, specBlob, ...how })));
   }
 
-  async #shipProject(folder: string): Promise<string> {
-    const { bytes, hash } = await packProject(this.#host, folder);
+  async #shipProject(folder: string, need: ProjectNeed): Promise<string> {
+    const { bytes, hash } = await packProject(this.#host, folder).catch((error: unknown) => {
+      if (!(error instanceof ArchiveError) || need.why === "written") throw error;
+      const why = `The folder is shipped because job "${need.job}" names ${need.path}`;
+      throw new ArchiveError(error.code, `${error.message}\n${why}; "project: false" ships nothing.`);
+    });
     const { present } = BlobHas.decode(await this.#ask(Op.BLOB_HAS, BlobRef.encode({ hash })));
     if (!present) await this.#putBlob(bytes, hash);
     return hash;
@@ -247,11 +253,4 @@ export class Client {
 function bytesOf(arg: Argument): Buffer {
   if (typeof arg === "object") return Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength);
   return Buffer.from(String(arg));
-}
-
-/** A pipeline whose jobs name no file of the project ships nothing. */
-function usesFiles({ action }: PipelineDefinition["jobs"][number]): boolean {
-  if (action.kind === "file") return true;
-  if (action.kind === "call") return !action.target.startsWith("titan:");
-  return false;
 }

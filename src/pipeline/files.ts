@@ -1,0 +1,55 @@
+/**
+ * Lesson 17: are the files that the jobs name there, in the folder that will be shipped?
+ *
+ * Asked only where the folder is at hand (the CLI). The worker asks again: it is the only one who knows.
+ * Test: test/17-pipelines.project.test.ts
+ */
+import type { ScalarNode } from "#yaml";
+import type { ReadJob } from "./job.ts";
+import type { Report } from "./problems.ts";
+
+/** The folder around a pipeline. Paths have "/", and no "./" in front. */
+export interface ProjectFiles {
+  /** What is there. `leftOut`: packing leaves it out, because of the file or rule of that name. */
+  look(path: string): "file" | "folder" | "missing" | { readonly leftOut: string };
+  /** A file that was probably meant. */
+  nearest(path: string): string | undefined;
+}
+
+/** Reports every `file` and every module of a `call` that would not be there on a worker. */
+export function checkFiles(report: Report, jobs: readonly ReadJob[], project: ProjectFiles): void {
+  for (const job of jobs) {
+    const { action } = job.definition ?? {};
+    if (action?.kind === "file") checkFile(report, job, { key: "file", path: action.file, project });
+    if (action?.kind !== "call" || !action.target.includes("#")) continue;
+    const path = action.target.slice(0, action.target.indexOf("#"));
+    checkFile(report, job, { key: "call", path, project });
+  }
+}
+
+interface Named {
+  readonly key: "file" | "call";
+  readonly path: string;
+  readonly project: ProjectFiles;
+}
+
+function checkFile(report: Report, job: ReadJob, { key, path, project }: Named): void {
+  const wanted = path.split("/").filter((part) => part !== "" && part !== ".").join("/");
+  const found = wanted.split("/").includes("..") ? "file" : project.look(wanted);
+  if (found === "file") return;
+  const what = `"${key}"${job.scope}: `;
+  const at = { node: valueAt(job, key), length: path.length };
+  if (found === "folder") return report.problem("BAD_VALUE", at, `${what}${path} is a folder`);
+  if (found === "missing") {
+    const nearest = project.nearest(wanted);
+    const help = nearest === undefined ? "" : ` (did you mean "${nearest}"?)`;
+    return report.problem("BAD_VALUE", at, `${what}there is no ${path} in the project folder${help}`);
+  }
+  const why = found.leftOut.endsWith("ignore") ? `${found.leftOut} names it` : `${found.leftOut} never is`;
+  return report.problem("BAD_VALUE", at, `${what}${path} is not shipped: ${why}`);
+}
+
+function valueAt({ node }: ReadJob, key: string): ScalarNode {
+  const entries = node.kind === "mapping" ? node.entries : [];
+  return entries.find((entry) => entry.key.text === key)?.value as ScalarNode;
+}
