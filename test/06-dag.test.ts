@@ -282,6 +282,25 @@ test("ids are only names: __proto__, unicode, spaces and look-alikes are jobs li
   assert.equal(dag.indexOf("hasOwnProperty"), undefined);
 });
 
+test("settleEarly() ends a job before its parents, frees its children, and is not freed by its parents later", () => {
+  const dag = Dag.build([
+    { id: "a", parents: [] },
+    { id: "b", parents: ["a"] },
+    { id: "c", parents: ["b"] },
+    { id: "d", parents: ["a"] },
+  ]);
+  assert.deepEqual(dag.settleEarly(1), [2]);
+  assert.deepEqual([dag.isSettled(1), dag.isReady(1), dag.isReady(2)], [true, false, true]);
+  assert.throws(() => dag.settleEarly(1), /settled twice/);
+  assert.deepEqual(dag.settle(0), [3], "b is over, and is nobody who became ready");
+  dag.reopen([1, 2]);
+  assert.deepEqual([dag.isReady(1), dag.isReady(2)], [true, false], "its parent has been counted meanwhile");
+  dag.reopen([0, 1, 3]);
+  dag.settleEarly(1);
+  dag.reopen([1]);
+  assert.equal(dag.isReady(1), false, "its parent still counts");
+});
+
 test("settle() returns the children that became ready by it, in the order of their edges", () => {
   const dag = Dag.build([node("a"), node("b"), node("z", "a"), node("y", "a", "b"), node("x", "a")]);
   assert.deepEqual(dag.ready(), [0, 1]);

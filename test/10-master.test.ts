@@ -501,7 +501,7 @@ test("cancel takes waiting jobs at once, running ones when their process is gone
   const run = bench.submit([spec("running"), spec("waiting"), spec("child", { dependsOn: [0] }), spec("later", { delayMs: 1000 })]);
   const [job] = bench.schedule();
   bench.commit(decideCancel(bench.state, { run }, bench.context));
-  assert.deepEqual(bench.statuses(run), { running: "RUNNING", waiting: "CANCELLED", child: "PENDING", later: "CANCELLED" });
+  assert.deepEqual(bench.statuses(run), { running: "RUNNING", waiting: "CANCELLED", child: "CANCELLED", later: "CANCELLED" });
   assert.equal(job!.cancelling, true);
   assert.deepEqual(bench.schedule(), []);
   bench.finish(job!); // it happened to succeed: the wish was earlier
@@ -517,6 +517,87 @@ test("cancel of one job leaves its neighbours alone, even before its turn has co
   bench.commit(decideCancel(bench.state, { run, job: "b" }, bench.context));
   bench.drain();
   assert.deepEqual(bench.statuses(run), { a: "COMPLETED", b: "CANCELLED", c: "SKIPPED", d: "COMPLETED" });
+});
+
+test("cancel of a job that waits for its parents ends it at once, and its children do not wait for them either", () => {
+  const bench = new Bench();
+  bench.join({ slots: 4 });
+  const run = bench.submit([
+    spec("a"),
+    spec("b", { dependsOn: [0] }),
+    spec("after", { dependsOn: [1] }),
+    spec("clean", { dependsOn: [1], when: "always" }),
+    spec("both", { dependsOn: [0, 1], when: "always" }),
+  ]);
+  const [a] = bench.schedule();
+  bench.commit(decideCancel(bench.state, { run, job: "b" }, bench.context));
+  assertRecoverable(bench);
+  const early = { a: "RUNNING", b: "CANCELLED", after: "SKIPPED", clean: "PENDING", both: "PENDING" };
+  assert.deepEqual(bench.statuses(run), early);
+  assert.deepEqual(decideCancel(bench.state, { run, job: "b" }, bench.context), [], "it has ended");
+  const [clean] = bench.schedule();
+  assert.equal(clean!.spec.id, "clean");
+  bench.finish(clean!);
+  bench.finish(a!);
+  assertRecoverable(bench);
+  bench.drain();
+  assert.equal(bench.statuses(run)["both"], "COMPLETED");
+  bench.commit(decideRetry(bench.state, { run, from: "b" }, bench.context));
+  bench.drain();
+  assert.equal(bench.statuses(run)["b"], "COMPLETED");
+  assertRecoverable(bench);
+});
+
+test("cancel of a job that waits for a delay, a worker or a person ends it at once", () => {
+  const bench = new Bench();
+  bench.join();
+  const run = bench.submit([
+    spec("gated", { gate: { message: "Ship it?", maxWaitMs: 60_000 } }),
+    spec("delayed", { delayMs: 60_000 }),
+    spec("gpu", { requirement: ["GPU"] }),
+    spec("next", { dependsOn: [0] }),
+  ]);
+  bench.finish(bench.schedule()[0]!);
+  for (const job of ["gated", "delayed", "gpu"]) bench.commit(decideCancel(bench.state, { run, job }, bench.context));
+  const ended = { gated: "CANCELLED", delayed: "CANCELLED", gpu: "CANCELLED", next: "SKIPPED" };
+  assert.deepEqual(bench.statuses(run), ended);
+  assert.equal(bench.state.runsById.get(run)!.status, "CANCELLED");
+  assertRecoverable(bench);
+});
+
+test("a retry opens a job that was cancelled before its parents ended, together with its parent", () => {
+  const bench = new Bench();
+  bench.join({ slots: 4 });
+  const run = bench.submit([spec("a"), spec("b", { dependsOn: [0] }), spec("c", { dependsOn: [1] })]);
+  const [a] = bench.schedule();
+  bench.commit(decideCancel(bench.state, { run, job: "b" }, bench.context));
+  bench.commit(decideRetry(bench.state, { run }, bench.context));
+  assert.deepEqual(bench.statuses(run), { a: "RUNNING", b: "PENDING", c: "PENDING" });
+  assertRecoverable(bench);
+  bench.commit(decideCancel(bench.state, { run, job: "b" }, bench.context));
+  bench.fail(a!);
+  bench.commit(decideRetry(bench.state, { run, from: "a" }, bench.context));
+  bench.drain();
+  assert.deepEqual(bench.statuses(run), { a: "COMPLETED", b: "COMPLETED", c: "COMPLETED" });
+  assertRecoverable(bench);
+});
+
+test("a log of an older version, whose cancels waited for parents, replays to the state it had", () => {
+  const bench = new Bench();
+  bench.join();
+  const run = bench.submit([spec("a"), spec("b", { dependsOn: [0] }), spec("c", { dependsOn: [1] })]);
+  const [a] = bench.schedule();
+  // The bytes as they were: without the fifth field, which is the last one before the end mark.
+  const now = Event.encode({ type: "JobsCancelled", run: 1, at: bench.now, jobs: [1], whole: false, early: true });
+  const old = Event.decode(Buffer.from(now.toString("hex").replace(/280100$/, "00"), "hex"));
+  assert.ok(old.type === "JobsCancelled" && !old.early);
+  bench.commit([old]);
+  assert.deepEqual(bench.statuses(run), { a: "RUNNING", b: "PENDING", c: "PENDING" });
+  const [event] = decideCancel(bench.state, { run, job: "b" }, bench.context);
+  assert.ok(event?.type === "JobsCancelled" && event.early, "a second wish ends what the first one only marked");
+  bench.finish(a!);
+  assert.deepEqual(bench.statuses(run), { a: "COMPLETED", b: "CANCELLED", c: "SKIPPED" });
+  assertRecoverable(bench);
 });
 
 test("a gate holds no slot, opens for one answer, and tells the second what the first one said", () => {

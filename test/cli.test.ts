@@ -327,6 +327,15 @@ describe("titan", { concurrency: 4 }, () => {
     assert.match((await quick("cancel", run)).stdout, /had ended already: /);
   });
 
+  test("cancel of a job that waits for its parents ends it at once, and says so the second time, too", async () => {
+    const run = await submitSlow();
+    const { code, stdout } = await quick("cancel", `${run}/t`, "--wait");
+    assert.deepEqual([code, stdout], [0, `${run}/t CANCELLED\n`]);
+    assert.deepEqual((await statusOf(run)).jobs.map(({ status }) => status), ["RUNNING", "CANCELLED"]);
+    assert.equal((await quick("cancel", `${run}/t`)).stdout, `${run}/t had ended already: CANCELLED\n`);
+    await quick("cancel", run);
+  });
+
   test("retry runs again what failed, or from a job on", async () => {
     const { stdout } = await titan("run", "fail.yaml", "--json");
     const run = String(lines(stdout)[0]!["id"]);

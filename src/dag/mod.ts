@@ -15,7 +15,7 @@
  * are looked at, and an edge that already points to the right costs nothing.
  *
  * Invariants: every edge points to the right in `order`, hence no cycle; the parents of a settled job
- * are settled; `waiting` equals a recount. A refused call changes nothing.
+ * are settled, unless it was settled early; `waiting` equals a recount. A refused call changes nothing.
  * Left out: removing jobs or edges (Titan cancels instead, so history keeps its shape); what "settled"
  * means (completed, failed, skipped: the master decides whether a child then runs).
  * Test: test/06-dag.test.ts
@@ -219,12 +219,27 @@ export class Dag {
       const next = child[edge]!;
       this.waiting[next]!--;
       // Exactly zero, and counted down only here: of all its parents, only the last one frees a child.
-      if (this.waiting[next] === 0) freed.push(next);
+      // A child that was settled early is over already, so there is nothing to free.
+      if (this.waiting[next] === 0 && this.settled[next] === 0) freed.push(next);
     }
     return freed;
     // #end-exercise
   }
   // #endregion
+
+  /**
+   * As `settle`, for a job that was called off: its parents may go on. They count down its `waiting` as
+   * before, so that the number is right if the job is opened again.
+   */
+  settleEarly(index: number): number[] {
+    this.check(index);
+    invariant(this.settled[index] === 0, `job ${quote(this.ids[index]!)} settled twice`);
+    const parents = this.waiting[index]!;
+    this.waiting[index] = 0;
+    const freed = this.settle(index);
+    this.waiting[index] = parents;
+    return freed;
+  }
 
   /**
    * Takes back that jobs are settled, for a retry from the middle. Jobs that are not settled are skipped.

@@ -358,8 +358,10 @@ export class Model {
     this.counts.cancels += 1;
     const jobs = event.jobs.map((job) => this.#job({ run: event.run, job })).filter((job) => !job.over);
     for (const job of jobs) job.cancelled = job.everCancelled = true;
-    // Who runs goes on until its program is gone; who waits for parents is cancelled when its turn would have come.
-    for (const job of jobs) if (job.ready || job.status === "WAITING") this.#end(job, "CANCELLED");
+    // A job that runs goes on until its program is gone. In an old log (not `early`) a job that waits for its parents is
+    // cancelled when its turn would have come.
+    const ends = (job: ModelJob) => job.ready || job.status === "WAITING" || (event.early && job.status === "PENDING");
+    for (const job of jobs) if (ends(job)) this.#end(job, "CANCELLED");
   }
 
   #decided(event: EventOf<"GateDecided">): void {
@@ -387,7 +389,8 @@ export class Model {
       this.openRuns += 1;
     } else if (run.ended) this.#keep(run, 1);
     for (const job of run.jobs) job.openParents = openParentsOf(job);
-    const early = run.jobs.find((job) => job.over && job.openParents > 0);
+    // Only children of what was opened again: a job that was cancelled has not waited for its parents.
+    const early = jobs.flatMap((job) => (job.over ? [] : job.children)).find((child) => child.over);
     if (early !== undefined) this.fail("parents-before-children", `${early} is ${early.status}, and a retry has made its parents wait again`);
     for (const job of jobs) this.#considerTurn(job);
   }

@@ -14,7 +14,7 @@ export const cancel: Command = {
   args: [1, 1],
   flags: { wait: { type: "boolean", summary: "return when it is over, not when it has been asked to end" } },
   notes: [
-    "What runs gets SIGTERM, and SIGKILL 5 s later; until then it is cancelling. Cancelling what has ended changes nothing.",
+    "What runs gets SIGTERM, and SIGKILL 5 s later; until then it is cancelling. What waits is cancelled at once. Cancelling what has ended changes nothing.",
     "Jobs that depend on a cancelled one are skipped, unless their `when` says otherwise.",
   ],
   examples: ["titan cancel nightly-7k2m", "titan cancel nightly-7k2m/train --wait"],
@@ -27,11 +27,17 @@ export const cancel: Command = {
     const status = call.on("wait") ? await waitForEnd(client, run, ref.job) : (await currentStatus(client, run, ref.job)).status;
     const over = ref.job === undefined ? status !== "RUNNING" : isOver(status as never);
     if (call.json) context.json({ run, job: ref.job ?? null, jobs, status, cancelling: !over });
-    else if (jobs === 0 && over) context.out(`${what} had ended already: ${status}`);
-    else context.out(over ? `${what} ${status}` : `${what} is cancelling (${plural(jobs, "job")}); titan watch ${run} sees it end`);
+    else context.out(`${what} ${cancelText({ run, jobs, status, over })}`);
     return EXIT.OK;
   },
 };
+
+/** `jobs`: those that this command has touched. None: somebody had asked before, or there was nothing to cancel. */
+function cancelText({ run, jobs, status, over }: { run: string; jobs: number; status: string; over: boolean }): string {
+  if (over) return jobs === 0 ? `had ended already: ${status}` : status;
+  const asked = jobs === 0 ? "was asked to end before, and still runs" : `is cancelling (${plural(jobs, "job")})`;
+  return `${asked}; titan watch ${run} sees it end`;
+}
 
 async function currentStatus(client: Client, run: string, job: string | undefined): Promise<{ status: string }> {
   if (job !== undefined) return { status: (await client.status(run, job)).jobs[0]!.status };

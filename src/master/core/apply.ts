@@ -135,9 +135,10 @@ function jobsCancelled(state: State, event: EventOf<"JobsCancelled">): void {
   for (const job of waiting) {
     unqueue(job);
     state.gates.delete(job);
-    // A job whose parents go on is cancelled when its turn would have come; one of its ancestors in this very list may
-    // already have taken it along.
-    if (!isTerminal(job.status) && run.dag.isReady(job.index)) settle(state, job, { as: "CANCELLED", at: event.at });
+    // One of its ancestors in this very list may already have taken it along.
+    if (isTerminal(job.status)) continue;
+    // An event of an older version (not `early`) leaves a job whose parents go on until its turn would have come.
+    if (event.early || run.dag.isReady(job.index)) settle(state, job, { as: "CANCELLED", at: event.at });
   }
   dropDead(state);
 }

@@ -187,9 +187,12 @@ export function decideAddJobs(state: State, request: { run: string; jobs: readon
 export function decideCancel(state: State, target: { run: string; job?: string | undefined }, context: Context): Event[] {
   const run = findRun(state, target.run);
   const jobs = target.job === undefined ? run.jobs : [findJob(run, target.job)];
-  const open = jobs.filter((job) => !isTerminal(job.status) && !job.cancelling).map((job) => job.index);
+  // One that runs is asked once. One that waits and is marked comes from the log of an older version: this ends it.
+  const asked = (job: Job) => job.cancelling && job.status === "RUNNING";
+  const open = jobs.filter((job) => !isTerminal(job.status) && !asked(job)).map((job) => job.index);
   if (open.length === 0) return [];
-  return [{ type: "JobsCancelled", run: run.number, at: context.now, jobs: open, whole: target.job === undefined }];
+  const whole = target.job === undefined;
+  return [{ type: "JobsCancelled", run: run.number, at: context.now, jobs: open, whole, early: true }];
 }
 
 /** Another chance: for all that did not complete, or for one job and everything after it. */

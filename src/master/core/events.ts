@@ -40,9 +40,14 @@ export const Event = union("Event", {
    * went, and it may have been this job; it counts among the job's losses.
    */
   JobLost: [7, message("JobLost", { ...attempt, at: [4, u53()], dead: [5, withDefault(bool(), false)], blamed: [6, withDefault(bool(), true)] })],
-  /** Somebody asked. Jobs that wait are cancelled by this; those that run are cancelled when their process is gone. */
+  /**
+   * Somebody asked. Jobs that wait are cancelled by this; those that run are cancelled when their process is gone.
+   * `early`: so are jobs whose parents go on. Logs of older versions lack it: there such a job was only marked, and
+   * cancelled when its parents had ended. The same log must give the same state, so `apply` knows both.
+   */
   JobsCancelled: [8, message("JobsCancelled", {
     run: [1, u32()], at: [2, u53()], jobs: [3, list(u32(), MAX_JOBS_PER_RUN)], whole: [4, bool()],
+    early: [5, withDefault(bool(), false)],
   })],
   /** The process of a cancelled job is gone. */
   JobStopped: [9, message("JobStopped", { ...attempt, at: [4, u53()] })],

@@ -5,7 +5,7 @@
  *        ▲                 │   └─ok, gate─▶ WAITING ─▶ …      "settles" the job: its children
  *        └──retry/lost─────┘                                  are asked whether it is their turn
  *
- * Invariants: a child is looked at once all its parents are settled, and never before; a cascade of any depth
+ * Invariants: a child is looked at once all its parents are settled, and never before, but a cancel reaches it at any time; a cascade of any depth
  * (100,000 skipped jobs in a chain) runs in a loop, because a recursion would run out of stack.
  * Test: test/10-master.test.ts
  */
@@ -56,7 +56,10 @@ export function settle(state: State, job: Job, end: { as: JobStatus; at: number 
     setStatus(state, current, { to: as, at: end.at });
     if (as === "DEAD") state.deadLetters.add(current);
     current.run.open -= 1;
-    for (const index of current.run.dag.settle(current.index)) {
+    const { dag } = current.run;
+    // A cancelled job does not wait for its parents. For every other job, open parents would be a bug.
+    const freed = as === "CANCELLED" ? dag.settleEarly(current.index) : dag.settle(current.index);
+    for (const index of freed) {
       const child = current.run.jobs[index]!;
       if (child.status !== "PENDING") continue;
       if (itsTurn(child)) enqueue(state, child, end.at);
