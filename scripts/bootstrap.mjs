@@ -3,13 +3,15 @@
 /**
  * Makes a fresh clone runnable: dev tools from the lock file, then `dist/` from `src/`.
  *
- *     node scripts/bootstrap.mjs [--force] [--deps-only]
+ *     node scripts/bootstrap.mjs [--force] [--deps-only] [--if-tools]
  *
  * Every script that needs either calls `ensureDeps()` or `ensureBuilt()`, so there is no step to remember.
  * With nothing to do the cost is one `stat` per source file.
  *
  * Invariants: `dist/` never disappears and never holds the output of a failed compile; two callers at once
  * do the work once (the second waits for the first).
+ * npm runs it, too: `prepack` before a tarball is made, and `prepare` after every `npm ci` and in a clone that is installed
+ * as a dependency. There `--if-tools` leaves things alone when npm was told to install without dev tools.
  * Left out: incremental builds. The whole of `src/` compiles in about a second, so a cache would only add ways to be wrong.
  */
 import { spawnSync } from "node:child_process";
@@ -20,6 +22,7 @@ import {
 } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { finishDeclaration, isDeclaration } from "./lib/declarations.mjs";
 
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const DIST = join(ROOT, "dist");
@@ -31,6 +34,11 @@ const TSC = join(ROOT, "node_modules", "typescript", "bin", "tsc");
 const LOCK_POLL_MS = 50;
 /** `npm ci` on a slow line takes a minute or two; whoever holds the lock longer than this is not coming back. */
 const LOCK_STALE_MS = 10 * 60_000;
+
+/** Set for the npm that this script starts, so that its `prepare` does not wait for our own lock. */
+const INSTALLING = "TITAN_BOOTSTRAP_INSTALLS";
+/** Types for programs that import the package; they lead editors to `src/`. */
+const DECLARATIONS = ["--declaration", "--declarationMap"];
 
 /** Compiler output goes here first; the process id keeps two builders apart even if a lock was stolen. */
 const stagingFolder = () => join(ROOT, "dist", `.staging-${process.pid}`);
@@ -94,8 +102,7 @@ export async function ensureDeps(options = {}) {
       stdio: ["ignore", "pipe", "pipe"],
       encoding: "utf8",
       shell: process.platform === "win32",
-      // A production setting in the caller's environment must not strip the compiler.
-      env: { ...process.env, NODE_ENV: "", npm_config_omit: "", npm_config_production: "" },
+      env: installEnvironment(),
     });
     if (done.error) throw new BootstrapError(`Cannot install the dev tools: npm did not start (${done.error.message})`);
     if (done.status !== 0) {
@@ -106,6 +113,14 @@ export async function ensureDeps(options = {}) {
       );
     }
   });
+}
+
+/** The caller's environment without the settings with which `npm ci` would not install the compiler here. */
+function installEnvironment() {
+  const settings = { NODE_ENV: "", npm_config_omit: "", npm_config_production: "" };
+  // npm hands its own flags to the scripts that it runs: `npm pack --dry-run`, `npm install -g`.
+  const flags = { npm_config_dry_run: "false", npm_config_global: "false", npm_config_package_lock_only: "false" };
+  return { ...process.env, ...settings, ...flags, [INSTALLING]: "1" };
 }
 
 /**
@@ -122,7 +137,7 @@ export async function ensureBuilt(options = {}) {
     if (!options.force && readStamp() === digest) return;
     const staging = stagingFolder();
     try {
-      const done = spawnSync(process.execPath, [TSC, "-p", join(ROOT, "tsconfig.json"), "--outDir", staging], {
+      const done = spawnSync(process.execPath, [TSC, "-p", join(ROOT, "tsconfig.json"), "--outDir", staging, ...DECLARATIONS], {
         cwd: ROOT, encoding: "utf8",
       });
       if (done.status !== 0) {
@@ -185,8 +200,10 @@ function filesUnder(folder) {
  */
 function publish(staging) {
   const kept = new Set();
+  const { imports } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
   for (const from of filesUnder(staging)) {
     const to = join(DIST, relative(staging, from));
+    if (isDeclaration(from)) finishDeclaration(from, { to, dist: DIST, imports });
     mkdirSync(dirname(to), { recursive: true });
     renameSync(from, to);
     kept.add(to);
@@ -266,8 +283,11 @@ export async function runMain(main) {
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   await runMain(async () => {
     const flags = new Set(process.argv.slice(2));
-    const unknown = [...flags].find((flag) => flag !== "--force" && flag !== "--deps-only");
-    if (unknown) throw new BootstrapError(`Cannot bootstrap: unknown option ${unknown} (there are --force and --deps-only)`);
+    const unknown = [...flags].find((flag) => !["--force", "--deps-only", "--if-tools"].includes(flag));
+    if (unknown) {
+      throw new BootstrapError(`Cannot bootstrap: unknown option ${unknown} (there are --force, --deps-only and --if-tools)`);
+    }
+    if (process.env[INSTALLING] || (flags.has("--if-tools") && !existsSync(TSC))) return;
     await ensureDeps();
     if (!flags.has("--deps-only")) await ensureBuilt({ force: flags.has("--force") });
   });

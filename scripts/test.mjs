@@ -24,8 +24,8 @@ import { runTests } from "./lib/run-tests.mjs";
 /** Test files side by side. Several start clusters and measure time, so more than two would disturb one another. */
 const CONCURRENCY = 2;
 
-/** Tests that judge the checkout itself, by what git says of it. */
-const IN_CHECKOUT = new Set(["test/style.test.ts"]);
+/** Tests of the checkout itself: what git says of it, and what npm makes of it. */
+const IN_CHECKOUT = new Set(["test/style.test.ts", "test/package.test.ts"]);
 
 /** Programs that tests and lessons start, besides node and a POSIX shell. */
 const TOOLS = ["git", "python3", "redis-server", "redis-cli", "redis-benchmark"];

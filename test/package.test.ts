@@ -1,0 +1,99 @@
+/**
+ * The package as its users get it: packed, installed into an empty folder, imported, type-checked and run.
+ * Nothing here needs a network: what is installed is one tarball without dependencies.
+ */
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { before, test } from "node:test";
+import { portableDeclaration } from "../scripts/lib/declarations.mjs";
+import { ROOT } from "../scripts/bootstrap.mjs";
+import { tempFolder } from "./cli.support.ts";
+
+const TSC = join(ROOT, "node_modules", "typescript", "bin", "tsc");
+const NAME = "titan-orchestrator";
+/** Every kind of consumer has to accept the declarations, and none may look into them for excuses. */
+const STRICT = ["--ignoreConfig", "--noEmit", "--strict", "--target", "es2022", "--skipLibCheck", "false"];
+const RESOLUTIONS = [
+  ["--module", "nodenext", "--moduleResolution", "nodenext"],
+  ["--module", "esnext", "--moduleResolution", "bundler"],
+  // A reader's project may use this condition for its own sources.
+  ["--module", "nodenext", "--moduleResolution", "nodenext", "--customConditions", "source"],
+] as const;
+
+/** The environment of somebody who has never heard of this checkout. */
+const env = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !/^(TITAN_|npm_|NODE_OPTIONS$|NODE_TEST_CONTEXT$|CI$)/i.test(name)),
+);
+const home = tempFolder();
+const installed = join(home, "node_modules", NAME);
+
+before(() => {
+  const packed = tempFolder();
+  const run = (args: string[], cwd: string): string =>
+    execFileSync("npm", args, { cwd, env, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  run(["pack", "--loglevel=error", "--pack-destination", packed], ROOT);
+  const [tarball = ""] = readdirSync(packed);
+  writeFileSync(join(home, "package.json"), '{ "name": "consumer", "type": "module" }\n');
+  run(["install", "--offline", "--no-audit", "--no-fund", join(packed, tarball)], home);
+});
+
+function typeCheck(file: string, flags: readonly string[]): string {
+  const types = ["--typeRoots", join(ROOT, "node_modules", "@types"), "--types", "node"];
+  const args = [TSC, ...STRICT, ...types, ...flags, file];
+  return spawnSync(process.execPath, args, { cwd: home, env, encoding: "utf8" }).stdout;
+}
+
+test("npm pack ships programs, declarations, sources and nothing of the workshop", () => {
+  assert.deepEqual(readdirSync(installed).sort(), ["LICENSE", "README.md", "dist", "package.json", "src"]);
+  const files = readdirSync(join(installed, "dist"), { recursive: true }).map(String);
+  assert.deepEqual(files.filter((file) => /^\.|^sim/.test(file)), []);
+  const maps = files.filter((file) => file.endsWith(".d.ts.map"));
+  assert.ok(maps.length > 200, `${maps.length} maps`);
+  for (const file of maps) {
+    const path = join(installed, "dist", file);
+    const { sources } = JSON.parse(readFileSync(path, "utf8")) as { sources: string[] };
+    for (const source of sources) assert.ok(existsSync(resolve(dirname(path), source)), `${file}: ${source}`);
+  }
+});
+
+test("package.json refuses an accidental publish, runs nothing on install and needs nothing", () => {
+  const manifest = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as Record<string, object>;
+  assert.equal(manifest["private"], true);
+  assert.deepEqual(Object.keys(manifest).filter((key) => /^(peer|optional|bundle[d]?)?dependencies$/i.test(key)), []);
+  const scripts = Object.keys(manifest["scripts"]!).filter((name) => /^(pre|post)?install$/.test(name));
+  assert.deepEqual(scripts, []);
+});
+
+test("the installed titan runs a pipeline in a folder without a checkout", () => {
+  writeFileSync(join(home, "hello.yaml"), "name: hello\njobs:\n  - { id: a, run: echo hello }\n");
+  const args = ["--no-install", "titan", "run", "hello.yaml", "--embedded"];
+  const { status, stderr, stdout } = spawnSync("npx", args, { cwd: home, env, encoding: "utf8" });
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /^hello-\w+ COMPLETED /m);
+});
+
+test("portableDeclaration() leaves no name that needs this project's package.json", () => {
+  const imports = { "#host": { default: "./dist/host/mod.js" }, "#core": { default: "./dist/master/core/mod.js" } };
+  const text = 'import type { Host } from "#host";\nexport * from "./limits.ts";\n'
+    + 'export declare const a: import("#core").State;\nimport "#nowhere";\n// from "#hash" stays, as does "#host"\n';
+  assert.equal(portableDeclaration(text, { file: "master/mod.d.ts", imports }),
+    'import type { Host } from "../host/mod.js";\nexport * from "./limits.js";\n'
+    + 'export declare const a: import("./core/mod.js").State;\nimport "#nowhere";\n// from "#hash" stays, as does "#host"\n');
+});
+
+for (const flags of RESOLUTIONS) {
+  test(`a program type-checks with ${flags.slice(2).join(" ")}`, () => {
+    writeFileSync(join(home, "ten-lines.mts"), `
+      import { connect, type Client } from "${NAME}";
+      import { connectStore } from "${NAME}/store";
+      export const open = connect;
+      declare const titan: Client;
+      export const store = await connectStore();
+      // @ts-expect-error: the declarations are read, and are no "any"
+      titan.nothing();
+    `);
+    assert.equal(typeCheck("ten-lines.mts", flags), "");
+  });
+}
