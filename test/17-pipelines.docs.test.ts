@@ -1,4 +1,7 @@
-/** Chapter 17: docs/pipelines.md has every key that is read, no other, and its examples are what it says they are. */
+/**
+ * Chapter 17: docs/pipelines.md has every key that is read, no other, and its examples are what it
+ * says they are.
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -31,30 +34,47 @@ test("every pipeline in docs/pipelines.md is read without a warning, or refused 
       assert.deepEqual(parsePipeline(text as string, { file: "docs/pipelines.md" }).warnings, []);
       continue;
     }
-    assert.throws(() => parsePipeline(text as string), (error) => {
-      assert.ok(error instanceof PipelineError);
-      const advice = [...(text as string).matchAll(/# (write .*)$/gm)].map(([, words]) => words as string);
-      const messages = error.problems.map(({ message }) => message);
-      assert.equal(messages.length, advice.length, messages.join("\n"));
-      advice.forEach((words, i) => assert.ok(messages[i]!.includes(words), messages[i]));
-      return true;
-    });
+    assert.throws(
+      () => parsePipeline(text as string),
+      (error) => {
+        assert.ok(error instanceof PipelineError);
+        const advice = [...(text as string).matchAll(/# (write .*)$/gm)].map(
+          ([, words]) => words as string,
+        );
+        const messages = error.problems.map(({ message }) => message);
+        assert.equal(messages.length, advice.length, messages.join("\n"));
+        advice.forEach((words, i) => assert.ok(messages[i]!.includes(words), messages[i]));
+        return true;
+      },
+    );
   }
 });
 
 test("defaults and limits in docs/pipelines.md are those of the code", () => {
   const { DEFAULT_RETRY, DEFAULT_GATE_WAIT_MS, MAX_JOBS, MAX_ENV, MAX_PROBLEMS, MAX_TAGS } = limits;
   const row = (heading: string, key: string): string[] => {
-    const line = section(heading).split("\n").find((text) => text.startsWith(`| \`${key}\` |`)) ?? "";
+    const line =
+      section(heading)
+        .split("\n")
+        .find((text) => text.startsWith(`| \`${key}\` |`)) ?? "";
     return line.split("|").map((cell) => cell.trim());
   };
-  assert.deepEqual(["max_attempts", "backoff", "jitter"].map((key) => Number(row("Retries", key)[3])),
-    [DEFAULT_RETRY.maxAttempts, DEFAULT_RETRY.backoff, DEFAULT_RETRY.jitter]);
+  assert.deepEqual(
+    ["max_attempts", "backoff", "jitter"].map((key) => Number(row("Retries", key)[3])),
+    [DEFAULT_RETRY.maxAttempts, DEFAULT_RETRY.backoff, DEFAULT_RETRY.jitter],
+  );
   assert.equal(row("Retries", "delay")[3], `${DEFAULT_RETRY.delayMs / 1000}s`);
-  assert.match(row("Retries", "max_delay")[3]!, new RegExp(`^${DEFAULT_RETRY.maxDelayMs / 60_000}m`));
-  assert.match(row("A job", "max_wait_seconds")[3]!, new RegExp(`^${DEFAULT_GATE_WAIT_MS / 1000} `));
+  assert.match(
+    row("Retries", "max_delay")[3]!,
+    new RegExp(`^${DEFAULT_RETRY.maxDelayMs / 60_000}m`),
+  );
+  assert.match(
+    row("A job", "max_wait_seconds")[3]!,
+    new RegExp(`^${DEFAULT_GATE_WAIT_MS / 1000} `),
+  );
   assert.ok(row("A job", "requirement")[4]!.includes(`at most ${MAX_TAGS}`));
   const bounds = section("Limits");
-  for (const bound of [MAX_JOBS, MAX_ENV]) assert.ok(bounds.includes(bound.toLocaleString("en-US")), String(bound));
+  for (const bound of [MAX_JOBS, MAX_ENV])
+    assert.ok(bounds.includes(bound.toLocaleString("en-US")), String(bound));
   assert.ok(bounds.includes(`| problems in one report | ${MAX_PROBLEMS} |`));
 });

@@ -1,6 +1,6 @@
 /**
- * Chapter 17: twelve pipelines as people write them who come from elsewhere. Each is read, or refused in sentences that
- * lead to the right form; and the right form is read.
+ * Chapter 17: twelve pipelines as people write them who come from elsewhere. Each is read, or
+ * refused in sentences that lead to the right form; and the right form is read.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -23,8 +23,11 @@ test("parsePipeline() reads each newcomer's pipeline, or says what to write for 
     const error = problemsOf(written);
     const messages = error?.problems.map(({ message }) => message) ?? [];
     assert.equal(messages.length, hints.length, `${title}:\n${messages.join("\n")}`);
-    hints.forEach((hint, i) => assert.ok(messages[i]!.includes(hint), `${title}: ${messages[i]}\n  lacks: ${hint}`));
-    for (const { line, excerpt } of error?.problems ?? []) assert.ok(line !== undefined && excerpt?.includes("^"), title);
+    hints.forEach((hint, i) =>
+      assert.ok(messages[i]!.includes(hint), `${title}: ${messages[i]}\n  lacks: ${hint}`),
+    );
+    for (const { line, excerpt } of error?.problems ?? [])
+      assert.ok(line !== undefined && excerpt?.includes("^"), title);
   }
 });
 
@@ -40,5 +43,8 @@ test("a report about other tools' keys ends with the page that has them all, onc
     const pages = problemsOf(written)?.format().split("docs/pipelines.md").length ?? 1;
     assert.equal(pages - 1, hints.length > 0 ? 1 : 0, title);
   }
-  assert.ok(!problemsOf("name: n\njobs: [{id: a, rn: ls}]")!.format().includes("docs/pipelines.md"), "a slip of the finger needs no page");
+  assert.ok(
+    !problemsOf("name: n\njobs: [{id: a, rn: ls}]")!.format().includes("docs/pipelines.md"),
+    "a slip of the finger needs no page",
+  );
 });

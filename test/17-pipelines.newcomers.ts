@@ -1,4 +1,7 @@
-/** Twelve pipelines with the habits of other tools, what must be said about each, and what each becomes. */
+/**
+ * Twelve pipelines with the habits of other tools, what must be said about each, and what each
+ * becomes.
+ */
 
 export interface Newcomer {
   readonly title: string;
@@ -32,11 +35,11 @@ jobs:
     hints: [
       '"on": a pipeline starts when somebody runs it: let cron call titan run FILE --key NAME',
       '"env": env belongs to a job: write "x-env: &env {REGION: eu}" here and "env: *env" in each',
-      '"jobs" must be a list, found a map: write "- id: extract" and its keys below '
-        + 'it, for each job',
+      '"jobs" must be a list, found a map: write "- id: extract" and its keys below ' +
+        "it, for each job",
       '"runs-on" in job "extract": leave it out: any worker may run the job',
-      '"steps" in job "extract": a job is one script: write the commands below run: | '
-        + 'or make each step a job',
+      '"steps" in job "extract": a job is one script: write the commands below run: | ' +
+        "or make each step a job",
       '"timeout-minutes" in job "load": write timeout: 10m',
       '"if" in job "load": leave it out: when: success is the default',
     ],
@@ -72,9 +75,9 @@ jobs:
       '"script" in job 1: write run: python3 extract.py --rows 10',
       '"environment" in job 1: write env: {REGION: eu, NOTE: "two words"}',
       '"name" in job "transform": write id: transform',
-      'found a map: write depends_on: [extract]',
+      "found a map: write depends_on: [extract]",
       'write [program, argument], or use "run" for a line of shell',
-      'found a list: write env: {A: b, C: d}',
+      "found a list: write env: {A: b, C: d}",
       '"cmd" in job "load": write run: echo load',
       '"dependencies" in job "load": write depends_on: [transform]',
     ],
@@ -112,15 +115,15 @@ jobs:
     requires: train
 `,
     hints: [
-      '"defaults": the only default is "shell"; share what is common: "x-base: &base '
-        + '{…}" at the top, "<<: *base" in each job',
+      '"defaults": the only default is "shell"; share what is common: "x-base: &base ' +
+        '{…}" at the top, "<<: *base" in each job',
       '"script" in job "train": write file: train.py',
       '"tags" in job "train": write requirement: [gpu, a100]',
       'found the text "2 hours": write 2h',
       '"resources" in job "train": a job asks for tags of workers (requirement: GPU)',
       '"secrets" in job "train": Titan has no secrets yet',
-      '"artifacts" in job "train": files are not carried from job to job yet: small '
-        + 'results go through TITAN_OUTPUT, files through TITAN_SHARED',
+      '"artifacts" in job "train": files are not carried from job to job yet: small ' +
+        "results go through TITAN_OUTPUT, files through TITAN_SHARED",
       '"hitl" in job "train": write hitl_message: "Publish the model?"',
       '"requires" in job "publish": write depends_on: train',
     ],
@@ -186,10 +189,10 @@ jobs:
     needs: work-*
 `,
     hints: [
-      '"foreach" in job "work": Titan has no loops: write one job for each value, or '
-        + 'make the file by a program (titan run -)',
-      'unknown job "work-*" in depends_on of job "join" (names have no patterns): '
-        + 'write [work-1, work-2]',
+      '"foreach" in job "work": Titan has no loops: write one job for each value, or ' +
+        "make the file by a program (titan run -)",
+      'unknown job "work-*" in depends_on of job "join" (names have no patterns): ' +
+        "write [work-1, work-2]",
     ],
     corrected: `name: fan
 jobs:
@@ -221,14 +224,14 @@ jobs:
     retry: {limit: 2, initial_delay: 5s, multiplier: 3}
 `,
     hints: [
-      'found the number 3: write retries: 3 (4 attempts at most)',
-      'write timeout: 10m',
+      "found the number 3: write retries: 3 (4 attempts at most)",
+      "write timeout: 10m",
       '"retryStrategy" in job "b": write retries: 5',
       'found the text "PT10M": write 10m',
       '"maxAttempts" in job "c": write retries: 3',
       '"limit" in "retry" in job "d": write max_attempts: 3',
-      'write delay: 5s',
-      'write backoff: 3',
+      "write delay: 5s",
+      "write backoff: 3",
     ],
     corrected: `name: flaky
 jobs:
@@ -256,8 +259,8 @@ jobs:
       '"healthcheck" in job "api": services are not supported yet by this version',
       '"restart" in job "api": services are not supported yet by this version',
       '"ports" in job "api": services are not supported yet by this version',
-      '"image" in job "api": jobs run on the worker itself: write run: docker run --rm '
-        + 'IMAGE COMMAND',
+      '"image" in job "api": jobs run on the worker itself: write run: docker run --rm ' +
+        "IMAGE COMMAND",
       '"volumes" in job "api": files are not carried',
     ],
     corrected: `name: web
@@ -315,8 +318,8 @@ jobs:
 `,
     hints: [
       '"continue-on-error" in job "work": end the command that may fail with || true',
-      '"onFailure" in job "work": write a job of its own with depends_on: this one, '
-        + 'and when: failure',
+      '"onFailure" in job "work": write a job of its own with depends_on: this one, ' +
+        "and when: failure",
       'found the text "on_failure": write when: failure',
       '"if" in job "cleanup": write when: always',
     ],
@@ -353,13 +356,13 @@ jobs:
       '"env": env belongs to a job',
       '"env_file": begin the script with: set -a; . ./.env; set +a',
       'found the text "bash -e {0}": write shell: bash',
-      '"working_directory" in job "a": a job starts in the project\'s folder: begin its '
-        + 'script with cd sub',
+      '"working_directory" in job "a": a job starts in the project\'s folder: begin its ' +
+        "script with cd sub",
       'found the text "python": write shell: python3',
       '"environment" in job "a": write env: …',
       '"env.EMPTY" in job "a" must be text, found nothing: write "" for an empty text',
       'found the text "zsh": write command: [zsh, …]',
-      'found nothing: leave the key out if there are none',
+      "found nothing: leave the key out if there are none",
     ],
     corrected: `name: vars
 shell: bash
@@ -435,14 +438,14 @@ jobs:
       print(1)
 `,
     hints: [
-      '"apiVersion": this looks like a manifest of Kubernetes or Argo: a pipeline has '
-        + 'name and jobs',
-      'the pipeline needs a name',
+      '"apiVersion": this looks like a manifest of Kubernetes or Argo: a pipeline has ' +
+        "name and jobs",
+      "the pipeline needs a name",
       '"kind": a pipeline has name and jobs',
       '"metadata"',
       '"spec"',
       '"commands" in job "a": write run: | and each command on a line of its own below it',
-      'found a list: write run: | and each command on a line of its own below it',
+      "found a list: write run: | and each command on a line of its own below it",
       '"inline" in job "c": write run: | and the script below it',
     ],
     corrected: `name: gen

@@ -1,4 +1,7 @@
-/** Chapter 17: when the folder around a pipeline is shipped, and whether the files that its jobs name are in it. */
+/**
+ * Chapter 17: when the folder around a pipeline is shipped, and whether the files that its jobs
+ * name are in it.
+ */
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -27,8 +30,15 @@ function project(files: Record<string, string>): string {
 }
 
 const FILES = {
-  "a.py": "", "tool": "", "data/x.csv": "", "my file.txt": "", "lib/helper.py": "", "notes.txt": "", "skipped.log": "",
-  "node_modules/m/index.js": "", ".titanignore": "*.log\n",
+  "a.py": "",
+  tool: "",
+  "data/x.csv": "",
+  "my file.txt": "",
+  "lib/helper.py": "",
+  "notes.txt": "",
+  "skipped.log": "",
+  "node_modules/m/index.js": "",
+  ".titanignore": "*.log\n",
 };
 
 test("projectNeed() ships for a word that names something in the folder, and for nothing else", async () => {
@@ -59,28 +69,51 @@ test("projectNeed() ships for a word that names something in the folder, and for
   ];
   for (const [job, path] of named) assert.equal(await need(job), path, JSON.stringify(job));
   const idle: object[] = [
-    { run: "echo hello" }, { run: "python3 b.py" }, { run: "cat /data/x.csv ../a.py ~/a.py" }, { run: "cat data/y.csv" },
-    { run: `cat data/x.csv/y data/${"n".repeat(300)}` }, { run: "cat skipped.log node_modules/m/index.js" }, { command: ["ls", "-l"] }, { call: "titan:noop" }, { run: "ls *.rs" },
+    { run: "echo hello" },
+    { run: "python3 b.py" },
+    { run: "cat /data/x.csv ../a.py ~/a.py" },
+    { run: "cat data/y.csv" },
+    { run: `cat data/x.csv/y data/${"n".repeat(300)}` },
+    { run: "cat skipped.log node_modules/m/index.js" },
+    { command: ["ls", "-l"] },
+    { call: "titan:noop" },
+    { run: "ls *.rs" },
   ];
   for (const job of idle) assert.equal(await need(job), undefined, JSON.stringify(job));
   assert.equal(await need({ run: "echo hello" }, { project: true }), "written");
   assert.equal(await need({ run: "python3 a.py" }, { project: true }), "written");
-  for (const job of [{ run: "python3 a.py" }, { file: "a.py" }]) assert.equal(await need(job, { project: false }), undefined);
-  assert.equal(await projectNeed(host, definePipeline({ name: "n", jobs: [{ id: "a", run: "cat x" }] }), join(root, "gone")), undefined);
+  for (const job of [{ run: "python3 a.py" }, { file: "a.py" }])
+    assert.equal(await need(job, { project: false }), undefined);
+  assert.equal(
+    await projectNeed(
+      host,
+      definePipeline({ name: "n", jobs: [{ id: "a", run: "cat x" }] }),
+      join(root, "gone"),
+    ),
+    undefined,
+  );
 });
 
 test("projectNeed() takes bounded time over scripts as long as they may be", async () => {
   const root = project(FILES);
   const looks = { count: 0 };
-  const counting = { ...host, storage: Object.assign(Object.create(host.storage) as typeof host.storage, {
-    stat: (path: string) => (looks.count++, host.storage.stat(path)),
-  }) };
-  const long = (word: (i: number) => string) => Array.from({ length: 40_000 }, (_, i) => word(i)).join(" ");
+  const counting = {
+    ...host,
+    storage: Object.assign(Object.create(host.storage) as typeof host.storage, {
+      stat: (path: string) => (looks.count++, host.storage.stat(path)),
+    }),
+  };
+  const long = (word: (i: number) => string) =>
+    Array.from({ length: 40_000 }, (_, i) => word(i)).join(" ");
   const jobs = Array.from({ length: 5 }, (_, i) => ({ id: `j${i}`, run: long((n) => `w${n}.py`) }));
   assert.equal(await projectNeed(counting, definePipeline({ name: "n", jobs }), root), undefined);
   assert.ok(looks.count < 10, `${looks.count} looks for names that the folder does not have`);
   const below = definePipeline({ name: "n", jobs: [{ id: "j", run: long((n) => `data/${n}`) }] });
-  assert.deepEqual(await projectNeed(counting, below, root), { why: "job", job: "j", path: "data/1000" });
+  assert.deepEqual(await projectNeed(counting, below, root), {
+    why: "job",
+    job: "j",
+    path: "data/1000",
+  });
   assert.ok(looks.count < 1100, `${looks.count} looks`);
   const signs = definePipeline({ name: "n", jobs: [{ id: "j", run: "\"' ".repeat(300_000) }] });
   const start = performance.now();
@@ -117,36 +150,80 @@ test("parsePipeline() refuses a file that would not be on a worker: line, caret,
       });
     }
   };
-  const pipeline = (...jobs: string[]) => `name: n\njobs:\n${jobs.map((job, i) => `- {id: j${i}, ${job}}\n`).join("")}`;
-  assert.deepEqual(problems(pipeline("file: a.pyy", "file: extract.py", "file: zzz.rb", "file: folder.py", "file: skipped.log",
-    "file: node_modules/m/index.js", "call: 'lib/none.js#f'", "file: data/x.csv/y")), [
-    '3:18: "file" in job "j0": there is no a.pyy in the project folder (did you mean "a.py"?)',
-    '4:18: "file" in job "j1": there is no extract.py in the project folder (did you mean "scripts/extract.py"?)',
-    '5:18: "file" in job "j2": there is no zzz.rb in the project folder',
-    '6:18: "file" in job "j3": folder.py is a folder',
-    '7:18: "file" in job "j4": skipped.log is not shipped: .titanignore names it',
-    '8:18: "file" in job "j5": node_modules/m/index.js is not shipped: node_modules never is',
-    '9:18: "call" in job "j6": there is no lib/none.js in the project folder',
-    '10:18: "file" in job "j7": there is no data/x.csv/y in the project folder (did you mean "data/x.csv"?)',
-  ]);
-  assert.deepEqual(problems(pipeline("file: ./a.py", "file: link.py", "file: lib//helper.py", "call: titan:noop", "file: lib/../a.py")), []);
-  assert.deepEqual(problems(`project: false\n${pipeline("file: nope.py")}`), [], "nothing is shipped: then it is the worker's to say");
+  const pipeline = (...jobs: string[]) =>
+    `name: n\njobs:\n${jobs.map((job, i) => `- {id: j${i}, ${job}}\n`).join("")}`;
+  assert.deepEqual(
+    problems(
+      pipeline(
+        "file: a.pyy",
+        "file: extract.py",
+        "file: zzz.rb",
+        "file: folder.py",
+        "file: skipped.log",
+        "file: node_modules/m/index.js",
+        "call: 'lib/none.js#f'",
+        "file: data/x.csv/y",
+      ),
+    ),
+    [
+      '3:18: "file" in job "j0": there is no a.pyy in the project folder (did you mean "a.py"?)',
+      '4:18: "file" in job "j1": there is no extract.py in the project folder (did you mean "scripts/extract.py"?)',
+      '5:18: "file" in job "j2": there is no zzz.rb in the project folder',
+      '6:18: "file" in job "j3": folder.py is a folder',
+      '7:18: "file" in job "j4": skipped.log is not shipped: .titanignore names it',
+      '8:18: "file" in job "j5": node_modules/m/index.js is not shipped: node_modules never is',
+      '9:18: "call" in job "j6": there is no lib/none.js in the project folder',
+      '10:18: "file" in job "j7": there is no data/x.csv/y in the project folder (did you mean "data/x.csv"?)',
+    ],
+  );
+  assert.deepEqual(
+    problems(
+      pipeline(
+        "file: ./a.py",
+        "file: link.py",
+        "file: lib//helper.py",
+        "call: titan:noop",
+        "file: lib/../a.py",
+      ),
+    ),
+    [],
+  );
+  assert.deepEqual(
+    problems(`project: false\n${pipeline("file: nope.py")}`),
+    [],
+    "nothing is shipped: then it is the worker's to say",
+  );
 });
 
 test("pipelines of newcomers, corrected, run to their end on a cluster, with the project where they need it", async () => {
-  const root = project({ "train.py": "print('trained')\n", "a.py": "import sys; sys.exit(0 if open('data/x').read() == 'x' else 1)\n", "data/x": "x" });
-  const cluster = await startEmbeddedCluster({ workers: 1, slots: 4, tags: ["gpu", "a100", "GPU"], durability: "no" });
+  const root = project({
+    "train.py": "print('trained')\n",
+    "a.py": "import sys; sys.exit(0 if open('data/x').read() == 'x' else 1)\n",
+    "data/x": "x",
+  });
+  const cluster = await startEmbeddedCluster({
+    workers: 1,
+    slots: 4,
+    tags: ["gpu", "a100", "GPU"],
+    durability: "no",
+  });
   try {
     const client = await connect({ host, master: cluster.master });
     const ends = await Promise.all([
       ...NEWCOMERS.filter(({ runs }) => runs).map(({ corrected }) => end(client, corrected, root)),
       end(client, "name: word\njobs: [{id: a, run: python3 a.py}]", root),
-      end(client, "name: written\nproject: true\njobs: [{id: a, run: 'test -e data && test -e train.py'}]", root),
+      end(
+        client,
+        "name: written\nproject: true\njobs: [{id: a, run: 'test -e data && test -e train.py'}]",
+        root,
+      ),
       end(client, "name: never\nproject: false\njobs: [{id: a, run: test ! -e a.py}]", root),
-      end(client, "name: idle\njobs: [{id: a, run: test -z \"$(ls)\"}]", root),
+      end(client, 'name: idle\njobs: [{id: a, run: test -z "$(ls)"}]', root),
       end(client, "name: stops\njobs:\n- id: a\n  run: |\n    false\n    echo on", root),
     ]);
-    const failed = ends.filter(({ status }) => status !== "COMPLETED").map(({ name, status }) => `${name} ${status}`);
+    const failed = ends
+      .filter(({ status }) => status !== "COMPLETED")
+      .map(({ name, status }) => `${name} ${status}`);
     assert.deepEqual(failed, ["stops FAILED"]);
     assert.equal(ends.length, 9 + 5);
     client.close();
@@ -155,7 +232,11 @@ test("pipelines of newcomers, corrected, run to their end on a cluster, with the
   }
 });
 
-async function end(client: Client, text: string, projectDir: string): Promise<{ name: string; status: string }> {
+async function end(
+  client: Client,
+  text: string,
+  projectDir: string,
+): Promise<{ name: string; status: string }> {
   const definition = parsePipeline(text);
   const { run } = await client.submit(definition, { projectDir });
   for await (const event of client.watch(run)) {
@@ -167,5 +248,6 @@ async function end(client: Client, text: string, projectDir: string): Promise<{ 
 }
 
 async function approve(client: Client, run: string): Promise<void> {
-  for (const gate of await client.gates()) if (gate.id.startsWith(`${run}/`)) await client.decide(gate.id, { approve: true });
+  for (const gate of await client.gates())
+    if (gate.id.startsWith(`${run}/`)) await client.decide(gate.id, { approve: true });
 }

@@ -1,5 +1,6 @@
 /**
- * The folder around a pipeline file, as far as a check needs it: what is at a path, and what was probably meant.
+ * The folder around a pipeline file, as far as a check needs it: what is at a path, and what was
+ * probably meant.
  *
  * Test: test/17-pipelines.project.test.ts
  */
@@ -13,7 +14,8 @@ import { didYouMean, type ProjectFiles } from "#pipeline";
 const MAX_NAMES = 2000;
 
 export async function projectFiles(folder: string): Promise<ProjectFiles> {
-  const leftOut = await leftOutOf(nodeHost(), folder);
+  // An ignore file that cannot be read is for packing to complain about, if it comes to that.
+  const leftOut = await leftOutOf(nodeHost(), folder).catch(() => () => undefined);
   return {
     look(path) {
       const info = statOf(join(folder, path));
@@ -26,7 +28,9 @@ export async function projectFiles(folder: string): Promise<ProjectFiles> {
       const names = filesIn(folder, leftOut);
       const base = path.slice(path.lastIndexOf("/") + 1);
       // The right name in the wrong folder is the commonest slip.
-      return names.find((name) => name === base || name.endsWith(`/${base}`)) ?? didYouMean(path, names);
+      return (
+        names.find((name) => name === base || name.endsWith(`/${base}`)) ?? didYouMean(path, names)
+      );
     },
   };
 }
@@ -35,12 +39,15 @@ function statOf(path: string): Stats | undefined {
   try {
     return statSync(path);
   } catch {
-    return undefined; // Missing, below a file, too long, or a circle of links: no job could read it.
+    return undefined; // Missing, below a file, too long, a circle of links: no job could read it.
   }
 }
 
 /** Files that would be shipped, those near the top first. */
-function filesIn(folder: string, leftOut: (path: string, isFolder: boolean) => string | undefined): string[] {
+function filesIn(
+  folder: string,
+  leftOut: (path: string, isFolder: boolean) => string | undefined,
+): string[] {
   const files: string[] = [];
   const folders = [""];
   for (let at = 0; at < folders.length && folders.length + files.length < MAX_NAMES; at++) {

@@ -139,8 +139,8 @@ async function findIgnore(
 }
 
 /**
- * Says of a path below `folder` why packing leaves it out: the name of the ignore file, or of a folder that is never
- * packed; undefined for what is packed. A path lies below whatever of its folders is left out.
+ * Says of a path below `folder` why packing leaves it out: the name of the ignore file, or of a
+ * folder that is never packed; undefined for what is packed. With a folder goes all below it.
  */
 export async function leftOutOf(
   host: Host, folder: string,

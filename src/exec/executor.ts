@@ -14,7 +14,15 @@ import { join, resolve } from "node:path";
 import { nodeWorkFolders, type Child, type Exit, type Host, type Timer, type WorkFolders } from "#host";
 import { CallPool } from "./call-pool.ts";
 import { linkPackage } from "./package-link.ts";
-import { commandOf, inputsJson, jobPaths, safeName, scriptFile, titanEnv, type JobPaths } from "./process-job.ts";
+import {
+  commandOf,
+  inputsJson,
+  jobPaths,
+  safeName,
+  scriptFile,
+  titanEnv,
+  type JobPaths,
+} from "./process-job.ts";
 import { holdProject } from "./project-cache.ts";
 import { durationText, GRACE_MS, MAX_RESULT_BYTES, tooLarge, type ExecOutcome, type ExecRequest, type FailureKind, type OnOutput, type Running } from "./types.ts";
 

@@ -13,8 +13,26 @@
  * Test: test/11-worker.exec.test.ts, test/11-worker.archive.test.ts
  */
 export { createExecutor, type Executor, type ExecutorOptions, type LocalExecutor } from "./executor.ts";
-export { GRACE_MS, MAX_RESULT_BYTES, type Action, type ClusterPlaces, type ExecOutcome, type ExecRequest, type FailureKind, type Running, type Shell } from "./types.ts";
-export { ArchiveError, leftOutOf, MAX_PROJECT_BYTES, MAX_PROJECT_ENTRIES, packProject, staysInside, unpackArchive } from "./archive.ts";
+export {
+  GRACE_MS,
+  MAX_RESULT_BYTES,
+  type Action,
+  type ClusterPlaces,
+  type ExecOutcome,
+  type ExecRequest,
+  type FailureKind,
+  type Running,
+  type Shell,
+} from "./types.ts";
+export {
+  ArchiveError,
+  leftOutOf,
+  MAX_PROJECT_BYTES,
+  MAX_PROJECT_ENTRIES,
+  packProject,
+  staysInside,
+  unpackArchive,
+} from "./archive.ts";
 export { matchPath, parseIgnore } from "./ignore.ts";
 export { ensureProject, MAX_CACHED_PROJECTS } from "./project-cache.ts";
 export { linkPackage } from "./package-link.ts";

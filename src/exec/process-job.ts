@@ -21,7 +21,7 @@ import type { ExecRequest } from "./types.ts";
 const OUTPUT_FILE = ".titan-output";
 const INPUTS_FILE = ".titan-inputs.json";
 const SCRIPT_FILE = ".titan-script";
-/** Half of what Linux passes in one argument (MAX_ARG_STRLEN, 128 KiB): a longer script is a file. */
+/** Half of what Linux passes in one argument (MAX_ARG_STRLEN): a longer script is a file. */
 const MAX_ARGUMENT_BYTES = 64 * 1024;
 /** The first release lines of Node that run TypeScript without a flag. */
 const TYPESCRIPT_SINCE = [
@@ -85,10 +85,14 @@ type ShellAction = Extract<ExecRequest["action"], { kind: "shell" }>;
 
 // #region shellCommand
 /** The program that runs a script, and ends at the first line that fails. */
-function shellCommand(action: ShellAction, node: { execPath: string; version: string }): ReturnType<typeof commandOf> {
+function shellCommand(
+  action: ShellAction, node: { execPath: string; version: string },
+): ReturnType<typeof commandOf> {
   const { shell = "sh", script } = action;
   const file = scriptFile(action)?.name;
-  if (file !== undefined && (shell === "python3" || shell === "node")) return commandOf({ kind: "file", file, args: [] }, node);
+  if (file !== undefined && (shell === "python3" || shell === "node")) {
+    return commandOf({ kind: "file", file, args: [] }, node);
+  }
   // Without -e, a script goes on after a command that failed, and its last command alone decides.
   const strict = shell === "bash" ? ["bash", "-e", "-o", "pipefail"] : ["sh", "-e"];
   return file === undefined ? [...strict, "-c", script] : [...strict, `./${file}`];
@@ -96,10 +100,13 @@ function shellCommand(action: ShellAction, node: { execPath: string; version: st
 // #endregion
 
 /**
- * The file that a script is written to before it runs; undefined for one that travels as an argument. A traceback of
- * Python or Node names the file and shows the line, where for an argument it could say "<string>" only.
+ * The file that a script is written to before it runs; undefined for one that travels as an
+ * argument. A traceback of Python or Node names the file and shows the line, where for an argument
+ * it could say "<string>" only.
  */
-export function scriptFile(action: ExecRequest["action"]): { name: string; text: string } | undefined {
+export function scriptFile(
+  action: ExecRequest["action"],
+): { name: string; text: string } | undefined {
   if (action.kind !== "shell") return undefined;
   const { shell = "sh", script } = action;
   if (shell === "python3") return { name: `${SCRIPT_FILE}.py`, text: script };

@@ -16,7 +16,8 @@ import { splitWords } from "./words.ts";
 export const SHELLS = ["sh", "bash", "python3", "node"] as const;
 /** What GitHub and others call them, with and without the `{0}` of a template. */
 const OTHER_SHELLS = new Map<string, ShellName>([
-  ["python", "python3"], ["python2", "python3"], ["py", "python3"], ["nodejs", "node"], ["javascript", "node"],
+  ["python", "python3"], ["python2", "python3"], ["py", "python3"],
+  ["nodejs", "node"], ["javascript", "node"],
   ["dash", "sh"], ["/bin/sh", "sh"], ["/bin/bash", "bash"], ["/usr/bin/bash", "bash"],
 ]);
 const ACTIONS = ["file", "command", "run", "call"] as const;
@@ -49,7 +50,8 @@ export function readAction(fields: Fields, shell: ShellName): ActionDefinition |
     return fields.report.problem("CONFLICT", fields.keyNode(other), `"${other}" and "${kind}"${fields.scope}: a job has exactly one of file, command, run and call`);
   }
   if (fields.has("shell") && kind !== "run") {
-    fields.report.problem("CONFLICT", fields.keyNode("shell"), `"shell"${fields.scope} goes with "run" only`);
+    const what = `"shell"${fields.scope} goes with "run" only`;
+    fields.report.problem("CONFLICT", fields.keyNode("shell"), what);
   }
   const input = fields.either("input", "with");
   if (fields.has("args") && kind !== "file") {
@@ -77,7 +79,8 @@ function readScript(fields: Fields, shell: ShellName): ActionDefinition | undefi
   const program = /^#!.*?(bash|python|node)\b/.exec(script)?.[1];
   const named = program === "python" ? "python3" : program;
   if (named !== undefined && named !== shell) {
-    fields.report.warn(node, `"run"${fields.scope} begins with "#!", which nobody reads here: write shell: ${named}`);
+    const what = `"run"${fields.scope} begins with "#!", which nobody reads here`;
+    fields.report.warn(node, `${what}: write shell: ${named}`);
   }
   return shell === "sh" ? { kind: "shell", script } : { kind: "shell", script, shell };
 }

@@ -15,7 +15,9 @@ export interface ForeignKey {
 }
 export type Advice = string | ((found: ForeignKey) => string);
 
-/** The same value under Titan's key; when that is there already, the foreign key is one too many. */
+/**
+ * The same value under Titan's key; when that is there already, the foreign key is one too many.
+ */
 export function rename(key: string): Advice {
   return ({ value, has, key: foreign }) =>
     has(key) ? `"${key}" is here already; leave "${foreign}" out` : `write ${written(key, value)}`;
@@ -31,32 +33,41 @@ export function inUnit(key: string, unit: "m" | "s"): Advice {
   return ({ value }) => {
     const amount = numberIn(value);
     const word = unit === "m" ? "minutes" : "seconds";
-    return `write ${key}: ${amount === undefined ? (shown(value) ?? "…") : `${amount}${unit}`} (${unit} is ${word})`;
+    const time = amount === undefined ? (shown(value) ?? "…") : `${amount}${unit}`;
+    return `write ${key}: ${time} (${unit} is ${word})`;
   };
 }
 
 /** An id made from a name that a person would read. */
 export function idFrom({ value, has }: ForeignKey): string {
-  if (has("id")) return `a job has no name beside its id; "x-name" may hold one, which nobody reads`;
+  if (has("id"))
+    return `a job has no name beside its id; "x-name" may hold one, which nobody reads`;
   if (value.kind !== "scalar") return "write id: …";
-  const id = value.text.trim().replace(/[^A-Za-z0-9_.-]+/g, "-").replace(/^[^A-Za-z0-9]+|-$/g, "");
+  const id = value.text
+    .trim()
+    .replace(/[^A-Za-z0-9_.-]+/g, "-")
+    .replace(/^[^A-Za-z0-9]+|-$/g, "");
   return `write id: ${id === "" ? "…" : id.slice(0, 40)}`;
 }
 
 export function script({ value, has, key }: ForeignKey): string {
   if (has("run")) return `"run" is here already; leave "${key}" out`;
   const [line, ...more] = value.kind === "sequence" ? textsIn(value) : [];
-  if (line !== undefined && more.length > 0) return `write run: | and each command on a line of its own below it`;
+  if (line !== undefined && more.length > 0)
+    return `write run: | and each command on a line of its own below it`;
   if (line !== undefined) return `write run: ${quoted(line)}`;
   const file = value.kind === "scalar" && /^[\w./-]+\.(?:py|js|mjs|ts|sh)$/.test(value.text);
   if (file) return `write ${written("file", value)}`;
-  return shown(value) === undefined ? "write run: | and the script below it" : `write ${written("run", value)}`;
+  return shown(value) === undefined
+    ? "write run: | and the script below it"
+    : `write ${written("run", value)}`;
 }
 
 export function scriptFor(shell: string): Advice {
   return ({ value }) => {
     const text = shown(value);
-    return `write ${text === undefined ? "run: | and the script below it" : `run: ${text}`}, and shell: ${shell}`;
+    const run = text === undefined ? "run: | and the script below it" : `run: ${text}`;
+    return `write ${run}, and shell: ${shell}`;
   };
 }
 
@@ -64,10 +75,12 @@ export function scriptFor(shell: string): Advice {
 export function condition({ value }: ForeignKey): string {
   const text = value.kind === "scalar" ? value.text.replace(/^\$\{\{|\}\}$/g, "").trim() : "";
   if (/^(?:always\(\)|all_?done|true)$/i.test(text)) return "write when: always";
-  if (/^(?:failure\(\)|on_?failure|(?:one|all)_failed|cancelled\(\))$/i.test(text)) return "write when: failure";
-  if (/^(?:success\(\)|on_?success|all_success)$/i.test(text)) return "leave it out: when: success is the default";
+  if (/^(?:failure\(\)|on_?failure|(?:one|all)_failed|cancelled\(\))$/i.test(text))
+    return "write when: failure";
+  if (/^(?:success\(\)|on_?success|all_success)$/i.test(text))
+    return "leave it out: when: success is the default";
   if (text === "!cancelled()") return "write when: always";
-  return '"when" is success, failure or always, and no expression: test anything else inside the script';
+  return '"when" is success, failure or always: test anything else inside the script';
 }
 
 export function capabilities({ value, has }: ForeignKey): string {
@@ -75,7 +88,7 @@ export function capabilities({ value, has }: ForeignKey): string {
   const texts = textsIn(value);
   const images = /^(?:ubuntu|windows|macos|self-hosted|default)/i;
   if (texts.length > 0 && texts.every((text) => images.test(text))) {
-    return 'leave it out: any worker may run the job ("requirement" names tags that a worker must have)';
+    return 'leave it out: any worker may run the job ("requirement" names tags of workers)';
   }
   return `write ${written("requirement", value)}`;
 }
@@ -106,22 +119,29 @@ export function strategy({ value }: ForeignKey): string {
 
 export function gate({ value, has }: ForeignKey): string {
   if (has("type")) return 'it goes into the "hitl_message" of the job before';
-  const message = value.kind === "scalar" ? value.text : scalarAt(value, "message", "prompt", "description");
-  const usable = message !== undefined && !/^(?:true|yes|on|manual|)$/i.test(message) && !message.includes("\n");
+  const message =
+    value.kind === "scalar" ? value.text : scalarAt(value, "message", "prompt", "description");
+  const usable =
+    message !== undefined && !/^(?:true|yes|on|manual|)$/i.test(message) && !message.includes("\n");
   const text = usable ? JSON.stringify(message.slice(0, 60)) : '"…"';
   return `write hitl_message: ${text}; the jobs that depend on this one then wait for a person`;
 }
 
-/** GitHub's `environment: production` is about approval; everywhere else the word is about variables. */
+/**
+ * GitHub's `environment: production` is about approval; everywhere else the word is about
+ * variables.
+ */
 export function environment(found: ForeignKey): string {
   if (found.value.kind === "mapping") return `write ${written("env", found.value)}`;
-  if (found.value.kind === "sequence") return `write env: ${envMap(found.value) ?? "{NAME: value}"}`;
+  if (found.value.kind === "sequence")
+    return `write env: ${envMap(found.value) ?? "{NAME: value}"}`;
   return 'variables go into env: {NAME: value}; an approval is hitl_message: "…"';
 }
 
 /** `[A=b]` of compose and `[{name: A, value: b}]` of Kubernetes as a map. */
 export function envMap(value: YamlNode): string | undefined {
-  if (value.kind !== "sequence" || value.items.length === 0 || value.items.length > 8) return undefined;
+  if (value.kind !== "sequence" || value.items.length === 0 || value.items.length > 8)
+    return undefined;
   const pairs = value.items.map((item) => {
     const [, name, text] = (item.kind === "scalar" && /^(\w+)=(.*)$/.exec(item.text)) || [];
     const key = name ?? scalarAt(item, "name");
@@ -132,20 +152,23 @@ export function envMap(value: YamlNode): string | undefined {
 }
 
 export const NO_SECRETS =
-  "Titan has no secrets yet: let the script read them on the worker (a file, or a vault's own "
-    + "command)";
+  "Titan has no secrets yet: let the script read them on the worker (a file, or a vault's own " +
+  "command)";
 export const NO_PARAMETERS =
-  "Titan has no parameters: use env in the jobs, or make the file by a program and pipe it into titan run -";
+  "Titan has no parameters: use env in the jobs, or make the file by a program (titan run -)";
 export const NO_TRIGGERS =
   "a pipeline starts when somebody runs it: let cron call titan run FILE --key NAME";
-export const NO_CONCURRENCY = "Titan has no such limit yet: slots of the workers bound what runs at once";
+export const NO_CONCURRENCY =
+  "Titan has no such limit yet: slots of the workers bound what runs at once";
 export const NO_FILES =
-  "files are not carried from job to job yet: small results go through TITAN_OUTPUT, files through TITAN_SHARED";
+  "files are not carried from job to job yet: small results go through TITAN_OUTPUT, "
+  + "files through TITAN_SHARED";
 export const NO_SERVICES = "services are not supported yet by this version";
-export const NO_CONTAINERS = "jobs run on the worker itself: write run: docker run --rm IMAGE COMMAND";
+export const NO_CONTAINERS =
+  "jobs run on the worker itself: write run: docker run --rm IMAGE COMMAND";
 export const NO_MATRIX =
-  "Titan has no loops: write one job for each value, or make the file by a program (titan run "
-    + "-)";
+  "Titan has no loops: write one job for each value, or make the file by a program (titan run " +
+  "-)";
 export const NO_TEMPLATES =
   'share what is common: "x-base: &base {…}" at the top, "<<: *base" in each job';
 export const NO_STEPS =
@@ -165,5 +188,7 @@ export function envFile({ value }: ForeignKey): string {
 
 /** A key of a job at the top of the file. */
 export const belongsToJob: Advice = ({ key, value }) =>
-  `"${key}" belongs to a job: write it in each, or share it ("x-base: &base {${written(key, value)}}", "<<: *base")`;
-export const belongsToPipeline: Advice = ({ key }) => `"${key}" belongs to the pipeline: write it at the top of the file`;
+  `"${key}" belongs to a job: write it in each, or share it `
+  + `("x-base: &base {${written(key, value)}}", "<<: *base")`;
+export const belongsToPipeline: Advice = ({ key }) =>
+  `"${key}" belongs to the pipeline: write it at the top of the file`;

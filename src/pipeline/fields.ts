@@ -51,7 +51,7 @@ export class Fields {
   readonly node: MappingNode;
   /** ` in job "train"`, for messages. */
   readonly scope: string;
-  /** Titan's keys that unknown ones stand for, by the advice about them: their absence is no second mistake. */
+  /** Titan's keys that unknown ones stand for: their absence is no second mistake. */
   readonly meant = new Map<string, YamlNode>();
   readonly #values = new Map<string, { key: ScalarNode; value: YamlNode }>();
 
@@ -104,7 +104,7 @@ export class Fields {
     return this.has(first) ? first : second;
   }
 
-  wrong(key: string, node: YamlNode, expected: string, help: string | false | undefined = ""): undefined {
+  wrong(key: string, node: YamlNode, expected: string, help?: string | false): undefined {
     const found = `must be ${expected}, found ${describe(node)}${help || ""}`;
     return this.report.problem("WRONG_TYPE", node, `"${key}"${this.scope} ${found}`);
   }
@@ -135,12 +135,16 @@ export class Fields {
     if (!node) return undefined;
     if (node.kind === "scalar" && options.single) {
       if (resolveScalar(node).type === "null" && node.text === "") {
-        return this.wrong(key, node, "text or a list of texts", ": leave the key out if there are none");
+        const help = ": leave the key out if there are none";
+        return this.wrong(key, node, "text or a list of texts", help);
       }
       const one = this.textOf(key, node, options);
       return one && [one];
     }
-    if (node.kind !== "sequence") return this.wrong(key, node, options.single ? "text or a list of texts" : "a list of texts", options.single && this.#listHelp(key, node));
+    if (node.kind !== "sequence") {
+      const expected = options.single ? "text or a list of texts" : "a list of texts";
+      return this.wrong(key, node, expected, options.single && this.#listHelp(key, node));
+    }
     if (node.items.length > options.max) return this.report.problem("TOO_LARGE", node, `"${key}"${this.scope} has more than ${options.max} entries`);
     const items = node.items.map((item) => this.textOf(key, item, options));
     return items.includes(undefined) ? undefined : (items as Text[]);
@@ -194,13 +198,14 @@ export class Fields {
     if (ms === undefined) return undefined;
     if (typeof ms === "string") {
       const help = node.kind === "scalar" ? durationHelp(node.text) : "";
-      return this.report.problem("BAD_VALUE", node, `"${key}"${this.scope} ${ms}, found ${describe(node)}${help}`);
+      const found = `${ms}, found ${describe(node)}${help}`;
+      return this.report.problem("BAD_VALUE", node, `"${key}"${this.scope} ${found}`);
     }
     if (ms > MAX_DURATION_MS) return this.report.problem("OUT_OF_RANGE", node, `"${key}"${this.scope} must be at most 24d, found ${describe(node)}`);
     return ms;
   }
 
-  /** `help` is what to write for another tool's word; without it, the nearest of `values` is suggested. */
+  /** `help`: what to write for another tool's word; without it, the nearest value is suggested. */
   oneOf<T extends string>(key: string, values: readonly T[], help = ""): T | undefined {
     const node = this.value(key);
     if (!node) return undefined;
@@ -210,7 +215,9 @@ export class Fields {
   }
 
   /** The fields of a map inside this one. */
-  map(key: "retry", known: readonly string[], help?: (node: YamlNode) => string): Fields | undefined {
+  map(
+    key: "retry", known: readonly string[], help?: (node: YamlNode) => string,
+  ): Fields | undefined {
     const node = this.value(key);
     if (!node) return undefined;
     if (node.kind !== "mapping") {
@@ -225,8 +232,8 @@ function durationHelp(text: string): string {
   const iso = /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$/i.exec(text);
   const [days, hours, minutes, seconds] = iso?.slice(1) ?? [];
   const parts = [[days, "d"], [hours, "h"], [minutes, "m"], [seconds, "s"]];
-  const fromIso = parts.flatMap(([amount, unit]) => (amount === undefined ? [] : `${amount}${unit}`));
-  if (fromIso.length > 0) return `: write ${fromIso.join("")}`;
+  const given = parts.filter(([amount]) => amount !== undefined);
+  if (given.length > 0) return `: write ${given.flat().join("")}`;
   const words = /^(\d+(?:\.\d+)?)\s*(d|h|m|s|ms)[a-z]*\.?$/i.exec(text);
   return words ? `: write ${words[1]}${unitOf(text)}` : "";
 }

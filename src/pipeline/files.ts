@@ -1,7 +1,8 @@
 /**
  * Lesson 17: are the files that the jobs name there, in the folder that will be shipped?
  *
- * Asked only where the folder is at hand (the CLI). The worker asks again: it is the only one who knows.
+ * Asked only where the folder is at hand (the CLI). The worker asks again: it is the only one who
+ * knows.
  * Test: test/17-pipelines.project.test.ts
  */
 import type { ScalarNode } from "#yaml";
@@ -20,7 +21,8 @@ export interface ProjectFiles {
 export function checkFiles(report: Report, jobs: readonly ReadJob[], project: ProjectFiles): void {
   for (const job of jobs) {
     const { action } = job.definition ?? {};
-    if (action?.kind === "file") checkFile(report, job, { key: "file", path: action.file, project });
+    if (action?.kind === "file")
+      checkFile(report, job, { key: "file", path: action.file, project });
     if (action?.kind !== "call" || !action.target.includes("#")) continue;
     const path = action.target.slice(0, action.target.indexOf("#"));
     checkFile(report, job, { key: "call", path, project });
@@ -34,7 +36,10 @@ interface Named {
 }
 
 function checkFile(report: Report, job: ReadJob, { key, path, project }: Named): void {
-  const wanted = path.split("/").filter((part) => part !== "" && part !== ".").join("/");
+  const wanted = path
+    .split("/")
+    .filter((part) => part !== "" && part !== ".")
+    .join("/");
   const found = wanted.split("/").includes("..") ? "file" : project.look(wanted);
   if (found === "file") return;
   const what = `"${key}"${job.scope}: `;
@@ -43,9 +48,15 @@ function checkFile(report: Report, job: ReadJob, { key, path, project }: Named):
   if (found === "missing") {
     const nearest = project.nearest(wanted);
     const help = nearest === undefined ? "" : ` (did you mean "${nearest}"?)`;
-    return report.problem("BAD_VALUE", at, `${what}there is no ${path} in the project folder${help}`);
+    return report.problem(
+      "BAD_VALUE",
+      at,
+      `${what}there is no ${path} in the project folder${help}`,
+    );
   }
-  const why = found.leftOut.endsWith("ignore") ? `${found.leftOut} names it` : `${found.leftOut} never is`;
+  const why = found.leftOut.endsWith("ignore")
+    ? `${found.leftOut} names it`
+    : `${found.leftOut} never is`;
   return report.problem("BAD_VALUE", at, `${what}${path} is not shipped: ${why}`);
 }
 

@@ -5,8 +5,9 @@
  *     timeout-minutes: 10                              … : write timeout: 10m
  *     matrix: …                                        … : Titan has no matrix: write one job …
  *
- * Where Titan has the thing, the advice is the right line with the author's own value. Where Titan has not, the advice
- * says so, and what to do. The words are those of GitHub Actions, GitLab, Argo, Airflow, Kubernetes and compose.
+ * Where Titan has the thing, the advice is the right line with the author's own value. Where Titan
+ * has not, the advice says so, and what to do. The words are those of GitHub Actions, GitLab, Argo,
+ * Airflow, Kubernetes and compose.
  *
  * Invariant: a key that Titan reads has no entry at the level where it is read.
  * Left out: values inside maps that Titan does not read; their own keys are not judged.
@@ -49,7 +50,10 @@ import { shown, written } from "./show.ts";
 type Table = ReadonlyMap<string, Advice>;
 
 /** Advice about a key that is unknown at this level; undefined if no other tool has it either. */
-export function adviceFor(level: "pipeline" | "job" | "retry", found: ForeignKey): string | undefined {
+export function adviceFor(
+  level: "pipeline" | "job" | "retry",
+  found: ForeignKey,
+): string | undefined {
   const advice = TABLES[level].get(normal(found.key));
   return typeof advice === "function" ? advice(found) : advice;
 }
@@ -61,14 +65,17 @@ function normal(key: string): string {
 
 /** "name title" → advice, for each of the words. */
 function table(rows: readonly (readonly [keys: string, advice: Advice])[]): Table {
-  return new Map(rows.flatMap(([keys, advice]) => keys.split(" ").map((key) => [key, advice] as const)));
+  return new Map(
+    rows.flatMap(([keys, advice]) => keys.split(" ").map((key) => [key, advice] as const)),
+  );
 }
 
 const SERVICE_KEYS =
-  "services service healthcheck restart restartpolicy replicas ports expose livenessprobe "
-    + "readinessprobe";
+  "services service healthcheck restart restartpolicy replicas ports expose livenessprobe " +
+  "readinessprobe";
 const LOOP_KEYS =
-  "strategy matrix foreach withitems withparam withsequence loop loops parallel parallelism items expand scatter";
+  "strategy matrix foreach withitems withparam withsequence loop loops parallel parallelism "
+  + "items expand scatter";
 const TRIGGER_KEYS = "on schedule schedules cron trigger triggers startat rules only except";
 
 const JOB = table([
@@ -80,7 +87,9 @@ const JOB = table([
   [
     "entrypoint argv",
     ({ value, has }) =>
-      (has("command") ? '"command" is here already: put it in front' : `write ${written("command", value)}`),
+      has("command")
+        ? '"command" is here already: put it in front'
+        : `write ${written("command", value)}`,
   ],
   ["path program scriptpath filename", rename("file")],
   ["function handler pythoncallable", "write call: path/module.js#function"],
@@ -94,25 +103,25 @@ const JOB = table([
   ],
   ["beforescript setup prerun", "begin the script of run with these lines"],
   [
-    "tags runson labels nodeselector capabilities queue pool agent agents executor "
-      + "resourceclass runner",
+    "tags runson labels nodeselector capabilities queue pool agent agents executor " +
+      "resourceclass runner",
     capabilities,
   ],
   [
     "resources gpu gpus memory cpu cpus limits",
-    "a job asks for tags of workers (requirement: GPU); limits of memory and processors belong "
-      + "to the system",
+    "a job asks for tags of workers (requirement: GPU); limits of memory and processors belong " +
+      "to the system",
   ],
   [
-    "dependencies dependson depends deps requires require after upstream parents parent "
-      + "dependency",
+    "dependencies dependson depends deps requires require after upstream parents parent " +
+      "dependency",
     parents,
   ],
   ["stage", "Titan has no stages: name the jobs before this one in depends_on"],
   ["timeoutminutes timeoutinminutes", inUnit("timeout", "m")],
   [
-    "timeoutseconds timeoutsec activedeadlineseconds executiontimeout maxduration timelimit "
-      + "deadline",
+    "timeoutseconds timeoutsec activedeadlineseconds executiontimeout maxduration timelimit " +
+      "deadline",
     inUnit("timeout", "s"),
   ],
   ["maxattempts attempts maxtries tries", attempts],
@@ -124,14 +133,14 @@ const JOB = table([
   ],
   ["delayseconds startafter wait initialdelay startdelay", inUnit("delay", "s")],
   [
-    "hitl approval approve approvals gate manual message prompt confirm question suspend "
-      + "humanintheloop",
+    "hitl approval approve approvals gate manual message prompt confirm question suspend " +
+      "humanintheloop",
     gate,
   ],
   [
     "approvers reviewers respondents",
-    "Titan asks no certain person: whoever may reach the master can approve; name people in "
-      + "hitl_message",
+    "Titan asks no certain person: whoever may reach the master can approve; name people in " +
+      "hitl_message",
   ],
   ["maxwait approvaltimeout gatetimeout", inUnit("max_wait_seconds", "s")],
   ["environment environments", environment],
@@ -167,19 +176,22 @@ const PIPELINE = table([
   [
     "id title pipeline workflow workflowname pipelinename dagid runname",
     ({ value, has }) =>
-      (has("name") ? '"name" is here already' : `write ${written("name", value)}`),
+      has("name") ? '"name" is here already' : `write ${written("name", value)}`,
   ],
   ["apiversion", "this looks like a manifest of Kubernetes or Argo: a pipeline has name and jobs"],
   ["kind metadata spec", "a pipeline has name and jobs"],
   [
     "tasks task steps stages dag services",
     ({ key, has }) =>
-      (has("jobs") ? `"jobs" is here already; leave "${key}" out` : 'write jobs: and "- id: …" for each job'),
+      has("jobs")
+        ? `"jobs" is here already; leave "${key}" out`
+        : 'write jobs: and "- id: …" for each job',
   ],
   [
     "env environment variables vars envs",
     ({ value }) =>
-      `env belongs to a job: write "x-env: &env ${shown(value) ?? "{…}"}" here and "env: *env" in each`,
+      `env belongs to a job: write "x-env: &env ${shown(value) ?? "{…}"}" here `
+      + `and "env: *env" in each`,
   ],
   ["envfile dotenv", envFile],
   ["defaults default", () => `the only default is "shell"; ${NO_TEMPLATES}`],
@@ -199,18 +211,22 @@ const PIPELINE = table([
   ["onexit onfailure finally", "write a job with depends_on and when: always (or failure)"],
   ["description desc displayname", COMMENT],
   [
-    "run command file call args dependson needs requirement priority delay affinity timeout "
-      + "retries retry when hitlmessage",
+    "run command file call args dependson needs requirement priority delay affinity timeout " +
+      "retries retry when hitlmessage",
     belongsToJob,
   ],
 ]);
 
 const RETRY = table([
   ["attempts maxtries tries max count", rename("max_attempts")],
-  ["limit retries maxretries", ({ value }) => {
-    const limit = numberIn(value);
-    return `write max_attempts: ${limit === undefined ? "…" : limit + 1} (the first attempt counts)`;
-  }],
+  [
+    "limit retries maxretries",
+    ({ value }) => {
+      const limit = numberIn(value);
+      const amount = limit === undefined ? "…" : limit + 1;
+      return `write max_attempts: ${amount} (the first attempt counts)`;
+    },
+  ],
   ["interval wait initialdelay delayseconds initialinterval duration", rename("delay")],
   ["factor multiplier backofffactor backoffcoefficient", rename("backoff")],
   ["maxinterval maximuminterval maxduration cap", rename("max_delay")],

@@ -51,10 +51,12 @@ function patternHelp(pattern: string, ids: readonly string[]): string {
   const pieces = pattern.split(/[*?]+/);
   const head = pieces[0] as string;
   const tail = pieces.at(-1) as string;
-  const matching = pattern.length > MAX_PATTERN_CHARS ? [] : ids.filter((id) => id.startsWith(head) && id.endsWith(tail));
+  const plain = " (names have no patterns)";
+  if (pattern.length > MAX_PATTERN_CHARS) return plain;
+  const matching = ids.filter((id) => id.startsWith(head) && id.endsWith(tail));
+  if (matching.length === 0) return plain;
   const more = matching.length > MAX_MATCHES ? ", …" : "";
-  const list = matching.length === 0 ? "" : `: write [${matching.slice(0, MAX_MATCHES).join(", ")}${more}]`;
-  return ` (names have no patterns)${list}`;
+  return `${plain}: write [${matching.slice(0, MAX_MATCHES).join(", ")}${more}]`;
 }
 
 function checkAffinity(report: Report, job: ReadJob): void {

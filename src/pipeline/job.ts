@@ -18,8 +18,9 @@ import { scalarAt, shown, textsIn } from "./show.ts";
 import type { GateDefinition, JobDefinition, RetryDefinition, ShellName } from "./types.ts";
 
 export const JOB_KEYS = [
-  "id", "type", "file", "args", "command", "run", "shell", "call", "input", "with", "depends_on", "needs", "requirement",
-  "priority", "delay", "affinity", "port", "hitl_message", "max_wait_seconds", "retries", "retry", "timeout", "env", "when",
+  "id", "type", "file", "args", "command", "run", "shell", "call", "input", "with",
+  "depends_on", "needs", "requirement", "priority", "delay", "affinity", "port",
+  "hitl_message", "max_wait_seconds", "retries", "retry", "timeout", "env", "when",
 ] as const;
 export const RETRY_KEYS = ["max_attempts", "delay", "backoff", "max_delay", "jitter"] as const;
 
@@ -81,10 +82,12 @@ export function readJob(
     env: readEnv(fields),
     gate: readGate(fields),
   };
-  // Others may name the job by what should have been its id: the graph is checked around the mistake.
+  // Others may name the job by what should have been its id: the graph is checked around it.
   const standIn = id === undefined ? fields.meant.get("id") : undefined;
-  const known = standIn?.kind === "scalar" && ID.test(standIn.text) ? { text: standIn.text, node: standIn } : id;
-  return { node, scope, id: known, parents, affinity, definition: report.count === before ? definition : undefined };
+  const named = standIn?.kind === "scalar" && ID.test(standIn.text);
+  const known = named ? { text: standIn.text, node: standIn } : id;
+  const complete = report.count === before ? definition : undefined;
+  return { node, scope, id: known, parents, affinity, definition: complete };
 }
 
 /** ` in job "train"`; by number if the id is unusable. */
@@ -118,7 +121,8 @@ function typeHelp(fields: Fields): string {
     );
   }
   const program = /^(?:task|job|step|shell|script|bash|sh|python|command|batch|docker)$/.test(text);
-  return program ? fields.report.foreign(": leave it out: run, command, file or call says what the job does") : "";
+  if (!program) return "";
+  return fields.report.foreign(": leave it out: run, command, file or call says what the job does");
 }
 
 function whenHelp(fields: Fields): string {
@@ -126,8 +130,10 @@ function whenHelp(fields: Fields): string {
   const text = node?.kind === "scalar" ? node.text : "";
   const meant = /success/i.test(text) ? "success" : /fail/i.test(text) ? "failure"
     : /always|done/i.test(text) ? "always" : undefined;
-  if (text === "manual") return fields.report.foreign(': a person is asked by hitl_message: "…" in the job before it');
-  // An expression, or another tool's word for the same; a slip of the finger is left to "did you mean".
+  if (text === "manual") {
+    return fields.report.foreign(': a person is asked by hitl_message: "…" in the job before it');
+  }
+  // An expression, or another tool's word for the same. A slip of the finger is not for here.
   if (meant === undefined || !/^(?:on_|all_|one_|\$\{\{)|\(\)/.test(text)) return "";
   return fields.report.foreign(`: write when: ${meant}`);
 }

@@ -1,10 +1,12 @@
 /**
- * Lesson 17: which paths a job names. `python3 a.py --in=data/x.csv` names a.py and data/x.csv, if there are such files.
+ * Lesson 17: which paths a job names. `python3 a.py --in=data/x.csv` names a.py and data/x.csv, if
+ * there are such files.
  *
- * A script is not understood, only taken apart at blanks, quotes and signs. A word too many costs one look at the
- * folder; a missed one costs the author a failed run.
+ * A script is not understood, only taken apart at blanks, quotes and signs. A word too many costs
+ * one look at the folder; a missed one costs the author a failed run.
  *
- * Invariants: time in proportion to the text; no path that leaves the folder, and none twice in a row.
+ * Invariants: time in proportion to the text; no path that leaves the folder, and none twice in a
+ * row.
  * Left out: names that a script puts together ("data/$day.csv" names the folder data only).
  * Test: test/17-pipelines.project.test.ts
  */
@@ -12,31 +14,45 @@ import type { ActionDefinition } from "./types.ts";
 
 /** PATH_MAX of Linux. */
 const MAX_PATH_CHARS = 4096;
-/** Everything that cannot be part of an ordinary path, in a shell and between a flag and its value. */
+/**
+ * Everything that cannot be part of an ordinary path, in a shell and between a flag and its value.
+ */
 const WORD = /[^\s;&|<>()"'`$={},:[\]#!\\]+/g;
 /** A name with blanks. */
 const QUOTED = /"([^"\n$`\\]* [^"\n$`\\]*)"|'([^'\n]* [^'\n]*)'/g;
 /** `import helper` and `python3 -m helper`: a file whose ending nobody writes. */
 const MODULE = /^[A-Za-z_][\w.]*$/;
 
-/** Words of the action that could be paths inside the project, without "./" in front. May hold `*` and `?`. */
+/**
+ * Words of the action that could be paths inside the project, without "./" in front. May hold `*`
+ * and `?`.
+ */
 export function* mentionedPaths(action: ActionDefinition): Generator<string> {
   if (action.kind === "file") return yield* inside(action.file);
   if (action.kind === "call") return;
   for (const text of action.kind === "shell" ? [action.script] : action.argv) {
     if (action.kind === "command") yield* inside(text);
-    const python = /python/.test(text) || (action.kind === "shell" && action.shell === "python3")
-      || (action.kind === "command" && /python/.test(action.argv[0] ?? ""));
+    const python =
+      /python/.test(text) ||
+      (action.kind === "shell" && action.shell === "python3") ||
+      (action.kind === "command" && /python/.test(action.argv[0] ?? ""));
     for (const [word] of text.matchAll(WORD)) {
       yield* inside(word);
       if (python && MODULE.test(word)) yield `${word.replaceAll(".", "/")}.py`;
     }
-    for (const [, double, single] of text.matchAll(QUOTED)) yield* inside((double ?? single) as string);
+    for (const [, double, single] of text.matchAll(QUOTED))
+      yield* inside((double ?? single) as string);
   }
 }
 
 function* inside(word: string): Generator<string> {
-  if (word.length > MAX_PATH_CHARS || word.startsWith("/") || word.startsWith("~") || word.startsWith("-")) return;
+  if (
+    word.length > MAX_PATH_CHARS ||
+    word.startsWith("/") ||
+    word.startsWith("~") ||
+    word.startsWith("-")
+  )
+    return;
   const parts = word.split("/").filter((part) => part !== "" && part !== ".");
   if (parts.length > 0 && !parts.includes("..")) yield parts.join("/");
 }

@@ -10,7 +10,7 @@
  * Test: test/17-pipelines.test.ts
  */
 import { normalizeYaml, parseYaml, YamlError, type MappingNode, type YamlNode } from "#yaml";
-import { describe, Fields } from "./fields.ts";
+import { clip, describe, Fields } from "./fields.ts";
 import { checkFiles, type ProjectFiles } from "./files.ts";
 import { checkGraph } from "./graph.ts";
 import { readShell } from "./action.ts";
@@ -38,7 +38,7 @@ const MAX_VERSION_BYTES = 128;
 export interface ParseOptions {
   /** The name that problems print. */
   readonly file?: string | undefined;
-  /** The folder that will be shipped; without it, nobody looks whether the files of the jobs are there. */
+  /** The folder that will be shipped; without it, nobody looks for the files of the jobs. */
   readonly project?: ProjectFiles | undefined;
 }
 
@@ -109,7 +109,9 @@ function readPipeline(
 
 /** The jobs in the order of the text. Incomplete only if a problem was reported. */
 function readJobs(
-  report: Report, fields: Fields, { shell, files }: { shell: ShellName; files: ProjectFiles | undefined },
+  report: Report,
+  fields: Fields,
+  { shell, files }: { shell: ShellName; files: ProjectFiles | undefined },
 ): JobDefinition[] {
   const node = fields.value("jobs");
   if (!node && fields.meant.has("jobs")) return [];
@@ -124,10 +126,11 @@ function readJobs(
   return jobs.flatMap(({ definition }) => definition ?? []);
 }
 
-/** `jobs: {build: {…}}` of GitHub and compose. The jobs are read all the same, for what else is wrong with them. */
+/** `jobs: {build: {…}}` of GitHub and compose. The jobs are read, for what else is wrong there. */
 function refuseMap(report: Report, fields: Fields, node: MappingNode): void {
   const [first] = node.entries;
-  const help = first === undefined ? "" : `: write "- id: ${first.key.text}" and its keys below it, for each job`;
+  const example = `"- id: ${clip(first?.key.text ?? "…")}" and its keys below it`;
+  const help = `: write ${example}, for each job`;
   fields.wrong("jobs", node, "a list", report.foreign(help));
   const jobs = node.entries.map(({ key, value }, index) => {
     if (value.kind !== "mapping" || value.entries.some((entry) => entry.key.text === "id")) {

@@ -53,7 +53,9 @@ export class PipelineError extends Error {
   readonly page: string | undefined;
 
   constructor(
-    file: string, problems: readonly PipelineProblem[], options?: ErrorOptions & { page?: string | undefined },
+    file: string,
+    problems: readonly PipelineProblem[],
+    options?: ErrorOptions & { page?: string | undefined },
   ) {
     const [first] = problems as [PipelineProblem];
     const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : "";
@@ -66,8 +68,9 @@ export class PipelineError extends Error {
 
   /** Every problem with its line and caret, for a person. */
   format(): string {
-    const lines = this.problems.flatMap((problem) => [headline(this.file, problem), problem.excerpt]);
-    if (this.page !== undefined) lines.push(`Every key, and where other tools' keys went: ${this.page}`);
+    const { file, page } = this;
+    const lines = this.problems.flatMap((one) => [headline(file, one), one.excerpt]);
+    if (page !== undefined) lines.push(`Every key, and where other tools' keys went: ${page}`);
     return lines.filter(Boolean).join("\n");
   }
 }
@@ -98,7 +101,7 @@ export class Report {
     this.file = file;
   }
 
-  /** Marks `advice` as about another tool's word: then the report ends with the page that has all of them. */
+  /** Marks `advice` as about another tool's word: the report then ends with the page about them. */
   foreign(advice: string): string {
     this.#foreign = true;
     return advice;

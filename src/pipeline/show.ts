@@ -1,5 +1,6 @@
 /**
- * Lesson 17: a value as its author could write it on one line, for messages that show the right form.
+ * Lesson 17: a value as its author could write it on one line, for messages that show the right
+ * form.
  *
  * Invariant: what is shown is YAML with the same meaning, and short; else there is nothing to show.
  * Test: test/17-pipelines.newcomers.test.ts

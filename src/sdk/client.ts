@@ -98,8 +98,8 @@ export class Client {
   /** Submits a pipeline. Once this resolves the run survives any crash; before that, submit again with the same `key`. */
   async submit(definition: PipelineDefinition, options: SubmitOptions = {}): Promise<Submitted> {
     const folder = options.projectDir;
-    const need = folder === undefined ? undefined : await projectNeed(this.#host, definition, folder);
-    const project = need === undefined ? undefined : await this.#shipProject(folder as string, need);
+    const need = folder && (await projectNeed(this.#host, definition, folder));
+    const project = need ? await this.#shipProject(folder, need) : undefined;
     return this.submitSpec(toSpec(definition, project), options);
   }
   // #endregion
@@ -116,8 +116,9 @@ export class Client {
   async #shipProject(folder: string, need: ProjectNeed): Promise<string> {
     const { bytes, hash } = await packProject(this.#host, folder).catch((error: unknown) => {
       if (!(error instanceof ArchiveError) || need.why === "written") throw error;
-      const why = `The folder is shipped because job "${need.job}" names ${need.path}`;
-      throw new ArchiveError(error.code, `${error.message}\n${why}; "project: false" ships nothing.`);
+      const why = `It is shipped because job "${need.job}" names ${need.path}`;
+      const text = `${error.message}\n${why}; "project: false" ships nothing.`;
+      throw new ArchiveError(error.code, text);
     });
     const { present } = BlobHas.decode(await this.#ask(Op.BLOB_HAS, BlobRef.encode({ hash })));
     if (!present) await this.#putBlob(bytes, hash);

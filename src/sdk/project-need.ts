@@ -1,12 +1,14 @@
 /**
- * Lesson 17: does a pipeline need the folder around it? Shipping costs a walk over the folder and an upload, so a
- * pipeline of `echo`s should not pay for it; but `run: python3 a.py` must find its a.py.
+ * Lesson 17: does a pipeline need the folder around it? Shipping costs a walk over the folder and
+ * an upload, so a pipeline of `echo`s should not pay for it; but `run: python3 a.py` must find its
+ * a.py.
  *
  *     project: true    always
  *     project: false   never
- *     no such key      when a job has `file` or a `call` of its own, or names something that lies in the folder
+ *     no such key      when a job has `file` or a `call` of its own, or names what is there
  *
- * Invariant: the search reads the names in the folder once, and looks at MAX_LOOKS paths at most; beyond, it ships.
+ * Invariant: the search reads the names in the folder once, and looks at MAX_LOOKS paths at most;
+ * beyond, it ships.
  * Test: test/17-pipelines.project.test.ts
  */
 import { join } from "node:path";
@@ -23,7 +25,9 @@ export type ProjectNeed =
   | { readonly why: "job"; readonly job: string; readonly path: string };
 
 export async function projectNeed(
-  host: Host, definition: PipelineDefinition, folder: string,
+  host: Host,
+  definition: PipelineDefinition,
+  folder: string,
 ): Promise<ProjectNeed | undefined> {
   if (!definition.project) return undefined;
   if (definition.projectWritten) return { why: "written" };
@@ -53,9 +57,12 @@ async function namesIn(host: Host, folder: string): Promise<string[]> {
 
 /** Says of a path whether the packed folder would have it. Remembers what it was asked. */
 async function lookup(
-  host: Host, folder: string, names: readonly string[],
+  host: Host,
+  folder: string,
+  names: readonly string[],
 ): Promise<(path: string) => boolean | Promise<boolean>> {
-  const leftOut = await leftOutOf(host, folder);
+  // An ignore file that cannot be read is for packing to complain about, if it comes to that.
+  const leftOut = await leftOutOf(host, folder).catch(() => () => undefined);
   const top = new Set(names);
   const asked = new Set<string>();
   const look = async (path: string): Promise<boolean> => {
@@ -67,7 +74,8 @@ async function lookup(
     const parts = path.split("/");
     const star = parts.findIndex((part) => /[*?]/.test(part));
     // Of "data/*.csv" the folder is enough; "*.csv" is compared with the names.
-    if (star === 0) return names.some((name) => matchPath([parts[0] as string], [name]) && !leftOut(name, false));
+    if (star === 0)
+      return names.some((name) => matchPath([parts[0] as string], [name]) && !leftOut(name, false));
     const plain = star > 0 ? parts.slice(0, star).join("/") : path;
     // Nearly every word of a script ends here, at the price of one look into a set.
     if (!top.has(parts[0] as string) || asked.has(plain)) return false;

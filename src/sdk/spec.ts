@@ -35,7 +35,10 @@ function toAction({ action }: JobDefinition): Action {
   switch (action.kind) {
     case "file": return { type: "file", file: action.file, args: [...action.args] };
     case "command": return { type: "command", argv: [...action.argv] };
-    case "shell": return { type: "shell", script: action.script, ...(action.shell && { shell: action.shell }) };
+    case "shell": {
+      const { script, shell } = action;
+      return { type: "shell", script, ...(shell && { shell }) };
+    }
     case "call": return { type: "call", target: action.target, input: Buffer.from(action.input === undefined ? "" : JSON.stringify(action.input)) };
   }
 }

@@ -23,7 +23,10 @@ export const Action = union("Action", {
   /** A program and its arguments; no shell looks at them. */
   command: [2, message("CommandAction", { argv: [1, args] })],
   /** A script, because the author asked for a shell. Which one: `sh`, if none is named. */
-  shell: [3, message("ShellAction", { script: [1, text], shell: [2, optional(enumOf("sh", "bash", "python3", "node"))] })],
+  shell: [3, message("ShellAction", {
+    script: [1, text],
+    shell: [2, optional(enumOf("sh", "bash", "python3", "node"))],
+  })],
   /** `module#function` in the worker's warm pool. `input` is JSON text. */
   call: [4, message("CallAction", { target: [1, string(4096)], input: [2, bytes(MAX_FRAME_BODY_BYTES / 8)] })],
 });

@@ -104,8 +104,9 @@ function atColon(r: Reader): boolean {
 function refuseNestedColon(r: Reader): never {
   r.skipBlanks();
   const key = /^[ \t]*(?:- +)*([A-Za-z_][\w-]*):/.exec(r.text.slice(r.lineStart, r.pos))?.[1];
-  const block = key === undefined ? 'put "|" behind the key and the text below it' : `write "${key}: |" and the text below it`;
-  r.fail("UNEXPECTED", `": " inside a value on the line of its key: quote the value, ${block}, or begin the map on the next line`);
+  const block = key === undefined ? 'put "|" behind the key' : `write "${key}: |"`;
+  const ways = `quote the value, ${block} and the text below it, or begin the map on the next line`;
+  r.fail("UNEXPECTED", `": " inside a value on the line of its key: ${ways}`);
 }
 
 function readBlockSequence(r: Reader): YamlNode {

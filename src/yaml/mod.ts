@@ -4,9 +4,9 @@
  *     text ── check bytes ── read (block.ts, flow.ts, scan.ts) ── tree of nodes with places ── toValue
  *
  * One document of YAML 1.2: block and flow collections, every scalar style, comments, anchors and
- * aliases, and the merge key of 1.1 (`<<: *base`). JSON is a part of it. What it does not read it refuses by
- * name: tags, directives, complex keys, sets, a second document, tabs in indentation, and plain scalars that
- * two versions of YAML read differently (scalar.ts has the table).
+ * aliases, and the merge key of 1.1 (`<<: *base`). JSON is a part of it. What it does not read it
+ * refuses by name: tags, directives, complex keys, sets, a second document, tabs in indentation,
+ * and plain scalars that two versions of YAML read differently (scalar.ts has the table).
  *
  * Invariants: time and memory grow in proportion to the text; no text overflows the stack; a
  * tree holds only what the text says, and every node knows its line and column.

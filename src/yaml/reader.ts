@@ -250,12 +250,15 @@ export class Reader {
 
   mapping(from: Mark, entries: MappingEntry[]): YamlNode {
     this.#count(1, 0);
-    return { kind: "mapping", ...this.#place(from), entries: merged(entries, (node) => this.#notMerged(node)) };
+    const all = merged(entries, (node) => this.#notMerged(node));
+    return { kind: "mapping", ...this.#place(from), entries: all };
   }
 
   #notMerged(node: YamlNode): never {
-    const found = node.kind !== "scalar" ? "a list" : node.text === "" ? "nothing" : `the text "${clip(node.text)}"`;
-    throw this.#error("UNSUPPORTED", `"<<" merges maps (*name, or a list of them), found ${found}`, node);
+    const text = node.kind === "scalar" && node.text !== "" ? `the text "${clip(node.text)}"` : "nothing";
+    const found = node.kind === "scalar" ? text : "a list";
+    const reason = `"<<" merges maps (*name, or a list of them), found ${found}`;
+    throw this.#error("UNSUPPORTED", reason, node);
   }
 
   // Refusing.
@@ -271,6 +274,7 @@ export class Reader {
 
   #error(code: YamlErrorCode, reason: string, { line, column, length }: Place): YamlError {
     const place = { line, column, length: length ?? 1 };
-    return new YamlError(reason, { ...place, code, file: this.file, excerpt: excerpt(this.text, place) });
+    const shown = excerpt(this.text, place);
+    return new YamlError(reason, { ...place, code, file: this.file, excerpt: shown });
   }
 }
