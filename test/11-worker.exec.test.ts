@@ -66,11 +66,14 @@ test("start() fails an attempt by its kind: not found, not executable, exit, sig
     [file("folder.sh"), ["failed", "not-found", "Cannot run folder.sh: no such file in the project"]],
     [file("plain"), ["failed", "not-executable", 'Cannot start "./plain": it is not executable']],
     [{ kind: "command", argv: ["no-such-program"] }, ["failed", "not-found", 'Cannot start "no-such-program": no such file']],
+    [{ kind: "command", argv: ["./nope/tool"] }, ["failed", "not-found", 'Cannot start "./nope/tool": no such file']],
     [{ kind: "command", argv: ["echo", "a\0b"] }, ["failed", "bad-input", 'Cannot start "echo": an argument or variable contains a NUL byte']],
     [shell("exit 3"), ["failed", "exit", "exited with code 3"]],
     [shell("kill -SEGV $$"), ["failed", "signal", "ended by SIGSEGV"]],
   ];
   for (const [action, expected] of cases) assert.deepEqual(brief(await end(action, { project })), expected);
+  const lonely = await end({ kind: "command", argv: ["./nope/tool"] });
+  assert.equal(lonely.message, 'Cannot start "./nope/tool": no such file, and no project was sent');
   assert.equal((await end(shell("exit 3"))).exitCode, 3);
   assert.equal((await end(shell("kill -SEGV $$"))).signal, "SIGSEGV");
 });

@@ -3,7 +3,7 @@
  * name are in it.
  */
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
@@ -226,6 +226,12 @@ test("pipelines of newcomers, corrected, run to their end on a cluster, with the
       .map(({ name, status }) => `${name} ${status}`);
     assert.deepEqual(failed, ["stops FAILED"]);
     assert.equal(ends.length, 9 + 5);
+    const large = project({ "data/x": "", "a.py": "" });
+    truncateSync(join(large, "data", "x"), 65 * 1024 * 1024);
+    await assert.rejects(
+      end(client, "name: large\njobs: [{id: a, run: echo data}]", large),
+      /Name in \.titanignore[\s\S]*job "a" names data; "project: false" ships nothing\.$/,
+    );
     client.close();
   } finally {
     await cluster.stop();

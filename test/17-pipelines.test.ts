@@ -248,6 +248,38 @@ test("parsePipeline() warns about what is legal but looks like a slip", () => {
   assert.deepEqual(jobs[1]?.dependsOn, ["a"]);
 });
 
+test("parsePipeline() warns of a script that another tool would have changed before it runs", () => {
+  const warnings = (...lines: string[]) => {
+    return parsePipeline(["name: n", "jobs:", "- id: a", ...lines].join("\n"), { file: "p" }).warnings;
+  };
+  assert.deepEqual(warnings("  run: echo ${{ matrix.os }}"), [
+    'p:4:8: "run" in job "a" contains ${{ matrix.os }}, which nothing replaces: set a variable in env, and write $NAME (docs/pipelines.md)',
+  ]);
+  assert.deepEqual(warnings("  run: |", "    #!/usr/bin/env python", "    print(1)"), [
+    'p:4:8: "run" in job "a" begins with "#!", which nobody reads here: write shell: python3',
+  ]);
+  assert.deepEqual(warnings("  shell: bash", "  run: |", "    #!/bin/bash", "    echo ${HOME} {{x}}"), []);
+});
+
+test("parsePipeline() reads shell, of the pipeline and of the job, and refuses it without run", () => {
+  const text = "name: n\nshell: bash\njobs:\n- {id: a, run: ls}\n- {id: b, run: ls, shell: sh}\n- {id: c, run: ls, shell: node}\n- {id: d, command: [ls]}\n";
+  assert.deepEqual(parsePipeline(text).jobs.map(({ action }) => action), [
+    { kind: "shell", script: "ls", shell: "bash" },
+    { kind: "shell", script: "ls" },
+    { kind: "shell", script: "ls", shell: "node" },
+    { kind: "command", argv: ["ls"] },
+  ]);
+  assert.deepEqual(headlines(fileJob("shell: bash")), ['p.yaml:5:5: "shell" in job "a" goes with "run" only']);
+});
+
+test("a key of another tool stands for ours: nothing is missing, and others may name the job by it", () => {
+  const text = "name: n\njobs:\n- {name: a, script: ls}\n- {id: b, run: ls, needs: [a]}\n";
+  assert.deepEqual(headlines(text), [
+    'p.yaml:3:4: unknown key "name" in job "a": write id: a',
+    'p.yaml:3:13: unknown key "script" in job "a": write run: ls',
+  ]);
+});
+
 test("parsePipeline() reads JSON", () => {
   const value = { name: "n", jobs: [{ id: "a", run: "x\n\ty\u0000".slice(0, 4) }, { id: "b", call: "b.js#f", input: { k: [1, "é😀\u2028"] }, needs: ["a"] }] };
   for (const indent of [undefined, 2, "\t"]) assert.deepEqual(parsePipeline(JSON.stringify(value, null, indent)), definePipeline(value));
@@ -320,6 +352,7 @@ function randomDefinition(random: (below: number) => number): PipelineDefinition
     () => ({ kind: "file", file: pick(["a.py", "no", "x y/012.sh"]), args: [text(), ""].slice(random(3)) }),
     () => ({ kind: "command", argv: ["sh", text()] }),
     () => ({ kind: "shell", script: text() }),
+    () => ({ kind: "shell", script: text(), shell: pick(["bash", "python3", "node"]) }),
     () => ({ kind: "call", target: "l/m.js#f", input: value(3) }),
   ];
   const ids = ["1", "no", "a", "null", "x.y-z", "012"].slice(0, 1 + random(6));
