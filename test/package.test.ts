@@ -86,10 +86,16 @@ test("portableDeclaration() leaves no name that needs this project's package.jso
 for (const flags of RESOLUTIONS) {
   test(`a program type-checks with ${flags.slice(2).join(" ")}`, () => {
     writeFileSync(join(home, "ten-lines.mts"), `
-      import { connect, type Client } from "${NAME}";
+      import { connect, jobCounts, type RunInfo } from "${NAME}";
       import { connectStore } from "${NAME}/store";
-      export const open = connect;
-      declare const titan: Client;
+      const titan = await connect();
+      const { run } = await titan.submit({ name: "n", jobs: [{ id: "a", run: "true" }] });
+      export const ended: RunInfo = await titan.wait(run, { timeoutMs: 1000 });
+      export const failed: number = jobCounts(ended).FAILED;
+      export const n = await titan.result<number>(run, "a");
+      titan.close();
+      // @ts-expect-error: a job has no such key
+      await titan.submit({ name: "n", jobs: [{ id: "a", script: "true" }] });
       export const store = await connectStore();
       // @ts-expect-error: the declarations are read, and are no "any"
       titan.nothing();

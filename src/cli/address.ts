@@ -7,10 +7,12 @@
  */
 import type { Address } from "#host";
 import type { Client } from "#sdk";
-import { DEFAULT_PORT } from "#wire";
+import { addressText, DEFAULT_PORT, readAddress, whyUnreached } from "#wire";
 import type { Call } from "./command.ts";
-import { CliError, EXIT, isConnectionError, UsageError } from "./exit.ts";
+import { CliError, EXIT, UsageError } from "./exit.ts";
 import { VERSION } from "./version.ts";
+
+export { addressText };
 
 const LOOPBACK = "127.0.0.1";
 /** A person waits. A master on the other side of the earth answers in a third of a second. */
@@ -18,26 +20,9 @@ const CONNECT_MS = 5000;
 
 /** `host:port`, `[::1]:9090`, `host`, `:9090` or `9090`. */
 export function parseAddress(text: string, source: string): Address {
-  const bracketed = /^\[([0-9a-fA-F:.%]+)\](?::(\d+))?$/.exec(text);
-  const plain = /^([^:[\]\s/@]*)(?::(\d+))?$/.exec(text);
-  const [, host = "", port] = bracketed ?? plain ?? [];
-  if (bracketed === null && plain === null) throw badAddress(text, source, "expected HOST:PORT");
-  if (bracketed === null && port === undefined && /^\d+$/.test(host)) return { host: LOOPBACK, port: checkPort(host, { text, source }) };
-  return { host: host === "" ? LOOPBACK : host, port: port === undefined ? DEFAULT_PORT : checkPort(port, { text, source }) };
-}
-
-function checkPort(port: string, from: { text: string; source: string }): number {
-  const value = Number(port);
-  if (value < 1 || value > 65_535) throw badAddress(from.text, from.source, `port ${port} is not between 1 and 65535`);
-  return value;
-}
-
-function badAddress(text: string, source: string, why: string): UsageError {
-  return new UsageError(`Cannot use ${source} "${text}": ${why}`);
-}
-
-export function addressText({ host, port }: Address): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  const address = readAddress(text);
+  if (typeof address !== "string") return address;
+  throw new UsageError(`Cannot use ${source} "${text}": ${address}`);
 }
 
 /** Who listens everywhere is dialled on loopback. */
@@ -91,13 +76,11 @@ export async function dial(call: Call, master: Address, token = tokenOf(call)): 
 
 /** The error as what it means: nobody there, or not a master. Undefined: a master answered, and said no. */
 export function unreachable(master: Address, error: unknown): CliError | undefined {
-  const doing = `Cannot reach the master at ${addressText(master)}`;
-  const { name, code, message } = error as { name?: string; code?: string; message: string };
-  const noTitan = name === "CodecError" || name === "FramingError" || (name === "RpcError" && ["BAD_FRAME", "TOO_LARGE", "CLOSED"].includes(code ?? ""));
-  if (noTitan) return new CliError(EXIT.UNREACHABLE, `${doing}: something answers there, but it is not a Titan master (${message})`, { cause: error });
-  // A master that is frozen or swapped out looks the same, so this is no verdict on what it is.
-  if (name === "RpcError" && code === "DEADLINE") return new CliError(EXIT.UNREACHABLE, `${doing}: it takes connections, and does not answer (${message})`, { cause: error });
-  if (!isConnectionError(error)) return undefined;
-  const why = code === "ECONNREFUSED" ? "nobody listens there" : code === "ENOTFOUND" ? "there is no host of that name" : message;
-  return new CliError(EXIT.UNREACHABLE, `${doing}: ${why}`, { advice: "titan up starts one; --master HOST:PORT or TITAN_MASTER names another", cause: error });
+  const cause = (error as Error).name === "ConnectError" ? (error as Error).cause : error;
+  const why = whyUnreached(cause);
+  if (why === undefined) return undefined;
+  // Whoever answers is there: another address is not the first thing to think of.
+  const answered = /^(?:RpcError|CodecError|FramingError)$/.test((cause as Error).name);
+  const advice = answered ? undefined : "titan up starts one; --master HOST:PORT or TITAN_MASTER names another";
+  return new CliError(EXIT.UNREACHABLE, `Cannot reach the master at ${addressText(master)}: ${why}`, { advice, cause });
 }

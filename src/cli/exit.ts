@@ -6,6 +6,9 @@
  * Invariants: every error becomes exactly one code; a stack trace is shown only with TITAN_DEBUG=1.
  * Test: test/cli.test.ts
  */
+import { isConnectionError } from "#wire";
+
+export { isConnectionError };
 
 /** The contract with scripts: these numbers never change. */
 export const EXIT = {
@@ -57,18 +60,6 @@ const RPC_EXITS: Readonly<Record<string, number>> = {
   DEADLINE: EXIT.UNREACHABLE,
 };
 
-/** What the system says when nobody answers. */
-const NETWORK_CODES = new Set([
-  "ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENOTFOUND", "EAI_AGAIN", "EADDRNOTAVAIL",
-]);
-
-/** Whether the connection is what failed: the same thing may work on the next one. */
-export function isConnectionError(error: unknown): boolean {
-  const { name, code = "" } = error as { name?: string; code?: string };
-  if (name === "RpcError") return code === "CLOSED" || code === "DEADLINE";
-  return NETWORK_CODES.has(code);
-}
-
 export function isRpcError(error: unknown, code: string): boolean {
   const found = error as { name?: string; code?: string } | undefined;
   return found?.name === "RpcError" && found.code === code;
@@ -81,7 +72,7 @@ export function exitCodeOf(error: unknown): number {
   if (name === "RpcError" || name === "WorkerError") return RPC_EXITS[code] ?? EXIT.ERROR;
   if (name === "PipelineError" || name === "YamlError") return EXIT.USAGE;
   if (name === "MasterError" && code === "UNSAFE_ADDRESS") return EXIT.USAGE;
-  return NETWORK_CODES.has(code) ? EXIT.UNREACHABLE : EXIT.ERROR;
+  return isConnectionError(error) ? EXIT.UNREACHABLE : EXIT.ERROR;
 }
 
 /** The lines to print for an error, each already complete. */

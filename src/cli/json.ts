@@ -5,8 +5,10 @@
  *
  * Test: test/cli.test.ts
  */
-import { JOB_STATUSES, type Failure, type JobInfo, type RunInfo } from "#wire";
+import { jobCounts, resultValue, type Failure, type JobInfo, type RunInfo } from "#wire";
 import type { JobRow } from "./tracker.ts";
+
+export { resultValue };
 
 export function failureJson(failure: Failure): object {
   const { kind, message, exitCode, signal } = failure;
@@ -26,8 +28,8 @@ export function jobLine(run: string, row: JobRow): object {
 }
 
 export function runJson(run: RunInfo): object {
-  const { id, name, status, submittedAt, endedAt, counts, cancelling } = run;
-  const jobs = Object.fromEntries(JOB_STATUSES.map((state, index) => [state, counts[index] ?? 0]));
+  const { id, name, status, submittedAt, endedAt, cancelling } = run;
+  const jobs = jobCounts(run);
   return { id, name, status, submittedAt, endedAt: endedAt ?? null, cancelling, jobs };
 }
 
@@ -40,14 +42,4 @@ export function jobJson(job: JobInfo, names?: readonly string[]): object {
     failure: failure === undefined ? null : failureJson(failure),
     result: result === undefined ? null : resultValue(result),
   };
-}
-
-/** Job authors hand on JSON or text; both should look right. */
-export function resultValue(bytes: Buffer): unknown {
-  const text = bytes.toString("utf8");
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
 }

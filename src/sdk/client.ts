@@ -5,20 +5,23 @@
  */
 import { createHash } from "node:crypto";
 import { ArchiveError, packProject } from "#exec";
-import type { Address, Host } from "#host";
+import type { Host } from "#host";
 import type { PipelineDefinition } from "#pipeline";
-import { RpcConnection, RpcError } from "#rpc";
+import { RpcError, type RpcConnection } from "#rpc";
 import type { Argument, Value } from "#store";
 import {
-  AddJobs, Affected, BLOB_CHUNK_BYTES, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate, Decision, Drained, DrainWorker, Empty, GateList, Hello, Info, InfoRequest, JobRef, KvReply, KvRequest,
-  LogPage, LogsRequest, MAX_INLINE_SPEC_BYTES, MAX_KV_ARGS, MAX_KV_BYTES, Op, PipelineSpec, PROTOCOL, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, WorkerList,
-  type DeadLetter, type GateInfo, type JobInfo, type JobSpec, type LogChunk, type RunInfo, type WorkerInfo,
+  AddJobs, Affected, BLOB_CHUNK_BYTES, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate, Decision,
+  Drained, DrainWorker, Empty, GateList, Info, InfoRequest, JobRef, KvReply, KvRequest, LogPage,
+  LogsRequest, MAX_INLINE_SPEC_BYTES, MAX_KV_ARGS, MAX_KV_BYTES, Op, PipelineSpec, resultValue,
+  RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, WorkerList, type DeadLetter,
+  type GateInfo, type JobInfo, type JobSpec, type LogChunk, type RunInfo, type WorkerInfo,
 } from "#wire";
+import { followRun } from "./follow.ts";
+import { checkedPipeline, type PipelineInput } from "./input.ts";
 import { projectNeed, type ProjectNeed } from "./project-need.ts";
 import { toSpec } from "./spec.ts";
 import { readWatch, type RunEvent } from "./watch.ts";
 
-const HELLO_DEADLINE_MS = 5000;
 /** Requests that move a large pipeline or hash a large state take seconds; nothing honest takes a minute. */
 const REQUEST_DEADLINE_MS = 60_000;
 /** A watch or a followed log may be quiet for as long as a gate may be open, twice. */
@@ -26,15 +29,6 @@ const STREAM_DEADLINE_MS = 2 ** 31 - 1;
 
 /** #store, once somebody has asked for a key. */
 let storeModule: typeof import("#store") | undefined;
-
-export interface ConnectOptions {
-  readonly host: Host;
-  readonly master: Address;
-  readonly token?: string | undefined;
-  readonly version?: string;
-  /** How long to try to reach the master. Default 5,000 ms. */
-  readonly timeoutMs?: number;
-}
 
 export interface SubmitOptions {
   /** Two submissions with one key are one run. */
@@ -50,35 +44,41 @@ export interface RunStatusReport {
   readonly jobs: readonly JobInfo[];
 }
 
-/**
- * Opens a session with a master.
- *
- * @throws {RpcError} UNAUTHORIZED (token), UNSUPPORTED (another version), or the system's error when nobody answers
- */
-export async function connect(options: ConnectOptions): Promise<Client> {
-  const { host, master, token, version = "", timeoutMs = 5000 } = options;
-  const socket = await host.network.dial(master, { timeoutMs });
-  const connection = new RpcConnection(socket, { host });
-  try {
-    const hello = { protocol: PROTOCOL, role: "client" as const, token, version, instance: "", name: "", tags: [], slots: 1, running: [] };
-    const welcome = Welcome.decode(await connection.request(Op.HELLO, Hello.encode(hello), { deadlineMs: HELLO_DEADLINE_MS }));
-    return new Client(host, connection, welcome.version);
-  } catch (error) {
-    connection.destroy();
-    throw error;
-  }
-}
-
-export class Client {
+/** One connection on which HELLO has been answered. */
+export interface Session {
+  readonly connection: RpcConnection;
   /** Of the master. */
   readonly version: string;
-  readonly #host: Host;
-  readonly #connection: RpcConnection;
+}
 
-  constructor(host: Host, connection: RpcConnection, version: string) {
-    this.#host = host;
-    this.#connection = connection;
-    this.version = version;
+export interface WaitOptions {
+  /** Stop waiting after this long. Default: never. */
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A session with a master. Every method may be called at any time, also while others are under way. */
+export class Client {
+  readonly #host: Host;
+  readonly #redial: () => Promise<Session>;
+  #session: Session;
+  /** Set while a new session is being opened, for all that wait for it. */
+  #opening: Promise<Client> | undefined;
+  #left = false;
+
+  constructor(session: Session, options: { host: Host; redial: () => Promise<Session> }) {
+    this.#session = session;
+    this.#host = options.host;
+    this.#redial = options.redial;
+  }
+
+  /** Of the master. */
+  get version(): string {
+    return this.#session.version;
+  }
+
+  get #connection(): RpcConnection {
+    return this.#session.connection;
   }
 
   get closed(): boolean {
@@ -96,7 +96,8 @@ export class Client {
 
   // #region submit
   /** Submits a pipeline. Once this resolves the run survives any crash; before that, submit again with the same `key`. */
-  async submit(definition: PipelineDefinition, options: SubmitOptions = {}): Promise<Submitted> {
+  async submit(pipeline: PipelineDefinition | PipelineInput, options: SubmitOptions = {}): Promise<Submitted> {
+    const definition = checkedPipeline(pipeline);
     const folder = options.projectDir;
     const need = folder && (await projectNeed(this.#host, definition, folder));
     const project = need ? await this.#shipProject(folder, need) : undefined;
@@ -158,8 +159,61 @@ export class Client {
   }
 
   /** What happens in a run until it ends. Stop early by leaving the loop. */
-  watch(run: string): AsyncGenerator<RunEvent> {
-    return readWatch(this.#connection.stream(Op.WATCH, RunRef.encode({ run }), { deadlineMs: STREAM_DEADLINE_MS }));
+  watch(run: string, options: { signal?: AbortSignal | undefined } = {}): AsyncGenerator<RunEvent> {
+    const stream = this.#connection.stream(Op.WATCH, RunRef.encode({ run }), { deadlineMs: STREAM_DEADLINE_MS });
+    return readWatch(stream, options.signal);
+  }
+
+  /**
+   * Waits for the end of a run, whatever that is: look at `status`. A connection that breaks and a master that restarts do
+   * not end the wait; a master that stays away for 30 s does.
+   *
+   * @throws {RpcError} NOT_FOUND (no such run), DEADLINE (not over after `timeoutMs`; the run goes on)
+   * @throws {ConnectError} the master stays away
+   * @throws the signal's reason
+   */
+  async wait(run: string, options: WaitOptions = {}): Promise<RunInfo> {
+    const { timeoutMs } = options;
+    const late = new AbortController();
+    const why = `Cannot wait for ${run} any longer: it is not over after ${timeoutMs} ms`;
+    const timer = timeoutMs === undefined
+      ? undefined
+      : this.#host.timers.after(timeoutMs, () => late.abort(new RpcError("DEADLINE", why)));
+    const signal = options.signal === undefined ? late.signal : AbortSignal.any([options.signal, late.signal]);
+    let last: RunInfo | undefined;
+    try {
+      const redial = (): Promise<Client> => this.#reopen();
+      for await (const event of followRun({ client: this, redial, run, signal, host: this.#host })) {
+        if (event.type !== "job") last = event.run;
+      }
+    } finally {
+      timer?.cancel();
+    }
+    return last!;
+  }
+
+  /** One new session for all whose watch broke, in place of the old one. */
+  async #reopen(): Promise<Client> {
+    if (this.#left) throw new RpcError("CANCELLED", "Cannot reach the master: this client was closed");
+    if (!this.closed) return this;
+    return (this.#opening ??= this.#replace().finally(() => (this.#opening = undefined)));
+  }
+
+  async #replace(): Promise<Client> {
+    this.#session = await this.#redial();
+    if (this.#left) this.#connection.close();
+    return this;
+  }
+
+  /**
+   * What a job has written to TITAN_OUTPUT: a value if it is JSON, else a text; undefined when there is none (yet).
+   *
+   * @throws {RpcError} NOT_FOUND (no such run or job)
+   */
+  async result<Result = unknown>(run: string, job: string): Promise<Result | undefined> {
+    const { jobs } = await this.status(run, job);
+    const bytes = jobs[0]?.result;
+    return bytes === undefined ? undefined : (resultValue(bytes) as Result);
   }
 
   /** What a job has printed. With `follow`, also what it will print, until it ends. */
@@ -247,7 +301,13 @@ export class Client {
   }
 
   close(): void {
+    this.#left = true;
     this.#connection.close();
+  }
+
+  /** `await using titan = await connect()` closes it at the end of the block. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
   }
 }
 

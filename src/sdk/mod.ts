@@ -1,15 +1,34 @@
 /**
- * Lesson 10: the client: everything that the command line does, for programs.
+ * Lesson 10: the client: everything that the command line does, for programs. `import … from "titan-orchestrator"`.
  *
- *     const titan = await connect({ host: nodeHost(), master: { host: "127.0.0.1", port: 9090 } });
- *     const { run } = await titan.submit(parsePipeline(text));
- *     for await (const news of titan.watch(run)) …
+ *     const titan = await connect();
+ *     const { run } = await titan.submit({ name: "hello", jobs: [{ id: "a", run: "echo 42 > $TITAN_OUTPUT" }] });
+ *     const { status } = await titan.wait(run);
+ *     const answer = await titan.result(run, "a");
+ *     titan.close();
+ *
+ *     connect.ts  which master, and a session with it      input.ts  a pipeline as a program writes it
+ *     client.ts   one method per request                   spec.ts   a pipeline as it travels
+ *     follow.ts   a watch that outlives its connection     watch.ts  pages of a watch as events
+ *     store.ts    the store, for jobs: `titan-orchestrator/store`
  *
  * One connection, many requests at once (lesson 04). Methods reject with `RpcError`, whose `code` says what a program can
- * do about it; `kv` also with `StoreError`, when it is the store that said no. Jobs have a client of the store in `store.ts`.
+ * do about it; `kv` also with `StoreError`, when it is the store that said no. docs/sdk.md has a page for users.
  *
- * Test: test/10-master.test.ts
+ * Left out: jobs as functions of the calling program; a job runs on a worker, which has other files and other memory.
+ * Test: test/sdk.test.ts, test/10-master.test.ts
  */
-export { connect, type Client, type ConnectOptions, type SubmitOptions, type RunStatusReport } from "./client.ts";
+export { connect, ConnectError, type ConnectOptions } from "./connect.ts";
+export { type Client, type RunStatusReport, type SubmitOptions, type WaitOptions } from "./client.ts";
+export { followRun, reconnect } from "./follow.ts";
+export { type JobInput, type PipelineInput } from "./input.ts";
 export { toSpec } from "./spec.ts";
 export { type RunEvent } from "./watch.ts";
+export { nodeHost, type Address, type Host } from "#host";
+export { definePipeline, parsePipeline, PipelineError, type PipelineDefinition, type PipelineProblem } from "#pipeline";
+export { RpcError, type RpcErrorCode } from "#rpc";
+export { jobCounts } from "#wire";
+export type {
+  DeadLetter, Decision, Drained, Failure, GateInfo, Info, JobChange, JobInfo, JobStatus, LogChunk, RunInfo, RunStatus,
+  Submitted, WorkerInfo,
+} from "#wire";

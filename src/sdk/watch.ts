@@ -6,6 +6,7 @@
  *
  * Test: test/10-master.test.ts
  */
+import type { RpcStream } from "#rpc";
 import { WatchPage, type JobChange, type JobInfo, type RunInfo } from "#wire";
 
 export type RunEvent =
@@ -17,7 +18,18 @@ export type RunEvent =
   | { readonly type: "run"; readonly run: RunInfo };
 
 /** Turns pages into events; remembers the names, which travel once. */
-export async function* readWatch(pages: AsyncIterable<Buffer>): AsyncGenerator<RunEvent> {
+export async function* readWatch(pages: RpcStream, signal?: AbortSignal): AsyncGenerator<RunEvent> {
+  const leave = (): void => pages.cancel();
+  if (signal?.aborted) leave();
+  signal?.addEventListener("abort", leave, { once: true });
+  try {
+    yield* readPages(pages);
+  } finally {
+    signal?.removeEventListener("abort", leave);
+  }
+}
+
+async function* readPages(pages: AsyncIterable<Buffer>): AsyncGenerator<RunEvent> {
   let names: string[] = [];
   let jobs: JobInfo[] = [];
   let collecting = false;

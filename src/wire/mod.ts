@@ -17,3 +17,5 @@
 export * from "./limits.ts";
 export * from "./pipeline.ts";
 export * from "./messages.ts";
+export { addressText, isConnectionError, readAddress, whyUnreached } from "./address.ts";
+export { jobCounts, resultValue } from "./read.ts";

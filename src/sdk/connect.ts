@@ -1,0 +1,108 @@
+/**
+ * Lesson 10: which master, and a session with it.
+ *
+ *     connect()                      TITAN_MASTER and TITAN_TOKEN, else 127.0.0.1:9090 without a token
+ *     connect("host:port")           that master; the token as above
+ *     connect({ master, token, … })  what is given; the rest as above
+ *
+ * Invariant: a caller who brings a `host` of its own gets nothing from the environment, so that a simulation is the same
+ * on every machine.
+ * Test: test/sdk.test.ts
+ */
+import { nodeHost, type Address, type Host } from "#host";
+import { RpcConnection } from "#rpc";
+import { addressText, DEFAULT_PORT, Hello, Op, PROTOCOL, readAddress, Welcome, whyUnreached } from "#wire";
+import { Client, type Session } from "./client.ts";
+
+const HELLO_DEADLINE_MS = 5000;
+/** A person waits. A master on the other side of the earth answers in a third of a second. */
+const CONNECT_MS = 5000;
+const DEFAULT_MASTER: Address = { host: "127.0.0.1", port: DEFAULT_PORT };
+
+export interface ConnectOptions {
+  /** `"host:port"`, or its parts. Default: TITAN_MASTER, else 127.0.0.1:9090. */
+  readonly master?: string | Address | undefined;
+  /** Default: TITAN_TOKEN, else none. */
+  readonly token?: string | undefined;
+  /** The caller's own version, for people who look at the master. */
+  readonly version?: string;
+  /** How long to try to reach the master. Default 5,000 ms. */
+  readonly timeoutMs?: number;
+  /** Clock, network and so on. Default: the real ones. */
+  readonly host?: Host;
+}
+
+/** Nobody answers there, or it is no master. `code` is the system's (ECONNREFUSED …) or that of an `RpcError`. */
+export class ConnectError extends Error {
+  override readonly name = "ConnectError";
+  readonly code: string;
+
+  constructor(message: string, cause: unknown) {
+    super(message, { cause });
+    this.code = (cause as { code?: string }).code ?? "";
+  }
+}
+
+interface Target {
+  readonly host: Host;
+  readonly master: Address;
+  readonly token: string | undefined;
+  readonly version: string;
+  readonly timeoutMs: number;
+  /** Where the address comes from, when the caller did not give it. */
+  readonly source: string;
+}
+
+/**
+ * Opens a session with a master. Close it: an open one keeps the process from ending.
+ *
+ * @throws {ConnectError} nobody answers there, or it is no master
+ * @throws {RpcError} UNAUTHORIZED (token), UNSUPPORTED (another version)
+ * @throws {TypeError} the address cannot be read
+ */
+export async function connect(options: string | ConnectOptions = {}): Promise<Client> {
+  const target = readTarget(typeof options === "string" ? { master: options } : options);
+  return new Client(await openSession(target), { host: target.host, redial: () => openSession(target) });
+}
+
+function readTarget(options: ConnectOptions): Target {
+  const setting = (name: string): string | undefined =>
+    options.host === undefined ? process.env[name] || undefined : undefined;
+  const { version = "", timeoutMs = CONNECT_MS, token = setting("TITAN_TOKEN"), host = nodeHost() } = options;
+  const rest = { host, token, version, timeoutMs };
+  if (options.master !== undefined) return { ...rest, master: addressOf(options.master, "master"), source: "" };
+  const named = setting("TITAN_MASTER");
+  if (named === undefined) return { ...rest, master: DEFAULT_MASTER, source: " (the default: TITAN_MASTER is not set)" };
+  return { ...rest, master: addressOf(named, "TITAN_MASTER"), source: " (TITAN_MASTER)" };
+}
+
+function addressOf(master: string | Address, source: string): Address {
+  if (typeof master !== "string") return master;
+  const address = readAddress(master);
+  if (typeof address === "string") throw new TypeError(`Cannot use ${source} "${master}": ${address}`);
+  return address;
+}
+
+async function openSession(target: Target): Promise<Session> {
+  try {
+    return await hello(target);
+  } catch (error) {
+    const why = whyUnreached(error);
+    if (why === undefined) throw error;
+    throw new ConnectError(`Cannot connect to the master at ${addressText(target.master)}${target.source}: ${why}`, error);
+  }
+}
+
+async function hello({ host, master, token, version, timeoutMs }: Target): Promise<Session> {
+  const socket = await host.network.dial(master, { timeoutMs });
+  const connection = new RpcConnection(socket, { host });
+  try {
+    const role = "client" as const;
+    const words = { protocol: PROTOCOL, role, token, version, instance: "", name: "", tags: [], slots: 1, running: [] };
+    const answer = await connection.request(Op.HELLO, Hello.encode(words), { deadlineMs: HELLO_DEADLINE_MS });
+    return { connection, version: Welcome.decode(answer).version };
+  } catch (error) {
+    connection.destroy();
+    throw error;
+  }
+}

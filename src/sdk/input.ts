@@ -1,0 +1,66 @@
+/**
+ * Lesson 17: a pipeline as a program writes it: the keys and the rules of the YAML form, with types.
+ *
+ * The types help while writing; `definePipeline` decides. What it takes and a type does not name yet can be passed on
+ * by way of `definePipeline`, which takes anything.
+ *
+ * Test: test/sdk.test.ts
+ */
+import { definePipeline, type PipelineDefinition } from "#pipeline";
+
+/** A number is seconds; a text has a unit: `"90s"`, `"10m"`, `"2h"`. */
+type Duration = number | string;
+
+export interface JobInput {
+  readonly id: string;
+  readonly type?: "run";
+  /** One of `run`, `command`, `file` and `call` says what the job does. */
+  readonly run?: string;
+  readonly command?: readonly string[];
+  readonly file?: string;
+  readonly args?: string | readonly string[];
+  readonly call?: string;
+  readonly input?: unknown;
+  readonly depends_on?: string | readonly string[];
+  readonly needs?: string | readonly string[];
+  readonly requirement?: string | readonly string[];
+  readonly priority?: number;
+  readonly delay?: Duration;
+  readonly affinity?: string;
+  readonly hitl_message?: string;
+  readonly max_wait_seconds?: number;
+  readonly retries?: number;
+  readonly retry?: {
+    readonly max_attempts?: number;
+    readonly delay?: Duration;
+    readonly backoff?: number;
+    readonly max_delay?: Duration;
+    readonly jitter?: number;
+  };
+  readonly timeout?: Duration;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly when?: "success" | "failure" | "always";
+}
+
+export interface PipelineInput {
+  readonly name: string;
+  readonly version?: string;
+  readonly project?: boolean;
+  readonly jobs: readonly JobInput[];
+}
+
+/**
+ * What has been checked as it is, and anything else checked now.
+ *
+ * @throws {PipelineError} with everything that is wrong
+ */
+export function checkedPipeline(pipeline: PipelineDefinition | PipelineInput): PipelineDefinition {
+  return isDefinition(pipeline) ? pipeline : definePipeline(pipeline);
+}
+
+/** Only a checked job has an `action`: there is no such key in the YAML form. */
+function isDefinition(pipeline: PipelineDefinition | PipelineInput): pipeline is PipelineDefinition {
+  const jobs: unknown = (pipeline as { jobs?: unknown } | undefined)?.jobs;
+  if (!Array.isArray(jobs) || jobs.length === 0) return false;
+  return jobs.every((job) => typeof (job as { action?: { kind?: unknown } } | null)?.action?.kind === "string");
+}

@@ -1,0 +1,22 @@
+/**
+ * Lesson 10: two things that every reader of an answer wants: counts by name, and a result as a value.
+ *
+ * Test: test/sdk.test.ts
+ */
+import { JOB_STATUSES, type JobStatus, type RunInfo } from "./messages.ts";
+
+/** How many jobs of a run are in each state. */
+export function jobCounts({ counts }: Pick<RunInfo, "counts">): Record<JobStatus, number> {
+  const named = JOB_STATUSES.map((status, index) => [status, counts[index] ?? 0]);
+  return Object.fromEntries(named) as Record<JobStatus, number>;
+}
+
+/** What a job wrote to TITAN_OUTPUT: the value if it is JSON, else the text. */
+export function resultValue(bytes: Buffer): unknown {
+  const text = bytes.toString("utf8");
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}

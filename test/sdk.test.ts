@@ -1,0 +1,212 @@
+/** The client for programs, as lesson 10 has it: against a real master, and one that goes away and comes back. */
+import assert from "node:assert/strict";
+import { createServer } from "node:net";
+import { after, before, test } from "node:test";
+import {
+  connect, ConnectError, definePipeline, jobCounts, nodeHost, parsePipeline, PipelineError, RpcError, type Client,
+  type PipelineInput,
+} from "#sdk";
+import { isConnectionError, readAddress, whyUnreached } from "#wire";
+import { tempFolder, up, type Up } from "./cli.support.ts";
+
+let cluster: Up;
+let titan: Client;
+
+before(async () => {
+  cluster = await up(["--workers", "1", "--slots", "4"], { cwd: tempFolder(), env: { TITAN_TOKEN: "s3cret" } });
+  titan = await connect({ master: cluster.ready.master, token: "s3cret" });
+});
+
+after(async () => {
+  titan.close();
+  await cluster.kill("SIGTERM");
+});
+
+/** Runs `work` with these variables, and puts the old ones back. */
+async function withEnv<T>(variables: Record<string, string | undefined>, work: () => Promise<T>): Promise<T> {
+  const set = (values: Record<string, string | undefined>): void => {
+    for (const [name, value] of Object.entries(values)) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  };
+  const old = Object.fromEntries(Object.keys(variables).map((name) => [name, process.env[name]]));
+  set(variables);
+  try {
+    return await work();
+  } finally {
+    set(old);
+  }
+}
+
+/** A port on which nobody listens. */
+async function deadPort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+const hello = (run: string): PipelineInput => ({ name: "hello", jobs: [{ id: "a", run }] });
+
+test("connect() takes the master and the token from the environment", async () => {
+  await withEnv({ TITAN_MASTER: cluster.ready.master, TITAN_TOKEN: "s3cret" }, async () => {
+    const client = await connect();
+    await client.ping();
+    client.close();
+  });
+});
+
+test("connect() takes \"host:port\", and its own token wins over the environment's", async () => {
+  await withEnv({ TITAN_MASTER: "127.0.0.1:1", TITAN_TOKEN: "s3cret" }, async () => {
+    const client = await connect(cluster.ready.master);
+    await client.ping();
+    client.close();
+    const stranger = connect({ master: cluster.ready.master, token: "wrong" });
+    await assert.rejects(stranger, { name: "RpcError", code: "UNAUTHORIZED" });
+  });
+});
+
+test("connect() with a host of the caller's own reads nothing from the environment", async () => {
+  await withEnv({ TITAN_MASTER: "127.0.0.1:1", TITAN_TOKEN: "s3cret" }, async () => {
+    const options = { host: nodeHost(), master: cluster.ready.master };
+    await assert.rejects(connect(options), { name: "RpcError", code: "UNAUTHORIZED" });
+  });
+});
+
+test("connect() says which address it tried, and where that came from", async () => {
+  const port = await deadPort();
+  const refused = (message: string) => (error: Error & { code?: string }): boolean => {
+    assert.ok(error instanceof ConnectError);
+    assert.deepEqual([error.message, error.code], [message, "ECONNREFUSED"]);
+    return isConnectionError(error);
+  };
+  const at = `Cannot connect to the master at 127.0.0.1:${port}`;
+  await assert.rejects(connect(`127.0.0.1:${port}`), refused(`${at}: nobody listens there`));
+  await withEnv({ TITAN_MASTER: `127.0.0.1:${port}` }, () =>
+    assert.rejects(connect(), refused(`${at} (TITAN_MASTER): nobody listens there`)));
+  const message = 'Cannot use TITAN_MASTER "here:there": expected HOST:PORT';
+  await withEnv({ TITAN_MASTER: "here:there" }, () => assert.rejects(connect(), { name: "TypeError", message }));
+  const web = createServer((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")).listen(0, "127.0.0.1");
+  await new Promise((resolve) => web.once("listening", resolve));
+  const other = (web.address() as { port: number }).port;
+  await assert.rejects(connect(`127.0.0.1:${other}`), { name: "ConnectError", message: /it is not a Titan master/ });
+  web.close();
+});
+
+test("readAddress() reads every form, and says what is wrong with the others", () => {
+  const cases: Record<string, string> = {
+    "h:1": "h 1", "h": "h 9090", ":70": "127.0.0.1 70", "70": "127.0.0.1 70", "[::1]:5": "::1 5", "[::1]": "::1 9090",
+    "h:0": "port 0 is not between 1 and 65535", "h:65536": "port 65536 is not between 1 and 65535",
+    "::1": "expected HOST:PORT", "http://h": "expected HOST:PORT", "a b": "expected HOST:PORT",
+  };
+  for (const [text, expected] of Object.entries(cases)) {
+    const found = readAddress(text);
+    assert.equal(typeof found === "string" ? found : `${found.host} ${found.port}`, expected, text);
+  }
+});
+
+test("whyUnreached() is silent about a master's own refusal", () => {
+  assert.equal(whyUnreached(new RpcError("UNAUTHORIZED", "no")), undefined);
+  assert.match(whyUnreached(new RpcError("DEADLINE", "late"))!, /takes connections, and does not answer/);
+});
+
+test("submit() takes a plain object, a definition and a parsed text; result() is a value", async () => {
+  const text = "name: hello\njobs:\n  - { id: a, run: 'echo text > $TITAN_OUTPUT' }\n";
+  const forms = [
+    { pipeline: hello('echo \'{"n": 42}\' > $TITAN_OUTPUT'), result: { n: 42 } },
+    { pipeline: definePipeline(hello("true")), result: undefined },
+    { pipeline: parsePipeline(text), result: "text\n" },
+  ];
+  for (const { pipeline, result } of forms) {
+    const { run } = await titan.submit(pipeline);
+    const ended = await titan.wait(run);
+    assert.equal(ended.status, "COMPLETED");
+    assert.equal(jobCounts(ended).COMPLETED, 1);
+    assert.equal(jobCounts(ended).FAILED, 0);
+    assert.deepEqual(await titan.result(run, "a"), result);
+  }
+});
+
+test("submit() refuses what is no pipeline with a PipelineError, whatever it is", async () => {
+  const wrong: unknown[] = [
+    undefined, null, 7, "name: x", [], {}, { name: "n" }, { name: "n", jobs: [] }, { name: "n", jobs: {} },
+    { name: "n", jobs: [null] }, { name: "n", jobs: [{ id: "a" }] }, { name: "n", jobs: [{ id: "a", action: {} }] },
+    { name: "n", jobs: [{ id: "a", runn: "ls" }] },
+  ];
+  for (const value of wrong) {
+    await assert.rejects(titan.submit(value as PipelineInput), PipelineError, JSON.stringify(value));
+  }
+});
+
+test("wait() resolves for a run that failed, and for one that is over already", async () => {
+  const { run } = await titan.submit(hello("exit 3"));
+  assert.equal((await titan.wait(run)).status, "FAILED");
+  assert.equal((await titan.wait(run)).status, "FAILED");
+  assert.equal(await titan.result(run, "a"), undefined);
+});
+
+test("wait() gives up after timeoutMs or with the signal, and the run goes on", async () => {
+  const { run } = await titan.submit(hello("sleep 60"));
+  const message = `Cannot wait for ${run} any longer: it is not over after 50 ms`;
+  const late = { name: "RpcError", code: "DEADLINE", message };
+  await assert.rejects(titan.wait(run, { timeoutMs: 50 }), late);
+  const reason = new Error("enough");
+  await assert.rejects(titan.wait(run, { signal: AbortSignal.abort(reason) }), reason);
+  const leaving = new AbortController();
+  const waiting = titan.wait(run, { signal: leaving.signal });
+  leaving.abort(reason);
+  await assert.rejects(waiting, reason);
+  assert.equal((await titan.status(run)).run.status, "RUNNING");
+  const ended = titan.wait(run);
+  await titan.cancel(run);
+  assert.equal((await ended).status, "CANCELLED");
+});
+
+test("wait() and result() say when there is no such run or job", async () => {
+  await assert.rejects(titan.wait("nobody-0000"), { name: "RpcError", code: "NOT_FOUND" });
+  const { run } = await titan.submit(hello("true"));
+  await assert.rejects(titan.result(run, "b"), { name: "RpcError", code: "NOT_FOUND" });
+});
+
+test("wait() goes on over a master that was killed and started again, and so does its client", async () => {
+  const state = tempFolder();
+  const options = { cwd: state };
+  const first = await up(["--state", `${state}/s`, "--workers", "1"], options);
+  const client = await connect(first.ready.master);
+  const { run } = await client.submit(hello("sleep 1; echo done > $TITAN_OUTPUT"));
+  const both = Promise.all([client.wait(run), client.wait(run)]);
+  await first.kill("SIGKILL");
+  const second = await up(["--state", `${state}/s`, "--workers", "1", "--port", String(first.ready.port)], options);
+  assert.deepEqual((await both).map(({ status }) => status), ["COMPLETED", "COMPLETED"]);
+  assert.equal(await client.result(run, "a"), "done\n");
+  client.close();
+  await second.kill("SIGTERM");
+});
+
+test("close() ends a wait, also at the end of an \"await using\" block", async () => {
+  const { run } = await titan.submit(hello("sleep 60"));
+  const client = await connect({ master: cluster.ready.master, token: "s3cret" });
+  const waiting = assert.rejects(client.wait(run), { name: "RpcError", code: "CANCELLED" });
+  await client[Symbol.asyncDispose]();
+  assert.equal(client.closed, true);
+  await waiting;
+  await assert.rejects(client.wait(run), { name: "RpcError", code: "CANCELLED" });
+  await titan.cancel(run);
+});
+
+test("JobInput knows every key that a job may have", () => {
+  const base = {
+    id: "a", type: "run", needs: "z", affinity: "z", priority: 2, delay: "1s", requirement: ["GPU"], retries: 1,
+    timeout: 5, env: { A: "b" }, when: "always", hitl_message: "Go on?", max_wait_seconds: 60,
+  } as const;
+  const retry = { max_attempts: 2, delay: 1, backoff: 2, max_delay: 9, jitter: 0 };
+  const jobs: PipelineInput["jobs"] = [
+    { id: "z", command: ["true"] },
+    { ...base, run: "true" },
+    { id: "b", file: "b.sh", args: ["1"], depends_on: ["z"], retry },
+    { id: "c", call: "titan:echo", input: { n: 1 } },
+  ];
+  assert.equal(definePipeline({ name: "all", version: "1", project: false, jobs }).jobs.length, 4);
+});
