@@ -508,6 +508,24 @@ test("jobs that import \"titan/store\" share what they count there", async (t) =
   assert.deepEqual(notes.filter((note) => note.includes("titan/store")), []);
 });
 
+test("a job imports the package under its full name: the store, and the cluster itself", async (t) => {
+  await ensureBuilt();
+  const { client, master } = await startWithStore(t);
+  addWorker(t, master, { cacheDir: fresh() });
+  const files = {
+    "job.mjs": `import { connect } from "titan-orchestrator";
+      import { connectStore } from "titan-orchestrator/store";
+      const store = await connectStore();
+      const titan = await connect();
+      const { run } = await titan.status(process.env.TITAN_RUN);
+      console.log(await store.call("INCR", "full-name"), run.name);
+      titan.close();
+      store.close();`,
+  };
+  const printed = await run(client, "name: p\njobs:\n  - { id: a, file: job.mjs }\n", files);
+  assert.deepEqual(printed, { a: "1 p\n" });
+});
+
 test("connectStore() says that there is no store", async (t) => {
   await ensureBuilt();
   const { client, master } = await startCluster(t);
@@ -525,7 +543,8 @@ test("linkPackage() makes the link once for many workers, and turns one that poi
   symlinkSync(join(root, "gone"), link);
   await Promise.all(Array.from({ length: 8 }, () => linkPackage(host, { cacheDir })));
   assert.equal(readlinkSync(link), ROOT);
-  assert.deepEqual(readdirSync(join(cacheDir, "node_modules")), ["titan"]);
+  assert.deepEqual(readdirSync(join(cacheDir, "node_modules")).sort(), ["titan", "titan-orchestrator"]);
+  assert.equal(readlinkSync(join(cacheDir, "node_modules", "titan-orchestrator")), ROOT);
   assert.ok(existsSync(join(link, "package.json")));
 });
 

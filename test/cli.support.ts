@@ -53,6 +53,8 @@ export interface TitanOptions {
   readonly cwd: string;
   readonly env?: Record<string, string>;
   readonly input?: string;
+  /** Default: the checkout's. */
+  readonly main?: string;
 }
 
 /** An environment in which nothing of the developer's own setup shines through. */
@@ -62,7 +64,7 @@ function cleanEnv(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
 }
 
 export function start(args: readonly string[], options: TitanOptions): Started {
-  const child = spawn(process.execPath, [MAIN, ...args], { cwd: options.cwd, env: cleanEnv(options.env), stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [options.main ?? MAIN, ...args], { cwd: options.cwd, env: cleanEnv(options.env), stdio: ["pipe", "pipe", "pipe"] });
   started.add(child);
   child.stdin.on("error", () => undefined);
   if (options.input === undefined) child.stdin.end();
@@ -137,7 +139,7 @@ class CapturedContext extends Context {
 }
 
 export interface Up extends Started {
-  readonly ready: { readonly master: string; readonly port: number; readonly workerPids: number[]; readonly pid: number; readonly recovered: { readonly events: number } };
+  readonly ready: { readonly master: string; readonly store: string; readonly port: number; readonly workerPids: number[]; readonly pid: number; readonly recovered: { readonly events: number } };
   readonly env: Record<string, string>;
 }
 

@@ -3,13 +3,14 @@
  * Nothing here needs a network: what is installed is one tarball without dependencies.
  */
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { before, test } from "node:test";
+import { promisify } from "node:util";
 import { portableDeclaration } from "../scripts/lib/declarations.mjs";
 import { ROOT } from "../scripts/bootstrap.mjs";
-import { tempFolder } from "./cli.support.ts";
+import { tempFolder, up } from "./cli.support.ts";
 
 const TSC = join(ROOT, "node_modules", "typescript", "bin", "tsc");
 const NAME = "titan-orchestrator";
@@ -39,9 +40,9 @@ before(() => {
   run(["install", "--offline", "--no-audit", "--no-fund", join(packed, tarball)], home);
 });
 
-function typeCheck(file: string, flags: readonly string[]): string {
+function typeCheck(files: readonly string[], flags: readonly string[]): string {
   const types = ["--typeRoots", join(ROOT, "node_modules", "@types"), "--types", "node"];
-  const args = [TSC, ...STRICT, ...types, ...flags, file];
+  const args = [TSC, ...STRICT, ...types, ...flags, ...files];
   return spawnSync(process.execPath, args, { cwd: home, env, encoding: "utf8" }).stdout;
 }
 
@@ -83,8 +84,12 @@ test("portableDeclaration() leaves no name that needs this project's package.jso
     + 'export declare const a: import("./core/mod.js").State;\nimport "#nowhere";\n// from "#hash" stays, as does "#host"\n');
 });
 
+/** The programs of docs/sdk.md, in the order of the page. */
+const programs = [...readFileSync(join(ROOT, "docs", "sdk.md"), "utf8").matchAll(/^```js\n([\s\S]*?)^```$/gm)]
+  .map(([, program]) => program!);
+
 for (const flags of RESOLUTIONS) {
-  test(`a program type-checks with ${flags.slice(2).join(" ")}`, () => {
+  test(`a program and those of docs/sdk.md type-check with ${flags.slice(2).join(" ")}`, () => {
     writeFileSync(join(home, "ten-lines.mts"), `
       import { connect, jobCounts, type RunInfo } from "${NAME}";
       import { connectStore } from "${NAME}/store";
@@ -100,6 +105,33 @@ for (const flags of RESOLUTIONS) {
       // @ts-expect-error: the declarations are read, and are no "any"
       titan.nothing();
     `);
-    assert.equal(typeCheck("ten-lines.mts", flags), "");
+    programs.forEach((program, index) => writeFileSync(join(home, `doc-${index}.mts`), program));
+    const documented = programs.map((_, index) => `doc-${index}.mts`);
+    assert.equal(typeCheck(["ten-lines.mts", ...documented], flags), "");
   });
 }
+
+/** What each of them prints. */
+const PRINTED = [
+  "COMPLETED { answer: 42 }\n",
+  /^Cannot connect to the master at 127\.0\.0\.1:1: nobody listens there\n$/,
+  /^true true\n\[ '.*must not be empty.*' \]\n$/,
+  "1\nhello\n",
+  "[ 'ask COMPLETED', 'ship COMPLETED' ]\n",
+  "1\n",
+];
+
+test("the programs of docs/sdk.md print what they should, in a folder without a checkout", async (t) => {
+  assert.equal(programs.length, PRINTED.length);
+  const cluster = await up(["--workers", "1"], { cwd: home, main: join(installed, "dist", "cli", "main.js") });
+  t.after(() => cluster.kill("SIGTERM"));
+  for (const [index, program] of programs.entries()) {
+    writeFileSync(join(home, `doc-${index}.mjs`), program);
+    const variables = { ...env, TITAN_MASTER: cluster.ready.master, TITAN_STORE: cluster.ready.store, NO_COLOR: "1" };
+    const options = { cwd: home, env: variables };
+    const { stdout } = await promisify(execFile)(process.execPath, [`doc-${index}.mjs`], options);
+    const expected = PRINTED[index]!;
+    if (typeof expected === "string") assert.equal(stdout, expected, program);
+    else assert.match(stdout, expected, program);
+  }
+});

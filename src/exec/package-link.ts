@@ -1,14 +1,15 @@
 /**
- * Lesson 15: how a job's file finds the client of the store.
+ * Lesson 15: how a job's file finds this package: the client of the store, and that of the cluster.
  *
- *     <cacheDir>/<sha256>/job.mjs            import { connectStore } from "titan/store"
- *     <cacheDir>/node_modules/titan  ─▶  this package
+ *     <cacheDir>/<sha256>/job.mjs                        import { connectStore } from "titan-orchestrator/store"
+ *     <cacheDir>/node_modules/titan-orchestrator  ─▶  this package
+ *     <cacheDir>/node_modules/titan               ─▶  the same, under its short name
  *
  * Node looks for a package in the `node_modules` of each folder above the file that imports it, and a job's file really lies in
- * the project cache, wherever the link through which it was started. So one link serves all projects, and nothing is installed.
+ * the project cache, wherever the link through which it was started. So one link for each name serves all projects, and nothing is installed.
  *
  * Invariant: the link is replaced by a rename, so that of several workers on one cache none ever finds it missing.
- * Left out: a package of the job's own that is called titan; it lies nearer, and wins.
+ * Left out: a package of the job's own that has one of the names; it lies nearer, and wins.
  * Test: test/15-store.cluster.test.ts
  */
 import { join } from "node:path";
@@ -18,11 +19,24 @@ import { lookAt, makeLink, type Host } from "#host";
 /** Two folders up, both in the sources (`src/exec`) and in the build (`dist/exec`). */
 const PACKAGE = fileURLToPath(new URL("../..", import.meta.url)).replace(/(?<=.)[\\/]$/, "");
 
-/** Makes the link, or turns one that points elsewhere. Throws the system's error, or one that says what is in the way. */
+/** The names under which a job imports it. */
+export const PACKAGE_NAMES = ["titan-orchestrator", "titan"] as const;
+
+/**
+ * Makes the links, or turns those that point elsewhere. Throws the system's error, or one that says what is in the way;
+ * then every name that nothing stands in the way of is linked all the same.
+ */
 export async function linkPackage(host: Host, options: { cacheDir: string; target?: string }): Promise<void> {
   const { cacheDir, target = PACKAGE } = options;
   const folder = join(cacheDir, "node_modules");
-  const path = join(folder, "titan");
+  const links = PACKAGE_NAMES.map((name) => linkOne(host, { folder, name, target }));
+  const failed = (await Promise.allSettled(links)).find((link) => link.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+}
+
+async function linkOne(host: Host, link: { folder: string; name: string; target: string }): Promise<void> {
+  const { folder, name, target } = link;
+  const path = join(folder, name);
   const found = lookAt(path);
   if (found?.kind === "link" && found.target === target) return;
   if (found !== undefined && found.kind !== "link") throw new Error(`Cannot link ${path}: there is a ${found.kind} that is not ours`);

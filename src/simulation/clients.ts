@@ -7,7 +7,7 @@
  * Test: test/22-simulation.test.ts
  */
 import { RpcError } from "#rpc";
-import { connect, type Client } from "#sdk";
+import { connect, ConnectError, type Client } from "#sdk";
 import { MASTER, TOKEN, type Stage } from "./stage.ts";
 
 /** After so long without an answer a person tries again. */
@@ -73,8 +73,9 @@ export class SimClient {
         const client = await connection;
         const value = await this.#patiently(work(client));
         return life === this.#life ? { ok: true, value } : undefined;
-      } catch (error) {
+      } catch (thrown) {
         if (life !== this.#life) return undefined;
+        const error = thrown instanceof ConnectError ? thrown.cause : thrown;
         if (error instanceof RpcError && !error.retryable) return { ok: false, refused: error };
         if (!isExpected(error)) {
           this.#stage.breaks("no-crash", `${this.name} ${what} failed with ${(error as Error).stack}`);
