@@ -55,6 +55,8 @@ export interface TitanOptions {
   readonly input?: string;
   /** Default: the checkout's. */
   readonly main?: string;
+  /** Default: this Node. */
+  readonly runtime?: readonly [string, ...string[]];
 }
 
 /** An environment in which nothing of the developer's own setup shines through. */
@@ -64,7 +66,8 @@ function cleanEnv(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
 }
 
 export function start(args: readonly string[], options: TitanOptions): Started {
-  const child = spawn(process.execPath, [options.main ?? MAIN, ...args], { cwd: options.cwd, env: cleanEnv(options.env), stdio: ["pipe", "pipe", "pipe"] });
+  const [program, ...own] = options.runtime ?? [process.execPath];
+  const child = spawn(program, [...own, options.main ?? MAIN, ...args], { cwd: options.cwd, env: cleanEnv(options.env), stdio: ["pipe", "pipe", "pipe"] });
   started.add(child);
   child.stdin.on("error", () => undefined);
   if (options.input === undefined) child.stdin.end();

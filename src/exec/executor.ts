@@ -110,7 +110,9 @@ export function createExecutor(options: ExecutorOptions): LocalExecutor {
     endRun: (run) => shared.folders.remove(join(shared.workDir, safeName(run))),
     linkPackage: async (cacheDir) => {
       // Whose folders are simulated has no real one to put a link into.
-      if (options.folders === undefined) await linkPackage(options.host, { cacheDir });
+      if (options.folders !== undefined) return;
+      // Node looks beside what it runs and above: programs are below the one, modules of calls below the other.
+      for (const folder of [workDir, cacheDir]) await linkPackage(options.host, { cacheDir: folder });
     },
     async close() {
       closed = true;

@@ -7,7 +7,8 @@
  *     process-job.ts  what program an action means, and its environment
  *     call-*.ts       functions in threads
  *     archive.ts      a folder as bytes; ignore.ts what stays out of it; project-cache.ts where it is kept
- *     package-link.ts what a project finds there when it imports "titan/store"
+ *     package-link.ts what a project finds there when it imports "titan-orchestrator"
+ *     runtime.ts      what Deno has to be told
  *
  * Left out: Windows, where neither groups nor the launcher exist; everything takes the plain way there.
  * Test: test/11-worker.exec.test.ts, test/11-worker.archive.test.ts

@@ -15,6 +15,7 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { lookAt, makeLink, type Host } from "#host";
+import { showPackages, type Runtime } from "./runtime.ts";
 
 /** Two folders up, both in the sources (`src/exec`) and in the build (`dist/exec`). */
 const PACKAGE = fileURLToPath(new URL("../..", import.meta.url)).replace(/(?<=.)[\\/]$/, "");
@@ -22,13 +23,24 @@ const PACKAGE = fileURLToPath(new URL("../..", import.meta.url)).replace(/(?<=.)
 /** The names under which a job imports it. */
 export const PACKAGE_NAMES = ["titan-orchestrator", "titan"] as const;
 
+export interface LinkOptions {
+  /** Where the links lie, in a `node_modules`. */
+  readonly cacheDir: string;
+  /** Where they lead. Default: this package. */
+  readonly target?: string;
+  /** Default: the one we run on. */
+  readonly runtime?: Pick<Runtime, "versions">;
+}
+
 /**
  * Makes the links, or turns those that point elsewhere. Throws the system's error, or one that says what is in the way;
  * then every name that nothing stands in the way of is linked all the same.
  */
-export async function linkPackage(host: Host, options: { cacheDir: string; target?: string }): Promise<void> {
-  const { cacheDir, target = PACKAGE } = options;
+export async function linkPackage(host: Host, options: LinkOptions): Promise<void> {
+  const { cacheDir, target = PACKAGE, runtime = process } = options;
   const folder = join(cacheDir, "node_modules");
+  await host.storage.mkdir(folder);
+  await showPackages(host, cacheDir, runtime);
   const links = PACKAGE_NAMES.map((name) => linkOne(host, { folder, name, target }));
   const failed = (await Promise.allSettled(links)).find((link) => link.status === "rejected");
   if (failed !== undefined) throw failed.reason;
@@ -40,7 +52,6 @@ async function linkOne(host: Host, link: { folder: string; name: string; target:
   const found = lookAt(path);
   if (found?.kind === "link" && found.target === target) return;
   if (found !== undefined && found.kind !== "link") throw new Error(`Cannot link ${path}: there is a ${found.kind} that is not ours`);
-  await host.storage.mkdir(folder);
   const made = `${path}.${Buffer.from(host.random.bytes(6)).toString("hex")}`;
   makeLink(made, target);
   try {

@@ -16,6 +16,7 @@
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { scriptRunner, type Runtime } from "./runtime.ts";
 import type { ExecRequest } from "./types.ts";
 
 const OUTPUT_FILE = ".titan-output";
@@ -54,7 +55,7 @@ export function safeName(text: string): string {
 }
 
 /** The program that an action means, or why this worker cannot run it. */
-export function commandOf(action: ExecRequest["action"], node: { execPath: string; version: string }): readonly string[] | { unsupported: string } {
+export function commandOf(action: ExecRequest["action"], node: Runtime): readonly string[] | { unsupported: string } {
   if (action.kind === "command") return action.argv;
   if (action.kind === "shell") return shellCommand(action, node);
   if (action.kind === "call") return { unsupported: "a call is not a program" };
@@ -70,12 +71,12 @@ export function commandOf(action: ExecRequest["action"], node: { execPath: strin
     case ".js":
     case ".mjs":
     case ".cjs":
-      return [node.execPath, path, ...args];
+      return [...scriptRunner(node), path, ...args];
     case ".ts":
     case ".mts":
     case ".cts":
       if (!runsTypeScript(node.version)) return { unsupported: noTypeScript(file, node.version) };
-      return [node.execPath, path, ...args];
+      return [...scriptRunner(node), path, ...args];
     default:
       return [path, ...args];
   }
@@ -85,9 +86,7 @@ type ShellAction = Extract<ExecRequest["action"], { kind: "shell" }>;
 
 // #region shellCommand
 /** The program that runs a script, and ends at the first line that fails. */
-function shellCommand(
-  action: ShellAction, node: { execPath: string; version: string },
-): ReturnType<typeof commandOf> {
+function shellCommand(action: ShellAction, node: Runtime): ReturnType<typeof commandOf> {
   const { shell = "sh", script } = action;
   const file = scriptFile(action)?.name;
   if (file !== undefined && (shell === "python3" || shell === "node")) {

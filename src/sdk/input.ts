@@ -16,11 +16,13 @@ export interface JobInput {
   readonly type?: "run";
   /** One of `run`, `command`, `file` and `call` says what the job does. */
   readonly run?: string;
+  readonly shell?: "sh" | "bash" | "python3" | "node";
   readonly command?: readonly string[];
   readonly file?: string;
   readonly args?: string | readonly string[];
   readonly call?: string;
   readonly input?: unknown;
+  readonly with?: unknown;
   readonly depends_on?: string | readonly string[];
   readonly needs?: string | readonly string[];
   readonly requirement?: string | readonly string[];

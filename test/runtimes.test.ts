@@ -1,0 +1,76 @@
+/** Node, Deno and Bun: what differs between them. A runtime that is not installed is tested by its arguments alone. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { linkPackage } from "#exec";
+import { nodeHost } from "#host";
+import { commandOf } from "../src/exec/process-job.ts";
+import { start, tempFolder } from "./cli.support.ts";
+
+const NODE = { execPath: "/bin/node", version: "v20.15.1", versions: { node: "20.15.1" } };
+const BUN = { execPath: "/bin/bun", version: "v26.3.0", versions: { node: "26.3.0", bun: "1.4.5" } };
+const DENO = { execPath: "/bin/deno", version: "v26.3.0", versions: { node: "26.3.0", deno: "2.9.6" } };
+
+test("commandOf() gives a job all permissions on Deno, and no arguments of ours elsewhere", () => {
+  for (const file of ["a.js", "a.mjs", "a.cjs", "sub/a.mjs"]) {
+    const action = { kind: "file", file, args: ["--x"] } as const;
+    assert.deepEqual(commandOf(action, NODE), ["/bin/node", `./${file}`, "--x"]);
+    assert.deepEqual(commandOf(action, BUN), ["/bin/bun", `./${file}`, "--x"]);
+    assert.deepEqual(commandOf(action, DENO), ["/bin/deno", "run", "-A", `./${file}`, "--x"]);
+  }
+  const script = { kind: "shell", shell: "node", script: "1" } as const;
+  assert.deepEqual(commandOf(script, DENO), ["/bin/deno", "run", "-A", "./.titan-script.mjs"]);
+});
+
+test("commandOf() runs TypeScript where the runtime does, and says so where it does not", () => {
+  const action = { kind: "file", file: "a.ts", args: [] } as const;
+  assert.deepEqual(commandOf(action, NODE), {
+    unsupported: "Cannot run a.ts: this worker's Node v20.15 cannot run TypeScript (22.18 or newer can)",
+  });
+  assert.deepEqual(commandOf(action, { ...NODE, version: "v22.18.0" }), ["/bin/node", "./a.ts"]);
+  assert.deepEqual(commandOf(action, BUN), ["/bin/bun", "./a.ts"]);
+  assert.deepEqual(commandOf(action, DENO), ["/bin/deno", "run", "-A", "./a.ts"]);
+});
+
+test("linkPackage() leaves the package.json that Deno looks for, once and on Deno only", async () => {
+  const [plain, deno] = [tempFolder(), tempFolder()];
+  await linkPackage(nodeHost(), { cacheDir: plain, runtime: NODE });
+  assert.equal(existsSync(join(plain, "package.json")), false);
+  await linkPackage(nodeHost(), { cacheDir: deno, runtime: DENO });
+  assert.equal(readFileSync(join(deno, "package.json"), "utf8"), "{}\n");
+  const own = tempFolder({ "package.json": '{ "type": "module" }' });
+  await linkPackage(nodeHost(), { cacheDir: own, runtime: DENO });
+  assert.equal(readFileSync(join(own, "package.json"), "utf8"), '{ "type": "module" }');
+});
+
+const PIPELINE = `
+name: runtimes
+project: true
+jobs:
+  - { id: js, file: job.mjs }
+  - { id: ts, file: job.ts }
+  - { id: call, call: 'call.mjs#double', input: 21 }
+`;
+const JOB = `import { connect } from "titan-orchestrator";
+import { connectStore } from "titan/store";
+import { readFileSync } from "node:fs";
+readFileSync("data.txt");
+const store = await connectStore();
+await store.call("SET", "seen", "1");
+store.close();
+console.log(typeof connect);
+`;
+
+for (const runtime of [["deno", "run", "-A"], ["bun"]]) {
+  const [program = "", ...args] = runtime;
+  if (spawnSync(program, ["--version"], { stdio: "ignore" }).status !== 0) continue;
+  test(`${program} runs a cluster whose jobs read files and import the package`, async () => {
+    const files = { "p.yaml": PIPELINE, "job.mjs": JOB, "job.ts": `const n: number = 1;\nconsole.log(n);\n`, "data.txt": "x" };
+    const cwd = tempFolder({ ...files, "call.mjs": "export const double = (n) => 2 * n;\n" });
+    const { code, stderr, stdout } = await start(["run", "p.yaml", "--embedded"], { cwd, runtime: [program, ...args] }).ended;
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /COMPLETED .*3\/3 done/);
+  });
+}
