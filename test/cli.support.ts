@@ -67,7 +67,9 @@ function cleanEnv(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
 
 export function start(args: readonly string[], options: TitanOptions): Started {
   const [program, ...own] = options.runtime ?? [process.execPath];
-  const child = spawn(program, [...own, options.main ?? MAIN, ...args], { cwd: options.cwd, env: cleanEnv(options.env), stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(program, [...own, options.main ?? MAIN, ...args], {
+    cwd: options.cwd, env: cleanEnv(options.env), stdio: ["pipe", "pipe", "pipe"],
+  });
   started.add(child);
   child.stdin.on("error", () => undefined);
   if (options.input === undefined) child.stdin.end();
@@ -142,7 +144,14 @@ class CapturedContext extends Context {
 }
 
 export interface Up extends Started {
-  readonly ready: { readonly master: string; readonly store: string; readonly port: number; readonly workerPids: number[]; readonly pid: number; readonly recovered: { readonly events: number } };
+  readonly ready: {
+    readonly master: string;
+    readonly store: string;
+    readonly port: number;
+    readonly workerPids: number[];
+    readonly pid: number;
+    readonly recovered: { readonly events: number };
+  };
   readonly env: Record<string, string>;
 }
 

@@ -85,8 +85,8 @@ test("portableDeclaration() leaves no name that needs this project's package.jso
 });
 
 /** The programs of docs/sdk.md, in the order of the page. */
-const programs = [...readFileSync(join(ROOT, "docs", "sdk.md"), "utf8").matchAll(/^```js\n([\s\S]*?)^```$/gm)]
-  .map(([, program]) => program!);
+const page = readFileSync(join(ROOT, "docs", "sdk.md"), "utf8");
+const programs = [...page.matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(([, program]) => program!);
 
 for (const flags of RESOLUTIONS) {
   test(`a program and those of docs/sdk.md type-check with ${flags.slice(2).join(" ")}`, () => {
@@ -121,13 +121,15 @@ const PRINTED = [
   "1\n",
 ];
 
-test("the programs of docs/sdk.md print what they should, in a folder without a checkout", async (t) => {
+test("the programs of docs/sdk.md run without a checkout and print the right thing", async (t) => {
   assert.equal(programs.length, PRINTED.length);
-  const cluster = await up(["--workers", "1"], { cwd: home, main: join(installed, "dist", "cli", "main.js") });
+  const main = join(installed, "dist", "cli", "main.js");
+  const cluster = await up(["--workers", "1"], { cwd: home, main });
   t.after(() => cluster.kill("SIGTERM"));
   for (const [index, program] of programs.entries()) {
     writeFileSync(join(home, `doc-${index}.mjs`), program);
-    const variables = { ...env, TITAN_MASTER: cluster.ready.master, TITAN_STORE: cluster.ready.store, NO_COLOR: "1" };
+    const { master, store } = cluster.ready;
+    const variables = { ...env, TITAN_MASTER: master, TITAN_STORE: store, NO_COLOR: "1" };
     const options = { cwd: home, env: variables };
     const { stdout } = await promisify(execFile)(process.execPath, [`doc-${index}.mjs`], options);
     const expected = PRINTED[index]!;

@@ -1,4 +1,4 @@
-/** Node, Deno and Bun: what differs between them. A runtime that is not installed is tested by its arguments alone. */
+/** What differs between Node, Deno and Bun. What is not installed is tested by arguments. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -10,8 +10,9 @@ import { commandOf } from "../src/exec/process-job.ts";
 import { start, tempFolder } from "./cli.support.ts";
 
 const NODE = { execPath: "/bin/node", version: "v20.15.1", versions: { node: "20.15.1" } };
-const BUN = { execPath: "/bin/bun", version: "v26.3.0", versions: { node: "26.3.0", bun: "1.4.5" } };
-const DENO = { execPath: "/bin/deno", version: "v26.3.0", versions: { node: "26.3.0", deno: "2.9.6" } };
+const [version, node] = ["v26.3.0", "26.3.0"];
+const BUN = { execPath: "/bin/bun", version, versions: { node, bun: "1.4.5" } };
+const DENO = { execPath: "/bin/deno", version, versions: { node, deno: "2.9.6" } };
 
 test("commandOf() gives a job all permissions on Deno, and no arguments of ours elsewhere", () => {
   for (const file of ["a.js", "a.mjs", "a.cjs", "sub/a.mjs"]) {
@@ -27,14 +28,15 @@ test("commandOf() gives a job all permissions on Deno, and no arguments of ours 
 test("commandOf() runs TypeScript where the runtime does, and says so where it does not", () => {
   const action = { kind: "file", file: "a.ts", args: [] } as const;
   assert.deepEqual(commandOf(action, NODE), {
-    unsupported: "Cannot run a.ts: this worker's Node v20.15 cannot run TypeScript (22.18 or newer can)",
+    unsupported:
+      "Cannot run a.ts: this worker's Node v20.15 cannot run TypeScript (22.18 or newer can)",
   });
   assert.deepEqual(commandOf(action, { ...NODE, version: "v22.18.0" }), ["/bin/node", "./a.ts"]);
   assert.deepEqual(commandOf(action, BUN), ["/bin/bun", "./a.ts"]);
   assert.deepEqual(commandOf(action, DENO), ["/bin/deno", "run", "-A", "./a.ts"]);
 });
 
-test("linkPackage() leaves the package.json that Deno looks for, once and on Deno only", async () => {
+test("linkPackage() leaves the package.json that Deno looks for, on Deno only", async () => {
   const [plain, deno] = [tempFolder(), tempFolder()];
   await linkPackage(nodeHost(), { cacheDir: plain, runtime: NODE });
   assert.equal(existsSync(join(plain, "package.json")), false);
@@ -67,9 +69,15 @@ for (const runtime of [["deno", "run", "-A"], ["bun"]]) {
   const [program = "", ...args] = runtime;
   if (spawnSync(program, ["--version"], { stdio: "ignore" }).status !== 0) continue;
   test(`${program} runs a cluster whose jobs read files and import the package`, async () => {
-    const files = { "p.yaml": PIPELINE, "job.mjs": JOB, "job.ts": `const n: number = 1;\nconsole.log(n);\n`, "data.txt": "x" };
-    const cwd = tempFolder({ ...files, "call.mjs": "export const double = (n) => 2 * n;\n" });
-    const { code, stderr, stdout } = await start(["run", "p.yaml", "--embedded"], { cwd, runtime: [program, ...args] }).ended;
+    const cwd = tempFolder({
+      "p.yaml": PIPELINE,
+      "job.mjs": JOB,
+      "job.ts": "const n: number = 1;\nconsole.log(n);\n",
+      "call.mjs": "export const double = (n) => 2 * n;\n",
+      "data.txt": "x",
+    });
+    const run = start(["run", "p.yaml", "--embedded"], { cwd, runtime: [program, ...args] });
+    const { code, stderr, stdout } = await run.ended;
     assert.equal(code, 0, stderr);
     assert.match(stdout, /COMPLETED .*3\/3 done/);
   });

@@ -1,10 +1,10 @@
-/** The client for programs, as lesson 10 has it: against a real master, and one that goes away and comes back. */
+/** The client for programs: with a real master, and with one that goes away and comes back. */
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { after, before, test } from "node:test";
 import {
-  connect, ConnectError, definePipeline, jobCounts, nodeHost, parsePipeline, PipelineError, RpcError, type Client,
-  type PipelineInput,
+  connect, ConnectError, definePipeline, jobCounts, nodeHost, parsePipeline, PipelineError,
+  RpcError, type Client, type PipelineInput,
 } from "#sdk";
 import { isConnectionError, readAddress, whyUnreached } from "#wire";
 import { tempFolder, up, type Up } from "./cli.support.ts";
@@ -13,7 +13,8 @@ let cluster: Up;
 let titan: Client;
 
 before(async () => {
-  cluster = await up(["--workers", "1", "--slots", "4"], { cwd: tempFolder(), env: { TITAN_TOKEN: "s3cret" } });
+  const options = { cwd: tempFolder(), env: { TITAN_TOKEN: "s3cret" } };
+  cluster = await up(["--workers", "1", "--slots", "4"], options);
   titan = await connect({ master: cluster.ready.master, token: "s3cret" });
 });
 
@@ -23,8 +24,10 @@ after(async () => {
 });
 
 /** Runs `work` with these variables, and puts the old ones back. */
-async function withEnv<T>(variables: Record<string, string | undefined>, work: () => Promise<T>): Promise<T> {
-  const set = (values: Record<string, string | undefined>): void => {
+type Variables = Record<string, string | undefined>;
+
+async function withEnv<T>(variables: Variables, work: () => Promise<T>): Promise<T> {
+  const set = (values: Variables): void => {
     for (const [name, value] of Object.entries(values)) {
       if (value === undefined) delete process.env[name];
       else process.env[name] = value;
@@ -87,17 +90,21 @@ test("connect() says which address it tried, and where that came from", async ()
   await withEnv({ TITAN_MASTER: `127.0.0.1:${port}` }, () =>
     assert.rejects(connect(), refused(`${at} (TITAN_MASTER): nobody listens there`)));
   const message = 'Cannot use TITAN_MASTER "here:there": expected HOST:PORT';
-  await withEnv({ TITAN_MASTER: "here:there" }, () => assert.rejects(connect(), { name: "TypeError", message }));
-  const web = createServer((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")).listen(0, "127.0.0.1");
+  const unreadable = { name: "TypeError", message };
+  await withEnv({ TITAN_MASTER: "here:there" }, () => assert.rejects(connect(), unreadable));
+  const web = createServer((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
+  web.listen(0, "127.0.0.1");
   await new Promise((resolve) => web.once("listening", resolve));
   const other = (web.address() as { port: number }).port;
-  await assert.rejects(connect(`127.0.0.1:${other}`), { name: "ConnectError", message: /it is not a Titan master/ });
+  const foreign = { name: "ConnectError", message: /it is not a Titan master/ };
+  await assert.rejects(connect(`127.0.0.1:${other}`), foreign);
   web.close();
 });
 
 test("readAddress() reads every form, and says what is wrong with the others", () => {
   const cases: Record<string, string> = {
-    "h:1": "h 1", "h": "h 9090", ":70": "127.0.0.1 70", "70": "127.0.0.1 70", "[::1]:5": "::1 5", "[::1]": "::1 9090",
+    "h:1": "h 1", "h": "h 9090", ":70": "127.0.0.1 70", "70": "127.0.0.1 70",
+    "[::1]:5": "::1 5", "[::1]": "::1 9090",
     "h:0": "port 0 is not between 1 and 65535", "h:65536": "port 65536 is not between 1 and 65535",
     "::1": "expected HOST:PORT", "http://h": "expected HOST:PORT", "a b": "expected HOST:PORT",
   };
@@ -109,10 +116,11 @@ test("readAddress() reads every form, and says what is wrong with the others", (
 
 test("whyUnreached() is silent about a master's own refusal", () => {
   assert.equal(whyUnreached(new RpcError("UNAUTHORIZED", "no")), undefined);
-  assert.match(whyUnreached(new RpcError("DEADLINE", "late"))!, /takes connections, and does not answer/);
+  const late = whyUnreached(new RpcError("DEADLINE", "late"));
+  assert.match(late!, /takes connections, and does not answer/);
 });
 
-test("submit() takes a plain object, a definition and a parsed text; result() is a value", async () => {
+test("submit() takes an object, a definition and a parsed text; result() is a value", async () => {
   const text = "name: hello\njobs:\n  - { id: a, run: 'echo text > $TITAN_OUTPUT' }\n";
   const forms = [
     { pipeline: hello('echo \'{"n": 42}\' > $TITAN_OUTPUT'), result: { n: 42 } },
@@ -131,12 +139,14 @@ test("submit() takes a plain object, a definition and a parsed text; result() is
 
 test("submit() refuses what is no pipeline with a PipelineError, whatever it is", async () => {
   const wrong: unknown[] = [
-    undefined, null, 7, "name: x", [], {}, { name: "n" }, { name: "n", jobs: [] }, { name: "n", jobs: {} },
-    { name: "n", jobs: [null] }, { name: "n", jobs: [{ id: "a" }] }, { name: "n", jobs: [{ id: "a", action: {} }] },
+    undefined, null, 7, "name: x", [], {}, { name: "n" }, { name: "n", jobs: [] },
+    { name: "n", jobs: {} }, { name: "n", jobs: [null] }, { name: "n", jobs: [{ id: "a" }] },
+    { name: "n", jobs: [{ id: "a", action: {} }] },
     { name: "n", jobs: [{ id: "a", runn: "ls" }] },
   ];
   for (const value of wrong) {
-    await assert.rejects(titan.submit(value as PipelineInput), PipelineError, JSON.stringify(value));
+    const submitted = titan.submit(value as PipelineInput);
+    await assert.rejects(submitted, PipelineError, JSON.stringify(value));
   }
 });
 
@@ -170,7 +180,7 @@ test("wait() and result() say when there is no such run or job", async () => {
   await assert.rejects(titan.result(run, "b"), { name: "RpcError", code: "NOT_FOUND" });
 });
 
-test("wait() goes on over a master that was killed and started again, and so does its client", async () => {
+test("wait() outlives a master that is killed and started again; so does its client", async () => {
   const state = tempFolder();
   const options = { cwd: state };
   const first = await up(["--state", `${state}/s`, "--workers", "1"], options);
@@ -178,7 +188,8 @@ test("wait() goes on over a master that was killed and started again, and so doe
   const { run } = await client.submit(hello("sleep 1; echo done > $TITAN_OUTPUT"));
   const both = Promise.all([client.wait(run), client.wait(run)]);
   await first.kill("SIGKILL");
-  const second = await up(["--state", `${state}/s`, "--workers", "1", "--port", String(first.ready.port)], options);
+  const again = ["--workers", "1", "--port", String(first.ready.port)];
+  const second = await up(["--state", `${state}/s`, ...again], options);
   assert.deepEqual((await both).map(({ status }) => status), ["COMPLETED", "COMPLETED"]);
   assert.equal(await client.result(run, "a"), "done\n");
   client.close();
@@ -198,8 +209,9 @@ test("close() ends a wait, also at the end of an \"await using\" block", async (
 
 test("JobInput knows every key that a job may have", () => {
   const base = {
-    id: "a", type: "run", needs: "z", affinity: "z", priority: 2, delay: "1s", requirement: ["GPU"], retries: 1,
-    timeout: 5, env: { A: "b" }, when: "always", hitl_message: "Go on?", max_wait_seconds: 60,
+    id: "a", type: "run", needs: "z", affinity: "z", priority: 2, delay: "1s",
+    requirement: ["GPU"], retries: 1, timeout: 5, shell: "bash", env: { A: "b" },
+    when: "always", hitl_message: "Go on?", max_wait_seconds: 60,
   } as const;
   const retry = { max_attempts: 2, delay: 1, backoff: 2, max_delay: 9, jitter: 0 };
   const jobs: PipelineInput["jobs"] = [

@@ -81,6 +81,8 @@ export function unreachable(master: Address, error: unknown): CliError | undefin
   if (why === undefined) return undefined;
   // Whoever answers is there: another address is not the first thing to think of.
   const answered = /^(?:RpcError|CodecError|FramingError)$/.test((cause as Error).name);
-  const advice = answered ? undefined : "titan up starts one; --master HOST:PORT or TITAN_MASTER names another";
-  return new CliError(EXIT.UNREACHABLE, `Cannot reach the master at ${addressText(master)}: ${why}`, { advice, cause });
+  const help = "titan up starts one; --master HOST:PORT or TITAN_MASTER names another";
+  const advice = answered ? undefined : help;
+  const message = `Cannot reach the master at ${addressText(master)}: ${why}`;
+  return new CliError(EXIT.UNREACHABLE, message, { advice, cause });
 }

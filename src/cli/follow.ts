@@ -24,6 +24,8 @@ export interface FollowOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+type Persistence = Pick<FollowOptions, "redial" | "signal">;
+
 /** @throws {CliError} UNREACHABLE when the master stays away; the signal's reason when it is aborted */
 export async function followRun(options: FollowOptions): Promise<RunInfo> {
   const { run, tracker, progress } = options;
@@ -35,24 +37,30 @@ export async function followRun(options: FollowOptions): Promise<RunInfo> {
   };
   const news = sdk.followRun({
     ...persistence({ ...options, redial }), client, run,
-    onBroken: (error) => progress.note(`the connection to the master broke (${error.message}); the run goes on, trying again`),
-    onRejoined: () => progress.note(`connected again${tracker.run === undefined ? "" : `; ${run} went on meanwhile`}`),
+    onBroken: ({ message: why }) =>
+      progress.note(`the connection to the master broke (${why}); the run goes on, trying again`),
+    onRejoined: () => {
+      const known = tracker.run === undefined ? "" : `; ${run} went on meanwhile`;
+      progress.note(`connected again${known}`);
+    },
   });
   for await (const event of news) progress.news(tracker.take(event));
   return tracker.run!;
 }
 
 /** Dials until somebody answers. */
-export async function reconnect(options: Pick<FollowOptions, "redial" | "signal">): Promise<Client> {
+export async function reconnect(options: Persistence): Promise<Client> {
   const sdk = await import("#sdk");
   return sdk.reconnect(persistence(options));
 }
 
-function persistence({ redial, signal }: Pick<FollowOptions, "redial" | "signal">) {
-  return { host: nodeHost(), redial, signal, isAway: (error: unknown) => exitCodeOf(error) === EXIT.UNREACHABLE };
+function persistence({ redial, signal }: Persistence) {
+  const isAway = (error: unknown): boolean => exitCodeOf(error) === EXIT.UNREACHABLE;
+  return { host: nodeHost(), redial, signal, isAway };
 }
 
 /** @throws the signal's reason, at once, when it is aborted */
 export async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  await sleep(ms, undefined, signal === undefined ? {} : { signal }).catch(() => signal?.throwIfAborted());
+  const options = signal === undefined ? {} : { signal };
+  await sleep(ms, undefined, options).catch(() => signal?.throwIfAborted());
 }

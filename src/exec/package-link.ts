@@ -1,12 +1,13 @@
 /**
  * Lesson 15: how a job's file finds this package: the client of the store, and that of the cluster.
  *
- *     <cacheDir>/<sha256>/job.mjs                        import { connectStore } from "titan-orchestrator/store"
+ *     <cacheDir>/<sha256>/job.mjs                     import { connect } from "titan-orchestrator"
  *     <cacheDir>/node_modules/titan-orchestrator  ─▶  this package
  *     <cacheDir>/node_modules/titan               ─▶  the same, under its short name
  *
  * Node looks for a package in the `node_modules` of each folder above the file that imports it, and a job's file really lies in
- * the project cache, wherever the link through which it was started. So one link for each name serves all projects, and nothing is installed.
+ * the project cache, wherever the link through which it was started. So one link for each name
+ * serves all projects, and nothing is installed.
  *
  * Invariant: the link is replaced by a rename, so that of several workers on one cache none ever finds it missing.
  * Left out: a package of the job's own that has one of the names; it lies nearer, and wins.
@@ -33,8 +34,8 @@ export interface LinkOptions {
 }
 
 /**
- * Makes the links, or turns those that point elsewhere. Throws the system's error, or one that says what is in the way;
- * then every name that nothing stands in the way of is linked all the same.
+ * Makes the links, or turns those that point elsewhere. Throws the system's error, or one that says
+ * what is in the way; the other name is linked all the same.
  */
 export async function linkPackage(host: Host, options: LinkOptions): Promise<void> {
   const { cacheDir, target = PACKAGE, runtime = process } = options;
@@ -46,8 +47,9 @@ export async function linkPackage(host: Host, options: LinkOptions): Promise<voi
   if (failed !== undefined) throw failed.reason;
 }
 
-async function linkOne(host: Host, link: { folder: string; name: string; target: string }): Promise<void> {
-  const { folder, name, target } = link;
+async function linkOne(
+  host: Host, { folder, name, target }: { folder: string; name: string; target: string },
+): Promise<void> {
   const path = join(folder, name);
   const found = lookAt(path);
   if (found?.kind === "link" && found.target === target) return;

@@ -55,7 +55,9 @@ export function safeName(text: string): string {
 }
 
 /** The program that an action means, or why this worker cannot run it. */
-export function commandOf(action: ExecRequest["action"], node: Runtime): readonly string[] | { unsupported: string } {
+export function commandOf(
+  action: ExecRequest["action"], node: Runtime,
+): readonly string[] | { unsupported: string } {
   if (action.kind === "command") return action.argv;
   if (action.kind === "shell") return shellCommand(action, node);
   if (action.kind === "call") return { unsupported: "a call is not a program" };

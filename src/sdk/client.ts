@@ -57,7 +57,7 @@ export interface WaitOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A session with a master. Every method may be called at any time, also while others are under way. */
+/** A session with a master. Its methods may be called while others are under way. */
 export class Client {
   readonly #host: Host;
   readonly #redial: () => Promise<Session>;
@@ -96,7 +96,9 @@ export class Client {
 
   // #region submit
   /** Submits a pipeline. Once this resolves the run survives any crash; before that, submit again with the same `key`. */
-  async submit(pipeline: PipelineDefinition | PipelineInput, options: SubmitOptions = {}): Promise<Submitted> {
+  async submit(
+    pipeline: PipelineDefinition | PipelineInput, options: SubmitOptions = {},
+  ): Promise<Submitted> {
     const definition = checkedPipeline(pipeline);
     const folder = options.projectDir;
     const need = folder && (await projectNeed(this.#host, definition, folder));
@@ -160,15 +162,16 @@ export class Client {
 
   /** What happens in a run until it ends. Stop early by leaving the loop. */
   watch(run: string, options: { signal?: AbortSignal | undefined } = {}): AsyncGenerator<RunEvent> {
-    const stream = this.#connection.stream(Op.WATCH, RunRef.encode({ run }), { deadlineMs: STREAM_DEADLINE_MS });
+    const patience = { deadlineMs: STREAM_DEADLINE_MS };
+    const stream = this.#connection.stream(Op.WATCH, RunRef.encode({ run }), patience);
     return readWatch(stream, options.signal);
   }
 
   /**
-   * Waits for the end of a run, whatever that is: look at `status`. A connection that breaks and a master that restarts do
-   * not end the wait; a master that stays away for 30 s does.
+   * Waits for the end of a run, whatever that is: look at `status`. A connection that breaks and a
+   * master that restarts do not end the wait; a master that stays away for 30 s does.
    *
-   * @throws {RpcError} NOT_FOUND (no such run), DEADLINE (not over after `timeoutMs`; the run goes on)
+   * @throws {RpcError} NOT_FOUND (no such run), DEADLINE (not over in time; the run goes on)
    * @throws {ConnectError} the master stays away
    * @throws the signal's reason
    */
@@ -179,11 +182,13 @@ export class Client {
     const timer = timeoutMs === undefined
       ? undefined
       : this.#host.timers.after(timeoutMs, () => late.abort(new RpcError("DEADLINE", why)));
-    const signal = options.signal === undefined ? late.signal : AbortSignal.any([options.signal, late.signal]);
+    const signals = options.signal === undefined ? [late.signal] : [options.signal, late.signal];
+    const signal = AbortSignal.any(signals);
     let last: RunInfo | undefined;
     try {
       const redial = (): Promise<Client> => this.#reopen();
-      for await (const event of followRun({ client: this, redial, run, signal, host: this.#host })) {
+      const news = followRun({ client: this, redial, run, signal, host: this.#host });
+      for await (const event of news) {
         if (event.type !== "job") last = event.run;
       }
     } finally {
@@ -194,7 +199,7 @@ export class Client {
 
   /** One new session for all whose watch broke, in place of the old one. */
   async #reopen(): Promise<Client> {
-    if (this.#left) throw new RpcError("CANCELLED", "Cannot reach the master: this client was closed");
+    if (this.#left) throw new RpcError("CANCELLED", "Cannot go on: this client was closed");
     if (!this.closed) return this;
     return (this.#opening ??= this.#replace().finally(() => (this.#opening = undefined)));
   }
@@ -206,7 +211,8 @@ export class Client {
   }
 
   /**
-   * What a job has written to TITAN_OUTPUT: a value if it is JSON, else a text; undefined when there is none (yet).
+   * What a job has written to TITAN_OUTPUT: a value if it is JSON, else a text; undefined when
+   * there is none (yet).
    *
    * @throws {RpcError} NOT_FOUND (no such run or job)
    */

@@ -1,17 +1,19 @@
 /**
  * Lesson 10: which master, and a session with it.
  *
- *     connect()                      TITAN_MASTER and TITAN_TOKEN, else 127.0.0.1:9090 without a token
+ *     connect()                      TITAN_MASTER, TITAN_TOKEN, else 127.0.0.1:9090 without a token
  *     connect("host:port")           that master; the token as above
  *     connect({ master, token, … })  what is given; the rest as above
  *
- * Invariant: a caller who brings a `host` of its own gets nothing from the environment, so that a simulation is the same
- * on every machine.
+ * Invariant: a caller who brings a `host` of its own gets nothing from the environment, so that a
+ * simulation is the same on every machine.
  * Test: test/sdk.test.ts
  */
 import { nodeHost, type Address, type Host } from "#host";
 import { RpcConnection } from "#rpc";
-import { addressText, DEFAULT_PORT, Hello, Op, PROTOCOL, readAddress, Welcome, whyUnreached } from "#wire";
+import {
+  addressText, DEFAULT_PORT, Hello, Op, PROTOCOL, readAddress, Welcome, whyUnreached,
+} from "#wire";
 import { Client, type Session } from "./client.ts";
 
 const HELLO_DEADLINE_MS = 5000;
@@ -32,7 +34,7 @@ export interface ConnectOptions {
   readonly host?: Host;
 }
 
-/** Nobody answers there, or it is no master. `code` is the system's (ECONNREFUSED …) or that of an `RpcError`. */
+/** Nobody answers there, or it is no master. `code`: the system's or an `RpcError`'s. */
 export class ConnectError extends Error {
   override readonly name = "ConnectError";
   readonly code: string;
@@ -62,25 +64,28 @@ interface Target {
  */
 export async function connect(options: string | ConnectOptions = {}): Promise<Client> {
   const target = readTarget(typeof options === "string" ? { master: options } : options);
-  return new Client(await openSession(target), { host: target.host, redial: () => openSession(target) });
+  const redial = (): Promise<Session> => openSession(target);
+  return new Client(await openSession(target), { host: target.host, redial });
 }
 
 function readTarget(options: ConnectOptions): Target {
   const setting = (name: string): string | undefined =>
     options.host === undefined ? process.env[name] || undefined : undefined;
-  const { version = "", timeoutMs = CONNECT_MS, token = setting("TITAN_TOKEN"), host = nodeHost() } = options;
-  const rest = { host, token, version, timeoutMs };
-  if (options.master !== undefined) return { ...rest, master: addressOf(options.master, "master"), source: "" };
+  const { version = "", timeoutMs = CONNECT_MS, host = nodeHost() } = options;
+  const rest = { host, token: options.token ?? setting("TITAN_TOKEN"), version, timeoutMs };
+  const { master } = options;
+  if (master !== undefined) return { ...rest, master: addressOf(master, "master"), source: "" };
   const named = setting("TITAN_MASTER");
-  if (named === undefined) return { ...rest, master: DEFAULT_MASTER, source: " (the default: TITAN_MASTER is not set)" };
+  const nothing = " (the default: TITAN_MASTER is not set)";
+  if (named === undefined) return { ...rest, master: DEFAULT_MASTER, source: nothing };
   return { ...rest, master: addressOf(named, "TITAN_MASTER"), source: " (TITAN_MASTER)" };
 }
 
 function addressOf(master: string | Address, source: string): Address {
   if (typeof master !== "string") return master;
   const address = readAddress(master);
-  if (typeof address === "string") throw new TypeError(`Cannot use ${source} "${master}": ${address}`);
-  return address;
+  if (typeof address !== "string") return address;
+  throw new TypeError(`Cannot use ${source} "${master}": ${address}`);
 }
 
 async function openSession(target: Target): Promise<Session> {
@@ -89,7 +94,8 @@ async function openSession(target: Target): Promise<Session> {
   } catch (error) {
     const why = whyUnreached(error);
     if (why === undefined) throw error;
-    throw new ConnectError(`Cannot connect to the master at ${addressText(target.master)}${target.source}: ${why}`, error);
+    const where = `${addressText(target.master)}${target.source}`;
+    throw new ConnectError(`Cannot connect to the master at ${where}: ${why}`, error);
   }
 }
 
@@ -97,9 +103,10 @@ async function hello({ host, master, token, version, timeoutMs }: Target): Promi
   const socket = await host.network.dial(master, { timeoutMs });
   const connection = new RpcConnection(socket, { host });
   try {
-    const role = "client" as const;
-    const words = { protocol: PROTOCOL, role, token, version, instance: "", name: "", tags: [], slots: 1, running: [] };
-    const answer = await connection.request(Op.HELLO, Hello.encode(words), { deadlineMs: HELLO_DEADLINE_MS });
+    // A client is no worker.
+    const worker = { instance: "", name: "", tags: [], slots: 1, running: [] };
+    const words = Hello.encode({ protocol: PROTOCOL, role: "client", token, version, ...worker });
+    const answer = await connection.request(Op.HELLO, words, { deadlineMs: HELLO_DEADLINE_MS });
     return { connection, version: Welcome.decode(answer).version };
   } catch (error) {
     connection.destroy();

@@ -5,8 +5,8 @@
  *       ▲          │ the connection breaks
  *       └─ redial ◀┘ 100 ms, 200 ms … 2 s apart, for 30 s
  *
- * The run does not depend on its watcher. When the connection breaks the run goes on, so we dial again, watch again, and
- * begin with the whole picture. We give up only when the master stays away.
+ * The run does not depend on its watcher. When the connection breaks the run goes on, so we dial
+ * again, watch again, and begin with the whole picture. We give up only when the master stays away.
  *
  * Invariant: the sequence ends after the run's terminal event, or throws.
  * Test: test/sdk.test.ts
@@ -16,7 +16,7 @@ import { RpcError } from "#rpc";
 import { isConnectionError } from "#wire";
 import type { RunEvent } from "./watch.ts";
 
-/** A master that restarts replays its log in seconds; one that is away for longer needs a person. */
+/** A master replays its log in seconds; one that is away for longer needs a person. */
 const GIVE_UP_MS = 30_000;
 const WAIT_MIN_MS = 100;
 const WAIT_MAX_MS = 2000;
@@ -43,7 +43,9 @@ export interface FollowOptions<Client extends Watcher> extends RedialOptions<Cli
 }
 
 /** @throws the signal's reason when it is aborted; the last error when the master stays away */
-export async function* followRun<Client extends Watcher>(options: FollowOptions<Client>): AsyncGenerator<RunEvent> {
+export async function* followRun<Client extends Watcher>(
+  options: FollowOptions<Client>,
+): AsyncGenerator<RunEvent> {
   const { run, signal } = options;
   let client = options.client;
   for (;;) {
@@ -52,7 +54,8 @@ export async function* followRun<Client extends Watcher>(options: FollowOptions<
         yield event;
         if (event.type !== "job" && event.run.status !== "RUNNING") return;
       }
-      throw new RpcError("BAD_REQUEST", `Cannot watch ${run}: the master ended the watch before the run had ended`);
+      const why = "the master ended the watch before the run had ended";
+      throw new RpcError("BAD_REQUEST", `Cannot watch ${run}: ${why}`);
     } catch (error) {
       signal?.throwIfAborted();
       if (!isConnectionError(error)) throw error;
@@ -78,7 +81,9 @@ export async function reconnect<Client>(options: RedialOptions<Client>): Promise
 }
 
 /** @throws the signal's reason, at once, when it is aborted */
-function pause(host: Host, { ms, signal }: { ms: number; signal: AbortSignal | undefined }): Promise<void> {
+function pause(
+  host: Host, { ms, signal }: { ms: number; signal: AbortSignal | undefined },
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const abort = (): void => {
       timer.cancel();

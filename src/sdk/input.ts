@@ -1,8 +1,7 @@
 /**
- * Lesson 17: a pipeline as a program writes it: the keys and the rules of the YAML form, with types.
+ * Lesson 17: a pipeline as a program writes it: keys and rules of the YAML form, with types.
  *
- * The types help while writing; `definePipeline` decides. What it takes and a type does not name yet can be passed on
- * by way of `definePipeline`, which takes anything.
+ * The types help while writing; `definePipeline` decides, and takes anything.
  *
  * Test: test/sdk.test.ts
  */
@@ -61,8 +60,12 @@ export function checkedPipeline(pipeline: PipelineDefinition | PipelineInput): P
 }
 
 /** Only a checked job has an `action`: there is no such key in the YAML form. */
-function isDefinition(pipeline: PipelineDefinition | PipelineInput): pipeline is PipelineDefinition {
-  const jobs: unknown = (pipeline as { jobs?: unknown } | undefined)?.jobs;
+function isDefinition(
+  pipeline: PipelineDefinition | PipelineInput | undefined,
+): pipeline is PipelineDefinition {
+  const jobs: unknown = pipeline?.jobs;
   if (!Array.isArray(jobs) || jobs.length === 0) return false;
-  return jobs.every((job) => typeof (job as { action?: { kind?: unknown } } | null)?.action?.kind === "string");
+  const hasAction = (job: { action?: { kind?: unknown } } | null): boolean =>
+    typeof job?.action?.kind === "string";
+  return jobs.every(hasAction);
 }

@@ -1,34 +1,44 @@
 /**
- * Lesson 10: the client: everything that the command line does, for programs. `import … from "titan-orchestrator"`.
+ * Lesson 10: the client: everything that the command line does, for programs, which import it as
+ * "titan-orchestrator".
  *
  *     const titan = await connect();
- *     const { run } = await titan.submit({ name: "hello", jobs: [{ id: "a", run: "echo 42 > $TITAN_OUTPUT" }] });
+ *     const jobs = [{ id: "a", run: "echo 42 > $TITAN_OUTPUT" }];
+ *     const { run } = await titan.submit({ name: "hello", jobs });
  *     const { status } = await titan.wait(run);
  *     const answer = await titan.result(run, "a");
  *     titan.close();
  *
- *     connect.ts  which master, and a session with it      input.ts  a pipeline as a program writes it
- *     client.ts   one method per request                   spec.ts   a pipeline as it travels
- *     follow.ts   a watch that outlives its connection     watch.ts  pages of a watch as events
- *     store.ts    the store, for jobs: `titan-orchestrator/store`
+ *     connect.ts       which master, and a session with it
+ *     client.ts        one method per request
+ *     follow.ts        a watch that outlives its connection
+ *     watch.ts         the pages of a watch as events
+ *     input.ts         a pipeline as a program writes it
+ *     project-need.ts  does it need its folder?
+ *     spec.ts          a pipeline as it travels
+ *     store.ts         the store, for jobs: "titan-orchestrator/store"
  *
- * One connection, many requests at once (lesson 04). Methods reject with `RpcError`, whose `code` says what a program can
- * do about it; `kv` also with `StoreError`, when it is the store that said no. docs/sdk.md has a page for users.
+ * One connection, many requests at once (lesson 04). Methods reject with `RpcError`, whose `code`
+ * says what a program can do about it; `kv` also with `StoreError`, when the store said no.
+ * docs/sdk.md has a page for users.
  *
- * Left out: jobs as functions of the calling program; a job runs on a worker, which has other files and other memory.
+ * Left out: jobs as functions of the calling program. A job runs on a worker, which has other files
+ * and other memory.
  * Test: test/sdk.test.ts, test/10-master.test.ts
  */
 export { connect, ConnectError, type ConnectOptions } from "./connect.ts";
-export { type Client, type RunStatusReport, type SubmitOptions, type WaitOptions } from "./client.ts";
+export type { Client, RunStatusReport, SubmitOptions, WaitOptions } from "./client.ts";
 export { followRun, reconnect } from "./follow.ts";
 export { type JobInput, type PipelineInput } from "./input.ts";
 export { toSpec } from "./spec.ts";
 export { type RunEvent } from "./watch.ts";
 export { nodeHost, type Address, type Host } from "#host";
-export { definePipeline, parsePipeline, PipelineError, type PipelineDefinition, type PipelineProblem } from "#pipeline";
+export {
+  definePipeline, parsePipeline, PipelineError, type PipelineDefinition, type PipelineProblem,
+} from "#pipeline";
 export { RpcError, type RpcErrorCode } from "#rpc";
 export { jobCounts } from "#wire";
 export type {
-  DeadLetter, Decision, Drained, Failure, GateInfo, Info, JobChange, JobInfo, JobStatus, LogChunk, RunInfo, RunStatus,
-  Submitted, WorkerInfo,
+  DeadLetter, Decision, Drained, Failure, GateInfo, Info, JobChange, JobInfo, JobStatus, LogChunk,
+  RunInfo, RunStatus, Submitted, WorkerInfo,
 } from "#wire";

@@ -1,7 +1,7 @@
 /**
  * Lesson 10: where a master is, as people write it, and what an error says about reaching it.
  *
- * Errors are known by name and code and not by class, so that nobody has to load the network to ask.
+ * Errors are known by name and code, not by class, so that nobody has to load the network to ask.
  *
  * Test: test/sdk.test.ts
  */
@@ -12,8 +12,8 @@ const LOOPBACK = "127.0.0.1";
 
 /** What the system says when nobody answers. */
 const NETWORK_CODES: ReadonlySet<string> = new Set([
-  "ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN",
-  "ENOTFOUND", "EAI_AGAIN", "EADDRNOTAVAIL",
+  "ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH",
+  "EHOSTDOWN", "ENOTFOUND", "EAI_AGAIN", "EADDRNOTAVAIL",
 ]);
 /** What a client makes of the answers of a program that is no Titan master. */
 const FOREIGN_CODES: ReadonlySet<string> = new Set(["BAD_FRAME", "TOO_LARGE", "CLOSED"]);
@@ -23,7 +23,7 @@ interface HostPort {
   readonly port: number;
 }
 
-/** Reads `host:port`, `[::1]:9090`, `host`, `:9090` or `9090`; a string says what is wrong with the text. */
+/** Reads `host:port`, `[::1]:9090`, `host`, `:9090` or `9090`. A string says what is wrong. */
 export function readAddress(text: string): HostPort | string {
   const bracketed = /^\[([0-9a-fA-F:.%]+)\](?::(\d+))?$/.exec(text);
   const found = bracketed ?? /^([^:[\]\s/@]*)(?::(\d+))?$/.exec(text);
@@ -50,10 +50,13 @@ export function isConnectionError(error: unknown): boolean {
 /** Why a session could not be opened. Undefined: a master answered, and said no. */
 export function whyUnreached(error: unknown): string | undefined {
   const { name, code = "", message } = error as { name?: string; code?: string; message: string };
-  const foreign = name === "CodecError" || name === "FramingError" || (name === "RpcError" && FOREIGN_CODES.has(code));
-  if (foreign) return `something answers there, but it is not a Titan master (${message})`;
+  const rpc = name === "RpcError";
+  const unreadable = name === "CodecError" || name === "FramingError";
+  if (unreadable || (rpc && FOREIGN_CODES.has(code))) {
+    return `something answers there, but it is not a Titan master (${message})`;
+  }
   // A master that is frozen or swapped out looks the same, so this is no verdict on what it is.
-  if (name === "RpcError" && code === "DEADLINE") return `it takes connections, and does not answer (${message})`;
+  if (rpc && code === "DEADLINE") return `it takes connections, and does not answer (${message})`;
   if (!isConnectionError(error)) return undefined;
   if (code === "ECONNREFUSED") return "nobody listens there";
   return code === "ENOTFOUND" ? "there is no host of that name" : message;

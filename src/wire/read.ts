@@ -1,5 +1,5 @@
 /**
- * Lesson 10: two things that every reader of an answer wants: counts by name, and a result as a value.
+ * Lesson 10: what every reader of an answer wants: counts by name, and a result as a value.
  *
  * Test: test/sdk.test.ts
  */
