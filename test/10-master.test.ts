@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   apply, deadLetters, decideAddJobs, decideCancel, decideDrain, decideFinish, decideForget, decideForgotten, decideGate, decideJoin, decideLose, decideRetry, decideSubmit, decideTick, Event,
-  gateInfo, hashState, isTerminal, jobInfo, MAX_FINISHED_BYTES, MAX_RUN_RESULT_BYTES, nextStart, readSnapshot, reasonOf, Refusal, staleAttempts, State, writeSnapshot, type Context, type Job,
+  gateInfo, hashState, isTerminal, jobChange, jobInfo, MAX_FINISHED_BYTES, MAX_RUN_RESULT_BYTES, nextStart, readSnapshot, reasonOf, Refusal, staleAttempts, State, writeSnapshot, type Context, type Job,
 } from "#core";
 import { message, u32, u53, union } from "#codec";
 import { requirementKey } from "#routing";
@@ -580,6 +580,106 @@ test("a retry opens a job that was cancelled before its parents ended, together 
   bench.drain();
   assert.deepEqual(bench.statuses(run), { a: "COMPLETED", b: "COMPLETED", c: "COMPLETED" });
   assertRecoverable(bench);
+});
+
+test("decideRetry() refuses a job that would be skipped at once, and names the job to begin with", () => {
+  const bench = new Bench();
+  bench.join({ slots: 4 });
+  const run = bench.submit([
+    spec("root"),
+    spec("middle", { dependsOn: [0] }),
+    spec("leaf", { dependsOn: [1] }),
+    spec("fine"),
+    spec("report", { dependsOn: [3], when: "failure" }),
+    spec("after-report", { dependsOn: [4] }),
+  ]);
+  const [root, fine] = bench.schedule();
+  bench.fail(root!);
+  bench.finish(fine!);
+  const retryFrom = (from: string) => () => decideRetry(bench.state, { run, from }, bench.context);
+  const because = /it would be skipped, because its parent "middle" is SKIPPED \(--from root runs both\)/;
+  assert.throws(retryFrom("leaf"), refusal("CONFLICT", because));
+  assert.throws(retryFrom("middle"), refusal("CONFLICT", /its parent "root" is FAILED \(--from root runs both\)/));
+  assert.throws(retryFrom("report"), refusal("CONFLICT", /waits for a failure \(when: failure\) and no parent has failed/));
+  const [event] = decideRetry(bench.state, { run }, bench.context);
+  assert.ok(event?.type === "RunRetried");
+  assert.deepEqual(event.jobs.toSorted((a, b) => a - b), [0, 1, 2], "what would be skipped for the same reason stays as it is");
+  bench.commit([event]);
+  assert.throws(retryFrom("leaf"), refusal("CONFLICT", /the job is PENDING and has not ended/));
+  bench.drain();
+  assert.throws(() => decideRetry(bench.state, { run }, bench.context), refusal("CONFLICT", /nothing in it has failed/));
+  assertRecoverable(bench);
+});
+
+test("jobInfo() says why a job was skipped", () => {
+  const bench = new Bench();
+  bench.join({ slots: 4 });
+  const run = bench.submit([
+    spec("bad"),
+    spec("good"),
+    spec("gone"),
+    spec("one", { dependsOn: [1, 0] }),
+    spec("two", { dependsOn: [2, 0] }),
+    spec("grandchild", { dependsOn: [3] }),
+    spec("handler", { dependsOn: [1], when: "failure" }),
+    spec("after", { dependsOn: [6], when: "failure" }),
+  ]);
+  const [bad, good, gone] = bench.schedule();
+  bench.commit(decideCancel(bench.state, { run, job: "gone" }, bench.context));
+  bench.finish(gone!);
+  bench.finish(good!);
+  bench.fail(bad!);
+  const jobs = bench.state.runsById.get(run)!.jobs;
+  const why = jobs.slice(3).map((job) => [job.status, jobInfo(bench.state, job, bench.now).reason]);
+  assert.deepEqual(why, [
+    ["SKIPPED", "a parent failed: bad"],
+    ["SKIPPED", "a parent was cancelled: gone (1 more did not complete)"],
+    ["SKIPPED", "a parent was skipped: one"],
+    ["SKIPPED", "when: failure, and all parents completed"],
+    ["SKIPPED", "when: failure, and no parent failed"],
+  ]);
+});
+
+test("jobInfo() tells when an attempt ended apart from when its gate was answered, and keeps the answer", () => {
+  const bench = new Bench();
+  bench.join();
+  const run = bench.submit([spec("a", { gate: { message: "Ship it?", maxWaitMs: 60_000 } })]);
+  const [job] = bench.schedule();
+  const startedAt = bench.now;
+  bench.now += 5;
+  bench.finish(job!);
+  bench.now += 8000;
+  const answer = { gate: `${run}/a`, approve: true, by: "ada", comment: "ok by me" };
+  bench.commit(decideGate(bench.state, answer, bench.context).events);
+  const info = JobInfo.decode(JobInfo.encode(jobInfo(bench.state, job!, bench.now)));
+  assert.deepEqual([info.startedAt, info.stoppedAt, info.endedAt], [startedAt, startedAt + 5, startedAt + 8005]);
+  assert.deepEqual(info.decision, { approved: true, by: "ada", comment: "ok by me", at: bench.now, already: false });
+  assertRecoverable(bench);
+  bench.commit(decideRetry(bench.state, { run, from: "a" }, bench.context));
+  const again = jobInfo(bench.state, job!, bench.now);
+  assert.deepEqual([again.stoppedAt, again.decision], [undefined, undefined]);
+});
+
+test("jobChange() tells a failure that is tried again from one that is not, and what a gate asks", () => {
+  const bench = new Bench();
+  bench.join();
+  const seen: [string, number | undefined, string][] = [];
+  const job = (changed: Job, at: number) => {
+    const { status, retryAt, reason } = jobChange(bench.state, changed, at);
+    seen.push([status, retryAt, reason]);
+  };
+  bench.state.observer = { job, run: () => undefined, forgotten: () => undefined };
+  const twice = { ...retry(2), delayMs: 1000, jitter: 0 };
+  bench.submit([spec("a", { retry: twice }), spec("b", { dependsOn: [0] })]);
+  bench.fail(bench.schedule()[0]!);
+  const retryAt = bench.now + 1000;
+  assert.deepEqual(seen.slice(1), [["FAILED", retryAt, ""], ["PENDING", retryAt, ""]]);
+  bench.tick(1000);
+  bench.fail(bench.schedule()[0]!);
+  assert.deepEqual(seen.slice(4), [["DEAD", undefined, ""], ["SKIPPED", undefined, "a parent failed: a"]]);
+  bench.submit([spec("g", { gate: { message: "Ship it?", maxWaitMs: 60_000 } })]);
+  bench.finish(bench.schedule()[0]!);
+  assert.deepEqual(seen.at(-1), ["WAITING", undefined, "waits for approval: Ship it?"]);
 });
 
 test("a log of an older version, whose cancels waited for parents, replays to the state it had", () => {

@@ -198,7 +198,7 @@ describe("titan", { concurrency: 4 }, () => {
     assert.ok(jobs.every(({ type, run }) => type === "job" && run === id));
     for (const name of ["a", "b"]) assert.equal(jobs.filter(({ job }) => job === name).at(-1)!["status"], "COMPLETED");
     const last = jobs.at(-1)!;
-    assert.deepEqual(Object.keys(last), ["type", "run", "job", "status", "attempt", "worker", "at"]);
+    assert.deepEqual(Object.keys(last), ["type", "run", "job", "status", "attempt", "worker", "at", "final"]);
     assert.equal(last["attempt"], 1);
     assert.match(String(last["worker"]), /^w\d$/);
     assert.ok(Math.abs(Number(last["at"]) - Date.now()) < 60_000);
@@ -347,6 +347,10 @@ describe("titan", { concurrency: 4 }, () => {
     const refused = await quick("retry", good);
     assert.equal(refused.code, 1);
     assert.match(refused.stderr, /nothing in it has failed/);
+    const under = await quick("retry", run, "--from", "next");
+    assert.equal(under.code, 1);
+    assert.match(under.stderr, /it would be skipped, because its parent "bad" is FAILED \(--from bad runs both\)/);
+    assert.match((await quick("status", run)).stdout, /^next +SKIPPED .* a parent failed: bad$/m);
     assert.equal((await quick("retry", good, "--from", "b")).code, 0);
   });
 
@@ -364,7 +368,15 @@ describe("titan", { concurrency: 4 }, () => {
     assert.equal(no.code, 1, "the first answer stands");
     assert.match(no.stdout, /had been approved by ada@/);
     assert.equal((await watch.ended).code, 0);
-    assert.equal((await statusOf(`${run}/ask`)).job["result"], 42);
+    const { job } = await statusOf(`${run}/ask`);
+    assert.equal(job["result"], 42);
+    assert.deepEqual(job["decision"], { approved: true, by: decision["by"], comment: "fine", at: decision["at"] });
+    assert.equal(Number(job["tookMs"]) + Number(job["waitedMs"]), Number(job["endedAt"]) - Number(job["startedAt"]));
+    assert.equal(Number(job["startedAt"]) + Number(job["tookMs"]) + Number(job["waitedMs"]), decision["at"]);
+    assert.match((await quick("status", `${run}/ask`)).stdout, /^decision +approved by ada@.*: fine \(/m);
+    assert.match((await quick("status", run)).stdout, /^ask +COMPLETED .* approved by ada@.*: fine$/m);
+    assert.deepEqual((await statusOf(`${run}/ship`)).job["dependsOn"], ["ask"]);
+    assert.match((await watch.ended).stderr, new RegExp(`ask waiting +Ship it\\? +titan approve ${run}/ask`));
     assert.match((await quick("approve", run)).stderr, /none of its gates is open/);
   });
 
@@ -406,6 +418,17 @@ describe("titan", { concurrency: 4 }, () => {
     const [letter] = JSON.parse((await quick("dead", "--json")).stdout) as Record<string, unknown>[];
     assert.deepEqual([letter!["run"], letter!["job"], letter!["attempts"], letter!["failures"], letter!["losses"]], [run, "d", 2, 2, 0]);
     assert.equal((letter!["failure"] as { exitCode: number }).exitCode, 9);
+  });
+
+  test("run --json tells a failure that is tried again from the last one", async () => {
+    const yaml = "name: twice\njobs:\n  - {id: a, run: exit 7, retry: {max_attempts: 2, delay: 0.05}}\n  - {id: b, run: 'true', needs: a}\n";
+    const { stdout } = await runTitan(["run", "-", "--json"], { cwd, env, input: yaml });
+    const ends = lines(stdout).filter(({ final }) => final !== undefined);
+    const short = ends.map(({ job, status, final }) => [job, status, final]);
+    assert.deepEqual(short, [["a", "FAILED", false], ["a", "DEAD", true], ["b", "SKIPPED", true]]);
+    const pauseMs = Number(ends[0]!["retryAt"]) - Number(ends[0]!["at"]);
+    assert.ok(pauseMs >= 0 && pauseMs <= 100, `${pauseMs} ms`);
+    assert.deepEqual([ends[1]!["retryAt"], ends[2]!["reason"]], [undefined, "a parent failed: a"]);
   });
 
   test("a job that is being cancelled is said to be, until its process is gone", async () => {

@@ -16,10 +16,10 @@ import { remainingMs } from "../src/cli/view.ts";
 const run = (status: RunInfo["status"] = "RUNNING"): RunInfo => ({ id: "r-1", name: "r", status, submittedAt: 1000, endedAt: undefined, counts: [], cancelling: false });
 
 function job(index: number, status: JobStatus, more: Partial<JobInfo> = {}): JobInfo {
-  return { index, id: `j${index}`, status, attempt: 0, worker: "", startedAt: undefined, endedAt: undefined, failure: undefined, reason: "", dependsOn: [], result: undefined, cancelling: false, ...more };
+  return { index, id: `j${index}`, status, attempt: 0, worker: "", startedAt: undefined, endedAt: undefined, failure: undefined, reason: "", dependsOn: [], result: undefined, cancelling: false, decision: undefined, stoppedAt: undefined, retryAt: undefined, ...more };
 }
 
-const change = (index: number, status: JobStatus, at: number, attempt = 1) => ({ type: "job" as const, job: `j${index}`, change: { index, status, attempt, worker: "w1", at, failure: undefined, cancelling: false } });
+const change = (index: number, status: JobStatus, at: number, attempt = 1) => ({ type: "job" as const, job: `j${index}`, change: { index, status, attempt, worker: "w1", at, failure: undefined, cancelling: false, reason: "", retryAt: undefined } });
 
 function trackerOf(jobs: JobInfo[]): Tracker {
   const tracker = new Tracker();
@@ -43,6 +43,18 @@ test("Tracker.take() counts a job that was added to a run that goes on", () => {
   const tracker = trackerOf([job(0, "RUNNING")]);
   tracker.take(change(1, "RUNNING", 2000));
   assert.deepEqual([tracker.rows.length, tracker.count("RUNNING"), tracker.count("PENDING")], [2, 2, 0]);
+});
+
+test("renderRun() shows why a job waits, what a gate asks and how to answer, and no person's time as a job's", () => {
+  const tracker = trackerOf([job(0, "RUNNING", { attempt: 1, startedAt: 1000 }), job(1, "PENDING", { reason: "no worker has GPU" })]);
+  const draw = (where?: string) => renderRun(tracker, { width: 120, height: 20, now: 9000, slots: 1, unicode: true, where, paint: (_, text) => text });
+  assert.match(draw().join("\n"), /j1 +pending +no worker has GPU/);
+  const asks = change(0, "WAITING", 2000);
+  tracker.take({ ...asks, change: { ...asks.change, reason: "waits for approval: Ship it?" } });
+  assert.match(draw(" --master h:1").join("\n"), /j0 +waiting +Ship it\? +titan approve --master h:1 r-1\/j0$/m);
+  assert.match(draw().join("\n"), /j0 +waiting +Ship it\? +\(on a master that stays: titan up\)/);
+  tracker.take(change(0, "COMPLETED", 9000));
+  assert.match(draw().join("\n"), /j0 +completed +1\.0s/);
 });
 
 test("renderRun() fits every terminal, whatever the run", () => {

@@ -5,8 +5,8 @@
  *
  * Test: test/cli.test.ts
  */
-import { jobCounts, resultValue, type Failure, type JobInfo, type RunInfo } from "#wire";
-import type { JobRow } from "./tracker.ts";
+import { jobCounts, resultValue, type Decision, type Failure, type JobInfo, type RunInfo } from "#wire";
+import { isOver, type JobRow } from "./tracker.ts";
 
 export { resultValue };
 
@@ -23,8 +23,16 @@ export function runLine(run: { id: string; name: string; status: string; cancell
 
 /** A line of a stream: one job moved, or was asked to end. While it runs, why an earlier attempt failed is history. */
 export function jobLine(run: string, row: JobRow): object {
-  const { id: job, status, attempt, worker, at, failure, cancelling } = row;
-  return { type: "job", run, job, status, attempt, worker: worker === "" ? null : worker, at, ...(cancelling && { cancelling }), ...(failure !== undefined && status !== "RUNNING" && { failure: failureJson(failure) }) };
+  const { id: job, status, attempt, worker, at, failure, cancelling, retryAt, reason } = row;
+  const told = reason !== "" && (status === "WAITING" || status === "SKIPPED");
+  return {
+    type: "job", run, job, status, attempt, worker: worker === "" ? null : worker, at,
+    ...(isOver(status) && { final: retryAt === undefined }),
+    ...(retryAt !== undefined && { retryAt }),
+    ...(cancelling && { cancelling }),
+    ...(told && { reason }),
+    ...(failure !== undefined && status !== "RUNNING" && { failure: failureJson(failure) }),
+  };
 }
 
 export function runJson(run: RunInfo): object {
@@ -33,13 +41,32 @@ export function runJson(run: RunInfo): object {
   return { id, name, status, submittedAt, endedAt: endedAt ?? null, cancelling, jobs };
 }
 
-/** `names`: the ids of the run's jobs by index, to name the parents; without it they stay numbers. */
-export function jobJson(job: JobInfo, names?: readonly string[]): object {
+/** `parents`: their ids; a job's parents that nobody has named stay numbers. `now` in ms since 1970. */
+export function jobJson(job: JobInfo, parents: readonly string[], now: number): object {
   const { id, status, attempt, worker, startedAt, endedAt, reason, failure, result, cancelling, dependsOn } = job;
   return {
-    id, status, attempt, worker: worker === "" ? null : worker, startedAt: startedAt ?? null, endedAt: endedAt ?? null, reason, cancelling,
-    dependsOn: dependsOn.map((index) => names?.[index] ?? index),
+    id, status, attempt, worker: worker === "" ? null : worker, startedAt: startedAt ?? null, endedAt: endedAt ?? null,
+    tookMs: tookMs(job, now) ?? null, waitedMs: waitedMs(job, now) ?? null, retryAt: job.retryAt ?? null, reason, cancelling,
+    dependsOn: dependsOn.map((index, at) => parents[at] ?? index),
+    decision: job.decision === undefined ? null : decisionJson(job.decision),
     failure: failure === undefined ? null : failureJson(failure),
     result: result === undefined ? null : resultValue(result),
   };
+}
+
+function decisionJson({ approved, by, comment, at }: Decision): object {
+  return { approved, by, comment, at };
+}
+
+/** How long its latest attempt ran, or has run. Undefined: it waits for the next one, or never started. */
+export function tookMs({ status, startedAt, stoppedAt, endedAt }: JobInfo, now: number): number | undefined {
+  if (startedAt === undefined || status === "PENDING") return undefined;
+  return (status === "RUNNING" ? now : (stoppedAt ?? endedAt ?? now)) - startedAt;
+}
+
+/** How long its gate has waited for a person. Undefined: it has none, or did not get there. */
+export function waitedMs({ status, stoppedAt, decision }: JobInfo, now: number): number | undefined {
+  if (stoppedAt === undefined) return undefined;
+  if (decision !== undefined) return decision.at - stoppedAt;
+  return status === "WAITING" ? now - stoppedAt : undefined;
 }

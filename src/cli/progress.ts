@@ -11,7 +11,7 @@ import { Drawing } from "./drawing.ts";
 import { jobLine, runLine } from "./json.ts";
 import { durationText, oneLine } from "./text.ts";
 import { isFailure, type JobRow, type News, type Tracker } from "./tracker.ts";
-import { detailOf, LOOKS, progressText, renderRun } from "./view.ts";
+import { detailOf, howToAnswer, LOOKS, progressText, renderRun } from "./view.ts";
 
 const REDRAW_MS = 100;
 /** While nothing happens the clocks on the screen still go. */
@@ -35,6 +35,8 @@ export interface ProgressOptions {
   readonly json: boolean;
   /** Slots of the cluster, when known; for the estimate. */
   readonly slots: number;
+  /** Flags with which other commands reach the master; undefined: none can, for its token is ours alone. */
+  readonly where: string | undefined;
   /** A run that has just been submitted: known before the master shows it. */
   readonly submitted?: { readonly id: string; readonly name: string } | undefined;
 }
@@ -100,7 +102,7 @@ class PlainProgress implements Progress {
     const { context } = this.#options;
     const { color } = LOOKS[row.status];
     const word = row.cancelling ? "cancelling" : LOOKS[row.status].word;
-    const detail = row.status === "RUNNING" ? `on ${row.worker}${row.attempt > 1 ? `, attempt ${row.attempt}` : ""}` : oneLine(detailOf(row, row.at));
+    const detail = row.status === "RUNNING" ? `on ${row.worker}${row.attempt > 1 ? `, attempt ${row.attempt}` : ""}` : oneLine(detailOf(row, row.at, howToAnswer(`${run.id}/${row.id}`, this.#options.where)));
     return `[${durationText(Math.max(0, row.at - run.submittedAt))}] ${row.id} ${context.paint(color, word, "note")}${detail === "" ? "" : `  ${detail}`}`;
   }
 
@@ -149,7 +151,7 @@ class LiveProgress implements Progress {
     const lines = renderRun(tracker, {
       // One cell less: some terminals break the line when its last cell is filled.
       width: columns - 1, height: rows, now: Date.now(), slots, unicode: context.unicode, last,
-      paint: (color, text) => context.paint(color, text, "note"),
+      where: this.#options.where, paint: (color, text) => context.paint(color, text, "note"),
     });
     this.#dirty = false;
     this.#drawnAt = performance.now();

@@ -20,10 +20,14 @@ export interface JobRow {
   at: number;
   /** When its latest attempt started; 0: never. */
   startedAt: number;
+  /** When that attempt ended; 0: it runs, or there was none. A gate may follow. */
+  stoppedAt: number;
+  /** It failed, and is tried again at this time. */
+  retryAt: number | undefined;
   failure: Failure | undefined;
   /** It runs, and has been asked to end. */
   cancelling: boolean;
-  /** Why it waits, as of the last picture. */
+  /** Why it waits or was skipped, or its gate's question; empty while nobody has said. */
   reason: string;
 }
 
@@ -36,6 +40,9 @@ export interface News {
 
 /** More lines than a tall screen has. */
 const MAX_RECENT = 100;
+
+/** Rows that are looked at in search of those that wait, whatever the size of the run. */
+export const MAX_SEARCH = 2000;
 
 const ENDS: ReadonlySet<JobStatus> = new Set<JobStatus>(["COMPLETED", "FAILED", "DEAD", "CANCELLED", "SKIPPED"]);
 export const isOver = (status: JobStatus): boolean => ENDS.has(status);
@@ -53,6 +60,8 @@ export class Tracker {
   /** Finished attempts that were seen from their start, for an estimate of the rest. */
   timed = { count: 0, totalMs: 0 };
   readonly #byId = new Map<string, JobRow>();
+  /** All jobs before this one are over. */
+  #open = 0;
 
   take(event: RunEvent): News {
     if (event.type === "job") return { jobs: this.#change(event.job, event.change), run: undefined };
@@ -69,6 +78,16 @@ export class Tracker {
     return this.counts.get(status) ?? 0;
   }
 
+  /** Up to so many jobs that wait, by their order. Looks at a bounded part of a long list. */
+  pending(limit: number): JobRow[] {
+    const { rows } = this;
+    while (this.#open < rows.length && isOver(rows[this.#open]!.status)) this.#open += 1;
+    const found: JobRow[] = [];
+    const end = Math.min(rows.length, this.#open + MAX_SEARCH);
+    for (let at = this.#open; at < end && found.length < limit; at++) if (rows[at]!.status === "PENDING") found.push(rows[at]!);
+    return found;
+  }
+
   get over(): number {
     return [...ENDS].reduce((sum, status) => sum + this.count(status), 0);
   }
@@ -80,12 +99,13 @@ export class Tracker {
   }
 
   #compare(info: JobInfo): JobRow[] {
-    const { id, index, status, attempt, worker, failure, reason, cancelling } = info;
+    const { id, index, status, attempt, worker, failure, reason, cancelling, retryAt } = info;
     const row = this.#row(id, index);
     row.reason = reason;
+    row.stoppedAt = info.stoppedAt ?? 0;
     if (row.status === status && row.attempt === attempt && row.cancelling === cancelling) return [];
     if (info.startedAt !== undefined) row.startedAt = info.startedAt;
-    this.#move(row, { status, attempt, worker, at: info.endedAt ?? info.startedAt ?? 0, failure, cancelling });
+    this.#move(row, { status, attempt, worker, at: info.endedAt ?? info.startedAt ?? 0, failure, cancelling, reason, retryAt });
     return [row];
   }
 
@@ -97,6 +117,8 @@ export class Tracker {
       this.timed.count += 1;
       this.timed.totalMs += change.at - row.startedAt;
     }
+    if (change.status === "RUNNING") row.stoppedAt = 0;
+    else if (row.status === "RUNNING") row.stoppedAt = change.at;
     this.#move(row, change);
     return [row];
   }
@@ -104,7 +126,10 @@ export class Tracker {
   #row(id: string, index: number): JobRow {
     let row = this.#byId.get(id);
     if (row === undefined) {
-      row = { id, index, status: "PENDING", attempt: 0, worker: "", at: 0, startedAt: 0, failure: undefined, cancelling: false, reason: "" };
+      row = {
+        id, index, status: "PENDING", attempt: 0, worker: "", at: 0, startedAt: 0, stoppedAt: 0, retryAt: undefined,
+        failure: undefined, cancelling: false, reason: "",
+      };
       this.#byId.set(id, row);
       this.rows.push(row);
       this.counts.set("PENDING", this.count("PENDING") + 1);
@@ -112,7 +137,7 @@ export class Tracker {
     return row;
   }
 
-  #move(row: JobRow, to: { status: JobStatus; attempt: number; worker: string; at: number; failure?: Failure | undefined; cancelling: boolean }): void {
+  #move(row: JobRow, to: Omit<JobChange, "index">): void {
     this.counts.set(row.status, this.count(row.status) - 1);
     for (const set of [this.running, this.waiting, this.failed]) set.delete(row);
     row.status = to.status;
@@ -121,6 +146,9 @@ export class Tracker {
     row.at = to.at;
     row.failure = to.failure;
     row.cancelling = to.cancelling;
+    row.reason = to.reason;
+    row.retryAt = to.retryAt;
+    if (row.status === "PENDING") this.#open = Math.min(this.#open, row.index);
     this.counts.set(row.status, this.count(row.status) + 1);
     if (row.status === "RUNNING") this.running.add(row);
     if (row.status === "WAITING") this.waiting.add(row);

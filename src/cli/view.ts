@@ -10,7 +10,7 @@
 import type { JobStatus } from "#wire";
 import type { Color } from "./context.ts";
 import { clip, durationText, oneLine, pad } from "./text.ts";
-import { isFailure, isOver, type JobRow, type Tracker } from "./tracker.ts";
+import { isFailure, isOver, MAX_SEARCH, type JobRow, type Tracker } from "./tracker.ts";
 
 export interface ViewOptions {
   readonly width: number;
@@ -20,6 +20,8 @@ export interface ViewOptions {
   /** Jobs that can run at once, if known. */
   readonly slots: number;
   readonly unicode: boolean;
+  /** Flags with which other commands reach the master; undefined: none can. */
+  readonly where?: string | undefined;
   /** The last drawing, above a summary: no headline, and nothing about what went well if that does not fit. */
   readonly last?: boolean;
   paint(color: Color, text: string): string;
@@ -44,8 +46,6 @@ export const LOOKS: Readonly<Record<JobStatus, Look>> = {
 };
 
 const MAX_NAME_CELLS = 40;
-/** Shows the jobs that come next, without looking at all that wait. */
-const MAX_SEARCH = 2000;
 
 export function renderRun(tracker: Tracker, options: ViewOptions): string[] {
   const { run, rows } = tracker;
@@ -54,7 +54,7 @@ export function renderRun(tracker: Tracker, options: ViewOptions): string[] {
   const fits = rows.length <= room;
   const shown = fits ? rows : choose(tracker, { room: room - 1, last: options.last === true });
   const name = Math.min(MAX_NAME_CELLS, Math.max(4, ...shown.map((row) => row.id.length)), Math.floor(options.width / 2));
-  const lines = shown.map((row) => rowLine(row, { ...options, name }));
+  const lines = shown.map((row) => rowLine(row, { ...options, name, run: run.id }));
   if (options.last) return lines;
   lines.unshift(headline(tracker, options));
   if (!fits) lines.push(options.paint("dim", clip(`  … and ${rows.length - shown.length} more of ${rows.length} jobs`, options.width)));
@@ -117,20 +117,33 @@ function choose(tracker: Tracker, { room, last }: { room: number; last: boolean 
   return [...chosen].sort((a, b) => a.index - b.index);
 }
 
-function rowLine(row: JobRow, options: ViewOptions & { name: number }): string {
+function rowLine(row: JobRow, options: ViewOptions & { name: number; run: string }): string {
   const { sign, ascii, color, word } = LOOKS[row.status];
   const { paint, width, name } = options;
-  const detail = detailOf(row, options.now);
+  const detail = detailOf(row, options.now, howToAnswer(`${options.run}/${row.id}`, options.where));
   const head = `${options.unicode ? sign : ascii} ${pad(clip(row.id, name), name)}  ${pad(word, 9)}`;
   return `  ${paint(color, head)}${clip(detail === "" ? "" : `  ${detail}`, Math.max(0, width - 15 - name))}`.trimEnd();
 }
 
-/** What there is to say about a job besides its status. */
-export function detailOf(row: JobRow, now: number): string {
+/** What there is to say about a job besides its status. `how`: the command that answers a gate, or a word why there is none. */
+export function detailOf(row: JobRow, now: number, how: string): string {
+  const { status, startedAt, failure, reason } = row;
   const attempt = row.attempt > 1 ? `attempt ${row.attempt}  ` : "";
-  if (row.status === "RUNNING") return `${pad(durationText(now - row.startedAt), 7)}  ${attempt}${row.worker}${row.cancelling ? "  cancelling" : ""}`;
-  if (isFailure(row.status)) return `${attempt}${oneLine(row.failure?.message ?? "")}`;
-  if (row.status === "COMPLETED") return `${row.startedAt > 0 ? pad(durationText(row.at - row.startedAt), 7) : ""}  ${attempt}${row.worker}`;
-  if (row.status === "PENDING" && row.failure !== undefined) return `${attempt}will try again: ${oneLine(row.failure.message)}`;
-  return row.status === "WAITING" ? "for a person: titan gates" : "";
+  const took = startedAt === 0 ? "" : pad(durationText((status === "RUNNING" ? now : row.stoppedAt || row.at) - startedAt), 7);
+  if (status === "RUNNING") return `${took}  ${attempt}${row.worker}${row.cancelling ? "  cancelling" : ""}`;
+  if (status === "COMPLETED") return `${took}  ${attempt}${row.worker}`;
+  if (isFailure(status)) return `${attempt}${oneLine(failure?.message ?? "")}`;
+  if (status === "PENDING" && failure !== undefined) return `${attempt}will try again: ${oneLine(failure.message)}`;
+  if (status === "WAITING") return `${questionOf(row)}  ${how}`.trim();
+  return oneLine(reason);
+}
+
+/** The sentence of a master is `waits for approval: Ship it?`, and that it waits is said by the row. */
+function questionOf({ reason }: JobRow): string {
+  return oneLine(reason.replace(/^waits for approval: /, ""));
+}
+
+/** How a gate is answered; `where`: flags that reach the master, undefined if no other command can reach it. */
+export function howToAnswer(gate: string, where: string | undefined): string {
+  return where === undefined ? "(on a master that stays: titan up)" : `titan approve${where} ${gate}`;
 }

@@ -40,17 +40,18 @@ export function* jobRows(engine: Engine, jobs: readonly Job[]): Generator<JobInf
   for (let index = 0; index < jobs.length; index++) yield jobInfo(engine.state, jobs[index]!, engine.context.now);
 }
 
-/** Numbers and short names of a row: ten of at most nine bytes, and a worker's name. */
+/** Numbers and short names of a row: fourteen of at most nine bytes, and a worker's name. */
 const FIXED_BYTES = 400;
 /** A character is at most three bytes of UTF-8. */
 const text = (value: string | undefined): number => 3 * (value?.length ?? 0);
 
-export function jobBytes({ id, failure, reason, dependsOn, result }: JobInfo): number {
-  return FIXED_BYTES + text(id) + text(failure?.message) + text(reason) + 4 * dependsOn.length + (result?.length ?? 0);
+export function jobBytes({ id, failure, reason, dependsOn, result, decision }: JobInfo): number {
+  const texts = text(id) + text(failure?.message) + text(reason) + text(decision?.by) + text(decision?.comment);
+  return FIXED_BYTES + texts + 4 * dependsOn.length + (result?.length ?? 0);
 }
 
-export function changeBytes({ failure }: JobChange): number {
-  return FIXED_BYTES + text(failure?.message);
+export function changeBytes({ failure, reason }: JobChange): number {
+  return FIXED_BYTES + text(failure?.message) + text(reason);
 }
 
 export function runBytes({ id, name }: RunInfo): number {

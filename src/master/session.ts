@@ -16,7 +16,7 @@ import {
 import { RpcError, type IncomingRequest, type RpcConnection } from "#rpc";
 import {
   AddJobs, Affected, Beat, BeatAnswer, BEAT_MS, BlobChunk, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate, Decision, Drained, DrainWorker, GateList, Hello, Info, InfoRequest, JobRef, LEASE_MS,
-  LogPage, LogsRequest, MAX_SLOTS, MAX_SPEC_BYTES, Op, Output, PipelineSpec, PROTOCOL, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, WorkerList,
+  LogPage, LogsRequest, MAX_PARENT_NAMES, MAX_SLOTS, MAX_SPEC_BYTES, Op, Output, PipelineSpec, PROTOCOL, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, WorkerList,
 } from "#wire";
 import { BlobError, type Uploads } from "./blobs.ts";
 import type { Services } from "./master.ts";
@@ -172,9 +172,13 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
   [Op.LOGS]: logs,
   [Op.CANCEL]: cancel,
   [Op.RETRY]: ({ engine }, request) => {
-    const events = decideRetry(engine.state, RetryRun.decode(request.body), engine.context);
-    const jobs = events.reduce((sum, event) => sum + (event.type === "RunRetried" ? event.jobs.length : 0), 0);
+    const retry = RetryRun.decode(request.body);
+    const events = decideRetry(engine.state, retry, engine.context);
     engine.commit(events);
+    const run = findRun(engine.state, retry.run);
+    const opened = events.flatMap((event) => (event.type === "RunRetried" ? event.jobs : []));
+    // A job that waits for a failure may have been skipped again in the same moment.
+    const jobs = opened.filter((index) => !isTerminal(run.jobs[index]!.status)).length;
     engine.afterwards(() => request.reply(Affected.encode({ jobs })));
   },
   [Op.WORKERS]: ({ engine, workers }, request) => {
@@ -276,7 +280,9 @@ async function status({ engine }: Services, request: IncomingRequest): Promise<v
   const jobs = job === undefined ? run.jobs : [findJob(run, job)];
   for (const { rows, first } of pages(jobRows(engine, jobs), jobBytes)) {
     if (request.cancelled) return;
-    const body = StatusPage.encode({ run: first ? runInfo(run) : undefined, jobs: rows });
+    const named = first && job !== undefined && rows[0]!.dependsOn.length <= MAX_PARENT_NAMES ? rows[0]!.dependsOn : [];
+    const parents = named.map((index) => run.jobs[index]!.spec.id);
+    const body = StatusPage.encode({ run: first ? runInfo(run) : undefined, jobs: rows, parents });
     // Read first, then wait: what is read meanwhile may be in memory only.
     await engine.durable();
     await item(request, body);

@@ -42,6 +42,8 @@ export interface SubmitOptions {
 export interface RunStatusReport {
   readonly run: RunInfo;
   readonly jobs: readonly JobInfo[];
+  /** Of one job alone: the ids of its parents, in the order of `dependsOn`. */
+  readonly parents: readonly string[];
 }
 
 /** One connection on which HELLO has been answered. */
@@ -151,13 +153,15 @@ export class Client {
   async status(run: string, job?: string): Promise<RunStatusReport> {
     let info: RunInfo | undefined;
     const jobs: JobInfo[] = [];
+    const parents: string[] = [];
     for await (const body of this.#pages(Op.STATUS, JobRef.encode({ run, job }))) {
       const page = StatusPage.decode(body);
       info ??= page.run;
       jobs.push(...page.jobs);
+      parents.push(...page.parents);
     }
     if (info === undefined) throw new RpcError("BAD_REQUEST", `Cannot read the status of ${run}: the answer has no run in it`);
-    return { run: info, jobs };
+    return { run: info, jobs, parents };
   }
 
   /** What happens in a run until it ends. Stop early by leaving the loop. */
@@ -233,6 +237,7 @@ export class Client {
     return Affected.decode(await this.#ask(Op.CANCEL, JobRef.encode({ run, job }))).jobs;
   }
 
+  /** Another chance for what did not complete, or for a job and all after it. Resolves with how many jobs will run. */
   async retry(run: string, from?: string): Promise<number> {
     return Affected.decode(await this.#ask(Op.RETRY, RetryRun.encode({ run, from }))).jobs;
   }

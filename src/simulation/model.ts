@@ -383,7 +383,6 @@ export class Model {
     if (busy !== undefined) this.fail("one-unfenced-attempt", `${busy} is retried while it is ${busy.status}`);
     if (run.ended) this.#keep(run, -1);
     for (const job of jobs) this.#reopen(job);
-    run.retries.push(jobs.length);
     if (run.ended && run.open > 0) {
       run.ended = false;
       this.openRuns += 1;
@@ -393,6 +392,7 @@ export class Model {
     const early = jobs.flatMap((job) => (job.over ? [] : job.children)).find((child) => child.over);
     if (early !== undefined) this.fail("parents-before-children", `${early} is ${early.status}, and a retry has made its parents wait again`);
     for (const job of jobs) this.#considerTurn(job);
+    run.retries.push(jobs.filter((job) => !job.over).length);
   }
 
   #reopen(job: ModelJob): void {

@@ -43,6 +43,8 @@ export const Op = {
 const name = string(256);
 const sentence = string(16 * 1024);
 const MAX_ROWS = 100_000;
+/** Parents named in one answer: at 128 characters of 3 bytes each, 4 MB of a frame's 8. */
+export const MAX_PARENT_NAMES = 10_000;
 
 /** `run` and `job` are the numbers the master gave them; with `attempt` they name one execution for ever. */
 const attemptKey = { run: [1, u32()], job: [2, u32()], attempt: [3, u32()] } as const;
@@ -193,6 +195,16 @@ export const RunInfo = message("RunInfo", {
 export type RunInfo = Infer<typeof RunInfo>;
 export const RunList = message("RunList", { runs: [1, list(RunInfo, MAX_ROWS)] });
 
+export const Decision = message("Decision", {
+  approved: [1, bool()],
+  by: [2, name],
+  comment: [3, sentence],
+  at: [4, u53()],
+  /** True: somebody had decided before, and this is what they said. */
+  already: [5, withDefault(bool(), false)],
+});
+export type Decision = Infer<typeof Decision>;
+
 export const JobInfo = message("JobInfo", {
   index: [1, u32()],
   id: [2, string(128)],
@@ -202,16 +214,27 @@ export const JobInfo = message("JobInfo", {
   startedAt: [6, optional(u53())],
   endedAt: [7, optional(u53())],
   failure: [8, optional(Failure)],
-  /** Why it is not running yet, as a sentence. Only in the answer to STATUS. */
+  /** Why it is not running yet, or was skipped, as a sentence. */
   reason: [9, withDefault(sentence, "")],
   dependsOn: [10, list(u32(), MAX_JOBS_PER_RUN)],
   result: [11, optional(bytes(MAX_RESULT_BYTES))],
   cancelling: [12, withDefault(bool(), false)],
+  /** The answer to its gate. */
+  decision: [13, optional(Decision)],
+  /** When its latest attempt ended. The job ends later if a gate follows. */
+  stoppedAt: [14, optional(u53())],
+  /** It has failed, and is tried again at this time. */
+  retryAt: [15, optional(u53())],
 });
 export type JobInfo = Infer<typeof JobInfo>;
 
 /** STATUS answers with a stream of pages: the run, then its jobs. */
-export const StatusPage = message("StatusPage", { run: [1, optional(RunInfo)], jobs: [2, list(JobInfo, MAX_ROWS)] });
+export const StatusPage = message("StatusPage", {
+  run: [1, optional(RunInfo)],
+  jobs: [2, list(JobInfo, MAX_ROWS)],
+  /** With one job alone: the ids of its parents, in the order of `dependsOn`. Empty if they are more than MAX_PARENT_NAMES. */
+  parents: [3, list(string(128), MAX_PARENT_NAMES)],
+});
 
 export const JobChange = message("JobChange", {
   index: [1, u32()],
@@ -222,6 +245,10 @@ export const JobChange = message("JobChange", {
   failure: [6, optional(Failure)],
   /** It runs, and has been asked to end. */
   cancelling: [7, withDefault(bool(), false)],
+  /** The question of its gate, or why it was skipped: what is known at this moment and does not change. */
+  reason: [8, withDefault(sentence, "")],
+  /** It has failed, and is tried again at this time. */
+  retryAt: [9, optional(u53())],
 });
 export type JobChange = Infer<typeof JobChange>;
 
@@ -301,16 +328,6 @@ export const DecideGate = message("DecideGate", {
   by: [3, withDefault(name, "")],
   comment: [4, withDefault(sentence, "")],
 });
-export const Decision = message("Decision", {
-  approved: [1, bool()],
-  by: [2, name],
-  comment: [3, sentence],
-  at: [4, u53()],
-  /** True: somebody had decided before, and this is what they said. */
-  already: [5, withDefault(bool(), false)],
-});
-export type Decision = Infer<typeof Decision>;
-
 export const RetryRun = message("RetryRun", { run: [1, name], from: [2, optional(string(128))] });
 /** How many jobs a cancel or a retry touched. */
 export const Affected = message("Affected", { jobs: [1, u32()] });

@@ -1,10 +1,10 @@
 /** `titan status`: a run and its jobs, or all about one job, with the reason why what waits does wait. */
-import type { JobInfo, RunInfo } from "#wire";
+import type { Decision, JobInfo, RunInfo } from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
-import { jobJson, resultValue, runJson } from "../json.ts";
+import { jobJson, resultValue, runJson, tookMs, waitedMs } from "../json.ts";
 import { parseRef, withRun } from "../refs.ts";
 import { clip, durationText, listText, oneLine, printable, table, timeText } from "../text.ts";
 import { isFailure } from "../tracker.ts";
@@ -26,18 +26,26 @@ export const status: Command = {
     const { context } = call;
     const ref = parseRef(call.args[0]!);
     const client = await openMaster(call);
-    const { run, jobs } = await withRun(client, ref.run, (id) => client.status(id, ref.job));
-    if (call.json) return printJson(context, { run, jobs, single: ref.job !== undefined }), EXIT.OK;
+    const { run, jobs, parents } = await withRun(client, ref.run, (id) => client.status(id, ref.job));
+    if (call.json) return printJson(context, { run, jobs, parents, single: ref.job !== undefined }), EXIT.OK;
     if (ref.job !== undefined) printJob(context, run, jobs[0]!);
     else printRun(context, run, jobs);
     return EXIT.OK;
   },
 };
 
-function printJson(context: Context, { run, jobs, single }: { run: RunInfo; jobs: readonly JobInfo[]; single: boolean }): void {
-  // One job alone does not come with the names of the others.
-  const names = single ? undefined : jobs.map((job) => job.id);
-  context.json(single ? { run: runJson(run), job: jobJson(jobs[0]!, names) } : { run: runJson(run), jobs: jobs.map((job) => jobJson(job, names)) });
+interface Found {
+  readonly run: RunInfo;
+  readonly jobs: readonly JobInfo[];
+  readonly parents: readonly string[];
+  readonly single: boolean;
+}
+
+function printJson(context: Context, { run, jobs, parents, single }: Found): void {
+  const now = Date.now();
+  if (single) return context.json({ run: runJson(run), job: jobJson(jobs[0]!, parents, now) });
+  const row = (job: JobInfo) => jobJson(job, job.dependsOn.map((index) => jobs[index]!.id), now);
+  context.json({ run: runJson(run), jobs: jobs.map(row) });
 }
 
 function printRun(context: Context, run: RunInfo, jobs: readonly JobInfo[]): void {
@@ -52,15 +60,21 @@ function statusText({ status: found, cancelling }: JobInfo): string {
   return cancelling ? `${found} (cancelling)` : found;
 }
 
-/** Why it waits, or why it failed; what goes well needs no reason. */
-function whyText({ status: found, failure, reason }: JobInfo): string {
+/** Why it waits or was skipped, why it failed, or who let it pass; what goes well needs no reason. */
+function whyText({ status: found, failure, reason, decision }: JobInfo): string {
   if (isFailure(found)) return oneLine(failure?.message ?? "");
+  if (decision !== undefined) return oneLine(decisionText(decision));
   return oneLine(failure !== undefined && found === "PENDING" ? `${reason}; the last attempt: ${failure.message}` : reason);
 }
 
-function tookText({ startedAt, endedAt, status: found }: JobInfo, now: number): string {
-  if (startedAt === undefined || found === "PENDING") return "";
-  return durationText((endedAt ?? now) - startedAt);
+/** `approved by ada@desk: looks fine` */
+function decisionText({ approved, by, comment }: Decision): string {
+  return `${approved ? "approved" : "rejected"} by ${by}${comment === "" ? "" : `: ${comment}`}`;
+}
+
+function tookText(job: JobInfo, now: number): string {
+  const ms = tookMs(job, now);
+  return ms === undefined ? "" : durationText(ms);
 }
 
 function printJob(context: Context, run: RunInfo, job: JobInfo): void {
@@ -70,6 +84,9 @@ function printJob(context: Context, run: RunInfo, job: JobInfo): void {
   lines.push(["attempt", job.attempt === 0 ? "none yet" : String(job.attempt)]);
   if (job.worker !== "") lines.push(["worker", job.worker]);
   if (job.startedAt !== undefined) lines.push(["started", timeText(job.startedAt)], ["took", tookText(job, now)]);
+  const waited = waitedMs(job, now);
+  if (waited !== undefined) lines.push(["waited", `${durationText(waited)} for a person`]);
+  if (job.decision !== undefined) lines.push(["decision", `${printable(decisionText(job.decision))} (${timeText(job.decision.at)})`]);
   if (job.failure !== undefined) {
     const { kind, message, exitCode, signal } = job.failure;
     const detail = listText([kind, ...(exitCode === undefined ? [] : [`exit code ${exitCode}`]), ...(signal === undefined ? [] : [signal])], 3);

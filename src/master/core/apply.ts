@@ -68,6 +68,7 @@ function jobStarted(state: State, event: EventOf<"JobStarted">): void {
   job.attempt = event.attempt;
   job.worker = worker.id;
   job.startedAt = event.at;
+  job.stoppedAt = 0;
   worker.jobs.add(job);
   state.router.take(worker.id);
   if (job.failures === 0) job.run.budget.deposit();
@@ -77,7 +78,7 @@ function jobStarted(state: State, event: EventOf<"JobStarted">): void {
 
 function jobSucceeded(state: State, event: EventOf<"JobSucceeded">): void {
   const job = running(state, event);
-  releaseWorker(state, job);
+  releaseWorker(state, job, event.at);
   // Decoded bytes are views (lesson 02): this one would keep the frame or the log page that it came in.
   job.result = event.result === undefined ? undefined : Buffer.from(event.result);
   job.run.resultBytes += event.result?.length ?? 0;
@@ -93,7 +94,7 @@ function jobSucceeded(state: State, event: EventOf<"JobSucceeded">): void {
 
 function jobFailed(state: State, event: EventOf<"JobFailed">): void {
   const job = running(state, event);
-  releaseWorker(state, job);
+  releaseWorker(state, job, event.at);
   job.failure = event.failure;
   job.failures += 1;
   if (event.retryAt === undefined) return settle(state, job, { as: event.dead ? "DEAD" : "FAILED", at: event.at });
@@ -106,7 +107,7 @@ function jobFailed(state: State, event: EventOf<"JobFailed">): void {
 
 function jobLost(state: State, event: EventOf<"JobLost">): void {
   const job = running(state, event);
-  releaseWorker(state, job);
+  releaseWorker(state, job, event.at);
   if (event.blamed) job.losses += 1;
   job.failure = { kind: "worker-lost", message: "its worker went away", exitCode: undefined, signal: undefined };
   if (job.cancelling) return settle(state, job, { as: "CANCELLED", at: event.at });
@@ -117,7 +118,7 @@ function jobLost(state: State, event: EventOf<"JobLost">): void {
 
 function jobStopped(state: State, event: EventOf<"JobStopped">): void {
   const job = running(state, event);
-  releaseWorker(state, job);
+  releaseWorker(state, job, event.at);
   settle(state, job, { as: "CANCELLED", at: event.at });
 }
 

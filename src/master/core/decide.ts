@@ -150,7 +150,7 @@ function sumBytes(texts: readonly string[]): number {
 }
 
 /** Each requirement may need a queue, and the number of queues bounds what every dispatch has to look at. */
-function checkRequirements(state: State, jobs: readonly JobSpec[]): void {
+export function checkRequirements(state: State, jobs: readonly JobSpec[]): void {
   const keys = new Set(jobs.map((job) => requirementKey(job.requirement)));
   for (const key of state.requirements.keys()) keys.add(key);
   if (keys.size > MAX_REQUIREMENTS) {
@@ -193,25 +193,6 @@ export function decideCancel(state: State, target: { run: string; job?: string |
   if (open.length === 0) return [];
   const whole = target.job === undefined;
   return [{ type: "JobsCancelled", run: run.number, at: context.now, jobs: open, whole, early: true }];
-}
-
-/** Another chance: for all that did not complete, or for one job and everything after it. */
-export function decideRetry(state: State, request: { run: string; from?: string | undefined }, context: Context): Event[] {
-  const run = findRun(state, request.run);
-  const doing = `retry ${run.id}`;
-  if (run.cancelling) throw new Refusal("CONFLICT", `Cannot ${doing}: it is still being cancelled`);
-  const first = request.from === undefined
-    ? run.jobs.filter((job) => isTerminal(job.status) && job.status !== "COMPLETED")
-    : [findJob(run, request.from)];
-  // All that came after them as well: a report about a failure is out of date once the failure is tried again.
-  const chosen = run.dag.downstream(first.map((job) => job.index)).map((index) => run.jobs[index]!);
-  const busy = chosen.find((job) => job.status === "RUNNING" || job.status === "WAITING");
-  if (busy !== undefined) throw new Refusal("CONFLICT", `Cannot ${doing}: job "${busy.spec.id}" is ${busy.status}`);
-  const jobs = chosen.filter((job) => isTerminal(job.status) || job.order > 0 || job.dueAt > 0).map((job) => job.index);
-  if (first.length === 0 || !isTerminal(first[0]!.status)) throw new Refusal("CONFLICT", `Cannot ${doing}: nothing in it has failed (name a job with --from to run it again)`);
-  // Its requirements were not counted while it was over, and others may have taken their places.
-  if (run.status !== "RUNNING") checkRequirements(state, run.jobs.map((job) => job.spec));
-  return [{ type: "RunRetried", run: run.number, at: context.now, jobs }];
 }
 
 /** The first answer counts; whoever comes later is told what it was. */

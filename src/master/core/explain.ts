@@ -8,7 +8,7 @@
  */
 import { describe, requirementKey } from "#routing";
 import { GENERAL } from "#routing";
-import type { DeadLetter, GateInfo, JobChange, JobInfo, JobSpec, RunInfo, WorkerInfo } from "#wire";
+import type { DeadLetter, GateInfo, JobChange, JobInfo, JobSpec, JobStatus, RunInfo, WorkerInfo } from "#wire";
 import { sentence } from "./check.ts";
 import { readyKey } from "./jobs.ts";
 import { isTerminal, type Job, type Run, type State, type Worker } from "./state.ts";
@@ -16,9 +16,10 @@ import { isTerminal, type Job, type Run, type State, type Worker } from "./state
 /** Parents named in a reason before the rest is counted. */
 const NAMED_PARENTS = 3;
 
-/** What a PENDING or WAITING job waits for, as a sentence; empty for the others. `now` in ms since 1970. */
+/** What a PENDING or WAITING job waits for, or why one was skipped, as a sentence; empty for the others. `now` in ms since 1970. */
 export function reasonOf(state: State, job: Job, now: number): string {
   if (job.status === "WAITING") return sentence(`waits for approval: ${job.spec.gate?.message ?? ""}`);
+  if (job.status === "SKIPPED") return whySkipped(job);
   if (job.status === "RUNNING" && job.cancelling) return "cancelling: waits for its process to end";
   if (job.status !== "PENDING") return "";
   if (job.dueAt > 0) {
@@ -29,6 +30,24 @@ export function reasonOf(state: State, job: Job, now: number): string {
   const reason = state.router.explain(readyKey(job));
   if (reason.kind !== "free") return describe(reason);
   return "is about to start";
+}
+
+/** The end of a parent, in a sentence about its child. */
+const ENDS: Partial<Record<JobStatus, string>> = { FAILED: "failed", DEAD: "failed", CANCELLED: "was cancelled", SKIPPED: "was skipped" };
+
+/** All parents have ended, so the answer does not change any more. */
+function whySkipped({ run, index, spec }: Job): string {
+  let first: Job | undefined;
+  let count = 0;
+  run.dag.forEachParent(index, (parent) => {
+    if (run.jobs[parent]!.status === "COMPLETED") return;
+    first ??= run.jobs[parent]!;
+    count += 1;
+  });
+  if (spec.when === "failure") return `when: failure, and ${count === 0 ? "all parents completed" : "no parent failed"}`;
+  if (first === undefined) return "";
+  const more = count > 1 ? ` (${count - 1} more did not complete)` : "";
+  return `a parent ${ENDS[first.status]}: ${first.spec.id}${more}`;
 }
 
 function waitsForParents(job: Job): string {
@@ -78,13 +97,22 @@ export function jobInfo(state: State, job: Job, now: number): JobInfo {
     index: job.index, id: job.spec.id, status: job.status, attempt: job.attempt, worker: workerName(state, job),
     startedAt: orNothing(job.startedAt), endedAt: orNothing(job.endedAt), failure: job.failure, reason: reasonOf(state, job, now),
     dependsOn: job.run.dag.parents(job.index), result: job.result, cancelling: job.cancelling,
+    decision: job.decision, stoppedAt: orNothing(job.stoppedAt), retryAt: retryAtOf(job),
   };
 }
 
 /** What a watcher is told when a job moves. */
 export function jobChange(state: State, job: Job, at: number): JobChange {
   const { index, status, attempt, failure, cancelling } = job;
-  return { index, status, attempt, worker: workerName(state, job), at, failure, cancelling };
+  // Other reasons change without the job: a watcher asks for those of the jobs that it shows.
+  const reason = status === "WAITING" || status === "SKIPPED" ? reasonOf(state, job, at) : "";
+  const worker = workerName(state, job);
+  return { index, status, attempt, worker, at, failure, cancelling, reason, retryAt: retryAtOf(job) };
+}
+
+/** `apply` passes through FAILED on the way to the next attempt, and `dueAt` is set by then. */
+function retryAtOf({ status, failure, dueAt }: Job): number | undefined {
+  return failure !== undefined && (status === "FAILED" || status === "PENDING") ? orNothing(dueAt) : undefined;
 }
 
 export function workerInfo(worker: Worker, connection: { remote: string; connected: boolean }): WorkerInfo {

@@ -96,11 +96,16 @@ function itsTurn(job: Job): boolean {
   run.dag.forEachParent(job.index, (index) => {
     const parent = run.jobs[index]!;
     if (parent.status !== "COMPLETED") completed = false;
-    if (parent.status === "FAILED" || parent.status === "DEAD" || parent.status === "CANCELLED") failed = true;
-    // A skipped job that waited for success was skipped because of a failure; one that waited for a failure was not.
-    if (parent.status === "SKIPPED" && parent.spec.when === "success") failed = true;
+    if (hasFailed(parent)) failed = true;
   });
   return spec.when === "success" ? completed : failed;
+}
+
+/** For a child with `when: failure`. */
+export function hasFailed({ status, spec }: Job): boolean {
+  if (status === "FAILED" || status === "DEAD" || status === "CANCELLED") return true;
+  // A skipped job that waited for success was skipped because of a failure; one that waited for a failure was not.
+  return status === "SKIPPED" && spec.when === "success";
 }
 
 /** A job whose turn it is: ready, or asleep until its delay (or its backoff) is over. */
@@ -158,10 +163,11 @@ export function deadlineAnswered(state: State): void {
   if (2 * state.answered > state.delayed.size) dropAnswered(state);
 }
 
-/** Gives a running job's slot back. */
-export function releaseWorker(state: State, job: Job): void {
+/** An attempt has ended: gives its slot back. */
+export function releaseWorker(state: State, job: Job, at: number): void {
   const worker = state.workers.get(job.worker);
   invariant(worker !== undefined, `job ${job.run.id}/${job.spec.id} ran on worker ${job.worker}, which is not registered`);
+  job.stoppedAt = at;
   worker.jobs.delete(job);
   state.router.release(worker.id);
 }
@@ -254,6 +260,7 @@ function reopenJob(state: State, job: Job, at: number): void {
   job.result = undefined;
   job.decision = undefined;
   job.startedAt = 0;
+  job.stoppedAt = 0;
   job.endedAt = 0;
   state.deadLetters.delete(job);
   job.run.open += 1;

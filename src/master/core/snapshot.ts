@@ -32,6 +32,7 @@ const JobRecord = message("JobRecord", {
   startedAt: [9, withDefault(u53(), 0)], endedAt: [10, withDefault(u53(), 0)], deadline: [11, withDefault(u53(), 0)],
   cancelling: [12, withDefault(bool(), false)],
   failure: [13, optional(Failure)], result: [14, optional(bytes(MAX_RESULT_BYTES))], decision: [15, optional(Decision)],
+  stoppedAt: [16, withDefault(u53(), 0)],
 });
 
 const Part = union("SnapshotPart", {

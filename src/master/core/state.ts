@@ -41,6 +41,8 @@ export class Job {
   /** The worker that affinity wants, while that worker is here. */
   pinned = 0;
   startedAt = 0;
+  /** When the latest attempt ended: before the job does, if a gate or another attempt follows. */
+  stoppedAt = 0;
   endedAt = 0;
   /** When the gate after this job closes by itself. */
   deadline = 0;
