@@ -127,13 +127,21 @@ export class Call {
   }
 }
 
-/** Splits `titan --json runs` into the command's word and everything else. */
-export function findCommand(argv: readonly string[]): { name: string | undefined; rest: string[] } {
+/**
+ * Splits `titan --json runs` into the command's word and everything else. `strange`: a flag before the word that not every
+ * command has. It may have a value, which then was taken for the command.
+ */
+export function findCommand(argv: readonly string[]): { name: string | undefined; rest: string[]; strange?: string } {
+  let strange: string | undefined;
   for (let at = 0; at < argv.length; at++) {
     const word = argv[at]!;
-    if (!word.startsWith("-") || word === "-") return { name: word, rest: argv.toSpliced(at, 1) };
-    const flag = GLOBAL_FLAGS[word.replace(/^--/, "")];
+    if (!word.startsWith("-") || word === "-") {
+      return { name: word, rest: argv.toSpliced(at, 1), ...(strange !== undefined && { strange }) };
+    }
+    const name = word.replace(/^--/, "");
+    const flag = Object.hasOwn(GLOBAL_FLAGS, name) ? GLOBAL_FLAGS[name] : undefined;
     if (flag?.type === "string") at += 1;
+    if (flag === undefined && word.startsWith("--") && !word.includes("=")) strange ??= word;
   }
   return { name: undefined, rest: [...argv] };
 }

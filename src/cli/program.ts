@@ -3,7 +3,7 @@
  *
  * Test: test/cli.test.ts
  */
-import { findCommand, parseCall, type Command } from "./command.ts";
+import { findCommand, GLOBAL_FLAGS, parseCall, type Command } from "./command.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { cancel, retry } from "./commands/control.ts";
 import { approve, reject } from "./commands/decide.ts";
@@ -42,8 +42,23 @@ const help: Command = {
   },
 };
 
+const version: Command = {
+  name: "version",
+  summary: "which Titan this is, and which Node it runs on",
+  usage: "",
+  args: [0, 0],
+  flags: {},
+  examples: ["titan version", "titan version --json"],
+  async run({ context, json }) {
+    if (json) context.json({ version: VERSION, node: process.versions.node, platform: process.platform, arch: process.arch });
+    else context.out(`titan ${VERSION}`);
+    return EXIT.OK;
+  },
+};
+
 export const COMMANDS: readonly Command[] = [
-  up, run, validate, runs, status, watch, logs, workers, dead, cancel, retry, drain, gates, approve, reject, kv, master, worker, store, log, doctor, completionCommand(() => COMMANDS), help,
+  up, run, validate, runs, status, watch, logs, workers, dead, cancel, retry, drain, gates, approve, reject, kv, master, worker, store, log, doctor,
+  completionCommand(() => COMMANDS), version, help,
 ];
 
 /** Other names of commands, for whoever expects them. */
@@ -71,9 +86,11 @@ export async function runProgram(context: Context, argv: readonly string[]): Pro
 }
 
 async function dispatch(context: Context, argv: readonly string[]): Promise<number> {
-  const { name, rest } = findCommand(argv);
+  const { name, rest, strange } = findCommand(argv);
   if (name === undefined) return withoutCommand(context, argv);
-  const command = await commandNamed(name);
+  const command = await commandNamed(name).catch(async (error: unknown) => {
+    throw strange === undefined ? error : await strangeFlag(strange);
+  });
   const call = await parseCall(context, command, rest);
   if (call.on("help")) {
     context.out(commandHelp(command, context.columns));
@@ -82,8 +99,15 @@ async function dispatch(context: Context, argv: readonly string[]): Promise<numb
   return command.run(call);
 }
 
+/** `titan --mater x runs`: the flag is wrong, and not the word behind it. */
+async function strangeFlag(flag: string): Promise<UsageError> {
+  const meant = await nearest(flag.slice(2), Object.keys(GLOBAL_FLAGS));
+  if (meant !== undefined) return new UsageError(`Cannot run titan: unknown flag ${flag} (did you mean --${meant}?)`);
+  return new UsageError(`Cannot run titan: unknown flag ${flag} before the command`, "flags of a command come behind it");
+}
+
 function withoutCommand(context: Context, argv: readonly string[]): number {
-  if (argv.includes("--version") || argv.includes("-V")) {
+  if (["--version", "-V", "-v"].some((flag) => argv.includes(flag))) {
     context.out(`titan ${VERSION}`);
     return EXIT.OK;
   }

@@ -9,7 +9,7 @@ import type { RunInfo } from "#wire";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
 import { LineReader, Tail, type Line } from "./output-lines.ts";
-import { durationText, plural, printable } from "./text.ts";
+import { durationText, plural, printable, shellWord } from "./text.ts";
 import type { JobRow, Tracker } from "./tracker.ts";
 import { progressText, runColor } from "./view.ts";
 
@@ -27,6 +27,8 @@ export interface SummaryOptions {
   readonly tracker: Tracker;
   /** The cluster goes away: there will be nothing to look at afterwards. */
   readonly vanishes: boolean;
+  /** Where its state stays, when the master itself goes away. */
+  readonly kept?: string | undefined;
   /** Flags that reach the same master: ` --master HOST:PORT`, or nothing. */
   readonly where: string;
 }
@@ -39,20 +41,27 @@ export async function summarize(run: RunInfo, options: SummaryOptions): Promise<
   const { context, tracker } = options;
   const failed = [...tracker.failed].sort((a, b) => a.at - b.at);
   for (const row of failed.slice(0, MAX_SHOWN)) await describeFailure(run, row, options);
-  if (failed.length > MAX_SHOWN) context.note(`titan: ${failed.length - MAX_SHOWN} more jobs failed${options.vanishes ? "" : `: titan status${options.where} ${run.id}`}`);
+  if (failed.length > MAX_SHOWN) context.note(`titan: ${failed.length - MAX_SHOWN} more jobs failed${options.vanishes ? "" : `: ${later(options, "status", run.id)}`}`);
   if (failed.length > 0 && options.vanishes) context.note("titan: this cluster ends with the run; with --state DIR its runs and their output are kept");
   const took = durationText((run.endedAt ?? run.submittedAt) - run.submittedAt);
   context.out(`${run.id} ${context.paint(runColor(run.status), run.status)} in ${took} (${progressText(tracker)})`);
 }
 
-async function describeFailure(run: RunInfo, row: JobRow, { context, client, vanishes, where }: SummaryOptions): Promise<void> {
+/** How to look at it later: at this master, or at one that has its state. */
+function later({ where, kept }: SummaryOptions, ...words: readonly string[]): string {
+  if (kept === undefined) return `titan ${words[0]}${where} ${words.slice(1).join(" ")}`;
+  return `titan up --state ${shellWord(kept)}, then titan ${words.join(" ")}`;
+}
+
+async function describeFailure(run: RunInfo, row: JobRow, options: SummaryOptions): Promise<void> {
+  const { context, client, vanishes } = options;
   const name = `${run.id}/${row.id}`;
   const attempt = row.attempt > 1 ? ` (attempt ${row.attempt})` : "";
   context.note(`\n${context.paint("red", `${name} failed${attempt}`, "note")}: ${printable(row.failure?.message ?? "no reason was given")}`);
   const tail = await lastLines(client, { run: run.id, job: row.id });
   if (tail === undefined) context.note("  (its output is too long to show the end of it here)");
   for (const line of tail ?? []) context.note(`  ${context.paint("dim", "|", "note")} ${printable(line)}`);
-  if (!vanishes) context.note(`  all of it: titan logs${where} ${name}`);
+  if (!vanishes) context.note(`  all of it: ${later(options, "logs", name)}`);
 }
 
 /** The last lines that a job printed, both streams together; undefined if they are too far away. */

@@ -138,6 +138,11 @@ export function printable(text: string): string {
   return result;
 }
 
+/** A word as a shell takes it: what is printed as a command can be pasted. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
 /** `A, B and 3 more`. */
 export function listText(items: readonly string[], named: number): string {
   const shown = items.slice(0, named).join(", ");

@@ -54,7 +54,7 @@ export async function watchToEnd(call: Call, options: WatchOptions): Promise<num
   try {
     const ended = await followRun({ client, redial: options.redial, run, tracker, progress, signal: leaving.signal });
     progress.end();
-    if (!call.json) await summarize(ended, { context, client: await live(options), tracker, vanishes: cluster !== undefined && call.text("state") === undefined, where });
+    if (!call.json) await summarize(ended, { context, client: await live(options), tracker, vanishes: cluster !== undefined && call.text("state") === undefined, kept: cluster === undefined ? undefined : call.text("state"), where });
     return exitOf(ended);
   } catch (error) {
     if (!(error instanceof Leave)) {

@@ -99,6 +99,12 @@ export async function readHolder(path: string): Promise<Holder | undefined> {
   return { pid: Number(pid), start, boot };
 }
 
+/** The process that holds the lock now, if one does. */
+export async function lockHolder(path: string): Promise<number | undefined> {
+  const holder = await readHolder(path);
+  return holder !== undefined && (await isAlive(holder)) ? holder.pid : undefined;
+}
+
 /** Whether that very process lives, not one that was given its number. */
 export async function isAlive(holder: Holder): Promise<boolean> {
   if (!Number.isSafeInteger(holder.pid) || holder.pid <= 0) return false; // not written by us, or not completely

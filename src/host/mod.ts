@@ -17,3 +17,4 @@ export { unwrittenParts } from "./file.ts";
 export { lookAt, makeLink, nodeWorkFolders, removeTree, setMode, type TreeEntry, type WorkFolders } from "./workdir.ts";
 export { MarkReader, markText, type MarkHandlers } from "./launcher-marks.ts";
 export { takeProcessFolder } from "./launcher-folder.ts";
+export { lockHolder } from "./lock.ts";

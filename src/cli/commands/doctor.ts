@@ -1,13 +1,15 @@
 /** `titan doctor`: what could be in the way on this machine, and what to do about it. */
 import { spawnSync } from "node:child_process";
 import { closeSync, fdatasyncSync, mkdirSync, openSync, rmdirSync, rmSync, writeSync, existsSync } from "node:fs";
-import { createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
+import type { Address } from "#host";
 import type { Client } from "#sdk";
-import { addressText, DEFAULT_MASTER, dial, namedMaster } from "../address.ts";
+import { addressText, DEFAULT_MASTER, dial, namedMaster, tokenOf } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT, exitCodeOf, isRpcError } from "../exit.ts";
-import { durationText } from "../text.ts";
+import { checkLock, checkStorePort, portTrouble, type Finding } from "../health.ts";
+import { DEFAULT_STORE_PORT } from "../store-url.ts";
+import { durationText, plural } from "../text.ts";
 
 const NODE_NEEDED = [20, 15] as const;
 /** A submission waits for one fsync: a person notices ten times this, a busy master this. */
@@ -16,18 +18,9 @@ const FSYNCS = 10;
 /** Times in tables come from the master's clock and ages from ours: beyond this they look wrong. */
 const CLOCK_MS = 2000;
 
-type Level = "ok" | "warn" | "fail";
-
-interface Finding {
-  readonly check: string;
-  readonly level: Level;
-  readonly found: string;
-  readonly advice?: string;
-}
-
 export const doctor: Command = {
   name: "doctor",
-  summary: "check this machine: Node, port, disk, programs, master, store",
+  summary: "check this machine: Node, ports, disk, programs, master, store",
   usage: "",
   args: [0, 0],
   flags: { state: { type: "string", value: "DIR", summary: "the state folder to check (default TITAN_HOME, else .titan)" } },
@@ -35,7 +28,11 @@ export const doctor: Command = {
   examples: ["titan doctor", "titan doctor --master 10.0.0.5:9090"],
   async run(call: Call): Promise<number> {
     const { context } = call;
-    const findings = [checkNode(), checkState(resolve(call.text("state") ?? context.home)), checkProgram("sh", "jobs with run: need it"), checkProgram("python3", "jobs with a .py file need it"), ...(await checkMaster(call))];
+    const state = resolve(call.text("state") ?? context.home);
+    const findings = [
+      checkNode(), checkState(state), checkProgram("sh", "jobs with run: need it"),
+      checkProgram("python3", "jobs with a .py file need it"), ...(await checkMaster(call, state)),
+    ];
     if (call.json) context.json(findings);
     else {
       const color = { ok: "green", warn: "yellow", fail: "red" } as const;
@@ -113,26 +110,51 @@ function checkProgram(name: string, why: string): Finding {
   return { check: name, level: name === "sh" ? "fail" : "warn", found: "not found in PATH", advice: why };
 }
 
-async function checkMaster(call: Call): Promise<Finding[]> {
+async function checkMaster(call: Call, state: string): Promise<Finding[]> {
   const named = namedMaster(call);
   const address = named ?? DEFAULT_MASTER;
-  const check = "master";
-  const sentAt = Date.now();
   try {
     const client = await dial(call, address);
-    const before = Date.now();
-    const info = await client.info();
-    const roundTripMs = Date.now() - before;
-    const found = `${addressText(address)} answers in ${roundTripMs} ms: Titan ${info.version}, process ${info.pid}, up for ${durationText(sentAt - info.startedAt)}, ${info.workers} ${info.workers === 1 ? "worker" : "workers"}, state in ${info.state}`;
-    const findings: Finding[] = [{ check, level: "ok", found }];
-    if (info.workers === 0) findings.push({ check: "workers", level: "warn", found: "none has joined: nothing will run", advice: `titan worker --master ${addressText(address)}` });
-    if (info.now !== 0) findings.push(checkClock(info.now - (before + roundTripMs / 2)));
-    return [...findings, ...(await checkStore(client))];
+    return await checkLiving(client, { address, state });
   } catch (error) {
-    const message = (error as Error).message;
-    if (named !== undefined || exitCodeOf(error) !== EXIT.UNREACHABLE) return [{ check, level: "fail", found: message, advice: "check the address, and that the master runs; TITAN_TOKEN holds the token" }];
-    return [await checkPort(address.port)];
+    const lock = given(await checkLock(state, undefined));
+    const isAway = exitCodeOf(error) === EXIT.UNREACHABLE;
+    if (named !== undefined || !isAway) {
+      const found = (error as Error).message;
+      return [...lock, { check: "master", level: "fail", found, advice: masterAdvice(call, error) }];
+    }
+    return [...lock, await checkPort(address.port), ...given(await checkStorePort(DEFAULT_STORE_PORT))];
   }
+}
+
+function given(finding: Finding | undefined): Finding[] {
+  return finding === undefined ? [] : [finding];
+}
+
+async function checkLiving(client: Client, at: { address: Address; state: string }): Promise<Finding[]> {
+  const text = addressText(at.address);
+  const before = Date.now();
+  const info = await client.info();
+  const roundTripMs = Date.now() - before;
+  const parts = [
+    `${text} answers in ${roundTripMs} ms: Titan ${info.version}`, `process ${info.pid}`,
+    `up for ${durationText(before - info.startedAt)}`, plural(info.workers, "worker"), `state in ${info.state}`,
+  ];
+  const findings: Finding[] = [{ check: "master", level: "ok", found: parts.join(", ") }];
+  if (info.workers === 0) {
+    const found = "none has joined: nothing will run";
+    findings.push({ check: "workers", level: "warn", found, advice: `titan worker --master ${text}` });
+  }
+  if (info.now !== 0) findings.push(checkClock(info.now - (before + roundTripMs / 2)));
+  return [...findings, ...given(await checkLock(at.state, info.state)), ...(await checkStore(client))];
+}
+
+/** A master that says no is there: looking for it elsewhere would not help. */
+function masterAdvice(call: Call, error: unknown): string {
+  if (exitCodeOf(error) !== EXIT.UNAUTHORIZED) return "check the address, and that the master runs";
+  const flag = call.on("token") ? "--token" : "TITAN_TOKEN";
+  const given = tokenOf(call) === undefined ? "none is given here" : `the one in ${flag} is another`;
+  return `the master wants the token that it was started with (TITAN_TOKEN there), and ${given}`;
 }
 
 /** By way of the master. A cluster without one is none of a doctor's business. */
@@ -154,12 +176,12 @@ function checkClock(differenceMs: number): Finding {
 }
 
 /** No master there: could there be one? */
-function checkPort(port: number): Promise<Finding> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      resolve({ check: "port", level: "warn", found: `${port} is in use by a program that is no Titan master (${error.code})`, advice: "titan up --port PORT takes another one; TITAN_MASTER then names it" });
-    });
-    server.listen(port, DEFAULT_MASTER.host, () => server.close(() => resolve({ check: "port", level: "ok", found: `${port} is free; no master runs on this machine (titan up starts one)` })));
-  });
+async function checkPort(port: number): Promise<Finding> {
+  const check = "port";
+  const trouble = await portTrouble(port);
+  if (trouble === undefined) {
+    return { check, level: "ok", found: `${port} is free; no master runs on this machine (titan up starts one)` };
+  }
+  const found = `${port} is in use by a program that is no Titan master (${trouble})`;
+  return { check, level: "warn", found, advice: "titan up --port PORT takes another one; TITAN_MASTER then names it" };
 }

@@ -1,30 +1,76 @@
 /** `titan runs`, `titan workers`, `titan gates`: the tables. */
-import type { RunInfo, WorkerInfo } from "#wire";
+import { RUN_STATUSES, type RunInfo, type WorkerInfo } from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import type { Context } from "../context.ts";
-import { EXIT } from "../exit.ts";
+import { EXIT, UsageError } from "../exit.ts";
 import { runJson } from "../json.ts";
-import { durationText, oneLine, table, timeText } from "../text.ts";
+import { durationText, nearest, oneLine, table, timeText } from "../text.ts";
 import { runColor } from "../view.ts";
+
+/** More than a master remembers. */
+const MAX_LIMIT = 1_000_000;
 
 export const runs: Command = {
   name: "runs",
   summary: "list runs, the newest last",
   usage: "",
   args: [0, 0],
-  flags: {},
-  examples: ["titan runs", "titan runs --json"],
+  flags: {
+    status: { type: "string", value: "STATUS", summary: "only runs in this state, or in one of several: failed,cancelled" },
+    name: { type: "string", value: "NAME", summary: "only runs whose name begins so, or fits a pattern with * and ?" },
+    since: { type: "string", value: "WHEN", summary: "only runs submitted since 2h ago, or since a time" },
+    limit: { type: "string", value: "N", summary: "only the newest N of them" },
+  },
+  notes: ["The newest is the last line, next to the prompt. The flags are for --json, too."],
+  examples: ["titan runs", "titan runs --status failed --since 24h", "titan runs --name 'nightly-*' --limit 5 --json"],
   async run(call: Call): Promise<number> {
     const { context } = call;
-    const found = await (await openMaster(call)).runs();
+    const filter = await runFilter(call);
+    const found = filter(await (await openMaster(call)).runs());
     if (call.json) return context.json(found.map(runJson)), EXIT.OK;
-    if (found.length === 0) return context.note("titan: there are no runs; titan run FILE makes one"), EXIT.OK;
+    const isFiltered = ["status", "name", "since", "limit"].some((flag) => call.on(flag));
+    const none = isFiltered ? "no run fits" : "there are no runs; titan run FILE makes one";
+    if (found.length === 0) return context.note(`titan: ${none}`), EXIT.OK;
     const rows = found.map((run) => [run.id, context.paint(runColor(run.status), statusText(run)), countsText(run), timeText(run.submittedAt), durationText((run.endedAt ?? Date.now()) - run.submittedAt)]);
     context.out(table(["RUN", "STATUS", "JOBS", "SUBMITTED", "TOOK"], rows, context.columns));
     return EXIT.OK;
   },
 };
+
+/** What the flags leave of a list of runs, in the same order. */
+async function runFilter(call: Call): Promise<(runs: RunInfo[]) => RunInfo[]> {
+  const statuses = await statusesOf(call);
+  const fits = nameTest(call.text("name"));
+  const since = (await call.moment("since")) ?? 0;
+  const limit = call.count("limit", { min: 1, max: MAX_LIMIT });
+  return (runs) => {
+    const found = runs.filter((run) => {
+      return (statuses?.has(run.status) ?? true) && fits(run.name) && run.submittedAt >= since;
+    });
+    return limit === undefined ? found : found.slice(-limit);
+  };
+}
+
+async function statusesOf(call: Call): Promise<ReadonlySet<string> | undefined> {
+  const text = call.text("status");
+  if (text === undefined) return undefined;
+  const words = text.split(",").map((word) => word.trim().toUpperCase());
+  const wrong = words.find((word) => !(RUN_STATUSES as readonly string[]).includes(word));
+  if (wrong === undefined) return new Set(words);
+  const meant = await nearest(wrong, RUN_STATUSES);
+  const hint = meant === undefined ? `: there are ${RUN_STATUSES.join(", ")}` : ` (did you mean ${meant}?)`;
+  throw new UsageError(`Cannot use --status ${text}: no run is ever "${wrong}"${hint}`);
+}
+
+/** `nightly` fits what begins so; with a star or a question mark in it the whole name must fit. */
+export function nameTest(text: string | undefined): (name: string) => boolean {
+  if (text === undefined) return () => true;
+  if (!/[*?]/.test(text)) return (name) => name.startsWith(text);
+  const source = text.replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".");
+  const pattern = new RegExp(`^${source}$`, "su");
+  return (name) => pattern.test(name);
+}
 
 function statusText({ status, cancelling }: RunInfo): string {
   return status === "RUNNING" && cancelling ? "CANCELLING" : status;
@@ -54,15 +100,20 @@ export const workers: Command = {
   async run(call: Call): Promise<number> {
     const { context } = call;
     const found = await (await openMaster(call)).workers();
-    if (call.json) return context.json(found.map((worker) => ({ ...worker, state: workerState(worker), away: !worker.connected }))), EXIT.OK;
+    if (call.json) return context.json(found.map((worker) => ({ ...worker, tags: allTags(worker.tags), state: workerState(worker), away: !worker.connected }))), EXIT.OK;
     if (found.length === 0) return context.note("titan: there are no workers; titan worker starts one"), EXIT.OK;
     const rows = found.map(({ name, running, slots, tags, remote, joinedAt, ...rest }) => [
-      name, stateText(context, { running, slots, ...rest }), `${running}/${slots}`, ["GENERAL", ...tags.filter((tag) => tag !== "GENERAL")].join(","), remote, durationText(Date.now() - joinedAt),
+      name, stateText(context, { running, slots, ...rest }), `${running}/${slots}`, allTags(tags).join(","), remote, durationText(Date.now() - joinedAt),
     ]);
     context.out(table(["WORKER", "STATE", "BUSY", "TAGS", "FROM", "FOR"], rows, context.columns));
     return EXIT.OK;
   },
 };
+
+/** GENERAL is understood, and what is understood is not on the wire. */
+function allTags(tags: readonly string[]): string[] {
+  return ["GENERAL", ...tags.filter((tag) => tag !== "GENERAL")];
+}
 
 type WorkerFacts = Pick<WorkerInfo, "connected" | "draining" | "running" | "slots">;
 
