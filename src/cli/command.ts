@@ -16,6 +16,8 @@ export interface Flag {
   /** How help names the value: `N`, `DIR`. */
   readonly value?: string;
   readonly summary: string;
+  /** All that it can be, for completion. */
+  readonly values?: readonly string[];
   /** For our own processes, not for people. */
   readonly hidden?: boolean;
   /** An empty text is a value, too. Elsewhere it is a variable that was not set: `--master "$MASTER"`. */
@@ -30,6 +32,8 @@ export interface Command {
   /** How many positional arguments there may be. */
   readonly args: readonly [min: number, max: number];
   readonly flags: Readonly<Record<string, Flag>>;
+  /** For our own scripts, not for people. */
+  readonly hidden?: boolean;
   /** Paragraphs for `titan help NAME`. */
   readonly notes?: readonly string[];
   readonly examples: readonly string[];

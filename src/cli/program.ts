@@ -4,7 +4,7 @@
  * Test: test/cli.test.ts
  */
 import { findCommand, GLOBAL_FLAGS, parseCall, type Command } from "./command.ts";
-import { completionCommand } from "./commands/completion.ts";
+import { completeCommand, completionCommand } from "./commands/completion.ts";
 import { cancel, retry } from "./commands/control.ts";
 import { approve, reject } from "./commands/decide.ts";
 import { dead } from "./commands/dead.ts";
@@ -58,7 +58,7 @@ const version: Command = {
 
 export const COMMANDS: readonly Command[] = [
   up, run, validate, runs, status, watch, logs, workers, dead, cancel, retry, drain, gates, approve, reject, kv, master, worker, store, log, doctor,
-  completionCommand(() => COMMANDS), version, help,
+  completionCommand(), completeCommand(() => COMMANDS), version, help,
 ];
 
 /** Other names of commands, for whoever expects them. */
@@ -69,7 +69,7 @@ async function commandNamed(name: string): Promise<Command> {
   const found = COMMANDS.find((command) => command.name === meantName);
   if (found !== undefined) return found;
   if (LATER.includes(name)) refuseLater(name);
-  const meant = await nearest(name, COMMANDS.map((command) => command.name));
+  const meant = await nearest(name, COMMANDS.filter(({ hidden }) => !hidden).map((command) => command.name));
   throw new UsageError(`Cannot run titan ${name}: there is no such command${meant === undefined ? "" : ` (did you mean ${meant}?)`}`, "titan help lists all");
 }
 

@@ -1,10 +1,22 @@
-/** `titan completion`: what the shell needs to complete commands and flags, written from the declarations. */
-import { GLOBAL_FLAGS, type Command } from "../command.ts";
+/**
+ * `titan completion`: what a shell needs to complete, and `titan __complete`, which it asks with
+ * every Tab.
+ *
+ * The scripts know nothing of commands or flags, so they do not get old: all that is in
+ * complete.ts.
+ */
+import type { Client } from "#sdk";
+import { DEFAULT_MASTER, parseAddress } from "../address.ts";
+import type { Call, Command } from "../command.ts";
+import { complete, type Completion } from "../complete.ts";
 import { EXIT, UsageError } from "../exit.ts";
+import { nearest, oneLine } from "../text.ts";
 
 const SHELLS = ["bash", "zsh", "fish"] as const;
+/** A person holds the Tab key. A master on this machine answers in a few milliseconds. */
+const ASK_MS = 700;
 
-export function completionCommand(commands: () => readonly Command[]): Command {
+export function completionCommand(): Command {
   return {
     name: "completion",
     summary: "completion for your shell",
@@ -12,79 +24,122 @@ export function completionCommand(commands: () => readonly Command[]): Command {
     args: [1, 1],
     flags: {},
     words: SHELLS,
-    examples: ["source <(titan completion bash)", "titan completion zsh > ~/.zfunc/_titan", "titan completion fish > ~/.config/fish/completions/titan.fish"],
+    notes: [
+      "It completes commands, flags and their values, files, and what the master knows: runs, jobs, workers and gates.",
+      "zsh: source it behind compinit, or write it into a folder of $fpath as _titan.",
+    ],
+    examples: [
+      "source <(titan completion bash)",
+      "source <(titan completion zsh)",
+      "titan completion fish > ~/.config/fish/completions/titan.fish",
+    ],
     async run({ context, args: [shell] }) {
-      const write = { bash, zsh, fish }[shell as (typeof SHELLS)[number]];
-      if (write === undefined) throw new UsageError(`Cannot write completion for "${shell}": there are bash, zsh and fish`);
-      context.out(write(commands()));
+      const script = { bash: BASH, zsh: ZSH, fish: FISH }[shell as (typeof SHELLS)[number]];
+      if (script === undefined) {
+        const meant = await nearest(shell!, SHELLS);
+        const hint =
+          meant === undefined ? ": there are bash, zsh and fish" : ` (did you mean ${meant}?)`;
+        throw new UsageError(`Cannot write completion for "${shell}"${hint}`);
+      }
+      context.out(script);
       return EXIT.OK;
     },
   };
 }
 
-function flagsOf(command: Command): string[] {
-  return Object.entries({ ...command.flags, ...GLOBAL_FLAGS }).filter(([, flag]) => !flag.hidden).map(([name]) => `--${name}`);
+export function completeCommand(commands: () => readonly Command[]): Command {
+  return {
+    name: "__complete",
+    summary: "what could come next, for the scripts of titan completion",
+    usage: "-- WORD...",
+    args: [0, Infinity],
+    flags: {},
+    hidden: true,
+    dashArgs: true,
+    examples: ["titan __complete -- logs ''"],
+    async run(call) {
+      const connect = (flags: ReadonlyMap<string, string>): Promise<Client | undefined> =>
+        connectSoon(call, flags);
+      const late = new Promise<Completion>((resolve) => setTimeout(resolve, ASK_MS, []).unref());
+      const found = await Promise.race([
+        complete(call.args, { commands: commands(), connect }),
+        late,
+      ]).catch(() => []);
+      print(call, found);
+      return EXIT.OK;
+    },
+  };
 }
 
-/** Words after the command: its own, or files where it takes a file. */
-function wordsOf(command: Command): string {
-  return [...(command.words ?? []), ...flagsOf(command)].join(" ");
+/** The master that the line names, or the one that the environment does. */
+async function connectSoon(
+  { context }: Call,
+  flags: ReadonlyMap<string, string>,
+): Promise<Client | undefined> {
+  const { connect } = await import("#sdk");
+  const text = flags.get("master") ?? context.setting("TITAN_MASTER");
+  const master = text === undefined ? DEFAULT_MASTER : parseAddress(text, "--master");
+  const token = flags.get("token") ?? context.setting("TITAN_TOKEN");
+  const client = await connect({ host: context.host, master, token, timeoutMs: ASK_MS });
+  context.onExit(() => client.close());
+  return client;
 }
 
-const takesFiles = (command: Command): boolean => /FILE|DIR/.test(command.usage);
+/** A candidate per line, behind a tab what it is. */
+function print({ context }: Call, found: Completion): void {
+  if (typeof found === "string") return context.out(`:${found}`);
+  for (const { value, note } of found)
+    context.out(note === "" ? value : `${value}\t${oneLine(note)}`);
+}
 
-function bash(commands: readonly Command[]): string {
-  const names = commands.map((command) => command.name).join(" ");
-  const cases = commands.map((command) => `    ${command.name}) words=${JSON.stringify(wordsOf(command))};${takesFiles(command) ? " files=1;" : ""};`);
-  return `# titan completion for bash: source <(titan completion bash)
+const BASH = `# titan completion for bash: source <(titan completion bash)
 _titan() {
-  local current=\${COMP_WORDS[COMP_CWORD]} words="" files=""
-  if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "${names}" -- "$current"))
-    return
-  fi
-  case "\${COMP_WORDS[1]}" in
-${cases.join("\n")}
-  esac
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
-  if [ -n "$files" ] && [ "\${current#-}" = "$current" ]; then COMPREPLY+=($(compgen -f -- "$current")); fi
+  local line
+  COMPREPLY=()
+  while IFS= read -r line; do
+    case "$line" in
+      # Readline's own completion of names: it knows about blanks, quotes and ~.
+      :files) compopt -o default 2>/dev/null; return ;;
+      :folders) compopt -o dirnames 2>/dev/null; return ;;
+      ?*) COMPREPLY+=("\${line%%$'\\t'*}") ;;
+    esac
+  done < <("\${COMP_WORDS[0]}" __complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
 }
-complete -o filenames -F _titan titan`;
-}
+complete -F _titan titan`;
 
-function zsh(commands: readonly Command[]): string {
-  const quoted = (text: string) => text.replace(/'/g, "'\\''").replace(/:/g, "\\:");
-  const names = commands.map((command) => `    '${command.name}:${quoted(command.summary)}'`);
-  const cases = commands.map((command) => `    ${command.name}) compadd -- ${wordsOf(command)}${takesFiles(command) ? "; _files" : ""} ;;`);
-  return `#compdef titan
-# titan completion for zsh: put this into a folder of $fpath as _titan
+const ZSH = `#compdef titan
+# titan completion for zsh: source <(titan completion zsh), or as _titan in a folder of $fpath
 _titan() {
-  local -a commands
-  commands=(
-${names.join("\n")}
-  )
-  if (( CURRENT == 2 )); then
-    _describe 'command' commands
-    return
-  fi
-  case "$words[2]" in
-${cases.join("\n")}
-  esac
+  local line
+  local -a found
+  while IFS= read -r line; do
+    case "$line" in
+      :files) _files; return ;;
+      :folders) _files -/; return ;;
+      *$'\\t'*) found+=("\${\${line%%$'\\t'*}//:/\\\\:}:\${line#*$'\\t'}") ;;
+      ?*) found+=("\${line//:/\\\\:}") ;;
+    esac
+  done < <("\${words[1]}" __complete -- "\${(@Q)words[2,CURRENT]}" 2>/dev/null)
+  (( \${#found} )) && _describe -V titan found
 }
-_titan "$@"`;
-}
+if [[ "\${funcstack[1]}" == _titan ]]; then
+  _titan "$@"
+elif (( \${+functions[compdef]} )); then
+  compdef _titan titan
+fi`;
 
-function fish(commands: readonly Command[]): string {
-  const quoted = (text: string) => `'${text.replace(/\\/g, "\\\\").replace(/'/g, "\\'")}'`;
-  const lines = ["# titan completion for fish", "complete -c titan -f"];
-  for (const command of commands) {
-    const inside = quoted(`__fish_seen_subcommand_from ${command.name}`);
-    lines.push(`complete -c titan -n __fish_use_subcommand -a ${command.name} -d ${quoted(command.summary)}`);
-    if (takesFiles(command)) lines.push(`complete -c titan -n ${inside} -F`);
-    if (command.words !== undefined) lines.push(`complete -c titan -n ${inside} -a ${quoted(command.words.join(" "))}`);
-    for (const [name, flag] of Object.entries({ ...command.flags, ...GLOBAL_FLAGS })) {
-      if (!flag.hidden) lines.push(`complete -c titan -n ${inside} -l ${name}${flag.short === undefined ? "" : ` -s ${flag.short}`}${flag.type === "string" ? " -r" : ""} -d ${quoted(flag.summary)}`);
-    }
-  }
-  return lines.join("\n");
-}
+const FISH = `# titan completion for fish: titan completion fish > ~/.config/fish/completions/titan.fish
+function __titan_complete
+  set -l words (commandline -opc)
+  set -l current (commandline -ct)
+  set -l found ($words[1] __complete -- $words[2..-1] "$current" 2>/dev/null)
+  switch "$found[1]"
+    case :files
+      __fish_complete_path "$current"
+    case :folders
+      __fish_complete_directories "$current"
+    case '*'
+      string join \\n -- $found
+  end
+end
+complete -c titan -f -k -a '(__titan_complete)'`;

@@ -17,7 +17,7 @@ export const runs: Command = {
   usage: "",
   args: [0, 0],
   flags: {
-    status: { type: "string", value: "STATUS", summary: "only runs in this state, or in one of several: failed,cancelled" },
+    status: { type: "string", value: "STATUS", values: RUN_STATUSES.map((name) => name.toLowerCase()), summary: "only runs in this state, or in one of several: failed,cancelled" },
     name: { type: "string", value: "NAME", summary: "only runs whose name begins so, or fits a pattern with * and ?" },
     since: { type: "string", value: "WHEN", summary: "only runs submitted since 2h ago, or since a time" },
     limit: { type: "string", value: "N", summary: "only the newest N of them" },
