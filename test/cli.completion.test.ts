@@ -32,7 +32,7 @@ async function offered(...words: string[]): Promise<string[]> {
     .map((line) => line.split("\t")[0]!);
 }
 
-test("titan __complete offers commands, also behind flags of every command, and behind help", async () => {
+test("titan __complete offers commands, also behind flags and behind help", async () => {
   assert.deepEqual(await offered("u"), ["up"]);
   assert.deepEqual(await offered("--json", "val"), ["validate"]);
   assert.deepEqual(await offered("--master", "h:1", "val"), ["validate"]);
@@ -44,7 +44,7 @@ test("titan __complete offers commands, also behind flags of every command, and 
   );
 });
 
-test("titan __complete offers flags where a dash was typed, each once, and nowhere else", async () => {
+test("titan __complete offers flags where a dash was typed, each once", async () => {
   assert.deepEqual(await offered("logs", "--ti"), ["--timestamps"]);
   assert.deepEqual(await offered("logs", "--timestamps", "--ti"), []);
   assert.equal(
@@ -84,7 +84,7 @@ test("titan __complete offers what the master knows: runs, jobs, workers, gates"
   assert.deepEqual(await offered("approve", ""), [`${run}/other`]);
 });
 
-test("titan __complete says nothing when there is no master, a wrong token, or nonsense", async () => {
+test("titan __complete says nothing without a master, and to nonsense", async () => {
   for (const nowhere of [
     { TITAN_MASTER: "127.0.0.1:1" },
     { TITAN_MASTER: "not an address" },
@@ -122,7 +122,7 @@ test("titan completion bash: the script answers as titan __complete does", () =>
   }
 });
 
-test("titan completion bash, at a prompt: a file with a blank in its name stays one word, a command is no folder", async () => {
+test("titan completion bash keeps a name with a blank whole, at a prompt", async () => {
   const shell = spawn("script", ["-qfc", "bash --norc -i", "/dev/null"], {
     cwd,
     env: { ...shellEnv, PS1: "$ " },

@@ -26,7 +26,7 @@ test("titan doctor says which process has the state folder, and what to do", asy
   assert.match(lock.advice!, new RegExp(`stopping process ${pid} frees the folder, --state DIR`));
 });
 
-test("titan doctor does not mind that the folder is in use by the master that it has asked", async () => {
+test("titan doctor does not mind the master that it has asked itself", async () => {
   const found = await examine("--state", state, "--master", master, "--token", "right");
   assert.deepEqual(
     found.map(({ check }) => check).filter((check) => check === "lock" || check === "master"),
@@ -39,7 +39,7 @@ test("titan doctor does not mind that the folder is in use by the master that it
   );
 });
 
-test("titan doctor says of a wrong token that it is wrong, and of a missing one that it is missing", async () => {
+test("titan doctor says whether the token is wrong or missing", async () => {
   const advice = async (...args: string[]) =>
     (await examine("--master", master, ...args)).find(({ check }) => check === "master")!.advice;
   assert.match(

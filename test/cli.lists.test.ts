@@ -37,7 +37,7 @@ async function found(...flags: string[]): Promise<string[]> {
   return ids;
 }
 
-test("titan runs --status, --name, --since and --limit choose, the newest last, in the table and in JSON", async () => {
+test("titan runs --status, --name, --since and --limit choose, the newest last", async () => {
   assert.deepEqual(await found(), submitted);
   assert.deepEqual(await found("--status", "failed"), [eu, weekly]);
   assert.deepEqual(await found("--status", "COMPLETED,Cancelled"), [first, last]);
@@ -121,7 +121,7 @@ test("titan version, --version, -V and -v say the same", async () => {
   );
 });
 
-test("titan run --embedded --state says how to look at a failed job once its cluster is gone", async () => {
+test("titan run --embedded --state says how to look once its cluster is gone", async () => {
   const { code, stderr } = await titan(["run", "-", "--embedded", "--state", "my state"], {
     cwd,
     input: pipeline("kept", 3),

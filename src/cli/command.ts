@@ -132,10 +132,12 @@ export class Call {
 }
 
 /**
- * Splits `titan --json runs` into the command's word and everything else. `strange`: a flag before the word that not every
- * command has. It may have a value, which then was taken for the command.
+ * Splits `titan --json runs` into the command's word and everything else. `strange`: a flag before
+ * the word that not every command has. It may have a value, which then was taken for the command.
  */
-export function findCommand(argv: readonly string[]): { name: string | undefined; rest: string[]; strange?: string } {
+export function findCommand(
+  argv: readonly string[],
+): { name: string | undefined; rest: string[]; strange?: string } {
   let strange: string | undefined;
   for (let at = 0; at < argv.length; at++) {
     const word = argv[at]!;

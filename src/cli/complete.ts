@@ -3,7 +3,7 @@
  * with every Tab:
  *
  *     titan __complete -- logs nig      ─▶  nightly-7k2m ⇥ COMPLETED
- *     titan __complete -- run ""        ─▶  :files           the shell knows better than we which there are, and how to quote
+ *     titan __complete -- run ""        ─▶  :files     the shell knows names, and how to quote
  *
  * Everything follows from the declarations: a command's usage says what an argument is, a flag's
  * value what it takes.

@@ -1,8 +1,9 @@
 /**
- * The world around a command: terminal, environment, signals, and what must be cleaned up however it ends.
+ * The world around a command: terminal, environment, signals, and what must be cleaned up however
+ * it ends.
  *
- * Invariants: data goes to stdout, everything else to stderr; clean-up runs once, in the reverse order of its registration,
- * also when the reader of our output has gone away.
+ * Invariants: data goes to stdout, everything else to stderr; clean-up runs once, in the reverse
+ * order of its registration, also when the reader of our output has gone away.
  * Test: test/cli.test.ts
  */
 import { hostname, userInfo } from "node:os";
@@ -11,7 +12,10 @@ import { WriteStream } from "node:tty";
 import { styleText } from "node:util";
 import { nodeHost, type Host } from "#host";
 
-/** Clean-up that takes longer is left to the operating system: a worker's job has 5 s to end, and the worker 2 more. */
+/**
+ * Clean-up that takes longer is left to the operating system: a worker's job has 5 s to end, and
+ * the worker 2 more.
+ */
 const CLEANUP_MS = 9000;
 
 export type Color = "red" | "green" | "yellow" | "blue" | "magenta" | "cyan" | "dim" | "bold";
@@ -75,16 +79,22 @@ export class Context {
     this.#muted = true;
   }
 
-  /** Bytes as they are. Resolves when there is room for more, so that a slow reader slows us and not our memory. */
+  /**
+   * Bytes as they are. Resolves when there is room for more, so that a slow reader slows us and not
+   * our memory.
+   */
   async pour(stream: "stdout" | "stderr", bytes: Uint8Array): Promise<void> {
     const target = process[stream];
     if (!target.write(bytes)) await new Promise<void>((drained) => target.once("drain", drained));
   }
 
-  /** Colours a text for stdout (`out`) or stderr (`note`), if that is a terminal that wants colours. */
+  /**
+   * Colours a text for stdout (`out`) or stderr (`note`), if that is a terminal that wants colours.
+   */
   paint(color: Color, text: string, on: "out" | "note" = "out"): string {
     const wanted = on === "out" ? this.#colorOut : this.#colorErr;
-    // We have looked at the stream ourselves; newer Nodes would look at stdout, also for what goes to stderr.
+    // We have looked at the stream ourselves; newer Nodes would look at stdout, also for what goes
+    // to stderr.
     return wanted ? styleText(color, text, { validateStream: false }) : text;
   }
 
@@ -140,8 +150,8 @@ function isCalm({ CI, TERM }: NodeJS.ProcessEnv): boolean {
 }
 
 /**
- * As Node has it: FORCE_COLOR, NO_COLOR, TERM, and the builders that are known to show colours (CI). Only that a stream is no
- * terminal, and nobody has forced anything, is for us to see.
+ * As Node has it: FORCE_COLOR, NO_COLOR, TERM, and the builders that are known to show colours
+ * (CI). Only that a stream is no terminal, and nobody has forced anything, is for us to see.
  */
 export function hasColors(isTerminal: boolean, env: NodeJS.ProcessEnv): boolean {
   if (!isTerminal && env["FORCE_COLOR"] === undefined) return false;

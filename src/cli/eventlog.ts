@@ -49,7 +49,9 @@ export async function showLog(call: Call, dir: string): Promise<number> {
       context.note(`titan: a snapshot stands for what came before: everything up to ${piece.seq}`);
     } else if (piece.type === "rest") {
       const where = `${piece.file} at byte ${piece.offset}`;
-      context.note(`titan: ${bytesText(piece.bytes)} in ${where} are no whole record: being written,`);
+      context.note(
+        `titan: ${bytesText(piece.bytes)} in ${where} are no whole record: being written,`,
+      );
       context.note(`  torn by a crash, or damaged; titan log verify ${dir} says which`);
     } else {
       const lines = piece.bodies.flatMap((body, index) =>

@@ -31,7 +31,8 @@ export async function checkLock(
   known: string | undefined,
 ): Promise<Finding | undefined> {
   if (dir === known) return undefined;
-  const pid = await lockHolder(join(dir, "lock")).catch(() => undefined); // checkState has said that it cannot be read
+  // What cannot be read has been told by the check of the folder.
+  const pid = await lockHolder(join(dir, "lock")).catch(() => undefined);
   if (pid === undefined) return undefined;
   const port = portOf(pid);
   const where = port === undefined ? "" : `, a master at ${DEFAULT_MASTER.host}:${port}`;
@@ -55,7 +56,8 @@ function portOf(pid: number): number | undefined {
   } catch {
     return undefined;
   }
-  if (!words.includes("up") && !words.includes("master")) return undefined; // an embedded cluster, a program of its own
+  // A cluster for one run, or a program of somebody else, which has made a master its own way.
+  if (!words.includes("up") && !words.includes("master")) return undefined;
   const at = words.findIndex((word) => word === "--port" || word.startsWith("--port="));
   if (at < 0) return DEFAULT_MASTER.port;
   const text = words[at] === "--port" ? words[at + 1] : words[at]!.slice("--port=".length);

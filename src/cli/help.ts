@@ -30,7 +30,8 @@ const FIRST_STEPS: readonly (readonly [command: string, summary: string])[] = [
 export function overview(commands: readonly Command[], columns = MAX_COLUMNS): string {
   const byName = new Map(commands.map((command) => [command.name, command]));
   const lines = [
-    ...wrap("titan runs pipelines of jobs on many machines, and does not lose them.", columns), "",
+    ...wrap("titan runs pipelines of jobs on many machines, and does not lose them.", columns),
+    "",
     ...wrap("usage: titan COMMAND [ARGUMENTS] [FLAGS]", columns),
   ];
   for (const [title, names] of GROUPS) {
@@ -49,7 +50,11 @@ export function overview(commands: readonly Command[], columns = MAX_COLUMNS): s
 export function commandHelp(command: Command, columns = MAX_COLUMNS): string {
   const room = Math.min(columns, MAX_COLUMNS);
   const usage = `usage: titan ${`${command.name} ${command.usage}`.trimEnd()} [FLAGS]`;
-  const lines = [...wrap(`titan ${command.name}: ${command.summary}`, room), "", ...wrap(usage, room)];
+  const lines = [
+    ...wrap(`titan ${command.name}: ${command.summary}`, room),
+    "",
+    ...wrap(usage, room),
+  ];
   const own = flagLines(command.flags, columns);
   if (own.length > 0) lines.push("", "Flags", ...own);
   lines.push("", "Flags of every command", ...flagLines(GLOBAL_FLAGS, columns));
@@ -59,11 +64,13 @@ export function commandHelp(command: Command, columns = MAX_COLUMNS): string {
 }
 
 function flagLines(flags: Readonly<Record<string, Flag>>, columns: number): string[] {
-  return Object.entries(flags).filter(([, flag]) => !flag.hidden).flatMap(([name, flag]) => {
-    const value = flag.type === "string" ? ` ${flag.value ?? "VALUE"}` : "";
-    const short = flag.short === undefined ? "" : `-${flag.short}, `;
-    return entry(`${short}--${name}${value}`, flag.summary, columns);
-  });
+  return Object.entries(flags)
+    .filter(([, flag]) => !flag.hidden)
+    .flatMap(([name, flag]) => {
+      const value = flag.type === "string" ? ` ${flag.value ?? "VALUE"}` : "";
+      const short = flag.short === undefined ? "" : `-${flag.short}, `;
+      return entry(`${short}--${name}${value}`, flag.summary, columns);
+    });
 }
 
 /** What is explained, and what is said about it, in the second column or below. */

@@ -37,7 +37,11 @@ const help: Command = {
   flags: {},
   examples: ["titan help run"],
   async run({ context, args: [name] }) {
-    context.out(name === undefined ? overview(COMMANDS, context.columns) : commandHelp(await commandNamed(name), context.columns));
+    context.out(
+      name === undefined
+        ? overview(COMMANDS, context.columns)
+        : commandHelp(await commandNamed(name), context.columns),
+    );
     return EXIT.OK;
   },
 };
@@ -50,15 +54,44 @@ const version: Command = {
   flags: {},
   examples: ["titan version", "titan version --json"],
   async run({ context, json }) {
-    if (json) context.json({ version: VERSION, node: process.versions.node, platform: process.platform, arch: process.arch });
+    if (json)
+      context.json({
+        version: VERSION,
+        node: process.versions.node,
+        platform: process.platform,
+        arch: process.arch,
+      });
     else context.out(`titan ${VERSION}`);
     return EXIT.OK;
   },
 };
 
 export const COMMANDS: readonly Command[] = [
-  up, run, validate, runs, status, watch, logs, workers, dead, cancel, retry, drain, gates, approve, reject, kv, master, worker, store, log, doctor,
-  completionCommand(), completeCommand(() => COMMANDS), version, help,
+  up,
+  run,
+  validate,
+  runs,
+  status,
+  watch,
+  logs,
+  workers,
+  dead,
+  cancel,
+  retry,
+  drain,
+  gates,
+  approve,
+  reject,
+  kv,
+  master,
+  worker,
+  store,
+  log,
+  doctor,
+  completionCommand(),
+  completeCommand(() => COMMANDS),
+  version,
+  help,
 ];
 
 /** Other names of commands, for whoever expects them. */
@@ -69,8 +102,14 @@ async function commandNamed(name: string): Promise<Command> {
   const found = COMMANDS.find((command) => command.name === meantName);
   if (found !== undefined) return found;
   if (LATER.includes(name)) refuseLater(name);
-  const meant = await nearest(name, COMMANDS.filter(({ hidden }) => !hidden).map((command) => command.name));
-  throw new UsageError(`Cannot run titan ${name}: there is no such command${meant === undefined ? "" : ` (did you mean ${meant}?)`}`, "titan help lists all");
+  const meant = await nearest(
+    name,
+    COMMANDS.filter(({ hidden }) => !hidden).map((command) => command.name),
+  );
+  throw new UsageError(
+    `Cannot run titan ${name}: there is no such command${meant === undefined ? "" : ` (did you mean ${meant}?)`}`,
+    "titan help lists all",
+  );
 }
 
 /** Runs one command line; says what went wrong, cleans up, and returns the exit code. */
@@ -102,8 +141,12 @@ async function dispatch(context: Context, argv: readonly string[]): Promise<numb
 /** `titan --mater x runs`: the flag is wrong, and not the word behind it. */
 async function strangeFlag(flag: string): Promise<UsageError> {
   const meant = await nearest(flag.slice(2), Object.keys(GLOBAL_FLAGS));
-  if (meant !== undefined) return new UsageError(`Cannot run titan: unknown flag ${flag} (did you mean --${meant}?)`);
-  return new UsageError(`Cannot run titan: unknown flag ${flag} before the command`, "flags of a command come behind it");
+  if (meant !== undefined)
+    return new UsageError(`Cannot run titan: unknown flag ${flag} (did you mean --${meant}?)`);
+  return new UsageError(
+    `Cannot run titan: unknown flag ${flag} before the command`,
+    "flags of a command come behind it",
+  );
 }
 
 function withoutCommand(context: Context, argv: readonly string[]): number {
@@ -115,7 +158,11 @@ function withoutCommand(context: Context, argv: readonly string[]): number {
     context.out(overview(COMMANDS, context.columns));
     return EXIT.OK;
   }
-  if (argv.length > 0) throw new UsageError(`Cannot run titan ${argv.join(" ")}: expected a command`, "titan help lists them");
+  if (argv.length > 0)
+    throw new UsageError(
+      `Cannot run titan ${argv.join(" ")}: expected a command`,
+      "titan help lists them",
+    );
   context.note(overview(COMMANDS, context.columns));
   return EXIT.USAGE;
 }

@@ -1,5 +1,6 @@
 /**
- * How people name things: `RUN`, `RUN/JOB`, the beginning of a run's id when that is enough, and `@latest`.
+ * How people name things: `RUN`, `RUN/JOB`, the beginning of a run's id when that is enough, and
+ * `@latest`.
  *
  * Test: test/cli.test.ts
  */
@@ -25,17 +26,29 @@ export function parseRef(text: string): Ref {
   const slash = text.indexOf("/");
   if (slash < 0) return { run: text, job: undefined };
   const ref = { run: text.slice(0, slash), job: text.slice(slash + 1) };
-  if (ref.run === "" || ref.job === "") throw new UsageError(`Cannot use "${text}": expected RUN or RUN/JOB`);
+  if (ref.run === "" || ref.job === "")
+    throw new UsageError(`Cannot use "${text}": expected RUN or RUN/JOB`);
   return ref;
 }
 
-/** Every id begins with nothing: `titan cancel "$RUN"` with RUN not set would cancel the only run there is. */
+/**
+ * Every id begins with nothing: `titan cancel "$RUN"` with RUN not set would cancel the only run
+ * there is.
+ */
 function refuseEmpty(text: string): void {
-  if (text === "") throw new UsageError('Cannot use "": expected RUN or RUN/JOB (a variable that is not set?)', "titan runs lists the runs");
+  if (text === "")
+    throw new UsageError(
+      'Cannot use "": expected RUN or RUN/JOB (a variable that is not set?)',
+      "titan runs lists the runs",
+    );
 }
 
 /** Asks with the id as it was typed; only if there is no such run, looks for one that begins so. */
-export async function withRun<T>(client: Client, typed: string, ask: (run: string) => Promise<T>): Promise<T> {
+export async function withRun<T>(
+  client: Client,
+  typed: string,
+  ask: (run: string) => Promise<T>,
+): Promise<T> {
   refuseEmpty(typed); // before it is asked for: a master says of "" only that it is not there
   if (typed === LATEST) return ask(await findRun(client, typed));
   try {
@@ -50,8 +63,12 @@ export async function withRun<T>(client: Client, typed: string, ask: (run: strin
 
 function newest(runs: readonly RunInfo[]): string {
   // Of two in one millisecond the later one is behind.
-  const last = runs.reduce<RunInfo | undefined>((a, b) => (a === undefined || b.submittedAt >= a.submittedAt ? b : a), undefined);
-  if (last === undefined) throw new CliError(EXIT.ERROR, `Cannot find run "${LATEST}": there are no runs`);
+  const last = runs.reduce<RunInfo | undefined>(
+    (a, b) => (a === undefined || b.submittedAt >= a.submittedAt ? b : a),
+    undefined,
+  );
+  if (last === undefined)
+    throw new CliError(EXIT.ERROR, `Cannot find run "${LATEST}": there are no runs`);
   return last.id;
 }
 
@@ -62,13 +79,29 @@ export async function findRun(client: Client, typed: string): Promise<string> {
   if (typed === LATEST) return newest(runs);
   if (runs.some((run) => run.id === typed)) return typed;
   // The newest first: it is the likeliest to be meant.
-  const fitting = runs.filter((run) => run.id.startsWith(typed)).sort((a, b) => b.submittedAt - a.submittedAt).map((run) => run.id);
+  const fitting = runs
+    .filter((run) => run.id.startsWith(typed))
+    .sort((a, b) => b.submittedAt - a.submittedAt)
+    .map((run) => run.id);
   if (fitting.length === 1) return fitting[0]!;
   if (fitting.length > 1) {
     const more = fitting.length > MAX_LISTED ? ` and ${fitting.length - MAX_LISTED} more` : "";
-    throw new CliError(EXIT.ERROR, `Cannot choose a run: "${typed}" fits ${fitting.slice(0, MAX_LISTED).join(", ")}${more}`);
+    throw new CliError(
+      EXIT.ERROR,
+      `Cannot choose a run: "${typed}" fits ${fitting.slice(0, MAX_LISTED).join(", ")}${more}`,
+    );
   }
-  const meant = await nearest(typed, runs.map((run) => run.id));
-  const hint = runs.length === 0 ? ": there are no runs" : meant === undefined ? "" : ` (did you mean ${meant}?)`;
-  throw new CliError(EXIT.ERROR, `Cannot find run "${typed}"${hint}`, { advice: runs.length > 0 && meant === undefined ? "titan runs lists them" : undefined });
+  const meant = await nearest(
+    typed,
+    runs.map((run) => run.id),
+  );
+  const hint =
+    runs.length === 0
+      ? ": there are no runs"
+      : meant === undefined
+        ? ""
+        : ` (did you mean ${meant}?)`;
+  throw new CliError(EXIT.ERROR, `Cannot find run "${typed}"${hint}`, {
+    advice: runs.length > 0 && meant === undefined ? "titan runs lists them" : undefined,
+  });
 }

@@ -41,7 +41,10 @@ export async function summarize(run: RunInfo, options: SummaryOptions): Promise<
   const { context, tracker } = options;
   const failed = [...tracker.failed].sort((a, b) => a.at - b.at);
   for (const row of failed.slice(0, MAX_SHOWN)) await describeFailure(run, row, options);
-  if (failed.length > MAX_SHOWN) context.note(`titan: ${failed.length - MAX_SHOWN} more jobs failed${options.vanishes ? "" : `: ${later(options, "status", run.id)}`}`);
+  if (failed.length > MAX_SHOWN) {
+    const more = options.vanishes ? "" : `: ${later(options, "status", run.id)}`;
+    context.note(`titan: ${failed.length - MAX_SHOWN} more jobs failed${more}`);
+  }
   if (failed.length > 0 && options.vanishes) context.note("titan: this cluster ends with the run; with --state DIR its runs and their output are kept");
   const took = durationText((run.endedAt ?? run.submittedAt) - run.submittedAt);
   context.out(`${run.id} ${context.paint(runColor(run.status), run.status)} in ${took} (${progressText(tracker)})`);

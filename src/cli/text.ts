@@ -7,9 +7,15 @@
 import { stripVTControlCharacters } from "node:util";
 
 /** The candidate that was probably meant. A prefix counts: `stat` is `status`. */
-export async function nearest(word: string, candidates: readonly string[]): Promise<string | undefined> {
+export async function nearest(
+  word: string,
+  candidates: readonly string[],
+): Promise<string | undefined> {
   const { didYouMean } = await import("#pipeline"); // only for those who mistype
-  return didYouMean(word, candidates) ?? (word.length >= 2 ? candidates.find((candidate) => candidate.startsWith(word)) : undefined);
+  return (
+    didYouMean(word, candidates) ??
+    (word.length >= 2 ? candidates.find((candidate) => candidate.startsWith(word)) : undefined)
+  );
 }
 
 /** "0.4s", "12.3s", "4m 05s", "2h 03m", "3d 04h": two units at most. */
@@ -50,42 +56,72 @@ export function plural(count: number, one: string, many = `${one}s`): string {
 const MIN_CELLS = 12;
 
 /**
- * Columns as wide as their content. The last one is not padded, so that lines end where their text ends.
+ * Columns as wide as their content. The last one is not padded, so that lines end where their text
+ * ends.
  *
- * `room`: cells of the terminal. A table that is wider has its last column cut; one that does not fit even so is written
- * as a paragraph for each row.
+ * `room`: cells of the terminal. A table that is wider has its last column cut; one that does not
+ * fit even so is written as a paragraph for each row.
  */
-export function table(head: readonly string[], rows: readonly (readonly string[])[], room = Infinity): string {
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  room = Infinity,
+): string {
   const all = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...all.map((row) => width(row[column] ?? ""))));
   const before = widths.slice(0, -1).reduce((sum, cells) => sum + cells + 2, 0);
   const left = room - before;
   if (left < Math.min(MIN_CELLS, widths.at(-1)!)) return paragraphs(head, rows);
-  const line = (row: readonly string[]): string => row.map((cell, column) => {
-    return column === row.length - 1 ? clip(cell, left) : pad(cell, widths[column]!);
-  }).join("  ").trimEnd();
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, column) => {
+        return column === row.length - 1 ? clip(cell, left) : pad(cell, widths[column]!);
+      })
+      .join("  ")
+      .trimEnd();
   return all.map(line).join("\n");
 }
 
 /** `name`, and below it what the other columns say. */
 function paragraphs(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = Math.max(...head.slice(1).map(width));
-  return rows.map(([name = "", ...rest]) => {
-    const said = rest.flatMap((cell, index) => (cell === "" ? [] : [`  ${pad(head[index + 1]!.toLowerCase(), cells)}  ${cell}`]));
-    return [name, ...said].join("\n");
-  }).join("\n");
+  return rows
+    .map(([name = "", ...rest]) => {
+      const said = rest.flatMap((cell, index) =>
+        cell === "" ? [] : [`  ${pad(head[index + 1]!.toLowerCase(), cells)}  ${cell}`],
+      );
+      return [name, ...said].join("\n");
+    })
+    .join("\n");
 }
 
-/** Characters that terminals draw two cells wide: East Asian ones, and whatever is an emoji without being asked to. */
-const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}]|\p{Emoji_Presentation}|\ufe0f/u;
+/**
+ * Characters that terminals draw two cells wide: East Asian ones, and whatever is an emoji without
+ * being asked to.
+ */
+const WIDE = new RegExp(
+  [
+    "[\\u1100-\\u115f\\u2e80-\\ua4cf\\uac00-\\ud7a3\\uf900-\\ufaff\\ufe30-\\ufe6f]",
+    "[\\uff00-\\uff60\\uffe0-\\uffe6\\u{1f300}-\\u{1faff}]",
+    "\\p{Emoji_Presentation}",
+    "\\ufe0f", // asks for an emoji
+  ].join("|"),
+  "u",
+);
 /** Accents and joiners on their own. */
 const NOTHING = /^[\p{Mark}\p{Default_Ignorable_Code_Point}]+$/u;
 const PLAIN = /^[\x20-\x7e]*$/;
-/** One cell each, without asking: Latin letters and the signs of our own drawings. Asking costs a microsecond a letter. */
+/**
+ * One cell each, without asking: Latin letters and the signs of our own drawings. Asking costs a
+ * microsecond a letter.
+ */
 const NARROW = /^[\x20-\x7e\xa1-\xac\xae-\u02ff\u2500-\u257f·●✓✗…]*$/;
 let segmenter: Intl.Segmenter | undefined;
 
-/** What a reader takes for one character: an accent belongs to its letter, and a family is one emoji. */
+/**
+ * What a reader takes for one character: an accent belongs to its letter, and a family is one
+ * emoji.
+ */
 function graphemes(text: string): string[] {
   segmenter ??= new Intl.Segmenter(undefined, { granularity: "grapheme" });
   return Array.from(segmenter.segment(text), ({ segment }) => segment);
@@ -121,7 +157,10 @@ export function clip(text: string, cells: number): string {
   return `${kept}…`;
 }
 
-/** One line, and nothing in it that would move a cursor: what jobs and people wrote ends up on terminals. */
+/**
+ * One line, and nothing in it that would move a cursor: what jobs and people wrote ends up on
+ * terminals.
+ */
 export function oneLine(text: string): string {
   return printable(text.replace(/\s*\n\s*/g, " ").trim());
 }

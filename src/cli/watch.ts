@@ -54,7 +54,13 @@ export async function watchToEnd(call: Call, options: WatchOptions): Promise<num
   try {
     const ended = await followRun({ client, redial: options.redial, run, tracker, progress, signal: leaving.signal });
     progress.end();
-    if (!call.json) await summarize(ended, { context, client: await live(options), tracker, vanishes: cluster !== undefined && call.text("state") === undefined, kept: cluster === undefined ? undefined : call.text("state"), where });
+    if (!call.json) {
+      const state = call.text("state");
+      const vanishes = cluster !== undefined && state === undefined;
+      const kept = cluster === undefined ? undefined : state;
+      const now = await live(options);
+      await summarize(ended, { context, client: now, tracker, vanishes, kept, where });
+    }
     return exitOf(ended);
   } catch (error) {
     if (!(error instanceof Leave)) {

@@ -25,7 +25,8 @@ export function completionCommand(): Command {
     flags: {},
     words: SHELLS,
     notes: [
-      "It completes commands, flags and their values, files, and what the master knows: runs, jobs, workers and gates.",
+      "It completes commands, flags and their values, files, and what the master knows: runs, jobs, " +
+        "workers and gates.",
       "zsh: source it behind compinit, or write it into a folder of $fpath as _titan.",
     ],
     examples: [
@@ -128,7 +129,7 @@ elif (( \${+functions[compdef]} )); then
   compdef _titan titan
 fi`;
 
-const FISH = `# titan completion for fish: titan completion fish > ~/.config/fish/completions/titan.fish
+const FISH = `# titan completion for fish, to be put into ~/.config/fish/completions/titan.fish
 function __titan_complete
   set -l words (commandline -opc)
   set -l current (commandline -ct)

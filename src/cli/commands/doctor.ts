@@ -1,6 +1,15 @@
 /** `titan doctor`: what could be in the way on this machine, and what to do about it. */
 import { spawnSync } from "node:child_process";
-import { closeSync, fdatasyncSync, mkdirSync, openSync, rmdirSync, rmSync, writeSync, existsSync } from "node:fs";
+import {
+  closeSync,
+  fdatasyncSync,
+  mkdirSync,
+  openSync,
+  rmdirSync,
+  rmSync,
+  writeSync,
+  existsSync,
+} from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { Address } from "#host";
 import type { Client } from "#sdk";
@@ -23,21 +32,32 @@ export const doctor: Command = {
   summary: "check this machine: Node, ports, disk, programs, master, store",
   usage: "",
   args: [0, 0],
-  flags: { state: { type: "string", value: "DIR", summary: "the state folder to check (default TITAN_HOME, else .titan)" } },
+  flags: {
+    state: {
+      type: "string",
+      value: "DIR",
+      summary: "the state folder to check (default TITAN_HOME, else .titan)",
+    },
+  },
   notes: ["Each line is ok, warn or fail, with what to do. Exits 1 if anything fails."],
   examples: ["titan doctor", "titan doctor --master 10.0.0.5:9090"],
   async run(call: Call): Promise<number> {
     const { context } = call;
     const state = resolve(call.text("state") ?? context.home);
     const findings = [
-      checkNode(), checkState(state), checkProgram("sh", "jobs with run: need it"),
-      checkProgram("python3", "jobs with a .py file need it"), ...(await checkMaster(call, state)),
+      checkNode(),
+      checkState(state),
+      checkProgram("sh", "jobs with run: need it"),
+      checkProgram("python3", "jobs with a .py file need it"),
+      ...(await checkMaster(call, state)),
     ];
     if (call.json) context.json(findings);
     else {
       const color = { ok: "green", warn: "yellow", fail: "red" } as const;
       for (const { check, level, found, advice } of findings) {
-        context.out(`${context.paint(color[level], level.padEnd(4))}  ${check.padEnd(8)}  ${found}`);
+        context.out(
+          `${context.paint(color[level], level.padEnd(4))}  ${check.padEnd(8)}  ${found}`,
+        );
         if (advice !== undefined) context.out(`${" ".repeat(16)}${advice}`);
       }
     }
@@ -49,11 +69,27 @@ function checkNode(): Finding {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   const enough = major > NODE_NEEDED[0] || (major === NODE_NEEDED[0] && minor >= NODE_NEEDED[1]);
   const found = `${process.version} on ${process.platform} ${process.arch}`;
-  if (process.platform === "win32") return { check: "node", level: "fail", found, advice: "jobs need POSIX process groups and signals: use WSL" };
-  return enough ? { check: "node", level: "ok", found } : { check: "node", level: "fail", found, advice: `Titan needs Node ${NODE_NEEDED.join(".")} or newer` };
+  if (process.platform === "win32")
+    return {
+      check: "node",
+      level: "fail",
+      found,
+      advice: "jobs need POSIX process groups and signals: use WSL",
+    };
+  return enough
+    ? { check: "node", level: "ok", found }
+    : {
+        check: "node",
+        level: "fail",
+        found,
+        advice: `Titan needs Node ${NODE_NEEDED.join(".")} or newer`,
+      };
 }
 
-/** Writes where the log would be, as the log would: it is the disk that decides how fast submissions are answered. */
+/**
+ * Writes where the log would be, as the log would: it is the disk that decides how fast submissions
+ * are answered.
+ */
 function checkState(dir: string): Finding {
   const check = "state";
   const made: string[] = [];
@@ -79,9 +115,20 @@ function checkState(dir: string): Finding {
     const median = times.sort((a, b) => a - b)[FSYNCS / 2]!;
     const found = `${dir} is writable; fsync takes ${median.toFixed(median < 10 ? 1 : 0)} ms`;
     if (median <= SLOW_FSYNC_MS) return { check, level: "ok", found };
-    return { check, level: "warn", found, advice: "slow: every answer to a submission waits for one. Use a local SSD, or --durability everysec if a second may be lost" };
+    return {
+      check,
+      level: "warn",
+      found,
+      advice:
+        "slow: every answer to a submission waits for one. Use a local SSD, or --durability everysec if a second may be lost",
+    };
   } catch (error) {
-    return { check, level: "fail", found: (error as Error).message, advice: "choose another folder with --state or TITAN_HOME" };
+    return {
+      check,
+      level: "fail",
+      found: (error as Error).message,
+      advice: "choose another folder with --state or TITAN_HOME",
+    };
   } finally {
     for (const folder of made) removeIfEmpty(folder); // only looking
   }
@@ -107,7 +154,12 @@ function checkProgram(name: string, why: string): Finding {
   const { error, stdout } = spawnSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" });
   const path = stdout?.trim() ?? "";
   if (error === undefined && path !== "") return { check: name, level: "ok", found: path };
-  return { check: name, level: name === "sh" ? "fail" : "warn", found: "not found in PATH", advice: why };
+  return {
+    check: name,
+    level: name === "sh" ? "fail" : "warn",
+    found: "not found in PATH",
+    advice: why,
+  };
 }
 
 async function checkMaster(call: Call, state: string): Promise<Finding[]> {
@@ -121,9 +173,16 @@ async function checkMaster(call: Call, state: string): Promise<Finding[]> {
     const isAway = exitCodeOf(error) === EXIT.UNREACHABLE;
     if (named !== undefined || !isAway) {
       const found = (error as Error).message;
-      return [...lock, { check: "master", level: "fail", found, advice: masterAdvice(call, error) }];
+      return [
+        ...lock,
+        { check: "master", level: "fail", found, advice: masterAdvice(call, error) },
+      ];
     }
-    return [...lock, await checkPort(address.port), ...given(await checkStorePort(DEFAULT_STORE_PORT))];
+    return [
+      ...lock,
+      await checkPort(address.port),
+      ...given(await checkStorePort(DEFAULT_STORE_PORT)),
+    ];
   }
 }
 
@@ -131,29 +190,45 @@ function given(finding: Finding | undefined): Finding[] {
   return finding === undefined ? [] : [finding];
 }
 
-async function checkLiving(client: Client, at: { address: Address; state: string }): Promise<Finding[]> {
+async function checkLiving(
+  client: Client,
+  at: { address: Address; state: string },
+): Promise<Finding[]> {
   const text = addressText(at.address);
   const before = Date.now();
   const info = await client.info();
   const roundTripMs = Date.now() - before;
   const parts = [
-    `${text} answers in ${roundTripMs} ms: Titan ${info.version}`, `process ${info.pid}`,
-    `up for ${durationText(before - info.startedAt)}`, plural(info.workers, "worker"), `state in ${info.state}`,
+    `${text} answers in ${roundTripMs} ms: Titan ${info.version}`,
+    `process ${info.pid}`,
+    `up for ${durationText(before - info.startedAt)}`,
+    plural(info.workers, "worker"),
+    `state in ${info.state}`,
   ];
   const findings: Finding[] = [{ check: "master", level: "ok", found: parts.join(", ") }];
   if (info.workers === 0) {
     const found = "none has joined: nothing will run";
-    findings.push({ check: "workers", level: "warn", found, advice: `titan worker --master ${text}` });
+    findings.push({
+      check: "workers",
+      level: "warn",
+      found,
+      advice: `titan worker --master ${text}`,
+    });
   }
   if (info.now !== 0) findings.push(checkClock(info.now - (before + roundTripMs / 2)));
-  return [...findings, ...given(await checkLock(at.state, info.state)), ...(await checkStore(client))];
+  return [
+    ...findings,
+    ...given(await checkLock(at.state, info.state)),
+    ...(await checkStore(client)),
+  ];
 }
 
 /** A master that says no is there: looking for it elsewhere would not help. */
 function masterAdvice(call: Call, error: unknown): string {
   if (exitCodeOf(error) !== EXIT.UNAUTHORIZED) return "check the address, and that the master runs";
   const flag = call.on("token") ? "--token" : "TITAN_TOKEN";
-  const given = tokenOf(call) === undefined ? "none is given here" : `the one in ${flag} is another`;
+  const given =
+    tokenOf(call) === undefined ? "none is given here" : `the one in ${flag} is another`;
   return `the master wants the token that it was started with (TITAN_TOKEN there), and ${given}`;
 }
 
@@ -163,16 +238,37 @@ async function checkStore(client: Client): Promise<Finding[]> {
   const sentAt = performance.now();
   try {
     await client.kv("PING");
-    return [{ check, level: "ok", found: `answers the master in ${Math.round(performance.now() - sentAt)} ms` }];
+    return [
+      {
+        check,
+        level: "ok",
+        found: `answers the master in ${Math.round(performance.now() - sentAt)} ms`,
+      },
+    ];
   } catch (error) {
     if (isRpcError(error, "NOT_FOUND")) return [];
-    return [{ check, level: "fail", found: (error as Error).message, advice: "jobs that use the store fail: is it where the master's --store says, and its password right?" }];
+    return [
+      {
+        check,
+        level: "fail",
+        found: (error as Error).message,
+        advice:
+          "jobs that use the store fail: is it where the master's --store says, and its password right?",
+      },
+    ];
   }
 }
 
 function checkClock(differenceMs: number): Finding {
   const found = `this clock and the master's differ by ${Math.round(Math.abs(differenceMs))} ms`;
-  return Math.abs(differenceMs) <= CLOCK_MS ? { check: "clock", level: "ok", found } : { check: "clock", level: "warn", found, advice: "ages and times in tables will look wrong; leases do not mind. Run an NTP client" };
+  return Math.abs(differenceMs) <= CLOCK_MS
+    ? { check: "clock", level: "ok", found }
+    : {
+        check: "clock",
+        level: "warn",
+        found,
+        advice: "ages and times in tables will look wrong; leases do not mind. Run an NTP client",
+      };
 }
 
 /** No master there: could there be one? */
@@ -180,8 +276,17 @@ async function checkPort(port: number): Promise<Finding> {
   const check = "port";
   const trouble = await portTrouble(port);
   if (trouble === undefined) {
-    return { check, level: "ok", found: `${port} is free; no master runs on this machine (titan up starts one)` };
+    return {
+      check,
+      level: "ok",
+      found: `${port} is free; no master runs on this machine (titan up starts one)`,
+    };
   }
   const found = `${port} is in use by a program that is no Titan master (${trouble})`;
-  return { check, level: "warn", found, advice: "titan up --port PORT takes another one; TITAN_MASTER then names it" };
+  return {
+    check,
+    level: "warn",
+    found,
+    advice: "titan up --port PORT takes another one; TITAN_MASTER then names it",
+  };
 }

@@ -38,7 +38,8 @@ export const log: Command = {
     const [action, dir] = call.args as [string, string];
     if (!ACTIONS.includes(action as never)) await refuseAction(action);
     const folders = findLog(dir, action);
-    if (call.on("dry-run") && action !== "repair") throw new UsageError(`Cannot run titan log ${action} --dry-run: it changes nothing anyway`);
+    if (call.on("dry-run") && action !== "repair")
+      throw new UsageError(`Cannot run titan log ${action} --dry-run: it changes nothing anyway`);
     if (call.on("run") && action !== "show") {
       throw new UsageError(`Cannot run titan log ${action} --run: it is a flag of titan log show`);
     }
@@ -62,7 +63,8 @@ interface Folders {
 }
 
 function findLog(dir: string, action: string): Folders {
-  if (!isFolder(dir)) throw new CliError(EXIT.ERROR, `Cannot ${action} the log in ${dir}: there is no such folder`);
+  if (!isFolder(dir))
+    throw new CliError(EXIT.ERROR, `Cannot ${action} the log in ${dir}: there is no such folder`);
   const inside = join(dir, "log");
   if (isFolder(inside)) return { log: inside, lock: join(dir, "lock") };
   const real = realpathSync(dir);
@@ -88,34 +90,63 @@ async function inspect(call: Call, { log: dir }: Folders): Promise<number> {
   const { context } = call;
   const { inspectLog } = await import("#log");
   const found = await inspectLog(context.host, dir);
-  if (call.json) return context.json(found), EXIT.OK;
-  if (isNoLog(found)) throw new CliError(EXIT.ERROR, `Cannot inspect the log in ${dir}: there is none`);
+  if (call.json) return (context.json(found), EXIT.OK);
+  if (isNoLog(found))
+    throw new CliError(EXIT.ERROR, `Cannot inspect the log in ${dir}: there is none`);
   const range = found.range === undefined ? "" : ` (${found.range.from} to ${found.range.to})`;
-  context.out(`log ${found.id ?? "of unknown id"} in ${dir}: ${plural(found.records, "record")}${range}, ${bytesText(found.bytes)}\n`);
+  context.out(
+    `log ${found.id ?? "of unknown id"} in ${dir}: ${plural(found.records, "record")}${range}, ${bytesText(found.bytes)}\n`,
+  );
   const rows = [
-    ...found.snapshots.map(({ file, seq, chunks, bytes }) => [basename(file), "snapshot", `up to ${seq}`, plural(chunks, "chunk"), bytesText(bytes)]),
-    ...found.segments.map(({ file, firstSeq, records, bytes }) => [basename(file), "segment", `from ${firstSeq}`, plural(records, "record"), bytesText(bytes)]),
+    ...found.snapshots.map(({ file, seq, chunks, bytes }) => [
+      basename(file),
+      "snapshot",
+      `up to ${seq}`,
+      plural(chunks, "chunk"),
+      bytesText(bytes),
+    ]),
+    ...found.segments.map(({ file, firstSeq, records, bytes }) => [
+      basename(file),
+      "segment",
+      `from ${firstSeq}`,
+      plural(records, "record"),
+      bytesText(bytes),
+    ]),
   ];
   context.out(table(["FILE", "KIND", "NUMBERS", "HOLDS", "SIZE"], rows, context.columns));
-  if (found.tornBytes > 0) context.out(`\ntorn tail: ${plural(found.tornBytes, "byte")} of an unfinished write in ${basename(found.tornFile ?? "")}; the next start cuts them`);
-  if (found.strays.length > 0) context.out(`\nleft by a crash, removed by the next start: ${found.strays.join(", ")}`);
+  if (found.tornBytes > 0)
+    context.out(
+      `\ntorn tail: ${plural(found.tornBytes, "byte")} of an unfinished write in ${basename(found.tornFile ?? "")}; the next start cuts them`,
+    );
+  if (found.strays.length > 0)
+    context.out(`\nleft by a crash, removed by the next start: ${found.strays.join(", ")}`);
   printProblems(call, found.problems);
   return EXIT.OK;
 }
 
 function isNoLog({ segments, snapshots, problems, id }: LogInspection): boolean {
-  return id === undefined && segments.length === 0 && snapshots.length === 0 && problems.length === 0;
+  return (
+    id === undefined && segments.length === 0 && snapshots.length === 0 && problems.length === 0
+  );
 }
 
 async function verify(call: Call, { log: dir }: Folders): Promise<number> {
   const { context } = call;
   const { inspectLog, verifyLog } = await import("#log");
-  if (isNoLog(await inspectLog(context.host, dir))) throw new CliError(EXIT.ERROR, `Cannot verify the log in ${dir}: there is none`);
+  if (isNoLog(await inspectLog(context.host, dir)))
+    throw new CliError(EXIT.ERROR, `Cannot verify the log in ${dir}: there is none`);
   const found = await verifyLog(context.host, dir);
   if (call.json) context.json(found);
   else {
-    const torn = found.tornBytes > 0 ? `, and a torn tail of ${plural(found.tornBytes, "byte")}, which the next start cuts` : "";
-    context.out(found.ok ? `${dir}: ${plural(found.records, "record")} intact${torn}` : `${dir}: ${plural(found.problems.length, "problem")}`);
+    const torn =
+      found.tornBytes > 0
+        ? `, and a torn tail of ${plural(found.tornBytes, "byte")}, which the next start cuts`
+        : "";
+    context.out(
+      found.ok
+        ? `${dir}: ${plural(found.records, "record")} intact${torn}`
+        : `${dir}: ${plural(found.problems.length, "problem")}`,
+    );
     printProblems(call, found.problems);
     if (!found.ok) context.note(`titan: what a repair would do: titan log repair ${dir} --dry-run`);
   }
@@ -124,37 +155,54 @@ async function verify(call: Call, { log: dir }: Folders): Promise<number> {
 
 function printProblems({ context }: Call, problems: readonly LogProblem[]): void {
   for (const { file, offset, what, code, fatal } of problems) {
-    context.out(`  ${context.paint(fatal ? "red" : "yellow", code)} ${file}${offset === undefined ? "" : ` at byte ${offset}`}: ${what}${fatal ? "" : " (the log opens all the same)"}`);
+    context.out(
+      `  ${context.paint(fatal ? "red" : "yellow", code)} ${file}${offset === undefined ? "" : ` at byte ${offset}`}: ${what}${fatal ? "" : " (the log opens all the same)"}`,
+    );
   }
 }
 
 async function repair(call: Call, { log: dir, lock }: Folders): Promise<number> {
   const { context } = call;
   const { inspectLog, repairLog } = await import("#log");
-  if (isNoLog(await inspectLog(context.host, dir))) throw new CliError(EXIT.ERROR, `Cannot repair the log in ${dir}: there is none`);
+  if (isNoLog(await inspectLog(context.host, dir)))
+    throw new CliError(EXIT.ERROR, `Cannot repair the log in ${dir}: there is none`);
   const dryRun = call.on("dry-run");
   const held = dryRun || lock === undefined ? undefined : await takeLock(call, { dir, lock });
   try {
     const done = await repairLog(context.host, dir, { dryRun });
-    if (call.json) return context.json({ dryRun, ...done }), EXIT.OK;
-    if (done.clean) return context.out(`${dir}: nothing to repair`), EXIT.OK;
+    if (call.json) return (context.json({ dryRun, ...done }), EXIT.OK);
+    if (done.clean) return (context.out(`${dir}: nothing to repair`), EXIT.OK);
     printProblems(call, done.problems);
     for (const { file, offset, bytes, to } of done.moved) {
-      context.out(`  ${dryRun ? "would move" : "moved"} ${plural(bytes, "byte")} of ${basename(file)}${offset === 0 ? "" : ` from byte ${offset}`} to ${basename(to)}`);
+      context.out(
+        `  ${dryRun ? "would move" : "moved"} ${plural(bytes, "byte")} of ${basename(file)}${offset === 0 ? "" : ` from byte ${offset}`} to ${basename(to)}`,
+      );
     }
-    const lost = done.lostRecords > 0 ? `; at least ${plural(done.lostRecords, "intact record")} behind the cut ${dryRun ? "would be" : "are"} lost to the log` : "";
-    context.out(`${dir}: ${dryRun ? "would keep" : "keeps"} everything up to record ${done.keptTo}${lost}`);
+    const lost =
+      done.lostRecords > 0
+        ? `; at least ${plural(done.lostRecords, "intact record")} behind the cut ${dryRun ? "would be" : "are"} lost to the log`
+        : "";
+    context.out(
+      `${dir}: ${dryRun ? "would keep" : "keeps"} everything up to record ${done.keptTo}${lost}`,
+    );
     return EXIT.OK;
   } finally {
     await held?.release();
   }
 }
 
-async function takeLock({ context }: Call, { dir, lock }: { dir: string; lock: string }): Promise<{ release(): Promise<void> }> {
+async function takeLock(
+  { context }: Call,
+  { dir, lock }: { dir: string; lock: string },
+): Promise<{ release(): Promise<void> }> {
   try {
     return await context.host.storage.lock(lock);
   } catch (error) {
     if ((error as { code?: string }).code !== "ELOCKED") throw error;
-    throw new CliError(EXIT.ERROR, `Cannot repair the log in ${dir}: it is in use (${(error as Error).message})`, { advice: "stop it first; --dry-run works beside it" });
+    throw new CliError(
+      EXIT.ERROR,
+      `Cannot repair the log in ${dir}: it is in use (${(error as Error).message})`,
+      { advice: "stop it first; --dry-run works beside it" },
+    );
   }
 }

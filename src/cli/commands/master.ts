@@ -7,7 +7,10 @@ export const SERVE_FLAGS: Readonly<Record<string, Flag>> = {
   host: { type: "string", value: "ADDRESS", summary: "where to listen (default 127.0.0.1; anything else needs a token)" },
   port: { type: "string", value: "PORT", summary: "default 9090; 0 takes any free one and says which" },
   state: { type: "string", value: "DIR", summary: "state folder (default TITAN_HOME, else .titan)" },
-  durability: { type: "string", value: "WHEN", values: ["always", "everysec", "no"], summary: "fsync always (default), everysec, or no: what a power cut may cost" },
+  durability: {
+    type: "string", value: "WHEN", values: ["always", "everysec", "no"],
+    summary: "fsync always (default), everysec, or no: what a power cut may cost",
+  },
   grace: { type: "string", value: "D", summary: "how long a worker whose connection broke may stay away and keep its jobs (default 80 ms)" },
   ...STORE_FLAG,
   http: { type: "string", value: "PORT", summary: "the dashboard, in a later version" },

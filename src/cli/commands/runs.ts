@@ -17,22 +17,45 @@ export const runs: Command = {
   usage: "",
   args: [0, 0],
   flags: {
-    status: { type: "string", value: "STATUS", values: RUN_STATUSES.map((name) => name.toLowerCase()), summary: "only runs in this state, or in one of several: failed,cancelled" },
-    name: { type: "string", value: "NAME", summary: "only runs whose name begins so, or fits a pattern with * and ?" },
-    since: { type: "string", value: "WHEN", summary: "only runs submitted since 2h ago, or since a time" },
+    status: {
+      type: "string",
+      value: "STATUS",
+      values: RUN_STATUSES.map((name) => name.toLowerCase()),
+      summary: "only runs in this state, or in one of several: failed,cancelled",
+    },
+    name: {
+      type: "string",
+      value: "NAME",
+      summary: "only runs whose name begins so, or fits a pattern with * and ?",
+    },
+    since: {
+      type: "string",
+      value: "WHEN",
+      summary: "only runs submitted since 2h ago, or since a time",
+    },
     limit: { type: "string", value: "N", summary: "only the newest N of them" },
   },
   notes: ["The newest is the last line, next to the prompt. The flags are for --json, too."],
-  examples: ["titan runs", "titan runs --status failed --since 24h", "titan runs --name 'nightly-*' --limit 5 --json"],
+  examples: [
+    "titan runs",
+    "titan runs --status failed --since 24h",
+    "titan runs --name 'nightly-*' --limit 5 --json",
+  ],
   async run(call: Call): Promise<number> {
     const { context } = call;
     const filter = await runFilter(call);
     const found = filter(await (await openMaster(call)).runs());
-    if (call.json) return context.json(found.map(runJson)), EXIT.OK;
+    if (call.json) return (context.json(found.map(runJson)), EXIT.OK);
     const isFiltered = ["status", "name", "since", "limit"].some((flag) => call.on(flag));
     const none = isFiltered ? "no run fits" : "there are no runs; titan run FILE makes one";
-    if (found.length === 0) return context.note(`titan: ${none}`), EXIT.OK;
-    const rows = found.map((run) => [run.id, context.paint(runColor(run.status), statusText(run)), countsText(run), timeText(run.submittedAt), durationText((run.endedAt ?? Date.now()) - run.submittedAt)]);
+    if (found.length === 0) return (context.note(`titan: ${none}`), EXIT.OK);
+    const rows = found.map((run) => [
+      run.id,
+      context.paint(runColor(run.status), statusText(run)),
+      countsText(run),
+      timeText(run.submittedAt),
+      durationText((run.endedAt ?? Date.now()) - run.submittedAt),
+    ]);
     context.out(table(["RUN", "STATUS", "JOBS", "SUBMITTED", "TOOK"], rows, context.columns));
     return EXIT.OK;
   },
@@ -59,7 +82,8 @@ async function statusesOf(call: Call): Promise<ReadonlySet<string> | undefined> 
   const wrong = words.find((word) => !(RUN_STATUSES as readonly string[]).includes(word));
   if (wrong === undefined) return new Set(words);
   const meant = await nearest(wrong, RUN_STATUSES);
-  const hint = meant === undefined ? `: there are ${RUN_STATUSES.join(", ")}` : ` (did you mean ${meant}?)`;
+  const hint =
+    meant === undefined ? `: there are ${RUN_STATUSES.join(", ")}` : ` (did you mean ${meant}?)`;
   throw new UsageError(`Cannot use --status ${text}: no run is ever "${wrong}"${hint}`);
 }
 
@@ -67,7 +91,10 @@ async function statusesOf(call: Call): Promise<ReadonlySet<string> | undefined> 
 export function nameTest(text: string | undefined): (name: string) => boolean {
   if (text === undefined) return () => true;
   if (!/[*?]/.test(text)) return (name) => name.startsWith(text);
-  const source = text.replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".");
+  const source = text
+    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+    .replaceAll("*", ".*")
+    .replaceAll("?", ".");
   const pattern = new RegExp(`^${source}$`, "su");
   return (name) => pattern.test(name);
 }
@@ -100,10 +127,27 @@ export const workers: Command = {
   async run(call: Call): Promise<number> {
     const { context } = call;
     const found = await (await openMaster(call)).workers();
-    if (call.json) return context.json(found.map((worker) => ({ ...worker, tags: allTags(worker.tags), state: workerState(worker), away: !worker.connected }))), EXIT.OK;
-    if (found.length === 0) return context.note("titan: there are no workers; titan worker starts one"), EXIT.OK;
+    if (call.json)
+      return (
+        context.json(
+          found.map((worker) => ({
+            ...worker,
+            tags: allTags(worker.tags),
+            state: workerState(worker),
+            away: !worker.connected,
+          })),
+        ),
+        EXIT.OK
+      );
+    if (found.length === 0)
+      return (context.note("titan: there are no workers; titan worker starts one"), EXIT.OK);
     const rows = found.map(({ name, running, slots, tags, remote, joinedAt, ...rest }) => [
-      name, stateText(context, { running, slots, ...rest }), `${running}/${slots}`, allTags(tags).join(","), remote, durationText(Date.now() - joinedAt),
+      name,
+      stateText(context, { running, slots, ...rest }),
+      `${running}/${slots}`,
+      allTags(tags).join(","),
+      remote,
+      durationText(Date.now() - joinedAt),
     ]);
     context.out(table(["WORKER", "STATE", "BUSY", "TAGS", "FROM", "FOR"], rows, context.columns));
     return EXIT.OK;
@@ -118,7 +162,12 @@ function allTags(tags: readonly string[]): string[] {
 type WorkerFacts = Pick<WorkerInfo, "connected" | "draining" | "running" | "slots">;
 
 /** In one word. Away comes first: what else is known of it may be out of date. */
-export function workerState({ connected, draining, running, slots }: WorkerFacts): "ready" | "busy" | "away" | "draining" | "drained" {
+export function workerState({
+  connected,
+  draining,
+  running,
+  slots,
+}: WorkerFacts): "ready" | "busy" | "away" | "draining" | "drained" {
   if (!connected) return "away";
   if (draining) return running > 0 ? "draining" : "drained";
   return running < slots ? "ready" : "busy";
@@ -140,10 +189,15 @@ export const gates: Command = {
   async run(call: Call): Promise<number> {
     const { context } = call;
     const found = await (await openMaster(call)).gates();
-    if (call.json) return context.json(found), EXIT.OK;
-    if (found.length === 0) return context.note("titan: nothing waits for a person"), EXIT.OK;
+    if (call.json) return (context.json(found), EXIT.OK);
+    if (found.length === 0) return (context.note("titan: nothing waits for a person"), EXIT.OK);
     const now = Date.now();
-    const rows = found.map(({ id, message, openedAt, deadline }) => [id, durationText(now - openedAt), durationText(deadline - now), oneLine(message)]);
+    const rows = found.map(({ id, message, openedAt, deadline }) => [
+      id,
+      durationText(now - openedAt),
+      durationText(deadline - now),
+      oneLine(message),
+    ]);
     context.out(table(["GATE", "WAITS FOR", "CLOSES IN", "QUESTION"], rows, context.columns));
     context.note("titan: answer with: titan approve GATE or titan reject GATE");
     return EXIT.OK;

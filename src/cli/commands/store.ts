@@ -25,7 +25,10 @@ export const store: Command = {
     port: { type: "string", value: "PORT", summary: `default ${DEFAULT_STORE_PORT}; 0 takes any free one and says which` },
     state: { type: "string", value: "DIR", summary: "folder of its log (default store in TITAN_HOME, else .titan/store)" },
     memory: { type: "boolean", summary: "nothing on disk: what it holds ends with it" },
-    durability: { type: "string", value: "WHEN", values: ["always", "everysec", "no"], summary: "fsync always, everysec (default), or no: what a power cut may cost" },
+    durability: {
+      type: "string", value: "WHEN", values: ["always", "everysec", "no"],
+      summary: "fsync always, everysec (default), or no: what a power cut may cost",
+    },
     "password-file": { type: "string", value: "FILE", summary: "its password, the first line of a file (default TITAN_STORE_PASSWORD)" },
     "replica-of": { type: "string", value: "HOST:PORT", summary: "copy that store, follow it, and refuse writes" },
     resp: { type: "boolean", summary: "dump: as Redis's own commands, which is the only form so far" },
