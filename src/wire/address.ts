@@ -23,7 +23,16 @@ interface HostPort {
   readonly port: number;
 }
 
-/** Reads `host:port`, `[::1]:9090`, `host`, `:9090` or `9090`. A string says what is wrong. */
+/**
+ * Reads `host:port`, `[::1]:9090`, `host`, `:9090` or `9090`. A string says what is wrong.
+ *
+ * @example
+ * ```ts
+ * import { readAddress } from "#wire";
+ * readAddress("[::1]") // => { host: '::1', port: 9090 }
+ * readAddress("h:70000") // => 'port 70000 is not between 1 and 65535'
+ * ```
+ */
 export function readAddress(text: string): HostPort | string {
   const bracketed = /^\[([0-9a-fA-F:.%]+)\](?::(\d+))?$/.exec(text);
   const found = bracketed ?? /^([^:[\]\s/@]*)(?::(\d+))?$/.exec(text);

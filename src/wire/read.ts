@@ -5,13 +5,30 @@
  */
 import { JOB_STATUSES, type JobStatus, type RunInfo } from "./messages.ts";
 
-/** How many jobs of a run are in each state. */
+/**
+ * How many jobs of a run are in each state.
+ *
+ * @example
+ * ```ts
+ * import { jobCounts } from "#sdk";
+ * jobCounts({ counts: [0, 1, 0, 3] }).COMPLETED // => 3
+ * ```
+ */
 export function jobCounts({ counts }: Pick<RunInfo, "counts">): Record<JobStatus, number> {
   const named = JOB_STATUSES.map((status, index) => [status, counts[index] ?? 0]);
   return Object.fromEntries(named) as Record<JobStatus, number>;
 }
 
-/** What a job wrote to TITAN_OUTPUT: the value if it is JSON, else the text. */
+/**
+ * What a job wrote to TITAN_OUTPUT: the value if it is JSON, else the text.
+ *
+ * @example
+ * ```ts
+ * import { resultValue } from "#wire";
+ * resultValue(Buffer.from('{"n": 42}')) // => { n: 42 }
+ * resultValue(Buffer.from("half a {")) // => 'half a {'
+ * ```
+ */
 export function resultValue(bytes: Buffer): unknown {
   const text = bytes.toString("utf8");
   try {
