@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { after, before, test } from "node:test";
 import {
   connect, ConnectError, definePipeline, jobCounts, nodeHost, parsePipeline, PipelineError,
-  RpcError, type Client, type PipelineInput,
+  RpcError, type Client, type Host, type PipelineInput,
 } from "#sdk";
 import { isConnectionError, readAddress, whyUnreached } from "#wire";
 import { tempFolder, up, type Up } from "./cli.support.ts";
@@ -49,6 +49,19 @@ async function deadPort(): Promise<number> {
   const { port } = server.address() as { port: number };
   await new Promise((resolve) => server.close(resolve));
   return port;
+}
+
+/** A host that says how many connections were opened. */
+function countingHost(): { host: Host; opened: () => number } {
+  const real = nodeHost();
+  let opened = 0;
+  const dial: Host["network"]["dial"] = async (...args) => {
+    const socket = await real.network.dial(...args);
+    opened += 1;
+    return socket;
+  };
+  const listen: Host["network"]["listen"] = (...args) => real.network.listen(...args);
+  return { host: { ...real, network: { dial, listen } }, opened: () => opened };
 }
 
 const hello = (run: string): PipelineInput => ({ name: "hello", jobs: [{ id: "a", run }] });
@@ -184,7 +197,8 @@ test("wait() outlives a master that is killed and started again; so does its cli
   const state = tempFolder();
   const options = { cwd: state };
   const first = await up(["--state", `${state}/s`, "--workers", "1"], options);
-  const client = await connect(first.ready.master);
+  const { host, opened } = countingHost();
+  const client = await connect({ master: first.ready.master, host });
   const { run } = await client.submit(hello("sleep 1; echo done > $TITAN_OUTPUT"));
   const both = Promise.all([client.wait(run), client.wait(run)]);
   await first.kill("SIGKILL");
@@ -192,6 +206,7 @@ test("wait() outlives a master that is killed and started again; so does its cli
   const second = await up(["--state", `${state}/s`, ...again], options);
   assert.deepEqual((await both).map(({ status }) => status), ["COMPLETED", "COMPLETED"]);
   assert.equal(await client.result(run, "a"), "done\n");
+  assert.equal(opened(), 2, "two waits share the new connection");
   client.close();
   await second.kill("SIGTERM");
 });
