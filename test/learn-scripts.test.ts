@@ -101,12 +101,14 @@ test("bootstrap keeps the last good build when the types do not hold, and never 
   assert.match(script("bootstrap.mjs", ["--fast"]).err, /unknown option --fast/);
 });
 
-test("bootstrap --if-tools leaves a folder without tools alone, and so does one within npm ci", () => {
+test("bootstrap --if-tools leaves a folder without tools alone; so does one in npm ci", () => {
   const folder = join(dirname(root), "no-tools");
   cpSync(join(ROOT, "scripts"), join(folder, "scripts"), { recursive: true });
   const args = [join(folder, "scripts/bootstrap.mjs")];
-  const run = (flags: string[], env = {}) =>
-    spawnSync(process.execPath, [...args, ...flags], { encoding: "utf8", env: { ...process.env, ...env } });
+  const run = (flags: string[], variables = {}) => {
+    const env = { ...process.env, ...variables };
+    return spawnSync(process.execPath, [...args, ...flags], { encoding: "utf8", env });
+  };
   for (const done of [run(["--if-tools"]), run([], { TITAN_BOOTSTRAP_INSTALLS: "1" })]) {
     assert.deepEqual([done.status, done.stdout, done.stderr], [0, "", ""]);
   }
