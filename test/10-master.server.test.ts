@@ -227,7 +227,7 @@ test("a pipeline too large for a frame travels as a blob, which is gone afterwar
     const { run } = await client.submitSpec(pipeline(jobs), { key: "big" });
     assert.deepEqual(await room.world.host("m").storage.list("/state/blobs"), []);
     await room.until(() => worker.assigned.length === 12);
-    assert.deepEqual(worker.assigned[11]!.action, { type: "shell", script });
+    assert.deepEqual(worker.assigned[11]!.action, { type: "shell", script, shell: undefined });
     assert.deepEqual(await client.submitSpec(pipeline(jobs), { key: "big" }), { run, existing: true, warnings: [] });
     await assert.rejects(client.submitSpec(pipeline([spec("a", { action: { type: "command", argv: [script, script, script] } })])), refusal("INVALID", /"a" has up to 30\d+ bytes.*more than 2097152/));
   }));

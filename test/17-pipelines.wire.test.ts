@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { definePipeline, limits, PipelineError, type ActionDefinition, type JobDefinition } from "#pipeline";
-import { JobSpec, MAX_JOBS_PER_RUN, type Action } from "#wire";
+import { Action, JobSpec, MAX_JOBS_PER_RUN } from "#wire";
 
 /** One job with everything as large as it may be; `extra` makes one thing larger. */
 function largest(kind: "file" | "command" | "call", extra = 0) {
@@ -47,4 +47,12 @@ test("definePipeline() refuses each part that is one larger than its limit", () 
     },
   );
   assert.throws(() => definePipeline(largest("command", 1)), /"command" in job 1 has more than 100000 entries|and \d+ more/);
+});
+
+test("a script without a shell travels and is kept in the bytes that older logs have", () => {
+  const older = Buffer.from("030a026c7300", "hex");
+  assert.equal(Action.encode({ type: "shell", script: "ls" }).toString("hex"), older.toString("hex"));
+  assert.deepEqual(Action.decode(older), { type: "shell", script: "ls", shell: undefined });
+  const bash: Action = { type: "shell", script: "ls", shell: "bash" };
+  assert.deepEqual(Action.decode(Action.encode(bash)), bash);
 });
