@@ -136,8 +136,8 @@ test("packProject() and unpackArchive() keep contents, the executable bit, links
   const folder = fresh();
   await unpackArchive(host, bytes, folder);
   assert.deepEqual(listing(folder), listing(source));
-  assert.equal(lstatSync(join(folder, "main.py")).mode & 0o777, 0o444);
-  assert.equal(lstatSync(join(folder, "bin")).mode & 0o777, 0o555);
+  assert.equal(lstatSync(join(folder, "main.py")).mode & 0o777, 0o644);
+  assert.equal(lstatSync(join(folder, "bin")).mode & 0o777, 0o755);
   assert.deepEqual((await packProject(host, folder)).hash, hash, "packing what was unpacked gives the same hash");
 });
 

@@ -11,13 +11,14 @@
  * Left out: moving running jobs elsewhere before a stop. They are lost attempts, which the next master starts again.
  * Test: test/cli.cluster.test.ts
  */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { nodeHost, type Address, type Host } from "#host";
+import { nodeHost, removeTree, sharedRoot, type Address, type Host } from "#host";
 import { startMaster, type Master, type MasterOptions } from "#master";
 import { addressText, reachable } from "./address.ts";
 import { openClusterStore, type ClusterStore, type StoreChoice, type StoreInfo } from "./cluster-store.ts";
+import { clusterId } from "./cluster-id.ts";
 import { CliError, EXIT } from "./exit.ts";
 import { Supervisor } from "./supervisor.ts";
 import { VERSION } from "./version.ts";
@@ -83,6 +84,7 @@ export async function startEmbeddedCluster(options: ClusterOptions): Promise<Emb
     if (!stopping) onNote(text); // that the master is gone is no news then
   };
   let store: ClusterStore | undefined;
+  let cluster: string | undefined;
   let master: Master | undefined;
   let supervisor: Supervisor | undefined;
   let stopped: Promise<void> | undefined;
@@ -93,12 +95,14 @@ export async function startEmbeddedCluster(options: ClusterOptions): Promise<Emb
     await master?.stop();
     await supervisor?.stop();
     await store?.stop(); // last: jobs use it to the end
-    if (temporary) await rm(stateDir, { recursive: true, force: true, maxRetries: 3 });
+    if (cluster !== undefined) await removeOver(cluster, (run) => temporary || (master?.isOver(run) ?? false), onNote);
+    if (temporary) await removeTree(stateDir).catch((error: Error) => onNote(`Cannot remove ${stateDir}: ${error.message}`));
   };
   try {
     // Begun first and awaited last: it loads while the others start.
     if (options.store !== undefined) store = await openClusterStore(options.store, { host, stateDir, listenHost: options.listenHost ?? LISTEN_HOST, token, onNote: note });
-    master = await startMaster(masterOptions(options, { host, stateDir, store, onNote }));
+    cluster = await clusterId(stateDir);
+    master = await startMaster(masterOptions(options, { host, stateDir, store, cluster, onNote }));
     const { host: listening, port } = master;
     supervisor = new Supervisor({
       workers: Array.from({ length: workers }, (_, index) => workerArgs({ host: listening, port }, { stateDir, slots, tags: tagsOf(options.tags, index) })),
@@ -132,11 +136,31 @@ async function untilReady(store: ClusterStore | undefined, giveUp: Promise<unkno
   return store === undefined || over === undefined ? store?.ready : Promise.race([store.ready, over]);
 }
 
-function masterOptions(options: ClusterOptions, { host, stateDir, store, onNote }: { host: Host; stateDir: string; store: ClusterStore | undefined; onNote: (text: string) => void }): MasterOptions {
+/** What jobs shared. It cannot be removed? That is no reason to fail a run that went well. */
+async function removeOver(
+  cluster: string,
+  isOver: (run: string) => boolean,
+  onNote: (text: string) => void,
+): Promise<void> {
+  const { removeSharedRuns } = await import("#exec");
+  await removeSharedRuns(sharedRoot(), cluster, isOver).catch((error: Error) => {
+    onNote(`Cannot remove what jobs shared: ${error.message}`);
+  });
+}
+
+interface Parts {
+  readonly host: Host;
+  readonly stateDir: string;
+  readonly store: ClusterStore | undefined;
+  readonly cluster: string;
+  readonly onNote: (text: string) => void;
+}
+
+function masterOptions(options: ClusterOptions, { host, stateDir, store, cluster, onNote }: Parts): MasterOptions {
   const { port = 0, listenHost = LISTEN_HOST, durability = "always", token, graceMs } = options;
   const onFatal = options.onFatal ?? ((error: Error) => onNote(`the master has stopped: ${error.message}`));
   return {
-    host, dir: stateDir, listen: { host: listenHost, port }, durability, version: VERSION, pid: process.pid, onFatal,
+    host, dir: stateDir, cluster, listen: { host: listenHost, port }, durability, version: VERSION, pid: process.pid, onFatal,
     ...(token !== undefined && { token }), ...(graceMs !== undefined && { graceMs }), ...(store !== undefined && { store: store.forMaster }),
   };
 }

@@ -17,7 +17,7 @@ import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { gunzip, gzip } from "node:zlib";
-import { lookAt, makeLink, removeTree, setMode, type Host } from "#host";
+import { findExtras, lookAt, makeLink, removeTree, setMode, type Host, type TreeFile } from "#host";
 import { parseIgnore } from "./ignore.ts";
 
 /** All files of a project together: it is sent whole to every worker, so it is for programs, not for data. */
@@ -198,12 +198,13 @@ function pathProblem(path: string): string | undefined {
 }
 
 /**
- * Unpacks into `folder`, which must not exist: into a neighbour first, which is then renamed. Files and folders are
- * made read-only, because all jobs of the project share them.
+ * Unpacks into `folder`, which must not exist: into a neighbour first, which is then renamed. Files get the modes
+ * 0644 and 0755, by their executable bit.
  *
+ * @returns what is in the folder now
  * @throws ArchiveError CORRUPT, UNSAFE or TOO_LARGE; then nothing has been left behind.
  */
-export async function unpackArchive(host: Host, bytes: Buffer, folder: string): Promise<void> {
+export async function unpackArchive(host: Host, bytes: Buffer, folder: string): Promise<TreeFile[]> {
   const entries = readEntries(await inflate(bytes));
   const building = `${folder}.part-${Buffer.from(host.random.bytes(6)).toString("hex")}`;
   try {
@@ -214,17 +215,48 @@ export async function unpackArchive(host: Host, bytes: Buffer, folder: string): 
       else if (kind === KIND.link) makeLink(place, content.toString("utf8"));
       else {
         await host.storage.writeFile(place, content);
-        setMode(place, kind === KIND.executable ? 0o555 : 0o444);
+        setMode(place, MODES[kind]);
       }
     }
-    // Children first: nothing can be made in a read-only folder.
-    for (const { kind, path } of entries.reverse()) if (kind === KIND.folder) setMode(join(building, path), 0o555);
     await host.storage.rename(building, folder);
+    return entries.map(treeFile);
   } catch (error) {
     await removeTree(building).catch(() => {});
     throw error;
   }
 }
+
+const MODES = { [KIND.file]: 0o644, [KIND.executable]: 0o755 } as const;
+
+function treeFile({ kind, path, content }: Unpacked): TreeFile {
+  if (kind === KIND.folder) return { path, kind: "folder", size: 0 };
+  if (kind === KIND.link) return { path, kind: "link", size: 0, target: content.toString("utf8") };
+  return { path, kind: "file", size: content.length };
+}
+
+// #region sameAsArchive
+/**
+ * Compares a folder with the archive that it came from, byte by byte.
+ *
+ * @returns what is in the folder, or undefined when it differs: in a content, a mode, or by an entry too many
+ */
+export async function sameAsArchive(host: Host, bytes: Buffer, folder: string): Promise<TreeFile[] | undefined> {
+  const entries = readEntries(await inflate(bytes));
+  const files = entries.map(treeFile);
+  // Folders and links first, so that no path below leads out of the folder.
+  if ((await findExtras({ folder, entries: files }, 0))?.length !== 0) return undefined;
+  for (const entry of entries) {
+    const place = join(folder, entry.path);
+    const found = lookAt(place);
+    const { kind, size, target } = treeFile(entry);
+    if (found?.kind !== (kind === "folder" ? "directory" : kind) || found.target !== target) return undefined;
+    if (entry.kind !== KIND.file && entry.kind !== KIND.executable) continue;
+    if (found.size !== size || found.mode !== MODES[entry.kind]) return undefined;
+    if (!(await host.storage.readFile(place)).equals(entry.content)) return undefined;
+  }
+  return files;
+}
+// #endregion
 
 async function inflate(bytes: Buffer): Promise<Buffer> {
   try {
@@ -237,7 +269,7 @@ async function inflate(bytes: Buffer): Promise<Buffer> {
 }
 
 interface Unpacked {
-  readonly kind: number;
+  readonly kind: 1 | 2 | 3 | 4;
   readonly path: string;
   readonly content: Buffer;
 }
@@ -275,7 +307,7 @@ function readEntries(data: Buffer): Unpacked[] {
     if (target !== undefined && !staysInside(path, target)) throw new ArchiveError("UNSAFE", `Cannot unpack ${path}: the link leads to ${JSON.stringify(target)}`);
     total += content.length;
     if (total > MAX_PROJECT_BYTES || entries.length >= MAX_PROJECT_ENTRIES) throw new ArchiveError("TOO_LARGE", `Cannot unpack: more than ${MAX_PROJECT_BYTES} bytes or ${MAX_PROJECT_ENTRIES} entries`);
-    entries.push({ kind, path, content });
+    entries.push({ kind: kind as Unpacked["kind"], path, content });
     before = name;
     at = end;
   }

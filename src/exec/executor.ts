@@ -2,28 +2,34 @@
  * Lesson 11: one attempt, from request to outcome.
  *
  *     start ──▶ folder ──▶ program ──▶ output … ──▶ exit ──▶ result ──▶ folder removed ──▶ done
- *                             │
+ *                  │          │
  *        timeout, cancel ─────┴──▶ SIGTERM ── grace ──▶ SIGKILL
  *
+ * The folder holds a copy of the project. A large one is copied beside the event loop, and may be ended like a program.
+ *
  * Invariants: `done` settles once, never rejects, and not before the process group is gone and its folder
- * removed; after `close` nothing is left of any attempt.
+ * removed; no program starts after a cancellation; after `close` nothing is left of any attempt. A folder that cannot
+ * be removed fails nobody: it is noted, and tried again at the end.
  * Left out: limits on memory and CPU; they belong to the system (cgroups, containers).
  * Test: test/11-worker.exec.test.ts
  */
 import { join, resolve } from "node:path";
-import { nodeWorkFolders, type Child, type Exit, type Host, type Timer, type WorkFolders } from "#host";
+import {
+  makeShared, nodeWorkFolders, removeShared, type Child, type Exit, type Host, type Timer, type WorkFolders,
+} from "#host";
 import { CallPool } from "./call-pool.ts";
 import { linkPackage } from "./package-link.ts";
 import {
   commandOf,
   inputsJson,
   jobPaths,
-  safeName,
   scriptFile,
   titanEnv,
   type JobPaths,
 } from "./process-job.ts";
-import { holdProject } from "./project-cache.ts";
+import { holdProject, projectTree } from "./project-cache.ts";
+import { safeName } from "./safe-name.ts";
+import { sharedFolder, sharedRuns } from "./shared-runs.ts";
 import { durationText, GRACE_MS, MAX_RESULT_BYTES, tooLarge, type ExecOutcome, type ExecRequest, type FailureKind, type OnOutput, type Running } from "./types.ts";
 
 /** What of the worker's own environment its jobs may see. Everything else would be a leak. */
@@ -38,9 +44,11 @@ export interface Executor {
 }
 
 export interface LocalExecutor extends Executor {
-  /** The run is over: removes its shared folder. */
-  endRun(run: string): Promise<void>;
-  /** Lets the projects that are kept in this folder import "titan/store". Throws when the link cannot be made. */
+  /** The run is over: removes what its jobs shared. Never rejects. */
+  endRun(run: string, cluster?: string): Promise<void>;
+  /** The runs of a cluster that have shared folders on this machine, those of dead workers included. */
+  sharedRuns(cluster: string): string[];
+  /** Lets jobs import "titan/store": programs, and calls from this folder. Throws when the link cannot be made. */
   linkPackage(cacheDir: string): Promise<void>;
 }
 
@@ -48,12 +56,16 @@ export interface ExecutorOptions {
   readonly host: Host;
   /** This executor owns it: it is removed at the end. */
   readonly workDir: string;
+  /** What the workers of this machine have in common, for TITAN_SHARED. Default: a run shares per executor only. */
+  readonly sharedRoot?: string;
   /** Threads for `call` jobs. Default 8. */
   readonly callThreads?: number;
   /** What every job's environment begins with. Default: PATH HOME LANG TMPDIR USER of this process. */
   readonly baseEnv?: Readonly<Record<string, string>>;
   /** Default: the real ones. */
   readonly folders?: WorkFolders;
+  /** Something that a person may want to know of. */
+  readonly onNote?: (text: string) => void;
 }
 
 /** Everything the attempts of one executor share. */
@@ -61,6 +73,9 @@ interface Shared {
   readonly host: Host;
   readonly workDir: string;
   readonly folders: WorkFolders;
+  readonly sharedRoot: string | undefined;
+  /** Removes a folder, or notes that it cannot be removed. Never rejects. */
+  remove(path: string): Promise<void>;
   readonly baseEnv: Readonly<Record<string, string>>;
 }
 
@@ -81,13 +96,8 @@ interface Shared {
  * ```
  */
 export function createExecutor(options: ExecutorOptions): LocalExecutor {
-  const workDir = resolve(options.workDir);
-  const shared: Shared = {
-    host: options.host,
-    workDir,
-    folders: options.folders ?? nodeWorkFolders(workDir),
-    baseEnv: options.baseEnv ?? inherited(),
-  };
+  const shared = sharedBy(options);
+  const { sharedRoot, workDir } = shared;
   const calls = new CallPool({ host: options.host, threads: options.callThreads ?? 8 });
   const running = new Set<Running>();
   let closed = false;
@@ -107,7 +117,14 @@ export function createExecutor(options: ExecutorOptions): LocalExecutor {
       });
       return attempt;
     },
-    endRun: (run) => shared.folders.remove(join(shared.workDir, safeName(run))),
+    async endRun(run, cluster) {
+      await shared.remove(join(workDir, safeName(run)));
+      if (sharedRoot === undefined || cluster === undefined) return;
+      await removeShared(sharedFolder(sharedRoot, cluster, run)).catch((error: Error) => {
+        options.onNote?.(`Cannot remove what the jobs of ${run} shared: ${error.message}`);
+      });
+    },
+    sharedRuns: (cluster) => (sharedRoot === undefined ? [] : sharedRuns(sharedRoot, cluster)),
     linkPackage: async (cacheDir) => {
       // Whose folders are simulated has no real one to put a link into.
       if (options.folders !== undefined) return;
@@ -123,9 +140,23 @@ export function createExecutor(options: ExecutorOptions): LocalExecutor {
       }
       await Promise.all(open.map((attempt) => attempt.done));
       await calls.close();
-      await shared.folders.remove(shared.workDir);
+      await shared.remove(workDir);
     },
   };
+}
+
+function sharedBy(options: ExecutorOptions): Shared {
+  const workDir = resolve(options.workDir);
+  const folders = options.folders ?? nodeWorkFolders(workDir);
+  const { host, sharedRoot, onNote, baseEnv = inherited() } = options;
+  const remove = async (path: string): Promise<void> => {
+    try {
+      await folders.remove(path);
+    } catch (error) {
+      onNote?.(`Cannot remove ${path}: ${(error as Error).message}`);
+    }
+  };
+  return { host, workDir, folders, sharedRoot, remove, baseEnv };
 }
 
 function inherited(): Record<string, string> {
@@ -176,10 +207,9 @@ class ProcessAttempt implements Running {
     this.request = job.request;
     this.onOutput = job.onOutput;
     this.begun = shared.host.clock.monotonic();
-    this.paths = jobPaths(shared.workDir, job.request);
+    this.paths = jobPaths(shared.workDir, job.request, shared.sharedRoot);
     this.done = new Promise((resolve) => (this.settle = resolve));
-    const problem = this.launch();
-    if (problem) this.finish(problem);
+    this.launch();
   }
 
   get pid(): number | undefined {
@@ -206,21 +236,51 @@ class ProcessAttempt implements Running {
     this.child?.resume();
   }
 
-  private launch(): Failure | undefined {
-    const { shared, request, paths } = this;
+  private launch(): void {
+    const { shared, request } = this;
     const command = commandOf(request.action, process);
-    if ("unsupported" in command) return failure("unsupported", command.unsupported);
-    try {
-      const project = request.project === undefined ? {} : { project: request.project };
-      shared.folders.make(paths.folder, { ...project, beside: [paths.shared] });
-      if (request.inputs.length > 0) shared.folders.write(paths.inputs, inputsJson(request.inputs));
-      const script = scriptFile(request.action);
-      if (script) shared.folders.write(join(paths.folder, script.name), script.text);
-    } catch (error) {
-      return failure("internal", `Cannot make the work folder: ${(error as Error).message}`);
+    if ("unsupported" in command) return this.finish(failure("unsupported", command.unsupported));
+    if (request.timeoutMs > 0) {
+      const message = `ran longer than its timeout of ${durationText(request.timeoutMs)}`;
+      this.timeout = shared.host.timers.after(request.timeoutMs, () => this.end(failure("timeout", message)));
     }
+    const failed = (error: unknown): void => {
+      this.finish(this.ending ?? failure("internal", `Cannot make the work folder: ${(error as Error).message}`));
+    };
+    try {
+      const copying = this.makeFolder();
+      if (copying === undefined) this.run(command);
+      else copying.then(() => this.run(command)).catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  // #region makeFolder
+  /** Makes the folder, and a copy of the project in it. A promise: that takes a while, and until then it can be ended. */
+  private makeFolder(): Promise<void> | undefined {
+    const { request, paths, shared: { folders, sharedRoot } } = this;
+    const isOurs = paths.shared.startsWith(`${this.shared.workDir}/`);
+    if (sharedRoot !== undefined && !isOurs) makeShared(paths.shared);
+    const stop = new AbortController();
+    const project = request.project === undefined ? {} : { project: projectTree(request.project) };
+    const copying = folders.make(paths.folder, { ...project, beside: isOurs ? [paths.shared] : [], signal: stop.signal });
+    if (copying === undefined) return undefined;
+    // It stands in for the program: whatever ends an attempt sends signals to this.
+    this.child = { pid: undefined, signal: () => stop.abort(), pause() {}, resume() {} };
+    return copying;
+  }
+  // #endregion
+
+  /** Starts the program in the folder that has been made. */
+  private run(command: readonly string[]): void {
+    const { shared, request, paths } = this;
+    if (this.ending) return this.finish(this.ending);
+    if (request.inputs.length > 0) shared.folders.write(paths.inputs, inputsJson(request.inputs));
+    const script = scriptFile(request.action);
+    if (script) shared.folders.write(join(paths.folder, script.name), script.text);
     const missing = this.missingFile();
-    if (missing) return missing;
+    if (missing) return this.finish(missing);
     this.child = shared.host.processes.spawn({
       argv: command,
       cwd: paths.folder,
@@ -231,11 +291,7 @@ class ProcessAttempt implements Running {
       },
       onExit: (exit) => this.exited(exit),
     });
-    if (request.timeoutMs > 0) {
-      const message = `ran longer than its timeout of ${durationText(request.timeoutMs)}`;
-      this.timeout = shared.host.timers.after(request.timeoutMs, () => this.end(failure("timeout", message)));
-    }
-    return undefined;
+    if (this.paused) this.child.pause();
   }
 
   /** An interpreter would say that a file is missing in its own words, and fail like any program. Of a folder `sh` says nothing: exit code 0. */
@@ -300,8 +356,7 @@ class ProcessAttempt implements Running {
     let outcome: ExecOutcome = problem ? { status: "failed", ...problem, durationMs } : { status: "ok", exitCode: 0, durationMs };
     if (!problem) outcome = this.withResult(outcome);
     if (folders.removeLight(this.paths.folder)) return this.settle(outcome);
-    const settle = () => this.settle(outcome);
-    folders.remove(this.paths.folder).then(settle, settle);
+    void this.shared.remove(this.paths.folder).then(() => this.settle(outcome));
   }
 
   private withResult(outcome: ExecOutcome): ExecOutcome {

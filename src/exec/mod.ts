@@ -5,9 +5,10 @@
  *
  *     executor.ts     one attempt: folder, timeout, cancellation, result
  *     process-job.ts  what program an action means, and its environment
+ *     shared-runs.ts  TITAN_SHARED; safe-name.ts how ids become names of files
  *     call-*.ts       functions in threads
  *     archive.ts      a folder as bytes; ignore.ts what stays out of it; project-cache.ts where it is kept
- *     package-link.ts what a project finds there when it imports "titan-orchestrator"
+ *     package-link.ts what a job finds there when it imports "titan-orchestrator"
  *     runtime.ts      what Deno has to be told
  *
  * Left out: Windows, where neither groups nor the launcher exist; everything takes the plain way there.
@@ -36,4 +37,5 @@ export {
 } from "./archive.ts";
 export { matchPath, parseIgnore } from "./ignore.ts";
 export { ensureProject, MAX_CACHED_PROJECTS } from "./project-cache.ts";
+export { removeSharedRuns } from "./shared-runs.ts";
 export { linkPackage } from "./package-link.ts";

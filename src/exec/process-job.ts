@@ -1,22 +1,22 @@
 /**
  * Lesson 11: from a job's description to a program, its arguments, its environment and its folder.
  *
- *     <workDir>/<run>/shared            TITAN_SHARED, for all jobs of the run on this worker
+ *     <sharedRoot>/<cluster>/<run>      TITAN_SHARED, for all jobs of the run on this machine
  *     <workDir>/<run>/<job>.<attempt>   TITAN_WORKDIR, where the program starts
  *         .titan-output                 TITAN_OUTPUT: what the job writes here is its result
  *         .titan-inputs.json            TITAN_INPUTS: {"parent": result}, only if there are any
  *         .titan-script.*               a script that no argument can carry
- *         <every entry of the project, as a link>
+ *         <every entry of the project, as a copy: all that is here is the job's own>
  *
  * TITAN_RUN, TITAN_JOB, TITAN_ATTEMPT and TITAN_WORKER say what it is; TITAN_MASTER (host:port) and TITAN_STORE (redis://…,
  * if the cluster has a store) where the others are.
  *
- * Invariant: ids from outside become one path component each, whatever characters they hold.
  * Test: test/11-worker.exec.test.ts
  */
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { scriptRunner, type Runtime } from "./runtime.ts";
+import { safeName } from "./safe-name.ts";
+import { sharedFolder } from "./shared-runs.ts";
 import type { ExecRequest } from "./types.ts";
 
 const OUTPUT_FILE = ".titan-output";
@@ -29,9 +29,6 @@ const TYPESCRIPT_SINCE = [
   [22, 18],
   [23, 6],
 ] as const;
-/** File systems allow 255 bytes; a longer id is named by its hash. */
-const MAX_NAME_BYTES = 200;
-
 /** Where the files of an attempt are. */
 export interface JobPaths {
   readonly folder: string;
@@ -40,18 +37,13 @@ export interface JobPaths {
   readonly inputs: string;
 }
 
-export function jobPaths(workDir: string, request: ExecRequest): JobPaths {
+/** `sharedRoot`: what the executors of this machine have in common. Without one, or a cluster's id, a run shares less. */
+export function jobPaths(workDir: string, request: ExecRequest, sharedRoot?: string): JobPaths {
   const run = join(workDir, safeName(request.run));
   const folder = join(run, `${safeName(request.job)}.${request.attempt}`);
-  return { folder, shared: join(run, "shared"), output: join(folder, OUTPUT_FILE), inputs: join(folder, INPUTS_FILE) };
-}
-
-/** One path component that stands for any text, and no two texts for the same. */
-export function safeName(text: string): string {
-  const name = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(text)
-    ? text
-    : `%${encodeURIComponent(Buffer.from(text).toString()).replace(/[.*'()!~]/g, (c) => `%${c.charCodeAt(0).toString(16)}`)}`;
-  return name.length <= MAX_NAME_BYTES ? name : `%${createHash("sha256").update(text).digest("hex")}`;
+  const id = request.cluster?.id;
+  const shared = sharedRoot === undefined || id === undefined ? join(run, "shared") : sharedFolder(sharedRoot, id, request.run);
+  return { folder, shared, output: join(folder, OUTPUT_FILE), inputs: join(folder, INPUTS_FILE) };
 }
 
 /** The program that an action means, or why this worker cannot run it. */

@@ -1,21 +1,33 @@
 /**
- * Lesson 11: unpacked projects, kept by the hash of their archive.
+ * Lesson 11: projects, kept by the hash of their archive.
  *
- *     <cacheDir>/<sha256>                the folder; its name is the proof of its content
+ *     <cacheDir>                         0700: nobody but this user comes in
+ *     <cacheDir>/<sha256>.pack           the archive; its name is the proof of its content
+ *     <cacheDir>/<sha256>                what was unpacked from it
  *     <cacheDir>/users/<sha256>.<random> a lock, held by each process that may be using it
  *
  * A project is fetched once, however many of its jobs arrive at once. Projects beyond a bound are removed, the
  * least recently used first, except those a job uses and those another worker on this machine holds.
  *
- * Invariant: a folder under its final name is complete (it was renamed to it).
+ * A job gets a copy of the folder, and a `call` imports from the folder itself. Nothing keeps a program of the same
+ * user from writing into it by its absolute path. So a folder is looked at before each use (project-tree.ts: 3 µs an
+ * entry). When an entry differs from what we remember, or when another process made the folder, it is **in
+ * doubt**: then it is compared with the archive, and the archive with its name.
+ *
+ * Invariants: a folder under its final name is complete (it was renamed to it); what ensureProject yields had the
+ * content of its hash when it was last looked at.
  * Left out: the moment between another process's look for locks and its removal of the folder; a job that
- * starts just then fails with "no such file in the project", and its retry finds the project again.
+ * starts just then fails, and its retry finds the project again. And a change after the look, before a `call` imports
+ * the file; a copy notices that, because it looks again after copying.
  * Test: test/11-worker.archive.test.ts
  */
 import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
-import { removeTree, type Host } from "#host";
-import { ArchiveError, unpackArchive } from "./archive.ts";
+import {
+  isUntouched, listTree, removeTree, setMode, SETTLE_MS, stampTree, type Host, type ProjectTree, type TreeFile,
+  type TreeStamp,
+} from "#host";
+import { ArchiveError, sameAsArchive, unpackArchive } from "./archive.ts";
 
 /** Unpacked projects that one process keeps: with the largest allowed, 2 GiB. */
 export const MAX_CACHED_PROJECTS = 32;
@@ -24,6 +36,19 @@ interface Kept {
   readonly lock: { release(): Promise<void> };
   /** Jobs that run in it. */
   users: number;
+  /** What is in the folder, as we last knew it to be right. */
+  tree: Known | undefined;
+  /** The look at it that is under way, and the next one, for all who came after that one had begun. */
+  look: Promise<boolean> | undefined;
+  nextLook: Promise<boolean> | undefined;
+}
+
+type Known = ProjectTree & { readonly stamp: TreeStamp };
+
+interface Options {
+  readonly maxProjects?: number;
+  /** Something that a person may want to know of. */
+  readonly onNote?: (text: string) => void;
 }
 
 /** Everything known about one cache folder. */
@@ -51,7 +76,7 @@ export async function ensureProject(
   cacheDir: string,
   hash: string,
   fetch: () => Promise<Buffer>,
-  options: { maxProjects?: number } = {},
+  options: Options = {},
 ): Promise<string> {
   if (!/^[0-9a-f]{64}$/.test(hash)) throw new ArchiveError("CORRUPT", `Cannot find a project: ${JSON.stringify(hash)} is not a SHA-256`);
   const folder = join(cacheDir, hash);
@@ -60,11 +85,11 @@ export async function ensureProject(
   if (kept !== undefined) {
     cache.kept.delete(hash);
     cache.kept.set(hash, kept); // Now the last used.
-    if (!cache.fetching.has(hash) && (await host.storage.stat(folder))?.kind === "directory") return folder;
+    if (!cache.fetching.has(hash) && kept.tree !== undefined && (await isSound(kept))) return folder;
   }
   let fetching = cache.fetching.get(hash);
   if (fetching === undefined) {
-    fetching = keep(host, { cache, cacheDir, hash, fetch }).finally(() => cache.fetching.delete(hash));
+    fetching = keep(host, { cache, cacheDir, hash, fetch, ...options }).finally(() => cache.fetching.delete(hash));
     cache.fetching.set(hash, fetching);
   }
   await fetching;
@@ -80,29 +105,112 @@ export function holdProject(folder: string): () => void {
   return () => void kept.users--;
 }
 
-async function keep(host: Host, what: { cache: Cache; cacheDir: string; hash: string; fetch: () => Promise<Buffer> }): Promise<string> {
+/** The files of a project: of one in a cache as we know them, of any other folder as they are. */
+export function projectTree(folder: string): ProjectTree {
+  return caches.get(dirname(folder))?.kept.get(basename(folder))?.tree ?? listTree(folder);
+}
+
+// #region isSound
+/** Whether the folder looks as it did. One look serves all who ask before it begins. */
+function isSound(kept: Kept): Promise<boolean> {
+  if (kept.nextLook !== undefined) return kept.nextLook;
+  const look = (): Promise<boolean> => {
+    const { tree } = kept;
+    kept.nextLook = undefined;
+    const looking = tree === undefined ? Promise.resolve(false) : isUntouched(tree, tree.stamp);
+    const done = looking.finally(() => { if (kept.look === done) kept.look = undefined; });
+    return (kept.look = done);
+  };
+  if (kept.look === undefined) return look();
+  return (kept.nextLook = kept.look.then(look, look));
+}
+// #endregion
+
+interface Wanted extends Options {
+  readonly cache: Cache;
+  readonly cacheDir: string;
+  readonly hash: string;
+  readonly fetch: () => Promise<Buffer>;
+}
+
+/** Other processes may unpack or drop the same project meanwhile: then the next try sees what they have made of it. */
+const TRIES = 3;
+
+async function keep(host: Host, what: Wanted): Promise<string> {
   const { cache, cacheDir, hash } = what;
   const folder = join(cacheDir, hash);
   if (!cache.kept.has(hash)) {
     const users = join(cacheDir, "users");
     await host.storage.mkdir(users);
+    setMode(cacheDir, 0o700);
     // The lock first: from here on no other process removes the folder.
     const lock = await host.storage.lock(join(users, `${hash}.${Buffer.from(host.random.bytes(6)).toString("hex")}`));
-    cache.kept.set(hash, { lock, users: 0 });
+    cache.kept.set(hash, { lock, users: 0, tree: undefined, look: undefined, nextLook: undefined });
+  }
+  for (let tries = 1; ; tries++) {
+    try {
+      const entries = (await existing(host, what, folder)) ?? (await make(host, what, folder));
+      const tree = entries && (await known(host, folder, entries));
+      if (tree === undefined) throw new Error(`Cannot unpack the project ${hash}: its folder is being changed`);
+      const kept = cache.kept.get(hash);
+      if (kept !== undefined) kept.tree = tree;
+      return folder;
+    } catch (error) {
+      if (tries < TRIES && (await host.storage.stat(folder))?.kind === "directory") continue;
+      await drop(cache, hash);
+      throw error;
+    }
+  }
+}
+
+/** What is in the folder that was found, if it is what the archive says. Else the folder is removed. */
+async function existing(host: Host, what: Wanted, folder: string): Promise<TreeFile[] | undefined> {
+  const { hash, cache, onNote } = what;
+  if ((await host.storage.stat(folder))?.kind !== "directory") return undefined;
+  const bytes = await readPack(host, what);
+  const entries = bytes && (await sameAsArchive(host, bytes, folder).catch(() => undefined));
+  if (entries !== undefined) return entries;
+  // No news when an older version, which kept no archives, has left it there.
+  const wasOurs = cache.kept.get(hash)?.tree !== undefined;
+  if (bytes !== undefined || wasOurs) onNote?.(`the project ${hash.slice(0, 12)} in the cache was changed by somebody; it is unpacked again`);
+  await removeAside(host, folder);
+  return undefined;
+}
+
+/** Unpacks the project, and fetches its archive if that is not here. */
+async function make(host: Host, what: Wanted, folder: string): Promise<TreeFile[]> {
+  const { hash } = what;
+  let bytes = await readPack(host, what);
+  if (bytes === undefined) {
+    bytes = await what.fetch();
+    const found = sha256(bytes);
+    if (found !== hash) throw new ArchiveError("CORRUPT", `Cannot use the project ${hash}: the bytes that came have the hash ${found}`);
+    const part = `${folder}.pack-${Buffer.from(host.random.bytes(6)).toString("hex")}`;
+    await host.storage.writeFile(part, bytes);
+    await host.storage.rename(part, packOf(folder));
   }
   try {
-    if ((await host.storage.stat(folder))?.kind === "directory") return folder;
-    const bytes = await what.fetch();
-    const found = createHash("sha256").update(bytes).digest("hex");
-    if (found !== hash) throw new ArchiveError("CORRUPT", `Cannot use the project ${hash}: the bytes that came have the hash ${found}`);
-    await unpackArchive(host, bytes, folder);
-    return folder;
+    return await unpackArchive(host, bytes, folder);
   } catch (error) {
-    // Another process may have been faster.
-    if ((await host.storage.stat(folder))?.kind === "directory") return folder;
-    await drop(cache, hash);
+    if (error instanceof ArchiveError) await host.storage.remove(packOf(folder));
     throw error;
   }
+}
+
+const packOf = (folder: string): string => `${folder}.pack`;
+const sha256 = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
+
+/** The archive, if it is here and has not been changed. */
+async function readPack(host: Host, { cacheDir, hash }: Wanted): Promise<Buffer | undefined> {
+  const bytes = await host.storage.readFile(packOf(join(cacheDir, hash))).catch(() => undefined);
+  return bytes !== undefined && sha256(bytes) === hash ? bytes : undefined;
+}
+
+/** Remembers how the entries look. A change in the same tick of the clock would not show, so that tick has to pass. */
+async function known(host: Host, folder: string, entries: readonly TreeFile[]): Promise<Known | undefined> {
+  const stamp = await stampTree(folder, entries);
+  await new Promise<void>((resolve) => void host.timers.after(SETTLE_MS, resolve));
+  return stamp && { folder, entries, stamp };
 }
 
 async function drop(cache: Cache, hash: string): Promise<void> {
@@ -123,12 +231,17 @@ async function evict(host: Host, what: { cache: Cache; cacheDir: string; max: nu
     if (hash === spare || cache.fetching.has(hash) || (cache.kept.get(hash)?.users ?? 0) > 0) continue;
     await drop(cache, hash);
     if (await isLocked(host, { cacheDir, hash })) continue;
-    // Renamed first, so that nobody finds half a project.
-    const gone = join(cacheDir, `${hash}.gone-${Buffer.from(host.random.bytes(6)).toString("hex")}`);
-    await host.storage.rename(join(cacheDir, hash), gone).catch(() => {});
-    await removeTree(gone);
+    await removeAside(host, join(cacheDir, hash));
+    await host.storage.remove(packOf(join(cacheDir, hash)));
     excess--;
   }
+}
+
+/** Renamed first, so that nobody finds half a project. What cannot be removed stays beside it, and does no harm. */
+async function removeAside(host: Host, folder: string): Promise<void> {
+  const gone = `${folder}.gone-${Buffer.from(host.random.bytes(6)).toString("hex")}`;
+  await host.storage.rename(folder, gone).catch(() => {});
+  await removeTree(gone).catch(() => {});
 }
 
 /** Whether a living process holds this project. Locks of dead ones are cleared away. */

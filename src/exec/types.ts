@@ -34,12 +34,14 @@ export interface ExecRequest {
   readonly inputs: readonly { readonly job: string; readonly result: Buffer }[];
   /** Where the job finds the rest of its cluster. */
   readonly cluster?: ClusterPlaces;
-  /** Folder of the unpacked project; jobs may read it, not write to it. */
+  /** Folder of the unpacked project. A program gets a copy of its own; a `call` imports from this one. */
   readonly project?: string;
 }
 
 /** What a job is told about its cluster. */
 export interface ClusterPlaces {
+  /** Durable and unlike any other cluster's, if the master has given one: for TITAN_SHARED. */
+  readonly id?: string | undefined;
   /** host:port, for TITAN_MASTER. */
   readonly master: string;
   /** `redis://…`, for TITAN_STORE, when the cluster has a store. */
@@ -89,12 +91,13 @@ export interface Running {
 
 /** From SIGTERM to SIGKILL: enough to write a checkpoint, and half of what `docker stop` gives. */
 export const GRACE_MS = 5_000;
-/** A result rides in a frame, an event and the master's memory; larger things are artifacts. */
+/** A result rides in a frame, an event and the master's memory; larger things are files. */
 export const MAX_RESULT_BYTES = 64 * 1024;
 
 /** What a result that breaks the limit is told. */
 export function tooLarge(bytes: number): string {
-  return `Cannot keep the result: ${bytes} bytes exceed ${MAX_RESULT_BYTES}; store it as an artifact and return its name`;
+  const advice = "write it to a file, below TITAN_SHARED or elsewhere, and return its path";
+  return `Cannot keep the result: ${bytes} bytes exceed ${MAX_RESULT_BYTES}; ${advice}`;
 }
 
 /** A duration for people: "250 ms", "1.5 s". */

@@ -19,7 +19,7 @@ import { join } from "node:path";
 import { journalProcesses, readJournal } from "./launcher-journal.ts";
 import { endOrphans } from "./launcher-orphans.ts";
 import { identify, isAlive, lock, readHolder } from "./lock.ts";
-import { removeTree } from "./workdir.ts";
+import { removeTree } from "./remove-tree.ts";
 
 /** As long as one look may take (2 s), and some: who waits longer does without. */
 const LOCK_WAIT_MS = 3_000;

@@ -14,7 +14,14 @@ export { VirtualTime } from "./virtual.ts";
 export { HIGH_WATER_BYTES } from "./network.ts";
 export { MAX_TIMER_MS } from "./time.ts";
 export { unwrittenParts } from "./file.ts";
-export { lookAt, makeLink, nodeWorkFolders, removeTree, setMode, type TreeEntry, type WorkFolders } from "./workdir.ts";
+export {
+  lookAt, makeLink, nodeWorkFolders, setMode, type MakeOptions, type TreeEntry, type WorkFolders,
+} from "./workdir.ts";
+export {
+  findExtras, isUntouched, listTree, SETTLE_MS, stampTree, type ProjectTree, type TreeFile, type TreeStamp,
+} from "./project-tree.ts";
+export { removeTree } from "./remove-tree.ts";
+export { makeShared, removeShared, sharedRoot, sweepShared } from "./shared-folder.ts";
 export { MarkReader, markText, type MarkHandlers } from "./launcher-marks.ts";
 export { takeProcessFolder } from "./launcher-folder.ts";
 export { lockHolder } from "./lock.ts";

@@ -9,6 +9,7 @@ import { promises } from "node:fs";
 import { dirname } from "node:path";
 import { NodeFile } from "./file.ts";
 import { lock } from "./lock.ts";
+import { removeTree } from "./remove-tree.ts";
 import type { FileInfo, Storage, StoredFile } from "./types.ts";
 
 export function nodeStorage(): Storage {
@@ -17,7 +18,7 @@ export function nodeStorage(): Storage {
     readFile: (path) => promises.readFile(path),
     writeFile: (path, bytes) => promises.writeFile(path, bytes),
     rename: (from, to) => promises.rename(from, to),
-    remove: (path, options = {}) => promises.rm(path, { force: true, recursive: options.recursive ?? false }),
+    remove: (path, options = {}) => (options.recursive ? removeTree(path) : promises.rm(path, { force: true })),
     mkdir,
     list,
     stat,

@@ -2,8 +2,8 @@
  * Lesson 11: the few things about folders that `Storage` has no word for: symbolic links, permissions, and
  * making and removing a job's work folder fast.
  *
- * These calls block. At two thousand jobs a second that is the cheaper way: what takes 5 µs takes 60 by way
- * of Node's thread pool. Only the removal of a folder with something in it goes the slow way.
+ * Most of these calls block. At two thousand jobs a second that is the cheaper way: what takes 5 µs takes 60 by
+ * way of Node's thread pool. A large project is copied, and a full folder is removed, the slow way, in the pool.
  *
  * Invariant: links are made and removed, never followed, so nothing outside the folder is touched.
  * Left out: keeping a stray of one job, in the moments until it is killed, out of the folder that its parent
@@ -11,10 +11,13 @@
  * Test: test/11-worker.exec.test.ts
  */
 import * as fs from "node:fs";
-import { chmod, lstat, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { copySmall, isSmall, type ProjectTree } from "./project-tree.ts";
+import { removeTree } from "./remove-tree.ts";
+import { SpareTrees } from "./spare-trees.ts";
 
-const { closeSync, chmodSync, lstatSync, mkdirSync, openSync, readdirSync, readlinkSync, readSync, renameSync, rmdirSync, rmSync, statSync, symlinkSync, unlinkSync, writeFileSync } = fs;
+const { closeSync, chmodSync, lstatSync, mkdirSync, openSync, readdirSync, readlinkSync, readSync } = fs;
+const { renameSync, rmdirSync, statSync, symlinkSync, unlinkSync, writeFileSync } = fs;
 
 const code = (error: unknown) => (error as { code?: string }).code;
 
@@ -47,36 +50,29 @@ export function setMode(path: string, mode: number): void {
   chmodSync(path, mode);
 }
 
-/** Removes a folder even if folders in it are read-only. No error when it is missing. */
-export async function removeTree(path: string): Promise<void> {
-  try {
-    await rm(path, { recursive: true, force: true, maxRetries: 3 });
-  } catch (error) {
-    if (code(error) !== "EACCES" && code(error) !== "EPERM") throw error;
-    await makeWritable(path);
-    await rm(path, { recursive: true, force: true, maxRetries: 3 });
-  }
-}
-
-async function makeWritable(path: string): Promise<void> {
-  if (!(await lstat(path)).isDirectory()) return;
-  await chmod(path, 0o700);
-  for (const entry of await readdir(path, { withFileTypes: true })) {
-    if (entry.isDirectory()) await makeWritable(join(path, entry.name));
-  }
+export interface MakeOptions {
+  /** The job gets a copy of it, which is its own. */
+  readonly project?: ProjectTree;
+  /** Made as well, if this folder is the first of its run. */
+  readonly beside?: readonly string[];
+  /** Ends the copying of a large project. */
+  readonly signal?: AbortSignal;
 }
 
 /** Makes and removes the folders that jobs run in. */
 export interface WorkFolders {
-  /** Makes an empty folder, with its parents and the folders `beside` it if it is the first; links every entry of `project` into it. */
-  make(path: string, options?: { project?: string; beside?: readonly string[] }): void;
+  /**
+   * Makes a folder that holds a copy of the project and nothing else, with its parents. At once, or, if the project
+   * is large, when the promise resolves. If that rejects, half a copy may be there.
+   */
+  make(path: string, options?: MakeOptions): void | Promise<void>;
   /** Writes a small file. */
   write(path: string, bytes: Buffer | string): void;
   /** A file of at most `maxBytes`; its size if it is longer; undefined if there is none. EINVAL for what is no file. */
   read(path: string, maxBytes: number): Buffer | number | undefined;
   /** Whether a file is there, or a link that leads to one. */
   isFile(path: string): boolean;
-  /** Removes a folder that holds nothing of weight, at once. False: it must be removed the slow way. */
+  /** Removes a folder at once, if that is quickly done. False: it must be removed the slow way. */
   removeLight(path: string): boolean;
   remove(path: string): Promise<void>;
 }
@@ -89,13 +85,27 @@ export interface WorkFolders {
  */
 export function nodeWorkFolders(root: string): WorkFolders {
   const spares = new SpareFolders(join(root, ".spare"));
+  const trees = new SpareTrees(join(root, ".spare"));
   return {
-    make: (path, options = {}) => make(path, { ...options, spares }),
+    make(path, options = {}) {
+      const { project, signal = new AbortController().signal } = options;
+      if (project === undefined || isSmall(project)) {
+        makeEmpty(path, { ...options, spares, trees });
+        if (project !== undefined) copySmall(project, path);
+        return;
+      }
+      for (const folder of [dirname(path), ...(options.beside ?? [])]) mkdirSync(folder, { recursive: true });
+      if (lookAt(path) !== undefined) trees.putAway(path);
+      return trees.take(project, path, signal);
+    },
     write: (path, bytes) => writeFileSync(path, bytes),
     read: readSmall,
     isFile,
-    removeLight: (path) => removeLight(path, spares),
-    remove: removeTree,
+    removeLight: (path) => trees.keep(path) || removeLight(path, spares),
+    async remove(path) {
+      if (path === root) await trees.close();
+      await removeTree(path);
+    },
   };
 }
 
@@ -143,33 +153,54 @@ class SpareFolders {
   }
 }
 
-function make(path: string, options: { project?: string; beside?: readonly string[]; spares: SpareFolders }): void {
+function makeEmpty(
+  path: string,
+  { beside = [], spares, trees }: { beside?: readonly string[]; spares: SpareFolders; trees: SpareTrees },
+): void {
   try {
-    if (!options.spares.take(path)) mkdirSync(path);
+    if (!spares.take(path)) mkdirSync(path);
   } catch (error) {
     // The first job of a run makes the parents; to ask before each job would cost more than this.
-    if (code(error) === "ENOENT") for (const folder of options.beside ?? []) mkdirSync(folder, { recursive: true });
+    if (code(error) === "ENOENT") for (const folder of beside) mkdirSync(folder, { recursive: true });
     // Left by a worker that died: its attempt is over.
-    else if (code(error) === "EEXIST" || code(error) === "ENOTEMPTY") rmSync(path, { recursive: true, force: true });
+    else if (code(error) === "EEXIST" || code(error) === "ENOTEMPTY") trees.putAway(path);
     else throw error;
     mkdirSync(path, { recursive: true });
   }
-  if (options.project === undefined) return;
-  for (const name of readdirSync(options.project)) symlinkSync(join(options.project, name), join(path, name));
 }
+
+/** So much is removed in the turn that ends its job; as in project-tree.ts, and a few files of the job's own. */
+const LIGHT_ENTRIES = 48;
+/** To unlink a file takes time by its length: 1 MiB takes less than a millisecond. */
+const LIGHT_BYTES = 1024 * 1024;
 
 function removeLight(path: string, spares: SpareFolders): boolean {
   try {
-    for (const entry of readdirSync(path, { withFileTypes: true })) {
-      // Links, and the small files of ours. A job's own files may be large, and then unlinking blocks for long.
-      if (!entry.isSymbolicLink() && !(entry.isFile() && entry.name.startsWith(".titan-"))) return false;
-      unlinkSync(join(path, entry.name));
-    }
+    if (!emptyLight(path, { entries: LIGHT_ENTRIES, bytes: LIGHT_BYTES })) return false;
     if (!spares.keep(path)) rmdirSync(path);
     return true;
   } catch (error) {
     return code(error) === "ENOENT";
   }
+}
+
+/** Removes what is in a folder as long as the budget lasts. False: something is left. */
+function emptyLight(path: string, budget: { entries: number; bytes: number }): boolean {
+  const entries = readdirSync(path, { withFileTypes: true });
+  budget.entries -= entries.length;
+  if (budget.entries < 0) return false;
+  for (const entry of entries) {
+    const at = join(path, entry.name);
+    if (entry.isDirectory()) {
+      if (!emptyLight(at, budget)) return false;
+      rmdirSync(at);
+      continue;
+    }
+    if (entry.isFile()) budget.bytes -= lstatSync(at).size;
+    if (budget.bytes < 0) return false;
+    unlinkSync(at);
+  }
+  return true;
 }
 
 /** See `WorkFolders.read`. */

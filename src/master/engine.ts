@@ -68,6 +68,11 @@ export class Engine {
   }
   // #endregion
 
+  /** Whether no job of this run will run any more, by its id. A run that has been forgotten was over before. */
+  isOver(run: string): boolean {
+    return this.state.runsById.get(run)?.status !== "RUNNING";
+  }
+
   /** What decisions may know of the world. */
   get context(): Context {
     const { clock, random } = this.#options.host;

@@ -51,6 +51,8 @@ export interface MasterOptions {
   readonly pid?: number;
   /** Default: this cluster has none. */
   readonly store?: MasterStore;
+  /** Which cluster this is, for ever. Default: it does not say, and each worker keeps what a run shares for itself. */
+  readonly cluster?: string;
   /** The log could not be written: the process should end. The master has stopped serving by then. */
   readonly onFatal?: (error: Error) => void;
 }
@@ -58,6 +60,8 @@ export interface MasterOptions {
 export interface Master extends Address {
   /** Events that the start replayed. */
   readonly recovered: { events: number; tornBytes: number; runs: number };
+  /** Whether no job of this run will run any more, by its id. True for a run that is not known. */
+  isOver(run: string): boolean;
   /** Takes a snapshot now, so that the next start is short. */
   snapshot(): Promise<void>;
   /** Lets what is under way become durable, then closes everything. Running jobs keep running on their workers. */
@@ -87,6 +91,7 @@ export interface Services {
   readonly output: OutputStore;
   readonly blobs: BlobStore;
   readonly store: MasterStore | undefined;
+  readonly cluster: string | undefined;
   readonly desk: StoreDesk;
   nextSeq(): number;
   /** A bug of ours, or a log that cannot be written: stops everything. */
@@ -169,6 +174,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
     host: listener.host,
     port: listener.port,
     recovered,
+    isOver: (run) => engine.isOver(run),
     snapshot: () => engine.snapshot(),
     async stop() {
       if (services.stopped) return;
@@ -209,7 +215,7 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
     host, log, observer, onFatal: fatal, onStarted: (event) => workers.started(event), onReleased: () => workers.flush(),
   });
   return {
-    host, dir, engine, workers, watchers, output, blobs, store: options.store, desk: new StoreDesk(options.store), token: options.token, version: options.version ?? "", pid: options.pid ?? 0,
+    host, dir, engine, workers, watchers, output, blobs, store: options.store, cluster: options.cluster, desk: new StoreDesk(options.store), token: options.token, version: options.version ?? "", pid: options.pid ?? 0,
     startedAt: host.clock.wall(), nextSeq: () => log.nextSeq, fatal, stopped: false,
   };
 }

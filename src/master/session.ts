@@ -101,17 +101,18 @@ export class Session {
     const welcome = { protocol: PROTOCOL, version, beatMs: BEAT_MS, leaseMs: LEASE_MS };
     if (hello.role === "client") {
       this.#role = "client";
-      return request.reply(Welcome.encode({ ...welcome, worker: 0, name: "", stale: [], store: undefined }));
+      return request.reply(Welcome.encode({ ...welcome, worker: 0, name: "", stale: [], store: undefined, cluster: undefined }));
     }
     if (hello.instance === "") throw new Refusal("INVALID", "Cannot register worker: it has no instance, by which it could be known again");
     if (hello.slots < 1 || hello.slots > MAX_SLOTS) throw new Refusal("INVALID", `Cannot register worker: ${hello.slots} slots, must be 1 to ${MAX_SLOTS}`);
     const bad = hello.tags.find((tag) => !/^[A-Za-z0-9_.:-]{1,64}$/.test(tag));
     if (bad !== undefined) throw new Refusal("INVALID", `Cannot register worker: "${bad}" is not a tag`);
     this.#role = "worker";
+    const { cluster } = this.#services;
     const join = (store?: string): void => {
       const { id, name, stale } = this.#services.workers.join(hello, this.#connection);
       this.#link = this.#services.workers.links.get(id);
-      engine.afterwards(() => request.reply(Welcome.encode({ ...welcome, worker: id, name, stale, store })));
+      engine.afterwards(() => request.reply(Welcome.encode({ ...welcome, worker: id, name, stale, store, cluster })));
     };
     const url = this.#services.store?.url;
     if (!(url instanceof Promise)) return join(url);
@@ -150,7 +151,7 @@ type Handler = (services: Services, request: IncomingRequest, session: Session) 
 const HANDLERS: Readonly<Record<number, Handler>> = {
   [Op.PING]: (_services, request) => request.reply(),
   [Op.BEAT]: ({ engine }, request) => {
-    const over = Beat.decode(request.body).runs.filter((id) => (engine.state.runsById.get(id)?.status ?? "FORGOTTEN") !== "RUNNING");
+    const over = Beat.decode(request.body).runs.filter((id) => engine.isOver(id));
     request.reply(BeatAnswer.encode({ over }));
   },
   [Op.SUBMIT]: submit,

@@ -83,6 +83,8 @@ export const Welcome = message("Welcome", {
   stale: [7, list(AttemptKey, 8192)],
   /** Workers only: the URL of the cluster's store, if it has one (lesson 15). */
   store: [8, optional(string(4096))],
+  /** Workers only: which cluster this is, for ever: workers of one machine share the files of a run by it (lesson 11). */
+  cluster: [9, optional(string(64))],
 });
 export type Welcome = Infer<typeof Welcome>;
 

@@ -5,7 +5,7 @@
  * the master does not remember runs nothing of an older one.
  * Test: test/11-worker.test.ts
  */
-import { ensureProject, type ClusterPlaces, type Executor, type ExecOutcome, type Running } from "#exec";
+import { ensureProject, type ClusterPlaces, type Executor, type ExecOutcome, type LocalExecutor, type Running } from "#exec";
 import type { Address, Host, Timer } from "#host";
 import { RpcError } from "#rpc";
 import {
@@ -25,7 +25,9 @@ export interface WorkerOptions {
   readonly tags?: readonly string[];
   /** Jobs at once. */
   readonly slots: number;
-  readonly executor: Executor & { endRun?(run: string): unknown; linkPackage?(cacheDir: string): Promise<void> };
+  readonly executor: Executor & Partial<Pick<LocalExecutor, "sharedRuns" | "linkPackage">> & {
+    endRun?(run: string, cluster?: string): unknown;
+  };
   /** Projects are kept here between jobs. */
   readonly cacheDir: string;
   readonly version?: string;
@@ -88,7 +90,7 @@ class WorkerProcess implements Worker {
   constructor(options: WorkerOptions) {
     this.#options = options;
     this.#name = options.name ?? "";
-    this.#cluster = clusterPlaces(options.master, undefined);
+    this.#cluster = clusterPlaces(options.master);
     this.#instance = Buffer.from(options.host.random.bytes(12)).toString("hex");
     this.#link = new MasterLink({
       host: options.host,
@@ -128,7 +130,10 @@ class WorkerProcess implements Worker {
 
   #onWelcome(welcome: Welcome): void {
     this.#name = welcome.name;
-    this.#cluster = clusterPlaces(this.#options.master, welcome.store);
+    this.#cluster = clusterPlaces(this.#options.master, welcome);
+    // Those that a killed worker has left: the beats ask about them as about our own.
+    const left = welcome.cluster === undefined ? [] : this.#options.executor.sharedRuns?.(welcome.cluster);
+    for (const run of left ?? []) this.#runs.add(run);
     for (const key of welcome.stale) this.#drop(key, "the master has given it to somebody else");
     this.#startBeats(welcome.beatMs, welcome.leaseMs);
     this.#welcomed({ name: welcome.name });
@@ -164,7 +169,7 @@ class WorkerProcess implements Worker {
     const busy = new Set([...this.#attempts.values()].map(({ assignment }) => assignment.runId));
     for (const run of over) {
       if (busy.has(run) || !this.#runs.delete(run)) continue;
-      void this.#options.executor.endRun?.(run);
+      void this.#options.executor.endRun?.(run, this.#cluster.id);
     }
   }
 
@@ -188,7 +193,9 @@ class WorkerProcess implements Worker {
   async #withProject(attempt: Attempt, hash: string): Promise<void> {
     const { host, cacheDir } = this.#options;
     try {
-      const folder = await ensureProject(host, cacheDir, hash, () => this.#fetch(hash));
+      const folder = await ensureProject(host, cacheDir, hash, () => this.#fetch(hash), {
+        onNote: (text) => this.#note(text),
+      });
       await (this.#linked ??= this.#linkPackage());
       this.#execute(attempt, folder);
     } catch (error) {

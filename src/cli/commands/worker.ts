@@ -2,7 +2,7 @@
 import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
-import { takeProcessFolder } from "#host";
+import { sharedRoot, takeProcessFolder } from "#host";
 import { DEFAULT_MASTER, addressText, namedMaster, tokenOf } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT } from "../exit.ts";
@@ -48,10 +48,10 @@ async function run(call: Call): Promise<number> {
   const onNote = (text: string): void => context.note(`titan: ${text}`);
   const folder = await takeProcessFolder(join(home, "workers"), { onNote });
   // At the very end, so that it happens also when something hangs and the process is ended from within.
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 2 }));
+  process.on("exit", () => removeLast(folder));
   const started = startWorker({
     host: context.host, master, slots, tags, version: VERSION, cacheDir: join(home, "cache"),
-    executor: createExecutor({ host: context.host, workDir: join(folder, "jobs") }),
+    executor: createExecutor({ host: context.host, workDir: join(folder, "jobs"), sharedRoot: sharedRoot(), onNote }),
     ...(name !== undefined && { name }), ...(token !== undefined && { token }),
     onNote,
   });
@@ -79,6 +79,15 @@ async function run(call: Call): Promise<number> {
   await started.done;
   await stopped; // The connection is closed before the last job has tidied up.
   return EXIT.OK;
+}
+
+/** The executor has removed what jobs left, unless it hangs. What resists is left for the next worker's sweep. */
+function removeLast(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true, maxRetries: 2 });
+  } catch {
+    // Nobody is left to be told.
+  }
 }
 
 /** Nothing ever comes through this pipe; that it ends is the message. */

@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { removeTree } from "#host";
+
+const root = mkdtempSync(join(tmpdir(), "titan-remove-"));
+after(() => rmSync(root, { recursive: true, force: true }));
+let folders = 0;
+const fresh = (): string => join(root, `f${++folders}`);
+const inFolder = (folder: string, script: string): void => {
+  mkdirSync(folder);
+  execFileSync("sh", ["-ec", script], { cwd: folder });
+};
+
+test("removeTree() removes folders without permissions, every time", async () => {
+  const script = `for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+      mkdir -p d$i/deep; touch d$i/deep/a d$i/deep/b d$i/deep/c
+      case $((i % 3)) in 0) chmod 555 d$i/deep ;; 1) chmod 000 d$i/deep ;; 2) chmod 600 d$i ;; esac
+    done; chmod 500 .`;
+  for (let round = 0; round < 20; round++) {
+    const folder = fresh();
+    inFolder(folder, script);
+    await removeTree(folder);
+    assert.equal(existsSync(folder), false);
+  }
+});
+
+test("removeTree() removes links and does not follow them", async () => {
+  const folder = fresh();
+  const outside = fresh();
+  mkdirSync(join(folder, "d"), { recursive: true });
+  mkdirSync(outside, { mode: 0o500 });
+  writeFileSync(join(root, "kept"), "kept");
+  symlinkSync(outside, join(folder, "out"));
+  symlinkSync("../../kept", join(folder, "d", "file"));
+  symlinkSync("nowhere", join(folder, "d", "broken"));
+  await removeTree(folder);
+  symlinkSync(outside, folder);
+  await removeTree(folder);
+  assert.deepEqual([existsSync(folder), existsSync(outside), readFileSync(join(root, "kept"), "utf8")], [false, true, "kept"]);
+});
+
+test("removeTree() takes what is missing for removed, and removes a single file", async () => {
+  const path = fresh();
+  await removeTree(path);
+  await removeTree(join(path, "below"));
+  writeFileSync(path, "x");
+  await removeTree(path);
+  assert.equal(existsSync(path), false);
+});
+
+test("removeTree() removes names that are no text, pipes, and a tree deeper than any path", async () => {
+  const folder = fresh();
+  inFolder(folder, `
+    mkdir "$(printf 'a\\377b')" && touch "$(printf 'a\\377b/\\200')" "$(printf 'n\\nl')" ./-rf
+    mkfifo pipe
+    i=0; name=$(printf '%0200d' 7)
+    while [ $i -lt 60 ]; do mkdir $name && cd -P $name && touch f && chmod 755 . && i=$((i + 1)); done
+    mkdir .removed-0; chmod 500 .
+  `);
+  await removeTree(folder);
+  assert.equal(existsSync(folder), false);
+});
+
+test("removeTree() removes 20,000 files in one folder, and lets the event loop go on meanwhile", async () => {
+  const folder = fresh();
+  mkdirSync(folder);
+  for (let i = 0; i < 20_000; i++) writeFileSync(join(folder, String(i)), "");
+  let turns = 0;
+  const tick = setInterval(() => turns++, 1);
+  await removeTree(folder);
+  clearInterval(tick);
+  assert.ok(turns > 10, `${turns} turns`);
+  assert.equal(existsSync(folder), false);
+});
+
+test("removeTree() called by several at once, on one tree, fails for none of them", async () => {
+  for (let round = 0; round < 10; round++) {
+    const folder = fresh();
+    inFolder(folder, "for i in 1 2 3 4 5 6; do mkdir -p a$i/b/c; touch a$i/1 a$i/b/2 a$i/b/c/3; done; chmod 500 a1/b a2");
+    await Promise.all([1, 2, 3, 4].map(() => removeTree(folder)));
+    assert.equal(existsSync(folder), false);
+  }
+});
+
+test("removeTree() ends although something writes into the folder, and works once that has stopped", async () => {
+  const folder = fresh();
+  mkdirSync(folder);
+  const writer = spawn("sh", ["-c", `cd ${folder}; echo up; while :; do mkdir -p d/e; : >d/e/f; : >g; done 2>/dev/null`]);
+  const ended = once(writer, "exit");
+  await once(writer.stdout, "data");
+  await removeTree(folder).catch((error: { code?: string }) => assert.equal(error.code, "ENOTEMPTY"));
+  writer.kill("SIGKILL");
+  await ended;
+  await removeTree(folder);
+  assert.deepEqual(readdirSync(root).filter((name) => name === folder), []);
+  assert.equal(existsSync(folder), false);
+});

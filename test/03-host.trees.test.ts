@@ -1,0 +1,199 @@
+import assert from "node:assert/strict";
+import {
+  appendFileSync, chmodSync, existsSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync,
+  readlinkSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, test } from "node:test";
+import {
+  isUntouched, listTree, makeShared, nodeHost, nodeWorkFolders, removeShared, removeTree, SETTLE_MS, stampTree, sweepShared,
+} from "#host";
+
+const root = mkdtempSync(join(tmpdir(), "titan-trees-"));
+after(() => removeTree(root));
+let folders = 0;
+const fresh = (): string => join(root, `f${++folders}`);
+
+function folderOf(files: Record<string, string>): string {
+  const folder = fresh();
+  mkdirSync(folder);
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    if (content.startsWith("->")) symlinkSync(content.slice(2), join(folder, path));
+    else writeFileSync(join(folder, path), content);
+  }
+  return folder;
+}
+
+const SMALL = { "a.txt": "a", "bin/tool": "tool", "latest": "->bin", "bin/up": "->../a.txt", "empty/.keep": "" };
+const LARGE = {
+  ...SMALL,
+  ...Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`d${i % 3}/f${i}`, `content ${i}`])),
+};
+
+function contents(folder: string): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const { path, kind, target } of listTree(folder).entries) {
+    found[path] = kind === "folder" ? "folder" : kind === "link" ? `->${target}` : readFileSync(join(folder, path), "utf8");
+  }
+  return found;
+}
+
+/** The clock tick in which the files were made is over. */
+const settle = (): Promise<void> => new Promise((resolve) => void nodeHost().timers.after(2 * SETTLE_MS, resolve));
+
+for (const [name, files] of Object.entries({ small: SMALL, large: LARGE })) {
+  test(`make() copies a ${name} project with its modes and links, and nothing of the job's reaches the original`, async () => {
+    const source = folderOf(files);
+    chmodSync(join(source, "bin/tool"), 0o755);
+    const before = contents(source);
+    const work = nodeWorkFolders(fresh());
+    const path = join(fresh(), "job.1");
+    await work.make(path, { project: listTree(source) });
+    assert.deepEqual(contents(path), before);
+    assert.deepEqual([lstatSync(join(path, "bin/tool")).mode & 0o777, lstatSync(join(path, "a.txt")).mode & 0o777], [0o755, 0o644]);
+    writeFileSync(join(path, "a.txt"), "changed");
+    writeFileSync(join(path, "latest/tool"), "changed");
+    writeFileSync(join(path, "bin/up"), "changed");
+    assert.deepEqual(contents(source), before);
+    if (!work.removeLight(path)) await work.remove(path);
+    assert.equal(existsSync(path), false);
+    assert.deepEqual(contents(source), before);
+  });
+}
+
+test("make() gives the next job of a large project the same copy, whatever the last one did to it", async () => {
+  const source = folderOf(LARGE);
+  const project = listTree(source);
+  const expected = contents(source);
+  const home = fresh();
+  const work = nodeWorkFolders(home);
+  const outside = join(root, "kept-link");
+  const deeds: ((at: string) => void)[] = [
+    () => undefined,
+    (at) => writeFileSync(join(at, "a.txt"), "b"), // as long, and in the same tick of the clock
+    (at) => { writeFileSync(join(at, "d1/new"), "x"); mkdirSync(join(at, "d1/deep/er"), { recursive: true }); },
+    (at) => { const f = join(at, "d0/f0"); const { atime, mtime } = lstatSync(f); writeFileSync(f, "CONTENT 0"); utimesSync(f, atime, mtime); },
+    (at) => { rmSync(join(at, "d2/f2")); rmSync(join(at, "latest")); symlinkSync("empty", join(at, "latest")); },
+    (at) => { renameSync(join(at, "d0/f3"), join(at, "d0/f6")); mkdirSync(join(at, "d0/f3")); },
+    (at) => { linkSync(join(at, "d0/f9"), outside); appendFileSync(outside, "!"); },
+    (at) => chmodSync(join(at, "bin/tool"), 0),
+    (at) => chmodSync(join(at, "d1"), 0),
+    (at) => { rmSync(join(at, "d2"), { recursive: true }); symlinkSync(source, join(at, "d2")); },
+    (at) => rmSync(at, { recursive: true }),
+  ];
+  const inodes: number[] = [];
+  for (const [i, deed] of deeds.entries()) {
+    const path = join(home, "run", `job.${i}`);
+    await work.make(path, { project });
+    assert.deepEqual(contents(path), expected, `after deed ${i - 1}`);
+    inodes.push(lstatSync(join(path, "d1/f1")).ino);
+    await settle();
+    deed(path);
+    if (!work.removeLight(path)) await work.remove(path);
+    assert.equal(existsSync(path), false);
+  }
+  assert.equal(inodes[2], inodes[1], "what nobody has touched is not copied again");
+  assert.equal(readFileSync(outside, "utf8"), "content 9!");
+  await work.remove(home);
+  assert.equal(existsSync(home), false);
+  assert.deepEqual(contents(source), expected);
+});
+
+test("make() of a large project stops at once when it is told to, and nothing is written afterwards", async () => {
+  const project = listTree(folderOf(LARGE));
+  const home = fresh();
+  const work = nodeWorkFolders(home);
+  const stop = new AbortController();
+  const path = join(home, "run", "job.1");
+  const made = work.make(path, { project, signal: stop.signal });
+  stop.abort(new Error("enough"));
+  await assert.rejects(made as Promise<void>, /enough/);
+  await work.remove(path);
+  await settle();
+  assert.equal(existsSync(path), false);
+  await work.remove(home);
+});
+
+test("make() never copies a file that has changed since it was stamped", async () => {
+  for (const files of [SMALL, LARGE]) {
+    const folder = folderOf(files);
+    const { entries } = listTree(folder);
+    const stamp = (await stampTree(folder, entries))!;
+    await settle();
+    writeFileSync(join(folder, "a.txt"), "b");
+    const work = nodeWorkFolders(fresh());
+    const make = async (): Promise<void> => work.make(join(fresh(), "job"), { project: { folder, entries, stamp } });
+    await assert.rejects(make, /Cannot copy a\.txt: somebody has changed it in the project cache/);
+  }
+});
+
+test("isUntouched() sees a content, a mode, a new entry, a missing one and a swapped one", async () => {
+  const deeds: ((at: string) => void)[] = [
+    (at) => writeFileSync(join(at, "a.txt"), "b"),
+    (at) => chmodSync(join(at, "a.txt"), 0o600),
+    (at) => writeFileSync(join(at, "bin/new"), ""),
+    (at) => writeFileSync(join(at, "new"), ""),
+    (at) => rmSync(join(at, "bin/up")),
+    (at) => { rmSync(join(at, "a.txt")); writeFileSync(join(at, "a.txt"), "a"); },
+    (at) => { renameSync(at, `${at}-old`); folderOf({}); },
+  ];
+  for (const [i, deed] of deeds.entries()) {
+    const tree = listTree(folderOf(SMALL));
+    const stamp = (await stampTree(tree.folder, tree.entries))!;
+    assert.equal(await isUntouched(tree, stamp), true);
+    await settle();
+    assert.equal(await isUntouched(tree, stamp), true);
+    deed(tree.folder);
+    assert.equal(await isUntouched(tree, stamp), false, `deed ${i}`);
+  }
+});
+
+test("makeShared() makes folders that nobody else may enter, and refuses what is not ours", async () => {
+  const tmp = fresh();
+  mkdirSync(tmp);
+  const user = join(tmp, "titan-1");
+  const run = join(user, "cluster", "run");
+  makeShared(run);
+  for (const path of [user, dirname(run), run]) assert.equal(lstatSync(path).mode & 0o777, 0o700);
+  writeFileSync(join(run, "kept"), "");
+  makeShared(run);
+  assert.deepEqual(readdirSync(run), ["kept"]);
+  chmodSync(user, 0o777);
+  makeShared(run);
+  assert.equal(lstatSync(user).mode & 0o777, 0o700);
+  for (const [at, why] of [[user, "link"], [dirname(run), "link"], [run, "link"], [user, "file"]] as const) {
+    await removeTree(tmp);
+    mkdirSync(dirname(at), { recursive: true });
+    const trap = fresh();
+    mkdirSync(join(trap, "cluster", "run"), { recursive: true });
+    if (why === "link") symlinkSync(at === user ? trap : join(trap, "cluster"), at);
+    else writeFileSync(at, "");
+    const expected = why === "link" ? /TITAN_SHARED: it is a symbolic link; TMPDIR/ : /TITAN_SHARED: it is no folder/;
+    assert.throws(() => makeShared(run), expected, at);
+    assert.deepEqual([readlinkOr(at) !== undefined, sweepShared(dirname(run))], [why === "link", at === run ? ["run"] : []]);
+  }
+});
+
+function readlinkOr(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+test("removeShared() by several at once fails for none, and the folders above go with the last run", async () => {
+  const tmp = fresh();
+  mkdirSync(tmp);
+  const cluster = join(tmp, "titan-1", "cluster");
+  for (const run of ["one", "two"]) makeShared(join(cluster, run));
+  writeFileSync(join(cluster, "one", "x"), "");
+  mkdirSync(join(cluster, ".removed-by-a-dead-worker"));
+  await Promise.all([1, 2, 3].map(() => removeShared(join(cluster, "one"))));
+  assert.deepEqual(sweepShared(cluster), ["two"]);
+  await Promise.all([removeShared(join(cluster, "two")), removeTree(join(cluster, ".removed-by-a-dead-worker"))]);
+  await removeShared(join(cluster, "two"));
+  assert.deepEqual(readdirSync(tmp), []);
+});
