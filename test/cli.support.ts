@@ -1,9 +1,10 @@
 /** Running the built command line in temporary folders, for the tests of the cli. */
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureBuilt, ROOT } from "../scripts/bootstrap.mjs";
+import { removeTreeSync } from "../scripts/lib/remove-tree.mjs";
 import { Context } from "../src/cli/context.ts";
 import { runProgram } from "../src/cli/program.ts";
 
@@ -21,7 +22,7 @@ const folders: string[] = [];
 // Not a hook: those of the tests themselves come later, and stop their clusters in order.
 process.on("exit", () => {
   for (const child of started) child.kill("SIGKILL");
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+  for (const folder of folders) removeTreeSync(folder);
 });
 
 export function tempFolder(files: Record<string, string> = {}): string {

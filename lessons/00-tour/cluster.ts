@@ -12,11 +12,12 @@
  * silence takes four seconds to be believed (lesson 12).
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { ensureBuilt, ROOT } from "../../scripts/bootstrap.mjs";
+import { removeTreeSync } from "../../scripts/lib/remove-tree.mjs";
 
 const CLI = join(ROOT, "dist", "cli", "main.js");
 /** Everything here takes tens of milliseconds; this long only on a machine that is busy with other things. */
@@ -132,7 +133,7 @@ export class Cluster {
     this.#killAll();
     await Promise.all(gone);
     process.off("exit", this.#onExit).off("SIGINT", this.#onSignal).off("SIGTERM", this.#onSignal);
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+    removeTreeSync(this.folder);
   }
 
   #check(): void {
@@ -141,7 +142,7 @@ export class Cluster {
 
   #killAll(): void {
     for (const child of this.#children) child.kill("SIGKILL");
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+    removeTreeSync(this.folder);
   }
 
   #spawn(args: readonly string[]): ChildProcess {

@@ -1,6 +1,6 @@
 /** End to end: a master, a worker and this process as the client, each a process of its own, over loopback, fsync on every commit. */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { nodeHost } from "#host";
 import { connect, type Client } from "#sdk";
 import type { Action, JobSpec } from "#wire";
+import { removeTreeSync } from "../lib/remove-tree.mjs";
 import type { Options } from "./bricks.ts";
 import { quantile, type Row } from "./table.ts";
 
@@ -134,7 +135,7 @@ async function firstJob(): Promise<Row> {
     } finally {
       child.kill("SIGTERM");
       await exited;
-      rmSync(dir, { recursive: true, force: true });
+      removeTreeSync(dir);
     }
   }
   return { group: "cluster", name: "`titan up` to the first finished job", value: quantile(times, 0.5), unit: "ms", target: { atMost: 1500 } };
@@ -191,7 +192,7 @@ async function withCluster(slots: number, use: (cluster: Cluster) => Promise<voi
       child.stdin!.end();
       if (child.exitCode === null) await exited;
     }
-    rmSync(dir, { recursive: true, force: true });
+    removeTreeSync(dir);
   }
 }
 

@@ -9,10 +9,10 @@
  *
  * Invariants: what is signalled was started here; nothing is left, whatever the verdict and also when interrupted.
  */
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { nodeHost } from "#host";
+import { nodeHost, removeTree } from "#host";
 import { readLogEvents } from "../../src/simulation/invariants.ts";
 import { ROOT } from "../bootstrap.mjs";
 import { answerGates, Asker, pause, readHash, submit, submitSmallRuns, untilEnded, type Told } from "./clients.ts";
@@ -119,7 +119,7 @@ class ChaosRun {
     } finally {
       signal?.removeEventListener("abort", interrupt);
       await this.#stop();
-      if (!kept) rmSync(this.#dir, { recursive: true, force: true, maxRetries: 3 });
+      if (!kept) await removeTree(this.#dir);
     }
   }
 
