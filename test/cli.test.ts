@@ -421,9 +421,19 @@ describe("titan", { concurrency: 4 }, () => {
   });
 
   test("run --json tells a failure that is tried again from the last one", async () => {
-    const yaml = "name: twice\njobs:\n  - {id: a, run: exit 7, retry: {max_attempts: 2, delay: 0.05}}\n  - {id: b, run: 'true', needs: a}\n";
-    const { stdout } = await runTitan(["run", "-", "--json"], { cwd, env, input: yaml });
-    const ends = lines(stdout).filter(({ final }) => final !== undefined);
+    // The first job holds the second one back until the watch has begun.
+    const go = join(cwd, "twice.go");
+    writeFileSync(join(cwd, "twice.yaml"), `name: twice
+jobs:
+  - {id: hold, run: 'until [ -e "$GO" ]; do sleep 0.02; done', env: {GO: ${JSON.stringify(go)}}}
+  - {id: a, needs: hold, run: exit 7, retry: {max_attempts: 2, delay: 0.05}}
+  - {id: b, run: 'true', needs: a}
+`);
+    const watch = start(["run", "twice.yaml", "--json"], { cwd, env });
+    await watch.until("stdout", /"hold","status":"RUNNING"/);
+    writeFileSync(go, "");
+    const { stdout } = await watch.ended;
+    const ends = lines(stdout).filter(({ job, final }) => job !== "hold" && final !== undefined);
     const short = ends.map(({ job, status, final }) => [job, status, final]);
     assert.deepEqual(short, [["a", "FAILED", false], ["a", "DEAD", true], ["b", "SKIPPED", true]]);
     const pauseMs = Number(ends[0]!["retryAt"]) - Number(ends[0]!["at"]);
