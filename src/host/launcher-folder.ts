@@ -69,7 +69,7 @@ async function tryLock(path: string): Promise<{ release(): Promise<void> } | und
 async function sweep(home: string, onNote: (text: string) => void): Promise<void> {
   const dead: string[] = [];
   for (const name of readdirSync(home)) {
-    if (REMOVED.test(name)) void discard(join(home, name));
+    if (REMOVED.test(name)) discard(join(home, name));
     else if (/^\d+$/.test(name) && (await isDead(join(home, name), Number(name)))) dead.push(name);
   }
   const workers = dead.map((name) => ({ folder: join(home, name), groups: readJournal(join(home, name, "live")) }));
@@ -85,13 +85,21 @@ async function sweep(home: string, onNote: (text: string) => void): Promise<void
     } catch {
       continue; // another user's, or somebody without the lock was faster
     }
-    void discard(removed);
+    discard(removed);
   }
 }
 
-/** Nobody waits for it, and whoever comes next tries again. */
-async function discard(path: string): Promise<void> {
-  await removeTree(path).catch(() => undefined);
+const underWay = new Set<Promise<void>>();
+
+/** Nobody waits for it at the start. What cannot be removed is left to the next one. */
+function discard(path: string): void {
+  const over: Promise<void> = removeTree(path).catch(() => undefined).then(() => void underWay.delete(over));
+  underWay.add(over);
+}
+
+/** Resolves when the folders of dead processes are removed: a process that ends before that leaves some. */
+export async function removalsDone(): Promise<void> {
+  await Promise.all(underWay);
 }
 
 /** Whether this folder belonged to a process of this machine that is no more. */

@@ -23,5 +23,5 @@ export {
 export { removeTree } from "./remove-tree.ts";
 export { makeShared, removeShared, sharedRoot, sweepShared } from "./shared-folder.ts";
 export { MarkReader, markText, type MarkHandlers } from "./launcher-marks.ts";
-export { takeProcessFolder } from "./launcher-folder.ts";
 export { lockHolder } from "./lock.ts";
+export { removalsDone, takeProcessFolder } from "./launcher-folder.ts";

@@ -46,6 +46,7 @@ export async function removeTree(path: string): Promise<void> {
         await rename(folder, place);
         return place;
       } catch (error) {
+        if (isGone(error)) return folder; // which is found to be empty
         if (codeOf(error) !== "ENOTEMPTY" && codeOf(error) !== "EEXIST") throw error;
       }
     }
@@ -94,6 +95,9 @@ async function clear(folder: Buffer): Promise<Buffer[]> {
       await removeFiles(folder, { batch, folders });
       if (folders.length >= BATCH) break;
     }
+  } catch (error) {
+    // Linux says so of a list whose folder was removed while it was read.
+    if (!isGone(error)) throw error;
   } finally {
     await names.close();
   }
@@ -132,7 +136,8 @@ async function removeFile(path: Buffer): Promise<boolean> {
   } catch (error) {
     if (isGone(error)) return true;
     if (codeOf(error) === "EISDIR") return false;
-    if ((await lstat(path)).isDirectory()) return false; // macOS says EPERM
+    const info = await lstat(path).catch(() => undefined);
+    if (info?.isDirectory()) return false; // macOS says EPERM
     throw error;
   }
   return true;

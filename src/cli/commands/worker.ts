@@ -2,7 +2,7 @@
 import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
-import { sharedRoot, takeProcessFolder } from "#host";
+import { removalsDone, sharedRoot, takeProcessFolder } from "#host";
 import { DEFAULT_MASTER, addressText, namedMaster, tokenOf } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT } from "../exit.ts";
@@ -78,6 +78,7 @@ async function run(call: Call): Promise<number> {
   }, () => undefined); // `done` says why
   await started.done;
   await stopped; // The connection is closed before the last job has tidied up.
+  await removalsDone(); // STOP_MS ends this, too
   return EXIT.OK;
 }
 
