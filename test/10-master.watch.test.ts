@@ -53,6 +53,19 @@ test("STATUS and WATCH tell nothing that a crash could take back, not even when 
     assert.deepEqual(await room.statuses(await room.client(), run), { a: "RUNNING" });
   }, { syncMs: [100, 100] }));
 
+test("WHY says of the jobs that are named why they wait, in a word and in a sentence, and nothing of the others", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const jobs = [spec("a", { requirement: ["GPU"] }), spec("b", { dependsOn: [0] }), spec("c", { delayMs: 60_000 })];
+    const { run } = await client.submitSpec(pipeline(jobs));
+    const told = await client.reasons(run, [0, 1, 2, 77]);
+    assert.deepEqual(told.map(({ index, kind }) => [index, kind]), [[0, "worker"], [1, "parents"], [2, "time"]]);
+    assert.deepEqual(told.slice(0, 2).map(({ reason }) => reason), ["no worker is connected", "waits for a (PENDING)"]);
+    await client.cancel(run);
+    assert.deepEqual(await client.reasons(run, [0, 1, 2]), []);
+  }));
+
 test("WATCH sends the list again when jobs are added, so that every change has a name", () =>
   Room.run(async (room) => {
     await room.start();

@@ -219,6 +219,18 @@ describe("titan", { concurrency: 4 }, () => {
     assert.deepEqual({ ...(failed["failure"] as object), message: "" }, { kind: "exit", message: "", exitCode: 7 });
   });
 
+  test("watch says why a job waits, in lines and beside JSON, and run says which master it uses", async () => {
+    const watch = start(["run", "gpu.yaml"], { cwd, env });
+    await watch.until("stderr", /^\[.*\] g pending {2}no worker has GPU$/m);
+    const { stderr } = await watch.kill("SIGINT");
+    assert.match(stderr, /^titan: uses the master at 127\.0\.0\.1:\d+ \(state in \/.*\)$/m);
+    const [, run] = /titan watch (gpu-\w+)/.exec(stderr)!;
+    const json = start(["watch", run!, "--json"], { cwd, env });
+    await json.until("stderr", /^titan: waiting: g: no worker has GPU$/m);
+    await json.kill("SIGINT");
+    await quick("cancel", run!);
+  });
+
   test("one key, one run", async () => {
     const first = await submit("ok.yaml", "--key", "nightly-1");
     assert.equal(await submit("ok.yaml", "--key", "nightly-1"), first);
@@ -426,8 +438,8 @@ describe("titan", { concurrency: 4 }, () => {
     writeFileSync(join(cwd, "twice.yaml"), `name: twice
 jobs:
   - {id: hold, run: 'until [ -e "$GO" ]; do sleep 0.02; done', env: {GO: ${JSON.stringify(go)}}}
-  - {id: a, needs: hold, run: exit 7, retry: {max_attempts: 2, delay: 0.05}}
-  - {id: b, run: 'true', needs: a}
+  - {id: a, needs: hold, run: '[ $TITAN_ATTEMPT = 2 ]', retry: {max_attempts: 2, delay: 0.05}}
+  - {id: b, run: 'true', needs: a, when: failure}
 `);
     const watch = start(["run", "twice.yaml", "--json"], { cwd, env });
     await watch.until("stdout", /"hold","status":"RUNNING"/);
@@ -435,10 +447,10 @@ jobs:
     const { stdout } = await watch.ended;
     const ends = lines(stdout).filter(({ job, final }) => job !== "hold" && final !== undefined);
     const short = ends.map(({ job, status, final }) => [job, status, final]);
-    assert.deepEqual(short, [["a", "FAILED", false], ["a", "DEAD", true], ["b", "SKIPPED", true]]);
+    assert.deepEqual(short, [["a", "FAILED", false], ["a", "COMPLETED", true], ["b", "SKIPPED", true]]);
     const pauseMs = Number(ends[0]!["retryAt"]) - Number(ends[0]!["at"]);
     assert.ok(pauseMs >= 0 && pauseMs <= 100, `${pauseMs} ms`);
-    assert.deepEqual([ends[1]!["retryAt"], ends[2]!["reason"]], [undefined, "a parent failed: a"]);
+    assert.deepEqual([ends[1]!["retryAt"], ends[2]!["reason"]], [undefined, "when: failure, and all parents completed"]);
   });
 
   test("a job that is being cancelled is said to be, until its process is gone", async () => {

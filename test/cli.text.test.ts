@@ -11,7 +11,10 @@ import { hasColors } from "../src/cli/context.ts";
 import { commandHelp, overview, wrap } from "../src/cli/help.ts";
 import { COMMANDS } from "../src/cli/program.ts";
 import { bytesText, clip, durationText, nearest, oneLine, pad, printable, table, width } from "../src/cli/text.ts";
+import { nameInList } from "../src/cli/context.ts";
+import { notBegunText } from "../src/cli/not-begun.ts";
 import { remainingMs } from "../src/cli/view.ts";
+import { Waits } from "../src/cli/waits.ts";
 
 const run = (status: RunInfo["status"] = "RUNNING"): RunInfo => ({ id: "r-1", name: "r", status, submittedAt: 1000, endedAt: undefined, counts: [], cancelling: false });
 
@@ -55,6 +58,54 @@ test("renderRun() shows why a job waits, what a gate asks and how to answer, and
   assert.match(draw().join("\n"), /j0 +waiting +Ship it\? +\(on a master that stays: titan up\)/);
   tracker.take(change(0, "COMPLETED", 9000));
   assert.match(draw().join("\n"), /j0 +completed +1\.0s/);
+});
+
+test("Waits.look() tells a reason on its second look, once a job, and again when the reason changes", () => {
+  const waits = new Waits();
+  const gpu = (job: string, reason = "no worker has GPU") => ({ job, kind: "worker" as const, reason });
+  assert.deepEqual(waits.look([gpu("a"), gpu("b")]), [], "it may be over in a moment");
+  assert.deepEqual(waits.look([gpu("a"), gpu("b")]), [{ jobs: "a, b", reason: "no worker has GPU" }]);
+  assert.deepEqual(waits.look([gpu("a"), gpu("b"), gpu("c")]), []);
+  assert.deepEqual(waits.look([gpu("a"), gpu("c")]), [{ jobs: "c", reason: "no worker has GPU" }]);
+  const time = (seconds: string) => ({ job: "a", kind: "time" as const, reason: `delayed for another ${seconds} s` });
+  waits.look([time("9.0")]);
+  assert.deepEqual(waits.look([time("8.5")]).map(({ jobs }) => jobs), ["a"]);
+  assert.deepEqual(waits.look([time("8.0")]), [], "less to wait is no other reason");
+  const parent = { job: "d", kind: "parents" as const, reason: "waits for a (RUNNING)" };
+  assert.deepEqual([waits.look([parent]), waits.look([parent])], [[], []]);
+});
+
+test("Waits.look() tells that all slots are taken once while it lasts, whoever comes to the queue", () => {
+  const waits = new Waits();
+  const busy = (job: string) => ({ job, kind: "slots" as const, reason: "no free slot on the only worker (4 slots)" });
+  const jobs = Array.from({ length: 100 }, (_, n) => busy(`j${n}`));
+  waits.look(jobs);
+  assert.deepEqual(waits.look(jobs).map((line) => line.jobs), ["j0, j1, j2 and 97 more"]);
+  for (let turn = 1; turn < 50; turn++) assert.deepEqual(waits.look(jobs.slice(turn).concat(busy(`k${turn}`))), []);
+  waits.look([]);
+  waits.look(jobs);
+  assert.equal(waits.look(jobs).length, 1, "it was over, and is so again");
+});
+
+test("Tracker.pending() finds those that wait behind any number that are over, and those that wait again", () => {
+  const tracker = trackerOf(Array.from({ length: 9000 }, (_, n) => job(n, n < 8000 ? "COMPLETED" : "PENDING")));
+  assert.deepEqual(tracker.pending(2).map(({ index }) => index), [8000, 8001]);
+  tracker.take(change(7, "PENDING", 1));
+  assert.equal(tracker.pending(1)[0]!.index, 7);
+});
+
+test("notBegunText() says that a job has not begun and why, and nothing of one that has", () => {
+  const text = (status: JobStatus, more: Partial<JobInfo>, follow = false) => notBegunText("r-1", job(0, status, more), { follow });
+  assert.equal(text("PENDING", { reason: "no worker has GPU" }), "r-1/j0 has not begun: no worker has GPU");
+  assert.equal(text("PENDING", { reason: "waits for a (RUNNING)" }, true), "r-1/j0 has not begun: waits for a (RUNNING); waiting for it");
+  assert.equal(text("SKIPPED", { reason: "a parent failed: a" }), "r-1/j0 has no output, because it never began: it is SKIPPED: a parent failed: a");
+  assert.equal(text("RUNNING", { attempt: 1 }), undefined);
+});
+
+test("nameInList() finds a user's name by number, and nothing in a list that is not there", () => {
+  assert.equal(nameInList(0), "root");
+  assert.equal(nameInList(4_000_000_000), undefined);
+  assert.equal(nameInList(0, "/nowhere/passwd"), undefined);
 });
 
 test("renderRun() fits every terminal, whatever the run", () => {

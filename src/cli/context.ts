@@ -6,6 +6,7 @@
  * order of its registration, also when the reader of our output has gone away.
  * Test: test/cli.test.ts
  */
+import { readFileSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
 import { resolve } from "node:path";
 import { WriteStream } from "node:tty";
@@ -165,11 +166,26 @@ function isSet(value: string | undefined): value is string {
   return value !== undefined && value !== "";
 }
 
+/** A container's user may have no name, and Bun reads it from $USER alone and says "unknown" without. Then the system's list. */
 function userName(): string {
+  let name = "";
   try {
-    return userInfo().username;
+    name = userInfo().username;
   } catch {
-    return "unknown"; // a container's user may have no name
+    // no entry for this user
+  }
+  if (name !== "" && name !== "unknown") return name;
+  const uid = process.getuid?.();
+  return uid === undefined ? "unknown" : (nameInList(uid) ?? `uid${uid}`);
+}
+
+/** The name of a user in /etc/passwd: `name:password:uid:…` */
+export function nameInList(uid: number, file = "/etc/passwd"): string | undefined {
+  try {
+    const lines = readFileSync(file, "utf8").split("\n").map((line) => line.split(":"));
+    return lines.find(([name, , id]) => name !== "" && id === String(uid))?.[0];
+  } catch {
+    return undefined;
   }
 }
 

@@ -10,9 +10,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { nodeHost } from "#host";
 import type { Client } from "#sdk";
 import type { RunInfo } from "#wire";
-import { EXIT, exitCodeOf } from "./exit.ts";
+import { EXIT, exitCodeOf, isRpcError } from "./exit.ts";
 import type { Progress } from "./progress.ts";
 import type { Tracker } from "./tracker.ts";
+import { MAX_ASKED, type Wait } from "./waits.ts";
+
+/** A job that waits for longer than two looks is worth a word. */
+const WHY_MS = 500;
 
 export interface FollowOptions {
   readonly client: Client;
@@ -44,8 +48,51 @@ export async function followRun(options: FollowOptions): Promise<RunInfo> {
       progress.note(`connected again${known}`);
     },
   });
-  for await (const event of news) progress.news(tracker.take(event));
+  const over = new AbortController();
+  const ask = (): Client => client;
+  void askWhy(ask, { run, tracker, progress, signal: over.signal }).catch(() => undefined);
+  try {
+    for await (const event of news) progress.news(tracker.take(event));
+  } finally {
+    over.abort(new Error("the watch is over"));
+  }
   return tracker.run!;
+}
+
+type Asking = Pick<FollowOptions, "run" | "tracker" | "progress"> & { signal: AbortSignal };
+
+/**
+ * Asks again and again why jobs wait, as long as some do. Reasons change without any job moving (a worker
+ * joins), so they do not come with the news. Ends when the signal is aborted, or with an older master, which
+ * does not know the question.
+ */
+async function askWhy(client: () => Client, options: Asking): Promise<void> {
+  const { progress, signal } = options;
+  for (;;) {
+    await pause(WHY_MS, signal);
+    try {
+      const waits = await whyNow(client(), options);
+      if (signal.aborted) return;
+      progress.waits(waits);
+    } catch (error) {
+      if (isRpcError(error, "UNSUPPORTED")) return;
+      // A connection that broke is noticed, told and replaced by the watch.
+    }
+  }
+}
+
+async function whyNow(client: Client, { run, tracker }: Asking): Promise<Wait[]> {
+  const rows = new Map(tracker.pending(MAX_ASKED).map((row) => [row.index, row]));
+  const waits: Wait[] = [];
+  const answers = rows.size === 0 ? [] : await client.reasons(run, [...rows.keys()]);
+  for (const { index, kind, reason } of answers) {
+    const row = rows.get(index);
+    // It may have moved while the answer was on its way.
+    if (row?.status !== "PENDING") continue;
+    row.reason = reason;
+    waits.push({ job: row.id, kind, reason });
+  }
+  return waits;
 }
 
 /** Dials until somebody answers. */

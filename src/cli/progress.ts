@@ -12,6 +12,7 @@ import { jobLine, runLine } from "./json.ts";
 import { durationText, oneLine } from "./text.ts";
 import { isFailure, type JobRow, type News, type Tracker } from "./tracker.ts";
 import { detailOf, howToAnswer, LOOKS, progressText, renderRun } from "./view.ts";
+import { Waits, type Wait } from "./waits.ts";
 
 const REDRAW_MS = 100;
 /** While nothing happens the clocks on the screen still go. */
@@ -24,6 +25,8 @@ const SUMMARY_MS = 2000;
 
 export interface Progress {
   news(news: News): void;
+  /** Why jobs wait that wait now. The rows have it, too. */
+  waits(waits: readonly Wait[]): void;
   /** A line for the person, between the rest. */
   note(text: string): void;
   end(): void;
@@ -48,6 +51,7 @@ export function startProgress(options: ProgressOptions): Progress {
 
 class JsonProgress implements Progress {
   readonly #options: ProgressOptions;
+  readonly #waits = new Waits();
   /** What the last line about the run said. */
   #said: string | undefined;
 
@@ -69,6 +73,12 @@ class JsonProgress implements Progress {
     this.#options.context.json(runLine(run));
   }
 
+  /** On stderr, and only what nobody but a person can mend: a stream of JSON that stands still explains nothing. */
+  waits(waits: readonly Wait[]): void {
+    const stuck = waits.filter(({ kind }) => kind === "worker");
+    for (const { jobs, reason } of this.#waits.look(stuck)) this.note(`waiting: ${jobs}: ${reason}`);
+  }
+
   note(text: string): void {
     this.#options.context.note(`titan: ${text}`);
   }
@@ -78,6 +88,7 @@ class JsonProgress implements Progress {
 
 class PlainProgress implements Progress {
   readonly #options: ProgressOptions;
+  readonly #waits = new Waits();
   #failures = 0;
   #summaryAt = 0;
 
@@ -96,6 +107,14 @@ class PlainProgress implements Progress {
     if (!many || now - this.#summaryAt < SUMMARY_MS) return;
     this.#summaryAt = now;
     context.note(`[${durationText(now - tracker.run!.submittedAt)}] ${progressText(tracker)}`);
+  }
+
+  waits(waits: readonly Wait[]): void {
+    const { context, tracker } = this.#options;
+    for (const { jobs, reason } of this.#waits.look(waits)) {
+      const elapsed = durationText(Math.max(0, Date.now() - tracker.run!.submittedAt));
+      context.note(`[${elapsed}] ${jobs} ${context.paint("dim", "pending", "note")}  ${reason}`);
+    }
   }
 
   #line(run: RunInfo, row: JobRow): string {
@@ -137,6 +156,10 @@ class LiveProgress implements Progress {
   }
 
   news(): void {
+    this.#dirty = true;
+  }
+
+  waits(): void {
     this.#dirty = true;
   }
 

@@ -11,6 +11,8 @@ import { nearest } from "./text.ts";
 
 /** Ids listed when a beginning fits several. */
 const MAX_LISTED = 10;
+/** For somebody whose run is not there. The number is the master's. */
+const LISTED = "titan runs lists them; finished runs beyond the last 1,000 are forgotten";
 
 /** The run that was submitted last. No id begins so. */
 export const LATEST = "@latest";
@@ -102,6 +104,6 @@ export async function findRun(client: Client, typed: string): Promise<string> {
         ? ""
         : ` (did you mean ${meant}?)`;
   throw new CliError(EXIT.ERROR, `Cannot find run "${typed}"${hint}`, {
-    advice: runs.length > 0 && meant === undefined ? "titan runs lists them" : undefined,
+    advice: runs.length > 0 && meant === undefined ? LISTED : undefined,
   });
 }

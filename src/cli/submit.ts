@@ -83,16 +83,26 @@ export async function findTarget(call: Call): Promise<Target> {
   if (named !== undefined) {
     const flag = call.text("master");
     noteIdleFlags(call, named);
-    return { client: await dial(call, named), redial: dialer(call, named), cluster: undefined, where: flag === undefined ? "" : ` --master ${flag}` };
+    const client = await dial(call, named);
+    // Who typed the address knows it; a variable may have been set long ago.
+    if (flag === undefined) await noteMaster(call, client, named);
+    return { client, redial: dialer(call, named), cluster: undefined, where: flag === undefined ? "" : ` --master ${flag}` };
   }
   try {
     const client = await dial(call, DEFAULT_MASTER);
     noteIdleFlags(call, DEFAULT_MASTER);
+    await noteMaster(call, client, DEFAULT_MASTER);
     return { client, redial: dialer(call, DEFAULT_MASTER), cluster: undefined, where: "" };
   } catch (error) {
     if (exitCodeOf(error) !== EXIT.UNREACHABLE) throw error;
     return embed(call, /not a Titan master/.test((error as Error).message) ? "other" : /does not answer/.test((error as Error).message) ? "silent" : "nobody");
   }
+}
+
+/** Another checkout's master may listen there: its state folder tells. Nothing depends on the answer. */
+async function noteMaster(call: Call, client: Client, master: Address): Promise<void> {
+  const info = await client.info().catch(() => undefined);
+  call.context.note(`titan: uses the master at ${addressText(master)}${info === undefined ? "" : ` (state in ${info.state})`}`);
 }
 
 function noteIdleFlags(call: Call, master: Address): void {

@@ -11,12 +11,12 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { CodecError } from "#codec";
 import {
-  deadLetters, decideAddJobs, decideCancel, decideDrain, decideGate, decideRetry, decideSubmit, findJob, findRun, gateInfo, hashState, isTerminal, Refusal, runInfo, workerInfo, type Job, type Run,
+  deadLetters, decideAddJobs, decideCancel, decideDrain, decideGate, decideRetry, decideSubmit, findJob, findRun, gateInfo, hashState, isTerminal, reasonOf, Refusal, runInfo, waitKind, workerInfo, type Job, type Run,
 } from "#core";
 import { RpcError, type IncomingRequest, type RpcConnection } from "#rpc";
 import {
   AddJobs, Affected, Beat, BeatAnswer, BEAT_MS, BlobChunk, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate, Decision, Drained, DrainWorker, GateList, Hello, Info, InfoRequest, JobRef, LEASE_MS,
-  LogPage, LogsRequest, MAX_PARENT_NAMES, MAX_SLOTS, MAX_SPEC_BYTES, Op, Output, PipelineSpec, PROTOCOL, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, WorkerList,
+  LogPage, LogsRequest, MAX_PARENT_NAMES, MAX_SLOTS, MAX_SPEC_BYTES, Op, Output, PipelineSpec, PROTOCOL, Reasons, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, Why, WorkerList, type JobReason,
 } from "#wire";
 import { BlobError, type Uploads } from "./blobs.ts";
 import type { Services } from "./master.ts";
@@ -25,6 +25,9 @@ import type { WorkerLink } from "./workers.ts";
 
 /** Events that wait for the disk, beyond which no new work is taken: a quarter of what the log can hold for those who cannot wait. */
 const MAX_LOG_BACKLOG_BYTES = 64 * 1024 * 1024;
+
+/** Reasons in one answer: questions of gates can be 16 KiB each, and the answer has to fit into a frame. */
+const MAX_WHY_BYTES = 4 * 1024 * 1024;
 
 export class Session {
   readonly #services: Services;
@@ -170,6 +173,7 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
   },
   [Op.STATUS]: status,
   [Op.WATCH]: ({ engine, watchers }, request) => watchers.add(findRun(engine.state, RunRef.decode(request.body).run), request),
+  [Op.WHY]: why,
   [Op.LOGS]: logs,
   [Op.CANCEL]: cancel,
   [Op.RETRY]: ({ engine }, request) => {
@@ -289,6 +293,26 @@ async function status({ engine }: Services, request: IncomingRequest): Promise<v
     await item(request, body);
   }
   request.end();
+}
+
+/** Costs what was asked for, whatever the size of the run. Many jobs of a queue have one reason: it is worked out for each. */
+function why({ engine }: Services, request: IncomingRequest): void {
+  const { run: id, jobs } = Why.decode(request.body);
+  const run = findRun(engine.state, id);
+  const reasons: JobReason[] = [];
+  let bytes = 0;
+  for (const index of jobs) {
+    const job = run.jobs[index];
+    const kind = job === undefined ? undefined : waitKind(engine.state, job);
+    if (job === undefined || kind === undefined) continue;
+    const reason = reasonOf(engine.state, job, engine.context.now);
+    bytes += 3 * reason.length;
+    if (bytes > MAX_WHY_BYTES) break;
+    reasons.push({ index, kind, reason });
+  }
+  const body = Reasons.encode({ reasons });
+  // What is said may follow from events that are not durable yet.
+  engine.afterwards(() => request.reply(body));
 }
 
 function cancel({ engine, workers }: Services, request: IncomingRequest): void {

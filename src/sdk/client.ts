@@ -12,9 +12,9 @@ import type { Argument, Value } from "#store";
 import {
   AddJobs, Affected, BLOB_CHUNK_BYTES, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate, Decision,
   Drained, DrainWorker, Empty, GateList, Info, InfoRequest, JobRef, KvReply, KvRequest, LogPage,
-  LogsRequest, MAX_INLINE_SPEC_BYTES, MAX_KV_ARGS, MAX_KV_BYTES, Op, PipelineSpec, resultValue,
-  RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, WorkerList, type DeadLetter,
-  type GateInfo, type JobInfo, type JobSpec, type LogChunk, type RunInfo, type WorkerInfo,
+  LogsRequest, MAX_INLINE_SPEC_BYTES, MAX_KV_ARGS, MAX_KV_BYTES, Op, PipelineSpec, Reasons,
+  resultValue, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Why, WorkerList,
+  type DeadLetter, type GateInfo, type JobInfo, type JobReason, type JobSpec, type LogChunk, type RunInfo, type WorkerInfo,
 } from "#wire";
 import { followRun } from "./follow.ts";
 import { checkedPipeline, type PipelineInput } from "./input.ts";
@@ -162,6 +162,11 @@ export class Client {
     }
     if (info === undefined) throw new RpcError("BAD_REQUEST", `Cannot read the status of ${run}: the answer has no run in it`);
     return { run: info, jobs, parents };
+  }
+
+  /** Why these jobs (their positions in the run, at most MAX_WHY_JOBS) wait; those that do not wait are left out. */
+  async reasons(run: string, jobs: number[]): Promise<JobReason[]> {
+    return Reasons.decode(await this.#ask(Op.WHY, Why.encode({ run, jobs }))).reasons;
   }
 
   /** What happens in a run until it ends. Stop early by leaving the loop. */

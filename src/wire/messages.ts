@@ -30,6 +30,7 @@ export const Op = {
   DRAIN: 18,
   DEAD: 19,
   KV: 20,
+  WHY: 21,
   OUTPUT: 32,
   FINISHED: 33,
   BEAT: 34,
@@ -229,6 +230,19 @@ export const JobInfo = message("JobInfo", {
   retryAt: [15, optional(u53())],
 });
 export type JobInfo = Infer<typeof JobInfo>;
+
+/** What a job waits for, in a word: its parents, a moment, a capable worker, a free slot, a person; `start`: nothing any more. */
+export const WAIT_KINDS = ["parents", "time", "worker", "slots", "person", "start"] as const;
+export type WaitKind = (typeof WAIT_KINDS)[number];
+/** Jobs that one WHY asks about. */
+export const MAX_WHY_JOBS = 1000;
+/** Why these jobs wait, at this moment. A watcher asks about what it shows, so that nothing has to be kept up to date for it. */
+export const Why = message("Why", { run: [1, name], jobs: [2, list(u32(), MAX_WHY_JOBS)] });
+/** Of those that wait. */
+export const Reasons = message("Reasons", {
+  reasons: [1, list(message("JobReason", { index: [1, u32()], kind: [2, enumOf(...WAIT_KINDS)], reason: [3, sentence] }), MAX_WHY_JOBS)],
+});
+export type JobReason = Infer<typeof Reasons>["reasons"][number];
 
 /** STATUS answers with a stream of pages: the run, then its jobs. */
 export const StatusPage = message("StatusPage", {

@@ -8,7 +8,7 @@
  */
 import { describe, requirementKey } from "#routing";
 import { GENERAL } from "#routing";
-import type { DeadLetter, GateInfo, JobChange, JobInfo, JobSpec, JobStatus, RunInfo, WorkerInfo } from "#wire";
+import type { DeadLetter, GateInfo, JobChange, JobInfo, JobSpec, JobStatus, RunInfo, WaitKind, WorkerInfo } from "#wire";
 import { sentence } from "./check.ts";
 import { readyKey } from "./jobs.ts";
 import { isTerminal, type Job, type Run, type State, type Worker } from "./state.ts";
@@ -30,6 +30,16 @@ export function reasonOf(state: State, job: Job, now: number): string {
   const reason = state.router.explain(readyKey(job));
   if (reason.kind !== "free") return describe(reason);
   return "is about to start";
+}
+
+/** The same in a word. Undefined: it does not wait. */
+export function waitKind(state: State, job: Job): WaitKind | undefined {
+  if (job.status === "WAITING") return "person";
+  if (job.status !== "PENDING") return undefined;
+  if (job.dueAt > 0) return "time";
+  if (job.order === 0) return "parents";
+  const { kind } = state.router.explain(readyKey(job));
+  return kind === "no-capable-worker" ? "worker" : kind === "no-free-slot" ? "slots" : "start";
 }
 
 /** The end of a parent, in a sentence about its child. */

@@ -17,5 +17,5 @@ export {
   findJob, findRun, MAX_JOB_BYTES, MAX_FINISHED_BYTES, MAX_RUN_RESULT_BYTES, nextStart, Refusal, specBytes, staleAttempts, type Context,
 } from "./decide.ts";
 export { decideRetry } from "./retry.ts";
-export { deadLetters, gateInfo, jobChange, jobInfo, neverScheduled, reasonOf, runInfo, workerInfo } from "./explain.ts";
+export { deadLetters, gateInfo, jobChange, jobInfo, neverScheduled, reasonOf, runInfo, waitKind, workerInfo } from "./explain.ts";
 export { hashState, learnPart, readSnapshot, SnapshotReader, writeSnapshot } from "./snapshot.ts";
