@@ -1,6 +1,8 @@
 /** Output as text: lines, pieces, tails, whatever the chunks that the bytes came in. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Client } from "#sdk";
+import { history, Reading } from "../src/cli/run-output.ts";
 import { isSelected, type Line, LineReader, Pieces, Tail } from "../src/cli/output-lines.ts";
 
 const TEXT = "first\naé世👨‍👩‍👧 end\r\n\nhalf";
@@ -99,4 +101,24 @@ test("Tail.push() keeps the last lines, by number and by size", () => {
   const text = "x".repeat(1024 * 1024);
   for (let n = 0; n < 1000; n++) large.push(line(text));
   assert.equal(large.lines().length, 64, "64 MiB of a gigabyte");
+});
+
+test("history() opens an output when its job's time has come, and not before", async () => {
+  const lifeMs = 10;
+  const readings = Array.from({ length: 200 }, (_, n) => new Reading(`j${n}`, 1, n * lifeMs));
+  let [open, most] = [0, 0];
+  const client = {
+    async *logs(_run: string, job: string) {
+      most = Math.max(most, ++open);
+      const at = Number(job.slice(1)) * lifeMs;
+      for (const late of [1, 5]) yield chunk(Buffer.from(`${job} ${late}\n`), at + late);
+      open -= 1;
+    },
+  } as unknown as Client;
+  const seen: number[] = [];
+  for await (const { at } of history({ client, run: "r", readings, goesOn: () => false })) {
+    seen.push(at);
+  }
+  assert.deepEqual([seen.length, seen], [400, seen.toSorted((a, b) => a - b)]);
+  assert.ok(most <= 2, `${most} outputs were open at once`);
 });
