@@ -9,7 +9,11 @@ import { eventually, isAlive } from "./processes.support.ts";
 
 const FAMILY = new URL("../scripts/lib/family.mjs", import.meta.url).href;
 const folder = mkdtempSync(join(tmpdir(), "titan-family-test-"));
-after(() => rmSync(folder, { recursive: true, force: true }));
+const all: number[] = [];
+after(() => {
+  for (const pid of all.filter(isAlive)) process.kill(pid, "SIGKILL"); // of a test that failed
+  rmSync(folder, { recursive: true, force: true });
+});
 
 /** Knows nothing of families, and would stay for ever. */
 const ROLE = file(
@@ -74,6 +78,7 @@ async function family(path: string, members: number) {
     [...stdout.matchAll(/ready (\d+)\n/g)].map((match) => Number(match[1]));
   const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
   await eventually("the family is there", () => pids().length === members);
+  all.push(child.pid!, ...pids());
   return { child, closed, pids: [child.pid!, ...pids()], stderr: () => stderr };
 }
 
