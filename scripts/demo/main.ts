@@ -100,7 +100,7 @@ async function watch(): Promise<string> {
   typed(args);
   let run = "";
   let status = "";
-  const redraw = setInterval(draw, REDRAW_MS);
+  const redraw = setInterval(() => screen.draw(picture()), REDRAW_MS);
   const { stderr } = await cluster.follow([...args, "--json"], (line) => {
     const news = JSON.parse(line) as { type: string; id: string; status: string } & JobNews;
     if (news.type === "run") [run, status] = [news.id, news.status];
@@ -120,8 +120,8 @@ function newsDetail({ status, attempt, worker, failure }: JobNews): string {
   return `  ${status === "COMPLETED" ? "by" : "on"} ${worker}${again}`;
 }
 
-function draw(): void {
-  screen.draw(timeline.lines({ columns: screen.columns, now: Date.now(), paint }));
+function picture(): string[] {
+  return ["", ...timeline.lines({ columns: screen.columns, now: Date.now(), paint })];
 }
 
 /** Waits until counts run on the victim, and then until they are half done. */
@@ -151,7 +151,7 @@ async function trouble(port: number): Promise<number> {
   tell("small is back; what it had lost is begun again, wherever there is room");
 
   const going = await untilBusy(["small", "big"]);
-  await kill("master", `the master is dead; ${list(going)} go on without it`);
+  await kill("master", `the master is dead; its ${going.length} jobs go on without it`);
   await pause(WITHOUT_MASTER_MS);
   const { recovered } = await startRole("master", MASTER(port));
   tell(`the master is back: it read ${recovered.events} events from its log and is where it was`);
@@ -199,8 +199,7 @@ async function show(run: string, known: { replayed: number; words: number }): Pr
   const { jobs } = (await ask(run)) as { jobs: JobStatus[] };
   const merge = (await ask(`${run}/merge`)) as { job: { result: { words: number } | null } };
   timeline.complete(jobs);
-  if (!screen.live) say();
-  screen.leave(timeline.lines({ columns: screen.columns, now: Date.now(), paint }));
+  screen.leave(picture());
   say();
   const checks = judge({
     ...known, expected: JOBS, jobs, found: merge.job.result?.words ?? 0,
@@ -220,7 +219,7 @@ Everything is stopped and removed. Look further:
 
   npm run -s titan -- up                     a cluster of your own
   npm run -s titan -- run lessons/17-pipelines/examples/hello.yaml
-  npm run -s sim -- --seeds 100              a hundred lives in which more than this goes wrong
+  npm run -s sim -- --seeds 100              a hundred lives with more trouble than this
   lessons/00-tour/README.md                  the book begins here`;
 
 let ending: Promise<void> | undefined;

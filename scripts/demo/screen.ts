@@ -54,15 +54,18 @@ export function openScreen({ out, env }: ScreenOptions): Screen {
   let drawn: readonly string[] = [];
   const columns = (): number => out.columns ?? DEFAULT_COLUMNS;
   const redraw = (above: readonly string[], lines: readonly string[]): void => {
-    const all = [...above, ...lines.map((line) => clip(line, columns() - 1))];
+    // What does not fit from top to bottom cannot be drawn over: the cursor stops at the top.
+    const fitting = lines.slice(0, Math.max(1, (out.rows ?? lines.length + 1) - 1));
+    const all = [...above, ...fitting.map((line) => clip(line, columns() - 1))];
     const text = all.map((line) => `${line}${REST_OF_LINE}\n`).join("");
     write(`\r${UP(drawn.length)}${text}${REST_OF_SCREEN}`);
-    drawn = lines;
+    drawn = fitting;
   };
   return {
     live,
     get columns() { return columns(); },
-    paint: (style, text) => (colours ? styleText(style, text) : text),
+    // Whether to colour is decided above; newer versions of Node would decide once more.
+    paint: (style, text) => (colours ? styleText(style, text, { validateStream: false }) : text),
     say: (text = "") => (drawn.length > 0 ? redraw(text.split("\n"), drawn) : write(`${text}\n`)),
     draw: (lines) => { if (live) redraw([], lines); },
     leave: (lines) => {
