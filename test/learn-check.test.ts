@@ -313,6 +313,16 @@ test("learn check re-runs transcripts and finds other output, left files and lef
   assert.match(messages, /`exit 3` prints something else \(exit code 3\)/);
 });
 
+test("learn check compares durations in a fence of type console exact, and only there", async () => {
+  const fence = (type: string): string =>
+    `${FENCE}${type}\n$ echo 6.493 s\n99.493 s\n${FENCE}\n\n## Break it`;
+  const found = async (type: string): Promise<string[]> => rules(await check({
+    "lessons/01-echo/README.md": LESSON.replace("## Break it", fence(type)),
+  }));
+  assert.deepEqual(await found("console exact"), ["console"]);
+  assert.deepEqual(await found("console"), []);
+});
+
 test("learn check applies every break and wants its named test to fail for it", async () => {
   const problems = await check({
     "lessons/01-echo/break/again.patch": PATCH.replace("i <= times", "i < times + 0"),

@@ -45,7 +45,8 @@ Why: The order is the other way round.
 import { first } from "#queue";
 export function encode(values: readonly number[]): string {
   // #exercise encode
-  return \`least \${first(values)}\`;
+  const least = first(values);
+  return \`least \${least}\`;
   // #end-exercise
 }
 export function decode(text: string): number {
@@ -198,7 +199,14 @@ test("learn start, test, solution and reset of a chapter with one file", async (
 });
 
 test("learn start of a chapter with several files: own/log.ts passes on own/log/, also in processes that a test starts", async () => {
-  assert.equal((await learn("start log")).code, 0);
+  const begun = await learn("start log");
+  assert.equal(begun.code, 0);
+  const places = [...begun.out.matchAll(/^  (\w+) +(own\/\S+):(\d+)$/gm)];
+  assert.equal(places.length, 2);
+  for (const [, name, file, line] of places) {
+    const text = readFileSync(join(root, file!), "utf8").split("\n")[Number(line) - 1];
+    assert.match(text!, new RegExp(`// #exercise ${name}$`), `${file}:${line}`);
+  }
   assert.deepEqual(readdirSync(own("log")).sort(), ["mod.ts", "record.ts"]);
   assert.match(readFileSync(own("log.ts"), "utf8"), /export \* from "\.\/log\/mod\.ts";/);
   assert.match((await learn("")).out, /05-log\s+begun: own\/log\.ts; still to write: encode, decode/);

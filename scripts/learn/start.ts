@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BootstrapError } from "../bootstrap.mjs";
 import { isShared, type Opened, openChapter, ownedParts, readOptions, wantExercises } from "./chapter.ts";
+import { type Exercise, findExercises } from "./exercises.ts";
 import { backUp, copyPart, hollow, type OwnPart, present, untouched, unwritten } from "./own.ts";
 
 export async function runStart(args: readonly string[]): Promise<number> {
@@ -45,10 +46,7 @@ function start(opened: Opened): number {
     process.stdout.write(`${part.entry}${part.ownFolder ? ` and ${part.ownFolder}/` : ""}: your #${part.name}, from ${part.folder}/ (${part.files.length} file${part.files.length === 1 ? "" : "s"})\n`);
   }
   if (made.length === 0) return 1;
-  const places = made.flatMap((part) => exercises.flatMap(({ name, file, line }) => {
-    const copy = part.files.find(({ from }) => from === file);
-    return copy ? [`  ${name.padEnd(20)} ${copy.to}:${line}`] : [];
-  }));
+  const places = made.flatMap((part) => placesToWrite(project.root, part, exercises));
   process.stdout.write(`To write:\n${places.join("\n")}\n\n`);
   const commands: readonly [string, string][] = [
     [`test ${chapter.number}`, "the chapter's tests, on your file"],
@@ -58,6 +56,17 @@ function start(opened: Opened): number {
   ];
   for (const [command, what] of commands) process.stdout.write(`  npm run learn ${command.padEnd(12)}  ${what}\n`);
   return 0;
+}
+
+/** In the copy, whose lines move up where a body has been taken out. */
+function placesToWrite(root: string, part: OwnPart, exercises: readonly Exercise[]): string[] {
+  return part.files.flatMap(({ from, to }) => {
+    const names = new Set(exercises.filter(({ file }) => file === from).map(({ name }) => name));
+    if (names.size === 0) return [];
+    return findExercises(to, readFileSync(join(root, to), "utf8"))
+      .filter(({ name }) => names.has(name))
+      .map(({ name, line }) => `  ${name.padEnd(20)} ${to}:${line}`);
+  });
 }
 
 export async function runSolution(args: readonly string[]): Promise<number> {

@@ -7,8 +7,10 @@
  *
  * Each command runs in `sh`, in a copy of the project; what differs from run to run (durations, ports, process
  * ids, run ids, temporary paths) is replaced on both sides before comparing. A line `...` stands for any lines.
+ * In a fence of type `console exact` durations and rates are compared as they are: for what runs in virtual time.
  * Nothing may stay behind: no process, no file.
  */
+import { isExact } from "./form.ts";
 import type { Fence } from "./markdown.ts";
 import type { Lesson } from "./project.ts";
 import type { Problem } from "./report.ts";
@@ -67,11 +69,13 @@ export async function checkTranscripts(lesson: Lesson, fences: readonly Fence[],
       if (outcome.timedOut) say(line, `\`${text}\` did not finish within ${COMMAND_TIMEOUT_MS / 1000} s`);
       if (outcome.survivors) say(line, `\`${text}\` left a process running`);
       const received = outputLines(outcome.output, sandbox);
-      const matches = matchLines(normalise(expected), normalise(received));
+      const exact = isExact(fence);
+      const [wanted, found] = [normalise(expected, { exact }), normalise(received, { exact })];
+      const matches = matchLines(wanted, found);
       if (!matches) {
         differs = true;
         say(line, `\`${text}\` prints something else${outcome.code ? ` (exit code ${outcome.code})` : ""}`, {
-          expected: normalise(expected).join("\n"), received: normalise(received).join("\n"),
+          expected: wanted.join("\n"), received: found.join("\n"),
         });
       }
       lines.push(...`$ ${text}`.split("\n"), ...(matches ? expected : received));
@@ -110,11 +114,17 @@ const VARIABLE: readonly (readonly [RegExp, string])[] = [
   [/\b([a-z][a-z0-9_]*(?:-[a-z][a-z0-9_]*)*)-(?=[a-z0-9]*\d)[a-z0-9]{5,12}\b/g, "$1-<id>"],
 ];
 
-/** Replaces what changes from run to run and trims both ends of every line. Trailing blank lines go. */
-export function normalise(lines: readonly string[]): string[] {
+const MEASURE = " <measure>";
+
+/**
+ * Replaces what changes from run to run and trims both ends of every line. Trailing blank lines go.
+ * @param options `exact` leaves durations and rates as they are
+ */
+export function normalise(lines: readonly string[], options: { exact?: boolean } = {}): string[] {
+  const patterns = VARIABLE.filter(([, word]) => !options.exact || word !== MEASURE);
   const out = lines.map((line) => {
     let text = line.trimEnd();
-    for (const [pattern, word] of VARIABLE) text = text.replace(pattern, word);
+    for (const [pattern, word] of patterns) text = text.replace(pattern, word);
     // Columns shift with the width of the numbers in them.
     return text === line.trimEnd() ? text : text.replace(/(?<=\S)[ \t]{2,}/g, " ");
   });

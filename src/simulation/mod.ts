@@ -2,14 +2,17 @@
  * Lesson 22: the whole cluster, simulated: thousands of lives in which everything goes wrong, each repeatable from its seed.
  *
  *     plan.ts        what a life will be asked to survive           ← start here
- *     draw.ts        from a seed to a plan
- *     invariants.ts  the judge: what must never happen, by name
+ *     plan-text.ts   a plan as a person reads it
+ *     draw.ts        from a seed to a plan; draw-jobs.ts: its pipelines
+ *     invariants.ts  the judge; invariants-list.ts: the promises by name; invariants-fold.ts: the log folded by `apply`
+ *     model.ts       a second opinion on the log; model-state.ts: what it remembers
+ *     events.ts      what a master left on disk; platter.ts: the disk after a power cut
  *     stage.ts       what the parts of one life share
  *     cluster.ts     master and workers, and the supervisor that starts them again
  *     programs.ts    what jobs do
  *     clients.ts     who submits and asks; steps.ts: what they ask for
  *     faults.ts      what goes wrong
- *     log-watch.ts   every event, when it is durable
+ *     log-watch.ts   every event, when it is durable; wire-tap.ts: what a worker and its master say
  *     simulate.ts    the two phases: nothing wrong happens, and in the end everything has
  *     shrink.ts      a plan that breaks something, made small
  *

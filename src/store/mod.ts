@@ -3,9 +3,13 @@
  * publish/subscribe, in Redis's language and with Redis's meaning.
  *
  *     types.ts · session.ts · command.ts       the words
+ *     commands.ts · config.ts · refusal.ts · recorder.ts    the table of commands, settings, errors, replies
  *     store.ts                                 the engine: one command at a time
  *     keyspace.ts · dict.ts · deque.ts · expiry.ts          the data
- *     strings.ts · keys.ts · sets.ts · hashes.ts · lists.ts · transactions.ts · pubsub.ts · connection.ts   the commands
+ *     numbers.ts · glob.ts · scan.ts           numbers as Redis reads them, patterns, cursors
+ *     strings.ts · keys.ts · sets.ts · hashes.ts · lists.ts · blocking.ts    the commands
+ *     transactions.ts · pubsub.ts · connection.ts · info.ts · introspection.ts    more of them
+ *     gateway.ts                               what the master asks of it, for those who cannot
  *     dump.ts · snapshot.ts                    the data as commands again
  *     open.ts · aof*.ts · replay.ts · persist*.ts           the log, how it is read and rewritten
  *     replication*.ts · replica.ts             copies of it elsewhere
