@@ -217,6 +217,24 @@ test("a job is told why it has no shared folder", async (t) => {
   assert.deepEqual([kind, message], ["internal", `Cannot make the work folder: Cannot use ${sharedRoot} for TITAN_SHARED: it is no folder; TMPDIR names another place`]);
 });
 
+test("stop() asks once more: what an ended run shared goes with the last worker, not with the next", async (t) => {
+  const sharedRoot = fresh();
+  const listen = { host: "127.0.0.1", port: 0 };
+  const master = await startMaster({ host, dir: fresh(), listen, cluster: "c1" });
+  t.after(() => master.stop());
+  const executor = createExecutor({ host, workDir: fresh(), sharedRoot });
+  const worker = startWorker({ host, master, slots: 1, executor, cacheDir: fresh() });
+  t.after(() => worker.stop());
+  await worker.ready;
+  const client = await connect({ host, master });
+  t.after(() => client.close());
+  const yaml = "name: p\njobs:\n  - { id: a, run: 'echo x >\"$TITAN_SHARED/x\"' }\n";
+  const { run } = await client.submit(parsePipeline(yaml, { file: "p.yaml" }));
+  for await (const _news of client.watch(run)); // it ends with the run, which is before the next beat
+  await worker.stop();
+  assert.equal(existsSync(sharedRoot), false);
+});
+
 test("workers of one cluster share a run's files; the files go when it is over, and those of a dead worker, too", async (t) => {
   const sharedRoot = fresh();
   const master = await startMaster({ host, dir: fresh(), listen: { host: "127.0.0.1", port: 0 }, cluster: "c1" });

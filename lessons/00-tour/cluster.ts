@@ -146,7 +146,10 @@ export class Cluster {
   }
 
   #spawn(args: readonly string[]): ChildProcess {
-    const env = { ...process.env, TITAN_HOME: join(this.folder, "state"), NO_COLOR: "1", LC_ALL: "C.UTF-8" } as NodeJS.ProcessEnv;
+    // Killed workers remove nothing. So all that they make is in our folder, what their jobs share included.
+    const env: NodeJS.ProcessEnv = {
+      ...process.env, TITAN_HOME: join(this.folder, "state"), TMPDIR: this.folder, NO_COLOR: "1", LC_ALL: "C.UTF-8",
+    };
     delete env["TITAN_TOKEN"];
     if (this.#port !== 0) env["TITAN_MASTER"] = `127.0.0.1:${this.#port}`;
     const child = spawn(process.execPath, [CLI, ...args], { cwd: this.folder, env, stdio: ["ignore", "pipe", "pipe"] });

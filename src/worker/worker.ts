@@ -164,6 +164,22 @@ class WorkerProcess implements Worker {
     });
   }
 
+  /** Runs may have ended since the last beat. What they shared would wait for the next worker here, and there may be none. */
+  async #lastBeat(): Promise<void> {
+    const { executor } = this.#options;
+    const runs = [...this.#runs].slice(0, BEAT_RUNS);
+    const connection = this.#link.current();
+    if (executor.sharedRuns === undefined || runs.length === 0 || connection === undefined) return;
+    try {
+      const asked = connection.request(Op.BEAT, Beat.encode({ runs }), { deadlineMs: LAST_WORDS_MS });
+      for (const run of BeatAnswer.decode(await asked).over) {
+        if (this.#runs.delete(run)) await executor.endRun?.(run, this.#cluster.id);
+      }
+    } catch {
+      // The master is gone. Then the next worker asks.
+    }
+  }
+
   /** What jobs of one run share on this machine goes when the run is over, unless one of its attempts is still being ended here. */
   #endRuns(over: readonly string[]): void {
     const busy = new Set([...this.#attempts.values()].map(({ assignment }) => assignment.runId));
@@ -297,6 +313,7 @@ class WorkerProcess implements Worker {
     // Behind the turn that sends the reports: GOODBYE gives away whatever has none.
     await new Promise<void>((resolve) => timers.soon(resolve));
     this.#beat?.cancel();
+    await this.#lastBeat();
     this.#link.current()?.notify(Op.GOODBYE, EMPTY);
     this.#link.stop();
     await this.#options.executor.close();
