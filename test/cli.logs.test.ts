@@ -135,6 +135,21 @@ test("titan logs -f --tail shows the end of what was, then all that comes, and a
   assert.equal((await quiet("logs", `${run}/j`, "--tail", "2")).stdout, "half\n4\n");
 });
 
+test("titan logs RUN/JOB of a job that has not begun says so, why, and that -f waits", async () => {
+  const go = mark("not-begun.go");
+  const run = await submit("early", {
+    first: `command: ${node(`await wait(${go})`)}`,
+    next: `needs: first, command: ${node('console.log("now")')}`,
+  });
+  const { code, stdout, stderr } = await quiet("logs", `${run}/next`);
+  assert.deepEqual([code, stdout], [0, ""]);
+  assert.match(stderr, /^titan: early-\w+\/next has not begun: waits for first \([A-Z]+\)\n$/);
+  const follow = start(["logs", `${run}/next`, "-f"], { cwd, env });
+  await follow.until("stderr", /has not begun.*; waiting for it\n/);
+  writeFileSync(join(cwd, "not-begun.go"), "");
+  assert.equal((await follow.ended).stdout, "now\n");
+});
+
 test("titan logs --json of a large text is text, though chunks end inside its characters", async () => {
   const run = await submit("large", {
     j: `command: ${node('process.stdout.write("aé".repeat(200000))')}`,

@@ -7,6 +7,7 @@ import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import type { Color, Context } from "../context.ts";
 import { EXIT, UsageError } from "../exit.ts";
+import { notBegunText } from "../not-begun.ts";
 import { isSelected, Pieces, Tail, type Piece, type Selection } from "../output-lines.ts";
 import { parseRef, withRun } from "../refs.ts";
 import { followAttempt, history, live, Reading, readingsOf, type JobLine } from "../run-output.ts";
@@ -65,7 +66,8 @@ export const logs: Command = {
     const client = await openMaster(call);
     const isRaw =
       job !== undefined && !["tail", "since", "grep", "timestamps"].some((flag) => call.on(flag));
-    await withRun(client, typed, (run) => {
+    await withRun(client, typed, async (run) => {
+      if (job !== undefined && attempt === 0) await noteNotBegun(call, client, { run, job });
       if (isRaw) return copyOutput(call, client, { run, job, attempt });
       return printLines(call, client, { run, job, attempt, select });
     });
@@ -91,6 +93,17 @@ async function selectionOf(call: Call): Promise<Selection & { tail: number | und
 interface Wanted {
   readonly run: string;
   readonly attempt: number;
+}
+
+/** Silence would look like a job that prints nothing. */
+async function noteNotBegun(
+  call: Call,
+  client: Client,
+  { run, job }: { run: string; job: string },
+): Promise<void> {
+  const { jobs } = await client.status(run, job);
+  const text = notBegunText(run, jobs[0]!, { follow: call.on("follow") });
+  if (text !== undefined) call.context.note(`titan: ${text}`);
 }
 
 // ── one job, byte for byte ───────────────────────────────────────────────────────────────────────
