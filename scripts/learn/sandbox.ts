@@ -206,6 +206,8 @@ function killGroup(child: ChildProcess): void {
 
 /** tsx's compiler process notices the end of its parent and follows within milliseconds: that is no survivor. */
 const SURVIVOR_GRACE_MS = 1000;
+/** A process that was killed is gone within milliseconds, unless the kernel writes its memory to a slow disk. */
+const KILL_MS = 2000;
 
 /** Waits a moment for the last members of a group to go; false when some stay. */
 async function groupEnded(child: ChildProcess): Promise<boolean> {
@@ -244,6 +246,7 @@ function groupIsAlive(group: number): boolean {
 export function killStrays(sandbox: Sandbox): string[] {
   const base = join(sandbox.root, "..");
   const strays: string[] = [];
+  const killed: string[] = [];
   for (const pid of readdirOr("/proc")) {
     if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
     try {
@@ -251,11 +254,23 @@ export function killStrays(sandbox: Sandbox): string[] {
       if (!inside || readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ")) continue;
       strays.push(readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim());
       process.kill(Number(pid), "SIGKILL");
+      killed.push(pid);
     } catch {
       // ended meanwhile, or somebody else's
     }
   }
+  // A signal is not an end: on a busy machine the next look would find the same process again.
+  const clock = new Int32Array(new SharedArrayBuffer(4));
+  for (let waited = 0; waited < KILL_MS && killed.some(isLiving); waited += 5) Atomics.wait(clock, 0, 0, 5);
   return strays;
+}
+
+function isLiving(pid: string): boolean {
+  try {
+    return !readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ");
+  } catch {
+    return false;
+  }
 }
 
 function readdirOr(folder: string): string[] {
