@@ -22,7 +22,7 @@ test("eventText() names runs, jobs and workers that an earlier event has introdu
         version: "",
       },
       { type: "JobStarted", run: 1, job: 1, attempt: 2, worker: 4, at: 3 },
-      { type: "JobsCancelled", run: 1, at: 4, jobs: [0, 1], whole: false, early: true },
+      { type: "JobsCancelled", run: 1, at: 4, jobs: [0, 1], whole: false },
     ]),
     [
       "RunSubmitted p-aaaa with 2 jobs",

@@ -660,6 +660,19 @@ test("jobInfo() tells when an attempt ended apart from when its gate was answere
   assert.deepEqual([again.stoppedAt, again.decision], [undefined, undefined]);
 });
 
+test("jobInfo() of a job that runs again says nothing of when the attempt before ended", () => {
+  const bench = new Bench();
+  const worker = bench.join();
+  bench.submit([spec("a")]);
+  const [job] = bench.schedule();
+  bench.now += 5;
+  bench.commit(decideLose(bench.state, { worker, reason: "silent" }, bench.context));
+  assert.equal(jobInfo(bench.state, job!, bench.now).stoppedAt, bench.now);
+  bench.join({ instance: "j" });
+  bench.schedule();
+  assert.equal(jobInfo(bench.state, job!, bench.now).stoppedAt, undefined);
+});
+
 test("jobChange() tells a failure that is tried again from one that is not, and what a gate asks", () => {
   const bench = new Bench();
   bench.join();
@@ -687,17 +700,24 @@ test("a log of an older version, whose cancels waited for parents, replays to th
   bench.join();
   const run = bench.submit([spec("a"), spec("b", { dependsOn: [0] }), spec("c", { dependsOn: [1] })]);
   const [a] = bench.schedule();
-  // The bytes as they were: without the fifth field, which is the last one before the end mark.
-  const now = Event.encode({ type: "JobsCancelled", run: 1, at: bench.now, jobs: [1], whole: false, early: true });
-  const old = Event.decode(Buffer.from(now.toString("hex").replace(/280100$/, "00"), "hex"));
-  assert.ok(old.type === "JobsCancelled" && !old.early);
+  // The bytes as they were: variant 8 with run 1, the bench's time, job 1 alone, and not the whole run.
+  const old = Event.decode(Buffer.from("0808011080a0f1c2b1341a0101200000", "hex"));
+  assert.deepEqual(old, { type: "JobsMarked", run: 1, at: bench.now, jobs: [1], whole: false });
   bench.commit([old]);
   assert.deepEqual(bench.statuses(run), { a: "RUNNING", b: "PENDING", c: "PENDING" });
   const [event] = decideCancel(bench.state, { run, job: "b" }, bench.context);
-  assert.ok(event?.type === "JobsCancelled" && event.early, "a second wish ends what the first one only marked");
+  assert.equal(event?.type, "JobsCancelled", "a second wish ends what the first one only marked");
   bench.finish(a!);
   assert.deepEqual(bench.statuses(run), { a: "COMPLETED", b: "CANCELLED", c: "SKIPPED" });
   assertRecoverable(bench);
+});
+
+test("a version that only marked jobs refuses a log in which they are cancelled at once", () => {
+  const now = 1_800_000_000_000;
+  const bytes = Event.encode({ type: "JobsCancelled", run: 1, at: now, jobs: [1], whole: false });
+  const fields = { run: [1, u32()], at: [2, u53()] } as const;
+  const older = union("Event", { JobsCancelled: [8, message("JobsCancelled", fields)] });
+  assert.throws(() => older.decode(bytes), { code: "UNKNOWN_VARIANT" });
 });
 
 test("a gate holds no slot, opens for one answer, and tells the second what the first one said", () => {

@@ -35,7 +35,8 @@ const failure = (kind: "exit" | "not-found" | "worker-lost" = "exit") => ({ kind
 const failed = (fields: Fields<"JobFailed"> = {}): Event => ({ type: "JobFailed", ...one, failure: failure(), retryAt: undefined, dead: false, ...fields });
 const lost = (fields: Fields<"JobLost"> = {}): Event => ({ type: "JobLost", ...one, dead: false, blamed: false, ...fields });
 const stopped = (fields: Fields<"JobStopped"> = {}): Event => ({ type: "JobStopped", ...one, ...fields });
-const cancelled = (fields: Fields<"JobsCancelled"> = {}): Event => ({ type: "JobsCancelled", run: 1, at: T, jobs: [0], whole: true, early: true, ...fields });
+const cancelled = (fields: Fields<"JobsCancelled"> = {}): Event => ({ type: "JobsCancelled", run: 1, at: T, jobs: [0], whole: true, ...fields });
+const marked = (fields: Fields<"JobsMarked"> = {}): Event => ({ type: "JobsMarked", run: 1, at: T, jobs: [0], whole: true, ...fields });
 const retried = (jobs: number[], fields: Fields<"RunRetried"> = {}): Event => ({ type: "RunRetried", run: 1, at: T, jobs, ...fields });
 const gone = (worker = 1): Event => ({ type: "WorkerLost", worker, reason: "silent", at: T });
 const drained = (on: boolean, worker = 1): Event => ({ type: "WorkerDrained", worker, on, at: T });
@@ -171,7 +172,7 @@ test("Judge refuses life after an end or a cancel: terminal-absorbs", () => {
   lastBreaks(name, /r-1\/c#1 starts although the job is CANCELLED/, ...run, cancelled({ jobs: [0, 1, 2] }), stopped(), started({ job: 2 }));
   lastBreaks(name, /r-1\/c#1 starts although the job is CANCELLED/, ...run, cancelled({ jobs: [2], whole: false }), started({ job: 2 }));
   // In an old log the job was only marked.
-  lastBreaks(name, /r-1\/c#1 starts although it was cancelled/, ...run, cancelled({ jobs: [2], whole: false, early: false }), started({ job: 2 }));
+  lastBreaks(name, /r-1\/c#1 starts although it was cancelled/, ...run, marked({ jobs: [2], whole: false }), started({ job: 2 }));
   lastBreaks(name, /a#1 succeeds after it was cancelled/, ...run, cancelled({ jobs: [0, 1, 2] }), succeeded());
   lastBreaks(name, /a#1 fails after it was cancelled/, ...run, cancelled({ jobs: [0, 1, 2] }), failed());
   const more: Event = { type: "JobsAdded", run: 1, at: T, jobs: [spec("d")] };

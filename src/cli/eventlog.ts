@@ -145,6 +145,7 @@ function eventJson(number: number, event: Event, names: Names): object {
       fields["jobs"] = event.jobs.map(({ id }) => id);
       break;
     case "JobsCancelled":
+    case "JobsMarked":
     case "RunRetried":
       fields["jobs"] = event.jobs.map((job) => names.jobId({ run: event.run, job }));
       break;

@@ -87,7 +87,8 @@ export class Model {
       case "JobStopped": return this.#stopped(event);
       case "RunSubmitted": return this.#submitted(event);
       case "JobsAdded": return this.#added(event);
-      case "JobsCancelled": return this.#cancelled(event);
+      case "JobsCancelled":
+      case "JobsMarked": return this.#cancelled(event);
       case "GateDecided": return this.#decided(event);
       case "RunRetried": return this.#retried(event);
       case "RunsForgotten": return this.#forgotten(event);
@@ -351,16 +352,17 @@ export class Model {
 
   // ── people ─────────────────────────────────────────────────────────────────────────────────────
 
-  #cancelled(event: EventOf<"JobsCancelled">): void {
+  #cancelled(event: EventOf<"JobsCancelled" | "JobsMarked">): void {
     const run = this.#run(event.run);
     if (run.ended) this.fail("terminal-absorbs", `${run.id} is cancelled after it has ended`);
     if (event.whole) run.cancelled = run.everCancelled = true;
     this.counts.cancels += 1;
     const jobs = event.jobs.map((job) => this.#job({ run: event.run, job })).filter((job) => !job.over);
     for (const job of jobs) job.cancelled = job.everCancelled = true;
-    // A job that runs goes on until its program is gone. In an old log (not `early`) a job that waits for its parents is
+    // A job that runs goes on until its program is gone. In an old log (JobsMarked) a job that waits for its parents is
     // cancelled when its turn would have come.
-    const ends = (job: ModelJob) => job.ready || job.status === "WAITING" || (event.early && job.status === "PENDING");
+    const early = event.type === "JobsCancelled";
+    const ends = (job: ModelJob) => job.ready || job.status === "WAITING" || (early && job.status === "PENDING");
     for (const job of jobs) if (ends(job)) this.#end(job, "CANCELLED");
   }
 

@@ -32,6 +32,7 @@ export function apply(state: State, event: Event): void {
     case "WorkerJoined": return workerJoined(state, event);
     case "WorkerLost": return workerLost(state, event);
     case "WorkerDrained": return workerDrained(state, event);
+    case "JobsMarked": return jobsCancelled(state, event); // in logs of older versions
   }
   // #endregion
 }
@@ -122,7 +123,7 @@ function jobStopped(state: State, event: EventOf<"JobStopped">): void {
   settle(state, job, { as: "CANCELLED", at: event.at });
 }
 
-function jobsCancelled(state: State, event: EventOf<"JobsCancelled">): void {
+function jobsCancelled(state: State, event: EventOf<"JobsCancelled" | "JobsMarked">): void {
   const run = runOf(state, event.run);
   if (event.whole) run.cancelling = true;
   const waiting: Job[] = [];
@@ -138,8 +139,8 @@ function jobsCancelled(state: State, event: EventOf<"JobsCancelled">): void {
     state.gates.delete(job);
     // One of its ancestors in this very list may already have taken it along.
     if (isTerminal(job.status)) continue;
-    // An event of an older version (not `early`) leaves a job whose parents go on until its turn would have come.
-    if (event.early || run.dag.isReady(job.index)) settle(state, job, { as: "CANCELLED", at: event.at });
+    // The event of older versions leaves a job whose parents go on until its turn would have come.
+    if (event.type === "JobsCancelled" || run.dag.isReady(job.index)) settle(state, job, { as: "CANCELLED", at: event.at });
   }
   dropDead(state);
 }

@@ -192,7 +192,7 @@ export function decideCancel(state: State, target: { run: string; job?: string |
   const open = jobs.filter((job) => !isTerminal(job.status) && !asked(job)).map((job) => job.index);
   if (open.length === 0) return [];
   const whole = target.job === undefined;
-  return [{ type: "JobsCancelled", run: run.number, at: context.now, jobs: open, whole, early: true }];
+  return [{ type: "JobsCancelled", run: run.number, at: context.now, jobs: open, whole }];
 }
 
 /** The first answer counts; whoever comes later is told what it was. */

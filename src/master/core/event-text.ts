@@ -107,6 +107,7 @@ function whatOf(event: Event, names: Names): string {
     case "JobLost":
       return `${names.attempt(event)}${event.dead ? ", for good" : ""}`;
     case "JobsCancelled":
+    case "JobsMarked":
       return `${names.run(event.run)}: ${event.whole ? "all of it" : jobsText(event, names)}`;
     case "GateDecided":
       return `${names.job(event)}: ${event.approve ? "approved" : "rejected"} by ${event.by}`;

@@ -17,6 +17,9 @@ import { Failure, JobSpec, MAX_JOBS_PER_RUN, MAX_RESULT_BYTES, PipelineSpec } fr
 const job = { run: [1, u32()], job: [2, u32()] } as const;
 const attempt = { ...job, attempt: [3, u32()] } as const;
 const text = string(16 * 1024);
+const cancellation = {
+  run: [1, u32()], at: [2, u53()], jobs: [3, list(u32(), MAX_JOBS_PER_RUN)], whole: [4, bool()],
+} as const;
 
 // #region events
 export const Event = union("Event", {
@@ -41,14 +44,10 @@ export const Event = union("Event", {
    */
   JobLost: [7, message("JobLost", { ...attempt, at: [4, u53()], dead: [5, withDefault(bool(), false)], blamed: [6, withDefault(bool(), true)] })],
   /**
-   * Somebody asked. Jobs that wait are cancelled by this; those that run are cancelled when their process is gone.
-   * `early`: so are jobs whose parents go on. Logs of older versions lack it: there such a job was only marked, and
-   * cancelled when its parents had ended. The same log must give the same state, so `apply` knows both.
+   * `JobsCancelled` as older versions wrote it: a job whose parents go on is only marked, and is cancelled when they have
+   * ended. The same log must give the same state, so `apply` knows both. Nothing writes it any more.
    */
-  JobsCancelled: [8, message("JobsCancelled", {
-    run: [1, u32()], at: [2, u53()], jobs: [3, list(u32(), MAX_JOBS_PER_RUN)], whole: [4, bool()],
-    early: [5, withDefault(bool(), false)],
-  })],
+  JobsMarked: [8, message("JobsMarked", cancellation)],
   /** The process of a cancelled job is gone. */
   JobStopped: [9, message("JobStopped", { ...attempt, at: [4, u53()] })],
   GateDecided: [10, message("GateDecided", {
@@ -65,6 +64,12 @@ export const Event = union("Event", {
   RunsForgotten: [14, message("RunsForgotten", { runs: [1, list(u32(), MAX_JOBS_PER_RUN)], at: [2, u53()] })],
   /** Somebody wants this worker to get nothing new, or (`on` false) to get work again. Ends with the registration. */
   WorkerDrained: [15, message("WorkerDrained", { worker: [1, u32()], on: [2, bool()], at: [3, u53()] })],
+  /**
+   * Somebody asked. Jobs that wait, for whatever it is, are cancelled by this; those that run are cancelled when their process
+   * is gone. A tag of its own, and not a field of the older event: a version that does not know it must refuse the log, because
+   * it would come to another state.
+   */
+  JobsCancelled: [16, message("JobsCancelled", cancellation)],
 });
 // #endregion
 export type Event = Infer<typeof Event>;
