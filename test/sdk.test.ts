@@ -4,8 +4,9 @@ import { createServer } from "node:net";
 import { after, before, test } from "node:test";
 import {
   connect, ConnectError, definePipeline, jobCounts, nodeHost, parsePipeline, PipelineError,
-  RpcError, type Client, type Host, type PipelineInput,
+  reconnect, RpcError, type Client, type Host, type PipelineInput,
 } from "#sdk";
+import { SimWorld } from "#sim";
 import { isConnectionError, readAddress, whyUnreached } from "#wire";
 import { tempFolder, up, type Up } from "./cli.support.ts";
 
@@ -239,4 +240,16 @@ test("JobInput knows every key that a job may have", () => {
     { id: "c", call: "titan:echo", input: { n: 1 } },
   ];
   assert.equal(definePipeline({ name: "all", version: "1", project: false, jobs }).jobs.length, 4);
+});
+
+test("reconnect() is there within half a second of the master's return, however long it was away", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const host = world.host("c");
+  const backAt = 20_300;
+  const redial = async (): Promise<string> => {
+    if (world.now < backAt) throw new Error("nobody there");
+    return "client";
+  };
+  await world.settle(reconnect({ host, redial, isAway: () => true }));
+  assert.ok(world.now - backAt <= 500, `${world.now - backAt} ms after it came back`);
 });

@@ -3,7 +3,7 @@
  *
  *     watch ──▶ events … the run ends ──▶ done
  *       ▲          │ the connection breaks
- *       └─ redial ◀┘ 100 ms, 200 ms … 2 s apart, for 30 s
+ *       └─ redial ◀┘ 100, 200, 400, 500, 500 … ms apart, for 30 s
  *
  * The run does not depend on its watcher. When the connection breaks the run goes on, so we dial
  * again, watch again, and begin with the whole picture. We give up only when the master stays away.
@@ -19,7 +19,8 @@ import type { RunEvent } from "./watch.ts";
 /** A master replays its log in seconds; one that is away for longer needs a person. */
 const GIVE_UP_MS = 30_000;
 const WAIT_MIN_MS = 100;
-const WAIT_MAX_MS = 2000;
+/** Somebody looks at the screen: a watcher is back half a second after its master at the latest. */
+const WAIT_MAX_MS = 500;
 
 /** What of a client is needed here. */
 export interface Watcher {
