@@ -611,6 +611,90 @@ test("decideRetry() refuses a job that would be skipped at once, and names the j
   assertRecoverable(bench);
 });
 
+test("decideRetry() advises only what makes the job run, and finds a failure for one that wants one", () => {
+  const bench = new Bench();
+  bench.join({ slots: 4 });
+  const run = bench.submit([
+    spec("one"),
+    spec("two"),
+    spec("both", { dependsOn: [0, 1] }),
+    spec("report", { dependsOn: [0], when: "failure" }),
+    spec("fine"),
+    spec("never", { dependsOn: [4], when: "failure" }),
+    spec("lost", { dependsOn: [0, 5] }),
+  ]);
+  const [one, two, fine] = bench.schedule();
+  bench.fail(one!);
+  bench.fail(two!);
+  bench.finish(fine!);
+  bench.drain();
+  const retryFrom = (from: string) => decideRetry(bench.state, { run, from }, bench.context);
+  const all = /its parent "one" is FAILED \(without --from, all that did not complete runs\)$/;
+  assert.throws(() => retryFrom("both"), refusal("CONFLICT", all));
+  assert.throws(() => retryFrom("lost"), refusal("CONFLICT", /its parent "one" is FAILED$/), "nothing helps it");
+  const [again] = retryFrom("report");
+  assert.ok(again?.type === "RunRetried");
+  assert.deepEqual(again.jobs, [3], "its parent has failed, which is what it wants");
+  bench.commit(decideRetry(bench.state, { run }, bench.context));
+  assert.equal(bench.statuses(run)["both"], "PENDING");
+});
+
+test("cancel of a run takes whatever its jobs wait for, is asked once, and a gate is not answered after it", () => {
+  const bench = new Bench();
+  bench.join({ slots: 4 });
+  const run = bench.submit([
+    spec("gated", { gate: { message: "Ship it?", maxWaitMs: 60_000 } }),
+    spec("flaky", { retry: retry(3) }),
+    spec("runs"),
+    spec("delayed", { delayMs: 60_000 }),
+    spec("gpu", { requirement: ["GPU"] }),
+    spec("child", { dependsOn: [2] }),
+    spec("clean", { dependsOn: [0, 2], when: "always" }),
+    spec("report", { dependsOn: [1], when: "failure" }),
+  ]);
+  const [gated, flaky, runs] = bench.schedule();
+  bench.finish(gated!);
+  bench.fail(flaky!);
+  assert.deepEqual([gated!.status, flaky!.status], ["WAITING", "PENDING"]);
+  bench.commit(decideCancel(bench.state, { run }, bench.context));
+  checkIndexes(bench.state);
+  const { runs: left, ...others } = bench.statuses(run);
+  assert.equal(left, "RUNNING");
+  assert.deepEqual(new Set(Object.values(others)), new Set(["CANCELLED"]));
+  assert.deepEqual(decideCancel(bench.state, { run }, bench.context), [], "asked once");
+  const answer = { gate: `${run}/gated`, approve: true, by: "ada", comment: "" };
+  const gone = /the job is CANCELLED and waits for nobody/;
+  assert.throws(() => decideGate(bench.state, answer, bench.context), refusal("CONFLICT", gone));
+  const late = { run, jobs: [spec("late", { dependsOn: [5] })] };
+  assert.throws(() => decideAddJobs(bench.state, late, bench.context), refusal("CONFLICT"));
+  bench.finish(runs!);
+  assert.equal(bench.state.runsById.get(run)!.status, "CANCELLED");
+  bench.tick(120_000);
+  assert.deepEqual(bench.schedule(), [], "no timer brings one of them back");
+  assertRecoverable(bench);
+});
+
+test("jobs that are added under a cancelled one end with the reason, or run if they always do", () => {
+  const bench = new Bench();
+  bench.join({ slots: 4 });
+  const run = bench.submit([spec("a"), spec("b", { dependsOn: [0] }), spec("c", { retry: retry(2) })]);
+  const [, c] = bench.schedule();
+  bench.fail(c!);
+  for (const job of ["b", "c"]) bench.commit(decideCancel(bench.state, { run, job }, bench.context));
+  const more = [
+    spec("under", { dependsOn: [1] }),
+    spec("always", { dependsOn: [1, 2], when: "always" }),
+    spec("later", { dependsOn: [0, 1], when: "always" }),
+  ];
+  bench.commit(decideAddJobs(bench.state, { run, jobs: more }, bench.context));
+  checkIndexes(bench.state);
+  assert.equal(jobInfo(bench.state, bench.job(run, "under"), bench.now).reason, "a parent was cancelled: b");
+  const rest = { under: "SKIPPED", always: "PENDING", later: "PENDING" };
+  assert.deepEqual(bench.statuses(run), { a: "RUNNING", b: "CANCELLED", c: "CANCELLED", ...rest });
+  assert.deepEqual(bench.schedule().map((job) => job.spec.id), ["always"]);
+  assertRecoverable(bench);
+});
+
 test("jobInfo() says why a job was skipped", () => {
   const bench = new Bench();
   bench.join({ slots: 4 });

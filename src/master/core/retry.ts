@@ -42,14 +42,18 @@ export function decideRetry(
 
 /** What did not complete and could run now. A job that would be skipped again stays as it is. */
 function incomplete(run: Run): Job[] {
+  return [...runnable(run, (job) => isTerminal(job.status) && job.status !== "COMPLETED")];
+}
+
+/** Those of the chosen jobs that could run if all of them were opened again. */
+function runnable(run: Run, isChosen: (job: Job) => boolean): Set<Job> {
   const again = new Set<Job>();
   // Parents before children: a child has another chance if its parent has.
   for (const index of run.dag.topologicalOrder()) {
     const job = run.jobs[index]!;
-    const ended = isTerminal(job.status) && job.status !== "COMPLETED";
-    if (ended && obstacle(job, again) === undefined) again.add(job);
+    if (isChosen(job) && obstacle(job, again) === undefined) again.add(job);
   }
-  return [...again];
+  return again;
 }
 
 /** The job that a retry begins with: it has ended, and would not be skipped at once. */
@@ -71,8 +75,18 @@ function endedJob(run: Run, id: string): Job {
     parent = next;
     next = obstacle(parent, NONE);
   }
-  const advice = `--from ${parent.spec.id} runs both`;
-  throw new Refusal("CONFLICT", `${doing}: it would be skipped, because ${why} (${advice})`);
+  const advice = adviceFor(job, parent);
+  throw new Refusal("CONFLICT", `${doing}: it would be skipped, because ${why}${advice}`);
+}
+
+/** What makes `job` run, if something does: its other parents may have failed, too. */
+function adviceFor(job: Job, root: Job): string {
+  const { run } = job;
+  const below = new Set(run.dag.downstream([root.index]));
+  if (runnable(run, ({ index }) => below.has(index)).has(job)) {
+    return ` (--from ${root.spec.id} runs both)`;
+  }
+  return incomplete(run).includes(job) ? " (without --from, all that did not complete runs)" : "";
 }
 
 /**
