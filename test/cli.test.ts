@@ -482,6 +482,18 @@ jobs:
   });
 });
 
+// On a cluster of its own: the list of dead jobs above is looked at while it is empty.
+test("run --json says of a job that has spent its retries that this was the last one", async () => {
+  const file = join(cwd, "spent.yaml");
+  writeFileSync(file, "name: spent\njobs:\n  - {id: d, run: 'exit 9', retry: {max_attempts: 2, delay: 0}}\n");
+  const { code, stdout } = await runTitan(["run", file, "--embedded", "--workers", "1", "--json"], { cwd });
+  assert.equal(code, 3);
+  const ends = lines(stdout).filter(({ final }) => final !== undefined);
+  const short = ends.map(({ status, attempt, final }) => [status, attempt, final]);
+  assert.deepEqual(short.at(-1), ["DEAD", 2, true]);
+  assert.equal(ends.at(-1)!["retryAt"], undefined);
+});
+
 test("log inspect, verify and repair say that there is no log, and fail", async () => {
   for (const action of ["inspect", "verify", "repair"]) {
     const { code, stderr } = await alone("log", action, tempFolder());
