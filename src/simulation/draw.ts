@@ -129,10 +129,22 @@ function drawEndless(dice: Dice, { clients, safetyMs }: Room): { pipelines: Pipe
   const forever = Array.from({ length: dice.int(1, 3) }, (_, index) => ({ id: String.fromCharCode(97 + index), does: dice.chance(0.2) ? "forever ignore-term" : "forever" }));
   const at = dice.int(1, 1500);
   const after = { at: at + dice.int(100, safetyMs), client: dice.int(1, clients), run };
+  const end: Step = { ...after, do: "cancel", ...(dice.chance(0.5) && { job: "a" }) };
   return {
     pipelines: [{ key: run, jobs: [...forever, { id: "z", does: "ms=5", dependsOn: [0], when: "always" }] }],
-    steps: [{ at, client: dice.int(1, clients), do: "submit", run }, { ...after, do: "cancel", ...(dice.chance(0.5) && { job: "a" }) }],
+    steps: [{ at, client: dice.int(1, clients), do: "submit", run }, ...drawSecondThoughts(dice, { at, run, clients }), end],
   };
+}
+
+/** The job that waits for an endless one is called off, and then wanted again, while its parent runs on. */
+function drawSecondThoughts(dice: Dice, options: { at: number; run: string; clients: number }): Step[] {
+  const { run, clients } = options;
+  if (!dice.chance(0.5)) return [];
+  const cancelAt = options.at + dice.int(50, 1500);
+  return [
+    { at: cancelAt, client: dice.int(1, clients), do: "cancel", run, job: "z" },
+    { at: cancelAt + dice.int(20, 1500), client: dice.int(1, clients), do: "retry", run, from: "z" },
+  ];
 }
 
 function drawMeddling(dice: Dice, options: { room: Room; key: string; at: number }): Step[] {
