@@ -84,11 +84,12 @@ export class SpareTrees {
     if (copy === undefined) return false;
     this.#inUse.delete(path);
     if (this.#closed) return false;
-    const place = this.#place();
+    let place: string;
     try {
+      place = this.#place();
       renameSync(path, place);
     } catch {
-      return false;
+      return false; // a job can take the folder of the spares away, too
     }
     const mended = mend(copy, place, { settled: false }).catch(() => false);
     // What a job leaves may be large: it goes at once, not when somebody wants the tree.

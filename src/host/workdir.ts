@@ -139,13 +139,13 @@ class SpareFolders {
   }
 
   /** Takes an empty folder in; false if there are enough, or if the job changed its permissions. */
-  keep(path: string): boolean {
+  keep(path: string, mode: number): boolean {
     if (this.free.length >= MAX_SPARES) return false;
     if (this.mode === undefined) {
       mkdirSync(this.folder, { recursive: true });
       this.mode = lstatSync(this.folder).mode;
     }
-    if (lstatSync(path).mode !== this.mode) return false;
+    if (mode !== this.mode) return false;
     const spare = join(this.folder, String(this.made++));
     renameSync(path, spare);
     this.free.push(spare);
@@ -176,11 +176,15 @@ const LIGHT_BYTES = 1024 * 1024;
 
 function removeLight(path: string, spares: SpareFolders): boolean {
   try {
+    const info = lstatSync(path, { throwIfNoEntry: false });
+    if (info === undefined) return true;
+    // A job may have put a link here. To read the folder behind it would be to empty that one.
+    if (!info.isDirectory()) return false;
     if (!emptyLight(path, { entries: LIGHT_ENTRIES, bytes: LIGHT_BYTES })) return false;
-    if (!spares.keep(path)) rmdirSync(path);
+    if (!spares.keep(path, info.mode)) rmdirSync(path);
     return true;
-  } catch (error) {
-    return code(error) === "ENOENT";
+  } catch {
+    return false;
   }
 }
 

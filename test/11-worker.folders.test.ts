@@ -1,0 +1,89 @@
+/** Chapter 11: jobs that take their own folders apart, and those around them. None of it may reach anybody else. */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import {
+  existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test, type TestContext } from "node:test";
+import {
+  createExecutor, type ExecRequest, type LocalExecutor,
+} from "#exec";
+import { nodeHost, removeTree } from "#host";
+
+const host = nodeHost();
+const root = mkdtempSync(join(tmpdir(), "titan-folders-"));
+after(() => removeTree(root));
+let folders = 0;
+const fresh = (): string => join(root, `f${++folders}`);
+/** More files than are copied at once. */
+const MANY = 40;
+
+function projectOf(files: number): string {
+  const folder = fresh();
+  mkdirSync(join(folder, "lib"), { recursive: true });
+  for (let i = 0; i < files; i++) writeFileSync(join(folder, "lib", `${i}.txt`), String(i));
+  return folder;
+}
+
+function executorOf(t: TestContext) {
+  const notes: string[] = [];
+  const workDir = fresh();
+  const sharedRoot = fresh();
+  const executor = createExecutor({
+    host, workDir, sharedRoot, onNote: (text) => notes.push(text),
+  });
+  t.after(() => executor.close());
+  return { executor, workDir, sharedRoot, notes };
+}
+
+const cluster = { id: "c", master: "127.0.0.1:1" };
+let jobs = 0;
+
+async function run(executor: LocalExecutor, script: string, given: Partial<ExecRequest> = {}) {
+  let out = "";
+  const outcome = await executor.start({
+    run: "r", job: `j${++jobs}`, attempt: 1, worker: "w", env: {}, timeoutMs: 20_000, inputs: [],
+    action: { kind: "shell", script }, cluster, ...given,
+  }, (_stream, bytes) => void (out += bytes)).done;
+  return { ...outcome, out };
+}
+
+for (const files of [undefined, 3, MANY]) {
+  const kind = files === undefined ? "no project" : `a project of ${files} files`;
+  test(`a link that a job with ${kind} puts in its folder's place is removed, not followed`, async (t) => {
+    const { executor, workDir, notes } = executorOf(t);
+    const precious = fresh();
+    mkdirSync(precious);
+    writeFileSync(join(precious, "kept"), "kept");
+    const project = files === undefined ? {} : { project: projectOf(files) };
+    const script = `here=$PWD; cd ..; rm -r "$here"; ln -s ${precious} "$here"`;
+    assert.equal((await run(executor, script, project)).status, "ok");
+    assert.equal(readFileSync(join(precious, "kept"), "utf8"), "kept");
+    assert.deepEqual(readdirSync(join(workDir, "r")), []);
+    assert.deepEqual(notes, []);
+  });
+
+  test(`jobs with ${kind} may remove, lock or replace all folders of their worker`, async (t) => {
+    const { executor, workDir } = executorOf(t);
+    const project = files === undefined ? {} : { project: projectOf(files) };
+    // Again and again: the worker may be removing something there at the same time.
+    const gone = (path: string): string => `until rm -rf ${path} 2>/dev/null; do :; done`;
+    for (const deed of [
+      'rm -r "$PWD"',
+      'chmod 0 "$PWD"',
+      `${gone(workDir)}`,
+      `${gone(`${workDir}/.spare`)}; echo >${workDir}/.spare`,
+      `${gone(`${workDir}/.spare`)}; ln -s /nowhere ${workDir}/.spare`,
+      `${gone(workDir)}; echo >${workDir}`,
+    ]) {
+      const { out } = await run(executor, `${deed}\necho done`, project);
+      assert.equal(out, "done\n", deed);
+      await run(executor, "true", project); // it may fail; the worker may not
+      execFileSync("rm", ["-rf", `${workDir}/.spare`]);
+      if (existsSync(workDir) && !existsSync(`${workDir}/.`)) execFileSync("rm", [workDir]);
+      assert.equal((await run(executor, "echo on", project)).out, "on\n", deed);
+    }
+  });
+}
