@@ -197,3 +197,31 @@ test("removeShared() by several at once fails for none, and the folders above go
   await removeShared(join(cluster, "two"));
   assert.deepEqual(readdirSync(tmp), []);
 });
+
+test("makeShared() opens again what a job has closed to us", () => {
+  const run = join(fresh(), "titan-1", "cluster", "run");
+  mkdirSync(dirname(dirname(dirname(run))));
+  makeShared(run);
+  const all = [run, dirname(run), dirname(dirname(run))];
+  for (const path of all) chmodSync(path, 0o500);
+  for (const path of all.slice(1)) chmodSync(path, 0);
+  makeShared(run);
+  for (const path of all.reverse()) assert.equal(lstatSync(path).mode & 0o777, 0o700);
+});
+
+test("removeShared() removes a link or a file that a job put in the folder's place, and follows none", async () => {
+  const tmp = fresh();
+  mkdirSync(tmp);
+  const run = join(tmp, "titan-1", "cluster", "run");
+  const outside = fresh();
+  mkdirSync(outside);
+  writeFileSync(join(outside, "kept"), "");
+  for (const put of [() => symlinkSync(outside, run), () => writeFileSync(run, "")]) {
+    makeShared(run);
+    rmSync(run, { recursive: true });
+    put();
+    assert.deepEqual(sweepShared(dirname(run)), ["run"]);
+    await removeShared(run);
+    assert.deepEqual([readdirSync(tmp), readdirSync(outside)], [[], ["kept"]]);
+  }
+});

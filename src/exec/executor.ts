@@ -262,9 +262,11 @@ class ProcessAttempt implements Running {
     const { request, paths, shared: { folders, sharedRoot } } = this;
     const isOurs = paths.shared.startsWith(`${this.shared.workDir}/`);
     if (sharedRoot !== undefined && !isOurs) makeShared(paths.shared);
+    const beside = isOurs ? [paths.shared] : [];
+    if (request.project === undefined) return void folders.make(paths.folder, { beside });
     const stop = new AbortController();
-    const project = request.project === undefined ? {} : { project: projectTree(request.project) };
-    const copying = folders.make(paths.folder, { ...project, beside: isOurs ? [paths.shared] : [], signal: stop.signal });
+    const project = projectTree(request.project);
+    const copying = folders.make(paths.folder, { project, beside, signal: stop.signal });
     if (copying === undefined) return undefined;
     // It stands in for the program: whatever ends an attempt sends signals to this.
     this.child = { pid: undefined, signal: () => stop.abort(), pause() {}, resume() {} };

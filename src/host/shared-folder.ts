@@ -13,7 +13,9 @@
  * Left out: two machines that share one folder for temporary files; containers on one machine that do not.
  * Test: test/03-host.trees.test.ts
  */
-import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, rmdirSync } from "node:fs";
+import {
+  chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, rmdirSync, type Stats,
+} from "node:fs";
 import { randomBytes } from "node:crypto";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -23,6 +25,7 @@ import { removeTree } from "./remove-tree.ts";
 const TRIES = 3;
 /** Folders to make or to remove besides the run's own: the cluster's and the user's. */
 const PARENTS = 2;
+const OWN_MODE = 0o700;
 const REMOVED = ".removed-";
 
 /** Where all shared folders of this user are. TMPDIR moves it. */
@@ -52,26 +55,27 @@ function ancestors(folder: string): string[] {
 }
 
 function makeOwn(path: string): void {
-  // Mostly it is there, and an exception costs more than a look.
-  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) {
-    try {
-      mkdirSync(path, { mode: 0o700 });
-    } catch (error) {
-      if ((error as { code?: string }).code !== "EEXIST") throw error;
-    }
+  // Mostly it is there, and this look is all that a job pays for each of the three.
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found !== undefined) return refuseForeign(path, found);
+  try {
+    mkdirSync(path, { mode: OWN_MODE });
+  } catch (error) {
+    if ((error as { code?: string }).code !== "EEXIST") throw error;
   }
   refuseForeign(path);
 }
 
-function refuseForeign(path: string): void {
-  const info = lstatSync(path);
+function refuseForeign(path: string, info: Stats = lstatSync(path)): void {
   const refuse = (why: string): never => {
     throw new Error(`Cannot use ${path} for TITAN_SHARED: ${why}; TMPDIR names another place`);
   };
   if (info.isSymbolicLink()) refuse("it is a symbolic link");
   if (!info.isDirectory()) refuse("it is no folder");
-  if (process.getuid !== undefined && info.uid !== process.getuid()) refuse(`it belongs to user ${info.uid}`);
-  if ((info.mode & 0o077) !== 0) chmodSync(path, 0o700);
+  const uid = process.getuid?.();
+  if (uid !== undefined && info.uid !== uid) refuse(`it belongs to user ${info.uid}`);
+  // A job may have opened it to others, or closed it to us: then no job of any run could enter it.
+  if ((info.mode & 0o777) !== OWN_MODE) chmodSync(path, OWN_MODE);
 }
 
 /** The names of the runs for which a cluster has folders here. What was half removed is removed, in time. */
@@ -95,7 +99,8 @@ export function sweepShared(clusterFolder: string): string[] {
 export async function removeShared(folder: string): Promise<void> {
   const gone = join(dirname(folder), `${REMOVED}${randomBytes(6).toString("hex")}`);
   try {
-    for (const path of ancestors(folder)) refuseForeign(path);
+    // Not the run's own: a job may have put a link there, and to rename and to remove follow none.
+    for (const path of ancestors(folder).slice(0, PARENTS)) refuseForeign(path);
     renameSync(folder, gone);
   } catch (error) {
     if ((error as { code?: string }).code === "ENOENT") return removeEmpty(folder);
