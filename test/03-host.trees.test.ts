@@ -3,11 +3,14 @@ import {
   appendFileSync, chmodSync, existsSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync,
   readlinkSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync,
 } from "node:fs";
+import promises from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { after, test } from "node:test";
+import { after, mock, test } from "node:test";
 import {
-  isUntouched, listTree, makeShared, nodeHost, nodeWorkFolders, removeShared, removeTree, SETTLE_MS, stampTree, sweepShared,
+  isUntouched, listTree, makeShared, nodeHost, nodeWorkFolders, removeShared, removeTree, SETTLE_MS,
+  stampTree, sweepShared, type ProjectTree, type WorkFolders,
 } from "#host";
 
 const root = mkdtempSync(join(tmpdir(), "titan-trees-"));
@@ -113,6 +116,71 @@ test("make() of a large project stops at once when it is told to, and nothing is
   await work.remove(path);
   await settle();
   assert.equal(existsSync(path), false);
+  await work.remove(home);
+});
+
+/** How many files `work` has copied beside the event loop by the time it ends. */
+async function copiesOf(work: () => Promise<unknown>): Promise<number> {
+  const { mock: counter } = mock.method(promises, "copyFile");
+  syncBuiltinESMExports();
+  try {
+    await work();
+    return counter.callCount();
+  } finally {
+    counter.restore();
+    syncBuiltinESMExports();
+  }
+}
+
+/** A copy of a large project in which a job has changed each file, on its way to be a spare one. */
+async function spoiled(work: WorkFolders, project: ProjectTree, path: string): Promise<void> {
+  await work.make(path, { project });
+  for (const { path: name, kind } of project.entries) {
+    if (kind === "file") appendFileSync(join(path, name), "!");
+  }
+  assert.equal(work.removeLight(path), true);
+}
+
+test("remove() of all folders does not wait until copies are mended that nobody will want", async () => {
+  const project = listTree(folderOf(LARGE));
+  const home = fresh();
+  const work = nodeWorkFolders(home);
+  await spoiled(work, project, join(home, "run", "job.1"));
+  const copies = await copiesOf(() => work.remove(home));
+  assert.ok(copies <= 1, `${copies} files`);
+  assert.equal(existsSync(home), false);
+});
+
+test("make() of a large project stops at once while a copy is mended for it, which others get then", async () => {
+  const source = folderOf(LARGE);
+  const project = listTree(source);
+  const home = fresh();
+  const work = nodeWorkFolders(home);
+  await spoiled(work, project, join(home, "run", "job.1"));
+  const stop = new AbortController();
+  const copies = await copiesOf(async () => {
+    const made = work.make(join(home, "run", "job.2"), { project, signal: stop.signal });
+    stop.abort(new Error("enough"));
+    await assert.rejects(made as Promise<void>, /enough/);
+  });
+  assert.ok(copies <= 1, `${copies} files`);
+  assert.deepEqual(readdirSync(join(home, "run")), []);
+  await work.make(join(home, "run", "job.3"), { project });
+  assert.deepEqual(contents(join(home, "run", "job.3")), contents(source));
+  assert.deepEqual(readdirSync(join(home, ".spare")), [], "it was the spare one");
+  await work.remove(home);
+});
+
+test("make() does not mend a copy in which more has changed than can be copied as fast anew", async () => {
+  const files = Object.fromEntries(Array.from({ length: 1_010 }, (_, i) => [`f${i}`, ""]));
+  const project = listTree(folderOf(files));
+  const home = fresh();
+  const work = nodeWorkFolders(home);
+  await spoiled(work, project, join(home, "run", "job.1"));
+  const { ino } = lstatSync(join(home, ".spare", "tree-0"));
+  await work.make(join(home, "run", "job.2"), { project });
+  assert.equal(readFileSync(join(home, "run", "job.2", "f1009"), "utf8"), "");
+  assert.notEqual(lstatSync(join(home, "run", "job.2")).ino, ino);
   await work.remove(home);
 });
 

@@ -9,7 +9,7 @@
  *
  * Invariants: a job gets a tree whose entries all looked untouched a moment ago, and nothing else in it; no spare is
  * in use twice; at most MAX_SPARES trees and MAX_SPARE_ENTRIES entries are kept. A tree that cannot be mended, or
- * was changed in more than MAX_EXTRAS places, is removed.
+ * was changed in more than MAX_CHANGES places, is removed.
  * Left out: a stray of the last job that goes on writing between our look and its end. It can harm the jobs of its
  * own project only, and the sweep (launcher-sweep.ts) ends it.
  * Test: test/03-host.trees.test.ts
@@ -27,8 +27,8 @@ import { removeTree } from "./remove-tree.ts";
 const MAX_SPARES = 16;
 /** Their entries: a stamp has 32 bytes for each. */
 const MAX_SPARE_ENTRIES = 200_000;
-/** Entries of a job's own that are worth removing one by one. */
-const MAX_EXTRAS = 1_000;
+/** Entries that are worth mending one by one, and entries of a job's own that are worth removing so. */
+const MAX_CHANGES = 1_000;
 
 interface Copy {
   readonly tree: ProjectTree;
@@ -61,8 +61,13 @@ export class SpareTrees {
       if (spare.tree.folder !== tree.folder || spare.tree.entries !== tree.entries) continue;
       this.#free.delete(place);
       // One that is still being mended is ready sooner than a new copy.
-      if (!(await spare.mended) || !(await mend(spare, place, { settled: true }).catch(() => false))) {
+      const whole = await Promise.race([spare.mended, aborted(signal)]);
+      if (signal.aborted && !this.#closed) this.#free.set(place, spare); // for whoever comes next
+      signal.throwIfAborted();
+      const isEnough = (): boolean => signal.aborted || this.#closed;
+      if (!whole || !(await mend(spare, place, { settled: true, isEnough }).catch(() => false))) {
         this.#discard(place);
+        signal.throwIfAborted();
         continue;
       }
       renameSync(place, path);
@@ -91,7 +96,8 @@ export class SpareTrees {
     } catch {
       return false; // a job can take the folder of the spares away, too
     }
-    const mended = mend(copy, place, { settled: false }).catch(() => false);
+    const isEnough = (): boolean => this.#closed;
+    const mended = mend(copy, place, { settled: false, isEnough }).catch(() => false);
     // What a job leaves may be large: it goes at once, not when somebody wants the tree.
     this.#work(mended.then((whole) => {
       if (!whole && this.#free.delete(place)) return removeTree(place);
@@ -148,13 +154,19 @@ export class SpareTrees {
  * Before the first look (`settled: false`) a job had the tree. It may have changed an entry in the very tick of
  * the clock in which the entry was made, so entries as young as that are copied again.
  */
-async function mend(copy: Copy, place: string, { settled }: { settled: boolean }): Promise<boolean> {
+async function mend(
+  copy: Copy,
+  place: string,
+  { settled, isEnough }: { settled: boolean; isEnough: () => boolean },
+): Promise<boolean> {
   const { tree, stamp } = copy;
   const { entries } = tree;
   if (!(await removeExtras(tree, place))) return false;
   const settledBefore = settled ? Infinity : copy.checkedAt - SETTLE_MS;
+  let changed = 0;
   for (let at = 0; at < entries.length; at++) {
     if (at % SLICE === SLICE - 1) await turn();
+    if (isEnough()) return false;
     const entry = entries[at]!;
     const spot = { folder: place, entries, at };
     if (entry.kind === "folder") {
@@ -162,6 +174,7 @@ async function mend(copy: Copy, place: string, { settled }: { settled: boolean }
       return false;
     }
     if (looksLike(stamp, spot) && stamped(stamp, at).changedAt < settledBefore) continue;
+    if (++changed > MAX_CHANGES) return false;
     await removeTree(`${place}/${entry.path}`);
     await copyEntry(tree, at, place);
     if (!stampEntry(stamp, spot)) return false;
@@ -171,10 +184,17 @@ async function mend(copy: Copy, place: string, { settled }: { settled: boolean }
 }
 // #endregion
 
+function aborted(signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(false), { once: true });
+    if (signal.aborted) resolve(false);
+  });
+}
+
 /** False: a folder is gone, or there is too much, or a name that is no text. */
 async function removeExtras({ entries }: ProjectTree, place: string): Promise<boolean> {
-  const extras = await findExtras({ folder: place, entries }, MAX_EXTRAS);
-  if (extras === undefined || extras.length > MAX_EXTRAS) return false;
+  const extras = await findExtras({ folder: place, entries }, MAX_CHANGES);
+  if (extras === undefined || extras.length > MAX_CHANGES) return false;
   for (const path of extras) {
     if (path.includes("\uFFFD")) return false;
     await removeTree(join(place, path));
