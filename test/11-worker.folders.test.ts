@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
 import {
-  createExecutor, type ExecRequest, type LocalExecutor,
+  createExecutor, ensureProject, packProject, type ExecRequest, type LocalExecutor,
 } from "#exec";
 import { nodeHost, removeTree } from "#host";
 
@@ -87,3 +87,62 @@ for (const files of [undefined, 3, MANY]) {
     }
   });
 }
+
+test("ensureProject() gives the original whatever a job has put in the places of the cache", async () => {
+  const { bytes, hash } = await packProject(host, projectOf(3));
+  const cache = fresh();
+  const ensure = (): Promise<string> => ensureProject(host, cache, hash, async () => bytes);
+  const target = join(cache, hash);
+  const pack = `${target}.pack`;
+  await ensure();
+  for (const deed of [
+    `rm -r ${cache}`,
+    `rm -r ${target}; echo >${target}`,
+    `rm -r ${target}; ln -s /nowhere ${target}`,
+    `mv ${target} ${target}-moved; ln -s ${target}-moved ${target}; echo x >${target}/lib/0.txt`,
+    `rm ${pack}; mkfifo ${pack}; rm -r ${target}/lib`,
+    `rm ${pack}; mkdir ${pack}; echo >${pack}/x; rm -r ${target}/lib`,
+    `truncate -s 1T ${pack}; rm -r ${target}/lib`,
+    `rm ${target}/lib/0.txt; mkfifo ${target}/lib/0.txt`,
+    `ln ${target}/lib/0.txt ${cache}/other; echo x >${cache}/other`,
+    `rm -r ${cache}/users`,
+  ]) {
+    execFileSync("sh", ["-ec", deed]);
+    assert.equal(readFileSync(join(await ensure(), "lib", "0.txt"), "utf8"), "0", deed);
+    assert.deepEqual(readdirSync(join(target, "lib")), ["0.txt", "1.txt", "2.txt"], deed);
+  }
+});
+
+test("ensureProject() removes what killed workers had half unpacked, and nothing of those alive", async () => {
+  const { bytes, hash } = await packProject(host, projectOf(3));
+  const cache = fresh();
+  const other = "0".repeat(64);
+  const living = "1".repeat(64);
+  mkdirSync(join(cache, "users"), { recursive: true });
+  writeFileSync(join(cache, "users", `${other}.dead`), "999999999 0 0\n");
+  const lock = await host.storage.lock(join(cache, "users", `${living}.alive`));
+  const strays = [`${other}.part-aa`, `${other}.gone-bb`, `${hash}.part-cc`];
+  for (const name of [...strays, `${living}.part-dd`]) mkdirSync(join(cache, name, "d"), { recursive: true });
+  writeFileSync(join(cache, `${other}.pack-ee`), "half");
+  await ensureProject(host, cache, hash, async () => bytes);
+  const left = (): string[] => readdirSync(cache).filter((name) => /-..$/.test(name));
+  const deadline = performance.now() + 15_000;
+  while (left().length > 1 && performance.now() < deadline) {
+    await new Promise<void>((resolve) => void host.timers.soon(resolve));
+  }
+  assert.deepEqual(left(), [`${living}.part-dd`]);
+  await lock.release();
+});
+
+test("ensureProject() leaves no half an archive behind when the disk is full", async () => {
+  const { bytes, hash } = await packProject(host, projectOf(3));
+  const cache = fresh();
+  const full = Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+  const writeFile = async (path: string, content: Uint8Array): Promise<void> => {
+    writeFileSync(path, content.subarray(0, 5));
+    throw full;
+  };
+  const poor = { ...host, storage: { ...host.storage, writeFile } };
+  await assert.rejects(ensureProject(poor, cache, hash, async () => bytes), full);
+  assert.deepEqual(readdirSync(cache), ["users"]);
+});

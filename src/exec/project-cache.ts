@@ -5,6 +5,7 @@
  *     <cacheDir>/<sha256>.pack           the archive; its name is the proof of its content
  *     <cacheDir>/<sha256>                what was unpacked from it
  *     <cacheDir>/users/<sha256>.<random> a lock, held by each process that may be using it
+ *     <cacheDir>/<sha256>.part-<random>  half made, as are .pack-… and .gone-…: on their way in or out
  *
  * A project is fetched once, however many of its jobs arrive at once. Projects beyond a bound are removed, the
  * least recently used first, except those a job uses and those another worker on this machine holds.
@@ -24,13 +25,15 @@
 import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import {
-  isUntouched, listTree, removeTree, setMode, SETTLE_MS, stampTree, type Host, type ProjectTree, type TreeFile,
+  isUntouched, listTree, lookAt, removeTree, setMode, SETTLE_MS, stampTree, type Host, type ProjectTree, type TreeFile,
   type TreeStamp,
 } from "#host";
-import { ArchiveError, sameAsArchive, unpackArchive } from "./archive.ts";
+import { ArchiveError, MAX_PROJECT_BYTES, sameAsArchive, unpackArchive } from "./archive.ts";
 
 /** Unpacked projects that one process keeps: with the largest allowed, 2 GiB. */
 export const MAX_CACHED_PROJECTS = 32;
+/** More than any archive: the largest project, and as much again for what compression cannot shrink. */
+const MAX_PACK_BYTES = 2 * MAX_PROJECT_BYTES;
 
 interface Kept {
   readonly lock: { release(): Promise<void> };
@@ -56,6 +59,8 @@ class Cache {
   /** In order of use, the last used last. */
   readonly kept = new Map<string, Kept>();
   readonly fetching = new Map<string, Promise<string>>();
+  /** Settled: what killed processes had half made or half removed is on its way out. */
+  swept: Promise<void> | undefined;
 }
 
 /** One per folder and process, because the executor and the worker meet here without knowing each other. */
@@ -139,10 +144,11 @@ const TRIES = 3;
 async function keep(host: Host, what: Wanted): Promise<string> {
   const { cache, cacheDir, hash } = what;
   const folder = join(cacheDir, hash);
+  const users = join(cacheDir, "users");
+  await host.storage.mkdir(users); // always: a job may have removed it all
+  setMode(cacheDir, 0o700);
+  await (cache.swept ??= sweepStrays(host, cacheDir));
   if (!cache.kept.has(hash)) {
-    const users = join(cacheDir, "users");
-    await host.storage.mkdir(users);
-    setMode(cacheDir, 0o700);
     // The lock first: from here on no other process removes the folder.
     const lock = await host.storage.lock(join(users, `${hash}.${Buffer.from(host.random.bytes(6)).toString("hex")}`));
     cache.kept.set(hash, { lock, users: 0, tree: undefined, look: undefined, nextLook: undefined });
@@ -166,7 +172,7 @@ async function keep(host: Host, what: Wanted): Promise<string> {
 /** What is in the folder that was found, if it is what the archive says. Else the folder is removed. */
 async function existing(host: Host, what: Wanted, folder: string): Promise<TreeFile[] | undefined> {
   const { hash, cache, onNote } = what;
-  if ((await host.storage.stat(folder))?.kind !== "directory") return undefined;
+  if (lookAt(folder) === undefined) return undefined;
   const bytes = await readPack(host, what);
   const entries = bytes && (await sameAsArchive(host, bytes, folder).catch(() => undefined));
   if (entries !== undefined) return entries;
@@ -185,9 +191,7 @@ async function make(host: Host, what: Wanted, folder: string): Promise<TreeFile[
     bytes = await what.fetch();
     const found = sha256(bytes);
     if (found !== hash) throw new ArchiveError("CORRUPT", `Cannot use the project ${hash}: the bytes that came have the hash ${found}`);
-    const part = `${folder}.pack-${Buffer.from(host.random.bytes(6)).toString("hex")}`;
-    await host.storage.writeFile(part, bytes);
-    await host.storage.rename(part, packOf(folder));
+    await writePack(host, folder, bytes);
   }
   try {
     return await unpackArchive(host, bytes, folder);
@@ -197,12 +201,28 @@ async function make(host: Host, what: Wanted, folder: string): Promise<TreeFile[
   }
 }
 
+async function writePack(host: Host, folder: string, bytes: Buffer): Promise<void> {
+  const part = `${folder}.pack-${Buffer.from(host.random.bytes(6)).toString("hex")}`;
+  try {
+    await host.storage.writeFile(part, bytes);
+    if (lookAt(packOf(folder))?.kind === "directory") await removeTree(packOf(folder));
+    await host.storage.rename(part, packOf(folder));
+  } catch (error) {
+    await host.storage.remove(part).catch(() => {}); // on a full disk it is half an archive
+    throw error;
+  }
+}
+
 const packOf = (folder: string): string => `${folder}.pack`;
 const sha256 = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
 
 /** The archive, if it is here and has not been changed. */
 async function readPack(host: Host, { cacheDir, hash }: Wanted): Promise<Buffer | undefined> {
-  const bytes = await host.storage.readFile(packOf(join(cacheDir, hash))).catch(() => undefined);
+  const path = packOf(join(cacheDir, hash));
+  // A named pipe in its place would keep us waiting for good, and an endless file would fill our memory.
+  const info = await host.storage.stat(path).catch(() => undefined);
+  if (info?.kind !== "file" || info.size > MAX_PACK_BYTES) return undefined;
+  const bytes = await host.storage.readFile(path).catch(() => undefined);
   return bytes !== undefined && sha256(bytes) === hash ? bytes : undefined;
 }
 
@@ -234,6 +254,18 @@ async function evict(host: Host, what: { cache: Cache; cacheDir: string; max: nu
     await removeAside(host, join(cacheDir, hash));
     await host.storage.remove(packOf(join(cacheDir, hash)));
     excess--;
+  }
+}
+
+const STRAY = /^([0-9a-f]{64})\.(?:part|pack|gone)-/;
+
+/** Before this process makes any: it removes those whose makers, who would hold a lock, are dead. */
+async function sweepStrays(host: Host, cacheDir: string): Promise<void> {
+  // The names first: whoever makes one now has taken its lock before, and so is seen to live.
+  for (const name of await host.storage.list(cacheDir)) {
+    const hash = STRAY.exec(name)?.[1];
+    if (hash === undefined || (await isLocked(host, { cacheDir, hash }))) continue;
+    removeTree(join(cacheDir, name)).catch(() => {}); // nobody waits for it
   }
 }
 
