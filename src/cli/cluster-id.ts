@@ -1,16 +1,22 @@
 /**
- * Which cluster a state folder belongs to: 96 random bits, drawn once and kept in the folder. Workers of one machine find
- * the folder that the jobs of a run share by it (lesson 11).
+ * Which cluster a state folder belongs to. Workers of one machine find the folder that the jobs of a run share by
+ * it (lesson 11).
  *
- *     <state>/cluster    24 hexadecimal digits
+ *     <state>/cluster    96 random bits, drawn once: 24 hexadecimal digits
+ *     id                 a hash of them and of the file's inode
  *
- * Test: test/cli.cluster.test.ts
+ * The inode is for a folder that somebody copies. The copy is another cluster, which knows nothing of the runs
+ * that the first one starts from now on: it would take them for over, and remove what their jobs share.
+ *
+ * Left out: a copy on another disk whose file happens to get the same inode.
+ * Test: test/cli.shared.test.ts
  */
-import { randomBytes } from "node:crypto";
-import { mkdir, readFile, rm, writeFile, link } from "node:fs/promises";
+import { createHash, randomBytes } from "node:crypto";
+import { link, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-const ID = /^[0-9a-f]{24}$/;
+const BITS = /^[0-9a-f]{24}$/;
+const ID_DIGITS = 24;
 
 /** The id that is kept in this folder, drawn now if there is none. Throws the system's error if it cannot be kept. */
 export async function clusterId(stateDir: string): Promise<string> {
@@ -19,13 +25,13 @@ export async function clusterId(stateDir: string): Promise<string> {
   const kept = await read(path);
   if (kept !== undefined) return kept;
   // Written beside it and then linked: of two that start at once only one gives the name, and nobody reads half an id.
-  const part = `${path}.${process.pid}`;
+  const part = `${path}.${randomBytes(6).toString("hex")}`;
   await writeFile(part, `${randomBytes(12).toString("hex")}\n`, { mode: 0o600 });
   try {
     await link(part, path).catch(async (error: { code?: string }) => {
       if (error.code !== "EEXIST") throw error;
       if ((await read(path)) !== undefined) return;
-      await rm(path); // damaged: a new id costs no more than the files that running jobs share
+      await rm(path, { force: true }); // damaged: a new id costs no more than the files that running jobs share
       await link(part, path);
     });
   } finally {
@@ -35,6 +41,12 @@ export async function clusterId(stateDir: string): Promise<string> {
 }
 
 async function read(path: string): Promise<string | undefined> {
-  const text = (await readFile(path, "utf8").catch(() => "")).trim();
-  return ID.test(text) ? text : undefined;
+  try {
+    const bits = (await readFile(path, "utf8")).trim();
+    const { ino } = await stat(path);
+    if (!BITS.test(bits)) return undefined;
+    return createHash("sha256").update(`${bits} ${ino}`).digest("hex").slice(0, ID_DIGITS);
+  } catch {
+    return undefined; // none, or none that we may read
+  }
 }
