@@ -1,12 +1,13 @@
 /** What differs between Node, Deno and Bun. What is not installed is tested by arguments. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { linkPackage } from "#exec";
 import { nodeHost } from "#host";
 import { commandOf } from "../src/exec/process-job.ts";
+import { readEntry } from "../src/host/remove-tree.ts";
 import { start, tempFolder } from "./cli.support.ts";
 
 const NODE = { execPath: "/bin/node", version: "v20.15.1", versions: { node: "20.15.1" } };
@@ -47,6 +48,15 @@ test("linkPackage() leaves the package.json that Deno looks for, on Deno only", 
   assert.equal(readFileSync(join(own, "package.json"), "utf8"), '{ "type": "module" }');
 });
 
+test("readEntry() understands the entries of each runtime's list of names in bytes", () => {
+  const [bytes, isDirectory] = [Buffer.from("ä\xff", "latin1"), () => true];
+  assert.deepEqual(readEntry({ name: bytes, isDirectory }), { name: bytes, isFolder: true });
+  assert.deepEqual(readEntry({ name: "ä", isDirectory: () => false }), {
+    name: Buffer.from("ä"), isFolder: false,
+  });
+  assert.deepEqual(readEntry(bytes), { name: bytes, isFolder: false });
+});
+
 const PIPELINE = `
 name: runtimes
 project: true
@@ -57,8 +67,10 @@ jobs:
 `;
 const JOB = `import { connect } from "titan-orchestrator";
 import { connectStore } from "titan/store";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 readFileSync("data.txt");
+mkdirSync(process.env.TITAN_SHARED + "/made/deeper", { recursive: true });
+writeFileSync(process.env.TITAN_SHARED + "/made/deeper/file", "");
 const store = await connectStore();
 await store.call("SET", "seen", "1");
 store.close();
@@ -76,9 +88,14 @@ for (const runtime of [["deno", "run", "-A"], ["bun"]]) {
       "call.mjs": "export const double = (n) => 2 * n;\n",
       "data.txt": "x",
     });
-    const run = start(["run", "p.yaml", "--embedded"], { cwd, runtime: [program, ...args] });
+    const temporary = tempFolder();
+    const env = { TMPDIR: temporary };
+    const run = start(["run", "p.yaml", "--embedded"], { cwd, env, runtime: [program, ...args] });
     const { code, stderr, stdout } = await run.ended;
     assert.equal(code, 0, stderr);
     assert.match(stdout, /COMPLETED .*3\/3 done/);
+    assert.doesNotMatch(stderr, /Cannot remove/);
+    const left = readdirSync(temporary, { recursive: true }).map(String);
+    assert.deepEqual(left.filter((path) => /data\.txt|made/.test(path)), [], "a job's files");
   });
 }

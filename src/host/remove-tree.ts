@@ -122,14 +122,25 @@ async function removeFiles(
   const remove = async (): Promise<void> => {
     while (next < batch.length) {
       const entry = batch[next++]!;
-      const name = entry.name as unknown as Buffer;
-      if (entry.isDirectory() || !(await removeFile(join(folder, name)))) folders.push(name);
+      const { name, isFolder } = readEntry(entry);
+      if (isFolder || !(await removeFile(join(folder, name)))) folders.push(name);
     }
   };
   await Promise.all(Array.from({ length: IN_FLIGHT }, remove));
 }
 
-/** False: it is a folder, of which some file systems' lists do not tell. */
+/**
+ * What a list of names in bytes says: Node gives an entry whose name is a Buffer. Deno gives one whose
+ * name is a text, and Bun the Buffer alone, so that only a try tells what it is.
+ */
+export function readEntry(entry: unknown): { name: Buffer; isFolder: boolean } {
+  if (Buffer.isBuffer(entry)) return { name: entry, isFolder: false };
+  const { name } = entry as { name: string | Buffer };
+  const isFolder = (entry as Dirent).isDirectory();
+  return { name: typeof name === "string" ? Buffer.from(name) : name, isFolder };
+}
+
+/** False: it is a folder, of which some lists do not tell. */
 async function removeFile(path: Buffer): Promise<boolean> {
   try {
     await unlink(path);
