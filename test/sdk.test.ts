@@ -1,6 +1,7 @@
 /** The client for programs: with a real master, and with one that goes away and comes back. */
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import {
   connect, ConnectError, definePipeline, jobCounts, nodeHost, parsePipeline, PipelineError,
@@ -9,6 +10,9 @@ import {
 import { SimWorld } from "#sim";
 import { isConnectionError, readAddress, whyUnreached } from "#wire";
 import { tempFolder, up, type Up } from "./cli.support.ts";
+
+/** Over only when somebody decides. */
+const GATED = [{ id: "a", run: "true", hitl_message: "Go on?" }];
 
 let cluster: Up;
 let titan: Client;
@@ -156,12 +160,64 @@ test("submit() refuses what is no pipeline with a PipelineError, whatever it is"
     undefined, null, 7, "name: x", [], {}, { name: "n" }, { name: "n", jobs: [] },
     { name: "n", jobs: {} }, { name: "n", jobs: [null] }, { name: "n", jobs: [{ id: "a" }] },
     { name: "n", jobs: [{ id: "a", action: {} }] },
+    { name: "n", jobs: [{ id: "a", action: { kind: "shell", script: "ls" } }] },
+    { name: "n", jobs: [{ id: "a", action: { kind: "x" }, dependsOn: [], requirement: [] }] },
     { name: "n", jobs: [{ id: "a", runn: "ls" }] },
   ];
   for (const value of wrong) {
     const submitted = titan.submit(value as PipelineInput);
     await assert.rejects(submitted, PipelineError, JSON.stringify(value));
   }
+});
+
+test("submit() refuses a projectDir that is no folder, instead of an empty project", async () => {
+  const [file, missing] = [join(tempFolder({ f: "" }), "f"), join(tempFolder(), "none")];
+  const jobs = [{ id: "a", file: "a.sh" }];
+  for (const projectDir of [file, missing]) {
+    for (const pipeline of [{ name: "n", jobs }, { name: "n", project: true, jobs: GATED }]) {
+      const expected = { name: "TypeError", message: /Cannot ship the project: .* is no folder/ };
+      await assert.rejects(titan.submit(pipeline, { projectDir }), expected);
+    }
+  }
+  const submitted = titan.submit({ name: "n", jobs }, { projectDir: 5 as never });
+  await assert.rejects(submitted, { name: "TypeError", message: /projectDir must be a path/ });
+});
+
+test("connect() refuses options of the wrong type with a TypeError, before it dials", async () => {
+  const { host: real, opened } = countingHost();
+  const { master } = cluster.ready;
+  const wrong: [unknown, RegExp][] = [
+    [5, /expected "host:port" or an object .* found 5/],
+    [null, /found null/],
+    [{ host: real, master: 5 }, /Cannot use master: .* found 5/],
+    [{ host: real, master: { host: "127.0.0.1" } }, /Cannot use master: .* found an object/],
+    [{ host: real, master: { host: 5, port: 80 } }, /Cannot use master/],
+    [{ host: real, master: { host: "h", port: 65_536 } }, /Cannot use master/],
+    [{ host: real, master, token: 5 }, /token must be a text, found 5/],
+    [{ host: real, master, timeoutMs: Number.NaN }, /timeoutMs must be .* found NaN/],
+    [{ host: real, master, timeoutMs: "5" }, /timeoutMs must be .* found a string/],
+  ];
+  for (const [options, message] of wrong) {
+    await assert.rejects(connect(options as never), { name: "TypeError", message });
+  }
+  assert.equal(opened(), 0);
+});
+
+test("kv() refuses an argument that is neither text, number nor bytes", async () => {
+  for (const argument of [null, undefined, {}, [], true]) {
+    const asked = titan.kv("SET", "k", argument as never);
+    await assert.rejects(asked, { name: "TypeError", message: /Cannot ask the store: / });
+  }
+});
+
+test("wait() refuses a timeoutMs that is no number from 0 on", async () => {
+  const { run } = await titan.submit({ name: "n", jobs: GATED });
+  for (const timeoutMs of [Number.NaN, -1, "5", null]) {
+    const waiting = titan.wait(run, { timeoutMs: timeoutMs as never });
+    await assert.rejects(waiting, { name: "TypeError", message: /timeoutMs must be a number/ });
+  }
+  await assert.rejects(titan.wait(run, { timeoutMs: 0 }), { code: "DEADLINE" });
+  await titan.cancel(run);
 });
 
 test("wait() resolves for a run that failed, and for one that is over already", async () => {
@@ -238,8 +294,10 @@ test("JobInput knows every key that a job may have", () => {
     { ...base, run: "true" },
     { id: "b", file: "b.sh", args: ["1"], depends_on: ["z"], retry },
     { id: "c", call: "titan:echo", input: { n: 1 } },
+    { id: "d", run: "true", needs: "z", affinity: true, hitl_message: "?", max_wait_seconds: "1d" },
   ];
-  assert.equal(definePipeline({ name: "all", version: "1", project: false, jobs }).jobs.length, 4);
+  const all: PipelineInput = { name: "all", version: "1", project: false, shell: "bash", jobs };
+  assert.equal(definePipeline(all).jobs.length, 5);
 });
 
 test("reconnect() is there within half a second of the master's return, however long it was away", async () => {

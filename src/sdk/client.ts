@@ -18,6 +18,7 @@ import {
 } from "#wire";
 import { followRun } from "./follow.ts";
 import { checkedPipeline, type PipelineInput } from "./input.ts";
+import { checkMs, named } from "./options.ts";
 import { projectNeed, type ProjectNeed } from "./project-need.ts";
 import { toSpec } from "./spec.ts";
 import { readWatch, type RunEvent } from "./watch.ts";
@@ -103,6 +104,9 @@ export class Client {
   ): Promise<Submitted> {
     const definition = checkedPipeline(pipeline);
     const folder = options.projectDir;
+    if (folder !== undefined && typeof folder !== "string") {
+      throw new TypeError(`Cannot submit: projectDir must be a path, found ${named(folder)}`);
+    }
     const need = folder && (await projectNeed(this.#host, definition, folder));
     const project = need ? await this.#shipProject(folder, need) : undefined;
     return this.submitSpec(toSpec(definition, project), options);
@@ -119,6 +123,10 @@ export class Client {
   }
 
   async #shipProject(folder: string, need: ProjectNeed): Promise<string> {
+    // Packed, a folder that is not there would be an empty project.
+    if ((await this.#host.storage.stat(folder))?.kind !== "directory") {
+      throw new TypeError(`Cannot ship the project: projectDir ${folder} is no folder`);
+    }
     const { bytes, hash } = await packProject(this.#host, folder).catch((error: unknown) => {
       if (!(error instanceof ArchiveError) || need.why === "written") throw error;
       const why = `It is shipped because job "${need.job}" names ${need.path}`;
@@ -182,10 +190,12 @@ export class Client {
    *
    * @throws {RpcError} NOT_FOUND (no such run), DEADLINE (not over in time; the run goes on)
    * @throws {ConnectError} the master stays away
+   * @throws {TypeError} `timeoutMs` is no number of milliseconds
    * @throws the signal's reason
    */
   async wait(run: string, options: WaitOptions = {}): Promise<RunInfo> {
     const { timeoutMs } = options;
+    if (timeoutMs !== undefined) checkMs("Cannot wait for a run: timeoutMs", timeoutMs);
     const late = new AbortController();
     const why = `Cannot wait for ${run} any longer: it is not over after ${timeoutMs} ms`;
     const timer = timeoutMs === undefined
@@ -328,6 +338,8 @@ export class Client {
 }
 
 function bytesOf(arg: Argument): Buffer {
-  if (typeof arg === "object") return Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength);
-  return Buffer.from(String(arg));
+  if (ArrayBuffer.isView(arg)) return Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength);
+  if (["string", "number", "bigint"].includes(typeof arg)) return Buffer.from(String(arg));
+  const expected = "an argument must be text, a number or bytes";
+  throw new TypeError(`Cannot ask the store: ${expected}, found ${named(arg)}`);
 }

@@ -15,6 +15,7 @@ import {
   addressText, DEFAULT_PORT, Hello, Op, PROTOCOL, readAddress, Welcome, whyUnreached,
 } from "#wire";
 import { Client, type Session } from "./client.ts";
+import { checkAddress, checkMs, named } from "./options.ts";
 
 const HELLO_DEADLINE_MS = 5000;
 /** A person waits. A master on the other side of the earth answers in a third of a second. */
@@ -60,18 +61,30 @@ interface Target {
  *
  * @throws {ConnectError} nobody answers there, or it is no master
  * @throws {RpcError} UNAUTHORIZED (token), UNSUPPORTED (another version)
- * @throws {TypeError} the address cannot be read
+ * @throws {TypeError} the address cannot be read, or another option is of the wrong type
  */
 export async function connect(options: string | ConnectOptions = {}): Promise<Client> {
-  const target = readTarget(typeof options === "string" ? { master: options } : options);
+  const target = readTarget(typeof options === "string" ? { master: options } : asObject(options));
   const redial = (): Promise<Session> => openSession(target);
   return new Client(await openSession(target), { host: target.host, redial });
+}
+
+/** Without this, a port alone would be an object without options, and mean the default master. */
+function asObject(options: unknown): ConnectOptions {
+  if (typeof options !== "object" || options === null) {
+    const expected = '"host:port" or an object with master, token, timeoutMs';
+    throw new TypeError(`Cannot connect: expected ${expected}, found ${named(options)}`);
+  }
+  const { token } = options as { token?: unknown };
+  if (token === undefined || typeof token === "string") return options;
+  throw new TypeError(`Cannot connect: token must be a text, found ${named(token)}`);
 }
 
 function readTarget(options: ConnectOptions): Target {
   const setting = (name: string): string | undefined =>
     options.host === undefined ? process.env[name] || undefined : undefined;
   const { version = "", timeoutMs = CONNECT_MS, host = nodeHost() } = options;
+  checkMs("Cannot connect: timeoutMs", timeoutMs);
   const rest = { host, token: options.token ?? setting("TITAN_TOKEN"), version, timeoutMs };
   const { master } = options;
   if (master !== undefined) return { ...rest, master: addressOf(master, "master"), source: "" };
@@ -82,7 +95,7 @@ function readTarget(options: ConnectOptions): Target {
 }
 
 function addressOf(master: string | Address, source: string): Address {
-  if (typeof master !== "string") return master;
+  if (typeof master !== "string") return checkAddress(master);
   const address = readAddress(master);
   if (typeof address !== "string") return address;
   throw new TypeError(`Cannot use ${source} "${master}": ${address}`);

@@ -5,7 +5,7 @@
  *
  * Test: test/sdk.test.ts
  */
-import { definePipeline, type PipelineDefinition } from "#pipeline";
+import { definePipeline, type JobDefinition, type PipelineDefinition } from "#pipeline";
 
 /** A number is seconds; a text has a unit: `"90s"`, `"10m"`, `"2h"`. */
 type Duration = number | string;
@@ -27,9 +27,10 @@ export interface JobInput {
   readonly requirement?: string | readonly string[];
   readonly priority?: number;
   readonly delay?: Duration;
-  readonly affinity?: string;
+  /** `true`: where the first parent ran. */
+  readonly affinity?: boolean | string;
   readonly hitl_message?: string;
-  readonly max_wait_seconds?: number;
+  readonly max_wait_seconds?: Duration;
   readonly retries?: number;
   readonly retry?: {
     readonly max_attempts?: number;
@@ -47,6 +48,8 @@ export interface PipelineInput {
   readonly name: string;
   readonly version?: string;
   readonly project?: boolean;
+  /** For the jobs that name no shell of their own. */
+  readonly shell?: JobInput["shell"];
   readonly jobs: readonly JobInput[];
 }
 
@@ -59,13 +62,17 @@ export function checkedPipeline(pipeline: PipelineDefinition | PipelineInput): P
   return isDefinition(pipeline) ? pipeline : definePipeline(pipeline);
 }
 
-/** Only a checked job has an `action`: there is no such key in the YAML form. */
+/**
+ * Only a checked job has an `action`: there is no such key in the YAML form. A definition that
+ * somebody has put together by hand, in part, is no checked one.
+ */
 function isDefinition(
   pipeline: PipelineDefinition | PipelineInput | undefined,
 ): pipeline is PipelineDefinition {
   const jobs: unknown = pipeline?.jobs;
   if (!Array.isArray(jobs) || jobs.length === 0) return false;
-  const hasAction = (job: { action?: { kind?: unknown } } | null): boolean =>
-    typeof job?.action?.kind === "string";
-  return jobs.every(hasAction);
+  const isChecked = (job: Partial<JobDefinition> | null): boolean =>
+    typeof job?.action?.kind === "string" && Array.isArray(job.dependsOn)
+    && Array.isArray(job.requirement) && typeof job.retry === "object" && job.retry !== null;
+  return jobs.every(isChecked);
 }

@@ -14,6 +14,7 @@
  *     follow.ts        a watch that outlives its connection
  *     watch.ts         the pages of a watch as events
  *     input.ts         a pipeline as a program writes it
+ *     options.ts       arguments that no type checker has seen
  *     project-need.ts  does it need its folder?
  *     spec.ts          a pipeline as it travels
  *     store.ts         the store, for jobs: "titan-orchestrator/store"
