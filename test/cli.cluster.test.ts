@@ -247,6 +247,15 @@ describe("a cluster for one run", { concurrency: 2 }, () => {
     assert.equal((await titan(["run", "gpu.yaml", "--embedded", "--detach"], { cwd })).code, 5);
   });
 
+  test("says of a gate that nobody can answer it here, and where somebody could", async () => {
+    const cwd = tempFolder({
+      "gate.yaml": "name: g\njobs:\n  - {id: ask, run: 'true', hitl_message: 'Ship it?', max_wait_seconds: 1}\n",
+    });
+    const { code, stderr } = await titan(["run", "gate.yaml", "--embedded", "--workers", "1"], { cwd });
+    assert.equal(code, 3, "nobody answered");
+    assert.match(stderr, /^titan: warning: ask waits for a person, and nobody can answer .*\n {2}titan up starts one that stays/m);
+  });
+
   test("Ctrl-C while it starts leaves no folder behind", async () => {
     const { temp, env } = ownTemp();
     const cwd = tempFolder({ "quick.yaml": QUICK });

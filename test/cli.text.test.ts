@@ -60,6 +60,16 @@ test("renderRun() shows why a job waits, what a gate asks and how to answer, and
   assert.match(draw().join("\n"), /j0 +completed +1\.0s/);
 });
 
+test("renderRun() cuts a gate's question and not the command that answers it, as long as that fits", () => {
+  const tracker = trackerOf([job(0, "WAITING", { attempt: 1, reason: `waits for approval: ${"Ship it, all of it? ".repeat(9)}` })]);
+  const draw = (width: number) =>
+    renderRun(tracker, { width, height: 20, now: 9000, slots: 1, unicode: true, where: "", paint: (_, text) => text })[1]!;
+  assert.match(draw(99), / {2}Ship it, all of it\? .*… {2}titan approve r-1\/j0$/);
+  assert.equal(draw(99).length, 99);
+  assert.match(draw(39), /Ship it,.*…$/);
+  assert.ok(draw(39).length <= 39);
+});
+
 test("Waits.look() tells a reason on its second look, once a job, and again when the reason changes", () => {
   const waits = new Waits();
   const gpu = (job: string, reason = "no worker has GPU") => ({ job, kind: "worker" as const, reason });
@@ -199,6 +209,8 @@ test("printable() and oneLine() leave nothing that moves a cursor", () => {
   assert.equal(printable(evil), "ab\ufffd\nc\ufffdd\te", "what a terminal would obey goes whole");
   assert.equal(printable("\u001b[31mred\u001b[0m \u001b]8;;x\u0007link"), "red link", "as pytest and npm print");
   assert.equal(oneLine(" a \n  b "), "a b");
+  const turned = "ok \u202e yb detcejer \u2066x\u2069";
+  assert.equal(oneLine(turned), "ok \ufffd yb detcejer \ufffdx\ufffd", "nor what turns a line around");
 });
 
 test("nearest() finds slips and beginnings, and does not guess wildly", async () => {

@@ -165,6 +165,9 @@ export function oneLine(text: string): string {
   return printable(text.replace(/\s*\n\s*/g, " ").trim());
 }
 
+/** Begin and end of text that is written the other way: they would turn the rest of our line around. */
+const TURNS = /[\u202a-\u202e\u2066-\u2069]/;
+
 /** Colours go, and control characters become a placeholder; line ends and tabs stay. */
 export function printable(text: string): string {
   if (PLAIN.test(text)) return text;
@@ -172,7 +175,7 @@ export function printable(text: string): string {
   for (const character of stripVTControlCharacters(text)) {
     const code = character.codePointAt(0)!;
     const control = (code < 32 && code !== 9 && code !== 10) || (code >= 127 && code < 160);
-    result += control ? "\ufffd" : character;
+    result += control || TURNS.test(character) ? "\ufffd" : character;
   }
   return result;
 }

@@ -9,7 +9,7 @@
  */
 import type { JobStatus } from "#wire";
 import type { Color } from "./context.ts";
-import { clip, durationText, oneLine, pad } from "./text.ts";
+import { clip, durationText, oneLine, pad, width as textWidth } from "./text.ts";
 import { isFailure, isOver, MAX_SEARCH, type JobRow, type Tracker } from "./tracker.ts";
 
 export interface ViewOptions {
@@ -46,6 +46,8 @@ export const LOOKS: Readonly<Record<JobStatus, Look>> = {
 };
 
 const MAX_NAME_CELLS = 40;
+/** Less of a question says nothing: then its whole line is cut where it ends. */
+const MIN_QUESTION_CELLS = 8;
 
 export function renderRun(tracker: Tracker, options: ViewOptions): string[] {
   const { run, rows } = tracker;
@@ -120,9 +122,18 @@ function choose(tracker: Tracker, { room, last }: { room: number; last: boolean 
 function rowLine(row: JobRow, options: ViewOptions & { name: number; run: string }): string {
   const { sign, ascii, color, word } = LOOKS[row.status];
   const { paint, width, name } = options;
-  const detail = detailOf(row, options.now, howToAnswer(`${options.run}/${row.id}`, options.where));
+  const room = Math.max(0, width - 15 - name);
+  const how = howToAnswer(`${options.run}/${row.id}`, options.where);
+  const detail = row.status === "WAITING" ? askingText(row, { how, room: room - 2 }) : detailOf(row, options.now, how);
   const head = `${options.unicode ? sign : ascii} ${pad(clip(row.id, name), name)}  ${pad(word, 9)}`;
-  return `  ${paint(color, head)}${clip(detail === "" ? "" : `  ${detail}`, Math.max(0, width - 15 - name))}`.trimEnd();
+  return `  ${paint(color, head)}${clip(detail === "" ? "" : `  ${detail}`, room)}`.trimEnd();
+}
+
+/** A question that is too long is cut, and not the command that answers it: half a command is none. */
+function askingText(row: JobRow, { how, room }: { how: string; room: number }): string {
+  const left = room - 2 - textWidth(how);
+  const question = questionOf(row);
+  return `${left >= MIN_QUESTION_CELLS ? clip(question, left) : question}  ${how}`.trim();
 }
 
 /** What there is to say about a job besides its status. `how`: the command that answers a gate, or a word why there is none. */

@@ -2,8 +2,12 @@
 import type { Call, Command } from "../command.ts";
 import { EXIT } from "../exit.ts";
 import { runLine } from "../json.ts";
-import { findTarget, readPipelineFile, submitOnce, type Target } from "../submit.ts";
+import { findTarget, readPipelineFile, submitOnce, type PipelineFile, type Target } from "../submit.ts";
+import { listText } from "../text.ts";
 import { watchToEnd } from "../watch.ts";
+
+/** Jobs that a warning names. */
+const MAX_NAMED = 3;
 
 export const run: Command = {
   name: "run",
@@ -36,12 +40,24 @@ export const run: Command = {
     const target = await findTarget(call);
     const { client, ...submitted } = await submitOnce(call, target, file);
     for (const warning of submitted.warnings) context.note(`titan: warning: ${warning}`);
+    if (target.cluster !== undefined) warnOfGates(call, file);
     if (submitted.existing) context.note(`titan: this key was used before; its run is ${submitted.run}`);
     if (call.on("detach")) return detached(call, { ...target, client }, { id: submitted.run, name: file.definition.name, existing: submitted.existing });
     const fresh = submitted.existing ? {} : { submitted: { id: submitted.run, name: file.definition.name } };
     return watchToEnd(call, { ...target, client, run: submitted.run, timeoutMs, ...fresh });
   },
 };
+
+/** The token of a cluster for this run is nobody else's, so no other command reaches it. */
+function warnOfGates({ context }: Call, { definition }: PipelineFile): void {
+  const gated = definition.jobs.filter(({ gate }) => gate !== undefined).map(({ id }) => id);
+  if (gated.length === 0) return;
+  const waits = gated.length === 1 ? "waits" : "wait";
+  context.note(
+    `titan: warning: ${listText(gated, MAX_NAMED)} ${waits} for a person, and nobody can answer on a cluster for this run\n` +
+      "  titan up starts one that stays: titan approve reaches it",
+  );
+}
 
 async function detached(call: Call, { client, where }: Target, run: { id: string; name: string; existing: boolean }): Promise<number> {
   const { context } = call;

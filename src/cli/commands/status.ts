@@ -86,7 +86,7 @@ function printJob(context: Context, run: RunInfo, job: JobInfo): void {
   if (job.startedAt !== undefined) lines.push(["started", timeText(job.startedAt)], ["took", tookText(job, now)]);
   const waited = waitedMs(job, now);
   if (waited !== undefined) lines.push(["waited", `${durationText(waited)} for a person`]);
-  if (job.decision !== undefined) lines.push(["decision", `${printable(decisionText(job.decision))} (${timeText(job.decision.at)})`]);
+  if (job.decision !== undefined) lines.push(["decision", `${oneLine(decisionText(job.decision))} (${timeText(job.decision.at)})`]);
   if (job.failure !== undefined) {
     const { kind, message, exitCode, signal } = job.failure;
     const detail = listText([kind, ...(exitCode === undefined ? [] : [`exit code ${exitCode}`]), ...(signal === undefined ? [] : [signal])], 3);
