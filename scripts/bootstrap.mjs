@@ -35,6 +35,9 @@ const LOCK_POLL_MS = 50;
 /** `npm ci` on a slow line takes a minute or two; whoever holds the lock longer than this is not coming back. */
 const LOCK_STALE_MS = 10 * 60_000;
 
+/** package.json, "engines". Every script comes by here before it loads anything that an older Node lacks. */
+const OLDEST_NODE = { major: 20, minor: 15 };
+
 /** Set for the npm that this script starts, so that its `prepare` does not wait for our own lock. */
 const INSTALLING = "TITAN_BOOTSTRAP_INSTALLS";
 /** Types for programs that import the package; they lead editors to `src/`. */
@@ -50,6 +53,15 @@ export class BootstrapError extends Error {
     super(message);
     this.name = "BootstrapError";
   }
+}
+
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+if (major < OLDEST_NODE.major || (major === OLDEST_NODE.major && minor < OLDEST_NODE.minor)) {
+  const needed = `Titan needs Node ${OLDEST_NODE.major}.${OLDEST_NODE.minor} or newer`;
+  process.stderr.write(
+    `Cannot start: ${needed}, this is ${process.version} (${process.execPath})\n`,
+  );
+  process.exit(1);
 }
 
 /** @param {string} text */
@@ -262,6 +274,25 @@ function lockIsDead() {
 }
 
 /**
+ * What to do about a folder of this checkout that cannot be written: a checkout of another user, a read-only disk.
+ * @param {unknown} error
+ * @returns {string | undefined} undefined where that is not the trouble
+ */
+function explainReadOnly(error) {
+  const { code, path } = /** @type {NodeJS.ErrnoException} */ (error ?? {});
+  if (!["EACCES", "EPERM", "EROFS"].includes(code ?? "")) return undefined;
+  if (!path?.startsWith(join(ROOT, "/"))) return undefined;
+  const why = code === "EROFS" ? "the disk is read-only" : "permission denied";
+  return `Cannot write ${path}: ${why}\n` +
+    "Tools, builds and your own code go into this checkout: " +
+    `use a copy that is yours, such as: git clone ${quoted(ROOT)} ~/titan`;
+}
+
+/** As a shell reads it. @param {string} text */
+const quoted = (text) =>
+  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+
+/**
  * Runs a script's main function: expected problems become one message and exit 1, the rest keeps its stack.
  * @param {() => Promise<number | void>} main resolves to the exit code
  */
@@ -274,8 +305,9 @@ export async function runMain(main) {
   try {
     process.exitCode = (await main()) ?? 0;
   } catch (error) {
-    if (!(error instanceof BootstrapError)) throw error;
-    process.stderr.write(`${error.message}\n`);
+    const message = error instanceof BootstrapError ? error.message : explainReadOnly(error);
+    if (message === undefined) throw error;
+    process.stderr.write(`${message}\n`);
     process.exitCode = 1;
   }
 }

@@ -19,7 +19,13 @@ await runMain(async () => {
   const file = programs.get(normalise(asked));
   if (!file) {
     const near = suggest(normalise(asked), [...programs.keys()]);
-    throw new BootstrapError(`Cannot try ${JSON.stringify(asked)}: no such program${near ? ` (did you mean ${near}?)` : ""}\n${listing}`);
+    // A lesson's number alone asks for that lesson's programs.
+    const lesson = listing.split("\n").filter((line) => line.includes(` ${normalise(asked).slice(0, 3)}`));
+    const hint = near ? ` (did you mean ${near}?)` : "";
+    const shown = lesson.length > 0 ? lesson.join("\n") : listing;
+    throw new BootstrapError(
+      `Cannot try ${JSON.stringify(asked)}: no such program${hint}\n${shown}`,
+    );
   }
   await ensureDeps();
   return runNode([...programArguments(ROOT, file), ...args]);

@@ -1,7 +1,7 @@
 /** The commands around the tests: what they accept, and that nothing run is never a success. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
@@ -76,6 +76,75 @@ test("try runs a lesson's program with its arguments and hands on its exit code"
   const { code, err } = script("try.mjs", ["01/shut"]);
   assert.equal(code, 1);
   assert.match(err, /did you mean 01\/shout\?/);
+});
+
+test("try lists one lesson's programs when only the lesson was named", () => {
+  const { code, err } = script("try.mjs", ["1"]);
+  assert.equal(code, 1);
+  assert.match(err, /Cannot try "1": no such program.*\n {2}npm run -s try 01\/shout\n$/);
+});
+
+/** As `node -e` with the real bootstrap.mjs at hand: `throws` is what the script's work fails with. */
+function failing(throws: string): ReturnType<typeof script> {
+  const bootstrap = JSON.stringify(join(root, "scripts/bootstrap.mjs"));
+  const file = join(root, "scripts", "fails.mjs");
+  writeFileSync(file, `import { runMain } from ${bootstrap};\nawait runMain(() => { throw ${throws}; });\n`);
+  return script("fails.mjs");
+}
+
+test("a script that cannot write into the checkout says which path, why and what to do", () => {
+  const thrown = (code: string, path: string): string =>
+    `Object.assign(new Error("${code}: no"), { code: "${code}", path: ${JSON.stringify(path)} })`;
+  for (const [code, why] of [["EACCES", "permission denied"], ["EROFS", "the disk is read-only"]]) {
+    const said = failing(thrown(code!, join(root, "dist")));
+    assert.equal(said.code, 1);
+    assert.ok(said.err.startsWith(`Cannot write ${root}/dist: ${why}\n`), said.err);
+    assert.ok(said.err.includes(`git clone ${root} ~/titan`), said.err);
+    assert.doesNotMatch(said.err, /^ {4}at /m);
+  }
+  // A bug elsewhere keeps its stack: no advice about the checkout would help.
+  for (const throws of [thrown("EACCES", "/elsewhere"), thrown("ENOENT", join(root, "dist"))]) {
+    assert.match(failing(throws).err, /^ {4}at /m);
+  }
+});
+
+test("a script in a checkout of another user does not show a stack", (t) => {
+  if (process.getuid?.() === 0) return t.skip("root may write everywhere");
+  const folder = mkdtempSync(join(tmpdir(), "titan-scripts-read-only-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  for (const name of ["package.json", "package-lock.json", "tsconfig.json", "scripts", "src"]) {
+    cpSync(join(root, name), join(folder, name), { recursive: true });
+  }
+  chmodSync(folder, 0o555);
+  t.after(() => chmodSync(folder, 0o755));
+  const said = spawnSync(process.execPath, [join(folder, "scripts/titan.mjs")], { encoding: "utf8" });
+  assert.equal(said.status, 1);
+  assert.match(said.stderr, /^Cannot write .*dist: permission denied\n[^\n]*git clone [^\n]*\n$/);
+});
+
+test("every script and titan itself refuse a Node that is too old in one sentence", () => {
+  const { engines } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
+    engines: { node: string };
+  };
+  const oldest = engines.node.replace(">=", "");
+  const [major, minor] = oldest.split(".").map(Number) as [number, number];
+  const start = (file: string, version: string): ReturnType<typeof spawnSync> => {
+    const versions = `{ ...process.versions, node: ${JSON.stringify(version)} }`;
+    const pretend = `Object.defineProperty(process, "versions", { value: ${versions} })`;
+    const url = `data:text/javascript,${encodeURIComponent(pretend)}`;
+    const flags = ["--import", url, "--import", "tsx", "-C", "source"];
+    return spawnSync(process.execPath, [...flags, join(ROOT, file), "version"], {
+      cwd: ROOT, encoding: "utf8",
+    });
+  };
+  for (const file of ["scripts/titan.mjs", "scripts/learn.mjs", "src/cli/main.ts"]) {
+    for (const version of ["18.20.4", `${major}.${minor - 1}.9`]) {
+      const said = start(file, version);
+      assert.equal(said.status, 1, `${file} ${version}`);
+      assert.match(String(said.stderr), new RegExp(`^\\S*.*Titan needs Node ${oldest} or newer.*\n$`));
+    }
+  }
+  assert.equal(start("src/cli/main.ts", `${major}.${minor}.0`).status, 0);
 });
 
 test("titan builds first, runs where it was called from, and keeps the exit code", () => {

@@ -6,9 +6,21 @@
  * ends it quietly, and everything that it had started with it.
  * Test: test/cli.test.ts
  */
-import { Context } from "./context.ts";
-import { EXIT } from "./exit.ts";
-import { runProgram } from "./program.ts";
+
+/** package.json, "engines". */
+const OLDEST_NODE = { major: 20, minor: 15 };
+
+// All other imports come after this check: an older Node fails in them, with a stack trace.
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+const { major: oldest, minor: atLeast } = OLDEST_NODE;
+if (major < oldest || (major === oldest && minor < atLeast)) {
+  const needed = `Titan needs Node ${oldest}.${atLeast} or newer`;
+  process.stderr.write(`titan: Cannot start: ${needed}, this is ${process.version}\n`);
+  process.exit(1);
+}
+const { Context } = await import("./context.ts");
+const { EXIT } = await import("./exit.ts");
+const { runProgram } = await import("./program.ts");
 
 const context = new Context();
 
