@@ -175,6 +175,19 @@ describe("clusters", { concurrency: 3 }, () => {
     assert.equal((await cluster.kill("SIGTERM")).code, 0);
   });
 
+  test("up and run name a state folder that cannot be used, why, and what to do", async () => {
+    const cwd = tempFolder({ "in-the-way": "", "q.yaml": QUICK });
+    const other = "  --state DIR or TITAN_HOME names another\n";
+    const state = join(cwd, "in-the-way");
+    for (const [dir, why] of [[state, "it is in the way"], [join(state, "x"), "a part of the path is no folder"]]) {
+      for (const args of [["up", "--port", "0", "--no-store"], ["run", "q.yaml", "--embedded"]]) {
+        const { code, stderr } = await titan([...args, "--state", dir!], { cwd });
+        assert.equal(code, 1, stderr);
+        assert.ok(stderr.endsWith(`titan: Cannot use the state folder ${dir}: ${why}\n${other}`), stderr);
+      }
+    }
+  });
+
   test("a second signal ends at once, although a job refuses to end", async () => {
     const cwd = tempFolder();
     const pidFile = join(cwd, "pid");

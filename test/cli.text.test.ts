@@ -259,6 +259,22 @@ test("exitCodeOf() maps every kind of error to the contract's codes", () => {
   assert.match(describeError(new Error("x"), { debug: true }).join("\n"), /cli\.text\.test/, "TITAN_DEBUG=1 shows where");
 });
 
+test("describeError() puts a file system's error into words, and leaves others alone", () => {
+  const refused = (code: string, syscall: string): Error => {
+    const message = `${code}: no, ${syscall} '/a/b'`;
+    return Object.assign(new Error(message), { code, syscall, path: "/a/b" });
+  };
+  const said = (code: string, syscall: string): string[] => describeError(refused(code, syscall));
+  assert.deepEqual(said("EACCES", "mkdir"), ["titan: Cannot make the folder /a/b: permission denied"]);
+  assert.deepEqual(said("EROFS", "open"), ["titan: Cannot use /a/b: the disk is read-only"]);
+  assert.deepEqual(said("ENOENT", "mkdtemp"), [
+    "titan: Cannot make the folder /a/b: there is no such file or folder",
+  ]);
+  assert.deepEqual(said("EMFILE", "open"), ["titan: EMFILE: no, open '/a/b'"]);
+  const own = Object.assign(new Error("Cannot x: y"), { code: "EACCES", path: "/a/b" });
+  assert.deepEqual(describeError(own), ["titan: Cannot x: y"]);
+});
+
 test("wrap() breaks between words", () => {
   assert.deepEqual(wrap("one two three", 8), ["one two", "three"]);
 });

@@ -14,12 +14,25 @@
 import { createHash, randomBytes } from "node:crypto";
 import { link, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { CliError, EXIT, fileReason } from "./exit.ts";
 
 const BITS = /^[0-9a-f]{24}$/;
 const ID_DIGITS = 24;
 
-/** The id that is kept in this folder, drawn now if there is none. Throws the system's error if it cannot be kept. */
+/** The id that is kept in this folder, drawn now if there is none. Throws a CliError if it cannot be kept. */
 export async function clusterId(stateDir: string): Promise<string> {
+  try {
+    return await keepId(stateDir);
+  } catch (error) {
+    // Nothing of a cluster touches its state folder earlier: this is where a wrong one is noticed.
+    throw new CliError(EXIT.ERROR, `Cannot use the state folder ${stateDir}: ${fileReason(error)}`, {
+      advice: "--state DIR or TITAN_HOME names another",
+      cause: error,
+    });
+  }
+}
+
+async function keepId(stateDir: string): Promise<string> {
   await mkdir(stateDir, { recursive: true });
   const path = join(stateDir, "cluster");
   const kept = await read(path);

@@ -81,11 +81,38 @@ export function describeError(error: unknown, options: { debug?: boolean } = {})
   const { format } = error as { format?: () => string };
   // A problem inside a file: what editors and people look for is at the start of the line.
   if (typeof format === "function") return [format.call(error), ...trace(error, options.debug)];
-  const lines = [`titan: ${error.message}`];
+  const lines = [`titan: ${fileTrouble(error) ?? error.message}`];
   if (error instanceof CliError && error.advice !== undefined) lines.push(`  ${error.advice}`);
   if (error.name === "LogError") lines.push("  titan log verify DIR lists every problem; titan log repair DIR --dry-run says what a repair would do");
   if (isBug(error) && !options.debug) lines.push("  this looks like a bug of Titan; TITAN_DEBUG=1 shows where it happened");
   return [...lines, ...trace(error, options.debug)];
+}
+
+/** What the system calls these, in words. Others keep the system's. */
+const FILE_TROUBLES: Readonly<Record<string, string>> = {
+  EACCES: "permission denied",
+  EPERM: "not permitted",
+  EROFS: "the disk is read-only",
+  ENOSPC: "the disk is full",
+  EDQUOT: "the disk quota is used up",
+  ENOENT: "there is no such file or folder",
+  ENOTDIR: "a part of the path is no folder",
+  EEXIST: "it is in the way",
+};
+
+/** Why the file system refused, in words where there are some. */
+export function fileReason(error: unknown): string {
+  const { code = "", message } = error as NodeJS.ErrnoException;
+  return FILE_TROUBLES[code] ?? message;
+}
+
+/** An error of the file system that nobody on its way here has put into words. */
+function fileTrouble(error: Error): string | undefined {
+  const { code = "", syscall = "", path } = error as NodeJS.ErrnoException;
+  if (path === undefined || !error.message.startsWith(`${code}: `)) return undefined;
+  const why = fileReason(error);
+  if (why === error.message) return undefined;
+  return `Cannot ${syscall.startsWith("mkd") ? "make the folder" : "use"} ${path}: ${why}`;
 }
 
 function isBug(error: Error): boolean {
