@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { suggest } from "../scripts/lib/chapters.mjs";
+import { removeTreeSync } from "../scripts/lib/remove-tree.mjs";
 
 const ROOT = join(import.meta.dirname, "..");
 
@@ -111,12 +112,11 @@ test("a script that cannot write into the checkout says which path, why and what
 test("a script in a checkout of another user does not show a stack", (t) => {
   if (process.getuid?.() === 0) return t.skip("root may write everywhere");
   const folder = mkdtempSync(join(tmpdir(), "titan-scripts-read-only-"));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  t.after(() => removeTreeSync(folder));
   for (const name of ["package.json", "package-lock.json", "tsconfig.json", "scripts", "src"]) {
     cpSync(join(root, name), join(folder, name), { recursive: true });
   }
   chmodSync(folder, 0o555);
-  t.after(() => chmodSync(folder, 0o755));
   const said = spawnSync(process.execPath, [join(folder, "scripts/titan.mjs")], { encoding: "utf8" });
   assert.equal(said.status, 1);
   assert.match(said.stderr, /^Cannot write .*dist: permission denied\n[^\n]*git clone [^\n]*\n$/);
