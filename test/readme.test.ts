@@ -1,8 +1,13 @@
-/** README.md: its code is the sources', its commands exist, its transcript is what the demo prints. */
+/**
+ * README.md: its code is the sources', its commands exist, its transcript is what the demo prints.
+ * The pages in docs/: the commands and flags of titan that they name exist, and the map has them all.
+ */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { GLOBAL_FLAGS } from "../src/cli/command.ts";
+import { ALIASES, COMMANDS } from "../src/cli/program.ts";
 
 const root = join(import.meta.dirname, "..");
 const read = (file: string): string => readFileSync(join(root, file), "utf8");
@@ -42,5 +47,45 @@ test("the README's transcript has the lines that the recorded demo has, but for 
   for (const line of lines) {
     const words = shape(line.replace(/^\[[\d.]+s\] |^✓ /, ""));
     assert.ok(recorded.some((text) => text.includes(words)), words);
+  }
+});
+
+/** `titan runs --limit 5` and what npm makes of it, in fences of shell and in code inside a sentence. */
+function commandLines(page: string): string[] {
+  const text = read(page);
+  const shell = [...text.matchAll(/^```sh\n([\s\S]*?)\n```$/gm)]
+    .flatMap(([, block]) => block!.split("\n"));
+  const inline = [...text.replace(/^```[\s\S]*?^```$/gm, "").matchAll(/`([^`]+)`/g)];
+  const lines = [...shell, ...inline.map(([, code]) => code!)].map((line) => line.split(" # ")[0]!);
+  return lines.flatMap((line) => {
+    const found = /(?:^|[ (;])(?:npx titan|titan|npm run -s titan --) ([a-z].*)$/.exec(line);
+    return found === null ? [] : [found[1]!.split(/[|)>]/)[0]!.trim()];
+  });
+}
+
+test("every command and flag of titan that README and docs/ name exists", () => {
+  const pages = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
+  let seen = 0;
+  for (const page of ["README.md", ...pages.map((name) => `docs/${name}`)]) {
+    for (const line of commandLines(page)) {
+      const name = line.split(" ")[0]!;
+      const command = COMMANDS.find((known) => known.name === (ALIASES[name] ?? name));
+      assert.ok(command !== undefined, `${page}: titan ${line}`);
+      for (const [, flag] of line.matchAll(/ --([a-z-]+)/g)) {
+        const known = Object.hasOwn(command.flags, flag!) || Object.hasOwn(GLOBAL_FLAGS, flag!);
+        assert.ok(known, `${page}: titan ${line}`);
+      }
+      seen += 1;
+    }
+  }
+  assert.ok(seen > 60, String(seen));
+});
+
+test("docs/README.md names every page and every decision", () => {
+  const map = read("docs/README.md");
+  const decisions = readdirSync(join(root, "docs/decisions")).map((name) => `decisions/${name}`);
+  const pages = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
+  for (const page of [...pages, ...decisions]) {
+    if (page !== "README.md") assert.ok(map.includes(`](${page})`), page);
   }
 });
