@@ -5,7 +5,9 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { startEmbeddedCluster } from "#cli";
 import { KNOWN_KEYS, limits, parsePipeline, PipelineError } from "#pipeline";
+import { connect } from "#sdk";
 
 const page = readFileSync(new URL("../docs/pipelines.md", import.meta.url), "utf8");
 
@@ -47,6 +49,22 @@ test("every pipeline in docs/pipelines.md is read without a warning, or refused 
         return true;
       },
     );
+  }
+});
+
+test("the pipelines in docs/pipelines.md that need nothing but a shell run to a good end", async () => {
+  const cluster = await startEmbeddedCluster({ workers: 1 });
+  const client = await connect(`${cluster.master.host}:${cluster.master.port}`);
+  try {
+    for (const heading of ["Scripts", "What a job finds in its environment"]) {
+      const text = /^```yaml\n([\s\S]*?)^```$/m.exec(section(heading))?.[1] ?? "";
+      const pipeline = parsePipeline(text, { file: "docs/pipelines.md" });
+      const { run } = await client.submit({ ...pipeline, project: false });
+      assert.equal((await client.wait(run)).status, "COMPLETED", heading);
+    }
+  } finally {
+    client.close();
+    await cluster.stop();
   }
 });
 

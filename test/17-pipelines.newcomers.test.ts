@@ -31,6 +31,27 @@ test("parsePipeline() reads each newcomer's pipeline, or says what to write for 
   }
 });
 
+test("parsePipeline() says where jobs go that stand beside the other keys, as GitLab has them", () => {
+  const text = `stages: [build]
+build:
+  stage: build
+  script: [make]
+timout: {}
+x-build: {}
+more: 1
+`;
+  assert.deepEqual(problemsOf(text)?.problems.map(({ message }) => message), [
+    'unknown key "stages": Titan has no stages: each job names the jobs before it in depends_on',
+    "the pipeline needs a name",
+    "the pipeline needs jobs",
+    'unknown key "build": if it is a job, write "- id: build" and its keys below "jobs:"',
+    'unknown key "timout": if it is a job, write "- id: timout" and its keys below "jobs:"',
+    'unknown key "more"',
+  ]);
+  const slip = problemsOf("name: x\njob: {a: 1}\n")?.problems.map(({ message }) => message) ?? [];
+  assert.ok(slip.includes('unknown key "job" (did you mean "jobs"?)'), slip.join("\n"));
+});
+
 test("parsePipeline() reads the form that the hints lead to", () => {
   for (const { title, corrected } of NEWCOMERS) {
     assert.equal(problemsOf(corrected)?.format(), undefined, title);

@@ -13,7 +13,7 @@ import { resolveScalar, type MappingNode, type ScalarNode, type YamlNode } from 
 import { parseDuration, secondsToMs } from "./duration.ts";
 import { MAX_DURATION_MS, MAX_TEXT_BYTES } from "./limits.ts";
 import { listOfKeys } from "./advice.ts";
-import { adviceFor } from "./foreign.ts";
+import { adviceFor, jobBesideOthers } from "./foreign.ts";
 import type { Report } from "./problems.ts";
 import { hint } from "./suggest.ts";
 
@@ -75,7 +75,8 @@ export class Fields {
     const rest = known.filter((name) => !this.has(name));
     const slip = hint(key.text, rest);
     const found = { key: key.text, value, has: (other: string) => this.has(other) };
-    const advice = level === undefined ? undefined : adviceFor(level, found);
+    let advice = level === undefined ? undefined : adviceFor(level, found);
+    if (level === "pipeline" && slip === "") advice ??= jobBesideOthers(found);
     for (const [, own] of (advice ?? "").matchAll(/\b(id|name|jobs|run|file|command|call): /g)) {
       this.meant.set(own as string, value);
     }

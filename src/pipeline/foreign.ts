@@ -58,6 +58,12 @@ export function adviceFor(
   return typeof advice === "function" ? advice(found) : advice;
 }
 
+/** GitLab and task runners have their jobs beside the other keys: an unknown map there may be one. */
+export function jobBesideOthers({ key, value }: ForeignKey): string | undefined {
+  if (value.kind !== "mapping") return undefined;
+  return `if it is a job, write "- id: ${key}" and its keys below "jobs:"`;
+}
+
 /** `runs-on`, `runs_on` and `runsOn` are one word. */
 function normal(key: string): string {
   return key.replace(/[-_ ]/g, "").toLowerCase();
@@ -181,12 +187,13 @@ const PIPELINE = table([
   ["apiversion", "this looks like a manifest of Kubernetes or Argo: a pipeline has name and jobs"],
   ["kind metadata spec", "a pipeline has name and jobs"],
   [
-    "tasks task steps stages dag services",
+    "tasks task steps dag services",
     ({ key, has }) =>
       has("jobs")
         ? `"jobs" is here already; leave "${key}" out`
         : 'write jobs: and "- id: …" for each job',
   ],
+  ["stages", "Titan has no stages: each job names the jobs before it in depends_on"],
   [
     "env environment variables vars envs",
     ({ value }) =>
