@@ -38,6 +38,9 @@ const LOCK_STALE_MS = 10 * 60_000;
 /** package.json, "engines". Every script comes by here before it loads anything that an older Node lacks. */
 const OLDEST_NODE = { major: 20, minor: 15 };
 
+/** As much of npm's report as a person reads. */
+const NPM_LINES = 8;
+
 /** Set for the npm that this script starts, so that its `prepare` does not wait for our own lock. */
 const INSTALLING = "TITAN_BOOTSTRAP_INSTALLS";
 /** Types for programs that import the package; they lead editors to `src/`. */
@@ -116,9 +119,13 @@ export async function ensureDeps(options = {}) {
       shell: process.platform === "win32",
       env: installEnvironment(),
     });
-    if (done.error) throw new BootstrapError(`Cannot install the dev tools: npm did not start (${done.error.message})`);
+    if (done.error) {
+      const { code, message } = /** @type {NodeJS.ErrnoException} */ (done.error);
+      const why = code === "ENOENT" ? "there is no npm in PATH" : `npm did not start (${message})`;
+      throw new BootstrapError(`Cannot install the dev tools: ${why}`);
+    }
     if (done.status !== 0) {
-      const said = `${done.stderr}${done.stdout}`.trim().split("\n").slice(-12).join("\n");
+      const said = reasonOf(`${done.stderr}${done.stdout}`);
       throw new BootstrapError(
         `Cannot install the dev tools: npm ci failed with status ${done.status ?? done.signal}\n${said}\n` +
         "They are needed once, from the registry that npm is configured for. Offline: copy node_modules from a machine that has run `npm ci`.",
@@ -126,6 +133,11 @@ export async function ensureDeps(options = {}) {
     }
   });
 }
+
+/** npm gives the reason first, then the stack and fields of its own error. @param {string} said */
+const reasonOf = (said) =>
+  said.trim().split("\n").filter((line) => !/^npm error +(at |\w+: |\}|$)|^npm error$/.test(line))
+    .slice(0, NPM_LINES).join("\n");
 
 /** The caller's environment without the settings with which `npm ci` would not install the compiler here. */
 function installEnvironment() {

@@ -122,6 +122,34 @@ test("a script in a checkout of another user does not show a stack", (t) => {
   assert.match(said.stderr, /^Cannot write .*dist: permission denied\n[^\n]*git clone [^\n]*\n$/);
 });
 
+test("a script whose npm ci fails passes on the reason, and says when there is no npm", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "titan-scripts-npm-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  for (const name of ["package.json", "package-lock.json", "scripts", "lessons"]) {
+    cpSync(join(root, name), join(folder, name), { recursive: true });
+  }
+  const bin = join(folder, "bin");
+  mkdirSync(bin);
+  const failed = (): string => {
+    const env = { ...process.env, PATH: bin };
+    const script = join(folder, "scripts/try.mjs");
+    const done = spawnSync(process.execPath, [script, "1/shout"], { encoding: "utf8", env });
+    assert.equal(done.status, 1);
+    return done.stderr.replace(/^titan: installing .*\n/, "");
+  };
+  assert.equal(failed(), "Cannot install the dev tools: there is no npm in PATH\n");
+  const lines = ["code ECONNREFUSED", "request failed, reason: refused", "    at x (y:1:2) {"];
+  for (let n = 0; n < 30; n++) lines.push("    at deeper (z:3:4)", "  port: 1,", "");
+  const says = lines.map((line) => `echo 'npm error ${line}' >&2`).join("\n");
+  writeFileSync(join(bin, "npm"), `#!/bin/sh\n${says}\nexit 1\n`, { mode: 0o755 });
+  const [first, ...rest] = failed().split("\n");
+  assert.equal(first, "Cannot install the dev tools: npm ci failed with status 1");
+  assert.deepEqual(rest.slice(0, 2), [
+    "npm error code ECONNREFUSED", "npm error request failed, reason: refused",
+  ]);
+  assert.match(rest[2]!, /^They are needed once, .* Offline: copy node_modules /);
+});
+
 test("every script and titan itself refuse a Node that is too old in one sentence", () => {
   const { engines } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
     engines: { node: string };
