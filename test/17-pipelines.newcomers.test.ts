@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parsePipeline, PipelineError } from "#pipeline";
+import { foreignWords } from "../src/pipeline/foreign.ts";
 import { NEWCOMERS } from "./17-pipelines.newcomers.ts";
 
 function problemsOf(text: string): PipelineError | undefined {
@@ -68,4 +69,51 @@ test("a report about other tools' keys ends with the page that has them all, onc
     !problemsOf("name: n\njobs: [{id: a, rn: ls}]")!.format().includes("docs/pipelines.md"),
     "a slip of the finger needs no page",
   );
+});
+
+/** Values that people write, and some that nobody should. */
+const VALUES = [
+  "3", "0", "-1", "1.5", "1000", "99999999", "1e3", "012", "10m", "2 hours", "true", "no", "~",
+  "null", '""', "make", "make all", "'it''s'", '"q: x"', "'#x'", '"a\\tb"', "é ü", "My nightly run",
+  "[a, b]", "[[a]]", "[]", "{}", "{a: 1}", "{a: {b: c}}", "{limit: 3}", "[A=b, C=d]",
+  "[{name: A, value: b}]", "ubuntu-latest", "[self-hosted, gpu]", "gpu box", "-x", "${{ always() }}",
+];
+const FOUND_AT = {
+  pipeline: (line: string) => `${line}\njobs: [{id: a, run: x}]\n`,
+  job: (line: string) => `name: n\njobs:\n  - ${line}\n`,
+  retry: (line: string) => `name: n\njobs:\n  - id: j\n    run: x\n    retry:\n      ${line}\n`,
+};
+
+/** A whole pipeline around a line that was advised, with what that line needs beside it. */
+function around(line: string, level: keyof typeof FOUND_AT): string {
+  const key = line.slice(0, line.indexOf(":"));
+  if (key === "name") return FOUND_AT.pipeline(line);
+  // A first delay of a second would be longer than the shortest cap.
+  if (key === "max_delay") return FOUND_AT.retry(`${line}\n      delay: 0`);
+  if (level === "retry" || key === "max_attempts") return FOUND_AT.retry(line);
+  const id = key === "id" ? "" : "id: j\n    ";
+  const action = /^(?:run|file|command)$/.test(key) ? "" : "\n    run: x";
+  return FOUND_AT.job(`${id}${line}${action}`);
+}
+
+test("a line that an advice says to write is read, whatever stands behind the foreign key", () => {
+  const refused: string[] = [];
+  let advised = 0;
+  for (const level of ["pipeline", "job", "retry"] as const) {
+    for (const word of [...foreignWords(level), "retry"]) {
+      for (const value of VALUES) {
+        const found = problemsOf(FOUND_AT[level](`${word}: ${value}`));
+        for (const { message } of found?.problems ?? []) {
+          const [, line] = /: write ([a-z_]+: .*?)(?: \(|; |, and |, or | in each|$)/.exec(message) ?? [];
+          // A parent that is not there is the author's to name; "…" is, too; "run: |" goes on below.
+          if (line === undefined || /…|^depends_on|^run: \||^max_wait|^call: path|^hitl/.test(line)) continue;
+          advised += 1;
+          const problem = problemsOf(around(line, level))?.problems[0]?.message;
+          if (problem !== undefined) refused.push(`${word}: ${value} => ${line} => ${problem}`);
+        }
+      }
+    }
+  }
+  assert.ok(advised > 1000, `${advised} lines`);
+  assert.deepEqual(refused, []);
 });

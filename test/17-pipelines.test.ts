@@ -259,6 +259,11 @@ test("parsePipeline() warns of a script that another tool would have changed bef
     'p:4:8: "run" in job "a" begins with "#!", which nobody reads here: write shell: python3',
   ]);
   assert.deepEqual(warnings("  shell: bash", "  run: |", "    #!/bin/bash", "    echo ${HOME} {{x}}"), []);
+  assert.deepEqual(warnings('  run: "ls\\r\\nls"'), [
+    'p:4:8: "run" in job "a" has Windows line ends (\\r\\n): sh takes the \\r as part of the line; end lines with \\n',
+  ]);
+  assert.deepEqual(warnings("  shell: node", '  run: "1\\r\\n2"'), [], "other languages take both");
+  assert.deepEqual(warnings("  run: |\r", "    ls\r", "    ls\r", ""), [], "those of the file are taken off");
 });
 
 test("parsePipeline() reads shell, of the pipeline and of the job, and refuses it without run", () => {

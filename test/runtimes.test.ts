@@ -26,6 +26,18 @@ test("commandOf() gives a job all permissions on Deno, and no arguments of ours 
   assert.deepEqual(commandOf(script, DENO), ["/bin/deno", "run", "-A", "./.titan-script.mjs"]);
 });
 
+test("commandOf() passes a script that looks like an option as a script", () => {
+  for (const script of ["-x\n", "--version", "+e\nls", "-c ls"]) {
+    for (const shell of ["sh", "bash"] as const) {
+      const action = { kind: "shell", script, ...(shell === "bash" && { shell }) } as const;
+      const [program = "", ...args] = commandOf(action, NODE) as readonly string[];
+      const { stderr, status } = spawnSync(program, args, { encoding: "utf8" });
+      assert.equal(status, 127, stderr);
+      assert.match(stderr, /not found/);
+    }
+  }
+});
+
 test("commandOf() runs TypeScript where the runtime does, and says so where it does not", () => {
   const action = { kind: "file", file: "a.ts", args: [] } as const;
   assert.deepEqual(commandOf(action, NODE), {

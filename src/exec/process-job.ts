@@ -88,7 +88,9 @@ function shellCommand(action: ShellAction, node: Runtime): ReturnType<typeof com
   }
   // Without -e, a script goes on after a command that failed, and its last command alone decides.
   const strict = shell === "bash" ? ["bash", "-e", "-o", "pipefail"] : ["sh", "-e"];
-  return file === undefined ? [...strict, "-c", script] : [...strict, `./${file}`];
+  if (file !== undefined) return [...strict, `./${file}`];
+  // Behind -c comes the script, unless it looks like one more option.
+  return [...strict, "-c", /^[-+]/.test(script) ? ` ${script}` : script];
 }
 // #endregion
 

@@ -82,6 +82,11 @@ function readScript(fields: Fields, shell: ShellName): ActionDefinition | undefi
     const what = `"run"${fields.scope} begins with "#!", which nobody reads here`;
     fields.report.warn(node, `${what}: write shell: ${named}`);
   }
+  const isPosix = shell === "sh" || shell === "bash";
+  if (isPosix && script.slice(0, MAX_SEARCHED_CHARS).includes("\r\n")) {
+    const what = `"run"${fields.scope} has Windows line ends (\\r\\n)`;
+    fields.report.warn(node, `${what}: ${shell} takes the \\r as part of the line; end lines with \\n`);
+  }
   return shell === "sh" ? { kind: "shell", script } : { kind: "shell", script, shell };
 }
 

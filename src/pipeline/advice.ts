@@ -1,10 +1,13 @@
 /**
  * Lesson 17: what to write instead of another tool's key, made from the author's own value.
  *
- * Invariant: a line that an advice says to write is accepted here.
+ * Invariant: a line that an advice says to write is accepted here, unless it holds "…", or names a
+ * job or a file that is not there.
  * Test: test/17-pipelines.newcomers.test.ts
  */
 import { resolveScalar, type YamlNode } from "#yaml";
+import { parseDuration } from "./duration.ts";
+import { MAX_ATTEMPTS, MAX_DURATION_MS, TAG } from "./limits.ts";
 import { quoted, scalarAt, shown, textsIn, written } from "./show.ts";
 
 /** What stands there, and what the map around it holds already. */
@@ -18,9 +21,52 @@ export type Advice = string | ((found: ForeignKey) => string);
 /**
  * The same value under Titan's key; when that is there already, the foreign key is one too many.
  */
-export function rename(key: string): Advice {
+export function rename(key: string): (found: ForeignKey) => string {
   return ({ value, has, key: foreign }) =>
     has(key) ? `"${key}" is here already; leave "${foreign}" out` : `write ${written(key, value)}`;
+}
+
+/** Nothing that could be shown. */
+const NONE: YamlNode = {
+  kind: "scalar", line: 0, column: 0, length: 1, text: "", style: "plain",
+};
+
+/** A value that is of no use there is left to the author. */
+export function renameIf(key: string, fits: (value: YamlNode) => boolean): Advice {
+  return (found) => rename(key)(fits(found.value) ? found : { ...found, value: NONE });
+}
+
+/** A number of seconds, or a text with a unit, that is a duration here. */
+export function isDuration(value: YamlNode): boolean {
+  const number = numberIn(value);
+  const ms = number === undefined ? parseDuration(textsIn(value)[0] ?? "") : number * 1000;
+  return value.kind === "scalar" && typeof ms === "number" && ms >= 0 && ms <= MAX_DURATION_MS;
+}
+
+export function isBetween(min: number, max: number): (value: YamlNode) => boolean {
+  return (value) => {
+    const amount = numberIn(value);
+    return amount !== undefined && amount >= min && amount <= max;
+  };
+}
+
+export function isAttempts(value: YamlNode): boolean {
+  return Number.isInteger(numberIn(value)) && isBetween(1, MAX_ATTEMPTS)(value);
+}
+
+/** `amount` retries, if there may be so many. */
+export function retries(amount: number | undefined): string {
+  const fits = Number.isInteger(amount) && amount! >= 0 && amount! < MAX_ATTEMPTS;
+  return fits ? `retries: ${amount}` : "retries: 2";
+}
+
+/** A program and its arguments, from a list or from one line. */
+export function commandList({ value, has }: ForeignKey): string {
+  if (has("command")) return '"command" is here already: put it in front';
+  if (value.kind === "sequence") return `write ${written("command", value)}`;
+  const words = (textsIn(value)[0] ?? "").split(/\s+/).filter((word) => word !== "");
+  const fits = words.length > 0 && words.length <= 8;
+  return `write command: [${fits ? words.map(quoted).join(", ") : "…"}]`;
 }
 
 export function numberIn(node: YamlNode): number | undefined {
@@ -29,11 +75,14 @@ export function numberIn(node: YamlNode): number | undefined {
   return resolved.type === "number" ? resolved.value : undefined;
 }
 
-export function inUnit(key: string, unit: "m" | "s"): Advice {
+export function inUnit(key: string, unit: "m" | "s"): (found: ForeignKey) => string {
   return ({ value }) => {
     const amount = numberIn(value);
     const word = unit === "m" ? "minutes" : "seconds";
-    const time = amount === undefined ? (shown(value) ?? "…") : `${amount}${unit}`;
+    const text = amount === undefined ? textsIn(value)[0] : `${amount}${unit}`;
+    const ms = text === undefined ? undefined : parseDuration(text);
+    const fits = typeof ms === "number" && ms >= 0 && ms <= MAX_DURATION_MS;
+    const time = fits ? text : "…";
     return `write ${key}: ${time} (${unit} is ${word})`;
   };
 }
@@ -42,12 +91,17 @@ export function inUnit(key: string, unit: "m" | "s"): Advice {
 export function idFrom({ value, has }: ForeignKey): string {
   if (has("id"))
     return `a job has no name beside its id; "x-name" may hold one, which nobody reads`;
-  if (value.kind !== "scalar") return "write id: …";
-  const id = value.text
+  return `write id: ${nameFrom(value)}`;
+}
+
+/** A text with the characters that ids and names may have. */
+export function nameFrom(value: YamlNode): string {
+  if (value.kind !== "scalar" || resolveScalar(value).type === "null") return "…";
+  const name = value.text
     .trim()
     .replace(/[^A-Za-z0-9_.-]+/g, "-")
     .replace(/^[^A-Za-z0-9]+|-$/g, "");
-  return `write id: ${id === "" ? "…" : id.slice(0, 40)}`;
+  return name === "" ? "…" : name.slice(0, 40);
 }
 
 export function script({ value, has, key }: ForeignKey): string {
@@ -58,14 +112,14 @@ export function script({ value, has, key }: ForeignKey): string {
   if (line !== undefined) return `write run: ${quoted(line)}`;
   const file = value.kind === "scalar" && /^[\w./-]+\.(?:py|js|mjs|ts|sh)$/.test(value.text);
   if (file) return `write ${written("file", value)}`;
-  return shown(value) === undefined
+  return value.kind !== "scalar" || shown(value) === undefined
     ? "write run: | and the script below it"
     : `write ${written("run", value)}`;
 }
 
 export function scriptFor(shell: string): Advice {
   return ({ value }) => {
-    const text = shown(value);
+    const text = value.kind === "scalar" ? shown(value) : undefined;
     const run = text === undefined ? "run: | and the script below it" : `run: ${text}`;
     return `write ${run}, and shell: ${shell}`;
   };
@@ -90,7 +144,8 @@ export function capabilities({ value, has }: ForeignKey): string {
   if (texts.length > 0 && texts.every((text) => images.test(text))) {
     return 'leave it out: any worker may run the job ("requirement" names tags of workers)';
   }
-  return `write ${written("requirement", value)}`;
+  const areTags = texts.length > 0 && texts.every((text) => TAG.test(text));
+  return areTags ? `write ${written("requirement", value)}` : "write requirement: […], tags of workers";
 }
 
 /** A list, or compose's map of conditions. */
@@ -108,8 +163,7 @@ export function listOfKeys(value: YamlNode): string {
 
 export function attempts({ value }: ForeignKey): string {
   const amount = numberIn(value);
-  const example = amount !== undefined && amount >= 1 ? `retries: ${amount - 1}` : "retries: 2";
-  return `write ${example} (the first attempt is no retry)`;
+  return `write ${retries(amount === undefined ? undefined : amount - 1)} (the first attempt is no retry)`;
 }
 
 export function strategy({ value }: ForeignKey): string {

@@ -13,11 +13,13 @@
  * Left out: values inside maps that Titan does not read; their own keys are not judged.
  * Test: test/17-pipelines.newcomers.test.ts
  */
+import type { YamlNode } from "#yaml";
 import {
   attempts,
   belongsToJob,
   belongsToPipeline,
   capabilities,
+  commandList,
   COMMENT,
   condition,
   envFile,
@@ -26,6 +28,10 @@ import {
   gate,
   idFrom,
   inUnit,
+  isAttempts,
+  isBetween,
+  isDuration,
+  nameFrom,
   NO_CONCURRENCY,
   NO_CONTAINERS,
   NO_FILES,
@@ -38,14 +44,16 @@ import {
   NO_TRIGGERS,
   numberIn,
   parents,
-  rename,
+  renameIf,
+  retries,
   script,
   scriptFor,
   strategy,
   type Advice,
   type ForeignKey,
 } from "./advice.ts";
-import { shown, written } from "./show.ts";
+import { MAX_ATTEMPTS, MAX_BACKOFF } from "./limits.ts";
+import { shown } from "./show.ts";
 
 type Table = ReadonlyMap<string, Advice>;
 
@@ -67,6 +75,16 @@ export function jobBesideOthers({ key, value }: ForeignKey): string | undefined 
 /** `runs-on`, `runs_on` and `runsOn` are one word. */
 function normal(key: string): string {
   return key.replace(/[-_ ]/g, "").toLowerCase();
+}
+
+/** A text that `file` takes. */
+function isPath(value: YamlNode): boolean {
+  return value.kind === "scalar" && /^[\w.-][^\\:]*$/.test(value.text);
+}
+
+function maxRetries({ value, has, key }: ForeignKey): string {
+  if (has("retries")) return `"retries" is here already; leave "${key}" out`;
+  return `write ${retries(numberIn(value))}`;
 }
 
 /** "name title" → advice, for each of the words. */
@@ -92,12 +110,9 @@ const JOB = table([
   ["nodejs javascript", scriptFor("node")],
   [
     "entrypoint argv",
-    ({ value, has }) =>
-      has("command")
-        ? '"command" is here already: put it in front'
-        : `write ${written("command", value)}`,
+    commandList,
   ],
-  ["path program scriptpath filename", rename("file")],
+  ["path program scriptpath filename", renameIf("file", isPath)],
   ["function handler pythoncallable", "write call: path/module.js#function"],
   ["params parameters arguments inputs", NO_PARAMETERS],
   ["if condition triggerrule runif unless", condition],
@@ -131,11 +146,14 @@ const JOB = table([
     inUnit("timeout", "s"),
   ],
   ["maxattempts attempts maxtries tries", attempts],
-  ["maxretries retrycount numretries retrylimit backofflimit", rename("retries")],
+  ["maxretries retrycount numretries retrylimit backofflimit", maxRetries],
   ["retrystrategy retrypolicy", strategy],
   [
     "retrydelay backoff retryinterval",
-    ({ value }) => `write retry: {max_attempts: 3, delay: ${shown(value) ?? "1s"}}`,
+    ({ value }) => {
+      const delay = isDuration(value) ? shown(value) : "1s";
+      return `write retry: {max_attempts: 3, delay: ${delay}}`;
+    },
   ],
   ["delayseconds startafter wait initialdelay startdelay", inUnit("delay", "s")],
   [
@@ -182,7 +200,7 @@ const PIPELINE = table([
   [
     "id title pipeline workflow workflowname pipelinename dagid runname",
     ({ value, has }) =>
-      has("name") ? '"name" is here already' : `write ${written("name", value)}`,
+      has("name") ? '"name" is here already' : `write name: ${nameFrom(value)}`,
   ],
   ["apiversion", "this looks like a manifest of Kubernetes or Argo: a pipeline has name and jobs"],
   ["kind metadata spec", "a pipeline has name and jobs"],
@@ -204,7 +222,10 @@ const PIPELINE = table([
   ["defaults default", () => `the only default is "shell"; ${NO_TEMPLATES}`],
   [
     "timeoutminutes",
-    ({ value }) => `a time limit belongs to a job: write timeout: ${shown(value) ?? "…"}m in each`,
+    (found) => {
+      const line = inUnit("timeout", "m")(found).replace(/ \(.*/, "");
+      return `a time limit belongs to a job: ${line} in each`;
+    },
   ],
   [TRIGGER_KEYS, NO_TRIGGERS],
   ["inputs params parameters arguments input", NO_PARAMETERS],
@@ -225,22 +246,28 @@ const PIPELINE = table([
 ]);
 
 const RETRY = table([
-  ["attempts maxtries tries max count", rename("max_attempts")],
+  ["attempts maxtries tries max count", renameIf("max_attempts", isAttempts)],
   [
     "limit retries maxretries",
     ({ value }) => {
       const limit = numberIn(value);
-      const amount = limit === undefined ? "…" : limit + 1;
+      const fits = Number.isInteger(limit) && limit! >= 0 && limit! < MAX_ATTEMPTS;
+      const amount = fits ? limit! + 1 : "…";
       return `write max_attempts: ${amount} (the first attempt counts)`;
     },
   ],
-  ["interval wait initialdelay delayseconds initialinterval duration", rename("delay")],
-  ["factor multiplier backofffactor backoffcoefficient", rename("backoff")],
-  ["maxinterval maximuminterval maxduration cap", rename("max_delay")],
+  ["interval wait initialdelay delayseconds initialinterval duration", renameIf("delay", isDuration)],
+  ["factor multiplier backofffactor backoffcoefficient", renameIf("backoff", isBetween(1, MAX_BACKOFF))],
+  ["maxinterval maximuminterval maxduration cap", renameIf("max_delay", isDuration)],
   [
     "on when retrypolicy exitcodes",
     "every failure is retried, except one that no repetition can mend (see the page)",
   ],
 ]);
+
+/** Every word of other tools that is known here, for the test that asks about all of them. */
+export function foreignWords(level: keyof typeof TABLES): string[] {
+  return [...TABLES[level].keys()];
+}
 
 const TABLES = { pipeline: PIPELINE, job: JOB, retry: RETRY } as const;

@@ -7,11 +7,11 @@
  */
 import { resolveScalar, setOwn, type MappingNode, type ScalarNode, type YamlNode } from "#yaml";
 import { readAction, readShell } from "./action.ts";
-import { envMap } from "./advice.ts";
+import { envMap, retries as retriesLine } from "./advice.ts";
 import { booleanHelp, clip, describe, Fields, type Text } from "./fields.ts";
 import {
   DEFAULT_GATE_WAIT_MS, DEFAULT_RETRY, MAX_ATTEMPTS, MAX_BACKOFF, MAX_ENV, MAX_ENV_BYTES, MAX_ENV_NAME_CHARS,
-  MAX_ID_CHARS, MAX_JOBS, MAX_MESSAGE_BYTES, MAX_PRIORITY, MAX_TAG_CHARS, MAX_TAGS,
+  MAX_ID_CHARS, MAX_JOBS, MAX_MESSAGE_BYTES, MAX_PRIORITY, MAX_TAGS, TAG,
 } from "./limits.ts";
 import type { Report } from "./problems.ts";
 import { scalarAt, shown, textsIn } from "./show.ts";
@@ -25,7 +25,6 @@ export const JOB_KEYS = [
 export const RETRY_KEYS = ["max_attempts", "delay", "backoff", "max_delay", "jitter"] as const;
 
 const ID = new RegExp(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,${MAX_ID_CHARS - 1}}$`);
-const TAG = new RegExp(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,${MAX_TAG_CHARS - 1}}$`);
 const ENV_NAME = new RegExp(`^[A-Za-z_][A-Za-z0-9_]{0,${MAX_ENV_NAME_CHARS - 1}}$`);
 
 /** A job as far as it could be read. */
@@ -200,8 +199,9 @@ function readRetry(fields: Fields): RetryDefinition {
 function retryHelp(fields: Fields, node: YamlNode): string {
   const resolved = node.kind === "scalar" ? resolveScalar(node) : undefined;
   if (resolved?.type !== "number") return "";
-  const attempts = resolved.value + 1;
-  return fields.report.foreign(`: write retries: ${resolved.value} (${attempts} attempts at most)`);
+  const line = retriesLine(resolved.value);
+  const attempts = Number(line.slice("retries: ".length)) + 1;
+  return fields.report.foreign(`: write ${line} (${attempts} attempts at most)`);
 }
 
 function readEnv(fields: Fields): Record<string, string> {

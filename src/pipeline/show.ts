@@ -5,7 +5,7 @@
  * Invariant: what is shown is YAML with the same meaning, and short; else there is nothing to show.
  * Test: test/17-pipelines.newcomers.test.ts
  */
-import type { YamlNode } from "#yaml";
+import { resolveScalar, type YamlNode } from "#yaml";
 
 /** A message is read on a terminal: more of a value would hide the advice. */
 const MAX_SHOWN_CHARS = 60;
@@ -37,11 +37,13 @@ export function scalarAt(node: YamlNode, ...keys: string[]): string | undefined 
 
 /** A text as a plain scalar where that is safe, in quotes elsewhere. */
 export function quoted(text: string): string {
-  return /^[A-Za-z0-9_./-]+$/.test(text) ? text : JSON.stringify(text);
+  const isPlain = /^[A-Za-z0-9_./-]+$/.test(text);
+  return isPlain && !/^null$/i.test(text) ? text : JSON.stringify(text);
 }
 
 function scalar(node: YamlNode, { inFlow }: { inFlow: boolean }): string | undefined {
   if (node.kind !== "scalar" || node.text.includes("\n") || node.text === "") return undefined;
+  if (resolveScalar(node).type === "null") return undefined;
   const bare = node.style === "plain" && !(inFlow && /[,[\]{}]/.test(node.text));
   return bare ? node.text : JSON.stringify(node.text);
 }
