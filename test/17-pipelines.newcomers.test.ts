@@ -117,3 +117,10 @@ test("a line that an advice says to write is read, whatever stands behind the fo
   assert.ok(advised > 1000, `${advised} lines`);
   assert.deepEqual(refused, []);
 });
+
+test("a foreign key is known in each spelling: with dashes, underscores, blanks and capitals", () => {
+  for (const key of ["timeout-minutes", "timeout_minutes", "timeoutMinutes", "Timeout Minutes"]) {
+    const { problems } = problemsOf(FOUND_AT.job(`id: a\n    run: x\n    ${key}: 5`))!;
+    assert.match(problems[0]!.message, /: write timeout: 5m \(m is minutes\)$/);
+  }
+});

@@ -132,6 +132,7 @@ const READ: [text: string, value: unknown][] = [
   ["a: 'b\n  c ''d''\n\n  e'", { a: "b c 'd'\ne" }],
   ['a: "b \\\n  c\\td\n\n  e\\x41"', { a: "b c\td\neA" }],
   ["a: |\n  b\n   c\n\n  d\n\n\ne: 1", { a: "b\n c\n\nd\n", e: 1 }],
+  ["- |+\n   ", ["\n"]], ["a: |+\n  x\n  ", { a: "x\n" }], ["- |\n  ", [""]],
   ["a: |-\n  b\n\nc: |+\n  d\n\ne: |2\n    f\n", { a: "b", c: "d\n\n", e: "  f\n" }],
   ["a: >\n  b\n  c\n\n  d\n    e\n  f\n", { a: "b c\nd\n  e\nf\n" }],
   ["- |\n \ttab\n- >-\n  x\n  y", ["\ttab\n", "x y"]],

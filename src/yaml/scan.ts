@@ -194,7 +194,8 @@ function readBlockLines(r: Reader, options: { parent: number; indent: number | u
     const newline = r.text.indexOf("\n", r.pos);
     const end = newline < 0 ? r.text.length : newline;
     if (r.pos === end) {
-      if (end === r.text.length) break; // behind the last line end there is no line
+      // Behind the last line end there is no line, unless all of the text is one of blanks.
+      if (end === r.text.length && (r.column === 0 || lines.length > 0)) break;
       if (indent === undefined) widestBlank = Math.max(widestBlank, r.column);
       lines.push("");
       continue;
