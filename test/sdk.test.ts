@@ -161,6 +161,8 @@ test("submit() refuses what is no pipeline with a PipelineError, whatever it is"
     { name: "n", jobs: {} }, { name: "n", jobs: [null] }, { name: "n", jobs: [{ id: "a" }] },
     { name: "n", jobs: [{ id: "a", action: {} }] },
     { name: "n", jobs: [{ id: "a", action: { kind: "shell", script: "ls" } }] },
+    { name: "n", jobs: [{ id: "a", action: { kind: "x" }, requirement: [], retry: {} }] },
+    { name: "n", jobs: [{ id: "a", action: { kind: "x" }, dependsOn: [], retry: {} }] },
     { name: "n", jobs: [{ id: "a", action: { kind: "x" }, dependsOn: [], requirement: [] }] },
     { name: "n", jobs: [{ id: "a", runn: "ls" }] },
   ];
