@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import promises from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { after, mock, test } from "node:test";
 import { removeTree } from "#host";
 
 const root = mkdtempSync(join(tmpdir(), "titan-remove-"));
@@ -60,7 +62,7 @@ test("removeTree() removes names that are no text, pipes, and a tree deeper than
     mkfifo pipe
     i=0; name=$(printf '%0200d' 7)
     while [ $i -lt 60 ]; do mkdir $name && cd -P $name && touch f && chmod 755 . && i=$((i + 1)); done
-    mkdir .removed-0; chmod 500 .
+    chmod 500 .
   `);
   await removeTree(folder);
   assert.equal(existsSync(folder), false);
@@ -85,6 +87,104 @@ test("removeTree() called by several at once, on one tree, fails for none of the
     await Promise.all(Array.from({ length: 12 }, () => removeTree(folder)));
     assert.equal(existsSync(folder), false);
   }
+});
+
+test("removeTree() called by several at once, on one folder of many files, fails for none of them", async () => {
+  const folder = fresh();
+  mkdirSync(folder);
+  for (let i = 0; i < 3_000; i++) writeFileSync(join(folder, String(i)), "");
+  await Promise.all([1, 2, 3, 4].map(() => removeTree(folder)));
+  assert.equal(existsSync(folder), false);
+});
+
+type Call = "unlink" | "rmdir" | "rename" | "opendir";
+
+/** While `work` runs, something else has a say in each of these calls: it throws, or goes on with the real one. */
+async function interfering<T>(
+  name: Call,
+  how: (real: () => Promise<unknown>, path: string) => unknown,
+  work: () => Promise<T>,
+): Promise<T> {
+  const real = promises[name] as (...args: unknown[]) => Promise<unknown>;
+  const { mock: control } = mock.method(promises, name, (...args: unknown[]) => {
+    return how(() => real(...args), String(args[0]));
+  });
+  syncBuiltinESMExports();
+  try {
+    return await work();
+  } finally {
+    control.restore();
+    syncBuiltinESMExports();
+  }
+}
+
+const failed = (code: string): Error => Object.assign(new Error(code), { code });
+
+test("removeTree() tries again while a folder is being filled, and does not do so for ever", async () => {
+  const folder = fresh();
+  mkdirSync(folder);
+  let calls = 0;
+  const filled = (times: number) => async (real: () => Promise<unknown>): Promise<unknown> => {
+    if (++calls <= times) throw failed("ENOTEMPTY");
+    return real();
+  };
+  await assert.rejects(interfering("rmdir", filled(1_000), () => removeTree(folder)), /ENOTEMPTY/);
+  assert.ok(calls > 2 && calls < 100, `${calls} times`);
+  calls = 0;
+  await interfering("rmdir", filled(2), () => removeTree(folder));
+  assert.equal(existsSync(folder), false);
+});
+
+test("removeTree() finds another name for what it moves up, and minds nothing that has vanished meanwhile", async () => {
+  const deep = `i=0; name=$(printf '%0200d' 7)
+    while [ $i -lt 15 ]; do mkdir $name && cd -P $name && touch f && i=$((i + 1)); done`;
+  for (const code of ["ENOTEMPTY", "EEXIST", "ENOENT"]) {
+    const folder = fresh();
+    inFolder(folder, deep);
+    let calls = 0;
+    await interfering("rename", async (real, path) => {
+      if (++calls > 1) return real();
+      if (code === "ENOENT") rmSync(path, { recursive: true });
+      throw failed(code);
+    }, () => removeTree(folder));
+    assert.deepEqual([existsSync(folder), calls >= 1], [false, true], code);
+  }
+});
+
+test("removeTree() goes on when a folder is removed while it is read", async () => {
+  const folder = fresh();
+  inFolder(folder, "mkdir d; touch d/f");
+  await interfering("opendir", async (real, path) => {
+    const names = await real() as { read(): Promise<unknown> };
+    if (path.endsWith("/d")) {
+      rmSync(path, { recursive: true });
+      names.read = () => Promise.reject(failed("ENOENT"));
+    }
+    return names;
+  }, () => removeTree(folder));
+  assert.equal(existsSync(folder), false);
+});
+
+test("removeTree() rejects when what it has begun is over, and not before", async () => {
+  const folder = fresh();
+  mkdirSync(folder);
+  for (let i = 0; i < 100; i++) writeFileSync(join(folder, String(i)), "");
+  let underWay = 0;
+  const slow = async (real: () => Promise<unknown>, path: string): Promise<void> => {
+    underWay++;
+    if (path.endsWith("/50")) {
+      underWay--;
+      throw failed("EPERM");
+    }
+    for (let turn = 0; turn < 5; turn++) await promises.lstat(root);
+    await real().finally(() => underWay--);
+  };
+  await interfering("unlink", slow, async () => {
+    await assert.rejects(removeTree(folder), /EPERM/);
+    assert.equal(underWay, 0);
+  });
+  await removeTree(folder);
+  assert.equal(existsSync(folder), false);
 });
 
 test("removeTree() ends although something writes into the folder, and works once that has stopped", async () => {

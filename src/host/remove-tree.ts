@@ -126,7 +126,9 @@ async function removeFiles(
       if (isFolder || !(await removeFile(join(folder, name)))) folders.push(name);
     }
   };
-  await Promise.all(Array.from({ length: IN_FLIGHT }, remove));
+  // All of them, also after an error: once we have rejected, nothing may be going on any more.
+  const ends = await Promise.allSettled(Array.from({ length: IN_FLIGHT }, remove));
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
 
 /**
