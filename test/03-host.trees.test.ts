@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import {
+import fs, {
   appendFileSync, chmodSync, existsSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync,
-  readlinkSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync,
+  readlinkSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync, type Stats,
 } from "node:fs";
 import promises from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
@@ -83,14 +83,19 @@ test("make() gives the next job of a large project the same copy, whatever the l
     (at) => { linkSync(join(at, "d0/f9"), outside); appendFileSync(outside, "!"); },
     (at) => chmodSync(join(at, "bin/tool"), 0),
     (at) => chmodSync(join(at, "d1"), 0),
+    (at) => chmodSync(join(at, "d1"), 0o700),
+    (at) => chmodSync(at, 0o700),
     (at) => { rmSync(join(at, "d2"), { recursive: true }); symlinkSync(source, join(at, "d2")); },
     (at) => rmSync(at, { recursive: true }),
   ];
   const inodes: number[] = [];
+  let modesBefore: number[] | undefined;
   for (const [i, deed] of deeds.entries()) {
     const path = join(home, "run", `job.${i}`);
     await work.make(path, { project });
     assert.deepEqual(contents(path), expected, `after deed ${i - 1}`);
+    const modes = [path, join(path, "d1"), join(path, "bin/tool")].map((at) => lstatSync(at).mode & 0o777);
+    assert.deepEqual(modes, (modesBefore ??= modes), `after deed ${i - 1}`);
     inodes.push(lstatSync(join(path, "d1/f1")).ino);
     await settle();
     deed(path);
@@ -119,6 +124,86 @@ test("make() of a large project stops at once when it is told to, and nothing is
   await work.remove(home);
 });
 
+test("make() copies again what is so young that a change in the same tick of the clock would not show", async () => {
+  const source = folderOf(LARGE);
+  const project = listTree(source);
+  const home = fresh();
+  const work = nodeWorkFolders(home);
+  const path = join(home, "run", "job.1");
+  const changed = join(path, "d0/f0");
+  // By this clock all files are made after they have been looked at, and so are young.
+  const { mock: clock } = mock.method(Date, "now", () => 0);
+  await work.make(path, { project });
+  clock.restore();
+  const before = lstatSync(changed);
+  writeFileSync(changed, "CONTENT 0");
+  const look = fs.lstatSync as (...args: unknown[]) => Stats;
+  const { mock: looks } = mock.method(fs, "lstatSync", (...args: unknown[]) => {
+    const info = look(...args);
+    return info?.ino === before.ino ? before : info;
+  });
+  syncBuiltinESMExports();
+  try {
+    assert.equal(work.removeLight(path), true);
+    await work.make(join(home, "run", "job.2"), { project });
+  } finally {
+    looks.restore();
+    syncBuiltinESMExports();
+  }
+  assert.deepEqual(contents(join(home, "run", "job.2")), contents(source));
+  await work.remove(home);
+});
+
+test("make() gives a job a copy of its own project, looked at again since it became a spare one", async () => {
+  const home = fresh();
+  const work = nodeWorkFolders(home);
+  const one = listTree(folderOf(LARGE));
+  const other = listTree(folderOf({ ...LARGE, "a.txt": "other" }));
+  const last = one.entries.filter(({ kind }) => kind === "file").at(-1)!.path;
+  const job = async (project: ProjectTree, deed: (path: string) => void): Promise<void> => {
+    const path = join(home, "run", `job.${++folders}`);
+    await work.make(path, { project });
+    assert.deepEqual(contents(path), contents(project.folder));
+    deed(path);
+    assert.equal(work.removeLight(path), true);
+  };
+  const spare = join(home, ".spare", "tree-0");
+  await job(one, (path) => writeFileSync(join(path, last), "changed"));
+  const deadline = performance.now() + 15_000;
+  while (readFileOr(join(spare, last)) !== readFileSync(join(one.folder, last), "utf8")) {
+    assert.ok(performance.now() < deadline, "it is mended");
+    await new Promise<void>((resolve) => void nodeHost().timers.soon(resolve));
+  }
+  writeFileSync(join(spare, "a.txt"), "changed");
+  await job(other, () => undefined);
+  await job(one, () => undefined);
+  await work.remove(home);
+});
+
+test("nodeWorkFolders() keeps a bounded number of copies", async () => {
+  const files = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`f${i}`, ""]));
+  const project = listTree(folderOf(files));
+  const home = fresh();
+  const work = nodeWorkFolders(home);
+  const paths = Array.from({ length: 20 }, (_, i) => join(home, "run", `job.${i}`));
+  await Promise.all(paths.map((path) => work.make(path, { project })));
+  for (const path of paths) assert.equal(work.removeLight(path), true);
+  const deadline = performance.now() + 15_000;
+  while (readdirSync(join(home, ".spare")).length > 16) {
+    assert.ok(performance.now() < deadline, "the others are removed");
+    await new Promise<void>((resolve) => void nodeHost().timers.soon(resolve));
+  }
+  await work.remove(home);
+});
+
+function readFileOr(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
 /** How many files `work` has copied beside the event loop by the time it ends. */
 async function copiesOf(work: () => Promise<unknown>): Promise<number> {
   const { mock: counter } = mock.method(promises, "copyFile");
@@ -131,6 +216,32 @@ async function copiesOf(work: () => Promise<unknown>): Promise<number> {
     syncBuiltinESMExports();
   }
 }
+
+test("make() of a large project stops in the midst of its files, and rejects when none is being copied", async () => {
+  const project = listTree(folderOf(LARGE));
+  const home = fresh();
+  const work = nodeWorkFolders(home);
+  const stop = new AbortController();
+  const copy = promises.copyFile as (...args: unknown[]) => Promise<void>;
+  const calls = { begun: 0, ended: 0 };
+  const { mock: control } = mock.method(promises, "copyFile", async (...args: unknown[]) => {
+    if (++calls.begun === 20) stop.abort(new Error("enough"));
+    // The one that is told of it first ends last.
+    if (calls.begun === 20) for (let turn = 0; turn < 20; turn++) await promises.lstat(root);
+    await copy(...args);
+    calls.ended++;
+  });
+  syncBuiltinESMExports();
+  try {
+    const made = work.make(join(home, "run", "job.1"), { project, signal: stop.signal });
+    await assert.rejects(made as Promise<void>, /enough/);
+    assert.deepEqual(calls, { begun: 20, ended: 20 });
+  } finally {
+    control.restore();
+    syncBuiltinESMExports();
+  }
+  await work.remove(home);
+});
 
 /** A copy of a large project in which a job has changed each file, on its way to be a spare one. */
 async function spoiled(work: WorkFolders, project: ProjectTree, path: string): Promise<void> {
@@ -218,6 +329,17 @@ test("isUntouched() sees a content, a mode, a new entry, a missing one and a swa
   }
 });
 
+test("isUntouched() compares each number of a stamp", async () => {
+  const tree = listTree(folderOf(SMALL));
+  const stamp = (await stampTree(tree.folder, tree.entries))!;
+  for (let at = 0; at < stamp.length; at++) {
+    stamp[at] = stamp[at]! + 1;
+    assert.equal(await isUntouched(tree, stamp), false, `number ${at}`);
+    stamp[at] = stamp[at]! - 1;
+  }
+  assert.equal(await isUntouched(tree, stamp), true);
+});
+
 test("makeShared() makes folders that nobody else may enter, and refuses what is not ours", async () => {
   const tmp = fresh();
   mkdirSync(tmp);
@@ -292,4 +414,22 @@ test("removeShared() removes a link or a file that a job put in the folder's pla
     await removeShared(run);
     assert.deepEqual([readdirSync(tmp), readdirSync(outside)], [[], ["kept"]]);
   }
+});
+
+test("makeShared() and removeShared() keep away from a folder of another user", async () => {
+  const run = join(fresh(), "titan-1", "cluster", "run");
+  mkdirSync(dirname(dirname(dirname(run))));
+  makeShared(run);
+  const { uid } = lstatSync(run);
+  const user = process as unknown as { getuid(): number };
+  const { mock: somebody } = mock.method(user, "getuid", () => uid + 1);
+  try {
+    const refused = new RegExp(`TITAN_SHARED: it belongs to user ${uid}; TMPDIR names another place`);
+    assert.throws(() => makeShared(run), refused);
+    await assert.rejects(removeShared(run), refused);
+    assert.deepEqual(sweepShared(dirname(run)), []);
+  } finally {
+    somebody.restore();
+  }
+  assert.equal(existsSync(run), true);
 });
