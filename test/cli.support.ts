@@ -60,10 +60,14 @@ export interface TitanOptions {
   readonly runtime?: readonly [string, ...string[]];
 }
 
+/** Where all that is started here puts what it does not keep, and what the jobs of unfinished runs share. */
+let temporary: string | undefined;
+
 /** An environment in which nothing of the developer's own setup shines through. */
 function cleanEnv(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
+  temporary ??= tempFolder();
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(TITAN_|CI$|NO_COLOR$|NODE_OPTIONS$|NODE_TEST_CONTEXT$)/.test(name)));
-  return { ...env, ...extra };
+  return { ...env, TMPDIR: temporary, ...extra };
 }
 
 export function start(args: readonly string[], options: TitanOptions): Started {
