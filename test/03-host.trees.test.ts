@@ -388,6 +388,33 @@ test("removeShared() by several at once fails for none, and the folders above go
   assert.deepEqual(readdirSync(tmp), []);
 });
 
+test("makeShared() makes a folder again that another worker has just removed, and says if it cannot", () => {
+  const tmp = fresh();
+  mkdirSync(tmp);
+  const run = join(tmp, "titan-1", "cluster", "run");
+  const make = fs.mkdirSync as (...args: unknown[]) => unknown;
+  let removals = 0;
+  const { mock: control } = mock.method(fs, "mkdirSync", (...args: unknown[]) => {
+    // The folder above was empty, so somebody has removed it.
+    if (args[0] === run && removals-- > 0) rmSync(dirname(run), { recursive: true });
+    return make(...args);
+  });
+  syncBuiltinESMExports();
+  try {
+    removals = 1;
+    makeShared(run);
+    assert.equal(existsSync(run), true);
+    rmSync(run, { recursive: true });
+    removals = 1_000;
+    assert.throws(() => makeShared(run), /for TITAN_SHARED: its folders are removed as fast as/);
+    rmSync(tmp, { recursive: true });
+    assert.throws(() => makeShared(run), new RegExp(`there is no folder ${tmp}; TMPDIR names`));
+  } finally {
+    control.restore();
+    syncBuiltinESMExports();
+  }
+});
+
 test("makeShared() opens again what a job has closed to us", () => {
   const run = join(fresh(), "titan-1", "cluster", "run");
   mkdirSync(dirname(dirname(dirname(run))));

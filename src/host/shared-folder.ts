@@ -44,9 +44,18 @@ export function makeShared(folder: string): void {
       for (const path of ancestors(folder)) makeOwn(path);
       return;
     } catch (error) {
-      if ((error as { code?: string }).code !== "ENOENT" || tries === TRIES) throw error;
+      if ((error as { code?: string }).code !== "ENOENT") throw error;
+      if (tries === TRIES) throw new Error(`Cannot use ${folder} for TITAN_SHARED: ${missing(folder)}`);
     }
   }
+}
+
+function missing(folder: string): string {
+  const top = dirname(dirname(dirname(folder)));
+  if (lstatSync(top, { throwIfNoEntry: false }) === undefined) {
+    return `there is no folder ${top}; TMPDIR names another place`;
+  }
+  return "its folders are removed as fast as they are made";
 }
 
 /** The user's folder, the cluster's and the run's. */
