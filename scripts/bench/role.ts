@@ -8,11 +8,16 @@ const [role, dir = "", port = "0", slots = "1"] = process.argv.slice(2);
 const host = nodeHost();
 let stop: () => Promise<void>;
 if (role === "master") {
-  const master = await startMaster({ host, dir, listen: { host: "127.0.0.1", port: 0 }, onFatal: (error) => { throw error; } });
+  const listen = { host: "127.0.0.1", port: 0 };
+  const onFatal = (error: Error): never => { throw error; };
+  // With an id, so that jobs get the shared folder that they get in a cluster of `titan up`.
+  const master = await startMaster({ host, dir, listen, cluster: "bench", onFatal });
   stop = () => master.stop();
   console.log(JSON.stringify({ port: master.port }));
 } else {
-  const executor = createExecutor({ host, workDir: `${dir}/work`, baseEnv: { PATH: process.env.PATH ?? "" } });
+  const baseEnv = { PATH: process.env.PATH ?? "" };
+  const folders = { workDir: `${dir}/work`, sharedRoot: `${dir}/shared` };
+  const executor = createExecutor({ host, ...folders, baseEnv });
   const worker = startWorker({ host, master: { host: "127.0.0.1", port: Number(port) }, slots: Number(slots), executor, cacheDir: `${dir}/cache` });
   await worker.ready;
   stop = () => worker.stop();
