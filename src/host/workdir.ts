@@ -88,7 +88,7 @@ export function nodeWorkFolders(root: string): WorkFolders {
   const trees = new SpareTrees(join(root, ".spare"));
   return {
     make(path, options = {}) {
-      const { project, signal = new AbortController().signal } = options;
+      const { project } = options;
       if (project === undefined || isSmall(project)) {
         makeEmpty(path, { ...options, spares, trees });
         if (project !== undefined) copySmall(project, path);
@@ -96,7 +96,7 @@ export function nodeWorkFolders(root: string): WorkFolders {
       }
       for (const folder of [dirname(path), ...(options.beside ?? [])]) mkdirSync(folder, { recursive: true });
       if (lookAt(path) !== undefined) trees.putAway(path);
-      return trees.take(project, path, signal);
+      return trees.take(project, path, options.signal ?? new AbortController().signal);
     },
     write: (path, bytes) => writeFileSync(path, bytes),
     read: readSmall,
