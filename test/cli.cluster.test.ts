@@ -179,7 +179,9 @@ describe("clusters", { concurrency: 3 }, () => {
     const cwd = tempFolder({ "in-the-way": "", "q.yaml": QUICK });
     const other = "  --state DIR or TITAN_HOME names another\n";
     const state = join(cwd, "in-the-way");
-    for (const [dir, why] of [[state, "it is in the way"], [join(state, "x"), "a part of the path is no folder"]]) {
+    const wrong = [[state, "it is in the way"], [join(state, "x"), "a part of the path is no folder"]];
+    if (process.platform === "linux") wrong.push(["/proc/no/such", "there is no such file or folder"]);
+    for (const [dir, why] of wrong) {
       for (const args of [["up", "--port", "0", "--no-store"], ["run", "q.yaml", "--embedded"]]) {
         const { code, stderr } = await titan([...args, "--state", dir!], { cwd });
         assert.equal(code, 1, stderr);

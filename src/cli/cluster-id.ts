@@ -12,8 +12,9 @@
  * Test: test/cli.shared.test.ts
  */
 import { createHash, randomBytes } from "node:crypto";
-import { link, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { link, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { nodeHost } from "#host";
 import { CliError, EXIT, fileReason } from "./exit.ts";
 
 const BITS = /^[0-9a-f]{24}$/;
@@ -33,7 +34,7 @@ export async function clusterId(stateDir: string): Promise<string> {
 }
 
 async function keepId(stateDir: string): Promise<string> {
-  await mkdir(stateDir, { recursive: true });
+  await nodeHost().storage.mkdir(stateDir); // Node's own would try for ever below /proc
   const path = join(stateDir, "cluster");
   const kept = await read(path);
   if (kept !== undefined) return kept;
