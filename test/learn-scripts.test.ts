@@ -110,7 +110,7 @@ test("a script that cannot write into the checkout says which path, why and what
 });
 
 test("a script in a checkout of another user does not show a stack", (t) => {
-  if (process.getuid?.() === 0) return t.skip("root may write everywhere");
+  if (process.getuid?.() === 0) return t.skip("only on accounts other than root, which may write everywhere");
   const folder = mkdtempSync(join(tmpdir(), "titan-scripts-read-only-"));
   t.after(() => removeTreeSync(folder));
   for (const name of ["package.json", "package-lock.json", "tsconfig.json", "scripts", "src"]) {
