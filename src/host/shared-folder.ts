@@ -39,7 +39,6 @@ export function sharedRoot(): string {
  * @throws an Error that says what is in the way: a link, a file, or a folder of another user
  */
 export function makeShared(folder: string): void {
-  if (isOwn(folder)) return;
   for (let tries = 1; ; tries++) {
     try {
       for (const path of ancestors(folder)) makeOwn(path);
@@ -59,27 +58,13 @@ function missing(folder: string): string {
   return "its folders are removed as fast as they are made";
 }
 
-/**
- * Whether it is there and as we make it. Nobody but us could have made such a folder, and we looked at those above it then.
- * Mostly this look is all that a job pays.
- */
-function isOwn(folder: string): boolean {
-  let info: Stats | undefined;
-  try {
-    info = lstatSync(folder, { throwIfNoEntry: false });
-  } catch {
-    return false; // a job has closed one of those above it
-  }
-  if (info === undefined || !info.isDirectory()) return false;
-  return info.uid === (process.getuid?.() ?? info.uid) && (info.mode & 0o777) === OWN_MODE;
-}
-
 /** The user's folder, the cluster's and the run's. */
 function ancestors(folder: string): string[] {
   return [dirname(dirname(folder)), dirname(folder), folder];
 }
 
 function makeOwn(path: string): void {
+  // Mostly it is there, and this look is all that a job pays for each of the three.
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found !== undefined) return refuseForeign(path, found);
   try {
