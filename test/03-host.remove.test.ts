@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync,
+} from "node:fs";
 import promises from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
@@ -43,7 +45,8 @@ test("removeTree() removes links and does not follow them", async () => {
   await removeTree(folder);
   symlinkSync(outside, folder);
   await removeTree(folder);
-  assert.deepEqual([existsSync(folder), existsSync(outside), readFileSync(join(root, "kept"), "utf8")], [false, true, "kept"]);
+  const kept = readFileSync(join(root, "kept"), "utf8");
+  assert.deepEqual([existsSync(folder), existsSync(outside), kept], [false, true, "kept"]);
 });
 
 test("removeTree() takes what is missing for removed, and removes a single file", async () => {
@@ -61,7 +64,9 @@ test("removeTree() removes names that are no text, pipes, and a tree deeper than
     mkdir "$(printf 'a\\377b')" && touch "$(printf 'a\\377b/\\200')" "$(printf 'n\\nl')" ./-rf
     mkfifo pipe
     i=0; name=$(printf '%0200d' 7)
-    while [ $i -lt 60 ]; do mkdir $name && cd -P $name && touch f && chmod 755 . && i=$((i + 1)); done
+    while [ $i -lt 60 ]; do
+      mkdir $name && cd -P $name && touch f && chmod 755 . && i=$((i + 1))
+    done
     chmod 500 .
   `);
   await removeTree(folder);
@@ -83,7 +88,11 @@ test("removeTree() removes 20,000 files in one folder, and lets the event loop g
 test("removeTree() called by several at once, on one tree, fails for none of them", async () => {
   for (let round = 0; round < 20; round++) {
     const folder = fresh();
-    inFolder(folder, "for i in $(seq 30); do mkdir -p a$i/b/c; touch a$i/1 a$i/b/2 a$i/b/c/3; done; chmod 500 a1/b a2");
+    inFolder(
+      folder,
+      "for i in $(seq 30); do mkdir -p a$i/b/c; touch a$i/1 a$i/b/2 a$i/b/c/3; done; " +
+        "chmod 500 a1/b a2",
+    );
     await Promise.all(Array.from({ length: 12 }, () => removeTree(folder)));
     assert.equal(existsSync(folder), false);
   }
@@ -99,7 +108,10 @@ test("removeTree() called by several at once, on one folder of many files, fails
 
 type Call = "unlink" | "rmdir" | "rename" | "opendir";
 
-/** While `work` runs, something else has a say in each of these calls: it throws, or goes on with the real one. */
+/**
+ * While `work` runs, something else has a say in each of these calls: it throws, or goes on with
+ * the real one.
+ */
 async function interfering<T>(
   name: Call,
   how: (real: () => Promise<unknown>, path: string) => unknown,
@@ -190,10 +202,13 @@ test("removeTree() rejects when what it has begun is over, and not before", asyn
 test("removeTree() ends although something writes into the folder, and works once that has stopped", async () => {
   const folder = fresh();
   mkdirSync(folder);
-  const writer = spawn("sh", ["-c", `cd ${folder}; echo up; while :; do mkdir -p d/e; : >d/e/f; : >g; done 2>/dev/null`]);
+  const fill = "while :; do mkdir -p d/e; : >d/e/f; : >g; done 2>/dev/null";
+  const writer = spawn("sh", ["-c", `cd ${folder}; echo up; ${fill}`]);
   const ended = once(writer, "exit");
   await once(writer.stdout, "data");
-  await removeTree(folder).catch((error: { code?: string }) => assert.equal(error.code, "ENOTEMPTY"));
+  await removeTree(folder).catch((error: { code?: string }) =>
+    assert.equal(error.code, "ENOTEMPTY"),
+  );
   writer.kill("SIGKILL");
   await ended;
   await removeTree(folder);

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fs, {
-  appendFileSync, chmodSync, existsSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync,
-  readlinkSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync, type Stats,
+  appendFileSync, chmodSync, existsSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readdirSync,
+  readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync,
+  type Stats,
 } from "node:fs";
 import promises from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
@@ -29,7 +30,9 @@ function folderOf(files: Record<string, string>): string {
   return folder;
 }
 
-const SMALL = { "a.txt": "a", "bin/tool": "tool", "latest": "->bin", "bin/up": "->../a.txt", "empty/.keep": "" };
+const SMALL = {
+  "a.txt": "a", "bin/tool": "tool", "latest": "->bin", "bin/up": "->../a.txt", "empty/.keep": "",
+};
 const LARGE = {
   ...SMALL,
   ...Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`d${i % 3}/f${i}`, `content ${i}`])),
@@ -38,13 +41,17 @@ const LARGE = {
 function contents(folder: string): Record<string, string> {
   const found: Record<string, string> = {};
   for (const { path, kind, target } of listTree(folder).entries) {
-    found[path] = kind === "folder" ? "folder" : kind === "link" ? `->${target}` : readFileSync(join(folder, path), "utf8");
+    found[path] =
+      kind === "folder" ? "folder"
+      : kind === "link" ? `->${target}`
+      : readFileSync(join(folder, path), "utf8");
   }
   return found;
 }
 
 /** The clock tick in which the files were made is over. */
-const settle = (): Promise<void> => new Promise((resolve) => void nodeHost().timers.after(2 * SETTLE_MS, resolve));
+const settle = (): Promise<void> =>
+  new Promise((resolve) => void nodeHost().timers.after(2 * SETTLE_MS, resolve));
 
 for (const [name, files] of Object.entries({ small: SMALL, large: LARGE })) {
   test(`make() copies a ${name} project with its modes and links, and nothing of the job's reaches the original`, async () => {
@@ -55,7 +62,10 @@ for (const [name, files] of Object.entries({ small: SMALL, large: LARGE })) {
     const path = join(fresh(), "job.1");
     await work.make(path, { project: listTree(source) });
     assert.deepEqual(contents(path), before);
-    assert.deepEqual([lstatSync(join(path, "bin/tool")).mode & 0o777, lstatSync(join(path, "a.txt")).mode & 0o777], [0o755, 0o644]);
+    assert.deepEqual(
+      [lstatSync(join(path, "bin/tool")).mode & 0o777, lstatSync(join(path, "a.txt")).mode & 0o777],
+      [0o755, 0o644],
+    );
     writeFileSync(join(path, "a.txt"), "changed");
     writeFileSync(join(path, "latest/tool"), "changed");
     writeFileSync(join(path, "bin/up"), "changed");
@@ -76,9 +86,21 @@ test("make() gives the next job of a large project the same copy, whatever the l
   const deeds: ((at: string) => void)[] = [
     () => undefined,
     (at) => writeFileSync(join(at, "a.txt"), "b"), // as long, and in the same tick of the clock
-    (at) => { writeFileSync(join(at, "d1/new"), "x"); mkdirSync(join(at, "d1/deep/er"), { recursive: true }); },
-    (at) => { const f = join(at, "d0/f0"); const { atime, mtime } = lstatSync(f); writeFileSync(f, "CONTENT 0"); utimesSync(f, atime, mtime); },
-    (at) => { rmSync(join(at, "d2/f2")); rmSync(join(at, "latest")); symlinkSync("empty", join(at, "latest")); },
+    (at) => {
+      writeFileSync(join(at, "d1/new"), "x");
+      mkdirSync(join(at, "d1/deep/er"), { recursive: true });
+    },
+    (at) => {
+      const f = join(at, "d0/f0");
+      const { atime, mtime } = lstatSync(f);
+      writeFileSync(f, "CONTENT 0");
+      utimesSync(f, atime, mtime);
+    },
+    (at) => {
+      rmSync(join(at, "d2/f2"));
+      rmSync(join(at, "latest"));
+      symlinkSync("empty", join(at, "latest"));
+    },
     (at) => { renameSync(join(at, "d0/f3"), join(at, "d0/f6")); mkdirSync(join(at, "d0/f3")); },
     (at) => { linkSync(join(at, "d0/f9"), outside); appendFileSync(outside, "!"); },
     (at) => chmodSync(join(at, "bin/tool"), 0),
@@ -94,7 +116,8 @@ test("make() gives the next job of a large project the same copy, whatever the l
     const path = join(home, "run", `job.${i}`);
     await work.make(path, { project });
     assert.deepEqual(contents(path), expected, `after deed ${i - 1}`);
-    const modes = [path, join(path, "d1"), join(path, "bin/tool")].map((at) => lstatSync(at).mode & 0o777);
+    const modes = [path, join(path, "d1"), join(path, "bin/tool")]
+      .map((at) => lstatSync(at).mode & 0o777);
     assert.deepEqual(modes, (modesBefore ??= modes), `after deed ${i - 1}`);
     inodes.push(lstatSync(join(path, "d1/f1")).ino);
     await settle();
@@ -303,7 +326,8 @@ test("make() never copies a file that has changed since it was stamped", async (
     await settle();
     writeFileSync(join(folder, "a.txt"), "b");
     const work = nodeWorkFolders(fresh());
-    const make = async (): Promise<void> => work.make(join(fresh(), "job"), { project: { folder, entries, stamp } });
+    const make = async (): Promise<void> =>
+      work.make(join(fresh(), "job"), { project: { folder, entries, stamp } });
     await assert.rejects(make, /Cannot copy a\.txt: somebody has changed it in the project cache/);
   }
 });
@@ -353,16 +377,23 @@ test("makeShared() makes folders that nobody else may enter, and refuses what is
   chmodSync(user, 0o777);
   makeShared(run);
   assert.equal(lstatSync(user).mode & 0o777, 0o700);
-  for (const [at, why] of [[user, "link"], [dirname(run), "link"], [run, "link"], [user, "file"]] as const) {
+  for (const [at, why] of [
+    [user, "link"], [dirname(run), "link"], [run, "link"], [user, "file"],
+  ] as const) {
     await removeTree(tmp);
     mkdirSync(dirname(at), { recursive: true });
     const trap = fresh();
     mkdirSync(join(trap, "cluster", "run"), { recursive: true });
     if (why === "link") symlinkSync(at === user ? trap : join(trap, "cluster"), at);
     else writeFileSync(at, "");
-    const expected = why === "link" ? /TITAN_SHARED: it is a symbolic link; TMPDIR/ : /TITAN_SHARED: it is no folder/;
+    const expected = why === "link"
+      ? /TITAN_SHARED: it is a symbolic link; TMPDIR/
+      : /TITAN_SHARED: it is no folder/;
     assert.throws(() => makeShared(run), expected, at);
-    assert.deepEqual([readlinkOr(at) !== undefined, sweepShared(dirname(run))], [why === "link", at === run ? ["run"] : []]);
+    assert.deepEqual(
+      [readlinkOr(at) !== undefined, sweepShared(dirname(run))],
+      [why === "link", at === run ? ["run"] : []],
+    );
   }
 });
 
@@ -383,7 +414,9 @@ test("removeShared() by several at once fails for none, and the folders above go
   mkdirSync(join(cluster, ".removed-by-a-dead-worker"));
   await Promise.all([1, 2, 3].map(() => removeShared(join(cluster, "one"))));
   assert.deepEqual(sweepShared(cluster), ["two"]);
-  await Promise.all([removeShared(join(cluster, "two")), removeTree(join(cluster, ".removed-by-a-dead-worker"))]);
+  await Promise.all([
+    removeShared(join(cluster, "two")), removeTree(join(cluster, ".removed-by-a-dead-worker")),
+  ]);
   await removeShared(join(cluster, "two"));
   assert.deepEqual(readdirSync(tmp), []);
 });
@@ -451,7 +484,8 @@ test("makeShared() and removeShared() keep away from a folder of another user", 
   const user = process as unknown as { getuid(): number };
   const { mock: somebody } = mock.method(user, "getuid", () => uid + 1);
   try {
-    const refused = new RegExp(`TITAN_SHARED: it belongs to user ${uid}; TMPDIR names another place`);
+    const refused =
+      new RegExp(`TITAN_SHARED: it belongs to user ${uid}; TMPDIR names another place`);
     assert.throws(() => makeShared(run), refused);
     await assert.rejects(removeShared(run), refused);
     assert.deepEqual(sweepShared(dirname(run)), []);

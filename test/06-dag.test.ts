@@ -294,7 +294,9 @@ test("settleEarly() ends a job before its parents, frees its children, and is no
   assert.throws(() => dag.settleEarly(1), /settled twice/);
   assert.deepEqual(dag.settle(0), [3], "b is over, and is nobody who became ready");
   dag.reopen([1, 2]);
-  assert.deepEqual([dag.isReady(1), dag.isReady(2)], [true, false], "its parent has been counted meanwhile");
+  assert.deepEqual(
+    [dag.isReady(1), dag.isReady(2)], [true, false], "its parent has been counted meanwhile",
+  );
   dag.reopen([0, 1, 3]);
   dag.settleEarly(1);
   dag.reopen([1]);

@@ -5,7 +5,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   apply, deadLetters, decideAddJobs, decideCancel, decideDrain, decideFinish, decideForget, decideForgotten, decideGate, decideJoin, decideLose, decideRetry, decideSubmit, decideTick, Event,
-  gateInfo, hashState, isTerminal, jobChange, jobInfo, MAX_FINISHED_BYTES, MAX_RUN_RESULT_BYTES, nextStart, readSnapshot, reasonOf, Refusal, staleAttempts, State, writeSnapshot, type Context, type Job,
+  gateInfo, hashState, isTerminal, jobChange, jobInfo, MAX_FINISHED_BYTES, MAX_RUN_RESULT_BYTES,
+  nextStart, readSnapshot, reasonOf, Refusal, staleAttempts, State, writeSnapshot, type Context,
+  type Job,
 } from "#core";
 import { message, u32, u53, union } from "#codec";
 import { requirementKey } from "#routing";
@@ -501,7 +503,9 @@ test("cancel takes waiting jobs at once, running ones when their process is gone
   const run = bench.submit([spec("running"), spec("waiting"), spec("child", { dependsOn: [0] }), spec("later", { delayMs: 1000 })]);
   const [job] = bench.schedule();
   bench.commit(decideCancel(bench.state, { run }, bench.context));
-  assert.deepEqual(bench.statuses(run), { running: "RUNNING", waiting: "CANCELLED", child: "CANCELLED", later: "CANCELLED" });
+  assert.deepEqual(bench.statuses(run), {
+    running: "RUNNING", waiting: "CANCELLED", child: "CANCELLED", later: "CANCELLED",
+  });
   assert.equal(job!.cancelling, true);
   assert.deepEqual(bench.schedule(), []);
   bench.finish(job!); // it happened to succeed: the wish was earlier
@@ -532,7 +536,9 @@ test("cancel of a job that waits for its parents ends it at once, and its childr
   const [a] = bench.schedule();
   bench.commit(decideCancel(bench.state, { run, job: "b" }, bench.context));
   assertRecoverable(bench);
-  const early = { a: "RUNNING", b: "CANCELLED", after: "SKIPPED", clean: "PENDING", both: "PENDING" };
+  const early = {
+    a: "RUNNING", b: "CANCELLED", after: "SKIPPED", clean: "PENDING", both: "PENDING",
+  };
   assert.deepEqual(bench.statuses(run), early);
   assert.deepEqual(decideCancel(bench.state, { run, job: "b" }, bench.context), [], "it has ended");
   const [clean] = bench.schedule();
@@ -558,7 +564,9 @@ test("cancel of a job that waits for a delay, a worker or a person ends it at on
     spec("next", { dependsOn: [0] }),
   ]);
   bench.finish(bench.schedule()[0]!);
-  for (const job of ["gated", "delayed", "gpu"]) bench.commit(decideCancel(bench.state, { run, job }, bench.context));
+  for (const job of ["gated", "delayed", "gpu"]) {
+    bench.commit(decideCancel(bench.state, { run, job }, bench.context));
+  }
   const ended = { gated: "CANCELLED", delayed: "CANCELLED", gpu: "CANCELLED", next: "SKIPPED" };
   assert.deepEqual(bench.statuses(run), ended);
   assert.equal(bench.state.runsById.get(run)!.status, "CANCELLED");
@@ -568,7 +576,9 @@ test("cancel of a job that waits for a delay, a worker or a person ends it at on
 test("a retry opens a job that was cancelled before its parents ended, together with its parent", () => {
   const bench = new Bench();
   bench.join({ slots: 4 });
-  const run = bench.submit([spec("a"), spec("b", { dependsOn: [0] }), spec("c", { dependsOn: [1] })]);
+  const run = bench.submit([
+    spec("a"), spec("b", { dependsOn: [0] }), spec("c", { dependsOn: [1] }),
+  ]);
   const [a] = bench.schedule();
   bench.commit(decideCancel(bench.state, { run, job: "b" }, bench.context));
   bench.commit(decideRetry(bench.state, { run }, bench.context));
@@ -597,17 +607,31 @@ test("decideRetry() refuses a job that would be skipped at once, and names the j
   bench.fail(root!);
   bench.finish(fine!);
   const retryFrom = (from: string) => () => decideRetry(bench.state, { run, from }, bench.context);
-  const because = /it would be skipped, because its parent "middle" is SKIPPED \(--from root runs both\)/;
+  const because =
+    /it would be skipped, because its parent "middle" is SKIPPED \(--from root runs both\)/;
   assert.throws(retryFrom("leaf"), refusal("CONFLICT", because));
-  assert.throws(retryFrom("middle"), refusal("CONFLICT", /its parent "root" is FAILED \(--from root runs both\)/));
-  assert.throws(retryFrom("report"), refusal("CONFLICT", /waits for a failure \(when: failure\) and no parent has failed/));
+  assert.throws(
+    retryFrom("middle"),
+    refusal("CONFLICT", /its parent "root" is FAILED \(--from root runs both\)/),
+  );
+  assert.throws(
+    retryFrom("report"),
+    refusal("CONFLICT", /waits for a failure \(when: failure\) and no parent has failed/),
+  );
   const [event] = decideRetry(bench.state, { run }, bench.context);
   assert.ok(event?.type === "RunRetried");
-  assert.deepEqual(event.jobs.toSorted((a, b) => a - b), [0, 1, 2], "what would be skipped for the same reason stays as it is");
+  assert.deepEqual(
+    event.jobs.toSorted((a, b) => a - b),
+    [0, 1, 2],
+    "what would be skipped for the same reason stays as it is",
+  );
   bench.commit([event]);
   assert.throws(retryFrom("leaf"), refusal("CONFLICT", /the job is PENDING and has not ended/));
   bench.drain();
-  assert.throws(() => decideRetry(bench.state, { run }, bench.context), refusal("CONFLICT", /nothing in it has failed/));
+  assert.throws(
+    () => decideRetry(bench.state, { run }, bench.context),
+    refusal("CONFLICT", /nothing in it has failed/),
+  );
   assertRecoverable(bench);
 });
 
@@ -631,7 +655,11 @@ test("decideRetry() advises only what makes the job run, and finds a failure for
   const retryFrom = (from: string) => decideRetry(bench.state, { run, from }, bench.context);
   const all = /its parent "one" is FAILED \(without --from, all that did not complete runs\)$/;
   assert.throws(() => retryFrom("both"), refusal("CONFLICT", all));
-  assert.throws(() => retryFrom("lost"), refusal("CONFLICT", /its parent "one" is FAILED$/), "nothing helps it");
+  assert.throws(
+    () => retryFrom("lost"),
+    refusal("CONFLICT", /its parent "one" is FAILED$/),
+    "nothing helps it",
+  );
   const [again] = retryFrom("report");
   assert.ok(again?.type === "RunRetried");
   assert.deepEqual(again.jobs, [3], "its parent has failed, which is what it wants");
@@ -677,10 +705,14 @@ test("cancel of a run takes whatever its jobs wait for, is asked once, and a gat
 test("jobs that are added under a cancelled one end with the reason, or run if they always do", () => {
   const bench = new Bench();
   bench.join({ slots: 4 });
-  const run = bench.submit([spec("a"), spec("b", { dependsOn: [0] }), spec("c", { retry: retry(2) })]);
+  const run = bench.submit([
+    spec("a"), spec("b", { dependsOn: [0] }), spec("c", { retry: retry(2) }),
+  ]);
   const [, c] = bench.schedule();
   bench.fail(c!);
-  for (const job of ["b", "c"]) bench.commit(decideCancel(bench.state, { run, job }, bench.context));
+  for (const job of ["b", "c"]) {
+    bench.commit(decideCancel(bench.state, { run, job }, bench.context));
+  }
   const more = [
     spec("under", { dependsOn: [1] }),
     spec("always", { dependsOn: [1, 2], when: "always" }),
@@ -688,7 +720,10 @@ test("jobs that are added under a cancelled one end with the reason, or run if t
   ];
   bench.commit(decideAddJobs(bench.state, { run, jobs: more }, bench.context));
   checkIndexes(bench.state);
-  assert.equal(jobInfo(bench.state, bench.job(run, "under"), bench.now).reason, "a parent was cancelled: b");
+  assert.equal(
+    jobInfo(bench.state, bench.job(run, "under"), bench.now).reason,
+    "a parent was cancelled: b",
+  );
   const rest = { under: "SKIPPED", always: "PENDING", later: "PENDING" };
   assert.deepEqual(bench.statuses(run), { a: "RUNNING", b: "CANCELLED", c: "CANCELLED", ...rest });
   assert.deepEqual(bench.schedule().map((job) => job.spec.id), ["always"]);
@@ -736,8 +771,13 @@ test("jobInfo() tells when an attempt ended apart from when its gate was answere
   const answer = { gate: `${run}/a`, approve: true, by: "ada", comment: "ok by me" };
   bench.commit(decideGate(bench.state, answer, bench.context).events);
   const info = JobInfo.decode(JobInfo.encode(jobInfo(bench.state, job!, bench.now)));
-  assert.deepEqual([info.startedAt, info.stoppedAt, info.endedAt], [startedAt, startedAt + 5, startedAt + 8005]);
-  assert.deepEqual(info.decision, { approved: true, by: "ada", comment: "ok by me", at: bench.now, already: false });
+  assert.deepEqual(
+    [info.startedAt, info.stoppedAt, info.endedAt],
+    [startedAt, startedAt + 5, startedAt + 8005],
+  );
+  assert.deepEqual(info.decision, {
+    approved: true, by: "ada", comment: "ok by me", at: bench.now, already: false,
+  });
   assertRecoverable(bench);
   bench.commit(decideRetry(bench.state, { run, from: "a" }, bench.context));
   const again = jobInfo(bench.state, job!, bench.now);
@@ -773,7 +813,10 @@ test("jobChange() tells a failure that is tried again from one that is not, and 
   assert.deepEqual(seen.slice(1), [["FAILED", retryAt, ""], ["PENDING", retryAt, ""]]);
   bench.tick(1000);
   bench.fail(bench.schedule()[0]!);
-  assert.deepEqual(seen.slice(4), [["DEAD", undefined, ""], ["SKIPPED", undefined, "a parent failed: a"]]);
+  assert.deepEqual(seen.slice(4), [
+    ["DEAD", undefined, ""],
+    ["SKIPPED", undefined, "a parent failed: a"],
+  ]);
   bench.submit([spec("g", { gate: { message: "Ship it?", maxWaitMs: 60_000 } })]);
   bench.finish(bench.schedule()[0]!);
   assert.deepEqual(seen.at(-1), ["WAITING", undefined, "waits for approval: Ship it?"]);
@@ -782,9 +825,12 @@ test("jobChange() tells a failure that is tried again from one that is not, and 
 test("a log of an older version, whose cancels waited for parents, replays to the state it had", () => {
   const bench = new Bench();
   bench.join();
-  const run = bench.submit([spec("a"), spec("b", { dependsOn: [0] }), spec("c", { dependsOn: [1] })]);
+  const run = bench.submit([
+    spec("a"), spec("b", { dependsOn: [0] }), spec("c", { dependsOn: [1] }),
+  ]);
   const [a] = bench.schedule();
-  // The bytes as they were: variant 8 with run 1, the bench's time, job 1 alone, and not the whole run.
+  // The bytes as they were: variant 8 with run 1, the bench's time, job 1 alone, and not the whole
+  // run.
   const old = Event.decode(Buffer.from("0808011080a0f1c2b1341a0101200000", "hex"));
   assert.deepEqual(old, { type: "JobsMarked", run: 1, at: bench.now, jobs: [1], whole: false });
   bench.commit([old]);

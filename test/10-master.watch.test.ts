@@ -57,11 +57,21 @@ test("WHY says of the jobs that are named why they wait, in a word and in a sent
   Room.run(async (room) => {
     await room.start();
     const client = await room.client();
-    const jobs = [spec("a", { requirement: ["GPU"] }), spec("b", { dependsOn: [0] }), spec("c", { delayMs: 60_000 })];
+    const jobs = [
+      spec("a", { requirement: ["GPU"] }),
+      spec("b", { dependsOn: [0] }),
+      spec("c", { delayMs: 60_000 }),
+    ];
     const { run } = await client.submitSpec(pipeline(jobs));
     const told = await client.reasons(run, [0, 1, 2, 77]);
-    assert.deepEqual(told.map(({ index, kind }) => [index, kind]), [[0, "worker"], [1, "parents"], [2, "time"]]);
-    assert.deepEqual(told.slice(0, 2).map(({ reason }) => reason), ["no worker is connected", "waits for a (PENDING)"]);
+    assert.deepEqual(
+      told.map(({ index, kind }) => [index, kind]),
+      [[0, "worker"], [1, "parents"], [2, "time"]],
+    );
+    assert.deepEqual(
+      told.slice(0, 2).map(({ reason }) => reason),
+      ["no worker is connected", "waits for a (PENDING)"],
+    );
     await client.cancel(run);
     assert.deepEqual(await client.reasons(run, [0, 1, 2]), []);
   }));

@@ -222,7 +222,9 @@ test("cancel kills what runs, durably: a worker that was away is told when it co
     await room.restart();
     const other = await room.client();
     assert.equal(await other.cancel(run), 2);
-    assert.deepEqual(await room.statuses(other, run), { a: "CANCELLED", b: "RUNNING", c: "CANCELLED" });
+    assert.deepEqual(await room.statuses(other, run), {
+      a: "CANCELLED", b: "RUNNING", c: "CANCELLED",
+    });
     const back = await room.worker("w", { slots: 2, running: [keyOf(worker.assigned[1]!)] });
     await room.until(() => back.killed.length === 1);
     await back.finish(report(worker.assigned[1]!));

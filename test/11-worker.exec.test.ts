@@ -3,7 +3,10 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { createExecutor, MAX_RESULT_BYTES, type ExecOutcome, type ExecRequest, type Executor, type Running, type Shell } from "#exec";
+import {
+  createExecutor, MAX_RESULT_BYTES, type ExecOutcome, type ExecRequest, type Executor, type Running,
+  type Shell,
+} from "#exec";
 import { nodeHost } from "#host";
 
 const host = nodeHost();
@@ -40,7 +43,8 @@ function start(action: ExecRequest["action"], given: Given = {}): Job {
   );
   return { running, out: () => text.stdout, err: () => text.stderr };
 }
-const shell = (script: string, program?: Shell): ExecRequest["action"] => ({ kind: "shell", script, shell: program });
+const shell = (script: string, program?: Shell): ExecRequest["action"] =>
+  ({ kind: "shell", script, shell: program });
 const file = (name: string, ...args: string[]): ExecRequest["action"] => ({ kind: "file", file: name, args });
 const call = (target: string, input = ""): ExecRequest["action"] => ({ kind: "call", target, input: Buffer.from(input) });
 async function end(action: ExecRequest["action"], given: Given = {}): Promise<ExecOutcome & { out: string; err: string }> {
@@ -66,7 +70,10 @@ test("start() fails an attempt by its kind: not found, not executable, exit, sig
     [file("folder.sh"), ["failed", "not-found", "Cannot run folder.sh: no such file in the project"]],
     [file("plain"), ["failed", "not-executable", 'Cannot start "./plain": it is not executable']],
     [{ kind: "command", argv: ["no-such-program"] }, ["failed", "not-found", 'Cannot start "no-such-program": no such file']],
-    [{ kind: "command", argv: ["./nope/tool"] }, ["failed", "not-found", 'Cannot start "./nope/tool": no such file']],
+    [
+      { kind: "command", argv: ["./nope/tool"] },
+      ["failed", "not-found", 'Cannot start "./nope/tool": no such file'],
+    ],
     [{ kind: "command", argv: ["echo", "a\0b"] }, ["failed", "bad-input", 'Cannot start "echo": an argument or variable contains a NUL byte']],
     [shell("exit 3"), ["failed", "exit", "exited with code 3"]],
     [shell("kill -SEGV $$"), ["failed", "signal", "ended by SIGSEGV"]],
@@ -81,8 +88,14 @@ test("start() fails an attempt by its kind: not found, not executable, exit, sig
 test("a script ends at its first line that fails, in sh and in bash, and nowhere else", async () => {
   for (const program of [undefined, "sh", "bash"] as const) {
     const failed = await end(shell("echo one\nfalse\necho two", program));
-    assert.deepEqual([...brief(failed), failed.out], ["failed", "exit", "exited with code 1", "one\n"], program);
-    const handled = "false || echo or\nif false; then echo no; else echo else; fi\n! true || :\nfalse && echo no\nwhile false; do :; done\necho end";
+    assert.deepEqual(
+      [...brief(failed), failed.out],
+      ["failed", "exit", "exited with code 1", "one\n"],
+      program,
+    );
+    const handled =
+      "false || echo or\nif false; then echo no; else echo else; fi\n! true || :\n" +
+      "false && echo no\nwhile false; do :; done\necho end";
     const ended = await end(shell(handled, program));
     assert.deepEqual([ended.status, ended.out], ["ok", "or\nelse\nend\n"], program);
   }
@@ -90,18 +103,24 @@ test("a script ends at its first line that fails, in sh and in bash, and nowhere
 
 test("shell: bash reads arrays, and a pipe fails with any of its commands; sh asks the last one only", async () => {
   assert.equal((await end(shell("x=(a b); echo ${x[1]}", "bash"))).out, "b\n");
-  assert.deepEqual(brief(await end(shell("false | cat; echo on", "bash"))), ["failed", "exit", "exited with code 1"]);
+  assert.deepEqual(
+    brief(await end(shell("false | cat; echo on", "bash"))),
+    ["failed", "exit", "exited with code 1"],
+  );
   assert.deepEqual([(await end(shell("false | cat; echo on"))).out], ["on\n"]);
 });
 
 test("shell: python3 and node run a script as a program whose errors name the line", async () => {
-  const python = await end(shell("import lib.helper, sys\nprint(lib.helper.N, sys.stdin.read() == '')", "python3"), { project });
+  const asks = "import lib.helper, sys\nprint(lib.helper.N, sys.stdin.read() == '')";
+  const python = await end(shell(asks, "python3"), { project });
   assert.equal(python.status, "failed", "there is no such module yet");
   assert.match(python.err, /titan-script\.py", line 1, in <module>\n\s+import lib\.helper, sys/);
   inProject("lib/helper.py", "N = 7\n");
-  const again = await end(shell("import lib.helper, sys\nprint(lib.helper.N, sys.stdin.read() == '')", "python3"), { project });
+  const again = await end(shell(asks, "python3"), { project });
   assert.deepEqual([again.status, again.out], ["ok", "7 True\n"], again.err);
-  const node = 'import { basename } from "node:path";\nconsole.log(await Promise.resolve(basename("a/b")));\nthrow new Error("no")';
+  const node =
+    'import { basename } from "node:path";\n' +
+    'console.log(await Promise.resolve(basename("a/b")));\nthrow new Error("no")';
   const thrown = await end(shell(node, "node"), { project });
   assert.deepEqual([thrown.status, thrown.out, thrown.exitCode], ["failed", "b\n", 1]);
   assert.match(thrown.err, /titan-script\.mjs:3/);
@@ -114,14 +133,20 @@ test("a script longer than any argument runs, in every shell, and stops at the l
     assert.deepEqual([status, out], ["failed", "on\n"], program);
   }
   assert.equal((await end(shell(`${comment}print(1)`, "python3"))).out, "1\n");
-  assert.equal((await end(shell(`/${comment.replace("#", "/")}console.log(1)`, "node"))).out, "1\n");
+  const slashes = `/${comment.replace("#", "/")}`;
+  assert.equal((await end(shell(`${slashes}console.log(1)`, "node"))).out, "1\n");
 });
 
 test("shell: a shell that the worker does not have is not found, by name", async () => {
-  const bare = createExecutor({ host, workDir: join(folder, "bare"), callThreads: 1, baseEnv: { PATH: folder } });
+  const bare = createExecutor({
+    host, workDir: join(folder, "bare"), callThreads: 1, baseEnv: { PATH: folder },
+  });
   for (const program of ["bash", "python3"] as const) {
     const outcome = await end(shell("echo", program), { executor: bare });
-    assert.deepEqual(brief(outcome), ["failed", "not-found", `Cannot start "${program}": no such file`]);
+    assert.deepEqual(
+      brief(outcome),
+      ["failed", "not-found", `Cannot start "${program}": no such file`],
+    );
   }
   await bare.close();
 });

@@ -1,4 +1,7 @@
-/** Chapter 11: jobs that take their own folders apart, and those around them. None of it may reach anybody else. */
+/**
+ * Chapter 11: jobs that take their own folders apart, and those around them. None of it may reach
+ * anybody else.
+ */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import {
@@ -122,7 +125,9 @@ test("ensureProject() removes what killed workers had half unpacked, and nothing
   writeFileSync(join(cache, "users", `${other}.dead`), "999999999 0 0\n");
   const lock = await host.storage.lock(join(cache, "users", `${living}.alive`));
   const strays = [`${other}.part-aa`, `${other}.gone-bb`, `${hash}.part-cc`];
-  for (const name of [...strays, `${living}.part-dd`]) mkdirSync(join(cache, name, "d"), { recursive: true });
+  for (const name of [...strays, `${living}.part-dd`]) {
+    mkdirSync(join(cache, name, "d"), { recursive: true });
+  }
   writeFileSync(join(cache, `${other}.pack-ee`), "half");
   await ensureProject(host, cache, hash, async () => bytes);
   const left = (): string[] => readdirSync(cache).filter((name) => /-..$/.test(name));

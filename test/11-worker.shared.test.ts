@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
-import { createExecutor, ensureProject, packProject, type ExecRequest, type LocalExecutor } from "#exec";
+import {
+  createExecutor, ensureProject, packProject, type ExecRequest, type LocalExecutor,
+} from "#exec";
 import { makeShared, nodeHost, removeTree } from "#host";
 import { startMaster } from "#master";
 import { parsePipeline } from "#pipeline";
@@ -39,7 +43,9 @@ async function until(what: string, isTrue: () => boolean | Promise<boolean>): Pr
 function executorOf(t: TestContext, options: { sharedRoot?: string } = {}) {
   const notes: string[] = [];
   const workDir = fresh();
-  const executor = createExecutor({ host, workDir, onNote: (text) => notes.push(text), ...options });
+  const executor = createExecutor({
+    host, workDir, onNote: (text) => notes.push(text), ...options,
+  });
   t.after(() => executor.close());
   return { executor, workDir, notes };
 }
@@ -47,7 +53,10 @@ function executorOf(t: TestContext, options: { sharedRoot?: string } = {}) {
 function start(executor: LocalExecutor, script: string, given: Partial<ExecRequest> = {}) {
   let out = "";
   const running = executor.start(
-    { run: "r", job: `j${++folders}`, attempt: 1, worker: "w", env: {}, timeoutMs: 20_000, inputs: [], action: { kind: "shell", script }, ...given },
+    {
+      run: "r", job: `j${++folders}`, attempt: 1, worker: "w", env: {}, timeoutMs: 20_000,
+      inputs: [], action: { kind: "shell", script }, ...given,
+    },
     (_stream, bytes) => void (out += bytes),
   );
   return { running, done: running.done.then((outcome) => ({ ...outcome, out })) };
@@ -65,10 +74,14 @@ for (const files of [FEW, MANY]) {
       const { status, out } = await start(executor, script, { project }).done;
       return [status, out];
     };
-    const look = "sh lib.sh; cat lib/0.txt; ls | tr '\\n' ' '; ls lib | wc -l; test -w lib.sh && test -w lib";
+    const look =
+      "sh lib.sh; cat lib/0.txt; ls | tr '\\n' ' '; ls lib | wc -l; test -w lib.sh && test -w lib";
     const expected = ["ok", `original\n0lib lib.sh ${files}\n`];
     assert.deepEqual(await job(look), expected);
-    assert.deepEqual(await job("echo 'echo changed!' >lib.sh; echo x >lib/0.txt; echo new >lib/new; rm lib/1.txt; chmod 0 lib"), ["ok", ""]);
+    const change =
+      "echo 'echo changed!' >lib.sh; echo x >lib/0.txt; echo new >lib/new; " +
+      "rm lib/1.txt; chmod 0 lib";
+    assert.deepEqual(await job(change), ["ok", ""]);
     assert.deepEqual(await job(look), expected);
   });
 
@@ -78,9 +91,12 @@ for (const files of [FEW, MANY]) {
     const cache = fresh();
     const notes: string[] = [];
     let fetches = 0;
-    const ensure = () => ensureProject(host, cache, hash, async () => (fetches++, bytes), { onNote: (text) => notes.push(text) });
+    const onNote = (text: string) => notes.push(text);
+    const fetch = async () => (fetches++, bytes);
+    const ensure = () => ensureProject(host, cache, hash, fetch, { onNote });
     const job = async (script: string, more: Partial<ExecRequest> = {}) => {
-      const { out, status, message } = await start(executor, script, { project: await ensure(), ...more }).done;
+      const project = await ensure();
+      const { out, status, message } = await start(executor, script, { project, ...more }).done;
       assert.equal(status, "ok", message);
       return out;
     };
@@ -94,10 +110,15 @@ for (const files of [FEW, MANY]) {
       `rm -r ${target}`,
     ]) {
       await job(deed);
-      assert.equal(await job("sh lib.sh; cat lib/0.txt; ls lib | wc -l"), `original\n0${files}\n`, deed);
+      const now = await job("sh lib.sh; cat lib/0.txt; ls lib | wc -l");
+      assert.equal(now, `original\n0${files}\n`, deed);
     }
     assert.equal(fetches, 1, "the archive is here");
-    assert.ok(notes.length >= 5 && notes.every((note) => note.includes(`the project ${hash.slice(0, 12)} in the cache was changed`)), notes.join("\n"));
+    const changed = `the project ${hash.slice(0, 12)} in the cache was changed`;
+    assert.ok(
+      notes.length >= 5 && notes.every((note) => note.includes(changed)),
+      notes.join("\n"),
+    );
     await job(`echo garbage >${target}.pack; echo 'echo changed!' >${target}/lib.sh`);
     assert.equal(await job("sh lib.sh"), "original\n");
     assert.equal(fetches, 2, "an archive that was changed is fetched again");
@@ -131,7 +152,8 @@ test("cancel(), a timeout and close() end a job while its project is copied: not
   const project = projectOf(MANY);
   const { executor, workDir } = executorOf(t);
   const began = join(root, "began");
-  const ends: [string, (running: { cancel(why: string): void }) => unknown, Partial<ExecRequest>][] = [
+  type End = (running: { cancel(why: string): void }) => unknown;
+  const ends: [string, End, Partial<ExecRequest>][] = [
     ["cancelled", (running) => running.cancel("by a test"), {}],
     ["timeout", () => undefined, { timeoutMs: 1 }],
     ["cancelled", () => executor.close(), {}],
@@ -141,7 +163,10 @@ test("cancel(), a timeout and close() end a job while its project is copied: not
     assert.equal(running.pid, undefined, "it is copied beside the event loop");
     const ended = end(running);
     assert.deepEqual([(await done).status, (await done).kind], ["failed", kind]);
-    assert.deepEqual([existsSync(began), existsSync(join(workDir, "r", `j${folders}.1`))], [false, false]);
+    assert.deepEqual(
+      [existsSync(began), existsSync(join(workDir, "r", `j${folders}.1`))],
+      [false, false],
+    );
     await ended;
   }
   assert.equal(existsSync(workDir), false);
@@ -151,7 +176,10 @@ test("pauseOutput() while the project is copied holds the output back", async (t
   const { executor } = executorOf(t);
   let bytes = 0;
   const running = executor.start(
-    { run: "r", job: "j", attempt: 1, worker: "w", env: {}, timeoutMs: 20_000, inputs: [], action: { kind: "shell", script: "cat /dev/zero" }, project: projectOf(MANY) },
+    {
+      run: "r", job: "j", attempt: 1, worker: "w", env: {}, timeoutMs: 20_000, inputs: [],
+      action: { kind: "shell", script: "cat /dev/zero" }, project: projectOf(MANY),
+    },
     (_stream, chunk) => void (bytes += chunk.length),
   );
   running.pauseOutput();
@@ -168,14 +196,25 @@ test("a work folder that cannot be removed is noted, and fails neither the job n
   const refuse = () => Promise.reject(new Error("no"));
   const made = fresh();
   mkdirSync(made);
-  const folders = { make() {}, write() {}, read: () => undefined, isFile: () => true, removeLight: () => false, remove: refuse };
-  const executor = createExecutor({ host, workDir: made, folders, onNote: (text) => notes.push(text) });
-  const request = { run: "r", job: "j", attempt: 1, worker: "w", env: {}, timeoutMs: 0, inputs: [] };
+  const folders = {
+    make() {}, write() {}, read: () => undefined, isFile: () => true, removeLight: () => false,
+    remove: refuse,
+  };
+  const executor = createExecutor({
+    host, workDir: made, folders, onNote: (text) => notes.push(text),
+  });
+  const request = {
+    run: "r", job: "j", attempt: 1, worker: "w", env: {}, timeoutMs: 0, inputs: [],
+  };
   mkdirSync(join(made, "r", "j.1"), { recursive: true });
-  assert.equal((await executor.start({ ...request, action: { kind: "shell", script: "true" } }, () => {}).done).status, "ok");
+  const action = { kind: "shell", script: "true" } as const;
+  assert.equal((await executor.start({ ...request, action }, () => {}).done).status, "ok");
   await executor.endRun("r");
   await executor.close();
-  assert.deepEqual(notes, ["r/j.1", "r", ""].map((path) => `Cannot remove ${join(made, path)}: no`));
+  assert.deepEqual(
+    notes,
+    ["r/j.1", "r", ""].map((path) => `Cannot remove ${join(made, path)}: no`),
+  );
 });
 
 // ── TITAN_SHARED ─────────────────────────────────────────────────────────────────────────────────
@@ -194,7 +233,9 @@ test("two executors of one machine share the files of a run, and of no other run
   await a.executor.endRun("r", "c1");
   await b.executor.endRun("r", "c1");
   assert.deepEqual(b.executor.sharedRuns("c1"), ["other"]);
-  await Promise.all([a, b].flatMap(({ executor }) => [executor.endRun("other", "c1"), executor.endRun("r", "c2")]));
+  await Promise.all(
+    [a, b].flatMap(({ executor }) => [executor.endRun("other", "c1"), executor.endRun("r", "c2")]),
+  );
   assert.equal(existsSync(sharedRoot), false);
   assert.deepEqual([...a.notes, ...b.notes], []);
 });
@@ -203,8 +244,13 @@ test("sharedRuns() yields every id as it was, and ids never leave the shared fol
   const sharedRoot = fresh();
   const { executor } = executorOf(t, { sharedRoot });
   const ids = ["../../escape", "a/b", "..", "ü", "a%2fb", "p-x1", "%41"];
-  for (const run of ids) assert.equal((await start(executor, "true", { cluster: { ...cluster, id: "../c" }, run }).done).status, "ok");
-  for (const foreign of ["%zz", `%${"a".repeat(64)}`]) makeShared(join(sharedRoot, readdirSync(sharedRoot)[0]!, foreign));
+  for (const run of ids) {
+    const { done } = start(executor, "true", { cluster: { ...cluster, id: "../c" }, run });
+    assert.equal((await done).status, "ok");
+  }
+  for (const foreign of ["%zz", `%${"a".repeat(64)}`]) {
+    makeShared(join(sharedRoot, readdirSync(sharedRoot)[0]!, foreign));
+  }
   assert.deepEqual(executor.sharedRuns("../c").sort(), [...ids].sort());
   assert.equal(readdirSync(sharedRoot).length, 1);
 });
@@ -214,7 +260,11 @@ test("a job is told why it has no shared folder", async (t) => {
   writeFileSync(sharedRoot, "");
   const { executor } = executorOf(t, { sharedRoot });
   const { kind, message } = await start(executor, "true", { cluster }).done;
-  assert.deepEqual([kind, message], ["internal", `Cannot make the work folder: Cannot use ${sharedRoot} for TITAN_SHARED: it is no folder; TMPDIR names another place`]);
+  assert.deepEqual([kind, message], [
+    "internal",
+    `Cannot make the work folder: Cannot use ${sharedRoot} for TITAN_SHARED: ` +
+      "it is no folder; TMPDIR names another place",
+  ]);
 });
 
 test("stop() asks once more: what an ended run shared goes with the last worker, not with the next", async (t) => {
@@ -230,19 +280,23 @@ test("stop() asks once more: what an ended run shared goes with the last worker,
   t.after(() => client.close());
   const yaml = "name: p\njobs:\n  - { id: a, run: 'echo x >\"$TITAN_SHARED/x\"' }\n";
   const { run } = await client.submit(parsePipeline(yaml, { file: "p.yaml" }));
-  for await (const _news of client.watch(run)); // it ends with the run, which is before the next beat
+  // It ends with the run, which is before the next beat.
+  for await (const _news of client.watch(run));
   await worker.stop();
   assert.equal(existsSync(sharedRoot), false);
 });
 
 test("workers of one cluster share a run's files; the files go when it is over, and those of a dead worker, too", async (t) => {
   const sharedRoot = fresh();
-  const master = await startMaster({ host, dir: fresh(), listen: { host: "127.0.0.1", port: 0 }, cluster: "c1" });
+  const listen = { host: "127.0.0.1", port: 0 };
+  const master = await startMaster({ host, dir: fresh(), listen, cluster: "c1" });
   t.after(() => master.stop());
   makeShared(join(sharedRoot, "c1", "left-by-a-killed-worker"));
   for (const name of ["w1", "w2"]) {
     const executor = createExecutor({ host, workDir: fresh(), sharedRoot });
-    const worker = startWorker({ host, master, name, tags: [name], slots: 1, executor, cacheDir: fresh() });
+    const worker = startWorker({
+      host, master, name, tags: [name], slots: 1, executor, cacheDir: fresh(),
+    });
     t.after(() => worker.stop());
     await worker.ready;
   }

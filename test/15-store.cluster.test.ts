@@ -463,8 +463,14 @@ test("Welcome with and without `store` is read by peers of either age", () => {
   const fields = { protocol: [1, u32()], version: [2, string(256)], worker: [3, withDefault(u32(), 0)], name: [4, withDefault(string(256), "")], beatMs: [5, u32()], leaseMs: [6, u32()] } as const;
   const Older = message("Welcome", fields);
   const old = { protocol: PROTOCOL, version: "0", worker: 1, name: "w", beatMs: 1000, leaseMs: 4000 };
-  assert.deepEqual(Welcome.decode(Older.encode(old)), { ...old, stale: [], store: undefined, cluster: undefined });
-  assert.deepEqual(Older.decode(Welcome.encode({ ...old, stale: [], store: "redis://h", cluster: "c" })), old);
+  assert.deepEqual(
+    Welcome.decode(Older.encode(old)),
+    { ...old, stale: [], store: undefined, cluster: undefined },
+  );
+  assert.deepEqual(
+    Older.decode(Welcome.encode({ ...old, stale: [], store: "redis://h", cluster: "c" })),
+    old,
+  );
 });
 
 // ── jobs ─────────────────────────────────────────────────────────────────────────────────────────

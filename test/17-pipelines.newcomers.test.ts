@@ -76,7 +76,8 @@ const VALUES = [
   "3", "0", "-1", "1.5", "1000", "99999999", "1e3", "012", "10m", "2 hours", "true", "no", "~",
   "null", '""', "make", "make all", "'it''s'", '"q: x"', "'#x'", '"a\\tb"', "é ü", "My nightly run",
   "[a, b]", "[[a]]", "[]", "{}", "{a: 1}", "{a: {b: c}}", "{limit: 3}", "[A=b, C=d]",
-  "[{name: A, value: b}]", "ubuntu-latest", "[self-hosted, gpu]", "gpu box", "-x", "${{ always() }}",
+  "[{name: A, value: b}]", "ubuntu-latest", "[self-hosted, gpu]", "gpu box", "-x",
+  "${{ always() }}",
 ];
 const FOUND_AT = {
   pipeline: (line: string) => `${line}\njobs: [{id: a, run: x}]\n`,
@@ -104,9 +105,12 @@ test("a line that an advice says to write is read, whatever stands behind the fo
       for (const value of VALUES) {
         const found = problemsOf(FOUND_AT[level](`${word}: ${value}`));
         for (const { message } of found?.problems ?? []) {
-          const [, line] = /: write ([a-z_]+: .*?)(?: \(|; |, and |, or | in each|$)/.exec(message) ?? [];
-          // A parent that is not there is the author's to name; "…" is, too; "run: |" goes on below.
-          if (line === undefined || /…|^depends_on|^run: \||^max_wait|^call: path|^hitl/.test(line)) continue;
+          const [, line] =
+            /: write ([a-z_]+: .*?)(?: \(|; |, and |, or | in each|$)/.exec(message) ?? [];
+          if (line === undefined) continue;
+          // A parent that is not there is the author's to name; "…" is, too; "run: |" goes on
+          // below.
+          if (/…|^depends_on|^run: \||^max_wait|^call: path|^hitl/.test(line)) continue;
           advised += 1;
           const problem = problemsOf(around(line, level))?.problems[0]?.message;
           if (problem !== undefined) refused.push(`${word}: ${value} => ${line} => ${problem}`);

@@ -167,13 +167,15 @@ test("parsePipeline() refuses a file that would not be on a worker: line, caret,
     ),
     [
       '3:18: "file" in job "j0": there is no a.pyy in the project folder (did you mean "a.py"?)',
-      '4:18: "file" in job "j1": there is no extract.py in the project folder (did you mean "scripts/extract.py"?)',
+      '4:18: "file" in job "j1": there is no extract.py in the project folder ' +
+        '(did you mean "scripts/extract.py"?)',
       '5:18: "file" in job "j2": there is no zzz.rb in the project folder',
       '6:18: "file" in job "j3": folder.py is a folder',
       '7:18: "file" in job "j4": skipped.log is not shipped: .titanignore names it',
       '8:18: "file" in job "j5": node_modules/m/index.js is not shipped: node_modules never is',
       '9:18: "call" in job "j6": there is no lib/none.js in the project folder',
-      '10:18: "file" in job "j7": there is no data/x.csv/y in the project folder (did you mean "data/x.csv"?)',
+      '10:18: "file" in job "j7": there is no data/x.csv/y in the project folder ' +
+        '(did you mean "data/x.csv"?)',
     ],
   );
   assert.deepEqual(

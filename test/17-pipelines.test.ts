@@ -39,8 +39,15 @@ const REFUSED: [text: string, ...lines: string[]][] = [
   [job('hitl_message: "Ship it?'), "p.yaml:5:19: this quote is not closed"],
   [job("env: {A: b"), 'p.yaml:5:10: this bracket has no closing "}"'],
   [job("<<: *base"), 'p.yaml:5:9: alias *base has no anchor &base before it'],
-  [job("<<: [{env: {}}, ls]"), 'p.yaml:5:21: "<<" merges maps (*name, or a list of them), found the text "ls"'],
-  [job("run: echo a: b").replace("    run: ls\n", ""), 'p.yaml:4:16: ": " inside a value on the line of its key: quote the value, write "run: |" and the text below it, or begin the map on the next line'],
+  [
+    job("<<: [{env: {}}, ls]"),
+    'p.yaml:5:21: "<<" merges maps (*name, or a list of them), found the text "ls"',
+  ],
+  [
+    job("run: echo a: b").replace("    run: ls\n", ""),
+    'p.yaml:4:16: ": " inside a value on the line of its key: quote the value, ' +
+      'write "run: |" and the text below it, or begin the map on the next line',
+  ],
   [job("priority: !!int 3"), "p.yaml:5:15: tags (!name) are not supported: types come from the schema"],
   // The outer shape.
   ["", "p.yaml:1:1: a pipeline must be a map with name and jobs, found nothing"],
@@ -50,7 +57,11 @@ const REFUSED: [text: string, ...lines: string[]][] = [
   ["jobs: [{id: a, run: ls}]", "p.yaml:1:1: the pipeline needs a name"],
   ["name: n\njobs: []", 'p.yaml:2:7: "jobs" must not be empty'],
   ["name: n\njobs:", 'p.yaml:2:6: "jobs" must be a list, found nothing'],
-  ["name: n\njobs: {a: {run: ls}}", 'p.yaml:2:7: "jobs" must be a list, found a map: write "- id: a" and its keys below it, for each job'],
+  [
+    "name: n\njobs: {a: {run: ls}}",
+    'p.yaml:2:7: "jobs" must be a list, found a map: ' +
+      'write "- id: a" and its keys below it, for each job',
+  ],
   ["name: n\njobs: [ls]", 'p.yaml:2:8: job 1 must be a map with id and one of file, command, run or call, found the text "ls"'],
   ["name: my pipeline\njobs: [{id: a, run: ls}]", 'p.yaml:1:7: "name" must begin with a letter or digit and go on with up to 127 letters, digits, "_", "." or "-", found "my pipeline" (for example "my-pipeline")'],
   ["name: [n]\njobs: [{id: a, run: ls}]", 'p.yaml:1:7: "name" must be text, found a list'],
@@ -74,7 +85,10 @@ const REFUSED: [text: string, ...lines: string[]][] = [
   [job("input: 1"), 'p.yaml:5:5: "input" in job "a" goes with "call" only'],
   ["name: n\njobs: [{id: a, run: }]", 'p.yaml:2:20: "run" in job "a" must be text, found nothing'],
   ["name: n\njobs: [{id: a, run: ''}]", 'p.yaml:2:21: "run" in job "a" must not be empty'],
-  ["name: n\njobs: [{id: a, run: [ls]}]", 'p.yaml:2:21: "run" in job "a" must be text, found a list: write run: ls'],
+  [
+    "name: n\njobs: [{id: a, run: [ls]}]",
+    'p.yaml:2:21: "run" in job "a" must be text, found a list: write run: ls',
+  ],
   ['name: n\njobs: [{id: a, run: "\\0"}]', 'p.yaml:2:21: "run" in job "a" must not contain the character NUL'],
   ["name: n\njobs: [{id: a, command: ls -l}]", 'p.yaml:2:25: "command" in job "a" must be a list, found the text "ls -l": write [program, argument], or use "run" for a line of shell'],
   ["name: n\njobs: [{id: a, command: []}]", 'p.yaml:2:25: "command" in job "a" must begin with a program'],
@@ -109,22 +123,41 @@ const REFUSED: [text: string, ...lines: string[]][] = [
   [job("priority: 3000000000"), 'p.yaml:5:15: "priority" in job "a" must be -2147483647 to 2147483647, found 3000000000'],
   [job("delay: -5"), 'p.yaml:5:12: "delay" in job "a" cannot be negative, found the number -5'],
   [job("delay: 31d"), 'p.yaml:5:12: "delay" in job "a" must be at most 24d, found the text "31d"'],
-  [job("timeout: 10 minutes"), 'p.yaml:5:14: "timeout" in job "a" must be a duration such as 90s, 10m, 1h30m or 500ms, found the text "10 minutes": write 10m'],
-  [job("timeout: PT1H30M"), 'p.yaml:5:14: "timeout" in job "a" must be a duration such as 90s, 10m, 1h30m or 500ms, found the text "PT1H30M": write 1h30m'],
+  [
+    job("timeout: 10 minutes"),
+    'p.yaml:5:14: "timeout" in job "a" must be a duration such as 90s, 10m, 1h30m or 500ms, ' +
+      'found the text "10 minutes": write 10m',
+  ],
+  [
+    job("timeout: PT1H30M"),
+    'p.yaml:5:14: "timeout" in job "a" must be a duration such as 90s, 10m, 1h30m or 500ms, ' +
+      'found the text "PT1H30M": write 1h30m',
+  ],
   [job("timeout: 1:30"), 'p.yaml:5:14: "timeout" in job "a" must be a duration such as 90s, 10m, 1h30m or 500ms, or a number of seconds: 1:30 is ambiguous: YAML 1.1 reads a number in base 60, YAML 1.2 text; quote it to mean the text "1:30"'],
   [job("timeout: 0.0001"), 'p.yaml:5:14: "timeout" in job "a" cannot be finer than a millisecond, found the number 0.0001'],
   [job("timeout: off"), 'p.yaml:5:14: "timeout" in job "a" must be a duration such as 90s, 10m, 1h30m or 500ms, or a number of seconds, found the text "off"'],
   [job("retries: -1"), 'p.yaml:5:14: "retries" in job "a" must be 0 to 999, found -1'],
   [job("retries: 1", "retry: {}"), 'p.yaml:5:5: "retries" and "retry" in job "a": give one of them (retries: 2 is retry: {max_attempts: 3})'],
-  [job("retry: 3"), 'p.yaml:5:12: "retry" in job "a" must be a map with max_attempts, delay, backoff, max_delay, jitter, found the number 3: write retries: 3 (4 attempts at most)'],
-  [job("retry: {attempts: 3}"), 'p.yaml:5:13: unknown key "attempts" in "retry" in job "a": write max_attempts: 3'],
+  [
+    job("retry: 3"),
+    'p.yaml:5:12: "retry" in job "a" must be a map with max_attempts, delay, backoff, max_delay, ' +
+      "jitter, found the number 3: write retries: 3 (4 attempts at most)",
+  ],
+  [
+    job("retry: {attempts: 3}"),
+    'p.yaml:5:13: unknown key "attempts" in "retry" in job "a": write max_attempts: 3',
+  ],
   [job("retry: {max_attempt: 0}"), 'p.yaml:5:13: unknown key "max_attempt" in "retry" in job "a" (did you mean "max_attempts"?)'],
   [job("retry: {delay: 9s, max_delay: 5s}"), 'p.yaml:5:35: "max_delay" in "retry" in job "a" is shorter than the first delay'],
   [job("retry: {jitter: 1.5}"), 'p.yaml:5:21: "jitter" in "retry" in job "a" must be 0 to 1, found 1.5'],
   // Names.
   [job("when: allways"), 'p.yaml:5:11: "when" in job "a" must be success or failure or always, found the text "allways" (did you mean "always"?)'],
   [job("requirement: GPU, HIGH_MEM"), 'p.yaml:5:18: "requirement" in job "a" must be a tag of letters, digits, "_", ".", ":" or "-", found "GPU, HIGH_MEM": write [GPU, HIGH_MEM]'],
-  [job("env: [A=b]"), 'p.yaml:5:10: "env" in job "a" must be a map of names and texts, found a list: write env: {A: b}'],
+  [
+    job("env: [A=b]"),
+    'p.yaml:5:10: "env" in job "a" must be a map of names and texts, found a list: ' +
+      "write env: {A: b}",
+  ],
   [job("env: {1A: b}"), 'p.yaml:5:11: "env" in job "a" has the name "1A": use letters, digits and "_", no digit first'],
   [job("env: {TITAN_JOB: b}"), 'p.yaml:5:11: "env" in job "a" sets TITAN_JOB: names beginning with TITAN_ are Titan\'s own'],
   [job("env: {A: [b]}"), 'p.yaml:5:14: "env.A" in job "a" must be text, found a list'],
@@ -250,31 +283,46 @@ test("parsePipeline() warns about what is legal but looks like a slip", () => {
 
 test("parsePipeline() warns of a script that another tool would have changed before it runs", () => {
   const warnings = (...lines: string[]) => {
-    return parsePipeline(["name: n", "jobs:", "- id: a", ...lines].join("\n"), { file: "p" }).warnings;
+    const text = ["name: n", "jobs:", "- id: a", ...lines].join("\n");
+    return parsePipeline(text, { file: "p" }).warnings;
   };
   assert.deepEqual(warnings("  run: echo ${{ matrix.os }}"), [
-    'p:4:8: "run" in job "a" contains ${{ matrix.os }}, which nothing replaces: set a variable in env, and write $NAME (docs/pipelines.md)',
+    'p:4:8: "run" in job "a" contains ${{ matrix.os }}, which nothing replaces: ' +
+      "set a variable in env, and write $NAME (docs/pipelines.md)",
   ]);
   assert.deepEqual(warnings("  run: |", "    #!/usr/bin/env python", "    print(1)"), [
     'p:4:8: "run" in job "a" begins with "#!", which nobody reads here: write shell: python3',
   ]);
-  assert.deepEqual(warnings("  shell: bash", "  run: |", "    #!/bin/bash", "    echo ${HOME} {{x}}"), []);
+  assert.deepEqual(
+    warnings("  shell: bash", "  run: |", "    #!/bin/bash", "    echo ${HOME} {{x}}"),
+    [],
+  );
   assert.deepEqual(warnings('  run: "ls\\r\\nls"'), [
-    'p:4:8: "run" in job "a" has Windows line ends (\\r\\n): sh takes the \\r as part of the line; end lines with \\n',
+    'p:4:8: "run" in job "a" has Windows line ends (\\r\\n): ' +
+      "sh takes the \\r as part of the line; end lines with \\n",
   ]);
   assert.deepEqual(warnings("  shell: node", '  run: "1\\r\\n2"'), [], "other languages take both");
-  assert.deepEqual(warnings("  run: |\r", "    ls\r", "    ls\r", ""), [], "those of the file are taken off");
+  assert.deepEqual(
+    warnings("  run: |\r", "    ls\r", "    ls\r", ""),
+    [],
+    "those of the file are taken off",
+  );
 });
 
 test("parsePipeline() reads shell, of the pipeline and of the job, and refuses it without run", () => {
-  const text = "name: n\nshell: bash\njobs:\n- {id: a, run: ls}\n- {id: b, run: ls, shell: sh}\n- {id: c, run: ls, shell: node}\n- {id: d, command: [ls]}\n";
+  const text =
+    "name: n\nshell: bash\njobs:\n- {id: a, run: ls}\n- {id: b, run: ls, shell: sh}\n" +
+    "- {id: c, run: ls, shell: node}\n- {id: d, command: [ls]}\n";
   assert.deepEqual(parsePipeline(text).jobs.map(({ action }) => action), [
     { kind: "shell", script: "ls", shell: "bash" },
     { kind: "shell", script: "ls" },
     { kind: "shell", script: "ls", shell: "node" },
     { kind: "command", argv: ["ls"] },
   ]);
-  assert.deepEqual(headlines(fileJob("shell: bash")), ['p.yaml:5:5: "shell" in job "a" goes with "run" only']);
+  assert.deepEqual(
+    headlines(fileJob("shell: bash")),
+    ['p.yaml:5:5: "shell" in job "a" goes with "run" only'],
+  );
 });
 
 test("a key of another tool stands for ours: nothing is missing, and others may name the job by it", () => {

@@ -51,7 +51,10 @@ test("definePipeline() refuses each part that is one larger than its limit", () 
 
 test("a script without a shell travels and is kept in the bytes that older logs have", () => {
   const older = Buffer.from("030a026c7300", "hex");
-  assert.equal(Action.encode({ type: "shell", script: "ls" }).toString("hex"), older.toString("hex"));
+  assert.equal(
+    Action.encode({ type: "shell", script: "ls" }).toString("hex"),
+    older.toString("hex"),
+  );
   assert.deepEqual(Action.decode(older), { type: "shell", script: "ls", shell: undefined });
   const bash: Action = { type: "shell", script: "ls", shell: "bash" };
   assert.deepEqual(Action.decode(Action.encode(bash)), bash);

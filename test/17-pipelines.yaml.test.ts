@@ -30,7 +30,12 @@ const REFUSED: [text: string, code: string, line: string][] = [
   ["k:\n  a: [1,\n\t2]", "TAB_INDENT", "f.yaml:3:1: a tab in the indentation: use spaces"],
   ["a: 1\na: 2", "DUPLICATE_KEY", 'f.yaml:2:1: the key "a" is already in line 1'],
   ["{a: 1, 'a': 2}", "DUPLICATE_KEY", 'f.yaml:1:8: the key "a" is already in line 1'],
-  ["a: b: c", "UNEXPECTED", 'f.yaml:1:5: ": " inside a value on the line of its key: quote the value, write "a: |" and the text below it, or begin the map on the next line'],
+  [
+    "a: b: c",
+    "UNEXPECTED",
+    'f.yaml:1:5: ": " inside a value on the line of its key: quote the value, ' +
+      'write "a: |" and the text below it, or begin the map on the next line',
+  ],
   ["a: - b", "UNEXPECTED", 'f.yaml:1:4: a "- " list must begin on its own line'],
   ["a: b\n  - c", "BAD_INDENT", "f.yaml:2:3: a list item inside a text of several lines: check the indentation, or quote the text"],
   ["a: b\n   c: d", "BAD_INDENT", 'f.yaml:2:4: the key "c" inside a text of several lines: check the indentation'],
@@ -73,9 +78,21 @@ const REFUSED: [text: string, code: string, line: string][] = [
   ["[a]: b", "UNSUPPORTED", "f.yaml:1:1: a key must be text, not a collection"],
   ["? a\n: b", "UNSUPPORTED", 'f.yaml:1:1: complex keys ("? ") are not supported'],
   ["a:\n  <<: *b", "BAD_ALIAS", "f.yaml:2:7: alias *b has no anchor &b before it"],
-  ["a:\n  <<: b", "UNSUPPORTED", 'f.yaml:2:7: "<<" merges maps (*name, or a list of them), found the text "b"'],
-  ["a:\n  <<:", "UNSUPPORTED", 'f.yaml:2:6: "<<" merges maps (*name, or a list of them), found nothing'],
-  ["a: &a [1]\nb: {<<: [{}, *a]}", "UNSUPPORTED", 'f.yaml:1:7: "<<" merges maps (*name, or a list of them), found a list'],
+  [
+    "a:\n  <<: b",
+    "UNSUPPORTED",
+    'f.yaml:2:7: "<<" merges maps (*name, or a list of them), found the text "b"',
+  ],
+  [
+    "a:\n  <<:",
+    "UNSUPPORTED",
+    'f.yaml:2:6: "<<" merges maps (*name, or a list of them), found nothing',
+  ],
+  [
+    "a: &a [1]\nb: {<<: [{}, *a]}",
+    "UNSUPPORTED",
+    'f.yaml:1:7: "<<" merges maps (*name, or a list of them), found a list',
+  ],
   ["<<: {}\nb: 1\n<<: {}", "DUPLICATE_KEY", 'f.yaml:3:1: the key "<<" is already in line 1'],
   ["a: !!str 1", "UNSUPPORTED", "f.yaml:1:4: tags (!name) are not supported: types come from the schema"],
   ["a: !secret x", "UNSUPPORTED", "f.yaml:1:4: tags (!name) are not supported: types come from the schema"],
@@ -197,7 +214,11 @@ test("parseYaml() merges maps under <<: own keys win, of a list the earlier map 
   }
   const [x] = (parseYaml("- &a {k: v}\n- {<<: *a}") as SequenceNode).items.slice(1);
   const entry = (x as MappingNode).entries[0];
-  assert.deepEqual([entry?.key.line, entry?.key.column], [1, 7], "an entry keeps the place where it was written");
+  assert.deepEqual(
+    [entry?.key.line, entry?.key.column],
+    [1, 7],
+    "an entry keeps the place where it was written",
+  );
 });
 
 test("parseYaml() counts merged maps as if they were written out", () => {
@@ -205,7 +226,10 @@ test("parseYaml() counts merged maps as if they were written out", () => {
   for (let i = 1; i < 40; i++) {
     laughs.push(`a${i}: &a${i} {<<: [*a${i - 1}, *a${i - 1}], x${i}: 1, n: {<<: *a${i - 1}}}`);
   }
-  assert.throws(() => parseYaml(laughs.join("\n")), (error) => error instanceof YamlError && error.code === "TOO_MANY_NODES");
+  assert.throws(
+    () => parseYaml(laughs.join("\n")),
+    (error) => error instanceof YamlError && error.code === "TOO_MANY_NODES",
+  );
 });
 
 test("parseYaml() counts aliases as if they were written out: a billion laughs are refused", () => {

@@ -36,7 +36,8 @@ const failed = (fields: Fields<"JobFailed"> = {}): Event => ({ type: "JobFailed"
 const lost = (fields: Fields<"JobLost"> = {}): Event => ({ type: "JobLost", ...one, dead: false, blamed: false, ...fields });
 const stopped = (fields: Fields<"JobStopped"> = {}): Event => ({ type: "JobStopped", ...one, ...fields });
 const cancelled = (fields: Fields<"JobsCancelled"> = {}): Event => ({ type: "JobsCancelled", run: 1, at: T, jobs: [0], whole: true, ...fields });
-const marked = (fields: Fields<"JobsMarked"> = {}): Event => ({ type: "JobsMarked", run: 1, at: T, jobs: [0], whole: true, ...fields });
+const marked = (fields: Fields<"JobsMarked"> = {}): Event =>
+  ({ type: "JobsMarked", run: 1, at: T, jobs: [0], whole: true, ...fields });
 const retried = (jobs: number[], fields: Fields<"RunRetried"> = {}): Event => ({ type: "RunRetried", run: 1, at: T, jobs, ...fields });
 const gone = (worker = 1): Event => ({ type: "WorkerLost", worker, reason: "silent", at: T });
 const drained = (on: boolean, worker = 1): Event => ({ type: "WorkerDrained", worker, on, at: T });
@@ -170,9 +171,15 @@ test("Judge refuses life after an end or a cancel: terminal-absorbs", () => {
   lastBreaks(name, /r-1\/a#2 starts although the job is COMPLETED/, ...run, succeeded(), started({ attempt: 2 }));
   lastBreaks(name, /r-1\/b#1 starts although the job is CANCELLED/, ...run, cancelled({ jobs: [0, 1, 2] }), started({ job: 1 }));
   lastBreaks(name, /r-1\/c#1 starts although the job is CANCELLED/, ...run, cancelled({ jobs: [0, 1, 2] }), stopped(), started({ job: 2 }));
-  lastBreaks(name, /r-1\/c#1 starts although the job is CANCELLED/, ...run, cancelled({ jobs: [2], whole: false }), started({ job: 2 }));
+  lastBreaks(
+    name, /r-1\/c#1 starts although the job is CANCELLED/, ...run,
+    cancelled({ jobs: [2], whole: false }), started({ job: 2 }),
+  );
   // In an old log the job was only marked.
-  lastBreaks(name, /r-1\/c#1 starts although it was cancelled/, ...run, marked({ jobs: [2], whole: false }), started({ job: 2 }));
+  lastBreaks(
+    name, /r-1\/c#1 starts although it was cancelled/, ...run,
+    marked({ jobs: [2], whole: false }), started({ job: 2 }),
+  );
   lastBreaks(name, /a#1 succeeds after it was cancelled/, ...run, cancelled({ jobs: [0, 1, 2] }), succeeded());
   lastBreaks(name, /a#1 fails after it was cancelled/, ...run, cancelled({ jobs: [0, 1, 2] }), failed());
   const more: Event = { type: "JobsAdded", run: 1, at: T, jobs: [spec("d")] };
@@ -486,7 +493,17 @@ const LIES: Readonly<Record<string, Lie>> = {
   "a run is submitted twice": { invariants: ["one-key-one-run"], tell: replace(({ type }) => type === "RunSubmitted", (event) => [event, event]) },
   "a clock is set back": { invariants: ["timers-are-kept"], tell: (events) => [...events, passed(0)] },
   "a gate is decided twice": { invariants: ["gate-decided-once"], tell: replace(({ type }) => type === "GateDecided", (event) => [event, { ...event, approve: true } as Event]) },
-  "a cancel is forgotten": { invariants: ["dispatched-is-durable", "terminal-absorbs", "retries-within-budget", "one-unfenced-attempt", "parents-before-children"], tell: (events) => (events.some(({ type }) => type === "JobStopped") ? events.filter(({ type }) => type !== "JobsCancelled") : undefined) },
+  "a cancel is forgotten": {
+    invariants: [
+      "dispatched-is-durable", "terminal-absorbs", "retries-within-budget", "one-unfenced-attempt",
+      "parents-before-children",
+    ],
+    tell: (events) => (
+      events.some(({ type }) => type === "JobStopped")
+        ? events.filter(({ type }) => type !== "JobsCancelled")
+        : undefined
+    ),
+  },
   "a person's retry is forgotten": {
     invariants: ["terminal-absorbs", "parents-before-children"],
     tell: (events) => {

@@ -179,13 +179,17 @@ describe("clusters", { concurrency: 3 }, () => {
     const cwd = tempFolder({ "in-the-way": "", "q.yaml": QUICK });
     const other = "  --state DIR or TITAN_HOME names another\n";
     const state = join(cwd, "in-the-way");
-    const wrong = [[state, "it is in the way"], [join(state, "x"), "a part of the path is no folder"]];
+    const wrong = [
+      [state, "it is in the way"],
+      [join(state, "x"), "a part of the path is no folder"],
+    ];
     if (process.platform === "linux") wrong.push(["/proc/no/such", "there is no such file or folder"]);
     for (const [dir, why] of wrong) {
       for (const args of [["up", "--port", "0", "--no-store"], ["run", "q.yaml", "--embedded"]]) {
         const { code, stderr } = await titan([...args, "--state", dir!], { cwd });
         assert.equal(code, 1, stderr);
-        assert.ok(stderr.endsWith(`titan: Cannot use the state folder ${dir}: ${why}\n${other}`), stderr);
+        const said = `titan: Cannot use the state folder ${dir}: ${why}\n${other}`;
+        assert.ok(stderr.endsWith(said), stderr);
       }
     }
   });
@@ -264,11 +268,17 @@ describe("a cluster for one run", { concurrency: 2 }, () => {
 
   test("says of a gate that nobody can answer it here, and where somebody could", async () => {
     const cwd = tempFolder({
-      "gate.yaml": "name: g\njobs:\n  - {id: ask, run: 'true', hitl_message: 'Ship it?', max_wait_seconds: 1}\n",
+      "gate.yaml":
+        "name: g\njobs:\n" +
+        "  - {id: ask, run: 'true', hitl_message: 'Ship it?', max_wait_seconds: 1}\n",
     });
-    const { code, stderr } = await titan(["run", "gate.yaml", "--embedded", "--workers", "1"], { cwd });
+    const args = ["run", "gate.yaml", "--embedded", "--workers", "1"];
+    const { code, stderr } = await titan(args, { cwd });
     assert.equal(code, 3, "nobody answered");
-    assert.match(stderr, /^titan: warning: ask waits for a person, and nobody can answer .*\n {2}titan up starts one that stays/m);
+    const said =
+      "^titan: warning: ask waits for a person, and nobody can answer .*\n" +
+      " {2}titan up starts one that stays";
+    assert.match(stderr, new RegExp(said, "m"));
   });
 
   test("Ctrl-C while it starts leaves no folder behind", async () => {

@@ -8,7 +8,8 @@ import { COMMANDS } from "../src/cli/program.ts";
 import { eventually, inProcess, MAIN, tempFolder, titan, up } from "./cli.support.ts";
 
 const PIPELINE =
-  "name: seen\njobs:\n  - {id: one, run: 'true'}\n  - {id: other, run: 'true', hitl_message: Ship it?}\n";
+  "name: seen\njobs:\n  - {id: one, run: 'true'}\n" +
+  "  - {id: other, run: 'true', hitl_message: Ship it?}\n";
 
 const cwd = tempFolder({ "my file.yaml": "", "p.yaml": PIPELINE });
 const cluster = await up(["--workers", "2", "--token", "secret"], { cwd });
@@ -108,7 +109,9 @@ const shellEnv = { ...env, PATH: `${bin}:${process.env["PATH"]}`, HOME: cwd, TER
 test("titan completion bash: the script answers as titan __complete does", () => {
   const ask = (...words: string[]) => {
     const list = ["titan", ...words].map((word) => `'${word}'`).join(" ");
-    const script = `source <(titan completion bash); COMP_WORDS=(${list}); COMP_CWORD=${words.length}; _titan; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const script =
+      `source <(titan completion bash); COMP_WORDS=(${list}); COMP_CWORD=${words.length}; ` +
+      `_titan; printf '%s\\n' "\${COMPREPLY[@]}"`;
     return spawnSync("bash", ["--norc", "-c", script], { cwd, env: shellEnv, encoding: "utf8" });
   };
   for (const [words, expected] of [

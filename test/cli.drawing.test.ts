@@ -47,7 +47,8 @@ test("Drawing.frame() begins in the first column, though a key was echoed where 
 test("Drawing.note() puts a line above the next frame, also after an echo", () => {
   const [screen, drawing] = [new Screen(40, 10), new Drawing()];
   screen.write(
-    `${drawing.frame(frame(3, "job"), 40)}^C${drawing.note("titan: noted")}${drawing.frame(frame(3, "job"), 40)}`,
+    `${drawing.frame(frame(3, "job"), 40)}^C` +
+      `${drawing.note("titan: noted")}${drawing.frame(frame(3, "job"), 40)}`,
   );
   assert.deepEqual(screen.lines, ["titan: noted", ...frame(3, "job")]);
 });

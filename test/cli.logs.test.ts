@@ -7,7 +7,9 @@ import { inProcess, lines, start, tempFolder, titan, up } from "./cli.support.ts
 
 /** Jobs wait for files, so that tests decide what happens when. */
 const WAITS =
-  'const { existsSync } = require("fs"); const wait = (f) => new Promise((r) => { const t = setInterval(() => { if (existsSync(f)) { clearInterval(t); r(); } }, 5); });';
+  'const { existsSync } = require("fs"); ' +
+  "const wait = (f) => new Promise((r) => { " +
+  "const t = setInterval(() => { if (existsSync(f)) { clearInterval(t); r(); } }, 5); });";
 
 const cwd = tempFolder();
 const cluster = await up(["--workers", "1", "--slots", "4"], { cwd });
@@ -31,7 +33,8 @@ const quiet = (...args: string[]) => inProcess(args, env);
 
 const done = await submit("done", {
   one: `command: ${node('console.log("one 1"); console.error("one 2")')}`,
-  "second-job": `needs: one, command: ${node('process.stdout.write("\\u001b[31mred\\u001b[0m\\nno end")')}`,
+  "second-job":
+    `needs: one, command: ${node('process.stdout.write("\\u001b[31mred\\u001b[0m\\nno end")')}`,
   late: `needs: second-job, command: ${node('console.log("late 1"); console.log("late 2")')}`,
 });
 await titan(["watch", done], { cwd, env });
@@ -111,8 +114,12 @@ test("titan logs refuses a bad pattern, time, or number with exit code 2", async
 
 test("titan logs RUN -f follows jobs that begin later, and the attempts of a retry, to the run's end", async () => {
   const run = await submit("follow", {
-    first: `command: ${node(`console.log("begun"); await wait(${mark("go")}); console.log("goes on")`)}`,
-    flaky: `needs: first, retries: 1, command: ${node('console.log("try " + process.env.TITAN_ATTEMPT); process.exit(process.env.TITAN_ATTEMPT === "2" ? 0 : 1)')}`,
+    first:
+      `command: ${node(`console.log("begun"); await wait(${mark("go")}); console.log("goes on")`)}`,
+    flaky: `needs: first, retries: 1, command: ${node(
+      'console.log("try " + process.env.TITAN_ATTEMPT); ' +
+        'process.exit(process.env.TITAN_ATTEMPT === "2" ? 0 : 1)',
+    )}`,
   });
   const following = start(["logs", run, "-f"], { cwd, env });
   await following.until("stdout", /^first \| begun$/m);
@@ -126,7 +133,11 @@ test("titan logs RUN -f follows jobs that begin later, and the attempts of a ret
 
 test("titan logs -f --tail shows the end of what was, then all that comes, and a cut line once", async () => {
   const run = await submit("tail", {
-    j: `command: ${node(`console.log("1\\n2\\n3"); process.stdout.write("ha"); require("fs").writeFileSync(${mark("printed")}, ""); await wait(${mark("more")}); console.log("lf\\n4")`)}`,
+    j: `command: ${node(
+      'console.log("1\\n2\\n3"); process.stdout.write("ha"); ' +
+        `require("fs").writeFileSync(${mark("printed")}, ""); ` +
+        `await wait(${mark("more")}); console.log("lf\\n4")`,
+    )}`,
   });
   const following = start(["logs", `${run}/j`, "-f", "--tail", "2"], { cwd, env });
   await following.until("stdout", /^2\n3\n/);

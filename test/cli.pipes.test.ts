@@ -6,7 +6,8 @@ import { eventually, isAlive, start, tempFolder, up } from "./cli.support.ts";
 
 const cwd = tempFolder({
   "p.yaml":
-    'name: pipe\njobs:\n  - {id: a, command: [node, -e, "setTimeout(() => {}, 200)"]}\n  - {id: b, needs: a, command: [node, -e, ""]}\n',
+    'name: pipe\njobs:\n  - {id: a, command: [node, -e, "setTimeout(() => {}, 200)"]}\n' +
+    '  - {id: b, needs: a, command: [node, -e, ""]}\n',
 });
 const cluster = await up(["--workers", "1", "--slots", "2"], { cwd });
 after(() => cluster.kill("SIGTERM"));

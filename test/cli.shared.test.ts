@@ -1,4 +1,7 @@
-/** What the jobs of a run share, from the command line: one folder on one machine, and nothing of it afterwards. */
+/**
+ * What the jobs of a run share, from the command line: one folder on one machine, and nothing of it
+ * afterwards.
+ */
 import assert from "node:assert/strict";
 import { cpSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,11 +9,17 @@ import { test } from "node:test";
 import { clusterId } from "../src/cli/cluster-id.ts";
 import { eventually, tempFolder, titan, up } from "./cli.support.ts";
 
-/** Each waits for the other's file, so they run at once, and with one slot a worker on two workers. */
+/**
+ * Each waits for the other's file, so they run at once, and with one slot a worker on two workers.
+ */
 const MEET = `name: meet
 jobs:
-  - { id: a, timeout: 20s, run: 'echo >$TITAN_SHARED/a; until [ -e $TITAN_SHARED/b ]; do sleep 0.02; done' }
-  - { id: b, timeout: 20s, run: 'echo >$TITAN_SHARED/b; until [ -e $TITAN_SHARED/a ]; do sleep 0.02; done' }
+  - id: a
+    timeout: 20s
+    run: 'echo >$TITAN_SHARED/a; until [ -e $TITAN_SHARED/b ]; do sleep 0.02; done'
+  - id: b
+    timeout: 20s
+    run: 'echo >$TITAN_SHARED/b; until [ -e $TITAN_SHARED/a ]; do sleep 0.02; done'
 `;
 
 test("jobs on two workers of one titan up share TITAN_SHARED, and TMPDIR is empty afterwards", async () => {

@@ -60,7 +60,10 @@ export interface TitanOptions {
   readonly runtime?: readonly [string, ...string[]];
 }
 
-/** Where all that is started here puts what it does not keep, and what the jobs of unfinished runs share. */
+/**
+ * Where all that is started here puts what it does not keep, and what the jobs of unfinished runs
+ * share.
+ */
 let temporary: string | undefined;
 
 /** An environment in which nothing of the developer's own setup shines through. */

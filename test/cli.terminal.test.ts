@@ -10,7 +10,8 @@ import { Screen } from "./screen.support.ts";
 const COLUMNS = 70;
 const ROWS = 12;
 const WAITING =
-  'const t = setInterval(() => { if (require("fs").existsSync(process.argv[1])) clearInterval(t) }, 5)';
+  'const t = setInterval(() => { ' +
+  'if (require("fs").existsSync(process.argv[1])) clearInterval(t) }, 5)';
 
 const cwd = tempFolder();
 const cluster = await up(["--workers", "1", "--slots", "2"], { cwd });
@@ -33,7 +34,9 @@ function onTerminal(name: string, { rows = 1 }: { rows?: number } = {}) {
     `name: ${name}\njobs:\n  - {id: wait, command: ${first}}\n${more}`,
   );
   // A shell that says who it is and then becomes titan: `script` does not tell.
-  const command = `stty cols ${COLUMNS} rows ${ROWS}; echo $$ > ${name}.pid; exec ${process.execPath} ${MAIN} run ${name}.yaml`;
+  const command =
+    `stty cols ${COLUMNS} rows ${ROWS}; echo $$ > ${name}.pid; ` +
+    `exec ${process.execPath} ${MAIN} run ${name}.yaml`;
   const { PATH } = process.env;
   const env = {
     PATH,
@@ -102,7 +105,8 @@ test("Ctrl-Z on a terminal shows the cursor and stops; SIGCONT hides it and draw
   const before = run.text.length;
   run.type("\u001a");
   await eventually("it is stopped", () => stateOf(run.pid()) === "T");
-  // `script` stops after its child has: before or after it is told to go on, and has passed on the last bytes.
+  // `script` stops after its child has: before or after it is told to go on, and has passed on the
+  // last bytes.
   await eventually("it draws again", () => {
     for (const pid of [run.pid(), run.child.pid!]) {
       if (stateOf(pid) === "T") process.kill(pid, "SIGCONT");

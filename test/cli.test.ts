@@ -128,8 +128,11 @@ describe("titan", { concurrency: 4 }, () => {
     const [built, mistyped] = await Promise.all([runTitan(["--version"], { cwd }), runTitan(["sttus"], { cwd })]);
     assert.deepEqual([built.code, built.stdout, built.stderr], [0, `titan ${version}\n`, ""]);
     assert.deepEqual([mistyped.code, mistyped.stdout], [2, ""]);
-    for (const shell of ["bash", "zsh", "fish"]) assert.match((await alone("completion", shell)).stdout, /__complete/);
-    assert.equal(spawnSync("bash", ["-n"], { input: (await alone("completion", "bash")).stdout }).status, 0);
+    for (const shell of ["bash", "zsh", "fish"]) {
+      assert.match((await alone("completion", shell)).stdout, /__complete/);
+    }
+    const input = (await alone("completion", "bash")).stdout;
+    assert.equal(spawnSync("bash", ["-n"], { input }).status, 0);
   });
 
   test("validate prints a caret and exits 2, or the shape of the graph", async () => {
@@ -198,7 +201,10 @@ describe("titan", { concurrency: 4 }, () => {
     assert.ok(jobs.every(({ type, run }) => type === "job" && run === id));
     for (const name of ["a", "b"]) assert.equal(jobs.filter(({ job }) => job === name).at(-1)!["status"], "COMPLETED");
     const last = jobs.at(-1)!;
-    assert.deepEqual(Object.keys(last), ["type", "run", "job", "status", "attempt", "worker", "at", "final"]);
+    assert.deepEqual(
+      Object.keys(last),
+      ["type", "run", "job", "status", "attempt", "worker", "at", "final"],
+    );
     assert.equal(last["attempt"], 1);
     assert.match(String(last["worker"]), /^w\d$/);
     assert.ok(Math.abs(Number(last["at"]) - Date.now()) < 60_000);
@@ -343,8 +349,14 @@ describe("titan", { concurrency: 4 }, () => {
     const run = await submitSlow();
     const { code, stdout } = await quick("cancel", `${run}/t`, "--wait");
     assert.deepEqual([code, stdout], [0, `${run}/t CANCELLED\n`]);
-    assert.deepEqual((await statusOf(run)).jobs.map(({ status }) => status), ["RUNNING", "CANCELLED"]);
-    assert.equal((await quick("cancel", `${run}/t`)).stdout, `${run}/t had ended already: CANCELLED\n`);
+    assert.deepEqual(
+      (await statusOf(run)).jobs.map(({ status }) => status),
+      ["RUNNING", "CANCELLED"],
+    );
+    assert.equal(
+      (await quick("cancel", `${run}/t`)).stdout,
+      `${run}/t had ended already: CANCELLED\n`,
+    );
     await quick("cancel", run);
   });
 
@@ -361,7 +373,10 @@ describe("titan", { concurrency: 4 }, () => {
     assert.match(refused.stderr, /nothing in it has failed/);
     const under = await quick("retry", run, "--from", "next");
     assert.equal(under.code, 1);
-    assert.match(under.stderr, /it would be skipped, because its parent "bad" is FAILED \(--from bad runs both\)/);
+    assert.match(
+      under.stderr,
+      /it would be skipped, because its parent "bad" is FAILED \(--from bad runs both\)/,
+    );
     assert.match((await quick("status", run)).stdout, /^next +SKIPPED .* a parent failed: bad$/m);
     assert.equal((await quick("retry", good, "--from", "b")).code, 0);
   });
@@ -382,13 +397,30 @@ describe("titan", { concurrency: 4 }, () => {
     assert.equal((await watch.ended).code, 0);
     const { job } = await statusOf(`${run}/ask`);
     assert.equal(job["result"], 42);
-    assert.deepEqual(job["decision"], { approved: true, by: decision["by"], comment: "fine", at: decision["at"] });
-    assert.equal(Number(job["tookMs"]) + Number(job["waitedMs"]), Number(job["endedAt"]) - Number(job["startedAt"]));
-    assert.equal(Number(job["startedAt"]) + Number(job["tookMs"]) + Number(job["waitedMs"]), decision["at"]);
-    assert.match((await quick("status", `${run}/ask`)).stdout, /^decision +approved by ada@.*: fine \(/m);
-    assert.match((await quick("status", run)).stdout, /^ask +COMPLETED .* approved by ada@.*: fine$/m);
+    assert.deepEqual(job["decision"], {
+      approved: true, by: decision["by"], comment: "fine", at: decision["at"],
+    });
+    assert.equal(
+      Number(job["tookMs"]) + Number(job["waitedMs"]),
+      Number(job["endedAt"]) - Number(job["startedAt"]),
+    );
+    assert.equal(
+      Number(job["startedAt"]) + Number(job["tookMs"]) + Number(job["waitedMs"]),
+      decision["at"],
+    );
+    assert.match(
+      (await quick("status", `${run}/ask`)).stdout,
+      /^decision +approved by ada@.*: fine \(/m,
+    );
+    assert.match(
+      (await quick("status", run)).stdout,
+      /^ask +COMPLETED .* approved by ada@.*: fine$/m,
+    );
     assert.deepEqual((await statusOf(`${run}/ship`)).job["dependsOn"], ["ask"]);
-    assert.match((await watch.ended).stderr, new RegExp(`ask waiting +Ship it\\? +titan approve ${run}/ask`));
+    assert.match(
+      (await watch.ended).stderr,
+      new RegExp(`ask waiting +Ship it\\? +titan approve ${run}/ask`),
+    );
     assert.match((await quick("approve", run)).stderr, /none of its gates is open/);
   });
 
@@ -447,10 +479,17 @@ jobs:
     const { stdout } = await watch.ended;
     const ends = lines(stdout).filter(({ job, final }) => job !== "hold" && final !== undefined);
     const short = ends.map(({ job, status, final }) => [job, status, final]);
-    assert.deepEqual(short, [["a", "FAILED", false], ["a", "COMPLETED", true], ["b", "SKIPPED", true]]);
+    assert.deepEqual(short, [
+      ["a", "FAILED", false],
+      ["a", "COMPLETED", true],
+      ["b", "SKIPPED", true],
+    ]);
     const pauseMs = Number(ends[0]!["retryAt"]) - Number(ends[0]!["at"]);
     assert.ok(pauseMs >= 0 && pauseMs <= 100, `${pauseMs} ms`);
-    assert.deepEqual([ends[1]!["retryAt"], ends[2]!["reason"]], [undefined, "when: failure, and all parents completed"]);
+    assert.deepEqual(
+      [ends[1]!["retryAt"], ends[2]!["reason"]],
+      [undefined, "when: failure, and all parents completed"],
+    );
   });
 
   test("a job that is being cancelled is said to be, until its process is gone", async () => {
@@ -485,8 +524,12 @@ jobs:
 // On a cluster of its own: the list of dead jobs above is looked at while it is empty.
 test("run --json says of a job that has spent its retries that this was the last one", async () => {
   const file = join(cwd, "spent.yaml");
-  writeFileSync(file, "name: spent\njobs:\n  - {id: d, run: 'exit 9', retry: {max_attempts: 2, delay: 0}}\n");
-  const { code, stdout } = await runTitan(["run", file, "--embedded", "--workers", "1", "--json"], { cwd });
+  writeFileSync(
+    file,
+    "name: spent\njobs:\n  - {id: d, run: 'exit 9', retry: {max_attempts: 2, delay: 0}}\n",
+  );
+  const args = ["run", file, "--embedded", "--workers", "1", "--json"];
+  const { code, stdout } = await runTitan(args, { cwd });
   assert.equal(code, 3);
   const ends = lines(stdout).filter(({ final }) => final !== undefined);
   const short = ends.map(({ status, attempt, final }) => [status, attempt, final]);

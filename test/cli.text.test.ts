@@ -19,10 +19,21 @@ import { Waits } from "../src/cli/waits.ts";
 const run = (status: RunInfo["status"] = "RUNNING"): RunInfo => ({ id: "r-1", name: "r", status, submittedAt: 1000, endedAt: undefined, counts: [], cancelling: false });
 
 function job(index: number, status: JobStatus, more: Partial<JobInfo> = {}): JobInfo {
-  return { index, id: `j${index}`, status, attempt: 0, worker: "", startedAt: undefined, endedAt: undefined, failure: undefined, reason: "", dependsOn: [], result: undefined, cancelling: false, decision: undefined, stoppedAt: undefined, retryAt: undefined, ...more };
+  return {
+    index, id: `j${index}`, status, attempt: 0, worker: "", startedAt: undefined,
+    endedAt: undefined, failure: undefined, reason: "", dependsOn: [], result: undefined,
+    cancelling: false, decision: undefined, stoppedAt: undefined, retryAt: undefined, ...more,
+  };
 }
 
-const change = (index: number, status: JobStatus, at: number, attempt = 1) => ({ type: "job" as const, job: `j${index}`, change: { index, status, attempt, worker: "w1", at, failure: undefined, cancelling: false, reason: "", retryAt: undefined } });
+const change = (index: number, status: JobStatus, at: number, attempt = 1) => ({
+  type: "job" as const,
+  job: `j${index}`,
+  change: {
+    index, status, attempt, worker: "w1", at, failure: undefined, cancelling: false, reason: "",
+    retryAt: undefined,
+  },
+});
 
 function trackerOf(jobs: JobInfo[]): Tracker {
   const tracker = new Tracker();
@@ -49,21 +60,32 @@ test("Tracker.take() counts a job that was added to a run that goes on", () => {
 });
 
 test("renderRun() shows why a job waits, what a gate asks and how to answer, and no person's time as a job's", () => {
-  const tracker = trackerOf([job(0, "RUNNING", { attempt: 1, startedAt: 1000 }), job(1, "PENDING", { reason: "no worker has GPU" })]);
-  const draw = (where?: string) => renderRun(tracker, { width: 120, height: 20, now: 9000, slots: 1, unicode: true, where, paint: (_, text) => text });
+  const tracker = trackerOf([
+    job(0, "RUNNING", { attempt: 1, startedAt: 1000 }),
+    job(1, "PENDING", { reason: "no worker has GPU" }),
+  ]);
+  const draw = (where?: string) => renderRun(tracker, {
+    width: 120, height: 20, now: 9000, slots: 1, unicode: true, where, paint: (_, text) => text,
+  });
   assert.match(draw().join("\n"), /j1 +pending +no worker has GPU/);
   const asks = change(0, "WAITING", 2000);
   tracker.take({ ...asks, change: { ...asks.change, reason: "waits for approval: Ship it?" } });
-  assert.match(draw(" --master h:1").join("\n"), /j0 +waiting +Ship it\? +titan approve --master h:1 r-1\/j0$/m);
+  assert.match(
+    draw(" --master h:1").join("\n"),
+    /j0 +waiting +Ship it\? +titan approve --master h:1 r-1\/j0$/m,
+  );
   assert.match(draw().join("\n"), /j0 +waiting +Ship it\? +\(on a master that stays: titan up\)/);
   tracker.take(change(0, "COMPLETED", 9000));
   assert.match(draw().join("\n"), /j0 +completed +1\.0s/);
 });
 
 test("renderRun() cuts a gate's question and not the command that answers it, as long as that fits", () => {
-  const tracker = trackerOf([job(0, "WAITING", { attempt: 1, reason: `waits for approval: ${"Ship it, all of it? ".repeat(9)}` })]);
+  const reason = `waits for approval: ${"Ship it, all of it? ".repeat(9)}`;
+  const tracker = trackerOf([job(0, "WAITING", { attempt: 1, reason })]);
   const draw = (width: number) =>
-    renderRun(tracker, { width, height: 20, now: 9000, slots: 1, unicode: true, where: "", paint: (_, text) => text })[1]!;
+    renderRun(tracker, {
+      width, height: 20, now: 9000, slots: 1, unicode: true, where: "", paint: (_, text) => text,
+    })[1]!;
   assert.match(draw(99), / {2}Ship it, all of it\? .*… {2}titan approve r-1\/j0$/);
   assert.equal(draw(99).length, 99);
   assert.match(draw(39), /Ship it,.*…$/);
@@ -72,12 +94,17 @@ test("renderRun() cuts a gate's question and not the command that answers it, as
 
 test("Waits.look() tells a reason on its second look, once a job, and again when the reason changes", () => {
   const waits = new Waits();
-  const gpu = (job: string, reason = "no worker has GPU") => ({ job, kind: "worker" as const, reason });
+  const gpu = (job: string, reason = "no worker has GPU") =>
+    ({ job, kind: "worker" as const, reason });
   assert.deepEqual(waits.look([gpu("a"), gpu("b")]), [], "it may be over in a moment");
-  assert.deepEqual(waits.look([gpu("a"), gpu("b")]), [{ jobs: "a, b", reason: "no worker has GPU" }]);
+  assert.deepEqual(
+    waits.look([gpu("a"), gpu("b")]),
+    [{ jobs: "a, b", reason: "no worker has GPU" }],
+  );
   assert.deepEqual(waits.look([gpu("a"), gpu("b"), gpu("c")]), []);
   assert.deepEqual(waits.look([gpu("a"), gpu("c")]), [{ jobs: "c", reason: "no worker has GPU" }]);
-  const time = (seconds: string) => ({ job: "a", kind: "time" as const, reason: `delayed for another ${seconds} s` });
+  const time = (seconds: string) =>
+    ({ job: "a", kind: "time" as const, reason: `delayed for another ${seconds} s` });
   waits.look([time("9.0")]);
   assert.deepEqual(waits.look([time("8.5")]).map(({ jobs }) => jobs), ["a"]);
   assert.deepEqual(waits.look([time("8.0")]), [], "less to wait is no other reason");
@@ -87,7 +114,8 @@ test("Waits.look() tells a reason on its second look, once a job, and again when
 
 test("Waits.look() tells that all slots are taken once while it lasts, whoever comes to the queue", () => {
   const waits = new Waits();
-  const busy = (job: string) => ({ job, kind: "slots" as const, reason: "no free slot on the only worker (4 slots)" });
+  const busy = (job: string) =>
+    ({ job, kind: "slots" as const, reason: "no free slot on the only worker (4 slots)" });
   const jobs = Array.from({ length: 100 }, (_, n) => busy(`j${n}`));
   waits.look(jobs);
   assert.deepEqual(waits.look(jobs).map((line) => line.jobs), ["j0, j1, j2 and 97 more"]);
@@ -103,17 +131,28 @@ test("Waits.look() tells that all slots are taken once while it lasts, whoever c
 });
 
 test("Tracker.pending() finds those that wait behind any number that are over, and those that wait again", () => {
-  const tracker = trackerOf(Array.from({ length: 9000 }, (_, n) => job(n, n < 8000 ? "COMPLETED" : "PENDING")));
+  const jobs = Array.from({ length: 9000 }, (_, n) => job(n, n < 8000 ? "COMPLETED" : "PENDING"));
+  const tracker = trackerOf(jobs);
   assert.deepEqual(tracker.pending(2).map(({ index }) => index), [8000, 8001]);
   tracker.take(change(7, "PENDING", 1));
   assert.equal(tracker.pending(1)[0]!.index, 7);
 });
 
 test("notBegunText() says that a job has not begun and why, and nothing of one that has", () => {
-  const text = (status: JobStatus, more: Partial<JobInfo>, follow = false) => notBegunText("r-1", job(0, status, more), { follow });
-  assert.equal(text("PENDING", { reason: "no worker has GPU" }), "r-1/j0 has not begun: no worker has GPU");
-  assert.equal(text("PENDING", { reason: "waits for a (RUNNING)" }, true), "r-1/j0 has not begun: waits for a (RUNNING); waiting for it");
-  assert.equal(text("SKIPPED", { reason: "a parent failed: a" }), "r-1/j0 has no output, because it never began: it is SKIPPED: a parent failed: a");
+  const text = (status: JobStatus, more: Partial<JobInfo>, follow = false) =>
+    notBegunText("r-1", job(0, status, more), { follow });
+  assert.equal(
+    text("PENDING", { reason: "no worker has GPU" }),
+    "r-1/j0 has not begun: no worker has GPU",
+  );
+  assert.equal(
+    text("PENDING", { reason: "waits for a (RUNNING)" }, true),
+    "r-1/j0 has not begun: waits for a (RUNNING); waiting for it",
+  );
+  assert.equal(
+    text("SKIPPED", { reason: "a parent failed: a" }),
+    "r-1/j0 has no output, because it never began: it is SKIPPED: a parent failed: a",
+  );
   assert.equal(text("RUNNING", { attempt: 1 }), undefined);
 });
 
@@ -169,8 +208,14 @@ test("width() and clip() count cells, not bytes or colours", () => {
   assert.deepEqual([clip("abcdef", 4), clip("世界世界", 5), clip("abc", 3)], ["abc…", "世界…", "abc"]);
   assert.equal(pad("世", 4), "世  ");
   const accent = "e\u0301"; // two code points, one letter
-  assert.deepEqual(["é", accent, "👨‍👩‍👧", "⏰", "❤️", "✓", "🇩🇪", "\u0301"].map(width), [1, 1, 2, 2, 2, 1, 2, 0]);
-  assert.deepEqual([clip(`${accent.repeat(5)}`, 3), clip("👨‍👩‍👧👨‍👩‍👧", 3)], [`${accent}${accent}…`, "👨‍👩‍👧…"]);
+  assert.deepEqual(
+    ["é", accent, "👨‍👩‍👧", "⏰", "❤️", "✓", "🇩🇪", "\u0301"].map(width),
+    [1, 1, 2, 2, 2, 1, 2, 0],
+  );
+  assert.deepEqual(
+    [clip(`${accent.repeat(5)}`, 3), clip("👨‍👩‍👧👨‍👩‍👧", 3)],
+    [`${accent}${accent}…`, "👨‍👩‍👧…"],
+  );
 });
 
 test("table() aligns columns and ends lines where their text ends", () => {
@@ -179,29 +224,55 @@ test("table() aligns columns and ends lines where their text ends", () => {
 
 test("table() fits a narrow terminal: it cuts the last column, or writes a paragraph for each row", () => {
   const rows = [["nightly-7k2m", "RUNNING", "a long reason why it waits"]];
-  assert.equal(table(["RUN", "STATUS", "WHY"], rows, 40), "RUN           STATUS   WHY\nnightly-7k2m  RUNNING  a long reason wh…");
-  assert.equal(table(["RUN", "STATUS", "WHY"], rows, 30), "nightly-7k2m\n  status  RUNNING\n  why     a long reason why it waits");
+  assert.equal(
+    table(["RUN", "STATUS", "WHY"], rows, 40),
+    "RUN           STATUS   WHY\nnightly-7k2m  RUNNING  a long reason wh…",
+  );
+  assert.equal(
+    table(["RUN", "STATUS", "WHY"], rows, 30),
+    "nightly-7k2m\n  status  RUNNING\n  why     a long reason why it waits",
+  );
   assert.equal(table(["RUN", "STATUS", "WHY"], rows), table(["RUN", "STATUS", "WHY"], rows, 200));
 });
 
 test("overview() and commandHelp() fit a narrow terminal", () => {
-  const limit = { type: "string" as const, value: "N", summary: "at most so many, of however many there may be" };
-  const command = { name: "x", summary: "does something that takes many words to say", usage: "", args: [0, 0] as const, flags: { limit }, examples: [], run: async () => 0 };
+  const limit = {
+    type: "string" as const,
+    value: "N",
+    summary: "at most so many, of however many there may be",
+  };
+  const command = {
+    name: "x",
+    summary: "does something that takes many words to say",
+    usage: "",
+    args: [0, 0] as const,
+    flags: { limit },
+    examples: [],
+    run: async () => 0,
+  };
   for (const columns of [36, 40, 60, 80, 120]) {
-    for (const line of commandHelp(command, columns).split("\n")) assert.ok(line.length <= columns, `${columns}: ${line}`);
-    for (const line of overview(COMMANDS, columns).split("\n")) assert.ok(line.length <= columns, `${columns}: ${line}`);
+    for (const line of commandHelp(command, columns).split("\n")) {
+      assert.ok(line.length <= columns, `${columns}: ${line}`);
+    }
+    for (const line of overview(COMMANDS, columns).split("\n")) {
+      assert.ok(line.length <= columns, `${columns}: ${line}`);
+    }
   }
   assert.match(commandHelp(command, 40), /^ {2}--limit N\n {6}at most so many, of however many$/m);
 });
 
 test("hasColors() is Node's answer, for a stream of which only we know that it is no terminal", () => {
   const cases: [boolean, NodeJS.ProcessEnv, boolean][] = [
-    [true, { TERM: "xterm" }, true], [false, { TERM: "xterm" }, false], [true, { TERM: "dumb" }, false],
-    [true, { TERM: "xterm", NO_COLOR: "1" }, false], [false, { FORCE_COLOR: "1" }, true], [true, { TERM: "xterm", FORCE_COLOR: "0" }, false],
-    [true, { TERM: "xterm", CI: "true" }, false], [true, { TERM: "xterm", CI: "true", GITHUB_ACTIONS: "true" }, true],
+    [true, { TERM: "xterm" }, true], [false, { TERM: "xterm" }, false],
+    [true, { TERM: "dumb" }, false], [true, { TERM: "xterm", NO_COLOR: "1" }, false],
+    [false, { FORCE_COLOR: "1" }, true], [true, { TERM: "xterm", FORCE_COLOR: "0" }, false],
+    [true, { TERM: "xterm", CI: "true" }, false],
+    [true, { TERM: "xterm", CI: "true", GITHUB_ACTIONS: "true" }, true],
     [true, { TERM: "xterm", CI: "false" }, true], [true, { TERM: "xterm", CI: "" }, true],
   ];
-  for (const [isTerminal, env, expected] of cases) assert.equal(hasColors(isTerminal, env), expected, JSON.stringify({ isTerminal, env }));
+  for (const [isTerminal, env, expected] of cases) {
+    assert.equal(hasColors(isTerminal, env), expected, JSON.stringify({ isTerminal, env }));
+  }
 });
 
 test("durationText() and bytesText() round to what a person would say", () => {
@@ -212,10 +283,18 @@ test("durationText() and bytesText() round to what a person would say", () => {
 test("printable() and oneLine() leave nothing that moves a cursor", () => {
   const evil = `a${String.fromCharCode(27)}[2Jb\r\nc${String.fromCharCode(0x9b)}d\te`;
   assert.equal(printable(evil), "ab\ufffd\nc\ufffdd\te", "what a terminal would obey goes whole");
-  assert.equal(printable("\u001b[31mred\u001b[0m \u001b]8;;x\u0007link"), "red link", "as pytest and npm print");
+  assert.equal(
+    printable("\u001b[31mred\u001b[0m \u001b]8;;x\u0007link"),
+    "red link",
+    "as pytest and npm print",
+  );
   assert.equal(oneLine(" a \n  b "), "a b");
   const turned = "ok \u202e yb detcejer \u2066x\u2069";
-  assert.equal(oneLine(turned), "ok \ufffd yb detcejer \ufffdx\ufffd", "nor what turns a line around");
+  assert.equal(
+    oneLine(turned),
+    "ok \ufffd yb detcejer \ufffdx\ufffd",
+    "nor what turns a line around",
+  );
 });
 
 test("nearest() finds slips and beginnings, and does not guess wildly", async () => {
@@ -265,7 +344,10 @@ test("describeError() puts a file system's error into words, and leaves others a
     return Object.assign(new Error(message), { code, syscall, path: "/a/b" });
   };
   const said = (code: string, syscall: string): string[] => describeError(refused(code, syscall));
-  assert.deepEqual(said("EACCES", "mkdir"), ["titan: Cannot make the folder /a/b: permission denied"]);
+  assert.deepEqual(
+    said("EACCES", "mkdir"),
+    ["titan: Cannot make the folder /a/b: permission denied"],
+  );
   assert.deepEqual(said("EROFS", "open"), ["titan: Cannot use /a/b: the disk is read-only"]);
   assert.deepEqual(said("ENOENT", "mkdtemp"), [
     "titan: Cannot make the folder /a/b: there is no such file or folder",

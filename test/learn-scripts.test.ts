@@ -1,7 +1,10 @@
 /** The commands around the tests: what they accept, and that nothing run is never a success. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync,
+  symlinkSync, writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
@@ -85,11 +88,16 @@ test("try lists one lesson's programs when only the lesson was named", () => {
   assert.match(err, /Cannot try "1": no such program.*\n {2}npm run -s try 01\/shout\n$/);
 });
 
-/** As `node -e` with the real bootstrap.mjs at hand: `throws` is what the script's work fails with. */
+/**
+ * As `node -e` with the real bootstrap.mjs at hand: `throws` is what the script's work fails with.
+ */
 function failing(throws: string): ReturnType<typeof script> {
   const bootstrap = JSON.stringify(join(root, "scripts/bootstrap.mjs"));
   const file = join(root, "scripts", "fails.mjs");
-  writeFileSync(file, `import { runMain } from ${bootstrap};\nawait runMain(() => { throw ${throws}; });\n`);
+  writeFileSync(
+    file,
+    `import { runMain } from ${bootstrap};\nawait runMain(() => { throw ${throws}; });\n`,
+  );
   return script("fails.mjs");
 }
 
@@ -117,7 +125,8 @@ test("a script in a checkout of another user does not show a stack", (t) => {
     cpSync(join(root, name), join(folder, name), { recursive: true });
   }
   chmodSync(folder, 0o555);
-  const said = spawnSync(process.execPath, [join(folder, "scripts/titan.mjs")], { encoding: "utf8" });
+  const titan = join(folder, "scripts/titan.mjs");
+  const said = spawnSync(process.execPath, [titan], { encoding: "utf8" });
   assert.equal(said.status, 1);
   assert.match(said.stderr, /^Cannot write .*dist: permission denied\n[^\n]*git clone [^\n]*\n$/);
 });
@@ -169,7 +178,10 @@ test("every script and titan itself refuse a Node that is too old in one sentenc
     for (const version of ["18.20.4", `${major}.${minor - 1}.9`]) {
       const said = start(file, version);
       assert.equal(said.status, 1, `${file} ${version}`);
-      assert.match(String(said.stderr), new RegExp(`^\\S*.*Titan needs Node ${oldest} or newer.*\n$`));
+      assert.match(
+        String(said.stderr),
+        new RegExp(`^\\S*.*Titan needs Node ${oldest} or newer.*\n$`),
+      );
     }
   }
   assert.equal(start("src/cli/main.ts", `${major}.${minor}.0`).status, 0);

@@ -1,4 +1,7 @@
-/** The map in a subsystem's header: it names files that exist, and where it claims to be whole, all of them. */
+/**
+ * The map in a subsystem's header: it names files that exist, and where it claims to be whole, all
+ * of them.
+ */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +11,9 @@ const SRC = join(import.meta.dirname, "..", "src");
 /** Folders with so many files that a reader needs the whole map. */
 const WHOLE = ["log", "simulation", "store"];
 
-/** Names of files in the drawing of a header, which is indented; `*` stands for any rest of a name. */
+/**
+ * Names of files in the drawing of a header, which is indented; `*` stands for any rest of a name.
+ */
 function namesIn(source: string): string[] {
   const header = /\/\*\*[\s\S]*?\*\//.exec(source)?.[0] ?? "";
   const drawing = header.split("\n").filter((line) => line.startsWith(" *     "));
@@ -22,7 +27,9 @@ function judgeMap(source: string, files: readonly string[], whole: boolean): str
   const unnamed = files.filter((file) => !names.some(({ pattern }) => pattern.test(file)));
   return [
     ...gone.map(({ name }) => `names ${name}, which does not exist`),
-    ...(whole ? unnamed.filter((file) => file !== "mod.ts").map((file) => `does not name ${file}`) : []),
+    ...(whole ? unnamed : [])
+      .filter((file) => file !== "mod.ts")
+      .map((file) => `does not name ${file}`),
   ];
 }
 

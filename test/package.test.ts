@@ -1,6 +1,6 @@
 /**
- * The package as its users get it: packed, installed into an empty folder, imported, type-checked and run.
- * Nothing here needs a network: what is installed is one tarball without dependencies.
+ * The package as its users get it: packed, installed into an empty folder, imported, type-checked
+ * and run. Nothing here needs a network: what is installed is one tarball without dependencies.
  */
 import assert from "node:assert/strict";
 import { execFile, execFileSync, spawnSync } from "node:child_process";
@@ -14,8 +14,12 @@ import { tempFolder, up } from "./cli.support.ts";
 
 const TSC = join(ROOT, "node_modules", "typescript", "bin", "tsc");
 const NAME = "titan-orchestrator";
-/** Every kind of consumer has to accept the declarations, and none may look into them for excuses. */
-const STRICT = ["--ignoreConfig", "--noEmit", "--strict", "--target", "es2022", "--skipLibCheck", "false"];
+/**
+ * Every kind of consumer has to accept the declarations, and none may look into them for excuses.
+ */
+const STRICT = [
+  "--ignoreConfig", "--noEmit", "--strict", "--target", "es2022", "--skipLibCheck", "false",
+];
 const RESOLUTIONS = [
   ["--module", "nodenext", "--moduleResolution", "nodenext"],
   ["--module", "esnext", "--moduleResolution", "bundler"],
@@ -25,7 +29,8 @@ const RESOLUTIONS = [
 
 /** The environment of somebody who has never heard of this checkout. */
 const env = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !/^(TITAN_|npm_|NODE_OPTIONS$|NODE_TEST_CONTEXT$|CI$)/i.test(name)),
+  Object.entries(process.env)
+    .filter(([name]) => !/^(TITAN_|npm_|NODE_OPTIONS$|NODE_TEST_CONTEXT$|CI$)/i.test(name)),
 );
 const home = tempFolder();
 const installed = join(home, "node_modules", NAME);
@@ -47,7 +52,10 @@ function typeCheck(files: readonly string[], flags: readonly string[]): string {
 }
 
 test("npm pack ships programs, declarations, sources and nothing of the workshop", () => {
-  assert.deepEqual(readdirSync(installed).sort(), ["LICENSE", "README.md", "dist", "package.json", "src"]);
+  assert.deepEqual(
+    readdirSync(installed).sort(),
+    ["LICENSE", "README.md", "dist", "package.json", "src"],
+  );
   const files = readdirSync(join(installed, "dist"), { recursive: true }).map(String);
   assert.deepEqual(files.filter((file) => /^\.|^sim/.test(file)), []);
   const maps = files.filter((file) => file.endsWith(".d.ts.map"));
@@ -55,15 +63,22 @@ test("npm pack ships programs, declarations, sources and nothing of the workshop
   for (const file of maps) {
     const path = join(installed, "dist", file);
     const { sources } = JSON.parse(readFileSync(path, "utf8")) as { sources: string[] };
-    for (const source of sources) assert.ok(existsSync(resolve(dirname(path), source)), `${file}: ${source}`);
+    for (const source of sources) {
+      assert.ok(existsSync(resolve(dirname(path), source)), `${file}: ${source}`);
+    }
   }
 });
 
 test("package.json refuses an accidental publish, runs nothing on install and needs nothing", () => {
-  const manifest = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as Record<string, object>;
+  const text = readFileSync(join(installed, "package.json"), "utf8");
+  const manifest = JSON.parse(text) as Record<string, object>;
   assert.equal(manifest["private"], true);
-  assert.deepEqual(Object.keys(manifest).filter((key) => /^(peer|optional|bundle[d]?)?dependencies$/i.test(key)), []);
-  const scripts = Object.keys(manifest["scripts"]!).filter((name) => /^(pre|post)?install$/.test(name));
+  assert.deepEqual(
+    Object.keys(manifest).filter((key) => /^(peer|optional|bundle[d]?)?dependencies$/i.test(key)),
+    [],
+  );
+  const scripts = Object.keys(manifest["scripts"]!)
+    .filter((name) => /^(pre|post)?install$/.test(name));
   assert.deepEqual(scripts, []);
 });
 
@@ -76,12 +91,17 @@ test("the installed titan runs a pipeline in a folder without a checkout", () =>
 });
 
 test("portableDeclaration() leaves no name that needs this project's package.json", () => {
-  const imports = { "#host": { default: "./dist/host/mod.js" }, "#core": { default: "./dist/master/core/mod.js" } };
+  const imports = {
+    "#host": { default: "./dist/host/mod.js" },
+    "#core": { default: "./dist/master/core/mod.js" },
+  };
   const text = 'import type { Host } from "#host";\nexport * from "./limits.ts";\n'
-    + 'export declare const a: import("#core").State;\nimport "#nowhere";\n// from "#hash" stays, as does "#host"\n';
+    + 'export declare const a: import("#core").State;\nimport "#nowhere";\n'
+    + '// from "#hash" stays, as does "#host"\n';
   assert.equal(portableDeclaration(text, { file: "master/mod.d.ts", imports }),
     'import type { Host } from "../host/mod.js";\nexport * from "./limits.js";\n'
-    + 'export declare const a: import("./core/mod.js").State;\nimport "#nowhere";\n// from "#hash" stays, as does "#host"\n');
+    + 'export declare const a: import("./core/mod.js").State;\nimport "#nowhere";\n'
+    + '// from "#hash" stays, as does "#host"\n');
 });
 
 /** The programs of docs/sdk.md, in the order of the page. */

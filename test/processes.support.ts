@@ -13,7 +13,10 @@ export function isAlive(pid: number): boolean {
 }
 
 /** Polls for what no event announces, such as the end of somebody else's child. */
-export async function eventually(what: string, check: () => boolean | Promise<boolean>): Promise<void> {
+export async function eventually(
+  what: string,
+  check: () => boolean | Promise<boolean>,
+): Promise<void> {
   const until = performance.now() + PATIENCE_MS;
   while (!(await check())) {
     if (performance.now() > until) throw new Error(`${what}: still not so after ${PATIENCE_MS} ms`);

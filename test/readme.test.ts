@@ -1,6 +1,7 @@
 /**
  * README.md: its code is the sources', its commands exist, its transcript is what the demo prints.
- * The pages in docs/: the commands and flags of titan that they name exist, and the map has them all.
+ * The pages in docs/: the commands and flags of titan that they name exist, and the map has them
+ * all.
  */
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -19,7 +20,8 @@ const squeeze = (text: string): string => text.replace(/\s+/g, " ");
 
 test("the README's code is in the engine, word for word", () => {
   const engine = squeeze(read("src/master/engine.ts"));
-  const pieces = fences("ts").flatMap((lines) => lines.join("\n").split(/^\/\/.*$/m).filter(Boolean));
+  const pieces = fences("ts")
+    .flatMap((lines) => lines.join("\n").split(/^\/\/.*$/m).filter(Boolean));
   assert.equal(pieces.length, 2);
   for (const piece of pieces) assert.ok(engine.includes(squeeze(piece).trim()), piece);
 });
@@ -50,7 +52,10 @@ test("the README's transcript has the lines that the recorded demo has, but for 
   }
 });
 
-/** `titan runs --limit 5` and what npm makes of it, in fences of shell and in code inside a sentence. */
+/**
+ * `titan runs --limit 5` and what npm makes of it, in fences of shell and in code inside a
+ * sentence.
+ */
 function commandLines(page: string): string[] {
   const text = read(page);
   const shell = [...text.matchAll(/^```sh\n([\s\S]*?)\n```$/gm)]

@@ -40,7 +40,10 @@ const MIDDLE = file(
   import { writeFileSync } from "node:fs";
   import { endTogether, startMember } from ${JSON.stringify(FAMILY)};
   endTogether(() => writeFileSync(process.argv[2], "tidy"));
-  const role = startMember([${JSON.stringify(ROLE)}], { stdio: ["ignore", "pipe", "inherit"], detached: true });
+  const role = startMember(
+    [${JSON.stringify(ROLE)}],
+    { stdio: ["ignore", "pipe", "inherit"], detached: true },
+  );
   role.stdout.on("data", (text) => process.stdout.write(text));
   process.stdout.write("ready " + process.pid + "\\n");
   setInterval(() => console.log("still here"), 10);
@@ -59,7 +62,8 @@ function script(program: string, ...args: string[]): string {
     `script-${Math.random()}.mjs`,
     `
     import { startMember } from ${JSON.stringify(FAMILY)};
-    startMember(${JSON.stringify([program, ...args])}, { stdio: "inherit" }).on("exit", (code) => process.exit(code ?? 1));
+    startMember(${JSON.stringify([program, ...args])}, { stdio: "inherit" })
+      .on("exit", (code) => process.exit(code ?? 1));
   `,
   );
 }
