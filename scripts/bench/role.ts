@@ -15,6 +15,7 @@ if (role === "master") {
   stop = () => master.stop();
   console.log(JSON.stringify({ port: master.port }));
 } else {
+  await host.storage.mkdir(dir); // the shared root's own folder has to be there, as /tmp is
   const baseEnv = { PATH: process.env.PATH ?? "" };
   const folders = { workDir: `${dir}/work`, sharedRoot: `${dir}/shared` };
   const executor = createExecutor({ host, ...folders, baseEnv });
