@@ -10,8 +10,9 @@
  *
  * Invariants: `dist/` never disappears and never holds the output of a failed compile; two callers at once
  * do the work once (the second waits for the first).
- * npm runs it, too: `prepack` before a tarball is made, and `prepare` after every `npm ci` and in a clone that is installed
- * as a dependency. There `--if-tools` leaves things alone when npm was told to install without dev tools.
+ * npm runs it, too: `prepack` before a tarball is made, and `prepare` after every `npm ci` and in a
+ * clone that is installed as a dependency. There `--if-tools` leaves things alone when npm was told
+ * to install without dev tools.
  * Left out: incremental builds. The whole of `src/` compiles in about a second, so a cache would only add ways to be wrong.
  */
 import { spawnSync } from "node:child_process";
@@ -35,13 +36,16 @@ const LOCK_POLL_MS = 50;
 /** `npm ci` on a slow line takes a minute or two; whoever holds the lock longer than this is not coming back. */
 const LOCK_STALE_MS = 10 * 60_000;
 
-/** package.json, "engines". Every script comes by here before it loads anything that an older Node lacks. */
+/**
+ * package.json, "engines". Every script comes by here before it loads anything that an
+ * older Node lacks.
+ */
 const OLDEST_NODE = { major: 20, minor: 15 };
 
 /** As much of npm's report as a person reads. */
 const NPM_LINES = 8;
 
-/** Set for the npm that this script starts, so that its `prepare` does not wait for our own lock. */
+/** Set for the npm that this script starts: its `prepare` must not wait for our own lock. */
 const INSTALLING = "TITAN_BOOTSTRAP_INSTALLS";
 /** Types for programs that import the package; they lead editors to `src/`. */
 const DECLARATIONS = ["--declaration", "--declarationMap"];
@@ -139,11 +143,13 @@ const reasonOf = (said) =>
   said.trim().split("\n").filter((line) => !/^npm error +(at |\w+: |\}|$)|^npm error$/.test(line))
     .slice(0, NPM_LINES).join("\n");
 
-/** The caller's environment without the settings with which `npm ci` would not install the compiler here. */
+/** The caller's environment, without settings that keep `npm ci` from installing the compiler. */
 function installEnvironment() {
   const settings = { NODE_ENV: "", npm_config_omit: "", npm_config_production: "" };
   // npm hands its own flags to the scripts that it runs: `npm pack --dry-run`, `npm install -g`.
-  const flags = { npm_config_dry_run: "false", npm_config_global: "false", npm_config_package_lock_only: "false" };
+  const flags = {
+    npm_config_dry_run: "false", npm_config_global: "false", npm_config_package_lock_only: "false",
+  };
   return { ...process.env, ...settings, ...flags, [INSTALLING]: "1" };
 }
 
@@ -161,9 +167,9 @@ export async function ensureBuilt(options = {}) {
     if (!options.force && readStamp() === digest) return;
     const staging = stagingFolder();
     try {
-      const done = spawnSync(process.execPath, [TSC, "-p", join(ROOT, "tsconfig.json"), "--outDir", staging, ...DECLARATIONS], {
-        cwd: ROOT, encoding: "utf8",
-      });
+      const done = spawnSync(process.execPath, [
+        TSC, "-p", join(ROOT, "tsconfig.json"), "--outDir", staging, ...DECLARATIONS,
+      ], { cwd: ROOT, encoding: "utf8" });
       if (done.status !== 0) {
         throw new BootstrapError(`Cannot build: the sources do not type-check\n${done.stdout}${done.stderr}`.trimEnd());
       }
@@ -286,7 +292,8 @@ function lockIsDead() {
 }
 
 /**
- * What to do about a folder of this checkout that cannot be written: a checkout of another user, a read-only disk.
+ * What to do about a folder of this checkout that cannot be written: a checkout of another user,
+ * a read-only disk.
  * @param {unknown} error
  * @returns {string | undefined} undefined where that is not the trouble
  */
@@ -327,9 +334,13 @@ export async function runMain(main) {
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   await runMain(async () => {
     const flags = new Set(process.argv.slice(2));
-    const unknown = [...flags].find((flag) => !["--force", "--deps-only", "--if-tools"].includes(flag));
+    const unknown = [...flags]
+      .find((flag) => !["--force", "--deps-only", "--if-tools"].includes(flag));
     if (unknown) {
-      throw new BootstrapError(`Cannot bootstrap: unknown option ${unknown} (there are --force, --deps-only and --if-tools)`);
+      throw new BootstrapError(
+        `Cannot bootstrap: unknown option ${unknown} `
+          + "(there are --force, --deps-only and --if-tools)",
+      );
     }
     if (process.env[INSTALLING] || (flags.has("--if-tools") && !existsSync(TSC))) return;
     await ensureDeps();

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // @ts-check
 /**
- * `npm run sim -- --seeds 200`: simulated lives of a whole cluster, thousands of faults, one verdict.
+ * `npm run sim -- --seeds 200`: simulated lives of a whole cluster, thousands of faults, one
+ * verdict.
  * See scripts/sim/main.ts.
  */
 import { ensureDeps, ROOT, runMain } from "./bootstrap.mjs";

@@ -20,7 +20,8 @@ await runMain(async () => {
   if (!file) {
     const near = suggest(normalise(asked), [...programs.keys()]);
     // A lesson's number alone asks for that lesson's programs.
-    const lesson = listing.split("\n").filter((line) => line.includes(` ${normalise(asked).slice(0, 3)}`));
+    const lesson = listing.split("\n")
+      .filter((line) => line.includes(` ${normalise(asked).slice(0, 3)}`));
     const hint = near ? ` (did you mean ${near}?)` : "";
     const shown = lesson.length > 0 ? lesson.join("\n") : listing;
     throw new BootstrapError(

@@ -48,9 +48,10 @@ if (code !== 0) throw new Error(`Cannot record the demo: it ended with code ${co
 const svg = renderSvg(frames, {
   title: "npm run demo: a worker and the master are killed, and the run ends all the same",
   description: "A recording of a terminal. A master and two workers start and run nine jobs. The "
-    + "worker small is killed with two jobs on it and started again; then the master is killed while "
-    + "four jobs run on, and started again. A timeline shows who ran what when. At the end all nine jobs are "
-    + "completed, and the sum of their results equals a count made without Titan.",
+    + "worker small is killed with two jobs on it and started again; then the master is killed "
+    + "while four jobs run on, and started again. A timeline shows who ran what when. At the end "
+    + "all nine jobs are completed, and the sum of their results equals a count made "
+    + "without Titan.",
   columns: COLUMNS, height: HEIGHT, holdMs: HOLD_MS,
 });
 writeFileSync(join(ROOT, "docs/demo.svg"), svg);

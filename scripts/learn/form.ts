@@ -46,7 +46,7 @@ export function isConsole(fence: Fence): boolean {
   return fence.info === "console" || isExact(fence);
 }
 
-/** A simulated transcript: its durations are virtual, the same in every run, and compared as they are. */
+/** A simulated transcript: its durations are virtual, so they are compared as they are. */
 export function isExact(fence: Fence): boolean {
   return fence.info === "console exact";
 }
@@ -58,7 +58,10 @@ function checkFence(project: Project, lesson: Lesson, fence: Fence): Problem[] {
   const quote = parseQuote(fence);
   if (!quote) {
     const shown = fence.info === "" ? "has no type" : `has the type "${fence.info}"`;
-    return problem("fence", `${shown}; the types are: ts from=FILE#region, ts run, console, console exact, text`);
+    return problem(
+      "fence",
+      `${shown}; the types are: ts from=FILE#region, ts run, console, console exact, text`,
+    );
   }
   const source = quotedText(project, quote);
   if ("missing" in source) return problem("fence-from", source.missing);

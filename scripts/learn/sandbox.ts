@@ -206,7 +206,10 @@ function killGroup(child: ChildProcess): void {
 
 /** tsx's compiler process notices the end of its parent and follows within milliseconds: that is no survivor. */
 const SURVIVOR_GRACE_MS = 1000;
-/** A process that was killed is gone within milliseconds, unless the kernel writes its memory to a slow disk. */
+/**
+ * A process that was killed is gone within milliseconds, unless the kernel writes its memory to
+ * a slow disk.
+ */
 const KILL_MS = 2000;
 
 /** Waits a moment for the last members of a group to go; false when some stay. */
@@ -261,7 +264,9 @@ export function killStrays(sandbox: Sandbox): string[] {
   }
   // A signal is not an end: on a busy machine the next look would find the same process again.
   const clock = new Int32Array(new SharedArrayBuffer(4));
-  for (let waited = 0; waited < KILL_MS && killed.some(isLiving); waited += 5) Atomics.wait(clock, 0, 0, 5);
+  for (let waited = 0; waited < KILL_MS && killed.some(isLiving); waited += 5) {
+    Atomics.wait(clock, 0, 0, 5);
+  }
   return strays;
 }
 

@@ -7,8 +7,8 @@
  *
  * Each command runs in `sh`, in a copy of the project; what differs from run to run (durations, ports, process
  * ids, run ids, temporary paths) is replaced on both sides before comparing. A line `...` stands for any lines.
- * In a fence of type `console exact` durations and rates are compared as they are: for what runs in virtual time.
- * Nothing may stay behind: no process, no file.
+ * In a fence of type `console exact` durations and rates are compared as they are: for what runs in
+ * virtual time. Nothing may stay behind: no process, no file.
  */
 import { isExact } from "./form.ts";
 import type { Fence } from "./markdown.ts";

@@ -8,7 +8,8 @@ import { startMember } from "./family.mjs";
 export const SOURCE_FLAGS = ["--conditions=source", "--import", "tsx"];
 
 /**
- * Runs node with these arguments on our terminal. The child ends when we do, and when nobody reads its output.
+ * Runs node with these arguments on our terminal. The child ends when we do, and when nobody
+ * reads its output.
  * @param {string[]} args
  * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, stdio?: "inherit" | "ignore" }} [options]
  * @returns {Promise<number>} its exit code; 128 + n when signal n ended it, as a shell says it

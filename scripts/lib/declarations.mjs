@@ -3,7 +3,7 @@
  * Makes the compiler's declarations readable outside this project.
  *
  *     #host        ->  ../host/mod.js     a reader's tsconfig may have a condition named "source"
- *     ./watch.ts   ->  ./watch.js         `rewriteRelativeImportExtensions` leaves declarations alone
+ *     ./watch.ts   ->  ./watch.js         `rewriteRelativeImportExtensions` leaves them alone
  *
  * The programs in `dist/` keep their `#name`: there the conditions choose what runs.
  */
@@ -14,7 +14,8 @@ import { dirname, posix, relative, resolve, sep } from "node:path";
 const SPECIFIER = /(?<=\bfrom\s*|\bimport\s*\(?\s*)"((?:#|\.{1,2}\/)[^"\n]*)"/g;
 
 /**
- * @typedef {Readonly<Record<string, Readonly<Record<string, string>>>>} Imports "imports" of package.json
+ * The "imports" of package.json.
+ * @typedef {Readonly<Record<string, Readonly<Record<string, string>>>>} Imports
  */
 
 /**
@@ -35,7 +36,7 @@ export function portableDeclaration(text, { file, imports }) {
 /**
  * Rewrites a declaration, or the map of one, before it moves to its place.
  * @param {string} from where the compiler wrote it
- * @param {{ to: string, dist: string, imports: Imports }} where `to` is its place in the folder `dist`
+ * @param {{ to: string, dist: string, imports: Imports }} where `to`: its place in folder `dist`
  */
 export function finishDeclaration(from, { to, dist, imports }) {
   const text = readFileSync(from, "utf8");

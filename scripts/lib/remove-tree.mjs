@@ -1,6 +1,7 @@
 /**
- * The removal of a folder in which jobs ran, at once: for scripts that are on their way out, and for plain ones that cannot
- * import `removeTree` of src/host. A job that was killed may leave folders that not even their owner may change.
+ * The removal of a folder in which jobs ran, at once: for scripts that are on their way out, and
+ * for plain ones that cannot import `removeTree` of src/host. A job that was killed may leave
+ * folders that not even their owner may change.
  */
 import { chmodSync, lstatSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +10,8 @@ import { join } from "node:path";
 const TRIES = 5;
 
 /**
- * Removes a file or a folder with all that is in it. No error when it is missing; links are not followed.
+ * Removes a file or a folder with all that is in it. No error when it is missing; links
+ * are not followed.
  * @param {string} path
  */
 export function removeTreeSync(path) {

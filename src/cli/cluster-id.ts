@@ -1,12 +1,13 @@
 /**
- * Which cluster a state folder belongs to. Workers of one machine find the folder that the jobs of a run share by
- * it (lesson 11).
+ * Which cluster a state folder belongs to. Workers of one machine find the folder that the jobs of
+ * a run share by it (lesson 11).
  *
  *     <state>/cluster    96 random bits, drawn once: 24 hexadecimal digits
  *     id                 a hash of them and of the file's inode
  *
- * The inode is for a folder that somebody copies. The copy is another cluster, which knows nothing of the runs
- * that the first one starts from now on: it would take them for over, and remove what their jobs share.
+ * The inode is for a folder that somebody copies. The copy is another cluster, which knows nothing
+ * of the runs that the first one starts from now on: it would take them for over, and remove what
+ * their jobs share.
  *
  * Left out: a copy on another disk whose file happens to get the same inode.
  * Test: test/cli.shared.test.ts
@@ -20,13 +21,14 @@ import { CliError, EXIT, fileReason } from "./exit.ts";
 const BITS = /^[0-9a-f]{24}$/;
 const ID_DIGITS = 24;
 
-/** The id that is kept in this folder, drawn now if there is none. Throws a CliError if it cannot be kept. */
+/** The id kept in this folder, drawn now if there is none. Throws a CliError where that fails. */
 export async function clusterId(stateDir: string): Promise<string> {
   try {
     return await keepId(stateDir);
   } catch (error) {
     // Nothing of a cluster touches its state folder earlier: this is where a wrong one is noticed.
-    throw new CliError(EXIT.ERROR, `Cannot use the state folder ${stateDir}: ${fileReason(error)}`, {
+    const message = `Cannot use the state folder ${stateDir}: ${fileReason(error)}`;
+    throw new CliError(EXIT.ERROR, message, {
       advice: "--state DIR or TITAN_HOME names another",
       cause: error,
     });
@@ -38,14 +40,16 @@ async function keepId(stateDir: string): Promise<string> {
   const path = join(stateDir, "cluster");
   const kept = await read(path);
   if (kept !== undefined) return kept;
-  // Written beside it and then linked: of two that start at once only one gives the name, and nobody reads half an id.
+  // Written beside it and then linked: of two that start at once only one gives the name, and
+  // nobody reads half an id.
   const part = `${path}.${randomBytes(6).toString("hex")}`;
   await writeFile(part, `${randomBytes(12).toString("hex")}\n`, { mode: 0o600 });
   try {
     await link(part, path).catch(async (error: { code?: string }) => {
       if (error.code !== "EEXIST") throw error;
       if ((await read(path)) !== undefined) return;
-      await rm(path, { force: true }); // damaged: a new id costs no more than the files that running jobs share
+      // Damaged: a new id costs no more than the files that running jobs share.
+      await rm(path, { force: true });
       await link(part, path);
     });
   } finally {

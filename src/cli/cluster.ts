@@ -95,8 +95,13 @@ export async function startEmbeddedCluster(options: ClusterOptions): Promise<Emb
     await master?.stop();
     await supervisor?.stop();
     await store?.stop(); // last: jobs use it to the end
-    if (cluster !== undefined) await removeOver(cluster, (run) => temporary || (master?.isOver(run) ?? false), onNote);
-    if (temporary) await removeTree(stateDir).catch((error: Error) => onNote(`Cannot remove ${stateDir}: ${error.message}`));
+    if (cluster !== undefined) {
+      await removeOver(cluster, (run) => temporary || (master?.isOver(run) ?? false), onNote);
+    }
+    if (temporary) {
+      await removeTree(stateDir)
+        .catch((error: Error) => onNote(`Cannot remove ${stateDir}: ${error.message}`));
+    }
   };
   try {
     // Begun first and awaited last: it loads while the others start.
@@ -156,11 +161,15 @@ interface Parts {
   readonly onNote: (text: string) => void;
 }
 
-function masterOptions(options: ClusterOptions, { host, stateDir, store, cluster, onNote }: Parts): MasterOptions {
+function masterOptions(
+  options: ClusterOptions,
+  { host, stateDir, store, cluster, onNote }: Parts,
+): MasterOptions {
   const { port = 0, listenHost = LISTEN_HOST, durability = "always", token, graceMs } = options;
   const onFatal = options.onFatal ?? ((error: Error) => onNote(`the master has stopped: ${error.message}`));
   return {
-    host, dir: stateDir, cluster, listen: { host: listenHost, port }, durability, version: VERSION, pid: process.pid, onFatal,
+    host, dir: stateDir, cluster, listen: { host: listenHost, port }, durability,
+    version: VERSION, pid: process.pid, onFatal,
     ...(token !== undefined && { token }), ...(graceMs !== undefined && { graceMs }), ...(store !== undefined && { store: store.forMaster }),
   };
 }

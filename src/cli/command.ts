@@ -116,7 +116,8 @@ export class Call {
       const ago = parseDuration(/^[\d.]+$/.test(text) ? `${text}s` : text);
       if (typeof ago === "number") return Date.now() - ago;
     }
-    const expected = "how long ago (90s, 10m, 2h) or a time (2026-03-01T14:05, 2026-03-01T14:05:09Z)";
+    const expected =
+      "how long ago (90s, 10m, 2h) or a time (2026-03-01T14:05, 2026-03-01T14:05:09Z)";
     throw new UsageError(`Cannot use --${flag} ${text}: must be ${expected}`);
   }
 

@@ -166,7 +166,10 @@ function isSet(value: string | undefined): value is string {
   return value !== undefined && value !== "";
 }
 
-/** A container's user may have no name, and Bun reads it from $USER alone and says "unknown" without. Then the system's list. */
+/**
+ * A container's user may have no name, and Bun reads it from $USER alone and says "unknown"
+ * without. Then the system's list.
+ */
 function userName(): string {
   let name = "";
   try {

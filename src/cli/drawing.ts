@@ -1,10 +1,10 @@
 /**
  * A few lines at the end of a terminal that are rewritten in place: which bytes do that. Pure.
  *
- *     a-7k2m  RUNNING  1/3 done        ◀── the cursor goes up to here, and each line is rewritten and
+ *     a-7k2m  RUNNING  1/3 done        ◀── the cursor goes up to here; each line is rewritten and
  *       ✓ a  completed                     cleared to its right (ESC[K)
  *       ● b  running
- *     ▮                                ◀── and it ends here, where what is left below is cleared (ESC[J)
+ *     ▮                                ◀── and it ends here: what is left below is cleared (ESC[J)
  *
  * Clearing first and drawing then would be simpler. tmux takes a cleared screen for one that was
  * scrolled away, and keeps a copy of every frame.
@@ -38,7 +38,8 @@ export class Drawing {
   frame(lines: readonly string[], columns: number): string {
     // Typed keys, ^C among them, are echoed where the cursor stands: ESC[nA alone would keep that
     // column.
-    const text = `\r${UP(this.#rows)}${lines.map((line) => `${line}${CLEAR_RIGHT}\n`).join("")}${CLEAR_BELOW}`;
+    const drawn = lines.map((line) => `${line}${CLEAR_RIGHT}\n`).join("");
+    const text = `\r${UP(this.#rows)}${drawn}${CLEAR_BELOW}`;
     this.#rows = lines.reduce(
       (sum, line) => sum + Math.max(1, Math.ceil(width(line) / columns)),
       0,

@@ -62,9 +62,9 @@ export async function followRun(options: FollowOptions): Promise<RunInfo> {
 type Asking = Pick<FollowOptions, "run" | "tracker" | "progress"> & { signal: AbortSignal };
 
 /**
- * Asks again and again why jobs wait, as long as some do. Reasons change without any job moving (a worker
- * joins), so they do not come with the news. Ends when the signal is aborted, or with an older master, which
- * does not know the question.
+ * Asks again and again why jobs wait, as long as some do. Reasons change without any job moving (a
+ * worker joins), so they do not come with the news. Ends when the signal is aborted, or with an
+ * older master, which does not know the question.
  */
 async function askWhy(client: () => Client, options: Asking): Promise<void> {
   const { progress, signal } = options;

@@ -5,7 +5,9 @@
  *
  * Test: test/cli.test.ts
  */
-import { jobCounts, resultValue, type Decision, type Failure, type JobInfo, type RunInfo } from "#wire";
+import {
+  jobCounts, resultValue, type Decision, type Failure, type JobInfo, type RunInfo,
+} from "#wire";
 import { isOver, type JobRow } from "./tracker.ts";
 
 export { resultValue };
@@ -41,12 +43,14 @@ export function runJson(run: RunInfo): object {
   return { id, name, status, submittedAt, endedAt: endedAt ?? null, cancelling, jobs };
 }
 
-/** `parents`: their ids; a job's parents that nobody has named stay numbers. `now` in ms since 1970. */
+/** `parents`: their ids; parents that nobody has named stay numbers. `now` in ms since 1970. */
 export function jobJson(job: JobInfo, parents: readonly string[], now: number): object {
   const { id, status, attempt, worker, startedAt, endedAt, reason, failure, result, cancelling, dependsOn } = job;
   return {
-    id, status, attempt, worker: worker === "" ? null : worker, startedAt: startedAt ?? null, endedAt: endedAt ?? null,
-    tookMs: tookMs(job, now) ?? null, waitedMs: waitedMs(job, now) ?? null, retryAt: job.retryAt ?? null, reason, cancelling,
+    id, status, attempt, worker: worker === "" ? null : worker,
+    startedAt: startedAt ?? null, endedAt: endedAt ?? null,
+    tookMs: tookMs(job, now) ?? null, waitedMs: waitedMs(job, now) ?? null,
+    retryAt: job.retryAt ?? null, reason, cancelling,
     dependsOn: dependsOn.map((index, at) => parents[at] ?? index),
     decision: job.decision === undefined ? null : decisionJson(job.decision),
     failure: failure === undefined ? null : failureJson(failure),
@@ -58,14 +62,23 @@ function decisionJson({ approved, by, comment, at }: Decision): object {
   return { approved, by, comment, at };
 }
 
-/** How long its latest attempt ran, or has run. Undefined: it waits for the next one, or never started. */
-export function tookMs({ status, startedAt, stoppedAt, endedAt }: JobInfo, now: number): number | undefined {
+/**
+ * How long its latest attempt ran, or has run. Undefined: it waits for the next one,
+ * or never started.
+ */
+export function tookMs(
+  { status, startedAt, stoppedAt, endedAt }: JobInfo,
+  now: number,
+): number | undefined {
   if (startedAt === undefined || status === "PENDING") return undefined;
   return (status === "RUNNING" ? now : (stoppedAt ?? endedAt ?? now)) - startedAt;
 }
 
 /** How long its gate has waited for a person. Undefined: it has none, or did not get there. */
-export function waitedMs({ status, stoppedAt, decision }: JobInfo, now: number): number | undefined {
+export function waitedMs(
+  { status, stoppedAt, decision }: JobInfo,
+  now: number,
+): number | undefined {
   if (stoppedAt === undefined) return undefined;
   if (decision !== undefined) return decision.at - stoppedAt;
   return status === "WAITING" ? now - stoppedAt : undefined;

@@ -107,7 +107,8 @@ async function commandNamed(name: string): Promise<Command> {
     COMMANDS.filter(({ hidden }) => !hidden).map((command) => command.name),
   );
   throw new UsageError(
-    `Cannot run titan ${name}: there is no such command${meant === undefined ? "" : ` (did you mean ${meant}?)`}`,
+    `Cannot run titan ${name}: there is no such command` +
+      `${meant === undefined ? "" : ` (did you mean ${meant}?)`}`,
     "titan help lists all",
   );
 }

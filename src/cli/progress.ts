@@ -38,7 +38,7 @@ export interface ProgressOptions {
   readonly json: boolean;
   /** Slots of the cluster, when known; for the estimate. */
   readonly slots: number;
-  /** Flags with which other commands reach the master; undefined: none can, for its token is ours alone. */
+  /** Flags with which other commands reach the master; undefined: none can, the token is ours. */
   readonly where: string | undefined;
   /** A run that has just been submitted: known before the master shows it. */
   readonly submitted?: { readonly id: string; readonly name: string } | undefined;
@@ -73,10 +73,15 @@ class JsonProgress implements Progress {
     this.#options.context.json(runLine(run));
   }
 
-  /** On stderr, and only what nobody but a person can mend: a stream of JSON that stands still explains nothing. */
+  /**
+   * On stderr, and only what nobody but a person can mend: a stream of JSON that stands
+   * still explains nothing.
+   */
   waits(waits: readonly Wait[]): void {
     const stuck = waits.filter(({ kind }) => kind === "worker");
-    for (const { jobs, reason } of this.#waits.look(stuck)) this.note(`waiting: ${jobs}: ${reason}`);
+    for (const { jobs, reason } of this.#waits.look(stuck)) {
+      this.note(`waiting: ${jobs}: ${reason}`);
+    }
   }
 
   note(text: string): void {
@@ -121,7 +126,11 @@ class PlainProgress implements Progress {
     const { context } = this.#options;
     const { color } = LOOKS[row.status];
     const word = row.cancelling ? "cancelling" : LOOKS[row.status].word;
-    const detail = row.status === "RUNNING" ? `on ${row.worker}${row.attempt > 1 ? `, attempt ${row.attempt}` : ""}` : oneLine(detailOf(row, row.at, howToAnswer(`${run.id}/${row.id}`, this.#options.where)));
+    const detail = row.status === "RUNNING"
+      ? `on ${row.worker}${row.attempt > 1 ? `, attempt ${row.attempt}` : ""}`
+      : oneLine(
+          detailOf(row, row.at, howToAnswer(`${run.id}/${row.id}`, this.#options.where)),
+        );
     return `[${durationText(Math.max(0, row.at - run.submittedAt))}] ${row.id} ${context.paint(color, word, "note")}${detail === "" ? "" : `  ${detail}`}`;
   }
 
@@ -187,7 +196,10 @@ class LiveProgress implements Progress {
     this.#dirty = true;
   }
 
-  /** Ctrl-Z: the shell that comes next wants a cursor. The signal that we took is not the one that stops. */
+  /**
+   * Ctrl-Z: the shell that comes next wants a cursor. The signal that we took is not the
+   * one that stops.
+   */
   #stop(): void {
     process.stderr.write(this.#drawing.end());
     process.kill(process.pid, "SIGSTOP");

@@ -1,8 +1,10 @@
 /**
  * The output of many jobs as one stream of lines, in time order as far as times are known.
  *
- *     history   jobs by their start; a job is opened once the lines before its start have gone out:   k-way merge
- *     live      the watch says which attempt begins; each is followed for itself, lines as they come
+ *     history   jobs by their start; a job is opened once the lines before its start have gone
+ *               out: a k-way merge
+ *     live      the watch says which attempt begins; each is followed for itself, its lines as
+ *               they come
  *
  * Times come from the workers' clocks, so lines of two machines are in order as well as their
  * clocks are.
@@ -190,6 +192,7 @@ export async function followAttempt(
       for (const line of lines) await print(line);
     for (const line of reading.end()) await print(line);
   } catch (error) {
-    if (!isRpcError(error, "NOT_FOUND")) throw error; // the run was forgotten meanwhile, and its output with it
+    // The run was forgotten meanwhile, and its output with it.
+    if (!isRpcError(error, "NOT_FOUND")) throw error;
   }
 }

@@ -86,7 +86,8 @@ export async function findTarget(call: Call): Promise<Target> {
     const client = await dial(call, named);
     // Who typed the address knows it; a variable may have been set long ago.
     if (flag === undefined) await noteMaster(call, client, named);
-    return { client, redial: dialer(call, named), cluster: undefined, where: flag === undefined ? "" : ` --master ${flag}` };
+    const where = flag === undefined ? "" : ` --master ${flag}`;
+    return { client, redial: dialer(call, named), cluster: undefined, where };
   }
   try {
     const client = await dial(call, DEFAULT_MASTER);
@@ -99,10 +100,11 @@ export async function findTarget(call: Call): Promise<Target> {
   }
 }
 
-/** Another checkout's master may listen there: its state folder tells. Nothing depends on the answer. */
+/** Another checkout's master may listen there: its state folder tells. Nothing depends on it. */
 async function noteMaster(call: Call, client: Client, master: Address): Promise<void> {
   const info = await client.info().catch(() => undefined);
-  call.context.note(`titan: uses the master at ${addressText(master)}${info === undefined ? "" : ` (state in ${info.state})`}`);
+  const state = info === undefined ? "" : ` (state in ${info.state})`;
+  call.context.note(`titan: uses the master at ${addressText(master)}${state}`);
 }
 
 function noteIdleFlags(call: Call, master: Address): void {

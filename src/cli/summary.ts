@@ -88,10 +88,11 @@ async function lastLines(client: Client, job: { run: string; job: string }): Pro
   }
   take(reader.end());
   const shown = tail.lines().map(({ text }) => lineText(text));
-  return count > shown.length ? [`… ${plural(count - shown.length, "line")} before`, ...shown] : shown;
+  const cut = count - shown.length;
+  return cut > 0 ? [`… ${plural(cut, "line")} before`, ...shown] : shown;
 }
 
-/** As a terminal would show it: a progress bar at its last state, and the end of what is too long. */
+/** As a terminal would show it: a progress bar at its last state; what is too long, by its end. */
 function lineText(text: string): string {
   const last = stripVTControlCharacters(text.slice(text.lastIndexOf("\r") + 1));
   return last.length > MAX_LINE_CHARS ? `…${last.slice(-MAX_LINE_CHARS)}` : last;

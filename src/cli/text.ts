@@ -165,7 +165,7 @@ export function oneLine(text: string): string {
   return printable(text.replace(/\s*\n\s*/g, " ").trim());
 }
 
-/** Begin and end of text that is written the other way: they would turn the rest of our line around. */
+/** Begin and end of text written the other way: they would turn the rest of our line around. */
 const TURNS = /[\u202a-\u202e\u2066-\u2069]/;
 
 /** Colours go, and control characters become a placeholder; line ends and tabs stay. */

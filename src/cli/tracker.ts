@@ -84,7 +84,9 @@ export class Tracker {
     while (this.#open < rows.length && isOver(rows[this.#open]!.status)) this.#open += 1;
     const found: JobRow[] = [];
     const end = Math.min(rows.length, this.#open + MAX_SEARCH);
-    for (let at = this.#open; at < end && found.length < limit; at++) if (rows[at]!.status === "PENDING") found.push(rows[at]!);
+    for (let at = this.#open; at < end && found.length < limit; at++) {
+      if (rows[at]!.status === "PENDING") found.push(rows[at]!);
+    }
     return found;
   }
 
@@ -105,7 +107,10 @@ export class Tracker {
     row.stoppedAt = info.stoppedAt ?? 0;
     if (row.status === status && row.attempt === attempt && row.cancelling === cancelling) return [];
     if (info.startedAt !== undefined) row.startedAt = info.startedAt;
-    this.#move(row, { status, attempt, worker, at: info.endedAt ?? info.startedAt ?? 0, failure, cancelling, reason, retryAt });
+    this.#move(row, {
+      status, attempt, worker, at: info.endedAt ?? info.startedAt ?? 0,
+      failure, cancelling, reason, retryAt,
+    });
     return [row];
   }
 
@@ -127,8 +132,8 @@ export class Tracker {
     let row = this.#byId.get(id);
     if (row === undefined) {
       row = {
-        id, index, status: "PENDING", attempt: 0, worker: "", at: 0, startedAt: 0, stoppedAt: 0, retryAt: undefined,
-        failure: undefined, cancelling: false, reason: "",
+        id, index, status: "PENDING", attempt: 0, worker: "", at: 0, startedAt: 0, stoppedAt: 0,
+        retryAt: undefined, failure: undefined, cancelling: false, reason: "",
       };
       this.#byId.set(id, row);
       this.rows.push(row);

@@ -124,37 +124,52 @@ function rowLine(row: JobRow, options: ViewOptions & { name: number; run: string
   const { paint, width, name } = options;
   const room = Math.max(0, width - 15 - name);
   const how = howToAnswer(`${options.run}/${row.id}`, options.where);
-  const detail = row.status === "WAITING" ? askingText(row, { how, room: room - 2 }) : detailOf(row, options.now, how);
+  const detail = row.status === "WAITING"
+    ? askingText(row, { how, room: room - 2 })
+    : detailOf(row, options.now, how);
   const head = `${options.unicode ? sign : ascii} ${pad(clip(row.id, name), name)}  ${pad(word, 9)}`;
   return `  ${paint(color, head)}${clip(detail === "" ? "" : `  ${detail}`, room)}`.trimEnd();
 }
 
-/** A question that is too long is cut, and not the command that answers it: half a command is none. */
+/** A question that is too long is cut; the command that answers it is not: half of one is none. */
 function askingText(row: JobRow, { how, room }: { how: string; room: number }): string {
   const left = room - 2 - textWidth(how);
   const question = questionOf(row);
   return `${left >= MIN_QUESTION_CELLS ? clip(question, left) : question}  ${how}`.trim();
 }
 
-/** What there is to say about a job besides its status. `how`: the command that answers a gate, or a word why there is none. */
+/**
+ * What there is to say about a job besides its status. `how`: the command that answers a gate, or a
+ * word why there is none.
+ */
 export function detailOf(row: JobRow, now: number, how: string): string {
   const { status, startedAt, failure, reason } = row;
   const attempt = row.attempt > 1 ? `attempt ${row.attempt}  ` : "";
-  const took = startedAt === 0 ? "" : pad(durationText((status === "RUNNING" ? now : row.stoppedAt || row.at) - startedAt), 7);
-  if (status === "RUNNING") return `${took}  ${attempt}${row.worker}${row.cancelling ? "  cancelling" : ""}`;
+  const until = status === "RUNNING" ? now : row.stoppedAt || row.at;
+  const took = startedAt === 0 ? "" : pad(durationText(until - startedAt), 7);
+  if (status === "RUNNING") {
+    return `${took}  ${attempt}${row.worker}${row.cancelling ? "  cancelling" : ""}`;
+  }
   if (status === "COMPLETED") return `${took}  ${attempt}${row.worker}`;
   if (isFailure(status)) return `${attempt}${oneLine(failure?.message ?? "")}`;
-  if (status === "PENDING" && failure !== undefined) return `${attempt}will try again: ${oneLine(failure.message)}`;
+  if (status === "PENDING" && failure !== undefined) {
+    return `${attempt}will try again: ${oneLine(failure.message)}`;
+  }
   if (status === "WAITING") return `${questionOf(row)}  ${how}`.trim();
   return oneLine(reason);
 }
 
-/** The sentence of a master is `waits for approval: Ship it?`, and that it waits is said by the row. */
+/** The master's sentence is `waits for approval: Ship it?`; that it waits is said by the row. */
 function questionOf({ reason }: JobRow): string {
   return oneLine(reason.replace(/^waits for approval: /, ""));
 }
 
-/** How a gate is answered; `where`: flags that reach the master, undefined if no other command can reach it. */
+/**
+ * How a gate is answered; `where`: flags that reach the master, undefined if no other command
+ * can reach it.
+ */
 export function howToAnswer(gate: string, where: string | undefined): string {
-  return where === undefined ? "(on a master that stays: titan up)" : `titan approve${where} ${gate}`;
+  return where === undefined
+    ? "(on a master that stays: titan up)"
+    : `titan approve${where} ${gate}`;
 }

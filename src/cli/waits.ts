@@ -1,19 +1,21 @@
 /**
- * Saying why jobs wait, to somebody who reads lines: once per job, and again only when the reason changes.
+ * Saying why jobs wait, to somebody who reads lines: once per job, and again only when
+ * the reason changes.
  *
  *     each look:  b no worker has GPU     c no free slot on …     d no free slot on …
  *     second look, the same ──▶ "b: no worker has GPU"   "c, d: no free slot on …"
  *
- * Jobs with one reason share a line. That all slots are taken is daily life, so it is said once while it lasts, and not
- * for each job that comes to the queue meanwhile.
+ * Jobs with one reason share a line. That all slots are taken is daily life, so it is said once
+ * while it lasts, and not for each job that comes to the queue meanwhile.
  *
- * Invariants: a job that waits for a moment only is not mentioned; the cost does not grow with the run.
+ * Invariants: a job that waits for a moment only is not mentioned; the cost does not grow
+ * with the run.
  * Test: test/cli.text.test.ts
  */
 import type { WaitKind } from "#wire";
 import { listText, oneLine } from "./text.ts";
 
-/** Jobs that are asked about at a time: a screen is smaller, and a list of more names helps nobody. */
+/** Jobs that are asked about at a time: a screen holds fewer, and longer lists help nobody. */
 export const MAX_ASKED = 100;
 /** Jobs of one reason that are named. */
 const MAX_NAMED = 3;
@@ -54,7 +56,8 @@ export class Waits {
     }
     this.#known = known;
     this.#inForce = new Set([...known.values()].filter(({ said }) => said).map(({ key }) => key));
-    return [...groups.values()].map(({ jobs, reason }) => ({ jobs: listText(jobs, MAX_NAMED), reason }));
+    return [...groups.values()]
+      .map(({ jobs, reason }) => ({ jobs: listText(jobs, MAX_NAMED), reason }));
   }
 }
 

@@ -49,7 +49,8 @@ export async function watchToEnd(call: Call, options: WatchOptions): Promise<num
   const timer = timeoutMs === undefined ? undefined : setTimeout(() => leaving.abort(new Leave(EXIT.TIMED_OUT, `not over after ${durationText(timeoutMs)}`)), timeoutMs);
   const slots = context.live && !call.json ? await countSlots(options) : 0;
   const progress = startProgress({
-    context, tracker, json: call.json, slots, where: cluster === undefined ? where : undefined, submitted: options.submitted,
+    context, tracker, json: call.json, slots, where: cluster === undefined ? where : undefined,
+    submitted: options.submitted,
   });
   try {
     const ended = await followRun({ client, redial: options.redial, run, tracker, progress, signal: leaving.signal });

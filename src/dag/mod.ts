@@ -15,7 +15,8 @@
  * are looked at, and an edge that already points to the right costs nothing.
  *
  * Invariants: every edge points to the right in `order`, hence no cycle; the parents of a settled job
- * are settled, unless it was settled early; `waiting` equals a recount. A refused call changes nothing.
+ * are settled, unless it was settled early; `waiting` equals a recount. A refused
+ * call changes nothing.
  * Left out: removing jobs or edges (Titan cancels instead, so history keeps its shape); what "settled"
  * means (completed, failed, skipped: the master decides whether a child then runs).
  * Test: test/06-dag.test.ts
@@ -228,8 +229,8 @@ export class Dag {
   // #endregion
 
   /**
-   * As `settle`, for a job that was called off: its parents may go on. They count down its `waiting` as
-   * before, so that the number is right if the job is opened again.
+   * As `settle`, for a job that was called off: its parents may go on. They count down its
+   * `waiting` as before, so that the number is right if the job is opened again.
    */
   settleEarly(index: number): number[] {
     this.check(index);

@@ -198,13 +198,17 @@ function pathProblem(path: string): string | undefined {
 }
 
 /**
- * Unpacks into `folder`, which must not exist: into a neighbour first, which is then renamed. Files get the modes
- * 0644 and 0755, by their executable bit.
+ * Unpacks into `folder`, which must not exist: into a neighbour first, which is then renamed. Files
+ * get the modes 0644 and 0755, by their executable bit.
  *
  * @returns what is in the folder now
  * @throws ArchiveError CORRUPT, UNSAFE or TOO_LARGE; then nothing has been left behind.
  */
-export async function unpackArchive(host: Host, bytes: Buffer, folder: string): Promise<TreeFile[]> {
+export async function unpackArchive(
+  host: Host,
+  bytes: Buffer,
+  folder: string,
+): Promise<TreeFile[]> {
   const entries = readEntries(await inflate(bytes));
   const building = `${folder}.part-${Buffer.from(host.random.bytes(6)).toString("hex")}`;
   try {
@@ -238,9 +242,14 @@ function treeFile({ kind, path, content }: Unpacked): TreeFile {
 /**
  * Compares a folder with the archive that it came from, byte by byte.
  *
- * @returns what is in the folder, or undefined when it differs: in a content, a mode, or by an entry too many
+ * @returns what is in the folder, or undefined when it differs: in a content, a mode, or by an
+ * entry too many
  */
-export async function sameAsArchive(host: Host, bytes: Buffer, folder: string): Promise<TreeFile[] | undefined> {
+export async function sameAsArchive(
+  host: Host,
+  bytes: Buffer,
+  folder: string,
+): Promise<TreeFile[] | undefined> {
   const entries = readEntries(await inflate(bytes));
   const files = entries.map(treeFile);
   // Folders and links first, so that no path below leads out of the folder.
@@ -249,7 +258,8 @@ export async function sameAsArchive(host: Host, bytes: Buffer, folder: string): 
     const place = join(folder, entry.path);
     const found = lookAt(place);
     const { kind, size, target } = treeFile(entry);
-    if (found?.kind !== (kind === "folder" ? "directory" : kind) || found.target !== target) return undefined;
+    const expected = kind === "folder" ? "directory" : kind;
+    if (found?.kind !== expected || found.target !== target) return undefined;
     if (entry.kind !== KIND.file && entry.kind !== KIND.executable) continue;
     if (found.size !== size || found.mode !== MODES[entry.kind]) return undefined;
     if (!(await host.storage.readFile(place)).equals(entry.content)) return undefined;

@@ -5,17 +5,19 @@
  *                  │          │
  *        timeout, cancel ─────┴──▶ SIGTERM ── grace ──▶ SIGKILL
  *
- * The folder holds a copy of the project. A large one is copied beside the event loop, and may be ended like a program.
+ * The folder holds a copy of the project. A large one is copied beside the event loop, and may be
+ * ended like a program.
  *
  * Invariants: `done` settles once, never rejects, and not before the process group is gone and its folder
- * removed; no program starts after a cancellation; after `close` nothing is left of any attempt. A folder that cannot
- * be removed fails nobody: it is noted, and tried again at the end.
+ * removed; no program starts after a cancellation; after `close` nothing is left of any attempt. A
+ * folder that cannot be removed fails nobody: it is noted, and tried again at the end.
  * Left out: limits on memory and CPU; they belong to the system (cgroups, containers).
  * Test: test/11-worker.exec.test.ts
  */
 import { join, resolve } from "node:path";
 import {
-  makeShared, nodeWorkFolders, removeShared, type Child, type Exit, type Host, type Timer, type WorkFolders,
+  makeShared, nodeWorkFolders, removeShared,
+  type Child, type Exit, type Host, type Timer, type WorkFolders,
 } from "#host";
 import { CallPool } from "./call-pool.ts";
 import { linkPackage } from "./package-link.ts";
@@ -46,9 +48,12 @@ export interface Executor {
 export interface LocalExecutor extends Executor {
   /** The run is over: removes what its jobs shared. Never rejects. */
   endRun(run: string, cluster?: string): Promise<void>;
-  /** The runs of a cluster that have shared folders on this machine, those of dead workers included. */
+  /** The runs of a cluster that have shared folders on this machine, also those of dead workers. */
   sharedRuns(cluster: string): string[];
-  /** Lets jobs import "titan/store": programs, and calls from this folder. Throws when the link cannot be made. */
+  /**
+   * Lets jobs import "titan/store": programs, and calls from this folder. Throws when the link
+   * cannot be made.
+   */
   linkPackage(cacheDir: string): Promise<void>;
 }
 
@@ -56,7 +61,10 @@ export interface ExecutorOptions {
   readonly host: Host;
   /** This executor owns it: it is removed at the end. */
   readonly workDir: string;
-  /** What the workers of this machine have in common, for TITAN_SHARED. Default: a run shares per executor only. */
+  /**
+   * What the workers of this machine have in common, for TITAN_SHARED. Default: a run shares
+   * per executor only.
+   */
   readonly sharedRoot?: string;
   /** Threads for `call` jobs. Default 8. */
   readonly callThreads?: number;
@@ -128,8 +136,11 @@ export function createExecutor(options: ExecutorOptions): LocalExecutor {
     linkPackage: async (cacheDir) => {
       // Whose folders are simulated has no real one to put a link into.
       if (options.folders !== undefined) return;
-      // Node looks beside what it runs and above: programs are below the one, modules of calls below the other.
-      for (const folder of [workDir, cacheDir]) await linkPackage(options.host, { cacheDir: folder });
+      // Node looks beside what it runs and above: programs are below the one, modules of calls
+      // below the other.
+      for (const folder of [workDir, cacheDir]) {
+        await linkPackage(options.host, { cacheDir: folder });
+      }
     },
     async close() {
       closed = true;
@@ -242,10 +253,15 @@ class ProcessAttempt implements Running {
     if ("unsupported" in command) return this.finish(failure("unsupported", command.unsupported));
     if (request.timeoutMs > 0) {
       const message = `ran longer than its timeout of ${durationText(request.timeoutMs)}`;
-      this.timeout = shared.host.timers.after(request.timeoutMs, () => this.end(failure("timeout", message)));
+      this.timeout = shared.host.timers.after(request.timeoutMs, () => {
+        this.end(failure("timeout", message));
+      });
     }
     const failed = (error: unknown): void => {
-      this.finish(this.ending ?? failure("internal", `Cannot make the work folder: ${(error as Error).message}`));
+      this.finish(
+        this.ending
+          ?? failure("internal", `Cannot make the work folder: ${(error as Error).message}`),
+      );
     };
     try {
       const copying = this.makeFolder();
@@ -257,7 +273,10 @@ class ProcessAttempt implements Running {
   }
 
   // #region makeFolder
-  /** Makes the folder, and a copy of the project in it. A promise: that takes a while, and until then it can be ended. */
+  /**
+   * Makes the folder, and a copy of the project in it. A promise: that takes a while, and until
+   * then it can be ended.
+   */
   private makeFolder(): Promise<void> | undefined {
     const { request, paths, shared: { folders, sharedRoot } } = this;
     const isOurs = paths.shared.startsWith(`${this.shared.workDir}/`);

@@ -37,12 +37,17 @@ export interface JobPaths {
   readonly inputs: string;
 }
 
-/** `sharedRoot`: what the executors of this machine have in common. Without one, or a cluster's id, a run shares less. */
+/**
+ * `sharedRoot`: what the executors of this machine have in common. Without one, or a cluster's id,
+ * a run shares less.
+ */
 export function jobPaths(workDir: string, request: ExecRequest, sharedRoot?: string): JobPaths {
   const run = join(workDir, safeName(request.run));
   const folder = join(run, `${safeName(request.job)}.${request.attempt}`);
   const id = request.cluster?.id;
-  const shared = sharedRoot === undefined || id === undefined ? join(run, "shared") : sharedFolder(sharedRoot, id, request.run);
+  const shared = sharedRoot === undefined || id === undefined
+    ? join(run, "shared")
+    : sharedFolder(sharedRoot, id, request.run);
   return { folder, shared, output: join(folder, OUTPUT_FILE), inputs: join(folder, INPUTS_FILE) };
 }
 

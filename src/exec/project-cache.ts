@@ -5,34 +5,35 @@
  *     <cacheDir>/<sha256>.pack           the archive; its name is the proof of its content
  *     <cacheDir>/<sha256>                what was unpacked from it
  *     <cacheDir>/users/<sha256>.<random> a lock, held by each process that may be using it
- *     <cacheDir>/<sha256>.part-<random>  half made, as are .pack-… and .gone-…: on their way in or out
+ *     <cacheDir>/<sha256>.part-<random>  half made, as are .pack-… and .gone-…: coming or going
  *
  * A project is fetched once, however many of its jobs arrive at once. Projects beyond a bound are removed, the
  * least recently used first, except those a job uses and those another worker on this machine holds.
  *
- * A job gets a copy of the folder, and a `call` imports from the folder itself. Nothing keeps a program of the same
- * user from writing into it by its absolute path. So a folder is looked at before each use (project-tree.ts: 3 µs an
- * entry). When an entry differs from what we remember, or when another process made the folder, it is **in
- * doubt**: then it is compared with the archive, and the archive with its name.
+ * A job gets a copy of the folder, and a `call` imports from the folder itself. Nothing keeps a
+ * program of the same user from writing into it by its absolute path. So a folder is looked at
+ * before each use (project-tree.ts: 3 µs an entry). When an entry differs from what we remember, or
+ * when another process made the folder, it is **in doubt**: then it is compared with the archive,
+ * and the archive with its name.
  *
- * Invariants: a folder under its final name is complete (it was renamed to it); what ensureProject yields had the
- * content of its hash when it was last looked at.
+ * Invariants: a folder under its final name is complete (it was renamed to it); what ensureProject
+ * yields had the content of its hash when it was last looked at.
  * Left out: the moment between another process's look for locks and its removal of the folder; a job that
- * starts just then fails, and its retry finds the project again. And a change after the look, before a `call` imports
- * the file; a copy notices that, because it looks again after copying.
+ * starts just then fails, and its retry finds the project again. And a change after the look,
+ * before a `call` imports the file; a copy notices that, because it looks again after copying.
  * Test: test/11-worker.archive.test.ts
  */
 import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import {
-  isUntouched, listTree, lookAt, removeTree, setMode, SETTLE_MS, stampTree, type Host, type ProjectTree, type TreeFile,
-  type TreeStamp,
+  isUntouched, listTree, lookAt, removeTree, setMode, SETTLE_MS, stampTree,
+  type Host, type ProjectTree, type TreeFile, type TreeStamp,
 } from "#host";
 import { ArchiveError, MAX_PROJECT_BYTES, sameAsArchive, unpackArchive } from "./archive.ts";
 
 /** Unpacked projects that one process keeps: with the largest allowed, 2 GiB. */
 export const MAX_CACHED_PROJECTS = 32;
-/** More than any archive: the largest project, and as much again for what compression cannot shrink. */
+/** More than any archive: the largest project, and as much again for what does not shrink. */
 const MAX_PACK_BYTES = 2 * MAX_PROJECT_BYTES;
 
 interface Kept {
@@ -41,7 +42,9 @@ interface Kept {
   users: number;
   /** What is in the folder, as we last knew it to be right. */
   tree: Known | undefined;
-  /** The look at it that is under way, and the next one, for all who came after that one had begun. */
+  /**
+   * The look at it that is under way, and the next one, for all who came after that one had begun.
+   */
   look: Promise<boolean> | undefined;
   nextLook: Promise<boolean> | undefined;
 }
@@ -90,11 +93,13 @@ export async function ensureProject(
   if (kept !== undefined) {
     cache.kept.delete(hash);
     cache.kept.set(hash, kept); // Now the last used.
-    if (!cache.fetching.has(hash) && kept.tree !== undefined && (await isSound(kept))) return folder;
+    const isHere = !cache.fetching.has(hash) && kept.tree !== undefined;
+    if (isHere && (await isSound(kept))) return folder;
   }
   let fetching = cache.fetching.get(hash);
   if (fetching === undefined) {
-    fetching = keep(host, { cache, cacheDir, hash, fetch, ...options }).finally(() => cache.fetching.delete(hash));
+    fetching = keep(host, { cache, cacheDir, hash, fetch, ...options })
+      .finally(() => cache.fetching.delete(hash));
     cache.fetching.set(hash, fetching);
   }
   await fetching;
@@ -138,7 +143,10 @@ interface Wanted extends Options {
   readonly fetch: () => Promise<Buffer>;
 }
 
-/** Other processes may unpack or drop the same project meanwhile: then the next try sees what they have made of it. */
+/**
+ * Other processes may unpack or drop the same project meanwhile: then the next try sees what they
+ * have made of it.
+ */
 const TRIES = 3;
 
 async function keep(host: Host, what: Wanted): Promise<string> {
@@ -157,7 +165,9 @@ async function keep(host: Host, what: Wanted): Promise<string> {
     try {
       const entries = (await existing(host, what, folder)) ?? (await make(host, what, folder));
       const tree = entries && (await known(host, folder, entries));
-      if (tree === undefined) throw new Error(`Cannot unpack the project ${hash}: its folder is being changed`);
+      if (tree === undefined) {
+        throw new Error(`Cannot unpack the project ${hash}: its folder is being changed`);
+      }
       const kept = cache.kept.get(hash);
       if (kept !== undefined) kept.tree = tree;
       return folder;
@@ -169,7 +179,7 @@ async function keep(host: Host, what: Wanted): Promise<string> {
   }
 }
 
-/** What is in the folder that was found, if it is what the archive says. Else the folder is removed. */
+/** What is in the folder that was found, if that is the archive's content. Else it is removed. */
 async function existing(host: Host, what: Wanted, folder: string): Promise<TreeFile[] | undefined> {
   const { hash, cache, onNote } = what;
   if (lookAt(folder) === undefined) return undefined;
@@ -178,7 +188,10 @@ async function existing(host: Host, what: Wanted, folder: string): Promise<TreeF
   if (entries !== undefined) return entries;
   // No news when an older version, which kept no archives, has left it there.
   const wasOurs = cache.kept.get(hash)?.tree !== undefined;
-  if (bytes !== undefined || wasOurs) onNote?.(`the project ${hash.slice(0, 12)} in the cache was changed by somebody; it is unpacked again`);
+  if (bytes !== undefined || wasOurs) {
+    const project = `the project ${hash.slice(0, 12)} in the cache`;
+    onNote?.(`${project} was changed by somebody; it is unpacked again`);
+  }
   await removeAside(host, folder);
   return undefined;
 }
@@ -219,15 +232,23 @@ const sha256 = (bytes: Buffer): string => createHash("sha256").update(bytes).dig
 /** The archive, if it is here and has not been changed. */
 async function readPack(host: Host, { cacheDir, hash }: Wanted): Promise<Buffer | undefined> {
   const path = packOf(join(cacheDir, hash));
-  // A named pipe in its place would keep us waiting for good, and an endless file would fill our memory.
+  // A named pipe in its place would keep us waiting for good, and an endless file would
+  // fill our memory.
   const info = await host.storage.stat(path).catch(() => undefined);
   if (info?.kind !== "file" || info.size > MAX_PACK_BYTES) return undefined;
   const bytes = await host.storage.readFile(path).catch(() => undefined);
   return bytes !== undefined && sha256(bytes) === hash ? bytes : undefined;
 }
 
-/** Remembers how the entries look. A change in the same tick of the clock would not show, so that tick has to pass. */
-async function known(host: Host, folder: string, entries: readonly TreeFile[]): Promise<Known | undefined> {
+/**
+ * Remembers how the entries look. A change in the same tick of the clock would not show, so that
+ * tick has to pass.
+ */
+async function known(
+  host: Host,
+  folder: string,
+  entries: readonly TreeFile[],
+): Promise<Known | undefined> {
   const stamp = await stampTree(folder, entries);
   await new Promise<void>((resolve) => void host.timers.after(SETTLE_MS, resolve));
   return stamp && { folder, entries, stamp };
@@ -259,7 +280,7 @@ async function evict(host: Host, what: { cache: Cache; cacheDir: string; max: nu
 
 const STRAY = /^([0-9a-f]{64})\.(?:part|pack|gone)-/;
 
-/** Before this process makes any: it removes those whose makers, who would hold a lock, are dead. */
+/** Before this process makes any: removes those whose makers, who would hold a lock, are dead. */
 async function sweepStrays(host: Host, cacheDir: string): Promise<void> {
   // The names first: whoever makes one now has taken its lock before, and so is seen to live.
   for (const name of await host.storage.list(cacheDir)) {
@@ -269,7 +290,10 @@ async function sweepStrays(host: Host, cacheDir: string): Promise<void> {
   }
 }
 
-/** Renamed first, so that nobody finds half a project. What cannot be removed stays beside it, and does no harm. */
+/**
+ * Renamed first, so that nobody finds half a project. What cannot be removed stays beside it, and
+ * does no harm.
+ */
 async function removeAside(host: Host, folder: string): Promise<void> {
   const gone = `${folder}.gone-${Buffer.from(host.random.bytes(6)).toString("hex")}`;
   await host.storage.rename(folder, gone).catch(() => {});

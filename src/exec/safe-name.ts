@@ -1,7 +1,8 @@
 /**
  * Lesson 11: names for files, made of ids that come from outside.
  *
- * Invariant: ids become one path component each, whatever characters they hold, and no two ids the same.
+ * Invariant: ids become one path component each, whatever characters they hold, and no two
+ * ids the same.
  * Test: test/11-worker.exec.test.ts
  */
 import { createHash } from "node:crypto";
@@ -13,11 +14,16 @@ const MAX_NAME_BYTES = 200;
 export function safeName(text: string): string {
   const name = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(text)
     ? text
-    : `%${encodeURIComponent(Buffer.from(text).toString()).replace(/[.*'()!~]/g, (c) => `%${c.charCodeAt(0).toString(16)}`)}`;
-  return name.length <= MAX_NAME_BYTES ? name : `%${createHash("sha256").update(text).digest("hex")}`;
+    : `%${encodeURIComponent(Buffer.from(text).toString())
+        .replace(/[.*'()!~]/g, (c) => `%${c.charCodeAt(0).toString(16)}`)}`;
+  if (name.length <= MAX_NAME_BYTES) return name;
+  return `%${createHash("sha256").update(text).digest("hex")}`;
 }
 
-/** The text that a name stands for; undefined for one that safeName did not make, or that does not show its text. */
+/**
+ * The text that a name stands for; undefined for one that safeName did not make, or that does not
+ * show its text.
+ */
 export function textOfName(name: string): string | undefined {
   try {
     const text = name.startsWith("%") ? decodeURIComponent(name.slice(1)) : name;

@@ -34,7 +34,7 @@ export interface ExecRequest {
   readonly inputs: readonly { readonly job: string; readonly result: Buffer }[];
   /** Where the job finds the rest of its cluster. */
   readonly cluster?: ClusterPlaces;
-  /** Folder of the unpacked project. A program gets a copy of its own; a `call` imports from this one. */
+  /** Folder of the unpacked project. A program gets its own copy; a `call` imports from here. */
   readonly project?: string;
 }
 

@@ -93,11 +93,16 @@ const underWay = new Set<Promise<void>>();
 
 /** Nobody waits for it at the start. What cannot be removed is left to the next one. */
 function discard(path: string): void {
-  const over: Promise<void> = removeTree(path).catch(() => undefined).then(() => void underWay.delete(over));
+  const over: Promise<void> = removeTree(path)
+    .catch(() => undefined)
+    .then(() => void underWay.delete(over));
   underWay.add(over);
 }
 
-/** Resolves when the folders of dead processes are removed: a process that ends before that leaves some. */
+/**
+ * Resolves when the folders of dead processes are removed: a process that ends before
+ * that leaves some.
+ */
 export async function removalsDone(): Promise<void> {
   await Promise.all(underWay);
 }

@@ -18,7 +18,8 @@ export {
   lookAt, makeLink, nodeWorkFolders, setMode, type MakeOptions, type TreeEntry, type WorkFolders,
 } from "./workdir.ts";
 export {
-  findExtras, isUntouched, listTree, SETTLE_MS, stampTree, type ProjectTree, type TreeFile, type TreeStamp,
+  findExtras, isUntouched, listTree, SETTLE_MS, stampTree,
+  type ProjectTree, type TreeFile, type TreeStamp,
 } from "./project-tree.ts";
 export { removeTree } from "./remove-tree.ts";
 export { makeShared, removeShared, sharedRoot, sweepShared } from "./shared-folder.ts";

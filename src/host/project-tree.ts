@@ -1,16 +1,17 @@
 /**
- * Lesson 11: the files of a project on this disk: what they are, whether they are still the same, and copies.
+ * Lesson 11: the files of a project on this disk: what they are, whether they are still the
+ * same, and copies.
  *
  *     listTree ──▶ entries ──┬──▶ stampTree ──▶ stamp ──▶ isUntouched
  *                            └──▶ copyTree, copySmall
  *
- * A **stamp** holds four numbers of each entry: inode, size, mode and the time of its last change (ctime). The
- * system sets that time itself at each write, rename, link or chmod, and no program can set it. So two equal
- * stamps mean the same content, with one exception: the time moves in ticks of up to 10 ms, and a change in the
- * same tick cannot be seen. `SETTLE_MS` is for that.
+ * A **stamp** holds four numbers of each entry: inode, size, mode and the time of its last change
+ * (ctime). The system sets that time itself at each write, rename, link or chmod, and no program
+ * can set it. So two equal stamps mean the same content, with one exception: the time moves in
+ * ticks of up to 10 ms, and a change in the same tick cannot be seen. `SETTLE_MS` is for that.
  *
- * Invariants: links are copied as links, never followed; at most IN_FLIGHT copies are under way per tree; nothing
- * here holds the event loop for longer than SLICE looks.
+ * Invariants: links are copied as links, never followed; at most IN_FLIGHT copies are under way per
+ * tree; nothing here holds the event loop for longer than SLICE looks.
  * Left out: owners, dates and extended attributes.
  * Test: test/03-host.trees.test.ts
  */
@@ -35,7 +36,7 @@ export interface TreeFile {
 export interface ProjectTree {
   readonly folder: string;
   readonly entries: readonly TreeFile[];
-  /** How they looked when their content was known to be right. Undefined: whatever is there is right. */
+  /** How they looked when they were known to be right. Undefined: whatever is there is right. */
   readonly stamp?: TreeStamp;
 }
 
@@ -48,14 +49,18 @@ export const SETTLE_MS = 20;
 const IN_FLIGHT = 8;
 /** Looks (3 µs each) between two turns of the event loop: less than a millisecond. */
 export const SLICE = 256;
-/** A copy shares its blocks with the original until one of them is changed, where the file system can do that. */
+/**
+ * A copy shares its blocks with the original until one of them is changed, where the file system
+ * can do that.
+ */
 const CLONE = constants.COPYFILE_FICLONE;
 const NUMBERS = 4;
 
 // #region small
 /**
- * A tree that may be copied at once, in the turn that starts its job. A file costs 65 to 160 µs to copy and 15 to
- * 60 to remove, so this many hold the event loop for a few milliseconds; and 256 KiB are written in less than one.
+ * A tree that may be copied at once, in the turn that starts its job. A file costs 65 to 160 µs to
+ * copy and 15 to 60 to remove, so this many hold the event loop for a few milliseconds; and 256 KiB
+ * are written in less than one.
  */
 const SMALL_ENTRIES = 32;
 const SMALL_BYTES = 256 * 1024;
@@ -86,7 +91,10 @@ export function listTree(folder: string): ProjectTree {
 }
 
 /** Takes down how the entries of a tree look in `folder`. Undefined: one of them is not there. */
-export async function stampTree(folder: string, entries: readonly TreeFile[]): Promise<TreeStamp | undefined> {
+export async function stampTree(
+  folder: string,
+  entries: readonly TreeFile[],
+): Promise<TreeStamp | undefined> {
   const stamp = new Float64Array(NUMBERS * (entries.length + 1));
   for (let at = -1; at < entries.length; at++) {
     if (!stampEntry(stamp, { folder, entries, at })) return undefined;
@@ -105,8 +113,8 @@ export async function isUntouched(tree: ProjectTree, stamp: TreeStamp): Promise<
 }
 
 /**
- * The names in `folder` that are not in the list, at most `most` of them and one more. Undefined: a folder of the
- * list is not there.
+ * The names in `folder` that are not in the list, at most `most` of them and one more. Undefined: a
+ * folder of the list is not there.
  */
 export async function findExtras(
   { folder, entries }: ProjectTree,
@@ -186,7 +194,10 @@ function checkSource({ folder, entries, stamp }: ProjectTree, at: number): void 
   throw new Error(`Cannot copy ${entries[at]!.path}: somebody has changed it in the project cache`);
 }
 
-/** Copies a tree into an empty folder. Rejects with the reason of `signal`, and then copies nothing more. */
+/**
+ * Copies a tree into an empty folder. Rejects with the reason of `signal`, and then
+ * copies nothing more.
+ */
 export async function copyTree(tree: ProjectTree, to: string, signal: AbortSignal): Promise<void> {
   const files: number[] = [];
   for (const [at, { path, kind }] of tree.entries.entries()) {
@@ -201,7 +212,8 @@ export async function copyTree(tree: ProjectTree, to: string, signal: AbortSigna
       await copyEntry(tree, files[next++]!, to);
     }
   };
-  // All of them, also after an error: the caller removes the folder, and nothing may be written there by then.
+  // All of them, also after an error: the caller removes the folder, and nothing may be written
+  // there by then.
   const ends = await Promise.allSettled(Array.from({ length: IN_FLIGHT }, copy));
   for (const end of ends) if (end.status === "rejected") throw end.reason;
 }

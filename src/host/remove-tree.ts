@@ -1,15 +1,17 @@
 /**
  * Lesson 11: the removal of a folder that somebody else has filled.
  *
- * A job may leave whatever its user may make: folders without permissions, names that are no UTF-8, a
- * thousand folders in one another, and a child that still writes. So a folder is made ours before it is read,
- * names are bytes, a name that has vanished is as good as removed, and a folder that lies too deep for a path
- * is first moved up to the root of the removal.
+ * A job may leave whatever its user may make: folders without permissions, names that are no UTF-8,
+ * a thousand folders in one another, and a child that still writes. So a folder is made ours before
+ * it is read, names are bytes, a name that has vanished is as good as removed, and a folder that
+ * lies too deep for a path is first moved up to the root of the removal.
  *
- * Invariants: a symbolic link is removed, never followed; at most IN_FLIGHT calls are under way; memory does
- * not depend on how many files a folder has. The event loop goes on: each call is made in Node's thread pool.
- * Left out: immutable files, folders of another user, and a program of the same user that puts a link in
- * the place of a folder between our look at it and our reading of it: it could remove those files itself.
+ * Invariants: a symbolic link is removed, never followed; at most IN_FLIGHT calls are under way;
+ * memory does not depend on how many files a folder has. The event loop goes on: each call is made
+ * in Node's thread pool.
+ * Left out: immutable files, folders of another user, and a program of the same user that puts a
+ * link in the place of a folder between our look at it and our reading of it: it could remove
+ * those files itself.
  * Test: test/03-host.remove.test.ts
  */
 import type { Dir, Dirent } from "node:fs";
@@ -20,7 +22,7 @@ const IN_FLIGHT = 16;
 const BATCH = 1024;
 /** Half of Linux' PATH_MAX (4096): a folder with a longer path is moved up. */
 const MAX_PATH_BYTES = 2048;
-/** Times that a folder may turn out not to be empty after it was emptied. Something writes there. */
+/** Times that a folder may turn out not to be empty after being emptied: something writes there. */
 const MAX_REFILLS = 10;
 const SLASH = Buffer.from("/");
 
@@ -32,8 +34,8 @@ interface Folder {
 /**
  * Removes a file, a link, or a folder with all that is in it. No error when it is missing.
  *
- * @throws the system's error: EACCES or EPERM for what belongs to somebody else, ENOTEMPTY for a folder that
- * is filled as fast as it is emptied. What could be removed until then is gone.
+ * @throws the system's error: EACCES or EPERM for what belongs to somebody else, ENOTEMPTY for a
+ * folder that is filled as fast as it is emptied. What could be removed until then is gone.
  */
 export async function removeTree(path: string): Promise<void> {
   const root = Buffer.from(path);
@@ -79,7 +81,10 @@ async function enter(path: Buffer): Promise<boolean> {
   }
 }
 
-/** Removes the files and links in a folder; yields the names of folders, at most BATCH and not always all. */
+/**
+ * Removes the files and links in a folder; yields the names of folders, at most BATCH and
+ * not always all.
+ */
 async function clear(folder: Buffer): Promise<Buffer[]> {
   let names: Dir;
   try {
@@ -132,8 +137,8 @@ async function removeFiles(
 }
 
 /**
- * What a list of names in bytes says: Node gives an entry whose name is a Buffer. Deno gives one whose
- * name is a text, and Bun the Buffer alone, so that only a try tells what it is.
+ * What a list of names in bytes says: Node gives an entry whose name is a Buffer. Deno gives one
+ * whose name is a text, and Bun the Buffer alone, so that only a try tells what it is.
  */
 export function readEntry(entry: unknown): { name: Buffer; isFolder: boolean } {
   if (Buffer.isBuffer(entry)) return { name: entry, isFolder: false };

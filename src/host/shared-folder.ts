@@ -3,14 +3,16 @@
  *
  *     <tmp>/titan-<uid>/<cluster>/<run>
  *
- * The workers of a machine may have been started in different folders by different commands. They have three
- * things in common: the machine's folder for temporary files, their user, and the cluster that they work for. So the
- * path is made of these. Anybody may write to /tmp; therefore each part is made with mode 0700, and one that is
- * already there is used only if it is a folder, and ours.
+ * The workers of a machine may have been started in different folders by different commands.
+ * They have three things in common: the machine's folder for temporary files, their user, and
+ * the cluster that they work for. So the path is made of these. Anybody may write to /tmp;
+ * therefore each part is made with mode 0700, and one that is already there is used only if it
+ * is a folder, and ours.
  *
- * Invariants: nothing is read from or written to a folder of another user; a link is refused, never followed; a folder
- * that is being removed has another name, so that nobody finds half of it.
- * Left out: two machines that share one folder for temporary files; containers on one machine that do not.
+ * Invariants: nothing is read from or written to a folder of another user; a link is refused, never
+ * followed; a folder that is being removed has another name, so that nobody finds half of it.
+ * Left out: two machines that share one folder for temporary files; containers on one machine
+ * that do not.
  * Test: test/03-host.trees.test.ts
  */
 import {
@@ -21,7 +23,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { removeTree } from "./remove-tree.ts";
 
-/** Another worker may remove the folder above, when that is empty, just before we make ours in it. */
+/** Another worker may remove the empty folder above just before we make ours in it. */
 const TRIES = 3;
 /** Folders to make or to remove besides the run's own: the cluster's and the user's. */
 const PARENTS = 2;
@@ -45,7 +47,9 @@ export function makeShared(folder: string): void {
       return;
     } catch (error) {
       if ((error as { code?: string }).code !== "ENOENT") throw error;
-      if (tries === TRIES) throw new Error(`Cannot use ${folder} for TITAN_SHARED: ${missing(folder)}`);
+      if (tries === TRIES) {
+        throw new Error(`Cannot use ${folder} for TITAN_SHARED: ${missing(folder)}`);
+      }
     }
   }
 }
@@ -87,7 +91,10 @@ function refuseForeign(path: string, info: Stats = lstatSync(path)): void {
   if ((info.mode & 0o777) !== OWN_MODE) chmodSync(path, OWN_MODE);
 }
 
-/** The names of the runs for which a cluster has folders here. What was half removed is removed, in time. */
+/**
+ * The names of the runs for which a cluster has folders here. What was half removed is
+ * removed, in time.
+ */
 export function sweepShared(clusterFolder: string): string[] {
   let names: string[];
   try {
@@ -104,7 +111,10 @@ export function sweepShared(clusterFolder: string): string[] {
   return runs;
 }
 
-/** Removes a run's folder, and those above it that are empty then. No error when somebody else was faster. */
+/**
+ * Removes a run's folder, and those above it that are empty then. No error when somebody
+ * else was faster.
+ */
 export async function removeShared(folder: string): Promise<void> {
   const gone = join(dirname(folder), `${REMOVED}${randomBytes(6).toString("hex")}`);
   try {

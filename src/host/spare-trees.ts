@@ -3,31 +3,37 @@
  *
  *     copy ──▶ job ──▶ keep: mend ──▶ spare ──▶ take: mend ──▶ the next job of the project
  *
- * To copy 10,000 files takes a second of a processor, to look at them takes 25 ms. So a large copy is not removed
- * after its job: it is **mended**. Each entry is compared with the stamp that was taken of it (project-tree.ts);
- * an entry that differs is copied again, and what the job has added is removed.
+ * To copy 10,000 files takes a second of a processor, to look at them takes 25 ms. So a large
+ * copy is not removed after its job: it is **mended**. Each entry is compared with the stamp that
+ * was taken of it (project-tree.ts); an entry that differs is copied again, and what the job has
+ * added is removed.
  *
- * Invariants: a job gets a tree whose entries all looked untouched a moment ago, and nothing else in it; no spare is
- * in use twice; at most MAX_SPARES trees and MAX_SPARE_ENTRIES entries are kept. A tree that cannot be mended, or
- * was changed in more than MAX_CHANGES places, is removed.
- * Left out: a stray of the last job that goes on writing between our look and its end. It can harm the jobs of its
- * own project only, and the sweep (launcher-sweep.ts) ends it.
+ * Invariants: a job gets a tree whose entries all looked untouched a moment ago, and nothing else
+ * in it; no spare is in use twice; at most MAX_SPARES trees and MAX_SPARE_ENTRIES entries are kept.
+ * A tree that cannot be mended, or was changed in more than MAX_CHANGES places, is removed.
+ * Left out: a stray of the last job that goes on writing between our look and its end. It can harm
+ * the jobs of its own project only, and the sweep (launcher-sweep.ts) ends it.
  * Test: test/03-host.trees.test.ts
  */
 import { mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import {
-  copyEntry, copyTree, findExtras, look, looksLike, SETTLE_MS, SLICE, stampEntry, stamped, stampTree, type Place,
-  type ProjectTree, type TreeStamp,
+  copyEntry, copyTree, findExtras, look, looksLike, SETTLE_MS, SLICE, stampEntry, stamped,
+  stampTree, type Place, type ProjectTree, type TreeStamp,
 } from "./project-tree.ts";
 import { removeTree } from "./remove-tree.ts";
 
-/** Trees of all projects together: as many as jobs of large projects run at once. Of 64 MiB each: 1 GiB. */
+/**
+ * Trees of all projects together: as many as jobs of large projects run at once. Of 64 MiB
+ * each: 1 GiB.
+ */
 const MAX_SPARES = 16;
 /** Their entries: a stamp has 32 bytes for each. */
 const MAX_SPARE_ENTRIES = 200_000;
-/** Entries that are worth mending one by one, and entries of a job's own that are worth removing so. */
+/**
+ * Entries that are worth mending one by one, and entries of a job's own that are worth removing so.
+ */
 const MAX_CHANGES = 1_000;
 
 interface Copy {
@@ -55,7 +61,10 @@ export class SpareTrees {
     this.#folder = folder;
   }
 
-  /** Puts a copy of the project at `path`, where nothing is. After a rejection half a copy may be there. */
+  /**
+   * Puts a copy of the project at `path`, where nothing is. After a rejection half a copy
+   * may be there.
+   */
   async take(tree: ProjectTree, path: string, signal: AbortSignal): Promise<void> {
     for (const [place, spare] of this.#free) {
       if (spare.tree.folder !== tree.folder || spare.tree.entries !== tree.entries) continue;
@@ -151,8 +160,8 @@ export class SpareTrees {
 /**
  * Makes a copy what it was. False: that is not worth the trouble.
  *
- * Before the first look (`settled: false`) a job had the tree. It may have changed an entry in the very tick of
- * the clock in which the entry was made, so entries as young as that are copied again.
+ * Before the first look (`settled: false`) a job had the tree. It may have changed an entry in the
+ * very tick of the clock in which the entry was made, so entries as young as that are copied again.
  */
 async function mend(
   copy: Copy,

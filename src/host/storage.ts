@@ -18,7 +18,8 @@ export function nodeStorage(): Storage {
     readFile: (path) => promises.readFile(path),
     writeFile: (path, bytes) => promises.writeFile(path, bytes),
     rename: (from, to) => promises.rename(from, to),
-    remove: (path, options = {}) => (options.recursive ? removeTree(path) : promises.rm(path, { force: true })),
+    remove: (path, options = {}) =>
+      options.recursive ? removeTree(path) : promises.rm(path, { force: true }),
     mkdir,
     list,
     stat,

@@ -2,8 +2,9 @@
  * Lesson 11: the few things about folders that `Storage` has no word for: symbolic links, permissions, and
  * making and removing a job's work folder fast.
  *
- * Most of these calls block. At two thousand jobs a second that is the cheaper way: what takes 5 µs takes 60 by
- * way of Node's thread pool. A large project is copied, and a full folder is removed, the slow way, in the pool.
+ * Most of these calls block. At two thousand jobs a second that is the cheaper way: what takes 5 µs
+ * takes 60 by way of Node's thread pool. A large project is copied, and a full folder is removed,
+ * the slow way, in the pool.
  *
  * Invariant: links are made and removed, never followed, so nothing outside the folder is touched.
  * Left out: keeping a stray of one job, in the moments until it is killed, out of the folder that its parent
@@ -16,8 +17,8 @@ import { copySmall, isSmall, type ProjectTree } from "./project-tree.ts";
 import { removeTree } from "./remove-tree.ts";
 import { SpareTrees } from "./spare-trees.ts";
 
-const { closeSync, chmodSync, lstatSync, mkdirSync, openSync, readdirSync, readlinkSync, readSync } = fs;
-const { renameSync, rmdirSync, statSync, symlinkSync, unlinkSync, writeFileSync } = fs;
+const { closeSync, chmodSync, lstatSync, mkdirSync, openSync, readdirSync, readlinkSync } = fs;
+const { readSync, renameSync, rmdirSync, statSync, symlinkSync, unlinkSync, writeFileSync } = fs;
 
 const code = (error: unknown) => (error as { code?: string }).code;
 
@@ -62,8 +63,9 @@ export interface MakeOptions {
 /** Makes and removes the folders that jobs run in. */
 export interface WorkFolders {
   /**
-   * Makes a folder that holds a copy of the project and nothing else, with its parents. At once, or, if the project
-   * is large, when the promise resolves. If that rejects, half a copy may be there.
+   * Makes a folder that holds a copy of the project and nothing else, with its parents. At
+   * once, or, if the project is large, when the promise resolves. If that rejects, half a copy
+   * may be there.
    */
   make(path: string, options?: MakeOptions): void | Promise<void>;
   /** Writes a small file. */
@@ -94,7 +96,9 @@ export function nodeWorkFolders(root: string): WorkFolders {
         if (project !== undefined) copySmall(project, path);
         return;
       }
-      for (const folder of [dirname(path), ...(options.beside ?? [])]) mkdirSync(folder, { recursive: true });
+      for (const folder of [dirname(path), ...(options.beside ?? [])]) {
+        mkdirSync(folder, { recursive: true });
+      }
       if (lookAt(path) !== undefined) trees.putAway(path);
       return trees.take(project, path, options.signal ?? new AbortController().signal);
     },
@@ -155,21 +159,28 @@ class SpareFolders {
 
 function makeEmpty(
   path: string,
-  { beside = [], spares, trees }: { beside?: readonly string[]; spares: SpareFolders; trees: SpareTrees },
+  { beside = [], spares, trees }: {
+    beside?: readonly string[]; spares: SpareFolders; trees: SpareTrees;
+  },
 ): void {
   try {
     if (!spares.take(path)) mkdirSync(path);
   } catch (error) {
     // The first job of a run makes the parents; to ask before each job would cost more than this.
-    if (code(error) === "ENOENT") for (const folder of beside) mkdirSync(folder, { recursive: true });
-    // Left by a worker that died: its attempt is over.
-    else if (code(error) === "EEXIST" || code(error) === "ENOTEMPTY") trees.putAway(path);
-    else throw error;
+    if (code(error) === "ENOENT") {
+      for (const folder of beside) mkdirSync(folder, { recursive: true });
+    } else if (code(error) === "EEXIST" || code(error) === "ENOTEMPTY") {
+      // Left by a worker that died: its attempt is over.
+      trees.putAway(path);
+    } else throw error;
     mkdirSync(path, { recursive: true });
   }
 }
 
-/** So much is removed in the turn that ends its job; as in project-tree.ts, and a few files of the job's own. */
+/**
+ * So much is removed in the turn that ends its job; as in project-tree.ts, and a few files of
+ * the job's own.
+ */
 const LIGHT_ENTRIES = 48;
 /** To unlink a file takes time by its length: 1 MiB takes less than a millisecond. */
 const LIGHT_BYTES = 1024 * 1024;

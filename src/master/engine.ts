@@ -68,7 +68,10 @@ export class Engine {
   }
   // #endregion
 
-  /** Whether no job of this run will run any more, by its id. A run that has been forgotten was over before. */
+  /**
+   * Whether no job of this run will run any more, by its id. A run that has been forgotten
+   * was over before.
+   */
   isOver(run: string): boolean {
     return this.state.runsById.get(run)?.status !== "RUNNING";
   }

@@ -51,7 +51,10 @@ export interface MasterOptions {
   readonly pid?: number;
   /** Default: this cluster has none. */
   readonly store?: MasterStore;
-  /** Which cluster this is, for ever. Default: it does not say, and each worker keeps what a run shares for itself. */
+  /**
+   * Which cluster this is, for ever. Default: it does not say, and each worker keeps what a run
+   * shares for itself.
+   */
   readonly cluster?: string;
   /** The log could not be written: the process should end. The master has stopped serving by then. */
   readonly onFatal?: (error: Error) => void;
@@ -215,7 +218,9 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
     host, log, observer, onFatal: fatal, onStarted: (event) => workers.started(event), onReleased: () => workers.flush(),
   });
   return {
-    host, dir, engine, workers, watchers, output, blobs, store: options.store, cluster: options.cluster, desk: new StoreDesk(options.store), token: options.token, version: options.version ?? "", pid: options.pid ?? 0,
+    host, dir, engine, workers, watchers, output, blobs,
+    store: options.store, cluster: options.cluster, desk: new StoreDesk(options.store),
+    token: options.token, version: options.version ?? "", pid: options.pid ?? 0,
     startedAt: host.clock.wall(), nextSeq: () => log.nextSeq, fatal, stopped: false,
   };
 }

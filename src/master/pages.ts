@@ -46,7 +46,8 @@ const FIXED_BYTES = 400;
 const text = (value: string | undefined): number => 3 * (value?.length ?? 0);
 
 export function jobBytes({ id, failure, reason, dependsOn, result, decision }: JobInfo): number {
-  const texts = text(id) + text(failure?.message) + text(reason) + text(decision?.by) + text(decision?.comment);
+  const decided = text(decision?.by) + text(decision?.comment);
+  const texts = text(id) + text(failure?.message) + text(reason) + decided;
   return FIXED_BYTES + texts + 4 * dependsOn.length + (result?.length ?? 0);
 }
 

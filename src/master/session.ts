@@ -11,12 +11,17 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { CodecError } from "#codec";
 import {
-  deadLetters, decideAddJobs, decideCancel, decideDrain, decideGate, decideRetry, decideSubmit, findJob, findRun, gateInfo, hashState, isTerminal, reasonOf, Refusal, runInfo, waitKind, workerInfo, type Job, type Run,
+  deadLetters, decideAddJobs, decideCancel, decideDrain, decideGate, decideRetry, decideSubmit,
+  findJob, findRun, gateInfo, hashState, isTerminal, reasonOf, Refusal, runInfo, waitKind,
+  workerInfo, type Job, type Run,
 } from "#core";
 import { RpcError, type IncomingRequest, type RpcConnection } from "#rpc";
 import {
-  AddJobs, Affected, Beat, BeatAnswer, BEAT_MS, BlobChunk, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate, Decision, Drained, DrainWorker, GateList, Hello, Info, InfoRequest, JobRef, LEASE_MS,
-  LogPage, LogsRequest, MAX_PARENT_NAMES, MAX_SLOTS, MAX_SPEC_BYTES, Op, Output, PipelineSpec, PROTOCOL, Reasons, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, Why, WorkerList, type JobReason,
+  AddJobs, Affected, Beat, BeatAnswer, BEAT_MS, BlobChunk, BlobHas, BlobPut, BlobRef, DeadPage,
+  DecideGate, Decision, Drained, DrainWorker, GateList, Hello, Info, InfoRequest, JobRef, LEASE_MS,
+  LogPage, LogsRequest, MAX_PARENT_NAMES, MAX_SLOTS, MAX_SPEC_BYTES, Op, Output, PipelineSpec,
+  PROTOCOL, Reasons, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, Why,
+  WorkerList, type JobReason,
 } from "#wire";
 import { BlobError, type Uploads } from "./blobs.ts";
 import type { Services } from "./master.ts";
@@ -26,7 +31,10 @@ import type { WorkerLink } from "./workers.ts";
 /** Events that wait for the disk, beyond which no new work is taken: a quarter of what the log can hold for those who cannot wait. */
 const MAX_LOG_BACKLOG_BYTES = 64 * 1024 * 1024;
 
-/** Reasons in one answer: questions of gates can be 16 KiB each, and the answer has to fit into a frame. */
+/**
+ * Reasons in one answer: questions of gates can be 16 KiB each, and the answer has to fit
+ * into a frame.
+ */
 const MAX_WHY_BYTES = 4 * 1024 * 1024;
 
 export class Session {
@@ -104,7 +112,9 @@ export class Session {
     const welcome = { protocol: PROTOCOL, version, beatMs: BEAT_MS, leaseMs: LEASE_MS };
     if (hello.role === "client") {
       this.#role = "client";
-      return request.reply(Welcome.encode({ ...welcome, worker: 0, name: "", stale: [], store: undefined, cluster: undefined }));
+      return request.reply(Welcome.encode({
+        ...welcome, worker: 0, name: "", stale: [], store: undefined, cluster: undefined,
+      }));
     }
     if (hello.instance === "") throw new Refusal("INVALID", "Cannot register worker: it has no instance, by which it could be known again");
     if (hello.slots < 1 || hello.slots > MAX_SLOTS) throw new Refusal("INVALID", `Cannot register worker: ${hello.slots} slots, must be 1 to ${MAX_SLOTS}`);
@@ -115,7 +125,8 @@ export class Session {
     const join = (store?: string): void => {
       const { id, name, stale } = this.#services.workers.join(hello, this.#connection);
       this.#link = this.#services.workers.links.get(id);
-      engine.afterwards(() => request.reply(Welcome.encode({ ...welcome, worker: id, name, stale, store, cluster })));
+      const answer = { ...welcome, worker: id, name, stale, store, cluster };
+      engine.afterwards(() => request.reply(Welcome.encode(answer)));
     };
     const url = this.#services.store?.url;
     if (!(url instanceof Promise)) return join(url);
@@ -285,7 +296,8 @@ async function status({ engine }: Services, request: IncomingRequest): Promise<v
   const jobs = job === undefined ? run.jobs : [findJob(run, job)];
   for (const { rows, first } of pages(jobRows(engine, jobs), jobBytes)) {
     if (request.cancelled) return;
-    const named = first && job !== undefined && rows[0]!.dependsOn.length <= MAX_PARENT_NAMES ? rows[0]!.dependsOn : [];
+    const isNamed = first && job !== undefined && rows[0]!.dependsOn.length <= MAX_PARENT_NAMES;
+    const named = isNamed ? rows[0]!.dependsOn : [];
     const parents = named.map((index) => run.jobs[index]!.spec.id);
     const body = StatusPage.encode({ run: first ? runInfo(run) : undefined, jobs: rows, parents });
     // Read first, then wait: what is read meanwhile may be in memory only.
@@ -295,7 +307,10 @@ async function status({ engine }: Services, request: IncomingRequest): Promise<v
   request.end();
 }
 
-/** Costs what was asked for, whatever the size of the run. Many jobs of a queue have one reason: it is worked out for each. */
+/**
+ * Costs what was asked for, whatever the size of the run. Many jobs of a queue have one reason: it
+ * is worked out for each.
+ */
 function why({ engine }: Services, request: IncomingRequest): void {
   const { run: id, jobs } = Why.decode(request.body);
   const run = findRun(engine.state, id);

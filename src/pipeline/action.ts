@@ -85,7 +85,8 @@ function readScript(fields: Fields, shell: ShellName): ActionDefinition | undefi
   const isPosix = shell === "sh" || shell === "bash";
   if (isPosix && script.slice(0, MAX_SEARCHED_CHARS).includes("\r\n")) {
     const what = `"run"${fields.scope} has Windows line ends (\\r\\n)`;
-    fields.report.warn(node, `${what}: ${shell} takes the \\r as part of the line; end lines with \\n`);
+    const advice = "end lines with \\n";
+    fields.report.warn(node, `${what}: ${shell} takes the \\r as part of the line; ${advice}`);
   }
   return shell === "sh" ? { kind: "shell", script } : { kind: "shell", script, shell };
 }

@@ -145,7 +145,8 @@ export function capabilities({ value, has }: ForeignKey): string {
     return 'leave it out: any worker may run the job ("requirement" names tags of workers)';
   }
   const areTags = texts.length > 0 && texts.every((text) => TAG.test(text));
-  return areTags ? `write ${written("requirement", value)}` : "write requirement: […], tags of workers";
+  if (!areTags) return "write requirement: […], tags of workers";
+  return `write ${written("requirement", value)}`;
 }
 
 /** A list, or compose's map of conditions. */
@@ -163,7 +164,8 @@ export function listOfKeys(value: YamlNode): string {
 
 export function attempts({ value }: ForeignKey): string {
   const amount = numberIn(value);
-  return `write ${retries(amount === undefined ? undefined : amount - 1)} (the first attempt is no retry)`;
+  const again = amount === undefined ? undefined : amount - 1;
+  return `write ${retries(again)} (the first attempt is no retry)`;
 }
 
 export function strategy({ value }: ForeignKey): string {

@@ -66,7 +66,7 @@ export function adviceFor(
   return typeof advice === "function" ? advice(found) : advice;
 }
 
-/** GitLab and task runners have their jobs beside the other keys: an unknown map there may be one. */
+/** GitLab and task runners have jobs beside the other keys: an unknown map there may be one. */
 export function jobBesideOthers({ key, value }: ForeignKey): string | undefined {
   if (value.kind !== "mapping") return undefined;
   return `if it is a job, write "- id: ${key}" and its keys below "jobs:"`;
@@ -256,8 +256,14 @@ const RETRY = table([
       return `write max_attempts: ${amount} (the first attempt counts)`;
     },
   ],
-  ["interval wait initialdelay delayseconds initialinterval duration", renameIf("delay", isDuration)],
-  ["factor multiplier backofffactor backoffcoefficient", renameIf("backoff", isBetween(1, MAX_BACKOFF))],
+  [
+    "interval wait initialdelay delayseconds initialinterval duration",
+    renameIf("delay", isDuration),
+  ],
+  [
+    "factor multiplier backofffactor backoffcoefficient",
+    renameIf("backoff", isBetween(1, MAX_BACKOFF)),
+  ],
   ["maxinterval maximuminterval maxduration cap", renameIf("max_delay", isDuration)],
   [
     "on when retrypolicy exitcodes",

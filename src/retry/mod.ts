@@ -8,10 +8,11 @@
  *     request ──▶ IdempotencyKeys.recall(key) ──▶ the first answer again  (repeat: its effect exists)
  *                            └──────▶ do it, then remember(key, answer)   (new)
  *
- * All of it is pure: time and chance are arguments and the state is plain data (toJSON, fromJSON). The master decides
- * with `verdict` and `RetryBudget`; workers and the store dial again after `backoffDelayMs`. `IdempotencyKeys` and
- * `DeadLetters` are for the lesson: the master's own state remembers keys and dead jobs, as events.
- * `verdict` decides and changes nothing; whoever records the decision withdraws from the budget.
+ * All of it is pure: time and chance are arguments and the state is plain data (toJSON, fromJSON).
+ * The master decides with `verdict` and `RetryBudget`; workers and the store dial again after
+ * `backoffDelayMs`. `IdempotencyKeys` and `DeadLetters` are for the lesson: the master's own state
+ * remembers keys and dead jobs, as events. `verdict` decides and changes nothing; whoever records
+ * the decision withdraws from the budget.
  *
  * Invariants: a delay is a whole number, 0 ≤ delay ≤ maxDelayMs, at any attempt; the budget is never overdrawn;
  * a key within its age and count has one answer, the first.

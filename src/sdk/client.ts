@@ -14,7 +14,8 @@ import {
   Drained, DrainWorker, Empty, GateList, Info, InfoRequest, JobRef, KvReply, KvRequest, LogPage,
   LogsRequest, MAX_INLINE_SPEC_BYTES, MAX_KV_ARGS, MAX_KV_BYTES, Op, PipelineSpec, Reasons,
   resultValue, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Why, WorkerList,
-  type DeadLetter, type GateInfo, type JobInfo, type JobReason, type JobSpec, type LogChunk, type RunInfo, type WorkerInfo,
+  type DeadLetter, type GateInfo, type JobInfo, type JobReason, type JobSpec, type LogChunk,
+  type RunInfo, type WorkerInfo,
 } from "#wire";
 import { followRun } from "./follow.ts";
 import { checkedPipeline, type PipelineInput } from "./input.ts";
@@ -172,7 +173,10 @@ export class Client {
     return { run: info, jobs, parents };
   }
 
-  /** Why these jobs (their positions in the run, at most MAX_WHY_JOBS) wait; those that do not wait are left out. */
+  /**
+   * Why these jobs (their positions in the run, at most MAX_WHY_JOBS) wait; those that do not wait
+   * are left out.
+   */
   async reasons(run: string, jobs: number[]): Promise<JobReason[]> {
     return Reasons.decode(await this.#ask(Op.WHY, Why.encode({ run, jobs }))).reasons;
   }
@@ -252,7 +256,10 @@ export class Client {
     return Affected.decode(await this.#ask(Op.CANCEL, JobRef.encode({ run, job }))).jobs;
   }
 
-  /** Another chance for what did not complete, or for a job and all after it. Resolves with how many jobs will run. */
+  /**
+   * Another chance for what did not complete, or for a job and all after it. Resolves with how many
+   * jobs will run.
+   */
   async retry(run: string, from?: string): Promise<number> {
     return Affected.decode(await this.#ask(Op.RETRY, RetryRun.encode({ run, from }))).jobs;
   }

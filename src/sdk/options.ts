@@ -17,7 +17,8 @@ export function checkAddress(value: unknown): Address {
   const { host, port } = (value ?? {}) as { host?: unknown; port?: unknown };
   const isPort = Number.isInteger(port) && (port as number) >= 1 && (port as number) <= 65_535;
   if (typeof host === "string" && host !== "" && isPort) return value as Address;
-  throw new TypeError(`Cannot use master: expected "host:port" or {host, port}, found ${named(value)}`);
+  const expected = 'expected "host:port" or {host, port}';
+  throw new TypeError(`Cannot use master: ${expected}, found ${named(value)}`);
 }
 
 /** As a message shows it. */

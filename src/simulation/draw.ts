@@ -132,18 +132,30 @@ function drawEndless(dice: Dice, { clients, safetyMs }: Room): { pipelines: Pipe
   const end: Step = { ...after, do: "cancel", ...(dice.chance(0.5) && { job: "a" }) };
   return {
     pipelines: [{ key: run, jobs: [...forever, { id: "z", does: "ms=5", dependsOn: [0], when: "always" }] }],
-    steps: [{ at, client: dice.int(1, clients), do: "submit", run }, ...drawSecondThoughts(dice, { at, run, clients }), end],
+    steps: [
+      { at, client: dice.int(1, clients), do: "submit", run },
+      ...drawSecondThoughts(dice, { at, run, clients }),
+      end,
+    ],
   };
 }
 
-/** The job that waits for an endless one is called off, and then wanted again, while its parent runs on. */
-function drawSecondThoughts(dice: Dice, options: { at: number; run: string; clients: number }): Step[] {
+/**
+ * The job that waits for an endless one is called off, and then wanted again, while its
+ * parent runs on.
+ */
+function drawSecondThoughts(
+  dice: Dice,
+  options: { at: number; run: string; clients: number },
+): Step[] {
   const { run, clients } = options;
   if (!dice.chance(0.5)) return [];
   const cancelAt = options.at + dice.int(50, 1500);
   return [
     { at: cancelAt, client: dice.int(1, clients), do: "cancel", run, job: "z" },
-    { at: cancelAt + dice.int(20, 1500), client: dice.int(1, clients), do: "retry", run, from: "z" },
+    {
+      at: cancelAt + dice.int(20, 1500), client: dice.int(1, clients), do: "retry", run, from: "z",
+    },
   ];
 }
 

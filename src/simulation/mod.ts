@@ -4,7 +4,8 @@
  *     plan.ts        what a life will be asked to survive           ← start here
  *     plan-text.ts   a plan as a person reads it
  *     draw.ts        from a seed to a plan; draw-jobs.ts: its pipelines
- *     invariants.ts  the judge; invariants-list.ts: the promises by name; invariants-fold.ts: the log folded by `apply`
+ *     invariants.ts  the judge; invariants-list.ts: the promises by name;
+ *                    invariants-fold.ts: the log folded by `apply`
  *     model.ts       a second opinion on the log; model-state.ts: what it remembers
  *     events.ts      what a master left on disk; platter.ts: the disk after a power cut
  *     stage.ts       what the parts of one life share

@@ -359,10 +359,11 @@ export class Model {
     this.counts.cancels += 1;
     const jobs = event.jobs.map((job) => this.#job({ run: event.run, job })).filter((job) => !job.over);
     for (const job of jobs) job.cancelled = job.everCancelled = true;
-    // A job that runs goes on until its program is gone. In an old log (JobsMarked) a job that waits for its parents is
-    // cancelled when its turn would have come.
+    // A job that runs goes on until its program is gone. In an old log (JobsMarked) a job that
+    // waits for its parents is cancelled when its turn would have come.
     const early = event.type === "JobsCancelled";
-    const ends = (job: ModelJob) => job.ready || job.status === "WAITING" || (early && job.status === "PENDING");
+    const ends = (job: ModelJob) =>
+      job.ready || job.status === "WAITING" || (early && job.status === "PENDING");
     for (const job of jobs) if (ends(job)) this.#end(job, "CANCELLED");
   }
 
@@ -390,7 +391,8 @@ export class Model {
       this.openRuns += 1;
     } else if (run.ended) this.#keep(run, 1);
     for (const job of run.jobs) job.openParents = openParentsOf(job);
-    // Only children of what was opened again: a job that was cancelled has not waited for its parents.
+    // Only children of what was opened again: a job that was cancelled has not waited
+    // for its parents.
     const early = jobs.flatMap((job) => (job.over ? [] : job.children)).find((child) => child.over);
     if (early !== undefined) this.fail("parents-before-children", `${early} is ${early.status}, and a retry has made its parents wait again`);
     for (const job of jobs) this.#considerTurn(job);

@@ -3,7 +3,8 @@
  * publish/subscribe, in Redis's language and with Redis's meaning.
  *
  *     types.ts · session.ts · command.ts       the words
- *     commands.ts · config.ts · refusal.ts · recorder.ts    the table of commands, settings, errors, replies
+ *     commands.ts · config.ts · refusal.ts     the table of commands, settings, errors
+ *     recorder.ts                              replies as values
  *     store.ts                                 the engine: one command at a time
  *     keyspace.ts · dict.ts · deque.ts · expiry.ts          the data
  *     numbers.ts · glob.ts · scan.ts           numbers as Redis reads them, patterns, cursors

@@ -84,7 +84,10 @@ export const Welcome = message("Welcome", {
   stale: [7, list(AttemptKey, 8192)],
   /** Workers only: the URL of the cluster's store, if it has one (lesson 15). */
   store: [8, optional(string(4096))],
-  /** Workers only: which cluster this is, for ever: workers of one machine share the files of a run by it (lesson 11). */
+  /**
+   * Workers only: which cluster this is, for ever: workers of one machine share the files of a run
+   * by it (lesson 11).
+   */
   cluster: [9, optional(string(64))],
 });
 export type Welcome = Infer<typeof Welcome>;
@@ -231,16 +234,24 @@ export const JobInfo = message("JobInfo", {
 });
 export type JobInfo = Infer<typeof JobInfo>;
 
-/** What a job waits for, in a word: its parents, a moment, a capable worker, a free slot, a person; `start`: nothing any more. */
+/**
+ * What a job waits for, in a word: its parents, a moment, a capable worker, a free slot, a person;
+ * `start`: nothing any more.
+ */
 export const WAIT_KINDS = ["parents", "time", "worker", "slots", "person", "start"] as const;
 export type WaitKind = (typeof WAIT_KINDS)[number];
 /** Jobs that one WHY asks about. */
 export const MAX_WHY_JOBS = 1000;
-/** Why these jobs wait, at this moment. A watcher asks about what it shows, so that nothing has to be kept up to date for it. */
+/**
+ * Why these jobs wait, at this moment. A watcher asks about what it shows, so that nothing has to
+ * be kept up to date for it.
+ */
 export const Why = message("Why", { run: [1, name], jobs: [2, list(u32(), MAX_WHY_JOBS)] });
 /** Of those that wait. */
 export const Reasons = message("Reasons", {
-  reasons: [1, list(message("JobReason", { index: [1, u32()], kind: [2, enumOf(...WAIT_KINDS)], reason: [3, sentence] }), MAX_WHY_JOBS)],
+  reasons: [1, list(message("JobReason", {
+    index: [1, u32()], kind: [2, enumOf(...WAIT_KINDS)], reason: [3, sentence],
+  }), MAX_WHY_JOBS)],
 });
 export type JobReason = Infer<typeof Reasons>["reasons"][number];
 
@@ -248,7 +259,10 @@ export type JobReason = Infer<typeof Reasons>["reasons"][number];
 export const StatusPage = message("StatusPage", {
   run: [1, optional(RunInfo)],
   jobs: [2, list(JobInfo, MAX_ROWS)],
-  /** With one job alone: the ids of its parents, in the order of `dependsOn`. Empty if they are more than MAX_PARENT_NAMES. */
+  /**
+   * With one job alone: the ids of its parents, in the order of `dependsOn`. Empty if they are
+   * more than MAX_PARENT_NAMES.
+   */
   parents: [3, list(string(128), MAX_PARENT_NAMES)],
 });
 
@@ -261,7 +275,7 @@ export const JobChange = message("JobChange", {
   failure: [6, optional(Failure)],
   /** It runs, and has been asked to end. */
   cancelling: [7, withDefault(bool(), false)],
-  /** The question of its gate, or why it was skipped: what is known at this moment and does not change. */
+  /** The question of its gate, or why it was skipped: known by now, and it does not change. */
   reason: [8, withDefault(sentence, "")],
   /** It has failed, and is tried again at this time. */
   retryAt: [9, optional(u53())],

@@ -9,14 +9,20 @@
 import type { ClusterPlaces } from "#exec";
 import type { Address } from "#host";
 
-/** What jobs are told, of what the master has told us: the URL of the store and the cluster's id, if there are any. */
+/**
+ * What jobs are told, of what the master has told us: the URL of the store and the cluster's id, if
+ * there are any.
+ */
 export function clusterPlaces(
   master: Address,
   told: { store?: string | undefined; cluster?: string | undefined } = {},
 ): ClusterPlaces {
   const { store, cluster } = told;
   const host = master.host.includes(":") ? `[${master.host}]` : master.host;
-  const places = { master: `${host}:${master.port}`, store: store === undefined ? undefined : reachable(store, host) };
+  const places = {
+    master: `${host}:${master.port}`,
+    store: store === undefined ? undefined : reachable(store, host),
+  };
   return cluster === undefined ? places : { ...places, id: cluster };
 }
 

@@ -5,7 +5,10 @@
  * the master does not remember runs nothing of an older one.
  * Test: test/11-worker.test.ts
  */
-import { ensureProject, type ClusterPlaces, type Executor, type ExecOutcome, type LocalExecutor, type Running } from "#exec";
+import {
+  ensureProject, type ClusterPlaces, type Executor, type ExecOutcome, type LocalExecutor,
+  type Running,
+} from "#exec";
 import type { Address, Host, Timer } from "#host";
 import { RpcError } from "#rpc";
 import {
@@ -132,7 +135,9 @@ class WorkerProcess implements Worker {
     this.#name = welcome.name;
     this.#cluster = clusterPlaces(this.#options.master, welcome);
     // Those that a killed worker has left: the beats ask about them as about our own.
-    const left = welcome.cluster === undefined ? [] : this.#options.executor.sharedRuns?.(welcome.cluster);
+    const left = welcome.cluster === undefined
+      ? []
+      : this.#options.executor.sharedRuns?.(welcome.cluster);
     for (const run of left ?? []) this.#runs.add(run);
     for (const key of welcome.stale) this.#drop(key, "the master has given it to somebody else");
     this.#startBeats(welcome.beatMs, welcome.leaseMs);
@@ -164,14 +169,18 @@ class WorkerProcess implements Worker {
     });
   }
 
-  /** Runs may have ended since the last beat. What they shared would wait for the next worker here, and there may be none. */
+  /**
+   * Runs may have ended since the last beat. What they shared would wait for the next worker here,
+   * and there may be none.
+   */
   async #lastBeat(): Promise<void> {
     const { executor } = this.#options;
     const runs = [...this.#runs].slice(0, BEAT_RUNS);
     const connection = this.#link.current();
     if (executor.sharedRuns === undefined || runs.length === 0 || connection === undefined) return;
     try {
-      const asked = connection.request(Op.BEAT, Beat.encode({ runs }), { deadlineMs: LAST_WORDS_MS });
+      const beat = Beat.encode({ runs });
+      const asked = connection.request(Op.BEAT, beat, { deadlineMs: LAST_WORDS_MS });
       for (const run of BeatAnswer.decode(await asked).over) {
         if (this.#runs.delete(run)) await executor.endRun?.(run, this.#cluster.id);
       }

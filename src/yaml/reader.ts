@@ -255,7 +255,8 @@ export class Reader {
   }
 
   #notMerged(node: YamlNode): never {
-    const text = node.kind === "scalar" && node.text !== "" ? `the text "${clip(node.text)}"` : "nothing";
+    const isText = node.kind === "scalar" && node.text !== "";
+    const text = isText ? `the text "${clip(node.text)}"` : "nothing";
     const found = node.kind === "scalar" ? text : "a list";
     const reason = `"<<" merges maps (*name, or a list of them), found ${found}`;
     throw this.#error("UNSUPPORTED", reason, node);

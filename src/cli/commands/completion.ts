@@ -25,8 +25,8 @@ export function completionCommand(): Command {
     flags: {},
     words: SHELLS,
     notes: [
-      "It completes commands, flags and their values, files, and what the master knows: runs, jobs, " +
-        "workers and gates.",
+      "It completes commands, flags and their values, files, and what the master knows: runs, " +
+        "jobs, workers and gates.",
       "zsh: source it behind compinit, or write it into a folder of $fpath as _titan.",
     ],
     examples: [

@@ -14,7 +14,8 @@ export const cancel: Command = {
   args: [1, 1],
   flags: { wait: { type: "boolean", summary: "return when it is over, not when it has been asked to end" } },
   notes: [
-    "What runs gets SIGTERM, and SIGKILL 5 s later; until then it is cancelling. What waits is cancelled at once. Cancelling what has ended changes nothing.",
+    "What runs gets SIGTERM, and SIGKILL 5 s later; until then it is cancelling. " +
+      "What waits is cancelled at once. Cancelling what has ended changes nothing.",
     "Jobs that depend on a cancelled one are skipped, unless their `when` says otherwise.",
   ],
   examples: ["titan cancel nightly-7k2m", "titan cancel nightly-7k2m/train --wait"],
@@ -32,10 +33,17 @@ export const cancel: Command = {
   },
 };
 
-/** `jobs`: those that this command has touched. None: somebody had asked before, or there was nothing to cancel. */
-function cancelText({ run, jobs, status, over }: { run: string; jobs: number; status: string; over: boolean }): string {
+/**
+ * `jobs`: those that this command has touched. None: somebody had asked before, or there was
+ * nothing to cancel.
+ */
+function cancelText(
+  { run, jobs, status, over }: { run: string; jobs: number; status: string; over: boolean },
+): string {
   if (over) return jobs === 0 ? `had ended already: ${status}` : status;
-  const asked = jobs === 0 ? "was asked to end before, and still runs" : `is cancelling (${plural(jobs, "job")})`;
+  const asked = jobs === 0
+    ? "was asked to end before, and still runs"
+    : `is cancelling (${plural(jobs, "job")})`;
   return `${asked}; titan watch ${run} sees it end`;
 }
 

@@ -120,7 +120,8 @@ function checkState(dir: string): Finding {
       level: "warn",
       found,
       advice:
-        "slow: every answer to a submission waits for one. Use a local SSD, or --durability everysec if a second may be lost",
+        "slow: every answer to a submission waits for one. " +
+        "Use a local SSD, or --durability everysec if a second may be lost",
     };
   } catch (error) {
     return {
@@ -253,7 +254,8 @@ async function checkStore(client: Client): Promise<Finding[]> {
         level: "fail",
         found: (error as Error).message,
         advice:
-          "jobs that use the store fail: is it where the master's --store says, and its password right?",
+          "jobs that use the store fail: " +
+          "is it where the master's --store says, and its password right?",
       },
     ];
   }

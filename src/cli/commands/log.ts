@@ -20,11 +20,11 @@ export const log: Command = {
   words: ACTIONS,
   notes: [
     "DIR is a state folder or the log folder in it; the store's is DIR/store. Looking and " +
-      "checking are safe beside a running master; repairing needs the folder for itself. titan eventlog " +
-      "is the same command.",
+      "checking are safe beside a running master; repairing needs the folder for itself. " +
+      "titan eventlog is the same command.",
     "show prints a line per event: its number, when, its type, and what happened. With --json it " +
-      "is an object per line. Of a store it prints a line per command, with the key and without the " +
-      "values.",
+      "is an object per line. Of a store it prints a line per command, with the key and without " +
+      "the values.",
     "verify exits 1 if anything is wrong. A torn tail is not: it is what a crash leaves, and the next start cuts it.",
     "repair cuts at the first problem and keeps what it cut in files named *.damaged beside the log. Records behind the cut are lost to the log.",
   ],
@@ -95,7 +95,8 @@ async function inspect(call: Call, { log: dir }: Folders): Promise<number> {
     throw new CliError(EXIT.ERROR, `Cannot inspect the log in ${dir}: there is none`);
   const range = found.range === undefined ? "" : ` (${found.range.from} to ${found.range.to})`;
   context.out(
-    `log ${found.id ?? "of unknown id"} in ${dir}: ${plural(found.records, "record")}${range}, ${bytesText(found.bytes)}\n`,
+    `log ${found.id ?? "of unknown id"} in ${dir}: ` +
+      `${plural(found.records, "record")}${range}, ${bytesText(found.bytes)}\n`,
   );
   const rows = [
     ...found.snapshots.map(({ file, seq, chunks, bytes }) => [
@@ -116,7 +117,8 @@ async function inspect(call: Call, { log: dir }: Folders): Promise<number> {
   context.out(table(["FILE", "KIND", "NUMBERS", "HOLDS", "SIZE"], rows, context.columns));
   if (found.tornBytes > 0)
     context.out(
-      `\ntorn tail: ${plural(found.tornBytes, "byte")} of an unfinished write in ${basename(found.tornFile ?? "")}; the next start cuts them`,
+      `\ntorn tail: ${plural(found.tornBytes, "byte")} of an unfinished write in ` +
+        `${basename(found.tornFile ?? "")}; the next start cuts them`,
     );
   if (found.strays.length > 0)
     context.out(`\nleft by a crash, removed by the next start: ${found.strays.join(", ")}`);
@@ -156,7 +158,9 @@ async function verify(call: Call, { log: dir }: Folders): Promise<number> {
 function printProblems({ context }: Call, problems: readonly LogProblem[]): void {
   for (const { file, offset, what, code, fatal } of problems) {
     context.out(
-      `  ${context.paint(fatal ? "red" : "yellow", code)} ${file}${offset === undefined ? "" : ` at byte ${offset}`}: ${what}${fatal ? "" : " (the log opens all the same)"}`,
+      `  ${context.paint(fatal ? "red" : "yellow", code)} ${file}` +
+        `${offset === undefined ? "" : ` at byte ${offset}`}: ${what}` +
+        `${fatal ? "" : " (the log opens all the same)"}`,
     );
   }
 }
@@ -175,12 +179,14 @@ async function repair(call: Call, { log: dir, lock }: Folders): Promise<number> 
     printProblems(call, done.problems);
     for (const { file, offset, bytes, to } of done.moved) {
       context.out(
-        `  ${dryRun ? "would move" : "moved"} ${plural(bytes, "byte")} of ${basename(file)}${offset === 0 ? "" : ` from byte ${offset}`} to ${basename(to)}`,
+        `  ${dryRun ? "would move" : "moved"} ${plural(bytes, "byte")} of ${basename(file)}` +
+          `${offset === 0 ? "" : ` from byte ${offset}`} to ${basename(to)}`,
       );
     }
     const lost =
       done.lostRecords > 0
-        ? `; at least ${plural(done.lostRecords, "intact record")} behind the cut ${dryRun ? "would be" : "are"} lost to the log`
+        ? `; at least ${plural(done.lostRecords, "intact record")} behind the cut ` +
+          `${dryRun ? "would be" : "are"} lost to the log`
         : "";
     context.out(
       `${dir}: ${dryRun ? "would keep" : "keeps"} everything up to record ${done.keptTo}${lost}`,

@@ -42,11 +42,12 @@ export const logs: Command = {
     attempt: { type: "string", value: "N", summary: "of an earlier attempt (default: the latest)" },
   },
   notes: [
-    "RUN/JOB: its stdout comes to stdout and its stderr to stderr, unchanged; with --tail, --since, --grep or " +
-      "--timestamps whole lines of it.",
-    "RUN: all jobs, each line behind the name of its job, in the order of time, all on stdout. With -f also the jobs and " +
-      "attempts that begin later.",
-    "With --json each piece is a line: stream, at (ms since 1970), and data (text, or base64 where it is no UTF-8).",
+    "RUN/JOB: its stdout comes to stdout and its stderr to stderr, unchanged; with --tail, " +
+      "--since, --grep or --timestamps whole lines of it.",
+    "RUN: all jobs, each line behind the name of its job, in the order of time, all on stdout. " +
+      "With -f also the jobs and attempts that begin later.",
+    "With --json each piece is a line: stream, at (ms since 1970), and data (text, or base64 " +
+      "where it is no UTF-8).",
   ],
   examples: [
     "titan logs nightly-7k2m/train -f",

@@ -2,7 +2,9 @@
 import type { Call, Command } from "../command.ts";
 import { EXIT } from "../exit.ts";
 import { runLine } from "../json.ts";
-import { findTarget, readPipelineFile, submitOnce, type PipelineFile, type Target } from "../submit.ts";
+import {
+  findTarget, readPipelineFile, submitOnce, type PipelineFile, type Target,
+} from "../submit.ts";
 import { listText } from "../text.ts";
 import { watchToEnd } from "../watch.ts";
 
@@ -54,7 +56,8 @@ function warnOfGates({ context }: Call, { definition }: PipelineFile): void {
   if (gated.length === 0) return;
   const waits = gated.length === 1 ? "waits" : "wait";
   context.note(
-    `titan: warning: ${listText(gated, MAX_NAMED)} ${waits} for a person, and nobody can answer on a cluster for this run\n` +
+    `titan: warning: ${listText(gated, MAX_NAMED)} ${waits} for a person, ` +
+      "and nobody can answer on a cluster for this run\n" +
       "  titan up starts one that stays: titan approve reaches it",
   );
 }

@@ -26,8 +26,10 @@ export const status: Command = {
     const { context } = call;
     const ref = parseRef(call.args[0]!);
     const client = await openMaster(call);
-    const { run, jobs, parents } = await withRun(client, ref.run, (id) => client.status(id, ref.job));
-    if (call.json) return printJson(context, { run, jobs, parents, single: ref.job !== undefined }), EXIT.OK;
+    const { run, jobs, parents } =
+      await withRun(client, ref.run, (id) => client.status(id, ref.job));
+    const single = ref.job !== undefined;
+    if (call.json) return printJson(context, { run, jobs, parents, single }), EXIT.OK;
     if (ref.job !== undefined) printJob(context, run, jobs[0]!);
     else printRun(context, run, jobs);
     return EXIT.OK;
@@ -60,7 +62,7 @@ function statusText({ status: found, cancelling }: JobInfo): string {
   return cancelling ? `${found} (cancelling)` : found;
 }
 
-/** Why it waits or was skipped, why it failed, or who let it pass; what goes well needs no reason. */
+/** Why it waits or was skipped, why it failed, or who let it pass; success needs no reason. */
 function whyText({ status: found, failure, reason, decision }: JobInfo): string {
   if (isFailure(found)) return oneLine(failure?.message ?? "");
   if (decision !== undefined) return oneLine(decisionText(decision));
@@ -86,7 +88,10 @@ function printJob(context: Context, run: RunInfo, job: JobInfo): void {
   if (job.startedAt !== undefined) lines.push(["started", timeText(job.startedAt)], ["took", tookText(job, now)]);
   const waited = waitedMs(job, now);
   if (waited !== undefined) lines.push(["waited", `${durationText(waited)} for a person`]);
-  if (job.decision !== undefined) lines.push(["decision", `${oneLine(decisionText(job.decision))} (${timeText(job.decision.at)})`]);
+  if (job.decision !== undefined) {
+    const decided = `${oneLine(decisionText(job.decision))} (${timeText(job.decision.at)})`;
+    lines.push(["decision", decided]);
+  }
   if (job.failure !== undefined) {
     const { kind, message, exitCode, signal } = job.failure;
     const detail = listText([kind, ...(exitCode === undefined ? [] : [`exit code ${exitCode}`]), ...(signal === undefined ? [] : [signal])], 3);

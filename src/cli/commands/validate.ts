@@ -12,8 +12,8 @@ export const validate: Command = {
   args: [1, 1],
   flags: {},
   notes: [
-    "Prints every problem with its line and a caret, and exits 2; or the size and shape of the graph. "
-      + "A level holds the jobs that could run at the same time.",
+    "Prints every problem with its line and a caret, and exits 2; or the size and shape of the "
+      + "graph. A level holds the jobs that could run at the same time.",
     "Files that jobs name are looked for in the folder of FILE; for -, in the working folder. "
       + "docs/pipelines.md has every key.",
   ],

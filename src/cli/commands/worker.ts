@@ -51,7 +51,9 @@ async function run(call: Call): Promise<number> {
   process.on("exit", () => removeLast(folder));
   const started = startWorker({
     host: context.host, master, slots, tags, version: VERSION, cacheDir: join(home, "cache"),
-    executor: createExecutor({ host: context.host, workDir: join(folder, "jobs"), sharedRoot: sharedRoot(), onNote }),
+    executor: createExecutor({
+      host: context.host, workDir: join(folder, "jobs"), sharedRoot: sharedRoot(), onNote,
+    }),
     ...(name !== undefined && { name }), ...(token !== undefined && { token }),
     onNote,
   });
@@ -82,7 +84,10 @@ async function run(call: Call): Promise<number> {
   return EXIT.OK;
 }
 
-/** The executor has removed what jobs left, unless it hangs. What resists is left for the next worker's sweep. */
+/**
+ * The executor has removed what jobs left, unless it hangs. What resists is left for the
+ * next worker's sweep.
+ */
 function removeLast(folder: string): void {
   try {
     rmSync(folder, { recursive: true, force: true, maxRetries: 2 });

@@ -187,7 +187,8 @@ export function decideAddJobs(state: State, request: { run: string; jobs: readon
 export function decideCancel(state: State, target: { run: string; job?: string | undefined }, context: Context): Event[] {
   const run = findRun(state, target.run);
   const jobs = target.job === undefined ? run.jobs : [findJob(run, target.job)];
-  // One that runs is asked once. One that waits and is marked comes from the log of an older version: this ends it.
+  // One that runs is asked once. One that waits and is marked comes from the log of an older
+  // version: this ends it.
   const asked = (job: Job) => job.cancelling && job.status === "RUNNING";
   const open = jobs.filter((job) => !isTerminal(job.status) && !asked(job)).map((job) => job.index);
   if (open.length === 0) return [];

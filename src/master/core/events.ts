@@ -44,8 +44,9 @@ export const Event = union("Event", {
    */
   JobLost: [7, message("JobLost", { ...attempt, at: [4, u53()], dead: [5, withDefault(bool(), false)], blamed: [6, withDefault(bool(), true)] })],
   /**
-   * `JobsCancelled` as older versions wrote it: a job whose parents go on is only marked, and is cancelled when they have
-   * ended. The same log must give the same state, so `apply` knows both. Nothing writes it any more.
+   * `JobsCancelled` as older versions wrote it: a job whose parents go on is only marked, and is
+   * cancelled when they have ended. The same log must give the same state, so `apply` knows both.
+   * Nothing writes it any more.
    */
   JobsMarked: [8, message("JobsMarked", cancellation)],
   /** The process of a cancelled job is gone. */
@@ -65,9 +66,9 @@ export const Event = union("Event", {
   /** Somebody wants this worker to get nothing new, or (`on` false) to get work again. Ends with the registration. */
   WorkerDrained: [15, message("WorkerDrained", { worker: [1, u32()], on: [2, bool()], at: [3, u53()] })],
   /**
-   * Somebody asked. Jobs that wait, for whatever it is, are cancelled by this; those that run are cancelled when their process
-   * is gone. A tag of its own, and not a field of the older event: a version that does not know it must refuse the log, because
-   * it would come to another state.
+   * Somebody asked. Jobs that wait, for whatever it is, are cancelled by this; those that run are
+   * cancelled when their process is gone. A tag of its own, and not a field of the older event: a
+   * version that does not know it must refuse the log, because it would come to another state.
    */
   JobsCancelled: [16, message("JobsCancelled", cancellation)],
 });

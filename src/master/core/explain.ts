@@ -8,7 +8,9 @@
  */
 import { describe, requirementKey } from "#routing";
 import { GENERAL } from "#routing";
-import type { DeadLetter, GateInfo, JobChange, JobInfo, JobSpec, JobStatus, RunInfo, WaitKind, WorkerInfo } from "#wire";
+import type {
+  DeadLetter, GateInfo, JobChange, JobInfo, JobSpec, JobStatus, RunInfo, WaitKind, WorkerInfo,
+} from "#wire";
 import { sentence } from "./check.ts";
 import { readyKey } from "./jobs.ts";
 import { isTerminal, type Job, type Run, type State, type Worker } from "./state.ts";
@@ -16,7 +18,10 @@ import { isTerminal, type Job, type Run, type State, type Worker } from "./state
 /** Parents named in a reason before the rest is counted. */
 const NAMED_PARENTS = 3;
 
-/** What a PENDING or WAITING job waits for, or why one was skipped, as a sentence; empty for the others. `now` in ms since 1970. */
+/**
+ * What a PENDING or WAITING job waits for, or why one was skipped, as a sentence; empty for the
+ * others. `now` in ms since 1970.
+ */
 export function reasonOf(state: State, job: Job, now: number): string {
   if (job.status === "WAITING") return sentence(`waits for approval: ${job.spec.gate?.message ?? ""}`);
   if (job.status === "SKIPPED") return whySkipped(job);
@@ -43,7 +48,9 @@ export function waitKind(state: State, job: Job): WaitKind | undefined {
 }
 
 /** The end of a parent, in a sentence about its child. */
-const ENDS: Partial<Record<JobStatus, string>> = { FAILED: "failed", DEAD: "failed", CANCELLED: "was cancelled", SKIPPED: "was skipped" };
+const ENDS: Partial<Record<JobStatus, string>> = {
+  FAILED: "failed", DEAD: "failed", CANCELLED: "was cancelled", SKIPPED: "was skipped",
+};
 
 /** All parents have ended, so the answer does not change any more. */
 function whySkipped({ run, index, spec }: Job): string {
@@ -54,7 +61,9 @@ function whySkipped({ run, index, spec }: Job): string {
     first ??= run.jobs[parent]!;
     count += 1;
   });
-  if (spec.when === "failure") return `when: failure, and ${count === 0 ? "all parents completed" : "no parent failed"}`;
+  if (spec.when === "failure") {
+    return `when: failure, and ${count === 0 ? "all parents completed" : "no parent failed"}`;
+  }
   if (first === undefined) return "";
   const more = count > 1 ? ` (${count - 1} more did not complete)` : "";
   return `a parent ${ENDS[first.status]}: ${first.spec.id}${more}`;
@@ -117,12 +126,14 @@ export function jobChange(state: State, job: Job, at: number): JobChange {
   // Other reasons change without the job: a watcher asks for those of the jobs that it shows.
   const reason = status === "WAITING" || status === "SKIPPED" ? reasonOf(state, job, at) : "";
   const worker = workerName(state, job);
-  return { index, status, attempt, worker, at, failure, cancelling, reason, retryAt: retryAtOf(job) };
+  const retryAt = retryAtOf(job);
+  return { index, status, attempt, worker, at, failure, cancelling, reason, retryAt };
 }
 
 /** `apply` passes through FAILED on the way to the next attempt, and `dueAt` is set by then. */
 function retryAtOf({ status, failure, dueAt }: Job): number | undefined {
-  return failure !== undefined && (status === "FAILED" || status === "PENDING") ? orNothing(dueAt) : undefined;
+  const isTriedAgain = failure !== undefined && (status === "FAILED" || status === "PENDING");
+  return isTriedAgain ? orNothing(dueAt) : undefined;
 }
 
 export function workerInfo(worker: Worker, connection: { remote: string; connected: boolean }): WorkerInfo {

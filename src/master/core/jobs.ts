@@ -5,8 +5,9 @@
  *        ▲                 │   └─ok, gate─▶ WAITING ─▶ …      "settles" the job: its children
  *        └──retry/lost─────┘                                  are asked whether it is their turn
  *
- * Invariants: a child is looked at once all its parents are settled, and never before, but a cancel reaches it at any time; a cascade of any depth
- * (100,000 skipped jobs in a chain) runs in a loop, because a recursion would run out of stack.
+ * Invariants: a child is looked at once all its parents are settled, and never before, but a cancel
+ * reaches it at any time; a cascade of any depth (100,000 skipped jobs in a chain) runs in a loop,
+ * because a recursion would run out of stack.
  * Test: test/10-master.test.ts
  */
 import { requirementKey } from "#routing";
@@ -57,7 +58,8 @@ export function settle(state: State, job: Job, end: { as: JobStatus; at: number 
     if (as === "DEAD") state.deadLetters.add(current);
     current.run.open -= 1;
     const { dag } = current.run;
-    // A cancelled job does not wait for its parents. For every other job, open parents would be a bug.
+    // A cancelled job does not wait for its parents. For every other job, open parents would
+    // be a bug.
     const freed = as === "CANCELLED" ? dag.settleEarly(current.index) : dag.settle(current.index);
     for (const index of freed) {
       const child = current.run.jobs[index]!;
@@ -104,7 +106,8 @@ function itsTurn(job: Job): boolean {
 /** For a child with `when: failure`. */
 export function hasFailed({ status, spec }: Job): boolean {
   if (status === "FAILED" || status === "DEAD" || status === "CANCELLED") return true;
-  // A skipped job that waited for success was skipped because of a failure; one that waited for a failure was not.
+  // A skipped job that waited for success was skipped because of a failure; one that waited for a
+  // failure was not.
   return status === "SKIPPED" && spec.when === "success";
 }
 

@@ -13,9 +13,14 @@ export { isTerminal, State, type Job, type Observer, type Run, type Worker } fro
 export { apply } from "./apply.ts";
 export { eventDetail, eventText, Names } from "./event-text.ts";
 export {
-  decideAddJobs, decideCancel, decideDrain, decideFinish, decideForget, decideForgotten, decideGate, decideJoin, decideLose, decideSubmit, decideTick,
-  findJob, findRun, MAX_JOB_BYTES, MAX_FINISHED_BYTES, MAX_RUN_RESULT_BYTES, nextStart, Refusal, specBytes, staleAttempts, type Context,
+  decideAddJobs, decideCancel, decideDrain, decideFinish, decideForget, decideForgotten, decideGate,
+  decideJoin, decideLose, decideSubmit, decideTick, findJob, findRun, MAX_JOB_BYTES,
+  MAX_FINISHED_BYTES, MAX_RUN_RESULT_BYTES, nextStart, Refusal, specBytes, staleAttempts,
+  type Context,
 } from "./decide.ts";
 export { decideRetry } from "./retry.ts";
-export { deadLetters, gateInfo, jobChange, jobInfo, neverScheduled, reasonOf, runInfo, waitKind, workerInfo } from "./explain.ts";
+export {
+  deadLetters, gateInfo, jobChange, jobInfo, neverScheduled, reasonOf, runInfo, waitKind,
+  workerInfo,
+} from "./explain.ts";
 export { hashState, learnPart, readSnapshot, SnapshotReader, writeSnapshot } from "./snapshot.ts";

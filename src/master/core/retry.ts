@@ -22,7 +22,8 @@ export function decideRetry(
   const doing = `retry ${run.id}`;
   if (run.cancelling) throw new Refusal("CONFLICT", `Cannot ${doing}: it is still being cancelled`);
   const first = request.from === undefined ? incomplete(run) : [endedJob(run, request.from)];
-  // All that came after them as well: a report about a failure is out of date once it is tried again.
+  // All that came after them as well: a report about a failure is out of date once it
+  // is tried again.
   const chosen = run.dag.downstream(first.map((job) => job.index)).map((index) => run.jobs[index]!);
   const busy = chosen.find((job) => job.status === "RUNNING" || job.status === "WAITING");
   if (busy !== undefined) {
@@ -90,8 +91,8 @@ function adviceFor(job: Job, root: Job): string {
 }
 
 /**
- * A parent that keeps a job from running, although all that is open and all of `again` may yet complete;
- * the job itself if it wants a failure and there is none. Undefined: it may run.
+ * A parent that keeps a job from running, although all that is open and all of `again` may yet
+ * complete; the job itself if it wants a failure and there is none. Undefined: it may run.
  */
 function obstacle(job: Job, again: ReadonlySet<Job>): Job | undefined {
   const { run, spec } = job;

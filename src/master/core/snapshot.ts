@@ -180,8 +180,10 @@ export class SnapshotReader {
         const job = run.jobs[index]!;
         run.counts[JOB_STATUSES.indexOf(job.status)]! += 1;
         run.resultBytes += job.result?.length ?? 0;
-        if (isTerminal(job.status)) job.status === "CANCELLED" ? run.dag.settleEarly(index) : run.dag.settle(index);
-        else run.open += 1;
+        if (isTerminal(job.status)) {
+          if (job.status === "CANCELLED") run.dag.settleEarly(index);
+          else run.dag.settle(index);
+        } else run.open += 1;
         if (job.status === "DEAD") state.deadLetters.add(job);
         if (job.status === "RUNNING" || job.status === "WAITING" || job.order > 0 || job.dueAt > 0) waiting.push(job);
       }
