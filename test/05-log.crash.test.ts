@@ -5,7 +5,7 @@ import { type Durability, type Log, openLog } from "#log";
 import { type Leftover, memoryHost, MemoryStorage } from "./05-log.memory-storage.ts";
 
 const DIR = "/state/log";
-const LEFTOVERS: readonly Leftover[] = ["nothing", "half", "hole", "everything"];
+const LEFTOVERS: readonly Leftover[] = ["nothing", "half", "hole", "sector", "page", "everything"];
 
 /** Long enough that groups of several records span sectors. */
 const body = (seq: number): Buffer => Buffer.from(`event ${seq} ${"-".repeat((seq * 37) % 120)}`);
@@ -93,7 +93,7 @@ test("openLog() recovers from a crash at any operation of a recovery", async () 
     storage.crashAt = k;
     const life = { appended: 0, acknowledged: 0 };
     await live(storage, life, "always").catch(offOnly);
-    storage.crash(k % 2 === 0 ? "half" : "hole");
+    storage.crash(LEFTOVERS[k % LEFTOVERS.length]);
     for (let j = 1; j < 40; j++) {
       const second = storage.clone();
       second.crashAt = j;

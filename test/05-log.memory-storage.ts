@@ -4,10 +4,15 @@
  */
 import type { FileInfo, Host, Storage, StoredFile } from "#host";
 
-/** What a crash leaves of bytes that no fsync had covered. */
-export type Leftover = "nothing" | "everything" | "half" | "hole";
+/**
+ * What a crash leaves of bytes that no fsync had covered. `sector`, `page`: all but the sector or the page in which they
+ * begin; `hole`: all but the sector after that.
+ */
+export type Leftover = "nothing" | "everything" | "half" | "hole" | "sector" | "page";
 
 const SECTOR_BYTES = 512;
+/** What a system keeps of a file in memory, it brings to the disk in pieces of this size, counted from the file's start. */
+const PAGE_BYTES = 4096;
 
 class Inode {
   bytes: Buffer = Buffer.alloc(0);
@@ -252,10 +257,13 @@ function settle(inode: Inode, leftover: Leftover): Buffer {
   if (leftover === "everything" || !grown) return bytes;
   const half = durable.length + ((bytes.length - durable.length) >> 1);
   if (leftover === "half") return Buffer.from(bytes.subarray(0, half));
-  // The last sectors of the write reached the disk, its first ones did not.
+  // What came later reached the disk, and this did not.
   const holed = Buffer.from(bytes);
-  const hole = Math.ceil(durable.length / SECTOR_BYTES) * SECTOR_BYTES;
-  if (hole + SECTOR_BYTES < holed.length) holed.fill(0, hole, hole + SECTOR_BYTES);
+  const unit = leftover === "page" ? PAGE_BYTES : SECTOR_BYTES;
+  const next = (at: number): number => (Math.floor(at / unit) + 1) * unit;
+  const from = leftover === "hole" ? next(durable.length - 1) : durable.length;
+  const to = next(from);
+  if (to < holed.length) holed.fill(0, from, to);
   return holed;
 }
 

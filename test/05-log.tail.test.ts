@@ -77,6 +77,78 @@ test("openLog() refuses noise in the middle, cuts noise at the end", async () =>
   }
 });
 
+/** A log whose last group begins `before` bytes before a sector ends, as the power cut leaves it that took that sector. */
+async function lostStart(before: number, records: readonly number[]): Promise<MemoryStorage> {
+  const host = memoryHost();
+  const log = await openLog({ host, dir: DIR });
+  const header = 8;
+  const filled = host.storage.peek(FILE).length + header;
+  log.append(Buffer.alloc(4096 - before - filled, "f"));
+  await log.durable();
+  for (const length of records) log.append(Buffer.alloc(length, "g"));
+  host.storage.failSync = true;
+  await log.durable().catch(() => {});
+  await log.close().catch(() => {});
+  host.storage.failSync = false;
+  const left = host.storage.cloneAfterCrash("page");
+  const { length } = host.storage.peek(FILE);
+  const lost = left.peek(FILE);
+  assert.equal(lost.length, length, "and nothing else");
+  assert.ok(lost.subarray(4096 - before, 4096).every((byte) => byte === 0), "the page's end is lost");
+  return left;
+}
+
+test("openLog() cuts a group that lost only the end of the page in which it began, wherever in it", async () => {
+  const places = [...Array(64).keys()].map((n) => n + 1).concat(127, 255, 256, 306, 307, 308, 511, 512, 513, 600);
+  for (const before of places) {
+    for (const records of [[300, 40, 400, 40], [20, 20, 20, 20, 600, 1], [before < 8 ? 70_000 : 700, 9, 30]]) {
+      const storage = await lostStart(before, records);
+      const opened = openLog({ host: memoryHost(storage), dir: DIR });
+      const where = `${before} bytes before, ${records}`;
+      if (before <= 3 && (records[0] as number) < 2 ** (8 * (4 - before))) {
+        // Only the barrier's bit is missing, which one flipped bit does as well.
+        await assert.rejects(opened, damaged, where);
+        continue;
+      }
+      const log = await opened.catch((error: Error) => assert.fail(`${where}: ${error.message}`));
+      assert.equal(log.nextSeq, 2, where);
+      assert.ok(log.recovery.tornBytes > before, where);
+      await log.close();
+    }
+  }
+});
+
+test("openLog() refuses a stretch of zeros in a record that ends before its sector does", async () => {
+  const host = await write([3, 20]);
+  const at = host.storage.peek(FILE).indexOf("event 5 ") - 8;
+  for (const length of [4, 8, 20, 47]) {
+    await assert.rejects(openEdited(host, (bytes) => void bytes.fill(0, at, at + length)), damaged, `${length} zeros`);
+  }
+});
+
+/** Three records of 2,000 bytes in one group, under a policy without barriers inside it. */
+async function longRecords(edit: (bytes: Buffer, at: number) => void): Promise<Log> {
+  const host = memoryHost();
+  const log = await openLog({ host, dir: DIR, durability: "everysec" });
+  for (let seq = 1; seq <= 3; seq++) await log.durable(log.append(Buffer.alloc(2000, "x")));
+  await log.close();
+  return openEdited(host, (bytes) => edit(bytes, HEADER + 8));
+}
+
+const HEADER = 32;
+
+test("openLog() refuses a damaged record of several sectors when no sector of it is missing", async () => {
+  await assert.rejects(longRecords((bytes, at) => void (bytes[at + 1200]! ^= 4)), damaged);
+});
+
+test("openLog() finds a hole in any sector of a record", async () => {
+  for (const sector of [1, 2, 3]) {
+    const log = await longRecords((bytes) => void bytes.fill(0, 512 * sector, 512 * (sector + 1)));
+    assert.equal(log.nextSeq, 1, `sector ${sector}`);
+    await log.close();
+  }
+});
+
 test("openLog() cuts a large record that was written in part, fast", async () => {
   const host = await write([3]);
   const numbers = Buffer.alloc(3_000_000);

@@ -8,21 +8,22 @@
  *     checks out once one bit of its length is turned back                  damage
  *     … followed by nothing intact                                          torn
  *     … by an intact record with the barrier: an fsync had covered the bad one  damage
- *     … by intact records without it, after a zeroed sector                 torn: one unsynced write, whose pages
- *                                                                           reached the disk out of order
+ *     … by intact records without it, after a sector that is zeros from the  torn: one unsynced write, whose pages
+ *       bad record's first byte, or from its own, to its end                 reached the disk out of order
  *     … by intact records without it, and no such hole                      damage
  *
  * Invariants: a verdict of "torn" never drops a record that is followed by a barrier within the search's reach.
  * Left out: certainty about the last record: a changed body there looks exactly like a tear, and is cut as one. Closing
  * that would take a second write per group, to say that the first had succeeded. Out of reach, too: a damaged sector
  * that is followed by nothing but records above SEARCH_RECORD_BYTES. And a torn record whose own body holds a piece of
- * a log, with fitting numbers, is taken for damage: refused though nothing is lost, and `repair` puts it right. Empty
- * records are no evidence, so damage is a tear when only such follow (Titan writes none).
+ * a log, with fitting numbers, is taken for damage: refused though nothing is lost, and `repair` puts it right. So is a write that
+ * began one to three bytes before a page's end, lost that page and nothing else: it misses just the barrier, and one
+ * flipped bit does the same. Empty records are no evidence, so damage is a tear when only such follow (Titan writes none).
  * Test: test/05-log.tail.test.ts
  */
-import { claimedSeq, endOfIntact, lengthAt, RECORD_HEADER_BYTES, scanBlock } from "./record.ts";
+import { claimedSeq, encodeRecord, endOfIntact, lengthAt, RECORD_HEADER_BYTES, scanBlock } from "./record.ts";
 
-/** Disks write at least this much at once: a page that was never written leaves whole sectors of zeros. */
+/** Disks write at least this much at once: a page that was never written leaves zeros to the end of a sector. */
 const SECTOR_BYTES = 512;
 
 /**
@@ -59,7 +60,7 @@ export function judgeTail(rest: Buffer, bad: { seq: number; offset: number }): V
   if (found === undefined) return { torn: true, why: "nothing intact follows" };
   const why = `record ${found.seq} at offset ${bad.offset + found.at} is intact`;
   if (barrierFollows(rest, found)) return { torn: false, found, why: `${why}, and a later fsync covered the bad one` };
-  if (hasHole(rest.subarray(0, found.at), bad.offset)) return { torn: true, found, why: "a sector was never written" };
+  if (hasHole(rest, { bad, end: found.at })) return { torn: true, found, why: "a sector was never written" };
   return { torn: false, found, why };
   // #end-exercise
 }
@@ -109,11 +110,38 @@ function findIntact(rest: Buffer, first: Place): Place | undefined {
   return undefined;
 }
 
-/** A whole sector of zeros inside `bytes`, which begin at `offset` of the file. */
-function hasHole(bytes: Buffer, offset: number): boolean {
-  const first = (SECTOR_BYTES - (offset % SECTOR_BYTES)) % SECTOR_BYTES;
-  for (let at = first; at + SECTOR_BYTES <= bytes.length; at += SECTOR_BYTES) {
-    if (bytes.subarray(at, at + SECTOR_BYTES).every((byte) => byte === 0)) return true;
+/**
+ * Whether a piece of the bytes from the bad record to `end`, where an intact one begins, never reached the disk.
+ *
+ *     | … fsynced … 0 0 0 0 | … record, record … |     the write began in this sector: its end is missing
+ *     | … record, rec 0 0 0 | 0 0 0 0 0 0 0 0 0 0 |     a later sector is missing, whole
+ */
+function hasHole(rest: Buffer, place: { bad: { seq: number; offset: number }; end: number }): boolean {
+  const { bad, end } = place;
+  const first = (SECTOR_BYTES - (bad.offset % SECTOR_BYTES)) % SECTOR_BYTES;
+  if (first > 0 && isZero(rest, 0, first)) {
+    // Eight zeros are never a record, and damage does not begin exactly where a record does and end with its sector.
+    if (first >= RECORD_HEADER_BYTES || isWholeBut(rest.subarray(0, end), first, bad.seq)) return true;
+  }
+  for (let at = first; at + SECTOR_BYTES <= end; at += SECTOR_BYTES) {
+    if (isZero(rest, at, at + SECTOR_BYTES)) return true;
   }
   return false;
+}
+
+/** Whether `bytes` are one record of which only the first `missing` bytes, fewer than its header, are not there. */
+function isWholeBut(bytes: Buffer, missing: number, seq: number): boolean {
+  const body = bytes.subarray(RECORD_HEADER_BYTES);
+  const whole = Buffer.allocUnsafe(bytes.length);
+  for (const barrier of [true, false]) {
+    encodeRecord(whole, 0, { seq, body, barrier });
+    if (whole.subarray(missing).equals(bytes.subarray(missing))) return true;
+  }
+  return false;
+}
+
+function isZero(bytes: Buffer, from: number, to: number): boolean {
+  if (to > bytes.length) return false;
+  for (let at = from; at < to; at++) if (bytes[at] !== 0) return false;
+  return true;
 }
