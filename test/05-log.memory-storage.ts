@@ -23,6 +23,10 @@ function failure(code: string, what: string): Error & { code: string } {
   return Object.assign(new Error(`${code}: ${what}`), { code });
 }
 
+function noSpace(syscall: string): Error {
+  return Object.assign(failure("ENOSPC", `no space left on device, ${syscall}`), { syscall });
+}
+
 export class MemoryStorage implements Storage {
   /** Undefined marks a folder. */
   #names = new Map<string, Inode | undefined>();
@@ -33,9 +37,11 @@ export class MemoryStorage implements Storage {
   syncs = 0;
   /** The operation with this number is half done, and then the machine is off. */
   crashAt = Number.POSITIVE_INFINITY;
-  /** Bytes that fit; an append that does not is written as far as it does. */
+  /** Bytes that fit, of all files; an append that does not is written as far as it does. */
   spaceBytes = Number.POSITIVE_INFINITY;
-  failSync = false;
+  failSync: boolean | "ENOSPC" = false;
+  /** Making a file, or renaming one, finds no room for the name. */
+  noNames = false;
   /** Turns of the event loop that a sync takes. */
   syncTurns = 0;
 
@@ -96,6 +102,13 @@ export class MemoryStorage implements Storage {
     this.#durableNames.delete(path);
   }
 
+  /** Of all files together. */
+  get usedBytes(): number {
+    let used = 0;
+    for (const inode of this.#names.values()) used += inode?.bytes.length ?? 0;
+    return used;
+  }
+
   /** All files, sorted. */
   paths(): string[] {
     return [...this.#names.keys()].filter((path) => this.#names.get(path) !== undefined).sort();
@@ -129,6 +142,7 @@ export class MemoryStorage implements Storage {
     if (there === undefined) {
       if (!options.create && !options.exclusive) throw failure("ENOENT", path);
       if (!this.#names.has(parentOf(path))) throw failure("ENOENT", parentOf(path));
+      if (this.noNames) throw noSpace("open");
       if (this.#last()) this.#off();
       this.#names.set(path, new Inode());
     }
@@ -149,11 +163,11 @@ export class MemoryStorage implements Storage {
         check();
         const last = this.#last(generation);
         const length = parts.reduce((sum, part) => sum + part.byteLength, 0);
-        const room = this.spaceBytes - inode.bytes.length;
+        const room = Math.max(0, this.spaceBytes - this.usedBytes);
         const fits = Math.min(last ? length >> 1 : length, room);
         inode.bytes = Buffer.concat([inode.bytes, ...parts], inode.bytes.length + fits);
         if (last) this.#off();
-        if (room < length) throw failure("ENOSPC", "no space left on device");
+        if (room < length) throw noSpace("write");
         await undefined;
       },
       sync: async () => {
@@ -161,6 +175,7 @@ export class MemoryStorage implements Storage {
         if (this.#last(generation)) this.#off();
         const covered = Buffer.from(inode.bytes);
         for (let turn = 0; turn < this.syncTurns; turn++) await new Promise((done) => setImmediate(done));
+        if (this.failSync === "ENOSPC") throw noSpace("fdatasync");
         if (this.failSync) throw failure("EIO", "input/output error");
         if (generation !== this.#generation) this.#off();
         this.syncs++;
@@ -200,6 +215,7 @@ export class MemoryStorage implements Storage {
   async rename(from: string, to: string): Promise<void> {
     await undefined;
     const inode = this.#inode(from);
+    if (this.noNames) throw noSpace("rename");
     if (this.#last()) this.#off();
     this.#names.delete(from);
     this.#names.set(to, inode);
@@ -277,18 +293,22 @@ export interface MemoryHost extends Host {
   readonly storage: MemoryStorage;
   /** Fires every armed timer; returns how many there were. */
   fireTimers(): number;
+  /** What the timers were armed for, all of them, in milliseconds. */
+  readonly pauses: readonly number[];
 }
 
 /** A host whose disk is memory, whose timers fire by hand, and whose chance is a counter. */
 export function memoryHost(storage = new MemoryStorage()): MemoryHost {
   let armed = new Set<() => void>();
   let drawn = 1;
+  const pauses: number[] = [];
   const missing = new Proxy({}, { get: (_, name) => assertNever(String(name)) });
   return {
     storage,
     clock: { monotonic: () => 0, wall: () => 0 },
     timers: {
-      after: (_, fn) => {
+      after: (ms, fn) => {
+        pauses.push(ms);
         armed.add(fn);
         return { cancel: () => void armed.delete(fn) };
       },
@@ -297,6 +317,7 @@ export function memoryHost(storage = new MemoryStorage()): MemoryHost {
     random: { u32: () => drawn++, unit: () => 0.5, bytes: (count) => Buffer.alloc(count, drawn++) },
     network: missing as Host["network"],
     processes: missing as Host["processes"],
+    pauses,
     fireTimers() {
       const now = armed;
       armed = new Set();

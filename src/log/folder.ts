@@ -14,6 +14,7 @@ import type { Storage, StoredFile } from "#host";
 import { LogError } from "./errors.ts";
 import { encodeHeader, encodeManifest, fileName, HEADER_BYTES, MANIFEST, replaceFile } from "./format.ts";
 import { type OnRecord, scanFile } from "./record.ts";
+import { hasNoRoom } from "./room.ts";
 import { type Chunks, readSnapshotFile, writeSnapshot } from "./snapshot.ts";
 
 export interface FolderState {
@@ -27,11 +28,17 @@ export interface FolderState {
   readonly snapshot: number | undefined;
 }
 
+/** What the manifest says. */
+interface Contents {
+  readonly segments: readonly number[];
+  readonly snapshot: number | undefined;
+}
+
 export class LogFolder {
   readonly #storage: Storage;
   readonly #dir: string;
   readonly #id: string;
-  #segments: number[];
+  #segments: readonly number[];
   #file: StoredFile;
   #snapshot: number | undefined;
   #manifestTurn: Promise<void> = Promise.resolve();
@@ -40,7 +47,7 @@ export class LogFolder {
     this.#storage = state.storage;
     this.#dir = state.dir;
     this.#id = state.id;
-    this.#segments = [...state.segments];
+    this.#segments = state.segments;
     this.#file = state.file;
     this.#snapshot = state.snapshot;
   }
@@ -63,15 +70,23 @@ export class LogFolder {
     return this.#snapshot;
   }
 
-  /** Starts a new segment, which `firstSeq` will be the first record of. The old one may hold unsynced bytes. */
+  /**
+   * Starts a new segment, which `firstSeq` will be the first record of. The old one may hold unsynced bytes. On a full
+   * disk everything stays as it was, and may be tried again.
+   */
   async rotate(firstSeq: number): Promise<void> {
     await this.#file.sync(); // only the last segment may end torn
     const place = { dir: this.#dir, id: this.#id, firstSeq };
     const next = await createSegment(this.#storage, place);
+    try {
+      await this.#change(({ segments, snapshot }) => ({ segments: [...segments, firstSeq], snapshot }));
+    } catch (error) {
+      await next.close();
+      if (hasNoRoom(error)) await this.#storage.remove(`${this.#dir}/${fileName("segment", firstSeq)}`);
+      throw error;
+    }
     await this.#file.close();
     this.#file = next;
-    this.#segments.push(firstSeq);
-    await this.#saveManifest();
   }
 
   /** A failure leaves everything as it was, and perhaps a `.tmp` file. */
@@ -79,27 +94,43 @@ export class LogFolder {
     return writeSnapshot(this.#storage, { dir: this.#dir, id: this.#id, seq }, chunks);
   }
 
-  /** Makes the written snapshot the log's, without the segments that it covers. Returns the files to remove. */
+  /**
+   * Makes the written snapshot the log's, without the segments that it covers. Returns the files to remove. On a full
+   * disk the snapshot is removed, and everything is as it was.
+   */
   async switchTo(seq: number): Promise<string[]> {
-    const all = this.#segments;
-    // A segment ends where the next one begins; the last one goes on and is never dropped.
-    const kept = all.filter((_, index) => (all[index + 1] ?? Number.POSITIVE_INFINITY) > seq + 1);
-    const dropped = all.slice(0, all.length - kept.length).map((first) => fileName("segment", first));
-    if (this.#snapshot !== undefined) dropped.push(fileName("snapshot", this.#snapshot));
-    this.#segments = kept;
-    this.#snapshot = seq;
-    await this.#saveManifest();
+    const dropped: string[] = [];
+    try {
+      await this.#change(({ segments, snapshot }) => {
+        // A segment ends where the next one begins; the last one goes on and is never dropped.
+        const kept = segments.filter((_, index) => (segments[index + 1] ?? Number.POSITIVE_INFINITY) > seq + 1);
+        for (const first of segments.slice(0, segments.length - kept.length)) dropped.push(fileName("segment", first));
+        if (snapshot !== undefined) dropped.push(fileName("snapshot", snapshot));
+        return { segments: kept, snapshot: seq };
+      });
+    } catch (error) {
+      if (hasNoRoom(error)) await this.#storage.remove(`${this.#dir}/${fileName("snapshot", seq)}`);
+      throw error;
+    }
     return dropped.map((name) => `${this.#dir}/${name}`);
   }
 
-  #saveManifest(): Promise<void> {
-    this.#manifestTurn = this.#manifestTurn.then(() => {
-      // Read in the turn, not before it: the other one's change must not be undone.
-      const { snapshot } = this;
-      const manifest = { id: this.#id, segments: this.#segments, ...(snapshot !== undefined && { snapshot }) };
-      return replaceFile(this.#storage, this.#dir, { name: MANIFEST, bytes: encodeManifest(manifest) });
+  /** Replaces the manifest. `next` is asked in its turn, not before: the other one's change must not be undone. */
+  #change(next: (now: Contents) => Contents): Promise<void> {
+    const turn = this.#manifestTurn.then(async () => {
+      const { segments, snapshot } = next({ segments: this.#segments, snapshot: this.#snapshot });
+      const manifest = { id: this.#id, segments, ...(snapshot !== undefined && { snapshot }) };
+      await replaceFile(this.#storage, this.#dir, { name: MANIFEST, bytes: encodeManifest(manifest) });
+      this.#segments = segments;
+      this.#snapshot = snapshot;
     });
-    return this.#manifestTurn;
+    // On a full disk the old manifest is there for certain. After any other failure there is no next turn.
+    this.#manifestTurn = turn.catch(async (error: unknown) => {
+      if (!hasNoRoom(error)) throw error;
+      await this.#storage.remove(`${this.#dir}/${MANIFEST}.tmp`);
+    });
+    this.#manifestTurn.catch(() => {});
+    return turn;
   }
 
   async readSnapshot(onChunk: (chunk: Buffer) => void): Promise<void> {
@@ -145,13 +176,15 @@ export async function createSegment(
   segment: { dir: string; id: string; firstSeq: number },
 ): Promise<StoredFile> {
   const { dir, id, firstSeq } = segment;
-  const file = await storage.open(`${dir}/${fileName("segment", firstSeq)}`, { create: true, exclusive: true });
+  const path = `${dir}/${fileName("segment", firstSeq)}`;
+  const file = await storage.open(path, { create: true, exclusive: true });
   try {
     await file.appendAndSync([encodeHeader({ kind: "segment", id, seq: firstSeq })]);
     await storage.syncDirectory(dir);
     return file;
   } catch (error) {
-    await file.close(); // a full disk must not cost a descriptor as well
+    await file.close(); // a full disk must not cost a descriptor as well, nor leave a file in the next one's way
+    if (hasNoRoom(error)) await storage.remove(path);
     throw error;
   }
 }

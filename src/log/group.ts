@@ -24,6 +24,8 @@ export class Group {
   #settle: { resolve: () => void; reject: (error: Error) => void } | undefined;
   #promise: Promise<void> | undefined;
   readonly chunks: Chunk[] = [];
+  /** How many of the chunks are in the file already: the disk was full before the next one. */
+  written = 0;
   bytes = 0;
   lastSeq = 0;
   /** The write of this group must be followed by an fsync. */
@@ -73,6 +75,7 @@ export class Group {
     this.#promise = undefined;
     this.#last = undefined;
     this.chunks.length = 0;
+    this.written = 0;
     this.bytes = 0;
     this.mustSync = false;
     if (error === undefined) settle?.resolve();

@@ -10,7 +10,7 @@
  *
  * Invariants: at most one write or fsync of the segment is under way; records reach the file in the order of their
  * numbers; a group with `mustSync` is resolved only after an fsync that began after its last byte was written; the
- * first failure is the last thing that happens.
+ * first failure is the last thing that happens. A full disk is none: the flying group stays, and flies again (room.ts).
  *
  * An fsync is never retried. Linux reports a failed write-back once, marks the pages clean and forgets them: a second
  * fsync would succeed and the bytes would be gone (PostgreSQL learned it in 2018, see wiki.postgresql.org, "Fsync
@@ -27,6 +27,7 @@ import type { LogFolder } from "./folder.ts";
 import { HEADER_BYTES } from "./format.ts";
 import { Group } from "./group.ts";
 import { MAX_RECORD_BYTES, type OnRecord, RECORD_HEADER_BYTES } from "./record.ts";
+import { hasNoRoom, type LogFull, Room, type RoomEvents } from "./room.ts";
 import { checkChunk, type Chunks } from "./snapshot.ts";
 
 /** One write of this size takes as long as the fsync that follows it (0.2 ms); more buffer would save nothing. */
@@ -70,7 +71,7 @@ export interface LogStats {
 }
 
 /** What `openLog` found or made; the log starts from here. */
-export interface LogState {
+export interface LogState extends RoomEvents {
   readonly host: Host;
   readonly folder: LogFolder;
   readonly nextSeq: number;
@@ -99,6 +100,7 @@ export class Log {
   /** Bytes have been written that no fsync has covered. */
   #dirty = false;
   #timer: Timer | undefined;
+  readonly #room: Room;
   #failure: LogError | undefined;
   #closing: Promise<void> | undefined;
   #snapshotTurn: Promise<void> = Promise.resolve();
@@ -113,6 +115,7 @@ export class Log {
     this.#onFatal = state.onFatal;
     this.#nextSeq = state.nextSeq;
     this.#doneSeq = state.nextSeq - 1;
+    this.#room = new Room(state.host, state);
     const chunkBytes = Math.min(CHUNK_BYTES, state.segmentBytes);
     this.#filling = new Group(chunkBytes);
     this.#flying = new Group(chunkBytes);
@@ -134,17 +137,27 @@ export class Log {
     return this.#filling.bytes + this.#flying.bytes;
   }
 
+  /**
+   * Set while the disk is full: `append` throws FULL, and what was appended before waits, unacknowledged, and is written
+   * first when there is room. Reading goes on.
+   */
+  get full(): LogFull | undefined {
+    return this.#room.full;
+  }
+
   get stats(): LogStats {
     return { ...this.#counts, segments: this.#folder.segmentCount };
   }
 
   /**
    * Takes one record and returns its number. The bytes are copied at once and queued for the next commit group;
-   * `durable` tells when they are safe. Throws LogError TOO_LARGE or BACKLOG (nothing was taken, the log goes on),
+   * `durable` tells when they are safe. Throws LogError TOO_LARGE, BACKLOG or FULL (nothing was taken, the log goes on),
    * WRITE_FAILED or CLOSED.
    */
   append(body: Uint8Array): number {
     this.#refuseIfOver("append");
+    const { full } = this;
+    if (full !== undefined) throw new LogError("FULL", `Cannot append record: ${full.message}`);
     const length = body.byteLength;
     if (length > MAX_RECORD_BYTES) {
       throw new LogError("TOO_LARGE", `Cannot append record: ${length} bytes exceed ${MAX_RECORD_BYTES}`);
@@ -174,7 +187,7 @@ export class Log {
   /**
    * Resolves when record `seq` (default: the last one appended) is durable: fsynced under `always`, handed to the
    * operating system under `everysec` and `no`. All who wait for one group share one promise. Rejects with LogError
-   * WRITE_FAILED when that can no longer happen.
+   * WRITE_FAILED when that can no longer happen, FULL when the log is closed while the disk is full.
    */
   durable(seq: number = this.#nextSeq - 1): Promise<void> {
     invariant(seq < this.#nextSeq, "a record must be appended before anybody waits for it");
@@ -193,18 +206,19 @@ export class Log {
   async #commit(): Promise<void> {
     this.#scheduled = false;
     if (this.#failure !== undefined) return;
-    const group = this.#filling;
-    this.#filling = this.#flying;
-    this.#flying = group;
+    // One that found the disk full is still flying, and goes first.
+    if (!this.#busy) [this.#filling, this.#flying] = [this.#flying, this.#filling];
     this.#busy = true;
+    const group = this.#flying;
     try {
       await this.#write(group);
     } catch (error) {
-      return this.#die(error);
+      return hasNoRoom(error) ? this.#waitForRoom(error) : this.#die(error);
     }
     if (group.bytes > 0) this.#doneSeq = group.lastSeq;
     this.#busy = false;
     group.finish();
+    this.#room.found();
     if (this.#filling.bytes > 0 || this.#filling.mustSync) this.#schedule();
   }
   // #endregion
@@ -213,9 +227,11 @@ export class Log {
     const folder = this.#folder;
     let parts: Buffer[] = [];
     let size = folder.file.size;
-    for (const { buffer, used, firstSeq } of group.chunks) {
+    for (let index = group.written; index < group.chunks.length; index++) {
+      const { buffer, used, firstSeq } = group.chunks[index]!;
       if (size > HEADER_BYTES && size + used > this.#segmentBytes) {
-        if (parts.length > 0) await folder.file.append(parts);
+        if (parts.length > 0) await this.#put(parts, false);
+        group.written = index;
         await folder.rotate(firstSeq);
         this.#counts.fsyncs++;
         parts = [];
@@ -226,12 +242,39 @@ export class Log {
     }
     const sync = group.mustSync || this.#durability === "always";
     if (parts.length === 0) await folder.file.sync();
-    else if (sync) await folder.file.appendAndSync(parts);
-    else await folder.file.append(parts);
+    else await this.#put(parts, sync);
     if (sync) this.#counts.fsyncs++;
     if (group.bytes > 0) this.#counts.commits++;
     this.#counts.bytes += group.bytes;
     this.#setDirty(!sync);
+  }
+
+  async #put(parts: readonly Buffer[], sync: boolean): Promise<void> {
+    const { file } = this.#folder;
+    const { size } = file;
+    try {
+      await (sync ? file.appendAndSync(parts) : file.append(parts));
+    } catch (error) {
+      // What is left of the disk is not for half a group. Some file systems need room to give any back: then it is
+      // written over the next time.
+      if (hasNoRoom(error)) await file.truncate(size).catch((failed: unknown) => hasNoRoom(failed) || this.#die(failed));
+      throw error;
+    }
+  }
+
+  /** The flying group found no room. It stays, with all who wait for it. */
+  async #waitForRoom(error: unknown): Promise<void> {
+    try {
+      // Those before it have been acknowledged; their second must not become a night.
+      if (this.#dirty) await this.#folder.file.sync();
+    } catch (failed) {
+      return this.#die(failed);
+    }
+    if (this.#failure !== undefined) return;
+    const message = `Cannot write log ${this.#folder.path}: ${textOf(error)}`;
+    if (this.#closing !== undefined) return this.#end(new LogError("FULL", message, { cause: error }));
+    this.#setDirty(false);
+    this.#room.wait(message, () => void this.#commit());
   }
 
   #setDirty(dirty: boolean): void {
@@ -260,20 +303,26 @@ export class Log {
   /** The log is dead: nothing that was not durable ever will be, and nobody may believe that it is. */
   #die(error: unknown): void {
     if (this.#failure !== undefined) return;
-    const path = this.#folder.path;
-    const what = error instanceof Error ? error.message : String(error);
-    this.#failure = new LogError("WRITE_FAILED", `Cannot write log ${path}: ${what}`, { file: path, cause: error });
+    const { path } = this.#folder;
+    const failure = new LogError("WRITE_FAILED", `Cannot write log ${path}: ${textOf(error)}`, { file: path, cause: error });
+    this.#end(failure);
+    this.#onFatal?.(failure);
+  }
+
+  #end(failure: LogError): void {
+    this.#failure = failure;
     this.#timer?.cancel();
-    this.#flying.finish(this.#failure);
-    this.#filling.finish(this.#failure);
-    this.#onFatal?.(this.#failure);
+    this.#room.cancel();
+    this.#flying.finish(failure);
+    this.#filling.finish(failure);
   }
 
   /**
    * Saves the state after record `seq`, then drops what it makes superfluous: segments that end at or before `seq`, and
    * the older snapshot, which is kept until the new one is safe. `chunks` are taken in the call itself, before it
    * returns, so they are one consistent picture; appends go on while they are written. The arrays must not be
-   * changed until it resolves. A failure leaves the log alive and the older snapshot in place.
+   * changed until it resolves. A failure leaves the log alive and the older snapshot in place; LogError FULL is one that
+   * may be tried again when there is room.
    *
    * An `AsyncIterable` is asked for one chunk after the other as they are written, for snapshots that are too large to
    * be in memory: that they show one moment is then the caller's business. It is not asked at all when there is a
@@ -293,15 +342,24 @@ export class Log {
     if (seq <= (this.#folder.snapshot ?? 0)) return;
     // A snapshot that outlived its records would make the log hand out their numbers again.
     await this.#flush();
-    await this.#folder.writeSnapshot(seq, chunks);
     let dropped: string[];
+    try {
+      await this.#folder.writeSnapshot(seq, chunks);
+    } catch (error) {
+      throw hasNoRoom(error) ? this.#noSnapshot(error) : error;
+    }
     try {
       dropped = await this.#folder.switchTo(seq);
     } catch (error) {
+      if (hasNoRoom(error)) throw this.#noSnapshot(error);
       this.#die(error); // which of the two manifests is on disk is no longer known
       throw this.#failure;
     }
     for (const path of dropped) await this.#host.storage.remove(path);
+  }
+
+  #noSnapshot(error: unknown): LogError {
+    return new LogError("FULL", `Cannot save snapshot: ${textOf(error)}`, { cause: error });
   }
 
   /** Hands out the newest snapshot's chunks, cut as they were saved. Does nothing without a snapshot. */
@@ -319,7 +377,10 @@ export class Log {
     return this.#folder.replay(onRecord, { from, last: this.#doneSeq });
   }
 
-  /** Flushes to the disk whatever the policy, then closes. Rejects if that flush fails. Idempotent. */
+  /**
+   * Flushes to the disk whatever the policy, then closes. Rejects if that flush fails. Idempotent. On a full disk it tries
+   * once more, and then gives up what nobody was promised: it rejects with LogError FULL, and so does who waits.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#closeNow();
     return this.#closing;
@@ -328,6 +389,7 @@ export class Log {
   async #closeNow(): Promise<void> {
     const alreadyDead = this.#failure !== undefined;
     try {
+      if (this.#room.cancel()) await this.#commit();
       await this.#snapshotTurn;
       if (!alreadyDead) await this.#flush();
     } finally {
@@ -338,5 +400,9 @@ export class Log {
 }
 
 const DONE = Promise.resolve();
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
 
 invariant(MAX_PENDING_BYTES >= MAX_RECORD_BYTES + RECORD_HEADER_BYTES, "the largest record must fit the queue");

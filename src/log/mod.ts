@@ -6,6 +6,7 @@
  *     tail.ts      torn tail or damage?
  *     format.ts    names, headers, the manifest, and replacing a file atomically
  *     group.ts     the records that share one write and one fsync
+ *     room.ts      a full disk: when to try again
  *     log.ts       append, group commit, durability
  *     folder.ts    rotation, compaction, replay
  *     snapshot.ts  a snapshot file
@@ -48,6 +49,7 @@ export type { LogProblem, SegmentInfo, SnapshotInfo } from "./examine.ts";
 export { type Durability, Log, type LogRecovery, type LogStats, MAX_PENDING_BYTES } from "./log.ts";
 export { type LogOptions, openLog } from "./open.ts";
 export { MAX_RECORD_BYTES } from "./record.ts";
+export { hasNoRoom, type LogFull } from "./room.ts";
 export { type LogReading, readLog } from "./read.ts";
 export { type Place, readSegment } from "./records.ts";
 export {

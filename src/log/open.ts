@@ -14,6 +14,7 @@ import { examine, type Examination, type LogProblem } from "./examine.ts";
 import { createSegment, LogFolder } from "./folder.ts";
 import { encodeHeader, encodeManifest, HEADER_BYTES, MANIFEST, replaceFile } from "./format.ts";
 import { type Durability, Log, type LogRecovery } from "./log.ts";
+import type { LogFull } from "./room.ts";
 
 /** A quarter of a second of reading at restart, and few enough files for years of log. */
 const DEFAULT_SEGMENT_BYTES = 64 * 1024 * 1024;
@@ -32,6 +33,10 @@ export interface LogOptions {
   readonly segmentBytes?: number;
   /** Called once, when a write or an fsync has failed and the log is dead. The process should stop. */
   readonly onFatal?: (error: Error) => void;
+  /** Called once when the disk turns out to be full: `append` throws FULL from here on. */
+  readonly onFull?: (full: LogFull) => void;
+  /** Called once when there is room again: all that waited has been written, and `append` takes records. */
+  readonly onRoom?: (full: LogFull) => void;
 }
 
 /**
@@ -45,8 +50,10 @@ export async function openLog(options: LogOptions): Promise<Log> {
   const fatal = found.problems.find((problem) => problem.fatal);
   if (fatal !== undefined) throw problemError(fatal);
   const opened = found.fresh ? await create(host, dir, found) : await recover(host, dir, found);
-  const { durability = "always", onFatal } = options;
-  return new Log({ host, durability, segmentBytes, onFatal, recovery: recoveryOf(found), ...opened });
+  const { durability = "always", onFatal, onFull, onRoom } = options;
+  return new Log({
+    host, durability, segmentBytes, onFatal, onFull, onRoom, recovery: recoveryOf(found), ...opened,
+  });
 }
 
 interface Opened {

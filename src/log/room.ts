@@ -1,0 +1,91 @@
+/**
+ * Lesson 05: a disk that is full. It is no failure: what was written stays written, and room comes back.
+ *
+ *     write fails for lack of space ─▶ cut back what of it was written ─▶ full: keep the group, refuse new records
+ *                                             ▲                                        │
+ *                                             └──── no room yet ◀── try again, after a pause that grows
+ *                                                                                      │
+ *                                                         written, fsynced ─▶ acknowledged; records are taken again
+ *
+ * Invariants: what waits for room is written first and in its order; a pause is at most LONGEST_PAUSE_MS; an fsync is not
+ * tried again, whatever it fails with (log.ts says why), not even for lack of space, as file systems may report it
+ * that give out their blocks late.
+ * Test: test/05-log.full.test.ts
+ */
+import type { Host, Timer } from "#host";
+import { invariant } from "./errors.ts";
+
+/** Somebody removes a file: a quarter of a second later the log goes on. */
+const FIRST_PAUSE_MS = 250;
+
+/** A disk that is full for the night is asked this often: one write that fails costs microseconds. */
+const LONGEST_PAUSE_MS = 2000;
+
+export interface LogFull {
+  /** Milliseconds since 1970. */
+  readonly since: number;
+  /** What the system said, with the file. */
+  readonly message: string;
+}
+
+export interface RoomEvents {
+  /** Called once when the disk turns out to be full: records are refused from here on. */
+  readonly onFull?: ((full: LogFull) => void) | undefined;
+  /** Called once when there is room again: all that waited is written, and records are taken. */
+  readonly onRoom?: ((full: LogFull) => void) | undefined;
+}
+
+/** No space on the device, or none left of what this user may have; and nothing of it was asked to be made durable. */
+export function hasNoRoom(error: unknown): boolean {
+  const { code, syscall } = error as { code?: unknown; syscall?: unknown };
+  return (code === "ENOSPC" || code === "EDQUOT") && syscall !== "fsync" && syscall !== "fdatasync";
+}
+
+/** Whether the disk is full, and when to ask it again. */
+export class Room {
+  readonly #host: Host;
+  readonly #events: RoomEvents;
+  #full: LogFull | undefined;
+  #pauseMs = FIRST_PAUSE_MS;
+  #timer: Timer | undefined;
+
+  constructor(host: Host, events: RoomEvents) {
+    this.#host = host;
+    this.#events = events;
+  }
+
+  get full(): LogFull | undefined {
+    return this.#full;
+  }
+
+  /** There was none: `again` runs after the next pause. */
+  wait(message: string, again: () => void): void {
+    const isNew = this.#full === undefined;
+    this.#full ??= { since: this.#host.clock.wall(), message };
+    this.#timer = this.#host.timers.after(this.#pauseMs, () => {
+      this.#timer = undefined;
+      again();
+    });
+    this.#pauseMs = Math.min(2 * this.#pauseMs, LONGEST_PAUSE_MS);
+    if (isNew) this.#events.onFull?.(this.#full);
+  }
+
+  /** What waited is written. */
+  found(): void {
+    const full = this.#full;
+    if (full === undefined) return;
+    this.#full = undefined;
+    this.#pauseMs = FIRST_PAUSE_MS;
+    this.#events.onRoom?.(full);
+  }
+
+  /** Ends a pause without its end. True: there was one. */
+  cancel(): boolean {
+    const waits = this.#timer !== undefined;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    return waits;
+  }
+}
+
+invariant(FIRST_PAUSE_MS <= LONGEST_PAUSE_MS, "pauses grow");
