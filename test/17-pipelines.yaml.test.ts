@@ -20,6 +20,9 @@ function refusal(text: string): YamlError {
   }
 }
 
+/** A ":" on a later line than its key, with text right behind it. */
+const GLUED = 'this ":" would go on with the text above it: put a space behind it';
+
 /** Text, code, and the exact first line. */
 const REFUSED: [text: string, code: string, line: string][] = [
   ["a: 1\n\tb: 2", "TAB_INDENT", "f.yaml:2:1: a tab in the indentation: use spaces"],
@@ -58,6 +61,12 @@ const REFUSED: [text: string, code: string, line: string][] = [
   ["a: {b: 1]", "UNEXPECTED", 'f.yaml:1:9: expected "," or "}"'],
   ["a: [1 2}", "UNEXPECTED", 'f.yaml:1:8: expected "," or "]"'],
   ["a: ]", "UNEXPECTED", 'f.yaml:1:4: unexpected "]"'],
+  ["{x\n:y}", "UNEXPECTED", `f.yaml:2:1: ${GLUED}`],
+  ["{x\n::y}", "UNEXPECTED", `f.yaml:2:1: ${GLUED}`],
+  ["{x\n\n:y}", "UNEXPECTED", `f.yaml:3:1: ${GLUED}`],
+  ["{a: 1, x\n :y}", "UNEXPECTED", `f.yaml:2:2: ${GLUED}`],
+  ["{x #c\n:y}", "UNEXPECTED", `f.yaml:2:1: ${GLUED}`],
+  ["a: {x\n  :#}", "UNEXPECTED", `f.yaml:2:3: ${GLUED}`],
   ["[a,, b]", "UNEXPECTED", 'f.yaml:1:4: nothing before this ",": write null or ""'],
   ["[a: b]", "UNSUPPORTED", "f.yaml:1:3: a key inside [ ]: write {key: value}"],
   ["{a}", "UNEXPECTED", 'f.yaml:1:2: the key "a" has no value: write {key: value}, or [ ] for a list'],

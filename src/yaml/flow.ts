@@ -68,6 +68,7 @@ function readFlowMapping(r: Reader, parent: number): YamlNode {
     const key = keys.add(readFlowScalar(r, { parent, isKey: true }), at);
     atClose(r, { parent, open, close: "}" });
     if (r.peek() !== ":") noValue(r, key, at);
+    if (key.style === "plain") refuseGlued(r);
     r.pos++;
     const empty = r.mark();
     const none = atClose(r, { parent, open, close: "}" }) || r.peek() === ",";
@@ -76,6 +77,15 @@ function readFlowMapping(r: Reader, parent: number): YamlNode {
   }
   r.pos++;
   return r.mapping(open, entries);
+}
+
+/**
+ * On the key's own line a ":" that ends plain text has a blank or a bracket behind it. On a later
+ * line it may not, and then it goes on with the text: `{x⏎:y}` is the key "x :y" without a value.
+ */
+function refuseGlued(r: Reader): void {
+  if (r.blankAt(1) || ",[]{}".includes(r.peek(1))) return;
+  r.fail("UNEXPECTED", 'this ":" would go on with the text above it: put a space behind it');
 }
 
 function noValue(r: Reader, key: ScalarNode, at: Mark): never {
