@@ -465,6 +465,47 @@ describe("codec: old and new peers", () => {
   });
 });
 
+describe("codec: the scratch that grows while a message is written", () => {
+  /** As the writer has it: its first buffer, and the size beyond which one is not kept. */
+  const SCRATCH_BYTES = 16 * 1024;
+  const KEEP_BYTES = 1024 * 1024;
+  /** What stands between the filling and the value, and the longest value, fit twice. */
+  const AROUND = 260;
+
+  const Huge = message("Huge", { bytes: [1, bytes()] });
+  const huge = { bytes: Buffer.alloc(KEEP_BYTES) };
+  const shapes: Readonly<Record<string, [type: Required<unknown>, value: unknown]>> = {
+    "a signed number of two bytes": [i53() as Required<unknown>, -64],
+    "a signed number of eight bytes": [i53() as Required<unknown>, -(2 ** 52)],
+    "a small number": [u53() as Required<unknown>, 1],
+    "a number of eight bytes": [u53() as Required<unknown>, 2 ** 53 - 1],
+    "a double": [f64() as Required<unknown>, -0.1],
+    "bytes": [bytes() as Required<unknown>, Buffer.from("123456789")],
+    "no bytes": [bytes() as Required<unknown>, Buffer.alloc(0)],
+    "a short string": [string() as Required<unknown>, "short"],
+    "a short string that is no ASCII": [string() as Required<unknown>, "größe"],
+    "a long string": [string() as Required<unknown>, "x".repeat(70)],
+    "a message": [Inner as Required<unknown>, { at: 300, note: "hi" }],
+    "a message that needs two bytes of length": [
+      message("Long", { text: [1, string()] }) as Required<unknown>, { text: "é".repeat(70) },
+    ],
+    "a list": [list(i53(), 10) as unknown as Required<unknown>, [-1, 2 ** 40, -(2 ** 20)]],
+  };
+
+  for (const [name, [type, value]] of Object.entries(shapes)) {
+    it(`${name} survives at every offset around its end`, () => {
+      // A number leaves room behind it, whatever comes next. A key that is text may end where the scratch ends.
+      const Edge = message("Edge", { before: [1, bytes()], it: [2, type], by: [3, map(type, 2)], after: [4, u53()] });
+      const by = { ["k".repeat(10)]: value, ["l".repeat(10)]: value };
+      for (let at = -AROUND; at <= 2; at++) {
+        Huge.encode(huge); // too large to be kept: the next message begins with a new scratch
+        const sent = { before: Buffer.alloc(SCRATCH_BYTES + at, 0xee), it: value, by, after: 7 };
+        assert.deepEqual(Edge.decode(Edge.encode(sent)), sent, `${-at} bytes before the end`);
+      }
+    });
+  }
+});
+
 /** Different encodings, for the tests that damage them. */
 function samples(): [{ name: string; encode(value: never): Buffer; decode(bytes: Uint8Array): unknown }, Buffer][] {
   const Numbers = message("Numbers", { f: [1, f64()], i: [2, i53()], b: [3, bool()], list: [4, list(u53(), 10)], raw: [200, bytes(100)] });
