@@ -509,6 +509,7 @@ test("normalise() replaces what differs between runs and keeps what matters", ()
   const same: [string, string][] = [
     ["took 12 ms", "took 1,234.5 ms"],
     ["12 µs each", "3 ms each"],
+    ["allocated 0 MiB", "allocated -0 MiB"],
     ["31,000 frames/s", "28,412 frames/s"],
     ["p99    4.1 ms", "p99   12.0 ms"],
     ["1.2 GB/s", "980 MB/s"],
@@ -521,6 +522,7 @@ test("normalise() replaces what differs between runs and keeps what matters", ()
   for (const [a, b] of same) assert.deepEqual(normalise([a]), normalise([b]), `${a} / ${b}`);
   const different: [string, string][] = [
     ["3 records", "4 records"], ["17 bytes", "18 bytes"], ["0x05", "0x06"], ["seed 42", "seed 43"], ["attempt 1", "attempt 2"], ["05-log", "06-dag"],
+    ["3-5 ms", "4-5 ms"],
   ];
   for (const [a, b] of different) assert.notDeepEqual(normalise([a]), normalise([b]), `${a} / ${b}`);
 });
