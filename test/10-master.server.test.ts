@@ -32,9 +32,10 @@ test("startMaster() refuses an address that others reach, unless there is a toke
 
 test("startMaster() says that a port is in use, and leaves the folder free", () =>
   Room.run(async (room) => {
-    await room.start();
+    const first = await room.start();
     const other = { dir: "/other", listen: MASTER, token: "t" };
     await assert.rejects(room.start(other), masterError("ADDRESS_IN_USE", /m:9090.*in use/));
+    await first.stop();
     await (await room.start({ ...other, listen: { host: "m", port: 9091 } })).stop();
   }));
 

@@ -4,6 +4,7 @@ import { startMaster, type Master, type MasterOptions } from "#master";
 import { RpcConnection, RpcError } from "#rpc";
 import { connect, type Client } from "#sdk";
 import { SimWorld, type SimOptions } from "#sim";
+import { nothingIsLeft } from "./leaks.sim.support.ts";
 import {
   Beat,
   Dispatch, Finished, Hello, Kill, Op, Output, PROTOCOL, Welcome, type Assignment, type AttemptKey, type JobSpec, type PipelineSpec, type Report,
@@ -32,6 +33,8 @@ export class Room {
   /** What the masters of this room died of. */
   readonly fatal: Error[] = [];
   #clients = 0;
+  #master: Master | undefined;
+  #token: string | undefined;
 
   constructor(options: SimOptions) {
     this.world = new SimWorld(options);
@@ -39,12 +42,23 @@ export class Room {
 
   static run(scenario: (room: Room) => Promise<void>, options: Partial<SimOptions> = {}): Promise<void> {
     const room = new Room({ seed: 1, ...options });
-    return room.world.settle(scenario(room));
+    return room.world.settle(scenario(room).then(() => room.#end()));
   }
 
-  start(options: Partial<MasterOptions> = {}): Promise<Master> {
+  /** A master that died of something holds what it held: its process ends, and with it all of that. */
+  async #end(): Promise<void> {
+    if (this.fatal.length > 0) return;
+    await nothingIsLeft({ world: this.world, master: this.#master, address: MASTER, token: this.#token });
+  }
+
+  async start(options: Partial<MasterOptions> = {}): Promise<Master> {
     const onFatal = (error: Error): void => void this.fatal.push(error);
-    return startMaster({ host: this.world.host("m"), dir: "/state", listen: { host: "127.0.0.1", port: MASTER.port }, onFatal, ...options });
+    const { token } = options;
+    const listen = { host: "127.0.0.1", port: MASTER.port };
+    const host = this.world.host("m");
+    this.#token = token;
+    this.#master = await startMaster({ host, dir: "/state", listen, onFatal, ...options });
+    return this.#master;
   }
 
   /** Power off and on again, with whatever the disk kept. */

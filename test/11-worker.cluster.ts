@@ -1,4 +1,5 @@
 /** A whole cluster in virtual time for the tests of chapter 11: real master, real worker, scripted jobs. */
+import { afterEach } from "node:test";
 import type { ExecOutcome, ExecRequest, Executor, Running } from "#exec";
 import type { Host } from "#host";
 import { startMaster, type Master } from "#master";
@@ -6,9 +7,15 @@ import { connect, type Client } from "#sdk";
 import { SimWorld } from "#sim";
 import { startWorker, type Worker } from "#worker";
 import type { JobSpec } from "#wire";
+import { nothingIsLeft } from "./leaks.sim.support.ts";
 
 export const TOKEN = "test-token";
 export const ADDRESS = { host: "m", port: 9090 };
+
+const clusters: SimCluster[] = [];
+afterEach(async () => {
+  for (const cluster of clusters.splice(0)) await cluster.end();
+});
 
 /** A job under the test's control. */
 export class FakeJob implements Running {
@@ -53,13 +60,24 @@ export class FakeExecutor implements Executor {
 export class SimCluster {
   readonly world: SimWorld;
   readonly executors = new Map<string, FakeExecutor>();
+  #master: Master | undefined;
 
   constructor(seed = 1) {
     this.world = new SimWorld({ seed });
+    clusters.push(this);
   }
 
-  startMaster(wrap: (host: Host) => Host = (host) => host, options: { graceMs?: number } = {}): Promise<Master> {
-    return this.world.settle(startMaster({ host: wrap(this.world.host("m")), dir: "/state", listen: ADDRESS, token: TOKEN, ...options }));
+  /** Called after each test, for each of its clusters. */
+  end(): Promise<void> {
+    const { world } = this;
+    return world.settle(nothingIsLeft({ world, master: this.#master, address: ADDRESS, token: TOKEN }));
+  }
+
+  async startMaster(wrap: (host: Host) => Host = (host) => host, options: { graceMs?: number } = {}): Promise<Master> {
+    const host = wrap(this.world.host("m"));
+    const started = startMaster({ host, dir: "/state", listen: ADDRESS, token: TOKEN, ...options });
+    this.#master = await this.world.settle(started);
+    return this.#master;
   }
 
   startWorker(name: string, options: { slots?: number; tags?: string[]; token?: string } = {}): { worker: Worker; executor: FakeExecutor } {

@@ -18,6 +18,7 @@ import { openLog, type Log } from "#log";
 import { RpcConnection } from "#rpc";
 import { GRACE_MS, HELLO_TIMEOUT_MS, MAX_GRACE_MS } from "#wire";
 import { BlobStore } from "./blobs.ts";
+import { countsOf, type MasterCounts } from "./counts.ts";
 import { Engine } from "./engine.ts";
 import { StoreDesk } from "./kv.ts";
 import { OutputStore } from "./output.ts";
@@ -65,6 +66,8 @@ export interface Master extends Address {
   readonly recovered: { events: number; tornBytes: number; runs: number };
   /** Whether no job of this run will run any more, by its id. True for a run that is not known. */
   isOver(run: string): boolean;
+  /** What it holds at this moment: see counts.ts. */
+  counts(): MasterCounts;
   /** Takes a snapshot now, so that the next start is short. */
   snapshot(): Promise<void>;
   /** Lets what is under way become durable, then closes everything. Running jobs keep running on their workers. */
@@ -178,6 +181,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
     port: listener.port,
     recovered,
     isOver: (run) => engine.isOver(run),
+    counts: () => countsOf(services, connections),
     snapshot: () => engine.snapshot(),
     async stop() {
       if (services.stopped) return;

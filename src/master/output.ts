@@ -96,6 +96,16 @@ export class OutputStore {
     return this.#writers.size + this.#followers.size > 0;
   }
 
+  /** Attempts that somebody waits for. */
+  get followers(): number {
+    return this.#followers.size;
+  }
+
+  /** Files that are open for writing, or being closed. */
+  get files(): number {
+    return this.#writers.size + this.#closing.size;
+  }
+
   /** An attempt is over: nothing more will come. */
   ended(key: AttemptKey): void {
     const name = nameOf(key);

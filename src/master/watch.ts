@@ -52,6 +52,21 @@ export class Watchers {
     this.#soon = soon;
   }
 
+  get size(): number {
+    let count = 0;
+    for (const all of this.#byRun.values()) count += all.size;
+    return count;
+  }
+
+  /** Changes that wait, counted where they wait: at most MAX_BACKLOG for each watcher. */
+  get backlog(): number {
+    let count = 0;
+    for (const all of this.#byRun.values()) {
+      for (const { ready } of all) for (const batch of ready) count += batch.changes.length;
+    }
+    return count;
+  }
+
   add(run: Run, request: IncomingRequest): void {
     const watcher = new Watcher(run, request);
     const all = this.#byRun.get(run) ?? new Set();

@@ -72,6 +72,16 @@ export class Workers {
     if (wait) storeUrl.then(begin, begin);
   }
 
+  /** Workers that are here, and those that may still come back. */
+  get members(): number {
+    return this.#leases.size;
+  }
+
+  /** Entries of all that is kept by a worker's number. */
+  get remembered(): number {
+    return this.links.size + this.#dials.size + this.#expected.size + this.#dirty.size;
+  }
+
   // #region join
   /** Registers a worker, or finds the registration that it had before its connection broke. */
   join(hello: Hello, connection: RpcConnection): { id: number; name: string; stale: AttemptKey[] } {

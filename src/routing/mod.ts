@@ -79,6 +79,13 @@ export class Router {
     return this.#classes.size;
   }
 
+  /** Places of workers in classes, counted at the workers. As many as the classes' heaps have. */
+  get seats(): number {
+    let count = 0;
+    for (const { seats } of this.#workers.values()) count += seats.length;
+    return count;
+  }
+
   /** Adds a worker with nothing running. Its id must be new. */
   addWorker({ id, tags, slots }: WorkerOffer): void {
     invariant(Number.isSafeInteger(id) && id >= 0, `worker id ${id} is not an integer ≥ 0`);

@@ -116,6 +116,11 @@ export class RpcConnection {
     return this.#outbox.pendingBytes;
   }
 
+  /** Requests without an answer yet, ours and the peer's. */
+  get conversations(): number {
+    return this.#pending.size + this.#serving.size;
+  }
+
   /**
    * Asks and waits for the one answer. `deadlineMs` counts from now (Infinity: no limit).
    * Rejects with an RpcError: the peer's own, or CLOSED, DEADLINE, OVERLOADED, TOO_LARGE from this side.

@@ -5,7 +5,7 @@
  */
 import { posix } from "node:path";
 import type { FileInfo, Storage, StoredFile } from "#host";
-import type { Boot } from "./machine.ts";
+import type { Boot, Held } from "./machine.ts";
 import { bytesOf, Inode, normal, type SimDisk } from "./platter.ts";
 import type { World } from "./world.ts";
 
@@ -108,11 +108,11 @@ export class SimStorage implements Storage {
       throw Object.assign(new Error(`Cannot lock ${path}: held by process 1`), { code: "ELOCKED" });
     }
     this.#locks.add(name);
-    let held = true;
+    const held: Held = { kind: "lock", what: name };
+    this.#boot.held.add(held);
     return {
       release: async () => {
-        if (held) this.#locks.delete(name);
-        held = false;
+        if (this.#boot.held.delete(held)) this.#locks.delete(name);
       },
     };
   }
@@ -135,8 +135,11 @@ export class SimFile implements StoredFile {
   readonly #world: World;
   readonly #boot: Boot;
   readonly #name: string;
+  readonly #held: Held;
 
   constructor(inode: Inode, options: { world: World; boot: Boot; name: string }) {
+    this.#held = { kind: "file", what: options.name };
+    options.boot.held.add(this.#held);
     this.#inode = inode;
     this.#world = options.world;
     this.#boot = options.boot;
@@ -174,7 +177,9 @@ export class SimFile implements StoredFile {
     this.#inode.truncate(size);
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.#boot.held.delete(this.#held);
+  }
 }
 
 /** The time that a sync takes. Never resolves for a host that is dead by then. */

@@ -13,7 +13,16 @@ import type { RunningProgram } from "./processes.ts";
 export interface Boot {
   readonly name: string;
   readonly machine: Machine;
+  /** What it has not given back yet. Connections and ports are the network's to know. */
+  readonly held: Set<Held>;
   dead: boolean;
+}
+
+/** A thing that a process opens and has to give back. */
+export interface Held {
+  readonly kind: "file" | "lock" | "timer";
+  /** A path, or the moment when a timer is due, in the machine's milliseconds. */
+  readonly what: string | number;
 }
 
 export class Machine {

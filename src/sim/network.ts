@@ -101,6 +101,13 @@ export class SimNetwork {
     this.#connections.delete(connection);
   }
 
+  /** Ports and connections of a process, in words. */
+  open(boot: Boot): string[] {
+    const ports = [...this.#listeners].flatMap(([key, bound]) => (bound.boot === boot ? [`port ${key}`] : []));
+    const ends = [...this.#connections].flatMap((connection) => connection.endsOf(boot));
+    return [...ports, ...ends.filter(({ gone }) => !gone).map(({ remote }) => `connection ${remote}`)];
+  }
+
   async #listen(boot: Boot, options: { at: Address; accept: (socket: Socket) => void }): Promise<Listener> {
     const port = options.at.port === 0 ? ++this.#lastPort : options.at.port;
     const key = `${boot.name}:${port}`;

@@ -5,7 +5,7 @@ import { MachineClock } from "./clock.ts";
 import { SimStorage, synced } from "./disk.ts";
 import { DiskFaults, FaultyStorage } from "./faults.ts";
 import type { Link } from "./link.ts";
-import { FIRST_PID, Machine, type Boot } from "./machine.ts";
+import { FIRST_PID, Machine, type Boot, type Held } from "./machine.ts";
 import { SimNetwork } from "./network.ts";
 import { SimDisk } from "./platter.ts";
 import { processesOf, reap, type LiveProgram, type SimProgram } from "./processes.ts";
@@ -116,6 +116,22 @@ export class SimWorld {
     return this.#events;
   }
 
+  /** Names of the hosts whose processes run, in the order of their first start. */
+  get hosts(): string[] {
+    return [...this.#machines.values()].filter(({ boot }) => boot !== undefined).map(({ name }) => name);
+  }
+
+  /**
+   * What the process on this host has open at this moment: files, locks, ports, connections and
+   * armed timers, one line each, sorted. What `soon` will call is not among them.
+   */
+  open(name: string): string[] {
+    const { boot } = this.#machine(name);
+    if (boot === undefined) return [];
+    const held = [...boot.held].map(({ kind, what }) => `${kind} ${kind === "timer" ? "due at " : ""}${what}`);
+    return [...held, ...this.#network.open(boot)].sort();
+  }
+
   /** The most bytes that one end of any connection had under way at a time, kernels' buffers included. */
   bounded(): number {
     return this.#network.mostWaitingBytes;
@@ -125,7 +141,7 @@ export class SimWorld {
   host(name: string): Host {
     const machine = this.#machine(name);
     if (machine.host !== undefined) return machine.host;
-    const boot: Boot = { name, machine, dead: false };
+    const boot: Boot = { name, machine, held: new Set(), dead: false };
     machine.silent = false;
     machine.boot = boot;
     machine.host = this.#boot(boot, machine.lives++);
@@ -298,7 +314,7 @@ export class SimWorld {
     return {
       clock: { monotonic: () => boot.machine.clock.monotonic(), wall: () => boot.machine.clock.wall() },
       timers: {
-        after: (ms, fn) => world.timer(boot, ms, fn),
+        after: (ms, fn) => this.#timer(boot, ms, fn),
         soon: (fn) => void world.after(boot, 0, fn),
       },
       // Of its own: one more draw in one host must not change what all others draw.
@@ -306,6 +322,22 @@ export class SimWorld {
       network: this.#network.of(boot),
       storage: this.#storageOf(boot),
       processes: processesOf(world, boot),
+    };
+  }
+
+  /** A timer that the process itself has armed, and so has to cancel if it does not want it. */
+  #timer(boot: Boot, ms: number, fn: () => void): Timer {
+    const held: Held = { kind: "timer", what: boot.machine.clock.monotonic() + ms };
+    boot.held.add(held);
+    const timer = this.#world.timer(boot, ms, () => {
+      boot.held.delete(held);
+      fn();
+    });
+    return {
+      cancel: () => {
+        boot.held.delete(held);
+        timer.cancel();
+      },
     };
   }
 

@@ -1,0 +1,62 @@
+/**
+ * Lesson 10: how many of each thing the master holds at this moment that comes and goes.
+ *
+ * A leak is a count that does not come back: a follower whose reader has left, the deadline of a job
+ * that was cancelled. It harms nobody for days, and no answer of the master's would show it. So the
+ * master can be asked, and the tests ask after every scenario.
+ *
+ * Invariant: with no peer connected and no run going on, every count is 0 (`files`: once closed).
+ * Test: test/leaks.test.ts
+ */
+import type { RpcConnection } from "#rpc";
+import type { Services } from "./master.ts";
+
+/** Each a whole number, 0 or more. */
+export interface MasterCounts {
+  /** Open connections, and requests on them that have no answer yet. */
+  readonly connections: number;
+  readonly requests: number;
+  /** People who watch a run, and changes that wait for them. */
+  readonly watchers: number;
+  readonly backlog: number;
+  /** Attempts whose output somebody waits for, and files of output that are open. */
+  readonly followers: number;
+  readonly files: number;
+  /** Workers that are here or expected back, and all that is kept of their connections. */
+  readonly members: number;
+  readonly links: number;
+  /** Registered workers, and their places in the router's classes. */
+  readonly workers: number;
+  readonly classes: number;
+  readonly seats: number;
+  /** Entries of queues and timers, dead ones included. */
+  readonly ready: number;
+  readonly delayed: number;
+  readonly gates: number;
+  /** Requirements that runs which go on have. */
+  readonly requirements: number;
+}
+
+/** Costs what there is of connections and workers, and nothing for jobs. */
+export function countsOf(services: Services, connections: ReadonlySet<RpcConnection>): MasterCounts {
+  const { engine: { state }, watchers, output, workers } = services;
+  let requests = 0;
+  for (const connection of connections) requests += connection.conversations;
+  return {
+    connections: connections.size,
+    requests,
+    watchers: watchers.size,
+    backlog: watchers.backlog,
+    followers: output.followers,
+    files: output.files,
+    members: workers.members,
+    links: workers.remembered,
+    workers: state.workers.size,
+    classes: state.router.classes,
+    seats: state.router.seats,
+    ready: state.ready.size,
+    delayed: state.delayed.size,
+    gates: state.gates.size,
+    requirements: state.requirements.size,
+  };
+}

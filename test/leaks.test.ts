@@ -1,0 +1,89 @@
+/** The nets that notice what a test leaves behind: each holds, and each tears where it should. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { startMaster } from "#master";
+import { connect } from "#sdk";
+import { SimWorld } from "#sim";
+import { pipeline, Room, spec } from "./10-master.support.ts";
+import { nothingIsLeft } from "./leaks.sim.support.ts";
+
+const ADDRESS = { host: "m", port: 9090 };
+const LOOPBACK = { ...ADDRESS, host: "127.0.0.1" };
+
+test("open() names what a simulated process holds, and nothing that it has given back", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const { network, storage, timers } = world.host("a");
+  const listener = await network.listen({ host: "a", port: 80 }, (socket) =>
+    socket.handle({ onData() {}, onClose() {} }));
+  await storage.mkdir("/d");
+  const file = await storage.open("/d/f", { create: true });
+  const lock = await storage.lock("/d/lock");
+  const timer = timers.after(50, () => undefined);
+  timers.after(1, () => undefined);
+  const socket = await world.settle(world.host("b").network.dial({ host: "a", port: 80 }));
+  socket.handle({ onData() {}, onClose() {} });
+  const held = world.open("a");
+  assert.deepEqual(held.map((what) => what.replace(/\d{5}/, "N")), [
+    "connection b:N", "file /d/f", "lock /d/lock", "port a:80", "timer due at 1", "timer due at 50",
+  ]);
+  await listener.close();
+  await file.close();
+  await file.close();
+  await lock.release();
+  timer.cancel();
+  socket.destroy();
+  await world.run(40);
+  assert.deepEqual([world.open("a"), world.open("b")], [[], []]);
+  await storage.open("/d/f");
+  timers.after(50, () => undefined);
+  world.kill("a");
+  assert.deepEqual([world.open("a"), world.hosts], [[], ["b"]], "the dead hold nothing");
+});
+
+test("counts() of a master says what peers have open and what waits, and is all 0 when they are gone", () =>
+  Room.run(async (room) => {
+    const master = await room.start();
+    const before = master.counts();
+    assert.deepEqual(new Set(Object.values(before)), new Set([0]));
+    const client = await room.client();
+    const jobs = [spec("a"), spec("later", { delayMs: 60_000 }), spec("gpu", { requirement: ["GPU"] })];
+    const { run } = await client.submitSpec(pipeline(jobs));
+    const worker = await room.worker("w");
+    await room.until(() => worker.assigned.length === 1);
+    await worker.print(worker.assigned[0]!, "hello");
+    void client.watch(run).next().catch(() => undefined);
+    const logs = client.logs(run, "a", { follow: true })[Symbol.asyncIterator]();
+    await logs.next();
+    void logs.next().catch(() => undefined);
+    await room.sleep(50);
+    const { classes, seats, ...counts } = master.counts();
+    assert.deepEqual(counts, {
+      connections: 2, requests: 2, watchers: 1, backlog: 0, followers: 1, files: 1, members: 1,
+      links: 1, workers: 1, ready: 1, delayed: 1, gates: 0, requirements: 2,
+    });
+    assert.deepEqual([classes, seats], [2, 1]);
+  }));
+
+/** A master in a room of its own, with something left in it. */
+async function leftBehind(leave: (world: SimWorld) => Promise<unknown>): Promise<string> {
+  const world = new SimWorld({ seed: 1 });
+  const started = startMaster({ host: world.host("m"), dir: "/state", listen: LOOPBACK });
+  const master = await world.settle(started);
+  await world.settle(leave(world));
+  const found = world.settle(nothingIsLeft({ world, master, address: ADDRESS }));
+  return found.then(() => "nothing", (error: Error) => error.message);
+}
+
+test("nothingIsLeft() lets pass what peers leave, and names a file, a lock and a timer of the master", async () => {
+  assert.equal(await leftBehind(async (world) => {
+    const client = await connect({ host: world.host("c"), master: ADDRESS });
+    const { run } = await client.submitSpec(pipeline([spec("a", { delayMs: 1e9 }), spec("b")]));
+    void client.watch(run).next().catch(() => undefined);
+  }), "nothing");
+  assert.equal(await leftBehind((world) => world.host("m").storage.open("/state/output", { create: true })),
+    "an idle master still has: file /state/output");
+  assert.equal(await leftBehind((world) => world.host("m").storage.lock("/state/blobs")),
+    "an idle master still has: lock /state/blobs");
+  assert.match(await leftBehind(async (world) => world.host("m").timers.after(2 ** 30, () => undefined)),
+    /^an idle master still has: timer due at 10737418/);
+});
