@@ -4,7 +4,10 @@
  * Whoever sends through a `MasterLink` waits over a broken connection instead of failing: the request is made again on the next
  * one. What must not be done twice is made safe at the other end, by the attempt's number.
  *
- * Invariants: at most one connection; the first dial after a break comes at once, because the master gives what runs here to
+ * A master whose disk is full answers OVERLOADED: it is there, and cannot promise anything. Then the same request is made
+ * again after a pause that grows, for as long as it takes, and a person is told why once.
+ *
+ * Invariants: at most one connection; no request is made again without an event or a pause in between; the first dial after a break comes at once, because the master gives what runs here to
  * others after its grace (lesson 12); then waits grow with jitter, so that a restarted master is not met by all its workers in
  * the same millisecond.
  * Test: test/11-worker.test.ts, test/12-membership.test.ts
@@ -16,6 +19,13 @@ import { FIRST_REDIAL_MAX_MS, Hello, Op, PROTOCOL, REDIAL_MAX_MS, Welcome } from
 
 /** From 100 ms up: a restarting master is back within a second, a dead one is asked every other second. */
 const REDIAL: RetryPolicy = { maxAttempts: 10_000, delayMs: 100, backoff: 1.6, maxDelayMs: REDIAL_MAX_MS, jitter: 0.5 };
+/**
+ * After OVERLOADED. Two limits have this answer: bytes under way, which passes in milliseconds, and the master's disk, which
+ * passes when somebody makes room. The pauses serve both: 5 ms first, 2 s in the end.
+ */
+const ASK_AGAIN: RetryPolicy = { ...REDIAL, delayMs: 5, backoff: 2 };
+/** Refusals of one request in a row that are worth a line: some 100 ms. */
+const NOTED_REFUSALS = 5;
 /** To connect: a lost packet is sent again after 1 s. With the longest wait before it this is within a lease. */
 const DIAL_TIMEOUT_MS = REDIAL_MAX_MS;
 /** To be welcomed, which takes an fsync at the other end. A master that is stopped for a while finds us waiting. */
@@ -31,6 +41,8 @@ export interface LinkOptions {
   onWelcome(welcome: Welcome): void;
   onNotify(opcode: number, body: Buffer): void;
   onLost(error: Error | undefined): void;
+  /** The master is there and takes a request later, perhaps; told once until it has taken one. */
+  onRefused(error: RpcError): void;
 }
 
 export class MasterLink {
@@ -38,8 +50,10 @@ export class MasterLink {
   #connection: RpcConnection | undefined;
   /** The one that has not been welcomed yet. */
   #greeting: RpcConnection | undefined;
-  #waiting: (() => void)[] = [];
+  /** Ends of pauses, and requests without a connection. A new connection wakes all of them, and so does the end. */
+  readonly #waiting = new Set<() => void>();
   #stopped = false;
+  #refused = false;
   /** Dials in a row that led to nothing. */
   #failures = 0;
   #dials = 0;
@@ -64,14 +78,26 @@ export class MasterLink {
       if (this.#stopped) return;
       const random = () => host.random.unit();
       const delayMs = this.#failures === 0 ? random() * FIRST_REDIAL_MAX_MS : backoffDelayMs(REDIAL, this.#failures, random);
-      await new Promise<void>((resolve) => {
-        this.#wakeUp = resolve;
-        host.timers.after(delayMs, resolve);
-      });
+      await this.#pause(delayMs);
     }
   }
 
-  #wakeUp: () => void = () => undefined;
+  /** Until that time has passed (none given: any), or there is a new connection, or this link stops. */
+  #pause(ms?: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = ms === undefined ? undefined : this.#options.host.timers.after(ms, () => resume());
+      const resume = (): void => {
+        timer?.cancel();
+        this.#waiting.delete(resume);
+        resolve();
+      };
+      this.#waiting.add(resume);
+    });
+  }
+
+  #wakeAll(): void {
+    for (const resume of [...this.#waiting]) resume();
+  }
 
   // #region session
   /** One connection, from dial to close; resolves with how long it served (ms). */
@@ -101,7 +127,7 @@ export class MasterLink {
       onWelcome(welcome);
       for (const { opcode, body } of early.splice(0)) onNotify(opcode, body);
       early = undefined;
-      for (const resume of this.#waiting.splice(0)) resume();
+      this.#wakeAll();
       const error = await end;
       this.#connection = undefined;
       onLost(error);
@@ -118,24 +144,54 @@ export class MasterLink {
   }
 
   /** Makes a request on this connection, or the next one, or the one after. Rejects for a refusal, or when stopped. */
-  async request(opcode: number, body: Buffer): Promise<Buffer> {
-    for (;;) {
+  request(opcode: number, body: Buffer): Promise<Buffer> {
+    return this.#insist((connection) => connection.request(opcode, body, { deadlineMs: REQUEST_DEADLINE_MS }));
+  }
+
+  /** The same for a stream, as a whole: what a broken connection has cut off is asked for again from its beginning. */
+  collect(opcode: number, body: Buffer): Promise<Buffer[]> {
+    return this.#insist(async (connection) => {
+      const items: Buffer[] = [];
+      for await (const item of connection.stream(opcode, body)) items.push(item);
+      return items;
+    });
+  }
+
+  // #region insist
+  async #insist<T>(ask: (connection: RpcConnection) => Promise<T>): Promise<T> {
+    for (let refusals = 0; ; ) {
       if (this.#stopped) throw new RpcError("CLOSED", "The worker is stopping");
       const connection = this.#connection;
       if (connection === undefined) {
-        await new Promise<void>((resolve) => this.#waiting.push(resolve));
+        await this.#pause();
         continue;
       }
       try {
-        return await connection.request(opcode, body, { deadlineMs: REQUEST_DEADLINE_MS });
+        const answer = await ask(connection);
+        this.#refused = false;
+        return answer;
       } catch (error) {
         if (!(error instanceof RpcError) || !error.retryable) throw error;
         // Not answered and not broken: make it broken, so that both sides start again from what they know.
         if (error.code === "DEADLINE") connection.destroy();
-        if (error.code === "OVERLOADED") await connection.drained().catch(() => undefined);
+        if (error.code === "OVERLOADED") await this.#takeTime(error, { connection, refusals: ++refusals });
         else if (this.#connection === connection) this.#connection = undefined;
       }
     }
+  }
+  // #endregion
+
+  /** Our own queue is full until it has drained. The master may be unable to take anything for hours. */
+  async #takeTime(error: RpcError, at: { connection: RpcConnection; refusals: number }): Promise<void> {
+    const { host, onRefused } = this.#options;
+    await at.connection.drained().catch(() => undefined);
+    if (this.#stopped || at.connection.closed) return;
+    // Less is the ordinary back-pressure of a job that prints.
+    if (at.refusals === NOTED_REFUSALS && !this.#refused) {
+      this.#refused = true;
+      onRefused(error);
+    }
+    await this.#pause(backoffDelayMs(ASK_AGAIN, at.refusals, () => host.random.unit()));
   }
 
   /** The same on this connection only; for what has no meaning on another one. */
@@ -145,8 +201,7 @@ export class MasterLink {
 
   stop(): void {
     this.#stopped = true;
-    this.#wakeUp();
-    for (const resume of this.#waiting.splice(0)) resume();
+    this.#wakeAll();
     this.#greeting?.destroy();
     this.#connection?.close();
   }

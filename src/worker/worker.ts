@@ -88,6 +88,8 @@ class WorkerProcess implements Worker {
   #linked: Promise<void> | undefined;
   #beat: Timer | undefined;
   #stopping = false;
+  /** The last reason for being without a master that was noted; none since the last welcome. */
+  #lost = "";
   #welcomed: (welcome: { name: string }) => void = () => undefined;
 
   constructor(options: WorkerOptions) {
@@ -102,6 +104,7 @@ class WorkerProcess implements Worker {
       onWelcome: (welcome) => this.#onWelcome(welcome),
       onNotify: (opcode, body) => this.#onNotify(opcode, body),
       onLost: (error) => this.#onLost(error),
+      onRefused: ({ message }) => this.#note(`the master takes nothing, and is asked again until it does: ${message}`),
     });
     this.done = this.#link.run().catch((error: unknown) => {
       throw error instanceof RpcError ? new WorkerError(error.code, error.message) : error;
@@ -133,6 +136,7 @@ class WorkerProcess implements Worker {
 
   #onWelcome(welcome: Welcome): void {
     this.#name = welcome.name;
+    this.#lost = "";
     this.#cluster = clusterPlaces(this.#options.master, welcome);
     // Those that a killed worker has left: the beats ask about them as about our own.
     const left = welcome.cluster === undefined
@@ -151,7 +155,10 @@ class WorkerProcess implements Worker {
 
   #onLost(error: Error | undefined): void {
     this.#beat?.cancel();
-    if (!this.#stopping) this.#note(`no connection to the master${error === undefined ? "" : `: ${error.message}`}`);
+    const why = `no connection to the master${error === undefined ? "" : `: ${error.message}`}`;
+    // A master that is away, or that lets nobody in, would fill the log with one line every other second.
+    if (!this.#stopping && why !== this.#lost) this.#note(why);
+    this.#lost = why;
   }
 
   /** A request, not a notice: its answer says that the master is there, which a silent connection does not. */
@@ -235,11 +242,8 @@ class WorkerProcess implements Worker {
   }
 
   async #fetch(hash: string): Promise<Buffer> {
-    const connection = this.#link.current();
-    if (connection === undefined) throw new Error("there is no connection to the master");
-    const parts: Buffer[] = [];
-    for await (const chunk of connection.stream(Op.BLOB_GET, BlobRef.encode({ hash }))) parts.push(BlobChunk.decode(chunk).data);
-    return Buffer.concat(parts);
+    const chunks = await this.#link.collect(Op.BLOB_GET, BlobRef.encode({ hash }));
+    return Buffer.concat(chunks.map((chunk) => BlobChunk.decode(chunk).data));
   }
 
   // #region execute
@@ -318,7 +322,10 @@ class WorkerProcess implements Worker {
     await Promise.all(attempts.map(({ running }) => running?.done.catch(() => undefined)));
     // What some of them have managed to finish still counts, if the master is there to hear of it.
     const heard = Promise.all(attempts.map(({ over }) => over));
-    await Promise.race([heard, new Promise<void>((resolve) => void timers.after(LAST_WORDS_MS, resolve))]);
+    let patience: Timer | undefined;
+    const late = new Promise<void>((resolve) => { patience = timers.after(LAST_WORDS_MS, resolve); });
+    await Promise.race([heard, late]);
+    patience?.cancel();
     // Behind the turn that sends the reports: GOODBYE gives away whatever has none.
     await new Promise<void>((resolve) => timers.soon(resolve));
     this.#beat?.cancel();

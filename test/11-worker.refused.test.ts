@@ -1,0 +1,192 @@
+/** A worker whose master is there and takes nothing, as one with a full disk does; in virtual time. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { RpcConnection, type IncomingRequest } from "#rpc";
+import { SimWorld } from "#sim";
+import { startWorker, type Worker } from "#worker";
+import {
+  Dispatch, Finished, Hello, Op, Output, PROTOCOL, REDIAL_MAX_MS, Welcome,
+  type Report,
+} from "#wire";
+import { MasterLink } from "../src/worker/link.ts";
+import { FakeExecutor } from "./11-worker.cluster.ts";
+
+const FULL = "Cannot take new work: no space left on device";
+
+/** A master by hand: it gives out one job, and refuses what it is told to refuse. */
+class Desk {
+  readonly world = new SimWorld({ seed: 3 });
+  readonly executor = new FakeExecutor();
+  readonly notes: string[] = [];
+  /** When each request of a kind came, in virtual ms. */
+  readonly asked = new Map<number, number[]>();
+  readonly reports: Report[] = [];
+  readonly full = new Set<number>();
+  output = "";
+  /** Streams that it began to send. */
+  blobs = 0;
+  connection!: RpcConnection;
+  worker!: Worker;
+
+  async open(): Promise<void> {
+    const host = this.world.host("m");
+    await host.network.listen({ host: "m", port: 9090 }, (socket) => {
+      const onRequest = (request: IncomingRequest): void => this.#serve(request);
+      this.connection = new RpcConnection(socket, { host, onRequest });
+    });
+    this.worker = startWorker({
+      host: this.world.host("w"), master: { host: "m", port: 9090 }, name: "w", slots: 1,
+      executor: this.executor, cacheDir: "/cache", onNote: (text) => this.notes.push(text),
+    });
+  }
+
+  #serve(request: IncomingRequest): void {
+    const { opcode, body } = request;
+    this.asked.set(opcode, [...(this.asked.get(opcode) ?? []), this.world.now]);
+    if (this.full.has(opcode)) return request.fail("OVERLOADED", FULL);
+    if (opcode === Op.HELLO) this.#welcome(request);
+    else if (opcode === Op.OUTPUT) {
+      this.output += Output.decode(body).chunks.map(({ data }) => String(data)).join("");
+      request.reply();
+    } else if (opcode === Op.FINISHED) {
+      this.reports.push(...Finished.decode(body).items);
+      request.reply();
+    } else if (opcode === Op.BLOB_GET) {
+      this.blobs += 1;
+      request.item(Buffer.from("one"));
+      if (this.blobs === 1) return void this.world.host("m").timers.after(5, () => this.world.cut("m", "w2"));
+      request.item(Buffer.from("two"));
+      request.end();
+    } else request.fail("UNSUPPORTED", "not here");
+  }
+
+  #welcome(request: IncomingRequest): void {
+    const { running } = Hello.decode(request.body);
+    request.reply(Welcome.encode({
+      protocol: PROTOCOL, version: "", beatMs: 1e9, leaseMs: 1e9, worker: 1, name: "w", stale: [],
+      store: undefined, cluster: undefined,
+    }));
+    if (running.length > 0) return;
+    const job = {
+      run: 1, job: 0, attempt: 1, runId: "r1", jobId: "a", timeoutMs: 0, env: {}, inputs: [],
+      action: { type: "command" as const, argv: ["true"] }, project: undefined,
+    };
+    this.connection.notify(Op.DISPATCH, Dispatch.encode({ items: [job] }));
+  }
+
+  for(ms: number): Promise<void> {
+    return this.world.run(this.world.now + ms);
+  }
+
+  times(opcode: number): number[] {
+    return this.asked.get(opcode) ?? [];
+  }
+}
+
+test("a report and output that the master refuses with OVERLOADED are kept and sent again, with pauses that grow to 2 s", async () => {
+  const desk = new Desk();
+  await desk.open();
+  desk.full.add(Op.OUTPUT).add(Op.FINISHED);
+  await desk.for(100);
+  const [job] = desk.executor.jobs;
+  job!.print("precious\n");
+  job!.end({ result: Buffer.from("42") });
+  await desk.for(60_000);
+  const output = desk.times(Op.OUTPUT);
+  assert.ok(output.length >= 30 && output.length <= 60, `asked ${output.length} times in a minute`);
+  const pauses = output.slice(1).map((at, i) => at - output[i]!);
+  assert.ok(pauses[0]! < 20, `first after ${pauses[0]} ms`);
+  assert.ok(pauses.slice(12).every((ms) => ms >= REDIAL_MAX_MS / 2 && ms < REDIAL_MAX_MS + 50), `${pauses}`);
+  assert.equal(desk.worker.running, 1, "the attempt is not over before its report is taken");
+  desk.full.delete(Op.OUTPUT);
+  await desk.for(60_000);
+  assert.equal(desk.output, "precious\n");
+  assert.ok(desk.times(Op.FINISHED).length >= 30 && desk.times(Op.FINISHED).length <= 60);
+  assert.deepEqual(desk.reports, []);
+  desk.full.clear();
+  await desk.for(REDIAL_MAX_MS + 100);
+  assert.deepEqual(desk.reports.map(({ job, result }) => [job, String(result)]), [[0, "42"]]);
+  assert.equal(desk.worker.running, 0);
+  const said = desk.notes.filter((note) => note.includes(FULL));
+  assert.equal(said.length, 2, `once for the output and once for the report: ${desk.notes.join("\n")}`);
+  assert.match(said[0]!, /^the master takes nothing, and is asked again until it does: /);
+});
+
+test("a refused report goes to the next connection at once, and a stop does not wait for the pause", async () => {
+  const desk = new Desk();
+  await desk.open();
+  desk.full.add(Op.FINISHED);
+  await desk.for(100);
+  desk.executor.jobs[0]!.end();
+  await desk.for(30_000);
+  const before = desk.times(Op.FINISHED).length;
+  desk.world.cut("m", "w");
+  desk.full.clear();
+  await desk.for(200);
+  assert.deepEqual([desk.times(Op.HELLO).length, desk.times(Op.FINISHED).length], [2, before + 1]);
+  assert.equal(desk.reports.length, 1);
+  desk.full.add(Op.FINISHED);
+  desk.world.cut("m", "w");
+  await desk.world.settle(desk.worker.stop());
+  await desk.for(100);
+  assert.deepEqual(desk.world.open("w"), [], "no timer of a pause is left");
+});
+
+test("a worker that stops while its report is refused leaves within its last words", async () => {
+  const desk = new Desk();
+  await desk.open();
+  desk.full.add(Op.FINISHED);
+  await desk.for(100);
+  desk.executor.jobs[0]!.end();
+  await desk.for(30_000);
+  const from = desk.world.now;
+  await desk.world.settle(desk.worker.stop());
+  assert.ok(desk.world.now - from < 1100, `stopped after ${desk.world.now - from} ms`);
+  await desk.for(100);
+  assert.deepEqual(desk.world.open("w"), []);
+});
+
+test("a join that is refused with OVERLOADED is dialled again with growing pauses, and said once", async () => {
+  const desk = new Desk();
+  desk.full.add(Op.HELLO);
+  await desk.open();
+  await desk.for(60_000);
+  const dials = desk.times(Op.HELLO).length;
+  assert.ok(dials >= 30 && dials <= 60, `dialled ${dials} times in a minute`);
+  assert.deepEqual(desk.notes, [`no connection to the master: ${FULL}`]);
+  desk.full.clear();
+  await desk.for(REDIAL_MAX_MS + 100);
+  assert.deepEqual(await desk.world.settle(desk.worker.ready), { name: "w" });
+  desk.world.cut("m", "w");
+  desk.full.add(Op.HELLO);
+  await desk.for(10_000);
+  assert.equal(desk.notes.filter((note) => note.includes(FULL)).length, 2, "said again after a welcome");
+});
+
+test("collect() asks again for a stream that was refused or cut off, from its beginning", async () => {
+  const desk = new Desk();
+  await desk.open();
+  const link = new MasterLink({
+    host: desk.world.host("w2"), master: { host: "m", port: 9090 },
+    hello: (dial) => ({
+      protocol: PROTOCOL, role: "worker", token: undefined, version: "", instance: "i", name: "w2",
+      tags: [], slots: 1, running: [{ run: 0, job: 0, attempt: 1 }], dial,
+    }),
+    onWelcome() {}, onNotify() {}, onLost() {}, onRefused: ({ message }) => desk.notes.push(message),
+  });
+  const ended = link.run();
+  desk.full.add(Op.BLOB_GET);
+  const parts = link.collect(Op.BLOB_GET, Buffer.alloc(0));
+  await desk.for(30_000);
+  const asked = desk.times(Op.BLOB_GET).length;
+  assert.ok(asked >= 15 && asked <= 40, `asked ${asked} times in 30 s`);
+  assert.equal(desk.notes.filter((note) => note === FULL).length, 1);
+  desk.full.clear();
+  // The first one it serves is cut off in the middle.
+  assert.deepEqual((await desk.world.settle(parts)).map(String), ["one", "two"]);
+  assert.equal(desk.blobs, 2);
+  link.stop();
+  await desk.world.settle(ended);
+  await assert.rejects(link.collect(Op.BLOB_GET, Buffer.alloc(0)), /the worker is stopping/i);
+  assert.deepEqual(desk.world.open("w2").filter((what) => what.startsWith("timer")), []);
+});
