@@ -14,7 +14,7 @@ const folder = mkdtempSync(join(tmpdir(), "titan-exec-"));
 const workDir = join(folder, "jobs");
 const project = join(folder, "project");
 mkdirSync(join(project, "lib"), { recursive: true });
-const executor = createExecutor({ host, workDir, callThreads: 2 });
+const executor = createExecutor({ host, workDir, callProcesses: 2 });
 after(async () => {
   await executor.close();
   assert.equal(existsSync(workDir), false, "close() removes the work folders");
@@ -139,7 +139,7 @@ test("a script longer than any argument runs, in every shell, and stops at the l
 
 test("shell: a shell that the worker does not have is not found, by name", async () => {
   const bare = createExecutor({
-    host, workDir: join(folder, "bare"), callThreads: 1, baseEnv: { PATH: folder },
+    host, workDir: join(folder, "bare"), callProcesses: 1, baseEnv: { PATH: folder },
   });
   for (const program of ["bash", "python3"] as const) {
     const outcome = await end(shell("echo", program), { executor: bare });
@@ -169,6 +169,20 @@ test("start() refuses TypeScript on a Node that cannot run it, by name, and runs
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   if (major > 23 || (major === 23 && minor >= 6) || (major === 22 && minor >= 18)) assert.equal(outcome.out, "ts\n");
   else assert.deepEqual(brief(outcome), ["failed", "unsupported", `Cannot run e.ts: this worker's Node v${major}.${minor} cannot run TypeScript (22.18 or newer can)`]);
+});
+
+test("call: a module in TypeScript is refused where a file in TypeScript is, by name", async () => {
+  inProject("typed.ts", "export const one = (): number => 1;");
+  const outcome = await end(call("typed#one"), { project });
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  if (major > 23 || (major === 23 && minor >= 6) || (major === 22 && minor >= 18)) {
+    assert.equal(String(outcome.result), "1");
+  } else {
+    assert.deepEqual(brief(outcome), [
+      "failed", "unsupported",
+      `Cannot run typed.ts: this worker's Node v${major}.${minor} cannot run TypeScript (22.18 or newer can)`,
+    ]);
+  }
 });
 
 test("a job sees TITAN_*, its own variables and five of the worker's, and nothing else", async () => {
@@ -329,7 +343,7 @@ test("call: fails by its kind, and the calls after it are served", async () => {
     ["steps.mjs#crash", "exit", /^crashed its thread: Error: later$/],
     ["steps.mjs#hog", "exit", /^used more than the 256 MB of memory/],
     ["steps.mjs#cycle", "bad-input", /^Cannot keep the result: it is not JSON/],
-    ["steps.mjs#large", "bad-input", /^Cannot keep the result: 70002 bytes exceed 65536/],
+    ["steps.mjs#large", "bad-input", /^Cannot keep the result: it has, as JSON, more than 65536 bytes; write it to a file/],
     ["steps.mjs#constant", "not-found", /^Cannot call steps.mjs#constant: no such function; the module exports boom, constant/],
     ["nope#f", "not-found", /no such module in the project$/],
     ["../jobs/x#f", "not-found", /the module is outside the project$/],

@@ -1,33 +1,66 @@
 /**
- * Lesson 11: calls, the jobs that cost no process.
+ * Lesson 11: calls, the jobs for which no program is started.
  *
- * Starting a program costs 0.4 ms, and a Node program 40 ms; calling a function in a warm thread costs a message
- * each way. A thread runs one module call at a time, because the only way to stop code that does not
- * want to stop is to end its thread, and nobody else's call may be in it. The built-in functions cannot hang, so
- * they share one thread and travel in batches: all calls of one turn of the event loop in one message.
+ * A Node program costs 40 ms to start; calling a function in a warm process costs a message each
+ * way. A process carries one module call at a time: whatever the call does, it can end itself only.
+ * It may never return, ask V8 for more memory than there is (which V8 answers with abort()), fill
+ * Buffers without end, or crash in native code. Its process ends, and is replaced when the next
+ * call needs one.
  *
- * Invariants: a call settles once; a cancelled or crashed thread is replaced, and takes one call with it.
- * Left out: letting idle threads go (about 5 MB each), and ending a call gently.
- * Test: test/11-worker.exec.test.ts
+ *     CallPool ──┬── Builtins          titan:noop and the like: one thread of ours
+ *                ├── Carrier ── process, call thread (call-thread.ts)
+ *                └── Carrier ── …
+ *
+ * Invariants: a call settles once; a process that was ended or has died takes one call with it, and
+ * no other.
+ * Cost: 60 MB and 80 ms of a processor for each process; idle ones are let go.
+ * Left out: ending a call gently.
+ * Test: test/11-worker.calls.test.ts, test/11-worker.exec.test.ts
  */
 import { isAbsolute, join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
-import { Worker } from "node:worker_threads";
-import type { Host } from "#host";
-import { CALL_THREAD, type Builtin, type Call, type Done, type Output, type ThreadData } from "./call-thread.ts";
+import { startNodeProcess, type Host, type NodeEnd, type NodeProcess, type Timer } from "#host";
 import { CallAttempt, type CallEnd } from "./call-attempt.ts";
+import { Builtins, endOf } from "./call-builtins.ts";
+import type { Done } from "./call-encode.ts";
+import { callProgram, type Call, type CallLimits, type LastWord } from "./call-thread.ts";
+import { encodeCall, ReplyReader } from "./call-wire.ts";
 import { clusterEnv, inputsJson, noTypeScript, runsTypeScript } from "./process-job.ts";
-import { MAX_RESULT_BYTES, type ExecRequest, type OnOutput, type Running } from "./types.ts";
+import {
+  MAX_RESULT_BYTES, tooLarge, type ExecRequest, type FailureKind, type OnOutput, type Running,
+} from "./types.ts";
 
-/** Output under way from a thread before it must wait: enough to keep both sides busy. */
-const WINDOW_BYTES = 256 * 1024;
-/** A module once loaded stays: a thread that has seen this many is replaced before it eats the memory. */
-const MAX_MODULES_PER_THREAD = 32;
-/** JavaScript heap of a thread. A call that needs more is a job for a process. */
-const MAX_HEAP_MB = 256;
+/**
+ * A module once loaded stays: a process that has seen this many is replaced before it eats the
+ * memory.
+ */
+const MAX_MODULES = 32;
 /** Endings to try when the target has none. */
 const ENDINGS = ["", ".js", ".mjs", ".cjs", ".ts", ".mts"];
-const BUILTINS = ["noop", "echo", "fail", "sleep"];
+/** JavaScript heap of a call. */
+const HEAP_MB = 256;
+/**
+ * All memory of its process: the heap, 60 MB of Node's own, and as much again for Buffers and young
+ * objects.
+ */
+const PROCESS_MB = 2 * HEAP_MB;
+/**
+ * A process that has more than this after its call is not used again: the next call would begin
+ * with less than it may have.
+ */
+const HEAVY_MB = 160;
+/** Memory is filled at some 2 GB/s: a call gets this much further at most before it is ended. */
+const WATCH_MS = 100;
+/** A process that has had nothing to do for so long is let go. */
+const IDLE_MS = 30_000;
+const LIMITS: CallLimits = {
+  maxResultBytes: MAX_RESULT_BYTES,
+  tooLarge: tooLarge(),
+  heapMb: HEAP_MB,
+  processMb: PROCESS_MB,
+  heavyMb: HEAVY_MB,
+  watchMs: WATCH_MS,
+};
 
 export interface CallRequest {
   readonly request: ExecRequest;
@@ -35,98 +68,73 @@ export interface CallRequest {
   readonly baseEnv: Readonly<Record<string, string>>;
 }
 
-interface Thread {
-  readonly worker: Worker;
-  readonly underWay: Int32Array;
-  readonly loaded: Set<string>;
-  /** The module call it runs. */
-  call: CallAttempt | undefined;
-}
-
 interface Waiting {
   readonly attempt: CallAttempt;
   readonly call: Call;
 }
 
+/** The file and function that a target names; or the end of its call, which then has a kind. */
+type Found = { readonly kind?: undefined; readonly url: string; readonly name: string }
+  | (CallEnd & { readonly kind: FailureKind });
+
+/** A process, and the call that it carries. */
+interface Carrier {
+  readonly process: NodeProcess;
+  readonly loaded: Set<string>;
+  call: CallAttempt | undefined;
+  idle: Timer | undefined;
+}
+
+export interface CallPoolOptions {
+  readonly host: Host;
+  /** Calls at once. */
+  readonly processes: number;
+  /** Of the processes; a call's own variables come with the call. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Default: LIMITS. */
+  readonly limits?: Partial<CallLimits>;
+}
+
 export class CallPool {
   private readonly host: Host;
-  private readonly maxThreads: number;
-  private readonly threads = new Set<Thread>();
+  private readonly most: number;
+  private readonly env: Readonly<Record<string, string>>;
+  private readonly program: string;
+  private readonly builtins: Builtins;
+  private readonly carriers = new Set<Carrier>();
   private readonly waiting: Waiting[] = [];
-  private builtins: Thread | undefined;
-  private readonly inBuiltins = new Map<number, CallAttempt>();
-  private readonly terminating = new Set<Promise<void>>();
-  private batch: Builtin[] = [];
+  private readonly ending = new Set<Promise<void>>();
   private lastId = 0;
 
-  constructor(options: { host: Host; threads: number }) {
-    this.host = options.host;
-    this.maxThreads = options.threads;
+  constructor(options: CallPoolOptions) {
+    const { host, processes, env, limits } = options;
+    this.host = host;
+    this.most = processes;
+    this.env = env;
+    this.program = callProgram({ ...LIMITS, ...limits });
+    this.builtins = new Builtins(options.host);
   }
 
   start(job: CallRequest, onOutput: OnOutput): Running {
     const id = ++this.lastId;
     const attempt = new CallAttempt(this.host, { id, timeoutMs: job.request.timeoutMs, onOutput });
-    const { target } = job.action;
-    if (target.startsWith("titan:")) this.startBuiltin(attempt, { name: target.slice(6), input: job.action.input });
+    const { target, input } = job.action;
+    if (target.startsWith("titan:")) this.builtins.start(attempt, { name: target.slice(6), input });
     else void this.startModule(attempt, job);
     return attempt;
   }
 
+  /** Calls that are under way have been cancelled. */
   async close(): Promise<void> {
-    const open = [...this.threads, ...(this.builtins ? [this.builtins] : [])];
-    this.threads.clear();
-    this.builtins = undefined;
-    await Promise.all([...open.map((thread) => thread.worker.terminate()), ...this.terminating]);
-  }
-
-  private startBuiltin(attempt: CallAttempt, call: { name: string; input: Buffer }): void {
-    const { name } = call;
-    if (!BUILTINS.includes(name)) {
-      return attempt.end({ kind: "not-found", message: `Cannot call titan:${name}: there are ${BUILTINS.map((b) => `titan:${b}`).join(", ")}` });
-    }
-    const input = call.input.toString("utf8");
-    if (name === "sleep") return this.sleep(attempt, input);
-    this.inBuiltins.set(attempt.id, attempt);
-    attempt.onStop = () => {}; // Its answer will come, and find nobody.
-    this.builtins ??= this.newThread((thread, end) => this.builtinsLost(thread, end));
-    if (this.inBuiltins.size === 1) this.builtins.worker.ref();
-    if (this.batch.push({ id: attempt.id, name, input }) > 1) return;
-    this.host.timers.soon(() => {
-      const batch = this.batch;
-      this.batch = [];
-      this.builtins?.worker.postMessage(batch);
-    });
-  }
-
-  /** A timer of ours: a thread that sleeps would be a waste of a thread. */
-  private sleep(attempt: CallAttempt, input: string): void {
-    const ms = Number(input);
-    if (!(ms >= 0)) return attempt.end({ kind: "bad-input", message: "Cannot call titan:sleep: its input is not a number of milliseconds" });
-    const timer = this.host.timers.after(ms, () => attempt.end({}));
-    attempt.onStop = () => timer.cancel();
-  }
-
-  private builtinsDone(dones: readonly Done[]): void {
-    for (const done of dones) {
-      const attempt = this.inBuiltins.get(done.id);
-      this.inBuiltins.delete(done.id);
-      attempt?.end(endOf(done));
-    }
-    if (this.inBuiltins.size === 0) this.builtins?.worker.unref();
-  }
-
-  private builtinsLost(thread: Thread, end: CallEnd): void {
-    if (this.builtins === thread) this.builtins = undefined;
-    const open = [...this.inBuiltins.values()];
-    this.inBuiltins.clear();
-    for (const attempt of open) attempt.end(end);
+    this.waiting.length = 0;
+    for (const carrier of this.carriers) this.discard(carrier);
+    await Promise.all([this.builtins.close(), ...this.ending]);
   }
 
   private async startModule(attempt: CallAttempt, job: CallRequest): Promise<void> {
     const found = await this.findModule(job);
     if (attempt.isOver) return; // Cancelled in the meantime.
-    if ("kind" in found) return attempt.end(found);
+    if (found.kind !== undefined) return attempt.end(found);
     const { request, action } = job;
     const { run, job: name, attempt: number } = request;
     const env = {
@@ -149,22 +157,27 @@ export class CallPool {
       env,
     };
     this.waiting.push({ attempt, call });
-    attempt.onStop = () => void this.waiting.splice(this.waiting.findIndex((w) => w.attempt === attempt), 1);
+    attempt.onStop = () => {
+      this.waiting.splice(this.waiting.findIndex((other) => other.attempt === attempt), 1);
+    };
     this.dispatch();
   }
 
   /** The file and function that a target names, inside the project. */
-  private async findModule({ request, action }: CallRequest): Promise<{ url: string; name: string } | (CallEnd & { kind: "not-found" | "unsupported" })> {
+  private async findModule({ request, action }: CallRequest): Promise<Found> {
     const { target } = action;
     const hash = target.lastIndexOf("#");
     const module = hash < 0 ? target : target.slice(0, hash);
     const name = hash < 0 ? "default" : target.slice(hash + 1);
     const { project } = request;
-    const missing = (why: string) => ({ kind: "not-found" as const, message: `Cannot call ${target}: ${why}` });
+    const missing = (why: string): Found =>
+      ({ kind: "not-found", message: `Cannot call ${target}: ${why}` });
     if (project === undefined) return missing("no project was sent");
     const path = join(project, module);
     const inside = relative(project, path);
-    if (inside === "" || inside.startsWith("..") || isAbsolute(inside)) return missing("the module is outside the project");
+    if (inside === "" || inside.startsWith("..") || isAbsolute(inside)) {
+      return missing("the module is outside the project");
+    }
     for (const ending of ENDINGS) {
       const info = await this.host.storage.stat(path + ending).catch(() => undefined);
       if (info?.kind !== "file") continue;
@@ -176,104 +189,120 @@ export class CallPool {
     return missing("no such module in the project");
   }
 
-  /** Gives waiting calls to threads: one that has the module loaded, else any idle one, else a new one. */
+  /**
+   * Gives waiting calls to processes: one that has the module loaded, else any idle one, else a new
+   * one.
+   */
   private dispatch(): void {
     for (;;) {
       const next = this.waiting[0];
       if (next === undefined) return;
-      const idle = [...this.threads].filter((thread) => thread.call === undefined);
-      let thread = idle.find((t) => t.loaded.has(next.call.url)) ?? idle.at(-1);
-      if (thread === undefined) {
-        if (this.threads.size >= this.maxThreads) return;
-        thread = this.newThread((lost, end) => this.threadLost(lost, end));
-        this.threads.add(thread);
+      const idle = [...this.carriers].filter((carrier) => carrier.call === undefined);
+      let carrier = idle.find(({ loaded }) => loaded.has(next.call.url)) ?? idle.at(-1);
+      if (carrier === undefined) {
+        if (this.carriers.size >= this.most) return;
+        carrier = this.newCarrier();
       }
       this.waiting.shift();
-      this.begin(thread, next);
+      this.begin(carrier, next);
     }
   }
 
-  private begin(thread: Thread, { attempt, call }: Waiting): void {
-    thread.call = attempt;
-    thread.loaded.add(call.url);
-    attempt.onStop = () => this.discard(thread);
-    attempt.onTaken = (bytes) => {
-      Atomics.sub(thread.underWay, 0, bytes);
-      Atomics.notify(thread.underWay, 0);
+  private begin(carrier: Carrier, { attempt, call }: Waiting): void {
+    carrier.idle?.cancel();
+    carrier.call = attempt;
+    carrier.loaded.add(call.url);
+    attempt.onStop = () => {
+      this.discard(carrier);
+      this.dispatch();
     };
-    thread.worker.ref();
-    thread.worker.postMessage(call);
+    attempt.onPause = (paused) => (paused ? carrier.process.pause() : carrier.process.resume());
+    if (attempt.isPaused) carrier.process.pause();
+    carrier.process.hold();
+    carrier.process.send(encodeCall(call));
   }
 
-  /** Ends a thread, with whatever runs in it. */
-  private discard(thread: Thread): void {
-    this.threads.delete(thread);
-    thread.call = undefined;
-    const gone = thread.worker.terminate().then(() => void this.terminating.delete(gone));
-    this.terminating.add(gone);
+  /** Ends a process, with whatever runs in it. */
+  private discard(carrier: Carrier): void {
+    this.carriers.delete(carrier);
+    this.free(carrier);
+    carrier.process.kill();
+  }
+
+  /** From here on the carrier and its call know nothing of each other. */
+  private free(carrier: Carrier): CallAttempt | undefined {
+    const { call } = carrier;
+    carrier.call = undefined;
+    carrier.idle?.cancel();
+    if (call !== undefined) call.onStop = call.onPause = () => {};
+    carrier.process.resume(); // What is left to read is read, by nobody.
+    return call;
+  }
+
+  private done(carrier: Carrier, done: Done): void {
+    if (carrier.call?.id !== done.id) return;
+    const call = this.free(carrier);
+    carrier.process.letGo();
+    if (done.heavy === true || carrier.loaded.size >= MAX_MODULES) this.discard(carrier);
+    else carrier.idle = this.host.timers.after(IDLE_MS, () => this.discard(carrier));
+    call?.end(endOf(done));
     this.dispatch();
   }
 
-  private threadLost(thread: Thread, end: CallEnd): void {
-    this.threads.delete(thread);
-    const { call } = thread;
-    thread.call = undefined;
-    call?.end(end);
+  private newCarrier(): Carrier {
+    const replies = new ReplyReader({
+      onOutput: (stream, bytes) => carrier.call?.output(stream, bytes),
+      onDone: (done) => this.done(carrier, done),
+      onBroken: () => carrier.process.kill(),
+    });
+    let ended: () => void = () => {};
+    const end = new Promise<void>((resolve) => (ended = resolve));
+    this.ending.add(end);
+    const process = startNodeProcess({
+      program: this.program,
+      env: this.env,
+      onReply: (chunk) => replies.push(chunk),
+      onPrinted: (stream, bytes) => carrier.call?.output(stream, bytes),
+      onEnd: (how) => {
+        this.ending.delete(end);
+        ended();
+        this.lost(carrier, how);
+      },
+    });
+    const carrier: Carrier = { process, loaded: new Set(), call: undefined, idle: undefined };
+    this.carriers.add(carrier);
+    return carrier;
+  }
+
+  private lost(carrier: Carrier, how: NodeEnd): void {
+    this.carriers.delete(carrier);
+    this.free(carrier)?.end(lostEnd(how));
     this.dispatch();
   }
-
-  private moduleDone(thread: Thread, done: Done): void {
-    const { call } = thread;
-    if (call?.id !== done.id) return;
-    thread.call = undefined;
-    thread.worker.unref();
-    call.end(endOf(done));
-    if (thread.loaded.size >= MAX_MODULES_PER_THREAD) this.discard(thread);
-    else this.dispatch();
-  }
-
-  private newThread(onLost: (thread: Thread, end: CallEnd) => void): Thread {
-    const underWay = new Int32Array(new SharedArrayBuffer(4));
-    const data: ThreadData = { underWay, window: WINDOW_BYTES, maxResultBytes: MAX_RESULT_BYTES };
-    const worker = new Worker(CALL_THREAD, {
-      eval: true,
-      workerData: data,
-      env: {},
-      execArgv: [], // Our loaders and conditions are not the job's.
-      stdout: true, // Nothing of a call may reach our own output.
-      stderr: true,
-      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
-    });
-    const thread: Thread = { worker, underWay, loaded: new Set(), call: undefined };
-    let crash: Error | undefined;
-    worker.on("message", (message: Done | Output | readonly Done[]) => {
-      if (Array.isArray(message)) this.builtinsDone(message);
-      else if ("stream" in message) this.onOutput(thread, message);
-      else this.moduleDone(thread, message as Done);
-    });
-    worker.on("error", (error) => (crash = error));
-    worker.on("exit", (code) => onLost(thread, lostEnd(code, crash)));
-    worker.unref();
-    return thread;
-  }
-
-  private onOutput(thread: Thread, { id, stream, bytes }: Output): void {
-    if (thread.call?.id === id) return thread.call.output(stream, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
-    Atomics.sub(thread.underWay, 0, bytes.length);
-    Atomics.notify(thread.underWay, 0);
-  }
 }
 
-function endOf(done: Done): CallEnd {
-  if (done.kind !== undefined) return { kind: done.kind, message: done.text };
-  return done.text === "" ? {} : { result: Buffer.from(done.text) };
+/** What a call is told whose process is gone. */
+function lostEnd({ word, code, signal, error }: NodeEnd): CallEnd {
+  if (error !== undefined) {
+    return { kind: "internal", message: `Cannot start a process for calls: ${error.message}` };
+  }
+  const last = parseWord(word);
+  if (last !== undefined) return last;
+  const memory = "V8 ends a process that cannot get the memory it asks for";
+  const how = signal === null ? `exited with code ${code}` : `ended by ${signal}`;
+  const why = signal === "SIGABRT" || signal === "SIGTRAP" ? ` (${memory})` : "";
+  const message = `crashed its process: ${how}${why}`;
+  if (signal !== null) return { kind: "signal", message, signal };
+  return { kind: "exit", message, ...(code === null ? {} : { exitCode: code }) };
 }
 
-/** What a call is told whose thread is gone. */
-function lostEnd(code: number, crash: Error | undefined): CallEnd {
-  if (crash === undefined) return { kind: "exit", message: `ended its thread with process.exit(${code})`, exitCode: code };
-  if ((crash as { code?: string }).code === "ERR_WORKER_OUT_OF_MEMORY") {
-    return { kind: "exit", message: `used more than the ${MAX_HEAP_MB} MB of memory that a call may have` };
+/** The call's own code can write there, too, so it is believed as far as it concerns this call. */
+function parseWord(word: string): CallEnd | undefined {
+  try {
+    const { message, exitCode } = JSON.parse(word) as LastWord;
+    const code = typeof exitCode === "number" ? { exitCode } : {};
+    return { kind: "exit", message: String(message), ...code };
+  } catch {
+    return undefined;
   }
-  return { kind: "exit", message: `crashed its thread: ${crash.name}: ${crash.message}` };
 }

@@ -1,20 +1,30 @@
 /**
- * Lesson 11: the program of a call thread.
+ * Lesson 11: the programs of a process that carries calls.
  *
- * A thread of Node 20 cannot be started from a TypeScript file, and a second language for one file would be
- * worse; so the function below is turned into text and run from that. It must not use anything outside itself.
+ * Neither a thread of Node 20 nor `node -e` takes a TypeScript file, and a second language for two
+ * files would be worse; so the functions below are turned into text and run from that. They must
+ * not use anything outside themselves, except the helpers that are sent along.
  *
- *     us ──▶ Call                  one at a time: a module's function
- *     us ──▶ Builtin[]             many at a time: they cost nothing but the message
- *     us ◀── Done, Done[], Output
+ *     us ── request ──▶ ┌ call thread ──────────────┐      one at a time: a module's function
+ *     us ◀── replies ── │ reads 3, writes 4         │
+ *                       └───────────────────────────┘
+ *     us ◀─ last word ─ supervisor: the main thread    runs nobody's code, so it always answers
  *
- * Invariants: a call's output comes before its Done; no more than `window` bytes of output are under way, for
- * then the thread sleeps in `write` until we have taken some: backpressure for a loop that only prints.
- * Left out: telling a call's output from what an earlier call's timers print in the same thread.
- * Test: test/11-worker.exec.test.ts
+ * The supervisor ends the process when the thread ends, when we are gone, and when the process
+ * takes too much memory: the limit of a thread is for its JavaScript heap only, and neither Buffers
+ * nor WebAssembly count there.
+ *
+ * Invariants: a call's output comes before its Done, by the same pipe; while nobody reads that
+ * pipe, the thread sleeps in `write`: backpressure for a loop that only prints. No text is turned
+ * into bytes in one piece.
+ * Left out: telling a call's output from what an earlier call's timers print in the same process.
+ * And memory between two looks of the supervisor: a loop that fills Buffers gets some 200 MB
+ * further.
+ * Test: test/11-worker.calls.test.ts, test/11-worker.exec.test.ts
  */
 import type * as Threads from "node:worker_threads";
-import type { FailureKind, StreamName } from "./types.ts";
+import { describe, encodeResult, type Done } from "./call-encode.ts";
+import { DONE, STDERR, STDOUT } from "./call-wire.ts";
 
 export interface Call {
   readonly id: number;
@@ -29,121 +39,212 @@ export interface Call {
   readonly env: Readonly<Record<string, string>>;
 }
 
-export interface Builtin {
-  readonly id: number;
-  readonly name: string;
-  readonly input: string;
+/** The supervisor's last word: how the call ended that was under way. */
+export interface LastWord {
+  readonly message: string;
+  readonly exitCode?: number;
 }
 
-export interface Done {
-  readonly id: number;
-  /** Absent: it succeeded, and `text` is the result as JSON, or empty. */
-  readonly kind?: FailureKind;
-  readonly text: string;
-}
-
-export interface Output {
-  readonly id: number;
-  readonly stream: StreamName;
-  readonly bytes: Uint8Array;
-}
-
-export interface ThreadData {
-  /** One counter: bytes of output sent and not yet taken. */
-  readonly underWay: Int32Array;
-  readonly window: number;
+/** What both programs are told. */
+export interface CallLimits {
   readonly maxResultBytes: number;
+  /** The sentence for a larger result. */
+  readonly tooLarge: string;
+  /** JavaScript heap of the thread. */
+  readonly heapMb: number;
+  /** All memory of the process. */
+  readonly processMb: number;
+  /** A process that has more after a call takes no other one. */
+  readonly heavyMb: number;
+  readonly watchMs: number;
 }
 
 type Module = Record<string, unknown> & { default?: Record<string, unknown> };
 
-function callThread({ parentPort, workerData }: typeof Threads): void {
-  const { underWay, window, maxResultBytes } = workerData as ThreadData;
-  const port = parentPort as Threads.MessagePort;
-  const PIECE_BYTES = 64 * 1024;
-  let current = 0;
+/** What the programs need of modules that may only be imported in src/host: they run elsewhere. */
+interface Modules {
+  (name: "node:worker_threads"): typeof Threads;
+  (name: "node:fs"): Files;
+  (name: "node:net"): {
+    Socket: new (options: { fd: number; writable: boolean }) => NodeJS.ReadableStream;
+  };
+  (name: "node:timers"): Record<"setInterval", (fn: () => void, ms: number) => unknown>;
+}
 
-  const print = (stream: StreamName, chunk: string | Uint8Array) => {
-    const all = typeof chunk === "string" ? Buffer.from(chunk) : chunk;
-    for (let at = 0; at < all.length; at += PIECE_BYTES) {
-      const bytes = Uint8Array.prototype.slice.call(all, at, at + PIECE_BYTES);
-      for (let now = Atomics.load(underWay, 0); now > window; now = Atomics.load(underWay, 0)) Atomics.wait(underWay, 0, now);
-      Atomics.add(underWay, 0, bytes.length);
-      port.postMessage({ id: current, stream, bytes } satisfies Output);
+interface Files {
+  writeSync(fd: number, bytes: Uint8Array | string): number;
+  writeFileSync(path: string, text: string): void;
+}
+
+// #region supervise
+function supervise(
+  load: Modules, { limits, thread: program }: { limits: CallLimits; thread: string },
+): void {
+  const { Worker } = load("node:worker_threads");
+  const fs = load("node:fs");
+  const LAST_WORD = 5;
+  const end = (message?: string, exitCode?: number): void => {
+    try {
+      if (message !== undefined) fs.writeSync(LAST_WORD, JSON.stringify({ message, exitCode }));
+      process.kill(-process.pid, "SIGKILL"); // with all that a call has started
+    } catch {
+      process.kill(process.pid, "SIGKILL"); // nobody listens, or a system without groups
     }
   };
-  for (const stream of ["stdout", "stderr"] as const) {
-    process[stream].write = ((chunk: string | Uint8Array, encoding?: unknown, then?: unknown) => {
-      print(stream, chunk);
+  process.title = "titan-calls";
+  try {
+    // Of all processes, the system should sooner end this one than the worker.
+    fs.writeFileSync("/proc/self/oom_score_adj", "1000");
+  } catch { /* not Linux */ }
+  process.stdin.on("error", () => end()).on("close", () => end()).resume();
+  const thread = new Worker(program, {
+    eval: true,
+    workerData: limits,
+    env: {},
+    execArgv: [],
+    resourceLimits: { maxOldGenerationSizeMb: limits.heapMb },
+  });
+  let crash: (Error & { code?: string }) | undefined;
+  thread.on("error", (error) => (crash = error as Error));
+  thread.on("exit", (code) => {
+    if (crash === undefined) return end(`ended its thread with process.exit(${code})`, code);
+    const isMemory = crash.code === "ERR_WORKER_OUT_OF_MEMORY";
+    if (!isMemory) return end(`crashed its thread: ${describe(crash)}`);
+    end(`used more than the ${limits.heapMb} MB of memory that a call may have`);
+  });
+  load("node:timers").setInterval(() => {
+    if (process.memoryUsage.rss() <= limits.processMb * 1e6) return;
+    const most = `the ${limits.processMb} MB of memory that the process of a call may have`;
+    end(`used more than ${most}, Buffers included`);
+  }, limits.watchMs);
+}
+// #endregion
+
+interface Replies {
+  reply(kind: number, content: Uint8Array): void;
+  /** In pieces, each of which may wait for its reader. */
+  print(kind: number, chunk: string | Uint8Array): void;
+}
+
+function openReplies(fs: Files): Replies {
+  const REPLIES = 4;
+  const HEAD_BYTES = 5;
+  const PIECE = 16 * 1024;
+  const RETRY_MS = 2;
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  /** Waits while nobody reads. */
+  const write = (bytes: Uint8Array): void => {
+    for (let at = 0; at < bytes.length; ) {
+      try {
+        at += fs.writeSync(REPLIES, bytes.subarray(at));
+      } catch (error) {
+        if ((error as { code?: string }).code !== "EAGAIN") return; // nobody is there any more
+        Atomics.wait(pause, 0, 0, RETRY_MS);
+      }
+    }
+  };
+  const reply = (kind: number, content: Uint8Array): void => {
+    const bytes = Buffer.alloc(HEAD_BYTES + content.length);
+    bytes.writeUInt8(kind, 0);
+    bytes.writeUInt32BE(content.length, 1);
+    bytes.set(content, HEAD_BYTES);
+    write(bytes);
+  };
+  const print = (kind: number, chunk: string | Uint8Array): void => {
+    for (let at = 0; at < chunk.length; ) {
+      let end = Math.min(at + PIECE, chunk.length);
+      if (typeof chunk === "string") {
+        // Two halves of one character must not get into two pieces.
+        if (end < chunk.length && (chunk.charCodeAt(end - 1) & 0xfc00) === 0xd800) end++;
+        reply(kind, Buffer.from(chunk.slice(at, end)));
+      } else reply(kind, chunk.subarray(at, end));
+      at = end;
+    }
+  };
+  return { reply, print };
+}
+
+/** Calls the function that a call names. */
+async function runCall(call: Call, print: (text: string) => void): Promise<unknown> {
+  for (const name of Object.keys(process.env)) if (!(name in call.env)) delete process.env[name];
+  Object.assign(process.env, call.env);
+  const module = (await import(call.url)) as Module;
+  // A CommonJS module comes as the default export of an empty one.
+  const found = module[call.name] ?? module.default?.[call.name];
+  if (typeof found !== "function") {
+    const all = new Set([...Object.keys(module), ...Object.keys(module.default ?? {})]);
+    const names = [...all].sort().join(", ").slice(0, 1000) || "nothing";
+    const why = `no such function; the module exports ${names}`;
+    throw Object.assign(new Error(`Cannot call ${call.target}: ${why}`), { isMissing: true });
+  }
+  const input: unknown = call.input === "" ? undefined : JSON.parse(call.input);
+  const log = (text: unknown): void => print(`${String(text)}\n`);
+  return found(input, { ...call.context, inputs: JSON.parse(call.inputs), log });
+}
+
+function callThread(
+  load: Modules, kinds: { STDOUT: number; STDERR: number; DONE: number },
+): void {
+  const limits = load("node:worker_threads").workerData as CallLimits;
+  const REQUESTS = 3;
+  const MAX_STACK_CHARS = 64 * 1024;
+  const { reply, print } = openReplies(load("node:fs"));
+  for (const [stream, kind] of [["stdout", kinds.STDOUT], ["stderr", kinds.STDERR]] as const) {
+    const write = (chunk: string | Uint8Array, encoding?: unknown, then?: unknown): boolean => {
+      print(kind, chunk);
       const callback = typeof encoding === "function" ? encoding : then;
       if (typeof callback === "function") process.nextTick(callback as () => void);
       return true;
-    }) as typeof process.stdout.write;
+    };
+    process[stream].write = write as typeof process.stdout.write;
   }
-
-  const describe = (error: unknown) => (error instanceof Error ? `${error.name}: ${error.message}` : String(error));
-  /** JSON of a function's value, or what is wrong with it. */
-  const encode = (id: number, value: unknown): Done => {
-    let text: string;
-    try {
-      text = JSON.stringify(value) ?? "";
-    } catch (error) {
-      return { id, kind: "bad-input", text: `Cannot keep the result: it is not JSON (${describe(error)})` };
-    }
-    const bytes = Buffer.byteLength(text);
-    if (bytes > maxResultBytes) return { id, kind: "bad-input", text: `Cannot keep the result: ${bytes} bytes exceed ${maxResultBytes}` };
-    return { id, text };
-  };
-
   const run = async (call: Call): Promise<Done> => {
-    const { id, target } = call;
-    let input: unknown;
+    const { id } = call;
     try {
-      input = call.input === "" ? undefined : JSON.parse(call.input);
+      if (call.input !== "") JSON.parse(call.input);
     } catch (error) {
-      return { id, kind: "bad-input", text: `Cannot call ${target}: its input is not JSON (${describe(error)})` };
+      const why = `its input is not JSON (${describe(error)})`;
+      return { id, kind: "bad-input", text: `Cannot call ${call.target}: ${why}` };
     }
     try {
-      for (const name of Object.keys(process.env)) if (!(name in call.env)) delete process.env[name];
-      Object.assign(process.env, call.env);
-      const module = (await import(call.url)) as Module;
-      // A CommonJS module comes as the default export of an empty one.
-      const found = module[call.name] ?? module.default?.[call.name];
-      if (typeof found !== "function") {
-        const names = [...new Set([...Object.keys(module), ...Object.keys(module.default ?? {})])].sort().join(", ");
-        return { id, kind: "not-found", text: `Cannot call ${target}: no such function; the module exports ${names || "nothing"}` };
-      }
-      const log = (text: unknown) => print("stdout", `${String(text)}\n`);
-      const value = await found(input, { ...call.context, inputs: JSON.parse(call.inputs), log });
-      return encode(id, value);
+      const value = await runCall(call, (text) => print(kinds.STDOUT, text));
+      const { maxResultBytes: maxBytes, tooLarge } = limits;
+      return encodeResult(id, value, { maxBytes, tooLarge });
     } catch (error) {
-      if (error instanceof Error) print("stderr", `${error.stack}\n`);
+      const { isMissing, message } = (error ?? {}) as Error & { isMissing?: boolean };
+      if (isMissing === true) return { id, kind: "not-found", text: message };
+      if (error instanceof Error) {
+        print(kinds.STDERR, `${String(error.stack).slice(0, MAX_STACK_CHARS)}\n`);
+      }
       return { id, kind: "exit", text: `threw ${describe(error)}` };
     }
   };
-
-  const builtin = ({ id, name, input }: Builtin): Done => {
-    try {
-      const value: unknown = input === "" ? undefined : JSON.parse(input);
-      if (name === "fail") return { id, kind: "exit", text: typeof value === "string" ? value : "titan:fail was asked to fail" };
-      return name === "echo" ? encode(id, value) : { id, text: "" };
-    } catch (error) {
-      return { id, kind: "bad-input", text: `Cannot call titan:${name}: its input is not JSON (${describe(error)})` };
-    }
-  };
-
-  port.on("message", (message: Call | readonly Builtin[]) => {
-    if (Array.isArray(message)) return port.postMessage(message.map(builtin));
-    const call = message as Call;
-    current = call.id;
-    void run(call).then((done) => port.postMessage(done));
+  let waiting: Buffer = Buffer.alloc(0);
+  new (load("node:net").Socket)({ fd: REQUESTS, writable: false }).on("data", (chunk: Buffer) => {
+    waiting = waiting.length === 0 ? chunk : Buffer.concat([waiting, chunk]);
+    if (waiting.length < 4 || waiting.length < 4 + waiting.readUInt32BE(0)) return;
+    const call = JSON.parse(waiting.toString("utf8", 4)) as Call;
+    waiting = Buffer.alloc(0); // There is one call at a time, so nothing follows it.
+    void run(call).then((done) => {
+      const heavy = process.memoryUsage.rss() > limits.heavyMb * 1e6;
+      reply(kinds.DONE, Buffer.from(JSON.stringify(heavy ? { ...done, heavy } : done)));
+    });
   });
 }
 
 /**
- * The compilers call helpers of theirs in the text: esbuild (under `tsx`) wraps named functions in `__name`, tsc wraps
- * the argument of `import()`, which it might have to rewrite. Neither is of use here.
+ * The compilers call helpers of theirs in the text: esbuild (under `tsx`) wraps named functions in
+ * `__name`, tsc wraps the argument of `import()`, which it might have to rewrite. Neither is of use
+ * here.
  */
-const HELPERS = "const __name = (f) => f; const __rewriteRelativeImportExtension = (url) => url;";
+const COMPILERS =
+  "const __name = (f) => f; const __rewriteRelativeImportExtension = (url) => url;";
+/** What begins every program, with the functions that all of them use. */
+export const HELPERS = `"use strict"; ${COMPILERS} ${describe}; ${encodeResult};`;
 
-export const CALL_THREAD = `"use strict"; ${HELPERS} (${callThread})(require("node:worker_threads"));`;
+/** The program of a process for calls, for `node -e`. */
+export function callProgram(limits: CallLimits): string {
+  const kinds = JSON.stringify({ STDOUT, STDERR, DONE });
+  const thread = `${HELPERS} ${openReplies}; ${runCall}; (${callThread})(require, ${kinds});`;
+  return `${HELPERS} (${supervise})(require, ${JSON.stringify({ limits, thread })});`;
+}

@@ -66,8 +66,8 @@ export interface ExecutorOptions {
    * per executor only.
    */
   readonly sharedRoot?: string;
-  /** Threads for `call` jobs. Default 8. */
-  readonly callThreads?: number;
+  /** Processes for `call` jobs: as many calls run at once. Default 8. */
+  readonly callProcesses?: number;
   /** What every job's environment begins with. Default: PATH HOME LANG TMPDIR USER of this process. */
   readonly baseEnv?: Readonly<Record<string, string>>;
   /** Default: the real ones. */
@@ -106,7 +106,8 @@ interface Shared {
 export function createExecutor(options: ExecutorOptions): LocalExecutor {
   const shared = sharedBy(options);
   const { sharedRoot, workDir } = shared;
-  const calls = new CallPool({ host: options.host, threads: options.callThreads ?? 8 });
+  const { callProcesses: processes = 8 } = options;
+  const calls = new CallPool({ host: options.host, processes, env: shared.baseEnv });
   const running = new Set<Running>();
   let closed = false;
 

@@ -22,6 +22,9 @@ export {
   type ProjectTree, type TreeFile, type TreeStamp,
 } from "./project-tree.ts";
 export { removeTree } from "./remove-tree.ts";
+export {
+  startNodeProcess, type NodeEnd, type NodeProcess, type NodeProcessOptions,
+} from "./node-process.ts";
 export { makeShared, removeShared, sharedRoot, sweepShared } from "./shared-folder.ts";
 export { MarkReader, markText, type MarkHandlers } from "./launcher-marks.ts";
 export { lockHolder } from "./lock.ts";

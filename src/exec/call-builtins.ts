@@ -1,0 +1,146 @@
+/**
+ * Lesson 11: the built-in calls, which share one thread of our own process.
+ *
+ *     us ──▶ Builtin[]      all calls of one turn of the event loop in one message: they cost nothing else
+ *     us ◀── Done[]
+ *
+ * Nobody's code is in them, so they cannot hang. `titan:sleep` is a timer of ours.
+ *
+ * Invariant: a message has MAX_BATCH_BYTES of input and one call more at most, so the thread's
+ * memory is bounded.
+ * Test: test/11-worker.exec.test.ts
+ */
+import { Worker } from "node:worker_threads";
+import type * as Threads from "node:worker_threads";
+import type { Host } from "#host";
+import type { CallAttempt, CallEnd } from "./call-attempt.ts";
+import { describe, encodeResult, type Done } from "./call-encode.ts";
+import { HELPERS } from "./call-thread.ts";
+import { MAX_RESULT_BYTES, tooLarge } from "./types.ts";
+
+const NAMES = ["noop", "echo", "fail", "sleep"];
+/** An input may have 1 MiB, and as JavaScript values some thirty times that. */
+const MAX_BATCH_BYTES = 1024 * 1024;
+
+interface Builtin {
+  readonly id: number;
+  readonly name: string;
+  readonly input: string;
+}
+
+interface ThreadData {
+  readonly maxBytes: number;
+  readonly tooLarge: string;
+}
+
+function builtinThread({ parentPort, workerData }: typeof Threads): void {
+  const limits = workerData as ThreadData;
+  const answer = ({ id, name, input }: Builtin): Done => {
+    try {
+      const value: unknown = input === "" ? undefined : JSON.parse(input);
+      if (name === "echo") return encodeResult(id, value, limits);
+      if (name !== "fail") return { id, text: "" };
+      const text = typeof value === "string" ? value : "titan:fail was asked to fail";
+      return { id, kind: "exit", text };
+    } catch (error) {
+      const why = `its input is not JSON (${describe(error)})`;
+      return { id, kind: "bad-input", text: `Cannot call titan:${name}: ${why}` };
+    }
+  };
+  parentPort?.on("message", (batch: readonly Builtin[]) => {
+    parentPort.postMessage(batch.map(answer));
+  });
+}
+
+const PROGRAM = `${HELPERS} (${builtinThread})(require("node:worker_threads"));`;
+
+export class Builtins {
+  readonly #host: Host;
+  #thread: Worker | undefined;
+  readonly #open = new Map<number, CallAttempt>();
+  #batch: Builtin[] = [];
+  #batchBytes = 0;
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  start(attempt: CallAttempt, call: { name: string; input: Buffer }): void {
+    const { name } = call;
+    if (!NAMES.includes(name)) {
+      const all = NAMES.map((known) => `titan:${known}`).join(", ");
+      const message = `Cannot call titan:${name}: there are ${all}`;
+      return attempt.end({ kind: "not-found", message });
+    }
+    const input = call.input.toString("utf8");
+    if (name === "sleep") return this.#sleep(attempt, input);
+    this.#open.set(attempt.id, attempt); // Stopped, its answer will come, and find nobody.
+    this.#thread ??= this.#newThread();
+    if (this.#open.size === 1) this.#thread.ref();
+    const waiting = this.#batch.push({ id: attempt.id, name, input });
+    if (waiting === 1) this.#host.timers.soon(() => this.#flush());
+    this.#batchBytes += input.length;
+    if (this.#batchBytes > MAX_BATCH_BYTES) this.#flush();
+  }
+
+  async close(): Promise<void> {
+    const thread = this.#thread;
+    this.#thread = undefined;
+    await thread?.terminate();
+  }
+
+  #flush(): void {
+    if (this.#batch.length > 0) this.#thread?.postMessage(this.#batch);
+    this.#batch = [];
+    this.#batchBytes = 0;
+  }
+
+  /** A timer of ours: a thread that sleeps would be a waste of a thread. */
+  #sleep(attempt: CallAttempt, input: string): void {
+    const ms = Number(input);
+    if (!(ms >= 0)) {
+      const message = "Cannot call titan:sleep: its input is not a number of milliseconds";
+      return attempt.end({ kind: "bad-input", message });
+    }
+    const timer = this.#host.timers.after(ms, () => attempt.end({}));
+    attempt.onStop = () => timer.cancel();
+  }
+
+  #newThread(): Worker {
+    const workerData: ThreadData = { maxBytes: MAX_RESULT_BYTES, tooLarge: tooLarge() };
+    const thread = new Worker(PROGRAM, {
+      eval: true, workerData, env: {}, execArgv: [], // Our loaders and conditions are not for it.
+    });
+    thread.on("message", (dones: readonly Done[]) => this.#done(dones));
+    let crash: Error | undefined;
+    thread.on("error", (error) => (crash = error));
+    thread.on("exit", () => {
+      const message = `The thread of the built-in calls ended: ${crash?.message ?? "by itself"}`;
+      this.#lost(thread, { kind: "internal", message });
+    });
+    thread.unref();
+    return thread;
+  }
+
+  #done(dones: readonly Done[]): void {
+    for (const done of dones) {
+      const attempt = this.#open.get(done.id);
+      this.#open.delete(done.id);
+      attempt?.end(endOf(done));
+    }
+    if (this.#open.size === 0) this.#thread?.unref();
+  }
+
+  #lost(thread: Worker, end: CallEnd): void {
+    if (this.#thread === thread) this.#thread = undefined;
+    const open = [...this.#open.values()];
+    this.#open.clear();
+    for (const attempt of open) attempt.end(end);
+  }
+}
+
+/** How a call ended, by its Done. */
+export function endOf(done: Done): CallEnd {
+  if (done.kind !== undefined) return { kind: done.kind, message: done.text };
+  return done.text === "" ? {} : { result: Buffer.from(done.text) };
+}

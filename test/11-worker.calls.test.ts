@@ -1,0 +1,395 @@
+/**
+ * Chapter 11: calls that want more than there is. Each ends itself, and nobody beside it.
+ */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import {
+  createExecutor, MAX_RESULT_BYTES, type ExecOutcome, type ExecRequest, type Running,
+} from "#exec";
+import { nodeHost } from "#host";
+import { describe, encodeResult } from "../src/exec/call-encode.ts";
+import { CallPool } from "../src/exec/call-pool.ts";
+import { DONE, ReplyReader, STDERR, STDOUT } from "../src/exec/call-wire.ts";
+
+const host = nodeHost();
+const project = mkdtempSync(join(tmpdir(), "titan-calls-"));
+const env = { PATH: process.env["PATH"] ?? "" };
+const small = { heapMb: 48, processMb: 220, watchMs: 20 };
+const pools: CallPool[] = [];
+after(async () => {
+  await Promise.all(pools.map((pool) => pool.close()));
+  rmSync(project, { recursive: true, force: true });
+});
+
+writeFileSync(join(project, "m.mjs"), `
+  import { spawn } from "node:child_process";
+  import { writeSync } from "node:fs";
+  export const double = (n) => n * 2;
+  export const pid = () => process.pid;
+  export const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms, "done"));
+  export const long = () => "x".repeat(1e8);
+  export const long2 = () => ["x".repeat(6e7), "y".repeat(6e7)];
+  export const holes = () => new Array(1e8);
+  export const deep = () => { let a = []; for (let i = 0; i < 1e5; i++) a = [a]; return a; };
+  export const boxed = () => [new String("x".repeat(1e8))];
+  export const json = () => ({ toJSON: () => "x".repeat(1e8) });
+  export const getter = () => ({ get a() { for (;;); } });
+  export const error = () => { throw new Error("x".repeat(5e6)); };
+  export const nothing = () => { throw { toString() { throw 1; } }; };
+  export const late = () => new Promise(() => setTimeout(() => { throw new Error("y".repeat(1e6)); }));
+  export const buffers = () => { for (const a = [];;) a.push(Buffer.alloc(1e7, 1)); };
+  export const shared = () => {
+    for (const a = [];;) a.push(new Uint8Array(new SharedArrayBuffer(1e7)).fill(1));
+  };
+  export const wasm = () => {
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536 });
+    for (;;) { memory.grow(160); new Uint8Array(memory.buffer).fill(1); }
+  };
+  export const arrays = () => { for (const a = [];;) a.push(new Array(1e5).fill(Math.random())); };
+  export const strings = () => { for (const a = [];;) a.push(JSON.stringify(Array(1e5).fill(a.length))); };
+  export const objects = () => { for (const a = [];;) a.push({ a: [a.length], b: String(a.length) }); };
+  export const line = () => { console.log("z".repeat(2e6) + "ü"); };
+  export const kill = () => process.kill(process.pid, "SIGSEGV");
+  export const child = (_, { log }) => {
+    log(spawn("sleep", ["1000"], { stdio: "ignore" }).pid);
+    return new Promise(() => {});
+  };
+  export const warn = () => { process.emitWarning("beware"); writeSync(2, "raw"); return later(60); };
+  export const lines = async () => {
+    for (let i = 0; i < 60000; i++) console.log(i);
+    console.error("last");
+    return "end";
+  };
+  export const spin = (_, { log }) => { log(process.pid); for (;;); };
+  export const large = () => Buffer.alloc(7e7, 1).length;
+  export const forge = () => { writeSync(4, "nonsense"); return later(1e6); };
+  export const quiet = () => { writeSync(5, "{"); process.kill(process.pid, "SIGKILL"); };
+`);
+
+let ids = 0;
+function pool(processes = 2, limits = {}): CallPool {
+  const made = new CallPool({ host, processes, env, limits: { ...small, ...limits } });
+  pools.push(made);
+  return made;
+}
+
+type Given = Partial<ExecRequest> & { onOutput?: (stream: string, bytes: Buffer) => void };
+
+function start(calls: CallPool, name: string, { onOutput, ...given }: Given = {}, input = "") {
+  const action = { kind: "call", target: `m.mjs#${name}`, input: Buffer.from(input) } as const;
+  const request = {
+    run: "r", job: `j${++ids}`, attempt: 1, worker: "w", env: {}, timeoutMs: 20_000, inputs: [],
+    project, action, ...given,
+  };
+  const text = { stdout: "", stderr: "" };
+  const take = onOutput ?? ((stream: "stdout" | "stderr", bytes: Buffer) => void (text[stream] += bytes));
+  const running: Running = calls.start({ request, action, baseEnv: env }, take);
+  return { running, text };
+}
+
+async function end(calls: CallPool, name: string, given: Given = {}, input = "") {
+  const { running, text } = start(calls, name, given, input);
+  return { ...(await running.done), ...text };
+}
+
+const brief = ({ status, kind }: ExecOutcome) => [status, kind].join(" ");
+
+test("a call that takes too much ends itself, and the next one finds a process", async () => {
+  const calls = pool(3);
+  const cases: [string, string, RegExp][] = [
+    ["long", "bad-input", /^Cannot keep the result: it has, as JSON, more than 65536 bytes; write it/],
+    ["long2", "bad-input", /more than 65536 bytes/],
+    ["holes", "bad-input", /more than 65536 bytes/],
+    ["boxed", "bad-input", /more than 65536 bytes/],
+    ["json", "bad-input", /more than 65536 bytes/],
+    ["deep", "bad-input", /^Cannot keep the result: it is not JSON \(RangeError: Maximum call stack/],
+    ["error", "exit", /^threw Error: xxx.*…$/],
+    ["nothing", "exit", /^threw a value that cannot be shown$/],
+    ["late", "exit", /^crashed its thread: Error: yyy.*…$/],
+    ["buffers", "exit", /^used more than the 220 MB of memory that the process of a call may have, Buff/],
+    ["shared", "exit", /^used more than the 220 MB/],
+    ["wasm", "exit", /^used more than the 220 MB/],
+    ["arrays", "exit", /^used more than the 48 MB of memory that a call may have$/],
+    ["strings", "exit", /^used more than the \d+ MB/],
+    ["objects", "exit", /^used more than the 48 MB/],
+    ["kill", "signal", /^crashed its process: ended by SIGSEGV$/],
+  ];
+  const honest = start(calls, "later", {}, "300");
+  await Promise.all(cases.map(async ([name, kind, message]) => {
+    const outcome = await end(calls, name);
+    assert.deepEqual([name, brief(outcome)], [name, `failed ${kind}`], outcome.message);
+    assert.match(String(outcome.message), message);
+    assert.ok(String(outcome.message).length < 4100, name);
+  }));
+  assert.equal(String((await honest.running.done).result), '"done"');
+  assert.equal(String((await end(calls, "double", {}, "4")).result), "8");
+});
+
+async function until(what: string, isTrue: () => boolean): Promise<void> {
+  const deadline = performance.now() + 15_000;
+  while (!isTrue()) {
+    if (performance.now() > deadline) assert.fail(`still not so after 15 s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5)); // Looking costs more than waiting.
+  }
+}
+
+function lives(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+test("greedy calls beside honest calls and programs: all honest ones complete", async () => {
+  const executor = createExecutor({ host, workDir: join(project, "jobs"), callProcesses: 4 });
+  const run = (action: ExecRequest["action"]) => executor.start({
+    run: "r", job: `j${++ids}`, attempt: 1, worker: "w", env: {}, timeoutMs: 20_000, inputs: [],
+    project, action,
+  }, () => undefined).done;
+  const call = (name: string, input = "") =>
+    run({ kind: "call", target: `m.mjs#${name}`, input: Buffer.from(input) });
+  const greedy = ["buffers", "long", "kill"].map((name) => call(name));
+  const honest = [1, 2, 3].flatMap((n) => [
+    call("double", String(n)), run({ kind: "shell", script: `printf ${2 * n} >"$TITAN_OUTPUT"` }),
+  ]);
+  assert.deepEqual((await Promise.all(honest)).map(({ result }) => String(result)), [..."224466"]);
+  assert.deepEqual((await Promise.all(greedy)).map(brief), [
+    "failed exit", "failed bad-input", "failed signal",
+  ]);
+  assert.match(String((await greedy[0])?.message), /^used more than the 512 MB/);
+  await executor.close();
+});
+
+test("a process carries one call after another, the one that has the module loaded", async () => {
+  const calls = pool(3);
+  writeFileSync(join(project, "n.mjs"), "export const pid = () => process.pid;");
+  const both = [start(calls, "pid"), start(calls, "pid")];
+  const pids = await Promise.all(both.map(async ({ running }) => String((await running.done).result)));
+  assert.equal(new Set(pids).size, 2, "two at once");
+  const action = { kind: "call", target: "n.mjs#pid", input: Buffer.alloc(0) } as const;
+  const other = String((await end(calls, "pid", {}, "")).result);
+  assert.ok(pids.includes(other));
+  const request = { run: "r", job: "n", attempt: 1, worker: "w", env: {}, timeoutMs: 0, inputs: [], project, action };
+  const n = String((await calls.start({ request, action, baseEnv: env }, () => undefined).done).result);
+  assert.ok(pids.includes(n), "any idle one, rather than a new one");
+  for (let i = 0; i < 3; i++) {
+    const again = await calls.start({ request, action, baseEnv: env }, () => undefined).done;
+    assert.equal(String(again.result), n);
+  }
+});
+
+test("a process that is large after its call, or has loaded many modules, is replaced", async () => {
+  const heavy = pool(1, { heavyMb: 120 });
+  const before = String((await end(heavy, "pid")).result);
+  assert.equal(String((await end(heavy, "pid")).result), before);
+  assert.equal((await end(heavy, "large")).status, "ok");
+  assert.notEqual(String((await end(heavy, "pid")).result), before);
+  const calls = pool(1);
+  const pidOf = async (i: number): Promise<string> => {
+    const target = `many${i}.mjs#default`;
+    writeFileSync(join(project, `many${i}.mjs`), "export default () => process.pid;");
+    const action = { kind: "call", target, input: Buffer.alloc(0) } as const;
+    const request = { run: "r", job: target, attempt: 1, worker: "w", env: {}, timeoutMs: 0, inputs: [], project, action };
+    return String((await calls.start({ request, action, baseEnv: env }, () => undefined).done).result);
+  };
+  const pids: string[] = [];
+  for (let i = 0; i < 33; i++) pids.push(await pidOf(i));
+  assert.deepEqual([new Set(pids.slice(0, 32)).size, new Set(pids).size], [1, 2]);
+});
+
+test("a process that has nothing to do is let go, and holds up nobody's end", async () => {
+  const timers: { ms: number; fire: () => void; cancelled: boolean }[] = [];
+  const after = (ms: number, fire: () => void) => {
+    const timer = { ms, fire, cancelled: false, cancel: () => void (timer.cancelled = true) };
+    timers.push(timer);
+    return timer;
+  };
+  const calls = new CallPool({
+    host: { ...host, timers: { ...host.timers, after } }, processes: 1, env, limits: small,
+  });
+  pools.push(calls);
+  const pid = Number((await end(calls, "pid", { timeoutMs: 0 })).result);
+  assert.deepEqual(timers.map(({ ms, cancelled }) => [ms, cancelled]), [[30_000, false]]);
+  assert.equal(Number((await end(calls, "pid", { timeoutMs: 0 })).result), pid);
+  assert.deepEqual(timers.map(({ cancelled }) => cancelled), [true, false]);
+  timers.at(-1)?.fire();
+  await until("it is gone", () => !lives(pid));
+  assert.notEqual(Number((await end(calls, "pid", { timeoutMs: 0 })).result), pid);
+  assert.equal(timers.length, 3);
+  await calls.close();
+  assert.ok(timers.at(-1)?.cancelled);
+});
+
+test("a call's output stops while nobody reads, goes on, and comes before its end", async () => {
+  const calls = pool(1);
+  let text = "";
+  const { running } = start(calls, "lines", {
+    onOutput: (stream, bytes) => {
+      text += bytes;
+      running.pauseOutput();
+      setTimeout(() => running.resumeOutput(), 1);
+    },
+  });
+  running.pauseOutput(); // before it has a process
+  await end(pool(1), "double", {}, "1"); // in this time it would have printed
+  assert.equal(text, "");
+  running.resumeOutput();
+  const outcome = await running.done;
+  assert.equal(String(outcome.result), '"end"', outcome.message);
+  assert.equal(text, Array.from({ length: 60_000 }, (_, i) => `${i}\n`).join("") + "last\n");
+  const stopped = start(calls, "lines", { onOutput: () => stopped.running.pauseOutput() });
+  await until("some has come", () => stopped.running !== undefined);
+  stopped.running.cancel();
+  assert.equal(brief(await stopped.running.done), "failed cancelled");
+  assert.equal(String((await end(calls, "double", {}, "2")).result), "4");
+});
+
+test("a line of megabytes arrives whole; what Node and C++ print is the call's output", async () => {
+  const calls = pool(1);
+  const { stdout } = await end(calls, "line");
+  assert.ok(stdout === `${"z".repeat(2e6)}ü\n`);
+  const { stderr, status } = await end(calls, "warn");
+  assert.equal(status, "ok");
+  assert.match(stderr, /Warning: beware/);
+  assert.match(stderr, /raw/);
+});
+
+test("what a call has started ends with it, and all of it with the worker", async () => {
+  const calls = pool(1);
+  const { running, text } = start(calls, "child");
+  await until("its child has a number", () => text.stdout.endsWith("\n"));
+  const child = Number(text.stdout);
+  assert.ok(lives(child));
+  running.cancel();
+  await until("the child is gone", () => !lives(child));
+
+  const program = `
+    import { nodeHost } from "#host"; import { CallPool } from ${JSON.stringify(new URL("../src/exec/call-pool.ts", import.meta.url).href)};
+    const action = { kind: "call", target: "m.mjs#spin", input: Buffer.alloc(0) };
+    const request = { run: "r", job: "j", attempt: 1, worker: "w", env: {}, timeoutMs: 0, inputs: [], project: ${JSON.stringify(project)}, action };
+    new CallPool({ host: nodeHost(), processes: 1, env: {} })
+      .start({ request, action, baseEnv: {} }, (_, bytes) => process.stdout.write(bytes));
+  `;
+  const flags = [...process.execArgv.filter((flag) => !flag.startsWith("--test"))];
+  const worker = spawn(process.execPath, [...flags, "--input-type=module", "-e", program], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let out = "";
+  worker.stdout.on("data", (bytes: Buffer) => (out += bytes));
+  await until("it spins", () => out.endsWith("\n"));
+  assert.ok(lives(Number(out)));
+  worker.kill("SIGKILL");
+  await until("it is gone", () => !lives(Number(out)));
+});
+
+test("a call that writes into the pipes of its process harms itself only", async () => {
+  const calls = pool(1);
+  assert.equal(brief(await end(calls, "forge")), "failed signal");
+  const quiet = await end(calls, "quiet");
+  assert.deepEqual([brief(quiet), quiet.message, quiet.signal], [
+    "failed signal", "crashed its process: ended by SIGKILL", "SIGKILL",
+  ]);
+  assert.equal(String((await end(calls, "double", {}, "3")).result), "6");
+});
+
+test("a process that cannot be started fails its call, and not the worker", async () => {
+  const { execPath } = process;
+  process.execPath = "/nowhere/node";
+  try {
+    const outcome = await end(pool(1), "double", {}, "3");
+    assert.equal(brief(outcome), "failed internal");
+    assert.match(String(outcome.message), /^Cannot start a process for calls: spawn \/nowhere\/node ENOENT/);
+  } finally {
+    process.execPath = execPath;
+  }
+});
+
+const limits = { maxBytes: 100, tooLarge: "too large" };
+const result = (value: unknown) => {
+  const { kind, text } = encodeResult(1, value, limits);
+  return kind === undefined ? text : `${kind}: ${text}`;
+};
+
+test("encodeResult() takes every value up to the limit, and none beyond", () => {
+  const grow: ((n: number) => unknown)[] = [
+    (n) => "x".repeat(n),
+    (n) => Array(n).fill(1),
+    (n) => Array(n), // holes are null
+    (n) => Array(n).fill(""),
+    (n) => Array(n).fill([]),
+    (n) => ({ ["k".repeat(n)]: 1 }),
+    (n) => Object.fromEntries(Array.from({ length: n }, (_, i) => [i, 0])),
+    (n) => Object.fromEntries(Array.from({ length: n }, (_, i) => [i, undefined])),
+    (n) => [["x".repeat(n)], { a: new Date(0) }],
+    (n) => "é".repeat(n),
+    (n) => "\0".repeat(n),
+    (n) => Array.from({ length: n }).reduce((inner) => [inner], 1),
+  ];
+  for (const make of grow) {
+    for (let n = 0; n <= 120; n++) {
+      const text = JSON.stringify(make(n));
+      const expected = Buffer.byteLength(text) <= 100 ? text : "bad-input: too large";
+      assert.equal(result(make(n)), expected, text);
+    }
+  }
+  assert.equal(result(undefined), "");
+  assert.equal(result(() => 1), "");
+  assert.equal(result(1n), "bad-input: Cannot keep the result: it is not JSON (TypeError: Do not know how to serialize a BigInt)");
+});
+
+test("encodeResult() stops at the first value beyond the limit: the rest is not looked at", () => {
+  let looked = 0;
+  const value = Array.from({ length: 1000 }, () => ({ get a() { return ++looked; } }));
+  assert.equal(result(value), "bad-input: too large");
+  assert.ok(looked < 60, `${looked} looked at`);
+  assert.equal(result([new String("x".repeat(101))]), "bad-input: too large");
+});
+
+test("describe() says what was thrown in one sentence of bounded length", () => {
+  assert.equal(describe(new TypeError("no")), "TypeError: no");
+  assert.equal(describe("text"), "text");
+  assert.equal(describe(null), "null");
+  assert.equal(describe("x".repeat(5000)), `${"x".repeat(4000)}…`);
+  assert.equal(describe(new Error("x".repeat(4000))).length, 4001);
+  assert.equal(describe({ toString: () => { throw new Error(); } }), "a value that cannot be shown");
+});
+
+test("ReplyReader reads replies however they are cut, and nothing after what is none", () => {
+  const reply = (kind: number, content: string): Buffer => {
+    const head = Buffer.alloc(5);
+    head.writeUInt8(kind, 0);
+    head.writeUInt32BE(Buffer.byteLength(content), 1);
+    return Buffer.concat([head, Buffer.from(content)]);
+  };
+  const read = (bytes: Buffer, step: number): string => {
+    let seen = "";
+    const reader = new ReplyReader({
+      onOutput: (stream, piece) => void (seen += `${stream === "stdout" ? "o" : "e"}${piece}`),
+      onDone: ({ id, text }) => void (seen += `done ${id} ${text}`),
+      onBroken: () => void (seen += "broken"),
+    });
+    for (let at = 0; at < bytes.length; at += step) reader.push(bytes.subarray(at, at + step));
+    return seen;
+  };
+  const done = reply(DONE, '{"id":7,"text":"x"}');
+  const all = Buffer.concat([reply(STDOUT, "a"), reply(STDERR, "b"), reply(STDOUT, ""), done, done]);
+  for (let step = 1; step <= all.length; step++) assert.equal(read(all, step), "oaebdone 7 xdone 7 x");
+  for (const bad of [reply(4, "x"), reply(0, "x"), reply(DONE, "{"), reply(DONE, '{"id":"7","text":""}'), reply(DONE, '{"id":7}')]) {
+    assert.equal(read(Buffer.concat([bad, done]), 3), "broken");
+  }
+  const most = 6 * MAX_RESULT_BYTES + 64 * 1024;
+  const head = (length: number): Buffer => {
+    const bytes = reply(DONE, "");
+    bytes.writeUInt32BE(length, 1);
+    return bytes;
+  };
+  assert.equal(read(head(most), 5), "");
+  assert.equal(read(head(most + 1), 5), "broken");
+  assert.equal(read(Buffer.concat([reply(DONE, ""), done]), 5), "done 7 x");
+});
