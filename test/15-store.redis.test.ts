@@ -122,7 +122,7 @@ function comparable(argv: readonly string[], answer: Shape): string {
 
 /** A wait is another test's business. Inside a transaction there is none. */
 function withoutWait(argv: string[]): string[][] {
-  return /^b[lr]pop$/i.test(argv[0]!) ? [["MULTI"], argv, ["EXEC"]] : [argv];
+  return /^b(?:[lr]pop|lmove|rpoplpush)$/i.test(argv[0]!) ? [["MULTI"], argv, ["EXEC"]] : [argv];
 }
 
 async function compare(commands: readonly (readonly string[])[], note = ""): Promise<void> {
@@ -164,6 +164,7 @@ function randomCommand(random: Random): string[] {
   const maybe = (...words: readonly string[]): string[] => (random.u32() % 3 === 0 ? [...words] : []);
   const key = (): string => pick(KEYS);
   const value = (): string => pick([...MEMBERS, ...INTEGERS, ...FLOATS]);
+  const side = (): string => pick(["LEFT", "right", "RIGHT", "Left", "up"]);
   const option = (): string[] => pick([["NX"], ["XX"], ["GET"], ["KEEPTTL"], ["ex", pick(TIMES)], ["PX", pick(["100000", "0", "x"])], ["EXAT", pick(LATER)], ["PXAT", "4102444800000"], ["EX"], ["nonsense"], ["PERSIST"]]);
   const ttlFlag = (): string[] => pick([[], [], ["NX"], ["XX"], ["GT"], ["LT"], ["xx", "gt"], ["GT", "LT"], ["NX", "XX"], ["what"]]);
   const families: readonly (() => string[])[] = [
@@ -188,6 +189,10 @@ function randomCommand(random: Random): string[] {
     () => pick([["HSET", key(), pick(MEMBERS), value(), ...maybe(pick(MEMBERS), value()), ...(random.u32() % 10 === 0 ? ["x"] : [])], ["HMSET", key(), pick(MEMBERS), value()], ["HSETNX", key(), pick(MEMBERS), value()], ["HDEL", key(), ...some(MEMBERS)]]),
     () => pick([["HGET", key(), pick(MEMBERS)], ["HMGET", key(), ...some(MEMBERS)], ["HGETALL", key()], ["HEXISTS", key(), pick(MEMBERS)], ["HKEYS", key()], ["HVALS", key()], ["HLEN", key()], ["HSTRLEN", key(), pick(MEMBERS)]]),
     () => pick([["HINCRBY", key(), pick(MEMBERS), pick(INTEGERS)], ["HINCRBYFLOAT", "floats", pick(MEMBERS), pick([...FLOATS, "inf", "-inf", "nan"])], ["HSCAN", key(), "0", "COUNT", "1000", ...maybe("MATCH", pick(["*", "?"])), ...maybe("NOVALUES")]]),
+    () => pick([
+      ["LMOVE", key(), key(), side(), side()], ["RPOPLPUSH", key(), key()],
+      ["BLMOVE", key(), key(), side(), side(), "0.01"], ["BRPOPLPUSH", key(), key(), "0.01"],
+    ]),
     () => pick([["LPUSH", key(), ...some(MEMBERS)], ["RPUSH", key(), ...some(MEMBERS, 8)], ["LPUSHX", key(), value()], ["RPUSHX", key(), value()]]),
     () => pick([["LPOP", key()], ["RPOP", key()], ["LPOP", key(), pick(COUNTS)], ["RPOP", key(), pick(COUNTS)], ["LPOP", key(), "1", "1"]]),
     () => pick([["LLEN", key()], ["LRANGE", key(), pick(INDEXES), pick(INDEXES)], ["LINDEX", key(), pick(INDEXES)], ["LREM", key(), pick(COUNTS), pick(MEMBERS)], ["LTRIM", key(), pick(INDEXES), pick(INDEXES)]]),

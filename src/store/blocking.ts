@@ -5,8 +5,8 @@
  *     RPUSH jobs x    after the command (after the whole transaction) the first of the queue gets x
  *
  * Who came first is served first, per key; a session that waits for several keys is served by the first of them that has
- * an element, in the order in which the command named them. What is logged is the LPOP that happened, not the BLPOP that
- * waited for it.
+ * an element, in the order in which the command named them. What is logged is the LPOP or LMOVE that happened, not the
+ * BLPOP or BLMOVE that waited for it.
  *
  * Invariants: a session is in the queue of each of its keys or of none; nobody waits while there is an element to take,
  * once a command is over.
@@ -18,6 +18,8 @@ import { Refusal } from "./refusal.ts";
 import { nameCost, type Blocked, type Session } from "./session.ts";
 import type { Store } from "./store.ts";
 import type { StoreHost } from "./types.ts";
+
+type Wait = Pick<Blocked, "keys" | "take">;
 
 export class Blocking {
   /** Per key, those who wait for it, in order of arrival. */
@@ -41,8 +43,8 @@ export class Blocking {
   }
 
   /** Puts the session at the end of the queue for each key. `timeoutMs` 0: for ever. */
-  wait(session: Session, { keys, side, timeoutMs }: Pick<Blocked, "keys" | "side"> & { readonly timeoutMs: number }): void {
-    const blocked: Blocked = { keys: [...new Set(keys)], side, timer: undefined };
+  wait(session: Session, { keys, take, timeoutMs }: Wait & { readonly timeoutMs: number }): void {
+    const blocked: Blocked = { keys: [...new Set(keys)], take, timer: undefined };
     session.blocked = blocked;
     for (const key of blocked.keys) {
       session.namesBytes += nameCost(key);
@@ -80,9 +82,9 @@ export class Blocking {
         this.#ready.delete(key);
         continue;
       }
-      const { keys, side } = session.blocked!;
+      const { keys, take } = session.blocked!;
       this.abandon(session);
-      serveOne(store, session, { keys, side });
+      serveOne(store, session, { keys, take });
       this.#released.push(session);
       return true;
     }
@@ -125,22 +127,12 @@ export class Blocking {
 }
 
 /** As if the command came now: its keys in its own order, and what is no list is refused. */
-function serveOne(store: Store, session: Session, { keys, side }: Pick<Blocked, "keys" | "side">): void {
+function serveOne(store: Store, session: Session, { keys, take }: Wait): void {
   try {
     const key = keys.find((each) => store.keys.list(each) !== undefined)!;
-    takeOne(store, session, { key, list: store.keys.list(key)!, side });
+    take(key, store.keys.list(key)!);
   } catch (refusal) {
     if (!(refusal instanceof Refusal)) throw refusal;
     session.out.error(refusal.text);
   }
-}
-
-/** Pops one element and answers with [key, element]. */
-export function takeOne(store: Store, session: Session, { key, list, side }: { key: string; list: List; side: "left" | "right" }): void {
-  const item = (side === "left" ? list.popLeft() : list.popRight())!;
-  store.keys.settle(key, list);
-  store.log(side === "left" ? "lpop" : "rpop", key);
-  session.out.array(2);
-  session.out.bulk(key);
-  session.out.bulk(item);
 }

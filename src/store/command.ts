@@ -37,20 +37,35 @@ export interface Command {
   readonly whileSubscribed: boolean;
   /** Subcommands that do not exist, or have the wrong number of arguments, are refused before MULTI queues them. */
   readonly check: ((argv: readonly string[]) => void) | undefined;
+  /** Names in lower case. Empty: it is no family. */
+  readonly subcommands: readonly string[];
   readonly run: Run;
 }
 
 const IMMEDIATE = new Set(["exec", "discard", "multi", "watch", "quit", "reset"]);
 const WHILE_SUBSCRIBED = new Set(["ping", "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "quit", "reset"]);
 
-/** `flags` is a list of words, separated by spaces. */
-export function command(name: string, arity: number, options: { flags: string; keys?: KeyPlaces; check?: (argv: readonly string[]) => void; run: Run }): Command {
+interface CommandOptions {
+  /** A list of words, separated by spaces. */
+  readonly flags: string;
+  readonly keys?: KeyPlaces;
+  readonly check?: (argv: readonly string[]) => void;
+  readonly subcommands?: readonly string[];
+  readonly run: Run;
+}
+
+export function command(name: string, arity: number, options: CommandOptions): Command {
   const flags = options.flags.split(" ");
   return {
     name, arity, flags, keys: options.keys ?? NO_KEYS, write: flags.includes("write"), open: flags.includes("no-auth"),
     immediate: IMMEDIATE.has(name), whileSubscribed: WHILE_SUBSCRIBED.has(name),
-    check: options.check, run: options.run,
+    check: options.check, subcommands: options.subcommands ?? [], run: options.run,
   };
+}
+
+/** "config|get" for a subcommand, as error texts and CLIENT LIST have it. */
+export function fullName({ name, subcommands }: Command, argv: readonly string[]): string {
+  return subcommands.length === 0 || argv.length === 1 ? name : `${name}|${argv[1]!.toLowerCase()}`;
 }
 
 /** True: so many elements of argv are right for it. */
@@ -82,6 +97,7 @@ export function container(name: string, { flags, alone, subcommands: own }: { fl
   };
   return command(name, alone === undefined ? -2 : -1, {
     flags,
+    subcommands: Object.keys(subcommands),
     check: (argv) => {
       if (argv.length > 1) find(argv);
     },

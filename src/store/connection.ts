@@ -175,16 +175,26 @@ function setInfo(_store: Store, { library, out }: Session, argv: string[]): void
   out.ok();
 }
 
-/** What the socket knows and the engine does not. Libraries make numbers of these without asking whether they are there. */
-const UNKNOWN_HERE = { qbuf: 0, "qbuf-free": 0, "argv-mem": 0, "multi-mem": 0, obl: 0, oll: 0, omem: 0, "tot-mem": 0, events: "r", redir: -1 };
+/**
+ * What the socket knows and the engine does not, and what only Redis has: a buffer to read into, one
+ * to answer from. Libraries make numbers of these without asking whether they are there.
+ */
+const UNKNOWN_HERE = {
+  qbuf: 0, "qbuf-free": 0, "argv-mem": 0, "multi-mem": 0, rbs: 0, rbp: 0, obl: 0, oll: 0, omem: 0,
+  "tot-mem": 0, events: "r",
+};
+/** Node does not say. Ours is not a Redis whose descriptors somebody looks up in /proc. */
+const UNKNOWN_DESCRIPTOR = -1;
 
 function describeClient(store: Store, session: Session): string {
   const fields = {
-    id: session.id, addr: session.address, name: session.name, age: Math.max(0, Math.floor((store.host.clock.wall() - session.since) / 1000)),
+    id: session.id, addr: session.address, laddr: session.localAddress, fd: UNKNOWN_DESCRIPTOR,
+    name: session.name, age: Math.max(0, Math.floor((store.host.clock.wall() - session.since) / 1000)),
     idle: 0, flags: session.takeOver ? "S" : session.blocked ? "b" : session.subscriptions > 0 ? "P" : session.queue ? "x" : "N", db: 0,
     sub: session.channels.size, psub: session.patterns.size, ssub: 0, multi: session.queue?.length ?? -1, watch: session.watched.size,
-    ...UNKNOWN_HERE, cmd: session.lastCommand === "" ? "NULL" : session.lastCommand, user: "default", "lib-name": session.library.name,
-    "lib-ver": session.library.version, resp: session.protocol,
+    ...UNKNOWN_HERE, cmd: session.lastCommand === "" ? "NULL" : session.lastCommand, user: "default",
+    redir: -1, resp: session.protocol,
+    "lib-name": session.library.name, "lib-ver": session.library.version,
   };
   return `${Object.entries(fields).map(([key, value]) => `${key}=${value}`).join(" ")}\n`;
 }

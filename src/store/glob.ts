@@ -5,23 +5,44 @@
  *
  * Matching two stars by recursion takes exponential time for patterns made to hurt ("*a*a*a*a*b"). Here a star is
  * remembered, and a mismatch goes back to the last one only: what an earlier star might match differently, the last one can
- * make up for. So the worst case is pattern times text, and nothing is on the stack.
+ * make up for. So a text costs at most its length times what stands behind one star, and nothing is
+ * on the stack.
  *
- * Text is what somebody stored already; the other factor comes with the question, and is limited.
+ * Text is what somebody stored already; the other factor comes with the question, and is limited. The
+ * pattern as a whole may be long: an element that matches nothing ends the walk.
  *
  * Left out: character classes by name, and alternatives.
  * Test: test/15-store.test.ts
  */
 import { Refusal } from "./refusal.ts";
 
-/** Looking for the worst pattern of this length in a kilobyte takes about 5 ms. Redis has no such limit. */
+/**
+ * What may stand between two stars or behind the last one, and in one class: looking for the worst
+ * such pattern in a kilobyte takes about 5 ms. Redis has no such limit, and gives up at 1,000 stars.
+ */
 export const MAX_PATTERN_BYTES = 1024;
 
-/** A client's pattern. Throws the `Refusal` for one that is too long. */
+/** A client's pattern, with one star where there are several. Throws the `Refusal` for a costly one. */
 export function checkPattern(pattern: string): string {
-  if (pattern.length > MAX_PATTERN_BYTES) throw new Refusal(`ERR pattern is too long: ${pattern.length} bytes exceed ${MAX_PATTERN_BYTES}`);
-  return pattern;
+  return pattern.length <= MAX_PATTERN_BYTES ? pattern : cheapPattern(pattern);
 }
+
+function cheapPattern(pattern: string): string {
+  let cheap = "";
+  /** Where the part behind the last star begins; -1: there was none yet. */
+  let partAt = -1;
+  for (let p = 0; p < pattern.length; ) {
+    const isStar = pattern.charCodeAt(p) === STAR;
+    const next = isStar ? p + 1 : elementEnd(pattern, p);
+    if (!isStar || partAt !== p) cheap += pattern.slice(p, next);
+    if (isStar) partAt = next;
+    else if (next - (partAt < 0 ? p : partAt) > MAX_PATTERN_BYTES) throw TOO_COSTLY;
+    p = next;
+  }
+  return cheap;
+}
+
+const TOO_COSTLY = new Refusal(`ERR pattern is too costly: more than ${MAX_PATTERN_BYTES} bytes behind a star or in a class`);
 
 const [STAR, ANY, OPEN, CLOSE, ESCAPE, NOT, DASH] = [..."*?[]\\^-"].map((char) => char.charCodeAt(0)) as [number, number, number, number, number, number, number];
 
@@ -60,20 +81,31 @@ function matchOne(pattern: string, p: number, byte: number): number {
   return code === byte ? p + 1 : -1;
 }
 
+/** Behind the element at `p`, which is no star. */
+function elementEnd(pattern: string, p: number): number {
+  const code = pattern.charCodeAt(p);
+  if (code !== OPEN) return Math.min(p + (code === ESCAPE ? 2 : 1), pattern.length);
+  let end = p + (pattern.charCodeAt(p + 1) === NOT ? 2 : 1);
+  while (end < pattern.length && pattern.charCodeAt(end) !== CLOSE) end += classStep(pattern, end);
+  return Math.min(end + 1, pattern.length);
+}
+
+/** What a member of a class takes: itself, an escape and what it stands for, or a range. */
+function classStep(pattern: string, p: number): number {
+  if (pattern.charCodeAt(p) === ESCAPE && p + 1 < pattern.length) return 2;
+  return pattern.charCodeAt(p + 1) === DASH && p + 2 < pattern.length ? 3 : 1;
+}
+
 /** As Redis: a class without its bracket ends with the pattern, and a range may be written from either end. */
 function matchClass(pattern: string, p: number, byte: number): number {
   const isNegated = pattern.charCodeAt(p) === NOT;
   if (isNegated) p++;
   let found = false;
-  for (; p < pattern.length && pattern.charCodeAt(p) !== CLOSE; p++) {
-    if (pattern.charCodeAt(p) === ESCAPE && p + 1 < pattern.length) {
-      p++;
-      if (pattern.charCodeAt(p) === byte) found = true;
-    } else if (pattern.charCodeAt(p + 1) === DASH && p + 2 < pattern.length) {
-      const [a, b] = [pattern.charCodeAt(p), pattern.charCodeAt(p + 2)];
-      if (byte >= Math.min(a, b) && byte <= Math.max(a, b)) found = true;
-      p += 2;
-    } else if (pattern.charCodeAt(p) === byte) found = true;
+  for (let step = 0; p < pattern.length && pattern.charCodeAt(p) !== CLOSE; p += step) {
+    step = classStep(pattern, p);
+    // A byte, or the last of two: what the escape stands for; of three, they are a range's ends.
+    const [a, b] = [pattern.charCodeAt(step === 3 ? p : p + step - 1), pattern.charCodeAt(p + step - 1)];
+    if (byte >= Math.min(a, b) && byte <= Math.max(a, b)) found = true;
   }
   return found === isNegated ? -1 : Math.min(p + 1, pattern.length);
 }

@@ -10,19 +10,25 @@ import { parseInteger } from "./numbers.ts";
 import { Refusal, SYNTAX_ERROR } from "./refusal.ts";
 import type { Replies } from "./types.ts";
 
-/** Both are asked when a client asks: this command is itself one of all. */
-export function commandCommand({ all, find }: { all: () => readonly Command[]; find: (name: string) => Command | undefined }): Command {
+/** All are asked when a client asks: this command is itself one of all. */
+interface Table {
+  all(): readonly Command[];
+  find(name: string): Command | undefined;
+  /** The kind of data it is about, as an ACL category. */
+  groupOf(command: Command): string | undefined;
+}
+
+export function commandCommand({ all, find, groupOf }: Table): Command {
   const subcommands: Subcommands = {
     count: { arity: 2, run: (_store, { out }) => out.int(all().length) },
     info: { arity: -2, run: (_store, { out }, argv) => writeEach(out, argv.length > 2 ? argv.slice(2).map(find) : all()) },
     list: {
       arity: -2,
       run: (_store, { out }, argv) => {
-        if (argv.length !== 2 && !(argv.length === 5 && /^filterby$/i.test(argv[2]!) && /^pattern$/i.test(argv[3]!))) throw SYNTAX_ERROR;
-        const pattern = checkPattern(argv[4] ?? "*").toLowerCase();
-        const found = all().filter(({ name }) => matches(pattern, name));
+        const wanted = filter(argv, groupOf);
+        const found = all().flatMap((each) => namesOf(each).filter((name) => wanted(each, name)));
         out.array(found.length);
-        for (const { name } of found) out.bulk(name);
+        for (const name of found) out.bulk(name);
       },
     },
     getkeys: {
@@ -37,6 +43,49 @@ export function commandCommand({ all, find }: { all: () => readonly Command[]; f
     },
   };
   return container("command", { flags: "loading stale", alone: (_store, { out }) => writeEach(out, all()), subcommands });
+}
+
+/** A family is listed with all of its members: "config", "config|get", … */
+function namesOf({ name, subcommands }: Command): string[] {
+  return [name, ...subcommands.map((word) => `${name}|${word}`)];
+}
+
+type Wanted = (command: Command, fullName: string) => boolean;
+
+/** What COMMAND LIST says behind FILTERBY. */
+function filter(argv: readonly string[], groupOf: Table["groupOf"]): Wanted {
+  const [, , filterBy, kind = "", value = ""] = argv;
+  if (filterBy === undefined) return () => true;
+  if (argv.length !== 5 || !/^filterby$/i.test(filterBy)) throw SYNTAX_ERROR;
+  switch (kind.toLowerCase()) {
+    case "module":
+      return () => false; // there are none
+    case "pattern": {
+      const pattern = checkPattern(value).toLowerCase();
+      return (_command, name) => matches(pattern, name);
+    }
+    case "aclcat":
+      return (command, name) => categories(command, name, groupOf(command)).includes(value.toLowerCase());
+    default:
+      throw SYNTAX_ERROR;
+  }
+}
+
+/** What an administrator would not give to everybody, though its flags do not say so. */
+const DANGEROUS = new Set(["keys", "flushall", "flushdb", "info", "role"]);
+const ADMIN = new Set(["role", "client|list", "client|no-evict"]);
+
+/** Redis derives most ACL categories from flags. Of a family only its members are in its group. */
+function categories({ flags, subcommands }: Command, name: string, group: string | undefined): string[] {
+  if (subcommands.length > 0 && !name.includes("|")) return ["slow"];
+  const isAdmin = flags.includes("admin") || ADMIN.has(name);
+  const found = [flags.includes("fast") ? "fast" : "slow"];
+  if (group !== undefined) found.push(group);
+  if (flags.includes("write")) found.push("write");
+  if (flags.includes("readonly")) found.push("read");
+  if (isAdmin) found.push("admin");
+  if (isAdmin || DANGEROUS.has(name)) found.push("dangerous");
+  return [...found, ...["pubsub", "blocking"].filter((flag) => flags.includes(flag))];
 }
 
 /** The keys of a call that is asked about and not made. */

@@ -2,11 +2,10 @@
  * Lesson 15: commands on lists, and those that wait for one.
  * Test: test/15-store.commands.test.ts
  */
-import { takeOne } from "./blocking.ts";
-import { command, ONE_KEY, type Command, type KeyPlaces } from "./command.ts";
+import { command, ONE_KEY, TWO_KEYS, type Command, type KeyPlaces } from "./command.ts";
 import { List } from "./deque.ts";
-import { count, INFINITE, NUMBER, positive, signedCount } from "./numbers.ts";
-import { Refusal, wrongArity } from "./refusal.ts";
+import { count, parseFraction, positive, signedCount } from "./numbers.ts";
+import { Refusal, SYNTAX_ERROR, wrongArity } from "./refusal.ts";
 import type { Session } from "./session.ts";
 import type { Store } from "./store.ts";
 
@@ -38,7 +37,7 @@ function pop(side: Side) {
     if (list === undefined) return wanted === undefined ? out.nil() : out.nilArray();
     const taken = Math.min(wanted ?? 1, list.size);
     if (wanted !== undefined) out.array(taken);
-    for (let i = 0; i < taken; i++) out.bulk((side === "left" ? list.popLeft() : list.popRight())!);
+    for (let i = 0; i < taken; i++) out.bulk(takeFrom(list, side));
     if (taken > 0) store.keys.settle(key, list);
   };
 }
@@ -112,20 +111,91 @@ function blockingPop(side: Side) {
   return (store: Store, session: Session, argv: string[]): void => {
     const timeoutMs = waitTime(argv.at(-1)!);
     const keys = argv.slice(1, -1);
+    const take = (key: string, list: List): void => takeOne(store, session, { key, list, side });
     for (const key of keys) {
       const list = store.keys.list(key);
-      if (list !== undefined) return takeOne(store, session, { key, list, side });
+      if (list !== undefined) return take(key, list);
     }
     // Inside a transaction nobody else can push: a wait would never end.
     if (store.inTransaction) session.out.nilArray();
-    else store.blocking.wait(session, { keys, side, timeoutMs });
+    else store.blocking.wait(session, { keys, take, timeoutMs });
   };
+}
+
+/** Pops one element and answers with [key, element]. */
+function takeOne(store: Store, { out }: Session, { key, list, side }: { key: string; list: List; side: Side }): void {
+  const item = takeFrom(list, side);
+  store.keys.settle(key, list);
+  store.log(side === "left" ? "lpop" : "rpop", key);
+  out.array(2);
+  out.bulk(key);
+  out.bulk(item);
+}
+
+function takeFrom(list: List, side: Side): string {
+  return (side === "left" ? list.popLeft() : list.popRight())!;
+}
+
+// #region move
+interface Move {
+  readonly from: string;
+  readonly to: string;
+  readonly fromSide: Side;
+  readonly toSide: Side;
+}
+
+/**
+ * Takes an element from one list, puts it on another (or the same), and answers with it. There is no
+ * moment at which it is on neither: a worker that dies with it has left it on its own list.
+ */
+function moveOne(store: Store, { out }: Session, { from, to, fromSide, toSide }: Move): void {
+  const source = store.keys.list(from);
+  if (source === undefined) return out.nil();
+  const target = from === to ? source : store.keys.list(to);
+  for (const key of [from, to]) store.beforeChange(key); // one who waited is not in its command any more
+  const item = takeFrom(source, fromSide);
+  const list = target ?? new List();
+  if (toSide === "left") list.pushLeft(item);
+  else list.pushRight(item);
+  store.keys.settle(from, source);
+  if (target === undefined) store.keys.put(to, list);
+  else if (target !== source) store.keys.settle(to, target);
+  store.log("lmove", from, to, fromSide, toSide);
+  out.bulk(item);
+}
+// #endregion
+
+/** LMOVE; without sides RPOPLPUSH, as it was called first. */
+function lmove(store: Store, session: Session, argv: string[]): void {
+  moveOne(store, session, readMove(argv, argv.slice(3)));
+}
+
+/** BLMOVE and BRPOPLPUSH. */
+function blmove(store: Store, session: Session, argv: string[]): void {
+  const move = readMove(argv, argv.slice(3, -1));
+  const timeoutMs = waitTime(argv.at(-1)!);
+  const take = (): void => moveOne(store, session, move);
+  if (store.keys.list(move.from) !== undefined || store.inTransaction) take();
+  else store.blocking.wait(session, { keys: [move.from], take, timeoutMs });
+}
+
+function readMove(argv: readonly string[], sides: readonly string[]): Move {
+  const [from, to] = [argv[1]!, argv[2]!];
+  if (sides.length === 0) return { from, to, fromSide: "right", toSide: "left" };
+  const [fromSide, toSide] = sides.map((word) => word.toLowerCase()) as [Side, Side];
+  if (!isSide(fromSide) || !isSide(toSide)) throw SYNTAX_ERROR;
+  return { from, to, fromSide, toSide };
+}
+
+function isSide(word: string): word is Side {
+  return word === "left" || word === "right";
 }
 
 /** Seconds, as a fraction, to whole milliseconds; a wait of less than one is not for ever. */
 function waitTime(text: string): number {
-  const ms = NUMBER.test(text) ? Number(text) * 1000 : INFINITE.test(text) ? (text.startsWith("-") ? -Infinity : Infinity) : NaN;
-  if (Number.isNaN(ms) || (Math.abs(ms) === Infinity && !INFINITE.test(text))) throw new Refusal("ERR timeout is not a float or out of range");
+  const seconds = parseFraction(text);
+  if (seconds === undefined) throw new Refusal("ERR timeout is not a float or out of range");
+  const ms = seconds * 1000;
   if (ms > MAX_WAIT_MS) throw new Refusal("ERR timeout is out of range");
   if (ms < 0) throw new Refusal("ERR timeout is negative");
   return Math.ceil(ms);
@@ -146,6 +216,10 @@ export const LISTS: readonly Command[] = [
   command("lindex", 3, { flags: "readonly", keys: ONE_KEY, run: lindex }),
   command("lrem", 4, { flags: "write", keys: ONE_KEY, run: lrem }),
   command("ltrim", 4, { flags: "write", keys: ONE_KEY, run: ltrim }),
+  command("lmove", 5, { flags: "write denyoom", keys: TWO_KEYS, run: lmove }),
+  command("rpoplpush", 3, { flags: "write denyoom", keys: TWO_KEYS, run: lmove }),
   command("blpop", -3, { flags: "write blocking", keys: BUT_THE_LAST, run: blockingPop("left") }),
   command("brpop", -3, { flags: "write blocking", keys: BUT_THE_LAST, run: blockingPop("right") }),
+  command("blmove", 6, { flags: "write denyoom blocking", keys: TWO_KEYS, run: blmove }),
+  command("brpoplpush", 4, { flags: "write denyoom blocking", keys: TWO_KEYS, run: blmove }),
 ];

@@ -104,7 +104,27 @@ export const INFINITE = /^[+-]?inf(?:inity)?$/i;
 /** A fraction as people write it. */
 export const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 
-/** The decimal that this text spells, in units of 10^-17. */
+const HEXADECIMAL = /^([+-]?)0x([\da-f]*)\.?([\da-f]*)(?:p([+-]?\d+))?$/i;
+
+/**
+ * A fraction as C's strtold reads it, infinities and hexadecimal ones (0x.8p-1) included; undefined
+ * for what is none, or is finite and beyond a double.
+ */
+export function parseFraction(text: string): number | undefined {
+  if (INFINITE.test(text)) return text.startsWith("-") ? -Infinity : Infinity;
+  const value = NUMBER.test(text) ? Number(text) : parseHexadecimal(text);
+  return value === undefined || Math.abs(value) === Infinity ? undefined : value;
+}
+
+function parseHexadecimal(text: string): number | undefined {
+  const [, sign, whole = "", fraction = "", exponent = "0"] = HEXADECIMAL.exec(text) ?? [];
+  if (whole + fraction === "") return undefined;
+  const digits = Number(`0x${whole}${fraction}`);
+  const value = digits * 2 ** (Number(exponent) - 4 * fraction.length);
+  return sign === "-" ? -value : value;
+}
+
+/** The decimal that this text spells, in units of 10^-17. Throws NOT_FINITE for an infinite one. */
 export function decimal(text: string): bigint {
   const match = text.length > MAX_FLOAT_CHARS ? null : /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,9}))?$/.exec(text);
   const [, sign = "", whole = "", fraction = "", exponent = "0"] = match ?? [];
@@ -157,8 +177,11 @@ export function deadline(text: string, { unitMs, absolute, now, name }: TimeForm
   const start = absolute ? 0 : now;
   const at = Number(value) * unitMs + start;
   if (Number.isSafeInteger(at)) return at;
-  const exact = BigInt(value) * BigInt(unitMs) + BigInt(start);
-  if (exact > INT64_MAX || exact < INT64_MIN) throw new Refusal(`ERR invalid expire time in '${name}' command`);
+  // In milliseconds it must fit by itself, before the time of day makes a negative one smaller.
+  const span = BigInt(value) * BigInt(unitMs);
+  if (span < INT64_MIN || span > INT64_MAX || span + BigInt(start) > INT64_MAX) {
+    throw new Refusal(`ERR invalid expire time in '${name}' command`);
+  }
   return Math.min(at, MAX_DEADLINE);
 }
 

@@ -1,39 +1,63 @@
 /**
  * An inline command, cut into arguments as redis-cli cuts what is typed.
  *
- *     SET  greeting "two words\n"  'it''s'     the last is an error: a closing quote must be followed by a space
+ *     SET  greeting "two words\n"  'it''s'     the last is an error: a closing quote must be
+ *                                              followed by a space
  *
  *     "…"   \xHH  \n \r \t \b \a, and \ before any other char stands for it
  *     '…'   only \' is special
+ *
+ * Each argument is taken in runs: up to the next space or quote, or inside quotes up to the next
+ * char that is special there. A char at a time it took ten times as long, and a stranger may send
+ * lines of 16 KiB.
+ *
+ * Invariant: an argument is a string of its own. V8 makes a slice that points into its line, and a
+ * short key would keep the 64 KiB alive that it was cut from.
  */
 const ESCAPES: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", b: "\b", a: "\x07" };
-/** What C's isspace calls a space. */
-const SPACE = " \n\r\t\v\f";
 const HEX = /^[0-9a-fA-F]{2}$/;
 
-/** The arguments, none for an empty line, or undefined when a quote is not closed or something is glued to one that is. */
+/** What C's isspace calls a space: " \n\r\t\v\f". */
+const SPACES = /[ \n\r\t\v\f]*/y;
+const PLAIN = /[^ \n\r\t\v\f"']*/y;
+const IN_DOUBLE_QUOTES = /[^"\\]*/y;
+const IN_SINGLE_QUOTES = /[^'\\]*/y;
+
+/** Where the run that begins at `at` ends. */
+function endOfRun(run: RegExp, line: string, at: number): number {
+  run.lastIndex = at;
+  run.test(line);
+  return run.lastIndex;
+}
+
+/**
+ * The arguments, none for an empty line, or undefined when a quote is not closed or something is
+ * glued to one that is.
+ */
 export function splitInline(line: string): string[] | undefined {
   const argv: string[] = [];
-  let at = 0;
-  for (;;) {
-    while (at < line.length && SPACE.includes(line[at]!)) at++;
-    if (at === line.length) return argv;
-    let argument = "";
-    while (at < line.length && !SPACE.includes(line[at]!)) {
-      const char = line[at]!;
-      if (char !== '"' && char !== "'") {
-        argument += char;
-        at++;
-        continue;
-      }
+  for (let at = endOfRun(SPACES, line, 0); at < line.length; at = endOfRun(SPACES, line, at)) {
+    const plainEnd = endOfRun(PLAIN, line, at);
+    let argument = line.slice(at, plainEnd);
+    at = plainEnd;
+    const char = line[at];
+    if (char === '"' || char === "'") {
       const quoted = char === '"' ? doubleQuoted(line, at + 1) : singleQuoted(line, at + 1);
       if (quoted === undefined) return undefined;
       argument += quoted.text;
       at = quoted.end;
-      if (at < line.length && !SPACE.includes(line[at]!)) return undefined;
+      if (at < line.length && endOfRun(SPACES, line, at) === at) return undefined;
     }
-    argv.push(argument);
+    argv.push(ownCopy(argument));
   }
+  return argv;
+}
+
+/** V8 copies what is shorter. */
+const SLICED_CHARS = 13;
+
+function ownCopy(text: string): string {
+  return text.length < SLICED_CHARS ? text : Buffer.from(text, "latin1").toString("latin1");
 }
 
 interface Quoted {
@@ -44,27 +68,29 @@ interface Quoted {
 
 function doubleQuoted(line: string, start: number): Quoted | undefined {
   let text = "";
-  for (let at = start; at < line.length; at++) {
-    const char = line[at]!;
-    if (char === '"') return { text, end: at + 1 };
-    if (char !== "\\" || at + 1 === line.length) text += char;
-    else if (line[at + 1] === "x" && HEX.test(line.slice(at + 2, at + 4))) {
-      text += String.fromCharCode(Number.parseInt(line.slice(at + 2, at + 4), 16));
-      at += 3;
-    } else {
-      const escaped = line[++at]!;
-      text += ESCAPES[escaped] ?? escaped;
-    }
+  for (let at = start; ; ) {
+    const end = endOfRun(IN_DOUBLE_QUOTES, line, at);
+    text += line.slice(at, end);
+    if (end === line.length) return undefined;
+    if (line[end] === '"') return { text, end: end + 1 };
+    const escaped = line[end + 1];
+    if (escaped === undefined) return undefined;
+    const hex = line.slice(end + 2, end + 4);
+    const isHex = escaped === "x" && HEX.test(hex);
+    text += isHex ? String.fromCharCode(Number.parseInt(hex, 16)) : (ESCAPES[escaped] ?? escaped);
+    at = end + (isHex ? 4 : 2);
   }
-  return undefined;
 }
 
 function singleQuoted(line: string, start: number): Quoted | undefined {
   let text = "";
-  for (let at = start; at < line.length; at++) {
-    if (line[at] === "'") return { text, end: at + 1 };
-    if (line[at] === "\\" && line[at + 1] === "'") at++;
-    text += line[at]!;
+  for (let at = start; ; ) {
+    const end = endOfRun(IN_SINGLE_QUOTES, line, at);
+    text += line.slice(at, end);
+    if (end === line.length) return undefined;
+    if (line[end] === "'") return { text, end: end + 1 };
+    const isQuote = line[end + 1] === "'";
+    text += isQuote ? "'" : "\\";
+    at = end + (isQuote ? 2 : 1);
   }
-  return undefined;
 }

@@ -46,6 +46,8 @@ const PIECE_BYTES = 96;
 /** What the connections of a server share. */
 export interface Shared {
   readonly host: Host;
+  /** Where the server listens. */
+  readonly address: string;
   readonly store: Store;
   /** Ask for `flush` at the end of this turn. */
   flushLater(connection: StoreConnection): void;
@@ -96,6 +98,7 @@ export class StoreConnection {
     this.#session = shared.store.session({
       out: this.#out,
       address: socket.remote,
+      localAddress: shared.address,
       onPush: () => this.#onPush(),
       onUnblocked: () => this.#run(),
     });

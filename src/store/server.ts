@@ -67,6 +67,7 @@ export async function startStore(options: StoreServerOptions): Promise<StoreServ
   store.config.define("maxmemory-clients", { get: () => String(options.maxClientsBytes ?? MAX_CLIENTS_BYTES) });
   store.config.define("maxclients", { get: () => String(options.maxClients ?? MAX_CLIENTS) });
   const listener = await host.network.listen(listen, (socket) => clients.accept(socket));
+  clients.address = `${listener.host}:${listener.port}`;
   return {
     host: listener.host,
     port: listener.port,
@@ -90,6 +91,7 @@ function keepPassword({ config }: Store): void {
 class Clients implements Shared {
   readonly host: Host;
   readonly store: Store;
+  address = "";
   readonly commits: boolean;
   readonly #maxClients: number;
   readonly #afterCommit: (() => Promise<void> | undefined) | undefined;

@@ -6,6 +6,7 @@
  * Test: test/15-store.test.ts
  */
 import type { Socket, SocketHandlers, Timer } from "#host";
+import type { List } from "./deque.ts";
 import type { Replies } from "./types.ts";
 
 export interface SessionInit {
@@ -13,6 +14,8 @@ export interface SessionInit {
   readonly out: Replies;
   /** For CLIENT LIST: "127.0.0.1:54321". */
   readonly address?: string;
+  /** Where it was reached, for the same. */
+  readonly localAddress?: string;
   /** True: this client need not say AUTH (an embedded one). Default: true when there is no password. */
   readonly authenticated?: boolean;
   /** Something was written outside of this client's own command (a published message, the end of a wait): time to send it. */
@@ -21,10 +24,11 @@ export interface SessionInit {
   readonly onUnblocked?: () => void;
 }
 
-/** A client that waits for an element (BLPOP, BRPOP). */
+/** A client that waits for an element (BLPOP, BLMOVE). */
 export interface Blocked {
   readonly keys: readonly string[];
-  readonly side: "left" | "right";
+  /** Takes one from the list under `key` and answers, or throws a `Refusal`. */
+  readonly take: (key: string, list: List) => void;
   timer: Timer | undefined;
 }
 
@@ -39,6 +43,7 @@ export class Session {
   readonly id: number;
   readonly out: Replies;
   readonly address: string;
+  readonly localAddress: string;
   readonly onPush: () => void;
   readonly onUnblocked: () => void;
   /** Wall-clock ms. */
@@ -76,6 +81,7 @@ export class Session {
     this.since = init.since;
     this.out = init.out;
     this.address = init.address ?? "";
+    this.localAddress = init.localAddress ?? "";
     this.authenticated = init.authenticated ?? false;
     this.onPush = init.onPush ?? (() => {});
     this.onUnblocked = init.onUnblocked ?? (() => {});

@@ -13,7 +13,7 @@
  * Test: test/15-store.test.ts
  */
 import { Blocking } from "./blocking.ts";
-import { keysOf, takes, type Command } from "./command.ts";
+import { fullName, keysOf, takes, type Command } from "./command.ts";
 import { findCommand } from "./commands.ts";
 import { Config, MAX_STRING_BYTES } from "./config.ts";
 import { dumpKey } from "./dump.ts";
@@ -162,7 +162,7 @@ export class Store {
     try {
       const command = this.#admit(session, argv);
       admitted = true;
-      session.lastCommand = command.name;
+      session.lastCommand = command.subcommands.length === 0 ? command.name : fullName(command, argv);
       if (session.queue !== undefined && !command.immediate) this.#enqueue(session, argv);
       else this.call(command, { session, argv });
     } catch (refusal) {
@@ -192,8 +192,7 @@ export class Store {
     this.#checkRole(command);
     if (command.write) this.services?.admitWrite();
     if (session.subscriptions !== 0 && session.protocol === 2 && !command.whileSubscribed) {
-      const name = command.check === undefined || argv.length === 1 ? command.name : `${command.name}|${argv[1]!.toLowerCase()}`;
-      throw new Refusal(`ERR Can't execute '${name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`);
+      throw new Refusal(`ERR Can't execute '${fullName(command, argv)}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`);
     }
     return command;
   }
@@ -209,7 +208,7 @@ export class Store {
   call(command: Command, { session, argv }: { session: Session; argv: string[] }): void {
     // Whatever the spelling, the log has one: argv[0] is the same string for all calls of a command.
     argv[0] = command.name;
-    if (command.write && this.#snapshot !== undefined) for (const key of keysOf(command, argv)) this.#snapshot.save(key);
+    if (command.write && this.#snapshot !== undefined) for (const key of keysOf(command, argv)) this.beforeChange(key);
     this.#dirty = false;
     this.#logged = false;
     command.run(this, session, argv);
@@ -217,6 +216,11 @@ export class Store {
     this.#dirty = false; // EXEC is such a call around others: what they changed is remembered already
   }
   // #endregion
+
+  /** A copy under way gets this key as it is now. `call` says it for the keys of a command. */
+  beforeChange(key: string): void {
+    this.#snapshot?.save(key);
+  }
 
   #enqueue(session: Session, argv: string[]): void {
     // EXEC will refuse anyway.

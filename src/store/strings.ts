@@ -4,8 +4,11 @@
  */
 import { ALL_KEYS, command, ONE_KEY, type Command, type KeyPlaces } from "./command.ts";
 import { checkLength } from "./config.ts";
-import { addIntegers, argumentAfter, count, deadline, decimal, formatDecimal, integer, negate, TIME_OPTIONS } from "./numbers.ts";
-import { Refusal, SYNTAX_ERROR, wrongArity } from "./refusal.ts";
+import {
+  addIntegers, argumentAfter, count, deadline, decimal, formatDecimal, INFINITE, integer, negate,
+  TIME_OPTIONS,
+} from "./numbers.ts";
+import { NOT_FINITE, Refusal, SYNTAX_ERROR, wrongArity } from "./refusal.ts";
 import type { Session } from "./session.ts";
 import type { Store } from "./store.ts";
 
@@ -22,6 +25,8 @@ interface Options {
   nx: boolean;
   xx: boolean;
   get: boolean;
+  /** IFEQ: only over this value; IFNE: only over another, or none. */
+  compare: Comparison | undefined;
   keepTtl: boolean;
   persist: boolean;
   /** Computes the deadline, in wall-clock ms, or refuses it. */
@@ -30,7 +35,9 @@ interface Options {
 
 /** Reads options from `argv[first]` on; `allowed` are the words of this command besides the times. */
 function readOptions(store: Store, argv: Argv, { first, allowed }: { first: number; allowed: readonly string[] }): Options {
-  const options: Options = { nx: false, xx: false, get: false, keepTtl: false, persist: false, time: undefined };
+  const options: Options = {
+    nx: false, xx: false, get: false, compare: undefined, keepTtl: false, persist: false, time: undefined,
+  };
   let ttlWord: string | undefined;
   for (let i = first; i < argv.length; i++) {
     const word = argv[i]!.toUpperCase();
@@ -44,8 +51,11 @@ function readOptions(store: Store, argv: Argv, { first, allowed }: { first: numb
       const text = argumentAfter(argv, i++);
       options.time = () => expireTime(text, { ...form, now: store.keys.now(), name: argv[0]! });
     } else if (!allowed.includes(word)) throw SYNTAX_ERROR;
-    else if (word === "NX" && !options.xx) options.nx = true;
-    else if (word === "XX" && !options.nx) options.xx = true;
+    else if (word === "NX" && !options.xx && options.compare === undefined) options.nx = true;
+    else if (word === "XX" && !options.nx && options.compare === undefined) options.xx = true;
+    else if (isComparison(word) && !options.nx && !options.xx && options.compare === undefined) {
+      options.compare = { word, value: argumentAfter(argv, i++) };
+    }
     else if (word === "GET") options.get = true;
     else if (word === "KEEPTTL") options.keepTtl = true;
     else if (word === "PERSIST") options.persist = true;
@@ -53,6 +63,39 @@ function readOptions(store: Store, argv: Argv, { first, allowed }: { first: numb
   }
   return options;
 }
+
+// #region compare
+type Comparison = { readonly word: "IFEQ" | "IFNE"; readonly value: string };
+
+function isComparison(word: string): word is Comparison["word"] {
+  return word === "IFEQ" || word === "IFNE";
+}
+
+/** Looking and changing in one command: between GET and DEL a lock may run out and be taken by another. */
+function holds({ word, value }: Comparison, old: string | undefined): boolean {
+  return (old === value) === (word === "IFEQ");
+}
+
+/** Deletes a key if it has this value (IFEQ), or another one (IFNE). */
+function delex(store: Store, { out }: Session, argv: Argv): void {
+  const [, key, text, value] = argv as [string, string, string?, string?];
+  if (argv.length !== 2 && argv.length !== 4) throw wrongArity("delex");
+  const old = store.keys.get(key);
+  if (old === undefined) return out.int(0);
+  if (text !== undefined) {
+    if (typeof old !== "string") throw NO_STRING;
+    const word = text.toUpperCase();
+    if (!isComparison(word)) throw NO_CONDITION;
+    if (!holds({ word, value: value! }, old)) return out.int(0);
+  }
+  store.keys.remove(key);
+  store.log("del", key);
+  out.int(1);
+}
+// #endregion
+
+const NO_STRING = new Refusal("ERR Key should be of string type if conditions are specified");
+const NO_CONDITION = new Refusal("ERR Invalid condition. Use IFEQ or IFNE");
 
 /** A deadline that SET and its like accept: a time of zero or less is a mistake, one in the past is not. */
 function expireTime(text: string, form: Parameters<typeof deadline>[1]): number {
@@ -72,10 +115,12 @@ function set(store: Store, session: Session, argv: Argv): void {
 
 function setWithOptions(store: Store, { out }: Session, argv: Argv): void {
   const [, key, value] = argv as [string, string, string];
-  const options = readOptions(store, argv, { first: 3, allowed: ["NX", "XX", "GET", "KEEPTTL"] });
+  const options = readOptions(store, argv, { first: 3, allowed: ["NX", "XX", "IFEQ", "IFNE", "GET", "KEEPTTL"] });
   const at = options.time?.();
-  const old = options.get ? store.keys.string(key) : undefined;
-  const refused = (options.nx && store.keys.has(key)) || (options.xx && !store.keys.has(key));
+  const { compare } = options;
+  const old = options.get || compare !== undefined ? store.keys.string(key) : undefined;
+  const refused = compare !== undefined ? !holds(compare, old)
+    : (options.nx && store.keys.has(key)) || (options.xx && !store.keys.has(key));
   if (!refused) {
     // Asking first: a deadline that is over goes with its key, and is not the new value's.
     if (options.keepTtl && store.keys.has(key)) store.keys.put(key, value);
@@ -203,12 +248,18 @@ function increase(store: Store, { out }: Session, { key, by }: { key: string; by
 
 function incrbyfloat(store: Store, { out }: Session, argv: Argv): void {
   const key = argv[1]!;
-  const old = store.keys.string(key) ?? "0";
-  const value = formatDecimal(decimal(old) + decimal(argv[2]!));
+  const [old, step] = [store.keys.string(key) ?? "0", argv[2]!].map(decimalOrInfinite);
+  if (old === undefined || step === undefined) throw NOT_FINITE;
+  const value = formatDecimal(old + step);
   store.keys.put(key, value);
   // The sum, not the summand: another implementation may round otherwise.
   store.log("set", key, value, "KEEPTTL");
   out.bulk(value);
+}
+
+/** Undefined for an infinite one: that the other is no number at all is said first. */
+function decimalOrInfinite(text: string): bigint | undefined {
+  return INFINITE.test(text) ? undefined : decimal(text);
 }
 
 function append(store: Store, { out }: Session, argv: Argv): void {
@@ -269,6 +320,7 @@ export const STRINGS: readonly Command[] = [
   command("getset", 3, { flags: fast, keys: ONE_KEY, run: getset }),
   command("getdel", 2, { flags: "write fast", keys: ONE_KEY, run: getdel }),
   command("getex", -2, { flags: "write fast", keys: ONE_KEY, run: getex }),
+  command("delex", -2, { flags: "write fast", keys: ONE_KEY, run: delex }),
   command("mset", -3, { flags: write, keys: PAIRS, run: mset }),
   command("msetnx", -3, { flags: write, keys: PAIRS, run: msetnx }),
   command("mget", -2, { flags: "readonly fast", keys: ALL_KEYS, run: mget }),
