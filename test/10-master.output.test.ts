@@ -91,7 +91,7 @@ test("read() follows: every record once and in order, until the attempt is over,
 test("read() stops waiting when it is woken and nothing more may come", async () => {
   const store = new OutputStore(world().host("m"), "/out");
   let wanted = true;
-  const reading = store.read(keyOf(0), () => wanted).next();
+  const reading = store.read(keyOf(0), () => wanted)[Symbol.asyncIterator]().next();
   await new Promise((resolve) => setImmediate(resolve));
   wanted = false;
   store.wake(keyOf(0));

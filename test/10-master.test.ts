@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  apply, deadLetters, decideAddJobs, decideCancel, decideDrain, decideFinish, decideForget, decideForgotten, decideGate, decideJoin, decideLose, decideRetry, decideSubmit, decideTick, Event,
+  apply, deadJobs, deadLetter, decideAddJobs, decideCancel, decideDrain, decideFinish, decideForget, decideForgotten, decideGate, decideJoin, decideLose, decideRetry, decideSubmit, decideTick, Event,
   gateInfo, hashState, isTerminal, jobChange, jobInfo, MAX_FINISHED_BYTES, MAX_RUN_RESULT_BYTES,
   nextStart, readSnapshot, reasonOf, Refusal, staleAttempts, State, writeSnapshot, type Context,
   type Job,
@@ -477,7 +477,7 @@ test("decideJoin() refuses more registrations than a master keeps", () => {
   assert.throws(() => bench.join({ instance: "one more" }), refusal("OVERLOADED", /4096 are registered/));
 });
 
-test("deadLetters() tells the newest last, before and after a snapshot", () => {
+test("deadJobs() tells the newest last, before and after a snapshot", () => {
   const bench = new Bench();
   bench.join();
   for (const id of ["first", "second", "third"]) {
@@ -488,11 +488,11 @@ test("deadLetters() tells the newest last, before and after a snapshot", () => {
       bench.tick(60_000);
     }
   }
-  const letters = deadLetters(bench.state);
+  const letters = deadJobs(bench.state).map(deadLetter);
   assert.deepEqual(letters.map(({ job, attempts, failures, losses }) => [job, attempts, failures, losses]), [["first", 2, 2, 0], ["second", 2, 2, 0], ["third", 2, 2, 0]]);
-  assert.deepEqual(deadLetters(readSnapshot(writeSnapshot(bench.state))), letters);
+  assert.deepEqual(deadJobs(readSnapshot(writeSnapshot(bench.state))).map(deadLetter), letters);
   bench.commit(decideRetry(bench.state, { run: letters[1]!.run, from: "second" }, bench.context));
-  assert.deepEqual(deadLetters(bench.state).map(({ job }) => job), ["first", "third"]);
+  assert.deepEqual(deadJobs(bench.state).map(deadLetter).map(({ job }) => job), ["first", "third"]);
 });
 
 // ── people ───────────────────────────────────────────────────────────────────────────────────────

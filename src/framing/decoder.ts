@@ -37,7 +37,7 @@ const GROWTH = 4;
  * ```
  */
 export class FrameDecoder {
-  private readonly maxBodyBytes: number;
+  private maxBodyBytes: number;
   /** The chunk that is being read, and how far. */
   private chunk: Buffer = NO_BODY;
   private at = 0;
@@ -64,6 +64,16 @@ export class FrameDecoder {
   constructor(options: { maxBodyBytes?: number } = {}) {
     this.maxBodyBytes = options.maxBodyBytes ?? MAX_BODY_BYTES;
     invariant(this.maxBodyBytes >= 0, "a limit is not negative");
+  }
+
+  /** From the next header on: a peer that has said who it is may send more. */
+  limit(maxBodyBytes: number): void {
+    this.maxBodyBytes = maxBodyBytes;
+  }
+
+  /** Memory that an unfinished body has taken. */
+  get heldBytes(): number {
+    return this.partial.length;
   }
 
   // #region next

@@ -5,12 +5,15 @@
  * against its name can never be wrong later, so nobody asks whether it is up to date.
  *
  * Invariants: a file in `blobs/` has the hash that it is named after; an upload that stops half-way leaves nothing under
- * that name.
+ * that name; whoever reads a blob to its end without an error has read what it is named after, and one that the disk has damaged
+ * is removed then; at most `maxUploads` files are open for uploads, and one per piece that is read.
  * Test: test/10-master.blobs.test.ts
  */
 import { createHash, type Hash } from "node:crypto";
 import type { Host, StoredFile } from "#host";
 import { BLOB_CHUNK_BYTES, MAX_BLOB_BYTES } from "#wire";
+import { DEFAULT_PLACES } from "./limits.ts";
+import type { Pace } from "./output.ts";
 
 export class BlobError extends Error {
   override readonly name = "BlobError";
@@ -23,6 +26,17 @@ interface Upload {
   bytes: number;
 }
 
+/** All uploads that have a file open, and how to give one up. The one that has not moved for longest is first. */
+type OpenUploads = Map<Upload, () => void>;
+
+/** What the uploads of one connection need of the store. */
+interface UploadStore {
+  readonly open: OpenUploads;
+  readonly maxOpen: number;
+  path(hash: string): string;
+  done(hash: string): void;
+}
+
 /** Uploads that one peer may have open at a time: a client sends one. */
 const MAX_UPLOADS = 4;
 
@@ -33,12 +47,15 @@ const PARTIAL = ".upload-";
 export class BlobStore {
   readonly #host: Host;
   readonly #dir: string;
+  readonly #open: OpenUploads = new Map();
+  readonly #maxUploads: number;
   /** When a blob was last uploaded or asked for. */
   readonly #wanted = new Map<string, number>();
 
-  constructor(host: Host, dir: string) {
+  constructor(host: Host, dir: string, options: { maxUploads?: number } = {}) {
     this.#host = host;
     this.#dir = dir;
+    this.#maxUploads = options.maxUploads ?? DEFAULT_PLACES.uploads;
   }
 
   async has(hash: string): Promise<boolean> {
@@ -53,20 +70,53 @@ export class BlobStore {
     this.#wanted.set(hash, this.#host.clock.monotonic());
   }
 
-  /** The whole blob. At most MAX_BLOB_BYTES. */
-  async load(hash: string): Promise<Buffer> {
+  /** The whole blob, or a refusal if it has more than `maxBytes`. */
+  async load(hash: string, maxBytes = MAX_BLOB_BYTES): Promise<Buffer> {
+    const { size = 0 } = (await this.#host.storage.stat(this.#path(hash))) ?? {};
+    const bytes = Buffer.allocUnsafeSlow(Math.min(size, maxBytes));
+    let end = 0;
+    for await (const piece of this.read(hash, { maxBytes })) end += piece.copy(bytes, end);
+    return bytes.subarray(0, end);
+  }
+
+  // #region read
+  /**
+   * The blob in pieces, as they travel: a reader holds one of them, and a file that is open no longer than it takes to read it.
+   * Each piece waits for its `pace`. Nobody can check a piece before it leaves: the hash is that of the whole. So the reader is
+   * told at the end, by an error in place of the end, and what it has is worth nothing until then.
+   */
+  async *read(hash: string, options: { pace?: Pace; maxBytes?: number } = {}): AsyncGenerator<Buffer> {
+    const { pace, maxBytes = MAX_BLOB_BYTES } = options;
     if (!(await this.has(hash))) throw new BlobError(`Cannot read blob ${hash}: it was never uploaded here`);
-    const bytes = await this.#host.storage.readFile(this.#path(hash));
-    if (createHash("sha256").update(bytes).digest("hex") === hash) return bytes;
+    const check = createHash("sha256");
+    for (let offset = 0; ;) {
+      const done = await pace?.();
+      if (pace !== undefined && done === undefined) return;
+      try {
+        const { piece, size } = await this.#piece(hash, offset);
+        if (size > maxBytes) throw new BlobError(`Cannot read blob ${hash}: its ${size} bytes are more than ${maxBytes}`);
+        offset += piece.length;
+        check.update(piece);
+        if (piece.length > 0) yield piece;
+        if (piece.length === 0 || offset >= size) break;
+      } finally {
+        done?.();
+      }
+    }
+    if (check.digest("hex") === hash) return;
     // Damaged on the disk. Gone is better than wrong: whoever has it is asked for it again.
     await this.remove(hash);
     throw new BlobError(`Cannot read blob ${hash}: its file was damaged and has been removed; submit again to upload it`);
   }
+  // #endregion
 
-  /** The same in pieces, as they travel. */
-  async *read(hash: string): AsyncGenerator<Buffer> {
-    const bytes = await this.load(hash);
-    for (let offset = 0; offset < bytes.length; offset += BLOB_CHUNK_BYTES) yield bytes.subarray(offset, offset + BLOB_CHUNK_BYTES);
+  async #piece(hash: string, offset: number): Promise<{ piece: Buffer; size: number }> {
+    const file = await this.#host.storage.open(this.#path(hash), { readOnly: true });
+    try {
+      return { piece: await file.read(offset, BLOB_CHUNK_BYTES), size: file.size };
+    } finally {
+      await file.close();
+    }
   }
 
   async remove(hash: string): Promise<void> {
@@ -76,7 +126,11 @@ export class BlobStore {
 
   /** Uploads of one connection. They vanish with it. */
   uploads(): Uploads {
-    return new Uploads(this.#host, this.#dir, { path: (hash) => this.#path(hash), done: (hash) => this.#touch(hash) });
+    const store = {
+      open: this.#open, maxOpen: this.#maxUploads,
+      path: (hash: string) => this.#path(hash), done: (hash: string) => this.#touch(hash),
+    };
+    return new Uploads(this.#host, this.#dir, store);
   }
 
   /** Removes what no run needs, and nobody has asked for lately. */
@@ -105,16 +159,14 @@ export class BlobStore {
 export class Uploads {
   readonly #host: Host;
   readonly #dir: string;
-  readonly #path: (hash: string) => string;
-  readonly #done: (hash: string) => void;
+  readonly #store: UploadStore;
   readonly #open = new Map<string, Upload>();
   #queue: Promise<unknown> = Promise.resolve();
 
-  constructor(host: Host, dir: string, store: { path(hash: string): string; done(hash: string): void }) {
+  constructor(host: Host, dir: string, store: UploadStore) {
     this.#host = host;
     this.#dir = dir;
-    this.#path = store.path;
-    this.#done = store.done;
+    this.#store = store;
   }
 
   /** Takes the next piece. True: the blob is complete, checked and in place. */
@@ -126,7 +178,7 @@ export class Uploads {
   }
 
   async #put({ hash, total, offset, data }: { hash: string; total: number; offset: number; data: Buffer }): Promise<boolean> {
-    const target = this.#path(hash);
+    const target = this.#store.path(hash);
     const doing = `Cannot upload blob ${hash.slice(0, 12)}…`;
     if (total > MAX_BLOB_BYTES) throw new BlobError(`${doing}: ${total} bytes exceed ${MAX_BLOB_BYTES}`);
     const upload = this.#open.get(hash) ?? (await this.#begin(hash));
@@ -134,6 +186,7 @@ export class Uploads {
       await this.#drop(hash);
       throw new BlobError(`${doing}: piece ${offset}+${data.length} of ${total} does not follow byte ${upload.bytes}`);
     }
+    this.#moved(upload, hash);
     await upload.file.append([data]);
     upload.hash.update(data);
     upload.bytes += data.length;
@@ -150,7 +203,7 @@ export class Uploads {
   async #keep(upload: Upload, to: { hash: string; target: string }): Promise<void> {
     const { storage } = this.#host;
     // Out of the book first: whatever fails from here on, this descriptor is closed once. A second close could hit another file's.
-    this.#open.delete(to.hash);
+    this.#forget(to.hash);
     try {
       await upload.file.sync().finally(() => upload.file.close());
       await storage.rename(upload.path, to.target);
@@ -159,7 +212,7 @@ export class Uploads {
       throw error;
     }
     await storage.syncDirectory(this.#dir);
-    this.#done(to.hash);
+    this.#store.done(to.hash);
   }
 
   async #begin(hash: string): Promise<Upload> {
@@ -168,12 +221,35 @@ export class Uploads {
     const path = `${this.#dir}/${PARTIAL}${Buffer.from(this.#host.random.bytes(8)).toString("hex")}`;
     const upload: Upload = { file: await this.#host.storage.open(path, { create: true, exclusive: true }), path, hash: createHash("sha256"), bytes: 0 };
     this.#open.set(hash, upload);
+    this.#moved(upload, hash);
+    this.#makeRoom();
+    return upload;
+  }
+
+  #moved(upload: Upload, hash: string): void {
+    const { open } = this.#store;
+    open.delete(upload);
+    open.set(upload, () => void (this.#queue = this.#queue.then(() => this.#drop(hash)).catch(() => undefined)));
+  }
+
+  /** Whoever sends pieces is not the one that has not moved for longest, however many others have begun and stopped. */
+  #makeRoom(): void {
+    const { open, maxOpen } = this.#store;
+    if (open.size <= maxOpen) return;
+    const [oldest, giveUp] = open.entries().next().value!;
+    open.delete(oldest);
+    giveUp();
+  }
+
+  #forget(hash: string): Upload | undefined {
+    const upload = this.#open.get(hash);
+    this.#open.delete(hash);
+    if (upload !== undefined) this.#store.open.delete(upload);
     return upload;
   }
 
   async #drop(hash: string): Promise<void> {
-    const upload = this.#open.get(hash);
-    this.#open.delete(hash);
+    const upload = this.#forget(hash);
     await upload?.file.close();
     if (upload !== undefined) await this.#host.storage.remove(upload.path);
   }

@@ -8,7 +8,6 @@
  * Invariant: with no peer connected and no run going on, every count is 0 (`files`: once closed).
  * Test: test/leaks.test.ts
  */
-import type { RpcConnection } from "#rpc";
 import type { Services } from "./master.ts";
 
 /** Each a whole number, 0 or more. */
@@ -38,12 +37,13 @@ export interface MasterCounts {
 }
 
 /** Costs what there is of connections and workers, and nothing for jobs. */
-export function countsOf(services: Services, connections: ReadonlySet<RpcConnection>): MasterCounts {
+export function countsOf(services: Services): MasterCounts {
   const { engine: { state }, watchers, output, workers } = services;
+  const connections = [...services.doors.connections()];
   let requests = 0;
   for (const connection of connections) requests += connection.conversations;
   return {
-    connections: connections.size,
+    connections: connections.length,
     requests,
     watchers: watchers.size,
     backlog: watchers.backlog,

@@ -7,24 +7,22 @@
  * An answer to ten bytes may have six million, and rpc ends a connection whose peer is two of the largest behind: a client that
  * asks for three of those at once would lose all that it has under way, although it reads as fast as it can.
  *
- * Invariants: a request has one answer; large answers that wait are bounded, over all clients; the master's own state has no
+ * Invariants: a request has one answer; large answers that wait are bounded for each client, and count as what it holds; the master's own state has no
  * part in any of it, so nothing waits for the master's log.
  * Test: test/15-store.cluster.test.ts
  */
 import type { IncomingRequest, RpcConnection } from "#rpc";
 import { KvReply, KvRequest, MAX_KV_BYTES } from "#wire";
+import { MAX_KV_WAITING_BYTES } from "./limits.ts";
 import type { MasterStore } from "./master.ts";
 
 /** 1,024 of these, as many requests as one client may have open, are a quarter of what ends its connection. */
 const LARGE_BYTES = 4 * 1024;
-/** Of all clients: forty of the largest, which is what a master can spare. */
-const MAX_WAITING_BYTES = 256 * 1024 * 1024;
 
 export class StoreDesk {
   readonly #store: MasterStore | undefined;
   /** The last answer in the queue of each connection that has one. */
-  readonly #turns = new WeakMap<RpcConnection, Promise<void>>();
-  #waitingBytes = 0;
+  readonly #turns = new WeakMap<RpcConnection, { last: Promise<void>; bytes: number }>();
 
   constructor(store: MasterStore | undefined) {
     this.#store = store;
@@ -48,18 +46,23 @@ export class StoreDesk {
     const { length } = resp;
     if (length > MAX_KV_BYTES) return request.fail("TOO_LARGE", `Cannot pass on what the store answered to ${name}: ${length} bytes are more than ${MAX_KV_BYTES}; ask for less, or ask the store itself`);
     if (length <= LARGE_BYTES) return request.reply(KvReply.encode({ resp }));
+    const waiting = this.#turns.get(connection)?.bytes ?? 0;
     // Not OVERLOADED, which would be asked again: the command has been executed.
-    if (this.#waitingBytes + length > MAX_WAITING_BYTES) return request.fail("TOO_LARGE", `Cannot pass on what the store answered to ${name}: answers of ${this.#waitingBytes} bytes wait for their clients already; ask for less at once`);
+    if (waiting + length > MAX_KV_WAITING_BYTES) return request.fail("TOO_LARGE", `Cannot pass on what the store answered to ${name}: answers of ${waiting} bytes wait for this client already; ask for less at once`);
     await this.#inTurn(connection, length, () => request.reply(KvReply.encode({ resp })));
   }
 
   async #inTurn(connection: RpcConnection, bytes: number, reply: () => void): Promise<void> {
-    const before = this.#turns.get(connection) ?? Promise.resolve();
-    const turn = before.then(() => connection.drained()).then(reply, () => undefined); // a closed connection has nobody who waits
-    this.#turns.set(connection, turn);
-    this.#waitingBytes += bytes;
+    const turns = this.#turns.get(connection) ?? { last: Promise.resolve(), bytes: 0 };
+    const turn = turns.last.then(() => connection.drained()).then(reply, () => undefined); // a closed connection has nobody who waits
+    this.#turns.set(connection, turns);
+    turns.last = turn;
+    turns.bytes += bytes;
+    // Counted as the client's: whoever has the most waiting is the first to go when there is too much of all.
+    connection.hold(bytes);
     await turn;
-    this.#waitingBytes -= bytes;
-    if (this.#turns.get(connection) === turn) this.#turns.delete(connection);
+    connection.hold(-bytes);
+    turns.bytes -= bytes;
+    if (turns.last === turn) this.#turns.delete(connection);
   }
 }

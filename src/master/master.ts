@@ -16,13 +16,16 @@ import type { Job, Run } from "#core";
 import type { Address, Host, Listener, Socket } from "#host";
 import { openLog, type Log } from "#log";
 import { RpcConnection } from "#rpc";
-import { GRACE_MS, HELLO_TIMEOUT_MS, MAX_GRACE_MS } from "#wire";
+import { GRACE_MS, MAX_GRACE_MS } from "#wire";
 import { BlobStore } from "./blobs.ts";
 import { countsOf, type MasterCounts } from "./counts.ts";
+import { Doors } from "./doors.ts";
 import { Engine } from "./engine.ts";
 import { StoreDesk } from "./kv.ts";
+import { DEFAULT_PLACES, MAX_PAGES_AT_ONCE, MAX_PAGES_PER_PEER, MAX_PAGES_PER_TURN, STRANGER_LIMITS, type Places } from "./limits.ts";
 import { OutputStore } from "./output.ts";
 import { Session } from "./session.ts";
+import { Turns } from "./turns.ts";
 import { Watchers } from "./watch.ts";
 import { Workers } from "./workers.ts";
 
@@ -33,9 +36,6 @@ export interface MasterStore {
   /** One command; resolves with the answer in RESP3, errors included. */
   call(args: readonly Buffer[]): Promise<Buffer>;
 }
-
-/** Each connection costs a descriptor and a few kilobytes; the usual limit is 1,024 descriptors, and files need some. */
-const MAX_CONNECTIONS = 800;
 
 export interface MasterOptions {
   readonly host: Host;
@@ -50,6 +50,8 @@ export interface MasterOptions {
   readonly graceMs?: number;
   readonly version?: string;
   readonly pid?: number;
+  /** How many peers, files and so on this process has descriptors for (`placesFor`). Default: what 1,024 allow. */
+  readonly places?: Places;
   /** Default: this cluster has none. */
   readonly store?: MasterStore;
   /**
@@ -96,6 +98,10 @@ export interface Services {
   readonly watchers: Watchers;
   readonly output: OutputStore;
   readonly blobs: BlobStore;
+  readonly doors: Doors;
+  /** Of long answers, and of pipelines that are read from blobs. */
+  readonly turns: Turns;
+  readonly specs: Turns;
   readonly store: MasterStore | undefined;
   readonly cluster: string | undefined;
   readonly desk: StoreDesk;
@@ -144,8 +150,6 @@ async function takeLock(host: Host, dir: string): Promise<{ release(): Promise<v
 async function serve(options: MasterOptions, lock: { release(): Promise<void> }): Promise<Master> {
   const { host, dir } = options;
   let listener: Listener | undefined;
-  const connections = new Set<RpcConnection>();
-
   const fatal = (error: Error): void => {
     if (services.stopped) return;
     services.stopped = true;
@@ -153,7 +157,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
     services.workers.stop();
     void listener?.close();
     // No goodbye and no answer: a client that hears nothing asks again, one that hears "ok" does not.
-    for (const connection of connections) connection.destroy(error);
+    for (const connection of [...services.doors.connections()]) connection.destroy(error);
     options.onFatal?.(error);
   };
   const log = await openLog({ host, dir: `${dir}/log`, durability: options.durability ?? "always", onFatal: fatal });
@@ -161,9 +165,8 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
   const { engine, workers, output } = services;
 
   const accept = (socket: Socket): void => {
-    if (services.stopped || connections.size >= MAX_CONNECTIONS) return socket.destroy();
-    const connection: RpcConnection = openConnection(services, socket, (gone) => connections.delete(gone));
-    connections.add(connection);
+    if (services.stopped) return socket.destroy();
+    services.doors.enter(openConnection(services, socket));
   };
   let recovered: Master["recovered"];
   try {
@@ -181,7 +184,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
     port: listener.port,
     recovered,
     isOver: (run) => engine.isOver(run),
-    counts: () => countsOf(services, connections),
+    counts: () => countsOf(services),
     snapshot: () => engine.snapshot(),
     async stop() {
       if (services.stopped) return;
@@ -190,7 +193,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
       // Before the connections: their closing must not look like the death of the workers.
       workers.stop();
       await engine.stop();
-      for (const connection of connections) connection.close();
+      for (const connection of [...services.doors.connections()]) connection.close();
       await output.close();
       await log.close();
       await lock.release();
@@ -201,9 +204,13 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
 
 function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal: (error: Error) => void }): Services {
   const { host, dir } = options;
-  const output = new OutputStore(host, `${dir}/output`);
-  const blobs = new BlobStore(host, `${dir}/blobs`);
-  const watchers = new Watchers(() => engine, host.timers.soon);
+  const { places = DEFAULT_PLACES } = options;
+  const { soon } = host.timers;
+  const output = new OutputStore(host, `${dir}/output`, { maxOpenFiles: places.outputs });
+  const blobs = new BlobStore(host, `${dir}/blobs`, { maxUploads: places.uploads });
+  const turns = new Turns({ soon, atOnce: MAX_PAGES_AT_ONCE, perPeer: MAX_PAGES_PER_PEER, perTurn: MAX_PAGES_PER_TURN });
+  const specs = new Turns({ soon, atOnce: 1, perPeer: 1, perTurn: 1 });
+  const watchers = new Watchers(() => engine, turns, soon);
   const workers = new Workers({ host, graceMs: options.graceMs ?? GRACE_MS, engine: () => engine });
   const observer = {
     job(job: Job, at: number): void {
@@ -222,7 +229,8 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
     host, log, observer, onFatal: fatal, onStarted: (event) => workers.started(event), onReleased: () => workers.flush(),
   });
   return {
-    host, dir, engine, workers, watchers, output, blobs,
+    host, dir, engine, workers, watchers, output, blobs, turns, specs,
+    doors: new Doors({ host, places, registered: () => engine.state.workers.size }),
     store: options.store, cluster: options.cluster, desk: new StoreDesk(options.store),
     token: options.token, version: options.version ?? "", pid: options.pid ?? 0,
     startedAt: host.clock.wall(), nextSeq: () => log.nextSeq, fatal, stopped: false,
@@ -238,22 +246,18 @@ async function removeLeftovers({ engine, output, blobs }: Services): Promise<voi
   await output.keepOnly(new Set([...engine.state.runs.keys()].map(String)));
 }
 
-function openConnection(services: Services, socket: Socket, onGone: (connection: RpcConnection) => void): RpcConnection {
+function openConnection(services: Services, socket: Socket): RpcConnection {
   const connection: RpcConnection = new RpcConnection(socket, {
     host: services.host,
+    limits: STRANGER_LIMITS,
     onRequest: (request) => (services.stopped ? request.fail("CLOSED", "The master is shutting down") : session.request(request)),
     onNotify: (opcode) => session.notify(opcode),
     onClose: () => {
-      silence.cancel();
-      onGone(connection);
+      services.doors.left(connection);
       if (!services.stopped) session.closed();
     },
   });
   const session = new Session(services, connection);
-  // A peer that connects and says nothing holds a descriptor that somebody else could use.
-  const silence = services.host.timers.after(HELLO_TIMEOUT_MS, () => {
-    if (!session.introduced) connection.destroy();
-  });
   return connection;
 }
 

@@ -6,21 +6,23 @@
  * Output is not part of the state: it may be large, nobody decides anything by it, and a lost tail after a power cut
  * hurts no promise. So it has files of its own and no fsync.
  *
+ * Readers have no file open while they wait, whether for more output or for room on their way: a file is open for one page,
+ * in a turn of its reader (turns.ts), so that any number of them costs a few descriptors and writers always have theirs.
+ *
  * Invariants: at most MAX_OUTPUT_BYTES per attempt, then one line that says so; a reader that follows sees every
- * record once, in order; at most MAX_OPEN_FILES files stay open.
+ * record once, in order; at most `maxOpenFiles` files stay open; a reader that stops leaves nothing behind.
  * Left out: rotation and search.
  * Test: test/10-master.output.test.ts
  */
 import type { Host, StoredFile } from "#host";
 import { BLOB_CHUNK_BYTES, type AttemptKey, type LogChunk } from "#wire";
+import { DEFAULT_PLACES } from "./limits.ts";
 
 const HEADER_BYTES = 11;
 /** The byte in the file is the index here. 0 is none, because zeros are what a file system leaves of a lost write. */
 const STREAMS = [undefined, "stdout", "stderr"] as const;
 /** Per attempt. What is beyond the first 16 MiB of a log, nobody has ever read. */
 export const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
-/** Well below the usual limit of 1,024 descriptors. */
-const MAX_OPEN_FILES = 128;
 /** Chunks in one page of a reader, as the schema of LogPage allows. */
 const PAGE_CHUNKS = 4096;
 /** A page of a reader: holds the largest record, and fits into one frame with its overhead. */
@@ -34,17 +36,35 @@ interface Writer {
   bytes: number;
 }
 
+/** Waits until one more page may be read, and resolves with what ends that. Undefined: nobody wants it any more. */
+export type Pace = () => Promise<(() => void) | undefined>;
+
+/** Somebody who reads an attempt's output. */
+export interface OutputReader extends AsyncIterable<LogChunk[]> {
+  /** Ends it now, also while it waits for more. */
+  stop(): void;
+}
+
+const atOnce: Pace = async () => () => undefined;
+
 export class OutputStore {
   readonly #host: Host;
+  readonly #maxOpenFiles: number;
   readonly #dir: string;
   readonly #writers = new Map<string, Writer>();
   /** Files that are being closed. Nobody else may write to them until that is done. */
   readonly #closing = new Map<string, Promise<void>>();
   readonly #followers = new Map<string, Set<() => void>>();
 
-  constructor(host: Host, dir: string) {
+  constructor(host: Host, dir: string, options: { maxOpenFiles?: number } = {}) {
     this.#host = host;
     this.#dir = dir;
+    this.#maxOpenFiles = options.maxOpenFiles ?? DEFAULT_PLACES.outputs;
+  }
+
+  /** Readers that wait for more output. */
+  get followers(): number {
+    return [...this.#followers.values()].reduce((sum, waiting) => sum + waiting.size, 0);
   }
 
   /** Resolves when the chunks are in the file: the worker may then send more. */
@@ -67,7 +87,7 @@ export class OutputStore {
 
   #open(key: AttemptKey): Writer {
     const name = nameOf(key);
-    if (this.#writers.size >= MAX_OPEN_FILES) this.#close(this.#writers.keys().next().value!);
+    if (this.#writers.size >= this.#maxOpenFiles) this.#close(this.#writers.keys().next().value!);
     const before = this.#closing.get(name);
     const writer: Writer = { file: this.#openFile(key, before, (bytes) => { writer.bytes = bytes; }), last: Promise.resolve(), bytes: 0 };
     writer.file.catch(() => undefined); // whoever appends sees it
@@ -94,11 +114,6 @@ export class OutputStore {
   /** Whether anything is being written or followed; if not, endings need not be announced. */
   get busy(): boolean {
     return this.#writers.size + this.#followers.size > 0;
-  }
-
-  /** Attempts that somebody waits for. */
-  get followers(): number {
-    return this.#followers.size;
   }
 
   /** Files that are open for writing, or being closed. */
@@ -135,36 +150,63 @@ export class OutputStore {
     for (const resume of waiting ?? []) resume();
   }
 
-  /** Records from the start; waits for more while `isRunning` says that more may come. */
-  async *read(key: AttemptKey, isRunning: () => boolean): AsyncGenerator<LogChunk[]> {
+  // #region read
+  /** Records from the start; waits for more while `isRunning` says that more may come. Each page waits for its `pace`. */
+  read(key: AttemptKey, isRunning: () => boolean, pace: Pace = atOnce): OutputReader {
     const name = nameOf(key);
-    let offset = 0;
-    for (;;) {
-      // Asked before reading: what is written between the two is then seen by the next read.
-      const more = isRunning();
-      const news = more ? this.#next(name) : undefined;
-      // The attempt is over, and its last words may still be on their way into the file.
-      if (!more) await (this.#writers.get(name)?.last ?? this.#closing.get(name));
-      const { chunks, bytes } = await this.#page(name, offset);
-      offset += bytes;
-      if (chunks.length > 0) yield chunks;
-      else if (!more) return;
-      else await news;
-    }
+    const reader = { stopped: false, resume: (): void => undefined };
+    const stop = (): void => {
+      reader.stopped = true;
+      reader.resume();
+    };
+    return { stop, [Symbol.asyncIterator]: () => this.#pages(name, { reader, isRunning, pace }) };
   }
 
-  #next(name: string): Promise<void> {
-    return new Promise((resolve) => {
-      const waiting = this.#followers.get(name) ?? new Set();
-      waiting.add(resolve);
-      this.#followers.set(name, waiting);
-    });
+  async *#pages(name: string, { reader, isRunning, pace }: Reading): AsyncGenerator<LogChunk[]> {
+    let offset = 0;
+    while (!reader.stopped) {
+      const done = await pace();
+      if (done === undefined || reader.stopped) return done?.();
+      // Asked before reading: what is written between the two is then seen by the next read.
+      const more = isRunning();
+      const news = more ? this.#next(name, reader) : undefined;
+      try {
+        // The attempt is over, and its last words may still be on their way into the file.
+        if (!more) await (this.#writers.get(name)?.last ?? this.#closing.get(name));
+        const { chunks, bytes } = await this.#page(name, offset);
+        offset += bytes;
+        if (chunks.length > 0) yield chunks;
+        else if (news === undefined) return;
+        else {
+          done(); // waiting takes nobody's turn
+          await news.came;
+        }
+      } finally {
+        news?.leave();
+        done();
+      }
+    }
+  }
+  // #endregion
+
+  /** The next time that something is appended or `reader` is stopped. `leave` forgets that anybody waits. */
+  #next(name: string, reader: Reading["reader"]): { came: Promise<void>; leave(): void } {
+    const waiting = this.#followers.get(name) ?? new Set();
+    const came = new Promise<void>((resolve) => (reader.resume = resolve));
+    const { resume } = reader;
+    waiting.add(resume);
+    this.#followers.set(name, waiting);
+    const leave = (): void => {
+      waiting.delete(resume);
+      if (waiting.size === 0 && this.#followers.get(name) === waiting) this.#followers.delete(name);
+    };
+    return { came, leave };
   }
 
   async #page(name: string, offset: number): Promise<Page> {
     const path = `${this.#dir}/${name}`;
     if ((await this.#host.storage.stat(path)) === undefined) return { chunks: [], bytes: 0 };
-    const file = await this.#host.storage.open(path);
+    const file = await this.#host.storage.open(path, { readOnly: true });
     try {
       return await readPage(file, offset);
     } finally {
@@ -219,6 +261,13 @@ function header(chunk: LogChunk, length: number): Buffer {
   bytes.writeUIntBE(chunk.at, 1, 6);
   bytes.writeUInt32BE(length, 7);
   return bytes;
+}
+
+interface Reading {
+  /** `resume` ends its wait. */
+  readonly reader: { stopped: boolean; resume(): void };
+  readonly isRunning: () => boolean;
+  readonly pace: Pace;
 }
 
 interface Page {

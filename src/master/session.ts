@@ -4,14 +4,14 @@
  * The pattern of every handler: decode, decide, commit, and queue the answer behind the commit. A handler never awaits
  * the disk itself; the engine releases its answer when the facts behind it are durable.
  *
- * Invariants: nothing but HELLO is served before HELLO; a request has exactly one answer; what a peer sends wrong is
- * answered, and what we do wrong stops the process.
+ * Invariants: nothing but HELLO is served before HELLO; a request has exactly one answer; an answer that may be long is made in
+ * its turn, when there is room for it; what a peer sends wrong is answered, and what we do wrong stops the process.
  * Test: test/10-master.test.ts
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { CodecError } from "#codec";
 import {
-  deadLetters, decideAddJobs, decideCancel, decideDrain, decideGate, decideRetry, decideSubmit,
+  deadJobs, deadLetter, decideAddJobs, decideCancel, decideDrain, decideGate, decideRetry, decideSubmit,
   findJob, findRun, gateInfo, hashState, isTerminal, reasonOf, Refusal, runInfo, waitKind,
   workerInfo, type Job, type Run,
 } from "#core";
@@ -21,11 +21,13 @@ import {
   DecideGate, Decision, Drained, DrainWorker, GateList, Hello, Info, InfoRequest, JobRef, LEASE_MS,
   LogPage, LogsRequest, MAX_PARENT_NAMES, MAX_SLOTS, MAX_SPEC_BYTES, Op, Output, PipelineSpec,
   PROTOCOL, Reasons, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, Why,
-  WorkerList, type JobReason,
+  WorkerList, type JobInfo, type JobReason,
 } from "#wire";
 import { BlobError, type Uploads } from "./blobs.ts";
 import type { Services } from "./master.ts";
+import type { Pace } from "./output.ts";
 import { gateBytes, jobBytes, jobRows, letterBytes, pages, runBytes } from "./pages.ts";
+import type { Turns } from "./turns.ts";
 import type { WorkerLink } from "./workers.ts";
 
 /** Events that wait for the disk, beyond which no new work is taken: a quarter of what the log can hold for those who cannot wait. */
@@ -43,6 +45,7 @@ export class Session {
   readonly #uploads: Uploads;
   #role: "client" | "worker" | undefined;
   #link: WorkerLink | undefined;
+  #lists: Promise<void> = Promise.resolve();
 
   constructor(services: Services, connection: RpcConnection) {
     this.#services = services;
@@ -50,14 +53,10 @@ export class Session {
     this.#uploads = services.blobs.uploads();
   }
 
-  get introduced(): boolean {
-    return this.#role !== undefined;
-  }
-
   request(request: IncomingRequest): void {
     try {
       if (this.#link !== undefined) this.#services.workers.heard(this.#link);
-      if (request.opcode === Op.HELLO) return this.#hello(request);
+      if (request.opcode === Op.HELLO) return this.#welcome(request);
       if (this.#role === undefined) return request.fail("UNAUTHORIZED", "Cannot serve this request: the first one must be HELLO");
       const handler = HANDLERS[request.opcode];
       if (handler === undefined) return request.fail("UNSUPPORTED", `Cannot serve opcode ${request.opcode}: this master does not know it`);
@@ -86,6 +85,13 @@ export class Session {
     void this.#uploads.close().catch(() => undefined);
   }
 
+  /** A list that has to be sorted exists as a whole: of these a peer has one at a time. */
+  alone(work: () => Promise<void>): Promise<void> {
+    const done = this.#lists.then(work);
+    this.#lists = done.catch(() => undefined);
+    return done;
+  }
+
   get connection(): RpcConnection {
     return this.#connection;
   }
@@ -98,19 +104,32 @@ export class Session {
     return this.#link;
   }
 
+  /** Whoever finds no place is told so, and keeps none. */
+  #welcome(request: IncomingRequest): void {
+    try {
+      this.#hello(request);
+    } catch (error) {
+      this.#failed(request, error);
+      if (error instanceof RpcError && error.code === "OVERLOADED") this.#connection.close();
+    }
+  }
+
   // #region hello
   #hello(request: IncomingRequest): void {
     const hello = Hello.decode(request.body);
     if (hello.protocol !== PROTOCOL) {
       return request.fail("UNSUPPORTED", `Cannot serve a ${hello.role} that speaks protocol ${hello.protocol} (Titan ${hello.version || "of an unknown version"}): this master speaks ${PROTOCOL}`);
     }
-    const { token, version, engine } = this.#services;
+    const { token, version, engine, doors, workers } = this.#services;
     if (token !== undefined && !sameSecret(token, hello.token ?? "")) {
       return request.fail("UNAUTHORIZED", hello.token === undefined ? "Cannot open a session: this master wants a token (TITAN_TOKEN)" : "Cannot open a session: the token is wrong");
     }
-    if (this.#role !== undefined) return request.fail("CONFLICT", "Cannot open a session: this connection has one");
+    // A worker with a long HELLO has introduced itself with a short one first.
+    const isLonger = this.#role === "client" && hello.role === "worker";
+    if (this.#role !== undefined && !isLonger) return request.fail("CONFLICT", "Cannot open a session: this connection has one");
     const welcome = { protocol: PROTOCOL, version, beatMs: BEAT_MS, leaseMs: LEASE_MS };
     if (hello.role === "client") {
+      doors.admit(this.#connection, "client");
       this.#role = "client";
       return request.reply(Welcome.encode({
         ...welcome, worker: 0, name: "", stale: [], store: undefined, cluster: undefined,
@@ -120,6 +139,8 @@ export class Session {
     if (hello.slots < 1 || hello.slots > MAX_SLOTS) throw new Refusal("INVALID", `Cannot register worker: ${hello.slots} slots, must be 1 to ${MAX_SLOTS}`);
     const bad = hello.tags.find((tag) => !/^[A-Za-z0-9_.:-]{1,64}$/.test(tag));
     if (bad !== undefined) throw new Refusal("INVALID", `Cannot register worker: "${bad}" is not a tag`);
+    const known = engine.state.workersByInstance.get(hello.instance);
+    doors.admit(this.#connection, "worker", { isKnown: known !== undefined, older: known && workers.links.get(known.id)?.connection });
     this.#role = "worker";
     const { cluster } = this.#services;
     const join = (store?: string): void => {
@@ -176,14 +197,10 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     watchers.grown(findRun(engine.state, run));
     engine.afterwards(() => request.reply(Affected.encode({ jobs: jobs.length })));
   },
-  [Op.RUNS]: async ({ engine }, request) => {
-    const all = [...engine.state.runs.values()].map(runInfo);
-    await engine.durable();
-    for (const { rows } of pages(all, runBytes)) await item(request, RunList.encode({ runs: rows }));
-    request.end();
-  },
+  [Op.RUNS]: (services, request, session) =>
+    list(services, request, { session, rows: mapped(services.engine.state.runs.values(), runInfo), bytesOf: runBytes, encode: (runs) => RunList.encode({ runs }) }),
   [Op.STATUS]: status,
-  [Op.WATCH]: ({ engine, watchers }, request) => watchers.add(findRun(engine.state, RunRef.decode(request.body).run), request),
+  [Op.WATCH]: ({ engine, watchers }, request, { connection }) => watchers.add(findRun(engine.state, RunRef.decode(request.body).run), request, connection),
   [Op.WHY]: why,
   [Op.LOGS]: logs,
   [Op.CANCEL]: cancel,
@@ -197,7 +214,7 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     const jobs = opened.filter((index) => !isTerminal(run.jobs[index]!.status)).length;
     engine.afterwards(() => request.reply(Affected.encode({ jobs })));
   },
-  [Op.WORKERS]: ({ engine, workers }, request) => {
+  [Op.WORKERS]: ({ engine, workers, turns }, request, { connection }) => turns.reply(request, connection, async () => {
     const rows = [...engine.state.workers.values()].map((worker) => {
       const link = workers.links.get(worker.id);
       const info = workerInfo(worker, { remote: link?.connection.remote ?? "", connected: link !== undefined });
@@ -205,25 +222,18 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
       return link?.leaving === true ? { ...info, draining: true } : info;
     });
     const body = WorkerList.encode({ workers: rows });
-    engine.afterwards(() => request.reply(body));
-  },
+    await engine.durable();
+    return body;
+  }),
   [Op.DRAIN]: ({ engine }, request) => {
     const { events, worker } = decideDrain(engine.state, DrainWorker.decode(request.body), engine.context);
     engine.commit(events);
     engine.afterwards(() => request.reply(Drained.encode({ id: worker.id, name: worker.name, running: worker.jobs.size })));
   },
-  [Op.DEAD]: async ({ engine }, request) => {
-    const all = deadLetters(engine.state);
-    await engine.durable();
-    for (const { rows } of pages(all, letterBytes)) await item(request, DeadPage.encode({ letters: rows }));
-    request.end();
-  },
-  [Op.GATES]: async ({ engine }, request) => {
-    const all = [...engine.state.gates].map(gateInfo);
-    await engine.durable();
-    for (const { rows } of pages(all, gateBytes)) await item(request, GateList.encode({ gates: rows }));
-    request.end();
-  },
+  [Op.DEAD]: (services, request, session) => session.alone(() =>
+    list(services, request, { session, rows: mapped(deadJobs(services.engine.state), deadLetter), bytesOf: letterBytes, encode: (letters) => DeadPage.encode({ letters }) })),
+  [Op.GATES]: (services, request, session) =>
+    list(services, request, { session, rows: mapped(services.engine.state.gates, gateInfo), bytesOf: gateBytes, encode: (gates) => GateList.encode({ gates }) }),
   [Op.DECIDE]: ({ engine }, request) => {
     const { events, decision } = decideGate(engine.state, DecideGate.decode(request.body), engine.context);
     engine.commit(events);
@@ -241,8 +251,9 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     const present = await session.uploads.put(BlobPut.decode(request.body));
     request.reply(BlobHas.encode({ present }));
   },
-  [Op.BLOB_GET]: async ({ blobs }, request) => {
-    for await (const data of blobs.read(BlobRef.decode(request.body).hash)) await item(request, BlobChunk.encode({ data }));
+  [Op.BLOB_GET]: async ({ blobs, turns }, request, { connection }) => {
+    const pace = (): ReturnType<Pace> => turns.begin(request, connection);
+    for await (const data of blobs.read(BlobRef.decode(request.body).hash, { pace })) request.item(BlobChunk.encode({ data }));
     request.end();
   },
   [Op.OUTPUT]: async ({ engine, output }, request, session) => {
@@ -270,10 +281,10 @@ function onlySystemErrors(error: unknown): void {
   if (!isSystemError(error)) throw error;
 }
 
-async function submit({ engine, blobs }: Services, request: IncomingRequest): Promise<void> {
+async function submit({ engine, blobs, specs }: Services, request: IncomingRequest, { connection }: Session): Promise<void> {
   const submission = Submit.decode(request.body);
   checkBacklog(engine);
-  const spec = submission.spec ?? (await specFromBlob(blobs, submission.specBlob ?? ""));
+  const spec = submission.spec ?? (await inTurn(specs, connection, () => specFromBlob(blobs, submission.specBlob ?? "")));
   if (spec.project !== undefined && !(await blobs.has(spec.project))) {
     throw new Refusal("INVALID", `Cannot submit pipeline "${spec.name}": its project ${spec.project.slice(0, 12)}… has not been uploaded`);
   }
@@ -283,37 +294,79 @@ async function submit({ engine, blobs }: Services, request: IncomingRequest): Pr
   engine.afterwards(() => request.reply(Submitted.encode(answer)));
 }
 
+/** One at a time: each may be 56 MiB, and several times as much once it is decoded. */
+async function inTurn<T>(turns: Turns, peer: object, work: () => Promise<T>): Promise<T> {
+  const done = await turns.take(peer);
+  return work().finally(done);
+}
+
 async function specFromBlob(blobs: Services["blobs"], hash: string): Promise<PipelineSpec> {
-  const bytes = await blobs.load(hash);
+  const bytes = await blobs.load(hash, MAX_SPEC_BYTES);
   await blobs.remove(hash);
-  if (bytes.length > MAX_SPEC_BYTES) throw new Refusal("INVALID", `Cannot submit: the pipeline has ${bytes.length} bytes, more than ${MAX_SPEC_BYTES}`);
   return PipelineSpec.decode(bytes);
 }
 
-async function status({ engine }: Services, request: IncomingRequest): Promise<void> {
+interface Listing<Row> {
+  readonly session: Session;
+  readonly rows: Iterable<Row>;
+  readonly bytesOf: (row: Row) => number;
+  readonly encode: (rows: Row[]) => Buffer;
+}
+
+/** A list of any length: each page is made when there is room for it, from what is true then. */
+async function list<Row>({ engine, turns }: Services, request: IncomingRequest, listing: Listing<Row>): Promise<void> {
+  const { session, rows, bytesOf, encode } = listing;
+  const made = pages(rows, bytesOf);
+  const next = async (): Promise<Buffer | undefined> => {
+    const page = made.next().value;
+    if (page === undefined) return undefined;
+    const body = encode(page.rows);
+    // Read first, then wait: what is read meanwhile may be in memory only.
+    await engine.durable();
+    return body;
+  };
+  while (await turns.send(request, session.connection, next));
+  request.end();
+}
+
+/** Rows that are made as they are asked for. A collection that grows meanwhile may be longer than it was, and no row is told twice. */
+function* mapped<From, To>(all: Iterable<From>, to: (each: From) => To): Generator<To> {
+  for (const each of all) yield to(each);
+}
+
+async function status(services: Services, request: IncomingRequest, session: Session): Promise<void> {
+  const { engine } = services;
   const { run: id, job } = JobRef.decode(request.body);
   const run = findRun(engine.state, id);
   const jobs = job === undefined ? run.jobs : [findJob(run, job)];
-  for (const { rows, first } of pages(jobRows(engine, jobs), jobBytes)) {
-    if (request.cancelled) return;
+  let isFirst = true;
+  const encode = (rows: JobInfo[]): Buffer => {
+    const first = isFirst;
+    isFirst = false;
     const isNamed = first && job !== undefined && rows[0]!.dependsOn.length <= MAX_PARENT_NAMES;
     const named = isNamed ? rows[0]!.dependsOn : [];
     const parents = named.map((index) => run.jobs[index]!.spec.id);
-    const body = StatusPage.encode({ run: first ? runInfo(run) : undefined, jobs: rows, parents });
-    // Read first, then wait: what is read meanwhile may be in memory only.
-    await engine.durable();
-    await item(request, body);
-  }
-  request.end();
+    return StatusPage.encode({ run: first ? runInfo(run) : undefined, jobs: rows, parents });
+  };
+  await list(services, request, { session, rows: jobRows(engine, jobs), bytesOf: jobBytes, encode });
 }
 
 /**
  * Costs what was asked for, whatever the size of the run. Many jobs of a queue have one reason: it
  * is worked out for each.
  */
-function why({ engine }: Services, request: IncomingRequest): void {
+function why({ engine, turns }: Services, request: IncomingRequest, { connection }: Session): Promise<void> {
   const { run: id, jobs } = Why.decode(request.body);
   const run = findRun(engine.state, id);
+  return turns.reply(request, connection, async () => {
+    const body = Reasons.encode({ reasons: reasonsOf(engine, run, jobs) });
+    // What is said may follow from events that are not durable yet.
+    await engine.durable();
+    return body;
+  });
+}
+
+function reasonsOf(engine: Services["engine"], run: Run, jobs: readonly number[]): JobReason[] {
   const reasons: JobReason[] = [];
   let bytes = 0;
   for (const index of jobs) {
@@ -325,9 +378,7 @@ function why({ engine }: Services, request: IncomingRequest): void {
     if (bytes > MAX_WHY_BYTES) break;
     reasons.push({ index, kind, reason });
   }
-  const body = Reasons.encode({ reasons });
-  // What is said may follow from events that are not durable yet.
-  engine.afterwards(() => request.reply(body));
+  return reasons;
 }
 
 function cancel({ engine, workers }: Services, request: IncomingRequest): void {
@@ -342,23 +393,16 @@ function cancel({ engine, workers }: Services, request: IncomingRequest): void {
   });
 }
 
-async function logs({ engine, output }: Services, request: IncomingRequest): Promise<void> {
+async function logs({ engine, output, turns }: Services, request: IncomingRequest, { connection }: Session): Promise<void> {
   const { run: id, job: jobId, attempt, follow } = LogsRequest.decode(request.body);
   const run: Run = findRun(engine.state, id);
   const job = findJob(run, jobId);
   const wanted = attempt === 0 ? Math.max(1, job.attempt) : attempt;
   if (wanted > Math.max(1, job.attempt)) throw new Refusal("NOT_FOUND", `Cannot read output of ${id}/${jobId}: its latest attempt is ${job.attempt}, not ${wanted}`);
   const key = { run: run.number, job: job.index, attempt: wanted };
-  let cancelled = false;
-  request.onCancel(() => { cancelled = true; output.wake(key); });
-  const mayGrow = () => follow && !cancelled && (job.attempt < wanted ? !isTerminal(job.status) : job.attempt === wanted && job.status === "RUNNING");
-  for await (const chunks of output.read(key, mayGrow)) {
-    if (cancelled) return;
-    await item(request, LogPage.encode({ chunks }));
-  }
+  const mayGrow = () => follow && (job.attempt < wanted ? !isTerminal(job.status) : job.attempt === wanted && job.status === "RUNNING");
+  const reader = output.read(key, mayGrow, () => turns.begin(request, connection));
+  request.onCancel(() => reader.stop());
+  for await (const chunks of reader) request.item(LogPage.encode({ chunks }));
   request.end();
-}
-
-async function item(request: IncomingRequest, body: Buffer): Promise<void> {
-  if (!request.item(body)) await request.drained();
 }

@@ -1,174 +1,325 @@
 /**
  * Lesson 10: people who watch a run, and how a slow one costs nothing.
  *
- * A watcher first gets the whole run, then every change. Changes of one group (one fsync) travel in one page. A watcher
- * that cannot keep up is not allowed to fill the master's memory: its backlog is dropped, and when it is ready again it gets the
- * whole run anew. It may miss steps; it never misses where things stand.
+ *     a run's feed     batch 7 │ batch 8 │ batch 9      one batch per group (one fsync), encoded once for all watchers
+ *                         ▲         ▲          ▲
+ *     its watchers        C        A, D        B        each knows which one it gets next
  *
- * Invariants: pages leave only after their changes are durable; at most MAX_BACKLOG changes wait per watcher.
- * Test: test/10-master.test.ts
+ * A watcher first gets the whole run, then every change. A watcher that cannot keep up is not allowed to fill the master's
+ * memory: the oldest batches go, and whoever was to get one of them gets the whole run anew when it is ready again. It may miss
+ * steps; it never misses where things stand. The pages of a whole run are shared, too, by those who want them at the same time.
+ *
+ * Invariants: pages leave only after their changes are durable; at most MAX_BACKLOG changes wait per run and
+ * MAX_BACKLOGS of all, however many watch; nothing is encoded for a watcher that has no room.
+ * Test: test/10-master.watch.test.ts
  */
 import { jobChange, runInfo, type Job, type Run } from "#core";
-import type { IncomingRequest } from "#rpc";
+import { RpcError, type IncomingRequest } from "#rpc";
 import { WatchPage, type JobChange, type RunInfo } from "#wire";
 import type { Engine } from "./engine.ts";
+import { MAX_WATCHES, MAX_WATCHES_OF_RUN } from "./limits.ts";
 import { changeBytes, jobBytes, jobRows, pages } from "./pages.ts";
+import type { Turns } from "./turns.ts";
 
-/** At about 100 bytes each, 2 MB per watcher. */
-const MAX_BACKLOG = 20_000;
+/** At about 100 bytes each, 2 MB per run that is watched. */
+export const MAX_BACKLOG = 20_000;
+/** Of all runs: what sixteen of them may have, 32 MB. */
+export const MAX_BACKLOGS = 16 * MAX_BACKLOG;
+/** Pages of whole runs that are kept for the next watcher: 256 KiB each. */
+const MAX_SHARED_PAGES = 16;
+/** …and for how long: in a page are the reasons why jobs wait, which change without the run. */
+const SHARED_MS = 100;
 
+/** What one group changed in a run. */
 interface Batch {
   changes: JobChange[];
+  count: number;
   run: RunInfo | undefined;
+  /** Once somebody has had room for it; `changes` is empty then. */
+  encoded: Buffer[] | undefined;
 }
 
-class Watcher {
+/** A part of the list of a run's jobs. */
+interface ListPage {
+  readonly body: Buffer;
+  /** The job that the next page begins with; undefined: this is the last one. */
+  readonly next: number | undefined;
+  /** What it says of the run, if the list is this one page. */
+  readonly info: RunInfo | undefined;
+}
+
+interface SharedPage {
+  readonly feed: Feed;
+  readonly version: number;
+  readonly at: number;
+  readonly page: Promise<ListPage>;
+}
+
+/** A list that is being sent: the job that its next page begins with (undefined: all are sent), and the run as it was then. */
+interface List {
+  from: number | undefined;
+  readonly info: RunInfo;
+}
+
+class Feed {
   readonly run: Run;
-  readonly request: IncomingRequest;
-  /** Durable, not sent yet. */
-  ready: Batch[] = [];
+  readonly watchers = new Set<Watcher>();
+  /** Durable, and not sent to everybody yet. */
+  readonly batches: Batch[] = [];
+  /** The number of `batches[0]`. */
+  first = 0;
+  /** Changes in `batches`. */
   backlog = 0;
-  reset = true;
-  pumping = false;
-  gone = false;
+  /** Counts what has happened: a page of the list with the same number is still right. */
+  version = 0;
   /** Collects the changes of the group that is being committed. */
   batch: Batch | undefined;
   group = -1;
 
-  constructor(run: Run, request: IncomingRequest) {
+  constructor(run: Run) {
     this.run = run;
+  }
+
+  get end(): number {
+    return this.first + this.batches.length;
+  }
+}
+
+class Watcher {
+  readonly feed: Feed;
+  readonly request: IncomingRequest;
+  readonly peer: object;
+  /** The number of the batch that it gets next, and how many pages of it it has. */
+  next = 0;
+  pagesSent = 0;
+  /** It is to get the whole run. */
+  reset = true;
+  list: List | undefined;
+  /** The status of the run that it was told last. */
+  told: RunInfo["status"] | undefined;
+  pumping = false;
+  gone = false;
+
+  constructor(feed: Feed, request: IncomingRequest, peer: object) {
+    this.feed = feed;
     this.request = request;
+    this.peer = peer;
+  }
+
+  get isBehind(): boolean {
+    return !this.gone && (this.reset || this.list !== undefined || this.next < this.feed.end);
   }
 }
 
 export class Watchers {
   readonly #engine: () => Engine;
+  readonly #turns: Turns;
   readonly #soon: (fn: () => void) => void;
-  readonly #byRun = new Map<Run, Set<Watcher>>();
+  readonly #feeds = new Map<Run, Feed>();
+  /** Watches of each peer. */
+  readonly #watches = new Map<object, number>();
+  readonly #shared = new Map<string, SharedPage>();
+  /** Changes that wait, in all feeds. */
+  #backlog = 0;
 
   /** `soon` as in Host.timers. */
-  constructor(engine: () => Engine, soon: (fn: () => void) => void) {
+  constructor(engine: () => Engine, turns: Turns, soon: (fn: () => void) => void) {
     this.#engine = engine;
+    this.#turns = turns;
     this.#soon = soon;
   }
 
+  /** Watches that are open. */
   get size(): number {
-    let count = 0;
-    for (const all of this.#byRun.values()) count += all.size;
-    return count;
+    return [...this.#watches.values()].reduce((sum, count) => sum + count, 0);
   }
 
-  /** Changes that wait, counted where they wait: at most MAX_BACKLOG for each watcher. */
+  /** Changes that wait for a watcher. */
   get backlog(): number {
-    let count = 0;
-    for (const all of this.#byRun.values()) {
-      for (const { ready } of all) for (const batch of ready) count += batch.changes.length;
-    }
-    return count;
+    return this.#backlog;
   }
 
-  add(run: Run, request: IncomingRequest): void {
-    const watcher = new Watcher(run, request);
-    const all = this.#byRun.get(run) ?? new Set();
-    this.#byRun.set(run, all.add(watcher));
+  // #region add
+  /** @throws {RpcError} OVERLOADED: this peer has as many watches as one may have */
+  add(run: Run, request: IncomingRequest, peer: object): void {
+    const count = this.#watches.get(peer) ?? 0;
+    if (count >= MAX_WATCHES) throw new RpcError("OVERLOADED", `Cannot watch ${run.id}: this connection has ${MAX_WATCHES} watches, and no connection may have more`);
+    const feed = this.#feeds.get(run) ?? new Feed(run);
+    const same = [...feed.watchers].filter((watcher) => watcher.peer === peer).length;
+    if (same >= MAX_WATCHES_OF_RUN) throw new RpcError("OVERLOADED", `Cannot watch ${run.id}: this connection has ${MAX_WATCHES_OF_RUN} watches of it, and no connection may have more`);
+    const watcher = new Watcher(feed, request, peer);
+    this.#feeds.set(run, feed);
+    feed.watchers.add(watcher);
+    this.#watches.set(peer, count + 1);
     request.onCancel(() => this.#remove(watcher));
     this.#engine().afterwards(() => void this.#pump(watcher));
   }
+  // #endregion
 
   #remove(watcher: Watcher): void {
+    if (watcher.gone) return;
     watcher.gone = true;
-    const all = this.#byRun.get(watcher.run);
-    all?.delete(watcher);
-    if (all?.size === 0) this.#byRun.delete(watcher.run);
+    const { feed, peer } = watcher;
+    feed.watchers.delete(watcher);
+    const left = (this.#watches.get(peer) ?? 1) - 1;
+    if (left > 0) this.#watches.set(peer, left);
+    else this.#watches.delete(peer);
+    if (feed.watchers.size > 0) return;
+    this.#feeds.delete(feed.run);
+    this.#drop(feed, feed.batches.length);
   }
 
   jobChanged(job: Job, at: number): void {
-    const watchers = this.#byRun.get(job.run);
-    if (watchers === undefined) return; // nobody looks: nothing is built
-    const change = jobChange(this.#engine().state, job, at);
-    for (const watcher of watchers) this.#batchOf(watcher).changes.push(change);
+    const feed = this.#feeds.get(job.run);
+    if (feed === undefined) return; // nobody looks: nothing is built
+    this.#batchOf(feed).changes.push(jobChange(this.#engine().state, job, at));
   }
 
   runChanged(run: Run): void {
-    for (const watcher of this.#byRun.get(run) ?? []) this.#batchOf(watcher).run = runInfo(run);
+    const feed = this.#feeds.get(run);
+    if (feed !== undefined) this.#batchOf(feed).run = runInfo(run);
   }
 
   /** Jobs were added: a watcher knows jobs by the list that it got first, so it gets the whole list again. */
   grown(run: Run): void {
-    for (const watcher of this.#byRun.get(run) ?? []) {
-      this.#engine().afterwards(() => {
+    const feed = this.#feeds.get(run);
+    if (feed === undefined) return;
+    feed.version += 1;
+    this.#engine().afterwards(() => {
+      for (const watcher of feed.watchers) {
         watcher.reset = true;
         void this.#pump(watcher);
-      });
-    }
+      }
+    });
   }
 
-  #batchOf(watcher: Watcher): Batch {
+  #batchOf(feed: Feed): Batch {
     const engine = this.#engine();
-    if (watcher.batch !== undefined && watcher.group === engine.group) return watcher.batch;
-    const batch: Batch = { changes: [], run: undefined };
-    watcher.batch = batch;
-    watcher.group = engine.group;
-    engine.afterwards(() => this.#release(watcher, batch));
+    feed.version += 1;
+    if (feed.batch !== undefined && feed.group === engine.group) return feed.batch;
+    const batch: Batch = { changes: [], count: 0, run: undefined, encoded: undefined };
+    feed.batch = batch;
+    feed.group = engine.group;
+    engine.afterwards(() => this.#release(feed, batch));
     return batch;
   }
 
-  #release(watcher: Watcher, batch: Batch): void {
-    watcher.ready.push(batch);
-    watcher.backlog += batch.changes.length;
-    if (watcher.backlog > MAX_BACKLOG) {
-      watcher.ready = [];
-      watcher.backlog = 0;
-      watcher.reset = true;
-    }
+  // #region release
+  #release(feed: Feed, batch: Batch): void {
+    if (feed.watchers.size === 0) return;
+    batch.count = batch.changes.length;
+    feed.batches.push(batch);
+    feed.backlog += batch.count;
+    this.#backlog += batch.count;
+    this.#forgetSent(feed);
+    // Whoever was to get one of these gets the whole run: `next` is then a number that is gone.
+    while (feed.backlog > MAX_BACKLOG) this.#drop(feed, 1);
+    if (this.#backlog > MAX_BACKLOGS) this.#drop(feed, feed.batches.length);
     // In the next turn: the dispatches that were released with this batch are on their way by then. People can wait for a
     // fraction of a millisecond; a job that was ready before its watcher's page was written should not.
-    this.#soon(() => void this.#pump(watcher));
+    this.#soon(() => {
+      for (const watcher of feed.watchers) if (!watcher.pumping) void this.#pump(watcher);
+    });
+  }
+  // #endregion
+
+  /** Nobody needs what all have got. */
+  #forgetSent(feed: Feed): void {
+    let needed = feed.end;
+    for (const { reset, next } of feed.watchers) if (!reset && next < needed) needed = next;
+    if (needed > feed.first) this.#drop(feed, needed - feed.first);
+  }
+
+  #drop(feed: Feed, count: number): void {
+    for (const batch of feed.batches.splice(0, count)) {
+      feed.backlog -= batch.count;
+      this.#backlog -= batch.count;
+    }
+    feed.first += count;
   }
 
   async #pump(watcher: Watcher): Promise<void> {
     if (watcher.pumping) return;
     watcher.pumping = true;
-    while (!watcher.gone && (watcher.reset || watcher.ready.length > 0)) {
-      if (watcher.reset) await this.#sendAll(watcher);
-      else await this.#sendBatch(watcher, watcher.ready.shift()!);
+    const { request, peer } = watcher;
+    while (watcher.isBehind) {
+      await this.#turns.send(request, peer, () => this.#nextPage(watcher));
+      if (request.over) this.#remove(watcher);
     }
     watcher.pumping = false;
-  }
-
-  async #sendBatch(watcher: Watcher, batch: Batch): Promise<void> {
-    watcher.backlog -= batch.changes.length;
-    for (const { rows, last } of pages(batch.changes, changeBytes)) {
-      await send(watcher, WatchPage.encode({ reset: false, run: last ? batch.run : undefined, jobs: [], changes: rows }));
-    }
-    this.#endIfOver(watcher, batch.run?.status);
-  }
-
-  /** Everything as it stands. What was waiting is older than this, and is dropped. */
-  async #sendAll(watcher: Watcher): Promise<void> {
-    const { run } = watcher;
-    const engine = this.#engine();
-    watcher.reset = false;
-    watcher.ready = [];
-    watcher.backlog = 0;
-    const info = runInfo(run);
-    for (const { rows, first, last } of pages(jobRows(engine, run.jobs), jobBytes)) {
-      if (watcher.gone) return;
-      // The run itself comes with the last page: whoever has it has everything.
-      const page = WatchPage.encode({ reset: first, run: last ? info : undefined, jobs: rows, changes: [] });
-      await engine.durable();
-      await send(watcher, page);
-    }
-    this.#endIfOver(watcher, info.status);
-  }
-
-  #endIfOver(watcher: Watcher, status: RunInfo["status"] | undefined): void {
-    if (status === undefined || status === "RUNNING" || watcher.ready.length > 0 || watcher.reset) return;
+    if (watcher.gone || watcher.told === undefined || watcher.told === "RUNNING") return;
     this.#remove(watcher);
-    watcher.request.end();
+    request.end();
   }
-}
 
-async function send(watcher: Watcher, page: Buffer): Promise<void> {
-  if (!watcher.gone && !watcher.request.item(page)) await watcher.request.drained();
+  #nextPage(watcher: Watcher): Buffer | undefined | Promise<Buffer> {
+    const { feed } = watcher;
+    if (!watcher.isBehind) return undefined;
+    if (watcher.reset || (watcher.list === undefined && watcher.next < feed.first)) {
+      // Everything as it stands. What was waiting is older than this, and is skipped.
+      watcher.reset = false;
+      watcher.next = feed.end;
+      watcher.pagesSent = 0;
+      watcher.list = { from: 0, info: runInfo(feed.run) };
+    }
+    const { list } = watcher;
+    if (list === undefined) return this.#batchPage(watcher);
+    return list.from === undefined ? this.#lastPage(watcher, list.info) : this.#listPage(watcher, list, list.from);
+  }
+
+  #batchPage(watcher: Watcher): Buffer {
+    const { feed } = watcher;
+    const batch = feed.batches[watcher.next - feed.first]!;
+    batch.encoded ??= [...pages(batch.changes, changeBytes)].map(({ rows, last }) =>
+      WatchPage.encode({ reset: false, run: last ? batch.run : undefined, jobs: [], changes: rows }));
+    batch.changes = [];
+    const page = batch.encoded[watcher.pagesSent++]!;
+    if (watcher.pagesSent < batch.encoded.length) return page;
+    watcher.next += 1;
+    watcher.pagesSent = 0;
+    watcher.told = batch.run?.status ?? watcher.told;
+    return page;
+  }
+
+  async #listPage(watcher: Watcher, list: List, from: number): Promise<Buffer> {
+    const page = await this.#sharedPage(watcher.feed, from);
+    list.from = page.next;
+    if (page.info !== undefined) {
+      watcher.told = page.info.status;
+      // Unless it is to begin again: jobs were added meanwhile.
+      if (watcher.list === list) watcher.list = undefined;
+    }
+    return page.body;
+  }
+
+  /** The run itself comes last: whoever has it has everything. It is as it was at the first page; what it became follows. */
+  #lastPage(watcher: Watcher, info: RunInfo): Buffer {
+    watcher.list = undefined;
+    watcher.told = info.status;
+    return WatchPage.encode({ reset: false, run: info, jobs: [], changes: [] });
+  }
+
+  // #region share
+  /** A page of the list of jobs, made once for all who want it now. */
+  #sharedPage(feed: Feed, from: number): Promise<ListPage> {
+    const key = `${feed.run.number}:${from}`;
+    const { now } = this.#engine().context;
+    const known = this.#shared.get(key);
+    if (known?.feed === feed && known.version === feed.version && Math.abs(now - known.at) < SHARED_MS) return known.page;
+    const page = this.#makePage(feed, from);
+    this.#shared.delete(key); // the newest is last
+    this.#shared.set(key, { feed, version: feed.version, at: now, page });
+    if (this.#shared.size > MAX_SHARED_PAGES) this.#shared.delete(this.#shared.keys().next().value!);
+    return page;
+  }
+  // #endregion
+
+  async #makePage({ run }: Feed, from: number): Promise<ListPage> {
+    const engine = this.#engine();
+    const { rows, last } = pages(jobRows(engine, run.jobs, from), jobBytes).next().value!;
+    const info = from === 0 && last ? runInfo(run) : undefined;
+    const body = WatchPage.encode({ reset: from === 0, run: info, jobs: rows, changes: [] });
+    await engine.durable(); // read first, then wait: what is read meanwhile may be in memory only
+    return { body, info, next: last ? undefined : from + rows.length };
+  }
 }

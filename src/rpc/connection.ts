@@ -9,7 +9,8 @@ import { Deadlines, type Deadline } from "./deadlines.ts";
 import { decodeError, encodeError, RpcError } from "./errors.ts";
 import { CANCEL, CREDIT, ERROR, MORE, ONEWAY, REPLY } from "./flags.ts";
 import { Incoming, type Carrier, type IncomingRequest } from "./incoming.ts";
-import { withDefaults, type RpcLimits } from "./limits.ts";
+import type { Budget, Debtor } from "./budget.ts";
+import { GRAIN_BYTES, REQUEST_BYTES, withDefaults, type RpcLimits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import { Patience } from "./patience.ts";
 import { StreamCall, type Call, type RpcStream } from "./stream.ts";
@@ -25,6 +26,8 @@ export interface RpcOptions {
   /** What a request handler threw, after it was answered: for a log. */
   readonly onHandlerError?: (error: unknown, opcode: number) => void;
   readonly limits?: Partial<RpcLimits>;
+  /** What this peer and others may make us hold together. Default: nobody counts. */
+  readonly budget?: Budget;
   /** The id of the first request, 1 by default. A test that starts at 2^32 - 1 need not send 4 billion. */
   readonly firstId?: number;
 }
@@ -53,11 +56,17 @@ interface Pending {
  * (await world.settle(connection.request(7, Buffer.from("hello")))).toString() // => 're: hello'
  * ```
  */
-export class RpcConnection {
+export class RpcConnection implements Debtor {
   readonly remote: string;
   readonly #socket: Socket;
   readonly #options: RpcOptions;
-  readonly #limits: RpcLimits;
+  #limits: RpcLimits;
+  #budget: Budget | undefined;
+  /** What the budget believes. */
+  #charged = 0;
+  /** Items that wait for credit, and what the owner has said that it holds for this peer. */
+  #itemBytes = 0;
+  #ownerBytes = 0;
   readonly #decoder: FrameDecoder;
   readonly #outbox: Outbox;
   readonly #deadlines: Deadlines;
@@ -79,15 +88,20 @@ export class RpcConnection {
     this.#socket = socket;
     this.#options = options;
     this.#limits = withDefaults(options.limits);
+    this.#budget = options.budget;
     this.#lastId = (options.firstId ?? 1) - 1;
     this.#decoder = new FrameDecoder({ maxBodyBytes: this.#limits.maxBodyBytes });
     this.#deadlines = new Deadlines(options.host);
     this.#outbox = new Outbox(socket, { host: options.host, limitBytes: this.#limits.maxOutboundBytes });
+    const limits = (): RpcLimits => this.#limits;
     this.#carrier = {
-      limits: this.#limits,
-      isBehind: () => this.#outbox.behind,
+      get limits() {
+        return limits();
+      },
+      isBehind: () => this.#outbox.heldBytes > this.#limits.streamBacklogBytes,
       send: (flags, requestId, body) => this.#send({ opcode: 0, flags, requestId, body }),
-      drained: () => this.drained(),
+      drained: () => this.drained(this.#limits.streamBacklogBytes),
+      held: (bytes) => void (this.#itemBytes += bytes),
       forget: (requestId) => this.#served(requestId),
     };
     this.#patience = new Patience({
@@ -101,7 +115,10 @@ export class RpcConnection {
     };
     socket.handle({
       onData: (chunk) => this.#onData(chunk),
-      onDrain: () => this.#outbox.onDrain(),
+      onDrain: () => {
+        this.#outbox.onDrain();
+        this.#charge();
+      },
       onClose: (error) => this.#onClose(error),
     });
   }
@@ -164,10 +181,44 @@ export class RpcConnection {
     return !this.closed && !this.#outbox.behind;
   }
 
-  /** Resolves once there is room again; rejects with CLOSED when there never will be. */
-  drained(): Promise<void> {
+  /** Resolves once half of `limitBytes` is free again; rejects with CLOSED when there never will be. */
+  drained(limitBytes = this.#limits.maxOutboundBytes): Promise<void> {
     if (this.closed) return Promise.reject(this.#closedError());
-    return this.#outbox.drained();
+    return this.#outbox.drained(limitBytes);
+  }
+
+  /** The peer has said who it is: from its next frame on it may cost us more, or less, and is somebody else's debtor. */
+  admit(change: { limits?: Partial<RpcLimits>; budget?: Budget | undefined }): void {
+    this.#limits = withDefaults({ ...this.#limits, ...change.limits });
+    this.#decoder.limit(this.#limits.maxBodyBytes);
+    this.#outbox.limit(this.#limits.maxOutboundBytes);
+    this.#budget?.leave(this);
+    this.#budget = change.budget;
+    this.#charged = 0;
+    this.#charge();
+  }
+
+  /** The owner keeps that many bytes more for this peer, or fewer: they count like those that are kept here. */
+  hold(bytes: number): void {
+    this.#ownerBytes += bytes;
+    this.#charge();
+  }
+
+  /** Memory that this peer makes us hold. What the socket has taken counts while it takes no more. */
+  get heldBytes(): number {
+    const { heldBytes, blocked } = this.#outbox;
+    const out = heldBytes + (blocked ? this.#socket.pendingBytes : 0) + this.#itemBytes;
+    const inBytes = this.#decoder.heldBytes + this.#servingBytes + REQUEST_BYTES * this.#serving.size;
+    return out + inBytes + this.#ownerBytes;
+  }
+
+  measure(): number {
+    return this.#closed ? 0 : (this.#charged = this.heldBytes);
+  }
+
+  evict(error: RpcError): void {
+    this.#budget = undefined;
+    this.destroy(error);
   }
 
   /** Sends what is queued, then closes. Requests under way on either side end: ours with CLOSED. */
@@ -205,6 +256,16 @@ export class RpcConnection {
       if (!(error instanceof FramingError)) throw error;
       this.destroy(new RpcError(error.code === "TOO_LARGE" ? "TOO_LARGE" : "BAD_FRAME", error.message));
     }
+    this.#charge();
+  }
+
+  /** Says what changed, if it is worth a word. */
+  #charge(): void {
+    if (this.#budget === undefined || this.#closed) return;
+    const { heldBytes } = this;
+    if (Math.abs(heldBytes - this.#charged) < GRAIN_BYTES) return;
+    this.#charged = heldBytes;
+    this.#budget.charge(this, heldBytes);
   }
 
   // #region dispatch
@@ -347,7 +408,7 @@ export class RpcConnection {
     this.#outbox.push(frame);
     const { heldBytes } = this.#outbox;
     const hardLimit = 2 * this.#limits.maxOutboundBytes;
-    if (heldBytes <= hardLimit) return;
+    if (heldBytes <= hardLimit) return this.#charge();
     // Replies cannot be refused, so a peer that asks and never reads gets here. Dropping some would be worse.
     this.destroy(new RpcError("OVERLOADED", `Peer ${this.remote} does not read: ${heldBytes} bytes exceed ${hardLimit}`));
   }
@@ -377,6 +438,7 @@ export class RpcConnection {
   #shut(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#budget?.leave(this);
     this.#deadlines.clear();
     const reason = this.#closedError();
     this.#outbox.close(reason);

@@ -18,6 +18,10 @@ export interface IncomingRequest {
   readonly body: Buffer;
   /** The peer gave up or is gone: stop working, nobody will see the answer. */
   readonly cancelled: boolean;
+  /** It has its final answer, or will never get one. */
+  readonly over: boolean;
+  /** Whether what is sent now leaves soon: the reader has given credit, and its connection is not behind. */
+  readonly hasRoom: boolean;
   /** The final answer. Ignored after another one. */
   reply(body?: Uint8Array): void;
   /** The final answer, failed. */
@@ -27,7 +31,10 @@ export interface IncomingRequest {
    * Throws an RpcError TOO_LARGE.
    */
   item(body: Uint8Array): boolean;
-  /** Resolves once more items are welcome, and when the request is over: then look at `cancelled`. */
+  /**
+   * Resolves once more items are welcome, and when the request is over: then look at `cancelled`. Whoever awaits it before
+   * each item, the first one too, holds none for a reader that has no room.
+   */
   drained(): Promise<void>;
   /** Ends a stream. */
   end(): void;
@@ -38,9 +45,12 @@ export interface IncomingRequest {
 /** What a request needs of its connection. */
 export interface Carrier {
   readonly limits: RpcLimits;
+  /** More is queued than streams may add to. */
   isBehind(): boolean;
   send(flags: number, requestId: number, body: Uint8Array): void;
   drained(): Promise<void>;
+  /** That many bytes more wait for credit here, or fewer. */
+  held(bytes: number): void;
   /** The request has its final answer, or will never get one. */
   forget(requestId: number): void;
 }
@@ -75,6 +85,14 @@ export class Incoming implements IncomingRequest {
     return this.#cancelled;
   }
 
+  get over(): boolean {
+    return this.#finished || this.#final !== undefined;
+  }
+
+  get hasRoom(): boolean {
+    return this.#ready;
+  }
+
   reply(body: Uint8Array = NOTHING): void {
     if (this.#finished || this.#final !== undefined) return;
     const { maxBodyBytes } = this.#carrier.limits;
@@ -106,7 +124,7 @@ export class Incoming implements IncomingRequest {
     if (this.#credit > 0) this.#sendItem(body);
     else if (this.#heldBytes < streamWindowBytes) {
       this.#held.push(body);
-      this.#heldBytes += itemCost(body);
+      this.#hold(itemCost(body));
     } else {
       this.fail("OVERLOADED", "The producer did not wait for the reader of the stream");
     }
@@ -115,7 +133,8 @@ export class Incoming implements IncomingRequest {
 
   async drained(): Promise<void> {
     while (!this.#finished && !this.#ready) {
-      if (this.#credit <= 0) await new Promise<void>((resolve) => this.#wakes.push(resolve));
+      const waits = this.#isStream && this.#credit <= 0;
+      if (waits) await new Promise<void>((resolve) => this.#wakes.push(resolve));
       else await this.#carrier.drained().catch(() => {}); // closed: `cancelled` tells
     }
   }
@@ -132,11 +151,12 @@ export class Incoming implements IncomingRequest {
     this.#credit += bytes;
     while (this.#credit > 0 && this.#held.length > 0) {
       const body = this.#held.shift()!;
-      this.#heldBytes -= itemCost(body);
+      this.#hold(-itemCost(body));
       this.#sendItem(body);
     }
     if (this.#held.length === 0 && this.#final !== undefined) this.#finish(REPLY, this.#final);
-    if (this.#ready) this.#wake();
+    // Also when the connection is behind: they wait for that then.
+    if (this.#credit > 0) this.#wake();
     // #end-exercise
   }
   // #endregion
@@ -157,7 +177,13 @@ export class Incoming implements IncomingRequest {
   }
 
   get #ready(): boolean {
-    return this.#credit > 0 && this.#held.length === 0 && !this.#carrier.isBehind();
+    const welcome = !this.#isStream || (this.#credit > 0 && this.#held.length === 0);
+    return welcome && !this.#carrier.isBehind();
+  }
+
+  #hold(bytes: number): void {
+    this.#heldBytes += bytes;
+    this.#carrier.held(bytes);
   }
 
   #sendItem(body: Uint8Array): void {
@@ -174,7 +200,7 @@ export class Incoming implements IncomingRequest {
     this.#finished = true;
     this.#cancelFns = [];
     this.#held = [];
-    this.#heldBytes = 0;
+    if (this.#heldBytes > 0) this.#hold(-this.#heldBytes);
     this.#carrier.forget(this.#id);
     this.#wake();
   }

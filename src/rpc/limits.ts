@@ -11,6 +11,8 @@ import { invariant } from "./errors.ts";
 export interface RpcLimits {
   /** Queued output beyond which `request` is refused and `notify` says false. Twice this ends the connection. */
   readonly maxOutboundBytes: number;
+  /** Queued output beyond which streams wait. They can, so they need not fill what answers may need. */
+  readonly streamBacklogBytes: number;
   /** Requests of one peer that may be unanswered here at once; more are answered OVERLOADED. */
   readonly maxInFlight: number;
   /** Bodies of those requests together. */
@@ -31,10 +33,21 @@ export interface RpcLimits {
   readonly lingerMs: number;
 }
 
+/** What a request costs while it is served, beside its body: our object, the handler's, and a promise or two between them. */
+export const REQUEST_BYTES = 2 * 1024;
+
+/**
+ * What one connection may owe its budget unsaid. Saying it for each frame would cost as much as a small frame does; 800
+ * connections of a master hide 13 MiB in it.
+ */
+export const GRAIN_BYTES = 16 * 1024;
+
 // #region limits
 export const DEFAULT_LIMITS: RpcLimits = {
   // One body of the largest size may wait, and a second one may come on top before the connection ends.
   maxOutboundBytes: MAX_BODY_BYTES + 1024,
+  // Four windows: enough to keep the socket busy, however many streams there are.
+  streamBacklogBytes: 1024 * 1024,
   // 1,024 small requests that pin a 64 KiB read buffer each hold 64 MiB, what a master can spare for a hostile peer.
   maxInFlight: 1024,
   // As much again for large ones: eight of the largest. By their number alone they could hold 8 GiB.
@@ -61,6 +74,7 @@ export function withDefaults(limits: Partial<RpcLimits> = {}): RpcLimits {
   invariant(all.maxOutboundBytes > all.maxBodyBytes, "a body must fit between the outbound limit and its double");
   invariant(all.maxInFlightBytes >= all.maxBodyBytes, "the largest request must be one that can be served");
   invariant(all.maxInFlight > 0 && all.maxPending > 0, "a connection without requests is none");
+  invariant(all.streamBacklogBytes > 0, "a stream that must always wait never ends");
   invariant(all.streamWindowBytes >= 1024, "a stream window must hold a few items");
   return all;
 }

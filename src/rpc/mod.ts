@@ -10,15 +10,16 @@
  *     └───────────────────────────────────────────────────────────────────────────┘
  *
  * Invariants: every request ends exactly once (answer, error, deadline, or CLOSED); an answer reaches only the
- * request whose id it carries; memory per peer is bounded by `RpcLimits`, whatever the peer does; a connection
- * has at most one timer armed.
+ * request whose id it carries; memory per peer is bounded by `RpcLimits`, and of all peers by their `Budget`, whatever they
+ * do; a connection has at most one timer armed.
  * Left out: reconnecting (who dials knows when to, lesson 11), heartbeats (lesson 12), priorities between requests:
  * an 8 MiB body holds up what is behind it for 70 ms at 1 Gbit/s.
  * Test: test/04-rpc.test.ts
  */
+export { Budget, type Debtor } from "./budget.ts";
 export { RpcConnection, type RpcOptions } from "./connection.ts";
 export { isRetryable, RPC_ERROR_CODES, RpcError, type RpcErrorCode } from "./errors.ts";
 export { describeFrame } from "./flags.ts";
 export type { IncomingRequest } from "./incoming.ts";
-export { DEFAULT_LIMITS, type RpcLimits } from "./limits.ts";
+export { DEFAULT_LIMITS, REQUEST_BYTES, type RpcLimits } from "./limits.ts";
 export type { RpcStream } from "./stream.ts";

@@ -27,17 +27,24 @@ const PIECE_BYTES = 96;
 
 const GONE = new Uint8Array(0);
 
+interface Waiter {
+  /** Resolves when no more than this is held. */
+  readonly below: number;
+  resolve(): void;
+  reject(error: Error): void;
+}
+
 export class Outbox {
   readonly #host: Host;
   readonly #socket: Socket;
-  readonly #limit: number;
+  #limit: number;
   #queue: Uint8Array[] = [];
   /** Index of the first piece that has not left. */
   #head = 0;
   #queuedBytes = 0;
   #scheduled = false;
   #blocked = false;
-  #waiting: Array<{ resolve: () => void; reject: (error: Error) => void }> = [];
+  #waiting: Waiter[] = [];
   #closed: Error | undefined;
   /** Called when the socket takes no more, and whenever everything has left. */
   onBlocked: () => void = () => {};
@@ -60,6 +67,10 @@ export class Outbox {
    */
   get heldBytes(): number {
     return this.#queuedBytes + PIECE_BYTES * (this.#queue.length - this.#head);
+  }
+
+  limit(bytes: number): void {
+    this.#limit = bytes;
   }
 
   get behind(): boolean {
@@ -104,10 +115,11 @@ export class Outbox {
   }
 
   /** Resolves once half of the limit is free again, so that writers do not wake for a single frame. */
-  drained(): Promise<void> {
+  drained(limit = this.#limit): Promise<void> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
-    if (this.heldBytes <= this.#limit / 2) return Promise.resolve();
-    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    const below = limit / 2;
+    if (this.heldBytes <= below) return Promise.resolve();
+    return new Promise((resolve, reject) => this.#waiting.push({ below, resolve, reject }));
   }
 
   /** Drops what is queued; those who wait for `drained` learn why. */
@@ -157,10 +169,17 @@ export class Outbox {
     return this.#queue[index]!.length <= COPY_BYTES + HEADER_BYTES;
   }
 
-  #report(): void {
-    if (this.#waiting.length > 0 && this.heldBytes <= this.#limit / 2) {
-      for (const waiter of this.#waiting.splice(0)) waiter.resolve();
+  #wake(): void {
+    const { heldBytes } = this;
+    const waiting = this.#waiting;
+    this.#waiting = waiting.filter(({ below }) => heldBytes > below);
+    if (this.#waiting.length < waiting.length) {
+      for (const { below, resolve } of waiting) if (heldBytes <= below) resolve();
     }
+  }
+
+  #report(): void {
+    if (this.#waiting.length > 0) this.#wake();
     if (this.#queuedBytes === 0 && !this.#blocked) this.onEmpty();
   }
 }

@@ -142,9 +142,13 @@ export function workerInfo(worker: Worker, connection: { remote: string; connect
 }
 
 /** Jobs whose retries are spent, the newest last. The order in which they came is not in a snapshot; when they ended is. */
-export function deadLetters(state: State): DeadLetter[] {
-  const jobs = [...state.deadLetters].sort((a, b) => a.endedAt - b.endedAt || a.run.number - b.run.number || a.index - b.index);
-  return jobs.map(({ run, spec, attempt: attempts, failures, losses, failure, endedAt }) => ({ run: run.id, job: spec.id, attempts, failures, losses, failure, endedAt }));
+/** Jobs whose retries are spent, the newest last. */
+export function deadJobs(state: State): Job[] {
+  return [...state.deadLetters].sort((a, b) => a.endedAt - b.endedAt || a.run.number - b.run.number || a.index - b.index);
+}
+
+export function deadLetter({ run, spec, attempt: attempts, failures, losses, failure, endedAt }: Job): DeadLetter {
+  return { run: run.id, job: spec.id, attempts, failures, losses, failure, endedAt };
 }
 
 export function gateInfo(job: Job): GateInfo {

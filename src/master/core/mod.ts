@@ -20,7 +20,7 @@ export {
 } from "./decide.ts";
 export { decideRetry } from "./retry.ts";
 export {
-  deadLetters, gateInfo, jobChange, jobInfo, neverScheduled, reasonOf, runInfo, waitKind,
+  deadJobs, deadLetter, gateInfo, jobChange, jobInfo, neverScheduled, reasonOf, runInfo, waitKind,
   workerInfo,
 } from "./explain.ts";
 export { hashState, learnPart, readSnapshot, SnapshotReader, writeSnapshot } from "./snapshot.ts";
