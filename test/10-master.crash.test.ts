@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { LogError } from "#log";
 import type { Client } from "#sdk";
 import { LEASE_MS, type JobSpec } from "#wire";
-import { diskFull, fileWith, pipeline, refusal, report, Room, spec, withFiles, type ScriptedWorker } from "./10-master.support.ts";
+import { diskBroken, fileWith, pipeline, refusal, report, Room, spec, usedBytes, withFiles, type ScriptedWorker } from "./10-master.support.ts";
 
 /** Swallows the failure that a crash means for whoever is waiting. */
 const tryTo = <T>(promise: Promise<T>): Promise<T | undefined> => promise.catch(() => undefined);
@@ -168,7 +168,7 @@ test("a disk that fails at its n-th write ends the master once, acknowledges not
           appendAndSync: async (parts) => {
             if (++writes < n) return file.appendAndSync(parts);
             if (half) await file.append([Buffer.concat(parts).subarray(0, 10)]);
-            throw diskFull();
+            throw diskBroken();
           },
         }));
         const acknowledged: string[] = [];
@@ -196,20 +196,21 @@ test("a disk that fails at its n-th write ends the master once, acknowledges not
   }
 });
 
-test("a full disk in the middle of a snapshot ends the master, and the log has everything", () =>
+test("a snapshot for which there is no room is refused, and the master goes on", () =>
   Room.run(async (room) => {
-    const host = withFiles(room.world.host("m"), (path, file) =>
-      path.endsWith(".tmp") ? fileWith(file, { append: async () => { throw diskFull(); }, appendAndSync: async () => { throw diskFull(); } }) : file);
-    const healthy = await room.start();
+    const master = await room.start();
     const client = await room.client();
     for (let i = 0; i < 10; i++) await client.submitSpec(pipeline([spec("a")]));
-    const { stateHash } = await client.info({ hash: true });
-    await healthy.stop();
-    const master = await room.start({ host });
-    await (await room.client()).submitSpec(pipeline([spec("b")]));
+    room.world.disk("m").limitBytes(await usedBytes(room, "/state") + 50);
+    await assert.rejects(master.snapshot(), { code: "FULL", message: /^Cannot save snapshot: ENOSPC/ });
+    room.world.disk("m").limitBytes(undefined);
+    const { nextSeq } = await client.info();
+    await client.submitSpec(pipeline([spec("b")]));
     await master.snapshot();
-    assert.match(room.fatal[0]!.message, /ENOSPC/);
-    await room.restart();
-    assert.equal((await (await room.client()).runs()).length, 11);
-    assert.notEqual((await (await room.client()).info({ hash: true })).stateHash, stateHash);
+    const { stateHash } = await client.info({ hash: true });
+    const { recovered } = await room.restart();
+    assert.equal(recovered.runs, 11);
+    assert.ok(recovered.events < nextSeq - 1);
+    assert.equal((await (await room.client()).info({ hash: true })).stateHash, stateHash);
+    assert.deepEqual(room.fatal, []);
   }));

@@ -216,6 +216,18 @@ function methodsOf<T extends object>(object: T): T {
   });
 }
 
+export function diskBroken(): Error {
+  return Object.assign(new Error("EIO: i/o error, write"), { code: "EIO", syscall: "write" });
+}
+
 export function diskFull(what = "write"): Error {
   return Object.assign(new Error(`ENOSPC: no space left on device, ${what}`), { code: "ENOSPC" });
+}
+
+/** What the master's disk holds in a folder. */
+export async function usedBytes(room: Room, folder: string): Promise<number> {
+  const disk = room.world.disk("m");
+  let bytes = 0;
+  for (const name of disk.list(folder)) bytes += disk.read(`${folder}/${name}`)?.length ?? (await usedBytes(room, `${folder}/${name}`));
+  return bytes;
 }

@@ -21,6 +21,7 @@ import { openClusterStore, type ClusterStore, type StoreChoice, type StoreInfo }
 import { clusterId } from "./cluster-id.ts";
 import { CliError, EXIT } from "./exit.ts";
 import { Supervisor } from "./supervisor.ts";
+import { durationText } from "./text.ts";
 import { VERSION } from "./version.ts";
 
 const LISTEN_HOST = "127.0.0.1";
@@ -170,6 +171,8 @@ function masterOptions(
   return {
     host, dir: stateDir, cluster, listen: { host: listenHost, port }, durability,
     version: VERSION, pid: process.pid, onFatal,
+    onFull: ({ message }) => onNote(`the disk is full: ${message}. Reads go on; changes are refused, and nothing starts, until there is room`),
+    onRoom: ({ since }) => onNote(`the disk has room again, after ${durationText(Date.now() - since)}: changes are taken, jobs start`),
     ...(token !== undefined && { token }), ...(graceMs !== undefined && { graceMs }), ...(store !== undefined && { store: store.forMaster }),
   };
 }

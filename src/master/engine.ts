@@ -2,12 +2,17 @@
  * Lesson 10: the loop in the middle: decide, apply, append, and let effects out in order.
  *
  * Invariants: effects run in the order in which they were queued, each after its events are durable; after a
- * failed write nothing runs any more.
- * Test: test/10-master.test.ts
+ * failed write nothing runs any more; while the disk is full nothing is decided, so memory stays as it is.
+ *
+ * A full disk: events that were applied before the log knew stay applied, and the log keeps them. Their effects (answers,
+ * dispatches) wait, and come first when there is room. New changes are refused, attempts and the master's own decisions wait.
+ * Reads are answered at once (`answer`), from memory: such an answer may tell of those events, which nobody has been
+ * promised. If the master dies before there is room, they have never happened.
+ * Test: test/10-master.test.ts, test/10-master.full.test.ts
  */
-import { apply, decideForget, decideTick, Event, nextStart, SnapshotReader, State, writeSnapshot, type Context, type EventOf, type Observer } from "#core";
+import { apply, decideForget, decideTick, Event, nextStart, Refusal, SnapshotReader, State, writeSnapshot, type Context, type EventOf, type Observer } from "#core";
 import type { Host, Timer } from "#host";
-import type { Log } from "#log";
+import { LogError, type Log, type LogFull } from "#log";
 
 /** A snapshot is taken once the tail has grown by this many events: at 500,000 a second, two seconds of replay. */
 const SNAPSHOT_EVENTS = 1_000_000;
@@ -32,9 +37,13 @@ export interface EngineOptions {
 
 export class Engine {
   state = new State();
-  /** Events since the newest snapshot. */
+  /** Events since the newest snapshot, or since the last one for which there was no room. */
   #tail = 0;
   #effects: (() => void)[] = [];
+  /** Those of `effects` that answer reads. */
+  readonly #answers = new Set<() => void>();
+  /** Decisions of the master's own that wait for room. */
+  #postponed: (() => void)[] = [];
   #turnPlanned = false;
   #wake: Timer | undefined;
   #wakeAt = Infinity;
@@ -87,6 +96,7 @@ export class Engine {
   /** Makes facts: applies and logs them. What they lead to is queued with `afterwards`. */
   commit(events: readonly Event[]): void {
     if (this.#stopped || events.length === 0) return;
+    this.checkRoom("change anything");
     // Before the first append, which plans the log's own flush: then the turn runs first, and what it starts shares this fsync
     // with what made it ready. The other way round a chain of jobs pays two fsyncs a hop.
     this.#planTurn();
@@ -109,9 +119,63 @@ export class Engine {
   }
   // #endregion
 
+  /** For a read: runs `effect` once all that it may tell is durable; while the disk is full, at once. */
+  answer(effect: () => void): void {
+    if (this.full !== undefined) return this.#options.host.timers.soon(effect);
+    this.#answers.add(effect);
+    this.afterwards(() => {
+      if (this.#answers.delete(effect)) effect();
+    });
+  }
+
   /** The same as a promise. It never settles if that moment never comes. */
-  durable(): Promise<void> {
-    return new Promise((resolve) => this.afterwards(resolve));
+  readable(): Promise<void> {
+    return new Promise((resolve) => this.answer(resolve));
+  }
+
+  // #region full
+  /** Set while the disk of the log is full. */
+  get full(): LogFull | undefined {
+    return this.#options.log.full;
+  }
+
+  /** @throws {Refusal} OVERLOADED: the disk is full. `doing` is what could not be done, as in "submit" */
+  checkRoom(doing: string): void {
+    const { full } = this;
+    if (full === undefined) return;
+    const what = `the disk of the master is full (${full.message})`;
+    throw new Refusal("OVERLOADED", `Cannot ${doing}: ${what}: reads go on, changes are taken again when there is room`);
+  }
+
+  /** Decides now, or as soon as there is room: what nobody can be refused, such as a worker's goodbye. */
+  whenRoom(decide: () => void): void {
+    if (this.full === undefined) decide();
+    else this.#postponed.push(decide);
+  }
+
+  /** The log has just found the disk full: who reads is not kept waiting for it. */
+  diskFull(): void {
+    const answers = [...this.#answers];
+    this.#answers.clear();
+    this.#options.host.timers.soon(() => this.#guard(() => answers.forEach((answer) => answer())));
+  }
+
+  /** All that waited is written. Its effects run in a moment; what was postponed is decided before, on the same memory as then. */
+  roomAgain(): void {
+    this.#guard(() => {
+      for (const decide of this.#postponed.splice(0)) decide();
+    });
+    this.#planTurn();
+  }
+  // #endregion
+
+  #guard(work: () => void): void {
+    if (this.#stopped) return;
+    try {
+      work();
+    } catch (error) {
+      this.#options.onFatal(error as Error);
+    }
   }
 
   /** Bytes of events that wait for the disk. */
@@ -130,7 +194,15 @@ export class Engine {
   #turn(): void {
     this.#turnPlanned = false;
     if (this.#stopped) return;
-    this.#tick();
+    if (this.full === undefined) {
+      this.#tick();
+      this.#start();
+      this.#arm();
+    }
+    this.#release();
+  }
+
+  #start(): void {
     const { now } = this.context;
     for (let started = 0; started < STARTS_PER_TURN; started++) {
       const event = nextStart(this.state, now) as EventOf<"JobStarted"> | undefined;
@@ -138,8 +210,6 @@ export class Engine {
       this.commit([event]);
       this.#effects.push(() => this.#options.onStarted(event));
     }
-    this.#arm();
-    this.#release();
   }
   // #endregion
 
@@ -180,10 +250,14 @@ export class Engine {
   }
 
   #maybeSnapshot(): void {
-    if (this.#tail >= SNAPSHOT_EVENTS && !this.#snapshotting) void this.snapshot();
+    if (this.#tail >= SNAPSHOT_EVENTS && !this.#snapshotting) this.snapshot().catch(() => undefined);
   }
 
-  /** Writes the state as of now; the log forgets what the snapshot covers. */
+  /**
+   * Writes the state as of now; the log forgets what the snapshot covers.
+   *
+   * @throws {LogError} FULL: there was no room for it. The log is as it was; the next one is tried when it has grown again
+   */
   async snapshot(): Promise<void> {
     const { log, onFatal } = this.#options;
     if (this.#snapshotting || this.#tail === 0) return;
@@ -195,16 +269,17 @@ export class Engine {
       await log.durable(seq); // a snapshot must not know more than the log
       await log.saveSnapshot(seq, parts);
     } catch (error) {
+      if (error instanceof LogError && error.code === "FULL") throw error;
       onFatal(error as Error);
     } finally {
       this.#snapshotting = false;
     }
   }
 
-  /** Settles every effect that is under way, and starts nothing more. */
+  /** Settles every effect that is under way, and starts nothing more. What waits for room stays unanswered. */
   async stop(): Promise<void> {
     this.#release();
-    await this.#options.log.durable().catch(() => undefined);
+    if (this.full === undefined) await this.#options.log.durable().catch(() => undefined);
     this.halt();
   }
 
@@ -212,6 +287,8 @@ export class Engine {
   halt(): void {
     this.#stopped = true;
     this.#effects = [];
+    this.#answers.clear();
+    this.#postponed = [];
     this.#wake?.cancel();
   }
 }

@@ -14,7 +14,7 @@
  */
 import type { Job, Run } from "#core";
 import type { Address, Host, Listener, Socket } from "#host";
-import { openLog, type Log } from "#log";
+import { LogError, openLog, type Log, type LogFull } from "#log";
 import { RpcConnection } from "#rpc";
 import { GRACE_MS, MAX_GRACE_MS } from "#wire";
 import { BlobStore } from "./blobs.ts";
@@ -61,6 +61,10 @@ export interface MasterOptions {
   readonly cluster?: string;
   /** The log could not be written: the process should end. The master has stopped serving by then. */
   readonly onFatal?: (error: Error) => void;
+  /** The disk of the log is full: reads are answered, changes refused, nothing is started, until there is room. */
+  readonly onFull?: (full: LogFull) => void;
+  /** There is room again, and all that waited is written. */
+  readonly onRoom?: (full: LogFull) => void;
 }
 
 export interface Master extends Address {
@@ -160,7 +164,18 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
     for (const connection of [...services.doors.connections()]) connection.destroy(error);
     options.onFatal?.(error);
   };
-  const log = await openLog({ host, dir: `${dir}/log`, durability: options.durability ?? "always", onFatal: fatal });
+  const log = await openLog({
+    host, dir: `${dir}/log`, durability: options.durability ?? "always", onFatal: fatal,
+    onFull: (full) => {
+      engine.diskFull();
+      options.onFull?.(full);
+    },
+    onRoom: (full) => {
+      engine.roomAgain();
+      workers.roomAgain();
+      options.onRoom?.(full);
+    },
+  });
   const services: Services = makeServices(options, { log, fatal });
   const { engine, workers, output } = services;
 
@@ -195,7 +210,10 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
       await engine.stop();
       for (const connection of [...services.doors.connections()]) connection.close();
       await output.close();
-      await log.close();
+      await log.close().catch((error: unknown) => {
+        // The disk is full. What could not be written was not acknowledged either.
+        if (!(error instanceof LogError) || error.code !== "FULL") throw error;
+      });
       await lock.release();
     },
   };

@@ -60,6 +60,8 @@ export class Session {
       if (this.#role === undefined) return request.fail("UNAUTHORIZED", "Cannot serve this request: the first one must be HELLO");
       const handler = HANDLERS[request.opcode];
       if (handler === undefined) return request.fail("UNSUPPORTED", `Cannot serve opcode ${request.opcode}: this master does not know it`);
+      const change = CHANGES[request.opcode];
+      if (change !== undefined) this.#services.engine.checkRoom(change);
       const done = handler(this.#services, request, this);
       if (done instanceof Promise) done.catch((error: unknown) => this.#failed(request, error));
     } catch (error) {
@@ -144,10 +146,11 @@ export class Session {
     this.#role = "worker";
     const { cluster } = this.#services;
     const join = (store?: string): void => {
-      const { id, name, stale } = this.#services.workers.join(hello, this.#connection);
+      const { id, name, stale, isNew } = this.#services.workers.join(hello, this.#connection);
       this.#link = this.#services.workers.links.get(id);
       const answer = { ...welcome, worker: id, name, stale, store, cluster };
-      engine.afterwards(() => request.reply(Welcome.encode(answer)));
+      // Of a worker that was known before nothing new is promised.
+      engine[isNew ? "afterwards" : "answer"](() => request.reply(Welcome.encode(answer)));
     };
     const url = this.#services.store?.url;
     if (!(url instanceof Promise)) return join(url);
@@ -222,7 +225,7 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
       return link?.leaving === true ? { ...info, draining: true } : info;
     });
     const body = WorkerList.encode({ workers: rows });
-    await engine.durable();
+    await engine.readable();
     return body;
   }),
   [Op.DRAIN]: ({ engine }, request) => {
@@ -242,8 +245,8 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
   [Op.INFO]: (services, request) => {
     const { engine, version, startedAt, dir, pid } = services;
     const stateHash = InfoRequest.decode(request.body).hash ? hashState(engine.state) : "";
-    const info = { version, pid, startedAt, state: dir, nextSeq: services.nextSeq(), runs: engine.state.runs.size, workers: engine.state.workers.size, stateHash, now: services.host.clock.wall(), refused: services.workers.stale };
-    engine.afterwards(() => request.reply(Info.encode(info)));
+    const info = { version, pid, startedAt, state: dir, nextSeq: services.nextSeq(), runs: engine.state.runs.size, workers: engine.state.workers.size, stateHash, now: services.host.clock.wall(), refused: services.workers.stale, full: engine.full?.message ?? "" };
+    engine.answer(() => request.reply(Info.encode(info)));
   },
   [Op.KV]: ({ desk }, request, { connection }) => desk.ask(request, connection),
   [Op.BLOB_HAS]: async ({ blobs }, request) => request.reply(BlobHas.encode({ present: await blobs.has(BlobRef.decode(request.body).hash) })),
@@ -270,6 +273,18 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     workers.finished(link, request.body);
     engine.afterwards(() => request.reply());
   },
+};
+
+/** What a master with a full disk refuses, and what each of them is called then. */
+const CHANGES: Readonly<Record<number, string>> = {
+  [Op.SUBMIT]: "submit",
+  [Op.ADD_JOBS]: "add jobs",
+  [Op.CANCEL]: "cancel",
+  [Op.RETRY]: "retry",
+  [Op.DRAIN]: "drain",
+  [Op.DECIDE]: "decide",
+  [Op.BLOB_PUT]: "take a file",
+  [Op.FINISHED]: "take a report",
 };
 
 function checkBacklog({ backlogBytes }: Services["engine"]): void {
@@ -322,7 +337,7 @@ async function list<Row>({ engine, turns }: Services, request: IncomingRequest, 
     if (page === undefined) return undefined;
     const body = encode(page.rows);
     // Read first, then wait: what is read meanwhile may be in memory only.
-    await engine.durable();
+    await engine.readable();
     return body;
   };
   while (await turns.send(request, session.connection, next));
@@ -361,7 +376,7 @@ function why({ engine, turns }: Services, request: IncomingRequest, { connection
   return turns.reply(request, connection, async () => {
     const body = Reasons.encode({ reasons: reasonsOf(engine, run, jobs) });
     // What is said may follow from events that are not durable yet.
-    await engine.durable();
+    await engine.readable();
     return body;
   });
 }

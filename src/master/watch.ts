@@ -152,7 +152,7 @@ export class Watchers {
     feed.watchers.add(watcher);
     this.#watches.set(peer, count + 1);
     request.onCancel(() => this.#remove(watcher));
-    this.#engine().afterwards(() => void this.#pump(watcher));
+    this.#engine().answer(() => void this.#pump(watcher));
   }
   // #endregion
 
@@ -319,7 +319,7 @@ export class Watchers {
     const { rows, last } = pages(jobRows(engine, run.jobs, from), jobBytes).next().value!;
     const info = from === 0 && last ? runInfo(run) : undefined;
     const body = WatchPage.encode({ reset: from === 0, run: info, jobs: rows, changes: [] });
-    await engine.durable(); // read first, then wait: what is read meanwhile may be in memory only
+    await engine.readable(); // read first, then wait: what is read meanwhile may be in memory only
     return { body, info, next: last ? undefined : from + rows.length };
   }
 }

@@ -27,6 +27,14 @@ export interface WorkerLink {
   leaving?: boolean;
 }
 
+export interface Joined {
+  readonly id: number;
+  readonly name: string;
+  readonly isNew: boolean;
+  /** Attempts that it runs and that belong to somebody else by now. */
+  readonly stale: AttemptKey[];
+}
+
 export interface WorkersOptions {
   readonly host: Host;
   readonly graceMs: number;
@@ -84,17 +92,19 @@ export class Workers {
 
   // #region join
   /** Registers a worker, or finds the registration that it had before its connection broke. */
-  join(hello: Hello, connection: RpcConnection): { id: number; name: string; stale: AttemptKey[] } {
+  join(hello: Hello, connection: RpcConnection): Joined {
     const engine = this.#engine();
     const before = engine.state.workersByInstance.get(hello.instance);
     let id = before?.id;
     if (id === undefined) {
+      engine.checkRoom("register worker");
       const joined = decideJoin(engine.state, hello, engine.context);
       id = joined.worker;
       engine.commit([joined.event]);
     } else {
       this.#replace(id, hello);
-      engine.commit(decideForgotten(engine.state, { worker: id, running: hello.running }, engine.context));
+      const worker = id;
+      engine.whenRoom(() => engine.commit(decideForgotten(engine.state, { worker, running: hello.running }, engine.context)));
     }
     this.links.set(id, { id, connection, outbox: [], sending: false });
     if (hello.dial !== undefined) this.#dials.set(id, hello.dial);
@@ -102,7 +112,7 @@ export class Workers {
     this.#arm();
     const worker = engine.state.workers.get(id)!;
     engine.afterwards(() => this.kill([...worker.jobs].filter((job) => job.cancelling)));
-    return { id, name: worker.name, stale: staleAttempts(engine.state, { worker: id, running: hello.running }) };
+    return { id, name: worker.name, isNew: before === undefined, stale: staleAttempts(engine.state, { worker: id, running: hello.running }) };
   }
   // #endregion
 
@@ -151,7 +161,10 @@ export class Workers {
 
   /** It has said goodbye, and there is nothing to wait for. */
   left(link: WorkerLink): void {
-    if (this.links.get(link.id) === link) this.#lose(link.id, { reason: "said goodbye", blamed: false });
+    if (this.links.get(link.id) !== link) return;
+    this.links.delete(link.id);
+    this.#engine().state.router.setAway(link.id, true);
+    this.#engine().whenRoom(() => this.#lose(link.id, { reason: "said goodbye", blamed: false }));
   }
   // #endregion
 
@@ -173,9 +186,17 @@ export class Workers {
     this.#armedFor = at;
     this.#timer = this.#host.timers.after(Math.max(0, at - this.#now), () => {
       this.#armedFor = Infinity;
+      // To give a worker up is a decision. With a full disk the book is not looked at, which it takes for a sleep of its
+      // keeper's: afterwards all leases begin anew.
+      if (this.#engine().full !== undefined) return;
       for (const gone of this.#leases.check(this.#now)) this.#giveUp(gone);
       this.#arm();
     });
+  }
+
+  /** The disk was full, and is not any more. */
+  roomAgain(): void {
+    this.#arm();
   }
 
   #giveUp({ id, why, forMs }: GivenUp<number>): void {

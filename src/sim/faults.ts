@@ -92,7 +92,8 @@ export class DiskFaults {
     const order = this.#orders.find((one) => one.operation === operation && path.includes(one.path));
     if (order === undefined) return undefined;
     if (--order.times <= 0) this.#orders.splice(this.#orders.indexOf(order), 1);
-    return systemError(order.code, `${operation} ${path}`);
+    const syscall = operation === "sync" ? "fdatasync" : operation;
+    return Object.assign(systemError(order.code, `${operation} ${path}`), { syscall });
   }
 
   /** Bytes that still fit. */

@@ -376,6 +376,8 @@ export const Info = message("Info", {
   now: [9, withDefault(u53(), 0)],
   /** Reports that were refused since the master's start, because their attempt had been given to somebody else. */
   refused: [10, withDefault(u53(), 0)],
+  /** Why the master takes no changes: its disk is full. Empty: it takes them. */
+  full: [11, withDefault(string(8192), "")],
 });
 export type Info = Infer<typeof Info>;
 export const InfoRequest = message("InfoRequest", { hash: [1, withDefault(bool(), false)] });

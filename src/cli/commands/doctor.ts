@@ -207,6 +207,7 @@ async function checkLiving(
     `state in ${info.state}`,
   ];
   const findings: Finding[] = [{ check: "master", level: "ok", found: parts.join(", ") }];
+  if (info.full !== "") findings.push(diskFull(info.full));
   if (info.workers === 0) {
     const found = "none has joined: nothing will run";
     findings.push({
@@ -222,6 +223,15 @@ async function checkLiving(
     ...given(await checkLock(at.state, info.state)),
     ...(await checkStore(client)),
   ];
+}
+
+function diskFull(message: string): Finding {
+  return {
+    check: "disk",
+    level: "fail",
+    found: `the master's disk is full (${message}): it answers reads and refuses changes`,
+    advice: "make room: it goes on by itself within seconds, and nothing acknowledged is lost",
+  };
 }
 
 /** A master that says no is there: looking for it elsewhere would not help. */

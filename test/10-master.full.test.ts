@@ -1,0 +1,198 @@
+/** Lesson 10: a master whose disk is full: reads are answered, changes refused, and it goes on by itself. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { LogFull } from "#log";
+import type { Client } from "#sdk";
+import { LEASE_MS, Op, type PipelineSpec } from "#wire";
+import { keyOf, pipeline, refusal, report, Room, spec, usedBytes } from "./10-master.support.ts";
+
+const FULL = /^Cannot [a-z ]+: the disk of the master is full \(Cannot write log .*ENOSPC.*\): reads go on, changes are taken again when there is room$/;
+
+/** Leaves that many bytes of the disk. */
+async function fill(room: Room, bytes = 0): Promise<void> {
+  room.world.disk("m").limitBytes(await usedBytes(room, "/state") + bytes);
+}
+
+const free = (room: Room): void => room.world.disk("m").limitBytes(undefined);
+
+/** Submits until one is refused; those that were acknowledged, and the one that waits. */
+async function untilFull(client: Client, jobs: PipelineSpec): Promise<{ acknowledged: string[]; waiting: Promise<{ run: string }> }> {
+  const acknowledged: string[] = [];
+  for (;;) {
+    const submitted = client.submitSpec(jobs, { key: `k${acknowledged.length}` });
+    submitted.catch(() => undefined);
+    const first = await Promise.race([submitted, fullOf(client)]);
+    if (first === undefined) return { acknowledged, waiting: submitted };
+    acknowledged.push(first.run);
+  }
+}
+
+async function fullOf(client: Client): Promise<undefined> {
+  for (;;) if ((await client.info()).full !== "") return undefined;
+}
+
+test("a master whose disk is full refuses changes with the reason, answers reads, and goes on by itself", () =>
+  Room.run(async (room) => {
+    const heard: string[] = [];
+    const wall = (): number => room.world.host("m").clock.wall();
+    await room.start({
+      onFull: ({ message }: LogFull) => heard.push(`full: ${message}`),
+      onRoom: ({ since }: LogFull) => heard.push(`room after ${Math.round((wall() - since) / 1000)} s`),
+    });
+    const client = await room.client();
+    const worker = await room.worker("w", { slots: 2 });
+    const first = await client.submitSpec(pipeline([spec("a"), spec("b"), spec("c", { delayMs: 2000 })]), { key: "first" });
+    await room.until(() => worker.jobs.length === 2);
+    await fill(room, 300);
+    const unfit = { requirement: ["NOBODY"] };
+    const { acknowledged, waiting } = await untilFull(client, pipeline([spec("x", unfit)]));
+    const since = wall();
+    assert.match(heard.join(), /^full: Cannot write log \/state\/log\/0000000000000001.seg: ENOSPC/);
+
+    // Reads.
+    assert.match((await client.info()).full, /ENOSPC/);
+    assert.ok((await client.runs()).length >= acknowledged.length + 1);
+    assert.deepEqual(await room.statuses(client, first.run), { a: "RUNNING", b: "RUNNING", c: "PENDING" });
+    assert.equal((await client.workers()).length, 1);
+      for await (const _ of client.logs(first.run, "a")) assert.fail("it has printed nothing");
+    const watch = client.watch(first.run)[Symbol.asyncIterator]();
+    assert.ok(!(await watch.next()).done);
+    await watch.return?.(undefined);
+    assert.deepEqual([...(await client.gates()), ...(await client.deadLetters())], []);
+
+    // Changes.
+    const full = refusal("OVERLOADED", FULL);
+    await assert.rejects(client.submitSpec(pipeline([spec("y")])), full);
+    await assert.rejects(client.submitSpec(pipeline([spec("x")]), { key: "k0" }), full);
+    await assert.rejects(client.cancel(first.run), full);
+    await assert.rejects(client.retry(first.run), full);
+    await assert.rejects(client.drain("w"), full);
+    await assert.rejects(client.decide("g", { approve: true }), full);
+    await assert.rejects(worker.finish(report(worker.assigned[0]!)), full);
+    await assert.rejects(room.worker("new"), full);
+    const { nextSeq } = await client.info();
+
+    // For ten leases: nobody is lost, nothing starts, nothing is decided.
+    await room.sleep(10 * LEASE_MS);
+    assert.equal((await client.info()).nextSeq, nextSeq);
+    assert.deepEqual(worker.jobs, ["a#1", "b#1"]);
+    assert.equal(worker.closed, false);
+
+    free(room);
+    await room.until(() => heard.length === 2, 2500);
+    assert.equal(heard[1], `room after ${Math.round((wall() - since) / 1000)} s`);
+    assert.equal((await client.info()).full, "");
+    assert.ok((await waiting).run);
+    await worker.finish(...worker.assigned.map((item) => report(item)));
+    await room.until(() => worker.jobs.includes("c#1"));
+    await room.sleep(3 * LEASE_MS);
+    assert.equal(worker.closed, false);
+    assert.equal((await client.status(first.run)).jobs.filter(({ attempt }) => attempt > 1).length, 0);
+    assert.deepEqual(room.fatal, []);
+    const runs = (await client.runs()).map(({ id }) => id);
+    for (const run of acknowledged) assert.ok(runs.includes(run));
+    const { stateHash } = await client.info({ hash: true });
+    await room.restart();
+    assert.equal((await (await room.client()).info({ hash: true })).stateHash, stateHash);
+  }));
+
+test("a master that dies while its disk is full has lost nothing acknowledged, and starts on the full disk", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    await fill(room, 700);
+    const { acknowledged, waiting } = await untilFull(client, pipeline([spec("x")]));
+    assert.ok(acknowledged.length > 0);
+    const lost = assert.rejects(waiting);
+    await room.restart();
+    await lost;
+    const again = await room.client();
+    assert.deepEqual((await again.runs()).map(({ id }) => id).sort(), [...acknowledged].sort());
+    const second = await untilFull(again, pipeline([spec("x")]));
+    assert.deepEqual(second.acknowledged, acknowledged);
+    free(room);
+    const { run } = await second.waiting;
+    assert.equal((await again.runs()).length, acknowledged.length + 1);
+    assert.ok(!acknowledged.includes(run));
+  }));
+
+test("a read that waits for its turn when the disk turns out to be full is answered all the same", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    await client.submitSpec(pipeline([spec("a")]));
+    await fill(room, 0);
+    const submitted = client.submitSpec(pipeline([spec("b")]));
+    const reads = await Promise.all([client.runs(), client.info(), client.workers()]);
+    assert.ok(reads[0].length >= 1);
+    let answered = false;
+    void submitted.then(() => (answered = true), () => undefined);
+    await room.sleep(1000);
+    assert.equal(answered, false);
+    free(room);
+    await submitted;
+  }));
+
+test("a worker that comes back to a full master keeps its jobs; what it never got is found out when there is room", () =>
+  Room.run(async (room) => {
+    await room.start({ graceMs: 1000 });
+    const client = await room.client();
+    const worker = await room.worker("w", { slots: 3, dial: 1 });
+    const { run } = await client.submitSpec(pipeline([spec("a"), spec("b"), spec("c")]));
+    await room.until(() => worker.jobs.length === 3);
+    await fill(room, 0);
+    await untilFull(client, pipeline([spec("x", { requirement: ["NOBODY"] })]));
+    worker.connection.destroy();
+    await room.sleep(20_000);
+    // It runs a and b. Of c it knows nothing.
+    const back = await room.worker("w", { slots: 3, dial: 2, running: worker.assigned.slice(0, 2).map(keyOf) });
+    assert.deepEqual(back.welcome.stale, []);
+    assert.equal(back.welcome.worker, worker.welcome.worker);
+    await room.sleep(20_000);
+    assert.deepEqual(back.jobs, []);
+    free(room);
+    await room.until(() => back.jobs.includes("c#2"));
+    await back.finish(...worker.assigned.slice(0, 2).map((item) => report(item)));
+    const jobs = (await client.status(run)).jobs.map(({ id, status, attempt }) => `${id} ${status} ${attempt}`);
+    assert.deepEqual(jobs, ["a COMPLETED 1", "b COMPLETED 1", "c RUNNING 2"]);
+    assert.deepEqual(room.fatal, []);
+  }));
+
+test("a worker's goodbye to a full master costs its jobs no blame, and is not forgotten", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const worker = await room.worker("w");
+    const { run } = await client.submitSpec(pipeline([spec("a")]));
+    await room.until(() => worker.jobs.length === 1);
+    await fill(room, 0);
+    await untilFull(client, pipeline([spec("x", { requirement: ["NOBODY"] })]));
+    worker.connection.notify(Op.GOODBYE, Buffer.alloc(0));
+    await room.sleep(100);
+    worker.connection.destroy();
+    await room.sleep(10_000);
+    free(room);
+    const other = await room.worker("other").catch(async () => {
+      await room.sleep(2500);
+      return room.worker("other");
+    });
+    await room.until(() => other.jobs.includes("a#2"));
+    assert.match((await client.status(run)).jobs[0]!.id, /a/);
+    assert.equal((await client.workers()).length, 1);
+  }));
+
+test("a master stops on a full disk: at once, without an error, and starts again", () =>
+  Room.run(async (room) => {
+    const master = await room.start();
+    const client = await room.client();
+    await fill(room, 500);
+    const { acknowledged, waiting } = await untilFull(client, pipeline([spec("x")]));
+    const before = room.world.now;
+    const lost = assert.rejects(waiting);
+    await master.stop();
+    assert.ok(room.world.now - before < 100, `${room.world.now - before} ms`);
+    await lost;
+    const again = await room.start();
+    assert.equal(again.recovered.runs, acknowledged.length);
+    assert.deepEqual(room.fatal, []);
+  }));
