@@ -52,6 +52,12 @@ function rebuilt(workers: Worker[]): Router {
   return router;
 }
 
+function subsets(): string[][] {
+  return Array.from({ length: 2 ** TAGS.length }, (_, mask) => {
+    return TAGS.filter((_tag, bit) => mask & (1 << bit));
+  });
+}
+
 /** Every question about every subset of the tags, free and pinned. */
 function agree(router: Router, workers: Worker[], where: string): void {
   for (let mask = 0; mask < 2 ** TAGS.length; mask++) {
@@ -111,6 +117,10 @@ test("pick() agrees with a full scan after any sequence of operations, and so do
     }
     if (step % 100 === 0) {
       agree(router, workers, where);
+      // Every question has been asked, so every subset of the tags has its class.
+      const seats = subsets().map((tags) => capable(workers, tags).length);
+      const sum = seats.reduce((a, b) => a + b, 0);
+      assert.equal(router.seats, sum, `one seat for each worker and class that it fits ${where}`);
       agree(rebuilt(workers), workers, `rebuilt ${where}`);
     }
   }

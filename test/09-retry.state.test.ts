@@ -47,6 +47,22 @@ test("RetryBudget loses nothing to rounding: ten deposits of 0.1 are one retry",
   assert.equal(budget.available, 1000);
 });
 
+test("RetryBudget begins with ten retries, earns a fifth of one with each job, and saves a thousand", () => {
+  const budget = new RetryBudget();
+  assert.deepEqual(
+    budget.toJSON(), { ratioMilli: 200, limitMilli: 1_000_000, balanceMilli: 10_000 },
+  );
+  for (let job = 0; job < 4; job++) budget.deposit();
+  assert.equal(budget.available, 10);
+  budget.deposit();
+  assert.equal(budget.available, 11);
+  for (let job = 0; job < 10_000; job++) budget.deposit();
+  assert.equal(budget.available, 1000);
+  const large = new RetryBudget({ reserve: 5000 });
+  large.deposit();
+  assert.equal(large.available, 5000, "the limit is never below the reserve");
+});
+
 test("RetryBudget saves no more than its limit", () => {
   const budget = new RetryBudget({ ratio: 1, reserve: 2, limit: 5 });
   for (let i = 0; i < 100; i++) budget.deposit();

@@ -98,6 +98,11 @@ test("verdict() stops transient kinds at maxAttempts and not before", () => {
   }
 });
 
+test("verdict() without chance waits for the whole delay, whatever the jitter", () => {
+  const policy = retryPolicy({ maxAttempts: 3, jitter: 1 });
+  assert.deepEqual(verdict(policy, { attempt: 1, kind: "exit" }), { retry: true, delayMs: 1000 });
+});
+
 test("verdict() spends no attempt on a lost worker, and waits for nothing", () => {
   const none = { available: 0 };
   assert.deepEqual(verdict(DEFAULT_RETRY, { attempt: 0, kind: "worker-lost", budget: none }), { retry: true, delayMs: 0 });

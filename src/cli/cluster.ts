@@ -14,6 +14,7 @@
 import { mkdtemp } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { getHeapStatistics } from "node:v8";
 import { nodeHost, removeTree, sharedRoot, type Address, type Host } from "#host";
 import { startMaster, type Master, type MasterOptions } from "#master";
 import { addressText, reachable } from "./address.ts";
@@ -170,7 +171,7 @@ function masterOptions(
   const onFatal = options.onFatal ?? ((error: Error) => onNote(`the master has stopped: ${error.message}`));
   return {
     host, dir: stateDir, cluster, listen: { host: listenHost, port }, durability,
-    version: VERSION, pid: process.pid, onFatal,
+    version: VERSION, pid: process.pid, onFatal, heapBytes: getHeapStatistics().heap_size_limit,
     onFull: ({ message }) => onNote(`the disk is full: ${message}. Reads go on; changes are refused, and nothing starts, until there is room`),
     onRoom: ({ since }) => onNote(`the disk has room again, after ${durationText(Date.now() - since)}: changes are taken, jobs start`),
     ...(token !== undefined && { token }), ...(graceMs !== undefined && { graceMs }), ...(store !== undefined && { store: store.forMaster }),

@@ -10,7 +10,10 @@
  * promised. If the master dies before there is room, they have never happened.
  * Test: test/10-master.test.ts, test/10-master.full.test.ts
  */
-import { apply, decideForget, decideTick, Event, nextStart, Refusal, SnapshotReader, State, writeSnapshot, type Context, type EventOf, type Observer } from "#core";
+import {
+  apply, decideForget, decideTick, Event, Forecast, nextStart, Refusal, SnapshotReader, State, weighPart,
+  writeSnapshot, type Context, type EventOf, type MemoryLimits, type Observer,
+} from "#core";
 import type { Host, Timer } from "#host";
 import { LogError, type Log, type LogFull } from "#log";
 
@@ -26,6 +29,8 @@ const LONGEST_SLEEP_MS = 60_000;
 export interface EngineOptions {
   readonly host: Host;
   readonly log: Log;
+  /** What the state may take. */
+  readonly memory: MemoryLimits;
   readonly observer: Observer;
   /** An attempt has started, durably: send it to its worker. */
   readonly onStarted: (event: EventOf<"JobStarted">) => void;
@@ -33,6 +38,17 @@ export interface EngineOptions {
   readonly onReleased: () => void;
   /** Memory and log may differ from here on: the process has to end. Calls `halt`. */
   readonly onFatal: (error: Error) => void;
+}
+
+/** The log holds more than this process may. Nothing has been changed. */
+export class NeedsMemory extends Error {
+  /** What it takes, as the core counts memory. */
+  readonly bytes: number;
+  constructor(bytes: number) {
+    super(`the state takes ${bytes} bytes`);
+    this.name = "NeedsMemory";
+    this.bytes = bytes;
+  }
 }
 
 export class Engine {
@@ -59,16 +75,20 @@ export class Engine {
 
   // #region recover
   /** Snapshot plus tail: the same `apply` as in daily life, with no observer and no effect. */
-  async recover(): Promise<{ events: number }> {
+  async #replay(): Promise<{ events: number }> {
     const { log } = this.#options;
     if (log.snapshot !== undefined) {
       const reader = new SnapshotReader();
-      await log.readSnapshot((chunk) => reader.part(chunk));
+      await log.readSnapshot((chunk) => {
+        reader.part(chunk);
+        this.#checkRoom(reader.bytes);
+      });
       this.state = reader.finish();
     }
     let events = 0;
     await log.replay((_seq, body) => {
       apply(this.state, Event.decode(body));
+      this.#checkRoom(this.state.bytes);
       events += 1;
     });
     this.#tail = events;
@@ -76,6 +96,37 @@ export class Engine {
     return { events };
   }
   // #endregion
+
+  /**
+   * Restores the state from the log.
+   *
+   * @throws {NeedsMemory} with what it takes
+   */
+  async recover(): Promise<{ events: number }> {
+    try {
+      return await this.#replay();
+    } catch (error) {
+      if (!(error instanceof NeedsMemory)) throw error;
+      this.state = new State();
+      throw new NeedsMemory(await this.#forecast());
+    }
+  }
+
+  #checkRoom(bytes: number): void {
+    if (bytes > this.#options.memory.ceiling) throw new NeedsMemory(bytes);
+  }
+
+  /** Reads all of it again, for the sum alone. */
+  async #forecast(): Promise<number> {
+    const { log } = this.#options;
+    const forecast = new Forecast();
+    let run = 0;
+    if (log.snapshot !== undefined) {
+      await log.readSnapshot((chunk) => { run = weighPart(chunk, forecast, run); });
+    }
+    await log.replay((_seq, body) => forecast.event(Event.decode(body)));
+    return forecast.peak;
+  }
 
   /**
    * Whether no job of this run will run any more, by its id. A run that has been forgotten
@@ -89,7 +140,8 @@ export class Engine {
   get context(): Context {
     const { clock, random } = this.#options.host;
     // Events are ordered, and so are their times, even when somebody sets the clock back.
-    return { now: Math.max(clock.wall(), this.state.at), random: () => random.unit() };
+    const now = Math.max(clock.wall(), this.state.at);
+    return { now, random: () => random.unit(), memory: this.#options.memory };
   }
 
   // #region commit

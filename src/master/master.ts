@@ -12,7 +12,7 @@
  * master whose memory knows more than its log.
  * Test: test/10-master.test.ts
  */
-import type { Job, Run } from "#core";
+import { DEFAULT_HEAP_BYTES, heapFor, memoryLimits, type Job, type Run } from "#core";
 import type { Address, Host, Listener, Socket } from "#host";
 import { LogError, openLog, type Log, type LogFull } from "#log";
 import { RpcConnection } from "#rpc";
@@ -20,7 +20,7 @@ import { GRACE_MS, MAX_GRACE_MS } from "#wire";
 import { BlobStore } from "./blobs.ts";
 import { countsOf, type MasterCounts } from "./counts.ts";
 import { Doors } from "./doors.ts";
-import { Engine } from "./engine.ts";
+import { Engine, NeedsMemory } from "./engine.ts";
 import { StoreDesk } from "./kv.ts";
 import { DEFAULT_PLACES, MAX_PAGES_AT_ONCE, MAX_PAGES_PER_PEER, MAX_PAGES_PER_TURN, STRANGER_LIMITS, type Places } from "./limits.ts";
 import { OutputStore } from "./output.ts";
@@ -52,6 +52,8 @@ export interface MasterOptions {
   readonly pid?: number;
   /** How many peers, files and so on this process has descriptors for (`placesFor`). Default: what 1,024 allow. */
   readonly places?: Places;
+  /** The heap that this process may have, which bounds what the master takes. Default 4 GiB. */
+  readonly heapBytes?: number;
   /** Default: this cluster has none. */
   readonly store?: MasterStore;
   /**
@@ -81,7 +83,8 @@ export interface Master extends Address {
 }
 
 export class MasterError extends Error {
-  readonly code: "LOCKED" | "ADDRESS_IN_USE" | "UNSAFE_ADDRESS" | "START_FAILED";
+  readonly code:
+    | "LOCKED" | "ADDRESS_IN_USE" | "UNSAFE_ADDRESS" | "START_FAILED" | "NEEDS_MEMORY";
   constructor(code: MasterError["code"], message: string, cause?: unknown) {
     super(message, { cause });
     this.name = "MasterError";
@@ -190,7 +193,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
     listener = await host.network.listen(options.listen, accept);
   } catch (error) {
     await log.close();
-    throw listenFailed(options.listen, error);
+    throw needsMemory(options, error) ?? listenFailed(options.listen, error);
   }
   workers.expectReturns(options.store?.url);
 
@@ -244,7 +247,8 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
     await blobs.keepOnly(projectsOf(engine));
   };
   const engine: Engine = new Engine({
-    host, log, observer, onFatal: fatal, onStarted: (event) => workers.started(event), onReleased: () => workers.flush(),
+    host, log, memory: memoryLimits(options.heapBytes ?? DEFAULT_HEAP_BYTES), observer,
+    onFatal: fatal, onStarted: (event) => workers.started(event), onReleased: () => workers.flush(),
   });
   return {
     host, dir, engine, workers, watchers, output, blobs, turns, specs,
@@ -277,6 +281,20 @@ function openConnection(services: Services, socket: Socket): RpcConnection {
   });
   const session = new Session(services, connection);
   return connection;
+}
+
+/** Node takes the size in MiB; a quarter of a gigabyte more or less is nothing to a machine. */
+const HEAP_STEP_MB = 256;
+
+/** What was acknowledged is in the log, and a process with more memory finds it there. */
+function needsMemory({ dir, heapBytes = DEFAULT_HEAP_BYTES }: MasterOptions, error: unknown): unknown {
+  if (!(error instanceof NeedsMemory)) return undefined;
+  const mb = (bytes: number): number => Math.ceil(bytes / 2 ** 20);
+  const heapMb = HEAP_STEP_MB * Math.ceil(mb(heapFor(error.bytes)) / HEAP_STEP_MB);
+  const found = `its runs take about ${mb(error.bytes)} MB of memory`;
+  const advice = `Start it with NODE_OPTIONS=--max-old-space-size=${heapMb}`;
+  const why = `${found}, and a heap of ${mb(heapBytes)} MB is too small for them. ${advice}`;
+  return new MasterError("NEEDS_MEMORY", `Cannot start a master on ${dir}: ${why}`, error);
 }
 
 function listenFailed(at: Address, error: unknown): unknown {

@@ -35,7 +35,22 @@ const MAX_JOBS_PER_RUN = 1_000_000;
 const MAX_RESULT_BYTES = 64 * 1024;
 const MAX_RUN_RESULT_BYTES = 256 * 1024 * 1024;
 /** Finished runs are kept up to the first of these. One turn of the master may end many before it forgets some. */
-const KEPT = { runs: 1000, jobs: 1_000_000, bytes: 256 * 1024 * 1024 };
+const KEPT = { runs: 1000, bytes: 504 * 1024 * 1024 };
+/**
+ * More than any run takes in memory: a job costs about a kilobyte, a character two bytes, and what
+ * is written in two bytes (an edge, an empty argument) 32 at most.
+ */
+const MOST = { job: 8 * 1024, specByte: 32 };
+
+function mostMemory(run: ModelRun): number {
+  return run.jobs.reduce((sum, { spec }) => sum + MOST.job + MOST.specByte * textOf(spec), 0);
+}
+
+/** Characters and dependencies of a job, by their number. */
+function textOf(spec: JobSpec): number {
+  const input = spec.action.type === "call" ? spec.action.input.length : 0;
+  return JSON.stringify({ ...spec, action: { ...spec.action, input: "" } }).length + input;
+}
 
 export interface ModelOptions {
   /** Workers lost under one job before it is taken for their killer. Default 5. */
@@ -55,7 +70,7 @@ export class Model {
   openRuns = 0;
   readonly #keys = new Map<string, ModelRun>();
   readonly #instances = new Map<string, ModelWorker>();
-  readonly #finished = { runs: 0, jobs: 0, bytes: 0 };
+  readonly #finished = { runs: 0, bytes: 0 };
   readonly #maxLosses: number;
   readonly #maxRunResultBytes: number;
   /** Was blamed for the loss of an attempt, so its own loss comes next: who is still there has taken nothing down. */
@@ -211,16 +226,18 @@ export class Model {
 
   #keep(run: ModelRun, sign: 1 | -1): void {
     this.#finished.runs += sign;
-    this.#finished.jobs += sign * run.jobs.length;
-    this.#finished.bytes += sign * run.resultBytes;
+    this.#finished.bytes += sign * (run.resultBytes + mostMemory(run));
   }
 
   #forgotten(event: EventOf<"RunsForgotten">): void {
     for (const number of event.runs) {
       const run = this.#run(number);
-      const { runs, jobs, bytes } = this.#finished;
+      const { runs, bytes } = this.#finished;
       if (!run.ended) this.fail("acknowledged-is-durable", `${run.id} is forgotten before it has ended`);
-      if (runs <= KEPT.runs && jobs <= KEPT.jobs && bytes <= KEPT.bytes) this.fail("acknowledged-is-durable", `${run.id} is forgotten although only ${runs} ended runs are kept`);
+      if (runs <= KEPT.runs && bytes <= KEPT.bytes) {
+        const kept = `only ${runs} ended runs are kept, of ${bytes} bytes at most`;
+        this.fail("acknowledged-is-durable", `${run.id} is forgotten although ${kept}`);
+      }
       this.#keep(run, -1);
       run.forgotten = true;
       if (run.key !== undefined) this.#keys.delete(run.key);

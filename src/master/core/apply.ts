@@ -8,9 +8,14 @@
  * Invariants: `hash(state)` after live running equals `hash(state)` after replay, for every prefix of the log.
  * Test: test/10-master.test.ts
  */
+import type { Failure } from "#wire";
 import { sentence } from "./check.ts";
 import type { Event, EventOf } from "./events.ts";
-import { addJobs, deadlineAnswered, dropDead, enqueue, freePinned, makeReady, readyKey, registerWorker, releaseWorker, reopen, setStatus, settle, unqueue } from "./jobs.ts";
+import {
+  addJobs, charge, deadlineAnswered, dropDead, enqueue, freePinned, leave, makeReady, readyKey,
+  registerWorker, releaseWorker, reopen, setStatus, settle, unqueue,
+} from "./jobs.ts";
+import { runMemory } from "./memory.ts";
 import { invariant, isTerminal, type Job, Run, type State } from "./state.ts";
 
 export function apply(state: State, event: Event): void {
@@ -56,6 +61,7 @@ function runSubmitted(state: State, event: EventOf<"RunSubmitted">): void {
   state.runs.set(run.number, run);
   state.runsById.set(run.id, run);
   if (run.key !== undefined) state.runsByKey.set(run.key, run);
+  charge(state, run, runMemory(run.key, run.spec));
   addJobs(state, run, { specs: event.spec.jobs, at: event.at });
 }
 
@@ -80,10 +86,12 @@ function jobStarted(state: State, event: EventOf<"JobStarted">): void {
 function jobSucceeded(state: State, event: EventOf<"JobSucceeded">): void {
   const job = running(state, event);
   releaseWorker(state, job, event.at);
-  // Decoded bytes are views (lesson 02): this one would keep the frame or the log page that it came in.
-  job.result = event.result === undefined ? undefined : Buffer.from(event.result);
-  job.run.resultBytes += event.result?.length ?? 0;
-  job.failure = undefined;
+  if (event.result !== undefined || job.failure !== undefined) {
+    // Decoded bytes are views (lesson 02): this one would keep the frame or the log page that it
+    // came in.
+    const result = event.result === undefined ? undefined : Buffer.from(event.result);
+    leave(state, job, { result, failure: undefined });
+  }
   const gate = job.spec.gate;
   if (gate === undefined) return settle(state, job, { as: "COMPLETED", at: event.at });
   // Absolute from here on: a master that was down for an hour has not stopped the clock.
@@ -96,7 +104,7 @@ function jobSucceeded(state: State, event: EventOf<"JobSucceeded">): void {
 function jobFailed(state: State, event: EventOf<"JobFailed">): void {
   const job = running(state, event);
   releaseWorker(state, job, event.at);
-  job.failure = event.failure;
+  leave(state, job, { failure: event.failure });
   job.failures += 1;
   if (event.retryAt === undefined) return settle(state, job, { as: event.dead ? "DEAD" : "FAILED", at: event.at });
   job.run.budget.withdraw();
@@ -110,11 +118,15 @@ function jobLost(state: State, event: EventOf<"JobLost">): void {
   const job = running(state, event);
   releaseWorker(state, job, event.at);
   if (event.blamed) job.losses += 1;
-  job.failure = { kind: "worker-lost", message: "its worker went away", exitCode: undefined, signal: undefined };
+  leave(state, job, { failure: ended("worker-lost", "its worker went away") });
   if (job.cancelling) return settle(state, job, { as: "CANCELLED", at: event.at });
   if (event.dead) return settle(state, job, { as: "DEAD", at: event.at });
   setStatus(state, job, { to: "PENDING", at: event.at });
   enqueue(state, job, event.at);
+}
+
+function ended(kind: Failure["kind"], message: string): Failure {
+  return { kind, message, exitCode: undefined, signal: undefined };
 }
 
 function jobStopped(state: State, event: EventOf<"JobStopped">): void {
@@ -151,11 +163,12 @@ function gateDecided(state: State, event: EventOf<"GateDecided">): void {
   const job = runOf(state, event.run).jobs[event.job];
   invariant(job?.status === "WAITING", "a gate is decided once");
   state.gates.delete(job);
-  job.decision = { approved: event.approve, by: event.by, comment: event.comment, at: event.at, already: false };
+  const { approve: approved, by, comment, at } = event;
+  leave(state, job, { decision: { approved, by, comment, at, already: false } });
   deadlineAnswered(state);
   if (event.approve) return settle(state, job, { as: "COMPLETED", at: event.at });
   const why = event.comment === "" ? "" : `: ${event.comment}`;
-  job.failure = { kind: "rejected", message: sentence(`Rejected by ${event.by}${why}`), exitCode: undefined, signal: undefined };
+  leave(state, job, { failure: ended("rejected", sentence(`Rejected by ${by}${why}`)) });
   settle(state, job, { as: "FAILED", at: event.at });
 }
 
@@ -204,8 +217,8 @@ function runsForgotten(state: State, event: EventOf<"RunsForgotten">): void {
     if (run.key !== undefined) state.runsByKey.delete(run.key);
     state.finished.delete(run);
     state.jobs -= run.jobs.length;
-    state.finishedJobs -= run.jobs.length;
-    state.finishedBytes -= run.resultBytes;
+    state.bytes -= run.bytes;
+    state.finishedBytes -= run.bytes;
     for (const job of run.jobs) state.deadLetters.delete(job);
     state.observer?.forgotten(run);
   }

@@ -13,41 +13,14 @@ import { DagError } from "#dag";
 import { DEFAULT_RETRY, verdict } from "#retry";
 import { requirementKey } from "#routing";
 import { MAX_BATCH_BYTES, MAX_FRAME_BODY_BYTES, MAX_INPUTS_BYTES, MAX_JOBS_PER_RUN, MAX_WORKERS, type AttemptKey, type Decision, type JobSpec, PipelineSpec, type Report } from "#wire";
-import { isName, unfit } from "./check.ts";
+import { unfit, unfitName } from "./check.ts";
 import type { Event } from "./events.ts";
+import { jobsMemory, runMemory } from "./memory.ts";
+import { Refusal, type Context } from "./refusal.ts";
+import { checkRoom, keptFailure, makeRoom, tooMuch } from "./room.ts";
 import { buildGraph, invariant, isTerminal, MAX_REQUIREMENTS, type Job, type Run, type State, type Worker } from "./state.ts";
 import { neverScheduled } from "./explain.ts";
 
-export interface Context {
-  /** Milliseconds since 1970. */
-  readonly now: number;
-  /** A fraction, 0 ≤ x < 1. */
-  random(): number;
-}
-
-/** A command that was refused, in terms that a client can act on. Nothing has changed. */
-export class Refusal extends Error {
-  readonly code: "NOT_FOUND" | "CONFLICT" | "INVALID" | "UNSCHEDULABLE" | "OVERLOADED";
-  constructor(code: Refusal["code"], message: string) {
-    super(message);
-    this.name = "Refusal";
-    this.code = code;
-  }
-}
-
-/** Finished runs kept in memory (the log keeps them until it is compacted): a page or two for `titan runs`. */
-export const MAX_FINISHED_RUNS = 1000;
-/** …unless they are large: a million finished jobs cost about 300 MB. */
-export const MAX_FINISHED_JOBS = 1_000_000;
-/** …or have large results, which live in memory as long as their run. */
-export const MAX_FINISHED_BYTES = 256 * 1024 * 1024;
-/** All results of one run. A million jobs that hand in the largest would be 60 GB, in memory and again at every restart. */
-export const MAX_RUN_RESULT_BYTES = 256 * 1024 * 1024;
-
-/** Runs that go on at the same time: more than people can mean, and 50 MB of empty ones. */
-export const MAX_OPEN_RUNS = 10_000;
-/** Their jobs together: about 1.2 GB, within the 4 GB that Node gives a process. */
-export const MAX_OPEN_JOBS = 4_000_000;
 /** Dependencies of one submission. Building such a graph takes about a second, in which no beat is answered: well within a lease. */
 export const MAX_EDGES_PER_RUN = 10_000_000;
 
@@ -79,24 +52,26 @@ export function decideSubmit(
     }
     return { events: [], run: known.id, existing: true, warnings: [] };
   }
-  if (!isName(spec.name)) throw new Refusal("INVALID", `Cannot submit pipeline ${JSON.stringify(spec.name)}: its name has a control character or a slash`);
-  checkRoom(state, { runs: 1, jobs: spec.jobs.length });
-  checkJobs(spec.jobs, { from: 0, doing: `submit pipeline "${spec.name}"` });
+  const wrong = unfitName(spec.name);
+  if (wrong !== undefined) {
+    const named = JSON.stringify(spec.name);
+    throw new Refusal("INVALID", `Cannot submit pipeline ${named}: its name ${wrong}`);
+  }
+  const doing = `submit pipeline "${spec.name}"`;
+  const bytes = runMemory(key, spec) + jobsMemory(spec.jobs);
+  checkRoom(state, { runs: 1, bytes, doing }, context);
+  checkJobs(spec.jobs, { from: 0, doing });
   checkGraph(spec);
   checkRequirements(state, spec.jobs);
   const warnings = neverScheduled(state, spec.jobs);
   if (submission.strict && warnings.length > 0) throw new Refusal("UNSCHEDULABLE", warnings.join("\n"));
   const id = freshId(state, spec.name, context);
-  return { events: [{ type: "RunSubmitted", run: state.nextRun, id, key, at: context.now, spec }], run: id, existing: false, warnings };
+  const submitted: Event = {
+    type: "RunSubmitted", run: state.nextRun, id, key, at: context.now, spec,
+  };
+  return { events: [...makeRoom(state, bytes, context), submitted], run: id, existing: false, warnings };
 }
 
-/** Not for ever, unlike an INVALID: when other runs have ended there is room again. */
-function checkRoom(state: State, more: { runs: number; jobs: number }): void {
-  const runs = state.runs.size - state.finished.size + more.runs;
-  const jobs = state.jobs - state.finishedJobs + more.jobs;
-  if (runs > MAX_OPEN_RUNS) throw new Refusal("OVERLOADED", `Cannot accept a run: ${MAX_OPEN_RUNS} are open already`);
-  if (jobs > MAX_OPEN_JOBS) throw new Refusal("OVERLOADED", `Cannot accept ${more.jobs} jobs: with those of the other open runs they are ${jobs}, more than ${MAX_OPEN_JOBS}`);
-}
 
 function checkGraph(spec: PipelineSpec): void {
   try {
@@ -170,8 +145,10 @@ export function decideAddJobs(state: State, request: { run: string; jobs: readon
   const run = findRun(state, request.run);
   if (run.status !== "RUNNING" || run.cancelling) throw new Refusal("CONFLICT", `Cannot add jobs to ${run.id}: it is ${run.cancelling ? "being cancelled" : run.status}`);
   const from = run.jobs.length;
-  checkRoom(state, { runs: 0, jobs: request.jobs.length });
-  checkJobs(request.jobs, { from, doing: `add jobs to ${run.id}` });
+  const doing = `add jobs to ${run.id}`;
+  const bytes = jobsMemory(request.jobs);
+  checkRoom(state, { runs: 0, bytes, doing }, context);
+  checkJobs(request.jobs, { from, doing });
   const ids = new Set<string>();
   for (const [offset, job] of request.jobs.entries()) {
     if (run.dag.indexOf(job.id) !== undefined || ids.has(job.id)) throw new Refusal("INVALID", `Cannot add jobs to ${run.id}: it has a job "${job.id}" already`);
@@ -180,7 +157,10 @@ export function decideAddJobs(state: State, request: { run: string; jobs: readon
     for (const parent of job.dependsOn) if (parent >= from + offset) throw new Refusal("INVALID", `Cannot add jobs to ${run.id}: "${job.id}" depends on a job that comes later in the list`);
   }
   checkRequirements(state, request.jobs);
-  return [{ type: "JobsAdded", run: run.number, at: context.now, jobs: [...request.jobs] }];
+  const added: Event = {
+    type: "JobsAdded", run: run.number, at: context.now, jobs: [...request.jobs],
+  };
+  return [...makeRoom(state, bytes, context), added];
 }
 
 /** Cancels a run, or one job of it. Cancelling what has ended is not an error, and changes nothing. */
@@ -227,8 +207,9 @@ export function decideFinish(state: State, report: Report, from: { worker: numbe
   const { run, job: index, attempt } = report;
   const at = from.now;
   if (job.cancelling) return { type: "JobStopped", run, job: index, attempt, at };
-  const failure = report.failure ?? tooMuch(job.run, report.result);
-  if (failure === undefined) return { type: "JobSucceeded", run, job: index, attempt, at, result: report.result };
+  const found = report.failure ?? tooMuch(state, job.run, report.result, from);
+  if (found === undefined) return { type: "JobSucceeded", run, job: index, attempt, at, result: report.result };
+  const failure = keptFailure(state, found, from);
   const policy = job.spec.retry ?? DEFAULT_RETRY;
   // Who is lost cannot say so. Believed, it would be a retry at once that costs nothing, for ever.
   const kind = failure.kind === "worker-lost" ? "internal" : failure.kind;
@@ -240,13 +221,6 @@ export function decideFinish(state: State, report: Report, from: { worker: numbe
   // #end-exercise
 }
 // #endregion
-
-function tooMuch(run: Run, result: Buffer | undefined): Report["failure"] {
-  const bytes = run.resultBytes + (result?.length ?? 0);
-  if (bytes <= MAX_RUN_RESULT_BYTES) return undefined;
-  const message = `Cannot keep its result: those of the run are ${bytes} bytes together, more than ${MAX_RUN_RESULT_BYTES}. Hand over the name of a file instead`;
-  return { kind: "bad-input", message, exitCode: undefined, signal: undefined };
-}
 
 function attemptOf(state: State, key: AttemptKey): Job | undefined {
   const job = state.runs.get(key.run)?.jobs[key.job];
@@ -347,22 +321,6 @@ export function decideTick(state: State, context: Context): Event[] {
   }
   events.push({ type: "TimePassed", at: context.now });
   return events;
-}
-
-/** Keeps the master's memory independent of its age. */
-export function decideForget(state: State, context: Context): Event[] {
-  let [runs, jobs, bytes] = [state.finished.size, state.finishedJobs, state.finishedBytes];
-  const fits = () => runs <= MAX_FINISHED_RUNS && jobs <= MAX_FINISHED_JOBS && bytes <= MAX_FINISHED_BYTES;
-  const forgotten: number[] = [];
-  for (const run of state.finished) {
-    // The newest one stays, however large: somebody is about to look at it.
-    if (fits() || runs === 1) break;
-    forgotten.push(run.number);
-    runs -= 1;
-    jobs -= run.jobs.length;
-    bytes -= run.resultBytes;
-  }
-  return forgotten.length === 0 ? [] : [{ type: "RunsForgotten", runs: forgotten, at: context.now }];
 }
 
 // ── names ────────────────────────────────────────────────────────────────────────────────────────

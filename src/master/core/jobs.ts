@@ -12,6 +12,7 @@
  */
 import { requirementKey } from "#routing";
 import { JOB_STATUSES, type JobSpec, type JobStatus, type RunStatus } from "#wire";
+import { jobsMemory, leftMemory } from "./memory.ts";
 import { invariant, isTerminal, Job, MAX_REQUIREMENTS, type Run, type State, type Worker } from "./state.ts";
 
 const STATUS_INDEX = Object.fromEntries(JOB_STATUSES.map((status, index) => [status, index])) as Record<JobStatus, number>;
@@ -20,11 +21,12 @@ const STATUS_INDEX = Object.fromEntries(JOB_STATUSES.map((status, index) => [sta
 export function addJobs(state: State, run: Run, options: { specs: readonly JobSpec[]; at: number }): void {
   const from = run.jobs.length;
   state.jobs += options.specs.length;
+  charge(state, run, jobsMemory(options.specs));
   if (run.status === "RUNNING") releaseRequirements(state, run);
   for (const spec of options.specs) {
     // A run's first jobs came with its graph; one added later depends only on jobs before it, so no cycle can appear.
     if (run.jobs.length === run.dag.size) run.dag.addJob(spec.id, spec.dependsOn);
-    const job = new Job(run, run.jobs.length, spec);
+    const job = new Job(run, run.jobs.length, ownSpec(spec));
     run.jobs.push(job);
     run.counts[STATUS_INDEX.PENDING]! += 1;
     run.open += 1;
@@ -35,6 +37,33 @@ export function addJobs(state: State, run: Run, options: { specs: readonly JobSp
     if (run.dag.isReady(index)) consider(state, run.jobs[index]!, options.at);
   }
   finishIfDone(state, run, options.at);
+}
+
+/** Adds to what a run takes in memory, and to the sums. */
+export function charge(state: State, run: Run, bytes: number): void {
+  run.bytes += bytes;
+  state.bytes += bytes;
+  if (run.status !== "RUNNING") state.finishedBytes += bytes;
+}
+
+/** Changes what a job has left (result, failure, decision), and counts the difference. */
+export function leave(
+  state: State, job: Job, left: Partial<Pick<Job, "result" | "failure" | "decision">>,
+): void {
+  const [bytes, size] = [leftMemory(job), job.result?.length ?? 0];
+  Object.assign(job, left);
+  charge(state, job.run, leftMemory(job) - bytes);
+  job.run.resultBytes += (job.result?.length ?? 0) - size;
+}
+
+/**
+ * Decoded bytes are views (lesson 02): as it came, the input of one call would keep the whole
+ * pipeline's frame, or the page of the log, for as long as its run.
+ */
+export function ownSpec(spec: JobSpec): JobSpec {
+  const { action } = spec;
+  if (action.type === "call") action.input = Buffer.from(action.input);
+  return spec;
 }
 
 export function setStatus(state: State, job: Job, change: { to: JobStatus; at: number }): void {
@@ -216,8 +245,7 @@ function finishIfDone(state: State, run: Run, at: number): void {
   run.cancelling = false;
   releaseRequirements(state, run);
   state.finished.add(run);
-  state.finishedJobs += run.jobs.length;
-  state.finishedBytes += run.resultBytes;
+  state.finishedBytes += run.bytes;
   state.observer?.run(run);
 }
 
@@ -233,7 +261,6 @@ function outcome(run: Run): RunStatus {
  */
 export function reopen(state: State, run: Run, options: { jobs: readonly number[]; at: number }): void {
   const { jobs, at } = options;
-  const before = run.resultBytes;
   for (const index of jobs) {
     const job = run.jobs[index]!;
     if (isTerminal(job.status)) reopenJob(state, job, at);
@@ -246,8 +273,7 @@ export function reopen(state: State, run: Run, options: { jobs: readonly number[
     run.endedAt = 0;
     claimRequirements(state, run);
     state.finished.delete(run);
-    state.finishedJobs -= run.jobs.length;
-    state.finishedBytes -= before;
+    state.finishedBytes -= run.bytes;
     state.observer?.run(run);
   }
   for (const index of jobs) {
@@ -258,10 +284,7 @@ export function reopen(state: State, run: Run, options: { jobs: readonly number[
 function reopenJob(state: State, job: Job, at: number): void {
   job.failures = 0;
   job.losses = 0;
-  job.failure = undefined;
-  job.run.resultBytes -= job.result?.length ?? 0;
-  job.result = undefined;
-  job.decision = undefined;
+  leave(state, job, { result: undefined, failure: undefined, decision: undefined });
   job.startedAt = 0;
   job.stoppedAt = 0;
   job.endedAt = 0;

@@ -13,14 +13,23 @@ export { isTerminal, State, type Job, type Observer, type Run, type Worker } fro
 export { apply } from "./apply.ts";
 export { eventDetail, eventText, Names } from "./event-text.ts";
 export {
-  decideAddJobs, decideCancel, decideDrain, decideFinish, decideForget, decideForgotten, decideGate,
+  decideAddJobs, decideCancel, decideDrain, decideFinish, decideForgotten, decideGate,
   decideJoin, decideLose, decideSubmit, decideTick, findJob, findRun, MAX_JOB_BYTES,
-  MAX_FINISHED_BYTES, MAX_RUN_RESULT_BYTES, nextStart, Refusal, specBytes, staleAttempts,
-  type Context,
+  nextStart, specBytes, staleAttempts,
 } from "./decide.ts";
+export { Refusal, type Context } from "./refusal.ts";
+export {
+  decideForget, MAX_FINISHED_RUNS, MAX_OPEN_RUNS, MAX_RUN_RESULT_BYTES,
+} from "./room.ts";
+export {
+  DEFAULT_HEAP_BYTES, heapFor, jobMemory, leftMemory, memoryLimits, runMemory, type MemoryLimits,
+} from "./memory.ts";
 export { decideRetry } from "./retry.ts";
 export {
   deadJobs, deadLetter, gateInfo, jobChange, jobInfo, neverScheduled, reasonOf, runInfo, waitKind,
   workerInfo,
 } from "./explain.ts";
-export { hashState, learnPart, readSnapshot, SnapshotReader, writeSnapshot } from "./snapshot.ts";
+export { Forecast } from "./forecast.ts";
+export {
+  hashState, learnPart, readSnapshot, SnapshotReader, weighPart, writeSnapshot,
+} from "./snapshot.ts";

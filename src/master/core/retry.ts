@@ -7,9 +7,11 @@
  * Invariants: a job that would be skipped again for the same reason is refused, or left as it is.
  * Test: test/10-master.test.ts
  */
-import { checkRequirements, findJob, findRun, Refusal, type Context } from "./decide.ts";
+import { checkRequirements, findJob, findRun } from "./decide.ts";
 import type { Event } from "./events.ts";
 import { hasFailed } from "./jobs.ts";
+import { Refusal, type Context } from "./refusal.ts";
+import { checkRoom } from "./room.ts";
 import { isTerminal, type Job, type Run, type State } from "./state.ts";
 
 const NONE: ReadonlySet<Job> = new Set();
@@ -37,7 +39,10 @@ export function decideRetry(
     throw new Refusal("CONFLICT", `Cannot ${doing}: nothing in it has failed (${advice})`);
   }
   // Its requirements were not counted while it was over, and others may have taken their places.
-  if (run.status !== "RUNNING") checkRequirements(state, run.jobs.map((job) => job.spec));
+  if (run.status !== "RUNNING") {
+    checkRoom(state, { runs: 1, bytes: run.bytes, doing }, context);
+    checkRequirements(state, run.jobs.map((job) => job.spec));
+  }
   return [{ type: "RunRetried", run: run.number, at: context.now, jobs }];
 }
 

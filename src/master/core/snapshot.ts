@@ -17,7 +17,9 @@ import { RetryBudget } from "#retry";
 import { Decision, Failure, JobSpec, JobStatus, JOB_STATUSES, MAX_RESULT_BYTES, PipelineSpec, RunStatus } from "#wire";
 import { specBytes } from "./decide.ts";
 import type { Names } from "./event-text.ts";
-import { claimRequirements, readyKey, registerWorker } from "./jobs.ts";
+import type { Forecast } from "./forecast.ts";
+import { claimRequirements, ownSpec, readyKey, registerWorker } from "./jobs.ts";
+import { jobMemory, jobsMemory, leftMemory, runMemory } from "./memory.ts";
 import { invariant, isTerminal, Job, Run, State } from "./state.ts";
 
 /** Jobs per block: large enough to be cheap, small enough for one message… */
@@ -115,11 +117,28 @@ export function learnPart(bytes: Uint8Array, names: Names, run: number): number 
   return part.number;
 }
 
+/** Adds up what one part of a snapshot takes. `run` is what the last call returned, as above. */
+export function weighPart(bytes: Uint8Array, forecast: Forecast, run: number): number {
+  const part = Part.decode(bytes);
+  if (part.type === "Added") forecast.add(run, jobsMemory(part.jobs));
+  if (part.type === "Jobs") {
+    forecast.add(run, part.jobs.reduce((sum, job) => sum + leftMemory(job), 0));
+  }
+  if (part.type !== "Run") return run;
+  forecast.add(part.number, runMemory(part.key, part.spec) + jobsMemory(part.spec.jobs));
+  return part.number;
+}
+
 /** Reads what `writeSnapshot` wrote, part by part, then `finish` rebuilds the indexes. */
 export class SnapshotReader {
   readonly #state = new State();
   #run: Run | undefined;
   #expected = 0;
+
+  /** What the runs take that have been read so far. */
+  get bytes(): number {
+    return this.#state.bytes;
+  }
 
   part(bytes: Uint8Array): void {
     const part = Part.decode(bytes);
@@ -137,19 +156,25 @@ export class SnapshotReader {
       case "Added": {
         for (const spec of part.jobs) {
           this.#run!.dag.addJob(spec.id, spec.dependsOn);
-          this.#run!.jobs.push(new Job(this.#run!, this.#run!.jobs.length, spec));
+          this.#addJob(this.#run!, spec);
         }
         return;
       }
       case "Jobs": {
-        part.jobs.forEach((record, offset) => Object.assign(this.#run!.jobs[part.from + offset]!, record));
+        const run = this.#run!;
+        for (const [offset, record] of part.jobs.entries()) {
+          const job = Object.assign(run.jobs[part.from + offset]!, record);
+          // A view of the whole block otherwise, as in `ownSpec`.
+          if (job.result !== undefined) job.result = Buffer.from(job.result);
+          this.#charge(run, leftMemory(job));
+        }
         return;
       }
       case "Finished": {
         for (const number of part.runs) {
           const run = this.#state.runs.get(number)!;
           this.#state.finished.add(run);
-          this.#state.finishedJobs += run.jobs.length;
+          this.#state.finishedBytes += run.bytes;
         }
       }
     }
@@ -160,12 +185,23 @@ export class SnapshotReader {
     const run = new Run({ number, id, key, spec, submittedAt });
     Object.assign(run, { endedAt, status, cancelling });
     run.budget = RetryBudget.fromJSON(JSON.parse(part.budget));
-    for (const job of spec.jobs) run.jobs.push(new Job(run, run.jobs.length, job));
+    this.#charge(run, runMemory(key, spec));
+    for (const job of spec.jobs) this.#addJob(run, job);
     this.#run = run;
     this.#expected += part.jobs;
     this.#state.runs.set(number, run);
     this.#state.runsById.set(id, run);
     if (key !== undefined) this.#state.runsByKey.set(key, run);
+  }
+
+  #addJob(run: Run, spec: JobSpec): void {
+    run.jobs.push(new Job(run, run.jobs.length, ownSpec(spec)));
+    this.#charge(run, jobMemory(spec));
+  }
+
+  #charge(run: Run, bytes: number): void {
+    run.bytes += bytes;
+    this.#state.bytes += bytes;
   }
 
   finish(): State {
@@ -188,7 +224,6 @@ export class SnapshotReader {
         if (job.status === "RUNNING" || job.status === "WAITING" || job.order > 0 || job.dueAt > 0) waiting.push(job);
       }
     }
-    for (const run of state.finished) state.finishedBytes += run.resultBytes;
     state.jobs = jobs;
     invariant(jobs === this.#expected, `a snapshot names ${this.#expected} jobs and holds ${jobs}`);
     // In the order in which they came: equal priorities must leave their queue as they would have.

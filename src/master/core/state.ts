@@ -77,6 +77,8 @@ export class Run {
   open = 0;
   /** Of the results that its jobs have handed in. */
   resultBytes = 0;
+  /** Of memory, as `memory.ts` counts them: the run, its jobs and what they have left. */
+  bytes = 0;
   endedAt = 0;
   cancelling = false;
 
@@ -128,9 +130,9 @@ export class State {
   jobs = 0;
   /** Runs that have ended, oldest first. */
   readonly finished = new Set<Run>();
-  /** Jobs in `finished`. */
-  finishedJobs = 0;
-  /** Results in `finished`. */
+  /** What all runs take in memory, as `memory.ts` counts it… */
+  bytes = 0;
+  /** …and those in `finished`. */
   finishedBytes = 0;
   readonly workers = new Map<number, Worker>();
   readonly workersByInstance = new Map<string, Worker>();
@@ -152,6 +154,11 @@ export class State {
  * makes queues for single workers.
  */
 export const MAX_REQUIREMENTS = MAX_REQUIREMENT_CLASSES / 2;
+
+/** What the runs that go on take in memory. */
+export function openBytes(state: State): number {
+  return state.bytes - state.finishedBytes;
+}
 
 /** Terminal states absorb: nothing leaves them but RunRetried. */
 export function isTerminal(status: JobStatus): boolean {

@@ -1,0 +1,42 @@
+/**
+ * Lesson 10: how much memory a log needs, found out without having it.
+ *
+ * A log may come from a larger machine, or from a version that counted otherwise. Replaying it would
+ * end in the middle, at the heap's limit, with a message that helps nobody. So a replay that has
+ * become too large is dropped, and the log is read once more for the sums alone.
+ *
+ * Invariants: holds a number per run, whatever the runs hold.
+ * Test: test/10-master.memory.test.ts
+ */
+import { bufferMemory, jobsMemory, runMemory } from "./memory.ts";
+import type { Event } from "./events.ts";
+
+export class Forecast {
+  /** The most that the state takes at any moment, in bytes as `memory.ts` counts them. */
+  peak = 0;
+  #bytes = 0;
+  readonly #runs = new Map<number, number>();
+
+  /** Of a run that a snapshot holds. */
+  add(run: number, bytes: number): void {
+    this.#runs.set(run, (this.#runs.get(run) ?? 0) + bytes);
+    this.#bytes += bytes;
+    this.peak = Math.max(this.peak, this.#bytes);
+  }
+
+  /** The next event. What the attempts of a job leave is counted, and never taken back by a retry. */
+  event(event: Event): void {
+    switch (event.type) {
+      case "RunSubmitted":
+        return this.add(event.run, runMemory(event.key, event.spec) + jobsMemory(event.spec.jobs));
+      case "JobsAdded": return this.add(event.run, jobsMemory(event.jobs));
+      case "JobSucceeded": return this.add(event.run, bufferMemory(event.result));
+      case "RunsForgotten": {
+        for (const run of event.runs) {
+          this.#bytes -= this.#runs.get(run) ?? 0;
+          this.#runs.delete(run);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * Lesson 10: what the state costs in memory, counted as it grows, and how much of it a master takes.
+ *
+ *     heap limit of the process ──▶ less a base ──▶ open 1/2 │ finished 1/8 │ the rest: garbage, answers
+ *
+ * A count of jobs says little: one job has four words, another a script of a megabyte. So every run
+ * has its bytes, by an estimate that leans to the safe side, and the sums are kept by `apply`.
+ *
+ * The constants were measured, not reckoned: heap and buffers after a full collection, divided by
+ * the number of jobs, for fourteen shapes of pipelines on Node 20 (the figures stand in docs/numbers.md).
+ *
+ * Invariants: the estimate depends on specs and results alone, so a replay and a snapshot give the
+ * same sums; a run costs no more when it ends than when it was accepted, apart from what its jobs
+ * hand in, which is counted as it comes.
+ * Left out: what the answers to clients take; the connections have budgets of their own.
+ * Test: test/10-master.memory.test.ts
+ */
+import type { JobSpec, PipelineSpec } from "#wire";
+import type { Job } from "./state.ts";
+import { invariant } from "./state.ts";
+
+// #region measures
+/** A job with nothing in it: its spec, its record, its places in the graph and in a queue. Measured: 860 to 920. */
+export const JOB_BYTES = 1024;
+/** A run with nothing in it: tables of statuses and ids, budget, graph. Measured: 4,100 to 4,300. */
+export const RUN_BYTES = 4608;
+/** A dependency: 16 in the graph's columns and 8 in the spec's list, which grows by half when it is full. */
+export const EDGE_BYTES = 32;
+/** A string beside its characters, with the slot that points to it. Measured: 24 to 32 for short ones. */
+export const TEXT_BYTES = 32;
+/** A buffer beside its bytes, for the engine's objects and the share of a slab. Measured: 150 to 210. */
+export const BUFFER_BYTES = 224;
+// #endregion
+
+/** Up to here it is cheaper to assume two bytes a character than to look. */
+const UNREAD_CHARS = 32;
+
+/** A text takes one byte a character, or two as soon as one of them needs it. */
+export function textMemory(text: string): number {
+  const { length } = text;
+  const isNarrow = length > UNREAD_CHARS && Buffer.byteLength(text) === length;
+  return TEXT_BYTES + (isNarrow ? length : 2 * length);
+}
+
+function textsMemory(texts: readonly string[]): number {
+  let bytes = 0;
+  for (const text of texts) bytes += textMemory(text);
+  return bytes;
+}
+
+/** Bytes that a job is given or hands in. */
+export function bufferMemory(bytes: Uint8Array | undefined): number {
+  return bytes === undefined ? 0 : BUFFER_BYTES + bytes.length;
+}
+
+/** A job as it was accepted. */
+export function jobMemory(spec: JobSpec): number {
+  const { id, action, env, gate, requirement, dependsOn } = spec;
+  let bytes = JOB_BYTES + textMemory(id) + EDGE_BYTES * dependsOn.length;
+  // Twice: as they are written, and together as the key of a queue.
+  if (requirement.length > 0) bytes += 2 * textsMemory(requirement);
+  for (const name in env) bytes += textMemory(name) + textMemory(env[name]!);
+  if (gate !== undefined) bytes += textMemory(gate.message);
+  switch (action.type) {
+    case "file": return bytes + textMemory(action.file) + textsMemory(action.args);
+    case "command": return bytes + textsMemory(action.argv);
+    case "shell": return bytes + textMemory(action.script);
+    case "call": return bytes + textMemory(action.target) + bufferMemory(action.input);
+  }
+}
+
+export function jobsMemory(specs: readonly JobSpec[]): number {
+  let bytes = 0;
+  for (const spec of specs) bytes += jobMemory(spec);
+  return bytes;
+}
+
+/** A run as it was accepted, without its jobs. Its id is the name and a few letters. */
+export function runMemory(key: string | undefined, { name, version }: PipelineSpec): number {
+  const texts = 3 * textMemory(name) + textMemory(version ?? "") + textMemory(key ?? "");
+  return RUN_BYTES + texts;
+}
+
+type Left = Partial<Pick<Job, "result" | "failure" | "decision">>;
+
+/** What the attempts of a job have left: a result, the words of a failure or of a decision. */
+export function leftMemory({ result, failure, decision }: Left): number {
+  let bytes = bufferMemory(result);
+  if (failure !== undefined) bytes += textMemory(failure.message);
+  if (decision !== undefined) bytes += textMemory(decision.by) + textMemory(decision.comment);
+  return bytes;
+}
+
+// ── limits ───────────────────────────────────────────────────────────────────────────────────────
+
+/** The heap that Node gives a process on a machine with 16 GB or more; the simulator's masters have it. */
+export const DEFAULT_HEAP_BYTES = 4 * 1024 * 1024 * 1024;
+
+/** The program itself, its workers' and clients' connections, and what is being read and written. */
+export const BASE_BYTES = 64 * 1024 * 1024;
+
+/** How much the state may hold, in bytes as they are counted here. */
+export interface MemoryLimits {
+  /** Runs that go on, as they are accepted. */
+  readonly open: number;
+  /** Runs that have ended: beyond this the oldest are forgotten. */
+  readonly finished: number;
+  /**
+   * Both together. Results that would lead beyond it are refused, and what has ended is forgotten,
+   * to the last run.
+   */
+  readonly total: number;
+  /** A log that holds more than this is not replayed to its end. */
+  readonly ceiling: number;
+}
+
+// #region limits
+/**
+ * Shares of the heap beside the base. Why not all of it? The collector needs room to work: with four
+ * fifths in use a restart takes twice as long, with nine tenths it hardly moves. And a pipeline that is
+ * being judged is in memory already, beside all that was accepted.
+ */
+const SHARES = { open: 1 / 2, finished: 1 / 8, total: 5 / 8, ceiling: 3 / 4 } as const;
+invariant(SHARES.open + SHARES.finished <= SHARES.total, "what is open and what has ended fit beside each other");
+invariant(SHARES.total < SHARES.ceiling && SHARES.ceiling < 1, "whatever was accepted can be replayed");
+
+/** What a process with this heap takes. */
+export function memoryLimits(heapBytes: number): MemoryLimits {
+  const room = Math.max(0, heapBytes - BASE_BYTES);
+  const share = (part: number): number => Math.floor(part * room);
+  return {
+    open: share(SHARES.open),
+    finished: share(SHARES.finished),
+    total: share(SHARES.total),
+    ceiling: share(SHARES.ceiling),
+  };
+}
+
+/** The smallest heap that takes a state of so many bytes: the inverse of `ceiling`. */
+export function heapFor(bytes: number): number {
+  return Math.ceil(bytes / SHARES.ceiling) + BASE_BYTES;
+}
+// #endregion
+
+export const DEFAULT_LIMITS = memoryLimits(DEFAULT_HEAP_BYTES);

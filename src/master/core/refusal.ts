@@ -1,0 +1,31 @@
+/**
+ * Lesson 10: what every decider gets beside the state and the command, and how one says no.
+ *
+ * Invariants: a refusal leaves no trace; its message says what was being done and what was found.
+ * Test: test/10-master.test.ts
+ */
+import { DEFAULT_LIMITS, type MemoryLimits } from "./memory.ts";
+
+/** All that a decision may know of the world. */
+export interface Context {
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  /** A fraction, 0 ≤ x < 1. */
+  random(): number;
+  /** What this process may hold. Default: what one with a heap of 4 GiB may. */
+  readonly memory?: MemoryLimits;
+}
+
+export function limitsOf({ memory = DEFAULT_LIMITS }: Context): MemoryLimits {
+  return memory;
+}
+
+/** A command that was refused, in terms that a client can act on. Nothing has changed. */
+export class Refusal extends Error {
+  readonly code: "NOT_FOUND" | "CONFLICT" | "INVALID" | "UNSCHEDULABLE" | "OVERLOADED";
+  constructor(code: Refusal["code"], message: string) {
+    super(message);
+    this.name = "Refusal";
+    this.code = code;
+  }
+}

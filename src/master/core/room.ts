@@ -1,0 +1,113 @@
+/**
+ * Lesson 10: whether there is room for more, and what makes way for it.
+ *
+ *     open runs ≤ open ──▶ a submission beyond it is OVERLOADED: come back when others have ended
+ *     ended runs ≤ finished, and all ≤ total ──▶ the oldest that have ended are forgotten
+ *
+ * Room is counted in bytes of memory (memory.ts), since that is what runs out.
+ *
+ * Invariants: what goes on is never forgotten; the state is at most `total`, and one submission more.
+ * Test: test/10-master.memory.test.ts
+ */
+import type { Failure } from "#wire";
+import { sentence } from "./check.ts";
+import type { Event } from "./events.ts";
+import { bufferMemory, textMemory } from "./memory.ts";
+import { limitsOf, Refusal, type Context } from "./refusal.ts";
+import { openBytes, type Run, type State } from "./state.ts";
+
+/** Finished runs kept in memory (the log keeps them until it is compacted): a page or two for `titan runs`. */
+export const MAX_FINISHED_RUNS = 1000;
+
+/** Runs that go on at the same time: more than people can mean, and 50 MB of empty ones. */
+export const MAX_OPEN_RUNS = 10_000;
+
+/** All results of one run, which live in memory as long as it does. */
+export const MAX_RUN_RESULT_BYTES = 256 * 1024 * 1024;
+
+/** Of a failure's message that comes when there is no room any more: the first words say most. */
+const SHORT_BYTES = 200;
+
+// #region room
+/** Not for ever, unlike an INVALID: when other runs have ended there is room again. */
+export function checkRoom(
+  state: State, more: { runs: number; bytes: number; doing: string }, context: Context,
+): void {
+  const { runs, bytes, doing } = more;
+  if (runs > 0 && state.runs.size - state.finished.size + runs > MAX_OPEN_RUNS) {
+    throw new Refusal("OVERLOADED", `Cannot ${doing}: ${MAX_OPEN_RUNS} runs are open already`);
+  }
+  const { open } = limitsOf(context);
+  const held = openBytes(state);
+  if (held + bytes <= open) return;
+  const needs = `Cannot ${doing}: it takes ${bytes} bytes of the master's memory`;
+  if (bytes > open) throw new Refusal("INVALID", `${needs}, more than the ${open} for all open runs`);
+  throw new Refusal("OVERLOADED", `${needs}, and the open runs hold ${held} of ${open} already`);
+}
+// #endregion
+
+/** What has ended makes way for what begins, from the oldest on. */
+export function makeRoom(state: State, bytes: number, context: Context): Event[] {
+  const { total } = limitsOf(context);
+  let all = state.bytes + bytes;
+  return forget(state, context, (run) => {
+    if (all <= total) return false;
+    all -= run.bytes;
+    return true;
+  });
+}
+
+// #region forget
+/** Keeps the master's memory independent of its age. */
+export function decideForget(state: State, context: Context): Event[] {
+  const { finished, total } = limitsOf(context);
+  let [runs, bytes, all] = [state.finished.size, state.finishedBytes, state.bytes];
+  return forget(state, context, (run) => {
+    // The newest one stays, however large: somebody is about to look at it. If there is room at all.
+    const fits = runs === 1 || (runs <= MAX_FINISHED_RUNS && bytes <= finished);
+    if (fits && all <= total) return false;
+    runs -= 1;
+    bytes -= run.bytes;
+    all -= run.bytes;
+    return true;
+  });
+}
+// #endregion
+
+/** Asks of one ended run after the other, oldest first, until one may stay. */
+function forget(state: State, context: Context, mustGo: (run: Run) => boolean): Event[] {
+  const runs: number[] = [];
+  for (const run of state.finished) {
+    if (!mustGo(run)) break;
+    runs.push(run.number);
+  }
+  return runs.length === 0 ? [] : [{ type: "RunsForgotten", runs, at: context.now }];
+}
+
+// ── what attempts leave ──────────────────────────────────────────────────────────────────────────
+
+/** Why a result cannot be kept; undefined: it can. Children want it whole, so it is not cut. */
+export function tooMuch(
+  state: State, run: Run, result: Buffer | undefined, context: Context,
+): Failure | undefined {
+  if (result === undefined) return undefined;
+  const ofRun = run.resultBytes + result.length;
+  const ofAll = openBytes(state) + bufferMemory(result);
+  const { total } = limitsOf(context);
+  const refused = (what: string): Failure => {
+    const message = `Cannot keep its result: ${what}. Hand over the name of a file instead`;
+    return { kind: "bad-input", message, exitCode: undefined, signal: undefined };
+  };
+  if (ofRun > MAX_RUN_RESULT_BYTES) {
+    return refused(`those of the run are ${ofRun} bytes together, more than ${MAX_RUN_RESULT_BYTES}`);
+  }
+  if (ofAll > total) return refused(`the open runs would hold ${ofAll} bytes, more than ${total}`);
+  return undefined;
+}
+
+/** A failure as it is kept: its words are cut when there is no room for them. */
+export function keptFailure(state: State, failure: Failure, context: Context): Failure {
+  const { message } = failure;
+  if (openBytes(state) + textMemory(message) <= limitsOf(context).total) return failure;
+  return { ...failure, message: sentence(message, SHORT_BYTES) };
+}
