@@ -2,11 +2,12 @@
  * Lesson 10: the state is bounded in bytes of memory, and whatever was accepted can be restored.
  */
 import assert from "node:assert/strict";
+import { createHash, type Hash } from "node:crypto";
 import { test } from "node:test";
 import {
   apply, decideAddJobs, decideCancel, decideForget, decideRetry, DEFAULT_HEAP_BYTES, Event, Forecast,
-  hashState, heapFor, jobMemory, MAX_FINISHED_RUNS, MAX_OPEN_RUNS, memoryLimits, readSnapshot,
-  runMemory, State, weighPart, writeSnapshot,
+  hashState, heapFor, jobMemory, MAX_FINISHED_RUNS, MAX_OPEN_RUNS, memoryLimits, Picture,
+  readSnapshot, runMemory, State, weighPart, writeSnapshot,
 } from "#core";
 import { MasterError } from "#master";
 import type { JobSpec } from "#wire";
@@ -292,4 +293,70 @@ test("Forecast gives back what is forgotten", () => {
   const forecast = new Forecast();
   for (const body of bench.log) forecast.event(Event.decode(body));
   assert.ok(forecast.peak < 1.5 * MIB, `${forecast.peak}`);
+});
+
+// ── pictures ─────────────────────────────────────────────────────────────────────────────────────
+
+test("a picture shows the moment at which it was taken, whatever happens while it is made", () => {
+  for (let seed = 500; seed < 530; seed++) {
+    let taken: { expected: string; parts: Iterator<Buffer>; hash: Hash } | undefined;
+    let made = 0;
+    randomLife(seed, 200, ({ state }) => {
+      taken ??= { expected: hashState(state), parts: new Picture(state).parts(), hash: createHash("sha256") };
+      const { done, value } = taken.parts.next();
+      if (!done) return void taken.hash.update(value);
+      assert.equal(taken.hash.digest("hex"), taken.expected, `seed ${seed}, picture ${made}`);
+      assert.deepEqual(state.keepers, [], "nothing is left of it");
+      taken = undefined;
+      made += 1;
+    });
+    assert.ok(made > 3, `${made} pictures`);
+  }
+});
+
+test("a picture that nobody wants to the end keeps nothing", () => {
+  const bench = new Bench();
+  bench.submit([spec("a")]);
+  const picture = new Picture(bench.state);
+  const parts = picture.parts();
+  parts.next();
+  picture.close();
+  assert.deepEqual(bench.state.keepers, []);
+});
+
+test("a run of many jobs is written in blocks, and restored with jobs that depend on later ones", () => {
+  for (const [count, bytes] of [[1024, 10], [1025, 10], [3000, 10], [9, 900_000]] as const) {
+    const bench = new Bench();
+    bench.join({ slots: 4 });
+    const run = bench.submit(Array.from({ length: count }, (_, i) => {
+      return spec(`j${i}`, { dependsOn: i === 0 ? [count - 1] : [], action: script(bytes) });
+    }));
+    for (const job of bench.schedule()) bench.finish(job, { result: Buffer.from("1") });
+    bench.commit(decideAddJobs(bench.state, { run, jobs: [spec("late", { dependsOn: [1] })] }, bench.context));
+    assertRecoverable(bench);
+    const parts = [...writeSnapshot(bench.state)];
+    assert.ok(parts.every((part) => part.length < 6 * MIB), `${count} jobs of ${bytes} bytes`);
+    checkIndexes(readSnapshot(parts));
+  }
+});
+
+test("INFO's hash is made in slices, of one moment, and shared by those who ask meanwhile", async () => {
+  await Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const many = Array.from({ length: 20_000 }, (_, i) => spec(`j${i}`, { requirement: ["NOBODY"] }));
+    await client.submitSpec(pipeline(many));
+    await client.submitSpec(pipeline([spec("a")]));
+    const asked = [1, 2, 3, 4].map(() => client.info({ hash: true }));
+    await room.worker("w", { works: true });
+    await room.until(async () => (await client.runs())[1]!.status === "COMPLETED");
+    const infos = await Promise.all(asked);
+    const hashes = new Map(infos.map(({ nextSeq, stateHash }) => [nextSeq, stateHash]));
+    assert.ok(hashes.size <= 2, "one for the first, and one for those who asked while it was made");
+    const last = await client.info({ hash: true });
+    assert.ok(!hashes.has(last.nextSeq), "the state has changed since");
+    await room.restart();
+    const after = await (await room.client()).info({ hash: true });
+    assert.deepEqual([after.nextSeq, after.stateHash], [last.nextSeq, last.stateHash]);
+  });
 });

@@ -10,9 +10,10 @@
  * promised. If the master dies before there is room, they have never happened.
  * Test: test/10-master.test.ts, test/10-master.full.test.ts
  */
+import { createHash } from "node:crypto";
 import {
-  apply, decideForget, decideTick, Event, Forecast, nextStart, Refusal, SnapshotReader, State, weighPart,
-  writeSnapshot, type Context, type EventOf, type MemoryLimits, type Observer,
+  apply, decideForget, decideTick, Event, Forecast, nextStart, Picture, Refusal, SnapshotReader,
+  State, weighPart, type Context, type EventOf, type MemoryLimits, type Observer,
 } from "#core";
 import type { Host, Timer } from "#host";
 import { LogError, type Log, type LogFull } from "#log";
@@ -22,6 +23,9 @@ const SNAPSHOT_EVENTS = 1_000_000;
 
 /** Attempts started in one turn. Beyond it a turn would keep beats and replies waiting. */
 const STARTS_PER_TURN = 4096;
+
+/** Of a snapshot or a hash, between two turns: two or three milliseconds of encoding. */
+const SLICE_BYTES = 64 * 1024;
 
 /** Timers are armed no further ahead than this, and looked at again: the wall clock may have jumped meanwhile. */
 const LONGEST_SLEEP_MS = 60_000;
@@ -38,6 +42,12 @@ export interface EngineOptions {
   readonly onReleased: () => void;
   /** Memory and log may differ from here on: the process has to end. Calls `halt`. */
   readonly onFatal: (error: Error) => void;
+}
+
+/** SHA-256 (hex) of the state as it was when the log's next number was `nextSeq`. */
+export interface StateHash {
+  readonly hash: string;
+  readonly nextSeq: number;
 }
 
 /** The log holds more than this process may. Nothing has been changed. */
@@ -64,6 +74,8 @@ export class Engine {
   #wake: Timer | undefined;
   #wakeAt = Infinity;
   #snapshotting = false;
+  #hashing: Promise<StateHash> | undefined;
+  #nextHash: Promise<StateHash> | undefined;
   #stopped = false;
   /** Counts groups of effects: what belongs to the same group may share one message. */
   group = 0;
@@ -315,17 +327,52 @@ export class Engine {
     if (this.#snapshotting || this.#tail === 0) return;
     this.#snapshotting = true;
     const seq = log.nextSeq - 1;
-    const parts = [...writeSnapshot(this.state)]; // now, before the next event
+    const picture = new Picture(this.state); // now, before the next event
     this.#tail = 0;
     try {
       await log.durable(seq); // a snapshot must not know more than the log
-      await log.saveSnapshot(seq, parts);
+      await log.saveSnapshot(seq, this.#slices(picture));
     } catch (error) {
       if (error instanceof LogError && error.code === "FULL") throw error;
       onFatal(error as Error);
     } finally {
+      picture.close();
       this.#snapshotting = false;
     }
+  }
+
+  // #region slices
+  /** The parts of a picture, with a turn for everybody else after every few. */
+  async *#slices(picture: Picture): AsyncGenerator<Buffer> {
+    let bytes = 0;
+    for (const part of picture.parts()) {
+      yield part;
+      bytes += part.length;
+      if (bytes < SLICE_BYTES) continue;
+      bytes = 0;
+      await new Promise<void>((resume) => this.#options.host.timers.soon(resume));
+    }
+  }
+  // #endregion
+
+  /** The identity of the state. Those who ask while one is being made share the next: theirs may be of no earlier moment. */
+  hash(): Promise<StateHash> {
+    if (this.#hashing === undefined) {
+      this.#hashing = this.#hashNow().finally(() => { this.#hashing = undefined; });
+      return this.#hashing;
+    }
+    this.#nextHash ??= this.#hashing.then(() => {
+      this.#nextHash = undefined;
+      return this.hash();
+    });
+    return this.#nextHash;
+  }
+
+  async #hashNow(): Promise<StateHash> {
+    const { nextSeq } = this.#options.log;
+    const hash = createHash("sha256");
+    for await (const part of this.#slices(new Picture(this.state))) hash.update(part);
+    return { hash: hash.digest("hex"), nextSeq };
   }
 
   /** Settles every effect that is under way, and starts nothing more. What waits for room stays unanswered. */

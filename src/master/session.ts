@@ -12,7 +12,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { CodecError } from "#codec";
 import {
   deadJobs, deadLetter, decideAddJobs, decideCancel, decideDrain, decideGate, decideRetry, decideSubmit,
-  findJob, findRun, gateInfo, hashState, isTerminal, reasonOf, Refusal, runInfo, waitKind,
+  findJob, findRun, gateInfo, isTerminal, reasonOf, Refusal, runInfo, waitKind,
   workerInfo, type Job, type Run,
 } from "#core";
 import { RpcError, type IncomingRequest, type RpcConnection } from "#rpc";
@@ -242,10 +242,15 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     engine.commit(events);
     engine.afterwards(() => request.reply(Decision.encode(decision)));
   },
-  [Op.INFO]: (services, request) => {
+  [Op.INFO]: async (services, request) => {
     const { engine, version, startedAt, dir, pid } = services;
-    const stateHash = InfoRequest.decode(request.body).hash ? hashState(engine.state) : "";
-    const info = { version, pid, startedAt, state: dir, nextSeq: services.nextSeq(), runs: engine.state.runs.size, workers: engine.state.workers.size, stateHash, now: services.host.clock.wall(), refused: services.workers.stale, full: engine.full?.message ?? "" };
+    const { hash } = InfoRequest.decode(request.body);
+    const { hash: stateHash, nextSeq } = hash ? await engine.hash() : { hash: "", nextSeq: services.nextSeq() };
+    const info = {
+      version, pid, startedAt, state: dir, nextSeq, runs: engine.state.runs.size,
+      workers: engine.state.workers.size, stateHash, now: services.host.clock.wall(),
+      refused: services.workers.stale, full: engine.full?.message ?? "",
+    };
     engine.answer(() => request.reply(Info.encode(info)));
   },
   [Op.KV]: ({ desk }, request, { connection }) => desk.ask(request, connection),

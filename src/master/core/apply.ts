@@ -16,7 +16,7 @@ import {
   registerWorker, releaseWorker, reopen, setStatus, settle, unqueue,
 } from "./jobs.ts";
 import { runMemory } from "./memory.ts";
-import { invariant, isTerminal, type Job, Run, type State } from "./state.ts";
+import { invariant, isTerminal, touch, type Job, Run, type State } from "./state.ts";
 
 export function apply(state: State, event: Event): void {
   if (event.at > state.at) state.at = event.at;
@@ -71,7 +71,7 @@ function jobStarted(state: State, event: EventOf<"JobStarted">): void {
   const worker = state.workers.get(event.worker);
   invariant(job?.status === "PENDING" && job.order > 0 && worker !== undefined, "only a ready job starts, on a registered worker");
   invariant(state.ready.pop(readyKey(job)) === job, "the job that starts is the first of its queue");
-  unqueue(job);
+  unqueue(state, job);
   job.attempt = event.attempt;
   job.worker = worker.id;
   job.startedAt = event.at;
@@ -142,12 +142,13 @@ function jobsCancelled(state: State, event: EventOf<"JobsCancelled" | "JobsMarke
   for (const index of event.jobs) {
     const job = run.jobs[index]!;
     if (isTerminal(job.status)) continue;
+    touch(state, job);
     job.cancelling = true;
     if (job.status === "RUNNING") state.observer?.job(job, event.at);
     else waiting.push(job);
   }
   for (const job of waiting) {
-    unqueue(job);
+    unqueue(state, job);
     state.gates.delete(job);
     // One of its ancestors in this very list may already have taken it along.
     if (isTerminal(job.status)) continue;

@@ -13,7 +13,9 @@
 import { requirementKey } from "#routing";
 import { JOB_STATUSES, type JobSpec, type JobStatus, type RunStatus } from "#wire";
 import { jobsMemory, leftMemory } from "./memory.ts";
-import { invariant, isTerminal, Job, MAX_REQUIREMENTS, type Run, type State, type Worker } from "./state.ts";
+import {
+  invariant, isTerminal, Job, MAX_REQUIREMENTS, touch, type Run, type State, type Worker,
+} from "./state.ts";
 
 const STATUS_INDEX = Object.fromEntries(JOB_STATUSES.map((status, index) => [status, index])) as Record<JobStatus, number>;
 
@@ -50,6 +52,7 @@ export function charge(state: State, run: Run, bytes: number): void {
 export function leave(
   state: State, job: Job, left: Partial<Pick<Job, "result" | "failure" | "decision">>,
 ): void {
+  touch(state, job);
   const [bytes, size] = [leftMemory(job), job.result?.length ?? 0];
   Object.assign(job, left);
   charge(state, job.run, leftMemory(job) - bytes);
@@ -81,6 +84,7 @@ export function settle(state: State, job: Job, end: { as: JobStatus; at: number 
   const work: [Job, JobStatus][] = [[job, end.as]];
   for (let next = work.pop(); next !== undefined; next = work.pop()) {
     const [current, as] = next;
+    touch(state, current);
     current.endedAt = end.at;
     current.cancelling = false;
     setStatus(state, current, { to: as, at: end.at });
@@ -142,6 +146,7 @@ export function hasFailed({ status, spec }: Job): boolean {
 
 /** A job whose turn it is: ready, or asleep until its delay (or its backoff) is over. */
 export function enqueue(state: State, job: Job, at: number): void {
+  touch(state, job);
   if (job.attempt === 0 && job.spec.delayMs > 0) job.dueAt = at + job.spec.delayMs;
   if (job.dueAt > at) state.delayed.push(job, job.dueAt);
   else makeReady(state, job);
@@ -149,6 +154,7 @@ export function enqueue(state: State, job: Job, at: number): void {
 
 /** Puts a job at the end of the queue of those that could start this moment. */
 export function makeReady(state: State, job: Job): void {
+  touch(state, job);
   job.dueAt = 0;
   job.pinned = wantedWorker(state, job);
   job.order = state.nextOrder++;
@@ -169,7 +175,8 @@ function wantedWorker(state: State, job: Job): number {
 }
 
 /** Takes a waiting job out of whatever it waits in. Its entry in a queue stays until `dropDead`. */
-export function unqueue(job: Job): void {
+export function unqueue(state: State, job: Job): void {
+  touch(state, job);
   job.order = 0;
   job.dueAt = 0;
   job.pinned = 0;
@@ -199,6 +206,7 @@ export function deadlineAnswered(state: State): void {
 export function releaseWorker(state: State, job: Job, at: number): void {
   const worker = state.workers.get(job.worker);
   invariant(worker !== undefined, `job ${job.run.id}/${job.spec.id} ran on worker ${job.worker}, which is not registered`);
+  touch(state, job);
   job.stoppedAt = at;
   worker.jobs.delete(job);
   state.router.release(worker.id);
@@ -264,7 +272,7 @@ export function reopen(state: State, run: Run, options: { jobs: readonly number[
   for (const index of jobs) {
     const job = run.jobs[index]!;
     if (isTerminal(job.status)) reopenJob(state, job, at);
-    else unqueue(job);
+    else unqueue(state, job);
   }
   dropDead(state);
   run.dag.reopen(jobs);
@@ -282,6 +290,7 @@ export function reopen(state: State, run: Run, options: { jobs: readonly number[
 }
 
 function reopenJob(state: State, job: Job, at: number): void {
+  touch(state, job);
   job.failures = 0;
   job.losses = 0;
   leave(state, job, { result: undefined, failure: undefined, decision: undefined });

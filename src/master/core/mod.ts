@@ -31,5 +31,5 @@ export {
 } from "./explain.ts";
 export { Forecast } from "./forecast.ts";
 export {
-  hashState, learnPart, readSnapshot, SnapshotReader, weighPart, writeSnapshot,
+  hashState, learnPart, Picture, readSnapshot, SnapshotReader, weighPart, writeSnapshot,
 } from "./snapshot.ts";

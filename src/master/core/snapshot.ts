@@ -1,14 +1,15 @@
 /**
  * Lesson 10: the whole state as bytes, so that a restart need not read the log from its first day.
  *
- *     Counters | Worker… | (RunHeader | JobBlock…)…
+ *     Counters | Worker… | (Run | Specs… | Added… | Jobs…)… | Finished
  *
  * Only what cannot be recomputed is written. Queues, the router and the counts are rebuilt from the jobs, by the same
  * functions that made them. The hash of these bytes is the state's identity: two masters agree if and only if it is equal.
  *
  * Invariants: restore(write(state)) has the same hash; equal states give equal bytes (every map here is walked in an
  * order that replay reproduces).
- * Left out: writing a snapshot in slices. A million jobs take about a second, during which the master does nothing else.
+ * A picture shows one moment, however long it takes to write it; no part of it takes longer to make than a
+ * few milliseconds, so others can be served between two.
  * Test: test/10-master.test.ts
  */
 import { createHash } from "node:crypto";
@@ -20,12 +21,12 @@ import type { Names } from "./event-text.ts";
 import type { Forecast } from "./forecast.ts";
 import { claimRequirements, ownSpec, readyKey, registerWorker } from "./jobs.ts";
 import { jobMemory, jobsMemory, leftMemory, runMemory } from "./memory.ts";
-import { invariant, isTerminal, Job, Run, State } from "./state.ts";
+import { invariant, isTerminal, Job, Run, State, type Keeper } from "./state.ts";
 
 /** Jobs per block: large enough to be cheap, small enough for one message… */
 const BLOCK_JOBS = 1024;
-/** …unless they are large: a block and the largest job (MAX_JOB_BYTES) must stay below a log's chunk of 64 MiB. */
-const BLOCK_BYTES = 16 * 1024 * 1024;
+/** …unless they are large: what takes longer than a few milliseconds keeps others waiting. */
+const BLOCK_BYTES = 4 * 1024 * 1024;
 
 const JobRecord = message("JobRecord", {
   status: [1, JobStatus],
@@ -46,36 +47,127 @@ const Part = union("SnapshotPart", {
   Run: [3, message("RunRecord", {
     number: [1, u32()], id: [2, string(256)], key: [3, optional(string(256))], submittedAt: [4, u53()], endedAt: [5, u53()],
     status: [6, RunStatus], cancelling: [7, bool()], budget: [8, string(4096)], spec: [9, PipelineSpec],
-    /** Jobs that were added later, in blocks of their own so that no message outgrows its limit. */
+    /** All of them. Those that were added later come in blocks of their own… */
     jobs: [10, u32()],
+    /** …and so do those of the submission, if they are many: then this is their number, and `spec` has none. */
+    first: [11, optional(u32())],
   })],
   Added: [4, message("AddedBlock", { jobs: [1, list(JobSpec, BLOCK_JOBS)] })],
   Jobs: [5, message("JobBlock", { from: [1, u32()], jobs: [2, list(JobRecord, BLOCK_JOBS)] })],
+  Specs: [7, message("SpecBlock", { jobs: [1, list(JobSpec, BLOCK_JOBS)] })],
   /** Runs that have ended, oldest first. */
   Finished: [6, message("FinishedOrder", { runs: [1, list(u32(), 10_000_000)] })],
 });
 type Part = Infer<typeof Part>;
+type RunPart = Extract<Part, { type: "Run" }>;
 
-/** The state as a series of messages. */
-export function* writeSnapshot(state: State): Generator<Buffer> {
-  const { nextRun, nextWorker, nextOrder, at } = state;
-  yield Part.encode({ type: "Counters", nextRun, nextWorker, nextOrder, at });
-  for (const { id, instance, name, tags, slots, joinedAt, version, draining } of state.workers.values()) {
-    yield Part.encode({ type: "Worker", id, instance, name, tags: [...tags], slots, joinedAt, version, draining });
-  }
-  for (const run of state.runs.values()) yield* writeRun(run);
-  yield Part.encode({ type: "Finished", runs: [...state.finished].map((run) => run.number) });
+/** What of a run may change, as it was. */
+interface RunAsItWas {
+  readonly run: Run;
+  readonly header: Omit<RunPart, "type" | "spec" | "first">;
 }
 
-function* writeRun(run: Run): Generator<Buffer> {
-  const { number, id, key, submittedAt, endedAt, status, cancelling, spec, jobs } = run;
-  yield Part.encode({
-    type: "Run", number, id, key, submittedAt, endedAt, status, cancelling, budget: JSON.stringify(run.budget), spec, jobs: jobs.length,
-  });
-  for (const { block } of blocks(jobs.slice(spec.jobs.length), (job) => specBytes(job.spec) + 4 * job.spec.dependsOn.length)) {
-    yield Part.encode({ type: "Added", jobs: block.map((job) => job.spec) });
+// #region picture
+/**
+ * The state at one moment, as a series of messages that may be made later, while the state goes on.
+ * What is small is copied at once. A job is copied when it is about to change and its turn to be
+ * written has not come: a million jobs are not copied for the few that change meanwhile.
+ */
+export class Picture implements Keeper {
+  readonly #state: State;
+  readonly #counters: Part;
+  readonly #workers: readonly Part[];
+  readonly #finished: readonly number[];
+  /** Whose turn has not come. A map remembers its order. */
+  readonly #open = new Map<Run, RunAsItWas>();
+  readonly #kept = new Map<Job, Job>();
+
+  constructor(state: State) {
+    this.#state = state;
+    const { nextRun, nextWorker, nextOrder, at } = state;
+    this.#counters = { type: "Counters", nextRun, nextWorker, nextOrder, at };
+    this.#workers = [...state.workers.values()].map(({ jobs: _, ...worker }) => {
+      return { type: "Worker", ...worker, tags: [...worker.tags] };
+    });
+    for (const run of state.runs.values()) this.#open.set(run, asItIs(run));
+    this.#finished = [...state.finished].map((run) => run.number);
+    state.keepers = [...state.keepers, this];
   }
-  for (const { from, block } of blocks(jobs, endBytes)) yield Part.encode({ type: "Jobs", from, jobs: block });
+
+  before(job: Job): void {
+    if (this.#open.has(job.run) && !this.#kept.has(job)) this.#kept.set(job, { ...job });
+  }
+
+  /** To be gone through once. Whoever does not want the rest calls `close`. */
+  *parts(): Generator<Buffer> {
+    yield Part.encode(this.#counters);
+    for (const worker of this.#workers) yield Part.encode(worker);
+    for (const was of this.#open.values()) {
+      yield* this.#partsOf(was);
+      this.#open.delete(was.run);
+    }
+    yield Part.encode({ type: "Finished", runs: [...this.#finished] });
+    this.close();
+  }
+
+  /** Nothing is kept any more. */
+  close(): void {
+    this.#state.keepers = this.#state.keepers.filter((keeper) => keeper !== this);
+    this.#open.clear();
+    this.#kept.clear();
+  }
+  // #endregion
+
+  *#partsOf({ run, header }: RunAsItWas): Generator<Buffer> {
+    const { name, version, project, jobs: specs } = run.spec;
+    const isSmall = specs.length <= BLOCK_JOBS && sumOf(specs, messageBytes) <= BLOCK_BYTES;
+    const first = isSmall ? undefined : specs.length;
+    const spec = { name, version, project, jobs: isSmall ? specs : [] };
+    yield Part.encode({ type: "Run", ...header, spec, first });
+    for (const { block } of blocks(isSmall ? [] : specs, messageBytes)) {
+      yield Part.encode({ type: "Specs", jobs: block });
+    }
+    const jobs = run.jobs.slice(0, header.jobs);
+    const added = jobs.slice(specs.length).map((job) => job.spec);
+    for (const { block } of blocks(added, messageBytes)) {
+      yield Part.encode({ type: "Added", jobs: block });
+    }
+    const sizeOf = (job: Job): number => endBytes(this.#kept.get(job) ?? job);
+    for (const { from, block } of blocks(jobs, sizeOf)) {
+      yield Part.encode({ type: "Jobs", from, jobs: block.map((job) => this.#take(job)) });
+    }
+  }
+
+  /** The job as it was. Its turn has come, so it need not be kept any longer. */
+  #take(job: Job): Job {
+    const kept = this.#kept.get(job);
+    if (kept === undefined) return job;
+    this.#kept.delete(job);
+    return kept;
+  }
+}
+
+function asItIs(run: Run): RunAsItWas {
+  const { number, id, key, submittedAt, endedAt, status, cancelling, jobs } = run;
+  const budget = JSON.stringify(run.budget);
+  const header = { number, id, key, submittedAt, endedAt, status, cancelling, budget, jobs: jobs.length };
+  return { run, header };
+}
+
+/** The state as a series of messages, at once. */
+export function writeSnapshot(state: State): Generator<Buffer> {
+  return new Picture(state).parts();
+}
+
+function sumOf<T>(items: readonly T[], bytesOf: (item: T) => number): number {
+  let bytes = 0;
+  for (const item of items) bytes += bytesOf(item);
+  return bytes;
+}
+
+/** An upper bound of what a spec takes in a message. */
+function messageBytes(spec: JobSpec): number {
+  return specBytes(spec) + 4 * spec.dependsOn.length;
 }
 
 /** What a job's end has left: a result, or the words of a failure or a decision. */
@@ -83,18 +175,20 @@ function endBytes({ result, failure, decision }: Job): number {
   return (result?.length ?? 0) + 3 * ((failure?.message.length ?? 0) + (decision?.comment.length ?? 0));
 }
 
-function* blocks(jobs: readonly Job[], bytesOf: (job: Job) => number): Generator<{ from: number; block: Job[] }> {
+function* blocks<T>(
+  items: readonly T[], bytesOf: (item: T) => number,
+): Generator<{ from: number; block: T[] }> {
   let from = 0;
   let bytes = 0;
-  for (let index = 0; index < jobs.length; index++) {
+  for (let index = 0; index < items.length; index++) {
     if (index - from === BLOCK_JOBS || bytes > BLOCK_BYTES) {
-      yield { from, block: jobs.slice(from, index) };
+      yield { from, block: items.slice(from, index) };
       from = index;
       bytes = 0;
     }
-    bytes += bytesOf(jobs[index]!);
+    bytes += bytesOf(items[index]!);
   }
-  if (from < jobs.length) yield { from, block: jobs.slice(from) };
+  if (from < items.length) yield { from, block: items.slice(from) };
 }
 
 /** SHA-256 (hex) of the snapshot: the identity of a state. */
@@ -111,7 +205,7 @@ export function hashState(state: State): string {
 export function learnPart(bytes: Uint8Array, names: Names, run: number): number {
   const part = Part.decode(bytes);
   if (part.type === "Worker") names.addWorker(part.id, part.name);
-  if (part.type === "Added") names.addJobs(run, part.jobs);
+  if (part.type === "Added" || part.type === "Specs") names.addJobs(run, part.jobs);
   if (part.type !== "Run") return run;
   names.addRun(part.number, { id: part.id, jobs: part.spec.jobs });
   return part.number;
@@ -120,7 +214,7 @@ export function learnPart(bytes: Uint8Array, names: Names, run: number): number 
 /** Adds up what one part of a snapshot takes. `run` is what the last call returned, as above. */
 export function weighPart(bytes: Uint8Array, forecast: Forecast, run: number): number {
   const part = Part.decode(bytes);
-  if (part.type === "Added") forecast.add(run, jobsMemory(part.jobs));
+  if (part.type === "Added" || part.type === "Specs") forecast.add(run, jobsMemory(part.jobs));
   if (part.type === "Jobs") {
     forecast.add(run, part.jobs.reduce((sum, job) => sum + leftMemory(job), 0));
   }
@@ -134,6 +228,8 @@ export class SnapshotReader {
   readonly #state = new State();
   #run: Run | undefined;
   #expected = 0;
+  /** A run of which not all specs have been read: its graph can be built once they are there. */
+  #begun: RunPart | undefined;
 
   /** What the runs take that have been read so far. */
   get bytes(): number {
@@ -152,7 +248,8 @@ export class SnapshotReader {
         const { type: _, ...worker } = part;
         return registerWorker(this.#state, { ...worker, jobs: new Set() });
       }
-      case "Run": return this.#beginRun(part);
+      case "Run": return part.first === undefined ? this.#beginRun(part) : void (this.#begun = part);
+      case "Specs": return this.#addSpecs(part.jobs);
       case "Added": {
         for (const spec of part.jobs) {
           this.#run!.dag.addJob(spec.id, spec.dependsOn);
@@ -180,7 +277,15 @@ export class SnapshotReader {
     }
   }
 
-  #beginRun(part: Extract<Part, { type: "Run" }>): void {
+  #addSpecs(specs: readonly JobSpec[]): void {
+    const begun = this.#begun!;
+    for (const spec of specs) begun.spec.jobs.push(spec);
+    if (begun.spec.jobs.length < begun.first!) return;
+    this.#begun = undefined;
+    this.#beginRun(begun);
+  }
+
+  #beginRun(part: RunPart): void {
     const { number, id, key, spec, submittedAt, endedAt, status, cancelling } = part;
     const run = new Run({ number, id, key, spec, submittedAt });
     Object.assign(run, { endedAt, status, cancelling });

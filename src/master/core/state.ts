@@ -117,6 +117,11 @@ export interface Observer {
   forgotten(run: Run): void;
 }
 
+/** Sees each job before `apply` changes it: how a picture shows one moment while the next ones happen. */
+export interface Keeper {
+  before(job: Job): void;
+}
+
 export class State {
   nextRun = 1;
   nextWorker = 1;
@@ -147,6 +152,8 @@ export class State {
   answered = 0;
   readonly router = new Router();
   observer: Observer | undefined = undefined;
+  /** Pictures that are being made; not part of the state. */
+  keepers: readonly Keeper[] = [];
 }
 
 /**
@@ -154,6 +161,12 @@ export class State {
  * makes queues for single workers.
  */
 export const MAX_REQUIREMENTS = MAX_REQUIREMENT_CLASSES / 2;
+
+/** To be called before the first change of a job's fields. */
+export function touch(state: State, job: Job): void {
+  if (state.keepers.length === 0) return;
+  for (const keeper of state.keepers) keeper.before(job);
+}
 
 /** What the runs that go on take in memory. */
 export function openBytes(state: State): number {
