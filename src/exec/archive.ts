@@ -34,6 +34,10 @@ const MAGIC = Buffer.from("TITANPK1");
 const MAX_INFLATED_BYTES = MAX_PROJECT_BYTES + MAGIC.length + 1 + MAX_PROJECT_ENTRIES * (ENTRY_HEAD_BYTES + 256);
 const ALWAYS_IGNORED = new Set([".git", "node_modules", ".titan"]);
 const LARGEST_LISTED = 5;
+/** Entries that are read between two turns of the event loop: 3 ms. All take half a second. */
+const SLICE_ENTRIES = 1024;
+/** Bytes that are hashed between two turns: some 3 ms. */
+const SLICE_BYTES = 1024 * 1024;
 
 const KIND = { end: 0, folder: 1, file: 2, executable: 3, link: 4 } as const;
 
@@ -85,7 +89,20 @@ export async function packProject(host: Host, folder: string): Promise<{ bytes: 
   parts.push(Buffer.of(KIND.end));
   const bytes = await promisify(gzip)(Buffer.concat(parts));
   bytes[9] = 255; // The operating system, which gzip writes down and which must not change the hash.
-  return { bytes, hash: createHash("sha256").update(bytes).digest("hex"), files };
+  return { bytes, hash: await hashOf(host, bytes), files };
+}
+
+/** A turn of the event loop for everybody else. */
+const turn = (host: Host): Promise<void> => new Promise((resolve) => host.timers.soon(resolve));
+
+/** The SHA-256 of an archive. 64 MiB in one step would hold up everybody for a fifth of a second. */
+export async function hashOf(host: Host, bytes: Buffer): Promise<string> {
+  const hash = createHash("sha256");
+  for (let at = 0; at < bytes.length; at += SLICE_BYTES) {
+    if (at > 0) await turn(host);
+    hash.update(bytes.subarray(at, at + SLICE_BYTES));
+  }
+  return hash.digest("hex");
 }
 
 async function findEntries(host: Host, folder: string): Promise<Entry[]> {
@@ -209,7 +226,7 @@ export async function unpackArchive(
   bytes: Buffer,
   folder: string,
 ): Promise<TreeFile[]> {
-  const entries = readEntries(await inflate(bytes));
+  const entries = await readEntries(host, await inflate(bytes));
   const building = `${folder}.part-${Buffer.from(host.random.bytes(6)).toString("hex")}`;
   try {
     await host.storage.mkdir(building);
@@ -250,7 +267,7 @@ export async function sameAsArchive(
   bytes: Buffer,
   folder: string,
 ): Promise<TreeFile[] | undefined> {
-  const entries = readEntries(await inflate(bytes));
+  const entries = await readEntries(host, await inflate(bytes));
   const files = entries.map(treeFile);
   // Folders and links first, so that no path below leads out of the folder.
   if ((await findExtras({ folder, entries: files }, 0))?.length !== 0) return undefined;
@@ -285,7 +302,7 @@ interface Unpacked {
 }
 
 /** All entries, checked: nothing is written before the last of them was read. */
-function readEntries(data: Buffer): Unpacked[] {
+async function readEntries(host: Host, data: Buffer): Promise<Unpacked[]> {
   const corrupt = (why: string) => new ArchiveError("CORRUPT", `Cannot unpack: ${why}`);
   if (!data.subarray(0, MAGIC.length).equals(MAGIC)) throw corrupt("this is no project archive");
   const entries: Unpacked[] = [];
@@ -320,6 +337,7 @@ function readEntries(data: Buffer): Unpacked[] {
     entries.push({ kind: kind as Unpacked["kind"], path, content });
     before = name;
     at = end;
+    if (entries.length % SLICE_ENTRIES === 0) await turn(host);
   }
   if (at + 1 !== data.length) throw corrupt(`${data.length - at - 1} bytes after its end`);
   return entries;

@@ -23,13 +23,14 @@
  * before a `call` imports the file; a copy notices that, because it looks again after copying.
  * Test: test/11-worker.archive.test.ts
  */
-import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import {
   isUntouched, listTree, lookAt, removeTree, setMode, SETTLE_MS, stampTree,
   type Host, type ProjectTree, type TreeFile, type TreeStamp,
 } from "#host";
-import { ArchiveError, MAX_PROJECT_BYTES, sameAsArchive, unpackArchive } from "./archive.ts";
+import {
+  ArchiveError, hashOf, MAX_PROJECT_BYTES, sameAsArchive, unpackArchive,
+} from "./archive.ts";
 
 /** Unpacked projects that one process keeps: with the largest allowed, 2 GiB. */
 export const MAX_CACHED_PROJECTS = 32;
@@ -202,7 +203,7 @@ async function make(host: Host, what: Wanted, folder: string): Promise<TreeFile[
   let bytes = await readPack(host, what);
   if (bytes === undefined) {
     bytes = await what.fetch();
-    const found = sha256(bytes);
+    const found = await hashOf(host, bytes);
     if (found !== hash) throw new ArchiveError("CORRUPT", `Cannot use the project ${hash}: the bytes that came have the hash ${found}`);
     await writePack(host, folder, bytes);
   }
@@ -227,7 +228,6 @@ async function writePack(host: Host, folder: string, bytes: Buffer): Promise<voi
 }
 
 const packOf = (folder: string): string => `${folder}.pack`;
-const sha256 = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
 
 /** The archive, if it is here and has not been changed. */
 async function readPack(host: Host, { cacheDir, hash }: Wanted): Promise<Buffer | undefined> {
@@ -237,7 +237,7 @@ async function readPack(host: Host, { cacheDir, hash }: Wanted): Promise<Buffer 
   const info = await host.storage.stat(path).catch(() => undefined);
   if (info?.kind !== "file" || info.size > MAX_PACK_BYTES) return undefined;
   const bytes = await host.storage.readFile(path).catch(() => undefined);
-  return bytes !== undefined && sha256(bytes) === hash ? bytes : undefined;
+  return bytes !== undefined && (await hashOf(host, bytes)) === hash ? bytes : undefined;
 }
 
 /**

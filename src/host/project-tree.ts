@@ -121,7 +121,8 @@ export async function findExtras(
   most: number,
 ): Promise<string[] | undefined> {
   const expected = new Map<string, Set<string>>([[".", new Set()]]);
-  for (const { path, kind } of entries) {
+  for (const [at, { path, kind }] of entries.entries()) {
+    if (at % SLICE === SLICE - 1) await turn();
     expected.get(dirname(path))!.add(path.slice(path.lastIndexOf("/") + 1));
     if (kind === "folder") expected.set(path, new Set());
   }

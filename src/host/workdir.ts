@@ -182,6 +182,12 @@ function makeEmpty(
  * the job's own.
  */
 const LIGHT_ENTRIES = 48;
+/**
+ * So long is the list of a folder that is read in that turn. On ext4 a folder of 48 entries with the
+ * longest names has 16 KiB, and one of 100,000 entries 4 MiB, of which the names alone would take
+ * 100 ms to read.
+ */
+const LIGHT_FOLDER_BYTES = 64 * 1024;
 /** To unlink a file takes time by its length: 1 MiB takes less than a millisecond. */
 const LIGHT_BYTES = 1024 * 1024;
 
@@ -190,7 +196,7 @@ function removeLight(path: string, spares: SpareFolders): boolean {
     const info = lstatSync(path, { throwIfNoEntry: false });
     if (info === undefined) return true;
     // A job may have put a link here. To read the folder behind it would be to empty that one.
-    if (!info.isDirectory()) return false;
+    if (!info.isDirectory() || info.size > LIGHT_FOLDER_BYTES) return false;
     if (!emptyLight(path, { entries: LIGHT_ENTRIES, bytes: LIGHT_BYTES })) return false;
     if (!spares.keep(path, info.mode)) rmdirSync(path);
     return true;
@@ -207,6 +213,7 @@ function emptyLight(path: string, budget: { entries: number; bytes: number }): b
   for (const entry of entries) {
     const at = join(path, entry.name);
     if (entry.isDirectory()) {
+      if (lstatSync(at).size > LIGHT_FOLDER_BYTES) return false;
       if (!emptyLight(at, budget)) return false;
       rmdirSync(at);
       continue;

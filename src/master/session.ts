@@ -188,8 +188,10 @@ type Handler = (services: Services, request: IncomingRequest, session: Session) 
 
 const HANDLERS: Readonly<Record<number, Handler>> = {
   [Op.PING]: (_services, request) => request.reply(),
-  [Op.BEAT]: ({ engine }, request) => {
-    const over = Beat.decode(request.body).runs.filter((id) => engine.isOver(id));
+  [Op.BEAT]: ({ engine }, request, { link }) => {
+    const { runs, lateMs: beatLateMs, lateMaxMs: beatLateMaxMs } = Beat.decode(request.body);
+    if (link !== undefined) link.lateness = { beatLateMs, beatLateMaxMs };
+    const over = runs.filter((id) => engine.isOver(id));
     request.reply(BeatAnswer.encode({ over }));
   },
   [Op.SUBMIT]: submit,
@@ -220,7 +222,11 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
   [Op.WORKERS]: ({ engine, workers, turns }, request, { connection }) => turns.reply(request, connection, async () => {
     const rows = [...engine.state.workers.values()].map((worker) => {
       const link = workers.links.get(worker.id);
-      const info = workerInfo(worker, { remote: link?.connection.remote ?? "", connected: link !== undefined });
+      const { remote = "" } = link?.connection ?? {};
+      const unknown = { beatLateMs: undefined, beatLateMaxMs: undefined };
+      const lateness = link?.lateness ?? unknown;
+      const known = workerInfo(worker, { remote, connected: link !== undefined });
+      const info = { ...known, ...lateness };
       // To whoever asks it is one thing, whoever wanted it: nothing new goes there.
       return link?.leaving === true ? { ...info, draining: true } : info;
     });

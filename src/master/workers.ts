@@ -18,6 +18,12 @@ import {
 } from "#wire";
 import type { Engine } from "./engine.ts";
 
+/** As a beat says it: the worst of late, and since the worker began. */
+export interface Lateness {
+  readonly beatLateMs: number | undefined;
+  readonly beatLateMaxMs: number | undefined;
+}
+
 export interface WorkerLink {
   readonly id: number;
   readonly connection: RpcConnection;
@@ -25,6 +31,8 @@ export interface WorkerLink {
   sending: boolean;
   /** It is stopping: its jobs are asked to end, and it gets nothing new. */
   leaving?: boolean;
+  /** What its last beat said of how late beats leave there. Known to this process only. */
+  lateness?: Lateness;
 }
 
 export interface Joined {

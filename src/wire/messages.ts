@@ -93,7 +93,12 @@ export const Welcome = message("Welcome", {
 export type Welcome = Infer<typeof Welcome>;
 
 /** A worker is alive, and keeps folders for these runs (their ids). */
-export const Beat = message("Beat", { runs: [1, list(name, 1000)] });
+export const Beat = message("Beat", {
+  runs: [1, list(name, 1000)],
+  /** How late its beats left, at worst: in the last five minutes, and since it began. */
+  lateMs: [2, optional(u32())],
+  lateMaxMs: [3, optional(u32())],
+});
 /** Those of them that have ended or are forgotten: the folders may go. */
 export const BeatAnswer = message("BeatAnswer", { over: [1, list(name, 1000)] });
 
@@ -316,6 +321,12 @@ export const WorkerInfo = message("WorkerInfo", {
   version: [9, withDefault(name, "")],
   /** It gets nothing new. */
   draining: [10, withDefault(bool(), false)],
+  /**
+   * How late its heartbeats left it, at worst: in the last five minutes, and since it began.
+   * Unknown while it is away, and before its first beat.
+   */
+  beatLateMs: [11, optional(u32())],
+  beatLateMaxMs: [12, optional(u32())],
 });
 export type WorkerInfo = Infer<typeof WorkerInfo>;
 export const WorkerList = message("WorkerList", { workers: [1, list(WorkerInfo, MAX_ROWS)] });

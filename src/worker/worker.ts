@@ -14,6 +14,7 @@ import { RpcError } from "#rpc";
 import {
   Beat, BeatAnswer, BlobChunk, BlobRef, Dispatch, FAILURE_KINDS, Finished, Kill, MAX_BATCH_ITEMS, Op, Output, PROTOCOL, type Assignment, type AttemptKey, type FailureKind, type Report, type Welcome,
 } from "#wire";
+import { Lateness } from "./lateness.ts";
 import { MasterLink } from "./link.ts";
 import { OutputPipe } from "./output.ts";
 import { clusterPlaces, misplacedStore } from "./places.ts";
@@ -87,6 +88,7 @@ class WorkerProcess implements Worker {
   /** Settled: projects may import "titan/store". */
   #linked: Promise<void> | undefined;
   #beat: Timer | undefined;
+  readonly #lateness = new Lateness();
   #stopping = false;
   /** The last reason for being without a master that was noted; none since the last welcome. */
   #lost = "";
@@ -163,17 +165,25 @@ class WorkerProcess implements Worker {
 
   /** A request, not a notice: its answer says that the master is there, which a silent connection does not. */
   #startBeats(beatMs: number, leaseMs: number): void {
+    const { clock, timers } = this.#options.host;
+    const dueAt = clock.monotonic() + beatMs;
     this.#beat?.cancel();
-    this.#beat = this.#options.host.timers.after(beatMs, () => {
+    this.#beat = timers.after(beatMs, () => {
+      this.#lateness.note(dueAt, clock.monotonic());
       const connection = this.#link.current();
       if (connection === undefined) return;
       const runs = [...this.#runs].slice(0, BEAT_RUNS);
       // To the end of the line, so that many long runs at its head do not keep those behind them from being asked about.
       for (const run of runs) if (this.#runs.delete(run)) this.#runs.add(run);
-      connection.request(Op.BEAT, Beat.encode({ runs }), { deadlineMs: leaseMs })
+      connection.request(Op.BEAT, this.#encodeBeat(runs), { deadlineMs: leaseMs })
         .then((answer) => this.#endRuns(BeatAnswer.decode(answer).over), () => connection.destroy());
       this.#startBeats(beatMs, leaseMs);
     });
+  }
+
+  #encodeBeat(runs: string[]): Buffer {
+    const { recentMs: lateMs, maxMs: lateMaxMs } = this.#lateness;
+    return Beat.encode({ runs, lateMs, lateMaxMs });
   }
 
   /**
@@ -186,7 +196,7 @@ class WorkerProcess implements Worker {
     const connection = this.#link.current();
     if (executor.sharedRuns === undefined || runs.length === 0 || connection === undefined) return;
     try {
-      const beat = Beat.encode({ runs });
+      const beat = this.#encodeBeat(runs);
       const asked = connection.request(Op.BEAT, beat, { deadlineMs: LAST_WORDS_MS });
       for (const run of BeatAnswer.decode(await asked).over) {
         if (this.#runs.delete(run)) await executor.endRun?.(run, this.#cluster.id);

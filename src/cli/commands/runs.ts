@@ -122,6 +122,8 @@ export const workers: Command = {
   flags: {},
   notes: [
     "STATE: ready or busy (all slots taken); draining (or stopping) gets nothing new and still runs something, drained runs nothing and can be stopped; away has lost its connection and may come back.",
+    "LATE: how late its heartbeats left it, at worst, in the last five minutes (and since it began). " +
+      "Something held up the worker or its machine; one that is late by 4 s loses its jobs.",
   ],
   examples: ["titan workers", "titan workers --json"],
   async run(call: Call): Promise<number> {
@@ -148,11 +150,20 @@ export const workers: Command = {
       allTags(tags).join(","),
       remote,
       durationText(Date.now() - joinedAt),
+      lateText(rest),
     ]);
-    context.out(table(["WORKER", "STATE", "BUSY", "TAGS", "FROM", "FOR"], rows, context.columns));
+    const head = ["WORKER", "STATE", "BUSY", "TAGS", "FROM", "FOR", "LATE"];
+    context.out(table(head, rows, context.columns));
     return EXIT.OK;
   },
 };
+
+/** `3 ms`, and the worst ever if that was worse: `3 ms (worst 250 ms)`. */
+export function lateText(worker: Pick<WorkerInfo, "beatLateMs" | "beatLateMaxMs">): string {
+  const { beatLateMs: recent, beatLateMaxMs: max = 0 } = worker;
+  if (recent === undefined) return "";
+  return `${recent} ms${max > recent ? ` (worst ${max} ms)` : ""}`;
+}
 
 /** GENERAL is understood, and what is understood is not on the wire. */
 function allTags(tags: readonly string[]): string[] {

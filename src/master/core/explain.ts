@@ -136,7 +136,10 @@ function retryAtOf({ status, failure, dueAt }: Job): number | undefined {
   return isTriedAgain ? orNothing(dueAt) : undefined;
 }
 
-export function workerInfo(worker: Worker, connection: { remote: string; connected: boolean }): WorkerInfo {
+/** What the state knows of a worker; how late its beats are, only its connection knows. */
+export function workerInfo(
+  worker: Worker, connection: { remote: string; connected: boolean },
+): Omit<WorkerInfo, "beatLateMs" | "beatLateMaxMs"> {
   const { id, name, tags, slots, joinedAt, version, draining } = worker;
   return { id, name, tags: [...tags], slots, joinedAt, version, draining, running: worker.jobs.size, ...connection };
 }

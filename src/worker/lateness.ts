@@ -1,0 +1,49 @@
+/**
+ * Lesson 12: how late heartbeats left.
+ *
+ * A beat is due at a time that this worker has set itself, and leaves when the event loop gets to
+ * it. In between lies whatever held the loop: work of ours that took too long in one step, or a
+ * machine with too much to do. A worker that is late by a lease has lost its jobs, so its lateness
+ * is worth knowing long before.
+ *
+ *     minute   … 17   18   19   20   21   22       the worst of each; RECENT_MINUTES of them are "recent"
+ *     worst      3    2    2    480  5    1   →    480 of late, and the worst ever beside it
+ *
+ * Invariant: memory for RECENT_MINUTES numbers, however long the worker runs.
+ * Left out: what holds the loop between two beats without delaying one.
+ * Test: test/12-membership.lateness.test.ts
+ */
+
+/**
+ * The running minute, and so many before it: what a person means by "just now" who was called to
+ * look.
+ */
+export const RECENT_MINUTES = 5;
+const MINUTE_MS = 60_000;
+
+export class Lateness {
+  /** The worst of each minute, by the number of the minute. */
+  readonly #minutes = new Map<number, number>();
+  #max = 0;
+
+  /** A beat that was due at one time leaves now (both monotonic, in ms). */
+  note(dueAt: number, now: number): void {
+    const lateMs = Math.max(0, Math.round(now - dueAt));
+    const minute = Math.floor(now / MINUTE_MS);
+    this.#minutes.set(minute, Math.max(lateMs, this.#minutes.get(minute) ?? 0));
+    this.#max = Math.max(this.#max, lateMs);
+    for (const old of this.#minutes.keys()) {
+      if (old < minute - RECENT_MINUTES) this.#minutes.delete(old);
+    }
+  }
+
+  /** The worst of the last RECENT_MINUTES. */
+  get recentMs(): number {
+    return Math.max(0, ...this.#minutes.values());
+  }
+
+  /** The worst since the beginning. */
+  get maxMs(): number {
+    return this.#max;
+  }
+}
