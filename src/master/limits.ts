@@ -26,8 +26,10 @@ export const MAX_KV_WAITING_BYTES = MAX_CLIENTS_BYTES - 4 * MAX_FRAME_BODY_BYTES
 export const MAX_PAGES_AT_ONCE = 16;
 /** Of one peer: another one finds a free place, however much the first has asked for. */
 export const MAX_PAGES_PER_PEER = 4;
-/** Pages begun in one turn of the event loop: at 2 ms each a short request waits no longer than 10 ms behind long ones. */
-export const MAX_PAGES_PER_TURN = 4;
+/** What may go into pages in one turn of the event loop before others are heard: with the page that passes it, 10 to 15 ms. */
+export const PAGES_MS_PER_TURN = 4;
+/** Lists and blobs of one peer that have begun. More requests wait as what they are, which costs a tenth. */
+export const MAX_LONG_PER_PEER = 16;
 
 /** Peers may have one watch for each request that they may have under way, and some of those are for questions. */
 export const MAX_WATCHES = 1000;

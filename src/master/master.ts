@@ -22,7 +22,7 @@ import { countsOf, type MasterCounts } from "./counts.ts";
 import { Doors } from "./doors.ts";
 import { Engine, NeedsMemory } from "./engine.ts";
 import { StoreDesk } from "./kv.ts";
-import { DEFAULT_PLACES, MAX_PAGES_AT_ONCE, MAX_PAGES_PER_PEER, MAX_PAGES_PER_TURN, STRANGER_LIMITS, type Places } from "./limits.ts";
+import { DEFAULT_PLACES, MAX_PAGES_AT_ONCE, MAX_PAGES_PER_PEER, PAGES_MS_PER_TURN, STRANGER_LIMITS, type Places } from "./limits.ts";
 import { OutputStore } from "./output.ts";
 import { Session } from "./session.ts";
 import { Turns } from "./turns.ts";
@@ -226,12 +226,11 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
 function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal: (error: Error) => void }): Services {
   const { host, dir } = options;
   const { places = DEFAULT_PLACES } = options;
-  const { soon } = host.timers;
   const output = new OutputStore(host, `${dir}/output`, { maxOpenFiles: places.outputs });
   const blobs = new BlobStore(host, `${dir}/blobs`, { maxUploads: places.uploads });
-  const turns = new Turns({ soon, atOnce: MAX_PAGES_AT_ONCE, perPeer: MAX_PAGES_PER_PEER, perTurn: MAX_PAGES_PER_TURN });
-  const specs = new Turns({ soon, atOnce: 1, perPeer: 1, perTurn: 1 });
-  const watchers = new Watchers(() => engine, turns, soon);
+  const turns = new Turns({ host, atOnce: MAX_PAGES_AT_ONCE, perPeer: MAX_PAGES_PER_PEER, msPerTurn: PAGES_MS_PER_TURN });
+  const specs = new Turns({ host, atOnce: 1, perPeer: 1, msPerTurn: PAGES_MS_PER_TURN });
+  const watchers = new Watchers(() => engine, turns, host.timers.soon);
   const workers = new Workers({ host, graceMs: options.graceMs ?? GRACE_MS, engine: () => engine });
   const observer = {
     job(job: Job, at: number): void {

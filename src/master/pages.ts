@@ -13,7 +13,7 @@ import type { DeadLetter, GateInfo, JobChange, JobInfo, RunInfo } from "#wire";
 import type { Engine } from "./engine.ts";
 
 const PAGE_BYTES = 256 * 1024;
-const PAGE_ROWS = 1000;
+const PAGE_ROWS = 500;
 
 /** `bytesOf`: an upper bound of a row's encoded bytes. */
 export function* pages<T>(rows: Iterable<T>, bytesOf: (row: T) => number): Generator<{ rows: T[]; first: boolean; last: boolean }> {

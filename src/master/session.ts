@@ -26,6 +26,7 @@ import {
 import { BlobError, type Uploads } from "./blobs.ts";
 import type { Services } from "./master.ts";
 import type { Pace } from "./output.ts";
+import { MAX_LONG_PER_PEER } from "./limits.ts";
 import { gateBytes, jobBytes, jobRows, letterBytes, pages, runBytes } from "./pages.ts";
 import type { Turns } from "./turns.ts";
 import type { WorkerLink } from "./workers.ts";
@@ -45,7 +46,10 @@ export class Session {
   readonly #uploads: Uploads;
   #role: "client" | "worker" | undefined;
   #link: WorkerLink | undefined;
-  #lists: Promise<void> = Promise.resolve();
+  /** Long answers that have begun, and requests for more. */
+  #longs = 0;
+  #waiting: [IncomingRequest, Handler][] = [];
+  #sorted: Promise<void> = Promise.resolve();
 
   constructor(services: Services, connection: RpcConnection) {
     this.#services = services;
@@ -62,6 +66,7 @@ export class Session {
       if (handler === undefined) return request.fail("UNSUPPORTED", `Cannot serve opcode ${request.opcode}: this master does not know it`);
       const change = CHANGES[request.opcode];
       if (change !== undefined) this.#services.engine.checkRoom(change);
+      if (LONG.has(request.opcode)) return this.#long(request, handler);
       const done = handler(this.#services, request, this);
       if (done instanceof Promise) done.catch((error: unknown) => this.#failed(request, error));
     } catch (error) {
@@ -84,14 +89,27 @@ export class Session {
 
   closed(): void {
     if (this.#link !== undefined) this.#services.workers.closed(this.#link);
+    this.#waiting = []; // nobody hears the answers
     void this.#uploads.close().catch(() => undefined);
   }
 
   /** A list that has to be sorted exists as a whole: of these a peer has one at a time. */
   alone(work: () => Promise<void>): Promise<void> {
-    const done = this.#lists.then(work);
-    this.#lists = done.catch(() => undefined);
+    const done = this.#sorted.then(work);
+    this.#sorted = done.catch(() => undefined);
     return done;
+  }
+
+  /** Long answers begin in order, a few at a time: what has not begun costs little, however much was asked for. */
+  #long(request: IncomingRequest, handler: Handler): void {
+    if (this.#longs >= MAX_LONG_PER_PEER) return void this.#waiting.push([request, handler]);
+    this.#longs += 1;
+    const done = async (): Promise<void> => handler(this.#services, request, this);
+    done().catch((error: unknown) => this.#failed(request, error)).finally(() => {
+      this.#longs -= 1;
+      const next = this.#waiting.shift();
+      if (next !== undefined) this.#long(...next);
+    });
   }
 
   get connection(): RpcConnection {
@@ -266,7 +284,7 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     request.reply(BlobHas.encode({ present }));
   },
   [Op.BLOB_GET]: async ({ blobs, turns }, request, { connection }) => {
-    const pace = (): ReturnType<Pace> => turns.begin(request, connection);
+    const pace: Pace = () => turns.pace(request, connection);
     for await (const data of blobs.read(BlobRef.decode(request.body).hash, { pace })) request.item(BlobChunk.encode({ data }));
     request.end();
   },
@@ -297,6 +315,8 @@ const CHANGES: Readonly<Record<number, string>> = {
   [Op.BLOB_PUT]: "take a file",
   [Op.FINISHED]: "take a report",
 };
+/** Those whose answers may be long, and that end by themselves. */
+const LONG: ReadonlySet<number> = new Set([Op.RUNS, Op.STATUS, Op.WHY, Op.WORKERS, Op.DEAD, Op.GATES, Op.BLOB_GET]);
 
 function checkBacklog({ backlogBytes }: Services["engine"]): void {
   if (backlogBytes <= MAX_LOG_BACKLOG_BYTES) return;
@@ -427,7 +447,7 @@ async function logs({ engine, output, turns }: Services, request: IncomingReques
   if (wanted > Math.max(1, job.attempt)) throw new Refusal("NOT_FOUND", `Cannot read output of ${id}/${jobId}: its latest attempt is ${job.attempt}, not ${wanted}`);
   const key = { run: run.number, job: job.index, attempt: wanted };
   const mayGrow = () => follow && (job.attempt < wanted ? !isTerminal(job.status) : job.attempt === wanted && job.status === "RUNNING");
-  const reader = output.read(key, mayGrow, () => turns.begin(request, connection));
+  const reader = output.read(key, mayGrow, () => turns.pace(request, connection));
   request.onCancel(() => reader.stop());
   for await (const chunks of reader) request.item(LogPage.encode({ chunks }));
   request.end();

@@ -9,35 +9,49 @@
  * seconds, whether anybody reads the answers or not. Made page by page, an answer that nobody reads is never made; and
  * peers take turns, so that a short answer waits behind a few pages and not behind a thousand requests.
  *
- * Invariants: no page is made for a reader without room; at most `atOnce` are in the making, `perPeer` of one peer,
- * `perTurn` begun in one turn of the event loop; peers that wait are served in a ring, requests of one peer in order.
+ * Invariants: no page is made for a reader without room; at most `atOnce` are in the making, `perPeer` of one peer; in one turn
+ * of the event loop no page is begun once `msPerTurn` went into others, but for a peer that has had next to nothing; whoever has
+ * had the least of late is next, and requests of one peer are served in order.
  * Test: test/10-master.turns.test.ts
  */
+import type { Host } from "#host";
 import type { IncomingRequest } from "#rpc";
 
 export interface TurnsOptions {
-  /** As in Host.timers. */
-  soon(fn: () => void): void;
+  readonly host: Host;
   readonly atOnce: number;
   readonly perPeer: number;
-  readonly perTurn: number;
+  readonly msPerTurn: number;
 }
 
+/** What a peer has had counts half after this time: long against a page, short against a person's patience. */
+const HALF_LIFE_MS = 250;
+
+/** Whoever has had less of late has asked for something short, and need not wait for the next turn of the loop. */
+const LIGHT_MS = 1;
+/** Of the places for pages in the making: the rest is for those who have had little. */
+const HEAVY_SHARE = 0.75;
+
 interface Peer {
+  /** Begins a page: what has to be done now is done when it returns. */
   readonly waiting: (() => void)[];
   busy: number;
 }
 
+type Done = () => void;
 type Body = Uint8Array | undefined;
 
 export class Turns {
   readonly #options: TurnsOptions;
-  /** Those who wait or make something. A map remembers its order, so it is the ring: whoever was served goes to its end. */
+  /** Those who wait or make something, the one that was served last at the end. */
   readonly #peers = new Map<object, Peer>();
+  /** Milliseconds of the loop that went into a peer's pages, as of some time. They outlast its requests. */
+  readonly #had = new WeakMap<object, { ms: number; at: number }>();
   #busy = 0;
   #waiting = 0;
-  /** Begun in this turn of the loop. */
-  #begun = 0;
+  /** Milliseconds that went into pages in this turn of the loop. */
+  #spent = 0;
+  #granting = false;
   #planned = false;
 
   constructor(options: TurnsOptions) {
@@ -55,54 +69,61 @@ export class Turns {
   }
 
   // #region begin
-  /** Waits for room and for the turn. Call what it resolves with when the page has been sent; undefined: nobody wants it any more. */
-  async begin(request: IncomingRequest, peer: object): Promise<(() => void) | undefined> {
+  /** Waits for room and for the turn, and then begins `make` at once. Undefined: nobody wants the page any more. */
+  async begin<T>(request: IncomingRequest, peer: object, make: (done: Done) => T): Promise<{ made: T } | undefined> {
     for (;;) {
       await request.drained();
       if (request.over) return undefined;
-      const done = await this.take(peer);
-      if (!request.over && request.hasRoom) return done;
-      done(); // another request of this peer was faster
+      // Another request of this peer may be faster, and take the room.
+      const made = await this.#inTurn(peer, (done) => (request.hasRoom && !request.over ? { made: make(done) } : done()));
+      if (made !== undefined) return made;
     }
   }
   // #endregion
 
-  /** One item of a stream, or the one reply. `make` may say undefined: there is nothing (more) to send. False: no more is wanted. */
+  /** For a reader that makes its pages itself: resolves with what ends its turn. */
+  async pace(request: IncomingRequest, peer: object): Promise<Done | undefined> {
+    return (await this.begin(request, peer, (done) => done))?.made;
+  }
+
+  /** One item of a stream. `make` may say undefined: there is nothing (more) to send. False: no more is wanted. */
   async send(request: IncomingRequest, peer: object, make: () => Body | Promise<Body>): Promise<boolean> {
-    const done = await this.begin(request, peer);
-    if (done === undefined) return false;
-    try {
-      const body = await make();
-      if (body === undefined || request.over) return false;
-      request.item(body);
-      return !request.over;
-    } finally {
-      done();
-    }
+    const begun = await this.begin(request, peer, (done) => settle(make, done));
+    const body = await begun?.made;
+    if (body === undefined || request.over) return false;
+    request.item(body);
+    return !request.over;
   }
 
   /** The same for a request that has one answer, which may be large. */
   async reply(request: IncomingRequest, peer: object, make: () => Uint8Array | Promise<Uint8Array>): Promise<void> {
-    const done = await this.begin(request, peer);
-    if (done === undefined) return;
-    try {
-      request.reply(await make());
-    } finally {
-      done();
-    }
+    const begun = await this.begin(request, peer, (done) => settle(make, done));
+    if (begun !== undefined) request.reply(await begun.made);
   }
 
-  /** Resolves when `owner` may make a page; call what it resolves with afterwards. */
-  take(owner: object): Promise<() => void> {
-    return new Promise((resolve) => {
+  /** Resolves when `peer` may do something of its own; call what it resolves with afterwards. */
+  take(peer: object): Promise<Done> {
+    return this.#inTurn(peer, (done) => done);
+  }
+
+  #inTurn<T>(owner: object, start: (done: Done) => T): Promise<T> {
+    return new Promise((resolve, reject) => {
       const peer = this.#peers.get(owner) ?? { waiting: [], busy: 0 };
       this.#peers.set(owner, peer);
       let isOver = false;
       const done = (): void => {
-        if (!isOver) this.#done(owner, peer);
+        if (isOver) return;
         isOver = true;
+        this.#done(owner, peer);
       };
-      peer.waiting.push(() => resolve(done));
+      peer.waiting.push(() => {
+        try {
+          resolve(start(done));
+        } catch (error) {
+          done();
+          reject(error as Error);
+        }
+      });
       this.#waiting += 1;
       this.#grant();
     });
@@ -117,34 +138,62 @@ export class Turns {
 
   // #region grant
   #grant(): void {
-    const { atOnce, perTurn, soon } = this.#options;
-    while (this.#waiting > 0 && this.#busy < atOnce && this.#begun < perTurn) {
-      const next = this.#next();
-      if (next === undefined) return; // whoever waits has enough in the making: `#done` comes back here
+    if (this.#granting) return; // it is in the loop below, and comes round
+    this.#granting = true;
+    const { host: { clock, timers }, atOnce, msPerTurn } = this.#options;
+    while (this.#waiting > 0 && this.#busy < atOnce) {
+      const isFull = this.#spent >= msPerTurn || this.#busy >= HEAVY_SHARE * atOnce;
+      const next = this.#next(isFull ? LIGHT_MS : Infinity);
+      if (next === undefined) break; // the next turn of the loop, or the end of a page, comes back here
+      const [owner, peer] = next;
+      this.#waiting -= 1;
       this.#busy += 1;
-      this.#begun += 1;
-      next();
+      peer.busy += 1;
+      const before = clock.monotonic();
+      peer.waiting.shift()!();
+      const ms = clock.monotonic() - before;
+      this.#spent += ms;
+      this.#had.set(owner, { ms: this.#hadBy(owner) + ms, at: before });
     }
-    if (this.#planned || this.#begun === 0) return;
+    this.#granting = false;
+    if (this.#planned || this.#spent === 0) return;
     this.#planned = true;
-    soon(() => {
+    timers.soon(() => {
       this.#planned = false;
-      this.#begun = 0;
+      this.#spent = 0;
       this.#grant();
     });
   }
-  // #endregion
 
-  /** The oldest request of the first peer in the ring that may have one more. */
-  #next(): (() => void) | undefined {
+  /** Of the peers that wait and may have one more, the one that has had the least of late; of equals, the one that was served longest ago. */
+  #next(most: number): [object, Peer] | undefined {
+    let best: [object, Peer] | undefined;
+    let least = most;
     for (const [owner, peer] of this.#peers) {
       if (peer.waiting.length === 0 || peer.busy >= this.#options.perPeer) continue;
-      this.#peers.delete(owner);
-      this.#peers.set(owner, peer);
-      this.#waiting -= 1;
-      peer.busy += 1;
-      return peer.waiting.shift()!;
+      const had = this.#hadBy(owner);
+      if (had < least) [best, least] = [[owner, peer], had];
     }
-    return undefined;
+    if (best !== undefined) {
+      this.#peers.delete(best[0]);
+      this.#peers.set(...best);
+    }
+    return best;
+  }
+  // #endregion
+
+  #hadBy(owner: object): number {
+    const had = this.#had.get(owner);
+    if (had === undefined) return 0;
+    const halvings = (this.#options.host.clock.monotonic() - had.at) / HALF_LIFE_MS;
+    return had.ms * 2 ** -halvings;
+  }
+}
+
+async function settle<T>(make: () => T | Promise<T>, done: Done): Promise<T> {
+  try {
+    return await make();
+  } finally {
+    done();
   }
 }

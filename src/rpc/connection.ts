@@ -10,7 +10,7 @@ import { decodeError, encodeError, RpcError } from "./errors.ts";
 import { CANCEL, CREDIT, ERROR, MORE, ONEWAY, REPLY } from "./flags.ts";
 import { Incoming, type Carrier, type IncomingRequest } from "./incoming.ts";
 import type { Budget, Debtor } from "./budget.ts";
-import { GRAIN_BYTES, REQUEST_BYTES, withDefaults, type RpcLimits } from "./limits.ts";
+import { GRAIN_BYTES, REQUEST_BYTES, SLICE_FRAMES, SLICE_MS, withDefaults, type RpcLimits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import { Patience } from "./patience.ts";
 import { StreamCall, type Call, type RpcStream } from "./stream.ts";
@@ -79,6 +79,8 @@ export class RpcConnection implements Debtor {
   readonly #serving = new Map<number, Incoming>();
   #servingBytes = 0;
   #lastId: number;
+  /** Others are heard before the rest of what has arrived. */
+  #resting = false;
   #closing = false;
   #closed = false;
   #error: Error | undefined;
@@ -245,18 +247,45 @@ export class RpcConnection implements Debtor {
 
   #onData(chunk: Buffer): void {
     if (this.closed) return;
-    try {
+    this.#guard(() => {
       this.#decoder.push(chunk);
-      for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next()) {
-        this.#patience.heard();
-        this.#dispatch(frame);
+      if (!this.#resting) this.#read();
+    });
+    this.#charge();
+  }
+
+  // #region read
+  /** Handles what has arrived, as far as one slice goes. */
+  #read(): void {
+    const { clock, timers } = this.#options.host;
+    const until = clock.monotonic() + SLICE_MS;
+    let count = 0;
+    for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next()) {
+      this.#patience.heard();
+      this.#dispatch(frame);
+      if (this.closed) return;
+      if (++count % SLICE_FRAMES !== 0 || clock.monotonic() < until) continue;
+      this.#resting = true;
+      this.#socket.pause();
+      return timers.soon(() => {
+        this.#resting = false;
         if (this.closed) return;
-      }
+        this.#socket.resume();
+        this.#guard(() => this.#read());
+        this.#charge();
+      });
+    }
+  }
+  // #endregion
+
+  /** What cannot be a frame ends the connection. */
+  #guard(read: () => void): void {
+    try {
+      read();
     } catch (error) {
       if (!(error instanceof FramingError)) throw error;
       this.destroy(new RpcError(error.code === "TOO_LARGE" ? "TOO_LARGE" : "BAD_FRAME", error.message));
     }
-    this.#charge();
   }
 
   /** Says what changed, if it is worth a word. */

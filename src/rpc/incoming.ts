@@ -65,13 +65,14 @@ export class Incoming implements IncomingRequest {
   readonly #isStream: boolean;
   #finished = false;
   #cancelled = false;
-  #cancelFns: Array<() => void> = [];
+  // Lists that few requests need, and a thousand waiting ones should not pay for.
+  #cancelFns: Array<() => void> | undefined;
   #credit = 0;
   /** Items that wait for credit, and the final body behind them once there is one. */
-  #held: Uint8Array[] = [];
+  #held: Uint8Array[] | undefined;
   #heldBytes = 0;
   #final: Uint8Array | undefined;
-  #wakes: Array<() => void> = [];
+  #wakes: Array<() => void> | undefined;
 
   constructor(carrier: Carrier, request: { id: number; opcode: number; body: Buffer; isStream: boolean }) {
     this.#carrier = carrier;
@@ -99,7 +100,7 @@ export class Incoming implements IncomingRequest {
     if (body.byteLength > maxBodyBytes) {
       return this.fail("TOO_LARGE", `Cannot reply: ${body.byteLength} bytes exceed ${maxBodyBytes}`);
     }
-    if (this.#held.length > 0) this.#final = body; // the items before it must arrive first
+    if (this.#held !== undefined) this.#final = body; // the items before it must arrive first
     else this.#finish(REPLY, body);
   }
 
@@ -123,7 +124,7 @@ export class Incoming implements IncomingRequest {
     }
     if (this.#credit > 0) this.#sendItem(body);
     else if (this.#heldBytes < streamWindowBytes) {
-      this.#held.push(body);
+      (this.#held ??= []).push(body);
       this.#hold(itemCost(body));
     } else {
       this.fail("OVERLOADED", "The producer did not wait for the reader of the stream");
@@ -134,14 +135,14 @@ export class Incoming implements IncomingRequest {
   async drained(): Promise<void> {
     while (!this.#finished && !this.#ready) {
       const waits = this.#isStream && this.#credit <= 0;
-      if (waits) await new Promise<void>((resolve) => this.#wakes.push(resolve));
+      if (waits) await new Promise<void>((resolve) => (this.#wakes ??= []).push(resolve));
       else await this.#carrier.drained().catch(() => {}); // closed: `cancelled` tells
     }
   }
 
   onCancel(fn: () => void): void {
     if (this.#cancelled) fn();
-    else if (!this.#finished) this.#cancelFns.push(fn);
+    else if (!this.#finished) (this.#cancelFns ??= []).push(fn);
   }
 
   // #region credit
@@ -149,12 +150,13 @@ export class Incoming implements IncomingRequest {
   grant(bytes: number): void {
     // #exercise grant
     this.#credit += bytes;
-    while (this.#credit > 0 && this.#held.length > 0) {
+    while (this.#credit > 0 && this.#held !== undefined) {
       const body = this.#held.shift()!;
+      if (this.#held.length === 0) this.#held = undefined;
       this.#hold(-itemCost(body));
       this.#sendItem(body);
     }
-    if (this.#held.length === 0 && this.#final !== undefined) this.#finish(REPLY, this.#final);
+    if (this.#held === undefined && this.#final !== undefined) this.#finish(REPLY, this.#final);
     // Also when the connection is behind: they wait for that then.
     if (this.#credit > 0) this.#wake();
     // #end-exercise
@@ -167,7 +169,7 @@ export class Incoming implements IncomingRequest {
     this.#cancelled = true;
     const fns = this.#cancelFns;
     this.#close();
-    for (const fn of fns) fn();
+    for (const fn of fns ?? []) fn();
   }
 
   /** A handler threw: its own RpcError is an answer, everything else is our bug and not the peer's. */
@@ -177,7 +179,7 @@ export class Incoming implements IncomingRequest {
   }
 
   get #ready(): boolean {
-    const welcome = !this.#isStream || (this.#credit > 0 && this.#held.length === 0);
+    const welcome = !this.#isStream || (this.#credit > 0 && this.#held === undefined);
     return welcome && !this.#carrier.isBehind();
   }
 
@@ -198,14 +200,16 @@ export class Incoming implements IncomingRequest {
 
   #close(): void {
     this.#finished = true;
-    this.#cancelFns = [];
-    this.#held = [];
+    this.#cancelFns = undefined;
+    this.#held = undefined;
     if (this.#heldBytes > 0) this.#hold(-this.#heldBytes);
     this.#carrier.forget(this.#id);
     this.#wake();
   }
 
   #wake(): void {
-    for (const wake of this.#wakes.splice(0)) wake();
+    const wakes = this.#wakes;
+    this.#wakes = undefined;
+    for (const wake of wakes ?? []) wake();
   }
 }

@@ -33,7 +33,7 @@ export interface RpcLimits {
   readonly lingerMs: number;
 }
 
-/** What a request costs while it is served, beside its body: our object, the handler's, and a promise or two between them. */
+/** What a request costs while it is served, beside its body: our object, the handler's, and the promises between them. */
 export const REQUEST_BYTES = 2 * 1024;
 
 /**
@@ -41,6 +41,14 @@ export const REQUEST_BYTES = 2 * 1024;
  * connections of a master hide 13 MiB in it.
  */
 export const GRAIN_BYTES = 16 * 1024;
+
+/**
+ * Time that one connection's frames may take of a turn of the event loop. Then others are heard first: a read of 64 KiB holds
+ * four thousand small requests, and twenty peers that send as much would keep everybody waiting for a second.
+ */
+export const SLICE_MS = 2;
+/** Frames between two looks at the clock. */
+export const SLICE_FRAMES = 16;
 
 // #region limits
 export const DEFAULT_LIMITS: RpcLimits = {
