@@ -51,15 +51,17 @@ export interface ClusterStoreOptions {
   readonly stateDir: string;
   readonly listenHost: string;
   readonly token: string | undefined;
+  /** Clients that a store of its own may have: what descriptors there are for them. */
+  readonly maxClients: number;
   readonly onNote: (text: string) => void;
 }
 
 /** @throws {UsageError} for a URL that is none */
 export async function openClusterStore(choice: StoreChoice, options: ClusterStoreOptions): Promise<ClusterStore> {
   if ("url" in choice) return outside(choice.url, options);
-  const { host, stateDir, listenHost, token, onNote } = options;
+  const { host, stateDir, listenHost, token, maxClients, onNote } = options;
   const { port = 0, memory = false, password = tokenPassword(token), thread } = choice;
-  const own = new EmbeddedStore({ host, thread, listen: { host: listenHost, port }, dir: memory ? undefined : join(stateDir, "store"), durability: "everysec", password, onNote });
+  const own = new EmbeddedStore({ host, thread, listen: { host: listenHost, port }, dir: memory ? undefined : join(stateDir, "store"), durability: "everysec", password, maxClients, onNote });
   const gateway = lazyGateway(host, own.ready.then((at) => storeUrl({ host: reachable(at.host), port: at.port }, password)));
   const url = own.ready.then((at) => storeUrl(at, password));
   const ready = own.ready.then((at) => ({ url: storeUrl(at), recovered: at.recovered }));

@@ -15,8 +15,8 @@ import { mkdtemp } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { getHeapStatistics } from "node:v8";
-import { nodeHost, removeTree, sharedRoot, type Address, type Host } from "#host";
-import { startMaster, type Master, type MasterOptions } from "#master";
+import { descriptorLimit, nodeHost, removeTree, sharedRoot, type Address, type Host } from "#host";
+import { MIN_DESCRIPTORS, placesFor, startMaster, type Master, type MasterOptions, type Places } from "#master";
 import { addressText, reachable } from "./address.ts";
 import { openClusterStore, type ClusterStore, type StoreChoice, type StoreInfo } from "./cluster-store.ts";
 import { clusterId } from "./cluster-id.ts";
@@ -50,6 +50,8 @@ export interface ClusterOptions {
   readonly onNote?: (text: string) => void;
   /** The master's log could not be written; it serves nobody any more. */
   readonly onFatal?: (error: Error) => void;
+  /** Files and sockets that this process may have open. Default: what the system says. */
+  readonly descriptors?: number;
   /** Resolves when nobody waits for it any more: a store may take a minute to load. */
   readonly giveUp?: Promise<unknown>;
 }
@@ -107,9 +109,10 @@ export async function startEmbeddedCluster(options: ClusterOptions): Promise<Emb
   };
   try {
     // Begun first and awaited last: it loads while the others start.
-    if (options.store !== undefined) store = await openClusterStore(options.store, { host, stateDir, listenHost: options.listenHost ?? LISTEN_HOST, token, onNote: note });
+    const places = placesOf(options, note);
+    if (options.store !== undefined) store = await openClusterStore(options.store, { host, stateDir, listenHost: options.listenHost ?? LISTEN_HOST, token, maxClients: places.store, onNote: note });
     cluster = await clusterId(stateDir);
-    master = await startMaster(masterOptions(options, { host, stateDir, store, cluster, onNote }));
+    master = await startMaster(masterOptions(options, { host, stateDir, store, cluster, places, onNote }));
     const { host: listening, port } = master;
     supervisor = new Supervisor({
       workers: Array.from({ length: workers }, (_, index) => workerArgs({ host: listening, port }, { stateDir, slots, tags: tagsOf(options.tags, index) })),
@@ -155,22 +158,30 @@ async function removeOver(
   });
 }
 
+/** Who may have how many of this process's descriptors: the master's peers and files, and the clients of a store of its own. */
+function placesOf({ store, workers, descriptors = descriptorLimit() }: ClusterOptions, note: (text: string) => void): Places {
+  const places = placesFor(descriptors, { store: store !== undefined && !("url" in store), workers });
+  if (descriptors < MIN_DESCRIPTORS) note(`warning: this process may open ${descriptors} files and sockets, and needs ${MIN_DESCRIPTORS} (ulimit -n); only ${places.connections} peers can connect`);
+  return places;
+}
+
 interface Parts {
   readonly host: Host;
   readonly stateDir: string;
   readonly store: ClusterStore | undefined;
   readonly cluster: string;
+  readonly places: Places;
   readonly onNote: (text: string) => void;
 }
 
 function masterOptions(
   options: ClusterOptions,
-  { host, stateDir, store, cluster, onNote }: Parts,
+  { host, stateDir, store, cluster, places, onNote }: Parts,
 ): MasterOptions {
   const { port = 0, listenHost = LISTEN_HOST, durability = "always", token, graceMs } = options;
   const onFatal = options.onFatal ?? ((error: Error) => onNote(`the master has stopped: ${error.message}`));
   return {
-    host, dir: stateDir, cluster, listen: { host: listenHost, port }, durability,
+    host, dir: stateDir, cluster, places, listen: { host: listenHost, port }, durability,
     version: VERSION, pid: process.pid, onFatal, heapBytes: getHeapStatistics().heap_size_limit,
     onFull: ({ message }) => onNote(`the disk is full: ${message}. Reads go on; changes are refused, and nothing starts, until there is room`),
     onRoom: ({ since }) => onNote(`the disk has room again, after ${durationText(Date.now() - since)}: changes are taken, jobs start`),

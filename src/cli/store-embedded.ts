@@ -106,10 +106,10 @@ export class EmbeddedStore {
 
   /** The folder first, then what the thread is to do. */
   async #open(thread: Worker, failed: (error: StoreTrouble) => void): Promise<void> {
-    const { dir, durability, password, host: { storage } } = this.#options;
+    const { dir, durability, password, maxClients, host: { storage } } = this.#options;
     try {
       if (dir !== undefined) await (this.#lock ??= storage.mkdir(dir).then(() => storage.lock(`${dir}/lock`)));
-      thread.postMessage({ listen: this.#listen, dir, durability, password } satisfies ServeStoreOptions);
+      thread.postMessage({ listen: this.#listen, dir, durability, password, maxClients } satisfies ServeStoreOptions);
     } catch (error) {
       failed(trouble(error as Error));
       await thread.terminate();

@@ -21,6 +21,8 @@ export interface ServeStoreOptions {
   readonly password?: string | undefined;
   readonly replicaOf?: Address | undefined;
   readonly primaryPassword?: string | undefined;
+  /** Clients at a time. Default: the store's own. */
+  readonly maxClients?: number | undefined;
 }
 
 /** What was there at the start. */
@@ -41,7 +43,7 @@ export interface ServedStore extends Address {
 export async function serveStore(
   options: ServeStoreOptions & { host: Host; onFatal: (error: Error) => void; onTrouble?: OpenStoreOptions["onTrouble"]; signal?: AbortSignal },
 ): Promise<ServedStore> {
-  const { host, listen, dir, durability, password, replicaOf, primaryPassword, onFatal, onTrouble, signal } = options;
+  const { host, listen, dir, durability, password, replicaOf, primaryPassword, maxClients, onFatal, onTrouble, signal } = options;
   const opened = await openStore({
     host, onFatal,
     ...(dir !== undefined && { dir }), ...(signal !== undefined && { signal }), ...(onTrouble !== undefined && { onTrouble }), ...(durability !== undefined && { durability }),
@@ -52,7 +54,7 @@ export async function serveStore(
     const { store, recovery } = opened;
     const recovered = { keys: store.keys.size, records: recovery?.records ?? 0, tornBytes: recovery?.tornBytes ?? 0, ignored: recovery?.ignored ?? [] };
     store.info.set("Memory", memory);
-    const server = await startStore({ host, listen, store, ...(dir !== undefined && { afterCommit: () => opened.afterCommit() }) });
+    const server = await startStore({ host, listen, store, ...(maxClients !== undefined && { maxClients }), ...(dir !== undefined && { afterCommit: () => opened.afterCommit() }) });
     let closed: Promise<void> | undefined;
     return { host: server.host, port: server.port, recovered, close: () => (closed ??= closeAll(server, opened)) };
   } catch (error) {

@@ -3,9 +3,11 @@
  *
  *     --master, TITAN_MASTER ──▶ that master, or exit 5
  *     neither ──▶ the default port answers ──▶ that master
- *             └─▶ nobody there ──▶ a cluster for this run, and we say so
+ *             ├─▶ nobody listens ──▶ a cluster for this run, and we say so
+ *             └─▶ anything else (no answer, an odd one, "I am full") ──▶ exit 5
  *
- * Invariants: a master that was named is the only one that is ever asked; a submission that may or may not have arrived is
+ * Invariants: a master that was named is the only one that is ever asked; a run goes elsewhere only when it is certain that there
+ * is no master, since one that is frozen or full may have what the run needs, and somebody will look for it there; a submission that may or may not have arrived is
  * repeated with the same key, so that there is one run.
  * Test: test/cli.test.ts
  */
@@ -95,9 +97,19 @@ export async function findTarget(call: Call): Promise<Target> {
     await noteMaster(call, client, DEFAULT_MASTER);
     return { client, redial: dialer(call, DEFAULT_MASTER), cluster: undefined, where: "" };
   } catch (error) {
+    if (isRefused(error)) return embed(call, "nobody");
     if (exitCodeOf(error) !== EXIT.UNREACHABLE) throw error;
-    return embed(call, /not a Titan master/.test((error as Error).message) ? "other" : /does not answer/.test((error as Error).message) ? "silent" : "nobody");
+    const advice = "--embedded runs it on a cluster of its own; --master HOST:PORT or TITAN_MASTER names another master";
+    throw new CliError(EXIT.UNREACHABLE, (error as Error).message, { advice, cause: error });
   }
+}
+
+/** The system itself says that nobody listens at the port. */
+function isRefused(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if ((cause as { code?: unknown }).code === "ECONNREFUSED") return true;
+  }
+  return false;
 }
 
 /** Another checkout's master may listen there: its state folder tells. Nothing depends on it. */
@@ -113,8 +125,8 @@ function noteIdleFlags(call: Call, master: Address): void {
 }
 
 const AT = addressText(DEFAULT_MASTER);
-/** Why a cluster is started: nobody at the default port, or another program, or because it was asked for. */
-const REASONS = { nobody: `no master at ${AT}; `, other: `what answers at ${AT} is no Titan master; `, silent: `${AT} does not answer; `, asked: "" } as const;
+/** Why a cluster is started: nobody at the default port, or because it was asked for. */
+const REASONS = { nobody: `no master at ${AT}; `, asked: "" } as const;
 
 async function embed(call: Call, why: keyof typeof REASONS): Promise<Target> {
   const { context } = call;

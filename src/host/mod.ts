@@ -27,5 +27,6 @@ export {
 } from "./node-process.ts";
 export { makeShared, removeShared, sharedRoot, sweepShared } from "./shared-folder.ts";
 export { MarkReader, markText, type MarkHandlers } from "./launcher-marks.ts";
+export { descriptorLimit } from "./descriptors.ts";
 export { lockHolder } from "./lock.ts";
 export { removalsDone, takeProcessFolder } from "./launcher-folder.ts";

@@ -14,7 +14,7 @@
  * Test: test/10-master.doors.test.ts
  */
 import type { Host, Timer } from "#host";
-import { Budget, DEFAULT_LIMITS, RpcError, type RpcConnection } from "#rpc";
+import { Budget, DEFAULT_LIMITS, RpcError, type RpcConnection, type RpcErrorCode } from "#rpc";
 import { HELLO_TIMEOUT_MS } from "#wire";
 import { BURST, MAX_CLIENTS_BYTES, MAX_WORKERS_BYTES, type Places } from "./limits.ts";
 
@@ -63,7 +63,7 @@ export class Doors {
   enter(connection: RpcConnection): void {
     const { host: { timers }, places } = this.#options;
     // Its HELLO may have arrived while this process was busy: what has arrived is read before it is judged.
-    const late = (): void => timers.soon(() => this.#dismiss(connection, `it has not introduced itself within ${HELLO_TIMEOUT_MS} ms`));
+    const late = (): void => timers.soon(() => this.#dismiss(connection, "DEADLINE", `it has not introduced itself within ${HELLO_TIMEOUT_MS} ms`));
     this.#strangers.set(connection, timers.after(HELLO_TIMEOUT_MS, late));
     if (this.#strangers.size > BURST * places.strangers) this.#dismissOldest();
     else if (this.#strangers.size > places.strangers && !this.#trimming) this.#trimLater();
@@ -82,13 +82,13 @@ export class Doors {
 
   #dismissOldest(): void {
     const [oldest] = this.#strangers.keys();
-    this.#dismiss(oldest!, `this master is at its limit of ${this.#options.places.strangers} connections that have not introduced themselves`);
+    this.#dismiss(oldest!, "OVERLOADED", `this master is at its limit of ${this.#options.places.strangers} connections that have not introduced themselves`);
   }
 
-  #dismiss(connection: RpcConnection, why: string): void {
+  #dismiss(connection: RpcConnection, code: RpcErrorCode, why: string): void {
     if (!this.#strangers.has(connection)) return;
     this.left(connection);
-    connection.destroy(new RpcError("OVERLOADED", `Cannot keep this connection: ${why}`));
+    connection.destroy(new RpcError(code, `Cannot keep this connection: ${why}`));
   }
 
   // #region admit

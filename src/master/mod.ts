@@ -12,4 +12,5 @@
  * Left out: a second master that takes over. The log is what a later chapter replicates.
  * Test: test/10-master.test.ts
  */
+export { descriptorsOf, MIN_DESCRIPTORS, placesFor, type Places } from "./limits.ts";
 export { startMaster, type Master, type MasterOptions, type MasterStore, MasterError } from "./master.ts";

@@ -10,7 +10,7 @@
  * Test: test/sdk.test.ts
  */
 import { nodeHost, type Address, type Host } from "#host";
-import { RpcConnection } from "#rpc";
+import { RpcConnection, RpcError } from "#rpc";
 import {
   addressText, DEFAULT_PORT, Hello, Op, PROTOCOL, readAddress, Welcome, whyUnreached,
 } from "#wire";
@@ -101,15 +101,31 @@ function addressOf(master: string | Address, source: string): Address {
   throw new TypeError(`Cannot use ${source} "${master}": ${address}`);
 }
 
+/** A master at its limit has told many others the same: they come back at different times. */
+const AGAIN_MS = 100;
+
 async function openSession(target: Target): Promise<Session> {
-  try {
-    return await hello(target);
-  } catch (error) {
-    const why = whyUnreached(error);
-    if (why === undefined) throw error;
-    const where = `${addressText(target.master)}${target.source}`;
-    throw new ConnectError(`Cannot connect to the master at ${where}: ${why}`, error);
+  const { host: { clock, random, timers }, timeoutMs } = target;
+  const until = clock.monotonic() + timeoutMs;
+  for (;;) {
+    try {
+      return await hello(target);
+    } catch (error) {
+      const waitMs = AGAIN_MS * (1 + random.unit());
+      // There is a master, and a place in it may be free in a moment.
+      const isFull = error instanceof RpcError && error.code === "OVERLOADED";
+      if (!isFull || clock.monotonic() + waitMs > until) throw unreached(target, error);
+      await new Promise<void>((resolve) => void timers.after(waitMs, resolve));
+    }
   }
+}
+
+/** What it means that there is no session. */
+function unreached(target: Target, error: unknown): unknown {
+  const why = whyUnreached(error);
+  if (why === undefined) return error;
+  const where = `${addressText(target.master)}${target.source}`;
+  return new ConnectError(`Cannot connect to the master at ${where}: ${why}`, error);
 }
 
 async function hello({ host, master, token, version, timeoutMs }: Target): Promise<Session> {

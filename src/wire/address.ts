@@ -16,7 +16,7 @@ const NETWORK_CODES: ReadonlySet<string> = new Set([
   "EHOSTDOWN", "ENOTFOUND", "EAI_AGAIN", "EADDRNOTAVAIL",
 ]);
 /** What a client makes of the answers of a program that is no Titan master. */
-const FOREIGN_CODES: ReadonlySet<string> = new Set(["BAD_FRAME", "TOO_LARGE", "CLOSED"]);
+const FOREIGN_CODES: ReadonlySet<string> = new Set(["BAD_FRAME", "TOO_LARGE"]);
 
 interface HostPort {
   readonly host: string;
@@ -61,9 +61,12 @@ export function whyUnreached(error: unknown): string | undefined {
   const { name, code = "", message } = error as { name?: string; code?: string; message: string };
   const rpc = name === "RpcError";
   const unreadable = name === "CodecError" || name === "FramingError";
+  if (rpc && code === "CLOSED") return `it takes connections, and closes them without a word of Titan's (${message})`;
   if (unreadable || (rpc && FOREIGN_CODES.has(code))) {
     return `something answers there, but it is not a Titan master (${message})`;
   }
+  // A master, and one that works: too many others are there.
+  if (rpc && code === "OVERLOADED") return `it is ${/\bat its limit of \d+ .*$/s.exec(message)?.[0] ?? `overloaded (${message})`}`;
   // A master that is frozen or swapped out looks the same, so this is no verdict on what it is.
   if (rpc && code === "DEADLINE") return `it takes connections, and does not answer (${message})`;
   if (!isConnectionError(error)) return undefined;

@@ -15,7 +15,7 @@
 import type { Address, Host } from "#host";
 import { backoffDelayMs, type RetryPolicy } from "#retry";
 import { RpcConnection, RpcError } from "#rpc";
-import { FIRST_REDIAL_MAX_MS, Hello, Op, PROTOCOL, REDIAL_MAX_MS, Welcome } from "#wire";
+import { FIRST_REDIAL_MAX_MS, Hello, MAX_HELLO_BYTES, Op, PROTOCOL, REDIAL_MAX_MS, Welcome } from "#wire";
 
 /** From 100 ms up: a restarting master is back within a second, a dead one is asked every other second. */
 const REDIAL: RetryPolicy = { maxAttempts: 10_000, delayMs: 100, backoff: 1.6, maxDelayMs: REDIAL_MAX_MS, jitter: 0.5 };
@@ -32,6 +32,13 @@ const DIAL_TIMEOUT_MS = REDIAL_MAX_MS;
 const HELLO_DEADLINE_MS = 5000;
 /** A request that was not answered within this time has met a dead connection: the master answers in milliseconds. */
 const REQUEST_DEADLINE_MS = 30_000;
+
+const NOTHING = Buffer.alloc(0);
+
+/** The same peer, as a client that only says who it is. */
+function introduction({ protocol, token, version }: Hello): Hello {
+  return { protocol, token, version, role: "client", instance: "", name: "", tags: [], slots: 1, running: [], dial: undefined };
+}
 
 export interface LinkOptions {
   readonly host: Host;
@@ -119,7 +126,13 @@ export class MasterLink {
     });
     this.#greeting = connection;
     try {
-      const welcome = Welcome.decode(await connection.request(Op.HELLO, Hello.encode(hello(++this.#dials)), { deadlineMs: HELLO_DEADLINE_MS }));
+      const words = hello(++this.#dials);
+      const longest = Hello.encode(words);
+      // A stranger may not send as much: first who it is, then all that there is to say.
+      const parts = longest.length > MAX_HELLO_BYTES ? [Hello.encode(introduction(words)), longest] : [longest];
+      let answer: Buffer = NOTHING;
+      for (const part of parts) answer = await connection.request(Op.HELLO, part, { deadlineMs: HELLO_DEADLINE_MS });
+      const welcome = Welcome.decode(answer);
       if (welcome.protocol !== PROTOCOL) throw new RpcError("UNSUPPORTED", `The master speaks protocol ${welcome.protocol}, this worker ${PROTOCOL}`);
       const since = host.clock.monotonic();
       this.#greeting = undefined;

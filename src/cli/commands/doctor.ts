@@ -172,7 +172,9 @@ async function checkMaster(call: Call, state: string): Promise<Finding[]> {
   } catch (error) {
     const lock = given(await checkLock(state, undefined));
     const isAway = exitCodeOf(error) === EXIT.UNREACHABLE;
-    if (named !== undefined || !isAway) {
+    // A master that is full, or something that does not say what it is, is not a free port.
+    const isFull = /at its limit of/.test((error as Error).message);
+    if (named !== undefined || !isAway || isFull) {
       const found = (error as Error).message;
       return [
         ...lock,
