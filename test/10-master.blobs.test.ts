@@ -97,7 +97,7 @@ test("names that are not 64 lower-case hex digits reach no file, whatever tricks
     const refused = blobError(/^Cannot use blob name .*: not a SHA-256/s);
     await assert.rejects(store.has(hash), refused);
     await assert.rejects(store.load(hash), refused);
-    await assert.rejects(store.remove(hash), refused);
+    assert.throws(() => store.hold(hash), refused);
     await assert.rejects(store.read(hash).next(), refused);
     await assert.rejects(uploads.put({ hash, total: 1, offset: 0, data: Buffer.of(1) }), refused);
   }
@@ -143,18 +143,52 @@ test("a peer that sends broken pieces is refused and can go on", () =>
     assert.equal(BlobHas.decode(await send(HASH, content)).present, true);
   }));
 
-test("keepOnly() removes what no run needs, but not what somebody has just uploaded or asked for", async () => {
+const removed = async (store: BlobStore): Promise<void> => {
+  while (store.leftovers > 0) await new Promise(setImmediate);
+};
+
+test("a blob goes when nobody needs it, and not while somebody has asked for it lately", async () => {
   const { world, host, store, uploads } = setUp();
-  const [needed, asked, old] = [1, 2, 3].map((byte) => Buffer.alloc(10, byte)) as [Buffer, Buffer, Buffer];
-  for (const bytes of [needed, asked, old]) await world.settle(put(uploads, bytes));
+  const [used, asked, left] = [1, 2, 3].map((byte) => Buffer.alloc(10, byte)) as [Buffer, Buffer, Buffer];
+  for (const bytes of [used, asked, left]) await world.settle(put(uploads, bytes));
+  const names = async (): Promise<string[]> => {
+    await removed(store);
+    return host.storage.list(DIR);
+  };
+  uploads.used(hashOf(used));
+  assert.deepEqual(await names(), [hashOf(asked), hashOf(left)].sort());
+  await store.has(hashOf(asked));
+  uploads.used(hashOf(asked));
+  uploads.used(hashOf(asked)); // once too often
+  await uploads.close();
   await world.run(9 * 60_000);
   await store.has(hashOf(asked));
-  await store.keepOnly(new Set([hashOf(needed)]));
-  assert.equal((await host.storage.list(DIR)).length, 3, "all were uploaded a moment ago");
-  await world.run(11 * 60_000);
   await host.storage.writeFile(`${DIR}/README`, content);
-  await store.keepOnly(new Set([hashOf(needed)]));
-  assert.deepEqual(await host.storage.list(DIR), [hashOf(needed), hashOf(asked), "README"].sort());
+  assert.equal((await names()).length, 3, "all were asked for or uploaded a moment ago");
+  await world.run(11 * 60_000);
+  assert.equal(await store.has(HASH), false);
+  assert.deepEqual(await names(), [hashOf(asked), "README"].sort());
+  await world.run(22 * 60_000);
+  assert.equal(await store.has(HASH), false);
+  assert.deepEqual(await names(), ["README"]);
+  assert.equal(store.held, 0);
+});
+
+test("recover() keeps what runs need until the last of them is forgotten, and removes the rest", async () => {
+  const { world, host, store, uploads } = setUp();
+  for (const bytes of [content, Buffer.of(1)]) await world.settle(put(uploads, bytes));
+  await host.storage.writeFile(`${DIR}/.upload-0123`, content);
+  const again = new BlobStore(host, DIR);
+  await again.recover([HASH, HASH]);
+  await removed(again);
+  assert.deepEqual(await host.storage.list(DIR), [HASH]);
+  again.release(HASH);
+  await removed(again);
+  assert.deepEqual(await host.storage.list(DIR), [HASH]);
+  again.release(HASH);
+  await removed(again);
+  assert.deepEqual(await host.storage.list(DIR), []);
+  assert.ok(store.held > 0, "the old one knows nothing of it");
 });
 
 test("pieces that arrive at once are taken in their order, and a piece as large as a frame allows is one piece", async () => {

@@ -17,6 +17,10 @@ async function readAll(store: OutputStore, key: AttemptKey): Promise<LogChunk[]>
 }
 const textOf = (chunks: readonly LogChunk[]): string => chunks.map(({ data }) => data.toString()).join("");
 
+async function removed(store: OutputStore): Promise<void> {
+  while (store.leftovers > 0) await new Promise(setImmediate);
+}
+
 test("append() keeps streams, times and order, whoever waits for what", async () => {
   const store = new OutputStore(world().host("m"), "/out");
   const key = keyOf(0);
@@ -199,12 +203,22 @@ test("a disk that is full for a moment costs what was printed then, and nothing 
 });
 
 test("remove() and keepOnly() remove what runs printed, and nothing of the others", async () => {
-  const { storage } = world().host("m");
-  const store = new OutputStore({ ...world().host("m"), storage }, "/out");
+  const host = world().host("m");
+  const { storage } = host;
+  let store = new OutputStore(host, "/out");
   for (const run of [1, 2, 30, 3]) await store.append({ run, job: 0, attempt: 1 }, [chunk("x")]);
   await store.close();
-  await store.remove(3);
+  store = new OutputStore(host, "/out");
+  await store.append({ run: 3, job: 0, attempt: 1 }, [chunk("x")]);
+  store.remove(3);
+  store.remove(99); // it has printed nothing
+  await removed(store);
   assert.deepEqual(await storage.list("/out"), ["1", "2", "30"]);
-  await store.keepOnly(new Set(["30"]));
+  await storage.mkdir("/out/030");
+  await store.keepOnly(new Set([30]));
+  await removed(store);
   assert.deepEqual(await storage.list("/out"), ["30"]);
+  store.remove(30); // an earlier process had made it
+  await removed(store);
+  assert.deepEqual(await storage.list("/out"), []);
 });

@@ -38,11 +38,11 @@ export async function nothingIsLeft({ world, master, address, token }: SimRoom):
   for (const what of world.open("m")) if (what.startsWith("connection ")) world.cut("m", peer(what));
   const { workers, classes, seats } = master.counts();
   if (seats > workers * classes) throw new Error(`${workers} workers have ${seats} seats in ${classes} classes`);
-  await none(world, master, ["connections", "requests", "watchers", "backlog", "followers"]);
+  await none(world, master, ["connections", "requests", "watchers", "backlog", "followers", "held"]);
   await cancelAll(world, address, token);
   await none(world, master, [
     "connections", "members", "links", "workers", "seats", "ready", "delayed", "gates", "requirements",
-    "files",
+    "files", "leftovers",
   ]);
   await master.snapshot();
   const extra = world.open("m").filter((what) => !SERVING.test(what));

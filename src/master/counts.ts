@@ -34,12 +34,17 @@ export interface MasterCounts {
   readonly gates: number;
   /** Requirements that runs which go on have. */
   readonly requirements: number;
+  /** Blobs that others than runs need, and files that are still to be removed. */
+  readonly held: number;
+  readonly leftovers: number;
 }
 
-/** Costs what there is of connections and workers, and nothing for jobs. */
+/** Costs what there is of connections, workers and runs, and nothing for jobs. */
 export function countsOf(services: Services): MasterCounts {
-  const { engine: { state }, watchers, output, workers } = services;
+  const { engine: { state }, watchers, output, workers, blobs } = services;
   const connections = [...services.doors.connections()];
+  const projects = new Set([...state.runs.values()].map((run) => run.spec.project));
+  projects.delete(undefined);
   let requests = 0;
   for (const connection of connections) requests += connection.conversations;
   return {
@@ -58,5 +63,7 @@ export function countsOf(services: Services): MasterCounts {
     delayed: state.delayed.size,
     gates: state.gates.size,
     requirements: state.requirements.size,
+    held: blobs.held - projects.size,
+    leftovers: output.leftovers + blobs.leftovers,
   };
 }

@@ -180,7 +180,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
     },
   });
   const services: Services = makeServices(options, { log, fatal });
-  const { engine, workers, output } = services;
+  const { engine, workers, output, blobs } = services;
 
   const accept = (socket: Socket): void => {
     if (services.stopped) return socket.destroy();
@@ -189,10 +189,10 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
   let recovered: Master["recovered"];
   try {
     recovered = { ...(await engine.recover()), tornBytes: log.recovery.tornBytes, runs: engine.state.runs.size };
-    await removeLeftovers(services);
+    await findLeftovers(services);
     listener = await host.network.listen(options.listen, accept);
   } catch (error) {
-    await log.close();
+    await Promise.all([output.close(), blobs.close(), log.close()]);
     throw needsMemory(options, error) ?? listenFailed(options.listen, error);
   }
   workers.expectReturns(options.store?.url);
@@ -212,7 +212,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
       workers.stop();
       await engine.stop();
       for (const connection of [...services.doors.connections()]) connection.close();
-      await output.close();
+      await Promise.all([output.close(), blobs.close()]);
       await log.close().catch((error: unknown) => {
         // The disk is full. What could not be written was not acknowledged either.
         if (!(error instanceof LogError) || error.code !== "FULL") throw error;
@@ -238,12 +238,11 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
       if (output.busy && job.status !== "RUNNING") output.ended({ run: job.run.number, job: job.index, attempt: Math.max(1, job.attempt) });
     },
     run: (run: Run) => watchers.runChanged(run),
-    // Its files may outlive it until the next start: nobody can name them any more.
-    forgotten: (run: Run) => engine.afterwards(() => void forget(run).catch(() => undefined)),
-  };
-  const forget = async (run: Run): Promise<void> => {
-    await output.remove(run.number);
-    await blobs.keepOnly(projectsOf(engine));
+    // Its files may outlive it for a while, and this process: nobody can name them any more.
+    forgotten: (run: Run) => engine.afterwards(() => {
+      output.remove(run.number);
+      if (run.spec.project !== undefined) blobs.release(run.spec.project);
+    }),
   };
   const engine: Engine = new Engine({
     host, log, memory: memoryLimits(options.heapBytes ?? DEFAULT_HEAP_BYTES), observer,
@@ -258,13 +257,12 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
   };
 }
 
-const projectsOf = (engine: Engine): Set<string> => new Set([...engine.state.runs.values()].map((run) => run.spec.project ?? ""));
-
-/** What an earlier process had begun, or was about to remove, when it died. */
-async function removeLeftovers({ engine, output, blobs }: Services): Promise<void> {
-  await blobs.removePartial();
-  await blobs.keepOnly(projectsOf(engine));
-  await output.keepOnly(new Set([...engine.state.runs.keys()].map(String)));
+/** What an earlier process had begun, or was about to remove, when it died. It goes in the background. */
+async function findLeftovers({ engine, output, blobs }: Services): Promise<void> {
+  const projects: string[] = [];
+  for (const { spec } of engine.state.runs.values()) if (spec.project !== undefined) projects.push(spec.project);
+  await blobs.recover(projects);
+  await output.keepOnly(engine.state.runs);
 }
 
 function openConnection(services: Services, socket: Socket): RpcConnection {

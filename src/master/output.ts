@@ -9,14 +9,21 @@
  * Readers have no file open while they wait, whether for more output or for room on their way: a file is open for one page,
  * in a turn of its reader (turns.ts), so that any number of them costs a few descriptors and writers always have theirs.
  *
+ * A run that prints nothing has no folder. Forgetting a run costs the disk a removal only if it has
+ * one, and that is done in the background (removals.ts): a queue of small jobs forgets a run for each
+ * that it takes.
+ *
  * Invariants: at most MAX_OUTPUT_BYTES per attempt, then one line that says so; a reader that follows sees every
- * record once, in order; at most `maxOpenFiles` files stay open; a reader that stops leaves nothing behind.
+ * record once, in order; at most `maxOpenFiles` files stay open; a reader that stops leaves nothing behind; what an
+ * earlier run of the same number has left (the log may have lost its last second, by its durability)
+ * is never read and never added to.
  * Left out: rotation and search.
  * Test: test/10-master.output.test.ts
  */
 import type { Host, StoredFile } from "#host";
 import { BLOB_CHUNK_BYTES, type AttemptKey, type LogChunk } from "#wire";
 import { DEFAULT_PLACES } from "./limits.ts";
+import { Removals } from "./removals.ts";
 
 const HEADER_BYTES = 11;
 /** The byte in the file is the index here. 0 is none, because zeros are what a file system leaves of a lost write. */
@@ -55,11 +62,16 @@ export class OutputStore {
   /** Files that are being closed. Nobody else may write to them until that is done. */
   readonly #closing = new Map<string, Promise<void>>();
   readonly #followers = new Map<string, Set<() => void>>();
+  /** Runs that have a folder. */
+  readonly #folders = new Set<number>();
+  /** Folders that are to go. */
+  readonly #removals: Removals;
 
   constructor(host: Host, dir: string, options: { maxOpenFiles?: number } = {}) {
     this.#host = host;
     this.#dir = dir;
     this.#maxOpenFiles = options.maxOpenFiles ?? DEFAULT_PLACES.outputs;
+    this.#removals = new Removals(host.clock, (name) => this.#removeFolder(name));
   }
 
   /** Readers that wait for more output. */
@@ -97,6 +109,8 @@ export class OutputStore {
   /** A file that is there already is gone through once: what is in it counts, and a torn record at its end goes. */
   async #openFile(key: AttemptKey, before: Promise<void> | undefined, found: (bytes: number) => void): Promise<StoredFile> {
     await before;
+    if (this.#removals.has(`${key.run}`)) await this.#removals.now(`${key.run}`);
+    this.#folders.add(key.run);
     await this.#host.storage.mkdir(`${this.#dir}/${key.run}`);
     const file = await this.#host.storage.open(`${this.#dir}/${nameOf(key)}`, { create: true });
     let bytes = 0;
@@ -205,7 +219,8 @@ export class OutputStore {
 
   async #page(name: string, offset: number): Promise<Page> {
     const path = `${this.#dir}/${name}`;
-    if ((await this.#host.storage.stat(path)) === undefined) return { chunks: [], bytes: 0 };
+    if (this.#removals.has(name.slice(0, name.indexOf("/")))) return NO_PAGE;
+    if ((await this.#host.storage.stat(path)) === undefined) return NO_PAGE;
     const file = await this.#host.storage.open(path, { readOnly: true });
     try {
       return await readPage(file, offset);
@@ -214,21 +229,41 @@ export class OutputStore {
     }
   }
 
-  /** A run is forgotten, and what its jobs printed with it. */
-  async remove(run: number): Promise<void> {
-    await this.#host.storage.remove(`${this.#dir}/${run}`, { recursive: true });
+  /** A run is forgotten, and what its jobs printed with it. Nobody has to wait for the disk. */
+  remove(run: number): void {
+    if (!this.#folders.delete(run)) return;
+    // An attempt that had been given to somebody else may have gone on printing.
+    for (const name of this.#writers.keys()) if (isOf(run, name)) this.#close(name);
+    this.#removals.add(`${run}`);
   }
 
-  /** Removes what an earlier process forgot and did not get round to removing. */
-  async keepOnly(runs: ReadonlySet<string>): Promise<void> {
+  async #removeFolder(name: string): Promise<void> {
+    // What is on its way into a file would make the folder again.
+    for (const [file, closed] of this.#closing) if (isOf(name, file)) await closed;
+    await this.#host.storage.remove(`${this.#dir}/${name}`, { recursive: true });
+  }
+
+  /**
+   * Finds the folders of these runs, and has all others removed: what an earlier process forgot and
+   * did not get round to removing. Costs one look at the list of names.
+   */
+  async keepOnly(runs: { has(run: number): boolean }): Promise<void> {
     for (const name of await this.#host.storage.list(this.#dir)) {
-      if (!runs.has(name)) await this.#host.storage.remove(`${this.#dir}/${name}`, { recursive: true });
+      const run = Number(name);
+      if (`${run}` === name && runs.has(run)) this.#folders.add(run);
+      else this.#removals.add(name);
     }
   }
 
+  /** Folders that are still to be removed. */
+  get leftovers(): number {
+    return this.#removals.size;
+  }
+
   async close(): Promise<void> {
+    const removed = this.#removals.close();
     for (const name of [...this.#writers.keys()]) this.#close(name);
-    await Promise.all(this.#closing.values());
+    await Promise.all([removed, ...this.#closing.values()]);
     const followers = [...this.#followers.values()];
     this.#followers.clear();
     for (const waiting of followers) for (const resume of waiting) resume();
@@ -255,6 +290,11 @@ function nameOf({ run, job, attempt }: AttemptKey): string {
   return `${run}/${job}.${attempt}`;
 }
 
+/** Whether an attempt is one of this run's. */
+function isOf(run: number | string, name: string): boolean {
+  return name.startsWith(`${run}/`);
+}
+
 function header(chunk: LogChunk, length: number): Buffer {
   const bytes = Buffer.allocUnsafe(HEADER_BYTES);
   bytes[0] = STREAMS.indexOf(chunk.stream);
@@ -274,6 +314,7 @@ interface Page {
   readonly chunks: LogChunk[];
   readonly bytes: number;
 }
+const NO_PAGE: Page = { chunks: [], bytes: 0 };
 
 /**
  * Whole records from `offset` on. A torn one at the end of a file is left alone: it is being written, or never was. So is

@@ -11,7 +11,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { CodecError } from "#codec";
 import {
-  deadJobs, deadLetter, decideAddJobs, decideCancel, decideDrain, decideGate, decideRetry, decideSubmit,
+  deadJobs, deadLetter, decideAddJobs, decideCancel, decideDrain, decideGate, decideRetry,
   findJob, findRun, gateInfo, isTerminal, reasonOf, Refusal, runInfo, waitKind,
   workerInfo, type Job, type Run,
 } from "#core";
@@ -19,16 +19,15 @@ import { RpcError, type IncomingRequest, type RpcConnection } from "#rpc";
 import {
   AddJobs, Affected, Beat, BeatAnswer, BEAT_MS, BlobChunk, BlobHas, BlobPut, BlobRef, DeadPage,
   DecideGate, Decision, Drained, DrainWorker, GateList, Hello, Info, InfoRequest, JobRef, LEASE_MS,
-  LogPage, LogsRequest, MAX_PARENT_NAMES, MAX_SLOTS, MAX_SPEC_BYTES, Op, Output, PipelineSpec,
-  PROTOCOL, Reasons, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Welcome, Why,
-  WorkerList, type JobInfo, type JobReason,
+  LogPage, LogsRequest, MAX_PARENT_NAMES, MAX_SLOTS, Op, Output, PROTOCOL, Reasons, RetryRun,
+  RunList, RunRef, StatusPage, Welcome, Why, WorkerList, type JobInfo, type JobReason,
 } from "#wire";
 import { BlobError, type Uploads } from "./blobs.ts";
 import type { Services } from "./master.ts";
 import type { Pace } from "./output.ts";
 import { MAX_LONG_PER_PEER } from "./limits.ts";
 import { gateBytes, jobBytes, jobRows, letterBytes, pages, runBytes } from "./pages.ts";
-import type { Turns } from "./turns.ts";
+import { submit } from "./submit.ts";
 import type { WorkerLink } from "./workers.ts";
 
 /** Events that wait for the disk, beyond which no new work is taken: a quarter of what the log can hold for those who cannot wait. */
@@ -212,7 +211,10 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     const over = runs.filter((id) => engine.isOver(id));
     request.reply(BeatAnswer.encode({ over }));
   },
-  [Op.SUBMIT]: submit,
+  [Op.SUBMIT]: (services, request, { connection, uploads }) => {
+    checkBacklog(services.engine);
+    return submit(services, { request, uploads, peer: connection });
+  },
   [Op.ADD_JOBS]: ({ engine, watchers }, request) => {
     const { run, jobs } = AddJobs.decode(request.body);
     checkBacklog(engine);
@@ -325,31 +327,6 @@ function checkBacklog({ backlogBytes }: Services["engine"]): void {
 
 function onlySystemErrors(error: unknown): void {
   if (!isSystemError(error)) throw error;
-}
-
-async function submit({ engine, blobs, specs }: Services, request: IncomingRequest, { connection }: Session): Promise<void> {
-  const submission = Submit.decode(request.body);
-  checkBacklog(engine);
-  const spec = submission.spec ?? (await inTurn(specs, connection, () => specFromBlob(blobs, submission.specBlob ?? "")));
-  if (spec.project !== undefined && !(await blobs.has(spec.project))) {
-    throw new Refusal("INVALID", `Cannot submit pipeline "${spec.name}": its project ${spec.project.slice(0, 12)}… has not been uploaded`);
-  }
-  const { events, ...answer } = decideSubmit(engine.state, { spec, key: submission.key, strict: submission.strict }, engine.context);
-  engine.commit(events);
-  // This is the promise that a client relies on: the reply leaves after the fsync.
-  engine.afterwards(() => request.reply(Submitted.encode(answer)));
-}
-
-/** One at a time: each may be 56 MiB, and several times as much once it is decoded. */
-async function inTurn<T>(turns: Turns, peer: object, work: () => Promise<T>): Promise<T> {
-  const done = await turns.take(peer);
-  return work().finally(done);
-}
-
-async function specFromBlob(blobs: Services["blobs"], hash: string): Promise<PipelineSpec> {
-  const bytes = await blobs.load(hash, MAX_SPEC_BYTES);
-  await blobs.remove(hash);
-  return PipelineSpec.decode(bytes);
 }
 
 interface Listing<Row> {
