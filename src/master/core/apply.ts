@@ -153,7 +153,7 @@ function jobsCancelled(state: State, event: EventOf<"JobsCancelled" | "JobsMarke
     // One of its ancestors in this very list may already have taken it along.
     if (isTerminal(job.status)) continue;
     // The event of older versions leaves a job whose parents go on until its turn would have come.
-    if (event.type === "JobsCancelled" || run.dag.isReady(job.index)) {
+    if (event.type === "JobsCancelled" || run.isReady(job.index)) {
       settle(state, job, { as: "CANCELLED", at: event.at });
     }
   }

@@ -115,9 +115,14 @@ export function jobInfo(state: State, job: Job, now: number): JobInfo {
   return {
     index: job.index, id: job.spec.id, status: job.status, attempt: job.attempt, worker: workerName(state, job),
     startedAt: orNothing(job.startedAt), endedAt: orNothing(job.endedAt), failure: job.failure, reason: reasonOf(state, job, now),
-    dependsOn: job.run.dag.parents(job.index), result: job.result, cancelling: job.cancelling,
+    dependsOn: parentsOf(job), result: job.result, cancelling: job.cancelling,
     decision: job.decision, stoppedAt: orNothing(job.stoppedAt), retryAt: retryAtOf(job),
   };
+}
+
+/** Each once. */
+function parentsOf({ run, index, spec }: Job): number[] {
+  return spec.dependsOn.length === 0 ? [] : run.dag.parents(index);
 }
 
 /** What a watcher is told when a job moves. */

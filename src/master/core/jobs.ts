@@ -27,7 +27,7 @@ export function addJobs(state: State, run: Run, options: { specs: readonly JobSp
   if (run.status === "RUNNING") releaseRequirements(state, run);
   for (const spec of options.specs) {
     // A run's first jobs came with its graph; one added later depends only on jobs before it, so no cycle can appear.
-    if (run.jobs.length === run.dag.size) run.dag.addJob(spec.id, spec.dependsOn);
+    if (run.jobs.length >= run.spec.jobs.length) run.dag.addJob(spec.id, spec.dependsOn);
     const job = new Job(run, run.jobs.length, ownSpec(spec));
     run.jobs.push(job);
     run.counts[STATUS_INDEX.PENDING]! += 1;
@@ -36,7 +36,7 @@ export function addJobs(state: State, run: Run, options: { specs: readonly JobSp
   }
   claimRequirements(state, run);
   for (let index = from; index < run.jobs.length; index++) {
-    if (run.dag.isReady(index)) consider(state, run.jobs[index]!, options.at);
+    if (run.isReady(index)) consider(state, run.jobs[index]!, options.at);
   }
   finishIfDone(state, run, options.at);
 }
@@ -87,13 +87,10 @@ export function settle(state: State, job: Job, end: { as: JobStatus; at: number 
     touch(state, current);
     current.endedAt = end.at;
     current.cancelling = false;
+    const freed = current.run.settle(current.index, as);
     setStatus(state, current, { to: as, at: end.at });
     if (as === "DEAD") state.deadLetters.add(current);
     current.run.open -= 1;
-    const { dag } = current.run;
-    // A cancelled job does not wait for its parents. For every other job, open parents would
-    // be a bug.
-    const freed = as === "CANCELLED" ? dag.settleEarly(current.index) : dag.settle(current.index);
     for (const index of freed) {
       const child = current.run.jobs[index]!;
       if (child.status !== "PENDING") continue;
@@ -126,6 +123,7 @@ function itsTurn(job: Job): boolean {
   const { run, spec } = job;
   if (run.cancelling || job.cancelling) return false;
   if (spec.when === "always") return true;
+  if (spec.dependsOn.length === 0) return spec.when === "success";
   let failed = false;
   let completed = true;
   run.dag.forEachParent(job.index, (index) => {
@@ -285,7 +283,7 @@ export function reopen(state: State, run: Run, options: { jobs: readonly number[
     state.observer?.run(run);
   }
   for (const index of jobs) {
-    if (run.dag.isReady(index)) consider(state, run.jobs[index]!, at);
+    if (run.isReady(index)) consider(state, run.jobs[index]!, at);
   }
 }
 

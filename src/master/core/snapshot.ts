@@ -317,14 +317,12 @@ export class SnapshotReader {
       jobs += run.jobs.length;
       for (const job of run.jobs) run.requirements.add(job.requirement);
       if (run.status === "RUNNING") claimRequirements(state, run);
-      for (const index of run.dag.topologicalOrder()) {
+      for (const index of run.isAlone ? [0] : run.dag.topologicalOrder()) {
         const job = run.jobs[index]!;
         run.counts[JOB_STATUSES.indexOf(job.status)]! += 1;
         run.resultBytes += job.result?.length ?? 0;
-        if (isTerminal(job.status)) {
-          if (job.status === "CANCELLED") run.dag.settleEarly(index);
-          else run.dag.settle(index);
-        } else run.open += 1;
+        if (isTerminal(job.status)) run.settle(index, job.status);
+        else run.open += 1;
         if (job.status === "DEAD") state.deadLetters.add(job);
         if (job.status === "RUNNING" || job.status === "WAITING" || job.order > 0 || job.dueAt > 0) waiting.push(job);
       }

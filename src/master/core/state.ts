@@ -65,7 +65,7 @@ export class Run {
   readonly key: string | undefined;
   readonly spec: PipelineSpec;
   readonly submittedAt: number;
-  readonly dag: Dag;
+  #dag: Dag | undefined;
   readonly jobs: Job[] = [];
   /** Jobs per status, in the order of JOB_STATUSES. */
   readonly counts: number[] = JOB_STATUSES.map(() => 0);
@@ -88,8 +88,43 @@ export class Run {
     this.key = init.key;
     this.spec = init.spec;
     this.submittedAt = init.submittedAt;
-    this.dag = buildGraph(init.spec.jobs);
+    if (!isAlone(init.spec.jobs)) this.#dag = buildGraph(init.spec.jobs);
   }
+
+  /**
+   * Who waits for whom. In a run of one job nobody does, and a graph of one costs as much as all the
+   * rest of its life: it is made when somebody asks, as far on as the job is.
+   */
+  get dag(): Dag {
+    if (this.#dag !== undefined) return this.#dag;
+    this.#dag = buildGraph(this.spec.jobs);
+    if (this.jobs[0] !== undefined && isTerminal(this.jobs[0].status)) this.#dag.settle(0);
+    return this.#dag;
+  }
+
+  /** One job, and nobody has asked for the graph. */
+  get isAlone(): boolean {
+    return this.#dag === undefined;
+  }
+
+  /** Not over, and no parent left to wait for. */
+  isReady(index: number): boolean {
+    return this.#dag === undefined ? !isTerminal(this.jobs[index]!.status) : this.#dag.isReady(index);
+  }
+
+  /** A job is about to be over. Returns the children for whom it was the last parent. */
+  settle(index: number, as: JobStatus): readonly number[] {
+    if (this.#dag === undefined) return NOBODY;
+    // A cancelled job does not wait for its parents. For every other job, open parents would be a bug.
+    return as === "CANCELLED" ? this.#dag.settleEarly(index) : this.#dag.settle(index);
+  }
+}
+
+const NOBODY: readonly number[] = [];
+
+/** Whether these jobs are one that waits for nobody. */
+export function isAlone(jobs: readonly JobSpec[]): boolean {
+  return jobs.length === 1 && jobs[0]!.dependsOn.length === 0;
 }
 
 /** Throws a `DagError`: `decide` calls this on a submission before it becomes an event. */
