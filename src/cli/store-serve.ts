@@ -23,6 +23,8 @@ export interface ServeStoreOptions {
   readonly primaryPassword?: string | undefined;
   /** Clients at a time. Default: the store's own. */
   readonly maxClients?: number | undefined;
+  /** Bytes of data; default: as much as the heap takes. */
+  readonly maxMemory?: number | undefined;
 }
 
 /** What was there at the start. */
@@ -43,9 +45,12 @@ export interface ServedStore extends Address {
 export async function serveStore(
   options: ServeStoreOptions & { host: Host; onFatal: (error: Error) => void; onTrouble?: OpenStoreOptions["onTrouble"]; signal?: AbortSignal },
 ): Promise<ServedStore> {
-  const { host, listen, dir, durability, password, replicaOf, primaryPassword, maxClients, onFatal, onTrouble, signal } = options;
+  const {
+    host, listen, dir, durability, password, replicaOf, primaryPassword, onFatal, onTrouble, signal,
+    maxMemory, maxClients,
+  } = options;
   const opened = await openStore({
-    host, onFatal,
+    host, onFatal, memory: { maxMemory },
     ...(dir !== undefined && { dir }), ...(signal !== undefined && { signal }), ...(onTrouble !== undefined && { onTrouble }), ...(durability !== undefined && { durability }),
     ...(password !== undefined && { requirepass: wireText(password) }),
     ...(replicaOf !== undefined && { replicaOf }), ...(primaryPassword !== undefined && { primaryPassword: wireText(primaryPassword) }),
@@ -74,9 +79,9 @@ async function closeAll(server: { close(): Promise<void> }, opened: OpenStore): 
 function memory(): Record<string, number> {
   try {
     const { heapUsed, rss } = process.memoryUsage();
-    return { used_memory: heapUsed, used_memory_rss: rss, maxmemory: 0 };
+    return { used_memory_heap: heapUsed, used_memory_rss: rss };
   } catch {
-    return { maxmemory: 0 };
+    return {};
   }
 }
 

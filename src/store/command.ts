@@ -29,6 +29,8 @@ export interface Command {
   readonly keys: KeyPlaces;
   /** Changes the keyspace: logged, and refused by a replica. */
   readonly write: boolean;
+  /** May make the data larger: refused when there is too much of it. */
+  readonly denyoom: boolean;
   /** Allowed before AUTH. */
   readonly open: boolean;
   /** Done at once even between MULTI and EXEC. */
@@ -57,7 +59,8 @@ interface CommandOptions {
 export function command(name: string, arity: number, options: CommandOptions): Command {
   const flags = options.flags.split(" ");
   return {
-    name, arity, flags, keys: options.keys ?? NO_KEYS, write: flags.includes("write"), open: flags.includes("no-auth"),
+    name, arity, flags, keys: options.keys ?? NO_KEYS,
+    write: flags.includes("write"), denyoom: flags.includes("denyoom"), open: flags.includes("no-auth"),
     immediate: IMMEDIATE.has(name), whileSubscribed: WHILE_SUBSCRIBED.has(name),
     check: options.check, subcommands: options.subcommands ?? [], run: options.run,
   };

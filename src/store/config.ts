@@ -30,9 +30,10 @@ export class Config {
     this.define("requirepass", { get: () => this.#password, set: (value) => void (this.#password = value) });
     this.define("proto-max-bulk-len", { get: () => String(MAX_STRING_BYTES) });
     this.define("databases", { get: () => "1" });
-    // There is no eviction, which is what these two say.
-    this.define("maxmemory", { get: () => "0" });
-    this.define("maxmemory-policy", { get: () => "noeviction" });
+    this.define("maxmemory-policy", {
+      get: () => "noeviction",
+      set: (value) => (value.toLowerCase() === "noeviction" ? undefined : "there is no eviction here"),
+    });
     // redis-benchmark asks for these two; the log, where there is one, defines the second anew.
     this.define("save", { get: () => "" });
     this.define("appendonly", { get: () => "no" });

@@ -11,11 +11,19 @@
  * Left out: chunks. Removing from the middle moves what is on the nearer side; Redis's quicklist moves less, and walks to find the place.
  * Test: test/15-store.test.ts
  */
+import { COLLECTION_BYTES, RING_SLOT_BYTES, STRING_BYTES } from "./memory.ts";
 
 /** Most lists are short; a power of two, so that wrapping around is a mask. */
 const MIN_CAPACITY = 4;
 
+/** What an element costs beside its own. */
+const ITEM_BYTES = STRING_BYTES + RING_SLOT_BYTES;
+
 export class List {
+  /** What it costs, with all that is in it. */
+  bytes = COLLECTION_BYTES;
+  /** As much of it as the keyspace has counted. */
+  counted = 0;
   #slots: (string | undefined)[] = new Array<string | undefined>(MIN_CAPACITY).fill(undefined);
   #head = 0;
   #size = 0;
@@ -37,11 +45,13 @@ export class List {
   }
 
   pushRight(item: string): void {
+    this.bytes += ITEM_BYTES + item.length;
     if (this.#size === this.#slots.length) this.#resize(this.#size * 2);
     this.#slots[(this.#head + this.#size++) & (this.#slots.length - 1)] = item;
   }
 
   pushLeft(item: string): void {
+    this.bytes += ITEM_BYTES + item.length;
     if (this.#size === this.#slots.length) this.#resize(this.#size * 2);
     this.#head = (this.#head - 1) & (this.#slots.length - 1);
     this.#slots[this.#head] = item;
@@ -50,7 +60,8 @@ export class List {
 
   popLeft(): string | undefined {
     if (this.#size === 0) return undefined;
-    const item = this.#slots[this.#head];
+    const item = this.#slots[this.#head]!;
+    this.bytes -= ITEM_BYTES + item.length;
     this.#slots[this.#head] = undefined;
     this.#head = (this.#head + 1) & (this.#slots.length - 1);
     this.#size--;
@@ -61,7 +72,8 @@ export class List {
   popRight(): string | undefined {
     if (this.#size === 0) return undefined;
     const place = (this.#head + --this.#size) & (this.#slots.length - 1);
-    const item = this.#slots[place];
+    const item = this.#slots[place]!;
+    this.bytes -= ITEM_BYTES + item.length;
     this.#slots[place] = undefined;
     this.#shrink();
     return item;
@@ -74,6 +86,7 @@ export class List {
 
   /** Removes the elements at these places, in ascending order, and closes the gaps from the side that is nearer. */
   remove(places: readonly number[]): void {
+    for (const place of places) this.bytes -= ITEM_BYTES + this.at(place)!.length;
     const [first, last] = [places[0]!, places.at(-1)!];
     if (last < this.#size - first) this.#closeFromLeft(places);
     else this.#closeFromRight(places);

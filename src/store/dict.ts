@@ -13,18 +13,27 @@
  * Up to `SMALL` entries there is no index: comparing a few strings is as fast as hashing, and a million small hashes do
  * not pay for a million `Map`s.
  *
- * Invariants: index.get(keys[i]) === i for all i, when there is an index.
+ * Invariants: index.get(keys[i]) === i for all i, when there is an index; `bytes` is what the entries
+ * cost (memory.ts), whatever happened.
  * Left out: order of insertion. Redis promises none either.
  * Test: test/15-store.test.ts
  */
+import { BigMap } from "./big-map.ts";
+import { ARRAY_BYTES, COLLECTION_BYTES, INDEX_BYTES, SLOT_BYTES, STRING_BYTES } from "./memory.ts";
 
 /** Where a search through the array still costs less than a hash; also where a `Map` begins to pay for its memory. */
 const SMALL = 8;
 
+const KEY_BYTES = STRING_BYTES + SLOT_BYTES;
+
 /** A set of strings. */
 export class Members {
   readonly keys: string[] = [];
-  #index: Map<string, number> | undefined;
+  /** What it costs, with all that is in it. */
+  bytes = COLLECTION_BYTES + ARRAY_BYTES;
+  /** As much of it as the keyspace has counted. */
+  counted = 0;
+  #index: BigMap<number> | undefined;
 
   get size(): number {
     return this.keys.length;
@@ -57,8 +66,15 @@ export class Members {
   /** Puts a key that is not there at the end. */
   protected append(key: string): void {
     const at = this.keys.push(key) - 1;
-    if (this.#index !== undefined) this.#index.set(key, at);
-    else if (at >= SMALL) this.#index = new Map(this.keys.map((each, i) => [each, i]));
+    this.bytes += KEY_BYTES + key.length;
+    if (this.#index !== undefined) {
+      this.#index.set(key, at);
+      this.bytes += INDEX_BYTES;
+    } else if (at >= SMALL) {
+      const index = (this.#index = new BigMap<number>());
+      this.keys.forEach((each, i) => index.set(each, i));
+      this.bytes += this.keys.length * INDEX_BYTES;
+    }
   }
 
   // #region remove
@@ -66,6 +82,7 @@ export class Members {
   removeAt(at: number): void {
     const gone = this.keys[at]!;
     const last = this.keys.pop()!;
+    this.bytes -= KEY_BYTES + gone.length + (this.#index === undefined ? 0 : INDEX_BYTES);
     this.#index?.delete(gone);
     if (at === this.keys.length) return;
     this.keys[at] = last;
@@ -89,29 +106,48 @@ export class Members {
 export class Dict<V> extends Members {
   readonly values: V[] = [];
 
+  constructor() {
+    super();
+    this.bytes += ARRAY_BYTES;
+  }
+
   get(key: string): V | undefined {
     const at = this.indexOf(key);
     return at < 0 ? undefined : this.values[at];
   }
 
-  /** True: the key is new. */
-  set(key: string, value: V): boolean {
+  /** Puts a value under the key, and gives back the one that was there. */
+  set(key: string, value: V): V | undefined {
     const at = this.indexOf(key);
     if (at >= 0) {
+      const old = this.values[at];
       this.values[at] = value;
-      return false;
+      return old;
     }
     this.append(key);
     this.values.push(value);
-    return true;
+    this.bytes += SLOT_BYTES;
+    return undefined;
   }
 
   override removeAt(at: number): void {
     super.removeAt(at);
+    this.bytes -= SLOT_BYTES;
     const last = this.values.pop() as V;
     if (at < this.values.length) this.values[at] = last;
   }
 }
 
 /** The value of a hash key: its own class, so that `instanceof` tells it from other values. */
-export class Hash extends Dict<string> {}
+export class Hash extends Dict<string> {
+  override set(key: string, value: string): string | undefined {
+    const old = super.set(key, value);
+    this.bytes += value.length + (old === undefined ? STRING_BYTES : -old.length);
+    return old;
+  }
+
+  override removeAt(at: number): void {
+    this.bytes -= STRING_BYTES + this.values[at]!.length;
+    super.removeAt(at);
+  }
+}

@@ -16,6 +16,7 @@
  */
 import type { Timer } from "#host";
 import { TimerHeap } from "#queue";
+import { BigMap } from "./big-map.ts";
 import type { StoreHost } from "./types.ts";
 
 /** Removing a key takes about a microsecond: a cycle must not hold up the clients' commands for more than a millisecond. */
@@ -30,8 +31,10 @@ const RECHECK_MS = 60_000;
 /** Below this many dead entries in the heap, cleaning up is not worth a thought. */
 const SLACK = 64;
 
+export type Deadlines = Pick<BigMap<number>, "get" | typeof Symbol.iterator>;
+
 export class Expiry {
-  #deadlines = new Map<string, number>();
+  #deadlines = new BigMap<number>();
   #heap = new TimerHeap<string>();
   #timer: Timer | undefined;
   #armedFor = Infinity;
@@ -70,11 +73,11 @@ export class Expiry {
 
   /** Gives up all deadlines; the old map stays as it is for whoever still walks it. */
   clearAll(): void {
-    this.#deadlines = new Map();
+    this.#deadlines = new BigMap();
     this.#reset();
   }
 
-  entries(): ReadonlyMap<string, number> {
+  entries(): Deadlines {
     return this.#deadlines;
   }
 

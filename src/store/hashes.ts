@@ -14,7 +14,8 @@ import type { Store } from "./store.ts";
 function setField(store: Store, key: string, [field, value]: [string, string]): boolean {
   const old = store.keys.hash(key);
   const hash = old ?? new Hash();
-  const isNew = hash.set(field, value);
+  store.admitEntries(hash.size, 1, () => (hash.has(field) ? 0 : 1));
+  const isNew = hash.set(field, value) === undefined;
   if (old === undefined) store.keys.put(key, hash);
   else store.keys.settle(key, hash);
   return isNew;
@@ -24,6 +25,10 @@ function setField(store: Store, key: string, [field, value]: [string, string]): 
 function hset(counts: boolean) {
   return (store: Store, { out }: Session, argv: string[]): void => {
     if (argv.length % 2 === 1) throw wrongArity(argv[0]!);
+    const old = store.keys.hash(argv[1]!);
+    const isNew = (word: string, i: number): boolean => i >= 2 && i % 2 === 0 && old?.has(word) !== true;
+    const newFields = (): number => new Set(argv.filter(isNew)).size;
+    store.admitEntries(old?.size ?? 0, (argv.length - 2) / 2, newFields);
     let added = 0;
     for (let i = 2; i < argv.length; i += 2) if (setField(store, argv[1]!, [argv[i]!, argv[i + 1]!])) added++;
     if (counts) out.int(added);

@@ -19,13 +19,16 @@ export function serverInfo(store: Store, wanted: readonly string[]): string {
     .join("\r\n");
 }
 
-/** Whoever registers a section of the same name has the last word (the process that serves knows its memory: the engine does not). */
+/** Whoever registers a section of the same name adds to it, and has the last word. */
 function sections(store: Store): Map<string, Fields> {
   const uptime = Math.floor((store.host.clock.monotonic() - store.startedAt) / 1000);
   const found = new Map<string, Fields>([
     ["Server", { redis_version: COMPATIBLE_VERSION, server_name: "titanstore", redis_mode: "standalone", uptime_in_seconds: uptime }],
     ["Clients", { connected_clients: store.sessions.size, blocked_clients: store.blocking.size, pubsub_clients: [...store.sessions.values()].filter((each) => each.subscriptions > 0).length }],
-    ["Memory", { maxmemory: 0 }],
+    ["Memory", {
+      used_memory: store.keys.bytes, used_memory_dataset: store.keys.bytes,
+      maxmemory: store.memory.bytes, maxmemory_policy: "noeviction",
+    }],
     ["Persistence", { loading: store.role === "loading" ? 1 : 0, aof_enabled: 0 }],
     ["Stats", {
       total_connections_received: store.stats.connections, total_commands_processed: store.stats.commands, expired_keys: store.stats.expired,
@@ -33,7 +36,7 @@ function sections(store: Store): Map<string, Fields> {
     }],
     ["Replication", { role: store.role === "replica" ? "slave" : "master", connected_slaves: 0 }],
   ]);
-  for (const [name, fields] of store.info) found.set(name, fields());
+  for (const [name, fields] of store.info) found.set(name, { ...found.get(name), ...fields() });
   const { size, expiry } = store.keys;
   found.set("Keyspace", size === 0 ? {} : { db0: `keys=${size},expires=${expiry.size},avg_ttl=0` });
   return found;

@@ -106,6 +106,7 @@ function copy(store: Store, { out }: Session, argv: string[]): void {
   if (from === to) throw new Refusal("ERR source and destination objects are the same");
   const value = store.keys.get(from);
   if (value === undefined || (!replaces && store.keys.has(to))) return out.int(0);
+  store.admitBytes(typeof value === "string" ? value.length : value.bytes);
   const at = store.keys.expiry.get(from);
   store.keys.replace(to, clone(value));
   if (at !== undefined) store.keys.setDeadline(to, at);

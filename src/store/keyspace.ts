@@ -5,13 +5,15 @@
  * before anyone sees it, a value of the wrong type is refused, an empty collection disappears, whoever watches a key learns
  * of its change, and whoever waits for a list learns that there is one.
  *
- * Invariants: every key of `expiry` exists; no collection is empty after a command.
+ * Invariants: every key of `expiry` exists; no collection is empty after a command; `bytes` is the sum
+ * of what keys, values and deadlines cost, whatever has happened to them.
  * Left out: several databases (SELECT 0 only). They share nothing but the port, so a second process serves as well.
  * Test: test/15-store.test.ts
  */
 import { List } from "./deque.ts";
 import { Dict, Hash, Members } from "./dict.ts";
 import { Expiry } from "./expiry.ts";
+import { DEADLINE_BYTES, STRING_BYTES } from "./memory.ts";
 import { WRONG_TYPE } from "./refusal.ts";
 import type { StoreHost } from "./types.ts";
 
@@ -48,6 +50,8 @@ export class Keyspace {
   readonly #hooks: KeyspaceHooks;
   /** The time of the command under way, 0 when nobody has asked for it yet: a command sees one time only. */
   #now = 0;
+  /** What the values cost; of keys the table knows it. */
+  #valueBytes = 0;
 
   constructor(host: StoreHost, hooks: KeyspaceHooks) {
     this.#host = host;
@@ -57,6 +61,11 @@ export class Keyspace {
 
   get size(): number {
     return this.dict.size;
+  }
+
+  /** What all of it costs, an estimate. */
+  get bytes(): number {
+    return this.dict.bytes + this.#valueBytes + this.expiry.size * DEADLINE_BYTES;
   }
 
   /** Wall-clock milliseconds, the same during a whole command or transaction. */
@@ -115,7 +124,10 @@ export class Keyspace {
 
   /** Sets the value and leaves the deadline as it is. */
   put(key: string, value: Value): void {
-    this.dict.set(key, value);
+    const old = this.dict.set(key, value);
+    if (old !== undefined) this.#valueBytes -= countedBytes(old);
+    if (typeof value !== "string") value.counted = value.bytes;
+    this.#valueBytes += countedBytes(value);
     this.#hooks.changed(key);
     if (value instanceof List) this.#hooks.listAppeared(key);
   }
@@ -137,6 +149,10 @@ export class Keyspace {
   /** After a collection was changed in place: an empty one goes, and whoever watches hears of it. */
   settle(key: string, value: Hash | Members | List): void {
     if (value.size === 0) this.#drop(key);
+    else {
+      this.#valueBytes += value.bytes - value.counted;
+      value.counted = value.bytes;
+    }
     this.#hooks.changed(key);
   }
 
@@ -150,11 +166,13 @@ export class Keyspace {
   /** Begins anew, empty. The function that it yields brings back what was there. */
   setAside(): () => void {
     const { dict } = this;
+    const valueBytes = this.#valueBytes;
     const deadlines = this.expiry.entries();
     this.clear();
     return () => {
       this.clear();
       this.dict = dict;
+      this.#valueBytes = valueBytes;
       for (const [key, at] of deadlines) this.expiry.set(key, at);
     };
   }
@@ -162,6 +180,7 @@ export class Keyspace {
   clear(): void {
     const { keys } = this.dict;
     this.dict = new Dict();
+    this.#valueBytes = 0;
     this.expiry.clearAll();
     for (const key of keys) this.#hooks.changed(key);
   }
@@ -174,7 +193,12 @@ export class Keyspace {
   #drop(key: string): void {
     const at = this.dict.indexOf(key);
     this.#hooks.moving(this.dict.size - 1, at);
+    this.#valueBytes -= countedBytes(this.dict.values[at]!);
     this.dict.removeAt(at);
     if (this.expiry.size !== 0) this.expiry.clear(key);
   }
+}
+
+function countedBytes(value: Value): number {
+  return typeof value === "string" ? STRING_BYTES + value.length : value.counted;
 }

@@ -18,6 +18,7 @@ function push(side: Side, { onlyOnto = false } = {}) {
     const old = store.keys.list(key);
     if (old === undefined && onlyOnto) return out.int(0);
     const list = old ?? new List();
+    store.admitEntries(list.size, argv.length - 2);
     for (let i = 2; i < argv.length; i++) {
       if (side === "left") list.pushLeft(argv[i]!);
       else list.pushRight(argv[i]!);
@@ -152,6 +153,7 @@ function moveOne(store: Store, { out }: Session, { from, to, fromSide, toSide }:
   const source = store.keys.list(from);
   if (source === undefined) return out.nil();
   const target = from === to ? source : store.keys.list(to);
+  if (target !== undefined && target !== source) store.admitEntries(target.size, 1);
   for (const key of [from, to]) store.beforeChange(key); // one who waited is not in its command any more
   const item = takeFrom(source, fromSide);
   const list = target ?? new List();

@@ -6,7 +6,8 @@
  *     commands.ts · config.ts · refusal.ts     the table of commands, settings, errors
  *     recorder.ts                              replies as values
  *     store.ts                                 the engine: one command at a time
- *     keyspace.ts · dict.ts · deque.ts · expiry.ts          the data
+ *     keyspace.ts · dict.ts · big-map.ts · deque.ts · expiry.ts          the data
+ *     memory.ts                                what it costs, and how much there may be
  *     numbers.ts · glob.ts · scan.ts           numbers as Redis reads them, patterns, cursors
  *     strings.ts · keys.ts · sets.ts · hashes.ts · lists.ts · blocking.ts    the commands
  *     transactions.ts · pubsub.ts · connection.ts · info.ts · introspection.ts    more of them
@@ -24,6 +25,7 @@ export { Session, type SessionInit } from "./session.ts";
 export { Recorder, type Reply } from "./recorder.ts";
 export { Refusal } from "./refusal.ts";
 export { MAX_STRING_BYTES, type Setting } from "./config.ts";
+export { memoryCeiling, parseMemory, type MemoryOptions } from "./memory.ts";
 export { Snapshot } from "./snapshot.ts";
 export * from "./resp.ts";
 export { RespError, type RespErrorCode } from "./resp-error.ts";

@@ -11,6 +11,7 @@
 import type { Address, Host } from "#host";
 import { type Durability, type LogRecovery, openLog } from "#log";
 import { StoreLog } from "./aof.ts";
+import type { MemoryOptions } from "./memory.ts";
 import { encodeGroup } from "./aof-text.ts";
 import { Copies } from "./persist.ts";
 import { Refusal } from "./refusal.ts";
@@ -30,6 +31,8 @@ export interface OpenStoreOptions {
    */
   readonly durability?: Durability;
   readonly requirepass?: string;
+  /** How much data there may be; default: as much as the heap takes. */
+  readonly memory?: MemoryOptions;
   /** Called once, when a write or an fsync has failed. Nothing is promised from then on: the process should stop. */
   readonly onFatal?: (error: Error) => void;
   /** Rewrite by itself when the log has doubled and is at least this large; default REWRITE_MIN_BYTES. */
@@ -91,9 +94,12 @@ class Opened implements OpenStore {
   #closed: Promise<void> | undefined;
 
   constructor(options: OpenStoreOptions) {
-    const { host, requirepass } = options;
+    const { host, requirepass, memory } = options;
     this.#options = options;
-    this.store = new Store({ host, role: "primary", propagate: (group) => this.#gather(group), ...(requirepass === undefined ? {} : { requirepass }) });
+    this.store = new Store({
+      host, role: "primary", propagate: (group) => this.#gather(group),
+      ...(requirepass !== undefined && { requirepass }), ...(memory !== undefined && { memory }),
+    });
     this.#copies = new Copies(this.store);
     this.store.services = {
       admitWrite: () => this.#log?.admit(),

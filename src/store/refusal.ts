@@ -26,6 +26,8 @@ export const NO_SUCH_KEY = new Refusal("ERR no such key");
 export const OUT_OF_RANGE = new Refusal("ERR value is out of range");
 export const MUST_BE_POSITIVE = new Refusal("ERR value is out of range, must be positive");
 export const TOO_LONG = new Refusal("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+/** Redis's words, for a limit that is ours. */
+export const OOM = new Refusal("OOM command not allowed when used memory > 'maxmemory'.");
 
 /** Only our own bug can break what is checked here. */
 export function invariant(ok: boolean, why: string): asserts ok {

@@ -16,8 +16,10 @@
  * Left out: sparing the client who changes a huge collection that the walk has not finished: it waits for all of it.
  * Test: test/15-store.expiry.test.ts
  */
+import { BigMap } from "./big-map.ts";
 import type { Dict } from "./dict.ts";
 import { dumpKey } from "./dump.ts";
+import type { Deadlines } from "./expiry.ts";
 import type { Keyspace, Value } from "./keyspace.ts";
 
 /** What an argument costs beside its bytes. */
@@ -26,12 +28,12 @@ const ARGUMENT_BYTES = 16;
 export class Snapshot {
   readonly #keys: Keyspace;
   readonly #dict: Dict<Value>;
-  readonly #deadlines: ReadonlyMap<string, number>;
+  readonly #deadlines: Deadlines;
   readonly #emit: (argv: string[]) => void;
   readonly #done: () => void;
   #cursor: number;
   /** Keys below the cursor that are written already (or stand in a place that was). */
-  readonly #early = new Set<string>();
+  readonly #early = new BigMap<true>();
   /** The key at the cursor, in part written. */
   #open: { readonly key: string; readonly commands: Iterator<string[], void> } | undefined;
 
@@ -84,14 +86,14 @@ export class Snapshot {
     const at = this.#dict.indexOf(key);
     if (at < 0 || at >= this.#cursor || this.#early.has(key)) return;
     this.#write(this.#dump(at));
-    this.#early.add(key);
+    this.#early.set(key, true);
   }
 
   /** The entry at `from` (the last) is about to take the place of the one at `to`, which goes. */
   moving(from: number, to: number): void {
     if (to >= this.#cursor || this.#keys.dict !== this.#dict) return;
     this.save(this.#dict.keys[to]!); // an expiry is no command: nobody saved it
-    if (from >= this.#cursor) this.#early.add(this.#dict.keys[from]!);
+    if (from >= this.#cursor) this.#early.set(this.#dict.keys[from]!, true);
     else this.#cursor = from; // the table gets shorter than the walk was: what is added next is new
   }
   // #endregion

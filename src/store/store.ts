@@ -7,7 +7,8 @@
  * transaction is a loop inside one command. What a command changed is gathered in a group, which leaves as a whole: the log
  * holds all of a transaction or nothing.
  *
- * Invariants: replaying the propagated groups on an empty store gives the same keyspace; a command that was refused changed
+ * Invariants: what makes the data larger is refused while there is too much of it, and nothing else is (memory.ts);
+ * replaying the propagated groups on an empty store gives the same keyspace; a command that was refused changed
  * nothing; nobody but the session itself sees a transaction in part.
  * Left out: scripts, streams, sorted sets, ACLs, several databases.
  * Test: test/15-store.test.ts
@@ -18,6 +19,7 @@ import { findCommand } from "./commands.ts";
 import { Config, MAX_STRING_BYTES } from "./config.ts";
 import { dumpKey } from "./dump.ts";
 import { Keyspace } from "./keyspace.ts";
+import { MemoryLimit, type MemoryOptions } from "./memory.ts";
 import { PubSub } from "./pubsub.ts";
 import { NOWHERE } from "./recorder.ts";
 import { Refusal, wrongArity, unknownCommand } from "./refusal.ts";
@@ -32,6 +34,8 @@ export interface StoreOptions {
   readonly requirepass?: string;
   /** Default: primary. */
   readonly role?: Role;
+  /** How much data there may be. */
+  readonly memory?: MemoryOptions;
 }
 
 /**
@@ -72,6 +76,7 @@ export class Store {
   readonly host: StoreHost;
   readonly keys: Keyspace;
   readonly config: Config;
+  readonly memory: MemoryLimit;
   readonly pubsub = new PubSub();
   readonly blocking: Blocking;
   /** Every client that has not gone, by id. */
@@ -107,6 +112,8 @@ export class Store {
     this.#propagate = options.propagate;
     this.startedAt = options.host.clock.monotonic();
     this.config = new Config(options.requirepass ?? "");
+    this.memory = new MemoryLimit(options.memory ?? {});
+    this.config.define("maxmemory", this.memory.setting);
     this.blocking = new Blocking(options.host);
     this.keys = new Keyspace(options.host, {
       changed: (key) => this.#changed(key),
@@ -190,6 +197,7 @@ export class Store {
     command.check?.(argv);
     if (!session.authenticated && !command.open) throw NO_AUTH;
     this.#checkRole(command);
+    if (command.denyoom) this.memory.admit(this.keys);
     if (command.write) this.services?.admitWrite();
     if (session.subscriptions !== 0 && session.protocol === 2 && !command.whileSubscribed) {
       throw new Refusal(`ERR Can't execute '${fullName(command, argv)}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`);
@@ -217,6 +225,16 @@ export class Store {
   }
   // #endregion
 
+  /** `MemoryLimit.admitEntries`. What was logged once is taken. */
+  admitEntries(size: number, more: number, exactly?: () => number): void {
+    if (!this.#replaying) this.memory.admitEntries(size, more, exactly);
+  }
+
+  /** `MemoryLimit.admitBytes`: a copy may be as large as all there is. */
+  admitBytes(more: number): void {
+    if (!this.#replaying) this.memory.admitBytes(more, this.keys);
+  }
+
   /** A copy under way gets this key as it is now. `call` says it for the keys of a command. */
   beforeChange(key: string): void {
     this.#snapshot?.save(key);
@@ -241,6 +259,7 @@ export class Store {
     const commands = queue.map((argv) => findCommand(argv[0]!)!);
     try {
       for (const command of commands) this.#checkRole(command); // it may have changed since they were queued
+      if (commands.some(({ denyoom }) => denyoom)) this.memory.admit(this.keys);
       if (commands.some(({ write }) => write)) this.services?.admitWrite();
     } catch (refusal) {
       throw refusal instanceof Refusal ? discardedBecause(refusal.text) : refusal;

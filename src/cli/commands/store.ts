@@ -25,6 +25,10 @@ export const store: Command = {
     port: { type: "string", value: "PORT", summary: `default ${DEFAULT_STORE_PORT}; 0 takes any free one and says which` },
     state: { type: "string", value: "DIR", summary: "folder of its log (default store in TITAN_HOME, else .titan/store)" },
     memory: { type: "boolean", summary: "nothing on disk: what it holds ends with it" },
+    maxmemory: {
+      type: "string", value: "SIZE",
+      summary: "refuse to hold more data, as 500mb or 2gb (default: as much as node's heap takes)",
+    },
     durability: {
       type: "string", value: "WHEN", values: ["always", "everysec", "no"],
       summary: "fsync always, everysec (default), or no: what a power cut may cost",
@@ -44,7 +48,7 @@ export const store: Command = {
     const [action] = call.args;
     if (action === undefined) return serve(call);
     if (action === "dump") {
-      refuseFlags(call, ["host", "port", "memory", "durability", "password-file", "replica-of"]);
+      refuseFlags(call, ["host", "port", "memory", "maxmemory", "durability", "password-file", "replica-of"]);
       return import("../store-dump.ts").then(({ dump }) => dump(call, stateOf(call)));
     }
     throw new UsageError(`Cannot run titan store ${action}: there is titan store, which runs one, and titan store dump`);
@@ -60,7 +64,7 @@ function refuseFlags(call: Call, flags: readonly string[]): void {
 async function serve(call: Call): Promise<number> {
   const { context } = call;
   refuseFlags(call, ["out", "resp"]);
-  const options = optionsOf(call);
+  const options = { ...optionsOf(call), maxMemory: await maxMemoryOf(call) };
   let end: (fatal?: Error) => void = () => undefined;
   const ended = new Promise<Error | undefined>((resolve) => { end = resolve; });
   const loading = new AbortController();
@@ -104,6 +108,20 @@ function optionsOf(call: Call): ServeStoreOptions {
     dir: call.on("memory") ? undefined : stateOf(call),
     ...(followed !== undefined && { replicaOf: primary(followed), primaryPassword: call.context.setting("TITAN_STORE_PRIMARY_PASSWORD") ?? password }),
   };
+}
+
+async function maxMemoryOf(call: Call): Promise<number | undefined> {
+  const text = call.text("maxmemory");
+  if (text === undefined) return undefined;
+  const { memoryCeiling, parseMemory } = await import("#store");
+  const bytes = parseMemory(text);
+  if (bytes === undefined) throw new UsageError(`Cannot use --maxmemory ${text}: it is a number of bytes, or one with kb, mb or gb`);
+  const most = memoryCeiling();
+  if (bytes <= most) return bytes;
+  throw new UsageError(
+    `Cannot use --maxmemory ${text}: this process holds at most ${most} bytes of data`,
+    "NODE_OPTIONS=--max-old-space-size=MiB gives it a larger heap; the data may fill six tenths",
+  );
 }
 
 function stateOf(call: Call): string {
