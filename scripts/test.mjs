@@ -6,6 +6,8 @@
  *     npm test                                    everything
  *     npm test -- test/05-log.test.ts             these files only, from the sources (no type check, no lessons)
  *     npm test -- --test-name-pattern="torn tail" options go to node's runner
+ *     npm test -- --changed                       what a change since main can touch, and says why
+ *     npm test -- --changed=HEAD~3                the same since another commit
  *
  * Under CI (the variable CI is set) a skipped test is a failure, so that a missing tool cannot pass for a green run.
  * A skip that belongs to another platform says so: its reason begins with "only on ".
@@ -16,6 +18,7 @@ import { tmpdir } from "node:os";
 import { join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BootstrapError, ROOT, ensureBuilt, ensureDeps, runMain } from "./bootstrap.mjs";
+import { changesSince, planFor } from "./lib/changed.mjs";
 import { runNode } from "./lib/child.mjs";
 import { runTests } from "./lib/run-tests.mjs";
 
@@ -30,47 +33,94 @@ const IN_CHECKOUT = new Set(["test/style.test.ts", "test/package.test.ts"]);
 /** Programs that tests and lessons start, besides node and a POSIX shell. */
 const TOOLS = ["git", "python3", "redis-server", "redis-cli", "redis-benchmark"];
 
+/** @typedef {{ tests: string[], lessons: string[] | undefined, pages: boolean }} Share `lessons`: undefined for all */
+
 await runMain(async () => {
-  const started = performance.now();
   const args = process.argv.slice(2);
+  const since = args.find((arg) => /^--changed(=|$)/.test(arg));
+  if (since !== undefined) {
+    if (args.length > 1) throw new BootstrapError("Cannot test: --changed stands alone");
+    const share = shareSince(since.split("=")[1]);
+    return share === undefined ? 0 : await testShare(share);
+  }
+  if (args.length === 0) return await testShare({ tests: allTests(), lessons: undefined, pages: true });
   const flags = args.filter((arg) => arg.startsWith("-"));
   const named = args.filter((arg) => !arg.startsWith("-"));
   checkTools();
   await ensureDeps();
-  if (args.length > 0) {
-    await ensureBuilt().catch((error) => process.stderr.write(`${error.message}\n(going on: these tests run from the sources)\n`));
-    return (await runTests(named.length > 0 ? named.map(existing) : allTests(), { flags, concurrency: CONCURRENCY })).code;
-  }
+  await ensureBuilt().catch((error) => process.stderr.write(`${error.message}\n(going on: these tests run from the sources)\n`));
+  return (await runTests(named.length > 0 ? named.map(existing) : allTests(), { flags, concurrency: CONCURRENCY })).code;
+});
 
+/**
+ * What a change can touch, told to the person who asked. Undefined: nothing has changed.
+ * @param {string | undefined} ref
+ * @returns {Share | undefined}
+ */
+function shareSince(ref) {
+  const { base, changed } = changesSince(ROOT, ref);
+  const say = (/** @type {string} */ line) => process.stdout.write(`${line}\n`);
+  const short = base.slice(0, 9);
+  if (changed.length === 0) {
+    say(`Nothing has changed since ${short}: no test was run. That says nothing about the project; npm test does.`);
+    return undefined;
+  }
+  const plan = planFor(ROOT, changed);
+  const tests = allTests();
+  say(`${changed.length} ${changed.length === 1 ? "file has" : "files have"} changed since ${short}.`);
+  if (plan.why !== "") {
+    say(`Everything runs: ${plan.why}.`);
+    return { tests, lessons: undefined, pages: true };
+  }
+  say(`${plan.tests.size} of ${tests.length} test files, and ${plan.lessons.size} lessons, can notice:`);
+  const found = [...plan.tests, ...[...plan.lessons].sort().map(([id, why]) => [`lesson ${id}`, why])];
+  for (const [name = "", why] of found) say(`  ${name.padEnd(38)} ${why}`);
+  return { tests: [...plan.tests.keys()].sort(), lessons: [...plan.lessons.keys()].sort(), pages: plan.pages };
+}
+
+/**
+ * Types, tests and lessons, each as far as the share has them.
+ * @param {Share} share
+ */
+async function testShare({ tests, lessons, pages }) {
+  const started = performance.now();
+  checkTools();
+  await ensureDeps();
   await Promise.all([typeCheck(), ensureBuilt()]);
   note("types hold, dist is built", started);
-  const { code, summary } = await runAllTests();
+  const { code, summary } = await runInCopy(tests);
   note("tests done", started);
-  const lessons = hasLessons() ? await checkLessons(summary) : 0;
+  const skipLessons = !hasLessons() || (lessons?.length === 0 && !pages);
+  const wrongLessons = skipLessons ? 0 : await checkLessons(summary, { lessons, pages });
   note("lessons checked", started);
   const unwanted = process.env.CI ? summary.skipped.filter(({ reason }) => !reason.startsWith("only on ")) : [];
 
   process.stdout.write("\n");
   for (const { name, file, message } of summary.failed) process.stdout.write(`failed: ${name} (${file}): ${message.split("\n")[0]}\n`);
   for (const { name, reason } of unwanted) process.stdout.write(`skipped under CI: ${name} (${reason})\n`);
-  if (lessons !== 0) process.stdout.write("failed: the lessons (npm run learn check)\n");
+  if (wrongLessons !== 0) process.stdout.write("failed: the lessons (npm run learn check)\n");
   for (const line of summary.lines) process.stdout.write(`# ${line}\n`);
-  return code || lessons || (unwanted.length > 0 ? 1 : 0);
-});
+  return code || wrongLessons || (unwanted.length > 0 ? 1 : 0);
+}
 
 /**
  * In a compiled copy, where no process needs a loader (scripts/lib/compiled.mjs); but what looks at the checkout has to be in it.
  * Stack traces and the summary name the sources.
+ * @param {string[]} files
  */
-async function runAllTests() {
+async function runInCopy(files) {
+  const inCheckout = files.filter((file) => IN_CHECKOUT.has(file));
+  const inCopy = files.filter((file) => !IN_CHECKOUT.has(file));
+  const checkout = await runTests(inCheckout);
+  if (inCopy.length === 0) return checkout;
   const { register } = await import("tsx/esm/api");
   register();
   const { makeSandbox } = await import("./learn/sandbox.ts");
   const copy = makeSandbox(ROOT, { compile: true });
   try {
-    const checkout = await runTests(allTests().filter((file) => IN_CHECKOUT.has(file)));
-    const { code, summary } = await runTests(allTests().filter((file) => !IN_CHECKOUT.has(file)), { root: copy.root, concurrency: CONCURRENCY });
+    const { code, summary } = await runTests(inCopy, { root: copy.root, concurrency: CONCURRENCY });
     for (const test of [...summary.passed, ...summary.failed, ...summary.skipped]) test.file = sourceName(test.file, copy.root);
+    if (inCheckout.length === 0) return { code, summary };
     return { code: code || checkout.code, summary: joined(checkout.summary, summary) };
   } finally {
     copy.remove();
@@ -104,13 +154,14 @@ function joined(a, b) {
 /**
  * The lessons' breaks need to know which tests pass without them: these have, a moment ago.
  * @param {TestSummary} summary
+ * @param {{ lessons: string[] | undefined, pages: boolean }} which
  */
-async function checkLessons(summary) {
+async function checkLessons(summary, { lessons, pages }) {
   const folder = mkdtempSync(join(tmpdir(), "titan-passed-"));
   try {
     const file = join(folder, "passed.json");
     writeFileSync(file, JSON.stringify(summary.passed));
-    return await runNode([join(ROOT, "scripts", "learn.mjs"), "check", `--passed=${file}`]);
+    return await runNode([join(ROOT, "scripts", "learn.mjs"), "check", `--passed=${file}`, ...(lessons ?? []), ...(lessons && pages ? ["--pages"] : [])]);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

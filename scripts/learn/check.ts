@@ -1,5 +1,5 @@
 /**
- * `learn check [NN…]`: the author's gate. Prose, code, transcripts, breaks and exercises of every lesson hold, or it says where they do not.
+ * `learn check [NN…] [--pages]`: the author's gate. Prose, code, transcripts, breaks and exercises of every lesson hold, or it says where they do not.
  *
  * Everything that runs is a job; two run at a time, each in a sandbox of its own.
  * Test: test/learn-check.test.ts
@@ -30,6 +30,8 @@ export interface CheckOptions {
   readonly root: string;
   /** Lesson ids; all when undefined. */
   readonly only?: readonly string[];
+  /** With `only`: also the pages outside the lessons, and all doc comments. */
+  readonly pages?: boolean;
   /** Writes regions and real output into the lessons. */
   readonly record?: boolean;
   readonly cache?: boolean;
@@ -56,9 +58,13 @@ export interface LessonResult {
 export async function runCheck(args: readonly string[]): Promise<number> {
   const flags = args.filter((arg) => arg.startsWith("-") && !arg.startsWith("--passed="));
   const passedFile = args.find((arg) => arg.startsWith("--passed="))?.slice("--passed=".length);
-  const unknown = flags.find((flag) => flag !== "--record" && flag !== "--no-cache");
-  if (unknown) throw new BootstrapError(`Cannot check: unknown option ${unknown} (there are --record and --no-cache)`);
+  const unknown = flags.find((flag) => !["--record", "--no-cache", "--pages"].includes(flag));
+  if (unknown) {
+    const known = "there are --record, --no-cache and --pages";
+    throw new BootstrapError(`Cannot check: unknown option ${unknown} (${known})`);
+  }
   const asked = args.filter((arg) => !arg.startsWith("-")).map((arg) => findChapter(arg).id);
+  const pages = flags.includes("--pages");
   // Transcripts run the built CLI. If it does not build, the checks that need it say so.
   await ensureBuilt().catch((error: Error) => {
     const lines = error.message.split("\n");
@@ -67,7 +73,7 @@ export async function runCheck(args: readonly string[]): Promise<number> {
   const started = performance.now();
   const results = await checkLessons({
     root: ROOT,
-    ...(asked.length > 0 ? { only: asked } : {}),
+    ...(asked.length > 0 || pages ? { only: asked, pages } : {}),
     record: flags.includes("--record"),
     cache: !flags.includes("--no-cache"),
     ...(passedFile === undefined ? {} : { passed: JSON.parse(readFileSync(passedFile, "utf8")) as PassedTest[] }),
@@ -103,8 +109,10 @@ export async function checkLessons(options: CheckOptions): Promise<LessonResult[
   const common = hashOfCommon(project);
   const edits = new Map<Lesson, Edit[]>();
   const parts = lessons.map((lesson) => lessonPart(project, lesson, { common, edits: options.record ? edits : undefined, passed: options.passed ?? [] }));
-  parts.push(skeletonsPart(project, lessons, common), examplesPart(project, lessons, common));
-  if (options.only === undefined) parts.push(pagesPart(project));
+  const whole = options.only === undefined || options.pages === true;
+  parts.push(skeletonsPart(project, lessons, common));
+  parts.push(examplesPart(project, whole ? project.lessons : lessons, common));
+  if (whole) parts.push(pagesPart(project));
   const results = await runParts(project, parts, cache, options.onLesson);
   cache.save();
   for (const [lesson, changes] of edits) applyEdits(join(project.root, lesson.readme), changes);
