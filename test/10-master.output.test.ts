@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SimWorld } from "#sim";
 import { BLOB_CHUNK_BYTES, type AttemptKey, type LogChunk } from "#wire";
+import { Holes, MAX_HOLES } from "../src/master/holes.ts";
 import { MAX_OUTPUT_BYTES, OutputStore } from "../src/master/output.ts";
 import { diskFull, fileWith, withFiles } from "./10-master.support.ts";
 
@@ -189,7 +190,7 @@ test("a file that is being closed is not opened a second time before that is don
   assert.equal(textOf(await readAll(new OutputStore(real, "/out"), keyOf(0))), "one two three");
 });
 
-test("a disk that is full for a moment costs what was printed then, and nothing else", async () => {
+test("a disk that is full for a moment costs what was printed then, and the output says so where it is missing", async () => {
   const room = world();
   let full = false;
   const host = withFiles(room.host("m"), (_path, file) => fileWith(file, { append: async (parts) => { if (full) throw diskFull(); await file.append(parts); } }));
@@ -199,7 +200,92 @@ test("a disk that is full for a moment costs what was printed then, and nothing 
   await assert.rejects(store.append(keyOf(0), [chunk("lost ")]), { code: "ENOSPC" });
   full = false;
   await store.append(keyOf(0), [chunk("after")]);
-  assert.equal(textOf(await readAll(store, keyOf(0))), "before after");
+  const note = "\n[titan: 5 bytes of output could not be stored: ENOSPC: no space left on device]\n";
+  assert.equal(textOf(await readAll(store, keyOf(0))), `before ${note}after`);
+  const lost = { bytes: 5, why: "ENOSPC: no space left on device" };
+  assert.deepEqual(store.takeLost(keyOf(0)), lost);
+  assert.equal(store.takeLost(keyOf(0)), undefined, "an event speaks of it once");
+  store.ended(keyOf(0));
+  assert.equal(store.lossOf(keyOf(0)), false, "told in both places, and over");
+});
+
+test("half a record that did not get in hides nothing that comes after it", async () => {
+  const room = world();
+  let fault: "half" | "stuck" | undefined;
+  const host = withFiles(room.host("m"), (_path, file) => fileWith(file, {
+    append: async (parts) => {
+      if (fault === undefined) return file.append(parts);
+      await file.append([Buffer.concat(parts).subarray(0, 14)]);
+      throw diskFull();
+    },
+    truncate: async (size) => {
+      if (fault === "stuck") throw diskFull("ftruncate");
+      await file.truncate(size);
+    },
+  }));
+  const store = new OutputStore(host, "/out");
+  await store.append(keyOf(0), [chunk("one ")]);
+  for (const [at, kind] of (["half", "stuck"] as const).entries()) {
+    fault = kind;
+    await assert.rejects(store.append(keyOf(0), [chunk("lost "), chunk("more ")]), { code: "ENOSPC" });
+    fault = undefined;
+    await store.append(keyOf(0), [chunk(`after ${at} `)]);
+  }
+  const seen = textOf(await readAll(store, keyOf(0)));
+  assert.match(seen, /^one \n\[titan: 10 bytes [^\]]*\]\nafter 0 \n\[titan: 10 bytes [^\]]*\]\nafter 1 $/);
+  assert.equal(store.takeLost(keyOf(0))?.bytes, 20);
+});
+
+test("an output file that could not be opened is opened for the next words, and an ended attempt is told of its hole", async () => {
+  const room = world();
+  let none = true;
+  const emfile = () => Object.assign(new Error("EMFILE: too many open files, open '/out/1/0.1'"), { code: "EMFILE" });
+  const real = room.host("m");
+  const mkdir = async (path: string): Promise<void> => {
+    if (none) throw emfile();
+    await real.storage.mkdir(path);
+  };
+  const wrapped = withFiles(real, (_path, file) => file);
+  const store = new OutputStore({ ...wrapped, storage: { ...wrapped.storage, mkdir } }, "/out");
+  for (const job of [0, 1]) {
+    await assert.rejects(store.append(keyOf(job), [chunk("12345")]), { code: "EMFILE" });
+  }
+  store.ended(keyOf(1));
+  assert.equal(store.takeLost(keyOf(1))?.why, "EMFILE: too many open files", "without the path");
+  none = false;
+  await store.append(keyOf(0), [chunk("now")]);
+  assert.match(textOf(await readAll(store, keyOf(0))), /5 bytes of output could not be stored: EMFILE.*\]\nnow$/s);
+  while (store.lossOf(keyOf(1))) await new Promise(setImmediate);
+  assert.match(textOf(await readAll(store, keyOf(1))), /^\n\[titan: 5 bytes[^\]]*\]\n$/, "said once");
+  await store.close();
+  assert.equal(store.lossOf(keyOf(1)), false);
+  assert.equal(store.files, 0);
+});
+
+test("output beyond the limit is not lost by a full disk, since nobody would have kept it", async () => {
+  const room = world();
+  let full = false;
+  const host = withFiles(room.host("m"), (_path, file) => fileWith(file, {
+    append: async (parts) => { if (full) throw diskFull(); await file.append(parts); },
+  }));
+  const store = new OutputStore(host, "/out");
+  const piece = Buffer.alloc(BLOB_CHUNK_BYTES, 120);
+  for (let i = 1; i < MAX_OUTPUT_BYTES / BLOB_CHUNK_BYTES; i++) await store.append(keyOf(0), [chunk(piece)]);
+  full = true;
+  await assert.rejects(store.append(keyOf(0), [chunk(piece), chunk(piece)]));
+  assert.equal(store.takeLost(keyOf(0))?.bytes, BLOB_CHUNK_BYTES);
+});
+
+test("Holes remembers as many attempts as it may, the newest", () => {
+  const holes = new Holes();
+  for (let i = 0; i <= MAX_HOLES; i++) holes.add(`1/${i}.1`, 7, diskFull());
+  assert.equal(holes.size, MAX_HOLES);
+  assert.deepEqual([holes.has("1/0.1"), holes.has("1/1.1")], [false, true]);
+  holes.add(`1/${MAX_HOLES}.1`, 7, diskFull());
+  assert.equal(holes.report(`1/${MAX_HOLES}.1`)?.bytes, 14);
+  assert.equal(holes.size, MAX_HOLES, "one that is known makes no other one go");
+  holes.drop("1/");
+  assert.equal(holes.size, 0);
 });
 
 test("remove() and keepOnly() remove what runs printed, and nothing of the others", async () => {

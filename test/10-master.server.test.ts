@@ -9,7 +9,9 @@ import { nodeHost, seededRandom } from "#host";
 import { MasterError, startMaster } from "#master";
 import { RpcConnection } from "#rpc";
 import { connect } from "#sdk";
-import { Dispatch, Empty, Finished, HELLO_TIMEOUT_MS, Op, RunRef, Submit } from "#wire";
+import {
+  Dispatch, Empty, Finished, HELLO_TIMEOUT_MS, Op, RunRef, Submit, type JobChange,
+} from "#wire";
 import { diskFull, fileWith, hello, MASTER, pipeline, refusal, report, Room, spec, withFiles } from "./10-master.support.ts";
 
 const masterError = (code: MasterError["code"], message: RegExp) => (error: unknown): boolean => {
@@ -308,6 +310,50 @@ test("a disk that takes no blob and no output keeps neither a worker nor the mas
     assert.deepEqual(await room.statuses(client, run), { a: "COMPLETED" });
     for await (const chunk of client.logs(run, "a")) assert.fail(`nothing was kept, but ${chunk.data}`);
     assert.deepEqual(room.fatal, []);
+  }));
+
+test("output that could not be stored is counted to the byte: in the job's status, to watchers, after a restart", () =>
+  Room.run(async (room) => {
+    let full = false;
+    const host = withFiles(room.world.host("m"), (path, file) => (/\/output\//.test(path) ? fileWith(file, {
+      append: async (parts) => { if (full) throw diskFull(); await file.append(parts); },
+    }) : file));
+    await room.start({ host });
+    let client = await room.client();
+    const worker = await room.worker("w", { slots: 3 });
+    const retries = { maxAttempts: 2, delayMs: 10, backoff: 1, maxDelayMs: 10, jitter: 0 };
+    const jobs = [spec("a"), spec("b"), spec("again", { retry: retries })];
+    const { run } = await client.submitSpec(pipeline(jobs));
+    const seen: JobChange[] = [];
+    const watching = (async () => {
+      for await (const event of client.watch(run)) if (event.type === "job") seen.push(event.change);
+    })();
+    await room.until(() => worker.assigned.length === 3);
+    const [a, b, again] = worker.assigned;
+    await worker.print(a!, "kept");
+    full = true;
+    await worker.print(a!, "lost: 15 bytes.");
+    await worker.print(a!, "ten more..");
+    await worker.print(again!, "lost");
+    const failure = { kind: "exit" as const, message: "exit 1", exitCode: 1, signal: undefined };
+    await worker.finish(report(a!), report(again!, { failure }));
+    const lost = { bytes: 25, why: "ENOSPC: no space left on device" };
+    const of = async (id: string) => (await client.status(run, id)).jobs[0]!.lostOutput;
+    assert.deepEqual(await of("a"), lost);
+    await room.until(() => worker.assigned.length === 4);
+    assert.equal(await of("again"), undefined, "its next attempt has lost nothing");
+    await worker.finish(report(worker.assigned[3]!), report(b!));
+    await watching;
+    const ends = seen.filter(({ status }) => status === "COMPLETED");
+    const told = ends.map(({ index, lostOutput }) => [index, lostOutput?.bytes]);
+    assert.deepEqual(told.sort(), [[0, 25], [1, undefined], [2, undefined]]);
+    await worker.print(b!, "too late");
+    assert.deepEqual(await of("b"), { ...lost, bytes: 8 });
+    const { stateHash } = await client.info({ hash: true });
+    await room.restart();
+    client = await room.client();
+    assert.deepEqual([await of("a"), await of("b")], [lost, { ...lost, bytes: 8 }]);
+    assert.equal((await client.info({ hash: true })).stateHash, stateHash);
   }));
 
 // ── on a real machine ────────────────────────────────────────────────────────────────────────────

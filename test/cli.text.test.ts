@@ -14,6 +14,10 @@ import { bytesText, clip, durationText, nearest, oneLine, pad, printable, table,
 import { nameInList } from "../src/cli/context.ts";
 import { notBegunText } from "../src/cli/not-begun.ts";
 import { remainingMs } from "../src/cli/view.ts";
+import type { Client } from "#sdk";
+import type { Context } from "../src/cli/context.ts";
+import { jobJson, jobLine } from "../src/cli/json.ts";
+import { summarize } from "../src/cli/summary.ts";
 import { Waits } from "../src/cli/waits.ts";
 
 const run = (status: RunInfo["status"] = "RUNNING"): RunInfo => ({ id: "r-1", name: "r", status, submittedAt: 1000, endedAt: undefined, counts: [], cancelling: false });
@@ -22,7 +26,8 @@ function job(index: number, status: JobStatus, more: Partial<JobInfo> = {}): Job
   return {
     index, id: `j${index}`, status, attempt: 0, worker: "", startedAt: undefined,
     endedAt: undefined, failure: undefined, reason: "", dependsOn: [], result: undefined,
-    cancelling: false, decision: undefined, stoppedAt: undefined, retryAt: undefined, ...more,
+    cancelling: false, decision: undefined, stoppedAt: undefined, retryAt: undefined,
+    lostOutput: undefined, ...more,
   };
 }
 
@@ -57,6 +62,30 @@ test("Tracker.take() counts a job that was added to a run that goes on", () => {
   const tracker = trackerOf([job(0, "RUNNING")]);
   tracker.take(change(1, "RUNNING", 2000));
   assert.deepEqual([tracker.rows.length, tracker.count("RUNNING"), tracker.count("PENDING")], [2, 2, 0]);
+});
+
+test("summarize() warns of output that could not be stored, job by job, and --json has the bytes", async () => {
+  const tracker = trackerOf(Array.from({ length: 8 }, (_, index) => job(index, "RUNNING")));
+  const lostOutput = { bytes: 1234, why: "ENOSPC: no space left on device" };
+  for (let index = 0; index < 7; index++) {
+    const { change: plain, ...event } = change(index, "COMPLETED", 2000);
+    tracker.take({ ...event, change: { ...plain, ...(index > 0 && { lostOutput }) } });
+  }
+  const notes: string[] = [];
+  const context = {
+    note: (text: string) => notes.push(text), out: () => undefined, paint: (_: string, text: string) => text,
+  } as unknown as Context;
+  const client = undefined as unknown as Client;
+  await summarize(run("COMPLETED"), { context, client, tracker, vanishes: false, where: "" });
+  const warning = "titan: warning: 1234 bytes of output of r-1/j1 could not be stored: ENOSPC: no space left on device";
+  assert.deepEqual([notes[0], notes.length], [warning, 6]);
+  assert.equal(notes[5], "titan: warning: output of 1 more job could not be stored whole");
+  const { outputLost, outputProblem } = jobJson(job(1, "COMPLETED", { lostOutput }), [], 0) as Record<string, unknown>;
+  assert.deepEqual([outputLost, outputProblem], [1234, lostOutput.why]);
+  assert.equal((jobLine("r-1", tracker.row("j1")!) as Record<string, unknown>)["outputLost"], 1234);
+  assert.equal("outputLost" in jobLine("r-1", tracker.row("j0")!), false);
+  tracker.take(change(1, "RUNNING", 3000, 2));
+  assert.equal(tracker.lossy.size, 5, "the next attempt has lost nothing yet");
 });
 
 test("renderRun() shows why a job waits, what a gate asks and how to answer, and no person's time as a job's", () => {

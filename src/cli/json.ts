@@ -33,6 +33,7 @@ export function jobLine(run: string, row: JobRow): object {
     ...(retryAt !== undefined && { retryAt }),
     ...(cancelling && { cancelling }),
     ...(told && { reason }),
+    ...(row.lostOutput !== undefined && { outputLost: row.lostOutput.bytes }),
     ...(failure !== undefined && status !== "RUNNING" && { failure: failureJson(failure) }),
   };
 }
@@ -55,6 +56,7 @@ export function jobJson(job: JobInfo, parents: readonly string[], now: number): 
     decision: job.decision === undefined ? null : decisionJson(job.decision),
     failure: failure === undefined ? null : failureJson(failure),
     result: result === undefined ? null : resultValue(result),
+    outputLost: job.lostOutput?.bytes ?? 0, outputProblem: job.lostOutput?.why ?? null,
   };
 }
 

@@ -46,8 +46,23 @@ export async function summarize(run: RunInfo, options: SummaryOptions): Promise<
     context.note(`titan: ${failed.length - MAX_SHOWN} more jobs failed${more}`);
   }
   if (failed.length > 0 && options.vanishes) context.note("titan: this cluster ends with the run; with --state DIR its runs and their output are kept");
+  warnOfLost(run, options);
   const took = durationText((run.endedAt ?? run.submittedAt) - run.submittedAt);
   context.out(`${run.id} ${context.paint(runColor(run.status), run.status)} in ${took} (${progressText(tracker)})`);
+}
+
+/** Output with a hole looks like output: whoever reads it later must have been told. */
+function warnOfLost(run: RunInfo, { context, tracker }: SummaryOptions): void {
+  const rows = [...tracker.lossy];
+  for (const { id, lostOutput } of rows.slice(0, MAX_SHOWN)) {
+    const { bytes, why } = lostOutput!;
+    const what = `${plural(bytes, "byte")} of output of ${run.id}/${id} could not be stored`;
+    context.note(`titan: warning: ${what}: ${printable(why)}`);
+  }
+  const more = rows.length - MAX_SHOWN;
+  if (more > 0) {
+    context.note(`titan: warning: output of ${plural(more, "more job")} could not be stored whole`);
+  }
 }
 
 /** How to look at it later: at this master, or at one that has its state. */

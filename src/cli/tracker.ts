@@ -8,7 +8,7 @@
  * Test: test/cli.text.test.ts
  */
 import type { RunEvent } from "#sdk";
-import type { Failure, JobChange, JobInfo, JobStatus, RunInfo } from "#wire";
+import type { Failure, JobChange, JobInfo, JobStatus, LostOutput, RunInfo } from "#wire";
 
 export interface JobRow {
   readonly id: string;
@@ -29,6 +29,8 @@ export interface JobRow {
   cancelling: boolean;
   /** Why it waits or was skipped, or its gate's question; empty while nobody has said. */
   reason: string;
+  /** Output of its latest attempt that the master could not store. */
+  lostOutput: LostOutput | undefined;
 }
 
 export interface News {
@@ -55,6 +57,8 @@ export class Tracker {
   readonly running = new Set<JobRow>();
   readonly waiting = new Set<JobRow>();
   readonly failed = new Set<JobRow>();
+  /** Jobs whose output is not all there. */
+  readonly lossy = new Set<JobRow>();
   /** Jobs that ended lately, the newest last: what a screen shows when it has room. */
   readonly recent: JobRow[] = [];
   /** Finished attempts that were seen from their start, for an estimate of the rest. */
@@ -109,7 +113,7 @@ export class Tracker {
     if (info.startedAt !== undefined) row.startedAt = info.startedAt;
     this.#move(row, {
       status, attempt, worker, at: info.endedAt ?? info.startedAt ?? 0,
-      failure, cancelling, reason, retryAt,
+      failure, cancelling, reason, retryAt, lostOutput: info.lostOutput,
     });
     return [row];
   }
@@ -134,6 +138,7 @@ export class Tracker {
       row = {
         id, index, status: "PENDING", attempt: 0, worker: "", at: 0, startedAt: 0, stoppedAt: 0,
         retryAt: undefined, failure: undefined, cancelling: false, reason: "",
+        lostOutput: undefined,
       };
       this.#byId.set(id, row);
       this.rows.push(row);
@@ -153,6 +158,9 @@ export class Tracker {
     row.cancelling = to.cancelling;
     row.reason = to.reason;
     row.retryAt = to.retryAt;
+    row.lostOutput = to.lostOutput;
+    if (to.lostOutput === undefined) this.lossy.delete(row);
+    else this.lossy.add(row);
     if (row.status === "PENDING") this.#open = Math.min(this.#open, row.index);
     this.counts.set(row.status, this.count(row.status) + 1);
     if (row.status === "RUNNING") this.running.add(row);

@@ -12,11 +12,13 @@
  * master whose memory knows more than its log.
  * Test: test/10-master.test.ts
  */
-import { DEFAULT_HEAP_BYTES, heapFor, memoryLimits, type Job, type Run } from "#core";
+import {
+  decideOutputLost, DEFAULT_HEAP_BYTES, heapFor, memoryLimits, type Job, type Run,
+} from "#core";
 import type { Address, Host, Listener, Socket } from "#host";
 import { LogError, openLog, type Log, type LogFull } from "#log";
 import { RpcConnection } from "#rpc";
-import { GRACE_MS, MAX_GRACE_MS } from "#wire";
+import { GRACE_MS, MAX_GRACE_MS, type AttemptKey } from "#wire";
 import { BlobStore } from "./blobs.ts";
 import { countsOf, type MasterCounts } from "./counts.ts";
 import { Doors } from "./doors.ts";
@@ -113,6 +115,8 @@ export interface Services {
   readonly cluster: string | undefined;
   readonly desk: StoreDesk;
   nextSeq(): number;
+  /** Output came for an attempt that is over, or it is over now: nothing stays open, and what was lost becomes a fact. */
+  attemptOver(key: AttemptKey): void;
   /** A bug of ours, or a log that cannot be written: stops everything. */
   fatal(error: Error): void;
   /** Set once the master is on its way out: what arrives then is not served any more. */
@@ -231,11 +235,24 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
   const turns = new Turns({ host, atOnce: MAX_PAGES_AT_ONCE, perPeer: MAX_PAGES_PER_PEER, msPerTurn: PAGES_MS_PER_TURN });
   const specs = new Turns({ host, atOnce: 1, perPeer: 1, msPerTurn: PAGES_MS_PER_TURN });
   const watchers = new Watchers(() => engine, turns, host.timers.soon);
-  const workers = new Workers({ host, graceMs: options.graceMs ?? GRACE_MS, engine: () => engine });
+  const tellLost = (key: AttemptKey): void => {
+    const lost = output.takeLost(key);
+    if (lost !== undefined) engine.commit(decideOutputLost(engine.state, key, { ...lost, ...engine.context }));
+  };
+  const attemptOver = (key: AttemptKey): void => {
+    tellLost(key);
+    output.ended(key);
+  };
+  const { graceMs = GRACE_MS } = options;
+  const workers = new Workers({ host, graceMs, engine: () => engine, beforeEnd: tellLost });
   const observer = {
     job(job: Job, at: number): void {
       watchers.jobChanged(job, at);
-      if (output.busy && job.status !== "RUNNING") output.ended({ run: job.run.number, job: job.index, attempt: Math.max(1, job.attempt) });
+      if (!output.busy || job.status === "RUNNING") return;
+      const key = { run: job.run.number, job: job.index, attempt: Math.max(1, job.attempt) };
+      output.ended(key);
+      // Not here, in the middle of another event.
+      if (output.lossOf(key)) engine.afterwards(() => tellLost(key));
     },
     run: (run: Run) => watchers.runChanged(run),
     // Its files may outlive it for a while, and this process: nobody can name them any more.
@@ -253,7 +270,7 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
     doors: new Doors({ host, places, registered: () => engine.state.workers.size }),
     store: options.store, cluster: options.cluster, desk: new StoreDesk(options.store),
     token: options.token, version: options.version ?? "", pid: options.pid ?? 0,
-    startedAt: host.clock.wall(), nextSeq: () => log.nextSeq, fatal, stopped: false,
+    startedAt: host.clock.wall(), nextSeq: () => log.nextSeq, attemptOver, fatal, stopped: false,
   };
 }
 

@@ -17,11 +17,15 @@
  * record once, in order; at most `maxOpenFiles` files stay open; a reader that stops leaves nothing behind; what an
  * earlier run of the same number has left (the log may have lost its last second, by its durability)
  * is never read and never added to.
+ *
+ * What the disk refuses is counted (holes.ts), and the worker is not asked to send it again: it might be for ever.
+ *
  * Left out: rotation and search.
  * Test: test/10-master.output.test.ts
  */
 import type { Host, StoredFile } from "#host";
-import { BLOB_CHUNK_BYTES, type AttemptKey, type LogChunk } from "#wire";
+import { BLOB_CHUNK_BYTES, type AttemptKey, type LogChunk, type LostOutput } from "#wire";
+import { Holes } from "./holes.ts";
 import { DEFAULT_PLACES } from "./limits.ts";
 import { Removals } from "./removals.ts";
 
@@ -66,6 +70,8 @@ export class OutputStore {
   readonly #folders = new Set<number>();
   /** Folders that are to go. */
   readonly #removals: Removals;
+  /** What could not be stored, of attempts that go on or have not been told of it. */
+  readonly #holes = new Holes();
 
   constructor(host: Host, dir: string, options: { maxOpenFiles?: number } = {}) {
     this.#host = host;
@@ -79,23 +85,61 @@ export class OutputStore {
     return [...this.#followers.values()].reduce((sum, waiting) => sum + waiting.size, 0);
   }
 
-  /** Resolves when the chunks are in the file: the worker may then send more. */
+  /** Resolves when the chunks are in the file: the worker may then send more. Rejects if they are lost, and counts them. */
   append(key: AttemptKey, chunks: readonly LogChunk[]): Promise<void> {
     const name = nameOf(key);
     const writer = this.#writers.get(name) ?? this.#open(key);
     // The most recently used is last: the first one is the one to close.
     this.#writers.delete(name);
     this.#writers.set(name, writer);
-    const done = writer.last.then(async () => {
-      const file = await writer.file;
-      const { parts, bytes } = recordsFor(writer.bytes, chunks);
-      if (parts.length > 0) await file.append(parts);
-      writer.bytes = bytes; // after the write: what did not get in does not count
-      this.wake(key);
-    });
+    const done = writer.last.then(() => this.#write(key, writer, chunks));
     writer.last = done.catch(() => undefined);
     return done;
   }
+
+  // #region holes
+  async #write(key: AttemptKey, writer: Writer, chunks: readonly LogChunk[]): Promise<void> {
+    const name = nameOf(key);
+    let hole: LostOutput | undefined;
+    try {
+      const file = await writer.file;
+      hole = this.#holes.unwritten(name); // not before: another writer of this file may have told it
+      const { parts, bytes } = recordsFor(writer.bytes, chunks);
+      const all = hole === undefined ? parts : [...noteOf(hole, this.#host.clock.wall()), ...parts];
+      if (all.length > 0) await appendWhole(file, all);
+      writer.bytes = bytes; // after the write: what did not get in does not count
+    } catch (error) {
+      // Of what is beyond the limit nobody would have seen anything.
+      const room = Math.max(0, MAX_OUTPUT_BYTES - writer.bytes);
+      this.#holes.add(name, Math.min(room, sizeOf(chunks)), error as Error);
+      // Opened anew, the file is looked at again: it may not have been opened, or end in half a record.
+      if (this.#writers.get(name) === writer && !isWhole(error)) this.#close(name);
+      throw error;
+    }
+    if (hole !== undefined) this.#holes.wrote(name, hole.bytes);
+    this.wake(key);
+    // There is room again, also for those who are over. One of them: its own success is followed by the next.
+    const [other] = this.#holes.waiting();
+    if (other !== undefined) this.#tellHole(other);
+  }
+
+  /** The last words of an attempt that is over: that there were others. */
+  #tellHole(name: string): void {
+    if (this.#holes.unwritten(name) === undefined) return;
+    this.append(keyFrom(name), []).catch(() => undefined);
+    this.#close(name);
+  }
+
+  /** Whether anything was lost of an attempt that has not been reported everywhere. */
+  lossOf(key: AttemptKey): boolean {
+    return this.#holes.has(nameOf(key));
+  }
+
+  /** What was lost of an attempt and has not been reported yet. */
+  takeLost(key: AttemptKey): LostOutput | undefined {
+    return this.#holes.report(nameOf(key));
+  }
+  // #endregion
 
   #open(key: AttemptKey): Writer {
     const name = nameOf(key);
@@ -127,7 +171,7 @@ export class OutputStore {
 
   /** Whether anything is being written or followed; if not, endings need not be announced. */
   get busy(): boolean {
-    return this.#writers.size + this.#followers.size > 0;
+    return this.#writers.size + this.#followers.size + this.#holes.size > 0;
   }
 
   /** Files that are open for writing, or being closed. */
@@ -138,6 +182,8 @@ export class OutputStore {
   /** An attempt is over: nothing more will come. */
   ended(key: AttemptKey): void {
     const name = nameOf(key);
+    this.#tellHole(name);
+    this.#holes.ended(name);
     const writer = this.#writers.get(name);
     if (writer === undefined) return this.wake(key);
     void writer.last.then(() => this.wake(key));
@@ -231,6 +277,7 @@ export class OutputStore {
 
   /** A run is forgotten, and what its jobs printed with it. Nobody has to wait for the disk. */
   remove(run: number): void {
+    this.#holes.drop(`${run}/`);
     if (!this.#folders.delete(run)) return;
     // An attempt that had been given to somebody else may have gone on printing.
     for (const name of this.#writers.keys()) if (isOf(run, name)) this.#close(name);
@@ -270,6 +317,31 @@ export class OutputStore {
   }
 }
 
+/** A file that could not be written, and ends where it ended before. */
+class NotWritten extends Error {}
+
+const isWhole = (error: unknown): boolean => error instanceof NotWritten;
+
+/** Half a record at the end would hide all that come after it. */
+async function appendWhole(file: StoredFile, parts: Buffer[]): Promise<void> {
+  const { size } = file;
+  try {
+    await file.append(parts);
+  } catch (error) {
+    await file.truncate(size);
+    throw Object.assign(new NotWritten((error as Error).message, { cause: error }), { code: (error as { code?: string }).code });
+  }
+}
+
+function noteOf({ bytes, why }: LostOutput, at: number): Buffer[] {
+  const data = Buffer.from(`\n[titan: ${bytes} bytes of output could not be stored: ${why}]\n`);
+  return [header({ stream: "stderr", at, data }, data.length), data];
+}
+
+function sizeOf(chunks: readonly LogChunk[]): number {
+  return chunks.reduce((sum, { data }) => sum + data.length, 0);
+}
+
 /** The records that still have room behind `bytes` bytes of output, and the count after them. */
 function recordsFor(bytes: number, chunks: readonly LogChunk[]): { parts: Buffer[]; bytes: number } {
   const parts: Buffer[] = [];
@@ -293,6 +365,11 @@ function nameOf({ run, job, attempt }: AttemptKey): string {
 /** Whether an attempt is one of this run's. */
 function isOf(run: number | string, name: string): boolean {
   return name.startsWith(`${run}/`);
+}
+
+function keyFrom(name: string): AttemptKey {
+  const [run = 0, job = 0, attempt = 0] = name.split(/[/.]/).map(Number);
+  return { run, job, attempt };
 }
 
 function header(chunk: LogChunk, length: number): Buffer {

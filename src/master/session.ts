@@ -290,12 +290,15 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     for await (const data of blobs.read(BlobRef.decode(request.body).hash, { pace })) request.item(BlobChunk.encode({ data }));
     request.end();
   },
-  [Op.OUTPUT]: async ({ engine, output }, request, session) => {
+  [Op.OUTPUT]: async ({ engine, output, attemptOver }, request, session) => {
     const { chunks, ...key } = Output.decode(request.body);
     if (session.link === undefined) return request.fail("CONFLICT", "Cannot take output: this connection belongs to no worker");
     const job = engine.state.runs.get(key.run)?.jobs[key.job];
-    // What nobody can ask for is dropped (the run was forgotten, say), and so is what the disk refuses: the worker can help neither.
-    if (job !== undefined && key.attempt >= 1 && key.attempt <= job.attempt) await output.append(key, chunks).catch(onlySystemErrors);
+    // What nobody can ask for is dropped (the run was forgotten, say). What the disk refuses is counted: the worker cannot help it.
+    if (job !== undefined && key.attempt >= 1 && key.attempt <= job.attempt) {
+      await output.append(key, chunks).catch(onlySystemErrors);
+      if (job.attempt !== key.attempt || job.status !== "RUNNING") attemptOver(key);
+    }
     request.reply();
   },
   [Op.FINISHED]: ({ engine, workers }, request, session) => {

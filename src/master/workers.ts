@@ -47,6 +47,8 @@ export interface WorkersOptions {
   readonly host: Host;
   readonly graceMs: number;
   engine(): Engine;
+  /** An attempt is about to end: what is known of it besides becomes a fact first. */
+  beforeEnd(key: AttemptKey): void;
 }
 
 export class Workers {
@@ -54,6 +56,7 @@ export class Workers {
   readonly links = new Map<number, WorkerLink>();
   readonly #host: Host;
   readonly #engine: () => Engine;
+  readonly #beforeEnd: (key: AttemptKey) => void;
   readonly #leases: Leases<number>;
   readonly #afterRestartMs: number;
   /** Workers that the log knows and that this process has not met yet. */
@@ -66,7 +69,8 @@ export class Workers {
   /** Reports that were refused because their attempt had been given to somebody else. */
   stale = 0;
 
-  constructor({ host, graceMs, engine }: WorkersOptions) {
+  constructor({ host, graceMs, engine, beforeEnd }: WorkersOptions) {
+    this.#beforeEnd = beforeEnd;
     this.#host = host;
     this.#engine = engine;
     this.#leases = new Leases({ beatMs: BEAT_MS, leaseMs: LEASE_MS, graceMs });
@@ -225,7 +229,10 @@ export class Workers {
     const engine = this.#engine();
     const event = decideFinish(engine.state, report, { worker, ...engine.context });
     if (event === undefined) this.stale += 1;
-    else engine.commit([event]);
+    else {
+      this.#beforeEnd(report);
+      engine.commit([event]);
+    }
   }
 
   // ── towards the workers ────────────────────────────────────────────────────────────────────────

@@ -110,6 +110,7 @@ export class Model {
       case "WorkerJoined": return this.#joined(event);
       case "WorkerDrained": return this.#drained(event);
       case "WorkerLost": return this.#workerLost(event);
+      case "OutputLost": return this.#outputLost(event);
       case "TimePassed": return;
     }
   }
@@ -243,6 +244,14 @@ export class Model {
       if (run.key !== undefined) this.#keys.delete(run.key);
       this.counts.forgotten += 1;
     }
+  }
+
+  #outputLost(event: EventOf<"OutputLost">): void {
+    const job = this.#job(event);
+    if (event.attempt !== job.attempt) {
+      this.fail("replay-equals-live", `output of ${job}#${event.attempt} is lost, and its attempt is ${job.attempt}`);
+    }
+    if (event.bytes === 0) this.fail("replay-equals-live", `nothing of the output of ${job} is lost`);
   }
 
   // ── attempts ───────────────────────────────────────────────────────────────────────────────────

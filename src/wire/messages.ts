@@ -216,6 +216,10 @@ export const Decision = message("Decision", {
 });
 export type Decision = Infer<typeof Decision>;
 
+/** Output of an attempt that the master could not store, and why. */
+export const LostOutput = message("LostOutput", { bytes: [1, u53()], why: [2, name] });
+export type LostOutput = Infer<typeof LostOutput>;
+
 export const JobInfo = message("JobInfo", {
   index: [1, u32()],
   id: [2, string(128)],
@@ -236,6 +240,8 @@ export const JobInfo = message("JobInfo", {
   stoppedAt: [14, optional(u53())],
   /** It has failed, and is tried again at this time. */
   retryAt: [15, optional(u53())],
+  /** Of its latest attempt. */
+  lostOutput: [16, optional(LostOutput)],
 });
 export type JobInfo = Infer<typeof JobInfo>;
 
@@ -284,6 +290,8 @@ export const JobChange = message("JobChange", {
   reason: [8, withDefault(sentence, "")],
   /** It has failed, and is tried again at this time. */
   retryAt: [9, optional(u53())],
+  /** Of this attempt, as far as it is known. */
+  lostOutput: [10, optional(LostOutput)],
 });
 export type JobChange = Infer<typeof JobChange>;
 

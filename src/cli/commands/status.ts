@@ -97,6 +97,10 @@ function printJob(context: Context, run: RunInfo, job: JobInfo): void {
     const detail = listText([kind, ...(exitCode === undefined ? [] : [`exit code ${exitCode}`]), ...(signal === undefined ? [] : [signal])], 3);
     lines.push([isFailure(job.status) ? "failed" : "last failure", `${printable(message)} (${detail})`]);
   }
+  if (job.lostOutput !== undefined) {
+    const { bytes, why } = job.lostOutput;
+    lines.push(["output lost", `${bytes} bytes (${printable(why)})`]);
+  }
   if (job.result !== undefined && job.result.length > 0) {
     const value = resultValue(job.result);
     lines.push(["result", printable(clip(typeof value === "string" ? value : JSON.stringify(value), MAX_RESULT_CHARS))]);

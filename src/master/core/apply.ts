@@ -37,6 +37,7 @@ export function apply(state: State, event: Event): void {
     case "WorkerJoined": return workerJoined(state, event);
     case "WorkerLost": return workerLost(state, event);
     case "WorkerDrained": return workerDrained(state, event);
+    case "OutputLost": return outputLost(state, event);
     case "JobsMarked": return jobsCancelled(state, event); // in logs of older versions
   }
   // #endregion
@@ -76,6 +77,7 @@ function jobStarted(state: State, event: EventOf<"JobStarted">): void {
   job.worker = worker.id;
   job.startedAt = event.at;
   job.stoppedAt = 0;
+  if (job.lostOutput !== undefined) leave(state, job, { lostOutput: undefined });
   worker.jobs.add(job);
   state.router.take(worker.id);
   if (job.failures === 0) job.run.budget.deposit();
@@ -127,6 +129,13 @@ function jobLost(state: State, event: EventOf<"JobLost">): void {
 
 function ended(kind: Failure["kind"], message: string): Failure {
   return { kind, message, exitCode: undefined, signal: undefined };
+}
+
+function outputLost(state: State, event: EventOf<"OutputLost">): void {
+  const job = runOf(state, event.run).jobs[event.job];
+  invariant(job?.attempt === event.attempt, "only the latest attempt of a job is spoken of");
+  const bytes = (job.lostOutput?.bytes ?? 0) + event.bytes;
+  leave(state, job, { lostOutput: { bytes, why: event.why } });
 }
 
 function jobStopped(state: State, event: EventOf<"JobStopped">): void {

@@ -12,7 +12,7 @@
 import { DagError } from "#dag";
 import { DEFAULT_RETRY, verdict } from "#retry";
 import { requirementKey } from "#routing";
-import { MAX_BATCH_BYTES, MAX_FRAME_BODY_BYTES, MAX_INPUTS_BYTES, MAX_JOBS_PER_RUN, MAX_WORKERS, type AttemptKey, type Decision, type JobSpec, PipelineSpec, type Report } from "#wire";
+import { MAX_BATCH_BYTES, MAX_FRAME_BODY_BYTES, MAX_INPUTS_BYTES, MAX_JOBS_PER_RUN, MAX_WORKERS, type AttemptKey, type Decision, type JobSpec, type LostOutput, PipelineSpec, type Report } from "#wire";
 import { unfit, unfitName } from "./check.ts";
 import type { Event } from "./events.ts";
 import { jobsMemory, runMemory } from "./memory.ts";
@@ -225,6 +225,15 @@ export function decideFinish(state: State, report: Report, from: { worker: numbe
   // #end-exercise
 }
 // #endregion
+
+/** Of an attempt that is not the latest one, or was forgotten, nobody can ask any more. */
+export function decideOutputLost(
+  state: State, key: AttemptKey, lost: LostOutput & Context,
+): Event[] {
+  const { run, job, attempt } = key;
+  if (state.runs.get(run)?.jobs[job]?.attempt !== attempt) return [];
+  return [{ type: "OutputLost", run, job, attempt, at: lost.now, bytes: lost.bytes, why: lost.why }];
+}
 
 function attemptOf(state: State, key: AttemptKey): Job | undefined {
   const job = state.runs.get(key.run)?.jobs[key.job];

@@ -119,6 +119,8 @@ function whatOf(event: Event, names: Names): string {
       return `${names.worker(event.worker)}: ${event.reason}`;
     case "WorkerDrained":
       return `${names.worker(event.worker)}: ${event.on ? "nothing new" : "undone"}`;
+    case "OutputLost":
+      return `${names.attempt(event)}: ${counted(event.bytes, "byte")}`;
     case "TimePassed":
       return "";
     case "RunsForgotten":
@@ -159,6 +161,8 @@ export function eventDetail(event: Event): string {
       return event.result === undefined ? "" : `result of ${event.result.length} bytes`;
     case "GateDecided":
       return event.comment;
+    case "OutputLost":
+      return event.why;
     default:
       return "";
   }

@@ -71,6 +71,10 @@ export const Event = union("Event", {
    * version that does not know it must refuse the log, because it would come to another state.
    */
   JobsCancelled: [16, message("JobsCancelled", cancellation)],
+  /** Output of this attempt could not be stored, beyond what was said before. */
+  OutputLost: [17, message("OutputLost", {
+    ...attempt, at: [4, u53()], bytes: [5, u53()], why: [6, string(256)],
+  })],
 });
 // #endregion
 export type Event = Infer<typeof Event>;

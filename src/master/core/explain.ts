@@ -117,6 +117,7 @@ export function jobInfo(state: State, job: Job, now: number): JobInfo {
     startedAt: orNothing(job.startedAt), endedAt: orNothing(job.endedAt), failure: job.failure, reason: reasonOf(state, job, now),
     dependsOn: parentsOf(job), result: job.result, cancelling: job.cancelling,
     decision: job.decision, stoppedAt: orNothing(job.stoppedAt), retryAt: retryAtOf(job),
+    lostOutput: job.lostOutput,
   };
 }
 
@@ -132,7 +133,8 @@ export function jobChange(state: State, job: Job, at: number): JobChange {
   const reason = status === "WAITING" || status === "SKIPPED" ? reasonOf(state, job, at) : "";
   const worker = workerName(state, job);
   const retryAt = retryAtOf(job);
-  return { index, status, attempt, worker, at, failure, cancelling, reason, retryAt };
+  const { lostOutput } = job;
+  return { index, status, attempt, worker, at, failure, cancelling, reason, retryAt, lostOutput };
 }
 
 /** `apply` passes through FAILED on the way to the next attempt, and `dueAt` is set by then. */

@@ -50,7 +50,7 @@ export function charge(state: State, run: Run, bytes: number): void {
 
 /** Changes what a job has left (result, failure, decision), and counts the difference. */
 export function leave(
-  state: State, job: Job, left: Partial<Pick<Job, "result" | "failure" | "decision">>,
+  state: State, job: Job, left: Partial<Pick<Job, "result" | "failure" | "decision" | "lostOutput">>,
 ): void {
   touch(state, job);
   const [bytes, size] = [leftMemory(job), job.result?.length ?? 0];
@@ -291,7 +291,9 @@ function reopenJob(state: State, job: Job, at: number): void {
   touch(state, job);
   job.failures = 0;
   job.losses = 0;
-  leave(state, job, { result: undefined, failure: undefined, decision: undefined });
+  leave(state, job, {
+    result: undefined, failure: undefined, decision: undefined, lostOutput: undefined,
+  });
   job.startedAt = 0;
   job.stoppedAt = 0;
   job.endedAt = 0;

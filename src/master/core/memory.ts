@@ -81,13 +81,14 @@ export function runMemory(key: string | undefined, { name, version }: PipelineSp
   return RUN_BYTES + texts;
 }
 
-type Left = Partial<Pick<Job, "result" | "failure" | "decision">>;
+type Left = Partial<Pick<Job, "result" | "failure" | "decision" | "lostOutput">>;
 
 /** What the attempts of a job have left: a result, the words of a failure or of a decision. */
-export function leftMemory({ result, failure, decision }: Left): number {
+export function leftMemory({ result, failure, decision, lostOutput }: Left): number {
   let bytes = bufferMemory(result);
   if (failure !== undefined) bytes += textMemory(failure.message);
   if (decision !== undefined) bytes += textMemory(decision.by) + textMemory(decision.comment);
+  if (lostOutput !== undefined) bytes += textMemory(lostOutput.why);
   return bytes;
 }
 

@@ -15,7 +15,7 @@ export { eventDetail, eventText, Names } from "./event-text.ts";
 export {
   decideAddJobs, decideCancel, decideDrain, decideFinish, decideForgotten, decideGate,
   decideJoin, decideLose, decideSubmit, decideTick, findJob, findRun, MAX_JOB_BYTES,
-  nextStart, specBytes, staleAttempts,
+  decideOutputLost, nextStart, specBytes, staleAttempts,
 } from "./decide.ts";
 export { Refusal, type Context } from "./refusal.ts";
 export {

@@ -15,7 +15,7 @@
 import { createHash } from "node:crypto";
 import { bool, bytes, list, message, optional, string, u32, u53, union, withDefault, type Infer } from "#codec";
 import { RetryBudget } from "#retry";
-import { Decision, Failure, JobSpec, JobStatus, JOB_STATUSES, MAX_RESULT_BYTES, PipelineSpec, RunStatus } from "#wire";
+import { Decision, Failure, JobSpec, JobStatus, JOB_STATUSES, LostOutput, MAX_RESULT_BYTES, PipelineSpec, RunStatus } from "#wire";
 import { specBytes } from "./decide.ts";
 import type { Names } from "./event-text.ts";
 import type { Forecast } from "./forecast.ts";
@@ -35,7 +35,7 @@ const JobRecord = message("JobRecord", {
   startedAt: [9, withDefault(u53(), 0)], endedAt: [10, withDefault(u53(), 0)], deadline: [11, withDefault(u53(), 0)],
   cancelling: [12, withDefault(bool(), false)],
   failure: [13, optional(Failure)], result: [14, optional(bytes(MAX_RESULT_BYTES))], decision: [15, optional(Decision)],
-  stoppedAt: [16, withDefault(u53(), 0)],
+  stoppedAt: [16, withDefault(u53(), 0)], lostOutput: [17, optional(LostOutput)],
 });
 
 const Part = union("SnapshotPart", {

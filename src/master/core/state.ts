@@ -17,7 +17,10 @@ import { Dag } from "#dag";
 import { MAX_REQUIREMENT_CLASSES, RequirementQueues, TimerHeap } from "#queue";
 import { RetryBudget } from "#retry";
 import { requirementKey, Router } from "#routing";
-import { JOB_STATUSES, type Decision, type Failure, type JobSpec, type JobStatus, type PipelineSpec, type RunStatus } from "#wire";
+import {
+  JOB_STATUSES, type Decision, type Failure, type JobSpec, type JobStatus, type LostOutput,
+  type PipelineSpec, type RunStatus,
+} from "#wire";
 
 export class Job {
   readonly run: Run;
@@ -50,6 +53,8 @@ export class Job {
   failure: Failure | undefined = undefined;
   result: Buffer | undefined = undefined;
   decision: Decision | undefined = undefined;
+  /** Output of the latest attempt that could not be stored. */
+  lostOutput: LostOutput | undefined = undefined;
 
   constructor(run: Run, index: number, spec: JobSpec) {
     this.run = run;
