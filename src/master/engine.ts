@@ -93,14 +93,14 @@ export class Engine {
       const reader = new SnapshotReader();
       await log.readSnapshot((chunk) => {
         reader.part(chunk);
-        this.#checkRoom(reader.bytes);
+        this.#mayHold(reader.bytes);
       });
       this.state = reader.finish();
     }
     let events = 0;
     await log.replay((_seq, body) => {
       apply(this.state, Event.decode(body));
-      this.#checkRoom(this.state.bytes);
+      this.#mayHold(this.state.bytes);
       events += 1;
     });
     this.#tail = events;
@@ -124,7 +124,7 @@ export class Engine {
     }
   }
 
-  #checkRoom(bytes: number): void {
+  #mayHold(bytes: number): void {
     if (bytes > this.#options.memory.ceiling) throw new NeedsMemory(bytes);
   }
 

@@ -236,8 +236,12 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
   const specs = new Turns({ host, atOnce: 1, perPeer: 1, msPerTurn: PAGES_MS_PER_TURN });
   const watchers = new Watchers(() => engine, turns, host.timers.soon);
   const tellLost = (key: AttemptKey): void => {
-    const lost = output.takeLost(key);
-    if (lost !== undefined) engine.commit(decideOutputLost(engine.state, key, { ...lost, ...engine.context }));
+    if (!output.lossOf(key)) return;
+    engine.whenRoom(() => {
+      const lost = output.takeLost(key);
+      if (lost === undefined) return;
+      engine.commit(decideOutputLost(engine.state, key, { ...lost, ...engine.context }));
+    });
   };
   const attemptOver = (key: AttemptKey): void => {
     tellLost(key);
