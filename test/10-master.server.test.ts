@@ -12,6 +12,9 @@ import { connect } from "#sdk";
 import {
   Dispatch, Empty, Finished, HELLO_TIMEOUT_MS, Op, RunRef, Submit, type JobChange,
 } from "#wire";
+import { startWorker } from "#worker";
+import { tokenOf } from "../src/cli/address.ts";
+import type { Call } from "../src/cli/command.ts";
 import { diskFull, fileWith, hello, MASTER, pipeline, refusal, report, Room, spec, withFiles } from "./10-master.support.ts";
 
 const masterError = (code: MasterError["code"], message: RegExp) => (error: unknown): boolean => {
@@ -30,6 +33,22 @@ test("startMaster() refuses an address that others reach, unless there is a toke
     }
     for (const host of ["127.0.0.1", "127.8.8.8", "::1", "localhost"]) await (await room.start({ listen: { host, port: 2 } })).stop();
     await (await room.start({ listen: { host: "0.0.0.0", port: 1 }, token: "t" })).stop();
+  }));
+
+test("a token of blanks is refused by the master, by workers, by clients and on the command line", () =>
+  Room.run(async (room) => {
+    for (const token of ["", " ", "\t \n"]) {
+      await assert.rejects(room.start({ token }), masterError("START_FAILED", /the token is blank/));
+    }
+    await room.start({ token: "t" });
+    await assert.rejects(room.client("  "), /Cannot connect: the token is blank/);
+    const options = { host: room.world.host("w"), master: MASTER, token: " ", slots: 1, executor: undefined as never };
+    assert.throws(() => startWorker(options as never), /Cannot start a worker: the token is blank/);
+    const call = (token: string | undefined, setting?: string) =>
+      ({ text: () => token, command: { name: "up" }, context: { setting: () => setting } }) as unknown as Call;
+    const blank = { name: "UsageError", message: "Cannot run titan up: the token is blank" };
+    for (const given of [call(" "), call(undefined, " ")]) assert.throws(() => tokenOf(given), blank);
+    assert.deepEqual([tokenOf(call("t ")), tokenOf(call(undefined))], ["t ", undefined]);
   }));
 
 test("startMaster() says that a port is in use, and leaves the folder free", () =>

@@ -47,7 +47,10 @@ export function namedMaster(call: Call): Address | undefined {
 export const DEFAULT_MASTER: Address = { host: LOOPBACK, port: DEFAULT_PORT };
 
 export function tokenOf(call: Call): string | undefined {
-  return call.text("token") ?? call.context.setting("TITAN_TOKEN");
+  const token = call.text("token") ?? call.context.setting("TITAN_TOKEN");
+  // Nobody means a blank: a variable was to be put there and was not set.
+  if (token?.trim() === "") throw new UsageError(`Cannot run titan ${call.command.name}: the token is blank`);
+  return token;
 }
 
 /** A session with the master that was named, or with the one at the default port. Closed when the command ends. */

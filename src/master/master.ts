@@ -133,6 +133,9 @@ export async function startMaster(options: MasterOptions): Promise<Master> {
   const { host, dir, listen, store } = options;
   // Whoever waits for it looks at it; until then it may fail unseen.
   if (store?.url instanceof Promise) store.url.catch(() => undefined);
+  if (options.token?.trim() === "") {
+    throw new MasterError("START_FAILED", "Cannot start a master: the token is blank");
+  }
   if (!isLoopback(listen.host) && options.token === undefined) {
     throw new MasterError("UNSAFE_ADDRESS", `Cannot listen on ${listen.host}: anybody there could run programs here. Give a token (TITAN_TOKEN), or listen on 127.0.0.1`);
   }

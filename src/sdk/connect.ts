@@ -12,7 +12,7 @@
 import { nodeHost, type Address, type Host } from "#host";
 import { RpcConnection, RpcError } from "#rpc";
 import {
-  addressText, DEFAULT_PORT, Hello, Op, PROTOCOL, readAddress, Welcome, whyUnreached,
+  addressText, DEFAULT_PORT, Hello, isBlank, Op, PROTOCOL, readAddress, Welcome, whyUnreached,
 } from "#wire";
 import { Client, type Session } from "./client.ts";
 import { checkAddress, checkMs, named } from "./options.ts";
@@ -85,7 +85,9 @@ function readTarget(options: ConnectOptions): Target {
     options.host === undefined ? process.env[name] || undefined : undefined;
   const { version = "", timeoutMs = CONNECT_MS, host = nodeHost() } = options;
   checkMs("Cannot connect: timeoutMs", timeoutMs);
-  const rest = { host, token: options.token ?? setting("TITAN_TOKEN"), version, timeoutMs };
+  const token = options.token ?? setting("TITAN_TOKEN");
+  if (isBlank(token)) throw new TypeError("Cannot connect: the token is blank");
+  const rest = { host, token, version, timeoutMs };
   const { master } = options;
   if (master !== undefined) return { ...rest, master: addressOf(master, "master"), source: "" };
   const named = setting("TITAN_MASTER");

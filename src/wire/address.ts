@@ -73,3 +73,16 @@ export function whyUnreached(error: unknown): string | undefined {
   if (code === "ECONNREFUSED") return "nobody listens there";
   return code === "ENOTFOUND" ? "there is no host of that name" : message;
 }
+
+/**
+ * A token of blanks only. Nobody means one: a variable was to be put there and was not set.
+ *
+ * @example
+ * ```ts
+ * import { isBlank } from "#wire";
+ * [" ", "", undefined, " x"].map(isBlank) // => [ true, false, false, false ]
+ * ```
+ */
+export function isBlank(token: string | undefined): boolean {
+  return token !== undefined && token !== "" && token.trim() === "";
+}

@@ -17,5 +17,5 @@
 export * from "./limits.ts";
 export * from "./pipeline.ts";
 export * from "./messages.ts";
-export { addressText, isConnectionError, readAddress, whyUnreached } from "./address.ts";
+export { addressText, isBlank, isConnectionError, readAddress, whyUnreached } from "./address.ts";
 export { jobCounts, resultValue } from "./read.ts";

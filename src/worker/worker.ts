@@ -12,7 +12,7 @@ import {
 import type { Address, Host, Timer } from "#host";
 import { RpcError } from "#rpc";
 import {
-  Beat, BeatAnswer, BlobChunk, BlobRef, Dispatch, FAILURE_KINDS, Finished, Kill, MAX_BATCH_ITEMS, Op, Output, PROTOCOL, type Assignment, type AttemptKey, type FailureKind, type Report, type Welcome,
+  Beat, BeatAnswer, BlobChunk, BlobRef, Dispatch, FAILURE_KINDS, Finished, isBlank, Kill, MAX_BATCH_ITEMS, Op, Output, PROTOCOL, type Assignment, type AttemptKey, type FailureKind, type Report, type Welcome,
 } from "#wire";
 import { Lateness } from "./lateness.ts";
 import { MasterLink } from "./link.ts";
@@ -95,6 +95,9 @@ class WorkerProcess implements Worker {
   #welcomed: (welcome: { name: string }) => void = () => undefined;
 
   constructor(options: WorkerOptions) {
+    if (isBlank(options.token)) {
+      throw new WorkerError("INVALID", "Cannot start a worker: the token is blank");
+    }
     this.#options = options;
     this.#name = options.name ?? "";
     this.#cluster = clusterPlaces(options.master);
