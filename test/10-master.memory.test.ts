@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { createHash, type Hash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import {
   apply, decideAddJobs, decideCancel, decideForget, decideRetry, DEFAULT_HEAP_BYTES, Event, Forecast,
@@ -359,4 +360,30 @@ test("INFO's hash is made in slices, of one moment, and shared by those who ask 
     const after = await (await room.client()).info({ hash: true });
     assert.deepEqual([after.nextSeq, after.stateHash], [last.nextSeq, last.stateHash]);
   });
+});
+
+// ── older versions ───────────────────────────────────────────────────────────────────────────────
+
+test("the log and the snapshot of an older version give the state that they gave to it", () => {
+  const { lives } = JSON.parse(readFileSync(new URL("data/logs/random-lives.json", import.meta.url), "utf8")) as {
+    lives: { events: string[]; snapshot: { after: number; parts: string[] }; runs: unknown[]; hash: string }[];
+  };
+  const bytesOf = (texts: string[]): Buffer[] => texts.map((text) => Buffer.from(text, "base64"));
+  const seen = new Set<string>();
+  for (const { events, snapshot, runs, hash } of lives) {
+    const log = bytesOf(events).map((body) => Event.decode(body));
+    for (const { type } of log) seen.add(type);
+    const replayed = new State();
+    for (const event of log) apply(replayed, event);
+    const restored = readSnapshot(bytesOf(snapshot.parts));
+    for (const body of bytesOf(events).slice(snapshot.after)) apply(restored, Event.decode(body));
+    for (const state of [replayed, restored]) {
+      assert.equal(hashState(state), hash);
+      checkIndexes(state);
+      assert.deepEqual([...state.runs.values()].map((run) => {
+        return [run.id, run.status, run.jobs.map(({ status, attempt }) => `${status}#${attempt}`).join(" ")];
+      }), runs);
+    }
+  }
+  assert.ok(seen.size >= 13, `${seen.size} kinds of events`);
 });
