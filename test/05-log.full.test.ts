@@ -91,6 +91,24 @@ test("append() refuses with FULL while the disk is full; the log goes on by itse
   assert.equal(host.fireTimers(), 0);
 });
 
+test("what is appended in onRoom is written once, behind what waited", async () => {
+  const host = memoryHost();
+  const log: Log = await openLog({ host, dir: DIR, onRoom: () => void log.append(body(log.nextSeq)) });
+  await log.durable(log.append(body(1)));
+  host.storage.spaceBytes = host.storage.usedBytes;
+  log.append(body(2));
+  await settle();
+  host.storage.spaceBytes = Number.POSITIVE_INFINITY;
+  host.storage.syncTurns = 2;
+  host.fireTimers();
+  await settle();
+  const { commits } = log.stats;
+  await log.durable();
+  assert.equal(log.stats.commits, commits);
+  assert.deepEqual(await contents(host.storage.cloneAfterCrash("nothing")), expected(3));
+  await log.close();
+});
+
 test("a crash on a full disk loses nothing acknowledged, and the log opens there and later", async () => {
   for (let room = 0; room < 90; room++) {
     const opened = await open();

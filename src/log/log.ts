@@ -206,6 +206,7 @@ export class Log {
   async #commit(): Promise<void> {
     this.#scheduled = false;
     if (this.#failure !== undefined) return;
+    invariant(!this.#busy || this.full !== undefined, "one write at a time");
     // One that found the disk full is still flying, and goes first.
     if (!this.#busy) [this.#filling, this.#flying] = [this.#flying, this.#filling];
     this.#busy = true;
@@ -218,8 +219,8 @@ export class Log {
     if (group.bytes > 0) this.#doneSeq = group.lastSeq;
     this.#busy = false;
     group.finish();
-    this.#room.found();
-    if (this.#filling.bytes > 0 || this.#filling.mustSync) this.#schedule();
+    this.#room.found(); // its owner may append, which schedules
+    if (!this.#scheduled && (this.#filling.bytes > 0 || this.#filling.mustSync)) this.#schedule();
   }
   // #endregion
 

@@ -68,8 +68,8 @@ export class Engine {
   #effects: (() => void)[] = [];
   /** Those of `effects` that answer reads. */
   readonly #answers = new Set<() => void>();
-  /** Decisions of the master's own that wait for room. */
-  #postponed: (() => void)[] = [];
+  /** Decisions of the master's own that wait for room, one for each worker: its newest word counts. */
+  readonly #postponed = new Map<number, () => void>();
   #turnPlanned = false;
   #wake: Timer | undefined;
   #wakeAt = Infinity;
@@ -211,10 +211,10 @@ export class Engine {
     throw new Refusal("OVERLOADED", `Cannot ${doing}: ${what}: reads go on, changes are taken again when there is room`);
   }
 
-  /** Decides now, or as soon as there is room: what nobody can be refused, such as a worker's goodbye. */
-  whenRoom(decide: () => void): void {
+  /** Decides about a worker now, or as soon as there is room: what it cannot be refused, such as its goodbye. */
+  whenRoom(worker: number, decide: () => void): void {
     if (this.full === undefined) decide();
-    else this.#postponed.push(decide);
+    else this.#postponed.set(worker, decide);
   }
 
   /** The log has just found the disk full: who reads is not kept waiting for it. */
@@ -227,7 +227,9 @@ export class Engine {
   /** All that waited is written. Its effects run in a moment; what was postponed is decided before, on the same memory as then. */
   roomAgain(): void {
     this.#guard(() => {
-      for (const decide of this.#postponed.splice(0)) decide();
+      const postponed = [...this.#postponed.values()];
+      this.#postponed.clear();
+      for (const decide of postponed) decide();
     });
     this.#planTurn();
   }
@@ -387,7 +389,7 @@ export class Engine {
     this.#stopped = true;
     this.#effects = [];
     this.#answers.clear();
-    this.#postponed = [];
+    this.#postponed.clear();
     this.#wake?.cancel();
   }
 }

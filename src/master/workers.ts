@@ -115,8 +115,7 @@ export class Workers {
       engine.commit([joined.event]);
     } else {
       this.#replace(id, hello);
-      const worker = id;
-      engine.whenRoom(() => engine.commit(decideForgotten(engine.state, { worker, running: hello.running }, engine.context)));
+      this.#forget(id, hello.running);
     }
     this.links.set(id, { id, connection, outbox: [], sending: false });
     if (hello.dial !== undefined) this.#dials.set(id, hello.dial);
@@ -127,6 +126,12 @@ export class Workers {
     return { id, name: worker.name, isNew: before === undefined, stale: staleAttempts(engine.state, { worker: id, running: hello.running }) };
   }
   // #endregion
+
+  /** What the log gives a worker that is back, and it does not run, has never arrived. */
+  #forget(worker: number, running: AttemptKey[]): void {
+    const engine = this.#engine();
+    engine.whenRoom(worker, () => engine.commit(decideForgotten(engine.state, { worker, running }, engine.context)));
+  }
 
   /** It is back: its older connection, if that still seems to be there, is not worth anything any more. */
   #replace(id: number, hello: Hello): void {
@@ -176,7 +181,7 @@ export class Workers {
     if (this.links.get(link.id) !== link) return;
     this.links.delete(link.id);
     this.#engine().state.router.setAway(link.id, true);
-    this.#engine().whenRoom(() => this.#lose(link.id, { reason: "said goodbye", blamed: false }));
+    this.#engine().whenRoom(link.id, () => this.#lose(link.id, { reason: "said goodbye", blamed: false }));
   }
   // #endregion
 

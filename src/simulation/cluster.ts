@@ -160,7 +160,14 @@ export class Cluster {
     const life = this.lifeOf("m");
     const fatal = (error: Error): void => void this.#stage.after(0, () => this.#died("m", { life, error, doing: "serving" }));
     const host = world.host("m");
-    this.#repair(host).then(() => startMaster({ host, dir: STATE_DIR, listen: MASTER, token: TOKEN, onFatal: fatal })).then(
+    const full = (isFull: boolean): void => {
+      if (this.lifeOf("m") !== life) return;
+      this.#stage.note(isFull ? "m finds its disk full" : "m has room again");
+      this.#stage.diskIsFull(isFull);
+    };
+    this.#stage.diskIsFull(false);
+    const options = { host, dir: STATE_DIR, listen: MASTER, token: TOKEN, onFatal: fatal };
+    this.#repair(host).then(() => startMaster({ ...options, onFull: () => full(true), onRoom: () => full(false) })).then(
       (master) => {
         if (this.lifeOf("m") !== life) return;
         this.master = master;

@@ -37,6 +37,7 @@ export class Stage {
   broken: Broken | undefined;
   readonly faults: Record<string, number> = {};
   readonly #lines: string[] = [];
+  #fullUntil = -Infinity;
 
   constructor(plan: Plan, program: (stage: Stage) => SimProgram) {
     this.plan = plan;
@@ -45,6 +46,17 @@ export class Stage {
     this.world = new SimWorld({
       seed: plan.seed, latencyMs: plan.latencyMs, syncMs: plan.syncMs, splitChunks: plan.splitChunks, program: program(this), trace: "hash", freshChance: true,
     });
+  }
+
+  /** The master has found its disk full; or there is room again, or the master has died of something. */
+  diskIsFull(full: boolean): void {
+    if (full) this.#fullUntil = Infinity;
+    else if (this.#fullUntil === Infinity) this.#fullUntil = this.world.now;
+  }
+
+  /** Whether it was at some moment since then: what reads were told in that time need not be durable (lesson 10). */
+  wasFullSince(at: number): boolean {
+    return this.#fullUntil >= at;
   }
 
   /** A line for people, which is part of what must repeat itself. */

@@ -128,22 +128,26 @@ export class Steps {
 
   /** A status, every job of which the judge is told. */
   async look(client: SimClient, run: string): Promise<void> {
+    const since = this.#stage.world.now;
     const answer = await this.#try(client, `looks at ${run}`, (master) => master.status(run));
-    if (answer.ok) for (const job of answer.value.jobs) this.#saw(run, job.id, job);
+    if (answer.ok) for (const job of answer.value.jobs) this.#saw({ run, job: job.id, since }, job);
   }
 
-  #saw(run: string, job: string, { status, attempt }: { status: Parameters<Stage["judge"]["seen"]>[0]["status"]; attempt: number }): void {
+  #saw(what: { run: string; job: string; since: number }, { status, attempt }: { status: Parameters<Stage["judge"]["seen"]>[0]["status"]; attempt: number }): void {
+    const { run, job, since } = what;
+    if (this.#stage.wasFullSince(since)) return;
     this.#stage.ask(() => this.#stage.judge.seen({ run, job, status, attempt }));
   }
 
   /** Follows a run, again and again when the line breaks. */
   async #watch(client: SimClient, run: string): Promise<void> {
+    const since = this.#stage.world.now;
     await this.#try(client, `watches ${run}`, async (master) => {
       for await (const news of master.watch(run)) {
         if (this.#stage.healing) return;
-        if (news.type === "snapshot") for (const job of news.jobs) this.#saw(run, job.id, job);
+        if (news.type === "snapshot") for (const job of news.jobs) this.#saw({ run, job: job.id, since }, job);
         // A change to FAILED may be of an attempt: whether the job has another one is the next change.
-        if (news.type === "job" && news.change.status !== "FAILED") this.#saw(run, news.job, news.change);
+        if (news.type === "job" && news.change.status !== "FAILED") this.#saw({ run, job: news.job, since }, news.change);
       }
     });
   }
@@ -156,8 +160,9 @@ export class Steps {
 
   /** The master's own hash of its memory. */
   async hash(client: SimClient): Promise<void> {
+    const since = this.#stage.world.now;
     const answer = await this.#try(client, "asks for the hash", (master) => master.info({ hash: true }));
-    if (answer.ok) this.#stage.ask(() => this.#stage.judge.hash({ seq: answer.value.nextSeq - 1, hash: answer.value.stateHash }));
+    if (answer.ok && !this.#stage.wasFullSince(since)) this.#stage.ask(() => this.#stage.judge.hash({ seq: answer.value.nextSeq - 1, hash: answer.value.stateHash }));
   }
 
   #snapshot(): void {
