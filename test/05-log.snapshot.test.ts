@@ -215,7 +215,8 @@ test("openLog() goes on after the snapshot when the tail is cut below it", async
   await log.close();
   const file = `${DIR}/0000000000000001.seg`;
   const whole = host.storage.peek(file);
-  for (let size = 0; size < whole.length; size++) {
+  const header = 32;
+  for (let size = header; size < whole.length; size++) {
     const cut = await open(host, (storage) => storage.put(file, Buffer.from(whole.subarray(0, size))));
     assert.equal(cut.nextSeq, 11);
     assert.deepEqual(await rebuild(cut), stateAfter(10).map(String));
@@ -241,7 +242,7 @@ test("openLog() refuses a damaged snapshot when its records are not all there: w
       storage.put(`${DIR}/${name}`, bytes);
       storage.put(segment, Buffer.from(whole.subarray(0, size)));
     });
-    await assert.rejects(opened, isLogError("DAMAGED", name), `${size} bytes of the segment`);
+    await assert.rejects(opened, isLogError("DAMAGED", size < 32 ? "0000000000000001.seg" : name), `${size} bytes of the segment`);
   }
 });
 

@@ -198,16 +198,6 @@ test("durable() under everysec resolves after the write; one timer fsyncs, and a
   await log.close();
 });
 
-test("openLog() says so when the last segment lost its header: no crash does that", async () => {
-  const host = await write([5]);
-  for (const size of [0, 5]) {
-    const log = await openEdited(host, (bytes) => Buffer.from(bytes.subarray(0, size)));
-    assert.equal(log.nextSeq, 1);
-    assert.deepEqual(log.recovery.ignored, [`${FILE}: its header is gone, and any records with it`]);
-    await log.close();
-  }
-});
-
 test("openLog() refuses a tail that is longer than any crash leaves, without reading it into memory", async () => {
   const dir = await mkdtemp(join(tmpdir(), "titan-tail-"));
   try {

@@ -42,6 +42,8 @@ export interface ClusterOptions {
   readonly durability?: "always" | "everysec" | "no";
   /** How long a worker whose connection broke may stay away. Default: the master's. */
   readonly graceMs?: number | undefined;
+  /** Start although the log has lost its beginning. Default false. */
+  readonly acceptLoss?: boolean;
   /** What peers must know. Default: nothing. */
   readonly token?: string | undefined;
   /** Default: none. */
@@ -178,10 +180,10 @@ function masterOptions(
   options: ClusterOptions,
   { host, stateDir, store, cluster, places, onNote }: Parts,
 ): MasterOptions {
-  const { port = 0, listenHost = LISTEN_HOST, durability = "always", token, graceMs } = options;
+  const { port = 0, listenHost = LISTEN_HOST, durability = "always", acceptLoss = false, token, graceMs } = options;
   const onFatal = options.onFatal ?? ((error: Error) => onNote(`the master has stopped: ${error.message}`));
   return {
-    host, dir: stateDir, cluster, places, listen: { host: listenHost, port }, durability,
+    host, dir: stateDir, cluster, places, listen: { host: listenHost, port }, durability, acceptLoss,
     version: VERSION, pid: process.pid, onFatal, heapBytes: getHeapStatistics().heap_size_limit,
     onFull: ({ message }) => onNote(`the disk is full: ${message}. Reads go on; changes are refused, and nothing starts, until there is room`),
     onRoom: ({ since }) => onNote(`the disk has room again, after ${durationText(Date.now() - since)}: changes are taken, jobs start`),

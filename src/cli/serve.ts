@@ -46,7 +46,7 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
     workers: options.workers, slots: options.slots, tags: options.tags, port, durability, graceMs, store: loading,
     listenHost: call.text("host") ?? DEFAULT_MASTER.host,
     stateDir: call.text("state") ?? context.home,
-    token: tokenOf(call),
+    token: tokenOf(call), acceptLoss: call.on("accept-loss"),
     onNote: (text) => context.note(`titan: ${text}`),
     onFatal: end, giveUp: ended,
   }).catch((error: Error) => {
@@ -90,7 +90,10 @@ function announce(call: Call, cluster: EmbeddedCluster, { workers, tags = [] }: 
   const who = workers === 0 ? "no workers" : `${plural(workers, "worker")}${tags.length > 0 ? ` (${tags.join(", ")})` : ""}`;
   const shared = store === undefined ? "" : `, store at ${store.url.replace("redis://", "")}`;
   context.out(`titan: master at ${address}, ${who}${shared}, state in ${shortPath(stateDir)}`);
-  if (recovered.events > 0) context.out(`titan: recovered ${plural(recovered.runs, "run")} from ${plural(recovered.events, "event")}${tornText(recovered)}`);
+  if (recovered.events + recovered.tornBytes > 0) {
+    context.out(`titan: recovered ${plural(recovered.runs, "run")} from ${plural(recovered.events, "event")}${tornText(recovered)}`);
+  }
+  for (const damage of recovered.ignored) context.note(`titan: warning: the log: ${damage}`);
   const kept = store?.recovered;
   if (kept !== undefined && kept.keys + kept.tornBytes > 0) context.out(`titan: recovered ${plural(kept.keys, "key")} of the store${tornText(kept)}`);
   for (const damage of store?.recovered?.ignored ?? []) context.note(`titan: warning: the store's log: ${damage}`);

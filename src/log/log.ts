@@ -53,8 +53,8 @@ export interface LogRecovery {
   readonly tornBytes: number;
   readonly tornFile?: string;
   /**
-   * Damage that did not keep the log from opening: a snapshot whose records are all still there, or a last segment
-   * without its header, of which nobody can tell what was in it. Tell a person.
+   * Damage that did not keep the log from opening: a snapshot whose records are all still there, or, with `acceptLoss`, a
+   * last segment without its header, of which nobody can tell what was in it. Tell a person; RECOVERIES keeps it.
    */
   readonly ignored: readonly string[];
 }

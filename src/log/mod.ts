@@ -15,6 +15,7 @@
  *     read.ts      reading a whole log without changing it
  *     walk.ts      the same piece by piece, for a person who looks
  *     open.ts      making or recovering a log
+ *     recoveries.ts  what recoveries have cut or lost, for later
  *     repair.ts    inspect, verify, repair: for people
  *
  * Invariants: every prefix of the log that recovery hands out is a prefix of what was appended; what `durable()` has
@@ -49,6 +50,7 @@ export type { LogProblem, SegmentInfo, SnapshotInfo } from "./examine.ts";
 export { type Durability, Log, type LogRecovery, type LogStats, MAX_PENDING_BYTES } from "./log.ts";
 export { type LogOptions, openLog } from "./open.ts";
 export { MAX_RECORD_BYTES } from "./record.ts";
+export { type PastRecovery, readRecoveries } from "./recoveries.ts";
 export { hasNoRoom, type LogFull } from "./room.ts";
 export { type LogReading, readLog } from "./read.ts";
 export { type Place, readSegment } from "./records.ts";

@@ -14,6 +14,7 @@ import { examine, type Examination, type LogProblem } from "./examine.ts";
 import { createSegment, LogFolder } from "./folder.ts";
 import { encodeHeader, encodeManifest, HEADER_BYTES, MANIFEST, replaceFile } from "./format.ts";
 import { type Durability, Log, type LogRecovery } from "./log.ts";
+import { noteRecovery, type PastRecovery } from "./recoveries.ts";
 import type { LogFull } from "./room.ts";
 
 /** A quarter of a second of reading at restart, and few enough files for years of log. */
@@ -31,6 +32,11 @@ export interface LogOptions {
   readonly durability?: Durability;
   /** A segment is closed before it grows beyond this; default 64 MiB. A larger record gets a segment of its own. */
   readonly segmentBytes?: number;
+  /**
+   * Open a log whose last segment has lost its header as well: without what was in that segment, of which nobody can tell
+   * whether it was acknowledged. A person's decision. Default false.
+   */
+  readonly acceptLoss?: boolean;
   /** Called once, when a write or an fsync has failed and the log is dead. The process should stop. */
   readonly onFatal?: (error: Error) => void;
   /** Called once when the disk turns out to be full: `append` throws FULL from here on. */
@@ -47,9 +53,11 @@ export async function openLog(options: LogOptions): Promise<Log> {
   const { host, dir, segmentBytes = DEFAULT_SEGMENT_BYTES } = options;
   invariant(segmentBytes >= 1, "a segment must hold something");
   const found = await examine(host.storage, dir);
-  const fatal = found.problems.find((problem) => problem.fatal);
+  const accepted = (problem: LogProblem): boolean => options.acceptLoss === true && problem.acceptable === true;
+  const fatal = found.problems.find((problem) => problem.fatal && !accepted(problem));
   if (fatal !== undefined) throw problemError(fatal);
   const opened = found.fresh ? await create(host, dir, found) : await recover(host, dir, found);
+  await noteRecovery(host, dir, newsOf(found));
   const { durability = "always", onFatal, onFull, onRoom } = options;
   return new Log({
     host, durability, segmentBytes, onFatal, onFull, onRoom, recovery: recoveryOf(found), ...opened,
@@ -116,6 +124,18 @@ function recoveryOf(found: Examination): LogRecovery {
     ...(found.tornFile !== undefined && { tornFile: found.tornFile }),
     ignored: found.problems.map((problem) => `${problem.file}: ${problem.what}`),
   };
+}
+
+function newsOf(found: Examination): Omit<PastRecovery, "at">[] {
+  const news = found.problems.map(({ file, what, fatal }) =>
+    fatal ? { kind: "lost" as const, what: `what ${nameOf(file)} held: ${what}` } : { kind: "ignored" as const, what: `${nameOf(file)}: ${what}` });
+  if (found.tornBytes === 0 || news.some(({ kind }) => kind === "lost")) return news;
+  const behind = found.nextSeq > 1 ? `behind record ${found.nextSeq - 1}` : "with no record before them";
+  return [...news, { kind: "cut", what: `${found.tornBytes} bytes of ${nameOf(found.tornFile as string)}, ${behind}` }];
+}
+
+function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
 }
 
 function problemError(problem: LogProblem): LogError {

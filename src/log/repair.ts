@@ -13,6 +13,7 @@ import type { Host, Storage } from "#host";
 import { examine, type Examination, type LogProblem, type SegmentInfo, type SnapshotInfo } from "./examine.ts";
 import { createSegment } from "./folder.ts";
 import { encodeManifest, fileName, HEADER_BYTES, MANIFEST, replaceFile, seqOfName } from "./format.ts";
+import { noteRecovery, type PastRecovery, readRecoveries } from "./recoveries.ts";
 import { readSnapshotFile } from "./snapshot.ts";
 
 /** One piece of a copy. A file that somebody has extended may be larger than any buffer. */
@@ -31,6 +32,8 @@ export interface LogInspection {
   /** Leftovers of a crash, which the next open removes. */
   readonly strays: readonly string[];
   readonly problems: readonly LogProblem[];
+  /** What earlier openings have cut or lost, oldest first. */
+  readonly recoveries: readonly PastRecovery[];
 }
 
 /**
@@ -54,6 +57,7 @@ export async function inspectLog(host: Host, dir: string): Promise<LogInspection
     ...(found.tornFile !== undefined && { tornFile: found.tornFile }),
     strays: found.strays,
     problems: found.problems,
+    recoveries: await readRecoveries(host.storage, dir),
   };
 }
 
@@ -63,12 +67,14 @@ export interface LogVerification {
   readonly records: number;
   readonly tornBytes: number;
   readonly problems: readonly LogProblem[];
+  /** What earlier openings have cut or lost, oldest first. The records of now do not show it. */
+  readonly recoveries: readonly PastRecovery[];
 }
 
 /** Reads every byte and lists every problem. Changes nothing. */
 export async function verifyLog(host: Host, dir: string): Promise<LogVerification> {
-  const { records, tornBytes, problems } = await inspectLog(host, dir);
-  return { ok: problems.length === 0, records, tornBytes, problems };
+  const { records, tornBytes, problems, recoveries } = await inspectLog(host, dir);
+  return { ok: problems.length === 0, records, tornBytes, problems, recoveries };
 }
 
 export interface MovedBytes {
@@ -101,9 +107,17 @@ export async function repairLog(host: Host, dir: string, options: { dryRun?: boo
     return { clean: true, moved: [], keptTo: found.nextSeq - 1, lostRecords: 0, problems: found.problems };
   }
   const plan = await makePlan(host.storage, dir, found);
-  if (!options.dryRun) await carryOut(host, dir, plan);
+  if (!options.dryRun) {
+    await carryOut(host, dir, plan);
+    await noteRecovery(host, dir, newsOf(plan, fatal));
+  }
   const { moved, keptTo, lostRecords } = plan;
   return { clean: false, moved, keptTo, lostRecords, problems: found.problems };
+}
+
+function newsOf({ moved, keptTo }: Plan, fatal: boolean): Omit<PastRecovery, "at">[] {
+  const bytes = moved.reduce((sum, one) => sum + one.bytes, 0);
+  return [{ kind: fatal ? "lost" : "cut", what: `${bytes} bytes by a repair, which kept everything up to record ${keptTo}` }];
 }
 
 interface Plan {

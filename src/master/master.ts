@@ -48,6 +48,8 @@ export interface MasterOptions {
   /** Peers must know it. Required for any address but loopback. */
   readonly token?: string;
   readonly durability?: "always" | "everysec" | "no";
+  /** Start although the log has lost its beginning, and with it perhaps acknowledged runs (lesson 05). Default false. */
+  readonly acceptLoss?: boolean;
   /** How long a worker whose connection closed may take to come back and keep what it runs: 0 to MAX_GRACE_MS. Default GRACE_MS. */
   readonly graceMs?: number;
   readonly version?: string;
@@ -71,9 +73,19 @@ export interface MasterOptions {
   readonly onRoom?: (full: LogFull) => void;
 }
 
+/** What a start found in the log. */
+export interface Recovered {
+  readonly events: number;
+  /** Cut from its end: an unfinished write. */
+  readonly tornBytes: number;
+  /** Damage in spite of which it started. Tell a person. */
+  readonly ignored: readonly string[];
+  readonly runs: number;
+}
+
 export interface Master extends Address {
   /** Events that the start replayed. */
-  readonly recovered: { events: number; tornBytes: number; runs: number };
+  readonly recovered: Recovered;
   /** Whether no job of this run will run any more, by its id. True for a run that is not known. */
   isOver(run: string): boolean;
   /** What it holds at this moment: see counts.ts. */
@@ -175,7 +187,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
     options.onFatal?.(error);
   };
   const log = await openLog({
-    host, dir: `${dir}/log`, durability: options.durability ?? "always", onFatal: fatal,
+    host, dir: `${dir}/log`, durability: options.durability ?? "always", acceptLoss: options.acceptLoss ?? false, onFatal: fatal,
     onFull: (full) => {
       engine.diskFull();
       options.onFull?.(full);
@@ -195,7 +207,8 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
   };
   let recovered: Master["recovered"];
   try {
-    recovered = { ...(await engine.recover()), tornBytes: log.recovery.tornBytes, runs: engine.state.runs.size };
+    const { tornBytes, ignored } = log.recovery;
+    recovered = { ...(await engine.recover()), tornBytes, ignored, runs: engine.state.runs.size };
     await findLeftovers(services);
     listener = await host.network.listen(options.listen, accept);
   } catch (error) {

@@ -17,7 +17,11 @@ const whole = readFileSync(segment);
 const rows = new Map<string, { first: number; last: number }>();
 for (let size = 0; size <= whole.length; size++) {
   writeFileSync(segment, whole.subarray(0, size));
-  const opened = await openLog({ host: nodeHost(), dir: "log" });
+  const opened = await openLog({ host: nodeHost(), dir: "log" }).catch(() => undefined);
+  if (opened === undefined) {
+    rows.set("refused", { first: rows.get("refused")?.first ?? size, last: size });
+    continue;
+  }
   const found: string[] = [];
   await opened.replay((_, body) => found.push(String(body)));
   await opened.close();
@@ -28,5 +32,5 @@ for (let size = 0; size <= whole.length; size++) {
 for (const [shown, { first, last }] of rows) {
   console.log(`${String(first).padStart(3)} to ${String(last).padStart(3)} bytes left: ${shown}`);
 }
-console.log(`${whole.length + 1} cuts, always a prefix`);
+console.log(`${whole.length + 1} cuts, always a prefix or a refusal`);
 rmSync(folder, { recursive: true });

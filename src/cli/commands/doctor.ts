@@ -18,7 +18,7 @@ import type { Call, Command } from "../command.ts";
 import { EXIT, exitCodeOf, isRpcError } from "../exit.ts";
 import { checkLock, checkStorePort, portTrouble, type Finding } from "../health.ts";
 import { DEFAULT_STORE_PORT } from "../store-url.ts";
-import { durationText, plural } from "../text.ts";
+import { durationText, plural, timeText } from "../text.ts";
 
 const NODE_NEEDED = [20, 15] as const;
 /** A submission waits for one fsync: a person notices ten times this, a busy master this. */
@@ -49,6 +49,7 @@ export const doctor: Command = {
       checkState(state),
       checkProgram("sh", "jobs with run: need it"),
       checkProgram("python3", "jobs with a .py file need it"),
+      ...(await checkLogs(call, state)),
       ...(await checkMaster(call, state)),
     ];
     if (call.json) context.json(findings);
@@ -133,6 +134,23 @@ function checkState(dir: string): Finding {
   } finally {
     for (const folder of made) removeIfEmpty(folder); // only looking
   }
+}
+
+/** What earlier starts have cut from the logs or lost of them: nobody sees it in what they hold now. */
+async function checkLogs(call: Call, state: string): Promise<Finding[]> {
+  const { readRecoveries } = await import("#log");
+  const findings: Finding[] = [];
+  for (const part of ["log", "store"]) {
+    const dir = join(state, part);
+    const past = await readRecoveries(call.context.host.storage, dir).catch(() => []);
+    const worst = past.findLast(({ kind }) => kind !== "cut") ?? past.at(-1);
+    if (worst === undefined) continue;
+    const { at, kind, what } = worst;
+    const found = `on ${timeText(at)} a start of ${dir} ${kind === "cut" ? "cut" : kind} ${what}`;
+    const advice = `titan log verify ${dir} lists ${past.length === 1 ? "it" : `all ${past.length}`}`;
+    findings.push(kind === "cut" ? { check: "log", level: "ok", found } : { check: "log", level: "warn", found, advice });
+  }
+  return findings;
 }
 
 /** Never recursive: a master may have moved in meanwhile. */

@@ -1,10 +1,10 @@
 /** `titan log`, also `titan eventlog`: reading a log, checking it, cutting off what is damaged. */
 import { realpathSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import type { LogInspection, LogProblem } from "#log";
+import type { LogInspection, LogProblem, PastRecovery } from "#log";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
-import { bytesText, nearest, plural, table } from "../text.ts";
+import { bytesText, nearest, plural, table, timeText } from "../text.ts";
 
 const ACTIONS = ["show", "inspect", "verify", "repair"] as const;
 
@@ -123,7 +123,16 @@ async function inspect(call: Call, { log: dir }: Folders): Promise<number> {
   if (found.strays.length > 0)
     context.out(`\nleft by a crash, removed by the next start: ${found.strays.join(", ")}`);
   printProblems(call, found.problems);
+  printRecoveries(call, found.recoveries);
   return EXIT.OK;
+}
+
+/** What is intact now may have been more: earlier starts and repairs have cut. */
+function printRecoveries({ context }: Call, recoveries: readonly PastRecovery[]): void {
+  if (recoveries.length > 0) context.out(`${plural(recoveries.length, "earlier recovery", "earlier recoveries")}:`);
+  for (const { at, kind, what } of recoveries) {
+    context.out(`  ${timeText(at)}  ${kind === "cut" ? kind : context.paint("yellow", kind)} ${what}`);
+  }
 }
 
 function isNoLog({ segments, snapshots, problems, id }: LogInspection): boolean {
@@ -150,6 +159,7 @@ async function verify(call: Call, { log: dir }: Folders): Promise<number> {
         : `${dir}: ${plural(found.problems.length, "problem")}`,
     );
     printProblems(call, found.problems);
+    printRecoveries(call, found.recoveries);
     if (!found.ok) context.note(`titan: what a repair would do: titan log repair ${dir} --dry-run`);
   }
   return found.ok ? EXIT.OK : EXIT.ERROR;
