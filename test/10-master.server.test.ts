@@ -16,6 +16,7 @@ import { startWorker } from "#worker";
 import { tokenOf } from "../src/cli/address.ts";
 import type { Call } from "../src/cli/command.ts";
 import { diskFull, fileWith, hello, MASTER, pipeline, refusal, report, Room, spec, withFiles } from "./10-master.support.ts";
+import "./leaks.support.ts";
 
 const masterError = (code: MasterError["code"], message: RegExp) => (error: unknown): boolean => {
   assert.ok(error instanceof MasterError, String(error));

@@ -60,6 +60,7 @@ export class FakeExecutor implements Executor {
 export class SimCluster {
   readonly world: SimWorld;
   readonly executors = new Map<string, FakeExecutor>();
+  readonly #workers = new Map<string, { worker: Worker; host: Host }>();
   #master: Master | undefined;
 
   constructor(seed = 1) {
@@ -70,7 +71,9 @@ export class SimCluster {
   /** Called after each test, for each of its clusters. */
   end(): Promise<void> {
     const { world } = this;
-    return world.settle(nothingIsLeft({ world, master: this.#master, address: ADDRESS, token: TOKEN }));
+    return world.settle(nothingIsLeft({
+      world, master: this.#master, address: ADDRESS, token: TOKEN, workers: this.#workers,
+    }));
   }
 
   async startMaster(wrap: (host: Host) => Host = (host) => host, options: { graceMs?: number } = {}): Promise<Master> {
@@ -84,7 +87,9 @@ export class SimCluster {
     const executor = new FakeExecutor();
     this.executors.set(name, executor);
     const { slots = 2, tags = [], token = TOKEN } = options;
-    const worker = startWorker({ host: this.world.host(name), master: ADDRESS, token, name, tags, slots, executor, cacheDir: "/cache" });
+    const host = this.world.host(name);
+    const worker = startWorker({ host, master: ADDRESS, token, name, tags, slots, executor, cacheDir: "/cache" });
+    this.#workers.set(name, { worker, host });
     return { worker, executor };
   }
 

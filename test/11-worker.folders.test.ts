@@ -14,6 +14,7 @@ import {
   createExecutor, ensureProject, packProject, type ExecRequest, type LocalExecutor,
 } from "#exec";
 import { nodeHost, removeTree } from "#host";
+import "./leaks.support.ts";
 
 const host = nodeHost();
 const root = mkdtempSync(join(tmpdir(), "titan-folders-"));

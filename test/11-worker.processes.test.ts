@@ -8,6 +8,7 @@ import type { Readable } from "node:stream";
 import { after, test } from "node:test";
 import { MarkReader, markText, nodeHost, seededRandom, type Child, type Exit, type SpawnOptions } from "#host";
 import { pauseAfter, Sweeper } from "../src/host/launcher-sweep.ts";
+import "./leaks.support.ts";
 
 const { processes } = nodeHost();
 const PATH = process.env["PATH"] ?? "/usr/bin:/bin";

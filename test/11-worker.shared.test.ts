@@ -14,6 +14,7 @@ import { parsePipeline } from "#pipeline";
 import { connect } from "#sdk";
 import { BEAT_MS } from "#wire";
 import { startWorker } from "#worker";
+import "./leaks.support.ts";
 
 const host = nodeHost();
 const root = mkdtempSync(join(tmpdir(), "titan-shared-"));

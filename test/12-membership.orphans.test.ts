@@ -5,21 +5,25 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { after, afterEach, test } from "node:test";
 import { nodeHost, takeProcessFolder } from "#host";
 import { bootId, journalProcesses, noteGone, noteGroup, parseJournal, readJournal } from "../src/host/launcher-journal.ts";
 import { orphansOf, type Witness } from "../src/host/launcher-orphans.ts";
 import { readEntry } from "../src/host/launcher-sweep.ts";
+import "./leaks.support.ts";
 
 const PATH = process.env["PATH"] ?? "/usr/bin:/bin";
 const temp = realpathSync(mkdtempSync(join(tmpdir(), "titan-orphans-")));
 const boot = bootId()!;
 const started = new Set<ChildProcess>();
-after(async () => {
+afterEach(async () => {
   for (const child of started) {
     child.kill("SIGKILL");
     if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
   }
+  started.clear();
+});
+after(() => {
   // Nothing, if all went well. The folder and the sleepers' times are nobody else's.
   for (const pid of [...pidsThatName(temp), ...pidsThatName(`${3_000_000 + process.pid}.`)]) if (isAlive(pid)) process.kill(pid, "SIGKILL");
   // A folder that was renamed away is removed in the background.

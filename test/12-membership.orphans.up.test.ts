@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, realpathSync, writeFileSync } fr
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { eventually, isAlive, lines, start, tempFolder, titan, up } from "./cli.support.ts";
+import "./leaks.support.ts";
 
 /** A parent, a child and a daemon, deaf to requests, in the first attempt; nothing in later ones. */
 const FAMILY = `name: family

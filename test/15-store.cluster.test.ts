@@ -18,6 +18,7 @@ import { Hello, KvRequest, LEASE_MS, MAX_KV_ARGS, MAX_KV_BYTES, Op, PROTOCOL, We
 import { ensureBuilt, ROOT } from "../scripts/bootstrap.mjs";
 import { keyOf, MASTER, pipeline, report, Room, spec } from "./10-master.support.ts";
 import { FakeExecutor } from "./11-worker.cluster.ts";
+import "./leaks.support.ts";
 
 const host = nodeHost();
 const LOOPBACK = { host: "127.0.0.1", port: 0 };

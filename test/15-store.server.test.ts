@@ -9,6 +9,7 @@ import { test, type TestContext } from "node:test";
 import { nodeHost, seededRandom, type Address, type Host, type Socket, type SocketHandlers } from "#host";
 import { SimWorld, type SimOptions } from "#sim";
 import { openStore, Recorder, Refusal, startStore, Store, StoreClient, StoreServerError, type OpenStoreOptions, type StoreServer, type StoreServerOptions } from "#store";
+import "./leaks.support.ts";
 
 const bytes = (latin1: string): Buffer => Buffer.from(latin1, "latin1");
 const request = (...argv: string[]): string => `*${argv.length}\r\n${argv.map((arg) => `$${arg.length}\r\n${arg}\r\n`).join("")}`;

@@ -7,6 +7,7 @@ import { ensureBuilt, ROOT } from "../scripts/bootstrap.mjs";
 import { removeTreeSync } from "../scripts/lib/remove-tree.mjs";
 import { Context } from "../src/cli/context.ts";
 import { runProgram } from "../src/cli/program.ts";
+import "./leaks.support.ts";
 
 export { eventually, isAlive } from "./processes.support.ts";
 

@@ -1,11 +1,15 @@
 /** The nets that notice what a test leaves behind: each holds, and each tears where it should. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { startMaster } from "#master";
 import { connect } from "#sdk";
 import { SimWorld } from "#sim";
 import { pipeline, Room, spec } from "./10-master.support.ts";
 import { nothingIsLeft } from "./leaks.sim.support.ts";
+import { leftSince, look, nothingLeftSince } from "./leaks.support.ts";
 
 const ADDRESS = { host: "m", port: 9090 };
 const LOOPBACK = { ...ADDRESS, host: "127.0.0.1" };
@@ -81,9 +85,27 @@ test("nothingIsLeft() lets pass what peers leave, and names a file, a lock and a
     void client.watch(run).next().catch(() => undefined);
   }), "nothing");
   assert.equal(await leftBehind((world) => world.host("m").storage.open("/state/output", { create: true })),
-    "an idle master still has: file /state/output");
+    "the test has left behind: file /state/output (of an idle master)");
   assert.equal(await leftBehind((world) => world.host("m").storage.lock("/state/blobs")),
-    "an idle master still has: lock /state/blobs");
+    "the test has left behind: lock /state/blobs (of an idle master)");
   assert.match(await leftBehind(async (world) => world.host("m").timers.after(2 ** 30, () => undefined)),
-    /^an idle master still has: timer due at 10737418/);
+    /timer due at 10737418\d+[.\d]* \(of an idle master\)/);
+});
+
+test("look() tells a descriptor, a timer and a child that were left from what was there before", async () => {
+  const before = look();
+  const file = openSync(import.meta.filename, "r");
+  const timer = setTimeout(() => undefined, 60_000);
+  const child = spawn("sleep", ["60"], { stdio: "ignore" });
+  const left = leftSince(before, look()).map((what) => what.replace(/ of \/.*\//, " of "));
+  const expected = existsSync("/proc/self/fd")
+    ? ["1 × ProcessWrap", "1 × Timeout", "1 × child process", "1 × descriptor of leaks.test"]
+    : ["1 × ProcessWrap", "1 × Timeout"];
+  assert.deepEqual(left.map((what) => what.replace(/\.[jt]s$/, "")).sort(), expected.sort());
+  closeSync(file);
+  clearTimeout(timer);
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  await nothingLeftSince(before, "this test");
+  assert.deepEqual(leftSince(new Map([["a", 2], ["b", 1]]), new Map([["a", 1], ["b", 3], ["c", 1]])), ["2 × b", "1 × c"]);
 });

@@ -10,6 +10,7 @@ import {
 import { SimWorld } from "#sim";
 import { isConnectionError, readAddress, whyUnreached } from "#wire";
 import { tempFolder, up, type Up } from "./cli.support.ts";
+import "./leaks.support.ts";
 
 /** Over only when somebody decides. */
 const GATED = [{ id: "a", run: "true", hitl_message: "Go on?" }];
@@ -110,7 +111,7 @@ test("connect() says which address it tried, and where that came from", async ()
   const message = 'Cannot use TITAN_MASTER "here:there": expected HOST:PORT';
   const unreadable = { name: "TypeError", message };
   await withEnv({ TITAN_MASTER: "here:there" }, () => assert.rejects(connect(), unreadable));
-  const web = createServer((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
+  const web = createServer((socket) => socket.resume().end("HTTP/1.1 400 Bad Request\r\n\r\n"));
   web.listen(0, "127.0.0.1");
   await new Promise((resolve) => web.once("listening", resolve));
   const other = (web.address() as { port: number }).port;

@@ -41,6 +41,11 @@ export function openOutputPipes(): { stdout: Pipe; stderr: Pipe } | undefined {
   }
 }
 
+/** Pipes that were made and not used yet: two descriptors each. */
+export function stockedPipes(): number {
+  return stock.length;
+}
+
 function takePipe(): Pipe {
   const { reading, write } = stock.pop() as { reading: number; write: number };
   const read = new Socket({ fd: reading, readable: true, writable: false });

@@ -9,7 +9,8 @@
  * Test: test/11-worker.processes.test.ts
  */
 import { Launcher, type Ending, type LaunchedJob } from "./launcher.ts";
-import { reap, reapFolder, release } from "./launcher-reaper.ts";
+import { stockedPipes } from "./launcher-pipes.ts";
+import { reap, reaperPid, reapFolder, release } from "./launcher-reaper.ts";
 import { attemptName, hasProc, pauseAfter, Sweeper, SWEEP_MS, type SweptGroup } from "./launcher-sweep.ts";
 
 /** Longer than the pauses within a run, shorter than a person's attention. */
@@ -115,6 +116,26 @@ export function jobEnded(attempt: string | undefined): void {
   if (--running === 0) keepAlive?.unref();
   if (attempt !== undefined) sweeper.attemptEnded(attempt);
   if (hasProc) scheduleSweep(SWEEP_MS);
+}
+
+/** What this process keeps for its jobs, and between them. */
+export interface ProcessCounts {
+  /** Jobs that run, on a launcher or not. */
+  readonly running: number;
+  /** Launchers, each a child with three descriptors here, and those of them that wait for a job. */
+  readonly launchers: number;
+  readonly idle: number;
+  /** Pipes that no job has used yet, with two descriptors each. */
+  readonly pipes: number;
+  /** Undefined: there was no job yet. */
+  readonly reaper: number | undefined;
+}
+
+/** With no job running, every launcher is idle; after a while there is none. */
+export function processCounts(): ProcessCounts {
+  return {
+    running, launchers: groups.size, idle: idle.length, pipes: stockedPipes(), reaper: reaperPid(),
+  };
 }
 
 /** The launcher that was idle last, or a new one. Throws when the system has no process to spare. */

@@ -67,6 +67,11 @@ export function reapFolder(folder: string): void {
   tell(`= ${folder}\n`);
 }
 
+/** The reaper's pid, while there is one. */
+export function reaperPid(): number | undefined {
+  return reaper?.pid;
+}
+
 function tell(line: string): void {
   if (reaper === undefined) start();
   else reaper.stdin?.write(line);

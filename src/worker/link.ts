@@ -152,6 +152,11 @@ export class MasterLink {
   }
   // #endregion
 
+  /** Requests that wait for a connection or for a better moment, and the pause between two dials. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
   get connected(): boolean {
     return this.#connection !== undefined;
   }

@@ -55,8 +55,21 @@ export interface Worker {
   /** Resolves after `stop`; rejects with a WorkerError when the master refuses a later registration. */
   readonly done: Promise<void>;
   readonly running: number;
+  /** What it holds that comes and goes: each 0 when nothing runs here and the master knows of everything that ran. */
+  counts(): WorkerCounts;
   /** Kills what runs, says goodbye, and closes. */
   stop(): Promise<void>;
+}
+
+export interface WorkerCounts {
+  /** From their dispatch until their report is on the master's disk. */
+  readonly attempts: number;
+  /** Reports that wait for their turn. */
+  readonly reports: number;
+  /** Runs that may have left something in this worker's folders. */
+  readonly runs: number;
+  /** Requests that wait for the master. */
+  readonly waiting: number;
 }
 
 interface Attempt {
@@ -125,6 +138,13 @@ class WorkerProcess implements Worker {
 
   get running(): number {
     return this.#attempts.size;
+  }
+
+  counts(): WorkerCounts {
+    return {
+      attempts: this.#attempts.size, reports: this.#reports.length, runs: this.#runs.size,
+      waiting: this.#link.waiting,
+    };
   }
 
   #note(text: string): void {
@@ -347,6 +367,9 @@ class WorkerProcess implements Worker {
     this.#link.stop();
     await this.#options.executor.close();
     await this.done.catch(() => undefined);
+    // Their processes have ended, and the goodbye has given them to others.
+    this.#attempts.clear();
+    this.#runs.clear();
   }
 }
 
