@@ -1,0 +1,186 @@
+/** Lesson 11: launchers from their first job to their end, and the reaper's own death. */
+import assert from "node:assert/strict";
+import { spawn as spawnNode } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test, type TestContext } from "node:test";
+import { nodeHost, type Child, type Exit } from "#host";
+import { processCounts } from "../src/host/launcher-pool.ts";
+import { readEntry, readProcesses } from "../src/host/launcher-sweep.ts";
+import "./leaks.support.ts";
+import { eventually } from "./processes.support.ts";
+
+const { processes } = nodeHost();
+const PATH = process.env["PATH"] ?? "/usr/bin:/bin";
+const IDLE_MS = 5_000;
+const folder = mkdtempSync(join(tmpdir(), "titan-launchers-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+const skip = readEntry(process.pid) === undefined ? "only on Linux: it looks into /proc" : false;
+
+interface Started {
+  readonly child: Child;
+  readonly ended: Promise<Exit>;
+  readonly bytes: number;
+}
+
+function sh(script: string): Started {
+  let bytes = 0;
+  let child!: Child;
+  const ended = new Promise<Exit>((resolve) => {
+    child = processes.spawn({
+      argv: ["sh", "-c", script], cwd: folder, env: { PATH },
+      onOutput: (_stream, chunk) => { bytes += chunk.length; },
+      onExit: resolve,
+    });
+  });
+  return { child, ended, get bytes() { return bytes; } };
+}
+
+/** Launchers that wait for a job, the one that is taken next first. */
+async function idleLaunchers(count: number): Promise<number[]> {
+  const jobs = Array.from({ length: count }, () => sh("read gone <&-; sleep 0.05"));
+  const pids = jobs.map(({ child }) => child.pid!);
+  await Promise.all(jobs.map(({ ended }) => ended));
+  assert.equal(processCounts().idle, count);
+  return pids.reverse();
+}
+
+/** Takes the place of the pool's idle timer and of its clock. */
+function idleClock(t: TestContext) {
+  const [now, setTimer] = [performance.now.bind(performance), setTimeout];
+  const clock = { skippedMs: 0, armedMs: [] as number[], fire: (): void => assert.fail("no timer is armed") };
+  t.mock.method(performance, "now", () => now() + clock.skippedMs);
+  t.mock.method(globalThis, "setTimeout", (fn: () => void, ms: number) => {
+    if (fn.name !== "retireIdle") return setTimer(fn, ms);
+    clock.armedMs.push(ms);
+    clock.fire = fn;
+    return { unref: () => ({}) };
+  });
+  return clock;
+}
+
+test("jobs one after another share one launcher, and it is let go after five idle seconds, not before", async (t) => {
+  const clock = idleClock(t);
+  const pids = new Set<number | undefined>();
+  for (let i = 0; i < 10; i++) {
+    const { child, ended } = sh("exit 0");
+    pids.add(child.pid);
+    await ended;
+  }
+  assert.equal(pids.size, 1, "a launcher that became idle is used again");
+  const { running, launchers, idle } = processCounts();
+  assert.deepEqual({ running, launchers, idle }, { running: 0, launchers: 1, idle: 1 });
+  assert.deepEqual(clock.armedMs, [IDLE_MS], "one timer for all");
+  // A second one becomes idle three seconds after the first.
+  const first = sh("exit 0");
+  const second = sh("exit 0");
+  await first.ended;
+  await second.ended;
+  clock.skippedMs += 3_000;
+  await sh("exit 0").ended;
+  clock.skippedMs += 1_900;
+  clock.fire();
+  assert.equal(processCounts().idle, 2, "neither has been idle for five seconds");
+  clock.skippedMs += 200;
+  clock.fire();
+  await eventually("the older one is gone", () => processCounts().launchers === 1);
+  const next = clock.armedMs.at(-1)!;
+  assert.ok(next > 2_000 && next < 3_000, `looks again in ${next} ms, when the other one is due`);
+  clock.skippedMs += next;
+  clock.fire();
+  await eventually("both are gone", () => processCounts().launchers === 0);
+  const armed = clock.armedMs.length;
+  await sh("exit 0").ended;
+  assert.equal(clock.armedMs.length, armed + 1, "armed again by the next one that is idle");
+  clock.skippedMs += IDLE_MS;
+  clock.fire();
+  await eventually("that one is gone, too", () => processCounts().launchers === 0);
+});
+
+test("a launcher that has died is no group of ours any more, and no job is given to it", { skip }, async () => {
+  const [dead, other] = await idleLaunchers(2);
+  process.kill(dead!, "SIGKILL");
+  await eventually("its death is known", () => processCounts().launchers === 1);
+  const { idle, running } = processCounts();
+  assert.deepEqual({ idle, running }, { idle: 1, running: 0 });
+  const next = sh("exit 4");
+  assert.equal(next.child.pid, other);
+  assert.equal((await next.ended).code, 4);
+  process.kill(other!, "SIGKILL");
+  await eventually("nobody is left", () => processCounts().launchers === 0);
+});
+
+test("a job whose launcher dies before it began starts on the next one, paused or not as it was last asked", { skip }, async () => {
+  for (const last of ["resumed", "paused"] as const) {
+    const [first] = await idleLaunchers(1);
+    process.kill(first!, "SIGSTOP"); // it reads nothing
+    const job = sh("head -c 1000000 /dev/zero; exit 7");
+    assert.equal(job.child.pid, first);
+    job.child.pause();
+    if (last === "resumed") job.child.resume();
+    process.kill(first!, "SIGKILL");
+    if (last === "paused") {
+      await eventually("it is on another launcher", () => job.child.pid !== first);
+      await sh("seq 1 50000").ended;
+      assert.ok(job.bytes < 500_000, `${job.bytes} bytes came although it is paused`);
+      job.child.resume();
+    }
+    assert.equal((await job.ended).code, 7, last);
+    assert.equal(job.bytes, 1_000_000, last);
+  }
+});
+
+test("a job whose launchers die before it began fails after three of them, and leaves the fourth alone", { skip }, async () => {
+  const launchers = await idleLaunchers(4);
+  for (const pid of launchers) process.kill(pid, "SIGSTOP");
+  const job = sh("exit 0");
+  for (const pid of launchers.slice(0, 3)) {
+    await eventually("it waits for the next one", () => job.child.pid === pid);
+    process.kill(pid, "SIGKILL");
+  }
+  const { code, signal } = await job.ended;
+  assert.deepEqual([code, signal], [null, "SIGKILL"]);
+  assert.deepEqual([processCounts().launchers, processCounts().idle, processCounts().running], [1, 1, 0]);
+  process.kill(launchers[3]!, "SIGKILL");
+  await eventually("that one is gone, too", () => processCounts().launchers === 0);
+});
+
+test("a reaper that is killed alone is replaced at once, and the new one knows all that the old one did", { skip }, async (t) => {
+  const [sleeper, daemon] = [1, 2].map((n) => `${4_000_000 + process.pid}.${n}`);
+  const own = { TITAN_RUN: "r", TITAN_JOB: "j", TITAN_ATTEMPT: "1", TITAN_WORKDIR: join(folder, randomUUID(), "r", "j.1") };
+  const script = `setsid sleep ${daemon} & echo ready; exec sleep ${sleeper}`;
+  const text = `
+    import { nodeHost } from "#host";
+    import { processCounts } from ${JSON.stringify(new URL("../src/host/launcher-pool.ts", import.meta.url).href)};
+    nodeHost().processes.spawn({ argv: ["sh", "-c", ${JSON.stringify(script)}], cwd: "/",
+      env: ${JSON.stringify({ PATH, ...own })}, onOutput: () => setInterval(look, 5), onExit() {} });
+    let known;
+    const look = () => {
+      const { reaper } = processCounts();
+      if (reaper !== known && reaper !== undefined) console.log(known = reaper);
+    };`;
+  const args = ["--import", "tsx", "-C", "source", "--input-type=module", "-e", text];
+  const node = spawnNode(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  t.after(() => node.kill("SIGKILL"));
+  let said = "";
+  node.stdout.on("data", (bytes: Buffer) => { said += String(bytes); });
+  const reapers = (): number[] => said.split("\n").slice(0, -1).map(Number);
+  await eventually("there is a reaper", () => reapers().length === 1);
+  process.kill(reapers()[0]!, "SIGKILL");
+  await eventually("there is another one", () => reapers().length === 2);
+  assert.ok(isRunning(sleeper!) && isRunning(daemon!));
+  process.kill(node.pid!, "SIGKILL");
+  await eventually("all is gone", () => !isRunning(sleeper!) && !isRunning(daemon!));
+});
+
+function isRunning(mark: string): boolean {
+  return readProcesses().some(({ pid }) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0").includes(mark);
+    } catch {
+      return false; // it ended while we looked
+    }
+  });
+}
