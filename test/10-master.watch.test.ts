@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Client } from "#sdk";
-import { Op, RunRef, WatchPage } from "#wire";
+import { LogsRequest, Op, RunRef, WatchPage } from "#wire";
+import { MAX_BACKLOG } from "../src/master/watch.ts";
 import { hello, pipeline, report, Room, spec } from "./10-master.support.ts";
 
 async function watched(client: Client, run: string): Promise<string[]> {
@@ -145,4 +146,110 @@ test("following a job's output shows what was printed last, and ends for a job t
     assert.equal((await client.runs())[0]!.status, "RUNNING", "the run goes on, and that is no reason to wait");
     assert.equal(await follow("a").then((text) => text.length), 54);
     await assert.rejects(async () => { for await (const _ of client.logs(run, "a", { attempt: 2 })); }, /its latest attempt is 1, not 2/);
+  }));
+
+test("a watcher without room costs no more than MAX_BACKLOG changes, and gets one list when it has room again", () =>
+  Room.run(async (room) => {
+    const master = await room.start();
+    const client = await room.client();
+    const count = 24_000;
+    const jobs = Array.from({ length: count }, (_, i) => spec(`j${i}`));
+    const { run } = await client.submitSpec(pipeline(jobs));
+    const peer = await room.raw({ name: "lazy" });
+    await peer.request(Op.HELLO, hello());
+    const watches = Array.from({ length: 3 }, () => peer.stream(Op.WATCH, RunRef.encode({ run }))[Symbol.asyncIterator]());
+    await Promise.all(watches.map((pages) => pages.next()));
+    const worker = await room.worker("w", { slots: 4096, works: true });
+    let most = 0;
+    await room.until(() => {
+      most = Math.max(most, master.counts().backlog);
+      return worker.confirmed.length === count;
+    });
+    await room.sleep(100);
+    assert.ok(most > MAX_BACKLOG / 2 && most <= MAX_BACKLOG, `${most} changes wait, for all three watchers`);
+    for (const pages of watches) {
+      let lists = 1;
+      let last: WatchPage | undefined;
+      for (let page = await pages.next(); !page.done; page = await pages.next()) {
+        last = WatchPage.decode(page.value);
+        if (last.reset) lists += 1;
+      }
+      assert.deepEqual([lists, last?.run?.status], [2, "COMPLETED"]);
+    }
+    assert.deepEqual([master.counts().backlog, master.counts().watchers], [0, 0]);
+  }));
+
+test("watchers of one run are sent the same pages, made once", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const worker = await room.worker("w", { slots: 1 });
+    const { run } = await client.submitSpec(pipeline([spec("a"), spec("b")]));
+    await room.until(() => worker.assigned.length === 1);
+    const peers = await Promise.all([room.raw(), room.raw()]);
+    const seen: Buffer[][] = [];
+    for (const peer of peers) {
+      await peer.request(Op.HELLO, hello());
+      for (let i = 0; i < 3; i++) {
+        const pages: Buffer[] = [];
+        seen.push(pages);
+        void (async () => { for await (const page of peer.stream(Op.WATCH, RunRef.encode({ run }))) pages.push(Buffer.from(page)); })();
+      }
+    }
+    await room.sleep(50);
+    await worker.finish(report(worker.assigned[0]!));
+    await room.until(() => worker.assigned.length === 2);
+    await worker.finish(report(worker.assigned[1]!));
+    await room.sleep(100);
+    assert.equal(seen.length, 6);
+    for (const pages of seen) assert.deepEqual(pages.map((page) => page.toString("hex")), seen[0]!.map((page) => page.toString("hex")));
+    assert.equal(WatchPage.decode(seen[0]!.at(-1)!).run?.status, "COMPLETED");
+  }));
+
+test("a list that is shared is of now: whoever watches after a change sees it", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const worker = await room.worker("w", { slots: 1 });
+    const { run } = await client.submitSpec(pipeline([spec("a"), spec("b")]));
+    await room.until(() => worker.assigned.length === 1);
+    const look = async (): Promise<string> => {
+      for await (const event of client.watch(run)) if (event.type === "snapshot") return event.jobs.map(({ status }) => status).join(" ");
+      return "";
+    };
+    assert.equal(await look(), "RUNNING PENDING");
+    await worker.finish(report(worker.assigned[0]!));
+    await room.until(() => worker.assigned.length === 2);
+    assert.deepEqual(await Promise.all([look(), look()]), ["COMPLETED RUNNING", "COMPLETED RUNNING"]);
+  }));
+
+test("a thousand followers that hang up leave nothing, while the job goes on", () =>
+  Room.run(async (room) => {
+    const master = await room.start();
+    const client = await room.client();
+    const worker = await room.worker("w");
+    const { run } = await client.submitSpec(pipeline([spec("a")]));
+    await room.until(() => worker.assigned.length === 1);
+    const key = worker.assigned[0]!;
+    await worker.print(key, "one");
+    const peer = await room.raw();
+    await peer.request(Op.HELLO, hello());
+    const ask = LogsRequest.encode({ run, job: "a", attempt: 0, follow: true });
+    for (let round = 0; round < 10; round++) {
+      const streams = Array.from({ length: 100 }, () => peer.stream(Op.LOGS, ask));
+      for (const stream of streams) assert.equal((await stream[Symbol.asyncIterator]().next()).done, false);
+      await room.sleep(5);
+      assert.equal(master.counts().followers > 0, true);
+      for (const stream of streams) stream.cancel();
+      await room.sleep(5);
+      assert.deepEqual([master.counts().followers, master.counts().requests], [0, 0]);
+    }
+    // One that stays is told, and those that left are woken by nobody.
+    const following = client.logs(run, "a", { follow: true });
+    await following.next();
+    await worker.print(key, "two");
+    assert.equal((await following.next()).value?.data.toString(), "two");
+    await worker.finish(report(key));
+    assert.equal((await following.next()).done, true);
+    assert.equal(master.counts().followers, 0);
   }));
