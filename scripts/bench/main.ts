@@ -1,12 +1,13 @@
 /** `npm run bench`: runs the groups in turn and prints one table (or, with --json, one JSON value). */
 import { parseArgs } from "node:util";
+import { attack } from "./attack.ts";
 import { codec, core, dag, framing, log, type Options } from "./bricks.ts";
 import { cluster, machine } from "./cluster.ts";
 import { restart } from "./restart.ts";
 import { store } from "./store.ts";
 import { formatTable, verdict, type Row } from "./table.ts";
 
-const GROUPS: Record<string, (options: Options) => Promise<Row[]>> = { framing, codec, log, core, dag, cluster, restart, store };
+const GROUPS: Record<string, (options: Options) => Promise<Row[]>> = { framing, codec, log, core, dag, cluster, restart, store, attack };
 
 const { values } = parseArgs({ options: { json: { type: "boolean" }, quick: { type: "boolean" }, only: { type: "string" } } });
 const wanted = values.only?.split(",") ?? Object.keys(GROUPS);

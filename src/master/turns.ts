@@ -158,11 +158,12 @@ export class Turns {
     this.#granting = false;
     if (this.#planned || this.#spent === 0) return;
     this.#planned = true;
-    timers.soon(() => {
+    // Every other turn of the loop is free of pages: what came in during one is answered before the next.
+    timers.soon(() => timers.soon(() => {
       this.#planned = false;
       this.#spent = 0;
       this.#grant();
-    });
+    }));
   }
 
   /** Of the peers that wait and may have one more, the one that has had the least of late; of equals, the one that was served longest ago. */
