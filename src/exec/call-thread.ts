@@ -76,7 +76,6 @@ interface Files {
   writeFileSync(path: string, text: string): void;
 }
 
-// #region supervise
 function supervise(
   load: Modules, { limits, thread: program }: { limits: CallLimits; thread: string },
 ): void {
@@ -112,13 +111,14 @@ function supervise(
     if (!isMemory) return end(`crashed its thread: ${describe(crash)}`);
     end(`used more than the ${limits.heapMb} MB of memory that a call may have`);
   });
+  // #region watch
   load("node:timers").setInterval(() => {
     if (process.memoryUsage.rss() <= limits.processMb * 1e6) return;
     const most = `the ${limits.processMb} MB of memory that the process of a call may have`;
     end(`used more than ${most}, Buffers included`);
   }, limits.watchMs);
+  // #endregion
 }
-// #endregion
 
 interface Replies {
   reply(kind: number, content: Uint8Array): void;

@@ -1,17 +1,20 @@
 /**
- * Lesson 11: running things. `createExecutor` runs one attempt after another, or many at once: programs in
- * processes of their own, functions in warm threads. It knows nothing of masters and networks. `packProject`,
- * `unpackArchive` and `ensureProject` carry a folder from one machine to another.
+ * Lesson 11: running things. `createExecutor` runs one attempt after another, or many at once:
+ * programs in processes of their own, functions in warm processes. It knows nothing of masters and
+ * networks. `packProject`, `unpackArchive` and `ensureProject` carry a folder from one machine to
+ * another.
  *
  *     executor.ts     one attempt: folder, timeout, cancellation, result
  *     process-job.ts  what program an action means, and its environment
  *     shared-runs.ts  TITAN_SHARED; safe-name.ts how ids become names of files
- *     call-*.ts       functions in threads
+ *     call-pool.ts    functions in warm processes: call-attempt.ts one of them, call-thread.ts their programs,
+ *                     call-wire.ts their pipes, call-encode.ts their results, call-builtins.ts titan:noop
  *     archive.ts      a folder as bytes; ignore.ts what stays out of it; project-cache.ts where it is kept
  *     package-link.ts what a job finds there when it imports "titan-orchestrator"
  *     runtime.ts      what Deno has to be told
  *
- * Left out: Windows, where neither groups nor the launcher exist; everything takes the plain way there.
+ * Left out: Windows, where neither groups nor the launcher exist; everything takes the plain way
+ * there.
  * Test: test/11-worker.exec.test.ts, test/11-worker.archive.test.ts
  */
 export { createExecutor, type Executor, type ExecutorOptions, type LocalExecutor } from "./executor.ts";

@@ -1,4 +1,4 @@
-/** How many jobs a second, by the way they are started. Each is /bin/true, four at a time; the last are calls. */
+/** How many jobs a second, by the way they are started. Each is /bin/true, four at a time; the last are built-in calls. */
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,6 +28,6 @@ const attempt = (i: number, action: ExecRequest["action"]) =>
   executor.start({ run: "r", job: `j${i}`, attempt: 1, worker: "w", env: {}, timeoutMs: 60_000, inputs: [], action }, () => undefined).done;
 await measure("an attempt: folder, timeout, result", 1600 * scale, 4, (i) => attempt(i, { kind: "command", argv: ["/bin/true"] }));
 const noop = { kind: "call", target: "titan:noop", input: Buffer.alloc(0) } as const;
-await measure("a call in a thread, 64 at a time", 40_000 * scale, 64, (i) => attempt(i, noop));
+await measure("a built-in call, 64 at a time", 40_000 * scale, 64, (i) => attempt(i, noop));
 await executor.close();
 rmSync(folder, { recursive: true, force: true });
