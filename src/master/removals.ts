@@ -89,7 +89,7 @@ export class Removals {
   #begin(name: string): Promise<void> {
     this.#waiting.delete(name);
     this.#failed.delete(name);
-    const done = this.#remove(name).catch((error: unknown) => {
+    const done = Promise.resolve(name).then(this.#remove).catch((error: unknown) => {
       this.#failed.add(name);
       this.#failedAt = this.#clock.monotonic();
       throw error;

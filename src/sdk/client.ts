@@ -69,6 +69,8 @@ export class Client {
   /** Set while a new session is being opened, for all that wait for it. */
   #opening: Promise<Client> | undefined;
   #left = false;
+  /** Uploads under way, by hash: pieces of two uploads of one blob must not mix. */
+  readonly #uploads = new Map<string, Promise<unknown>>();
 
   constructor(session: Session, options: { host: Host; redial: () => Promise<Session> }) {
     this.#session = session;
@@ -139,12 +141,23 @@ export class Client {
     return hash;
   }
 
+  /** Two submissions of one blob upload it twice, one after the other: the master counts both. */
   async #putBlob(bytes: Buffer, hash = createHash("sha256").update(bytes).digest("hex")): Promise<string> {
+    const before = this.#uploads.get(hash) ?? Promise.resolve();
+    const done = before.then(() => this.#sendBlob(bytes, hash));
+    const settled = done.catch(() => undefined);
+    this.#uploads.set(hash, settled);
+    await done.finally(() => {
+      if (this.#uploads.get(hash) === settled) this.#uploads.delete(hash);
+    });
+    return hash;
+  }
+
+  async #sendBlob(bytes: Buffer, hash: string): Promise<void> {
     for (let offset = 0; offset < bytes.length; offset += BLOB_CHUNK_BYTES) {
       const data = bytes.subarray(offset, offset + BLOB_CHUNK_BYTES);
       await this.#ask(Op.BLOB_PUT, BlobPut.encode({ hash, total: bytes.length, offset, data }));
     }
-    return hash;
   }
 
   /** Adds jobs to a run that goes on. Parents are indexes into the run's jobs. */

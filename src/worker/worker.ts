@@ -250,7 +250,8 @@ class WorkerProcess implements Worker {
     if (this.#stopping) return;
     const attempt: Attempt = { assignment, running: undefined, over: undefined, cancelled: false, report: undefined };
     this.#attempts.set(nameOf(assignment), attempt);
-    this.#runs.add(assignment.runId);
+    // A call has no folder, so there is nothing to remove when its run is over.
+    if (assignment.action.type !== "call") this.#runs.add(assignment.runId);
     if (assignment.project === undefined) this.#execute(attempt, undefined);
     else void this.#withProject(attempt, assignment.project);
   }

@@ -1,0 +1,231 @@
+/**
+ * Submissions and the blobs that they name, in every order in which a disk can answer two clients.
+ *
+ * A disk that answers when it is told to: each question about a name waits, and the test goes
+ * through all orders of answers. After each one the project of every run has to be there.
+ */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import { apply, State, type Event } from "#core";
+import type { Host, StoredFile } from "#host";
+import type { IncomingRequest } from "#rpc";
+import { PipelineSpec, Submit, Submitted } from "#wire";
+import { BlobStore, type Uploads } from "../src/master/blobs.ts";
+import { submit } from "../src/master/submit.ts";
+import { Turns } from "../src/master/turns.ts";
+import { pipeline, Room, spec } from "./10-master.support.ts";
+
+const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+const PROJECT = Buffer.from("a packed project");
+const P = hashOf(PROJECT);
+const BARE = PipelineSpec.encode(pipeline([spec("a")]));
+const WITH_PROJECT = PipelineSpec.encode({ ...pipeline([spec("a")]), project: P });
+
+/** Files by name. What asks for a name or changes one waits for its turn; bytes come at once. */
+class SlowDisk {
+  readonly files = new Map<string, Buffer>();
+  readonly waiting: (() => void)[] = [];
+  #now = 0;
+  #drawn = 0;
+
+  async #turn(): Promise<void> {
+    await new Promise<void>((resolve) => this.waiting.push(resolve));
+  }
+
+  pass(ms: number): void {
+    this.#now += ms;
+  }
+
+  get host(): Host {
+    const storage: Partial<Host["storage"]> = {
+      mkdir: async () => undefined,
+      syncDirectory: async () => undefined,
+      list: async () => [...this.files.keys()].map((path) => path.slice(2)).sort(),
+      open: (path, options = {}) => this.#open(path, options.create ?? false),
+      stat: async (path) => {
+        await this.#turn();
+        const size = this.files.get(path)?.length;
+        return size === undefined ? undefined : { kind: "file", size, mode: 0o600 };
+      },
+      rename: async (from, to) => {
+        await this.#turn();
+        this.files.set(to, this.files.get(from)!);
+        this.files.delete(from);
+      },
+      remove: async (path) => {
+        await this.#turn();
+        this.files.delete(path);
+      },
+    };
+    const clock = { monotonic: () => this.#now, wall: () => this.#now };
+    const random = { bytes: (count: number) => Buffer.alloc(count, ++this.#drawn) };
+    return { clock, random, storage } as unknown as Host;
+  }
+
+  async #open(path: string, create: boolean): Promise<StoredFile> {
+    if (create) this.files.set(path, Buffer.alloc(0));
+    else await this.#turn();
+    const bytes = this.files.get(path);
+    if (bytes === undefined) throw Object.assign(new Error(`ENOENT ${path}`), { code: "ENOENT" });
+    return {
+      size: bytes.length,
+      append: async (parts: readonly Uint8Array[]) => {
+        this.files.set(path, Buffer.concat([this.files.get(path)!, ...parts]));
+      },
+      read: async (offset: number, length: number) => bytes.subarray(offset, offset + length),
+      sync: async () => undefined,
+      close: async () => undefined,
+    } as unknown as StoredFile;
+  }
+}
+
+/** A master without sockets and without a log. */
+class Desk {
+  readonly disk = new SlowDisk();
+  readonly blobs = new BlobStore(this.disk.host, "b");
+  readonly state = new State();
+  /** More at once than in a real one. */
+  readonly specs = new Turns({ soon: queueMicrotask, atOnce: 9, perPeer: 9, perTurn: 9 });
+  readonly engine = {
+    state: this.state,
+    context: { now: 1, random: () => Math.random() },
+    commit: (events: readonly Event[]) => events.forEach((event) => apply(this.state, event)),
+    afterwards: (effect: () => void) => effect(),
+  };
+  readonly failures: string[] = [];
+
+  async put(uploads: Uploads, data: Buffer): Promise<void> {
+    await uploads.put({ hash: hashOf(data), total: data.length, offset: 0, data });
+  }
+
+  /** Resolves with the run, or with what it was refused for. */
+  async submit(uploads: Uploads, fields: Partial<Parameters<typeof Submit.encode>[0]>): Promise<string> {
+    const body = Submit.encode({ spec: undefined, specBlob: undefined, key: undefined, strict: false, ...fields });
+    let answer = "";
+    const request = { body, reply: (bytes: Buffer) => { answer = Submitted.decode(bytes).run; } };
+    try {
+      await submit(this, { request: request as unknown as IncomingRequest, uploads, peer: uploads });
+    } catch (error) {
+      answer = String(error);
+    }
+    return answer;
+  }
+
+  /** As a client does it: its project if nobody has it, its pipeline as a blob, and leaves. */
+  async person(encoded: Buffer): Promise<void> {
+    const uploads = this.blobs.uploads();
+    if (encoded === WITH_PROJECT && !(await this.blobs.has(P))) await this.put(uploads, PROJECT);
+    await this.put(uploads, encoded);
+    const answer = await this.submit(uploads, { specBlob: hashOf(encoded) });
+    if (!answer.startsWith("test-")) this.failures.push(answer);
+    await uploads.close();
+  }
+
+  /** Names a blob of somebody else's that is no pipeline. */
+  async stranger(): Promise<void> {
+    const uploads = this.blobs.uploads();
+    const answer = await this.submit(uploads, { specBlob: P });
+    if (answer.startsWith("test-")) this.failures.push("took a project for a pipeline");
+    await uploads.close();
+  }
+
+  /** As the master does it with the oldest run. */
+  forget(): void {
+    const run = [...this.state.runs.values()][0];
+    if (run === undefined) return;
+    this.state.runs.delete(run.number);
+    if (run.spec.project !== undefined) this.blobs.release(run.spec.project);
+  }
+
+  check(): void {
+    const needed = [...this.state.runs.values()].some((run) => run.spec.project === P);
+    assert.ok(!needed || this.disk.files.has(`b/${P}`), "a run needs its project");
+  }
+}
+
+const turnOfTheLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** One order: answers the `path[n]`-th of those that wait as the n-th. Returns how many waited each time. */
+async function inOrder(path: readonly number[], scenario: (desk: Desk) => Promise<void>[]): Promise<number[]> {
+  const desk = new Desk();
+  const widths: number[] = [];
+  let open = true;
+  const ended = Promise.all(scenario(desk)).then(() => (open = false));
+  for (await turnOfTheLoop(); desk.disk.waiting.length > 0; await turnOfTheLoop()) {
+    const [next] = desk.disk.waiting.splice(path[widths.length] ?? 0, 1);
+    widths.push(desk.disk.waiting.length + 1);
+    next!();
+    desk.check();
+  }
+  assert.equal(open, false, "somebody waits for ever");
+  await ended;
+  assert.deepEqual(desk.failures, []);
+  await nothingLeft(desk);
+  return widths;
+}
+
+/** All runs forgotten, and ten minutes later: no count and no file. */
+async function nothingLeft(desk: Desk): Promise<void> {
+  while (desk.state.runs.size > 0) desk.forget();
+  desk.disk.pass(11 * 60_000);
+  void desk.blobs.has("0".repeat(64));
+  for (await turnOfTheLoop(); desk.disk.waiting.length > 0; await turnOfTheLoop()) desk.disk.waiting.shift()!();
+  assert.deepEqual([desk.blobs.held, desk.blobs.leftovers, [...desk.disk.files.keys()]], [0, 0, []]);
+}
+
+/** Every order there is, depth first: the last choice that has an alternative takes it. */
+async function everyOrder(scenario: (desk: Desk) => Promise<void>[]): Promise<number> {
+  let orders = 0;
+  for (let path: number[] | undefined = []; path !== undefined; orders += 1) {
+    const widths: number[] = await inOrder(path, scenario).catch((error: Error) => {
+      throw new Error(`in the order ${path!.join(" ")}: ${error.message}`, { cause: error });
+    });
+    const taken: number[] = widths.map((_, index) => path![index] ?? 0);
+    let last = taken.length - 1;
+    while (last >= 0 && taken[last]! + 1 === widths[last]) last -= 1;
+    path = last < 0 ? undefined : [...taken.slice(0, last), taken[last]! + 1];
+  }
+  return orders;
+}
+
+test("two people who submit the same large pipeline at once both get a run, in every order", async () => {
+  const orders = await everyOrder((desk) => [desk.person(BARE), desk.person(BARE)]);
+  assert.ok(orders >= 70, `${orders} orders`);
+});
+
+test("a project that a run needs stays, whoever names it, is refused or asks for it meanwhile, in every order", async () => {
+  const orders = await everyOrder((desk) => [desk.person(WITH_PROJECT), desk.stranger()]);
+  assert.ok(orders >= 30, `${orders} orders`);
+});
+
+test("a project is kept for a run that begins while the last one that needed it is forgotten, in every order", async () => {
+  const orders = await everyOrder((desk) => {
+    const uploads = desk.blobs.uploads();
+    const first = desk.put(uploads, PROJECT)
+      .then(() => desk.submit(uploads, { spec: PipelineSpec.decode(WITH_PROJECT) }))
+      .then(() => uploads.close());
+    const second = async (): Promise<void> => {
+      const own = desk.blobs.uploads();
+      if (!(await desk.blobs.has(P))) await desk.put(own, PROJECT);
+      const answer = await desk.submit(own, { spec: PipelineSpec.decode(WITH_PROJECT) });
+      if (!answer.startsWith("test-")) desk.failures.push(answer);
+    };
+    return [first.then(() => desk.forget()), second(), desk.stranger()];
+  });
+  assert.ok(orders >= 100, `${orders} orders`);
+});
+
+test("one client that submits a large pipeline several times at once gets a run for each, and nothing is left", () =>
+  Room.run(async (room) => {
+    const master = await room.start();
+    const client = await room.client();
+    const script = "x".repeat(1024 * 1024);
+    const large = pipeline(["a", "b", "c", "d", "e"].map((id) => spec(id, { action: { type: "shell", script } })));
+    const all = await Promise.all([large, large, large].map((one) => client.submitSpec(one)));
+    assert.equal(new Set(all.map(({ run }) => run)).size, 3);
+    const keyed = await Promise.all([large, large].map((one) => client.submitSpec(one, { key: "k" })));
+    assert.equal(keyed[0]!.run, keyed[1]!.run);
+    await room.until(() => master.counts().leftovers === 0);
+    assert.deepEqual(await room.world.host("m").storage.list("/state/blobs"), []);
+  }));
