@@ -60,7 +60,8 @@ class SlowDisk {
     };
     const clock = { monotonic: () => this.#now, wall: () => this.#now };
     const random = { bytes: (count: number) => Buffer.alloc(count, ++this.#drawn) };
-    return { clock, random, storage } as unknown as Host;
+    const timers = { soon: queueMicrotask };
+    return { clock, random, storage, timers } as unknown as Host;
   }
 
   async #open(path: string, create: boolean): Promise<StoredFile> {
@@ -86,7 +87,7 @@ class Desk {
   readonly blobs = new BlobStore(this.disk.host, "b");
   readonly state = new State();
   /** More at once than in a real one. */
-  readonly specs = new Turns({ soon: queueMicrotask, atOnce: 9, perPeer: 9, perTurn: 9 });
+  readonly specs = new Turns({ host: this.disk.host, atOnce: 9, perPeer: 9, msPerTurn: 9 });
   readonly engine = {
     state: this.state,
     context: { now: 1, random: () => Math.random() },
