@@ -95,6 +95,11 @@ test("now() goes before all others and says why it cannot; close() begins nothin
   const refused = Promise.all([asked, again].map((one) => assert.rejects(one, /EBUSY/)));
   await end("d", busy);
   await refused;
+  const third = removals.now("d");
+  await soFar();
+  await end("d");
+  await third;
+  assert.equal(removals.has("d"), false);
   let closed = false;
   const closing = removals.close().then(() => { closed = true; });
   await end("a");
@@ -102,7 +107,7 @@ test("now() goes before all others and says why it cannot; close() begins nothin
   await end("b");
   await closing;
   removals.add("e");
-  assert.deepEqual([await soFar(), removals.size], [["a", "b", "d"], 3]);
+  assert.deepEqual([await soFar(), removals.size], [["a", "b", "d", "d"], 2]);
 });
 
 test("every one of 5,000 names goes, also those that are added meanwhile", async () => {

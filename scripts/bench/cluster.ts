@@ -17,7 +17,7 @@ const ROLE = fileURLToPath(new URL("./role.ts", import.meta.url));
 export const CLI = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 export const NOOP: Action = { type: "call", target: "titan:noop", input: Buffer.alloc(0) };
 /** Enough attempts under way to keep the worker busy while their reports are being made durable. */
-const NOOP_SLOTS = 512;
+export const NOOP_SLOTS = 512;
 
 /** More than processors: a slot also waits for its report's fsync, and meanwhile another one's program runs. */
 const PROCESS_SLOTS = 32;
@@ -109,7 +109,7 @@ async function idle(roles: { master: ChildProcess; worker: ChildProcess }, { qui
 }
 
 /** CPU time in clock ticks of 10 ms, as Linux reports it. */
-function cpuMs(pid: number): number {
+export function cpuMs(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ");
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
@@ -168,7 +168,7 @@ interface Cluster {
   readonly worker: ChildProcess;
 }
 
-async function withCluster(slots: number, use: (cluster: Cluster) => Promise<void>): Promise<void> {
+export async function withCluster(slots: number, use: (cluster: Cluster) => Promise<void>): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), "titan-bench-"));
   const children: ChildProcess[] = [];
   const role = async (...args: string[]): Promise<{ child: ChildProcess; line: { port: number } }> => {
