@@ -43,14 +43,17 @@ export interface ServedStore extends Address {
 
 /** @throws what `openStore` and `startStore` throw; nothing is left open then */
 export async function serveStore(
-  options: ServeStoreOptions & { host: Host; onFatal: (error: Error) => void; onTrouble?: OpenStoreOptions["onTrouble"]; signal?: AbortSignal },
+  options: ServeStoreOptions & Pick<OpenStoreOptions, "onFull" | "onTrouble" | "signal"> & {
+    readonly host: Host;
+    readonly onFatal: (error: Error) => void;
+  },
 ): Promise<ServedStore> {
   const {
     host, listen, dir, durability, password, replicaOf, primaryPassword, onFatal, onTrouble, signal,
-    maxMemory, maxClients,
+    maxMemory, maxClients, onFull,
   } = options;
   const opened = await openStore({
-    host, onFatal, memory: { maxMemory },
+    host, onFatal, memory: { maxMemory }, ...(onFull !== undefined && { onFull }),
     ...(dir !== undefined && { dir }), ...(signal !== undefined && { signal }), ...(onTrouble !== undefined && { onTrouble }), ...(durability !== undefined && { durability }),
     ...(password !== undefined && { requirepass: wireText(password) }),
     ...(replicaOf !== undefined && { replicaOf }), ...(primaryPassword !== undefined && { primaryPassword: wireText(primaryPassword) }),
@@ -59,7 +62,13 @@ export async function serveStore(
     const { store, recovery } = opened;
     const recovered = { keys: store.keys.size, records: recovery?.records ?? 0, tornBytes: recovery?.tornBytes ?? 0, ignored: recovery?.ignored ?? [] };
     store.info.set("Memory", memory);
-    const server = await startStore({ host, listen, store, ...(maxClients !== undefined && { maxClients }), ...(dir !== undefined && { afterCommit: () => opened.afterCommit() }) });
+    const server = await startStore({
+      host, listen, store, ...(maxClients !== undefined && { maxClients }), ...(dir !== undefined && {
+        afterCommit: () => opened.afterCommit(),
+        caughtUp: () => opened.caughtUp(),
+        whenFull: (listener) => opened.whenFull(listener),
+      }),
+    });
     let closed: Promise<void> | undefined;
     return { host: server.host, port: server.port, recovered, close: () => (closed ??= closeAll(server, opened)) };
   } catch (error) {

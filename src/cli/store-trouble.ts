@@ -29,6 +29,12 @@ export function troubleText({ name, code, message }: StoreTrouble, { listen, dir
   return name === "LogError" ? message.replace(/^Cannot open log: /, "its log is damaged: ") : message;
 }
 
+/** A disk that is full (the system's own words), or (undefined) has room again. */
+export function fullText(why: string | undefined): string {
+  if (why === undefined) return "the store's disk has room again: writes are taken";
+  return `the store refuses writes until there is room: ${why}`;
+}
+
 /** Undefined where nothing but the text itself helps. */
 export function troubleAdvice({ name, code }: StoreTrouble, { dir }: StorePlace): string | undefined {
   if (code === "ELOCKED") return "stop what uses it, such as a titan store or a titan up";

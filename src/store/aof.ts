@@ -7,6 +7,9 @@
  * fifty pipelining clients is hundreds of commands. A torn record takes the whole turn with it, which is what was promised:
  * none of its answers had left.
  *
+ * A full disk is no failure: #log keeps what it could not write and goes on by itself. Meanwhile writes
+ * are refused, and what changes all the same (a key whose time has come) waits here.
+ *
  * Growing for ever is the price of appending. A rewrite saves the keyspace as a snapshot of #log, in slices (persist.ts) that
  * wait for the disk (aof-queue.ts), and drops the records before it.
  *
@@ -27,7 +30,11 @@ import type { Store } from "./store.ts";
 /** One piece of a snapshot. Text that grows to a megabyte before it becomes bytes is 200,000 little strings to the collector. */
 const CHUNK_BYTES = 64 * 1024;
 
-/** Writes are refused while more than this waits for the disk: half a second of a slow one. #log gives up at four times as much. */
+/**
+ * While more than this waits for the disk, half a second of a slow one, writes wait too: a client that
+ * sends the next one is not read from, and who has no connection is refused. #log gives up at four
+ * times as much.
+ */
 export const MAX_BEHIND_BYTES = MAX_PENDING_BYTES / 4;
 
 /** As in Redis: a log is rewritten when it has doubled since the last time, and is worth the work. */
@@ -51,6 +58,10 @@ export class StoreLog {
   #failedAtBytes = 0;
   #failure: Error | undefined;
   #closing = false;
+  /** Called when the disk is full, has room again, or has failed. */
+  readonly #onChange = new Set<() => void>();
+  /** Pending while writes wait: one promise for all. */
+  #caughtUp: Promise<void> | undefined;
 
   constructor(log: Log, { store, copies, rewriteMinBytes }: { store: Store; copies: Copies; rewriteMinBytes?: number }) {
     this.#log = log;
@@ -83,6 +94,19 @@ export class StoreLog {
   fail(error: Error): void {
     this.#failure = error;
     this.#copies.poke(); // a rewrite that waits is told
+    this.changed();
+  }
+
+  /** The disk is full, or has room again. */
+  changed(): void {
+    for (const listener of this.#onChange) listener();
+    this.#onChange.clear();
+    this.#pump();
+  }
+
+  /** Writes are refused until there is room. */
+  get isFull(): boolean {
+    return this.#log.full !== undefined;
   }
 
   get #behindBytes(): number {
@@ -94,10 +118,23 @@ export class StoreLog {
     return this.#failure !== undefined || this.#behindBytes > MAX_BEHIND_BYTES;
   }
 
+  /** Resolves when there is less to wait for, or no use in waiting; undefined: a write may come now. */
+  caughtUp(): Promise<void> | undefined {
+    if (!this.isBehind || this.isFull || this.#failure !== undefined) return undefined;
+    this.#caughtUp ??= new Promise<void>((resolve) => {
+      this.#onChange.add(resolve);
+      this.commit()?.then(resolve, resolve);
+    }).then(() => {
+      this.#caughtUp = undefined;
+    });
+    return this.#caughtUp;
+  }
+
   /** Throws a `Refusal` when a write could not be remembered. */
   admit(): void {
+    if (this.#log.full !== undefined) throw new Refusal(`${MISCONF}: ${reasonOf(this.#log.full.message)}`);
     if (!this.isBehind) return;
-    if (this.#failure !== undefined) throw new Refusal("MISCONF Errors writing to the AOF file: the store has stopped");
+    if (this.#failure !== undefined) throw new Refusal(`${MISCONF}: the store has stopped`);
     throw new Refusal(`BUSY ${this.#behindBytes} bytes wait for the disk already`);
   }
 
@@ -110,7 +147,7 @@ export class StoreLog {
       this.#waitingBytes += piece.length;
     }
     this.#pump();
-    if (this.#rewriteQueue === undefined && this.#totalBytes >= this.#rewriteAtBytes) this.rewrite();
+    if (this.#rewriteQueue === undefined && !this.isFull && this.#totalBytes >= this.#rewriteAtBytes) this.rewrite();
   }
 
   get #totalBytes(): number {
@@ -125,7 +162,7 @@ export class StoreLog {
 
   /** Hands over what fits: a command may be larger than what #log lets wait. */
   #pump(): void {
-    while (this.#waiting.length > 0 && this.#failure === undefined) {
+    while (this.#waiting.length > 0 && this.#failure === undefined && !this.isFull) {
       const piece = this.#waiting[0]!;
       if (this.#log.backlogBytes + piece.length > MAX_PENDING_BYTES) {
         this.#log.durable().then(() => this.#pump(), () => {});
@@ -149,7 +186,8 @@ export class StoreLog {
 
   async #settle(): Promise<void> {
     while (this.#waiting.length > 0) {
-      await this.#log.durable();
+      if (this.isFull) await new Promise<void>((changed) => this.#onChange.add(changed));
+      else await this.#log.durable();
       this.#pump();
       if (this.#failure !== undefined) throw this.#failure;
     }
@@ -162,6 +200,7 @@ export class StoreLog {
   /** Begins a rewrite, or puts it behind the copy that is under way. Throws a `Refusal` when one runs already. */
   rewrite(onDone: (error?: Error) => void = () => {}): "started" | "scheduled" {
     if (this.#rewriteQueue !== undefined) throw new Refusal("ERR Background append only file rewriting already in progress");
+    if (this.isFull) this.admit(); // it would wait for room, and be no copy of the moment that was meant
     const answer = this.#copies.busy ? "scheduled" : "started";
     const queue = (this.#rewriteQueue = new ChunkQueue(() => this.#copies.poke()));
     let text = "";
@@ -233,7 +272,7 @@ export class StoreLog {
       aof_enabled: 1,
       aof_rewrite_in_progress: this.#rewriteQueue === undefined ? 0 : 1,
       aof_last_bgrewrite_status: this.#failedAtBytes === 0 ? "ok" : "err",
-      aof_last_write_status: this.#failure === undefined ? "ok" : "err",
+      aof_last_write_status: this.#failure === undefined && !this.isFull ? "ok" : "err",
       aof_current_size: this.#totalBytes,
       aof_base_size: this.#baseBytes,
       aof_buffer_length: this.#behindBytes,
@@ -244,7 +283,15 @@ export class StoreLog {
   async close(): Promise<void> {
     this.#closing = true;
     this.#copies.poke();
-    if (this.#failure === undefined) await this.commit();
+    // On a full disk #log tries once more, and gives up what nobody was promised.
+    if (this.#failure === undefined && !this.isFull) await this.commit();
     await this.#log.close();
   }
+}
+
+const MISCONF = "MISCONF Errors writing to the AOF file";
+
+/** In the words of the C library, which are Redis's. */
+function reasonOf(message: string): string {
+  return message.includes("EDQUOT") ? "Disk quota exceeded" : "No space left on device";
 }

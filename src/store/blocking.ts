@@ -84,6 +84,7 @@ export class Blocking {
       }
       const { keys, take } = session.blocked!;
       this.abandon(session);
+      session.wrote = true;
       serveOne(store, session, { keys, take });
       this.#released.push(session);
       return true;

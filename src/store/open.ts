@@ -33,6 +33,11 @@ export interface OpenStoreOptions {
   readonly requirepass?: string;
   /** How much data there may be; default: as much as the heap takes. */
   readonly memory?: MemoryOptions;
+  /**
+   * Called when the disk turns out to be full, with what the system said, and (undefined) when there
+   * is room again. Meanwhile writes are refused, reads go on.
+   */
+  readonly onFull?: (why: string | undefined) => void;
   /** Called once, when a write or an fsync has failed. Nothing is promised from then on: the process should stop. */
   readonly onFatal?: (error: Error) => void;
   /** Rewrite by itself when the log has doubled and is at least this large; default REWRITE_MIN_BYTES. */
@@ -57,6 +62,10 @@ export interface OpenStore {
   readonly recovery: LogRecovery | undefined;
   /** For `startStore`. */
   afterCommit(): Promise<void> | undefined;
+  /** For `startStore`: resolves when a write need no longer wait for the disk; undefined: it need not. */
+  caughtUp(): Promise<void> | undefined;
+  /** For `startStore`: `listener` hears when the disk is full, and when it is no longer. */
+  whenFull(listener: (full: boolean) => void): void;
   /** Rewrites the log now. Rejects when that fails, or one runs already, or there is no log. */
   rewrite(): Promise<void>;
   /** Stops timers, flushes the log to the disk whatever the policy, gives the folder free. Close the server first. */
@@ -92,6 +101,7 @@ class Opened implements OpenStore {
   #text = "";
   #scheduled = false;
   #closed: Promise<void> | undefined;
+  readonly #fullListeners: ((full: boolean) => void)[] = [];
 
   constructor(options: OpenStoreOptions) {
     const { host, requirepass, memory } = options;
@@ -114,7 +124,7 @@ class Opened implements OpenStore {
       flush: () => this.#flush(),
       applied: (group) => this.#gather(group),
       onTrouble: options.onTrouble ?? (() => {}),
-      caughtUp: () => (this.#log?.isBehind === true ? this.afterCommit() : undefined),
+      caughtUp: () => (this.#log?.isBehind === true || this.#log?.isFull === true ? this.afterCommit() : undefined),
     });
   }
 
@@ -129,6 +139,8 @@ class Opened implements OpenStore {
     const { store } = this;
     const log = await openLog({
       host, dir: `${dir}/log`, durability, ...(segmentBytes === undefined ? {} : { segmentBytes }),
+      onFull: ({ message }) => this.#fullOrNot(message),
+      onRoom: () => this.#fullOrNot(undefined),
       onFatal: (error) => {
         this.#log?.fail(error);
         onFatal?.(error);
@@ -149,6 +161,16 @@ class Opened implements OpenStore {
     store.info.set("Persistence", () => storeLog.info());
     store.config.define("appendonly", { get: () => "yes" });
     store.config.define("appendfsync", { get: () => durability });
+  }
+
+  #fullOrNot(why: string | undefined): void {
+    this.#log?.changed();
+    for (const listener of this.#fullListeners) listener(why !== undefined);
+    this.#options.onFull?.(why);
+  }
+
+  whenFull(listener: (full: boolean) => void): void {
+    this.#fullListeners.push(listener);
   }
 
   #logOrRefuse(): StoreLog {
@@ -189,6 +211,10 @@ class Opened implements OpenStore {
   afterCommit(): Promise<void> | undefined {
     this.#flush();
     return this.#log?.commit();
+  }
+
+  caughtUp(): Promise<void> | undefined {
+    return this.#log?.caughtUp();
   }
 
   async rewrite(): Promise<void> {

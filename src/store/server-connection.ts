@@ -9,6 +9,9 @@
  * is not read from, and executes nothing, so what is owed to it stays near the soft limit. What it did not ask for just then,
  * published messages, cannot be held back at its side: a subscriber that falls behind by the hard limit is cut off.
  *
+ * A client whose next command is a write, while the log is far behind, keeps it back and is not read
+ * from until the log has caught up: haste is slowed down, not refused.
+ *
  * A client that waits (BLPOP) is still read from: its going away must be noticed before an element is given to it.
  *
  * Invariants: answers leave in the order of the commands; nothing is executed for a client that is blocked, behind or ending;
@@ -53,6 +56,8 @@ export interface Shared {
   flushLater(connection: StoreConnection): void;
   /** Answers wait for the log before they leave. */
   readonly commits: boolean;
+  /** Resolves when a write need not wait for the log; undefined: it need not now. */
+  caughtUp(): Promise<void> | undefined;
   gone(connection: StoreConnection): void;
   /** What a client costs has changed by so many bytes. */
   account(bytes: number): void;
@@ -63,6 +68,8 @@ const NOTHING = new Uint8Array(0);
 /** Answers that wait for the log. */
 interface Held {
   bytes: Uint8Array;
+  /** Some say what the log has yet to hold. */
+  readonly wrote: boolean;
 }
 
 export class StoreConnection {
@@ -82,6 +89,11 @@ export class StoreConnection {
   /** What it cost when that was last looked at: not little by little, for most cost nothing. */
   accounted = 0;
   #running = false;
+  /** A write that waits for the log. */
+  #next: string[] | undefined;
+  #nextBytes = 0;
+  /** What it waits for: told once for each time it waits. */
+  #behind: Promise<void> | undefined;
   /** No more commands: the answers leave, then we close. */
   #ending = false;
   /** It sends no more, but may read: `printf … | nc`. */
@@ -120,19 +132,26 @@ export class StoreConnection {
 
   /** All that is kept for this client: what is owed to it, half a command, names, a transaction. */
   get heldBytes(): number {
-    return this.owedBytes + this.#parser.heldBytes + this.#session.keptBytes;
+    return this.owedBytes + this.#parser.heldBytes + this.#nextBytes + this.#session.keptBytes;
+  }
+
+  /** What it was told, or would be told now, is not in the log yet. */
+  get isUnsafe(): boolean {
+    return this.#held.length > 0 || this.#session.wrote;
   }
 
   /** Sends what may leave, and goes on with what had to wait for that. */
   flush(): void {
     if (this.#closed || this.#taken !== undefined || this.#isTooFarBehind()) return;
+    this.#session.wrote = false;
     if (!this.#socketFull) this.#deliver(this.#out.take());
     this.#run();
   }
 
   /** For the group commit: takes what is to be answered now; `release` lets it go. */
   hold(): Held {
-    const held: Held = { bytes: NOTHING };
+    const held: Held = { bytes: NOTHING, wrote: this.#session.wrote };
+    this.#session.wrote = false;
     if (this.#closed || this.#taken !== undefined || this.#isTooFarBehind()) return held;
     held.bytes = this.#out.take();
     this.#heldBytes += held.bytes.length;
@@ -143,11 +162,16 @@ export class StoreConnection {
 
   /** In the order of `hold`. */
   release(held: Held): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#held[0] !== held) return; // gone, or released already as a reader's
     this.#held.shift();
     this.#heldBytes -= held.bytes.length;
     this.#deliver(held.bytes);
     this.#run();
+  }
+
+  /** The disk is full: who has only read goes on; who has written waits for its answer. */
+  releaseReads(): void {
+    for (let held = this.#held[0]; held?.wrote === false; held = this.#held[0]) this.release(held);
   }
 
   /** Answers what was asked, then closes. */
@@ -194,8 +218,7 @@ export class StoreConnection {
     const budget = SOFT_OUTPUT_BYTES - (this.owedBytes - this.#out.size);
     try {
       while (!this.#ending && !this.#closed && session.blocked === undefined && this.#out.size < budget) {
-        this.#parser.trusted = session.authenticated || !store.config.hasPassword;
-        const argv = this.#parser.next();
+        const argv = this.#take();
         if (argv === undefined) break;
         store.execute(session, argv);
         if (session.closing) this.#ending = true;
@@ -214,6 +237,26 @@ export class StoreConnection {
     this.#afterwards();
   }
   // #endregion
+
+  /** The next command, unless it has to wait. */
+  #take(): string[] | undefined {
+    const { store, caughtUp } = this.#shared;
+    const session = this.#session;
+    this.#parser.trusted = session.authenticated || !store.config.hasPassword;
+    const argv = this.#next ?? this.#parser.next();
+    if (argv === undefined) return undefined;
+    const behind = caughtUp();
+    if (behind !== undefined && store.wouldWrite(session, argv)) {
+      if (this.#next === undefined) this.#nextBytes = argv.reduce((sum, { length }) => sum + length, 0);
+      this.#next = argv;
+      if (behind !== this.#behind) void behind.then(() => this.#run());
+      this.#behind = behind;
+      return undefined;
+    }
+    this.#next = undefined;
+    this.#nextBytes = 0;
+    return argv;
+  }
 
   /** Nothing of ours may come behind the first byte of the new owner. */
   #handOver(takeOver: NonNullable<Session["takeOver"]>): void {
@@ -237,7 +280,7 @@ export class StoreConnection {
     }
     // Whoever waits and has closed its side has gone: nothing may be given to it.
     if (this.#peerEnded && this.#session.blocked !== undefined) return this.destroy();
-    const isOver = this.#ending || (this.#peerEnded && this.#parser.unreadBytes === 0);
+    const isOver = this.#ending || (this.#peerEnded && this.#parser.unreadBytes === 0 && this.#next === undefined);
     if (isOver && this.owedBytes === this.#socket.pendingBytes) this.#close();
     this.#throttle();
   }
@@ -263,7 +306,8 @@ export class StoreConnection {
   #throttle(): void {
     this.#account(this.heldBytes);
     if (this.#parser.unreadBytes > MAX_AHEAD_BYTES && this.#session.blocked !== undefined) return this.destroy();
-    const wanted = !this.#ending && this.#session.blocked === undefined && (this.owedBytes >= SOFT_OUTPUT_BYTES || this.#parser.unreadBytes > SOFT_OUTPUT_BYTES);
+    const waits = this.#next !== undefined || this.owedBytes >= SOFT_OUTPUT_BYTES || this.#parser.unreadBytes > SOFT_OUTPUT_BYTES;
+    const wanted = !this.#ending && this.#session.blocked === undefined && waits;
     if (wanted === this.#paused) return;
     this.#paused = wanted;
     if (wanted) this.#socket.pause();
@@ -303,6 +347,7 @@ export class StoreConnection {
     this.#linger?.cancel();
     // Whoever waits for the disk still has them in hand: what is in them goes now.
     for (const held of this.#held) held.bytes = NOTHING;
+    this.#next = undefined;
     this.#account(0);
     this.#shared.store.end(this.#session);
     this.#shared.gone(this);

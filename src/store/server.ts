@@ -37,6 +37,16 @@ export interface StoreServerOptions {
    * clients are cut off, for what they would have been told is not so.
    */
   readonly afterCommit?: () => Promise<void> | undefined;
+  /**
+   * Asked before a write: while its promise is pending, clients whose next command is one are not read
+   * from. It resolves, whatever happens. Undefined: the write may come.
+   */
+  readonly caughtUp?: () => Promise<void> | undefined;
+  /**
+   * Gets a listener for a disk that is full: while it is, reads are answered although `afterCommit`
+   * is pending. Who has written before waits for it.
+   */
+  readonly whenFull?: (listener: (full: boolean) => void) => void;
 }
 
 /** `UNPROTECTED`: others could reach the port, and no password stands in their way. Not retryable. */
@@ -102,6 +112,8 @@ class Clients implements Shared {
   #commit: Promise<void> | undefined;
   #onEmpty: (() => void) | undefined;
   readonly #maxBytes: number;
+  #diskIsFull = false;
+  readonly caughtUp: () => Promise<void> | undefined;
   /** What all clients cost. */
   #bytes = 0;
 
@@ -110,6 +122,11 @@ class Clients implements Shared {
     this.store = options.store;
     this.#afterCommit = options.afterCommit;
     this.commits = options.afterCommit !== undefined;
+    this.caughtUp = options.caughtUp ?? (() => undefined);
+    options.whenFull?.((full) => {
+      this.#diskIsFull = full;
+      if (full) for (const each of [...this.#connections]) each.releaseReads();
+    });
     this.#maxClients = options.maxClients ?? MAX_CLIENTS;
     this.#maxBytes = options.maxClientsBytes ?? MAX_CLIENTS_BYTES;
   }
@@ -164,7 +181,10 @@ class Clients implements Shared {
       for (const connection of dirty) connection.flush();
       return;
     }
-    const held = Array.from(dirty, (connection) => ({ connection, bytes: connection.hold() }));
+    const waiting = this.#diskIsFull ? [...dirty].filter(({ isUnsafe }) => isUnsafe) : [...dirty];
+    if (this.#diskIsFull) for (const connection of dirty) if (!connection.isUnsafe) connection.flush();
+    if (waiting.length === 0) return;
+    const held = waiting.map((connection) => ({ connection, bytes: connection.hold() }));
     const done = Promise.all([this.#commit, commit]).then(
       () => held.forEach(({ connection, bytes }) => connection.release(bytes)),
       () => held.forEach(({ connection }) => connection.destroy()),

@@ -220,6 +220,7 @@ export class Store {
     this.#dirty = false;
     this.#logged = false;
     command.run(this, session, argv);
+    if (this.#dirty) session.wrote = true;
     if (this.#dirty && !this.#logged) this.#remember(argv);
     this.#dirty = false; // EXEC is such a call around others: what they changed is remembered already
   }
@@ -238,6 +239,13 @@ export class Store {
   /** A copy under way gets this key as it is now. `call` says it for the keys of a command. */
   beforeChange(key: string): void {
     this.#snapshot?.save(key);
+  }
+
+  /** Whether this command, given now by this client, would have to be remembered. */
+  wouldWrite(session: Session, argv: readonly string[]): boolean {
+    const command = findCommand(argv[0]!);
+    if (command?.name !== "exec") return command?.write === true;
+    return session.queue?.some(([name]) => findCommand(name!)!.write) === true;
   }
 
   #enqueue(session: Session, argv: string[]): void {

@@ -7,7 +7,7 @@ import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
 import { shortPath, tornText } from "../serve.ts";
 import type { ServedStore, ServeStoreOptions } from "../store-serve.ts";
-import { trouble, troubleAdvice, troubleText } from "../store-trouble.ts";
+import { fullText, trouble, troubleAdvice, troubleText } from "../store-trouble.ts";
 import { DEFAULT_STORE_PORT, storeUrl } from "../store-url.ts";
 import { plural } from "../text.ts";
 
@@ -79,6 +79,7 @@ async function serve(call: Call): Promise<number> {
   try {
     served = await serveStore({
       ...options, host: context.host, onFatal: end, signal: loading.signal,
+      onFull: (why) => context.note(`titan: ${fullText(why)}`),
       onTrouble: (from, why) => context.note(`titan: ${why === undefined ? `follows ${addressText(from)}` : `cannot follow ${addressText(from)} yet: ${why.replace(/\s+/g, " ").trim()}`}`),
     });
   } catch (error) {
