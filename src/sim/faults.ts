@@ -45,6 +45,11 @@ export class DiskFaults {
     this.#orders = [];
   }
 
+  /** What all files come to. */
+  get usedBytes(): number {
+    return this.#disk.usedBytes();
+  }
+
   /** Files may not grow beyond so many bytes in all: ENOSPC. Undefined: no limit. */
   limitBytes(bytes: number | undefined): void {
     this.#limitBytes = bytes;

@@ -40,11 +40,19 @@ export const MAX_BEHIND_BYTES = MAX_PENDING_BYTES / 4;
 /** As in Redis: a log is rewritten when it has doubled since the last time, and is worth the work. */
 export const REWRITE_MIN_BYTES = 64 * 1024 * 1024;
 
+export interface StoreLogOptions {
+  readonly store: Store;
+  readonly copies: Copies;
+  readonly rewriteMinBytes: number;
+  readonly maxBehindBytes: number;
+}
+
 export class StoreLog {
   readonly #log: Log;
   readonly #store: Store;
   readonly #copies: Copies;
   readonly #rewriteMinBytes: number;
+  readonly #maxBehindBytes: number;
   /** Records that #log has no room for yet. */
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
@@ -63,11 +71,12 @@ export class StoreLog {
   /** Pending while writes wait: one promise for all. */
   #caughtUp: Promise<void> | undefined;
 
-  constructor(log: Log, { store, copies, rewriteMinBytes }: { store: Store; copies: Copies; rewriteMinBytes?: number }) {
+  constructor(log: Log, { store, copies, rewriteMinBytes, maxBehindBytes }: StoreLogOptions) {
     this.#log = log;
     this.#store = store;
     this.#copies = copies;
-    this.#rewriteMinBytes = rewriteMinBytes ?? REWRITE_MIN_BYTES;
+    this.#rewriteMinBytes = rewriteMinBytes;
+    this.#maxBehindBytes = maxBehindBytes;
     this.#safeSeq = log.nextSeq - 1;
   }
 
@@ -115,7 +124,7 @@ export class StoreLog {
 
   /** Too much waits for the disk, or it has failed. */
   get isBehind(): boolean {
-    return this.#failure !== undefined || this.#behindBytes > MAX_BEHIND_BYTES;
+    return this.#failure !== undefined || this.#behindBytes > this.#maxBehindBytes;
   }
 
   /** Resolves when there is less to wait for, or no use in waiting; undefined: a write may come now. */
@@ -123,11 +132,17 @@ export class StoreLog {
     if (!this.isBehind || this.isFull || this.#failure !== undefined) return undefined;
     this.#caughtUp ??= new Promise<void>((resolve) => {
       this.#onChange.add(resolve);
-      this.commit()?.then(resolve, resolve);
+      void this.#drain().then(resolve, resolve);
     }).then(() => {
       this.#caughtUp = undefined;
     });
     return this.#caughtUp;
+  }
+
+  /** Half is enough: clients go on while the disk still has something to do. */
+  async #drain(): Promise<void> {
+    await this.#log.durable(Math.min(this.#safeSeq + 1, this.#log.nextSeq - 1)); // what is being written
+    if (this.#behindBytes > this.#maxBehindBytes / 2) await this.commit();
   }
 
   /** Throws a `Refusal` when a write could not be remembered. */

@@ -10,7 +10,7 @@
  */
 import type { Address, Host } from "#host";
 import { type Durability, type LogRecovery, openLog } from "#log";
-import { StoreLog } from "./aof.ts";
+import { MAX_BEHIND_BYTES, REWRITE_MIN_BYTES, StoreLog } from "./aof.ts";
 import type { MemoryOptions } from "./memory.ts";
 import { encodeGroup } from "./aof-text.ts";
 import { Copies } from "./persist.ts";
@@ -42,6 +42,8 @@ export interface OpenStoreOptions {
   readonly onFatal?: (error: Error) => void;
   /** Rewrite by itself when the log has doubled and is at least this large; default REWRITE_MIN_BYTES. */
   readonly rewriteMinBytes?: number;
+  /** Writes wait while more than this waits for the disk; default MAX_BEHIND_BYTES. */
+  readonly maxBehindBytes?: number;
   /** Default: as #log has it. */
   readonly segmentBytes?: number;
   /** Gives up while the log is replayed: `openStore` rejects with its reason, and the folder is free. */
@@ -97,6 +99,7 @@ class Opened implements OpenStore {
   readonly #replication: Replication;
   #log: StoreLog | undefined;
   #lock: { release(): Promise<void> } | undefined;
+  readonly #flushChars: number;
   /** The turn's changes so far. */
   #text = "";
   #scheduled = false;
@@ -106,6 +109,8 @@ class Opened implements OpenStore {
   constructor(options: OpenStoreOptions) {
     const { host, requirepass, memory } = options;
     this.#options = options;
+    // What is not handed over is not seen to wait.
+    this.#flushChars = Math.min(FLUSH_CHARS, (options.maxBehindBytes ?? MAX_BEHIND_BYTES) / 2);
     this.store = new Store({
       host, role: "primary", propagate: (group) => this.#gather(group),
       ...(requirepass !== undefined && { requirepass }), ...(memory !== undefined && { memory }),
@@ -134,7 +139,8 @@ class Opened implements OpenStore {
   }
 
   async openLog(dir: string, lock: { release(): Promise<void> }): Promise<void> {
-    const { host, durability = "everysec", segmentBytes, rewriteMinBytes, onFatal } = this.#options;
+    const { host, durability = "everysec", segmentBytes, onFatal } = this.#options;
+    const { rewriteMinBytes = REWRITE_MIN_BYTES, maxBehindBytes = MAX_BEHIND_BYTES } = this.#options;
     this.#lock = lock;
     const { store } = this;
     const log = await openLog({
@@ -147,7 +153,7 @@ class Opened implements OpenStore {
       },
     });
     this.recovery = log.recovery;
-    const storeLog = new StoreLog(log, { store, copies: this.#copies, ...(rewriteMinBytes === undefined ? {} : { rewriteMinBytes }) });
+    const storeLog = new StoreLog(log, { store, copies: this.#copies, rewriteMinBytes, maxBehindBytes });
     storeLog.beforeCopy = () => this.#flush();
     store.role = "loading";
     try {
@@ -184,7 +190,7 @@ class Opened implements OpenStore {
     let cut = false;
     for (const piece of encodeGroup(group)) {
       this.#text += piece;
-      if (this.#text.length < FLUSH_CHARS) continue;
+      if (this.#text.length < this.#flushChars) continue;
       this.#flush();
       cut = true;
     }
