@@ -24,9 +24,6 @@ import { runTests } from "./lib/run-tests.mjs";
 
 /** @typedef {import("./lib/reporter.mjs").TestSummary} TestSummary */
 
-/** Test files side by side. Several start clusters and measure time, so more than two would disturb one another. */
-const CONCURRENCY = 2;
-
 /** Tests of the checkout itself: what git says of it, and what npm makes of it. */
 const IN_CHECKOUT = new Set(["test/style.test.ts", "test/package.test.ts"]);
 
@@ -49,7 +46,7 @@ await runMain(async () => {
   checkTools();
   await ensureDeps();
   await ensureBuilt().catch((error) => process.stderr.write(`${error.message}\n(going on: these tests run from the sources)\n`));
-  return (await runTests(named.length > 0 ? named.map(existing) : allTests(), { flags, concurrency: CONCURRENCY })).code;
+  return (await runTests(named.length > 0 ? named.map(existing) : allTests(), { flags })).code;
 });
 
 /**
@@ -111,14 +108,15 @@ async function testShare({ tests, lessons, pages }) {
 async function runInCopy(files) {
   const inCheckout = files.filter((file) => IN_CHECKOUT.has(file));
   const inCopy = files.filter((file) => !IN_CHECKOUT.has(file));
-  const checkout = await runTests(inCheckout);
-  if (inCopy.length === 0) return checkout;
+  if (inCopy.length === 0) return await runTests(inCheckout);
   const { register } = await import("tsx/esm/api");
   register();
   const { makeSandbox } = await import("./learn/sandbox.ts");
   const copy = makeSandbox(ROOT, { compile: true });
   try {
-    const { code, summary } = await runTests(inCopy, { root: copy.root, concurrency: CONCURRENCY });
+    const [{ code, summary }, checkout] = await Promise.all([
+      runTests(inCopy, { root: copy.root }), runTests(inCheckout, { late: true }),
+    ]);
     for (const test of [...summary.passed, ...summary.failed, ...summary.skipped]) test.file = sourceName(test.file, copy.root);
     if (inCheckout.length === 0) return { code, summary };
     return { code: code || checkout.code, summary: joined(checkout.summary, summary) };

@@ -3,10 +3,11 @@
 /** `npm run -s try 05/torn-tail [args]`: runs `lessons/05-…/try/torn-tail.ts` from the sources. Without a name: what there is. */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { BootstrapError, ROOT, ensureDeps, runMain } from "./bootstrap.mjs";
 import { listChapters, suggest } from "./lib/chapters.mjs";
 import { runNode } from "./lib/child.mjs";
-import { programArguments } from "./lib/compiled.mjs";
+import { isCompiled, programArguments, programFile } from "./lib/compiled.mjs";
 
 await runMain(async () => {
   const [asked, ...args] = process.argv.slice(2);
@@ -29,8 +30,21 @@ await runMain(async () => {
     );
   }
   await ensureDeps();
+  if (isCompiled(ROOT)) return runHere(programFile(ROOT, file), args);
   return runNode([...programArguments(ROOT, file), ...args]);
 });
+
+/**
+ * JavaScript needs no loader, and so no process of its own: the lessons start eighty programs.
+ * @param {string} file
+ * @param {readonly string[]} args
+ */
+async function runHere(file, args) {
+  process.argv = [process.execPath, file, ...args];
+  process.setSourceMapsEnabled(true);
+  await import(pathToFileURL(file).href);
+  return Number(process.exitCode ?? 0);
+}
 
 /** @returns {Map<string, string>} "05/torn-tail" to its file, relative to the root */
 function listPrograms() {

@@ -73,10 +73,10 @@ test("removeTree() removes names that are no text, pipes, and a tree deeper than
   assert.equal(existsSync(folder), false);
 });
 
-test("removeTree() removes 20,000 files in one folder, and lets the event loop go on meanwhile", async () => {
+test("removeTree() removes 8,000 files in one folder, and lets the event loop go on meanwhile", async () => {
   const folder = fresh();
   mkdirSync(folder);
-  for (let i = 0; i < 20_000; i++) writeFileSync(join(folder, String(i)), "");
+  for (let i = 0; i < 8_000; i++) writeFileSync(join(folder, String(i)), "");
   let turns = 0;
   const tick = setInterval(() => turns++, 1);
   await removeTree(folder);
@@ -90,7 +90,7 @@ test("removeTree() called by several at once, on one tree, fails for none of the
     const folder = fresh();
     inFolder(
       folder,
-      "for i in $(seq 30); do mkdir -p a$i/b/c; touch a$i/1 a$i/b/2 a$i/b/c/3; done; " +
+      "for i in $(seq 10); do mkdir -p a$i/b/c; touch a$i/1 a$i/b/2 a$i/b/c/3; done; " +
         "chmod 500 a1/b a2",
     );
     await Promise.all(Array.from({ length: 12 }, () => removeTree(folder)));

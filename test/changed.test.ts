@@ -148,7 +148,8 @@ test("npm test -- --changed runs what it names and says why; with nothing change
   for (const name of Object.keys(FILES)) if (/^test\/.*\.ts$/.test(name)) write(name, text);
   for (const name of Object.keys(FILES)) if (/^src\//.test(name)) write(name, "export {};\n");
   write("test/tsconfig.json", '{ "extends": "../tsconfig.json", "compilerOptions": { "noEmit": true, "rootDir": ".." } }\n');
-  write("test/06-dag.test.ts", `import "#dag";\n${text}`);
+  const failing = 'test("b", () => { throw new Error("no"); });\n';
+  write("test/06-dag.test.ts", `import "#dag";\n${text}${failing}`);
   write(".gitignore", "node_modules\ndist\n");
   git("add", "-A");
   git("commit", "-q", "-m", "scripts");
@@ -162,11 +163,9 @@ test("npm test -- --changed runs what it names and says why; with nothing change
 
   write("src/dag/mod.ts", "export const dag: number = 3;\n");
   const one = run();
-  assert.equal(one.status, 0, one.stderr + one.stdout);
+  assert.equal(one.status, 1, one.stderr + one.stdout);
   assert.match(one.stdout, /^1 file has changed since \w{9}\.\n2 of 6 test files, and 0 lessons, can notice:\n/);
   assert.match(one.stdout, /^ {2}test\/06-dag\.test\.ts +src\/dag\/mod\.ts$/m);
-  assert.match(one.stdout, /^# tests 2$/m);
-
-  write("test/06-dag.test.ts", `${text.replace("{}", '{ throw new Error("no"); }')}`);
-  assert.equal(run().status, 1);
+  assert.match(one.stdout, /^failed: b \(test\/06-dag\.test\.ts\): no$/m);
+  assert.match(one.stdout, /^# tests 3\n(# .*\n)*# pass 2\n# fail 1$/m);
 });

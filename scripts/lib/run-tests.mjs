@@ -1,8 +1,9 @@
 // @ts-check
 /** One way to run test files: output for people, a summary for the caller, and a failure when nothing ran. */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { availableParallelism, tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { ROOT } from "../bootstrap.mjs";
 import { runNode } from "./child.mjs";
 import { loaderFlags, programFile } from "./compiled.mjs";
@@ -13,29 +14,40 @@ import { loaderFlags, programFile } from "./compiled.mjs";
 const FILE_TIMEOUT_MS = 240_000;
 
 /**
+ * Files side by side. They wait for a third of their time, so one more than there are processors;
+ * and not many, because several start clusters and measure time.
+ */
+const AT_ONCE = Math.min(4, availableParallelism() + 1);
+
+/** The longest begin first, so that none of them is what all others wait for. */
+const LONGEST = [
+  "demo", "learn-check", "22-simulation.bugs", "learn-scripts", "cli.cluster", "cli", "22-simulation",
+  "learn-companion", "package", "12-membership.orphans.up", "15-store.cluster", "cli.terminal", "00-tour",
+  "22-simulation.chaos", "11-worker.processes", "03-host.remove",
+];
+
+const RUNNER = fileURLToPath(new URL("test-runner.mjs", import.meta.url));
+
+/**
  * Runs test files and prints their results.
  * @param {string[]} files relative to the root
- * @param {{ root?: string, flags?: string[], concurrency?: number, env?: NodeJS.ProcessEnv, quiet?: boolean }} [options]
- *   root is that of a copy of the project; flags go to node as they are; quiet shows nothing, for callers who want the summary
+ * @param {{ root?: string, flags?: string[], env?: NodeJS.ProcessEnv, quiet?: boolean,
+ *   late?: boolean }} [options] root is that of a copy of the project; flags are node's; quiet shows nothing, for
+ *   callers who want the summary; late shows everything at the end, for tests that run beside others
  * @returns {Promise<{ code: number, summary: TestSummary }>} code is 0 only if at least one test ran and none failed,
  *   or no file was named
  */
 export async function runTests(files, options = {}) {
   const root = options.root ?? ROOT;
   // Without a file node would look for tests by itself.
-  if (files.length === 0) return { code: 0, summary: { ran: 0, passed: [], failed: [], skipped: [], lines: [] } };
+  if (files.length === 0) return { code: 0, summary: emptySummary() };
   const folder = mkdtempSync(join(tmpdir(), "titan-test-"));
   const report = join(folder, "summary.json");
   // Inside a test this variable is set, and a runner that finds it takes itself for a child and runs nothing.
   const { NODE_TEST_CONTEXT: _, ...env } = options.env ?? process.env;
   try {
-    const status = await runNode([
-      ...loaderFlags(root), "--test", `--test-timeout=${FILE_TIMEOUT_MS}`,
-      ...(options.concurrency ? [`--test-concurrency=${options.concurrency}`] : []),
-      ...(options.quiet ? [] : ["--test-reporter=spec", "--test-reporter-destination=stdout"]),
-      `--test-reporter=${new URL("reporter.mjs", import.meta.url).href}`, `--test-reporter-destination=${report}`,
-      ...(options.flags ?? []), ...files.map((file) => programFile(root, file)),
-    ], { cwd: root, env, stdio: options.quiet ? "ignore" : "inherit" });
+    const args = programFor(files.map((file) => programFile(root, file)), { ...options, root, report });
+    const status = await runNode(args, { cwd: root, env, stdio: options.quiet ? "ignore" : "inherit" });
     const summary = readSummary(report);
     if (summary.ran === 0 && status === 0 && !options.quiet) process.stderr.write("No test ran: that is a failure, not a success.\n");
     return { code: status === 0 && summary.ran === 0 ? 1 : status, summary };
@@ -45,6 +57,48 @@ export async function runTests(files, options = {}) {
 }
 
 /**
+ * Our own runner, unless there are flags that only node's understands.
+ * @param {string[]} files absolute
+ * @param {{ root: string, report: string, flags?: string[], quiet?: boolean, late?: boolean }} options
+ * @returns {string[]} arguments for node
+ */
+function programFor(files, { root, report, flags = [], quiet = false, late = false }) {
+  const names = valuesOf("--test-name-pattern", flags);
+  const timeouts = valuesOf("--test-timeout", flags);
+  if (names.length + timeouts.length < flags.length) {
+    return [
+      ...loaderFlags(root), "--test", `--test-timeout=${FILE_TIMEOUT_MS}`, `--test-concurrency=${AT_ONCE}`,
+      ...(quiet ? [] : ["--test-reporter=spec", "--test-reporter-destination=stdout"]),
+      `--test-reporter=${new URL("reporter.mjs", import.meta.url).href}`, `--test-reporter-destination=${report}`,
+      ...flags, ...files,
+    ];
+  }
+  /** @type {import("./test-runner.mjs").Job} */
+  const job = {
+    files: longestFirst(files), report, names, concurrency: AT_ONCE,
+    output: quiet ? "none" : late ? "late" : "now",
+    flags: loaderFlags(root), timeoutMs: Number(timeouts.at(-1) ?? FILE_TIMEOUT_MS),
+  };
+  return [RUNNER, JSON.stringify(job)];
+}
+
+/** @param {readonly string[]} files */
+function longestFirst(files) {
+  const place = (/** @type {string} */ file) => {
+    const at = LONGEST.indexOf(basename(file).replace(/\.test\.[jt]s$/, ""));
+    return at < 0 ? LONGEST.length : at;
+  };
+  return [...files].sort((a, b) => place(a) - place(b));
+}
+
+/** @param {string} name @param {readonly string[]} flags */
+const valuesOf = (name, flags) =>
+  flags.flatMap((flag) => (flag.startsWith(`${name}=`) ? [flag.slice(name.length + 1)] : []));
+
+/** @returns {TestSummary} */
+const emptySummary = () => ({ ran: 0, passed: [], failed: [], skipped: [], lines: [] });
+
+/**
  * @param {string} path
  * @returns {TestSummary}
  */
@@ -52,6 +106,6 @@ function readSummary(path) {
   try {
     return JSON.parse(readFileSync(path, "utf8"));
   } catch {
-    return { ran: 0, passed: [], failed: [], skipped: [], lines: [] }; // the runner died before it could report
+    return emptySummary(); // the runner died before it could report
   }
 }

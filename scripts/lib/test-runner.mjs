@@ -1,0 +1,52 @@
+// @ts-check
+/**
+ * Runs test files side by side, each in a process of its own, in the order in which they are given.
+ *
+ *     node test-runner.mjs '{"files": ["/…/a.test.ts"], "flags": […], "report": "/…/summary.json"}'
+ *
+ * It is `node --test` but for three things: that one sorts the files by name, so that the longest
+ * may begin when all others have ended; it starts the loader of TypeScript for itself, too, which
+ * costs a third of a second; and it cannot be given a program that others may be told about
+ * (family.mjs).
+ */
+import { writeFileSync } from "node:fs";
+import { run } from "node:test";
+import { spec as Spec } from "node:test/reporters";
+import summarise from "./reporter.mjs";
+
+/**
+ * @typedef {{
+ *   files: string[], flags: string[], concurrency: number, timeoutMs: number, names: string[],
+ *   report: string, output: "now" | "late" | "none",
+ * }} Job `flags` start the process of a file; `names` are patterns of the tests to be run; `late` is
+ *   for a runner beside another one: all it has to say, once
+ */
+
+/** @type {Job} */
+const job = JSON.parse(process.argv[2] ?? "");
+const flags = [...job.flags, `--test-timeout=${job.timeoutMs}`];
+// Where the option is not known (Node 20), the processes of the files have the flags of this one.
+process.execArgv.splice(0, Infinity, ...flags);
+const options = {
+  files: job.files, concurrency: job.concurrency, timeout: job.timeoutMs, execArgv: flags,
+  ...(job.names.length > 0 && { testNamePatterns: job.names }),
+};
+
+const tests = run(options);
+tests.on("test:fail", ({ todo }) => {
+  if (todo === undefined || todo === false) process.exitCode = 1;
+});
+const told = tests.compose(new Spec());
+if (job.output === "now") told.pipe(process.stdout);
+const [text, summary] = await Promise.all([
+  job.output === "late" ? textOf(told) : "", textOf(tests.compose(summarise)),
+]);
+process.stdout.write(text);
+writeFileSync(job.report, summary);
+
+/** @param {AsyncIterable<unknown>} stream */
+async function textOf(stream) {
+  let text = "";
+  for await (const chunk of stream) text += chunk;
+  return text;
+}
