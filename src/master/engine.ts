@@ -69,7 +69,7 @@ export class Engine {
   /** Those of `effects` that answer reads. */
   readonly #answers = new Set<() => void>();
   /** Decisions of the master's own that wait for room, one for each worker: its newest word counts. */
-  readonly #postponed = new Map<number, () => void>();
+  readonly #postponed = new Map<number | string, () => void>();
   #turnPlanned = false;
   #wake: Timer | undefined;
   #wakeAt = Infinity;
@@ -211,10 +211,13 @@ export class Engine {
     throw new Refusal("OVERLOADED", `Cannot ${doing}: ${what}: reads go on, changes are taken again when there is room`);
   }
 
-  /** Decides about a worker now, or as soon as there is room: what it cannot be refused, such as its goodbye. */
-  whenRoom(worker: number, decide: () => void): void {
+  /**
+   * Decides now, or as soon as there is room, what nobody can be refused: a worker's goodbye, say.
+   * What waits about one and the same thing (a worker, an attempt) is replaced by what is newer.
+   */
+  whenRoom(about: number | string, decide: () => void): void {
     if (this.full === undefined) decide();
-    else this.#postponed.set(worker, decide);
+    else this.#postponed.set(about, decide);
   }
 
   /** The log has just found the disk full: who reads is not kept waiting for it. */
