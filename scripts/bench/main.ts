@@ -3,13 +3,14 @@ import { parseArgs } from "node:util";
 import { attack } from "./attack.ts";
 import { codec, core, dag, framing, log, type Options } from "./bricks.ts";
 import { cluster, machine } from "./cluster.ts";
+import { project } from "./project.ts";
 import { queue } from "./queue.ts";
 import { restart } from "./restart.ts";
 import { store } from "./store.ts";
 import { formatTable, verdict, type Row } from "./table.ts";
 
 const GROUPS: Record<string, (options: Options) => Promise<Row[]>> = {
-  framing, codec, log, core, dag, cluster, queue, restart, store, attack,
+  framing, codec, log, core, dag, cluster, project, queue, restart, store, attack,
 };
 
 const { values } = parseArgs({ options: { json: { type: "boolean" }, quick: { type: "boolean" }, only: { type: "string" } } });
