@@ -230,7 +230,7 @@ test("a call's output stops while nobody reads, goes on, and comes before its en
   const calls = pool(1);
   let text = "";
   const { running } = start(calls, "lines", {
-    onOutput: (stream, bytes) => {
+    onOutput: (_stream, bytes) => {
       text += bytes;
       running.pauseOutput();
       setTimeout(() => running.resumeOutput(), 1);

@@ -22,7 +22,7 @@ async function write(): Promise<void> {
 test("titan master refuses a log without its header and says what to do; verify fails", async () => {
   await write();
   truncateSync(segment, 10);
-  const { code, stderr } = await titan(["master", "--state", state, "--port", "0"], {});
+  const { code, stderr } = await titan(["master", "--state", state, "--port", "0"], { cwd: state });
   assert.equal(code, 1);
   assert.match(stderr, /0000000000000001\.seg: offset 0: its header is gone \(10 of its 32 bytes are there\), and any records with it, which may have been acknowledged/);
   assert.match(stderr, /titan log repair DIR --dry-run says what a repair would do\n  titan master --accept-loss \(or up\) starts without it/);

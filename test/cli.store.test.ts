@@ -258,7 +258,7 @@ test("a cluster that is given up while its store loads does not wait for it", as
 test("a cluster's store that loads can be stopped though somebody asks it, who hears of it", { timeout: 10_000 }, async (t) => {
   const thread = new Worker("setInterval(() => undefined, 1000)", { eval: true }); // it loads for ever
   t.after(() => thread.terminate());
-  const store = await openClusterStore({ thread }, { host, stateDir: tempFolder(), listenHost: "127.0.0.1", token: undefined, onNote: () => undefined });
+  const store = await openClusterStore({ thread }, { host, stateDir: tempFolder(), listenHost: "127.0.0.1", token: undefined, maxClients: 16, onNote: () => undefined });
   const unheard = assert.rejects(store.forMaster.call([Buffer.from("PING")]), { name: "CliError", message: "Cannot start the store: stopped" });
   await store.stop();
   await unheard;
