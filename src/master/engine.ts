@@ -212,8 +212,8 @@ export class Engine {
   }
 
   /**
-   * Decides now, or as soon as there is room, what nobody can be refused: a worker's goodbye, say.
-   * What waits about one and the same thing (a worker, an attempt) is replaced by what is newer.
+   * Decides now, or as soon as there is room: what cannot be refused, such as a worker's goodbye. `about` is the worker, or
+   * whatever else it is about: of decisions about one thing the latest counts.
    */
   whenRoom(about: number | string, decide: () => void): void {
     if (this.full === undefined) decide();

@@ -253,7 +253,7 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
   const watchers = new Watchers(() => engine, turns, host.timers.soon);
   const tellLost = (key: AttemptKey): void => {
     if (!output.lossOf(key)) return;
-    engine.whenRoom(`output of ${key.run}/${key.job}/${key.attempt}`, () => {
+    engine.whenRoom(`output ${key.run}/${key.job}/${key.attempt}`, () => {
       const lost = output.takeLost(key);
       if (lost === undefined) return;
       engine.commit(decideOutputLost(engine.state, key, { ...lost, ...engine.context }));
