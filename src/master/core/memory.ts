@@ -117,9 +117,9 @@ export interface MemoryLimits {
 
 // #region limits
 /**
- * Shares of the heap beside the base. Why not all of it? The collector needs room to work: with four
- * fifths in use a restart takes twice as long, with nine tenths it hardly moves. And a pipeline that is
- * being judged is in memory already, beside all that was accepted.
+ * Shares of the heap beside the base. Why not all of it? The collector needs room to work: a master
+ * whose heap was full to the limit took minutes to start again. And a pipeline that is being judged is
+ * in memory already, beside all that was accepted.
  */
 const SHARES = { open: 1 / 2, finished: 1 / 8, total: 5 / 8, ceiling: 3 / 4 } as const;
 invariant(SHARES.open + SHARES.finished <= SHARES.total, "what is open and what has ended fit beside each other");
