@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync, linkSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { after, before, test } from "node:test";
-import { nodeHost, type Socket } from "#host";
+import { lockHolder, nodeHost, type Socket } from "#host";
 
 const host = nodeHost();
 const folder = mkdtempSync(join(tmpdir(), "titan-lock-"));
@@ -72,9 +74,48 @@ test("lock() is not fooled by a process that was given the dead holder's number"
     writeFileSync(path, other);
     await (await host.storage.lock(path)).release();
   }
-  writeFileSync(path, mine);
+  // As older versions wrote it.
+  writeFileSync(path, `${pid} ${start} ${boot}\n`);
   await assert.rejects(host.storage.lock(path), { code: "ELOCKED" });
   rmSync(path);
+});
+
+test("lock() tells a copy of a held lock from another name of it", async () => {
+  const [original, copy, name] = ["original", "copy", "name"].map((folderName) => join(folder, folderName)) as [string, string, string];
+  for (const at of [original, name]) mkdirSync(at);
+  const held = await host.storage.lock(join(original, "lock"));
+  cpSync(original, copy, { recursive: true, preserveTimestamps: true });
+  linkSync(join(original, "lock"), join(name, "lock"));
+  assert.equal(await lockHolder(join(copy, "lock")), undefined);
+  assert.equal(await lockHolder(join(original, "lock")), process.pid);
+  for (const at of [original, name]) await assert.rejects(host.storage.lock(join(at, "lock")), { code: "ELOCKED" });
+  const beside = await host.storage.lock(join(copy, "lock"));
+  await assert.rejects(host.storage.lock(join(copy, "lock")), { code: "ELOCKED" });
+  renameSync(original, `${original}-moved`);
+  await assert.rejects(host.storage.lock(join(`${original}-moved`, "lock")), { code: "ELOCKED" });
+  await beside.release();
+  await held.release();
+  for (const at of [`${original}-moved`, copy, name]) rmSync(at, { recursive: true });
+});
+
+test("what storage makes is its owner's alone, whatever the umask", async () => {
+  const before = process.umask();
+  try {
+    for (const umask of [0o000, 0o022, 0o077]) {
+      process.umask(umask);
+      const top = join(folder, `umask-${umask}`);
+      await host.storage.mkdir(join(top, "deep", "er"));
+      await host.storage.writeFile(join(top, "written"), Buffer.from("x"));
+      await (await host.storage.open(join(top, "opened"), { create: true })).close();
+      const held = await host.storage.lock(join(top, "lock"));
+      const modes = ["", "deep", "deep/er", "written", "opened", "lock"].map((name) => statSync(join(top, name)).mode & 0o777);
+      assert.deepEqual(modes, [0o700, 0o700, 0o700, 0o600, 0o600, 0o600]);
+      await held.release();
+      rmSync(top, { recursive: true });
+    }
+  } finally {
+    process.umask(before);
+  }
 });
 
 test("lock() does not stop at a racer that died while it was removing a dead lock", async () => {

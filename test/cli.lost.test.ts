@@ -1,6 +1,6 @@
 /** A log that has lost its beginning, as a person meets it: refused by name, accepted on demand, and not forgotten. */
 import assert from "node:assert/strict";
-import { appendFileSync, truncateSync } from "node:fs";
+import { appendFileSync, chmodSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { nodeHost } from "#host";
@@ -48,7 +48,11 @@ test("a master with acceptLoss starts and hands on what it ignored; verify and d
     "  WHEN  lost what 0000000000000001.seg held: its header is gone (10 of its 32 bytes are there), and any records with it, which may have been acknowledged",
     "  WHEN  cut 44 bytes of 0000000000000001.seg, with no record before them",
   ]);
+  const modes = ["", "lock", "log", "log/MANIFEST", "log/RECOVERIES", "log/0000000000000001.seg"].map((name) => statSync(join(state, name), { throwIfNoEntry: false })?.mode);
+  assert.deepEqual(modes.map((mode) => mode === undefined ? 0 : mode & 0o077), [0, 0, 0, 0, 0, 0]);
+  chmodSync(state, 0o755);
   const doctor = await inProcess(["doctor", "--state", state, "--master", "127.0.0.1:1"]);
   assert.match(doctor.stdout, /^warn  log +on \S+ \S+ a start of .*log lost what 0000000000000001\.seg held/m);
   assert.match(doctor.stdout, /titan log verify .* lists all 2/);
+  assert.match(doctor.stdout, /^warn  access +\S+ is open to other users of this machine \(mode 0755\).*\n +chmod -R go= '/m);
 });

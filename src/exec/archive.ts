@@ -230,10 +230,13 @@ export async function unpackArchive(
   const building = `${folder}.part-${Buffer.from(host.random.bytes(6)).toString("hex")}`;
   try {
     await host.storage.mkdir(building);
+    setMode(building, MODES[KIND.folder]);
     for (const { kind, path, content } of entries) {
       const place = join(building, path);
-      if (kind === KIND.folder) await host.storage.mkdir(place);
-      else if (kind === KIND.link) makeLink(place, content.toString("utf8"));
+      if (kind === KIND.folder) {
+        await host.storage.mkdir(place);
+        setMode(place, MODES[kind]);
+      } else if (kind === KIND.link) makeLink(place, content.toString("utf8"));
       else {
         await host.storage.writeFile(place, content);
         setMode(place, MODES[kind]);
@@ -247,7 +250,8 @@ export async function unpackArchive(
   }
 }
 
-const MODES = { [KIND.file]: 0o644, [KIND.executable]: 0o755 } as const;
+/** As a job sees them; whoever may look at the cache is decided above it. */
+const MODES = { [KIND.folder]: 0o755, [KIND.file]: 0o644, [KIND.executable]: 0o755 } as const;
 
 function treeFile({ kind, path, content }: Unpacked): TreeFile {
   if (kind === KIND.folder) return { path, kind: "folder", size: 0 };

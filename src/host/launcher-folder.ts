@@ -35,14 +35,14 @@ const REMOVED = /^\.removed-/;
  * @throws the system's error when the folder cannot be made.
  */
 export async function takeProcessFolder(parent: string, options: { onNote?: (text: string) => void } = {}): Promise<string> {
-  mkdirSync(parent, { recursive: true });
+  mkdirSync(parent, { recursive: true, mode: 0o700 });
   // The real path: processes are found by its text, which must not depend on how somebody came here.
   const home = realpathSync(parent);
   const held = await tryLock(join(home, "lock"));
   try {
     if (held) await sweep(home, options.onNote ?? (() => {}));
     const folder = join(home, String(process.pid));
-    mkdirSync(folder, { recursive: true });
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
     const { pid, start, boot } = await identify(process.pid);
     writeFileSync(join(folder, "owner"), `${pid} ${start} ${boot}\n`);
     writeFileSync(join(folder, "host"), hostname());

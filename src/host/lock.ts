@@ -1,9 +1,10 @@
 /**
  * Lesson 03: one master per folder.
  *
- * The lock is a file that names its holder: `pid start boot`. It is held as long as that very process lives, so
+ * The lock is a file that names its holder and itself: `pid start boot inode`. It is held as long as that very process lives, so
  * a `kill -9` releases it and nobody has to clean up. The start time tells a process from a later one that was
- * given the same number, the boot id from one before a restart of the machine.
+ * given the same number, the boot id from one before a restart of the machine. A file with another inode than the one that
+ * it names is a copy: its holder holds the original. One without (of an older Titan) is taken at its word.
  *
  *     take(path)   link(mine, path)     succeeds for exactly one racer, and the file is complete when it appears
  *       EEXIST     holder alive?        ELOCKED, by name
@@ -13,7 +14,8 @@
  * under that lock. Without the second lock two racers could both see a dead holder; the slower would then remove the lock
  * that the faster had taken meanwhile. The steal lock is the same kind of lock, so a racer that dies holding it is
  * stolen from in turn.
- * Left out: other machines and other containers on a shared folder: a pid means nothing there. Systems without
+ * Left out: the device, by which a copy on another disk could be told whose inode happens to have the same number: one disk
+ * that is mounted twice can have two, and two masters on one folder are worse than one that does not start. Other machines and other containers on a shared folder: a pid means nothing there. Systems without
  * /proc compare the pid alone, and refuse to start when the number was given to another process.
  * Test: test/03-host.test.ts
  */
@@ -28,6 +30,8 @@ export interface Holder {
   readonly pid: number;
   readonly start: string;
   readonly boot: string;
+  /** What names it was copied from another file, which that process may hold. */
+  readonly isCopy?: boolean;
 }
 
 /** Takes `path` or rejects with code ELOCKED and the holder's pid. */
@@ -36,7 +40,7 @@ export async function lock(path: string): Promise<{ release(): Promise<void> }> 
   const temporary = `${path}.${process.pid}-${randomBytes(6).toString("hex")}`;
   try {
     // On a full disk the file is made and nothing fits into it: it is removed in that case, too.
-    await promises.writeFile(temporary, `${self.pid} ${self.start} ${self.boot}\n`);
+    await writeLock(temporary, self);
     await take(temporary, path);
   } finally {
     await promises.rm(temporary, { force: true });
@@ -51,12 +55,19 @@ export async function lock(path: string): Promise<{ release(): Promise<void> }> 
   };
 }
 
+/** The name that `link` will give it later is one more of the same inode. */
+async function writeLock(path: string, self: Holder): Promise<void> {
+  await promises.writeFile(path, "", { flag: "wx", mode: 0o600 });
+  const { ino } = await promises.stat(path, { bigint: true });
+  await promises.writeFile(path, `${self.pid} ${self.start} ${self.boot} ${ino}\n`);
+}
+
 async function take(mine: string, path: string): Promise<void> {
   for (let round = 0; round < MAX_ROUNDS; round++) {
     if (await linked(mine, path)) return;
     const holder = await readHolder(path);
     if (holder === undefined) continue; // released meanwhile
-    if (await isAlive(holder)) throw lockedError(path, holder);
+    if (await holds(holder)) throw lockedError(path, holder);
     await bury(mine, path);
   }
   throw new Error(`Cannot lock ${path}: still contended after ${MAX_ROUNDS} rounds`);
@@ -75,7 +86,7 @@ async function bury(mine: string, path: string): Promise<void> {
   try {
     // Look again, now that nobody else may remove it: what was dead a moment ago may be somebody's new lock.
     const holder = await readHolder(path);
-    if (holder !== undefined && !(await isAlive(holder))) await promises.rm(path, { force: true });
+    if (holder !== undefined && !(await holds(holder))) await promises.rm(path, { force: true });
   } finally {
     await promises.rm(steal, { force: true });
   }
@@ -93,16 +104,25 @@ async function linked(mine: string, path: string): Promise<boolean> {
 
 /** What a lock file or a note of that form says, right or not. */
 export async function readHolder(path: string): Promise<Holder | undefined> {
-  const text = await readText(path);
-  if (text === undefined) return undefined;
-  const [pid = "", start = "", boot = ""] = text.trim().split(" ");
-  return { pid: Number(pid), start, boot };
+  const file = await unlessGone(promises.open(path, "r"));
+  if (file === undefined) return undefined;
+  try {
+    const [pid = "", start = "", boot = "", inode] = (await file.readFile("utf8")).trim().split(" ");
+    const { ino } = await file.stat({ bigint: true });
+    return { pid: Number(pid), start, boot, isCopy: inode !== undefined && inode !== String(ino) };
+  } finally {
+    await file.close();
+  }
+}
+
+async function holds(holder: Holder): Promise<boolean> {
+  return holder.isCopy !== true && (await isAlive(holder));
 }
 
 /** The process that holds the lock now, if one does. */
 export async function lockHolder(path: string): Promise<number | undefined> {
   const holder = await readHolder(path);
-  return holder !== undefined && (await isAlive(holder)) ? holder.pid : undefined;
+  return holder !== undefined && (await holds(holder)) ? holder.pid : undefined;
 }
 
 /** Whether that very process lives, not one that was given its number. */
@@ -135,9 +155,13 @@ export function startTime(stat: string): string {
   return state === "Z" || state === "X" ? "gone" : (fields[19] ?? "gone");
 }
 
-async function readText(path: string): Promise<string | undefined> {
+function readText(path: string): Promise<string | undefined> {
+  return unlessGone(promises.readFile(path, "utf8"));
+}
+
+async function unlessGone<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
-    return await promises.readFile(path, "utf8");
+    return await reading;
   } catch (error) {
     const { code } = error as { code?: string };
     if (code === "ENOENT" || code === "ESRCH" || code === "ENOTDIR") return undefined;

@@ -1,6 +1,9 @@
 /**
  * Lesson 03: the real disk.
  *
+ * Folders and files are made for their owner alone, whatever the umask says: the log holds the environments of jobs, and
+ * those hold passwords. What is there already keeps its mode.
+ *
  * Thin over node:fs/promises; `file.ts` holds the log's hot path and `lock.ts` the exclusive lock.
  * Test: test/03-host.test.ts
  */
@@ -12,11 +15,14 @@ import { lock } from "./lock.ts";
 import { removeTree } from "./remove-tree.ts";
 import type { FileInfo, Storage, StoredFile } from "./types.ts";
 
+/** Of folders and files that are made here. */
+const [FOLDER_MODE, FILE_MODE] = [0o700, 0o600];
+
 export function nodeStorage(): Storage {
   return {
     open,
     readFile: (path) => promises.readFile(path),
-    writeFile: (path, bytes) => promises.writeFile(path, bytes),
+    writeFile: (path, bytes) => promises.writeFile(path, bytes, { mode: FILE_MODE }),
     rename: (from, to) => promises.rename(from, to),
     remove: (path, options = {}) =>
       options.recursive ? removeTree(path) : promises.rm(path, { force: true }),
@@ -32,7 +38,7 @@ function open(path: string, options: { create?: boolean; exclusive?: boolean; re
   const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL } = fs.constants;
   const flags = (options.readOnly ? O_RDONLY : O_RDWR) | (options.create || options.exclusive ? O_CREAT : 0) | (options.exclusive ? O_EXCL : 0);
   return new Promise((resolve, reject) => {
-    fs.open(path, flags, 0o666, (error, fd) => {
+    fs.open(path, flags, FILE_MODE, (error, fd) => {
       if (error) return reject(error);
       fs.fstat(fd, (failure, info) => {
         if (!failure) return resolve(new NodeFile(fd, info.size));
@@ -70,7 +76,7 @@ async function mkdir(path: string): Promise<void> {
 /** One that is there already is as good, whoever made it. */
 async function makeFolder(path: string): Promise<void> {
   try {
-    await promises.mkdir(path);
+    await promises.mkdir(path, { mode: FOLDER_MODE });
   } catch (error) {
     if ((await stat(path))?.kind !== "directory") throw error;
   }

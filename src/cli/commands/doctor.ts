@@ -7,6 +7,7 @@ import {
   openSync,
   rmdirSync,
   rmSync,
+  statSync,
   writeSync,
   existsSync,
 } from "node:fs";
@@ -49,6 +50,7 @@ export const doctor: Command = {
       checkState(state),
       checkProgram("sh", "jobs with run: need it"),
       checkProgram("python3", "jobs with a .py file need it"),
+      ...checkModes(state),
       ...(await checkLogs(call, state)),
       ...(await checkMaster(call, state)),
     ];
@@ -134,6 +136,15 @@ function checkState(dir: string): Finding {
   } finally {
     for (const folder of made) removeIfEmpty(folder); // only looking
   }
+}
+
+/** Of a folder that an older version made, or somebody else: what is new in it is closed, and it may be open itself. */
+function checkModes(state: string): Finding[] {
+  const mode = statSync(state, { throwIfNoEntry: false })?.mode ?? 0;
+  if ((mode & 0o077) === 0) return [];
+  const octal = (mode & 0o777).toString(8).padStart(4, "0");
+  const found = `${state} is open to other users of this machine (mode ${octal}), and the log holds the environments of jobs`;
+  return [{ check: "access", level: "warn", found, advice: `chmod -R go= '${state}'` }];
 }
 
 /** What earlier starts have cut from the logs or lost of them: nobody sees it in what they hold now. */
