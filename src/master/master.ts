@@ -23,6 +23,7 @@ import { BlobStore } from "./blobs.ts";
 import { countsOf, type MasterCounts } from "./counts.ts";
 import { Doors } from "./doors.ts";
 import { Engine, NeedsMemory } from "./engine.ts";
+import { MasterError, startStep } from "./errors.ts";
 import { StoreDesk } from "./kv.ts";
 import { DEFAULT_PLACES, MAX_PAGES_AT_ONCE, MAX_PAGES_PER_PEER, PAGES_MS_PER_TURN, STRANGER_LIMITS, type Places } from "./limits.ts";
 import { OutputStore } from "./output.ts";
@@ -96,16 +97,6 @@ export interface Master extends Address {
   stop(): Promise<void>;
 }
 
-export class MasterError extends Error {
-  readonly code:
-    | "LOCKED" | "ADDRESS_IN_USE" | "UNSAFE_ADDRESS" | "START_FAILED" | "NEEDS_MEMORY";
-  constructor(code: MasterError["code"], message: string, cause?: unknown) {
-    super(message, { cause });
-    this.name = "MasterError";
-    this.code = code;
-  }
-}
-
 /** What the sessions share. */
 export interface Services {
   readonly host: Host;
@@ -138,7 +129,7 @@ export interface Services {
 /**
  * Starts a master, its memory restored from its log.
  *
- * @throws {MasterError} LOCKED (another master has the folder), ADDRESS_IN_USE, UNSAFE_ADDRESS (not loopback and no token), START_FAILED (an option)
+ * @throws {MasterError} LOCKED (another master has the folder), ADDRESS_IN_USE, UNSAFE_ADDRESS (not loopback and no token), START_FAILED (an option, or the system said no: to which step and why)
  * @throws {LogError} the log is damaged; nothing has been changed
  */
 export async function startMaster(options: MasterOptions): Promise<Master> {
@@ -153,7 +144,7 @@ export async function startMaster(options: MasterOptions): Promise<Master> {
   }
   const { graceMs = GRACE_MS } = options;
   if (!(graceMs >= 0 && graceMs <= MAX_GRACE_MS)) throw new MasterError("START_FAILED", `Cannot start a master with a grace of ${graceMs} ms: must be 0 to ${MAX_GRACE_MS}`);
-  await host.storage.mkdir(dir);
+  await startStep({ dir, doing: "make the folder" }, () => host.storage.mkdir(dir));
   const lock = await takeLock(host, dir);
   try {
     return await serve(options, lock);
@@ -165,7 +156,7 @@ export async function startMaster(options: MasterOptions): Promise<Master> {
 
 async function takeLock(host: Host, dir: string): Promise<{ release(): Promise<void> }> {
   try {
-    return await host.storage.lock(`${dir}/lock`);
+    return await startStep({ dir, doing: `write the lock ${dir}/lock` }, () => host.storage.lock(`${dir}/lock`));
   } catch (error) {
     if ((error as { code?: string }).code !== "ELOCKED") throw error;
     throw new MasterError("LOCKED", `Cannot start a master on ${dir}: another one is using it (${(error as Error).message})`, error);
@@ -186,7 +177,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
     for (const connection of [...services.doors.connections()]) connection.destroy(error);
     options.onFatal?.(error);
   };
-  const log = await openLog({
+  const log = await startStep({ dir, doing: `open the log ${dir}/log` }, () => openLog({
     host, dir: `${dir}/log`, durability: options.durability ?? "always", acceptLoss: options.acceptLoss ?? false, onFatal: fatal,
     onFull: (full) => {
       engine.diskFull();
@@ -197,7 +188,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
       workers.roomAgain();
       options.onRoom?.(full);
     },
-  });
+  }));
   const services: Services = makeServices(options, { log, fatal });
   const { engine, workers, output, blobs } = services;
 
@@ -208,9 +199,10 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
   let recovered: Master["recovered"];
   try {
     const { tornBytes, ignored } = log.recovery;
-    recovered = { ...(await engine.recover()), tornBytes, ignored, runs: engine.state.runs.size };
-    await findLeftovers(services);
-    listener = await host.network.listen(options.listen, accept);
+    recovered = { ...(await startStep({ dir, doing: `read the log ${dir}/log` }, () => engine.recover())), tornBytes, ignored, runs: engine.state.runs.size };
+    await startStep({ dir, doing: "look through outputs and blobs" }, () => findLeftovers(services));
+    const { host: name, port } = options.listen;
+    listener = await startStep({ dir, doing: `listen on ${name}:${port}` }, () => host.network.listen(options.listen, accept));
   } catch (error) {
     await Promise.all([output.close(), blobs.close(), log.close()]);
     throw needsMemory(options, error) ?? listenFailed(options.listen, error);
@@ -332,7 +324,8 @@ function needsMemory({ dir, heapBytes = DEFAULT_HEAP_BYTES }: MasterOptions, err
 }
 
 function listenFailed(at: Address, error: unknown): unknown {
-  if ((error as { code?: string }).code !== "EADDRINUSE") return error;
+  const { code } = ((error as Error).cause ?? {}) as { code?: string };
+  if (code !== "EADDRINUSE") return error;
   return new MasterError("ADDRESS_IN_USE", `Cannot listen on ${at.host}:${at.port}: the port is in use (is a master running there already?)`, error);
 }
 

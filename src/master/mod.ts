@@ -13,4 +13,5 @@
  * Test: test/10-master.test.ts
  */
 export { descriptorsOf, MIN_DESCRIPTORS, placesFor, type Places } from "./limits.ts";
-export { startMaster, type Master, type MasterOptions, type MasterStore, MasterError } from "./master.ts";
+export { startMaster, type Master, type MasterOptions, type MasterStore } from "./master.ts";
+export { MasterError } from "./errors.ts";
