@@ -5,7 +5,7 @@ import { type Durability, type Log, openLog } from "#log";
 import { type Leftover, memoryHost, MemoryStorage } from "./05-log.memory-storage.ts";
 
 const DIR = "/state/log";
-const LEFTOVERS: readonly Leftover[] = ["nothing", "half", "hole", "sector", "page", "everything"];
+const LEFTOVERS: readonly Leftover[] = ["nothing", "half", "hole", "sector", "everything"];
 
 /** Long enough that groups of several records span sectors. */
 const body = (seq: number): Buffer => Buffer.from(`event ${seq} ${"-".repeat((seq * 37) % 120)}`);

@@ -32,6 +32,12 @@ export class MemoryStorage implements Storage {
   #names = new Map<string, Inode | undefined>();
   #durableNames = new Map<string, Inode | undefined>();
   #generation = 0;
+  /** Handles that have been opened in this life and not closed: path and how many. */
+  readonly #open = new Map<string, number>();
+  /** Folders whose next sync fails, once. */
+  readonly failSyncOf = new Set<string>();
+  /** A disk that cannot be written: backups, a read-only mount. */
+  readOnly = false;
   /** Operations that changed something, since the beginning. */
   operations = 0;
   syncs = 0;
@@ -48,6 +54,7 @@ export class MemoryStorage implements Storage {
   /** Turns the machine off and on: open handles are dead, and what was not durable is gone. */
   crash(leftover: Leftover = "nothing"): void {
     this.#generation++;
+    this.#open.clear();
     this.crashAt = Number.POSITIVE_INFINITY;
     const names = new Map<string, Inode | undefined>();
     for (const [path, inode] of this.#durableNames) {
@@ -109,6 +116,17 @@ export class MemoryStorage implements Storage {
     return used;
   }
 
+  /** Paths with a handle that nobody has closed, once for each. */
+  get openHandles(): string[] {
+    return [...this.#open].flatMap(([path, count]) => Array<string>(count).fill(path)).sort();
+  }
+
+  #count(path: string, by: number): void {
+    const count = (this.#open.get(path) ?? 0) + by;
+    if (count === 0) this.#open.delete(path);
+    else this.#open.set(path, count);
+  }
+
   /** All files, sorted. */
   paths(): string[] {
     return [...this.#names.keys()].filter((path) => this.#names.get(path) !== undefined).sort();
@@ -135,8 +153,9 @@ export class MemoryStorage implements Storage {
     throw failure("ECRASH", "the machine is off");
   }
 
-  async open(path: string, options: { create?: boolean; exclusive?: boolean } = {}): Promise<StoredFile> {
+  async open(path: string, options: { create?: boolean; exclusive?: boolean; readOnly?: boolean } = {}): Promise<StoredFile> {
     await undefined;
+    if (this.readOnly && !options.readOnly) throw failure("EROFS", `read-only file system, open '${path}'`);
     const there = this.#names.get(path);
     if (there !== undefined && options.exclusive) throw failure("EEXIST", path);
     if (there === undefined) {
@@ -146,11 +165,12 @@ export class MemoryStorage implements Storage {
       if (this.#last()) this.#off();
       this.#names.set(path, new Inode());
     }
-    return this.#handle(this.#inode(path));
+    return this.#handle(this.#inode(path), path);
   }
 
-  #handle(inode: Inode): StoredFile {
+  #handle(inode: Inode, path: string): StoredFile {
     const generation = this.#generation;
+    this.#count(path, 1);
     let closed = false;
     const check = (): void => {
       if (closed) throw failure("EBADF", "closed");
@@ -197,6 +217,7 @@ export class MemoryStorage implements Storage {
       close: async () => {
         check();
         closed = true;
+        if (generation === this.#generation) this.#count(path, -1);
       },
     };
     return file;
@@ -210,6 +231,7 @@ export class MemoryStorage implements Storage {
     const file = await this.open(path, { create: true });
     await file.truncate(0);
     await file.append([bytes]);
+    await file.close();
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -252,6 +274,7 @@ export class MemoryStorage implements Storage {
 
   async syncDirectory(path: string): Promise<void> {
     await undefined;
+    if (this.failSyncOf.delete(path)) throw failure("EIO", `i/o error, fsync '${path}'`);
     if (this.#last()) this.#off();
     for (const name of [...this.#durableNames.keys()]) {
       if (parentOf(name) === path && !this.#names.has(name)) this.#durableNames.delete(name);
