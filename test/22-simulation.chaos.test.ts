@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { createServer, connect as dial, type AddressInfo, type Socket } from "node:net";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { spawn, spawnSync } from "node:child_process";
@@ -14,6 +14,7 @@ import type { JobSpec } from "#wire";
 import { ensureBuilt } from "../scripts/bootstrap.mjs";
 import { draw } from "../scripts/chaos/draw.ts";
 import { attemptsOnce, endedOnce, parentsFirst, readEffects, reportsAreTrue } from "../scripts/chaos/effects.ts";
+import { GROWTH, heldBy, nothingAccumulates, type Held } from "../scripts/chaos/held.ts";
 import { readHistory, type Attempt, type History } from "../scripts/chaos/history.ts";
 import { bigPipeline } from "../scripts/chaos/pipelines.ts";
 import { drawPlan } from "../scripts/chaos/plan.ts";
@@ -121,6 +122,31 @@ test("bigPipeline() has the size that was asked for, and parents only before the
   assert.equal(jobs.length, 300);
   for (const [index, { dependsOn }] of jobs.entries()) for (const parent of dependsOn) assert.ok(parent < index, `job ${index} depends on ${parent}`);
   assert.ok(new Set(jobs.map(({ when }) => when)).size === 3 && jobs.some(({ timeoutMs }) => timeoutMs > 0) && jobs.some(({ retry }) => retry !== undefined));
+});
+
+test("nothingAccumulates() finds what grew beyond its bound, at the bound and one more", () => {
+  const before: Held = { descriptors: 20, children: 0, threads: 11, mebibytes: 60 };
+  const grownBy = (more: Partial<Held>): Held =>
+    Object.fromEntries(Object.entries(before).map(([kind, count]) => [kind, count + (more[kind as keyof Held] ?? 0)])) as unknown as Held;
+  for (const [kind, bound] of Object.entries(GROWTH)) {
+    const judged = (more: number) => nothingAccumulates([{ name: "m1", before, after: grownBy({ [kind]: more }) }]);
+    assert.deepEqual(judged(bound).wrong, []);
+    const had = before[kind as keyof Held];
+    assert.deepEqual(judged(bound + 1).wrong, [`m1 has ${had + bound + 1} ${kind} and had ${had}: ${bound + 1} more, the bound is ${bound}`]);
+  }
+});
+
+test("heldBy() counts what a process has, and nothing of one that has ended", { skip: linux }, async () => {
+  const mine = heldBy(process.pid)!;
+  const file = openSync(import.meta.filename, "r");
+  const child = spawn("sleep", ["60"], { stdio: "ignore" });
+  const { descriptors, children, threads, mebibytes } = heldBy(process.pid)!;
+  assert.ok(descriptors > mine.descriptors && children > mine.children);
+  assert.ok(threads > 1 && mebibytes > 20, `${threads} threads, ${mebibytes} MiB`);
+  closeSync(file);
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  assert.equal(heldBy(child.pid!), undefined);
 });
 
 test("Proxy holds back what it stalls, delivers it in order, and cuts", async (t) => {

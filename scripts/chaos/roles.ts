@@ -47,6 +47,10 @@ abstract class Role {
   protected abstract firstLine(line: string): void;
   protected abstract gone(): void;
 
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
   get alive(): boolean {
     return this.#child !== undefined;
   }

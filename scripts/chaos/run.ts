@@ -17,6 +17,7 @@ import { readLogEvents } from "../../src/simulation/invariants.ts";
 import { ROOT } from "../bootstrap.mjs";
 import { answerGates, Asker, pause, readHash, submit, submitSmallRuns, untilEnded, type Told } from "./clients.ts";
 import { draw, type Draw } from "./draw.ts";
+import { grown, heldBy, type Held, type Holding } from "./held.ts";
 import { bigPipeline } from "./pipelines.ts";
 import { describe, drawPlan, type Step } from "./plan.ts";
 import { processesOf, type Found } from "./processes.ts";
@@ -54,6 +55,8 @@ export interface ChaosOutcome extends Verdict {
 
 /** A process that is being ended may take this long to be gone. */
 const GONE_MS = 6000;
+/** For launchers to be let go (5 s) and memory to be collected. */
+const IDLE_MS = 15_000;
 const HEALTHY_MS = 20_000;
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
@@ -79,12 +82,14 @@ class ChaosRun {
   #gates: Promise<void> = Promise.resolve();
   /** Resolves when the master answers again after the last kill. */
   #masterBack: Promise<void> = Promise.resolve();
+  /** What each role held when nothing had happened yet. */
+  readonly #before = new Map<string, Held>();
   #failure: Error | undefined;
   #interrupted = false;
 
   constructor(options: ChaosOptions) {
     this.#options = options;
-    this.#evidence = { dir: this.#dir, effects: this.#effects, deaths: [], told: this.#told, kills: [], disturbed: [], masterFreezes: [], leftByAttempts: [], orphans: [], open: [], crashes: [], lives: { master: [], workers: [] }, repeats: 0 };
+    this.#evidence = { dir: this.#dir, effects: this.#effects, deaths: [], told: this.#told, kills: [], disturbed: [], masterFreezes: [], leftByAttempts: [], orphans: [], open: [], crashes: [], lives: { master: [], workers: [] }, repeats: 0, held: [] };
   }
 
   #say(text: string): void {
@@ -140,6 +145,7 @@ class ChaosRun {
     this.#master.start();
     for (const worker of this.#workers) worker.start();
     await Promise.all([this.#master.ready, ...this.#workers.map((worker) => worker.ready)]);
+    for (const [name, held] of this.#holdings()) this.#before.set(name, held);
     this.#say(`a master and ${workers} workers with ${slots} slots each are up`);
   }
 
@@ -284,6 +290,20 @@ class ChaosRun {
     asker.close();
     this.#say("all runs have ended; looking for what their jobs left");
     this.#evidence.leftByAttempts = await this.#remaining();
+    // Idle launchers are let go after some seconds, and memory is collected some time.
+    await untilTrue(() => this.#held().every((holding) => grown(holding).length === 0), IDLE_MS).catch(() => undefined);
+    this.#evidence.held = this.#held();
+  }
+
+  #holdings(): [string, Held][] {
+    return [this.#master, ...this.#workers].flatMap(({ name, pid }) => {
+      const held = pid === undefined ? undefined : heldBy(pid);
+      return held === undefined ? [] : [[name, held]];
+    });
+  }
+
+  #held(): Holding[] {
+    return this.#holdings().map(([name, after]) => ({ name, before: this.#before.get(name)!, after }));
   }
 
   /** Polls, because what was asked to end has some seconds for it. */

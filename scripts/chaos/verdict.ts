@@ -10,6 +10,7 @@ import type { RunInfo } from "#wire";
 import { INVARIANTS, Judge, Violation, type Invariant, type LogEvents } from "../../src/simulation/invariants.ts";
 import type { Told } from "./clients.ts";
 import { attemptsOnce, endedOnce, parentsFirst, readEffects, reportsAreTrue, type Effects, type Finding } from "./effects.ts";
+import { holdingFigures, nothingAccumulates, type Holding } from "./held.ts";
 import { readHistory, type History } from "./history.ts";
 import type { Found } from "./processes.ts";
 import type { Life } from "./roles.ts";
@@ -36,6 +37,8 @@ export interface Evidence {
   readonly crashes: string[];
   lives: { readonly master: readonly Life[]; readonly workers: readonly Life[] };
   repeats: number;
+  /** What each role held at first, and when all runs had ended. */
+  held: readonly Holding[];
 }
 
 export interface Check extends Finding {
@@ -63,6 +66,7 @@ export function judge(evidence: Evidence, log: LogEvents): Verdict {
   check("stalled-master-expires-nobody", stalledMaster(evidence, { history, effects }));
   check("all-runs-ended-in-time", { looked: history.runs.size, what: "runs", wrong: evidence.open.map(({ id, counts }) => `${id} goes on: ${counts.join("/")}`) });
   check("nothing-outlived-its-attempt", { looked: 1, what: "look at the machine when all runs had ended", wrong: evidence.leftByAttempts.map(text) });
+  check("nothing-accumulates", nothingAccumulates(evidence.held));
   check("no-orphans", { looked: 1, what: "look at the machine when all roles had ended", wrong: evidence.orphans.map(text) });
   return { ok: checks.every(({ ok }) => ok), checks, figures: figures(evidence, { history, effects, events: log.bodies.length }) };
 }
@@ -162,6 +166,7 @@ function figures(evidence: Evidence, found: { history: History; effects: Effects
     `restart of the master, from its start to its first answer: ${spread(restarts)}`,
     `from kill -9 of a worker to its attempts' end in the log: ${spread(calm.map(({ givenUpMs }) => givenUpMs))} with nothing else going on, ${spread(moves.map(({ givenUpMs }) => givenUpMs))} in all`,
     `…and to the job running elsewhere: ${spread(calm.flatMap(({ elsewhereMs }) => elsewhereMs ?? []))} with nothing else going on, ${spread(moves.flatMap(({ elsewhereMs }) => elsewhereMs ?? []))} in all`,
+    ...holdingFigures(evidence.held),
   ];
 }
 

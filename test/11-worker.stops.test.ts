@@ -1,0 +1,81 @@
+/** A worker at its beginnings and ends: before its master is there, between two dials, before its first job. */
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { packProject } from "#exec";
+import { nodeHost } from "#host";
+import { startMaster } from "#master";
+import { connect } from "#sdk";
+import { startWorker } from "#worker";
+import { REDIAL_MAX_MS } from "#wire";
+import { FakeExecutor, job, pipeline, SimCluster } from "./11-worker.cluster.ts";
+import { eventually } from "./processes.support.ts";
+
+test("stop() between two dials ends at once, at whatever moment, and leaves no timer", async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const cluster = new SimCluster(seed);
+    const { worker, executor } = cluster.startWorker("w1");
+    await cluster.world.run(10_000 + 97 * seed);
+    const from = cluster.world.now;
+    await cluster.world.settle(worker.stop());
+    // A dial that is under way is waited for: some milliseconds. The pause between two is up to two seconds.
+    assert.ok(cluster.world.now - from < 20, `seed ${seed}: stopped after ${cluster.world.now - from} of at most ${REDIAL_MAX_MS} ms`);
+    assert.ok(executor.closed);
+    await cluster.world.run(from + 100);
+    assert.deepEqual(cluster.world.open("w1"), []);
+    await assert.rejects(worker.ready, { code: "CLOSED" });
+  }
+});
+
+test("a stop in each millisecond around the welcome ends the worker, with nothing open", async () => {
+  for (let ms = 0; ms <= 12; ms++) {
+    const cluster = new SimCluster(5);
+    await cluster.startMaster();
+    const from = cluster.world.now;
+    const { worker } = cluster.startWorker("w1");
+    await cluster.world.run(from + ms);
+    await cluster.world.settle(worker.stop());
+    await cluster.world.settle(worker.stop());
+    await cluster.world.run(cluster.world.now + 100);
+    assert.deepEqual(cluster.world.open("w1"), [], `stopped after ${ms} ms`);
+  }
+});
+
+test("no job with a project starts before projects can import titan/store, and each one once they can or cannot", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "titan-stops-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  writeFileSync(join(folder, "a.txt"), "a");
+  const host = nodeHost();
+  const { bytes, hash } = await packProject(host, folder);
+  const master = await startMaster({ host, dir: join(folder, "state"), listen: { host: "127.0.0.1", port: 0 }, durability: "no" });
+  t.after(() => master.stop());
+  mkdirSync(join(folder, "state", "blobs"));
+  writeFileSync(join(folder, "state", "blobs", hash), bytes);
+  const client = await connect({ host, master });
+  t.after(() => client.close());
+  for (const outcome of ["made", "failed"] as const) {
+    let settle: () => void = () => undefined;
+    let links = 0;
+    const made = new Promise<void>((resolve, reject) => {
+      settle = () => (outcome === "made" ? resolve() : reject(new Error("no room")));
+    });
+    const executor = Object.assign(new FakeExecutor(), { linkPackage: () => (links++, made) });
+    executor.script = (running) => running.end();
+    const notes: string[] = [];
+    const cacheDir = join(folder, `cache-${outcome}`);
+    const worker = startWorker({ host, master, name: outcome, slots: 2, executor, cacheDir, onNote: (text) => notes.push(text) });
+    t.after(() => worker.stop());
+    await client.submitSpec({ ...pipeline([job("a"), job("b")]), project: hash });
+    await eventually("the link is asked for", () => links > 0);
+    for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual([links, executor.jobs.length], [1, 0], "both wait for the one link");
+    settle();
+    await eventually("both have run", () => worker.running === 0);
+    assert.deepEqual([links, executor.jobs.length], [1, 2]);
+    const said = notes.filter((note) => note.includes("titan/store"));
+    assert.deepEqual(said, outcome === "made" ? [] : ["titan/store cannot be imported by jobs: no room"]);
+    await worker.stop();
+  }
+});
