@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, writeFileSync } from "node:fs";
 import fsPromises, { mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { HIGH_WATER_BYTES, MAX_TIMER_MS, nodeHost, seededRandom, unwrittenParts, VirtualTime, type Host, type Socket } from "#host";
+import {
+  descriptorLimit, HIGH_WATER_BYTES, MAX_TIMER_MS, nodeHost, seededRandom, unwrittenParts, VirtualTime,
+  type Host, type Socket,
+} from "#host";
 
 const host = nodeHost();
 const folder = await mkdtemp(join(tmpdir(), "titan-host-"));
@@ -385,4 +388,23 @@ test("write() says false beyond HIGH_WATER_BYTES of what the peer does not take,
   client.end();
   while (received < sent) await new Promise<void>((resolve) => host.timers.soon(resolve));
   await close();
+});
+
+test("descriptorLimit() reads the soft limit as Linux says it, and falls back to what Node says", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "titan-limits-"));
+  const file = join(dir, "limits");
+  const limits = (text: string): number => {
+    writeFileSync(file, `Limit                     Soft Limit           Hard Limit           Units     \nMax cpu time              unlimited            unlimited            seconds   \n${text}`);
+    return descriptorLimit(file);
+  };
+  assert.equal(limits("Max open files            1024                 524288               files     \n"), 1024);
+  assert.equal(limits("Max open files            unlimited            unlimited            files     \n"), Number.MAX_SAFE_INTEGER);
+  const { report } = process;
+  const { userLimits } = report.getReport() as unknown as { userLimits?: { open_files: { soft: number | string } } };
+  const soft = userLimits?.open_files.soft;
+  const known = soft === "unlimited" ? Number.MAX_SAFE_INTEGER : (soft ?? 1024);
+  for (const odd of ["", "Max open files            many 1 files\n"]) assert.equal(limits(odd), known);
+  assert.equal(descriptorLimit(join(dir, "none")), known);
+  assert.ok(descriptorLimit() > 0);
+  await rm(dir, { recursive: true });
 });

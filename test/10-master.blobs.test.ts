@@ -233,3 +233,59 @@ test("put() closes its file once when the disk fails at the end, and leaves noth
   assert.equal(closes, 1);
   assert.deepEqual(await host.storage.list(DIR), []);
 });
+
+test("read() of a damaged file gives its pieces, then an error in place of the end, and removes the file", async () => {
+  const { world, host, store, uploads } = setUp();
+  const bytes = Buffer.alloc(2 * BLOB_CHUNK_BYTES + 1, 3);
+  const hash = hashOf(bytes);
+  await world.settle(put(uploads, bytes, { step: BLOB_CHUNK_BYTES }));
+  const damaged = Buffer.from(bytes);
+  damaged[bytes.length - 1]! ^= 1;
+  await host.storage.writeFile(`${DIR}/${hash}`, damaged);
+  const pieces: number[] = [];
+  await assert.rejects(async () => { for await (const piece of store.read(hash)) pieces.push(piece.length); }, blobError(/was damaged and has been removed/));
+  assert.deepEqual(pieces, [BLOB_CHUNK_BYTES, BLOB_CHUNK_BYTES, 1]);
+  assert.equal(await store.has(hash), false);
+  // A file that has become shorter or empty is damaged, too.
+  await world.settle(put(uploads, bytes, { step: BLOB_CHUNK_BYTES }));
+  await host.storage.writeFile(`${DIR}/${hash}`, Buffer.alloc(0));
+  await assert.rejects(store.load(hash), blobError(/was damaged/));
+});
+
+test("read() takes one turn for a piece, and stops when its pace does; load() refuses one byte more than it may", async () => {
+  const { world, store, uploads } = setUp();
+  const bytes = Buffer.alloc(3 * BLOB_CHUNK_BYTES, 3);
+  const hash = hashOf(bytes);
+  await world.settle(put(uploads, bytes, { step: BLOB_CHUNK_BYTES }));
+  const log: string[] = [];
+  let turns = 0;
+  const pace = async () => {
+    log.push("begins");
+    return ++turns > 2 ? undefined : () => void log.push("ends");
+  };
+  for await (const piece of store.read(hash, { pace })) log.push(String(piece.length / BLOB_CHUNK_BYTES));
+  assert.deepEqual(log, ["begins", "1", "ends", "begins", "1", "ends", "begins"]);
+  assert.equal(await store.has(hash), true, "a reader that left has found no damage");
+  assert.equal((await store.load(hash, bytes.length)).length, bytes.length);
+  await assert.rejects(store.load(hash, bytes.length - 1), blobError(/its 786432 bytes are more than 786431/));
+});
+
+test("at most maxUploads uploads are open in all, and the one that has not moved for longest makes room", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const host = world.host("m");
+  const store = new BlobStore(host, DIR, { maxUploads: 3 });
+  const peers = Array.from({ length: 4 }, () => store.uploads());
+  const contents = peers.map((_, i) => Buffer.alloc(300, i + 1));
+  const piece = (i: number, offset: number): Promise<boolean> =>
+    peers[i]!.put({ hash: hashOf(contents[i]!), total: 300, offset, data: contents[i]!.subarray(offset, offset + 100) });
+  for (let i = 0; i < 3; i++) await piece(i, 0);
+  await piece(0, 100); // it moves: now the second one is the oldest
+  await piece(3, 0);
+  await world.settle(new Promise((resolve) => void host.timers.after(10, () => resolve(undefined))));
+  assert.equal((await host.storage.list(DIR)).length, 3);
+  await assert.rejects(piece(1, 100), blobError(/100\+100 of 300 does not follow byte 0/));
+  for (const [i, offset] of [[0, 200], [2, 100], [2, 200], [3, 100], [3, 200]] as const) await world.settle(piece(i, offset));
+  for (const i of [0, 2, 3]) assert.equal(await store.has(hashOf(contents[i]!)), true);
+  for (const peer of peers) await peer.close();
+  assert.equal((await host.storage.list(DIR)).length, 3);
+});

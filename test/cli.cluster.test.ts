@@ -1,7 +1,7 @@
 /** Clusters that the command line starts: how they come up, what they survive, and that they leave nothing behind. */
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { startEmbeddedCluster } from "#cli";
@@ -255,6 +255,19 @@ describe("a cluster for one run", { concurrency: 2 }, () => {
     const { code, stderr } = await titan(["run", "quick.yaml"], { cwd });
     assert.equal(code, 0, stderr);
     assert.match(stderr, /^titan: no master at 127\.0\.0\.1:9090; starting a cluster for this run/);
+    // Whatever answers there may be a master that is full or ill: the run is not to go elsewhere.
+    const answers: ((socket: Socket) => void)[] = [
+      (socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"),
+      (socket) => socket.destroy(),
+    ];
+    const server = createServer((socket) => answers.shift()!(socket.on("error", () => undefined)));
+    await new Promise<void>((listening) => server.listen(9090, "127.0.0.1", listening));
+    const odd = [await titan(["run", "quick.yaml"], { cwd }), await titan(["run", "quick.yaml"], { cwd })];
+    server.close();
+    assert.deepEqual(odd.map((found) => [found.code, found.stdout]), [[5, ""], [5, ""]]);
+    assert.match(odd[0]!.stderr, /^titan: Cannot reach the master at 127\.0\.0\.1:9090: something answers there, but it is not a Titan master/);
+    assert.match(odd[1]!.stderr, /^titan: Cannot reach the master at 127\.0\.0\.1:9090: it takes connections, and closes them without a word of Titan's/);
+    for (const { stderr: text } of odd) assert.match(text, /\n *--embedded runs it on a cluster of its own/);
   });
 
   test("refuses with 6 what its workers can never run, unless they get the tags", async () => {

@@ -274,11 +274,13 @@ export class Uploads {
   async #put({ hash, total, offset, data }: { hash: string; total: number; offset: number; data: Buffer }): Promise<boolean> {
     const doing = `Cannot upload blob ${hash.slice(0, 12)}…`;
     if (total > MAX_BLOB_BYTES) throw new BlobError(`${doing}: ${total} bytes exceed ${MAX_BLOB_BYTES}`);
-    const upload = this.#open.get(hash) ?? (await this.#begin(hash));
-    if (offset !== upload.bytes || offset + data.length > total) {
+    // Looked at before a file is opened for it: a piece of nothing must not take an honest upload's place.
+    const bytes = this.#open.get(hash)?.bytes ?? 0;
+    if (offset !== bytes || offset + data.length > total) {
       await this.#drop(hash);
-      throw new BlobError(`${doing}: piece ${offset}+${data.length} of ${total} does not follow byte ${upload.bytes}`);
+      throw new BlobError(`${doing}: piece ${offset}+${data.length} of ${total} does not follow byte ${bytes}`);
     }
+    const upload = this.#open.get(hash) ?? (await this.#begin(hash));
     this.#moved(upload, hash);
     await upload.file.append([data]);
     upload.hash.update(data);

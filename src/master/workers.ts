@@ -197,8 +197,8 @@ export class Workers {
   // #region leases
   /** One timer for all workers, and none while there are none. */
   #arm(): void {
-    const at = this.#leases.nextAt;
-    if (at === undefined || at >= this.#armedFor) return;
+    const at = this.#leases.nextAt ?? Infinity;
+    if (at >= this.#armedFor && at !== Infinity) return;
     this.#timer?.cancel();
     this.#armedFor = at;
     this.#timer = this.#host.timers.after(Math.max(0, at - this.#now), () => {
