@@ -191,14 +191,18 @@ export class Workers {
     this.links.delete(id);
     this.#dials.delete(id);
     this.#expected.delete(id);
+    if (this.#leases.nextAt === undefined) {
+      this.#timer?.cancel();
+      this.#armedFor = Infinity;
+    }
     engine.commit(decideLose(engine.state, { worker: id, ...why }, engine.context));
   }
 
   // #region leases
   /** One timer for all workers, and none while there are none. */
   #arm(): void {
-    const at = this.#leases.nextAt ?? Infinity;
-    if (at >= this.#armedFor && at !== Infinity) return;
+    const at = this.#leases.nextAt;
+    if (at === undefined || at >= this.#armedFor) return;
     this.#timer?.cancel();
     this.#armedFor = at;
     this.#timer = this.#host.timers.after(Math.max(0, at - this.#now), () => {
