@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Host } from "#host";
-import { BEAT_MS, GRACE_MS, LEASE_MS, Op } from "#wire";
-import { keyOf, pipeline, refusal, report, Room, spec } from "./10-master.support.ts";
+import { Beat, BeatAnswer, BEAT_MS, GRACE_MS, LEASE_MS, Op } from "#wire";
+import { hello, keyOf, pipeline, refusal, report, Room, spec } from "./10-master.support.ts";
 
 test("a worker that comes back to a restarted master keeps its number and what it runs", () =>
   Room.run(async (room) => {
@@ -281,4 +281,15 @@ test("a cancel that overtakes a dispatch which waits for a slow worker is repeat
     for (let job = 0; job < count; job++) {
       assert.ok(worker.heard.lastIndexOf(`-${job}`) > worker.heard.indexOf(`+${job}`), `job ${job} was killed before it was there: ${worker.heard.join(" ")}`);
     }
+  }));
+
+test("a client that sends a worker's beat is answered, and harms nobody", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.raw();
+    await client.request(Op.HELLO, hello());
+    const beat = Beat.encode({ runs: ["nobody's"], lateMs: 4_000_000, lateMaxMs: 1 });
+    assert.deepEqual(BeatAnswer.decode(await client.request(Op.BEAT, beat)).over, ["nobody's"]);
+    assert.deepEqual([room.fatal, await (await room.client()).workers()], [[], []]);
+    client.close();
   }));
