@@ -162,16 +162,23 @@ async function inOrder(path: readonly number[], scenario: (desk: Desk) => Promis
   assert.equal(open, false, "somebody waits for ever");
   await ended;
   assert.deepEqual(desk.failures, []);
+  await tenMinutesLater(desk);
+  desk.check();
   await nothingLeft(desk);
   return widths;
 }
 
-/** All runs forgotten, and ten minutes later: no count and no file. */
-async function nothingLeft(desk: Desk): Promise<void> {
-  while (desk.state.runs.size > 0) desk.forget();
+/** When nobody has asked for anything lately. */
+async function tenMinutesLater(desk: Desk): Promise<void> {
   desk.disk.pass(11 * 60_000);
   void desk.blobs.has("0".repeat(64));
   for (await turnOfTheLoop(); desk.disk.waiting.length > 0; await turnOfTheLoop()) desk.disk.waiting.shift()!();
+}
+
+/** All runs forgotten: no count and no file. */
+async function nothingLeft(desk: Desk): Promise<void> {
+  while (desk.state.runs.size > 0) desk.forget();
+  await tenMinutesLater(desk);
   assert.deepEqual([desk.blobs.held, desk.blobs.leftovers, [...desk.disk.files.keys()]], [0, 0, []]);
 }
 

@@ -87,8 +87,9 @@ export class BlobStore {
   }
 
   release(hash: string): void {
-    const left = this.#holds.get(hash)! - 1;
-    if (left > 0) this.#holds.set(hash, left);
+    const count = this.#holds.get(hash);
+    if (count === undefined) throw new Error(`Bug in the master: blob ${hash} is released, and was not held`);
+    if (count > 1) this.#holds.set(hash, count - 1);
     else this.#holds.delete(hash);
     this.#sweep();
     this.#letGo(hash);
