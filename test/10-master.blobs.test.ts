@@ -289,3 +289,21 @@ test("at most maxUploads uploads are open in all, and the one that has not moved
   for (const peer of peers) await peer.close();
   assert.equal((await host.storage.list(DIR)).length, 3);
 });
+
+test("put() that cannot even begin says why, holds nothing, and begins when it can", async () => {
+  const { world, host } = setUp();
+  let full = true;
+  const storage = new Proxy(host.storage, {
+    get(target, name: keyof Host["storage"]) {
+      if (name !== "open" || !full) return target[name].bind(target);
+      return () => Promise.reject(Object.assign(new Error("ENOSPC"), { code: "ENOSPC" }));
+    },
+  });
+  const store = new BlobStore({ ...host, storage }, DIR);
+  const uploads = store.uploads();
+  await assert.rejects(put(uploads, content), /ENOSPC/);
+  assert.equal(store.held, 0);
+  full = false;
+  assert.equal(await world.settle(put(uploads, content)), true);
+  assert.throws(() => { store.release(hashOf(content)); store.release(HASH); }, /was not held/);
+});
