@@ -548,6 +548,24 @@ test("a snapshot writes a huge collection a batch at a time, and the rest of it 
   }
 });
 
+test("a store that is a part of something keeps its password and its role", async () => {
+  const { world, open } = room();
+  const opened = await open({ owner: "the house", requirepass: "pw" });
+  const out = new Recorder();
+  const session = opened.store.session({ out, authenticated: true });
+  const ask = (...argv: string[]): Reply => {
+    opened.store.execute(session, argv);
+    return out.take().at(-1)!;
+  };
+  for (const argv of [["CONFIG", "SET", "requirepass", ""], ["REPLICAOF", "h", "1"], ["SLAVEOF", "NO", "ONE"]]) {
+    const answer = ask(...argv);
+    assert.ok(answer instanceof Refusal && /this store is a part of the house/.test(answer.text), argv.join(" "));
+  }
+  assert.deepEqual(ask("CONFIG", "GET", "requirepass"), ["requirepass", "pw"]);
+  assert.equal(opened.store.role, "primary");
+  await world.settle(opened.close());
+});
+
 test("a store without a log says so", async () => {
   const { host } = room();
   const opened = await openStore({ host });

@@ -235,6 +235,12 @@ describe("processes", { concurrency: 3 }, () => {
     const client = await StoreClient.connect({ host, url });
     t.after(() => client.close());
     await client.call("SET", "k", "v");
+    // Its password is known to jobs that run, and its place to the master: neither is a client's to change.
+    await assert.rejects(client.call("CONFIG", "SET", "requirepass", "x"), /this store is a part of this cluster/);
+    for (const name of ["REPLICAOF", "SLAVEOF"]) {
+      await assert.rejects(client.call(name, "127.0.0.1", "1"), /this store is a part of this cluster/);
+    }
+    assert.deepEqual(await client.call("CONFIG", "GET", "maxclients"), new Map([["maxclients", "256"]]));
     await thread.terminate();
     // Sent before the client has heard of the end, a question is LOST.
     const again = client.call("GET", "k").catch((error: StoreError) => (error.code === "LOST" ? client.call("GET", "k") : Promise.reject(error)));

@@ -18,9 +18,15 @@ import { addressText } from "./address.ts";
 import { CliError, EXIT } from "./exit.ts";
 import type { ServeStoreOptions, StoreRecovered } from "./store-serve.ts";
 import type { FromThread } from "./store-thread.ts";
-import { trouble, troubleAdvice, troubleText, type StorePlace, type StoreTrouble } from "./store-trouble.ts";
+import { fullText, trouble, troubleAdvice, troubleText, type StorePlace, type StoreTrouble } from "./store-trouble.ts";
 import { HEALTHY_MS, restartDelayMs } from "./supervisor.ts";
 import { durationText } from "./text.ts";
+
+/**
+ * Clients at a time, where nobody has counted the process's descriptors: what a hundred workers'
+ * jobs need, and a share of the 1,024 that a process has as a rule.
+ */
+const MAX_CLIENTS = 256;
 
 /** Two seconds for clients that do not read, and the time of a slow disk for the rest. */
 const STOP_MS = 4000;
@@ -94,6 +100,7 @@ export class EmbeddedStore {
     });
     thread.on("error", (error) => (failure = trouble(error)));
     thread.on("message", (message: FromThread) => {
+      if (message.kind === "full") return this.#options.onNote(fullText(message.why));
       if (message.kind !== "ready") return void (failure = message.error);
       this.#serving = true;
       this.#listen = { host: this.#listen.host, port: message.port }; // those who know the first one's port find the next one
@@ -109,7 +116,7 @@ export class EmbeddedStore {
     const { dir, durability, password, maxClients, host: { storage } } = this.#options;
     try {
       if (dir !== undefined) await (this.#lock ??= storage.mkdir(dir).then(() => storage.lock(`${dir}/lock`)));
-      thread.postMessage({ listen: this.#listen, dir, durability, password, maxClients } satisfies ServeStoreOptions);
+      thread.postMessage({ listen: this.#listen, dir, durability, password, maxClients: maxClients ?? MAX_CLIENTS, owner: "this cluster" } satisfies ServeStoreOptions);
     } catch (error) {
       failed(trouble(error as Error));
       await thread.terminate();

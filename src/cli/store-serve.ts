@@ -23,6 +23,8 @@ export interface ServeStoreOptions {
   readonly primaryPassword?: string | undefined;
   /** Clients at a time. Default: the store's own. */
   readonly maxClients?: number | undefined;
+  /** Whose part it is; default: nobody's. */
+  readonly owner?: string | undefined;
   /** Bytes of data; default: as much as the heap takes. */
   readonly maxMemory?: number | undefined;
 }
@@ -50,10 +52,10 @@ export async function serveStore(
 ): Promise<ServedStore> {
   const {
     host, listen, dir, durability, password, replicaOf, primaryPassword, onFatal, onTrouble, signal,
-    maxMemory, maxClients, onFull,
+    maxMemory, maxClients, onFull, owner,
   } = options;
   const opened = await openStore({
-    host, onFatal, memory: { maxMemory }, ...(onFull !== undefined && { onFull }),
+    host, onFatal, memory: { maxMemory }, ...(owner !== undefined && { owner }), ...(onFull !== undefined && { onFull }),
     ...(dir !== undefined && { dir }), ...(signal !== undefined && { signal }), ...(onTrouble !== undefined && { onTrouble }), ...(durability !== undefined && { durability }),
     ...(password !== undefined && { requirepass: wireText(password) }),
     ...(replicaOf !== undefined && { replicaOf }), ...(primaryPassword !== undefined && { primaryPassword: wireText(primaryPassword) }),

@@ -4,6 +4,7 @@
  *     owner ──▶ options          the password among them: a thread's data shows nowhere
  *     owner ◀── ready | failed   once
  *     owner ──▶ "stop"           answers leave, the log is flushed, the thread ends
+ *     owner ◀── full             the disk is, or has room again
  *     owner ◀── fatal            the disk has failed; the thread ends
  *
  * Invariants: the folder's lock is the process's (its owner holds it): a thread that dies cannot give one back, and the next
@@ -17,6 +18,7 @@ import { trouble, type StoreTrouble } from "./store-trouble.ts";
 
 export type FromThread =
   | { readonly kind: "ready"; readonly host: string; readonly port: number; readonly recovered: StoreRecovered }
+  | { readonly kind: "full"; readonly why: string | undefined }
   | { readonly kind: "failed" | "fatal"; readonly error: StoreTrouble };
 
 const owner = parentPort!;
@@ -29,7 +31,11 @@ async function start(options: ServeStoreOptions): Promise<void> {
   const real = nodeHost();
   const host: Host = { ...real, storage: { ...real.storage, lock: async () => ({ release: async () => undefined }) } };
   try {
-    served = await serveStore({ ...options, host, onFatal: (error) => end({ kind: "fatal", error: trouble(error) }) });
+    served = await serveStore({
+      ...options, host,
+      onFatal: (error) => end({ kind: "fatal", error: trouble(error) }),
+      onFull: (why) => say({ kind: "full", why }),
+    });
   } catch (error) {
     return end({ kind: "failed", error: trouble(error as Error) });
   }

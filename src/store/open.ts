@@ -31,6 +31,11 @@ export interface OpenStoreOptions {
    */
   readonly durability?: Durability;
   readonly requirepass?: string;
+  /**
+   * Whose part this store is ("this cluster"): its clients may not change its password, which others
+   * know, nor make it another's replica. Default: it is a store of its own.
+   */
+  readonly owner?: string;
   /** How much data there may be; default: as much as the heap takes. */
   readonly memory?: MemoryOptions;
   /**
@@ -107,7 +112,7 @@ class Opened implements OpenStore {
   readonly #fullListeners: ((full: boolean) => void)[] = [];
 
   constructor(options: OpenStoreOptions) {
-    const { host, requirepass, memory } = options;
+    const { host, requirepass, memory, owner } = options;
     this.#options = options;
     // What is not handed over is not seen to wait.
     this.#flushChars = Math.min(FLUSH_CHARS, (options.maxBehindBytes ?? MAX_BEHIND_BYTES) / 2);
@@ -115,11 +120,15 @@ class Opened implements OpenStore {
       host, role: "primary", propagate: (group) => this.#gather(group),
       ...(requirepass !== undefined && { requirepass }), ...(memory !== undefined && { memory }),
     });
+    if (owner !== undefined) keepPassword(this.store, owner);
     this.#copies = new Copies(this.store);
     this.store.services = {
       admitWrite: () => this.#log?.admit(),
       rewrite: () => `Background append only file rewriting ${this.#logOrRefuse().rewrite()}`,
-      follow: (primary) => this.#replication.follow(primary),
+      follow: (primary) => {
+        if (owner !== undefined) throw new Refusal(`ERR this store is a part of ${owner}: titan store --replica-of makes a copy of it`);
+        this.#replication.follow(primary);
+      },
       describeRole: (out) => this.#replication.describe(out),
       feed: (session, known) => this.#replication.feed(session, known),
     };
@@ -246,4 +255,10 @@ class Opened implements OpenStore {
       await this.#lock?.release();
     }
   }
+}
+
+/** Jobs, workers and the master were told it when they started. */
+function keepPassword({ config }: Store, owner: string): void {
+  const { get } = config.settings.get("requirepass")!;
+  config.define("requirepass", { get, set: () => `this store is a part of ${owner}, whose jobs know its password` });
 }
