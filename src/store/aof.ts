@@ -7,8 +7,8 @@
  * fifty pipelining clients is hundreds of commands. A torn record takes the whole turn with it, which is what was promised:
  * none of its answers had left.
  *
- * A full disk is no failure: #log keeps what it could not write and goes on by itself. Meanwhile writes
- * are refused, and what changes all the same (a key whose time has come) waits here.
+ * A full disk is no failure: #log keeps what it could not write and goes on by itself. Meanwhile
+ * writes are refused, and what changes all the same (a key whose time has come) waits here.
  *
  * Growing for ever is the price of appending. A rewrite saves the keyspace as a snapshot of #log, in slices (persist.ts) that
  * wait for the disk (aof-queue.ts), and drops the records before it.
@@ -31,9 +31,9 @@ import type { Store } from "./store.ts";
 const CHUNK_BYTES = 64 * 1024;
 
 /**
- * While more than this waits for the disk, half a second of a slow one, writes wait too: a client that
- * sends the next one is not read from, and who has no connection is refused. #log gives up at four
- * times as much.
+ * While more than this waits for the disk, half a second of a slow one, writes wait too: a client
+ * that sends the next one is not read from, and who has no connection is refused. #log gives up at
+ * four times as much.
  */
 export const MAX_BEHIND_BYTES = MAX_PENDING_BYTES / 4;
 
@@ -127,7 +127,9 @@ export class StoreLog {
     return this.#failure !== undefined || this.#behindBytes > this.#maxBehindBytes;
   }
 
-  /** Resolves when there is less to wait for, or no use in waiting; undefined: a write may come now. */
+  /**
+   * Resolves when there is less to wait for, or no use in waiting; undefined: a write may come now.
+   */
   caughtUp(): Promise<void> | undefined {
     if (!this.isBehind || this.isFull || this.#failure !== undefined) return undefined;
     this.#caughtUp ??= new Promise<void>((resolve) => {
@@ -141,13 +143,15 @@ export class StoreLog {
 
   /** Half is enough: clients go on while the disk still has something to do. */
   async #drain(): Promise<void> {
-    await this.#log.durable(Math.min(this.#safeSeq + 1, this.#log.nextSeq - 1)); // what is being written
+    // What is being written.
+    await this.#log.durable(Math.min(this.#safeSeq + 1, this.#log.nextSeq - 1));
     if (this.#behindBytes > this.#maxBehindBytes / 2) await this.commit();
   }
 
   /** Throws a `Refusal` when a write could not be remembered. */
   admit(): void {
-    if (this.#log.full !== undefined) throw new Refusal(`${MISCONF}: ${reasonOf(this.#log.full.message)}`);
+    const { full } = this.#log;
+    if (full !== undefined) throw new Refusal(`${MISCONF}: ${reasonOf(full.message)}`);
     if (!this.isBehind) return;
     if (this.#failure !== undefined) throw new Refusal(`${MISCONF}: the store has stopped`);
     throw new Refusal(`BUSY ${this.#behindBytes} bytes wait for the disk already`);
@@ -162,7 +166,8 @@ export class StoreLog {
       this.#waitingBytes += piece.length;
     }
     this.#pump();
-    if (this.#rewriteQueue === undefined && !this.isFull && this.#totalBytes >= this.#rewriteAtBytes) this.rewrite();
+    const isLarge = this.#totalBytes >= this.#rewriteAtBytes;
+    if (isLarge && this.#rewriteQueue === undefined && !this.isFull) this.rewrite();
   }
 
   get #totalBytes(): number {
@@ -215,7 +220,8 @@ export class StoreLog {
   /** Begins a rewrite, or puts it behind the copy that is under way. Throws a `Refusal` when one runs already. */
   rewrite(onDone: (error?: Error) => void = () => {}): "started" | "scheduled" {
     if (this.#rewriteQueue !== undefined) throw new Refusal("ERR Background append only file rewriting already in progress");
-    if (this.isFull) this.admit(); // it would wait for room, and be no copy of the moment that was meant
+    // It would wait for room, and be no copy of the moment that was meant.
+    if (this.isFull) this.admit();
     const answer = this.#copies.busy ? "scheduled" : "started";
     const queue = (this.#rewriteQueue = new ChunkQueue(() => this.#copies.poke()));
     let text = "";

@@ -1,10 +1,11 @@
 /**
  * Lesson 15: a Map that may have more entries than a Map can.
  *
- * V8's `Map` has room for 2^24 entries, and an entry that was deleted keeps its place until the Map is
- * made anew. When the places run out and less than half of them are deleted ones, it wants to double,
- * and throws "Map maximum size exceeded": with 2^24 entries always, with half as many sometimes. A
- * process that throws there ends, and its next start, which has the same keys to load, ends too.
+ * V8's `Map` has room for 2^24 entries, and an entry that was deleted keeps its place until the Map
+ * is made anew. When the places run out and less than half of them are deleted ones, it wants to
+ * double, and throws "Map maximum size exceeded": with 2^24 entries always, with half as many
+ * sometimes. A process that throws there ends, and its next start, which has the same keys to load,
+ * ends too.
  *
  *     first   2^23 entries, and nothing else for nearly everybody
  *     rest    further Maps, for what had no room; asking for what is not there asks all of them
@@ -13,7 +14,10 @@
  * Test: test/15-store.memory.test.ts
  */
 
-/** Half of what V8 has room for: at that many, a Map that is full has as many deleted places as it wants. */
+/**
+ * Half of what V8 has room for: at that many, a Map that is full has as many deleted places as it
+ * wants.
+ */
 export const MAP_ENTRIES = 2 ** 23;
 
 const NONE: never[] = [];

@@ -5,8 +5,8 @@
  *     RPUSH jobs x    after the command (after the whole transaction) the first of the queue gets x
  *
  * Who came first is served first, per key; a session that waits for several keys is served by the first of them that has
- * an element, in the order in which the command named them. What is logged is the LPOP or LMOVE that happened, not the
- * BLPOP or BLMOVE that waited for it.
+ * an element, in the order in which the command named them. What is logged is the LPOP or LMOVE
+ * that happened, not the BLPOP or BLMOVE that waited for it.
  *
  * Invariants: a session is in the queue of each of its keys or of none; nobody waits while there is an element to take,
  * once a command is over.

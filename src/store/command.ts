@@ -60,7 +60,8 @@ export function command(name: string, arity: number, options: CommandOptions): C
   const flags = options.flags.split(" ");
   return {
     name, arity, flags, keys: options.keys ?? NO_KEYS,
-    write: flags.includes("write"), denyoom: flags.includes("denyoom"), open: flags.includes("no-auth"),
+    write: flags.includes("write"), denyoom: flags.includes("denyoom"),
+    open: flags.includes("no-auth"),
     immediate: IMMEDIATE.has(name), whileSubscribed: WHILE_SUBSCRIBED.has(name),
     check: options.check, subcommands: options.subcommands ?? [], run: options.run,
   };

@@ -176,8 +176,8 @@ function setInfo(_store: Store, { library, out }: Session, argv: string[]): void
 }
 
 /**
- * What the socket knows and the engine does not, and what only Redis has: a buffer to read into, one
- * to answer from. Libraries make numbers of these without asking whether they are there.
+ * What the socket knows and the engine does not, and what only Redis has: a buffer to read into,
+ * one to answer from. Libraries make numbers of these without asking whether they are there.
  */
 const UNKNOWN_HERE = {
   qbuf: 0, "qbuf-free": 0, "argv-mem": 0, "multi-mem": 0, rbs: 0, rbp: 0, obl: 0, oll: 0, omem: 0,
@@ -189,10 +189,11 @@ const UNKNOWN_DESCRIPTOR = -1;
 function describeClient(store: Store, session: Session): string {
   const fields = {
     id: session.id, addr: session.address, laddr: session.localAddress, fd: UNKNOWN_DESCRIPTOR,
-    name: session.name, age: Math.max(0, Math.floor((store.host.clock.wall() - session.since) / 1000)),
+    name: session.name,
+    age: Math.max(0, Math.floor((store.host.clock.wall() - session.since) / 1000)),
     idle: 0, flags: session.takeOver ? "S" : session.blocked ? "b" : session.subscriptions > 0 ? "P" : session.queue ? "x" : "N", db: 0,
     sub: session.channels.size, psub: session.patterns.size, ssub: 0, multi: session.queue?.length ?? -1, watch: session.watched.size,
-    ...UNKNOWN_HERE, cmd: session.lastCommand === "" ? "NULL" : session.lastCommand, user: "default",
+    ...UNKNOWN_HERE, cmd: session.lastCommand || "NULL", user: "default",
     redir: -1, resp: session.protocol,
     "lib-name": session.library.name, "lib-ver": session.library.version,
   };

@@ -13,8 +13,8 @@
  * Up to `SMALL` entries there is no index: comparing a few strings is as fast as hashing, and a million small hashes do
  * not pay for a million `Map`s.
  *
- * Invariants: index.get(keys[i]) === i for all i, when there is an index; `bytes` is what the entries
- * cost (memory.ts), whatever happened.
+ * Invariants: index.get(keys[i]) === i for all i, when there is an index; `bytes` is what the
+ * entries cost (memory.ts), whatever happened.
  * Left out: order of insertion. Redis promises none either.
  * Test: test/15-store.test.ts
  */

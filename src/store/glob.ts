@@ -8,8 +8,8 @@
  * make up for. So a text costs at most its length times what stands behind one star, and nothing is
  * on the stack.
  *
- * Text is what somebody stored already; the other factor comes with the question, and is limited. The
- * pattern as a whole may be long: an element that matches nothing ends the walk.
+ * Text is what somebody stored already; the other factor comes with the question, and is limited.
+ * The pattern as a whole may be long: an element that matches nothing ends the walk.
  *
  * Left out: character classes by name, and alternatives.
  * Test: test/15-store.test.ts
@@ -18,11 +18,14 @@ import { Refusal } from "./refusal.ts";
 
 /**
  * What may stand between two stars or behind the last one, and in one class: looking for the worst
- * such pattern in a kilobyte takes about 5 ms. Redis has no such limit, and gives up at 1,000 stars.
+ * such pattern in a kilobyte takes about 5 ms. Redis has no such limit, and gives up at 1,000
+ * stars.
  */
 export const MAX_PATTERN_BYTES = 1024;
 
-/** A client's pattern, with one star where there are several. Throws the `Refusal` for a costly one. */
+/**
+ * A client's pattern, with one star where there are several. Throws the `Refusal` for a costly one.
+ */
 export function checkPattern(pattern: string): string {
   return pattern.length <= MAX_PATTERN_BYTES ? pattern : cheapPattern(pattern);
 }
@@ -42,7 +45,9 @@ function cheapPattern(pattern: string): string {
   return cheap;
 }
 
-const TOO_COSTLY = new Refusal(`ERR pattern is too costly: more than ${MAX_PATTERN_BYTES} bytes behind a star or in a class`);
+const TOO_COSTLY = new Refusal(
+  `ERR pattern is too costly: more than ${MAX_PATTERN_BYTES} bytes behind a star or in a class`,
+);
 
 const [STAR, ANY, OPEN, CLOSE, ESCAPE, NOT, DASH] = [..."*?[]\\^-"].map((char) => char.charCodeAt(0)) as [number, number, number, number, number, number, number];
 
@@ -104,7 +109,8 @@ function matchClass(pattern: string, p: number, byte: number): number {
   for (let step = 0; p < pattern.length && pattern.charCodeAt(p) !== CLOSE; p += step) {
     step = classStep(pattern, p);
     // A byte, or the last of two: what the escape stands for; of three, they are a range's ends.
-    const [a, b] = [pattern.charCodeAt(step === 3 ? p : p + step - 1), pattern.charCodeAt(p + step - 1)];
+    const b = pattern.charCodeAt(p + step - 1);
+    const a = step === 3 ? pattern.charCodeAt(p) : b;
     if (byte >= Math.min(a, b) && byte <= Math.max(a, b)) found = true;
   }
   return found === isNegated ? -1 : Math.min(p + 1, pattern.length);

@@ -26,8 +26,8 @@ function hset(counts: boolean) {
   return (store: Store, { out }: Session, argv: string[]): void => {
     if (argv.length % 2 === 1) throw wrongArity(argv[0]!);
     const old = store.keys.hash(argv[1]!);
-    const isNew = (word: string, i: number): boolean => i >= 2 && i % 2 === 0 && old?.has(word) !== true;
-    const newFields = (): number => new Set(argv.filter(isNew)).size;
+    const fields = (): string[] => argv.filter((_, i) => i >= 2 && i % 2 === 0);
+    const newFields = (): number => new Set(fields().filter((each) => old?.has(each) !== true)).size;
     store.admitEntries(old?.size ?? 0, (argv.length - 2) / 2, newFields);
     let added = 0;
     for (let i = 2; i < argv.length; i += 2) if (setField(store, argv[1]!, [argv[i]!, argv[i + 1]!])) added++;

@@ -65,7 +65,7 @@ function filter(argv: readonly string[], groupOf: Table["groupOf"]): Wanted {
       return (_command, name) => matches(pattern, name);
     }
     case "aclcat":
-      return (command, name) => categories(command, name, groupOf(command)).includes(value.toLowerCase());
+      return (each, name) => categories(each, name, groupOf(each)).includes(value.toLowerCase());
     default:
       throw SYNTAX_ERROR;
   }
@@ -76,7 +76,8 @@ const DANGEROUS = new Set(["keys", "flushall", "flushdb", "info", "role"]);
 const ADMIN = new Set(["role", "client|list", "client|no-evict"]);
 
 /** Redis derives most ACL categories from flags. Of a family only its members are in its group. */
-function categories({ flags, subcommands }: Command, name: string, group: string | undefined): string[] {
+function categories(command: Command, name: string, group: string | undefined): string[] {
+  const { flags, subcommands } = command;
   if (subcommands.length > 0 && !name.includes("|")) return ["slow"];
   const isAdmin = flags.includes("admin") || ADMIN.has(name);
   const found = [flags.includes("fast") ? "fast" : "slow"];

@@ -5,8 +5,8 @@
  * before anyone sees it, a value of the wrong type is refused, an empty collection disappears, whoever watches a key learns
  * of its change, and whoever waits for a list learns that there is one.
  *
- * Invariants: every key of `expiry` exists; no collection is empty after a command; `bytes` is the sum
- * of what keys, values and deadlines cost, whatever has happened to them.
+ * Invariants: every key of `expiry` exists; no collection is empty after a command; `bytes` is the
+ * sum of what keys, values and deadlines cost, whatever has happened to them.
  * Left out: several databases (SELECT 0 only). They share nothing but the port, so a second process serves as well.
  * Test: test/15-store.test.ts
  */

@@ -123,8 +123,14 @@ function blockingPop(side: Side) {
   };
 }
 
+interface Taking {
+  readonly key: string;
+  readonly list: List;
+  readonly side: Side;
+}
+
 /** Pops one element and answers with [key, element]. */
-function takeOne(store: Store, { out }: Session, { key, list, side }: { key: string; list: List; side: Side }): void {
+function takeOne(store: Store, { out }: Session, { key, list, side }: Taking): void {
   const item = takeFrom(list, side);
   store.keys.settle(key, list);
   store.log(side === "left" ? "lpop" : "rpop", key);
@@ -146,15 +152,16 @@ interface Move {
 }
 
 /**
- * Takes an element from one list, puts it on another (or the same), and answers with it. There is no
- * moment at which it is on neither: a worker that dies with it has left it on its own list.
+ * Takes an element from one list, puts it on another (or the same), and answers with it. There is
+ * no moment at which it is on neither: a worker that dies with it has left it on its own list.
  */
 function moveOne(store: Store, { out }: Session, { from, to, fromSide, toSide }: Move): void {
   const source = store.keys.list(from);
   if (source === undefined) return out.nil();
   const target = from === to ? source : store.keys.list(to);
   if (target !== undefined && target !== source) store.admitEntries(target.size, 1);
-  for (const key of [from, to]) store.beforeChange(key); // one who waited is not in its command any more
+  // Who has waited is not in its command any more, which would have said it.
+  for (const key of [from, to]) store.beforeChange(key);
   const item = takeFrom(source, fromSide);
   const list = target ?? new List();
   if (toSide === "left") list.pushLeft(item);

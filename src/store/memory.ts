@@ -4,13 +4,13 @@
  *     bytes, counted as keys come and go ──▶ more than `maxmemory`? ──▶ OOM, for commands that add
  *                                                                       reads and DEL go on
  *
- * V8 ends a process whose heap is full. There is no error to catch, and the next start, which has the
- * same data to load, ends the same way. So what is stored is counted, an estimate that costs an
- * addition per change, and adding is refused a good while before the heap is full. Nothing is refused
- * in a replay: what was acknowledged must come back, and can then be deleted.
+ * V8 ends a process whose heap is full. There is no error to catch, and the next start, which has
+ * the same data to load, ends the same way. So what is stored is counted, an estimate that costs an
+ * addition per change, and adding is refused a good while before the heap is full. Nothing is
+ * refused in a replay: what was acknowledged must come back, and can then be deleted.
  *
- * Values beyond a megabyte lie outside of V8's heap. They count like all others: there is one limit,
- * and `node --max-old-space-size` raises it.
+ * Values beyond a megabyte lie outside of V8's heap. They count like all others: there is one
+ * limit, and `node --max-old-space-size` raises it.
  *
  * Left out: eviction, and measuring. What is measured has the garbage in it.
  * Test: test/15-store.memory.test.ts
@@ -31,12 +31,14 @@ export const INDEX_BYTES = 56;
 export const COLLECTION_BYTES = 128;
 /** An array with its first 17 places, which V8 makes at once. */
 export const ARRAY_BYTES = 192;
-/** A place in a Map, a number, and twice a heap entry of three arrays: half of those may be dead. */
+/**
+ * A place in a Map, a number, and twice a heap entry of three arrays: half of those may be dead.
+ */
 export const DEADLINE_BYTES = INDEX_BYTES + 16 + 2 * 3 * SLOT_BYTES;
 
 /**
- * Of V8's heap, what the data may fill. The rest is for what clients have sent, for garbage, and for
- * the moment in which a table of 8 million keys is copied into one twice as large.
+ * Of V8's heap, what the data may fill. The rest is for what clients have sent, for garbage, and
+ * for the moment in which a table of 8 million keys is copied into one twice as large.
  */
 const HEAP_SHARE = 0.6;
 
@@ -49,8 +51,9 @@ export function memoryCeiling(heapBytes = getHeapStatistics().heap_size_limit): 
 }
 
 /**
- * Of keys in all, of members, fields or elements in one value: the longest array that V8 keeps dense
- * from the start. A command of a million arguments may go beyond it by these; V8 ends at four times.
+ * Of keys in all, of members, fields or elements in one value: the longest array that V8 keeps
+ * dense from the start. A command of a million arguments may go beyond it by these; V8 ends at four
+ * times.
  */
 export const MAX_ENTRIES = 2 ** 25;
 
@@ -69,7 +72,8 @@ export class MemoryLimit {
   #bytes: number;
 
   /** @throws {RangeError} for a limit that the heap cannot hold */
-  constructor({ maxMemory = 0, ceiling = memoryCeiling(), maxEntries = MAX_ENTRIES }: MemoryOptions) {
+  constructor(options: MemoryOptions) {
+    const { maxMemory = 0, ceiling = memoryCeiling(), maxEntries = MAX_ENTRIES } = options;
     this.#ceiling = ceiling;
     this.#maxEntries = maxEntries;
     if (maxMemory > ceiling) throw new RangeError(`Cannot hold ${maxMemory} bytes: ${this.#tooMuch}`);
@@ -99,7 +103,10 @@ export class MemoryLimit {
     return `this process holds at most ${this.#ceiling}; node --max-old-space-size=MiB takes more`;
   }
 
-  /** Throws the `Refusal` when there are more bytes or keys than may be. Asked before anything is added. */
+  /**
+   * Throws the `Refusal` when there are more bytes or keys than may be. Asked before anything is
+   * added.
+   */
   admit({ bytes, size }: { readonly bytes: number; readonly size: number }): void {
     if (bytes > this.#bytes || size >= this.#maxEntries) throw OOM;
   }
@@ -113,8 +120,8 @@ export class MemoryLimit {
   }
 
   /**
-   * Throws the `Refusal` when a value of `size` entries would get too many. `exactly` counts those of
-   * `more` that are new: it is asked only when that makes a difference.
+   * Throws the `Refusal` when a value of `size` entries would get too many. `exactly` counts those
+   * of `more` that are new: it is asked only when that makes a difference.
    */
   admitEntries(size: number, more: number, exactly = () => more): void {
     if (size + more > this.#maxEntries && size + exactly() > this.#maxEntries) throw OOM;

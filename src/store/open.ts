@@ -32,15 +32,15 @@ export interface OpenStoreOptions {
   readonly durability?: Durability;
   readonly requirepass?: string;
   /**
-   * Whose part this store is ("this cluster"): its clients may not change its password, which others
-   * know, nor make it another's replica. Default: it is a store of its own.
+   * Whose part this store is ("this cluster"): its clients may not change its password, which
+   * others know, nor make it another's replica. Default: it is a store of its own.
    */
   readonly owner?: string;
   /** How much data there may be; default: as much as the heap takes. */
   readonly memory?: MemoryOptions;
   /**
-   * Called when the disk turns out to be full, with what the system said, and (undefined) when there
-   * is room again. Meanwhile writes are refused, reads go on.
+   * Called when the disk turns out to be full, with what the system said, and (undefined) when
+   * there is room again. Meanwhile writes are refused, reads go on.
    */
   readonly onFull?: (why: string | undefined) => void;
   /** Called once, when a write or an fsync has failed. Nothing is promised from then on: the process should stop. */
@@ -69,7 +69,10 @@ export interface OpenStore {
   readonly recovery: LogRecovery | undefined;
   /** For `startStore`. */
   afterCommit(): Promise<void> | undefined;
-  /** For `startStore`: resolves when a write need no longer wait for the disk; undefined: it need not. */
+  /**
+   * For `startStore`: resolves when a write need no longer wait for the disk; undefined: it need
+   * not.
+   */
   caughtUp(): Promise<void> | undefined;
   /** For `startStore`: `listener` hears when the disk is full, and when it is no longer. */
   whenFull(listener: (full: boolean) => void): void;
@@ -126,7 +129,7 @@ class Opened implements OpenStore {
       admitWrite: () => this.#log?.admit(),
       rewrite: () => `Background append only file rewriting ${this.#logOrRefuse().rewrite()}`,
       follow: (primary) => {
-        if (owner !== undefined) throw new Refusal(`ERR this store is a part of ${owner}: titan store --replica-of makes a copy of it`);
+        if (owner !== undefined) throw new Refusal(`ERR this store is a part of ${owner}, and follows no other`);
         this.#replication.follow(primary);
       },
       describeRole: (out) => this.#replication.describe(out),
@@ -138,7 +141,10 @@ class Opened implements OpenStore {
       flush: () => this.#flush(),
       applied: (group) => this.#gather(group),
       onTrouble: options.onTrouble ?? (() => {}),
-      caughtUp: () => (this.#log?.isBehind === true || this.#log?.isFull === true ? this.afterCommit() : undefined),
+      caughtUp: () => {
+        const log = this.#log;
+        return log?.isBehind === true || log?.isFull === true ? this.afterCommit() : undefined;
+      },
     });
   }
 
@@ -260,5 +266,6 @@ class Opened implements OpenStore {
 /** Jobs, workers and the master were told it when they started. */
 function keepPassword({ config }: Store, owner: string): void {
   const { get } = config.settings.get("requirepass")!;
-  config.define("requirepass", { get, set: () => `this store is a part of ${owner}, whose jobs know its password` });
+  const refused = `this store is a part of ${owner}, whose jobs know its password`;
+  config.define("requirepass", { get, set: () => refused });
 }

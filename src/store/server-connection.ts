@@ -9,8 +9,8 @@
  * is not read from, and executes nothing, so what is owed to it stays near the soft limit. What it did not ask for just then,
  * published messages, cannot be held back at its side: a subscriber that falls behind by the hard limit is cut off.
  *
- * A client whose next command is a write, while the log is far behind, keeps it back and is not read
- * from until the log has caught up: haste is slowed down, not refused.
+ * A client whose next command is a write, while the log is far behind, keeps it back and is not
+ * read from until the log has caught up: haste is slowed down, not refused.
  *
  * A client that waits (BLPOP) is still read from: its going away must be noticed before an element is given to it.
  *
@@ -247,7 +247,7 @@ export class StoreConnection {
     if (argv === undefined) return undefined;
     const behind = caughtUp();
     if (behind !== undefined && store.wouldWrite(session, argv)) {
-      if (this.#next === undefined) this.#nextBytes = argv.reduce((sum, { length }) => sum + length, 0);
+      this.#nextBytes = argv.reduce((sum, { length }) => sum + length, 0);
       this.#next = argv;
       if (behind !== this.#behind) void behind.then(() => this.#run());
       this.#behind = behind;
@@ -280,7 +280,8 @@ export class StoreConnection {
     }
     // Whoever waits and has closed its side has gone: nothing may be given to it.
     if (this.#peerEnded && this.#session.blocked !== undefined) return this.destroy();
-    const isOver = this.#ending || (this.#peerEnded && this.#parser.unreadBytes === 0 && this.#next === undefined);
+    const isDone = this.#parser.unreadBytes === 0 && this.#next === undefined;
+    const isOver = this.#ending || (this.#peerEnded && isDone);
     if (isOver && this.owedBytes === this.#socket.pendingBytes) this.#close();
     this.#throttle();
   }
@@ -306,7 +307,8 @@ export class StoreConnection {
   #throttle(): void {
     this.#account(this.heldBytes);
     if (this.#parser.unreadBytes > MAX_AHEAD_BYTES && this.#session.blocked !== undefined) return this.destroy();
-    const waits = this.#next !== undefined || this.owedBytes >= SOFT_OUTPUT_BYTES || this.#parser.unreadBytes > SOFT_OUTPUT_BYTES;
+    const waits = this.#next !== undefined || this.owedBytes >= SOFT_OUTPUT_BYTES
+      || this.#parser.unreadBytes > SOFT_OUTPUT_BYTES;
     const wanted = !this.#ending && this.#session.blocked === undefined && waits;
     if (wanted === this.#paused) return;
     this.#paused = wanted;

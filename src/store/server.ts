@@ -38,8 +38,8 @@ export interface StoreServerOptions {
    */
   readonly afterCommit?: () => Promise<void> | undefined;
   /**
-   * Asked before a write: while its promise is pending, clients whose next command is one are not read
-   * from. It resolves, whatever happens. Undefined: the write may come.
+   * Asked before a write: while its promise is pending, clients whose next command is one are not
+   * read from. It resolves, whatever happens. Undefined: the write may come.
    */
   readonly caughtUp?: () => Promise<void> | undefined;
   /**
@@ -181,8 +181,7 @@ class Clients implements Shared {
       for (const connection of dirty) connection.flush();
       return;
     }
-    const waiting = this.#diskIsFull ? [...dirty].filter(({ isUnsafe }) => isUnsafe) : [...dirty];
-    if (this.#diskIsFull) for (const connection of dirty) if (!connection.isUnsafe) connection.flush();
+    const waiting = this.#diskIsFull ? this.#withoutReaders(dirty) : [...dirty];
     if (waiting.length === 0) return;
     const held = waiting.map((connection) => ({ connection, bytes: connection.hold() }));
     const done = Promise.all([this.#commit, commit]).then(
@@ -194,6 +193,14 @@ class Clients implements Shared {
     this.#commit = done;
   }
   // #endregion
+
+  /** On a full disk, who has only read is answered now. Yields the others, who wait for room. */
+  #withoutReaders(dirty: ReadonlySet<StoreConnection>): StoreConnection[] {
+    const [unsafe, safe]: [StoreConnection[], StoreConnection[]] = [[], []];
+    for (const connection of dirty) (connection.isUnsafe ? unsafe : safe).push(connection);
+    for (const connection of safe) connection.flush();
+    return unsafe;
+  }
 
   #refuse(socket: Socket): void {
     let linger: { cancel(): void } | undefined;

@@ -54,7 +54,10 @@ export class Session {
   /** CLIENT SETINFO. */
   library = { name: "", version: "" };
   lastCommand = "";
-  /** Something was changed for it since its answers were last taken: they say what a disk has yet to hold. */
+  /**
+   * Something was changed for it since its answers were last taken: they say what a disk has yet to
+   * hold.
+   */
   wrote = false;
   /** The client said QUIT: the server closes once the answer is sent. */
   closing = false;

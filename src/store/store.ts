@@ -7,8 +7,9 @@
  * transaction is a loop inside one command. What a command changed is gathered in a group, which leaves as a whole: the log
  * holds all of a transaction or nothing.
  *
- * Invariants: what makes the data larger is refused while there is too much of it, and nothing else is (memory.ts);
- * replaying the propagated groups on an empty store gives the same keyspace; a command that was refused changed
+ * Invariants: what makes the data larger is refused while there is too much of it, and nothing else
+ * is (memory.ts); replaying the propagated groups on an empty store gives the same keyspace; a
+ * command that was refused changed
  * nothing; nobody but the session itself sees a transaction in part.
  * Left out: scripts, streams, sorted sets, ACLs, several databases.
  * Test: test/15-store.test.ts
@@ -169,7 +170,7 @@ export class Store {
     try {
       const command = this.#admit(session, argv);
       admitted = true;
-      session.lastCommand = command.subcommands.length === 0 ? command.name : fullName(command, argv);
+      session.lastCommand = fullName(command, argv);
       if (session.queue !== undefined && !command.immediate) this.#enqueue(session, argv);
       else this.call(command, { session, argv });
     } catch (refusal) {

@@ -36,7 +36,8 @@ interface Options {
 /** Reads options from `argv[first]` on; `allowed` are the words of this command besides the times. */
 function readOptions(store: Store, argv: Argv, { first, allowed }: { first: number; allowed: readonly string[] }): Options {
   const options: Options = {
-    nx: false, xx: false, get: false, compare: undefined, keepTtl: false, persist: false, time: undefined,
+    nx: false, xx: false, get: false, compare: undefined, keepTtl: false, persist: false,
+    time: undefined,
   };
   let ttlWord: string | undefined;
   for (let i = first; i < argv.length; i++) {
@@ -71,7 +72,10 @@ function isComparison(word: string): word is Comparison["word"] {
   return word === "IFEQ" || word === "IFNE";
 }
 
-/** Looking and changing in one command: between GET and DEL a lock may run out and be taken by another. */
+/**
+ * Looking and changing in one command: between GET and DEL a lock may run out and be taken by
+ * another.
+ */
 function holds({ word, value }: Comparison, old: string | undefined): boolean {
   return (old === value) === (word === "IFEQ");
 }
@@ -115,7 +119,8 @@ function set(store: Store, session: Session, argv: Argv): void {
 
 function setWithOptions(store: Store, { out }: Session, argv: Argv): void {
   const [, key, value] = argv as [string, string, string];
-  const options = readOptions(store, argv, { first: 3, allowed: ["NX", "XX", "IFEQ", "IFNE", "GET", "KEEPTTL"] });
+  const allowed = ["NX", "XX", "IFEQ", "IFNE", "GET", "KEEPTTL"];
+  const options = readOptions(store, argv, { first: 3, allowed });
   const at = options.time?.();
   const { compare } = options;
   const old = options.get || compare !== undefined ? store.keys.string(key) : undefined;
