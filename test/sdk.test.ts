@@ -289,6 +289,50 @@ test("close() ends a wait, also at the end of an \"await using\" block", async (
   await titan.cancel(run);
 });
 
+/** A host whose first connection can be broken, and whose second dial waits until it is let go. */
+function brokenHost(): { host: Host; cut: () => void; dialled: Promise<void>; letGo: (error?: Error) => void } {
+  const real = nodeHost();
+  let cut = (): void => undefined;
+  let letGo: (error?: Error) => void = () => undefined;
+  const gate = new Promise<void>((resolve, reject) => {
+    letGo = (error) => (error === undefined ? resolve() : reject(error));
+  });
+  let tell = (): void => undefined;
+  const dialled = new Promise<void>((resolve) => (tell = resolve));
+  let dials = 0;
+  const dial: Host["network"]["dial"] = async (...args) => {
+    dials += 1;
+    if (dials === 2) {
+      tell();
+      await gate;
+    }
+    const socket = await real.network.dial(...args);
+    if (dials === 1) cut = () => socket.destroy();
+    return socket;
+  };
+  const listen: Host["network"]["listen"] = (...args) => real.network.listen(...args);
+  const host = { ...real, network: { dial, listen } };
+  return { host, cut: () => cut(), dialled, letGo: (error) => letGo(error) };
+}
+
+test("close() in the middle of a redial ends the wait, whether that dial succeeds or not", async () => {
+  const { run } = await titan.submit(hello("sleep 60"));
+  const gone = Object.assign(new Error("nobody there"), { code: "ECONNREFUSED" });
+  for (const outcome of [undefined, gone]) {
+    const { host, cut, dialled, letGo } = brokenHost();
+    const client = await connect({ master: cluster.ready.master, token: "s3cret", host });
+    const waiting = assert.rejects(client.wait(run), { name: "RpcError", code: "CANCELLED" });
+    await client.ping(); // The watch is under way.
+    cut();
+    await dialled;
+    client.close();
+    letGo(outcome);
+    await waiting;
+    assert.equal(client.closed, true, "the new connection, too");
+  }
+  await titan.cancel(run);
+});
+
 test("JobInput knows every key that a job may have", () => {
   const base = {
     id: "a", type: "run", needs: "z", affinity: "z", priority: 2, delay: "1s",
