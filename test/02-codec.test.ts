@@ -506,6 +506,44 @@ describe("codec: the scratch that grows while a message is written", () => {
   }
 });
 
+describe("codec: limits, at their value and one beyond", () => {
+  it("bytes() without a limit of its own takes 8 MiB, and string() 64 KiB", () => {
+    const B = message("B", { b: [1, bytes()] });
+    const most = { b: Buffer.alloc(8 * 1024 * 1024, 1) };
+    assert.ok(B.decode(B.encode(most)).b.equals(most.b));
+    refuses(() => B.encode({ b: Buffer.alloc(8 * 1024 * 1024 + 1) }), "TOO_LARGE");
+    const S = message("S", { s: [1, string()] });
+    for (const char of ["x", "é"]) {
+      const text = char.repeat(65_536 / Buffer.byteLength(char));
+      assert.deepEqual(S.decode(S.encode({ s: text })), { s: text });
+      refuses(() => S.encode({ s: `${text}x` }), "TOO_LARGE");
+    }
+  });
+
+  it("a field may have number 65,535, and types nest 32 deep", () => {
+    const Last = message("Last", { a: [65_535, u32()] });
+    assert.deepEqual(Last.decode(Last.encode({ a: 7 })), { a: 7 });
+    const nest = (depth: number): Required<unknown> => {
+      let type: Required<unknown> = u32() as Required<unknown>;
+      for (let i = 0; i < depth; i++) type = message(`D${i}`, { a: [1, type] }) as Required<unknown>;
+      return type;
+    };
+    assert.doesNotThrow(() => nest(32));
+    assert.throws(() => nest(33), /types nest at most 32 deep/);
+  });
+
+  it("a list and a map take as many as they say, on both sides", () => {
+    const two = message("Few", { l: [1, list(u32(), 2)], m: [2, map(u32(), 2)] });
+    const three = message("Few", { l: [1, list(u32(), 3)], m: [2, map(u32(), 3)] });
+    const full = { l: [1, 2], m: { a: 1, b: 2 } };
+    assert.deepEqual(two.decode(three.encode(full)), full);
+    for (const more of [{ ...full, l: [1, 2, 3] }, { ...full, m: { a: 1, b: 2, c: 3 } }]) {
+      refuses(() => two.encode(more), "TOO_LARGE");
+      refuses(() => two.decode(three.encode(more)), "TOO_LARGE");
+    }
+  });
+});
+
 /** Different encodings, for the tests that damage them. */
 function samples(): [{ name: string; encode(value: never): Buffer; decode(bytes: Uint8Array): unknown }, Buffer][] {
   const Numbers = message("Numbers", { f: [1, f64()], i: [2, i53()], b: [3, bool()], list: [4, list(u53(), 10)], raw: [200, bytes(100)] });

@@ -1,7 +1,8 @@
 /** Clusters that the command line starts: how they come up, what they survive, and that they leave nothing behind. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer, type Socket } from "node:net";
+import { createServer, type AddressInfo, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { startEmbeddedCluster } from "#cli";
@@ -227,6 +228,31 @@ describe("clusters", { concurrency: 3 }, () => {
     assert.match(stopped.stderr, /stopping; 1 job has 5 s to end/);
     assert.equal((await master.kill("SIGTERM")).code, 0);
   });
+});
+
+test("a worker without a master says why once, and again when the reason changes", async () => {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket.on("error", () => undefined));
+    socket.end();
+  });
+  const listen = async (port: number): Promise<number> => {
+    server.listen(port, "127.0.0.1");
+    await once(server, "listening");
+    return (server.address() as AddressInfo).port;
+  };
+  const port = await listen(0);
+  server.close();
+  const worker = start(["worker", "--master", `127.0.0.1:${port}`], { cwd: tempFolder() });
+  await worker.until("stderr", /no connection to the master: .*ECONNREFUSED/);
+  await listen(port);
+  await eventually("it dials again and again", () => sockets.length >= 4);
+  const { code, stderr } = await worker.kill("SIGTERM");
+  server.close();
+  const said = stderr.split("\n").filter((line) => line.includes("no connection to the master"));
+  assert.equal(code, 0);
+  assert.ok(said.length >= 2, stderr);
+  for (const [i, line] of said.entries()) assert.notEqual(line, said[i + 1]);
 });
 
 describe("a cluster for one run", { concurrency: 2 }, () => {

@@ -190,3 +190,12 @@ export function listText(items: readonly string[], named: number): string {
   const shown = items.slice(0, named).join(", ");
   return items.length > named ? `${shown} and ${items.length - named} more` : shown;
 }
+
+/** A worker without a master dials for as long as it takes, and each dial fails for the same reason. */
+export function withoutRepeats(say: (text: string) => void): (text: string) => void {
+  let last: string | undefined;
+  return (text) => {
+    if (text !== last) say(text);
+    last = text;
+  };
+}

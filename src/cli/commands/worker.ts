@@ -6,7 +6,7 @@ import { removalsDone, sharedRoot, takeProcessFolder } from "#host";
 import { DEFAULT_MASTER, addressText, namedMaster, tokenOf } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT } from "../exit.ts";
-import { plural } from "../text.ts";
+import { plural, withoutRepeats } from "../text.ts";
 import { VERSION } from "../version.ts";
 
 /** As the wire has it (MAX_SLOTS): beyond this a machine has other limits. */
@@ -55,7 +55,7 @@ async function run(call: Call): Promise<number> {
       host: context.host, workDir: join(folder, "jobs"), sharedRoot: sharedRoot(), onNote,
     }),
     ...(name !== undefined && { name }), ...(token !== undefined && { token }),
-    onNote,
+    onNote: withoutRepeats(onNote),
   });
 
   let stopped: Promise<void> | undefined;
