@@ -469,8 +469,6 @@ describe("codec: the scratch that grows while a message is written", () => {
   /** As the writer has it: its first buffer, and the size beyond which one is not kept. */
   const SCRATCH_BYTES = 16 * 1024;
   const KEEP_BYTES = 1024 * 1024;
-  /** What stands between the filling and the value, and the longest value, fit twice. */
-  const AROUND = 260;
 
   const Huge = message("Huge", { bytes: [1, bytes()] });
   const huge = { bytes: Buffer.alloc(KEEP_BYTES) };
@@ -497,9 +495,11 @@ describe("codec: the scratch that grows while a message is written", () => {
       // A number leaves room behind it, whatever comes next. A key that is text may end where the scratch ends.
       const Edge = message("Edge", { before: [1, bytes()], it: [2, type], by: [3, map(type, 2)], after: [4, u53()] });
       const by = { ["k".repeat(10)]: value, ["l".repeat(10)]: value };
-      for (let at = -AROUND; at <= 2; at++) {
+      const all = { it: value, by, after: 7 };
+      // Wherever the scratch ends, it ends once behind each byte of all that comes after the filling.
+      for (let at = -Edge.encode({ before: Buffer.alloc(0), ...all }).length; at <= 2; at++) {
         Huge.encode(huge); // too large to be kept: the next message begins with a new scratch
-        const sent = { before: Buffer.alloc(SCRATCH_BYTES + at, 0xee), it: value, by, after: 7 };
+        const sent = { before: Buffer.alloc(SCRATCH_BYTES + at, 0xee), ...all };
         assert.deepEqual(Edge.decode(Edge.encode(sent)), sent, `${-at} bytes before the end`);
       }
     });
