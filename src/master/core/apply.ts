@@ -12,8 +12,8 @@ import type { Failure } from "#wire";
 import { sentence } from "./check.ts";
 import type { Event, EventOf } from "./events.ts";
 import {
-  addJobs, charge, deadlineAnswered, dropDead, enqueue, freePinned, leave, makeReady, readyKey,
-  registerWorker, releaseWorker, reopen, setStatus, settle, unqueue,
+  addJobs, charge, deadlineAnswered, dropDead, enqueue, freePinned, leave, leaveResult, makeReady,
+  readyKey, registerWorker, releaseWorker, reopen, setStatus, settle, unqueue,
 } from "./jobs.ts";
 import { runMemory } from "./memory.ts";
 import { invariant, isTerminal, touch, type Job, Run, type State } from "./state.ts";
@@ -92,7 +92,8 @@ function jobSucceeded(state: State, event: EventOf<"JobSucceeded">): void {
     // Decoded bytes are views (lesson 02): this one would keep the frame or the log page that it
     // came in.
     const result = event.result === undefined ? undefined : Buffer.from(event.result);
-    leave(state, job, { result, failure: undefined });
+    if (job.failure !== undefined) leave(state, job, { failure: undefined });
+    leaveResult(state, job, result);
   }
   const gate = job.spec.gate;
   if (gate === undefined) return settle(state, job, { as: "COMPLETED", at: event.at });

@@ -12,7 +12,7 @@
  */
 import { requirementKey } from "#routing";
 import { JOB_STATUSES, type JobSpec, type JobStatus, type RunStatus } from "#wire";
-import { jobsMemory, leftMemory } from "./memory.ts";
+import { bufferMemory, jobsMemory, leftMemory } from "./memory.ts";
 import {
   invariant, isTerminal, Job, MAX_REQUIREMENTS, touch, type Run, type State, type Worker,
 } from "./state.ts";
@@ -57,6 +57,15 @@ export function leave(
   Object.assign(job, left);
   charge(state, job.run, leftMemory(job) - bytes);
   job.run.resultBytes += (job.result?.length ?? 0) - size;
+}
+
+/** As `leave`, for what nearly every job does: its first result. */
+export function leaveResult(state: State, job: Job, result: Buffer | undefined): void {
+  invariant(job.result === undefined, "a job has a result once");
+  touch(state, job);
+  job.result = result;
+  charge(state, job.run, bufferMemory(result));
+  job.run.resultBytes += result?.length ?? 0;
 }
 
 /**

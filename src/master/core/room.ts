@@ -94,15 +94,16 @@ export function tooMuch(
   const ofRun = run.resultBytes + result.length;
   const ofAll = openBytes(state) + bufferMemory(result);
   const { total } = limitsOf(context);
-  const refused = (what: string): Failure => {
-    const message = `Cannot keep its result: ${what}. Hand over the name of a file instead`;
-    return { kind: "bad-input", message, exitCode: undefined, signal: undefined };
-  };
   if (ofRun > MAX_RUN_RESULT_BYTES) {
-    return refused(`those of the run are ${ofRun} bytes together, more than ${MAX_RUN_RESULT_BYTES}`);
+    return notKept(`those of the run are ${ofRun} bytes together, more than ${MAX_RUN_RESULT_BYTES}`);
   }
-  if (ofAll > total) return refused(`the open runs would hold ${ofAll} bytes, more than ${total}`);
+  if (ofAll > total) return notKept(`the open runs would hold ${ofAll} bytes, more than ${total}`);
   return undefined;
+}
+
+function notKept(what: string): Failure {
+  const message = `Cannot keep its result: ${what}. Hand over the name of a file instead`;
+  return { kind: "bad-input", message, exitCode: undefined, signal: undefined };
 }
 
 /** A failure as it is kept: its words are cut when there is no room for them. */
