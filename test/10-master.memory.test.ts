@@ -6,7 +6,7 @@ import { createHash, type Hash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import {
-  apply, decideAddJobs, decideCancel, decideForget, decideRetry, DEFAULT_HEAP_BYTES, Event, Forecast,
+  apply, checkArrival, decideAddJobs, decideCancel, decideForget, decideRetry, DEFAULT_HEAP_BYTES, Event, Forecast,
   hashState, heapFor, jobMemory, MAX_FINISHED_RUNS, MAX_OPEN_RUNS, memoryLimits, Picture,
   readSnapshot, runMemory, State, weighPart, writeSnapshot,
 } from "#core";
@@ -99,6 +99,14 @@ test("decideSubmit() and decideAddJobs() accept what fits to the byte, and refus
   add();
   bench.memory = { ...bench.memory!, open: needed - 1 };
   assert.throws(() => bench.submit(jobs), refusal("INVALID", /more than the \d+ for all open runs/));
+});
+
+test("checkArrival() lets one pipeline wait, whatever its size, and others as far as there is room", () => {
+  const { context } = small(MIB);
+  const check = (arriving: number, bytes: number) => checkArrival(arriving, { bytes, doing: "submit" }, context);
+  check(0, 99 * MIB);
+  check(1, MIB / 4 - 1);
+  assert.throws(() => check(1, MIB / 4), refusal("OVERLOADED", /Cannot submit: it takes 262144 bytes .* take 1 of 262144/));
 });
 
 test("decideSubmit() accepts again once a run has ended, and what has ended makes way", () => {

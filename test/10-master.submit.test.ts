@@ -86,6 +86,7 @@ class Desk {
   readonly disk = new SlowDisk();
   readonly blobs = new BlobStore(this.disk.host, "b");
   readonly state = new State();
+  readonly arriving = { bytes: 0 };
   /** More at once than in a real one. */
   readonly specs = new Turns({ host: this.disk.host, atOnce: 9, perPeer: 9, msPerTurn: 9 });
   readonly engine = {
@@ -237,3 +238,18 @@ test("one client that submits a large pipeline several times at once gets a run 
     await room.until(() => master.counts().leftovers === 0);
     assert.deepEqual(await room.world.host("m").storage.list("/state/blobs"), []);
   }));
+
+test("pipelines that wait for a look at the disk are bounded together in bytes, and nothing is left of those refused", async () => {
+  const desk = new Desk();
+  const uploads = desk.blobs.uploads();
+  Object.assign(desk.engine.context, { memory: { open: 1e9, finished: 1e9, total: 1e9, ceiling: 1e9 + 5000 } });
+  const one = PipelineSpec.decode(WITH_PROJECT);
+  const asked = [1, 2, 3, 4, 5, 6].map(() => desk.submit(uploads, { spec: one }));
+  assert.ok(desk.arriving.bytes > 4000 && desk.arriving.bytes <= 5000, `${desk.arriving.bytes} bytes wait`);
+  for (await turnOfTheLoop(); desk.disk.waiting.length > 0; await turnOfTheLoop()) desk.disk.waiting.shift()!();
+  const answers = await Promise.all(asked);
+  assert.equal(answers.filter((answer) => answer.includes("those that wait to be looked at take")).length, 2);
+  assert.equal(desk.arriving.bytes, 0);
+  assert.match(await desk.submit(uploads, { spec: { ...one, project: "no hash" } }), /no hash/);
+  assert.equal(desk.arriving.bytes, 0, "a project that cannot be named holds nothing");
+});

@@ -114,6 +114,8 @@ export interface Services {
   /** Of long answers, and of pipelines that are read from blobs. */
   readonly turns: Turns;
   readonly specs: Turns;
+  /** What the pipelines take in memory that wait for a look at the disk. */
+  readonly arriving: { bytes: number };
   readonly store: MasterStore | undefined;
   readonly cluster: string | undefined;
   readonly desk: StoreDesk;
@@ -278,7 +280,7 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
     onFatal: fatal, onStarted: (event) => workers.started(event), onReleased: () => workers.flush(),
   });
   return {
-    host, dir, engine, workers, watchers, output, blobs, turns, specs,
+    host, dir, engine, workers, watchers, output, blobs, turns, specs, arriving: { bytes: 0 },
     doors: new Doors({ host, places, registered: () => engine.state.workers.size }),
     store: options.store, cluster: options.cluster, desk: new StoreDesk(options.store),
     token: options.token, version: options.version ?? "", pid: options.pid ?? 0,

@@ -6,12 +6,14 @@
  * are forgotten meanwhile. So it holds what it names until it is decided; if it becomes a run, the run
  * takes over the hold of the project.
  *
+ * Pipelines that wait are bounded in bytes (`arriving`), as those that were accepted are.
+ *
  * Invariants: a refused submission removes nothing that anybody else has uploaded or needs; the reply
  * leaves after the fsync.
  * Test: test/10-master.submit.test.ts
  */
 import type { Infer } from "#codec";
-import { decideSubmit, Refusal } from "#core";
+import { checkArrival, decideSubmit, jobsMemory, Refusal } from "#core";
 import type { IncomingRequest } from "#rpc";
 import { MAX_SPEC_BYTES, PipelineSpec, Submit, Submitted } from "#wire";
 import type { BlobStore, Uploads } from "./blobs.ts";
@@ -23,6 +25,8 @@ interface Desk {
   readonly blobs: BlobStore;
   /** Of pipelines that are read from blobs: one at a time, for each may be 56 MiB, and several times as much once it is decoded. */
   readonly specs: Turns;
+  /** What the pipelines take in memory that wait for a look at the disk. */
+  readonly arriving: { bytes: number };
 }
 
 /** A submission, the uploads of its connection, and the connection itself, by which turns are taken. */
@@ -64,7 +68,11 @@ async function submitBlob(desk: Desk, arrival: Arrival): Promise<void> {
 async function submitProject(desk: Desk, arrival: Arrival & { spec: PipelineSpec }): Promise<void> {
   const { spec, uploads } = arrival;
   const project = spec.project!;
+  const bytes = jobsMemory(spec.jobs);
+  const doing = `submit pipeline "${spec.name}"`;
+  checkArrival(desk.arriving.bytes, { bytes, doing }, desk.engine.context);
   desk.blobs.hold(project);
+  desk.arriving.bytes += bytes;
   let isRun = false;
   try {
     if (!(await desk.blobs.has(project))) {
@@ -73,6 +81,7 @@ async function submitProject(desk: Desk, arrival: Arrival & { spec: PipelineSpec
     isRun = accept(desk, arrival);
     uploads.used(project);
   } finally {
+    desk.arriving.bytes -= bytes;
     // A new run keeps the hold until it is forgotten.
     if (!isRun) desk.blobs.release(project);
   }

@@ -19,10 +19,10 @@ export {
 } from "./decide.ts";
 export { Refusal, type Context } from "./refusal.ts";
 export {
-  decideForget, MAX_FINISHED_RUNS, MAX_OPEN_RUNS, MAX_RUN_RESULT_BYTES,
+  checkArrival, decideForget, MAX_FINISHED_RUNS, MAX_OPEN_RUNS, MAX_RUN_RESULT_BYTES,
 } from "./room.ts";
 export {
-  DEFAULT_HEAP_BYTES, heapFor, jobMemory, leftMemory, memoryLimits, runMemory, type MemoryLimits,
+  DEFAULT_HEAP_BYTES, heapFor, jobMemory, jobsMemory, leftMemory, memoryLimits, runMemory, type MemoryLimits,
 } from "./memory.ts";
 export { decideRetry } from "./retry.ts";
 export {

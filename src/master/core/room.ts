@@ -46,6 +46,20 @@ export function checkRoom(
 }
 // #endregion
 
+/**
+ * Pipelines that wait for a look at the disk are in memory, and are no runs yet. Beside one of them,
+ * whatever its size, the others have what is between all that is accepted and what a heap can bear.
+ */
+export function checkArrival(
+  arriving: number, more: { bytes: number; doing: string }, context: Context,
+): void {
+  const { total, ceiling } = limitsOf(context);
+  const { bytes, doing } = more;
+  if (arriving === 0 || arriving + bytes <= ceiling - total) return;
+  const others = `those that wait to be looked at take ${arriving} of ${ceiling - total}`;
+  throw new Refusal("OVERLOADED", `Cannot ${doing}: it takes ${bytes} bytes of the master's memory, and ${others}`);
+}
+
 /** What has ended makes way for what begins, from the oldest on. */
 export function makeRoom(state: State, bytes: number, context: Context): Event[] {
   const { total } = limitsOf(context);
