@@ -187,6 +187,24 @@ test("a new segment that finds no room for its name or its line in the manifest 
   await log.close();
 });
 
+test("a group that needs a new segment in its middle, and finds no room for it, is not written twice", async () => {
+  const opened = await open(memoryHost(), { segmentBytes: 100 });
+  const { host, log, heard } = opened;
+  const bodies = ["a", "b", "c"].map((letter) => letter.repeat(60)); // one to a segment
+  host.storage.noNames = true;
+  for (const text of bodies) log.append(Buffer.from(text));
+  await settle();
+  assert.notEqual(log.full, undefined);
+  host.fireTimers();
+  await settle();
+  host.storage.noNames = false;
+  host.fireTimers();
+  await log.durable();
+  assert.deepEqual(heard.map((line) => line.slice(0, 4)), ["full", "room"]);
+  await log.close();
+  assert.deepEqual(await contents(host.storage), bodies);
+});
+
 test("an fsync that fails is the end, whatever it says", async () => {
   const { host, log, heard } = await open();
   host.storage.failSync = "ENOSPC";

@@ -156,8 +156,8 @@ export class Log {
    */
   append(body: Uint8Array): number {
     this.#refuseIfOver("append");
-    const { full } = this;
-    if (full !== undefined) throw new LogError("FULL", `Cannot append record: ${full.message}`);
+    // A full disk keeps a group in the air; while there is none, nothing else need be asked.
+    if (this.#busy && this.full !== undefined) throw new LogError("FULL", `Cannot append record: ${this.full.message}`);
     const length = body.byteLength;
     if (length > MAX_RECORD_BYTES) {
       throw new LogError("TOO_LARGE", `Cannot append record: ${length} bytes exceed ${MAX_RECORD_BYTES}`);

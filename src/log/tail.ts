@@ -141,7 +141,6 @@ function isWholeBut(bytes: Buffer, missing: number, seq: number): boolean {
 }
 
 function isZero(bytes: Buffer, from: number, to: number): boolean {
-  if (to > bytes.length) return false;
   for (let at = from; at < to; at++) if (bytes[at] !== 0) return false;
   return true;
 }
