@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { LogFull } from "#log";
 import type { Client } from "#sdk";
 import { LEASE_MS, Op, type PipelineSpec } from "#wire";
-import { keyOf, pipeline, refusal, report, Room, spec, usedBytes } from "./10-master.support.ts";
+import { fileWith, keyOf, pipeline, refusal, report, Room, spec, usedBytes, withFiles } from "./10-master.support.ts";
 
 const FULL = /^Cannot [a-z ]+: the disk of the master is full \(Cannot write log .*ENOSPC.*\): reads go on, changes are taken again when there is room$/;
 
@@ -182,6 +182,46 @@ test("a worker's goodbye to a full master costs its jobs no blame, and is not fo
     await room.until(() => other.jobs.includes("a#2"));
     assert.match((await client.status(run)).jobs[0]!.id, /a/);
     assert.equal((await client.workers()).length, 1);
+  }));
+
+test("a worker that falls silent while the disk is full is given up a lease after there is room, not before", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const worker = await room.worker("w", { beats: false });
+    await fill(room, 0);
+    await untilFull(client, pipeline([spec("x", { requirement: ["NOBODY"] })]));
+    await room.sleep(5 * LEASE_MS);
+    assert.equal(worker.closed, false);
+    free(room);
+    await room.until(() => worker.closed, 3000 + 2 * LEASE_MS);
+    assert.deepEqual(await client.workers(), []);
+  }));
+
+test("a submission whose pipeline is still being read when the disk turns out to be full is refused, and costs the master nothing", () =>
+  Room.run(async (room) => {
+    let read: () => void = () => undefined;
+    const isFull = new Promise<void>((resolve) => (read = resolve));
+    const host = withFiles(room.world.host("m"), (path, file) => !path.includes("/blobs/") ? file : fileWith(file, {
+      read: async (offset, length) => {
+        await isFull;
+        return file.read(offset, length);
+      },
+    }));
+    await room.start({ host });
+    const [client, other] = [await room.client(), await room.client()];
+    const script = "x".repeat(1_000_000);
+    const jobs = Array.from({ length: 6 }, (_, i) => spec(`j${i}`, { action: { type: "shell", script } }));
+    const large = assert.rejects(client.submitSpec(pipeline(jobs)), refusal("OVERLOADED", FULL));
+    await room.until(() => room.world.disk("m").list("/state/blobs").some((name) => /^[0-9a-f]{64}$/.test(name)));
+    await fill(room, 0);
+    await untilFull(other, pipeline([spec("x", { requirement: ["NOBODY"] })]));
+    read();
+    await large;
+    assert.deepEqual(room.fatal, []);
+    free(room);
+    await room.sleep(3000);
+    await other.submitSpec(pipeline([spec("y", { requirement: ["NOBODY"] })]));
   }));
 
 test("a master stops on a full disk: at once, without an error, and starts again", () =>
