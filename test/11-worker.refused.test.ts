@@ -157,6 +157,7 @@ test("a join that is refused with OVERLOADED is dialled again with growing pause
   desk.full.clear();
   await desk.for(REDIAL_MAX_MS + 100);
   assert.deepEqual(await desk.world.settle(desk.worker.ready), { name: "w" });
+  assert.deepEqual(desk.notes.slice(1), ["registered as w"]);
   desk.world.cut("m", "w");
   desk.full.add(Op.HELLO);
   await desk.for(10_000);

@@ -10,7 +10,7 @@ import { startMaster } from "#master";
 import { connect } from "#sdk";
 import { startWorker } from "#worker";
 import { REDIAL_MAX_MS } from "#wire";
-import { FakeExecutor, job, pipeline, SimCluster } from "./11-worker.cluster.ts";
+import { ADDRESS, FakeExecutor, job, pipeline, SimCluster, TOKEN } from "./11-worker.cluster.ts";
 import { eventually } from "./processes.support.ts";
 
 test("stop() between two dials ends at once, at whatever moment, and leaves no timer", async () => {
@@ -41,6 +41,34 @@ test("a stop in each millisecond around the welcome ends the worker, with nothin
     await cluster.world.run(cluster.world.now + 100);
     assert.deepEqual(cluster.world.open("w1"), [], `stopped after ${ms} ms`);
   }
+});
+
+test("stop() waits until what its ended runs have shared is removed", async () => {
+  const cluster = new SimCluster();
+  await cluster.startMaster();
+  let removed: () => void = () => undefined;
+  const asked: string[] = [];
+  const executor = Object.assign(new FakeExecutor(), {
+    sharedRuns: () => [],
+    endRun: (run: string) => {
+      asked.push(run);
+      return new Promise<void>((resolve) => { removed = resolve; });
+    },
+  });
+  executor.script = (running) => running.end();
+  const worker = startWorker({
+    host: cluster.world.host("w1"), master: ADDRESS, token: TOKEN, name: "w1", slots: 1, executor, cacheDir: "/cache",
+  });
+  await cluster.world.settle(worker.ready);
+  const client = await cluster.connect();
+  const { run } = await cluster.world.settle(client.submitSpec(pipeline([job("a")])));
+  await cluster.until(() => executor.jobs.length === 1 && worker.running === 0);
+  let stopped = false;
+  void worker.stop().then(() => { stopped = true; });
+  await cluster.world.run(cluster.world.now + 3000);
+  assert.deepEqual([asked, stopped], [[run], false]);
+  removed();
+  await cluster.until(() => stopped);
 });
 
 test("no job with a project starts before projects can import titan/store, and each one once they can or cannot", async (t) => {

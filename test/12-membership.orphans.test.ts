@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpath
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, test } from "node:test";
-import { nodeHost, takeProcessFolder } from "#host";
+import { nodeHost, removalsDone, takeProcessFolder } from "#host";
 import { bootId, journalProcesses, noteGone, noteGroup, parseJournal, readJournal } from "../src/host/launcher-journal.ts";
 import { orphansOf, type Witness } from "../src/host/launcher-orphans.ts";
 import { readEntry } from "../src/host/launcher-sweep.ts";
@@ -200,6 +200,15 @@ test("a journal is complete, small for ever, and holds up no job when the disk i
   for (const odd of [temp, join(temp, "none"), "/dev/zero"]) assert.equal(readJournal(odd).size, 0, odd);
   writeFileSync(path, LINES.repeat(20_000));
   assert.equal(readJournal(path).size, 0, "no worker of ours writes two megabytes");
+});
+
+test("removalsDone() resolves when the folders of the dead are gone, however much is in them", async () => {
+  const home = newHome();
+  const dead = deadFolder(home);
+  for (let i = 0; i < 2_000; i++) writeFileSync(join(dead, "jobs", String(i)), "");
+  assert.deepEqual(await takeAsNew(home), []);
+  await removalsDone();
+  assert.deepEqual(readdirSync(home).filter((name) => name.startsWith(".removed-")), []);
 });
 
 test("takeProcessFolder() spares the stranger who was given the number of a dead worker's process", async () => {
