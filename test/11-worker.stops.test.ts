@@ -43,6 +43,29 @@ test("a stop in each millisecond around the welcome ends the worker, with nothin
   }
 });
 
+test("a worker that stops is given nothing new while its jobs end, and what they finish counts", async () => {
+  const cluster = new SimCluster();
+  await cluster.startMaster();
+  const { worker, executor } = cluster.startWorker("w1", { slots: 2 });
+  await cluster.world.settle(worker.ready);
+  const client = await cluster.connect();
+  const first = await cluster.world.settle(client.submitSpec(pipeline([job("slow")])));
+  await cluster.until(() => executor.jobs.length === 1);
+  const slow = executor.jobs[0]!;
+  const reasons: (string | undefined)[] = [];
+  slow.cancel = (reason) => void reasons.push(reason);
+  const stopped = worker.stop();
+  await cluster.world.run(cluster.world.now + 50);
+  assert.deepEqual(reasons, ["the worker is stopping"]);
+  const second = await cluster.world.settle(client.submitSpec(pipeline([job("new")])));
+  await cluster.world.run(cluster.world.now + 500);
+  const { jobs } = await cluster.world.settle(client.status(second.run));
+  assert.deepEqual(jobs.map(({ status, attempt }) => [status, attempt]), [["PENDING", 0]]);
+  slow.end();
+  await cluster.world.settle(stopped);
+  assert.deepEqual(await cluster.status(client, first.run), { slow: "COMPLETED" });
+});
+
 test("stop() waits until what its ended runs have shared is removed", async () => {
   const cluster = new SimCluster();
   await cluster.startMaster();
