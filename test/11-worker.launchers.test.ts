@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
 import { nodeHost, type Child, type Exit } from "#host";
 import { processCounts } from "../src/host/launcher-pool.ts";
-import { readEntry, readProcesses } from "../src/host/launcher-sweep.ts";
+import { attemptName, readEntry, readProcesses, Sweeper } from "../src/host/launcher-sweep.ts";
 import "./leaks.support.ts";
 import { eventually } from "./processes.support.ts";
 
@@ -145,6 +145,25 @@ test("a job whose launchers die before it began fails after three of them, and l
   assert.deepEqual([processCounts().launchers, processCounts().idle, processCounts().running], [1, 1, 0]);
   process.kill(launchers[3]!, "SIGKILL");
   await eventually("that one is gone, too", () => processCounts().launchers === 0);
+});
+
+test("Sweeper believes the environment of an orphan in a busy group before its age", { skip }, async (t) => {
+  const attempt = (name: string) => ({ TITAN_RUN: "r", TITAN_JOB: name, TITAN_ATTEMPT: "1", TITAN_WORKDIR: folder });
+  const words = (name: string): string => Object.entries(attempt(name)).map(([key, value]) => `${key}='${value}'`).join(" ");
+  const [root, other, same, bare] = [11, 12, 13, 14].map((n) => `${4_000_000 + process.pid}.${n}`);
+  // The running job, and after it three orphans: one of another attempt, one of its own, one that says nothing.
+  const script = `sleep ${root} & (${words("other")} sleep ${other} &) ; (${words("own")} sleep ${same} &) ; (sleep ${bare} &) ; wait`;
+  const leader = spawnNode("/bin/sh", ["-c", script], { detached: true, stdio: "ignore", env: { PATH } });
+  t.after(async () => {
+    process.kill(-leader.pid!, "SIGKILL");
+    await eventually("all are gone", () => ![root, other, same, bare].some((mark) => isRunning(mark!)));
+  });
+  await eventually("all run", () => [root, other, same, bare].every((mark) => isRunning(mark!)));
+  let tainted = false;
+  const group = { busy: true, attempt: attemptName(attempt("own")), taint: () => { tainted = true; } };
+  assert.equal(new Sweeper(new Map([[leader.pid!, group]])).sweep(), true, "another pass is needed");
+  await eventually("the other attempt's is gone", () => !isRunning(other!));
+  assert.ok(tainted && [root, same, bare].every((mark) => isRunning(mark!)), "the job's own and the young one stay");
 });
 
 test("a reaper that is killed alone is replaced at once, and the new one knows all that the old one did", { skip }, async (t) => {

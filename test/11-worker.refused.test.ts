@@ -22,6 +22,7 @@ class Desk {
   readonly asked = new Map<number, number[]>();
   readonly reports: Report[] = [];
   readonly full = new Set<number>();
+  readonly never = new Set<number>();
   output = "";
   /** Streams that it began to send. */
   blobs = 0;
@@ -43,6 +44,7 @@ class Desk {
   #serve(request: IncomingRequest): void {
     const { opcode, body } = request;
     this.asked.set(opcode, [...(this.asked.get(opcode) ?? []), this.world.now]);
+    if (this.never.has(opcode)) return request.fail("CONFLICT", "not yours");
     if (this.full.has(opcode)) return request.fail("OVERLOADED", FULL);
     if (opcode === Op.HELLO) this.#welcome(request);
     else if (opcode === Op.OUTPUT) {
@@ -144,6 +146,28 @@ test("a worker that stops while its report is refused leaves within its last wor
   assert.ok(desk.world.now - from < 1100, `stopped after ${desk.world.now - from} ms`);
   await desk.for(100);
   assert.deepEqual(desk.world.open("w"), []);
+});
+
+test("a short refusal is not worth a line, and a refusal for good is not asked again", async () => {
+  const desk = new Desk();
+  await desk.open();
+  desk.full.add(Op.OUTPUT);
+  await desk.for(100);
+  const [job] = desk.executor.jobs;
+  job!.print("x".repeat(64 * 1024)); // a batch, at once
+  await desk.for(20);
+  const refusals = desk.times(Op.OUTPUT).length;
+  assert.ok(refusals > 1 && refusals < 5, `${refusals} refusals`);
+  desk.full.clear();
+  await desk.for(100);
+  assert.equal(desk.output.length, 64 * 1024);
+  assert.deepEqual(desk.notes, ["registered as w"]);
+  desk.never.add(Op.FINISHED);
+  job!.end();
+  await desk.for(60_000);
+  assert.equal(desk.times(Op.FINISHED).length, 1);
+  assert.deepEqual(desk.notes.slice(1), ["Cannot report 1 attempts: not yours"]);
+  assert.equal(desk.times(Op.HELLO).length, 1, "and the connection stays");
 });
 
 test("a join that is refused with OVERLOADED is dialled again with growing pauses, and said once", async () => {

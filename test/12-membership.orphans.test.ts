@@ -10,6 +10,7 @@ import { nodeHost, removalsDone, takeProcessFolder } from "#host";
 import { bootId, journalProcesses, noteGone, noteGroup, parseJournal, readJournal } from "../src/host/launcher-journal.ts";
 import { orphansOf, type Witness } from "../src/host/launcher-orphans.ts";
 import { readEntry } from "../src/host/launcher-sweep.ts";
+import { lock } from "../src/host/lock.ts";
 import "./leaks.support.ts";
 
 const PATH = process.env["PATH"] ?? "/usr/bin:/bin";
@@ -209,6 +210,28 @@ test("removalsDone() resolves when the folders of the dead are gone, however muc
   assert.deepEqual(await takeAsNew(home), []);
   await removalsDone();
   assert.deepEqual(readdirSync(home).filter((name) => name.startsWith(".removed-")), []);
+});
+
+test("takeProcessFolder() waits for whoever holds the lock, and after three seconds does without a sweep", async (t) => {
+  const home = newHome();
+  deadFolder(home);
+  const held = await lock(join(home, "lock"));
+  let taken = false;
+  const taking = takeAsNew(home).then(() => { taken = true; });
+  await new Promise((resolve) => setTimeout(resolve, 50)); // several of its looks
+  assert.equal(taken, false);
+  await held.release();
+  await taking;
+  assert.ok(!existsSync(join(home, "999999999")), "the dead one's folder is gone");
+  deadFolder(home);
+  const again = await lock(join(home, "lock"));
+  const now = performance.now.bind(performance);
+  let skippedMs = 0;
+  t.mock.method(performance, "now", () => now() + (skippedMs += 500));
+  await takeAsNew(home);
+  t.mock.restoreAll();
+  assert.ok(existsSync(join(home, "999999999")));
+  await again.release();
 });
 
 test("takeProcessFolder() spares the stranger who was given the number of a dead worker's process", async () => {
