@@ -57,6 +57,7 @@ export class Budget {
     this.#charged.delete(debtor);
   }
 
+  // #region settle
   /** Only here is everybody counted: what was charged may have left since. */
   #settle(): void {
     this.#settling = true;
@@ -71,6 +72,7 @@ export class Budget {
     }
     this.#settling = false;
   }
+  // #endregion
 
   #largest(): Debtor {
     let largest: Debtor | undefined;
