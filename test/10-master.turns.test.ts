@@ -91,6 +91,21 @@ test("what a peer has had counts half after a quarter of a second", async () => 
   assert.deepEqual(order, ["early", "late", "early", "late"]);
 });
 
+test("a page that its reader makes later has its price, so that readers of files are no light ones", async () => {
+  const { turns, loop } = bench();
+  const peer = {};
+  const begun: (() => void)[] = [];
+  for (let i = 0; i < 10; i++) void turns.pace(reader(), peer).then((done) => begun.push(done!));
+  await settled();
+  assert.equal(begun.length, 4, "one millisecond each");
+  await loop();
+  assert.equal(begun.length, 8);
+  for (const done of begun) done();
+  await loop();
+  for (const done of begun) done();
+  assert.deepEqual([begun.length, turns.peers], [10, 0]);
+});
+
 test("atOnce and perPeer hold to the page, and a quarter of the places is for those who had little", async () => {
   const { turns, spend, loop } = bench({ atOnce: 8, perPeer: 3, msPerTurn: 1000 });
   const ends: (() => void)[] = [];

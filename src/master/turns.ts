@@ -29,6 +29,8 @@ const HALF_LIFE_MS = 250;
 
 /** Whoever has had less of late has asked for something short, and need not wait for the next turn of the loop. */
 const LIGHT_MS = 1;
+/** What a page costs that its reader makes later, when it has read it from a file: 256 KiB are hashed or encoded in about this time. */
+const PACED_MS = 1;
 /** Of the places for pages in the making: the rest is for those who have had little. */
 const HEAVY_SHARE = 0.75;
 
@@ -51,6 +53,8 @@ export class Turns {
   #waiting = 0;
   /** Milliseconds that went into pages in this turn of the loop. */
   #spent = 0;
+  /** What the page that has just begun will cost beside what it has cost. */
+  #later = 0;
   #granting = false;
   #planned = false;
 
@@ -83,7 +87,11 @@ export class Turns {
 
   /** For a reader that makes its pages itself: resolves with what ends its turn. */
   async pace(request: IncomingRequest, peer: object): Promise<Done | undefined> {
-    return (await this.begin(request, peer, (done) => done))?.made;
+    const begun = await this.begin(request, peer, (done) => {
+      this.#later += PACED_MS;
+      return done;
+    });
+    return begun?.made;
   }
 
   /** One item of a stream. `make` may say undefined: there is nothing (more) to send. False: no more is wanted. */
@@ -151,7 +159,8 @@ export class Turns {
       peer.busy += 1;
       const before = clock.monotonic();
       peer.waiting.shift()!();
-      const ms = clock.monotonic() - before;
+      const ms = clock.monotonic() - before + this.#later;
+      this.#later = 0;
       this.#spent += ms;
       this.#had.set(owner, { ms: this.#hadBy(owner) + ms, at: before });
     }

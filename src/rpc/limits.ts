@@ -46,7 +46,7 @@ export const GRAIN_BYTES = 16 * 1024;
  * Time that one connection's frames may take of a turn of the event loop. Then others are heard first: a read of 64 KiB holds
  * four thousand small requests, and twenty peers that send as much would keep everybody waiting for a second.
  */
-export const SLICE_MS = 1;
+export const SLICE_MS = 0.5;
 /** Frames between two looks at the clock. */
 export const SLICE_FRAMES = 16;
 
