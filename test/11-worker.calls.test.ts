@@ -175,7 +175,8 @@ function lives(pid: number): boolean {
 }
 
 test("greedy calls beside honest calls and programs: all honest ones complete", async () => {
-  const executor = createExecutor({ host, workDir: join(project, "jobs"), callProcesses: 4 });
+  const workDir = mkdtempSync(join(tmpdir(), "titan-calls-jobs-"));
+  const executor = createExecutor({ host, workDir, callProcesses: 4 });
   const run = (action: ExecRequest["action"]) => executor.start({
     run: "r", job: `j${++ids}`, attempt: 1, worker: "w", env: {}, timeoutMs: 60_000, inputs: [],
     project, action,
@@ -315,7 +316,7 @@ test("a daemon that holds the pipes of a call's process does not hold up its end
 });
 
 test("calls hold their worker's process while they are under way, and no longer", async () => {
-  const out = await runProgram(`
+  const program = `
     const timers = { after: () => ({ cancel() {} }), soon: (fn) => setImmediate(fn) };
     const calls = new CallPool({ host: { ...nodeHost(), timers }, processes: 1, env: {} });
     for (const target of ["m.mjs#double", "titan:echo", "m.mjs#double", "titan:echo"]) {
@@ -325,13 +326,15 @@ test("calls hold their worker's process while they are under way, and no longer"
       running.done.then(({ result }) => process.stdout.write(String(result)));
       await running.done;
     }
-  `);
-  assert.equal(out, "4242");
+    if (process.argv.includes("--close")) await calls.close().then(() => console.log("closed"));
+  `;
+  assert.equal(await runProgram(program), "4242");
+  assert.equal(await runProgram(program, "--close"), "4242closed\n", "close() waits for its end");
 });
 
 /** Runs a program that ends by itself. */
-async function runProgram(program: string): Promise<string> {
-  const child = startProgram(program);
+async function runProgram(program: string, ...args: string[]): Promise<string> {
+  const child = startProgram(program, ...args);
   let out = "";
   child.stdout.on("data", (bytes: Buffer) => (out += bytes));
   const [code] = (await once(child, "close")) as [number];
@@ -339,7 +342,7 @@ async function runProgram(program: string): Promise<string> {
   return out;
 }
 
-function startProgram(program: string) {
+function startProgram(program: string, ...args: string[]) {
   const pool = new URL("../src/exec/call-pool.ts", import.meta.url).href;
   const text = `
     import { nodeHost } from "#host";
@@ -351,7 +354,7 @@ function startProgram(program: string) {
     ${program}
   `;
   const flags = process.execArgv.filter((flag) => !flag.startsWith("--test"));
-  return spawn(process.execPath, [...flags, "--input-type=module", "-e", text], {
+  return spawn(process.execPath, [...flags, "--input-type=module", "-e", text, "--", ...args], {
     stdio: ["ignore", "pipe", "inherit"],
   });
 }

@@ -66,7 +66,7 @@ interface Modules {
   (name: "node:worker_threads"): typeof Threads;
   (name: "node:fs"): Files;
   (name: "node:net"): {
-    Socket: new (options: { fd: number; writable: boolean }) => NodeJS.ReadableStream;
+    Socket: new (options: { fd: number; writable?: boolean }) => NodeJS.ReadWriteStream;
   };
   (name: "node:timers"): Record<"setInterval", (fn: () => void, ms: number) => unknown>;
 }
@@ -74,6 +74,7 @@ interface Modules {
 interface Files {
   writeSync(fd: number, bytes: Uint8Array | string): number;
   writeFileSync(path: string, text: string): void;
+  createReadStream(path: string, options: { fd: number }): NodeJS.ReadableStream;
 }
 
 function supervise(
@@ -113,11 +114,16 @@ function supervise(
   });
   // #region watch
   load("node:timers").setInterval(() => {
-    if (process.memoryUsage.rss() <= limits.processMb * 1e6) return;
+    if (memoryOf(process) <= limits.processMb * 1e6) return;
     const most = `the ${limits.processMb} MB of memory that the process of a call may have`;
     end(`used more than ${most}, Buffers included`);
   }, limits.watchMs);
   // #endregion
+}
+
+/** The quick way to ask is Node's own. */
+function memoryOf({ memoryUsage }: typeof process): number {
+  return typeof memoryUsage.rss === "function" ? memoryUsage.rss() : memoryUsage().rss;
 }
 
 interface Replies {
@@ -126,14 +132,20 @@ interface Replies {
   print(kind: number, chunk: string | Uint8Array): void;
 }
 
-function openReplies(fs: Files): Replies {
+function openReplies(load: Modules): Replies {
+  const fs = load("node:fs");
   const REPLIES = 4;
   const HEAD_BYTES = 5;
   const PIECE = 16 * 1024;
   const RETRY_MS = 2;
   const pause = new Int32Array(new SharedArrayBuffer(4));
+  // In a thread of Deno no file has a number. There the pipe is a socket, and nothing waits for its
+  // reader.
+  const { deno } = process.versions as Record<string, string | undefined>;
+  const socket = deno === undefined ? undefined : new (load("node:net").Socket)({ fd: REPLIES });
   /** Waits while nobody reads. */
   const write = (bytes: Uint8Array): void => {
+    if (socket !== undefined) return void socket.write(bytes);
     for (let at = 0; at < bytes.length; ) {
       try {
         at += fs.writeSync(REPLIES, bytes.subarray(at));
@@ -188,7 +200,7 @@ function callThread(
   const limits = load("node:worker_threads").workerData as CallLimits;
   const REQUESTS = 3;
   const MAX_STACK_CHARS = 64 * 1024;
-  const { reply, print } = openReplies(load("node:fs"));
+  const { reply, print } = openReplies(load);
   for (const [stream, kind] of [["stdout", kinds.STDOUT], ["stderr", kinds.STDERR]] as const) {
     const write = (chunk: string | Uint8Array, encoding?: unknown, then?: unknown): boolean => {
       print(kind, chunk);
@@ -220,13 +232,18 @@ function callThread(
     }
   };
   let waiting: Buffer = Buffer.alloc(0);
-  new (load("node:net").Socket)({ fd: REQUESTS, writable: false }).on("data", (chunk: Buffer) => {
+  // Bun has no such sockets. A stream of a file waits in a thread of the pool, one of a few.
+  const { bun } = process.versions as Record<string, string | undefined>;
+  const requests = bun === undefined
+    ? new (load("node:net").Socket)({ fd: REQUESTS, writable: false })
+    : load("node:fs").createReadStream("", { fd: REQUESTS });
+  requests.on("data", (chunk: Buffer) => {
     waiting = waiting.length === 0 ? chunk : Buffer.concat([waiting, chunk]);
     if (waiting.length < 4 || waiting.length < 4 + waiting.readUInt32BE(0)) return;
     const call = JSON.parse(waiting.toString("utf8", 4)) as Call;
     waiting = Buffer.alloc(0); // There is one call at a time, so nothing follows it.
     void run(call).then((done) => {
-      const heavy = process.memoryUsage.rss() > limits.heavyMb * 1e6;
+      const heavy = memoryOf(process) > limits.heavyMb * 1e6;
       reply(kinds.DONE, Buffer.from(JSON.stringify(heavy ? { ...done, heavy } : done)));
     });
   });
@@ -240,7 +257,7 @@ function callThread(
 const COMPILERS =
   "const __name = (f) => f; const __rewriteRelativeImportExtension = (url) => url;";
 /** What begins every program, with the functions that all of them use. */
-export const HELPERS = `"use strict"; ${COMPILERS} ${describe}; ${encodeResult};`;
+export const HELPERS = `"use strict"; ${COMPILERS} ${describe}; ${encodeResult}; ${memoryOf};`;
 
 /** The program of a process for calls, for `node -e`. */
 export function callProgram(limits: CallLimits): string {

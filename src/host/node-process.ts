@@ -111,6 +111,7 @@ class Carrier implements NodeProcess {
   }
 
   kill(): void {
+    this.hold(); // Somebody may wait for its end, which comes soon.
     const { exitCode, signalCode } = this.#child;
     // Once it is gone, its number is anybody's.
     if (exitCode === null && signalCode === null) this.#killGroup();
