@@ -185,6 +185,19 @@ test("what a run's jobs share on a worker goes when the run is over, and not bef
   assert.deepEqual(executor.endedRuns, [run]);
 });
 
+test("a run of calls has nothing on the worker's disk, and the worker does not ask whether it is over", async () => {
+  const cluster = new SimCluster();
+  await cluster.startMaster();
+  const { executor } = cluster.startWorker("w1");
+  const client = await cluster.connect();
+  const action = { type: "call" as const, target: "m.mjs#f", input: Buffer.alloc(0) };
+  await cluster.world.settle(client.submitSpec(pipeline([job("a", { action })])));
+  await cluster.until(() => executor.jobs.length === 1);
+  executor.jobs[0]!.end();
+  await cluster.world.run(cluster.world.now + 5000);
+  assert.deepEqual(executor.endedRuns, []);
+});
+
 test("stop() kills what runs, and the master gives it to others without waiting for a lease", async () => {
   const { cluster, first, second } = await oneJobAndASpare();
   const stopped = cluster.world.now;
