@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  decideAddJobs, decideCancel, decideRetry, hashState, readSnapshot, writeSnapshot, type Job, type Run,
+  decideAddJobs, decideCancel, decideRetry, hashState, jobInfo, readSnapshot, writeSnapshot,
+  type Job, type Run,
 } from "#core";
 import { Bench, refusal, spec } from "./10-master.core.ts";
 
@@ -56,7 +57,7 @@ test("a run of one job that is retried, or gets more jobs, goes on the same when
     bench.commit(decideRetry(bench.state, { run: run.id, from: undefined }, bench.context));
     assert.deepEqual([run.status, run.isReady(0)], ["RUNNING", true]);
     const add = (id: string): void => {
-      const jobs = [spec(id, { dependsOn: [0] })];
+      const jobs = [spec(id, { dependsOn: [0, 0] })];
       bench.commit(decideAddJobs(bench.state, { run: run.id, jobs }, bench.context));
     };
     assert.throws(() => add("a"), refusal("INVALID", /has a job "a" already/));
@@ -65,6 +66,8 @@ test("a run of one job that is retried, or gets more jobs, goes on the same when
     assert.deepEqual([run.isReady(0), run.isReady(1)], [true, false]);
     assert.deepEqual(bench.drain(), ["a", "b"]);
     assert.deepEqual(bench.statuses(run.id), { a: "COMPLETED", b: "COMPLETED" });
+    const parents = run.jobs.map((job) => jobInfo(bench.state, job, bench.now).dependsOn);
+    assert.deepEqual(parents, [[], [0]], "each once");
     const again = readSnapshot([...writeSnapshot(bench.state)]);
     assert.equal(hashState(again), hashState(bench.state));
   }
