@@ -32,6 +32,8 @@ export class BigMap<V> {
   }
 
   get size(): number {
+    // Every command asks for the number of deadlines.
+    if (this.#rest.length === 0) return this.#first.size;
     return this.#rest.reduce((sum, { size }) => sum + size, this.#first.size);
   }
 

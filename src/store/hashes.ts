@@ -21,14 +21,18 @@ function setField(store: Store, key: string, [field, value]: [string, string]): 
   return isNew;
 }
 
+/** How many fields HSET's arguments would make. */
+function countNew(hash: Hash | undefined, argv: readonly string[]): number {
+  const fields = argv.filter((_, i) => i >= 2 && i % 2 === 0);
+  return new Set(fields.filter((each) => hash?.has(each) !== true)).size;
+}
+
 /** HSET counts the new fields, HMSET says OK. */
 function hset(counts: boolean) {
   return (store: Store, { out }: Session, argv: string[]): void => {
     if (argv.length % 2 === 1) throw wrongArity(argv[0]!);
-    const old = store.keys.hash(argv[1]!);
-    const fields = (): string[] => argv.filter((_, i) => i >= 2 && i % 2 === 0);
-    const newFields = (): number => new Set(fields().filter((each) => old?.has(each) !== true)).size;
-    store.admitEntries(old?.size ?? 0, (argv.length - 2) / 2, newFields);
+    const old = argv.length > 4 ? store.keys.hash(argv[1]!) : undefined; // one is looked at by itself
+    if (argv.length > 4) store.admitEntries(old?.size ?? 0, (argv.length - 2) / 2, () => countNew(old, argv));
     let added = 0;
     for (let i = 2; i < argv.length; i += 2) if (setField(store, argv[1]!, [argv[i]!, argv[i + 1]!])) added++;
     if (counts) out.int(added);

@@ -112,14 +112,14 @@ function blockingPop(side: Side) {
   return (store: Store, session: Session, argv: string[]): void => {
     const timeoutMs = waitTime(argv.at(-1)!);
     const keys = argv.slice(1, -1);
-    const take = (key: string, list: List): void => takeOne(store, session, { key, list, side });
     for (const key of keys) {
       const list = store.keys.list(key);
-      if (list !== undefined) return take(key, list);
+      if (list !== undefined) return takeOne(store, session, { key, list, side });
     }
     // Inside a transaction nobody else can push: a wait would never end.
-    if (store.inTransaction) session.out.nilArray();
-    else store.blocking.wait(session, { keys, take, timeoutMs });
+    if (store.inTransaction) return session.out.nilArray();
+    const take = (key: string, list: List): void => takeOne(store, session, { key, list, side });
+    store.blocking.wait(session, { keys, take, timeoutMs });
   };
 }
 

@@ -123,8 +123,9 @@ export class MemoryLimit {
    * Throws the `Refusal` when a value of `size` entries would get too many. `exactly` counts those
    * of `more` that are new: it is asked only when that makes a difference.
    */
-  admitEntries(size: number, more: number, exactly = () => more): void {
-    if (size + more > this.#maxEntries && size + exactly() > this.#maxEntries) throw OOM;
+  admitEntries(size: number, more: number, exactly?: () => number): void {
+    if (size + more <= this.#maxEntries) return;
+    if (exactly === undefined || size + exactly() > this.#maxEntries) throw OOM;
   }
 }
 

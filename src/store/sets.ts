@@ -16,13 +16,17 @@ function sadd(store: Store, { out }: Session, argv: string[]): void {
   const key = argv[1]!;
   const old = store.keys.members(key);
   const set = old ?? new Members();
-  const newMembers = (): number => new Set(argv.slice(2).filter((each) => !set.has(each))).size;
-  store.admitEntries(set.size, argv.length - 2, newMembers);
+  store.admitEntries(set.size, argv.length - 2, () => countNew(set, argv.slice(2)));
   let added = 0;
   for (let i = 2; i < argv.length; i++) if (set.add(argv[i]!)) added++;
   if (old === undefined) store.keys.put(key, set);
   else if (added > 0) store.keys.settle(key, set);
   out.int(added);
+}
+
+/** How many of these it would get. */
+function countNew(set: Members, members: readonly string[]): number {
+  return new Set(members.filter((each) => !set.has(each))).size;
 }
 
 function srem(store: Store, { out }: Session, argv: string[]): void {
