@@ -2,6 +2,7 @@
  * Lesson 15: commands about the connection and the server, not about data.
  * Test: test/15-store.commands.test.ts
  */
+import { encodedBytes } from "./aof-text.ts";
 import { command, container, type Command, type Subcommands } from "./command.ts";
 import { COMPATIBLE_VERSION, serverInfo } from "./info.ts";
 import { checkPattern, matches } from "./glob.ts";
@@ -136,14 +137,14 @@ const client: Subcommands = {
   },
   setinfo: { arity: 4, run: setInfo },
   list: { arity: -2, run: list },
-  info: { arity: 2, run: (store, session) => session.out.verbatim(describeClient(store, session)) },
+  info: { arity: 2, run: (store, session, argv) => session.out.verbatim(describeClient(store, session, argv)) },
   // Accepted for libraries that say it: the client that costs most goes all the same.
   "no-evict": { arity: 3, run: onOrOff },
   "no-touch": { arity: 3, run: onOrOff },
 };
 
 /** All of them, those of a TYPE, or those with an ID. */
-function list(store: Store, { out }: Session, argv: string[]): void {
+function list(store: Store, session: Session, argv: string[]): void {
   const [, , word = "", ...rest] = argv;
   const all = [...store.sessions.values()];
   let found: (Session | undefined)[] = all;
@@ -158,7 +159,9 @@ function list(store: Store, { out }: Session, argv: string[]): void {
       return store.sessions.get(Number(id));
     });
   } else if (argv.length > 2) throw SYNTAX_ERROR;
-  out.verbatim(found.map((each) => (each === undefined ? "" : describeClient(store, each))).join(""));
+  const describe = (each: Session | undefined): string =>
+    each === undefined ? "" : describeClient(store, each, each === session ? argv : undefined);
+  session.out.verbatim(found.map(describe).join(""));
 }
 
 function onOrOff(_store: Store, { out }: Session, argv: string[]): void {
@@ -180,20 +183,21 @@ function setInfo(_store: Store, { library, out }: Session, argv: string[]): void
  * one to answer from. Libraries make numbers of these without asking whether they are there.
  */
 const UNKNOWN_HERE = {
-  qbuf: 0, "qbuf-free": 0, "argv-mem": 0, "multi-mem": 0, rbs: 0, rbp: 0, obl: 0, oll: 0, omem: 0,
+  "qbuf-free": 0, "argv-mem": 0, "multi-mem": 0, rbs: 0, rbp: 0, obl: 0, oll: 0, omem: 0,
   "tot-mem": 0, events: "r",
 };
 /** Node does not say. Ours is not a Redis whose descriptors somebody looks up in /proc. */
 const UNKNOWN_DESCRIPTOR = -1;
 
-function describeClient(store: Store, session: Session): string {
+/** `asking`: the command by which this client asks about itself, which is all that it has sent so far. */
+function describeClient(store: Store, session: Session, asking?: readonly string[]): string {
   const fields = {
     id: session.id, addr: session.address, laddr: session.localAddress, fd: UNKNOWN_DESCRIPTOR,
     name: session.name,
     age: Math.max(0, Math.floor((store.host.clock.wall() - session.since) / 1000)),
     idle: 0, flags: session.takeOver ? "S" : session.blocked ? "b" : session.subscriptions > 0 ? "P" : session.queue ? "x" : "N", db: 0,
     sub: session.channels.size, psub: session.patterns.size, ssub: 0, multi: session.queue?.length ?? -1, watch: session.watched.size,
-    ...UNKNOWN_HERE, cmd: session.lastCommand || "NULL", user: "default",
+    qbuf: asking === undefined ? 0 : encodedBytes(asking), ...UNKNOWN_HERE, cmd: session.lastCommand || "NULL", user: "default",
     redir: -1, resp: session.protocol,
     "lib-name": session.library.name, "lib-ver": session.library.version,
   };
