@@ -1,6 +1,11 @@
 #!/usr/bin/env node
 // @ts-check
-/** `npm run chapter 5`: the tests of one chapter. Also 05, log, 05-log; more options go to node's runner. */
+/**
+ * `npm run chapter 5`: the tests of one chapter. Also 05, log, 05-log; more options go to node's runner.
+ *
+ * It is for somebody who waits. Tests that live hundreds of lives live a share of them here, and say
+ * so; `npm test` lives all of them.
+ */
 import { BootstrapError, ensureDeps, runMain } from "./bootstrap.mjs";
 import { findChapter, listChapters } from "./lib/chapters.mjs";
 import { runTests } from "./lib/run-tests.mjs";
@@ -14,5 +19,6 @@ await runMain(async () => {
   if (chapter.tests.length === 0) throw new BootstrapError(`Cannot run chapter ${chapter.id}: it has no tests (test/${chapter.id}.test.ts is missing)`);
   await ensureDeps();
   process.stderr.write(`titan: chapter ${chapter.id}: ${chapter.tests.join(" ")}\n`);
-  return (await runTests(chapter.tests, { flags })).code;
+  const env = { ...process.env, TITAN_TEST_SHARE: "yes" };
+  return (await runTests(chapter.tests, { flags, env })).code;
 });
