@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // @ts-check
 /**
- * `npm run chapter 5`: the tests of one chapter. Also 05, log, 05-log; more options go to node's runner.
+ * `npm run chapter 5`: the tests of one chapter. Also 05, log, 05-log; more options go to node's
+ * runner.
  *
  * It is for somebody who waits. Tests that live hundreds of lives live a share of them here, and say
  * so; `npm test` lives all of them.

@@ -30,7 +30,10 @@ const IN_CHECKOUT = new Set(["test/style.test.ts", "test/package.test.ts"]);
 /** Programs that tests and lessons start, besides node and a POSIX shell. */
 const TOOLS = ["git", "python3", "redis-server", "redis-cli", "redis-benchmark"];
 
-/** @typedef {{ tests: string[], lessons: string[] | undefined, pages: boolean }} Share `lessons`: undefined for all */
+/**
+ * @typedef {{ tests: string[], lessons: string[] | undefined, pages: boolean }} Share
+ *   `lessons`: undefined for all
+ */
 
 await runMain(async () => {
   const args = process.argv.slice(2);
@@ -40,7 +43,9 @@ await runMain(async () => {
     const share = shareSince(since.split("=")[1]);
     return share === undefined ? 0 : await testShare(share);
   }
-  if (args.length === 0) return await testShare({ tests: allTests(), lessons: undefined, pages: true });
+  if (args.length === 0) {
+    return await testShare({ tests: allTests(), lessons: undefined, pages: true });
+  }
   const flags = args.filter((arg) => arg.startsWith("-"));
   const named = args.filter((arg) => !arg.startsWith("-"));
   checkTools();
@@ -59,20 +64,24 @@ function shareSince(ref) {
   const say = (/** @type {string} */ line) => process.stdout.write(`${line}\n`);
   const short = base.slice(0, 9);
   if (changed.length === 0) {
-    say(`Nothing has changed since ${short}: no test was run. That says nothing about the project; npm test does.`);
+    say(`Nothing has changed since ${short}: no test was run.`);
+    say("That says nothing about the project: npm test does.");
     return undefined;
   }
   const plan = planFor(ROOT, changed);
   const tests = allTests();
-  say(`${changed.length} ${changed.length === 1 ? "file has" : "files have"} changed since ${short}.`);
+  const files = changed.length === 1 ? "file has" : "files have";
+  say(`${changed.length} ${files} changed since ${short}.`);
   if (plan.why !== "") {
     say(`Everything runs: ${plan.why}.`);
     return { tests, lessons: undefined, pages: true };
   }
-  say(`${plan.tests.size} of ${tests.length} test files, and ${plan.lessons.size} lessons, can notice:`);
-  const found = [...plan.tests, ...[...plan.lessons].sort().map(([id, why]) => [`lesson ${id}`, why])];
+  const count = `${plan.tests.size} of ${tests.length} test files`;
+  say(`${count}, and ${plan.lessons.size} lessons, can notice:`);
+  const lessons = [...plan.lessons].sort();
+  const found = [...plan.tests, ...lessons.map(([id, why]) => [`lesson ${id}`, why])];
   for (const [name = "", why] of found) say(`  ${name.padEnd(38)} ${why}`);
-  return { tests: [...plan.tests.keys()].sort(), lessons: [...plan.lessons.keys()].sort(), pages: plan.pages };
+  return { tests: [...plan.tests.keys()], lessons: lessons.map(([id]) => id), pages: plan.pages };
 }
 
 /**
@@ -159,7 +168,9 @@ async function checkLessons(summary, { lessons, pages }) {
   try {
     const file = join(folder, "passed.json");
     writeFileSync(file, JSON.stringify(summary.passed));
-    return await runNode([join(ROOT, "scripts", "learn.mjs"), "check", `--passed=${file}`, ...(lessons ?? []), ...(lessons && pages ? ["--pages"] : [])]);
+    const which = lessons === undefined ? [] : [...lessons, ...(pages ? ["--pages"] : [])];
+    const learn = join(ROOT, "scripts", "learn.mjs");
+    return await runNode([learn, "check", `--passed=${file}`, ...which]);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -525,7 +525,9 @@ describe("codec: limits, at their value and one beyond", () => {
     assert.deepEqual(Last.decode(Last.encode({ a: 7 })), { a: 7 });
     const nest = (depth: number): Required<unknown> => {
       let type: Required<unknown> = u32() as Required<unknown>;
-      for (let i = 0; i < depth; i++) type = message(`D${i}`, { a: [1, type] }) as Required<unknown>;
+      for (let i = 0; i < depth; i++) {
+        type = message(`D${i}`, { a: [1, type] }) as Required<unknown>;
+      }
       return type;
     };
     assert.doesNotThrow(() => nest(32));

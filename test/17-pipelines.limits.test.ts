@@ -1,11 +1,20 @@
-/** Chapter 17: every limit at its value, and one beyond. Those that the wire shares are in 17-pipelines.wire.test.ts. */
+/**
+ * Chapter 17: every limit at its value, and one beyond. Whether the wire carries all that is valid
+ * is a question of 17-pipelines.wire.test.ts.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { definePipeline, didYouMean, limits, parseDuration, parsePipeline, PipelineError } from "#pipeline";
+import {
+  definePipeline, didYouMean, limits, parseDuration, parsePipeline, PipelineError,
+} from "#pipeline";
 import { MAX_BYTES, excerpt, parseYaml, resolveScalar, toValue } from "#yaml";
 
 /** Of src/yaml/error.ts: a line of a terminal, less what stands before it. */
 const MAX_EXCERPT_CHARS = 90;
+
+/** In place of a script. */
+const FILE = { run: undefined, file: "a.sh" };
+const CALL = { run: undefined, call: "a.js#f" };
 
 /** What is wrong with a pipeline of one job. */
 function problems(job: object, pipeline: object = {}): string[] {
@@ -26,12 +35,12 @@ test("definePipeline() takes each part at its limit and refuses it one beyond", 
     ["env", limits.MAX_ENV, (size) => [{ env: env(size) }]],
     ["a name in env", limits.MAX_ENV_NAME_CHARS, (size) => [{ env: { [x(size)]: "" } }]],
     ["a tag", limits.MAX_TAG_CHARS, (size) => [{ requirement: x(size) }]],
-    ["tags", limits.MAX_TAGS, (size) => [{ requirement: Array.from({ length: size }, (_, i) => `t${i}`) }]],
+    ["tags", limits.MAX_TAGS, (size) => [{ requirement: Object.keys(env(size)) }]],
     ["run", limits.MAX_TEXT_BYTES, (size) => [{ run: x(size) }]],
     ["run in bytes", limits.MAX_TEXT_BYTES / 2, (size) => [{ run: "é".repeat(size) }]],
-    ["args", limits.MAX_ARGS, (size) => [{ run: undefined, file: "a.sh", args: Array(size).fill("") }]],
+    ["args", limits.MAX_ARGS, (size) => [{ ...FILE, args: Array(size).fill("") }]],
     ["file", limits.MAX_PATH_BYTES, (size) => [{ run: undefined, file: x(size) }]],
-    ["with", limits.MAX_INPUT_BYTES - 2, (size) => [{ run: undefined, call: "a.js#f", with: x(size) }]],
+    ["with", limits.MAX_INPUT_BYTES - 2, (size) => [{ ...CALL, with: x(size) }]],
     ["message", limits.MAX_MESSAGE_BYTES, (size) => [{ hitl_message: x(size) }]],
     ["retries", limits.MAX_ATTEMPTS - 1, (size) => [{ retries: size }]],
     ["backoff", limits.MAX_BACKOFF, (size) => [{ retry: { max_attempts: 2, backoff: size } }]],
@@ -49,8 +58,9 @@ test("definePipeline() takes each part at its limit and refuses it one beyond", 
 
 test("parsePipeline() stops at MAX_PROBLEMS warnings, as it does at problems", () => {
   const warnings = (count: number): number => {
-    const jobs = Array.from({ length: count }, (_, i) => `- {id: j${i}, file: a.sh, args: $HOME/x}\n`);
-    return parsePipeline(`name: n\njobs:\n${jobs.join("")}`).warnings.length;
+    const job = (i: number): string => `- {id: j${i}, file: a.sh, args: $HOME/x}\n`;
+    const jobs = Array.from({ length: count }, (_, i) => job(i)).join("");
+    return parsePipeline(`name: n\njobs:\n${jobs}`).warnings.length;
   };
   assert.equal(warnings(limits.MAX_PROBLEMS - 1), limits.MAX_PROBLEMS - 1);
   assert.equal(warnings(limits.MAX_PROBLEMS), limits.MAX_PROBLEMS);
@@ -59,7 +69,7 @@ test("parsePipeline() stops at MAX_PROBLEMS warnings, as it does at problems", (
 
 test("parseDuration() reads 64 characters and no more", () => {
   assert.equal(parseDuration(`${"0".repeat(62)}1s`), 1000);
-  assert.equal(parseDuration(`${"0".repeat(63)}1s`), "must be a duration such as 90s, 10m, 1h30m or 500ms");
+  assert.match(String(parseDuration(`${"0".repeat(63)}1s`)), /^must be a duration such as/);
 });
 
 test("didYouMean() looks at words of 64 characters, three slips and 2,000 candidates", () => {
@@ -90,7 +100,7 @@ test("parseYaml() reads a text of MAX_BYTES, and counts bytes", () => {
   assert.throws(() => parseYaml("é".repeat(MAX_BYTES / 2) + "a"), { code: "TOO_LARGE" });
 });
 
-test("resolveScalar() takes 400 digits for a number that is too large, and 401 for one that is too long", () => {
+test("resolveScalar() calls a number of 401 digits too long, one of 400 too large", () => {
   const why = (digits: number): string => {
     const resolved = resolveScalar({ text: "9".repeat(digits), style: "plain" });
     return resolved.type === "ambiguous" ? resolved.why : resolved.type;
@@ -101,7 +111,8 @@ test("resolveScalar() takes 400 digits for a number that is too large, and 401 f
 });
 
 test("excerpt() shows a line of MAX_EXCERPT_CHARS whole, and cuts a longer one", () => {
-  const shown = (length: number): string => excerpt("x".repeat(length), { line: 1, column: 1 }).split("\n")[0]!;
+  const shown = (length: number): string =>
+    excerpt("x".repeat(length), { line: 1, column: 1 }).split("\n")[0]!;
   assert.equal(shown(MAX_EXCERPT_CHARS), `  1 | ${"x".repeat(MAX_EXCERPT_CHARS)}`);
   assert.notEqual(shown(MAX_EXCERPT_CHARS + 1), `  1 | ${"x".repeat(MAX_EXCERPT_CHARS + 1)}`);
 });

@@ -23,6 +23,8 @@ function refusal(text: string): YamlError {
 /** A ":" on a later line than its key, with text right behind it. */
 const GLUED = 'this ":" would go on with the text above it: put a space behind it';
 
+const NO_BLOCK = "begins a block of text, which cannot stand here; quote it if it is text";
+
 /** Text, code, and the exact first line. */
 const REFUSED: [text: string, code: string, line: string][] = [
   ["a: 1\n\tb: 2", "TAB_INDENT", "f.yaml:2:1: a tab in the indentation: use spaces"],
@@ -61,6 +63,9 @@ const REFUSED: [text: string, code: string, line: string][] = [
   ["a: {b: 1]", "UNEXPECTED", 'f.yaml:1:9: expected "," or "}"'],
   ["a: [1 2}", "UNEXPECTED", 'f.yaml:1:8: expected "," or "]"'],
   ["a: ]", "UNEXPECTED", 'f.yaml:1:4: unexpected "]"'],
+  ["k: &a &b c", "UNSUPPORTED", "f.yaml:1:7: an anchor names a value, not another anchor or an alias"],
+  ["[| a]", "UNEXPECTED", `f.yaml:1:2: "|" ${NO_BLOCK}`],
+  ["{>: 1}", "UNEXPECTED", `f.yaml:1:2: ">" ${NO_BLOCK}`],
   ["{x\n:y}", "UNEXPECTED", `f.yaml:2:1: ${GLUED}`],
   ["{x\n::y}", "UNEXPECTED", `f.yaml:2:1: ${GLUED}`],
   ["{x\n\n:y}", "UNEXPECTED", `f.yaml:3:1: ${GLUED}`],
@@ -313,9 +318,10 @@ test("parseYaml() takes time in proportion to the text, whatever fills it", () =
     const time = (text: string, rounds: number) => {
       let best = Infinity;
       for (let i = 0; i < rounds; i++) {
-        const start = performance.now();
+        // Of the processor: other programs make us wait, and that says nothing about the reader.
+        const start = process.cpuUsage();
         parseYaml(text);
-        best = Math.min(best, performance.now() - start);
+        best = Math.min(best, process.cpuUsage(start).user / 1000);
       }
       return best;
     };

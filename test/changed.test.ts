@@ -159,7 +159,7 @@ test("npm test -- --changed runs what it names and says why; with nothing change
 
   const nothing = run();
   assert.deepEqual([nothing.status, nothing.stderr], [0, ""]);
-  assert.match(nothing.stdout, /^Nothing has changed since \w{9}: no test was run\. That says nothing/);
+  assert.match(nothing.stdout, /^Nothing has changed since \w{9}: no test was run\.\nThat says/);
 
   write("src/dag/mod.ts", "export const dag: number = 3;\n");
   const one = run();

@@ -1,4 +1,4 @@
-/** Numbers on the command line: the largest that is taken, and the next one, which is refused by name. */
+/** Numbers on the command line: the largest that is taken, and the next one, which is refused. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inProcess } from "./cli.support.ts";
@@ -9,7 +9,8 @@ const NOBODY = ["--master", "127.0.0.1:1"];
 const BAD_TAG = ["--tags", "no tag", "--master", "127.0.0.1:1"];
 const OPEN = ["--host", "0.0.0.0", "--port", "0"];
 
-const NUMBERS: [command: string[], flag: string, limits: [least: number, most: number], rest: string[]][] = [
+type Limits = [least: number, most: number];
+const NUMBERS: [command: string[], flag: string, limits: Limits, rest: string[]][] = [
   [["runs"], "--limit", [1, 1_000_000], NOBODY],
   [["logs", "r/j"], "--tail", [0, 1_000_000], NOBODY],
   [["logs", "r/j"], "--attempt", [1, 2 ** 32 - 1], NOBODY],
@@ -23,10 +24,10 @@ test("numbers are taken at their limits, and refused by name one beyond", async 
     const said = async (value: number): Promise<string> =>
       (await inProcess([...command, flag, String(value), ...rest])).stderr;
     for (const good of [least, most]) {
-      assert.doesNotMatch(await said(good), new RegExp(flag), `${command.join(" ")} ${flag} ${good}`);
+      assert.doesNotMatch(await said(good), new RegExp(flag), `${command[0]} ${flag} ${good}`);
     }
     for (const bad of [least - 1, most + 1]) {
-      assert.match(await said(bad), new RegExp(`${flag}`), `${command.join(" ")} ${flag} ${bad}`);
+      assert.match(await said(bad), new RegExp(flag), `${command[0]} ${flag} ${bad}`);
     }
   }
 });

@@ -290,7 +290,9 @@ test("close() ends a wait, also at the end of an \"await using\" block", async (
 });
 
 /** A host whose first connection can be broken, and whose second dial waits until it is let go. */
-function brokenHost(): { host: Host; cut: () => void; dialled: Promise<void>; letGo: (error?: Error) => void } {
+function brokenHost(): {
+  host: Host; cut: () => void; dialled: Promise<void>; letGo: (error?: Error) => void;
+} {
   const real = nodeHost();
   let cut = (): void => undefined;
   let letGo: (error?: Error) => void = () => undefined;
@@ -315,7 +317,7 @@ function brokenHost(): { host: Host; cut: () => void; dialled: Promise<void>; le
   return { host, cut: () => cut(), dialled, letGo: (error) => letGo(error) };
 }
 
-test("close() in the middle of a redial ends the wait, whether that dial succeeds or not", async () => {
+test("close() in the middle of a redial ends the wait, whether it succeeds or not", async () => {
   const { run } = await titan.submit(hello("sleep 60"));
   const gone = Object.assign(new Error("nobody there"), { code: "ECONNREFUSED" });
   for (const outcome of [undefined, gone]) {

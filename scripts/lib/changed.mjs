@@ -58,7 +58,8 @@ const LESSON = /^lessons\/(\d\d-[a-z0-9-]+)\//;
 export function changesSince(root, ref) {
   const base = ref === undefined ? whereItBegan(root) : commitOf(root, ref);
   if (base === undefined) {
-    const what = ref === undefined ? `there is none of ${TRUNKS.join(", ")}` : `git knows no ${ref}`;
+    const none = `there is none of ${TRUNKS.join(", ")}`;
+    const what = ref === undefined ? none : `git knows no ${ref}`;
     throw new BootstrapError(
       `Cannot find what has changed: ${what} (npm test -- --changed=REF names a commit)`,
     );
@@ -118,7 +119,8 @@ export function planFor(root, changed) {
     }
   }
   if (checker !== undefined) {
-    const all = files.flatMap((file) => /^lessons\/(\d\d-[^/]*)\/README\.md$/.exec(file)?.[1] ?? []);
+    const page = /^lessons\/(\d\d-[^/]*)\/README\.md$/;
+    const all = files.flatMap((file) => page.exec(file)?.[1] ?? []);
     plan.lessons = new Map(all.map((id) => [id, `${checker} checks the lessons`]));
   }
   return plan;
@@ -184,7 +186,8 @@ function usersOf(root, files) {
   for (const user of files) {
     // What a setting names is what it decides about; it does not change with that.
     const settles = SETTINGS.some((pattern) => pattern.test(user));
-    if (settles || !READABLE.test(user) || PAGE.test(user) || !existsSync(join(root, user))) continue;
+    if (settles || !READABLE.test(user) || PAGE.test(user)) continue;
+    if (!existsSync(join(root, user))) continue;
     for (const used of usedBy(user, readFileSync(join(root, user), "utf8"), project)) {
       if (used !== user) addUser(used, user);
     }
@@ -221,7 +224,8 @@ function readProject(root, files) {
     }
   }
   /** @type {{ imports?: Record<string, { source?: string }>, scripts?: Record<string, string> }} */
-  const { imports = {}, scripts = {} } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const { imports = {}, scripts = {} } = manifest;
   return {
     files: new Set(files), folders,
     packages: new Map(Object.entries(imports).map(([name, { source = "" }]) =>
@@ -313,7 +317,8 @@ function filesNamed(name, { from, project }) {
   const bases = from.startsWith("src/") ? [posix.dirname(from)] : [posix.dirname(from), "."];
   for (const base of bases) {
     const written = posix.normalize(posix.join(base, name.replace(/#.*/, ""))).replace(/\/$/, "");
-    if (/^[./]*$/.test(name) || written === posix.dirname(from)) continue; // "", "..", the folder itself
+    // "", "..", the folder itself
+    if (/^[./]*$/.test(name) || written === posix.dirname(from)) continue;
     const built = written.replace(/^dist(?=$|\/)/, "src").replace(/\.js$/, ".ts");
     for (const path of [written, built]) {
       if (project.files.has(path)) return [path];

@@ -34,8 +34,8 @@ const RUNNER = fileURLToPath(new URL("test-runner.mjs", import.meta.url));
  * @param {{ root?: string, flags?: string[], env?: NodeJS.ProcessEnv, quiet?: boolean,
  *   late?: boolean }} [options] root is that of a copy of the project; flags are node's; quiet shows nothing, for
  *   callers who want the summary; late shows everything at the end, for tests that run beside others
- * @returns {Promise<{ code: number, summary: TestSummary }>} code is 0 only if at least one test ran and none failed,
- *   or no file was named
+ * @returns {Promise<{ code: number, summary: TestSummary }>} code is 0 only if at least one test ran
+ *   and none failed, or no file was named
  */
 export async function runTests(files, options = {}) {
   const root = options.root ?? ROOT;

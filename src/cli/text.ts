@@ -191,7 +191,7 @@ export function listText(items: readonly string[], named: number): string {
   return items.length > named ? `${shown} and ${items.length - named} more` : shown;
 }
 
-/** A worker without a master dials for as long as it takes, and each dial fails for the same reason. */
+/** A worker without a master dials for as long as it takes, and fails for one reason each time. */
 export function withoutRepeats(say: (text: string) => void): (text: string) => void {
   let last: string | undefined;
   return (text) => {
