@@ -225,6 +225,30 @@ test("a project is kept for a run that begins while the last one that needed it 
   assert.ok(orders >= 100, `${orders} orders`);
 });
 
+/** Lets the disk answer in order until `done` settles. */
+async function served<T>(desk: Desk, done: Promise<T>): Promise<T> {
+  let open = true;
+  void done.finally(() => (open = false));
+  for (; open; await turnOfTheLoop()) desk.disk.waiting.shift()?.();
+  return done;
+}
+
+test("a key that is known, and a blob that was uploaded as often as it was used, leave no hold behind", async () => {
+  const desk = new Desk();
+  const uploads = desk.blobs.uploads();
+  const large = async (): Promise<string> => {
+    await desk.put(uploads, WITH_PROJECT);
+    return desk.submit(uploads, { specBlob: hashOf(WITH_PROJECT), key: "k" });
+  };
+  await served(desk, desk.put(uploads, PROJECT));
+  await served(desk, desk.put(uploads, WITH_PROJECT));
+  const first = await served(desk, large());
+  assert.equal(await served(desk, desk.submit(uploads, { specBlob: hashOf(WITH_PROJECT), key: "k" })), first);
+  assert.deepEqual([desk.state.runs.size, desk.blobs.held], [1, 1]);
+  await uploads.close();
+  await nothingLeft(desk);
+});
+
 test("one client that submits a large pipeline several times at once gets a run for each, and nothing is left", () =>
   Room.run(async (room) => {
     const master = await room.start();
