@@ -61,6 +61,13 @@ test("a worker that stops is given nothing new while its jobs end, and what they
   await cluster.world.run(cluster.world.now + 500);
   const { jobs } = await cluster.world.settle(client.status(second.run));
   assert.deepEqual(jobs.map(({ status, attempt }) => [status, attempt]), [["PENDING", 0]]);
+  // The master hears of it again on the next connection, a moment after the welcome.
+  await cluster.world.settle(client.cancel(second.run));
+  cluster.world.cut("m", "w1");
+  await cluster.world.run(cluster.world.now + 500);
+  const third = await cluster.world.settle(client.submitSpec(pipeline([job("newer")])));
+  await cluster.world.run(cluster.world.now + 500);
+  assert.deepEqual(await cluster.status(client, third.run), { newer: "PENDING" });
   slow.end();
   await cluster.world.settle(stopped);
   assert.deepEqual(await cluster.status(client, first.run), { slow: "COMPLETED" });
