@@ -14,6 +14,7 @@ import {
 import { nodeHost } from "#host";
 import { describe, encodeResult } from "../src/exec/call-encode.ts";
 import { CallPool } from "../src/exec/call-pool.ts";
+import { journalProcesses, parseJournal } from "../src/host/launcher-journal.ts";
 import { DONE, ReplyReader, STDERR, STDOUT } from "../src/exec/call-wire.ts";
 
 const host = nodeHost();
@@ -391,6 +392,17 @@ test("a call that writes into the pipes of its process harms itself only", async
     "failed signal", "crashed its process: ended by SIGKILL", "SIGKILL",
   ]);
   assert.equal(String((await end(calls, "double", {}, "3")).result), "6");
+});
+
+test("a process of calls is on the list of what ends with us, off it when it is gone", async () => {
+  if (!existsSync("/proc/self/stat")) return;
+  const path = join(project, "journal");
+  journalProcesses(path);
+  const calls = pool(1);
+  const pid = Number((await end(calls, "pid")).result);
+  assert.ok(parseJournal(readFileSync(path, "latin1")).has(pid));
+  await calls.close();
+  assert.ok(!parseJournal(readFileSync(path, "latin1")).has(pid));
 });
 
 test("a process that cannot be started fails its call, and not the worker", async () => {
