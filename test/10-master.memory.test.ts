@@ -375,6 +375,12 @@ test("INFO's hash is made in slices, of one moment, and shared by those who ask 
     const infos = await Promise.all(asked);
     const hashes = new Map(infos.map(({ nextSeq, stateHash }) => [nextSeq, stateHash]));
     assert.ok(hashes.size <= 2, "one for the first, and one for those who asked while it was made");
+    const before = client.info({ hash: true });
+    const submitted = client.submitSpec(pipeline([spec("b")]));
+    const behind = await client.info({ hash: true });
+    assert.ok(behind.nextSeq > (await before).nextSeq, "whoever asks after a change hears of it");
+    await submitted;
+    await room.until(async () => (await client.runs())[2]!.status === "COMPLETED");
     const last = await client.info({ hash: true });
     assert.ok(!hashes.has(last.nextSeq), "the state has changed since");
     await room.restart();
