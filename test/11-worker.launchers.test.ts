@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
 import { nodeHost, type Child, type Exit } from "#host";
+import { journalProcesses, readJournal } from "../src/host/launcher-journal.ts";
 import { processCounts } from "../src/host/launcher-pool.ts";
 import { attemptName, readEntry, readProcesses, Sweeper } from "../src/host/launcher-sweep.ts";
 import "./leaks.support.ts";
@@ -100,11 +101,18 @@ test("jobs one after another share one launcher, and it is let go after five idl
 });
 
 test("a launcher that has died is no group of ours any more, and no job is given to it", { skip }, async () => {
+  const journal = join(folder, "live");
   const [dead, other] = await idleLaunchers(2);
+  journalProcesses(journal);
+  const noted = (pid?: number): boolean => readJournal(journal).has(pid!);
+  assert.ok(noted(dead) && noted(other));
   process.kill(dead!, "SIGKILL");
   await eventually("its death is known", () => processCounts().launchers === 1);
   const { idle, running } = processCounts();
   assert.deepEqual({ idle, running }, { idle: 1, running: 0 });
+  // Whoever ends what we leave, the reaper or the next worker, would end a stranger of that number.
+  assert.ok(!noted(dead) && noted(other));
+  journalProcesses("/dev/null");
   const next = sh("exit 4");
   assert.equal(next.child.pid, other);
   assert.equal((await next.ended).code, 4);
