@@ -93,6 +93,9 @@ test("the account of one of each is what memory.ts says", () => {
   assert.equal(cost("PERSIST", "key"), -(index + 16 + 6 * slot));
   assert.equal(cost("SADD", "s", "one"), key + 1 + collection + array + string + slot + 3);
   assert.equal(cost("HSET", "h", "f", "v"), key + 1 + collection + 2 * array + 2 * (string + slot + 1));
+  assert.equal(cost("HSET", "h", "g", "value"), 2 * string + 2 * slot + 6);
+  assert.equal(cost("HSET", "h", "g", "v"), -4);
+  assert.equal(cost("HDEL", "h", "g"), -(2 * string + 2 * slot + 2));
   assert.equal(cost("RPUSH", "l", "one"), key + 1 + collection + string + ringSlot + 3);
   // From the ninth on there is an index, of all of them.
   ask("SADD", "s", "2", "3", "4", "5", "6", "7", "8");
