@@ -5,7 +5,7 @@ import { RpcConnection, type IncomingRequest } from "#rpc";
 import { SimWorld } from "#sim";
 import { startWorker, type Worker } from "#worker";
 import {
-  Dispatch, Finished, Hello, Op, Output, PROTOCOL, REDIAL_MAX_MS, Welcome,
+  Dispatch, Finished, Hello, MAX_HELLO_BYTES, Op, Output, PROTOCOL, REDIAL_MAX_MS, Welcome,
   type Report,
 } from "#wire";
 import { MasterLink } from "../src/worker/link.ts";
@@ -23,6 +23,13 @@ class Desk {
   readonly reports: Report[] = [];
   readonly full = new Set<number>();
   readonly never = new Set<number>();
+  /** The number of a job of which no report can be taken. */
+  poison = -1;
+  /** Jobs that it gives to whoever runs none. */
+  jobs = 1;
+  /** What each HELLO said that it runs, and how long it was. */
+  readonly running: number[][] = [];
+  readonly hellos: number[] = [];
   output = "";
   /** Streams that it began to send. */
   blobs = 0;
@@ -51,7 +58,9 @@ class Desk {
       this.output += Output.decode(body).chunks.map(({ data }) => String(data)).join("");
       request.reply();
     } else if (opcode === Op.FINISHED) {
-      this.reports.push(...Finished.decode(body).items);
+      const { items } = Finished.decode(body);
+      if (items.some(({ job }) => job === this.poison)) return request.fail("INVALID", "poison");
+      this.reports.push(...items);
       request.reply();
     } else if (opcode === Op.BLOB_GET) {
       this.blobs += 1;
@@ -68,12 +77,14 @@ class Desk {
       protocol: PROTOCOL, version: "", beatMs: 1e9, leaseMs: 1e9, worker: 1, name: "w", stale: [],
       store: undefined, cluster: undefined,
     }));
+    this.running.push(running.map(({ job }) => job));
+    this.hellos.push(request.body.length);
     if (running.length > 0) return;
-    const job = {
-      run: 1, job: 0, attempt: 1, runId: "r1", jobId: "a", timeoutMs: 0, env: {}, inputs: [],
+    const items = Array.from({ length: this.jobs }, (_, job) => ({
+      run: 1, job, attempt: 1, runId: "r1", jobId: "abc"[job]!, timeoutMs: 0, env: {}, inputs: [],
       action: { type: "command" as const, argv: ["true"] }, project: undefined,
-    };
-    this.connection.notify(Op.DISPATCH, Dispatch.encode({ items: [job] }));
+    }));
+    this.connection.notify(Op.DISPATCH, Dispatch.encode({ items }));
   }
 
   for(ms: number): Promise<void> {
@@ -168,8 +179,70 @@ test("a short refusal is not worth a line, and a refusal for good is not asked a
   job!.end();
   await desk.for(60_000);
   assert.equal(desk.times(Op.FINISHED).length, 1);
-  assert.deepEqual(desk.notes.slice(1), ["Cannot report 1 attempts: not yours"]);
-  assert.equal(desk.times(Op.HELLO).length, 1, "and the connection stays");
+  assert.match(desk.notes[1]!, /^gives up r1\/a attempt 1, .* no report of: not yours$/);
+});
+
+test("an attempt whose report is refused for good is given up, and the next registration says so", async () => {
+  const desk = new Desk();
+  desk.jobs = 2;
+  await desk.open();
+  await desk.for(100);
+  desk.never.add(Op.FINISHED);
+  const [a, b] = desk.executor.jobs;
+  a!.end();
+  b!.end();
+  await desk.for(10);
+  assert.equal(desk.times(Op.FINISHED).length, 3, "both at once, then each alone");
+  desk.never.clear();
+  await desk.for(1000);
+  assert.deepEqual(desk.running, [[], []], "what it says that it runs, in each HELLO");
+  assert.deepEqual(desk.reports, []);
+  assert.equal(desk.executor.jobs.length, 4, "the master has given them out again");
+  assert.equal(desk.worker.running, 2);
+  for (const job of desk.executor.jobs) job.end();
+  await desk.for(100);
+  assert.deepEqual(desk.reports.map(({ job }) => job), [0, 1]);
+  assert.equal(desk.worker.running, 0);
+});
+
+test("one report that the master cannot take does not keep the others from it", async () => {
+  const desk = new Desk();
+  desk.jobs = 3;
+  await desk.open();
+  await desk.for(100);
+  desk.poison = 1;
+  for (const job of desk.executor.jobs) job.end();
+  await desk.for(10);
+  assert.deepEqual(desk.reports.map(({ job }) => job), [0, 2]);
+  assert.equal(desk.notes.filter((note) => note.startsWith("gives up ")).length, 1);
+});
+
+test("a HELLO of MAX_HELLO_BYTES is said in one, a longer one after an introduction", async () => {
+  const said = async (bytes: number): Promise<number[]> => {
+    const desk = new Desk();
+    await desk.open();
+    await desk.for(100);
+    const words: Hello = {
+      protocol: PROTOCOL, role: "worker", token: "t", version: "", instance: "i", name: "w2",
+      tags: Array.from({ length: 61 }, () => "T".repeat(64)), slots: 1, running: [], dial: 1,
+    };
+    const missing = bytes - Hello.encode(words).length;
+    const link = new MasterLink({
+      host: desk.world.host("w2"), master: { host: "m", port: 9090 },
+      hello: () => ({ ...words, name: "w2".padEnd(2 + missing, "x") }),
+      onWelcome() {}, onNotify() {}, onLost() {}, onRefused() {},
+    });
+    const ended = link.run();
+    const before = desk.hellos.length;
+    await desk.for(100);
+    link.stop();
+    await desk.world.settle(ended);
+    return desk.hellos.slice(before);
+  };
+  assert.deepEqual(await said(MAX_HELLO_BYTES), [MAX_HELLO_BYTES]);
+  const [introduction, all, ...more] = await said(MAX_HELLO_BYTES + 1);
+  assert.deepEqual([all, more], [MAX_HELLO_BYTES + 1, []]);
+  assert.ok(introduction! < 20, `${introduction} bytes`);
 });
 
 test("a join that is refused with OVERLOADED is dialled again with growing pauses, and said once", async () => {

@@ -342,8 +342,22 @@ class WorkerProcess implements Worker {
       await this.#link.request(Op.FINISHED, Finished.encode({ items: batch.map((attempt) => attempt.report!) }));
       for (const { assignment } of batch) this.#attempts.delete(nameOf(assignment));
     } catch (error) {
-      if (!this.#stopping) this.#note(`Cannot report ${batch.length} attempts: ${(error as Error).message}`);
+      if (this.#stopping) return;
+      // It may be about one of them. The others are no worse for it.
+      if (batch.length > 1) for (const one of batch) void this.#report([one]);
+      else this.#giveUp(batch[0]!, error as Error);
     }
+  }
+
+  /**
+   * A report that the master will never take. It would wait for it for ever: a registration that does not list the attempt
+   * says that it is lost.
+   */
+  #giveUp({ assignment }: Attempt, why: Error): void {
+    const { runId, jobId, attempt } = assignment;
+    this.#note(`gives up ${runId}/${jobId} attempt ${attempt}, which the master takes no report of: ${why.message}`);
+    this.#attempts.delete(nameOf(assignment));
+    this.#link.current()?.destroy();
   }
 
   async stop(): Promise<void> {
