@@ -140,7 +140,8 @@ function checkState(dir: string): Finding {
 
 /** Of a folder that an older version made, or somebody else: what is new in it is closed, and it may be open itself. */
 function checkModes(state: string): Finding[] {
-  const mode = statSync(state, { throwIfNoEntry: false })?.mode ?? 0;
+  // What cannot be looked at has been told by the check of the folder.
+  const mode = existsSync(state) ? statSync(state).mode : 0;
   if ((mode & 0o077) === 0) return [];
   const octal = (mode & 0o777).toString(8).padStart(4, "0");
   const found = `${state} is open to other users of this machine (mode ${octal}), and the log holds the environments of jobs`;
