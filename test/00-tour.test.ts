@@ -80,7 +80,7 @@ test("kill -9 of the master in mid-job: the attempt goes on, and the next master
     await until(() => !isAlive(pid), "the job to end while nobody is there to be told");
 
     const after = await cluster.master();
-    assert.deepEqual(after.ready["recovered"], { events: 3, tornBytes: 0, runs: 1 });
+    assert.deepEqual(after.ready["recovered"], { events: 3, tornBytes: 0, ignored: [], runs: 1 });
     assert.equal((await watch.seen("wait", "COMPLETED")).attempt, 1);
     assert.equal((await cluster.titan("logs", `${run}/wait`)).stdout, `pid ${pid} attempt 1\ndone\n`);
     return [after.pid, amber.pid, pid];
