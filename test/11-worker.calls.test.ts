@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import { after, test } from "node:test";
 import {
   createExecutor, MAX_RESULT_BYTES, type ExecOutcome, type ExecRequest, type Running,
@@ -344,7 +344,9 @@ async function runProgram(program: string, ...args: string[]): Promise<string> {
 }
 
 function startProgram(program: string, ...args: string[]) {
-  const pool = new URL("../src/exec/call-pool.ts", import.meta.url).href;
+  // In a compiled copy we and it are JavaScript.
+  const ending = extname(new URL(import.meta.url).pathname);
+  const pool = new URL(`../src/exec/call-pool${ending}`, import.meta.url).href;
   const text = `
     import { nodeHost } from "#host";
     import { CallPool } from ${JSON.stringify(pool)};
@@ -378,7 +380,8 @@ test("what a call has started ends with it, and all of it with the worker", asyn
   `);
   let out = "";
   worker.stdout.on("data", (bytes: Buffer) => (out += bytes));
-  await until("it spins", () => out.endsWith("\n"));
+  await until("it spins, or has ended", () => out.endsWith("\n") || worker.exitCode !== null);
+  assert.equal(worker.exitCode, null);
   assert.ok(lives(Number(out)));
   worker.kill("SIGKILL");
   await until("it is gone", () => !lives(Number(out)));
