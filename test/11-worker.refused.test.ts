@@ -182,7 +182,7 @@ test("a short refusal is not worth a line, and a refusal for good is not asked a
   assert.match(desk.notes[1]!, /^gives up r1\/a attempt 1, .* no report of: not yours$/);
 });
 
-test("an attempt whose report is refused for good is given up, and the next registration says so", async () => {
+test("an attempt whose report is refused for good is given up, and the next HELLO says so", async () => {
   const desk = new Desk();
   desk.jobs = 2;
   await desk.open();

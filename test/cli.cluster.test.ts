@@ -233,7 +233,7 @@ describe("clusters", { concurrency: 3 }, () => {
 test("a worker without a master says why once, and again when the reason changes", async () => {
   const sockets: Socket[] = [];
   const server = createServer((socket) => {
-    // It reads what comes: a socket with something unread in it does not notice that its peer has gone.
+    // It reads what comes: with something unread in it a socket does not see that its peer has gone.
     sockets.push(socket.on("error", () => undefined).resume());
     socket.end();
   });
@@ -287,7 +287,8 @@ describe("a cluster for one run", { concurrency: 2 }, () => {
       (socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"),
       (socket) => socket.destroy(),
     ];
-    const server = createServer((socket) => answers.shift()!(socket.on("error", () => undefined).resume()));
+    const server = createServer((socket) =>
+      answers.shift()!(socket.on("error", () => undefined).resume()));
     await new Promise<void>((listening) => server.listen(9090, "127.0.0.1", listening));
     const odd = [await titan(["run", "quick.yaml"], { cwd }), await titan(["run", "quick.yaml"], { cwd })];
     server.close();

@@ -163,7 +163,7 @@ describe("titan", { concurrency: 4 }, () => {
   });
 
   test("something that answers and is no master is exit 5, too", async () => {
-    // It reads what comes: a socket with something unread in it does not notice that its peer has gone.
+    // It reads what comes: with something unread in it a socket does not see that its peer has gone.
     const server = createServer((socket) =>
       socket.on("error", () => undefined).resume().end("HTTP/1.1 400 Bad Request\r\n\r\n"));
     await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));

@@ -10,18 +10,28 @@
  *
  * The pool of launchers may keep what it says it keeps (launcher-pool.ts), and no launcher that neither
  * runs a job nor is idle. Where there is no /proc, descriptors, children and threads are not counted.
- * What is on its way out is waited for: until nothing is left, or PATIENCE_MS have passed.
+ * What is on its way out is waited for: until nothing is left, or nothing has gone for PATIENCE_MS.
+ *
+ * Whose it is: at the beginning and the end of each test the new descriptors are noted, with the
+ * tests that ran when they came. Of the rest is known that it came since the process was last seen
+ * without it.
  */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import {
+  existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync,
+} from "node:fs";
 import { AsyncResource } from "node:async_hooks";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, join, resolve, sep } from "node:path";
 import { after, afterEach, beforeEach } from "node:test";
 import { processCounts } from "../src/host/launcher-pool.ts";
 
-/** Nothing takes as long to end; on a busy machine everything takes long. */
+/** Nothing takes as long to go; on a busy machine everything takes long. */
 const PATIENCE_MS = 10_000;
-const LOOK_MS = 5;
+/** Between two looks: at first what a socket needs to close, in the end too long to be a load. */
+const LOOK_MS = 1;
+const MAX_LOOK_MS = 50;
+/** More tests than this are not named one by one. */
+const NAMED = 4;
 
 /** How many of each; only what there is. */
 export type Counts = ReadonlyMap<string, number>;
@@ -32,6 +42,13 @@ const hasProc = existsSync("/proc/self/fd");
 const PIPE = /^pipe:|\/titan-pipes-/;
 /** A process keeps its journal open until it ends (launcher-journal.ts). */
 const KEPT = /\/live( \(deleted\))?$|^\/dev\/|^\/proc\//;
+/**
+ * Node reads them. When a thread is ended in the middle of that, as that of a store that is given
+ * up, Node leaves them open.
+ */
+const MODULE = /\.[cm]?[jt]s$/;
+const ROOT = realpathSync(resolve(import.meta.dirname, ".."));
+const MODULES = ["src", "dist", "node_modules"].map((folder) => join(ROOT, folder) + sep);
 
 /** What this process has now, without what its launchers may have. */
 export function look(): Counts {
@@ -44,7 +61,7 @@ export function look(): Counts {
   const { running, launchers, idle, pipes, reaper } = processCounts();
   add("launcher that is neither idle nor busy", Math.max(0, launchers - idle - running));
   if (!hasProc) return counts;
-  for (const target of descriptors()) add(target);
+  for (const [, target] of descriptors()) add(nameOf(target));
   add("thread", readdirSync("/proc/self/task").length);
   add("child process", children());
   // A launcher has a socket for its input and two pipes for its output.
@@ -55,29 +72,34 @@ export function look(): Counts {
   return counts;
 }
 
-function descriptors(): string[] {
-  return readdirSync("/proc/self/fd").flatMap((fd) => {
+/** Of each that counts: its number and what it leads to, which together are nobody else's. */
+function descriptors(): [id: string, target: string][] {
+  return readdirSync("/proc/self/fd").flatMap((fd): [string, string][] => {
     try {
       const target = readlinkSync(`/proc/self/fd/${fd}`);
-      if (target.startsWith("socket:")) return ["descriptor of a socket"];
-      if (PIPE.test(target)) return ["descriptor of a pipe"];
-      return KEPT.test(target) ? [] : [`descriptor of ${target}`];
+      const isModule = MODULE.test(target) && MODULES.some((folder) => target.startsWith(folder));
+      return KEPT.test(target) || isModule ? [] : [[`${fd} ${target}`, target]];
     } catch {
       return []; // the one that reads this folder
     }
   });
 }
 
+function nameOf(target: string): string {
+  if (target.startsWith("socket:")) return "descriptor of a socket";
+  return PIPE.test(target) ? "descriptor of a pipe" : `descriptor of ${target}`;
+}
+
+/** Each thread's have a list of their own. */
 function children(): number {
-  return readdirSync("/proc").filter((pid) => {
-    if (!/^\d+$/.test(pid)) return false;
+  const lists = readdirSync("/proc/self/task").map((thread) => {
     try {
-      const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-      return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]) === process.pid;
+      return readFileSync(`/proc/self/task/${thread}/children`, "latin1");
     } catch {
-      return false; // it has ended
+      return ""; // it has ended, or this system has no such lists
     }
-  }).length;
+  });
+  return lists.join(" ").split(" ").filter((pid) => pid !== "").length;
 }
 
 /** What there is now and was not there before. */
@@ -88,14 +110,66 @@ export function leftSince(before: Counts, now: Counts): string[] {
   });
 }
 
-/** Resolves once nothing is left, or `goOn` says no; rejects with what is left when patience has ended. */
-export async function nothingLeftSince(before: Counts, doing: string, goOn = (): boolean => true): Promise<void> {
-  const until = performance.now() + PATIENCE_MS;
-  for (;;) {
-    const left = leftSince(before, look());
-    if (left.length === 0 || !goOn()) return;
-    if (performance.now() > until) throw new Error(`${doing} has left behind: ${left.join(", ")}`);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+/**
+ * Resolves once nothing is left, or `goOn` says no; rejects with what is left when patience has
+ * ended, and with who has left it.
+ */
+export async function nothingLeftSince(
+  before: Counts, who: () => string, goOn = (): boolean => true,
+): Promise<void> {
+  let last = "";
+  let until = Infinity;
+  for (let ms = LOOK_MS; ; ms = Math.min(2 * ms, MAX_LOOK_MS)) {
+    const left = leftSince(before, look()).join(", ");
+    if (left === "" || !goOn()) return;
+    if (left !== last) until = performance.now() + PATIENCE_MS;
+    else if (performance.now() > until) throw new Error(`${who()} has left behind: ${left}`);
+    last = left;
+    await new Promise((resolve) => setTimeout(resolve, ms));
+  }
+}
+
+/** Who has brought what: tests by descriptor, as far as can be known. */
+export class Owners {
+  /** Ran since the process was last seen clean. */
+  readonly #all = new Set<string>();
+  #running: string[] = [];
+  /** By the descriptors' ids: who ran when it came; undefined for what was there before. */
+  #seen = new Map<string, readonly string[] | undefined>();
+
+  begins(name: string): void {
+    this.#note(this.#running);
+    this.#running.push(name);
+    this.#all.add(name);
+  }
+
+  ends(name: string): void {
+    this.#note([...this.#running]);
+    this.#running.splice(this.#running.indexOf(name), 1);
+  }
+
+  /** What is there now is nobody's. */
+  clean(): void {
+    this.#all.clear();
+    for (const name of this.#running) this.#all.add(name);
+    this.#seen.clear();
+    this.#note(undefined);
+  }
+
+  #note(names: readonly string[] | undefined): void {
+    if (!hasProc) return;
+    const seen = this.#seen;
+    this.#seen = new Map(descriptors().map(([id]) =>
+      [id, seen.has(id) ? seen.get(id) : names?.slice()]));
+  }
+
+  /** In one line. Those that hold a descriptor still, if there are any. */
+  get text(): string {
+    const own = hasProc ? descriptors().flatMap(([id]) => this.#seen.get(id) ?? []) : [];
+    const names = [...new Set(own.length > 0 ? own : this.#all)].map((name) => `"${name}"`);
+    if (names.length === 1) return names[0]!;
+    if (names.length <= NAMED) return `one of ${names.join(", ")}`;
+    return `one of ${names.length} tests, from ${names[0]} to ${names.at(-1)},`;
   }
 }
 
@@ -107,29 +181,35 @@ process.env["TMPDIR"] = TEMPORARY;
 const OTHERS = /^tsx-|^node-/;
 
 let before: Counts | undefined;
-let doing = "";
-/** Tests that run now. Where several do, or one inside another, nobody can say whose a thing is. */
+const owners = new Owners();
+/** Tests that run now. Where several do, or one inside another, the process is never seen clean. */
 let running = 0;
 const alone = (): boolean => running === 1;
 // Hooks of a test itself (`t.after`) come after `afterEach`, so the look back is the next test's first thing.
 beforeEach(async (t) => {
   running++;
-  const [found, name] = [before, doing];
+  const found = before;
   if (found === undefined) atTheEnd();
   try {
-    if (found !== undefined && alone()) await nothingLeftSince(found, `"${name}"`, alone);
+    if (found !== undefined && alone()) await nothingLeftSince(found, () => owners.text, alone);
   } finally {
-    if (found === undefined || alone()) before = look();
-    doing = alone() ? t.name : `${doing}" or "${t.name}`;
+    if (found === undefined || alone()) {
+      before = look();
+      owners.clean();
+    }
+    owners.begins(t.name);
   }
 });
-afterEach(() => void running--);
+afterEach((t) => {
+  running--;
+  owners.ends(t.name);
+});
 
 const outside = new AsyncResource("leaks");
 
 /** Registered late and for the file: behind the hooks and listeners of the file itself. */
 function atTheEnd(): void {
-  outside.runInAsyncScope(() => after(() => nothingLeftSince(before!, `"${doing}"`)));
+  outside.runInAsyncScope(() => after(() => nothingLeftSince(before!, () => owners.text)));
   process.on("exit", () => {
     const left = readdirSync(TEMPORARY).filter((name) => !OTHERS.test(name));
     rmSync(TEMPORARY, { recursive: true, force: true });

@@ -9,7 +9,7 @@ import { connect } from "#sdk";
 import { SimWorld } from "#sim";
 import { pipeline, Room, spec } from "./10-master.support.ts";
 import { nothingIsLeft } from "./leaks.sim.support.ts";
-import { leftSince, look, nothingLeftSince } from "./leaks.support.ts";
+import { leftSince, look, nothingLeftSince, Owners } from "./leaks.support.ts";
 
 const ADDRESS = { host: "m", port: 9090 };
 const LOOPBACK = { ...ADDRESS, host: "127.0.0.1" };
@@ -106,6 +106,25 @@ test("look() tells a descriptor, a timer and a child that were left from what wa
   clearTimeout(timer);
   child.kill("SIGKILL");
   await once(child, "exit");
-  await nothingLeftSince(before, "this test");
+  await nothingLeftSince(before, () => "this test");
   assert.deepEqual(leftSince(new Map([["a", 2], ["b", 1]]), new Map([["a", 1], ["b", 3], ["c", 1]])), ["2 × b", "1 × c"]);
+});
+
+test("Owners names the tests that ran when a descriptor came, and few others", () => {
+  const owners = new Owners();
+  owners.clean();
+  for (const name of ["a", "b", "c"]) owners.begins(name);
+  assert.equal(owners.text, 'one of "a", "b", "c"', "nothing is known");
+  owners.ends("a");
+  const file = openSync(import.meta.filename, "r");
+  owners.begins("d");
+  for (const name of ["e", "f"]) owners.begins(name);
+  const known = existsSync("/proc/self/fd");
+  const any = 'one of 6 tests, from "a" to "f",';
+  assert.equal(owners.text, known ? 'one of "b", "c"' : any);
+  closeSync(file);
+  assert.equal(owners.text, any, "it is gone");
+  for (const name of ["b", "c", "d", "e"]) owners.ends(name);
+  owners.clean();
+  assert.equal(owners.text, '"f"');
 });

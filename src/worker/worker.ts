@@ -350,12 +350,13 @@ class WorkerProcess implements Worker {
   }
 
   /**
-   * A report that the master will never take. It would wait for it for ever: a registration that does not list the attempt
-   * says that it is lost.
+   * A report that the master will never take, and for which it would wait for ever: a registration
+   * that does not list the attempt says that it is lost.
    */
   #giveUp({ assignment }: Attempt, why: Error): void {
     const { runId, jobId, attempt } = assignment;
-    this.#note(`gives up ${runId}/${jobId} attempt ${attempt}, which the master takes no report of: ${why.message}`);
+    const name = `${runId}/${jobId} attempt ${attempt}`;
+    this.#note(`gives up ${name}, which the master takes no report of: ${why.message}`);
     this.#attempts.delete(nameOf(assignment));
     this.#link.current()?.destroy();
   }
