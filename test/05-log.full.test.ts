@@ -52,6 +52,33 @@ async function fill({ log }: Opened, perGroup: number): Promise<number> {
   return acknowledged;
 }
 
+test("onRoom comes when all is written that waited, also what came while the first group looked for room", async () => {
+  const opened = await open();
+  const { host, log, heard } = opened;
+  log.append(body(1));
+  await log.durable();
+  const { usedBytes } = host.storage;
+  let space = (): number => {
+    space = () => usedBytes;
+    log.append(body(3)); // in the middle of the write
+    return usedBytes;
+  };
+  Object.defineProperty(host.storage, "spaceBytes", { get: () => space() });
+  log.append(body(2));
+  await settle();
+  assert.notEqual(log.full, undefined);
+  const last = log.nextSeq - 1;
+  assert.deepEqual([log.durableSeq, last], [1, 3]);
+  space = () => Number.POSITIVE_INFINITY;
+  host.fireTimers();
+  for (let turn = 0; heard.length < 2; turn++) {
+    assert.ok(turn < 1000, "there is room");
+    await Promise.resolve();
+  }
+  assert.equal(log.durableSeq, last);
+  await log.close();
+});
+
 test("append() refuses with FULL while the disk is full; the log goes on by itself when there is room", async () => {
   const opened = await open();
   const { host, log, heard } = opened;

@@ -2,10 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { LogFull } from "#log";
+import { CONFIRM_MS } from "../src/master/engine.ts";
 import type { Client } from "#sdk";
 import { LEASE_MS, Op, type PipelineSpec } from "#wire";
 import { fileWith, keyOf, pipeline, refusal, report, Room, spec, usedBytes, withFiles } from "./10-master.support.ts";
 
+const UNKNOWN = /^Cannot say whether this will have happened: the disk of the master is full \(Cannot write log .*ENOSPC.*\)\. .*the same key finds out$/;
 const FULL = /^Cannot [a-z ]+: the disk of the master is full \(Cannot write log .*ENOSPC.*\): reads go on, changes are taken again when there is room$/;
 
 /** Leaves that many bytes of the disk. */
@@ -50,6 +52,7 @@ test("a master whose disk is full refuses changes with the reason, answers reads
     const unfit = { requirement: ["NOBODY"] };
     const { acknowledged, waiting } = await untilFull(client, pipeline([spec("x", unfit)]));
     const since = wall();
+    const unknown = assert.rejects(waiting, refusal("DEADLINE", UNKNOWN));
     assert.match(heard.join(), /^full: Cannot write log \/state\/log\/0000000000000001.seg: ENOSPC/);
 
     // Reads.
@@ -73,6 +76,7 @@ test("a master whose disk is full refuses changes with the reason, answers reads
     await assert.rejects(client.decide("g", { approve: true }), full);
     await assert.rejects(worker.finish(report(worker.assigned[0]!)), full);
     await assert.rejects(room.worker("new"), full);
+    await assert.rejects(client.info({ hash: true }), full);
     const { nextSeq } = await client.info();
 
     // For ten leases: nobody is lost, nothing starts, nothing is decided.
@@ -85,7 +89,9 @@ test("a master whose disk is full refuses changes with the reason, answers reads
     await room.until(() => heard.length === 2, 2500);
     assert.equal(heard[1], `room after ${Math.round((wall() - since) / 1000)} s`);
     assert.equal((await client.info()).full, "");
-    assert.ok((await waiting).run);
+    await unknown;
+    const again = await client.submitSpec(pipeline([spec("x", unfit)]), { key: `k${acknowledged.length}` });
+    assert.equal(again.existing, true);
     await worker.finish(...worker.assigned.map((item) => report(item)));
     await room.until(() => worker.jobs.includes("c#1"));
     await room.sleep(3 * LEASE_MS);
@@ -134,6 +140,85 @@ test("a read that waits for its turn when the disk turns out to be full is answe
     assert.equal(answered, false);
     free(room);
     await submitted;
+  }));
+
+test("a change that the full disk has caught is answered after CONFIRM_MS: nobody knows; if there is room before, as ever", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const caught = async (key: string): Promise<{ answer: Promise<unknown>; since: number }> => {
+      await fill(room, 0);
+      const since = room.world.now;
+      const answer = client.submitSpec(pipeline([spec("x")]), { key });
+      answer.catch(() => undefined);
+      await fullOf(client, { isOver: () => false });
+      return { answer, since };
+    };
+    const first = await caught("first");
+    await assert.rejects(first.answer, refusal("DEADLINE", UNKNOWN));
+    const ms = room.world.now - first.since;
+    assert.ok(ms >= CONFIRM_MS && ms < CONFIRM_MS + 500, `${ms} ms`);
+    free(room);
+    await room.sleep(3000);
+    assert.equal((await client.submitSpec(pipeline([spec("x")]), { key: "first" })).existing, true);
+    // Twice in a row: nobody is given up in the time of somebody else.
+    for (const key of ["second", "third"]) {
+      const { answer, since } = await caught(key);
+      await room.sleep(CONFIRM_MS - 2100 - (room.world.now - since));
+      free(room);
+      assert.ok(await answer);
+    }
+  }));
+
+test("INFO tells of no event that a full disk may yet lose, asked before or after it was found to be full", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    await client.submitSpec(pipeline([spec("a")]));
+    const { nextSeq } = await client.info();
+    await fill(room, 0);
+    const lost = assert.rejects(client.submitSpec(pipeline([spec("b")])));
+    const [before, hash] = await Promise.allSettled([client.info(), client.info({ hash: true })]);
+    assert.match((await client.info()).full, /ENOSPC/);
+    assert.equal(before.status === "fulfilled" && before.value.nextSeq, nextSeq);
+    assert.equal(hash.status === "rejected" && hash.reason.code, "OVERLOADED");
+    assert.equal((await client.info()).nextSeq, nextSeq);
+    await room.restart();
+    await lost;
+    assert.equal((await (await room.client()).info()).nextSeq, nextSeq);
+    free(room);
+  }));
+
+test("a watcher is told the end of a run once it is durable, not while the disk is full", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const worker = await room.worker("w");
+    const { run } = await client.submitSpec(pipeline([spec("a")]));
+    await room.until(() => worker.jobs.length === 1);
+    const follow = (): { told: string[]; over: Promise<void> } => {
+      const told: string[] = [];
+      const over = (async () => {
+        for await (const news of client.watch(run)) {
+          if (news.type === "job") told.push(`a ${news.change.status}`);
+          else told.push(news.run.status, ...("jobs" in news ? news.jobs.map(({ status }) => `a ${status}`) : []));
+        }
+      })();
+      return { told, over };
+    };
+    const early = follow();
+    await room.until(() => early.told.length > 0);
+    await fill(room, 0);
+    const reported = worker.finish(report(worker.assigned[0]!));
+    await fullOf(client, { isOver: () => false });
+    const late = follow();
+    await room.sleep(10_000);
+    assert.deepEqual([...early.told, ...late.told].filter((what) => what === "COMPLETED"), []);
+    free(room);
+    await Promise.all([reported, early.over, late.over]);
+    assert.equal(early.told.at(-1), "COMPLETED");
+    assert.ok(late.told.includes("COMPLETED"));
+    assert.ok(late.told.includes("a COMPLETED"));
   }));
 
 test("a worker that comes back to a full master keeps its jobs; what it never got is found out when there is room", () =>

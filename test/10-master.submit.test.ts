@@ -93,7 +93,7 @@ class Desk {
     state: this.state,
     context: { now: 1, random: () => Math.random() },
     commit: (events: readonly Event[]) => events.forEach((event) => apply(this.state, event)),
-    afterwards: (effect: () => void) => effect(),
+    confirm: (request: { reply(body: Uint8Array): void }, encode: () => Uint8Array) => request.reply(encode()),
   };
   readonly failures: string[] = [];
 

@@ -126,6 +126,11 @@ export class Log {
     return this.#nextSeq;
   }
 
+  /** The number of the last record that is durable, in the sense of `durable`. */
+  get durableSeq(): number {
+    return this.#doneSeq;
+  }
+
   /** The newest snapshot: the state after records 1..seq. */
   get snapshot(): { seq: number } | undefined {
     const seq = this.#folder.snapshot;
@@ -219,6 +224,8 @@ export class Log {
     if (group.bytes > 0) this.#doneSeq = group.lastSeq;
     this.#busy = false;
     group.finish();
+    // Records that came while this group looked for room have waited with it, and go before new ones.
+    if (this.full !== undefined && this.#filling.bytes > 0) return this.#commit();
     this.#room.found(); // its owner may append, which schedules
     if (!this.#scheduled && (this.#filling.bytes > 0 || this.#filling.mustSync)) this.#schedule();
   }

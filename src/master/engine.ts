@@ -7,7 +7,9 @@
  * A full disk: events that were applied before the log knew stay applied, and the log keeps them. Their effects (answers,
  * dispatches) wait, and come first when there is room. New changes are refused, attempts and the master's own decisions wait.
  * Reads are answered at once (`answer`), from memory: such an answer may tell of those events, which nobody has been
- * promised. If the master dies before there is room, they have never happened.
+ * promised. If the master dies before there is room, they have never happened. So what others build on says nothing of them:
+ * the number of the last event, the hash, and the end of a run that is watched. A change that was made and cannot be written is
+ * answered after CONFIRM_MS: nobody knows whether it will have happened.
  * Test: test/10-master.test.ts, test/10-master.full.test.ts
  */
 import { createHash } from "node:crypto";
@@ -27,6 +29,9 @@ const STARTS_PER_TURN = 4096;
 /** Of a snapshot or a hash, between two turns: two or three milliseconds of encoding. */
 const SLICE_BYTES = 64 * 1024;
 
+/** How long a client waits for a full disk with a change that may have happened: long enough for somebody who is tidying up. */
+export const CONFIRM_MS = 5000;
+
 /** Timers are armed no further ahead than this, and looked at again: the wall clock may have jumped meanwhile. */
 const LONGEST_SLEEP_MS = 60_000;
 
@@ -42,6 +47,12 @@ export interface EngineOptions {
   readonly onReleased: () => void;
   /** Memory and log may differ from here on: the process has to end. Calls `halt`. */
   readonly onFatal: (error: Error) => void;
+}
+
+/** A request that changes something, as far as its answer goes. */
+interface Unconfirmed {
+  reply(body: Uint8Array): void;
+  fail(code: "DEADLINE", message: string): void;
 }
 
 /** SHA-256 (hex) of the state as it was when the log's next number was `nextSeq`. */
@@ -70,6 +81,9 @@ export class Engine {
   readonly #answers = new Set<() => void>();
   /** Decisions of the master's own that wait for room, one for each worker: its newest word counts. */
   readonly #postponed = new Map<number | string, () => void>();
+  /** Changes that are made and not durable yet: their clients wait. */
+  readonly #unconfirmed = new Set<Unconfirmed>();
+  #patience: Timer | undefined;
   #turnPlanned = false;
   #wake: Timer | undefined;
   #wakeAt = Infinity;
@@ -183,6 +197,23 @@ export class Engine {
   }
   // #endregion
 
+  /** Answers a change once it is durable. On a full disk that may take days: then the client is told that nobody knows. */
+  confirm(request: Unconfirmed, encode: () => Uint8Array): void {
+    this.#unconfirmed.add(request);
+    this.afterwards(() => {
+      if (this.#unconfirmed.delete(request)) request.reply(encode());
+    });
+  }
+
+  #giveUpConfirming(): void {
+    const why = `the disk of the master is full (${this.full?.message})`;
+    const after = "It happens when there is room, unless the master ends before; the same submission with the same key finds out";
+    for (const request of this.#unconfirmed) {
+      request.fail("DEADLINE", `Cannot say whether this will have happened: ${why}. ${after}`);
+    }
+    this.#unconfirmed.clear();
+  }
+
   /** For a read: runs `effect` once all that it may tell is durable; while the disk is full, at once. */
   answer(effect: () => void): void {
     if (this.full !== undefined) return this.#options.host.timers.soon(effect);
@@ -205,10 +236,12 @@ export class Engine {
 
   /** @throws {Refusal} OVERLOADED: the disk is full. `doing` is what could not be done, as in "submit" */
   checkRoom(doing: string): void {
-    const { full } = this;
-    if (full === undefined) return;
-    const what = `the disk of the master is full (${full.message})`;
-    throw new Refusal("OVERLOADED", `Cannot ${doing}: ${what}: reads go on, changes are taken again when there is room`);
+    if (this.full !== undefined) throw this.noRoom(doing);
+  }
+
+  noRoom(doing: string): Refusal {
+    const what = `the disk of the master is full (${this.full?.message})`;
+    return new Refusal("OVERLOADED", `Cannot ${doing}: ${what}: reads go on, changes are taken again when there is room`);
   }
 
   /**
@@ -224,11 +257,13 @@ export class Engine {
   diskFull(): void {
     const answers = [...this.#answers];
     this.#answers.clear();
+    this.#patience = this.#options.host.timers.after(CONFIRM_MS, () => this.#giveUpConfirming());
     this.#options.host.timers.soon(() => this.#guard(() => answers.forEach((answer) => answer())));
   }
 
   /** All that waited is written. Its effects run in a moment; what was postponed is decided before, on the same memory as then. */
   roomAgain(): void {
+    this.#patience?.cancel();
     this.#guard(() => {
       const postponed = [...this.#postponed.values()];
       this.#postponed.clear();
@@ -245,6 +280,11 @@ export class Engine {
     } catch (error) {
       this.#options.onFatal(error as Error);
     }
+  }
+
+  /** The number that the log gives next, as far as it is durable. */
+  get nextSeq(): number {
+    return this.#options.log.durableSeq + 1;
   }
 
   /** Bytes of events that wait for the disk. */
@@ -393,6 +433,8 @@ export class Engine {
     this.#effects = [];
     this.#answers.clear();
     this.#postponed.clear();
+    this.#unconfirmed.clear();
+    this.#patience?.cancel();
     this.#wake?.cancel();
   }
 }

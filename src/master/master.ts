@@ -119,7 +119,6 @@ export interface Services {
   readonly store: MasterStore | undefined;
   readonly cluster: string | undefined;
   readonly desk: StoreDesk;
-  nextSeq(): number;
   /** Output came for an attempt that is over, or it is over now: nothing stays open, and what was lost becomes a fact. */
   attemptOver(key: AttemptKey): void;
   /** A bug of ours, or a log that cannot be written: stops everything. */
@@ -284,7 +283,7 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
     doors: new Doors({ host, places, registered: () => engine.state.workers.size }),
     store: options.store, cluster: options.cluster, desk: new StoreDesk(options.store),
     token: options.token, version: options.version ?? "", pid: options.pid ?? 0,
-    startedAt: host.clock.wall(), nextSeq: () => log.nextSeq, attemptOver, fatal, stopped: false,
+    startedAt: host.clock.wall(), attemptOver, fatal, stopped: false,
   };
 }
 

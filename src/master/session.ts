@@ -220,7 +220,7 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     checkBacklog(engine);
     engine.commit(decideAddJobs(engine.state, { run, jobs }, engine.context));
     watchers.grown(findRun(engine.state, run));
-    engine.afterwards(() => request.reply(Affected.encode({ jobs: jobs.length })));
+    engine.confirm(request, () => Affected.encode({ jobs: jobs.length }));
   },
   [Op.RUNS]: (services, request, session) =>
     list(services, request, { session, rows: mapped(services.engine.state.runs.values(), runInfo), bytesOf: runBytes, encode: (runs) => RunList.encode({ runs }) }),
@@ -237,7 +237,7 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     const opened = events.flatMap((event) => (event.type === "RunRetried" ? event.jobs : []));
     // A job that waits for a failure may have been skipped again in the same moment.
     const jobs = opened.filter((index) => !isTerminal(run.jobs[index]!.status)).length;
-    engine.afterwards(() => request.reply(Affected.encode({ jobs })));
+    engine.confirm(request, () => Affected.encode({ jobs }));
   },
   [Op.WORKERS]: ({ engine, workers, turns }, request, { connection }) => turns.reply(request, connection, async () => {
     const rows = [...engine.state.workers.values()].map((worker) => {
@@ -257,7 +257,7 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
   [Op.DRAIN]: ({ engine }, request) => {
     const { events, worker } = decideDrain(engine.state, DrainWorker.decode(request.body), engine.context);
     engine.commit(events);
-    engine.afterwards(() => request.reply(Drained.encode({ id: worker.id, name: worker.name, running: worker.jobs.size })));
+    engine.confirm(request, () => Drained.encode({ id: worker.id, name: worker.name, running: worker.jobs.size }));
   },
   [Op.DEAD]: (services, request, session) => session.alone(() =>
     list(services, request, { session, rows: mapped(deadJobs(services.engine.state), deadLetter), bytesOf: letterBytes, encode: (letters) => DeadPage.encode({ letters }) })),
@@ -266,19 +266,9 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
   [Op.DECIDE]: ({ engine }, request) => {
     const { events, decision } = decideGate(engine.state, DecideGate.decode(request.body), engine.context);
     engine.commit(events);
-    engine.afterwards(() => request.reply(Decision.encode(decision)));
+    engine.confirm(request, () => Decision.encode(decision));
   },
-  [Op.INFO]: async (services, request) => {
-    const { engine, version, startedAt, dir, pid } = services;
-    const { hash } = InfoRequest.decode(request.body);
-    const { hash: stateHash, nextSeq } = hash ? await engine.hash() : { hash: "", nextSeq: services.nextSeq() };
-    const info = {
-      version, pid, startedAt, state: dir, nextSeq, runs: engine.state.runs.size,
-      workers: engine.state.workers.size, stateHash, now: services.host.clock.wall(),
-      refused: services.workers.stale, full: engine.full?.message ?? "",
-    };
-    engine.answer(() => request.reply(Info.encode(info)));
-  },
+  [Op.INFO]: info,
   [Op.KV]: ({ desk }, request, { connection }) => desk.ask(request, connection),
   [Op.BLOB_HAS]: async ({ blobs }, request) => request.reply(BlobHas.encode({ present: await blobs.has(BlobRef.decode(request.body).hash) })),
   [Op.BLOB_PUT]: async (_services, request, session) => {
@@ -407,16 +397,34 @@ function reasonsOf(engine: Services["engine"], run: Run, jobs: readonly number[]
   return reasons;
 }
 
+const HASHING = "hash the state";
+
+/** Of what is durable, when the answer leaves: whoever looks into the log finds what it says. */
+async function info(services: Services, request: IncomingRequest): Promise<void> {
+  const { engine, version, startedAt, dir, pid } = services;
+  const { hash } = InfoRequest.decode(request.body);
+  if (hash) engine.checkRoom(HASHING);
+  const made = hash ? await engine.hash() : undefined;
+  engine.answer(() => {
+    const { nextSeq } = engine;
+    // The disk has turned out to be full meanwhile.
+    if (made !== undefined && made.nextSeq > nextSeq) return answerError(request, engine.noRoom(HASHING));
+    request.reply(Info.encode({
+      version, pid, startedAt, state: dir, nextSeq: made?.nextSeq ?? nextSeq, runs: engine.state.runs.size,
+      workers: engine.state.workers.size, stateHash: made?.hash ?? "", now: services.host.clock.wall(),
+      refused: services.workers.stale, full: engine.full?.message ?? "",
+    }));
+  });
+}
+
 function cancel({ engine, workers }: Services, request: IncomingRequest): void {
   const target = JobRef.decode(request.body);
   const run = findRun(engine.state, target.run);
   const events = decideCancel(engine.state, target, engine.context);
   const touched: Job[] = events.flatMap((event) => (event.type === "JobsCancelled" ? event.jobs.map((index) => run.jobs[index]!) : []));
   engine.commit(events);
-  engine.afterwards(() => {
-    workers.kill(touched);
-    request.reply(Affected.encode({ jobs: touched.length }));
-  });
+  engine.afterwards(() => workers.kill(touched));
+  engine.confirm(request, () => Affected.encode({ jobs: touched.length }));
 }
 
 async function logs({ engine, output, turns }: Services, request: IncomingRequest, { connection }: Session): Promise<void> {

@@ -21,7 +21,7 @@ import type { Engine } from "./engine.ts";
 import type { Turns } from "./turns.ts";
 
 interface Desk {
-  readonly engine: Pick<Engine, "state" | "context" | "commit" | "afterwards">;
+  readonly engine: Pick<Engine, "state" | "context" | "commit" | "confirm">;
   readonly blobs: BlobStore;
   /** Of pipelines that are read from blobs: one at a time, for each may be 56 MiB, and several times as much once it is decoded. */
   readonly specs: Turns;
@@ -93,6 +93,6 @@ function accept({ engine }: Desk, { request, submission, spec }: Pick<Arrival, "
   const { events, ...answer } = decideSubmit(engine.state, { spec, key, strict }, engine.context);
   engine.commit(events);
   // This is the promise that a client relies on: the reply leaves after the fsync.
-  engine.afterwards(() => request.reply(Submitted.encode(answer)));
+  engine.confirm(request, () => Submitted.encode(answer));
   return events.length > 0;
 }

@@ -9,6 +9,9 @@
  * memory: the oldest batches go, and whoever was to get one of them gets the whole run anew when it is ready again. It may miss
  * steps; it never misses where things stand. The pages of a whole run are shared, too, by those who want them at the same time.
  *
+ * The end of a run is a promise: people go home, scripts go on. It is told once it is durable, also when the disk is full and
+ * reads are answered from memory (engine.ts).
+ *
  * Invariants: pages leave only after their changes are durable; at most MAX_BACKLOG changes wait per run and
  * MAX_BACKLOGS of all, however many watch; nothing is encoded for a watcher that has no room.
  * Test: test/10-master.watch.test.ts
@@ -119,6 +122,8 @@ export class Watchers {
   /** Watches of each peer. */
   readonly #watches = new Map<object, number>();
   readonly #shared = new Map<string, SharedPage>();
+  /** Runs that are over, which is not durable yet. */
+  readonly #ending = new Set<Run>();
   /** Changes that wait, in all feeds. */
   #backlog = 0;
 
@@ -176,8 +181,23 @@ export class Watchers {
   }
 
   runChanged(run: Run): void {
+    if (run.status !== "RUNNING") this.#ends(run);
     const feed = this.#feeds.get(run);
     if (feed !== undefined) this.#batchOf(feed).run = runInfo(run);
+  }
+
+  #ends(run: Run): void {
+    this.#ending.add(run);
+    this.#engine().afterwards(() => {
+      this.#ending.delete(run);
+      for (const watcher of this.#feeds.get(run)?.watchers ?? []) void this.#pump(watcher);
+    });
+  }
+
+  /** All that is left to tell is an end that may not have happened. */
+  #isHeld({ feed, list, reset }: Watcher): boolean {
+    if (reset || list === undefined || list.from !== undefined) return false;
+    return list.info.status !== "RUNNING" && this.#ending.has(feed.run);
   }
 
   /** Jobs were added: a watcher knows jobs by the list that it got first, so it gets the whole list again. */
@@ -242,7 +262,7 @@ export class Watchers {
     if (watcher.pumping) return;
     watcher.pumping = true;
     const { request, peer } = watcher;
-    while (watcher.isBehind) {
+    while (watcher.isBehind && !this.#isHeld(watcher)) {
       await this.#turns.send(request, peer, () => this.#nextPage(watcher));
       if (request.over) this.#remove(watcher);
     }
@@ -254,7 +274,7 @@ export class Watchers {
 
   #nextPage(watcher: Watcher): Buffer | undefined | Promise<Buffer> {
     const { feed } = watcher;
-    if (!watcher.isBehind) return undefined;
+    if (!watcher.isBehind || this.#isHeld(watcher)) return undefined;
     if (watcher.reset || (watcher.list === undefined && watcher.next < feed.first)) {
       // Everything as it stands. What was waiting is older than this, and is skipped.
       watcher.reset = false;
@@ -317,7 +337,7 @@ export class Watchers {
   async #makePage({ run }: Feed, from: number): Promise<ListPage> {
     const engine = this.#engine();
     const { rows, last } = pages(jobRows(engine, run.jobs, from), jobBytes).next().value!;
-    const info = from === 0 && last ? runInfo(run) : undefined;
+    const info = from === 0 && last && !this.#ending.has(run) ? runInfo(run) : undefined;
     const body = WatchPage.encode({ reset: from === 0, run: info, jobs: rows, changes: [] });
     await engine.readable(); // read first, then wait: what is read meanwhile may be in memory only
     return { body, info, next: last ? undefined : from + rows.length };

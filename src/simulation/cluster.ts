@@ -163,9 +163,10 @@ export class Cluster {
     const full = (isFull: boolean): void => {
       if (this.lifeOf("m") !== life) return;
       this.#stage.note(isFull ? "m finds its disk full" : "m has room again");
-      this.#stage.diskIsFull(isFull);
+      if (isFull) this.#stage.noRoom();
+      else this.#stage.roomAgain();
     };
-    this.#stage.diskIsFull(false);
+    this.#stage.masterBegins();
     const options = { host, dir: STATE_DIR, listen: MASTER, token: TOKEN, onFatal: fatal };
     this.#repair(host).then(() => startMaster({ ...options, onFull: () => full(true), onRoom: () => full(false) })).then(
       (master) => {

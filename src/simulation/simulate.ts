@@ -178,7 +178,7 @@ class Life {
   /** The same as the master says, to a client that looks at everything once more. */
   async #allEnded(client: SimClient): Promise<boolean> {
     const { stage } = this;
-    if (stage.wasFullSince(stage.world.now)) return false; // it tries again within seconds
+    if (stage.diskIsFull) return false; // it tries again within seconds
     const runs = await client.perform("lists runs", (master) => master.runs());
     if (!runs.ok || runs.value.some(({ status }) => status === "RUNNING")) return false;
     for (const run of this.#steps.runs.values()) {

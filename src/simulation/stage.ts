@@ -37,7 +37,11 @@ export class Stage {
   broken: Broken | undefined;
   readonly faults: Record<string, number> = {};
   readonly #lines: string[] = [];
-  #fullUntil = -Infinity;
+  #isFull = false;
+  /** What clients were shown while the disk was full, to be looked up when there is room. */
+  #hearsay: (() => void)[] = [];
+  /** A master died while its disk was full, and the next one began then. */
+  #neverWas = -Infinity;
 
   constructor(plan: Plan, program: (stage: Stage) => SimProgram) {
     this.plan = plan;
@@ -48,15 +52,32 @@ export class Stage {
     });
   }
 
-  /** The master has found its disk full; or there is room again, or the master has died of something. */
-  diskIsFull(full: boolean): void {
-    if (full) this.#fullUntil = Infinity;
-    else if (this.#fullUntil === Infinity) this.#fullUntil = this.world.now;
+  get diskIsFull(): boolean {
+    return this.#isFull;
   }
 
-  /** Whether it was at some moment since then: what reads were told in that time need not be durable (lesson 10). */
-  wasFullSince(at: number): boolean {
-    return this.#fullUntil >= at;
+  /** The master has found its disk full. */
+  noRoom(): void {
+    this.#isFull = true;
+  }
+
+  /** There is room again, and all that waited is written: what clients were shown meanwhile has become true. */
+  roomAgain(): void {
+    this.#isFull = false;
+    for (const question of this.#hearsay.splice(0)) this.ask(question);
+  }
+
+  /** A master begins. What its predecessor had no room for has never happened. */
+  masterBegins(): void {
+    if (this.#isFull) this.#neverWas = this.world.now;
+    this.#isFull = false;
+    this.#hearsay = [];
+  }
+
+  /** Asks the judge about something that a client was shown, and had asked for at `since`: now, or when there is room. */
+  askOfRead(since: number, question: () => void): void {
+    if (this.#isFull) this.#hearsay.push(question);
+    else if (since > this.#neverWas) this.ask(question);
   }
 
   /** A line for people, which is part of what must repeat itself. */

@@ -128,21 +128,23 @@ export class Steps {
 
   /** A status, every job of which the judge is told. */
   async look(client: SimClient, run: string): Promise<void> {
-    const since = this.#stage.world.now;
-    const answer = await this.#try(client, `looks at ${run}`, (master) => master.status(run));
+    let since = 0;
+    const answer = await this.#try(client, `looks at ${run}`, (master) => {
+      since = this.#stage.world.now;
+      return master.status(run);
+    });
     if (answer.ok) for (const job of answer.value.jobs) this.#saw({ run, job: job.id, since }, job);
   }
 
   #saw(what: { run: string; job: string; since: number }, { status, attempt }: { status: Parameters<Stage["judge"]["seen"]>[0]["status"]; attempt: number }): void {
     const { run, job, since } = what;
-    if (this.#stage.wasFullSince(since)) return;
-    this.#stage.ask(() => this.#stage.judge.seen({ run, job, status, attempt }));
+    this.#stage.askOfRead(since, () => this.#stage.judge.seen({ run, job, status, attempt }));
   }
 
   /** Follows a run, again and again when the line breaks. */
   async #watch(client: SimClient, run: string): Promise<void> {
-    const since = this.#stage.world.now;
     await this.#try(client, `watches ${run}`, async (master) => {
+      const since = this.#stage.world.now;
       for await (const news of master.watch(run)) {
         if (this.#stage.healing) return;
         if (news.type === "snapshot") for (const job of news.jobs) this.#saw({ run, job: job.id, since }, job);
@@ -160,9 +162,8 @@ export class Steps {
 
   /** The master's own hash of its memory. */
   async hash(client: SimClient): Promise<void> {
-    const since = this.#stage.world.now;
     const answer = await this.#try(client, "asks for the hash", (master) => master.info({ hash: true }));
-    if (answer.ok && !this.#stage.wasFullSince(since)) this.#stage.ask(() => this.#stage.judge.hash({ seq: answer.value.nextSeq - 1, hash: answer.value.stateHash }));
+    if (answer.ok) this.#stage.ask(() => this.#stage.judge.hash({ seq: answer.value.nextSeq - 1, hash: answer.value.stateHash }));
   }
 
   #snapshot(): void {
