@@ -10,7 +10,8 @@
  * - `BAD_FORMAT`: a file of another program, or of a newer Titan.
  * - `TOO_LARGE`: a record above MAX_RECORD_BYTES. Nothing was appended; the log goes on.
  * - `BACKLOG`: MAX_PENDING_BYTES wait for the disk already. Nothing was appended; retry after `durable()`.
- * - `FULL`: the disk is full. Nothing was appended; the log tries again by itself and says when it goes on (`onRoom`).
+ * - `FULL`: the disk is full. Nothing was appended; the log tries again by itself and says when it
+ *   goes on (`onRoom`).
  * - `WRITE_FAILED`: a write or an fsync failed. The log is dead; only a restart helps.
  * - `CLOSED`: used after `close()`.
  */

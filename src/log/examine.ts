@@ -30,7 +30,10 @@ export interface LogProblem {
   readonly what: string;
   /** False when the log opens all the same, because something else covers the loss. */
   readonly fatal: boolean;
-  /** Fatal, unless the caller accepts the loss: of what is gone nobody can tell what it was, and the rest is whole. */
+  /**
+   * Fatal, unless the caller accepts the loss: of what is gone nobody can tell what it was, and the
+   * rest is whole.
+   */
   readonly acceptable?: boolean;
   /** Where a repair would cut: the segment, and the byte in it from which nothing is certain. */
   readonly cut?: { readonly segment: number; readonly offset: number };
@@ -103,7 +106,12 @@ class State {
     this.#storage = storage;
     this.#dir = dir;
     this.#names = names;
-    this.#strays = names.filter((name) => name === `${MANIFEST}.tmp` || name === `${RECOVERIES}.tmp` || /^\d{16}\.snap\.tmp$/.test(name));
+    this.#strays = names.filter(
+      (name) =>
+        name === `${MANIFEST}.tmp` ||
+        name === `${RECOVERIES}.tmp` ||
+        /^\d{16}\.snap\.tmp$/.test(name),
+    );
   }
 
   #path(name: string): string {
@@ -214,11 +222,14 @@ class State {
     this.#nextSeq = first;
     const head = await file.read(0, HEADER_BYTES);
     if (last && size <= HEADER_BYTES && isUnfinished(head)) {
-      // No crash leaves this: the header was durable before the manifest listed the file. A log that is being made has no
-      // manifest yet. Whether records were there, nobody can tell any more.
+      // No crash leaves this: the header was durable before the manifest listed the file. A log
+      // that is being made has no manifest yet. Whether records were there, nobody can tell any
+      // more.
       if (size > 0) this.#torn = { bytes: size, file: path };
-      const left = size < HEADER_BYTES ? `${size} of its ${HEADER_BYTES} bytes are there` : "it is zeros";
-      const what = `its header is gone (${left}), and any records with it, which may have been acknowledged`;
+      const left =
+        size < HEADER_BYTES ? `${size} of its ${HEADER_BYTES} bytes are there` : "it is zeros";
+      const what = `its header is gone (${left}), and any records with it, which may have been ` +
+        "acknowledged";
       const cut = { segment: first, offset: 0 };
       this.#problem({ code: "DAMAGED", file: path, offset: 0, what, acceptable: true, cut });
       this.#segments.push({ file: path, firstSeq: first, records: 0, barriers: 0, bytes: size, end: 0 });
@@ -273,7 +284,13 @@ class State {
   /** What came before the first segment must be in the snapshot. */
   checkStart(first: number | undefined): void {
     const covered = this.#snapshot?.seq ?? 0;
-    if (first === undefined || first <= covered + 1 || this.problems.some((problem) => problem.fatal && problem.acceptable !== true)) return;
+    if (
+      first === undefined ||
+      first <= covered + 1 ||
+      this.problems.some((problem) => problem.fatal && problem.acceptable !== true)
+    ) {
+      return;
+    }
     const file = this.#path(fileName("segment", first));
     const what = `the log begins with record ${first}, and no snapshot holds what came before`;
     this.#problem({ code: "GAP", file, offset: 0, what, cut: { segment: first, offset: 0 } });

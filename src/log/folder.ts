@@ -71,18 +71,23 @@ export class LogFolder {
   }
 
   /**
-   * Starts a new segment, which `firstSeq` will be the first record of. The old one may hold unsynced bytes. On a full
-   * disk everything stays as it was, and may be tried again.
+   * Starts a new segment, which `firstSeq` will be the first record of. The old one may hold
+   * unsynced bytes. On a full disk everything stays as it was, and may be tried again.
    */
   async rotate(firstSeq: number): Promise<void> {
     await this.#file.sync(); // only the last segment may end torn
     const place = { dir: this.#dir, id: this.#id, firstSeq };
     const next = await createSegment(this.#storage, place);
     try {
-      await this.#change(({ segments, snapshot }) => ({ segments: [...segments, firstSeq], snapshot }));
+      await this.#change(({ segments, snapshot }) => ({
+        segments: [...segments, firstSeq],
+        snapshot,
+      }));
     } catch (error) {
       await next.close();
-      if (hasNoRoom(error)) await this.#storage.remove(`${this.#dir}/${fileName("segment", firstSeq)}`);
+      if (hasNoRoom(error)) {
+        await this.#storage.remove(`${this.#dir}/${fileName("segment", firstSeq)}`);
+      }
       throw error;
     }
     await this.#file.close();
@@ -95,16 +100,20 @@ export class LogFolder {
   }
 
   /**
-   * Makes the written snapshot the log's, without the segments that it covers. Returns the files to remove. On a full
-   * disk the snapshot is removed, and everything is as it was.
+   * Makes the written snapshot the log's, without the segments that it covers. Returns the files to
+   * remove. On a full disk the snapshot is removed, and everything is as it was.
    */
   async switchTo(seq: number): Promise<string[]> {
     const dropped: string[] = [];
     try {
       await this.#change(({ segments, snapshot }) => {
         // A segment ends where the next one begins; the last one goes on and is never dropped.
-        const kept = segments.filter((_, index) => (segments[index + 1] ?? Number.POSITIVE_INFINITY) > seq + 1);
-        for (const first of segments.slice(0, segments.length - kept.length)) dropped.push(fileName("segment", first));
+        const kept = segments.filter(
+          (_, index) => (segments[index + 1] ?? Number.POSITIVE_INFINITY) > seq + 1,
+        );
+        for (const first of segments.slice(0, segments.length - kept.length)) {
+          dropped.push(fileName("segment", first));
+        }
         if (snapshot !== undefined) dropped.push(fileName("snapshot", snapshot));
         return { segments: kept, snapshot: seq };
       });
@@ -115,16 +124,23 @@ export class LogFolder {
     return dropped.map((name) => `${this.#dir}/${name}`);
   }
 
-  /** Replaces the manifest. `next` is asked in its turn, not before: the other one's change must not be undone. */
+  /**
+   * Replaces the manifest. `next` is asked in its turn, not before: the other one's change must not
+   * be undone.
+   */
   #change(next: (now: Contents) => Contents): Promise<void> {
     const turn = this.#manifestTurn.then(async () => {
       const { segments, snapshot } = next({ segments: this.#segments, snapshot: this.#snapshot });
       const manifest = { id: this.#id, segments, ...(snapshot !== undefined && { snapshot }) };
-      await replaceFile(this.#storage, this.#dir, { name: MANIFEST, bytes: encodeManifest(manifest) });
+      await replaceFile(this.#storage, this.#dir, {
+        name: MANIFEST,
+        bytes: encodeManifest(manifest),
+      });
       this.#segments = segments;
       this.#snapshot = snapshot;
     });
-    // On a full disk the old manifest is there for certain. After any other failure there is no next turn.
+    // On a full disk the old manifest is there for certain. After any other failure there is no
+    // next turn.
     this.#manifestTurn = turn.catch(async (error: unknown) => {
       if (!hasNoRoom(error)) throw error;
       await this.#storage.remove(`${this.#dir}/${MANIFEST}.tmp`);
@@ -183,7 +199,8 @@ export async function createSegment(
     await storage.syncDirectory(dir);
     return file;
   } catch (error) {
-    await file.close(); // a full disk must not cost a descriptor as well, nor leave a file in the next one's way
+    // a full disk must not cost a descriptor as well, nor leave a file in the next one's way
+    await file.close();
     if (hasNoRoom(error)) await storage.remove(path);
     throw error;
   }

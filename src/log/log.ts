@@ -10,7 +10,8 @@
  *
  * Invariants: at most one write or fsync of the segment is under way; records reach the file in the order of their
  * numbers; a group with `mustSync` is resolved only after an fsync that began after its last byte was written; the
- * first failure is the last thing that happens. A full disk is none: the flying group stays, and flies again (room.ts).
+ * first failure is the last thing that happens. A full disk is none: the flying group stays, and
+ * flies again (room.ts).
  *
  * An fsync is never retried. Linux reports a failed write-back once, marks the pages clean and forgets them: a second
  * fsync would succeed and the bytes would be gone (PostgreSQL learned it in 2018, see wiki.postgresql.org, "Fsync
@@ -53,8 +54,9 @@ export interface LogRecovery {
   readonly tornBytes: number;
   readonly tornFile?: string;
   /**
-   * Damage that did not keep the log from opening: a snapshot whose records are all still there, or, with `acceptLoss`, a
-   * last segment without its header, of which nobody can tell what was in it. Tell a person; RECOVERIES keeps it.
+   * Damage that did not keep the log from opening: a snapshot whose records are all still there,
+   * or, with `acceptLoss`, a last segment without its header, of which nobody can tell what was in
+   * it. Tell a person; RECOVERIES keeps it.
    */
   readonly ignored: readonly string[];
 }
@@ -143,8 +145,8 @@ export class Log {
   }
 
   /**
-   * Set while the disk is full: `append` throws FULL, and what was appended before waits, unacknowledged, and is written
-   * first when there is room. Reading goes on.
+   * Set while the disk is full: `append` throws FULL, and what was appended before waits,
+   * unacknowledged, and is written first when there is room. Reading goes on.
    */
   get full(): LogFull | undefined {
     return this.#room.full;
@@ -156,13 +158,15 @@ export class Log {
 
   /**
    * Takes one record and returns its number. The bytes are copied at once and queued for the next commit group;
-   * `durable` tells when they are safe. Throws LogError TOO_LARGE, BACKLOG or FULL (nothing was taken, the log goes on),
-   * WRITE_FAILED or CLOSED.
+   * `durable` tells when they are safe. Throws LogError TOO_LARGE, BACKLOG or FULL (nothing was
+   * taken, the log goes on), WRITE_FAILED or CLOSED.
    */
   append(body: Uint8Array): number {
     this.#refuseIfOver("append");
     // A full disk keeps a group in the air; while there is none, nothing else need be asked.
-    if (this.#busy && this.full !== undefined) throw new LogError("FULL", `Cannot append record: ${this.full.message}`);
+    if (this.#busy && this.full !== undefined) {
+      throw new LogError("FULL", `Cannot append record: ${this.full.message}`);
+    }
     const length = body.byteLength;
     if (length > MAX_RECORD_BYTES) {
       throw new LogError("TOO_LARGE", `Cannot append record: ${length} bytes exceed ${MAX_RECORD_BYTES}`);
@@ -192,7 +196,8 @@ export class Log {
   /**
    * Resolves when record `seq` (default: the last one appended) is durable: fsynced under `always`, handed to the
    * operating system under `everysec` and `no`. All who wait for one group share one promise. Rejects with LogError
-   * WRITE_FAILED when that can no longer happen, FULL when the log is closed while the disk is full.
+   * WRITE_FAILED when that can no longer happen, FULL when the log is closed while the disk is
+   * full.
    */
   durable(seq: number = this.#nextSeq - 1): Promise<void> {
     invariant(seq < this.#nextSeq, "a record must be appended before anybody waits for it");
@@ -263,9 +268,13 @@ export class Log {
     try {
       await (sync ? file.appendAndSync(parts) : file.append(parts));
     } catch (error) {
-      // What is left of the disk is not for half a group. Some file systems need room to give any back: then it is
-      // written over the next time.
-      if (hasNoRoom(error)) await file.truncate(size).catch((failed: unknown) => hasNoRoom(failed) || this.#die(failed));
+      // What is left of the disk is not for half a group. Some file systems need room to give any
+      // back: then it is written over the next time.
+      if (hasNoRoom(error)) {
+        await file
+          .truncate(size)
+          .catch((failed: unknown) => hasNoRoom(failed) || this.#die(failed));
+      }
       throw error;
     }
   }
@@ -280,7 +289,9 @@ export class Log {
     }
     if (this.#failure !== undefined) return;
     const message = `Cannot write log ${this.#folder.path}: ${textOf(error)}`;
-    if (this.#closing !== undefined) return this.#end(new LogError("FULL", message, { cause: error }));
+    if (this.#closing !== undefined) {
+      return this.#end(new LogError("FULL", message, { cause: error }));
+    }
     this.#setDirty(false);
     this.#room.wait(message, () => void this.#commit());
   }
@@ -312,7 +323,10 @@ export class Log {
   #die(error: unknown): void {
     if (this.#failure !== undefined) return;
     const { path } = this.#folder;
-    const failure = new LogError("WRITE_FAILED", `Cannot write log ${path}: ${textOf(error)}`, { file: path, cause: error });
+    const failure = new LogError("WRITE_FAILED", `Cannot write log ${path}: ${textOf(error)}`, {
+      file: path,
+      cause: error,
+    });
     this.#end(failure);
     this.#onFatal?.(failure);
   }
@@ -329,8 +343,8 @@ export class Log {
    * Saves the state after record `seq`, then drops what it makes superfluous: segments that end at or before `seq`, and
    * the older snapshot, which is kept until the new one is safe. `chunks` are taken in the call itself, before it
    * returns, so they are one consistent picture; appends go on while they are written. The arrays must not be
-   * changed until it resolves. A failure leaves the log alive and the older snapshot in place; LogError FULL is one that
-   * may be tried again when there is room.
+   * changed until it resolves. A failure leaves the log alive and the older snapshot in place;
+   * LogError FULL is one that may be tried again when there is room.
    *
    * An `AsyncIterable` is asked for one chunk after the other as they are written, for snapshots that are too large to
    * be in memory: that they show one moment is then the caller's business. It is not asked at all when there is a
@@ -386,8 +400,9 @@ export class Log {
   }
 
   /**
-   * Flushes to the disk whatever the policy, then closes. Rejects if that flush fails. Idempotent. On a full disk it tries
-   * once more, and then gives up what nobody was promised: it rejects with LogError FULL, and so does who waits.
+   * Flushes to the disk whatever the policy, then closes. Rejects if that flush fails. Idempotent.
+   * On a full disk it tries once more, and then gives up what nobody was promised: it rejects with
+   * LogError FULL, and so does who waits.
    */
   close(): Promise<void> {
     this.#closing ??= this.#closeNow();

@@ -33,15 +33,18 @@ export interface LogOptions {
   /** A segment is closed before it grows beyond this; default 64 MiB. A larger record gets a segment of its own. */
   readonly segmentBytes?: number;
   /**
-   * Open a log whose last segment has lost its header as well: without what was in that segment, of which nobody can tell
-   * whether it was acknowledged. A person's decision. Default false.
+   * Open a log whose last segment has lost its header as well: without what was in that segment, of
+   * which nobody can tell whether it was acknowledged. A person's decision. Default false.
    */
   readonly acceptLoss?: boolean;
   /** Called once, when a write or an fsync has failed and the log is dead. The process should stop. */
   readonly onFatal?: (error: Error) => void;
   /** Called once when the disk turns out to be full: `append` throws FULL from here on. */
   readonly onFull?: (full: LogFull) => void;
-  /** Called once when there is room again: all that waited has been written, and `append` takes records. */
+  /**
+   * Called once when there is room again: all that waited has been written, and `append` takes
+   * records.
+   */
   readonly onRoom?: (full: LogFull) => void;
 }
 
@@ -53,7 +56,8 @@ export async function openLog(options: LogOptions): Promise<Log> {
   const { host, dir, segmentBytes = DEFAULT_SEGMENT_BYTES } = options;
   invariant(segmentBytes >= 1, "a segment must hold something");
   const found = await examine(host.storage, dir);
-  const accepted = (problem: LogProblem): boolean => options.acceptLoss === true && problem.acceptable === true;
+  const accepted = (problem: LogProblem): boolean =>
+    options.acceptLoss === true && problem.acceptable === true;
   const fatal = found.problems.find((problem) => problem.fatal && !accepted(problem));
   if (fatal !== undefined) throw problemError(fatal);
   const opened = found.fresh ? await create(host, dir, found) : await recover(host, dir, found);
@@ -128,10 +132,20 @@ function recoveryOf(found: Examination): LogRecovery {
 
 function newsOf(found: Examination): Omit<PastRecovery, "at">[] {
   const news = found.problems.map(({ file, what, fatal }) =>
-    fatal ? { kind: "lost" as const, what: `what ${nameOf(file)} held: ${what}` } : { kind: "ignored" as const, what: `${nameOf(file)}: ${what}` });
+    fatal
+      ? { kind: "lost" as const, what: `what ${nameOf(file)} held: ${what}` }
+      : { kind: "ignored" as const, what: `${nameOf(file)}: ${what}` },
+  );
   if (found.tornBytes === 0 || news.some(({ kind }) => kind === "lost")) return news;
-  const behind = found.nextSeq > 1 ? `behind record ${found.nextSeq - 1}` : "with no record before them";
-  return [...news, { kind: "cut", what: `${found.tornBytes} bytes of ${nameOf(found.tornFile as string)}, ${behind}` }];
+  const behind =
+    found.nextSeq > 1 ? `behind record ${found.nextSeq - 1}` : "with no record before them";
+  return [
+    ...news,
+    {
+      kind: "cut",
+      what: `${found.tornBytes} bytes of ${nameOf(found.tornFile as string)}, ${behind}`,
+    },
+  ];
 }
 
 function nameOf(path: string): string {

@@ -5,7 +5,8 @@
  *     2026-11-26T15:04:05.000Z cut 44 bytes of 0000000000000001.seg, behind record 120
  *     2026-11-26T15:09:00.000Z lost the header of 0000000000000001.seg …
  *
- * Invariants: replaced atomically; a log never fails to open because of this file, be it damaged or the disk full.
+ * Invariants: replaced atomically; a log never fails to open because of this file, be it damaged or
+ * the disk full.
  * Left out: more than MAX_KEPT lines. The oldest cuts go first; what was lost stays.
  * Test: test/05-log.lost.test.ts
  */
@@ -22,8 +23,8 @@ export interface PastRecovery {
   /** Milliseconds since 1970. */
   readonly at: number;
   /**
-   * `cut`: an unfinished write, which nobody was promised. `ignored`: damage that something else makes good. `lost`: more
-   * than that, or nobody can tell.
+   * `cut`: an unfinished write, which nobody was promised. `ignored`: damage that something else
+   * makes good. `lost`: more than that, or nobody can tell.
    */
   readonly kind: "cut" | "ignored" | "lost";
   /** For people, behind the kind. */
@@ -45,21 +46,32 @@ export async function readRecoveries(storage: Storage, dir: string): Promise<Pas
   return found;
 }
 
-/** Adds to the list. On a full disk it does not: the log opens all the same, and its owner has been told. */
-export async function noteRecovery(host: Host, dir: string, news: readonly Omit<PastRecovery, "at">[]): Promise<void> {
+/**
+ * Adds to the list. On a full disk it does not: the log opens all the same, and its owner has been
+ * told.
+ */
+export async function noteRecovery(
+  host: Host,
+  dir: string,
+  news: readonly Omit<PastRecovery, "at">[],
+): Promise<void> {
   if (news.length === 0) return;
   const at = host.clock.wall();
   const all = await readRecoveries(host.storage, dir);
   for (const one of news) {
     // Damage that is ignored is found again at each start.
     const last = all.at(-1);
-    if (one.kind !== "ignored" || last?.kind !== "ignored" || last.what !== one.what) all.push({ at, ...one });
+    if (one.kind !== "ignored" || last?.kind !== "ignored" || last.what !== one.what) {
+      all.push({ at, ...one });
+    }
   }
   while (all.length > MAX_KEPT) {
     const oldestCut = all.findIndex(({ kind }) => kind === "cut");
     all.splice(Math.max(0, oldestCut), 1);
   }
-  const lines = all.map((one) => `${new Date(one.at).toISOString()} ${one.kind} ${one.what.replace(/\s+/g, " ")}\n`);
+  const lines = all.map(
+    (one) => `${new Date(one.at).toISOString()} ${one.kind} ${one.what.replace(/\s+/g, " ")}\n`,
+  );
   try {
     await replaceFile(host.storage, dir, { name: RECOVERIES, bytes: Buffer.from(lines.join("")) });
   } catch (error) {

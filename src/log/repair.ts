@@ -117,7 +117,12 @@ export async function repairLog(host: Host, dir: string, options: { dryRun?: boo
 
 function newsOf({ moved, keptTo }: Plan, fatal: boolean): Omit<PastRecovery, "at">[] {
   const bytes = moved.reduce((sum, one) => sum + one.bytes, 0);
-  return [{ kind: fatal ? "lost" : "cut", what: `${bytes} bytes by a repair, which kept everything up to record ${keptTo}` }];
+  return [
+    {
+      kind: fatal ? "lost" : "cut",
+      what: `${bytes} bytes by a repair, which kept everything up to record ${keptTo}`,
+    },
+  ];
 }
 
 interface Plan {

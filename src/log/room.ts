@@ -1,15 +1,19 @@
 /**
- * Lesson 05: a disk that is full. It is no failure: what was written stays written, and room comes back.
+ * Lesson 05: a disk that is full. It is no failure: what was written stays written, and room comes
+ * back.
  *
- *     write fails for lack of space ─▶ cut back what of it was written ─▶ full: keep the group, refuse new records
- *                                             ▲                                        │
- *                                             └──── no room yet ◀── try again, after a pause that grows
- *                                                                                      │
- *                                                         written, fsynced ─▶ acknowledged; records are taken again
+ *     a write fails for lack of space ─▶ what it left behind is cut off
+ *                                          │
+ *                                          ▼
+ *       ┌─▶ full: the group is kept, new records are refused
+ *       │     │ after a pause that grows, the group is written again
+ *       └─────┤ no room yet
+ *             ▼
+ *           written, fsynced ─▶ acknowledged; records are taken again
  *
- * Invariants: what waits for room is written first and in its order; a pause is at most LONGEST_PAUSE_MS; an fsync is not
- * tried again, whatever it fails with (log.ts says why), not even for lack of space, as file systems may report it
- * that give out their blocks late.
+ * Invariants: what waits for room is written first and in its order; a pause is at most
+ * LONGEST_PAUSE_MS; an fsync is not tried again, whatever it fails with (log.ts says why), not even
+ * for lack of space, as file systems may report it that give out their blocks late.
  * Test: test/05-log.full.test.ts
  */
 import type { Host, Timer } from "#host";
@@ -18,7 +22,9 @@ import { invariant } from "./errors.ts";
 /** Somebody removes a file: a quarter of a second later the log goes on. */
 const FIRST_PAUSE_MS = 250;
 
-/** A disk that is full for the night is asked this often: one write that fails costs microseconds. */
+/**
+ * A disk that is full for the night is asked this often: one write that fails costs microseconds.
+ */
 const LONGEST_PAUSE_MS = 2000;
 
 export interface LogFull {
@@ -35,7 +41,10 @@ export interface RoomEvents {
   readonly onRoom?: ((full: LogFull) => void) | undefined;
 }
 
-/** No space on the device, or none left of what this user may have; and nothing of it was asked to be made durable. */
+/**
+ * No space on the device, or none left of what this user may have; and nothing of it was asked to
+ * be made durable.
+ */
 export function hasNoRoom(error: unknown): boolean {
   const { code, syscall } = error as { code?: unknown; syscall?: unknown };
   return (code === "ENOSPC" || code === "EDQUOT") && syscall !== "fsync" && syscall !== "fdatasync";

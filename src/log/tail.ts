@@ -4,26 +4,39 @@
  * A scan met a bad record. Either the machine stopped while it was being written (nobody was promised these bytes: cut
  * them), or the disk changed bytes that were promised (never cut those: refuse). The bytes from there on decide:
  *
- *     the bad record …                                                      verdict
- *     checks out once one bit of its length is turned back                  damage
- *     … followed by nothing intact                                          torn
- *     … by an intact record with the barrier: an fsync had covered the bad one  damage
- *     … by intact records without it, after a sector that is zeros from the  torn: one unsynced write, whose pages
- *       bad record's first byte, or from its own, to its end                 reached the disk out of order
- *     … by intact records without it, and no such hole                      damage
+ *     the bad record …                                             verdict
+ *     checks out once one bit of its length is turned back           damage
+ *     … followed by nothing intact                                   torn
+ *     … by an intact record with the barrier: an fsync had
+ *       covered the bad one                                          damage
+ *     … by intact records without it, after a sector that is         torn: one unsynced write,
+ *       zeros from the bad record's first byte, or from its          whose pages reached the
+ *       own, to its end                                              disk out of order
+ *     … by intact records without it, and no such hole               damage
  *
  * Invariants: a verdict of "torn" never drops a record that is followed by a barrier within the search's reach.
  * Left out: certainty about the last record: a changed body there looks exactly like a tear, and is cut as one. Closing
  * that would take a second write per group, to say that the first had succeeded. Out of reach, too: a damaged sector
  * that is followed by nothing but records above SEARCH_RECORD_BYTES. And a torn record whose own body holds a piece of
- * a log, with fitting numbers, is taken for damage: refused though nothing is lost, and `repair` puts it right. So is a write that
- * began one to three bytes before a page's end, lost that page and nothing else: it misses just the barrier, and one
- * flipped bit does the same. Empty records are no evidence, so damage is a tear when only such follow (Titan writes none).
+ * a log, with fitting numbers, is taken for damage: refused though nothing is lost, and `repair`
+ * puts it right. So is a write that began one to three bytes before a page's end, lost that page
+ * and nothing else: it misses just the barrier, and one flipped bit does the same. Empty records
+ * are no evidence, so damage is a tear when only such follow (Titan writes none).
  * Test: test/05-log.tail.test.ts
  */
-import { claimedSeq, encodeRecord, endOfIntact, lengthAt, RECORD_HEADER_BYTES, scanBlock } from "./record.ts";
+import {
+  claimedSeq,
+  encodeRecord,
+  endOfIntact,
+  lengthAt,
+  RECORD_HEADER_BYTES,
+  scanBlock,
+} from "./record.ts";
 
-/** Disks write at least this much at once: a page that was never written leaves zeros to the end of a sector. */
+/**
+ * Disks write at least this much at once: a page that was never written leaves zeros to the end of
+ * a sector.
+ */
 const SECTOR_BYTES = 512;
 
 /**
@@ -59,8 +72,12 @@ export function judgeTail(rest: Buffer, bad: { seq: number; offset: number }): V
   const found = findIntact(rest, { at: RECORD_HEADER_BYTES, seq: bad.seq + 1 });
   if (found === undefined) return { torn: true, why: "nothing intact follows" };
   const why = `record ${found.seq} at offset ${bad.offset + found.at} is intact`;
-  if (barrierFollows(rest, found)) return { torn: false, found, why: `${why}, and a later fsync covered the bad one` };
-  if (hasHole(rest, { bad, end: found.at })) return { torn: true, found, why: "a sector was never written" };
+  if (barrierFollows(rest, found)) {
+    return { torn: false, found, why: `${why}, and a later fsync covered the bad one` };
+  }
+  if (hasHole(rest, { bad, end: found.at })) {
+    return { torn: true, found, why: "a sector was never written" };
+  }
   return { torn: false, found, why };
   // #end-exercise
 }
@@ -111,17 +128,24 @@ function findIntact(rest: Buffer, first: Place): Place | undefined {
 }
 
 /**
- * Whether a piece of the bytes from the bad record to `end`, where an intact one begins, never reached the disk.
+ * Whether a piece of the bytes from the bad record to `end`, where an intact one begins, never
+ * reached the disk.
  *
- *     | … fsynced … 0 0 0 0 | … record, record … |     the write began in this sector: its end is missing
+ *     | … fsynced … 0 0 0 0 | … record, record … |     the write began here: its end is missing
  *     | … record, rec 0 0 0 | 0 0 0 0 0 0 0 0 0 0 |     a later sector is missing, whole
  */
-function hasHole(rest: Buffer, place: { bad: { seq: number; offset: number }; end: number }): boolean {
+function hasHole(
+  rest: Buffer,
+  place: { bad: { seq: number; offset: number }; end: number },
+): boolean {
   const { bad, end } = place;
   const first = (SECTOR_BYTES - (bad.offset % SECTOR_BYTES)) % SECTOR_BYTES;
   if (first > 0 && isZero(rest, 0, first)) {
-    // Eight zeros are never a record, and damage does not begin exactly where a record does and end with its sector.
-    if (first >= RECORD_HEADER_BYTES || isWholeBut(rest.subarray(0, end), first, bad.seq)) return true;
+    // Eight zeros are never a record, and damage does not begin exactly where a record does and end
+    // with its sector.
+    if (first >= RECORD_HEADER_BYTES || isWholeBut(rest.subarray(0, end), first, bad.seq)) {
+      return true;
+    }
   }
   for (let at = first; at + SECTOR_BYTES <= end; at += SECTOR_BYTES) {
     if (isZero(rest, at, at + SECTOR_BYTES)) return true;
@@ -129,7 +153,10 @@ function hasHole(rest: Buffer, place: { bad: { seq: number; offset: number }; en
   return false;
 }
 
-/** Whether `bytes` are one record of which only the first `missing` bytes, fewer than its header, are not there. */
+/**
+ * Whether `bytes` are one record of which only the first `missing` bytes, fewer than its header,
+ * are not there.
+ */
 function isWholeBut(bytes: Buffer, missing: number, seq: number): boolean {
   const body = bytes.subarray(RECORD_HEADER_BYTES);
   const whole = Buffer.allocUnsafe(bytes.length);
