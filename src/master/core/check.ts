@@ -28,12 +28,16 @@ export function unfit(job: JobSpec): string | undefined {
   return unfitEnv(env) ?? (retry === undefined ? undefined : badPolicy(retry));
 }
 
-/** The system writes a variable as NAME=value and ends it with a zero, so such a name would be lost or another. */
+/**
+ * The system writes a variable as NAME=value and ends it with a zero, so such a name would be lost
+ * or another.
+ */
 function unfitEnv(env: JobSpec["env"]): string | undefined {
   for (const name in env) {
     if (name === "") return "has a variable without a name in its environment";
     if (/[=\0]/.test(name)) {
-      return `has ${JSON.stringify(name)} in its environment, and a name cannot have "=" or NUL in it`;
+      return `has ${JSON.stringify(name)} in its environment, and a name cannot have "=" or NUL ` +
+        "in it";
     }
   }
   return undefined;

@@ -12,7 +12,19 @@
 import { DagError } from "#dag";
 import { DEFAULT_RETRY, verdict } from "#retry";
 import { requirementKey } from "#routing";
-import { MAX_BATCH_BYTES, MAX_FRAME_BODY_BYTES, MAX_INPUTS_BYTES, MAX_JOBS_PER_RUN, MAX_WORKERS, type AttemptKey, type Decision, type JobSpec, type LostOutput, PipelineSpec, type Report } from "#wire";
+import {
+  MAX_BATCH_BYTES,
+  MAX_FRAME_BODY_BYTES,
+  MAX_INPUTS_BYTES,
+  MAX_JOBS_PER_RUN,
+  MAX_WORKERS,
+  type AttemptKey,
+  type Decision,
+  type JobSpec,
+  type LostOutput,
+  PipelineSpec,
+  type Report,
+} from "#wire";
 import { unfit, unfitName } from "./check.ts";
 import type { Event } from "./events.ts";
 import { jobsMemory, runMemory } from "./memory.ts";
@@ -72,7 +84,8 @@ export function decideSubmit(
   const submitted: Event = {
     type: "RunSubmitted", run: state.nextRun, id, key, at: context.now, spec,
   };
-  return { events: [...makeRoom(state, bytes, context), submitted], run: id, existing: false, warnings };
+  const events = [...makeRoom(state, bytes, context), submitted];
+  return { events, run: id, existing: false, warnings };
 }
 
 
@@ -212,10 +225,13 @@ export function decideFinish(state: State, report: Report, from: { worker: numbe
   const at = from.now;
   if (job.cancelling) return { type: "JobStopped", run, job: index, attempt, at };
   const found = report.failure ?? tooMuch(state, job.run, report.result, from);
-  if (found === undefined) return { type: "JobSucceeded", run, job: index, attempt, at, result: report.result };
+  if (found === undefined) {
+    return { type: "JobSucceeded", run, job: index, attempt, at, result: report.result };
+  }
   const failure = keptFailure(state, found, from);
   const policy = job.spec.retry ?? DEFAULT_RETRY;
-  // Who is lost cannot say so. Believed, it would be a retry at once that costs nothing, for ever.
+  // A lost worker cannot report itself lost. If we believed it, the job would be tried again at
+  // once, for free, without end.
   const kind = failure.kind === "worker-lost" ? "internal" : failure.kind;
   const next = verdict(policy, { attempt: job.failures + 1, kind, budget: job.run.budget, random: from.random });
   const retryAt = next.retry ? at + next.delayMs : undefined;
@@ -232,7 +248,9 @@ export function decideOutputLost(
 ): Event[] {
   const { run, job, attempt } = key;
   if (state.runs.get(run)?.jobs[job]?.attempt !== attempt) return [];
-  return [{ type: "OutputLost", run, job, attempt, at: lost.now, bytes: lost.bytes, why: lost.why }];
+  return [
+    { type: "OutputLost", run, job, attempt, at: lost.now, bytes: lost.bytes, why: lost.why },
+  ];
 }
 
 function attemptOf(state: State, key: AttemptKey): Job | undefined {

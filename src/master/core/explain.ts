@@ -151,13 +151,25 @@ export function workerInfo(
   return { id, name, tags: [...tags], slots, joinedAt, version, draining, running: worker.jobs.size, ...connection };
 }
 
-/** Jobs whose retries are spent, the newest last. The order in which they came is not in a snapshot; when they ended is. */
-/** Jobs whose retries are spent, the newest last. */
+/**
+ * Jobs whose retries are spent, the newest last. The order in which they came is not in a snapshot;
+ * when they ended is.
+ */
 export function deadJobs(state: State): Job[] {
-  return [...state.deadLetters].sort((a, b) => a.endedAt - b.endedAt || a.run.number - b.run.number || a.index - b.index);
+  return [...state.deadLetters].sort(
+    (a, b) => a.endedAt - b.endedAt || a.run.number - b.run.number || a.index - b.index,
+  );
 }
 
-export function deadLetter({ run, spec, attempt: attempts, failures, losses, failure, endedAt }: Job): DeadLetter {
+export function deadLetter({
+  run,
+  spec,
+  attempt: attempts,
+  failures,
+  losses,
+  failure,
+  endedAt,
+}: Job): DeadLetter {
   return { run: run.id, job: spec.id, attempts, failures, losses, failure, endedAt };
 }
 

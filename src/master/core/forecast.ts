@@ -1,9 +1,9 @@
 /**
  * Lesson 10: how much memory a log needs, found out without having it.
  *
- * A log may come from a larger machine, or from a version that counted otherwise. Replaying it would
- * end in the middle, at the heap's limit, with a message that helps nobody. So a replay that has
- * become too large is dropped, and the log is read once more for the sums alone.
+ * A log may come from a larger machine, or from a version that counted otherwise. Replaying it
+ * would end in the middle, at the heap's limit, with a message that helps nobody. So a replay that
+ * has become too large is dropped, and the log is read once more for the sums alone.
  *
  * Invariants: holds a number per run, whatever the runs hold.
  * Test: test/10-master.memory.test.ts
@@ -24,7 +24,9 @@ export class Forecast {
     this.peak = Math.max(this.peak, this.#bytes);
   }
 
-  /** The next event. What the attempts of a job leave is counted, and never taken back by a retry. */
+  /**
+   * The next event. What the attempts of a job leave is counted, and never taken back by a retry.
+   */
   event(event: Event): void {
     switch (event.type) {
       case "RunSubmitted":

@@ -50,7 +50,9 @@ export function charge(state: State, run: Run, bytes: number): void {
 
 /** Changes what a job has left (result, failure, decision), and counts the difference. */
 export function leave(
-  state: State, job: Job, left: Partial<Pick<Job, "result" | "failure" | "decision" | "lostOutput">>,
+  state: State,
+  job: Job,
+  left: Partial<Pick<Job, "result" | "failure" | "decision" | "lostOutput">>,
 ): void {
   touch(state, job);
   const [bytes, size] = [leftMemory(job), job.result?.length ?? 0];

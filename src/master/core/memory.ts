@@ -1,13 +1,15 @@
 /**
- * Lesson 10: what the state costs in memory, counted as it grows, and how much of it a master takes.
+ * Lesson 10: what the state costs in memory, counted as it grows, and how much of it a master
+ * takes.
  *
- *     heap limit of the process ──▶ less a base ──▶ open 1/2 │ finished 1/8 │ the rest: garbage, answers
+ *     heap limit of the process ─▶ less a base ─▶ open 1/2 │ finished 1/8 │ rest: garbage, answers
  *
  * A count of jobs says little: one job has four words, another a script of a megabyte. So every run
  * has its bytes, by an estimate that leans to the safe side, and the sums are kept by `apply`.
  *
  * The constants were measured, not reckoned: heap and buffers after a full collection, divided by
- * the number of jobs, for fourteen shapes of pipelines on Node 20 (the figures stand in docs/numbers.md).
+ * the number of jobs, for fourteen shapes of pipelines on Node 20 (the figures stand in
+ * docs/numbers.md).
  *
  * Invariants: the estimate depends on specs and results alone, so a replay and a snapshot give the
  * same sums; a run costs no more when it ends than when it was accepted, apart from what its jobs
@@ -20,15 +22,29 @@ import type { Job } from "./state.ts";
 import { invariant } from "./state.ts";
 
 // #region measures
-/** A job with nothing in it: its spec, its record, its places in the graph and in a queue. Measured: 860 to 920. */
+/**
+ * A job with nothing in it: its spec, its record, its places in the graph and in a queue. Measured:
+ * 860 to 920.
+ */
 export const JOB_BYTES = 1024;
-/** A run with nothing in it: tables of statuses and ids, budget, graph. Measured: 4,100 to 4,300. */
+/**
+ * A run with nothing in it: tables of statuses and ids, budget, graph. Measured: 4,100 to 4,300.
+ */
 export const RUN_BYTES = 4608;
-/** A dependency: 16 in the graph's columns and 8 in the spec's list, which grows by half when it is full. */
+/**
+ * A dependency: 16 in the graph's columns and 8 in the spec's list, which grows by half when it is
+ * full.
+ */
 export const EDGE_BYTES = 32;
-/** A string beside its characters, with the slot that points to it. Measured: 24 to 32 for short ones. */
+/**
+ * A string beside its characters, with the slot that points to it. Measured: 24 to 32 for short
+ * ones.
+ */
 export const TEXT_BYTES = 32;
-/** A buffer beside its bytes, for the engine's objects and the share of a slab. Measured: 150 to 210. */
+/**
+ * A buffer beside its bytes, for the engine's objects and the share of a slab. Measured: 150 to
+ * 210.
+ */
 export const BUFFER_BYTES = 224;
 // #endregion
 
@@ -94,10 +110,15 @@ export function leftMemory({ result, failure, decision, lostOutput }: Left): num
 
 // ── limits ───────────────────────────────────────────────────────────────────────────────────────
 
-/** The heap that Node gives a process on a machine with 16 GB or more; the simulator's masters have it. */
+/**
+ * The heap that Node gives a process on a machine with 16 GB or more; the simulator's masters have
+ * it.
+ */
 export const DEFAULT_HEAP_BYTES = 4 * 1024 * 1024 * 1024;
 
-/** The program itself, its workers' and clients' connections, and what is being read and written. */
+/**
+ * The program itself, its workers' and clients' connections, and what is being read and written.
+ */
 export const BASE_BYTES = 64 * 1024 * 1024;
 
 /** How much the state may hold, in bytes as they are counted here. */
@@ -118,12 +139,18 @@ export interface MemoryLimits {
 // #region limits
 /**
  * Shares of the heap beside the base. Why not all of it? The collector needs room to work: a master
- * whose heap was full to the limit took minutes to start again. And a pipeline that is being judged is
- * in memory already, beside all that was accepted.
+ * whose heap was full to the limit took minutes to start again. And a pipeline that is being judged
+ * is in memory already, beside all that was accepted.
  */
 const SHARES = { open: 1 / 2, finished: 1 / 8, total: 5 / 8, ceiling: 3 / 4 } as const;
-invariant(SHARES.open + SHARES.finished <= SHARES.total, "what is open and what has ended fit beside each other");
-invariant(SHARES.total < SHARES.ceiling && SHARES.ceiling < 1, "whatever was accepted can be replayed");
+invariant(
+  SHARES.open + SHARES.finished <= SHARES.total,
+  "what is open and what has ended fit beside each other",
+);
+invariant(
+  SHARES.total < SHARES.ceiling && SHARES.ceiling < 1,
+  "whatever was accepted can be replayed",
+);
 
 /** What a process with this heap takes. */
 export function memoryLimits(heapBytes: number): MemoryLimits {

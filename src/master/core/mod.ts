@@ -22,7 +22,14 @@ export {
   checkArrival, decideForget, MAX_FINISHED_RUNS, MAX_OPEN_RUNS, MAX_RUN_RESULT_BYTES,
 } from "./room.ts";
 export {
-  DEFAULT_HEAP_BYTES, heapFor, jobMemory, jobsMemory, leftMemory, memoryLimits, runMemory, type MemoryLimits,
+  DEFAULT_HEAP_BYTES,
+  heapFor,
+  jobMemory,
+  jobsMemory,
+  leftMemory,
+  memoryLimits,
+  runMemory,
+  type MemoryLimits,
 } from "./memory.ts";
 export { decideRetry } from "./retry.ts";
 export {

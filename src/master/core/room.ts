@@ -6,7 +6,8 @@
  *
  * Room is counted in bytes of memory (memory.ts), since that is what runs out.
  *
- * Invariants: what goes on is never forgotten; the state is at most `total`, and one submission more.
+ * Invariants: what goes on is never forgotten; the state is at most `total`, and one submission
+ * more.
  * Test: test/10-master.memory.test.ts
  */
 import type { Failure } from "#wire";
@@ -16,7 +17,10 @@ import { bufferMemory, textMemory } from "./memory.ts";
 import { limitsOf, Refusal, type Context } from "./refusal.ts";
 import { openBytes, type Run, type State } from "./state.ts";
 
-/** Finished runs kept in memory (the log keeps them until it is compacted): a page or two for `titan runs`. */
+/**
+ * Finished runs kept in memory (the log keeps them until it is compacted): a page or two for `titan
+ * runs`.
+ */
 export const MAX_FINISHED_RUNS = 1000;
 
 /** Runs that go on at the same time: more than people can mean, and 50 MB of empty ones. */
@@ -41,14 +45,17 @@ export function checkRoom(
   const held = openBytes(state);
   if (held + bytes <= open) return;
   const needs = `Cannot ${doing}: it takes ${bytes} bytes of the master's memory`;
-  if (bytes > open) throw new Refusal("INVALID", `${needs}, more than the ${open} for all open runs`);
+  if (bytes > open) {
+    throw new Refusal("INVALID", `${needs}, more than the ${open} for all open runs`);
+  }
   throw new Refusal("OVERLOADED", `${needs}, and the open runs hold ${held} of ${open} already`);
 }
 // #endregion
 
 /**
- * Pipelines that wait for a look at the disk are in memory, and are no runs yet. Beside one of them,
- * whatever its size, the others have what is between all that is accepted and what a heap can bear.
+ * Pipelines that wait for a look at the disk are in memory, and are no runs yet. Beside one of
+ * them, whatever its size, the others have what is between all that is accepted and what a heap can
+ * bear.
  */
 export function checkArrival(
   arriving: number, more: { bytes: number; doing: string }, context: Context,
@@ -57,7 +64,10 @@ export function checkArrival(
   const { bytes, doing } = more;
   if (arriving === 0 || arriving + bytes <= ceiling - total) return;
   const others = `those that wait to be looked at take ${arriving} of ${ceiling - total}`;
-  throw new Refusal("OVERLOADED", `Cannot ${doing}: it takes ${bytes} bytes of the master's memory, and ${others}`);
+  throw new Refusal(
+    "OVERLOADED",
+    `Cannot ${doing}: it takes ${bytes} bytes of the master's memory, and ${others}`,
+  );
 }
 
 /** What has ended makes way for what begins, from the oldest on. */
@@ -77,7 +87,8 @@ export function decideForget(state: State, context: Context): Event[] {
   const { finished, total } = limitsOf(context);
   let [runs, bytes, all] = [state.finished.size, state.finishedBytes, state.bytes];
   return forget(state, context, (run) => {
-    // The newest one stays, however large: somebody is about to look at it. If there is room at all.
+    // The newest one stays, however large: somebody is about to look at it. If there is room at
+    // all.
     const fits = runs === 1 || (runs <= MAX_FINISHED_RUNS && bytes <= finished);
     if (fits && all <= total) return false;
     runs -= 1;
@@ -109,7 +120,9 @@ export function tooMuch(
   const ofAll = openBytes(state) + bufferMemory(result);
   const { total } = limitsOf(context);
   if (ofRun > MAX_RUN_RESULT_BYTES) {
-    return notKept(`those of the run are ${ofRun} bytes together, more than ${MAX_RUN_RESULT_BYTES}`);
+    return notKept(
+      `those of the run are ${ofRun} bytes together, more than ${MAX_RUN_RESULT_BYTES}`,
+    );
   }
   if (ofAll > total) return notKept(`the open runs would hold ${ofAll} bytes, more than ${total}`);
   return undefined;

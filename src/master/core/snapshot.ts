@@ -8,14 +8,24 @@
  *
  * Invariants: restore(write(state)) has the same hash; equal states give equal bytes (every map here is walked in an
  * order that replay reproduces).
- * A picture shows one moment, however long it takes to write it; no part of it takes longer to make than a
- * few milliseconds, so others can be served between two.
+ * A picture shows one moment, however long it takes to write it; no part of it takes longer to make
+ * than a few milliseconds, so others can be served between two.
  * Test: test/10-master.test.ts
  */
 import { createHash } from "node:crypto";
 import { bool, bytes, list, message, optional, string, u32, u53, union, withDefault, type Infer } from "#codec";
 import { RetryBudget } from "#retry";
-import { Decision, Failure, JobSpec, JobStatus, JOB_STATUSES, LostOutput, MAX_RESULT_BYTES, PipelineSpec, RunStatus } from "#wire";
+import {
+  Decision,
+  Failure,
+  JobSpec,
+  JobStatus,
+  JOB_STATUSES,
+  LostOutput,
+  MAX_RESULT_BYTES,
+  PipelineSpec,
+  RunStatus,
+} from "#wire";
 import { specBytes } from "./decide.ts";
 import type { Names } from "./event-text.ts";
 import type { Forecast } from "./forecast.ts";
@@ -49,7 +59,10 @@ const Part = union("SnapshotPart", {
     status: [6, RunStatus], cancelling: [7, bool()], budget: [8, string(4096)], spec: [9, PipelineSpec],
     /** All of them. Those that were added later come in blocks of their own… */
     jobs: [10, u32()],
-    /** …and so do those of the submission, if they are many: then this is their number, and `spec` has none. */
+    /**
+     * …and so do those of the submission, if they are many: then this is their number, and `spec`
+     * has none.
+     */
     first: [11, optional(u32())],
   })],
   Added: [4, message("AddedBlock", { jobs: [1, list(JobSpec, BLOCK_JOBS)] })],
@@ -150,7 +163,17 @@ export class Picture implements Keeper {
 function asItIs(run: Run): RunAsItWas {
   const { number, id, key, submittedAt, endedAt, status, cancelling, jobs } = run;
   const budget = JSON.stringify(run.budget);
-  const header = { number, id, key, submittedAt, endedAt, status, cancelling, budget, jobs: jobs.length };
+  const header = {
+    number,
+    id,
+    key,
+    submittedAt,
+    endedAt,
+    status,
+    cancelling,
+    budget,
+    jobs: jobs.length,
+  };
   return { run, header };
 }
 
@@ -248,8 +271,10 @@ export class SnapshotReader {
         const { type: _, ...worker } = part;
         return registerWorker(this.#state, { ...worker, jobs: new Set() });
       }
-      case "Run": return part.first === undefined ? this.#beginRun(part) : void (this.#begun = part);
-      case "Specs": return this.#addSpecs(part.jobs);
+      case "Run":
+        return part.first === undefined ? this.#beginRun(part) : void (this.#begun = part);
+      case "Specs":
+        return this.#addSpecs(part.jobs);
       case "Added": {
         for (const spec of part.jobs) {
           this.#run!.dag.addJob(spec.id, spec.dependsOn);

@@ -97,8 +97,8 @@ export class Run {
   }
 
   /**
-   * Who waits for whom. In a run of one job nobody does, and a graph of one costs as much as all the
-   * rest of its life: it is made when somebody asks, as far on as the job is.
+   * Who waits for whom. In a run of one job nobody does, and a graph of one costs as much as all
+   * the rest of its life: it is made when somebody asks, as far on as the job is.
    */
   get dag(): Dag {
     if (this.#dag !== undefined) return this.#dag;
@@ -114,13 +114,16 @@ export class Run {
 
   /** Not over, and no parent left to wait for. */
   isReady(index: number): boolean {
-    return this.#dag === undefined ? !isTerminal(this.jobs[index]!.status) : this.#dag.isReady(index);
+    return this.#dag === undefined
+      ? !isTerminal(this.jobs[index]!.status)
+      : this.#dag.isReady(index);
   }
 
   /** A job is about to be over. Returns the children for whom it was the last parent. */
   settle(index: number, as: JobStatus): readonly number[] {
     if (this.#dag === undefined) return NOBODY;
-    // A cancelled job does not wait for its parents. For every other job, open parents would be a bug.
+    // A cancelled job does not wait for its parents. For every other job, open parents would be a
+    // bug.
     return as === "CANCELLED" ? this.#dag.settleEarly(index) : this.#dag.settle(index);
   }
 }
@@ -157,7 +160,10 @@ export interface Observer {
   forgotten(run: Run): void;
 }
 
-/** Sees each job before `apply` changes it: how a picture shows one moment while the next ones happen. */
+/**
+ * Sees each job before `apply` changes it: how a picture shows one moment while the next ones
+ * happen.
+ */
 export interface Keeper {
   before(job: Job): void;
 }
