@@ -49,7 +49,9 @@ export const DEFAULT_MASTER: Address = { host: LOOPBACK, port: DEFAULT_PORT };
 export function tokenOf(call: Call): string | undefined {
   const token = call.text("token") ?? call.context.setting("TITAN_TOKEN");
   // Nobody means a blank: a variable was to be put there and was not set.
-  if (token?.trim() === "") throw new UsageError(`Cannot run titan ${call.command.name}: the token is blank`);
+  if (token?.trim() === "") {
+    throw new UsageError(`Cannot run titan ${call.command.name}: the token is blank`);
+  }
   return token;
 }
 

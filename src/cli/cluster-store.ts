@@ -61,8 +61,20 @@ export async function openClusterStore(choice: StoreChoice, options: ClusterStor
   if ("url" in choice) return outside(choice.url, options);
   const { host, stateDir, listenHost, token, maxClients, onNote } = options;
   const { port = 0, memory = false, password = tokenPassword(token), thread } = choice;
-  const own = new EmbeddedStore({ host, thread, listen: { host: listenHost, port }, dir: memory ? undefined : join(stateDir, "store"), durability: "everysec", password, maxClients, onNote });
-  const gateway = lazyGateway(host, own.ready.then((at) => storeUrl({ host: reachable(at.host), port: at.port }, password)));
+  const own = new EmbeddedStore({
+    host,
+    thread,
+    listen: { host: listenHost, port },
+    dir: memory ? undefined : join(stateDir, "store"),
+    durability: "everysec",
+    password,
+    maxClients,
+    onNote,
+  });
+  const gateway = lazyGateway(
+    host,
+    own.ready.then((at) => storeUrl({ host: reachable(at.host), port: at.port }, password)),
+  );
   const url = own.ready.then((at) => storeUrl(at, password));
   const ready = own.ready.then((at) => ({ url: storeUrl(at), recovered: at.recovered }));
   for (const promise of [url, ready]) promise.catch(() => undefined); // when the master cannot start either, nobody asks

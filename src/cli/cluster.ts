@@ -16,7 +16,14 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { getHeapStatistics } from "node:v8";
 import { descriptorLimit, nodeHost, removeTree, sharedRoot, type Address, type Host } from "#host";
-import { MIN_DESCRIPTORS, placesFor, startMaster, type Master, type MasterOptions, type Places } from "#master";
+import {
+  MIN_DESCRIPTORS,
+  placesFor,
+  startMaster,
+  type Master,
+  type MasterOptions,
+  type Places,
+} from "#master";
 import { addressText, reachable } from "./address.ts";
 import { openClusterStore, type ClusterStore, type StoreChoice, type StoreInfo } from "./cluster-store.ts";
 import { clusterId } from "./cluster-id.ts";
@@ -112,9 +119,20 @@ export async function startEmbeddedCluster(options: ClusterOptions): Promise<Emb
   try {
     // Begun first and awaited last: it loads while the others start.
     const places = placesOf(options, note);
-    if (options.store !== undefined) store = await openClusterStore(options.store, { host, stateDir, listenHost: options.listenHost ?? LISTEN_HOST, token, maxClients: places.store, onNote: note });
+    if (options.store !== undefined) {
+      store = await openClusterStore(options.store, {
+        host,
+        stateDir,
+        listenHost: options.listenHost ?? LISTEN_HOST,
+        token,
+        maxClients: places.store,
+        onNote: note,
+      });
+    }
     cluster = await clusterId(stateDir);
-    master = await startMaster(masterOptions(options, { host, stateDir, store, cluster, places, onNote }));
+    master = await startMaster(
+      masterOptions(options, { host, stateDir, store, cluster, places, onNote }),
+    );
     const { host: listening, port } = master;
     supervisor = new Supervisor({
       workers: Array.from({ length: workers }, (_, index) => workerArgs({ host: listening, port }, { stateDir, slots, tags: tagsOf(options.tags, index) })),
@@ -160,10 +178,24 @@ async function removeOver(
   });
 }
 
-/** Who may have how many of this process's descriptors: the master's peers and files, and the clients of a store of its own. */
-function placesOf({ store, workers, descriptors = descriptorLimit() }: ClusterOptions, note: (text: string) => void): Places {
-  const places = placesFor(descriptors, { store: store !== undefined && !("url" in store), workers });
-  if (descriptors < MIN_DESCRIPTORS) note(`warning: this process may open ${descriptors} files and sockets, and needs ${MIN_DESCRIPTORS} (ulimit -n); only ${places.connections} peers can connect`);
+/**
+ * Who may have how many of this process's descriptors: the master's peers and files, and the
+ * clients of a store of its own.
+ */
+function placesOf(
+  { store, workers, descriptors = descriptorLimit() }: ClusterOptions,
+  note: (text: string) => void,
+): Places {
+  const places = placesFor(descriptors, {
+    store: store !== undefined && !("url" in store),
+    workers,
+  });
+  if (descriptors < MIN_DESCRIPTORS) {
+    note(
+      `warning: this process may open ${descriptors} files and sockets, and needs ` +
+        `${MIN_DESCRIPTORS} (ulimit -n); only ${places.connections} peers can connect`,
+    );
+  }
   return places;
 }
 
@@ -180,14 +212,41 @@ function masterOptions(
   options: ClusterOptions,
   { host, stateDir, store, cluster, places, onNote }: Parts,
 ): MasterOptions {
-  const { port = 0, listenHost = LISTEN_HOST, durability = "always", acceptLoss = false, token, graceMs } = options;
-  const onFatal = options.onFatal ?? ((error: Error) => onNote(`the master has stopped: ${error.message}`));
+  const {
+    port = 0,
+    listenHost = LISTEN_HOST,
+    durability = "always",
+    acceptLoss = false,
+    token,
+    graceMs,
+  } = options;
+  const onFatal =
+    options.onFatal ?? ((error: Error) => onNote(`the master has stopped: ${error.message}`));
   return {
-    host, dir: stateDir, cluster, places, listen: { host: listenHost, port }, durability, acceptLoss,
-    version: VERSION, pid: process.pid, onFatal, heapBytes: getHeapStatistics().heap_size_limit,
-    onFull: ({ message }) => onNote(`the disk is full: ${message}. Reads go on; changes are refused, and nothing starts, until there is room`),
-    onRoom: ({ since }) => onNote(`the disk has room again, after ${durationText(Date.now() - since)}: changes are taken, jobs start`),
-    ...(token !== undefined && { token }), ...(graceMs !== undefined && { graceMs }), ...(store !== undefined && { store: store.forMaster }),
+    host,
+    dir: stateDir,
+    cluster,
+    places,
+    listen: { host: listenHost, port },
+    durability,
+    acceptLoss,
+    version: VERSION,
+    pid: process.pid,
+    onFatal,
+    heapBytes: getHeapStatistics().heap_size_limit,
+    onFull: ({ message }) =>
+      onNote(
+        `the disk is full: ${message}. Reads go on; changes are refused, and nothing starts, ` +
+          "until there is room",
+      ),
+    onRoom: ({ since }) =>
+      onNote(
+        `the disk has room again, after ${durationText(Date.now() - since)}: changes are taken, ` +
+          "jobs start",
+      ),
+    ...(token !== undefined && { token }),
+    ...(graceMs !== undefined && { graceMs }),
+    ...(store !== undefined && { store: store.forMaster }),
   };
 }
 

@@ -84,8 +84,16 @@ export function describeError(error: unknown, options: { debug?: boolean } = {})
   const lines = [`titan: ${fileTrouble(error) ?? error.message}`];
   if (error instanceof CliError && error.advice !== undefined) lines.push(`  ${error.advice}`);
   if (error.name === "LogError" && DAMAGE.has((error as { code?: string }).code ?? "")) {
-    lines.push("  titan log verify DIR lists every problem; titan log repair DIR --dry-run says what a repair would do");
-    if (error.message.includes(": its header is gone")) lines.push("  titan master --accept-loss (or up) starts without it, if you know that nothing was in it");
+    lines.push(
+      "  titan log verify DIR lists every problem; titan log repair DIR --dry-run says what a " +
+        "repair would do",
+    );
+    if (error.message.includes(": its header is gone")) {
+      lines.push(
+        "  titan master --accept-loss (or up) starts without it, if you know that nothing was in " +
+          "it",
+      );
+    }
   }
   if (isBug(error) && !options.debug) lines.push("  this looks like a bug of Titan; TITAN_DEBUG=1 shows where it happened");
   return [...lines, ...trace(error, options.debug)];

@@ -91,7 +91,10 @@ function announce(call: Call, cluster: EmbeddedCluster, { workers, tags = [] }: 
   const shared = store === undefined ? "" : `, store at ${store.url.replace("redis://", "")}`;
   context.out(`titan: master at ${address}, ${who}${shared}, state in ${shortPath(stateDir)}`);
   if (recovered.events + recovered.tornBytes > 0) {
-    context.out(`titan: recovered ${plural(recovered.runs, "run")} from ${plural(recovered.events, "event")}${tornText(recovered)}`);
+    context.out(
+      `titan: recovered ${plural(recovered.runs, "run")} from ` +
+        `${plural(recovered.events, "event")}${tornText(recovered)}`,
+    );
   }
   for (const damage of recovered.ignored) context.note(`titan: warning: the log: ${damage}`);
   const kept = store?.recovered;

@@ -18,7 +18,14 @@ import { addressText } from "./address.ts";
 import { CliError, EXIT } from "./exit.ts";
 import type { ServeStoreOptions, StoreRecovered } from "./store-serve.ts";
 import type { FromThread } from "./store-thread.ts";
-import { fullText, trouble, troubleAdvice, troubleText, type StorePlace, type StoreTrouble } from "./store-trouble.ts";
+import {
+  fullText,
+  trouble,
+  troubleAdvice,
+  troubleText,
+  type StorePlace,
+  type StoreTrouble,
+} from "./store-trouble.ts";
 import { HEALTHY_MS, restartDelayMs } from "./supervisor.ts";
 import { durationText } from "./text.ts";
 
@@ -115,8 +122,17 @@ export class EmbeddedStore {
   async #open(thread: Worker, failed: (error: StoreTrouble) => void): Promise<void> {
     const { dir, durability, password, maxClients, host: { storage } } = this.#options;
     try {
-      if (dir !== undefined) await (this.#lock ??= storage.mkdir(dir).then(() => storage.lock(`${dir}/lock`)));
-      thread.postMessage({ listen: this.#listen, dir, durability, password, maxClients: maxClients ?? MAX_CLIENTS, owner: "this cluster" } satisfies ServeStoreOptions);
+      if (dir !== undefined) {
+        await (this.#lock ??= storage.mkdir(dir).then(() => storage.lock(`${dir}/lock`)));
+      }
+      thread.postMessage({
+        listen: this.#listen,
+        dir,
+        durability,
+        password,
+        maxClients: maxClients ?? MAX_CLIENTS,
+        owner: "this cluster",
+      } satisfies ServeStoreOptions);
     } catch (error) {
       failed(trouble(error as Error));
       await thread.terminate();

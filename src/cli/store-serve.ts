@@ -55,8 +55,15 @@ export async function serveStore(
     maxMemory, maxClients, onFull, owner,
   } = options;
   const opened = await openStore({
-    host, onFatal, memory: { maxMemory }, ...(owner !== undefined && { owner }), ...(onFull !== undefined && { onFull }),
-    ...(dir !== undefined && { dir }), ...(signal !== undefined && { signal }), ...(onTrouble !== undefined && { onTrouble }), ...(durability !== undefined && { durability }),
+    host,
+    onFatal,
+    memory: { maxMemory },
+    ...(owner !== undefined && { owner }),
+    ...(onFull !== undefined && { onFull }),
+    ...(dir !== undefined && { dir }),
+    ...(signal !== undefined && { signal }),
+    ...(onTrouble !== undefined && { onTrouble }),
+    ...(durability !== undefined && { durability }),
     ...(password !== undefined && { requirepass: wireText(password) }),
     ...(replicaOf !== undefined && { replicaOf }), ...(primaryPassword !== undefined && { primaryPassword: wireText(primaryPassword) }),
   });
@@ -65,7 +72,11 @@ export async function serveStore(
     const recovered = { keys: store.keys.size, records: recovery?.records ?? 0, tornBytes: recovery?.tornBytes ?? 0, ignored: recovery?.ignored ?? [] };
     store.info.set("Memory", memory);
     const server = await startStore({
-      host, listen, store, ...(maxClients !== undefined && { maxClients }), ...(dir !== undefined && {
+      host,
+      listen,
+      store,
+      ...(maxClients !== undefined && { maxClients }),
+      ...(dir !== undefined && {
         afterCommit: () => opened.afterCommit(),
         caughtUp: () => opened.caughtUp(),
         whenFull: (listener) => opened.whenFull(listener),

@@ -6,8 +6,9 @@
  *             ├─▶ nobody listens ──▶ a cluster for this run, and we say so
  *             └─▶ anything else (no answer, an odd one, "I am full") ──▶ exit 5
  *
- * Invariants: a master that was named is the only one that is ever asked; a run goes elsewhere only when it is certain that there
- * is no master, since one that is frozen or full may have what the run needs, and somebody will look for it there; a submission that may or may not have arrived is
+ * Invariants: a master that was named is the only one that is ever asked; a run goes elsewhere only
+ * when it is certain that there is no master, since one that is frozen or full may have what the
+ * run needs, and somebody will look for it there; a submission that may or may not have arrived is
  * repeated with the same key, so that there is one run.
  * Test: test/cli.test.ts
  */
@@ -99,7 +100,9 @@ export async function findTarget(call: Call): Promise<Target> {
   } catch (error) {
     if (isRefused(error)) return embed(call, "nobody");
     if (exitCodeOf(error) !== EXIT.UNREACHABLE) throw error;
-    const advice = "--embedded runs it on a cluster of its own; --master HOST:PORT or TITAN_MASTER names another master";
+    const advice =
+      "--embedded runs it on a cluster of its own; --master HOST:PORT or TITAN_MASTER names " +
+        "another master";
     throw new CliError(EXIT.UNREACHABLE, (error as Error).message, { advice, cause: error });
   }
 }

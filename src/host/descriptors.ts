@@ -1,8 +1,8 @@
 /**
  * Lesson 03: how many files and sockets this process may have open at a time.
  *
- * Linux says so in a file, other systems only in Node's own report. (Node raises the soft limit to the hard one when it starts,
- * so this is what `ulimit -Hn` says.)
+ * Linux says so in a file, other systems only in Node's own report. (Node raises the soft limit to
+ * the hard one when it starts, so this is what `ulimit -Hn` says.)
  *
  * Test: test/03-host.test.ts
  */
@@ -16,7 +16,7 @@ export function descriptorLimit(file = "/proc/self/limits"): number {
   return fromProc(file) ?? fromReport() ?? USUAL_LIMIT;
 }
 
-/** `Max open files            1024                 524288               files`: the soft limit comes first. */
+/** `Max open files            1024                 524288               files`: soft, then hard. */
 function fromProc(file: string): number | undefined {
   try {
     return numberOf(/^Max open files\s+(\S+)/m.exec(readFileSync(file, "utf8"))?.[1]);

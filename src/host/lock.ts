@@ -1,10 +1,11 @@
 /**
  * Lesson 03: one master per folder.
  *
- * The lock is a file that names its holder and itself: `pid start boot inode`. It is held as long as that very process lives, so
- * a `kill -9` releases it and nobody has to clean up. The start time tells a process from a later one that was
- * given the same number, the boot id from one before a restart of the machine. A file with another inode than the one that
- * it names is a copy: its holder holds the original. One without (of an older Titan) is taken at its word.
+ * The lock is a file that names its holder and itself: `pid start boot inode`. It is held as long
+ * as that very process lives, so a `kill -9` releases it and nobody has to clean up. The start time
+ * tells a process from a later one that was given the same number, the boot id from one before a
+ * restart of the machine. A file with another inode than the one that it names is a copy: its
+ * holder holds the original. One without (of an older Titan) is taken at its word.
  *
  *     take(path)   link(mine, path)     succeeds for exactly one racer, and the file is complete when it appears
  *       EEXIST     holder alive?        ELOCKED, by name
@@ -14,9 +15,11 @@
  * under that lock. Without the second lock two racers could both see a dead holder; the slower would then remove the lock
  * that the faster had taken meanwhile. The steal lock is the same kind of lock, so a racer that dies holding it is
  * stolen from in turn.
- * Left out: the device, by which a copy on another disk could be told whose inode happens to have the same number: one disk
- * that is mounted twice can have two, and two masters on one folder are worse than one that does not start. Other machines and other containers on a shared folder: a pid means nothing there. Systems without
- * /proc compare the pid alone, and refuse to start when the number was given to another process.
+ * Left out: the device, by which a copy on another disk could be told whose inode happens to have
+ * the same number: one disk that is mounted twice can have two, and two masters on one folder are
+ * worse than one that does not start. Other machines and other containers on a shared folder: a pid
+ * means nothing there. Systems without /proc compare the pid alone, and refuse to start when the
+ * number was given to another process.
  * Test: test/03-host.test.ts
  */
 import { promises } from "node:fs";
@@ -107,7 +110,9 @@ export async function readHolder(path: string): Promise<Holder | undefined> {
   const file = await unlessGone(promises.open(path, "r"));
   if (file === undefined) return undefined;
   try {
-    const [pid = "", start = "", boot = "", inode] = (await file.readFile("utf8")).trim().split(" ");
+    const [pid = "", start = "", boot = "", inode] = (await file.readFile("utf8"))
+      .trim()
+      .split(" ");
     const { ino } = await file.stat({ bigint: true });
     return { pid: Number(pid), start, boot, isCopy: inode !== undefined && inode !== String(ino) };
   } finally {

@@ -1,8 +1,8 @@
 /**
  * Lesson 03: the real disk.
  *
- * Folders and files are made for their owner alone, whatever the umask says: the log holds the environments of jobs, and
- * those hold passwords. What is there already keeps its mode.
+ * Folders and files are made for their owner alone, whatever the umask says: the log holds the
+ * environments of jobs, and those hold passwords. What is there already keeps its mode.
  *
  * Thin over node:fs/promises; `file.ts` holds the log's hot path and `lock.ts` the exclusive lock.
  * Test: test/03-host.test.ts

@@ -183,9 +183,9 @@ function makeEmpty(
  */
 const LIGHT_ENTRIES = 48;
 /**
- * So long is the list of a folder that is read in that turn. On ext4 a folder of 48 entries with the
- * longest names has 16 KiB, and one of 100,000 entries 4 MiB, of which the names alone would take
- * 100 ms to read.
+ * So long is the list of a folder that is read in that turn. On ext4 a folder of 48 entries with
+ * the longest names has 16 KiB, and one of 100,000 entries 4 MiB, of which the names alone would
+ * take 100 ms to read.
  */
 const LIGHT_FOLDER_BYTES = 64 * 1024;
 /** To unlink a file takes time by its length: 1 MiB takes less than a millisecond. */

@@ -103,9 +103,14 @@ export class SimNetwork {
 
   /** Ports and connections of a process, in words. */
   open(boot: Boot): string[] {
-    const ports = [...this.#listeners].flatMap(([key, bound]) => (bound.boot === boot ? [`port ${key}`] : []));
+    const ports = [...this.#listeners].flatMap(([key, bound]) =>
+      bound.boot === boot ? [`port ${key}`] : [],
+    );
     const ends = [...this.#connections].flatMap((connection) => connection.endsOf(boot));
-    return [...ports, ...ends.filter(({ gone }) => !gone).map(({ remote }) => `connection ${remote}`)];
+    return [
+      ...ports,
+      ...ends.filter(({ gone }) => !gone).map(({ remote }) => `connection ${remote}`),
+    ];
   }
 
   async #listen(boot: Boot, options: { at: Address; accept: (socket: Socket) => void }): Promise<Listener> {

@@ -118,7 +118,9 @@ export class SimWorld {
 
   /** Names of the hosts whose processes run, in the order of their first start. */
   get hosts(): string[] {
-    return [...this.#machines.values()].filter(({ boot }) => boot !== undefined).map(({ name }) => name);
+    return [...this.#machines.values()]
+      .filter(({ boot }) => boot !== undefined)
+      .map(({ name }) => name);
   }
 
   /**
@@ -128,7 +130,9 @@ export class SimWorld {
   open(name: string): string[] {
     const { boot } = this.#machine(name);
     if (boot === undefined) return [];
-    const held = [...boot.held].map(({ kind, what }) => `${kind} ${kind === "timer" ? "due at " : ""}${what}`);
+    const held = [...boot.held].map(
+      ({ kind, what }) => `${kind} ${kind === "timer" ? "due at " : ""}${what}`,
+    );
     return [...held, ...this.#network.open(boot)].sort();
   }
 

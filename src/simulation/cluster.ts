@@ -168,16 +168,20 @@ export class Cluster {
     };
     this.#stage.masterBegins();
     const options = { host, dir: STATE_DIR, listen: MASTER, token: TOKEN, onFatal: fatal };
-    this.#repair(host).then(() => startMaster({ ...options, onFull: () => full(true), onRoom: () => full(false) })).then(
-      (master) => {
-        if (this.lifeOf("m") !== life) return;
-        this.master = master;
-        this.#garbage = false;
-        this.#stage.note(`m serves, after a replay of ${master.recovered.events} events${master.recovered.tornBytes > 0 ? ` (${master.recovered.tornBytes} torn bytes cut)` : ""}`);
-        this.onMaster(master);
-      },
-      (error: unknown) => this.#died("m", { life, error, doing: "starting" }),
-    );
+    this.#repair(host)
+      .then(() => startMaster({ ...options, onFull: () => full(true), onRoom: () => full(false) }))
+      .then(
+        (master) => {
+          if (this.lifeOf("m") !== life) return;
+          this.master = master;
+          this.#garbage = false;
+          const { events, tornBytes } = master.recovered;
+          const cut = tornBytes > 0 ? ` (${tornBytes} torn bytes cut)` : "";
+          this.#stage.note(`m serves, after a replay of ${events} events${cut}`);
+          this.onMaster(master);
+        },
+        (error: unknown) => this.#died("m", { life, error, doing: "starting" }),
+      );
   }
 
   /** Somebody starts another one on the same folder: it has to be refused, and the first one must not notice. */

@@ -249,9 +249,14 @@ export class Model {
   #outputLost(event: EventOf<"OutputLost">): void {
     const job = this.#job(event);
     if (event.attempt !== job.attempt) {
-      this.fail("replay-equals-live", `output of ${job}#${event.attempt} is lost, and its attempt is ${job.attempt}`);
+      this.fail(
+        "replay-equals-live",
+        `output of ${job}#${event.attempt} is lost, and its attempt is ${job.attempt}`,
+      );
     }
-    if (event.bytes === 0) this.fail("replay-equals-live", `nothing of the output of ${job} is lost`);
+    if (event.bytes === 0) {
+      this.fail("replay-equals-live", `nothing of the output of ${job} is lost`);
+    }
   }
 
   // ── attempts ───────────────────────────────────────────────────────────────────────────────────

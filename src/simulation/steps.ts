@@ -136,7 +136,13 @@ export class Steps {
     if (answer.ok) for (const job of answer.value.jobs) this.#saw({ run, job: job.id, since }, job);
   }
 
-  #saw(what: { run: string; job: string; since: number }, { status, attempt }: { status: Parameters<Stage["judge"]["seen"]>[0]["status"]; attempt: number }): void {
+  #saw(
+    what: { run: string; job: string; since: number },
+    {
+      status,
+      attempt,
+    }: { status: Parameters<Stage["judge"]["seen"]>[0]["status"]; attempt: number },
+  ): void {
     const { run, job, since } = what;
     this.#stage.askOfRead(since, () => this.#stage.judge.seen({ run, job, status, attempt }));
   }
@@ -147,9 +153,13 @@ export class Steps {
       const since = this.#stage.world.now;
       for await (const news of master.watch(run)) {
         if (this.#stage.healing) return;
-        if (news.type === "snapshot") for (const job of news.jobs) this.#saw({ run, job: job.id, since }, job);
+        if (news.type === "snapshot") {
+          for (const job of news.jobs) this.#saw({ run, job: job.id, since }, job);
+        }
         // A change to FAILED may be of an attempt: whether the job has another one is the next change.
-        if (news.type === "job" && news.change.status !== "FAILED") this.#saw({ run, job: news.job, since }, news.change);
+        if (news.type === "job" && news.change.status !== "FAILED") {
+          this.#saw({ run, job: news.job, since }, news.change);
+        }
       }
     });
   }

@@ -61,12 +61,16 @@ export function whyUnreached(error: unknown): string | undefined {
   const { name, code = "", message } = error as { name?: string; code?: string; message: string };
   const rpc = name === "RpcError";
   const unreadable = name === "CodecError" || name === "FramingError";
-  if (rpc && code === "CLOSED") return `it takes connections, and closes them without a word of Titan's (${message})`;
+  if (rpc && code === "CLOSED") {
+    return `it takes connections, and closes them without a word of Titan's (${message})`;
+  }
   if (unreadable || (rpc && FOREIGN_CODES.has(code))) {
     return `something answers there, but it is not a Titan master (${message})`;
   }
   // A master, and one that works: too many others are there.
-  if (rpc && code === "OVERLOADED") return `it is ${/\bat its limit of \d+ .*$/s.exec(message)?.[0] ?? `overloaded (${message})`}`;
+  if (rpc && code === "OVERLOADED") {
+    return `it is ${/\bat its limit of \d+ .*$/s.exec(message)?.[0] ?? `overloaded (${message})`}`;
+  }
   // A master that is frozen or swapped out looks the same, so this is no verdict on what it is.
   if (rpc && code === "DEADLINE") return `it takes connections, and does not answer (${message})`;
   if (!isConnectionError(error)) return undefined;

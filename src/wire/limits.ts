@@ -79,11 +79,15 @@ export const MAX_GRACE_MS = 10 * 60_000;
 /** Registrations that a master keeps, the absent ones included: with the longest grace, seven new ones a second. */
 export const MAX_WORKERS = 4096;
 
-/** A peer that has connected must introduce itself within this time: a lost packet is sent again after 1 s. */
+/**
+ * A peer that has connected must introduce itself within this time: a lost packet is sent again
+ * after 1 s.
+ */
 export const HELLO_TIMEOUT_MS = 2000;
 /**
- * …and in a frame of this size, for it may be anybody. The longest HELLO of a client has a token of 3 KiB. A worker that has
- * more to say (tags, what it runs) says HELLO as a client first, and then all of it.
+ * …and in a frame of this size, for it may be anybody. The longest HELLO of a client has a token of
+ * 3 KiB. A worker that has more to say (tags, what it runs) says HELLO as a client first, and then
+ * all of it.
  */
 export const MAX_HELLO_BYTES = 4096;
 

@@ -138,17 +138,23 @@ function checkState(dir: string): Finding {
   }
 }
 
-/** Of a folder that an older version made, or somebody else: what is new in it is closed, and it may be open itself. */
+/**
+ * Of a folder that an older version made, or somebody else: what is new in it is closed, and it may
+ * be open itself.
+ */
 function checkModes(state: string): Finding[] {
   // What cannot be looked at has been told by the check of the folder.
   const mode = existsSync(state) ? statSync(state).mode : 0;
   if ((mode & 0o077) === 0) return [];
   const octal = (mode & 0o777).toString(8).padStart(4, "0");
-  const found = `${state} is open to other users of this machine (mode ${octal}), and the log holds the environments of jobs`;
+  const found = `${state} is open to other users of this machine (mode ${octal}), and the log ` +
+    "holds the environments of jobs";
   return [{ check: "access", level: "warn", found, advice: `chmod -R go= '${state}'` }];
 }
 
-/** What earlier starts have cut from the logs or lost of them: nobody sees it in what they hold now. */
+/**
+ * What earlier starts have cut from the logs or lost of them: nobody sees it in what they hold now.
+ */
 async function checkLogs(call: Call, state: string): Promise<Finding[]> {
   const { readRecoveries } = await import("#log");
   const findings: Finding[] = [];
@@ -159,8 +165,13 @@ async function checkLogs(call: Call, state: string): Promise<Finding[]> {
     if (worst === undefined) continue;
     const { at, kind, what } = worst;
     const found = `on ${timeText(at)} a start of ${dir} ${kind === "cut" ? "cut" : kind} ${what}`;
-    const advice = `titan log verify ${dir} lists ${past.length === 1 ? "it" : `all ${past.length}`}`;
-    findings.push(kind === "cut" ? { check: "log", level: "ok", found } : { check: "log", level: "warn", found, advice });
+    const advice = `titan log verify ${dir} lists ` +
+      `${past.length === 1 ? "it" : `all ${past.length}`}`;
+    findings.push(
+      kind === "cut"
+        ? { check: "log", level: "ok", found }
+        : { check: "log", level: "warn", found, advice },
+    );
   }
   return findings;
 }

@@ -129,9 +129,13 @@ async function inspect(call: Call, { log: dir }: Folders): Promise<number> {
 
 /** What is intact now may have been more: earlier starts and repairs have cut. */
 function printRecoveries({ context }: Call, recoveries: readonly PastRecovery[]): void {
-  if (recoveries.length > 0) context.out(`${plural(recoveries.length, "earlier recovery", "earlier recoveries")}:`);
+  if (recoveries.length > 0) {
+    context.out(`${plural(recoveries.length, "earlier recovery", "earlier recoveries")}:`);
+  }
   for (const { at, kind, what } of recoveries) {
-    context.out(`  ${timeText(at)}  ${kind === "cut" ? kind : context.paint("yellow", kind)} ${what}`);
+    context.out(
+      `  ${timeText(at)}  ${kind === "cut" ? kind : context.paint("yellow", kind)} ${what}`,
+    );
   }
 }
 

@@ -11,8 +11,16 @@ export const SERVE_FLAGS: Readonly<Record<string, Flag>> = {
     type: "string", value: "WHEN", values: ["always", "everysec", "no"],
     summary: "fsync always (default), everysec, or no: what a power cut may cost",
   },
-  grace: { type: "string", value: "D", summary: "how long a worker whose connection broke may stay away and keep its jobs (default 80 ms)" },
-  "accept-loss": { type: "boolean", summary: "start although the log has lost its beginning, and with it perhaps acknowledged runs" },
+  grace: {
+    type: "string",
+    value: "D",
+    summary:
+      "how long a worker whose connection broke may stay away and keep its jobs (default 80 ms)",
+  },
+  "accept-loss": {
+    type: "boolean",
+    summary: "start although the log has lost its beginning, and with it perhaps acknowledged runs",
+  },
   ...STORE_FLAG,
   http: { type: "string", value: "PORT", summary: "the dashboard, in a later version" },
 };

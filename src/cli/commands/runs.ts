@@ -122,8 +122,8 @@ export const workers: Command = {
   flags: {},
   notes: [
     "STATE: ready or busy (all slots taken); draining (or stopping) gets nothing new and still runs something, drained runs nothing and can be stopped; away has lost its connection and may come back.",
-    "LATE: how late its heartbeats left it, at worst, in the last five minutes (and since it began). " +
-      "Something held up the worker or its machine; one that is late by 4 s loses its jobs.",
+    "LATE: how late its heartbeats left it, at worst, in the last five minutes (and since it " +
+      "began). Something held up the worker or its machine; one that is late by 4 s loses its jobs.",
   ],
   examples: ["titan workers", "titan workers --json"],
   async run(call: Call): Promise<number> {

@@ -48,7 +48,15 @@ export const store: Command = {
     const [action] = call.args;
     if (action === undefined) return serve(call);
     if (action === "dump") {
-      refuseFlags(call, ["host", "port", "memory", "maxmemory", "durability", "password-file", "replica-of"]);
+      refuseFlags(call, [
+        "host",
+        "port",
+        "memory",
+        "maxmemory",
+        "durability",
+        "password-file",
+        "replica-of",
+      ]);
       return import("../store-dump.ts").then(({ dump }) => dump(call, stateOf(call)));
     }
     throw new UsageError(`Cannot run titan store ${action}: there is titan store, which runs one, and titan store dump`);
@@ -116,7 +124,11 @@ async function maxMemoryOf(call: Call): Promise<number | undefined> {
   if (text === undefined) return undefined;
   const { memoryCeiling, parseMemory } = await import("#store");
   const bytes = parseMemory(text);
-  if (bytes === undefined) throw new UsageError(`Cannot use --maxmemory ${text}: it is a number of bytes, or one with kb, mb or gb`);
+  if (bytes === undefined) {
+    throw new UsageError(
+      `Cannot use --maxmemory ${text}: it is a number of bytes, or one with kb, mb or gb`,
+    );
+  }
   const most = memoryCeiling();
   if (bytes <= most) return bytes;
   throw new UsageError(
