@@ -4,8 +4,8 @@
  * `npm run chapter 5`: the tests of one chapter. Also 05, log, 05-log; more options go to node's
  * runner.
  *
- * It is for somebody who waits. Tests that live hundreds of lives live a share of them here, and say
- * so; `npm test` lives all of them.
+ * It is for somebody who waits. Tests that live hundreds of lives live a share of them here, and
+ * say so; `npm test` lives all of them.
  */
 import { BootstrapError, ensureDeps, runMain } from "./bootstrap.mjs";
 import { findChapter, listChapters } from "./lib/chapters.mjs";

@@ -50,7 +50,9 @@ await runMain(async () => {
   const named = args.filter((arg) => !arg.startsWith("-"));
   checkTools();
   await ensureDeps();
-  await ensureBuilt().catch((error) => process.stderr.write(`${error.message}\n(going on: these tests run from the sources)\n`));
+  await ensureBuilt().catch((error) =>
+    process.stderr.write(`${error.message}\n(going on: these tests run from the sources)\n`),
+  );
   return (await runTests(named.length > 0 ? named.map(existing) : allTests(), { flags })).code;
 });
 

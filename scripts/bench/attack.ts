@@ -1,6 +1,7 @@
 /**
- * What clients that ask and never read the answers cost a master, and those who do read: 20 connections with 1,000
- * unread requests each, of one kind after another, beside one honest client that asks for a list again and again.
+ * What clients that ask and never read the answers cost a master, and those who do read: 20
+ * connections with 1,000 unread requests each, of one kind after another, beside one honest client
+ * that asks for a list again and again.
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -13,7 +14,20 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { encodeFrame } from "#framing";
 import type { Client } from "#sdk";
 import {
-  BLOB_CHUNK_BYTES, BlobPut, BlobRef, Empty, Hello, InfoRequest, JobRef, KvRequest, LogsRequest, Op, PROTOCOL, RunRef, Submit, Why,
+  BLOB_CHUNK_BYTES,
+  BlobPut,
+  BlobRef,
+  Empty,
+  Hello,
+  InfoRequest,
+  JobRef,
+  KvRequest,
+  LogsRequest,
+  Op,
+  PROTOCOL,
+  RunRef,
+  Submit,
+  Why,
 } from "#wire";
 import { removeTreeSync } from "../lib/remove-tree.mjs";
 import type { Options } from "./bricks.ts";
@@ -44,7 +58,11 @@ export async function attack({ quick }: Options): Promise<Row[]> {
   if (!existsSync("/proc/self/status")) return [];
   const dir = mkdtempSync(join(tmpdir(), "titan-bench-"));
   const port = await freePort();
-  const child = spawn(process.execPath, [CLI, "up", "--workers", "0", "--port", String(port), "--state", dir], { stdio: "ignore" });
+  const child = spawn(
+    process.execPath,
+    [CLI, "up", "--workers", "0", "--port", String(port), "--state", dir],
+    { stdio: "ignore" },
+  );
   const exited = once(child, "exit");
   try {
     const honest = await untilUp(port);
@@ -66,8 +84,18 @@ async function prepare(client: Client, port: number): Promise<Attack[]> {
   await client.kv("SET", "big", Buffer.alloc(1024 * 1024, 7));
   const hash = await upload(port, Buffer.alloc(BLOB_BYTES, 7));
   const all = Array.from({ length: 1000 }, (_, i) => i);
-  const stream = (kind: string, opcode: number, body = Empty.encode({})): Attack => ({ kind, opcode, body, isStream: true });
-  const single = (kind: string, opcode: number, body = Empty.encode({})): Attack => ({ kind, opcode, body, isStream: false });
+  const stream = (kind: string, opcode: number, body = Empty.encode({})): Attack => ({
+    kind,
+    opcode,
+    body,
+    isStream: true,
+  });
+  const single = (kind: string, opcode: number, body = Empty.encode({})): Attack => ({
+    kind,
+    opcode,
+    body,
+    isStream: false,
+  });
   return [
     stream("STATUS", Op.STATUS, JobRef.encode({ run, job: undefined })),
     stream("WATCH", Op.WATCH, RunRef.encode({ run })),
@@ -78,8 +106,16 @@ async function prepare(client: Client, port: number): Promise<Attack[]> {
     stream("BLOB_GET", Op.BLOB_GET, BlobRef.encode({ hash })),
     single("WHY", Op.WHY, Why.encode({ run, jobs: all })),
     single("INFO", Op.INFO, InfoRequest.encode({ hash: false })),
-    single("KV", Op.KV, KvRequest.encode({ args: ["GET", "big"].map((text) => Buffer.from(text)) })),
-    single("SUBMIT", Op.SUBMIT, Submit.encode({ spec: undefined, specBlob: hash, key: undefined, strict: false })),
+    single(
+      "KV",
+      Op.KV,
+      KvRequest.encode({ args: ["GET", "big"].map((text) => Buffer.from(text)) }),
+    ),
+    single(
+      "SUBMIT",
+      Op.SUBMIT,
+      Submit.encode({ spec: undefined, specBlob: hash, key: undefined, strict: false }),
+    ),
   ];
 }
 
@@ -100,15 +136,26 @@ async function measure(target: Target, attacks: readonly Attack[], ms: number): 
     peaks.push({ kind: each.kind, mb: peak - idle });
   }
   const worst = peaks.reduce((a, b) => (b.mb > a.mb ? b : a));
-  const note = `${CONNECTIONS} connections, one kind after another: ${peaks.map(({ kind, mb }) => `${kind} ${Math.round(mb)}`).join(", ")}`;
+  const note = `${CONNECTIONS} connections, one kind after another: ` +
+    `${peaks.map(({ kind, mb }) => `${kind} ${Math.round(mb)}`).join(", ")}`;
   const row = (name: string, times: number[], part: number, more: Partial<Row> = {}): Row =>
     ({ group: "attack", name, value: quantile(times, part), unit: "ms", ...more });
   return [
-    { group: "attack", name: "memory beside idle under 1,000 unread requests each", value: worst.mb, unit: "MB RSS", target: { atMost: 268 }, note },
+    {
+      group: "attack",
+      name: "memory beside idle under 1,000 unread requests each",
+      value: worst.mb,
+      unit: "MB RSS",
+      target: { atMost: 268 },
+      note,
+    },
     row("a list, alone, p50", alone, 0.5),
     row("a list, alone, p99", alone, 0.99),
     row("the same beside each attack, p50", beside, 0.5),
-    row("the same beside each attack, p99", beside, 0.99, { target: { atMost: 50 }, note: `${beside.length} requests; the longest ${Math.round(Math.max(...beside))} ms` }),
+    row("the same beside each attack, p99", beside, 0.99, {
+      target: { atMost: 50 },
+      note: `${beside.length} requests; the longest ${Math.round(Math.max(...beside))} ms`,
+    }),
   ];
 }
 
@@ -140,7 +187,18 @@ async function begin(port: number, { opcode, body, isStream }: Attack): Promise<
 
 async function session(port: number): Promise<Socket> {
   const socket = dial(port, "127.0.0.1").on("error", () => undefined);
-  const hello = { protocol: PROTOCOL, role: "client" as const, token: undefined, version: "", instance: "", name: "", tags: [], slots: 1, running: [], dial: undefined };
+  const hello = {
+    protocol: PROTOCOL,
+    role: "client" as const,
+    token: undefined,
+    version: "",
+    instance: "",
+    name: "",
+    tags: [],
+    slots: 1,
+    running: [],
+    dial: undefined,
+  };
   socket.write(encodeFrame({ opcode: Op.HELLO, requestId: 1, body: Hello.encode(hello) }));
   await once(socket, "data");
   return socket;
@@ -149,9 +207,19 @@ async function session(port: number): Promise<Socket> {
 async function upload(port: number, content: Buffer): Promise<string> {
   const hash = createHash("sha256").update(content).digest("hex");
   const socket = await session(port);
-  for (let offset = 0, requestId = 2; offset < content.length; offset += BLOB_CHUNK_BYTES, requestId++) {
+  for (
+    let offset = 0, requestId = 2;
+    offset < content.length;
+    offset += BLOB_CHUNK_BYTES, requestId++
+  ) {
     const data = content.subarray(offset, offset + BLOB_CHUNK_BYTES);
-    socket.write(encodeFrame({ opcode: Op.BLOB_PUT, requestId, body: BlobPut.encode({ hash, total: content.length, offset, data }) }));
+    socket.write(
+      encodeFrame({
+        opcode: Op.BLOB_PUT,
+        requestId,
+        body: BlobPut.encode({ hash, total: content.length, offset, data }),
+      }),
+    );
     await once(socket, "data");
   }
   socket.destroy();
@@ -159,5 +227,7 @@ async function upload(port: number, content: Buffer): Promise<string> {
 }
 
 function rssMb(pid: number): number {
-  return (Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024) / 1e6;
+  return (
+    (Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024) / 1e6
+  );
 }

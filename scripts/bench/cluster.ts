@@ -168,7 +168,10 @@ interface Cluster {
   readonly worker: ChildProcess;
 }
 
-export async function withCluster(slots: number, use: (cluster: Cluster) => Promise<void>): Promise<void> {
+export async function withCluster(
+  slots: number,
+  use: (cluster: Cluster) => Promise<void>,
+): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), "titan-bench-"));
   const children: ChildProcess[] = [];
   const role = async (...args: string[]): Promise<{ child: ChildProcess; line: { port: number } }> => {

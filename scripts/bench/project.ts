@@ -1,4 +1,7 @@
-/** Jobs of a large project: how long they take, and how late the worker's heartbeats get beside them. */
+/**
+ * Jobs of a large project: how long they take, and how late the worker's heartbeats get beside
+ * them.
+ */
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,6 +1,7 @@
 /**
- * Titan as a queue: one run for each job, which is as many submissions, promises and forgotten runs as there are jobs.
- * Master, worker and this process as the client are processes of their own; a run counts when it has ended.
+ * Titan as a queue: one run for each job, which is as many submissions, promises and forgotten runs
+ * as there are jobs. Master, worker and this process as the client are processes of their own; a
+ * run counts when it has ended.
  */
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -36,13 +37,21 @@ export async function queue({ quick }: Options): Promise<Row[]> {
       cpu.push(((cpuMs(master.pid!) - before) * 1000) / ROUND);
     } while (rates.length * ROUND < FINISHED && performance.now() < until);
     rows.push({
-      group: "queue", name: `single-job runs, ${IN_FLIGHT} in flight, submit to end`, value: quantile(rates, 0.5),
-      unit: "runs/s", target: { atLeast: 30_000 },
-      note: `${rates.length} rounds of ${ROUND.toLocaleString("en-US")} (best ${Math.round(Math.max(...rates)).toLocaleString("en-US")})`,
+      group: "queue",
+      name: `single-job runs, ${IN_FLIGHT} in flight, submit to end`,
+      value: quantile(rates, 0.5),
+      unit: "runs/s",
+      target: { atLeast: 30_000 },
+      note: `${rates.length} rounds of ${ROUND.toLocaleString("en-US")} (best ` +
+        `${Math.round(Math.max(...rates)).toLocaleString("en-US")})`,
     });
     rows.push({
-      group: "queue", name: "processor time of the master for one of them", value: quantile(cpu, 0.5), unit: "µs",
-      note: `first round ${Math.round(cpu[0]!)}, last round ${Math.round(cpu.at(-1)!)} with ${(rates.length * ROUND).toLocaleString("en-US")} finished`,
+      group: "queue",
+      name: "processor time of the master for one of them",
+      value: quantile(cpu, 0.5),
+      unit: "µs",
+      note: `first round ${Math.round(cpu[0]!)}, last round ${Math.round(cpu.at(-1)!)} with ` +
+        `${(rates.length * ROUND).toLocaleString("en-US")} finished`,
     });
     rows.push(...(await oneByOne(client)));
   });
@@ -60,7 +69,10 @@ async function round(client: Client, count: number): Promise<number> {
   return performance.now() - start;
 }
 
-/** Each waits for an fsync of its own: by design, it is the promise. So that one is measured beside it. */
+/**
+ * Each waits for an fsync of its own: by design, it is the promise. So that one is measured beside
+ * it.
+ */
 async function oneByOne(client: Client): Promise<Row[]> {
   const waits = await repeat(() => client.submitSpec(SPEC));
   const dir = mkdtempSync(join(tmpdir(), "titan-bench-"));
@@ -71,10 +83,19 @@ async function oneByOne(client: Client): Promise<Row[]> {
   removeTreeSync(dir);
   return [
     {
-      group: "queue", name: "one submitted at a time, p50", value: quantile(waits, 0.5), unit: "ms", target: { atMost: 0.8 },
+      group: "queue",
+      name: "one submitted at a time, p50",
+      value: quantile(waits, 0.5),
+      unit: "ms",
+      target: { atMost: 0.8 },
       note: `an append with its fsync alone: ${quantile(fsyncs, 0.5).toFixed(2)} ms`,
     },
-    { group: "queue", name: "one submitted at a time, p99", value: quantile(waits, 0.99), unit: "ms" },
+    {
+      group: "queue",
+      name: "one submitted at a time, p99",
+      value: quantile(waits, 0.99),
+      unit: "ms",
+    },
   ];
 }
 

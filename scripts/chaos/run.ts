@@ -89,7 +89,22 @@ class ChaosRun {
 
   constructor(options: ChaosOptions) {
     this.#options = options;
-    this.#evidence = { dir: this.#dir, effects: this.#effects, deaths: [], told: this.#told, kills: [], disturbed: [], masterFreezes: [], leftByAttempts: [], orphans: [], open: [], crashes: [], lives: { master: [], workers: [] }, repeats: 0, held: [] };
+    this.#evidence = {
+      dir: this.#dir,
+      effects: this.#effects,
+      deaths: [],
+      told: this.#told,
+      kills: [],
+      disturbed: [],
+      masterFreezes: [],
+      leftByAttempts: [],
+      orphans: [],
+      open: [],
+      crashes: [],
+      lives: { master: [], workers: [] },
+      repeats: 0,
+      held: [],
+    };
   }
 
   #say(text: string): void {
@@ -291,7 +306,10 @@ class ChaosRun {
     this.#say("all runs have ended; looking for what their jobs left");
     this.#evidence.leftByAttempts = await this.#remaining();
     // Idle launchers are let go after some seconds, and memory is collected some time.
-    await untilTrue(() => this.#held().every((holding) => grown(holding).length === 0), IDLE_MS).catch(() => undefined);
+    await untilTrue(
+      () => this.#held().every((holding) => grown(holding).length === 0),
+      IDLE_MS,
+    ).catch(() => undefined);
     this.#evidence.held = this.#held();
   }
 
@@ -303,7 +321,11 @@ class ChaosRun {
   }
 
   #held(): Holding[] {
-    return this.#holdings().map(([name, after]) => ({ name, before: this.#before.get(name)!, after }));
+    return this.#holdings().map(([name, after]) => ({
+      name,
+      before: this.#before.get(name)!,
+      after,
+    }));
   }
 
   /** Polls, because what was asked to end has some seconds for it. */

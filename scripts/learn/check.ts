@@ -1,5 +1,6 @@
 /**
- * `learn check [NN…] [--pages]`: the author's gate. Prose, code, transcripts, breaks and exercises of every lesson hold, or it says where they do not.
+ * `learn check [NN…] [--pages]`: the author's gate. Prose, code, transcripts, breaks and exercises
+ * of every lesson hold, or it says where they do not.
  *
  * Everything that runs is a job; three run at a time, each in a sandbox of its own.
  * Test: test/learn-check.test.ts
@@ -23,7 +24,10 @@ import { openSandboxes } from "./sandboxes.ts";
 import { checkSkeleton, checkSkeletonTypes } from "./skeletons.ts";
 import { checkTranscripts } from "./transcripts.ts";
 
-/** The machine the gate is sized for has two cores; jobs wait for a part of their time, and many measure it. */
+/**
+ * The machine the gate is sized for has two cores; jobs wait for a part of their time, and many
+ * measure it.
+ */
 const JOBS_AT_ONCE = 3;
 
 export interface CheckOptions {

@@ -109,8 +109,14 @@ const VARIABLE: readonly (readonly [RegExp, string])[] = [
   [/\b(127\.0\.0\.1|localhost|0\.0\.0\.0|\[::1?\])(:)\d+/g, "$1$2<port>"],
   [/\b(port|pid|process)([ =:#]+)\d+/gi, "$1$2<number>"],
   // A rate: 12,345 frames/s, 1.2 GB/s, 31k/s
-  [/[ \t]*[~≈]?\b\d[\d,_]*(?:\.\d+)?[kM]?(?:\s?[A-Za-zµμ]+)?(?:\/s\b|\/sec\b|\s?per second\b)/g, " <measure>"],
-  [new RegExp(`[ \\t]*[~≈]?(?<![\\w.-])-?\\d[\\d,_]*(?:\\.\\d+)?\\s?(?:${UNITS})(?![\\w])`, "g"), " <measure>"],
+  [
+    /[ \t]*[~≈]?\b\d[\d,_]*(?:\.\d+)?[kM]?(?:\s?[A-Za-zµμ]+)?(?:\/s\b|\/sec\b|\s?per second\b)/g,
+    " <measure>",
+  ],
+  [
+    new RegExp(`[ \\t]*[~≈]?(?<![\\w.-])-?\\d[\\d,_]*(?:\\.\\d+)?\\s?(?:${UNITS})(?![\\w])`, "g"),
+    " <measure>",
+  ],
   // A run id: the pipeline's name and a short id that has a digit in it
   [/\b([a-z][a-z0-9_]*(?:-[a-z][a-z0-9_]*)*)-(?=[a-z0-9]*\d)[a-z0-9]{5,12}\b/g, "$1-<id>"],
 ];

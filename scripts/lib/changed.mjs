@@ -7,11 +7,12 @@
  *
  * One file uses another when it imports it ("#log" is what package.json says it is), when its text
  * names it, as `"scripts/demo/main.ts"` or `join(ROOT, "docs")` does, or when it runs it, as
- * `npm run sim` in a lesson does. A folder's name stands for all that is in it, and `dist` for `src`.
+ * `npm run sim` in a lesson does. A folder's name stands for all that is in it, and `dist` for
+ * `src`.
  *
- * Invariant: a test that is left out cannot have noticed the change. A text is taken for the name of
- * a file whenever there is one of that name, so that too much is run rather than too little; what
- * decides how tests run at all (SETTINGS) touches everything.
+ * Invariant: a test that is left out cannot have noticed the change. A text is taken for the name
+ * of a file whenever there is one of that name, so that too much is run rather than too little;
+ * what decides how tests run at all (SETTINGS) touches everything.
  * Left out: names that a program puts together from pieces. The rules of style.test.ts look at the
  * whole project, and so they always run.
  * Test: test/changed.test.ts

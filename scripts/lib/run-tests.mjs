@@ -21,9 +21,22 @@ const AT_ONCE = Math.min(4, availableParallelism() + 1);
 
 /** The longest begin first, so that none of them is what all others wait for. */
 const LONGEST = [
-  "demo", "learn-check", "22-simulation.bugs", "learn-scripts", "cli.cluster", "cli", "22-simulation",
-  "learn-companion", "package", "12-membership.orphans.up", "15-store.cluster", "cli.terminal", "00-tour",
-  "22-simulation.chaos", "11-worker.processes", "03-host.remove",
+  "demo",
+  "learn-check",
+  "22-simulation.bugs",
+  "learn-scripts",
+  "cli.cluster",
+  "cli",
+  "22-simulation",
+  "learn-companion",
+  "package",
+  "12-membership.orphans.up",
+  "15-store.cluster",
+  "cli.terminal",
+  "00-tour",
+  "22-simulation.chaos",
+  "11-worker.processes",
+  "03-host.remove",
 ];
 
 const RUNNER = fileURLToPath(new URL("test-runner.mjs", import.meta.url));
@@ -32,10 +45,11 @@ const RUNNER = fileURLToPath(new URL("test-runner.mjs", import.meta.url));
  * Runs test files and prints their results.
  * @param {string[]} files relative to the root
  * @param {{ root?: string, flags?: string[], env?: NodeJS.ProcessEnv, quiet?: boolean,
- *   late?: boolean }} [options] root is that of a copy of the project; flags are node's; quiet shows nothing, for
- *   callers who want the summary; late shows everything at the end, for tests that run beside others
- * @returns {Promise<{ code: number, summary: TestSummary }>} code is 0 only if at least one test ran
- *   and none failed, or no file was named
+ *   late?: boolean }} [options] root is that of a copy of the project; flags are node's; quiet
+ *   shows nothing, for callers who want the summary; late shows everything at the end, for tests
+ *   that run beside others
+ * @returns {Promise<{ code: number, summary: TestSummary }>} code is 0 only if at least one test
+ *   ran and none failed, or no file was named
  */
 export async function runTests(files, options = {}) {
   const root = options.root ?? ROOT;
@@ -46,8 +60,15 @@ export async function runTests(files, options = {}) {
   // Inside a test this variable is set, and a runner that finds it takes itself for a child and runs nothing.
   const { NODE_TEST_CONTEXT: _, ...env } = options.env ?? process.env;
   try {
-    const args = programFor(files.map((file) => programFile(root, file)), { ...options, root, report });
-    const status = await runNode(args, { cwd: root, env, stdio: options.quiet ? "ignore" : "inherit" });
+    const args = programFor(
+      files.map((file) => programFile(root, file)),
+      { ...options, root, report },
+    );
+    const status = await runNode(args, {
+      cwd: root,
+      env,
+      stdio: options.quiet ? "ignore" : "inherit",
+    });
     const summary = readSummary(report);
     if (summary.ran === 0 && status === 0 && !options.quiet) process.stderr.write("No test ran: that is a failure, not a success.\n");
     return { code: status === 0 && summary.ran === 0 ? 1 : status, summary };
@@ -59,7 +80,8 @@ export async function runTests(files, options = {}) {
 /**
  * Our own runner, unless there are flags that only node's understands.
  * @param {string[]} files absolute
- * @param {{ root: string, report: string, flags?: string[], quiet?: boolean, late?: boolean }} options
+ * @param {{ root: string, report: string, flags?: string[], quiet?: boolean,
+ *   late?: boolean }} options
  * @returns {string[]} arguments for node
  */
 function programFor(files, { root, report, flags = [], quiet = false, late = false }) {
@@ -67,10 +89,15 @@ function programFor(files, { root, report, flags = [], quiet = false, late = fal
   const timeouts = valuesOf("--test-timeout", flags);
   if (names.length + timeouts.length < flags.length) {
     return [
-      ...loaderFlags(root), "--test", `--test-timeout=${FILE_TIMEOUT_MS}`, `--test-concurrency=${AT_ONCE}`,
+      ...loaderFlags(root),
+      "--test",
+      `--test-timeout=${FILE_TIMEOUT_MS}`,
+      `--test-concurrency=${AT_ONCE}`,
       ...(quiet ? [] : ["--test-reporter=spec", "--test-reporter-destination=stdout"]),
-      `--test-reporter=${new URL("reporter.mjs", import.meta.url).href}`, `--test-reporter-destination=${report}`,
-      ...flags, ...files,
+      `--test-reporter=${new URL("reporter.mjs", import.meta.url).href}`,
+      `--test-reporter-destination=${report}`,
+      ...flags,
+      ...files,
     ];
   }
   /** @type {import("./test-runner.mjs").Job} */

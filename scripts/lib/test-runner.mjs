@@ -18,8 +18,8 @@ import summarise from "./reporter.mjs";
  * @typedef {{
  *   files: string[], flags: string[], concurrency: number, timeoutMs: number, names: string[],
  *   report: string, output: "now" | "late" | "none",
- * }} Job `flags` start the process of a file; `names` are patterns of the tests to be run; `late` is
- *   for a runner beside another one: all it has to say, once
+ * }} Job `flags` start the process of a file; `names` are patterns of the tests to be run; `late`
+ *   is for a runner beside another one: all it has to say, once
  */
 
 /** @type {Job} */
