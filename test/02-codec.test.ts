@@ -492,11 +492,18 @@ describe("codec: the scratch that grows while a message is written", () => {
 
   for (const [name, [type, value]] of Object.entries(shapes)) {
     it(`${name} survives at every offset around its end`, () => {
-      // A number leaves room behind it, whatever comes next. A key that is text may end where the scratch ends.
-      const Edge = message("Edge", { before: [1, bytes()], it: [2, type], by: [3, map(type, 2)], after: [4, u53()] });
+      // A number leaves room behind it, whatever comes next. A key that is text may end where the
+      // scratch ends.
+      const Edge = message("Edge", {
+        before: [1, bytes()],
+        it: [2, type],
+        by: [3, map(type, 2)],
+        after: [4, u53()],
+      });
       const by = { ["k".repeat(10)]: value, ["l".repeat(10)]: value };
       const all = { it: value, by, after: 7 };
-      // Wherever the scratch ends, it ends once behind each byte of all that comes after the filling.
+      // Wherever the scratch ends, it ends once behind each byte of all that comes after the
+      // filling.
       for (let at = -Edge.encode({ before: Buffer.alloc(0), ...all }).length; at <= 2; at++) {
         Huge.encode(huge); // too large to be kept: the next message begins with a new scratch
         const sent = { before: Buffer.alloc(SCRATCH_BYTES + at, 0xee), ...all };

@@ -3,7 +3,15 @@ import assert from "node:assert/strict";
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import {
-  cpSync, linkSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync,
+  cpSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
@@ -81,14 +89,18 @@ test("lock() is not fooled by a process that was given the dead holder's number"
 });
 
 test("lock() tells a copy of a held lock from another name of it", async () => {
-  const [original, copy, name] = ["original", "copy", "name"].map((folderName) => join(folder, folderName)) as [string, string, string];
+  const [original, copy, name] = ["original", "copy", "name"].map((folderName) =>
+    join(folder, folderName),
+  ) as [string, string, string];
   for (const at of [original, name]) mkdirSync(at);
   const held = await host.storage.lock(join(original, "lock"));
   cpSync(original, copy, { recursive: true, preserveTimestamps: true });
   linkSync(join(original, "lock"), join(name, "lock"));
   assert.equal(await lockHolder(join(copy, "lock")), undefined);
   assert.equal(await lockHolder(join(original, "lock")), process.pid);
-  for (const at of [original, name]) await assert.rejects(host.storage.lock(join(at, "lock")), { code: "ELOCKED" });
+  for (const at of [original, name]) {
+    await assert.rejects(host.storage.lock(join(at, "lock")), { code: "ELOCKED" });
+  }
   const beside = await host.storage.lock(join(copy, "lock"));
   await assert.rejects(host.storage.lock(join(copy, "lock")), { code: "ELOCKED" });
   renameSync(original, `${original}-moved`);
@@ -108,7 +120,9 @@ test("what storage makes is its owner's alone, whatever the umask", async () => 
       await host.storage.writeFile(join(top, "written"), Buffer.from("x"));
       await (await host.storage.open(join(top, "opened"), { create: true })).close();
       const held = await host.storage.lock(join(top, "lock"));
-      const modes = ["", "deep", "deep/er", "written", "opened", "lock"].map((name) => statSync(join(top, name)).mode & 0o777);
+      const modes = ["", "deep", "deep/er", "written", "opened", "lock"].map(
+        (name) => statSync(join(top, name)).mode & 0o777,
+      );
       assert.deepEqual(modes, [0o700, 0o700, 0o700, 0o600, 0o600, 0o600]);
       await held.release();
       rmSync(top, { recursive: true });

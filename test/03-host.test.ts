@@ -5,8 +5,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import {
-  descriptorLimit, HIGH_WATER_BYTES, MAX_TIMER_MS, nodeHost, seededRandom, unwrittenParts, VirtualTime,
-  type Host, type Socket,
+  descriptorLimit,
+  HIGH_WATER_BYTES,
+  MAX_TIMER_MS,
+  nodeHost,
+  seededRandom,
+  unwrittenParts,
+  VirtualTime,
+  type Host,
+  type Socket,
 } from "#host";
 
 const host = nodeHost();
@@ -394,16 +401,30 @@ test("descriptorLimit() reads the soft limit as Linux says it, and falls back to
   const dir = await mkdtemp(join(tmpdir(), "titan-limits-"));
   const file = join(dir, "limits");
   const limits = (text: string): number => {
-    writeFileSync(file, `Limit                     Soft Limit           Hard Limit           Units     \nMax cpu time              unlimited            unlimited            seconds   \n${text}`);
+    writeFileSync(
+      file,
+      `Limit                     Soft Limit           Hard Limit           Units     \nMax cpu ` +
+        `time              unlimited            unlimited            seconds   \n${text}`,
+    );
     return descriptorLimit(file);
   };
-  assert.equal(limits("Max open files            1024                 524288               files     \n"), 1024);
-  assert.equal(limits("Max open files            unlimited            unlimited            files     \n"), Number.MAX_SAFE_INTEGER);
+  assert.equal(
+    limits("Max open files            1024                 524288               files     \n"),
+    1024,
+  );
+  assert.equal(
+    limits("Max open files            unlimited            unlimited            files     \n"),
+    Number.MAX_SAFE_INTEGER,
+  );
   const { report } = process;
-  const { userLimits } = report.getReport() as unknown as { userLimits?: { open_files: { soft: number | string } } };
+  const { userLimits } = report.getReport() as unknown as {
+    userLimits?: { open_files: { soft: number | string } };
+  };
   const soft = userLimits?.open_files.soft;
   const known = soft === "unlimited" ? Number.MAX_SAFE_INTEGER : (soft ?? 1024);
-  for (const odd of ["", "Max open files            many 1 files\n"]) assert.equal(limits(odd), known);
+  for (const odd of ["", "Max open files            many 1 files\n"]) {
+    assert.equal(limits(odd), known);
+  }
   assert.equal(descriptorLimit(join(dir, "none")), known);
   assert.ok(descriptorLimit() > 0);
   await rm(dir, { recursive: true });

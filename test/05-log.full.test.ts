@@ -1,4 +1,7 @@
-/** Lesson 05: a disk that is full: refused, kept, tried again; nothing acknowledged is lost, nothing half-made stays. */
+/**
+ * Lesson 05: a disk that is full: refused, kept, tried again; nothing acknowledged is lost, nothing
+ * half-made stays.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasNoRoom, type Log, LogError, type LogFull, type LogOptions, openLog } from "#log";
@@ -6,8 +9,10 @@ import { memoryHost, type MemoryHost, MemoryStorage } from "./05-log.memory-stor
 
 const DIR = "/state/log";
 const body = (seq: number): Buffer => Buffer.from(`event ${seq} ${"x".repeat((seq * 7) % 30)}`);
-const isLogError = (code: string) => (error: unknown) => error instanceof LogError && error.code === code;
-const expected = (count: number): string[] => Array.from({ length: count }, (_, i) => String(body(i + 1)));
+const isLogError = (code: string) => (error: unknown) =>
+  error instanceof LogError && error.code === code;
+const expected = (count: number): string[] =>
+  Array.from({ length: count }, (_, i) => String(body(i + 1)));
 
 interface Opened {
   readonly host: MemoryHost;
@@ -86,8 +91,14 @@ test("append() refuses with FULL while the disk is full; the log goes on by itse
   const before = await fill(opened, 3);
   const appended = log.nextSeq - 1;
   assert.ok(before >= 3 && appended === before + 3);
-  assert.equal(log.full?.message, `Cannot write log ${DIR}/0000000000000001.seg: ENOSPC: no space left on device, write`);
-  assert.throws(() => log.append(body(1)), { code: "FULL", message: `Cannot append record: ${log.full?.message}` });
+  assert.equal(
+    log.full?.message,
+    `Cannot write log ${DIR}/0000000000000001.seg: ENOSPC: no space left on device, write`,
+  );
+  assert.throws(() => log.append(body(1)), {
+    code: "FULL",
+    message: `Cannot append record: ${log.full?.message}`,
+  });
   let late = false;
   const waiting = log.durable().then(() => (late = true));
   // Full for a while: asked again, and nothing is left of each try.
@@ -104,7 +115,11 @@ test("append() refuses with FULL while the disk is full; the log goes on by itse
   host.fireTimers();
   await waiting;
   assert.equal(log.full, undefined);
-  assert.deepEqual(heard, ["full: Cannot write log /state/log/0000000000000001.seg: ENOSPC: no space left on device, write", "room"]);
+  assert.deepEqual(heard, [
+    "full: Cannot write log /state/log/0000000000000001.seg: ENOSPC: no space left on device, " +
+      "write",
+    "room",
+  ]);
   await log.durable(log.append(body(appended + 1)));
   assert.deepEqual(await contents(host.storage.cloneAfterCrash("nothing")), expected(appended + 1));
   // The next time begins with a short pause again.
@@ -120,7 +135,11 @@ test("append() refuses with FULL while the disk is full; the log goes on by itse
 
 test("what is appended in onRoom is written once, behind what waited", async () => {
   const host = memoryHost();
-  const log: Log = await openLog({ host, dir: DIR, onRoom: () => void log.append(body(log.nextSeq)) });
+  const log: Log = await openLog({
+    host,
+    dir: DIR,
+    onRoom: () => void log.append(body(log.nextSeq)),
+  });
   await log.durable(log.append(body(1)));
   host.storage.spaceBytes = host.storage.usedBytes;
   log.append(body(2));
@@ -160,15 +179,21 @@ test("a disk that fills up and has room again, anywhere in rotations and snapsho
     assert.ok(seen > 0, what);
     const names = await storage.list(DIR);
     assert.ok(!names.some((name) => name.endsWith(".tmp")), `${what}: ${names}`);
-    const listed = String(storage.peek(`${DIR}/MANIFEST`)).match(/^(segment|snapshot) /gm)?.length ?? 0;
+    const listed =
+      String(storage.peek(`${DIR}/MANIFEST`)).match(/^(segment|snapshot) /gm)?.length ?? 0;
     assert.equal(names.length, listed + 1, `${what}: ${names}`);
     await log.close();
     assert.deepEqual(await contents(storage), expected(40), what);
   }
 });
 
-/** Forty records, three segments or more, two snapshots; whenever the disk is full, it gets a little larger. */
-async function life(space: number): Promise<{ storage: MemoryStorage; log: Log; most: number; seen: number }> {
+/**
+ * Forty records, three segments or more, two snapshots; whenever the disk is full, it gets a little
+ * larger.
+ */
+async function life(
+  space: number,
+): Promise<{ storage: MemoryStorage; log: Log; most: number; seen: number }> {
   const opened = await open(memoryHost(), { segmentBytes: 400 });
   const { host, log, heard } = opened;
   const { storage } = host;
@@ -247,7 +272,10 @@ test("under everysec, what was acknowledged before the disk was full is fsynced 
   const opened = await open(memoryHost(), { durability: "everysec" });
   opened.host.storage.spaceBytes = opened.host.storage.usedBytes + 150;
   const acknowledged = await fill(opened, 1);
-  assert.deepEqual(await contents(opened.host.storage.cloneAfterCrash("nothing")), expected(acknowledged));
+  assert.deepEqual(
+    await contents(opened.host.storage.cloneAfterCrash("nothing")),
+    expected(acknowledged),
+  );
   assert.equal(opened.host.fireTimers(), 1, "the pause; the second is over");
   await settle();
   opened.host.storage.failSync = true;
@@ -282,8 +310,14 @@ test("close() of a full log tries once more, then rejects with FULL and gives up
     const { host, log } = opened;
     host.storage.spaceBytes = host.storage.usedBytes + 100;
     const acknowledged = await fill(opened, 1);
-    const waiting = log.durable().then(() => "written", (error: LogError) => error.code);
-    const saving = log.saveSnapshot(log.nextSeq - 1, []).then(() => "saved", (error: LogError) => error.code);
+    const waiting = log.durable().then(
+      () => "written",
+      (error: LogError) => error.code,
+    );
+    const saving = log.saveSnapshot(log.nextSeq - 1, []).then(
+      () => "saved",
+      (error: LogError) => error.code,
+    );
     host.storage.spaceBytes += room;
     const closed = await log.close().then(() => "closed", (error: LogError) => error.code);
     assert.equal(closed, room === 0 ? "FULL" : "closed");
@@ -297,7 +331,8 @@ test("close() of a full log tries once more, then rejects with FULL and gives up
 });
 
 test("hasNoRoom() knows a full disk and a used up quota, and nothing else", () => {
-  const said = (code: string, syscall: string): boolean => hasNoRoom(Object.assign(new Error(code), { code, syscall }));
+  const said = (code: string, syscall: string): boolean =>
+    hasNoRoom(Object.assign(new Error(code), { code, syscall }));
   assert.ok(said("ENOSPC", "write") && said("EDQUOT", "open") && said("ENOSPC", "rename"));
   assert.ok(!said("EIO", "write") && !said("ENOSPC", "fsync") && !said("EDQUOT", "fdatasync"));
   assert.ok(!hasNoRoom({}) && !hasNoRoom(new Error("ENOSPC")));

@@ -1,4 +1,7 @@
-/** Lesson 05: a log that has lost its beginning does not open, and what a recovery cut or lost is not forgotten. */
+/**
+ * Lesson 05: a log that has lost its beginning does not open, and what a recovery cut or lost is
+ * not forgotten.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspectLog, LogError, openLog, readLog, readRecoveries, repairLog, verifyLog } from "#log";
@@ -36,15 +39,24 @@ test("openLog() refuses a log whose segment has lost its header, names file and 
     const host = await write(count);
     for (let size = 0; size < HEADER; size++) {
       const cut = edited(host, (bytes) => Buffer.from(bytes.subarray(0, size)));
-      const left = new RegExp(`${NAME}: offset 0: its header is gone \\(${size} of its 32 bytes are there\\), and any records with it, which may have been acknowledged`);
-      for (const refuse of [openLog({ host: cut, dir: DIR }), readLog(cut, DIR, { record: () => {} })]) {
+      const left = new RegExp(
+        `${NAME}: offset 0: its header is gone \\(${size} of its 32 bytes are there\\), and any ` +
+          "records with it, which may have been acknowledged",
+      );
+      for (const refuse of [
+        openLog({ host: cut, dir: DIR }),
+        readLog(cut, DIR, { record: () => {} }),
+      ]) {
         await assert.rejects(refuse, refused(left));
       }
       assert.equal(cut.storage.peek(FILE).length, size);
       assert.equal((await verifyLog(cut, DIR)).ok, false);
     }
     const zeros = edited(host, () => Buffer.alloc(HEADER));
-    await assert.rejects(openLog({ host: zeros, dir: DIR }), refused(/its header is gone \(it is zeros\)/));
+    await assert.rejects(
+      openLog({ host: zeros, dir: DIR }),
+      refused(/its header is gone \(it is zeros\)/),
+    );
   }
 });
 
@@ -52,7 +64,10 @@ test("openLog() refuses a lost header behind other segments as well", async () =
   const host = await write(20, { segmentBytes: 100 });
   const last = (await host.storage.list(DIR)).filter((name) => name.endsWith(".seg")).at(-1)!;
   const cut = edited(host, (bytes) => Buffer.from(bytes.subarray(0, 10)), `${DIR}/${last}`);
-  await assert.rejects(openLog({ host: cut, dir: DIR }), refused(/its header is gone/, `${DIR}/${last}`));
+  await assert.rejects(
+    openLog({ host: cut, dir: DIR }),
+    refused(/its header is gone/, `${DIR}/${last}`),
+  );
   const log = await openLog({ host: cut, dir: DIR, acceptLoss: true });
   assert.equal(log.nextSeq, Number(last.slice(0, 16)));
   await log.close();
@@ -76,7 +91,8 @@ test("openLog({ acceptLoss }) goes on without it, and says so for ever", async (
     assert.deepEqual([ok, records, recoveries.length], [true, 1, 1]);
     assert.deepEqual(recoveries[0], {
       at: 0, kind: "lost",
-      what: `what ${NAME} held: its header is gone (${size} of its 32 bytes are there), and any records with it, which may have been acknowledged`,
+      what: `what ${NAME} held: its header is gone (${size} of its 32 bytes are there), and any ` +
+        "records with it, which may have been acknowledged",
     });
   }
 });
@@ -87,11 +103,15 @@ test("openLog({ acceptLoss }) accepts no other damage", async () => {
     (bytes: Buffer) => (bytes.fill(0, 0, HEADER), bytes), // records behind it
     (bytes: Buffer) => ((bytes[HEADER + 9]! ^= 1), bytes),
   ]) {
-    await assert.rejects(openLog({ host: edited(host, edit), dir: DIR, acceptLoss: true }), { code: "DAMAGED" });
+    await assert.rejects(openLog({ host: edited(host, edit), dir: DIR, acceptLoss: true }), {
+      code: "DAMAGED",
+    });
   }
   const missing = host.storage.clone();
   missing.drop(FILE);
-  await assert.rejects(openLog({ host: memoryHost(missing), dir: DIR, acceptLoss: true }), { code: "GAP" });
+  await assert.rejects(openLog({ host: memoryHost(missing), dir: DIR, acceptLoss: true }), {
+    code: "GAP",
+  });
 });
 
 test("repairLog() puts a headless segment aside, and that is remembered as a loss", async () => {
@@ -101,7 +121,11 @@ test("repairLog() puts a headless segment aside, and that is remembered as a los
   const { moved } = await repairLog(cut, DIR);
   assert.deepEqual(moved, [{ file: FILE, offset: 0, bytes: 10, to: `${FILE}.damaged` }]);
   const [news] = await readRecoveries(cut.storage, DIR);
-  assert.deepEqual(news, { at: 0, kind: "lost", what: "10 bytes by a repair, which kept everything up to record 0" });
+  assert.deepEqual(news, {
+    at: 0,
+    kind: "lost",
+    what: "10 bytes by a repair, which kept everything up to record 0",
+  });
   await (await openLog({ host: cut, dir: DIR })).close();
 });
 
@@ -112,10 +136,18 @@ test("a torn tail is remembered after it has been cut", async () => {
   await (await openLog({ host: cut, dir: DIR })).close();
   const bare = edited(host, (bytes) => Buffer.from(bytes.subarray(0, HEADER + 1)));
   await (await openLog({ host: bare, dir: DIR })).close();
-  assert.deepEqual((await verifyLog(cut, DIR)).recoveries, [{ at: 0, kind: "cut", what: `44 bytes of ${NAME}, behind record 3` }]);
-  assert.deepEqual((await verifyLog(bare, DIR)).recoveries, [{ at: 0, kind: "cut", what: `1 bytes of ${NAME}, with no record before them` }]);
+  assert.deepEqual((await verifyLog(cut, DIR)).recoveries, [
+    { at: 0, kind: "cut", what: `44 bytes of ${NAME}, behind record 3` },
+  ]);
+  assert.deepEqual((await verifyLog(bare, DIR)).recoveries, [
+    { at: 0, kind: "cut", what: `1 bytes of ${NAME}, with no record before them` },
+  ]);
   await (await openLog({ host, dir: DIR })).close();
-  assert.deepEqual((await verifyLog(host, DIR)).recoveries, [], "an opening with nothing to tell writes nothing");
+  assert.deepEqual(
+    (await verifyLog(host, DIR)).recoveries,
+    [],
+    "an opening with nothing to tell writes nothing",
+  );
 });
 
 test("the list of recoveries keeps twenty: losses stay, the oldest cuts go, noise is passed over", async () => {
@@ -135,7 +167,10 @@ test("the list of recoveries keeps twenty: losses stay, the oldest cuts go, nois
   const kept = await readRecoveries(storage, DIR);
   assert.equal(kept.length, 20);
   assert.equal(kept[0]!.kind, "lost");
-  assert.deepEqual(kept.slice(1).map(({ what }) => Number.parseInt(what, 10)), Array.from({ length: 19 }, (_, i) => i + 7));
+  assert.deepEqual(
+    kept.slice(1).map(({ what }) => Number.parseInt(what, 10)),
+    Array.from({ length: 19 }, (_, i) => i + 7),
+  );
 });
 
 test("a full disk does not keep a log with a torn tail from opening", async () => {

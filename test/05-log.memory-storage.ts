@@ -5,13 +5,16 @@
 import type { FileInfo, Host, Storage, StoredFile } from "#host";
 
 /**
- * What a crash leaves of bytes that no fsync had covered. `sector`, `page`: all but the sector or the page in which they
- * begin; `hole`: all but the sector after that.
+ * What a crash leaves of bytes that no fsync had covered. `sector`, `page`: all but the sector or
+ * the page in which they begin; `hole`: all but the sector after that.
  */
 export type Leftover = "nothing" | "everything" | "half" | "hole" | "sector" | "page";
 
 const SECTOR_BYTES = 512;
-/** What a system keeps of a file in memory, it brings to the disk in pieces of this size, counted from the file's start. */
+/**
+ * What a system keeps of a file in memory, it brings to the disk in pieces of this size, counted
+ * from the file's start.
+ */
 const PAGE_BYTES = 4096;
 
 class Inode {
@@ -153,9 +156,14 @@ export class MemoryStorage implements Storage {
     throw failure("ECRASH", "the machine is off");
   }
 
-  async open(path: string, options: { create?: boolean; exclusive?: boolean; readOnly?: boolean } = {}): Promise<StoredFile> {
+  async open(
+    path: string,
+    options: { create?: boolean; exclusive?: boolean; readOnly?: boolean } = {},
+  ): Promise<StoredFile> {
     await undefined;
-    if (this.readOnly && !options.readOnly) throw failure("EROFS", `read-only file system, open '${path}'`);
+    if (this.readOnly && !options.readOnly) {
+      throw failure("EROFS", `read-only file system, open '${path}'`);
+    }
     const there = this.#names.get(path);
     if (there !== undefined && options.exclusive) throw failure("EEXIST", path);
     if (there === undefined) {

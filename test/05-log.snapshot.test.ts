@@ -242,7 +242,11 @@ test("openLog() refuses a damaged snapshot when its records are not all there: w
       storage.put(`${DIR}/${name}`, bytes);
       storage.put(segment, Buffer.from(whole.subarray(0, size)));
     });
-    await assert.rejects(opened, isLogError("DAMAGED", size < 32 ? "0000000000000001.seg" : name), `${size} bytes of the segment`);
+    await assert.rejects(
+      opened,
+      isLogError("DAMAGED", size < 32 ? "0000000000000001.seg" : name),
+      `${size} bytes of the segment`,
+    );
   }
 });
 

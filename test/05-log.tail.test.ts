@@ -77,7 +77,10 @@ test("openLog() refuses noise in the middle, cuts noise at the end", async () =>
   }
 });
 
-/** A log whose last group begins `before` bytes before a sector ends, as the power cut leaves it that took that sector. */
+/**
+ * A log whose last group begins `before` bytes before a sector ends, as the power cut leaves it
+ * that took that sector.
+ */
 async function lostStart(before: number, records: readonly number[]): Promise<MemoryStorage> {
   const host = memoryHost();
   const log = await openLog({ host, dir: DIR });
@@ -94,14 +97,23 @@ async function lostStart(before: number, records: readonly number[]): Promise<Me
   const { length } = host.storage.peek(FILE);
   const lost = left.peek(FILE);
   assert.equal(lost.length, length, "and nothing else");
-  assert.ok(lost.subarray(4096 - before, 4096).every((byte) => byte === 0), "the page's end is lost");
+  assert.ok(
+    lost.subarray(4096 - before, 4096).every((byte) => byte === 0),
+    "the page's end is lost",
+  );
   return left;
 }
 
 test("openLog() cuts a group that lost only the end of the page in which it began, wherever in it", async () => {
-  const places = [...Array(64).keys()].map((n) => n + 1).concat(127, 255, 256, 306, 307, 308, 511, 512, 513, 600);
+  const places = [...Array(64).keys()]
+    .map((n) => n + 1)
+    .concat(127, 255, 256, 306, 307, 308, 511, 512, 513, 600);
   for (const before of places) {
-    for (const records of [[300, 40, 400, 40], [20, 20, 20, 20, 600, 1], [before < 8 ? 70_000 : 700, 9, 30]]) {
+    for (const records of [
+      [300, 40, 400, 40],
+      [20, 20, 20, 20, 600, 1],
+      [before < 8 ? 70_000 : 700, 9, 30],
+    ]) {
       const storage = await lostStart(before, records);
       const opened = openLog({ host: memoryHost(storage), dir: DIR });
       const where = `${before} bytes before, ${records}`;
@@ -122,7 +134,11 @@ test("openLog() refuses a stretch of zeros in a record that ends before its sect
   const host = await write([3, 20]);
   const at = host.storage.peek(FILE).indexOf("event 5 ") - 8;
   for (const length of [4, 8, 20, 47]) {
-    await assert.rejects(openEdited(host, (bytes) => void bytes.fill(0, at, at + length)), damaged, `${length} zeros`);
+    await assert.rejects(
+      openEdited(host, (bytes) => void bytes.fill(0, at, at + length)),
+      damaged,
+      `${length} zeros`,
+    );
   }
 });
 

@@ -67,7 +67,13 @@ test("inspectLog() counts segments, records, snapshots and the torn tail, and ch
   assert.equal(found.tornBytes, 4);
   assert.deepEqual(found.strays, ["MANIFEST.tmp"]);
   assert.deepEqual(found.problems, []);
-  assert.deepEqual(await verifyLog(host, DIR), { ok: true, records: found.records, tornBytes: 4, problems: [], recoveries: [] });
+  assert.deepEqual(await verifyLog(host, DIR), {
+    ok: true,
+    records: found.records,
+    tornBytes: 4,
+    problems: [],
+    recoveries: [],
+  });
 });
 
 test("inspectLog() of a folder without a log is empty, not an error", async () => {
@@ -198,7 +204,10 @@ test("repairLog() of a last segment that was cut inside its header leaves a log 
   for (const size of [0, 1, 31]) {
     const host = edited(source, (storage) => storage.put(last, source.storage.peek(last).subarray(0, size)));
     const before = await verifyLog(host, DIR);
-    assert.deepEqual(before.problems.map(({ file, fatal }) => ({ file, fatal })), [{ file: last, fatal: true }]);
+    assert.deepEqual(
+      before.problems.map(({ file, fatal }) => ({ file, fatal })),
+      [{ file: last, fatal: true }],
+    );
     const { keptTo } = await repairLog(host, DIR);
     assert.deepEqual(await replayed(host), range(1, keptTo), `${size} bytes left`);
     assert.ok(keptTo > 40, `${keptTo}`);

@@ -1,4 +1,7 @@
-/** A run of one job has no graph until somebody asks. Whenever that is, everything is as if it had one. */
+/**
+ * A run of one job has no graph until somebody asks. Whenever that is, everything is as if it had
+ * one.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
@@ -11,7 +14,8 @@ import { Bench, refusal, spec } from "./10-master.core.ts";
 const ENDS: Record<string, (bench: Bench, run: Run, job: Job | undefined) => void> = {
   COMPLETED: (bench, _run, job) => void bench.finish(job!),
   FAILED: (bench, _run, job) => void bench.fail(job!),
-  CANCELLED: (bench, run) => bench.commit(decideCancel(bench.state, { run: run.id }, bench.context)),
+  CANCELLED: (bench, run) =>
+    bench.commit(decideCancel(bench.state, { run: run.id }, bench.context)),
 };
 const MOMENTS = ["never", "submitted", "started", "ended"] as const;
 
@@ -76,7 +80,10 @@ test("a run of one job that is retried, or gets more jobs, goes on the same when
 test("a job that depends on itself, or on nobody's number, is refused also when it is the only one", () => {
   const bench = new Bench();
   assert.throws(() => bench.submit([spec("a", { dependsOn: [0] })]), refusal("INVALID", /itself/));
-  assert.throws(() => bench.submit([spec("a", { dependsOn: [1] })]), refusal("INVALID", /job number 1 of 1/));
+  assert.throws(
+    () => bench.submit([spec("a", { dependsOn: [1] })]),
+    refusal("INVALID", /job number 1 of 1/),
+  );
   assert.throws(() => bench.submit([spec("")]), refusal("INVALID", /empty id/));
   assert.equal(bench.state.runs.size, 0);
 });

@@ -1,4 +1,7 @@
-/** A master made of nothing but functions, for the tests of chapter 10: no socket, no file, no clock. */
+/**
+ * A master made of nothing but functions, for the tests of chapter 10: no socket, no file, no
+ * clock.
+ */
 import assert from "node:assert/strict";
 import {
   apply, decideAddJobs, decideCancel, decideDrain, decideFinish, decideForgotten, decideGate,
@@ -9,7 +12,11 @@ import {
 import { requirementKey } from "#routing";
 import type { AttemptKey, JobSpec, PipelineSpec, Report } from "#wire";
 
-const keyOf = (job: Job): AttemptKey => ({ run: job.run.number, job: job.index, attempt: job.attempt });
+const keyOf = (job: Job): AttemptKey => ({
+  run: job.run.number,
+  job: job.index,
+  attempt: job.attempt,
+});
 
 /** mulberry32: small, seeded, and good enough to shuffle with. */
 function seeded(seed: number): () => number {
@@ -45,15 +52,28 @@ export class Bench {
   }
 
   submit(jobs: JobSpec[], options: { key?: string; strict?: boolean; name?: string } = {}): string {
-    const spec: PipelineSpec = { name: options.name ?? "test", version: undefined, project: undefined, jobs };
-    const answer = decideSubmit(this.state, { spec, key: options.key, strict: options.strict ?? false }, this.context);
+    const spec: PipelineSpec = {
+      name: options.name ?? "test",
+      version: undefined,
+      project: undefined,
+      jobs,
+    };
+    const answer = decideSubmit(
+      this.state,
+      { spec, key: options.key, strict: options.strict ?? false },
+      this.context,
+    );
     this.commit(answer.events);
     return answer.run;
   }
 
   join(offer: { tags?: string[]; slots?: number; instance?: string } = {}): number {
     const { tags = [], slots = 1, instance = "i" } = offer;
-    const { event, worker } = decideJoin(this.state, { instance, name: "", tags, slots, version: "" }, this.context);
+    const { event, worker } = decideJoin(
+      this.state,
+      { instance, name: "", tags, slots, version: "" },
+      this.context,
+    );
     this.commit([event]);
     return worker;
   }
@@ -61,7 +81,11 @@ export class Bench {
   /** Starts all that can start. */
   schedule(): Job[] {
     const started: Job[] = [];
-    for (let event = nextStart(this.state, this.now); event !== undefined; event = nextStart(this.state, this.now)) {
+    for (
+      let event = nextStart(this.state, this.now);
+      event !== undefined;
+      event = nextStart(this.state, this.now)
+    ) {
       this.commit([event]);
       assert.ok(event.type === "JobStarted");
       started.push(this.state.runs.get(event.run)!.jobs[event.job]!);
@@ -70,14 +94,24 @@ export class Bench {
   }
 
   finish(job: Job, outcome: Partial<Report> = {}): boolean {
-    const report: Report = { run: job.run.number, job: job.index, attempt: job.attempt, failure: undefined, result: undefined, durationMs: 1, ...outcome };
+    const report: Report = {
+      run: job.run.number,
+      job: job.index,
+      attempt: job.attempt,
+      failure: undefined,
+      result: undefined,
+      durationMs: 1,
+      ...outcome,
+    };
     const event = decideFinish(this.state, report, { worker: job.worker, ...this.context });
     if (event !== undefined) this.commit([event]);
     return event !== undefined;
   }
 
   fail(job: Job, kind: "exit" | "not-found" = "exit"): boolean {
-    return this.finish(job, { failure: { kind, message: "exit 1", exitCode: 1, signal: undefined } });
+    return this.finish(job, {
+      failure: { kind, message: "exit 1", exitCode: 1, signal: undefined },
+    });
   }
 
   tick(ms: number): void {
@@ -91,7 +125,9 @@ export class Bench {
   }
 
   statuses(run: string): Record<string, string> {
-    return Object.fromEntries(this.state.runsById.get(run)!.jobs.map((job) => [job.spec.id, job.status]));
+    return Object.fromEntries(
+      this.state.runsById.get(run)!.jobs.map((job) => [job.spec.id, job.status]),
+    );
   }
 
   /** Runs everything to its end, in as many rounds as it takes. */
@@ -109,12 +145,29 @@ export class Bench {
 
 export function spec(id: string, fields: Partial<JobSpec> = {}): JobSpec {
   return {
-    id, action: { type: "command", argv: ["true"] }, dependsOn: [], requirement: [], priority: 1, delayMs: 0, affinity: undefined, when: "success",
-    timeoutMs: 0, retry: undefined, env: {}, gate: undefined, ...fields,
+    id,
+    action: { type: "command", argv: ["true"] },
+    dependsOn: [],
+    requirement: [],
+    priority: 1,
+    delayMs: 0,
+    affinity: undefined,
+    when: "success",
+    timeoutMs: 0,
+    retry: undefined,
+    env: {},
+    gate: undefined,
+    ...fields,
   };
 }
 
-export const retry = (maxAttempts: number) => ({ maxAttempts, delayMs: 1000, backoff: 2, maxDelayMs: 60_000, jitter: 0 });
+export const retry = (maxAttempts: number) => ({
+  maxAttempts,
+  delayMs: 1000,
+  backoff: 2,
+  maxDelayMs: 60_000,
+  jitter: 0,
+});
 
 export function refusal(code: Refusal["code"], message?: RegExp) {
   return (error: unknown): boolean => {
@@ -133,7 +186,8 @@ function memoryOf(run: Run): number {
 
 /** Timers and requirements: what is left of those that wait for nothing any more. */
 function checkWaiting(state: State): void {
-  const waits = (job: Job) => job.status === "WAITING" || (job.status === "PENDING" && job.dueAt > 0);
+  const waits = (job: Job) =>
+    job.status === "WAITING" || (job.status === "PENDING" && job.dueAt > 0);
   const waiting = [...state.runs.values()].flatMap((run) => run.jobs.filter(waits));
   const timers = [...state.delayed];
   assert.deepEqual(new Set(timers.filter(waits)), new Set(waiting), "each of them has its timer");
@@ -146,31 +200,58 @@ function checkWaiting(state: State): void {
     }
   }
   assert.deepEqual(
-    new Map([...state.requirements].sort()), new Map([...wanted].sort()), "requirements of open runs",
+    new Map([...state.requirements].sort()),
+    new Map([...wanted].sort()),
+    "requirements of open runs",
   );
 }
 
 /** The indexes, computed again from the jobs alone. */
 export function checkIndexes(state: State): void {
-  const queued = [...state.ready].flatMap(([key, queue]) => [...queue].map((job) => ({ key, job })));
+  const queued = [...state.ready].flatMap(([key, queue]) =>
+    [...queue].map((job) => ({ key, job })),
+  );
   const ready = [...state.runs.values()].flatMap((run) => run.jobs.filter((job) => job.order > 0));
-  assert.deepEqual(new Set(queued.map(({ job }) => job)), new Set(ready), "the ready queues hold the ready jobs");
+  assert.deepEqual(
+    new Set(queued.map(({ job }) => job)),
+    new Set(ready),
+    "the ready queues hold the ready jobs",
+  );
   assert.equal(queued.length, ready.length, "each of them once");
-  for (const { key, job } of queued) assert.equal(key, requirementKey(job.spec.requirement, job.pinned === 0 ? undefined : job.pinned));
+  for (const { key, job } of queued) {
+    assert.equal(
+      key,
+      requirementKey(job.spec.requirement, job.pinned === 0 ? undefined : job.pinned),
+    );
+  }
   for (const run of state.runs.values()) {
     const counts: Record<string, number> = {};
     let open = 0;
     for (const job of run.jobs) {
       counts[job.status] = (counts[job.status] ?? 0) + 1;
       if (!isTerminal(job.status)) open += 1;
-      assert.equal(run.dag.isSettled(job.index), isTerminal(job.status), `${job.spec.id}: settled if and only if terminal`);
+      assert.equal(
+        run.dag.isSettled(job.index),
+        isTerminal(job.status),
+        `${job.spec.id}: settled if and only if terminal`,
+      );
       if (job.status === "RUNNING" || job.status === "COMPLETED") {
-        for (const parent of job.spec.dependsOn) assert.ok(isTerminal(run.jobs[parent]!.status), "parents before children");
-        if (job.spec.when === "success") for (const parent of job.spec.dependsOn) assert.equal(run.jobs[parent]!.status, "COMPLETED");
+        for (const parent of job.spec.dependsOn) {
+          assert.ok(isTerminal(run.jobs[parent]!.status), "parents before children");
+        }
+        if (job.spec.when === "success") {
+          for (const parent of job.spec.dependsOn) {
+            assert.equal(run.jobs[parent]!.status, "COMPLETED");
+          }
+        }
       }
     }
     assert.equal(run.open, open);
-    assert.equal(run.resultBytes, run.jobs.reduce((sum, job) => sum + (job.result?.length ?? 0), 0), "bytes of results");
+    assert.equal(
+      run.resultBytes,
+      run.jobs.reduce((sum, job) => sum + (job.result?.length ?? 0), 0),
+      "bytes of results",
+    );
     assert.equal(run.status === "RUNNING", open > 0, "a run goes on while a job is open");
     assert.deepEqual(run.counts.filter((n) => n > 0).sort(), Object.values(counts).sort());
   }
@@ -188,15 +269,24 @@ export function checkIndexes(state: State): void {
     assert.equal(state.workersByInstance.get(worker.instance), worker);
     assert.equal(state.router.canEver(requirementKey([], worker.id)), !worker.draining);
   }
-  for (const { job } of queued) assert.notEqual(state.workers.get(job.pinned)?.draining, true, "nobody waits for a worker that takes nothing");
+  for (const { job } of queued) {
+    assert.notEqual(
+      state.workers.get(job.pinned)?.draining,
+      true,
+      "nobody waits for a worker that takes nothing",
+    );
+  }
   assert.equal(state.workersByInstance.size, state.workers.size);
 }
 
-/** A random life: submissions, workers that come and go, failures, cancels, retries, gates, time. */
+/**
+ * A random life: submissions, workers that come and go, failures, cancels, retries, gates, time.
+ */
 export function randomLife(seed: number, steps: number, check: (bench: Bench) => void): Bench {
   const bench = new Bench(seed);
   const { random } = bench;
-  const pick = <T>(items: readonly T[]): T | undefined => items[Math.floor(random() * items.length)];
+  const pick = <T>(items: readonly T[]): T | undefined =>
+    items[Math.floor(random() * items.length)];
   const running = () => [...bench.state.workers.values()].flatMap((worker) => [...worker.jobs]);
   const attempt = (fn: () => void): void => {
     try { fn(); } catch (error) { if (!(error instanceof Refusal)) throw error; }
@@ -218,20 +308,121 @@ export function randomLife(seed: number, steps: number, check: (bench: Bench) =>
         });
       }), random() < 0.2 ? { key: `k${Math.floor(random() * 3)}` } : {}));
     },
-    () => { if (bench.state.workers.size < 4) bench.join({ tags: random() < 0.5 ? ["GPU"] : [], slots: 1 + Math.floor(random() * 3), instance: `i${bench.state.nextWorker}` }); },
+    () => {
+      if (bench.state.workers.size >= 4) return;
+      const tags = random() < 0.5 ? ["GPU"] : [];
+      const slots = 1 + Math.floor(random() * 3);
+      bench.join({ tags, slots, instance: `i${bench.state.nextWorker}` });
+    },
     () => { bench.schedule(); },
     () => { bench.schedule(); },
-    () => { const job = pick(running()); if (job) random() < 0.7 ? bench.finish(job, { result: Buffer.from([seed & 255]) }) : bench.fail(job, random() < 0.8 ? "exit" : "not-found"); },
+    () => {
+      const job = pick(running());
+      if (job === undefined) return;
+      if (random() < 0.7) bench.finish(job, { result: Buffer.from([seed & 255]) });
+      else bench.fail(job, random() < 0.8 ? "exit" : "not-found");
+    },
     () => { const job = pick(running()); if (job) bench.finish(job); },
     () => bench.tick(Math.floor(random() * 2500)),
-    () => { if (random() < 0.3) { const id = pick([...bench.state.workers.keys()]); if (id) bench.commit(decideLose(bench.state, { worker: id, reason: "x", blamed: random() < 0.5 }, bench.context)); } },
-    () => { const id = pick([...bench.state.workers.keys()]); if (id) bench.commit(decideForgotten(bench.state, { worker: id, running: running().filter(() => random() < 0.8).map(keyOf) }, bench.context)); },
-    () => { const id = pick([...bench.state.workers.keys()]); if (id) bench.commit(decideDrain(bench.state, { worker: String(id), undo: random() < 0.6 }, bench.context).events); },
-    () => { const id = pick([...bench.state.workers.keys()]); if (id) bench.state.router.setAway(id, random() < 0.3); }, // no fact: a replay does not know
-    () => { const run = pick([...bench.state.runs.values()]); if (run && random() < 0.3) attempt(() => bench.commit(decideCancel(bench.state, { run: run.id, job: random() < 0.5 ? pick(run.jobs)!.spec.id : undefined }, bench.context))); },
-    () => { const run = pick([...bench.state.runs.values()]); if (run) attempt(() => bench.commit(decideRetry(bench.state, { run: run.id, from: random() < 0.5 ? pick(run.jobs)!.spec.id : undefined }, bench.context))); },
-    () => { const job = pick([...bench.state.gates]); if (job) bench.commit(decideGate(bench.state, { gate: `${job.run.id}/${job.spec.id}`, approve: random() < 0.6, by: "x", comment: "" }, bench.context).events); },
-    () => { const run = pick([...bench.state.runs.values()]); if (run && random() < 0.3) attempt(() => bench.commit(decideAddJobs(bench.state, { run: run.id, jobs: [spec(`added${run.jobs.length}`, { dependsOn: [0] })] }, bench.context))); },
+    () => {
+      if (random() < 0.3) {
+        const id = pick([...bench.state.workers.keys()]);
+        if (id) {
+          bench.commit(
+            decideLose(
+              bench.state,
+              { worker: id, reason: "x", blamed: random() < 0.5 },
+              bench.context,
+            ),
+          );
+        }
+      }
+    },
+    () => {
+      const id = pick([...bench.state.workers.keys()]);
+      if (id) {
+        bench.commit(
+          decideForgotten(
+            bench.state,
+            {
+              worker: id,
+              running: running()
+                .filter(() => random() < 0.8)
+                .map(keyOf),
+            },
+            bench.context,
+          ),
+        );
+      }
+    },
+    () => {
+      const id = pick([...bench.state.workers.keys()]);
+      if (id) {
+        bench.commit(
+          decideDrain(bench.state, { worker: String(id), undo: random() < 0.6 }, bench.context)
+            .events,
+        );
+      }
+    },
+    // no fact: a replay does not know
+    () => {
+      const id = pick([...bench.state.workers.keys()]);
+      if (id) bench.state.router.setAway(id, random() < 0.3);
+    },
+    () => {
+      const run = pick([...bench.state.runs.values()]);
+      if (run && random() < 0.3) {
+        attempt(() =>
+          bench.commit(
+            decideCancel(
+              bench.state,
+              { run: run.id, job: random() < 0.5 ? pick(run.jobs)!.spec.id : undefined },
+              bench.context,
+            ),
+          ),
+        );
+      }
+    },
+    () => {
+      const run = pick([...bench.state.runs.values()]);
+      if (run) {
+        attempt(() =>
+          bench.commit(
+            decideRetry(
+              bench.state,
+              { run: run.id, from: random() < 0.5 ? pick(run.jobs)!.spec.id : undefined },
+              bench.context,
+            ),
+          ),
+        );
+      }
+    },
+    () => {
+      const job = pick([...bench.state.gates]);
+      if (job) {
+        bench.commit(
+          decideGate(
+            bench.state,
+            { gate: `${job.run.id}/${job.spec.id}`, approve: random() < 0.6, by: "x", comment: "" },
+            bench.context,
+          ).events,
+        );
+      }
+    },
+    () => {
+      const run = pick([...bench.state.runs.values()]);
+      if (run && random() < 0.3) {
+        attempt(() =>
+          bench.commit(
+            decideAddJobs(
+              bench.state,
+              { run: run.id, jobs: [spec(`added${run.jobs.length}`, { dependsOn: [0] })] },
+              bench.context,
+            ),
+          ),
+        );
+      }
+    },
   ];
   for (let step = 0; step < steps; step++) {
     pick(moves)!();
@@ -240,10 +431,17 @@ export function randomLife(seed: number, steps: number, check: (bench: Bench) =>
   return bench;
 }
 
-/** The state as it is, as the log has it, and as a snapshot has it. All of them throw when something cannot be encoded. */
+/**
+ * The state as it is, as the log has it, and as a snapshot has it. All of them throw when something
+ * cannot be encoded.
+ */
 export function assertRecoverable(bench: Bench): void {
   const replay = new State();
   for (const body of bench.log) apply(replay, Event.decode(body));
   assert.equal(hashState(replay), hashState(bench.state), "replayed");
-  assert.equal(hashState(readSnapshot(writeSnapshot(bench.state))), hashState(bench.state), "restored");
+  assert.equal(
+    hashState(readSnapshot(writeSnapshot(bench.state))),
+    hashState(bench.state),
+    "restored",
+  );
 }

@@ -4,7 +4,18 @@ import { test } from "node:test";
 import { LogError } from "#log";
 import type { Client } from "#sdk";
 import { LEASE_MS, type JobSpec } from "#wire";
-import { diskBroken, fileWith, pipeline, refusal, report, Room, spec, usedBytes, withFiles, type ScriptedWorker } from "./10-master.support.ts";
+import {
+  diskBroken,
+  fileWith,
+  pipeline,
+  refusal,
+  report,
+  Room,
+  spec,
+  usedBytes,
+  withFiles,
+  type ScriptedWorker,
+} from "./10-master.support.ts";
 
 /** Swallows the failure that a crash means for whoever is waiting. */
 const tryTo = <T>(promise: Promise<T>): Promise<T | undefined> => promise.catch(() => undefined);
@@ -201,8 +212,11 @@ test("a snapshot for which there is no room is refused, and the master goes on",
     const master = await room.start();
     const client = await room.client();
     for (let i = 0; i < 10; i++) await client.submitSpec(pipeline([spec("a")]));
-    room.world.disk("m").limitBytes(await usedBytes(room, "/state") + 50);
-    await assert.rejects(master.snapshot(), { code: "FULL", message: /^Cannot save snapshot: ENOSPC/ });
+    room.world.disk("m").limitBytes((await usedBytes(room, "/state")) + 50);
+    await assert.rejects(master.snapshot(), {
+      code: "FULL",
+      message: /^Cannot save snapshot: ENOSPC/,
+    });
     room.world.disk("m").limitBytes(undefined);
     const { nextSeq } = await client.info();
     await client.submitSpec(pipeline([spec("b")]));

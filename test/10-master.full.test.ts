@@ -1,11 +1,24 @@
-/** Lesson 10: a master whose disk is full: reads are answered, changes refused, and it goes on by itself. */
+/**
+ * Lesson 10: a master whose disk is full: reads are answered, changes refused, and it goes on by
+ * itself.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { LogFull } from "#log";
 import { CONFIRM_MS } from "../src/master/engine.ts";
 import type { Client } from "#sdk";
 import { LEASE_MS, Op, type PipelineSpec } from "#wire";
-import { fileWith, keyOf, pipeline, refusal, report, Room, spec, usedBytes, withFiles } from "./10-master.support.ts";
+import {
+  fileWith,
+  keyOf,
+  pipeline,
+  refusal,
+  report,
+  Room,
+  spec,
+  usedBytes,
+  withFiles,
+} from "./10-master.support.ts";
 
 const UNKNOWN = /^Cannot say whether this will have happened: the disk of the master is full \(Cannot write log .*ENOSPC.*\)\. .*the same key finds out$/;
 const FULL = /^Cannot [a-z ]+: the disk of the master is full \(Cannot write log .*ENOSPC.*\): reads go on, changes are taken again when there is room$/;
@@ -18,7 +31,10 @@ async function fill(room: Room, bytes = 0): Promise<void> {
 const free = (room: Room): void => room.world.disk("m").limitBytes(undefined);
 
 /** Submits until one is refused; those that were acknowledged, and the one that waits. */
-async function untilFull(client: Client, jobs: PipelineSpec): Promise<{ acknowledged: string[]; waiting: Promise<{ run: string }> }> {
+async function untilFull(
+  client: Client,
+  jobs: PipelineSpec,
+): Promise<{ acknowledged: string[]; waiting: Promise<{ run: string }> }> {
   const acknowledged: string[] = [];
   for (;;) {
     const submitted = client.submitSpec(jobs, { key: `k${acknowledged.length}` });
@@ -42,11 +58,15 @@ test("a master whose disk is full refuses changes with the reason, answers reads
     const wall = (): number => room.world.host("m").clock.wall();
     await room.start({
       onFull: ({ message }: LogFull) => heard.push(`full: ${message}`),
-      onRoom: ({ since }: LogFull) => heard.push(`room after ${Math.round((wall() - since) / 1000)} s`),
+      onRoom: ({ since }: LogFull) =>
+        heard.push(`room after ${Math.round((wall() - since) / 1000)} s`),
     });
     const client = await room.client();
     const worker = await room.worker("w", { slots: 2 });
-    const first = await client.submitSpec(pipeline([spec("a"), spec("b"), spec("c", { delayMs: 2000 })]), { key: "first" });
+    const first = await client.submitSpec(
+      pipeline([spec("a"), spec("b"), spec("c", { delayMs: 2000 })]),
+      { key: "first" },
+    );
     await room.until(() => worker.jobs.length === 2);
     await fill(room, 300);
     const unfit = { requirement: ["NOBODY"] };
@@ -58,7 +78,11 @@ test("a master whose disk is full refuses changes with the reason, answers reads
     // Reads.
     assert.match((await client.info()).full, /ENOSPC/);
     assert.ok((await client.runs()).length >= acknowledged.length + 1);
-    assert.deepEqual(await room.statuses(client, first.run), { a: "RUNNING", b: "RUNNING", c: "PENDING" });
+    assert.deepEqual(await room.statuses(client, first.run), {
+      a: "RUNNING",
+      b: "RUNNING",
+      c: "PENDING",
+    });
     assert.equal((await client.workers()).length, 1);
       for await (const _ of client.logs(first.run, "a")) assert.fail("it has printed nothing");
     const watch = client.watch(first.run)[Symbol.asyncIterator]();
@@ -96,7 +120,10 @@ test("a master whose disk is full refuses changes with the reason, answers reads
     await room.until(() => worker.jobs.includes("c#1"));
     await room.sleep(3 * LEASE_MS);
     assert.equal(worker.closed, false);
-    assert.equal((await client.status(first.run)).jobs.filter(({ attempt }) => attempt > 1).length, 0);
+    assert.equal(
+      (await client.status(first.run)).jobs.filter(({ attempt }) => attempt > 1).length,
+      0,
+    );
     assert.deepEqual(room.fatal, []);
     const runs = (await client.runs()).map(({ id }) => id);
     for (const run of acknowledged) assert.ok(runs.includes(run));
@@ -233,7 +260,11 @@ test("a worker that comes back to a full master keeps its jobs; what it never go
     worker.connection.destroy();
     await room.sleep(20_000);
     // It runs a and b. Of c it knows nothing.
-    const back = await room.worker("w", { slots: 3, dial: 2, running: worker.assigned.slice(0, 2).map(keyOf) });
+    const back = await room.worker("w", {
+      slots: 3,
+      dial: 2,
+      running: worker.assigned.slice(0, 2).map(keyOf),
+    });
     assert.deepEqual(back.welcome.stale, []);
     assert.equal(back.welcome.worker, worker.welcome.worker);
     await room.sleep(20_000);
@@ -241,7 +272,9 @@ test("a worker that comes back to a full master keeps its jobs; what it never go
     free(room);
     await room.until(() => back.jobs.includes("c#2"));
     await back.finish(...worker.assigned.slice(0, 2).map((item) => report(item)));
-    const jobs = (await client.status(run)).jobs.map(({ id, status, attempt }) => `${id} ${status} ${attempt}`);
+    const jobs = (await client.status(run)).jobs.map(
+      ({ id, status, attempt }) => `${id} ${status} ${attempt}`,
+    );
     assert.deepEqual(jobs, ["a COMPLETED 1", "b COMPLETED 1", "c RUNNING 2"]);
     assert.deepEqual(room.fatal, []);
   }));
@@ -288,17 +321,23 @@ test("a submission whose pipeline is still being read when the disk turns out to
     let read: () => void = () => undefined;
     let reads = 0;
     const isFull = new Promise<void>((resolve) => (read = resolve));
-    const host = withFiles(room.world.host("m"), (path, file) => !path.includes("/blobs/") ? file : fileWith(file, {
-      read: async (offset, length) => {
-        reads += 1;
-        await isFull;
-        return file.read(offset, length);
-      },
-    }));
+    const host = withFiles(room.world.host("m"), (path, file) =>
+      !path.includes("/blobs/")
+        ? file
+        : fileWith(file, {
+            read: async (offset, length) => {
+              reads += 1;
+              await isFull;
+              return file.read(offset, length);
+            },
+          }),
+    );
     await room.start({ host });
     const [client, other] = [await room.client(), await room.client()];
     const script = "x".repeat(1_000_000);
-    const jobs = Array.from({ length: 6 }, (_, i) => spec(`j${i}`, { action: { type: "shell", script } }));
+    const jobs = Array.from({ length: 6 }, (_, i) =>
+      spec(`j${i}`, { action: { type: "shell", script } }),
+    );
     const large = assert.rejects(client.submitSpec(pipeline(jobs)), refusal("OVERLOADED", FULL));
     await room.until(() => reads > 0);
     await fill(room, 0);

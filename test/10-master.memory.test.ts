@@ -6,13 +6,38 @@ import { createHash, type Hash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import {
-  apply, checkArrival, decideAddJobs, decideCancel, decideForget, decideRetry, DEFAULT_HEAP_BYTES, Event, Forecast,
-  hashState, heapFor, jobMemory, MAX_FINISHED_RUNS, MAX_OPEN_RUNS, memoryLimits, Picture,
-  readSnapshot, runMemory, State, weighPart, writeSnapshot,
+  apply,
+  checkArrival,
+  decideAddJobs,
+  decideCancel,
+  decideForget,
+  decideRetry,
+  DEFAULT_HEAP_BYTES,
+  Event,
+  Forecast,
+  hashState,
+  heapFor,
+  jobMemory,
+  MAX_FINISHED_RUNS,
+  MAX_OPEN_RUNS,
+  memoryLimits,
+  Picture,
+  readSnapshot,
+  runMemory,
+  State,
+  weighPart,
+  writeSnapshot,
 } from "#core";
 import { MasterError } from "#master";
 import type { JobSpec } from "#wire";
-import { assertRecoverable, Bench, checkIndexes, randomLife, refusal, spec } from "./10-master.core.ts";
+import {
+  assertRecoverable,
+  Bench,
+  checkIndexes,
+  randomLife,
+  refusal,
+  spec,
+} from "./10-master.core.ts";
 import { pipeline, refusal as refusedOverTheWire, Room } from "./10-master.support.ts";
 
 const KIB = 1024;
@@ -90,23 +115,37 @@ test("decideSubmit() and decideAddJobs() accept what fits to the byte, and refus
   const added = [spec("b", { action: script(2000) })];
   const more = jobMemory(added[0]!);
   bench.memory = { ...bench.memory!, open: 2 * needed + more - 1 };
-  const add = () => bench.commit(decideAddJobs(bench.state, { run: first, jobs: added }, bench.context));
+  const add = () =>
+    bench.commit(decideAddJobs(bench.state, { run: first, jobs: added }, bench.context));
   const before = hashState(bench.state);
-  assert.throws(add, refusal("OVERLOADED", new RegExp(`takes ${more} bytes .* hold ${2 * needed} of`)));
-  assert.throws(() => bench.submit(jobs), refusal("OVERLOADED", /open runs hold \d+ of \d+ already/));
+  assert.throws(
+    add,
+    refusal("OVERLOADED", new RegExp(`takes ${more} bytes .* hold ${2 * needed} of`)),
+  );
+  assert.throws(
+    () => bench.submit(jobs),
+    refusal("OVERLOADED", /open runs hold \d+ of \d+ already/),
+  );
   assert.equal(hashState(bench.state), before, "a refusal leaves no trace");
   bench.memory = { ...bench.memory!, open: 2 * needed + more };
   add();
   bench.memory = { ...bench.memory!, open: needed - 1 };
-  assert.throws(() => bench.submit(jobs), refusal("INVALID", /more than the \d+ for all open runs/));
+  assert.throws(
+    () => bench.submit(jobs),
+    refusal("INVALID", /more than the \d+ for all open runs/),
+  );
 });
 
 test("checkArrival() lets one pipeline wait, whatever its size, and others as far as there is room", () => {
   const { context } = small(MIB);
-  const check = (arriving: number, bytes: number) => checkArrival(arriving, { bytes, doing: "submit" }, context);
+  const check = (arriving: number, bytes: number) =>
+    checkArrival(arriving, { bytes, doing: "submit" }, context);
   check(0, 99 * MIB);
   check(1, MIB / 4 - 1);
-  assert.throws(() => check(1, MIB / 4), refusal("OVERLOADED", /Cannot submit: it takes 262144 bytes .* take 1 of 262144/));
+  assert.throws(
+    () => check(1, MIB / 4),
+    refusal("OVERLOADED", /Cannot submit: it takes 262144 bytes .* take 1 of 262144/),
+  );
 });
 
 test("decideSubmit() accepts again once a run has ended, and what has ended makes way", () => {
@@ -141,7 +180,10 @@ test("decideRetry() counts a run that has ended among the open ones again", () =
 test("the limits of runs hold at the limit and one beyond", () => {
   const bench = new Bench();
   const runs = Array.from({ length: MAX_OPEN_RUNS }, () => bench.submit([spec("a")]));
-  assert.throws(() => bench.submit([spec("a")]), refusal("OVERLOADED", /10000 runs are open already/));
+  assert.throws(
+    () => bench.submit([spec("a")]),
+    refusal("OVERLOADED", /10000 runs are open already/),
+  );
   for (const run of runs.slice(0, MAX_FINISHED_RUNS)) {
     bench.commit(decideCancel(bench.state, { run }, bench.context));
   }
@@ -265,7 +307,8 @@ test("a master with too small a heap for its log says which heap it needs, and c
     }
     for (const saved of [false, true]) {
       const heapBytes = 70 * MIB;
-      const needs = /Cannot start a master on \/state: its runs take about 9 MB of memory, and a heap of 70 MB is too small/;
+      const needs =
+        /Cannot start a master on \/state: its runs take about 9 MB of memory, and a heap of 70 MB is too small/;
       const refused = (error: unknown): boolean => {
         assert.ok(error instanceof MasterError && error.code === "NEEDS_MEMORY", String(error));
         assert.match(error.message, needs);
@@ -324,7 +367,11 @@ test("a picture shows the moment at which it was taken, whatever happens while i
     let taken: { expected: string; parts: Iterator<Buffer>; hash: Hash } | undefined;
     let made = 0;
     randomLife(seed, 200, ({ state }) => {
-      taken ??= { expected: hashState(state), parts: new Picture(state).parts(), hash: createHash("sha256") };
+      taken ??= {
+        expected: hashState(state),
+        parts: new Picture(state).parts(),
+        hash: createHash("sha256"),
+      };
       const { done, value } = taken.parts.next();
       if (!done) return void taken.hash.update(value);
       assert.equal(taken.hash.digest("hex"), taken.expected, `seed ${seed}, picture ${made}`);
@@ -354,7 +401,9 @@ test("a run of many jobs is written in blocks, and restored with jobs that depen
       return spec(`j${i}`, { dependsOn: i === 0 ? [count - 1] : [], action: script(bytes) });
     }));
     for (const job of bench.schedule()) bench.finish(job, { result: Buffer.from("1") });
-    bench.commit(decideAddJobs(bench.state, { run, jobs: [spec("late", { dependsOn: [1] })] }, bench.context));
+    bench.commit(
+      decideAddJobs(bench.state, { run, jobs: [spec("late", { dependsOn: [1] })] }, bench.context),
+    );
     assertRecoverable(bench);
     const parts = [...writeSnapshot(bench.state)];
     assert.ok(parts.every((part) => part.length < 6 * MIB), `${count} jobs of ${bytes} bytes`);
@@ -366,7 +415,9 @@ test("INFO's hash is made in slices, of one moment, and shared by those who ask 
   await Room.run(async (room) => {
     await room.start();
     const client = await room.client();
-    const many = Array.from({ length: 20_000 }, (_, i) => spec(`j${i}`, { requirement: ["NOBODY"] }));
+    const many = Array.from({ length: 20_000 }, (_, i) =>
+      spec(`j${i}`, { requirement: ["NOBODY"] }),
+    );
     await client.submitSpec(pipeline(many));
     await client.submitSpec(pipeline([spec("a")]));
     const asked = [1, 2, 3, 4].map(() => client.info({ hash: true }));
@@ -392,8 +443,15 @@ test("INFO's hash is made in slices, of one moment, and shared by those who ask 
 // ── older versions ───────────────────────────────────────────────────────────────────────────────
 
 test("the log and the snapshot of an older version give the state that they gave to it", () => {
-  const { lives } = JSON.parse(readFileSync(new URL("data/logs/random-lives.json", import.meta.url), "utf8")) as {
-    lives: { events: string[]; snapshot: { after: number; parts: string[] }; runs: unknown[]; hash: string }[];
+  const { lives } = JSON.parse(
+    readFileSync(new URL("data/logs/random-lives.json", import.meta.url), "utf8"),
+  ) as {
+    lives: {
+      events: string[];
+      snapshot: { after: number; parts: string[] };
+      runs: unknown[];
+      hash: string;
+    }[];
   };
   const bytesOf = (texts: string[]): Buffer[] => texts.map((text) => Buffer.from(text, "base64"));
   const seen = new Set<string>();
@@ -407,9 +465,16 @@ test("the log and the snapshot of an older version give the state that they gave
     for (const state of [replayed, restored]) {
       assert.equal(hashState(state), hash);
       checkIndexes(state);
-      assert.deepEqual([...state.runs.values()].map((run) => {
-        return [run.id, run.status, run.jobs.map(({ status, attempt }) => `${status}#${attempt}`).join(" ")];
-      }), runs);
+      assert.deepEqual(
+        [...state.runs.values()].map((run) => {
+          return [
+            run.id,
+            run.status,
+            run.jobs.map(({ status, attempt }) => `${status}#${attempt}`).join(" "),
+          ];
+        }),
+        runs,
+      );
     }
   }
   assert.ok(seen.size >= 13, `${seen.size} kinds of events`);

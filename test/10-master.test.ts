@@ -4,10 +4,33 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  apply, deadJobs, deadLetter, decideAddJobs, decideCancel, decideDrain, decideFinish,
-  decideForget, decideForgotten, decideGate, decideJoin, decideLose, decideRetry, decideSubmit, Event, gateInfo,
-  hashState, jobChange, jobInfo, MAX_RUN_RESULT_BYTES, nextStart, readSnapshot, reasonOf,
-  staleAttempts, State, writeSnapshot, type Job,
+  apply,
+  deadJobs,
+  deadLetter,
+  decideAddJobs,
+  decideCancel,
+  decideDrain,
+  decideFinish,
+  decideForget,
+  decideForgotten,
+  decideGate,
+  decideJoin,
+  decideLose,
+  decideRetry,
+  decideSubmit,
+  Event,
+  gateInfo,
+  hashState,
+  jobChange,
+  jobInfo,
+  MAX_RUN_RESULT_BYTES,
+  nextStart,
+  readSnapshot,
+  reasonOf,
+  staleAttempts,
+  State,
+  writeSnapshot,
+  type Job,
 } from "#core";
 import { message, u32, u53, union } from "#codec";
 import { GateList, JobInfo, MAX_WORKERS, type JobSpec, type Report } from "#wire";
@@ -59,7 +82,10 @@ test("decideSubmit() refuses more open runs than it has room for, until some hav
   const bench = new Bench();
   bench.join();
   const runs = Array.from({ length: 10_000 }, () => bench.submit([spec("a")]));
-  assert.throws(() => bench.submit([spec("a")]), refusal("OVERLOADED", /10000 runs are open already/));
+  assert.throws(
+    () => bench.submit([spec("a")]),
+    refusal("OVERLOADED", /10000 runs are open already/),
+  );
   bench.commit(decideCancel(bench.state, { run: runs[0]! }, bench.context));
   bench.submit([spec("a")]);
 });
@@ -176,7 +202,9 @@ test("cancel and retry leave no timer of a delay or a gate behind", () => {
   bench.join({ slots: 9 });
   const gate = { message: "?", maxWaitMs: 3_600_000 };
   const run = bench.submit([
-    spec("gated", { gate }), spec("delayed", { delayMs: 3_600_000 }), spec("flaky", { retry: retry(9) }),
+    spec("gated", { gate }),
+    spec("delayed", { delayMs: 3_600_000 }),
+    spec("flaky", { retry: retry(9) }),
   ]);
   for (const job of bench.schedule()) job.spec.id === "flaky" ? bench.fail(job) : bench.finish(job);
   assert.equal(bench.state.delayed.size, 3);

@@ -63,7 +63,11 @@ const REFUSED: [text: string, code: string, line: string][] = [
   ["a: {b: 1]", "UNEXPECTED", 'f.yaml:1:9: expected "," or "}"'],
   ["a: [1 2}", "UNEXPECTED", 'f.yaml:1:8: expected "," or "]"'],
   ["a: ]", "UNEXPECTED", 'f.yaml:1:4: unexpected "]"'],
-  ["k: &a &b c", "UNSUPPORTED", "f.yaml:1:7: an anchor names a value, not another anchor or an alias"],
+  [
+    "k: &a &b c",
+    "UNSUPPORTED",
+    "f.yaml:1:7: an anchor names a value, not another anchor or an alias",
+  ],
   ["[| a]", "UNEXPECTED", `f.yaml:1:2: "|" ${NO_BLOCK}`],
   ["{>: 1}", "UNEXPECTED", `f.yaml:1:2: ">" ${NO_BLOCK}`],
   ["{x\n:y}", "UNEXPECTED", `f.yaml:2:1: ${GLUED}`],

@@ -78,7 +78,8 @@ describe("simulate() finds bugs that were put back", { concurrency: AT_A_TIME },
     });
   }
 
-  test(`${PLANTED.length} of ${BUGS.length} bugs were put back`, () => assert.ok(PLANTED.length >= 5));
+  test(`${PLANTED.length} of ${BUGS.length} bugs were put back`, () =>
+    assert.ok(PLANTED.length >= 5));
 
   test(`…and none in lives 1 to ${HONEST_LIVES} of a copy without a bug`, async () => {
     const { lives, broken } = await sandboxes.use((sandbox) => liveIn(sandbox, { from: 1, seeds: HONEST_LIVES }));

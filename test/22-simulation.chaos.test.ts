@@ -127,27 +127,39 @@ test("bigPipeline() has the size that was asked for, and parents only before the
 test("nothingAccumulates() finds what grew beyond its bound, at the bound and one more", () => {
   const before: Held = { descriptors: 20, children: 0, threads: 11, mebibytes: 60 };
   const grownBy = (more: Partial<Held>): Held =>
-    Object.fromEntries(Object.entries(before).map(([kind, count]) => [kind, count + (more[kind as keyof Held] ?? 0)])) as unknown as Held;
+    Object.fromEntries(
+      Object.entries(before).map(([kind, count]) => [
+        kind,
+        count + (more[kind as keyof Held] ?? 0),
+      ]),
+    ) as unknown as Held;
   for (const [kind, bound] of Object.entries(GROWTH)) {
-    const judged = (more: number) => nothingAccumulates([{ name: "m1", before, after: grownBy({ [kind]: more }) }]);
+    const judged = (more: number) =>
+      nothingAccumulates([{ name: "m1", before, after: grownBy({ [kind]: more }) }]);
     assert.deepEqual(judged(bound).wrong, []);
     const had = before[kind as keyof Held];
-    assert.deepEqual(judged(bound + 1).wrong, [`m1 has ${had + bound + 1} ${kind} and had ${had}: ${bound + 1} more, the bound is ${bound}`]);
+    assert.deepEqual(judged(bound + 1).wrong, [
+      `m1 has ${had + bound + 1} ${kind} and had ${had}: ${bound + 1} more, the bound is ${bound}`,
+    ]);
   }
 });
 
-test("heldBy() counts what a process has, and nothing of one that has ended", { skip: linux }, async () => {
-  const mine = heldBy(process.pid)!;
-  const file = openSync(import.meta.filename, "r");
-  const child = spawn("sleep", ["60"], { stdio: "ignore" });
-  const { descriptors, children, threads, mebibytes } = heldBy(process.pid)!;
-  assert.ok(descriptors > mine.descriptors && children > mine.children);
-  assert.ok(threads > 1 && mebibytes > 20, `${threads} threads, ${mebibytes} MiB`);
-  closeSync(file);
-  child.kill("SIGKILL");
-  await once(child, "exit");
-  assert.equal(heldBy(child.pid!), undefined);
-});
+test(
+  "heldBy() counts what a process has, and nothing of one that has ended",
+  { skip: linux },
+  async () => {
+    const mine = heldBy(process.pid)!;
+    const file = openSync(import.meta.filename, "r");
+    const child = spawn("sleep", ["60"], { stdio: "ignore" });
+    const { descriptors, children, threads, mebibytes } = heldBy(process.pid)!;
+    assert.ok(descriptors > mine.descriptors && children > mine.children);
+    assert.ok(threads > 1 && mebibytes > 20, `${threads} threads, ${mebibytes} MiB`);
+    closeSync(file);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    assert.equal(heldBy(child.pid!), undefined);
+  },
+);
 
 test("Proxy holds back what it stalls, delivers it in order, and cuts", async (t) => {
   const echo = createServer((socket) => socket.on("error", () => undefined).pipe(socket)).listen(0, "127.0.0.1");

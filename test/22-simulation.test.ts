@@ -21,10 +21,36 @@ test(`simulate() breaks no invariant in ${LIVES} lives`, async () => {
 });
 
 test("simulate() is eventful: every kind of fault happens, and everything that can become of a job", () => {
-  const sum = (of: (outcome: Outcome) => Readonly<Record<string, number>>, name: string): number => outcomes.reduce((total, outcome) => total + (of(outcome)[name] ?? 0), 0);
-  for (const kind of FAULT_KINDS) assert.ok(sum(({ faults }) => faults, kind) >= LIVES / 20, `${kind} happens ${sum(({ faults }) => faults, kind)} times`);
-  for (const what of ["runs", "jobs", "workers", "attempts", "successes", "failures", "losses", "retries", "cancels", "gates", "acks", "confirmed", "seen", "hashes", "snapshots", "programs"]) {
-    assert.ok(sum(({ stats }) => stats, what) >= LIVES / 10, `${what}: ${sum(({ stats }) => stats, what)}`);
+  const sum = (of: (outcome: Outcome) => Readonly<Record<string, number>>, name: string): number =>
+    outcomes.reduce((total, outcome) => total + (of(outcome)[name] ?? 0), 0);
+  for (const kind of FAULT_KINDS) {
+    assert.ok(
+      sum(({ faults }) => faults, kind) >= LIVES / 20,
+      `${kind} happens ${sum(({ faults }) => faults, kind)} times`,
+    );
+  }
+  for (const what of [
+    "runs",
+    "jobs",
+    "workers",
+    "attempts",
+    "successes",
+    "failures",
+    "losses",
+    "retries",
+    "cancels",
+    "gates",
+    "acks",
+    "confirmed",
+    "seen",
+    "hashes",
+    "snapshots",
+    "programs",
+  ]) {
+    assert.ok(
+      sum(({ stats }) => stats, what) >= LIVES / 10,
+      `${what}: ${sum(({ stats }) => stats, what)}`,
+    );
   }
 });
 

@@ -79,10 +79,18 @@ function touchedBy(...changed: string[]): string[] {
 }
 
 test("planFor() follows imports, late ones, those by package and those of helpers", () => {
-  assert.deepEqual(touchedBy("src/log/record.ts"), ["05-log", "cli", "lesson 05-log", "lesson 07-none"]);
+  assert.deepEqual(touchedBy("src/log/record.ts"), [
+    "05-log",
+    "cli",
+    "lesson 05-log",
+    "lesson 07-none",
+  ]);
   assert.deepEqual(touchedBy("test/05-log.support.ts"), ["05-log"]);
   const { tests } = planFor(root, ["src/log/record.ts"]);
-  assert.equal(tests.get("test/05-log.test.ts"), "src/log/record.ts -> src/log/mod.ts -> test/05-log.support.ts");
+  assert.equal(
+    tests.get("test/05-log.test.ts"),
+    "src/log/record.ts -> src/log/mod.ts -> test/05-log.support.ts",
+  );
   assert.equal(tests.get("test/style.test.ts"), "it looks at all files");
 });
 
@@ -101,19 +109,31 @@ test("planFor() takes a helper that nobody names for one of all tests of its cha
 test("planFor() knows what uses a file that is gone, and takes no fixture for a file", () => {
   rmSync(join(root, "src/log/record.ts"));
   try {
-    assert.deepEqual(touchedBy("src/log/record.ts"), ["05-log", "cli", "lesson 05-log", "lesson 07-none"]);
+    assert.deepEqual(touchedBy("src/log/record.ts"), [
+      "05-log",
+      "cli",
+      "lesson 05-log",
+      "lesson 07-none",
+    ]);
   } finally {
     write("src/log/record.ts", FILES["src/log/record.ts"]!);
   }
 });
 
 test("planFor() checks every lesson after a change of the checker, and runs everything after one of the settings", () => {
-  assert.deepEqual(touchedBy("scripts/learn/check.ts"), ["lesson 05-log", "lesson 06-dag", "lesson 07-none"]);
+  assert.deepEqual(touchedBy("scripts/learn/check.ts"), [
+    "lesson 05-log",
+    "lesson 06-dag",
+    "lesson 07-none",
+  ]);
   for (const file of [
     "package.json", "package-lock.json", "tsconfig.json", "test/tsconfig.json", "scripts/test.mjs",
     "scripts/bootstrap.mjs", "scripts/lib/run.mjs", ".ci/run",
   ]) {
-    assert.equal(planFor(root, ["src/dag/mod.ts", file]).why, `${file} decides how everything is run`);
+    assert.equal(
+      planFor(root, ["src/dag/mod.ts", file]).why,
+      `${file} decides how everything is run`,
+    );
   }
 });
 
@@ -129,7 +149,12 @@ test("changesSince() sees commits of this branch, the index, the working tree an
     rmSync(join(root, "lessons/07-none/README.md"));
     const { base, changed } = changesSince(root, undefined);
     assert.equal(base, git("rev-parse", "main").trim());
-    assert.deepEqual(changed, ["docs/new page.md", "docs/page.md", "lessons/07-none/README.md", "src/dag/mod.ts"]);
+    assert.deepEqual(changed, [
+      "docs/new page.md",
+      "docs/page.md",
+      "lessons/07-none/README.md",
+      "src/dag/mod.ts",
+    ]);
     assert.deepEqual(changesSince(root, "HEAD").changed, changed.slice(0, 3));
     assert.throws(() => changesSince(root, "nothing"), /git knows no nothing/);
   } finally {
@@ -147,7 +172,10 @@ test("npm test -- --changed runs what it names and says why; with nothing change
   const text = 'import { test } from "node:test";\ntest("a", () => {});\n';
   for (const name of Object.keys(FILES)) if (/^test\/.*\.ts$/.test(name)) write(name, text);
   for (const name of Object.keys(FILES)) if (/^src\//.test(name)) write(name, "export {};\n");
-  write("test/tsconfig.json", '{ "extends": "../tsconfig.json", "compilerOptions": { "noEmit": true, "rootDir": ".." } }\n');
+  write(
+    "test/tsconfig.json",
+    '{ "extends": "../tsconfig.json", "compilerOptions": { "noEmit": true, "rootDir": ".." } }\n',
+  );
   const failing = 'test("b", () => { throw new Error("no"); });\n';
   write("test/06-dag.test.ts", `import "#dag";\n${text}${failing}`);
   write(".gitignore", "node_modules\ndist\n");
@@ -155,7 +183,11 @@ test("npm test -- --changed runs what it names and says why; with nothing change
   git("commit", "-q", "-m", "scripts");
   const { NODE_TEST_CONTEXT: _, CI: __, ...env } = process.env;
   const run = (): { status: number | null; stdout: string; stderr: string } =>
-    spawnSync(process.execPath, ["scripts/test.mjs", "--changed"], { cwd: root, encoding: "utf8", env });
+    spawnSync(process.execPath, ["scripts/test.mjs", "--changed"], {
+      cwd: root,
+      encoding: "utf8",
+      env,
+    });
 
   const nothing = run();
   assert.deepEqual([nothing.status, nothing.stderr], [0, ""]);
@@ -164,7 +196,10 @@ test("npm test -- --changed runs what it names and says why; with nothing change
   write("src/dag/mod.ts", "export const dag: number = 3;\n");
   const one = run();
   assert.equal(one.status, 1, one.stderr + one.stdout);
-  assert.match(one.stdout, /^1 file has changed since \w{9}\.\n2 of 6 test files, and 0 lessons, can notice:\n/);
+  assert.match(
+    one.stdout,
+    /^1 file has changed since \w{9}\.\n2 of 6 test files, and 0 lessons, can notice:\n/,
+  );
   assert.match(one.stdout, /^ {2}test\/06-dag\.test\.ts +src\/dag\/mod\.ts$/m);
   assert.match(one.stdout, /^failed: b \(test\/06-dag\.test\.ts\): no$/m);
   assert.match(one.stdout, /^# tests 3\n(# .*\n)*# pass 2\n# fail 1$/m);

@@ -290,12 +290,29 @@ describe("a cluster for one run", { concurrency: 2 }, () => {
     const server = createServer((socket) =>
       answers.shift()!(socket.on("error", () => undefined).resume()));
     await new Promise<void>((listening) => server.listen(9090, "127.0.0.1", listening));
-    const odd = [await titan(["run", "quick.yaml"], { cwd }), await titan(["run", "quick.yaml"], { cwd })];
+    const odd = [
+      await titan(["run", "quick.yaml"], { cwd }),
+      await titan(["run", "quick.yaml"], { cwd }),
+    ];
     server.close();
-    assert.deepEqual(odd.map((found) => [found.code, found.stdout]), [[5, ""], [5, ""]]);
-    assert.match(odd[0]!.stderr, /^titan: Cannot reach the master at 127\.0\.0\.1:9090: something answers there, but it is not a Titan master/);
-    assert.match(odd[1]!.stderr, /^titan: Cannot reach the master at 127\.0\.0\.1:9090: it takes connections, and closes them without a word of Titan's/);
-    for (const { stderr: text } of odd) assert.match(text, /\n *--embedded runs it on a cluster of its own/);
+    assert.deepEqual(
+      odd.map((found) => [found.code, found.stdout]),
+      [
+        [5, ""],
+        [5, ""],
+      ],
+    );
+    assert.match(
+      odd[0]!.stderr,
+      /^titan: Cannot reach the master at 127\.0\.0\.1:9090: something answers there, but it is not a Titan master/,
+    );
+    assert.match(
+      odd[1]!.stderr,
+      /^titan: Cannot reach the master at 127\.0\.0\.1:9090: it takes connections, and closes them without a word of Titan's/,
+    );
+    for (const { stderr: text } of odd) {
+      assert.match(text, /\n *--embedded runs it on a cluster of its own/);
+    }
   });
 
   test("refuses with 6 what its workers can never run, unless they get the tags", async () => {

@@ -235,12 +235,22 @@ describe("processes", { concurrency: 3 }, () => {
     const client = await StoreClient.connect({ host, url });
     t.after(() => client.close());
     await client.call("SET", "k", "v");
-    // Its password is known to jobs that run, and its place to the master: neither is a client's to change.
-    await assert.rejects(client.call("CONFIG", "SET", "requirepass", "x"), /this store is a part of this cluster/);
+    // Its password is known to jobs that run, and its place to the master: neither is a client's to
+    // change.
+    await assert.rejects(
+      client.call("CONFIG", "SET", "requirepass", "x"),
+      /this store is a part of this cluster/,
+    );
     for (const name of ["REPLICAOF", "SLAVEOF"]) {
-      await assert.rejects(client.call(name, "127.0.0.1", "1"), /this store is a part of this cluster/);
+      await assert.rejects(
+        client.call(name, "127.0.0.1", "1"),
+        /this store is a part of this cluster/,
+      );
     }
-    assert.deepEqual(await client.call("CONFIG", "GET", "maxclients"), new Map([["maxclients", "256"]]));
+    assert.deepEqual(
+      await client.call("CONFIG", "GET", "maxclients"),
+      new Map([["maxclients", "256"]]),
+    );
     await thread.terminate();
     // Sent before the client has heard of the end, a question is LOST.
     const again = client.call("GET", "k").catch((error: StoreError) => (error.code === "LOST" ? client.call("GET", "k") : Promise.reject(error)));
@@ -261,14 +271,31 @@ test("a cluster that is given up while its store loads does not wait for it", as
   for (const folder of [stateDir, join(stateDir, "store")]) assert.equal(existsSync(join(folder, "lock")), false);
 });
 
-test("a cluster's store that loads can be stopped though somebody asks it, who hears of it", { timeout: 10_000 }, async (t) => {
-  const thread = new Worker("setInterval(() => undefined, 1000)", { eval: true }); // it loads for ever
-  t.after(() => thread.terminate());
-  const store = await openClusterStore({ thread }, { host, stateDir: tempFolder(), listenHost: "127.0.0.1", token: undefined, maxClients: 16, onNote: () => undefined });
-  const unheard = assert.rejects(store.forMaster.call([Buffer.from("PING")]), { name: "CliError", message: "Cannot start the store: stopped" });
-  await store.stop();
-  await unheard;
-});
+test(
+  "a cluster's store that loads can be stopped though somebody asks it, who hears of it",
+  { timeout: 10_000 },
+  async (t) => {
+    const thread = new Worker("setInterval(() => undefined, 1000)", { eval: true }); // it loads for ever
+    t.after(() => thread.terminate());
+    const store = await openClusterStore(
+      { thread },
+      {
+        host,
+        stateDir: tempFolder(),
+        listenHost: "127.0.0.1",
+        token: undefined,
+        maxClients: 16,
+        onNote: () => undefined,
+      },
+    );
+    const unheard = assert.rejects(store.forMaster.call([Buffer.from("PING")]), {
+      name: "CliError",
+      message: "Cannot start the store: stopped",
+    });
+    await store.stop();
+    await unheard;
+  },
+);
 
 test("store dump into a shell's pipe says nothing but the dump, however many pieces it has", async () => {
   const dir = tempFolder();

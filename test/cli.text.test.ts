@@ -73,14 +73,22 @@ test("summarize() warns of output that could not be stored, job by job, and --js
   }
   const notes: string[] = [];
   const context = {
-    note: (text: string) => notes.push(text), out: () => undefined, paint: (_: string, text: string) => text,
+    note: (text: string) => notes.push(text),
+    out: () => undefined,
+    paint: (_: string, text: string) => text,
   } as unknown as Context;
   const client = undefined as unknown as Client;
   await summarize(run("COMPLETED"), { context, client, tracker, vanishes: false, where: "" });
-  const warning = "titan: warning: 1234 bytes of output of r-1/j1 could not be stored: ENOSPC: no space left on device";
+  const warning =
+    "titan: warning: 1234 bytes of output of r-1/j1 could not be stored: ENOSPC: no space left " +
+      "on device";
   assert.deepEqual([notes[0], notes.length], [warning, 6]);
   assert.equal(notes[5], "titan: warning: output of 1 more job could not be stored whole");
-  const { outputLost, outputProblem } = jobJson(job(1, "COMPLETED", { lostOutput }), [], 0) as Record<string, unknown>;
+  const { outputLost, outputProblem } = jobJson(
+    job(1, "COMPLETED", { lostOutput }),
+    [],
+    0,
+  ) as Record<string, unknown>;
   assert.deepEqual([outputLost, outputProblem], [1234, lostOutput.why]);
   assert.equal((jobLine("r-1", tracker.row("j1")!) as Record<string, unknown>)["outputLost"], 1234);
   assert.equal("outputLost" in jobLine("r-1", tracker.row("j0")!), false);

@@ -6,7 +6,8 @@
  *     all runs are cancelled ─▶ no job, timer, requirement, seat (counts of the master)
  *     the master stops ─▶ no file, lock, port, timer             (the simulator knows them all)
  *
- * Each step waits in virtual time until its condition holds, and names what is left if it never does.
+ * Each step waits in virtual time until its condition holds, and names what is left if it never
+ * does.
  */
 import type { Address, Host } from "#host";
 import type { Master } from "#master";
@@ -41,14 +42,34 @@ export async function nothingIsLeft(room: SimRoom): Promise<void> {
   if (room.workers !== undefined && serves(world)) await workersLeave(room, room.workers);
   for (const name of world.hosts) if (name !== "m") world.crash(name);
   if (!serves(world)) return await closed(world, "m");
-  for (const what of world.open("m")) if (what.startsWith("connection ")) world.cut("m", peer(what));
+  for (const what of world.open("m")) {
+    if (what.startsWith("connection ")) world.cut("m", peer(what));
+  }
   const { workers, classes, seats } = master.counts();
-  if (seats > workers * classes) throw new Error(`${workers} workers have ${seats} seats in ${classes} classes`);
-  await none(world, master, ["connections", "requests", "watchers", "backlog", "followers", "held"]);
+  if (seats > workers * classes) {
+    throw new Error(`${workers} workers have ${seats} seats in ${classes} classes`);
+  }
+  await none(world, master, [
+    "connections",
+    "requests",
+    "watchers",
+    "backlog",
+    "followers",
+    "held",
+  ]);
   await cancelAll(world, address, token);
   await none(world, master, [
-    "connections", "members", "links", "workers", "seats", "ready", "delayed", "gates", "requirements",
-    "files", "leftovers",
+    "connections",
+    "members",
+    "links",
+    "workers",
+    "seats",
+    "ready",
+    "delayed",
+    "gates",
+    "requirements",
+    "files",
+    "leftovers",
   ]);
   await master.snapshot();
   await eventually(world, () => {
@@ -91,12 +112,17 @@ function peer(what: string): string {
   return what.slice("connection ".length, what.lastIndexOf(":"));
 }
 
-/** Also a job of its own that would begin in an hour, and one that waits for it: few tests leave such. */
+/**
+ * Also a job of its own that would begin in an hour, and one that waits for it: few tests leave
+ * such.
+ */
 async function cancelAll(world: SimWorld, master: Address, token?: string): Promise<void> {
   const client = await connect({ host: world.host(KEEPER), master, token });
   const jobs = [later("asleep", 3_600_000), { ...later("waits", 0), dependsOn: [0] }];
   await client.submitSpec({ name: "keeper", version: undefined, project: undefined, jobs });
-  for (const { id, status } of await client.runs()) if (status === "RUNNING") await client.cancel(id);
+  for (const { id, status } of await client.runs()) {
+    if (status === "RUNNING") await client.cancel(id);
+  }
   world.crash(KEEPER);
 }
 
@@ -118,7 +144,9 @@ function none(
 }
 
 function closed(world: SimWorld, name: string): Promise<void> {
-  return eventually(world, () => world.open(name).map((what) => `${what} (of ${name}, after its end)`));
+  return eventually(world, () =>
+    world.open(name).map((what) => `${what} (of ${name}, after its end)`),
+  );
 }
 
 /** Lets virtual time pass until nothing is left; the steps grow, for most of it takes no time. */

@@ -1,7 +1,7 @@
 /**
- * What a test leaves behind in its own process. To import this file is enough: between two tests, and
- * after the last one, these are counted, and a test that has left more than it found fails the next
- * one, or its file, by name.
+ * What a test leaves behind in its own process. To import this file is enough: between two tests,
+ * and after the last one, these are counted, and a test that has left more than it found fails the
+ * next one, or its file, by name.
  *
  *     descriptors    by what they lead to (/proc/self/fd)      sockets, pipes, files by path
  *     handles        what keeps the event loop alive           timers, servers, children
@@ -36,7 +36,14 @@ const NAMED = 4;
 /** How many of each; only what there is. */
 export type Counts = ReadonlyMap<string, number>;
 
-const HANDLES = new Set(["Timeout", "TCPSocketWrap", "TCPServerWrap", "ProcessWrap", "MessagePort", "Worker"]);
+const HANDLES = new Set([
+  "Timeout",
+  "TCPSocketWrap",
+  "TCPServerWrap",
+  "ProcessWrap",
+  "MessagePort",
+  "Worker",
+]);
 const hasProc = existsSync("/proc/self/fd");
 /** A launcher's have had names (launcher-pipes.ts). */
 const PIPE = /^pipe:|\/titan-pipes-/;
@@ -53,7 +60,8 @@ const MODULES = ["src", "dist", "node_modules"].map((folder) => join(ROOT, folde
 /** What this process has now, without what its launchers may have. */
 export function look(): Counts {
   const counts = new Map<string, number>();
-  const add = (what: string, count = 1): void => void counts.set(what, (counts.get(what) ?? 0) + count);
+  const add = (what: string, count = 1): void =>
+    void counts.set(what, (counts.get(what) ?? 0) + count);
   for (const handle of process.getActiveResourcesInfo()) if (HANDLES.has(handle)) add(handle);
   // A connection keeps the timer of a request that was answered (rpc/deadlines.ts).
   const timers = (counts.get("Timeout") ?? 0) - (counts.get("TCPSocketWrap") ?? 0);
@@ -173,7 +181,9 @@ export class Owners {
   }
 }
 
-/** Everything of this process that is temporary goes in here, so that what remains has one owner. */
+/**
+ * Everything of this process that is temporary goes in here, so that what remains has one owner.
+ */
 const TEMPORARY = mkdtempSync(join(tmpdir(), "titan-test-"));
 process.env["TMPDIR"] = TEMPORARY;
 
@@ -185,7 +195,8 @@ const owners = new Owners();
 /** Tests that run now. Where several do, or one inside another, the process is never seen clean. */
 let running = 0;
 const alone = (): boolean => running === 1;
-// Hooks of a test itself (`t.after`) come after `afterEach`, so the look back is the next test's first thing.
+// Hooks of a test itself (`t.after`) come after `afterEach`, so the look back is the next test's
+// first thing.
 beforeEach(async (t) => {
   running++;
   const found = before;
@@ -215,6 +226,9 @@ function atTheEnd(): void {
     rmSync(TEMPORARY, { recursive: true, force: true });
     if (left.length === 0) return;
     process.exitCode = 1;
-    process.stderr.write(`${basename(process.argv[1]!)} has left behind in the folder for temporary files: ${left.join(", ")}\n`);
+    process.stderr.write(
+      `${basename(process.argv[1]!)} has left behind in the folder for temporary files: ` +
+        `${left.join(", ")}\n`,
+    );
   });
 }

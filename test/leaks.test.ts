@@ -50,7 +50,11 @@ test("counts() of a master says what peers have open and what waits, and is all 
     const before = master.counts();
     assert.deepEqual(new Set(Object.values(before)), new Set([0]));
     const client = await room.client();
-    const jobs = [spec("a"), spec("later", { delayMs: 60_000 }), spec("gpu", { requirement: ["GPU"] })];
+    const jobs = [
+      spec("a"),
+      spec("later", { delayMs: 60_000 }),
+      spec("gpu", { requirement: ["GPU"] }),
+    ];
     const { run } = await client.submitSpec(pipeline(jobs));
     const worker = await room.worker("w");
     await room.until(() => worker.assigned.length === 1);
@@ -79,17 +83,29 @@ async function leftBehind(leave: (world: SimWorld) => Promise<unknown>): Promise
 }
 
 test("nothingIsLeft() lets pass what peers leave, and names a file, a lock and a timer of the master", async () => {
-  assert.equal(await leftBehind(async (world) => {
-    const client = await connect({ host: world.host("c"), master: ADDRESS });
-    const { run } = await client.submitSpec(pipeline([spec("a", { delayMs: 1e9 }), spec("b")]));
-    void client.watch(run).next().catch(() => undefined);
-  }), "nothing");
-  assert.equal(await leftBehind((world) => world.host("m").storage.open("/state/output", { create: true })),
-    "the test has left behind: file /state/output (of an idle master)");
-  assert.equal(await leftBehind((world) => world.host("m").storage.lock("/state/blobs")),
-    "the test has left behind: lock /state/blobs (of an idle master)");
-  assert.match(await leftBehind(async (world) => world.host("m").timers.after(2 ** 30, () => undefined)),
-    /timer due at 10737418\d+[.\d]* \(of an idle master\)/);
+  assert.equal(
+    await leftBehind(async (world) => {
+      const client = await connect({ host: world.host("c"), master: ADDRESS });
+      const { run } = await client.submitSpec(pipeline([spec("a", { delayMs: 1e9 }), spec("b")]));
+      void client
+        .watch(run)
+        .next()
+        .catch(() => undefined);
+    }),
+    "nothing",
+  );
+  assert.equal(
+    await leftBehind((world) => world.host("m").storage.open("/state/output", { create: true })),
+    "the test has left behind: file /state/output (of an idle master)",
+  );
+  assert.equal(
+    await leftBehind((world) => world.host("m").storage.lock("/state/blobs")),
+    "the test has left behind: lock /state/blobs (of an idle master)",
+  );
+  assert.match(
+    await leftBehind(async (world) => world.host("m").timers.after(2 ** 30, () => undefined)),
+    /timer due at 10737418\d+[.\d]* \(of an idle master\)/,
+  );
 });
 
 test("look() tells a descriptor, a timer and a child that were left from what was there before", async () => {

@@ -1,4 +1,7 @@
-/** Named limits, each at the limit and one beyond. Those that have a test where they are used are not here. */
+/**
+ * Named limits, each at the limit and one beyond. Those that have a test where they are used are
+ * not here.
+ */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +11,15 @@ import { bytes, list, message, string, u32 } from "#codec";
 import { MarkReader, markText, nodeHost } from "#host";
 import { Router } from "#routing";
 import { SimWorld } from "#sim";
-import { Finished, Kill, MAX_BATCH_ITEMS, MAX_PARENT_NAMES, MAX_WHY_JOBS, StatusPage, Why } from "#wire";
+import {
+  Finished,
+  Kill,
+  MAX_BATCH_ITEMS,
+  MAX_PARENT_NAMES,
+  MAX_WHY_JOBS,
+  StatusPage,
+  Why,
+} from "#wire";
 import { readJournal } from "../src/host/launcher-journal.ts";
 import { processCounts } from "../src/host/launcher-pool.ts";
 import { pauseAfter } from "../src/host/launcher-sweep.ts";
@@ -22,11 +33,30 @@ const of = <T>(count: number, item: T): T[] => new Array<T>(count).fill(item);
 test("messages hold as many items as their limits say, and not one more", () => {
   const key = { run: 1, job: 1, attempt: 1 };
   const cases: [string, number, (count: number) => Buffer, (body: Buffer) => number][] = [
-    ["Why", MAX_WHY_JOBS, (count) => Why.encode({ run: "r", jobs: of(count, 1) }), (body) => Why.decode(body).jobs.length],
-    ["Finished", MAX_BATCH_ITEMS, (count) => Finished.encode({ items: of(count, report(key)) }), (body) => Finished.decode(body).items.length],
-    ["Kill", 8192, (count) => Kill.encode({ items: of(count, key) }), (body) => Kill.decode(body).items.length],
-    ["StatusPage", MAX_PARENT_NAMES, (count) => StatusPage.encode({ run: undefined, jobs: [], parents: of(count, "p") }),
-      (body) => StatusPage.decode(body).parents.length],
+    [
+      "Why",
+      MAX_WHY_JOBS,
+      (count) => Why.encode({ run: "r", jobs: of(count, 1) }),
+      (body) => Why.decode(body).jobs.length,
+    ],
+    [
+      "Finished",
+      MAX_BATCH_ITEMS,
+      (count) => Finished.encode({ items: of(count, report(key)) }),
+      (body) => Finished.decode(body).items.length,
+    ],
+    [
+      "Kill",
+      8192,
+      (count) => Kill.encode({ items: of(count, key) }),
+      (body) => Kill.decode(body).items.length,
+    ],
+    [
+      "StatusPage",
+      MAX_PARENT_NAMES,
+      (count) => StatusPage.encode({ run: undefined, jobs: [], parents: of(count, "p") }),
+      (body) => StatusPage.decode(body).parents.length,
+    ],
   ];
   for (const [name, limit, encode, decode] of cases) {
     assert.equal(decode(encode(limit)), limit, name);
@@ -38,9 +68,18 @@ test("the codec's own limits: texts of 64 KiB, 8 MiB of bytes, 32 types inside o
   const Text = message("Text", { t: [1, string()] });
   const Bytes = message("Bytes", { b: [1, bytes()] });
   assert.equal(Text.decode(Text.encode({ t: "x".repeat(65_536) })).t.length, 65_536);
-  assert.throws(() => Text.encode({ t: `${"x".repeat(65_535)}é` }), { code: "TOO_LARGE" }, "bytes count, not characters");
-  assert.equal(Bytes.decode(Bytes.encode({ b: Buffer.alloc(8 * 1024 * 1024) })).b.length, 8 * 1024 * 1024);
-  assert.throws(() => Bytes.encode({ b: Buffer.alloc(8 * 1024 * 1024 + 1) }), { code: "TOO_LARGE" });
+  assert.throws(
+    () => Text.encode({ t: `${"x".repeat(65_535)}é` }),
+    { code: "TOO_LARGE" },
+    "bytes count, not characters",
+  );
+  assert.equal(
+    Bytes.decode(Bytes.encode({ b: Buffer.alloc(8 * 1024 * 1024) })).b.length,
+    8 * 1024 * 1024,
+  );
+  assert.throws(() => Bytes.encode({ b: Buffer.alloc(8 * 1024 * 1024 + 1) }), {
+    code: "TOO_LARGE",
+  });
   type Nested = ReturnType<typeof u32>;
   const nested = (depth: number): Nested => {
     let type = u32();
@@ -55,8 +94,14 @@ test("the codec's own limits: texts of 64 KiB, 8 MiB of bytes, 32 types inside o
 
 test("an error's message is cut at 1,024 bytes, between two characters", () => {
   assert.equal(encodeError("INVALID", "x".repeat(MAX_MESSAGE_BYTES)).length, 1 + MAX_MESSAGE_BYTES);
-  assert.equal(encodeError("INVALID", "x".repeat(MAX_MESSAGE_BYTES + 1)).length, 1 + MAX_MESSAGE_BYTES);
-  const odd = Buffer.from(encodeError("INVALID", `${"x".repeat(MAX_MESSAGE_BYTES - 1)}é`)).toString("utf8", 1);
+  assert.equal(
+    encodeError("INVALID", "x".repeat(MAX_MESSAGE_BYTES + 1)).length,
+    1 + MAX_MESSAGE_BYTES,
+  );
+  const odd = Buffer.from(encodeError("INVALID", `${"x".repeat(MAX_MESSAGE_BYTES - 1)}é`)).toString(
+    "utf8",
+    1,
+  );
   assert.ok(Buffer.byteLength(odd) <= MAX_MESSAGE_BYTES && !odd.includes("\ufffd"), odd.slice(-3));
 });
 
@@ -64,7 +109,10 @@ test("a worker offers 2^20 slots to the router, and not one more", () => {
   const router = new Router();
   router.addWorker({ id: 1, tags: [], slots: 2 ** 20 });
   assert.equal(router.free(1), 2 ** 20);
-  assert.throws(() => router.addWorker({ id: 2, tags: [], slots: 2 ** 20 + 1 }), /offers 1048577 slots/);
+  assert.throws(
+    () => router.addWorker({ id: 2, tags: [], slots: 2 ** 20 + 1 }),
+    /offers 1048577 slots/,
+  );
 });
 
 /** An output pipe whose master answers when it is told to. */
@@ -75,8 +123,14 @@ function outputPipe() {
   let answer: () => void = () => undefined;
   const pipe = new OutputPipe(world.host("w"), {
     send: (chunks) => {
-      sent.push({ at: world.now, chunks: chunks.length, bytes: chunks.reduce((sum, { data }) => sum + data.length, 0) });
-      return new Promise((resolve) => { answer = resolve; });
+      sent.push({
+        at: world.now,
+        chunks: chunks.length,
+        bytes: chunks.reduce((sum, { data }) => sum + data.length, 0),
+      });
+      return new Promise((resolve) => {
+        answer = resolve;
+      });
     },
     pause: () => void calls.push("pause"),
     resume: () => void calls.push("resume"),
@@ -143,7 +197,10 @@ test("a sweep comes after 200 ms to 2 s, a mark has three digits, and a journal 
   assert.deepEqual([0, 10, 11, 100, 101].map(pauseAfter), [200, 200, 220, 2000, 2000]);
   const marks = (digits: string): string[] => {
     const found: string[] = [];
-    const reader = new MarkReader("ab", { onBytes: () => undefined, onMark: (mark) => (found.push(mark), false) });
+    const reader = new MarkReader("ab", {
+      onBytes: () => undefined,
+      onMark: (mark) => (found.push(mark), false),
+    });
     reader.push(Buffer.from(`${markText("ab", "e")}${digits}\n`, "latin1"));
     return found;
   };

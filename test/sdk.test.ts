@@ -137,10 +137,16 @@ test("whyUnreached() is silent about a master's own refusal", () => {
   assert.equal(whyUnreached(new RpcError("UNAUTHORIZED", "no")), undefined);
   const late = whyUnreached(new RpcError("DEADLINE", "late"));
   assert.match(late!, /takes connections, and does not answer/);
-  const full = new RpcError("OVERLOADED", "Cannot open a session: this master is at its limit of 800 client connections");
+  const full = new RpcError(
+    "OVERLOADED",
+    "Cannot open a session: this master is at its limit of 800 client connections",
+  );
   assert.equal(whyUnreached(full), "it is at its limit of 800 client connections");
   assert.equal(whyUnreached(new RpcError("OVERLOADED", "busy")), "it is overloaded (busy)");
-  assert.match(whyUnreached(new RpcError("CLOSED", "gone"))!, /closes them without a word of Titan's \(gone\)/);
+  assert.match(
+    whyUnreached(new RpcError("CLOSED", "gone"))!,
+    /closes them without a word of Titan's \(gone\)/,
+  );
 });
 
 test("submit() takes an object, a definition and a parsed text; result() is a value", async () => {
