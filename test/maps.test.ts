@@ -3,13 +3,16 @@
  * of them.
  */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
 import { test } from "node:test";
 
 const SRC = join(import.meta.dirname, "..", "src");
 /** Folders with so many files that a reader needs the whole map. */
-const WHOLE = ["log", "simulation", "store"];
+const WHOLE = [
+  "cli", "exec", "host", "log", "master", "master/core", "pipeline", "rpc", "sim", "simulation",
+  "store", "wire", "worker", "yaml",
+];
 
 /**
  * Names of files in the drawing of a header, which is indented; `*` stands for any rest of a name.
@@ -42,8 +45,12 @@ const filesOf = (folder: string): string[] =>
     .map(({ name }) => name).filter((name) => name.endsWith(".ts"));
 
 test("a map in a mod.ts names only files that exist, and all where it claims to be whole", () => {
-  const folders = readdirSync(SRC, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  const wrong = folders.flatMap(({ name }) => {
+  const folders = readdirSync(SRC, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => relative(SRC, join(entry.parentPath, entry.name)))
+    .filter((name) => existsSync(join(SRC, name, "mod.ts")));
+  assert.deepEqual(WHOLE.filter((name) => !folders.includes(name)), []);
+  const wrong = folders.flatMap((name) => {
     const source = readFileSync(join(SRC, name, "mod.ts"), "utf8");
     const found = judgeMap(source, filesOf(join(SRC, name)), WHOLE.includes(name));
     return found.map((text) => `src/${name}/mod.ts ${text}`);

@@ -1,14 +1,25 @@
 /**
  * The command line: `titan`. Lesson 00 shows it from outside; docs/cli.md lists what it promises.
  *
- *     main.ts      the program
- *     program.ts   first word → command → exit code
- *     command.ts   what a command declares; flags, help and suggestions follow from it
- *     commands/    one small file per command, or per group of like ones
- *     cluster.ts   a master here and workers beside it: `titan up`, `titan run` without a master, demos, tests
- *     cluster-store.ts, store-*.ts     its store: in a thread (store-thread.ts), elsewhere, or `titan store` itself
- *     submit.ts, follow.ts, watch.ts   a run from its file to its end
- *     tracker.ts, view.ts, progress.ts what is known of a run, as text, on a terminal
+ *     main.ts · program.ts         the program: first word → command → exit code
+ *     command.ts                   what a command declares; help.ts and complete.ts follow from it
+ *     commands/                    one small file per command, or per group of like ones
+ *     context.ts · exit.ts         terminal, environment and signals; exit codes and errors
+ *     address.ts · refs.ts         which master; how people name runs and jobs
+ *     cluster.ts · supervisor.ts   a master here and workers beside it, for `titan up`, for
+ *                                  `titan run` without a master, and for tests
+ *     cluster-id.ts · self.ts      which cluster a folder belongs to; how workers are started
+ *     serve.ts · health.ts         `titan up` and `titan master`; what keeps them from starting
+ *     cluster-store.ts · store-*.ts   the store: in a thread, elsewhere, or `titan store` itself
+ *     kv-reply.ts                  a store's answer as text
+ *     submit.ts · project-files.ts    from a file to a run
+ *     follow.ts · watch.ts         a run to its end
+ *     waits.ts · summary.ts        why jobs wait; how the run ended
+ *     tracker.ts · view.ts         what is known of a run, and as lines of text
+ *     progress.ts · drawing.ts     those lines on a terminal, redrawn in place
+ *     run-output.ts · output-lines.ts · not-begun.ts   what jobs printed, in the order of time
+ *     eventlog.ts                  the event log as a person reads it
+ *     text.ts · json.ts · version.ts  words and tables; what `--json` prints; the version
  *
  * Invariants: data on stdout, everything else on stderr; exit codes mean what the contract says; a master that was named
  * is never replaced by another.

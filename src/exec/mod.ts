@@ -11,6 +11,7 @@
  *                     call-wire.ts their pipes, call-encode.ts their results, call-builtins.ts titan:noop
  *     archive.ts      a folder as bytes; ignore.ts what stays out of it; project-cache.ts where it is kept
  *     package-link.ts what a job finds there when it imports "titan-orchestrator"
+ *     types.ts        what goes into an attempt, and what comes out
  *     runtime.ts      what Deno has to be told
  *
  * Left out: Windows, where neither groups nor the launcher exist; everything takes the plain way

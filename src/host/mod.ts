@@ -5,6 +5,22 @@
  * halves of an unreal one: chance that can be repeated and time that is a number. `src/sim` builds a whole
  * simulated machine on them.
  *
+ *     types.ts                          the interface
+ *     node.ts                           the real host, made of the following
+ *     time.ts · random.ts · virtual.ts  clock and timers; chance; time as a number
+ *     network.ts                        sockets
+ *     storage.ts · file.ts · lock.ts    the disk, a file for a log, one master per folder
+ *     descriptors.ts                    how many files this process may have open
+ *     workdir.ts · remove-tree.ts       a job's folder, and its removal
+ *     project-tree.ts · spare-trees.ts  copies of a project, and when one may serve again
+ *     shared-folder.ts                  the folder that the jobs of a run share
+ *     processes.ts · launcher*.ts       programs, started by warm shells (lesson 11): launcher.ts
+ *                                       one shell, -pool the stock of them, -child and -pipes what
+ *                                       a job is given, -marks what shells say, -sweep and -reaper
+ *                                       what ends leftovers, -folder, -journal and -orphans what
+ *                                       ends those of a dead worker (lesson 12)
+ *     node-process.ts                   a Node process that carries calls (lesson 11)
+ *
  * Test: test/03-host.test.ts
  */
 export type * from "./types.ts";

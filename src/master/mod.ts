@@ -8,6 +8,21 @@
  * Whatever leaves this process waits for the fsync of everything that happened before it. One fsync serves all that
  * arrived meanwhile (lesson 05), so the price is one wait per message and not one disk write per job.
  *
+ * Files:
+ *     master.ts       a master from its start to its end; errors.ts why it does not start
+ *     engine.ts       the loop: decide, apply, append, and effects in order (core/ decides)
+ *     session.ts      one connection, from HELLO to its end: what each request does
+ *     workers.ts      the connections of workers: assignments out, reports in, who is given up
+ *     submit.ts       a submission, and the blobs that it names; blobs.ts content by its hash
+ *     watch.ts        people who watch a run
+ *     output.ts       what jobs print, a file per attempt; holes.ts the output that was lost
+ *     kv.ts           commands for the store that pass through the master
+ *     doors.ts        who may come in: places for clients, for workers and for strangers
+ *     limits.ts       what all peers together may take: bytes, places, descriptors
+ *     turns.ts        long answers wait here for room and for their turn; pages.ts cuts them
+ *     removals.ts     files that nobody can name any more, removed in the background
+ *     counts.ts       how many of each thing a master holds at this moment
+ *
  * Invariants: no effect before its events are durable; replay runs no effect; one master per state folder.
  * Left out: a second master that takes over. The log is what a later chapter replicates.
  * Test: test/10-master.test.ts

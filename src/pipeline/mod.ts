@@ -4,6 +4,14 @@
  *     text ── #yaml ──▶ tree ──▶ fields (job.ts, action.ts) ──▶ graph (#dag) ──▶ PipelineDefinition
  *     value ─ value.ts ─┘             └────── problems, all of them, with places ──▶ PipelineError
  *
+ *     job.ts · action.ts · fields.ts      an entry of `jobs`, what it runs, and fields in general
+ *     duration.ts · words.ts              `90s`; a line of arguments, split
+ *     graph.ts · files.ts · mentions.ts   edges; files that jobs name, and where they name them
+ *     problems.ts                         all that is wrong, at once, with what to write instead:
+ *     suggest.ts · foreign.ts · advice.ts · show.ts   "did you mean", other tools' keys
+ *     types.ts · limits.ts                what a pipeline is, and how large
+ *     value.ts · emit.ts                  from a JavaScript value, and back to YAML
+ *
  * Invariants: a definition that is returned holds every default and breaks no rule; a pipeline is
  * refused with all its problems at once; nothing but `PipelineError` is thrown, for any input.
  * Left out: services (`type: service`, `port`), templates and variables: a pipeline says what it does.

@@ -9,6 +9,12 @@
  *     │ onNotify  ◀──────────────────────────────────┘  by flags                   │
  *     └───────────────────────────────────────────────────────────────────────────┘
  *
+ *     connection.ts                 the drawing above; stream.ts an answer in many parts
+ *     incoming.ts · outbox.ts       a request of the peer; the way out, in batches
+ *     deadlines.ts · patience.ts    ten thousand deadlines with one timer; peers that fall silent
+ *     limits.ts · budget.ts         what one peer may cost us, and what all of them may
+ *     flags.ts · errors.ts          what a frame is for; the ways in which a request can fail
+ *
  * Invariants: every request ends exactly once (answer, error, deadline, or CLOSED); an answer reaches only the
  * request whose id it carries; memory per peer is bounded by `RpcLimits`, and of all peers by their `Budget`, whatever they
  * do; a connection has at most one timer armed.

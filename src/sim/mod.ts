@@ -8,6 +8,11 @@
  *       └─ host(name)        a `Host` on a machine: process, clock, programs, disk that forgets what was not synced
  *                            kill, crash, pause: three ways in which it stops
  *
+ *     world.ts · machine.ts · clock.ts        the room, one machine in it, and its clock
+ *     network.ts · link.ts · socket.ts        names and listeners; delays; a connection
+ *     disk.ts · platter.ts · faults.ts        what a process sees, what a power cut leaves, errors
+ *     processes.ts · trace.ts                 programs that are functions; what happened, as lines
+ *
  * The code under test is the real code: it is handed a `Host` and cannot tell. A run is a function of its seed, so the
  * trace of a failure is the failure, and can be looked at as often as one likes.
  *

@@ -4,6 +4,10 @@
  *     client ── HELLO SUBMIT WATCH LOGS CANCEL … ──▶ master ◀── HELLO OUTPUT FINISHED BEAT ── worker
  *                                                   master ── DISPATCH KILL ──▶ worker
  *
+ *     messages.ts · pipeline.ts   the schemas; how a pipeline travels and is kept
+ *     limits.ts                   limits that both ends must agree on
+ *     address.ts · read.ts        where a master is; what every reader of an answer needs
+ *
  * A *request* has exactly one reply (or a stream of them). A *notice* is one-way. The two messages that every job
  * costs carry many jobs each: DISPATCH is a notice, FINISHED a request, because a worker keeps its reports until the
  * master has them on disk.

@@ -3,6 +3,12 @@
  *
  *     dial ─▶ HELLO ─▶ DISPATCH … ─▶ executor ─▶ OUTPUT … FINISHED ─▶ dial again when the line breaks
  *
+ *     worker.ts       from start to end: assignments in, reports out, what is running
+ *     link.ts         the connection to the master: it breaks, and is made again
+ *     output.ts       output on its way to the master, in batches, with back-pressure
+ *     places.ts       where a job finds its master and its store
+ *     lateness.ts     how late heartbeats left (lesson 12)
+ *
  * One connection, always opened from this side: a worker needs no open port and works from behind a NAT.
  *
  * Invariants: a report is kept until the master has it on disk; an attempt's output is confirmed before its report is

@@ -3,6 +3,12 @@
  *
  *     text ── check bytes ── read (block.ts, flow.ts, scan.ts) ── tree of nodes with places ── toValue
  *
+ *     reader.ts · node.ts     the place in the text; the tree
+ *     block.ts · flow.ts      structure from indentation, and from brackets
+ *     scan.ts · scalar.ts     scalars, and what `no` and `012` mean
+ *     merge.ts · rules.ts     the merge key; what is refused by name
+ *     emit.ts · error.ts      the way back; an error that points at the character
+ *
  * One document of YAML 1.2: block and flow collections, every scalar style, comments, anchors and
  * aliases, and the merge key of 1.1 (`<<: *base`). JSON is a part of it. What it does not read it
  * refuses by name: tags, directives, complex keys, sets, a second document, tabs in indentation,

@@ -3,6 +3,16 @@
  *
  *     command ──decide──▶ events ──apply──▶ state
  *
+ *     state.ts · events.ts      what there is, and the facts that change it
+ *     decide.ts · retry.ts      from a command to events; check.ts what a job must be first
+ *     refusal.ts                how a decider says no, and what it is given beside the state
+ *     apply.ts · jobs.ts        from an event to the next state: the only writers
+ *     memory.ts · room.ts       what the state costs in bytes, and what makes way for more
+ *     forecast.ts               what a log will cost, before it is replayed
+ *     snapshot.ts               the whole state as bytes, a slice at a time
+ *     explain.ts                the state as people ask for it: why a job waits
+ *     event-text.ts             events as lines of text
+ *
  * Everything the master can do is here and can be tested as arithmetic. What is around it (`src/master`) moves bytes: it
  * writes the events to the log and lets their effects out once they are durable.
  *
