@@ -138,6 +138,7 @@ test("a refused report goes to the next connection at once, and a stop does not 
   await desk.for(200);
   assert.deepEqual([desk.times(Op.HELLO).length, desk.times(Op.FINISHED).length], [2, before + 1]);
   assert.equal(desk.reports.length, 1);
+  assert.equal(desk.notes.at(-1), "registered as w, with 1 attempt under way");
   const lost = desk.notes.filter((note) => note.startsWith("no connection"));
   assert.deepEqual(lost, ["no connection to the master: ECONNRESET: connection to m:9090"]);
   desk.full.add(Op.FINISHED);
