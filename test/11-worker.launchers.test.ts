@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn as spawnNode } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -172,6 +173,25 @@ test("Sweeper believes the environment of an orphan in a busy group before its a
   assert.equal(new Sweeper(new Map([[leader.pid!, group]])).sweep(), true, "another pass is needed");
   await eventually("the other attempt's is gone", () => !isRunning(other!));
   assert.ok(tainted && [root, same, bare].every((mark) => isRunning(mark!)), "the job's own and the young one stay");
+});
+
+test("Sweeper spares the processes of an attempt that has begun again", { skip }, async (t) => {
+  const again = { TITAN_RUN: "r", TITAN_JOB: "again", TITAN_ATTEMPT: "1", TITAN_WORKDIR: folder };
+  const name = attemptName(again)!;
+  const sweeper = new Sweeper(new Map());
+  for (const passes of [0, 1]) {
+    sweeper.attemptEnded(name);
+    for (let pass = 0; pass < passes; pass++) sweeper.sweep();
+    sweeper.attemptStarted(name);
+    const child = spawnNode("sleep", ["60"], { stdio: "ignore", env: { PATH, ...again } });
+    t.after(() => child.kill("SIGKILL"));
+    const ended = once(child, "exit");
+    // A process that was seen in the middle of its exec is looked at again.
+    for (let pass = 0; pass < 2; pass++) assert.equal(sweeper.sweep(), false, `${passes} passes`);
+    sweeper.attemptEnded(name);
+    await eventually("it is swept", () => !sweeper.sweep() && child.signalCode !== null);
+    await ended;
+  }
 });
 
 test("a reaper that is killed alone is replaced at once, and the new one knows all that the old one did", { skip }, async (t) => {

@@ -397,3 +397,17 @@ test("a running job keeps the process alive, and an idle pool lets it exit", asy
   assert.equal(await node.first, "late\n");
   assert.equal(await node.exit, 0);
 });
+
+test("a job that begins when there was none keeps the process alive, too", async () => {
+  const program = `
+    import { nodeHost } from "#host";
+    const { processes } = nodeHost();
+    const run = (script, onExit) => processes.spawn({
+      argv: ["sh", "-c", script], cwd: "/", env: ${JSON.stringify({ PATH })},
+      onOutput: (_, bytes) => process.stdout.write(bytes), onExit,
+    });
+    run("true", () => run("sleep 0.2; echo late", () => {}));`;
+  const node = inNode(program);
+  const [said] = await Promise.all([node.first, node.exit]);
+  assert.equal(said, "late\n");
+});

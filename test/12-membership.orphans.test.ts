@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, test } from "node:test";
@@ -187,6 +187,7 @@ test("a journal is complete, small for ever, and holds up no job when the disk i
     noteGone(other.pid);
   }
   assert.ok(statSync(path).size < 70_000, `${statSync(path).size} bytes`);
+  assert.deepEqual(descriptorsOf(path), [path], "those that were too long are closed");
   assert.deepEqual([...readJournal(path).keys()], [process.pid]);
   noteGroup(other.pid);
   assert.deepEqual([...readJournal(path).keys()], [process.pid, other.pid]);
@@ -202,6 +203,18 @@ test("a journal is complete, small for ever, and holds up no job when the disk i
   writeFileSync(path, LINES.repeat(20_000));
   assert.equal(readJournal(path).size, 0, "no worker of ours writes two megabytes");
 });
+
+/** What this process has open of a path, the files included that had its name before. */
+function descriptorsOf(path: string): string[] {
+  return readdirSync("/proc/self/fd").flatMap((fd) => {
+    try {
+      const target = readlinkSync(`/proc/self/fd/${fd}`);
+      return target.startsWith(path) ? [target] : [];
+    } catch {
+      return []; // the one that reads this folder
+    }
+  });
+}
 
 test("removalsDone() resolves when the folders of the dead are gone, however much is in them", async () => {
   const home = newHome();
