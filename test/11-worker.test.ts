@@ -68,7 +68,7 @@ test("a job that prints faster than the master takes is paused, and resumed", as
   await cluster.until(() => !chatty!.paused);
 });
 
-test("a program is paused at more than 256 KiB that wait, once, and goes on at half of that", async () => {
+test("a program is paused once at more than 256 KiB that wait, and goes on at half of that", async () => {
   const world = new SimWorld({ seed: 1 });
   const said: string[] = [];
   const sends: { bytes: number; taken: () => void }[] = [];
