@@ -210,6 +210,21 @@ test("a process carries one call after another, the one that has the module load
   for (let i = 0; i < 3; i++) assert.equal(String((await end(calls, "n.mjs#pid")).result), n);
 });
 
+test("a module that a process has loaded is not looked for again, and any other one is", async () => {
+  let looks = 0;
+  const stat = (path: string) => (looks++, host.storage.stat(path));
+  const calls = new CallPool({
+    host: { ...host, storage: { ...host.storage, stat } }, processes: 1, env, limits: small,
+  });
+  pools.push(calls);
+  for (let i = 0; i < 3; i++) assert.equal((await end(calls, "double", {}, "1")).status, "ok");
+  assert.equal(looks, 1);
+  assert.equal((await end(calls, "no.mjs#double")).kind, "not-found");
+  assert.ok(looks > 1);
+  const elsewhere = await end(calls, "double", { project: join(project, "none") });
+  assert.equal(elsewhere.kind, "not-found", "the same name in another project is another module");
+});
+
 test("a process that is large after its call, or knows many modules, is replaced", async () => {
   const heavy = pool(1, { heavyMb: 120 });
   const before = String((await end(heavy, "pid")).result);

@@ -71,16 +71,25 @@ export interface CallRequest {
 interface Waiting {
   readonly attempt: CallAttempt;
   readonly call: Call;
+  /** Of its module: project and name. */
+  readonly key: string;
+}
+
+interface FoundModule {
+  readonly kind?: undefined;
+  readonly key: string;
+  readonly url: string;
+  readonly name: string;
 }
 
 /** The file and function that a target names; or the end of its call, which then has a kind. */
-type Found = { readonly kind?: undefined; readonly url: string; readonly name: string }
-  | (CallEnd & { readonly kind: FailureKind });
+type Found = FoundModule | (CallEnd & { readonly kind: FailureKind });
 
 /** A process, and the call that it carries. */
 interface Carrier {
   readonly process: NodeProcess;
-  readonly loaded: Set<string>;
+  /** The URLs of the modules that it has seen, by project and name. */
+  readonly loaded: Map<string, string>;
   call: CallAttempt | undefined;
   idle: Timer | undefined;
 }
@@ -156,7 +165,7 @@ export class CallPool {
       context: { run, job: name, attempt: number },
       env,
     };
-    this.waiting.push({ attempt, call });
+    this.waiting.push({ attempt, call, key: found.key });
     attempt.onStop = () => {
       this.waiting.splice(this.waiting.findIndex((other) => other.attempt === attempt), 1);
     };
@@ -173,6 +182,11 @@ export class CallPool {
     const missing = (why: string): Found =>
       ({ kind: "not-found", message: `Cannot call ${target}: ${why}` });
     if (project === undefined) return missing("no project was sent");
+    const key = `${project}\0${module}`;
+    for (const { loaded } of this.carriers) {
+      const url = loaded.get(key);
+      if (url !== undefined) return { key, url, name }; // To look for it takes a third of a call.
+    }
     const path = join(project, module);
     const inside = relative(project, path);
     if (inside === "" || inside.startsWith("..") || isAbsolute(inside)) {
@@ -184,7 +198,7 @@ export class CallPool {
       if (/\.[mc]?ts$/.test(path + ending) && !runsTypeScript(process.version)) {
         return { kind: "unsupported", message: noTypeScript(inside + ending, process.version) };
       }
-      return { url: pathToFileURL(path + ending).href, name };
+      return { key, url: pathToFileURL(path + ending).href, name };
     }
     return missing("no such module in the project");
   }
@@ -198,7 +212,7 @@ export class CallPool {
       const next = this.waiting[0];
       if (next === undefined) return;
       const idle = [...this.carriers].filter((carrier) => carrier.call === undefined);
-      let carrier = idle.find(({ loaded }) => loaded.has(next.call.url)) ?? idle.at(-1);
+      let carrier = idle.find(({ loaded }) => loaded.has(next.key)) ?? idle.at(-1);
       if (carrier === undefined) {
         if (this.carriers.size >= this.most) return;
         carrier = this.newCarrier();
@@ -208,10 +222,10 @@ export class CallPool {
     }
   }
 
-  private begin(carrier: Carrier, { attempt, call }: Waiting): void {
+  private begin(carrier: Carrier, { attempt, call, key }: Waiting): void {
     carrier.idle?.cancel();
     carrier.call = attempt;
-    carrier.loaded.add(call.url);
+    carrier.loaded.set(key, call.url);
     attempt.onStop = () => {
       this.discard(carrier);
       this.dispatch();
@@ -269,7 +283,7 @@ export class CallPool {
         this.lost(carrier, how);
       },
     });
-    const carrier: Carrier = { process, loaded: new Set(), call: undefined, idle: undefined };
+    const carrier: Carrier = { process, loaded: new Map(), call: undefined, idle: undefined };
     this.carriers.add(carrier);
     return carrier;
   }

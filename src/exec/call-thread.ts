@@ -65,10 +65,17 @@ type Module = Record<string, unknown> & { default?: Record<string, unknown> };
 interface Modules {
   (name: "node:worker_threads"): typeof Threads;
   (name: "node:fs"): Files;
+  (name: "node:perf_hooks"): { performance: { now(): number } };
   (name: "node:net"): {
-    Socket: new (options: { fd: number; writable?: boolean }) => NodeJS.ReadWriteStream;
+    Socket: new (options: SocketOptions) => NodeJS.ReadWriteStream;
   };
   (name: "node:timers"): Record<"setInterval", (fn: () => void, ms: number) => unknown>;
+}
+
+interface SocketOptions {
+  readonly fd: number;
+  readonly writable?: boolean;
+  readonly onread?: { readonly buffer: Buffer; callback(length: number): boolean };
 }
 
 interface Files {
@@ -176,11 +183,35 @@ function openReplies(load: Modules): Replies {
   return { reply, print };
 }
 
-/** Calls the function that a call names. */
-async function runCall(call: Call, print: (text: string) => void): Promise<unknown> {
+/** `take` must not keep what it is given: the next bytes may come in the same place. */
+function openRequests(load: Modules, take: (bytes: Buffer) => void): void {
+  const REQUESTS = 3;
+  const { bun, deno } = process.versions as Record<string, string | undefined>;
+  const { Socket } = load("node:net");
+  if (bun !== undefined) {
+    // It has no such sockets. A stream of a file waits in a thread of the pool, one of a few.
+    load("node:fs").createReadStream("", { fd: REQUESTS }).on("data", take);
+  } else if (deno !== undefined) {
+    new Socket({ fd: REQUESTS, writable: false }).on("data", take);
+  } else {
+    // Else Node takes 64 kB for each request, and collects garbage every hundred.
+    const buffer = Buffer.alloc(64 * 1024);
+    const callback = (length: number): boolean => {
+      take(buffer.subarray(0, length));
+      return true;
+    };
+    new Socket({ fd: REQUESTS, writable: false, onread: { buffer, callback } });
+  }
+}
+
+/** Calls the function that a call names. `loaded`: to ask Node for a module again costs 30 µs. */
+async function runCall(
+  call: Call, { print, loaded }: { print: (text: string) => void; loaded: Map<string, Module> },
+): Promise<unknown> {
   for (const name of Object.keys(process.env)) if (!(name in call.env)) delete process.env[name];
   Object.assign(process.env, call.env);
-  const module = (await import(call.url)) as Module;
+  const module = loaded.get(call.url) ?? ((await import(call.url)) as Module);
+  loaded.set(call.url, module);
   // A CommonJS module comes as the default export of an empty one.
   const found = module[call.name] ?? module.default?.[call.name];
   if (typeof found !== "function") {
@@ -198,9 +229,10 @@ function callThread(
   load: Modules, kinds: { STDOUT: number; STDERR: number; DONE: number },
 ): void {
   const limits = load("node:worker_threads").workerData as CallLimits;
-  const REQUESTS = 3;
   const MAX_STACK_CHARS = 64 * 1024;
+  const WEIGH_MS = 2;
   const { reply, print } = openReplies(load);
+  const loaded = new Map<string, Module>();
   for (const [stream, kind] of [["stdout", kinds.STDOUT], ["stderr", kinds.STDERR]] as const) {
     const write = (chunk: string | Uint8Array, encoding?: unknown, then?: unknown): boolean => {
       print(kind, chunk);
@@ -219,7 +251,7 @@ function callThread(
       return { id, kind: "bad-input", text: `Cannot call ${call.target}: ${why}` };
     }
     try {
-      const value = await runCall(call, (text) => print(kinds.STDOUT, text));
+      const value = await runCall(call, { print: (text) => print(kinds.STDOUT, text), loaded });
       const { maxResultBytes: maxBytes, tooLarge } = limits;
       return encodeResult(id, value, { maxBytes, tooLarge });
     } catch (error) {
@@ -231,19 +263,26 @@ function callThread(
       return { id, kind: "exit", text: `threw ${describe(error)}` };
     }
   };
+  const { performance: clock } = load("node:perf_hooks");
+  let weighed = 0;
+  /** To read the memory costs 20 µs, and in WEIGH_MS a call gets no more than some 4 MB. */
+  const isHeavy = (): boolean => {
+    const now = clock.now();
+    if (now - weighed < WEIGH_MS) return false;
+    weighed = now;
+    return memoryOf(process) > limits.heavyMb * 1e6;
+  };
   let waiting: Buffer = Buffer.alloc(0);
-  // Bun has no such sockets. A stream of a file waits in a thread of the pool, one of a few.
-  const { bun } = process.versions as Record<string, string | undefined>;
-  const requests = bun === undefined
-    ? new (load("node:net").Socket)({ fd: REQUESTS, writable: false })
-    : load("node:fs").createReadStream("", { fd: REQUESTS });
-  requests.on("data", (chunk: Buffer) => {
-    waiting = waiting.length === 0 ? chunk : Buffer.concat([waiting, chunk]);
-    if (waiting.length < 4 || waiting.length < 4 + waiting.readUInt32BE(0)) return;
-    const call = JSON.parse(waiting.toString("utf8", 4)) as Call;
+  openRequests(load, (chunk) => {
+    const bytes = waiting.length === 0 ? chunk : Buffer.concat([waiting, chunk]);
+    if (bytes.length < 4 || bytes.length < 4 + bytes.readUInt32BE(0)) {
+      waiting = Buffer.from(bytes); // What we got will be written over.
+      return;
+    }
+    const call = JSON.parse(bytes.toString("utf8", 4)) as Call;
     waiting = Buffer.alloc(0); // There is one call at a time, so nothing follows it.
     void run(call).then((done) => {
-      const heavy = memoryOf(process) > limits.heavyMb * 1e6;
+      const heavy = isHeavy();
       reply(kinds.DONE, Buffer.from(JSON.stringify(heavy ? { ...done, heavy } : done)));
     });
   });
@@ -262,6 +301,6 @@ export const HELPERS = `"use strict"; ${COMPILERS} ${describe}; ${encodeResult};
 /** The program of a process for calls, for `node -e`. */
 export function callProgram(limits: CallLimits): string {
   const kinds = JSON.stringify({ STDOUT, STDERR, DONE });
-  const thread = `${HELPERS} ${openReplies}; ${runCall}; (${callThread})(require, ${kinds});`;
+  const thread = `${HELPERS} ${openReplies}; ${openRequests}; ${runCall}; (${callThread})(require, ${kinds});`;
   return `${HELPERS} (${supervise})(require, ${JSON.stringify({ limits, thread })});`;
 }

@@ -1,6 +1,6 @@
-/** How many jobs a second, by the way they are started. Each is /bin/true, four at a time; the last are built-in calls. */
+/** How many jobs a second, by the way they are started. Each is /bin/true, four at a time; the last two are calls. */
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createExecutor, type ExecRequest } from "#exec";
@@ -24,10 +24,16 @@ await measure("a line to a launcher", 1600 * scale, 4, () => new Promise((resolv
 }));
 const folder = mkdtempSync(join(tmpdir(), "titan-speed-"));
 const executor = createExecutor({ host, workDir: folder });
-const attempt = (i: number, action: ExecRequest["action"]) =>
-  executor.start({ run: "r", job: `j${i}`, attempt: 1, worker: "w", env: {}, timeoutMs: 60_000, inputs: [], action }, () => undefined).done;
-await measure("an attempt: folder, timeout, result", 1600 * scale, 4, (i) => attempt(i, { kind: "command", argv: ["/bin/true"] }));
-const noop = { kind: "call", target: "titan:noop", input: Buffer.alloc(0) } as const;
-await measure("a built-in call, 64 at a time", 40_000 * scale, 64, (i) => attempt(i, noop));
+const project = join(folder, "project");
+mkdirSync(project);
+writeFileSync(join(project, "m.mjs"), "export const nothing = () => {};");
+const given = { run: "r", attempt: 1, worker: "w", env: {}, timeoutMs: 60_000, inputs: [] };
+const attempt = (i: number, more: Pick<ExecRequest, "action" | "project">) =>
+  executor.start({ ...given, job: `j${i}`, ...more }, () => undefined).done;
+const call = (target: string) => ({ kind: "call", target, input: Buffer.alloc(0) }) as const;
+await measure("an attempt: folder, timeout, result", 1600 * scale, 4, (i) => attempt(i, { action: { kind: "command", argv: ["/bin/true"] } }));
+const module = { project, action: call("m.mjs#nothing") };
+await measure("a module's call, 8 at a time", 8000 * scale, 8, (i) => attempt(i, module));
+await measure("a built-in call, 64 at a time", 40_000 * scale, 64, (i) => attempt(i, { action: call("titan:noop") }));
 await executor.close();
 rmSync(folder, { recursive: true, force: true });
