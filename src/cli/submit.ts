@@ -178,17 +178,24 @@ export async function submitOnce(call: Call, target: Target, file: PipelineFile)
   // On our own cluster nobody else will join: what its workers cannot run can never run. But first they must be there.
   if (cluster !== undefined && file.definition.jobs.some((job) => job.requirement.length > 0)) await cluster.ready;
   let { client } = target;
-  for (;;) {
+  for (let tries = 1; ; tries++) {
     try {
       return { ...(await client.submit(file.definition, { key, strict, projectDir: file.folder })), client };
     } catch (error) {
       if (cluster !== undefined && isRpcError(error, "UNSCHEDULABLE")) {
         throw new CliError(EXIT.UNSCHEDULABLE, (error as Error).message, { advice: "on a cluster for this run, --tags TAG,TAG gives its workers capabilities" });
       }
-      if (!isConnectionError(error)) throw error;
-      call.context.note(`titan: the connection broke before the master had answered (${(error as Error).message}); submitting again with the same key`);
+      if (!isConnectionError(error)) throw tries === 1 ? error : unsure(error, key);
+      const what = isRpcError(error, "DEADLINE") ? "the master has not answered yet" : "the connection broke before the master had answered";
+      call.context.note(`titan: ${what} (${(error as Error).message}); submitting again with the same key`);
       client.close();
-      client = await reconnect(target);
+      client = await reconnect(target).catch((gone: unknown) => { throw unsure(gone, key); });
     }
   }
+}
+
+/** An earlier try may have made a run, or may yet: only its key tells. */
+function unsure(error: unknown, key: string): CliError {
+  const advice = `whether an earlier try was accepted is not known: the same command with --key ${key} finds out`;
+  return new CliError(exitCodeOf(error), (error as Error).message, { advice, cause: error });
 }
