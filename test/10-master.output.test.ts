@@ -262,6 +262,31 @@ test("an output file that could not be opened is opened for the next words, and 
   assert.equal(store.files, 0);
 });
 
+test("one success after a full disk is followed by the last words of all attempts that are over", async () => {
+  const room = world();
+  let full = true;
+  const host = withFiles(room.host("m"), (_path, file) => fileWith(file, {
+    append: async (parts) => { if (full) throw diskFull(); await file.append(parts); },
+  }));
+  const store = new OutputStore(host, "/out");
+  for (const job of [1, 2, 3]) {
+    await assert.rejects(store.append(keyOf(job), [chunk("12345")]));
+    store.ended(keyOf(job));
+    assert.equal(store.takeLost(keyOf(job))?.bytes, 5);
+  }
+  while (store.files > 0) await new Promise(setImmediate); // its own last try has failed, too
+  full = false;
+  await store.append(keyOf(0), [chunk("room")]);
+  for (let turn = 0; turn < 200 && store.busy; turn++) {
+    if (turn === 100) store.ended(keyOf(0));
+    await new Promise(setImmediate);
+  }
+  for (const job of [1, 2, 3]) {
+    assert.equal(store.lossOf(keyOf(job)), false, `job ${job}`);
+    assert.match(textOf(await readAll(store, keyOf(job))), /^\n\[titan: 5 bytes[^\]]*\]\n$/);
+  }
+});
+
 test("output beyond the limit is not lost by a full disk, since nobody would have kept it", async () => {
   const room = world();
   let full = false;

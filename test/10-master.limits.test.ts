@@ -1,0 +1,138 @@
+/** The master's limits, at each of them and one beyond. What they are for is in src/master/limits.ts. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { apply, Event, State, type Run } from "#core";
+import { placesFor } from "#master";
+import { RpcConnection, RpcError, type IncomingRequest } from "#rpc";
+import { SimWorld } from "#sim";
+import { KvRequest, MAX_HELLO_BYTES, MAX_KV_BYTES, Op, Reasons, Why } from "#wire";
+import type { Engine } from "../src/master/engine.ts";
+import { StoreDesk } from "../src/master/kv.ts";
+import { MAX_KV_WAITING_BYTES, STRANGER_LIMITS } from "../src/master/limits.ts";
+import { Turns } from "../src/master/turns.ts";
+import { MAX_BACKLOG, MAX_BACKLOGS, Watchers } from "../src/master/watch.ts";
+import { hello, pipeline, report, Room, spec } from "./10-master.support.ts";
+
+test("placesFor() gives each part its most where there is plenty, and no more", () => {
+  const most = { strangers: 128, outputs: 128, reading: 16, uploads: 32 };
+  assert.deepEqual(placesFor(1_000_000), { ...most, connections: 1000, kept: 200, store: 0 });
+  assert.deepEqual(placesFor(1_000_000, { store: true }), { ...most, connections: 1000, kept: 200, store: 10_000 });
+});
+
+test("a stranger may have eight requests under way, and bodies of two HELLOs", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const [here, there] = [world.host("m"), world.host("s")];
+  const served: IncomingRequest[] = [];
+  const onRequest = (request: IncomingRequest): void => void served.push(request);
+  const at = await here.network.listen({ host: "m", port: 1 }, (socket) => {
+    void new RpcConnection(socket, { host: here, limits: STRANGER_LIMITS, onRequest });
+  });
+  const ask = async (bodies: readonly number[]): Promise<string[]> => {
+    const connection = new RpcConnection(await there.network.dial(at), { host: there });
+    const answers = bodies.map((bytes) => connection.request(Op.HELLO, Buffer.alloc(bytes)).then(() => "served", (error: RpcError) => error.code));
+    await new Promise<void>((resolve) => void there.timers.after(50, resolve));
+    for (const request of served.splice(0)) request.reply();
+    const told = await Promise.all(answers);
+    connection.close();
+    return told;
+  };
+  const half = MAX_HELLO_BYTES / 2;
+  assert.deepEqual(await world.settle(ask(Array(9).fill(0))), [...Array(8).fill("served"), "OVERLOADED"]);
+  assert.deepEqual(await world.settle(ask([2 * half, half, half])), Array(3).fill("served"));
+  assert.deepEqual(await world.settle(ask([2 * half, half, half + 1])), ["served", "served", "OVERLOADED"]);
+  await at.close();
+});
+
+test("large answers of the store wait for one client up to MAX_KV_WAITING_BYTES, and are its own", async () => {
+  const whole = MAX_KV_WAITING_BYTES / MAX_KV_BYTES;
+  assert.equal(whole, 16, "they fill it to the byte");
+  const sizes = [...Array<number>(whole - 1).fill(MAX_KV_BYTES), MAX_KV_BYTES - 5000, 5001, 5000, 5000];
+  const large = Buffer.alloc(MAX_KV_BYTES);
+  const store = { url: "redis://127.0.0.1:1", call: async ([size]: readonly Buffer[]) => large.subarray(0, Number(String(size))) };
+  const desk = new StoreDesk(store);
+  const room = deferred();
+  let held = 0;
+  const connection = { drained: () => room.promise, hold: (bytes: number) => void (held += bytes) } as unknown as RpcConnection;
+  const told: string[] = [];
+  const answers: Promise<void>[] = [];
+  for (const [at, size] of sizes.entries()) {
+    const request = {
+      body: KvRequest.encode({ args: [Buffer.from(`${size}`)] }),
+      reply: () => void (told[at] = "answered"), fail: (code: string) => void (told[at] = code),
+    } as unknown as IncomingRequest;
+    answers.push(desk.ask(request, connection));
+    await new Promise(setImmediate);
+  }
+  assert.deepEqual(Object.entries(told), [[`${whole}`, "TOO_LARGE"], [`${whole + 2}`, "TOO_LARGE"]]);
+  assert.equal(held, MAX_KV_WAITING_BYTES);
+  room.resolve();
+  await Promise.all(answers);
+  assert.equal(told.filter((each) => each === "answered").length, whole + 1);
+  assert.equal(held, 0);
+});
+
+function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = (): void => undefined;
+  const promise = new Promise<void>((done) => (resolve = done));
+  return { promise, resolve };
+}
+
+test("changes wait for the watchers of all runs up to MAX_BACKLOGS; beyond it the run that has more to tell tells all anew", () => {
+  const state = new State();
+  const released: (() => void)[] = [];
+  const engine = {
+    state, group: 0, context: { now: 1 }, readable: () => new Promise<void>(() => undefined),
+    answer: (effect: () => void) => effect(), afterwards: (effect: () => void) => void released.push(effect),
+  };
+  // Each watcher begins its list, and never has room for it.
+  const turns = { send: (_request: unknown, _peer: unknown, make: () => unknown) => {
+    void make();
+    return new Promise<boolean>(() => undefined);
+  } };
+  const watchers = new Watchers(() => engine as unknown as Engine, turns as unknown as Turns, (fn) => fn());
+  const request = { onCancel: () => undefined, over: false } as unknown as IncomingRequest;
+  const runs: Run[] = [];
+  for (let number = 1; number <= MAX_BACKLOGS / MAX_BACKLOG + 1; number++) {
+    apply(state, Event.decode(Event.encode({
+      type: "RunSubmitted", run: number, id: `r-${number}`, key: undefined, at: 1, spec: pipeline([spec("a")]),
+    } as never)));
+    runs.push(state.runs.get(number)!);
+    watchers.add(runs.at(-1)!, request, request);
+  }
+  const change = (run: Run, times: number): void => {
+    engine.group += 1;
+    for (let i = 0; i < times; i++) watchers.jobChanged(run.jobs[0]!, 1);
+    for (const effect of released.splice(0)) effect();
+  };
+  const last = runs.pop()!;
+  assert.equal(runs.length, 16);
+  for (const run of runs) change(run, MAX_BACKLOG);
+  assert.equal(watchers.backlog, MAX_BACKLOGS);
+  change(last, 1);
+  assert.equal(watchers.backlog, MAX_BACKLOGS);
+  change(runs[0]!, 1);
+  assert.equal(watchers.backlog, MAX_BACKLOGS - MAX_BACKLOG + 1, "of one run, the oldest go");
+  change(last, 1);
+  assert.equal(watchers.backlog, MAX_BACKLOGS - MAX_BACKLOG + 2);
+});
+
+test("WHY says as much as fits into 4 MiB, and no less", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const worker = await room.worker("w", { slots: 200 });
+    const gate = { message: "?".repeat(16_000), maxWaitMs: 86_400_000 };
+    const jobs = Array.from({ length: 120 }, (_, i) => spec(`g${i}`, { gate }));
+    const { run } = await client.submitSpec(pipeline(jobs));
+    await room.until(() => worker.jobs.length === jobs.length);
+    await worker.finish(...worker.assigned.map((item) => report(item)));
+    const peer = await room.raw({ name: "asks" });
+    await peer.request(Op.HELLO, hello());
+    const body = await peer.request(Op.WHY, Why.encode({ run, jobs: jobs.map((_, index) => index) }));
+    const { reasons } = Reasons.decode(body);
+    const each = 3 * reasons[0]!.reason.length;
+    assert.ok(each > 3 * 16_000);
+    assert.equal(reasons.length, Math.floor((4 * 1024 * 1024) / each));
+    assert.ok(reasons.length < jobs.length);
+    peer.close();
+  }));
