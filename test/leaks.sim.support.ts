@@ -70,6 +70,7 @@ export async function nothingIsLeft(room: SimRoom): Promise<void> {
     "requirements",
     "files",
     "leftovers",
+    "unconfirmed",
   ]);
   await master.snapshot();
   await eventually(world, () => {

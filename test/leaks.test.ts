@@ -66,7 +66,7 @@ test("counts() of a master says what peers have open and what waits, and is all 
     await room.sleep(50);
     const { classes, seats, ...counts } = master.counts();
     assert.deepEqual(counts, {
-      connections: 2, requests: 2, watchers: 1, backlog: 0, followers: 1, files: 1, members: 1,
+      connections: 2, requests: 2, unconfirmed: 0, watchers: 1, backlog: 0, followers: 1, files: 1, members: 1,
       links: 1, workers: 1, ready: 1, delayed: 1, gates: 0, requirements: 2, held: 0, leftovers: 0,
     });
     assert.deepEqual([classes, seats], [2, 1]);

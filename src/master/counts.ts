@@ -15,6 +15,8 @@ export interface MasterCounts {
   /** Open connections, and requests on them that have no answer yet. */
   readonly connections: number;
   readonly requests: number;
+  /** Changes that are not durable yet. */
+  readonly unconfirmed: number;
   /** People who watch a run, and changes that wait for them. */
   readonly watchers: number;
   readonly backlog: number;
@@ -41,7 +43,8 @@ export interface MasterCounts {
 
 /** Costs what there is of connections, workers and runs, and nothing for jobs. */
 export function countsOf(services: Services): MasterCounts {
-  const { engine: { state }, watchers, output, workers, blobs } = services;
+  const { engine, watchers, output, workers, blobs } = services;
+  const { state } = engine;
   const connections = [...services.doors.connections()];
   const projects = new Set([...state.runs.values()].map((run) => run.spec.project));
   projects.delete(undefined);
@@ -50,6 +53,7 @@ export function countsOf(services: Services): MasterCounts {
   return {
     connections: connections.length,
     requests,
+    unconfirmed: engine.unconfirmed,
     watchers: watchers.size,
     backlog: watchers.backlog,
     followers: output.followers,

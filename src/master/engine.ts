@@ -201,8 +201,14 @@ export class Engine {
   confirm(request: Unconfirmed, encode: () => Uint8Array): void {
     this.#unconfirmed.add(request);
     this.afterwards(() => {
-      if (this.#unconfirmed.delete(request)) request.reply(encode());
+      this.#unconfirmed.delete(request);
+      request.reply(encode()); // to nobody, if it was given up
     });
+  }
+
+  /** Changes whose clients wait for the disk. */
+  get unconfirmed(): number {
+    return this.#unconfirmed.size;
   }
 
   #giveUpConfirming(): void {
@@ -211,7 +217,6 @@ export class Engine {
     for (const request of this.#unconfirmed) {
       request.fail("DEADLINE", `Cannot say whether this will have happened: ${why}. ${after}`);
     }
-    this.#unconfirmed.clear();
   }
 
   /** For a read: runs `effect` once all that it may tell is durable; while the disk is full, at once. */

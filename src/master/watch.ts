@@ -196,8 +196,7 @@ export class Watchers {
 
   /** All that is left to tell is an end that may not have happened. */
   #isHeld({ feed, list, reset }: Watcher): boolean {
-    if (reset || list === undefined || list.from !== undefined) return false;
-    return list.info.status !== "RUNNING" && this.#ending.has(feed.run);
+    return !reset && list !== undefined && list.from === undefined && this.#ending.has(feed.run);
   }
 
   /** Jobs were added: a watcher knows jobs by the list that it got first, so it gets the whole list again. */
@@ -274,7 +273,7 @@ export class Watchers {
 
   #nextPage(watcher: Watcher): Buffer | undefined | Promise<Buffer> {
     const { feed } = watcher;
-    if (!watcher.isBehind || this.#isHeld(watcher)) return undefined;
+    if (!watcher.isBehind) return undefined;
     if (watcher.reset || (watcher.list === undefined && watcher.next < feed.first)) {
       // Everything as it stands. What was waiting is older than this, and is skipped.
       watcher.reset = false;
