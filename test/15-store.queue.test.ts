@@ -9,6 +9,7 @@ import { contents, fixture } from "./15-store.support.ts";
 
 const WRONG_TYPE = new Refusal("WRONGTYPE Operation against a key holding the wrong kind of value");
 const SYNTAX = new Refusal("ERR syntax error");
+const NO_DIGEST = new Refusal("ERR IFDEQ and IFDNE are not supported: this store has no DIGEST");
 
 /** Groups that a store propagated, replayed into an empty one. */
 function replayed(groups: readonly string[][][], host: Store["host"]): Store {
@@ -134,6 +135,8 @@ test("SET IFEQ and IFNE change a value that is what it should be, and are logged
     [["SET", "k", "v", "IFEQ"], SYNTAX], [["SET", "k", "v", "IFEQ", "a", "NX"], SYNTAX], [["SET", "k", "v", "NX", "IFEQ", "a"], SYNTAX],
     [["SET", "k", "v", "XX", "IFNE", "a"], SYNTAX], [["SET", "k", "v", "IFNE", "a", "XX"], SYNTAX],
     [["SET", "k", "v", "IFEQ", "a", "IFNE", "b"], SYNTAX], [["GETEX", "k", "IFEQ", "a"], SYNTAX],
+    [["SET", "k", "v", "IFDEQ", "0123456789abcdef"], NO_DIGEST], [["SET", "none", "v", "ifdne", ""], NO_DIGEST],
+    [["GETEX", "k", "IFDEQ", "a"], SYNTAX], [["EXISTS", "none"], 0],
   ] as [string[], Reply][]) assert.deepEqual(ask(...argv), answer, argv.join(" "));
   assert.equal(groups.flat().some((argv) => argv.some((word) => /^if/i.test(word))), false, "a replay compares nothing");
   assert.deepEqual(contents(replayed(groups, store.host)), contents(store));
@@ -149,7 +152,8 @@ test("DELEX deletes what is what it should be", () => {
     [["DELEX", "k", "IFEQ", "you"], 0], [["DELEX", "k", "IFNE", "me"], 0],
     [["DELEX", "k", "IFEQ"], new Refusal("ERR wrong number of arguments for 'delex' command")],
     [["DELEX", "k", "IFEQ", "me", "x"], new Refusal("ERR wrong number of arguments for 'delex' command")],
-    [["DELEX", "k", "WAT", "me"], new Refusal("ERR Invalid condition. Use IFEQ or IFNE")],
+    [["DELEX", "k", "WAT", "me"], new Refusal("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE")],
+    [["DELEX", "k", "ifdeq", "0123456789abcdef"], NO_DIGEST], [["DELEX", "none", "IFDNE", ""], NO_DIGEST],
     [["DELEX", "s", "IFEQ", "m"], new Refusal("ERR Key should be of string type if conditions are specified")],
   ] as [string[], Reply][]) assert.deepEqual(ask(...argv), answer, argv.join(" "));
   assert.deepEqual(groups, [], "what was refused is no change");

@@ -26,15 +26,14 @@ export class BigMap<V> {
   readonly #most: number;
   readonly #first = new Map<string, V>();
   #rest: Map<string, V>[] = NONE;
+  #restSize = 0;
 
   constructor(most = MAP_ENTRIES) {
     this.#most = most;
   }
 
   get size(): number {
-    // Every command asks for the number of deadlines.
-    if (this.#rest.length === 0) return this.#first.size;
-    return this.#rest.reduce((sum, { size }) => sum + size, this.#first.size);
+    return this.#first.size + this.#restSize; // counted: every command asks for that of deadlines
   }
 
   get(key: string): V | undefined {
@@ -48,15 +47,25 @@ export class BigMap<V> {
 
   set(key: string, value: V): void {
     if (this.#rest.length === 0 && this.#first.size < this.#most) this.#first.set(key, value);
-    else (this.#holder(key) ?? this.#withRoom()).set(key, value);
+    else this.#setIn(this.#holder(key) ?? this.#withRoom(), key, value);
+  }
+
+  #setIn(map: Map<string, V>, key: string, value: V): void {
+    const before = map.size;
+    map.set(key, value);
+    if (map !== this.#first) this.#restSize += map.size - before;
   }
 
   /** False: it was not there. */
   delete(key: string): boolean {
     if (this.#rest.length === 0) return this.#first.delete(key);
-    const found = this.#holder(key)?.delete(key) ?? false;
-    this.#rest = this.#rest.filter(({ size }) => size > 0);
-    return found;
+    const map = this.#holder(key);
+    if (map === undefined) return false;
+    map.delete(key);
+    if (map === this.#first) return true;
+    this.#restSize--;
+    if (map.size === 0) this.#rest = this.#rest.filter((each) => each !== map);
+    return true;
   }
 
   *[Symbol.iterator](): Generator<[string, V]> {

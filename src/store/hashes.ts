@@ -5,7 +5,7 @@
 import { command, ONE_KEY, type Command } from "./command.ts";
 import { Hash } from "./dict.ts";
 import { addIntegers, decimal, formatDecimal, INFINITE, integer, parseInteger } from "./numbers.ts";
-import { NOT_FINITE, Refusal, wrongArity } from "./refusal.ts";
+import { NOT_FINITE, OOM, Refusal, wrongArity } from "./refusal.ts";
 import { scan, scanCursor, scanNothing, scanOptions } from "./scan.ts";
 import type { Session } from "./session.ts";
 import type { Store } from "./store.ts";
@@ -14,25 +14,27 @@ import type { Store } from "./store.ts";
 function setField(store: Store, key: string, [field, value]: [string, string]): boolean {
   const old = store.keys.hash(key);
   const hash = old ?? new Hash();
-  store.admitEntries(hash.size, 1, () => (hash.has(field) ? 0 : 1));
+  if (!store.fits(hash.size, 1) && !hash.has(field)) throw OOM;
   const isNew = hash.set(field, value) === undefined;
   if (old === undefined) store.keys.put(key, hash);
   else store.keys.settle(key, hash);
   return isNew;
 }
 
-/** How many fields HSET's arguments would make. */
-function countNew(hash: Hash | undefined, argv: readonly string[]): number {
+/** Throws the `Refusal` before the first field, when HSET's arguments would make too many. */
+function admitAll(store: Store, argv: readonly string[]): void {
+  const hash = store.keys.hash(argv[1]!);
+  const size = hash?.size ?? 0;
+  if (store.fits(size, (argv.length - 2) / 2)) return;
   const fields = argv.filter((_, i) => i >= 2 && i % 2 === 0);
-  return new Set(fields.filter((each) => hash?.has(each) !== true)).size;
+  store.admitEntries(size, new Set(fields.filter((each) => hash?.has(each) !== true)).size);
 }
 
 /** HSET counts the new fields, HMSET says OK. */
 function hset(counts: boolean) {
   return (store: Store, { out }: Session, argv: string[]): void => {
     if (argv.length % 2 === 1) throw wrongArity(argv[0]!);
-    const old = argv.length > 4 ? store.keys.hash(argv[1]!) : undefined; // one is looked at by itself
-    if (argv.length > 4) store.admitEntries(old?.size ?? 0, (argv.length - 2) / 2, () => countNew(old, argv));
+    if (argv.length > 4) admitAll(store, argv); // one is looked at by itself
     let added = 0;
     for (let i = 2; i < argv.length; i += 2) if (setField(store, argv[1]!, [argv[i]!, argv[i + 1]!])) added++;
     if (counts) out.int(added);

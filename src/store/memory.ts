@@ -119,13 +119,9 @@ export class MemoryLimit {
     if (more > Math.max(this.#bytes - bytes, this.#bytes / OVERSHOOT)) throw OOM;
   }
 
-  /**
-   * Throws the `Refusal` when a value of `size` entries would get too many. `exactly` counts those
-   * of `more` that are new: it is asked only when that makes a difference.
-   */
-  admitEntries(size: number, more: number, exactly?: () => number): void {
-    if (size + more <= this.#maxEntries) return;
-    if (exactly === undefined || size + exactly() > this.#maxEntries) throw OOM;
+  /** Whether a value of `size` entries may get so many more. */
+  fits(size: number, more: number): boolean {
+    return size + more <= this.#maxEntries;
   }
 }
 

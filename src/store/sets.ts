@@ -16,7 +16,10 @@ function sadd(store: Store, { out }: Session, argv: string[]): void {
   const key = argv[1]!;
   const old = store.keys.members(key);
   const set = old ?? new Members();
-  store.admitEntries(set.size, argv.length - 2, () => countNew(set, argv.slice(2)));
+  // Only then it matters which of them are there already.
+  if (!store.fits(set.size, argv.length - 2)) {
+    store.admitEntries(set.size, countNew(set, argv.slice(2)));
+  }
   let added = 0;
   for (let i = 2; i < argv.length; i++) if (set.add(argv[i]!)) added++;
   if (old === undefined) store.keys.put(key, set);

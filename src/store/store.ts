@@ -23,7 +23,7 @@ import { Keyspace } from "./keyspace.ts";
 import { MemoryLimit, type MemoryOptions } from "./memory.ts";
 import { PubSub } from "./pubsub.ts";
 import { NOWHERE } from "./recorder.ts";
-import { Refusal, wrongArity, unknownCommand } from "./refusal.ts";
+import { OOM, Refusal, wrongArity, unknownCommand } from "./refusal.ts";
 import { nameCost, Session, type SessionInit } from "./session.ts";
 import { Snapshot } from "./snapshot.ts";
 import type { Propagate, StoreHost, StoreServices } from "./types.ts";
@@ -227,9 +227,14 @@ export class Store {
   }
   // #endregion
 
-  /** `MemoryLimit.admitEntries`. What was logged once is taken. */
-  admitEntries(size: number, more: number, exactly?: () => number): void {
-    if (!this.#replaying) this.memory.admitEntries(size, more, exactly);
+  /** Whether a value of `size` entries may get so many more. What was logged once is taken. */
+  fits(size: number, more: number): boolean {
+    return this.#replaying || this.memory.fits(size, more);
+  }
+
+  /** Throws the `Refusal` when it may not. */
+  admitEntries(size: number, more: number): void {
+    if (!this.fits(size, more)) throw OOM;
   }
 
   /** `MemoryLimit.admitBytes`: a copy may be as large as all there is. */

@@ -51,7 +51,9 @@ function readOptions(store: Store, argv: Argv, { first, allowed }: { first: numb
     if (form !== undefined) {
       const text = argumentAfter(argv, i++);
       options.time = () => expireTime(text, { ...form, now: store.keys.now(), name: argv[0]! });
-    } else if (!allowed.includes(word)) throw SYNTAX_ERROR;
+    } else if (!allowed.includes(word)) {
+      throw allowed.includes("IFEQ") && isDigest(word) ? NO_DIGEST : SYNTAX_ERROR;
+    }
     else if (word === "NX" && !options.xx && options.compare === undefined) options.nx = true;
     else if (word === "XX" && !options.nx && options.compare === undefined) options.xx = true;
     else if (isComparison(word) && !options.nx && !options.xx && options.compare === undefined) {
@@ -72,6 +74,11 @@ function isComparison(word: string): word is Comparison["word"] {
   return word === "IFEQ" || word === "IFNE";
 }
 
+/** Redis compares a digest of the value, too. */
+function isDigest(word: string | undefined): boolean {
+  return word === "IFDEQ" || word === "IFDNE";
+}
+
 /**
  * Looking and changing in one command: between GET and DEL a lock may run out and be taken by
  * another.
@@ -84,11 +91,13 @@ function holds({ word, value }: Comparison, old: string | undefined): boolean {
 function delex(store: Store, { out }: Session, argv: Argv): void {
   const [, key, text, value] = argv as [string, string, string?, string?];
   if (argv.length !== 2 && argv.length !== 4) throw wrongArity("delex");
+  const word = text?.toUpperCase();
+  // Also when there is no such key, to which Redis says 0: better learnt in the first test.
+  if (isDigest(word)) throw NO_DIGEST;
   const old = store.keys.get(key);
   if (old === undefined) return out.int(0);
-  if (text !== undefined) {
+  if (word !== undefined) {
     if (typeof old !== "string") throw NO_STRING;
-    const word = text.toUpperCase();
     if (!isComparison(word)) throw NO_CONDITION;
     if (!holds({ word, value: value! }, old)) return out.int(0);
   }
@@ -99,7 +108,8 @@ function delex(store: Store, { out }: Session, argv: Argv): void {
 // #endregion
 
 const NO_STRING = new Refusal("ERR Key should be of string type if conditions are specified");
-const NO_CONDITION = new Refusal("ERR Invalid condition. Use IFEQ or IFNE");
+const NO_CONDITION = new Refusal("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE");
+const NO_DIGEST = new Refusal("ERR IFDEQ and IFDNE are not supported: this store has no DIGEST");
 
 /** A deadline that SET and its like accept: a time of zero or less is a mistake, one in the past is not. */
 function expireTime(text: string, form: Parameters<typeof deadline>[1]): number {
