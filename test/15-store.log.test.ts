@@ -9,7 +9,7 @@ import { nodeHost, seededRandom, type Host } from "#host";
 import { LogError } from "#log";
 import { SimWorld } from "#sim";
 import { dumpResp, MAX_BEHIND_BYTES, openStore, Recorder, Refusal, RespParser, startStore, Store, StoreLogError, type OpenStore, type OpenStoreOptions, type Reply } from "#store";
-import { encodeCommand, encodeGroup } from "../src/store/aof-text.ts";
+import { encodeCommand, encodeGroup, encodePieces, TextBuffer } from "../src/store/aof-text.ts";
 import { contents } from "./15-store.support.ts";
 
 const isSegment = (name: string): boolean => name.endsWith(".seg");
@@ -194,6 +194,30 @@ test("a command that is larger than a record is kept whole", async () => {
   const has = asker(second.store);
   assert.deepEqual([has("STRLEN", "a"), has("STRLEN", "b"), has("GET", "after")], [value.length, value.length, "1"]);
   await world.settle(second.close());
+});
+
+test("encodePieces() and TextBuffer cut out what is large, and change no byte", () => {
+  const random = seededRandom(15);
+  const lengths = [0, 1, 16 * 1024 - 1, 16 * 1024, 16 * 1024 + 1, 50_000];
+  const text = new TextBuffer();
+  let expected = "";
+  for (let i = 0; i < 200; i++) {
+    const argv = Array.from({ length: 1 + (random.u32() % 4) }, () => {
+      const length = lengths[random.u32() % (i % 2 === 0 ? 2 : lengths.length)]!;
+      return String.fromCharCode(random.u32() % 256).repeat(length);
+    });
+    const pieces = [...encodePieces(argv)];
+    const large = argv.filter((arg) => arg.length >= 16 * 1024).length;
+    assert.equal(pieces.length, 2 * large + 1);
+    for (const piece of pieces) text.add(piece);
+    expected += encodeCommand(argv);
+    assert.equal(text.length, expected.length);
+    if (random.u32() % 10 > 0) continue;
+    assert.ok(text.take().equals(Buffer.from(expected, "latin1")));
+    assert.equal(text.length, 0);
+    expected = "";
+  }
+  assert.ok(text.take().equals(Buffer.from(expected, "latin1")));
 });
 
 test("encodeGroup() yields a group in pieces, and openStore() logs it in pieces: all of it may be longer than a string", async () => {

@@ -15,6 +15,9 @@
 /** Lengths that need no formatting. */
 const HEADERS = Array.from({ length: 1024 }, (_, n) => `$${n}\r\n`);
 
+/** From here on a value is copied by itself: below, joining is cheaper than a piece more. */
+const LARGE_CHARS = 16 * 1024;
+
 // #region encode
 /** One command as RESP; latin1, as everywhere. */
 export function encodeCommand(argv: readonly string[]): string {
@@ -26,15 +29,72 @@ export function encodeCommand(argv: readonly string[]): string {
 /** What was done at once, so that it will be done at once again. In pieces: a group may be longer than a string can be. */
 export function encodeGroup(group: readonly (readonly string[])[]): Iterable<string> {
   // Nearly all are of one command, and a generator costs as much as its text.
-  return group.length === 1 ? [encodeCommand(group[0]!)] : transaction(group);
+  return group.length === 1 ? encodePieces(group[0]!) : transaction(group);
 }
 
 function* transaction(group: readonly (readonly string[])[]): Generator<string> {
   yield MULTI;
-  for (const argv of group) yield encodeCommand(argv);
+  for (const argv of group) yield* encodePieces(argv);
   yield EXEC;
 }
 // #endregion
+
+/** `encodeCommand(argv)`, its large arguments by themselves. */
+export function encodePieces(argv: readonly string[]): Iterable<string> {
+  for (const arg of argv) if (arg.length >= LARGE_CHARS) return cutAtLarge(argv);
+  return [encodeCommand(argv)];
+}
+
+function* cutAtLarge(argv: readonly string[]): Generator<string> {
+  let text = `*${argv.length}\r\n`;
+  for (const arg of argv) {
+    text += `$${arg.length}\r\n`;
+    if (arg.length >= LARGE_CHARS) {
+      yield text;
+      yield arg;
+      text = "\r\n";
+    } else text += `${arg}\r\n`;
+  }
+  yield text;
+}
+
+/**
+ * Text on its way to bytes. Small pieces are joined; a large one is not, since the joined string
+ * would be made in memory of its own first: twice the time of a large SET.
+ */
+export class TextBuffer {
+  #text = "";
+  #pieces: string[] = [];
+  #piecesLength = 0;
+
+  get length(): number {
+    return this.#piecesLength + this.#text.length;
+  }
+
+  add(piece: string): void {
+    if (piece.length < LARGE_CHARS) {
+      this.#text += piece;
+      return;
+    }
+    this.#piecesLength += this.#text.length + piece.length;
+    this.#pieces.push(this.#text, piece);
+    this.#text = "";
+  }
+
+  /** All of it as bytes; nothing is left. */
+  take(): Buffer {
+    const [pieces, text, length] = [this.#pieces, this.#text, this.length];
+    this.#text = "";
+    if (pieces.length === 0) return Buffer.from(text, "latin1");
+    this.#pieces = [];
+    this.#piecesLength = 0;
+    const bytes = Buffer.allocUnsafeSlow(length);
+    let at = 0;
+    for (const piece of pieces) at += bytes.write(piece, at, "latin1");
+    bytes.write(text, at, "latin1");
+    return bytes;
+  }
+}
 
 const MULTI = encodeCommand(["multi"]);
 const EXEC = encodeCommand(["exec"]);

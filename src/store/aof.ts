@@ -20,7 +20,7 @@
  * Test: test/15-store.log.test.ts
  */
 import { type Log, MAX_PENDING_BYTES, MAX_RECORD_BYTES } from "#log";
-import { encodeCommand } from "./aof-text.ts";
+import { encodePieces, TextBuffer } from "./aof-text.ts";
 import { ChunkQueue } from "./aof-queue.ts";
 import type { Copies } from "./persist.ts";
 import { Refusal } from "./refusal.ts";
@@ -224,14 +224,13 @@ export class StoreLog {
     if (this.isFull) this.admit();
     const answer = this.#copies.busy ? "scheduled" : "started";
     const queue = (this.#rewriteQueue = new ChunkQueue(() => this.#copies.poke()));
-    let text = "";
+    const text = new TextBuffer();
     let bytes = 0;
     let state: "waits" | "copies" | "copied" | "over" = "waits";
     const cut = (): void => {
-      const chunk = Buffer.from(text, "latin1");
+      const chunk = text.take();
       for (let at = 0; at < chunk.length; at += MAX_RECORD_BYTES) queue.push(chunk.subarray(at, at + MAX_RECORD_BYTES));
       bytes += chunk.length;
-      text = "";
     };
     const over = (error?: Error): void => {
       if (state === "over") return;
@@ -266,7 +265,7 @@ export class StoreLog {
         }, over);
       },
       emit: (argv) => {
-        text += encodeCommand(argv);
+        for (const piece of encodePieces(argv)) text.add(piece);
         if (text.length >= CHUNK_BYTES) cut();
       },
       end: () => {

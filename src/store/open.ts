@@ -12,7 +12,7 @@ import type { Address, Host } from "#host";
 import { type Durability, type LogRecovery, openLog } from "#log";
 import { MAX_BEHIND_BYTES, REWRITE_MIN_BYTES, StoreLog } from "./aof.ts";
 import type { MemoryOptions } from "./memory.ts";
-import { encodeGroup } from "./aof-text.ts";
+import { encodeGroup, TextBuffer } from "./aof-text.ts";
 import { Copies } from "./persist.ts";
 import { Refusal } from "./refusal.ts";
 import { BACKLOG_BYTES, Replication } from "./replication.ts";
@@ -109,7 +109,7 @@ class Opened implements OpenStore {
   #lock: { release(): Promise<void> } | undefined;
   readonly #flushChars: number;
   /** The turn's changes so far. */
-  #text = "";
+  readonly #text = new TextBuffer();
   #scheduled = false;
   #closed: Promise<void> | undefined;
   readonly #fullListeners: ((full: boolean) => void)[] = [];
@@ -204,13 +204,13 @@ class Opened implements OpenStore {
     if (this.#closed !== undefined || (this.#log === undefined && !this.#replication.wantsChanges)) return;
     let cut = false;
     for (const piece of encodeGroup(group)) {
-      this.#text += piece;
+      this.#text.add(piece);
       if (this.#text.length < this.#flushChars) continue;
       this.#flush();
       cut = true;
     }
     if (cut) this.#flush(); // the stream ends between two groups whenever somebody else looks
-    if (this.#text !== "" && !this.#scheduled) {
+    if (this.#text.length > 0 && !this.#scheduled) {
       // For what no answer waits for: an expiry, an embedded client.
       this.#scheduled = true;
       this.store.host.timers.soon(() => {
@@ -221,9 +221,8 @@ class Opened implements OpenStore {
   }
 
   #flush(): void {
-    if (this.#text === "") return;
-    const bytes = Buffer.from(this.#text, "latin1");
-    this.#text = "";
+    if (this.#text.length === 0) return;
+    const bytes = this.#text.take();
     this.#log?.append(bytes);
     this.#replication.append(bytes);
   }
