@@ -334,7 +334,9 @@ test("REPLICAOF makes a replica of a primary and a primary of a replica", async 
   assert.ok(nested instanceof Refusal && /^ERR a replica has no replicas/.test(nested.text));
   assert.equal(b.ask("REPLICAOF", "NO", "ONE"), "OK");
   assert.equal(b.ask("SET", "from", "b"), "OK");
+  assert.equal(a.info("repl_backlog_active"), "1");
   assert.equal(a.ask("SLAVEOF", "r", String(PORT)), "OK");
+  assert.equal(a.info("repl_backlog_active"), "0", "a replica has no replicas");
   await converge(world, b, a);
   assert.equal(a.ask("GET", "from"), "b");
   a.ask("REPLICAOF", "no", "one");
