@@ -57,7 +57,7 @@ export interface Shared {
   /** Answers wait for the log before they leave. */
   readonly commits: boolean;
   /** Resolves when a write need not wait for the log; undefined: it need not now. */
-  caughtUp(): Promise<void> | undefined;
+  readonly caughtUp: (() => Promise<void> | undefined) | undefined;
   gone(connection: StoreConnection): void;
   /** What a client costs has changed by so many bytes. */
   account(bytes: number): void;
@@ -240,12 +240,12 @@ export class StoreConnection {
 
   /** The next command, unless it has to wait. */
   #take(): string[] | undefined {
-    const { store, caughtUp } = this.#shared;
+    const { store } = this.#shared;
     const session = this.#session;
     this.#parser.trusted = session.authenticated || !store.config.hasPassword;
     const argv = this.#next ?? this.#parser.next();
     if (argv === undefined) return undefined;
-    const behind = caughtUp();
+    const behind = this.#shared.caughtUp?.();
     if (behind !== undefined && store.wouldWrite(session, argv)) {
       this.#nextBytes = argv.reduce((sum, { length }) => sum + length, 0);
       this.#next = argv;
@@ -253,8 +253,10 @@ export class StoreConnection {
       this.#behind = behind;
       return undefined;
     }
-    this.#next = undefined;
-    this.#nextBytes = 0;
+    if (this.#next !== undefined) {
+      this.#next = undefined;
+      this.#nextBytes = 0;
+    }
     return argv;
   }
 

@@ -113,7 +113,7 @@ class Clients implements Shared {
   #onEmpty: (() => void) | undefined;
   readonly #maxBytes: number;
   #diskIsFull = false;
-  readonly caughtUp: () => Promise<void> | undefined;
+  readonly caughtUp: (() => Promise<void> | undefined) | undefined;
   /** What all clients cost. */
   #bytes = 0;
 
@@ -122,7 +122,7 @@ class Clients implements Shared {
     this.store = options.store;
     this.#afterCommit = options.afterCommit;
     this.commits = options.afterCommit !== undefined;
-    this.caughtUp = options.caughtUp ?? (() => undefined);
+    this.caughtUp = options.caughtUp;
     options.whenFull?.((full) => {
       this.#diskIsFull = full;
       if (full) for (const each of [...this.#connections]) each.releaseReads();
