@@ -2,7 +2,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { encodeFrame, HEADER_BYTES } from "#framing";
-import { Budget, REQUEST_BYTES, RpcConnection, type Debtor, type IncomingRequest, type RpcError, type RpcOptions } from "#rpc";
+import {
+  Budget,
+  REQUEST_BYTES,
+  RpcConnection,
+  type Debtor,
+  type IncomingRequest,
+  type RpcError,
+  type RpcOptions,
+} from "#rpc";
 import { SimWorld } from "#sim";
 import { CREDIT, MORE } from "../src/rpc/flags.ts";
 import { GRAIN_BYTES } from "../src/rpc/limits.ts";
@@ -15,7 +23,13 @@ interface Fake extends Debtor {
 
 function debtor(name: string, bytes = 0): Fake {
   const ends: RpcError[] = [];
-  const fake: Fake = { remote: name, bytes, ends, measure: () => fake.bytes, evict: (error) => void ends.push(error) };
+  const fake: Fake = {
+    remote: name,
+    bytes,
+    ends,
+    measure: () => fake.bytes,
+    evict: (error) => void ends.push(error),
+  };
   return fake;
 }
 
@@ -41,7 +55,11 @@ test("one byte beyond the limit ends the member that holds the most, and says ho
   budget.charge(late, 31);
   assert.deepEqual([small.ends.length, large.ends.length, late.ends.length], [0, 1, 0]);
   assert.equal(large.ends[0]!.code, "OVERLOADED");
-  assert.equal(large.ends[0]!.message, "Peer large makes this side hold 60 bytes, the most of 3 peers, which hold more than 100 together");
+  assert.equal(
+    large.ends[0]!.message,
+    "Peer large makes this side hold 60 bytes, the most of 3 peers, which hold more than 100 " +
+      "together",
+  );
   assert.deepEqual([budget.bytes, budget.size], [41, 2]);
 });
 
@@ -75,15 +93,31 @@ async function crowd(count: number, options: Omit<RpcOptions, "host">, budget: B
   for (let i = 0; i < count; i++) {
     const socket = await world.settle(world.host(`p${i}`).network.dial(listener));
     let closed = false;
-    socket.handle({ onData: () => undefined, onClose: () => { closed = true; } });
-    peers.push({ socket, get closed() { return closed; }, send: (...frames: Parameters<typeof encodeFrame>[0][]) => frames.forEach((frame) => socket.write(encodeFrame(frame))) });
+    socket.handle({
+      onData: () => undefined,
+      onClose: () => {
+        closed = true;
+      },
+    });
+    peers.push({
+      socket,
+      get closed() {
+        return closed;
+      },
+      send: (...frames: Parameters<typeof encodeFrame>[0][]) =>
+        frames.forEach((frame) => socket.write(encodeFrame(frame))),
+    });
   }
   return { world, peers, served };
 }
 
 test("of twenty peers that ask and do not read, some are ended, and the one that reads is not", async () => {
   const budget = new Budget(4_000_000);
-  const { world, peers, served } = await crowd(20, { onRequest: (request) => request.reply(Buffer.alloc(100_000)) }, budget);
+  const { world, peers, served } = await crowd(
+    20,
+    { onRequest: (request) => request.reply(Buffer.alloc(100_000)) },
+    budget,
+  );
   for (const { socket } of peers.slice(1)) socket.pause();
   let most = 0;
   for (let round = 1; round <= 30; round++) {
@@ -102,7 +136,10 @@ test("of twenty peers that ask and do not read, some are ended, and the one that
 
 test("heldBytes counts requests, bodies, half frames, items without credit, and what the owner holds", async () => {
   const serving: IncomingRequest[] = [];
-  const peer = await rawPeer({ onRequest: (request) => serving.push(request), limits: { streamWindowBytes: 100_000 } });
+  const peer = await rawPeer({
+    onRequest: (request) => serving.push(request),
+    limits: { streamWindowBytes: 100_000 },
+  });
   const { victim } = peer;
   assert.equal(victim.heldBytes, 0);
   await peer.send({ opcode: 1, requestId: 1, body: Buffer.alloc(1000) });
@@ -126,14 +163,22 @@ test("heldBytes counts requests, bodies, half frames, items without credit, and 
   victim.hold(50);
   assert.equal(victim.heldBytes, 50);
   victim.hold(-50);
-  await peer.send(encodeFrame({ opcode: 1, requestId: 3, body: Buffer.alloc(9000) }).subarray(0, 5000));
-  assert.ok(victim.heldBytes >= 5000 - HEADER_BYTES && victim.heldBytes <= 9000, `${victim.heldBytes}`);
+  await peer.send(
+    encodeFrame({ opcode: 1, requestId: 3, body: Buffer.alloc(9000) }).subarray(0, 5000),
+  );
+  assert.ok(
+    victim.heldBytes >= 5000 - HEADER_BYTES && victim.heldBytes <= 9000,
+    `${victim.heldBytes}`,
+  );
 });
 
 test("what is half sent counts: peers that never finish a frame are ended when all of them hold too much", async () => {
   const budget = new Budget(1_000_000);
   const { world, peers } = await crowd(10, {}, budget);
-  const half = encodeFrame({ opcode: 1, requestId: 1, body: Buffer.alloc(300_000) }).subarray(0, 290_000);
+  const half = encodeFrame({ opcode: 1, requestId: 1, body: Buffer.alloc(300_000) }).subarray(
+    0,
+    290_000,
+  );
   for (const { socket } of peers) socket.write(half);
   await world.run(world.now + 100);
   assert.ok(budget.bytes <= 1_000_000);
@@ -146,14 +191,20 @@ test("admit() changes what a peer may send from its next frame on, and whose deb
   const peer = await rawPeer({
     limits: { maxBodyBytes: 100, maxOutboundBytes: 200 }, budget: strangers,
     onRequest: (request) => {
-      if (request.opcode === 9) victim!.admit({ limits: { maxBodyBytes: 50_000, maxOutboundBytes: 100_000 }, budget: known });
+      const limits = { maxBodyBytes: 50_000, maxOutboundBytes: 100_000 };
+      if (request.opcode === 9) victim!.admit({ limits, budget: known });
       else if (request.opcode === 1) request.reply();
     },
   });
   victim = peer.victim;
   await peer.send({ opcode: 1, requestId: 1, body: Buffer.alloc(100) });
   // In the same bytes: the second frame is judged after the first one has been handled.
-  await peer.send(Buffer.concat([encodeFrame({ opcode: 9, requestId: 2 }), encodeFrame({ opcode: 5, requestId: 3, body: Buffer.alloc(50_000) })]));
+  await peer.send(
+    Buffer.concat([
+      encodeFrame({ opcode: 9, requestId: 2 }),
+      encodeFrame({ opcode: 5, requestId: 3, body: Buffer.alloc(50_000) }),
+    ]),
+  );
   assert.equal(peer.victim.closed, false);
   assert.deepEqual([strangers.bytes, known.bytes], [0, 50_000 + 2 * REQUEST_BYTES]);
   await peer.send({ opcode: 5, requestId: 4, body: Buffer.alloc(50_001) });
@@ -177,7 +228,12 @@ test("streams wait at streamBacklogBytes while answers may go on, and are woken 
   });
   peer.socket.pause();
   const credit = Buffer.from([127, 0, 0, 0]);
-  for (let id = 1; id <= 20; id++) await peer.send({ opcode: 2, requestId: id, flags: MORE }, { opcode: 0, requestId: id, flags: CREDIT, body: credit });
+  for (let id = 1; id <= 20; id++) {
+    await peer.send(
+      { opcode: 2, requestId: id, flags: MORE },
+      { opcode: 0, requestId: id, flags: CREDIT, body: credit },
+    );
+  }
   const held = peer.victim.heldBytes - 20 * REQUEST_BYTES;
   // One item may pass the limit; the socket holds 256 KiB and a piece beside it.
   assert.ok(held < 400_000 + 50_100 + 256 * 1024 + 100_000, `${held} bytes for twenty streams`);
@@ -218,12 +274,20 @@ test("a request behind close() reaches no handler, in this turn or a later one",
       request.reply();
     },
   });
-  const asked = [1, 2, 3].map((opcode) => pair.a.request(opcode, Buffer.alloc(0)).then(() => "answered", (error: RpcError) => error.code));
+  const asked = [1, 2, 3].map((opcode) =>
+    pair.a.request(opcode, Buffer.alloc(0)).then(
+      () => "answered",
+      (error: RpcError) => error.code,
+    ),
+  );
   assert.deepEqual(await pair.until(Promise.all(asked)), ["CLOSED", "CLOSED", "CLOSED"]);
   assert.deepEqual(seen, [1]);
   await pair.over();
 
-  const later = await rawPeer({ onRequest: (request) => void seen.push(request.opcode), limits: { lingerMs: 1000 } });
+  const later = await rawPeer({
+    onRequest: (request) => void seen.push(request.opcode),
+    limits: { lingerMs: 1000 },
+  });
   later.socket.pause();
   while (later.victim.notify(2, Buffer.alloc(10_000)));
   later.victim.close();

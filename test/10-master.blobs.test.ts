@@ -149,7 +149,11 @@ const removed = async (store: BlobStore): Promise<void> => {
 
 test("a blob goes when nobody needs it, and not while somebody has asked for it lately", async () => {
   const { world, host, store, uploads } = setUp();
-  const [used, asked, left] = [1, 2, 3].map((byte) => Buffer.alloc(10, byte)) as [Buffer, Buffer, Buffer];
+  const [used, asked, left] = [1, 2, 3].map((byte) => Buffer.alloc(10, byte)) as [
+    Buffer,
+    Buffer,
+    Buffer,
+  ];
   for (const bytes of [used, asked, left]) await world.settle(put(uploads, bytes));
   const names = async (): Promise<string[]> => {
     await removed(store);
@@ -243,7 +247,12 @@ test("read() of a damaged file gives its pieces, then an error in place of the e
   damaged[bytes.length - 1]! ^= 1;
   await host.storage.writeFile(`${DIR}/${hash}`, damaged);
   const pieces: number[] = [];
-  await assert.rejects(async () => { for await (const piece of store.read(hash)) pieces.push(piece.length); }, blobError(/was damaged and has been removed/));
+  await assert.rejects(
+    async () => {
+      for await (const piece of store.read(hash)) pieces.push(piece.length);
+    },
+    blobError(/was damaged and has been removed/),
+  );
   assert.deepEqual(pieces, [BLOB_CHUNK_BYTES, BLOB_CHUNK_BYTES, 1]);
   assert.equal(await store.has(hash), false);
   // A file that has become shorter or empty is damaged, too.
@@ -263,11 +272,16 @@ test("read() takes one turn for a piece, and stops when its pace does; load() re
     log.push("begins");
     return ++turns > 2 ? undefined : () => void log.push("ends");
   };
-  for await (const piece of store.read(hash, { pace })) log.push(String(piece.length / BLOB_CHUNK_BYTES));
+  for await (const piece of store.read(hash, { pace })) {
+    log.push(String(piece.length / BLOB_CHUNK_BYTES));
+  }
   assert.deepEqual(log, ["begins", "1", "ends", "begins", "1", "ends", "begins"]);
   assert.equal(await store.has(hash), true, "a reader that left has found no damage");
   assert.equal((await store.load(hash, bytes.length)).length, bytes.length);
-  await assert.rejects(store.load(hash, bytes.length - 1), blobError(/its 786432 bytes are more than 786431/));
+  await assert.rejects(
+    store.load(hash, bytes.length - 1),
+    blobError(/its 786432 bytes are more than 786431/),
+  );
 });
 
 test("at most maxUploads uploads are open in all, and the one that has not moved for longest makes room", async () => {
@@ -277,14 +291,29 @@ test("at most maxUploads uploads are open in all, and the one that has not moved
   const peers = Array.from({ length: 4 }, () => store.uploads());
   const contents = peers.map((_, i) => Buffer.alloc(300, i + 1));
   const piece = (i: number, offset: number): Promise<boolean> =>
-    peers[i]!.put({ hash: hashOf(contents[i]!), total: 300, offset, data: contents[i]!.subarray(offset, offset + 100) });
+    peers[i]!.put({
+      hash: hashOf(contents[i]!),
+      total: 300,
+      offset,
+      data: contents[i]!.subarray(offset, offset + 100),
+    });
   for (let i = 0; i < 3; i++) await piece(i, 0);
   await piece(0, 100); // it moves: now the second one is the oldest
   await piece(3, 0);
-  await world.settle(new Promise((resolve) => void host.timers.after(10, () => resolve(undefined))));
+  await world.settle(
+    new Promise((resolve) => void host.timers.after(10, () => resolve(undefined))),
+  );
   assert.equal((await host.storage.list(DIR)).length, 3);
   await assert.rejects(piece(1, 100), blobError(/100\+100 of 300 does not follow byte 0/));
-  for (const [i, offset] of [[0, 200], [2, 100], [2, 200], [3, 100], [3, 200]] as const) await world.settle(piece(i, offset));
+  for (const [i, offset] of [
+    [0, 200],
+    [2, 100],
+    [2, 200],
+    [3, 100],
+    [3, 200],
+  ] as const) {
+    await world.settle(piece(i, offset));
+  }
   for (const i of [0, 2, 3]) assert.equal(await store.has(hashOf(contents[i]!)), true);
   for (const peer of peers) await peer.close();
   assert.equal((await host.storage.list(DIR)).length, 3);

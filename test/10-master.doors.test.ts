@@ -21,7 +21,13 @@ interface Stranger {
 
 async function stranger(room: Room, name: string): Promise<Stranger> {
   const found = { name, closed: false } as { -readonly [K in keyof Stranger]: Stranger[K] };
-  found.connection = await room.raw({ name, onClose: (error) => { found.closed = true; found.end = error; } });
+  found.connection = await room.raw({
+    name,
+    onClose: (error) => {
+      found.closed = true;
+      found.end = error;
+    },
+  });
   return found;
 }
 
@@ -31,7 +37,9 @@ async function introduced(room: Room, name: string): Promise<Stranger> {
   return peer;
 }
 
-const limit = (peer: Stranger): string => `${(peer.end as RpcError | undefined)?.code} ${/limit of \d+.*/.exec(peer.end?.message ?? "")?.[0]}`;
+const limit = (peer: Stranger): string =>
+  `${(peer.end as RpcError | undefined)?.code} ` +
+    `${/limit of \d+.*/.exec(peer.end?.message ?? "")?.[0]}`;
 
 test("a stranger beyond the pool sends the oldest away, with the reason, and nobody who is known", () =>
   Room.run(async (room) => {
@@ -40,15 +48,29 @@ test("a stranger beyond the pool sends the oldest away, with the reason, and nob
     const peers: Stranger[] = [];
     for (let i = 0; i < SMALL.strangers; i++) peers.push(await stranger(room, `s${i}`));
     await room.sleep(5);
-    assert.deepEqual(peers.map(({ closed }) => closed), [false, false, false], "the pool is full, and no more than that");
+    assert.deepEqual(
+      peers.map(({ closed }) => closed),
+      [false, false, false],
+      "the pool is full, and no more than that",
+    );
     peers.push(await stranger(room, "s3"));
     await room.sleep(5);
-    assert.deepEqual(peers.map(({ closed }) => closed), [true, false, false, false]);
-    assert.equal(limit(peers[0]!), "OVERLOADED limit of 3 connections that have not introduced themselves");
+    assert.deepEqual(
+      peers.map(({ closed }) => closed),
+      [true, false, false, false],
+    );
+    assert.equal(
+      limit(peers[0]!),
+      "OVERLOADED limit of 3 connections that have not introduced themselves",
+    );
     await peers[3]!.connection.request(Op.HELLO, hello());
     peers.push(await stranger(room, "s4"));
     await room.sleep(5);
-    assert.deepEqual(peers.map(({ closed }) => closed), [true, false, false, false, false], "who has said HELLO has left the pool");
+    assert.deepEqual(
+      peers.map(({ closed }) => closed),
+      [true, false, false, false, false],
+      "who has said HELLO has left the pool",
+    );
     await client.ping();
   }));
 
@@ -75,8 +97,15 @@ test("before HELLO a frame of MAX_HELLO_BYTES is read, and one more byte is not;
         let closed = false;
         const { network } = room.world.host("hostile");
         const socket = await network.dial(MASTER);
-        socket.handle({ onData: () => undefined, onClose: () => { closed = true; } });
-        if (first !== undefined) socket.write(encodeFrame({ opcode: Op.HELLO, requestId: 1, body: first }));
+        socket.handle({
+          onData: () => undefined,
+          onClose: () => {
+            closed = true;
+          },
+        });
+        if (first !== undefined) {
+          socket.write(encodeFrame({ opcode: Op.HELLO, requestId: 1, body: first }));
+        }
         // The header is all that it takes: nothing is kept for a body that may not come.
         const frame = encodeFrame({ opcode: Op.PING, requestId: 2, body: Buffer.alloc(bytes) });
         socket.write(frame.subarray(0, HEADER_BYTES));
@@ -110,11 +139,20 @@ test("clients fill the places that they may have, the next one is told the numbe
     const clients: Stranger[] = [];
     for (let i = 0; i < 8; i++) clients.push(await introduced(room, `c${i}`));
     const ninth = await stranger(room, "ninth");
-    await assert.rejects(ninth.connection.request(Op.HELLO, hello()), refusal("OVERLOADED", /^Cannot open a session: this master is at its limit of 8 client connections$/));
+    await assert.rejects(
+      ninth.connection.request(Op.HELLO, hello()),
+      refusal(
+        "OVERLOADED",
+        /^Cannot open a session: this master is at its limit of 8 client connections$/,
+      ),
+    );
     await room.sleep(20);
     assert.equal(ninth.closed, true, "it keeps no place while it wonders");
     const workers = [await room.worker("w0"), await room.worker("w1")];
-    await assert.rejects(room.worker("w2"), refusal("OVERLOADED", /at its limit of 10 connections/));
+    await assert.rejects(
+      room.worker("w2"),
+      refusal("OVERLOADED", /at its limit of 10 connections/),
+    );
     clients[0]!.connection.destroy();
     await room.sleep(20);
     await introduced(room, "tenth");
@@ -135,7 +173,11 @@ test("a worker that lost its connection finds its place in a full house, and a s
     await assert.rejects(introduced(room, "greedy"), refusal("OVERLOADED"));
     await assert.rejects(room.worker("new"), refusal("OVERLOADED"));
     const [{ run: number, job, attempt }] = worker.assigned as [(typeof worker.assigned)[number]];
-    const back = await room.worker("w0-again", { instance: "w0", dial: 2, running: [{ run: number, job, attempt }] });
+    const back = await room.worker("w0-again", {
+      instance: "w0",
+      dial: 2,
+      running: [{ run: number, job, attempt }],
+    });
     await back.finish(report({ run: number, job, attempt }));
     assert.deepEqual(await room.statuses(client, run), { a: "COMPLETED" });
     // Its older connection may still seem to be there.
@@ -147,7 +189,10 @@ test("workers leave places for clients, also when they register and go away", ()
     await room.start({ places: SMALL, graceMs: 60_000 });
     for (let i = 0; i < 8; i++) (await room.worker(`w${i}`)).connection.destroy();
     await room.sleep(20);
-    await assert.rejects(room.worker("ninth"), refusal("OVERLOADED", /at its limit of 8 worker connections/));
+    await assert.rejects(
+      room.worker("ninth"),
+      refusal("OVERLOADED", /at its limit of 8 worker connections/),
+    );
     for (const name of ["a", "b"]) await introduced(room, name);
     await assert.rejects(introduced(room, "c"), refusal("OVERLOADED"));
     await room.worker("w3-again", { instance: "w3" });
@@ -174,10 +219,19 @@ test("connect() waits for a place at a master that is full, and then says that i
     const began = room.world.now;
     await assert.rejects(room.client(), (error: unknown) => {
       assert.ok(error instanceof ConnectError);
-      assert.deepEqual([error.code, error.message], ["OVERLOADED", "Cannot connect to the master at m:9090: it is at its limit of 8 client connections"]);
+      assert.deepEqual(
+        [error.code, error.message],
+        [
+          "OVERLOADED",
+          "Cannot connect to the master at m:9090: it is at its limit of 8 client connections",
+        ],
+      );
       return true;
     });
-    assert.ok(room.world.now - began > 4000 && room.world.now - began <= 5000, `${room.world.now - began} ms`);
+    assert.ok(
+      room.world.now - began > 4000 && room.world.now - began <= 5000,
+      `${room.world.now - began} ms`,
+    );
     const waiting = room.client();
     await room.sleep(1000);
     clients[0]!.connection.close();
@@ -188,7 +242,9 @@ test("nothing of a connection stays behind: they come and go", () =>
   Room.run(async (room) => {
     await room.start({ places: { ...SMALL, strangers: 20 } });
     for (let i = 0; i < 40; i++) {
-      const peers = await Promise.all(["x", "y", "z"].map((name) => stranger(room, `${name}${i % 5}`)));
+      const peers = await Promise.all(
+        ["x", "y", "z"].map((name) => stranger(room, `${name}${i % 5}`)),
+      );
       await peers[0]!.connection.request(Op.HELLO, hello());
       for (const peer of peers) peer.connection.destroy();
     }
@@ -198,14 +254,33 @@ test("nothing of a connection stays behind: they come and go", () =>
 
 test("placesFor() never gives away more than there is, from the least that works to a million", () => {
   for (const use of [{}, { store: true }, { store: true, workers: 8 }, { workers: 2 }]) {
-    for (const descriptors of [MIN_DESCRIPTORS, MIN_DESCRIPTORS + 1, 512, 1024, 4096, 20_000, 1_048_576]) {
+    for (const descriptors of [
+      MIN_DESCRIPTORS,
+      MIN_DESCRIPTORS + 1,
+      512,
+      1024,
+      4096,
+      20_000,
+      1_048_576,
+    ]) {
       const places = placesFor(descriptors, use);
       const sum = descriptorsOf(places, use.workers);
       assert.ok(sum <= descriptors, `${sum} of ${descriptors} for ${JSON.stringify(use)}`);
-      assert.ok(places.connections >= 8 && places.kept >= 1 && (use.store !== true || places.store >= 8), JSON.stringify(places));
+      assert.ok(
+        places.connections >= 8 && places.kept >= 1 && (use.store !== true || places.store >= 8),
+        JSON.stringify(places),
+      );
     }
   }
-  assert.deepEqual(placesFor(1_048_576, { store: true }), { connections: 1000, kept: 200, strangers: 128, outputs: 128, reading: 16, uploads: 32, store: 10_000 });
+  assert.deepEqual(placesFor(1_048_576, { store: true }), {
+    connections: 1000,
+    kept: 200,
+    strangers: 128,
+    outputs: 128,
+    reading: 16,
+    uploads: 32,
+    store: 10_000,
+  });
   assert.equal(placesFor(20_000).store, 0);
   const usual = placesFor(1024, { store: true, workers: 2 });
   assert.deepEqual([usual.connections, usual.store, descriptorsOf(usual, 2)], [432, 216, 1024]);

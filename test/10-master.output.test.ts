@@ -200,7 +200,8 @@ test("a disk that is full for a moment costs what was printed then, and the outp
   await assert.rejects(store.append(keyOf(0), [chunk("lost ")]), { code: "ENOSPC" });
   full = false;
   await store.append(keyOf(0), [chunk("after")]);
-  const note = "\n[titan: 5 bytes of output could not be stored: ENOSPC: no space left on device]\n";
+  const note =
+    "\n[titan: 5 bytes of output could not be stored: ENOSPC: no space left on device]\n";
   assert.equal(textOf(await readAll(store, keyOf(0))), `before ${note}after`);
   const lost = { bytes: 5, why: "ENOSPC: no space left on device" };
   assert.deepEqual(store.takeLost(keyOf(0)), lost);
@@ -227,19 +228,25 @@ test("half a record that did not get in hides nothing that comes after it", asyn
   await store.append(keyOf(0), [chunk("one ")]);
   for (const [at, kind] of (["half", "stuck"] as const).entries()) {
     fault = kind;
-    await assert.rejects(store.append(keyOf(0), [chunk("lost "), chunk("more ")]), { code: "ENOSPC" });
+    await assert.rejects(store.append(keyOf(0), [chunk("lost "), chunk("more ")]), {
+      code: "ENOSPC",
+    });
     fault = undefined;
     await store.append(keyOf(0), [chunk(`after ${at} `)]);
   }
   const seen = textOf(await readAll(store, keyOf(0)));
-  assert.match(seen, /^one \n\[titan: 10 bytes [^\]]*\]\nafter 0 \n\[titan: 10 bytes [^\]]*\]\nafter 1 $/);
+  assert.match(
+    seen,
+    /^one \n\[titan: 10 bytes [^\]]*\]\nafter 0 \n\[titan: 10 bytes [^\]]*\]\nafter 1 $/,
+  );
   assert.equal(store.takeLost(keyOf(0))?.bytes, 20);
 });
 
 test("an output file that could not be opened is opened for the next words, and an ended attempt is told of its hole", async () => {
   const room = world();
   let none = true;
-  const emfile = () => Object.assign(new Error("EMFILE: too many open files, open '/out/1/0.1'"), { code: "EMFILE" });
+  const emfile = () =>
+    Object.assign(new Error("EMFILE: too many open files, open '/out/1/0.1'"), { code: "EMFILE" });
   const real = room.host("m");
   const mkdir = async (path: string): Promise<void> => {
     if (none) throw emfile();
@@ -254,9 +261,16 @@ test("an output file that could not be opened is opened for the next words, and 
   assert.equal(store.takeLost(keyOf(1))?.why, "EMFILE: too many open files", "without the path");
   none = false;
   await store.append(keyOf(0), [chunk("now")]);
-  assert.match(textOf(await readAll(store, keyOf(0))), /5 bytes of output could not be stored: EMFILE.*\]\nnow$/s);
+  assert.match(
+    textOf(await readAll(store, keyOf(0))),
+    /5 bytes of output could not be stored: EMFILE.*\]\nnow$/s,
+  );
   while (store.lossOf(keyOf(1))) await new Promise(setImmediate);
-  assert.match(textOf(await readAll(store, keyOf(1))), /^\n\[titan: 5 bytes[^\]]*\]\n$/, "said once");
+  assert.match(
+    textOf(await readAll(store, keyOf(1))),
+    /^\n\[titan: 5 bytes[^\]]*\]\n$/,
+    "said once",
+  );
   await store.close();
   assert.equal(store.lossOf(keyOf(1)), false);
   assert.equal(store.files, 0);
@@ -295,7 +309,9 @@ test("output beyond the limit is not lost by a full disk, since nobody would hav
   }));
   const store = new OutputStore(host, "/out");
   const piece = Buffer.alloc(BLOB_CHUNK_BYTES, 120);
-  for (let i = 1; i < MAX_OUTPUT_BYTES / BLOB_CHUNK_BYTES; i++) await store.append(keyOf(0), [chunk(piece)]);
+  for (let i = 1; i < MAX_OUTPUT_BYTES / BLOB_CHUNK_BYTES; i++) {
+    await store.append(keyOf(0), [chunk(piece)]);
+  }
   full = true;
   await assert.rejects(store.append(keyOf(0), [chunk(piece), chunk(piece)]));
   assert.equal(store.takeLost(keyOf(0))?.bytes, BLOB_CHUNK_BYTES);

@@ -136,13 +136,16 @@ test("an OutputStore that finds a folder of an earlier run with its number neith
     await host.storage.remove(path, options);
   };
   const storage = new Proxy(host.storage, {
-    get: (target, name: keyof Host["storage"]) => (name === "remove" ? remove : target[name].bind(target)),
+    get: (target, name: keyof Host["storage"]) =>
+      name === "remove" ? remove : target[name].bind(target),
   });
   store = new OutputStore({ ...host, storage }, "/out");
   await store.keepOnly(new Set());
   const read = async (): Promise<string> => {
     let text = "";
-    for await (const chunks of store.read(key, () => false)) for (const { data } of chunks) text += data;
+    for await (const chunks of store.read(key, () => false)) {
+      for (const { data } of chunks) text += data;
+    }
     return text;
   };
   assert.equal(await read(), "");

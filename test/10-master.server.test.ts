@@ -39,16 +39,31 @@ test("startMaster() refuses an address that others reach, unless there is a toke
 test("a token of blanks is refused by the master, by workers, by clients and on the command line", () =>
   Room.run(async (room) => {
     for (const token of ["", " ", "\t \n"]) {
-      await assert.rejects(room.start({ token }), masterError("START_FAILED", /the token is blank/));
+      await assert.rejects(
+        room.start({ token }),
+        masterError("START_FAILED", /the token is blank/),
+      );
     }
     await room.start({ token: "t" });
     await assert.rejects(room.client("  "), /Cannot connect: the token is blank/);
-    const options = { host: room.world.host("w"), master: MASTER, token: " ", slots: 1, executor: undefined as never };
+    const options = {
+      host: room.world.host("w"),
+      master: MASTER,
+      token: " ",
+      slots: 1,
+      executor: undefined as never,
+    };
     assert.throws(() => startWorker(options as never), /Cannot start a worker: the token is blank/);
     const call = (token: string | undefined, setting?: string) =>
-      ({ text: () => token, command: { name: "up" }, context: { setting: () => setting } }) as unknown as Call;
+      ({
+        text: () => token,
+        command: { name: "up" },
+        context: { setting: () => setting },
+      }) as unknown as Call;
     const blank = { name: "UsageError", message: "Cannot run titan up: the token is blank" };
-    for (const given of [call(" "), call(undefined, " ")]) assert.throws(() => tokenOf(given), blank);
+    for (const given of [call(" "), call(undefined, " ")]) {
+      assert.throws(() => tokenOf(given), blank);
+    }
     assert.deepEqual([tokenOf(call("t ")), tokenOf(call(undefined))], ["t ", undefined]);
   }));
 
@@ -335,9 +350,16 @@ test("a disk that takes no blob and no output keeps neither a worker nor the mas
 test("output that could not be stored is counted to the byte: in the job's status, to watchers, after a restart", () =>
   Room.run(async (room) => {
     let full = false;
-    const host = withFiles(room.world.host("m"), (path, file) => (/\/output\//.test(path) ? fileWith(file, {
-      append: async (parts) => { if (full) throw diskFull(); await file.append(parts); },
-    }) : file));
+    const host = withFiles(room.world.host("m"), (path, file) =>
+      /\/output\//.test(path)
+        ? fileWith(file, {
+            append: async (parts) => {
+              if (full) throw diskFull();
+              await file.append(parts);
+            },
+          })
+        : file,
+    );
     await room.start({ host });
     let client = await room.client();
     const worker = await room.worker("w", { slots: 3 });
@@ -346,7 +368,9 @@ test("output that could not be stored is counted to the byte: in the job's statu
     const { run } = await client.submitSpec(pipeline(jobs));
     const seen: JobChange[] = [];
     const watching = (async () => {
-      for await (const event of client.watch(run)) if (event.type === "job") seen.push(event.change);
+      for await (const event of client.watch(run)) {
+        if (event.type === "job") seen.push(event.change);
+      }
     })();
     await room.until(() => worker.assigned.length === 3);
     const [a, b, again] = worker.assigned;

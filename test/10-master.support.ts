@@ -45,10 +45,17 @@ export class Room {
     return room.world.settle(scenario(room).then(() => room.#end()));
   }
 
-  /** A master that died of something holds what it held: its process ends, and with it all of that. */
+  /**
+   * A master that died of something holds what it held: its process ends, and with it all of that.
+   */
   async #end(): Promise<void> {
     if (this.fatal.length > 0) return;
-    await nothingIsLeft({ world: this.world, master: this.#master, address: MASTER, token: this.#token });
+    await nothingIsLeft({
+      world: this.world,
+      master: this.#master,
+      address: MASTER,
+      token: this.#token,
+    });
   }
 
   async start(options: Partial<MasterOptions> = {}): Promise<Master> {
@@ -228,6 +235,8 @@ export function diskFull(what = "write"): Error {
 export async function usedBytes(room: Room, folder: string): Promise<number> {
   const disk = room.world.disk("m");
   let bytes = 0;
-  for (const name of disk.list(folder)) bytes += disk.read(`${folder}/${name}`)?.length ?? (await usedBytes(room, `${folder}/${name}`));
+  for (const name of disk.list(folder)) {
+    bytes += disk.read(`${folder}/${name}`)?.length ?? (await usedBytes(room, `${folder}/${name}`));
+  }
   return bytes;
 }

@@ -1,4 +1,6 @@
-/** Long answers: made for those who have room, in turn, and never more of them than there should be. */
+/**
+ * Long answers: made for those who have room, in turn, and never more of them than there should be.
+ */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
@@ -20,7 +22,13 @@ function bench(options: Partial<{ atOnce: number; perPeer: number; msPerTurn: nu
   let now = 0;
   const later: (() => void)[] = [];
   const clock: Clock = { monotonic: () => now, wall: () => now };
-  const host = { clock, timers: { soon: (fn: () => void) => void later.push(fn), after: () => ({ cancel: () => undefined }) } } as unknown as Host;
+  const host = {
+    clock,
+    timers: {
+      soon: (fn: () => void) => void later.push(fn),
+      after: () => ({ cancel: () => undefined }),
+    },
+  } as unknown as Host;
   const turns = new Turns({ host, atOnce: 100, perPeer: 100, msPerTurn: 4, ...options });
   return {
     turns,
@@ -37,7 +45,20 @@ const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resol
 
 /** A reader that always has room, or never. */
 function reader(room = true): IncomingRequest & { over: boolean; hasRoom: boolean; sent: number } {
-  const request = { over: false, hasRoom: room, sent: 0, drained: async () => undefined, item: () => { request.sent += 1; return true; }, reply: () => { request.sent += 1; request.over = true; } };
+  const request = {
+    over: false,
+    hasRoom: room,
+    sent: 0,
+    drained: async () => undefined,
+    item: () => {
+      request.sent += 1;
+      return true;
+    },
+    reply: () => {
+      request.sent += 1;
+      request.over = true;
+    },
+  };
   return request as unknown as IncomingRequest & { over: boolean; hasRoom: boolean; sent: number };
 }
 
@@ -45,7 +66,13 @@ test("begin() begins no page once msPerTurn went into others, and goes on in the
   const { turns, spend, loop } = bench();
   const peer = {};
   let made = 0;
-  for (let i = 0; i < 10; i++) void turns.send(reader(), peer, () => { made += 1; spend(2); return Buffer.alloc(1); });
+  for (let i = 0; i < 10; i++) {
+    void turns.send(reader(), peer, () => {
+      made += 1;
+      spend(2);
+      return Buffer.alloc(1);
+    });
+  }
   await settled();
   assert.equal(made, 2, "two of 2 ms are the 4 ms");
   await loop();
@@ -67,9 +94,17 @@ test("a peer that has had next to nothing need not wait for the next turn of the
   assert.deepEqual(order, ["greedy", "modest"]);
   for (let i = 0; i < 5; i++) ask(modest, "modest", 0.4);
   await settled();
-  assert.deepEqual(order.filter((name) => name === "modest").length, 3, "with 1.2 ms it has had a share, too");
+  assert.deepEqual(
+    order.filter((name) => name === "modest").length,
+    3,
+    "with 1.2 ms it has had a share, too",
+  );
   await loop();
-  assert.deepEqual(order.slice(4), ["modest", "modest", "modest", "greedy"], "and it is still the one that had less");
+  assert.deepEqual(
+    order.slice(4),
+    ["modest", "modest", "modest", "greedy"],
+    "and it is still the one that had less",
+  );
   while (turns.waiting > 0) await loop();
 });
 
@@ -109,15 +144,29 @@ test("a page that its reader makes later has its price, so that readers of files
 test("atOnce and perPeer hold to the page, and a quarter of the places is for those who had little", async () => {
   const { turns, spend, loop } = bench({ atOnce: 8, perPeer: 3, msPerTurn: 1000 });
   const ends: (() => void)[] = [];
-  const busy = (): Promise<Buffer> => new Promise((resolve) => { spend(2); ends.push(() => resolve(Buffer.alloc(1))); });
+  const busy = (): Promise<Buffer> =>
+    new Promise((resolve) => {
+      spend(2);
+      ends.push(() => resolve(Buffer.alloc(1)));
+    });
   const peers = [{}, {}, {}, {}];
   for (const peer of peers.slice(0, 3)) {
     for (let i = 0; i < 5; i++) void turns.send(reader(), peer, busy);
   }
   await settled();
   await loop();
-  assert.equal(ends.length, 7, "three each of two peers are three quarters of eight, and one is of a peer that had had nothing");
-  for (let i = 0; i < 5; i++) void turns.send(reader(), peers[3]!, () => { ends.push(() => undefined); return new Promise(() => undefined); });
+  assert.equal(
+    ends.length,
+    7,
+    "three each of two peers are three quarters of eight, and one is of a peer that had had " +
+      "nothing",
+  );
+  for (let i = 0; i < 5; i++) {
+    void turns.send(reader(), peers[3]!, () => {
+      ends.push(() => undefined);
+      return new Promise(() => undefined);
+    });
+  }
   await settled();
   assert.equal(ends.length, 8, "the last place is for the newcomer");
   ends.shift()!();
@@ -161,16 +210,23 @@ function unread(peer: RpcConnection, opcode: number, body: Buffer): void {
 }
 
 const bytesTo = (room: Room, name: string): number =>
-  room.world.trace.filter((line) => line.includes(`m -> ${name}`)).reduce((sum, line) => sum + Number(/(\d+) bytes/.exec(line)![1]), 0);
+  room.world.trace
+    .filter((line) => line.includes(`m -> ${name}`))
+    .reduce((sum, line) => sum + Number(/(\d+) bytes/.exec(line)![1]), 0);
 
 test("a thousand requests of each kind that nobody reads are answered by no more than fits, beside a client that is served", () =>
   Room.run(async (room) => {
     await room.start();
     const client = await room.client();
-    const { run } = await client.submitSpec(pipeline(Array.from({ length: 2000 }, (_, i) => spec(`job-${i}`))));
+    const { run } = await client.submitSpec(
+      pipeline(Array.from({ length: 2000 }, (_, i) => spec(`job-${i}`))),
+    );
     const kinds: [number, Buffer][] = [
-      [Op.STATUS, JobRef.encode({ run, job: undefined })], [Op.RUNS, Empty.encode({})], [Op.WATCH, RunRef.encode({ run })],
-      [Op.LOGS, LogsRequest.encode({ run, job: "job-1", attempt: 0, follow: true })], [Op.DEAD, Empty.encode({})],
+      [Op.STATUS, JobRef.encode({ run, job: undefined })],
+      [Op.RUNS, Empty.encode({})],
+      [Op.WATCH, RunRef.encode({ run })],
+      [Op.LOGS, LogsRequest.encode({ run, job: "job-1", attempt: 0, follow: true })],
+      [Op.DEAD, Empty.encode({})],
     ];
     for (const [opcode, body] of kinds) {
       const name = `deaf${opcode}`;
@@ -187,7 +243,10 @@ test("a thousand requests of each kind that nobody reads are answered by no more
       await room.sleep(100);
       assert.equal((await client.status(run)).jobs.length, 2000);
       const bytes = bytesTo(room, name);
-      assert.ok(bytes < 2 * 1024 * 1024, `opcode ${opcode}: ${bytes} bytes are on their way to somebody who does not read`);
+      assert.ok(
+        bytes < 2 * 1024 * 1024,
+        `opcode ${opcode}: ${bytes} bytes are on their way to somebody who does not read`,
+      );
       socket.destroy();
       await room.sleep(20);
     }
@@ -201,27 +260,41 @@ test("long answers of one peer begin a few at a time, in order, and those of a p
     const { run } = await client.submitSpec(pipeline([spec("a")]));
     const peer = await room.raw({ name: "slow" });
     await peer.request(Op.HELLO, hello());
-    const iterators = Array.from({ length: 3 * MAX_LONG_PER_PEER }, () => peer.stream(Op.STATUS, JobRef.encode({ run, job: undefined }))[Symbol.asyncIterator]());
+    const iterators = Array.from({ length: 3 * MAX_LONG_PER_PEER }, () =>
+      peer.stream(Op.STATUS, JobRef.encode({ run, job: undefined }))[Symbol.asyncIterator](),
+    );
     for (const iterator of iterators) assert.equal((await iterator.next()).done, false);
-    assert.deepEqual(await Promise.all(iterators.map(async (iterator) => (await iterator.next()).done)), iterators.map(() => true));
+    assert.deepEqual(
+      await Promise.all(iterators.map(async (iterator) => (await iterator.next()).done)),
+      iterators.map(() => true),
+    );
   }));
 
 test("a connection may have MAX_WATCHES_OF_RUN watches of a run and MAX_WATCHES in all, and the next one is told the number", () =>
   Room.run(async (room) => {
     await room.start();
     const client = await room.client();
-    const submit = async (): Promise<string> => (await client.submitSpec(pipeline([spec("a")]))).run;
+    const submit = async (): Promise<string> =>
+      (await client.submitSpec(pipeline([spec("a")]))).run;
     const peer = await room.raw();
     await peer.request(Op.HELLO, hello());
     const open: { cancel(): void }[] = [];
     const watch = async (run: string): Promise<string> => {
       const stream = peer.stream(Op.WATCH, RunRef.encode({ run }));
       open.push(stream);
-      return stream[Symbol.asyncIterator]().next().then(() => "watches", (error: Error) => error.message);
+      return stream[Symbol.asyncIterator]()
+        .next()
+        .then(
+          () => "watches",
+          (error: Error) => error.message,
+        );
     };
     const first = await submit();
     for (let i = 0; i < MAX_WATCHES_OF_RUN; i++) assert.equal(await watch(first), "watches");
-    assert.match(await watch(first), new RegExp(`has ${MAX_WATCHES_OF_RUN} watches of it, and no connection may have more`));
+    assert.match(
+      await watch(first),
+      new RegExp(`has ${MAX_WATCHES_OF_RUN} watches of it, and no connection may have more`),
+    );
     let count = MAX_WATCHES_OF_RUN;
     while (count < MAX_WATCHES) {
       const run = await submit();
@@ -231,7 +304,10 @@ test("a connection may have MAX_WATCHES_OF_RUN watches of a run and MAX_WATCHES 
       count += more;
     }
     const last = await submit();
-    assert.match(await watch(last), new RegExp(`this connection has ${MAX_WATCHES} watches, and no connection may have more`));
+    assert.match(
+      await watch(last),
+      new RegExp(`this connection has ${MAX_WATCHES} watches, and no connection may have more`),
+    );
     for await (const event of client.watch(last)) {
       assert.equal(event.type, "snapshot", "another connection may");
       break;
@@ -246,7 +322,12 @@ test("WHY and WORKERS are answered in their turn, DEAD one list at a time, and a
     await room.start();
     const client = await room.client();
     const worker = await room.worker("w", { slots: 1 });
-    const { run } = await client.submitSpec(pipeline([spec("a", { retry: { maxAttempts: 2, delayMs: 0, backoff: 1, maxDelayMs: 0, jitter: 0 } }), spec("b", { requirement: ["GPU"] })]));
+    const { run } = await client.submitSpec(
+      pipeline([
+        spec("a", { retry: { maxAttempts: 2, delayMs: 0, backoff: 1, maxDelayMs: 0, jitter: 0 } }),
+        spec("b", { requirement: ["GPU"] }),
+      ]),
+    );
     const failure = { kind: "exit" as const, message: "no", exitCode: 1, signal: undefined };
     for (let attempt = 1; attempt <= 2; attempt++) {
       await room.until(() => worker.assigned.length === attempt);
@@ -257,13 +338,25 @@ test("WHY and WORKERS are answered in their turn, DEAD one list at a time, and a
       Promise.all(Array.from({ length: 50 }, () => client.reasons(run, [1]))),
       Promise.all(Array.from({ length: 50 }, () => client.workers())),
     ]);
-    assert.ok(letters.every((list) => list.length === 1) && reasons.every((list) => list[0]!.kind === "worker") && workers.every((list) => list.length === 1));
+    assert.ok(
+      letters.every((list) => list.length === 1) &&
+        reasons.every((list) => list[0]!.kind === "worker") &&
+        workers.every((list) => list.length === 1),
+    );
     const peer = await room.raw();
     await peer.request(Op.HELLO, hello());
-    await assert.rejects(peer.request(Op.DEAD, Empty.encode({})), refusal("BAD_REQUEST", /answers with a stream/));
-    await assert.rejects(peer.request(Op.WHY, Why.encode({ run: "none-xxxx", jobs: [] })), refusal("NOT_FOUND"));
+    await assert.rejects(
+      peer.request(Op.DEAD, Empty.encode({})),
+      refusal("BAD_REQUEST", /answers with a stream/),
+    );
+    await assert.rejects(
+      peer.request(Op.WHY, Why.encode({ run: "none-xxxx", jobs: [] })),
+      refusal("NOT_FOUND"),
+    );
     let pages = 0;
-    for await (const page of peer.stream(Op.DEAD, Empty.encode({}))) pages += DeadPage.decode(page).letters.length;
+    for await (const page of peer.stream(Op.DEAD, Empty.encode({}))) {
+      pages += DeadPage.decode(page).letters.length;
+    }
     assert.equal(pages, 1);
   }));
 
@@ -289,7 +382,15 @@ test("a blob is read in pieces while others are served, and a thousand readers h
     const peer = await room.raw();
     await peer.request(Op.HELLO, hello());
     for (let offset = 0; offset < content.length; offset += BLOB_CHUNK_BYTES) {
-      await peer.request(Op.BLOB_PUT, BlobPut.encode({ hash, total: content.length, offset, data: content.subarray(offset, offset + BLOB_CHUNK_BYTES) }));
+      await peer.request(
+        Op.BLOB_PUT,
+        BlobPut.encode({
+          hash,
+          total: content.length,
+          offset,
+          data: content.subarray(offset, offset + BLOB_CHUNK_BYTES),
+        }),
+      );
     }
     assert.deepEqual([open, most], [0, 1]);
     for (let i = 0; i < 300; i++) unread(peer, Op.BLOB_GET, BlobRef.encode({ hash }));

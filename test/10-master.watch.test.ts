@@ -157,7 +157,9 @@ test("a watcher without room costs no more than MAX_BACKLOG changes, and gets on
     const { run } = await client.submitSpec(pipeline(jobs));
     const peer = await room.raw({ name: "lazy" });
     await peer.request(Op.HELLO, hello());
-    const watches = Array.from({ length: 3 }, () => peer.stream(Op.WATCH, RunRef.encode({ run }))[Symbol.asyncIterator]());
+    const watches = Array.from({ length: 3 }, () =>
+      peer.stream(Op.WATCH, RunRef.encode({ run }))[Symbol.asyncIterator](),
+    );
     await Promise.all(watches.map((pages) => pages.next()));
     const worker = await room.worker("w", { slots: 4096, works: true });
     let most = 0;
@@ -166,7 +168,10 @@ test("a watcher without room costs no more than MAX_BACKLOG changes, and gets on
       return worker.confirmed.length === count;
     });
     await room.sleep(100);
-    assert.ok(most > MAX_BACKLOG / 2 && most <= MAX_BACKLOG, `${most} changes wait, for all three watchers`);
+    assert.ok(
+      most > MAX_BACKLOG / 2 && most <= MAX_BACKLOG,
+      `${most} changes wait, for all three watchers`,
+    );
     for (const pages of watches) {
       let lists = 1;
       let last: WatchPage | undefined;
@@ -193,7 +198,11 @@ test("watchers of one run are sent the same pages, made once", () =>
       for (let i = 0; i < 3; i++) {
         const pages: Buffer[] = [];
         seen.push(pages);
-        void (async () => { for await (const page of peer.stream(Op.WATCH, RunRef.encode({ run }))) pages.push(Buffer.from(page)); })();
+        void (async () => {
+          for await (const page of peer.stream(Op.WATCH, RunRef.encode({ run }))) {
+            pages.push(Buffer.from(page));
+          }
+        })();
       }
     }
     await room.sleep(50);
@@ -202,7 +211,12 @@ test("watchers of one run are sent the same pages, made once", () =>
     await worker.finish(report(worker.assigned[1]!));
     await room.sleep(100);
     assert.equal(seen.length, 6);
-    for (const pages of seen) assert.deepEqual(pages.map((page) => page.toString("hex")), seen[0]!.map((page) => page.toString("hex")));
+    for (const pages of seen) {
+      assert.deepEqual(
+        pages.map((page) => page.toString("hex")),
+        seen[0]!.map((page) => page.toString("hex")),
+      );
+    }
     assert.equal(WatchPage.decode(seen[0]!.at(-1)!).run?.status, "COMPLETED");
   }));
 
@@ -214,13 +228,18 @@ test("a list that is shared is of now: whoever watches after a change sees it", 
     const { run } = await client.submitSpec(pipeline([spec("a"), spec("b")]));
     await room.until(() => worker.assigned.length === 1);
     const look = async (): Promise<string> => {
-      for await (const event of client.watch(run)) if (event.type === "snapshot") return event.jobs.map(({ status }) => status).join(" ");
+      for await (const event of client.watch(run)) {
+        if (event.type === "snapshot") return event.jobs.map(({ status }) => status).join(" ");
+      }
       return "";
     };
     assert.equal(await look(), "RUNNING PENDING");
     await worker.finish(report(worker.assigned[0]!));
     await room.until(() => worker.assigned.length === 2);
-    assert.deepEqual(await Promise.all([look(), look()]), ["COMPLETED RUNNING", "COMPLETED RUNNING"]);
+    assert.deepEqual(await Promise.all([look(), look()]), [
+      "COMPLETED RUNNING",
+      "COMPLETED RUNNING",
+    ]);
   }));
 
 test("a thousand followers that hang up leave nothing, while the job goes on", () =>
@@ -237,7 +256,9 @@ test("a thousand followers that hang up leave nothing, while the job goes on", (
     const ask = LogsRequest.encode({ run, job: "a", attempt: 0, follow: true });
     for (let round = 0; round < 10; round++) {
       const streams = Array.from({ length: 100 }, () => peer.stream(Op.LOGS, ask));
-      for (const stream of streams) assert.equal((await stream[Symbol.asyncIterator]().next()).done, false);
+      for (const stream of streams) {
+        assert.equal((await stream[Symbol.asyncIterator]().next()).done, false);
+      }
       await room.sleep(5);
       assert.equal(master.counts().followers > 0, true);
       for (const stream of streams) stream.cancel();

@@ -152,11 +152,17 @@ test("packProject() gives equal folders equal bytes, whatever their dates and th
 });
 
 test("packProject() writes down the same bytes on every system: a hash names a project for good", async () => {
-  const { bytes } = await packProject(host, folderOf({ "a/b": "text", "a/run": "x:#!", l: "->a/b", e: null }));
-  // zlib may compress in other ways tomorrow, so what is in the archive is compared, and the head of gzip:
-  // no date, no name, and no operating system, of which packProject says 255, "unknown".
+  const { bytes } = await packProject(
+    host,
+    folderOf({ "a/b": "text", "a/run": "x:#!", l: "->a/b", e: null }),
+  );
+  // zlib may compress in other ways tomorrow, so what is in the archive is compared, and the head
+  // of gzip: no date, no name, and no operating system, of which packProject says 255, "unknown".
   assert.equal(bytes.subarray(0, 10).toString("hex"), "1f8b08000000000000ff");
-  assert.equal(sha256(gunzipSync(bytes)), "3434d2fc5a952c4a3aefa1ca563bcfde6a1e529dd38abe110177c63430852354");
+  assert.equal(
+    sha256(gunzipSync(bytes)),
+    "3434d2fc5a952c4a3aefa1ca563bcfde6a1e529dd38abe110177c63430852354",
+  );
 });
 
 test("packProject() refuses a link that leaves the folder, by name", async () => {
@@ -166,8 +172,17 @@ test("packProject() refuses a link that leaves the folder, by name", async () =>
 });
 
 test("staysInside() allows steps up only at the beginning and only as deep as the link lies", () => {
-  for (const [path, target] of [["l", "a"], ["l", "./a/b"], ["d/l", ".."], ["d/l", "../x"], ["d/e/l", "../../x"], ["l", "..."], ["l", "a//b/"],
-    ["d/l", "./../x"], ["d/e/l", "..//../x"]] as const) {
+  for (const [path, target] of [
+    ["l", "a"],
+    ["l", "./a/b"],
+    ["d/l", ".."],
+    ["d/l", "../x"],
+    ["d/e/l", "../../x"],
+    ["l", "..."],
+    ["l", "a//b/"],
+    ["d/l", "./../x"],
+    ["d/e/l", "..//../x"],
+  ] as const) {
     assert.equal(staysInside(path, target), true, `${path} -> ${target}`);
   }
   for (const [path, target] of [["l", ""], ["l", ".."], ["l", "/"], ["d/l", "../.."], ["d/l", "x/.."], ["d/l", ".././../x"], ["l", "a\0"], ["d/l", "../x/.."]] as const) {

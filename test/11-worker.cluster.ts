@@ -76,7 +76,10 @@ export class SimCluster {
     }));
   }
 
-  async startMaster(wrap: (host: Host) => Host = (host) => host, options: { graceMs?: number } = {}): Promise<Master> {
+  async startMaster(
+    wrap: (host: Host) => Host = (host) => host,
+    options: { graceMs?: number } = {},
+  ): Promise<Master> {
     const host = wrap(this.world.host("m"));
     const started = startMaster({ host, dir: "/state", listen: ADDRESS, token: TOKEN, ...options });
     this.#master = await this.world.settle(started);
@@ -88,7 +91,16 @@ export class SimCluster {
     this.executors.set(name, executor);
     const { slots = 2, tags = [], token = TOKEN } = options;
     const host = this.world.host(name);
-    const worker = startWorker({ host, master: ADDRESS, token, name, tags, slots, executor, cacheDir: "/cache" });
+    const worker = startWorker({
+      host,
+      master: ADDRESS,
+      token,
+      name,
+      tags,
+      slots,
+      executor,
+      cacheDir: "/cache",
+    });
     this.#workers.set(name, { worker, host });
     return { worker, executor };
   }

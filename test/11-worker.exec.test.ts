@@ -180,7 +180,8 @@ test("call: a module in TypeScript is refused where a file in TypeScript is, by 
   } else {
     assert.deepEqual(brief(outcome), [
       "failed", "unsupported",
-      `Cannot run typed.ts: this worker's Node v${major}.${minor} cannot run TypeScript (22.18 or newer can)`,
+      `Cannot run typed.ts: this worker's Node v${major}.${minor} cannot run TypeScript (22.18 ` +
+        "or newer can)",
     ]);
   }
 });
@@ -343,8 +344,16 @@ test("call: fails by its kind, and the calls after it are served", async () => {
     ["steps.mjs#crash", "exit", /^crashed its thread: Error: later$/],
     ["steps.mjs#hog", "exit", /^used more than the 256 MB of memory/],
     ["steps.mjs#cycle", "bad-input", /^Cannot keep the result: it is not JSON/],
-    ["steps.mjs#large", "bad-input", /^Cannot keep the result: it has, as JSON, more than 65536 bytes; write it to a file/],
-    ["steps.mjs#constant", "not-found", /^Cannot call steps.mjs#constant: no such function; the module exports boom, constant/],
+    [
+      "steps.mjs#large",
+      "bad-input",
+      /^Cannot keep the result: it has, as JSON, more than 65536 bytes; write it to a file/,
+    ],
+    [
+      "steps.mjs#constant",
+      "not-found",
+      /^Cannot call steps.mjs#constant: no such function; the module exports boom, constant/,
+    ],
     ["nope#f", "not-found", /no such module in the project$/],
     ["../jobs/x#f", "not-found", /the module is outside the project$/],
     ["titan:nope", "not-found", /there are titan:noop, titan:echo, titan:fail, titan:sleep$/],

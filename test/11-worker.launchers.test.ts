@@ -52,7 +52,11 @@ async function idleLaunchers(count: number): Promise<number[]> {
 /** Takes the place of the pool's idle timer and of its clock. */
 function idleClock(t: TestContext) {
   const [now, setTimer] = [performance.now.bind(performance), setTimeout];
-  const clock = { skippedMs: 0, armedMs: [] as number[], fire: (): void => assert.fail("no timer is armed") };
+  const clock = {
+    skippedMs: 0,
+    armedMs: [] as number[],
+    fire: (): void => assert.fail("no timer is armed"),
+  };
   t.mock.method(performance, "now", () => now() + clock.skippedMs);
   t.mock.method(globalThis, "setTimeout", (fn: () => void, ms: number) => {
     if (fn.name !== "retireIdle") return setTimer(fn, ms);
@@ -151,28 +155,42 @@ test("a job whose launchers die before it began fails after three of them, and l
   }
   const { code, signal } = await job.ended;
   assert.deepEqual([code, signal], [null, "SIGKILL"]);
-  assert.deepEqual([processCounts().launchers, processCounts().idle, processCounts().running], [1, 1, 0]);
+  const { launchers: left, idle, running } = processCounts();
+  assert.deepEqual([left, idle, running], [1, 1, 0]);
   process.kill(launchers[3]!, "SIGKILL");
   await eventually("that one is gone, too", () => processCounts().launchers === 0);
 });
 
 test("Sweeper believes the environment of an orphan in a busy group before its age", { skip }, async (t) => {
-  const attempt = (name: string) => ({ TITAN_RUN: "r", TITAN_JOB: name, TITAN_ATTEMPT: "1", TITAN_WORKDIR: folder });
-  const words = (name: string): string => Object.entries(attempt(name)).map(([key, value]) => `${key}='${value}'`).join(" ");
+  const attempt = (name: string) => ({
+    TITAN_RUN: "r",
+    TITAN_JOB: name,
+    TITAN_ATTEMPT: "1",
+    TITAN_WORKDIR: folder,
+  });
+  const words = (name: string): string =>
+    Object.entries(attempt(name)).map(([key, value]) => `${key}='${value}'`).join(" ");
   const [root, other, same, bare] = [11, 12, 13, 14].map((n) => `${4_000_000 + process.pid}.${n}`);
-  // The running job, and after it three orphans: one of another attempt, one of its own, one that says nothing.
-  const script = `sleep ${root} & (${words("other")} sleep ${other} &) ; (${words("own")} sleep ${same} &) ; (sleep ${bare} &) ; wait`;
-  const leader = spawnNode("/bin/sh", ["-c", script], { detached: true, stdio: "ignore", env: { PATH } });
+  // The running job, and after it three orphans: one of another attempt, one of its own, one that
+  // says nothing.
+  const script = `sleep ${root} & (${words("other")} sleep ${other} &) ; (${words("own")} sleep ` +
+    `${same} &) ; (sleep ${bare} &) ; wait`;
+  const how = { detached: true, stdio: "ignore", env: { PATH } } as const;
+  const leader = spawnNode("/bin/sh", ["-c", script], how);
   t.after(async () => {
     process.kill(-leader.pid!, "SIGKILL");
-    await eventually("all are gone", () => ![root, other, same, bare].some((mark) => isRunning(mark!)));
+    const all = [root, other, same, bare];
+    await eventually("all are gone", () => !all.some((mark) => isRunning(mark!)));
   });
   await eventually("all run", () => [root, other, same, bare].every((mark) => isRunning(mark!)));
   let tainted = false;
-  const group = { busy: true, attempt: attemptName(attempt("own")), taint: () => { tainted = true; } };
-  assert.equal(new Sweeper(new Map([[leader.pid!, group]])).sweep(), true, "another pass is needed");
+  const name = attemptName(attempt("own"));
+  const group = { busy: true, attempt: name, taint: () => void (tainted = true) };
+  const again = new Sweeper(new Map([[leader.pid!, group]])).sweep();
+  assert.equal(again, true, "another pass is needed");
   await eventually("the other attempt's is gone", () => !isRunning(other!));
-  assert.ok(tainted && [root, same, bare].every((mark) => isRunning(mark!)), "the job's own and the young one stay");
+  const stay = [root, same, bare].every((mark) => isRunning(mark!));
+  assert.ok(tainted && stay, "the job's own and the young one stay");
 });
 
 test("Sweeper spares the processes of an attempt that has begun again", { skip }, async (t) => {
@@ -196,13 +214,16 @@ test("Sweeper spares the processes of an attempt that has begun again", { skip }
 
 test("a reaper that is killed alone is replaced at once, and the new one knows all that the old one did", { skip }, async (t) => {
   const [sleeper, daemon] = [1, 2].map((n) => `${4_000_000 + process.pid}.${n}`);
-  const own = { TITAN_RUN: "r", TITAN_JOB: "j", TITAN_ATTEMPT: "1", TITAN_WORKDIR: join(folder, randomUUID(), "r", "j.1") };
+  const workDir = join(folder, randomUUID(), "r", "j.1");
+  const own = { TITAN_RUN: "r", TITAN_JOB: "j", TITAN_ATTEMPT: "1", TITAN_WORKDIR: workDir };
   const script = `setsid sleep ${daemon} & echo ready; exec sleep ${sleeper}`;
+  const pool = new URL("../src/host/launcher-pool.ts", import.meta.url).href;
+  const environment = JSON.stringify({ PATH, ...own });
   const text = `
     import { nodeHost } from "#host";
-    import { processCounts } from ${JSON.stringify(new URL("../src/host/launcher-pool.ts", import.meta.url).href)};
+    import { processCounts } from ${JSON.stringify(pool)};
     nodeHost().processes.spawn({ argv: ["sh", "-c", ${JSON.stringify(script)}], cwd: "/",
-      env: ${JSON.stringify({ PATH, ...own })}, onOutput: () => setInterval(look, 5), onExit() {} });
+      env: ${environment}, onOutput: () => setInterval(look, 5), onExit() {} });
     let known;
     const look = () => {
       const { reaper } = processCounts();

@@ -1,4 +1,7 @@
-/** A worker at its beginnings and ends: before its master is there, between two dials, before its first job. */
+/**
+ * A worker at its beginnings and ends: before its master is there, between two dials, before its
+ * first job.
+ */
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,8 +23,12 @@ test("stop() between two dials ends at once, at whatever moment, and leaves no t
     await cluster.world.run(10_000 + 97 * seed);
     const from = cluster.world.now;
     await cluster.world.settle(worker.stop());
-    // A dial that is under way is waited for: some milliseconds. The pause between two is up to two seconds.
-    assert.ok(cluster.world.now - from < 20, `seed ${seed}: stopped after ${cluster.world.now - from} of at most ${REDIAL_MAX_MS} ms`);
+    // A dial that is under way is waited for: some milliseconds. The pause between two is up to two
+    // seconds.
+    assert.ok(
+      cluster.world.now - from < 20,
+      `seed ${seed}: stopped after ${cluster.world.now - from} of at most ${REDIAL_MAX_MS} ms`,
+    );
     assert.ok(executor.closed);
     await cluster.world.run(from + 100);
     assert.deepEqual(cluster.world.open("w1"), []);
@@ -87,7 +94,13 @@ test("stop() waits until what its ended runs have shared is removed", async () =
   });
   executor.script = (running) => running.end();
   const worker = startWorker({
-    host: cluster.world.host("w1"), master: ADDRESS, token: TOKEN, name: "w1", slots: 1, executor, cacheDir: "/cache",
+    host: cluster.world.host("w1"),
+    master: ADDRESS,
+    token: TOKEN,
+    name: "w1",
+    slots: 1,
+    executor,
+    cacheDir: "/cache",
   });
   await cluster.world.settle(worker.ready);
   const client = await cluster.connect();
@@ -107,7 +120,12 @@ test("no job with a project starts before projects can import titan/store, and e
   writeFileSync(join(folder, "a.txt"), "a");
   const host = nodeHost();
   const { bytes, hash } = await packProject(host, folder);
-  const master = await startMaster({ host, dir: join(folder, "state"), listen: { host: "127.0.0.1", port: 0 }, durability: "no" });
+  const master = await startMaster({
+    host,
+    dir: join(folder, "state"),
+    listen: { host: "127.0.0.1", port: 0 },
+    durability: "no",
+  });
   t.after(() => master.stop());
   mkdirSync(join(folder, "state", "blobs"));
   writeFileSync(join(folder, "state", "blobs", hash), bytes);
@@ -123,7 +141,15 @@ test("no job with a project starts before projects can import titan/store, and e
     executor.script = (running) => running.end();
     const notes: string[] = [];
     const cacheDir = join(folder, `cache-${outcome}`);
-    const worker = startWorker({ host, master, name: outcome, slots: 2, executor, cacheDir, onNote: (text) => notes.push(text) });
+    const worker = startWorker({
+      host,
+      master,
+      name: outcome,
+      slots: 2,
+      executor,
+      cacheDir,
+      onNote: (text) => notes.push(text),
+    });
     t.after(() => worker.stop());
     await client.submitSpec({ ...pipeline([job("a"), job("b")]), project: hash });
     await eventually("the link is asked for", () => links > 0);
@@ -133,7 +159,10 @@ test("no job with a project starts before projects can import titan/store, and e
     await eventually("both have run", () => worker.running === 0);
     assert.deepEqual([links, executor.jobs.length], [1, 2]);
     const said = notes.filter((note) => note.includes("titan/store"));
-    assert.deepEqual(said, outcome === "made" ? [] : ["titan/store cannot be imported by jobs: no room"]);
+    assert.deepEqual(
+      said,
+      outcome === "made" ? [] : ["titan/store cannot be imported by jobs: no room"],
+    );
     await worker.stop();
   }
 });

@@ -504,21 +504,62 @@ test("COMMAND LIST names members of families too, and filters by what Redis filt
   const { ask } = fixture();
   const list = (...words: string[]): string[] => ask("COMMAND", "LIST", ...words) as string[];
   assert.ok(list().includes("client|list") && list().includes("client|help"));
-  assert.deepEqual(list("FILTERBY", "PATTERN", "config*"), ["config", "config|get", "config|set", "config|resetstat", "config|help"]);
+  assert.deepEqual(list("FILTERBY", "PATTERN", "config*"), [
+    "config",
+    "config|get",
+    "config|set",
+    "config|resetstat",
+    "config|help",
+  ]);
   assert.deepEqual(list("filterby", "module", "json"), []);
   assert.deepEqual(list("FILTERBY", "ACLCAT", "nosuch"), []);
-  assert.deepEqual(list("FILTERBY", "ACLCAT", "blocking"), ["blpop", "brpop", "blmove", "brpoplpush"]);
-  assert.deepEqual(list("FILTERBY", "ACLCAT", "transaction"), ["multi", "exec", "discard", "watch", "unwatch"]);
+  assert.deepEqual(list("FILTERBY", "ACLCAT", "blocking"), [
+    "blpop",
+    "brpop",
+    "blmove",
+    "brpoplpush",
+  ]);
+  assert.deepEqual(list("FILTERBY", "ACLCAT", "transaction"), [
+    "multi",
+    "exec",
+    "discard",
+    "watch",
+    "unwatch",
+  ]);
   for (const [category, has, lacks] of [
-    ["string", "get", "sadd"], ["read", "get", "set"], ["write", "set", "get"], ["fast", "get", "set"], ["slow", "set", "get"], ["slow", "config", "get"],
-    ["connection", "client|list", "info"], ["connection", "ping", "client"], ["admin", "config|get", "config"], ["dangerous", "keys", "get"], ["dangerous", "client|list", "client|id"],
-    ["admin", "role", "info"], ["dangerous", "info", "time"], ["pubsub", "publish", "ping"], ["keyspace", "del", "get"], ["set", "sadd", "get"], ["hash", "hset", "get"],
+    ["string", "get", "sadd"],
+    ["read", "get", "set"],
+    ["write", "set", "get"],
+    ["fast", "get", "set"],
+    ["slow", "set", "get"],
+    ["slow", "config", "get"],
+    ["connection", "client|list", "info"],
+    ["connection", "ping", "client"],
+    ["admin", "config|get", "config"],
+    ["dangerous", "keys", "get"],
+    ["dangerous", "client|list", "client|id"],
+    ["admin", "role", "info"],
+    ["dangerous", "info", "time"],
+    ["pubsub", "publish", "ping"],
+    ["keyspace", "del", "get"],
+    ["set", "sadd", "get"],
+    ["hash", "hset", "get"],
   ] as const) {
     const found = list("FILTERBY", "ACLCAT", category.toUpperCase());
     assert.ok(found.includes(has) && !found.includes(lacks), `${category}: ${has}, not ${lacks}`);
   }
-  for (const words of [["FILTERBY"], ["FILTERBY", "ACLCAT"], ["FILTERBY", "WAT", "x"], ["WAT"], ["WAT", "PATTERN", "x"]]) {
-    assert.deepEqual(ask("COMMAND", "LIST", ...words), new Refusal("ERR syntax error"), words.join(" "));
+  for (const words of [
+    ["FILTERBY"],
+    ["FILTERBY", "ACLCAT"],
+    ["FILTERBY", "WAT", "x"],
+    ["WAT"],
+    ["WAT", "PATTERN", "x"],
+  ]) {
+    assert.deepEqual(
+      ask("COMMAND", "LIST", ...words),
+      new Refusal("ERR syntax error"),
+      words.join(" "),
+    );
   }
 });
 
@@ -545,15 +586,37 @@ test("HELLO switches the protocol, INFO and CLIENT LIST describe", () => {
   client();
   assert.equal((ask("CLIENT", "LIST") as string).split("\n").length, 3);
   const withoutCommand = (text: Reply): string => (text as string).replace(/qbuf=\d+|cmd=\S+/g, "");
-  assert.equal(withoutCommand(ask("CLIENT", "LIST", "ID", "1", "77")), withoutCommand(ask("CLIENT", "INFO")));
-  assert.match((ask("CLIENT", "SETNAME", "n".repeat(257)) as Refusal).text, /^ERR Client names are at most 256 bytes long/);
-  assert.match((ask("CLIENT", "SETINFO", "lib-name", "n".repeat(257)) as Refusal).text, /at most 256 bytes/);
-  assert.match(ask("CLIENT", "INFO") as string, /^id=1 .*name=me .*cmd=client\|info .*resp=3 .*\n$/);
-  assert.match(ask("CLIENT", "LIST") as string, /^id=1 .*qbuf=26 .*cmd=client\|list /, "a family says which of its members");
+  assert.equal(
+    withoutCommand(ask("CLIENT", "LIST", "ID", "1", "77")),
+    withoutCommand(ask("CLIENT", "INFO")),
+  );
+  assert.match(
+    (ask("CLIENT", "SETNAME", "n".repeat(257)) as Refusal).text,
+    /^ERR Client names are at most 256 bytes long/,
+  );
+  assert.match(
+    (ask("CLIENT", "SETINFO", "lib-name", "n".repeat(257)) as Refusal).text,
+    /at most 256 bytes/,
+  );
+  assert.match(
+    ask("CLIENT", "INFO") as string,
+    /^id=1 .*name=me .*cmd=client\|info .*resp=3 .*\n$/,
+  );
+  assert.match(
+    ask("CLIENT", "LIST") as string,
+    /^id=1 .*qbuf=26 .*cmd=client\|list /,
+    "a family says which of its members",
+  );
   ask("SET", "k", "v", "EX", "10");
   store.info.set("Persistence", () => ({ aof_enabled: 1 }));
-  assert.match(ask("INFO") as string, /# Server\r\nredis_version:[^]*# Persistence\r\nloading:0\r\naof_enabled:1\r\n[^]*# Keyspace\r\ndb0:keys=1,expires=1,avg_ttl=0\r\n$/);
-  assert.match(ask("INFO", "replication") as string, /^# Replication\r\nrole:master\r\nconnected_slaves:0\r\n$/);
+  assert.match(
+    ask("INFO") as string,
+    /# Server\r\nredis_version:[^]*# Persistence\r\nloading:0\r\naof_enabled:1\r\n[^]*# Keyspace\r\ndb0:keys=1,expires=1,avg_ttl=0\r\n$/,
+  );
+  assert.match(
+    ask("INFO", "replication") as string,
+    /^# Replication\r\nrole:master\r\nconnected_slaves:0\r\n$/,
+  );
   assert.equal(ask("RESET"), "RESET");
   assert.equal(session.protocol, 2);
 });

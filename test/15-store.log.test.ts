@@ -581,9 +581,16 @@ test("a store that is a part of something keeps its password and its role", asyn
     opened.store.execute(session, argv);
     return out.take().at(-1)!;
   };
-  for (const argv of [["CONFIG", "SET", "requirepass", ""], ["REPLICAOF", "h", "1"], ["SLAVEOF", "NO", "ONE"]]) {
+  for (const argv of [
+    ["CONFIG", "SET", "requirepass", ""],
+    ["REPLICAOF", "h", "1"],
+    ["SLAVEOF", "NO", "ONE"],
+  ]) {
     const answer = ask(...argv);
-    assert.ok(answer instanceof Refusal && /this store is a part of the house/.test(answer.text), argv.join(" "));
+    assert.ok(
+      answer instanceof Refusal && /this store is a part of the house/.test(answer.text),
+      argv.join(" "),
+    );
   }
   assert.deepEqual(ask("CONFIG", "GET", "requirepass"), ["requirepass", "pw"]);
   assert.equal(opened.store.role, "primary");

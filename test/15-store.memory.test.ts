@@ -1,4 +1,7 @@
-/** What data costs is counted, whatever happens to it; too much of it is refused; reads and DEL go on. */
+/**
+ * What data costs is counted, whatever happens to it; too much of it is refused; reads and DEL go
+ * on.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "#host";
@@ -49,19 +52,38 @@ test("the account of memory is what the data costs, whatever the way to it", () 
   const key = (): string => pick("a", "b", "c", "d");
   const item = (): string => "x".repeat(random.u32() % 30);
   const commands: (() => string[])[] = [
-    () => ["SET", key(), item(), ...(random.u32() % 2 === 0 ? ["EX", "100"] : [])], () => ["APPEND", key(), item()],
-    () => ["SADD", key(), item(), item()], () => ["SREM", key(), item()], () => ["SPOP", key(), pick("1", "99")],
-    () => ["HSET", key(), item(), item(), item(), item()], () => ["HDEL", key(), item()],
-    () => [pick("LPUSH", "RPUSH"), key(), item(), item(), item()], () => [pick("LPOP", "RPOP"), key(), "2"],
-    () => ["LREM", key(), "0", item()], () => ["LTRIM", key(), "1", "-2"], () => ["LMOVE", key(), key(), "LEFT", "RIGHT"],
-    () => ["SMOVE", key(), key(), item()], () => ["SUNIONSTORE", key(), key(), key()], () => ["RENAME", key(), key()],
-    () => ["COPY", key(), key(), "REPLACE"], () => ["EXPIRE", key(), pick("50", "-1")], () => ["PERSIST", key()],
-    () => ["DEL", key()], () => ["GETDEL", key()], () => ["MSET", key(), item(), key(), item()], () => ["INCR", key()],
+    () => ["SET", key(), item(), ...(random.u32() % 2 === 0 ? ["EX", "100"] : [])],
+    () => ["APPEND", key(), item()],
+    () => ["SADD", key(), item(), item()],
+    () => ["SREM", key(), item()],
+    () => ["SPOP", key(), pick("1", "99")],
+    () => ["HSET", key(), item(), item(), item(), item()],
+    () => ["HDEL", key(), item()],
+    () => [pick("LPUSH", "RPUSH"), key(), item(), item(), item()],
+    () => [pick("LPOP", "RPOP"), key(), "2"],
+    () => ["LREM", key(), "0", item()],
+    () => ["LTRIM", key(), "1", "-2"],
+    () => ["LMOVE", key(), key(), "LEFT", "RIGHT"],
+    () => ["SMOVE", key(), key(), item()],
+    () => ["SUNIONSTORE", key(), key(), key()],
+    () => ["RENAME", key(), key()],
+    () => ["COPY", key(), key(), "REPLACE"],
+    () => ["EXPIRE", key(), pick("50", "-1")],
+    () => ["PERSIST", key()],
+    () => ["DEL", key()],
+    () => ["GETDEL", key()],
+    () => ["MSET", key(), item(), key(), item()],
+    () => ["INCR", key()],
   ];
   for (let i = 0; i < 4000; i++) {
     ask(...commands[random.u32() % commands.length]!());
     // A set that was large keeps its index: then the same, built anew, is cheaper.
-    if (i % 10 === 0) assert.ok(store.keys.bytes >= anew(store) && store.keys.bytes <= anew(store) + 4 * 8 * 60, `step ${i}`);
+    if (i % 10 === 0) {
+      assert.ok(
+        store.keys.bytes >= anew(store) && store.keys.bytes <= anew(store) + 4 * 8 * 60,
+        `step ${i}`,
+      );
+    }
   }
   ask("DEL", "a", "b", "c", "d");
   assert.equal(store.keys.bytes, empty);
@@ -92,7 +114,10 @@ test("the account of one of each is what memory.ts says", () => {
   assert.equal(cost("EXPIRE", "key", "100"), index + 16 + 6 * slot);
   assert.equal(cost("PERSIST", "key"), -(index + 16 + 6 * slot));
   assert.equal(cost("SADD", "s", "one"), key + 1 + collection + array + string + slot + 3);
-  assert.equal(cost("HSET", "h", "f", "v"), key + 1 + collection + 2 * array + 2 * (string + slot + 1));
+  assert.equal(
+    cost("HSET", "h", "f", "v"),
+    key + 1 + collection + 2 * array + 2 * (string + slot + 1),
+  );
   assert.equal(cost("HSET", "h", "g", "value"), 2 * string + 2 * slot + 6);
   assert.equal(cost("HSET", "h", "g", "v"), -4);
   assert.equal(cost("HDEL", "h", "g"), -(2 * string + 2 * slot + 2));
@@ -112,20 +137,51 @@ test("what adds is refused beyond maxmemory, and what reads, removes or leaves a
   ask("SADD", "s", "m");
   let i = 0;
   while (ask("SET", `k${i}`, "v".repeat(1000)) === "OK") i++;
-  assert.ok(store.keys.bytes > 100_000 && store.keys.bytes < 102_000, "refused when there is too much, not before");
+  assert.ok(
+    store.keys.bytes > 100_000 && store.keys.bytes < 102_000,
+    "refused when there is too much, not before",
+  );
   for (const argv of [
-    ["SET", "k", ""], ["APPEND", "k", ""], ["MSET", "k", "v"], ["SADD", "s", "m"], ["HSET", "h", "f", "v"], ["LPUSH", "l", "x"],
-    ["INCR", "n"], ["SETRANGE", "k", "1", "x"], ["COPY", "k", "c"], ["SUNIONSTORE", "t", "s"], ["LMOVE", "l", "l", "LEFT", "LEFT"],
-    ["BLMOVE", "l", "l", "LEFT", "LEFT", "0"], ["RPOPLPUSH", "none", "l"], ["HINCRBY", "h", "f", "1"], ["GETSET", "k", "v"],
-  ]) assert.deepEqual(ask(...argv), OOM, argv.join(" "));
+    ["SET", "k", ""],
+    ["APPEND", "k", ""],
+    ["MSET", "k", "v"],
+    ["SADD", "s", "m"],
+    ["HSET", "h", "f", "v"],
+    ["LPUSH", "l", "x"],
+    ["INCR", "n"],
+    ["SETRANGE", "k", "1", "x"],
+    ["COPY", "k", "c"],
+    ["SUNIONSTORE", "t", "s"],
+    ["LMOVE", "l", "l", "LEFT", "LEFT"],
+    ["BLMOVE", "l", "l", "LEFT", "LEFT", "0"],
+    ["RPOPLPUSH", "none", "l"],
+    ["HINCRBY", "h", "f", "1"],
+    ["GETSET", "k", "v"],
+  ]) {
+    assert.deepEqual(ask(...argv), OOM, argv.join(" "));
+  }
   for (const argv of [
-    ["GET", "k"], ["SUNION", "s"], ["EXPIRE", "k", "100"], ["PERSIST", "k"], ["GETEX", "k", "EX", "5"], ["RENAME", "k", "k2"],
-    ["SMOVE", "s", "s2", "m"], ["SREM", "s2", "m"], ["PUBLISH", "c", "m"], ["BLPOP", "l", "0"],
-    ["DELEX", "k2"], ["UNLINK", "none"],
-  ]) assert.notDeepEqual(ask(...argv), OOM, argv.join(" "));
+    ["GET", "k"],
+    ["SUNION", "s"],
+    ["EXPIRE", "k", "100"],
+    ["PERSIST", "k"],
+    ["GETEX", "k", "EX", "5"],
+    ["RENAME", "k", "k2"],
+    ["SMOVE", "s", "s2", "m"],
+    ["SREM", "s2", "m"],
+    ["PUBLISH", "c", "m"],
+    ["BLPOP", "l", "0"],
+    ["DELEX", "k2"],
+    ["UNLINK", "none"],
+  ]) {
+    assert.notDeepEqual(ask(...argv), OOM, argv.join(" "));
+  }
   ask("DEL", "k0", "k1");
   assert.equal(ask("SET", "k", "v"), "OK");
-  assert.match(ask("INFO", "memory") as string, /used_memory:\d+\r\n.*maxmemory:100000\r\nmaxmemory_policy:noeviction/s);
+  assert.match(
+    ask("INFO", "memory") as string,
+    /used_memory:\d+\r\n.*maxmemory:100000\r\nmaxmemory_policy:noeviction/s,
+  );
 });
 
 test("a transaction that adds is refused as a whole when memory has run out, others run", () => {
@@ -134,12 +190,18 @@ test("a transaction that adds is refused as a whole when memory has run out, oth
   ask("MULTI");
   ask("SET", "k", "v");
   other.ask("SET", "big", "v".repeat(20_000));
-  assert.deepEqual(ask("EXEC"), new Refusal(`EXECABORT Transaction discarded because of: ${OOM.text}`));
+  assert.deepEqual(
+    ask("EXEC"),
+    new Refusal(`EXECABORT Transaction discarded because of: ${OOM.text}`),
+  );
   assert.equal(store.keys.has("k"), false);
   ask("MULTI");
   assert.deepEqual(ask("SET", "k", "v"), OOM);
   assert.equal(ask("GET", "k"), "QUEUED");
-  assert.deepEqual(ask("EXEC"), new Refusal("EXECABORT Transaction discarded because of previous errors."));
+  assert.deepEqual(
+    ask("EXEC"),
+    new Refusal("EXECABORT Transaction discarded because of previous errors."),
+  );
   ask("MULTI");
   ask("DEL", "big");
   assert.deepEqual(ask("EXEC"), [1]);
@@ -149,28 +211,50 @@ test("CONFIG SET maxmemory reads sizes as Redis does, and takes no more than the
   const { ask } = fixture({ memory: { ceiling: 10 * MIB } });
   const get = (): Reply => (ask("CONFIG", "GET", "maxmemory") as string[])[1]!;
   assert.equal(get(), String(10 * MIB));
-  for (const [text, bytes] of [["100", 100], ["100b", 100], ["1k", 1000], ["1KB", 1024], ["2m", 2_000_000], ["2Mb", 2 * MIB], ["10mb", 10 * MIB]] as const) {
+  for (const [text, bytes] of [
+    ["100", 100],
+    ["100b", 100],
+    ["1k", 1000],
+    ["1KB", 1024],
+    ["2m", 2_000_000],
+    ["2Mb", 2 * MIB],
+    ["10mb", 10 * MIB],
+  ] as const) {
     assert.equal(ask("CONFIG", "SET", "maxmemory", text), "OK", text);
     assert.equal(get(), String(bytes), text);
   }
-  const refused = (text: string): string => (ask("CONFIG", "SET", "maxmemory", text) as Refusal).text;
-  for (const text of ["", "x", "-1", "1.5gb", "10x", "1 gb", "9999999999999999"]) assert.match(refused(text), /argument must be a memory value$/, text);
-  assert.match(refused("10485761"), /this process holds at most 10485760; node --max-old-space-size=MiB takes more$/);
+  const refused = (text: string): string =>
+    (ask("CONFIG", "SET", "maxmemory", text) as Refusal).text;
+  for (const text of ["", "x", "-1", "1.5gb", "10x", "1 gb", "9999999999999999"]) {
+    assert.match(refused(text), /argument must be a memory value$/, text);
+  }
+  assert.match(
+    refused("10485761"),
+    /this process holds at most 10485760; node --max-old-space-size=MiB takes more$/,
+  );
   assert.equal(ask("CONFIG", "SET", "maxmemory", "0"), "OK");
   assert.equal(get(), String(10 * MIB), "0: as much as the heap takes");
   assert.equal(parseMemory("1g"), 1e9);
   assert.equal(parseMemory("1gb"), 2 ** 30);
   assert.equal(memoryCeiling(1000), 600);
   assert.equal(ask("CONFIG", "SET", "maxmemory-policy", "noeviction"), "OK");
-  assert.match((ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru") as Refusal).text, /there is no eviction here$/);
-  assert.throws(() => fixture({ memory: { maxMemory: 11, ceiling: 10 } }), /Cannot hold 11 bytes: this process holds at most 10/);
+  assert.match(
+    (ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru") as Refusal).text,
+    /there is no eviction here$/,
+  );
+  assert.throws(
+    () => fixture({ memory: { maxMemory: 11, ceiling: 10 } }),
+    /Cannot hold 11 bytes: this process holds at most 10/,
+  );
   fixture({ memory: { maxMemory: 10, ceiling: 10 } });
 });
 
 test("a value takes as many entries as may be, and not one more", () => {
   const { ask } = fixture({ memory: { maxEntries: 10 } });
-  const names = (from: number, to: number): string[] => Array.from({ length: to - from }, (_, i) => `m${from + i}`);
-  const pairs = (from: number, to: number): string[] => names(from, to).flatMap((name) => [name, "v"]);
+  const names = (from: number, to: number): string[] =>
+    Array.from({ length: to - from }, (_, i) => `m${from + i}`);
+  const pairs = (from: number, to: number): string[] =>
+    names(from, to).flatMap((name) => [name, "v"]);
   assert.equal(ask("SADD", "s", ...names(0, 10)), 10);
   assert.deepEqual(ask("SADD", "s", "m9", "m10"), OOM);
   assert.equal(ask("SADD", "s", ...names(0, 10)), 0, "those that are there are no more");
@@ -204,7 +288,8 @@ test("there are as many keys as may be, and not one more", () => {
 
 test("a copy of a value that would be too much is refused before it is made", () => {
   const { ask, store } = fixture({ memory: { maxMemory: 1_600_000 } });
-  const members = (n: number): string[] => Array.from({ length: 4000 }, (_, i) => `${n} ${i}`.padEnd(60));
+  const members = (n: number): string[] =>
+    Array.from({ length: 4000 }, (_, i) => `${n} ${i}`.padEnd(60));
   ask("SADD", "a", ...members(1));
   ask("SADD", "b", ...members(2));
   const before = store.keys.bytes;
@@ -223,7 +308,13 @@ test("a copy of a value that would be too much is refused before it is made", ()
 test("a store whose log holds more than it may have comes up, reads, and takes again when there is room", async () => {
   const world = new SimWorld({ seed: 1 });
   const open = (maxMemory?: number) =>
-    world.settle(openStore({ host: world.host("s"), dir: "/data/store", memory: { maxMemory, maxEntries: maxMemory === undefined ? 100 : 5 } }));
+    world.settle(
+      openStore({
+        host: world.host("s"),
+        dir: "/data/store",
+        memory: { maxMemory, maxEntries: maxMemory === undefined ? 100 : 5 },
+      }),
+    );
   const asker = (store: Store) => {
     const out = new Recorder();
     const session: Session = store.session({ out });
@@ -235,7 +326,12 @@ test("a store whose log holds more than it may have comes up, reads, and takes a
   const first = await open();
   const ask = asker(first.store);
   for (let i = 0; i < 20; i++) ask("SET", `k${i}`, "v".repeat(1000));
-  for (const argv of [["SADD", "s"], ["RPUSH", "l"]]) ask(...argv, ...Array.from({ length: 20 }, (_, i) => `m${i}`));
+  for (const argv of [
+    ["SADD", "s"],
+    ["RPUSH", "l"],
+  ]) {
+    ask(...argv, ...Array.from({ length: 20 }, (_, i) => `m${i}`));
+  }
   ask("HSET", "h", ...Array.from({ length: 20 }, (_, i) => `m${i}`));
   ask("LMOVE", "l", "l2", "LEFT", "LEFT");
   ask("SUNIONSTORE", "t", "s");

@@ -1,4 +1,7 @@
-/** A log that is behind slows writers down; a disk that is full refuses them; readers notice neither. */
+/**
+ * A log that is behind slows writers down; a disk that is full refuses them; readers notice
+ * neither.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Socket } from "#host";
@@ -28,7 +31,10 @@ interface Room {
   close(): Promise<void>;
 }
 
-async function room(options: Partial<OpenStoreOptions> = {}, world = new SimWorld({ seed: 1 })): Promise<Room> {
+async function room(
+  options: Partial<OpenStoreOptions> = {},
+  world = new SimWorld({ seed: 1 }),
+): Promise<Room> {
   const host = world.host("s");
   const heard: (string | undefined)[] = [];
   const onFull = (why: string | undefined): unknown => heard.push(why);
@@ -84,20 +90,35 @@ for (const durability of ["everysec", "always", "no"] as const) {
     const all = await room({ durability });
     const { world, heard, opened } = all;
     const [writer, other, waiting] = [await all.dial(), await all.dial(), await all.dial()];
-    assert.equal(await other.ask(request("SET", "k", "v") + request("GET", "k")), "+OK\r\n$1\r\nv\r\n");
+    assert.equal(
+      await other.ask(request("SET", "k", "v") + request("GET", "k")),
+      "+OK\r\n$1\r\nv\r\n",
+    );
     assert.equal(await waiting.ask(request("BLPOP", "l", "0")), "");
     await fill(all, writer);
     assert.equal(heard.length, 1);
     assert.match(heard[0]!, /ENOSPC/);
-    for (const write of [["SET", "k", "w"], ["DEL", "k"], ["RPUSH", "l", "x"], ["EXPIRE", "k", "9"]]) {
+    for (const write of [
+      ["SET", "k", "w"],
+      ["DEL", "k"],
+      ["RPUSH", "l", "x"],
+      ["EXPIRE", "k", "9"],
+    ]) {
       assert.equal(await other.ask(request(...write)), MISCONF, write.join(" "));
     }
     assert.equal(await other.ask(request("GET", "k")), "$1\r\nv\r\n");
-    assert.equal(await other.ask(request("PUBLISH", "c", "m") + request("STRLEN", "big")), ":0\r\n:2000\r\n");
+    assert.equal(
+      await other.ask(request("PUBLISH", "c", "m") + request("STRLEN", "big")),
+      ":0\r\n:2000\r\n",
+    );
     assert.match(await other.ask(request("INFO", "persistence")), /aof_last_write_status:err/);
     assert.match(await other.ask(request("BGREWRITEAOF")), /^-MISCONF/);
     const reader = await all.dial();
-    assert.equal(await reader.ask(request("GET", "k")), "$1\r\nv\r\n", "who comes now is served too");
+    assert.equal(
+      await reader.ask(request("GET", "k")),
+      "$1\r\nv\r\n",
+      "who comes now is served too",
+    );
     // A transaction, refused as a whole: at its end, or, like Redis, when its write is queued.
     await reader.ask(request("MULTI"));
     assert.equal(await reader.ask(request("SET", "k", "w")), MISCONF);
@@ -143,7 +164,10 @@ test("a key whose time comes while the disk is full is gone, and stays gone afte
   const all = await room();
   const { world } = all;
   const writer = await all.dial();
-  assert.equal(await writer.ask(request("SET", "dies", "v", "PX", "1000") + request("SET", "k", "v")), "+OK\r\n+OK\r\n");
+  assert.equal(
+    await writer.ask(request("SET", "dies", "v", "PX", "1000") + request("SET", "k", "v")),
+    "+OK\r\n+OK\r\n",
+  );
   await fill(all, writer);
   await world.run(world.now + 1500);
   const reader = await all.dial();
@@ -175,7 +199,8 @@ test("a rewrite that finds the disk full leaves nothing behind, and the log goes
   const writer = await all.dial();
   for (let i = 0; i < 20; i++) await writer.ask(request("SET", "k", "v".repeat(1000)));
   for (let i = 0; i < 5; i++) await writer.ask(request("SET", `k${i}`, "v".repeat(1000)));
-  const list = (): Promise<string[]> => world.settle(world.host("s").storage.list("/data/store/log"));
+  const list = (): Promise<string[]> =>
+    world.settle(world.host("s").storage.list("/data/store/log"));
   const before = await list();
   world.disk("s").limitBytes(world.disk("s").usedBytes + 2000);
   await assert.rejects(world.settle(opened.rewrite()), /ENOSPC/);
@@ -191,7 +216,9 @@ const PIECE_BYTES = 16 * 1024;
 const PIECES = 30;
 const slow = { durability: "always", maxBehindBytes: 64 * 1024 } as const;
 const pieces = (key: string): string =>
-  Array.from({ length: PIECES }, (_, i) => request("SET", `${key}${i}`, "v".repeat(PIECE_BYTES))).join("");
+  Array.from({ length: PIECES }, (_, i) =>
+    request("SET", `${key}${i}`, "v".repeat(PIECE_BYTES)),
+  ).join("");
 
 test("a client that writes faster than the disk is slowed down, not refused, and loses nothing", async () => {
   const all = await room(slow);
@@ -206,8 +233,12 @@ test("a client that writes faster than the disk is slowed down, not refused, and
   const [answer] = (embedded.out as Recorder).take() as Reply[];
   assert.match((answer as Refusal).text, /^BUSY \d+ bytes wait for the disk already/);
   const seen = opened.store.stats.commands;
-  reader.socket.write(Buffer.from(request("STRLEN", "a0") + request("SET", "late", "1") + request("PING")));
-  transaction.socket.write(Buffer.from(request("MULTI") + request("STRLEN", "a0") + request("EXEC")));
+  reader.socket.write(
+    Buffer.from(request("STRLEN", "a0") + request("SET", "late", "1") + request("PING")),
+  );
+  transaction.socket.write(
+    Buffer.from(request("MULTI") + request("STRLEN", "a0") + request("EXEC")),
+  );
   await world.run(world.now + 10);
   assert.equal(opened.store.stats.commands, seen + 4, "STRLEN; MULTI, STRLEN, EXEC");
   assert.equal(opened.store.keys.has("late"), false);
@@ -251,7 +282,10 @@ test("EXEC of what was queued before the log fell behind or the disk was full is
     if (full) await fill(all, writer);
     else writer.socket.write(Buffer.from(pieces("a")));
     while (!full && opened.caughtUp() === undefined) await world.run(world.now + 1);
-    assert.match((ask("EXEC") as Refusal).text, /^EXECABORT Transaction discarded because of: (?:BUSY|MISCONF)/);
+    assert.match(
+      (ask("EXEC") as Refusal).text,
+      /^EXECABORT Transaction discarded because of: (?:BUSY|MISCONF)/,
+    );
     assert.equal(opened.store.keys.has("k"), false);
     assert.equal(ask("MULTI"), "OK");
     assert.equal(ask("GET", "k"), "QUEUED");

@@ -295,7 +295,10 @@ test("startStore() gives a stranger little memory, and who says AUTH all of it",
   assert.equal(await peer.ask(many), "-ERR Protocol error: unauthenticated bulk length\r\n");
   assert.equal(peer.closed, true);
   const promise = await dial();
-  assert.equal(await promise.ask("*1\r\n$100000000\r\n"), "-ERR Protocol error: unauthenticated bulk length\r\n");
+  assert.equal(
+    await promise.ask("*1\r\n$100000000\r\n"),
+    "-ERR Protocol error: unauthenticated bulk length\r\n",
+  );
   const wide = await dial();
   assert.equal(await wide.ask(request(...Array.from({ length: 11 }, () => "a"))), "-ERR Protocol error: unauthenticated multibulk length\r\n");
   const member = await dial();

@@ -94,11 +94,18 @@ test("BLPOP may wait for longer than a timer can, and refuses times that are non
   assert.deepEqual(ask("BLPOP", "l", "x"), new Refusal("ERR timeout is not a float or out of range"));
   assert.deepEqual(ask("BLPOP", "l", ""), new Refusal("ERR timeout is not a float or out of range"));
   assert.deepEqual(ask("BLPOP", "l", "1e300"), new Refusal("ERR timeout is out of range"));
-  assert.deepEqual(ask("BLPOP", "l", "0x7FFFFFFFFFFFFFFF"), new Refusal("ERR timeout is out of range"));
+  assert.deepEqual(
+    ask("BLPOP", "l", "0x7FFFFFFFFFFFFFFF"),
+    new Refusal("ERR timeout is out of range"),
+  );
   assert.deepEqual(ask("BLPOP", "l", "inf"), new Refusal("ERR timeout is out of range"));
   assert.deepEqual(ask("BLPOP", "l", "-0x1"), new Refusal("ERR timeout is negative"));
   for (const wrong of ["0x", "0xZ", "0x1p", "1e400"]) {
-    assert.deepEqual(ask("BLPOP", "l", wrong), new Refusal("ERR timeout is not a float or out of range"), wrong);
+    assert.deepEqual(
+      ask("BLPOP", "l", wrong),
+      new Refusal("ERR timeout is not a float or out of range"),
+      wrong,
+    );
   }
   // As C reads it: half a second, 1 + 15/16 s.
   for (const [text, ms] of [["0x.8", 500], ["0X1.Fp0", 1938]] as const) {

@@ -20,6 +20,7 @@ try {
   const amber = await cluster.worker("amber");
   run = await cluster.submit("nightly.yaml", YAML.replace("FOLDER", cluster.folder));
   const watch = cluster.watch(run);
+  await watch.seen("load", "RUNNING", 1); // it takes a moment to begin, and shows no change before
   await cluster.printed(`${run}/load`, { attempt: 1, text: "started" });
   console.log("> kill -9 AMBER, which runs load");
   await amber.kill9();
