@@ -95,7 +95,9 @@ export async function packProject(host: Host, folder: string): Promise<{ bytes: 
 /** A turn of the event loop for everybody else. */
 const turn = (host: Host): Promise<void> => new Promise((resolve) => host.timers.soon(resolve));
 
-/** The SHA-256 of an archive. 64 MiB in one step would hold up everybody for a fifth of a second. */
+/**
+ * The SHA-256 of an archive. 64 MiB in one step would hold up everybody for a fifth of a second.
+ */
 export async function hashOf(host: Host, bytes: Buffer): Promise<string> {
   const hash = createHash("sha256");
   for (let at = 0; at < bytes.length; at += SLICE_BYTES) {

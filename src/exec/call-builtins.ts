@@ -1,7 +1,7 @@
 /**
  * Lesson 11: the built-in calls, which share one thread of our own process.
  *
- *     us ──▶ Builtin[]      all calls of one turn of the event loop in one message: they cost nothing else
+ *     us ──▶ Builtin[]      one message for all calls of one turn of the event loop
  *     us ◀── Done[]
  *
  * Nobody's code is in them, so they cannot hang. `titan:sleep` is a timer of ours.

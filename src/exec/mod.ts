@@ -7,8 +7,9 @@
  *     executor.ts     one attempt: folder, timeout, cancellation, result
  *     process-job.ts  what program an action means, and its environment
  *     shared-runs.ts  TITAN_SHARED; safe-name.ts how ids become names of files
- *     call-pool.ts    functions in warm processes: call-attempt.ts one of them, call-thread.ts their programs,
- *                     call-wire.ts their pipes, call-encode.ts their results, call-builtins.ts titan:noop
+ *     call-pool.ts    functions in warm processes: call-attempt.ts one of them, call-thread.ts
+ *                     their programs, call-wire.ts their pipes, call-encode.ts their results,
+ *                     call-builtins.ts titan:noop
  *     archive.ts      a folder as bytes; ignore.ts what stays out of it; project-cache.ts where it is kept
  *     package-link.ts what a job finds there when it imports "titan-orchestrator"
  *     types.ts        what goes into an attempt, and what comes out

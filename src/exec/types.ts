@@ -94,11 +94,14 @@ export const GRACE_MS = 5_000;
 /** A result rides in a frame, an event and the master's memory; larger things are files. */
 export const MAX_RESULT_BYTES = 64 * 1024;
 
-/** What a result that breaks the limit is told. `bytes`: how many it has, where somebody counted. */
+/**
+ * What a result that breaks the limit is told. `bytes`: how many it has, where somebody counted.
+ */
 export function tooLarge(bytes?: number): string {
   const advice = "write it to a file, below TITAN_SHARED or elsewhere, and return its path";
   const size = bytes === undefined ? "it has, as JSON, more than" : `${bytes} bytes exceed`;
-  return `Cannot keep the result: ${size} ${MAX_RESULT_BYTES}${bytes === undefined ? " bytes" : ""}; ${advice}`;
+  return `Cannot keep the result: ${size} ` +
+    `${MAX_RESULT_BYTES}${bytes === undefined ? " bytes" : ""}; ${advice}`;
 }
 
 /** A duration for people: "250 ms", "1.5 s". */

@@ -12,7 +12,8 @@
  * processes 0 and 1, ourselves, an ancestor, or the group that we are in.
  * Left out: the microseconds between that look and the kill, which take a pidfd to close. A process that left its group and
  * wiped its environment, and children of a `call`
- * that left its group: a call has no folder. Without /proc nothing is certain, so nothing is killed.
+ * that left its group: a call has no folder. Without /proc nothing is certain, so nothing is
+ * killed.
  * Test: test/12-membership.orphans.test.ts
  */
 import { readFileSync } from "node:fs";

@@ -229,7 +229,8 @@ export class Log {
     if (group.bytes > 0) this.#doneSeq = group.lastSeq;
     this.#busy = false;
     group.finish();
-    // Records that came while this group looked for room have waited with it, and go before new ones.
+    // Records that came while this group looked for room have waited with it, and go before new
+    // ones.
     if (this.full !== undefined && this.#filling.bytes > 0) return this.#commit();
     this.#room.found(); // its owner may append, which schedules
     if (!this.#scheduled && (this.#filling.bytes > 0 || this.#filling.mustSync)) this.#schedule();

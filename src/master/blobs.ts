@@ -12,8 +12,10 @@
  *     it has used it or is gone                      a download, until it ends
  *
  * Invariants: a file in `blobs/` has the hash that it is named after; an upload that stops half-way leaves nothing under
- * that name; what is counted is not removed, in whatever order people upload, ask, submit and go; whoever reads a blob to its end without an error has read what it is named after, and one that the disk has damaged
- * is removed then; at most `maxUploads` files are open for uploads, and one per piece that is read.
+ * that name; what is counted is not removed, in whatever order people upload, ask, submit and go;
+ * whoever reads a blob to its end without an error has read what it is named after, and one that
+ * the disk has damaged is removed then; at most `maxUploads` files are open for uploads, and one
+ * per piece that is read.
  * Test: test/10-master.blobs.test.ts
  */
 import { createHash, type Hash } from "node:crypto";
@@ -34,7 +36,10 @@ interface Upload {
   bytes: number;
 }
 
-/** All uploads that have a file open, and how to give one up. The one that has not moved for longest is first. */
+/**
+ * All uploads that have a file open, and how to give one up. The one that has not moved for longest
+ * is first.
+ */
 type OpenUploads = Map<Upload, () => void>;
 
 /** What the uploads of one connection need of the store. */
@@ -88,7 +93,9 @@ export class BlobStore {
 
   release(hash: string): void {
     const count = this.#holds.get(hash);
-    if (count === undefined) throw new Error(`Bug in the master: blob ${hash} is released, and was not held`);
+    if (count === undefined) {
+      throw new Error(`Bug in the master: blob ${hash} is released, and was not held`);
+    }
     if (count > 1) this.#holds.set(hash, count - 1);
     else this.#holds.delete(hash);
     this.#sweep();
@@ -151,11 +158,15 @@ export class BlobStore {
 
   // #region read
   /**
-   * The blob in pieces, as they travel: a reader holds one of them, and a file that is open no longer than it takes to read it.
-   * Each piece waits for its `pace`. Nobody can check a piece before it leaves: the hash is that of the whole. So the reader is
-   * told at the end, by an error in place of the end, and what it has is worth nothing until then.
+   * The blob in pieces, as they travel: a reader holds one of them, and a file that is open no
+   * longer than it takes to read it. Each piece waits for its `pace`. Nobody can check a piece
+   * before it leaves: the hash is that of the whole. So the reader is told at the end, by an error
+   * in place of the end, and what it has is worth nothing until then.
    */
-  async *read(hash: string, options: { pace?: Pace; maxBytes?: number } = {}): AsyncGenerator<Buffer> {
+  async *read(
+    hash: string,
+    options: { pace?: Pace; maxBytes?: number } = {},
+  ): AsyncGenerator<Buffer> {
     this.hold(hash);
     try {
       yield* this.#pieces(hash, options);
@@ -165,18 +176,27 @@ export class BlobStore {
   }
   // #endregion
 
-  async *#pieces(hash: string, options: { pace?: Pace; maxBytes?: number }): AsyncGenerator<Buffer> {
+  async *#pieces(
+    hash: string,
+    options: { pace?: Pace; maxBytes?: number },
+  ): AsyncGenerator<Buffer> {
     const { pace, maxBytes = MAX_BLOB_BYTES } = options;
     await this.#removals.keep(hash);
     const placed = this.#placed;
-    if ((await this.#host.storage.stat(this.#path(hash))) === undefined) throw new BlobError(`Cannot read blob ${hash}: it was never uploaded here`);
+    if ((await this.#host.storage.stat(this.#path(hash))) === undefined) {
+      throw new BlobError(`Cannot read blob ${hash}: it was never uploaded here`);
+    }
     const check = createHash("sha256");
     for (let offset = 0; ;) {
       const done = await pace?.();
       if (pace !== undefined && done === undefined) return;
       try {
         const { piece, size } = await this.#piece(hash, offset);
-        if (size > maxBytes) throw new BlobError(`Cannot read blob ${hash}: its ${size} bytes are more than ${maxBytes}`);
+        if (size > maxBytes) {
+          throw new BlobError(
+            `Cannot read blob ${hash}: its ${size} bytes are more than ${maxBytes}`,
+          );
+        }
         offset += piece.length;
         check.update(piece);
         if (piece.length > 0) yield piece;
@@ -189,7 +209,10 @@ export class BlobStore {
     // Damaged on the disk. Gone is better than wrong: whoever has it is asked for it again.
     // If anything was uploaded meanwhile it may have been this one, anew: then it stays.
     if (this.#placed === placed) await this.#removals.now(hash);
-    throw new BlobError(`Cannot read blob ${hash}: its file was damaged and has been removed; submit again to upload it`);
+    throw new BlobError(
+      `Cannot read blob ${hash}: its file was damaged and has been removed; submit again to ` +
+        "upload it",
+    );
   }
 
   async #piece(hash: string, offset: number): Promise<{ piece: Buffer; size: number }> {
@@ -224,7 +247,9 @@ export class BlobStore {
   async recover(projects: Iterable<string>): Promise<void> {
     for (const hash of projects) this.hold(hash);
     for (const name of await this.#host.storage.list(this.#dir)) {
-      if (name.startsWith(PARTIAL) || (HASH.test(name) && !this.#holds.has(name))) this.#removals.add(name);
+      if (name.startsWith(PARTIAL) || (HASH.test(name) && !this.#holds.has(name))) {
+        this.#removals.add(name);
+      }
     }
   }
 
@@ -235,7 +260,11 @@ export class BlobStore {
 
   #path(hash: string): string {
     // A peer chose this text, and it becomes a path.
-    if (!HASH.test(hash)) throw new BlobError(`Cannot use blob name "${hash.slice(0, 80)}": not a SHA-256 in lower-case hex`);
+    if (!HASH.test(hash)) {
+      throw new BlobError(
+        `Cannot use blob name "${hash.slice(0, 80)}": not a SHA-256 in lower-case hex`,
+      );
+    }
     return `${this.#dir}/${hash}`;
   }
 }
@@ -245,7 +274,10 @@ export class Uploads {
   readonly #dir: string;
   readonly #store: UploadStore;
   readonly #open = new Map<string, Upload>();
-  /** Blobs that came over this connection and that it has not used yet, and how often. Each is a hold. */
+  /**
+   * Blobs that came over this connection and that it has not used yet, and how often. Each is a
+   * hold.
+   */
   readonly #unused = new Map<string, number>();
   #queue: Promise<unknown> = Promise.resolve();
 
@@ -275,11 +307,14 @@ export class Uploads {
   async #put({ hash, total, offset, data }: { hash: string; total: number; offset: number; data: Buffer }): Promise<boolean> {
     const doing = `Cannot upload blob ${hash.slice(0, 12)}…`;
     if (total > MAX_BLOB_BYTES) throw new BlobError(`${doing}: ${total} bytes exceed ${MAX_BLOB_BYTES}`);
-    // Looked at before a file is opened for it: a piece of nothing must not take an honest upload's place.
+    // Looked at before a file is opened for it: a piece of nothing must not take an honest upload's
+    // place.
     const bytes = this.#open.get(hash)?.bytes ?? 0;
     if (offset !== bytes || offset + data.length > total) {
       await this.#drop(hash);
-      throw new BlobError(`${doing}: piece ${offset}+${data.length} of ${total} does not follow byte ${bytes}`);
+      throw new BlobError(
+        `${doing}: piece ${offset}+${data.length} of ${total} does not follow byte ${bytes}`,
+      );
     }
     const upload = this.#open.get(hash) ?? (await this.#begin(hash));
     this.#moved(upload, hash);
@@ -334,10 +369,16 @@ export class Uploads {
   #moved(upload: Upload, hash: string): void {
     const { open } = this.#store;
     open.delete(upload);
-    open.set(upload, () => void (this.#queue = this.#queue.then(() => this.#drop(hash)).catch(() => undefined)));
+    open.set(
+      upload,
+      () => void (this.#queue = this.#queue.then(() => this.#drop(hash)).catch(() => undefined)),
+    );
   }
 
-  /** Whoever sends pieces is not the one that has not moved for longest, however many others have begun and stopped. */
+  /**
+   * Whoever sends pieces is not the one that has not moved for longest, however many others have
+   * begun and stopped.
+   */
   #makeRoom(): void {
     const { open, maxOpen } = this.#store;
     if (open.size <= maxOpen) return;
@@ -361,7 +402,9 @@ export class Uploads {
     await this.#host.storage.remove(upload.path);
   }
 
-  /** The connection is gone. Its client may come back by another, and submit what it has uploaded. */
+  /**
+   * The connection is gone. Its client may come back by another, and submit what it has uploaded.
+   */
   async close(): Promise<void> {
     await this.#queue;
     for (const hash of [...this.#open.keys()]) await this.#drop(hash);

@@ -1,9 +1,9 @@
 /**
  * Lesson 10: how many of each thing the master holds at this moment that comes and goes.
  *
- * A leak is a count that does not come back: a follower whose reader has left, the deadline of a job
- * that was cancelled. It harms nobody for days, and no answer of the master's would show it. So the
- * master can be asked, and the tests ask after every scenario.
+ * A leak is a count that does not come back: a follower whose reader has left, the deadline of a
+ * job that was cancelled. It harms nobody for days, and no answer of the master's would show it. So
+ * the master can be asked, and the tests ask after every scenario.
  *
  * Invariant: with no peer connected and no run going on, every count is 0 (`files`: once closed).
  * Test: test/leaks.test.ts

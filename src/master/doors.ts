@@ -2,15 +2,16 @@
  * Lesson 10: who may come in, and how many.
  *
  *     dial ─▶ stranger ──HELLO──▶ client ─┐
- *               │    └───HELLO──▶ worker ─┴─ places: each kind may have most of them, neither may have all
+ *               │    └───HELLO──▶ worker ─┴─ places: each kind may have most, neither may have all
  *               └─ too many: the oldest goes; no word for 2 s: it goes
  *
- * Connecting costs nothing, so strangers have a pool of their own and use up nobody's place. The oldest leaves for the newest: an
- * honest peer says HELLO in its first packet and is through before it is old. A place is for whoever has said HELLO (and has the
- * token); a worker that lost its connection finds its place again, since clients may not take those of registered workers.
+ * Connecting costs nothing, so strangers have a pool of their own and use up nobody's place. The
+ * oldest leaves for the newest: an honest peer says HELLO in its first packet and is through before
+ * it is old. A place is for whoever has said HELLO (and has the token); a worker that lost its
+ * connection finds its place again, since clients may not take those of registered workers.
  *
- * Invariants: at most `strangers` of them, twice that within a turn of the loop; clients and workers together are at most
- * `connections`; whoever is sent away is told why.
+ * Invariants: at most `strangers` of them, twice that within a turn of the loop; clients and
+ * workers together are at most `connections`; whoever is sent away is told why.
  * Test: test/10-master.doors.test.ts
  */
 import type { Host, Timer } from "#host";
@@ -32,7 +33,10 @@ export class Doors {
   /** The oldest first, each with the end of its time. */
   readonly #strangers = new Map<RpcConnection, Timer>();
   readonly #known = { client: new Set<RpcConnection>(), worker: new Set<RpcConnection>() };
-  readonly #budgets = { client: new Budget(MAX_CLIENTS_BYTES), worker: new Budget(MAX_WORKERS_BYTES) };
+  readonly #budgets = {
+    client: new Budget(MAX_CLIENTS_BYTES),
+    worker: new Budget(MAX_WORKERS_BYTES),
+  };
   #trimming = false;
 
   constructor(options: DoorsOptions) {
@@ -62,15 +66,25 @@ export class Doors {
   /** Somebody has connected. */
   enter(connection: RpcConnection): void {
     const { host: { timers }, places } = this.#options;
-    // Its HELLO may have arrived while this process was busy: what has arrived is read before it is judged.
-    const late = (): void => timers.soon(() => this.#dismiss(connection, "DEADLINE", `it has not introduced itself within ${HELLO_TIMEOUT_MS} ms`));
+    // Its HELLO may have arrived while this process was busy: what has arrived is read before it is
+    // judged.
+    const late = (): void =>
+      timers.soon(() =>
+        this.#dismiss(
+          connection,
+          "DEADLINE",
+          `it has not introduced itself within ${HELLO_TIMEOUT_MS} ms`,
+        ),
+      );
     this.#strangers.set(connection, timers.after(HELLO_TIMEOUT_MS, late));
     if (this.#strangers.size > BURST * places.strangers) this.#dismissOldest();
     else if (this.#strangers.size > places.strangers && !this.#trimming) this.#trimLater();
   }
   // #endregion
 
-  /** After one more look at the sockets: whoever dials and speaks at once is no stranger by then. */
+  /**
+   * After one more look at the sockets: whoever dials and speaks at once is no stranger by then.
+   */
   #trimLater(): void {
     const { host: { timers }, places } = this.#options;
     this.#trimming = true;
@@ -82,7 +96,12 @@ export class Doors {
 
   #dismissOldest(): void {
     const [oldest] = this.#strangers.keys();
-    this.#dismiss(oldest!, "OVERLOADED", `this master is at its limit of ${this.#options.places.strangers} connections that have not introduced themselves`);
+    this.#dismiss(
+      oldest!,
+      "OVERLOADED",
+      `this master is at its limit of ${this.#options.places.strangers} connections that have ` +
+        "not introduced themselves",
+    );
   }
 
   #dismiss(connection: RpcConnection, code: RpcErrorCode, why: string): void {
@@ -93,20 +112,32 @@ export class Doors {
 
   // #region admit
   /**
-   * It has introduced itself. A worker that has a registration has a place, which may be that of its older connection.
+   * It has introduced itself. A worker that has a registration has a place, which may be that of
+   * its older connection.
    *
    * @throws {RpcError} OVERLOADED: its kind has all the places that it may have
    */
-  admit(connection: RpcConnection, role: Role, worker: { isKnown: boolean; older?: RpcConnection | undefined } = { isKnown: false }): void {
-    const { places: { connections, kept }, registered } = this.#options;
+  admit(
+    connection: RpcConnection,
+    role: Role,
+    worker: { isKnown: boolean; older?: RpcConnection | undefined } = { isKnown: false },
+  ): void {
+    const {
+      places: { connections, kept },
+      registered,
+    } = this.#options;
     const { client: clients, worker: workers } = this.#known;
     const most = connections - kept;
     // An absent worker keeps its place, but all of them together no more than workers may have.
     const absent = worker.isKnown ? 0 : Math.max(0, Math.min(most, registered()) - workers.size);
-    const leaving = [connection, worker.older].filter((each) => each !== undefined && (clients.has(each) || workers.has(each))).length;
+    const leaving = [connection, worker.older].filter(
+      (each) => each !== undefined && (clients.has(each) || workers.has(each)),
+    ).length;
     const same = role === "client" ? clients.size : workers.size + absent;
     if (same - leaving >= most) throw tooMany(most, `${role} connections`);
-    if (clients.size + workers.size + absent - leaving >= connections) throw tooMany(connections, "connections");
+    if (clients.size + workers.size + absent - leaving >= connections) {
+      throw tooMany(connections, "connections");
+    }
     this.left(connection);
     this.#known[role].add(connection);
     connection.admit({ limits: DEFAULT_LIMITS, budget: this.#budgets[role] });
@@ -122,5 +153,8 @@ export class Doors {
 }
 
 function tooMany(limit: number, of: string): RpcError {
-  return new RpcError("OVERLOADED", `Cannot open a session: this master is at its limit of ${limit} ${of}`);
+  return new RpcError(
+    "OVERLOADED",
+    `Cannot open a session: this master is at its limit of ${limit} ${of}`,
+  );
 }

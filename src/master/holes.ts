@@ -1,17 +1,21 @@
 /**
  * Lesson 10: output that could not be stored, counted until everybody has been told.
  *
- *     append failed ──▶ hole: bytes, why ──┬──▶ an event, before the attempt's end: `titan status` knows it for ever
- *                                          └──▶ a line in the output, where the hole is, once it can be written
+ *     append failed ──▶ hole: bytes, why
+ *                         ├──▶ an event, before the attempt's end: `titan status` knows it for ever
+ *                         └──▶ a line in the output, where the hole is, once it can be written
  *
- * Invariants: a byte that was lost is counted once; a hole is forgotten when its attempt is over and it has been told in
- * both places; at most MAX_HOLES are remembered.
+ * Invariants: a byte that was lost is counted once; a hole is forgotten when its attempt is over
+ * and it has been told in both places; at most MAX_HOLES are remembered.
  * Left out: counts of a master that dies meanwhile. What it had not told yet goes with it.
  * Test: test/10-master.output.test.ts
  */
 import type { LostOutput } from "#wire";
 
-/** Beyond this many the oldest is forgotten: on a disk that is full for days the first thousand say enough. */
+/**
+ * Beyond this many the oldest is forgotten: on a disk that is full for days the first thousand say
+ * enough.
+ */
 export const MAX_HOLES = 1000;
 
 interface Hole {
@@ -83,7 +87,8 @@ export class Holes {
 
   /** Attempts that are over and whose output does not say yet what is missing at its end. */
   waiting(): string[] {
-    const waits = ([, { over, bytes, written }]: [string, Hole]): boolean => over && written < bytes;
+    const waits = ([, { over, bytes, written }]: [string, Hole]): boolean =>
+      over && written < bytes;
     return [...this.#holes].filter(waits).map(([name]) => name);
   }
 

@@ -7,8 +7,9 @@
  * An answer to ten bytes may have six million, and rpc ends a connection whose peer is two of the largest behind: a client that
  * asks for three of those at once would lose all that it has under way, although it reads as fast as it can.
  *
- * Invariants: a request has one answer; large answers that wait are bounded for each client, and count as what it holds; the master's own state has no
- * part in any of it, so nothing waits for the master's log.
+ * Invariants: a request has one answer; large answers that wait are bounded for each client, and
+ * count as what it holds; the master's own state has no part in any of it, so nothing waits for the
+ * master's log.
  * Test: test/15-store.cluster.test.ts
  */
 import type { IncomingRequest, RpcConnection } from "#rpc";
@@ -48,17 +49,25 @@ export class StoreDesk {
     if (length <= LARGE_BYTES) return request.reply(KvReply.encode({ resp }));
     const waiting = this.#turns.get(connection)?.bytes ?? 0;
     // Not OVERLOADED, which would be asked again: the command has been executed.
-    if (waiting + length > MAX_KV_WAITING_BYTES) return request.fail("TOO_LARGE", `Cannot pass on what the store answered to ${name}: answers of ${waiting} bytes wait for this client already; ask for less at once`);
+    if (waiting + length > MAX_KV_WAITING_BYTES) {
+      return request.fail(
+        "TOO_LARGE",
+        `Cannot pass on what the store answered to ${name}: answers of ${waiting} bytes wait for ` +
+          "this client already; ask for less at once",
+      );
+    }
     await this.#inTurn(connection, length, () => request.reply(KvReply.encode({ resp })));
   }
 
   async #inTurn(connection: RpcConnection, bytes: number, reply: () => void): Promise<void> {
     const turns = this.#turns.get(connection) ?? { last: Promise.resolve(), bytes: 0 };
-    const turn = turns.last.then(() => connection.drained()).then(reply, () => undefined); // a closed connection has nobody who waits
+    // a closed connection has nobody who waits
+    const turn = turns.last.then(() => connection.drained()).then(reply, () => undefined);
     this.#turns.set(connection, turns);
     turns.last = turn;
     turns.bytes += bytes;
-    // Counted as the client's: whoever has the most waiting is the first to go when there is too much of all.
+    // Counted as the client's: whoever has the most waiting is the first to go when there is too
+    // much of all.
     connection.hold(bytes);
     await turn;
     connection.hold(-bytes);

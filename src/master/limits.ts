@@ -1,37 +1,58 @@
 /**
- * Lesson 10: what all peers of one master may take from it together, in bytes, in places and in descriptors.
+ * Lesson 10: what all peers of one master may take from it together, in bytes, in places and in
+ * descriptors.
  *
- *     bytes         clients 128 MiB ─┬─ the one that holds the most is ended      (lesson 04, Budget)
+ *     bytes         clients 128 MiB ─┬─ the one that holds the most is ended  (lesson 04, Budget)
  *                   workers 512 MiB ─┘
  *     places        strangers 128 │ clients ≤ 800 │ workers ≤ 800      clients + workers ≤ 1,000
- *     descriptors   `ulimit -n` = our own + output + reading + uploads + strangers + connections + store
+ *     descriptors   `ulimit -n` = our own + output + reading + uploads + strangers + connections
+ *                   + store
  *
- * Clients and workers have budgets of their own: a client that does not read must not end the connection of a worker that has
- * much to do. Each may have most of the places and never all, so that neither locks the other out.
+ * Clients and workers have budgets of their own: a client that does not read must not end the
+ * connection of a worker that has much to do. Each may have most of the places and never all, so
+ * that neither locks the other out.
  *
- * Invariants: the parts of the descriptors are no more than the whole; what is needed for work that exists (output that is
- * written, the log) is not taken by those who only read.
+ * Invariants: the parts of the descriptors are no more than the whole; what is needed for work that
+ * exists (output that is written, the log) is not taken by those who only read.
  * Test: test/10-master.doors.test.ts
  */
 import { MAX_FRAME_BODY_BYTES, MAX_KV_BYTES, MAX_HELLO_BYTES } from "#wire";
 
-/** What clients may make the master hold, all together: a sixteenth of what Node's heap may have on a machine with 4 GB. */
+/**
+ * What clients may make the master hold, all together: a sixteenth of what Node's heap may have on
+ * a machine with 4 GB.
+ */
 export const MAX_CLIENTS_BYTES = 128 * 1024 * 1024;
 /** The same for workers: 64 of them that have the largest inputs to take. */
 export const MAX_WORKERS_BYTES = 64 * MAX_FRAME_BODY_BYTES;
-/** Large answers of the store that wait for one client. With what is on its way to it they stay below all clients' bytes. */
+/**
+ * Large answers of the store that wait for one client. With what is on its way to it they stay
+ * below all clients' bytes.
+ */
 export const MAX_KV_WAITING_BYTES = MAX_CLIENTS_BYTES - 4 * MAX_FRAME_BODY_BYTES;
 
-/** Long answers in the making, each a page of 256 KiB or a reply of 4 MiB: 64 MiB at worst. Each may have a file open. */
+/**
+ * Long answers in the making, each a page of 256 KiB or a reply of 4 MiB: 64 MiB at worst. Each may
+ * have a file open.
+ */
 export const MAX_PAGES_AT_ONCE = 16;
 /** Of one peer: another one finds a free place, however much the first has asked for. */
 export const MAX_PAGES_PER_PEER = 4;
-/** What may go into pages in one turn of the event loop before others are heard: with the page that passes it, 10 to 15 ms. */
+/**
+ * What may go into pages in one turn of the event loop before others are heard: with the page that
+ * passes it, 10 to 15 ms.
+ */
 export const PAGES_MS_PER_TURN = 4;
-/** Lists and blobs of one peer that have begun. More requests wait as what they are, which costs a tenth. */
+/**
+ * Lists and blobs of one peer that have begun. More requests wait as what they are, which costs a
+ * tenth.
+ */
 export const MAX_LONG_PER_PEER = 16;
 
-/** Peers may have one watch for each request that they may have under way, and some of those are for questions. */
+/**
+ * Peers may have one watch for each request that they may have under way, and some of those are for
+ * questions.
+ */
 export const MAX_WATCHES = 1000;
 /** Of one run over one connection. A page is made once for all of them, and still sent to each. */
 export const MAX_WATCHES_OF_RUN = 32;
@@ -41,13 +62,25 @@ const MAX_CONNECTIONS = 1000;
 /** Those that clients may not take, and those that workers may not take. */
 const keptPlaces = (connections: number): number => Math.floor(connections / 5);
 
-/** Peers that have said nothing yet. 128 dials in the time of a round trip are a flood, or a cluster that comes back. */
+/**
+ * Peers that have said nothing yet. 128 dials in the time of a round trip are a flood, or a cluster
+ * that comes back.
+ */
 const MAX_STRANGERS = 128;
-/** A burst may be twice as large for one turn of the loop, in which those who know what to say can say it. */
+/**
+ * A burst may be twice as large for one turn of the loop, in which those who know what to say can
+ * say it.
+ */
 export const BURST = 2;
-/** A stranger says HELLO and hears one answer. With its queue and what we know of it, it costs 60 KiB: 15 MiB for all. */
+/**
+ * A stranger says HELLO and hears one answer. With its queue and what we know of it, it costs 60
+ * KiB: 15 MiB for all.
+ */
 export const STRANGER_LIMITS = {
-  maxBodyBytes: MAX_HELLO_BYTES, maxOutboundBytes: 4 * MAX_HELLO_BYTES, maxInFlight: 8, maxInFlightBytes: 2 * MAX_HELLO_BYTES,
+  maxBodyBytes: MAX_HELLO_BYTES,
+  maxOutboundBytes: 4 * MAX_HELLO_BYTES,
+  maxInFlight: 8,
+  maxInFlightBytes: 2 * MAX_HELLO_BYTES,
 } as const;
 
 /** Output files that are being written. */
@@ -56,9 +89,14 @@ const MAX_OUTPUTS = 128;
 const MAX_UPLOADS = 32;
 /** The embedded store takes as many clients as Redis does, if there are descriptors for them. */
 const MAX_STORE_CLIENTS = 10_000;
-/** Standard streams, event loop, log, lock, snapshot, the store's log, threads, modules that are loaded late. */
+/**
+ * Standard streams, event loop, log, lock, snapshot, the store's log, threads, modules that are
+ * loaded late.
+ */
 const OWN_DESCRIPTORS = 64;
-/** Of a worker process that this one has started: three pipes, and one for a moment while it starts. */
+/**
+ * Of a worker process that this one has started: three pipes, and one for a moment while it starts.
+ */
 const WORKER_DESCRIPTORS = 4;
 /** Below this a cluster of one machine does not work well. */
 export const MIN_DESCRIPTORS = 256;
@@ -82,22 +120,50 @@ export interface Places {
  * @param use.store whether the store of the cluster lives in this process
  * @param use.workers worker processes that it starts
  */
-export function placesFor(descriptors: number, use: { store?: boolean; workers?: number } = {}): Places {
-  const part = (of: number, most: number): number => Math.min(most, Math.max(4, Math.floor(descriptors / of)));
-  const [outputs, uploads, strangers] = [part(8, MAX_OUTPUTS), part(32, MAX_UPLOADS), part(16, MAX_STRANGERS)];
+export function placesFor(
+  descriptors: number,
+  use: { store?: boolean; workers?: number } = {},
+): Places {
+  const part = (of: number, most: number): number =>
+    Math.min(most, Math.max(4, Math.floor(descriptors / of)));
+  const [outputs, uploads, strangers] = [
+    part(8, MAX_OUTPUTS),
+    part(32, MAX_UPLOADS),
+    part(16, MAX_STRANGERS),
+  ];
   const ours = OWN_DESCRIPTORS + WORKER_DESCRIPTORS * (use.workers ?? 0);
   const rest = descriptors - ours - outputs - uploads - MAX_PAGES_AT_ONCE - BURST * strangers;
   const open = Math.max(8, rest);
   // Two thirds for those whom the master knows; what they cannot use is the store's.
-  const connections = Math.min(MAX_CONNECTIONS, use.store === true ? Math.ceil((2 * open) / 3) : open);
+  const connections = Math.min(
+    MAX_CONNECTIONS,
+    use.store === true ? Math.ceil((2 * open) / 3) : open,
+  );
   const store = use.store === true ? Math.min(MAX_STORE_CLIENTS, open - connections) : 0;
-  return { connections, kept: keptPlaces(connections), strangers, outputs, reading: MAX_PAGES_AT_ONCE, uploads, store };
+  return {
+    connections,
+    kept: keptPlaces(connections),
+    strangers,
+    outputs,
+    reading: MAX_PAGES_AT_ONCE,
+    uploads,
+    store,
+  };
 }
 
 /** Descriptors that `places` may need, with those of the process itself. */
 export function descriptorsOf(places: Places, workers = 0): number {
   const { connections, strangers, outputs, reading, uploads, store } = places;
-  return OWN_DESCRIPTORS + WORKER_DESCRIPTORS * workers + connections + BURST * strangers + outputs + reading + uploads + store;
+  return (
+    OWN_DESCRIPTORS +
+    WORKER_DESCRIPTORS * workers +
+    connections +
+    BURST * strangers +
+    outputs +
+    reading +
+    uploads +
+    store
+  );
 }
 
 /** Where nobody says how many descriptors there are: the usual limit. */
@@ -106,7 +172,16 @@ export const DEFAULT_PLACES = placesFor(1024);
 function relate(ok: boolean, why: string): void {
   if (!ok) throw new Error(`Limits disagree: ${why}`);
 }
-relate(MAX_KV_WAITING_BYTES >= 12 * MAX_KV_BYTES, "a client that reads may wait for a dozen of the largest answers of the store");
-relate(MAX_KV_WAITING_BYTES + 2 * MAX_FRAME_BODY_BYTES < MAX_CLIENTS_BYTES, "one client alone must not use up the bytes of all");
+relate(
+  MAX_KV_WAITING_BYTES >= 12 * MAX_KV_BYTES,
+  "a client that reads may wait for a dozen of the largest answers of the store",
+);
+relate(
+  MAX_KV_WAITING_BYTES + 2 * MAX_FRAME_BODY_BYTES < MAX_CLIENTS_BYTES,
+  "one client alone must not use up the bytes of all",
+);
 relate(MAX_PAGES_PER_PEER < MAX_PAGES_AT_ONCE, "one peer must not make all others wait");
-relate(descriptorsOf(placesFor(MIN_DESCRIPTORS, { store: true })) <= MIN_DESCRIPTORS, "the parts are no more than the whole");
+relate(
+  descriptorsOf(placesFor(MIN_DESCRIPTORS, { store: true })) <= MIN_DESCRIPTORS,
+  "the parts are no more than the whole",
+);

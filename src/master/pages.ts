@@ -37,7 +37,9 @@ export function* pages<T>(rows: Iterable<T>, bytesOf: (row: T) => number): Gener
 /** Jobs as rows, made as they are asked for: a page of them exists at a time. */
 export function* jobRows(engine: Engine, jobs: readonly Job[], from = 0): Generator<JobInfo> {
   // By index: jobs may be added to the run while its pages travel.
-  for (let index = from; index < jobs.length; index++) yield jobInfo(engine.state, jobs[index]!, engine.context.now);
+  for (let index = from; index < jobs.length; index++) {
+    yield jobInfo(engine.state, jobs[index]!, engine.context.now);
+  }
 }
 
 /** Numbers and short names of a row: fourteen of at most nine bytes, and a worker's name. */

@@ -56,7 +56,10 @@ export class Removals {
     this.#pump();
   }
 
-  /** Not to be removed after all. Resolves when it is certain: at once, or after a removal that has begun. */
+  /**
+   * Not to be removed after all. Resolves when it is certain: at once, or after a removal that has
+   * begun.
+   */
   async keep(name: string): Promise<void> {
     this.#waiting.delete(name);
     this.#failed.delete(name);
@@ -64,7 +67,10 @@ export class Removals {
     this.#failed.delete(name);
   }
 
-  /** Resolves once it is gone: before all others, if it still waits. Rejects if it cannot be removed. */
+  /**
+   * Resolves once it is gone: before all others, if it still waits. Rejects if it cannot be
+   * removed.
+   */
   async now(name: string): Promise<void> {
     await (this.#underWay.get(name) ?? this.#begin(name));
   }

@@ -1,17 +1,23 @@
 /**
  * Lesson 10: long answers, made when their reader has room for them and its turn has come.
  *
- *     room?  the stream has credit, its connection is not behind ─▶ turn?  peers in a ring, a few pages at a time
- *       ▲                                                             │
- *       └────────────── the next page ◀── sent ◀── made ◀─────────────┘
+ *     room?  the stream has credit, and its connection is not behind
+ *       ▲      │
+ *       │      ▼
+ *       │    turn?  peers in a ring, a few pages at a time
+ *       │      │
+ *       │      ▼
+ *       └──  the page is made, and sent
  *
- * A request of eighty bytes may want 64 MiB. Made at once, a thousand of them fill the memory and keep the loop busy for
- * seconds, whether anybody reads the answers or not. Made page by page, an answer that nobody reads is never made; and
- * peers take turns, so that a short answer waits behind a few pages and not behind a thousand requests.
+ * A request of eighty bytes may want 64 MiB. Made at once, a thousand of them fill the memory and
+ * keep the loop busy for seconds, whether anybody reads the answers or not. Made page by page, an
+ * answer that nobody reads is never made; and peers take turns, so that a short answer waits behind
+ * a few pages and not behind a thousand requests.
  *
- * Invariants: no page is made for a reader without room; at most `atOnce` are in the making, `perPeer` of one peer; in one turn
- * of the event loop no page is begun once `msPerTurn` went into others, but for a peer that has had next to nothing; whoever has
- * had the least of late is next, and requests of one peer are served in order.
+ * Invariants: no page is made for a reader without room; at most `atOnce` are in the making,
+ * `perPeer` of one peer; in one turn of the event loop no page is begun once `msPerTurn` went into
+ * others, but for a peer that has had next to nothing; whoever has had the least of late is next,
+ * and requests of one peer are served in order.
  * Test: test/10-master.turns.test.ts
  */
 import type { Host } from "#host";
@@ -24,12 +30,21 @@ export interface TurnsOptions {
   readonly msPerTurn: number;
 }
 
-/** What a peer has had counts half after this time: long against a page, short against a person's patience. */
+/**
+ * What a peer has had counts half after this time: long against a page, short against a person's
+ * patience.
+ */
 const HALF_LIFE_MS = 250;
 
-/** Whoever has had less of late has asked for something short, and need not wait for the next turn of the loop. */
+/**
+ * Whoever has had less of late has asked for something short, and need not wait for the next turn
+ * of the loop.
+ */
 const LIGHT_MS = 1;
-/** What a page costs that its reader makes later, when it has read it from a file: 256 KiB are hashed or encoded in about this time. */
+/**
+ * What a page costs that its reader makes later, when it has read it from a file: 256 KiB are
+ * hashed or encoded in about this time.
+ */
 const PACED_MS = 1;
 /** Of the places for pages in the making: the rest is for those who have had little. */
 const HEAVY_SHARE = 0.75;
@@ -47,7 +62,10 @@ export class Turns {
   readonly #options: TurnsOptions;
   /** Those who wait or make something, the one that was served last at the end. */
   readonly #peers = new Map<object, Peer>();
-  /** Milliseconds of the loop that went into a peer's pages, as of some time. They outlast its requests. */
+  /**
+   * Milliseconds of the loop that went into a peer's pages, as of some time. They outlast its
+   * requests.
+   */
   readonly #had = new WeakMap<object, { ms: number; at: number }>();
   #busy = 0;
   #waiting = 0;
@@ -73,13 +91,22 @@ export class Turns {
   }
 
   // #region begin
-  /** Waits for room and for the turn, and then begins `make` at once. Undefined: nobody wants the page any more. */
-  async begin<T>(request: IncomingRequest, peer: object, make: (done: Done) => T): Promise<{ made: T } | undefined> {
+  /**
+   * Waits for room and for the turn, and then begins `make` at once. Undefined: nobody wants the
+   * page any more.
+   */
+  async begin<T>(
+    request: IncomingRequest,
+    peer: object,
+    make: (done: Done) => T,
+  ): Promise<{ made: T } | undefined> {
     for (;;) {
       await request.drained();
       if (request.over) return undefined;
       // Another request of this peer may be faster, and take the room.
-      const made = await this.#inTurn(peer, (done) => (request.hasRoom && !request.over ? { made: make(done) } : done()));
+      const made = await this.#inTurn(peer, (done) =>
+        request.hasRoom && !request.over ? { made: make(done) } : done(),
+      );
       if (made !== undefined) return made;
     }
   }
@@ -94,8 +121,15 @@ export class Turns {
     return begun?.made;
   }
 
-  /** One item of a stream. `make` may say undefined: there is nothing (more) to send. False: no more is wanted. */
-  async send(request: IncomingRequest, peer: object, make: () => Body | Promise<Body>): Promise<boolean> {
+  /**
+   * One item of a stream. `make` may say undefined: there is nothing (more) to send. False: no more
+   * is wanted.
+   */
+  async send(
+    request: IncomingRequest,
+    peer: object,
+    make: () => Body | Promise<Body>,
+  ): Promise<boolean> {
     const begun = await this.begin(request, peer, (done) => settle(make, done));
     const body = await begun?.made;
     if (body === undefined || request.over) return false;
@@ -104,7 +138,11 @@ export class Turns {
   }
 
   /** The same for a request that has one answer, which may be large. */
-  async reply(request: IncomingRequest, peer: object, make: () => Uint8Array | Promise<Uint8Array>): Promise<void> {
+  async reply(
+    request: IncomingRequest,
+    peer: object,
+    make: () => Uint8Array | Promise<Uint8Array>,
+  ): Promise<void> {
     const begun = await this.begin(request, peer, (done) => settle(make, done));
     if (begun !== undefined) request.reply(await begun.made);
   }
@@ -152,7 +190,8 @@ export class Turns {
     while (this.#waiting > 0 && this.#busy < atOnce) {
       const isFull = this.#spent >= msPerTurn || this.#busy >= HEAVY_SHARE * atOnce;
       const next = this.#next(isFull ? LIGHT_MS : Infinity);
-      if (next === undefined) break; // the next turn of the loop, or the end of a page, comes back here
+      // the next turn of the loop, or the end of a page, comes back here
+      if (next === undefined) break;
       const [owner, peer] = next;
       this.#waiting -= 1;
       this.#busy += 1;
@@ -167,7 +206,8 @@ export class Turns {
     this.#granting = false;
     if (this.#planned || this.#spent === 0) return;
     this.#planned = true;
-    // Every other turn of the loop is free of pages: what came in during one is answered before the next.
+    // Every other turn of the loop is free of pages: what came in during one is answered before the
+    // next.
     timers.soon(() => timers.soon(() => {
       this.#planned = false;
       this.#spent = 0;
@@ -175,7 +215,10 @@ export class Turns {
     }));
   }
 
-  /** Of the peers that wait and may have one more, the one that has had the least of late; of equals, the one that was served longest ago. */
+  /**
+   * Of the peers that wait and may have one more, the one that has had the least of late; of
+   * equals, the one that was served longest ago.
+   */
   #next(most: number): [object, Peer] | undefined {
     let best: [object, Peer] | undefined;
     let least = most;

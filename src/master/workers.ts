@@ -123,14 +123,21 @@ export class Workers {
     this.#arm();
     const worker = engine.state.workers.get(id)!;
     engine.afterwards(() => this.kill([...worker.jobs].filter((job) => job.cancelling)));
-    return { id, name: worker.name, isNew: before === undefined, stale: staleAttempts(engine.state, { worker: id, running: hello.running }) };
+    return {
+      id,
+      name: worker.name,
+      isNew: before === undefined,
+      stale: staleAttempts(engine.state, { worker: id, running: hello.running }),
+    };
   }
   // #endregion
 
   /** What the log gives a worker that is back, and it does not run, has never arrived. */
   #forget(worker: number, running: AttemptKey[]): void {
     const engine = this.#engine();
-    engine.whenRoom(worker, () => engine.commit(decideForgotten(engine.state, { worker, running }, engine.context)));
+    engine.whenRoom(worker, () =>
+      engine.commit(decideForgotten(engine.state, { worker, running }, engine.context)),
+    );
   }
 
   /** It is back: its older connection, if that still seems to be there, is not worth anything any more. */
@@ -181,7 +188,9 @@ export class Workers {
     if (this.links.get(link.id) !== link) return;
     this.links.delete(link.id);
     this.#engine().state.router.setAway(link.id, true);
-    this.#engine().whenRoom(link.id, () => this.#lose(link.id, { reason: "said goodbye", blamed: false }));
+    this.#engine().whenRoom(link.id, () =>
+      this.#lose(link.id, { reason: "said goodbye", blamed: false }),
+    );
   }
   // #endregion
 
@@ -207,8 +216,8 @@ export class Workers {
     this.#armedFor = at;
     this.#timer = this.#host.timers.after(Math.max(0, at - this.#now), () => {
       this.#armedFor = Infinity;
-      // To give a worker up is a decision. With a full disk the book is not looked at, which it takes for a sleep of its
-      // keeper's: afterwards all leases begin anew.
+      // To give a worker up is a decision. With a full disk the book is not looked at, which it
+      // takes for a sleep of its keeper's: afterwards all leases begin anew.
       if (this.#engine().full !== undefined) return;
       for (const gone of this.#leases.check(this.#now)) this.#giveUp(gone);
       this.#arm();

@@ -2,14 +2,16 @@
  * Lesson 04: what all peers together may cost us.
  *
  *     connection ──charge(+bytes)──▶ ┌────────┐   over the limit: count again, and then
- *     connection ──charge(-bytes)──▶ │ Budget │──────────────────────▶ end the one that holds the most
+ *     connection ──charge(-bytes)──▶ │ Budget │──▶ end the one that holds the most
  *     connection ──charge(+bytes)──▶ └────────┘
  *
- * `RpcLimits` bounds one peer. Eight hundred peers at their limits would still be 13 GB, so there is a sum, too. Refusing the
- * next byte of whoever comes next would be unfair: a peer that reads its answers would pay for one that does not. The peer
- * that holds the most pays, and it is never one that holds little.
+ * `RpcLimits` bounds one peer. Eight hundred peers at their limits would still be 13 GB, so there
+ * is a sum, too. Refusing the next byte of whoever comes next would be unfair: a peer that reads
+ * its answers would pay for one that does not. The peer that holds the most pays, and it is never
+ * one that holds little.
  *
- * Invariants: `bytes` is the sum of what the members were charged; after `charge` it is at most the limit.
+ * Invariants: `bytes` is the sum of what the members were charged; after `charge` it is at most the
+ * limit.
  * Left out: what a socket holds that takes more (HIGH_WATER_BYTES at most): it is on its way.
  * Test: test/04-rpc.budget.test.ts
  */
@@ -65,8 +67,12 @@ export class Budget {
     while (this.#bytes > this.limitBytes) {
       const debtor = this.#largest();
       const bytes = this.#charged.get(debtor)!;
-      const what = `Peer ${debtor.remote} makes this side hold ${bytes} bytes, the most of ${this.size} peers`;
-      const error = new RpcError("OVERLOADED", `${what}, which hold more than ${this.limitBytes} together`);
+      const what = `Peer ${debtor.remote} makes this side hold ${bytes} bytes, the most of ` +
+        `${this.size} peers`;
+      const error = new RpcError(
+        "OVERLOADED",
+        `${what}, which hold more than ${this.limitBytes} together`,
+      );
       this.leave(debtor); // first: whatever its end does, it is not chosen again
       debtor.evict(error);
     }

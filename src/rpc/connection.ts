@@ -10,7 +10,14 @@ import { decodeError, encodeError, RpcError } from "./errors.ts";
 import { CANCEL, CREDIT, ERROR, MORE, ONEWAY, REPLY } from "./flags.ts";
 import { Incoming, type Carrier, type IncomingRequest } from "./incoming.ts";
 import type { Budget, Debtor } from "./budget.ts";
-import { GRAIN_BYTES, REQUEST_BYTES, SLICE_FRAMES, SLICE_MS, withDefaults, type RpcLimits } from "./limits.ts";
+import {
+  GRAIN_BYTES,
+  REQUEST_BYTES,
+  SLICE_FRAMES,
+  SLICE_MS,
+  withDefaults,
+  type RpcLimits,
+} from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import { Patience } from "./patience.ts";
 import { StreamCall, type Call, type RpcStream } from "./stream.ts";
@@ -183,13 +190,18 @@ export class RpcConnection implements Debtor {
     return !this.closed && !this.#outbox.behind;
   }
 
-  /** Resolves once half of `limitBytes` is free again; rejects with CLOSED when there never will be. */
+  /**
+   * Resolves once half of `limitBytes` is free again; rejects with CLOSED when there never will be.
+   */
   drained(limitBytes = this.#limits.maxOutboundBytes): Promise<void> {
     if (this.closed) return Promise.reject(this.#closedError());
     return this.#outbox.drained(limitBytes);
   }
 
-  /** The peer has said who it is: from its next frame on it may cost us more, or less, and is somebody else's debtor. */
+  /**
+   * The peer has said who it is: from its next frame on it may cost us more, or less, and is
+   * somebody else's debtor.
+   */
   admit(change: { limits?: Partial<RpcLimits>; budget?: Budget | undefined }): void {
     this.#limits = withDefaults({ ...this.#limits, ...change.limits });
     this.#decoder.limit(this.#limits.maxBodyBytes);
@@ -200,17 +212,23 @@ export class RpcConnection implements Debtor {
     this.#charge();
   }
 
-  /** The owner keeps that many bytes more for this peer, or fewer: they count like those that are kept here. */
+  /**
+   * The owner keeps that many bytes more for this peer, or fewer: they count like those that are
+   * kept here.
+   */
   hold(bytes: number): void {
     this.#ownerBytes += bytes;
     this.#charge();
   }
 
-  /** Memory that this peer makes us hold. What the socket has taken counts while it takes no more. */
+  /**
+   * Memory that this peer makes us hold. What the socket has taken counts while it takes no more.
+   */
   get heldBytes(): number {
     const { heldBytes, blocked } = this.#outbox;
     const out = heldBytes + (blocked ? this.#socket.pendingBytes : 0) + this.#itemBytes;
-    const inBytes = this.#decoder.heldBytes + this.#servingBytes + REQUEST_BYTES * this.#serving.size;
+    const inBytes =
+      this.#decoder.heldBytes + this.#servingBytes + REQUEST_BYTES * this.#serving.size;
     return out + inBytes + this.#ownerBytes;
   }
 

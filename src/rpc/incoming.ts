@@ -20,7 +20,10 @@ export interface IncomingRequest {
   readonly cancelled: boolean;
   /** It has its final answer, or will never get one. */
   readonly over: boolean;
-  /** Whether what is sent now leaves soon: the reader has given credit, and its connection is not behind. */
+  /**
+   * Whether what is sent now leaves soon: the reader has given credit, and its connection is not
+   * behind.
+   */
   readonly hasRoom: boolean;
   /** The final answer. Ignored after another one. */
   reply(body?: Uint8Array): void;
@@ -32,8 +35,9 @@ export interface IncomingRequest {
    */
   item(body: Uint8Array): boolean;
   /**
-   * Resolves once more items are welcome, and when the request is over: then look at `cancelled`. Whoever awaits it before
-   * each item, the first one too, holds none for a reader that has no room.
+   * Resolves once more items are welcome, and when the request is over: then look at `cancelled`.
+   * Whoever awaits it before each item, the first one too, holds none for a reader that has no
+   * room.
    */
   drained(): Promise<void>;
   /** Ends a stream. */

@@ -11,7 +11,9 @@ import { invariant } from "./errors.ts";
 export interface RpcLimits {
   /** Queued output beyond which `request` is refused and `notify` says false. Twice this ends the connection. */
   readonly maxOutboundBytes: number;
-  /** Queued output beyond which streams wait. They can, so they need not fill what answers may need. */
+  /**
+   * Queued output beyond which streams wait. They can, so they need not fill what answers may need.
+   */
   readonly streamBacklogBytes: number;
   /** Requests of one peer that may be unanswered here at once; more are answered OVERLOADED. */
   readonly maxInFlight: number;
@@ -33,18 +35,22 @@ export interface RpcLimits {
   readonly lingerMs: number;
 }
 
-/** What a request costs while it is served, beside its body: our object, the handler's, and the promises between them. */
+/**
+ * What a request costs while it is served, beside its body: our object, the handler's, and the
+ * promises between them.
+ */
 export const REQUEST_BYTES = 2 * 1024;
 
 /**
- * What one connection may owe its budget unsaid. Saying it for each frame would cost as much as a small frame does; 800
- * connections of a master hide 13 MiB in it.
+ * What one connection may owe its budget unsaid. Saying it for each frame would cost as much as a
+ * small frame does; 800 connections of a master hide 13 MiB in it.
  */
 export const GRAIN_BYTES = 16 * 1024;
 
 /**
- * Time that one connection's frames may take of a turn of the event loop. Then others are heard first: a read of 64 KiB holds
- * four thousand small requests, and twenty peers that send as much would keep everybody waiting for a second.
+ * Time that one connection's frames may take of a turn of the event loop. Then others are heard
+ * first: a read of 64 KiB holds four thousand small requests, and twenty peers that send as much
+ * would keep everybody waiting for a second.
  */
 export const SLICE_MS = 0.5;
 /** Frames between two looks at the clock. */

@@ -33,7 +33,10 @@ export const COMMANDS: readonly Command[] = [
 const GROUPS = new Map<string, readonly Command[]>([
   ["string", STRINGS], ["keyspace", KEYS], ["set", SETS], ["hash", HASHES], ["list", LISTS],
   ["transaction", TRANSACTIONS],
-  ["connection", [...CONNECTION, COMMAND].filter(({ name }) => !/^(?:config|info|time)$/.test(name))],
+  [
+    "connection",
+    [...CONNECTION, COMMAND].filter(({ name }) => !/^(?:config|info|time)$/.test(name)),
+  ],
 ]);
 
 const byName = new Map<string, Command>();

@@ -137,7 +137,10 @@ const client: Subcommands = {
   },
   setinfo: { arity: 4, run: setInfo },
   list: { arity: -2, run: list },
-  info: { arity: 2, run: (store, session, argv) => session.out.verbatim(describeClient(store, session, argv)) },
+  info: {
+    arity: 2,
+    run: (store, session, argv) => session.out.verbatim(describeClient(store, session, argv)),
+  },
   // Accepted for libraries that say it: the client that costs most goes all the same.
   "no-evict": { arity: 3, run: onOrOff },
   "no-touch": { arity: 3, run: onOrOff },
@@ -189,17 +192,39 @@ const UNKNOWN_HERE = {
 /** Node does not say. Ours is not a Redis whose descriptors somebody looks up in /proc. */
 const UNKNOWN_DESCRIPTOR = -1;
 
-/** `asking`: the command by which this client asks about itself, which is all that it has sent so far. */
+/**
+ * `asking`: the command by which this client asks about itself, which is all that it has sent so
+ * far.
+ */
 function describeClient(store: Store, session: Session, asking?: readonly string[]): string {
   const fields = {
     id: session.id, addr: session.address, laddr: session.localAddress, fd: UNKNOWN_DESCRIPTOR,
     name: session.name,
     age: Math.max(0, Math.floor((store.host.clock.wall() - session.since) / 1000)),
-    idle: 0, flags: session.takeOver ? "S" : session.blocked ? "b" : session.subscriptions > 0 ? "P" : session.queue ? "x" : "N", db: 0,
-    sub: session.channels.size, psub: session.patterns.size, ssub: 0, multi: session.queue?.length ?? -1, watch: session.watched.size,
-    qbuf: asking === undefined ? 0 : encodedBytes(asking), ...UNKNOWN_HERE, cmd: session.lastCommand || "NULL", user: "default",
-    redir: -1, resp: session.protocol,
-    "lib-name": session.library.name, "lib-ver": session.library.version,
+    idle: 0,
+    flags: session.takeOver
+      ? "S"
+      : session.blocked
+        ? "b"
+        : session.subscriptions > 0
+          ? "P"
+          : session.queue
+            ? "x"
+            : "N",
+    db: 0,
+    sub: session.channels.size,
+    psub: session.patterns.size,
+    ssub: 0,
+    multi: session.queue?.length ?? -1,
+    watch: session.watched.size,
+    qbuf: asking === undefined ? 0 : encodedBytes(asking),
+    ...UNKNOWN_HERE,
+    cmd: session.lastCommand || "NULL",
+    user: "default",
+    redir: -1,
+    resp: session.protocol,
+    "lib-name": session.library.name,
+    "lib-ver": session.library.version,
   };
   return `${Object.entries(fields).map(([key, value]) => `${key}=${value}`).join(" ")}\n`;
 }

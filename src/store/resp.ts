@@ -190,8 +190,12 @@ export class RespParser extends RespInput {
     if (line === undefined) return false;
     if (line[0] !== "$") this.die("MALFORMED", `Protocol error: expected '$', got '${line[0] ?? "\r"}'`);
     const bytes = number(line.slice(1));
-    if (bytes === undefined || bytes < 0) this.die("MALFORMED", "Protocol error: invalid bulk length");
-    if (!this.trusted && bytes > MAX_UNTRUSTED_BYTES) this.die("TOO_LARGE", "Protocol error: unauthenticated bulk length");
+    if (bytes === undefined || bytes < 0) {
+      this.die("MALFORMED", "Protocol error: invalid bulk length");
+    }
+    if (!this.trusted && bytes > MAX_UNTRUSTED_BYTES) {
+      this.die("TOO_LARGE", "Protocol error: unauthenticated bulk length");
+    }
     if (bytes > MAX_BULK_BYTES) this.die("MALFORMED", "Protocol error: invalid bulk length");
     this.commandBytes += bytes + ARGUMENT_BYTES;
     const most = this.trusted ? MAX_COMMAND_BYTES : MAX_UNTRUSTED_COMMAND_BYTES;

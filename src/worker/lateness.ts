@@ -6,7 +6,7 @@
  * machine with too much to do. A worker that is late by a lease has lost its jobs, so its lateness
  * is worth knowing long before.
  *
- *     minute   … 17   18   19   20   21   22       the worst of each; RECENT_MINUTES of them are "recent"
+ *     minute   … 17   18   19   20   21   22    the worst of each; RECENT_MINUTES of them count
  *     worst      3    2    2    480  5    1   →    480 of late, and the worst ever beside it
  *
  * Invariant: memory for RECENT_MINUTES numbers, however long the worker runs.

@@ -4,24 +4,35 @@
  * Whoever sends through a `MasterLink` waits over a broken connection instead of failing: the request is made again on the next
  * one. What must not be done twice is made safe at the other end, by the attempt's number.
  *
- * A master whose disk is full answers OVERLOADED: it is there, and cannot promise anything. Then the same request is made
- * again after a pause that grows, for as long as it takes, and a person is told why once.
+ * A master whose disk is full answers OVERLOADED: it is there, and cannot promise anything. Then
+ * the same request is made again after a pause that grows, for as long as it takes, and a person is
+ * told why once.
  *
- * Invariants: at most one connection; no request is made again without an event or a pause in between; the first dial after a break comes at once, because the master gives what runs here to
- * others after its grace (lesson 12); then waits grow with jitter, so that a restarted master is not met by all its workers in
- * the same millisecond.
+ * Invariants: at most one connection; no request is made again without an event or a pause in
+ * between; the first dial after a break comes at once, because the master gives what runs here to
+ * others after its grace (lesson 12); then waits grow with jitter, so that a restarted master is
+ * not met by all its workers in the same millisecond.
  * Test: test/11-worker.test.ts, test/12-membership.test.ts
  */
 import type { Address, Host } from "#host";
 import { backoffDelayMs, type RetryPolicy } from "#retry";
 import { RpcConnection, RpcError } from "#rpc";
-import { FIRST_REDIAL_MAX_MS, Hello, MAX_HELLO_BYTES, Op, PROTOCOL, REDIAL_MAX_MS, Welcome } from "#wire";
+import {
+  FIRST_REDIAL_MAX_MS,
+  Hello,
+  MAX_HELLO_BYTES,
+  Op,
+  PROTOCOL,
+  REDIAL_MAX_MS,
+  Welcome,
+} from "#wire";
 
 /** From 100 ms up: a restarting master is back within a second, a dead one is asked every other second. */
 const REDIAL: RetryPolicy = { maxAttempts: 10_000, delayMs: 100, backoff: 1.6, maxDelayMs: REDIAL_MAX_MS, jitter: 0.5 };
 /**
- * After OVERLOADED. Two limits have this answer: bytes under way, which passes in milliseconds, and the master's disk, which
- * passes when somebody makes room. The pauses serve both: 5 ms first, 2 s in the end.
+ * After OVERLOADED. Two limits have this answer: bytes under way, which passes in milliseconds, and
+ * the master's disk, which passes when somebody makes room. The pauses serve both: 5 ms first, 2 s
+ * in the end.
  */
 const ASK_AGAIN: RetryPolicy = { ...REDIAL, delayMs: 5, backoff: 2 };
 /** Refusals of one request in a row that are worth a line: some 100 ms. */
@@ -37,7 +48,18 @@ const NOTHING = Buffer.alloc(0);
 
 /** The same peer, as a client that only says who it is. */
 function introduction({ protocol, token, version }: Hello): Hello {
-  return { protocol, token, version, role: "client", instance: "", name: "", tags: [], slots: 1, running: [], dial: undefined };
+  return {
+    protocol,
+    token,
+    version,
+    role: "client",
+    instance: "",
+    name: "",
+    tags: [],
+    slots: 1,
+    running: [],
+    dial: undefined,
+  };
 }
 
 export interface LinkOptions {
@@ -57,7 +79,10 @@ export class MasterLink {
   #connection: RpcConnection | undefined;
   /** The one that has not been welcomed yet. */
   #greeting: RpcConnection | undefined;
-  /** Ends of pauses, and requests without a connection. A new connection wakes all of them, and so does the end. */
+  /**
+   * Ends of pauses, and requests without a connection. A new connection wakes all of them, and so
+   * does the end.
+   */
   readonly #waiting = new Set<() => void>();
   #stopped = false;
   #refused = false;
@@ -89,10 +114,13 @@ export class MasterLink {
     }
   }
 
-  /** Until that time has passed (none given: any), or there is a new connection, or this link stops. */
+  /**
+   * Until that time has passed (none given: any), or there is a new connection, or this link stops.
+   */
   #pause(ms?: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = ms === undefined ? undefined : this.#options.host.timers.after(ms, () => resume());
+      const timer =
+        ms === undefined ? undefined : this.#options.host.timers.after(ms, () => resume());
       const resume = (): void => {
         timer?.cancel();
         this.#waiting.delete(resume);
@@ -129,9 +157,12 @@ export class MasterLink {
       const words = hello(++this.#dials);
       const longest = Hello.encode(words);
       // A stranger may not send as much: first who it is, then all that there is to say.
-      const parts = longest.length > MAX_HELLO_BYTES ? [Hello.encode(introduction(words)), longest] : [longest];
+      const parts =
+        longest.length > MAX_HELLO_BYTES ? [Hello.encode(introduction(words)), longest] : [longest];
       let answer: Buffer = NOTHING;
-      for (const part of parts) answer = await connection.request(Op.HELLO, part, { deadlineMs: HELLO_DEADLINE_MS });
+      for (const part of parts) {
+        answer = await connection.request(Op.HELLO, part, { deadlineMs: HELLO_DEADLINE_MS });
+      }
       const welcome = Welcome.decode(answer);
       if (welcome.protocol !== PROTOCOL) throw new RpcError("UNSUPPORTED", `The master speaks protocol ${welcome.protocol}, this worker ${PROTOCOL}`);
       const since = host.clock.monotonic();
@@ -152,7 +183,9 @@ export class MasterLink {
   }
   // #endregion
 
-  /** Requests that wait for a connection or for a better moment, and the pause between two dials. */
+  /**
+   * Requests that wait for a connection or for a better moment, and the pause between two dials.
+   */
   get waiting(): number {
     return this.#waiting.size;
   }
@@ -163,10 +196,15 @@ export class MasterLink {
 
   /** Makes a request on this connection, or the next one, or the one after. Rejects for a refusal, or when stopped. */
   request(opcode: number, body: Buffer): Promise<Buffer> {
-    return this.#insist((connection) => connection.request(opcode, body, { deadlineMs: REQUEST_DEADLINE_MS }));
+    return this.#insist((connection) =>
+      connection.request(opcode, body, { deadlineMs: REQUEST_DEADLINE_MS }),
+    );
   }
 
-  /** The same for a stream, as a whole: what a broken connection has cut off is asked for again from its beginning. */
+  /**
+   * The same for a stream, as a whole: what a broken connection has cut off is asked for again from
+   * its beginning.
+   */
   collect(opcode: number, body: Buffer): Promise<Buffer[]> {
     return this.#insist(async (connection) => {
       const items: Buffer[] = [];
@@ -192,15 +230,22 @@ export class MasterLink {
         if (!(error instanceof RpcError) || !error.retryable) throw error;
         // Not answered and not broken: make it broken, so that both sides start again from what they know.
         if (error.code === "DEADLINE") connection.destroy();
-        if (error.code === "OVERLOADED") await this.#takeTime(error, { connection, refusals: ++refusals });
-        else if (this.#connection === connection) this.#connection = undefined;
+        if (error.code === "OVERLOADED") {
+          await this.#takeTime(error, { connection, refusals: ++refusals });
+        } else if (this.#connection === connection) this.#connection = undefined;
       }
     }
   }
   // #endregion
 
-  /** Our own queue is full until it has drained. The master may be unable to take anything for hours. */
-  async #takeTime(error: RpcError, at: { connection: RpcConnection; refusals: number }): Promise<void> {
+  /**
+   * Our own queue is full until it has drained. The master may be unable to take anything for
+   * hours.
+   */
+  async #takeTime(
+    error: RpcError,
+    at: { connection: RpcConnection; refusals: number },
+  ): Promise<void> {
     const { host, onRefused } = this.#options;
     await at.connection.drained().catch(() => undefined);
     if (this.#stopped || at.connection.closed) return;
