@@ -1,9 +1,7 @@
 /** Lesson 11's contract for the worker, against a real master, in virtual time. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SimWorld } from "#sim";
 import { WorkerError } from "#worker";
-import { OutputPipe } from "../src/worker/output.ts";
 import { job, pipeline, SimCluster } from "./11-worker.cluster.ts";
 
 test("startWorker() runs what it is sent and reports how it ended", async () => {
@@ -66,40 +64,6 @@ test("a job that prints faster than the master takes is paused, and resumed", as
   }
   cluster.world.release("m", "w1");
   await cluster.until(() => !chatty!.paused);
-});
-
-test("a program is paused once at more than 256 KiB that wait, and goes on at half of that", async () => {
-  const world = new SimWorld({ seed: 1 });
-  const said: string[] = [];
-  const sends: { bytes: number; taken: () => void }[] = [];
-  const pipe = new OutputPipe(world.host("w"), {
-    send: (chunks) => new Promise<void>((taken) => {
-      sends.push({ bytes: chunks.reduce((sum, { data }) => sum + data.length, 0), taken });
-    }),
-    pause: () => said.push("pause"),
-    resume: () => said.push("resume"),
-  });
-  const push = (bytes: number) => pipe.push("stdout", Buffer.alloc(bytes));
-  const half = 128 * 1024;
-  push(half + 1);
-  push(half - 1);
-  assert.deepEqual([sends.map(({ bytes }) => bytes), said], [[half + 1], []]);
-  push(1);
-  push(1);
-  assert.deepEqual(said, ["pause"]);
-  sends[0]!.taken();
-  await world.run(world.now + 1);
-  assert.deepEqual([sends[1]?.bytes, said], [half + 1, ["pause"]], "one byte too many waits");
-  sends[1]!.taken();
-  await world.run(world.now + 1);
-  push(half + 1);
-  push(half);
-  sends[2]!.taken();
-  await world.run(world.now + 1);
-  assert.deepEqual(said, ["pause", "resume", "pause", "resume"]);
-  sends[3]!.taken();
-  await world.settle(pipe.drained());
-  assert.equal(sends.length, 4);
 });
 
 test("a report is kept until the master has it on disk, and applied once although it was sent twice", async () => {

@@ -1,0 +1,39 @@
+/** Lesson 11: a job's output on its way to the master, to the byte. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SimWorld } from "#sim";
+import { OutputPipe } from "../src/worker/output.ts";
+
+test("a program is paused once at more than 256 KiB that wait, and goes on at half of that", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const said: string[] = [];
+  const sends: { bytes: number; taken: () => void }[] = [];
+  const pipe = new OutputPipe(world.host("w"), {
+    send: (chunks) => new Promise<void>((taken) => {
+      sends.push({ bytes: chunks.reduce((sum, { data }) => sum + data.length, 0), taken });
+    }),
+    pause: () => said.push("pause"),
+    resume: () => said.push("resume"),
+  });
+  const push = (bytes: number) => pipe.push("stdout", Buffer.alloc(bytes));
+  const half = 128 * 1024;
+  push(half + 1);
+  push(half - 1);
+  assert.deepEqual([sends.map(({ bytes }) => bytes), said], [[half + 1], []]);
+  push(1);
+  push(1);
+  assert.deepEqual(said, ["pause"]);
+  sends[0]!.taken();
+  await world.run(world.now + 1);
+  assert.deepEqual([sends[1]?.bytes, said], [half + 1, ["pause"]], "one byte too many waits");
+  sends[1]!.taken();
+  await world.run(world.now + 1);
+  push(half + 1);
+  push(half);
+  sends[2]!.taken();
+  await world.run(world.now + 1);
+  assert.deepEqual(said, ["pause", "resume", "pause", "resume"]);
+  sends[3]!.taken();
+  await world.settle(pipe.drained());
+  assert.equal(sends.length, 4);
+});
