@@ -92,6 +92,22 @@ test("unpackArchive() lets nothing out of its folder, and leaves nothing behind"
   assert.deepEqual(readdirSync(root), [], "no temporary folder, no escaped file");
 });
 
+test("unpackArchive() takes a path of 2,048 bytes in parts of 255, and none of one more", async () => {
+  const folders = Array.from({ length: 7 }, (_, i) => Array(i + 1).fill("x".repeat(255)).join("/"));
+  const deep = (last: number): Buffer => archive([
+    ...folders.map((path): [number, string] => [1, path]),
+    [1, `${folders.at(-1)}/y`],
+    [2, `${folders.at(-1)}/y/${"z".repeat(last)}`, "text"],
+  ]);
+  const room = 2048 - 7 * 256 - 2;
+  const folder = fresh();
+  await unpackArchive(host, deep(room), folder);
+  const file = join(folder, folders.at(-1)!, "y", "z".repeat(room));
+  assert.equal(readFileSync(file, "utf8"), "text");
+  rmSync(folder, { recursive: true });
+  await rejects(unpackArchive(host, deep(room + 1), fresh()), "UNSAFE", /longer than 2048/);
+});
+
 test("unpackArchive() stops inflating a bomb at its limit", async () => {
   const bomb = gzipSync(Buffer.alloc(100_000_000), { level: 1 });
   assert.ok(bomb.length < 1_000_000);
