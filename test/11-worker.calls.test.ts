@@ -225,6 +225,31 @@ test("a module that a process has loaded is not looked for again, and any other 
   assert.equal(elsewhere.kind, "not-found", "the same name in another project is another module");
 });
 
+test("a call that is cancelled while it waits for a process never begins", async () => {
+  let looked = 0;
+  const stat = (path: string) => host.storage.stat(path).finally(() => looked++);
+  const calls = new CallPool({
+    host: { ...host, storage: { ...host.storage, stat } }, processes: 1, env, limits: small,
+  });
+  pools.push(calls);
+  const mark = join(project, "mark");
+  writeFileSync(join(project, "mark.mjs"), `
+    import { writeFileSync } from "node:fs";
+    export default (path) => writeFileSync(path, "");
+  `);
+  const [first, second] = [
+    start(calls, "later", {}, "50"), start(calls, "mark.mjs#default", {}, JSON.stringify(mark)),
+  ];
+  const third = start(calls, "double", {}, "2");
+  await until("all have been looked for", () => looked === 3);
+  await new Promise((resolve) => setImmediate(resolve)); // and two of them wait
+  second.running.cancel();
+  assert.equal(brief(await second.running.done), "failed cancelled");
+  assert.equal(String((await first.running.done).result), '"done"');
+  assert.equal(String((await third.running.done).result), "4");
+  assert.equal(existsSync(mark), false);
+});
+
 test("a process that is large after its call, or knows many modules, is replaced", async () => {
   const heavy = pool(1, { heavyMb: 120 });
   const before = String((await end(heavy, "pid")).result);
