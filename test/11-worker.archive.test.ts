@@ -92,7 +92,7 @@ test("unpackArchive() lets nothing out of its folder, and leaves nothing behind"
   assert.deepEqual(readdirSync(root), [], "no temporary folder, no escaped file");
 });
 
-test("unpackArchive() takes a path of 2,048 bytes in parts of 255, and none of one more", async () => {
+test("unpackArchive() takes a path of 2,048 bytes, and none of one more", async () => {
   const folders = Array.from({ length: 7 }, (_, i) => Array(i + 1).fill("x".repeat(255)).join("/"));
   const deep = (last: number): Buffer => archive([
     ...folders.map((path): [number, string] => [1, path]),
