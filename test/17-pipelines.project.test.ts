@@ -248,7 +248,9 @@ async function end(
   const definition = parsePipeline(text);
   const { run } = await client.submit(definition, { projectDir });
   for await (const event of client.watch(run)) {
-    if (event.type === "job" && event.change.status === "WAITING") await approve(client, run);
+    // A watch that begins late finds the gate open in its first event.
+    const asks = event.type === "job" && event.change.status === "WAITING";
+    if (asks || event.type === "snapshot") await approve(client, run);
     if (event.type === "job" || event.run.status === "RUNNING") continue;
     return { name: definition.name, status: event.run.status };
   }

@@ -150,7 +150,7 @@ test("the programs of docs/sdk.md run without a checkout and print the right thi
     writeFileSync(join(home, `doc-${index}.mjs`), program);
     const { master, store } = cluster.ready;
     const variables = { ...env, TITAN_MASTER: master, TITAN_STORE: store, NO_COLOR: "1" };
-    const options = { cwd: home, env: variables };
+    const options = { cwd: home, env: variables, timeout: 20_000 };
     const { stdout } = await promisify(execFile)(process.execPath, [`doc-${index}.mjs`], options);
     const expected = PRINTED[index]!;
     if (typeof expected === "string") assert.equal(stdout, expected, program);
