@@ -344,7 +344,7 @@ test("learn check takes the word of a test run for what passes without a break",
   const root = project({ "lessons/01-echo/break/other.patch": PATCH.replace("Fails: echo() repeats", "Fails: echo() shouts") });
   const passed = ["echo() repeats", "echo() shouts"].map((name) => ({ name, file: join(root, "test/01-echo.test.ts") }));
   const problems = (await checkLessons({ root, cache: false, passed })).flatMap((result) => result.problems);
-  assert.equal(problems.length, 1);
+  assert.equal(problems.length, 1, JSON.stringify(problems, null, 2));
   assert.match(problems[0]?.message ?? "", /^with the patch.*does not run/);
 });
 
