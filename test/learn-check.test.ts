@@ -581,3 +581,25 @@ test("countWords() counts prose, not code or link targets", () => {
 test("diffLines() shows removed, added and nearby lines", () => {
   assert.deepEqual(diffLines(["a", "b", "c"], ["a", "x", "c"]), ["  a", "- b", "+ x", "  c"]);
 });
+
+test("runProgram() blames no program for pipes that we had no time to look at", async () => {
+  // Turns of our loop that take longer than the grace, and pipes that close in some turn after
+  // that in which the program's end was seen: the second or the third.
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  const programs = [0.15, 0.45, 0.75].map((held) =>
+    runProgram(["sh", "-c", `sleep ${held} & echo done`], {
+      cwd: tmpdir(), env: process.env, timeoutMs: 20_000,
+    }));
+  const block = (): void => {
+    Atomics.wait(cell, 0, 0, 300);
+    busy = setImmediate(block);
+  };
+  let busy = setImmediate(block);
+  try {
+    for (const { survivors, output } of await Promise.all(programs)) {
+      assert.deepEqual({ survivors, output }, { survivors: false, output: "done\n" });
+    }
+  } finally {
+    clearImmediate(busy);
+  }
+});

@@ -151,8 +151,13 @@ export interface Outcome {
 
 /** Output beyond this is cut: a runaway loop must not fill the memory of the gate. */
 const OUTPUT_LIMIT_BYTES = 4 * 1024 * 1024;
-/** Once the program has ended its pipes close at once, unless something it started still holds them. */
-const CLOSE_GRACE_MS = 250;
+/**
+ * Once the program has ended its pipes close at once, unless something it started still holds
+ * them. The grace is counted in turns of our own loop: one that was blocked for half a second has
+ * not looked at the pipes meanwhile, and would blame a program that left nothing behind.
+ */
+const CLOSE_GRACE_TURNS = 25;
+const TURN_MS = 10;
 
 /** Runs a program in a process group of its own and kills the whole group at the deadline. */
 export function runProgram(argv: readonly string[], options: { cwd: string; env: NodeJS.ProcessEnv; timeoutMs: number }): Promise<Outcome> {
@@ -175,16 +180,19 @@ export function runProgram(argv: readonly string[], options: { cwd: string; env:
     let grace: NodeJS.Timeout | undefined;
     let held = false;
     child.on("exit", () => {
-      grace = setTimeout(() => {
+      let turns = 0;
+      grace = setInterval(() => {
+        if (++turns < CLOSE_GRACE_TURNS) return;
+        clearInterval(grace);
         held = true;
         killGroup(child);
         child.stdout.destroy();
         child.stderr.destroy();
-      }, CLOSE_GRACE_MS);
+      }, TURN_MS);
     });
     const finish = (code: number | null, signal: string | null, extra = ""): void => {
       clearTimeout(deadline);
-      clearTimeout(grace);
+      clearInterval(grace);
       void groupEnded(child).then((ended) => {
         if (!ended) killGroup(child);
         openGroups.delete(child);
