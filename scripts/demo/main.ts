@@ -124,15 +124,22 @@ function picture(): string[] {
   return ["", ...timeline.lines({ columns: screen.columns, now: Date.now(), paint })];
 }
 
-/** Waits until counts run on the victim, and then until they are half done. */
+/** Waits until jobs run on each of the workers, and then until they are half done. */
 async function untilBusy(workers: readonly string[]): Promise<string[]> {
-  const running = (): string[] => workers.flatMap((worker) => timeline.runningOn(worker));
-  const needed = workers.length; // one each
-  while (workers.filter((worker) => timeline.runningOn(worker).length > 0).length < needed) {
-    await pause(POLL_MS);
-  }
+  while (!workers.every((worker) => timeline.runningOn(worker).length > 0)) await pause(POLL_MS);
   await pause(HALF_A_JOB_MS);
-  return running();
+  // On a busy machine a count may have been started and not have come to its first line. Killed
+  // now, it would be missing in the diary, and the diary is what the master's account must match.
+  while (!workers.every(hasBegunAll)) await pause(POLL_MS);
+  return workers.flatMap((worker) => timeline.runningOn(worker));
+}
+
+function hasBegunAll(worker: string): boolean {
+  const lines = readFileSync(diary, "utf8").split("\n").map((line) => line.split(" "));
+  const mine = lines.filter(([what, , , on]) => what === "begin" && on === worker);
+  const begun = mine.map(([, job]) => job);
+  const counts = timeline.runningOn(worker).filter((job) => COUNTS.includes(job));
+  return counts.every((job) => begun.includes(job));
 }
 
 async function kill(name: string, what: string): Promise<void> {
@@ -176,6 +183,7 @@ function writeProject(): void {
 
 async function demo(): Promise<boolean> {
   writeProject();
+  writeFileSync(diary, "");
   const text = dealText(ROOT, join(project, "text"), SHARDS);
   const size = `${(text.bytes / 1e6).toFixed(1)} MB`;
   say(`Titan counts the words of ${text.files} files (${size}: this checkout),`);
