@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Exit, Host, Listener, Socket, SpawnOptions } from "#host";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 
 /** A server that answers each chunk with as many bytes, and a client that talks to it for a while. */
 async function chatter(seed: number, options: { splitChunks?: boolean } = {}): Promise<SimWorld> {

@@ -11,7 +11,7 @@ import {
   type RpcError,
   type RpcOptions,
 } from "#rpc";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import { CREDIT, MORE } from "../src/rpc/flags.ts";
 import { GRAIN_BYTES } from "../src/rpc/limits.ts";
 import { rawPeer, simPair } from "./04-rpc.support.ts";

@@ -2,7 +2,7 @@
 import { encodeFrame, FrameDecoder, type Frame } from "#framing";
 import { nodeHost, type Host, type Socket } from "#host";
 import { RpcConnection, type RpcOptions } from "#rpc";
-import { SimWorld, type SimOptions } from "#sim";
+import { SimWorld, type SimOptions } from "#simhost";
 
 export type PeerOptions = Omit<RpcOptions, "host">;
 

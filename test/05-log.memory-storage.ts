@@ -347,7 +347,6 @@ export function memoryHost(storage = new MemoryStorage()): MemoryHost {
     },
     random: { u32: () => drawn++, unit: () => 0.5, bytes: (count) => Buffer.alloc(count, drawn++) },
     network: missing as Host["network"],
-    processes: missing as Host["processes"],
     pauses,
     fireTimers() {
       const now = armed;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import type { Host } from "#host";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import { BLOB_CHUNK_BYTES, BlobHas, BlobPut, MAX_BLOB_BYTES, Op } from "#wire";
 import { BlobError, BlobStore, type Uploads } from "../src/master/blobs.ts";
 import { hello, refusal, Room } from "./10-master.support.ts";

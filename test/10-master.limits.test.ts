@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { apply, Event, State, type Run } from "#core";
 import { placesFor } from "#master";
 import { RpcConnection, RpcError, type IncomingRequest } from "#rpc";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import { KvRequest, MAX_HELLO_BYTES, MAX_KV_BYTES, Op, Reasons, Why } from "#wire";
 import type { Engine } from "../src/master/engine.ts";
 import { StoreDesk } from "../src/master/kv.ts";

@@ -1,7 +1,7 @@
 /** What jobs print: in order, capped, followed, and readable after a crash in the middle of a record. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import { BLOB_CHUNK_BYTES, type AttemptKey, type LogChunk } from "#wire";
 import { Holes, MAX_HOLES } from "../src/master/holes.ts";
 import { MAX_OUTPUT_BYTES, OutputStore } from "../src/master/output.ts";

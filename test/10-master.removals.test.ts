@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Host } from "#host";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import { OutputStore } from "../src/master/output.ts";
 import { Removals } from "../src/master/removals.ts";
 import { withFiles, fileWith } from "./10-master.support.ts";

@@ -3,7 +3,7 @@ import type { Host, StoredFile } from "#host";
 import { startMaster, type Master, type MasterOptions } from "#master";
 import { RpcConnection, RpcError } from "#rpc";
 import { connect, type Client } from "#sdk";
-import { SimWorld, type SimOptions } from "#sim";
+import { SimWorld, type SimOptions } from "#simhost";
 import { nothingIsLeft } from "./leaks.sim.support.ts";
 import {
   Beat,

@@ -5,10 +5,21 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { ArchiveError, createExecutor, ensureProject, matchPath, MAX_PROJECT_BYTES, packProject, parseIgnore, staysInside, unpackArchive } from "#exec";
-import { nodeHost, removeTree, seededRandom } from "#host";
+import { createExecutor } from "#exec";
+import {
+  ArchiveError,
+  ensureProject,
+  matchPath,
+  MAX_PROJECT_BYTES,
+  packProject,
+  parseIgnore,
+  staysInside,
+  unpackArchive,
+} from "#project";
+import { removeTree, seededRandom } from "#host";
+import { nodeWorkerHost } from "#process";
 
-const host = nodeHost();
+const host = nodeWorkerHost();
 const root = mkdtempSync(join(tmpdir(), "titan-archive-"));
 after(() => removeTree(root).then(() => rmSync(root, { recursive: true, force: true })));
 let folders = 0;

@@ -11,13 +11,13 @@ import { after, test } from "node:test";
 import {
   createExecutor, MAX_RESULT_BYTES, type ExecOutcome, type ExecRequest, type Running,
 } from "#exec";
-import { nodeHost } from "#host";
+import { nodeWorkerHost } from "#process";
 import { describe, encodeResult } from "../src/exec/call-encode.ts";
 import { CallPool } from "../src/exec/call-pool.ts";
-import { journalProcesses, parseJournal } from "../src/host/launcher-journal.ts";
+import { journalProcesses, parseJournal } from "../src/process/journal.ts";
 import { DONE, ReplyReader, STDERR, STDOUT } from "../src/exec/call-wire.ts";
 
-const host = nodeHost();
+const host = nodeWorkerHost();
 const project = mkdtempSync(join(tmpdir(), "titan-calls-"));
 const env = { PATH: process.env["PATH"] ?? "" };
 const small = { heapMb: 48, processMb: 220, watchMs: 20 };
@@ -359,7 +359,7 @@ test("a daemon that holds the pipes of a call's process does not hold up its end
 test("calls hold their worker's process while they are under way, and no longer", async () => {
   const program = `
     const timers = { after: () => ({ cancel() {} }), soon: (fn) => setImmediate(fn) };
-    const calls = new CallPool({ host: { ...nodeHost(), timers }, processes: 1, env: {} });
+    const calls = new CallPool({ host: { ...nodeWorkerHost(), timers }, processes: 1, env: {} });
     for (const target of ["m.mjs#double", "titan:echo", "m.mjs#double", "titan:echo"]) {
       const action = { kind: "call", target, input: Buffer.from("2") };
       const job = { request: { ...request, action }, action, baseEnv: {} };
@@ -388,7 +388,7 @@ function startProgram(program: string, ...args: string[]) {
   const ending = extname(new URL(import.meta.url).pathname);
   const pool = new URL(`../src/exec/call-pool${ending}`, import.meta.url).href;
   const text = `
-    import { nodeHost } from "#host";
+    import { nodeWorkerHost } from "#process";
     import { CallPool } from ${JSON.stringify(pool)};
     const request = {
       run: "r", job: "j", attempt: 1, worker: "w", env: {}, timeoutMs: 0, inputs: [],
@@ -413,7 +413,7 @@ test("what a call has started ends with it, and all of it with the worker", asyn
 
   const worker = startProgram(`
     const action = { kind: "call", target: "m.mjs#spin", input: Buffer.alloc(0) };
-    new CallPool({ host: nodeHost(), processes: 1, env: {} })
+    new CallPool({ host: nodeWorkerHost(), processes: 1, env: {} })
       .start({ request: { ...request, action }, action, baseEnv: {} }, (_, bytes) => {
         process.stdout.write(bytes);
       });

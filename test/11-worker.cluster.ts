@@ -4,7 +4,7 @@ import type { ExecOutcome, ExecRequest, Executor, Running } from "#exec";
 import type { Host } from "#host";
 import { startMaster, type Master } from "#master";
 import { connect, type Client } from "#sdk";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import { startWorker, type Worker } from "#worker";
 import type { JobSpec } from "#wire";
 import { nothingIsLeft } from "./leaks.sim.support.ts";

@@ -7,9 +7,9 @@ import {
   createExecutor, MAX_RESULT_BYTES, type ExecOutcome, type ExecRequest, type Executor, type Running,
   type Shell,
 } from "#exec";
-import { nodeHost } from "#host";
+import { nodeWorkerHost } from "#process";
 
-const host = nodeHost();
+const host = nodeWorkerHost();
 const folder = mkdtempSync(join(tmpdir(), "titan-exec-"));
 const workDir = join(folder, "jobs");
 const project = join(folder, "project");

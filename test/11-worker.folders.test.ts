@@ -10,13 +10,13 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
-import {
-  createExecutor, ensureProject, packProject, type ExecRequest, type LocalExecutor,
-} from "#exec";
-import { nodeHost, removeTree } from "#host";
+import { createExecutor, type ExecRequest, type LocalExecutor } from "#exec";
+import { ensureProject, packProject } from "#project";
+import { removeTree } from "#host";
+import { nodeWorkerHost } from "#process";
 import "./leaks.support.ts";
 
-const host = nodeHost();
+const host = nodeWorkerHost();
 const root = mkdtempSync(join(tmpdir(), "titan-folders-"));
 after(() => removeTree(root));
 let folders = 0;

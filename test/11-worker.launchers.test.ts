@@ -7,14 +7,15 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
-import { nodeHost, type Child, type Exit } from "#host";
-import { journalProcesses, readJournal } from "../src/host/launcher-journal.ts";
-import { processCounts } from "../src/host/launcher-pool.ts";
-import { attemptName, readEntry, readProcesses, Sweeper } from "../src/host/launcher-sweep.ts";
+import { type Child, type Exit } from "#host";
+import { nodeProcesses } from "#process";
+import { journalProcesses, readJournal } from "../src/process/journal.ts";
+import { processCounts } from "../src/process/pool.ts";
+import { attemptName, readEntry, readProcesses, Sweeper } from "../src/process/sweep.ts";
 import "./leaks.support.ts";
 import { eventually } from "./processes.support.ts";
 
-const { processes } = nodeHost();
+const processes = nodeProcesses();
 const PATH = process.env["PATH"] ?? "/usr/bin:/bin";
 const IDLE_MS = 5_000;
 const folder = mkdtempSync(join(tmpdir(), "titan-launchers-"));
@@ -219,12 +220,12 @@ test("a reaper that is killed alone is replaced at once, and the new one knows a
   const workDir = join(folder, randomUUID(), "r", "j.1");
   const own = { TITAN_RUN: "r", TITAN_JOB: "j", TITAN_ATTEMPT: "1", TITAN_WORKDIR: workDir };
   const script = `setsid sleep ${daemon} & echo ready; exec sleep ${sleeper}`;
-  const pool = new URL("../src/host/launcher-pool.ts", import.meta.url).href;
+  const pool = new URL("../src/process/pool.ts", import.meta.url).href;
   const environment = JSON.stringify({ PATH, ...own });
   const text = `
-    import { nodeHost } from "#host";
+    import { nodeProcesses } from "#process";
     import { processCounts } from ${JSON.stringify(pool)};
-    nodeHost().processes.spawn({ argv: ["sh", "-c", ${JSON.stringify(script)}], cwd: "/",
+    nodeProcesses().spawn({ argv: ["sh", "-c", ${JSON.stringify(script)}], cwd: "/",
       env: ${environment}, onOutput: () => setInterval(look, 5), onExit() {} });
     let known;
     const look = () => {

@@ -1,7 +1,7 @@
 /** Lesson 11: a job's output on its way to the master, to the byte. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import { OutputPipe } from "../src/worker/output.ts";
 
 test("a program is paused once at more than 256 KiB that wait, and goes on at half of that", async () => {

@@ -6,11 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { after, test } from "node:test";
-import { MarkReader, markText, nodeHost, seededRandom, type Child, type Exit, type SpawnOptions } from "#host";
-import { pauseAfter, Sweeper } from "../src/host/launcher-sweep.ts";
+import { seededRandom, type Child, type Exit, type SpawnOptions } from "#host";
+import { nodeProcesses, MarkReader, markText } from "#process";
+import { pauseAfter, Sweeper } from "../src/process/sweep.ts";
 import "./leaks.support.ts";
 
-const { processes } = nodeHost();
+const processes = nodeProcesses();
 const PATH = process.env["PATH"] ?? "/usr/bin:/bin";
 const folder = mkdtempSync(join(tmpdir(), "titan-processes-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -325,8 +326,8 @@ function inNode(text: string): { pid: number; exit: Promise<number | null>; firs
   return { pid: child.pid as number, first, output: child.stdout, exit: new Promise((resolve) => child.once("exit", resolve)) };
 }
 const JOB = (argv: string[], env: Record<string, string>) => `
-  import { nodeHost } from "#host";
-  nodeHost().processes.spawn({ argv: ${JSON.stringify(argv)}, cwd: "/", env: ${JSON.stringify(env)},
+  import { nodeProcesses } from "#process";
+  nodeProcesses().spawn({ argv: ${JSON.stringify(argv)}, cwd: "/", env: ${JSON.stringify(env)},
     onOutput: (_, bytes) => process.stdout.write(bytes), onExit: () => {} });`;
 
 test("nothing outlives a process that was killed with SIGKILL", async () => {
@@ -352,7 +353,7 @@ test("a process that was stopped in the middle of a sweep sweeps again soon", as
   const env = (attempt: string) => ({ PATH, TITAN_RUN: "r", TITAN_JOB: "stopped", TITAN_ATTEMPT: attempt, TITAN_WORKDIR: join(folder, randomUUID(), "r", "j.1") });
   // As after SIGSTOP and SIGCONT: the clock has gone on by 5.7 s between the beginning and the end of the pass that kills the first stray.
   const node = inNode(`
-    import { nodeHost } from "#host";
+    import { nodeProcesses } from "#process";
     const [now, kill] = [performance.now.bind(performance), process.kill.bind(process)];
     process.kill = (pid, signal) => {
       if (pid > 0 && signal === "SIGKILL") performance.now = () => now() + 5_717;
@@ -360,8 +361,8 @@ test("a process that was stopped in the middle of a sweep sweeps again soon", as
     };
     // The job ends once the daemon has left its group: before that, the hang-up would end it.
     const text = (time) => 'trap "exit 0" USR1; setsid sh -c "kill -s USR1 $$; exec sleep ' + time + '" & wait';
-    const daemon = (time, env, onExit) => nodeHost().processes.spawn({ argv: ["sh", "-c", text(time)], cwd: "/", env, onOutput() {}, onExit });
-    nodeHost().processes.spawn({ argv: ["sleep", "1000"], cwd: "/", env: {}, onOutput() {}, onExit() {} });
+    const daemon = (time, env, onExit) => nodeProcesses().spawn({ argv: ["sh", "-c", text(time)], cwd: "/", env, onOutput() {}, onExit });
+    nodeProcesses().spawn({ argv: ["sleep", "1000"], cwd: "/", env: {}, onOutput() {}, onExit() {} });
     daemon(${JSON.stringify(before)}, ${JSON.stringify(env("1"))}, () => {
       const stopped = performance.now;
       const look = () => performance.now === stopped ? setTimeout(look, 5) : daemon(${JSON.stringify(later)}, ${JSON.stringify(env("2"))}, () => console.log("both"));
@@ -400,8 +401,8 @@ test("a running job keeps the process alive, and an idle pool lets it exit", asy
 
 test("a job that begins when there was none keeps the process alive, too", async () => {
   const program = `
-    import { nodeHost } from "#host";
-    const { processes } = nodeHost();
+    import { nodeProcesses } from "#process";
+    const processes = nodeProcesses();
     const run = (script, onExit) => processes.spawn({
       argv: ["sh", "-c", script], cwd: "/", env: ${JSON.stringify({ PATH })},
       onOutput: (_, bytes) => process.stdout.write(bytes), onExit,

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RpcConnection, type IncomingRequest } from "#rpc";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import { startWorker, type Worker } from "#worker";
 import {
   Dispatch, Finished, Hello, MAX_HELLO_BYTES, Op, Output, PROTOCOL, REDIAL_MAX_MS, Welcome,

@@ -5,10 +5,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
-import {
-  createExecutor, ensureProject, packProject, type ExecRequest, type LocalExecutor,
-} from "#exec";
-import { makeShared, nodeHost, removeTree } from "#host";
+import { createExecutor, type ExecRequest, type LocalExecutor } from "#exec";
+import { ensureProject, packProject } from "#project";
+import { makeShared, removeTree } from "#host";
+import { nodeWorkerHost } from "#process";
 import { startMaster } from "#master";
 import { parsePipeline } from "#pipeline";
 import { connect } from "#sdk";
@@ -16,7 +16,7 @@ import { BEAT_MS } from "#wire";
 import { startWorker } from "#worker";
 import "./leaks.support.ts";
 
-const host = nodeHost();
+const host = nodeWorkerHost();
 const root = mkdtempSync(join(tmpdir(), "titan-shared-"));
 after(() => removeTree(root));
 let folders = 0;

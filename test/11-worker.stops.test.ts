@@ -7,8 +7,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { packProject } from "#exec";
-import { nodeHost } from "#host";
+import { packProject } from "#project";
+import { nodeWorkerHost } from "#process";
 import { startMaster } from "#master";
 import { connect } from "#sdk";
 import { startWorker } from "#worker";
@@ -118,7 +118,7 @@ test("no job with a project starts before projects can import titan/store, and e
   const folder = mkdtempSync(join(tmpdir(), "titan-stops-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   writeFileSync(join(folder, "a.txt"), "a");
-  const host = nodeHost();
+  const host = nodeWorkerHost();
   const { bytes, hash } = await packProject(host, folder);
   const master = await startMaster({
     host,

@@ -4,12 +4,14 @@ import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { createExecutor, ensureProject, packProject, type ExecRequest } from "#exec";
-import { findExtras, nodeHost, nodeWorkFolders, removeTree, type Host } from "#host";
+import { createExecutor, type ExecRequest } from "#exec";
+import { ensureProject, packProject } from "#project";
+import { findExtras, nodeWorkFolders, removeTree, type Host } from "#host";
+import { nodeWorkerHost } from "#process";
 import { Beat, BEAT_MS, WorkerInfo } from "#wire";
 import { startWorker } from "#worker";
 import { lateText } from "../src/cli/commands/runs.ts";
-import { hashOf } from "../src/exec/archive.ts";
+import { hashOf } from "../src/project/archive.ts";
 import { Lateness, RECENT_MINUTES } from "../src/worker/lateness.ts";
 import { ADDRESS, FakeExecutor, SimCluster, TOKEN } from "./11-worker.cluster.ts";
 
@@ -85,7 +87,7 @@ test("a held event loop shows as lateness at the master, while the worker is con
 });
 
 test("hashing, unpacking and looking through a large project let others have their turns", async () => {
-  const host = nodeHost();
+  const host = nodeWorkerHost();
   let turns = 0;
   const soon = (fn: () => void): void => {
     turns++;
@@ -137,7 +139,7 @@ test("a folder of many entries is not removed in the turn that ends its job", ()
 });
 
 test("jobs of a project of thousands of files delay no heartbeat by 500 ms", async () => {
-  const host = nodeHost();
+  const host = nodeWorkerHost();
   const folder = join(root, "large");
   mkdirSync(folder);
   for (let i = 0; i < 2000; i++) writeFileSync(join(folder, `${i}.txt`), String(i));

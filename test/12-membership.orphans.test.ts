@@ -9,10 +9,10 @@ import {
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, test } from "node:test";
-import { nodeHost, removalsDone, takeProcessFolder } from "#host";
-import { bootId, journalProcesses, noteGone, noteGroup, parseJournal, readJournal } from "../src/host/launcher-journal.ts";
-import { orphansOf, type Witness } from "../src/host/launcher-orphans.ts";
-import { readEntry } from "../src/host/launcher-sweep.ts";
+import { nodeProcesses, removalsDone, takeProcessFolder } from "#process";
+import { bootId, journalProcesses, noteGone, noteGroup, parseJournal, readJournal } from "../src/process/journal.ts";
+import { orphansOf, type Witness } from "../src/process/orphans.ts";
+import { readEntry } from "../src/process/sweep.ts";
 import { lock } from "../src/host/lock.ts";
 import "./leaks.support.ts";
 
@@ -98,11 +98,11 @@ interface TestWorker {
 async function startWorker(home: string, jobs: readonly { script: string; env?: Record<string, string> }[]): Promise<TestWorker> {
   const text = `
     import { join } from "node:path";
-    import { nodeHost, takeProcessFolder } from "#host";
+    import { nodeProcesses } from "#process";
     const folder = await takeProcessFolder(${JSON.stringify(home)}, { onNote: (text) => console.log("note " + text) });
     for (const [i, { script, env }] of ${JSON.stringify(jobs)}.entries()) {
       const own = { TITAN_RUN: "r", TITAN_JOB: "j" + i, TITAN_ATTEMPT: "1", TITAN_WORKDIR: join(folder, "jobs", "r", "j" + i + ".1") };
-      nodeHost().processes.spawn({ argv: ["sh", "-c", script], cwd: "/", env: { PATH: process.env.PATH, ...(env ?? own) },
+      nodeProcesses().spawn({ argv: ["sh", "-c", script], cwd: "/", env: { PATH: process.env.PATH, ...(env ?? own) },
         onOutput: (_, bytes) => process.stdout.write(bytes), onExit: () => {} });
     }
     console.log("folder " + folder);
@@ -197,7 +197,7 @@ test("a journal is complete, small for ever, and holds up no job when the disk i
   noteGone(other.pid);
   journalProcesses("/dev/full");
   const ran = new Promise<number | null>((resolve) => {
-    nodeHost().processes.spawn({ argv: ["true"], cwd: "/", env: { PATH }, onOutput: () => {}, onExit: ({ code }) => resolve(code) });
+    nodeProcesses().spawn({ argv: ["true"], cwd: "/", env: { PATH }, onOutput: () => {}, onExit: ({ code }) => resolve(code) });
   });
   assert.equal(await ran, 0);
   noteGone(process.pid);

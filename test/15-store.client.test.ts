@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { constants } from "node:buffer";
 import { test } from "node:test";
 import { seededRandom, type Socket } from "#host";
-import { SimWorld, type SimOptions } from "#sim";
+import { SimWorld, type SimOptions } from "#simhost";
 import { MAX_PENDING_BYTES, MAX_REPLY_DEPTH, parseStoreUrl, Push, ReplyParser, RespError, RespParser, StoreClient, StoreError, StoreUrlError, type StoreClientOptions, type Value } from "#store";
 
 const bytes = (latin1: string): Buffer => Buffer.from(latin1, "latin1");

@@ -6,12 +6,13 @@ import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
 import { bytes, list, message, string, u32, withDefault } from "#codec";
 import { createExecutor, linkPackage } from "#exec";
-import { nodeHost, type Address, type Socket } from "#host";
+import { type Address, type Socket } from "#host";
+import { nodeWorkerHost } from "#process";
 import { startMaster, type Master, type MasterStore } from "#master";
 import { parsePipeline } from "#pipeline";
 import { RpcConnection, RpcError } from "#rpc";
 import { connect, type Client } from "#sdk";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import { MAX_GATEWAY_CALLS, openGateway, openStore, ReplyParser, StoreError, startStore, type StoreServer, type Value } from "#store";
 import { startWorker, type WorkerOptions } from "#worker";
 import { Hello, KvRequest, LEASE_MS, MAX_KV_ARGS, MAX_KV_BYTES, Op, PROTOCOL, Welcome } from "#wire";
@@ -20,7 +21,7 @@ import { keyOf, MASTER, pipeline, report, Room, spec } from "./10-master.support
 import { FakeExecutor } from "./11-worker.cluster.ts";
 import "./leaks.support.ts";
 
-const host = nodeHost();
+const host = nodeWorkerHost();
 const LOOPBACK = { host: "127.0.0.1", port: 0 };
 const root = mkdtempSync(join(tmpdir(), "titan-store-cluster-"));
 after(() => rmSync(root, { recursive: true, force: true, maxRetries: 3 }));

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { nodeHost, seededRandom, type Host } from "#host";
 import { LogError } from "#log";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import { dumpResp, MAX_BEHIND_BYTES, openStore, Recorder, Refusal, RespParser, startStore, Store, StoreLogError, type OpenStore, type OpenStoreOptions, type Reply } from "#store";
 import { encodeCommand, encodeGroup, encodePieces, TextBuffer } from "../src/store/aof-text.ts";
 import { contents } from "./15-store.support.ts";

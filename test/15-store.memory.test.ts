@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "#host";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import {
   memoryCeiling, openStore, parseMemory, Recorder, Refusal, type Reply, type Session, Store,
 } from "#store";

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Socket } from "#host";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import {
   openStore, Recorder, Refusal, startStore, type OpenStore, type OpenStoreOptions,
   type Reply, type StoreServer,

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom, type Socket } from "#host";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import { dumpResp, MAX_BEHIND_BYTES, openStore, Recorder, Refusal, RespParser, startStore, type OpenStore, type OpenStoreOptions, type Reply, type Store, type StoreServer } from "#store";
 import { encodeCommand } from "../src/store/aof-text.ts";
 import { contents } from "./15-store.support.ts";

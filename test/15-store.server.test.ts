@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { nodeHost, seededRandom, type Address, type Host, type Socket, type SocketHandlers } from "#host";
-import { SimWorld, type SimOptions } from "#sim";
+import { SimWorld, type SimOptions } from "#simhost";
 import { openStore, Recorder, Refusal, startStore, Store, StoreClient, StoreServerError, type OpenStoreOptions, type StoreServer, type StoreServerOptions } from "#store";
 import "./leaks.support.ts";
 

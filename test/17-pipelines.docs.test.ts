@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { startEmbeddedCluster } from "#cli";
+import { startEmbeddedCluster } from "#cluster";
 import { KNOWN_KEYS, limits, parsePipeline, PipelineError } from "#pipeline";
 import { connect } from "#sdk";
 

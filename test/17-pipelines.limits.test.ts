@@ -4,9 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  definePipeline, didYouMean, limits, parseDuration, parsePipeline, PipelineError,
-} from "#pipeline";
+import { definePipeline, limits, parseDuration, parsePipeline, PipelineError } from "#pipeline";
 import { MAX_BYTES, excerpt, parseYaml, resolveScalar, toValue } from "#yaml";
 
 /** Of src/yaml/error.ts: a line of a terminal, less what stands before it. */
@@ -70,17 +68,6 @@ test("parsePipeline() stops at MAX_PROBLEMS warnings, as it does at problems", (
 test("parseDuration() reads 64 characters and no more", () => {
   assert.equal(parseDuration(`${"0".repeat(62)}1s`), 1000);
   assert.match(String(parseDuration(`${"0".repeat(63)}1s`)), /^must be a duration such as/);
-});
-
-test("didYouMean() looks at words of 64 characters, three slips and 2,000 candidates", () => {
-  const x = "x".repeat(64);
-  assert.equal(didYouMean(x, [`${x}y`]), `${x}y`);
-  assert.equal(didYouMean(`${x}x`, [x]), undefined);
-  assert.equal(didYouMean("abcdefghijkl", ["abcdefghi"]), "abcdefghi");
-  assert.equal(didYouMean("abcdefghijklm", ["abcdefghi"]), undefined);
-  const others = Array.from({ length: 1999 }, () => "nothing like it");
-  assert.equal(didYouMean("depend_on", [...others, "depends_on"]), "depends_on");
-  assert.equal(didYouMean("depend_on", [...others, "other", "depends_on"]), undefined);
 });
 
 test("a pattern in needs is answered with five names, and from 65 characters on with none", () => {

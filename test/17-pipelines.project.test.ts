@@ -10,7 +10,7 @@ import { after, test } from "node:test";
 import { nodeHost } from "#host";
 import { definePipeline, mentionedPaths, parsePipeline, PipelineError, toYaml } from "#pipeline";
 import { connect, type Client } from "#sdk";
-import { startEmbeddedCluster } from "../src/cli/cluster.ts";
+import { startEmbeddedCluster } from "../src/cluster/cluster.ts";
 import { projectFiles } from "../src/cli/project-files.ts";
 import { projectNeed } from "../src/sdk/project-need.ts";
 import { NEWCOMERS } from "./17-pipelines.newcomers.ts";

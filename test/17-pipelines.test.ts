@@ -2,7 +2,18 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { definePipeline, didYouMean, editDistance, formatDuration, limits, parseDuration, parsePipeline, PipelineError, splitWords, toYaml, type JobDefinition, type PipelineDefinition } from "#pipeline";
+import {
+  definePipeline,
+  formatDuration,
+  limits,
+  parseDuration,
+  parsePipeline,
+  PipelineError,
+  splitWords,
+  toYaml,
+  type JobDefinition,
+  type PipelineDefinition,
+} from "#pipeline";
 
 const EXAMPLES = new URL("../lessons/17-pipelines/examples/", import.meta.url);
 
@@ -375,17 +386,6 @@ test("parseDuration() reads units and refuses what it would have to round", () =
   for (const [text, ms] of cases) assert.equal(parseDuration(text), ms, text);
   for (const text of ["", "10", "s", "1 s", "30m1h", "1h1h", "1.2.3s", "1e3s", "-1s", "0.5ms", "ms", "1S", "1h30", "9".repeat(100)]) assert.equal(typeof parseDuration(text), "string", text);
   for (const ms of [0, 1, 999, 1000, 90_250, limits.MAX_DURATION_MS]) assert.equal(parseDuration(formatDuration(ms)), ms);
-});
-
-test("editDistance() counts inserts, deletes, replacements and swaps", () => {
-  const cases: [string, string, number][] = [["", "", 0], ["a", "", 1], ["", "ab", 2], ["kitten", "sitting", 3], ["trian", "train", 1], ["ab", "ba", 1], ["depend_on", "depends_on", 1], ["abc", "abc", 0], ["ca", "abc", 3]];
-  for (const [a, b, distance] of cases) assert.deepEqual([editDistance(a, b), editDistance(b, a)], [distance, distance], `${a} ${b}`);
-});
-
-test("didYouMean() suggests only what is near enough to be meant", () => {
-  assert.equal(didYouMean("trian", ["extract", "train"]), "train");
-  assert.equal(didYouMean("x", ["id", "run"]), undefined);
-  assert.equal(didYouMean("needs", ["needs"]), undefined);
 });
 
 function randomness(seed: number): (below: number) => number {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Event } from "#core";
 import { openLog, type Log } from "#log";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 
 const DIR = "/state/log";
 const FILE = `${DIR}/0000000000000001.seg`;

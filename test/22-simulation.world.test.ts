@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Host, Listener, Socket, StoredFile } from "#host";
-import { SimWorld, type LiveProgram, type SimOptions, type SimProgram } from "#sim";
+import { SimWorld, type LiveProgram, type SimOptions, type SimProgram } from "#simhost";
 
 interface End {
   socket: Socket;

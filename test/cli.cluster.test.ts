@@ -5,11 +5,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { startEmbeddedCluster } from "#cli";
+import { startEmbeddedCluster } from "#cluster";
 import { nodeHost } from "#host";
 import { connect } from "#sdk";
 import { eventually, inProcess, isAlive, lines, start, tempFolder, titan, up } from "./cli.support.ts";
-import { inheritedOptions } from "../src/cli/self.ts";
+import { inheritedOptions } from "../src/cluster/self.ts";
 
 const QUICK = "name: quick\njobs:\n  - {id: a, run: 'echo hello'}\n";
 /** Writes its process id where the test finds it, ignores SIGTERM, and stays. */

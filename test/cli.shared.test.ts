@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { cpSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { clusterId } from "../src/cli/cluster-id.ts";
+import { clusterId } from "../src/cluster/cluster-id.ts";
 import { eventually, tempFolder, titan, up } from "./cli.support.ts";
 
 /**

@@ -8,13 +8,13 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
-import { startEmbeddedCluster } from "#cli";
+import { startEmbeddedCluster } from "#cluster";
 import { nodeHost } from "#host";
 import { openStore, Recorder, startStore, StoreClient, StoreError, type OpenStore, type StoreServer } from "#store";
 import { eventually, inProcess, isAlive, MAIN, start, tempFolder, titan, up, type Ended, type Up } from "./cli.support.ts";
-import { openClusterStore } from "../src/cli/cluster-store.ts";
+import { openClusterStore } from "../src/cluster/cluster-store.ts";
 import { printReply, replyJson } from "../src/cli/kv-reply.ts";
-import { EmbeddedStore, newStoreThread } from "../src/cli/store-embedded.ts";
+import { EmbeddedStore, newStoreThread } from "../src/cluster/store-embedded.ts";
 
 const PASSWORD = "open:s@same/é";
 const host = nodeHost();

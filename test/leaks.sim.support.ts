@@ -12,7 +12,7 @@
 import type { Address, Host } from "#host";
 import type { Master } from "#master";
 import { connect } from "#sdk";
-import type { SimWorld } from "#sim";
+import type { SimWorld } from "#simhost";
 import { MAX_GRACE_MS, type JobSpec } from "#wire";
 import type { Worker } from "#worker";
 

@@ -8,7 +8,7 @@
  *     children       processes whose parent is this one        threads: of this process
  *     files          in the folder for temporary files, of which this process gets one of its own
  *
- * The pool of launchers may keep what it says it keeps (launcher-pool.ts), and no launcher that neither
+ * The pool of launchers may keep what it says it keeps (src/process/pool.ts), and no launcher that neither
  * runs a job nor is idle. Where there is no /proc, descriptors, children and threads are not counted.
  * What is on its way out is waited for: until nothing is left, or nothing has gone for PATIENCE_MS.
  *
@@ -23,7 +23,7 @@ import { AsyncResource } from "node:async_hooks";
 import { tmpdir } from "node:os";
 import { basename, join, resolve, sep } from "node:path";
 import { after, afterEach, beforeEach } from "node:test";
-import { processCounts } from "../src/host/launcher-pool.ts";
+import { processCounts } from "../src/process/pool.ts";
 
 /** Nothing takes as long to go; on a busy machine everything takes long. */
 const PATIENCE_MS = 10_000;
@@ -45,9 +45,9 @@ const HANDLES = new Set([
   "Worker",
 ]);
 const hasProc = existsSync("/proc/self/fd");
-/** A launcher's have had names (launcher-pipes.ts). */
+/** A launcher's have had names (src/process/pipes.ts). */
 const PIPE = /^pipe:|\/titan-pipes-/;
-/** A process keeps its journal open until it ends (launcher-journal.ts). */
+/** A process keeps its journal open until it ends (src/process/journal.ts). */
 const KEPT = /\/live( \(deleted\))?$|^\/dev\/|^\/proc\//;
 /**
  * Node reads them. When a thread is ended in the middle of that, as that of a store that is given

@@ -6,7 +6,7 @@ import { closeSync, existsSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { startMaster } from "#master";
 import { connect } from "#sdk";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import { pipeline, Room, spec } from "./10-master.support.ts";
 import { nothingIsLeft } from "./leaks.sim.support.ts";
 import { leftSince, look, nothingLeftSince, Owners } from "./leaks.support.ts";

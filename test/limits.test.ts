@@ -8,9 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { bytes, list, message, string, u32 } from "#codec";
-import { MarkReader, markText, nodeHost } from "#host";
+import { nodeProcesses, MarkReader, markText } from "#process";
 import { Router } from "#routing";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import {
   Finished,
   Kill,
@@ -20,9 +20,9 @@ import {
   StatusPage,
   Why,
 } from "#wire";
-import { readJournal } from "../src/host/launcher-journal.ts";
-import { processCounts } from "../src/host/launcher-pool.ts";
-import { pauseAfter } from "../src/host/launcher-sweep.ts";
+import { readJournal } from "../src/process/journal.ts";
+import { processCounts } from "../src/process/pool.ts";
+import { pauseAfter } from "../src/process/sweep.ts";
 import { encodeError, MAX_MESSAGE_BYTES } from "../src/rpc/errors.ts";
 import { OutputPipe } from "../src/worker/output.ts";
 import { report } from "./10-master.support.ts";
@@ -179,7 +179,7 @@ test("a job of 16,383 characters takes a launcher, and one of 16,384 does not", 
     let idle = -1;
     const ended = new Promise((resolve) => {
       const argv = ["/bin/sh", "-c", ": ", "x".repeat(length - 11)];
-      nodeHost().processes.spawn({ argv, cwd: "/", env: {}, onOutput() {}, onExit: resolve });
+      nodeProcesses().spawn({ argv, cwd: "/", env: {}, onOutput() {}, onExit: resolve });
       ({ idle } = processCounts());
     });
     return { idle, ended };

@@ -10,8 +10,8 @@ import { test } from "node:test";
 const SRC = join(import.meta.dirname, "..", "src");
 /** Folders with so many files that a reader needs the whole map. */
 const WHOLE = [
-  "cli", "exec", "host", "log", "master", "master/core", "pipeline", "rpc", "sim", "simulation",
-  "store", "wire", "worker", "yaml",
+  "base", "cli", "cluster", "exec", "host", "log", "master", "master/core", "pipeline", "process",
+  "project", "rpc", "simhost", "simulation", "store", "wire", "worker", "yaml",
 ];
 
 /**

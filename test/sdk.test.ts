@@ -7,7 +7,7 @@ import {
   connect, ConnectError, definePipeline, jobCounts, nodeHost, parsePipeline, PipelineError,
   reconnect, RpcError, type Client, type Host, type PipelineInput,
 } from "#sdk";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import { isConnectionError, readAddress, whyUnreached } from "#wire";
 import { tempFolder, up, type Up } from "./cli.support.ts";
 import "./leaks.support.ts";

@@ -2,7 +2,7 @@
 import type { ExecOutcome, ExecRequest, Executor, Running } from "#exec";
 import { startMaster } from "#master";
 import { connect, type Client } from "#sdk";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import { startWorker } from "#worker";
 import type { JobSpec } from "#wire";
 

@@ -1,11 +1,11 @@
 /** One role of a benchmark cluster, as a process of its own: `role.ts master DIR` or `role.ts worker DIR PORT SLOTS`. Prints one JSON line when ready. */
 import { createExecutor } from "#exec";
-import { nodeHost } from "#host";
+import { nodeWorkerHost } from "#process";
 import { startMaster } from "#master";
 import { startWorker } from "#worker";
 
 const [role, dir = "", port = "0", slots = "1"] = process.argv.slice(2);
-const host = nodeHost();
+const host = nodeWorkerHost();
 let stop: () => Promise<void>;
 if (role === "master") {
   const listen = { host: "127.0.0.1", port: 0 };

@@ -8,9 +8,9 @@ import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { startEmbeddedCluster } from "#cluster";
 import { nodeHost } from "#host";
 import { connect, type Client } from "#sdk";
-import { startEmbeddedCluster } from "#cli";
 import { bounds, brokenEdges, readWorkflow, toJobs } from "./workflow.ts";
 
 const DATA = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "test/data/workflows");

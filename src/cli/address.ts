@@ -5,14 +5,13 @@
  *
  * Test: test/cli.test.ts
  */
+import { VERSION } from "#host";
 import type { Address } from "#host";
 import type { Client } from "#sdk";
-import { addressText, DEFAULT_PORT, readAddress, whyUnreached } from "#wire";
+import { hostPort } from "#base";
+import { DEFAULT_PORT, readAddress, whyUnreached } from "#wire";
 import type { Call } from "./command.ts";
 import { CliError, EXIT, UsageError } from "./exit.ts";
-import { VERSION } from "./version.ts";
-
-export { addressText };
 
 const LOOPBACK = "127.0.0.1";
 /** A person waits. A master on the other side of the earth answers in a third of a second. */
@@ -23,17 +22,6 @@ export function parseAddress(text: string, source: string): Address {
   const address = readAddress(text);
   if (typeof address !== "string") return address;
   throw new UsageError(`Cannot use ${source} "${text}": ${address}`);
-}
-
-/** Who listens everywhere is dialled on loopback. */
-export function reachable(host: string): string {
-  if (host === "0.0.0.0") return LOOPBACK;
-  return host === "::" ? "::1" : host;
-}
-
-/** Whether only this machine can get there. */
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
 
 /** The master that was named, and by what; undefined when none was. */
@@ -88,6 +76,6 @@ export function unreachable(master: Address, error: unknown): CliError | undefin
   const answered = /^(?:RpcError|CodecError|FramingError)$/.test((cause as Error).name);
   const help = "titan up starts one; --master HOST:PORT or TITAN_MASTER names another";
   const advice = answered ? undefined : help;
-  const message = `Cannot reach the master at ${addressText(master)}: ${why}`;
+  const message = `Cannot reach the master at ${hostPort(master)}: ${why}`;
   return new CliError(EXIT.UNREACHABLE, message, { advice, cause });
 }

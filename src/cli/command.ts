@@ -6,6 +6,7 @@
  * Test: test/cli.test.ts
  */
 import { parseArgs } from "node:util";
+import { TAG } from "#base";
 import type { Context } from "./context.ts";
 import { UsageError } from "./exit.ts";
 import { nearest } from "./text.ts";
@@ -126,7 +127,7 @@ export class Call {
     const text = this.text(flag);
     if (text === undefined) return undefined;
     const tags = text.split(",").map((tag) => tag.trim()).filter((tag) => tag !== "");
-    const bad = tags.find((tag) => !/^[A-Za-z0-9_.:-]{1,64}$/.test(tag));
+    const bad = tags.find((tag) => !TAG.test(tag));
     if (bad !== undefined) throw new UsageError(`Cannot use --${flag} ${text}: "${bad}" is not a tag (letters, digits, _ . : -)`);
     return tags;
   }
@@ -195,7 +196,7 @@ async function valueOf(command: Command, flags: Readonly<Record<string, Flag>>, 
   const doing = `Cannot run titan ${command.name}`;
   if (flag === undefined) {
     const known = Object.keys(flags).filter((name) => !flags[name]!.hidden);
-    const meant = await nearest(token.name, known);
+    const meant = nearest(token.name, known);
     throw new UsageError(`${doing}: unknown flag ${token.rawName}${meant === undefined ? "" : ` (did you mean --${meant}?)`}`, usageHint(command));
   }
   if (flag.type === "boolean") {

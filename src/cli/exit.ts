@@ -6,28 +6,10 @@
  * Invariants: every error becomes exactly one code; a stack trace is shown only with TITAN_DEBUG=1.
  * Test: test/cli.test.ts
  */
-import { isConnectionError } from "#wire";
+import { fileReason } from "#host";
+import { EXIT, isConnectionError } from "#wire";
 
-export { isConnectionError };
-
-/** The contract with scripts: these numbers never change. */
-export const EXIT = {
-  OK: 0,
-  ERROR: 1,
-  /** A wrong command line, or a pipeline that is not valid. */
-  USAGE: 2,
-  /** The run failed, was cancelled, or was rejected. */
-  RUN_FAILED: 3,
-  UNAUTHORIZED: 4,
-  /** No master answers. */
-  UNREACHABLE: 5,
-  /** No worker could ever run it. */
-  UNSCHEDULABLE: 6,
-  /** As `timeout(1)` does. */
-  TIMED_OUT: 124,
-  /** 128 + SIGINT, as shells do. */
-  INTERRUPTED: 130,
-} as const;
+export { EXIT, fileReason, isConnectionError };
 
 /** An error for a person. The message says what was being done, a colon, and what was found. */
 export class CliError extends Error {
@@ -70,6 +52,7 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof CliError) return error.exitCode;
   const { name, code = "" } = (error ?? {}) as { name?: string; code?: string };
   if (name === "RpcError" || name === "WorkerError") return RPC_EXITS[code] ?? EXIT.ERROR;
+  if (name === "ClusterError" && code === "INTERRUPTED") return EXIT.INTERRUPTED;
   if (name === "PipelineError" || name === "YamlError") return EXIT.USAGE;
   if (name === "MasterError" && code === "UNSAFE_ADDRESS") return EXIT.USAGE;
   return isConnectionError(error) ? EXIT.UNREACHABLE : EXIT.ERROR;
@@ -82,7 +65,8 @@ export function describeError(error: unknown, options: { debug?: boolean } = {})
   // A problem inside a file: what editors and people look for is at the start of the line.
   if (typeof format === "function") return [format.call(error), ...trace(error, options.debug)];
   const lines = [`titan: ${fileTrouble(error) ?? error.message}`];
-  if (error instanceof CliError && error.advice !== undefined) lines.push(`  ${error.advice}`);
+  const { advice } = error as { advice?: unknown };
+  if (typeof advice === "string") lines.push(`  ${advice}`);
   if (error.name === "LogError" && DAMAGE.has((error as { code?: string }).code ?? "")) {
     lines.push(
       "  titan log verify DIR lists every problem; titan log repair DIR --dry-run says what a " +
@@ -101,24 +85,6 @@ export function describeError(error: unknown, options: { debug?: boolean } = {})
 
 /** Of a LogError: what a person can do something about with titan log. */
 const DAMAGE: ReadonlySet<string> = new Set(["DAMAGED", "GAP", "BAD_FORMAT"]);
-
-/** What the system calls these, in words. Others keep the system's. */
-const FILE_TROUBLES: Readonly<Record<string, string>> = {
-  EACCES: "permission denied",
-  EPERM: "not permitted",
-  EROFS: "the disk is read-only",
-  ENOSPC: "the disk is full",
-  EDQUOT: "the disk quota is used up",
-  ENOENT: "there is no such file or folder",
-  ENOTDIR: "a part of the path is no folder",
-  EEXIST: "it is in the way",
-};
-
-/** Why the file system refused, in words where there are some. */
-export function fileReason(error: unknown): string {
-  const { code = "", message } = error as NodeJS.ErrnoException;
-  return FILE_TROUBLES[code] ?? message;
-}
 
 /** An error of the file system that nobody on its way here has put into words. */
 function fileTrouble(error: Error): string | undefined {

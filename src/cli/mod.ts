@@ -6,11 +6,8 @@
  *     commands/                    one small file per command, or per group of like ones
  *     context.ts · exit.ts         terminal, environment and signals; exit codes and errors
  *     address.ts · refs.ts         which master; how people name runs and jobs
- *     cluster.ts · supervisor.ts   a master here and workers beside it, for `titan up`, for
- *                                  `titan run` without a master, and for tests
- *     cluster-id.ts · self.ts      which cluster a folder belongs to; how workers are started
  *     serve.ts · health.ts         `titan up` and `titan master`; what keeps them from starting
- *     cluster-store.ts · store-*.ts   the store: in a thread, elsewhere, or `titan store` itself
+ *     store-url.ts · store-dump.ts    which store; what one holds, in the language of Redis
  *     kv-reply.ts                  a store's answer as text
  *     submit.ts · project-files.ts    from a file to a run
  *     follow.ts · watch.ts         a run to its end
@@ -19,15 +16,13 @@
  *     progress.ts · drawing.ts     those lines on a terminal, redrawn in place
  *     run-output.ts · output-lines.ts · not-begun.ts   what jobs printed, in the order of time
  *     eventlog.ts                  the event log as a person reads it
- *     text.ts · json.ts · version.ts  words and tables; what `--json` prints; the version
+ *     text.ts · json.ts        words and tables; what `--json` prints
  *
  * Invariants: data on stdout, everything else on stderr; exit codes mean what the contract says; a master that was named
  * is never replaced by another.
  * Left out: services and the dashboard, which later chapters bring.
  * Test: test/cli.test.ts
  */
-export { startEmbeddedCluster, type ClusterOptions, type EmbeddedCluster } from "./cluster.ts";
-export { selfCommand } from "./self.ts";
 export { Tracker, type JobRow, type News } from "./tracker.ts";
 export { renderRun, type ViewOptions } from "./view.ts";
 export { EXIT } from "./exit.ts";

@@ -3,6 +3,7 @@
  *
  * Test: test/cli.test.ts
  */
+import { VERSION } from "#host";
 import { findCommand, GLOBAL_FLAGS, parseCall, type Command } from "./command.ts";
 import { completeCommand, completionCommand } from "./commands/completion.ts";
 import { cancel, retry } from "./commands/control.ts";
@@ -27,7 +28,6 @@ import { Context } from "./context.ts";
 import { describeError, EXIT, exitCodeOf, UsageError } from "./exit.ts";
 import { commandHelp, overview } from "./help.ts";
 import { nearest } from "./text.ts";
-import { VERSION } from "./version.ts";
 
 const help: Command = {
   name: "help",
@@ -102,7 +102,7 @@ async function commandNamed(name: string): Promise<Command> {
   const found = COMMANDS.find((command) => command.name === meantName);
   if (found !== undefined) return found;
   if (LATER.includes(name)) refuseLater(name);
-  const meant = await nearest(
+  const meant = nearest(
     name,
     COMMANDS.filter(({ hidden }) => !hidden).map((command) => command.name),
   );
@@ -141,7 +141,7 @@ async function dispatch(context: Context, argv: readonly string[]): Promise<numb
 
 /** `titan --mater x runs`: the flag is wrong, and not the word behind it. */
 async function strangeFlag(flag: string): Promise<UsageError> {
-  const meant = await nearest(flag.slice(2), Object.keys(GLOBAL_FLAGS));
+  const meant = nearest(flag.slice(2), Object.keys(GLOBAL_FLAGS));
   if (meant !== undefined)
     return new UsageError(`Cannot run titan: unknown flag ${flag} (did you mean --${meant}?)`);
   return new UsageError(

@@ -6,9 +6,10 @@
  */
 import { readdirSync, statSync, type Stats } from "node:fs";
 import { join } from "node:path";
-import { leftOutOf } from "#exec";
+import { didYouMean } from "#base";
+import { leftOutOf } from "#project";
 import { nodeHost } from "#host";
-import { didYouMean, type ProjectFiles } from "#pipeline";
+import { type ProjectFiles } from "#pipeline";
 
 /** Names that are compared with a missing one; a larger project is searched in part. */
 const MAX_NAMES = 2000;

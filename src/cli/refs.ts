@@ -93,7 +93,7 @@ export async function findRun(client: Client, typed: string): Promise<string> {
       `Cannot choose a run: "${typed}" fits ${fitting.slice(0, MAX_LISTED).join(", ")}${more}`,
     );
   }
-  const meant = await nearest(
+  const meant = nearest(
     typed,
     runs.map((run) => run.id),
   );

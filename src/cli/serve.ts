@@ -4,8 +4,9 @@
  * Test: test/cli.cluster.test.ts
  */
 import { relative } from "node:path";
-import { DEFAULT_MASTER, addressText, tokenOf } from "./address.ts";
-import type { EmbeddedCluster } from "./cluster.ts";
+import { hostPort } from "#base";
+import { DEFAULT_MASTER, tokenOf } from "./address.ts";
+import type { EmbeddedCluster } from "#cluster";
 import type { Call } from "./command.ts";
 import { CliError, EXIT, UsageError } from "./exit.ts";
 import { preloaded, storeOf } from "./store-url.ts";
@@ -41,7 +42,7 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
   const store = await storeOf(call, options.ownStore ? { masterPort: port } : undefined);
   const [durability, graceMs] = [durabilityOf(call), await graceOf(call)];
   const loading = await preloaded(store); // from here on nothing is mistyped
-  const { startEmbeddedCluster } = await import("./cluster.ts");
+  const { startEmbeddedCluster } = await import("#cluster");
   cluster = await startEmbeddedCluster({
     workers: options.workers, slots: options.slots, tags: options.tags, port, durability, graceMs, store: loading,
     listenHost: call.text("host") ?? DEFAULT_MASTER.host,
@@ -83,7 +84,7 @@ async function graceOf(call: Call): Promise<number | undefined> {
 function announce(call: Call, cluster: EmbeddedCluster, { workers, tags = [] }: ServeOptions): void {
   const { context } = call;
   const { master, stateDir, recovered, store } = cluster;
-  const address = addressText(master);
+  const address = hostPort(master);
   if (call.json) {
     return context.json({ type: "ready", role: call.command.name, master: address, host: master.host, port: master.port, workers, workerPids: cluster.workerPids, store: store?.url, state: stateDir, pid: process.pid, recovered, storeRecovered: store?.recovered });
   }
@@ -100,7 +101,7 @@ function announce(call: Call, cluster: EmbeddedCluster, { workers, tags = [] }: 
   const kept = store?.recovered;
   if (kept !== undefined && kept.keys + kept.tornBytes > 0) context.out(`titan: recovered ${plural(kept.keys, "key")} of the store${tornText(kept)}`);
   for (const damage of store?.recovered?.ignored ?? []) context.note(`titan: warning: the store's log: ${damage}`);
-  const where = address === addressText(DEFAULT_MASTER) ? "" : ` --master ${address}`;
+  const where = address === hostPort(DEFAULT_MASTER) ? "" : ` --master ${address}`;
   context.out(workers === 0 ? `  next: titan worker${where}   then: titan run${where} FILE` : `  next: titan run${where} FILE   or: titan workers${where}   Ctrl-C stops`);
 }
 

@@ -7,10 +7,10 @@
  * Invariants: of what people wrote nothing is repeated in an error, for it may be a password.
  * Test: test/cli.store.test.ts
  */
-import type { Address } from "#host";
+import { storeUrl } from "#wire";
 import type { StoreTarget } from "#store";
-import { addressText, DEFAULT_MASTER } from "./address.ts";
-import type { StoreChoice } from "./cluster-store.ts";
+import { DEFAULT_MASTER } from "./address.ts";
+import type { StoreChoice } from "#cluster";
 import type { Call, Flag } from "./command.ts";
 import { UsageError } from "./exit.ts";
 
@@ -20,10 +20,6 @@ export const DEFAULT_STORE_PORT = 9379;
 export const STORE_FLAG: Readonly<Record<string, Flag>> = {
   store: { type: "string", value: "URL", summary: "a store that runs elsewhere: redis://HOST:PORT (default TITAN_STORE)" },
 };
-
-export function storeUrl(at: Address, password?: string): string {
-  return `redis://${password === undefined ? "" : `:${encodeURIComponent(password)}@`}${addressText(at)}`;
-}
 
 /** @param source what the text came from: `--store`, `TITAN_STORE` */
 export async function readStoreUrl(text: string, source: string): Promise<StoreTarget> {
@@ -62,5 +58,5 @@ export async function outsideStore(call: Call): Promise<string | undefined> {
 /** Has the thread of a store of our own begin to load. For when it is clear that there will be one. */
 export async function preloaded(choice: StoreChoice | undefined): Promise<StoreChoice | undefined> {
   if (choice === undefined || "url" in choice) return choice;
-  return { ...choice, thread: (await import("./store-embedded.ts")).newStoreThread() };
+  return { ...choice, thread: (await import("#cluster")).newStoreThread() };
 }

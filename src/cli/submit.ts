@@ -16,12 +16,13 @@ import { randomBytes } from "node:crypto";
 import { isUtf8 } from "node:buffer";
 import { createReadStream } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { hostPort } from "#base";
 import type { Address } from "#host";
 import type { PipelineDefinition } from "#pipeline";
 import type { Client } from "#sdk";
 import type { Submitted } from "#wire";
-import { addressText, DEFAULT_MASTER, dial, dialer, namedMaster } from "./address.ts";
-import type { EmbeddedCluster } from "./cluster.ts";
+import { DEFAULT_MASTER, dial, dialer, namedMaster } from "./address.ts";
+import type { EmbeddedCluster } from "#cluster";
 import type { Call } from "./command.ts";
 import { CliError, EXIT, exitCodeOf, isConnectionError, isRpcError, UsageError } from "./exit.ts";
 import { reconnect } from "./follow.ts";
@@ -119,15 +120,15 @@ function isRefused(error: unknown): boolean {
 async function noteMaster(call: Call, client: Client, master: Address): Promise<void> {
   const info = await client.info().catch(() => undefined);
   const state = info === undefined ? "" : ` (state in ${info.state})`;
-  call.context.note(`titan: uses the master at ${addressText(master)}${state}`);
+  call.context.note(`titan: uses the master at ${hostPort(master)}${state}`);
 }
 
 function noteIdleFlags(call: Call, master: Address): void {
   const idle = ["workers", "slots", "tags", "state"].filter((flag) => call.on(flag)).map((flag) => `--${flag}`);
-  if (idle.length > 0) call.context.note(`titan: uses the master at ${addressText(master)}, so ${idle.join(" and ")} ${idle.length > 1 ? "have" : "has"} no effect`);
+  if (idle.length > 0) call.context.note(`titan: uses the master at ${hostPort(master)}, so ${idle.join(" and ")} ${idle.length > 1 ? "have" : "has"} no effect`);
 }
 
-const AT = addressText(DEFAULT_MASTER);
+const AT = hostPort(DEFAULT_MASTER);
 /** Why a cluster is started: nobody at the default port, or because it was asked for. */
 const REASONS = { nobody: `no master at ${AT}; `, asked: "" } as const;
 
@@ -148,7 +149,7 @@ async function embed(call: Call, why: keyof typeof REASONS): Promise<Target> {
   });
   const url = await outsideStore(call);
   const store = await preloaded(url === undefined ? { memory: true } : { url });
-  const { startEmbeddedCluster } = await import("./cluster.ts");
+  const { startEmbeddedCluster } = await import("#cluster");
   // Anybody on this machine can reach a loopback port; only we know this.
   const token = randomBytes(24).toString("hex");
   const starting = startEmbeddedCluster({
@@ -163,7 +164,7 @@ async function embed(call: Call, why: keyof typeof REASONS): Promise<Target> {
   const cluster = await starting;
   if (interrupted) throw new CliError(EXIT.INTERRUPTED, "Cannot run: interrupted");
   const client = await dial(call, cluster.master, token);
-  return { client, redial: dialer(call, cluster.master, token), cluster, where: ` --master ${addressText(cluster.master)}` };
+  return { client, redial: dialer(call, cluster.master, token), cluster, where: ` --master ${hostPort(cluster.master)}` };
 }
 
 export interface SubmitResult extends Submitted {

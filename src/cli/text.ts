@@ -5,27 +5,16 @@
  * Test: test/cli.text.test.ts
  */
 import { stripVTControlCharacters } from "node:util";
+import { didYouMean } from "#base";
+
+export { durationText, plural } from "#base";
 
 /** The candidate that was probably meant. A prefix counts: `stat` is `status`. */
-export async function nearest(
-  word: string,
-  candidates: readonly string[],
-): Promise<string | undefined> {
-  const { didYouMean } = await import("#pipeline"); // only for those who mistype
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
   return (
     didYouMean(word, candidates) ??
     (word.length >= 2 ? candidates.find((candidate) => candidate.startsWith(word)) : undefined)
   );
-}
-
-/** "0.4s", "12.3s", "4m 05s", "2h 03m", "3d 04h": two units at most. */
-export function durationText(ms: number): string {
-  const seconds = Math.max(0, ms) / 1000;
-  if (seconds < 99.95) return `${seconds.toFixed(1)}s`;
-  const two = (n: number) => String(Math.floor(n)).padStart(2, "0");
-  if (seconds < 3600) return `${Math.floor(seconds / 60)}m ${two(seconds % 60)}s`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h ${two((seconds % 3600) / 60)}m`;
-  return `${Math.floor(seconds / 86_400)}d ${two((seconds % 86_400) / 3600)}h`;
 }
 
 /** Local time, to the second: "2025-03-01 14:05:09". */
@@ -46,10 +35,6 @@ export function bytesText(bytes: number): string {
     unit += 1;
   } while (value >= 999.5 && unit < units.length - 1);
   return `${value.toFixed(value < 9.95 ? 1 : 0)} ${units[unit]}`;
-}
-
-export function plural(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`;
 }
 
 /** The least that is worth showing of a column that was cut. */

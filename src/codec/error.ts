@@ -38,8 +38,3 @@ export class CodecError extends Error {
     this.code = code;
   }
 }
-
-/** Only our own bug breaks this: a schema that cannot work is caught when the module that declares it loads. */
-export function invariant(ok: boolean, why: string): asserts ok {
-  if (!ok) throw new Error(`Invariant broken: ${why}`);
-}

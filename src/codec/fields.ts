@@ -1,5 +1,5 @@
 /** The two loops at the heart of the codec: an object's fields to bytes, and back. */
-import { invariant } from "./error.ts";
+import { invariant } from "#base";
 import type { Reader } from "./reader.ts";
 import { type Presence, show, type Type } from "./types.ts";
 import type { Writer } from "./writer.ts";

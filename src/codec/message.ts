@@ -1,5 +1,6 @@
 /** Messages (named fields), unions (one message out of several), and the TypeScript types that follow. */
-import { CodecError, invariant } from "./error.ts";
+import { invariant } from "#base";
+import { CodecError } from "./error.ts";
 import { checkNumber, type Field, type Fields, type Row } from "./fields.ts";
 import { fieldsReader, fieldsWriter, prepare, shapeOf } from "./fields.ts";
 import { Reader } from "./reader.ts";

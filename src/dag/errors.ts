@@ -42,11 +42,6 @@ export class DagError extends Error {
   }
 }
 
-/** For what only a bug of ours can break. */
-export function invariant(ok: boolean, why: string): asserts ok {
-  if (!ok) throw new Error(`Invariant broken in dag: ${why}`);
-}
-
 /** A cycle through 100,000 jobs is one line in a terminal, not a megabyte. */
 const SHOWN_PATH_IDS = 12;
 const SHOWN_ID_CHARS = 80;
@@ -64,42 +59,4 @@ export function cycleError(doing: string, path: string[]): DagError {
       ? path.map(bare)
       : [...path.slice(0, half).map(bare), `… ${path.length - 2 * half} more …`, ...path.slice(-half).map(bare)];
   return new DagError("CYCLE", `Cannot ${doing}: cycle ${shown.join(" → ")}`, path);
-}
-
-/** Enough for any pipeline written by hand; a generated one gets no suggestion past it, but an answer at once. */
-const SUGGESTION_SCAN = 10_000;
-
-/** The id nearest to `wanted`, if one is near enough to be a slip of the finger. */
-export function suggest(wanted: string, ids: readonly string[], except: string): string | undefined {
-  let nearest: string | undefined;
-  let limit = Math.min(3, Math.max(1, Math.floor(wanted.length / 3)));
-  if (wanted.length > SHOWN_ID_CHARS) return undefined;
-  for (const id of ids.slice(0, SUGGESTION_SCAN)) {
-    if (id === except || Math.abs(id.length - wanted.length) > limit) continue;
-    const distance = editDistance(wanted, id);
-    // Strictly nearer only: among equals the job that was declared first wins.
-    if (distance > limit || (nearest !== undefined && distance === limit)) continue;
-    nearest = id;
-    limit = distance;
-  }
-  return nearest;
-}
-
-/** Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b`. */
-function editDistance(a: string, b: string): number {
-  let twoBack: number[] = [];
-  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1];
-      let cost = Math.min(previous[j]! + 1, row[j - 1]! + 1, previous[j - 1]! + (same ? 0 : 1));
-      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      if (swapped) cost = Math.min(cost, twoBack[j - 2]! + 1);
-      row.push(cost);
-    }
-    twoBack = previous;
-    previous = row;
-  }
-  return previous[b.length]!;
 }

@@ -21,7 +21,8 @@
  * means (completed, failed, skipped: the master decides whether a child then runs).
  * Test: test/06-dag.test.ts
  */
-import { cycleError, DagError, invariant, quote, suggest } from "./errors.ts";
+import { didYouMean, invariant } from "#base";
+import { cycleError, DagError, quote } from "./errors.ts";
 import { grown, Links, MAX_EDGES } from "./links.ts";
 
 export { DagError, type DagErrorCode } from "./errors.ts";
@@ -416,7 +417,7 @@ export class Dag {
     }
     const index = this.indexes.get(name);
     if (index !== undefined) return index;
-    const near = suggest(name, this.ids, child);
+    const near = didYouMean(name, this.ids.filter((id) => id !== child));
     const hint = near === undefined ? "" : ` (did you mean ${quote(near)}?)`;
     const what = `job ${quote(child)} depends on ${quote(name)}, which does not exist${hint}`;
     throw new DagError("MISSING_PARENT", `Cannot ${doing}: ${what}`);

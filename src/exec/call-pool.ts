@@ -19,7 +19,8 @@
  */
 import { isAbsolute, join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
-import { startNodeProcess, type Host, type NodeEnd, type NodeProcess, type Timer } from "#host";
+import type { Host, Timer } from "#host";
+import { startNodeProcess, type NodeEnd, type NodeProcess } from "#process";
 import { CallAttempt, type CallEnd } from "./call-attempt.ts";
 import { Builtins, endOf } from "./call-builtins.ts";
 import type { Done } from "./call-encode.ts";

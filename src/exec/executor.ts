@@ -17,7 +17,7 @@
 import { join, resolve } from "node:path";
 import {
   makeShared, nodeWorkFolders, removeShared,
-  type Child, type Exit, type Host, type Timer, type WorkFolders,
+  type Child, type Exit, type WorkerHost, type Timer, type WorkFolders,
 } from "#host";
 import { CallPool } from "./call-pool.ts";
 import { linkPackage } from "./package-link.ts";
@@ -29,7 +29,7 @@ import {
   titanEnv,
   type JobPaths,
 } from "./process-job.ts";
-import { holdProject, projectTree } from "./project-cache.ts";
+import { holdProject, projectTree } from "#project";
 import { safeName } from "./safe-name.ts";
 import { sharedFolder, sharedRuns } from "./shared-runs.ts";
 import { durationText, GRACE_MS, MAX_RESULT_BYTES, tooLarge, type ExecOutcome, type ExecRequest, type FailureKind, type OnOutput, type Running } from "./types.ts";
@@ -58,7 +58,7 @@ export interface LocalExecutor extends Executor {
 }
 
 export interface ExecutorOptions {
-  readonly host: Host;
+  readonly host: WorkerHost;
   /** This executor owns it: it is removed at the end. */
   readonly workDir: string;
   /**
@@ -78,7 +78,7 @@ export interface ExecutorOptions {
 
 /** Everything the attempts of one executor share. */
 interface Shared {
-  readonly host: Host;
+  readonly host: WorkerHost;
   readonly workDir: string;
   readonly folders: WorkFolders;
   readonly sharedRoot: string | undefined;
@@ -93,8 +93,8 @@ interface Shared {
  * @example
  * ```ts
  * import { createExecutor } from "#exec";
- * import { nodeHost } from "#host";
- * const executor = createExecutor({ host: nodeHost(), workDir: "/tmp/titan-example" });
+ * import { nodeWorkerHost } from "#process";
+ * const executor = createExecutor({ host: nodeWorkerHost(), workDir: "/tmp/titan-example" });
  * const request = { run: "r-1", job: "hello", attempt: 1, worker: "w-1", env: {}, timeoutMs: 5000, inputs: [] };
  * const action = { kind: "shell", script: "printf 42 > $TITAN_OUTPUT" } as const;
  * const { status, result } = await executor.start({ ...request, action }, () => {}).done;

@@ -1,8 +1,7 @@
 /**
  * Lesson 11: running things. `createExecutor` runs one attempt after another, or many at once:
  * programs in processes of their own, functions in warm processes. It knows nothing of masters and
- * networks. `packProject`, `unpackArchive` and `ensureProject` carry a folder from one machine to
- * another.
+ * networks. Programs are started by `src/process`; the folder they find is kept by `src/project`.
  *
  *     executor.ts     one attempt: folder, timeout, cancellation, result
  *     process-job.ts  what program an action means, and its environment
@@ -10,14 +9,13 @@
  *     call-pool.ts    functions in warm processes: call-attempt.ts one of them, call-thread.ts
  *                     their programs, call-wire.ts their pipes, call-encode.ts their results,
  *                     call-builtins.ts titan:noop
- *     archive.ts      a folder as bytes; ignore.ts what stays out of it; project-cache.ts where it is kept
  *     package-link.ts what a job finds there when it imports "titan-orchestrator"
  *     types.ts        what goes into an attempt, and what comes out
  *     runtime.ts      what Deno has to be told
  *
  * Left out: Windows, where neither groups nor the launcher exist; everything takes the plain way
  * there.
- * Test: test/11-worker.exec.test.ts, test/11-worker.archive.test.ts
+ * Test: test/11-worker.exec.test.ts
  */
 export { createExecutor, type Executor, type ExecutorOptions, type LocalExecutor } from "./executor.ts";
 export {
@@ -31,16 +29,5 @@ export {
   type Running,
   type Shell,
 } from "./types.ts";
-export {
-  ArchiveError,
-  leftOutOf,
-  MAX_PROJECT_BYTES,
-  MAX_PROJECT_ENTRIES,
-  packProject,
-  staysInside,
-  unpackArchive,
-} from "./archive.ts";
-export { matchPath, parseIgnore } from "./ignore.ts";
-export { ensureProject, MAX_CACHED_PROJECTS } from "./project-cache.ts";
 export { removeSharedRuns } from "./shared-runs.ts";
 export { linkPackage } from "./package-link.ts";

@@ -9,8 +9,9 @@
  * `partial` is not as long as the header says but as long as what has arrived deserves. A header
  * that promises 8 MiB and sends nothing costs nothing, however many connections do it.
  */
+import { invariant } from "#base";
 import { crcOf, crcShort } from "./crc.ts";
-import { FramingError, invariant } from "./error.ts";
+import { FramingError } from "./error.ts";
 import { CRC_OFFSET, type Frame, HEADER_BYTES, MAX_BODY_BYTES, NO_BODY, readU32, VERSION } from "./frame.ts";
 
 /** The least that `partial` starts with: a handful of small bodies, and 4 MB for 1,000 lazy peers. */

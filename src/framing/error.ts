@@ -20,8 +20,3 @@ export class FramingError extends Error {
     this.code = code;
   }
 }
-
-/** Only our own bug breaks this. */
-export function invariant(ok: boolean, why: string): asserts ok {
-  if (!ok) throw new Error(`Invariant broken: ${why}`);
-}

@@ -1,6 +1,7 @@
 /** One frame: what it is, and how it is written. */
+import { invariant } from "#base";
 import { crcOf, crcShort } from "./crc.ts";
-import { FramingError, invariant } from "./error.ts";
+import { FramingError } from "./error.ts";
 
 /** Everything in front of a body. */
 export const HEADER_BYTES = 16;

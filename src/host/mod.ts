@@ -2,7 +2,7 @@
  * Lesson 03: the host. Time, chance, the network, the disk and other processes, behind one interface.
  *
  * `types.ts` is the interface; `nodeHost()` is the real one. `seededRandom` and `VirtualTime` are the two
- * halves of an unreal one: chance that can be repeated and time that is a number. `src/sim` builds a whole
+ * halves of an unreal one: chance that can be repeated and time that is a number. `src/simhost` builds a whole
  * simulated machine on them.
  *
  *     types.ts                          the interface
@@ -10,16 +10,11 @@
  *     time.ts · random.ts · virtual.ts  clock and timers; chance; time as a number
  *     network.ts                        sockets
  *     storage.ts · file.ts · lock.ts    the disk, a file for a log, one master per folder
- *     descriptors.ts                    how many files this process may have open
+ *     file-errors.ts                    what the disk says, in words
+ *     descriptors.ts · version.ts       how many files this process may have open; what it is
  *     workdir.ts · remove-tree.ts       a job's folder, and its removal
  *     project-tree.ts · spare-trees.ts  copies of a project, and when one may serve again
  *     shared-folder.ts                  the folder that the jobs of a run share
- *     processes.ts · launcher*.ts       programs, started by warm shells (lesson 11): launcher.ts
- *                                       one shell, -pool the stock of them, -child and -pipes what
- *                                       a job is given, -marks what shells say, -sweep and -reaper
- *                                       what ends leftovers, -folder, -journal and -orphans what
- *                                       ends those of a dead worker (lesson 12)
- *     node-process.ts                   a Node process that carries calls (lesson 11)
  *
  * Test: test/03-host.test.ts
  */
@@ -31,18 +26,15 @@ export { HIGH_WATER_BYTES } from "./network.ts";
 export { MAX_TIMER_MS } from "./time.ts";
 export { unwrittenParts } from "./file.ts";
 export {
-  lookAt, makeLink, nodeWorkFolders, setMode, type MakeOptions, type TreeEntry, type WorkFolders,
+  lookAt, makeLink, nodeWorkFolders, readSmall, setMode, type MakeOptions, type TreeEntry, type WorkFolders,
 } from "./workdir.ts";
 export {
   findExtras, isUntouched, listTree, SETTLE_MS, stampTree,
   type ProjectTree, type TreeFile, type TreeStamp,
 } from "./project-tree.ts";
 export { removeTree } from "./remove-tree.ts";
-export {
-  startNodeProcess, type NodeEnd, type NodeProcess, type NodeProcessOptions,
-} from "./node-process.ts";
+export { fileReason } from "./file-errors.ts";
+export { VERSION } from "./version.ts";
 export { makeShared, removeShared, sharedRoot, sweepShared } from "./shared-folder.ts";
-export { MarkReader, markText, type MarkHandlers } from "./launcher-marks.ts";
 export { descriptorLimit } from "./descriptors.ts";
-export { lockHolder } from "./lock.ts";
-export { removalsDone, takeProcessFolder } from "./launcher-folder.ts";
+export { identify, isAlive, lock, lockHolder, readHolder } from "./lock.ts";

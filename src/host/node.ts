@@ -5,7 +5,6 @@
  * field is a small file of its own; this one puts them together.
  */
 import { nodeNetwork } from "./network.ts";
-import { nodeProcesses } from "./processes.ts";
 import { nodeRandom } from "./random.ts";
 import { nodeStorage } from "./storage.ts";
 import { nodeClock, nodeTimers } from "./time.ts";
@@ -31,6 +30,5 @@ export function nodeHost(): Host {
     random: nodeRandom(),
     network: nodeNetwork(),
     storage: nodeStorage(),
-    processes: nodeProcesses(),
   };
 }

@@ -12,7 +12,7 @@
  * in it; no spare is in use twice; at most MAX_SPARES trees and MAX_SPARE_ENTRIES entries are kept.
  * A tree that cannot be mended, or was changed in more than MAX_CHANGES places, is removed.
  * Left out: a stray of the last job that goes on writing between our look and its end. It can harm
- * the jobs of its own project only, and the sweep (launcher-sweep.ts) ends it.
+ * the jobs of its own project only, and the sweep (src/process/sweep.ts) ends it.
  * Test: test/03-host.trees.test.ts
  */
 import { mkdirSync, renameSync } from "node:fs";

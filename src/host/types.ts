@@ -4,7 +4,7 @@
  * Everything that can differ between two runs of the same program enters through the `Host`
  * interface below: time, chance, the network, the disk and other processes. The master, the
  * workers, the rpc layer and the log are handed a `Host` and never reach around it, so the same
- * code runs on a real machine (`node.ts`) and in a simulated one (`src/sim`) where the clock is a
+ * code runs on a real machine (`node.ts`) and in a simulated one (`src/simhost`) where the clock is a
  * number and the network is an array.
  *
  * Invariants: nothing here mentions Node; every callback runs on a later turn of the event loop
@@ -21,9 +21,13 @@ export interface Host {
   readonly random: Random;
   readonly network: Network;
   readonly storage: Storage;
-  readonly processes: Processes;
 }
 // #endregion
+
+/** A host that starts programs, too. Workers need one; masters and stores do not. */
+export interface WorkerHost extends Host {
+  readonly processes: Processes;
+}
 
 export interface Clock {
   /** Milliseconds since some start, fractions allowed. Never goes back: use it for durations. */

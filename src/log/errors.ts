@@ -40,8 +40,3 @@ export class LogError extends Error {
     if (details.offset !== undefined) this.offset = details.offset;
   }
 }
-
-/** For what only our own bug can break. */
-export function invariant(ok: boolean, why: string): asserts ok {
-  if (!ok) throw new Error(`Invariant broken: ${why}`);
-}

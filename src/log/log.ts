@@ -22,8 +22,9 @@
  * Left out: preparing the next segment ahead of time (folder.ts says what a rotation costs).
  * Test: test/05-log.test.ts
  */
+import { invariant } from "#base";
 import type { Host, Timer } from "#host";
-import { invariant, LogError } from "./errors.ts";
+import { LogError } from "./errors.ts";
 import type { LogFolder } from "./folder.ts";
 import { HEADER_BYTES } from "./format.ts";
 import { Group } from "./group.ts";

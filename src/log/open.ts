@@ -8,8 +8,9 @@
  * there is a problem that needs a person.
  * Test: test/05-log.test.ts, test/05-log.crash.test.ts
  */
+import { invariant } from "#base";
 import type { Host, Storage } from "#host";
-import { invariant, LogError } from "./errors.ts";
+import { LogError } from "./errors.ts";
 import { examine, type Examination, type LogProblem } from "./examine.ts";
 import { createSegment, LogFolder } from "./folder.ts";
 import { encodeHeader, encodeManifest, HEADER_BYTES, MANIFEST, replaceFile } from "./format.ts";

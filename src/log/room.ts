@@ -16,8 +16,8 @@
  * for lack of space, as file systems may report it that give out their blocks late.
  * Test: test/05-log.full.test.ts
  */
+import { invariant } from "#base";
 import type { Host, Timer } from "#host";
-import { invariant } from "./errors.ts";
 
 /** Somebody removes a file: a quarter of a second later the log goes on. */
 const FIRST_PAUSE_MS = 250;

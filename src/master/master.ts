@@ -12,6 +12,7 @@
  * master whose memory knows more than its log.
  * Test: test/10-master.test.ts
  */
+import { isLoopback } from "#base";
 import {
   decideOutputLost, DEFAULT_HEAP_BYTES, heapFor, memoryLimits, type Job, type Run,
 } from "#core";
@@ -328,9 +329,4 @@ function listenFailed(at: Address, error: unknown): unknown {
   const { code } = ((error as Error).cause ?? {}) as { code?: string };
   if (code !== "EADDRINUSE") return error;
   return new MasterError("ADDRESS_IN_USE", `Cannot listen on ${at.host}:${at.port}: the port is in use (is a master running there already?)`, error);
-}
-
-/** 127.0.0.0/8, ::1 and the name that means them. */
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }

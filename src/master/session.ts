@@ -9,6 +9,7 @@
  * Test: test/10-master.test.ts
  */
 import { createHash, timingSafeEqual } from "node:crypto";
+import { TAG } from "#base";
 import { CodecError } from "#codec";
 import {
   deadJobs, deadLetter, decideAddJobs, decideCancel, decideDrain, decideGate, decideRetry,
@@ -156,7 +157,7 @@ export class Session {
     }
     if (hello.instance === "") throw new Refusal("INVALID", "Cannot register worker: it has no instance, by which it could be known again");
     if (hello.slots < 1 || hello.slots > MAX_SLOTS) throw new Refusal("INVALID", `Cannot register worker: ${hello.slots} slots, must be 1 to ${MAX_SLOTS}`);
-    const bad = hello.tags.find((tag) => !/^[A-Za-z0-9_.:-]{1,64}$/.test(tag));
+    const bad = hello.tags.find((tag) => !TAG.test(tag));
     if (bad !== undefined) throw new Refusal("INVALID", `Cannot register worker: "${bad}" is not a tag`);
     const known = engine.state.workersByInstance.get(hello.instance);
     doors.admit(this.#connection, "worker", { isKnown: known !== undefined, older: known && workers.links.get(known.id)?.connection });

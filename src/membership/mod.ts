@@ -21,6 +21,7 @@
  * one master asks, so there is nobody to share a suspicion with, and a fixed lease can be reasoned about.
  * Test: test/12-membership.test.ts
  */
+import { invariant } from "#base";
 
 export interface LeaseTimes {
   /** Members are heard of at least this often, and the book is looked at as often. */
@@ -174,9 +175,4 @@ export class Leases<Id> {
   #lookBy(at: number): void {
     if (at < this.#nextAt) this.#nextAt = at;
   }
-}
-
-/** What only a bug in the caller can break. */
-function invariant(ok: boolean, why: string): asserts ok {
-  if (!ok) throw new Error(`Bug in the membership: ${why}`);
 }

@@ -5,11 +5,11 @@
  * arrives as it was written.
  * Test: test/17-pipelines.test.ts
  */
+import { hint } from "#base";
 import { resolveScalar, toValue, type ScalarNode, type YamlNode } from "#yaml";
 import { clip, type Fields, type Text } from "./fields.ts";
 import { MAX_ARGS, MAX_INPUT_BYTES, MAX_PATH_BYTES } from "./limits.ts";
 import { quoted, textsIn } from "./show.ts";
-import { hint } from "./suggest.ts";
 import type { ActionDefinition, ShellName } from "./types.ts";
 import { splitWords } from "./words.ts";
 

@@ -9,13 +9,13 @@
  * problem has been reported.
  * Test: test/17-pipelines.test.ts
  */
+import { hint } from "#base";
 import { resolveScalar, type MappingNode, type ScalarNode, type YamlNode } from "#yaml";
 import { parseDuration, secondsToMs } from "./duration.ts";
 import { MAX_DURATION_MS, MAX_TEXT_BYTES } from "./limits.ts";
 import { listOfKeys } from "./advice.ts";
 import { adviceFor, jobBesideOthers } from "./foreign.ts";
 import type { Report } from "./problems.ts";
-import { hint } from "./suggest.ts";
 
 const SHOWN_CHARS = 40;
 

@@ -3,11 +3,11 @@
  *
  * Test: test/17-pipelines.test.ts
  */
+import { hint } from "#base";
 import { Dag, DagError } from "#dag";
 import { clip, type Text } from "./fields.ts";
 import type { ReadJob } from "./job.ts";
 import type { Report } from "./problems.ts";
-import { hint } from "./suggest.ts";
 
 /** Reports duplicate ids, unknown parents, affinity to strangers, and cycles. */
 export function checkGraph(report: Report, jobs: readonly ReadJob[]): void {

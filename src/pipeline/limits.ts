@@ -22,8 +22,7 @@ export const MAX_ENV_NAME_CHARS = 1024;
 /** The longest single string that Linux passes to a program (MAX_ARG_STRLEN, 32 pages). */
 export const MAX_ENV_BYTES = 128 * 1024;
 export const MAX_TAGS = 64;
-export const MAX_TAG_CHARS = 64;
-export const TAG = new RegExp(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,${MAX_TAG_CHARS - 1}}$`);
+export { MAX_TAG_CHARS, TAG } from "#base";
 export const MAX_MESSAGE_BYTES = 16 * 1024;
 /** A call's input as JSON: an eighth of a frame, so that a batch of calls still fits one. */
 export const MAX_INPUT_BYTES = 1024 * 1024;

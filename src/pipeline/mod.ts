@@ -8,7 +8,7 @@
  *     duration.ts · words.ts              `90s`; a line of arguments, split
  *     graph.ts · files.ts · mentions.ts   edges; files that jobs name, and where they name them
  *     problems.ts                         all that is wrong, at once, with what to write instead:
- *     suggest.ts · foreign.ts · advice.ts · show.ts   "did you mean", other tools' keys
+ *     foreign.ts · advice.ts · show.ts    other tools' keys, "did you mean", what is shown of the text
  *     types.ts · limits.ts                what a pipeline is, and how large
  *     value.ts · emit.ts                  from a JavaScript value, and back to YAML
  *
@@ -34,7 +34,6 @@ export * as limits from "./limits.ts";
 export { PipelineError, type PipelineErrorCode, type PipelineProblem } from "./problems.ts";
 export type { ProjectFiles } from "./files.ts";
 export { mentionedPaths } from "./mentions.ts";
-export { didYouMean, editDistance } from "./suggest.ts";
 export type { ActionDefinition, GateDefinition, JobDefinition, PipelineDefinition, RetryDefinition } from "./types.ts";
 export { splitWords, type Words } from "./words.ts";
 

@@ -17,6 +17,7 @@
  * is paid for by the pushes since the last one, and a queue is never over twice its live size.
  * Test: test/07-queue.test.ts
  */
+import { invariant } from "#base";
 
 /** Where an entry stands in a `ReadyQueue`. */
 export interface ReadyKey {
@@ -24,11 +25,6 @@ export interface ReadyKey {
   readonly priority: number;
   /** Lower first. The caller's own count, never used twice in one queue: it makes the order total. */
   readonly order: number;
-}
-
-/** For what only a bug of ours can break. */
-function invariant(ok: boolean, why: string): asserts ok {
-  if (!ok) throw new Error(`Invariant broken in queue: ${why}`);
 }
 
 /** A binary heap. The entry with the lowest `major` is on top; among equals, the one with the lowest `minor`. */

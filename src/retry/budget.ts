@@ -2,8 +2,8 @@
  * A retry budget: retries stay a bounded share of the work, so that a broken dependency is not also hammered.
  * Private to src/retry; its public names are exported by mod.ts.
  */
+import { invariant } from "#base";
 
-import { invariant } from "./invariant.ts";
 
 /** One retry, in the unit that the bucket counts in. Whole numbers: ten deposits of 0.1 as doubles are less than 1. */
 const RETRY_MILLI = 1000;

@@ -2,8 +2,8 @@
  * Where work goes whose retries are spent: kept for a person, never silently lost, never without bound.
  * Private to src/retry; its public names are exported by mod.ts.
  */
+import { invariant } from "#base";
 
-import { invariant } from "./invariant.ts";
 
 /** Letters kept. A person reads these: of ten thousand failures the newest thousand tell the story, in about 1 MB. */
 export const MAX_DEAD_LETTERS = 1000;

@@ -20,8 +20,8 @@
  * jitter (its delay depends on the delay before it, which would be one more thing to remember for every job).
  * Test: test/09-retry.test.ts
  */
+import { invariant } from "#base";
 
-import { invariant } from "./invariant.ts";
 
 export { RetryBudget, type BudgetOptions, type BudgetState } from "./budget.ts";
 export { DeadLetters, MAX_DEAD_LETTERS, type DeadLettersState } from "./dead_letters.ts";

@@ -17,6 +17,7 @@
  * Test: test/08-routing.test.ts
  */
 
+import { invariant } from "#base";
 import { GENERAL, parseKey, type Need, type Reason } from "./requirement.ts";
 
 export { describe, GENERAL, requirementKey, type Need, type Reason } from "./requirement.ts";
@@ -352,8 +353,3 @@ function siftDown(seat: Seat): void {
   seat.index = index;
 }
 // #endregion
-
-/** What only a bug in the caller can break. Bad input is refused long before it gets here. */
-function invariant(ok: boolean, why: string): asserts ok {
-  if (!ok) throw new Error(`Router invariant broken: ${why}`);
-}

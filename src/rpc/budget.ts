@@ -15,7 +15,8 @@
  * Left out: what a socket holds that takes more (HIGH_WATER_BYTES at most): it is on its way.
  * Test: test/04-rpc.budget.test.ts
  */
-import { invariant, RpcError } from "./errors.ts";
+import { invariant } from "#base";
+import { RpcError } from "./errors.ts";
 
 /** Somebody who makes us hold memory. */
 export interface Debtor {

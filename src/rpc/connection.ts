@@ -52,7 +52,7 @@ interface Pending {
  * @example
  * ```ts
  * import { RpcConnection } from "#rpc";
- * import { SimWorld } from "#sim";
+ * import { SimWorld } from "#simhost";
  * const world = new SimWorld({ seed: 1 });
  * const [server, client] = [world.host("server"), world.host("client")];
  * await server.network.listen({ host: "server", port: 80 }, (socket) => {

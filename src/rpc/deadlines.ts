@@ -13,8 +13,8 @@
  * Left out: a timing wheel. It would make `add` O(1), and wake up for ticks in which nothing is due.
  * Test: test/04-rpc.test.ts
  */
+import { invariant } from "#base";
 import type { Host, Timer } from "#host";
-import { invariant } from "./errors.ts";
 
 export interface Deadline {
   readonly at: number;

@@ -92,8 +92,3 @@ function wholeCharacters(text: Buffer): number {
   while (end > 0 && end < text.length && (text[end]! & 0xc0) === 0x80) end--;
   return end;
 }
-
-/** For our own bugs only; what peers send gets an RpcError. */
-export function invariant(ok: boolean, why: string): asserts ok {
-  if (!ok) throw new Error(`Bug in rpc: ${why}`);
-}

@@ -4,8 +4,8 @@
  * Every number here bounds something that a peer could otherwise grow: our memory, our timers, our patience.
  * Test: test/04-rpc.test.ts
  */
+import { invariant } from "#base";
 import { MAX_BODY_BYTES } from "#framing";
-import { invariant } from "./errors.ts";
 
 /** Per connection; pass a part of it to `RpcConnection` to change some. */
 export interface RpcLimits {

@@ -4,7 +4,7 @@
  * Test: test/10-master.test.ts
  */
 import { createHash } from "node:crypto";
-import { ArchiveError, packProject } from "#exec";
+import { ArchiveError, packProject } from "#project";
 import type { Host } from "#host";
 import type { PipelineDefinition } from "#pipeline";
 import { RpcError, type RpcConnection } from "#rpc";

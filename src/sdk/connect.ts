@@ -9,10 +9,18 @@
  * simulation is the same on every machine.
  * Test: test/sdk.test.ts
  */
+import { hostPort } from "#base";
 import { nodeHost, type Address, type Host } from "#host";
 import { RpcConnection, RpcError } from "#rpc";
 import {
-  addressText, DEFAULT_PORT, Hello, isBlank, Op, PROTOCOL, readAddress, Welcome, whyUnreached,
+  DEFAULT_PORT,
+  Hello,
+  isBlank,
+  Op,
+  PROTOCOL,
+  readAddress,
+  Welcome,
+  whyUnreached,
 } from "#wire";
 import { Client, type Session } from "./client.ts";
 import { checkAddress, checkMs, named } from "./options.ts";
@@ -126,7 +134,7 @@ async function openSession(target: Target): Promise<Session> {
 function unreached(target: Target, error: unknown): unknown {
   const why = whyUnreached(error);
   if (why === undefined) return error;
-  const where = `${addressText(target.master)}${target.source}`;
+  const where = `${hostPort(target.master)}${target.source}`;
   return new ConnectError(`Cannot connect to the master at ${where}: ${why}`, error);
 }
 

@@ -12,7 +12,7 @@
  * Test: test/17-pipelines.project.test.ts
  */
 import { join } from "node:path";
-import { leftOutOf, matchPath } from "#exec";
+import { leftOutOf, matchPath } from "#project";
 import type { Host } from "#host";
 import { mentionedPaths, type PipelineDefinition } from "#pipeline";
 

@@ -18,7 +18,7 @@
  *     shrink.ts      a plan that breaks something, made small
  *
  * The master, the workers, the log, the rpc layer and the executor are the real ones. Simulated is what they are handed: the
- * `Host` (src/sim), the programs and the work folders.
+ * `Host` (src/simhost), the programs and the work folders.
  *
  * Invariants: a life is a function of its plan; the judge does not ask the master what is right.
  * Left out: calls (threads are not simulated), several masters, disks that lie about a sync.

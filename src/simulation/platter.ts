@@ -7,7 +7,7 @@
  * Test: test/22-simulation.test.ts
  */
 import type { Host, Storage, StoredFile } from "#host";
-import type { SimWorld } from "#sim";
+import type { SimWorld } from "#simhost";
 
 /** A host of which only the storage may be used, and that only for reading. */
 export function platterOf(world: SimWorld, machine: string): Host {

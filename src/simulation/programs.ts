@@ -9,7 +9,7 @@
  * Test: test/22-simulation.test.ts
  */
 import type { WorkFolders } from "#host";
-import type { SimProcess, SimProgram } from "#sim";
+import type { SimProcess, SimProgram } from "#simhost";
 
 /** Between two lines of a program that prints. */
 const PRINT_MS = 5;

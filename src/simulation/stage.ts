@@ -4,7 +4,7 @@
  * Test: test/22-simulation.test.ts
  */
 import { seededRandom, type Random, type Timer } from "#host";
-import { SimWorld, type SimProgram } from "#sim";
+import { SimWorld, type SimProgram } from "#simhost";
 import { Names } from "#core";
 import { Judge, Violation, type Invariant } from "./invariants.ts";
 import type { Plan, Range } from "./plan.ts";

@@ -19,7 +19,7 @@ import type { Stage } from "./stage.ts";
 const [REQUEST, REPLY, ONEWAY] = [0, 1, 16];
 
 /** The same host, overheard. */
-export function tapped(host: Host, options: { stage: Stage; worker: string }): Host {
+export function tapped<H extends Host>(host: H, options: { stage: Stage; worker: string }): H {
   const network: Network = {
     listen: (at, onSocket) => host.network.listen(at, onSocket),
     dial: async (to, how) => tapSocket(await host.network.dial(to, how), new Tap(options.stage, options.worker)),

@@ -5,6 +5,7 @@
  * other is converted on its way.
  * Test: test/15-store.test.ts
  */
+import { invariant } from "#base";
 import type { Command } from "./command.ts";
 import { CONNECTION } from "./connection.ts";
 import { HASHES } from "./hashes.ts";
@@ -13,7 +14,6 @@ import { KEYS } from "./keys.ts";
 import { LISTS } from "./lists.ts";
 import { PERSISTENCE } from "./persist-commands.ts";
 import { PUBSUB } from "./pubsub.ts";
-import { invariant } from "./refusal.ts";
 import { SETS } from "./sets.ts";
 import { STRINGS } from "./strings.ts";
 import { TRANSACTIONS } from "./transactions.ts";

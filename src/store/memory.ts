@@ -16,8 +16,9 @@
  * Test: test/15-store.memory.test.ts
  */
 import { getHeapStatistics } from "node:v8";
+import { invariant } from "#base";
 import type { Setting } from "./config.ts";
-import { invariant, OOM } from "./refusal.ts";
+import { OOM } from "./refusal.ts";
 
 /** A string's header is 16 bytes, and its bytes are rounded up to 8: 4 on average. */
 export const STRING_BYTES = 20;

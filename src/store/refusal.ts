@@ -29,11 +29,6 @@ export const TOO_LONG = new Refusal("ERR string exceeds maximum allowed size (pr
 /** Redis's words, for a limit that is ours. */
 export const OOM = new Refusal("OOM command not allowed when used memory > 'maxmemory'.");
 
-/** Only our own bug can break what is checked here. */
-export function invariant(ok: boolean, why: string): asserts ok {
-  if (!ok) throw new Error(`Invariant broken: ${why}`);
-}
-
 /** How much of what a client sent is repeated in an error. */
 export const QUOTED_CHARS = 128;
 

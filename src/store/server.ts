@@ -13,6 +13,7 @@
  * Left out: TLS (as in Redis's own early years: put a tunnel in front).
  * Test: test/15-store.server.test.ts
  */
+import { isLoopback } from "#base";
 import type { Address, Host, Listener, Socket } from "#host";
 import { LINGER_MS, type Shared, StoreConnection } from "./server-connection.ts";
 import type { Store } from "./store.ts";
@@ -86,10 +87,6 @@ export async function startStore(options: StoreServerOptions): Promise<StoreServ
     },
     close: () => clients.close(listener),
   };
-}
-
-function isLoopback(name: string): boolean {
-  return name === "localhost" || name === "::1" || /^127(?:\.\d{1,3}){3}$/.test(name);
 }
 
 /** CONFIG SET may change the password of an open port, and not take it away. */

@@ -5,6 +5,7 @@
  *
  * Test: test/sdk.test.ts
  */
+import { hostPort, type HostPort } from "#base";
 import { DEFAULT_PORT } from "./limits.ts";
 
 /** Where people work alone: their own machine. */
@@ -17,11 +18,6 @@ const NETWORK_CODES: ReadonlySet<string> = new Set([
 ]);
 /** What a client makes of the answers of a program that is no Titan master. */
 const FOREIGN_CODES: ReadonlySet<string> = new Set(["BAD_FRAME", "TOO_LARGE"]);
-
-interface HostPort {
-  readonly host: string;
-  readonly port: number;
-}
 
 /**
  * Reads `host:port`, `[::1]:9090`, `host`, `:9090` or `9090`. A string says what is wrong.
@@ -44,8 +40,9 @@ export function readAddress(text: string): HostPort | string {
   return { host: host === "" ? LOOPBACK : host, port: value };
 }
 
-export function addressText({ host, port }: HostPort): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+/** A store's address as a URL, with its password if there is one. */
+export function storeUrl(at: HostPort, password?: string): string {
+  return `redis://${password === undefined ? "" : `:${encodeURIComponent(password)}@`}${hostPort(at)}`;
 }
 
 /** Whether the connection is what failed: the same request may work on the next one. */

@@ -7,6 +7,7 @@
  *     messages.ts · pipeline.ts   the schemas; how a pipeline travels and is kept
  *     limits.ts                   limits that both ends must agree on
  *     address.ts · read.ts        where a master is; what every reader of an answer needs
+ *     exit-codes.ts               what a program says when it ends
  *
  * A *request* has exactly one reply (or a stream of them). A *notice* is one-way. The two messages that every job
  * costs carry many jobs each: DISPATCH is a notice, FINISHED a request, because a worker keeps its reports until the
@@ -18,8 +19,9 @@
  * job's author and are opaque bytes here.
  * Test: test/10-master.test.ts
  */
+export { EXIT } from "./exit-codes.ts";
 export * from "./limits.ts";
 export * from "./pipeline.ts";
 export * from "./messages.ts";
-export { addressText, isBlank, isConnectionError, readAddress, whyUnreached } from "./address.ts";
+export { isBlank, isConnectionError, readAddress, storeUrl, whyUnreached } from "./address.ts";
 export { jobCounts, resultValue } from "./read.ts";

@@ -6,6 +6,7 @@
  *
  * Test: test/15-store.cluster.test.ts
  */
+import { isLoopback } from "#base";
 import type { ClusterPlaces } from "#exec";
 import type { Address } from "#host";
 
@@ -32,10 +33,6 @@ export function misplacedStore(master: Address, store: string | undefined): stri
   const { host, hostname } = new URL(store);
   if (!isLoopback(hostname) || isLoopback(master.host)) return undefined;
   return `jobs here look for the cluster's store at ${host}, which is this machine; the master is at ${master.host}`;
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || /^\[?::1\]?$/.test(host) || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 const EVERYWHERE = new Set(["0.0.0.0", "[::]"]);

@@ -6,9 +6,13 @@
  * Test: test/11-worker.test.ts
  */
 import {
-  ensureProject, type ClusterPlaces, type Executor, type ExecOutcome, type LocalExecutor,
+  type ClusterPlaces,
+  type Executor,
+  type ExecOutcome,
+  type LocalExecutor,
   type Running,
 } from "#exec";
+import { ensureProject } from "#project";
 import type { Address, Host, Timer } from "#host";
 import { RpcError } from "#rpc";
 import {

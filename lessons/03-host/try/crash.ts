@@ -1,6 +1,6 @@
 /** Three ways to write a file, and what a power cut leaves of each. */
 import type { Storage } from "#host";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 
 const ways: Record<string, (storage: Storage) => Promise<void>> = {
   "written": async (storage) => storage.writeFile("/state", Buffer.from("new")),

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { nodeHost, type Address, type Host } from "#host";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 
 type Note = (text: string) => void;
 

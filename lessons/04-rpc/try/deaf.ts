@@ -1,6 +1,6 @@
 /** A peer that never reads, and what is queued for it by a sender that does not ask (`deaf naive`), and by one that does. */
 import { RpcConnection } from "#rpc";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 
 const world = new SimWorld({ seed: 42 });
 await world.host("deaf").network.listen({ host: "deaf", port: 80 }, (socket) => {

@@ -4,7 +4,7 @@
  */
 import { encodeFrame, FrameDecoder, type Frame } from "#framing";
 import { type Socket } from "#host";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 
 const PRICES: Record<string, { price: string; thinkMs: number }> = {
   house: { price: "400000 euros", thinkMs: 30 },

@@ -1,6 +1,6 @@
 /** A hundred questions that take the server 10 ms each, over one connection: in turns, and all at once. */
 import { RpcConnection } from "#rpc";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 
 const COUNT = 100;
 

@@ -1,6 +1,6 @@
 /** A stream to a reader who takes 20 items a second, and a question asked meanwhile on the same connection. */
 import { RpcConnection, type IncomingRequest } from "#rpc";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 
 const world = new SimWorld({ seed: 42, latencyMs: [1, 1] });
 const server = world.host("server");

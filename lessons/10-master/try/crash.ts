@@ -2,7 +2,7 @@
 import { startMaster } from "#master";
 import { RpcConnection } from "#rpc";
 import { connect, type Client } from "#sdk";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import { Dispatch, Finished, Hello, Op, PROTOCOL, type Assignment, type JobSpec } from "#wire";
 
 const LIVES = 60;

@@ -2,7 +2,7 @@
 import { startMaster } from "#master";
 import { RpcConnection } from "#rpc";
 import { connect } from "#sdk";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import { Dispatch, Hello, Op, PROTOCOL } from "#wire";
 
 const crash = process.argv[2] === "crash";

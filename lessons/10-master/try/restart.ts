@@ -2,7 +2,7 @@
 import { startMaster } from "#master";
 import { RpcConnection } from "#rpc";
 import { connect } from "#sdk";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import { Dispatch, Finished, Hello, Op, PROTOCOL, Welcome, type Assignment, type JobSpec } from "#wire";
 
 const world = new SimWorld({ seed: 10 });

@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createExecutor } from "#exec";
-import { nodeHost } from "#host";
+import { nodeWorkerHost } from "#process";
 
 const folder = mkdtempSync(join(tmpdir(), "titan-deaf-"));
-const executor = createExecutor({ host: nodeHost(), workDir: folder });
+const executor = createExecutor({ host: nodeWorkerHost(), workDir: folder });
 const scripts = {
   obeys: "sleep 1000",
   tidies: "trap 'echo checkpoint written; exit 0' TERM; while :; do sleep 0.01; done",

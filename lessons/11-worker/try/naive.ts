@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createExecutor } from "#exec";
-import { nodeHost } from "#host";
+import { nodeWorkerHost } from "#process";
 
 interface Started {
   output(): string;
@@ -29,7 +29,7 @@ function naive(script: string): Started {
 }
 
 const folder = mkdtempSync(join(tmpdir(), "titan-naive-"));
-const executor = createExecutor({ host: nodeHost(), workDir: folder });
+const executor = createExecutor({ host: nodeWorkerHost(), workDir: folder });
 let jobs = 0;
 function careful(script: string): Started {
   const chunks: Buffer[] = [];

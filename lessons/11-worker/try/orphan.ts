@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { nodeHost } from "#host";
+import { nodeProcesses } from "#process";
 
 /** A zombie, dead but not yet fetched by its parent, does not count. */
 const isAlive = (pid: number): boolean => {
@@ -16,7 +16,7 @@ const isAlive = (pid: number): boolean => {
 
 if (process.argv[2] === "child") {
   const script = "sleep 1000 & echo $!; sleep 1000 & echo $!; wait";
-  nodeHost().processes.spawn({
+  nodeProcesses().spawn({
     argv: ["sh", "-c", script], cwd: "/", env: { PATH: process.env["PATH"] ?? "/bin:/usr/bin" },
     onOutput: (_stream, bytes) => void process.stdout.write(bytes),
     onExit: () => undefined,

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createExecutor, type ExecRequest } from "#exec";
-import { nodeHost } from "#host";
+import { nodeWorkerHost } from "#process";
 
 async function measure(name: string, count: number, atOnce: number, run: (i: number) => Promise<unknown>): Promise<void> {
   let next = 0;
@@ -18,7 +18,7 @@ async function measure(name: string, count: number, atOnce: number, run: (i: num
 
 const scale = Number(process.argv[2] ?? 1);
 await measure("fork Node", 800 * scale, 4, () => new Promise((resolve) => spawn("/bin/true").on("exit", resolve)));
-const host = nodeHost();
+const host = nodeWorkerHost();
 await measure("a line to a launcher", 1600 * scale, 4, () => new Promise((resolve) => {
   host.processes.spawn({ argv: ["/bin/true"], cwd: "/", env: {}, onOutput: () => undefined, onExit: resolve });
 }));

@@ -3,10 +3,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createExecutor } from "#exec";
-import { nodeHost } from "#host";
+import { nodeWorkerHost } from "#process";
 
 const folder = mkdtempSync(join(tmpdir(), "titan-unread-"));
-const host = nodeHost();
+const host = nodeWorkerHost();
 const executor = createExecutor({ host, workDir: folder });
 const sleep = (ms: number) => new Promise<void>((resolve) => void host.timers.after(ms, resolve));
 const counter = join(folder, "counter");

@@ -1,6 +1,6 @@
 /** A coordinator as one writes it first: beats, a timeout, and whoever answers is right. Then a worker is frozen for a while. */
 import { RpcConnection } from "#rpc";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 
 const [BEAT, RUN, DONE] = [1, 2, 3];
 const SILENT_MS = 4000;

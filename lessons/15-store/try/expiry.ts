@@ -1,6 +1,6 @@
 /** Two keys that will die, a process that dies first, and what the log says about it. The clock is chapter 03's, so it is always 2024. */
 import { readLog } from "#log";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import { openStore, Recorder } from "#store";
 
 const world = new SimWorld({ seed: 15 });

@@ -1,5 +1,5 @@
 /** What `kill -9` and a power cut leave of a file, with and without an fsync. */
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 
 const TEXT = "accepted: run 1\n";
 

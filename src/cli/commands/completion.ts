@@ -37,7 +37,7 @@ export function completionCommand(): Command {
     async run({ context, args: [shell] }) {
       const script = { bash: BASH, zsh: ZSH, fish: FISH }[shell as (typeof SHELLS)[number]];
       if (script === undefined) {
-        const meant = await nearest(shell!, SHELLS);
+        const meant = nearest(shell!, SHELLS);
         const hint =
           meant === undefined ? ": there are bash, zsh and fish" : ` (did you mean ${meant}?)`;
         throw new UsageError(`Cannot write completion for "${shell}"${hint}`);

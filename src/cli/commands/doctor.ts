@@ -12,9 +12,10 @@ import {
   existsSync,
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { hostPort } from "#base";
 import type { Address } from "#host";
 import type { Client } from "#sdk";
-import { addressText, DEFAULT_MASTER, dial, namedMaster, tokenOf } from "../address.ts";
+import { DEFAULT_MASTER, dial, namedMaster, tokenOf } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT, exitCodeOf, isRpcError } from "../exit.ts";
 import { checkLock, checkStorePort, portTrouble, type Finding } from "../health.ts";
@@ -238,7 +239,7 @@ async function checkLiving(
   client: Client,
   at: { address: Address; state: string },
 ): Promise<Finding[]> {
-  const text = addressText(at.address);
+  const text = hostPort(at.address);
   const before = Date.now();
   const info = await client.info();
   const roundTripMs = Date.now() - before;

@@ -112,7 +112,7 @@ async function named<T>(client: Client, typed: string, ask: (worker: string) => 
     if (!isRpcError(error, "NOT_FOUND")) throw error;
     const names = (await client.workers()).map(({ name }) => name);
     if (names.length === 0) throw error;
-    const meant = await nearest(typed, names);
+    const meant = nearest(typed, names);
     throw new CliError(EXIT.ERROR, `${(error as Error).message}${meant === undefined ? "" : ` (did you mean ${meant}?)`}`, { advice: meant === undefined ? "titan workers lists them" : undefined });
   }
 }

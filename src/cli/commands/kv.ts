@@ -96,6 +96,6 @@ async function explained(error: Error, name: string): Promise<Error> {
 
 async function didYouMean(name: string): Promise<string> {
   const { GATEWAY_COMMANDS } = await import("#store");
-  const meant = GATEWAY_COMMANDS.has(name) ? undefined : await nearest(name, [...GATEWAY_COMMANDS]);
+  const meant = GATEWAY_COMMANDS.has(name) ? undefined : nearest(name, [...GATEWAY_COMMANDS]);
   return meant === undefined ? "" : ` (did you mean ${meant}?)`;
 }

@@ -50,7 +50,7 @@ export const log: Command = {
 };
 
 async function refuseAction(action: string): Promise<never> {
-  const meant = await nearest(action, ACTIONS);
+  const meant = nearest(action, ACTIONS);
   const hint = meant === undefined ? "" : ` (did you mean ${meant}?)`;
   const known = "show, inspect, verify and repair";
   throw new UsageError(`Cannot run titan log ${action}: there are ${known}${hint}`);

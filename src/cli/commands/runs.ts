@@ -81,7 +81,7 @@ async function statusesOf(call: Call): Promise<ReadonlySet<string> | undefined> 
   const words = text.split(",").map((word) => word.trim().toUpperCase());
   const wrong = words.find((word) => !(RUN_STATUSES as readonly string[]).includes(word));
   if (wrong === undefined) return new Set(words);
-  const meant = await nearest(wrong, RUN_STATUSES);
+  const meant = nearest(wrong, RUN_STATUSES);
   const hint =
     meant === undefined ? `: there are ${RUN_STATUSES.join(", ")}` : ` (did you mean ${meant}?)`;
   throw new UsageError(`Cannot use --status ${text}: no run is ever "${wrong}"${hint}`);

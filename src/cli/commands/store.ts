@@ -1,14 +1,16 @@
 /** `titan store`: TitanStore in a process of its own, and what it holds as a file for Redis. Lesson 15. */
 import { closeSync, openSync, readSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { storeUrl } from "#wire";
+import { dialable, hostPort, isLoopback } from "#base";
 import type { Address } from "#host";
-import { addressText, isLoopback, parseAddress, reachable } from "../address.ts";
+import { parseAddress } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
 import { shortPath, tornText } from "../serve.ts";
-import type { ServedStore, ServeStoreOptions } from "../store-serve.ts";
-import { fullText, trouble, troubleAdvice, troubleText } from "../store-trouble.ts";
-import { DEFAULT_STORE_PORT, storeUrl } from "../store-url.ts";
+import type { ServedStore, ServeStoreOptions } from "#cluster";
+import { fullText, trouble, troubleAdvice, troubleText } from "#cluster";
+import { DEFAULT_STORE_PORT } from "../store-url.ts";
 import { plural } from "../text.ts";
 
 /** Nobody's password; and a file without an end must not fill the memory. */
@@ -82,13 +84,13 @@ async function serve(call: Call): Promise<number> {
     loading.abort(); // a replay has promised nothing: it need not be waited for
     end();
   });
-  const { serveStore } = await import("../store-serve.ts");
+  const { serveStore } = await import("#cluster");
   let served: ServedStore;
   try {
     served = await serveStore({
       ...options, host: context.host, onFatal: end, signal: loading.signal,
       onFull: (why) => context.note(`titan: ${fullText(why)}`),
-      onTrouble: (from, why) => context.note(`titan: ${why === undefined ? `follows ${addressText(from)}` : `cannot follow ${addressText(from)} yet: ${why.replace(/\s+/g, " ").trim()}`}`),
+      onTrouble: (from, why) => context.note(`titan: ${why === undefined ? `follows ${hostPort(from)}` : `cannot follow ${hostPort(from)} yet: ${why.replace(/\s+/g, " ").trim()}`}`),
     });
   } catch (error) {
     if (loading.signal.aborted) return EXIT.OK;
@@ -188,12 +190,12 @@ function announce(call: Call, served: ServedStore, { dir, durability, replicaOf 
   const { host, port, recovered } = served;
   const url = storeUrl(served);
   if (call.json) {
-    return context.json({ type: "ready", role: "store", store: url, host, port, state: dir, durability: dir === undefined ? undefined : durability, replicaOf: replicaOf && addressText(replicaOf), pid: process.pid, recovered });
+    return context.json({ type: "ready", role: "store", store: url, host, port, state: dir, durability: dir === undefined ? undefined : durability, replicaOf: replicaOf && hostPort(replicaOf), pid: process.pid, recovered });
   }
   const place = dir === undefined ? "in memory only" : `state in ${shortPath(dir)}`;
-  context.out(`titan: store at ${addressText(served)}${replicaOf === undefined ? "" : `, replica of ${addressText(replicaOf)}`}, ${place}`);
+  context.out(`titan: store at ${hostPort(served)}${replicaOf === undefined ? "" : `, replica of ${hostPort(replicaOf)}`}, ${place}`);
   if (recovered.keys + recovered.tornBytes > 0) context.out(`titan: recovered ${plural(recovered.keys, "key")}${tornText(recovered)}`);
   for (const damage of recovered.ignored) context.note(`titan: warning: ${damage}`);
-  const from = storeUrl({ host: reachable(host), port });
+  const from = storeUrl({ host: dialable(host), port });
   context.out(`  next: redis-cli -p ${port}   or: titan kv --store ${from} ${replicaOf === undefined ? "set KEY VALUE" : "get KEY"}   Ctrl-C stops`);
 }

@@ -2,12 +2,13 @@
 import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
-import { removalsDone, sharedRoot, takeProcessFolder } from "#host";
-import { DEFAULT_MASTER, addressText, namedMaster, tokenOf } from "../address.ts";
+import { hostPort } from "#base";
+import { sharedRoot, VERSION } from "#host";
+import { nodeProcesses, removalsDone, takeProcessFolder } from "#process";
+import { DEFAULT_MASTER, namedMaster, tokenOf } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT } from "../exit.ts";
 import { plural, withoutRepeats } from "../text.ts";
-import { VERSION } from "../version.ts";
 
 /** As the wire has it (MAX_SLOTS): beyond this a machine has other limits. */
 const MAX_SLOTS = 4096;
@@ -52,7 +53,7 @@ async function run(call: Call): Promise<number> {
   const started = startWorker({
     host: context.host, master, slots, tags, version: VERSION, cacheDir: join(home, "cache"),
     executor: createExecutor({
-      host: context.host, workDir: join(folder, "jobs"), sharedRoot: sharedRoot(), onNote,
+      host: { ...context.host, processes: nodeProcesses() }, workDir: join(folder, "jobs"), sharedRoot: sharedRoot(), onNote,
     }),
     ...(name !== undefined && { name }), ...(token !== undefined && { token }),
     onNote: withoutRepeats(onNote),
@@ -75,8 +76,8 @@ async function run(call: Call): Promise<number> {
   if (call.on("parent-pipe")) endWithParent(stop);
 
   started.ready.then((registered) => {
-    if (call.json) context.json({ type: "worker", name: registered.name, pid: process.pid, master: addressText(master), slots, tags });
-    else context.out(`${registered.name} offers ${slots} ${slots === 1 ? "slot" : "slots"} to ${addressText(master)}${tags.length > 0 ? ` (${tags.join(", ")})` : ""}`);
+    if (call.json) context.json({ type: "worker", name: registered.name, pid: process.pid, master: hostPort(master), slots, tags });
+    else context.out(`${registered.name} offers ${slots} ${slots === 1 ? "slot" : "slots"} to ${hostPort(master)}${tags.length > 0 ? ` (${tags.join(", ")})` : ""}`);
   }, () => undefined); // `done` says why
   await started.done;
   await stopped; // The connection is closed before the last job has tidied up.

@@ -8,6 +8,7 @@
  * Invariants: `hash(state)` after live running equals `hash(state)` after replay, for every prefix of the log.
  * Test: test/10-master.test.ts
  */
+import { invariant } from "#base";
 import type { Failure } from "#wire";
 import { sentence } from "./check.ts";
 import type { Event, EventOf } from "./events.ts";
@@ -16,7 +17,7 @@ import {
   readyKey, registerWorker, releaseWorker, reopen, setStatus, settle, unqueue,
 } from "./jobs.ts";
 import { runMemory } from "./memory.ts";
-import { invariant, isTerminal, touch, type Job, Run, type State } from "./state.ts";
+import { isTerminal, touch, type Job, Run, type State } from "./state.ts";
 
 export function apply(state: State, event: Event): void {
   if (event.at > state.at) state.at = event.at;

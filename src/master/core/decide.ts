@@ -9,6 +9,7 @@
  * Left out: authorisation, which the connection settles before a command exists.
  * Test: test/10-master.test.ts
  */
+import { invariant, TAG } from "#base";
 import { DagError } from "#dag";
 import { DEFAULT_RETRY, verdict } from "#retry";
 import { requirementKey } from "#routing";
@@ -30,10 +31,7 @@ import type { Event } from "./events.ts";
 import { jobsMemory, runMemory } from "./memory.ts";
 import { Refusal, type Context } from "./refusal.ts";
 import { checkRoom, keptFailure, makeRoom, tooMuch } from "./room.ts";
-import {
-  buildGraph, invariant, isAlone, isTerminal, MAX_REQUIREMENTS, type Job, type Run, type State,
-  type Worker,
-} from "./state.ts";
+import { buildGraph, isAlone, isTerminal, MAX_REQUIREMENTS, type Job, type Run, type State, type Worker } from "./state.ts";
 import { neverScheduled } from "./explain.ts";
 
 /** Dependencies of one submission. Building such a graph takes about a second, in which no beat is answered: well within a lease. */
@@ -114,7 +112,7 @@ function checkJobs(jobs: readonly JobSpec[], options: { from: number; doing: str
     if (why !== undefined) throw wrong(why);
     for (const parent of job.dependsOn) if (parent >= total) throw wrong(`depends on job number ${parent} of ${total}`);
     if (job.affinity !== undefined && !job.dependsOn.includes(job.affinity)) throw wrong("has affinity to a job that it does not depend on");
-    for (const tag of job.requirement) if (!/^[A-Za-z0-9_.:-]{1,64}$/.test(tag)) throw wrong(`requires "${tag}", which is not a tag`);
+    for (const tag of job.requirement) if (!TAG.test(tag)) throw wrong(`requires "${tag}", which is not a tag`);
   }
 }
 

@@ -10,12 +10,11 @@
  * because a recursion would run out of stack.
  * Test: test/10-master.test.ts
  */
+import { invariant } from "#base";
 import { requirementKey } from "#routing";
 import { JOB_STATUSES, type JobSpec, type JobStatus, type RunStatus } from "#wire";
 import { bufferMemory, jobsMemory, leftMemory } from "./memory.ts";
-import {
-  invariant, isTerminal, Job, MAX_REQUIREMENTS, touch, type Run, type State, type Worker,
-} from "./state.ts";
+import { isTerminal, Job, MAX_REQUIREMENTS, touch, type Run, type State, type Worker } from "./state.ts";
 
 const STATUS_INDEX = Object.fromEntries(JOB_STATUSES.map((status, index) => [status, index])) as Record<JobStatus, number>;
 

@@ -17,9 +17,9 @@
  * Left out: what the answers to clients take; the connections have budgets of their own.
  * Test: test/10-master.memory.test.ts
  */
+import { invariant } from "#base";
 import type { JobSpec, PipelineSpec } from "#wire";
 import type { Job } from "./state.ts";
-import { invariant } from "./state.ts";
 
 // #region measures
 /**

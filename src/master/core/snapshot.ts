@@ -13,6 +13,7 @@
  * Test: test/10-master.test.ts
  */
 import { createHash } from "node:crypto";
+import { invariant } from "#base";
 import { bool, bytes, list, message, optional, string, u32, u53, union, withDefault, type Infer } from "#codec";
 import { RetryBudget } from "#retry";
 import {
@@ -31,7 +32,7 @@ import type { Names } from "./event-text.ts";
 import type { Forecast } from "./forecast.ts";
 import { claimRequirements, ownSpec, readyKey, registerWorker } from "./jobs.ts";
 import { jobMemory, jobsMemory, leftMemory, runMemory } from "./memory.ts";
-import { invariant, isTerminal, Job, Run, State, type Keeper } from "./state.ts";
+import { isTerminal, Job, Run, State, type Keeper } from "./state.ts";
 
 /** Jobs per block: large enough to be cheap, small enough for one message… */
 const BLOCK_JOBS = 1024;

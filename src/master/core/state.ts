@@ -223,8 +223,3 @@ export function openBytes(state: State): number {
 export function isTerminal(status: JobStatus): boolean {
   return status === "COMPLETED" || status === "FAILED" || status === "DEAD" || status === "CANCELLED" || status === "SKIPPED";
 }
-
-/** Stops the process for what only a bug of ours can break; never for what a peer sent. */
-export function invariant(ok: unknown, why: string): asserts ok {
-  if (!ok) throw new Error(`Bug in the master: ${why}`);
-}

@@ -1,5 +1,5 @@
 /**
- * Lesson 11: `Host.processes` on a real machine.
+ * Lesson 11: `Processes` on a real machine.
  *
  * Two ways to start a program. The fast one writes a line to a warm launcher (launcher.ts); the plain one
  * forks Node. Both give the job its own process group, exactly the environment it was given and /dev/null
@@ -18,11 +18,11 @@ import { accessSync, closeSync, constants, existsSync, openSync, readSync, statS
 import { constants as osConstants } from "node:os";
 import { resolve } from "node:path";
 import type { Ending } from "./launcher.ts";
-import { OutputChild } from "./launcher-child.ts";
-import { jobEnded, jobStarted, runPooled } from "./launcher-pool.ts";
-import { reap, release } from "./launcher-reaper.ts";
-import { attemptName } from "./launcher-sweep.ts";
-import type { Child, Exit, Processes, SpawnOptions } from "./types.ts";
+import { OutputChild } from "./child.ts";
+import { jobEnded, jobStarted, runPooled } from "./pool.ts";
+import { reap, release } from "./reaper.ts";
+import { attemptName } from "./sweep.ts";
+import { nodeHost, type Child, type Exit, type WorkerHost, type Processes, type SpawnOptions } from "#host";
 
 /** Where a program is looked for when the environment has no PATH: what execvp(3) does. */
 const DEFAULT_PATH = "/usr/bin:/bin";
@@ -35,7 +35,12 @@ const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 type StartError = Error & { code?: string };
 
-/** The real `Host.processes`. All of them in one process share one pool of launchers. */
+/** The machine this process runs on, with the programs that it can start. */
+export function nodeWorkerHost(): WorkerHost {
+  return { ...nodeHost(), processes: nodeProcesses() };
+}
+
+/** The real `Processes`. All of them in one process share one pool of launchers. */
 export function nodeProcesses(): Processes {
   return { spawn };
 }

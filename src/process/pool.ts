@@ -9,9 +9,9 @@
  * Test: test/11-worker.processes.test.ts
  */
 import { Launcher, type Ending, type LaunchedJob } from "./launcher.ts";
-import { stockedPipes } from "./launcher-pipes.ts";
-import { reap, reaperPid, reapFolder, release } from "./launcher-reaper.ts";
-import { attemptName, hasProc, pauseAfter, Sweeper, SWEEP_MS, type SweptGroup } from "./launcher-sweep.ts";
+import { stockedPipes } from "./pipes.ts";
+import { reap, reaperPid, reapFolder, release } from "./reaper.ts";
+import { attemptName, hasProc, pauseAfter, Sweeper, SWEEP_MS, type SweptGroup } from "./sweep.ts";
 
 /** Longer than the pauses within a run, shorter than a person's attention. */
 const IDLE_MS = 5_000;

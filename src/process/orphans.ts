@@ -17,8 +17,8 @@
  * Test: test/12-membership.orphans.test.ts
  */
 import { readFileSync } from "node:fs";
-import { bootId, type Birth } from "./launcher-journal.ts";
-import { readEntry, readProcesses, type Entry } from "./launcher-sweep.ts";
+import { bootId, type Birth } from "./journal.ts";
+import { readEntry, readProcesses, type Entry } from "./sweep.ts";
 
 /** SIGKILL takes effect within milliseconds, unless a process waits for a disk that does not answer. */
 const GONE_MS = 2_000;

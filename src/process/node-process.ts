@@ -9,7 +9,7 @@
  * Replies have a pipe of their own, and we stop reading that while nobody takes them: then the
  * process waits in `write`, as any program does.
  *
- * Invariants: the process leads a group, which ends with it, and with us (launcher-reaper.ts).
+ * Invariants: the process leads a group, which ends with it, and with us (reaper.ts).
  * `onEnd` comes once, after the last byte of all its pipes.
  * Left out: a child that left the group, and wiped its environment. It can hold the pipes 1 and 2
  * open, so these are given up a moment after the process itself has ended.
@@ -17,7 +17,7 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
-import { reap, release } from "./launcher-reaper.ts";
+import { reap, release } from "./reaper.ts";
 
 /** What the process may print after its end is on its way already. */
 const LAST_OUTPUT_MS = 200;

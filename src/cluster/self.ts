@@ -15,7 +15,9 @@ const WITH_VALUE = new Set(["-e", "--eval", "-p", "--print", "--test-name-patter
 
 /** What `spawn` needs to run `titan ARGS`. */
 export function selfCommand(args: readonly string[]): { file: string; args: string[] } {
-  const main = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "./main.ts" : "./main.js", import.meta.url));
+  const main = fileURLToPath(
+    new URL(`../cli/main.${import.meta.url.endsWith(".ts") ? "ts" : "js"}`, import.meta.url),
+  );
   return { file: process.execPath, args: [...inheritedOptions(process.execArgv), main, ...args] };
 }
 

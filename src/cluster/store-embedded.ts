@@ -13,9 +13,9 @@
  */
 import { totalmem } from "node:os";
 import { Worker } from "node:worker_threads";
+import { ClusterError } from "./errors.ts";
+import { durationText, hostPort } from "#base";
 import type { Address, Host } from "#host";
-import { addressText } from "./address.ts";
-import { CliError, EXIT } from "./exit.ts";
 import type { ServeStoreOptions, StoreRecovered } from "./store-serve.ts";
 import type { FromThread } from "./store-thread.ts";
 import {
@@ -27,7 +27,6 @@ import {
   type StoreTrouble,
 } from "./store-trouble.ts";
 import { HEALTHY_MS, restartDelayMs } from "./supervisor.ts";
-import { durationText } from "./text.ts";
 
 /**
  * Clients at a time, where nobody has counted the process's descriptors: what a hundred workers'
@@ -50,7 +49,7 @@ export interface StoreReady extends Address {
 }
 
 export class EmbeddedStore {
-  /** Rejects with a `CliError` when it cannot start; later deaths are notes. */
+  /** Rejects with a `ClusterError` when it cannot start; later deaths are notes. */
   readonly ready: Promise<StoreReady>;
   readonly #options: EmbeddedStoreOptions;
   #lock: Promise<{ release(): Promise<void> }> | undefined;
@@ -102,7 +101,7 @@ export class EmbeddedStore {
         const error = failure ?? { name: "Error", code: "", message: "its thread ended" };
         if (first !== undefined && !this.#stopping) this.#failed(error, first.reject);
         else if (!this.#stopping) this.#died(error, performance.now() - startedAt);
-        first?.reject(new CliError(EXIT.ERROR, "Cannot start the store: stopped"));
+        first?.reject(new ClusterError("FAILED", "Cannot start the store: stopped"));
       });
     });
     thread.on("error", (error) => (failure = trouble(error)));
@@ -111,7 +110,7 @@ export class EmbeddedStore {
       if (message.kind !== "ready") return void (failure = message.error);
       this.#serving = true;
       this.#listen = { host: this.#listen.host, port: message.port }; // those who know the first one's port find the next one
-      if (first === undefined) this.#options.onNote(`the store is back at ${addressText(this.#listen)}`);
+      if (first === undefined) this.#options.onNote(`the store is back at ${hostPort(this.#listen)}`);
       first?.resolve({ host: message.host, port: message.port, recovered: message.recovered });
       first = undefined;
     });
@@ -146,7 +145,7 @@ export class EmbeddedStore {
   #failed(error: StoreTrouble, reject: (error: Error) => void): void {
     const advice = error.code === "EADDRINUSE" ? "--store-port PORT takes another one" : troubleAdvice(error, this.#place);
     const others = "--no-store does without, --store URL uses one that runs elsewhere";
-    reject(new CliError(EXIT.ERROR, `Cannot start the store: ${troubleText(error, this.#place)}`, { advice: advice === undefined ? others : `${advice}; ${others}` }));
+    reject(new ClusterError("FAILED", `Cannot start the store: ${troubleText(error, this.#place)}`, { advice: advice === undefined ? others : `${advice}; ${others}` }));
   }
 
   #died(error: StoreTrouble, aliveMs: number): void {

@@ -13,9 +13,9 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
-import { EXIT } from "./exit.ts";
+import { EXIT } from "#wire";
+import { durationText } from "#base";
 import { selfCommand } from "./self.ts";
-import { durationText } from "./text.ts";
 
 const RESTART_MIN_MS = 250;
 const RESTART_MAX_MS = 30_000;

@@ -7,13 +7,13 @@
  * One line per launcher, not per job; a process that is no launcher has its own.
  *
  * Invariants: a launcher is in the journal before its first job; the boot comes last and has one length, so a torn line
- * names nobody. A journal that cannot be written stops no job: the environment is the second witness (launcher-orphans.ts).
+ * names nobody. A journal that cannot be written stops no job: the environment is the second witness (orphans.ts).
  * Left out: fsync. The journal must outlive this process, not the machine, for a power loss ends the groups, too.
  * Test: test/12-membership.orphans.test.ts
  */
 import { closeSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
-import { hasProc, readEntry } from "./launcher-sweep.ts";
-import { readSmall } from "./workdir.ts";
+import { hasProc, readEntry } from "./sweep.ts";
+import { readSmall } from "#host";
 
 /** Beyond this, and twice what lives, it is written anew: a worker on its own for a year needs no more disk than at first. */
 const COMPACT_BYTES = 64 * 1024;

@@ -4,7 +4,7 @@
  *     on the machine (`at`)       bytes arrive, programs run, a disk turns
  *     in the process (`enter`)    timers, promises, sockets' handlers: dropped when it is dead, kept while it is stopped
  */
-import type { Host, Timer } from "#host";
+import type { Timer, WorkerHost } from "#host";
 import type { MachineClock } from "./clock.ts";
 import type { SimDisk } from "./platter.ts";
 import type { RunningProgram } from "./processes.ts";
@@ -31,7 +31,7 @@ export class Machine {
   readonly clock: MachineClock;
   /** The life that runs now, if one does. */
   boot: Boot | undefined;
-  host: Host | undefined;
+  host: WorkerHost | undefined;
   /** How many lives there were. */
   lives = 0;
   lastPid = FIRST_PID;

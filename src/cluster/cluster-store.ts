@@ -8,13 +8,13 @@
 import { createHmac } from "node:crypto";
 import { join } from "node:path";
 import type { Worker } from "node:worker_threads";
+import { storeUrl } from "#wire";
+import { dialable } from "#base";
 import type { Host } from "#host";
 import type { MasterStore } from "#master";
 import type { Gateway } from "#store";
-import { reachable } from "./address.ts";
 import { EmbeddedStore } from "./store-embedded.ts";
 import type { StoreRecovered } from "./store-serve.ts";
-import { readStoreUrl, storeUrl } from "./store-url.ts";
 
 /** A server elsewhere, or one of the cluster's own. */
 export type StoreChoice =
@@ -56,7 +56,7 @@ export interface ClusterStoreOptions {
   readonly onNote: (text: string) => void;
 }
 
-/** @throws {UsageError} for a URL that is none */
+/** @throws {TypeError} for a URL that is none */
 export async function openClusterStore(choice: StoreChoice, options: ClusterStoreOptions): Promise<ClusterStore> {
   if ("url" in choice) return outside(choice.url, options);
   const { host, stateDir, listenHost, token, maxClients, onNote } = options;
@@ -73,7 +73,7 @@ export async function openClusterStore(choice: StoreChoice, options: ClusterStor
   });
   const gateway = lazyGateway(
     host,
-    own.ready.then((at) => storeUrl({ host: reachable(at.host), port: at.port }, password)),
+    own.ready.then((at) => storeUrl({ host: dialable(at.host), port: at.port }, password)),
   );
   const url = own.ready.then((at) => storeUrl(at, password));
   const ready = own.ready.then((at) => ({ url: storeUrl(at), recovered: at.recovered }));
@@ -91,7 +91,8 @@ export async function openClusterStore(choice: StoreChoice, options: ClusterStor
 
 async function outside(url: string, { host, onNote }: ClusterStoreOptions): Promise<ClusterStore> {
   const gateway = lazyGateway(host, Promise.resolve(url));
-  const plain = storeUrl((await readStoreUrl(url, "store")).at);
+  const { parseStoreUrl } = await import("#store");
+  const plain = storeUrl(parseStoreUrl(url).at);
   // It may come later. But whoever mistyped its address wants to know now.
   void gateway.call([Buffer.from("PING")]).then((answer) => {
     if (answer.toString("latin1", 0, 1) === "-") onNote(`the store at ${plain} does not answer: ${answer.toString("utf8", 1).trim().replace(/^[A-Z]+ Cannot call PING: /, "")}`);

@@ -15,20 +15,20 @@
 import { createHash, randomBytes } from "node:crypto";
 import { link, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { nodeHost } from "#host";
-import { CliError, EXIT, fileReason } from "./exit.ts";
+import { ClusterError } from "./errors.ts";
+import { fileReason, nodeHost } from "#host";
 
 const BITS = /^[0-9a-f]{24}$/;
 const ID_DIGITS = 24;
 
-/** The id kept in this folder, drawn now if there is none. Throws a CliError where that fails. */
+/** The id kept in this folder, drawn now if there is none. Throws a ClusterError where that fails. */
 export async function clusterId(stateDir: string): Promise<string> {
   try {
     return await keepId(stateDir);
   } catch (error) {
     // Nothing of a cluster touches its state folder earlier: this is where a wrong one is noticed.
     const message = `Cannot use the state folder ${stateDir}: ${fileReason(error)}`;
-    throw new CliError(EXIT.ERROR, message, {
+    throw new ClusterError("FAILED", message, {
       advice: "--state DIR or TITAN_HOME names another",
       cause: error,
     });

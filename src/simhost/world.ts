@@ -1,6 +1,8 @@
 /** The world: what hosts share, and what can be done to them. */
 import { crc32 } from "node:zlib";
-import { seededRandom, VirtualTime, type Host, type Random, type Storage, type Timer } from "#host";
+import {
+  seededRandom, VirtualTime, type Random, type Storage, type Timer, type WorkerHost,
+} from "#host";
 import { MachineClock } from "./clock.ts";
 import { SimStorage, synced } from "./disk.ts";
 import { DiskFaults, FaultyStorage } from "./faults.ts";
@@ -54,7 +56,7 @@ export interface World {
  *
  * @example
  * ```ts
- * import { SimWorld } from "#sim";
+ * import { SimWorld } from "#simhost";
  * async function hello(seed: number): Promise<string> {
  *   const world = new SimWorld({ seed });
  *   await world.host("b").network.listen({ host: "b", port: 80 }, (socket) =>
@@ -142,7 +144,7 @@ export class SimWorld {
   }
 
   /** The host of that name, booted if it is not running. After its end: a new life, on what the disk kept. */
-  host(name: string): Host {
+  host(name: string): WorkerHost {
     const machine = this.#machine(name);
     if (machine.host !== undefined) return machine.host;
     const boot: Boot = { name, machine, held: new Set(), dead: false };
@@ -313,7 +315,7 @@ export class SimWorld {
     return faults;
   }
 
-  #boot(boot: Boot, life: number): Host {
+  #boot(boot: Boot, life: number): WorkerHost {
     const world = this.#world;
     return {
       clock: { monotonic: () => boot.machine.clock.monotonic(), wall: () => boot.machine.clock.wall() },

@@ -11,11 +11,11 @@
  * Invariant: a group is on the list before its first job starts, and off it before its number can be reused
  * by anything but chance.
  * Left out: the reaper being killed together with us. Then the next worker finds what we left, by the journal
- * (launcher-journal.ts, lesson 12).
+ * (journal.ts, lesson 12).
  * Test: test/11-worker.processes.test.ts
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { noteGone, noteGroup } from "./launcher-journal.ts";
+import { noteGone, noteGroup } from "./journal.ts";
 
 // #region reaper
 const SCRIPT = `

@@ -12,7 +12,7 @@
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
 import { closeSync } from "node:fs";
 import type { Readable } from "node:stream";
-import { openOutputPipes } from "./launcher-pipes.ts";
+import { openOutputPipes } from "./pipes.ts";
 
 /** How long a dead child's pipes must be silent, if something else still holds them open, to call them empty. */
 const DRAIN_QUIET_MS = 100;

@@ -1,9 +1,9 @@
 /**
- * Lesson 17: "did you mean".
+ * "Did you mean": the word that was probably meant.
  *
  * The distance is Levenshtein's with swaps of neighbours (Damerau's restricted form): how many
  * keystrokes apart two words are.
- * Test: test/17-pipelines.test.ts
+ * Test: test/base.test.ts
  */
 
 /** Nobody mistypes a word into one three slips away, and short words are near to everything. */
@@ -17,12 +17,11 @@ const MAX_WORD_CHARS = 64;
  *
  * @example
  * ```ts
- * import { didYouMean } from "#pipeline";
+ * import { didYouMean } from "#base";
  * didYouMean("depend_on", ["id", "depends_on"]) // => 'depends_on'
  * didYouMean("colour", ["id", "depends_on"]) // => undefined
  * ```
  */
-// #region didYouMean
 export function didYouMean(wanted: string, candidates: Iterable<string>): string | undefined {
   if (wanted.length > MAX_WORD_CHARS) return undefined;
   let best: string | undefined;
@@ -39,12 +38,9 @@ export function didYouMean(wanted: string, candidates: Iterable<string>): string
   }
   return best;
 }
-// #endregion
 
 /** Keystrokes from `a` to `b`: insert, delete, replace, or swap two neighbours. */
-// #region editDistance
 export function editDistance(a: string, b: string): number {
-  // #exercise editDistance
   // rows[i][j]: the distance of the first i characters of a from the first j of b.
   // Only the last three rows are ever looked at.
   let twoAbove: number[] = [];
@@ -62,9 +58,7 @@ export function editDistance(a: string, b: string): number {
     above = row;
   }
   return at(above, b.length);
-  // #end-exercise
 }
-// #endregion
 
 function at(row: readonly number[], index: number): number {
   return row[index] as number;

@@ -1,7 +1,7 @@
 /**
  * Lesson 12: a folder for this process, and the end of those whose processes are dead.
  *
- *     <parent>/4711/host    the machine          <parent>/4711/live   its process groups (launcher-journal.ts)
+ *     <parent>/4711/host    the machine          <parent>/4711/live   its process groups (journal.ts)
  *     <parent>/4711/owner   `pid start boot`     <parent>/4711/…      its own business
  *     <parent>/lock         held while somebody looks for the dead, and until it has a folder itself
  *
@@ -16,10 +16,9 @@ import { mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, writeFi
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { journalProcesses, readJournal } from "./launcher-journal.ts";
-import { endOrphans } from "./launcher-orphans.ts";
-import { identify, isAlive, lock, readHolder } from "./lock.ts";
-import { removeTree } from "./remove-tree.ts";
+import { identify, isAlive, lock, readHolder, removeTree } from "#host";
+import { journalProcesses, readJournal } from "./journal.ts";
+import { endOrphans } from "./orphans.ts";
 
 /** As long as one look may take (2 s), and some: who waits longer does without. */
 const LOCK_WAIT_MS = 3_000;

@@ -15,7 +15,9 @@ import { mkdtemp } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { getHeapStatistics } from "node:v8";
-import { descriptorLimit, nodeHost, removeTree, sharedRoot, type Address, type Host } from "#host";
+import { ClusterError } from "./errors.ts";
+import { dialable, durationText, hostPort } from "#base";
+import { type Address, descriptorLimit, type Host, nodeHost, removeTree, sharedRoot, VERSION } from "#host";
 import {
   MIN_DESCRIPTORS,
   placesFor,
@@ -24,13 +26,9 @@ import {
   type MasterOptions,
   type Places,
 } from "#master";
-import { addressText, reachable } from "./address.ts";
 import { openClusterStore, type ClusterStore, type StoreChoice, type StoreInfo } from "./cluster-store.ts";
 import { clusterId } from "./cluster-id.ts";
-import { CliError, EXIT } from "./exit.ts";
 import { Supervisor } from "./supervisor.ts";
-import { durationText } from "./text.ts";
-import { VERSION } from "./version.ts";
 
 const LISTEN_HOST = "127.0.0.1";
 
@@ -85,7 +83,7 @@ export interface EmbeddedCluster {
  * Starts a master and its workers. Resolves as soon as the master listens, and the store if it is to have one of its own.
  *
  * @throws {MasterError} LOCKED, ADDRESS_IN_USE, UNSAFE_ADDRESS
- * @throws {CliError} the store cannot start; INTERRUPTED: `giveUp` came first
+ * @throws {ClusterError} the store cannot start; INTERRUPTED: `giveUp` came first
  */
 export async function startEmbeddedCluster(options: ClusterOptions): Promise<EmbeddedCluster> {
   const { workers, slots, token, onNote = () => undefined } = options;
@@ -160,7 +158,7 @@ export async function startEmbeddedCluster(options: ClusterOptions): Promise<Emb
 
 async function untilReady(store: ClusterStore | undefined, giveUp: Promise<unknown> | undefined): Promise<StoreInfo | undefined> {
   const over = giveUp?.then((): never => {
-    throw new CliError(EXIT.INTERRUPTED, "Cannot start the cluster: it was stopped before its store had loaded");
+    throw new ClusterError("INTERRUPTED", "Cannot start the cluster: it was stopped before its store had loaded");
   });
   over?.catch(() => undefined); // mostly it comes later, when nobody listens here
   return store === undefined || over === undefined ? store?.ready : Promise.race([store.ready, over]);
@@ -252,8 +250,8 @@ function masterOptions(
 
 function workerArgs(master: Address, worker: { stateDir: string; slots: number | undefined; tags: readonly string[] }): string[] {
   const { stateDir, slots = availableParallelism(), tags } = worker;
-  const dial = { host: reachable(master.host), port: master.port };
-  const args = ["--master", addressText(dial), "--slots", String(slots), "--home", stateDir];
+  const dial = { host: dialable(master.host), port: master.port };
+  const args = ["--master", hostPort(dial), "--slots", String(slots), "--home", stateDir];
   return tags.length > 0 ? [...args, "--tags", tags.join(",")] : args;
 }
 

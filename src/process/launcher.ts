@@ -16,8 +16,8 @@
  * Test: test/11-worker.processes.test.ts
  */
 import { randomBytes } from "node:crypto";
-import { OutputChild, type StreamName } from "./launcher-child.ts";
-import { MarkReader, markText } from "./launcher-marks.ts";
+import { OutputChild, type StreamName } from "./child.ts";
+import { MarkReader, markText } from "./marks.ts";
 
 /** How one job ended, in the launcher's words. */
 export interface Ending {

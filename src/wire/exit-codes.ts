@@ -1,0 +1,24 @@
+/**
+ * What a program of Titan says with its exit code, to scripts and to whoever has started it.
+ *
+ * Test: test/cli.test.ts
+ */
+
+/** The contract with scripts: these numbers never change. */
+export const EXIT = {
+  OK: 0,
+  ERROR: 1,
+  /** A wrong command line, or a pipeline that is not valid. */
+  USAGE: 2,
+  /** The run failed, was cancelled, or was rejected. */
+  RUN_FAILED: 3,
+  UNAUTHORIZED: 4,
+  /** No master answers. */
+  UNREACHABLE: 5,
+  /** No worker could ever run it. */
+  UNSCHEDULABLE: 6,
+  /** As `timeout(1)` does. */
+  TIMED_OUT: 124,
+  /** 128 + SIGINT, as shells do. */
+  INTERRUPTED: 130,
+} as const;

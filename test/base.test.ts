@@ -1,0 +1,74 @@
+/** The helpers that every subsystem uses. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  dialable, didYouMean, durationText, editDistance, hint, hostPort, invariant, isLoopback,
+  MAX_TAG_CHARS, plural, TAG,
+} from "#base";
+
+test("invariant() says what is broken, and nothing when it holds", () => {
+  invariant(true, "never read");
+  assert.throws(() => invariant(false, "a heap without a top"), {
+    message: "Invariant broken: a heap without a top",
+  });
+});
+
+test("hostPort() puts an IPv6 address in brackets", () => {
+  assert.equal(hostPort({ host: "127.0.0.1", port: 9090 }), "127.0.0.1:9090");
+  assert.equal(hostPort({ host: "::1", port: 9090 }), "[::1]:9090");
+});
+
+test("isLoopback() knows this machine, and names that only look like it", () => {
+  for (const host of ["localhost", "127.0.0.1", "127.8.9.255", "::1", "[::1]"]) {
+    assert.equal(isLoopback(host), true, host);
+  }
+  for (const host of [
+    "127.0.0.1.example.com", "127.0.0.256", "127.0.0.1234", "127.1", "127", "0.0.0.0", "::",
+    "::ffff:127.0.0.1", "128.0.0.1", "", "localhost.", "LOCALHOST",
+  ]) assert.equal(isLoopback(host), false, host);
+});
+
+test("dialable() is loopback for a server that listens everywhere", () => {
+  assert.deepEqual(["0.0.0.0", "::", "10.0.0.7"].map(dialable), ["127.0.0.1", "::1", "10.0.0.7"]);
+});
+
+test("plural() and durationText() are for people", () => {
+  assert.equal(`${plural(0, "job")}, ${plural(1, "job")}, ${plural(2, "job")}`, "0 jobs, 1 job, 2 jobs");
+  assert.equal(plural(2, "retry", "retries"), "2 retries");
+  const texts = [-1, 0, 99_949, 99_950, 3_600_000, 86_400_000, 273_600_000].map(durationText);
+  assert.deepEqual(texts, ["0.0s", "0.0s", "99.9s", "1m 39s", "1h 00m", "1d 00h", "3d 04h"]);
+});
+
+test("TAG takes 64 characters that begin with a letter or a digit", () => {
+  for (const tag of ["GPU", "gpu:a100", "9", "x".repeat(MAX_TAG_CHARS)]) assert.match(tag, TAG);
+  for (const tag of ["", "-x", "_x", "a b", "a+b", "ä", "x".repeat(MAX_TAG_CHARS + 1)]) {
+    assert.doesNotMatch(tag, TAG);
+  }
+});
+
+test("hint() is what stands behind a message", () => {
+  assert.equal(hint("depend_on", ["depends_on"]), ' (did you mean "depends_on"?)');
+  assert.equal(hint("colour", ["depends_on"]), "");
+});
+
+test("editDistance() counts inserts, deletes, replacements and swaps", () => {
+  const cases: [string, string, number][] = [["", "", 0], ["a", "", 1], ["", "ab", 2], ["kitten", "sitting", 3], ["trian", "train", 1], ["ab", "ba", 1], ["depend_on", "depends_on", 1], ["abc", "abc", 0], ["ca", "abc", 3]];
+  for (const [a, b, distance] of cases) assert.deepEqual([editDistance(a, b), editDistance(b, a)], [distance, distance], `${a} ${b}`);
+});
+
+test("didYouMean() suggests only what is near enough to be meant", () => {
+  assert.equal(didYouMean("trian", ["extract", "train"]), "train");
+  assert.equal(didYouMean("x", ["id", "run"]), undefined);
+  assert.equal(didYouMean("needs", ["needs"]), undefined);
+});
+
+test("didYouMean() looks at words of 64 characters, three slips and 2,000 candidates", () => {
+  const x = "x".repeat(64);
+  assert.equal(didYouMean(x, [`${x}y`]), `${x}y`);
+  assert.equal(didYouMean(`${x}x`, [x]), undefined);
+  assert.equal(didYouMean("abcdefghijkl", ["abcdefghi"]), "abcdefghi");
+  assert.equal(didYouMean("abcdefghijklm", ["abcdefghi"]), undefined);
+  const others = Array.from({ length: 1999 }, () => "nothing like it");
+  assert.equal(didYouMean("depend_on", [...others, "depends_on"]), "depends_on");
+  assert.equal(didYouMean("depend_on", [...others, "other", "depends_on"]), undefined);
+});
