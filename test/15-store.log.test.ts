@@ -9,7 +9,7 @@ import { nodeHost, seededRandom, type Host } from "#host";
 import { LogError } from "#log";
 import { SimWorld } from "#simhost";
 import { dumpResp, MAX_BEHIND_BYTES, openStore, Recorder, Refusal, RespParser, startStore, Store, StoreLogError, type OpenStore, type OpenStoreOptions, type Reply } from "#store";
-import { encodeCommand, encodeGroup, encodePieces, TextBuffer } from "../src/store/aof-text.ts";
+import { encodeCommand, encodeGroup, encodePieces, TextBuffer } from "../src/store/log/text.ts";
 import { contents } from "./15-store.support.ts";
 
 const isSegment = (name: string): boolean => name.endsWith(".seg");

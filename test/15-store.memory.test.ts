@@ -9,7 +9,7 @@ import { SimWorld } from "#simhost";
 import {
   memoryCeiling, openStore, parseMemory, Recorder, Refusal, type Reply, type Session, Store,
 } from "#store";
-import { BigMap } from "../src/store/big-map.ts";
+import { BigMap } from "../src/store/data/big-map.ts";
 import { fixture } from "./15-store.support.ts";
 
 const OOM = new Refusal("OOM command not allowed when used memory > 'maxmemory'.");

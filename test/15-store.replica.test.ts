@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { seededRandom, type Socket } from "#host";
 import { SimWorld } from "#simhost";
 import { dumpResp, MAX_BEHIND_BYTES, openStore, Recorder, Refusal, RespParser, startStore, type OpenStore, type OpenStoreOptions, type Reply, type Store, type StoreServer } from "#store";
-import { encodeCommand } from "../src/store/aof-text.ts";
+import { encodeCommand } from "../src/store/log/text.ts";
 import { contents } from "./15-store.support.ts";
 
 const PORT = 6479;

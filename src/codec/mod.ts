@@ -7,6 +7,11 @@
  *     union:   tag varint, message
  *     list:    length varint, values without keys                (map: key, value, key, value …)
  *
+ *     message.ts · fields.ts     what a message is: its fields, in order
+ *     types.ts                   texts, numbers, lists, unions: how a value is written and read
+ *     writer.ts · reader.ts      bytes out, bytes in; wire.ts the three shapes
+ *     error.ts                   what can be wrong with bytes
+ *
  * The shapes are Protocol Buffers' (keys, varints, wire types); the order, the end mark and the
  * refusal of duplicates are not, so the two do not read each other.
  *

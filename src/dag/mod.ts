@@ -10,6 +10,8 @@
  *     place[job]     the inverse: where in `order` a job stands
  *     links          the edges (links.ts)
  *
+ *     links.ts · errors.ts    the edges as columns; what can be wrong with a graph, in words
+ *
  * `settle` counts down the children's `waiting` and never looks at the rest of the graph. `addEdge`
  * keeps `order` valid by Pearce and Kelly's algorithm: only the jobs that stand between the two ends
  * are looked at, and an edge that already points to the right costs nothing.

@@ -4,6 +4,10 @@
  *     version=2 u8 | opcode u8 | flags u8 | reserved=0 u8 | requestId u32 | bodyLength u32 | crc32 u32 | body
  *     (16 bytes of header, big-endian; the crc covers the first 12 of them and the body)
  *
+ *     frame.ts · crc.ts    one frame as bytes, and its checksum
+ *     decoder.ts           frames out of a stream that comes in any pieces
+ *     error.ts             what can be wrong with it
+ *
  * Invariants: how the bytes were split into chunks never changes the frames that come out; no
  * memory is committed because a header asked for it, only because bytes arrived; a byte is copied
  * at most a constant number of times; after an error a decoder yields nothing ever again.

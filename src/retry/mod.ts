@@ -8,6 +8,8 @@
  *     request ──▶ IdempotencyKeys.recall(key) ──▶ the first answer again  (repeat: its effect exists)
  *                            └──────▶ do it, then remember(key, answer)   (new)
  *
+ *     budget.ts · dead-letters.ts      a share for retries; what nobody tries any more
+ *
  * All of it is pure: time and chance are arguments and the state is plain data (toJSON, fromJSON).
  * The master decides with `verdict` and `RetryBudget`; workers and the store dial again after
  * `backoffDelayMs`. `IdempotencyKeys` and `DeadLetters` are for the lesson: the master's own state
@@ -22,9 +24,8 @@
  */
 import { invariant } from "#base";
 
-
 export { RetryBudget, type BudgetOptions, type BudgetState } from "./budget.ts";
-export { DeadLetters, MAX_DEAD_LETTERS, type DeadLettersState } from "./dead_letters.ts";
+export { DeadLetters, MAX_DEAD_LETTERS, type DeadLettersState } from "./dead-letters.ts";
 
 /** The longest delay: what a 32-bit timer can wait, about 24.8 days. */
 export const MAX_DELAY_MS = 2 ** 31 - 1;

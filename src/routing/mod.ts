@@ -5,6 +5,8 @@
  *                                                              top = least loaded = the answer
  *     take(7) / release(7) ──▶ worker 7's load changes ──▶ it moves in each heap that it sits in
  *
+ *     requirement.ts       what a job asks of a worker, as text
+ *
  * Equal requirements share one class; a class keeps its capable workers in an indexed binary heap, ordered by
  * load (running ÷ slots), then running, then id. The order is total, so the top depends on the workers and their
  * loads alone, never on the history: a router rebuilt after a crash gives the answers the old one gave.

@@ -6,7 +6,7 @@
  * Test: test/15-store.test.ts
  */
 import type { Socket, SocketHandlers, Timer } from "#host";
-import type { List } from "./deque.ts";
+import type { List } from "./data/list.ts";
 import type { Replies } from "./types.ts";
 
 export interface SessionInit {

@@ -14,18 +14,18 @@
  * Left out: scripts, streams, sorted sets, ACLs, several databases.
  * Test: test/15-store.test.ts
  */
-import { Blocking } from "./blocking.ts";
-import { fullName, keysOf, takes, type Command } from "./command.ts";
-import { findCommand } from "./commands.ts";
+import { Blocking } from "./commands/blocking.ts";
+import { fullName, keysOf, takes, type Command } from "./commands/command.ts";
+import { findCommand } from "./commands/table.ts";
 import { Config, MAX_STRING_BYTES } from "./config.ts";
-import { dumpKey } from "./dump.ts";
-import { Keyspace } from "./keyspace.ts";
-import { MemoryLimit, type MemoryOptions } from "./memory.ts";
-import { PubSub } from "./pubsub.ts";
+import { dumpKey } from "./data/dump.ts";
+import { Keyspace } from "./data/keyspace.ts";
+import { MemoryLimit, type MemoryOptions } from "./data/memory.ts";
+import { PubSub } from "./commands/pubsub.ts";
 import { NOWHERE } from "./recorder.ts";
 import { OOM, Refusal, wrongArity, unknownCommand } from "./refusal.ts";
 import { nameCost, Session, type SessionInit } from "./session.ts";
-import { Snapshot } from "./snapshot.ts";
+import { Snapshot } from "./data/snapshot.ts";
 import type { Propagate, StoreHost, StoreServices } from "./types.ts";
 
 export interface StoreOptions {

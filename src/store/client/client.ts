@@ -1,0 +1,425 @@
+/**
+ * Lesson 15: a client for the store, for Redis and for Valkey.
+ *
+ *     call() ─▶ unsent ──(end of the turn, one write)──▶ sent ──(replies, in order)──▶ resolved
+ *                  │ no connection: waits for one          │ connection lost
+ *                  └─▶ UNREACHABLE (was not done)          └─▶ LOST (done or not: nobody can say)
+ *
+ * What was not written yet goes over the next connection. What was written is never sent again, because INCR twice is not
+ * INCR once: the caller learns that it may have happened, and decides. It speaks RESP3, where what a subscriber hears comes
+ * between the replies and is marked as such, so that one connection does for both.
+ *
+ * Invariants: replies pair with calls by order alone, so no call may go out that is answered otherwise than once; all that
+ * can pile up is bounded: calls, their bytes, the reply.
+ * Left out: pools and cluster redirects. One connection pipelines more than one event loop can ask for.
+ * Test: test/15-store.client.test.ts
+ */
+import type { Host, Socket, Timer } from "#host";
+import { backoffDelayMs, retryPolicy } from "#retry";
+import { parseStoreUrl, type StoreTarget } from "./url.ts";
+import { Push, ReplyParser, StoreError, type Value } from "../resp/replies.ts";
+import { RespWriter } from "../resp/writer.ts";
+
+/** Calls without an answer, on their way or not. At 100,000 answers a second, half a second of them. */
+export const MAX_PENDING_CALLS = 50_000;
+/** Their bytes: the largest value four times over, as the server limits a command. */
+export const MAX_PENDING_BYTES = 256 * 1024 * 1024;
+/** How long a call waits for a connection: a restart of the store takes 2 s, a person's patience ends about here. */
+export const PATIENCE_MS = 10_000;
+/** No byte for this long while something is asked: the other end is gone without a word. */
+export const SILENCE_MS = 30_000;
+/** Doubled with each failed dial, to two seconds; half of it chance, so that a restarted store is not stampeded. */
+const REDIAL = retryPolicy({ delayMs: 50, backoff: 2, maxDelayMs: 2000, jitter: 0.5 });
+
+/** What a HELLO may be refused for that trying again does not change. */
+const FINAL = new Set(["WRONGPASS", "NOAUTH", "NOPERM", "NOPROTO"]);
+
+/** Commands that are answered never, more than once, or with another protocol. */
+const UNPAIRED = new Set(["SUBSCRIBE", "UNSUBSCRIBE", "PSUBSCRIBE", "PUNSUBSCRIBE", "SSUBSCRIBE", "SUNSUBSCRIBE", "MONITOR", "HELLO", "RESET", "QUIT", "SYNC", "PSYNC", "TITAN.SYNC"]);
+
+export interface StoreClientOptions {
+  readonly host: Host;
+  /** `redis://[[user]:password@]host[:port][/0]`, or the parts of it. */
+  readonly url: string | StoreTarget;
+  /** Values as Buffers. Otherwise as text, read as UTF-8, which damages binary ones. */
+  readonly buffers?: boolean;
+  /** How long a call may wait for a connection, ms; default PATIENCE_MS. */
+  readonly patienceMs?: number;
+  /** Default SILENCE_MS; 0 for a client that waits in BLPOP. */
+  readonly silenceMs?: number;
+  readonly maxPendingCalls?: number;
+  readonly maxReplyBytes?: number;
+}
+
+export type Argument = string | Uint8Array | number | bigint;
+export type Listener = (message: Value, channel: string) => void;
+
+interface Call {
+  readonly name: string;
+  readonly bytes: string;
+  /** Until when it waits for a connection, monotonic ms. */
+  until: number;
+  readonly resolve: (value: Value) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Subscription {
+  readonly verb: "SUBSCRIBE" | "PSUBSCRIBE";
+  readonly channel: string;
+  readonly listeners: Set<Listener>;
+}
+
+/**
+ * A connection to a store, which it renews by itself.
+ *
+ * Server errors reject with a `StoreError` whose `code` is their first word. The client's own codes:
+ *
+ * | code          | what happened                                               | was it done? |
+ * |---------------|-------------------------------------------------------------|--------------|
+ * | `UNREACHABLE` | no connection within `patienceMs`                           | no           |
+ * | `LOST`        | the connection ended before the answer came                 | unknown      |
+ * | `LIMIT`       | too much is pending already, or the arguments are too long  | no           |
+ * | `REFUSED`     | a command that does not fit a shared connection (SUBSCRIBE) | no           |
+ * | `CLOSED`      | `close` was called before it was sent                       | no           |
+ */
+export class StoreClient {
+  readonly #host: Host;
+  readonly #target: StoreTarget;
+  readonly #options: StoreClientOptions;
+  #socket: Socket | undefined;
+  #parser = new ReplyParser();
+  #dialling = false;
+  #attempt = 0;
+  #ready = false;
+  #full = false;
+  #scheduled = false;
+  #closed = false;
+  #unsent: Call[] = [];
+  #sent: Call[] = [];
+  #sentHead = 0;
+  #pendingBytes = 0;
+  #heardAt = 0;
+  #silence: Timer | undefined;
+  #patience: Timer | undefined;
+  #redial: Timer | undefined;
+  #trouble: Error | undefined;
+  readonly #subscriptions = new Map<string, Subscription>();
+
+  /** Dials when it is asked something. */
+  constructor(options: StoreClientOptions) {
+    this.#host = options.host;
+    this.#options = options;
+    this.#target = typeof options.url === "string" ? parseStoreUrl(options.url) : options.url;
+  }
+
+  /** Resolves once the store has answered. @throws {StoreError} UNREACHABLE, or what the store said (WRONGPASS, …) */
+  static async connect(options: StoreClientOptions): Promise<StoreClient> {
+    const client = new StoreClient(options);
+    try {
+      await client.call("PING");
+      return client;
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+  }
+
+  /** Calls that have no answer yet. */
+  get pending(): number {
+    return this.#unsent.length + this.#sent.length - this.#sentHead;
+  }
+
+  /** Asks one thing. Calls of one turn leave in one write, and are done in order. Text goes out as UTF-8. */
+  call(...args: readonly [string, ...Argument[]]): Promise<Value> {
+    const name = args[0].toUpperCase();
+    // CLIENT REPLY takes the answers away, and with them the pairs.
+    if (UNPAIRED.has(name) || (name === "CLIENT" && String(args[1]).toUpperCase() === "REPLY")) return Promise.reject(new StoreError(`Cannot call ${name}: it needs a connection of its own, or subscribe()`, "REFUSED"));
+    return this.#enqueue(name, args);
+  }
+
+  /**
+   * Hears what is published on a channel, or on all that match a glob. Resolves once the store has confirmed; the function
+   * that it yields ends it. What is published while the connection is down is lost: pub/sub has no memory.
+   */
+  async subscribe(channel: string, listener: Listener, options: { pattern?: boolean } = {}): Promise<() => Promise<void>> {
+    const verb = options.pattern === true ? "PSUBSCRIBE" : "SUBSCRIBE";
+    const key = `${verb} ${channel}`;
+    const known = this.#subscriptions.get(key);
+    const entry: Subscription = known ?? { verb, channel, listeners: new Set() };
+    const heard: Listener = (...message) => listener(...message); // the same function may listen twice
+    entry.listeners.add(heard);
+    this.#subscriptions.set(key, entry);
+    try {
+      // Also for a second listener: its answer says that the first one's has come.
+      await this.#enqueue(verb, [verb, channel]);
+    } catch (error) {
+      this.#leave(key, heard);
+      throw error;
+    }
+    return async () => {
+      const end = verb === "PSUBSCRIBE" ? "PUNSUBSCRIBE" : "UNSUBSCRIBE";
+      if (!this.#leave(key, heard) || !this.#ready) return;
+      await this.#enqueue(end, [end, channel]).catch((error: StoreError) => {
+        if (error.code !== "LOST" && error.code !== "CLOSED") throw error; // a connection that ends takes the subscription along
+      });
+    };
+  }
+
+  /** Ends the connection at once. Calls without an answer are rejected: LOST if they were sent, CLOSED if not. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#patience?.cancel();
+    this.#redial?.cancel();
+    this.#drop(new Error("the client was closed"));
+    this.#reject(this.#unsent.splice(0), "CLOSED", "the client is closed");
+  }
+
+  #leave(key: string, listener: Listener): boolean {
+    const entry = this.#subscriptions.get(key);
+    if (entry === undefined || !entry.listeners.delete(listener) || entry.listeners.size > 0) return false;
+    return this.#subscriptions.delete(key);
+  }
+
+  #enqueue(name: string, args: readonly Argument[]): Promise<Value> {
+    // Before they are copied: together they may be longer than a string can be.
+    const length = args.reduce<number>((sum, arg) => sum + (typeof arg === "string" || arg instanceof Uint8Array ? arg.length : 0), 0);
+    if (length > MAX_PENDING_BYTES) return Promise.reject(new StoreError(`Cannot call ${name}: its arguments are longer than ${MAX_PENDING_BYTES} bytes`, "LIMIT"));
+    let bytes: string;
+    try {
+      bytes = encode(args);
+    } catch (error) {
+      // Text of three bytes a letter is.
+      if (!(error instanceof RangeError) && (error as { code?: string }).code !== "ERR_STRING_TOO_LONG") return Promise.reject(error as Error);
+      return Promise.reject(new StoreError(`Cannot call ${name}: its arguments are longer than a string can be`, "LIMIT"));
+    }
+    if (this.#closed) return Promise.reject(new StoreError(`Cannot call ${name}: the client is closed`, "CLOSED"));
+    if (this.pending >= (this.#options.maxPendingCalls ?? MAX_PENDING_CALLS) || this.#pendingBytes + bytes.length > MAX_PENDING_BYTES) {
+      return Promise.reject(new StoreError(`Cannot call ${name}: ${this.pending} calls (${this.#pendingBytes} bytes) are pending`, "LIMIT"));
+    }
+    this.#pendingBytes += bytes.length;
+    return new Promise((resolve, reject) => {
+      this.#unsent.push({ name, bytes, until: this.#host.clock.monotonic() + this.#patienceMs, resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#host.timers.soon(() => {
+      this.#scheduled = false;
+      if (this.#closed) return;
+      if (this.#ready) this.#send();
+      else this.#wantConnection();
+    });
+  }
+
+  // #region send
+  #send(): void {
+    if (this.#full || this.#unsent.length === 0) return;
+    const calls = this.#unsent;
+    this.#unsent = [];
+    if (this.#sentHead === this.#sent.length) this.#heardAt = this.#host.clock.monotonic();
+    // Sent from here on: a socket that breaks in the middle does not say how much of this arrived.
+    for (const call of calls) this.#sent.push(call);
+    this.#full = !this.#socket!.write(Buffer.from(calls.map(({ bytes }) => bytes).join(""), "latin1"));
+    this.#watchSilence();
+  }
+  // #endregion
+
+  #wantConnection(): void {
+    if (this.#closed || this.#ready) return;
+    this.#watchPatience();
+    if (this.#dialling || this.#socket !== undefined || this.#redial !== undefined) return;
+    if (this.#unsent.length > 0 || this.#subscriptions.size > 0) void this.#dial();
+  }
+
+  async #dial(): Promise<void> {
+    this.#dialling = true;
+    try {
+      const socket = await this.#host.network.dial(this.#target.at, { timeoutMs: this.#patienceMs });
+      this.#dialling = false;
+      if (this.#closed) socket.destroy();
+      else this.#greet(socket);
+    } catch (error) {
+      this.#dialling = false;
+      this.#tryAgain(error as Error);
+    }
+  }
+
+  #greet(socket: Socket): void {
+    const { username = "default", password } = this.#target;
+    const { buffers = false, maxReplyBytes } = this.#options;
+    this.#socket = socket;
+    this.#full = false;
+    this.#parser = new ReplyParser({ buffers, ...(maxReplyBytes === undefined ? {} : { maxReplyBytes }) });
+    socket.handle({
+      onData: (chunk) => this.#onData(socket, chunk),
+      onDrain: () => {
+        this.#full = false;
+        if (this.#ready) this.#send();
+      },
+      onClose: (error) => {
+        if (this.#socket === socket) this.#drop(error ?? new Error("the store closed the connection"));
+      },
+    });
+    const hello = ["HELLO", 3, ...(password === undefined ? [] : ["AUTH", username, password])];
+    this.#heardAt = this.#host.clock.monotonic();
+    this.#sent.push({ name: "HELLO", bytes: "", until: 0, resolve: () => this.#welcome(), reject: (error) => this.#drop(error) });
+    socket.write(Buffer.from(encode(hello), "latin1"));
+    this.#watchSilence();
+  }
+
+  #welcome(): void {
+    this.#ready = true;
+    this.#silence?.cancel();
+    this.#silence = undefined;
+    this.#attempt = 0;
+    this.#trouble = undefined;
+    this.#patience?.cancel();
+    this.#patience = undefined;
+    const already = new Set(this.#unsent.map(({ bytes }) => bytes));
+    for (const { verb, channel } of this.#subscriptions.values()) {
+      const bytes = encode([verb, channel]);
+      if (already.has(bytes)) continue;
+      this.#pendingBytes += bytes.length;
+      // Whoever subscribed was told so long ago. If the store refuses now, the connection is worth nothing to them.
+      this.#unsent.unshift({ name: verb, bytes, until: Infinity, resolve: () => {}, reject: (error) => this.#drop(error) });
+    }
+    this.#send();
+  }
+
+  #onData(socket: Socket, chunk: Buffer): void {
+    this.#heardAt = this.#host.clock.monotonic();
+    try {
+      if (this.#socket !== socket) return;
+      this.#parser.push(chunk);
+      for (let value = this.#parser.next(); value !== undefined; value = this.#parser.next()) {
+        if (value instanceof Push) this.#onPush(value.items);
+        else this.#answer(value);
+        if (this.#socket !== socket) return;
+      }
+    } catch (error) {
+      // Not the parser's: a listener's own, which is for its author to see.
+      if ((error as Error).name !== "RespError") throw error;
+      this.#drop(error as Error);
+    }
+  }
+
+  #answer(value: Value): void {
+    if (this.#sentHead === this.#sent.length) return this.#drop(new Error("the store answered what was not asked"));
+    const call = this.#sent[this.#sentHead]!;
+    this.#sent[this.#sentHead++] = undefined as never;
+    this.#pendingBytes -= call.bytes.length;
+    if (this.#sentHead * 2 >= this.#sent.length) {
+      this.#sent = this.#sent.slice(this.#sentHead);
+      this.#sentHead = 0;
+    }
+    if (value instanceof StoreError) call.reject(value);
+    else call.resolve(value);
+  }
+
+  #onPush(items: readonly Value[]): void {
+    const [kind, ...rest] = items.map((item, i) => (i === items.length - 1 ? item : String(item)));
+    if (kind === "message") this.#tell(`SUBSCRIBE ${rest[0] as string}`, rest[0] as string, rest[1] ?? null);
+    else if (kind === "pmessage") this.#tell(`PSUBSCRIBE ${rest[0] as string}`, rest[1] as string, rest[2] ?? null);
+    // The confirmation stands where a reply would, and is the answer to the call.
+    else if (this.#sent[this.#sentHead]?.name === String(kind).toUpperCase()) this.#answer(null);
+  }
+
+  #tell(key: string, channel: string, message: Value): void {
+    for (const listener of [...(this.#subscriptions.get(key)?.listeners ?? [])]) listener(message, channel);
+  }
+
+  /** The connection is over, or never was one. */
+  #drop(why: Error): void {
+    const socket = this.#socket;
+    const sent = this.#sent.slice(this.#sentHead);
+    const wasReady = this.#ready;
+    this.#socket = undefined;
+    this.#ready = false;
+    this.#sent = [];
+    this.#sentHead = 0;
+    this.#silence?.cancel();
+    this.#silence = undefined;
+    socket?.destroy();
+    for (const call of sent) {
+      if (call.bytes === "") continue; // our own HELLO
+      this.#refuse(call, new StoreError(`Cannot say what became of ${call.name}: it was sent, then ${why.message}`, "LOST"));
+    }
+    if (why instanceof StoreError && FINAL.has(why.code)) {
+      for (const call of this.#unsent.splice(0)) this.#refuse(call, why);
+    }
+    if (!wasReady) return this.#tryAgain(why);
+    // What stood behind a socket that took no more begins to wait for a connection now.
+    const until = this.#host.clock.monotonic() + this.#patienceMs;
+    for (const call of this.#unsent) call.until = until;
+    this.#wantConnection();
+  }
+
+  #tryAgain(why: Error): void {
+    this.#trouble = why;
+    if (this.#closed || this.#redial !== undefined || this.#unsent.length + this.#subscriptions.size === 0) return;
+    const delayMs = backoffDelayMs(REDIAL, ++this.#attempt, () => this.#host.random.unit());
+    this.#redial = this.#host.timers.after(delayMs, () => {
+      this.#redial = undefined;
+      this.#wantConnection();
+    });
+  }
+
+  get #patienceMs(): number {
+    return this.#options.patienceMs ?? PATIENCE_MS;
+  }
+
+  /** The calls stand in the order in which they came, so the first one is the first to give up. */
+  #watchPatience(): void {
+    const [first] = this.#unsent;
+    if (first === undefined || this.#patience !== undefined) return;
+    this.#patience = this.#host.timers.after(first.until - this.#host.clock.monotonic(), () => {
+      this.#patience = undefined;
+      const now = this.#host.clock.monotonic();
+      const over = this.#unsent.findIndex(({ until }) => until > now);
+      const { host, port } = this.#target.at;
+      const cause = this.#trouble === undefined ? "" : `: ${this.#trouble.message}`;
+      this.#reject(this.#unsent.splice(0, over < 0 ? this.#unsent.length : over), "UNREACHABLE", `no connection to ${host}:${port} within ${this.#patienceMs} ms${cause}`);
+      this.#watchPatience();
+    });
+  }
+
+  #reject(calls: readonly Call[], code: string, why: string): void {
+    for (const call of calls) this.#refuse(call, new StoreError(`Cannot call ${call.name}: ${why}`, code));
+  }
+
+  #refuse(call: Call, error: StoreError): void {
+    this.#pendingBytes -= call.bytes.length;
+    call.reject(error);
+  }
+
+  #watchSilence(): void {
+    // The greeting is answered at once, whatever this client waits for later.
+    const limitMs = this.#ready ? (this.#options.silenceMs ?? SILENCE_MS) : this.#patienceMs;
+    if (limitMs === 0 || this.#silence !== undefined) return;
+    const check = (): void => {
+      this.#silence = undefined;
+      if (this.#sentHead === this.#sent.length) return;
+      const quietMs = this.#host.clock.monotonic() - this.#heardAt;
+      if (quietMs >= limitMs) this.#drop(new Error(`the store said nothing for ${limitMs} ms`));
+      else this.#silence = this.#host.timers.after(limitMs - quietMs, check);
+    };
+    this.#silence = this.#host.timers.after(limitMs, check);
+  }
+}
+
+function encode(args: readonly Argument[]): string {
+  const out = new RespWriter();
+  out.array(args.length);
+  for (const arg of args) out.bulk(latin1(arg));
+  return out.take().toString("latin1");
+}
+
+function latin1(arg: Argument): string {
+  if (typeof arg === "string") return /^[\x00-\x7f]*$/.test(arg) ? arg : Buffer.from(arg).toString("latin1");
+  if (typeof arg === "number" || typeof arg === "bigint") return String(arg);
+  return Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength).toString("latin1");
+}

@@ -1,0 +1,117 @@
+/**
+ * Lesson 15: patterns, as KEYS, SCAN and PSUBSCRIBE have them.
+ *
+ *     *  any bytes      ?  one byte      [a-z] [^a-z]  one of, none of      \x  x itself
+ *
+ * Matching two stars by recursion takes exponential time for patterns made to hurt ("*a*a*a*a*b"). Here a star is
+ * remembered, and a mismatch goes back to the last one only: what an earlier star might match differently, the last one can
+ * make up for. So a text costs at most its length times what stands behind one star, and nothing is
+ * on the stack.
+ *
+ * Text is what somebody stored already; the other factor comes with the question, and is limited.
+ * The pattern as a whole may be long: an element that matches nothing ends the walk.
+ *
+ * Left out: character classes by name, and alternatives.
+ * Test: test/15-store.test.ts
+ */
+import { Refusal } from "../refusal.ts";
+
+/**
+ * What may stand between two stars or behind the last one, and in one class: looking for the worst
+ * such pattern in a kilobyte takes about 5 ms. Redis has no such limit, and gives up at 1,000
+ * stars.
+ */
+export const MAX_PATTERN_BYTES = 1024;
+
+/**
+ * A client's pattern, with one star where there are several. Throws the `Refusal` for a costly one.
+ */
+export function checkPattern(pattern: string): string {
+  return pattern.length <= MAX_PATTERN_BYTES ? pattern : cheapPattern(pattern);
+}
+
+function cheapPattern(pattern: string): string {
+  let cheap = "";
+  /** Where the part behind the last star begins; -1: there was none yet. */
+  let partAt = -1;
+  for (let p = 0; p < pattern.length; ) {
+    const isStar = pattern.charCodeAt(p) === STAR;
+    const next = isStar ? p + 1 : elementEnd(pattern, p);
+    if (!isStar || partAt !== p) cheap += pattern.slice(p, next);
+    if (isStar) partAt = next;
+    else if (next - (partAt < 0 ? p : partAt) > MAX_PATTERN_BYTES) throw TOO_COSTLY;
+    p = next;
+  }
+  return cheap;
+}
+
+const TOO_COSTLY = new Refusal(
+  `ERR pattern is too costly: more than ${MAX_PATTERN_BYTES} bytes behind a star or in a class`,
+);
+
+const [STAR, ANY, OPEN, CLOSE, ESCAPE, NOT, DASH] = [..."*?[]\\^-"].map((char) => char.charCodeAt(0)) as [number, number, number, number, number, number, number];
+
+/** True: the pattern matches the whole text. */
+export function matches(pattern: string, text: string): boolean {
+  // #exercise matches
+  let [p, t] = [0, 0];
+  // Where to go on after a mismatch: behind the last star, with one byte more given to it.
+  let [afterStar, giveTo] = [-1, 0];
+  while (t < text.length || p < pattern.length) {
+    if (pattern.charCodeAt(p) === STAR) {
+      afterStar = ++p;
+      giveTo = t;
+      if (p === pattern.length) return true;
+      continue;
+    }
+    const next = t < text.length && p < pattern.length ? matchOne(pattern, p, text.charCodeAt(t)) : -1;
+    if (next > 0) {
+      p = next;
+      t++;
+    } else if (afterStar >= 0 && giveTo < text.length) {
+      p = afterStar;
+      t = ++giveTo;
+    } else return false;
+  }
+  return true;
+  // #end-exercise
+}
+
+/** Where the pattern goes on if the element at `p` matches this byte; -1 if it does not. */
+function matchOne(pattern: string, p: number, byte: number): number {
+  const code = pattern.charCodeAt(p);
+  if (code === ANY) return p + 1;
+  if (code === OPEN) return matchClass(pattern, p + 1, byte);
+  if (code === ESCAPE && p + 1 < pattern.length) return pattern.charCodeAt(p + 1) === byte ? p + 2 : -1;
+  return code === byte ? p + 1 : -1;
+}
+
+/** Behind the element at `p`, which is no star. */
+function elementEnd(pattern: string, p: number): number {
+  const code = pattern.charCodeAt(p);
+  if (code !== OPEN) return Math.min(p + (code === ESCAPE ? 2 : 1), pattern.length);
+  let end = p + (pattern.charCodeAt(p + 1) === NOT ? 2 : 1);
+  while (end < pattern.length && pattern.charCodeAt(end) !== CLOSE) end += classStep(pattern, end);
+  return Math.min(end + 1, pattern.length);
+}
+
+/** What a member of a class takes: itself, an escape and what it stands for, or a range. */
+function classStep(pattern: string, p: number): number {
+  if (pattern.charCodeAt(p) === ESCAPE && p + 1 < pattern.length) return 2;
+  return pattern.charCodeAt(p + 1) === DASH && p + 2 < pattern.length ? 3 : 1;
+}
+
+/** As Redis: a class without its bracket ends with the pattern, and a range may be written from either end. */
+function matchClass(pattern: string, p: number, byte: number): number {
+  const isNegated = pattern.charCodeAt(p) === NOT;
+  if (isNegated) p++;
+  let found = false;
+  for (let step = 0; p < pattern.length && pattern.charCodeAt(p) !== CLOSE; p += step) {
+    step = classStep(pattern, p);
+    // A byte, or the last of two: what the escape stands for; of three, they are a range's ends.
+    const b = pattern.charCodeAt(p + step - 1);
+    const a = step === 3 ? pattern.charCodeAt(p) : b;
+    if (byte >= Math.min(a, b) && byte <= Math.max(a, b)) found = true;
+  }
+  return found === isNegated ? -1 : Math.min(p + 1, pattern.length);
+}

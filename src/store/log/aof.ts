@@ -1,0 +1,317 @@
+/**
+ * Lesson 15: the store's log: every change, in order, on disk.
+ *
+ *     commands of a turn ─▶ text ─▶ one record ─▶ #log ─▶ one write, one fsync ─▶ the turn's answers leave
+ *
+ * A record is the text of a whole turn (text.ts), because a record costs a header, a checksum and a call, and a turn of
+ * fifty pipelining clients is hundreds of commands. A torn record takes the whole turn with it, which is what was promised:
+ * none of its answers had left.
+ *
+ * A full disk is no failure: #log keeps what it could not write and goes on by itself. Meanwhile
+ * writes are refused, and what changes all the same (a key whose time has come) waits here.
+ *
+ * Growing for ever is the price of appending. A rewrite saves the keyspace as a snapshot of #log, in slices (persist.ts) that
+ * wait for the disk (queue.ts), and drops the records before it.
+ *
+ * Invariants: what `commit` has resolved for is in the log; records hold the changes in the order of effect; a record that is
+ * larger than #log takes is cut, and a reader that glues the records together never notices.
+ * Left out: bounding what a rewrite is ahead of the disk by when clients change many keys that it has not reached: these are
+ * written out at once, each once.
+ * Test: test/15-store.log.test.ts
+ */
+import { type Log, MAX_PENDING_BYTES, MAX_RECORD_BYTES } from "#log";
+import { encodePieces, TextBuffer } from "./text.ts";
+import { ChunkQueue } from "./queue.ts";
+import type { Copies } from "./persist.ts";
+import { Refusal } from "../refusal.ts";
+import { Replay } from "./replay.ts";
+import type { Store } from "../store.ts";
+
+/** One piece of a snapshot. Text that grows to a megabyte before it becomes bytes is 200,000 little strings to the collector. */
+const CHUNK_BYTES = 64 * 1024;
+
+/**
+ * While more than this waits for the disk, half a second of a slow one, writes wait too: a client
+ * that sends the next one is not read from, and who has no connection is refused. #log gives up at
+ * four times as much.
+ */
+export const MAX_BEHIND_BYTES = MAX_PENDING_BYTES / 4;
+
+/** As in Redis: a log is rewritten when it has doubled since the last time, and is worth the work. */
+export const REWRITE_MIN_BYTES = 64 * 1024 * 1024;
+
+export interface StoreLogOptions {
+  readonly store: Store;
+  readonly copies: Copies;
+  readonly rewriteMinBytes: number;
+  readonly maxBehindBytes: number;
+}
+
+export class StoreLog {
+  readonly #log: Log;
+  readonly #store: Store;
+  readonly #copies: Copies;
+  readonly #rewriteMinBytes: number;
+  readonly #maxBehindBytes: number;
+  /** Records that #log has no room for yet. */
+  #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+  /** Every record up to this one is as safe as the policy has it. */
+  #safeSeq: number;
+  #baseBytes = 0;
+  #tailBytes = 0;
+  /** Set while a rewrite is under way: what it is ahead of the disk by. */
+  #rewriteQueue: ChunkQueue | undefined;
+  /** The log's size when the last rewrite failed; 0: it did not. */
+  #failedAtBytes = 0;
+  #failure: Error | undefined;
+  #closing = false;
+  /** Called when the disk is full, has room again, or has failed. */
+  readonly #onChange = new Set<() => void>();
+  /** Pending while writes wait: one promise for all. */
+  #caughtUp: Promise<void> | undefined;
+
+  constructor(log: Log, { store, copies, rewriteMinBytes, maxBehindBytes }: StoreLogOptions) {
+    this.#log = log;
+    this.#store = store;
+    this.#copies = copies;
+    this.#rewriteMinBytes = rewriteMinBytes;
+    this.#maxBehindBytes = maxBehindBytes;
+    this.#safeSeq = log.nextSeq - 1;
+  }
+
+  // #region replay
+  /** Rebuilds the keyspace. @throws {LogError} for damage {@link StoreLogError} for records that are not ours; the signal's reason */
+  async replay(signal?: AbortSignal): Promise<void> {
+    const replay = new Replay(this.#store);
+    await this.#log.readSnapshot((chunk) => {
+      signal?.throwIfAborted();
+      this.#baseBytes += chunk.length;
+      replay.take("snapshot", chunk);
+    });
+    await this.#log.replay((seq, body) => {
+      signal?.throwIfAborted();
+      this.#tailBytes += body.length;
+      replay.take(`record ${seq}`, body);
+    });
+    // The end of a group that was larger than a record is torn off: what is there of it must not stand before what comes next.
+    if (replay.isCut) await this.#save();
+  }
+  // #endregion
+
+  /** The disk has failed: nothing is promised from here on. */
+  fail(error: Error): void {
+    this.#failure = error;
+    this.#copies.poke(); // a rewrite that waits is told
+    this.changed();
+  }
+
+  /** The disk is full, or has room again. */
+  changed(): void {
+    for (const listener of this.#onChange) listener();
+    this.#onChange.clear();
+    this.#pump();
+  }
+
+  /** Writes are refused until there is room. */
+  get isFull(): boolean {
+    return this.#log.full !== undefined;
+  }
+
+  get #behindBytes(): number {
+    return this.#waitingBytes + this.#log.backlogBytes;
+  }
+
+  /** Too much waits for the disk, or it has failed. */
+  get isBehind(): boolean {
+    return this.#failure !== undefined || this.#behindBytes > this.#maxBehindBytes;
+  }
+
+  /**
+   * Resolves when there is less to wait for, or no use in waiting; undefined: a write may come now.
+   */
+  caughtUp(): Promise<void> | undefined {
+    if (!this.isBehind || this.isFull || this.#failure !== undefined) return undefined;
+    this.#caughtUp ??= new Promise<void>((resolve) => {
+      this.#onChange.add(resolve);
+      void this.#drain().then(resolve, resolve);
+    }).then(() => {
+      this.#caughtUp = undefined;
+    });
+    return this.#caughtUp;
+  }
+
+  /** Half is enough: clients go on while the disk still has something to do. */
+  async #drain(): Promise<void> {
+    // What is being written.
+    await this.#log.durable(Math.min(this.#safeSeq + 1, this.#log.nextSeq - 1));
+    if (this.#behindBytes > this.#maxBehindBytes / 2) await this.commit();
+  }
+
+  /** Throws a `Refusal` when a write could not be remembered. */
+  admit(): void {
+    const { full } = this.#log;
+    if (full !== undefined) throw new Refusal(`${MISCONF}: ${reasonOf(full.message)}`);
+    if (!this.isBehind) return;
+    if (this.#failure !== undefined) throw new Refusal(`${MISCONF}: the store has stopped`);
+    throw new Refusal(`BUSY ${this.#behindBytes} bytes wait for the disk already`);
+  }
+
+  /** Takes the changes of a turn. */
+  append(bytes: Buffer): void {
+    this.#tailBytes += bytes.length;
+    for (let at = 0; at < bytes.length; at += MAX_RECORD_BYTES) {
+      const piece = bytes.subarray(at, at + MAX_RECORD_BYTES);
+      this.#waiting.push(piece);
+      this.#waitingBytes += piece.length;
+    }
+    this.#pump();
+    const isLarge = this.#totalBytes >= this.#rewriteAtBytes;
+    if (isLarge && this.#rewriteQueue === undefined && !this.isFull) this.rewrite();
+  }
+
+  get #totalBytes(): number {
+    return this.#baseBytes + this.#tailBytes;
+  }
+
+  /** After a failure, once the log has grown by as much again as is worth the work: a full disk is not asked at every turn. */
+  get #rewriteAtBytes(): number {
+    const again = this.#failedAtBytes === 0 ? 0 : this.#failedAtBytes + this.#rewriteMinBytes;
+    return Math.max(this.#rewriteMinBytes, 2 * this.#baseBytes, again);
+  }
+
+  /** Hands over what fits: a command may be larger than what #log lets wait. */
+  #pump(): void {
+    while (this.#waiting.length > 0 && this.#failure === undefined && !this.isFull) {
+      const piece = this.#waiting[0]!;
+      if (this.#log.backlogBytes + piece.length > MAX_PENDING_BYTES) {
+        this.#log.durable().then(() => this.#pump(), () => {});
+        return;
+      }
+      this.#waiting.shift();
+      this.#waitingBytes -= piece.length;
+      this.#log.append(piece);
+      if (this.#waiting.length === 0) this.#copies.poke();
+    }
+  }
+
+  // #region commit
+  /** Resolves when everything appended so far is safe; undefined: it is already. Rejects when it never will be. */
+  commit(): Promise<void> | undefined {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.#waiting.length === 0 && this.#log.nextSeq - 1 === this.#safeSeq) return undefined;
+    return this.#settle();
+  }
+  // #endregion
+
+  async #settle(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      if (this.isFull) await new Promise<void>((changed) => this.#onChange.add(changed));
+      else await this.#log.durable();
+      this.#pump();
+      if (this.#failure !== undefined) throw this.#failure;
+    }
+    const seq = this.#log.nextSeq - 1;
+    await this.#log.durable(seq);
+    if (seq > this.#safeSeq) this.#safeSeq = seq;
+  }
+
+  // #region rewrite
+  /** Begins a rewrite, or puts it behind the copy that is under way. Throws a `Refusal` when one runs already. */
+  rewrite(onDone: (error?: Error) => void = () => {}): "started" | "scheduled" {
+    if (this.#rewriteQueue !== undefined) throw new Refusal("ERR Background append only file rewriting already in progress");
+    // It would wait for room, and be no copy of the moment that was meant.
+    if (this.isFull) this.admit();
+    const answer = this.#copies.busy ? "scheduled" : "started";
+    const queue = (this.#rewriteQueue = new ChunkQueue(() => this.#copies.poke()));
+    const text = new TextBuffer();
+    let bytes = 0;
+    let state: "waits" | "copies" | "copied" | "over" = "waits";
+    const cut = (): void => {
+      const chunk = text.take();
+      for (let at = 0; at < chunk.length; at += MAX_RECORD_BYTES) queue.push(chunk.subarray(at, at + MAX_RECORD_BYTES));
+      bytes += chunk.length;
+    };
+    const over = (error?: Error): void => {
+      if (state === "over") return;
+      state = "over";
+      this.#rewriteQueue = undefined;
+      this.#failedAtBytes = error === undefined ? 0 : this.#totalBytes;
+      queue.end(error);
+      this.#copies.poke();
+      onDone(error);
+    };
+    this.#copies.add({
+      isReady: () => {
+        if (state === "copies") return !queue.isFull;
+        // What the turn has changed so far will be in the copy: it must be in the records that the copy covers, too.
+        this.beforeCopy();
+        return this.#waiting.length === 0;
+      },
+      isGone: () => {
+        if (this.#closing || this.#failure !== undefined) over(new Error("the log is closed"));
+        return state === "over";
+      },
+      begin: () => {
+        state = "copies";
+        const covered = this.#tailBytes;
+        this.#log.saveSnapshot(this.#log.nextSeq - 1, queue).then(() => {
+          // Otherwise nothing has changed since the last one, and that one stays.
+          if (state === "copied") {
+            this.#baseBytes = bytes;
+            this.#tailBytes -= covered;
+          }
+          over();
+        }, over);
+      },
+      emit: (argv) => {
+        for (const piece of encodePieces(argv)) text.add(piece);
+        if (text.length >= CHUNK_BYTES) cut();
+      },
+      end: () => {
+        cut();
+        state = "copied";
+        queue.end();
+      },
+    });
+    return answer;
+  }
+  // #endregion
+
+  /** Sees to it that all changes so far are appended. Whoever gathers them sets it. */
+  beforeCopy: () => void = () => {};
+
+  #save(): Promise<void> {
+    return new Promise((resolve, reject) => this.rewrite((error) => (error === undefined ? resolve() : reject(error))));
+  }
+
+  /** INFO persistence. */
+  info(): Record<string, string | number> {
+    return {
+      loading: this.#store.role === "loading" ? 1 : 0,
+      aof_enabled: 1,
+      aof_rewrite_in_progress: this.#rewriteQueue === undefined ? 0 : 1,
+      aof_last_bgrewrite_status: this.#failedAtBytes === 0 ? "ok" : "err",
+      aof_last_write_status: this.#failure === undefined && !this.isFull ? "ok" : "err",
+      aof_current_size: this.#totalBytes,
+      aof_base_size: this.#baseBytes,
+      aof_buffer_length: this.#behindBytes,
+      aof_rewrite_buffer_length: this.#rewriteQueue?.bytes ?? 0,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#copies.poke();
+    // On a full disk #log tries once more, and gives up what nobody was promised.
+    if (this.#failure === undefined && !this.isFull) await this.commit();
+    await this.#log.close();
+  }
+}
+
+const MISCONF = "MISCONF Errors writing to the AOF file";
+
+/** In the words of the C library, which are Redis's. */
+function reasonOf(message: string): string {
+  return message.includes("EDQUOT") ? "Disk quota exceeded" : "No space left on device";
+}

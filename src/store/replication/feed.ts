@@ -1,0 +1,173 @@
+/**
+ * Lesson 15: the primary's side of one replica.
+ *
+ *     replica   TITAN.SYNC id offset        "I know the stream `id` up to `offset`"; "? 0": nothing
+ *     primary   titan.continue id offset    it goes on from there, or
+ *               titan.full id offset · commands of a copy · titan.end        all anew: the state at that offset
+ *               changes …, and titan.ping in silence
+ *     replica   titan.ack offset            once a second
+ *
+ * Everything is a RESP array, so the replica needs the server's parser only. The names that begin with "titan." are no
+ * changes and have no offset.
+ *
+ * Invariants: a titan.* command stands between two groups; what is written and not yet taken is a block and the socket's own
+ * buffer, for the rest waits in the backlog; of a copy, `mostBytes` and one key.
+ * Test: test/15-store.replica.test.ts
+ */
+import type { Socket, SocketHandlers } from "#host";
+import { encodeCommand } from "../log/text.ts";
+import type { CopyTaker } from "../log/persist.ts";
+import type { Backlog } from "./backlog.ts";
+import { RespParser } from "../resp/resp.ts";
+
+/** A copy is written in pieces of this size. */
+const PIECE_CHARS = 64 * 1024;
+
+export interface FeedContext {
+  readonly id: string;
+  readonly backlog: Backlog;
+  /** Of a copy, so much may wait for a replica that does not read, and the key that is being written. */
+  readonly mostBytes: number;
+  now(): number;
+  /** All changes so far are to be in the backlog. */
+  flush(): void;
+  /** The socket takes more, or is gone: whoever copies goes on. */
+  poke(): void;
+  gone(feed: Feed): void;
+}
+
+export class Feed implements CopyTaker {
+  readonly remote: string;
+  /** `wait`: for its turn to be copied to. */
+  state: "wait" | "copy" | "online";
+  ackOffset = 0;
+  /** Monotonic ms of the last sign of life. */
+  heardAt: number;
+  readonly #context: FeedContext;
+  readonly #socket: Socket;
+  readonly #parser = new RespParser();
+  /** Next byte of the stream to send. */
+  #offset: number;
+  #text = "";
+  /** What was copied last. */
+  #key: string | undefined;
+  #full = false;
+  #closed = false;
+
+  /** `offset`: go on from there; undefined: a full copy is needed. */
+  constructor(socket: Socket, context: FeedContext, offset: number | undefined) {
+    this.#socket = socket;
+    this.#context = context;
+    this.remote = socket.remote;
+    this.heardAt = context.now();
+    this.#offset = offset ?? 0;
+    this.state = offset === undefined ? "wait" : "online";
+    if (offset !== undefined) this.#write(encodeCommand(["titan.continue", context.id, String(offset)]));
+  }
+
+  readonly handlers: SocketHandlers = {
+    onData: (chunk) => this.#onData(chunk),
+    onDrain: () => {
+      this.#full = false;
+      this.heardAt = this.#context.now();
+      if (this.state === "online") this.send();
+      else this.#context.poke();
+    },
+    onClose: () => {
+      this.#closed = true;
+      this.#context.gone(this);
+    },
+  };
+
+  /** Sends what the socket takes of the changes. */
+  send(): void {
+    while (!this.#full && !this.#closed && this.state === "online") {
+      const bytes = this.#context.backlog.read(this.#offset);
+      if (bytes === undefined) return this.destroy();
+      if (bytes.length === 0) return;
+      this.#offset += bytes.length;
+      this.#full = !this.#socket.write(bytes);
+    }
+  }
+
+  /** It has not been sent all there is, and is on its way there. */
+  get isBehind(): boolean {
+    return this.state !== "wait" && this.#offset < this.#context.backlog.end;
+  }
+
+  /** What it has not been sent is gone. */
+  get isLost(): boolean {
+    return this.state !== "wait" && !this.#context.backlog.has(this.#offset);
+  }
+
+  ping(): void {
+    const idle = this.state === "wait" || (this.state === "online" && this.#offset === this.#context.backlog.end);
+    if (idle && !this.#full && !this.#closed) this.#write(PING);
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#text = "";
+    this.#context.gone(this);
+  }
+
+  isGone(): boolean {
+    return this.#closed;
+  }
+
+  isReady(): boolean {
+    return !this.#full;
+  }
+
+  begin(): void {
+    this.#context.flush();
+    this.state = "copy";
+    this.heardAt = this.#context.now();
+    this.#offset = this.#context.backlog.end;
+    this.#text = encodeCommand(["titan.full", this.#context.id, String(this.#offset)]);
+  }
+
+  emit(argv: string[]): void {
+    if (this.#closed) return;
+    // Keys that are about to change are written out at once, however much waits: one that does not read could be sent all there
+    // is. But a key of any size must be sent whole, or a large one that changes often could never be copied.
+    if (argv[1] !== this.#key && this.#socket.pendingBytes > this.#context.mostBytes) return this.destroy();
+    this.#key = argv[1];
+    this.#text += encodeCommand(argv);
+    if (this.#text.length >= PIECE_CHARS) this.#writeText();
+  }
+
+  end(): void {
+    this.#text += encodeCommand(["titan.end"]);
+    this.#writeText();
+    this.state = "online";
+    this.send();
+  }
+
+  #writeText(): void {
+    const text = this.#text;
+    this.#text = "";
+    this.#write(text);
+  }
+
+  #write(text: string): void {
+    if (!this.#closed) this.#full = !this.#socket.write(Buffer.from(text, "latin1"));
+  }
+
+  #onData(chunk: Buffer): void {
+    // One that talks and does not read is as good as silent: a copy for it keeps all others waiting.
+    if (!this.#full) this.heardAt = this.#context.now();
+    try {
+      this.#parser.push(chunk);
+      for (let argv = this.#parser.next(); argv !== undefined; argv = this.#parser.next()) {
+        if (argv[0] === "titan.ack" && this.#context.backlog.end >= Number(argv[1])) this.ackOffset = Number(argv[1]);
+      }
+    } catch {
+      this.destroy(); // it speaks something else
+    }
+  }
+}
+
+const PING = encodeCommand(["titan.ping"]);

@@ -1,0 +1,289 @@
+/**
+ * Lesson 15: a replica's link to its primary.
+ *
+ *     dial ─▶ AUTH ─▶ TITAN.SYNC ─▶ titan.continue ───────────────────▶ changes, applied as they come
+ *      ▲                         └▶ titan.full ─▶ a copy ─▶ titan.end ─▶──┘
+ *      └──── a pause, doubled each time, half of it chance ◀── cut, refused, silent
+ *
+ * What is applied has a number, counted from the text's own length. After a cut the replica says how far it is, and gets the
+ * rest: every group once. It counts a group when it has done all of it, so a group that was cut in two comes again whole.
+ *
+ * A copy replaces what the replica had when it is whole, and not before: until then the old data is kept, and in the replica's
+ * log the copy is one group, which counts when its EXEC is there. A replica that dies in the midst of it, or that is made a
+ * primary because its primary died, has what it had.
+ *
+ * Invariants: `known` and the keyspace belong together, or `known` is undefined; while a copy comes, the role is `loading`: no
+ * client sees half of it, and no copy is made of it.
+ * Left out: a copy that needs no memory beside the old data's; keeping `known` over a restart (a restarted replica copies anew); replicas of replicas.
+ * Test: test/15-store.replica.test.ts
+ */
+import type { Address, Host, Socket, Timer } from "#host";
+import { backoffDelayMs, retryPolicy } from "#retry";
+import { encodeCommand, encodedBytes, GroupReader } from "../log/text.ts";
+import type { Copies } from "../log/persist.ts";
+import { RespParser } from "../resp/resp.ts";
+import type { Store } from "../store.ts";
+
+/** From a tenth of a second to five: a primary that comes back is not stampeded, and not kept waiting. */
+const REDIAL = retryPolicy({ delayMs: 100, backoff: 2, maxDelayMs: 5000, jitter: 0.5 });
+const DIAL_MS = 5000;
+const MINUS = 45;
+/** As in Redis: how often a replica says how far it is. */
+const ACK_MS = 1000;
+/** As in Redis: nothing heard for this long, and the other end counts as gone. The primary pings every ten seconds. */
+export const REPLICATION_SILENCE_MS = 60_000;
+
+export interface ReplicaOptions {
+  readonly host: Host;
+  readonly store: Store;
+  readonly primary: Address;
+  readonly password: () => string;
+  /** Gets what was applied, for the replica's own log. */
+  readonly applied: (group: string[][]) => void;
+  /** The copies that are made here wait while one comes in. */
+  readonly copies: Pick<Copies, "hold">;
+  /** Resolves when the replica's log has caught up; undefined: it has. */
+  readonly caughtUp: () => Promise<void> | undefined;
+  /** The link has another trouble than before; undefined: it has none any more. */
+  readonly onTrouble: (trouble: string | undefined) => void;
+}
+
+export class ReplicaLink {
+  readonly primary: Address;
+  /** Redis's words, for ROLE. */
+  state: "connect" | "connecting" | "sync" | "connected" = "connect";
+  /** What went wrong last. */
+  trouble: string | undefined;
+  readonly #options: ReplicaOptions;
+  #known: { id: string; offset: number } | undefined;
+  /** The copy under way: what `known` will be. */
+  #copying: { id: string; offset: number } | undefined;
+  /** Brings back what was here before it. */
+  #restore: (() => void) | undefined;
+  #socket: Socket | undefined;
+  #parser = new RespParser();
+  #groups = new GroupReader();
+  /** Bytes of the group that is coming in. */
+  #groupBytes = 0;
+  #attempt = 0;
+  #heardAt = 0;
+  #timer: Timer | undefined;
+  #stopped = false;
+  #paused = false;
+
+  constructor(options: ReplicaOptions) {
+    this.#options = options;
+    this.primary = options.primary;
+    void this.#dial();
+  }
+
+  /** Bytes of the primary's stream that have been applied. */
+  get offset(): number {
+    return this.#known?.offset ?? -1;
+  }
+
+  get id(): string {
+    return this.#known?.id ?? "?";
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.#socket?.destroy();
+    this.#socket = undefined;
+    this.#abandonCopy();
+  }
+
+  async #dial(): Promise<void> {
+    this.state = "connecting";
+    const { host } = this.#options;
+    try {
+      const socket = await host.network.dial(this.primary, { timeoutMs: DIAL_MS });
+      if (this.#stopped) socket.destroy();
+      else this.#greet(socket);
+    } catch (error) {
+      this.#tryAgain((error as Error).message);
+    }
+  }
+
+  #greet(socket: Socket): void {
+    this.#socket = socket;
+    this.#parser = new RespParser();
+    this.#groups = new GroupReader();
+    this.#groupBytes = 0;
+    this.#paused = false;
+    this.#heardAt = this.#options.host.clock.monotonic();
+    socket.handle({
+      onData: (chunk) => {
+        if (this.#socket === socket) this.#onData(chunk);
+      },
+      onClose: (error) => {
+        if (this.#socket === socket) this.#drop(error?.message ?? "the primary closed the connection");
+      },
+    });
+    const password = this.#options.password();
+    if (password === "") this.#ask();
+    else this.#send(["AUTH", password]);
+    this.#watch();
+  }
+
+  #ask(): void {
+    this.state = "sync";
+    this.#send(["TITAN.SYNC", this.#known?.id ?? "?", String(this.#known?.offset ?? 0)]);
+  }
+
+  #send(argv: string[]): void {
+    this.#socket?.write(Buffer.from(encodeCommand(argv), "latin1"));
+  }
+
+  /** Once a second: how far we are, and whether anybody is there. */
+  #watch(): void {
+    const { host } = this.#options;
+    this.#timer?.cancel();
+    this.#timer = host.timers.after(ACK_MS, () => {
+      if (!this.#paused && host.clock.monotonic() - this.#heardAt >= REPLICATION_SILENCE_MS) return this.#drop("the primary is silent");
+      if (this.#isFed) this.#send(["titan.ack", String(Math.max(0, this.offset))]);
+      this.#watch();
+    });
+  }
+
+  /** The primary has answered: the connection is a stream of changes from here on. */
+  get #isFed(): boolean {
+    return this.state === "connected" || this.#copying !== undefined;
+  }
+
+  #onData(chunk: Buffer): void {
+    this.#heardAt = this.#options.host.clock.monotonic();
+    const socket = this.#socket;
+    // An error may have quotes in it, which no command in a line may have anywhere.
+    if (chunk[0] === MINUS && !this.#parser.isInside) return this.#drop(chunk.toString("latin1", 1).split("\r\n", 1)[0]!);
+    try {
+      this.#parser.push(chunk);
+      for (let argv = this.#parser.next(); argv !== undefined; argv = this.#parser.next()) {
+        this.#take(argv);
+        if (this.#socket !== socket) return;
+      }
+    } catch (error) {
+      // What we have is no longer known to be what the primary has.
+      this.#known = undefined;
+      return this.#drop((error as Error).message);
+    }
+    this.#throttle();
+  }
+
+  #take(argv: string[]): void {
+    const [name = "", id = "", offset = ""] = argv;
+    // An answer in a line: the parser takes it for a command that somebody typed.
+    if (name[0] === "-") return this.#drop(argv.join(" ").slice(1));
+    if (name === "+OK") return this.#ask();
+    if (name === "titan.ping") return;
+    if (name === "titan.full") return this.#beginCopy({ id, offset: Number(offset) });
+    if (name === "titan.end") return this.#endCopy();
+    if (name === "titan.continue") return this.#connected();
+    this.#change(argv);
+  }
+
+  // #region change
+  #change(argv: string[]): void {
+    if (!this.#isFed) throw new Error(`unexpected ${argv[0]}`);
+    this.#groupBytes += encodedBytes(argv);
+    const group = this.#groups.take(argv);
+    if (group === undefined) return;
+    for (const each of group) this.#options.store.load(each);
+    this.#remember(group);
+    if (this.#known !== undefined) this.#known.offset += this.#groupBytes;
+    this.#groupBytes = 0;
+  }
+  // #endregion
+
+  #remember(group: string[][]): void {
+    const { applied } = this.#options;
+    if (this.#copying === undefined) applied(group);
+    else for (const each of group) applied([each]); // a MULTI in it would begin the copy's own group anew
+  }
+
+  // #region copy
+  #beginCopy(copying: { id: string; offset: number }): void {
+    const { store, applied, copies } = this.#options;
+    this.#abandonCopy();
+    this.#known = undefined;
+    this.#copying = copying;
+    store.role = "loading";
+    copies.hold(true);
+    this.#restore = store.setAside();
+    // Words of the log itself: all that is applied from here on counts when the EXEC is there.
+    applied([["multi"]]);
+    applied([["flushall"]]);
+  }
+
+  #endCopy(): void {
+    if (this.#copying === undefined) throw new Error("unexpected titan.end");
+    const { store, applied, copies } = this.#options;
+    applied([["exec"]]);
+    this.#known = this.#copying;
+    this.#copying = undefined;
+    this.#restore = undefined;
+    this.#groupBytes = 0;
+    copies.hold(false);
+    store.role = "replica";
+    this.#connected();
+  }
+
+  /** Half a copy is nobody's data. */
+  #abandonCopy(): void {
+    if (this.#copying === undefined) return;
+    const { store, applied, copies } = this.#options;
+    this.#copying = undefined;
+    this.#restore?.();
+    this.#restore = undefined;
+    applied([]); // MULTI, EXEC: a second MULTI begins anew, and what was behind the first is forgotten
+    copies.hold(false);
+    store.role = "replica";
+  }
+  // #endregion
+
+  #connected(): void {
+    this.state = "connected";
+    this.#attempt = 0;
+    this.#tell(undefined);
+  }
+
+  /** Changes come no faster than the own disk takes them. */
+  #throttle(): void {
+    const behind = this.#paused ? undefined : this.#options.caughtUp();
+    const socket = this.#socket;
+    if (behind === undefined || socket === undefined) return;
+    this.#paused = true;
+    socket.pause();
+    const goOn = (): void => {
+      if (this.#socket !== socket) return;
+      this.#paused = false;
+      this.#heardAt = this.#options.host.clock.monotonic();
+      socket.resume();
+    };
+    behind.then(goOn, () => this.stop()); // the disk has failed: what comes could not be kept
+  }
+
+  #drop(why: string): void {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    socket?.destroy();
+    this.#abandonCopy();
+    this.#tryAgain(why);
+  }
+
+  #tryAgain(why: string): void {
+    this.#tell(why);
+    this.state = "connect";
+    this.#timer?.cancel();
+    if (this.#stopped) return;
+    const { host } = this.#options;
+    this.#timer = host.timers.after(backoffDelayMs(REDIAL, ++this.#attempt, () => host.random.unit()), () => void this.#dial());
+  }
+
+  #tell(trouble: string | undefined): void {
+    if (trouble === this.trouble && trouble !== undefined) return;
+    this.trouble = trouble;
+    this.#options.onTrouble(trouble);
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * Lesson 15: one primary, and replicas that do what it did.
+ *
+ *     client ─▶ primary ─▶ [ backlog ] ─▶ replica ─▶ its own log
+ *                                    └──▶ replica
+ *
+ * The stream is what the log gets, byte for byte, and an answer does not wait for it: a replica is behind by what is on the
+ * wire, and a primary that dies takes that along. Replicas are for reading and for having a copy elsewhere.
+ *
+ * Invariants: a stream has an id, new whenever a process starts or begins to be a primary, and an offset means something only
+ * with its id; after a full copy or a continuation the replica's keyspace is the primary's at its offset.
+ * Left out: choosing a new primary when the old one dies (REPLICAOF does what somebody has decided); WAIT; a second id that
+ * would spare the other replicas a full copy after that.
+ * Test: test/15-store.replica.test.ts
+ */
+import type { Address, Host, Timer } from "#host";
+import type { Copies } from "../log/persist.ts";
+import { Refusal } from "../refusal.ts";
+import { ReplicaLink, REPLICATION_SILENCE_MS } from "./replica.ts";
+import { Backlog } from "./backlog.ts";
+import { Feed, type FeedContext } from "./feed.ts";
+import type { Session } from "../session.ts";
+import type { Store } from "../store.ts";
+import type { Replies } from "../types.ts";
+
+/** What a replica may miss while it is away: an eighth of a second of a gigabit line, minutes of usual traffic. */
+export const BACKLOG_BYTES = 16 * 1024 * 1024;
+/**
+ * So many times as much may one be behind that is there, or is being copied to: 128 MiB, room for two of the largest values; or a
+ * copy of a gigabyte, ten seconds of a gigabit line, while 200,000 small changes a second come in.
+ */
+export const LAG_FACTOR = 8;
+/** As in Redis. */
+const PING_MS = 10_000;
+
+export interface ReplicationOptions {
+  readonly host: Host;
+  readonly store: Store;
+  readonly copies: Copies;
+  readonly primaryPassword: string;
+  readonly backlogBytes: number;
+  /** Sends all changes so far to the log and to `append`. */
+  readonly flush: () => void;
+  readonly applied: (group: string[][]) => void;
+  readonly caughtUp: () => Promise<void> | undefined;
+  readonly onTrouble: (primary: Address, trouble: string | undefined) => void;
+}
+
+export class Replication {
+  readonly #options: ReplicationOptions;
+  readonly #feeds = new Set<Feed>();
+  #id: string;
+  #password: string;
+  /** From the first replica on. */
+  #backlog: Backlog | undefined;
+  #link: ReplicaLink | undefined;
+  #timer: Timer | undefined;
+  readonly #counts = { full: 0, partial: 0 };
+
+  constructor(options: ReplicationOptions) {
+    this.#options = options;
+    this.#password = options.primaryPassword;
+    this.#id = this.#freshId();
+    const { store } = options;
+    store.info.set("Replication", () => this.info());
+    store.config.define("masterauth", { get: () => this.#password, set: (value) => void (this.#password = value) });
+    store.config.define("repl-backlog-size", { get: () => String(options.backlogBytes) });
+    store.config.define("replicaof", { get: () => (this.#link === undefined ? "" : `${this.#link.primary.host} ${this.#link.primary.port}`) });
+  }
+
+  #freshId(): string {
+    return Buffer.from(this.#options.host.random.bytes(20)).toString("hex");
+  }
+
+  /** Somebody may ask for the changes: they must be put into words. */
+  get wantsChanges(): boolean {
+    return this.#backlog !== undefined;
+  }
+
+  /** Takes the changes of a turn. */
+  append(bytes: Buffer): void {
+    if (this.#backlog === undefined) return;
+    this.#backlog.append(bytes);
+    for (const feed of this.#feeds) feed.send();
+    this.#trim(this.#backlog);
+  }
+
+  /** Who reads gets more time than who is away: a change may be larger than the backlog, and a copy takes long. */
+  #trim(backlog: Backlog): void {
+    const { backlogBytes } = this.#options;
+    backlog.trim([...this.#feeds].some(({ isBehind }) => isBehind) ? LAG_FACTOR * backlogBytes : backlogBytes);
+    for (const feed of this.#feeds) if (feed.isLost) feed.destroy();
+  }
+
+  // #region feed
+  /** TITAN.SYNC: this client's connection becomes a replica's. */
+  feed(session: Session, known: { readonly id: string; readonly offset: number }): void {
+    if (this.#link !== undefined) throw new Refusal("ERR a replica has no replicas of its own: ask its primary");
+    const { host, copies, flush } = this.#options;
+    flush();
+    const backlog = (this.#backlog ??= new Backlog());
+    const offset = known.id === this.#id && backlog.has(known.offset) ? known.offset : undefined;
+    const context: FeedContext = {
+      id: this.#id, backlog, flush, mostBytes: LAG_FACTOR * this.#options.backlogBytes,
+      now: () => host.clock.monotonic(),
+      poke: () => copies.poke(),
+      gone: (feed) => {
+        this.#feeds.delete(feed);
+        copies.poke();
+      },
+    };
+    session.takeOver = (socket) => {
+      const feed = new Feed(socket, context, offset);
+      this.#feeds.add(feed);
+      this.#counts[offset === undefined ? "full" : "partial"]++;
+      if (offset === undefined) copies.add(feed);
+      else feed.send();
+      this.#watch();
+      return feed.handlers;
+    };
+  }
+  // #endregion
+
+  /** While there are replicas: a sign of life for them, and an end for those that give none. */
+  #watch(): void {
+    if (this.#timer !== undefined || this.#feeds.size === 0) return;
+    const { host } = this.#options;
+    this.#timer = host.timers.after(PING_MS, () => {
+      this.#timer = undefined;
+      for (const feed of [...this.#feeds]) {
+        if (feed.state !== "wait" && host.clock.monotonic() - feed.heardAt >= REPLICATION_SILENCE_MS) feed.destroy();
+        else feed.ping();
+      }
+      this.#watch();
+    });
+  }
+
+  /** REPLICAOF. Undefined: be a primary, with what is here. */
+  follow(primary: Address | undefined): void {
+    const { host, store, copies, flush, applied, caughtUp, onTrouble } = this.#options;
+    const before = this.#link?.primary;
+    if (primary !== undefined && before?.host === primary.host && before.port === primary.port) return;
+    flush();
+    this.#link?.stop();
+    this.#link = undefined;
+    if (primary === undefined) {
+      if (before === undefined) return;
+      this.#id = this.#freshId();
+      store.role = "primary";
+      return;
+    }
+    this.#cutOff();
+    this.#backlog = undefined;
+    store.role = "replica";
+    this.#link = new ReplicaLink({ host, store, primary, password: () => this.#password, applied, copies, caughtUp, onTrouble: (trouble) => onTrouble(primary, trouble) });
+  }
+
+  #cutOff(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    for (const feed of [...this.#feeds]) feed.destroy();
+  }
+
+  /** ROLE */
+  describe(out: Replies): void {
+    const link = this.#link;
+    if (link !== undefined) {
+      out.array(5);
+      out.bulk("slave");
+      out.bulk(link.primary.host);
+      out.int(link.primary.port);
+      out.bulk(link.state);
+      out.int(link.offset);
+      return;
+    }
+    out.array(3);
+    out.bulk("master");
+    out.int(this.#backlog?.end ?? 0);
+    out.array(this.#feeds.size);
+    for (const feed of this.#feeds) {
+      const { ip, port } = addressOf(feed);
+      out.array(3);
+      out.bulk(ip);
+      out.bulk(port);
+      out.bulk(String(feed.ackOffset));
+    }
+  }
+
+  info(): Record<string, string | number> {
+    const link = this.#link;
+    const { host, store, backlogBytes } = this.#options;
+    const own = link === undefined ? { role: "master" } : {
+      role: "slave", master_host: link.primary.host, master_port: link.primary.port,
+      master_link_status: link.state === "connected" ? "up" : "down", master_sync_in_progress: store.role === "loading" ? 1 : 0,
+      slave_repl_offset: link.offset, slave_read_only: 1,
+      // Ours alone: whoever sees "down" asks why.
+      ...(link.trouble !== undefined && { master_link_trouble: link.trouble.replace(/\s+/g, " ") }),
+    };
+    const feeds = Object.fromEntries([...this.#feeds].map((feed, i) => {
+      const { ip, port } = addressOf(feed);
+      const state = feed.state === "online" ? "online" : feed.state === "copy" ? "send_bulk" : "wait_bgsave";
+      return [`slave${i}`, `ip=${ip},port=${port},state=${state},offset=${feed.ackOffset},lag=${Math.floor((host.clock.monotonic() - feed.heardAt) / 1000)}`];
+    }));
+    const { start = 0, end = 0 } = this.#backlog ?? {};
+    return {
+      ...own, connected_slaves: this.#feeds.size, ...feeds,
+      master_replid: link === undefined ? this.#id : link.id, master_repl_offset: link === undefined ? end : link.offset,
+      repl_backlog_active: this.#backlog === undefined ? 0 : 1, repl_backlog_size: backlogBytes,
+      repl_backlog_first_byte_offset: start, repl_backlog_histlen: end - start,
+      sync_full: this.#counts.full, sync_partial_ok: this.#counts.partial,
+    };
+  }
+
+  close(): void {
+    this.#link?.stop();
+    this.#cutOff();
+  }
+}
+
+/** Where the replica's connection comes from; where it listens it has not said. */
+function addressOf({ remote }: Feed): { ip: string; port: string } {
+  const cut = remote.lastIndexOf(":");
+  return { ip: remote.slice(0, cut), port: remote.slice(cut + 1) };
+}

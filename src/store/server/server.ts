@@ -1,0 +1,209 @@
+/**
+ * Lesson 15: the store's server, for Redis's clients.
+ *
+ *     turn:   onData ─▶ commands ─▶ log, unsynced ─┐
+ *             onData ─▶ commands ─▶ log, unsynced ─┤        one fsync for all of them
+ *     end of the turn:      afterCommit() ◀────────┘ ··· ─▶ answers of this turn leave
+ *
+ * Without `afterCommit` the answers of a client leave when its commands are done. With it, everything a turn answered waits
+ * until its promise resolves, turns in order: a client that reads "+OK" reads a promise, and one that reads a value reads one
+ * that cannot be taken back.
+ *
+ * Invariants: no timer runs and no buffer is held for a client that is idle; a port that others can reach has a password.
+ * Left out: TLS (as in Redis's own early years: put a tunnel in front).
+ * Test: test/15-store.server.test.ts
+ */
+import { isLoopback } from "#base";
+import type { Address, Host, Listener, Socket } from "#host";
+import { LINGER_MS, type Shared, StoreConnection } from "./connection.ts";
+import type { Store } from "../store.ts";
+
+/** As in Redis. An idle client costs about 11 kB here, most of it Node's socket. */
+export const MAX_CLIENTS = 10_000;
+
+/** What all clients together may keep us holding: answers, half commands, transactions. Four of the largest answers. */
+export const MAX_CLIENTS_BYTES = 1024 * 1024 * 1024;
+
+export interface StoreServerOptions {
+  readonly host: Host;
+  /** Port 0: any free one. Other than loopback only when the store has a password. */
+  readonly listen: Address;
+  readonly store: Store;
+  /** Clients at a time, 1 … ; default MAX_CLIENTS. */
+  readonly maxClients?: number;
+  /** Default MAX_CLIENTS_BYTES: beyond it, the client that costs most is cut off. */
+  readonly maxClientsBytes?: number;
+  /**
+   * Called at the end of a turn that answered something. While its promise is pending the answers wait; if it rejects, their
+   * clients are cut off, for what they would have been told is not so.
+   */
+  readonly afterCommit?: () => Promise<void> | undefined;
+  /**
+   * Asked before a write: while its promise is pending, clients whose next command is one are not
+   * read from. It resolves, whatever happens. Undefined: the write may come.
+   */
+  readonly caughtUp?: () => Promise<void> | undefined;
+  /**
+   * Gets a listener for a disk that is full: while it is, reads are answered although `afterCommit`
+   * is pending. Who has written before waits for it.
+   */
+  readonly whenFull?: (listener: (full: boolean) => void) => void;
+}
+
+/** `UNPROTECTED`: others could reach the port, and no password stands in their way. Not retryable. */
+export class StoreServerError extends Error {
+  override readonly name = "StoreServerError";
+  readonly code = "UNPROTECTED";
+}
+
+export interface StoreServer extends Address {
+  /** Clients that are connected now. */
+  readonly clients: number;
+  /** Stops listening, lets answers leave, closes every connection. */
+  close(): Promise<void>;
+}
+
+/**
+ * Serves `store` to RESP clients.
+ *
+ * @throws {StoreServerError} for an open port without a password; the system's error (EADDRINUSE, …) when it cannot listen
+ */
+export async function startStore(options: StoreServerOptions): Promise<StoreServer> {
+  const { host, listen, store } = options;
+  if (!isLoopback(listen.host) && !store.config.hasPassword) {
+    throw new StoreServerError(`Cannot listen on ${listen.host}: it is not a loopback address, and no password is set`);
+  }
+  if (!isLoopback(listen.host)) keepPassword(store);
+  const clients = new Clients(options);
+  store.config.define("maxmemory-clients", { get: () => String(options.maxClientsBytes ?? MAX_CLIENTS_BYTES) });
+  store.config.define("maxclients", { get: () => String(options.maxClients ?? MAX_CLIENTS) });
+  const listener = await host.network.listen(listen, (socket) => clients.accept(socket));
+  clients.address = `${listener.host}:${listener.port}`;
+  return {
+    host: listener.host,
+    port: listener.port,
+    get clients() {
+      return clients.size;
+    },
+    close: () => clients.close(listener),
+  };
+}
+
+/** CONFIG SET may change the password of an open port, and not take it away. */
+function keepPassword({ config }: Store): void {
+  const { get, set } = config.settings.get("requirepass")!;
+  config.define("requirepass", { get, set: (value) => (value === "" ? "others can reach the port" : set!(value)) });
+}
+
+class Clients implements Shared {
+  readonly host: Host;
+  readonly store: Store;
+  address = "";
+  readonly commits: boolean;
+  readonly #maxClients: number;
+  readonly #afterCommit: (() => Promise<void> | undefined) | undefined;
+  readonly #connections = new Set<StoreConnection>();
+  /** Those with something to send at the end of this turn. */
+  #dirty = new Set<StoreConnection>();
+  /** Pending while answers of an earlier turn wait for the disk. */
+  #commit: Promise<void> | undefined;
+  #onEmpty: (() => void) | undefined;
+  readonly #maxBytes: number;
+  #diskIsFull = false;
+  readonly caughtUp: (() => Promise<void> | undefined) | undefined;
+  /** What all clients cost. */
+  #bytes = 0;
+
+  constructor(options: StoreServerOptions) {
+    this.host = options.host;
+    this.store = options.store;
+    this.#afterCommit = options.afterCommit;
+    this.commits = options.afterCommit !== undefined;
+    this.caughtUp = options.caughtUp;
+    options.whenFull?.((full) => {
+      this.#diskIsFull = full;
+      if (full) for (const each of [...this.#connections]) each.releaseReads();
+    });
+    this.#maxClients = options.maxClients ?? MAX_CLIENTS;
+    this.#maxBytes = options.maxClientsBytes ?? MAX_CLIENTS_BYTES;
+  }
+
+  get size(): number {
+    return this.#connections.size;
+  }
+
+  accept(socket: Socket): void {
+    if (this.#connections.size >= this.#maxClients) this.#refuse(socket);
+    else this.#connections.add(new StoreConnection(socket, this));
+  }
+
+  flushLater(connection: StoreConnection): void {
+    if (this.#dirty.size === 0) this.host.timers.soon(() => this.#endTurn());
+    this.#dirty.add(connection);
+  }
+
+  gone(connection: StoreConnection): void {
+    this.#connections.delete(connection);
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  // #region account
+  account(bytes: number): void {
+    this.#bytes += bytes;
+    while (this.#bytes > this.#maxBytes) {
+      let largest: StoreConnection | undefined;
+      for (const each of this.#connections) if (each.accounted > (largest?.accounted ?? 0)) largest = each;
+      if (largest === undefined) return;
+      largest.destroy();
+    }
+  }
+  // #endregion
+
+  async close(listener: Listener): Promise<void> {
+    await listener.close();
+    if (this.#connections.size === 0) return;
+    const empty = new Promise<void>((resolve) => (this.#onEmpty = resolve));
+    for (const connection of [...this.#connections]) connection.end();
+    await empty;
+  }
+
+  // #region turn
+  /** What the turn changed goes to the disk; what it answered waits for that. */
+  #endTurn(): void {
+    const dirty = this.#dirty;
+    this.#dirty = new Set();
+    const commit = this.#afterCommit?.();
+    // Nothing to wait for, and nobody waits in front.
+    if (commit === undefined && this.#commit === undefined) {
+      for (const connection of dirty) connection.flush();
+      return;
+    }
+    const waiting = this.#diskIsFull ? this.#withoutReaders(dirty) : [...dirty];
+    if (waiting.length === 0) return;
+    const held = waiting.map((connection) => ({ connection, bytes: connection.hold() }));
+    const done = Promise.all([this.#commit, commit]).then(
+      () => held.forEach(({ connection, bytes }) => connection.release(bytes)),
+      () => held.forEach(({ connection }) => connection.destroy()),
+    ).then(() => {
+      if (this.#commit === done) this.#commit = undefined;
+    });
+    this.#commit = done;
+  }
+  // #endregion
+
+  /** On a full disk, who has only read is answered now. Yields the others, who wait for room. */
+  #withoutReaders(dirty: ReadonlySet<StoreConnection>): StoreConnection[] {
+    const [unsafe, safe]: [StoreConnection[], StoreConnection[]] = [[], []];
+    for (const connection of dirty) (connection.isUnsafe ? unsafe : safe).push(connection);
+    for (const connection of safe) connection.flush();
+    return unsafe;
+  }
+
+  #refuse(socket: Socket): void {
+    let linger: { cancel(): void } | undefined;
+    socket.handle({ onData: () => {}, onClose: () => linger?.cancel() });
+    socket.write(Buffer.from("-ERR max number of clients reached\r\n"));
+    socket.end();
+    linger = this.host.timers.after(LINGER_MS, () => socket.destroy());
+  }
+}
