@@ -4,74 +4,13 @@
  * tests below can also show it a text that is wrong.
  */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join, normalize, relative } from "node:path";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
-
-const ROOT = join(import.meta.dirname, "..");
-const read = (file: string): string => readFileSync(join(ROOT, file), "utf8");
-
-interface PackageJson {
-  readonly imports: Readonly<Record<string, Readonly<Record<string, string>>>>;
-  readonly dependencies?: object;
-  readonly optionalDependencies?: object;
-  readonly peerDependencies?: object;
-  readonly bundleDependencies?: object;
-  readonly devDependencies: Readonly<Record<string, string>>;
-}
-const pkg = JSON.parse(read("package.json")) as PackageJson;
-
-/** Every file of the project, tracked or about to be; without git (a tarball), every file that is not generated. */
-function projectFiles(): string[] {
-  const git = spawnSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "-z"], { cwd: ROOT, encoding: "utf8" });
-  const listed = git.status === 0 && git.stdout !== "" ? git.stdout.split("\0").filter(Boolean) : walk(ROOT);
-  return listed.filter((file) => existsSync(join(ROOT, file)) && statSync(join(ROOT, file)).isFile()).sort();
-}
-
-function walk(folder: string): string[] {
-  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
-    if (/^(node_modules|dist|own|\.git|\.titan)$/.test(entry.name)) return [];
-    const path = join(folder, entry.name);
-    return entry.isDirectory() ? walk(path) : [relative(ROOT, path)];
-  });
-}
-
-const files = projectFiles();
-const sources = files.filter((file) => file.startsWith("src/") && file.endsWith(".ts"));
-
-/** Source text with comments blanked, and string contents too unless asked; lines keep their numbers. */
-function codeOf(source: string, options: { keepStrings?: boolean } = {}): string {
-  const token = /\/\*[\s\S]*?\*\/|\/\/[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\[\s\S])*`|(?<=[=(,:;!&|?[{}\n]\s*|\breturn\s*)\/(?![/*])(?:[^/\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/[a-z]*/g;
-  return source.replace(token, (found) => {
-    if (found.startsWith("//") || found.startsWith("/*")) return found.replace(/[^\n]/g, " ");
-    if (options.keepStrings) return found;
-    // What a template computes is code, what it spells is not.
-    return found.startsWith("`") ? `\`${[...found.matchAll(/\$\{([^`]*?)\}/g)].map((hole) => hole[1]).join(" ")}${"\n".repeat(found.split("\n").length - 1)}\`` : '""';
-  });
-}
-
-interface Import {
-  readonly specifier: string;
-  readonly line: number;
-}
-
-function importsOf(source: string): Import[] {
-  const code = codeOf(source, { keepStrings: true });
-  // A text that ends in "from" is followed by a quote, too; but no specifier looks like the code behind it.
-  return [...code.matchAll(/(?<![.\w])(?:from\s*|import\s*\(?\s*)["']([\w#@./:-]+)["']/g)].map((match) => ({
-    specifier: match[1]!, line: code.slice(0, match.index).split("\n").length,
-  }));
-}
-
-/** "src/master/core/x.ts" is in "core", "src/master/x.ts" in "master": the deepest folder wins. */
-function subsystemOf(file: string): string | undefined {
-  return Object.entries(pkg.imports)
-    .map(([name, { source = "" }]) => ({ name: name.slice(1), folder: `${dirname(normalize(source))}/` }))
-    .filter(({ folder }) => file.startsWith(folder))
-    .sort((a, b) => b.folder.length - a.folder.length)[0]?.name;
-}
+import {
+  codeOf, files, findCycle, importsOf, pkg, read, ROOT, sources, subsystemOf, type Import,
+} from "./style.support.ts";
 
 /** The layer of every subsystem, and the layers it may import besides its own. */
 const LAYERS: readonly { readonly names: readonly string[]; readonly may: readonly number[] }[] = [
@@ -142,25 +81,6 @@ test("subsystems import one another without cycles", () => {
   assert.equal(findCycle(edges)?.join(" -> "), undefined);
   assert.deepEqual(findCycle(new Map([["a", new Set(["b"])], ["b", new Set(["a"])]])), ["a", "b", "a"]);
 });
-
-function findCycle(edges: ReadonlyMap<string, ReadonlySet<string>>): string[] | undefined {
-  const done = new Set<string>();
-  const visit = (name: string, path: readonly string[]): string[] | undefined => {
-    if (path.includes(name)) return [...path.slice(path.indexOf(name)), name];
-    if (done.has(name)) return undefined;
-    for (const next of edges.get(name) ?? []) {
-      const cycle = visit(next, [...path, name]);
-      if (cycle) return cycle;
-    }
-    done.add(name);
-    return undefined;
-  };
-  for (const name of edges.keys()) {
-    const cycle = visit(name, []);
-    if (cycle) return cycle;
-  }
-  return undefined;
-}
 
 /** What would make two runs of the same program differ. All of it comes through the Host. */
 const BANNED_CALLS = [

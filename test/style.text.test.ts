@@ -1,0 +1,172 @@
+/**
+ * How the code reads: its width, the length of its functions, the order of its files, and the
+ * English of its comments. Each check is a function from texts to complaints, so that the tests
+ * can also show it a text that is wrong.
+ */
+import assert from "node:assert/strict";
+import { dirname, join, normalize } from "node:path";
+import { test } from "node:test";
+import {
+  codeOf, files, findCycle, importsOf, pkg, read, sources, subsystemOf,
+} from "./style.support.ts";
+
+const code = files.filter((file) => /^(?:src|test|scripts)\/.*\.(?:ts|mjs)$/.test(file));
+const lessons = files.filter((file) => /^(?:lessons|docs)\/.*\.md$/.test(file));
+
+const MAX_COLUMNS = 100;
+const MAX_FUNCTION_LINES = 60;
+
+/** Lines that are too wide. A line that is one long word, such as an address, cannot be broken. */
+function tooWide(file: string, text: string): string[] {
+  return text.split("\n").flatMap((line, at) =>
+    [...line].length > MAX_COLUMNS && /\S\s+\S/.test(line.trim())
+      ? [`${file}:${at + 1} has ${[...line].length} columns`]
+      : []);
+}
+
+/** Blocks of code in a page, with blank lines for the prose between them. */
+function fencesOf(text: string): string {
+  let inside = false;
+  return text.split("\n").map((line) => {
+    if (/^```/.test(line)) {
+      inside = !inside && /^```ts/.test(line);
+      return "";
+    }
+    return inside ? line : "";
+  }).join("\n");
+}
+
+test(`no line of code is wider than ${MAX_COLUMNS} columns`, () => {
+  assert.deepEqual(code.flatMap((file) => tooWide(file, read(file))), []);
+  assert.deepEqual(lessons.flatMap((file) => tooWide(file, fencesOf(read(file)))), []);
+});
+
+test("tooWide() counts characters, and fencesOf() leaves prose alone", () => {
+  const wide = `x ${"ä".repeat(MAX_COLUMNS - 1)}`;
+  assert.deepEqual(tooWide("a.ts", `${wide.slice(1)}\n${wide}`), ["a.ts:2 has 101 columns"]);
+  assert.deepEqual(tooWide("a.ts", "x".repeat(500)), []);
+  assert.equal(fencesOf("a\n```ts run\nb\n```\nc\n```console\nd\n```\n"), "\n\nb\n\n\n\n\n\n");
+});
+
+/** Functions that do not fit a screen: from the brace that opens the body to its end. */
+function tooLong(file: string, source: string): string[] {
+  const text = codeOf(source);
+  const open: { line: number; isFunction: boolean }[] = [];
+  const complaints: string[] = [];
+  let line = 1;
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at];
+    if (char === "\n") line++;
+    else if (char === "{") open.push({ line, isFunction: opensFunction(text.slice(0, at)) });
+    else if (char === "}") {
+      const block = open.pop();
+      const lines = line - (block?.line ?? line) + 1;
+      if (block?.isFunction && lines > MAX_FUNCTION_LINES) {
+        complaints.push(`${file}:${block.line} has a function of ${lines} lines`);
+      }
+    }
+  }
+  return complaints;
+}
+
+/** `=> {`, or a parameter list and perhaps a type in front of the brace, but no `if (…) {`. */
+function opensFunction(before: string): boolean {
+  const text = before.slice(-2000).trimEnd();
+  if (text.endsWith("=>")) return true;
+  const list = /\)(?:\s*:\s*[^(){};=]*)?$/.exec(text);
+  if (list === null) return false;
+  let depth = 0;
+  let at = list.index;
+  for (; at >= 0; at--) {
+    if (text[at] === ")") depth++;
+    else if (text[at] === "(" && --depth === 0) break;
+  }
+  return !/\b(?:if|for|while|switch|catch|with|await)\s*$/.test(text.slice(0, Math.max(0, at)));
+}
+
+test(`no function is longer than ${MAX_FUNCTION_LINES} lines`, () => {
+  const checked = code.filter((file) => !file.startsWith("test/"));
+  assert.deepEqual(checked.flatMap((file) => tooLong(file, read(file))), []);
+});
+
+test("tooLong() knows functions, methods and arrows from other blocks", () => {
+  const body = "\n  x;".repeat(MAX_FUNCTION_LINES - 1);
+  for (const head of ["function f(a: (b: number) => void): void ", "const f = () => ", "  m() "]) {
+    assert.deepEqual(tooLong("a.ts", `${head}{${body}}`), []);
+    assert.deepEqual(tooLong("a.ts", `${head}{${body}\n}`), ["a.ts:1 has a function of 61 lines"]);
+  }
+  for (const head of ["if (a) ", "class A ", "const x = ", "for (const [a] of b(c)) "]) {
+    assert.deepEqual(tooLong("a.ts", `${head}{${body}\n}`), [], head);
+  }
+});
+
+test("no file imports itself by way of others, types included", () => {
+  const edges = new Map(sources.map((file) => {
+    const near = importsOf(read(file)).filter(({ specifier }) => specifier.startsWith("."));
+    const to = near.map(({ specifier }) => normalize(join(dirname(file), specifier)));
+    return [file, new Set(to)] as const;
+  }));
+  assert.equal(findCycle(edges)?.join(" -> "), undefined);
+});
+
+/** A file of its own line of thought says where it is checked; a short one stands in a map. */
+const SHORT_LINES = 45;
+
+test(`the header of a file of more than ${SHORT_LINES} lines names its test`, () => {
+  const wrong = sources.filter((file) => {
+    const text = read(file);
+    const header = /\/\*\*[\s\S]*?\*\//.exec(text)?.[0] ?? "";
+    const named = [...header.matchAll(/\btest\/[\w.-]+\.test\.ts/g)].map(([name]) => name);
+    return named.length === 0
+      ? text.split("\n").length > SHORT_LINES
+      : named.some((name) => !files.includes(name));
+  });
+  assert.deepEqual(wrong, []);
+});
+
+/** Sentences of comments that begin with a clause: "Who is lost cannot say so." */
+function clausesFirst(file: string, source: string): string[] {
+  const comments = source.match(/\/\*\*[\s\S]*?\*\/|(?:^[ \t]*\/\/[^\n]*\n?)+|\/\/ [^\n]*/gm) ?? [];
+  return comments.flatMap((comment) => {
+    const plain = comment.replace(/^[ \t]*(?:\/\*\*|\*\/|\*|\/\/) ?/gm, "").replace(/\s+/g, " ");
+    const found = plain.match(/(?:^|[.:;!?] )(?:What|Who|Whoever|Whose|Whatever) [^.?!]*[.?!]/g) ?? [];
+    return found
+      .filter((sentence) => /\./.test(sentence.slice(-1)) && hasMainClause(sentence))
+      .map((sentence) => `${file}: ${sentence.trim().slice(0, 80)}`);
+  });
+}
+
+/** "What a job is given: …" is a title. "What is there counts." has a second verb, so a subject. */
+function hasMainClause(sentence: string): boolean {
+  const verbs = /\b(?:is|are|was|were|has|have|had|can|cannot|may|must|will|would|does|do|gets|goes|comes|takes|says|knows|needs|wants|counts|costs|waits)\b/g;
+  return (sentence.match(verbs) ?? []).length > 1;
+}
+
+test("no sentence of a comment begins with a clause as its subject", () => {
+  assert.deepEqual(sources.flatMap((file) => clausesFirst(file, read(file))), []);
+});
+
+test("private members are `#x`, in one way everywhere", () => {
+  const wrong = sources.flatMap((file) =>
+    codeOf(read(file)).split("\n").flatMap((line, at) =>
+      /^\s*(?:private|protected) /.test(line) ? [`${file}:${at + 1} ${line.trim()}`] : []));
+  assert.deepEqual(wrong, []);
+});
+
+test("subsystems export nothing that nobody outside of them uses", () => {
+  const users = files.filter((file) => /\.(?:ts|mjs|md)$/.test(file));
+  const texts = users.map((file) => ({ file, of: subsystemOf(file), text: read(file) }));
+  const unused = Object.keys(pkg.imports).flatMap((name) => {
+    const own = name.slice(1);
+    const face = read(normalize(pkg.imports[name]!["source"]!));
+    const names = [...codeOf(face, { keepStrings: true }).matchAll(/^export (?:type )?\{([^}]*)\}/gm)]
+      .flatMap(([, list]) => list!.split(","))
+      .map((item) => item.trim().replace(/^type /, "").split(" as ").at(-1)!)
+      .filter(Boolean);
+    return names
+      .filter((found) => !texts.some(({ of, text }) =>
+        of !== own && new RegExp(`\\b${found}\\b`).test(text)))
+      .map((found) => `${name} exports ${found}`);
+  });
+  assert.deepEqual(unused, []);
+});
