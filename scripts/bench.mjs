@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // @ts-check
 /**
- * `npm run bench [-- --json] [--only framing,log,…] [--quick]`: the project's one table of measurements.
+ * `npm run bench [-- --json] [--only framing,log,…] [--quick]`: the project's one table of
+ * measurements.
  *
  * The measured code is the built one (`dist/`), as a deployed cluster would run it.
  */

@@ -5,21 +5,33 @@
  *
  *     node scripts/bootstrap.mjs [--force] [--deps-only] [--if-tools]
  *
- * Every script that needs either calls `ensureDeps()` or `ensureBuilt()`, so there is no step to remember.
- * With nothing to do the cost is one `stat` per source file.
+ * Every script that needs either calls `ensureDeps()` or `ensureBuilt()`, so there is no step to
+ * remember. With nothing to do the cost is one `stat` per source file.
  *
- * Invariants: `dist/` never disappears and never holds the output of a failed compile; two callers at once
- * do the work once (the second waits for the first).
- * npm runs it, too: `prepack` before a tarball is made, and `prepare` after every `npm ci` and in a
- * clone that is installed as a dependency. There `--if-tools` leaves things alone when npm was told
- * to install without dev tools.
- * Left out: incremental builds. The whole of `src/` compiles in about a second, so a cache would only add ways to be wrong.
+ * Invariants: `dist/` never disappears and never holds the output of a failed compile; two callers
+ * at once do the work once (the second waits for the first). npm runs it, too: `prepack` before a
+ * tarball is made, and `prepare` after every `npm ci` and in a clone that is installed as a
+ * dependency. There `--if-tools` leaves things alone when npm was told to install without dev
+ * tools.
+ * Left out: incremental builds. The whole of `src/` compiles in about a second, so a cache would
+ * only add ways to be wrong.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
-  closeSync, existsSync, lstatSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync,
-  unlinkSync, writeFileSync, writeSync,
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
 } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -33,7 +45,10 @@ const TSC = join(ROOT, "node_modules", "typescript", "bin", "tsc");
 
 /** Polling is enough: the lock is held for the second or two of a compile. */
 const LOCK_POLL_MS = 50;
-/** `npm ci` on a slow line takes a minute or two; whoever holds the lock longer than this is not coming back. */
+/**
+ * `npm ci` on a slow line takes a minute or two; whoever holds the lock longer than this is not
+ * coming back.
+ */
 const LOCK_STALE_MS = 10 * 60_000;
 
 /**
@@ -50,7 +65,10 @@ const INSTALLING = "TITAN_BOOTSTRAP_INSTALLS";
 /** Types for programs that import the package; they lead editors to `src/`. */
 const DECLARATIONS = ["--declaration", "--declarationMap"];
 
-/** Compiler output goes here first; the process id keeps two builders apart even if a lock was stolen. */
+/**
+ * Compiler output goes here first; the process id keeps two builders apart even if a lock was
+ * stolen.
+ */
 const stagingFolder = () => join(ROOT, "dist", `.staging-${process.pid}`);
 
 /** A problem to show to the person at the terminal, without a stack trace. */
@@ -75,15 +93,19 @@ if (major < OLDEST_NODE.major || (major === OLDEST_NODE.major && minor < OLDEST_
 const note = (text) => process.stderr.write(`titan: ${text}\n`);
 
 /**
- * What `npm ci` would have to change, or undefined when nothing.
- * Versions are compared, not times: a checkout or a copied folder gets new times and the same tools.
+ * What `npm ci` would have to change, or undefined when nothing. Versions are compared, not times:
+ * a checkout or a copied folder gets new times and the same tools.
  */
 function missingTool() {
-  /** @type {Record<string, { version?: string, optional?: boolean, os?: string[], cpu?: string[] }>} */
+  /**
+   * @type {Record<string, { version?: string, optional?: boolean, os?: string[], cpu?: string[] }>}
+   */
   let wanted, installed;
   try {
     wanted = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")).packages;
-    installed = JSON.parse(readFileSync(join(ROOT, "node_modules", ".package-lock.json"), "utf8")).packages;
+    installed = JSON.parse(
+      readFileSync(join(ROOT, "node_modules", ".package-lock.json"), "utf8"),
+    ).packages;
   } catch {
     return "node_modules";
   }
@@ -94,8 +116,8 @@ function missingTool() {
     if (entry.cpu && !entry.cpu.includes(process.arch)) continue;
     const have = installed[path];
     if (have?.version === entry.version && existsSync(join(ROOT, path))) continue;
-    // Packages of another C library or a virtual platform ("optional", never installed here) are none of our business
-    // unless an older version of them is present.
+    // Packages of another C library or a virtual platform ("optional", never installed here) are
+    // none of our business unless an older version of them is present.
     if (entry.optional && !have && !isNativeBinary(path)) continue;
     return path;
   }
@@ -103,7 +125,9 @@ function missingTool() {
 }
 
 /** @param {string} path */
-const isNativeBinary = (path) => path.endsWith(`-${process.platform}-${process.arch}`) || path.endsWith(`/${process.platform}-${process.arch}`);
+const isNativeBinary = (path) =>
+  path.endsWith(`-${process.platform}-${process.arch}`) ||
+  path.endsWith(`/${process.platform}-${process.arch}`);
 
 /**
  * Installs the dev tools when they are missing or differ from the lock file.
@@ -114,8 +138,12 @@ export async function ensureDeps(options = {}) {
   if (!options.force && missingTool() === undefined) return;
   await withLock(() => {
     const missing = missingTool();
-    if (!options.force && missing === undefined) return; // somebody else installed them while we waited
-    note(`installing the dev tools (typescript, tsx, @types/node)${missing ? ` because ${missing} is missing or old` : ""} …`);
+    // somebody else installed them while we waited
+    if (!options.force && missing === undefined) return;
+    note(
+      "installing the dev tools (typescript, tsx, " +
+        `@types/node)${missing ? ` because ${missing} is missing or old` : ""} …`,
+    );
     const done = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
       cwd: ROOT,
       stdio: ["ignore", "pipe", "pipe"],
@@ -131,8 +159,10 @@ export async function ensureDeps(options = {}) {
     if (done.status !== 0) {
       const said = reasonOf(`${done.stderr}${done.stdout}`);
       throw new BootstrapError(
-        `Cannot install the dev tools: npm ci failed with status ${done.status ?? done.signal}\n${said}\n` +
-        "They are needed once, from the registry that npm is configured for. Offline: copy node_modules from a machine that has run `npm ci`.",
+        "Cannot install the dev tools: npm ci failed with status " +
+          `${done.status ?? done.signal}\n${said}\n` +
+          "They are needed once, from the registry that npm is configured for. Offline: copy " +
+          "node_modules from a machine that has run `npm ci`.",
       );
     }
   });
@@ -162,7 +192,8 @@ export async function ensureBuilt(options = {}) {
   if (!options.force && isFresh()) return;
   await ensureDeps();
   await withLock(() => {
-    // Taken before the compiler reads anything: a file saved during the build leaves the stamp stale, as it should.
+    // Taken before the compiler reads anything: a file saved during the build leaves the stamp
+    // stale, as it should.
     const digest = sourceDigest();
     if (!options.force && readStamp() === digest) return;
     const staging = stagingFolder();
@@ -171,7 +202,9 @@ export async function ensureBuilt(options = {}) {
         TSC, "-p", join(ROOT, "tsconfig.json"), "--outDir", staging, ...DECLARATIONS,
       ], { cwd: ROOT, encoding: "utf8" });
       if (done.status !== 0) {
-        throw new BootstrapError(`Cannot build: the sources do not type-check\n${done.stdout}${done.stderr}`.trimEnd());
+        throw new BootstrapError(
+          `Cannot build: the sources do not type-check\n${done.stdout}${done.stderr}`.trimEnd(),
+        );
       }
       publish(staging);
       writeFileSync(STAMP, digest);
@@ -199,7 +232,8 @@ function sourceDigest() {
   /** @param {string} path */
   const add = (path) => {
     const { size, mtimeMs } = statSync(path);
-    // Whole milliseconds: what `cp -p` keeps on every file system, so that a copied checkout is still fresh.
+    // Whole milliseconds: what `cp -p` keeps on every file system, so that a copied checkout is
+    // still fresh.
     hash.update(`${relative(ROOT, path)}\0${size}\0${Math.round(mtimeMs)}\n`);
   };
   for (const path of filesUnder(join(ROOT, "src"))) if (path.endsWith(".ts")) add(path);
@@ -224,8 +258,8 @@ function filesUnder(folder) {
 }
 
 /**
- * Moves the new output over the old one file by file. A swap of whole folders would leave an instant without any
- * `dist/`, and a running master starts its workers from there.
+ * Moves the new output over the old one file by file. A swap of whole folders would leave an
+ * instant without any `dist/`, and a running master starts its workers from there.
  * @param {string} staging
  */
 function publish(staging) {
@@ -245,9 +279,9 @@ function publish(staging) {
 }
 
 /**
- * Runs `work` while no other process does. The lock is a file with the owner's process id; one left by a dead
- * owner is taken over. Should two processes take it over in the same instant both will work, which is wasteful
- * and harmless: each compiles into a folder of its own.
+ * Runs `work` while no other process does. The lock is a file with the owner's process id; one left
+ * by a dead owner is taken over. Should two processes take it over in the same instant both will
+ * work, which is wasteful and harmless: each compiles into a folder of its own.
  * @param {() => void} work
  */
 async function withLock(work) {
@@ -312,7 +346,8 @@ const quoted = (text) =>
   /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
 /**
- * Runs a script's main function: expected problems become one message and exit 1, the rest keeps its stack.
+ * Runs a script's main function: expected problems become one message and exit 1, the rest keeps
+ * its stack.
  * @param {() => Promise<number | void>} main resolves to the exit code
  */
 export async function runMain(main) {

@@ -14,10 +14,18 @@ import { runTests } from "./lib/run-tests.mjs";
 await runMain(async () => {
   const [asked, ...flags] = process.argv.slice(2);
   if (asked === undefined) {
-    throw new BootstrapError(`Which chapter? For example: npm run chapter 5\n${listChapters().map((c) => `  ${c.id}`).join("\n")}`);
+    throw new BootstrapError(
+      `Which chapter? For example: npm run chapter 5\n${listChapters()
+        .map((c) => `  ${c.id}`)
+        .join("\n")}`,
+    );
   }
   const chapter = findChapter(asked);
-  if (chapter.tests.length === 0) throw new BootstrapError(`Cannot run chapter ${chapter.id}: it has no tests (test/${chapter.id}.test.ts is missing)`);
+  if (chapter.tests.length === 0) {
+    throw new BootstrapError(
+      `Cannot run chapter ${chapter.id}: it has no tests (test/${chapter.id}.test.ts is missing)`,
+    );
+  }
   await ensureDeps();
   process.stderr.write(`titan: chapter ${chapter.id}: ${chapter.tests.join(" ")}\n`);
   const env = { ...process.env, TITAN_TEST_SHARE: "yes" };

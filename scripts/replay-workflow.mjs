@@ -1,6 +1,9 @@
 #!/usr/bin/env node
 // @ts-check
-/** `node scripts/replay-workflow.mjs [FILE…] [--scale 0.01] [--slots 8]`: see scripts/replay/main.ts. */
+/**
+ * `node scripts/replay-workflow.mjs [FILE…] [--scale 0.01] [--slots 8]`: see
+ * scripts/replay/main.ts.
+ */
 import { join } from "node:path";
 import { ensureBuilt, ensureDeps, ROOT, runMain } from "./bootstrap.mjs";
 import { runNode } from "./lib/child.mjs";

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // @ts-check
 /**
- * `npm test`: dev tools, type check, build, every test in a compiled copy of the project, then the lessons.
+ * `npm test`: dev tools, type check, build, every test in a compiled copy of the project, then the
+ * lessons.
  *
  *     npm test                                    everything
  *     npm test -- test/05-log.test.ts             these files only, from the sources (no type check, no lessons)
@@ -9,8 +10,9 @@
  *     npm test -- --changed                       what a change since main can touch, and says why
  *     npm test -- --changed=HEAD~3                the same since another commit
  *
- * Under CI (the variable CI is set) a skipped test is a failure, so that a missing tool cannot pass for a green run.
- * A skip that belongs to another platform says so: its reason begins with "only on ".
+ * Under CI (the variable CI is set) a skipped test is a failure, so that a missing tool cannot pass
+ * for a green run. A skip that belongs to another platform says so: its reason begins with "only on
+ * ".
  */
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -101,19 +103,25 @@ async function testShare({ tests, lessons, pages }) {
   const skipLessons = !hasLessons() || (lessons?.length === 0 && !pages);
   const wrongLessons = skipLessons ? 0 : await checkLessons(summary, { lessons, pages });
   note("lessons checked", started);
-  const unwanted = process.env.CI ? summary.skipped.filter(({ reason }) => !reason.startsWith("only on ")) : [];
+  const unwanted = process.env.CI
+    ? summary.skipped.filter(({ reason }) => !reason.startsWith("only on "))
+    : [];
 
   process.stdout.write("\n");
-  for (const { name, file, message } of summary.failed) process.stdout.write(`failed: ${name} (${file}): ${message.split("\n")[0]}\n`);
-  for (const { name, reason } of unwanted) process.stdout.write(`skipped under CI: ${name} (${reason})\n`);
+  for (const { name, file, message } of summary.failed) {
+    process.stdout.write(`failed: ${name} (${file}): ${message.split("\n")[0]}\n`);
+  }
+  for (const { name, reason } of unwanted) {
+    process.stdout.write(`skipped under CI: ${name} (${reason})\n`);
+  }
   if (wrongLessons !== 0) process.stdout.write("failed: the lessons (npm run learn check)\n");
   for (const line of summary.lines) process.stdout.write(`# ${line}\n`);
   return code || wrongLessons || (unwanted.length > 0 ? 1 : 0);
 }
 
 /**
- * In a compiled copy, where no process needs a loader (scripts/lib/compiled.mjs); but what looks at the checkout has to be in it.
- * Stack traces and the summary name the sources.
+ * In a compiled copy, where no process needs a loader (scripts/lib/compiled.mjs); but what looks at
+ * the checkout has to be in it. Stack traces and the summary name the sources.
  * @param {string[]} files
  */
 async function runInCopy(files) {
@@ -128,7 +136,9 @@ async function runInCopy(files) {
     const [{ code, summary }, checkout] = await Promise.all([
       runTests(inCopy, { root: copy.root }), runTests(inCheckout, { late: true }),
     ]);
-    for (const test of [...summary.passed, ...summary.failed, ...summary.skipped]) test.file = sourceName(test.file, copy.root);
+    for (const test of [...summary.passed, ...summary.failed, ...summary.skipped]) {
+      test.file = sourceName(test.file, copy.root);
+    }
     if (inCheckout.length === 0) return { code, summary };
     return { code: code || checkout.code, summary: joined(checkout.summary, summary) };
   } finally {
@@ -144,7 +154,9 @@ async function runInCopy(files) {
 function sourceName(file, root) {
   const path = file.startsWith("file:") ? fileURLToPath(file) : file;
   const base = [root, ROOT].find((folder) => path.startsWith(`${folder}${sep}`));
-  return base === undefined ? file : relative(base, path).split(sep).join("/").replace(/\.js$/, ".ts");
+  return base === undefined
+    ? file
+    : relative(base, path).split(sep).join("/").replace(/\.js$/, ".ts");
 }
 
 /**
@@ -155,8 +167,16 @@ function sourceName(file, root) {
 function joined(a, b) {
   const counts = new Map(a.lines.map((line) => [line.split(" ")[0], Number(line.split(" ")[1])]));
   return {
-    ran: a.ran + b.ran, passed: [...a.passed, ...b.passed], failed: [...a.failed, ...b.failed], skipped: [...a.skipped, ...b.skipped],
-    lines: b.lines.map((line) => line.replace(/^(\w+) ([\d.]+)$/, (_, name, count) => `${name} ${Number(count) + (counts.get(name) ?? 0)}`)),
+    ran: a.ran + b.ran,
+    passed: [...a.passed, ...b.passed],
+    failed: [...a.failed, ...b.failed],
+    skipped: [...a.skipped, ...b.skipped],
+    lines: b.lines.map((line) =>
+      line.replace(
+        /^(\w+) ([\d.]+)$/,
+        (_, name, count) => `${name} ${Number(count) + (counts.get(name) ?? 0)}`,
+      ),
+    ),
   };
 }
 
@@ -187,33 +207,52 @@ function checkTools() {
   const missing = TOOLS.filter((tool) => spawnSync(tool, ["--version"], { stdio: "ignore" }).error);
   if (missing.length === 0) return;
   const text = `${missing.join(", ")} not found; tests that need a missing program are skipped`;
-  if (process.env.CI) throw new BootstrapError(`Cannot test under CI: ${missing.join(", ")} not found`);
+  if (process.env.CI) {
+    throw new BootstrapError(`Cannot test under CI: ${missing.join(", ")} not found`);
+  }
   process.stderr.write(`titan: ${text}\n`);
 }
 
 /** @param {string} file */
 function existing(file) {
-  if (!existsSync(join(ROOT, file)) && !existsSync(file)) throw new BootstrapError(`Cannot test: there is no file ${file}`);
+  if (!existsSync(join(ROOT, file)) && !existsSync(file)) {
+    throw new BootstrapError(`Cannot test: there is no file ${file}`);
+  }
   return file;
 }
 
 function allTests() {
-  return readdirSync(join(ROOT, "test")).filter((file) => file.endsWith(".test.ts")).sort().map((file) => `test/${file}`);
+  return readdirSync(join(ROOT, "test"))
+    .filter((file) => file.endsWith(".test.ts"))
+    .sort()
+    .map((file) => `test/${file}`);
 }
 
 function hasLessons() {
   return existsSync(join(ROOT, "scripts", "learn.mjs")) && existsSync(join(ROOT, "lessons"));
 }
 
-/** The tests, scripts and lessons' programs against the sources. The build checks `src/` alone, with its own root. */
+/**
+ * The tests, scripts and lessons' programs against the sources. The build checks `src/` alone, with
+ * its own root.
+ */
 function typeCheck() {
   return new Promise((resolve, reject) => {
-    const tsc = spawn(process.execPath, [join(ROOT, "node_modules/typescript/bin/tsc"), "--noEmit", "-p", "test/tsconfig.json"], {
-      cwd: ROOT, stdio: ["ignore", "pipe", "inherit"],
-    });
+    const tsc = spawn(
+      process.execPath,
+      [join(ROOT, "node_modules/typescript/bin/tsc"), "--noEmit", "-p", "test/tsconfig.json"],
+      {
+        cwd: ROOT,
+        stdio: ["ignore", "pipe", "inherit"],
+      },
+    );
     let output = "";
     tsc.stdout.setEncoding("utf8").on("data", (text) => (output += text));
     tsc.on("error", reject);
-    tsc.on("exit", (code) => (code === 0 ? resolve(undefined) : reject(new BootstrapError(`Cannot test: types do not hold\n${output.trimEnd()}`))));
+    tsc.on("exit", (code) =>
+      code === 0
+        ? resolve(undefined)
+        : reject(new BootstrapError(`Cannot test: types do not hold\n${output.trimEnd()}`)),
+    );
   });
 }

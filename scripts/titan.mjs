@@ -10,8 +10,11 @@ import { ROOT, ensureBuilt, runMain } from "./bootstrap.mjs";
 
 await runMain(async () => {
   await ensureBuilt();
-  // npm changes to the package's folder; file names on the command line mean the folder it was called from.
-  if (process.env.npm_lifecycle_event === "titan" && process.env.INIT_CWD) process.chdir(process.env.INIT_CWD);
+  // npm changes to the package's folder; file names on the command line mean the folder it was
+  // called from.
+  if (process.env.npm_lifecycle_event === "titan" && process.env.INIT_CWD) {
+    process.chdir(process.env.INIT_CWD);
+  }
   const main = join(ROOT, "dist", "cli", "main.js");
   process.argv = [process.execPath, main, ...process.argv.slice(2)];
   await import(pathToFileURL(main).href);

@@ -1,6 +1,9 @@
 #!/usr/bin/env node
 // @ts-check
-/** `npm run -s try 05/torn-tail [args]`: runs `lessons/05-…/try/torn-tail.ts` from the sources. Without a name: what there is. */
+/**
+ * `npm run -s try 05/torn-tail [args]`: runs `lessons/05-…/try/torn-tail.ts` from the sources.
+ * Without a name: what there is.
+ */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -53,7 +56,9 @@ function listPrograms() {
     const folder = join(ROOT, "lessons", id, "try");
     if (!existsSync(folder)) continue;
     for (const file of readdirSync(folder).sort()) {
-      if (file.endsWith(".ts")) programs.set(`${id.slice(0, 2)}/${file.slice(0, -3)}`, `lessons/${id}/try/${file}`);
+      if (file.endsWith(".ts")) {
+        programs.set(`${id.slice(0, 2)}/${file.slice(0, -3)}`, `lessons/${id}/try/${file}`);
+      }
     }
   }
   return programs;

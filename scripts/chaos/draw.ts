@@ -11,6 +11,11 @@ export interface Draw {
 
 export function draw(seed: number): Draw {
   const random = seededRandom(seed);
-  const int = (low: number, high: number): number => low + Math.floor(random.unit() * (high - low + 1));
-  return { int, chance: (probability) => random.unit() < probability, one: (list) => list[int(0, list.length - 1)]! };
+  const int = (low: number, high: number): number =>
+    low + Math.floor(random.unit() * (high - low + 1));
+  return {
+    int,
+    chance: (probability) => random.unit() < probability,
+    one: (list) => list[int(0, list.length - 1)]!,
+  };
 }

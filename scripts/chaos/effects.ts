@@ -32,7 +32,13 @@ export function readEffects(folder: string): { effects: Effects; torn: string[] 
     for (const text of readFileSync(join(folder, name), "utf8").split("\n")) {
       const match = /^(\S+) (\S+) (\d+) (\S+) (\d+) (begin|end|fail) (\d{19})$/.exec(text);
       if (match !== null && `${match[1]}.${match[2]}` === name) {
-        lines.push({ attempt: Number(match[3]), worker: match[4]!, pid: Number(match[5]), what: match[6] as Line["what"], ns: BigInt(match[7]!) });
+        lines.push({
+          attempt: Number(match[3]),
+          worker: match[4]!,
+          pid: Number(match[5]),
+          what: match[6] as Line["what"],
+          ns: BigInt(match[7]!),
+        });
       } else if (text !== "") torn.push(`${name}: ${JSON.stringify(text)}`);
     }
     effects.set(name, lines);
@@ -54,7 +60,10 @@ function* pairs({ runs }: History, effects: Effects): Generator<Told> {
   }
 }
 
-/** A completed job has one `end` of the attempt that counts. Others may have ended too: their worker was given up while they ran. */
+/**
+ * A completed job has one `end` of the attempt that counts. Others may have ended too: their worker
+ * was given up while they ran.
+ */
 export function endedOnce(history: History, effects: Effects): Finding {
   let looked = 0;
   const wrong: string[] = [];
@@ -62,13 +71,23 @@ export function endedOnce(history: History, effects: Effects): Finding {
     const success = successOf(job);
     if (success === undefined) continue;
     looked += 1;
-    const ends = lines.filter(({ what, attempt }) => what === "end" && attempt === success.attempt).length;
-    if (ends !== 1) wrong.push(`${name}: the log says that attempt ${success.attempt} succeeded, its file has ${ends} ends of it`);
+    const ends = lines.filter(
+      ({ what, attempt }) => what === "end" && attempt === success.attempt,
+    ).length;
+    if (ends !== 1) {
+      wrong.push(
+        `${name}: the log says that attempt ${success.attempt} succeeded, its file has ${ends} ` +
+          "ends of it",
+      );
+    }
   }
   return { looked, what: "completed jobs", wrong };
 }
 
-/** An attempt begins at most once and ends at most once, in one process, on the worker that the log names. */
+/**
+ * An attempt begins at most once and ends at most once, in one process, on the worker that the log
+ * names.
+ */
 export function attemptsOnce(history: History, effects: Effects): Finding {
   let looked = 0;
   const wrong: string[] = [];
@@ -77,11 +96,18 @@ export function attemptsOnce(history: History, effects: Effects): Finding {
       looked += 1;
       const own = lines.filter(({ attempt }) => attempt === number);
       const counts = own.map(({ what }) => what).join(" ");
-      if (!/^begin(?: end| fail)?$/.test(counts)) wrong.push(`${name}#${number}: its file says: ${counts}`);
-      if (new Set(own.map(({ pid }) => pid)).size > 1) wrong.push(`${name}#${number}: ran as processes ${own.map(({ pid }) => pid).join(", ")}`);
+      if (!/^begin(?: end| fail)?$/.test(counts)) {
+        wrong.push(`${name}#${number}: its file says: ${counts}`);
+      }
+      if (new Set(own.map(({ pid }) => pid)).size > 1) {
+        wrong.push(`${name}#${number}: ran as processes ${own.map(({ pid }) => pid).join(", ")}`);
+      }
       const started = job.attempts.find(({ attempt }) => attempt === number);
-      if (started === undefined) wrong.push(`${name}#${number}: ran on ${own[0]!.worker}, and the log does not know it`);
-      else if (own.some(({ worker }) => worker !== started.worker)) wrong.push(`${name}#${number}: ran on ${own[0]!.worker}, the log says ${started.worker}`);
+      if (started === undefined) {
+        wrong.push(`${name}#${number}: ran on ${own[0]!.worker}, and the log does not know it`);
+      } else if (own.some(({ worker }) => worker !== started.worker)) {
+        wrong.push(`${name}#${number}: ran on ${own[0]!.worker}, the log says ${started.worker}`);
+      }
     }
   }
   return { looked, what: "attempts that ran", wrong };
@@ -95,13 +121,18 @@ export function reportsAreTrue(history: History, effects: Effects): Finding {
     for (const { attempt, end } of job.attempts) {
       if (end !== "succeeded" && end !== "failed") continue;
       looked += 1;
-      if (!lines.some((line) => line.attempt === attempt && line.what === "begin")) wrong.push(`${name}#${attempt}: the log says that it ${end}, and it never began`);
+      if (!lines.some((line) => line.attempt === attempt && line.what === "begin")) {
+        wrong.push(`${name}#${attempt}: the log says that it ${end}, and it never began`);
+      }
     }
   }
   return { looked, what: "reported attempts", wrong };
 }
 
-/** A child begins after the end of the attempt that made its parent complete; clocks are comparable on one machine. */
+/**
+ * A child begins after the end of the attempt that made its parent complete; clocks are comparable
+ * on one machine.
+ */
 export function parentsFirst(history: History, effects: Effects): Finding {
   let looked = 0;
   const wrong: string[] = [];
@@ -111,12 +142,28 @@ export function parentsFirst(history: History, effects: Effects): Finding {
         looked += 1;
         const parent = run.jobs[index]!;
         const counts = (successOf(parent) ?? parent.attempts.at(-1))?.attempt;
-        const over = effects.get(`${run.id}.${parent.spec.id}`)?.findLast(({ attempt, what }) => attempt === counts && what !== "begin");
+        const over = effects
+          .get(`${run.id}.${parent.spec.id}`)
+          ?.findLast(({ attempt, what }) => attempt === counts && what !== "begin");
         const successWanted = job.spec.when === "success";
-        if (successWanted && successOf(parent) === undefined) wrong.push(`${name}#${begin.attempt} ran, although ${parent.spec.id} did not complete`);
-        else if (job.spec.when === "failure" && parent.attempts.length > 0 && successOf(parent) !== undefined) wrong.push(`${name}#${begin.attempt} ran, although ${parent.spec.id} completed`);
-        else if (over !== undefined && over.ns > begin.ns) wrong.push(`${name}#${begin.attempt} began ${(over.ns - begin.ns) / 1_000_000n} ms before ${parent.spec.id}#${counts} had ended`);
-        else if (over === undefined && successWanted) wrong.push(`${name}#${begin.attempt} ran, and ${parent.spec.id}#${counts} has no end in its file`);
+        if (successWanted && successOf(parent) === undefined) {
+          wrong.push(`${name}#${begin.attempt} ran, although ${parent.spec.id} did not complete`);
+        } else if (
+          job.spec.when === "failure" &&
+          parent.attempts.length > 0 &&
+          successOf(parent) !== undefined
+        ) {
+          wrong.push(`${name}#${begin.attempt} ran, although ${parent.spec.id} completed`);
+        } else if (over !== undefined && over.ns > begin.ns) {
+          wrong.push(
+            `${name}#${begin.attempt} began ${(over.ns - begin.ns) / 1_000_000n} ms before ` +
+              `${parent.spec.id}#${counts} had ended`,
+          );
+        } else if (over === undefined && successWanted) {
+          wrong.push(
+            `${name}#${begin.attempt} ran, and ${parent.spec.id}#${counts} has no end in its file`,
+          );
+        }
       }
     }
   }

@@ -1,4 +1,7 @@
-/** What the log says was done: the runs and their attempts, as far as the checks on the jobs' files need them. */
+/**
+ * What the log says was done: the runs and their attempts, as far as the checks on the jobs' files
+ * need them.
+ */
 import type { Event } from "#core";
 import type { JobSpec } from "#wire";
 
@@ -24,11 +27,19 @@ export interface RunHistory {
 
 export interface History {
   readonly runs: Map<string, RunHistory>;
-  /** A worker, or an attempt of it, was given up. `neverArrived`: an attempt that the worker did not know when it came back. */
+  /**
+   * A worker, or an attempt of it, was given up. `neverArrived`: an attempt that the worker did not
+   * know when it came back.
+   */
   readonly losses: { readonly at: number; readonly what: string; readonly neverArrived: boolean }[];
 }
 
-const ENDS = { JobSucceeded: "succeeded", JobFailed: "failed", JobLost: "lost", JobStopped: "stopped" } as const;
+const ENDS = {
+  JobSucceeded: "succeeded",
+  JobFailed: "failed",
+  JobLost: "lost",
+  JobStopped: "stopped",
+} as const;
 
 export function readHistory(events: Iterable<Event>): History {
   const runs = new Map<number, RunHistory>();
@@ -37,16 +48,28 @@ export function readHistory(events: Iterable<Event>): History {
   for (const event of events) {
     switch (event.type) {
       case "RunSubmitted":
-        runs.set(event.run, { id: event.id, key: event.key, jobs: event.spec.jobs.map((spec) => ({ spec, attempts: [] })) });
+        runs.set(event.run, {
+          id: event.id,
+          key: event.key,
+          jobs: event.spec.jobs.map((spec) => ({ spec, attempts: [] })),
+        });
         break;
       case "WorkerJoined":
         workers.set(event.worker, event.name);
         break;
       case "WorkerLost":
-        losses.push({ at: event.at, what: `${workers.get(event.worker)}: ${event.reason}`, neverArrived: false });
+        losses.push({
+          at: event.at,
+          what: `${workers.get(event.worker)}: ${event.reason}`,
+          neverArrived: false,
+        });
         break;
       case "JobStarted": {
-        const attempt = { attempt: event.attempt, worker: workers.get(event.worker) ?? `worker ${event.worker}`, startedAt: event.at };
+        const attempt = {
+          attempt: event.attempt,
+          worker: workers.get(event.worker) ?? `worker ${event.worker}`,
+          startedAt: event.at,
+        };
         runs.get(event.run)!.jobs[event.job]!.attempts.push(attempt);
         break;
       }
@@ -57,7 +80,13 @@ export function readHistory(events: Iterable<Event>): History {
         const run = runs.get(event.run)!;
         const { spec, attempts } = run.jobs[event.job]!;
         Object.assign(attempts.at(-1)!, { end: ENDS[event.type], endedAt: event.at });
-        if (event.type === "JobLost") losses.push({ at: event.at, what: `${run.id}/${spec.id}#${event.attempt}`, neverArrived: !event.blamed });
+        if (event.type === "JobLost") {
+          losses.push({
+            at: event.at,
+            what: `${run.id}/${spec.id}#${event.attempt}`,
+            neverArrived: !event.blamed,
+          });
+        }
         break;
       }
     }

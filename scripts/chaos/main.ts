@@ -1,5 +1,6 @@
 /**
- * `npm run chaos [-- --seed S --kills N --jobs N --workers N --keep]`: a real cluster is killed, frozen and cut, and must keep its promises.
+ * `npm run chaos [-- --seed S --kills N --jobs N --workers N --keep]`: a real cluster is killed,
+ * frozen and cut, and must keep its promises.
  *
  * Exit codes: 0 all promises kept · 1 one was broken · 2 usage · 130 interrupted.
  */
@@ -23,9 +24,15 @@ function usage(problem: string): never {
 }
 
 function readOptions() {
-  const spec = { ...Object.fromEntries(STRINGS.map((name) => [name, { type: "string" as const }])), keep: { type: "boolean" as const }, help: { type: "boolean" as const } };
+  const spec = {
+    ...Object.fromEntries(STRINGS.map((name) => [name, { type: "string" as const }])),
+    keep: { type: "boolean" as const },
+    help: { type: "boolean" as const },
+  };
   try {
-    return parseArgs({ options: spec }).values as Partial<Record<(typeof STRINGS)[number], string>> & { keep?: boolean; help?: boolean };
+    return parseArgs({ options: spec }).values as Partial<
+      Record<(typeof STRINGS)[number], string>
+    > & { keep?: boolean; help?: boolean };
   } catch (error) {
     return usage((error as Error).message);
   }
@@ -36,17 +43,31 @@ if (values.help) {
   process.stdout.write(HELP);
   process.exit(0);
 }
-if (process.platform !== "linux") usage(`Cannot run here: it reads /proc and counts nanoseconds with date, which ${process.platform} does not offer`);
+if (process.platform !== "linux") {
+  usage(
+    `Cannot run here: it reads /proc and counts nanoseconds with date, which ${process.platform} ` +
+      "does not offer",
+  );
+}
 
-function whole(name: (typeof STRINGS)[number], range: { min: number; max: number; otherwise: number }): number {
+function whole(
+  name: (typeof STRINGS)[number],
+  range: { min: number; max: number; otherwise: number },
+): number {
   const text = values[name];
   if (text === undefined) return range.otherwise;
   const number = Number(text);
-  if (!/^\d+$/.test(text) || number < range.min || number > range.max) usage(`Cannot use --${name} ${text}: must be a whole number from ${range.min} to ${range.max}`);
+  if (!/^\d+$/.test(text) || number < range.min || number > range.max) {
+    usage(`Cannot use --${name} ${text}: must be a whole number from ${range.min} to ${range.max}`);
+  }
   return number;
 }
 
-const seed = whole("seed", { min: 0, max: 2 ** 32 - 1, otherwise: Math.floor(Math.random() * 1e6) });
+const seed = whole("seed", {
+  min: 0,
+  max: 2 ** 32 - 1,
+  otherwise: Math.floor(Math.random() * 1e6),
+});
 const kills = whole("kills", { min: 1, max: 1000, otherwise: 30 });
 const jobs = whole("jobs", { min: 20, max: 100_000, otherwise: 300 });
 const workers = whole("workers", { min: 2, max: 64, otherwise: 4 });
@@ -54,11 +75,24 @@ const workers = whole("workers", { min: 2, max: 64, otherwise: 4 });
 const interrupt = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => interrupt.abort());
 
-process.stderr.write(`chaos: seed ${seed}, ${kills} kills of the master and of workers, ${jobs} jobs, ${workers} workers\n`);
+process.stderr.write(
+  `chaos: seed ${seed}, ${kills} kills of the master and of workers, ${jobs} jobs, ${workers} ` +
+    `workers\n`,
+);
 try {
   const outcome = await runChaos({
-    seed, kills, jobs, workers, slots: 2, paceMs: 3000, freezes: Math.max(1, Math.round(kills / 5)), freezeMaster: true, healMs: 60_000,
-    keep: values.keep ?? false, signal: interrupt.signal, onProgress: (text) => process.stderr.write(`${text}\n`),
+    seed,
+    kills,
+    jobs,
+    workers,
+    slots: 2,
+    paceMs: 3000,
+    freezes: Math.max(1, Math.round(kills / 5)),
+    freezeMaster: true,
+    healMs: 60_000,
+    keep: values.keep ?? false,
+    signal: interrupt.signal,
+    onProgress: (text) => process.stderr.write(`${text}\n`),
   });
   const width = Math.max(...outcome.checks.map(({ name }) => name.length));
   for (const { name, ok, looked, what, wrong } of outcome.checks) {
@@ -66,11 +100,15 @@ try {
     for (const line of wrong.slice(0, 20)) console.log(`${" ".repeat(width)}    ${line}`);
     if (wrong.length > 20) console.log(`${" ".repeat(width)}    … and ${wrong.length - 20} more`);
   }
-  console.log(`\n${outcome.figures.join("\n")}\ntook ${(outcome.tookMs / 1000).toFixed(0)} s, seed ${seed}`);
+  console.log(
+    `\n${outcome.figures.join("\n")}\ntook ${(outcome.tookMs / 1000).toFixed(0)} s, seed ${seed}`,
+  );
   if (outcome.dir !== undefined) console.log(`kept: ${outcome.dir}`);
   process.exit(outcome.ok ? 0 : 1);
 } catch (error) {
   process.stderr.write(`chaos: ${(error as Error).message}\n`);
-  if (!interrupt.signal.aborted && (error as Error).cause instanceof Error) process.stderr.write(`${((error as Error).cause as Error).stack}\n`);
+  if (!interrupt.signal.aborted && (error as Error).cause instanceof Error) {
+    process.stderr.write(`${((error as Error).cause as Error).stack}\n`);
+  }
   process.exit(interrupt.signal.aborted ? 130 : 1);
 }

@@ -1,7 +1,9 @@
 /**
- * Which processes of this machine belong to a folder: those that name it in their environment, or stand in it.
+ * Which processes of this machine belong to a folder: those that name it in their environment, or
+ * stand in it.
  *
- * Titan's own roles name it on their command line only, so whoever is found here is a job, or what a job left behind.
+ * Titan's own roles name it on their command line only, so whoever is found here is a job, or what
+ * a job left behind.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
@@ -12,13 +14,20 @@ export interface Found {
 
 /** Needs /proc; processes that end meanwhile, or belong to somebody else, are passed over. */
 export function processesOf(folder: string): Found[] {
-  return pids().filter((pid) => pid !== process.pid && (environment(pid).includes(folder) || standsIn(pid, folder)))
-    .map((pid) => ({ pid, command: commandLine(pid) })).filter(({ command }) => command !== "");
+  return pids()
+    .filter(
+      (pid) => pid !== process.pid && (environment(pid).includes(folder) || standsIn(pid, folder)),
+    )
+    .map((pid) => ({ pid, command: commandLine(pid) }))
+    .filter(({ command }) => command !== "");
 }
 
 /** Of a worker: the process that stays behind to end its jobs. There may be none yet. */
 export function reapersOf(worker: number): number[] {
-  return pids().filter((pid) => parentOf(pid) === worker && /trap '' TERM INT HUP[\s\S]*kill -s KILL/.test(commandLine(pid)));
+  return pids().filter(
+    (pid) =>
+      parentOf(pid) === worker && /trap '' TERM INT HUP[\s\S]*kill -s KILL/.test(commandLine(pid)),
+  );
 }
 
 function pids(): number[] {

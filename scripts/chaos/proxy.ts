@@ -1,11 +1,12 @@
 /**
- * A TCP proxy that behaves badly on demand. Workers and clients dial it; it dials the master, wherever that is now.
+ * A TCP proxy that behaves badly on demand. Workers and clients dial it; it dials the master,
+ * wherever that is now.
  *
  *     worker ══ lane up ══▶ queue ══▶ master          a lane holds bytes back for a while (delay), or altogether (stall);
  *            ◀═ lane down ═ queue ◀══                 what it holds is delivered later, in order, or never (cut)
  *
- * Invariants: bytes of a lane stay in order; an end waits behind the bytes before it, so a stalled lane is a half-open
- * connection; a lane holds at most MAX_HELD_BYTES, then its sender waits.
+ * Invariants: bytes of a lane stay in order; an end waits behind the bytes before it, so a stalled
+ * lane is a half-open connection; a lane holds at most MAX_HELD_BYTES, then its sender waits.
  */
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 

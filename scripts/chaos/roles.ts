@@ -1,7 +1,9 @@
 /**
- * The master and the workers of a chaos run: `titan master` and `titan worker`, started, killed, frozen and started again.
+ * The master and the workers of a chaos run: `titan master` and `titan worker`, started, killed,
+ * frozen and started again.
  *
- * Invariants: only processes that were started here are ever signalled; after `end()` none of them lives.
+ * Invariants: only processes that were started here are ever signalled; after `end()` none of them
+ * lives.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { openSync, closeSync } from "node:fs";
@@ -21,7 +23,10 @@ export interface Life {
   endedAt?: number;
 }
 
-/** A place for one process, which changes. Times are of the wall clock, so that they compare with those in the log. */
+/**
+ * A place for one process, which changes. Times are of the wall clock, so that they compare with
+ * those in the log.
+ */
 abstract class Role {
   readonly name: string;
   readonly lives: Life[] = [];
@@ -67,7 +72,11 @@ abstract class Role {
   start(): void {
     if (this.#child !== undefined || this.#ending) return;
     const notes = openSync(join(this.dir, `${this.name}.notes`), "a");
-    const child = spawn(process.execPath, [this.cli, ...this.args()], { cwd: "/", env: roleEnv(), stdio: ["pipe", "pipe", notes] });
+    const child = spawn(process.execPath, [this.cli, ...this.args()], {
+      cwd: "/",
+      env: roleEnv(),
+      stdio: ["pipe", "pipe", notes],
+    });
     closeSync(notes);
     const life: Life = { startedAt: Date.now() };
     this.lives.push(life);
@@ -76,7 +85,12 @@ abstract class Role {
     child.stdin!.on("error", () => undefined);
     this.#exited = new Promise((resolve) => {
       child.once("exit", (code, signal) => {
-        if (!this.#asked) this.crashes.push(`${this.name} ended by itself with ${signal ?? `exit code ${code}`}; see ${this.name}.notes`);
+        if (!this.#asked) {
+          this.crashes.push(
+            `${this.name} ended by itself with ${signal ?? `exit code ${code}`}; see ` +
+              `${this.name}.notes`,
+          );
+        }
         life.endedAt = Date.now();
         this.#child = undefined;
         this.#frozen = false;
@@ -85,7 +99,10 @@ abstract class Role {
       });
     });
     this.#ready = new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error(`${this.name} has said nothing for ${START_MS} ms`)), START_MS);
+      const late = setTimeout(
+        () => reject(new Error(`${this.name} has said nothing for ${START_MS} ms`)),
+        START_MS,
+      );
       createInterface({ input: child.stdout! }).once("line", (line) => {
         clearTimeout(late);
         life.readyAt = Date.now();
@@ -94,7 +111,11 @@ abstract class Role {
       });
       child.once("exit", (code, signal) => {
         clearTimeout(late);
-        reject(new Error(`${this.name} ended with ${signal ?? code} before it was ready; see ${this.name}.notes`));
+        reject(
+          new Error(
+            `${this.name} ended with ${signal ?? code} before it was ready; see ${this.name}.notes`,
+          ),
+        );
       });
     });
     this.#ready.catch(() => undefined); // often nobody waits for it
@@ -171,7 +192,10 @@ export class WorkerRole extends Role {
   readonly #slots: number;
   readonly #tags: readonly string[];
 
-  constructor(name: string, options: { cli: string; dir: string; proxy: number; slots: number; tags: readonly string[] }) {
+  constructor(
+    name: string,
+    options: { cli: string; dir: string; proxy: number; slots: number; tags: readonly string[] },
+  ) {
     super(name, options);
     this.#proxy = options.proxy;
     this.#slots = options.slots;
@@ -180,8 +204,22 @@ export class WorkerRole extends Role {
 
   protected args(): string[] {
     const tags = this.#tags.length === 0 ? [] : ["--tags", this.#tags.join(",")];
-    // A home of its own, as on a machine of its own. The pipe ends it should this process be killed.
-    return ["worker", "--master", `127.0.0.1:${this.#proxy}`, "--name", this.name, "--slots", String(this.#slots), "--home", join(this.dir, this.name), "--parent-pipe", "--json", ...tags];
+    // A home of its own, as on a machine of its own. The pipe ends it should this process be
+    // killed.
+    return [
+      "worker",
+      "--master",
+      `127.0.0.1:${this.#proxy}`,
+      "--name",
+      this.name,
+      "--slots",
+      String(this.#slots),
+      "--home",
+      join(this.dir, this.name),
+      "--parent-pipe",
+      "--json",
+      ...tags,
+    ];
   }
 
   protected firstLine(): void {}
@@ -190,5 +228,9 @@ export class WorkerRole extends Role {
 
 /** Nothing of the caller's own setup. */
 function roleEnv(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(TITAN_|NODE_OPTIONS$|NODE_TEST_CONTEXT$|PWD$|OLDPWD$)/.test(name)));
+  return Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([name]) => !/^(TITAN_|NODE_OPTIONS$|NODE_TEST_CONTEXT$|PWD$|OLDPWD$)/.test(name),
+    ),
+  );
 }

@@ -1,5 +1,6 @@
 /**
- * A chaos run from its start to its verdict: real processes, real sockets, real disk, and faults by a seeded schedule.
+ * A chaos run from its start to its verdict: real processes, real sockets, real disk, and faults by
+ * a seeded schedule.
  *
  *     clients ──┐                    ┌── m1  titan worker        every process its own; state in a temporary folder
  *               ├──▶ proxy ──▶ master├── m2  titan worker
@@ -7,7 +8,8 @@
  *
  *     break things for a while ─▶ mend everything ─▶ wait until all runs have ended ─▶ stop ─▶ compare log and files
  *
- * Invariants: what is signalled was started here; nothing is left, whatever the verdict and also when interrupted.
+ * Invariants: what is signalled was started here; nothing is left, whatever the verdict and also
+ * when interrupted.
  */
 import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,7 +17,16 @@ import { join } from "node:path";
 import { nodeHost, removeTree } from "#host";
 import { readLogEvents } from "../../src/simulation/invariants.ts";
 import { ROOT } from "../bootstrap.mjs";
-import { answerGates, Asker, pause, readHash, submit, submitSmallRuns, untilEnded, type Told } from "./clients.ts";
+import {
+  answerGates,
+  Asker,
+  pause,
+  readHash,
+  submit,
+  submitSmallRuns,
+  untilEnded,
+  type Told,
+} from "./clients.ts";
 import { draw, type Draw } from "./draw.ts";
 import { grown, heldBy, type Held, type Holding } from "./held.ts";
 import { bigPipeline } from "./pipelines.ts";
@@ -78,7 +89,9 @@ class ChaosRun {
   #proxy!: Proxy;
   #master!: MasterRole;
   #workers: WorkerRole[] = [];
-  readonly #ended = new Promise<void>((resolve) => this.#over.signal.addEventListener("abort", () => resolve(), { once: true }));
+  readonly #ended = new Promise<void>((resolve) =>
+    this.#over.signal.addEventListener("abort", () => resolve(), { once: true }),
+  );
   #gates: Promise<void> = Promise.resolve();
   /** Resolves when the master answers again after the last kill. */
   #masterBack: Promise<void> = Promise.resolve();
@@ -108,7 +121,9 @@ class ChaosRun {
   }
 
   #say(text: string): void {
-    this.#options.onProgress?.(`${((performance.now() - this.#begun) / 1000).toFixed(1).padStart(6)} s  ${text}`);
+    this.#options.onProgress?.(
+      `${((performance.now() - this.#begun) / 1000).toFixed(1).padStart(6)} s  ${text}`,
+    );
   }
 
   async toTheEnd(): Promise<ChaosOutcome> {
@@ -128,14 +143,25 @@ class ChaosRun {
       await this.#stop();
       if (this.#interrupted) throw new Error("it was interrupted");
       const { told, kills, disturbed, masterFreezes, lives } = this.#evidence;
-      writeFileSync(join(this.#dir, "evidence.json"), JSON.stringify({ told, kills, disturbed, masterFreezes, lives }, null, 1));
+      writeFileSync(
+        join(this.#dir, "evidence.json"),
+        JSON.stringify({ told, kills, disturbed, masterFreezes, lives }, null, 1),
+      );
       const verdict = judge(this.#evidence, await readLogEvents(nodeHost(), this.#log));
       kept = keep || !verdict.ok;
-      return { ...verdict, tookMs: performance.now() - this.#begun, dir: kept ? this.#dir : undefined };
+      return {
+        ...verdict,
+        tookMs: performance.now() - this.#begun,
+        dir: kept ? this.#dir : undefined,
+      };
     } catch (error) {
       kept = keep || !this.#interrupted;
       const where = kept ? ` (its files are in ${this.#dir})` : "";
-      throw new Error(`Cannot finish the run: ${this.#interrupted ? "it was interrupted" : (error as Error).message}${where}`, { cause: error });
+      throw new Error(
+        "Cannot finish the run: " +
+          `${this.#interrupted ? "it was interrupted" : (error as Error).message}${where}`,
+        { cause: error },
+      );
     } finally {
       signal?.removeEventListener("abort", interrupt);
       await this.#stop();
@@ -148,15 +174,33 @@ class ChaosRun {
     mkdirSync(this.#effects);
     // A copy: who builds the project meanwhile changes nothing here.
     const build = join(this.#dir, "build");
-    cpSync(join(ROOT, "dist"), join(build, "dist"), { recursive: true, filter: (path) => !/\/\.(?:lock|staging)/.test(path) });
+    cpSync(join(ROOT, "dist"), join(build, "dist"), {
+      recursive: true,
+      filter: (path) => !/\/\.(?:lock|staging)/.test(path),
+    });
     cpSync(join(ROOT, "package.json"), join(build, "package.json"));
     const cli = join(build, "dist", "cli", "main.js");
 
     this.#proxy = await Proxy.listen();
-    this.#master = new MasterRole({ cli, dir: this.#dir, onPort: (port) => { this.#proxy.target = port; } });
-    this.#workers = Array.from({ length: workers }, (_, index) =>
-      // One of them is special, so that some jobs have nowhere else to go.
-      new WorkerRole(`m${index + 1}`, { cli, dir: this.#dir, proxy: this.#proxy.port, slots, tags: index === 0 ? ["GPU"] : [] }));
+    this.#master = new MasterRole({
+      cli,
+      dir: this.#dir,
+      onPort: (port) => {
+        this.#proxy.target = port;
+      },
+    });
+    this.#workers = Array.from(
+      { length: workers },
+      (_, index) =>
+        // One of them is special, so that some jobs have nowhere else to go.
+        new WorkerRole(`m${index + 1}`, {
+          cli,
+          dir: this.#dir,
+          proxy: this.#proxy.port,
+          slots,
+          tags: index === 0 ? ["GPU"] : [],
+        }),
+    );
     this.#master.start();
     for (const worker of this.#workers) worker.start();
     await Promise.all([this.#master.ready, ...this.#workers.map((worker) => worker.ready)]);
@@ -169,15 +213,25 @@ class ChaosRun {
   async #breakThings(): Promise<void> {
     const { seed, jobs, kills, workers, paceMs, freezes, freezeMaster } = this.#options;
     const plan = drawPlan(draw(seed), { kills, workers, paceMs, freezes, freezeMaster });
-    writeFileSync(join(this.#dir, "plan.txt"), plan.map((step) => `t=${step.at} ${describe(step)}\n`).join(""));
+    writeFileSync(
+      join(this.#dir, "plan.txt"),
+      plan.map((step) => `t=${step.at} ${describe(step)}\n`).join(""),
+    );
     const asker = new Asker(this.#proxy.port, this.#over.signal);
     const other = new Asker(this.#proxy.port, this.#over.signal);
     const tell = (told: Told): void => void this.#told.push(told);
     const spec = bigPipeline(draw(seed + 1), jobs);
-    this.#inBackground(submit({ asker, effects: this.#effects, tell }, { spec, key: "big" }).then((run) => {
-      if (run !== undefined) this.#say(`${run} is acknowledged: ${spec.jobs.length} jobs`);
-    }));
-    this.#inBackground(submitSmallRuns({ asker: other, effects: this.#effects, tell }, { random: draw(seed + 2), prefix: "small", until: this.#healing.signal }));
+    this.#inBackground(
+      submit({ asker, effects: this.#effects, tell }, { spec, key: "big" }).then((run) => {
+        if (run !== undefined) this.#say(`${run} is acknowledged: ${spec.jobs.length} jobs`);
+      }),
+    );
+    this.#inBackground(
+      submitSmallRuns(
+        { asker: other, effects: this.#effects, tell },
+        { random: draw(seed + 2), prefix: "small", until: this.#healing.signal },
+      ),
+    );
     this.#answerGates(draw(seed + 3), tell);
 
     let shiftMs = performance.now();
@@ -201,17 +255,25 @@ class ChaosRun {
 
   /** Until everything is over, in a life of its own: the last run may end with a gate. */
   #answerGates(random: Draw, tell: (told: Told) => void): void {
-    const submitter = () => ({ asker: new Asker(this.#proxy.port, this.#over.signal), effects: this.#effects, tell });
+    const submitter = () => ({
+      asker: new Asker(this.#proxy.port, this.#over.signal),
+      effects: this.#effects,
+      tell,
+    });
     const both = [submitter(), submitter()] as const;
     this.#gates = answerGates(both, { random, until: this.#over.signal })
-      .catch((error: Error) => { this.#failure ??= error; })
+      .catch((error: Error) => {
+        this.#failure ??= error;
+      })
       .finally(() => both.forEach(({ asker }) => asker.close()));
   }
 
   async #apply(step: Exclude<Step, { do: "freeze master" }>, n: number): Promise<void> {
     switch (step.do) {
-      case "kill master": return this.#killMaster(step);
-      case "kill worker": return this.#killWorker(step);
+      case "kill master":
+        return this.#killMaster(step);
+      case "kill worker":
+        return this.#killWorker(step);
       case "freeze worker": {
         const worker = this.#workers[step.place]!;
         worker.freeze();
@@ -233,7 +295,8 @@ class ChaosRun {
 
   async #killMaster({ downMs, whileStarting }: Step & { do: "kill master" }): Promise<void> {
     const master = this.#master;
-    // Not `ready`: on its way back from the last kill it may be killed again, and that life is never ready.
+    // Not `ready`: on its way back from the last kill it may be killed again, and that life is
+    // never ready.
     await this.#masterBack;
     await this.#masterDies();
     this.#masterBack = (async () => {
@@ -250,7 +313,9 @@ class ChaosRun {
     this.#inBackground(this.#masterBack);
   }
 
-  /** What every client was told so far must now be in the log, and everything that was in it before. */
+  /**
+   * What every client was told so far must now be in the log, and everything that was in it before.
+   */
   async #masterDies(): Promise<void> {
     const from = Date.now();
     await this.#master.kill();
@@ -263,7 +328,13 @@ class ChaosRun {
     const worker = this.#workers[place]!;
     await untilTrue(() => worker.alive, HEALTHY_MS);
     const since = worker.lives.at(-1)!.startedAt;
-    this.#evidence.kills.push({ at: Date.now(), since, worker: worker.name, frozen: worker.frozen, withReaper });
+    this.#evidence.kills.push({
+      at: Date.now(),
+      since,
+      worker: worker.name,
+      frozen: worker.frozen,
+      withReaper,
+    });
     await worker.kill({ withReaper });
     this.#inBackground(pause(downMs).then(() => worker.start()));
   }
@@ -351,8 +422,13 @@ class ChaosRun {
     this.#evidence.orphans = await this.#remaining();
     // They name our own temporary folder, so they are descendants of what was started here.
     for (const { pid } of this.#evidence.orphans) process.kill(pid, "SIGKILL");
-    this.#evidence.crashes.push(...[this.#master, ...this.#workers].flatMap((role) => role?.crashes ?? []));
-    this.#evidence.lives = { master: this.#master?.lives ?? [], workers: this.#workers.flatMap((worker) => worker.lives) };
+    this.#evidence.crashes.push(
+      ...[this.#master, ...this.#workers].flatMap((role) => role?.crashes ?? []),
+    );
+    this.#evidence.lives = {
+      master: this.#master?.lives ?? [],
+      workers: this.#workers.flatMap((worker) => worker.lives),
+    };
   }
 
   // ── odds and ends ──────────────────────────────────────────────────────────────────────────────
@@ -367,13 +443,20 @@ class ChaosRun {
   }
 
   #inBackground(work: Promise<void>): void {
-    const tracked: Promise<void> = work.catch((error: Error) => { this.#failure ??= error; }).finally(() => this.#background.delete(tracked));
+    const tracked: Promise<void> = work
+      .catch((error: Error) => {
+        this.#failure ??= error;
+      })
+      .finally(() => this.#background.delete(tracked));
     this.#background.add(tracked);
   }
 
   /** Waits until at most `but` things go on in the background. */
   async #settleBackground(but = 0): Promise<void> {
-    await untilTrue(() => this.#background.size <= but || this.#failure !== undefined, 3 * HEALTHY_MS);
+    await untilTrue(
+      () => this.#background.size <= but || this.#failure !== undefined,
+      3 * HEALTHY_MS,
+    );
     if (this.#failure !== undefined) throw this.#failure;
   }
 }
@@ -381,7 +464,9 @@ class ChaosRun {
 async function untilTrue(what: () => boolean | Promise<boolean>, limitMs: number): Promise<void> {
   const end = performance.now() + limitMs;
   while (!(await what())) {
-    if (performance.now() > end) throw new Error(`Cannot go on with the run: still not true after ${limitMs} ms: ${what}`);
+    if (performance.now() > end) {
+      throw new Error(`Cannot go on with the run: still not true after ${limitMs} ms: ${what}`);
+    }
     await pause(20);
   }
 }

@@ -7,9 +7,23 @@
  */
 import { Event } from "#core";
 import type { RunInfo } from "#wire";
-import { INVARIANTS, Judge, Violation, type Invariant, type LogEvents } from "../../src/simulation/invariants.ts";
+import {
+  INVARIANTS,
+  Judge,
+  Violation,
+  type Invariant,
+  type LogEvents,
+} from "../../src/simulation/invariants.ts";
 import type { Told } from "./clients.ts";
-import { attemptsOnce, endedOnce, parentsFirst, readEffects, reportsAreTrue, type Effects, type Finding } from "./effects.ts";
+import {
+  attemptsOnce,
+  endedOnce,
+  parentsFirst,
+  readEffects,
+  reportsAreTrue,
+  type Effects,
+  type Finding,
+} from "./effects.ts";
 import { holdingFigures, nothingAccumulates, type Holding } from "./held.ts";
 import { readHistory, type History } from "./history.ts";
 import type { Found } from "./processes.ts";
@@ -23,7 +37,13 @@ export interface Evidence {
   readonly deaths: { readonly at: number; readonly told: number; readonly log: LogEvents }[];
   readonly told: readonly Told[];
   /** `since`: when the process had been started. */
-  readonly kills: { readonly at: number; readonly since: number; readonly worker: string; readonly frozen: boolean; readonly withReaper: boolean }[];
+  readonly kills: {
+    readonly at: number;
+    readonly since: number;
+    readonly worker: string;
+    readonly frozen: boolean;
+    readonly withReaper: boolean;
+  }[];
   /** Times in which something else was going on, for the measurements. */
   readonly disturbed: { readonly from: number; readonly to: number; readonly why: string }[];
   readonly masterFreezes: { readonly from: number; readonly to: number }[];
@@ -56,7 +76,8 @@ export function judge(evidence: Evidence, log: LogEvents): Verdict {
   const history = readHistory(log.bodies.map((body) => Event.decode(body)));
   const { effects, torn } = readEffects(evidence.effects);
   const checks = judgeLog(evidence, { log, effects });
-  const check = (name: string, { looked, what, wrong }: Finding): void => void checks.push({ name, looked, what, wrong, ok: wrong.length === 0 });
+  const check = (name: string, { looked, what, wrong }: Finding): void =>
+    void checks.push({ name, looked, what, wrong, ok: wrong.length === 0 });
 
   check("completed-ended-once", endedOnce(history, effects));
   check("attempts-run-once", attemptsOnce(history, effects));
@@ -64,11 +85,27 @@ export function judge(evidence: Evidence, log: LogEvents): Verdict {
   check("parents-ended-first", parentsFirst(history, effects));
   check("files-are-whole", { looked: effects.size, what: "files", wrong: torn });
   check("stalled-master-expires-nobody", stalledMaster(evidence, { history, effects }));
-  check("all-runs-ended-in-time", { looked: history.runs.size, what: "runs", wrong: evidence.open.map(({ id, counts }) => `${id} goes on: ${counts.join("/")}`) });
-  check("nothing-outlived-its-attempt", { looked: 1, what: "look at the machine when all runs had ended", wrong: evidence.leftByAttempts.map(text) });
+  check("all-runs-ended-in-time", {
+    looked: history.runs.size,
+    what: "runs",
+    wrong: evidence.open.map(({ id, counts }) => `${id} goes on: ${counts.join("/")}`),
+  });
+  check("nothing-outlived-its-attempt", {
+    looked: 1,
+    what: "look at the machine when all runs had ended",
+    wrong: evidence.leftByAttempts.map(text),
+  });
   check("nothing-accumulates", nothingAccumulates(evidence.held));
-  check("no-orphans", { looked: 1, what: "look at the machine when all roles had ended", wrong: evidence.orphans.map(text) });
-  return { ok: checks.every(({ ok }) => ok), checks, figures: figures(evidence, { history, effects, events: log.bodies.length }) };
+  check("no-orphans", {
+    looked: 1,
+    what: "look at the machine when all roles had ended",
+    wrong: evidence.orphans.map(text),
+  });
+  return {
+    ok: checks.every(({ ok }) => ok),
+    checks,
+    figures: figures(evidence, { history, effects, events: log.bodies.length }),
+  };
 }
 
 // ── the log, by lesson 22's judge ────────────────────────────────────────────────────────────────
@@ -76,7 +113,10 @@ export function judge(evidence: Evidence, log: LogEvents): Verdict {
 /** Restored from a snapshot and followed to the next, at so many places. */
 const PREFIXES = 100;
 
-/** Everything in the order in which it became known: the log at each death, what clients had been told by then, the jobs' own words. */
+/**
+ * Everything in the order in which it became known: the log at each death, what clients had been
+ * told by then, the jobs' own words.
+ */
 function judgeLog(evidence: Evidence, found: { log: LogEvents; effects: Effects }): Check[] {
   const { deaths, told, crashes, leftByAttempts } = evidence;
   const { log, effects } = found;
@@ -85,15 +125,24 @@ function judgeLog(evidence: Evidence, found: { log: LogEvents; effects: Effects 
   try {
     let known = 0;
     for (const one of [...deaths, { log, told: told.length }]) {
-      if (one.log.first !== 1) throw new Error(`Cannot judge the log: it begins with event ${one.log.first}`);
+      if (one.log.first !== 1) {
+        throw new Error(`Cannot judge the log: it begins with event ${one.log.first}`);
+      }
       one.log.bodies.forEach((body, index) => judge.event(index + 1, body));
       judge.recovered(one.log.bodies.length);
       for (; known < one.told; known++) tell(judge, told[known]!);
     }
     judge.allPrefixes(Math.ceil(log.bodies.length / PREFIXES));
-    const lines = [...effects].flatMap(([name, own]) => own.map((line) => ({ ...line, run: name.slice(0, name.lastIndexOf(".")), job: name.slice(name.lastIndexOf(".") + 1) })));
+    const lines = [...effects].flatMap(([name, own]) =>
+      own.map((line) => ({
+        ...line,
+        run: name.slice(0, name.lastIndexOf(".")),
+        job: name.slice(name.lastIndexOf(".") + 1),
+      })),
+    );
     for (const line of lines) if (line.what === "begin") judge.executing("began", line);
-    for (const line of lines) judge.executing("ended", line); // the machine was looked at: nothing is left
+    // the machine was looked at: nothing is left
+    for (const line of lines) judge.executing("ended", line);
     if (crashes.length > 0) judge.fail("no-crash", crashes.join(", "));
     judge.quiet({ programs: leftByAttempts.length });
   } catch (error) {
@@ -102,7 +151,10 @@ function judgeLog(evidence: Evidence, found: { log: LogEvents; effects: Effects 
   }
   const { acks, seen, hashes, programs, gates } = judge.stats;
   const looked: Partial<Record<Invariant, [number, string]>> = {
-    "acknowledged-is-durable": [acks + seen, `answers, and the logs of ${deaths.length} dead masters`],
+    "acknowledged-is-durable": [
+      acks + seen,
+      `answers, and the logs of ${deaths.length} dead masters`,
+    ],
     "dispatched-is-durable": [programs, "programs that ran"],
     "runs-once": [programs, "programs that ran"],
     "gate-decided-once": [gates, "gates"],
@@ -113,10 +165,18 @@ function judgeLog(evidence: Evidence, found: { log: LogEvents; effects: Effects 
     "no-crash": [evidence.lives.master.length + evidence.lives.workers.length, "processes"],
   };
   // How much is held in memory is for the simulated world to say: it can look inside.
-  const names = (Object.keys(INVARIANTS) as Invariant[]).filter((name) => name !== "bounded-queues");
+  const names = (Object.keys(INVARIANTS) as Invariant[]).filter(
+    (name) => name !== "bounded-queues",
+  );
   return names.map((name) => {
     const [count, what] = looked[name] ?? [judge.stats.events, "events"];
-    return { name, looked: count, what: broken === undefined ? what : `${what}, until one promise was broken`, wrong: broken?.invariant === name ? [broken.message] : [], ok: broken?.invariant !== name };
+    return {
+      name,
+      looked: count,
+      what: broken === undefined ? what : `${what}, until one promise was broken`,
+      wrong: broken?.invariant === name ? [broken.message] : [],
+      ok: broken?.invariant !== name,
+    };
   });
 }
 
@@ -133,39 +193,73 @@ function tell(judge: Judge, one: Told): void {
 const text = ({ pid, command }: Found): string => `process ${pid}: ${command.slice(0, 120)}`;
 
 /**
- * Workers that gave up on a silent master have dialled several times when it wakes. It answers those connections in turn, also the
- * dead ones, and what it sends there arrives nowhere: such an attempt may be given up, as long as nobody ran it.
+ * Workers that gave up on a silent master have dialled several times when it wakes. It answers
+ * those connections in turn, also the dead ones, and what it sends there arrives nowhere: such an
+ * attempt may be given up, as long as nobody ran it.
  */
-function stalledMaster({ masterFreezes }: Evidence, { history, effects }: { history: History; effects: Effects }): Finding {
+function stalledMaster(
+  { masterFreezes }: Evidence,
+  { history, effects }: { history: History; effects: Effects },
+): Finding {
   const ran = (what: string): boolean => {
     const [, job, attempt] = /^(.+)#(\d+)$/.exec(what) ?? [];
-    return effects.get(job?.replace("/", ".") ?? "")?.some((line) => line.attempt === Number(attempt)) ?? false;
+    return (
+      effects.get(job?.replace("/", ".") ?? "")?.some((line) => line.attempt === Number(attempt)) ??
+      false
+    );
   };
-  const wrong = masterFreezes.flatMap(({ from, to }) => history.losses
-    .filter(({ at, what, neverArrived }) => at >= from && at <= to && !(neverArrived && !ran(what)))
-    .map(({ at, what }) => `${what} was given up ${at - from} ms after the master was stopped`));
-  return { looked: masterFreezes.length, what: "stops of the master for 10 s in a healthy cluster", wrong };
+  const wrong = masterFreezes.flatMap(({ from, to }) =>
+    history.losses
+      .filter(
+        ({ at, what, neverArrived }) => at >= from && at <= to && !(neverArrived && !ran(what)),
+      )
+      .map(({ at, what }) => `${what} was given up ${at - from} ms after the master was stopped`),
+  );
+  return {
+    looked: masterFreezes.length,
+    what: "stops of the master for 10 s in a healthy cluster",
+    wrong,
+  };
 }
 
 // ── figures ──────────────────────────────────────────────────────────────────────────────────────
 
-function figures(evidence: Evidence, found: { history: History; effects: Effects; events: number }): string[] {
+function figures(
+  evidence: Evidence,
+  found: { history: History; effects: Effects; events: number },
+): string[] {
   const { history, effects, events } = found;
   const jobs = [...history.runs.values()].flatMap((run) => run.jobs.map((job) => ({ run, job })));
   const attempts = jobs.flatMap(({ job }) => job.attempts);
   const count = (end: string): number => attempts.filter((attempt) => attempt.end === end).length;
-  const doubled = jobs.filter(({ run, job }) => (effects.get(`${run.id}.${job.spec.id}`)?.filter(({ what }) => what === "end").length ?? 0) > 1).length;
-  const restarts = evidence.lives.master.slice(1).flatMap(({ startedAt, readyAt }) => (readyAt === undefined ? [] : [readyAt - startedAt]));
+  const doubled = jobs.filter(
+    ({ run, job }) =>
+      (effects.get(`${run.id}.${job.spec.id}`)?.filter(({ what }) => what === "end").length ?? 0) >
+      1,
+  ).length;
+  const restarts = evidence.lives.master
+    .slice(1)
+    .flatMap(({ startedAt, readyAt }) => (readyAt === undefined ? [] : [readyAt - startedAt]));
   const moves = evidence.kills.flatMap((kill) => movesAfter(kill, { evidence, history, effects }));
   const calm = moves.filter((move) => move.calm);
   const replaced = evidence.kills.length;
   return [
-    `${history.runs.size} runs, ${jobs.length} jobs, ${attempts.length} attempts (${count("succeeded")} succeeded, ${count("failed")} failed, ${count("lost")} lost, ${count("stopped")} stopped), ${events} events`,
-    `${evidence.deaths.length} kills of the master, ${replaced} of workers (${evidence.kills.filter(({ withReaper }) => withReaper).length} with the reaper, ${evidence.kills.filter(({ frozen }) => frozen).length} while frozen); ${evidence.repeats} requests made again`,
-    `${doubled} jobs did their work twice, because their worker was given up while it worked (at least once, as promised)`,
+    `${history.runs.size} runs, ${jobs.length} jobs, ${attempts.length} attempts ` +
+      `(${count("succeeded")} succeeded, ${count("failed")} failed, ${count("lost")} lost, ` +
+      `${count("stopped")} stopped), ${events} events`,
+    `${evidence.deaths.length} kills of the master, ${replaced} of workers ` +
+      `(${evidence.kills.filter(({ withReaper }) => withReaper).length} with the reaper, ` +
+      `${evidence.kills.filter(({ frozen }) => frozen).length} while frozen); ` +
+      `${evidence.repeats} requests made again`,
+    `${doubled} jobs did their work twice, because their worker was given up while it worked (at ` +
+      "least once, as promised)",
     `restart of the master, from its start to its first answer: ${spread(restarts)}`,
-    `from kill -9 of a worker to its attempts' end in the log: ${spread(calm.map(({ givenUpMs }) => givenUpMs))} with nothing else going on, ${spread(moves.map(({ givenUpMs }) => givenUpMs))} in all`,
-    `…and to the job running elsewhere: ${spread(calm.flatMap(({ elsewhereMs }) => elsewhereMs ?? []))} with nothing else going on, ${spread(moves.flatMap(({ elsewhereMs }) => elsewhereMs ?? []))} in all`,
+    "from kill -9 of a worker to its attempts' end in the log: " +
+      `${spread(calm.map(({ givenUpMs }) => givenUpMs))} with nothing else going on, ` +
+      `${spread(moves.map(({ givenUpMs }) => givenUpMs))} in all`,
+    "…and to the job running elsewhere: " +
+      `${spread(calm.flatMap(({ elsewhereMs }) => elsewhereMs ?? []))} with nothing else going ` +
+      `on, ${spread(moves.flatMap(({ elsewhereMs }) => elsewhereMs ?? []))} in all`,
     ...holdingFigures(evidence.held),
   ];
 }
@@ -178,17 +272,38 @@ interface Move {
 }
 
 /** What became of the attempts that a killed worker was running. */
-function movesAfter(kill: Evidence["kills"][number], { evidence, history, effects }: { evidence: Evidence; history: History; effects: Effects }): Move[] {
+function movesAfter(
+  kill: Evidence["kills"][number],
+  { evidence, history, effects }: { evidence: Evidence; history: History; effects: Effects },
+): Move[] {
   const moves: Move[] = [];
   for (const { id, jobs } of history.runs.values()) {
     for (const { spec, attempts } of jobs) {
       for (const [index, attempt] of attempts.entries()) {
-        if (attempt.worker !== kill.worker || attempt.startedAt < kill.since || attempt.startedAt > kill.at || attempt.end !== "lost" || attempt.endedAt! < kill.at) continue;
+        if (
+          attempt.worker !== kill.worker ||
+          attempt.startedAt < kill.since ||
+          attempt.startedAt > kill.at ||
+          attempt.end !== "lost" ||
+          attempt.endedAt! < kill.at
+        ) {
+          continue;
+        }
         const next = attempts[index + 1];
-        const begin = next && effects.get(`${id}.${spec.id}`)?.find((line) => line.attempt === next.attempt && line.what === "begin");
+        const begin =
+          next &&
+          effects
+            .get(`${id}.${spec.id}`)
+            ?.find((line) => line.attempt === next.attempt && line.what === "begin");
         const givenUpMs = attempt.endedAt! - kill.at;
-        const calm = !kill.frozen && !evidence.disturbed.some(({ from, to }) => from <= attempt.endedAt! && to >= kill.at);
-        moves.push({ givenUpMs, elsewhereMs: begin && Number(begin.ns / 1_000_000n) - kill.at, calm });
+        const calm =
+          !kill.frozen &&
+          !evidence.disturbed.some(({ from, to }) => from <= attempt.endedAt! && to >= kill.at);
+        moves.push({
+          givenUpMs,
+          elsewhereMs: begin && Number(begin.ns / 1_000_000n) - kill.at,
+          calm,
+        });
       }
     }
   }
@@ -198,6 +313,7 @@ function movesAfter(kill: Evidence["kills"][number], { evidence, history, effect
 function spread(values: readonly number[]): string {
   if (values.length === 0) return "none";
   const sorted = [...values].sort((a, b) => a - b);
-  const at = (part: number): number => Math.round(sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))]!);
+  const at = (part: number): number =>
+    Math.round(sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))]!);
   return `p50 ${at(0.5)} ms, max ${at(1)} ms (${sorted.length})`;
 }

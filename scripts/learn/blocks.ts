@@ -1,14 +1,15 @@
 /**
- * Examples that run: ` ```ts run ` fences of lessons and ` ```ts ` fences in doc comments of the sources.
+ * Examples that run: ` ```ts run ` fences of lessons and ` ```ts ` fences in doc comments of the
+ * sources.
  *
  *     const record = encodeRecord(Buffer.from("hi"));
  *     record.length // => 10
  *     decode(record.subarray(1)) // => throws LogError: Cannot read record: …
  *
- * A line `EXPR // => TEXT` asserts that `util.inspect(EXPR, {breakLength: Infinity})` is TEXT; if EXPR throws,
- * that "throws Name: message" is. EXPR may begin on an earlier line when brackets are open.
- * Each block becomes a module of its own; all blocks of a batch share one process, because starting one costs
- * more than running all of them.
+ * A line `EXPR // => TEXT` asserts that `util.inspect(EXPR, {breakLength: Infinity})` is TEXT; if
+ * EXPR throws, that "throws Name: message" is. EXPR may begin on an earlier line when brackets are
+ * open. Each block becomes a module of its own; all blocks of a batch share one process, because
+ * starting one costs more than running all of them.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -29,9 +30,14 @@ export function docExamples(file: string, source: string): Block[] {
   const blocks: Block[] = [];
   for (const comment of source.matchAll(/\/\*\*[\s\S]*?\*\//g)) {
     const firstLine = source.slice(0, comment.index).split("\n").length;
-    const text = comment[0].split("\n").map((line) => line.replace(/^\s*(\/\*\*|\*\/|\*)( |$)?/, "")).join("\n");
+    const text = comment[0]
+      .split("\n")
+      .map((line) => line.replace(/^\s*(\/\*\*|\*\/|\*)( |$)?/, ""))
+      .join("\n");
     for (const fence of parseMarkdown(text).fences) {
-      if (/^(ts|typescript)\b/.test(fence.info)) blocks.push({ file, line: firstLine + fence.line, code: fence.lines });
+      if (/^(ts|typescript)\b/.test(fence.info)) {
+        blocks.push({ file, line: firstLine + fence.line, code: fence.lines });
+      }
     }
   }
   return blocks;
@@ -44,7 +50,10 @@ export interface Module {
   readonly invalid: { readonly line: number; readonly message: string } | undefined;
 }
 
-/** Turns assertion lines into calls, line by line, so that a stack trace still points at the right line. */
+/**
+ * Turns assertion lines into calls, line by line, so that a stack trace still points at the right
+ * line.
+ */
 export function compileBlock(code: readonly string[]): Module {
   const out = [...code];
   let assertions = 0;
@@ -56,8 +65,14 @@ export function compileBlock(code: readonly string[]): Module {
     const expected = JSON.stringify(match[2]!.trim());
     const named = /^\s*(?:const|let)\s+(\w+)\b/.exec(line);
     if (/^\s*(const|let|var|function|class|import|type|interface)\b/.test(line)) {
-      if (named && openBrackets(match[1]!) === 0) out[i] = `${match[1]}; await __check(() => ${named[1]}, ${expected}, ${i});`;
-      else invalid = { line: i, message: "an assertion needs an expression; put the declaration on a line of its own" };
+      if (named && openBrackets(match[1]!) === 0) {
+        out[i] = `${match[1]}; await __check(() => ${named[1]}, ${expected}, ${i});`;
+      } else {
+        invalid = {
+          line: i,
+          message: "an assertion needs an expression; put the declaration on a line of its own",
+        };
+      }
       return;
     }
     let start = i;
@@ -65,20 +80,29 @@ export function compileBlock(code: readonly string[]): Module {
     while (openBrackets(text) < 0 && start > 0) text = `${code[--start]}\n${text}`;
     const assigned = /^\s*(?:const|let)\s+(\w+)\b/.exec(text);
     if (assigned && start < i) {
-      out[i] = `${match[1]!.replace(/;$/, "")}; await __check(() => ${assigned[1]}, ${expected}, ${i});`;
+      out[i] =
+        `${match[1]!.replace(/;$/, "")}; await __check(() => ${assigned[1]}, ${expected}, ${i});`;
       return;
     }
     if (start < i) {
       out[start] = `await __check(async () => (${code[start]}`;
       out[i] = `${match[1]!.replace(/;\s*$/, "")}), ${expected}, ${i});`;
-    } else out[i] = `await __check(async () => (${match[1]!.trim().replace(/;$/, "")}), ${expected}, ${i});`;
+    } else {
+      out[i] =
+        `await __check(async () => (${match[1]!.trim().replace(/;$/, "")}), ${expected}, ${i});`;
+    }
   });
   return { code: out.join("\n"), assertions, invalid };
 }
 
-/** Opening minus closing brackets outside strings; negative when the text closes what an earlier line opened. */
+/**
+ * Opening minus closing brackets outside strings; negative when the text closes what an earlier
+ * line opened.
+ */
 function openBrackets(text: string): number {
-  const bare = text.replace(/"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`/g, "").replace(/\/\/.*$/gm, "");
+  const bare = text
+    .replace(/"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`/g, "")
+    .replace(/\/\/.*$/gm, "");
   let depth = 0;
   for (const char of bare) {
     if ("([{".includes(char)) depth++;
@@ -93,38 +117,77 @@ const BATCH_TIMEOUT_MS = 40_000;
 /** Runs the blocks in one process inside the sandbox, where `#name` means the copied sources. */
 export async function checkBlocks(blocks: readonly Block[], sandbox: Sandbox): Promise<Problem[]> {
   if (blocks.length === 0) return [];
-  const folder = join(sandbox.root, "own", "blocks"); // git-ignored, and not copied from the checkout
+  // git-ignored, and not copied from the checkout
+  const folder = join(sandbox.root, "own", "blocks");
   mkdirSync(folder, { recursive: true });
   const problems: Problem[] = [];
-  const say = (block: Block, offset: number, message: string, diff?: { expected: string; received: string }): void =>
-    void problems.push({ file: block.file, line: block.line + offset, rule: "example", message, ...diff });
+  const say = (
+    block: Block,
+    offset: number,
+    message: string,
+    diff?: { expected: string; received: string },
+  ): void =>
+    void problems.push({
+      file: block.file,
+      line: block.line + offset,
+      rule: "example",
+      message,
+      ...diff,
+    });
   writeFileSync(join(folder, "check.mjs"), CHECK_MODULE);
   const files = blocks.map((block, i) => {
     const { code, assertions, invalid } = compileBlock(block.code);
     if (invalid) say(block, invalid.line, invalid.message);
     else if (assertions === 0) say(block, 0, "asserts nothing: no line \"EXPR // => TEXT\"");
     const file = join(folder, `block-${i}.ts`);
-    writeFileSync(file, `import { checker as __checker } from "./check.mjs"; const __check = __checker(${i}); ${code}\nexport {};\n`);
+    writeFileSync(
+      file,
+      `import { checker as __checker } from "./check.mjs"; const __check = __checker(${i}); ` +
+        `${code}\nexport {};\n`,
+    );
     return file;
   });
   const report = join(folder, "report.ndjson");
   writeFileSync(report, "");
-  writeFileSync(join(folder, "run.mjs"), runnerModule(files.map((file) => programFile(sandbox.root, file)), report));
+  writeFileSync(
+    join(folder, "run.mjs"),
+    runnerModule(
+      files.map((file) => programFile(sandbox.root, file)),
+      report,
+    ),
+  );
   recompile(sandbox.root, files.map((file) => relative(sandbox.root, file)));
-  const outcome = await runProgram([process.execPath, ...programArguments(sandbox.root, "own/blocks/run.mjs")], {
-    cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: BATCH_TIMEOUT_MS,
-  });
-  const entries = readFileSync(report, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line) as Entry);
+  const outcome = await runProgram(
+    [process.execPath, ...programArguments(sandbox.root, "own/blocks/run.mjs")],
+    {
+      cwd: sandbox.root,
+      env: sandboxEnvironment(sandbox),
+      timeoutMs: BATCH_TIMEOUT_MS,
+    },
+  );
+  const entries = readFileSync(report, "utf8")
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Entry);
   for (const entry of entries) {
     const block = blocks[entry.block];
     if (!block || entry.kind === "end") continue;
     if (entry.kind === "error") say(block, entry.line, `stops with ${entry.received}`);
-    else say(block, entry.line, `${(block.code[entry.line] ?? "").trim()}`, { expected: entry.expected, received: entry.received });
+    else {
+      say(block, entry.line, `${(block.code[entry.line] ?? "").trim()}`, {
+        expected: entry.expected,
+        received: entry.received,
+      });
+    }
   }
   const ended = new Set(entries.filter(({ kind }) => kind === "end").map(({ block }) => block));
   const stuck = blocks.findIndex((_, i) => !ended.has(i));
   if (stuck >= 0) {
-    say(blocks[stuck]!, 0, `does not finish${outcome.timedOut ? "" : ` (the process ended: ${outcome.output.trim().split("\n").slice(-6).join("\n")})`}`);
+    say(
+      blocks[stuck]!,
+      0,
+      `does not finish${outcome.timedOut ? "" : " (the process ended: " + `${outcome.output.trim().split("\n").slice(-6).join("\n")})`}`,
+    );
   }
   rmSync(folder, { recursive: true, force: true });
   return problems;
@@ -132,8 +195,19 @@ export async function checkBlocks(blocks: readonly Block[], sandbox: Sandbox): P
 
 type Entry =
   | { readonly kind: "end"; readonly block: number }
-  | { readonly kind: "error"; readonly block: number; readonly line: number; readonly received: string }
-  | { readonly kind: "differs"; readonly block: number; readonly line: number; readonly expected: string; readonly received: string };
+  | {
+      readonly kind: "error";
+      readonly block: number;
+      readonly line: number;
+      readonly received: string;
+    }
+  | {
+      readonly kind: "differs";
+      readonly block: number;
+      readonly line: number;
+      readonly expected: string;
+      readonly received: string;
+    };
 
 /** Shared by all blocks: compares, and remembers what differs. */
 const CHECK_MODULE = `

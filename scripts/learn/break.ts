@@ -11,31 +11,57 @@ export async function runBreak(args: readonly string[]): Promise<number> {
   const { words: [asked, name] } = readOptions(args, []);
   const opened = openChapter(asked, "For example: npm run learn break 5");
   const { project, chapter } = opened;
-  const breaks = new Map(listBreaks(project, lessonOf(opened)).breaks.map((broken) => [basename(broken.file, ".patch"), broken]));
-  if (breaks.size === 0) throw new BootstrapError(`Cannot break chapter ${chapter.id}: it has no sabotages`);
+  const breaks = new Map(
+    listBreaks(project, lessonOf(opened)).breaks.map((broken) => [
+      basename(broken.file, ".patch"),
+      broken,
+    ]),
+  );
+  if (breaks.size === 0) {
+    throw new BootstrapError(`Cannot break chapter ${chapter.id}: it has no sabotages`);
+  }
   if (name === undefined) {
-    for (const [each, { title }] of breaks) process.stdout.write(`  npm run learn break ${chapter.number} ${each.padEnd(20)}  ${title}\n`);
+    for (const [each, { title }] of breaks) {
+      process.stdout.write(
+        `  npm run learn break ${chapter.number} ${each.padEnd(20)}  ${title}\n`,
+      );
+    }
     return 0;
   }
-  return perform(project.root, breaks.get(pick(name.replace(/\.patch$/, ""), [...breaks.keys()], "the break"))!);
+  return perform(
+    project.root,
+    breaks.get(pick(name.replace(/\.patch$/, ""), [...breaks.keys()], "the break"))!,
+  );
 }
 
 /** Exit code 0 when the break did what it promises: the named test fails. */
 async function perform(root: string, broken: Break): Promise<number> {
   const say = (text: string): void => void process.stdout.write(`${text}\n`);
-  say(`${broken.title}\n\n${diffOf(readFileSync(join(root, broken.file), "utf8"))}\n\n${broken.predict}`);
+  say(
+    `${broken.title}\n\n${diffOf(readFileSync(join(root, broken.file), "utf8"))}\n\n${broken.predict}`,
+  );
   await prediction();
   const sandbox = makeSandbox(root);
   try {
     const refused = await applyPatch(sandbox, broken.file);
-    if (refused !== undefined) throw new BootstrapError(`Cannot apply ${broken.file}: the source has changed since it was written\n${refused}`);
+    if (refused !== undefined) {
+      throw new BootstrapError(
+        `Cannot apply ${broken.file}: the source has changed since it was written\n${refused}`,
+      );
+    }
     const { summary, output } = await runNamedTests(sandbox, broken.test, [broken.fails]);
     const failure = summary?.failed.find(({ name }) => name === broken.fails);
     if (!failure) {
-      say(`\n${broken.test}: "${broken.fails}" does not fail. That is a fault of the lesson.\n${tail(output)}`);
+      say(
+        `\n${broken.test}: "${broken.fails}" does not fail. That is a fault of the ` +
+          `lesson.\n${tail(output)}`,
+      );
       return 1;
     }
-    say(`\nIn a copy of the project, ${broken.test} fails:\n\n  ${broken.fails}\n${indent(failure.message)}\n\n${broken.why}`);
+    say(
+      `\nIn a copy of the project, ${broken.test} fails:\n\n  ` +
+        `${broken.fails}\n${indent(failure.message)}\n\n${broken.why}`,
+    );
     return 0;
   } finally {
     sandbox.remove();
@@ -45,7 +71,13 @@ async function perform(root: string, broken: Break): Promise<number> {
 /** The changed lines with their file and a few lines around them. */
 function diffOf(text: string): string {
   const start = text.search(/^(?:diff --git|--- )/m);
-  return text.slice(start).trimEnd().split("\n").filter((line) => !/^(diff --git|index |--- )/.test(line)).map((line) => `  ${line.replace(/^\+\+\+ b\//, "")}`).join("\n");
+  return text
+    .slice(start)
+    .trimEnd()
+    .split("\n")
+    .filter((line) => !/^(diff --git|index |--- )/.test(line))
+    .map((line) => `  ${line.replace(/^\+\+\+ b\//, "")}`)
+    .join("\n");
 }
 
 /** A difference of two long lists is as convincing after this many lines. */
@@ -53,7 +85,10 @@ const MESSAGE_LINES = 16;
 
 function indent(message: string): string {
   const lines = message.trim().split("\n");
-  const shown = lines.length > MESSAGE_LINES ? [...lines.slice(0, MESSAGE_LINES), `… ${lines.length - MESSAGE_LINES} lines more`] : lines;
+  const shown =
+    lines.length > MESSAGE_LINES
+      ? [...lines.slice(0, MESSAGE_LINES), `… ${lines.length - MESSAGE_LINES} lines more`]
+      : lines;
   return shown.map((line) => `    ${line}`.trimEnd()).join("\n");
 }
 
@@ -61,6 +96,7 @@ function indent(message: string): string {
 async function prediction(): Promise<void> {
   if (!process.stdin.isTTY || !process.stdout.isTTY) return;
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  await terminal.question("\nYour prediction (Enter goes on): ").catch(() => ""); // Ctrl-D is an answer, too
+  // Ctrl-D is an answer, too
+  await terminal.question("\nYour prediction (Enter goes on): ").catch(() => "");
   terminal.close();
 }

@@ -38,22 +38,41 @@ export function parseBreak(file: string, text: string): { broken: Break; problem
   let last = "";
   for (const line of header.split("\n")) {
     const field = /^([A-Z][a-z]+):\s*(.*)$/.exec(line);
-    if (field && (FIELDS as readonly string[]).includes(field[1]!)) values.set((last = field[1]!), field[2]!.trim());
-    else if (last !== "") values.set(last, `${values.get(last)} ${line.trim()}`.trim()); // a folded line
+    if (field && (FIELDS as readonly string[]).includes(field[1]!)) {
+      values.set((last = field[1]!), field[2]!.trim());
+    }
+    // a folded line
+    else if (last !== "") values.set(last, `${values.get(last)} ${line.trim()}`.trim());
   }
   const problems: Problem[] = [];
-  const say = (message: string): void => void problems.push({ file, line: 1, rule: "break", message });
+  const say = (message: string): void =>
+    void problems.push({ file, line: 1, rule: "break", message });
   for (const field of FIELDS) if (!values.get(field)) say(`the header has no "${field}:" line`);
   if (values.get("Predict") && !values.get("Predict")!.endsWith("?")) say("\"Predict:\" must ask a question");
   if (!rest.join("\n\n").includes("\n+++ ")) say("no unified diff after the header");
   const get = (field: (typeof FIELDS)[number]): string => values.get(field) ?? "";
-  return { broken: { file, title: get("Title"), predict: get("Predict"), test: get("Test"), fails: get("Fails"), why: get("Why") }, problems };
+  return {
+    broken: {
+      file,
+      title: get("Title"),
+      predict: get("Predict"),
+      test: get("Test"),
+      fails: get("Fails"),
+      why: get("Why"),
+    },
+    problems,
+  };
 }
 
-export function listBreaks(project: Project, lesson: Lesson): { breaks: Break[]; problems: Problem[] } {
+export function listBreaks(
+  project: Project,
+  lesson: Lesson,
+): { breaks: Break[]; problems: Problem[] } {
   let names: string[] = [];
   try {
-    names = readdirSync(join(project.root, lesson.folder, "break")).filter((name) => name.endsWith(".patch")).sort();
+    names = readdirSync(join(project.root, lesson.folder, "break"))
+      .filter((name) => name.endsWith(".patch"))
+      .sort();
   } catch {
     // no folder: reported below as no breaks
   }
@@ -73,18 +92,28 @@ const TEST_TIMEOUT_MS = 15_000;
 const RUN_TIMEOUT_MS = 60_000;
 
 /** Runs the tests of these names in a sandbox; undefined when the runner could not even report. */
-export async function runNamedTests(sandbox: Sandbox, test: string, names: readonly string[]): Promise<{ summary: TestSummary | undefined; output: string }> {
+export async function runNamedTests(
+  sandbox: Sandbox,
+  test: string,
+  names: readonly string[],
+): Promise<{ summary: TestSummary | undefined; output: string }> {
   const report = join(sandbox.temp, "summary.json");
   rmSync(report, { force: true });
   // The file is run directly: the runner's process per file would only cost time.
-  const { output } = await runProgram([
-    process.execPath, ...loaderFlags(sandbox.root),
-    ...names.map((name) => `--test-name-pattern=${name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}`),
-    `--test-timeout=${TEST_TIMEOUT_MS}`,
-    "--test-reporter=spec", "--test-reporter-destination=stdout",
-    `--test-reporter=${new URL("../lib/reporter.mjs", import.meta.url).href}`, `--test-reporter-destination=${report}`,
-    programFile(sandbox.root, test),
-  ], { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: RUN_TIMEOUT_MS });
+  const { output } = await runProgram(
+    [
+      process.execPath,
+      ...loaderFlags(sandbox.root),
+      ...names.map((name) => `--test-name-pattern=${name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}`),
+      `--test-timeout=${TEST_TIMEOUT_MS}`,
+      "--test-reporter=spec",
+      "--test-reporter-destination=stdout",
+      `--test-reporter=${new URL("../lib/reporter.mjs", import.meta.url).href}`,
+      `--test-reporter-destination=${report}`,
+      programFile(sandbox.root, test),
+    ],
+    { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: RUN_TIMEOUT_MS },
+  );
   try {
     return { summary: JSON.parse(readFileSync(report, "utf8")) as TestSummary, output };
   } catch {
@@ -92,16 +121,34 @@ export async function runNamedTests(sandbox: Sandbox, test: string, names: reado
   }
 }
 
-/** The unpatched tree must pass every test that a break of it names: a test that never ran cannot fail for the right reason. */
-export async function checkBaseline(sandbox: Sandbox, breaks: readonly Break[]): Promise<Problem[]> {
+/**
+ * The unpatched tree must pass every test that a break of it names: a test that never ran cannot
+ * fail for the right reason.
+ */
+export async function checkBaseline(
+  sandbox: Sandbox,
+  breaks: readonly Break[],
+): Promise<Problem[]> {
   const problems: Problem[] = [];
   for (const test of new Set(breaks.map((broken) => broken.test))) {
     const mine = breaks.filter((broken) => broken.test === test);
-    const { summary, output } = await runNamedTests(sandbox, test, [...new Set(mine.map(({ fails }) => fails))]);
+    const { summary, output } = await runNamedTests(sandbox, test, [
+      ...new Set(mine.map(({ fails }) => fails)),
+    ]);
     for (const { file, fails } of mine) {
       if (summary?.passed.some(({ name }) => name === fails)) continue;
-      const why = summary === undefined ? `it did not finish:\n${tail(output)}` : summary.failed.some(({ name }) => name === fails) ? `it fails:\n${tail(output)}` : "there is no such test";
-      problems.push({ file, line: 4, rule: "break", message: `without the patch, ${test} must pass "${fails}", but ${why}` });
+      const why =
+        summary === undefined
+          ? `it did not finish:\n${tail(output)}`
+          : summary.failed.some(({ name }) => name === fails)
+            ? `it fails:\n${tail(output)}`
+            : "there is no such test";
+      problems.push({
+        file,
+        line: 4,
+        rule: "break",
+        message: `without the patch, ${test} must pass "${fails}", but ${why}`,
+      });
     }
   }
   return problems;
@@ -109,14 +156,25 @@ export async function checkBaseline(sandbox: Sandbox, breaks: readonly Break[]):
 
 /** Applied to a copy, the patch must make the named test fail. */
 export async function checkBreak(sandbox: Sandbox, broken: Break): Promise<Problem[]> {
-  const problem = (line: number, message: string): Problem[] => [{ file: broken.file, line, rule: "break", message }];
+  const problem = (line: number, message: string): Problem[] => [
+    { file: broken.file, line, rule: "break", message },
+  ];
   const refused = await applyPatch(sandbox, broken.file);
   if (refused !== undefined) return problem(1, `the patch does not apply:\n${refused}`);
   const { summary, output } = await runNamedTests(sandbox, broken.test, [broken.fails]);
-  if (!summary) return problem(4, `the tests did not finish, so "${broken.fails}" did not fail:\n${tail(output)}`);
+  if (!summary) {
+    return problem(
+      4,
+      `the tests did not finish, so "${broken.fails}" did not fail:\n${tail(output)}`,
+    );
+  }
   if (summary.failed.some(({ name }) => name === broken.fails)) return [];
   const others = summary.failed.map(({ name }) => name).join("; ");
-  return problem(4, `with the patch, ${broken.test} must fail "${broken.fails}", but it ${summary.passed.some(({ name }) => name === broken.fails) ? "passes" : "does not run"}${others ? ` (failing: ${others})` : ""}`);
+  return problem(
+    4,
+    `with the patch, ${broken.test} must fail "${broken.fails}", but it ` +
+      `${summary.passed.some(({ name }) => name === broken.fails) ? "passes" : "does not run"}${others ? ` (failing: ${others})` : ""}`,
+  );
 }
 
 export function tail(output: string, lines = 12): string {

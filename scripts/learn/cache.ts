@@ -1,6 +1,6 @@
 /**
- * Remembers which checks passed on which inputs, so that a second run is quick. Never used under CI.
- * Only successes are kept: a failure is run again until it is gone.
+ * Remembers which checks passed on which inputs, so that a second run is quick. Never used under
+ * CI. Only successes are kept: a failure is run again until it is gone.
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
@@ -43,7 +43,9 @@ function read(path: string): string[] {
 }
 
 /** A digest of names and contents. */
-export function contentHash(parts: readonly (readonly [name: string, content: string | Buffer])[]): string {
+export function contentHash(
+  parts: readonly (readonly [name: string, content: string | Buffer])[],
+): string {
   const hash = createHash("sha256");
   for (const [name, content] of parts) hash.update(`${name}\0${content.length}\0`).update(content);
   return hash.digest("hex");

@@ -16,15 +16,28 @@ export interface Opened {
   readonly others: readonly Exercise[];
 }
 
-/** @throws BootstrapError for a chapter that is missing or not known, with the list of those that are there */
+/**
+ * @throws BootstrapError for a chapter that is missing or not known, with the list of those that
+ * are there
+ */
 export function openChapter(asked: string | undefined, usage: string): Opened {
-  if (asked === undefined) throw new BootstrapError(`Which chapter? ${usage}\n${listChapters().map(({ id }) => `  ${id}`).join("\n")}`);
+  if (asked === undefined) {
+    throw new BootstrapError(
+      `Which chapter? ${usage}\n${listChapters()
+        .map(({ id }) => `  ${id}`)
+        .join("\n")}`,
+    );
+  }
   const chapter = findChapter(asked);
   const project = loadProject(ROOT);
   return describe(project, chapter, exercisesByChapter(project));
 }
 
-export function describe(project: Project, chapter: Chapter, all: ReadonlyMap<number, readonly Exercise[]>): Opened {
+export function describe(
+  project: Project,
+  chapter: Chapter,
+  all: ReadonlyMap<number, readonly Exercise[]>,
+): Opened {
   const exercises = all.get(chapter.number) ?? [];
   const others = [...all].flatMap(([number, list]) => (number === chapter.number ? [] : list));
   return { project, chapter, exercises, parts: ownParts(project, exercises), others };
@@ -34,8 +47,10 @@ export function describe(project: Project, chapter: Chapter, all: ReadonlyMap<nu
 export function wantExercises({ chapter, exercises }: Opened, doing: string): void {
   if (exercises.length > 0) return;
   throw new BootstrapError(
-    `Cannot ${doing} chapter ${chapter.id}: it has no function to write again, so there is nothing to swap\n` +
-    `  npm run learn test ${chapter.number}     its tests, on the code that is there\n  npm run learn break ${chapter.number}    its sabotages`,
+    `Cannot ${doing} chapter ${chapter.id}: it has no function to write again, so there is ` +
+      `nothing to swap\n` +
+      `  npm run learn test ${chapter.number}     its tests, on the code that is there\n  npm ` +
+      `run learn break ${chapter.number}    its sabotages`,
   );
 }
 
@@ -49,14 +64,31 @@ export function isShared({ others }: Pick<Opened, "others">, part: OwnPart): boo
   return others.some(({ file }) => part.files.some(({ from }) => from === file));
 }
 
-/** The parts that the reader has begun for this chapter: a copy made for another chapter does not count. */
+/**
+ * The parts that the reader has begun for this chapter: a copy made for another chapter does not
+ * count.
+ */
 export function begunParts(opened: Opened): OwnPart[] {
   const { project: { root }, exercises } = opened;
-  return ownedParts(opened).filter((part) => !isShared(opened, part) || untouched(root, part, exercises).length < new Set(exercises.filter(({ file }) => part.files.some(({ from }) => from === file)).map(({ file }) => file)).size);
+  return ownedParts(opened).filter(
+    (part) =>
+      !isShared(opened, part) ||
+      untouched(root, part, exercises).length <
+        new Set(
+          exercises
+            .filter(({ file }) => part.files.some(({ from }) => from === file))
+            .map(({ file }) => file),
+        ).size,
+  );
 }
 
 export function lessonOf({ chapter }: Opened): Lesson {
-  return { id: chapter.id, number: chapter.number, folder: `lessons/${chapter.id}`, readme: `lessons/${chapter.id}/README.md` };
+  return {
+    id: chapter.id,
+    number: chapter.number,
+    folder: `lessons/${chapter.id}`,
+    readme: `lessons/${chapter.id}/README.md`,
+  };
 }
 
 export function hintsOf(opened: Opened): Map<string, Hints> {
@@ -68,19 +100,33 @@ export function hintsOf(opened: Opened): Map<string, Hints> {
 export function pick(asked: string, names: readonly string[], what: string): string {
   if (names.includes(asked)) return asked;
   const near = suggest(asked, names);
-  throw new BootstrapError(`Cannot find ${what} ${JSON.stringify(asked)}${near ? ` (did you mean ${near}?)` : ""}: there ${names.length === 1 ? "is" : "are"} ${names.join(", ") || "none"}`);
+  throw new BootstrapError(
+    `Cannot find ${what} ${JSON.stringify(asked)}${near ? ` (did you mean ${near}?)` : ""}: ` +
+      `there ${names.length === 1 ? "is" : "are"} ${names.join(", ") || "none"}`,
+  );
 }
 
 /**
- * Splits arguments into words and options. `npm run learn test 5 --ref` never shows us `--ref`: npm takes it for a
- * setting of its own and tells us by a variable.
+ * Splits arguments into words and options. `npm run learn test 5 --ref` never shows us `--ref`: npm
+ * takes it for a setting of its own and tells us by a variable.
  */
-export function readOptions(args: readonly string[], known: readonly string[]): { words: string[]; options: Set<string> } {
+export function readOptions(
+  args: readonly string[],
+  known: readonly string[],
+): { words: string[]; options: Set<string> } {
   const options = new Set(known.filter((name) => process.env[`npm_config_${name}`] === "true"));
   const words: string[] = [];
   for (const arg of args) {
     if (!arg.startsWith("-")) words.push(arg);
-    else options.add(pick(arg, known.map((name) => `--${name}`), "the option").slice(2));
+    else {
+      options.add(
+        pick(
+          arg,
+          known.map((name) => `--${name}`),
+          "the option",
+        ).slice(2),
+      );
+    }
   }
   return { words, options };
 }

@@ -17,7 +17,14 @@ import { checkForm, isConsole, isRun, parseQuote, quotedText } from "./form.ts";
 import { checkLinks } from "./links.ts";
 import { type Fence, type Markdown, parseMarkdown } from "./markdown.ts";
 import { checkOrder, declaredExceptions } from "./order.ts";
-import { filesUnder, type Lesson, loadProject, type Project, sourceFiles, sourcesOfChapter } from "./project.ts";
+import {
+  filesUnder,
+  type Lesson,
+  loadProject,
+  type Project,
+  sourceFiles,
+  sourcesOfChapter,
+} from "./project.ts";
 import { formatProblem, type Problem } from "./report.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { openSandboxes } from "./sandboxes.ts";
@@ -72,7 +79,9 @@ export async function runCheck(args: readonly string[]): Promise<number> {
   // Transcripts run the built CLI. If it does not build, the checks that need it say so.
   await ensureBuilt().catch((error: Error) => {
     const lines = error.message.split("\n");
-    process.stderr.write(`${lines.slice(0, 6).join("\n")}\n${lines.length > 6 ? `… ${lines.length - 6} lines more; ` : ""}going on without a build\n`);
+    process.stderr.write(
+      `${lines.slice(0, 6).join("\n")}\n${lines.length > 6 ? `… ${lines.length - 6} lines more; ` : ""}going on without a build\n`,
+    );
   });
   const started = performance.now();
   const results = await checkLessons({
@@ -80,20 +89,33 @@ export async function runCheck(args: readonly string[]): Promise<number> {
     ...(asked.length > 0 || pages ? { only: asked, pages } : {}),
     record: flags.includes("--record"),
     cache: !flags.includes("--no-cache"),
-    ...(passedFile === undefined ? {} : { passed: JSON.parse(readFileSync(passedFile, "utf8")) as PassedTest[] }),
+    ...(passedFile === undefined
+      ? {}
+      : { passed: JSON.parse(readFileSync(passedFile, "utf8")) as PassedTest[] }),
     onLesson: (result) => {
       for (const problem of result.problems) process.stdout.write(`${formatProblem(problem)}\n`);
       const failed = result.problems.filter((problem) => !problem.warning).length;
-      process.stdout.write(`${result.name.padEnd(14)} ${failed === 0 ? "ok" : `${failed} wrong`}  ${result.summary}  ${result.seconds.toFixed(1)} s\n`);
+      process.stdout.write(
+        `${result.name.padEnd(14)} ${failed === 0 ? "ok" : `${failed} wrong`}  ${result.summary} ` +
+          ` ${result.seconds.toFixed(1)} s\n`,
+      );
     },
   });
-  const wrong = results.flatMap((result) => result.problems).filter((problem) => !problem.warning).length;
+  const wrong = results
+    .flatMap((result) => result.problems)
+    .filter((problem) => !problem.warning).length;
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  process.stdout.write(`learn check: ${results.length} parts, ${wrong === 0 ? "all hold" : `${wrong} wrong`} (${seconds} s)\n`);
+  process.stdout.write(
+    `learn check: ${results.length} parts, ${wrong === 0 ? "all hold" : `${wrong} wrong`} ` +
+      `(${seconds} s)\n`,
+  );
   return wrong === 0 ? 0 : 1;
 }
 
-/** Something that takes time. `key` names all that its result depends on; the sandbox is its own while it runs. */
+/**
+ * Something that takes time. `key` names all that its result depends on; the sandbox is its own
+ * while it runs.
+ */
 interface Job {
   readonly key: string;
   run(sandbox: Sandbox): Promise<Problem[]>;
@@ -108,11 +130,22 @@ interface Part {
 
 export async function checkLessons(options: CheckOptions): Promise<LessonResult[]> {
   const project = loadProject(options.root);
-  const lessons = project.lessons.filter(({ id }) => options.only === undefined || options.only.includes(id));
-  const cache = openCache(options.root, options.cache !== false && !options.record && !process.env["CI"]);
+  const lessons = project.lessons.filter(
+    ({ id }) => options.only === undefined || options.only.includes(id),
+  );
+  const cache = openCache(
+    options.root,
+    options.cache !== false && !options.record && !process.env["CI"],
+  );
   const common = hashOfCommon(project);
   const edits = new Map<Lesson, Edit[]>();
-  const parts = lessons.map((lesson) => lessonPart(project, lesson, { common, edits: options.record ? edits : undefined, passed: options.passed ?? [] }));
+  const parts = lessons.map((lesson) =>
+    lessonPart(project, lesson, {
+      common,
+      edits: options.record ? edits : undefined,
+      passed: options.passed ?? [],
+    }),
+  );
   const whole = options.only === undefined || options.pages === true;
   parts.push(skeletonsPart(project, lessons, common));
   parts.push(examplesPart(project, whole ? project.lessons : lessons, common));
@@ -123,17 +156,32 @@ export async function checkLessons(options: CheckOptions): Promise<LessonResult[
   return results;
 }
 
-/** Runs all jobs, `JOBS_AT_ONCE` side by side and in order, and reports each part when its last job is done. */
-async function runParts(project: Project, parts: readonly Part[], cache: Cache, onPart?: (result: LessonResult) => void): Promise<LessonResult[]> {
+/**
+ * Runs all jobs, `JOBS_AT_ONCE` side by side and in order, and reports each part when its last job
+ * is done.
+ */
+async function runParts(
+  project: Project,
+  parts: readonly Part[],
+  cache: Cache,
+  onPart?: (result: LessonResult) => void,
+): Promise<LessonResult[]> {
   const results = new Map<Part, LessonResult>();
   const open = parts.map((part) => ({ part, left: part.jobs.length, ms: 0 }));
   const finish = ({ part, ms }: { part: Part; ms: number }): void => {
-    const result = { name: part.name, summary: part.summary, problems: part.problems, seconds: ms / 1000 };
+    const result = {
+      name: part.name,
+      summary: part.summary,
+      problems: part.problems,
+      seconds: ms / 1000,
+    };
     results.set(part, result);
     onPart?.(result);
   };
   // Where there is no dist, "#name" has a meaning for sources only.
-  const sandboxes = openSandboxes(project.root, { compile: existsSync(join(project.root, "dist")) });
+  const sandboxes = openSandboxes(project.root, {
+    compile: existsSync(join(project.root, "dist")),
+  });
   const queue = open.flatMap((state) => state.part.jobs.map((job) => ({ state, job })));
   for (const state of open) if (state.left === 0) finish(state);
   const worker = async (): Promise<void> => {
@@ -158,10 +206,23 @@ async function runParts(project: Project, parts: readonly Part[], cache: Cache, 
 }
 
 /** Everything about one lesson: what can be seen at once, and jobs for what must be run. */
-function lessonPart(project: Project, lesson: Lesson, context: { common: string; edits: Map<Lesson, Edit[]> | undefined; passed: readonly PassedTest[] }): Part {
+function lessonPart(
+  project: Project,
+  lesson: Lesson,
+  context: {
+    common: string;
+    edits: Map<Lesson, Edit[]> | undefined;
+    passed: readonly PassedTest[];
+  },
+): Part {
   const path = join(project.root, lesson.readme);
   if (!existsSync(path)) {
-    return { name: lesson.id, summary: "", jobs: [], problems: [{ file: lesson.readme, line: 1, rule: "triple", message: "is missing" }] };
+    return {
+      name: lesson.id,
+      summary: "",
+      jobs: [],
+      problems: [{ file: lesson.readme, line: 1, rule: "triple", message: "is missing" }],
+    };
   }
   const text = readFileSync(path, "utf8");
   const markdown = parseMarkdown(text);
@@ -174,13 +235,23 @@ function lessonPart(project: Project, lesson: Lesson, context: { common: string;
     ...checkExercises(project, lesson),
     ...breakProblems,
   ];
-  if (sourcesOfChapter(project, lesson.number).length > 0 && breaks.length + breakProblems.length < 2) {
-    problems.push({ file: lesson.readme, line: 1, rule: "break", message: `${breaks.length} patches in break/; the form wants two or three` });
+  if (
+    sourcesOfChapter(project, lesson.number).length > 0 &&
+    breaks.length + breakProblems.length < 2
+  ) {
+    problems.push({
+      file: lesson.readme,
+      line: 1,
+      rule: "break",
+      message: `${breaks.length} patches in break/; the form wants two or three`,
+    });
   }
   if (context.edits) {
     const quotes = quoteEdits(project, markdown);
     if (quotes.length > 0) context.edits.set(lesson, quotes);
-    problems = problems.filter((problem) => !(problem.rule === "fence-from" && problem.expected !== undefined));
+    problems = problems.filter(
+      (problem) => !(problem.rule === "fence-from" && problem.expected !== undefined),
+    );
   }
   const runs = markdown.fences.filter(isRun);
   const consoles = markdown.fences.filter(isConsole);
@@ -188,7 +259,11 @@ function lessonPart(project: Project, lesson: Lesson, context: { common: string;
   const tests = contentHash([["own", own], ...hashed(project.root, "test")]);
   const jobs: Job[] = [];
   if (runs.length > 0) {
-    const blocks: Block[] = runs.map((fence) => ({ file: lesson.readme, line: fence.line + 1, code: fence.lines }));
+    const blocks: Block[] = runs.map((fence) => ({
+      file: lesson.readme,
+      line: fence.line + 1,
+      code: fence.lines,
+    }));
     jobs.push({ key: `run ${own}`, run: (sandbox) => checkBlocks(blocks, sandbox) });
   }
   if (consoles.length > 0) {
@@ -203,37 +278,80 @@ function lessonPart(project: Project, lesson: Lesson, context: { common: string;
       },
     });
   }
-  const unproven = breaks.filter(({ test, fails }) => !context.passed.some(({ name, file }) => name === fails && (file === test || file === join(project.root, test))));
-  if (unproven.length > 0) jobs.push({ key: `baseline ${tests}`, run: (sandbox) => checkBaseline(sandbox, unproven) });
-  for (const broken of breaks) jobs.push({ key: `break ${broken.file} ${tests}`, run: (sandbox) => checkBreak(sandbox, broken) });
-  if (exercises.length > 0) jobs.push({ key: `skeleton ${tests}`, run: (sandbox) => checkSkeleton(sandbox, lesson, exercises) });
+  const unproven = breaks.filter(
+    ({ test, fails }) =>
+      !context.passed.some(
+        ({ name, file }) => name === fails && (file === test || file === join(project.root, test)),
+      ),
+  );
+  if (unproven.length > 0) {
+    jobs.push({ key: `baseline ${tests}`, run: (sandbox) => checkBaseline(sandbox, unproven) });
+  }
+  for (const broken of breaks) {
+    jobs.push({
+      key: `break ${broken.file} ${tests}`,
+      run: (sandbox) => checkBreak(sandbox, broken),
+    });
+  }
+  if (exercises.length > 0) {
+    jobs.push({
+      key: `skeleton ${tests}`,
+      run: (sandbox) => checkSkeleton(sandbox, lesson, exercises),
+    });
+  }
   const counts = [
-    `${markdown.fences.length - runs.length - consoles.length} quotes and figures`, `${runs.length} examples`, `${consoles.length} transcripts`,
-    `${breaks.length} breaks`, `${exercises.length} exercises`,
+    `${markdown.fences.length - runs.length - consoles.length} quotes and figures`,
+    `${runs.length} examples`,
+    `${consoles.length} transcripts`,
+    `${breaks.length} breaks`,
+    `${exercises.length} exercises`,
   ];
   return { name: lesson.id, summary: counts.join(", "), problems, jobs };
 }
 
 /** The skeletons of the chosen chapters, compiled together. */
 function skeletonsPart(project: Project, lessons: readonly Lesson[], common: string): Part {
-  const exercises = lessons.filter(({ readme }) => existsSync(join(project.root, readme))).flatMap((lesson) => exercisesOf(project, lesson));
-  const jobs: Job[] = exercises.length === 0 ? [] : [{ key: `types ${contentHash([["common", common], ["lessons", lessons.map(({ id }) => id).join()]])}`, run: (sandbox) => checkSkeletonTypes(project, sandbox, exercises) }];
+  const exercises = lessons
+    .filter(({ readme }) => existsSync(join(project.root, readme)))
+    .flatMap((lesson) => exercisesOf(project, lesson));
+  const jobs: Job[] =
+    exercises.length === 0
+      ? []
+      : [
+          {
+            key: `types ${contentHash([
+              ["common", common],
+              ["lessons", lessons.map(({ id }) => id).join()],
+            ])}`,
+            run: (sandbox) => checkSkeletonTypes(project, sandbox, exercises),
+          },
+        ];
   return { name: "skeletons", summary: `${exercises.length} exercises`, problems: [], jobs };
 }
 
 /** Doc comments' examples, of the chosen chapters or of all sources. */
 function examplesPart(project: Project, lessons: readonly Lesson[], common: string): Part {
-  const files = lessons.length === project.lessons.length ? sourceFiles(project.root) : lessons.flatMap(({ number }) => sourcesOfChapter(project, number));
-  const blocks = files.flatMap((file) => docExamples(file, readFileSync(join(project.root, file), "utf8")));
+  const files =
+    lessons.length === project.lessons.length
+      ? sourceFiles(project.root)
+      : lessons.flatMap(({ number }) => sourcesOfChapter(project, number));
+  const blocks = files.flatMap((file) =>
+    docExamples(file, readFileSync(join(project.root, file), "utf8")),
+  );
   const key = `docs ${contentHash([["common", common], ["files", files.join("\n")]])}`;
-  const jobs: Job[] = blocks.length === 0 ? [] : [{ key, run: (sandbox) => checkBlocks(blocks, sandbox) }];
+  const jobs: Job[] =
+    blocks.length === 0 ? [] : [{ key, run: (sandbox) => checkBlocks(blocks, sandbox) }];
   return { name: "doc comments", summary: `${blocks.length} examples`, problems: [], jobs };
 }
 
 /** Pages outside the lessons have links, too. */
 function pagesPart(project: Project): Part {
-  const pages = [...readdirSync(project.root).filter((name) => name.endsWith(".md")).map((name) => join(project.root, name)), ...filesUnder(join(project.root, "docs"))]
-    .filter((path) => path.endsWith(".md"));
+  const pages = [
+    ...readdirSync(project.root)
+      .filter((name) => name.endsWith(".md"))
+      .map((name) => join(project.root, name)),
+    ...filesUnder(join(project.root, "docs")),
+  ].filter((path) => path.endsWith(".md"));
   const problems = pages.flatMap((path) => {
     const file = relative(project.root, path);
     return checkLinks(project.root, file, parseMarkdown(readFileSync(path, "utf8")));
@@ -266,7 +384,9 @@ function applyEdits(path: string, edits: readonly Edit[]): void {
 
 /** What every job depends on: the sources, the checker, the settings and this Node. */
 function hashOfCommon(project: Project): string {
-  const settings = ["package.json", "package-lock.json", "tsconfig.json"].filter((name) => existsSync(join(project.root, name)));
+  const settings = ["package.json", "package-lock.json", "tsconfig.json"].filter((name) =>
+    existsSync(join(project.root, name)),
+  );
   return contentHash([
     ["node", process.version],
     ...settings.map((name) => [name, readFileSync(join(project.root, name))] as const),
@@ -276,5 +396,7 @@ function hashOfCommon(project: Project): string {
 }
 
 function hashed(root: string, folder: string): (readonly [string, Buffer])[] {
-  return filesUnder(join(root, folder)).map((path) => [relative(root, path), readFileSync(path)] as const);
+  return filesUnder(join(root, folder)).map(
+    (path) => [relative(root, path), readFileSync(path)] as const,
+  );
 }

@@ -1,4 +1,7 @@
-/** `learn test N` and `learn watch N`: a chapter's contract against the reader's file, or against the reference. */
+/**
+ * `learn test N` and `learn watch N`: a chapter's contract against the reader's file, or against
+ * the reference.
+ */
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -8,7 +11,10 @@ import { runTests } from "../lib/run-tests.mjs";
 import { begunParts, type Opened, openChapter, ownedParts, readOptions } from "./chapter.ts";
 import { ownEnvironment, unwritten } from "./own.ts";
 
-/** A loop that never ends is a common first draft. A chapter's tests take seconds, also on a slow machine. */
+/**
+ * A loop that never ends is a common first draft. A chapter's tests take seconds, also on a slow
+ * machine.
+ */
 export const OWN_TIMEOUT_MS = 60_000;
 /** Failures after these are counted only: with a skeleton nearly all tests fail for one reason. */
 const FAILURES_SHOWN = 3;
@@ -25,10 +31,21 @@ function readArguments(args: readonly string[]): { opened: Opened; side: Side; n
   const { words: [asked, ...rest], options } = readOptions(args, ["own", "ref"]);
   const opened = openChapter(asked, "For example: npm run learn test 5");
   if (rest[0] === "own" || rest[0] === "ref") options.add(rest.shift()!);
-  if (options.has("own") && options.has("ref")) throw new BootstrapError("Cannot test: own and ref at once");
+  if (options.has("own") && options.has("ref")) {
+    throw new BootstrapError("Cannot test: own and ref at once");
+  }
   const begun = begunParts(opened).length > 0;
-  if (options.has("own") && !begun) throw new BootstrapError(`Cannot test your own ${opened.chapter.id}: it is not there (npm run learn start ${opened.chapter.number})`);
-  return { opened, side: options.has("own") || (begun && !options.has("ref")) ? "own" : "reference", name: rest.join(" ") };
+  if (options.has("own") && !begun) {
+    throw new BootstrapError(
+      `Cannot test your own ${opened.chapter.id}: it is not there (npm run learn start ` +
+        `${opened.chapter.number})`,
+    );
+  }
+  return {
+    opened,
+    side: options.has("own") || (begun && !options.has("ref")) ? "own" : "reference",
+    name: rest.join(" "),
+  };
 }
 
 export interface ContractOptions {
@@ -39,18 +56,31 @@ export interface ContractOptions {
   readonly quiet?: boolean;
 }
 
-/** Runs the tests of a chapter on one side. Code 0 means that at least one test ran and all passed. */
-export async function contract(opened: Opened, options: ContractOptions): Promise<{ code: number; summary: TestSummary }> {
+/**
+ * Runs the tests of a chapter on one side. Code 0 means that at least one test ran and all passed.
+ */
+export async function contract(
+  opened: Opened,
+  options: ContractOptions,
+): Promise<{ code: number; summary: TestSummary }> {
   const { project, chapter } = opened;
-  if (chapter.tests.length === 0) throw new BootstrapError(`Cannot test chapter ${chapter.id}: test/${chapter.id}.test.ts is missing`);
+  if (chapter.tests.length === 0) {
+    throw new BootstrapError(
+      `Cannot test chapter ${chapter.id}: test/${chapter.id}.test.ts is missing`,
+    );
+  }
   const own = options.side === "own" ? ownedParts(opened) : [];
   if (!options.quiet) process.stdout.write(`${banner(opened, options.side)}\n`);
   const flags = [
-    ...(options.name ? [`--test-name-pattern=${options.name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}`] : []),
+    ...(options.name
+      ? [`--test-name-pattern=${options.name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}`]
+      : []),
     ...(own.length > 0 ? [`--test-timeout=${OWN_TIMEOUT_MS}`] : []),
   ];
   const result = await runTests(chapter.tests, {
-    flags, quiet: options.quiet === true, ...(own.length > 0 ? { env: ownEnvironment(project.root, own) } : {}),
+    flags,
+    quiet: options.quiet === true,
+    ...(own.length > 0 ? { env: ownEnvironment(project.root, own) } : {}),
   });
   if (!options.quiet) explain(opened, { ...options, summary: result.summary });
   return result;
@@ -62,28 +92,57 @@ function banner({ project, chapter, parts, exercises }: Opened, side: Side): str
   const lines = parts.map((part) => {
     if (!own.includes(part)) return `  #${part.name} = ${part.folder}/mod.ts (reference)`;
     const left = unwritten(project.root, part, exercises);
-    return `  #${part.name} = ${part.entry} (YOURS${left.length > 0 ? `; not written yet: ${left.join(", ")}` : ""})`;
+    return (
+      `  #${part.name} = ${part.entry} ` +
+      `(YOURS${left.length > 0 ? `; not written yet: ${left.join(", ")}` : ""})`
+    );
   });
-  if (exercises.length === 0) lines.push("  the code that is there: this chapter has nothing to swap");
-  return [`Chapter ${chapter.id} on ${own.length > 0 ? "YOUR code" : "the reference"}:`, ...lines].join("\n");
+  if (exercises.length === 0) {
+    lines.push("  the code that is there: this chapter has nothing to swap");
+  }
+  return [
+    `Chapter ${chapter.id} on ${own.length > 0 ? "YOUR code" : "the reference"}:`,
+    ...lines,
+  ].join("\n");
 }
 
-function explain({ chapter }: Opened, { side, summary }: { side: Side; summary: TestSummary }): void {
-  const failed = summary.failed.filter(({ name }) => !/\.test\.ts$/.test(name)); // a file fails with its tests
+function explain(
+  { chapter }: Opened,
+  { side, summary }: { side: Side; summary: TestSummary },
+): void {
+  // a file fails with its tests
+  const failed = summary.failed.filter(({ name }) => !/\.test\.ts$/.test(name));
   if (failed.length === 0) return;
-  process.stdout.write(`\n${failed.length} of ${summary.ran} tests fail. To run one of them again:\n`);
+  process.stdout.write(
+    `\n${failed.length} of ${summary.ran} tests fail. To run one of them again:\n`,
+  );
   const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
-  for (const { name } of failed.slice(0, FAILURES_SHOWN)) process.stdout.write(`  npm run learn test ${chapter.number} ${side === "own" ? "own" : "ref"} ${quote(name)}\n`);
-  if (failed.length > FAILURES_SHOWN) process.stdout.write(`  … and ${failed.length - FAILURES_SHOWN} more\n`);
+  for (const { name } of failed.slice(0, FAILURES_SHOWN)) {
+    process.stdout.write(
+      `  npm run learn test ${chapter.number} ${side === "own" ? "own" : "ref"} ${quote(name)}\n`,
+    );
+  }
+  if (failed.length > FAILURES_SHOWN) {
+    process.stdout.write(`  … and ${failed.length - FAILURES_SHOWN} more\n`);
+  }
 }
 
-/** Often enough to feel immediate, seldom enough to cost nothing. Polling also works where no file system events arrive. */
+/**
+ * Often enough to feel immediate, seldom enough to cost nothing. Polling also works where no file
+ * system events arrive.
+ */
 const WATCH_POLL_MS = 300;
 
-/** Runs the tests, then again after every change of the reader's files or the tests. `r` runs them now, `q` ends. */
+/**
+ * Runs the tests, then again after every change of the reader's files or the tests. `r` runs them
+ * now, `q` ends.
+ */
 export async function runWatch(args: readonly string[]): Promise<number> {
   const { opened, side, name } = readArguments(args);
-  const folders = ["test", ...(side === "own" ? ["own"] : opened.parts.map(({ folder }) => folder))].map((folder) => join(opened.project.root, folder));
+  const folders = [
+    "test",
+    ...(side === "own" ? ["own"] : opened.parts.map(({ folder }) => folder)),
+  ].map((folder) => join(opened.project.root, folder));
   const keys = readKeys();
   try {
     for (;;) {
@@ -94,7 +153,9 @@ export async function runWatch(args: readonly string[]): Promise<number> {
       process.stdout.write("\nWaiting for a change (r: run now, q: quit)\n");
       keys.resume();
       let key: string | undefined;
-      while (newest(folders) === seen && (key = keys.take()) === undefined) await sleep(WATCH_POLL_MS);
+      while (newest(folders) === seen && (key = keys.take()) === undefined) {
+        await sleep(WATCH_POLL_MS);
+      }
       if (key === "q") return 0;
     }
   } finally {
@@ -108,7 +169,9 @@ function newest(folders: readonly string[]): string {
   return folders.map((folder) => {
     const times = readdirSync(folder, { withFileTypes: true, recursive: true }).flatMap((entry) => {
       const path = join(entry.parentPath, entry.name);
-      return entry.isFile() && !path.includes(".backup-") ? [statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0] : [];
+      return entry.isFile() && !path.includes(".backup-")
+        ? [statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0]
+        : [];
     });
     return `${times.length} ${Math.max(0, ...times)}`;
   }).join(" ");
@@ -119,7 +182,10 @@ function readKeys(): { take(): string | undefined; pause(): void; resume(): void
   const pressed: string[] = [];
   const raw = (on: boolean): void => void (process.stdin.isTTY && process.stdin.setRawMode(on));
   process.stdin.setEncoding("utf8").on("data", (text: string) => {
-    for (const key of text) if (key === "\x03" || key === "\x04" || key === "q") pressed.push("q"); else if (key === "r") pressed.push("r");
+    for (const key of text) {
+      if (key === "\x03" || key === "\x04" || key === "q") pressed.push("q");
+      else if (key === "r") pressed.push("r");
+    }
   }).on("end", () => pressed.push("q"));
   return {
     take: () => pressed.shift(),

@@ -5,7 +5,8 @@
  *     …the body…
  *     // #end-exercise
  *
- * and in `lessons/NN-name/hints.md` a section per name with three rungs: nudge, plan, near-solution.
+ * and in `lessons/NN-name/hints.md` a section per name with three rungs: nudge, plan,
+ * near-solution.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -30,10 +31,15 @@ export function findExercises(file: string, source: string): Exercise[] {
 }
 
 export function exercisesOf(project: Project, lesson: Lesson): Exercise[] {
-  return sourcesOfChapter(project, lesson.number).flatMap((file) => findExercises(file, readFileSync(join(project.root, file), "utf8")));
+  return sourcesOfChapter(project, lesson.number).flatMap((file) =>
+    findExercises(file, readFileSync(join(project.root, file), "utf8")),
+  );
 }
 
-/** The source with every exercise's body replaced by a throw that names it. Lines outside stay as they are. */
+/**
+ * The source with every exercise's body replaced by a throw that names it. Lines outside stay as
+ * they are.
+ */
 export function makeSkeleton(source: string): string {
   const out: string[] = [];
   let inside = false;
@@ -54,10 +60,17 @@ export function makeSkeleton(source: string): string {
 export function checkExercises(project: Project, lesson: Lesson): Problem[] {
   const exercises = exercisesOf(project, lesson);
   const problems: Problem[] = [];
-  const say = (file: string, line: number, message: string): void => void problems.push({ file, line, rule: "exercise", message });
+  const say = (file: string, line: number, message: string): void =>
+    void problems.push({ file, line, rule: "exercise", message });
   const names = [...new Set(exercises.map(({ name }) => name))];
   const sectionText = exerciseSection(readFileSync(join(project.root, lesson.readme), "utf8"));
-  if (names.length > 4) say(lesson.readme, sectionText.line, `${names.length} functions to write; one to four is the form: ${names.join(", ")}`);
+  if (names.length > 4) {
+    say(
+      lesson.readme,
+      sectionText.line,
+      `${names.length} functions to write; one to four is the form: ${names.join(", ")}`,
+    );
+  }
   for (const { file } of exercises) {
     const source = readFileSync(join(project.root, file), "utf8").split("\n");
     const starts = source.filter((line) => START.test(line)).length;
@@ -67,9 +80,14 @@ export function checkExercises(project: Project, lesson: Lesson): Problem[] {
   const hintsFile = `${lesson.folder}/hints.md`;
   const hintsPath = join(project.root, hintsFile);
   if (names.length === 0) {
-    // The tour shows the command line from outside, and the last chapter teaches no subsystem: there is nothing to write again.
+    // The tour shows the command line from outside, and the last chapter teaches no subsystem:
+    // there is nothing to write again.
     if (lesson.number > 0 && sourcesOfChapter(project, lesson.number).length > 0) {
-      say(lesson.readme, sectionText.line, `no "// #exercise name" in the sources of chapter ${lesson.number}`);
+      say(
+        lesson.readme,
+        sectionText.line,
+        `no "// #exercise name" in the sources of chapter ${lesson.number}`,
+      );
     }
     return problems;
   }
@@ -79,15 +97,30 @@ export function checkExercises(project: Project, lesson: Lesson): Problem[] {
   }
   const hints = readHints(readFileSync(hintsPath, "utf8"));
   for (const name of names) {
-    if (!sectionText.text.includes(`\`${name}`)) say(lesson.readme, sectionText.line, `the Exercise section does not name \`${name}\``);
+    if (!sectionText.text.includes(`\`${name}`)) {
+      say(lesson.readme, sectionText.line, `the Exercise section does not name \`${name}\``);
+    }
     const rungs = hints.get(name);
     if (!rungs) say(hintsFile, 1, `no section "## ${name}"`);
-    else if (["1", "2", "3"].some((rung) => !rungs.rungs.get(rung)?.trim()) || rungs.rungs.size !== 3) {
-      say(hintsFile, rungs.line, `"## ${name}" needs the three rungs ### 1, ### 2 and ### 3, each with text`);
+    else if (
+      ["1", "2", "3"].some((rung) => !rungs.rungs.get(rung)?.trim()) ||
+      rungs.rungs.size !== 3
+    ) {
+      say(
+        hintsFile,
+        rungs.line,
+        `"## ${name}" needs the three rungs ### 1, ### 2 and ### 3, each with text`,
+      );
     }
   }
   for (const [name, { line }] of hints) {
-    if (!names.includes(name)) say(hintsFile, line, `"## ${name}" is not an exercise of chapter ${lesson.number} (${names.join(", ")})`);
+    if (!names.includes(name)) {
+      say(
+        hintsFile,
+        line,
+        `"## ${name}" is not an exercise of chapter ${lesson.number} (${names.join(", ")})`,
+      );
+    }
   }
   return problems;
 }
@@ -120,5 +153,8 @@ function exerciseSection(text: string): { line: number; text: string } {
   const start = lines.findIndex((line) => line.trim() === "## Exercise");
   if (start < 0) return { line: 1, text: "" };
   const length = lines.slice(start + 1).findIndex((line) => line.startsWith("## "));
-  return { line: start + 1, text: lines.slice(start, length < 0 ? undefined : start + 1 + length).join("\n") };
+  return {
+    line: start + 1,
+    text: lines.slice(start, length < 0 ? undefined : start + 1 + length).join("\n"),
+  };
 }

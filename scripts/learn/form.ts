@@ -1,4 +1,7 @@
-/** The form of a lesson: title, headings in order, length, typed fences, quoted regions, and the question at the end. */
+/**
+ * The form of a lesson: title, headings in order, length, typed fences, quoted regions, and the
+ * question at the end.
+ */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { countWords, type Fence, type Markdown } from "./markdown.ts";
@@ -7,13 +10,25 @@ import { readRegion, regionNames, tidy } from "./regions.ts";
 import type { Problem } from "./report.ts";
 
 export const HEADINGS = [
-  "The problem", "The idea", "The code", "Try it", "Break it", "Exercise", "What real systems do", "Further reading",
+  "The problem",
+  "The idea",
+  "The code",
+  "Try it",
+  "Break it",
+  "Exercise",
+  "What real systems do",
+  "Further reading",
 ] as const;
 
 /** Ten minutes of reading at least, twenty at most. */
 export const WORDS = { min: 1200, max: 2500 } as const;
 
-export function checkForm(project: Project, lesson: Lesson, text: string, markdown: Markdown): Problem[] {
+export function checkForm(
+  project: Project,
+  lesson: Lesson,
+  text: string,
+  markdown: Markdown,
+): Problem[] {
   const problems: Problem[] = [];
   const say = (line: number, rule: string, message: string, extra: Partial<Problem> = {}): void =>
     void problems.push({ file: lesson.readme, line, rule, message, ...extra });
@@ -21,19 +36,34 @@ export function checkForm(project: Project, lesson: Lesson, text: string, markdo
   const [title] = markdown.headings;
   const number = String(lesson.number).padStart(2, "0");
   if (!title || title.level !== 1 || !new RegExp(`^${number}\\. [^:]+: \\S`).test(title.text)) {
-    say(title?.line ?? 1, "title", `must be "# ${number}. Name: one-line hook"${title ? `, not "${title.text}"` : ""}`);
+    say(
+      title?.line ?? 1,
+      "title",
+      `must be "# ${number}. Name: one-line hook"${title ? `, not "${title.text}"` : ""}`,
+    );
   }
   const sections = markdown.headings.filter((heading) => heading.level === 2);
   if (sections.map((heading) => heading.text).join("\n") !== HEADINGS.join("\n")) {
     say(sections[0]?.line ?? 1, "headings", "the level-2 headings must be these, in this order", {
-      expected: HEADINGS.join("\n"), received: sections.map((heading) => heading.text).join("\n"),
+      expected: HEADINGS.join("\n"),
+      received: sections.map((heading) => heading.text).join("\n"),
     });
   }
   const words = countWords(markdown);
-  if (words < WORDS.min || words > WORDS.max) say(1, "length", `${words} words of prose; aim for ${WORDS.min} to ${WORDS.max}`, { warning: true });
+  if (words < WORDS.min || words > WORDS.max) {
+    say(1, "length", `${words} words of prose; aim for ${WORDS.min} to ${WORDS.max}`, {
+      warning: true,
+    });
+  }
 
   const lines = text.trimEnd().split("\n");
-  if (!/^([*_]).*\?\1$/.test(lines.at(-1)!.trim())) say(lines.length, "question", "the last line must be a question in italics: the one that the next lesson answers");
+  if (!/^([*_]).*\?\1$/.test(lines.at(-1)!.trim())) {
+    say(
+      lines.length,
+      "question",
+      "the last line must be a question in italics: the one that the next lesson answers",
+    );
+  }
   for (const fence of markdown.fences) problems.push(...checkFence(project, lesson, fence));
   return problems;
 }
@@ -52,7 +82,9 @@ export function isExact(fence: Fence): boolean {
 }
 
 function checkFence(project: Project, lesson: Lesson, fence: Fence): Problem[] {
-  const problem = (rule: string, message: string, extra: Partial<Problem> = {}): Problem[] => [{ file: lesson.readme, line: fence.line, rule, message, ...extra }];
+  const problem = (rule: string, message: string, extra: Partial<Problem> = {}): Problem[] => [
+    { file: lesson.readme, line: fence.line, rule, message, ...extra },
+  ];
   if (!fence.closed) return problem("fence", "is never closed");
   if (isRun(fence) || isConsole(fence) || fence.info === "text") return [];
   const quote = parseQuote(fence);
@@ -67,7 +99,11 @@ function checkFence(project: Project, lesson: Lesson, fence: Fence): Problem[] {
   if ("missing" in source) return problem("fence-from", source.missing);
   const received = tidy(fence.lines);
   if (received === source.text) return [];
-  return problem("fence-from", `differs from ${quote.file}${quote.region ? `#${quote.region}` : ""}`, { expected: source.text, received });
+  return problem(
+    "fence-from",
+    `differs from ${quote.file}${quote.region ? `#${quote.region}` : ""}`,
+    { expected: source.text, received },
+  );
 }
 
 interface Quote {
@@ -82,12 +118,19 @@ export function parseQuote(fence: Fence): Quote | undefined {
 }
 
 /** What a `from=` fence has to contain. */
-export function quotedText(project: Project, quote: Quote): { readonly text: string } | { readonly missing: string } {
+export function quotedText(
+  project: Project,
+  quote: Quote,
+): { readonly text: string } | { readonly missing: string } {
   const path = join(project.root, quote.file);
   if (!existsSync(path)) return { missing: `there is no file ${quote.file}` };
   const source = readFileSync(path, "utf8");
   if (quote.region === undefined) return { text: tidy(source.split("\n")) };
   const text = readRegion(source, quote.region);
   if (text !== undefined) return { text };
-  return { missing: `${quote.file} has no closed region "${quote.region}" (it has: ${regionNames(source).join(", ") || "none"})` };
+  return {
+    missing:
+      `${quote.file} has no closed region "${quote.region}" (it has: ` +
+      `${regionNames(source).join(", ") || "none"})`,
+  };
 }

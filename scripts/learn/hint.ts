@@ -5,7 +5,11 @@ import { BootstrapError } from "../bootstrap.mjs";
 import { hintsOf, lessonOf, openChapter, pick, readOptions, wantExercises } from "./chapter.ts";
 
 const RUNGS = ["1", "2", "3"] as const;
-const WHAT_RUNGS_ARE: Readonly<Record<string, string>> = { 1: "a nudge", 2: "a plan", 3: "nearly the solution" };
+const WHAT_RUNGS_ARE: Readonly<Record<string, string>> = {
+  1: "a nudge",
+  2: "a plan",
+  3: "nearly the solution",
+};
 
 export async function runHint(args: readonly string[]): Promise<number> {
   const { words: [asked, ...rest] } = readOptions(args, []);
@@ -14,27 +18,46 @@ export async function runHint(args: readonly string[]): Promise<number> {
   const { project: { root }, chapter } = opened;
   const hints = hintsOf(opened);
   const names = [...hints.keys()];
-  if (names.length === 0) throw new BootstrapError(`Cannot give hints: there is no ${lessonOf(opened).folder}/hints.md`);
+  if (names.length === 0) {
+    throw new BootstrapError(`Cannot give hints: there is no ${lessonOf(opened).folder}/hints.md`);
+  }
   const seen = readSeen(root);
   const key = (name: string): string => `${chapter.id} ${name}`;
 
   // "hint 7 2" names a rung only when there is one function to which it can belong.
-  const name = rest[0] !== undefined && !(names.length === 1 && /^\d+$/.test(rest[0])) ? pick(rest.shift()!, names, "the function") : names.length === 1 ? names[0]! : undefined;
+  const name =
+    rest[0] !== undefined && !(names.length === 1 && /^\d+$/.test(rest[0]))
+      ? pick(rest.shift()!, names, "the function")
+      : names.length === 1
+        ? names[0]!
+        : undefined;
   if (name === undefined) {
-    process.stdout.write(`Which function?\n${names.map((each) => `  npm run learn hint ${chapter.number} ${each.padEnd(20)}  ${seen[key(each)] ?? 0} of ${RUNGS.length} seen`).join("\n")}\n`);
+    process.stdout.write(
+      `Which function?\n${names.map((each) => `  npm run learn hint ${chapter.number} ` + `${each.padEnd(20)} ` + " " + `${seen[key(each)] ?? 0} of ` + `${RUNGS.length} ` + "seen").join("\n")}\n`,
+    );
     return 0;
   }
-  const rung = rest[0] !== undefined ? pick(rest[0], RUNGS, "the rung") : String(Math.min((seen[key(name)] ?? 0) + 1, RUNGS.length));
-  process.stdout.write(`${name}, ${rung} of ${RUNGS.length}: ${WHAT_RUNGS_ARE[rung]}\n\n${hints.get(name)?.rungs.get(rung) ?? "(no text)"}\n`);
-  if (rung !== RUNGS.at(-1)) process.stdout.write(`\nMore: npm run learn hint ${chapter.number} ${name}\n`);
-  else process.stdout.write(`\nThe rest: npm run learn solution ${chapter.number}\n`);
+  const rung =
+    rest[0] !== undefined
+      ? pick(rest[0], RUNGS, "the rung")
+      : String(Math.min((seen[key(name)] ?? 0) + 1, RUNGS.length));
+  process.stdout.write(
+    `${name}, ${rung} of ${RUNGS.length}: ` +
+      `${WHAT_RUNGS_ARE[rung]}\n\n${hints.get(name)?.rungs.get(rung) ?? "(no text)"}\n`,
+  );
+  if (rung !== RUNGS.at(-1)) {
+    process.stdout.write(`\nMore: npm run learn hint ${chapter.number} ${name}\n`);
+  } else process.stdout.write(`\nThe rest: npm run learn solution ${chapter.number}\n`);
   writeSeen(root, { ...seen, [key(name)]: Math.max(seen[key(name)] ?? 0, Number(rung)) });
   return 0;
 }
 
 const seenPath = (root: string): string => join(root, "own", ".hints.json");
 
-/** Which rungs were shown, by chapter and function. Losing it costs nothing: hints begin at the first rung again. */
+/**
+ * Which rungs were shown, by chapter and function. Losing it costs nothing: hints begin at the
+ * first rung again.
+ */
 function readSeen(root: string): Record<string, number> {
   try {
     return JSON.parse(readFileSync(seenPath(root), "utf8")) as Record<string, number>;

@@ -1,4 +1,7 @@
-/** Relative links and anchors in Markdown must lead somewhere. Addresses on the web are not fetched: a gate must work offline. */
+/**
+ * Relative links and anchors in Markdown must lead somewhere. Addresses on the web are not fetched:
+ * a gate must work offline.
+ */
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { type Markdown, parseMarkdown, slug } from "./markdown.ts";
@@ -21,10 +24,19 @@ export function checkLinks(root: string, file: string, markdown: Markdown): Prob
 
 function brokenBecause(root: string, file: string, target: string): string | undefined {
   const [path = "", anchor] = decodeURIComponent(target).split("#");
-  const to = path === "" ? join(root, file) : path.startsWith("/") ? join(root, path) : join(root, dirname(file), path);
+  const to =
+    path === ""
+      ? join(root, file)
+      : path.startsWith("/")
+        ? join(root, path)
+        : join(root, dirname(file), path);
   if (relative(root, to).startsWith("..")) return "leads out of the project";
   if (!existsSync(to)) return "does not exist";
   if (anchor === undefined || !to.endsWith(".md") || statSync(to).isDirectory()) return undefined;
-  const anchors = parseMarkdown(readFileSync(to, "utf8")).headings.map((heading) => slug(heading.text));
-  return anchors.includes(anchor) ? undefined : `names a heading that ${relative(root, to)} does not have`;
+  const anchors = parseMarkdown(readFileSync(to, "utf8")).headings.map((heading) =>
+    slug(heading.text),
+  );
+  return anchors.includes(anchor)
+    ? undefined
+    : `names a heading that ${relative(root, to)} does not have`;
 }

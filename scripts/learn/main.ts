@@ -20,16 +20,45 @@ interface Command {
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   map: { usage: "", summary: "the map: chapters, what is done and what is next", run: runMap },
-  start: { usage: "start N", summary: "your copy of chapter N in own/, with the functions to write taken out", run: runStart },
-  test: { usage: "test N [own|ref] [part of a test's name]", summary: "the chapter's tests, on your copy if there is one, or on the reference", run: runContract },
-  watch: { usage: "watch N [own|ref] [part of a test's name]", summary: "the same after every change", run: runWatch },
-  hint: { usage: "hint N [function] [rung]", summary: "a nudge, a plan, nearly the solution: one more each time", run: runHint },
-  solution: { usage: "solution N", summary: "the difference between your copy and the reference", run: runSolution },
-  reset: { usage: "reset N", summary: "begins again; what you had is kept in own/.backup-…", run: runReset },
-  break: { usage: "break N [name]", summary: "sabotages a copy of the project: predict what happens, then see", run: runBreak },
+  start: {
+    usage: "start N",
+    summary: "your copy of chapter N in own/, with the functions to write taken out",
+    run: runStart,
+  },
+  test: {
+    usage: "test N [own|ref] [part of a test's name]",
+    summary: "the chapter's tests, on your copy if there is one, or on the reference",
+    run: runContract,
+  },
+  watch: {
+    usage: "watch N [own|ref] [part of a test's name]",
+    summary: "the same after every change",
+    run: runWatch,
+  },
+  hint: {
+    usage: "hint N [function] [rung]",
+    summary: "a nudge, a plan, nearly the solution: one more each time",
+    run: runHint,
+  },
+  solution: {
+    usage: "solution N",
+    summary: "the difference between your copy and the reference",
+    run: runSolution,
+  },
+  reset: {
+    usage: "reset N",
+    summary: "begins again; what you had is kept in own/.backup-…",
+    run: runReset,
+  },
+  break: {
+    usage: "break N [name]",
+    summary: "sabotages a copy of the project: predict what happens, then see",
+    run: runBreak,
+  },
   check: {
     usage: "check [NN…] [--record] [--no-cache]",
-    summary: "the author's gate: fences, examples, transcripts, breaks, exercises, links, chapter order",
+    summary:
+      "the author's gate: fences, examples, transcripts, breaks, exercises, links, chapter order",
     run: runCheck,
   },
 };
@@ -51,10 +80,15 @@ export async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   const near = suggest(name, Object.keys(COMMANDS));
-  process.stderr.write(`Cannot learn ${JSON.stringify(name)}: no such command${near ? ` (did you mean ${near}?)` : ""}\n${listing()}\n`);
+  process.stderr.write(
+    `Cannot learn ${JSON.stringify(name)}: no such ` +
+      `command${near ? ` (did you mean ${near}?)` : ""}\n${listing()}\n`,
+  );
   return 2;
 }
 
 function listing(): string {
-  return Object.values(COMMANDS).map(({ usage, summary }) => `  ${`npm run learn ${usage}`.trimEnd()}\n      ${summary}`).join("\n");
+  return Object.values(COMMANDS)
+    .map(({ usage, summary }) => `  ${`npm run learn ${usage}`.trimEnd()}\n      ${summary}`)
+    .join("\n");
 }

@@ -1,6 +1,7 @@
 /**
- * `npm run learn`: the map. What is done is found out by running the tests on the reader's files, since a note that
- * says "done" stays true when the file is not. Without an `own/` folder nothing has to be run.
+ * `npm run learn`: the map. What is done is found out by running the tests on the reader's files,
+ * since a note that says "done" stays true when the file is not. Without an `own/` folder nothing
+ * has to be run.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -19,13 +20,21 @@ export async function runMap(): Promise<number> {
   for (const chapter of listChapters()) {
     const opened = describe(project, chapter, exercises);
     const { done, text } = await judge(opened);
-    const lesson = existsSync(join(ROOT, "lessons", chapter.id, "README.md")) ? "" : "  (no lesson yet)";
+    const lesson = existsSync(join(ROOT, "lessons", chapter.id, "README.md"))
+      ? ""
+      : "  (no lesson yet)";
     if (next === undefined && !done && opened.exercises.length > 0) next = chapter.id;
-    process.stdout.write(`${next === chapter.id ? ">" : " "} ${chapter.id.padEnd(14)}  ${text}${lesson}\n`);
+    process.stdout.write(
+      `${next === chapter.id ? ">" : " "} ${chapter.id.padEnd(14)}  ${text}${lesson}\n`,
+    );
   }
   const number = Number(next?.slice(0, 2));
-  process.stdout.write(next === undefined ? "\nAll done. npm run learn check is what authors run.\n"
-    : `\nNext: lessons/${next}/README.md, then npm run learn start ${number}. All commands: npm run learn help\n`);
+  process.stdout.write(
+    next === undefined
+      ? "\nAll done. npm run learn check is what authors run.\n"
+      : `\nNext: lessons/${next}/README.md, then npm run learn start ${number}. All commands: ` +
+          `npm run learn help\n`,
+  );
   return 0;
 }
 
@@ -33,12 +42,24 @@ async function judge(opened: Opened): Promise<{ done: boolean; text: string }> {
   const { project, exercises } = opened;
   if (exercises.length === 0) return { done: false, text: "to read" };
   const own = begunParts(opened);
-  if (own.length === 0) return { done: false, text: `to read; to write: ${exercises.map(({ name }) => name).join(", ")}` };
+  if (own.length === 0) {
+    return {
+      done: false,
+      text: `to read; to write: ${exercises.map(({ name }) => name).join(", ")}`,
+    };
+  }
   const entries = own.map(({ entry }) => entry).join(", ");
   const left = own.flatMap((part) => unwritten(project.root, part, exercises));
   // A body that only throws cannot pass, so the tests need not run to say so.
-  if (left.length > 0) return { done: false, text: `begun: ${entries}; still to write: ${left.join(", ")}` };
+  if (left.length > 0) {
+    return { done: false, text: `begun: ${entries}; still to write: ${left.join(", ")}` };
+  }
   const { code, summary } = await contract(opened, { side: "own", quiet: true });
-  if (code === 0) return { done: true, text: `done: ${entries}, ${summary.passed.length} tests pass` };
-  return { done: false, text: `begun: ${entries}, ${summary.passed.length} of ${summary.ran} tests pass` };
+  if (code === 0) {
+    return { done: true, text: `done: ${entries}, ${summary.passed.length} tests pass` };
+  }
+  return {
+    done: false,
+    text: `begun: ${entries}, ${summary.passed.length} of ${summary.ran} tests pass`,
+  };
 }

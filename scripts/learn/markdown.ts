@@ -1,5 +1,6 @@
 /**
- * As much Markdown as the lessons use: headings, fences, and the prose between them, with line numbers.
+ * As much Markdown as the lessons use: headings, fences, and the prose between them, with line
+ * numbers.
  * Left out: indented code blocks and HTML, which the lesson form does not have.
  */
 
@@ -46,7 +47,9 @@ export function parseMarkdown(text: string): Markdown {
     fences.push({
       line: i + 1,
       info,
-      lines: lines.slice(i + 1, end).map((inner) => (inner.startsWith(indent) ? inner.slice(indent.length) : inner)),
+      lines: lines
+        .slice(i + 1, end)
+        .map((inner) => (inner.startsWith(indent) ? inner.slice(indent.length) : inner)),
       closed: end < lines.length,
     });
     i = end;
@@ -61,7 +64,11 @@ function closes(line: string, marker: string): boolean {
 
 /** Words a reader reads: no code blocks, no comments, no link targets. */
 export function countWords(markdown: Markdown): number {
-  const text = markdown.prose.map((line) => line.text).join("\n").replace(/<!--[\s\S]*?-->/g, "").replace(/\]\([^)]*\)/g, "]");
+  const text = markdown.prose
+    .map((line) => line.text)
+    .join("\n")
+    .replace(/<!--[\s\S]*?-->/g, "")
+    .replace(/\]\([^)]*\)/g, "]");
   return text.split(/\s+/).filter((word) => /[\p{L}\p{N}]/u.test(word)).length;
 }
 

@@ -4,7 +4,8 @@
  *     start    src/log/*.ts  -> own/log/*.ts, with the bodies of the chapter's exercises removed
  *     test     node --conditions=own-log      "#log" means own/log.ts (package.json, "imports")
  *
- * `own/` lies in the same package, so that "#name" means the same there as in `src/`; and it is git-ignored.
+ * `own/` lies in the same package, so that "#name" means the same there as in `src/`; and it is
+ * git-ignored.
  * Invariant: what a reader has written is never overwritten. `reset` moves it to own/.backup-….
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
@@ -38,24 +39,48 @@ export function exercisesByChapter(project: Project): Map<number, Exercise[]> {
   return found;
 }
 
-/** The subsystems in which these exercises are. A chapter may have two (17: yaml and pipeline), or none (00). */
+/**
+ * The subsystems in which these exercises are. A chapter may have two (17: yaml and pipeline), or
+ * none (00).
+ */
 export function ownParts(project: Project, exercises: readonly Exercise[]): OwnPart[] {
   const subsystems = new Set(exercises.flatMap(({ file }) => subsystemOf(project, file) ?? []));
   return [...subsystems].map(({ name, folder }) => {
     // The deepest subsystem owns a file: the core is a folder of the master's and no part of it.
-    const sources = filesUnder(join(project.root, folder)).map((path) => relative(project.root, path)).filter((file) => subsystemOf(project, file)?.name === name);
+    const sources = filesUnder(join(project.root, folder))
+      .map((path) => relative(project.root, path))
+      .filter((file) => subsystemOf(project, file)?.name === name);
     const entry = `own/${name}.ts`;
-    if (sources.length === 1) return { name, folder, entry, ownFolder: undefined, files: [{ from: sources[0]!, to: entry }] };
-    return { name, folder, entry, ownFolder: `own/${name}`, files: sources.map((from) => ({ from, to: `own/${name}${from.slice(folder.length)}` })) };
+    if (sources.length === 1) {
+      return {
+        name,
+        folder,
+        entry,
+        ownFolder: undefined,
+        files: [{ from: sources[0]!, to: entry }],
+      };
+    }
+    return {
+      name,
+      folder,
+      entry,
+      ownFolder: `own/${name}`,
+      files: sources.map((from) => ({ from, to: `own/${name}${from.slice(folder.length)}` })),
+    };
   });
 }
 
 /** What of a part is there already; nothing of it may be overwritten. */
 export function present(root: string, part: OwnPart): string[] {
-  return [part.entry, part.ownFolder].filter((path) => path !== undefined && existsSync(join(root, path))) as string[];
+  return [part.entry, part.ownFolder].filter(
+    (path) => path !== undefined && existsSync(join(root, path)),
+  ) as string[];
 }
 
-/** Readers open `own/` in an editor: it should know the same rules, and not complain about what is not used yet. */
+/**
+ * Readers open `own/` in an editor: it should know the same rules, and not complain about what is
+ * not used yet.
+ */
 const TSCONFIG = `{
   "extends": "../test/tsconfig.json",
   "compilerOptions": { "noUnusedLocals": false, "noUnusedParameters": false },
@@ -63,7 +88,10 @@ const TSCONFIG = `{
 }
 `;
 
-/** Copies one part; only the exercises in `files` lose their bodies, so that other chapters' stay whole. */
+/**
+ * Copies one part; only the exercises in `files` lose their bodies, so that other chapters' stay
+ * whole.
+ */
 export function copyPart(root: string, part: OwnPart, exerciseFiles: ReadonlySet<string>): void {
   const write = (to: string, text: string | Buffer): void => {
     mkdirSync(dirname(join(root, to)), { recursive: true });
@@ -73,8 +101,16 @@ export function copyPart(root: string, part: OwnPart, exerciseFiles: ReadonlySet
     const content = readFileSync(join(root, from));
     write(to, exerciseFiles.has(from) ? makeSkeleton(content.toString("utf8")) : content);
   }
-  if (part.ownFolder) write(part.entry, `/** Your #${part.name}. The code is in ${part.ownFolder}/; this file stands where package.json looks for it. */\nexport * from "./${part.name}/mod.ts";\n`);
-  if (!existsSync(join(root, "own/tsconfig.json"))) writeFileSync(join(root, "own/tsconfig.json"), TSCONFIG);
+  if (part.ownFolder) {
+    write(
+      part.entry,
+      `/** Your #${part.name}. The code is in ${part.ownFolder}/; this file stands where ` +
+        `package.json looks for it. */\nexport * from "./${part.name}/mod.ts";\n`,
+    );
+  }
+  if (!existsSync(join(root, "own/tsconfig.json"))) {
+    writeFileSync(join(root, "own/tsconfig.json"), TSCONFIG);
+  }
 }
 
 /** Moves a part out of the way; gives the backup folder, or undefined when there was nothing. */
@@ -85,7 +121,9 @@ export function backUp(root: string, parts: readonly OwnPart[]): string | undefi
   let folder = `own/.backup-${stamp}`;
   for (let n = 2; existsSync(join(root, folder)); n++) folder = `own/.backup-${stamp}-${n}`;
   mkdirSync(join(root, folder), { recursive: true });
-  for (const path of paths) renameSync(join(root, path), join(root, folder, path.slice("own/".length)));
+  for (const path of paths) {
+    renameSync(join(root, path), join(root, folder, path.slice("own/".length)));
+  }
   return folder;
 }
 
@@ -93,30 +131,57 @@ export function backUp(root: string, parts: readonly OwnPart[]): string | undefi
 export function unwritten(root: string, part: OwnPart, exercises: readonly Exercise[]): string[] {
   return exercises.flatMap(({ name, file }) => {
     const to = part.files.find(({ from }) => from === file)?.to;
-    return to !== undefined && existsSync(join(root, to)) && readFileSync(join(root, to), "utf8").includes(`throw new Error("Exercise: ${name}");`) ? [name] : [];
+    return to !== undefined &&
+      existsSync(join(root, to)) &&
+      readFileSync(join(root, to), "utf8").includes(`throw new Error("Exercise: ${name}");`)
+      ? [name]
+      : [];
   });
 }
 
 /**
- * Files of this chapter's exercises that hold what the reference holds. Two chapters may work on one subsystem (3 and
- * 11 on the host): a copy that was made for one of them is untouched where the other's exercises are.
+ * Files of this chapter's exercises that hold what the reference holds. Two chapters may work on
+ * one subsystem (3 and 11 on the host): a copy that was made for one of them is untouched where the
+ * other's exercises are.
  */
-export function untouched(root: string, part: OwnPart, exercises: readonly Exercise[]): { readonly from: string; readonly to: string }[] {
+export function untouched(
+  root: string,
+  part: OwnPart,
+  exercises: readonly Exercise[],
+): { readonly from: string; readonly to: string }[] {
   const files = new Set(exercises.map(({ file }) => file));
-  return part.files.filter(({ from, to }) => files.has(from) && existsSync(join(root, to)) && readFileSync(join(root, to)).equals(readFileSync(join(root, from))));
+  return part.files.filter(
+    ({ from, to }) =>
+      files.has(from) &&
+      existsSync(join(root, to)) &&
+      readFileSync(join(root, to)).equals(readFileSync(join(root, from))),
+  );
 }
 
 /** Takes the bodies out of files that hold nothing of the reader's yet. */
-export function hollow(root: string, files: readonly { readonly from: string; readonly to: string }[]): void {
-  for (const { from, to } of files) writeFileSync(join(root, to), makeSkeleton(readFileSync(join(root, from), "utf8")));
+export function hollow(
+  root: string,
+  files: readonly { readonly from: string; readonly to: string }[],
+): void {
+  for (const { from, to } of files) {
+    writeFileSync(join(root, to), makeSkeleton(readFileSync(join(root, from), "utf8")));
+  }
 }
 
 /**
- * The environment in which "#log" means the reader's file, also in the processes that a test starts: conditions and
- * the loader travel in NODE_OPTIONS, since a child of a child does not know its grandparent's command line.
+ * The environment in which "#log" means the reader's file, also in the processes that a test
+ * starts: conditions and the loader travel in NODE_OPTIONS, since a child of a child does not know
+ * its grandparent's command line.
  */
 export function ownEnvironment(root: string, parts: readonly OwnPart[]): NodeJS.ProcessEnv {
   const loader = pathToFileURL(createRequire(join(root, "package.json")).resolve("tsx")).href;
-  const options = [...parts.map(({ name }) => `--conditions=own-${name}`), "--conditions=source", `--import=${loader}`];
-  return { ...process.env, NODE_OPTIONS: [process.env["NODE_OPTIONS"] ?? "", ...options].join(" ").trim() };
+  const options = [
+    ...parts.map(({ name }) => `--conditions=own-${name}`),
+    "--conditions=source",
+    `--import=${loader}`,
+  ];
+  return {
+    ...process.env,
+    NODE_OPTIONS: [process.env["NODE_OPTIONS"] ?? "", ...options].join(" ").trim(),
+  };
 }

@@ -28,14 +28,25 @@ export interface Project {
 }
 
 export function loadProject(root: string): Project {
-  const lessons = listChapters(root).filter((chapter) => chapter.hasLesson).map(({ id, number }) => ({
-    id, number, folder: `lessons/${id}`, readme: `lessons/${id}/README.md`,
-  }));
-  const { imports = {} } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { imports?: Record<string, { source?: string }> };
+  const lessons = listChapters(root)
+    .filter((chapter) => chapter.hasLesson)
+    .map(({ id, number }) => ({
+      id,
+      number,
+      folder: `lessons/${id}`,
+      readme: `lessons/${id}/README.md`,
+    }));
+  const { imports = {} } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    imports?: Record<string, { source?: string }>;
+  };
   const subsystems: Subsystem[] = [];
   for (const [name, { source }] of Object.entries(imports)) {
     if (!source || !existsSync(join(root, source))) continue;
-    subsystems.push({ name: name.slice(1), folder: dirname(source).replace(/^\.\//, ""), chapter: chapterInHeader(join(root, source)) });
+    subsystems.push({
+      name: name.slice(1),
+      folder: dirname(source).replace(/^\.\//, ""),
+      chapter: chapterInHeader(join(root, source)),
+    });
   }
   return { root, lessons, subsystems };
 }
@@ -53,7 +64,10 @@ export function chapterOfFile(project: Project, file: string): number | undefine
   return chapterInHeader(join(project.root, file)) ?? subsystemOf(project, file)?.chapter;
 }
 
-/** The subsystem a file belongs to: the deepest folder that holds it (`src/master/core` before `src/master`). */
+/**
+ * The subsystem a file belongs to: the deepest folder that holds it (`src/master/core` before
+ * `src/master`).
+ */
 export function subsystemOf(project: Project, file: string): Subsystem | undefined {
   return project.subsystems
     .filter(({ folder }) => file.startsWith(`${folder}/`))
@@ -66,13 +80,17 @@ export function sourcesOfChapter(project: Project, number: number): string[] {
 }
 
 export function sourceFiles(root: string): string[] {
-  return filesUnder(join(root, "src")).map((path) => relative(root, path)).filter((file) => file.endsWith(".ts"));
+  return filesUnder(join(root, "src"))
+    .map((path) => relative(root, path))
+    .filter((file) => file.endsWith(".ts"));
 }
 
 /** Absolute paths, sorted; empty when the folder is missing. */
 export function filesUnder(folder: string): string[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { withFileTypes: true })
-    .flatMap((entry) => (entry.isDirectory() ? filesUnder(join(folder, entry.name)) : [join(folder, entry.name)]))
+    .flatMap((entry) =>
+      entry.isDirectory() ? filesUnder(join(folder, entry.name)) : [join(folder, entry.name)],
+    )
     .sort();
 }

@@ -1,6 +1,6 @@
 /**
- * Named passages of a source file: `// #region name` … `// #endregion` (`#` comments in YAML and Python).
- * Marker lines, also those of exercises, are never part of what a lesson quotes.
+ * Named passages of a source file: `// #region name` … `// #endregion` (`#` comments in YAML and
+ * Python). Marker lines, also those of exercises, are never part of what a lesson quotes.
  */
 
 const MARKER = /^\s*(?:\/\/|#)\s*#(region|endregion|exercise|end-exercise)\b\s*(\S*)/;

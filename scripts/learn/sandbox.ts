@@ -1,20 +1,36 @@
 /**
  * A throw-away copy of the project, and programs run in it with a deadline and without survivors.
  *
- * Checks that change files (breaks, skeletons) or run a lesson's commands never touch the checkout: people
- * work in it while the gate runs.
+ * Checks that change files (breaks, skeletons) or run a lesson's commands never touch the checkout:
+ * people work in it while the gate runs.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { basename, join } from "node:path";
 import { compileCopy, isCompiled, recompile } from "../lib/compiled.mjs";
 import { filesUnder } from "./project.ts";
 
-/** What a copy does without: history, tools (linked instead), and what people and runs leave in their checkout. */
+/**
+ * What a copy does without: history, tools (linked instead), and what people and runs leave in
+ * their checkout.
+ */
 const NOT_COPIED = new Set([".git", "node_modules", "own", ".titan"]);
 
-/** A variable in every sandbox's environment, by which processes are recognised even in another group. */
+/**
+ * A variable in every sandbox's environment, by which processes are recognised even in another
+ * group.
+ */
 const MARK = "TITAN_SANDBOX";
 
 export interface Sandbox {
@@ -27,7 +43,9 @@ export interface Sandbox {
   remove(): void;
 }
 
-/** What must not outlive this process, however it ends: folders, and process groups by their leader. */
+/**
+ * What must not outlive this process, however it ends: folders, and process groups by their leader.
+ */
 const openFolders = new Set<string>();
 const openGroups = new Set<ChildProcess>();
 let guarded = false;
@@ -44,8 +62,9 @@ function guardExit(): void {
 }
 
 /**
- * Copies the project. What runs in a copy runs from its sources through tsx; `compile` spends half a second on it, and
- * from then on what runs in it, or in a copy of it, starts without a loader: see scripts/lib/compiled.mjs.
+ * Copies the project. What runs in a copy runs from its sources through tsx; `compile` spends half
+ * a second on it, and from then on what runs in it, or in a copy of it, starts without a loader:
+ * see scripts/lib/compiled.mjs.
  */
 export function makeSandbox(root: string, options: { compile?: boolean } = {}): Sandbox {
   guardExit();
@@ -55,14 +74,19 @@ export function makeSandbox(root: string, options: { compile?: boolean } = {}): 
   const temp = join(base, "tmp");
   mkdirSync(copy);
   mkdirSync(temp);
-  const entries = readdirSync(root).filter((name) => !NOT_COPIED.has(name)).map((name) => join(root, name));
+  const entries = readdirSync(root)
+    .filter((name) => !NOT_COPIED.has(name))
+    .map((name) => join(root, name));
   // `cp -p` keeps modification times, by which the copied `dist/` is known to be fresh.
   const done = spawnSync("cp", ["-RPp", ...entries, copy], { encoding: "utf8" });
   // A file of a running command that vanished between listing and copying is no reason to stop.
   if (done.error) throw new Error(`Cannot copy the project: ${done.error.message}`);
-  for (const name of readdirOr(join(copy, "dist"))) if (/^\.(lock|staging-)/.test(name)) rmSync(join(copy, "dist", name), { recursive: true });
+  for (const name of readdirOr(join(copy, "dist"))) {
+    if (/^\.(lock|staging-)/.test(name)) rmSync(join(copy, "dist", name), { recursive: true });
+  }
   symlinkSync(join(realpathSync(join(root, "node_modules"))), join(copy, "node_modules"));
-  const cache = `tsx-${userInfo().uid}`; // tsx keeps compiled files here; sharing it saves a second per lesson
+  // tsx keeps compiled files here; sharing it saves a second per lesson
+  const cache = `tsx-${userInfo().uid}`;
   mkdirSync(join(tmpdir(), cache), { recursive: true });
   symlinkSync(join(tmpdir(), cache), join(temp, cache));
   const bin = join(base, "bin");
@@ -77,18 +101,24 @@ export function makeSandbox(root: string, options: { compile?: boolean } = {}): 
 }
 
 /**
- * `npm run -s NAME ARGS` without npm: it takes a fifth of a second of processor time to start a script, and the lessons
- * start fifty. Everything else goes on to the real one.
+ * `npm run -s NAME ARGS` without npm: it takes a fifth of a second of processor time to start a
+ * script, and the lessons start fifty. Everything else goes on to the real one.
  */
 function npmShim(root: string): string {
-  const { scripts = {} } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts?: Record<string, string> };
+  const { scripts = {} } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    scripts?: Record<string, string>;
+  };
   const cases = Object.entries(scripts)
     .filter(([name, line]) => /^[\w-]+$/.test(name) && /^node [\w./ -]+$/.test(line))
-    .map(([name, line]) => `    ${name}) shift 3; [ "\${1-}" = -- ] && shift; npm_lifecycle_event=${name} INIT_CWD=$PWD exec ${line} "$@" ;;`);
+    .map(
+      ([name, line]) =>
+        `    ${name}) shift 3; [ "\${1-}" = -- ] && shift; npm_lifecycle_event=${name} ` +
+        `INIT_CWD=$PWD exec ${line} "$@" ;;`,
+    );
   return [
     "#!/bin/sh",
-    "# npm reads options for itself unless -- stands before all of them: other calls with options are its business.",
-    'plain=yes; [ "${4-}" = -- ] || for word in "$@"; do case $word in -s) ;; -*) plain=no ;; esac; done',
+    "# npm reads options for itself unless -- stands before all of them: other calls with " + "options are its business.",
+    'plain=yes; [ "${4-}" = -- ] || for word in "$@"; do case $word in -s) ;; -*) plain=no ;; ' + 'esac; done',
     'if [ "${1-} ${2-} $plain" = "run -s yes" ] && [ -f package.json ]; then', '  case ${3-} in', ...cases, "  esac", "fi",
     'PATH=${PATH#*:} exec npm "$@"', "",
   ].join("\n");
@@ -103,11 +133,17 @@ export async function applyPatch(sandbox: Sandbox, file: string): Promise<string
   });
   if (done.code !== 0) return done.output.trim() || `git exited with ${done.code}`;
   const patch = readFileSync(join(sandbox.root, file), "utf8");
-  recompile(sandbox.root, [...patch.matchAll(/^(?:---|\+\+\+) [ab]\/(\S+)/gm)].map((match) => match[1]!));
+  recompile(
+    sandbox.root,
+    [...patch.matchAll(/^(?:---|\+\+\+) [ab]\/(\S+)/gm)].map((match) => match[1]!),
+  );
   return undefined;
 }
 
-/** Files in a sandbox that somebody may have left behind, as paths relative to it. Ignored folders do not count. */
+/**
+ * Files in a sandbox that somebody may have left behind, as paths relative to it. Ignored folders
+ * do not count.
+ */
 export function listLeftovers(sandbox: Sandbox): string[] {
   const ignored = /^(node_modules|dist|own|\.titan)(\/|$)/;
   const inCopy = readdirSync(sandbox.root)
@@ -117,7 +153,9 @@ export function listLeftovers(sandbox: Sandbox): string[] {
       const inside = filesUnderOrSelf(path);
       return inside.map((file) => file.slice(sandbox.root.length + 1));
     });
-  const inTemp = readdirSync(sandbox.temp).filter((name) => !/^(tsx-\d+|node-compile-cache)$/.test(name)).map((name) => `$TMPDIR/${name}`);
+  const inTemp = readdirSync(sandbox.temp)
+    .filter((name) => !/^(tsx-\d+|node-compile-cache)$/.test(name))
+    .map((name) => `$TMPDIR/${name}`);
   return [...inCopy, ...inTemp];
 }
 
@@ -129,14 +167,30 @@ function filesUnderOrSelf(path: string): string[] {
   }
 }
 
-/** The environment of a program in a sandbox: nothing of npm, node flags, CI or a running Titan leaks in. */
+/**
+ * The environment of a program in a sandbox: nothing of npm, node flags, CI or a running Titan
+ * leaks in.
+ */
 export function sandboxEnvironment(sandbox: Sandbox): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = {};
   for (const [name, value] of Object.entries(process.env)) {
-    if (!/^(npm_.*|INIT_CWD|NODE_.*|TITAN_.*|CI|FORCE_COLOR|GIT_.*|COLUMNS|TSX_.*)$/.test(name)) env[name] = value;
+    if (!/^(npm_.*|INIT_CWD|NODE_.*|TITAN_.*|CI|FORCE_COLOR|GIT_.*|COLUMNS|TSX_.*)$/.test(name)) {
+      env[name] = value;
+    }
   }
-  // Without the ceiling, `git apply` inside somebody's repository would skip our files without a word.
-  return { ...env, PATH: `${sandbox.bin}:${env["PATH"] ?? ""}`, NO_COLOR: "1", TERM: "dumb", LC_ALL: "C.UTF-8", TZ: "UTC", TMPDIR: sandbox.temp, [MARK]: sandbox.root, GIT_CEILING_DIRECTORIES: join(sandbox.root, "..") };
+  // Without the ceiling, `git apply` inside somebody's repository would skip our files without a
+  // word.
+  return {
+    ...env,
+    PATH: `${sandbox.bin}:${env["PATH"] ?? ""}`,
+    NO_COLOR: "1",
+    TERM: "dumb",
+    LC_ALL: "C.UTF-8",
+    TZ: "UTC",
+    TMPDIR: sandbox.temp,
+    [MARK]: sandbox.root,
+    GIT_CEILING_DIRECTORIES: join(sandbox.root, ".."),
+  };
 }
 
 export interface Outcome {
@@ -160,9 +214,17 @@ const CLOSE_GRACE_TURNS = 25;
 const TURN_MS = 10;
 
 /** Runs a program in a process group of its own and kills the whole group at the deadline. */
-export function runProgram(argv: readonly string[], options: { cwd: string; env: NodeJS.ProcessEnv; timeoutMs: number }): Promise<Outcome> {
+export function runProgram(
+  argv: readonly string[],
+  options: { cwd: string; env: NodeJS.ProcessEnv; timeoutMs: number },
+): Promise<Outcome> {
   return new Promise((resolve) => {
-    const child = spawn(argv[0] ?? "", argv.slice(1), { cwd: options.cwd, env: options.env, stdio: ["ignore", "pipe", "pipe"], detached: true });
+    const child = spawn(argv[0] ?? "", argv.slice(1), {
+      cwd: options.cwd,
+      env: options.env,
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true,
+    });
     openGroups.add(child);
     const chunks: Buffer[] = [];
     let size = 0;
@@ -196,7 +258,13 @@ export function runProgram(argv: readonly string[], options: { cwd: string; env:
       void groupEnded(child).then((ended) => {
         if (!ended) killGroup(child);
         openGroups.delete(child);
-        resolve({ code, signal, output: Buffer.concat(chunks).toString("utf8") + extra, timedOut, survivors: !timedOut && (!ended || held) });
+        resolve({
+          code,
+          signal,
+          output: Buffer.concat(chunks).toString("utf8") + extra,
+          timedOut,
+          survivors: !timedOut && (!ended || held),
+        });
       });
     };
     child.on("error", (error) => finish(null, null, error.message));
@@ -212,7 +280,10 @@ function killGroup(child: ChildProcess): void {
   }
 }
 
-/** tsx's compiler process notices the end of its parent and follows within milliseconds: that is no survivor. */
+/**
+ * tsx's compiler process notices the end of its parent and follows within milliseconds: that is no
+ * survivor.
+ */
 const SURVIVOR_GRACE_MS = 1000;
 /**
  * A process that was killed is gone within milliseconds, unless the kernel writes its memory to
@@ -241,8 +312,12 @@ function groupIsAlive(group: number): boolean {
   if (pids.length === 0) return true;
   return pids.some((pid) => {
     try {
-      // pid (name) state parent group …; the name may hold anything, so count from its closing bracket
-      const [state, , pgrp] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
+      // pid (name) state parent group …; the name may hold anything, so count from its closing
+      // bracket
+      const [state, , pgrp] = readFileSync(`/proc/${pid}/stat`, "utf8")
+        .split(") ")
+        .at(-1)!
+        .split(" ");
       return Number(pgrp) === group && state !== "Z" && state !== "X";
     } catch {
       return false;
@@ -251,8 +326,9 @@ function groupIsAlive(group: number): boolean {
 }
 
 /**
- * Processes started from a sandbox that are still there although their group is gone: they carry its mark, or live
- * in its folders. Linux only (`/proc`); elsewhere the group check above has to do. They are killed.
+ * Processes started from a sandbox that are still there although their group is gone: they carry
+ * its mark, or live in its folders. Linux only (`/proc`); elsewhere the group check above has to
+ * do. They are killed.
  */
 export function killStrays(sandbox: Sandbox): string[] {
   const base = join(sandbox.root, "..");
@@ -261,7 +337,9 @@ export function killStrays(sandbox: Sandbox): string[] {
   for (const pid of readdirOr("/proc")) {
     if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
     try {
-      const inside = readlinkSync(`/proc/${pid}/cwd`).startsWith(base) || readFileSync(`/proc/${pid}/environ`, "utf8").includes(`${MARK}=${sandbox.root}`);
+      const inside =
+        readlinkSync(`/proc/${pid}/cwd`).startsWith(base) ||
+        readFileSync(`/proc/${pid}/environ`, "utf8").includes(`${MARK}=${sandbox.root}`);
       if (!inside || readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ")) continue;
       strays.push(readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim());
       process.kill(Number(pid), "SIGKILL");

@@ -1,13 +1,17 @@
 /**
- * Sandboxes that are used again. To copy the project takes a third of a second of processor time and to put a changed
- * file back takes a millisecond, and most jobs of the gate change one file or none.
+ * Sandboxes that are used again. To copy the project takes a third of a second of processor time
+ * and to put a changed file back takes a millisecond, and most jobs of the gate change one file or
+ * none.
  */
 import { cpSync, lstatSync, mkdirSync, readdirSync, rmSync, type Stats } from "node:fs";
 import { dirname, join } from "node:path";
 import { killStrays, makeSandbox, type Sandbox } from "./sandbox.ts";
 
 export interface Sandboxes {
-  /** Lends a sandbox that is as the project was when the first one was made. Nobody else has it meanwhile. */
+  /**
+   * Lends a sandbox that is as the project was when the first one was made. Nobody else has it
+   * meanwhile.
+   */
   use<T>(work: (sandbox: Sandbox) => Promise<T>): Promise<T>;
   remove(): void;
 }
@@ -51,32 +55,49 @@ function pristineOf({ root, temp }: Sandbox): Pristine {
 /** Ends what still runs in the sandbox and makes its files again those of the pristine one. */
 function restore(sandbox: Sandbox, { root, entries, temp, tempEntries }: Pristine): void {
   killStrays(sandbox);
-  for (const [folder, origin, before] of [[sandbox.root, root, entries], [sandbox.temp, temp, tempEntries]] as const) {
+  for (const [folder, origin, before] of [
+    [sandbox.root, root, entries],
+    [sandbox.temp, temp, tempEntries],
+  ] as const) {
     const now = entriesUnder(folder);
     for (const [path, stats] of now) {
-      if (!same(stats, before.get(path))) rmSync(join(folder, path), { recursive: true, force: true });
+      if (!same(stats, before.get(path))) {
+        rmSync(join(folder, path), { recursive: true, force: true });
+      }
     }
     for (const [path, stats] of before) {
       if (same(stats, now.get(path))) continue;
       mkdirSync(dirname(join(folder, path)), { recursive: true });
-      cpSync(join(origin, path), join(folder, path), { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
+      cpSync(join(origin, path), join(folder, path), {
+        recursive: true,
+        preserveTimestamps: true,
+        verbatimSymlinks: true,
+      });
     }
   }
 }
 
-/** All files, links and folders below a folder, by their path in it; a folder comes before what is in it. */
+/**
+ * All files, links and folders below a folder, by their path in it; a folder comes before what is
+ * in it.
+ */
 function entriesUnder(folder: string, prefix = ""): Map<string, Stats> {
   const found = new Map<string, Stats>();
   for (const name of readdirSync(join(folder, prefix))) {
     const path = join(prefix, name);
     const stats = lstatSync(join(folder, path));
     found.set(path, stats);
-    if (stats.isDirectory()) for (const [inner, each] of entriesUnder(folder, path)) found.set(inner, each);
+    if (stats.isDirectory()) {
+      for (const [inner, each] of entriesUnder(folder, path)) found.set(inner, each);
+    }
   }
   return found;
 }
 
-/** As far as `cp -p` keeps it. A file that was written since has another time; that of a folder says nothing. */
+/**
+ * As far as `cp -p` keeps it. A file that was written since has another time; that of a folder says
+ * nothing.
+ */
 function same(a: Stats, b: Stats | undefined): boolean {
   if (b === undefined || a.mode !== b.mode) return false;
   if (a.isDirectory() || a.isSymbolicLink()) return true;

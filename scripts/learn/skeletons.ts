@@ -1,4 +1,7 @@
-/** An exercise is real when the chapter with its bodies removed still compiles, and its contract test fails. */
+/**
+ * An exercise is real when the chapter with its bodies removed still compiles, and its contract
+ * test fails.
+ */
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { recompile } from "../lib/compiled.mjs";
@@ -11,29 +14,65 @@ import { runProgram, type Sandbox, sandboxEnvironment } from "./sandbox.ts";
 const COMPILE_TIMEOUT_MS = 60_000;
 
 /** With the bodies removed, the chapter's contract test must fail. */
-export async function checkSkeleton(sandbox: Sandbox, lesson: Lesson, exercises: readonly Exercise[]): Promise<Problem[]> {
+export async function checkSkeleton(
+  sandbox: Sandbox,
+  lesson: Lesson,
+  exercises: readonly Exercise[],
+): Promise<Problem[]> {
   removeBodies(sandbox, exercises);
-  const where = { file: exercises[0]?.file ?? lesson.readme, line: exercises[0]?.line ?? 1, rule: "exercise" };
+  const where = {
+    file: exercises[0]?.file ?? lesson.readme,
+    line: exercises[0]?.line ?? 1,
+    rule: "exercise",
+  };
   const test = `test/${lesson.id}.test.ts`;
   const { summary, output } = await runNamedTests(sandbox, test, []);
-  if (summary && summary.failed.length === 0 && summary.ran === 0) return [{ ...where, message: `${test} runs no test:\n${tail(output)}` }];
-  if (summary && summary.failed.length === 0) return [{ ...where, message: `${test} passes although the bodies of ${exercises.map((e) => e.name).join(", ")} are gone` }];
+  if (summary && summary.failed.length === 0 && summary.ran === 0) {
+    return [{ ...where, message: `${test} runs no test:\n${tail(output)}` }];
+  }
+  if (summary && summary.failed.length === 0) {
+    return [
+      {
+        ...where,
+        message:
+          `${test} passes although the bodies of ` +
+          `${exercises.map((e) => e.name).join(", ")} are gone`,
+      },
+    ];
+  }
   return [];
 }
 
-/** With the bodies of all lessons removed the sources must type-check: one compile, since it is the dearest step of all. */
-export async function checkSkeletonTypes(project: Project, sandbox: Sandbox, exercises: readonly Exercise[]): Promise<Problem[]> {
+/**
+ * With the bodies of all lessons removed the sources must type-check: one compile, since it is the
+ * dearest step of all.
+ */
+export async function checkSkeletonTypes(
+  project: Project,
+  sandbox: Sandbox,
+  exercises: readonly Exercise[],
+): Promise<Problem[]> {
   removeBodies(sandbox, exercises);
-  // What only the removed bodies used is not an error in a skeleton: the reader is about to use it again.
+  // What only the removed bodies used is not an error in a skeleton: the reader is about to use it
+  // again.
   const errors = await typeErrors(project, sandbox);
   if (errors.length === 0) return [];
   // An error that is there with the bodies in place, too, belongs to somebody else.
-  for (const file of new Set(exercises.map((exercise) => exercise.file))) copyFileSync(join(project.root, file), join(sandbox.root, file));
+  for (const file of new Set(exercises.map((exercise) => exercise.file))) {
+    copyFileSync(join(project.root, file), join(sandbox.root, file));
+  }
   const before = new Set((await typeErrors(project, sandbox)).map(withoutPlace));
-  return errors.filter((line) => !before.has(withoutPlace(line))).map((line) => {
-    const [, file = exercises[0]!.file, row = "1"] = /^([^(]+)\((\d+),/.exec(line) ?? [];
-    return { file, line: Number(row), rule: "exercise", message: `with the bodies of the exercises removed this does not type-check: ${line}` };
-  });
+  return errors
+    .filter((line) => !before.has(withoutPlace(line)))
+    .map((line) => {
+      const [, file = exercises[0]!.file, row = "1"] = /^([^(]+)\((\d+),/.exec(line) ?? [];
+      return {
+        file,
+        line: Number(row),
+        rule: "exercise",
+        message: `with the bodies of the exercises removed this does not type-check: ${line}`,
+      };
+    });
 }
 
 /** Lines move when bodies go. */
@@ -49,9 +88,19 @@ function removeBodies(sandbox: Sandbox, exercises: readonly Exercise[]): void {
 }
 
 async function typeErrors(project: Project, sandbox: Sandbox): Promise<string[]> {
-  const { code, output } = await runProgram([
-    process.execPath, join(project.root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.json", "--noEmit",
-    "--noUnusedLocals", "false", "--noUnusedParameters", "false",
-  ], { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: COMPILE_TIMEOUT_MS });
+  const { code, output } = await runProgram(
+    [
+      process.execPath,
+      join(project.root, "node_modules/typescript/bin/tsc"),
+      "-p",
+      "tsconfig.json",
+      "--noEmit",
+      "--noUnusedLocals",
+      "false",
+      "--noUnusedParameters",
+      "false",
+    ],
+    { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: COMPILE_TIMEOUT_MS },
+  );
   return code === 0 ? [] : output.trim().split("\n").filter((line) => line.includes("error TS"));
 }

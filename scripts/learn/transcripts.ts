@@ -5,16 +5,22 @@
  *     kept 3 of 4 records in 1.8 ms
  *     ...
  *
- * Each command runs in `sh`, in a copy of the project; what differs from run to run (durations, ports, process
- * ids, run ids, temporary paths) is replaced on both sides before comparing. A line `...` stands for any lines.
- * In a fence of type `console exact` durations and rates are compared as they are: for what runs in
- * virtual time. Nothing may stay behind: no process, no file.
+ * Each command runs in `sh`, in a copy of the project; what differs from run to run (durations,
+ * ports, process ids, run ids, temporary paths) is replaced on both sides before comparing. A line
+ * `...` stands for any lines. In a fence of type `console exact` durations and rates are compared
+ * as they are: for what runs in virtual time. Nothing may stay behind: no process, no file.
  */
 import { isExact } from "./form.ts";
 import type { Fence } from "./markdown.ts";
 import type { Lesson } from "./project.ts";
 import type { Problem } from "./report.ts";
-import { killStrays, listLeftovers, runProgram, type Sandbox, sandboxEnvironment } from "./sandbox.ts";
+import {
+  killStrays,
+  listLeftovers,
+  runProgram,
+  type Sandbox,
+  sandboxEnvironment,
+} from "./sandbox.ts";
 
 export interface Command {
   /** 1-based, in the lesson. */
@@ -53,8 +59,11 @@ export interface TranscriptResult {
 export async function checkTranscripts(lesson: Lesson, fences: readonly Fence[], sandbox: Sandbox): Promise<TranscriptResult> {
   const problems: Problem[] = [];
   const recorded: { fence: Fence; lines: string[] }[] = [];
-  const say = (line: number, message: string, diff?: { expected: string; received: string }): void =>
-    void problems.push({ file: lesson.readme, line, rule: "console", message, ...diff });
+  const say = (
+    line: number,
+    message: string,
+    diff?: { expected: string; received: string },
+  ): void => void problems.push({ file: lesson.readme, line, rule: "console", message, ...diff });
   const before = new Set(listLeftovers(sandbox));
   for (const fence of fences) {
     const { commands, strayOutput } = parseTranscript(fence);
@@ -67,7 +76,9 @@ export async function checkTranscripts(lesson: Lesson, fences: readonly Fence[],
       const outcome = await runProgram(["sh", "-c", `exec 2>&1\n${text}`], {
         cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: COMMAND_TIMEOUT_MS,
       });
-      if (outcome.timedOut) say(line, `\`${text}\` did not finish within ${COMMAND_TIMEOUT_MS / 1000} s`);
+      if (outcome.timedOut) {
+        say(line, `\`${text}\` did not finish within ${COMMAND_TIMEOUT_MS / 1000} s`);
+      }
       if (outcome.survivors) say(line, `\`${text}\` left a process running`);
       const received = outputLines(outcome.output, sandbox);
       const exact = isExact(fence);
@@ -75,31 +86,48 @@ export async function checkTranscripts(lesson: Lesson, fences: readonly Fence[],
       const matches = matchLines(wanted, found);
       if (!matches) {
         differs = true;
-        say(line, `\`${text}\` prints something else${outcome.code ? ` (exit code ${outcome.code})` : ""}`, {
-          expected: wanted.join("\n"), received: found.join("\n"),
-        });
+        say(
+          line,
+          `\`${text}\` prints something else${outcome.code ? ` (exit code ${outcome.code})` : ""}`,
+          {
+            expected: wanted.join("\n"),
+            received: found.join("\n"),
+          },
+        );
       }
       lines.push(...`$ ${text}`.split("\n"), ...(matches ? expected : received));
     }
     if (differs) recorded.push({ fence, lines });
   }
-  for (const stray of killStrays(sandbox)) say(fences[0]?.line ?? 1, `a process was left behind: ${stray}`);
+  for (const stray of killStrays(sandbox)) {
+    say(fences[0]?.line ?? 1, `a process was left behind: ${stray}`);
+  }
   const left = listLeftovers(sandbox).filter((path) => !before.has(path));
-  if (left.length > 0) say(fences[0]?.line ?? 1, `files were left behind: ${left.slice(0, 5).join(", ")}`);
+  if (left.length > 0) {
+    say(fences[0]?.line ?? 1, `files were left behind: ${left.slice(0, 5).join(", ")}`);
+  }
   return { problems, recorded };
 }
 
 /** Paths of the sandbox read as they would in a checkout. */
 function outputLines(output: string, sandbox: Sandbox): string[] {
-  const text = output.replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "").replace(/\r\n?/g, "\n").replaceAll(sandbox.temp, "/tmp").replaceAll(sandbox.root, ".");
+  const text = output
+    .replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "")
+    .replace(/\r\n?/g, "\n")
+    .replaceAll(sandbox.temp, "/tmp")
+    .replaceAll(sandbox.root, ".");
   const lines = text.split("\n").map((line) => line.trimEnd());
   while (lines.length > 0 && lines.at(-1) === "") lines.pop();
   return lines;
 }
 
-const UNITS = "ns|µs|μs|us|ms|s|sec|secs|seconds?|minutes?|min|h|kB|KB|KiB|MB|MiB|GB|GiB|kbit|Mbit|Gbit";
+const UNITS =
+  "ns|µs|μs|us|ms|s|sec|secs|seconds?|minutes?|min|h|kB|KB|KiB|MB|MiB|GB|GiB|kbit|Mbit|Gbit";
 
-/** What may differ between two runs, each with the word that stands for it. Order matters: the longest shapes first. */
+/**
+ * What may differ between two runs, each with the word that stands for it. Order matters: the
+ * longest shapes first.
+ */
 const VARIABLE: readonly (readonly [RegExp, string])[] = [
   [/\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/g, "<uuid>"],
   [/\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z?)?/g, "<date>"],
@@ -141,7 +169,8 @@ export function normalise(lines: readonly string[], options: { exact?: boolean }
 
 /** Lines against a pattern in which `...` matches any number of lines. */
 export function matchLines(pattern: readonly string[], lines: readonly string[]): boolean {
-  // The classic wildcard walk: remember the last `...` and, on a mismatch, let it take one line more.
+  // The classic wildcard walk: remember the last `...` and, on a mismatch, let it take one line
+  // more.
   let [p, i, star, from] = [0, 0, -1, 0];
   while (i < lines.length) {
     if (pattern[p]?.trim() === "...") [star, from, p] = [p, i, p + 1];

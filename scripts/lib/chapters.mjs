@@ -1,10 +1,16 @@
 // @ts-check
-/** Chapters as the file system shows them: `lessons/NN-name/`, `test/NN-name.test.ts`, `test/NN-name.topic.test.ts`. */
+/**
+ * Chapters as the file system shows them: `lessons/NN-name/`, `test/NN-name.test.ts`,
+ * `test/NN-name.topic.test.ts`.
+ */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { BootstrapError, ROOT } from "../bootstrap.mjs";
 
-/** @typedef {{ id: string, number: number, name: string, tests: string[], hasLesson: boolean }} Chapter */
+/**
+ * @typedef {{ id: string, number: number, name: string, tests: string[], hasLesson: boolean }}
+ * Chapter
+ */
 
 /**
  * @param {string} [root]
@@ -16,7 +22,18 @@ export function listChapters(root = ROOT) {
   /** @param {string} id */
   const chapter = (id) => {
     let entry = found.get(id);
-    if (!entry) found.set(id, (entry = { id, number: Number(id.slice(0, 2)), name: id.slice(3), tests: [], hasLesson: false }));
+    if (!entry) {
+      found.set(
+        id,
+        (entry = {
+          id,
+          number: Number(id.slice(0, 2)),
+          name: id.slice(3),
+          tests: [],
+          hasLesson: false,
+        }),
+      );
+    }
     return entry;
   };
   for (const name of namesIn(join(root, "lessons"))) {
@@ -46,12 +63,16 @@ function namesIn(folder) {
  */
 export function findChapter(asked, root = ROOT) {
   const chapters = listChapters(root);
-  const found = chapters.find((c) => c.id === asked || c.name === asked || (/^\d+$/.test(asked) && c.number === Number(asked)));
+  const found = chapters.find(
+    (c) =>
+      c.id === asked || c.name === asked || (/^\d+$/.test(asked) && c.number === Number(asked)),
+  );
   if (found) return found;
   const near = suggest(asked, chapters.flatMap((c) => [c.name, c.id]));
   throw new BootstrapError(
-    `Cannot find chapter: ${JSON.stringify(asked)} is not one of them${near ? ` (did you mean ${near}?)` : ""}\n` +
-    chapters.map((c) => `  ${c.id}`).join("\n"),
+    `Cannot find chapter: ${JSON.stringify(asked)} is not one of ` +
+      `them${near ? ` (did you mean ${near}?)` : ""}\n` +
+      chapters.map((c) => `  ${c.id}`).join("\n"),
   );
 }
 
@@ -65,7 +86,8 @@ export function suggest(asked, candidates) {
   let best;
   let bestDistance = Math.ceil(asked.length / 3) + 1;
   for (const candidate of candidates) {
-    const distance = candidate.startsWith(asked) && asked !== "" ? 1 : editDistance(asked, candidate);
+    const distance =
+      candidate.startsWith(asked) && asked !== "" ? 1 : editDistance(asked, candidate);
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
   return best;
@@ -84,7 +106,8 @@ function editDistance(a, b) {
     const row = (rows[i] = [i]);
     for (let j = 1; j <= b.length; j++) {
       const replaced = at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      const swapped = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? at(i - 2, j - 2) + 1 : Infinity;
+      const swapped =
+        a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? at(i - 2, j - 2) + 1 : Infinity;
       row.push(Math.min(replaced, at(i - 1, j) + 1, at(i, j - 1) + 1, swapped));
     }
   }

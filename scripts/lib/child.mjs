@@ -4,7 +4,10 @@ import { constants } from "node:os";
 import { ROOT } from "../bootstrap.mjs";
 import { startMember } from "./family.mjs";
 
-/** What runs TypeScript from `src/`: the "source" condition picks `src/x/mod.ts` for "#x", tsx strips the types. */
+/**
+ * What runs TypeScript from `src/`: the "source" condition picks `src/x/mod.ts` for "#x", tsx
+ * strips the types.
+ */
 export const SOURCE_FLAGS = ["--conditions=source", "--import", "tsx"];
 
 /**
@@ -18,7 +21,8 @@ export function runNode(args, options = {}) {
   return new Promise((resolve, reject) => {
     const { cwd = ROOT, env = process.env, stdio = "inherit" } = options;
     const child = startMember(args, { cwd, env, stdio });
-    // Ctrl-C reaches the whole foreground group: the child decides what it means, and we stay to report its exit.
+    // Ctrl-C reaches the whole foreground group: the child decides what it means, and we stay to
+    // report its exit.
     const stay = () => {};
     const forward = () => child.kill("SIGTERM");
     process.on("SIGINT", stay);

@@ -1,28 +1,56 @@
 // @ts-check
 /**
- * A compiled copy of the project: JavaScript beside every program and test, so that node starts them without a loader.
+ * A compiled copy of the project: JavaScript beside every program and test, so that node starts
+ * them without a loader.
  *
  *     test/05-log.test.ts      what somebody wrote
  *     test/05-log.test.js      the same without its types: node test/05-log.test.js
  *     src/log/open.js       -> dist/log/open.js, because "#log" without a condition means dist
  *
- * tsx takes 0.15 s of processor time per process and some milliseconds per module. `npm test` starts 300 processes.
- * A checkout is never compiled like this, only copies of it (scripts/learn/sandbox.ts). What changes in one has to be
- * compiled again. Types are not checked here: that is done once, for all.
+ * tsx takes 0.15 s of processor time per process and some milliseconds per module. `npm test`
+ * starts 300 processes. A checkout is never compiled like this, only copies of it
+ * (scripts/learn/sandbox.ts). What changes in one has to be compiled again. Types are not checked
+ * here: that is done once, for all.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { SOURCE_FLAGS } from "./child.mjs";
 
-/** In the copy; its presence says that the copy is compiled. It holds the URL of the original, to which stack traces point. */
+/**
+ * In the copy; its presence says that the copy is compiled. It holds the URL of the original, to
+ * which stack traces point.
+ */
 const MARK = join("dist", ".compiled");
 
-/** Strips types and turns ".ts" in imports into ".js": a tenth of a second for a file, a third of one for all. */
+/**
+ * Strips types and turns ".ts" in imports into ".js": a tenth of a second for a file, a third of
+ * one for all.
+ */
 const COMPILER_FLAGS = [
-  "--ignoreConfig", "--noCheck", "--noResolve", "--lib", "es5", "--types", "", "--target", "es2023", "--module", "nodenext",
-  "--verbatimModuleSyntax", "--rewriteRelativeImportExtensions", "--inlineSourceMap",
+  "--ignoreConfig",
+  "--noCheck",
+  "--noResolve",
+  "--lib",
+  "es5",
+  "--types",
+  "",
+  "--target",
+  "es2023",
+  "--module",
+  "nodenext",
+  "--verbatimModuleSyntax",
+  "--rewriteRelativeImportExtensions",
+  "--inlineSourceMap",
 ];
 
 /** @param {string} root */
@@ -42,7 +70,10 @@ export function compileCopy(root, original) {
     const link = join(root, file.replace(/\.ts$/, ".js"));
     symlinkSync(relative(dirname(link), compiledPath(root, file)), link);
   }
-  compile(root, ["src", "test", "scripts", "lessons"].flatMap((folder) => sourcesUnder(root, folder)));
+  compile(
+    root,
+    ["src", "test", "scripts", "lessons"].flatMap((folder) => sourcesUnder(root, folder)),
+  );
 }
 
 /**
@@ -58,7 +89,8 @@ export function recompile(root, files) {
 }
 
 /**
- * What runs a program or a test of the project: its JavaScript in a compiled copy, elsewhere the sources through tsx.
+ * What runs a program or a test of the project: its JavaScript in a compiled copy, elsewhere the
+ * sources through tsx.
  * @param {string} root
  * @param {string} file relative to the root
  * @returns {string[]} node's options, and the file as the last
@@ -88,8 +120,12 @@ function compile(root, files) {
   const original = readFileSync(join(root, MARK), "utf8");
   const inSrc = files.filter((file) => file.startsWith("src/"));
   const others = files.filter((file) => !file.startsWith("src/"));
-  if (inSrc.length > 0) run(root, inSrc, ["--rootDir", "src", "--outDir", "dist", "--sourceRoot", `${original}src/`]);
-  if (others.length > 0) run(root, others, ["--rootDir", ".", "--outDir", ".", "--sourceRoot", original]);
+  if (inSrc.length > 0) {
+    run(root, inSrc, ["--rootDir", "src", "--outDir", "dist", "--sourceRoot", `${original}src/`]);
+  }
+  if (others.length > 0) {
+    run(root, others, ["--rootDir", ".", "--outDir", ".", "--sourceRoot", original]);
+  }
 }
 
 /**
@@ -99,7 +135,11 @@ function compile(root, files) {
  */
 function run(root, files, flags) {
   const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
-  const { status, stdout, stderr } = spawnSync(process.execPath, [tsc, ...COMPILER_FLAGS, ...flags, ...files], { cwd: root, encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [tsc, ...COMPILER_FLAGS, ...flags, ...files],
+    { cwd: root, encoding: "utf8" },
+  );
   if (status === 0) return;
   // The compiler guesses what a file with a wrong syntax may mean. To node it must stay wrong.
   const wrong = new Map(stdout.split("\n").flatMap((line) => {

@@ -2,16 +2,16 @@
 /**
  * A reporter for `node --test` that writes what a script wants to know as one JSON object.
  *
- * Needed because exit code 0 does not mean that a test ran: node counts a file without tests as one passed test
- * named after the file, and tests that a name pattern left out as skipped (Node 20) or not at all (Node 22).
+ * Needed because exit code 0 does not mean that a test ran: node counts a file without tests as one
+ * passed test named after the file, and tests that a name pattern left out as skipped (Node 20) or
+ * not at all (Node 22).
  */
 import { basename } from "node:path";
 
 /**
- * @typedef {{
- *   ran: number, passed: { name: string, file: string }[], failed: { name: string, file: string, message: string }[],
- *   skipped: { name: string, file: string, reason: string }[], lines: string[],
- * }} TestSummary
+ * @typedef {{ ran: number, passed: { name: string, file: string }[], failed: { name: string, file:
+ *   string, message: string }[], skipped: { name: string, file: string, reason: string }[], lines:
+ *   string[], }} TestSummary
  */
 
 /**
@@ -21,20 +21,33 @@ export default async function* summarise(source) {
   /** @type {TestSummary} */
   const summary = { ran: 0, passed: [], failed: [], skipped: [], lines: [] };
   for await (const { type, data } of source) {
-    if (type === "test:diagnostic" && data.nesting === 0 && /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) /.test(data.message)) {
+    if (
+      type === "test:diagnostic" &&
+      data.nesting === 0 &&
+      /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) /.test(data.message)
+    ) {
       summary.lines.push(data.message);
     }
     if (type !== "test:pass" && type !== "test:fail") continue;
     if (data.details?.type === "suite") continue;
     const file = data.file ?? "";
-    const isFile = data.nesting === 0 && /\.test\.[mc]?[tj]s$/.test(data.name) && (file === "" || basename(file) === basename(data.name));
+    const isFile =
+      data.nesting === 0 &&
+      /\.test\.[mc]?[tj]s$/.test(data.name) &&
+      (file === "" || basename(file) === basename(data.name));
     if (data.skip !== undefined || data.todo !== undefined) {
       const reason = String(data.skip ?? data.todo);
-      if (reason !== "test name does not match pattern") summary.skipped.push({ name: data.name, file, reason });
+      if (reason !== "test name does not match pattern") {
+        summary.skipped.push({ name: data.name, file, reason });
+      }
     } else if (type === "test:fail") {
       const error = data.details?.error;
       summary.ran += isFile ? 0 : 1;
-      summary.failed.push({ name: data.name, file, message: String(error?.cause?.message ?? error?.message ?? "") });
+      summary.failed.push({
+        name: data.name,
+        file,
+        message: String(error?.cause?.message ?? error?.message ?? ""),
+      });
     } else if (!isFile) {
       summary.ran += 1;
       summary.passed.push({ name: data.name, file });

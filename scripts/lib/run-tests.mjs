@@ -1,5 +1,8 @@
 // @ts-check
-/** One way to run test files: output for people, a summary for the caller, and a failure when nothing ran. */
+/**
+ * One way to run test files: output for people, a summary for the caller, and a failure when
+ * nothing ran.
+ */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -10,7 +13,10 @@ import { loaderFlags, programFile } from "./compiled.mjs";
 
 /** @typedef {import("./reporter.mjs").TestSummary} TestSummary */
 
-/** For a file, ten times what the slowest takes: what a failed test has left running would keep its file from ending for ever. */
+/**
+ * For a file, ten times what the slowest takes: what a failed test has left running would keep its
+ * file from ending for ever.
+ */
 const FILE_TIMEOUT_MS = 240_000;
 
 /**
@@ -57,7 +63,8 @@ export async function runTests(files, options = {}) {
   if (files.length === 0) return { code: 0, summary: emptySummary() };
   const folder = mkdtempSync(join(tmpdir(), "titan-test-"));
   const report = join(folder, "summary.json");
-  // Inside a test this variable is set, and a runner that finds it takes itself for a child and runs nothing.
+  // Inside a test this variable is set, and a runner that finds it takes itself for a child and
+  // runs nothing.
   const { NODE_TEST_CONTEXT: _, ...env } = options.env ?? process.env;
   try {
     const args = programFor(
@@ -70,7 +77,9 @@ export async function runTests(files, options = {}) {
       stdio: options.quiet ? "ignore" : "inherit",
     });
     const summary = readSummary(report);
-    if (summary.ran === 0 && status === 0 && !options.quiet) process.stderr.write("No test ran: that is a failure, not a success.\n");
+    if (summary.ran === 0 && status === 0 && !options.quiet) {
+      process.stderr.write("No test ran: that is a failure, not a success.\n");
+    }
     return { code: status === 0 && summary.ran === 0 ? 1 : status, summary };
   } finally {
     rmSync(folder, { recursive: true, force: true });

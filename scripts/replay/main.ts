@@ -1,8 +1,8 @@
 /**
  * `node scripts/replay-workflow.mjs [FILE…] [--scale 0.01] [--workers 2] [--slots 4]`
  *
- * Replays recorded workflows (default: the three in test/data/workflows) on an embedded cluster and prints how long each took
- * beside the two lower bounds that no schedule can beat.
+ * Replays recorded workflows (default: the three in test/data/workflows) on an embedded cluster and
+ * prints how long each took beside the two lower bounds that no schedule can beat.
  */
 import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -17,17 +17,36 @@ const DATA = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "te
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { scale: { type: "string", default: "0.01" }, workers: { type: "string", default: "2" }, slots: { type: "string", default: "8" } },
+  options: {
+    scale: { type: "string", default: "0.01" },
+    workers: { type: "string", default: "2" },
+    slots: { type: "string", default: "8" },
+  },
 });
-const [scale, workers, slots] = [Number(values.scale), Number(values.workers), Number(values.slots)];
-const files = positionals.length > 0 ? positionals : readdirSync(DATA).filter((name) => name.endsWith(".json")).sort().map((name) => join(DATA, name));
+const [scale, workers, slots] = [
+  Number(values.scale),
+  Number(values.workers),
+  Number(values.slots),
+];
+const files =
+  positionals.length > 0
+    ? positionals
+    : readdirSync(DATA)
+        .filter((name) => name.endsWith(".json"))
+        .sort()
+        .map((name) => join(DATA, name));
 
 async function replay(client: Client, file: string): Promise<boolean> {
   const workflow = readWorkflow(file);
   const jobs = toJobs(workflow, scale);
   const edges = jobs.reduce((sum, job) => sum + job.dependsOn.length, 0);
   const start = performance.now();
-  const { run } = await client.submitSpec({ name: workflow.name, version: undefined, project: undefined, jobs });
+  const { run } = await client.submitSpec({
+    name: workflow.name,
+    version: undefined,
+    project: undefined,
+    jobs,
+  });
   for await (const _event of client.watch(run)); // to its end
   const makespanMs = performance.now() - start;
   const report = await client.status(run);

@@ -1,5 +1,6 @@
 /**
- * Deliberate bugs: mistakes that somebody could make in `src`, each of which the simulation has to find.
+ * Deliberate bugs: mistakes that somebody could make in `src`, each of which the simulation has to
+ * find.
  *
  *     Title: The torn tail stays
  *     Invariant: acknowledged-is-durable
@@ -11,7 +12,8 @@
  *     +++ b/src/log/open.ts
  *     …
  *
- * They are the test of the tests: a simulation that finds nothing may be blind. Each is applied to a copy of the project.
+ * They are the test of the tests: a simulation that finds nothing may be blind. Each is applied to
+ * a copy of the project.
  */
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -32,7 +34,10 @@ export interface Bug {
   readonly invariants: readonly Invariant[];
   /** It is found within this many lives: some five times as many as it took, from seed 1 on. */
   readonly seeds: number;
-  /** Where the test begins to look, so that the rare ones do not cost it a minute: the life that found it when the patch was written. */
+  /**
+   * Where the test begins to look, so that the rare ones do not cost it a minute: the life that
+   * found it when the patch was written.
+   */
   readonly from: number;
   readonly why: string;
   readonly diff: string;
@@ -42,36 +47,67 @@ export interface Bug {
 export function parseBug(name: string, text: string): Bug {
   const file = `${BUGS_FOLDER}/${name}.patch`;
   const cut = text.indexOf("\n\n");
-  const fields = new Map(text.slice(0, cut).split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]));
+  const fields = new Map(
+    text
+      .slice(0, cut)
+      .split("\n")
+      .map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]),
+  );
   const field = (key: string): string => {
     const value = fields.get(key);
-    if (value === undefined || value === "") throw new Error(`Cannot read ${file}: its header has no "${key}:" line`);
+    if (value === undefined || value === "") {
+      throw new Error(`Cannot read ${file}: its header has no "${key}:" line`);
+    }
     return value;
   };
   const invariants = field("Invariant").split(",").map((word) => {
     const invariant = word.trim();
-    if (!Object.hasOwn(INVARIANTS, invariant)) throw new Error(`Cannot read ${file}: "${invariant}" is no invariant`);
+    if (!Object.hasOwn(INVARIANTS, invariant)) {
+      throw new Error(`Cannot read ${file}: "${invariant}" is no invariant`);
+    }
     return invariant as Invariant;
   });
   const count = (key: string): number => {
     const number = Number(field(key));
-    if (!Number.isInteger(number) || number < 1) throw new Error(`Cannot read ${file}: ${key} is "${field(key)}"`);
+    if (!Number.isInteger(number) || number < 1) {
+      throw new Error(`Cannot read ${file}: ${key} is "${field(key)}"`);
+    }
     return number;
   };
   const seeds = count("Seeds");
   const from = fields.has("From") ? count("From") : 1;
-  return { name, file, title: field("Title"), invariants, seeds, from, why: field("Why"), diff: text.slice(cut + 2) };
+  return {
+    name,
+    file,
+    title: field("Title"),
+    invariants,
+    seeds,
+    from,
+    why: field("Why"),
+    diff: text.slice(cut + 2),
+  };
 }
 
 export function listBugs(root: string): Bug[] {
-  return readdirSync(join(root, BUGS_FOLDER)).filter((name) => name.endsWith(".patch")).sort()
-    .map((name) => parseBug(name.slice(0, -".patch".length), readFileSync(join(root, BUGS_FOLDER, name), "utf8")));
+  return readdirSync(join(root, BUGS_FOLDER))
+    .filter((name) => name.endsWith(".patch"))
+    .sort()
+    .map((name) =>
+      parseBug(
+        name.slice(0, -".patch".length),
+        readFileSync(join(root, BUGS_FOLDER, name), "utf8"),
+      ),
+    );
 }
 
 /** Puts the bug into a copy of the project. */
 export async function plantBug(sandbox: Sandbox, bug: Bug): Promise<void> {
   const refused = await applyPatch(sandbox, bug.file);
-  if (refused !== undefined) throw new Error(`Cannot apply ${bug.file}: the source has changed since it was written\n${refused}`);
+  if (refused !== undefined) {
+    throw new Error(
+      `Cannot apply ${bug.file}: the source has changed since it was written\n${refused}`,
+    );
+  }
 }
 
 /** How a simulation is started in a copy: never with what was built, which is of the original. */
@@ -79,7 +115,10 @@ export function commandIn(sandbox: Sandbox, args: readonly string[]): [string, .
   return [process.execPath, ...programArguments(sandbox.root, "scripts/sim/main.ts"), ...args];
 }
 
-/** Shows one bug to a reader: what it is, how it is found, and the least that it takes. Exit code 0: it was found. */
+/**
+ * Shows one bug to a reader: what it is, how it is found, and the least that it takes. Exit code 0:
+ * it was found.
+ */
 export async function showBug(root: string, name: string, options: Options): Promise<number> {
   const bugs = listBugs(root);
   const bug = bugs.find((other) => other.name === name);
@@ -94,9 +133,17 @@ export async function showBug(root: string, name: string, options: Options): Pro
   try {
     await plantBug(sandbox, bug);
     const [program, ...args] = commandIn(sandbox, argumentsFor(bug, options));
-    const child = spawn(program, args, { cwd: sandbox.root, env: { ...sandboxEnvironment(sandbox), SIM_BUG: name }, stdio: ["ignore", "inherit", "inherit"] });
+    const child = spawn(program, args, {
+      cwd: sandbox.root,
+      env: { ...sandboxEnvironment(sandbox), SIM_BUG: name },
+      stdio: ["ignore", "inherit", "inherit"],
+    });
     const code = await new Promise<number | null>((done) => child.on("exit", done));
-    if (code === 0) console.error(`sim: the bug was not found in ${options.single ? "this life" : "these lives"}`);
+    if (code === 0) {
+      console.error(
+        `sim: the bug was not found in ${options.single ? "this life" : "these lives"}`,
+      );
+    }
     return code === 1 ? 0 : code === 2 ? 2 : 1;
   } finally {
     sandbox.remove();
@@ -105,13 +152,28 @@ export async function showBug(root: string, name: string, options: Options): Pro
 
 function argumentsFor(bug: Bug, options: Options): string[] {
   const { plan, single, from, seeds, jobs } = options;
-  const which = plan !== undefined ? ["--plan", resolve(plan)] : single ? ["--seed", String(from)] : ["--from", String(from), "--seeds", String(seeds || bug.seeds), "--jobs", String(jobs)];
-  const flags = [options.trace && "--trace", !options.shrink && "--no-shrink", options.all && "--all", options.json && "--json"];
+  const which =
+    plan !== undefined
+      ? ["--plan", resolve(plan)]
+      : single
+        ? ["--seed", String(from)]
+        : ["--from", String(from), "--seeds", String(seeds || bug.seeds), "--jobs", String(jobs)];
+  const flags = [
+    options.trace && "--trace",
+    !options.shrink && "--no-shrink",
+    options.all && "--all",
+    options.json && "--json",
+  ];
   return [...which, ...flags.filter((flag) => flag !== false)];
 }
 
 /** The changed lines, with their file. */
 function changesOf(diff: string): string {
-  const lines = diff.trimEnd().split("\n").filter((line) => /^(\+\+\+ b\/|[-+](?![-+]))/.test(line));
-  return lines.map((line) => (line.startsWith("+++ ") ? `  ${line.slice("+++ b/".length)}` : `    ${line}`)).join("\n");
+  const lines = diff
+    .trimEnd()
+    .split("\n")
+    .filter((line) => /^(\+\+\+ b\/|[-+](?![-+]))/.test(line));
+  return lines
+    .map((line) => (line.startsWith("+++ ") ? `  ${line.slice("+++ b/".length)}` : `    ${line}`))
+    .join("\n");
 }

@@ -1,4 +1,7 @@
-/** Lives the seeds that it is told, one after the other, and says of each how it went. Ends when its parent does. */
+/**
+ * Lives the seeds that it is told, one after the other, and says of each how it went. Ends when its
+ * parent does.
+ */
 import { drawPlan, simulate } from "#simulation";
 import { summaryOf } from "./totals.ts";
 

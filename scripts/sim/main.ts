@@ -1,7 +1,19 @@
-/** `npm run sim`: lives many seeds, and when something breaks says what, how to see it again, and the least that it takes. */
+/**
+ * `npm run sim`: lives many seeds, and when something breaks says what, how to see it again, and
+ * the least that it takes.
+ */
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { drawPlan, planLines, shrink, simulate, type Broken, type Outcome, type Plan, type Shrunk } from "#simulation";
+import {
+  drawPlan,
+  planLines,
+  shrink,
+  simulate,
+  type Broken,
+  type Outcome,
+  type Plan,
+  type Shrunk,
+} from "#simulation";
 import { showBug } from "./bugs.ts";
 import { readOptions, USAGE, UsageError, type Options } from "./options.ts";
 import { readPlan } from "./plan.ts";
@@ -20,7 +32,12 @@ const PROGRESS_MS = 2000;
 
 async function main(options: Options): Promise<number> {
   if (options.bug !== undefined) return showBug(ROOT, options.bug, options);
-  if (options.single) return one(options.plan === undefined ? drawPlan(options.from) : readPlan(options.plan), options);
+  if (options.single) {
+    return one(
+      options.plan === undefined ? drawPlan(options.from) : readPlan(options.plan),
+      options,
+    );
+  }
   const totals = new Totals();
   const started = performance.now();
   const pool = new Pool(options);
@@ -29,7 +46,9 @@ async function main(options: Options): Promise<number> {
   process.on("SIGINT", stop);
   for await (const life of pool.lives()) {
     totals.add(life);
-    if (life.violation !== undefined) process.stderr.write(`sim: seed ${life.seed} breaks ${life.violation.invariant}\n`);
+    if (life.violation !== undefined) {
+      process.stderr.write(`sim: seed ${life.seed} breaks ${life.violation.invariant}\n`);
+    }
     if (life.violation !== undefined && !options.all) pool.stop();
     if (performance.now() - shown < PROGRESS_MS) continue;
     shown = performance.now();
@@ -37,11 +56,28 @@ async function main(options: Options): Promise<number> {
   }
   process.off("SIGINT", stop); // shrinking has no half results to print
   const elapsedMs = performance.now() - started;
-  if (options.json) console.log(JSON.stringify({ lives: totals.lives, elapsedMs: Math.round(elapsedMs), virtualMs: totals.virtualMs, events: totals.events, stats: totals.stats, faults: totals.faults, broken: totals.broken }, null, 2));
-  else console.log(totals.lines(elapsedMs).join("\n"));
+  if (options.json) {
+    console.log(
+      JSON.stringify(
+        {
+          lives: totals.lives,
+          elapsedMs: Math.round(elapsedMs),
+          virtualMs: totals.virtualMs,
+          events: totals.events,
+          stats: totals.stats,
+          faults: totals.faults,
+          broken: totals.broken,
+        },
+        null,
+        2,
+      ),
+    );
+  } else console.log(totals.lines(elapsedMs).join("\n"));
   const first = totals.broken.sort((a, b) => a.seed - b.seed)[0];
   if (first === undefined) return pool.stopped ? 130 : 0;
-  if (!options.json) await explain(drawPlan(first.seed), { options, command: `${COMMAND} --seed ${first.seed}` });
+  if (!options.json) {
+    await explain(drawPlan(first.seed), { options, command: `${COMMAND} --seed ${first.seed}` });
+  }
   return 1;
 }
 
@@ -50,16 +86,48 @@ async function one(plan: Plan, options: Options): Promise<number> {
   const outcome = await simulate(plan);
   const { violation } = outcome;
   if (options.json) {
-    const small = violation !== undefined && options.shrink ? (await smaller(plan, violation)).plan : undefined;
-    console.log(JSON.stringify({ ...summaryOf(outcome), plan, ...(small !== undefined && { small }), ...(options.trace && { trace: outcome.trace }) }, null, 2));
-  } else if (violation !== undefined) await explain(plan, { options, command: options.plan === undefined ? `${COMMAND} --seed ${plan.seed}` : `${COMMAND} --plan ${options.plan}` });
-  else console.log([...planLines(plan), "", ...(options.trace ? [...outcome.trace, ""] : []), ...totalsOf(outcome), `trace ${outcome.traceHash}`].join("\n"));
+    const small =
+      violation !== undefined && options.shrink ? (await smaller(plan, violation)).plan : undefined;
+    console.log(
+      JSON.stringify(
+        {
+          ...summaryOf(outcome),
+          plan,
+          ...(small !== undefined && { small }),
+          ...(options.trace && { trace: outcome.trace }),
+        },
+        null,
+        2,
+      ),
+    );
+  } else if (violation !== undefined) {
+    await explain(plan, {
+      options,
+      command:
+        options.plan === undefined
+          ? `${COMMAND} --seed ${plan.seed}`
+          : `${COMMAND} --plan ${options.plan}`,
+    });
+  } else {
+    console.log(
+      [
+        ...planLines(plan),
+        "",
+        ...(options.trace ? [...outcome.trace, ""] : []),
+        ...totalsOf(outcome),
+        `trace ${outcome.traceHash}`,
+      ].join("\n"),
+    );
+  }
   return violation === undefined ? 0 : 1;
 }
 
 function smaller(plan: Plan, violation: Broken): Promise<Shrunk> {
   process.stderr.write("sim: looking for a smaller plan\n");
-  return shrink(plan, { violation, live: async (candidate) => (await simulate(candidate)).violation });
+  return shrink(plan, {
+    violation,
+    live: async (candidate) => (await simulate(candidate)).violation,
+  });
 }
 
 function totalsOf(outcome: Outcome): string[] {
@@ -69,12 +137,22 @@ function totalsOf(outcome: Outcome): string[] {
 }
 
 /** What broke, with the smallest plan that still breaks it. */
-async function explain(plan: Plan, { options, command }: { options: Options; command: string }): Promise<void> {
+async function explain(
+  plan: Plan,
+  { options, command }: { options: Options; command: string },
+): Promise<void> {
   const violation = (await simulate(plan)).violation;
-  if (violation === undefined) return console.log(`seed ${plan.seed} broke something in its process, and nothing here: it depends on more than its seed, which is a bug of the simulation`);
+  if (violation === undefined) {
+    return console.log(
+      `seed ${plan.seed} broke something in its process, and nothing here: it depends on more ` +
+        "than its seed, which is a bug of the simulation",
+    );
+  }
   const { plan: small, runs } = options.shrink ? await smaller(plan, violation) : { plan, runs: 0 };
   const outcome = await simulate(small);
-  console.log(`\n${failureLines({ plan, small, runs, outcome, trace: options.trace, command }).join("\n")}`);
+  console.log(
+    `\n${failureLines({ plan, small, runs, outcome, trace: options.trace, command }).join("\n")}`,
+  );
 }
 
 try {

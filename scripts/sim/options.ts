@@ -36,19 +36,35 @@ export class UsageError extends Error {}
 export function readOptions(args: readonly string[]): Options | "help" {
   const { values } = parse(args);
   if (values.help) return "help";
-  if (values.seed !== undefined && (values.seeds !== undefined || values.from !== undefined)) throw new UsageError("--seed is one life: it goes with neither --seeds nor --from");
-  if (values.plan !== undefined && (values.seed ?? values.seeds ?? values.from) !== undefined) throw new UsageError("--plan has its seed in the file");
+  if (values.seed !== undefined && (values.seeds !== undefined || values.from !== undefined)) {
+    throw new UsageError("--seed is one life: it goes with neither --seeds nor --from");
+  }
+  if (values.plan !== undefined && (values.seed ?? values.seeds ?? values.from) !== undefined) {
+    throw new UsageError("--plan has its seed in the file");
+  }
   const single = values.seed !== undefined || values.plan !== undefined;
   return {
-    from: number(values.seed !== undefined ? "--seed" : "--from", values.seed ?? values.from ?? "1", { least: 0, most: 2 ** 32 - 1 }),
-    seeds: single ? 1 : values.bug !== undefined && values.seeds === undefined ? 0 : number("--seeds", values.seeds ?? "200", { least: 1, most: 10_000_000 }),
+    from: number(
+      values.seed !== undefined ? "--seed" : "--from",
+      values.seed ?? values.from ?? "1",
+      { least: 0, most: 2 ** 32 - 1 },
+    ),
+    seeds: single
+      ? 1
+      : values.bug !== undefined && values.seeds === undefined
+        ? 0
+        : number("--seeds", values.seeds ?? "200", { least: 1, most: 10_000_000 }),
     single,
     plan: values.plan,
     trace: values.trace ?? false,
     shrink: !(values["no-shrink"] ?? false),
     all: values.all ?? false,
     // One, so that what is printed about a bug is the same everywhere.
-    jobs: number("--jobs", values.jobs ?? String(values.bug !== undefined ? 1 : availableParallelism()), { least: 1, most: 256 }),
+    jobs: number(
+      "--jobs",
+      values.jobs ?? String(values.bug !== undefined ? 1 : availableParallelism()),
+      { least: 1, most: 256 },
+    ),
     json: values.json ?? false,
     bug: values.bug,
   };
@@ -59,8 +75,17 @@ function parse(args: readonly string[]) {
     return parseArgs({
       args: [...args],
       options: {
-        seeds: { type: "string" }, from: { type: "string" }, seed: { type: "string" }, plan: { type: "string" }, jobs: { type: "string" }, bug: { type: "string" },
-        trace: { type: "boolean" }, shrink: { type: "boolean" }, "no-shrink": { type: "boolean" }, all: { type: "boolean" }, json: { type: "boolean" },
+        seeds: { type: "string" },
+        from: { type: "string" },
+        seed: { type: "string" },
+        plan: { type: "string" },
+        jobs: { type: "string" },
+        bug: { type: "string" },
+        trace: { type: "boolean" },
+        shrink: { type: "boolean" },
+        "no-shrink": { type: "boolean" },
+        all: { type: "boolean" },
+        json: { type: "boolean" },
         help: { type: "boolean", short: "h" },
       },
     });
@@ -69,7 +94,11 @@ function parse(args: readonly string[]) {
   }
 }
 
-function number(flag: string, text: string, { least, most }: { least: number; most: number }): number {
+function number(
+  flag: string,
+  text: string,
+  { least, most }: { least: number; most: number },
+): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= least && value <= most) return value;
   throw new UsageError(`${flag} is "${text}", must be a whole number from ${least} to ${most}`);

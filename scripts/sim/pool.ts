@@ -27,7 +27,9 @@ export class Pool {
   async *lives(): AsyncGenerator<Summary> {
     const { jobs, seeds, from } = this.#options;
     if (jobs === 1) {
-      for (; !this.stopped && this.#next < from + seeds; this.#next++) yield summaryOf(await simulate(drawPlan(this.#next)));
+      for (; !this.stopped && this.#next < from + seeds; this.#next++) {
+        yield summaryOf(await simulate(drawPlan(this.#next)));
+      }
       return;
     }
     for (let count = Math.min(jobs, seeds); count > 0; count--) this.#start();

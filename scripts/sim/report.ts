@@ -28,7 +28,10 @@ export function failureLines({ plan, small, runs, outcome, trace, command }: Fai
     `        ${INVARIANTS[violation.invariant]}`,
     `seed ${plan.seed}, at ${violation.atMs} ms: ${violation.message}`,
     "",
-    small === plan ? "The plan:" : `The least that it takes (${countOf(small)} left of ${countOf(plan)}, after ${runs} lives):`,
+    small === plan
+      ? "The plan:"
+      : `The least that it takes (${countOf(small)} left of ${countOf(plan)}, after ${runs} ` +
+        "lives):",
     ...planLines(small).map((line) => `  ${line}`),
     "",
     `What happened${left > 0 ? ` (the last ${lines.length} lines; --trace shows ${left} more)` : ""}:`,

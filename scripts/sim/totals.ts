@@ -28,14 +28,26 @@ export class Totals {
   /** `elapsedMs` of real time. */
   lines(elapsedMs: number): string[] {
     const seconds = elapsedMs / 1000;
-    const counts = Object.entries(this.stats).filter(([, count]) => count > 0).map(([name, count]) => `${grouped(count)} ${name}`);
-    const faults = Object.entries(this.faults).sort(([, a], [, b]) => b - a).map(([name, count]) => `${grouped(count)} ${name}`);
+    const counts = Object.entries(this.stats)
+      .filter(([, count]) => count > 0)
+      .map(([name, count]) => `${grouped(count)} ${name}`);
+    const faults = Object.entries(this.faults)
+      .sort(([, a], [, b]) => b - a)
+      .map(([name, count]) => `${grouped(count)} ${name}`);
     const all = Object.values(this.faults).reduce((sum, count) => sum + count, 0);
     return [
-      `${grouped(this.lives)} lives in ${seconds.toFixed(1)} s (${(this.lives / Math.max(seconds, 0.001)).toFixed(1)} a second), ${(this.virtualMs / 3_600_000).toFixed(2)} hours of virtual time, ${grouped(this.events)} steps`,
+      `${grouped(this.lives)} lives in ${seconds.toFixed(1)} s ` +
+        `(${(this.lives / Math.max(seconds, 0.001)).toFixed(1)} a second), ` +
+        `${(this.virtualMs / 3_600_000).toFixed(2)} hours of virtual time, ` +
+        `${grouped(this.events)} steps`,
       ...wrapped("seen   ", counts),
       ...wrapped(`${grouped(all)} faults: `, faults),
-      this.broken.length === 0 ? "nothing broke" : `${this.broken.length} broke: ${this.broken.slice(0, 20).map(({ seed, violation }) => `${seed} (${violation!.invariant})`).join(", ")}`,
+      this.broken.length === 0
+        ? "nothing broke"
+        : `${this.broken.length} broke: ${this.broken
+            .slice(0, 20)
+            .map(({ seed, violation }) => `${seed} (${violation!.invariant})`)
+            .join(", ")}`,
     ];
   }
 }
