@@ -11,6 +11,7 @@ import {
   ensureProject,
   matchPath,
   MAX_PROJECT_BYTES,
+  MAX_PROJECT_ENTRIES,
   packProject,
   parseIgnore,
   staysInside,
@@ -18,6 +19,7 @@ import {
 } from "#project";
 import { removeTree, seededRandom } from "#host";
 import { nodeWorkerHost } from "#process";
+import { sameAsArchive } from "../src/project/archive.ts";
 
 const host = nodeWorkerHost();
 const root = mkdtempSync(join(tmpdir(), "titan-archive-"));
@@ -129,6 +131,38 @@ test("unpackArchive() stops inflating a bomb at its limit", async () => {
   await rejects(unpackArchive(host, gzipSync(inflated), fresh()), "CORRUPT", /ends within an entry/);
 });
 
+test("unpackArchive() names every cut of what was compressed, too, as corrupt", async () => {
+  const whole = gunzipSync(archive([[1, "d"], [2, "d/file", "text"], [4, "link", "d"]]));
+  for (let length = 0; length < whole.length; length++) {
+    const cut = unpackArchive(host, gzipSync(whole.subarray(0, length), { level: 1 }), fresh());
+    await rejects(cut, "CORRUPT", /no project archive|ends within an entry/, `cut at ${length}`);
+  }
+});
+
+test("an archive may have 64 MiB and 100,000 entries, and neither a byte nor an entry more", async () => {
+  const nowhere = fresh(); // What is compared only needs no disk: every entry is missing there.
+  const ends = (begun: Buffer, name: string, content: string) => {
+    const tail = gunzipSync(archive([[2, name, content]])).subarray(8);
+    // Two files of gzip, one behind the other, are one.
+    return sameAsArchive(host, Buffer.concat([begun, gzipSync(tail)]), nowhere);
+  };
+  const begin = (text: Buffer) => gzipSync(text, { level: 1 });
+  const tooMuch = /^Cannot unpack: more than 67108864 bytes or 100000 entries$/;
+  const large = Buffer.alloc(8 + 7 + 1 + MAX_PROJECT_BYTES - 1);
+  large.write("TITANPK1\x02\x00\x01");
+  large.writeUInt32BE(MAX_PROJECT_BYTES - 1, 8 + 3);
+  large.write("a", 8 + 7);
+  const bytes = begin(large);
+  assert.equal(await ends(bytes, "b", "1"), undefined);
+  await rejects(ends(bytes, "b", "12"), "TOO_LARGE", tooMuch);
+  const names = Array.from({ length: MAX_PROJECT_ENTRIES - 1 }, (_, i) => String(i + 1e6));
+  const files = names.map((name) => `\x02\0\x07\0\0\0\0${name}`);
+  const many = begin(Buffer.from(`TITANPK1${files.join("")}`));
+  assert.equal(await ends(many, "last", ""), undefined);
+  const oneMore = Buffer.concat([many, gzipSync("\x02\0\x04\0\0\0\0last")]);
+  await rejects(ends(oneMore, "more", ""), "TOO_LARGE", tooMuch);
+});
+
 test("unpackArchive() rejects every truncation, and gives the same files or an error for every flipped bit", async () => {
   const source = folderOf({ "a.txt": "hello", "bin/run": "x:#!/bin/sh", link: "->a.txt" });
   const { bytes } = await packProject(host, source);
@@ -233,7 +267,9 @@ test("packProject() refuses more than 64 MiB and lists the largest files", async
   const folder = folderOf({ "data/huge.bin": "", "data/large.bin": "", "small.txt": "x" });
   truncateSync(join(folder, "data/huge.bin"), MAX_PROJECT_BYTES - 1_000);
   truncateSync(join(folder, "data/large.bin"), 2_000_000);
-  await rejects(packProject(host, folder), "TOO_LARGE", /exceed 67108864.*largest files:\n +67\.1 MB  data\/huge\.bin\n +2\.0 MB  data\/large\.bin\n/s);
+  const told = new RegExp(": 69107865 bytes exceed 67108864\\. .*The largest files:\n" +
+    " +67\\.1 MB  data/huge\\.bin\n +2\\.0 MB  data/large\\.bin\n");
+  await rejects(packProject(host, folder), "TOO_LARGE", told);
 });
 
 test("parseIgnore() follows the rules of .gitignore", () => {

@@ -5,7 +5,8 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import {
-  existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync,
+  existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, statSync,
+  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -151,4 +152,61 @@ test("ensureProject() leaves no half an archive behind when the disk is full", a
   const poor = { ...host, storage: { ...host.storage, writeFile } };
   await assert.rejects(ensureProject(poor, cache, hash, async () => bytes), full);
   assert.deepEqual(readdirSync(cache), ["users"]);
+});
+
+test("ensureProject() uses a folder that another process has left whole, and says nothing of it", async () => {
+  const { bytes, hash } = await packProject(host, projectOf(3));
+  const notes: string[] = [];
+  const onNote = (text: string) => notes.push(text);
+  const [ours, theirs] = [fresh(), fresh()];
+  const made = await ensureProject(host, ours, hash, async () => bytes);
+  const { ino } = statSync(made);
+  renameSync(ours, theirs); // which this process has never heard of
+  const unasked = () => Promise.reject(new Error("everything is here"));
+  const found = await ensureProject(host, theirs, hash, unasked, { onNote });
+  assert.deepEqual([found, statSync(found).ino, notes], [join(theirs, hash), ino, []]);
+});
+
+test("ensureProject() says once that a folder was changed, and nothing of one that has no archive", async () => {
+  const { bytes, hash } = await packProject(host, projectOf(3));
+  for (const withArchive of [true, false]) {
+    const cache = fresh();
+    mkdirSync(join(cache, hash), { recursive: true });
+    writeFileSync(join(cache, hash, "other"), "x");
+    if (withArchive) writeFileSync(join(cache, `${hash}.pack`), bytes);
+    const notes: string[] = [];
+    let fetches = 0;
+    const fetch = async () => (fetches++, bytes);
+    await ensureProject(host, cache, hash, fetch, { onNote: (text) => notes.push(text) });
+    const changed = `the project ${hash.slice(0, 12)} in the cache was changed by somebody; ` +
+      "it is unpacked again";
+    assert.deepEqual([notes, fetches], withArchive ? [[changed], 0] : [[], 1]);
+  }
+});
+
+/** A host on which a project's folder cannot be made `times` times: somebody else is quicker. */
+function contended(times: number) {
+  const tries: string[] = [];
+  const rename = async (from: string, to: string): Promise<void> => {
+    const isUnpacked = from.includes(".part-");
+    if (isUnpacked) tries.push(to);
+    if (!isUnpacked || tries.length > times) return host.storage.rename(from, to);
+    mkdirSync(to);
+    throw Object.assign(new Error("directory not empty"), { code: "ENOTEMPTY" });
+  };
+  return { tries, host: { ...host, storage: { ...host.storage, rename } } };
+}
+
+test("ensureProject() unpacks three times where others get in its way, and not a fourth time", async () => {
+  const { bytes, hash } = await packProject(host, projectOf(3));
+  for (const times of [2, 3]) {
+    const cache = fresh();
+    const busy = contended(times);
+    const asked = ensureProject(busy.host, cache, hash, async () => bytes);
+    if (times < 3) assert.equal(await asked, join(cache, hash));
+    else await assert.rejects(asked, /directory not empty/);
+    assert.equal(busy.tries.length, 3);
+    const locks = readdirSync(join(cache, "users"));
+    assert.equal(locks.length, times < 3 ? 1 : 0, "who has given up holds nothing");
+  }
 });
