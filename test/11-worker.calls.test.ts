@@ -8,6 +8,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { after, test } from "node:test";
+import type { Worker } from "node:worker_threads";
 import {
   createExecutor, MAX_RESULT_BYTES, type ExecOutcome, type ExecRequest, type Running,
 } from "#exec";
@@ -105,7 +106,7 @@ function pool(processes = 2, limits = {}): CallPool {
 type Given = Partial<ExecRequest> & { onOutput?: (stream: string, bytes: Buffer) => void };
 
 function start(calls: CallPool, name: string, { onOutput, ...given }: Given = {}, input = "") {
-  const target = name.includes("#") ? name : `m.mjs#${name}`;
+  const target = /[#:]/.test(name) ? name : `m.mjs#${name}`;
   const action = { kind: "call", target, input: Buffer.from(input) } as const;
   const request = {
     run: "r", job: `j${++ids}`, attempt: 1, worker: "w", env: {}, timeoutMs: 60_000, inputs: [],
@@ -446,6 +447,24 @@ test("a process of calls is on the list of what ends with us, off it when it is 
   assert.ok(parseJournal(readFileSync(path, "latin1")).has(pid));
   await calls.close();
   assert.ok(!parseJournal(readFileSync(path, "latin1")).has(pid));
+});
+
+test("built-in calls whose thread has ended fail, and the next ones get a new thread", async () => {
+  const calls = pool(1);
+  for (const crash of [undefined, new Error("no memory")]) {
+    const began = once(process, "worker") as Promise<[Worker]>;
+    assert.equal(String((await end(calls, "titan:echo", {}, "1")).result), "1");
+    const [thread] = await began;
+    const under = [start(calls, "titan:echo", {}, "2"), start(calls, "titan:noop")];
+    if (crash !== undefined) thread.emit("error", crash);
+    await thread.terminate();
+    for (const { running } of under) {
+      const { kind, message } = await running.done;
+      const why = `The thread of the built-in calls ended: ${crash?.message ?? "by itself"}`;
+      assert.deepEqual([kind, message], ["internal", why]);
+    }
+  }
+  assert.equal(String((await end(calls, "titan:echo", {}, "3")).result), "3");
 });
 
 test("a process that cannot be started fails its call, and not the worker", async () => {

@@ -5,7 +5,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
-import { createExecutor, type ExecRequest, type LocalExecutor } from "#exec";
+import { createExecutor, type ExecRequest, type LocalExecutor, removeSharedRuns } from "#exec";
 import { ensureProject, packProject } from "#project";
 import { makeShared, removeTree } from "#host";
 import { nodeWorkerHost } from "#process";
@@ -14,6 +14,7 @@ import { parsePipeline } from "#pipeline";
 import { connect } from "#sdk";
 import { BEAT_MS } from "#wire";
 import { startWorker } from "#worker";
+import { safeName } from "../src/exec/safe-name.ts";
 import "./leaks.support.ts";
 
 const host = nodeWorkerHost();
@@ -239,6 +240,20 @@ test("two executors of one machine share the files of a run, and of no other run
   );
   assert.equal(existsSync(sharedRoot), false);
   assert.deepEqual([...a.notes, ...b.notes], []);
+});
+
+test("removeSharedRuns() has removed what ended runs shared when it is done, and nothing else", async () => {
+  const sharedRoot = fresh();
+  for (const run of ["over", "a/b", "runs"]) {
+    const folder = join(sharedRoot, "c1", safeName(run));
+    makeShared(folder);
+    writeFileSync(join(folder, "x"), "x");
+  }
+  makeShared(join(sharedRoot, "c2", "over"));
+  await removeSharedRuns(sharedRoot, "c1", (run) => run !== "runs");
+  assert.deepEqual(readdirSync(join(sharedRoot, "c1")), ["runs"]);
+  await removeSharedRuns(sharedRoot, "c1", () => true);
+  assert.deepEqual(readdirSync(sharedRoot), ["c2"]);
 });
 
 test("sharedRuns() yields every id as it was, and ids never leave the shared folder", async (t) => {

@@ -557,6 +557,20 @@ test("linkPackage() makes the link once for many workers, and turns one that poi
   assert.ok(existsSync(join(link, "package.json")));
 });
 
+test("linkPackage() has removed what it had made when it says that it cannot put it in place", async () => {
+  const cacheDir = fresh();
+  const full = new Error("no space left on device");
+  let removed = 0;
+  const remove = async (path: string): Promise<void> => {
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+    await host.storage.remove(path);
+    removed++;
+  };
+  const storage = { ...host.storage, remove, rename: () => Promise.reject(full) };
+  await assert.rejects(linkPackage({ ...host, storage }, { cacheDir }), full);
+  assert.deepEqual([removed, readdirSync(join(cacheDir, "node_modules"))], [2, []]);
+});
+
 test("a worker that cannot make the link says so, and its jobs run", async (t) => {
   const { client, master } = await startWithStore(t);
   const cacheDir = fresh();
