@@ -5,7 +5,7 @@ import { RpcConnection, type IncomingRequest } from "#rpc";
 import { SimWorld } from "#simhost";
 import { startWorker, type Worker } from "#worker";
 import {
-  Dispatch, Finished, Hello, MAX_HELLO_BYTES, Op, Output, PROTOCOL, REDIAL_MAX_MS, Welcome,
+  Dispatch, Finished, Hello, Kill, MAX_HELLO_BYTES, Op, Output, PROTOCOL, REDIAL_MAX_MS, Welcome,
   type Report,
 } from "#wire";
 import { MasterLink } from "../src/worker/link.ts";
@@ -31,6 +31,8 @@ class Desk {
   readonly running: number[][] = [];
   readonly hellos: number[] = [];
   output = "";
+  /** What it calls the worker. */
+  called = "w";
   /** Streams that it began to send. */
   blobs = 0;
   connection!: RpcConnection;
@@ -74,7 +76,7 @@ class Desk {
   #welcome(request: IncomingRequest): void {
     const { running } = Hello.decode(request.body);
     request.reply(Welcome.encode({
-      protocol: PROTOCOL, version: "", beatMs: 1e9, leaseMs: 1e9, worker: 1, name: "w", stale: [],
+      protocol: PROTOCOL, version: "", beatMs: 1e9, leaseMs: 1e9, worker: 1, name: this.called, stale: [],
       store: undefined, cluster: undefined,
     }));
     this.running.push(running.map(({ job }) => job));
@@ -204,6 +206,24 @@ test("an attempt whose report is refused for good is given up, and the next HELL
   await desk.for(100);
   assert.deepEqual(desk.reports.map(({ job }) => job), [0, 1]);
   assert.equal(desk.worker.running, 0);
+});
+
+test("a job is told the name that the master has given, and a KILL of what has ended harms nobody", async () => {
+  const desk = new Desk();
+  desk.called = "w7";
+  desk.jobs = 2;
+  await desk.open();
+  await desk.for(100);
+  const [a, b] = desk.executor.jobs;
+  assert.deepEqual([a!.request.worker, desk.notes], ["w7", ["registered as w7"]]);
+  a!.end();
+  await desk.for(10);
+  const items = [0, 1].map((job) => ({ run: 1, job, attempt: 1 }));
+  desk.connection.notify(Op.KILL, Kill.encode({ items }));
+  await desk.for(10);
+  assert.equal(b!.cancelled, "cancelled", "the next one of the list is ended all the same");
+  assert.deepEqual(desk.reports.map(({ job }) => job), [0, 1]);
+  assert.deepEqual([desk.times(Op.HELLO).length, desk.worker.running], [1, 0]);
 });
 
 test("one report that the master cannot take does not keep the others from it", async () => {
