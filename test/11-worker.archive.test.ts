@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -272,6 +273,73 @@ test("packProject() refuses more than 64 MiB and lists the largest files", async
   await rejects(packProject(host, folder), "TOO_LARGE", told);
 });
 
+test("packProject() takes 64 MiB, names the five largest of more, and sees a file that has grown", async () => {
+  const folder = folderOf(Object.fromEntries([..."abcdefg"].map((name) => [name, ""])));
+  truncateSync(join(folder, "a"), MAX_PROJECT_BYTES);
+  assert.equal((await packProject(host, folder)).files, 7);
+  [..."bcdefg"].forEach((name, i) => truncateSync(join(folder, name), (i + 1) * 100_000));
+  const sizes = ["67.1 MB  a", "0.6 MB  g", "0.5 MB  f", "0.4 MB  e", "0.3 MB  d"];
+  const list = sizes.map((line) => `\n  ${line.padStart(14)}`).join("");
+  await rejects(packProject(host, folder), "TOO_LARGE", new RegExp(`files:${list}$`));
+  truncateSync(join(folder, "a"), 1);
+  const grown = Buffer.alloc(MAX_PROJECT_BYTES - 2_100_000);
+  const readFile = (path: string) =>
+    (path.endsWith("/a") ? Promise.resolve(grown) : host.storage.readFile(path));
+  const growing = { ...host, storage: { ...host.storage, readFile } };
+  writeFileSync(join(folder, "h"), "x");
+  await rejects(packProject(growing, folder), "TOO_LARGE", /^Cannot pack /);
+});
+
+test("packProject() passes over what is gone or no file, and refuses what no archive may have", async () => {
+  const folder = folderOf({ "d/a": "1" });
+  execFileSync("mkfifo", [join(folder, "pipe")]);
+  const list = async (path: string) => [...await host.storage.list(path), "gone"];
+  const readFile = async (path: string) => {
+    if (path.endsWith("/pipe")) throw new Error("would wait for good");
+    return host.storage.readFile(path);
+  };
+  const moving = { ...host, storage: { ...host.storage, list, readFile } };
+  const { bytes } = await packProject(moving, folder);
+  const unpacked = fresh();
+  await unpackArchive(host, bytes, unpacked);
+  assert.deepEqual(listing(unpacked), { d: "folder", "d/a": "1" });
+  assert.equal(lstatSync(unpacked).mode & 0o777, 0o755);
+  await assert.rejects(unpackArchive(host, bytes, unpacked), { code: "ENOTEMPTY" });
+  assert.deepEqual(readdirSync(root).filter((name) => name.includes(".part-")), []);
+  const deep = fresh();
+  mkdirSync(join(deep, ...Array(9).fill("x".repeat(255))), { recursive: true });
+  await rejects(packProject(host, deep), "UNSAFE", /^Cannot pack .*: it is longer than 2048/);
+  const crowd = Array(MAX_PROJECT_ENTRIES + 1).fill("d");
+  const crowded = { ...host, storage: { ...host.storage, list: async () => crowd } };
+  await rejects(packProject(crowded, folder), "TOO_LARGE", /has more than 100000 files and fol/);
+});
+
+test("sameAsArchive() lists what it finds, and notices every kind of change", async () => {
+  const entries = { "d/a": "text", run: "x:#!", empty: null, l: "->d/a", m: "->d" };
+  const source = folderOf(entries);
+  const { bytes } = await packProject(host, source);
+  const made = async () => {
+    const folder = fresh();
+    return { folder, files: await unpackArchive(host, bytes, folder) };
+  };
+  const { folder, files } = await made();
+  assert.deepEqual(await sameAsArchive(host, bytes, folder), files);
+  assert.deepEqual(files.map(({ path, kind, size, target }) => [path, kind, size, target]), [
+    ["d", "folder", 0, undefined], ["d/a", "file", 4, undefined], ["empty", "folder", 0, undefined],
+    ["l", "link", 0, "d/a"], ["m", "link", 0, "d"], ["run", "file", 2, undefined],
+  ]);
+  for (const deed of [
+    "printf TEXT >d/a", "printf texts >d/a", "chmod 755 d/a", "chmod 644 run", "chmod 600 d/a",
+    "rm d/a", "rm l", "echo >new", "echo >empty/new", "ln -sfn d l", "ln -sfn empty m",
+    "rm l; cp d/a l", "rm d/a; ln -s ../run d/a", "rmdir empty; echo >empty",
+    "rm run; mkdir run; chmod 755 run", "rm m; mkdir m",
+  ]) {
+    const other = await made();
+    execFileSync("sh", ["-ec", deed], { cwd: other.folder });
+    assert.equal(await sameAsArchive(host, bytes, other.folder), undefined, deed);
+  }
+});
+
 test("parseIgnore() follows the rules of .gitignore", () => {
   const cases: [rules: string, ignored: string[], kept: string[]][] = [
     ["# comment\n\n  \n", [], ["a", "# comment"]],
@@ -336,6 +404,16 @@ test("ensureProject() fetches once for all who ask, checks the hash, and keeps t
   folders.push(await ensureProject(host, cache, hash, fetch));
   assert.deepEqual([new Set(folders).size, fetches], [1, 1]);
   assert.deepEqual(listing(folders[0] as string), { a: "1" });
+  assert.equal(readdirSync(join(cache, "users")).length, 1, "one lock, whoever asks");
+  let reads = 0;
+  const readFile = (path: string) => (reads++, host.storage.readFile(path));
+  const counting = { ...host, storage: { ...host.storage, readFile } };
+  const ask = () => ensureProject(counting, cache, hash, fetch);
+  await Promise.all([ask(), ask(), ask()]);
+  assert.equal(reads, 0, "nothing is compared that looks as it did");
+  writeFileSync(join(folders[0] as string, "a"), "2");
+  await ask();
+  assert.deepEqual([listing(folders[0] as string), fetches], [{ a: "1" }, 1]);
 });
 
 test("ensureProject() leaves nothing behind after a wrong hash or a failed fetch, and tries again", async () => {
@@ -345,7 +423,32 @@ test("ensureProject() leaves nothing behind after a wrong hash or a failed fetch
   await assert.rejects(ensureProject(host, cache, hash, () => Promise.reject(new Error("no line"))), /no line/);
   await rejects(ensureProject(host, cache, "../../etc", async () => bytes), "CORRUPT", /is not a SHA-256/);
   assert.deepEqual(listing(cache), { users: "folder" });
-  assert.deepEqual(listing(await ensureProject(host, cache, hash, async () => bytes)), { a: "2" });
+  const noArchive = Buffer.from("no archive");
+  const useless = ensureProject(host, cache, sha256(noArchive), async () => noArchive);
+  await rejects(useless, "CORRUPT", /header/);
+  assert.deepEqual(listing(cache), { users: "folder" });
+  let ticks = 0;
+  const after = (ms: number, fn: () => void) => host.timers.after(ms, () => (ticks++, fn()));
+  const timers = { after, soon: (fn: () => void) => host.timers.soon(fn) };
+  const folder = await ensureProject({ ...host, timers }, cache, hash, async () => bytes);
+  assert.deepEqual([listing(folder), ticks], [{ a: "2" }, 1]);
+  assert.equal(readdirSync(join(cache, "users")).length, 1);
+});
+
+test("ensureProject() keeps 32 projects, and removes strangers first, with their archives", async () => {
+  const cache = fresh();
+  const { bytes, hash } = await packProject(host, folderOf({ a: "32" }));
+  const strangers = Array.from({ length: 32 }, (_, i) => String(i).padStart(64, "0"));
+  for (const name of strangers) {
+    mkdirSync(join(cache, name), { recursive: true });
+    writeFileSync(join(cache, `${name}.pack`), "");
+  }
+  await ensureProject(host, cache, hash, async () => bytes);
+  const names = readdirSync(cache);
+  const gone = strangers.filter((name) => !names.includes(name));
+  assert.equal(gone.length, 1);
+  const stay = [...strangers.filter((name) => name !== gone[0]), hash];
+  assert.deepEqual(names, [...stay.flatMap((name) => [name, `${name}.pack`]), "users"].sort());
 });
 
 test("ensureProject() removes the least recently used beyond its bound", async () => {
@@ -376,6 +479,7 @@ test("ensureProject() removes no project while a job runs in it", async () => {
   const running = executor.start({ run: "r", job: "j", attempt: 1, worker: "w", action, env: {}, timeoutMs: 0, inputs: [], project }, () => {});
   await ensure(1);
   assert.equal(existsSync(project), true);
+  assert.equal(existsSync(join(cache, all[1]!.hash)), true, "nor the one that was asked for");
   running.cancel();
   await running.done;
   await ensure(2);

@@ -5,14 +5,14 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import {
-  existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, statSync,
-  writeFileSync,
+  existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync,
+  statSync, truncateSync, writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
 import { createExecutor, type ExecRequest, type LocalExecutor } from "#exec";
-import { ensureProject, packProject } from "#project";
+import { ensureProject, MAX_PROJECT_BYTES, packProject } from "#project";
 import { removeTree } from "#host";
 import { nodeWorkerHost } from "#process";
 import "./leaks.support.ts";
@@ -208,5 +208,61 @@ test("ensureProject() unpacks three times where others get in its way, and not a
     assert.equal(busy.tries.length, 3);
     const locks = readdirSync(join(cache, "users"));
     assert.equal(locks.length, times < 3 ? 1 : 0, "who has given up holds nothing");
+    assert.deepEqual(readdirSync(cache).filter((name) => /\.(part|gone)-/.test(name)), []);
   }
+});
+
+test("ensureProject() says that a folder is being changed when no look at it finds it whole", async () => {
+  const { bytes, hash } = await packProject(host, projectOf(3));
+  const cache = fresh();
+  const deeds: string[] = [];
+  const rename = async (from: string, to: string): Promise<void> => {
+    // However slow it is to put the folder aside, nothing new is made before.
+    if (to.includes(".gone-")) for (let i = 0; i < 50; i++) await new Promise(setImmediate);
+    await host.storage.rename(from, to);
+    if (to.includes(".gone-")) deeds.push("aside");
+    if (!from.includes(".part-")) return;
+    deeds.push("made");
+    rmSync(join(to, "lib", "0.txt"));
+  };
+  const mkdir = async (path: string): Promise<void> => {
+    await host.storage.mkdir(path);
+    if (/\.part-[0-9a-f]+$/.test(path)) deeds.push("begun");
+  };
+  const changing = { ...host, storage: { ...host.storage, rename, mkdir } };
+  const project = ensureProject(changing, cache, hash, async () => bytes);
+  const message = `Cannot unpack the project ${hash}: its folder is being changed`;
+  await assert.rejects(project, { message });
+  const one = ["begun", "made"];
+  assert.deepEqual(deeds, [...one, "aside", ...one, "aside", ...one]);
+});
+
+test("ensureProject() reads no archive larger than any can be", async () => {
+  const { bytes, hash } = await packProject(host, projectOf(3));
+  for (const [more, reads] of [[0, 1], [1, 0]] as const) {
+    const cache = fresh();
+    mkdirSync(join(cache, hash), { recursive: true });
+    const pack = join(cache, `${hash}.pack`);
+    writeFileSync(pack, "");
+    truncateSync(pack, 2 * MAX_PROJECT_BYTES + more);
+    const read: string[] = [];
+    const readFile = async (path: string): Promise<Buffer> => {
+      if (path === pack) read.push(path);
+      return path === pack ? bytes : host.storage.readFile(path);
+    };
+    const lean = { ...host, storage: { ...host.storage, readFile } };
+    await ensureProject(lean, cache, hash, async () => bytes);
+    assert.equal(read.length > 0, reads > 0, `${more} bytes more`);
+  }
+});
+
+test("ensureProject() fails when an archive cannot be put in its place, and leaves none behind", async () => {
+  const { bytes, hash } = await packProject(host, projectOf(3));
+  const cache = fresh();
+  const no = new Error("no");
+  const rename = (from: string, to: string): Promise<void> =>
+    (to.endsWith(".pack") ? Promise.reject(no) : host.storage.rename(from, to));
+  const poor = { ...host, storage: { ...host.storage, rename } };
+  await assert.rejects(ensureProject(poor, cache, hash, async () => bytes), no);
+  assert.deepEqual(readdirSync(cache), ["users"]);
 });
