@@ -8,6 +8,7 @@ import {
   type Shell,
 } from "#exec";
 import { nodeWorkerHost } from "#process";
+import { type Child, type SpawnOptions } from "#host";
 
 const host = nodeWorkerHost();
 const folder = mkdtempSync(join(tmpdir(), "titan-exec-"));
@@ -329,6 +330,22 @@ test("call: runs a module's function in a thread, with input, context and its en
   assert.deepEqual(JSON.parse(String(outcome.result)), { run: "r", job: "j", attempt: 2, inputs: { p: [1] }, env: "m", job2: "j" });
   inProject("old.cjs", "exports.twice = (s) => s + s");
   assert.equal(String((await end(call("old#twice", '"ab"'), { project })).result), '"abab"');
+});
+
+test("close() and a late cancellation send no signal to a program that has ended", async () => {
+  const signals: string[] = [];
+  const spawn = ({ onExit }: SpawnOptions): Child => {
+    host.timers.soon(() => onExit({ code: 0, signal: null }));
+    return { pid: 1, signal: (name) => void signals.push(name), pause() {}, resume() {} };
+  };
+  const own = createExecutor({
+    host: { ...host, processes: { spawn } }, workDir: join(folder, "own"),
+  });
+  const { running } = start(shell("true"), { executor: own });
+  assert.equal((await running.done).status, "ok");
+  running.cancel("too late");
+  await own.close();
+  assert.deepEqual(signals, []);
 });
 
 test("call: what the function prints is the job's output, before its end", async () => {

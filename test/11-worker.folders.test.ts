@@ -149,7 +149,11 @@ test("ensureProject() leaves no half an archive behind when the disk is full", a
     writeFileSync(path, content.subarray(0, 5));
     throw full;
   };
-  const poor = { ...host, storage: { ...host.storage, writeFile } };
+  const remove = async (path: string): Promise<void> => {
+    for (let i = 0; i < 1000; i++) await new Promise(setImmediate);
+    await host.storage.remove(path);
+  };
+  const poor = { ...host, storage: { ...host.storage, writeFile, remove } };
   await assert.rejects(ensureProject(poor, cache, hash, async () => bytes), full);
   assert.deepEqual(readdirSync(cache), ["users"]);
 });

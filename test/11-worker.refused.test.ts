@@ -164,6 +164,22 @@ test("a worker that stops while its report is refused leaves within its last wor
   assert.deepEqual(desk.world.open("w"), []);
 });
 
+test("stop() asks for the end of no run where there is none, or where runs share nothing", async () => {
+  for (const shares of [true, false]) {
+    const desk = new Desk();
+    if (shares) Object.assign(desk.executor, { sharedRuns: () => [] });
+    desk.jobs = shares ? 0 : 1;
+    await desk.open();
+    await desk.for(100);
+    desk.executor.jobs[0]?.end();
+    await desk.for(10);
+    const from = desk.world.now;
+    await desk.world.settle(desk.worker.stop());
+    assert.deepEqual(desk.times(Op.BEAT), [], shares ? "no runs" : "nothing shared");
+    assert.ok(desk.world.now - from < 50);
+  }
+});
+
 test("a short refusal is not worth a line, and a refusal for good is not asked again", async () => {
   const desk = new Desk();
   await desk.open();

@@ -17,6 +17,7 @@ import { MAX_GATEWAY_CALLS, openGateway, openStore, ReplyParser, StoreError, sta
 import { startWorker, type WorkerOptions } from "#worker";
 import { Hello, KvRequest, LEASE_MS, MAX_KV_ARGS, MAX_KV_BYTES, Op, PROTOCOL, Welcome } from "#wire";
 import { ensureBuilt, ROOT } from "../scripts/bootstrap.mjs";
+import { misplacedStore } from "../src/worker/places.ts";
 import { keyOf, MASTER, pipeline, report, Room, spec } from "./10-master.support.ts";
 import { FakeExecutor } from "./11-worker.cluster.ts";
 import "./leaks.support.ts";
@@ -437,6 +438,15 @@ test("a worker far from its master says when the store's address means another m
     await worker.stop();
   }
 }));
+
+test("misplacedStore() has nothing to say on one machine, nor of a store that all can dial", () => {
+  const here = { host: "127.0.0.1", port: 1 };
+  for (const host of ["127.0.0.1", "localhost", "[::1]", "0.0.0.0", "db"]) {
+    assert.equal(misplacedStore(here, `redis://${host}:6379`), undefined, host);
+  }
+  assert.equal(misplacedStore({ host: "::1", port: 1 }, "redis://127.0.0.1:6379"), undefined);
+  assert.match(misplacedStore({ host: "m", port: 1 }, "redis://[::1]:6379")!, /at \[::1\]:6379/);
+});
 
 test("a worker that is not back within a lease of the store's url has lost its attempts", () => Room.run(async (room) => {
   await room.start();
