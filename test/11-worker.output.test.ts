@@ -37,3 +37,25 @@ test("a program is paused once at more than 256 KiB that wait, and goes on at ha
   await world.settle(pipe.drained());
   assert.equal(sends.length, 4);
 });
+
+test("a batch leaves when its first byte is 20 ms old, or at once when it has 64 KiB", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const sends: [at: number, bytes: number][] = [];
+  const pipe = new OutputPipe(world.host("w"), {
+    send: async (chunks) => {
+      sends.push([world.now, chunks.reduce((sum, { data }) => sum + data.length, 0)]);
+    },
+    pause() {},
+    resume() {},
+  });
+  const from = world.now;
+  pipe.push("stdout", Buffer.alloc(1));
+  await world.run(from + 10);
+  pipe.push("stderr", Buffer.alloc(64 * 1024 - 2));
+  await world.run(from + 100);
+  pipe.push("stdout", Buffer.alloc(1));
+  pipe.push("stdout", Buffer.alloc(64 * 1024 - 1));
+  await world.run(from + 200);
+  assert.deepEqual(sends, [[from + 20, 64 * 1024 - 1], [from + 100, 64 * 1024]]);
+  await world.settle(pipe.drained());
+});
