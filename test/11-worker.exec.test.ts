@@ -8,7 +8,8 @@ import {
   type Shell,
 } from "#exec";
 import { nodeWorkerHost } from "#process";
-import { type Child, type SpawnOptions } from "#host";
+import { type Child, type SpawnOptions, type Timer } from "#host";
+import { runsTypeScript, scriptFile } from "../src/exec/process-job.ts";
 
 const host = nodeWorkerHost();
 const folder = mkdtempSync(join(tmpdir(), "titan-exec-"));
@@ -172,6 +173,25 @@ test("start() refuses TypeScript on a Node that cannot run it, by name, and runs
   else assert.deepEqual(brief(outcome), ["failed", "unsupported", `Cannot run e.ts: this worker's Node v${major}.${minor} cannot run TypeScript (22.18 or newer can)`]);
 });
 
+test("TypeScript runs on Node from 22.18, 23.6 and 24.0 on", () => {
+  const some = [
+    "v18.20.0", "v20.20.2", "v22.6.0", "v22.17.9", "v22.18.0", "v22.20.1", "v23.0.0", "v23.5.9",
+    "v23.6.0", "v23.11.0", "v24.0.0", "v26.1.0",
+  ];
+  assert.deepEqual(some.filter(runsTypeScript), [
+    "v22.18.0", "v22.20.1", "v23.6.0", "v23.11.0", "v24.0.0", "v26.1.0",
+  ]);
+});
+
+test("a script of 64 KiB travels as an argument, a longer one as a file", () => {
+  for (const [program, ending] of [["sh", "sh"], ["bash", "sh"]] as const) {
+    assert.equal(scriptFile(shell("x".repeat(64 * 1024), program)), undefined);
+    const text = "x".repeat(64 * 1024 - 1) + "ü";
+    assert.deepEqual(scriptFile(shell(text, program)), { name: `.titan-script.${ending}`, text });
+  }
+  assert.equal(scriptFile(file("a.sh")), undefined);
+});
+
 test("call: a module in TypeScript is refused where a file in TypeScript is, by name", async () => {
   inProject("typed.ts", "export const one = (): number => 1;");
   const outcome = await end(call("typed#one"), { project });
@@ -332,20 +352,41 @@ test("call: runs a module's function in a thread, with input, context and its en
   assert.equal(String((await end(call("old#twice", '"ab"'), { project })).result), '"abab"');
 });
 
-test("close() and a late cancellation send no signal to a program that has ended", async () => {
+test("a program that has ended gets no signal, and leaves no timer", async () => {
   const signals: string[] = [];
+  const timers = new Set<Timer>();
+  let exit: () => void = () => {};
   const spawn = ({ onExit }: SpawnOptions): Child => {
-    host.timers.soon(() => onExit({ code: 0, signal: null }));
+    exit = () => onExit({ code: 0, signal: null });
     return { pid: 1, signal: (name) => void signals.push(name), pause() {}, resume() {} };
   };
+  const after = (): Timer => {
+    const timer = { cancel: () => void timers.delete(timer) };
+    timers.add(timer);
+    return timer;
+  };
   const own = createExecutor({
-    host: { ...host, processes: { spawn } }, workDir: join(folder, "own"),
+    host: { ...host, processes: { spawn }, timers: { soon: host.timers.soon, after } },
+    workDir: join(folder, "own"),
   });
-  const { running } = start(shell("true"), { executor: own });
-  assert.equal((await running.done).status, "ok");
-  running.cancel("too late");
+  const first = start(shell("true"), { executor: own }).running;
+  exit();
+  assert.equal((await first.done).status, "ok");
+  first.cancel("too late");
+  assert.deepEqual([timers.size, signals], [0, []]);
+  const second = start(shell("true"), { executor: own }).running;
+  second.cancel("in time");
+  assert.deepEqual([timers.size, signals], [2, ["SIGTERM"]], "its timeout and its grace");
+  exit();
+  assert.equal((await second.done).message, "cancelled: in time");
+  assert.equal(timers.size, 0);
+  const call = { kind: "call", target: "titan:sleep", input: Buffer.from("1000") } as const;
+  const third = start(call, { executor: own }).running;
+  assert.equal(timers.size, 2, "its timeout and its sleep");
+  third.cancel();
+  await third.done;
   await own.close();
-  assert.deepEqual(signals, []);
+  assert.deepEqual([timers.size, signals], [0, ["SIGTERM"]]);
 });
 
 test("call: what the function prints is the job's output, before its end", async () => {
