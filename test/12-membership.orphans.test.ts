@@ -10,8 +10,16 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, test } from "node:test";
 import { nodeProcesses, removalsDone, takeProcessFolder } from "#process";
-import { bootId, journalProcesses, noteGone, noteGroup, parseJournal, readJournal } from "../src/process/journal.ts";
-import { orphansOf, type Witness } from "../src/process/orphans.ts";
+import { nodeHost } from "#host";
+import {
+  bootId,
+  journalProcesses,
+  noteGone,
+  noteGroup,
+  parseJournal,
+  readJournal,
+} from "../src/process/journal.ts";
+import { endOrphans, orphansOf, type Witness } from "../src/process/orphans.ts";
 import { readEntry } from "../src/process/sweep.ts";
 import { lock } from "../src/host/lock.ts";
 import "./leaks.support.ts";
@@ -278,6 +286,37 @@ test("takeProcessFolder() kills neither processes 0 and 1 nor itself, its ancest
   deadFolder(home, { live: pids.map((pid) => `+ ${pid} ${readEntry(pid)?.start ?? 1} ${boot}\n`).join("") });
   assert.deepEqual(await takeAsNew(home), []);
   assert.deepEqual(kills, []);
+});
+
+test("endOrphans() spares its ancestors and the leader of its group, each for that alone", async () => {
+  /** Whether a leader that the journal names, and that names the dead worker's folder, is spared. */
+  const isSpared = async (leader: number, asPid = process.pid): Promise<boolean> => {
+    const groups = new Map([[leader, { start: readEntry(leader)!.start, boot }]]);
+    const own = process.pid;
+    const pretend = (value: number) => Object.defineProperty(process, "pid", { value });
+    pretend(asPid);
+    const { left } = await endOrphans([{ folder: temp, groups }]).finally(() => pretend(own));
+    assert.equal(left, 0);
+    return isAlive(leader);
+  };
+  const [below, beside] = [mark(), mark()];
+  for (const { time, script, isChild } of [
+    { time: below, script: `setsid env -i sleep ${below} & wait`, isChild: true }, // another group
+    { time: beside, script: `(env -i sleep ${beside} &); exec sleep ${mark()}`, isChild: false },
+  ]) {
+    const env = { PATH, TITAN_WORKDIR: join(temp, "jobs", "r", "j.1") };
+    const shell = spawn("sh", ["-c", script], { detached: true, stdio: "ignore", env });
+    started.add(shell);
+    let sleeper = 0;
+    await until("the sleeper is where it belongs", () => {
+      sleeper = pidsThatName(time).find((pid) => commandOf(pid) === "sleep") ?? 0;
+      return sleeper > 0 && (readEntry(sleeper)!.parent === shell.pid) === isChild;
+    });
+    assert.ok(await isSpared(shell.pid!, sleeper), script);
+    assert.ok(isAlive(sleeper), script);
+    assert.ok(!(await isSpared(shell.pid!)), `nothing else spared it: ${script}`);
+    if (isAlive(sleeper)) process.kill(sleeper, "SIGKILL");
+  }
 });
 
 test("takeProcessFolder() keeps the folder of a dead worker as long as something of it cannot be ended, and says so", async (t) => {
