@@ -7,11 +7,11 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
-import { type Child, type Exit } from "#host";
+import { type Child, type Exit, nodeHost } from "#host";
 import { nodeProcesses } from "#process";
 import { journalProcesses, readJournal } from "../src/process/journal.ts";
 import { processCounts } from "../src/process/pool.ts";
-import { attemptName, readEntry, readProcesses, Sweeper } from "../src/process/sweep.ts";
+import { attemptName, readEntry, readProcesses, SWEEP_MS, Sweeper } from "../src/process/sweep.ts";
 import "./leaks.support.ts";
 import { eventually } from "./processes.support.ts";
 
@@ -176,6 +176,50 @@ test("a job that was paused and resumed before it began is not paused", { skip }
   assert.equal((await job.ended).code, 0);
 });
 
+test("a job whose line would be long goes without a launcher, whatever makes it long", async () => {
+  const MAX_CHARS = 16 * 1024; // each of them may take four bytes in a shell's line
+  for (const share of [0, 0.3, 0.6, 0.9]) {
+    for (const chars of [MAX_CHARS - 1, MAX_CHARS]) {
+      const rest = chars - "true".length - "PATH".length - PATH.length;
+      const name = "N".repeat(1 + Math.floor(rest * share * 0.9));
+      const value = "v".repeat(Math.floor(rest * share * 0.1));
+      const argument = "a".repeat(rest - name.length - value.length);
+      const { idle, launchers } = processCounts();
+      const argv = ["true", argument];
+      const env = { PATH, [name]: value };
+      const exit = new Promise<Exit>((onExit) => {
+        processes.spawn({ argv, cwd: folder, env, onOutput: () => {}, onExit });
+      });
+      const now = processCounts();
+      const launched = now.idle < idle || now.launchers > launchers;
+      assert.equal(launched, chars < MAX_CHARS, `${chars} characters, ${name.length} in a name`);
+      assert.equal((await exit).code, 0);
+    }
+  }
+});
+
+test("a sweep follows the job, and another one each sweep that asks for it, and then none", { skip }, async (t) => {
+  const setTimer = setTimeout;
+  let armed = 0;
+  t.mock.method(globalThis, "setTimeout", (fn: () => void, ms: number) => {
+    const isSweep = ms >= SWEEP_MS && fn.name !== "retireIdle";
+    if (isSweep) armed++;
+    return setTimer(fn, isSweep ? 0 : ms);
+  });
+  // One may be under way from the jobs before.
+  let sweeps = 0;
+  t.mock.method(Sweeper.prototype, "sweep", () => {
+    armed = 0;
+    return ++sweeps < 4;
+  });
+  await sh("exit 0").ended;
+  await eventually("four of them", () => sweeps === 4);
+  assert.equal(armed, 0, "the last one asked for no other");
+  await sh("exit 0").ended;
+  assert.equal(armed, 1, "the next job is followed by one");
+  await eventually("it came", () => sweeps === 5);
+});
+
 test("Sweeper believes the environment of an orphan in a busy group before its age", { skip }, async (t) => {
   const attempt = (name: string) => ({
     TITAN_RUN: "r",
@@ -206,6 +250,27 @@ test("Sweeper believes the environment of an orphan in a busy group before its a
   await eventually("the other attempt's is gone", () => !isRunning(other!));
   const stay = [root, same, bare].every((mark) => isRunning(mark!));
   assert.ok(tainted && stay, "the job's own and the young one stay");
+});
+
+test("Sweeper ends all that is in the group of an idle launcher, or of one whose next job has not begun", { skip }, async (t) => {
+  for (const busy of [false, true]) {
+    const [child, orphan] = [1, 2].map((n) => `${4_000_000 + process.pid}.${busy ? 3 : 2}${n}`);
+    const script = `${busy ? "" : `sleep ${child} &`} (sleep ${orphan} &) ; read gone`;
+    const how = { detached: true, stdio: ["pipe", "ignore", "ignore"], env: { PATH } } as const;
+    const leader = spawnNode("/bin/sh", ["-c", script], how);
+    t.after(() => process.kill(-leader.pid!, "SIGKILL"));
+    const marks = busy ? [orphan!] : [child!, orphan!];
+    await eventually("all run", () => {
+      const parents = readProcesses().map(({ parent }) => parent === leader.pid);
+      return marks.every(isRunning) && parents.filter(Boolean).length === (busy ? 0 : 1);
+    });
+    let taints = 0;
+    // The same attempt, and young: only its place speaks against it.
+    const group = { busy, attempt: undefined, taint: () => void taints++ };
+    assert.equal(new Sweeper(new Map([[leader.pid!, group]])).sweep(), true);
+    await eventually("they are gone", () => !marks.some(isRunning));
+    assert.deepEqual([taints, leader.exitCode, leader.signalCode], [marks.length, null, null]);
+  }
 });
 
 test("Sweeper spares the processes of an attempt that has begun again", { skip }, async (t) => {

@@ -306,6 +306,24 @@ test("a daemon that keeps the output open holds up neither its job's end nor the
   await until("the daemon is gone", () => !alive(time));
 });
 
+test("a job that ends while it is paused is reported once it is resumed, although a daemon holds the output", async () => {
+  const time = mark();
+  let over = false;
+  // The way without a launcher, and a daemon that nobody looks for: it is in no group of ours.
+  const env = { PATH, "odd-name": "1" };
+  const file = join(folder, "daemon");
+  const script = `setsid sh -c 'echo $$ >${file}; exec sleep ${time}' &
+    until [ -s ${file} ]; do sleep 0.01; done; exit 5`;
+  const { child, ended } = start(["sh", "-c", script], { env, with: ({ pause }) => pause() });
+  void ended.then(() => (over = true));
+  await until("the shell is gone", () => !existsSync(`/proc/${child.pid}`) && alive(time));
+  assert.equal(over, false, "what it has printed may be unread");
+  child.resume();
+  await until("its end is reported", () => over);
+  assert.equal((await ended).code, 5);
+  process.kill(Number(readFileSync(file, "utf8")), "SIGKILL"); // it was there all the time
+});
+
 test("a stray that floods its launcher's output is found, and later jobs' output is clean", async () => {
   const name = mark();
   await sh(`sh -c 'trap "" HUP; while :; do echo stray; done' ${name} & echo mine`);

@@ -193,6 +193,12 @@ test("a journal is complete, small for ever, and holds up no job when the disk i
   const { start } = readEntry(process.pid)!;
   assert.deepEqual([...readJournal(path)], [[process.pid, { start, boot }]]);
   const other = innocent();
+  const { ino } = statSync(path);
+  for (let i = 0; i < 100; i++) {
+    noteGroup(other.pid);
+    noteGone(other.pid);
+  }
+  assert.equal(statSync(path).ino, ino, "it is not written anew for each group");
   for (let i = 0; i < 3000; i++) {
     noteGroup(other.pid);
     noteGone(other.pid);
