@@ -12,6 +12,7 @@ import { nodeProcesses } from "#process";
 import { journalProcesses, readJournal } from "../src/process/journal.ts";
 import { processCounts } from "../src/process/pool.ts";
 import { attemptName, readEntry, readProcesses, SWEEP_MS, Sweeper } from "../src/process/sweep.ts";
+import { type Ending, Launcher } from "../src/process/launcher.ts";
 import "./leaks.support.ts";
 import { eventually } from "./processes.support.ts";
 
@@ -77,6 +78,7 @@ test("jobs one after another share one launcher, and it is let go after five idl
     await ended;
   }
   assert.equal(pids.size, 1, "a launcher that became idle is used again");
+  assert.equal(process.listeners("exit").filter(({ name }) => name.includes("endAll")).length, 1);
   const { running, launchers, idle } = processCounts();
   assert.deepEqual({ running, launchers, idle }, { running: 0, launchers: 1, idle: 1 });
   assert.deepEqual(clock.armedMs, [IDLE_MS], "one timer for all");
@@ -220,6 +222,71 @@ test("a sweep follows the job, and another one each sweep that asks for it, and 
   await eventually("it came", () => sweeps === 5);
 });
 
+test("at its exit a process ends its jobs, and looks once more for strays if there can be any", { skip }, async (t) => {
+  const endAll = process.listeners("exit").find(({ name }) => name === "endAll") as () => void;
+  let sweeps = 0;
+  t.mock.method(Sweeper.prototype, "sweep", () => (sweeps++, false));
+  await sh("exit 0").ended;
+  endAll();
+  assert.equal(sweeps, 1, "a job has just ended");
+  await eventually("the sweep that was due has come", () => sweeps === 2);
+  await eventually("the launcher is gone", () => processCounts().launchers === 0);
+  endAll();
+  assert.equal(sweeps, 2, "nothing can be left");
+  const job = sh("echo on; exec sleep 1000");
+  await eventually("it runs", () => job.bytes > 0);
+  endAll();
+  assert.equal(sweeps, 3, "a job runs");
+  assert.equal((await job.ended).signal, "SIGKILL");
+});
+
+test("a launcher with a stray in its group lets its job end and takes no other, and ends at once when idle", async () => {
+  for (const busy of [true, false]) {
+    let isDead = false;
+    const launcher = new Launcher({ idle: () => {}, dead: () => void (isDead = true) });
+    const launch = { program: "/bin/sh", args: ["-c", "exit 3"], cwd: folder, env: { PATH } };
+    let ending: Ending | undefined;
+    const onEnd = (how: Ending) => void (ending = how);
+    launcher.run(launcher.line(launch), { onOutput: () => {}, onEnd });
+    if (busy) launcher.taint();
+    // A launcher by itself keeps no event loop alive: the pool does that.
+    await eventually("the job has ended", () => ending !== undefined);
+    assert.deepEqual([ending!.status, launcher.fit], [3, !busy]);
+    if (busy) launcher.destroy();
+    else launcher.taint();
+    assert.equal(launcher.fit, false);
+    await eventually("it is gone", () => isDead);
+  }
+});
+
+test("readEntry() tells a process, its parent, its group and its session apart", { skip }, async (t) => {
+  const time = `${4_000_000 + process.pid}.4`;
+  // As a shell with job control does: a group for each command, in the session of the shell.
+  const group = `import os; os.setpgid(0, 0); os.execvp("sh", ["sh", "-c", "sleep ${time}; true"])`;
+  const how = { detached: true, stdio: "ignore", env: { PATH } } as const;
+  const shell = spawnNode("/bin/sh", ["-c", `python3 -c '${group}'; true`], how);
+  const ended = once(shell, "exit");
+  const sleeper = () => readProcesses().find(({ pid }) => isSleeper(pid, time));
+  await eventually("it sleeps", () => sleeper() !== undefined);
+  const { pid, parent, ...rest } = sleeper()!;
+  t.after(async () => {
+    process.kill(-parent, "SIGKILL");
+    await ended;
+  });
+  const above = readEntry(parent)!;
+  assert.deepEqual([rest.group, rest.session, rest.zombie], [parent, shell.pid, false]);
+  assert.deepEqual([above.parent, above.group, above.session], [shell.pid, parent, shell.pid]);
+  assert.deepEqual(readEntry(pid), { pid, parent, ...rest });
+});
+
+function isSleeper(pid: number, time: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "latin1") === `sleep\0${time}\0`;
+  } catch {
+    return false; // it ended while we looked
+  }
+}
+
 test("Sweeper believes the environment of an orphan in a busy group before its age", { skip }, async (t) => {
   const attempt = (name: string) => ({
     TITAN_RUN: "r",
@@ -256,8 +323,9 @@ test("Sweeper ends all that is in the group of an idle launcher, or of one whose
   for (const busy of [false, true]) {
     const [child, orphan] = [1, 2].map((n) => `${4_000_000 + process.pid}.${busy ? 3 : 2}${n}`);
     const script = `${busy ? "" : `sleep ${child} &`} (sleep ${orphan} &) ; read gone`;
-    const how = { detached: true, stdio: ["pipe", "ignore", "ignore"], env: { PATH } } as const;
-    const leader = spawnNode("/bin/sh", ["-c", script], how);
+    const leader = spawnNode("/bin/sh", ["-c", script], {
+      detached: true, stdio: ["pipe", "ignore", "ignore"], env: { PATH },
+    });
     t.after(() => process.kill(-leader.pid!, "SIGKILL"));
     const marks = busy ? [orphan!] : [child!, orphan!];
     await eventually("all run", () => {
