@@ -80,6 +80,28 @@ test("a worker that stops is given nothing new while its jobs end, and what they
   assert.deepEqual(await cluster.status(client, first.run), { slow: "COMPLETED" });
 });
 
+test("a worker that dials again while it stops is given nothing by its new registration either", async () => {
+  const cluster = new SimCluster();
+  await cluster.startMaster();
+  const { worker, executor } = cluster.startWorker("w1", { slots: 2 });
+  await cluster.world.settle(worker.ready);
+  const client = await cluster.connect();
+  await cluster.world.settle(client.submitSpec(pipeline([job("slow")])));
+  await cluster.until(() => executor.jobs.length === 1);
+  const slow = executor.jobs[0]!;
+  slow.cancel = () => undefined;
+  const stopped = worker.stop();
+  await cluster.world.run(cluster.world.now + 50);
+  const { run } = await cluster.world.settle(client.submitSpec(pipeline([job("new")])));
+  // It waits for a worker already when this one is let in again.
+  cluster.world.cut("m", "w1");
+  await cluster.world.run(cluster.world.now + 500);
+  const [info] = (await cluster.world.settle(client.status(run))).jobs;
+  assert.deepEqual([info?.status, info?.attempt], ["PENDING", 0]);
+  slow.end();
+  await cluster.world.settle(stopped);
+});
+
 test("stop() waits until what its ended runs have shared is removed", async () => {
   const cluster = new SimCluster();
   await cluster.startMaster();

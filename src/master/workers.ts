@@ -122,6 +122,8 @@ export class Workers {
     this.#leases.grant(id, this.#now);
     this.#arm();
     const worker = engine.state.workers.get(id)!;
+    // In this turn, before the next one gives it something.
+    if (hello.leaving === true) this.leaving(this.links.get(id)!);
     engine.afterwards(() => this.kill([...worker.jobs].filter((job) => job.cancelling)));
     return {
       id,

@@ -69,6 +69,8 @@ export const Hello = message("Hello", {
   running: [9, list(AttemptKey, 8192)],
   /** Workers only: counts the connections of this process, so that an older one that is heard late is known as such. */
   dial: [10, optional(u32())],
+  /** Workers only: it is on its way out, as LEAVING says on a connection that is there. */
+  leaving: [11, optional(bool())],
 });
 export type Hello = Infer<typeof Hello>;
 

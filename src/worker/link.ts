@@ -59,6 +59,7 @@ function introduction({ protocol, token, version }: Hello): Hello {
     slots: 1,
     running: [],
     dial: undefined,
+    leaving: undefined,
   };
 }
 

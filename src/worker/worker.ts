@@ -160,7 +160,11 @@ class WorkerProcess implements Worker {
   #hello(dial: number) {
     const { token, tags = [], slots, version = "" } = this.#options;
     const running = [...this.#attempts.values()].map(({ assignment }) => keyOf(assignment));
-    return { protocol: PROTOCOL, role: "worker" as const, token, version, instance: this.#instance, name: this.#options.name ?? "", tags: [...tags], slots, running, dial };
+    return {
+      protocol: PROTOCOL, role: "worker" as const, token, version, instance: this.#instance,
+      name: this.#options.name ?? "", tags: [...tags], slots, running, dial,
+      leaving: this.#stopping || undefined,
+    };
   }
 
   #onWelcome(welcome: Welcome): void {
@@ -175,7 +179,7 @@ class WorkerProcess implements Worker {
     for (const key of welcome.stale) this.#drop(key, "the master has given it to somebody else");
     this.#startBeats(welcome.beatMs, welcome.leaseMs);
     this.#welcomed({ name: welcome.name });
-    if (this.#stopping) this.#link.current()?.notify(Op.LEAVING, EMPTY); // the last connection has said so, too
+    if (this.#stopping) this.#link.current()?.notify(Op.LEAVING, EMPTY); // asked to stop since its HELLO, perhaps
     const kept = this.#attempts.size;
     this.#note(`registered as ${welcome.name}${kept === 0 ? "" : `, with ${kept} ${kept === 1 ? "attempt" : "attempts"} under way`}`);
     const misplaced = misplacedStore(this.#options.master, welcome.store);
