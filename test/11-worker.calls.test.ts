@@ -7,8 +7,8 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
-import { after, test } from "node:test";
-import type { Worker } from "node:worker_threads";
+import { after, afterEach, test } from "node:test";
+import { type Worker } from "node:worker_threads";
 import {
   createExecutor, MAX_RESULT_BYTES, type ExecOutcome, type ExecRequest, type Running,
 } from "#exec";
@@ -17,16 +17,15 @@ import { describe, encodeResult } from "../src/exec/call-encode.ts";
 import { CallPool } from "../src/exec/call-pool.ts";
 import { journalProcesses, parseJournal } from "../src/process/journal.ts";
 import { DONE, ReplyReader, STDERR, STDOUT } from "../src/exec/call-wire.ts";
+import "./leaks.support.ts";
 
 const host = nodeWorkerHost();
 const project = mkdtempSync(join(tmpdir(), "titan-calls-"));
 const env = { PATH: process.env["PATH"] ?? "" };
 const small = { heapMb: 48, processMb: 220, watchMs: 20 };
 const pools: CallPool[] = [];
-after(async () => {
-  await Promise.all(pools.map((pool) => pool.close()));
-  rmSync(project, { recursive: true, force: true });
-});
+afterEach(() => Promise.all(pools.splice(0).map((pool) => pool.close())));
+after(() => rmSync(project, { recursive: true, force: true }));
 
 writeFileSync(join(project, "m.mjs"), `
   import { spawn } from "node:child_process";
@@ -440,7 +439,7 @@ test("a call that writes into the pipes of its process harms itself only", async
 
 test("a process of calls is on the list of what ends with us, off it when it is gone", async () => {
   if (!existsSync("/proc/self/stat")) return;
-  const path = join(project, "journal");
+  const path = join(project, "live");
   journalProcesses(path);
   const calls = pool(1);
   const pid = Number((await end(calls, "pid")).result);

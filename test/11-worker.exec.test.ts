@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { after, afterEach, beforeEach, test } from "node:test";
 import {
   createExecutor, MAX_RESULT_BYTES, type ExecOutcome, type ExecRequest, type Executor, type Running,
   type Shell,
@@ -10,18 +10,22 @@ import {
 import { nodeWorkerHost } from "#process";
 import { type Child, type SpawnOptions, type Timer } from "#host";
 import { runsTypeScript, scriptFile } from "../src/exec/process-job.ts";
+import { PATH } from "./processes.support.ts";
 
 const host = nodeWorkerHost();
 const folder = mkdtempSync(join(tmpdir(), "titan-exec-"));
 const workDir = join(folder, "jobs");
 const project = join(folder, "project");
 mkdirSync(join(project, "lib"), { recursive: true });
-const executor = createExecutor({ host, workDir, callProcesses: 2 });
-after(async () => {
+// One for each test: with it go its processes and threads, which leaks.support.ts counts.
+const newExecutor = () => createExecutor({ host, workDir, callProcesses: 2 });
+let executor = newExecutor();
+beforeEach(() => { executor = newExecutor(); });
+afterEach(async () => {
   await executor.close();
   assert.equal(existsSync(workDir), false, "close() removes the work folders");
-  rmSync(folder, { recursive: true, force: true });
 });
+after(() => rmSync(folder, { recursive: true, force: true }));
 
 function inProject(name: string, text: string, mode = 0o644): string {
   writeFileSync(join(project, name), text);
@@ -80,7 +84,9 @@ test("start() fails an attempt by its kind: not found, not executable, exit, sig
     [shell("exit 3"), ["failed", "exit", "exited with code 3"]],
     [shell("kill -SEGV $$"), ["failed", "signal", "ended by SIGSEGV"]],
   ];
-  for (const [action, expected] of cases) assert.deepEqual(brief(await end(action, { project })), expected);
+  for (const [action, expected] of cases) {
+    assert.deepEqual(brief(await end(action, { project, env: { PATH } })), expected);
+  }
   const lonely = await end({ kind: "command", argv: ["./nope/tool"] });
   assert.equal(lonely.message, 'Cannot start "./nope/tool": no such file, and no project was sent');
   assert.equal((await end(shell("exit 3"))).exitCode, 3);

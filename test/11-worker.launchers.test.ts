@@ -14,10 +14,9 @@ import { processCounts } from "../src/process/pool.ts";
 import { attemptName, readEntry, readProcesses, SWEEP_MS, Sweeper } from "../src/process/sweep.ts";
 import { type Ending, Launcher } from "../src/process/launcher.ts";
 import "./leaks.support.ts";
-import { eventually } from "./processes.support.ts";
+import { eventually, PATH } from "./processes.support.ts";
 
 const processes = nodeProcesses();
-const PATH = process.env["PATH"] ?? "/usr/bin:/bin";
 const IDLE_MS = 5_000;
 const folder = mkdtempSync(join(tmpdir(), "titan-launchers-"));
 after(() => rmSync(folder, { recursive: true, force: true }));

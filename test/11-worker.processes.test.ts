@@ -10,9 +10,9 @@ import { seededRandom, type Child, type Exit, type SpawnOptions } from "#host";
 import { nodeProcesses, MarkReader, markText } from "#process";
 import { pauseAfter, Sweeper } from "../src/process/sweep.ts";
 import "./leaks.support.ts";
+import { PATH } from "./processes.support.ts";
 
 const processes = nodeProcesses();
-const PATH = process.env["PATH"] ?? "/usr/bin:/bin";
 const folder = mkdtempSync(join(tmpdir(), "titan-processes-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -1,5 +1,6 @@
 /** What the tests of the store share: a store in virtual time, and a client of it that has no socket. */
 import assert from "node:assert/strict";
+import { afterEach } from "node:test";
 import { seededRandom, VirtualTime } from "#host";
 import { Recorder, Store, type Reply, type Session, type StoreOptions } from "#store";
 
@@ -21,12 +22,28 @@ export interface Fixture extends Client {
   client(options?: { readonly protocol?: 2 | 3; readonly onUnblocked?: () => void }): Client;
 }
 
+/** Stores of the test that runs. */
+const stores: Store[] = [];
+
+/** Who waits is known as waiting, and when all have gone, nothing of theirs is left. */
+afterEach(() => {
+  for (const store of stores.splice(0)) {
+    const sessions = [...store.sessions.values()];
+    const blocked = sessions.filter((session) => session.blocked !== undefined).length;
+    assert.equal(store.counts().waiting, blocked, "sessions that wait");
+    for (const session of sessions) store.end(session);
+    const nothing = { sessions: 0, waiting: 0, waitedFor: 0, watched: 0, channels: 0 };
+    assert.deepEqual(store.counts(), nothing, "left behind by sessions that have gone");
+  }
+});
+
 /** A store whose clock stands still unless a test moves it. */
 export function fixture(options: Partial<StoreOptions> = {}): Fixture {
   const time = new VirtualTime();
   const groups: string[][][] = [];
   const host = { clock: time.clock, timers: time.timers, random: seededRandom(15) };
   const store = new Store({ host, propagate: (group) => groups.push(group), ...options });
+  stores.push(store);
   const client: Fixture["client"] = ({ protocol = 2, onUnblocked = () => {} } = {}) => {
     const out = new Recorder(protocol);
     const calls = { pushed: 0, unblocked: 0 };

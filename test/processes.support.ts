@@ -1,5 +1,24 @@
 /** For tests that end processes of others: who lives, and waiting for what no event announces. */
 
+import { accessSync, constants } from "node:fs";
+import { delimiter } from "node:path";
+
+/**
+ * Where programs are looked for by jobs of tests: in whatever of this process' own PATH may be
+ * looked into. A folder that may not makes a program that is missing one that is forbidden.
+ */
+export const PATH = (process.env["PATH"] ?? "/usr/bin:/bin")
+  .split(delimiter)
+  .filter((folder) => {
+    try {
+      accessSync(folder, constants.R_OK | constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  })
+  .join(delimiter);
+
 /** Nothing here takes long; on a busy machine everything does. */
 const PATIENCE_MS = 20_000;
 

@@ -9,6 +9,7 @@ import { nodeHost } from "#host";
 import { commandOf } from "../src/exec/process-job.ts";
 import { readEntry } from "../src/host/remove-tree.ts";
 import { start, tempFolder } from "./cli.support.ts";
+import { PATH } from "./processes.support.ts";
 
 const NODE = { execPath: "/bin/node", version: "v20.15.1", versions: { node: "20.15.1" } };
 const [version, node] = ["v26.3.0", "26.3.0"];
@@ -31,7 +32,7 @@ test("commandOf() passes a script that looks like an option as a script", () => 
     for (const shell of ["sh", "bash"] as const) {
       const action = { kind: "shell", script, ...(shell === "bash" && { shell }) } as const;
       const [program = "", ...args] = commandOf(action, NODE) as readonly string[];
-      const { stderr, status } = spawnSync(program, args, { encoding: "utf8" });
+      const { stderr, status } = spawnSync(program, args, { encoding: "utf8", env: { PATH } });
       assert.equal(status, 127, stderr);
       assert.match(stderr, /not found/);
     }

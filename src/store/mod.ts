@@ -28,7 +28,7 @@
  * Test: test/15-store.test.ts
  */
 export type * from "./types.ts";
-export { Store, type Role, type StoreOptions, type StoreStats } from "./store.ts";
+export { Store, type Role, type StoreCounts, type StoreOptions, type StoreStats } from "./store.ts";
 export { Session, type SessionInit } from "./session.ts";
 export { Recorder, type Reply } from "./recorder.ts";
 export { Refusal } from "./refusal.ts";

@@ -57,6 +57,17 @@ export interface StoreStats {
   expired: number;
 }
 
+/** What sessions keep in the store. All of it goes with them: without sessions each is 0. */
+export interface StoreCounts {
+  readonly sessions: number;
+  /** Sessions in BLPOP and the like. */
+  readonly waiting: number;
+  readonly waitedFor: number;
+  readonly watched: number;
+  /** Channels and patterns that somebody listens to. */
+  readonly channels: number;
+}
+
 /**
  * The data and the rules, without a protocol around them.
  *
@@ -124,6 +135,16 @@ export class Store {
     });
     this.#replay = new Session(0, { out: NOWHERE, since: 0, authenticated: true });
     this.role = options.role ?? "primary";
+  }
+
+  counts(): StoreCounts {
+    return {
+      sessions: this.sessions.size,
+      waiting: this.blocking.size,
+      waitedFor: this.blocking.names,
+      watched: this.#watchers.size,
+      channels: this.pubsub.channels.size + this.pubsub.patterns.size,
+    };
   }
 
   get role(): Role {

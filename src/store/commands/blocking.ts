@@ -42,6 +42,11 @@ export class Blocking {
     return waiting.size;
   }
 
+  /** Names that somebody waits for, or whose list is still to be given away. */
+  get names(): number {
+    return this.#queues.size + this.#ready.size;
+  }
+
   /** Puts the session at the end of the queue for each key. `timeoutMs` 0: for ever. */
   wait(session: Session, { keys, take, timeoutMs }: Wait & { readonly timeoutMs: number }): void {
     const blocked: Blocked = { keys: [...new Set(keys)], take, timer: undefined };
