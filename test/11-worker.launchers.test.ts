@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
-import { type Child, type Exit, nodeHost } from "#host";
+import type { Child, Exit } from "#host";
 import { nodeProcesses } from "#process";
 import { journalProcesses, readJournal } from "../src/process/journal.ts";
 import { processCounts } from "../src/process/pool.ts";

@@ -10,7 +10,6 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, test } from "node:test";
 import { nodeProcesses, removalsDone, takeProcessFolder } from "#process";
-import { nodeHost } from "#host";
 import {
   bootId,
   journalProcesses,
