@@ -20,9 +20,9 @@ import { hostPort } from "#base";
 import type { Address } from "#host";
 import type { PipelineDefinition } from "#pipeline";
 import type { Client } from "#sdk";
-import type { Submitted } from "#wire";
-import { DEFAULT_MASTER, dial, dialer, namedMaster } from "./address.ts";
-import type { EmbeddedCluster } from "#cluster";
+import { MAX_SLOTS, type Submitted } from "#wire";
+import { type EmbeddedCluster } from "#cluster";
+import { addressText, DEFAULT_MASTER, dial, dialer, namedMaster } from "./address.ts";
 import type { Call } from "./command.ts";
 import { CliError, EXIT, exitCodeOf, isConnectionError, isRpcError, UsageError } from "./exit.ts";
 import { reconnect } from "./follow.ts";
@@ -153,7 +153,7 @@ async function embed(call: Call, why: keyof typeof REASONS): Promise<Target> {
   // Anybody on this machine can reach a loopback port; only we know this.
   const token = randomBytes(24).toString("hex");
   const starting = startEmbeddedCluster({
-    workers, slots: call.count("slots", { min: 1, max: 4096 }), tags: call.tags(), stateDir, token, store,
+    workers, slots: call.count("slots", { min: 1, max: MAX_SLOTS }), tags: call.tags(), stateDir, token, store,
     durability: stateDir === undefined ? "no" : "always", // what is thrown away need not survive a power cut
     onNote: (text) => {
       if (/ended:|restarted/.test(text) || context.debug) context.note(`titan: ${text}`);

@@ -81,7 +81,7 @@ export class Dag {
     const list = Array.isArray(nodes) ? (nodes as DagNode[]) : [...nodes];
     let edges = 0;
     for (const node of list) edges += node.parents.length;
-    if (edges > MAX_EDGES) throw new DagError("TOO_LARGE", `Cannot build graph: ${edges} edges exceed ${MAX_EDGES}`);
+    checkEdges(edges, "build graph");
 
     const dag = new Dag(list.length, edges);
     // Most lists are written parents first. Then one pass does it all, a parent is looked up while
@@ -426,8 +426,7 @@ export class Dag {
   }
 
   private checkRoom(doing: string, more: number): void {
-    const edges = this.links.edges + more;
-    if (edges > MAX_EDGES) throw new DagError("TOO_LARGE", `Cannot ${doing}: ${edges} edges exceed ${MAX_EDGES}`);
+    checkEdges(this.links.edges + more, doing);
   }
 
   private check(index: number): void {
@@ -444,6 +443,11 @@ export class Dag {
     settled.set(this.settled);
     this.settled = settled;
   }
+}
+
+function checkEdges(edges: number, doing: string): void {
+  if (edges <= MAX_EDGES) return;
+  throw new DagError("TOO_LARGE", `Cannot ${doing}: ${edges} edges exceed ${MAX_EDGES}`);
 }
 
 function selfEdge(doing: string, id: string): DagError {

@@ -30,7 +30,7 @@ const SHARE = 20;
  */
 const MAX_SWEEP_MS = 2_000;
 /** The largest environment that is read: Linux gives argv and environment 128 KiB per string, few use 8. */
-const ENVIRON_BYTES = 128 * 1024;
+export const ENVIRON_BYTES = 128 * 1024;
 
 export const hasProc = existsSync("/proc/self/stat") && existsSync("/proc/self/environ");
 
@@ -157,7 +157,7 @@ function isStray(
 const buffer = Buffer.allocUnsafe(ENVIRON_BYTES);
 
 /** The content of a small file in /proc, or empty when the process is gone or not ours. */
-function readProc(path: string): string {
+export function readProc(path: string): string {
   let file: number;
   try {
     file = openSync(path, "r");

@@ -1,4 +1,5 @@
 /** `titan up`: everything in one command. */
+import { MAX_SLOTS } from "#wire";
 import type { Call, Command } from "../command.ts";
 import { refuseDashboard, serve } from "../serve.ts";
 import { SERVE_FLAGS } from "./master.ts";
@@ -28,6 +29,6 @@ export const up: Command = {
   run: (call: Call) => {
     refuseDashboard(call);
     const workers = call.count("workers", { min: 0, max: MAX_WORKERS }) ?? 2;
-    return serve(call, { workers, ownStore: true, slots: call.count("slots", { min: 1, max: 4096 }), tags: call.tags() });
+    return serve(call, { workers, ownStore: true, slots: call.count("slots", { min: 1, max: MAX_SLOTS }), tags: call.tags() });
   },
 };

@@ -5,13 +5,12 @@ import { join, resolve } from "node:path";
 import { hostPort } from "#base";
 import { sharedRoot, VERSION } from "#host";
 import { nodeProcesses, removalsDone, takeProcessFolder } from "#process";
-import { DEFAULT_MASTER, namedMaster, tokenOf } from "../address.ts";
+import { MAX_SLOTS } from "#wire";
+import { addressText, DEFAULT_MASTER, namedMaster, tokenOf } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT } from "../exit.ts";
 import { plural, withoutRepeats } from "../text.ts";
 
-/** As the wire has it (MAX_SLOTS): beyond this a machine has other limits. */
-const MAX_SLOTS = 4096;
 /** Its jobs have 5 s to end once they are asked to; then this process ends, whatever still hangs. */
 const STOP_MS = 6500;
 

@@ -1,0 +1,308 @@
+/**
+ * More named limits, each at the limit and one beyond: those that nothing small can reach. What
+ * compares is asked, not what would fill it.
+ */
+import assert from "node:assert/strict";
+import {
+  mkdirSync, mkdtempSync, promises, readdirSync, readFileSync, rmSync, statSync, writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Worker } from "node:worker_threads";
+import { gzipSync } from "node:zlib";
+import { decideSubmit, State } from "#core";
+import { Dag, MAX_EDGES, MAX_JOBS } from "#dag";
+import { MAX_PROJECT_ENTRIES } from "#exec";
+import { listTree, nodeHost, type Socket, type SocketHandlers } from "#host";
+import { openLog, verifyLog } from "#log";
+import { definePipeline, limits, PipelineError } from "#pipeline";
+import { SimWorld } from "#sim";
+import {
+  MAX_GATEWAY_BYTES, MAX_GATEWAY_CALLS, openGateway, Store, StoreClient,
+} from "#store";
+import { GateList, MAX_JOBS_PER_RUN } from "#wire";
+import { sameAsArchive } from "../src/exec/archive.ts";
+import type { CallAttempt } from "../src/exec/call-attempt.ts";
+import { Builtins } from "../src/exec/call-builtins.ts";
+import { scriptFile } from "../src/exec/process-job.ts";
+import { journalProcesses, noteGone, noteGroup } from "../src/host/launcher-journal.ts";
+import { ENVIRON_BYTES, readProc } from "../src/host/launcher-sweep.ts";
+import { lock } from "../src/host/lock.ts";
+import { SpareTrees } from "../src/host/spare-trees.ts";
+import { MAX_KEPT, noteRecovery, readRecoveries } from "../src/log/recoveries.ts";
+import { MAX_EDGES_PER_RUN } from "../src/master/core/decide.ts";
+import { MAX_PENDING_CALLS } from "../src/store/client.ts";
+import {
+  HARD_OUTPUT_BYTES, HARD_PUSH_BYTES, StoreConnection, type Shared,
+} from "../src/store/server-connection.ts";
+import { pipeline, spec } from "./10-master.support.ts";
+import { memoryHost } from "./05-log.memory-storage.ts";
+import "./leaks.support.ts";
+import { eventually } from "./processes.support.ts";
+
+const of = <T>(count: number, item: T): T[] => new Array<T>(count).fill(item);
+/** In place of a list that nobody gets to read. */
+const list = (length: number): never => ({ length }) as never;
+
+test("a graph takes 2^28 edges and 2^24 - 1 jobs, and not one more", () => {
+  const graph = (): { dag: Dag; inside: { links: { edges: number }; ids: string[] } } => {
+    const dag = Dag.build([{ id: "a", parents: [] }, { id: "b", parents: [] }]);
+    return { dag, inside: dag as never };
+  };
+  assert.deepEqual([MAX_EDGES, MAX_JOBS], [2 ** 28, 2 ** 24 - 1]);
+  const tooLarge = { code: "TOO_LARGE" };
+  const { dag, inside } = graph();
+  inside.links.edges = MAX_EDGES - 1;
+  dag.addEdge(0, 1);
+  assert.equal(inside.links.edges, MAX_EDGES);
+  const full = graph();
+  full.inside.links.edges = MAX_EDGES;
+  assert.throws(() => full.dag.addEdge(0, 1), tooLarge);
+  assert.throws(() => full.dag.addJob("c", ["a"]), tooLarge);
+  assert.throws(() => Dag.build([{ id: "a", parents: list(MAX_EDGES + 1) }]), tooLarge);
+  const many = graph();
+  many.inside.ids = { length: MAX_JOBS - 1, push: () => (many.inside.ids.length += 1) } as never;
+  many.dag.addJob("c", []);
+  assert.throws(() => many.dag.addJob("d", []), tooLarge);
+});
+
+test("a submission has at most a million jobs and ten million dependencies", () => {
+  const why = (jobs: unknown): string => {
+    const submission = { spec: { ...pipeline([]), jobs }, key: undefined, strict: false };
+    try {
+      decideSubmit(new State(), submission as never, { now: 1, random: () => 0 } as never);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return "";
+  };
+  const jobs = (length: number): unknown => ({ length, reduce: () => 0, *[Symbol.iterator]() {} });
+  assert.match(why(jobs(MAX_JOBS_PER_RUN + 1)), /1000001 jobs exceed 1000000/);
+  assert.doesNotMatch(why(jobs(MAX_JOBS_PER_RUN)), /exceed|^$/);
+  const edges = (count: number): unknown => [{ ...spec("a"), dependsOn: list(count) }];
+  assert.match(why(edges(MAX_EDGES_PER_RUN + 1)), /10000001 dependencies exceed 10000000/);
+  assert.doesNotMatch(why(edges(MAX_EDGES_PER_RUN)), /exceed|^$/);
+});
+
+test("a pipeline of a million jobs is read, one of more is not", (t) => {
+  const why = (count: number): string => {
+    const made = t.mock.method(Array, "from", () => list(count));
+    try {
+      definePipeline({ name: "n", jobs: [] });
+    } catch (error) {
+      return error instanceof PipelineError ? error.problems[0]!.message : String(error);
+    } finally {
+      made.mock.restore();
+    }
+    return "";
+  };
+  assert.equal(why(limits.MAX_JOBS + 1), "more than 1000000 jobs");
+  assert.match(why(limits.MAX_JOBS), /^TypeError: node\.items\.map/);
+});
+
+test("a page has 100,000 rows", () => {
+  const gate = { id: "r/j", message: "", openedAt: 1, deadline: 1 };
+  const page = GateList.encode({ gates: of(100_000, gate) });
+  assert.equal(GateList.decode(page).gates.length, 100_000);
+  assert.throws(() => GateList.encode({ gates: of(100_001, gate) }), { code: "TOO_LARGE" });
+});
+
+test("an archive has 100,000 entries", async () => {
+  assert.equal(MAX_PROJECT_ENTRIES, 100_000);
+  const entries = Array.from({ length: MAX_PROJECT_ENTRIES + 1 }, (_, i) =>
+    `\x01\x00\x06\x00\x00\x00\x00${String(i).padStart(6, "0")}`).join("");
+  const compare = (count: number): Promise<unknown> => {
+    // With a byte too many behind its end, which is noticed after all else.
+    const text = `TITANPK1${entries.slice(0, 13 * count)}\0\0`;
+    return sameAsArchive(nodeHost(), gzipSync(Buffer.from(text), { level: 1 }), "/nowhere");
+  };
+  await assert.rejects(compare(MAX_PROJECT_ENTRIES), { code: "CORRUPT" });
+  await assert.rejects(compare(MAX_PROJECT_ENTRIES + 1), { code: "TOO_LARGE" });
+});
+
+test("a script of 64 KiB is an argument, a longer one a file", () => {
+  const isFile = (script: string): boolean =>
+    scriptFile({ kind: "shell", script, shell: undefined }) !== undefined;
+  assert.deepEqual([isFile("x".repeat(65_536)), isFile("x".repeat(65_537))], [false, true]);
+  assert.deepEqual([isFile("é".repeat(32_768)), isFile(`${"é".repeat(32_768)}x`)], [false, true]);
+});
+
+test("calls of a turn share a message until their input exceeds 1 MiB", async (t) => {
+  const sent = t.mock.method(Worker.prototype, "postMessage");
+  const builtins = new Builtins(new SimWorld({ seed: 1 }).host("w"));
+  const start = (bytes: number): void => {
+    const attempt = { id: bytes, end: () => undefined } as unknown as CallAttempt;
+    builtins.start(attempt, { name: "noop", input: Buffer.alloc(bytes, " ") });
+  };
+  start(1024 * 1024 - 1);
+  start(1);
+  assert.equal(sent.mock.callCount(), 0, "1 MiB");
+  start(1);
+  assert.equal(sent.mock.callCount(), 1);
+  await builtins.close();
+});
+
+test("a log remembers 20 recoveries; the oldest cut goes first", async () => {
+  const host = memoryHost();
+  await host.storage.mkdir("/log");
+  const note = async (kind: "cut" | "lost", what: string): Promise<string[]> => {
+    await noteRecovery(host, "/log", [{ kind, what }]);
+    return (await readRecoveries(host.storage, "/log")).map((each) => each.what);
+  };
+  await note("lost", "0");
+  for (let i = 1; i < MAX_KEPT - 1; i++) await note("cut", String(i));
+  const full = await note("cut", "19");
+  assert.deepEqual([full.length, full[0], full[1]], [20, "0", "1"]);
+  const more = await note("cut", "20");
+  assert.deepEqual([more.length, more[0], more[1], more.at(-1)], [20, "0", "2", "20"]);
+});
+
+test("512 MiB behind the last whole record are judged, a byte more is damage", async () => {
+  const host = memoryHost();
+  const log = await openLog({ host, dir: "/log" });
+  await log.close();
+  const { open } = host.storage;
+  const judged = async (bytes: number): Promise<string> => {
+    host.storage.open = async (path, options) => {
+      const file = await open.call(host.storage, path, options);
+      if (!path.endsWith(".seg")) return file;
+      const { size } = file;
+      // A record that no log has, and then nothing that anybody reads.
+      const read = async (at: number, count: number): Promise<Buffer> =>
+        (at < size ? file.read(at, count) : Buffer.from("00000005deadbeef0102030405", "hex"));
+      return { ...file, size: size + bytes, read, close: () => file.close() } as never;
+    };
+    return (await verifyLog(host, "/log")).problems.map(({ what }) => what).join();
+  };
+  assert.doesNotMatch(await judged(512 * 1024 * 1024), /more than a crash can leave/);
+  assert.match(await judged(512 * 1024 * 1024 + 1), /536870913 bytes follow, more than a crash/);
+});
+
+test("a gateway to the store has 10,240 calls and 64 MiB under way", async () => {
+  const world = new SimWorld({ seed: 1 });
+  assert.equal(MAX_GATEWAY_BYTES, 64 * 1024 * 1024);
+  const gateway = openGateway({ host: world.host("m"), url: "redis://nobody:1", patienceMs: 1000 });
+  const text = async (answer: Promise<Buffer>): Promise<string> => String(await answer);
+  // An argument that only has a length: where it is encoded, which is behind the limit, it fails.
+  const large = (bytes: number): Promise<string> =>
+    text(gateway.call([Buffer.from("ECHO"), { length: bytes - 4 } as never]));
+  assert.match(await large(MAX_GATEWAY_BYTES), /^-ERR Cannot call ECHO/);
+  assert.match(await large(MAX_GATEWAY_BYTES + 1), /^-LIMIT /);
+  const calls = of(MAX_GATEWAY_CALLS, [Buffer.from("PING")]).map((args) => gateway.call(args));
+  assert.match(await large(5), /^-LIMIT .* 10240 calls \(40960 bytes\) are pending/);
+  gateway.close();
+  assert.match(await text(calls.at(-1)!), /^-CLOSED /);
+});
+
+test("a client of the store has 50,000 calls under way", async () => {
+  assert.equal(MAX_PENDING_CALLS, 50_000);
+  const client = new StoreClient({ host: new SimWorld({ seed: 1 }).host("c"), url: "redis://x:1" });
+  let pending = MAX_PENDING_CALLS;
+  Object.defineProperty(client, "pending", { get: () => pending });
+  await assert.rejects(client.call("PING"), { code: "LIMIT" });
+  pending--;
+  const taken = client.call("PING");
+  client.close();
+  await assert.rejects(taken, { code: "CLOSED" });
+});
+
+/** A client of a store, of which the socket has so many bytes to send when `owe` is called. */
+function storeClient(hello = ""): (bytes: number) => "ended" | "open" {
+  const host = new SimWorld({ seed: 1 }).host("s");
+  const store = new Store({ host });
+  let handlers!: SocketHandlers;
+  let state: "ended" | "open" = "open";
+  const socket = {
+    remote: "c:1", pendingBytes: 0, handle: (given: SocketHandlers) => void (handlers = given),
+    write: () => true, pause() {}, resume() {}, end() {}, destroy: () => void (state = "ended"),
+  } satisfies Socket;
+  const shared: Shared = {
+    host, address: "s:1", store, commits: false, caughtUp: undefined, flushLater() {}, gone() {},
+    account() {},
+  };
+  const connection = new StoreConnection(socket, shared);
+  handlers.onData(Buffer.from(hello));
+  return (bytes) => {
+    socket.pendingBytes = bytes;
+    connection.flush();
+    return state;
+  };
+}
+
+test("a subscriber may be 32 MiB behind, and any other client 256 MiB", () => {
+  const plain = storeClient();
+  assert.deepEqual([plain(HARD_OUTPUT_BYTES), plain(HARD_OUTPUT_BYTES + 1)], ["open", "ended"]);
+  const listens = storeClient("SUBSCRIBE c\r\n");
+  assert.deepEqual([listens(HARD_PUSH_BYTES), listens(HARD_PUSH_BYTES + 1)], ["open", "ended"]);
+  assert.deepEqual([HARD_OUTPUT_BYTES, HARD_PUSH_BYTES], [2 ** 28, 2 ** 25]);
+});
+
+test("a lock is contended 100 times", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "titan-rounds-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const taken = Object.assign(new Error("taken"), { code: "EEXIST" });
+  let fails = 100;
+  const link = t.mock.method(promises, "link", async () => {
+    if (fails-- > 0) throw taken;
+  });
+  await assert.rejects(lock(join(folder, "lock")), /still contended after 100 rounds/);
+  assert.equal(link.mock.callCount(), 100);
+  fails = 99;
+  await (await lock(join(folder, "lock"))).release();
+});
+
+test("an environment is read up to 128 KiB", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "titan-environ-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const read = (bytes: number): number => {
+    writeFileSync(join(folder, "environ"), "x".repeat(bytes));
+    return readProc(join(folder, "environ")).length;
+  };
+  assert.equal(ENVIRON_BYTES, 131_072);
+  assert.deepEqual([read(131_072), read(131_073)], [131_072, 131_072]);
+});
+
+const skip = process.platform !== "linux" && "only on Linux: it takes /proc";
+test("a journal of groups is written anew behind 64 KiB", { skip }, (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "titan-compact-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, "live");
+  journalProcesses(path);
+  // The first process has the shortest name, so that its lines fit to the byte.
+  noteGroup(1);
+  const added = statSync(path).size;
+  const removed = "- 1\n".length;
+  const before = readFileSync(path, "latin1").split("\n").length;
+  assert.equal(before, 2);
+  let [adds, removes] = [0, 0];
+  for (; (65_536 - removes * removed) % added !== 0; removes++);
+  adds = (65_536 - removes * removed) / added;
+  for (let i = 1; i < adds; i++) {
+    if (i <= removes) noteGone(1);
+    noteGroup(1);
+  }
+  if (removes === adds) noteGone(1);
+  assert.equal(statSync(path).size, 65_536);
+  noteGroup(1);
+  assert.equal(statSync(path).size, added);
+  noteGone(1);
+});
+
+test("16 trees of projects are kept for the next jobs", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "titan-spares-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  mkdirSync(join(folder, "project"));
+  writeFileSync(join(folder, "project", "a"), "a");
+  const tree = listTree(join(folder, "project"));
+  const trees = new SpareTrees(join(folder, "spare"));
+  const places = Array.from({ length: 17 }, (_, i) => join(folder, `job-${i}`));
+  for (const place of places) await trees.take(tree, place, new AbortController().signal);
+  const kept = (): number => readdirSync(join(folder, "spare")).length;
+  for (const place of places.slice(0, 16)) trees.keep(place);
+  assert.equal(kept(), 16);
+  trees.keep(places[16]!);
+  await eventually("the oldest goes", () => kept() === 16);
+  await trees.close();
+  assert.equal(kept(), 16);
+});
