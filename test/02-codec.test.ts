@@ -6,6 +6,7 @@ import {
   bytes,
   CodecError,
   type CodecErrorCode,
+  eachItem,
   enumOf,
   f64,
   i53,
@@ -511,6 +512,37 @@ describe("codec: the scratch that grows while a message is written", () => {
       }
     });
   }
+});
+
+describe("codec: a list that is read as bytes", () => {
+  const Rows = message("Rows", { rows: [1, list(Started, 9)] });
+  const Sealed = message("Rows", { rows: [1, bytes()] });
+  const rows = [1, 2, 3].map((run) => ({ run, worker: "w" }));
+  const { rows: encoded } = Sealed.decode(Rows.encode({ rows }));
+  const each = (bytes: Uint8Array, maxItems: number): unknown[] => {
+    const found: unknown[] = [];
+    eachItem(Started, { encoded: bytes, maxItems, where: "Rows.rows" }, (row) => {
+      found.push(Started.decode(Started.encode(row))); // decodes something else meanwhile
+    });
+    return found;
+  };
+
+  it("eachItem() hands out the items of it, as many as are allowed", () => {
+    assert.deepEqual(each(encoded, 3), Rows.decode(Rows.encode({ rows })).rows);
+    assert.deepEqual(each(Buffer.alloc(0), 0), []);
+    const error = { name: "CodecError", code: "TOO_LARGE", message: /: more than 2 items$/ };
+    assert.throws(() => each(encoded, 2), error);
+  });
+
+  it("eachItem() refuses every truncated prefix that does not end between two items", () => {
+    const third = encoded.length / 3;
+    for (let length = 1; length < encoded.length; length++) {
+      if (length % third === 0) continue;
+      assert.throws(() => each(encoded.subarray(0, length), 3), { name: "CodecError" });
+    }
+    const error = { code: "TRUNCATED", message: /^Cannot decode Rows.rows: / };
+    assert.throws(() => each(Buffer.of(200), 3), error);
+  });
 });
 
 describe("codec: limits, at their value and one beyond", () => {

@@ -7,15 +7,20 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { apply, State, type Event } from "#core";
+import { apply, jobMemory, jobsMemory, runMemory, State, type Event } from "#core";
 import type { Host, StoredFile } from "#host";
 import type { IncomingRequest } from "#rpc";
-import { PipelineSpec, Submit, Submitted } from "#wire";
+import {
+  PipelineSpec, SealedPipeline, Submit, Submitted, type JobSpec,
+} from "#wire";
 import { BlobStore, type Uploads } from "../src/master/blobs.ts";
+import { textMemory } from "../src/master/core/memory.ts";
+import { takeJobs } from "../src/master/intake.ts";
 import { submit } from "../src/master/submit.ts";
 import { Turns } from "../src/master/turns.ts";
-import { pipeline, Room, spec } from "./10-master.support.ts";
+import { pipeline, refusal, Room, spec } from "./10-master.support.ts";
 
+const MIB = 1024 * 1024;
 const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 const PROJECT = Buffer.from("a packed project");
 const P = hashOf(PROJECT);
@@ -277,3 +282,90 @@ test("pipelines that wait for a look at the disk are bounded together in bytes, 
   assert.match(await desk.submit(uploads, { spec: { ...one, project: "no hash" } }), /no hash/);
   assert.equal(desk.arriving.bytes, 0, "a project that cannot be named holds nothing");
 });
+
+// ── what is too heavy ────────────────────────────────────────────────────────────────────────────
+
+const shell: JobSpec["action"] = { type: "shell", script: "é".repeat(99), shell: undefined };
+const THREE = pipeline([spec("a"), spec("b", { action: shell }), spec("c")]);
+const THREE_BYTES = runMemory(undefined, THREE) + jobsMemory(THREE.jobs);
+
+/** A desk whose open runs may hold so many bytes. */
+function deskWith(open: number): { desk: Desk; uploads: Uploads } {
+  const desk = new Desk();
+  const memory = { open, finished: open, total: 2 * open, ceiling: 3 * open };
+  Object.assign(desk.engine.context, { memory });
+  return { desk, uploads: desk.blobs.uploads() };
+}
+
+test("takeJobs() keeps jobs up to the room, none beyond it, and weighs all of them", () => {
+  const encoded = SealedPipeline.decode(PipelineSpec.encode(THREE)).jobs!;
+  const bytes = jobsMemory(THREE.jobs);
+  assert.deepEqual(takeJobs(encoded, bytes), { jobs: THREE.jobs, bytes, isTooHeavy: false });
+  for (const room of [bytes - 1, jobMemory(THREE.jobs[0]!), 0, -1]) {
+    const weighed = { jobs: [], bytes, isTooHeavy: true };
+    assert.deepEqual(takeJobs(encoded, room), weighed, `${room} bytes of room`);
+  }
+  assert.deepEqual(takeJobs(undefined, 0), { jobs: [], bytes: 0, isTooHeavy: false });
+  const error = { name: "CodecError", message: /^Cannot decode PipelineSpec.jobs: / };
+  assert.throws(() => takeJobs(encoded.subarray(1), bytes), error);
+});
+
+for (const way of ["inside the request", "as a blob", "with a project"]) {
+  const spec = way === "with a project" ? { ...THREE, project: P } : THREE;
+  const ask = async (
+    { desk, uploads }: ReturnType<typeof deskWith>, key?: string, asked = spec,
+  ): Promise<string> => {
+    if (way !== "as a blob") return served(desk, desk.submit(uploads, { spec: asked, key }));
+    const encoded = PipelineSpec.encode(asked);
+    await served(desk, desk.put(uploads, encoded));
+    return served(desk, desk.submit(uploads, { specBlob: hashOf(encoded), key }));
+  };
+
+  test(`a pipeline ${way} is taken at the limit of memory, and refused below it`, async () => {
+    const fits = deskWith(THREE_BYTES);
+    await served(fits.desk, fits.desk.put(fits.uploads, PROJECT));
+    assert.match(await ask(fits), /^test-/);
+    const takes = `it takes ${THREE_BYTES} bytes of the master's memory`;
+    const held = `${takes}, and the open runs hold ${THREE_BYTES} of`;
+    assert.ok((await ask(fits)).includes(held));
+    const short = deskWith(THREE_BYTES - 1);
+    await served(short.desk, short.desk.put(short.uploads, PROJECT));
+    const why = `${takes}, more than the ${THREE_BYTES - 1} for all open runs`;
+    assert.ok((await ask(short)).includes(why));
+    assert.deepEqual([short.desk.state.runs.size, short.desk.arriving.bytes], [0, 0]);
+    // The same while the jobs alone fit, and while none of them does.
+    for (const open of [jobsMemory(THREE.jobs) - 1, 1]) {
+      const none = deskWith(open);
+      assert.ok((await ask(none)).includes(`${takes}, more than the ${open} for`));
+      assert.equal(none.desk.arriving.bytes, 0, "it is refused without a look at the disk");
+    }
+  });
+
+  test(`a pipeline ${way} with a known key finds its run when there is no room`, async () => {
+    const room = deskWith(THREE_BYTES + textMemory("k"));
+    await served(room.desk, room.desk.put(room.uploads, PROJECT));
+    const first = await ask(room, "k");
+    assert.match(first, /^test-/);
+    assert.equal(await ask(room, "k"), first);
+    const heavier = { ...spec, jobs: [...spec.jobs, ...spec.jobs] };
+    const other = /key "k" belongs to run test-.*, which is of another pipeline/;
+    assert.match(await ask(room, "k", heavier), other);
+    assert.equal(room.desk.state.runs.size, 1);
+  });
+}
+
+test("jobs that are added are weighed while they are decoded, too", () =>
+  Room.run(async (room) => {
+    await room.start({ heapBytes: 66 * MIB }); // open runs: 1 MiB
+    const client = await room.client();
+    const { run } = await client.submitSpec(pipeline([spec("first")]));
+    const many = (count: number) => Array.from({ length: count }, (_, i) => spec(`j${i}`));
+    const bytes = jobsMemory(many(1000));
+    const takes = `Cannot add jobs to ${run}: it takes ${bytes} bytes of the master's memory`;
+    const tooMany = refusal("INVALID", new RegExp(`${takes}, more than the ${MIB} for`));
+    await assert.rejects(client.addJobs(run, many(1000)), tooMany);
+    assert.equal(await client.addJobs(run, many(500)), 500);
+    const again = refusal("OVERLOADED", /and the open runs hold \d+ of/);
+    await assert.rejects(client.addJobs(run, many(500)), again);
+    assert.equal((await client.status(run)).jobs.length, 501);
+  }));

@@ -37,6 +37,7 @@ export {
 export {
   bool,
   bytes,
+  eachItem,
   enumOf,
   f64,
   i53,

@@ -1,6 +1,6 @@
 /** The types a field can have. Each is one `Type`: how to write a value, and how to read it back, limits checked. */
 import { invariant } from "#base";
-import type { Reader } from "./reader.ts";
+import { type Reader, Reader } from "./reader.ts";
 import { BYTES, FIXED64, VARINT } from "./wire.ts";
 import { Writer } from "./writer.ts";
 
@@ -225,6 +225,27 @@ export function list<T>(item: Required<T>, maxItems: number): Type<T[], "empty">
       return values;
     },
   });
+}
+
+/**
+ * Hands out the items of a list that was read as `bytes`, which travel alike. For a list that may
+ * be more than there is room for: an item that is not kept costs no memory.
+ *
+ * @throws {CodecError} for what `list` would refuse; the items before it have been handed out
+ */
+export function eachItem<T>(
+  item: Required<T>,
+  list: { readonly encoded: Uint8Array; readonly maxItems: number; readonly where: string },
+  use: (value: T) => void,
+): void {
+  // A reader of its own: `use` may decode something else.
+  const from = new Reader();
+  from.reset(list.encoded);
+  from.where = list.where;
+  for (let count = 0; from.pos < from.end; count++) {
+    if (count === list.maxItems) from.fail("TOO_LARGE", `more than ${list.maxItems} items`);
+    use(item.read(from));
+  }
 }
 
 /**

@@ -14,6 +14,7 @@
  *     session.ts      one connection, from HELLO to its end: what each request does
  *     workers.ts      the connections of workers: assignments out, reports in, who is given up
  *     submit.ts       a submission, and the blobs that it names; blobs.ts content by its hash
+ *     intake.ts       jobs as they arrive, weighed while they are decoded
  *     watch.ts        people who watch a run
  *     output.ts       what jobs print, a file per attempt; holes.ts the output that was lost
  *     kv.ts           commands for the store that pass through the master

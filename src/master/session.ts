@@ -13,18 +13,20 @@ import { TAG } from "#base";
 import { CodecError } from "#codec";
 import {
   deadJobs, deadLetter, decideAddJobs, decideCancel, decideDrain, decideGate, decideRetry,
-  findJob, findRun, gateInfo, isTerminal, reasonOf, Refusal, runInfo, waitKind,
+  findJob, findRun, gateInfo, isTerminal, reasonOf, Refusal, roomForJobs, runInfo, waitKind,
   workerInfo, type Job, type Run,
 } from "#core";
 import { RpcError, type IncomingRequest, type RpcConnection } from "#rpc";
 import {
-  AddJobs, Affected, Beat, BeatAnswer, BEAT_MS, BlobChunk, BlobHas, BlobPut, BlobRef, DeadPage,
+  Affected, Beat, BeatAnswer, BEAT_MS, BlobChunk, BlobHas, BlobPut, BlobRef, DeadPage,
   DecideGate, Decision, Drained, DrainWorker, GateList, Hello, Info, InfoRequest, JobRef, LEASE_MS,
   LogPage, LogsRequest, MAX_PARENT_NAMES, MAX_SLOTS, Op, Output, PROTOCOL, Reasons, RetryRun,
-  RunList, RunRef, StatusPage, Welcome, Why, WorkerList, type JobInfo, type JobReason,
+  RunList, RunRef, SealedAddJobs, StatusPage, Welcome, Why, WorkerList, type JobInfo,
+  type JobReason,
 } from "#wire";
 import { BlobError, type Uploads } from "./blobs.ts";
 import type { Services } from "./master.ts";
+import { takeJobs } from "./intake.ts";
 import type { Pace } from "./output.ts";
 import { MAX_LONG_PER_PEER } from "./limits.ts";
 import { gateBytes, jobBytes, jobRows, letterBytes, pages, runBytes } from "./pages.ts";
@@ -217,9 +219,11 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     return submit(services, { request, uploads, peer: connection });
   },
   [Op.ADD_JOBS]: ({ engine, watchers }, request) => {
-    const { run, jobs } = AddJobs.decode(request.body);
+    const { run, jobs: sealed } = SealedAddJobs.decode(request.body);
     checkBacklog(engine);
-    engine.commit(decideAddJobs(engine.state, { run, jobs }, engine.context));
+    const room = roomForJobs(engine.state, undefined, engine.context);
+    const { jobs, bytes: jobBytes } = takeJobs(sealed, room);
+    engine.commit(decideAddJobs(engine.state, { run, jobs, jobBytes }, engine.context));
     watchers.grown(findRun(engine.state, run));
     engine.confirm(request, () => Affected.encode({ jobs: jobs.length }));
   },

@@ -12,12 +12,14 @@
  * leaves after the fsync.
  * Test: test/10-master.submit.test.ts
  */
-import type { Infer } from "#codec";
-import { checkArrival, decideSubmit, jobsMemory, Refusal } from "#core";
+import { checkArrival, decideSubmit, Refusal, roomForJobs } from "#core";
 import type { IncomingRequest } from "#rpc";
-import { MAX_SPEC_BYTES, PipelineSpec, Submit, Submitted } from "#wire";
+import {
+  MAX_SPEC_BYTES, SealedPipeline, SealedSubmit, Submitted, type PipelineSpec,
+} from "#wire";
 import type { BlobStore, Uploads } from "./blobs.ts";
 import type { Engine } from "./engine.ts";
+import { takeJobs } from "./intake.ts";
 import type { Turns } from "./turns.ts";
 
 interface Desk {
@@ -37,27 +39,52 @@ interface Asked {
 }
 
 interface Arrival extends Asked {
-  readonly submission: Infer<typeof Submit>;
+  readonly submission: SealedSubmit;
+}
+
+/** A pipeline that has been read. */
+interface Opened {
+  /** Without jobs if those are too heavy. */
+  readonly spec: PipelineSpec;
+  /** What its jobs take in memory. */
+  readonly jobBytes: number;
+  readonly isTooHeavy: boolean;
 }
 
 export function submit(desk: Desk, asked: Asked): void | Promise<void> {
-  const submission = Submit.decode(asked.request.body);
-  const { spec } = submission;
-  if (spec === undefined) return submitBlob(desk, { ...asked, submission });
-  if (spec.project !== undefined) return submitProject(desk, { ...asked, submission, spec });
+  const submission = SealedSubmit.decode(asked.request.body);
+  const arrival = { ...asked, submission };
+  if (submission.spec === undefined) return submitBlob(desk, arrival);
+  const opened = open(desk, submission, submission.spec);
+  if (hasProject(opened)) return submitProject(desk, arrival, opened);
   // Most are these: nothing to wait for.
-  accept(desk, { request: asked.request, submission, spec });
+  accept(desk, arrival, opened);
+}
+
+/** Decodes the jobs, as far as there is room for them. */
+function open({ engine }: Desk, { key }: SealedSubmit, sealed: SealedPipeline): Opened {
+  const { name, version, project } = sealed;
+  const room = roomForJobs(engine.state, key, engine.context);
+  const { jobs, bytes: jobBytes, isTooHeavy } = takeJobs(sealed.jobs, room);
+  return { spec: { name, version, project, jobs }, jobBytes, isTooHeavy };
+}
+
+/** Whether there is something to look for. What is too heavy will be refused anyway. */
+function hasProject({ spec, isTooHeavy }: Opened): boolean {
+  return spec.project !== undefined && !isTooHeavy;
 }
 
 async function submitBlob(desk: Desk, arrival: Arrival): Promise<void> {
-  const { uploads, peer } = arrival;
-  const hash = arrival.submission.specBlob ?? "";
+  const { uploads, peer, submission } = arrival;
+  const hash = submission.specBlob ?? "";
   desk.blobs.hold(hash);
   try {
     const done = await desk.specs.take(peer);
-    const spec = await desk.blobs.load(hash, MAX_SPEC_BYTES).then((bytes) => PipelineSpec.decode(bytes)).finally(done);
-    if (spec.project === undefined) accept(desk, { ...arrival, spec });
-    else await submitProject(desk, { ...arrival, spec });
+    const opened = await desk.blobs.load(hash, MAX_SPEC_BYTES)
+      .then((bytes) => open(desk, submission, SealedPipeline.decode(bytes)))
+      .finally(done);
+    if (hasProject(opened)) await submitProject(desk, arrival, opened);
+    else accept(desk, arrival, opened);
   } finally {
     // Decided, one way or the other. Somebody else's upload of the same pipeline is another hold.
     uploads.used(hash);
@@ -65,10 +92,10 @@ async function submitBlob(desk: Desk, arrival: Arrival): Promise<void> {
   }
 }
 
-async function submitProject(desk: Desk, arrival: Arrival & { spec: PipelineSpec }): Promise<void> {
-  const { spec, uploads } = arrival;
+async function submitProject(desk: Desk, arrival: Arrival, opened: Opened): Promise<void> {
+  const { uploads } = arrival;
+  const { spec, jobBytes: bytes } = opened;
   const project = spec.project!;
-  const bytes = jobsMemory(spec.jobs);
   const doing = `submit pipeline "${spec.name}"`;
   checkArrival(desk.arriving.bytes, { bytes, doing }, desk.engine.context);
   desk.blobs.hold(project);
@@ -76,9 +103,10 @@ async function submitProject(desk: Desk, arrival: Arrival & { spec: PipelineSpec
   let isRun = false;
   try {
     if (!(await desk.blobs.has(project))) {
-      throw new Refusal("INVALID", `Cannot submit pipeline "${spec.name}": its project ${project.slice(0, 12)}… has not been uploaded`);
+      const known = `its project ${project.slice(0, 12)}…`;
+      throw new Refusal("INVALID", `Cannot ${doing}: ${known} has not been uploaded`);
     }
-    isRun = accept(desk, arrival);
+    isRun = accept(desk, arrival, opened);
     uploads.used(project);
   } finally {
     desk.arriving.bytes -= bytes;
@@ -88,9 +116,11 @@ async function submitProject(desk: Desk, arrival: Arrival & { spec: PipelineSpec
 }
 
 /** Whether it became a run, and not the answer that an earlier one with its key had got. */
-function accept({ engine }: Desk, { request, submission, spec }: Pick<Arrival, "request" | "submission"> & { spec: PipelineSpec }): boolean {
+function accept({ engine }: Desk, { request, submission }: Arrival, opened: Opened): boolean {
   const { key, strict } = submission;
-  const { events, ...answer } = decideSubmit(engine.state, { spec, key, strict }, engine.context);
+  const { spec, jobBytes } = opened;
+  const proposal = { spec, key, strict, jobBytes };
+  const { events, ...answer } = decideSubmit(engine.state, proposal, engine.context);
   engine.commit(events);
   // This is the promise that a client relies on: the reply leaves after the fsync.
   engine.confirm(request, () => Submitted.encode(answer));

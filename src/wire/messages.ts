@@ -5,7 +5,7 @@
  * Test: test/10-master.test.ts
  */
 import { bool, bytes, enumOf, list, message, optional, string, u32, u53, withDefault, type Infer } from "#codec";
-import { Action, Env, JobSpec, PipelineSpec } from "./pipeline.ts";
+import { Action, Env, JobSpec, PipelineSpec, SealedJobs, SealedPipeline } from "./pipeline.ts";
 import { BLOB_CHUNK_BYTES, MAX_BATCH_ITEMS, MAX_BLOB_BYTES, MAX_JOBS_PER_RUN, MAX_KV_ARGS, MAX_KV_BYTES, MAX_RESULT_BYTES } from "./limits.ts";
 
 /** Requests and notices. 1–31: anybody; 32–63: workers to the master; 64–95: the master to workers. */
@@ -161,15 +161,21 @@ export const Output = message("Output", { ...attemptKey, chunks: [4, list(LogChu
 
 // ── submission ───────────────────────────────────────────────────────────────────────────────────
 
-export const Submit = message("Submit", {
-  spec: [1, optional(PipelineSpec)],
+const submission = {
   /** Instead of `spec`, for a large one: the SHA-256 of an uploaded blob that holds it, encoded. */
   specBlob: [2, optional(string(64))],
   /** Two submissions with one key are one run. */
   key: [3, optional(name)],
   /** Refuse what no registered worker could ever run, instead of warning. */
   strict: [4, withDefault(bool(), false)],
+} as const;
+export const Submit = message("Submit", { spec: [1, optional(PipelineSpec)], ...submission });
+/** As the master reads it: jobs are weighed while they are decoded. */
+export const SealedSubmit = message("Submit", {
+  spec: [1, optional(SealedPipeline)],
+  ...submission,
 });
+export type SealedSubmit = Infer<typeof SealedSubmit>;
 
 export const Submitted = message("Submitted", {
   run: [1, name],
@@ -180,6 +186,7 @@ export const Submitted = message("Submitted", {
 export type Submitted = Infer<typeof Submitted>;
 
 export const AddJobs = message("AddJobs", { run: [1, name], jobs: [2, list(JobSpec, MAX_JOBS_PER_RUN)] });
+export const SealedAddJobs = message("AddJobs", { run: [1, name], jobs: [2, SealedJobs] });
 
 // ── reading ──────────────────────────────────────────────────────────────────────────────────────
 

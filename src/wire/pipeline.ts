@@ -8,7 +8,7 @@
  * Test: test/10-master.test.ts
  */
 import { bytes, enumOf, f64, list, map, message, optional, string, u32, u53, i53, union, withDefault, type Infer } from "#codec";
-import { MAX_FRAME_BODY_BYTES, MAX_JOBS_PER_RUN } from "./limits.ts";
+import { MAX_FRAME_BODY_BYTES, MAX_JOBS_PER_RUN, MAX_SPEC_BYTES } from "./limits.ts";
 
 /** Text that a person wrote into a pipeline: a script, an argument. */
 const text = string(1024 * 1024);
@@ -65,11 +65,20 @@ export const JobSpec = message("JobSpec", {
 });
 export type JobSpec = Infer<typeof JobSpec>;
 
-export const PipelineSpec = message("PipelineSpec", {
+const head = {
   name: [1, string(128)],
   version: [2, optional(string(128))],
   /** SHA-256 (hex) of the packed project, uploaded before the submission. */
   project: [3, optional(string(64))],
+} as const;
+export const PipelineSpec = message("PipelineSpec", {
+  ...head,
   jobs: [4, list(JobSpec, MAX_JOBS_PER_RUN)],
 });
 export type PipelineSpec = Infer<typeof PipelineSpec>;
+
+/** Jobs that are still bytes. They travel as the list of them does (lesson 02). */
+export const SealedJobs = optional(bytes(MAX_SPEC_BYTES));
+/** The same pipeline, for a reader who wants to weigh its jobs while they are decoded. */
+export const SealedPipeline = message("PipelineSpec", { ...head, jobs: [4, SealedJobs] });
+export type SealedPipeline = Infer<typeof SealedPipeline>;

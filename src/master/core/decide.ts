@@ -50,6 +50,11 @@ export interface Submission {
   readonly spec: PipelineSpec;
   readonly key?: string | undefined;
   readonly strict: boolean;
+  /**
+   * What its jobs take in memory, if somebody has weighed them already. If that is more than
+   * `roomForJobs` allows, the jobs themselves need not be there.
+   */
+  readonly jobBytes?: number;
 }
 
 /** Accepts a pipeline, or finds the run that an earlier submission with the same key made. */
@@ -71,7 +76,7 @@ export function decideSubmit(
     throw new Refusal("INVALID", `Cannot submit pipeline ${named}: its name ${wrong}`);
   }
   const doing = `submit pipeline "${spec.name}"`;
-  const bytes = runMemory(key, spec) + jobsMemory(spec.jobs);
+  const bytes = runMemory(key, spec) + (submission.jobBytes ?? jobsMemory(spec.jobs));
   checkRoom(state, { runs: 1, bytes, doing }, context);
   checkJobs(spec.jobs, { from: 0, doing });
   checkGraph(spec);
@@ -156,12 +161,19 @@ function freshId(state: State, name: string, context: Context): string {
   return id;
 }
 
-export function decideAddJobs(state: State, request: { run: string; jobs: readonly JobSpec[] }, context: Context): Event[] {
+export interface Addition {
+  readonly run: string;
+  readonly jobs: readonly JobSpec[];
+  /** As in a submission. */
+  readonly jobBytes?: number;
+}
+
+export function decideAddJobs(state: State, request: Addition, context: Context): Event[] {
   const run = findRun(state, request.run);
   if (run.status !== "RUNNING" || run.cancelling) throw new Refusal("CONFLICT", `Cannot add jobs to ${run.id}: it is ${run.cancelling ? "being cancelled" : run.status}`);
   const from = run.jobs.length;
   const doing = `add jobs to ${run.id}`;
-  const bytes = jobsMemory(request.jobs);
+  const bytes = request.jobBytes ?? jobsMemory(request.jobs);
   checkRoom(state, { runs: 0, bytes, doing }, context);
   checkJobs(request.jobs, { from, doing });
   const ids = new Set<string>();

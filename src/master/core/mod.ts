@@ -29,7 +29,7 @@ export {
 } from "./decide.ts";
 export { Refusal, type Context } from "./refusal.ts";
 export {
-  checkArrival, decideForget, MAX_FINISHED_RUNS, MAX_OPEN_RUNS, MAX_RUN_RESULT_BYTES,
+  checkArrival, decideForget, MAX_FINISHED_RUNS, MAX_OPEN_RUNS, MAX_RUN_RESULT_BYTES, roomForJobs,
 } from "./room.ts";
 export {
   DEFAULT_HEAP_BYTES,

@@ -53,6 +53,15 @@ export function checkRoom(
 // #endregion
 
 /**
+ * How much the jobs of a submission may weigh: more will be refused, whatever they are. With the key
+ * of a run it may be the pipeline of that run once more: that takes no new room, and is no heavier.
+ */
+export function roomForJobs(state: State, key: string | undefined, context: Context): number {
+  const known = key === undefined ? undefined : state.runsByKey.get(key);
+  return known?.bytes ?? limitsOf(context).open - openBytes(state);
+}
+
+/**
  * Pipelines that wait for a look at the disk are in memory, and are no runs yet. Beside one of
  * them, whatever its size, the others have what is between all that is accepted and what a heap can
  * bear.
