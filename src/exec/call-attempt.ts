@@ -12,6 +12,9 @@ import {
   durationText, type ExecOutcome, type FailureKind, type OnOutput, type Running, type StreamName,
 } from "./types.ts";
 
+/** One for all: most calls have nothing to stop. */
+const NOTHING = (): void => {};
+
 /** How a call ended: without a kind it succeeded. */
 export interface CallEnd {
   readonly kind?: FailureKind;
@@ -25,9 +28,9 @@ export class CallAttempt implements Running {
   readonly id: number;
   readonly done: Promise<ExecOutcome>;
   /** Stops whatever works on it. */
-  onStop: () => void = () => {};
+  onStop: () => void = NOTHING;
   /** The reader has stopped, or goes on. */
-  onPause: (paused: boolean) => void = () => {};
+  onPause: (paused: boolean) => void = NOTHING;
   private settle!: (outcome: ExecOutcome) => void;
   private readonly host: Host;
   private readonly onOutput: OnOutput;

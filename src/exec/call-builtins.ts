@@ -1,8 +1,10 @@
 /**
  * Lesson 11: the built-in calls, which share one thread of our own process.
  *
- *     us ──▶ Builtin[]      one message for all calls of one turn of the event loop
- *     us ◀── Done[]
+ *     us ──▶ Batch      one message for all calls of one turn of the event loop
+ *     us ◀── Answer
+ *
+ * Both are columns: to copy an object into another thread costs more than such a call.
  *
  * Nobody's code is in them, so they cannot hang. `titan:sleep` is a timer of ours.
  *
@@ -22,10 +24,17 @@ const NAMES = ["noop", "echo", "fail", "sleep"];
 /** An input may have 1 MiB, and as JavaScript values some thirty times that. */
 const MAX_BATCH_BYTES = 1024 * 1024;
 
-interface Builtin {
-  readonly id: number;
-  readonly name: string;
-  readonly input: string;
+/** Calls, as columns. */
+interface Batch {
+  readonly ids: number[];
+  readonly names: string[];
+  readonly inputs: string[];
+}
+
+/** Calls that ended without a result, by their ids, and all others. */
+interface Answer {
+  readonly quiet: number[];
+  readonly dones: Done[];
 }
 
 interface ThreadData {
@@ -35,11 +44,12 @@ interface ThreadData {
 
 function builtinThread({ parentPort, workerData }: typeof Threads): void {
   const limits = workerData as ThreadData;
-  const answer = ({ id, name, input }: Builtin): Done => {
+  /** Nothing: it did as it was told, and has no result. */
+  const call = (id: number, name: string, input: string): Done | undefined => {
     try {
       const value: unknown = input === "" ? undefined : JSON.parse(input);
       if (name === "echo") return encodeResult(id, value, limits);
-      if (name !== "fail") return { id, text: "" };
+      if (name !== "fail") return undefined;
       const text = typeof value === "string" ? value : "titan:fail was asked to fail";
       return { id, kind: "exit", text };
     } catch (error) {
@@ -47,8 +57,14 @@ function builtinThread({ parentPort, workerData }: typeof Threads): void {
       return { id, kind: "bad-input", text: `Cannot call titan:${name}: ${why}` };
     }
   };
-  parentPort?.on("message", (batch: readonly Builtin[]) => {
-    parentPort.postMessage(batch.map(answer));
+  parentPort?.on("message", ({ ids, names, inputs }: Batch) => {
+    const answer: Answer = { quiet: [], dones: [] };
+    ids.forEach((id, index) => {
+      const done = call(id, names[index]!, inputs[index]!);
+      if (done === undefined) answer.quiet.push(id);
+      else answer.dones.push(done);
+    });
+    parentPort.postMessage(answer);
   });
 }
 
@@ -58,7 +74,7 @@ export class Builtins {
   readonly #host: Host;
   #thread: Worker | undefined;
   readonly #open = new Map<number, CallAttempt>();
-  #batch: Builtin[] = [];
+  #batch: Batch = { ids: [], names: [], inputs: [] };
   #batchBytes = 0;
 
   constructor(host: Host) {
@@ -77,8 +93,10 @@ export class Builtins {
     this.#open.set(attempt.id, attempt); // Stopped, its answer will come, and find nobody.
     this.#thread ??= this.#newThread();
     if (this.#open.size === 1) this.#thread.ref();
-    const waiting = this.#batch.push({ id: attempt.id, name, input });
-    if (waiting === 1) this.#host.timers.soon(() => this.#flush());
+    const { ids, names, inputs } = this.#batch;
+    names.push(name);
+    inputs.push(input);
+    if (ids.push(attempt.id) === 1) this.#host.timers.soon(() => this.#flush());
     this.#batchBytes += input.length;
     if (this.#batchBytes > MAX_BATCH_BYTES) this.#flush();
   }
@@ -90,8 +108,8 @@ export class Builtins {
   }
 
   #flush(): void {
-    if (this.#batch.length > 0) this.#thread?.postMessage(this.#batch);
-    this.#batch = [];
+    if (this.#batch.ids.length > 0) this.#thread?.postMessage(this.#batch);
+    this.#batch = { ids: [], names: [], inputs: [] };
     this.#batchBytes = 0;
   }
 
@@ -111,7 +129,7 @@ export class Builtins {
     const thread = new Worker(PROGRAM, {
       eval: true, workerData, env: {}, execArgv: [], // Our loaders and conditions are not for it.
     });
-    thread.on("message", (dones: readonly Done[]) => this.#done(dones));
+    thread.on("message", (answer: Answer) => this.#done(answer));
     let crash: Error | undefined;
     thread.on("error", (error) => (crash = error));
     thread.on("exit", () => {
@@ -122,13 +140,16 @@ export class Builtins {
     return thread;
   }
 
-  #done(dones: readonly Done[]): void {
-    for (const done of dones) {
-      const attempt = this.#open.get(done.id);
-      this.#open.delete(done.id);
-      attempt?.end(endOf(done));
-    }
+  #done({ quiet, dones }: Answer): void {
+    for (const id of quiet) this.#take(id)?.end({});
+    for (const done of dones) this.#take(done.id)?.end(endOf(done));
     if (this.#open.size === 0) this.#thread?.unref();
+  }
+
+  #take(id: number): CallAttempt | undefined {
+    const attempt = this.#open.get(id);
+    this.#open.delete(id);
+    return attempt;
   }
 
   #lost(thread: Worker, end: CallEnd): void {

@@ -94,6 +94,7 @@ export class Engine {
   /** Counts groups of effects: what belongs to the same group may share one message. */
   group = 0;
   readonly #options: EngineOptions;
+  readonly #random = (): number => this.#options.host.random.unit();
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -164,10 +165,10 @@ export class Engine {
 
   /** What decisions may know of the world. */
   get context(): Context {
-    const { clock, random } = this.#options.host;
+    const { host, memory } = this.#options;
     // Events are ordered, and so are their times, even when somebody sets the clock back.
-    const now = Math.max(clock.wall(), this.state.at);
-    return { now, random: () => random.unit(), memory: this.#options.memory };
+    const now = Math.max(host.clock.wall(), this.state.at);
+    return { now, random: this.#random, memory };
   }
 
   // #region commit

@@ -120,7 +120,8 @@ function accept({ engine }: Desk, { request, submission }: Arrival, opened: Open
   const { key, strict } = submission;
   const { spec, jobBytes } = opened;
   const proposal = { spec, key, strict, jobBytes };
-  const { events, ...answer } = decideSubmit(engine.state, proposal, engine.context);
+  const { events, run, existing, warnings } = decideSubmit(engine.state, proposal, engine.context);
+  const answer = { run, existing, warnings };
   engine.commit(events);
   // This is the promise that a client relies on: the reply leaves after the fsync.
   engine.confirm(request, () => Submitted.encode(answer));

@@ -247,7 +247,7 @@ export class Workers {
 
   #report(worker: number, report: Report): void {
     const engine = this.#engine();
-    const event = decideFinish(engine.state, report, { worker, ...engine.context });
+    const event = decideFinish(engine.state, report, { ...engine.context, worker });
     if (event === undefined) this.stale += 1;
     else {
       this.#beforeEnd(report);
@@ -289,18 +289,20 @@ export class Workers {
       // Closed meanwhile: then its attempts are being given to others.
       if (!link.connection.notify(Op.DISPATCH, Dispatch.encode({ items }))) await link.connection.drained().catch(() => undefined);
       // Cancelled while it waited here: that kill went ahead of it, to a worker that did not know the attempt yet.
-      this.kill(this.#jobsOf(items).filter((job) => job.cancelling));
+      this.kill(this.#cancelled(items));
     }
     link.sending = false;
   }
 
-  /** The jobs of these assignments that are still at that attempt. */
-  #jobsOf(items: readonly Assignment[]): Job[] {
+  /** The jobs of these assignments that are still at that attempt, and should end. */
+  #cancelled(items: readonly Assignment[]): Job[] {
     const { runs } = this.#engine().state;
-    return items.flatMap(({ run, job: index, attempt }) => {
+    const found: Job[] = [];
+    for (const { run, job: index, attempt } of items) {
       const job = runs.get(run)?.jobs[index];
-      return job?.attempt === attempt ? [job] : [];
-    });
+      if (job?.cancelling === true && job.attempt === attempt) found.push(job);
+    }
+    return found;
   }
 
   /** Asks the workers of these jobs to stop them. */

@@ -28,6 +28,8 @@ export interface Need {
  */
 // #region requirementKey
 export function requirementKey(tags: readonly string[], pinned?: number): string {
+  // Most jobs ask for nothing. Each is asked for its key several times, so no set is made for it.
+  if (tags.length === 0 && pinned === undefined) return GENERAL;
   const wanted = [...new Set(tags)].filter((tag) => tag !== GENERAL).sort();
   const key = wanted.length === 0 ? GENERAL : wanted.join("+");
   return pinned === undefined ? key : `${key}@${pinned}`;

@@ -11,11 +11,11 @@ import { RpcError, type RpcConnection } from "#rpc";
 import type { Argument, Value } from "#store";
 import {
   AddJobs, Affected, BLOB_CHUNK_BYTES, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate, Decision,
-  Drained, DrainWorker, Empty, GateList, Info, InfoRequest, JobRef, KvReply, KvRequest, LogPage,
-  LogsRequest, MAX_INLINE_SPEC_BYTES, MAX_KV_ARGS, MAX_KV_BYTES, Op, PipelineSpec, Reasons,
-  resultValue, RetryRun, RunList, RunRef, StatusPage, Submit, Submitted, Why, WorkerList,
-  type DeadLetter, type GateInfo, type JobInfo, type JobReason, type JobSpec, type LogChunk,
-  type RunInfo, type WorkerInfo,
+  Drained, DrainWorker, Empty, EncodedSubmit, GateList, Info, InfoRequest, JobRef, KvReply,
+  KvRequest, LogPage, LogsRequest, MAX_INLINE_SPEC_BYTES, MAX_KV_ARGS, MAX_KV_BYTES, Op,
+  PipelineSpec, Reasons, resultValue, RetryRun, RunList, RunRef, StatusPage, Submitted, Why,
+  WorkerList, type DeadLetter, type GateInfo, type JobInfo, type JobReason, type JobSpec,
+  type LogChunk, type RunInfo, type WorkerInfo,
 } from "#wire";
 import { followRun } from "./follow.ts";
 import { checkedPipeline, type PipelineInput } from "./input.ts";
@@ -120,9 +120,10 @@ export class Client {
   async submitSpec(spec: PipelineSpec, options: SubmitOptions = {}): Promise<Submitted> {
     const encoded = PipelineSpec.encode(spec);
     const how = { key: options.key, strict: options.strict ?? false };
-    if (encoded.length <= MAX_INLINE_SPEC_BYTES) return Submitted.decode(await this.#ask(Op.SUBMIT, Submit.encode({ spec, specBlob: undefined, ...how })));
-    const specBlob = await this.#putBlob(encoded);
-    return Submitted.decode(await this.#ask(Op.SUBMIT, Submit.encode({ spec: undefined, specBlob, ...how })));
+    const isSmall = encoded.length <= MAX_INLINE_SPEC_BYTES;
+    const what = isSmall ? { spec: encoded } : { specBlob: await this.#putBlob(encoded) };
+    const body = EncodedSubmit.encode({ ...what, ...how });
+    return Submitted.decode(await this.#ask(Op.SUBMIT, body));
   }
 
   async #shipProject(folder: string, need: ProjectNeed): Promise<string> {

@@ -6,7 +6,7 @@
  */
 import { bool, bytes, enumOf, list, message, optional, string, u32, u53, withDefault, type Infer } from "#codec";
 import { Action, Env, JobSpec, PipelineSpec, SealedJobs, SealedPipeline } from "./pipeline.ts";
-import { BLOB_CHUNK_BYTES, MAX_BATCH_ITEMS, MAX_BLOB_BYTES, MAX_JOBS_PER_RUN, MAX_KV_ARGS, MAX_KV_BYTES, MAX_RESULT_BYTES } from "./limits.ts";
+import { BLOB_CHUNK_BYTES, MAX_BATCH_ITEMS, MAX_BLOB_BYTES, MAX_INLINE_SPEC_BYTES, MAX_JOBS_PER_RUN, MAX_KV_ARGS, MAX_KV_BYTES, MAX_RESULT_BYTES } from "./limits.ts";
 
 /** Requests and notices. 1–31: anybody; 32–63: workers to the master; 64–95: the master to workers. */
 export const Op = {
@@ -170,6 +170,11 @@ const submission = {
   strict: [4, withDefault(bool(), false)],
 } as const;
 export const Submit = message("Submit", { spec: [1, optional(PipelineSpec)], ...submission });
+/** As a client writes it, which has encoded the pipeline already to know how long it is. */
+export const EncodedSubmit = message("Submit", {
+  spec: [1, optional(bytes(MAX_INLINE_SPEC_BYTES))],
+  ...submission,
+});
 /** As the master reads it: jobs are weighed while they are decoded. */
 export const SealedSubmit = message("Submit", {
   spec: [1, optional(SealedPipeline)],

@@ -78,6 +78,8 @@ export interface WorkerCounts {
 
 interface Attempt {
   readonly assignment: Assignment;
+  /** Of all three of its numbers. */
+  readonly name: string;
   running: Running | undefined;
   /** Settles when its end has been taken down, the last of its output included. */
   over: Promise<void> | undefined;
@@ -256,8 +258,11 @@ class WorkerProcess implements Worker {
   #start(assignment: Assignment): void {
     // On the way out. It never began here, and the goodbye gives it to others.
     if (this.#stopping) return;
-    const attempt: Attempt = { assignment, running: undefined, over: undefined, cancelled: false, report: undefined };
-    this.#attempts.set(nameOf(assignment), attempt);
+    const attempt: Attempt = {
+      assignment, name: nameOf(assignment), running: undefined, over: undefined, cancelled: false,
+      report: undefined,
+    };
+    this.#attempts.set(attempt.name, attempt);
     // A call has no folder, so there is nothing to remove when its run is over.
     if (assignment.action.type !== "call") this.#runs.add(assignment.runId);
     if (assignment.project === undefined) this.#execute(attempt, undefined);
@@ -293,25 +298,30 @@ class WorkerProcess implements Worker {
     const { assignment } = attempt;
     if (this.#stopping) return;
     if (attempt.cancelled) return this.#finish(attempt, { status: "failed", kind: "cancelled", message: "Cancelled before it started", durationMs: 0 });
-    const pipe = new OutputPipe(this.#options.host, {
-      send: (chunks) => this.#link.request(Op.OUTPUT, Output.encode({ ...keyOf(assignment), chunks })).then(() => undefined),
-      pause: () => attempt.running?.pauseOutput(),
-      resume: () => attempt.running?.resumeOutput(),
-    });
-    let printed = false;
+    let pipe: OutputPipe | undefined; // most calls print nothing
     const { runId: run, jobId: job, env, timeoutMs, inputs } = assignment;
     const request = { run, job, attempt: assignment.attempt, worker: this.#name, action: actionOf(assignment), env, timeoutMs, inputs, cluster: this.#cluster };
     attempt.running = this.#options.executor.start(project === undefined ? request : { ...request, project }, (stream, bytes) => {
-      printed = true;
-      pipe.push(stream, bytes);
+      (pipe ??= this.#outputPipe(attempt)).push(stream, bytes);
     });
-    attempt.over = attempt.running.done.then(async (outcome) => {
+    attempt.over = attempt.running.done.then((outcome) => {
+      const end = (): void => this.#finish(attempt, outcome);
       // The report closes the attempt's log at the other end, so the output must be there before it.
-      if (printed) await pipe.drained().catch(() => undefined);
-      this.#finish(attempt, outcome);
+      return pipe === undefined ? end() : pipe.drained().then(end, end);
     }, (error: Error) => this.#finish(attempt, { status: "failed", kind: "internal", message: error.message, durationMs: 0 }));
   }
   // #endregion
+
+  #outputPipe(attempt: Attempt): OutputPipe {
+    const key = keyOf(attempt.assignment);
+    return new OutputPipe(this.#options.host, {
+      send: async (chunks) => {
+        await this.#link.request(Op.OUTPUT, Output.encode({ ...key, chunks }));
+      },
+      pause: () => attempt.running?.pauseOutput(),
+      resume: () => attempt.running?.resumeOutput(),
+    });
+  }
 
   #cancel(key: AttemptKey): void {
     const attempt = this.#attempts.get(nameOf(key));
@@ -331,7 +341,7 @@ class WorkerProcess implements Worker {
   }
 
   #finish(attempt: Attempt, outcome: ExecOutcome): void {
-    if (this.#attempts.get(nameOf(attempt.assignment)) !== attempt) return; // dropped meanwhile
+    if (this.#attempts.get(attempt.name) !== attempt) return; // dropped meanwhile
     // Ended because this worker stops. That is no failure of the job's: the goodbye says that it was lost.
     if (this.#stopping && !attempt.cancelled && outcome.status === "failed" && outcome.kind === "cancelled") return;
     attempt.report = reportOf(attempt.assignment, outcome);
@@ -348,7 +358,7 @@ class WorkerProcess implements Worker {
   async #report(batch: Attempt[]): Promise<void> {
     try {
       await this.#link.request(Op.FINISHED, Finished.encode({ items: batch.map((attempt) => attempt.report!) }));
-      for (const { assignment } of batch) this.#attempts.delete(nameOf(assignment));
+      for (const { name } of batch) this.#attempts.delete(name);
     } catch (error) {
       if (this.#stopping) return;
       // It may be about one of them. The others are no worse for it.

@@ -111,14 +111,27 @@ function checkJobs(jobs: readonly JobSpec[], options: { from: number; doing: str
   const edges = jobs.reduce((sum, job) => sum + job.dependsOn.length, 0);
   if (edges > MAX_EDGES_PER_RUN) throw new Refusal("INVALID", `Cannot ${doing}: ${edges} dependencies exceed ${MAX_EDGES_PER_RUN}`);
   for (const job of jobs) {
-    const wrong = (what: string) => new Refusal("INVALID", `Cannot ${doing}: job "${job.id}" ${what}`);
-    if (specBytes(job) > MAX_JOB_BYTES) throw wrong(`has up to ${specBytes(job)} bytes of arguments, input and environment, more than ${MAX_JOB_BYTES}`);
-    const why = unfit(job);
-    if (why !== undefined) throw wrong(why);
-    for (const parent of job.dependsOn) if (parent >= total) throw wrong(`depends on job number ${parent} of ${total}`);
-    if (job.affinity !== undefined && !job.dependsOn.includes(job.affinity)) throw wrong("has affinity to a job that it does not depend on");
-    for (const tag of job.requirement) if (!TAG.test(tag)) throw wrong(`requires "${tag}", which is not a tag`);
+    const why = unfitHere(job, total);
+    if (why !== undefined) throw new Refusal("INVALID", `Cannot ${doing}: job "${job.id}" ${why}`);
   }
+}
+
+/** Why a job cannot be one of a run of so many. */
+function unfitHere(job: JobSpec, total: number): string | undefined {
+  const bytes = specBytes(job);
+  if (bytes > MAX_JOB_BYTES) {
+    return `has up to ${bytes} bytes of arguments, input and environment, more than ${MAX_JOB_BYTES}`;
+  }
+  const why = unfit(job);
+  if (why !== undefined) return why;
+  for (const parent of job.dependsOn) {
+    if (parent >= total) return `depends on job number ${parent} of ${total}`;
+  }
+  if (job.affinity !== undefined && !job.dependsOn.includes(job.affinity)) {
+    return "has affinity to a job that it does not depend on";
+  }
+  const bad = job.requirement.find((tag) => !TAG.test(tag));
+  return bad === undefined ? undefined : `requires "${bad}", which is not a tag`;
 }
 
 /** An upper bound of the bytes that a job's action and environment take in a message. */
@@ -146,10 +159,15 @@ function sumBytes(texts: readonly string[]): number {
 
 /** Each requirement may need a queue, and the number of queues bounds what every dispatch has to look at. */
 export function checkRequirements(state: State, jobs: readonly JobSpec[]): void {
-  const keys = new Set(jobs.map((job) => requirementKey(job.requirement)));
-  for (const key of state.requirements.keys()) keys.add(key);
-  if (keys.size > MAX_REQUIREMENTS) {
-    throw new Refusal("INVALID", `Cannot accept jobs: with those of the other open runs they have ${keys.size} different requirements, more than ${MAX_REQUIREMENTS}`);
+  let added: Set<string> | undefined; // as a rule there is nothing new
+  for (const job of jobs) {
+    const key = requirementKey(job.requirement);
+    if (!state.requirements.has(key)) (added ??= new Set()).add(key);
+  }
+  const total = state.requirements.size + (added?.size ?? 0);
+  if (total > MAX_REQUIREMENTS) {
+    const found = `with those of the other open runs they have ${total} different requirements`;
+    throw new Refusal("INVALID", `Cannot accept jobs: ${found}, more than ${MAX_REQUIREMENTS}`);
   }
 }
 

@@ -84,6 +84,9 @@ function waitsForParents(job: Job): string {
 
 /** One sentence per requirement that no registered worker could ever meet, however long one waits. Who is away may come back; who drains does not. */
 export function neverScheduled(state: State, jobs: readonly JobSpec[]): string[] {
+  const warnings: string[] = [];
+  const [only] = jobs;
+  if (jobs.length === 1 && state.router.canEver(requirementKey(only!.requirement))) return warnings;
   const firstByKey = new Map<string, { job: string; count: number }>();
   for (const job of jobs) {
     const key = requirementKey(job.requirement);
@@ -91,7 +94,6 @@ export function neverScheduled(state: State, jobs: readonly JobSpec[]): string[]
     if (seen === undefined) firstByKey.set(key, { job: job.id, count: 1 });
     else seen.count += 1;
   }
-  const warnings: string[] = [];
   for (const [key, { job, count }] of firstByKey) {
     if (state.router.canEver(key)) continue;
     // With no worker at all, "nobody has joined yet" is not worth a warning for jobs that anybody could run.

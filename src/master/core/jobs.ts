@@ -75,7 +75,7 @@ export function leaveResult(state: State, job: Job, result: Buffer | undefined):
  */
 export function ownSpec(spec: JobSpec): JobSpec {
   const { action } = spec;
-  if (action.type === "call") action.input = Buffer.from(action.input);
+  if (action.type === "call" && action.input.length > 0) action.input = Buffer.from(action.input);
   return spec;
 }
 
