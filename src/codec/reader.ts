@@ -91,7 +91,8 @@ export class Reader {
   bytes(maxBytes: number): Buffer {
     const size = this.size();
     if (size > maxBytes) this.fail("TOO_LARGE", `${size} bytes exceed ${maxBytes}`);
-    if (size === 0) return EMPTY; // a view costs 100 bytes, and would keep the message alive for nothing
+    // A view would cost 100 bytes, and keep the message alive for nothing.
+    if (size === 0) return EMPTY;
     const value = this.buffer.subarray(this.pos, this.pos + size);
     this.pos += size;
     return value;

@@ -119,10 +119,13 @@ export class Client {
   /** The same for a pipeline that is already in its travelling form. */
   async submitSpec(spec: PipelineSpec, options: SubmitOptions = {}): Promise<Submitted> {
     const encoded = PipelineSpec.encode(spec);
-    const how = { key: options.key, strict: options.strict ?? false };
     const isSmall = encoded.length <= MAX_INLINE_SPEC_BYTES;
-    const what = isSmall ? { spec: encoded } : { specBlob: await this.#putBlob(encoded) };
-    const body = EncodedSubmit.encode({ ...what, ...how });
+    const body = EncodedSubmit.encode({
+      spec: isSmall ? encoded : undefined,
+      specBlob: isSmall ? undefined : await this.#putBlob(encoded),
+      key: options.key,
+      strict: options.strict ?? false,
+    });
     return Submitted.decode(await this.#ask(Op.SUBMIT, body));
   }
 

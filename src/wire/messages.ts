@@ -6,7 +6,10 @@
  */
 import { bool, bytes, enumOf, list, message, optional, string, u32, u53, withDefault, type Infer } from "#codec";
 import { Action, Env, JobSpec, PipelineSpec, SealedJobs, SealedPipeline } from "./pipeline.ts";
-import { BLOB_CHUNK_BYTES, MAX_BATCH_ITEMS, MAX_BLOB_BYTES, MAX_INLINE_SPEC_BYTES, MAX_JOBS_PER_RUN, MAX_KV_ARGS, MAX_KV_BYTES, MAX_RESULT_BYTES } from "./limits.ts";
+import {
+  BLOB_CHUNK_BYTES, MAX_BATCH_ITEMS, MAX_BLOB_BYTES, MAX_INLINE_SPEC_BYTES, MAX_JOBS_PER_RUN,
+  MAX_KV_ARGS, MAX_KV_BYTES, MAX_RESULT_BYTES,
+} from "./limits.ts";
 
 /** Requests and notices. 1–31: anybody; 32–63: workers to the master; 64–95: the master to workers. */
 export const Op = {

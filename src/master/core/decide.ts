@@ -120,7 +120,8 @@ function checkJobs(jobs: readonly JobSpec[], options: { from: number; doing: str
 function unfitHere(job: JobSpec, total: number): string | undefined {
   const bytes = specBytes(job);
   if (bytes > MAX_JOB_BYTES) {
-    return `has up to ${bytes} bytes of arguments, input and environment, more than ${MAX_JOB_BYTES}`;
+    const what = "arguments, input and environment";
+    return `has up to ${bytes} bytes of ${what}, more than ${MAX_JOB_BYTES}`;
   }
   const why = unfit(job);
   if (why !== undefined) return why;
