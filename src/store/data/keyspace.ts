@@ -125,11 +125,18 @@ export class Keyspace {
   /** Sets the value and leaves the deadline as it is. */
   put(key: string, value: Value): void {
     const old = this.dict.set(key, value);
+    // A string over a string is what most writes are.
+    if (typeof value === "string" && typeof old === "string") {
+      this.#valueBytes += value.length - old.length;
+    } else this.#count(old, value);
+    this.#hooks.changed(key);
+    if (typeof value !== "string" && value instanceof List) this.#hooks.listAppeared(key);
+  }
+
+  #count(old: Value | undefined, value: Value): void {
     if (old !== undefined) this.#valueBytes -= countedBytes(old);
     if (typeof value !== "string") value.counted = value.bytes;
     this.#valueBytes += countedBytes(value);
-    this.#hooks.changed(key);
-    if (value instanceof List) this.#hooks.listAppeared(key);
   }
 
   /** Sets the value; the key has no deadline afterwards. */
