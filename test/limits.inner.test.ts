@@ -13,29 +13,29 @@ import { Worker } from "node:worker_threads";
 import { gzipSync } from "node:zlib";
 import { decideSubmit, State } from "#core";
 import { Dag, MAX_EDGES, MAX_JOBS } from "#dag";
-import { MAX_PROJECT_ENTRIES } from "#exec";
+import { MAX_PROJECT_ENTRIES } from "#project";
 import { listTree, nodeHost, type Socket, type SocketHandlers } from "#host";
 import { openLog, verifyLog } from "#log";
 import { definePipeline, limits, PipelineError } from "#pipeline";
-import { SimWorld } from "#sim";
+import { SimWorld } from "#simhost";
 import {
   MAX_GATEWAY_BYTES, MAX_GATEWAY_CALLS, openGateway, Store, StoreClient,
 } from "#store";
 import { GateList, MAX_JOBS_PER_RUN } from "#wire";
-import { sameAsArchive } from "../src/exec/archive.ts";
+import { sameAsArchive } from "../src/project/archive.ts";
 import type { CallAttempt } from "../src/exec/call-attempt.ts";
 import { Builtins } from "../src/exec/call-builtins.ts";
 import { scriptFile } from "../src/exec/process-job.ts";
-import { journalProcesses, noteGone, noteGroup } from "../src/host/launcher-journal.ts";
-import { ENVIRON_BYTES, readProc } from "../src/host/launcher-sweep.ts";
+import { journalProcesses, noteGone, noteGroup } from "../src/process/journal.ts";
+import { ENVIRON_BYTES, readProc } from "../src/process/sweep.ts";
 import { lock } from "../src/host/lock.ts";
 import { SpareTrees } from "../src/host/spare-trees.ts";
 import { MAX_KEPT, noteRecovery, readRecoveries } from "../src/log/recoveries.ts";
 import { MAX_EDGES_PER_RUN } from "../src/master/core/decide.ts";
-import { MAX_PENDING_CALLS } from "../src/store/client.ts";
+import { MAX_PENDING_CALLS } from "../src/store/client/client.ts";
 import {
   HARD_OUTPUT_BYTES, HARD_PUSH_BYTES, StoreConnection, type Shared,
-} from "../src/store/server-connection.ts";
+} from "../src/store/server/connection.ts";
 import { pipeline, spec } from "./10-master.support.ts";
 import { memoryHost } from "./05-log.memory-storage.ts";
 import "./leaks.support.ts";

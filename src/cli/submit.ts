@@ -22,7 +22,7 @@ import type { PipelineDefinition } from "#pipeline";
 import type { Client } from "#sdk";
 import { MAX_SLOTS, type Submitted } from "#wire";
 import { type EmbeddedCluster } from "#cluster";
-import { addressText, DEFAULT_MASTER, dial, dialer, namedMaster } from "./address.ts";
+import { DEFAULT_MASTER, dial, dialer, namedMaster } from "./address.ts";
 import type { Call } from "./command.ts";
 import { CliError, EXIT, exitCodeOf, isConnectionError, isRpcError, UsageError } from "./exit.ts";
 import { reconnect } from "./follow.ts";

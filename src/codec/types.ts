@@ -1,6 +1,6 @@
 /** The types a field can have. Each is one `Type`: how to write a value, and how to read it back, limits checked. */
 import { invariant } from "#base";
-import { type Reader, Reader } from "./reader.ts";
+import { Reader } from "./reader.ts";
 import { BYTES, FIXED64, VARINT } from "./wire.ts";
 import { Writer } from "./writer.ts";
 

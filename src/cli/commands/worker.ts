@@ -6,7 +6,7 @@ import { hostPort } from "#base";
 import { sharedRoot, VERSION } from "#host";
 import { nodeProcesses, removalsDone, takeProcessFolder } from "#process";
 import { MAX_SLOTS } from "#wire";
-import { addressText, DEFAULT_MASTER, namedMaster, tokenOf } from "../address.ts";
+import { DEFAULT_MASTER, namedMaster, tokenOf } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT } from "../exit.ts";
 import { plural, withoutRepeats } from "../text.ts";
