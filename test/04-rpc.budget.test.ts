@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { encodeFrame, HEADER_BYTES } from "#framing";
+import type { Socket } from "#host";
 import {
   Budget,
   REQUEST_BYTES,
@@ -14,6 +15,8 @@ import {
 import { SimWorld } from "#simhost";
 import { CREDIT, MORE } from "../src/rpc/flags.ts";
 import { GRAIN_BYTES } from "../src/rpc/limits.ts";
+import { Outbox } from "../src/rpc/outbox.ts";
+import { StreamCall } from "../src/rpc/stream.ts";
 import { rawPeer, simPair } from "./04-rpc.support.ts";
 
 interface Fake extends Debtor {
@@ -293,4 +296,35 @@ test("a request behind close() reaches no handler, in this turn or a later one",
   later.victim.close();
   await later.send({ opcode: 4, requestId: 1 });
   assert.deepEqual([seen, later.closes.length], [[1], 0], "it still lingers, and serves nobody");
+});
+
+test("a reader that is always ahead of its producer grants what it takes, half a window at a time", async () => {
+  const grants: number[] = [];
+  const call = new StreamCall({ window: 1000, grant: (count) => grants.push(count), abort() {} });
+  const items = call[Symbol.asyncIterator]();
+  for (let i = 0; i < 100; i++) {
+    const next = items.next();
+    assert.equal(call.item(Buffer.alloc(100 - HEADER_BYTES, i)), true, `item ${i}`);
+    assert.equal((await next).value?.[0], i);
+  }
+  assert.deepEqual(grants, Array(20).fill(500));
+});
+
+test("an outbox counts what it holds: the bytes and the pieces that have not left", async () => {
+  const host = new SimWorld({ seed: 1 }).host("c");
+  const batches: number[] = [];
+  const write = (batch: Uint8Array): boolean => (batches.push(batch.length), false);
+  const socket = { pendingBytes: 0, write } as unknown as Socket;
+  const outbox = new Outbox(socket, { host, limitBytes: 1e9 });
+  const frame = { opcode: 1, requestId: 1, body: Buffer.alloc(1024 - HEADER_BYTES) };
+  for (let i = 0; i < 256; i++) outbox.push(frame);
+  const empty = outbox.heldBytes - outbox.pendingBytes;
+  const half = outbox.drained(2 * 128 * (1024 + empty / (256 - 64)));
+  for (let left = 256 - 64; left > 0; left -= 64) {
+    assert.equal(outbox.pendingBytes, left * 1024);
+    assert.equal(outbox.heldBytes, left * (1024 + empty / (256 - 64)));
+    outbox.onDrain();
+  }
+  assert.deepEqual([outbox.heldBytes, batches], [0, Array(4).fill(64 * 1024)]);
+  await half; // it was reached to the byte
 });

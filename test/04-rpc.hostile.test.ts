@@ -220,6 +220,8 @@ test("a peer that says nothing, or never finishes a frame, is closed by idleMs; 
     await talking.world.run(talking.world.now + 400);
   }
   assert.equal(talking.victim.closed, false);
+  await talking.world.run(talking.world.now + 200);
+  assert.equal(closeCode(talking), "DEADLINE", "it has talked, and is silent now");
 });
 
 test("close() does not wait for ever for a peer that does not read", async () => {

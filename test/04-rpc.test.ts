@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { HEADER_BYTES } from "#framing";
 import type { Host } from "#host";
 import { isRetryable, RPC_ERROR_CODES, RpcError, type IncomingRequest, type RpcErrorCode } from "#rpc";
 import { simPair, WORLDS, type Pair, type PeerOptions } from "./04-rpc.support.ts";
@@ -282,6 +283,41 @@ everywhere("leaving a stream's loop early cancels its producer", () => {
   };
   assert.deepEqual(await until(firstThree()), ["0", "1", "2"]);
   assert.equal((await until(a.request(1, bytes("")))).toString(), "1");
+});
+
+test("stream() items that wait at their producer go as far as the reader grants, and no item further", async () => {
+  const body = Buffer.alloc(1024 - HEADER_BYTES);
+  const pair = await simPair({ limits: { streamWindowBytes: 64 * 1024 } }, {
+    onRequest: (request) => {
+      for (let i = 0; i < 128; i++) request.item(body);
+      request.end();
+    },
+  });
+  const items = pair.a.stream(2, bytes(""))[Symbol.asyncIterator]();
+  // Half a window at a time: what is granted for it is used up before the next half is taken.
+  for (let half = 0; half < 4; half++) {
+    for (let i = 0; i < 32; i++) assert.equal((await pair.until(items.next())).done, false);
+    await pair.pass(100);
+  }
+  assert.equal((await pair.until(items.next())).done, true);
+  await pair.over();
+});
+
+test("drained() comes back to a producer whose reader has gone, whatever it waited for", async () => {
+  let isOver = false;
+  const pair = await simPair({ limits: { streamWindowBytes: 64 * 1024 } }, {
+    onRequest: async (request) => {
+      for (let i = 0; i < 200; i++) if (!request.item(Buffer.alloc(1000))) await request.drained();
+      isOver = true;
+    },
+  });
+  const stream = pair.a.stream(2, bytes(""));
+  await pair.pass(100);
+  assert.equal(isOver, false, "nobody reads");
+  stream.cancel();
+  await pair.pass(100);
+  assert.equal(isOver, true);
+  await pair.over();
 });
 
 test("stream() delivers what came before an error, then the error", async () => {
