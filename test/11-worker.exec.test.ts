@@ -429,6 +429,9 @@ test("call: fails by its kind, and the calls after it are served", async () => {
     assert.match(String(outcome.message), message);
     assert.equal(String((await end(call("steps.mjs#double", "1"), { project })).result), "2");
   }
+  // Where it was thrown is output; of what is no error there is nothing to show.
+  assert.match((await end(call("steps.mjs#boom"), { project })).err, /^TypeError: broken\n +at .*boom/);
+  assert.equal((await end(call("steps.mjs#reject"), { project })).err, "");
   for (const target of ["titan:echo", "steps.mjs#double"]) assert.equal((await end(call(target, "{"), { project })).kind, "bad-input");
   assert.equal((await end(call("steps.mjs#double"))).message, "Cannot call steps.mjs#double: no project was sent");
 });
