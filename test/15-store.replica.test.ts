@@ -412,9 +412,13 @@ test("both ends notice a line that is silent", async () => {
   await world.run(world.now + 300_000);
   assert.equal(replica.info("master_link_status"), "up", "an idle line is not a silent one");
   assert.equal(primary.info("sync_full"), "1");
+  const lag = () => Number(/lag=(\d+)$/.exec(primary.info("slave0"))?.[1]);
+  assert.ok(lag() <= 1, `it says something once a second: ${lag()} s ago`);
   world.hold("p", "r");
   world.hold("r", "p");
-  await world.run(world.now + 75_000);
+  await world.run(world.now + 30_000);
+  assert.ok(lag() >= 29 && lag() <= 31, `it has said nothing for ${lag()} s`);
+  await world.run(world.now + 45_000);
   assert.equal(replica.info("master_link_status"), "down");
   assert.equal(primary.info("connected_slaves"), "0");
   world.release("p", "r");
