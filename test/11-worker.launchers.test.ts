@@ -119,7 +119,7 @@ test("a launcher that has died is no group of ours any more, and no job is given
   assert.deepEqual({ idle, running }, { idle: 1, running: 0 });
   // Whoever ends what we leave, the reaper or the next worker, would end a stranger of that number.
   assert.ok(!noted(dead) && noted(other));
-  journalProcesses("/dev/null");
+  journalProcesses(join(mkdtempSync(`${folder}/`), "live"));
   const next = sh("exit 4");
   assert.equal(next.child.pid, other);
   assert.equal((await next.ended).code, 4);
