@@ -5,13 +5,23 @@ import { apply, Event, State, type Run } from "#core";
 import { placesFor } from "#master";
 import { RpcConnection, RpcError, type IncomingRequest } from "#rpc";
 import { SimWorld } from "#simhost";
-import { KvRequest, MAX_HELLO_BYTES, MAX_KV_BYTES, Op, Reasons, Why } from "#wire";
+import {
+  Dispatch,
+  KvRequest,
+  MAX_HELLO_BYTES,
+  MAX_KV_BYTES,
+  MAX_SLOTS,
+  Op,
+  Reasons,
+  Why,
+} from "#wire";
+import { specBytes } from "../src/master/core/decide.ts";
 import type { Engine } from "../src/master/engine.ts";
 import { StoreDesk } from "../src/master/kv.ts";
 import { MAX_KV_WAITING_BYTES, STRANGER_LIMITS } from "../src/master/limits.ts";
 import { Turns } from "../src/master/turns.ts";
 import { MAX_BACKLOG, MAX_BACKLOGS, Watchers } from "../src/master/watch.ts";
-import { hello, pipeline, report, Room, spec } from "./10-master.support.ts";
+import { hello, pipeline, refusal, report, Room, spec } from "./10-master.support.ts";
 
 test("placesFor() gives each part its most where there is plenty, and no more", () => {
   const most = { strangers: 128, outputs: 128, reading: 16, uploads: 32 };
@@ -134,5 +144,38 @@ test("WHY says as much as fits into 4 MiB, and no less", () =>
     assert.ok(each > 3 * 16_000);
     assert.equal(reasons.length, Math.floor((4 * 1024 * 1024) / each));
     assert.ok(reasons.length < jobs.length);
+    peer.close();
+  }));
+
+test("a worker offers 4,096 slots, and not one more", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const most = await room.worker("most", { slots: MAX_SLOTS });
+    assert.equal(most.welcome.name, "most");
+    await assert.rejects(
+      room.worker("more", { slots: MAX_SLOTS + 1 }),
+      refusal("INVALID", /4097 slots, must be 1 to 4096$/),
+    );
+  }));
+
+test("jobs share a frame to their worker until they have 1 MiB together", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const frames: number[] = [];
+    const peer = await room.raw({ name: "w", onNotify: (opcode, body) => {
+      if (opcode === Op.DISPATCH) frames.push(Dispatch.decode(body).items.length);
+    } });
+    await peer.request(Op.HELLO, hello({ role: "worker", name: "w", instance: "w", slots: 8 }));
+    const client = await room.client();
+    for (const more of [-1, 0]) {
+      const small = spec("b");
+      const shell = (bytes: number) => spec("a", { action: { type: "shell", script: "x".repeat(bytes), shell: undefined } });
+      // As workers.ts counts: the frame's own, the names of the run and the job, the action.
+      const own = 32 + 3 * ("test-xxxx".length + 1) + specBytes(shell(2000)) - 2000;
+      await client.submitSpec(pipeline([shell(1024 * 1024 - own + more), small, spec("c")]));
+      await room.until(() => frames.reduce((sum, count) => sum + count, 0) === 3);
+      // One byte below the limit takes one more job with it.
+      assert.deepEqual(frames.splice(0), more < 0 ? [2, 1] : [1, 2]);
+    }
     peer.close();
   }));

@@ -78,7 +78,7 @@ export class SimCluster {
 
   async startMaster(
     wrap: (host: Host) => Host = (host) => host,
-    options: { graceMs?: number } = {},
+    options: { graceMs?: number; cluster?: string } = {},
   ): Promise<Master> {
     const host = wrap(this.world.host("m"));
     const started = startMaster({ host, dir: "/state", listen: ADDRESS, token: TOKEN, ...options });

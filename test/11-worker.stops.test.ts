@@ -12,8 +12,8 @@ import { nodeWorkerHost } from "#process";
 import { startMaster } from "#master";
 import { connect } from "#sdk";
 import { startWorker } from "#worker";
-import { REDIAL_MAX_MS } from "#wire";
-import { ADDRESS, FakeExecutor, job, pipeline, SimCluster, TOKEN } from "./11-worker.cluster.ts";
+import { BEAT_MS, REDIAL_MAX_MS } from "#wire";
+import { ADDRESS, FakeExecutor, FakeJob, job, pipeline, SimCluster, TOKEN } from "./11-worker.cluster.ts";
 import { eventually } from "./processes.support.ts";
 
 test("stop() between two dials ends at once, at whatever moment, and leaves no timer", async () => {
@@ -100,6 +100,57 @@ test("a worker that dials again while it stops is given nothing by its new regis
   assert.deepEqual([info?.status, info?.attempt], ["PENDING", 0]);
   slow.end();
   await cluster.world.settle(stopped);
+});
+
+/** A worker that has found what so many runs have left on its machine, of none of which the master knows. */
+async function withLeftRuns(count: number) {
+  const cluster = new SimCluster();
+  await cluster.startMaster(undefined, { cluster: "c" });
+  const executor = Object.assign(new FakeExecutor(), {
+    sharedRuns: () => Array.from({ length: count }, (_, i) => `gone-${i}`),
+  });
+  const worker = startWorker({
+    host: cluster.world.host("w1"), master: ADDRESS, token: TOKEN, name: "w1", slots: 1, executor,
+    cacheDir: "/cache",
+  });
+  await cluster.world.settle(worker.ready);
+  return { cluster, executor, worker };
+}
+
+test("a beat asks about 1,000 runs, and the next one about the rest; the last beat does, too", async () => {
+  const { cluster, executor, worker } = await withLeftRuns(1001);
+  const from = cluster.world.now;
+  await cluster.world.run(from + BEAT_MS + 500);
+  assert.equal(executor.endedRuns.length, 1000);
+  await cluster.world.run(from + 2 * BEAT_MS + 500);
+  assert.equal(new Set(executor.endedRuns).size, 1001);
+  await cluster.world.settle(worker.stop());
+  const last = await withLeftRuns(1001);
+  await last.cluster.world.settle(last.worker.stop());
+  assert.equal(last.executor.endedRuns.length, 1000);
+});
+
+test("a worker that stops waits a second for a master that does not answer", async () => {
+  /** How long it takes to say goodbye. */
+  const took = async (runs: number, work?: (running: FakeJob) => void): Promise<number> => {
+    const { cluster, worker, executor } = await withLeftRuns(runs);
+    const client = await cluster.connect();
+    if (work !== undefined) {
+      await cluster.world.settle(client.submitSpec(pipeline([job("a")])));
+      await cluster.until(() => executor.jobs.length === 1);
+    }
+    cluster.world.hold("w1", "m");
+    for (const each of executor.jobs) work!(each);
+    const from = cluster.world.now;
+    let until = from;
+    executor.close = async () => void (until = cluster.world.now);
+    await cluster.world.settle(worker.stop());
+    return Math.round(until - from);
+  };
+  assert.equal(await took(0), 0);
+  assert.equal(await took(1), 1000, "whether its last run is over");
+  const prints = await took(0, (running) => running.print("x"));
+  assert.equal(prints, 2000, "what its job has printed, then its run");
 });
 
 test("stop() waits until what its ended runs have shared is removed", async () => {

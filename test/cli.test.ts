@@ -5,6 +5,9 @@ import { appendFileSync, readdirSync, readFileSync, writeFileSync, existsSync, o
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { RpcError } from "#rpc";
+import type { CliError } from "../src/cli/exit.ts";
+import { submitOnce } from "../src/cli/submit.ts";
 import { eventually, inProcess, isAlive, lines, start, tempFolder, titan as runTitan, up, type Ended, type Up } from "./cli.support.ts";
 
 const PIPELINES = {
@@ -524,6 +527,38 @@ jobs:
 });
 
 // On a cluster of its own: the list of dead jobs above is looked at while it is empty.
+test("submitOnce() tries again with the same key, and names it when nobody knows what became of it", async () => {
+  const submitted: string[] = [];
+  const client = (...errors: string[]) => ({
+    close() {},
+    submit: async (_: unknown, { key }: { key: string }) => {
+      submitted.push(key);
+      throw new RpcError(errors.shift() as "CLOSED", "of this test");
+    },
+  });
+  const tryIt = async (key: string | undefined, first: string, second: string): Promise<CliError> => {
+    const notes: string[] = [];
+    const call = { text: () => key, on: () => false, context: { note: (text: string) => notes.push(text) } };
+    const target = { client: client(first), redial: async () => client(second), where: "" };
+    const file = { definition: { jobs: [] }, folder: "/" };
+    const error = await submitOnce(call as never, target as never, file as never).then(
+      () => assert.fail("there is no master"), (found: CliError) => found,
+    );
+    assert.equal(notes.length, submitted.length - 1, notes.join());
+    return error;
+  };
+  const refused = await tryIt("mine", "INVALID", "");
+  assert.deepEqual([refused.advice, submitted.splice(0)], [undefined, ["mine"]], "it was not accepted");
+  const unsure = await tryIt("mine", "CLOSED", "INVALID");
+  assert.deepEqual(submitted.splice(0), ["mine", "mine"]);
+  assert.match(unsure.advice!, /accepted is not known: the same command with --key mine finds out$/);
+  const own = await tryIt(undefined, "CLOSED", "INVALID");
+  const [key, again] = submitted.splice(0);
+  assert.match(key!, /^cli-[0-9a-f]{24}$/);
+  assert.equal(again, key);
+  assert.ok(own.advice!.includes(`the same command with --key ${key} finds out`), own.advice);
+});
+
 test("run --json says of a job that has spent its retries that this was the last one", async () => {
   const file = join(cwd, "spent.yaml");
   writeFileSync(
