@@ -102,7 +102,7 @@ test("a worker that dials again while it stops is given nothing by its new regis
   await cluster.world.settle(stopped);
 });
 
-/** A worker that has found what so many runs have left on its machine, of none of which the master knows. */
+/** A worker that has found what so many runs have left there, of none of which the master knows. */
 async function withLeftRuns(count: number) {
   const cluster = new SimCluster();
   await cluster.startMaster(undefined, { cluster: "c" });
