@@ -34,6 +34,7 @@ import {
 } from "#core";
 import { message, u32, u53, union } from "#codec";
 import { GateList, JobInfo, MAX_WORKERS, type JobSpec, type Report } from "#wire";
+import { MAX_REQUIREMENTS } from "../src/master/core/state.ts";
 import {
   assertRecoverable, Bench, checkIndexes, randomLife, refusal, retry, spec,
 } from "./10-master.core.ts";
@@ -75,6 +76,9 @@ test("decideSubmit() warns about a requirement nobody can meet, and refuses it w
   const { warnings } = decideSubmit(bench.state, { spec: asked, strict: false }, bench.context);
   assert.equal(warnings.length, 1);
   assert.match(warnings[0]!, /"a".*HIGH_MEM/);
+  const after = { ...asked, jobs: [spec("first"), ...asked.jobs] };
+  const both = decideSubmit(bench.state, { spec: after, strict: false }, bench.context);
+  assert.deepEqual(both.warnings, warnings, "whatever stands in front of it");
   assert.throws(() => decideSubmit(bench.state, { spec: asked, strict: true }, bench.context), refusal("UNSCHEDULABLE"));
 });
 
@@ -923,6 +927,18 @@ test("names and sentences of any allowed length still fit when something is put 
     assert.doesNotMatch(job.failure!.message, /\ufffd/, "no character is cut in two");
     assertRecoverable(bench);
   }
+});
+
+test("decideSubmit() takes as many requirements as there is room for, known ones at any time", () => {
+  const requirement = (n: number) => [...n.toString(2)].map((bit, i) => `T${i}.${bit}`);
+  const jobs = (from: number, count: number) => Array.from({ length: count }, (_, i) =>
+    spec(`j${i}`, { requirement: requirement(2048 + from + i) }));
+  const bench = new Bench();
+  const many = refusal("INVALID", /different requirements, more than/);
+  assert.throws(() => bench.submit(jobs(0, MAX_REQUIREMENTS + 1)), many);
+  bench.submit(jobs(0, MAX_REQUIREMENTS));
+  bench.submit(jobs(7, 3));
+  assert.throws(() => bench.submit(jobs(MAX_REQUIREMENTS, 1)), many);
 });
 
 test("decideRetry() refuses to bring back more requirements than there is room for", () => {
