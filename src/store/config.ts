@@ -1,8 +1,8 @@
 /**
  * Lesson 15: settings, as CONFIG GET and CONFIG SET see them.
  *
- * Only what exists is listed: a setting that does nothing would be a lie that tools believe. Whoever owns a setting defines
- * it here (the server its limits, the log its fsync policy).
+ * Only what exists is listed: a setting that does nothing would be a lie that tools believe.
+ * Whoever owns a setting defines it here (the server its limits, the log its fsync policy).
  * Test: test/15-store.commands.test.ts
  */
 import { createHash, timingSafeEqual } from "node:crypto";
@@ -16,8 +16,8 @@ export interface Setting {
 }
 
 /**
- * The longest string value: the longest argument a client may send. Longer ones would have to be built by APPEND or
- * SETRANGE, and no client could fetch and store them again.
+ * The longest string value: the longest argument a client may send. Longer ones would have to be
+ * built by APPEND or SETRANGE, and no client could fetch and store them again.
  */
 export const MAX_STRING_BYTES = 64 * 1024 * 1024;
 
@@ -27,7 +27,10 @@ export class Config {
 
   constructor(password: string) {
     this.#password = password;
-    this.define("requirepass", { get: () => this.#password, set: (value) => void (this.#password = value) });
+    this.define("requirepass", {
+      get: () => this.#password,
+      set: (value) => void (this.#password = value),
+    });
     this.define("proto-max-bulk-len", { get: () => String(MAX_STRING_BYTES) });
     this.define("databases", { get: () => "1" });
     this.define("maxmemory-policy", {
@@ -48,7 +51,10 @@ export class Config {
   }
 
   // #region password
-  /** Takes the same time wherever the difference is, and whatever the lengths: both are hashed first. */
+  /**
+   * Takes the same time wherever the difference is, and whatever the lengths: both are hashed
+   * first.
+   */
   isPassword(attempt: string): boolean {
     const digest = (text: string): Buffer => createHash("sha256").update(text, "latin1").digest();
     return timingSafeEqual(digest(attempt), digest(this.#password));

@@ -1,6 +1,6 @@
 /**
- * Lesson 15: TitanStore, the shared memory of a cluster. Strings, counters, sets, hashes and lists with expiry, and
- * publish/subscribe, in Redis's language and with Redis's meaning.
+ * Lesson 15: TitanStore, the shared memory of a cluster. Strings, counters, sets, hashes and lists
+ * with expiry, and publish/subscribe, in Redis's language and with Redis's meaning.
  *
  * Six files are the lesson: resp/resp.ts, store.ts, commands/table.ts, commands/sets.ts,
  * data/keyspace.ts and log/aof.ts. The others are what production adds.
@@ -38,9 +38,23 @@ export { Snapshot } from "./data/snapshot.ts";
 export * from "./resp/resp.ts";
 export { RespError, type RespErrorCode } from "./resp/error.ts";
 export { RespWriter } from "./resp/writer.ts";
-export { MAX_REPLY_BYTES, MAX_REPLY_DEPTH, Push, ReplyParser, StoreError, type Value } from "./resp/replies.ts";
+export {
+  MAX_REPLY_BYTES,
+  MAX_REPLY_DEPTH,
+  Push,
+  ReplyParser,
+  StoreError,
+  type Value,
+} from "./resp/replies.ts";
 export * from "./client/client.ts";
-export { GATEWAY_COMMANDS, MAX_GATEWAY_BYTES, MAX_GATEWAY_CALLS, openGateway, type Gateway, type GatewayOptions } from "./client/gateway.ts";
+export {
+  GATEWAY_COMMANDS,
+  MAX_GATEWAY_BYTES,
+  MAX_GATEWAY_CALLS,
+  openGateway,
+  type Gateway,
+  type GatewayOptions,
+} from "./client/gateway.ts";
 export { parseStoreUrl, REDIS_PORT, StoreUrlError, type StoreTarget } from "./client/url.ts";
 export * from "./server/server.ts";
 export { openStore, type OpenStore, type OpenStoreOptions } from "./log/open.ts";

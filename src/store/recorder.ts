@@ -3,16 +3,18 @@
  *
  *     array(2) bulk("a") int(1)   ─▶   [ "a", 1 ]
  *
- * Invariants: `take` gives whole answers only; an open array holds back those behind it, as on the wire.
- * Left out: which shape a value had on the wire (an array or a set, a simple or a bulk string). Tests of the protocol look
- * at bytes.
+ * Invariants: `take` gives whole answers only; an open array holds back those behind it, as on the
+ * wire.
+ * Left out: which shape a value had on the wire (an array or a set, a simple or a bulk string).
+ * Tests of the protocol look at bytes.
  * Test: test/15-store.test.ts
  */
 import { Refusal } from "./refusal.ts";
 import type { Replies } from "./types.ts";
 
 /** Strings are latin1: one character, one byte. An error is a `Refusal`; a RESP3 map is a `Map`. */
-export type Reply = string | number | bigint | boolean | null | Refusal | Reply[] | Map<Reply, Reply>;
+export type Reply =
+  string | number | bigint | boolean | null | Refusal | Reply[] | Map<Reply, Reply>;
 
 interface Open {
   readonly items: Reply[];
@@ -117,6 +119,17 @@ const ignore = (): void => {};
 
 /** For a replay, whose answers nobody reads: recording them would take a fifth of its time. */
 export const NOWHERE: Replies = {
-  protocol: 2, ok: ignore, simple: ignore, error: ignore, int: ignore, bulk: ignore, verbatim: ignore, nil: ignore, nilArray: ignore,
-  array: ignore, map: ignore, set: ignore, push: ignore,
+  protocol: 2,
+  ok: ignore,
+  simple: ignore,
+  error: ignore,
+  int: ignore,
+  bulk: ignore,
+  verbatim: ignore,
+  nil: ignore,
+  nilArray: ignore,
+  array: ignore,
+  map: ignore,
+  set: ignore,
+  push: ignore,
 };

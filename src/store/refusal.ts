@@ -1,8 +1,9 @@
 /**
  * Lesson 15: how a command says no.
  *
- * A handler throws a `Refusal`, and `Store.execute` writes its text as the error answer. It is not an `Error`: nobody
- * reads the stack of a client's typing mistake, and capturing one costs more than the command.
+ * A handler throws a `Refusal`, and `Store.execute` writes its text as the error answer. It is not
+ * an `Error`: nobody reads the stack of a client's typing mistake, and capturing one costs more
+ * than the command.
  *
  * Invariant: a handler throws before it writes or changes anything.
  * Test: test/15-store.test.ts
@@ -17,7 +18,9 @@ export class Refusal {
   }
 }
 
-export const WRONG_TYPE = new Refusal("WRONGTYPE Operation against a key holding the wrong kind of value");
+export const WRONG_TYPE = new Refusal(
+  "WRONGTYPE Operation against a key holding the wrong kind of value",
+);
 export const SYNTAX_ERROR = new Refusal("ERR syntax error");
 export const NOT_AN_INTEGER = new Refusal("ERR value is not an integer or out of range");
 export const NOT_A_FLOAT = new Refusal("ERR value is not a valid float");
@@ -38,7 +41,12 @@ export function unknownCommand(argv: readonly string[]): Refusal {
     if (quoted.length >= QUOTED_CHARS) break;
     quoted += `'${cString(arg).slice(0, QUOTED_CHARS - quoted.length)}' `;
   }
-  return new Refusal(oneLine(`ERR unknown command '${cString(argv[0] ?? "").slice(0, QUOTED_CHARS)}', with args beginning with: ${quoted}`));
+  return new Refusal(
+    oneLine(
+      `ERR unknown command '${cString(argv[0] ?? "").slice(0, QUOTED_CHARS)}', with args ` +
+        `beginning with: ${quoted}`,
+    ),
+  );
 }
 
 /** Redis prints these as C does: up to the first zero byte. */

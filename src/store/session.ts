@@ -1,8 +1,8 @@
 /**
  * Lesson 15: what the store knows of one client.
  *
- * Invariants: `queue` is set between MULTI and EXEC; while `blocked` is set, no further command of this client may be
- * executed (the server holds them back until `onUnblocked`).
+ * Invariants: `queue` is set between MULTI and EXEC; while `blocked` is set, no further command of
+ * this client may be executed (the server holds them back until `onUnblocked`).
  * Test: test/15-store.test.ts
  */
 import type { Socket, SocketHandlers, Timer } from "#host";
@@ -16,11 +16,19 @@ export interface SessionInit {
   readonly address?: string;
   /** Where it was reached, for the same. */
   readonly localAddress?: string;
-  /** True: this client need not say AUTH (an embedded one). Default: true when there is no password. */
+  /**
+   * True: this client need not say AUTH (an embedded one). Default: true when there is no password.
+   */
   readonly authenticated?: boolean;
-  /** Something was written outside of this client's own command (a published message, the end of a wait): time to send it. */
+  /**
+   * Something was written outside of this client's own command (a published message, the end of a
+   * wait): time to send it.
+   */
   readonly onPush?: () => void;
-  /** The wait is over and answered: the commands that came behind may go on. Never called from within a command. */
+  /**
+   * The wait is over and answered: the commands that came behind may go on. Never called from
+   * within a command.
+   */
   readonly onUnblocked?: () => void;
 }
 
@@ -75,10 +83,16 @@ export class Session {
   touched = false;
   readonly channels = new Set<string>();
   readonly patterns = new Set<string>();
-  /** Channels and patterns together. A RESP2 client that has any hears messages and may do little else. */
+  /**
+   * Channels and patterns together. A RESP2 client that has any hears messages and may do little
+   * else.
+   */
   subscriptions = 0;
   blocked: Blocked | undefined;
-  /** Set by a command after which the connection is no longer a client's: the server hands the socket over, and says nothing more. */
+  /**
+   * Set by a command after which the connection is no longer a client's: the server hands the
+   * socket over, and says nothing more.
+   */
   takeOver: ((socket: Socket) => SocketHandlers) | undefined;
 
   constructor(id: number, init: SessionInit & { readonly since: number }) {

@@ -1,11 +1,12 @@
 /**
- * Lesson 15: the engine. Takes commands one at a time, answers them, and says what must be remembered.
+ * Lesson 15: the engine. Takes commands one at a time, answers them, and says what must be
+ * remembered.
  *
  *     execute ─▶ known? arity? AUTH? ─▶ queue it (MULTI), or run it ─▶ propagate what changed ─▶ serve those who wait
  *
- * There are no locks because there are no two commands at once: the event loop hands them over one by one, and a
- * transaction is a loop inside one command. What a command changed is gathered in a group, which leaves as a whole: the log
- * holds all of a transaction or nothing.
+ * There are no locks because there are no two commands at once: the event loop hands them over one
+ * by one, and a transaction is a loop inside one command. What a command changed is gathered in a
+ * group, which leaves as a whole: the log holds all of a transaction or nothing.
  *
  * Invariants: what makes the data larger is refused while there is too much of it, and nothing else
  * is (memory.ts); replaying the propagated groups on an empty store gives the same keyspace; a
@@ -40,8 +41,8 @@ export interface StoreOptions {
 }
 
 /**
- * `primary` executes everything; `replica` gets its changes through `load` and refuses others'; `loading` refuses all but
- * `load`. Only a primary lets keys expire: the others are told.
+ * `primary` executes everything; `replica` gets its changes through `load` and refuses others';
+ * `loading` refuses all but `load`. Only a primary lets keys expire: the others are told.
  */
 export type Role = "primary" | "replica" | "loading";
 
@@ -94,7 +95,9 @@ export class Store {
   /** Every client that has not gone, by id. */
   readonly sessions = new Map<number, Session>();
   readonly stats: StoreStats = { commands: 0, connections: 0, expired: 0 };
-  /** More sections for INFO, from whoever has something to say (the log, replication, the server). */
+  /**
+   * More sections for INFO, from whoever has something to say (the log, replication, the server).
+   */
   readonly info = new Map<string, () => Readonly<Record<string, string | number>>>();
   /** The log and the replicas, where there are any. */
   services: StoreServices | undefined;
@@ -157,13 +160,20 @@ export class Store {
     this.keys.expiry.run(role === "primary");
     if (role === "primary") return;
     // Whoever asked for this is in the midst of a command: they go on after it.
-    this.blocking.dismiss("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
+    this.blocking.dismiss(
+      "UNBLOCKED force unblock from blocking operation, instance state changed (master -> " +
+        "replica?)",
+    );
   }
 
   /** A new client. Say `end` when it has gone. */
   session(init: SessionInit): Session {
     const authenticated = init.authenticated ?? !this.config.hasPassword;
-    const session = new Session(this.#nextId++, { ...init, authenticated, since: this.host.clock.wall() });
+    const session = new Session(this.#nextId++, {
+      ...init,
+      authenticated,
+      since: this.host.clock.wall(),
+    });
     this.sessions.set(session.id, session);
     this.stats.connections++;
     return session;
@@ -180,8 +190,8 @@ export class Store {
 
   // #region execute
   /**
-   * Does one command: the answer is in `session.out` when it returns, unless `session.blocked` is set then. `argv` belongs
-   * to the store from here on, for it may be logged or queued as it is.
+   * Does one command: the answer is in `session.out` when it returns, unless `session.blocked` is
+   * set then. `argv` belongs to the store from here on, for it may be logged or queued as it is.
    */
   execute(session: Session, argv: string[]): void {
     this.stats.commands++;
@@ -196,13 +206,18 @@ export class Store {
       else this.call(command, { session, argv });
     } catch (refusal) {
       if (!(refusal instanceof Refusal)) throw refusal;
-      session.out.error(admitted ? refusal.text : this.#reject(session, { name: argv[0]!, text: refusal.text }));
+      session.out.error(
+        admitted ? refusal.text : this.#reject(session, { name: argv[0]!, text: refusal.text }),
+      );
     }
     this.#settle();
   }
   // #endregion
 
-  /** A transaction with a command that could not even be queued is not the one its client meant: EXEC will refuse it. */
+  /**
+   * A transaction with a command that could not even be queued is not the one its client meant:
+   * EXEC will refuse it.
+   */
   #reject(session: Session, { name, text }: { name: string; text: string }): string {
     session.queueBroken = true;
     if (findCommand(name)?.name !== "exec") return text;
@@ -222,29 +237,38 @@ export class Store {
     if (command.denyoom) this.memory.admit(this.keys);
     if (command.write) this.services?.admitWrite();
     if (session.subscriptions !== 0 && session.protocol === 2 && !command.whileSubscribed) {
-      throw new Refusal(`ERR Can't execute '${fullName(command, argv)}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`);
+      throw new Refusal(
+        `ERR Can't execute '${fullName(command, argv)}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE ` +
+          "/ PING / QUIT / RESET are allowed in this context",
+      );
     }
     return command;
   }
 
   #checkRole(command: Command): void {
     if (this.#role === "primary") return;
-    if (this.#role === "loading" && !command.open && !command.flags.includes("loading")) throw LOADING;
+    if (this.#role === "loading" && !command.open && !command.flags.includes("loading")) {
+      throw LOADING;
+    }
     if (command.write) throw READ_ONLY;
   }
 
   // #region call
   /** Runs an admitted command, and takes note of what must be logged. Throws its `Refusal`. */
   call(command: Command, { session, argv }: { session: Session; argv: string[] }): void {
-    // Whatever the spelling, the log has one: argv[0] is the same string for all calls of a command.
+    // Whatever the spelling, the log has one: argv[0] is the same string for all calls of a
+    // command.
     argv[0] = command.name;
-    if (command.write && this.#snapshot !== undefined) for (const key of keysOf(command, argv)) this.beforeChange(key);
+    if (command.write && this.#snapshot !== undefined) {
+      for (const key of keysOf(command, argv)) this.beforeChange(key);
+    }
     this.#dirty = false;
     this.#logged = false;
     command.run(this, session, argv);
     if (this.#dirty) session.wrote = true;
     if (this.#dirty && !this.#logged) this.#remember(argv);
-    this.#dirty = false; // EXEC is such a call around others: what they changed is remembered already
+    // EXEC is such a call around others: what they changed is remembered already
+    this.#dirty = false;
   }
   // #endregion
 
@@ -293,7 +317,8 @@ export class Store {
   runAll(session: Session, queue: readonly string[][]): void {
     const commands = queue.map((argv) => findCommand(argv[0]!)!);
     try {
-      for (const command of commands) this.#checkRole(command); // it may have changed since they were queued
+      // it may have changed since they were queued
+      for (const command of commands) this.#checkRole(command);
       if (commands.some(({ denyoom }) => denyoom)) this.memory.admit(this.keys);
       if (commands.some(({ write }) => write)) this.services?.admitWrite();
     } catch (refusal) {
@@ -312,7 +337,10 @@ export class Store {
     this.inTransaction = false;
   }
 
-  /** For a command that must not be repeated in its own words: says what happened instead. May be called several times. */
+  /**
+   * For a command that must not be repeated in its own words: says what happened instead. May be
+   * called several times.
+   */
   log(...argv: string[]): void {
     this.#logged = true;
     this.#remember(argv);
@@ -323,7 +351,10 @@ export class Store {
   }
 
   // #region settle
-  /** After a command: its changes leave as one group; then those who waited for them are served, each a group of its own. */
+  /**
+   * After a command: its changes leave as one group; then those who waited for them are served,
+   * each a group of its own.
+   */
   #settle(): void {
     this.#flush();
     while (this.blocking.serve(this)) this.#flush();
@@ -344,7 +375,10 @@ export class Store {
     this.#propagate?.(group);
   }
 
-  /** A message to `session`, sent by a command of whichever session: never in the midst of its own answer. */
+  /**
+   * A message to `session`, sent by a command of whichever session: never in the midst of its own
+   * answer.
+   */
   tell(session: Session, write: () => void): void {
     if (session === this.current) this.#later.push(write);
     else {
@@ -391,8 +425,9 @@ export class Store {
 
   // #region load
   /**
-   * Does again what was propagated once: nothing is checked, propagated or expired, and the clock is not asked. Throws when
-   * the command fails, since a log that holds such a one was not written by this program.
+   * Does again what was propagated once: nothing is checked, propagated or expired, and the clock
+   * is not asked. Throws when the command fails, since a log that holds such a one was not written
+   * by this program.
    */
   load(argv: string[]): void {
     const { mode } = this.keys;
@@ -402,7 +437,9 @@ export class Store {
       const command = findCommand(argv[0] ?? "");
       if (command === undefined) throw unknownCommand(argv);
       if (!takes(command, argv.length)) throw wrongArity(command.name);
-      if (!command.write || command.flags.includes("blocking")) throw new Refusal("ERR it is no change");
+      if (!command.write || command.flags.includes("blocking")) {
+        throw new Refusal("ERR it is no change");
+      }
       this.call(command, { session: this.#replay, argv });
     } catch (refusal) {
       if (!(refusal instanceof Refusal)) throw refusal;
@@ -414,7 +451,10 @@ export class Store {
   }
   // #endregion
 
-  /** Begins anew, empty; the function that it yields brings back what was there. Neither is a change that is logged. */
+  /**
+   * Begins anew, empty; the function that it yields brings back what was there. Neither is a change
+   * that is logged.
+   */
   setAside(): () => void {
     const bringBack = this.keys.setAside();
     this.#dirty = false;
@@ -424,18 +464,25 @@ export class Store {
     };
   }
 
-  /** Commands that rebuild the keyspace as it is now. Walk it to its end before the next command is executed. */
+  /**
+   * Commands that rebuild the keyspace as it is now. Walk it to its end before the next command is
+   * executed.
+   */
   *dump(): Generator<string[]> {
     const { dict, expiry } = this.keys;
-    for (let i = 0; i < dict.size; i++) yield* dumpKey(dict.keys[i]!, { value: dict.values[i]!, deadline: expiry.get(dict.keys[i]!) });
+    for (let i = 0; i < dict.size; i++) {
+      yield* dumpKey(dict.keys[i]!, { value: dict.values[i]!, deadline: expiry.get(dict.keys[i]!) });
+    }
   }
 
   /**
-   * The same, in pieces, while commands go on: `emit` gets the commands that rebuild the keyspace as it is at this call.
-   * One at a time; a second call throws.
+   * The same, in pieces, while commands go on: `emit` gets the commands that rebuild the keyspace
+   * as it is at this call. One at a time; a second call throws.
    */
   snapshot(emit: (argv: string[]) => void): Snapshot {
-    if (this.#snapshot !== undefined) throw new Error("Cannot take a snapshot: another one is under way");
+    if (this.#snapshot !== undefined) {
+      throw new Error("Cannot take a snapshot: another one is under way");
+    }
     this.#snapshot = new Snapshot(this.keys, { emit, done: () => (this.#snapshot = undefined) });
     return this.#snapshot;
   }

@@ -3,19 +3,27 @@
  *
  *     bytes ─▶ parser ─▶ argv: string[] ─▶ Store.execute(session, argv) ─▶ session.out: Replies ─▶ bytes
  *
- * Bytes are latin1 strings on this whole way: one character is one byte, 0 to 255. Such a string is a key of a `Map`
- * without conversion, holds any binary value, and costs one byte per byte.
+ * Bytes are latin1 strings on this whole way: one character is one byte, 0 to 255. Such a string is
+ * a key of a `Map` without conversion, holds any binary value, and costs one byte per byte.
  *
- * Invariants: a command writes exactly one answer (of any depth), or blocks the session, or writes pushes.
- * Left out: reply objects. An answer is written where it is computed, so nothing is built to be taken apart again.
+ * Invariants: a command writes exactly one answer (of any depth), or blocks the session, or writes
+ * pushes.
+ * Left out: reply objects. An answer is written where it is computed, so nothing is built to be
+ * taken apart again.
  * Test: test/15-store.test.ts
  */
 import type { Address, Host } from "#host";
 import type { Session } from "./session.ts";
 
-/** Where a command writes its answer. RESP2 has fewer shapes than RESP3: each method says what it becomes there. */
+/**
+ * Where a command writes its answer. RESP2 has fewer shapes than RESP3: each method says what it
+ * becomes there.
+ */
 export interface Replies {
-  /** 2 until the client says HELLO 3. The engine sets it; the writer obeys it from the next value on. */
+  /**
+   * 2 until the client says HELLO 3. The engine sets it; the writer obeys it from the next value
+   * on.
+   */
   protocol: 2 | 3;
   /** +OK */
   ok(): void;
@@ -41,7 +49,10 @@ export interface Replies {
   push(count: number): void;
 }
 
-/** What commands about the log and about replicas talk to. A store that lives in memory only has none of it. */
+/**
+ * What commands about the log and about replicas talk to. A store that lives in memory only has
+ * none of it.
+ */
 export interface StoreServices {
   /** Throws a `Refusal` while no write could be remembered. */
   admitWrite(): void;
@@ -51,7 +62,10 @@ export interface StoreServices {
   follow(primary: Address | undefined): void;
   /** ROLE */
   describeRole(out: Replies): void;
-  /** The client is a replica, and knows the changes of `id` up to `offset`: its connection becomes a stream of them. */
+  /**
+   * The client is a replica, and knows the changes of `id` up to `offset`: its connection becomes a
+   * stream of them.
+   */
   feed(session: Session, known: { readonly id: string; readonly offset: number }): void;
 }
 
@@ -59,8 +73,8 @@ export interface StoreServices {
 export type StoreHost = Pick<Host, "clock" | "timers" | "random">;
 
 /**
- * Gets what must be logged, in the order of effect: one call per atomic group. Deterministic and canonical: replaying the
- * groups rebuilds the same keyspace, whenever and wherever (SPOP arrives as SREM, EXPIRE as PEXPIREAT, BLPOP as LPOP, an
- * expiry as DEL).
+ * Gets what must be logged, in the order of effect: one call per atomic group. Deterministic and
+ * canonical: replaying the groups rebuilds the same keyspace, whenever and wherever (SPOP arrives
+ * as SREM, EXPIRE as PEXPIREAT, BLPOP as LPOP, an expiry as DEL).
  */
 export type Propagate = (group: string[][]) => void;

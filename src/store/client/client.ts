@@ -5,13 +5,15 @@
  *                  │ no connection: waits for one          │ connection lost
  *                  └─▶ UNREACHABLE (was not done)          └─▶ LOST (done or not: nobody can say)
  *
- * What was not written yet goes over the next connection. What was written is never sent again, because INCR twice is not
- * INCR once: the caller learns that it may have happened, and decides. It speaks RESP3, where what a subscriber hears comes
- * between the replies and is marked as such, so that one connection does for both.
+ * What was not written yet goes over the next connection. What was written is never sent again,
+ * because INCR twice is not INCR once: the caller learns that it may have happened, and decides. It
+ * speaks RESP3, where what a subscriber hears comes between the replies and is marked as such, so
+ * that one connection does for both.
  *
- * Invariants: replies pair with calls by order alone, so no call may go out that is answered otherwise than once; all that
- * can pile up is bounded: calls, their bytes, the reply.
- * Left out: pools and cluster redirects. One connection pipelines more than one event loop can ask for.
+ * Invariants: replies pair with calls by order alone, so no call may go out that is answered
+ * otherwise than once; all that can pile up is bounded: calls, their bytes, the reply.
+ * Left out: pools and cluster redirects. One connection pipelines more than one event loop can ask
+ * for.
  * Test: test/15-store.client.test.ts
  */
 import type { Host, Socket, Timer } from "#host";
@@ -20,22 +22,44 @@ import { parseStoreUrl, type StoreTarget } from "./url.ts";
 import { Push, ReplyParser, StoreError, type Value } from "../resp/replies.ts";
 import { RespWriter } from "../resp/writer.ts";
 
-/** Calls without an answer, on their way or not. At 100,000 answers a second, half a second of them. */
+/**
+ * Calls without an answer, on their way or not. At 100,000 answers a second, half a second of them.
+ */
 export const MAX_PENDING_CALLS = 50_000;
 /** Their bytes: the largest value four times over, as the server limits a command. */
 export const MAX_PENDING_BYTES = 256 * 1024 * 1024;
-/** How long a call waits for a connection: a restart of the store takes 2 s, a person's patience ends about here. */
+/**
+ * How long a call waits for a connection: a restart of the store takes 2 s, a person's patience
+ * ends about here.
+ */
 export const PATIENCE_MS = 10_000;
 /** No byte for this long while something is asked: the other end is gone without a word. */
 export const SILENCE_MS = 30_000;
-/** Doubled with each failed dial, to two seconds; half of it chance, so that a restarted store is not stampeded. */
+/**
+ * Doubled with each failed dial, to two seconds; half of it chance, so that a restarted store is
+ * not stampeded.
+ */
 const REDIAL = retryPolicy({ delayMs: 50, backoff: 2, maxDelayMs: 2000, jitter: 0.5 });
 
 /** What a HELLO may be refused for that trying again does not change. */
 const FINAL = new Set(["WRONGPASS", "NOAUTH", "NOPERM", "NOPROTO"]);
 
 /** Commands that are answered never, more than once, or with another protocol. */
-const UNPAIRED = new Set(["SUBSCRIBE", "UNSUBSCRIBE", "PSUBSCRIBE", "PUNSUBSCRIBE", "SSUBSCRIBE", "SUNSUBSCRIBE", "MONITOR", "HELLO", "RESET", "QUIT", "SYNC", "PSYNC", "TITAN.SYNC"]);
+const UNPAIRED = new Set([
+  "SUBSCRIBE",
+  "UNSUBSCRIBE",
+  "PSUBSCRIBE",
+  "PUNSUBSCRIBE",
+  "SSUBSCRIBE",
+  "SUNSUBSCRIBE",
+  "MONITOR",
+  "HELLO",
+  "RESET",
+  "QUIT",
+  "SYNC",
+  "PSYNC",
+  "TITAN.SYNC",
+]);
 
 export interface StoreClientOptions {
   readonly host: Host;
@@ -72,7 +96,8 @@ interface Subscription {
 /**
  * A connection to a store, which it renews by itself.
  *
- * Server errors reject with a `StoreError` whose `code` is their first word. The client's own codes:
+ * Server errors reject with a `StoreError` whose `code` is their first word. The client's own
+ * codes:
  *
  * | code          | what happened                                               | was it done? |
  * |---------------|-------------------------------------------------------------|--------------|
@@ -112,7 +137,10 @@ export class StoreClient {
     this.#target = typeof options.url === "string" ? parseStoreUrl(options.url) : options.url;
   }
 
-  /** Resolves once the store has answered. @throws {StoreError} UNREACHABLE, or what the store said (WRONGPASS, …) */
+  /**
+   * Resolves once the store has answered. @throws {StoreError} UNREACHABLE, or what the store said
+   * (WRONGPASS, …)
+   */
   static async connect(options: StoreClientOptions): Promise<StoreClient> {
     const client = new StoreClient(options);
     try {
@@ -129,24 +157,40 @@ export class StoreClient {
     return this.#unsent.length + this.#sent.length - this.#sentHead;
   }
 
-  /** Asks one thing. Calls of one turn leave in one write, and are done in order. Text goes out as UTF-8. */
+  /**
+   * Asks one thing. Calls of one turn leave in one write, and are done in order. Text goes out as
+   * UTF-8.
+   */
   call(...args: readonly [string, ...Argument[]]): Promise<Value> {
     const name = args[0].toUpperCase();
     // CLIENT REPLY takes the answers away, and with them the pairs.
-    if (UNPAIRED.has(name) || (name === "CLIENT" && String(args[1]).toUpperCase() === "REPLY")) return Promise.reject(new StoreError(`Cannot call ${name}: it needs a connection of its own, or subscribe()`, "REFUSED"));
+    if (UNPAIRED.has(name) || (name === "CLIENT" && String(args[1]).toUpperCase() === "REPLY")) {
+      return Promise.reject(
+        new StoreError(
+          `Cannot call ${name}: it needs a connection of its own, or subscribe()`,
+          "REFUSED",
+        ),
+      );
+    }
     return this.#enqueue(name, args);
   }
 
   /**
-   * Hears what is published on a channel, or on all that match a glob. Resolves once the store has confirmed; the function
-   * that it yields ends it. What is published while the connection is down is lost: pub/sub has no memory.
+   * Hears what is published on a channel, or on all that match a glob. Resolves once the store has
+   * confirmed; the function that it yields ends it. What is published while the connection is down
+   * is lost: pub/sub has no memory.
    */
-  async subscribe(channel: string, listener: Listener, options: { pattern?: boolean } = {}): Promise<() => Promise<void>> {
+  async subscribe(
+    channel: string,
+    listener: Listener,
+    options: { pattern?: boolean } = {},
+  ): Promise<() => Promise<void>> {
     const verb = options.pattern === true ? "PSUBSCRIBE" : "SUBSCRIBE";
     const key = `${verb} ${channel}`;
     const known = this.#subscriptions.get(key);
     const entry: Subscription = known ?? { verb, channel, listeners: new Set() };
-    const heard: Listener = (...message) => listener(...message); // the same function may listen twice
+    // the same function may listen twice
+    const heard: Listener = (...message) => listener(...message);
     entry.listeners.add(heard);
     this.#subscriptions.set(key, entry);
     try {
@@ -160,12 +204,16 @@ export class StoreClient {
       const end = verb === "PSUBSCRIBE" ? "PUNSUBSCRIBE" : "UNSUBSCRIBE";
       if (!this.#leave(key, heard) || !this.#ready) return;
       await this.#enqueue(end, [end, channel]).catch((error: StoreError) => {
-        if (error.code !== "LOST" && error.code !== "CLOSED") throw error; // a connection that ends takes the subscription along
+        // a connection that ends takes the subscription along
+        if (error.code !== "LOST" && error.code !== "CLOSED") throw error;
       });
     };
   }
 
-  /** Ends the connection at once. Calls without an answer are rejected: LOST if they were sent, CLOSED if not. */
+  /**
+   * Ends the connection at once. Calls without an answer are rejected: LOST if they were sent,
+   * CLOSED if not.
+   */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -177,29 +225,67 @@ export class StoreClient {
 
   #leave(key: string, listener: Listener): boolean {
     const entry = this.#subscriptions.get(key);
-    if (entry === undefined || !entry.listeners.delete(listener) || entry.listeners.size > 0) return false;
+    if (entry === undefined || !entry.listeners.delete(listener) || entry.listeners.size > 0) {
+      return false;
+    }
     return this.#subscriptions.delete(key);
   }
 
   #enqueue(name: string, args: readonly Argument[]): Promise<Value> {
     // Before they are copied: together they may be longer than a string can be.
-    const length = args.reduce<number>((sum, arg) => sum + (typeof arg === "string" || arg instanceof Uint8Array ? arg.length : 0), 0);
-    if (length > MAX_PENDING_BYTES) return Promise.reject(new StoreError(`Cannot call ${name}: its arguments are longer than ${MAX_PENDING_BYTES} bytes`, "LIMIT"));
+    const length = args.reduce<number>(
+      (sum, arg) => sum + (typeof arg === "string" || arg instanceof Uint8Array ? arg.length : 0),
+      0,
+    );
+    if (length > MAX_PENDING_BYTES) {
+      return Promise.reject(
+        new StoreError(
+          `Cannot call ${name}: its arguments are longer than ${MAX_PENDING_BYTES} bytes`,
+          "LIMIT",
+        ),
+      );
+    }
     let bytes: string;
     try {
       bytes = encode(args);
     } catch (error) {
       // Text of three bytes a letter is.
-      if (!(error instanceof RangeError) && (error as { code?: string }).code !== "ERR_STRING_TOO_LONG") return Promise.reject(error as Error);
-      return Promise.reject(new StoreError(`Cannot call ${name}: its arguments are longer than a string can be`, "LIMIT"));
+      if (
+        !(error instanceof RangeError) &&
+        (error as { code?: string }).code !== "ERR_STRING_TOO_LONG"
+      ) {
+        return Promise.reject(error as Error);
+      }
+      return Promise.reject(
+        new StoreError(
+          `Cannot call ${name}: its arguments are longer than a string can be`,
+          "LIMIT",
+        ),
+      );
     }
-    if (this.#closed) return Promise.reject(new StoreError(`Cannot call ${name}: the client is closed`, "CLOSED"));
-    if (this.pending >= (this.#options.maxPendingCalls ?? MAX_PENDING_CALLS) || this.#pendingBytes + bytes.length > MAX_PENDING_BYTES) {
-      return Promise.reject(new StoreError(`Cannot call ${name}: ${this.pending} calls (${this.#pendingBytes} bytes) are pending`, "LIMIT"));
+    if (this.#closed) {
+      return Promise.reject(new StoreError(`Cannot call ${name}: the client is closed`, "CLOSED"));
+    }
+    if (
+      this.pending >= (this.#options.maxPendingCalls ?? MAX_PENDING_CALLS) ||
+      this.#pendingBytes + bytes.length > MAX_PENDING_BYTES
+    ) {
+      return Promise.reject(
+        new StoreError(
+          `Cannot call ${name}: ${this.pending} calls (${this.#pendingBytes} bytes) are pending`,
+          "LIMIT",
+        ),
+      );
     }
     this.#pendingBytes += bytes.length;
     return new Promise((resolve, reject) => {
-      this.#unsent.push({ name, bytes, until: this.#host.clock.monotonic() + this.#patienceMs, resolve, reject });
+      this.#unsent.push({
+        name,
+        bytes,
+        until: this.#host.clock.monotonic() + this.#patienceMs,
+        resolve,
+        reject,
+      });
       this.#schedule();
     });
   }
@@ -223,7 +309,9 @@ export class StoreClient {
     if (this.#sentHead === this.#sent.length) this.#heardAt = this.#host.clock.monotonic();
     // Sent from here on: a socket that breaks in the middle does not say how much of this arrived.
     for (const call of calls) this.#sent.push(call);
-    this.#full = !this.#socket!.write(Buffer.from(calls.map(({ bytes }) => bytes).join(""), "latin1"));
+    this.#full = !this.#socket!.write(
+      Buffer.from(calls.map(({ bytes }) => bytes).join(""), "latin1"),
+    );
     this.#watchSilence();
   }
   // #endregion
@@ -238,7 +326,9 @@ export class StoreClient {
   async #dial(): Promise<void> {
     this.#dialling = true;
     try {
-      const socket = await this.#host.network.dial(this.#target.at, { timeoutMs: this.#patienceMs });
+      const socket = await this.#host.network.dial(this.#target.at, {
+        timeoutMs: this.#patienceMs,
+      });
       this.#dialling = false;
       if (this.#closed) socket.destroy();
       else this.#greet(socket);
@@ -253,7 +343,10 @@ export class StoreClient {
     const { buffers = false, maxReplyBytes } = this.#options;
     this.#socket = socket;
     this.#full = false;
-    this.#parser = new ReplyParser({ buffers, ...(maxReplyBytes === undefined ? {} : { maxReplyBytes }) });
+    this.#parser = new ReplyParser({
+      buffers,
+      ...(maxReplyBytes === undefined ? {} : { maxReplyBytes }),
+    });
     socket.handle({
       onData: (chunk) => this.#onData(socket, chunk),
       onDrain: () => {
@@ -261,12 +354,20 @@ export class StoreClient {
         if (this.#ready) this.#send();
       },
       onClose: (error) => {
-        if (this.#socket === socket) this.#drop(error ?? new Error("the store closed the connection"));
+        if (this.#socket === socket) {
+          this.#drop(error ?? new Error("the store closed the connection"));
+        }
       },
     });
     const hello = ["HELLO", 3, ...(password === undefined ? [] : ["AUTH", username, password])];
     this.#heardAt = this.#host.clock.monotonic();
-    this.#sent.push({ name: "HELLO", bytes: "", until: 0, resolve: () => this.#welcome(), reject: (error) => this.#drop(error) });
+    this.#sent.push({
+      name: "HELLO",
+      bytes: "",
+      until: 0,
+      resolve: () => this.#welcome(),
+      reject: (error) => this.#drop(error),
+    });
     socket.write(Buffer.from(encode(hello), "latin1"));
     this.#watchSilence();
   }
@@ -284,8 +385,15 @@ export class StoreClient {
       const bytes = encode([verb, channel]);
       if (already.has(bytes)) continue;
       this.#pendingBytes += bytes.length;
-      // Whoever subscribed was told so long ago. If the store refuses now, the connection is worth nothing to them.
-      this.#unsent.unshift({ name: verb, bytes, until: Infinity, resolve: () => {}, reject: (error) => this.#drop(error) });
+      // Whoever subscribed was told so long ago. If the store refuses now, the connection is worth
+      // nothing to them.
+      this.#unsent.unshift({
+        name: verb,
+        bytes,
+        until: Infinity,
+        resolve: () => {},
+        reject: (error) => this.#drop(error),
+      });
     }
     this.#send();
   }
@@ -308,7 +416,9 @@ export class StoreClient {
   }
 
   #answer(value: Value): void {
-    if (this.#sentHead === this.#sent.length) return this.#drop(new Error("the store answered what was not asked"));
+    if (this.#sentHead === this.#sent.length) {
+      return this.#drop(new Error("the store answered what was not asked"));
+    }
     const call = this.#sent[this.#sentHead]!;
     this.#sent[this.#sentHead++] = undefined as never;
     this.#pendingBytes -= call.bytes.length;
@@ -322,14 +432,19 @@ export class StoreClient {
 
   #onPush(items: readonly Value[]): void {
     const [kind, ...rest] = items.map((item, i) => (i === items.length - 1 ? item : String(item)));
-    if (kind === "message") this.#tell(`SUBSCRIBE ${rest[0] as string}`, rest[0] as string, rest[1] ?? null);
-    else if (kind === "pmessage") this.#tell(`PSUBSCRIBE ${rest[0] as string}`, rest[1] as string, rest[2] ?? null);
+    if (kind === "message") {
+      this.#tell(`SUBSCRIBE ${rest[0] as string}`, rest[0] as string, rest[1] ?? null);
+    } else if (kind === "pmessage") {
+      this.#tell(`PSUBSCRIBE ${rest[0] as string}`, rest[1] as string, rest[2] ?? null);
+    }
     // The confirmation stands where a reply would, and is the answer to the call.
     else if (this.#sent[this.#sentHead]?.name === String(kind).toUpperCase()) this.#answer(null);
   }
 
   #tell(key: string, channel: string, message: Value): void {
-    for (const listener of [...(this.#subscriptions.get(key)?.listeners ?? [])]) listener(message, channel);
+    for (const listener of [...(this.#subscriptions.get(key)?.listeners ?? [])]) {
+      listener(message, channel);
+    }
   }
 
   /** The connection is over, or never was one. */
@@ -346,7 +461,13 @@ export class StoreClient {
     socket?.destroy();
     for (const call of sent) {
       if (call.bytes === "") continue; // our own HELLO
-      this.#refuse(call, new StoreError(`Cannot say what became of ${call.name}: it was sent, then ${why.message}`, "LOST"));
+      this.#refuse(
+        call,
+        new StoreError(
+          `Cannot say what became of ${call.name}: it was sent, then ${why.message}`,
+          "LOST",
+        ),
+      );
     }
     if (why instanceof StoreError && FINAL.has(why.code)) {
       for (const call of this.#unsent.splice(0)) this.#refuse(call, why);
@@ -360,7 +481,13 @@ export class StoreClient {
 
   #tryAgain(why: Error): void {
     this.#trouble = why;
-    if (this.#closed || this.#redial !== undefined || this.#unsent.length + this.#subscriptions.size === 0) return;
+    if (
+      this.#closed ||
+      this.#redial !== undefined ||
+      this.#unsent.length + this.#subscriptions.size === 0
+    ) {
+      return;
+    }
     const delayMs = backoffDelayMs(REDIAL, ++this.#attempt, () => this.#host.random.unit());
     this.#redial = this.#host.timers.after(delayMs, () => {
       this.#redial = undefined;
@@ -382,13 +509,19 @@ export class StoreClient {
       const over = this.#unsent.findIndex(({ until }) => until > now);
       const { host, port } = this.#target.at;
       const cause = this.#trouble === undefined ? "" : `: ${this.#trouble.message}`;
-      this.#reject(this.#unsent.splice(0, over < 0 ? this.#unsent.length : over), "UNREACHABLE", `no connection to ${host}:${port} within ${this.#patienceMs} ms${cause}`);
+      this.#reject(
+        this.#unsent.splice(0, over < 0 ? this.#unsent.length : over),
+        "UNREACHABLE",
+        `no connection to ${host}:${port} within ${this.#patienceMs} ms${cause}`,
+      );
       this.#watchPatience();
     });
   }
 
   #reject(calls: readonly Call[], code: string, why: string): void {
-    for (const call of calls) this.#refuse(call, new StoreError(`Cannot call ${call.name}: ${why}`, code));
+    for (const call of calls) {
+      this.#refuse(call, new StoreError(`Cannot call ${call.name}: ${why}`, code));
+    }
   }
 
   #refuse(call: Call, error: StoreError): void {
@@ -419,7 +552,9 @@ function encode(args: readonly Argument[]): string {
 }
 
 function latin1(arg: Argument): string {
-  if (typeof arg === "string") return /^[\x00-\x7f]*$/.test(arg) ? arg : Buffer.from(arg).toString("latin1");
+  if (typeof arg === "string") {
+    return /^[\x00-\x7f]*$/.test(arg) ? arg : Buffer.from(arg).toString("latin1");
+  }
   if (typeof arg === "number" || typeof arg === "bigint") return String(arg);
   return Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength).toString("latin1");
 }

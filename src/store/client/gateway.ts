@@ -1,16 +1,17 @@
 /**
- * Lesson 15: the store for those who cannot reach it, or do not speak its protocol: they ask the master, and the master asks
- * through this.
+ * Lesson 15: the store for those who cannot reach it, or do not speak its protocol: they ask the
+ * master, and the master asks through this.
  *
  *     titan kv, client.kv ── KV ──▶ master ─▶ gateway ─▶ allowed? ── one shared connection ──▶ store
  *                         ◀── RESP3 ──────────────────────┘
  *
- * All callers share a connection, so only a command that leaves nothing behind in it may pass: one answer, no waiting, no
- * transaction, nothing that is set up for later commands. What administers a store (CONFIG, FLUSHALL, REPLICAOF) is for those
- * who have its password.
+ * All callers share a connection, so only a command that leaves nothing behind in it may pass: one
+ * answer, no waiting, no transaction, nothing that is set up for later commands. What administers a
+ * store (CONFIG, FLUSHALL, REPLICAOF) is for those who have its password.
  *
- * Invariants: a call is answered, never rejected: what went wrong on the way is an error in RESP, too, with a code of the
- * client's (UNREACHABLE, LOST, LIMIT, REFUSED, CLOSED). Calls, their bytes and the reply are bounded.
+ * Invariants: a call is answered, never rejected: what went wrong on the way is an error in RESP,
+ * too, with a code of the client's (UNREACHABLE, LOST, LIMIT, REFUSED, CLOSED). Calls, their bytes
+ * and the reply are bounded.
  * Left out: the kind of a reply that the client has decoded: a set arrives as an array.
  * Test: test/15-store.cluster.test.ts
  */
@@ -26,13 +27,15 @@ export const MAX_GATEWAY_CALLS = 10 * 1024;
 /** Their bytes: ten of the largest that travel to a master. */
 export const MAX_GATEWAY_BYTES = 64 * 1024 * 1024;
 /**
- * The largest reply that is read: that of the largest value. A master passes on a tenth of it, and its author gets an error. A larger
- * one ends the connection, and with it what others had under way.
+ * The largest reply that is read: that of the largest value. A master passes on a tenth of it, and
+ * its author gets an error. A larger one ends the connection, and with it what others had under
+ * way.
  */
 const MAX_GATEWAY_REPLY_BYTES = MAX_STRING_BYTES + 1024;
 
 /** What may pass. */
-export const GATEWAY_COMMANDS: ReadonlySet<string> = new Set(`
+export const GATEWAY_COMMANDS: ReadonlySet<string> = new Set(
+  `
   PING ECHO TIME DBSIZE INFO PUBLISH PUBSUB
   GET SET GETDEL GETEX GETSET SETNX SETEX PSETEX MSET MGET MSETNX APPEND STRLEN GETRANGE SUBSTR SETRANGE INCR DECR INCRBY DECRBY INCRBYFLOAT
   DEL DELEX UNLINK EXISTS TOUCH TYPE KEYS SCAN RANDOMKEY RENAME RENAMENX COPY
@@ -40,7 +43,10 @@ export const GATEWAY_COMMANDS: ReadonlySet<string> = new Set(`
   SADD SREM SMEMBERS SISMEMBER SMISMEMBER SCARD SPOP SRANDMEMBER SMOVE SINTER SUNION SDIFF SINTERSTORE SUNIONSTORE SDIFFSTORE SINTERCARD SSCAN
   HSET HMSET HGET HMGET HGETALL HDEL HEXISTS HKEYS HVALS HLEN HSTRLEN HINCRBY HINCRBYFLOAT HSETNX HSCAN HRANDFIELD
   LPUSH RPUSH LPUSHX RPUSHX LPOP RPOP LLEN LRANGE LINDEX LREM LTRIM LSET LINSERT LMOVE RPOPLPUSH
-`.trim().split(/\s+/));
+`
+    .trim()
+    .split(/\s+/),
+);
 
 export interface GatewayOptions {
   readonly host: Host;
@@ -51,7 +57,10 @@ export interface GatewayOptions {
 }
 
 export interface Gateway {
-  /** Asks the store; the name is the first argument. Resolves with its answer in RESP3, whatever that is. */
+  /**
+   * Asks the store; the name is the first argument. Resolves with its answer in RESP3, whatever
+   * that is.
+   */
   call(args: readonly Buffer[]): Promise<Buffer>;
   /** Ends the connection. What is under way is answered with an error. */
   close(): void;
@@ -73,7 +82,13 @@ class SharedGateway implements Gateway {
   #bytes = 0;
 
   constructor({ host, url, patienceMs }: GatewayOptions) {
-    this.#client = new StoreClient({ host, url: parseStoreUrl(url), buffers: true, maxReplyBytes: MAX_GATEWAY_REPLY_BYTES, ...(patienceMs !== undefined && { patienceMs }) });
+    this.#client = new StoreClient({
+      host,
+      url: parseStoreUrl(url),
+      buffers: true,
+      maxReplyBytes: MAX_GATEWAY_REPLY_BYTES,
+      ...(patienceMs !== undefined && { patienceMs }),
+    });
   }
 
   async call(args: readonly Buffer[]): Promise<Buffer> {
@@ -86,7 +101,11 @@ class SharedGateway implements Gateway {
     try {
       return encodeReply(await this.#client.call(name, ...args.slice(1)));
     } catch (error) {
-      return encodeReply(error instanceof StoreError ? error : new StoreError(`Cannot call ${name}: ${(error as Error).message}`, "ERR"));
+      return encodeReply(
+        error instanceof StoreError
+          ? error
+          : new StoreError(`Cannot call ${name}: ${(error as Error).message}`, "ERR"),
+      );
     } finally {
       this.#calls -= 1;
       this.#bytes -= bytes;
@@ -100,11 +119,22 @@ class SharedGateway implements Gateway {
 
   #refuse(name: string, bytes: number): StoreError | undefined {
     if (!GATEWAY_COMMANDS.has(name)) {
-      return new StoreError(`Cannot call ${printable(name)} through the master: it passes the usual commands on data that are answered at once; for others connect to the store itself`, "REFUSED");
+      return new StoreError(
+        `Cannot call ${printable(name)} through the master: it passes the usual commands on data ` +
+          "that are answered at once; for others connect to the store itself",
+        "REFUSED",
+      );
     }
-    if (this.#closed) return new StoreError(`Cannot call ${name}: the way to the store is closed`, "CLOSED");
-    if (this.#calls < MAX_GATEWAY_CALLS && this.#bytes + bytes <= MAX_GATEWAY_BYTES) return undefined;
-    return new StoreError(`Cannot call ${name}: ${this.#calls} calls (${this.#bytes} bytes) are pending`, "LIMIT");
+    if (this.#closed) {
+      return new StoreError(`Cannot call ${name}: the way to the store is closed`, "CLOSED");
+    }
+    if (this.#calls < MAX_GATEWAY_CALLS && this.#bytes + bytes <= MAX_GATEWAY_BYTES) {
+      return undefined;
+    }
+    return new StoreError(
+      `Cannot call ${name}: ${this.#calls} calls (${this.#bytes} bytes) are pending`,
+      "LIMIT",
+    );
   }
 }
 
@@ -124,12 +154,22 @@ function write(out: RespWriter, value: Value): void {
   if (value === null) out.nil();
   else if (Buffer.isBuffer(value)) out.bulk(value.toString("latin1"));
   else if (typeof value === "string") out.simple(value);
-  else if (typeof value === "bigint" ? value === BigInt.asIntN(64, value) : Number.isSafeInteger(value)) out.int(value as number | bigint);
-  else if (typeof value === "bigint") out.bulk(String(value)); // beyond 64 bits: no command here answers so
+  else if (
+    typeof value === "bigint" ? value === BigInt.asIntN(64, value) : Number.isSafeInteger(value)
+  ) {
+    out.int(value as number | bigint);
+  }
+  // beyond 64 bits: no command here answers so
+  else if (typeof value === "bigint") out.bulk(String(value));
   else if (typeof value === "number") out.double(value);
   else if (typeof value === "boolean") out.bool(value);
-  else if (value instanceof StoreError) out.error(latin1(value.message.startsWith(value.code) ? value.message : `${value.code} ${value.message}`));
-  else if (Array.isArray(value)) {
+  else if (value instanceof StoreError) {
+    out.error(
+      latin1(
+        value.message.startsWith(value.code) ? value.message : `${value.code} ${value.message}`,
+      ),
+    );
+  } else if (Array.isArray(value)) {
     out.array(value.length);
     for (const item of value) write(out, item);
   } else {

@@ -17,7 +17,9 @@ export interface StoreTarget {
   readonly password?: string;
 }
 
-/** A URL that does not say where a store is. The message leaves the URL out: it may hold a password. */
+/**
+ * A URL that does not say where a store is. The message leaves the URL out: it may hold a password.
+ */
 export class StoreUrlError extends Error {
   override readonly name = "StoreUrlError";
   readonly code = "BAD_URL";
@@ -35,17 +37,23 @@ export class StoreUrlError extends Error {
  * ```
  */
 export function parseStoreUrl(text: string): StoreTarget {
-  const url = URL.canParse(text) ? new URL(text) : fail("it is not a URL such as redis://127.0.0.1:6379");
+  const url = URL.canParse(text)
+    ? new URL(text)
+    : fail("it is not a URL such as redis://127.0.0.1:6379");
   if (url.protocol === "rediss:") fail("TLS is not supported; use redis:// through a tunnel");
   if (url.protocol !== "redis:") fail(`its scheme is ${url.protocol.slice(0, -1)}, not redis`);
   if (url.hostname === "") fail("it names no host");
-  if (!/^\/?0?$/.test(url.pathname)) fail(`the database is ${url.pathname.slice(1)}; there is only 0`);
+  if (!/^\/?0?$/.test(url.pathname)) {
+    fail(`the database is ${url.pathname.slice(1)}; there is only 0`);
+  }
   if (url.search !== "" || url.hash !== "") fail("it has a query, which means nothing here");
   const port = url.port === "" ? REDIS_PORT : Number(url.port);
   if (port === 0) fail("the port is 0");
   const password = decode(url.password);
   const username = decode(url.username);
-  if (username !== "" && password === "") fail("a user is named without a password: write redis://:password@host");
+  if (username !== "" && password === "") {
+    fail("a user is named without a password: write redis://:password@host");
+  }
   return {
     at: { host: url.hostname.replace(/^\[(.*)\]$/, "$1"), port },
     ...(username === "" ? {} : { username }),

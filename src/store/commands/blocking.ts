@@ -4,12 +4,12 @@
  *     BLPOP jobs 0    the session goes to the end of the queue for "jobs"; no answer yet
  *     RPUSH jobs x    after the command (after the whole transaction) the first of the queue gets x
  *
- * Who came first is served first, per key; a session that waits for several keys is served by the first of them that has
- * an element, in the order in which the command named them. What is logged is the LPOP or LMOVE
- * that happened, not the BLPOP or BLMOVE that waited for it.
+ * Who came first is served first, per key; a session that waits for several keys is served by the
+ * first of them that has an element, in the order in which the command named them. What is logged
+ * is the LPOP or LMOVE that happened, not the BLPOP or BLMOVE that waited for it.
  *
- * Invariants: a session is in the queue of each of its keys or of none; nobody waits while there is an element to take,
- * once a command is over.
+ * Invariants: a session is in the queue of each of its keys or of none; nobody waits while there is
+ * an element to take, once a command is over.
  * Test: test/15-store.waiting.test.ts
  */
 import { MAX_TIMER_MS } from "#host";
@@ -63,13 +63,16 @@ export class Blocking {
   /** A timer has a longest time; a wait has none. */
   #arm(session: Session, deadline: number): void {
     const left = deadline - this.#host.clock.monotonic();
-    session.blocked!.timer = this.#host.timers.after(Math.min(Math.ceil(left), MAX_TIMER_MS), () => {
-      if (deadline > this.#host.clock.monotonic()) return this.#arm(session, deadline);
-      this.abandon(session);
-      session.out.nilArray();
-      session.onPush();
-      session.onUnblocked();
-    });
+    session.blocked!.timer = this.#host.timers.after(
+      Math.min(Math.ceil(left), MAX_TIMER_MS),
+      () => {
+        if (deadline > this.#host.clock.monotonic()) return this.#arm(session, deadline);
+        this.abandon(session);
+        session.out.nilArray();
+        session.onPush();
+        session.onUnblocked();
+      },
+    );
   }
 
   /** There is a list under this key. */
@@ -98,11 +101,18 @@ export class Blocking {
   }
   // #endregion
 
-  /** Tells those who were served that they may go on. Their commands may serve others, who are told after them. */
+  /**
+   * Tells those who were served that they may go on. Their commands may serve others, who are told
+   * after them.
+   */
   release(): void {
     if (this.#releasing || this.#released.length === 0) return;
     this.#releasing = true;
-    for (let session = this.#released.shift(); session !== undefined; session = this.#released.shift()) {
+    for (
+      let session = this.#released.shift();
+      session !== undefined;
+      session = this.#released.shift()
+    ) {
       session.onPush();
       session.onUnblocked();
     }

@@ -1,17 +1,24 @@
 /**
  * Lesson 15: what a command is.
  *
- * Each family of commands (strings.ts, lists.ts, …) is a table of these; commands.ts puts the tables together.
+ * Each family of commands (strings.ts, lists.ts, …) is a table of these; commands.ts puts the
+ * tables together.
  * Test: test/15-store.test.ts
  */
 import { oneLine, QUOTED_CHARS, Refusal, wrongArity } from "../refusal.ts";
 import type { Session } from "../session.ts";
 import type { Store } from "../store.ts";
 
-/** Does the command: reads `argv`, answers into `session.out`, or throws a `Refusal` before it changes anything. */
+/**
+ * Does the command: reads `argv`, answers into `session.out`, or throws a `Refusal` before it
+ * changes anything.
+ */
 export type Run = (store: Store, session: Session, argv: string[]) => void;
 
-/** Where the keys stand in argv: from `first` to `last` (negative: from the end), every `step`. [0, 0, 0]: no keys. */
+/**
+ * Where the keys stand in argv: from `first` to `last` (negative: from the end), every `step`. [0,
+ * 0, 0]: no keys.
+ */
 export type KeyPlaces = readonly [first: number, last: number, step: number];
 
 export const NO_KEYS: KeyPlaces = [0, 0, 0];
@@ -24,7 +31,9 @@ export interface Command {
   readonly name: string;
   /** Elements of argv, the name included: exactly so many, or, when negative, at least so many. */
   readonly arity: number;
-  /** Redis's words: write, readonly, fast, blocking, pubsub, noscript, loading, stale, no-auth, … */
+  /**
+   * Redis's words: write, readonly, fast, blocking, pubsub, noscript, loading, stale, no-auth, …
+   */
   readonly flags: readonly string[];
   readonly keys: KeyPlaces;
   /** Changes the keyspace: logged, and refused by a replica. */
@@ -37,7 +46,10 @@ export interface Command {
   readonly immediate: boolean;
   /** Allowed to a RESP2 client that has subscriptions. */
   readonly whileSubscribed: boolean;
-  /** Subcommands that do not exist, or have the wrong number of arguments, are refused before MULTI queues them. */
+  /**
+   * Subcommands that do not exist, or have the wrong number of arguments, are refused before MULTI
+   * queues them.
+   */
   readonly check: ((argv: readonly string[]) => void) | undefined;
   /** Names in lower case. Empty: it is no family. */
   readonly subcommands: readonly string[];
@@ -45,7 +57,15 @@ export interface Command {
 }
 
 const IMMEDIATE = new Set(["exec", "discard", "multi", "watch", "quit", "reset"]);
-const WHILE_SUBSCRIBED = new Set(["ping", "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "quit", "reset"]);
+const WHILE_SUBSCRIBED = new Set([
+  "ping",
+  "subscribe",
+  "unsubscribe",
+  "psubscribe",
+  "punsubscribe",
+  "quit",
+  "reset",
+]);
 
 interface CommandOptions {
   /** A list of words, separated by spaces. */
@@ -86,16 +106,33 @@ export function keysOf({ keys: [first, last, step] }: Command, argv: readonly st
   return keys;
 }
 
-/** The subcommands of a container (CONFIG, CLIENT, …) by name in lower case; arity as of a command. */
+/**
+ * The subcommands of a container (CONFIG, CLIENT, …) by name in lower case; arity as of a command.
+ */
 export type Subcommands = Readonly<Record<string, { readonly arity: number; readonly run: Run }>>;
 
-/** A command that is a family of its own, HELP included. `alone`: what it does without a subcommand. */
-export function container(name: string, { flags, alone, subcommands: own }: { flags: string; alone?: Run; subcommands: Subcommands }): Command {
-  const subcommands: Subcommands = { ...own, help: { arity: 2, run: (_store, session) => help(session, name, Object.keys(own)) } };
+/**
+ * A command that is a family of its own, HELP included. `alone`: what it does without a subcommand.
+ */
+export function container(
+  name: string,
+  { flags, alone, subcommands: own }: { flags: string; alone?: Run; subcommands: Subcommands },
+): Command {
+  const subcommands: Subcommands = {
+    ...own,
+    help: { arity: 2, run: (_store, session) => help(session, name, Object.keys(own)) },
+  };
   const find = (argv: readonly string[]): Subcommands[string] => {
     const word = argv[1]!.toLowerCase();
     const found = Object.hasOwn(subcommands, word) ? subcommands[word] : undefined;
-    if (found === undefined) throw new Refusal(oneLine(`ERR unknown subcommand '${argv[1]!.slice(0, QUOTED_CHARS)}'. Try ${name.toUpperCase()} HELP.`));
+    if (found === undefined) {
+      throw new Refusal(
+        oneLine(
+          `ERR unknown subcommand '${argv[1]!.slice(0, QUOTED_CHARS)}'. Try ` +
+            `${name.toUpperCase()} HELP.`,
+        ),
+      );
+    }
     if (!takes(found, argv.length)) throw wrongArity(`${name}|${word}`);
     return found;
   };
@@ -105,12 +142,16 @@ export function container(name: string, { flags, alone, subcommands: own }: { fl
     check: (argv) => {
       if (argv.length > 1) find(argv);
     },
-    run: (store, session, argv) => (argv.length > 1 ? find(argv).run : alone!)(store, session, argv),
+    run: (store, session, argv) =>
+      (argv.length > 1 ? find(argv).run : alone!)(store, session, argv),
   });
 }
 
 function help({ out }: Session, name: string, words: readonly string[]): void {
-  const lines = [`${name.toUpperCase()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:`, ...[...words, "help"].map((word) => word.toUpperCase())];
+  const lines = [
+    `${name.toUpperCase()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:`,
+    ...[...words, "help"].map((word) => word.toUpperCase()),
+  ];
   out.array(lines.length);
   for (const line of lines) out.simple(line);
 }

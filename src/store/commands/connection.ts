@@ -53,7 +53,10 @@ function reset(store: Store, session: Session): void {
 function auth(store: Store, session: Session, argv: string[]): void {
   if (argv.length > 3) throw SYNTAX_ERROR;
   if (argv.length === 2 && !store.config.hasPassword) {
-    throw new Refusal("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?");
+    throw new Refusal(
+      "ERR AUTH <password> called without any password configured for the default user. Are you " +
+        "sure your configuration is correct?",
+    );
   }
   logIn(store, session, argv.length === 2 ? ["default", argv[1]!] : [argv[1]!, argv[2]!]);
   session.out.ok();
@@ -71,7 +74,9 @@ function hello(store: Store, session: Session, argv: string[]): void {
   let name: string | undefined;
   if (argv.length > 1) {
     const version = parseInteger(argv[1]!);
-    if (version === undefined) throw new Refusal("ERR Protocol version is not an integer or out of range");
+    if (version === undefined) {
+      throw new Refusal("ERR Protocol version is not an integer or out of range");
+    }
     if (version !== 2 && version !== 3) throw new Refusal("NOPROTO unsupported protocol version");
     protocol = version;
   }
@@ -80,11 +85,19 @@ function hello(store: Store, session: Session, argv: string[]): void {
     const word = argv[i]!.toUpperCase();
     if (word === "AUTH" && left >= 2) user = [argv[++i]!, argv[++i]!];
     else if (word === "SETNAME" && left >= 1) name = checkName(argv[++i]!);
-    else throw new Refusal(oneLine(`ERR Syntax error in HELLO option '${argv[i]!.slice(0, QUOTED_CHARS)}'`));
+    else {
+      throw new Refusal(
+        oneLine(`ERR Syntax error in HELLO option '${argv[i]!.slice(0, QUOTED_CHARS)}'`),
+      );
+    }
   }
   if (user !== undefined) logIn(store, session, user);
   if (!session.authenticated) {
-    throw new Refusal("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time");
+    throw new Refusal(
+      "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO " +
+        "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the " +
+        "RESP protocol version at the same time",
+    );
   }
   if (name !== undefined) session.name = name;
   session.out.protocol = protocol;
@@ -114,8 +127,12 @@ function describe(store: Store, { out, id, protocol }: Session): void {
 const MAX_NAME_BYTES = 256;
 
 function checkName(name: string): string {
-  if (name.length > MAX_NAME_BYTES) throw new Refusal(`ERR Client names are at most ${MAX_NAME_BYTES} bytes long.`);
-  if (!/^[!-~]*$/.test(name)) throw new Refusal("ERR Client names cannot contain spaces, newlines or special characters.");
+  if (name.length > MAX_NAME_BYTES) {
+    throw new Refusal(`ERR Client names are at most ${MAX_NAME_BYTES} bytes long.`);
+  }
+  if (!/^[!-~]*$/.test(name)) {
+    throw new Refusal("ERR Client names cannot contain spaces, newlines or special characters.");
+  }
   return name;
 }
 
@@ -153,8 +170,14 @@ function list(store: Store, session: Session, argv: string[]): void {
   let found: (Session | undefined)[] = all;
   if (/^type$/i.test(word) && rest.length === 1) {
     const type = rest[0]!.toLowerCase();
-    if (!/^(?:normal|pubsub|master|slave|replica)$/.test(type)) throw new Refusal(oneLine(`ERR Unknown client type '${rest[0]!.slice(0, QUOTED_CHARS)}'`));
-    found = all.filter(({ takeOver, subscriptions }) => (type === "slave" ? "replica" : type) === (takeOver !== undefined ? "replica" : subscriptions > 0 ? "pubsub" : "normal"));
+    if (!/^(?:normal|pubsub|master|slave|replica)$/.test(type)) {
+      throw new Refusal(oneLine(`ERR Unknown client type '${rest[0]!.slice(0, QUOTED_CHARS)}'`));
+    }
+    found = all.filter(
+      ({ takeOver, subscriptions }) =>
+        (type === "slave" ? "replica" : type) ===
+        (takeOver !== undefined ? "replica" : subscriptions > 0 ? "pubsub" : "normal"),
+    );
   } else if (/^id$/i.test(word) && rest.length > 0) {
     found = rest.map((text) => {
       const id = parseInteger(text);
@@ -174,9 +197,15 @@ function onOrOff(_store: Store, { out }: Session, argv: string[]): void {
 
 function setInfo(_store: Store, { library, out }: Session, argv: string[]): void {
   const [word, value] = [argv[2]!.toLowerCase(), argv[3]!];
-  if (word !== "lib-name" && word !== "lib-ver") throw new Refusal(oneLine(`ERR Unrecognized option '${argv[2]!.slice(0, QUOTED_CHARS)}'`));
-  if (value.length > MAX_NAME_BYTES) throw new Refusal(`ERR ${argv[2]!} is at most ${MAX_NAME_BYTES} bytes long.`);
-  if (!/^[!-~]*$/.test(value)) throw new Refusal(`ERR ${argv[2]!} cannot contain spaces, newlines or special characters.`);
+  if (word !== "lib-name" && word !== "lib-ver") {
+    throw new Refusal(oneLine(`ERR Unrecognized option '${argv[2]!.slice(0, QUOTED_CHARS)}'`));
+  }
+  if (value.length > MAX_NAME_BYTES) {
+    throw new Refusal(`ERR ${argv[2]!} is at most ${MAX_NAME_BYTES} bytes long.`);
+  }
+  if (!/^[!-~]*$/.test(value)) {
+    throw new Refusal(`ERR ${argv[2]!} cannot contain spaces, newlines or special characters.`);
+  }
   library[word === "lib-name" ? "name" : "version"] = value;
   out.ok();
 }
@@ -243,7 +272,9 @@ const config: Subcommands = {
 
 function configGet(store: Store, { out }: Session, argv: string[]): void {
   const patterns = argv.slice(2).map((pattern) => checkPattern(pattern).toLowerCase());
-  const found = [...store.config.settings].filter(([name]) => patterns.some((pattern) => matches(pattern, name)));
+  const found = [...store.config.settings].filter(([name]) =>
+    patterns.some((pattern) => matches(pattern, name)),
+  );
   out.map(found.length);
   for (const [name, setting] of found) {
     out.bulk(name);
@@ -258,9 +289,18 @@ function configSet(store: Store, { out }: Session, argv: string[]): void {
   for (let i = 2; i < argv.length; i += 2) {
     const name = argv[i]!.toLowerCase();
     const setting = store.config.settings.get(name);
-    if (setting === undefined) throw new Refusal(oneLine(`ERR Unknown option or number of arguments for CONFIG SET - '${argv[i]!.slice(0, QUOTED_CHARS)}'`));
+    if (setting === undefined) {
+      throw new Refusal(
+        oneLine(
+          "ERR Unknown option or number of arguments for CONFIG SET - " +
+            `'${argv[i]!.slice(0, QUOTED_CHARS)}'`,
+        ),
+      );
+    }
     if (setting.set === undefined) throw configFailed(argv[i]!, "can't set immutable config");
-    if (pairs.some(([other]) => other === name)) throw configFailed(argv[i]!, "duplicate parameter");
+    if (pairs.some(([other]) => other === name)) {
+      throw configFailed(argv[i]!, "duplicate parameter");
+    }
     pairs.push([name, argv[i + 1]!]);
   }
   const before: [name: string, value: string][] = [];
@@ -276,7 +316,12 @@ function configSet(store: Store, { out }: Session, argv: string[]): void {
 }
 
 function configFailed(name: string, why: string): Refusal {
-  return new Refusal(oneLine(`ERR CONFIG SET failed (possibly related to argument '${name.slice(0, QUOTED_CHARS)}') - ${why}`));
+  return new Refusal(
+    oneLine(
+      `ERR CONFIG SET failed (possibly related to argument '${name.slice(0, QUOTED_CHARS)}') - ` +
+        `${why}`,
+    ),
+  );
 }
 
 function info(store: Store, { out }: Session, argv: string[]): void {

@@ -3,10 +3,10 @@
  *
  *     *  any bytes      ?  one byte      [a-z] [^a-z]  one of, none of      \x  x itself
  *
- * Matching two stars by recursion takes exponential time for patterns made to hurt ("*a*a*a*a*b"). Here a star is
- * remembered, and a mismatch goes back to the last one only: what an earlier star might match differently, the last one can
- * make up for. So a text costs at most its length times what stands behind one star, and nothing is
- * on the stack.
+ * Matching two stars by recursion takes exponential time for patterns made to hurt ("*a*a*a*a*b").
+ * Here a star is remembered, and a mismatch goes back to the last one only: what an earlier star
+ * might match differently, the last one can make up for. So a text costs at most its length times
+ * what stands behind one star, and nothing is on the stack.
  *
  * Text is what somebody stored already; the other factor comes with the question, and is limited.
  * The pattern as a whole may be long: an element that matches nothing ends the walk.
@@ -49,7 +49,9 @@ const TOO_COSTLY = new Refusal(
   `ERR pattern is too costly: more than ${MAX_PATTERN_BYTES} bytes behind a star or in a class`,
 );
 
-const [STAR, ANY, OPEN, CLOSE, ESCAPE, NOT, DASH] = [..."*?[]\\^-"].map((char) => char.charCodeAt(0)) as [number, number, number, number, number, number, number];
+const [STAR, ANY, OPEN, CLOSE, ESCAPE, NOT, DASH] = [..."*?[]\\^-"].map((char) =>
+  char.charCodeAt(0),
+) as [number, number, number, number, number, number, number];
 
 /** True: the pattern matches the whole text. */
 export function matches(pattern: string, text: string): boolean {
@@ -64,7 +66,8 @@ export function matches(pattern: string, text: string): boolean {
       if (p === pattern.length) return true;
       continue;
     }
-    const next = t < text.length && p < pattern.length ? matchOne(pattern, p, text.charCodeAt(t)) : -1;
+    const next =
+      t < text.length && p < pattern.length ? matchOne(pattern, p, text.charCodeAt(t)) : -1;
     if (next > 0) {
       p = next;
       t++;
@@ -82,7 +85,9 @@ function matchOne(pattern: string, p: number, byte: number): number {
   const code = pattern.charCodeAt(p);
   if (code === ANY) return p + 1;
   if (code === OPEN) return matchClass(pattern, p + 1, byte);
-  if (code === ESCAPE && p + 1 < pattern.length) return pattern.charCodeAt(p + 1) === byte ? p + 2 : -1;
+  if (code === ESCAPE && p + 1 < pattern.length) {
+    return pattern.charCodeAt(p + 1) === byte ? p + 2 : -1;
+  }
   return code === byte ? p + 1 : -1;
 }
 
@@ -101,7 +106,10 @@ function classStep(pattern: string, p: number): number {
   return pattern.charCodeAt(p + 1) === DASH && p + 2 < pattern.length ? 3 : 1;
 }
 
-/** As Redis: a class without its bracket ends with the pattern, and a range may be written from either end. */
+/**
+ * As Redis: a class without its bracket ends with the pattern, and a range may be written from
+ * either end.
+ */
 function matchClass(pattern: string, p: number, byte: number): number {
   const isNegated = pattern.charCodeAt(p) === NOT;
   if (isNegated) p++;

@@ -36,7 +36,9 @@ function hset(counts: boolean) {
     if (argv.length % 2 === 1) throw wrongArity(argv[0]!);
     if (argv.length > 4) admitAll(store, argv); // one is looked at by itself
     let added = 0;
-    for (let i = 2; i < argv.length; i += 2) if (setField(store, argv[1]!, [argv[i]!, argv[i + 1]!])) added++;
+    for (let i = 2; i < argv.length; i += 2) {
+      if (setField(store, argv[1]!, [argv[i]!, argv[i + 1]!])) added++;
+    }
     if (counts) out.int(added);
     else out.ok();
   };
@@ -137,7 +139,11 @@ function hscan(store: Store, { out }: Session, argv: string[]): void {
   const hash = store.keys.hash(argv[1]!);
   if (hash === undefined) return scanNothing(out);
   const options = scanOptions(argv, { first: 3, words: ["NOVALUES"] });
-  scan(out, hash, { cursor, options, select: (at) => (options.values ? [hash.keys[at]!, hash.values[at]!] : [hash.keys[at]!]) });
+  scan(out, hash, {
+    cursor,
+    options,
+    select: (at) => (options.values ? [hash.keys[at]!, hash.values[at]!] : [hash.keys[at]!]),
+  });
 }
 
 const write = "write denyoom fast";

@@ -12,10 +12,17 @@ type Fields = Readonly<Record<string, string | number>>;
 /** `wanted`: names of sections; none, "default", "all" or "everything" mean all there are. */
 export function serverInfo(store: Store, wanted: readonly string[]): string {
   const names = wanted.map((name) => name.toLowerCase());
-  const all = names.length === 0 || names.some((name) => name === "default" || name === "all" || name === "everything");
+  const all =
+    names.length === 0 ||
+    names.some((name) => name === "default" || name === "all" || name === "everything");
   return [...sections(store)]
     .filter(([name]) => all || names.includes(name.toLowerCase()))
-    .map(([name, fields]) => `# ${name}\r\n${Object.entries(fields).map(([key, value]) => `${key}:${value}\r\n`).join("")}`)
+    .map(
+      ([name, fields]) =>
+        `# ${name}\r\n${Object.entries(fields)
+          .map(([key, value]) => `${key}:${value}\r\n`)
+          .join("")}`,
+    )
     .join("\r\n");
 }
 
@@ -23,17 +30,44 @@ export function serverInfo(store: Store, wanted: readonly string[]): string {
 function sections(store: Store): Map<string, Fields> {
   const uptime = Math.floor((store.host.clock.monotonic() - store.startedAt) / 1000);
   const found = new Map<string, Fields>([
-    ["Server", { redis_version: COMPATIBLE_VERSION, server_name: "titanstore", redis_mode: "standalone", uptime_in_seconds: uptime }],
-    ["Clients", { connected_clients: store.sessions.size, blocked_clients: store.blocking.size, pubsub_clients: [...store.sessions.values()].filter((each) => each.subscriptions > 0).length }],
-    ["Memory", {
-      used_memory: store.keys.bytes, used_memory_dataset: store.keys.bytes,
-      maxmemory: store.memory.bytes, maxmemory_policy: "noeviction",
-    }],
+    [
+      "Server",
+      {
+        redis_version: COMPATIBLE_VERSION,
+        server_name: "titanstore",
+        redis_mode: "standalone",
+        uptime_in_seconds: uptime,
+      },
+    ],
+    [
+      "Clients",
+      {
+        connected_clients: store.sessions.size,
+        blocked_clients: store.blocking.size,
+        pubsub_clients: [...store.sessions.values()].filter((each) => each.subscriptions > 0)
+          .length,
+      },
+    ],
+    [
+      "Memory",
+      {
+        used_memory: store.keys.bytes,
+        used_memory_dataset: store.keys.bytes,
+        maxmemory: store.memory.bytes,
+        maxmemory_policy: "noeviction",
+      },
+    ],
     ["Persistence", { loading: store.role === "loading" ? 1 : 0, aof_enabled: 0 }],
-    ["Stats", {
-      total_connections_received: store.stats.connections, total_commands_processed: store.stats.commands, expired_keys: store.stats.expired,
-      pubsub_channels: store.pubsub.channels.size, pubsub_patterns: store.pubsub.patterns.size,
-    }],
+    [
+      "Stats",
+      {
+        total_connections_received: store.stats.connections,
+        total_commands_processed: store.stats.commands,
+        expired_keys: store.stats.expired,
+        pubsub_channels: store.pubsub.channels.size,
+        pubsub_patterns: store.pubsub.patterns.size,
+      },
+    ],
     ["Replication", { role: store.role === "replica" ? "slave" : "master", connected_slaves: 0 }],
   ]);
   for (const [name, fields] of store.info) found.set(name, { ...found.get(name), ...fields() });

@@ -1,7 +1,8 @@
 /**
  * Lesson 15: COMMAND, by which clients learn what there is, and where the keys stand in it.
  *
- * Left out: DOCS. redis-cli, which asks for it, has a table of its own for servers without it, and shows that.
+ * Left out: DOCS. redis-cli, which asks for it, has a table of its own for servers without it, and
+ * shows that.
  * Test: test/15-store.commands.test.ts
  */
 import { container, keysOf, NO_KEYS, takes, type Command, type Subcommands } from "./command.ts";
@@ -21,7 +22,11 @@ interface Table {
 export function commandCommand({ all, find, groupOf }: Table): Command {
   const subcommands: Subcommands = {
     count: { arity: 2, run: (_store, { out }) => out.int(all().length) },
-    info: { arity: -2, run: (_store, { out }, argv) => writeEach(out, argv.length > 2 ? argv.slice(2).map(find) : all()) },
+    info: {
+      arity: -2,
+      run: (_store, { out }, argv) =>
+        writeEach(out, argv.length > 2 ? argv.slice(2).map(find) : all()),
+    },
     list: {
       arity: -2,
       run: (_store, { out }, argv) => {
@@ -42,7 +47,11 @@ export function commandCommand({ all, find, groupOf }: Table): Command {
       },
     },
   };
-  return container("command", { flags: "loading stale", alone: (_store, { out }) => writeEach(out, all()), subcommands });
+  return container("command", {
+    flags: "loading stale",
+    alone: (_store, { out }) => writeEach(out, all()),
+    subcommands,
+  });
 }
 
 /** A family is listed with all of its members: "config", "config|get", … */
@@ -92,11 +101,17 @@ function categories(command: Command, name: string, group: string | undefined): 
 /** The keys of a call that is asked about and not made. */
 function keysIn(named: Command, argv: readonly string[]): string[] {
   const isCounted = named.flags.includes("movablekeys");
-  if (named.keys === NO_KEYS && !isCounted) throw new Refusal("ERR The command has no key arguments");
-  if (!takes(named, argv.length)) throw new Refusal("ERR Invalid number of arguments specified for command");
+  if (named.keys === NO_KEYS && !isCounted) {
+    throw new Refusal("ERR The command has no key arguments");
+  }
+  if (!takes(named, argv.length)) {
+    throw new Refusal("ERR Invalid number of arguments specified for command");
+  }
   if (!isCounted) return keysOf(named, argv);
   const wanted = Number(parseInteger(argv[1]!) ?? 0);
-  if (wanted < 1 || wanted > argv.length - 2) throw new Refusal("ERR Invalid arguments specified for command");
+  if (wanted < 1 || wanted > argv.length - 2) {
+    throw new Refusal("ERR Invalid arguments specified for command");
+  }
   return argv.slice(2, 2 + wanted);
 }
 
@@ -108,7 +123,10 @@ function writeEach(out: Replies, commands: readonly (Command | undefined)[]): vo
   }
 }
 
-/** Ten things: name, arity, flags, the three key places, and (of which we have none) categories, tips, key rules, subcommands. */
+/**
+ * Ten things: name, arity, flags, the three key places, and (of which we have none) categories,
+ * tips, key rules, subcommands.
+ */
 function write(out: Replies, { name, arity, flags, keys }: Command): void {
   out.array(10);
   out.bulk(name);

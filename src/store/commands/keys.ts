@@ -36,7 +36,8 @@ function keys(store: Store, { out }: Session, argv: string[]): void {
   const pattern = checkPattern(argv[1]!);
   const all = store.keys.dict.keys;
   const found: string[] = [];
-  // From the end: asking for a dead key removes it, and puts one in its place that was asked for already.
+  // From the end: asking for a dead key removes it, and puts one in its place that was asked for
+  // already.
   for (let i = all.length - 1; i >= 0; i--) {
     const key = all[i]!;
     if ((pattern === "*" || matches(pattern, key)) && store.keys.has(key)) found.push(key);
@@ -54,17 +55,26 @@ function scanKeys(store: Store, { out }: Session, argv: string[]): void {
     select: (index) => {
       const key = dict.keys[index]!;
       const value = store.keys.get(key);
-      return value !== undefined && (options.type === undefined || options.type === typeOf(value)) ? [key] : [];
+      return value !== undefined && (options.type === undefined || options.type === typeOf(value))
+        ? [key]
+        : [];
     },
   });
 }
 
-/** Dead keys are removed when they are drawn; a replica only hides them, and gives up after so many draws. */
+/**
+ * Dead keys are removed when they are drawn; a replica only hides them, and gives up after so many
+ * draws.
+ */
 const MAX_DRAWS = 100;
 
 function randomKey(store: Store, { out }: Session): void {
   const { dict } = store.keys;
-  for (let draws = 0; dict.size > 0 && (draws < MAX_DRAWS || store.keys.mode === "remove"); draws++) {
+  for (
+    let draws = 0;
+    dict.size > 0 && (draws < MAX_DRAWS || store.keys.mode === "remove");
+    draws++
+  ) {
     const key = dict.keys[Math.floor(store.host.random.unit() * dict.size)]!;
     if (store.keys.has(key)) return out.bulk(key);
   }
@@ -116,7 +126,9 @@ function copy(store: Store, { out }: Session, argv: string[]): void {
 export function checkDatabase(text: string): void {
   const index = parseInteger(text);
   if (index === undefined) throw NOT_AN_INTEGER;
-  if (index < -(2 ** 31) || index >= 2 ** 31) throw new Refusal("ERR value is out of range, value must between -2147483648 and 2147483647");
+  if (index < -(2 ** 31) || index >= 2 ** 31) {
+    throw new Refusal("ERR value is out of range, value must between -2147483648 and 2147483647");
+  }
   if (index !== 0) throw new Refusal("ERR DB index is out of range");
 }
 
@@ -143,13 +155,20 @@ function expire(form: TimeForm) {
   };
 }
 
-/** What NX, XX, GT and LT say about replacing the old deadline (undefined: none, which is later than any). */
+/**
+ * What NX, XX, GT and LT say about replacing the old deadline (undefined: none, which is later than
+ * any).
+ */
 function condition(argv: readonly string[]): (at: number, old: number | undefined) => boolean {
   const words = argv.slice(3).map((word) => word.toUpperCase());
   const unknown = words.findIndex((word) => !/^(?:NX|XX|GT|LT)$/.test(word));
-  if (unknown >= 0) throw new Refusal(oneLine(`ERR Unsupported option ${argv[3 + unknown]!.slice(0, 128)}`));
+  if (unknown >= 0) {
+    throw new Refusal(oneLine(`ERR Unsupported option ${argv[3 + unknown]!.slice(0, 128)}`));
+  }
   const [nx, xx, gt, lt] = ["NX", "XX", "GT", "LT"].map((word) => words.includes(word));
-  if (nx && (xx || gt || lt)) throw new Refusal("ERR NX and XX, GT or LT options at the same time are not compatible");
+  if (nx && (xx || gt || lt)) {
+    throw new Refusal("ERR NX and XX, GT or LT options at the same time are not compatible");
+  }
   if (gt && lt) throw new Refusal("ERR GT and LT options at the same time are not compatible");
   return (at, old) => {
     if (nx && old !== undefined) return false;
@@ -190,7 +209,10 @@ function flush(store: Store, { out }: Session, argv: string[]): void {
   out.ok();
 }
 
-/** SWAPDB and MOVE are not here: there is one database. TOUCH counts, as there is no least recently used key. */
+/**
+ * SWAPDB and MOVE are not here: there is one database. TOUCH counts, as there is no least recently
+ * used key.
+ */
 export const KEYS: readonly Command[] = [
   command("del", -2, { flags: "write", keys: ALL_KEYS, run: del }),
   command("unlink", -2, { flags: "write fast", keys: ALL_KEYS, run: del }),
@@ -203,14 +225,46 @@ export const KEYS: readonly Command[] = [
   command("rename", 3, { flags: "write", keys: TWO_KEYS, run: rename }),
   command("renamenx", 3, { flags: "write fast", keys: TWO_KEYS, run: renamenx }),
   command("copy", -3, { flags: "write denyoom", keys: TWO_KEYS, run: copy }),
-  command("expire", -3, { flags: "write fast", keys: ONE_KEY, run: expire({ unitMs: 1000, absolute: false }) }),
-  command("pexpire", -3, { flags: "write fast", keys: ONE_KEY, run: expire({ unitMs: 1, absolute: false }) }),
-  command("expireat", -3, { flags: "write fast", keys: ONE_KEY, run: expire({ unitMs: 1000, absolute: true }) }),
-  command("pexpireat", -3, { flags: "write fast", keys: ONE_KEY, run: expire({ unitMs: 1, absolute: true }) }),
-  command("ttl", 2, { flags: "readonly fast", keys: ONE_KEY, run: ttl({ unitMs: 1000, absolute: false }) }),
-  command("pttl", 2, { flags: "readonly fast", keys: ONE_KEY, run: ttl({ unitMs: 1, absolute: false }) }),
-  command("expiretime", 2, { flags: "readonly fast", keys: ONE_KEY, run: ttl({ unitMs: 1000, absolute: true }) }),
-  command("pexpiretime", 2, { flags: "readonly fast", keys: ONE_KEY, run: ttl({ unitMs: 1, absolute: true }) }),
+  command("expire", -3, {
+    flags: "write fast",
+    keys: ONE_KEY,
+    run: expire({ unitMs: 1000, absolute: false }),
+  }),
+  command("pexpire", -3, {
+    flags: "write fast",
+    keys: ONE_KEY,
+    run: expire({ unitMs: 1, absolute: false }),
+  }),
+  command("expireat", -3, {
+    flags: "write fast",
+    keys: ONE_KEY,
+    run: expire({ unitMs: 1000, absolute: true }),
+  }),
+  command("pexpireat", -3, {
+    flags: "write fast",
+    keys: ONE_KEY,
+    run: expire({ unitMs: 1, absolute: true }),
+  }),
+  command("ttl", 2, {
+    flags: "readonly fast",
+    keys: ONE_KEY,
+    run: ttl({ unitMs: 1000, absolute: false }),
+  }),
+  command("pttl", 2, {
+    flags: "readonly fast",
+    keys: ONE_KEY,
+    run: ttl({ unitMs: 1, absolute: false }),
+  }),
+  command("expiretime", 2, {
+    flags: "readonly fast",
+    keys: ONE_KEY,
+    run: ttl({ unitMs: 1000, absolute: true }),
+  }),
+  command("pexpiretime", 2, {
+    flags: "readonly fast",
+    keys: ONE_KEY,
+    run: ttl({ unitMs: 1, absolute: true }),
+  }),
   command("persist", 2, { flags: "write fast", keys: ONE_KEY, run: persist }),
   command("dbsize", 1, { flags: "readonly fast", run: dbsize }),
   command("flushall", -1, { flags: "write", run: flush }),

@@ -47,7 +47,10 @@ function llen(store: Store, { out }: Session, argv: string[]): void {
   out.int(store.keys.list(argv[1]!)?.size ?? 0);
 }
 
-/** The places from `start` to `end`, both included and both possibly counted from the end, as [first, behind the last]. */
+/**
+ * The places from `start` to `end`, both included and both possibly counted from the end, as
+ * [first, behind the last].
+ */
 function range(startText: string, endText: string): (size: number) => [number, number] {
   const [start, end] = [count(startText), count(endText)];
   return (size) => {

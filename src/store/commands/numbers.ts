@@ -1,14 +1,22 @@
 /**
  * Lesson 15: numbers as text, exactly.
  *
- * A counter is a signed 64-bit integer, and its value is stored as its decimal digits. JavaScript's numbers are exact up to
- * 2^53, which covers nearly every counter there is; beyond it the same digits are handled as a BigInt. Fractions
- * (INCRBYFLOAT) are added as decimals with 17 places: 0.1 + 0.2 is 0.3, as with Redis's 80-bit floats.
+ * A counter is a signed 64-bit integer, and its value is stored as its decimal digits. JavaScript's
+ * numbers are exact up to 2^53, which covers nearly every counter there is; beyond it the same
+ * digits are handled as a BigInt. Fractions (INCRBYFLOAT) are added as decimals with 17 places: 0.1
+ * + 0.2 is 0.3, as with Redis's 80-bit floats.
  *
  * Left out: hexadecimal fractions, which Redis reads because C's strtold does.
  * Test: test/15-store.commands.test.ts
  */
-import { MUST_BE_POSITIVE, NOT_A_FLOAT, NOT_AN_INTEGER, NOT_FINITE, Refusal, SYNTAX_ERROR } from "../refusal.ts";
+import {
+  MUST_BE_POSITIVE,
+  NOT_A_FLOAT,
+  NOT_AN_INTEGER,
+  NOT_FINITE,
+  Refusal,
+  SYNTAX_ERROR,
+} from "../refusal.ts";
 
 const INT64_MAX = 2n ** 63n - 1n;
 const INT64_MIN = -(2n ** 63n);
@@ -20,7 +28,10 @@ const SAFE_DIGITS = 15;
 const MAX_INTEGER_CHARS = 20;
 
 // #region parse
-/** The integer that this text spells in the one allowed way (no `+`, no leading zeros or spaces), or undefined. */
+/**
+ * The integer that this text spells in the one allowed way (no `+`, no leading zeros or spaces), or
+ * undefined.
+ */
 export function parseInteger(text: string): number | bigint | undefined {
   const { length } = text;
   if (length === 0 || length > MAX_INTEGER_CHARS) return undefined;
@@ -52,7 +63,10 @@ export function integer(text: string): number | bigint {
   return value;
 }
 
-/** For counts and offsets: an integer, clamped to what a number holds exactly. Nothing here has 2^53 elements. */
+/**
+ * For counts and offsets: an integer, clamped to what a number holds exactly. Nothing here has 2^53
+ * elements.
+ */
 export function count(text: string): number {
   const value = integer(text);
   if (typeof value === "number") return value;
@@ -61,7 +75,11 @@ export function count(text: string): number {
 
 /** Where a negative count means the other direction: -2^63 has no opposite. */
 export function signedCount(text: string): number {
-  if (parseInteger(text) === INT64_MIN) throw new Refusal(`ERR value is out of range, value must between ${-INT64_MAX} and ${INT64_MAX}`);
+  if (parseInteger(text) === INT64_MIN) {
+    throw new Refusal(
+      `ERR value is out of range, value must between ${-INT64_MAX} and ${INT64_MAX}`,
+    );
+  }
   return count(text);
 }
 
@@ -79,7 +97,9 @@ export function addIntegers(a: number | bigint, b: number | bigint): number | bi
     if (Number.isSafeInteger(sum)) return sum;
   }
   const sum = BigInt(a) + BigInt(b);
-  if (sum < INT64_MIN || sum > INT64_MAX) throw new Refusal("ERR increment or decrement would overflow");
+  if (sum < INT64_MIN || sum > INT64_MAX) {
+    throw new Refusal("ERR increment or decrement would overflow");
+  }
   return narrow(sum);
 }
 
@@ -126,7 +146,10 @@ function parseHexadecimal(text: string): number | undefined {
 
 /** The decimal that this text spells, in units of 10^-17. Throws NOT_FINITE for an infinite one. */
 export function decimal(text: string): bigint {
-  const match = text.length > MAX_FLOAT_CHARS ? null : /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,9}))?$/.exec(text);
+  const match =
+    text.length > MAX_FLOAT_CHARS
+      ? null
+      : /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,9}))?$/.exec(text);
   const [, sign = "", whole = "", fraction = "", exponent = "0"] = match ?? [];
   if (match === null && INFINITE.test(text)) throw NOT_FINITE;
   if (match === null || whole + fraction === "") throw NOT_A_FLOAT;
@@ -151,7 +174,10 @@ export function formatDecimal(value: bigint): string {
   return `${value < 0n ? "-" : ""}${digits.slice(0, -PLACES)}${fraction === "" ? "" : `.${fraction}`}`;
 }
 
-/** The last number below 2^63. What is larger would be rounded to 2^63, and logged as digits that are no 64-bit integer. */
+/**
+ * The last number below 2^63. What is larger would be rounded to 2^63, and logged as digits that
+ * are no 64-bit integer.
+ */
 const MAX_DEADLINE = 2 ** 63 - 1024;
 
 /** How a command counts time. */
@@ -169,10 +195,13 @@ export const TIME_OPTIONS: Readonly<Record<string, TimeForm>> = {
 };
 
 /**
- * The deadline that a command means, in wall-clock ms. `name` is for the refusal, which comes when it does not fit 64 bits.
- * Beyond 2^53 (the year 287,396) it is rounded.
+ * The deadline that a command means, in wall-clock ms. `name` is for the refusal, which comes when
+ * it does not fit 64 bits. Beyond 2^53 (the year 287,396) it is rounded.
  */
-export function deadline(text: string, { unitMs, absolute, now, name }: TimeForm & { readonly now: number; readonly name: string }): number {
+export function deadline(
+  text: string,
+  { unitMs, absolute, now, name }: TimeForm & { readonly now: number; readonly name: string },
+): number {
   const value = integer(text);
   const start = absolute ? 0 : now;
   const at = Number(value) * unitMs + start;

@@ -23,7 +23,9 @@ function replicaof({ services, inTransaction }: Store, { out }: Session, argv: s
   const [, host, port] = argv as [string, string, string];
   if (host.toLowerCase() === "no" && port.toLowerCase() === "one") services.follow(undefined);
   else {
-    if (!/^[1-9][0-9]{0,4}$/.test(port) || Number(port) > 65_535) throw new Refusal("ERR Invalid master port");
+    if (!/^[1-9][0-9]{0,4}$/.test(port) || Number(port) > 65_535) {
+      throw new Refusal("ERR Invalid master port");
+    }
     services.follow({ host, port: Number(port) });
   }
   out.ok();

@@ -1,10 +1,12 @@
 /**
- * Lesson 15: publish and subscribe. A message goes to those who listen at that moment, and is kept for nobody.
+ * Lesson 15: publish and subscribe. A message goes to those who listen at that moment, and is kept
+ * for nobody.
  *
  *     channels   name    → sessions       found by name: O(listeners)
  *     patterns   pattern → sessions       every pattern is tried: keep them few
  *
- * Invariants: a session is in a table exactly when the name is in its own set; tables hold no empty entries.
+ * Invariants: a session is in a table exactly when the name is in its own set; tables hold no empty
+ * entries.
  * Left out: sharded channels (there is one shard). Messages are neither logged nor replayed.
  * Test: test/15-store.waiting.test.ts
  */
@@ -49,7 +51,9 @@ export class PubSub {
 
   /** The client has gone, or said RESET: nobody is told. */
   leave(session: Session): void {
-    for (const kind of [CHANNEL, PATTERN]) for (const name of [...session[kind.mine]]) this.#remove(session, name, kind);
+    for (const kind of [CHANNEL, PATTERN]) {
+      for (const name of [...session[kind.mine]]) this.#remove(session, name, kind);
+    }
     session.subscriptions = 0;
   }
 
@@ -71,7 +75,10 @@ export class PubSub {
   }
 
   // #region publish
-  /** Sends to everyone who listens; a session that listens in two ways gets it twice. Returns how many times it was sent. */
+  /**
+   * Sends to everyone who listens; a session that listens in two ways gets it twice. Returns how
+   * many times it was sent.
+   */
   publish(store: Store, channel: string, message: string): number {
     let sent = 0;
     for (const session of this.channels.get(channel) ?? []) {
@@ -120,9 +127,15 @@ const about: Subcommands = {
   channels: {
     arity: -2,
     run: ({ pubsub: { channels } }, { out }, argv) => {
-      if (argv.length > 3) throw new Refusal(`ERR unknown subcommand or wrong number of arguments for '${argv[1]!}'. Try PUBSUB HELP.`);
+      if (argv.length > 3) {
+        throw new Refusal(
+          `ERR unknown subcommand or wrong number of arguments for '${argv[1]!}'. Try PUBSUB HELP.`,
+        );
+      }
       if (argv[2] !== undefined) checkPattern(argv[2]);
-      const names = [...channels.keys()].filter((name) => argv[2] === undefined || matches(argv[2], name));
+      const names = [...channels.keys()].filter(
+        (name) => argv[2] === undefined || matches(argv[2], name),
+      );
       out.array(names.length);
       for (const name of names) out.bulk(name);
     },
@@ -145,6 +158,9 @@ export const PUBSUB: readonly Command[] = [
   command("subscribe", -2, { flags: "pubsub noscript loading stale", run: subscribe(CHANNEL) }),
   command("unsubscribe", -1, { flags: "pubsub noscript loading stale", run: unsubscribe(CHANNEL) }),
   command("psubscribe", -2, { flags: "pubsub noscript loading stale", run: subscribe(PATTERN) }),
-  command("punsubscribe", -1, { flags: "pubsub noscript loading stale", run: unsubscribe(PATTERN) }),
+  command("punsubscribe", -1, {
+    flags: "pubsub noscript loading stale",
+    run: unsubscribe(PATTERN),
+  }),
   container("pubsub", { flags: "pubsub loading stale", subcommands: about }),
 ];

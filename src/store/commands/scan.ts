@@ -1,5 +1,6 @@
 /**
- * Lesson 15: the SCAN family. One walk for keys, members and fields; dict.ts says why it needs no state.
+ * Lesson 15: the SCAN family. One walk for keys, members and fields; dict.ts says why it needs no
+ * state.
  * Test: test/15-store.commands.test.ts
  */
 import type { Members } from "../data/dict.ts";
@@ -25,16 +26,25 @@ export interface ScanOptions {
 }
 
 /** `words`: what this command takes besides MATCH and COUNT. */
-export function scanOptions(argv: readonly string[], { first, words }: { first: number; words: readonly string[] }): ScanOptions {
-  let [match, visits, type, values]: [string | undefined, number, string | undefined, boolean] = [undefined, DEFAULT_COUNT, undefined, true];
+export function scanOptions(
+  argv: readonly string[],
+  { first, words }: { first: number; words: readonly string[] },
+): ScanOptions {
+  let [match, visits, type, values]: [string | undefined, number, string | undefined, boolean] = [
+    undefined,
+    DEFAULT_COUNT,
+    undefined,
+    true,
+  ];
   for (let i = first; i < argv.length; i++) {
     const word = argv[i]!.toUpperCase();
     if (word === "MATCH") match = checkPattern(argumentAfter(argv, i++));
     else if (word === "COUNT") {
       visits = count(argumentAfter(argv, i++));
       if (visits < 1) throw SYNTAX_ERROR;
-    } else if (word === "TYPE" && words.includes(word)) type = argumentAfter(argv, i++).toLowerCase();
-    else if (word === "NOVALUES") {
+    } else if (word === "TYPE" && words.includes(word)) {
+      type = argumentAfter(argv, i++).toLowerCase();
+    } else if (word === "NOVALUES") {
       if (!words.includes(word)) throw ONLY_HSCAN;
       values = false;
     } else throw SYNTAX_ERROR;
@@ -49,10 +59,20 @@ export function scanCursor(text: string): number {
 }
 
 /** Visits, and answers with [cursor, [what `select` says of each]]. */
-export function scan(out: Replies, table: Members, { cursor, options, select }: { cursor: number; options: ScanOptions; select: (index: number) => readonly string[] }): void {
+export function scan(
+  out: Replies,
+  table: Members,
+  {
+    cursor,
+    options,
+    select,
+  }: { cursor: number; options: ScanOptions; select: (index: number) => readonly string[] },
+): void {
   const found: string[] = [];
   const next = table.scan(cursor, options.count, (index) => {
-    if (options.match === undefined || matches(options.match, table.keys[index]!)) found.push(...select(index));
+    if (options.match === undefined || matches(options.match, table.keys[index]!)) {
+      found.push(...select(index));
+    }
   });
   out.array(2);
   out.bulk(String(next));

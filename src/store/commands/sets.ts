@@ -99,7 +99,10 @@ function draw({ random }: StoreHost, size: number): number {
   return Math.floor(random.unit() * size);
 }
 
-/** With repetition, an answer could be of any length. A million draws are some 20 MB; Redis has no such limit. */
+/**
+ * With repetition, an answer could be of any length. A million draws are some 20 MB; Redis has no
+ * such limit.
+ */
 const MAX_DRAWS = 1_000_000;
 
 function srandmember(store: Store, { out }: Session, argv: string[]): void {
@@ -111,15 +114,24 @@ function srandmember(store: Store, { out }: Session, argv: string[]): void {
     if (set === undefined) out.nil();
     else out.bulk(set.keys[draw(store.host, set.size)]!);
   } else if (set === undefined) out.array(0);
-  else if (wanted < 0) writeArray(out, Array.from({ length: -wanted }, () => set.keys[draw(store.host, set.size)]!));
-  else if (wanted >= set.size) writeArray(out, set.keys);
-  else writeArray(out, sample(store.host, set.size, wanted).map((at) => set.keys[at]!));
+  else if (wanted < 0) {
+    writeArray(
+      out,
+      Array.from({ length: -wanted }, () => set.keys[draw(store.host, set.size)]!),
+    );
+  } else if (wanted >= set.size) writeArray(out, set.keys);
+  else {
+    writeArray(
+      out,
+      sample(store.host, set.size, wanted).map((at) => set.keys[at]!),
+    );
+  }
 }
 
 /**
- * `wanted` different numbers below `size`: the first steps of a shuffle (Fisher and Yates), in which only the places that
- * changed are written down. O(wanted), however large the set; who wants a good part of it gets all
- * places written down, in four bytes each.
+ * `wanted` different numbers below `size`: the first steps of a shuffle (Fisher and Yates), in
+ * which only the places that changed are written down. O(wanted), however large the set; who wants
+ * a good part of it gets all places written down, in four bytes each.
  */
 function sample(host: StoreHost, size: number, wanted: number): number[] {
   if (wanted > size / DENSE_SAMPLE) return denseSample(host, size, wanted);
@@ -219,8 +231,12 @@ function combineAndStore(how: Combine) {
 
 function sintercard(store: Store, { out }: Session, argv: string[]): void {
   const wanted = parseInteger(argv[1]!);
-  if (wanted === undefined || wanted <= 0) throw new Refusal("ERR numkeys should be greater than 0");
-  if (wanted > argv.length - 2) throw new Refusal("ERR Number of keys can't be greater than number of args");
+  if (wanted === undefined || wanted <= 0) {
+    throw new Refusal("ERR numkeys should be greater than 0");
+  }
+  if (wanted > argv.length - 2) {
+    throw new Refusal("ERR Number of keys can't be greater than number of args");
+  }
   const end = 2 + Number(wanted);
   let limit = Infinity;
   for (let i = end; i < argv.length; i++) {
@@ -236,7 +252,11 @@ function sscan(store: Store, { out }: Session, argv: string[]): void {
   const cursor = scanCursor(argv[2]!);
   const set = store.keys.members(argv[1]!);
   if (set === undefined) return scanNothing(out);
-  scan(out, set, { cursor, options: scanOptions(argv, { first: 3, words: [] }), select: (index) => [set.keys[index]!] });
+  scan(out, set, {
+    cursor,
+    options: scanOptions(argv, { first: 3, words: [] }),
+    select: (index) => [set.keys[index]!],
+  });
 }
 
 export const SETS: readonly Command[] = [
@@ -249,12 +269,28 @@ export const SETS: readonly Command[] = [
   command("spop", -2, { flags: "write fast", keys: ONE_KEY, run: spop }),
   command("srandmember", -2, { flags: "readonly", keys: ONE_KEY, run: srandmember }),
   command("smove", 4, { flags: "write fast", keys: TWO_KEYS, run: smove }),
-  command("sinter", -2, { flags: "readonly", keys: ALL_KEYS, run: combine((sets) => intersect(sets)) }),
+  command("sinter", -2, {
+    flags: "readonly",
+    keys: ALL_KEYS,
+    run: combine((sets) => intersect(sets)),
+  }),
   command("sunion", -2, { flags: "readonly", keys: ALL_KEYS, run: combine(union) }),
   command("sdiff", -2, { flags: "readonly", keys: ALL_KEYS, run: combine(difference) }),
-  command("sinterstore", -3, { flags: "write denyoom", keys: ALL_KEYS, run: combineAndStore((sets) => intersect(sets)) }),
-  command("sunionstore", -3, { flags: "write denyoom", keys: ALL_KEYS, run: combineAndStore(union) }),
-  command("sdiffstore", -3, { flags: "write denyoom", keys: ALL_KEYS, run: combineAndStore(difference) }),
+  command("sinterstore", -3, {
+    flags: "write denyoom",
+    keys: ALL_KEYS,
+    run: combineAndStore((sets) => intersect(sets)),
+  }),
+  command("sunionstore", -3, {
+    flags: "write denyoom",
+    keys: ALL_KEYS,
+    run: combineAndStore(union),
+  }),
+  command("sdiffstore", -3, {
+    flags: "write denyoom",
+    keys: ALL_KEYS,
+    run: combineAndStore(difference),
+  }),
   command("sintercard", -3, { flags: "readonly movablekeys", run: sintercard }),
   command("sscan", -3, { flags: "readonly", keys: ONE_KEY, run: sscan }),
 ];

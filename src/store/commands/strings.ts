@@ -33,10 +33,21 @@ interface Options {
   time: (() => number) | undefined;
 }
 
-/** Reads options from `argv[first]` on; `allowed` are the words of this command besides the times. */
-function readOptions(store: Store, argv: Argv, { first, allowed }: { first: number; allowed: readonly string[] }): Options {
+/**
+ * Reads options from `argv[first]` on; `allowed` are the words of this command besides the times.
+ */
+function readOptions(
+  store: Store,
+  argv: Argv,
+  { first, allowed }: { first: number; allowed: readonly string[] },
+): Options {
   const options: Options = {
-    nx: false, xx: false, get: false, compare: undefined, keepTtl: false, persist: false,
+    nx: false,
+    xx: false,
+    get: false,
+    compare: undefined,
+    keepTtl: false,
+    persist: false,
     time: undefined,
   };
   let ttlWord: string | undefined;
@@ -53,13 +64,11 @@ function readOptions(store: Store, argv: Argv, { first, allowed }: { first: numb
       options.time = () => expireTime(text, { ...form, now: store.keys.now(), name: argv[0]! });
     } else if (!allowed.includes(word)) {
       throw allowed.includes("IFEQ") && isDigest(word) ? NO_DIGEST : SYNTAX_ERROR;
-    }
-    else if (word === "NX" && !options.xx && options.compare === undefined) options.nx = true;
+    } else if (word === "NX" && !options.xx && options.compare === undefined) options.nx = true;
     else if (word === "XX" && !options.nx && options.compare === undefined) options.xx = true;
     else if (isComparison(word) && !options.nx && !options.xx && options.compare === undefined) {
       options.compare = { word, value: argumentAfter(argv, i++) };
-    }
-    else if (word === "GET") options.get = true;
+    } else if (word === "GET") options.get = true;
     else if (word === "KEEPTTL") options.keepTtl = true;
     else if (word === "PERSIST") options.persist = true;
     else throw SYNTAX_ERROR;
@@ -111,7 +120,10 @@ const NO_STRING = new Refusal("ERR Key should be of string type if conditions ar
 const NO_CONDITION = new Refusal("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE");
 const NO_DIGEST = new Refusal("ERR IFDEQ and IFDNE are not supported: this store has no DIGEST");
 
-/** A deadline that SET and its like accept: a time of zero or less is a mistake, one in the past is not. */
+/**
+ * A deadline that SET and its like accept: a time of zero or less is a mistake, one in the past is
+ * not.
+ */
 function expireTime(text: string, form: Parameters<typeof deadline>[1]): number {
   if (integer(text) <= 0) throw new Refusal(`ERR invalid expire time in '${form.name}' command`);
   return deadline(text, form);
@@ -152,7 +164,11 @@ function setWithOptions(store: Store, { out }: Session, argv: Argv): void {
 
 // #region until
 /** Sets a value with its deadline, and logs the deadline as an absolute one. */
-function setUntil(store: Store, key: string, { value, at }: { value: string; at: number | undefined }): void {
+function setUntil(
+  store: Store,
+  key: string,
+  { value, at }: { value: string; at: number | undefined },
+): void {
   store.keys.replace(key, value);
   if (at === undefined) return;
   if (isPast(store, at)) {
@@ -254,7 +270,11 @@ function mget(store: Store, { out }: Session, argv: Argv): void {
 
 // #region increase
 /** Adds to a counter and answers with its new value. */
-function increase(store: Store, { out }: Session, { key, by }: { key: string; by: number | bigint }): void {
+function increase(
+  store: Store,
+  { out }: Session,
+  { key, by }: { key: string; by: number | bigint },
+): void {
   const value = addIntegers(integer(store.keys.string(key) ?? "0"), by);
   store.keys.put(key, String(value));
   out.int(value);
@@ -287,13 +307,16 @@ function append(store: Store, { out }: Session, argv: Argv): void {
 }
 
 /**
- * V8 joins strings by remembering both halves. That makes APPEND O(1), and a value of many small appends a deep tree with
- * dozens of bytes for each of its own. So each time the length has grown by some 9 %, the tree is made flat: reading a
- * character does that, and the copying adds up to a constant per byte.
+ * V8 joins strings by remembering both halves. That makes APPEND O(1), and a value of many small
+ * appends a deep tree with dozens of bytes for each of its own. So each time the length has grown
+ * by some 9 %, the tree is made flat: reading a character does that, and the copying adds up to a
+ * constant per byte.
  */
 function joined(head: string, tail: string): string {
   const value = head + tail;
-  if (Math.floor(8 * Math.log2(head.length + 1)) !== Math.floor(8 * Math.log2(value.length + 1))) value.charCodeAt(0);
+  if (Math.floor(8 * Math.log2(head.length + 1)) !== Math.floor(8 * Math.log2(value.length + 1))) {
+    value.charCodeAt(0);
+  }
   return value;
 }
 
@@ -317,7 +340,8 @@ function setrange(store: Store, { out }: Session, argv: Argv): void {
   const old = store.keys.string(key) ?? "";
   if (patch === "") return out.int(old.length);
   checkLength(offset + patch.length);
-  const value = old.slice(0, offset).padEnd(offset, "\0") + patch + old.slice(offset + patch.length);
+  const value =
+    old.slice(0, offset).padEnd(offset, "\0") + patch + old.slice(offset + patch.length);
   store.keys.put(key, value);
   out.int(value.length);
 }
@@ -344,9 +368,27 @@ export const STRINGS: readonly Command[] = [
   command("getrange", 4, { flags: "readonly", keys: ONE_KEY, run: getrange }),
   command("substr", 4, { flags: "readonly", keys: ONE_KEY, run: getrange }),
   command("setrange", 4, { flags: write, keys: ONE_KEY, run: setrange }),
-  command("incr", 2, { flags: fast, keys: ONE_KEY, run: (store, session, argv) => increase(store, session, { key: argv[1]!, by: 1 }) }),
-  command("decr", 2, { flags: fast, keys: ONE_KEY, run: (store, session, argv) => increase(store, session, { key: argv[1]!, by: -1 }) }),
-  command("incrby", 3, { flags: fast, keys: ONE_KEY, run: (store, session, argv) => increase(store, session, { key: argv[1]!, by: integer(argv[2]!) }) }),
-  command("decrby", 3, { flags: fast, keys: ONE_KEY, run: (store, session, argv) => increase(store, session, { key: argv[1]!, by: negate(integer(argv[2]!)) }) }),
+  command("incr", 2, {
+    flags: fast,
+    keys: ONE_KEY,
+    run: (store, session, argv) => increase(store, session, { key: argv[1]!, by: 1 }),
+  }),
+  command("decr", 2, {
+    flags: fast,
+    keys: ONE_KEY,
+    run: (store, session, argv) => increase(store, session, { key: argv[1]!, by: -1 }),
+  }),
+  command("incrby", 3, {
+    flags: fast,
+    keys: ONE_KEY,
+    run: (store, session, argv) =>
+      increase(store, session, { key: argv[1]!, by: integer(argv[2]!) }),
+  }),
+  command("decrby", 3, {
+    flags: fast,
+    keys: ONE_KEY,
+    run: (store, session, argv) =>
+      increase(store, session, { key: argv[1]!, by: negate(integer(argv[2]!)) }),
+  }),
   command("incrbyfloat", 3, { flags: fast, keys: ONE_KEY, run: incrbyfloat }),
 ];

@@ -1,8 +1,8 @@
 /**
  * Lesson 15: all commands in one table.
  *
- * Clients send names in capitals or in small letters, hardly ever in both: these two spellings are keys of the map, any
- * other is converted on its way.
+ * Clients send names in capitals or in small letters, hardly ever in both: these two spellings are
+ * keys of the map, any other is converted on its way.
  * Test: test/15-store.test.ts
  */
 import { invariant } from "#base";
@@ -49,5 +49,7 @@ for (const command of COMMANDS) {
 const LONGEST_NAME = Math.max(...COMMANDS.map(({ name }) => name.length));
 
 export function findCommand(name: string): Command | undefined {
-  return byName.get(name) ?? (name.length > LONGEST_NAME ? undefined : byName.get(name.toLowerCase()));
+  return (
+    byName.get(name) ?? (name.length > LONGEST_NAME ? undefined : byName.get(name.toLowerCase()))
+  );
 }

@@ -3,9 +3,9 @@
  *
  *     WATCH k · GET k · MULTI · SET k … · EXEC      nil, if anyone changed k since the WATCH: try again
  *
- * MULTI holds commands back, and EXEC runs them in one go: there is no other command in between, because there is one
- * thread. A command that fails in there does not undo the others. WATCH is the optimistic half: instead of a lock on what
- * was read, a note that it was read.
+ * MULTI holds commands back, and EXEC runs them in one go: there is no other command in between,
+ * because there is one thread. A command that fails in there does not undo the others. WATCH is the
+ * optimistic half: instead of a lock on what was read, a note that it was read.
  * Test: test/15-store.waiting.test.ts
  */
 import { ALL_KEYS, command, type Command } from "./command.ts";
@@ -34,10 +34,14 @@ function exec(store: Store, session: Session): void {
   if (queue === undefined) throw new Refusal("ERR EXEC without MULTI");
   session.queue = undefined;
   // A watched key whose time has come is a changed one: asking for it removes it, and that touches.
-  for (const key of session.watched) if (!store.keys.has(key) && store.keys.dict.has(key)) session.touched = true;
+  for (const key of session.watched) {
+    if (!store.keys.has(key) && store.keys.dict.has(key)) session.touched = true;
+  }
   const { touched } = session;
   store.unwatch(session);
-  if (session.queueBroken) throw new Refusal("EXECABORT Transaction discarded because of previous errors.");
+  if (session.queueBroken) {
+    throw new Refusal("EXECABORT Transaction discarded because of previous errors.");
+  }
   if (touched) return session.out.nilArray();
   store.runAll(session, queue);
 }
@@ -46,7 +50,8 @@ function exec(store: Store, session: Session): void {
 function watch(store: Store, session: Session, argv: string[]): void {
   if (session.queue !== undefined) throw new Refusal("ERR WATCH inside MULTI is not allowed");
   for (const key of argv.slice(1)) {
-    store.keys.has(key); // one that is dead already is removed now, so that its end does not count as a change later
+    // one that is dead already is removed now, so that its end does not count as a change later
+    store.keys.has(key);
     store.watch(session, key);
   }
   session.out.ok();

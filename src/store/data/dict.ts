@@ -5,13 +5,14 @@
  *     values  [  1  |  2  |  3  |  4  ]                     [  1  |  4  |  3  ]
  *     index   a→0  b→1  c→2  d→3                            a→0  d→1  c→2
  *
- * Dense arrays give two things a `Map` cannot: a random member in O(1), and SCAN without any state. A scan walks from the
- * end towards 0, and its cursor is the index below which nothing was visited. What is added goes to the end, behind the
- * walker; what is removed is replaced by the last one, which was visited already (or is still below the cursor). So an
- * entry that stays is never missed; it may come twice, which SCAN allows.
+ * Dense arrays give two things a `Map` cannot: a random member in O(1), and SCAN without any state.
+ * A scan walks from the end towards 0, and its cursor is the index below which nothing was visited.
+ * What is added goes to the end, behind the walker; what is removed is replaced by the last one,
+ * which was visited already (or is still below the cursor). So an entry that stays is never missed;
+ * it may come twice, which SCAN allows.
  *
- * Up to `SMALL` entries there is no index: comparing a few strings is as fast as hashing, and a million small hashes do
- * not pay for a million `Map`s.
+ * Up to `SMALL` entries there is no index: comparing a few strings is as fast as hashing, and a
+ * million small hashes do not pay for a million `Map`s.
  *
  * Invariants: index.get(keys[i]) === i for all i, when there is an index; `bytes` is what the
  * entries cost (memory.ts), whatever happened.
@@ -21,7 +22,10 @@
 import { BigMap } from "./big-map.ts";
 import { ARRAY_BYTES, COLLECTION_BYTES, INDEX_BYTES, SLOT_BYTES, STRING_BYTES } from "./memory.ts";
 
-/** Where a search through the array still costs less than a hash; also where a `Map` begins to pay for its memory. */
+/**
+ * Where a search through the array still costs less than a hash; also where a `Map` begins to pay
+ * for its memory.
+ */
 const SMALL = 8;
 
 const KEY_BYTES = STRING_BYTES + SLOT_BYTES;
@@ -91,7 +95,10 @@ export class Members {
   // #endregion
 
   // #region scan
-  /** Visits up to `count` entries below `cursor` (0: from the end), and says where to go on; 0 is the end of the walk. */
+  /**
+   * Visits up to `count` entries below `cursor` (0: from the end), and says where to go on; 0 is
+   * the end of the walk.
+   */
   scan(cursor: number, count: number, visit: (index: number) => void): number {
     // #exercise scan
     let at = cursor === 0 ? this.size : Math.min(cursor, this.size);

@@ -1,7 +1,8 @@
 /**
  * Lesson 15: a value as the commands that make it.
  *
- * A dump is written in the language that the store already reads: replay needs no second parser, and a real Redis loads it.
+ * A dump is written in the language that the store already reads: replay needs no second parser,
+ * and a real Redis loads it.
  * Test: test/15-store.test.ts
  */
 import type { Hash } from "./dict.ts";
@@ -9,16 +10,24 @@ import { typeOf, type Value } from "./keyspace.ts";
 import type { List } from "./list.ts";
 import type { Members } from "./dict.ts";
 
-/** Elements per command: enough to make the name and key a small part of it, few enough for every reader's limits. */
+/**
+ * Elements per command: enough to make the name and key a small part of it, few enough for every
+ * reader's limits.
+ */
 const BATCH = 64;
 
 /** And so many bytes: 64 of the largest values would be no command that anybody reads. */
 const BATCH_BYTES = 1024 * 1024;
 
 /** The commands for one key; the deadline is absolute, in ms. */
-export function* dumpKey(key: string, { value, deadline }: { value: Value; deadline: number | undefined }): Generator<string[]> {
+export function* dumpKey(
+  key: string,
+  { value, deadline }: { value: Value; deadline: number | undefined },
+): Generator<string[]> {
   if (typeof value === "string") {
-    yield deadline === undefined ? ["SET", key, value] : ["SET", key, value, "PXAT", String(deadline)];
+    yield deadline === undefined
+      ? ["SET", key, value]
+      : ["SET", key, value, "PXAT", String(deadline)];
     return;
   }
   const type = typeOf(value);
@@ -43,7 +52,8 @@ export function* batches(head: readonly string[], items: Iterable<string>): Gene
     batch.push(item);
     bytes += item.length;
     const count = batch.length - head.length;
-    if (count === BATCH || (bytes >= BATCH_BYTES && count % 2 === 0)) { // even: a field goes with its value
+    // even: a field goes with its value
+    if (count === BATCH || (bytes >= BATCH_BYTES && count % 2 === 0)) {
       yield batch;
       batch = [...head];
       bytes = 0;

@@ -1,17 +1,20 @@
 /**
  * Lesson 15: when keys die.
  *
- * A deadline is a wall-clock time in milliseconds, absolute: it means the same in the log, after a restart and on a
- * replica. Two things enforce it. On access, the keyspace compares with `get` (lazy): no one ever sees a dead key. And a heap of
- * deadlines (chapter 07) removes the keys that nobody asks for (active): one timer, armed for the earliest deadline, and
- * none at all while no key has one.
+ * A deadline is a wall-clock time in milliseconds, absolute: it means the same in the log, after a
+ * restart and on a replica. Two things enforce it. On access, the keyspace compares with `get`
+ * (lazy): no one ever sees a dead key. And a heap of deadlines (chapter 07) removes the keys that
+ * nobody asks for (active): one timer, armed for the earliest deadline, and none at all while no
+ * key has one.
  *
  *     deadlines   key → ms                        the truth
  *     heap        (key, ms), earliest on top      a hint: an entry whose key got another deadline is thrown away when
  *                                                 it comes up, and all such once they are the majority
  *
- * Invariants: every key of `deadlines` has an entry in the heap that comes up no later than its deadline.
- * Left out: Redis's way, a walk through all deadlines that needs no heap and pays with dead keys that stay for a while.
+ * Invariants: every key of `deadlines` has an entry in the heap that comes up no later than its
+ * deadline.
+ * Left out: Redis's way, a walk through all deadlines that needs no heap and pays with dead keys
+ * that stay for a while.
  * Test: test/15-store.expiry.test.ts
  */
 import type { Timer } from "#host";
@@ -19,13 +22,19 @@ import { TimerHeap } from "#queue";
 import { BigMap } from "./big-map.ts";
 import type { StoreHost } from "../types.ts";
 
-/** Removing a key takes about a microsecond: a cycle must not hold up the clients' commands for more than a millisecond. */
+/**
+ * Removing a key takes about a microsecond: a cycle must not hold up the clients' commands for more
+ * than a millisecond.
+ */
 export const KEYS_PER_CYCLE = 500;
 
 /** While there is more to remove than one cycle may, clients get this much time between cycles. */
 const CYCLE_PAUSE_MS = 1;
 
-/** Timers count time that passed here; a clock that is set, or a machine that slept, gets ahead of them by no more than this. */
+/**
+ * Timers count time that passed here; a clock that is set, or a machine that slept, gets ahead of
+ * them by no more than this.
+ */
 const RECHECK_MS = 60_000;
 
 /** Below this many dead entries in the heap, cleaning up is not worth a thought. */
@@ -110,12 +119,16 @@ export class Expiry {
     if (!this.#running || next === undefined || this.#armedFor <= next) return;
     this.#timer?.cancel();
     this.#armedFor = next;
-    this.#timer = this.#host.timers.after(Math.min(Math.max(next - this.#host.clock.wall(), CYCLE_PAUSE_MS), RECHECK_MS), () => {
-      this.#armedFor = Infinity;
-      this.#timer = undefined;
-      // The timer may have been clamped, and the wall clock may have been set back: then nothing is due, and it is armed again.
-      this.cycle(this.#host.clock.wall());
-    });
+    this.#timer = this.#host.timers.after(
+      Math.min(Math.max(next - this.#host.clock.wall(), CYCLE_PAUSE_MS), RECHECK_MS),
+      () => {
+        this.#armedFor = Infinity;
+        this.#timer = undefined;
+        // The timer may have been clamped, and the wall clock may have been set back: then nothing
+        // is due, and it is armed again.
+        this.cycle(this.#host.clock.wall());
+      },
+    );
   }
 
   #rebuild(): void {

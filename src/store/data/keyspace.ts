@@ -1,13 +1,15 @@
 /**
  * Lesson 15: the keys, their values and their deadlines.
  *
- * All commands reach the data through here, which is why five things happen in one place only: a dead key is removed
- * before anyone sees it, a value of the wrong type is refused, an empty collection disappears, whoever watches a key learns
- * of its change, and whoever waits for a list learns that there is one.
+ * All commands reach the data through here, which is why five things happen in one place only: a
+ * dead key is removed before anyone sees it, a value of the wrong type is refused, an empty
+ * collection disappears, whoever watches a key learns of its change, and whoever waits for a list
+ * learns that there is one.
  *
  * Invariants: every key of `expiry` exists; no collection is empty after a command; `bytes` is the
  * sum of what keys, values and deadlines cost, whatever has happened to them.
- * Left out: several databases (SELECT 0 only). They share nothing but the port, so a second process serves as well.
+ * Left out: several databases (SELECT 0 only). They share nothing but the port, so a second process
+ * serves as well.
  * Test: test/15-store.test.ts
  */
 import { List } from "./list.ts";
@@ -44,11 +46,17 @@ export class Keyspace {
   /** Replaced, never emptied, by `clear`: a snapshot under way keeps the old one. */
   dict = new Dict<Value>();
   readonly expiry: Expiry;
-  /** A primary removes dead keys. A replica hides them, until the primary's DEL arrives; a replay neither removes nor hides. */
+  /**
+   * A primary removes dead keys. A replica hides them, until the primary's DEL arrives; a replay
+   * neither removes nor hides.
+   */
   mode: "remove" | "hide" | "replay" = "remove";
   readonly #host: StoreHost;
   readonly #hooks: KeyspaceHooks;
-  /** The time of the command under way, 0 when nobody has asked for it yet: a command sees one time only. */
+  /**
+   * The time of the command under way, 0 when nobody has asked for it yet: a command sees one time
+   * only.
+   */
   #now = 0;
   /** What the values cost; of keys the table knows it. */
   #valueBytes = 0;
@@ -112,7 +120,9 @@ export class Keyspace {
 
   members(key: string): Members | undefined {
     const value = this.get(key);
-    if (value !== undefined && (!(value instanceof Members) || value instanceof Hash)) throw WRONG_TYPE;
+    if (value !== undefined && (!(value instanceof Members) || value instanceof Hash)) {
+      throw WRONG_TYPE;
+    }
     return value;
   }
 
@@ -153,7 +163,9 @@ export class Keyspace {
     return true;
   }
 
-  /** After a collection was changed in place: an empty one goes, and whoever watches hears of it. */
+  /**
+   * After a collection was changed in place: an empty one goes, and whoever watches hears of it.
+   */
   settle(key: string, value: Hash | Members | List): void {
     if (value.size === 0) this.#drop(key);
     else {

@@ -3,12 +3,15 @@
  *
  *     slots   [ c | d | · | · | a | b ]     head = 4, size = 4:  a b c d
  *
- * A ring: `head` is the slot of the first element, and the elements wrap around the end of the array. Push and pop at
- * either end, and any element by its number, are O(1); the ring doubles when it is full and halves when it is a quarter
- * full, so that each element is copied a bounded number of times.
+ * A ring: `head` is the slot of the first element, and the elements wrap around the end of the
+ * array. Push and pop at either end, and any element by its number, are O(1); the ring doubles when
+ * it is full and halves when it is a quarter full, so that each element is copied a bounded number
+ * of times.
  *
- * Invariants: the capacity is a power of two, and free slots hold undefined (nothing popped is kept alive).
- * Left out: chunks. Removing from the middle moves what is on the nearer side; Redis's quicklist moves less, and walks to find the place.
+ * Invariants: the capacity is a power of two, and free slots hold undefined (nothing popped is kept
+ * alive).
+ * Left out: chunks. Removing from the middle moves what is on the nearer side; Redis's quicklist
+ * moves less, and walks to find the place.
  * Test: test/15-store.test.ts
  */
 import { COLLECTION_BYTES, RING_SLOT_BYTES, STRING_BYTES } from "./memory.ts";
@@ -84,7 +87,10 @@ export class List {
     for (let i = start; i < end; i++) yield this.at(i)!;
   }
 
-  /** Removes the elements at these places, in ascending order, and closes the gaps from the side that is nearer. */
+  /**
+   * Removes the elements at these places, in ascending order, and closes the gaps from the side
+   * that is nearer.
+   */
   remove(places: readonly number[]): void {
     for (const place of places) this.bytes -= ITEM_BYTES + this.at(place)!.length;
     const [first, last] = [places[0]!, places.at(-1)!];
@@ -117,13 +123,17 @@ export class List {
   }
 
   #shrink(): void {
-    if (this.#slots.length > MIN_CAPACITY && this.#size * 4 <= this.#slots.length) this.#resize(this.#slots.length / 2);
+    if (this.#slots.length > MIN_CAPACITY && this.#size * 4 <= this.#slots.length) {
+      this.#resize(this.#slots.length / 2);
+    }
   }
 
   #resize(capacity: number): void {
     const slots = new Array<string | undefined>(capacity).fill(undefined);
     const mask = this.#slots.length - 1;
-    for (let i = 0; i < this.#size; i++) slots[i] = this.#head === 0 ? this.#slots[i] : this.#slots[(this.#head + i) & mask];
+    for (let i = 0; i < this.#size; i++) {
+      slots[i] = this.#head === 0 ? this.#slots[i] : this.#slots[(this.#head + i) & mask];
+    }
     this.#slots = slots;
     this.#head = 0;
   }

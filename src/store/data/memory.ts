@@ -77,7 +77,9 @@ export class MemoryLimit {
     const { maxMemory = 0, ceiling = memoryCeiling(), maxEntries = MAX_ENTRIES } = options;
     this.#ceiling = ceiling;
     this.#maxEntries = maxEntries;
-    if (maxMemory > ceiling) throw new RangeError(`Cannot hold ${maxMemory} bytes: ${this.#tooMuch}`);
+    if (maxMemory > ceiling) {
+      throw new RangeError(`Cannot hold ${maxMemory} bytes: ${this.#tooMuch}`);
+    }
     this.#bytes = maxMemory === 0 ? ceiling : maxMemory;
   }
 

@@ -1,19 +1,22 @@
 /**
  * Lesson 15: a picture of a moving thing.
  *
- * Writing a million keys takes longer than clients will wait, and meanwhile they change them. Redis forks: the child sees
- * the memory of that instant, and the kernel copies each page before the parent writes to it. Here the same idea, with keys
- * instead of pages: the walk goes from the end of the table towards 0, and a key that is about to be changed before the
- * walk has reached it is written out first, as it was.
+ * Writing a million keys takes longer than clients will wait, and meanwhile they change them. Redis
+ * forks: the child sees the memory of that instant, and the kernel copies each page before the
+ * parent writes to it. Here the same idea, with keys instead of pages: the walk goes from the end
+ * of the table towards 0, and a key that is about to be changed before the walk has reached it is
+ * written out first, as it was.
  *
  *     keys     [ a  b  c  d | e  f  g ]        below the cursor: not written yet, except those in `early`
  *                           cursor
  *
- * A collection of a million members is written a batch at a time, too. If it is about to be changed meanwhile, the rest of it
- * is written at once.
+ * A collection of a million members is written a batch at a time, too. If it is about to be changed
+ * meanwhile, the rest of it is written at once.
  *
- * Invariant: what was emitted, together with nothing else, rebuilds the keyspace of the moment the snapshot began.
- * Left out: sparing the client who changes a huge collection that the walk has not finished: it waits for all of it.
+ * Invariant: what was emitted, together with nothing else, rebuilds the keyspace of the moment the
+ * snapshot began.
+ * Left out: sparing the client who changes a huge collection that the walk has not finished: it
+ * waits for all of it.
  * Test: test/15-store.expiry.test.ts
  */
 import { BigMap } from "./big-map.ts";
@@ -37,7 +40,10 @@ export class Snapshot {
   /** The key at the cursor, in part written. */
   #open: { readonly key: string; readonly commands: Iterator<string[], void> } | undefined;
 
-  constructor(keys: Keyspace, { emit, done }: { emit: (argv: string[]) => void; done: () => void }) {
+  constructor(
+    keys: Keyspace,
+    { emit, done }: { emit: (argv: string[]) => void; done: () => void },
+  ) {
     // Both are replaced, not emptied, by FLUSHALL.
     this.#keys = keys;
     this.#dict = keys.dict;
@@ -47,9 +53,12 @@ export class Snapshot {
     this.#done = done;
   }
 
-  /** Writes about so many bytes more: commands, at least one. False: that was the end, and the snapshot is complete. */
+  /**
+   * Writes about so many bytes more: commands, at least one. False: that was the end, and the
+   * snapshot is complete.
+   */
   step(bytes: number): boolean {
-    for (let left = bytes; left > 0; ) {
+    for (let left = bytes; left > 0;) {
       const argv = this.#next();
       if (argv === undefined) {
         this.#done();
@@ -72,7 +81,9 @@ export class Snapshot {
     for (;;) {
       const argv = this.#open?.commands.next().value;
       if (argv !== undefined) return argv;
-      while (this.#cursor > 0 && this.#early.has(this.#dict.keys[this.#cursor - 1]!)) this.#cursor--;
+      while (this.#cursor > 0 && this.#early.has(this.#dict.keys[this.#cursor - 1]!)) {
+        this.#cursor--;
+      }
       if (this.#cursor === 0) return undefined;
       const key = this.#dict.keys[--this.#cursor]!;
       this.#open = { key, commands: this.#dump(this.#cursor) };
@@ -104,6 +115,8 @@ export class Snapshot {
   }
 
   #write(commands: Iterator<string[], void>): void {
-    for (let argv = commands.next().value; argv !== undefined; argv = commands.next().value) this.#emit(argv);
+    for (let argv = commands.next().value; argv !== undefined; argv = commands.next().value) {
+      this.#emit(argv);
+    }
   }
 }

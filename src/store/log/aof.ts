@@ -3,20 +3,21 @@
  *
  *     commands of a turn ─▶ text ─▶ one record ─▶ #log ─▶ one write, one fsync ─▶ the turn's answers leave
  *
- * A record is the text of a whole turn (text.ts), because a record costs a header, a checksum and a call, and a turn of
- * fifty pipelining clients is hundreds of commands. A torn record takes the whole turn with it, which is what was promised:
- * none of its answers had left.
+ * A record is the text of a whole turn (text.ts), because a record costs a header, a checksum and a
+ * call, and a turn of fifty pipelining clients is hundreds of commands. A torn record takes the
+ * whole turn with it, which is what was promised: none of its answers had left.
  *
  * A full disk is no failure: #log keeps what it could not write and goes on by itself. Meanwhile
  * writes are refused, and what changes all the same (a key whose time has come) waits here.
  *
- * Growing for ever is the price of appending. A rewrite saves the keyspace as a snapshot of #log, in slices (persist.ts) that
- * wait for the disk (queue.ts), and drops the records before it.
+ * Growing for ever is the price of appending. A rewrite saves the keyspace as a snapshot of #log,
+ * in slices (persist.ts) that wait for the disk (queue.ts), and drops the records before it.
  *
- * Invariants: what `commit` has resolved for is in the log; records hold the changes in the order of effect; a record that is
- * larger than #log takes is cut, and a reader that glues the records together never notices.
- * Left out: bounding what a rewrite is ahead of the disk by when clients change many keys that it has not reached: these are
- * written out at once, each once.
+ * Invariants: what `commit` has resolved for is in the log; records hold the changes in the order
+ * of effect; a record that is larger than #log takes is cut, and a reader that glues the records
+ * together never notices.
+ * Left out: bounding what a rewrite is ahead of the disk by when clients change many keys that it
+ * has not reached: these are written out at once, each once.
  * Test: test/15-store.log.test.ts
  */
 import { type Log, MAX_PENDING_BYTES, MAX_RECORD_BYTES } from "#log";
@@ -27,7 +28,10 @@ import { Refusal } from "../refusal.ts";
 import { Replay } from "./replay.ts";
 import type { Store } from "../store.ts";
 
-/** One piece of a snapshot. Text that grows to a megabyte before it becomes bytes is 200,000 little strings to the collector. */
+/**
+ * One piece of a snapshot. Text that grows to a megabyte before it becomes bytes is 200,000 little
+ * strings to the collector.
+ */
 const CHUNK_BYTES = 64 * 1024;
 
 /**
@@ -37,7 +41,9 @@ const CHUNK_BYTES = 64 * 1024;
  */
 export const MAX_BEHIND_BYTES = MAX_PENDING_BYTES / 4;
 
-/** As in Redis: a log is rewritten when it has doubled since the last time, and is worth the work. */
+/**
+ * As in Redis: a log is rewritten when it has doubled since the last time, and is worth the work.
+ */
 export const REWRITE_MIN_BYTES = 64 * 1024 * 1024;
 
 export interface StoreLogOptions {
@@ -81,7 +87,10 @@ export class StoreLog {
   }
 
   // #region replay
-  /** Rebuilds the keyspace. @throws {LogError} for damage {@link StoreLogError} for records that are not ours; the signal's reason */
+  /**
+   * Rebuilds the keyspace. @throws {LogError} for damage {@link StoreLogError} for records that are
+   * not ours; the signal's reason
+   */
   async replay(signal?: AbortSignal): Promise<void> {
     const replay = new Replay(this.#store);
     await this.#log.readSnapshot((chunk) => {
@@ -94,7 +103,8 @@ export class StoreLog {
       this.#tailBytes += body.length;
       replay.take(`record ${seq}`, body);
     });
-    // The end of a group that was larger than a record is torn off: what is there of it must not stand before what comes next.
+    // The end of a group that was larger than a record is torn off: what is there of it must not
+    // stand before what comes next.
     if (replay.isCut) await this.#save();
   }
   // #endregion
@@ -174,7 +184,10 @@ export class StoreLog {
     return this.#baseBytes + this.#tailBytes;
   }
 
-  /** After a failure, once the log has grown by as much again as is worth the work: a full disk is not asked at every turn. */
+  /**
+   * After a failure, once the log has grown by as much again as is worth the work: a full disk is
+   * not asked at every turn.
+   */
   get #rewriteAtBytes(): number {
     const again = this.#failedAtBytes === 0 ? 0 : this.#failedAtBytes + this.#rewriteMinBytes;
     return Math.max(this.#rewriteMinBytes, 2 * this.#baseBytes, again);
@@ -196,7 +209,10 @@ export class StoreLog {
   }
 
   // #region commit
-  /** Resolves when everything appended so far is safe; undefined: it is already. Rejects when it never will be. */
+  /**
+   * Resolves when everything appended so far is safe; undefined: it is already. Rejects when it
+   * never will be.
+   */
   commit(): Promise<void> | undefined {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     if (this.#waiting.length === 0 && this.#log.nextSeq - 1 === this.#safeSeq) return undefined;
@@ -217,9 +233,14 @@ export class StoreLog {
   }
 
   // #region rewrite
-  /** Begins a rewrite, or puts it behind the copy that is under way. Throws a `Refusal` when one runs already. */
+  /**
+   * Begins a rewrite, or puts it behind the copy that is under way. Throws a `Refusal` when one
+   * runs already.
+   */
   rewrite(onDone: (error?: Error) => void = () => {}): "started" | "scheduled" {
-    if (this.#rewriteQueue !== undefined) throw new Refusal("ERR Background append only file rewriting already in progress");
+    if (this.#rewriteQueue !== undefined) {
+      throw new Refusal("ERR Background append only file rewriting already in progress");
+    }
     // It would wait for room, and be no copy of the moment that was meant.
     if (this.isFull) this.admit();
     const answer = this.#copies.busy ? "scheduled" : "started";
@@ -229,7 +250,9 @@ export class StoreLog {
     let state: "waits" | "copies" | "copied" | "over" = "waits";
     const cut = (): void => {
       const chunk = text.take();
-      for (let at = 0; at < chunk.length; at += MAX_RECORD_BYTES) queue.push(chunk.subarray(at, at + MAX_RECORD_BYTES));
+      for (let at = 0; at < chunk.length; at += MAX_RECORD_BYTES) {
+        queue.push(chunk.subarray(at, at + MAX_RECORD_BYTES));
+      }
       bytes += chunk.length;
     };
     const over = (error?: Error): void => {
@@ -244,7 +267,8 @@ export class StoreLog {
     this.#copies.add({
       isReady: () => {
         if (state === "copies") return !queue.isFull;
-        // What the turn has changed so far will be in the copy: it must be in the records that the copy covers, too.
+        // What the turn has changed so far will be in the copy: it must be in the records that the
+        // copy covers, too.
         this.beforeCopy();
         return this.#waiting.length === 0;
       },
@@ -282,7 +306,9 @@ export class StoreLog {
   beforeCopy: () => void = () => {};
 
   #save(): Promise<void> {
-    return new Promise((resolve, reject) => this.rewrite((error) => (error === undefined ? resolve() : reject(error))));
+    return new Promise((resolve, reject) =>
+      this.rewrite((error) => (error === undefined ? resolve() : reject(error))),
+    );
   }
 
   /** INFO persistence. */

@@ -3,8 +3,8 @@
  *
  *     lock the folder ─▶ recover the log (chapter 05) ─▶ replay it ─▶ gather each turn's changes from here on
  *
- * Invariants: one process writes to a folder; `afterCommit` resolves when the changes of the turn are as safe as the policy has
- * it, and rejects for ever once the disk has failed.
+ * Invariants: one process writes to a folder; `afterCommit` resolves when the changes of the turn
+ * are as safe as the policy has it, and rejects for ever once the disk has failed.
  * Left out: serving while it loads. A million keys take about a second.
  * Test: test/15-store.log.test.ts
  */
@@ -18,16 +18,23 @@ import { Refusal } from "../refusal.ts";
 import { BACKLOG_BYTES, Replication } from "../replication/replication.ts";
 import { Store } from "../store.ts";
 
-/** A turn's text is handed over early when it gets this long: one string of it all would be copied once more. */
+/**
+ * A turn's text is handed over early when it gets this long: one string of it all would be copied
+ * once more.
+ */
 const FLUSH_CHARS = 4 * 1024 * 1024;
 
 export interface OpenStoreOptions {
   readonly host: Host;
-  /** Folder of the log, made if missing. Without one the store lives in memory only, and replicas may still follow it. */
+  /**
+   * Folder of the log, made if missing. Without one the store lives in memory only, and replicas
+   * may still follow it.
+   */
   readonly dir?: string;
   /**
-   * When an answer may leave: `always` after the fsync of what it says; `everysec` (default) and `no` after the write, which
-   * outlives the process but not a power cut: that costs up to about a second, or half a minute.
+   * When an answer may leave: `always` after the fsync of what it says; `everysec` (default) and
+   * `no` after the write, which outlives the process but not a power cut: that costs up to about a
+   * second, or half a minute.
    */
   readonly durability?: Durability;
   readonly requirepass?: string;
@@ -43,23 +50,38 @@ export interface OpenStoreOptions {
    * there is room again. Meanwhile writes are refused, reads go on.
    */
   readonly onFull?: (why: string | undefined) => void;
-  /** Called once, when a write or an fsync has failed. Nothing is promised from then on: the process should stop. */
+  /**
+   * Called once, when a write or an fsync has failed. Nothing is promised from then on: the process
+   * should stop.
+   */
   readonly onFatal?: (error: Error) => void;
-  /** Rewrite by itself when the log has doubled and is at least this large; default REWRITE_MIN_BYTES. */
+  /**
+   * Rewrite by itself when the log has doubled and is at least this large; default
+   * REWRITE_MIN_BYTES.
+   */
   readonly rewriteMinBytes?: number;
   /** Writes wait while more than this waits for the disk; default MAX_BEHIND_BYTES. */
   readonly maxBehindBytes?: number;
   /** Default: as #log has it. */
   readonly segmentBytes?: number;
-  /** Gives up while the log is replayed: `openStore` rejects with its reason, and the folder is free. */
+  /**
+   * Gives up while the log is replayed: `openStore` rejects with its reason, and the folder is
+   * free.
+   */
   readonly signal?: AbortSignal;
-  /** Follow this primary from the start: the store takes its data and refuses writes. REPLICAOF changes it. */
+  /**
+   * Follow this primary from the start: the store takes its data and refuses writes. REPLICAOF
+   * changes it.
+   */
   readonly replicaOf?: Address;
   /** The primary's password. */
   readonly primaryPassword?: string;
   /** A replica's link to its primary has a trouble, or (undefined) works. */
   readonly onTrouble?: (primary: Address, trouble: string | undefined) => void;
-  /** What a replica may miss while it is away; one that is there may be LAG_FACTOR times as much behind. Default BACKLOG_BYTES. */
+  /**
+   * What a replica may miss while it is away; one that is there may be LAG_FACTOR times as much
+   * behind. Default BACKLOG_BYTES.
+   */
   readonly backlogBytes?: number;
 }
 
@@ -78,11 +100,17 @@ export interface OpenStore {
   whenFull(listener: (full: boolean) => void): void;
   /** Rewrites the log now. Rejects when that fails, or one runs already, or there is no log. */
   rewrite(): Promise<void>;
-  /** Stops timers, flushes the log to the disk whatever the policy, gives the folder free. Close the server first. */
+  /**
+   * Stops timers, flushes the log to the disk whatever the policy, gives the folder free. Close the
+   * server first.
+   */
   close(): Promise<void>;
 }
 
-/** @throws {LogError} for damage, naming file and offset; a StoreLogError for somebody else's log; an error with code ELOCKED when the folder is in use */
+/**
+ * @throws {LogError} for damage, naming file and offset; a StoreLogError for somebody else's log;
+ * an error with code ELOCKED when the folder is in use
+ */
 export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const { host, dir } = options;
   const opened = new Opened(options);
@@ -129,15 +157,20 @@ class Opened implements OpenStore {
       admitWrite: () => this.#log?.admit(),
       rewrite: () => `Background append only file rewriting ${this.#logOrRefuse().rewrite()}`,
       follow: (primary) => {
-        if (owner !== undefined) throw new Refusal(`ERR this store is a part of ${owner}, and follows no other`);
+        if (owner !== undefined) {
+          throw new Refusal(`ERR this store is a part of ${owner}, and follows no other`);
+        }
         this.#replication.follow(primary);
       },
       describeRole: (out) => this.#replication.describe(out),
       feed: (session, known) => this.#replication.feed(session, known),
     };
     this.#replication = new Replication({
-      host, store: this.store, copies: this.#copies,
-      primaryPassword: options.primaryPassword ?? "", backlogBytes: options.backlogBytes ?? BACKLOG_BYTES,
+      host,
+      store: this.store,
+      copies: this.#copies,
+      primaryPassword: options.primaryPassword ?? "",
+      backlogBytes: options.backlogBytes ?? BACKLOG_BYTES,
       flush: () => this.#flush(),
       applied: (group) => this.#gather(group),
       onTrouble: options.onTrouble ?? (() => {}),
@@ -155,7 +188,8 @@ class Opened implements OpenStore {
 
   async openLog(dir: string, lock: { release(): Promise<void> }): Promise<void> {
     const { host, durability = "everysec", segmentBytes, onFatal } = this.#options;
-    const { rewriteMinBytes = REWRITE_MIN_BYTES, maxBehindBytes = MAX_BEHIND_BYTES } = this.#options;
+    const { rewriteMinBytes = REWRITE_MIN_BYTES, maxBehindBytes = MAX_BEHIND_BYTES } =
+      this.#options;
     this.#lock = lock;
     const { store } = this;
     const log = await openLog({
@@ -168,7 +202,12 @@ class Opened implements OpenStore {
       },
     });
     this.recovery = log.recovery;
-    const storeLog = new StoreLog(log, { store, copies: this.#copies, rewriteMinBytes, maxBehindBytes });
+    const storeLog = new StoreLog(log, {
+      store,
+      copies: this.#copies,
+      rewriteMinBytes,
+      maxBehindBytes,
+    });
     storeLog.beforeCopy = () => this.#flush();
     store.role = "loading";
     try {
@@ -201,7 +240,9 @@ class Opened implements OpenStore {
 
   // #region gather
   #gather(group: string[][]): void {
-    if (this.#closed !== undefined || (this.#log === undefined && !this.#replication.wantsChanges)) return;
+    if (this.#closed !== undefined || (this.#log === undefined && !this.#replication.wantsChanges)) {
+      return;
+    }
     let cut = false;
     for (const piece of encodeGroup(group)) {
       this.#text.add(piece);
@@ -239,7 +280,9 @@ class Opened implements OpenStore {
 
   async rewrite(): Promise<void> {
     try {
-      await new Promise<void>((resolve, reject) => this.#logOrRefuse().rewrite((error) => (error === undefined ? resolve() : reject(error))));
+      await new Promise<void>((resolve, reject) =>
+        this.#logOrRefuse().rewrite((error) => (error === undefined ? resolve() : reject(error))),
+      );
     } catch (error) {
       throw error instanceof Refusal ? new Error(`Cannot rewrite the log: ${error.text}`) : error;
     }

@@ -1,9 +1,10 @@
 /**
  * Lesson 15: copies of the whole keyspace, one after the other.
  *
- * A rewrite of the log and the full copy for a replica are the same walk through all keys with different ends, and the engine
- * keeps one picture at a time (snapshot.ts). So they queue. Each goes a slice at a time, with everybody's commands in between,
- * and waits while its taker is not ready for more.
+ * A rewrite of the log and the full copy for a replica are the same walk through all keys with
+ * different ends, and the engine keeps one picture at a time (snapshot.ts). So they queue. Each
+ * goes a slice at a time, with everybody's commands in between, and waits while its taker is not
+ * ready for more.
  *
  * Invariant: `begin` and the picture are of the same moment: nothing is executed between them.
  * Test: test/15-store.log.test.ts
@@ -11,12 +12,17 @@
 import type { Snapshot } from "../data/snapshot.ts";
 import type { Store } from "../store.ts";
 
-/** Some two hundred small keys, each about a microsecond: a slice holds up the clients for 0.2 ms. */
+/**
+ * Some two hundred small keys, each about a microsecond: a slice holds up the clients for 0.2 ms.
+ */
 const BYTES_PER_SLICE = 16 * 1024;
 
 /** Who wants a copy, and takes it. */
 export interface CopyTaker {
-  /** Asked before the beginning and between slices. After false: somebody calls `Copies.poke` once it is true again. */
+  /**
+   * Asked before the beginning and between slices. After false: somebody calls `Copies.poke` once
+   * it is true again.
+   */
   isReady(): boolean;
   /** Nobody wants it any more. */
   isGone(): boolean;

@@ -1,8 +1,9 @@
 /**
- * Lesson 15: pieces on their way from those who make them, a slice at a time, to the disk, which takes them when it can.
+ * Lesson 15: pieces on their way from those who make them, a slice at a time, to the disk, which
+ * takes them when it can.
  *
- * Invariant: the queue is asked before more is made (`isFull`), so that a copy of a large store is never in memory whole. What
- * must not wait (a key that is about to change) comes in all the same.
+ * Invariant: the queue is asked before more is made (`isFull`), so that a copy of a large store is
+ * never in memory whole. What must not wait (a key that is about to change) comes in all the same.
  * Test: test/15-store.log.test.ts
  */
 

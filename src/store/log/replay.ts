@@ -3,9 +3,9 @@
  *
  *     snapshot's chunks, records ─▶ parser ─▶ group by group ─▶ Store.load
  *
- * A dump could be the log itself, which is in Redis's language already. But "SET k v, EXPIRE k 1, PERSIST k" read a day later
- * would lose k, whose deadline has passed before it is taken away; and counters that are read twice count twice. So a dump is
- * what the log comes to.
+ * A dump could be the log itself, which is in Redis's language already. But "SET k v, EXPIRE k 1,
+ * PERSIST k" read a day later would lose k, whose deadline has passed before it is taken away; and
+ * counters that are read twice count twice. So a dump is what the log comes to.
  *
  * Invariants: a group counts when its end is there; nothing is written.
  * Test: test/15-store.log.test.ts
@@ -21,7 +21,10 @@ const DUMP_CHARS = 64 * 1024;
 
 const STAR = 0x2a;
 
-/** What the log holds is not what this program writes. Not damage (that is a `LogError`): somebody else's records. */
+/**
+ * What the log holds is not what this program writes. Not damage (that is a `LogError`): somebody
+ * else's records.
+ */
 export class StoreLogError extends Error {
   override readonly name = "StoreLogError";
   readonly code = "BAD_RECORD";
@@ -39,16 +42,20 @@ export class Replay {
   /** Takes the bytes that come next; `where` names them in an error. @throws {StoreLogError} */
   take(where: string, bytes: Buffer): void {
     try {
-      // The parser takes any other first byte for a command that somebody types, and waits for the end of its line: a log of
-      // something else would look like one of ours that was torn off.
-      if (!this.#parser.isInside && bytes.length > 0 && bytes[0] !== STAR) throw new Error("it holds no commands of a store");
+      // The parser takes any other first byte for a command that somebody types, and waits for the
+      // end of its line: a log of something else would look like one of ours that was torn off.
+      if (!this.#parser.isInside && bytes.length > 0 && bytes[0] !== STAR) {
+        throw new Error("it holds no commands of a store");
+      }
       this.#parser.push(bytes);
       for (let argv = this.#parser.next(); argv !== undefined; argv = this.#parser.next()) {
         const group = this.#groups.take(argv);
         if (group !== undefined) for (const each of group) this.#store.load(each);
       }
     } catch (error) {
-      throw new StoreLogError(`Cannot replay ${where}: ${(error as Error).message}`, { cause: error });
+      throw new StoreLogError(`Cannot replay ${where}: ${(error as Error).message}`, {
+        cause: error,
+      });
     }
   }
 
@@ -59,12 +66,19 @@ export class Replay {
 }
 
 /**
- * What a folder of `openStore` holds, as commands for an empty Redis: its append-only file, or through `redis-cli --pipe`. Needs as
- * much memory as the store. Reads only; of a store that runs it is what was there at one moment.
+ * What a folder of `openStore` holds, as commands for an empty Redis: its append-only file, or
+ * through `redis-cli --pipe`. Needs as much memory as the store. Reads only; of a store that runs
+ * it is what was there at one moment.
  *
  * @throws {LogError} what `openStore` would refuse {@link StoreLogError} for somebody else's log
  */
-export async function* dumpResp({ host, dir }: { host: Host; dir: string }): AsyncGenerator<Buffer, void> {
+export async function* dumpResp({
+  host,
+  dir,
+}: {
+  host: Host;
+  dir: string;
+}): AsyncGenerator<Buffer, void> {
   const store = await readStore(host, `${dir}/log`);
   try {
     let text = "";

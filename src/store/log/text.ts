@@ -4,11 +4,12 @@
  *     *3 set greeting hello                        a group of one command is the command
  *     *1 multi  *3 lpush …  *2 del …  *1 exec      a group of several stands between MULTI and EXEC
  *
- * It is the protocol's own text (RESP arrays of bulk strings), so there is one parser and one dump format, and a real Redis
- * reads the log as it would read its own.
+ * It is the protocol's own text (RESP arrays of bulk strings), so there is one parser and one dump
+ * format, and a real Redis reads the log as it would read its own.
  *
- * Invariants: one spelling for each command, so that its length can be told from its arguments (`encodedBytes`): a replica
- * counts with it how far it has come. `GroupReader` hands out a group whole or not at all.
+ * Invariants: one spelling for each command, so that its length can be told from its arguments
+ * (`encodedBytes`): a replica counts with it how far it has come. `GroupReader` hands out a group
+ * whole or not at all.
  * Test: test/15-store.log.test.ts
  */
 
@@ -26,7 +27,10 @@ export function encodeCommand(argv: readonly string[]): string {
   return text;
 }
 
-/** What was done at once, so that it will be done at once again. In pieces: a group may be longer than a string can be. */
+/**
+ * What was done at once, so that it will be done at once again. In pieces: a group may be longer
+ * than a string can be.
+ */
 export function encodeGroup(group: readonly (readonly string[])[]): Iterable<string> {
   // Nearly all are of one command, and a generator costs as much as its text.
   return group.length === 1 ? encodePieces(group[0]!) : transaction(group);

@@ -7,11 +7,12 @@
  *               changes …, and titan.ping in silence
  *     replica   titan.ack offset            once a second
  *
- * Everything is a RESP array, so the replica needs the server's parser only. The names that begin with "titan." are no
- * changes and have no offset.
+ * Everything is a RESP array, so the replica needs the server's parser only. The names that begin
+ * with "titan." are no changes and have no offset.
  *
- * Invariants: a titan.* command stands between two groups; what is written and not yet taken is a block and the socket's own
- * buffer, for the rest waits in the backlog; of a copy, `mostBytes` and one key.
+ * Invariants: a titan.* command stands between two groups; what is written and not yet taken is a
+ * block and the socket's own buffer, for the rest waits in the backlog; of a copy, `mostBytes` and
+ * one key.
  * Test: test/15-store.replica.test.ts
  */
 import type { Socket, SocketHandlers } from "#host";
@@ -26,7 +27,10 @@ const PIECE_CHARS = 64 * 1024;
 export interface FeedContext {
   readonly id: string;
   readonly backlog: Backlog;
-  /** Of a copy, so much may wait for a replica that does not read, and the key that is being written. */
+  /**
+   * Of a copy, so much may wait for a replica that does not read, and the key that is being
+   * written.
+   */
   readonly mostBytes: number;
   now(): number;
   /** All changes so far are to be in the backlog. */
@@ -62,7 +66,9 @@ export class Feed implements CopyTaker {
     this.heardAt = context.now();
     this.#offset = offset ?? 0;
     this.state = offset === undefined ? "wait" : "online";
-    if (offset !== undefined) this.#write(encodeCommand(["titan.continue", context.id, String(offset)]));
+    if (offset !== undefined) {
+      this.#write(encodeCommand(["titan.continue", context.id, String(offset)]));
+    }
   }
 
   readonly handlers: SocketHandlers = {
@@ -101,7 +107,9 @@ export class Feed implements CopyTaker {
   }
 
   ping(): void {
-    const idle = this.state === "wait" || (this.state === "online" && this.#offset === this.#context.backlog.end);
+    const idle =
+      this.state === "wait" ||
+      (this.state === "online" && this.#offset === this.#context.backlog.end);
     if (idle && !this.#full && !this.#closed) this.#write(PING);
   }
 
@@ -131,9 +139,12 @@ export class Feed implements CopyTaker {
 
   emit(argv: string[]): void {
     if (this.#closed) return;
-    // Keys that are about to change are written out at once, however much waits: one that does not read could be sent all there
-    // is. But a key of any size must be sent whole, or a large one that changes often could never be copied.
-    if (argv[1] !== this.#key && this.#socket.pendingBytes > this.#context.mostBytes) return this.destroy();
+    // Keys that are about to change are written out at once, however much waits: one that does not
+    // read could be sent all there is. But a key of any size must be sent whole, or a large one
+    // that changes often could never be copied.
+    if (argv[1] !== this.#key && this.#socket.pendingBytes > this.#context.mostBytes) {
+      return this.destroy();
+    }
     this.#key = argv[1];
     this.#text += encodeCommand(argv);
     if (this.#text.length >= PIECE_CHARS) this.#writeText();
@@ -157,12 +168,15 @@ export class Feed implements CopyTaker {
   }
 
   #onData(chunk: Buffer): void {
-    // One that talks and does not read is as good as silent: a copy for it keeps all others waiting.
+    // One that talks and does not read is as good as silent: a copy for it keeps all others
+    // waiting.
     if (!this.#full) this.heardAt = this.#context.now();
     try {
       this.#parser.push(chunk);
       for (let argv = this.#parser.next(); argv !== undefined; argv = this.#parser.next()) {
-        if (argv[0] === "titan.ack" && this.#context.backlog.end >= Number(argv[1])) this.ackOffset = Number(argv[1]);
+        if (argv[0] === "titan.ack" && this.#context.backlog.end >= Number(argv[1])) {
+          this.ackOffset = Number(argv[1]);
+        }
       }
     } catch {
       this.destroy(); // it speaks something else

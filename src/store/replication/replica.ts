@@ -5,16 +5,19 @@
  *      ▲                         └▶ titan.full ─▶ a copy ─▶ titan.end ─▶──┘
  *      └──── a pause, doubled each time, half of it chance ◀── cut, refused, silent
  *
- * What is applied has a number, counted from the text's own length. After a cut the replica says how far it is, and gets the
- * rest: every group once. It counts a group when it has done all of it, so a group that was cut in two comes again whole.
+ * What is applied has a number, counted from the text's own length. After a cut the replica says
+ * how far it is, and gets the rest: every group once. It counts a group when it has done all of it,
+ * so a group that was cut in two comes again whole.
  *
- * A copy replaces what the replica had when it is whole, and not before: until then the old data is kept, and in the replica's
- * log the copy is one group, which counts when its EXEC is there. A replica that dies in the midst of it, or that is made a
- * primary because its primary died, has what it had.
+ * A copy replaces what the replica had when it is whole, and not before: until then the old data is
+ * kept, and in the replica's log the copy is one group, which counts when its EXEC is there. A
+ * replica that dies in the midst of it, or that is made a primary because its primary died, has
+ * what it had.
  *
- * Invariants: `known` and the keyspace belong together, or `known` is undefined; while a copy comes, the role is `loading`: no
- * client sees half of it, and no copy is made of it.
- * Left out: a copy that needs no memory beside the old data's; keeping `known` over a restart (a restarted replica copies anew); replicas of replicas.
+ * Invariants: `known` and the keyspace belong together, or `known` is undefined; while a copy
+ * comes, the role is `loading`: no client sees half of it, and no copy is made of it.
+ * Left out: a copy that needs no memory beside the old data's; keeping `known` over a restart (a
+ * restarted replica copies anew); replicas of replicas.
  * Test: test/15-store.replica.test.ts
  */
 import type { Address, Host, Socket, Timer } from "#host";
@@ -24,13 +27,19 @@ import type { Copies } from "../log/persist.ts";
 import { RespParser } from "../resp/resp.ts";
 import type { Store } from "../store.ts";
 
-/** From a tenth of a second to five: a primary that comes back is not stampeded, and not kept waiting. */
+/**
+ * From a tenth of a second to five: a primary that comes back is not stampeded, and not kept
+ * waiting.
+ */
 const REDIAL = retryPolicy({ delayMs: 100, backoff: 2, maxDelayMs: 5000, jitter: 0.5 });
 const DIAL_MS = 5000;
 const MINUS = 45;
 /** As in Redis: how often a replica says how far it is. */
 const ACK_MS = 1000;
-/** As in Redis: nothing heard for this long, and the other end counts as gone. The primary pings every ten seconds. */
+/**
+ * As in Redis: nothing heard for this long, and the other end counts as gone. The primary pings
+ * every ten seconds.
+ */
 export const REPLICATION_SILENCE_MS = 60_000;
 
 export interface ReplicaOptions {
@@ -118,7 +127,9 @@ export class ReplicaLink {
         if (this.#socket === socket) this.#onData(chunk);
       },
       onClose: (error) => {
-        if (this.#socket === socket) this.#drop(error?.message ?? "the primary closed the connection");
+        if (this.#socket === socket) {
+          this.#drop(error?.message ?? "the primary closed the connection");
+        }
       },
     });
     const password = this.#options.password();
@@ -141,7 +152,9 @@ export class ReplicaLink {
     const { host } = this.#options;
     this.#timer?.cancel();
     this.#timer = host.timers.after(ACK_MS, () => {
-      if (!this.#paused && host.clock.monotonic() - this.#heardAt >= REPLICATION_SILENCE_MS) return this.#drop("the primary is silent");
+      if (!this.#paused && host.clock.monotonic() - this.#heardAt >= REPLICATION_SILENCE_MS) {
+        return this.#drop("the primary is silent");
+      }
       if (this.#isFed) this.#send(["titan.ack", String(Math.max(0, this.offset))]);
       this.#watch();
     });
@@ -156,7 +169,9 @@ export class ReplicaLink {
     this.#heardAt = this.#options.host.clock.monotonic();
     const socket = this.#socket;
     // An error may have quotes in it, which no command in a line may have anywhere.
-    if (chunk[0] === MINUS && !this.#parser.isInside) return this.#drop(chunk.toString("latin1", 1).split("\r\n", 1)[0]!);
+    if (chunk[0] === MINUS && !this.#parser.isInside) {
+      return this.#drop(chunk.toString("latin1", 1).split("\r\n", 1)[0]!);
+    }
     try {
       this.#parser.push(chunk);
       for (let argv = this.#parser.next(); argv !== undefined; argv = this.#parser.next()) {
@@ -199,7 +214,8 @@ export class ReplicaLink {
   #remember(group: string[][]): void {
     const { applied } = this.#options;
     if (this.#copying === undefined) applied(group);
-    else for (const each of group) applied([each]); // a MULTI in it would begin the copy's own group anew
+    // a MULTI in it would begin the copy's own group anew
+    else for (const each of group) applied([each]);
   }
 
   // #region copy
@@ -236,7 +252,8 @@ export class ReplicaLink {
     this.#copying = undefined;
     this.#restore?.();
     this.#restore = undefined;
-    applied([]); // MULTI, EXEC: a second MULTI begins anew, and what was behind the first is forgotten
+    // MULTI, EXEC: a second MULTI begins anew, and what was behind the first is forgotten
+    applied([]);
     copies.hold(false);
     store.role = "replica";
   }
@@ -278,7 +295,10 @@ export class ReplicaLink {
     this.#timer?.cancel();
     if (this.#stopped) return;
     const { host } = this.#options;
-    this.#timer = host.timers.after(backoffDelayMs(REDIAL, ++this.#attempt, () => host.random.unit()), () => void this.#dial());
+    this.#timer = host.timers.after(
+      backoffDelayMs(REDIAL, ++this.#attempt, () => host.random.unit()),
+      () => void this.#dial(),
+    );
   }
 
   #tell(trouble: string | undefined): void {

@@ -4,13 +4,15 @@
  *     client ─▶ primary ─▶ [ backlog ] ─▶ replica ─▶ its own log
  *                                    └──▶ replica
  *
- * The stream is what the log gets, byte for byte, and an answer does not wait for it: a replica is behind by what is on the
- * wire, and a primary that dies takes that along. Replicas are for reading and for having a copy elsewhere.
+ * The stream is what the log gets, byte for byte, and an answer does not wait for it: a replica is
+ * behind by what is on the wire, and a primary that dies takes that along. Replicas are for reading
+ * and for having a copy elsewhere.
  *
- * Invariants: a stream has an id, new whenever a process starts or begins to be a primary, and an offset means something only
- * with its id; after a full copy or a continuation the replica's keyspace is the primary's at its offset.
- * Left out: choosing a new primary when the old one dies (REPLICAOF does what somebody has decided); WAIT; a second id that
- * would spare the other replicas a full copy after that.
+ * Invariants: a stream has an id, new whenever a process starts or begins to be a primary, and an
+ * offset means something only with its id; after a full copy or a continuation the replica's
+ * keyspace is the primary's at its offset.
+ * Left out: choosing a new primary when the old one dies (REPLICAOF does what somebody has
+ * decided); WAIT; a second id that would spare the other replicas a full copy after that.
  * Test: test/15-store.replica.test.ts
  */
 import type { Address, Host, Timer } from "#host";
@@ -23,11 +25,15 @@ import type { Session } from "../session.ts";
 import type { Store } from "../store.ts";
 import type { Replies } from "../types.ts";
 
-/** What a replica may miss while it is away: an eighth of a second of a gigabit line, minutes of usual traffic. */
+/**
+ * What a replica may miss while it is away: an eighth of a second of a gigabit line, minutes of
+ * usual traffic.
+ */
 export const BACKLOG_BYTES = 16 * 1024 * 1024;
 /**
- * So many times as much may one be behind that is there, or is being copied to: 128 MiB, room for two of the largest values; or a
- * copy of a gigabyte, ten seconds of a gigabit line, while 200,000 small changes a second come in.
+ * So many times as much may one be behind that is there, or is being copied to: 128 MiB, room for
+ * two of the largest values; or a copy of a gigabyte, ten seconds of a gigabit line, while 200,000
+ * small changes a second come in.
  */
 export const LAG_FACTOR = 8;
 /** As in Redis. */
@@ -63,9 +69,15 @@ export class Replication {
     this.#id = this.#freshId();
     const { store } = options;
     store.info.set("Replication", () => this.info());
-    store.config.define("masterauth", { get: () => this.#password, set: (value) => void (this.#password = value) });
+    store.config.define("masterauth", {
+      get: () => this.#password,
+      set: (value) => void (this.#password = value),
+    });
     store.config.define("repl-backlog-size", { get: () => String(options.backlogBytes) });
-    store.config.define("replicaof", { get: () => (this.#link === undefined ? "" : `${this.#link.primary.host} ${this.#link.primary.port}`) });
+    store.config.define("replicaof", {
+      get: () =>
+        this.#link === undefined ? "" : `${this.#link.primary.host} ${this.#link.primary.port}`,
+    });
   }
 
   #freshId(): string {
@@ -85,17 +97,24 @@ export class Replication {
     this.#trim(this.#backlog);
   }
 
-  /** Who reads gets more time than who is away: a change may be larger than the backlog, and a copy takes long. */
+  /**
+   * Who reads gets more time than who is away: a change may be larger than the backlog, and a copy
+   * takes long.
+   */
   #trim(backlog: Backlog): void {
     const { backlogBytes } = this.#options;
-    backlog.trim([...this.#feeds].some(({ isBehind }) => isBehind) ? LAG_FACTOR * backlogBytes : backlogBytes);
+    backlog.trim(
+      [...this.#feeds].some(({ isBehind }) => isBehind) ? LAG_FACTOR * backlogBytes : backlogBytes,
+    );
     for (const feed of this.#feeds) if (feed.isLost) feed.destroy();
   }
 
   // #region feed
   /** TITAN.SYNC: this client's connection becomes a replica's. */
   feed(session: Session, known: { readonly id: string; readonly offset: number }): void {
-    if (this.#link !== undefined) throw new Refusal("ERR a replica has no replicas of its own: ask its primary");
+    if (this.#link !== undefined) {
+      throw new Refusal("ERR a replica has no replicas of its own: ask its primary");
+    }
     const { host, copies, flush } = this.#options;
     flush();
     const backlog = (this.#backlog ??= new Backlog());
@@ -128,8 +147,12 @@ export class Replication {
     this.#timer = host.timers.after(PING_MS, () => {
       this.#timer = undefined;
       for (const feed of [...this.#feeds]) {
-        if (feed.state !== "wait" && host.clock.monotonic() - feed.heardAt >= REPLICATION_SILENCE_MS) feed.destroy();
-        else feed.ping();
+        if (
+          feed.state !== "wait" &&
+          host.clock.monotonic() - feed.heardAt >= REPLICATION_SILENCE_MS
+        ) {
+          feed.destroy();
+        } else feed.ping();
       }
       this.#watch();
     });
@@ -139,7 +162,9 @@ export class Replication {
   follow(primary: Address | undefined): void {
     const { host, store, copies, flush, applied, caughtUp, onTrouble } = this.#options;
     const before = this.#link?.primary;
-    if (primary !== undefined && before?.host === primary.host && before.port === primary.port) return;
+    if (primary !== undefined && before?.host === primary.host && before.port === primary.port) {
+      return;
+    }
     flush();
     this.#link?.stop();
     this.#link = undefined;
@@ -152,7 +177,16 @@ export class Replication {
     this.#cutOff();
     this.#backlog = undefined;
     store.role = "replica";
-    this.#link = new ReplicaLink({ host, store, primary, password: () => this.#password, applied, copies, caughtUp, onTrouble: (trouble) => onTrouble(primary, trouble) });
+    this.#link = new ReplicaLink({
+      host,
+      store,
+      primary,
+      password: () => this.#password,
+      applied,
+      copies,
+      caughtUp,
+      onTrouble: (trouble) => onTrouble(primary, trouble),
+    });
   }
 
   #cutOff(): void {
@@ -189,25 +223,44 @@ export class Replication {
   info(): Record<string, string | number> {
     const link = this.#link;
     const { host, store, backlogBytes } = this.#options;
-    const own = link === undefined ? { role: "master" } : {
-      role: "slave", master_host: link.primary.host, master_port: link.primary.port,
-      master_link_status: link.state === "connected" ? "up" : "down", master_sync_in_progress: store.role === "loading" ? 1 : 0,
-      slave_repl_offset: link.offset, slave_read_only: 1,
-      // Ours alone: whoever sees "down" asks why.
-      ...(link.trouble !== undefined && { master_link_trouble: link.trouble.replace(/\s+/g, " ") }),
-    };
+    const own =
+      link === undefined
+        ? { role: "master" }
+        : {
+            role: "slave",
+            master_host: link.primary.host,
+            master_port: link.primary.port,
+            master_link_status: link.state === "connected" ? "up" : "down",
+            master_sync_in_progress: store.role === "loading" ? 1 : 0,
+            slave_repl_offset: link.offset,
+            slave_read_only: 1,
+            // Ours alone: whoever sees "down" asks why.
+            ...(link.trouble !== undefined && {
+              master_link_trouble: link.trouble.replace(/\s+/g, " "),
+            }),
+          };
     const feeds = Object.fromEntries([...this.#feeds].map((feed, i) => {
       const { ip, port } = addressOf(feed);
-      const state = feed.state === "online" ? "online" : feed.state === "copy" ? "send_bulk" : "wait_bgsave";
-      return [`slave${i}`, `ip=${ip},port=${port},state=${state},offset=${feed.ackOffset},lag=${Math.floor((host.clock.monotonic() - feed.heardAt) / 1000)}`];
+      const state =
+        feed.state === "online" ? "online" : feed.state === "copy" ? "send_bulk" : "wait_bgsave";
+      return [
+        `slave${i}`,
+        `ip=${ip},port=${port},state=${state},offset=${feed.ackOffset},lag=${Math.floor((host.clock.monotonic() - feed.heardAt) / 1000)}`,
+      ];
     }));
     const { start = 0, end = 0 } = this.#backlog ?? {};
     return {
-      ...own, connected_slaves: this.#feeds.size, ...feeds,
-      master_replid: link === undefined ? this.#id : link.id, master_repl_offset: link === undefined ? end : link.offset,
-      repl_backlog_active: this.#backlog === undefined ? 0 : 1, repl_backlog_size: backlogBytes,
-      repl_backlog_first_byte_offset: start, repl_backlog_histlen: end - start,
-      sync_full: this.#counts.full, sync_partial_ok: this.#counts.partial,
+      ...own,
+      connected_slaves: this.#feeds.size,
+      ...feeds,
+      master_replid: link === undefined ? this.#id : link.id,
+      master_repl_offset: link === undefined ? end : link.offset,
+      repl_backlog_active: this.#backlog === undefined ? 0 : 1,
+      repl_backlog_size: backlogBytes,
+      repl_backlog_first_byte_offset: start,
+      repl_backlog_histlen: end - start,
+      sync_full: this.#counts.full,
+      sync_partial_ok: this.#counts.partial,
     };
   }
 

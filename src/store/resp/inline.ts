@@ -11,8 +11,8 @@
  * next space or quote, or inside quotes up to the next char that is special there. A char at a time
  * it took ten times as long, and a stranger may send lines of 16 KiB.
  *
- * Invariant: an argument keeps no more than twice its length alive. V8 makes a slice that points into
- * its line: a short key would keep the 64 KiB that it was cut from.
+ * Invariant: an argument keeps no more than twice its length alive. V8 makes a slice that points
+ * into its line: a short key would keep the 64 KiB that it was cut from.
  */
 const ESCAPES: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", b: "\b", a: "\x07" };
 const HEX = /^[0-9a-fA-F]{2}$/;
@@ -38,7 +38,8 @@ const SPECIAL = ['"', "'", "\t", "\r", "\v", "\f", "\n"];
  * glued to one that is.
  */
 export function splitInline(line: string): string[] | undefined {
-  // V8 looks for one char in a long string many at a time; for one of a class it takes each in turn.
+  // V8 looks for one char in a long string many at a time; for one of a class it takes each in
+  // turn.
   for (const char of SPECIAL) if (line.includes(char)) return splitQuoted(line);
   const argv: string[] = [];
   for (let at = 0, end = 0; at < line.length; at = end + 1) {

@@ -1,12 +1,14 @@
 /**
- * Bytes in, lines and blocks out, whatever the pieces that the bytes come in. Both RESP parsers stand on it.
+ * Bytes in, lines and blocks out, whatever the pieces that the bytes come in. Both RESP parsers
+ * stand on it.
  *
  *     chunk    what is being read, from `at`; a line or a block that lies in it whole is never copied first
  *     waiting  chunks that came before `chunk` was used up: a blocked client's pipeline
  *     partial  the beginning of a line or a block whose end has not come
  *
- * Invariants: every byte is looked at a constant number of times, even if they come one by one; `partial` grows with
- * what has arrived, never with what was promised: `$67108864` and silence cost nothing.
+ * Invariants: every byte is looked at a constant number of times, even if they come one by one;
+ * `partial` grows with what has arrived, never with what was promised: `$67108864` and silence cost
+ * nothing.
  */
 import { RespError, type RespErrorCode } from "./error.ts";
 
@@ -14,11 +16,16 @@ const NOTHING: Buffer = Buffer.alloc(0);
 const LF = 10;
 const CR = 13;
 
-/** The least that `partial` starts with. Most lines and arguments that are cut in two are shorter. */
+/**
+ * The least that `partial` starts with. Most lines and arguments that are cut in two are shorter.
+ */
 const FIRST_PARTIAL_BYTES = 256;
 /** Growing by 4 copies a third of the block once more (1/4 + 1/16 + …); growing by 2, all of it. */
 const GROWTH = 4;
-/** What a waiting chunk costs beside its bytes: two objects and a slot. A peer may send a byte at a time. */
+/**
+ * What a waiting chunk costs beside its bytes: two objects and a slot. A peer may send a byte at a
+ * time.
+ */
 const CHUNK_BYTES = 256;
 
 export abstract class RespInput {
@@ -64,7 +71,8 @@ export abstract class RespInput {
     while (this.more()) {
       const end = this.chunk.indexOf(LF, this.at);
       const stop = end === -1 ? this.chunk.length : end;
-      if (this.partialBytes + stop - this.at > limitBytes + 1) this.die("TOO_LARGE", tooBig); // + 1: its CR
+      // + 1: its CR
+      if (this.partialBytes + stop - this.at > limitBytes + 1) this.die("TOO_LARGE", tooBig);
       if (end === -1 || this.partialBytes > 0) this.keep(stop, limitBytes + 1);
       if (end === -1) continue;
       const line = this.partialBytes > 0 ? this.finish() : this.chunk.subarray(this.at, end);
@@ -105,7 +113,9 @@ export abstract class RespInput {
   private keep(stop: number, mostBytes: number): void {
     const have = this.partialBytes + stop - this.at;
     if (have > this.partial.length) {
-      const bigger = Buffer.allocUnsafeSlow(Math.min(mostBytes, Math.max(FIRST_PARTIAL_BYTES, GROWTH * have)));
+      const bigger = Buffer.allocUnsafeSlow(
+        Math.min(mostBytes, Math.max(FIRST_PARTIAL_BYTES, GROWTH * have)),
+      );
       this.partial.copy(bigger, 0, 0, this.partialBytes);
       this.partial = bigger;
     }

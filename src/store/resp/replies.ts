@@ -4,9 +4,11 @@
  *     + simple   - error   : integer   $ bulk   * array           RESP2
  *     _ null   # bool   , double   ( big number   ! error   = text   % map   ~ set   > push          RESP3
  *
- * Arrays are collected on a stack of frames, not by recursion: the peer decides how deep they go, the stack of calls is ours.
+ * Arrays are collected on a stack of frames, not by recursion: the peer decides how deep they go,
+ * the stack of calls is ours.
  *
- * Invariants: as for `RespParser`; one reply costs at most `maxReplyBytes`, counting slots; depth is bounded.
+ * Invariants: as for `RespParser`; one reply costs at most `maxReplyBytes`, counting slots; depth
+ * is bounded.
  * Left out: streamed strings and attributes, which no server sends unasked.
  * Test: test/15-store.client.test.ts
  */
@@ -21,7 +23,10 @@ const VALUE_BYTES = 96;
 /** A line other than an error or a status is a few digits. */
 const MAX_LINE_BYTES = 64 * 1024;
 
-/** An error answer. `code` is its first word: ERR, WRONGTYPE, NOAUTH, … It is a value inside the answer of EXEC. */
+/**
+ * An error answer. `code` is its first word: ERR, WRONGTYPE, NOAUTH, … It is a value inside the
+ * answer of EXEC.
+ */
 export class StoreError extends Error {
   override readonly name = "StoreError";
   readonly code: string;
@@ -32,8 +37,11 @@ export class StoreError extends Error {
   }
 }
 
-/** `bigint` for an integer that a number cannot hold exactly. A RESP3 set is an array, a map a Map. */
-export type Value = string | Buffer | number | bigint | boolean | null | StoreError | Value[] | Map<Value, Value>;
+/**
+ * `bigint` for an integer that a number cannot hold exactly. A RESP3 set is an array, a map a Map.
+ */
+export type Value =
+  string | Buffer | number | bigint | boolean | null | StoreError | Value[] | Map<Value, Value>;
 
 /** What the server says without being asked: pub/sub. */
 export class Push {
@@ -73,7 +81,10 @@ export class ReplyParser extends RespInput {
     this.#maxBytes = options.maxReplyBytes ?? MAX_REPLY_BYTES;
   }
 
-  /** The next whole reply or push, or `undefined` until more bytes are pushed. @throws {RespError} once and for ever */
+  /**
+   * The next whole reply or push, or `undefined` until more bytes are pushed. @throws {RespError}
+   * once and for ever
+   */
   next(): Value | Push | undefined {
     if (this.dead) throw this.dead;
     while (this.more()) {
@@ -127,16 +138,22 @@ export class ReplyParser extends RespInput {
     if (this.#bulkKind === "!") return new StoreError(block.toString("utf8", 0, count));
     const start = this.#bulkKind === "=" ? Math.min(4, count) : 0; // "txt:"
     // A copy: a view of a few bytes would keep the whole chunk.
-    return this.#asBuffers ? Buffer.from(block.subarray(start, count)) : block.toString("utf8", start, count);
+    return this.#asBuffers
+      ? Buffer.from(block.subarray(start, count))
+      : block.toString("utf8", start, count);
   }
 
   #open(kind: Frame["kind"], line: string): Value | undefined {
     if (line === "*-1") return null;
     const count = this.#count(line) * (kind === "map" ? 2 : 1);
-    if (count === 0) return kind === "map" ? new Map() : kind === "array" ? [] : this.#malformed(line);
+    if (count === 0) {
+      return kind === "map" ? new Map() : kind === "array" ? [] : this.#malformed(line);
+    }
     // Paid for here, taken as they come: a promise of many gets no array of that length.
     this.#pay(count);
-    if (this.#frames.length === MAX_REPLY_DEPTH) this.die("TOO_LARGE", `Cannot read reply: depth exceeds ${MAX_REPLY_DEPTH}`);
+    if (this.#frames.length === MAX_REPLY_DEPTH) {
+      this.die("TOO_LARGE", `Cannot read reply: depth exceeds ${MAX_REPLY_DEPTH}`);
+    }
     this.#frames.push({ kind, items: [], missing: count });
     return undefined;
   }
@@ -149,7 +166,11 @@ export class ReplyParser extends RespInput {
       frame.items.push(value);
       if (--frame.missing > 0) return undefined;
       this.#frames.pop();
-      if (frame.kind === "push") return this.#frames.length === 0 ? new Push(frame.items) : this.#malformed("a push inside a reply");
+      if (frame.kind === "push") {
+        return this.#frames.length === 0
+          ? new Push(frame.items)
+          : this.#malformed("a push inside a reply");
+      }
       value = frame.kind === "map" ? pairs(frame.items) : frame.items;
     }
   }
@@ -160,7 +181,9 @@ export class ReplyParser extends RespInput {
 
   #pay(bytes: number): void {
     this.#replyBytes += bytes;
-    if (this.#replyBytes > this.#maxBytes) this.die("TOO_LARGE", `Cannot read reply: it exceeds ${this.#maxBytes} bytes`);
+    if (this.#replyBytes > this.#maxBytes) {
+      this.die("TOO_LARGE", `Cannot read reply: it exceeds ${this.#maxBytes} bytes`);
+    }
   }
 
   #malformed(found: string): never {

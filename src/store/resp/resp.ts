@@ -4,14 +4,16 @@
  *     *2\r\n $3\r\nGET\r\n $5\r\nvisit\r\n      an array of bulk strings: what programs send
  *     GET visit\r\n                            inline: what people type into a raw connection
  *
- * A command that lies in its chunk whole, which nearly all do, is read by `quick` in one pass over local variables. All
- * else (cut in two, wrong, from a stranger) goes through `next`, a step at a time, with every limit checked before
- * anything is kept. `quick` only ever takes what the slow way would take.
+ * A command that lies in its chunk whole, which nearly all do, is read by `quick` in one pass over
+ * local variables. All else (cut in two, wrong, from a stranger) goes through `next`, a step at a
+ * time, with every limit checked before anything is kept. `quick` only ever takes what the slow way
+ * would take.
  *
- * Invariants: the commands are the same whatever the pieces that their bytes come in; nothing is kept free for a length
- * that was promised; after an error the stream is over.
- * Left out: the lone "\r" that Redis takes for the end of a count, and the two bytes behind an argument that it skips
- * unseen. Here they must be "\r\n": a client that miscounts a length learns so, instead of having its data run as commands.
+ * Invariants: the commands are the same whatever the pieces that their bytes come in; nothing is
+ * kept free for a length that was promised; after an error the stream is over.
+ * Left out: the lone "\r" that Redis takes for the end of a count, and the two bytes behind an
+ * argument that it skips unseen. Here they must be "\r\n": a client that miscounts a length learns
+ * so, instead of having its data run as commands.
  * Test: test/15-store.resp.test.ts
  */
 import { splitInline } from "./inline.ts";
@@ -19,13 +21,19 @@ import { RespInput } from "./input.ts";
 
 /** The most arguments of one command. Redis's own limit for its first ten years. */
 export const MAX_ARGUMENTS = 1024 * 1024;
-/** The longest argument. Larger things are files: an artifact can be streamed, a value is always in memory whole. */
+/**
+ * The longest argument. Larger things are files: an artifact can be streamed, a value is always in
+ * memory whole.
+ */
 export const MAX_BULK_BYTES = 64 * 1024 * 1024;
 /** The longest inline command, and the longest line that says a count. As in Redis. */
 export const MAX_INLINE_BYTES = 64 * 1024;
 /** One command in all: four of the largest values, or a million arguments of 200 bytes. */
 export const MAX_COMMAND_BYTES = 4 * MAX_BULK_BYTES;
-/** What an argument costs beside its bytes: the string's header and a slot. A million empty ones are 24 MB. */
+/**
+ * What an argument costs beside its bytes: the string's header and a slot. A million empty ones are
+ * 24 MB.
+ */
 const ARGUMENT_BYTES = 24;
 
 /** Before AUTH: AUTH and HELLO need seven arguments of a few bytes. As in Redis. */
@@ -39,7 +47,10 @@ const MAX_UNTRUSTED_LINE_BYTES = 64;
 /** Counts beyond this take the slow way, which collects them over many chunks anyway. */
 const QUICK_ARGUMENTS = 1024;
 
-/** The longest argument that is looked for among the words of before, and how many are kept (a power of two; 50 kB in all). */
+/**
+ * The longest argument that is looked for among the words of before, and how many are kept (a power
+ * of two; 50 kB in all).
+ */
 const WORD_BYTES = 24;
 const WORDS = 1024;
 
@@ -54,13 +65,16 @@ const HEADER = -1;
 const INTEGER = /^(?:0|-?[1-9][0-9]{0,17})$/;
 
 /**
- * Cuts a stream into commands. One per connection: `push` what the socket delivers, then call `next` until it yields
- * nothing. Arguments are latin1: one char, one byte.
+ * Cuts a stream into commands. One per connection: `push` what the socket delivers, then call
+ * `next` until it yields nothing. Arguments are latin1: one char, one byte.
  *
- * @throws {RespError} from `push` and `next`; from then on every call throws the same error. Tell the client, and close.
+ * @throws {RespError} from `push` and `next`; from then on every call throws the same error. Tell
+ *   the client, and close.
  */
 export class RespParser extends RespInput {
-  /** Whether the sender has authenticated. Until then the limits are small: strangers get no memory. */
+  /**
+   * Whether the sender has authenticated. Until then the limits are small: strangers get no memory.
+   */
   trusted = true;
   /** Whether the line that is being read began with a star; undefined between lines. */
   private isMulti: boolean | undefined;
@@ -76,8 +90,12 @@ export class RespParser extends RespInput {
   }
 
   override get heldBytes(): number {
-    // What is promised is not held: of the argument that is coming, what has come is among the input's bytes.
-    return super.heldBytes + (this.argv === undefined ? 0 : this.commandBytes - Math.max(0, this.bulkBytes));
+    // What is promised is not held: of the argument that is coming, what has come is among the
+    // input's bytes.
+    return (
+      super.heldBytes +
+      (this.argv === undefined ? 0 : this.commandBytes - Math.max(0, this.bulkBytes))
+    );
   }
 
   /** The next whole command, never empty, or `undefined` until more bytes are pushed. */
@@ -108,9 +126,14 @@ export class RespParser extends RespInput {
     let digit = chunk[++at]! - ZERO;
     let count = digit;
     if (!(digit >= 1 && digit <= 9)) return undefined;
-    while (at < last && (digit = chunk[++at]! - ZERO) >= 0 && digit <= 9) count = count * 10 + digit;
-    if (count > QUICK_ARGUMENTS || at >= last || chunk[at] !== CR || chunk[++at] !== LF) return undefined;
-    // The count is bounded, and a list that grows by itself is mostly room: a third of the time to replay a log.
+    while (at < last && (digit = chunk[++at]! - ZERO) >= 0 && digit <= 9) {
+      count = count * 10 + digit;
+    }
+    if (count > QUICK_ARGUMENTS || at >= last || chunk[at] !== CR || chunk[++at] !== LF) {
+      return undefined;
+    }
+    // The count is bounded, and a list that grows by itself is mostly room: a third of the time to
+    // replay a log.
     const argv = new Array<string>(count);
     let filled = 0;
     do {
@@ -118,11 +141,22 @@ export class RespParser extends RespInput {
       let bytes = (digit = chunk[++at]! - ZERO);
       if (!(digit >= 0 && digit <= 9)) return undefined;
       // A zero may only stand alone: "$03" is an error, and errors are the slow way's.
-      while (at < last && (digit = chunk[++at]! - ZERO) >= 0 && digit <= 9 && bytes > 0) bytes = bytes * 10 + digit;
+      while (at < last && (digit = chunk[++at]! - ZERO) >= 0 && digit <= 9 && bytes > 0) {
+        bytes = bytes * 10 + digit;
+      }
       const start = at + 2;
       const end = start + bytes;
-      if (end >= last || chunk[at] !== CR || chunk[at + 1] !== LF || chunk[end] !== CR || chunk[end + 1] !== LF) return undefined;
-      argv[filled++] = bytes <= WORD_BYTES ? word(chunk, start, end) : chunk.toString("latin1", start, end);
+      if (
+        end >= last ||
+        chunk[at] !== CR ||
+        chunk[at + 1] !== LF ||
+        chunk[end] !== CR ||
+        chunk[end + 1] !== LF
+      ) {
+        return undefined;
+      }
+      argv[filled++] =
+        bytes <= WORD_BYTES ? word(chunk, start, end) : chunk.toString("latin1", start, end);
       at = end + 1;
     } while (filled < count);
     this.at = at + 1;
@@ -130,19 +164,29 @@ export class RespParser extends RespInput {
   }
   // #endregion
 
-  /** The first line of a command: a whole inline command, or `argv` is set up to be collected, or neither yet. */
+  /**
+   * The first line of a command: a whole inline command, or `argv` is set up to be collected, or
+   * neither yet.
+   */
   private begin(): string[] | undefined {
     // Which of the two it is says the first byte, and it may have come long before the line's end.
     this.isMulti ??= this.chunk[this.at] === STAR;
-    const line = this.isMulti ? this.line(this.mostLine, "Protocol error: too big mbulk count string") : this.inlineLine();
+    const line = this.isMulti
+      ? this.line(this.mostLine, "Protocol error: too big mbulk count string")
+      : this.inlineLine();
     if (line === undefined) return undefined;
     const multi = this.isMulti;
     this.isMulti = undefined;
     if (!multi) return this.inline(line);
     const count = number(line.slice(1));
-    if (count === undefined || count > MAX_ARGUMENTS) this.die("MALFORMED", "Protocol error: invalid multibulk length");
-    if (!this.trusted && count > MAX_UNTRUSTED_ARGUMENTS) this.die("TOO_LARGE", "Protocol error: unauthenticated multibulk length");
-    if (count <= 0) return undefined; // Redis ignores an empty command, and even one of -1 arguments
+    if (count === undefined || count > MAX_ARGUMENTS) {
+      this.die("MALFORMED", "Protocol error: invalid multibulk length");
+    }
+    if (!this.trusted && count > MAX_UNTRUSTED_ARGUMENTS) {
+      this.die("TOO_LARGE", "Protocol error: unauthenticated multibulk length");
+    }
+    // Redis ignores an empty command, and even one of -1 arguments
+    if (count <= 0) return undefined;
     this.argv = [];
     this.missing = count;
     this.commandBytes = 0;
@@ -154,15 +198,23 @@ export class RespParser extends RespInput {
   }
 
   private inlineLine(): string | undefined {
-    return this.line(this.trusted ? MAX_INLINE_BYTES : MAX_UNTRUSTED_BYTES, "Protocol error: too big inline request");
+    return this.line(
+      this.trusted ? MAX_INLINE_BYTES : MAX_UNTRUSTED_BYTES,
+      "Protocol error: too big inline request",
+    );
   }
 
   private inline(line: string): string[] | undefined {
     const argv = splitInline(line);
     if (argv === undefined) this.die("MALFORMED", "Protocol error: unbalanced quotes in request");
-    if (!this.trusted && argv.length > MAX_UNTRUSTED_ARGUMENTS) this.die("TOO_LARGE", "Protocol error: unauthenticated multibulk length");
-    // A browser that was tricked into POSTing here would run its body's lines as commands. As in Redis, it may not.
-    if (/^(?:post|host:)$/i.test(argv[0] ?? "")) this.die("MALFORMED", "Protocol error: this is HTTP");
+    if (!this.trusted && argv.length > MAX_UNTRUSTED_ARGUMENTS) {
+      this.die("TOO_LARGE", "Protocol error: unauthenticated multibulk length");
+    }
+    // A browser that was tricked into POSTing here would run its body's lines as commands. As in
+    // Redis, it may not.
+    if (/^(?:post|host:)$/i.test(argv[0] ?? "")) {
+      this.die("MALFORMED", "Protocol error: this is HTTP");
+    }
     return argv.length > 0 ? argv : undefined;
   }
 
@@ -188,7 +240,9 @@ export class RespParser extends RespInput {
     // #exercise bulkHeader
     const line = this.line(this.mostLine, "Protocol error: too big bulk count string");
     if (line === undefined) return false;
-    if (line[0] !== "$") this.die("MALFORMED", `Protocol error: expected '$', got '${line[0] ?? "\r"}'`);
+    if (line[0] !== "$") {
+      this.die("MALFORMED", `Protocol error: expected '$', got '${line[0] ?? "\r"}'`);
+    }
     const bytes = number(line.slice(1));
     if (bytes === undefined || bytes < 0) {
       this.die("MALFORMED", "Protocol error: invalid bulk length");
@@ -199,7 +253,9 @@ export class RespParser extends RespInput {
     if (bytes > MAX_BULK_BYTES) this.die("MALFORMED", "Protocol error: invalid bulk length");
     this.commandBytes += bytes + ARGUMENT_BYTES;
     const most = this.trusted ? MAX_COMMAND_BYTES : MAX_UNTRUSTED_COMMAND_BYTES;
-    if (this.commandBytes > most) this.die("TOO_LARGE", `Protocol error: command exceeds ${most} bytes`);
+    if (this.commandBytes > most) {
+      this.die("TOO_LARGE", `Protocol error: command exceeds ${most} bytes`);
+    }
     this.bulkBytes = bytes;
     return true;
     // #end-exercise
@@ -208,9 +264,10 @@ export class RespParser extends RespInput {
 }
 
 /**
- * Command names, hot keys and small values are the same few words again and again. Comparing one with a word of before takes
- * half the time of making a string, and what is found there has its hash already, which the maps it goes to ask for.
- * Each word has one place; another of the same place pushes it out, so that the table neither grows nor needs to be swept.
+ * Command names, hot keys and small values are the same few words again and again. Comparing one
+ * with a word of before takes half the time of making a string, and what is found there has its
+ * hash already, which the maps it goes to ask for. Each word has one place; another of the same
+ * place pushes it out, so that the table neither grows nor needs to be swept.
  */
 const words: string[] = new Array<string>(WORDS).fill("");
 
@@ -219,7 +276,10 @@ function word(chunk: Buffer, start: number, end: number): string {
   const length = end - start;
   if (length === 0) return "";
   // Keys differ at their ends: "user:1001", "user:1002".
-  const last = chunk[end - 1]! + (length > 1 ? chunk[end - 2]! * 31 : 0) + (length > 2 ? chunk[end - 3]! * 131 : 0);
+  const last =
+    chunk[end - 1]! +
+    (length > 1 ? chunk[end - 2]! * 31 : 0) +
+    (length > 2 ? chunk[end - 3]! * 131 : 0);
   const place = (last + chunk[start]! * 17 + length * 7) & (WORDS - 1);
   const known = words[place]!;
   if (known.length === length) {

@@ -8,9 +8,10 @@
  *     bool       :1 :0                #t #f
  *     nil        $-1, array: *-1      _
  *
- * Small answers are joined to one latin1 string, which becomes bytes once, in `take`: a string that grows is the cheapest
- * buffer there is in JavaScript. A large value is kept as the string it already is in the keyspace: until `take` it costs
- * nothing. What waits for a slow reader is packed into bytes now and then, as a string of pieces weighs several times its text.
+ * Small answers are joined to one latin1 string, which becomes bytes once, in `take`: a string that
+ * grows is the cheapest buffer there is in JavaScript. A large value is kept as the string it
+ * already is in the keyspace: until `take` it costs nothing. What waits for a slow reader is packed
+ * into bytes now and then, as a string of pieces weighs several times its text.
  *
  * Test: test/15-store.resp.test.ts
  */
@@ -18,7 +19,10 @@ import type { Replies } from "../types.ts";
 
 /** From here on a value is not joined: finding it a place costs less than copying it twice. */
 const LARGE_CHARS = 4 * 1024;
-/** Joined text is packed at this size: a pipeline's answers are below it, a waiting subscriber's are not. */
+/**
+ * Joined text is packed at this size: a pipeline's answers are below it, a waiting subscriber's are
+ * not.
+ */
 const PACK_CHARS = 16 * 1024;
 
 const SMALL_INTEGERS = 1024;
@@ -33,7 +37,10 @@ export class RespWriter implements Replies {
   #packed: (string | Buffer)[] = [];
   #packedBytes = 0;
 
-  /** @param keepBytes beyond this nothing is kept but the size: for a receiver who will not be sent it */
+  /**
+   * @param keepBytes beyond this nothing is kept but the size: for a receiver who will not be sent
+   * it
+   */
   constructor(keepBytes = Infinity) {
     this.#keepBytes = keepBytes;
   }
@@ -52,7 +59,8 @@ export class RespWriter implements Replies {
   }
 
   error(text: string): void {
-    // An error may quote what the client sent. A line end in it would let a key forge the answer behind.
+    // An error may quote what the client sent. A line end in it would let a key forge the answer
+    // behind.
     this.#add(`-${/[\r\n]/.test(text) ? text.replace(/[\r\n]/g, " ") : text}\r\n`);
   }
 
@@ -107,7 +115,8 @@ export class RespWriter implements Replies {
   }
 
   double(value: number): void {
-    const digits = value === Infinity ? "inf" : value === -Infinity ? "-inf" : String(value).toLowerCase();
+    const digits =
+      value === Infinity ? "inf" : value === -Infinity ? "-inf" : String(value).toLowerCase();
     if (this.protocol === 2) this.bulk(digits);
     else this.#add(`,${digits}\r\n`);
   }
@@ -128,7 +137,9 @@ export class RespWriter implements Replies {
     const isWhole = this.#packedBytes <= this.#keepBytes;
     const bytes = isWhole ? Buffer.allocUnsafeSlow(this.#packedBytes) : NOTHING;
     let at = 0;
-    for (const piece of isWhole ? this.#packed : []) at += typeof piece === "string" ? bytes.write(piece, at, "latin1") : piece.copy(bytes, at);
+    for (const piece of isWhole ? this.#packed : []) {
+      at += typeof piece === "string" ? bytes.write(piece, at, "latin1") : piece.copy(bytes, at);
+    }
     this.#packed = [];
     this.#packedBytes = 0;
     return bytes;

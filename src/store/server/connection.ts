@@ -1,21 +1,25 @@
 /**
- * One client of the store: bytes in, commands, bytes out, and never more memory than its limits say.
+ * One client of the store: bytes in, commands, bytes out, and never more memory than its limits
+ * say.
  *
  *     socket ─▶ parser ─▶ store ─▶ out ─▶ [ held until the log is on disk ] ─▶ ready ─▶ socket
  *       ▲                                                                       │
  *       └── paused while more than SOFT_OUTPUT_BYTES are owed, or wait ◀────────┘
  *
- * What has arrived is executed for up to TURN_MS, and what that answered leaves in one write; then the others have their turn. A client that does not read what it asked for
- * is not read from, and executes nothing, so what is owed to it stays near the soft limit. What it did not ask for just then,
- * published messages, cannot be held back at its side: a subscriber that falls behind by the hard limit is cut off.
+ * What has arrived is executed for up to TURN_MS, and what that answered leaves in one write; then
+ * the others have their turn. A client that does not read what it asked for is not read from, and
+ * executes nothing, so what is owed to it stays near the soft limit. What it did not ask for just
+ * then, published messages, cannot be held back at its side: a subscriber that falls behind by the
+ * hard limit is cut off.
  *
  * A client whose next command is a write, while the log is far behind, keeps it back and is not
  * read from until the log has caught up: haste is slowed down, not refused.
  *
- * A client that waits (BLPOP) is still read from: its going away must be noticed before an element is given to it.
+ * A client that waits (BLPOP) is still read from: its going away must be noticed before an element
+ * is given to it.
  *
- * Invariants: answers leave in the order of the commands; nothing is executed for a client that is blocked, behind or ending;
- * `Store.end` is called exactly once.
+ * Invariants: answers leave in the order of the commands; nothing is executed for a client that is
+ * blocked, behind or ending; `Store.end` is called exactly once.
  * Test: test/15-store.server.test.ts
  */
 import type { Host, Socket, SocketHandlers, Timer } from "#host";
@@ -25,19 +29,31 @@ import { RespParser } from "../resp/resp.ts";
 import type { Session } from "../session.ts";
 import type { Store } from "../store.ts";
 
-/** Answers owed to one client before it has to read some: a batch of 64 KiB chunks, and 1,000 such clients are 1 GiB. */
+/**
+ * Answers owed to one client before it has to read some: a batch of 64 KiB chunks, and 1,000 such
+ * clients are 1 GiB.
+ */
 export const SOFT_OUTPUT_BYTES = 1024 * 1024;
-/** What one answer may come to: four of the largest values. Beyond it the client is cut off, before the bytes are made. */
+/**
+ * What one answer may come to: four of the largest values. Beyond it the client is cut off, before
+ * the bytes are made.
+ */
 export const HARD_OUTPUT_BYTES = 256 * 1024 * 1024;
 /** What a subscriber may be behind. As in Redis: about a second of a full 250 Mbit/s line. */
 export const HARD_PUSH_BYTES = 32 * 1024 * 1024;
-/** What a blocked client may send ahead; then it is cut off. Not paused: its going away must be noticed. */
+/**
+ * What a blocked client may send ahead; then it is cut off. Not paused: its going away must be
+ * noticed.
+ */
 export const MAX_AHEAD_BYTES = 16 * 1024 * 1024;
 /** After this long of one client's commands the others have a turn. */
 const TURN_MS = 10;
 /** Looking at the clock costs a thirtieth of a small command; a large one may take 40 ms. */
 const COMMANDS_PER_LOOK = 4;
-/** After our last word: time to read it before the connection is cut. A loopback needs 1 ms, a bad line 1 s. */
+/**
+ * After our last word: time to read it before the connection is cut. A loopback needs 1 ms, a bad
+ * line 1 s.
+ */
 export const LINGER_MS = 2000;
 
 /** A client that costs less than this is not counted: ten thousand of them are 160 MB. */
@@ -217,7 +233,12 @@ export class StoreConnection {
     // Meanwhile only `out` grows: nothing leaves while commands run.
     const budget = SOFT_OUTPUT_BYTES - (this.owedBytes - this.#out.size);
     try {
-      while (!this.#ending && !this.#closed && session.blocked === undefined && this.#out.size < budget) {
+      while (
+        !this.#ending &&
+        !this.#closed &&
+        session.blocked === undefined &&
+        this.#out.size < budget
+      ) {
         const argv = this.#take();
         if (argv === undefined) break;
         store.execute(session, argv);
@@ -262,7 +283,9 @@ export class StoreConnection {
 
   /** Nothing of ours may come behind the first byte of the new owner. */
   #handOver(takeOver: NonNullable<Session["takeOver"]>): void {
-    if (this.#heldBytes + this.#readyBytes > 0 || this.#socketFull || this.#parser.unreadBytes > 0) return this.destroy();
+    if (this.#heldBytes + this.#readyBytes > 0 || this.#socketFull || this.#parser.unreadBytes > 0) {
+      return this.destroy();
+    }
     if (this.#out.size > 0) this.#socket.write(this.#out.take());
     this.#account(0); // a replica's limit is the backlog
     this.#taken = takeOver(this.#socket);
@@ -276,7 +299,8 @@ export class StoreConnection {
       else if (!this.#socketFull) {
         const full = this.owedBytes >= SOFT_OUTPUT_BYTES;
         this.#deliver(this.#out.take());
-        // The socket took it all at once: the commands behind it come in a later turn, after other clients'.
+        // The socket took it all at once: the commands behind it come in a later turn, after other
+        // clients'.
         if (full) this.#shared.flushLater(this);
       }
     }
@@ -308,7 +332,9 @@ export class StoreConnection {
   /** Reads on, or does not: a client that gets no answers asks no more questions. */
   #throttle(): void {
     this.#account(this.heldBytes);
-    if (this.#parser.unreadBytes > MAX_AHEAD_BYTES && this.#session.blocked !== undefined) return this.destroy();
+    if (this.#parser.unreadBytes > MAX_AHEAD_BYTES && this.#session.blocked !== undefined) {
+      return this.destroy();
+    }
     const waits = this.#next !== undefined || this.owedBytes >= SOFT_OUTPUT_BYTES
       || this.#parser.unreadBytes > SOFT_OUTPUT_BYTES;
     const wanted = !this.#ending && this.#session.blocked === undefined && waits;
@@ -336,7 +362,8 @@ export class StoreConnection {
     if (this.#ended) return;
     this.#ended = true;
     this.#socket.end();
-    // What it still sends is read and dropped meanwhile: closing on unread bytes would reset the connection, and our last word with it.
+    // What it still sends is read and dropped meanwhile: closing on unread bytes would reset the
+    // connection, and our last word with it.
     this.#cutLater();
   }
 

@@ -5,11 +5,12 @@
  *             onData ─▶ commands ─▶ log, unsynced ─┤        one fsync for all of them
  *     end of the turn:      afterCommit() ◀────────┘ ··· ─▶ answers of this turn leave
  *
- * Without `afterCommit` the answers of a client leave when its commands are done. With it, everything a turn answered waits
- * until its promise resolves, turns in order: a client that reads "+OK" reads a promise, and one that reads a value reads one
- * that cannot be taken back.
+ * Without `afterCommit` the answers of a client leave when its commands are done. With it,
+ * everything a turn answered waits until its promise resolves, turns in order: a client that reads
+ * "+OK" reads a promise, and one that reads a value reads one that cannot be taken back.
  *
- * Invariants: no timer runs and no buffer is held for a client that is idle; a port that others can reach has a password.
+ * Invariants: no timer runs and no buffer is held for a client that is idle; a port that others can
+ * reach has a password.
  * Left out: TLS (as in Redis's own early years: put a tunnel in front).
  * Test: test/15-store.server.test.ts
  */
@@ -21,7 +22,10 @@ import type { Store } from "../store.ts";
 /** As in Redis. An idle client costs about 11 kB here, most of it Node's socket. */
 export const MAX_CLIENTS = 10_000;
 
-/** What all clients together may keep us holding: answers, half commands, transactions. Four of the largest answers. */
+/**
+ * What all clients together may keep us holding: answers, half commands, transactions. Four of the
+ * largest answers.
+ */
 export const MAX_CLIENTS_BYTES = 1024 * 1024 * 1024;
 
 export interface StoreServerOptions {
@@ -34,8 +38,8 @@ export interface StoreServerOptions {
   /** Default MAX_CLIENTS_BYTES: beyond it, the client that costs most is cut off. */
   readonly maxClientsBytes?: number;
   /**
-   * Called at the end of a turn that answered something. While its promise is pending the answers wait; if it rejects, their
-   * clients are cut off, for what they would have been told is not so.
+   * Called at the end of a turn that answered something. While its promise is pending the answers
+   * wait; if it rejects, their clients are cut off, for what they would have been told is not so.
    */
   readonly afterCommit?: () => Promise<void> | undefined;
   /**
@@ -50,7 +54,9 @@ export interface StoreServerOptions {
   readonly whenFull?: (listener: (full: boolean) => void) => void;
 }
 
-/** `UNPROTECTED`: others could reach the port, and no password stands in their way. Not retryable. */
+/**
+ * `UNPROTECTED`: others could reach the port, and no password stands in their way. Not retryable.
+ */
 export class StoreServerError extends Error {
   override readonly name = "StoreServerError";
   readonly code = "UNPROTECTED";
@@ -66,16 +72,21 @@ export interface StoreServer extends Address {
 /**
  * Serves `store` to RESP clients.
  *
- * @throws {StoreServerError} for an open port without a password; the system's error (EADDRINUSE, …) when it cannot listen
+ * @throws {StoreServerError} for an open port without a password; the system's error (EADDRINUSE,
+ *   …) when it cannot listen
  */
 export async function startStore(options: StoreServerOptions): Promise<StoreServer> {
   const { host, listen, store } = options;
   if (!isLoopback(listen.host) && !store.config.hasPassword) {
-    throw new StoreServerError(`Cannot listen on ${listen.host}: it is not a loopback address, and no password is set`);
+    throw new StoreServerError(
+      `Cannot listen on ${listen.host}: it is not a loopback address, and no password is set`,
+    );
   }
   if (!isLoopback(listen.host)) keepPassword(store);
   const clients = new Clients(options);
-  store.config.define("maxmemory-clients", { get: () => String(options.maxClientsBytes ?? MAX_CLIENTS_BYTES) });
+  store.config.define("maxmemory-clients", {
+    get: () => String(options.maxClientsBytes ?? MAX_CLIENTS_BYTES),
+  });
   store.config.define("maxclients", { get: () => String(options.maxClients ?? MAX_CLIENTS) });
   const listener = await host.network.listen(listen, (socket) => clients.accept(socket));
   clients.address = `${listener.host}:${listener.port}`;
@@ -92,7 +103,10 @@ export async function startStore(options: StoreServerOptions): Promise<StoreServ
 /** CONFIG SET may change the password of an open port, and not take it away. */
 function keepPassword({ config }: Store): void {
   const { get, set } = config.settings.get("requirepass")!;
-  config.define("requirepass", { get, set: (value) => (value === "" ? "others can reach the port" : set!(value)) });
+  config.define("requirepass", {
+    get,
+    set: (value) => (value === "" ? "others can reach the port" : set!(value)),
+  });
 }
 
 class Clients implements Shared {
@@ -152,7 +166,9 @@ class Clients implements Shared {
     this.#bytes += bytes;
     while (this.#bytes > this.#maxBytes) {
       let largest: StoreConnection | undefined;
-      for (const each of this.#connections) if (each.accounted > (largest?.accounted ?? 0)) largest = each;
+      for (const each of this.#connections) {
+        if (each.accounted > (largest?.accounted ?? 0)) largest = each;
+      }
       if (largest === undefined) return;
       largest.destroy();
     }
