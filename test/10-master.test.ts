@@ -27,6 +27,7 @@ import {
   nextStart,
   readSnapshot,
   reasonOf,
+  MAX_REQUIREMENTS,
   staleAttempts,
   State,
   writeSnapshot,
@@ -34,7 +35,6 @@ import {
 } from "#core";
 import { message, u32, u53, union } from "#codec";
 import { GateList, JobInfo, MAX_WORKERS, type JobSpec, type Report } from "#wire";
-import { MAX_REQUIREMENTS } from "../src/master/core/state.ts";
 import {
   assertRecoverable, Bench, checkIndexes, randomLife, refusal, retry, spec,
 } from "./10-master.core.ts";

@@ -19,7 +19,9 @@
  * Test: test/10-master.test.ts
  */
 export { Event, type EventOf } from "./events.ts";
-export { isTerminal, State, type Job, type Observer, type Run, type Worker } from "./state.ts";
+export {
+  isTerminal, MAX_REQUIREMENTS, State, type Job, type Observer, type Run, type Worker,
+} from "./state.ts";
 export { apply } from "./apply.ts";
 export { eventDetail, eventText, Names } from "./event-text.ts";
 export {
