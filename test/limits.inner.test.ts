@@ -14,7 +14,7 @@ import { gzipSync } from "node:zlib";
 import { decideSubmit, State } from "#core";
 import { Dag, MAX_EDGES, MAX_JOBS } from "#dag";
 import { MAX_PROJECT_ENTRIES } from "#project";
-import { listTree, nodeHost, type Socket, type SocketHandlers } from "#host";
+import { listTree, nodeHost, nodeWorkFolders, type Socket, type SocketHandlers } from "#host";
 import { openLog, verifyLog } from "#log";
 import { definePipeline, limits, PipelineError } from "#pipeline";
 import { SimWorld } from "#simhost";
@@ -305,4 +305,17 @@ test("16 trees of projects are kept for the next jobs", async (t) => {
   await eventually("the oldest goes", () => kept() === 16);
   await trees.close();
   assert.equal(kept(), 16);
+});
+
+test("64 empty folders are kept for the next jobs", (t) => {
+  const root = mkdtempSync(join(tmpdir(), "titan-folders-"));
+  t.after(() => rmSync(root, { recursive: true }));
+  const folders = nodeWorkFolders(root);
+  const places = Array.from({ length: 65 }, (_, i) => join(root, String(i)));
+  for (const place of places) void folders.make(place);
+  const kept = places.map((place) => {
+    assert.ok(folders.removeLight(place));
+    return readdirSync(join(root, ".spare")).length;
+  });
+  assert.deepEqual(kept.slice(62), [63, 64, 64]);
 });
