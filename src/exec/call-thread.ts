@@ -301,6 +301,8 @@ export const HELPERS = `"use strict"; ${COMPILERS} ${describe}; ${encodeResult};
 /** The program of a process for calls, for `node -e`. */
 export function callProgram(limits: CallLimits): string {
   const kinds = JSON.stringify({ STDOUT, STDERR, DONE });
-  const thread = `${HELPERS} ${openReplies}; ${openRequests}; ${runCall}; (${callThread})(require, ${kinds});`;
+  const thread =
+    `${HELPERS} ${openReplies}; ${openRequests}; ${runCall}; (${callThread})(require, ` +
+    `${kinds});`;
   return `${HELPERS} (${supervise})(require, ${JSON.stringify({ limits, thread })});`;
 }

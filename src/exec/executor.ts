@@ -8,9 +8,9 @@
  * The folder holds a copy of the project. A large one is copied beside the event loop, and may be
  * ended like a program.
  *
- * Invariants: `done` settles once, never rejects, and not before the process group is gone and its folder
- * removed; no program starts after a cancellation; after `close` nothing is left of any attempt. A
- * folder that cannot be removed fails nobody: it is noted, and tried again at the end.
+ * Invariants: `done` settles once, never rejects, and not before the process group is gone and its
+ * folder removed; no program starts after a cancellation; after `close` nothing is left of any
+ * attempt. A folder that cannot be removed fails nobody: it is noted, and tried again at the end.
  * Left out: limits on memory and CPU; they belong to the system (cgroups, containers).
  * Test: test/11-worker.exec.test.ts
  */
@@ -32,7 +32,17 @@ import {
 import { holdProject, projectTree } from "#project";
 import { safeName } from "./safe-name.ts";
 import { sharedFolder, sharedRuns } from "./shared-runs.ts";
-import { durationText, GRACE_MS, MAX_RESULT_BYTES, tooLarge, type ExecOutcome, type ExecRequest, type FailureKind, type OnOutput, type Running } from "./types.ts";
+import {
+  durationText,
+  GRACE_MS,
+  MAX_RESULT_BYTES,
+  tooLarge,
+  type ExecOutcome,
+  type ExecRequest,
+  type FailureKind,
+  type OnOutput,
+  type Running,
+} from "./types.ts";
 
 /** What of the worker's own environment its jobs may see. Everything else would be a leak. */
 const INHERITED = ["PATH", "HOME", "LANG", "TMPDIR", "USER"] as const;
@@ -68,7 +78,9 @@ export interface ExecutorOptions {
   readonly sharedRoot?: string;
   /** Processes for `call` jobs: as many calls run at once. Default 8. */
   readonly callProcesses?: number;
-  /** What every job's environment begins with. Default: PATH HOME LANG TMPDIR USER of this process. */
+  /**
+   * What every job's environment begins with. Default: PATH HOME LANG TMPDIR USER of this process.
+   */
   readonly baseEnv?: Readonly<Record<string, string>>;
   /** Default: the real ones. */
   readonly folders?: WorkFolders;
@@ -193,7 +205,12 @@ function failure(kind: FailureKind, message: string): Failure {
 
 /** An attempt that ended before it began. */
 function over(why: Failure): Running {
-  return { cancel() {}, pauseOutput() {}, resumeOutput() {}, done: Promise.resolve({ status: "failed", ...why, durationMs: 0 }) };
+  return {
+    cancel() {},
+    pauseOutput() {},
+    resumeOutput() {},
+    done: Promise.resolve({ status: "failed", ...why, durationMs: 0 }),
+  };
 }
 
 /** A job in a process of its own. */
@@ -308,7 +325,8 @@ class ProcessAttempt implements Running {
       cwd: paths.folder,
       env: { ...shared.baseEnv, ...request.env, ...titanEnv(request, paths) },
       onOutput: (stream, bytes) => {
-        // A reader that stopped reading cannot hold up the end: then the tail of the output is dropped.
+        // A reader that stopped reading cannot hold up the end: then the tail of the output is
+        // dropped.
         if (!(this.paused && this.ending)) this.onOutput(stream, bytes);
       },
       onExit: (exit) => this.exited(exit),
@@ -316,13 +334,19 @@ class ProcessAttempt implements Running {
     if (this.paused) this.child.pause();
   }
 
-  /** An interpreter would say that a file is missing in its own words, and fail like any program. Of a folder `sh` says nothing: exit code 0. */
+  /**
+   * An interpreter would say that a file is missing in its own words, and fail like any program. Of
+   * a folder `sh` says nothing: exit code 0.
+   */
   private missingFile(): Failure | undefined {
     const { action, project } = this.request;
     if (action.kind !== "file") return undefined;
     const path = action.file.startsWith("/") ? action.file : join(this.paths.folder, action.file);
     if (this.shared.folders.isFile(path)) return undefined;
-    const where = project === undefined ? "no such file, and no project was sent" : "no such file in the project";
+    const where =
+      project === undefined
+        ? "no such file, and no project was sent"
+        : "no such file in the project";
     return failure("not-found", `Cannot run ${action.file}: ${where}`);
   }
 
@@ -333,9 +357,12 @@ class ProcessAttempt implements Running {
     if (this.over || this.ending) return;
     this.ending = why;
     this.child?.signal("SIGTERM");
-    // Even if nobody reads: a program that blocks on a full pipe would not get to its handler's end.
+    // Even if nobody reads: a program that blocks on a full pipe would not get to its handler's
+    // end.
     this.child?.resume();
-    this.grace = this.shared.host.timers.after(this.request.graceMs ?? GRACE_MS, () => this.insist());
+    this.grace = this.shared.host.timers.after(this.request.graceMs ?? GRACE_MS, () =>
+      this.insist(),
+    );
     // #end-exercise
   }
 
@@ -359,12 +386,21 @@ class ProcessAttempt implements Running {
       const how = this.insisted ? " (it did not end on SIGTERM and was killed)" : "";
       const code = exit.code === null ? {} : { exitCode: exit.code };
       const signal = exit.signal === null ? {} : { signal: exit.signal };
-      return this.finish({ ...this.ending, message: this.ending.message + how, ...code, ...signal });
+      return this.finish({
+        ...this.ending,
+        message: this.ending.message + how,
+        ...code,
+        ...signal,
+      });
     }
     if (exit.error) return this.finish(this.notStarted(exit.error));
-    if (exit.signal !== null) return this.finish({ ...failure("signal", `ended by ${exit.signal}`), signal: exit.signal });
+    if (exit.signal !== null) {
+      return this.finish({ ...failure("signal", `ended by ${exit.signal}`), signal: exit.signal });
+    }
     const exitCode = exit.code ?? 0;
-    if (exitCode !== 0) return this.finish({ ...failure("exit", `exited with code ${exitCode}`), exitCode });
+    if (exitCode !== 0) {
+      return this.finish({ ...failure("exit", `exited with code ${exitCode}`), exitCode });
+    }
     this.finish(undefined);
   }
 
@@ -375,7 +411,9 @@ class ProcessAttempt implements Running {
     this.grace?.cancel();
     const { folders, host } = this.shared;
     const durationMs = host.clock.monotonic() - this.begun;
-    let outcome: ExecOutcome = problem ? { status: "failed", ...problem, durationMs } : { status: "ok", exitCode: 0, durationMs };
+    let outcome: ExecOutcome = problem
+      ? { status: "failed", ...problem, durationMs }
+      : { status: "ok", exitCode: 0, durationMs };
     if (!problem) outcome = this.withResult(outcome);
     if (folders.removeLight(this.paths.folder)) return this.settle(outcome);
     void this.shared.remove(this.paths.folder).then(() => this.settle(outcome));
@@ -388,7 +426,11 @@ class ProcessAttempt implements Running {
       if (typeof result !== "number") return { ...outcome, result };
       return { ...outcome, status: "failed", ...failure("bad-input", tooLarge(result)) };
     } catch (error) {
-      return { ...outcome, status: "failed", ...failure("bad-input", `Cannot read the result: ${(error as Error).message}`) };
+      return {
+        ...outcome,
+        status: "failed",
+        ...failure("bad-input", `Cannot read the result: ${(error as Error).message}`),
+      };
     }
   }
 }

@@ -17,7 +17,12 @@
  * there.
  * Test: test/11-worker.exec.test.ts
  */
-export { createExecutor, type Executor, type ExecutorOptions, type LocalExecutor } from "./executor.ts";
+export {
+  createExecutor,
+  type Executor,
+  type ExecutorOptions,
+  type LocalExecutor,
+} from "./executor.ts";
 export {
   GRACE_MS,
   MAX_RESULT_BYTES,

@@ -5,11 +5,12 @@
  *     <cacheDir>/node_modules/titan-orchestrator  ─▶  this package
  *     <cacheDir>/node_modules/titan               ─▶  the same, under its short name
  *
- * Node looks for a package in the `node_modules` of each folder above the file that imports it, and a job's file really lies in
- * the project cache, wherever the link through which it was started. So one link for each name
- * serves all projects, and nothing is installed.
+ * Node looks for a package in the `node_modules` of each folder above the file that imports it, and
+ * a job's file really lies in the project cache, wherever the link through which it was started. So
+ * one link for each name serves all projects, and nothing is installed.
  *
- * Invariant: the link is replaced by a rename, so that of several workers on one cache none ever finds it missing.
+ * Invariant: the link is replaced by a rename, so that of several workers on one cache none ever
+ * finds it missing.
  * Left out: a package of the job's own that has one of the names; it lies nearer, and wins.
  * Test: test/15-store.cluster.test.ts
  */
@@ -53,7 +54,9 @@ async function linkOne(
   const path = join(folder, name);
   const found = lookAt(path);
   if (found?.kind === "link" && found.target === target) return;
-  if (found !== undefined && found.kind !== "link") throw new Error(`Cannot link ${path}: there is a ${found.kind} that is not ours`);
+  if (found !== undefined && found.kind !== "link") {
+    throw new Error(`Cannot link ${path}: there is a ${found.kind} that is not ours`);
+  }
   const made = `${path}.${Buffer.from(host.random.bytes(6)).toString("hex")}`;
   makeLink(made, target);
   try {

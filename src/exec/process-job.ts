@@ -8,8 +8,8 @@
  *         .titan-script.*               a script that no argument can carry
  *         <every entry of the project, as a copy: all that is here is the job's own>
  *
- * TITAN_RUN, TITAN_JOB, TITAN_ATTEMPT and TITAN_WORKER say what it is; TITAN_MASTER (host:port) and TITAN_STORE (redis://…,
- * if the cluster has a store) where the others are.
+ * TITAN_RUN, TITAN_JOB, TITAN_ATTEMPT and TITAN_WORKER say what it is; TITAN_MASTER (host:port) and
+ * TITAN_STORE (redis://…, if the cluster has a store) where the others are.
  *
  * Test: test/11-worker.exec.test.ts
  */
@@ -116,7 +116,9 @@ export function scriptFile(
   return { name: `${SCRIPT_FILE}.sh`, text: script };
 }
 
-/** Whether this version of Node (as in `process.version`) runs TypeScript without being asked to. */
+/**
+ * Whether this version of Node (as in `process.version`) runs TypeScript without being asked to.
+ */
 export function runsTypeScript(version: string): boolean {
   const [major = 0, minor = 0] = version.replace(/^v/, "").split(".").map(Number);
   if (major > 23) return true;
@@ -125,7 +127,10 @@ export function runsTypeScript(version: string): boolean {
 
 export function noTypeScript(file: string, version: string): string {
   const [major, minor] = version.replace(/^v/, "").split(".");
-  return `Cannot run ${file}: this worker's Node v${major}.${minor} cannot run TypeScript (22.18 or newer can)`;
+  return (
+    `Cannot run ${file}: this worker's Node v${major}.${minor} cannot run TypeScript (22.18 ` +
+    "or newer can)"
+  );
 }
 
 /** The `TITAN_*` variables of an attempt, which win over the job's own. */
@@ -144,10 +149,16 @@ export function titanEnv(request: ExecRequest, paths: JobPaths): Record<string, 
   return env;
 }
 
-/** TITAN_MASTER, and TITAN_STORE where there is a store. No token: a job is not a client of its cluster unless its author gives it one. */
+/**
+ * TITAN_MASTER, and TITAN_STORE where there is a store. No token: a job is not a client of its
+ * cluster unless its author gives it one.
+ */
 export function clusterEnv({ cluster }: ExecRequest): Record<string, string> {
   if (cluster === undefined) return {};
-  return { TITAN_MASTER: cluster.master, ...(cluster.store !== undefined && { TITAN_STORE: cluster.store }) };
+  return {
+    TITAN_MASTER: cluster.master,
+    ...(cluster.store !== undefined && { TITAN_STORE: cluster.store }),
+  };
 }
 
 /** `{"parent": value}`: results that are JSON as values, others as strings. */

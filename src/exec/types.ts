@@ -82,7 +82,9 @@ export interface Running {
   readonly pid?: number | undefined;
   /** SIGTERM, the grace, SIGKILL. Idempotent; ignored after the end. */
   cancel(reason?: string): void;
-  /** Stops `onOutput` soon: what was read already still comes. The job blocks once its pipe is full. */
+  /**
+   * Stops `onOutput` soon: what was read already still comes. The job blocks once its pipe is full.
+   */
   pauseOutput(): void;
   resumeOutput(): void;
   /** Never rejects. Settles after the last `onOutput`. */

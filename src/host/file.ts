@@ -3,22 +3,27 @@
  *
  *     append ──▶ writev to the page cache (µs) ──▶ fdatasync to the disk (hundreds of µs)
  *
- * `appendAndSync` writes on this thread and syncs on another. Measured with 900-byte batches on the machine that
- * this was written on: 0.25 ms that way, 0.28 ms with both on another thread (a hand-over costs 25 µs and the write
- * itself takes 2), 0.19 ms with both here, which is the fastest and stops every other client for that long.
+ * `appendAndSync` writes on this thread and syncs on another. Measured with 900-byte batches on the
+ * machine that this was written on: 0.25 ms that way, 0.28 ms with both on another thread (a
+ * hand-over costs 25 µs and the write itself takes 2), 0.19 ms with both here, which is the fastest
+ * and stops every other client for that long.
  *
- * Invariants: parts reach the file in call order; a `sync` covers every append that was called before it; callers
- * that arrive during one fdatasync share the next; after a failed fdatasync every later call fails, because the kernel
- * marks pages clean that never reached the disk, and a second fdatasync would then succeed and lie.
- * Left out: O_DIRECT and preallocation (0.13 ms instead of 0.19 for an overwrite in place), which make the file's
- * length say nothing about where the log ends.
+ * Invariants: parts reach the file in call order; a `sync` covers every append that was called
+ * before it; callers that arrive during one fdatasync share the next; after a failed fdatasync
+ * every later call fails, because the kernel marks pages clean that never reached the disk, and a
+ * second fdatasync would then succeed and lie.
+ * Left out: O_DIRECT and preallocation (0.13 ms instead of 0.19 for an overwrite in place), which
+ * make the file's length say nothing about where the log ends.
  * Test: test/03-host.test.ts
  */
 import * as fs from "node:fs";
 import { promisify } from "node:util";
 import type { StoredFile } from "./types.ts";
 
-/** Copying 1 MiB into the page cache takes 0.3 ms, as long as a sync. What is larger is written off this thread. */
+/**
+ * Copying 1 MiB into the page cache takes 0.3 ms, as long as a sync. What is larger is written off
+ * this thread.
+ */
 const SYNC_WRITE_BYTES = 1024 * 1024;
 
 const writev = promisify(fs.writev);
@@ -119,7 +124,10 @@ export class NodeFile implements StoredFile {
     await close(this.#fd);
   }
 
-  /** The system gives the number of a closed file to the next one that is opened: a late write would land in a stranger. */
+  /**
+   * The system gives the number of a closed file to the next one that is opened: a late write would
+   * land in a stranger.
+   */
   #requireOpen(): void {
     if (this.#closing !== undefined) throw closedError();
   }
@@ -149,7 +157,10 @@ export class NodeFile implements StoredFile {
     this.#size = position;
   }
 
-  /** Runs `work` after all earlier work: two large appends must not swap, and a sync must not pass either. */
+  /**
+   * Runs `work` after all earlier work: two large appends must not swap, and a sync must not pass
+   * either.
+   */
   #alone<T>(work: () => Promise<T>): Promise<T> {
     const mine = (this.#busy ?? Promise.resolve()).catch(() => {}).then(work);
     this.#busy = mine;
@@ -166,8 +177,9 @@ function closedError(): Error {
 }
 
 /**
- * What is left of `parts` after the first `count` bytes of them have been written. The system may take less
- * than it was offered (a full disk, a signal, more than 1,024 parts), and says so only in its return value.
+ * What is left of `parts` after the first `count` bytes of them have been written. The system may
+ * take less than it was offered (a full disk, a signal, more than 1,024 parts), and says so only in
+ * its return value.
  */
 export function unwrittenParts(parts: readonly Uint8Array[], count: number): Uint8Array[] {
   // #exercise unwrittenParts

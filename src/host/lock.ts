@@ -11,10 +11,10 @@
  *       EEXIST     holder alive?        ELOCKED, by name
  *                  holder dead?         take(path.steal); still dead? unlink(path); release; try again
  *
- * Invariant: a lock file is removed only by its living holder, or by whoever holds `path.steal` and saw it dead
- * under that lock. Without the second lock two racers could both see a dead holder; the slower would then remove the lock
- * that the faster had taken meanwhile. The steal lock is the same kind of lock, so a racer that dies holding it is
- * stolen from in turn.
+ * Invariant: a lock file is removed only by its living holder, or by whoever holds `path.steal` and
+ * saw it dead under that lock. Without the second lock two racers could both see a dead holder; the
+ * slower would then remove the lock that the faster had taken meanwhile. The steal lock is the same
+ * kind of lock, so a racer that dies holding it is stolen from in turn.
  * Left out: the device, by which a copy on another disk could be told whose inode happens to have
  * the same number: one disk that is mounted twice can have two, and two masters on one folder are
  * worse than one that does not start. Other machines and other containers on a shared folder: a pid
@@ -25,7 +25,10 @@
 import { promises } from "node:fs";
 import { randomBytes } from "node:crypto";
 
-/** Racing for a dead lock settles in one round per racer that comes first; more than this is not a race. */
+/**
+ * Racing for a dead lock settles in one round per racer that comes first; more than this is not a
+ * race.
+ */
 const MAX_ROUNDS = 100;
 
 /** A process: its number, and what tells it from others that had the number. */
@@ -87,7 +90,8 @@ async function bury(mine: string, path: string): Promise<void> {
     return;
   }
   try {
-    // Look again, now that nobody else may remove it: what was dead a moment ago may be somebody's new lock.
+    // Look again, now that nobody else may remove it: what was dead a moment ago may be somebody's
+    // new lock.
     const holder = await readHolder(path);
     if (holder !== undefined && !(await holds(holder))) await promises.rm(path, { force: true });
   } finally {
@@ -132,17 +136,21 @@ export async function lockHolder(path: string): Promise<number | undefined> {
 
 /** Whether that very process lives, not one that was given its number. */
 export async function isAlive(holder: Holder): Promise<boolean> {
-  if (!Number.isSafeInteger(holder.pid) || holder.pid <= 0) return false; // not written by us, or not completely
+  // not written by us, or not completely
+  if (!Number.isSafeInteger(holder.pid) || holder.pid <= 0) return false;
   try {
     process.kill(holder.pid, 0);
   } catch (error) {
-    if ((error as { code?: string }).code === "ESRCH") return false; // EPERM: alive, and somebody else's
+    // EPERM: alive, and somebody else's
+    if ((error as { code?: string }).code === "ESRCH") return false;
   }
   const now = await identify(holder.pid);
   return now.start === holder.start && now.boot === holder.boot;
 }
 
-/** Start time and boot of a process; both "-" where the system does not tell, "gone" for a dead one. */
+/**
+ * Start time and boot of a process; both "-" where the system does not tell, "gone" for a dead one.
+ */
 export async function identify(pid: number): Promise<Holder> {
   const boot = await readText("/proc/sys/kernel/random/boot_id");
   if (boot === undefined) return { pid, start: "-", boot: "-" };
@@ -151,8 +159,9 @@ export async function identify(pid: number): Promise<Holder> {
 }
 
 /**
- * Field 22 of /proc/PID/stat, clock ticks since boot. Field 2 is the program's name in parentheses and may hold
- * spaces and parentheses itself, so counting starts after the last one. A zombie is dead: it can hold nothing.
+ * Field 22 of /proc/PID/stat, clock ticks since boot. Field 2 is the program's name in parentheses
+ * and may hold spaces and parentheses itself, so counting starts after the last one. A zombie is
+ * dead: it can hold nothing.
  */
 export function startTime(stat: string): string {
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
@@ -175,5 +184,7 @@ async function unlessGone<T>(reading: Promise<T>): Promise<T | undefined> {
 }
 
 function lockedError(path: string, holder: Holder): Error {
-  return Object.assign(new Error(`Cannot lock ${path}: held by process ${holder.pid}`), { code: "ELOCKED" });
+  return Object.assign(new Error(`Cannot lock ${path}: held by process ${holder.pid}`), {
+    code: "ELOCKED",
+  });
 }

@@ -1,9 +1,10 @@
 /**
- * Lesson 03: the host. Time, chance, the network, the disk and other processes, behind one interface.
+ * Lesson 03: the host. Time, chance, the network, the disk and other processes, behind one
+ * interface.
  *
- * `types.ts` is the interface; `nodeHost()` is the real one. `seededRandom` and `VirtualTime` are the two
- * halves of an unreal one: chance that can be repeated and time that is a number. `src/simhost` builds a whole
- * simulated machine on them.
+ * `types.ts` is the interface; `nodeHost()` is the real one. `seededRandom` and `VirtualTime` are
+ * the two halves of an unreal one: chance that can be repeated and time that is a number.
+ * `src/simhost` builds a whole simulated machine on them.
  *
  *     types.ts                          the interface
  *     node.ts                           the real host, made of the following
@@ -26,7 +27,14 @@ export { HIGH_WATER_BYTES } from "./network.ts";
 export { MAX_TIMER_MS } from "./time.ts";
 export { unwrittenParts } from "./file.ts";
 export {
-  lookAt, makeLink, nodeWorkFolders, readSmall, setMode, type MakeOptions, type TreeEntry, type WorkFolders,
+  lookAt,
+  makeLink,
+  nodeWorkFolders,
+  readSmall,
+  setMode,
+  type MakeOptions,
+  type TreeEntry,
+  type WorkFolders,
 } from "./workdir.ts";
 export {
   findExtras, isUntouched, listTree, SETTLE_MS, stampTree,

@@ -1,23 +1,33 @@
 /**
  * Lesson 03: the real network.
  *
- * Node's sockets, with three decisions taken once for everybody: small frames leave at once (no Nagle), one
- * named high-water mark says when a writer is ahead of its peer, and a connection ends in exactly one
- * `onClose` whatever happened to it.
+ * Node's sockets, with three decisions taken once for everybody: small frames leave at once (no
+ * Nagle), one named high-water mark says when a writer is ahead of its peer, and a connection ends
+ * in exactly one `onClose` whatever happened to it.
  *
  * Test: test/03-host.test.ts
  */
-import { connect, createServer, type AddressInfo, type Server, type Socket as NodeSocket } from "node:net";
+import {
+  connect,
+  createServer,
+  type AddressInfo,
+  type Server,
+  type Socket as NodeSocket,
+} from "node:net";
 import { clampDelay } from "./time.ts";
 import type { Address, Listener, Network, Socket, SocketHandlers } from "./types.ts";
 
 /**
- * Queued output beyond which `write` says false. 256 KiB is 2 ms at 1 Gbit/s: longer than a turn of the event
- * loop takes to come round and refill it, and small enough that 1,000 slow peers cost 256 MiB, not the machine.
+ * Queued output beyond which `write` says false. 256 KiB is 2 ms at 1 Gbit/s: longer than a turn of
+ * the event loop takes to come round and refill it, and small enough that 1,000 slow peers cost 256
+ * MiB, not the machine.
  */
 export const HIGH_WATER_BYTES = 256 * 1024;
 
-/** Linux sends its SYN again after 1, 3 and 7 s: three chances, and an answer before a person gives up. */
+/**
+ * Linux sends its SYN again after 1, 3 and 7 s: three chances, and an answer before a person gives
+ * up.
+ */
 export const DIAL_TIMEOUT_MS = 10_000;
 
 export function nodeNetwork(): Network {
@@ -26,11 +36,14 @@ export function nodeNetwork(): Network {
 
 function listen(at: Address, onSocket: (socket: Socket) => void): Promise<Listener> {
   return new Promise((resolve, reject) => {
-    const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => onSocket(new TcpSocket(socket)));
+    const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) =>
+      onSocket(new TcpSocket(socket)),
+    );
     server.once("error", reject);
     server.listen({ host: at.host, port: at.port }, () => {
       server.off("error", reject);
-      // Accepting may fail later (no file descriptors left). That connection is lost; the listener lives.
+      // Accepting may fail later (no file descriptors left). That connection is lost; the listener
+      // lives.
       server.on("error", () => {});
       const bound = server.address() as AddressInfo;
       resolve({ host: bound.address, port: bound.port, close: () => closed(server) });
@@ -77,7 +90,9 @@ class TcpSocket implements Socket {
   constructor(socket: NodeSocket) {
     this.#socket = socket;
     const { remoteAddress = "unknown", remotePort = 0 } = socket;
-    this.remote = remoteAddress.includes(":") ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+    this.remote = remoteAddress.includes(":")
+      ? `[${remoteAddress}]:${remotePort}`
+      : `${remoteAddress}:${remotePort}`;
     // Before `handle`: an error event that nobody listens to would end the process.
     socket.on("error", (error) => (this.#error ??= error));
   }
@@ -91,7 +106,8 @@ class TcpSocket implements Socket {
     socket.on("data", (chunk: Buffer) => handlers.onData(chunk));
     socket.on("end", () => (handlers.onEnd === undefined ? socket.end() : handlers.onEnd()));
     socket.on("drain", () => {
-      // Node has a mark of its own, lower than ours: pass on only the drain that somebody waits for.
+      // Node has a mark of its own, lower than ours: pass on only the drain that somebody waits
+      // for.
       if (!this.#behind) return;
       this.#behind = false;
       handlers.onDrain?.();
@@ -102,7 +118,8 @@ class TcpSocket implements Socket {
 
   write(bytes: Uint8Array): boolean {
     const socket = this.#socket;
-    // The peer may have gone in this very turn; its `onClose` is on the way, and says more than a throw here.
+    // The peer may have gone in this very turn; its `onClose` is on the way, and says more than a
+    // throw here.
     if (socket.destroyed || socket.writableEnded) return false;
     socket.write(bytes);
     if (socket.writableLength <= HIGH_WATER_BYTES) return true;

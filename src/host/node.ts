@@ -1,8 +1,8 @@
 /**
  * Lesson 03: the real host, on Node.
  *
- * The only folder that may import node:net, node:fs and node:child_process, or look at a clock. Each
- * field is a small file of its own; this one puts them together.
+ * The only folder that may import node:net, node:fs and node:child_process, or look at a clock.
+ * Each field is a small file of its own; this one puts them together.
  */
 import { nodeNetwork } from "./network.ts";
 import { nodeRandom } from "./random.ts";

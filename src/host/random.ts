@@ -1,14 +1,14 @@
 /**
  * Lesson 03: chance, in two kinds.
  *
- * The real kind comes from the system and no one can repeat it: tokens and ids need that. The seeded kind
- * is arithmetic that looks like chance: the same seed gives the same numbers for ever, which is what a
- * failing test needs.
+ * The real kind comes from the system and no one can repeat it: tokens and ids need that. The
+ * seeded kind is arithmetic that looks like chance: the same seed gives the same numbers for ever,
+ * which is what a failing test needs.
  *
  *     splitmix32    state += 0x9e3779b9;  mix(state)      one 32-bit word of state, a number per step
  *
- * SplitMix is the generator of Steele, Lea and Flood (OOPSLA 2014); the 32-bit mixing constants are those
- * found by Chris Wellons' hash prospector. Each seed walks all 2^32 states before it repeats.
+ * SplitMix is the generator of Steele, Lea and Flood (OOPSLA 2014); the 32-bit mixing constants are
+ * those found by Chris Wellons' hash prospector. Each seed walks all 2^32 states before it repeats.
  * Left out: skipping ahead and 64-bit states. A simulation draws far fewer than 2^32 numbers.
  * Test: test/03-host.test.ts
  */
@@ -34,8 +34,9 @@ export function nodeRandom(): Random {
 }
 
 /**
- * Chance that repeats itself: two generators with one seed (an integer, taken modulo 2^32) draw the same
- * numbers in the same order on every machine. Never use it for a secret: one output reveals all others.
+ * Chance that repeats itself: two generators with one seed (an integer, taken modulo 2^32) draw the
+ * same numbers in the same order on every machine. Never use it for a secret: one output reveals
+ * all others.
  *
  * @example
  * ```ts
@@ -53,7 +54,8 @@ export function seededRandom(seed: number): Random {
     // #exercise u32
     // The golden ratio as a 32-bit fraction: odd, so adding it visits every state once before any twice.
     state = (state + 0x9e3779b9) >>> 0;
-    // Neighbouring states differ in few bits; two rounds of xor-shift-multiply spread each over all 32.
+    // Neighbouring states differ in few bits; two rounds of xor-shift-multiply spread each over all
+    // 32.
     let mixed = state;
     mixed = Math.imul(mixed ^ (mixed >>> 16), 0x21f0aaad);
     mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
@@ -61,7 +63,8 @@ export function seededRandom(seed: number): Random {
     // #end-exercise
   };
   // #endregion
-  const bytes = (count: number): Uint8Array => Uint8Array.from({ length: count }, () => u32() >>> 24);
+  const bytes = (count: number): Uint8Array =>
+    Uint8Array.from({ length: count }, () => u32() >>> 24);
   return { u32, unit: () => unitOf(u32), bytes };
 }
 

@@ -34,9 +34,15 @@ export function nodeStorage(): Storage {
   };
 }
 
-function open(path: string, options: { create?: boolean; exclusive?: boolean; readOnly?: boolean } = {}): Promise<StoredFile> {
+function open(
+  path: string,
+  options: { create?: boolean; exclusive?: boolean; readOnly?: boolean } = {},
+): Promise<StoredFile> {
   const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL } = fs.constants;
-  const flags = (options.readOnly ? O_RDONLY : O_RDWR) | (options.create || options.exclusive ? O_CREAT : 0) | (options.exclusive ? O_EXCL : 0);
+  const flags =
+    (options.readOnly ? O_RDONLY : O_RDWR) |
+    (options.create || options.exclusive ? O_CREAT : 0) |
+    (options.exclusive ? O_EXCL : 0);
   return new Promise((resolve, reject) => {
     fs.open(path, flags, FILE_MODE, (error, fd) => {
       if (error) return reject(error);
@@ -50,7 +56,8 @@ function open(path: string, options: { create?: boolean; exclusive?: boolean; re
 
 async function list(path: string): Promise<string[]> {
   try {
-    // The system's order depends on the file system's hash; what reads a folder must see it in one order.
+    // The system's order depends on the file system's hash; what reads a folder must see it in one
+    // order.
     return (await promises.readdir(path)).sort();
   } catch (error) {
     if (isMissing(error)) return [];
@@ -59,8 +66,9 @@ async function list(path: string): Promise<string[]> {
 }
 
 /**
- * Folder by folder. Node 20's own `recursive` takes ENOENT for a parent that is missing, makes the parent, and asks again: for
- * ever, where the parent is there and lets nobody make anything in it (/proc).
+ * Folder by folder. Node 20's own `recursive` takes ENOENT for a parent that is missing, makes the
+ * parent, and asks again: for ever, where the parent is there and lets nobody make anything in it
+ * (/proc).
  */
 async function mkdir(path: string): Promise<void> {
   try {

@@ -1,15 +1,19 @@
 /**
  * Lesson 03: the clock on the wall, the stopwatch, and timers that are never early.
  *
- * Node counts timeouts in whole milliseconds and drops the fraction: what was asked for 5.9 ms comes after 5.1. Code that
- * then compares the clock with its deadline finds nothing due, sleeps for "0.8", and wakes up for nothing again. So `after`
- * rounds up, looks at the exact clock when it wakes, and sleeps the rest if there is one.
+ * Node counts timeouts in whole milliseconds and drops the fraction: what was asked for 5.9 ms
+ * comes after 5.1. Code that then compares the clock with its deadline finds nothing due, sleeps
+ * for "0.8", and wakes up for nothing again. So `after` rounds up, looks at the exact clock when it
+ * wakes, and sleeps the rest if there is one.
  *
  * Test: test/03-host.test.ts
  */
 import type { Clock, Timer, Timers } from "./types.ts";
 
-/** The longest sleep that fits Node's signed 32 bits (24.8 days); beyond it setTimeout fires at once. */
+/**
+ * The longest sleep that fits Node's signed 32 bits (24.8 days); beyond it setTimeout fires at
+ * once.
+ */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export function nodeClock(): Clock {
@@ -22,7 +26,8 @@ export function nodeClock(): Clock {
 export function nodeTimers(): Timers {
   return {
     after: (ms, fn) => new NodeTimer(clampDelay(ms), fn),
-    // Not a microtask: the sockets of this turn must have been read before `fn` runs, or nothing is coalesced.
+    // Not a microtask: the sockets of this turn must have been read before `fn` runs, or nothing is
+    // coalesced.
     soon: (fn) => void setImmediate(fn),
   };
 }

@@ -4,8 +4,8 @@
  * Everything that can differ between two runs of the same program enters through the `Host`
  * interface below: time, chance, the network, the disk and other processes. The master, the
  * workers, the rpc layer and the log are handed a `Host` and never reach around it, so the same
- * code runs on a real machine (`node.ts`) and in a simulated one (`src/simhost`) where the clock is a
- * number and the network is an array.
+ * code runs on a real machine (`node.ts`) and in a simulated one (`src/simhost`) where the clock is
+ * a number and the network is an array.
  *
  * Invariants: nothing here mentions Node; every callback runs on a later turn of the event loop
  * than the call that armed it, in both worlds.
@@ -75,7 +75,9 @@ export interface Listener extends Address {
   close(): Promise<void>;
 }
 
-/** An ordered, reliable stream of bytes in both directions: what TCP gives, and no more than that. */
+/**
+ * An ordered, reliable stream of bytes in both directions: what TCP gives, and no more than that.
+ */
 export interface Socket {
   /** The peer, for people: "127.0.0.1:54321". */
   readonly remote: string;
@@ -83,9 +85,13 @@ export interface Socket {
   readonly pendingBytes: number;
   /** Must be called once, in the turn that delivered the socket. */
   handle(handlers: SocketHandlers): void;
-  /** Queues bytes, in order. The caller must not change them afterwards. False: wait for `onDrain`. */
+  /**
+   * Queues bytes, in order. The caller must not change them afterwards. False: wait for `onDrain`.
+   */
   write(bytes: Uint8Array): boolean;
-  /** Stops and restarts `onData`; the peer's TCP window then fills up, which is the backpressure. */
+  /**
+   * Stops and restarts `onData`; the peer's TCP window then fills up, which is the backpressure.
+   */
   pause(): void;
   resume(): void;
   /** Sends what is queued, then closes our side. */
@@ -97,7 +103,10 @@ export interface Socket {
 export interface SocketHandlers {
   onData(chunk: Buffer): void;
   onDrain?(): void;
-  /** Of a connection that was accepted: the other side sends no more, and may read on. Without this our side is closed, too. */
+  /**
+   * Of a connection that was accepted: the other side sends no more, and may read on. Without this
+   * our side is closed, too.
+   */
   onEnd?(): void;
   /** Exactly once, whatever happened; `error` is absent when both sides ended in order. */
   onClose(error?: Error): void;
@@ -105,8 +114,14 @@ export interface SocketHandlers {
 
 /** Paths are ordinary paths. Errors carry the system's `code` (ENOENT, ENOSPC, EIO, …). */
 export interface Storage {
-  /** `create` makes a missing file; `exclusive` fails with EEXIST if it is there; `readOnly` asks for no more than that. */
-  open(path: string, options?: { create?: boolean; exclusive?: boolean; readOnly?: boolean }): Promise<StoredFile>;
+  /**
+   * `create` makes a missing file; `exclusive` fails with EEXIST if it is there; `readOnly` asks
+   * for no more than that.
+   */
+  open(
+    path: string,
+    options?: { create?: boolean; exclusive?: boolean; readOnly?: boolean },
+  ): Promise<StoredFile>;
   readFile(path: string): Promise<Buffer>;
   /** Replaces the content. Not durable and not atomic by itself. */
   writeFile(path: string, bytes: Uint8Array): Promise<void>;
@@ -121,7 +136,10 @@ export interface Storage {
   stat(path: string): Promise<FileInfo | undefined>;
   /** Makes renames, creations and removals in this folder durable. */
   syncDirectory(path: string): Promise<void>;
-  /** Takes a lock that dies with this process. Rejects with code ELOCKED, naming the holder, if it is held. */
+  /**
+   * Takes a lock that dies with this process. Rejects with code ELOCKED, naming the holder, if it
+   * is held.
+   */
   lock(path: string): Promise<{ release(): Promise<void> }>;
 }
 
@@ -150,8 +168,8 @@ export interface StoredFile {
 
 export interface Processes {
   /**
-   * Starts a program in a process group of its own. Never throws for a bad program: the failure arrives
-   * at `onExit`, with `error`, so that there is one place where an attempt ends.
+   * Starts a program in a process group of its own. Never throws for a bad program: the failure
+   * arrives at `onExit`, with `error`, so that there is one place where an attempt ends.
    */
   spawn(options: SpawnOptions): Child;
 }
@@ -171,7 +189,9 @@ export interface Exit {
   /** Exit status, or null when a signal ended it or it never started. */
   readonly code: number | null;
   readonly signal: string | null;
-  /** Set when the program could not be started; `code` on it is the system's (ENOENT, EACCES, …). */
+  /**
+   * Set when the program could not be started; `code` on it is the system's (ENOENT, EACCES, …).
+   */
   readonly error?: Error & { code?: string };
 }
 

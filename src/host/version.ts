@@ -1,7 +1,8 @@
 /**
  * The version of this program, which HELLO carries for people to read.
  *
- * From package.json, two folders up both in the sources (`src/host`) and in the build (`dist/host`).
+ * From package.json, two folders up both in the sources (`src/host`) and in the build
+ * (`dist/host`).
  *
  * Test: test/cli.test.ts
  */
@@ -11,7 +12,9 @@ export const VERSION: string = readVersion();
 
 function readVersion(): string {
   try {
-    const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version?: string };
+    const { version } = JSON.parse(
+      readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+    ) as { version?: string };
     return version ?? "unknown";
   } catch {
     return "unknown"; // a bundle without package.json still runs

@@ -4,18 +4,21 @@
  *     queue of events, by time and then by order of arming
  *     run:  take the first ─▶ now = its time ─▶ call it ─▶ let its promises settle ─▶ take the next
  *
- * Nothing waits: a day in which ten things happen takes as long as ten calls. And nothing races: two events of the same
- * instant run in the order in which they were armed, in every run.
+ * Nothing waits: a day in which ten things happen takes as long as ten calls. And nothing races:
+ * two events of the same instant run in the order in which they were armed, in every run.
  *
- * Invariants: `now` never goes back; one event's consequences (promises included) are complete before the next begins.
- * Left out: promises that wait for the real world (a socket, a thread pool). They would settle after an unknown number of
- * turns, which is what this is here to exclude.
+ * Invariants: `now` never goes back; one event's consequences (promises included) are complete
+ * before the next begins.
+ * Left out: promises that wait for the real world (a socket, a thread pool). They would settle
+ * after an unknown number of turns, which is what this is here to exclude.
  * Test: test/03-host.test.ts
  */
 import { clampDelay } from "./time.ts";
 import type { Clock, Timer, Timers } from "./types.ts";
 
-/** 2024-01-01T00:00:00Z: a round date, so that a trace shows at a glance that its clock is not real. */
+/**
+ * 2024-01-01T00:00:00Z: a round date, so that a trace shows at a glance that its clock is not real.
+ */
 const WALL_START_MS = Date.UTC(2024, 0, 1);
 
 interface Event extends Timer {
@@ -60,7 +63,9 @@ export class VirtualTime {
     return this.#now;
   }
 
-  /** Lets everything happen that is due by `untilMs`, in order; by default until nothing is left. */
+  /**
+   * Lets everything happen that is due by `untilMs`, in order; by default until nothing is left.
+   */
   async run(untilMs = Infinity): Promise<void> {
     await this.#alone(async () => {
       await turn(); // what was started before `run` comes first
@@ -69,7 +74,10 @@ export class VirtualTime {
     });
   }
 
-  /** Runs until `promise` settles, and gives its result. Rejects when nothing is left that could settle it. */
+  /**
+   * Runs until `promise` settles, and gives its result. Rejects when nothing is left that could
+   * settle it.
+   */
   async settle<T>(promise: Promise<T>): Promise<T> {
     let settled = false;
     const done = (): void => void (settled = true);
@@ -78,7 +86,9 @@ export class VirtualTime {
       await turn();
       while (!settled && (await this.#step(Infinity)));
     });
-    if (!settled) throw new Error(`Cannot settle promise: nothing is left to happen at ${this.#now} ms`);
+    if (!settled) {
+      throw new Error(`Cannot settle promise: nothing is left to happen at ${this.#now} ms`);
+    }
     return promise;
   }
 
@@ -152,7 +162,10 @@ export class VirtualTime {
 }
 
 // #region order
-/** Time first. Two events of one instant keep the order in which they were armed: without it, the heap's whim. */
+/**
+ * Time first. Two events of one instant keep the order in which they were armed: without it, the
+ * heap's whim.
+ */
 function isBefore(a: Event, b: Event): boolean {
   // #exercise isBefore
   return a.at < b.at || (a.at === b.at && a.sequence < b.sequence);
@@ -160,7 +173,9 @@ function isBefore(a: Event, b: Event): boolean {
 }
 // #endregion
 
-/** A whole turn of the event loop: every promise that can settle without outside help has done so. */
+/**
+ * A whole turn of the event loop: every promise that can settle without outside help has done so.
+ */
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

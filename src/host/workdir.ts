@@ -1,14 +1,15 @@
 /**
- * Lesson 11: the few things about folders that `Storage` has no word for: symbolic links, permissions, and
- * making and removing a job's work folder fast.
+ * Lesson 11: the few things about folders that `Storage` has no word for: symbolic links,
+ * permissions, and making and removing a job's work folder fast.
  *
  * Most of these calls block. At two thousand jobs a second that is the cheaper way: what takes 5 µs
  * takes 60 by way of Node's thread pool. A large project is copied, and a full folder is removed,
  * the slow way, in the pool.
  *
  * Invariant: links are made and removed, never followed, so nothing outside the folder is touched.
- * Left out: keeping a stray of one job, in the moments until it is killed, out of the folder that its parent
- * left and the next job got. And a simulated version: a simulated worker gets a simulated executor.
+ * Left out: keeping a stray of one job, in the moments until it is killed, out of the folder that
+ * its parent left and the next job got. And a simulated version: a simulated worker gets a
+ * simulated executor.
  * Test: test/11-worker.exec.test.ts
  */
 import * as fs from "node:fs";
@@ -36,7 +37,9 @@ export function lookAt(path: string): TreeEntry | undefined {
   const info = lstatSync(path, { throwIfNoEntry: false });
   if (info === undefined) return undefined;
   const { size, mode } = info;
-  if (info.isSymbolicLink()) return { kind: "link", size, mode: mode & 0o777, target: readlinkSync(path) };
+  if (info.isSymbolicLink()) {
+    return { kind: "link", size, mode: mode & 0o777, target: readlinkSync(path) };
+  }
   const kind = info.isFile() ? "file" : info.isDirectory() ? "directory" : "other";
   return { kind, size, mode: mode & 0o777 };
 }
@@ -70,7 +73,10 @@ export interface WorkFolders {
   make(path: string, options?: MakeOptions): void | Promise<void>;
   /** Writes a small file. */
   write(path: string, bytes: Buffer | string): void;
-  /** A file of at most `maxBytes`; its size if it is longer; undefined if there is none. EINVAL for what is no file. */
+  /**
+   * A file of at most `maxBytes`; its size if it is longer; undefined if there is none. EINVAL for
+   * what is no file.
+   */
   read(path: string, maxBytes: number): Buffer | number | undefined;
   /** Whether a file is there, or a link that leads to one. */
   isFile(path: string): boolean;
@@ -82,8 +88,9 @@ export interface WorkFolders {
 /**
  * The real folders, below `root`.
  *
- * A folder that a job left empty is not removed but renamed, to be the next job's: on ext4 a rename takes 4 µs,
- * where mkdir and rmdir together take 200, and milliseconds while another program syncs the same disk.
+ * A folder that a job left empty is not removed but renamed, to be the next job's: on ext4 a rename
+ * takes 4 µs, where mkdir and rmdir together take 200, and milliseconds while another program syncs
+ * the same disk.
  */
 export function nodeWorkFolders(root: string): WorkFolders {
   const spares = new SpareFolders(join(root, ".spare"));
@@ -230,7 +237,9 @@ export function readSmall(path: string, maxBytes: number): Buffer | number | und
   const info = statSync(path, { throwIfNoEntry: false });
   if (info === undefined) return undefined;
   // A named pipe here would block us for good, and /dev/zero has no end.
-  if (!info.isFile()) throw Object.assign(new Error("it is not a regular file"), { code: "EINVAL" });
+  if (!info.isFile()) {
+    throw Object.assign(new Error("it is not a regular file"), { code: "EINVAL" });
+  }
   if (info.size > maxBytes) return info.size;
   const file = openSync(path, "r");
   try {

@@ -5,11 +5,13 @@
  */
 
 /**
- * - `DAMAGED`: bytes on disk are not what was written. Refuses to open; `titan log repair` is a person's decision.
+ * - `DAMAGED`: bytes on disk are not what was written. Refuses to open; `titan log repair` is a
+ *   person's decision.
  * - `GAP`: records are missing: a segment file is gone, or the snapshot that should cover them is.
  * - `BAD_FORMAT`: a file of another program, or of a newer Titan.
  * - `TOO_LARGE`: a record above MAX_RECORD_BYTES. Nothing was appended; the log goes on.
- * - `BACKLOG`: MAX_PENDING_BYTES wait for the disk already. Nothing was appended; retry after `durable()`.
+ * - `BACKLOG`: MAX_PENDING_BYTES wait for the disk already. Nothing was appended; retry after
+ *   `durable()`.
  * - `FULL`: the disk is full. Nothing was appended; the log tries again by itself and says when it
  *   goes on (`onRoom`).
  * - `WRITE_FAILED`: a write or an fsync failed. The log is dead; only a restart helps.
@@ -33,7 +35,11 @@ export class LogError extends Error {
   /** Byte offset inside `file`. */
   readonly offset?: number;
 
-  constructor(code: LogErrorCode, message: string, details: { file?: string; offset?: number; cause?: unknown } = {}) {
+  constructor(
+    code: LogErrorCode,
+    message: string,
+    details: { file?: string; offset?: number; cause?: unknown } = {},
+  ) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
     if (details.file !== undefined) this.file = details.file;

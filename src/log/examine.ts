@@ -1,24 +1,34 @@
 /**
  * Lesson 05: reading a log folder without changing it.
  *
- * One examination serves four callers: `openLog` refuses at the first problem, `verifyLog` lists them all,
- * `inspectLog` shows what is there, `repairLog` cuts at the first one.
+ * One examination serves four callers: `openLog` refuses at the first problem, `verifyLog` lists
+ * them all, `inspectLog` shows what is there, `repairLog` cuts at the first one.
  *
- * Invariants: nothing is written; every byte of every listed file has been read and checked when it returns.
- * Left out: an index that would spare reading the segments that a restart does not need. Snapshots keep them few.
+ * Invariants: nothing is written; every byte of every listed file has been read and checked when it
+ * returns.
+ * Left out: an index that would spare reading the segments that a restart does not need. Snapshots
+ * keep them few.
  * Test: test/05-log.test.ts, test/05-log.tools.test.ts
  */
 import type { Storage, StoredFile } from "#host";
 import { LogError, type LogErrorCode } from "./errors.ts";
-import { decodeHeader, decodeManifest, fileName, HEADER_BYTES, MANIFEST, type Manifest, seqOfName } from "./format.ts";
+import {
+  decodeHeader,
+  decodeManifest,
+  fileName,
+  HEADER_BYTES,
+  MANIFEST,
+  type Manifest,
+  seqOfName,
+} from "./format.ts";
 import { RECOVERIES } from "./recoveries.ts";
 import { scanFile } from "./record.ts";
 import { readSnapshotFile } from "./snapshot.ts";
 import { judgeTail } from "./tail.ts";
 
 /**
- * What is judged in memory, and more than a crash leaves torn: one commit group (MAX_PENDING_BYTES), or what a policy
- * without fsync has written into one segment of a usual size.
+ * What is judged in memory, and more than a crash leaves torn: one commit group
+ * (MAX_PENDING_BYTES), or what a policy without fsync has written into one segment of a usual size.
  */
 const MAX_TORN_BYTES = 512 * 1024 * 1024;
 
@@ -88,7 +98,11 @@ export async function examine(storage: Storage, dir: string): Promise<Examinatio
   await state.readSnapshot(manifest);
   state.checkStart(firsts[0]);
   if (manifest !== undefined) await state.checkStrays(manifest);
-  return state.result({ fresh: false, ...(manifest && { manifest }), ...(id !== undefined && { id }) });
+  return state.result({
+    fresh: false,
+    ...(manifest && { manifest }),
+    ...(id !== undefined && { id }),
+  });
 }
 
 class State {
@@ -126,7 +140,13 @@ class State {
     if (!(error instanceof LogError) || error.file === undefined) throw error;
     const { code, file, offset, message } = error;
     const what = message.slice(message.indexOf(": ") + 2);
-    this.#problem({ code, file, what, ...(offset !== undefined && { offset }), ...(cut && { cut }) });
+    this.#problem({
+      code,
+      file,
+      what,
+      ...(offset !== undefined && { offset }),
+      ...(cut && { cut }),
+    });
   }
 
   listed(kind: "segment" | "snapshot"): number[] {
@@ -153,11 +173,16 @@ class State {
       beginnings.push(name);
     }
     if (!records) this.#strays.push(...beginnings);
-    else this.#problem({ code: "DAMAGED", file, what: "it is missing, and the folder holds records" });
+    else {
+      this.#problem({ code: "DAMAGED", file, what: "it is missing, and the folder holds records" });
+    }
     return undefined;
   }
 
-  /** Whose log is this, when the manifest cannot say: the id in most of the headers that can be read. */
+  /**
+   * Whose log is this, when the manifest cannot say: the id in most of the headers that can be
+   * read.
+   */
   async idOfMost(): Promise<string | undefined> {
     const votes = new Map<string, number>();
     for (const kind of ["segment", "snapshot"] as const) {
@@ -185,14 +210,18 @@ class State {
       this.#snapshot = { file, seq: place.seq, ...(await readSnapshotFile(this.#storage, place)) };
     } catch (error) {
       this.#failed(error);
-      // Fatal only if the records that it stood for are not all there: compacted away, or cut from the end.
+      // Fatal only if the records that it stood for are not all there: compacted away, or cut from
+      // the end.
       const problem = this.problems.pop() as LogProblem;
       const covered = manifest.segments[0] === 1 && (this.#nextSeq ?? 1) > manifest.snapshot;
       this.problems.push({ ...problem, fatal: !covered });
     }
   }
 
-  async readSegment(first: number, options: { id: string | undefined; last: boolean }): Promise<void> {
+  async readSegment(
+    first: number,
+    options: { id: string | undefined; last: boolean },
+  ): Promise<void> {
     const path = this.#path(fileName("segment", first));
     if (!this.#names.includes(fileName("segment", first))) {
       const what = "the manifest lists it, and it is missing";
@@ -201,7 +230,8 @@ class State {
     }
     const before = this.#segments.at(-1);
     if (before !== undefined && this.#nextSeq !== undefined && this.#nextSeq !== first) {
-      const what = `its records end before ${this.#nextSeq}, and the next segment begins with ${first}`;
+      const what =
+        `its records end before ${this.#nextSeq}, and the next segment begins with ` + `${first}`;
       const cut = { segment: before.firstSeq, offset: before.end };
       this.#problem({ code: "GAP", file: before.file, offset: before.end, what, cut });
     }
@@ -228,11 +258,19 @@ class State {
       if (size > 0) this.#torn = { bytes: size, file: path };
       const left =
         size < HEADER_BYTES ? `${size} of its ${HEADER_BYTES} bytes are there` : "it is zeros";
-      const what = `its header is gone (${left}), and any records with it, which may have been ` +
+      const what =
+        `its header is gone (${left}), and any records with it, which may have been ` +
         "acknowledged";
       const cut = { segment: first, offset: 0 };
       this.#problem({ code: "DAMAGED", file: path, offset: 0, what, acceptable: true, cut });
-      this.#segments.push({ file: path, firstSeq: first, records: 0, barriers: 0, bytes: size, end: 0 });
+      this.#segments.push({
+        file: path,
+        firstSeq: first,
+        records: 0,
+        barriers: 0,
+        bytes: size,
+        end: 0,
+      });
       return;
     }
     const cut = { segment: first, offset: 0 };
@@ -241,7 +279,9 @@ class State {
       const fail = (what: string): void =>
         this.#problem({ code: "DAMAGED", file: path, offset: 0, what, cut });
       if (header.seq !== first) fail(`its header says that it begins with record ${header.seq}`);
-      if (header.id !== (segment.id ?? header.id)) fail(`it belongs to log ${header.id}, not ${segment.id}`);
+      if (header.id !== (segment.id ?? header.id)) {
+        fail(`it belongs to log ${header.id}, not ${segment.id}`);
+      }
     } catch (error) {
       this.#failed(error, cut);
     }
@@ -258,8 +298,16 @@ class State {
     let { barriers } = scan;
     let whole = true;
     if (scan.stopped !== undefined && size - end > MAX_TORN_BYTES) {
-      const what = `record ${intact}: ${scan.stopped}; ${size - end} bytes follow, more than a crash can leave`;
-      this.#problem({ code: "DAMAGED", file: path, offset: end, what, cut: { segment: first, offset: end } });
+      const what =
+        `record ${intact}: ${scan.stopped}; ${size - end} bytes follow, more than a ` +
+        "crash can leave";
+      this.#problem({
+        code: "DAMAGED",
+        file: path,
+        offset: end,
+        what,
+        cut: { segment: first, offset: end },
+      });
       scan = { offset: end, seq: intact, barriers }; // nothing left to judge
     }
     const rest = scan.stopped === undefined ? Buffer.alloc(0) : await file.read(end, size - end);
@@ -274,11 +322,22 @@ class State {
       this.#problem({ code: "DAMAGED", file: path, offset, what, cut: { segment: first, offset } });
       whole = false;
       if (verdict.found === undefined) break;
-      scan = await scanFile(file, { offset: offset + verdict.found.at, seq: verdict.found.seq, end: size });
+      scan = await scanFile(file, {
+        offset: offset + verdict.found.at,
+        seq: verdict.found.seq,
+        end: size,
+      });
       barriers += scan.barriers;
     }
     this.#nextSeq = scan.seq;
-    this.#segments.push({ file: path, firstSeq: first, records: intact - first, barriers, bytes: size, end });
+    this.#segments.push({
+      file: path,
+      firstSeq: first,
+      records: intact - first,
+      barriers,
+      bytes: size,
+      end,
+    });
   }
 
   /** What came before the first segment must be in the snapshot. */
@@ -305,9 +364,11 @@ class State {
       if (manifest.segments.includes(first)) continue;
       const name = fileName("segment", first);
       const bytes = (await this.#storage.stat(this.#path(name)))?.size ?? 0;
-      // Left by a compaction that had switched the manifest already, or by a rotation that had not yet.
-      if (first < (manifest.segments[0] as number) || bytes <= HEADER_BYTES) this.#strays.push(name);
-      else {
+      // Left by a compaction that had switched the manifest already, or by a rotation that had not
+      // yet.
+      if (first < (manifest.segments[0] as number) || bytes <= HEADER_BYTES) {
+        this.#strays.push(name);
+      } else {
         const what = "it holds records, and the manifest does not list it";
         this.#problem({ code: "DAMAGED", file: this.#path(name), offset: 0, what });
       }

@@ -1,18 +1,26 @@
 /**
- * Lesson 05: the files of an open log: which segments and which snapshot make it up, and how that changes.
+ * Lesson 05: the files of an open log: which segments and which snapshot make it up, and how that
+ * changes.
  *
- * Rotation (a new segment), compaction (fewer segments) and recovery follow one rule: make the new file durable, then
- * switch the manifest, then remove what the new manifest does not list. A crash between two steps leaves a file too
- * many, never one too few.
+ * Rotation (a new segment), compaction (fewer segments) and recovery follow one rule: make the new
+ * file durable, then switch the manifest, then remove what the new manifest does not list. A crash
+ * between two steps leaves a file too many, never one too few.
  *
- * Invariants: every segment but the last is complete and fsynced; a listed segment was durable, and still empty, when
- * it was listed; rotation and compaction change the manifest one after the other.
+ * Invariants: every segment but the last is complete and fsynced; a listed segment was durable, and
+ * still empty, when it was listed; rotation and compaction change the manifest one after the other.
  * Left out: making the next segment ahead of time. A rotation costs five fsyncs, once in 64 MiB.
  * Test: test/05-log.snapshot.test.ts, test/05-log.crash.test.ts
  */
 import type { Storage, StoredFile } from "#host";
 import { LogError } from "./errors.ts";
-import { encodeHeader, encodeManifest, fileName, HEADER_BYTES, MANIFEST, replaceFile } from "./format.ts";
+import {
+  encodeHeader,
+  encodeManifest,
+  fileName,
+  HEADER_BYTES,
+  MANIFEST,
+  replaceFile,
+} from "./format.ts";
 import { type OnRecord, scanFile } from "./record.ts";
 import { hasNoRoom } from "./room.ts";
 import { type Chunks, readSnapshotFile, writeSnapshot } from "./snapshot.ts";
@@ -151,7 +159,11 @@ export class LogFolder {
 
   async readSnapshot(onChunk: (chunk: Buffer) => void): Promise<void> {
     if (this.#snapshot === undefined) return;
-    await readSnapshotFile(this.#storage, { dir: this.#dir, id: this.#id, seq: this.#snapshot }, onChunk);
+    await readSnapshotFile(
+      this.#storage,
+      { dir: this.#dir, id: this.#id, seq: this.#snapshot },
+      onChunk,
+    );
   }
 
   /** Hands out the records `from`..`last`. */
@@ -159,7 +171,9 @@ export class LogFolder {
     const { from, last } = range;
     const segments = [...this.#segments];
     const first = segments[0] as number;
-    if (from < first) throw new LogError("GAP", `Cannot replay from record ${from}: the log begins with ${first}`);
+    if (from < first) {
+      throw new LogError("GAP", `Cannot replay from record ${from}: the log begins with ${first}`);
+    }
     for (const [index, start] of segments.entries()) {
       const next = segments[index + 1] ?? Number.POSITIVE_INFINITY;
       if (next <= from || start > last) continue;
@@ -167,7 +181,10 @@ export class LogFolder {
     }
   }
 
-  async #replaySegment(start: number, options: { from: number; last: number; onRecord: OnRecord }): Promise<void> {
+  async #replaySegment(
+    start: number,
+    options: { from: number; last: number; onRecord: OnRecord },
+  ): Promise<void> {
     const { from, last, onRecord } = options;
     const path = `${this.#dir}/${fileName("segment", start)}`;
     const file = await this.#storage.open(path);
@@ -175,8 +192,14 @@ export class LogFolder {
       const deliver: OnRecord = (seq, body) => {
         if (seq >= from && seq <= last) onRecord(seq, body);
       };
-      const scan = await scanFile(file, { offset: HEADER_BYTES, seq: start, end: file.size, onRecord: deliver });
-      if (scan.seq > last) return; // the live segment may go on, or end in a group that is being written now
+      const scan = await scanFile(file, {
+        offset: HEADER_BYTES,
+        seq: start,
+        end: file.size,
+        onRecord: deliver,
+      });
+      // the live segment may go on, or end in a group that is being written now
+      if (scan.seq > last) return;
       const { offset, seq, stopped = "the file ends" } = scan;
       const what = `offset ${offset}: record ${seq}: ${stopped}`;
       throw new LogError("DAMAGED", `Cannot replay ${path}: ${what}`, { file: path, offset });

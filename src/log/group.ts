@@ -1,11 +1,11 @@
 /**
  * Lesson 05: a commit group: the records that will share one write and one fsync.
  *
- * `add` copies a record into a buffer that is already there, so an append allocates nothing; the caller may reuse its
- * own bytes at once.
+ * `add` copies a record into a buffer that is already there, so an append allocates nothing; the
+ * caller may reuse its own bytes at once.
  *
- * Invariants: no chunk exceeds `chunkBytes` unless it holds a single record, so a group can be cut between chunks when
- * a segment is full; the promise exists only if somebody asked for it.
+ * Invariants: no chunk exceeds `chunkBytes` unless it holds a single record, so a group can be cut
+ * between chunks when a segment is full; the promise exists only if somebody asked for it.
  * Test: test/05-log.test.ts
  */
 import { encodeRecord, RECORD_HEADER_BYTES, type RecordFields } from "./record.ts";
@@ -38,7 +38,9 @@ export class Group {
   add(record: RecordFields): void {
     const bytes = RECORD_HEADER_BYTES + record.body.byteLength;
     let chunk = this.#last;
-    if (chunk === undefined || chunk.used + bytes > chunk.buffer.length) chunk = this.#addChunk(bytes, record.seq);
+    if (chunk === undefined || chunk.used + bytes > chunk.buffer.length) {
+      chunk = this.#addChunk(bytes, record.seq);
+    }
     chunk.used = encodeRecord(chunk.buffer, chunk.used, record);
     this.bytes += bytes;
     this.lastSeq = record.seq;
@@ -63,12 +65,16 @@ export class Group {
   promise(): Promise<void> {
     if (this.#promise === undefined) {
       this.#promise = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
-      this.#promise.catch(() => {}); // those who await it still see the failure; those who do not have onFatal
+      // those who await it still see the failure; those who do not have onFatal
+      this.#promise.catch(() => {});
     }
     return this.#promise;
   }
 
-  /** Ends this use of the group and makes it ready for the next. Its bytes must have left its buffers. */
+  /**
+   * Ends this use of the group and makes it ready for the next. Its bytes must have left its
+   * buffers.
+   */
   finish(error?: Error): void {
     const settle = this.#settle;
     this.#settle = undefined;

@@ -8,16 +8,17 @@
  *                   ▼
  *              flying group ──▶ write + fdatasync ──▶ its promise resolves, the next group starts
  *
- * Invariants: at most one write or fsync of the segment is under way; records reach the file in the order of their
- * numbers; a group with `mustSync` is resolved only after an fsync that began after its last byte was written; the
- * first failure is the last thing that happens. A full disk is none: the flying group stays, and
- * flies again (room.ts).
+ * Invariants: at most one write or fsync of the segment is under way; records reach the file in the
+ * order of their numbers; a group with `mustSync` is resolved only after an fsync that began after
+ * its last byte was written; the first failure is the last thing that happens. A full disk is none:
+ * the flying group stays, and flies again (room.ts).
  *
- * An fsync is never retried. Linux reports a failed write-back once, marks the pages clean and forgets them: a second
- * fsync would succeed and the bytes would be gone (PostgreSQL learned it in 2018, see wiki.postgresql.org, "Fsync
- * Errors"; Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020). Stop, and let recovery
- * read what the disk holds. Even that is not certain: after a mere restart of the process the lost pages may still be
- * in the cache, and only a restart of the machine shows the truth.
+ * An fsync is never retried. Linux reports a failed write-back once, marks the pages clean and
+ * forgets them: a second fsync would succeed and the bytes would be gone (PostgreSQL learned it in
+ * 2018, see wiki.postgresql.org, "Fsync Errors"; Rebello et al., "Can Applications Recover from
+ * fsync Failures?", USENIX ATC 2020). Stop, and let recovery read what the disk holds. Even that is
+ * not certain: after a mere restart of the process the lost pages may still be in the cache, and
+ * only a restart of the machine shows the truth.
  *
  * Left out: preparing the next segment ahead of time (folder.ts says what a rotation costs).
  * Test: test/05-log.test.ts
@@ -32,12 +33,16 @@ import { MAX_RECORD_BYTES, type OnRecord, RECORD_HEADER_BYTES } from "./record.t
 import { hasNoRoom, type LogFull, Room, type RoomEvents } from "./room.ts";
 import { checkChunk, type Chunks } from "./snapshot.ts";
 
-/** One write of this size takes as long as the fsync that follows it (0.2 ms); more buffer would save nothing. */
+/**
+ * One write of this size takes as long as the fsync that follows it (0.2 ms); more buffer would
+ * save nothing.
+ */
 const CHUNK_BYTES = 256 * 1024;
 
 /**
- * What may wait for the disk: four of the largest records, or a second of a 250 MB/s disk. Above it `append` throws, so
- * that a stalled disk cannot eat the memory. Callers that can refuse work should do so long before: see `backlogBytes`.
+ * What may wait for the disk: four of the largest records, or a second of a 250 MB/s disk. Above it
+ * `append` throws, so that a stalled disk cannot eat the memory. Callers that can refuse work
+ * should do so long before: see `backlogBytes`.
  */
 export const MAX_PENDING_BYTES = 4 * MAX_RECORD_BYTES;
 
@@ -51,7 +56,10 @@ export interface LogRecovery {
   readonly segments: number;
   /** Intact records in them (those that the snapshot covers included). */
   readonly records: number;
-  /** Bytes cut from the end of the last segment: a group that was being written when the process died. */
+  /**
+   * Bytes cut from the end of the last segment: a group that was being written when the process
+   * died.
+   */
   readonly tornBytes: number;
   readonly tornFile?: string;
   /**
@@ -140,7 +148,10 @@ export class Log {
     return seq === undefined ? undefined : { seq };
   }
 
-  /** Bytes appended and not yet written. Refuse work at the door when this grows: `append` itself must not block. */
+  /**
+   * Bytes appended and not yet written. Refuse work at the door when this grows: `append` itself
+   * must not block.
+   */
   get backlogBytes(): number {
     return this.#filling.bytes + this.#flying.bytes;
   }
@@ -158,9 +169,9 @@ export class Log {
   }
 
   /**
-   * Takes one record and returns its number. The bytes are copied at once and queued for the next commit group;
-   * `durable` tells when they are safe. Throws LogError TOO_LARGE, BACKLOG or FULL (nothing was
-   * taken, the log goes on), WRITE_FAILED or CLOSED.
+   * Takes one record and returns its number. The bytes are copied at once and queued for the next
+   * commit group; `durable` tells when they are safe. Throws LogError TOO_LARGE, BACKLOG or FULL
+   * (nothing was taken, the log goes on), WRITE_FAILED or CLOSED.
    */
   append(body: Uint8Array): number {
     this.#refuseIfOver("append");
@@ -170,10 +181,16 @@ export class Log {
     }
     const length = body.byteLength;
     if (length > MAX_RECORD_BYTES) {
-      throw new LogError("TOO_LARGE", `Cannot append record: ${length} bytes exceed ${MAX_RECORD_BYTES}`);
+      throw new LogError(
+        "TOO_LARGE",
+        `Cannot append record: ${length} bytes exceed ${MAX_RECORD_BYTES}`,
+      );
     }
     if (this.backlogBytes + length > MAX_PENDING_BYTES) {
-      throw new LogError("BACKLOG", `Cannot append record: ${this.backlogBytes} bytes wait for the disk already`);
+      throw new LogError(
+        "BACKLOG",
+        `Cannot append record: ${this.backlogBytes} bytes wait for the disk already`,
+      );
     }
     const seq = this.#nextSeq;
     const group = this.#filling;
@@ -186,31 +203,39 @@ export class Log {
 
   #refuseIfOver(doing: string): void {
     if (this.#failure !== undefined) throw this.#failure;
-    if (this.#closing !== undefined) throw new LogError("CLOSED", `Cannot ${doing}: the log is closed`);
+    if (this.#closing !== undefined) {
+      throw new LogError("CLOSED", `Cannot ${doing}: the log is closed`);
+    }
   }
 
-  /** Whether everything before the filling group will have been fsynced by the time that group is written. */
+  /**
+   * Whether everything before the filling group will have been fsynced by the time that group is
+   * written.
+   */
   #willBeClean(): boolean {
     return this.#busy ? this.#flying.mustSync || this.#durability === "always" : !this.#dirty;
   }
 
   /**
-   * Resolves when record `seq` (default: the last one appended) is durable: fsynced under `always`, handed to the
-   * operating system under `everysec` and `no`. All who wait for one group share one promise. Rejects with LogError
-   * WRITE_FAILED when that can no longer happen, FULL when the log is closed while the disk is
-   * full.
+   * Resolves when record `seq` (default: the last one appended) is durable: fsynced under `always`,
+   * handed to the operating system under `everysec` and `no`. All who wait for one group share one
+   * promise. Rejects with LogError WRITE_FAILED when that can no longer happen, FULL when the log
+   * is closed while the disk is full.
    */
   durable(seq: number = this.#nextSeq - 1): Promise<void> {
     invariant(seq < this.#nextSeq, "a record must be appended before anybody waits for it");
     if (seq <= this.#doneSeq) return DONE;
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    return this.#busy && seq <= this.#flying.lastSeq ? this.#flying.promise() : this.#filling.promise();
+    return this.#busy && seq <= this.#flying.lastSeq
+      ? this.#flying.promise()
+      : this.#filling.promise();
   }
 
   // #region commit
   #schedule(): void {
     this.#scheduled = true;
-    // Not now: the rest of this turn, and the callers that the last commit has just woken, still have records to add.
+    // Not now: the rest of this turn, and the callers that the last commit has just woken, still
+    // have records to add.
     this.#host.timers.soon(() => void this.#commit());
   }
 
@@ -321,7 +346,9 @@ export class Log {
     return this.#filling.promise();
   }
 
-  /** The log is dead: nothing that was not durable ever will be, and nobody may believe that it is. */
+  /**
+   * The log is dead: nothing that was not durable ever will be, and nobody may believe that it is.
+   */
   #die(error: unknown): void {
     if (this.#failure !== undefined) return;
     const { path } = this.#folder;
@@ -342,15 +369,17 @@ export class Log {
   }
 
   /**
-   * Saves the state after record `seq`, then drops what it makes superfluous: segments that end at or before `seq`, and
-   * the older snapshot, which is kept until the new one is safe. `chunks` are taken in the call itself, before it
-   * returns, so they are one consistent picture; appends go on while they are written. The arrays must not be
-   * changed until it resolves. A failure leaves the log alive and the older snapshot in place;
-   * LogError FULL is one that may be tried again when there is room.
+   * Saves the state after record `seq`, then drops what it makes superfluous: segments that end at
+   * or before `seq`, and the older snapshot, which is kept until the new one is safe. `chunks` are
+   * taken in the call itself, before it returns, so they are one consistent picture; appends go on
+   * while they are written. The arrays must not be changed until it resolves. A failure leaves the
+   * log alive and the older snapshot in place; LogError FULL is one that may be tried again when
+   * there is room.
    *
-   * An `AsyncIterable` is asked for one chunk after the other as they are written, for snapshots that are too large to
-   * be in memory: that they show one moment is then the caller's business. It is not asked at all when there is a
-   * snapshot of `seq` or later already, and `close` waits for its end.
+   * An `AsyncIterable` is asked for one chunk after the other as they are written, for snapshots
+   * that are too large to be in memory: that they show one moment is then the caller's business. It
+   * is not asked at all when there is a snapshot of `seq` or later already, and `close` waits for
+   * its end.
    */
   saveSnapshot(seq: number, chunks: Chunks): Promise<void> {
     this.#refuseIfOver("save snapshot");
@@ -386,15 +415,19 @@ export class Log {
     return new LogError("FULL", `Cannot save snapshot: ${textOf(error)}`, { cause: error });
   }
 
-  /** Hands out the newest snapshot's chunks, cut as they were saved. Does nothing without a snapshot. */
+  /**
+   * Hands out the newest snapshot's chunks, cut as they were saved. Does nothing without a
+   * snapshot.
+   */
   readSnapshot(onChunk: (chunk: Buffer) => void): Promise<void> {
     return this.#folder.readSnapshot(onChunk);
   }
 
   /**
-   * Hands out every record from `from` (default: the first one after the snapshot) to the last one written when it
-   * was called, in order. Bodies may be kept, but each keeps a read block of 256 KiB alive. Rejects with LogError GAP
-   * when `from` was compacted away, DAMAGED when the disk has changed since the log was opened.
+   * Hands out every record from `from` (default: the first one after the snapshot) to the last one
+   * written when it was called, in order. Bodies may be kept, but each keeps a read block of 256
+   * KiB alive. Rejects with LogError GAP when `from` was compacted away, DAMAGED when the disk has
+   * changed since the log was opened.
    */
   replay(onRecord: OnRecord, options: { from?: number } = {}): Promise<void> {
     const from = options.from ?? (this.#folder.snapshot ?? 0) + 1;
@@ -430,4 +463,7 @@ function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-invariant(MAX_PENDING_BYTES >= MAX_RECORD_BYTES + RECORD_HEADER_BYTES, "the largest record must fit the queue");
+invariant(
+  MAX_PENDING_BYTES >= MAX_RECORD_BYTES + RECORD_HEADER_BYTES,
+  "the largest record must fit the queue",
+);

@@ -1,5 +1,6 @@
 /**
- * Lesson 05: the append-only log. Survives `kill -9` and a power cut without losing an acknowledged record.
+ * Lesson 05: the append-only log. Survives `kill -9` and a power cut without losing an acknowledged
+ * record.
  *
  *     errors.ts    the closed list of what can go wrong
  *     record.ts    one record: word | check | body, and scanning many        ← start here
@@ -18,8 +19,9 @@
  *     recoveries.ts  what recoveries have cut or lost, for later
  *     repair.ts    inspect, verify, repair: for people
  *
- * Invariants: every prefix of the log that recovery hands out is a prefix of what was appended; what `durable()` has
- * resolved for is in that prefix; damage in the middle refuses, naming file and offset.
+ * Invariants: every prefix of the log that recovery hands out is a prefix of what was appended;
+ * what `durable()` has resolved for is in that prefix; damage in the middle refuses, naming file
+ * and offset.
  * Left out: compression, encryption, several writers, reading while a snapshot compacts.
  * Test: test/05-log.test.ts
  *

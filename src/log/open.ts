@@ -1,11 +1,12 @@
 /**
  * Lesson 05: opening a log: make one, or recover the one that is there.
  *
- * Recovery is what `examine` found, put right: leftovers removed, the torn tail cut, and an fsync before anybody acts
- * on what was read, because a killed process may have left records in the page cache that no fsync had covered.
+ * Recovery is what `examine` found, put right: leftovers removed, the torn tail cut, and an fsync
+ * before anybody acts on what was read, because a killed process may have left records in the page
+ * cache that no fsync had covered.
  *
- * Invariants: a second crash at any point of recovery leaves what a second recovery accepts; nothing is changed when
- * there is a problem that needs a person.
+ * Invariants: a second crash at any point of recovery leaves what a second recovery accepts;
+ * nothing is changed when there is a problem that needs a person.
  * Test: test/05-log.test.ts, test/05-log.crash.test.ts
  */
 import { invariant } from "#base";
@@ -26,19 +27,25 @@ export interface LogOptions {
   /** Folder of the log; made if missing. */
   readonly dir: string;
   /**
-   * When `durable()` resolves: `always` (default) after an fsync; `everysec` after the write, with an fsync every
-   * second; `no` after the write, the operating system fsyncs when it likes. A killed process loses nothing under any
-   * of them; a power cut loses nothing, about a second, or up to half a minute.
+   * When `durable()` resolves: `always` (default) after an fsync; `everysec` after the write, with
+   * an fsync every second; `no` after the write, the operating system fsyncs when it likes. A
+   * killed process loses nothing under any of them; a power cut loses nothing, about a second, or
+   * up to half a minute.
    */
   readonly durability?: Durability;
-  /** A segment is closed before it grows beyond this; default 64 MiB. A larger record gets a segment of its own. */
+  /**
+   * A segment is closed before it grows beyond this; default 64 MiB. A larger record gets a segment
+   * of its own.
+   */
   readonly segmentBytes?: number;
   /**
    * Open a log whose last segment has lost its header as well: without what was in that segment, of
    * which nobody can tell whether it was acknowledged. A person's decision. Default false.
    */
   readonly acceptLoss?: boolean;
-  /** Called once, when a write or an fsync has failed and the log is dead. The process should stop. */
+  /**
+   * Called once, when a write or an fsync has failed and the log is dead. The process should stop.
+   */
   readonly onFatal?: (error: Error) => void;
   /** Called once when the disk turns out to be full: `append` throws FULL from here on. */
   readonly onFull?: (full: LogFull) => void;
@@ -50,8 +57,9 @@ export interface LogOptions {
 }
 
 /**
- * Opens the log in `dir`, making it if there is none. Cuts a torn tail and says so in `recovery`; throws LogError
- * DAMAGED, GAP or BAD_FORMAT, naming file and offset, when records that were promised are not as they were written.
+ * Opens the log in `dir`, making it if there is none. Cuts a torn tail and says so in `recovery`;
+ * throws LogError DAMAGED, GAP or BAD_FORMAT, naming file and offset, when records that were
+ * promised are not as they were written.
  */
 export async function openLog(options: LogOptions): Promise<Log> {
   const { host, dir, segmentBytes = DEFAULT_SEGMENT_BYTES } = options;
@@ -93,15 +101,22 @@ async function start(
   const segments = [firstSeq];
   const manifest = { id, segments, ...(snapshot !== undefined && { snapshot }) };
   await replaceFile(storage, dir, { name: MANIFEST, bytes: encodeManifest(manifest) });
-  return { folder: new LogFolder({ storage, dir, id, segments, file, snapshot }), nextSeq: firstSeq };
+  return {
+    folder: new LogFolder({ storage, dir, id, segments, file, snapshot }),
+    nextSeq: firstSeq,
+  };
 }
 
 // #region recover
 async function recover(host: Host, dir: string, found: Examination): Promise<Opened> {
   const { manifest } = found;
   const last = found.segments.at(-1);
-  invariant(manifest !== undefined && last !== undefined, "a log without problems has a manifest and a segment");
-  // A process that was killed between a rename and this leaves a manifest that everybody can read and a power cut takes away.
+  invariant(
+    manifest !== undefined && last !== undefined,
+    "a log without problems has a manifest and a segment",
+  );
+  // A process that was killed between a rename and this leaves a manifest that everybody can read
+  // and a power cut takes away.
   await host.storage.syncDirectory(dir);
   for (const name of found.strays) await host.storage.remove(`${dir}/${name}`);
   const snapshot = found.snapshot?.seq;
@@ -114,9 +129,19 @@ async function recover(host: Host, dir: string, found: Examination): Promise<Ope
   }
   const file = await host.storage.open(last.file);
   if (last.end < last.bytes) await file.truncate(last.end);
-  if (last.end < HEADER_BYTES) await file.append([encodeHeader({ kind: "segment", id, seq: last.firstSeq })]);
-  await file.sync(); // what we read may still be in the page cache only, and the caller will act on it
-  const folder = new LogFolder({ storage: host.storage, dir, id, segments: manifest.segments, file, snapshot });
+  if (last.end < HEADER_BYTES) {
+    await file.append([encodeHeader({ kind: "segment", id, seq: last.firstSeq })]);
+  }
+  // what we read may still be in the page cache only, and the caller will act on it
+  await file.sync();
+  const folder = new LogFolder({
+    storage: host.storage,
+    dir,
+    id,
+    segments: manifest.segments,
+    file,
+    snapshot,
+  });
   return { folder, nextSeq: found.nextSeq };
 }
 // #endregion
@@ -156,12 +181,16 @@ function nameOf(path: string): string {
 function problemError(problem: LogProblem): LogError {
   const { code, file, offset, what } = problem;
   const where = offset === undefined ? file : `${file}: offset ${offset}`;
-  return new LogError(code, `Cannot open log: ${where}: ${what}`, { file, ...(offset !== undefined && { offset }) });
+  return new LogError(code, `Cannot open log: ${where}: ${what}`, {
+    file,
+    ...(offset !== undefined && { offset }),
+  });
 }
 
 /**
- * A folder is durable once its parent has been fsynced, and that one's parent, up to the root. Which of them are new nobody
- * knows: the caller has made some, and an earlier process may have been killed before it could fsync those that it made.
+ * A folder is durable once its parent has been fsynced, and that one's parent, up to the root.
+ * Which of them are new nobody knows: the caller has made some, and an earlier process may have
+ * been killed before it could fsync those that it made.
  */
 async function makeFolder(storage: Storage, dir: string): Promise<void> {
   const isNew = (await storage.stat(dir)) === undefined;

@@ -1,8 +1,9 @@
 /**
- * Lesson 05: a whole log, read by somebody who is not its owner and must not change it: after an accident, beside the
- * folder's lock, before anybody decides to recover it.
+ * Lesson 05: a whole log, read by somebody who is not its owner and must not change it: after an
+ * accident, beside the folder's lock, before anybody decides to recover it.
  *
- * Left out: a folder that is written to meanwhile. A rotation or a snapshot in the middle looks like a problem.
+ * Left out: a folder that is written to meanwhile. A rotation or a snapshot in the middle looks
+ * like a problem.
  * Test: test/22-simulation.invariants.test.ts
  */
 import type { Host } from "#host";
@@ -21,8 +22,9 @@ export interface LogReading {
 }
 
 /**
- * Hands out everything that the next `openLog` would, after a word about what it is (`begin`): the snapshot's chunks, then
- * the records, those that the snapshot covers and that have not been removed yet included. Nothing is written; a torn tail is passed over and stays.
+ * Hands out everything that the next `openLog` would, after a word about what it is (`begin`): the
+ * snapshot's chunks, then the records, those that the snapshot covers and that have not been
+ * removed yet included. Nothing is written; a torn tail is passed over and stays.
  *
  * @throws {LogError} what `openLog` would refuse
  */
@@ -36,14 +38,20 @@ export async function readLog(
   const problem = found.problems.find(({ fatal }) => fatal);
   if (problem !== undefined) {
     const { code, file, offset, what } = problem;
-    throw new LogError(code, `Cannot read log: ${file}${offset === undefined ? "" : `: offset ${offset}`}: ${what}`, { file, ...(offset !== undefined && { offset }) });
+    throw new LogError(
+      code,
+      `Cannot read log: ${file}${offset === undefined ? "" : `: offset ${offset}`}: ${what}`,
+      { file, ...(offset !== undefined && { offset }) },
+    );
   }
   const last = found.nextSeq - 1;
   const first = found.segments[0]?.firstSeq ?? found.nextSeq;
   const { snapshot, manifest } = found;
   const reading = { first, last, ...(snapshot !== undefined && { snapshot: snapshot.seq }) };
   on.begin?.(reading);
-  if (snapshot !== undefined && manifest !== undefined) await readSnapshotFile(storage, { dir, id: manifest.id, seq: snapshot.seq }, on.chunk);
+  if (snapshot !== undefined && manifest !== undefined) {
+    await readSnapshotFile(storage, { dir, id: manifest.id, seq: snapshot.seq }, on.chunk);
+  }
   for (const { file: path, firstSeq: seq, end } of found.segments) {
     const file = await storage.open(path, { readOnly: true });
     try {

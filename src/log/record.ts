@@ -6,23 +6,28 @@
  *     word   the body's length; its top bit is the barrier
  *     check  crc32 over word and body, XOR the record's sequence number (low 32 bits)
  *
- * The sequence number is not stored. It is mixed into the checksum, so a record that was copied, moved or repeated
- * does not check out in its new place; and XOR can be undone, so an intact record found anywhere tells its number.
+ * The sequence number is not stored. It is mixed into the checksum, so a record that was copied,
+ * moved or repeated does not check out in its new place; and XOR can be undone, so an intact record
+ * found anywhere tells its number.
  *
- * The barrier says: "when I was written, everything before me had been fsynced". It is what tells a torn tail from
- * damage (tail.ts).
+ * The barrier says: "when I was written, everything before me had been fsynced". It is what tells a
+ * torn tail from damage (tail.ts).
  *
- * Invariants: eight zero bytes are never a record, because they would be number 0 and numbers start at 1; nothing is
- * allocated on the word of a length that has not been compared with the file's size.
- * Left out: compression, and a stronger hash: crc32 finds accidents, not forgeries.
- * The price of starting the crc from the word: the barrier and the top bit of the body's fourth byte, both flipped,
- * cancel out. One flipped bit alone never does.
+ * Invariants: eight zero bytes are never a record, because they would be number 0 and numbers start
+ * at 1; nothing is allocated on the word of a length that has not been compared with the file's
+ * size.
+ * Left out: compression, and a stronger hash: crc32 finds accidents, not forgeries. The price of
+ * starting the crc from the word: the barrier and the top bit of the body's fourth byte, both
+ * flipped, cancel out. One flipped bit alone never does.
  * Test: test/05-log.test.ts
  */
 import { crc32 } from "node:zlib";
 import type { StoredFile } from "#host";
 
-/** A whole project archive fits (CONTRACTS: 64 MiB), and a length never needs the bits above, which are ours. */
+/**
+ * A whole project archive fits (CONTRACTS: 64 MiB), and a length never needs the bits above, which
+ * are ours.
+ */
 export const MAX_RECORD_BYTES = 64 * 1024 * 1024;
 
 export const RECORD_HEADER_BYTES = 8;
@@ -32,8 +37,8 @@ const BARRIER = 0x8000_0000;
 const LENGTH_MASK = 0x7fff_ffff;
 
 /**
- * One read: large enough that the call costs nothing per record, small enough that a caller who keeps one body
- * alive keeps only this much alive with it.
+ * One read: large enough that the call costs nothing per record, small enough that a caller who
+ * keeps one body alive keeps only this much alive with it.
  */
 export const READ_BLOCK_BYTES = 256 * 1024;
 
@@ -44,7 +49,9 @@ export interface RecordFields {
   readonly barrier: boolean;
 }
 
-/** Writes one record into `target` at `at`; returns the offset after it. The caller has made room. */
+/**
+ * Writes one record into `target` at `at`; returns the offset after it. The caller has made room.
+ */
 // #region encode
 export function encodeRecord(target: Buffer, at: number, record: RecordFields): number {
   // #exercise encodeRecord
@@ -58,7 +65,8 @@ export function encodeRecord(target: Buffer, at: number, record: RecordFields): 
 }
 
 function checksum(word: number, seq: number, body: Uint8Array): number {
-  // crc32 takes the state to start from. Starting from the word spares the call that would feed it in.
+  // crc32 takes the state to start from. Starting from the word spares the call that would feed it
+  // in.
   return (crc32(body, word) ^ seq) >>> 0;
 }
 // #endregion
@@ -77,8 +85,14 @@ export function lengthAt(bytes: Buffer, at: number): number {
   return bytes.readUInt32BE(at) & LENGTH_MASK;
 }
 
-/** The offset after the record at `at`, if one with number `seq` is there; `word` replaces its first four bytes. */
-export function endOfIntact(bytes: Buffer, record: { at: number; seq: number; word?: number }): number | undefined {
+/**
+ * The offset after the record at `at`, if one with number `seq` is there; `word` replaces its first
+ * four bytes.
+ */
+export function endOfIntact(
+  bytes: Buffer,
+  record: { at: number; seq: number; word?: number },
+): number | undefined {
   const start = record.at + RECORD_HEADER_BYTES;
   if (start > bytes.length) return undefined;
   const { seq, word = bytes.readUInt32BE(record.at) } = record;
@@ -89,11 +103,16 @@ export function endOfIntact(bytes: Buffer, record: { at: number; seq: number; wo
 }
 
 export interface BlockScan {
-  /** Offset of the first byte that was not consumed, and the number the record there should have. */
+  /**
+   * Offset of the first byte that was not consumed, and the number the record there should have.
+   */
   at: number;
   seq: number;
   barriers: number;
-  /** Bytes that the record at `at` needs, 0 when it is whole (and bad) or when the block ends between records. */
+  /**
+   * Bytes that the record at `at` needs, 0 when it is whole (and bad) or when the block ends
+   * between records.
+   */
   needs: number;
   /** Set when the record at `at` is there and wrong. */
   bad?: string;
@@ -101,9 +120,16 @@ export interface BlockScan {
 
 export type OnRecord = (seq: number, body: Buffer) => void;
 
-/** Consumes whole records from `bytes`, starting at `at` with number `seq`, until the bytes end or one is wrong. */
+/**
+ * Consumes whole records from `bytes`, starting at `at` with number `seq`, until the bytes end or
+ * one is wrong.
+ */
 // #region scan
-export function scanBlock(bytes: Buffer, at: number, options: { seq: number; onRecord?: OnRecord }): BlockScan {
+export function scanBlock(
+  bytes: Buffer,
+  at: number,
+  options: { seq: number; onRecord?: OnRecord },
+): BlockScan {
   // #exercise scanBlock
   const { onRecord } = options;
   const scan: BlockScan = { at, seq: options.seq, barriers: 0, needs: 0 };
@@ -112,7 +138,9 @@ export function scanBlock(bytes: Buffer, at: number, options: { seq: number; onR
     if (start > bytes.length) return { ...scan, needs: RECORD_HEADER_BYTES };
     const word = bytes.readUInt32BE(scan.at);
     const length = word & LENGTH_MASK;
-    if (length > MAX_RECORD_BYTES) return { ...scan, bad: `length ${length} exceeds ${MAX_RECORD_BYTES}` };
+    if (length > MAX_RECORD_BYTES) {
+      return { ...scan, bad: `length ${length} exceeds ${MAX_RECORD_BYTES}` };
+    }
     const end = start + length;
     if (end > bytes.length) return { ...scan, needs: RECORD_HEADER_BYTES + length };
     const body = bytes.subarray(start, end);
@@ -147,7 +175,10 @@ export interface ScanOptions {
   readonly onRecord?: OnRecord;
 }
 
-/** Reads records block by block. A record that straddles two blocks is read again whole, never glued together. */
+/**
+ * Reads records block by block. A record that straddles two blocks is read again whole, never glued
+ * together.
+ */
 export async function scanFile(file: StoredFile, options: ScanOptions): Promise<FileScan> {
   const { end } = options;
   let { offset, seq } = options;
@@ -155,15 +186,26 @@ export async function scanFile(file: StoredFile, options: ScanOptions): Promise<
   let want = READ_BLOCK_BYTES;
   while (offset < end) {
     const block = await file.read(offset, Math.min(want, end - offset));
-    const scan = scanBlock(block, 0, options.onRecord ? { seq, onRecord: options.onRecord } : { seq });
+    const scan = scanBlock(
+      block,
+      0,
+      options.onRecord ? { seq, onRecord: options.onRecord } : { seq },
+    );
     offset += scan.at;
     seq = scan.seq;
     barriers += scan.barriers;
     if (scan.bad !== undefined) return { offset, seq, barriers, stopped: scan.bad };
     if (scan.needs > end - offset) {
-      return { offset, seq, barriers, stopped: `record needs ${scan.needs} bytes, ${end - offset} are there` };
+      return {
+        offset,
+        seq,
+        barriers,
+        stopped: `record needs ${scan.needs} bytes, ${end - offset} are there`,
+      };
     }
-    if (block.length === 0) return { offset, seq, barriers, stopped: "the file is shorter than it was" };
+    if (block.length === 0) {
+      return { offset, seq, barriers, stopped: "the file is shorter than it was" };
+    }
     want = Math.max(READ_BLOCK_BYTES, scan.needs);
   }
   return { offset, seq, barriers };

@@ -1,6 +1,7 @@
 /**
- * Lesson 05: the records of a segment whose bytes somebody holds, for those who look at a log from outside: a checker, a
- * simulation. They may come back with the same file, longer, and go on where they stopped.
+ * Lesson 05: the records of a segment whose bytes somebody holds, for those who look at a log from
+ * outside: a checker, a simulation. They may come back with the same file, longer, and go on where
+ * they stopped.
  *
  * Test: test/22-simulation.test.ts
  */
@@ -14,14 +15,20 @@ export interface Place {
 }
 
 /**
- * Hands out the intact records of a segment from `from` (default: its beginning) on, and says where it stopped: at the
- * end, or before the first record that is not whole. `file` is for messages.
+ * Hands out the intact records of a segment from `from` (default: its beginning) on, and says where
+ * it stopped: at the end, or before the first record that is not whole. `file` is for messages.
  *
  * @throws {LogError} DAMAGED or BAD_FORMAT, about the header
  */
-export function readSegment(bytes: Buffer, options: { file: string; from?: Place | undefined; onRecord: OnRecord }): Place {
+export function readSegment(
+  bytes: Buffer,
+  options: { file: string; from?: Place | undefined; onRecord: OnRecord },
+): Place {
   const { file, onRecord } = options;
-  const from = options.from ?? { offset: HEADER_BYTES, seq: decodeHeader(bytes, { kind: "segment", file }).seq };
+  const from = options.from ?? {
+    offset: HEADER_BYTES,
+    seq: decodeHeader(bytes, { kind: "segment", file }).seq,
+  };
   const { at, seq } = scanBlock(bytes, from.offset, { seq: from.seq, onRecord });
   return { offset: at, seq };
 }

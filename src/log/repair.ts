@@ -1,18 +1,34 @@
 /**
  * Lesson 05: what a person can do about a log: look, check, and cut.
  *
- * A repair never destroys. Bytes that it cuts go to a side file `NAME.damaged-OFFSET` first, whole files are renamed to
- * `NAME.damaged` (with `.2`, `.3` … if an earlier repair has used the name); all stay until a person removes them.
+ * A repair never destroys. Bytes that it cuts go to a side file `NAME.damaged-OFFSET` first, whole
+ * files are renamed to `NAME.damaged` (with `.2`, `.3` … if an earlier repair has used the name);
+ * all stay until a person removes them.
  *
- * Invariants: after a repair the log opens; what is kept is a prefix of what was written; a dry run changes nothing; a
- * crash in the middle leaves a log that refuses to open until it is repaired again, and that repair keeps as much.
- * Left out: joining what is intact on both sides of a hole. An event log with a hole is a different history.
+ * Invariants: after a repair the log opens; what is kept is a prefix of what was written; a dry run
+ * changes nothing; a crash in the middle leaves a log that refuses to open until it is repaired
+ * again, and that repair keeps as much.
+ * Left out: joining what is intact on both sides of a hole. An event log with a hole is a different
+ * history.
  * Test: test/05-log.tools.test.ts
  */
 import type { Host, Storage } from "#host";
-import { examine, type Examination, type LogProblem, type SegmentInfo, type SnapshotInfo } from "./examine.ts";
+import {
+  examine,
+  type Examination,
+  type LogProblem,
+  type SegmentInfo,
+  type SnapshotInfo,
+} from "./examine.ts";
 import { createSegment } from "./folder.ts";
-import { encodeManifest, fileName, HEADER_BYTES, MANIFEST, replaceFile, seqOfName } from "./format.ts";
+import {
+  encodeManifest,
+  fileName,
+  HEADER_BYTES,
+  MANIFEST,
+  replaceFile,
+  seqOfName,
+} from "./format.ts";
 import { noteRecovery, type PastRecovery, readRecoveries } from "./recoveries.ts";
 import { readSnapshotFile } from "./snapshot.ts";
 
@@ -37,8 +53,9 @@ export interface LogInspection {
 }
 
 /**
- * Everything that `titan log inspect` shows. Changes nothing, so a running writer is not disturbed; but a rotation or a
- * snapshot in the middle of the examination can look like a problem. Believe those of a log that nobody writes to.
+ * Everything that `titan log inspect` shows. Changes nothing, so a running writer is not disturbed;
+ * but a rotation or a snapshot in the middle of the examination can look like a problem. Believe
+ * those of a log that nobody writes to.
  */
 export async function inspectLog(host: Host, dir: string): Promise<LogInspection> {
   const found = await examine(host.storage, dir);
@@ -87,24 +104,39 @@ export interface MovedBytes {
 export interface LogRepair {
   /** Nothing had to be done. */
   readonly clean: boolean;
-  /** What was (or, in a dry run, would be) moved aside: from where, how many bytes, to which file. */
+  /**
+   * What was (or, in a dry run, would be) moved aside: from where, how many bytes, to which file.
+   */
   readonly moved: readonly MovedBytes[];
   /** Last record that is kept; 0 when the log starts anew. */
   readonly keptTo: number;
-  /** Intact records after the cut, which are lost to the log (their bytes are in the side files). At least. */
+  /**
+   * Intact records after the cut, which are lost to the log (their bytes are in the side files). At
+   * least.
+   */
   readonly lostRecords: number;
   readonly problems: readonly LogProblem[];
 }
 
 /**
- * Makes a damaged log openable again, by cutting at the first problem. Records from there on are lost to the log.
- * `dryRun` reports and changes nothing. The caller must hold the folder's lock.
+ * Makes a damaged log openable again, by cutting at the first problem. Records from there on are
+ * lost to the log. `dryRun` reports and changes nothing. The caller must hold the folder's lock.
  */
-export async function repairLog(host: Host, dir: string, options: { dryRun?: boolean } = {}): Promise<LogRepair> {
+export async function repairLog(
+  host: Host,
+  dir: string,
+  options: { dryRun?: boolean } = {},
+): Promise<LogRepair> {
   const found = await examine(host.storage, dir);
   const fatal = found.problems.some((problem) => problem.fatal);
   if (!fatal && found.tornBytes === 0) {
-    return { clean: true, moved: [], keptTo: found.nextSeq - 1, lostRecords: 0, problems: found.problems };
+    return {
+      clean: true,
+      moved: [],
+      keptTo: found.nextSeq - 1,
+      lostRecords: 0,
+      problems: found.problems,
+    };
   }
   const plan = await makePlan(host.storage, dir, found);
   if (!options.dryRun) {
@@ -150,7 +182,8 @@ async function makePlan(storage: Storage, dir: string, found: Examination): Prom
   };
   for (const [index, segment] of found.segments.entries()) {
     const next = found.segments[index + 1]?.firstSeq ?? Number.POSITIVE_INFINITY;
-    if (next <= (snapshot ?? 0) + 1) continue; // the snapshot covers all of it; the next open removes it
+    // the snapshot covers all of it; the next open removes it
+    if (next <= (snapshot ?? 0) + 1) continue;
     const problem = found.problems.find((one) => one.cut?.segment === segment.firstSeq);
     // Of a file without its header nothing can be kept, not even its place in the list.
     const headless = segment.end === 0 && segment.bytes > 0;
@@ -165,13 +198,19 @@ async function makePlan(storage: Storage, dir: string, found: Examination): Prom
     if (segment.end < segment.bytes) aside(segment.file, segment.end, segment.bytes - segment.end);
     if (problem !== undefined) cut = true;
   }
-  // Whatever else has a problem (the manifest, a snapshot, a segment that is not listed) is kept whole.
+  // Whatever else has a problem (the manifest, a snapshot, a segment that is not listed) is kept
+  // whole.
   const seen = new Set(found.segments.map((segment) => segment.file));
-  const strays = found.strays.filter((name) => seqOfName("segment", name) !== undefined).map((name) => `${dir}/${name}`);
+  const strays = found.strays
+    .filter((name) => seqOfName("segment", name) !== undefined)
+    .map((name) => `${dir}/${name}`);
   for (const file of [...found.problems.map((problem) => problem.file), ...strays]) {
     const size = seen.has(file) ? undefined : (await storage.stat(file))?.size;
-    // A stray with nothing but its header was left by a crash, perhaps by one of a repair: the next open removes it.
-    if (size !== undefined && !(strays.includes(file) && size <= HEADER_BYTES)) aside(file, 0, size);
+    // A stray with nothing but its header was left by a crash, perhaps by one of a repair: the next
+    // open removes it.
+    if (size !== undefined && !(strays.includes(file) && size <= HEADER_BYTES)) {
+      aside(file, 0, size);
+    }
     seen.add(file);
   }
   return { id, moved, segments, snapshot, keptTo, lostRecords };
@@ -180,7 +219,8 @@ async function makePlan(storage: Storage, dir: string, found: Examination): Prom
 async function carryOut(host: Host, dir: string, plan: Plan): Promise<void> {
   const { storage } = host;
   for (const { file, offset, bytes, to } of plan.moved) {
-    // The manifest stays until it is replaced: without one, a crash here could leave what looks like an empty folder.
+    // The manifest stays until it is replaced: without one, a crash here could leave what looks
+    // like an empty folder.
     if (file === `${dir}/${MANIFEST}`) await copy(storage, { file, offset, bytes, to });
     else if (offset === 0) await storage.rename(file, to);
     else await copyAndCut(storage, { file, offset, bytes, to });
@@ -191,10 +231,15 @@ async function carryOut(host: Host, dir: string, plan: Plan): Promise<void> {
   const lastSegment = segments.at(-1);
   if (lastSegment === undefined) {
     segments.push(plan.keptTo + 1);
-    await storage.remove(`${dir}/${fileName("segment", plan.keptTo + 1)}`); // an interrupted repair may have made it
+    // an interrupted repair may have made it
+    await storage.remove(`${dir}/${fileName("segment", plan.keptTo + 1)}`);
     await (await createSegment(storage, { dir, id, firstSeq: plan.keptTo + 1 })).close();
   }
-  const manifest = { id, segments, ...(plan.snapshot !== undefined && { snapshot: plan.snapshot }) };
+  const manifest = {
+    id,
+    segments,
+    ...(plan.snapshot !== undefined && { snapshot: plan.snapshot }),
+  };
   await replaceFile(storage, dir, { name: MANIFEST, bytes: encodeManifest(manifest) });
 }
 
@@ -235,7 +280,11 @@ function freeName(wanted: string, taken: ReadonlySet<string>): string {
   return name;
 }
 
-async function newestSnapshot(storage: Storage, dir: string, id: string | undefined): Promise<number | undefined> {
+async function newestSnapshot(
+  storage: Storage,
+  dir: string,
+  id: string | undefined,
+): Promise<number | undefined> {
   if (id === undefined) return undefined;
   for (const name of (await storage.list(dir)).reverse()) {
     const seq = seqOfName("snapshot", name);

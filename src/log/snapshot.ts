@@ -1,13 +1,15 @@
 /**
- * Lesson 05: a snapshot file: the state after record `seq`, so that the records up to it need not be replayed.
+ * Lesson 05: a snapshot file: the state after record `seq`, so that the records up to it need not
+ * be replayed.
  *
  *     header (format.ts) | chunk 1 | chunk 2 | … | end mark
  *
- * Chunks are records (record.ts) numbered from 1. The end mark is an empty record with the barrier bit, which
- * here as in a segment says "everything before me is complete": a snapshot without one was never finished.
+ * Chunks are records (record.ts) numbered from 1. The end mark is an empty record with the barrier
+ * bit, which here as in a segment says "everything before me is complete": a snapshot without one
+ * was never finished.
  *
- * Invariants: written aside, fsynced and renamed before anything refers to it; read back only when every chunk and the
- * end mark check out.
+ * Invariants: written aside, fsynced and renamed before anything refers to it; read back only when
+ * every chunk and the end mark check out.
  * Test: test/05-log.snapshot.test.ts
  */
 import type { Storage, StoredFile } from "#host";
@@ -15,7 +17,10 @@ import { LogError } from "./errors.ts";
 import { decodeHeader, encodeHeader, fileName, HEADER_BYTES } from "./format.ts";
 import { encodeRecord, MAX_RECORD_BYTES, RECORD_HEADER_BYTES, scanFile } from "./record.ts";
 
-/** Each write of this much is fsynced by itself: one fsync of a whole snapshot would hold up the log's for as long. */
+/**
+ * Each write of this much is fsynced by itself: one fsync of a whole snapshot would hold up the
+ * log's for as long.
+ */
 const SYNC_EVERY_BYTES = 4 * 1024 * 1024;
 
 export interface SnapshotPlace {
@@ -27,8 +32,15 @@ export interface SnapshotPlace {
 /** What a snapshot is made of: all of it now, or piece by piece as it is written. */
 export type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
-/** Writes and renames the file; durable when it resolves. On failure nothing but a `.tmp` is left, if that. */
-export async function writeSnapshot(storage: Storage, place: SnapshotPlace, chunks: Chunks): Promise<void> {
+/**
+ * Writes and renames the file; durable when it resolves. On failure nothing but a `.tmp` is left,
+ * if that.
+ */
+export async function writeSnapshot(
+  storage: Storage,
+  place: SnapshotPlace,
+  chunks: Chunks,
+): Promise<void> {
   const name = fileName("snapshot", place.seq);
   const aside = `${place.dir}/${name}.tmp`;
   await storage.remove(aside);
@@ -37,7 +49,8 @@ export async function writeSnapshot(storage: Storage, place: SnapshotPlace, chun
     await file.append([encodeHeader({ kind: "snapshot", id: place.id, seq: place.seq })]);
     await writeChunks(file, chunks);
   } catch (error) {
-    // The disk may be full, and the log needs what is left of it. If this fails too, the next opening removes it.
+    // The disk may be full, and the log needs what is left of it. If this fails too, the next
+    // opening removes it.
     await storage.remove(aside).catch(() => {});
     throw error;
   } finally {
@@ -73,7 +86,10 @@ export interface SnapshotScan {
   readonly bytes: number;
 }
 
-/** Reads a snapshot through, handing out chunks as they were written. Throws LogError DAMAGED, GAP or BAD_FORMAT. */
+/**
+ * Reads a snapshot through, handing out chunks as they were written. Throws LogError DAMAGED, GAP
+ * or BAD_FORMAT.
+ */
 export async function readSnapshotFile(
   storage: Storage,
   place: SnapshotPlace,
@@ -88,7 +104,10 @@ export async function readSnapshotFile(
     const size = file.size;
     const header = decodeHeader(await file.read(0, HEADER_BYTES), { kind: "snapshot", file: path });
     const fail = (offset: number, what: string): LogError =>
-      new LogError("DAMAGED", `Cannot read snapshot ${path}: offset ${offset}: ${what}`, { file: path, offset });
+      new LogError("DAMAGED", `Cannot read snapshot ${path}: offset ${offset}: ${what}`, {
+        file: path,
+        offset,
+      });
     if (header.id !== place.id) throw fail(0, `it belongs to log ${header.id}, not ${place.id}`);
     if (header.seq !== place.seq) throw fail(0, `its header says ${header.seq}`);
     // The last record is the end mark, not a chunk: hold each back until the next one has arrived.
@@ -103,7 +122,9 @@ export async function readSnapshotFile(
       },
     });
     if (scan.stopped !== undefined) throw fail(scan.offset, scan.stopped);
-    if (scan.barriers !== 1 || held === undefined || held.length !== 0) throw fail(size, "it has no end mark");
+    if (scan.barriers !== 1 || held === undefined || held.length !== 0) {
+      throw fail(size, "it has no end mark");
+    }
     return { chunks: scan.seq - 2, bytes: size };
   } finally {
     await file.close();

@@ -1,8 +1,9 @@
 /**
  * Lesson 05: torn tail or damage?
  *
- * A scan met a bad record. Either the machine stopped while it was being written (nobody was promised these bytes: cut
- * them), or the disk changed bytes that were promised (never cut those: refuse). The bytes from there on decide:
+ * A scan met a bad record. Either the machine stopped while it was being written (nobody was
+ * promised these bytes: cut them), or the disk changed bytes that were promised (never cut those:
+ * refuse). The bytes from there on decide:
  *
  *     the bad record …                                             verdict
  *     checks out once one bit of its length is turned back           damage
@@ -14,14 +15,16 @@
  *       own, to its end                                              disk out of order
  *     … by intact records without it, and no such hole               damage
  *
- * Invariants: a verdict of "torn" never drops a record that is followed by a barrier within the search's reach.
- * Left out: certainty about the last record: a changed body there looks exactly like a tear, and is cut as one. Closing
- * that would take a second write per group, to say that the first had succeeded. Out of reach, too: a damaged sector
- * that is followed by nothing but records above SEARCH_RECORD_BYTES. And a torn record whose own body holds a piece of
- * a log, with fitting numbers, is taken for damage: refused though nothing is lost, and `repair`
- * puts it right. So is a write that began one to three bytes before a page's end, lost that page
- * and nothing else: it misses just the barrier, and one flipped bit does the same. Empty records
- * are no evidence, so damage is a tear when only such follow (Titan writes none).
+ * Invariants: a verdict of "torn" never drops a record that is followed by a barrier within the
+ * search's reach.
+ * Left out: certainty about the last record: a changed body there looks exactly like a tear, and is
+ * cut as one. Closing that would take a second write per group, to say that the first had
+ * succeeded. Out of reach, too: a damaged sector that is followed by nothing but records above
+ * SEARCH_RECORD_BYTES. And a torn record whose own body holds a piece of a log, with fitting
+ * numbers, is taken for damage: refused though nothing is lost, and `repair` puts it right. So is a
+ * write that began one to three bytes before a page's end, lost that page and nothing else: it
+ * misses just the barrier, and one flipped bit does the same. Empty records are no evidence, so
+ * damage is a tear when only such follow (Titan writes none).
  * Test: test/05-log.tail.test.ts
  */
 import {
@@ -40,9 +43,9 @@ import {
 const SECTOR_BYTES = 512;
 
 /**
- * The search hashes every stretch that could be a record. In a torn body full of small numbers every byte starts one;
- * at this length 64 MiB of ordinary content take seconds, and of the worst (every word a length just below it) more
- * than a minute. Titan's events have a few hundred bytes.
+ * The search hashes every stretch that could be a record. In a torn body full of small numbers
+ * every byte starts one; at this length 64 MiB of ordinary content take seconds, and of the worst
+ * (every word a length just below it) more than a minute. Titan's events have a few hundred bytes.
  */
 const SEARCH_RECORD_BYTES = 16 * 1024;
 
@@ -61,14 +64,17 @@ export interface Verdict {
 }
 
 /**
- * Judges `rest`, the bytes from the bad record to the end of the last segment. `seq` is the number that the bad
- * record should have had, `offset` its place in the file (sectors are counted from the file's start).
+ * Judges `rest`, the bytes from the bad record to the end of the last segment. `seq` is the number
+ * that the bad record should have had, `offset` its place in the file (sectors are counted from the
+ * file's start).
  */
 // #region judge
 export function judgeTail(rest: Buffer, bad: { seq: number; offset: number }): Verdict {
   // #exercise judgeTail
   const at = endIfOneBitIsTurned(rest, bad.seq);
-  if (at !== undefined) return { torn: false, found: { at, seq: bad.seq + 1 }, why: "one bit of its length changed" };
+  if (at !== undefined) {
+    return { torn: false, found: { at, seq: bad.seq + 1 }, why: "one bit of its length changed" };
+  }
   const found = findIntact(rest, { at: RECORD_HEADER_BYTES, seq: bad.seq + 1 });
   if (found === undefined) return { torn: true, why: "nothing intact follows" };
   const why = `record ${found.seq} at offset ${bad.offset + found.at} is intact`;
@@ -105,23 +111,29 @@ function barrierFollows(rest: Buffer, found: Place): boolean {
   return false;
 }
 
-/** The first intact record at or after `first.at`, whose number is `first.seq` at least and can stand there. */
+/**
+ * The first intact record at or after `first.at`, whose number is `first.seq` at least and can
+ * stand there.
+ */
 function findIntact(rest: Buffer, first: Place): Place | undefined {
   const bad = first.at - RECORD_HEADER_BYTES;
   if (first.at > rest.length) return undefined;
   const next = { at: first.at + lengthAt(rest, bad), seq: first.seq };
-  if (endOfIntact(rest, next) !== undefined) return next; // the length of the bad one is good, and led there
+  // the length of the bad one is good, and led there
+  if (endOfIntact(rest, next) !== undefined) return next;
   for (let at = first.at; at + RECORD_HEADER_BYTES <= rest.length; at++) {
     const length = lengthAt(rest, at);
     const end = at + RECORD_HEADER_BYTES + length;
-    // Nothing vouches for an empty record: seven zeros and a small number are one, and stand in many an honest body.
+    // Nothing vouches for an empty record: seven zeros and a small number are one, and stand in
+    // many an honest body.
     if (length === 0 || length > SEARCH_RECORD_BYTES || end > rest.length) continue;
     // Each record skipped, beyond the bad one, took at least 8 bytes.
     const skipped = (claimedSeq(rest, at) - first.seq) >>> 0;
     if (skipped > (at - first.at) / RECORD_HEADER_BYTES) continue;
     // Noise gets this far once in 2^32 / (numbers possible here). A second witness makes that 2^64.
     const seq = first.seq + skipped;
-    const witness = end === rest.length || endOfIntact(rest, { at: end, seq: seq + 1 }) !== undefined;
+    const witness =
+      end === rest.length || endOfIntact(rest, { at: end, seq: seq + 1 }) !== undefined;
     if (skipped === 0 || witness) return { at, seq };
   }
   return undefined;

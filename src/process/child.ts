@@ -1,9 +1,10 @@
 /**
  * Lesson 11: a child process in a group of its own, and its two output streams, as one thing.
  *
- * Three things end independently: the process, its stdout and its stderr. And the streams may not end at all:
- * a daemon that the child started inherits them. So the exit is reported when the process has exited and
- * either both streams have ended or nothing has come from them for DRAIN_QUIET_MS.
+ * Three things end independently: the process, its stdout and its stderr. And the streams may not
+ * end at all: a daemon that the child started inherits them. So the exit is reported when the
+ * process has exited and either both streams have ended or nothing has come from them for
+ * DRAIN_QUIET_MS.
  *
  * Invariants: one `onExit`, after the last byte; when the child has exited, so has its group.
  * Left out: keeping the event loop alive. The owner knows whether anything runs; a handle does not.
@@ -14,7 +15,10 @@ import { closeSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { openOutputPipes } from "./pipes.ts";
 
-/** How long a dead child's pipes must be silent, if something else still holds them open, to call them empty. */
+/**
+ * How long a dead child's pipes must be silent, if something else still holds them open, to call
+ * them empty.
+ */
 const DRAIN_QUIET_MS = 100;
 
 export type StreamName = "stdout" | "stderr";
@@ -30,7 +34,13 @@ export class OutputChild {
   private readonly onExit: (code: number | null, signal: string | null, error?: Error) => void;
 
   constructor(
-    command: { file: string; args: string[]; env: Record<string, string>; cwd?: string; stdin: "pipe" | "ignore" },
+    command: {
+      file: string;
+      args: string[];
+      env: Record<string, string>;
+      cwd?: string;
+      stdin: "pipe" | "ignore";
+    },
     handlers: {
       onOutput(stream: StreamName, bytes: Buffer): void;
       onExit(code: number | null, signal: string | null, error?: Error): void;
@@ -64,7 +74,8 @@ export class OutputChild {
     this.process.on("error", (error) => this.ended({ code: null, signal: null, error }));
     this.process.on("exit", (code, signal) => this.ended({ code, signal }));
     this.process.stdin?.on("error", () => {}); // EPIPE: the exit that follows says it better.
-    // What keeps the event loop alive is a running job, which the owner knows; never an idle launcher.
+    // What keeps the event loop alive is a running job, which the owner knows; never an idle
+    // launcher.
     this.process.unref();
     (this.process.stdin as unknown as { unref?(): void } | null)?.unref?.();
     for (const stream of this.streams) (stream as unknown as { unref(): void }).unref();

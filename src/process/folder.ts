@@ -5,14 +5,22 @@
  *     <parent>/4711/owner   `pid start boot`     <parent>/4711/…      its own business
  *     <parent>/lock         held while somebody looks for the dead, and until it has a folder itself
  *
- * Invariants: a folder is removed only when its process is dead and nothing that the process started is left, and at once:
- * it is renamed first, so that no half of it is ever seen. Under the lock a folder with a dead owner stays one; without
- * it, a new process with the old number could be taken for the dead one.
- * Left out: two machines of one name that share the parent folder, and containers with one host name: a pid of
- * one means nothing to the other.
+ * Invariants: a folder is removed only when its process is dead and nothing that the process
+ * started is left, and at once: it is renamed first, so that no half of it is ever seen. Under the
+ * lock a folder with a dead owner stays one; without it, a new process with the old number could be
+ * taken for the dead one.
+ * Left out: two machines of one name that share the parent folder, and containers with one host
+ * name: a pid of one means nothing to the other.
  * Test: test/12-membership.orphans.test.ts
  */
-import { mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -27,15 +35,20 @@ const LOCK_RETRY_MS = 5;
 const REMOVED = /^\.removed-/;
 
 /**
- * Makes `parent/PID` for this process and keeps the journal of its process groups there. First ends what dead
- * processes with folders beside it left running, and removes their folders; `onNote` is told, in one line, if there was anything.
+ * Makes `parent/PID` for this process and keeps the journal of its process groups there. First ends
+ * what dead processes with folders beside it left running, and removes their folders; `onNote` is
+ * told, in one line, if there was anything.
  *
  * @returns the folder, by its real path. The caller removes it at the end.
  * @throws the system's error when the folder cannot be made.
  */
-export async function takeProcessFolder(parent: string, options: { onNote?: (text: string) => void } = {}): Promise<string> {
+export async function takeProcessFolder(
+  parent: string,
+  options: { onNote?: (text: string) => void } = {},
+): Promise<string> {
   mkdirSync(parent, { recursive: true, mode: 0o700 });
-  // The real path: processes are found by its text, which must not depend on how somebody came here.
+  // The real path: processes are found by its text, which must not depend on how somebody came
+  // here.
   const home = realpathSync(parent);
   const held = await tryLock(join(home, "lock"));
   try {
@@ -52,14 +65,19 @@ export async function takeProcessFolder(parent: string, options: { onNote?: (tex
   }
 }
 
-/** Undefined: somebody has held it for too long (it may be stopped), or this disk has no locks. The next one will sweep. */
+/**
+ * Undefined: somebody has held it for too long (it may be stopped), or this disk has no locks. The
+ * next one will sweep.
+ */
 async function tryLock(path: string): Promise<{ release(): Promise<void> } | undefined> {
   const deadline = performance.now() + LOCK_WAIT_MS;
   for (;;) {
     try {
       return await lock(path);
     } catch (error) {
-      if ((error as { code?: string }).code !== "ELOCKED" || performance.now() >= deadline) return undefined;
+      if ((error as { code?: string }).code !== "ELOCKED" || performance.now() >= deadline) {
+        return undefined;
+      }
     }
     await new Promise((resolve) => setTimeout(resolve, LOCK_RETRY_MS));
   }
@@ -71,11 +89,18 @@ async function sweep(home: string, onNote: (text: string) => void): Promise<void
     if (REMOVED.test(name)) discard(join(home, name));
     else if (/^\d+$/.test(name) && (await isDead(join(home, name), Number(name)))) dead.push(name);
   }
-  const workers = dead.map((name) => ({ folder: join(home, name), groups: readJournal(join(home, name, "live")) }));
+  const workers = dead.map((name) => ({
+    folder: join(home, name),
+    groups: readJournal(join(home, name, "live")),
+  }));
   const { ended, left } = await endOrphans(workers);
-  const some = (count: number): string => `${count} ${count === 1 ? "process" : "processes"} left running by ${dead.length === 1 ? "worker" : "workers"} ${dead.join(", ")}`;
+  const some = (count: number): string =>
+    `${count} ${count === 1 ? "process" : "processes"} left running by ` +
+    `${dead.length === 1 ? "worker" : "workers"} ${dead.join(", ")}`;
   // The folders stay: the next one needs them to find what is left.
-  if (left > 0) return onNote(`Cannot end ${some(left)}${ended > 0 ? ` (${ended} others were ended)` : ""}`);
+  if (left > 0) {
+    return onNote(`Cannot end ${some(left)}${ended > 0 ? ` (${ended} others were ended)` : ""}`);
+  }
   if (ended > 0) onNote(`ended ${some(ended)}`);
   for (const { folder } of workers) {
     const removed = join(home, `.removed-${randomBytes(6).toString("hex")}`);
@@ -111,7 +136,8 @@ async function isDead(folder: string, pid: number): Promise<boolean> {
   if (!sameMachine(folder)) return false;
   const owner = await readHolder(join(folder, "owner")).catch(() => undefined);
   if (owner?.pid === pid && owner.start !== "") return !(await isAlive(owner));
-  // It died before it could say who it is. Only the number is left, and it counts as dead only if nobody has it, or we do.
+  // It died before it could say who it is. Only the number is left, and it counts as dead only if
+  // nobody has it, or we do.
   const now = await identify(pid);
   return pid === process.pid || now.start === "gone" || !(await isAlive(now));
 }

@@ -1,23 +1,32 @@
 /**
- * Lesson 12: the journal of live process groups, for whoever comes after a worker that left without a word.
+ * Lesson 12: the journal of live process groups, for whoever comes after a worker that left without
+ * a word.
  *
  *     + 4711 88213004 5c1f…   a group: its leader's pid, when that started, in which boot
  *     - 4711                  it is gone
  *
  * One line per launcher, not per job; a process that is no launcher has its own.
  *
- * Invariants: a launcher is in the journal before its first job; the boot comes last and has one length, so a torn line
- * names nobody. A journal that cannot be written stops no job: the environment is the second witness (orphans.ts).
- * Left out: fsync. The journal must outlive this process, not the machine, for a power loss ends the groups, too.
+ * Invariants: a launcher is in the journal before its first job; the boot comes last and has one
+ * length, so a torn line names nobody. A journal that cannot be written stops no job: the
+ * environment is the second witness (orphans.ts).
+ * Left out: fsync. The journal must outlive this process, not the machine, for a power loss ends
+ * the groups, too.
  * Test: test/12-membership.orphans.test.ts
  */
 import { closeSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
 import { hasProc, readEntry } from "./sweep.ts";
 import { readSmall } from "#host";
 
-/** Beyond this, and twice what lives, it is written anew: a worker on its own for a year needs no more disk than at first. */
+/**
+ * Beyond this, and twice what lives, it is written anew: a worker on its own for a year needs no
+ * more disk than at first.
+ */
 const COMPACT_BYTES = 64 * 1024;
-/** 4096 slots, a group each, 60 bytes a line, and twice that before it is compacted: what is longer is not ours. */
+/**
+ * 4096 slots, a group each, 60 bytes a line, and twice that before it is compacted: what is longer
+ * is not ours.
+ */
 const MAX_JOURNAL_BYTES = 1024 * 1024;
 /** `pid start boot`, whole. Leading zeros would make two texts of one number. */
 const ADDED = /^\+ ([1-9]\d{0,9}) ([1-9]\d{0,15}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
@@ -45,7 +54,10 @@ let boot: string | undefined;
 const live = new Map<number, string>();
 let journal: { readonly path: string; file: number; bytes: number; torn: boolean } | undefined;
 
-/** From now on `path` says which process groups this process has started, those included that live now. */
+/**
+ * From now on `path` says which process groups this process has started, those included that live
+ * now.
+ */
 export function journalProcesses(path: string): void {
   if (journal) closeSync(journal.file);
   journal = { path, file: openSync(path, "a", 0o600), bytes: 0, torn: false };

@@ -1,18 +1,20 @@
 /**
  * Lesson 11: the launcher, a warm shell that starts one job after another.
  *
- * Forking a 70 MB Node process costs about 0.9 ms; forking an idle `sh` a third of that, on another core.
- * So each running job sits under a launcher: `sh -s`, leader of its own process group, which reads one
- * line per job from us and frames the job's output with marks that carry a nonce:
+ * Forking a 70 MB Node process costs about 0.9 ms; forking an idle `sh` a third of that, on another
+ * core. So each running job sits under a launcher: `sh -s`, leader of its own process group, which
+ * reads one line per job from us and frames the job's output with marks that carry a nonce:
  *
  *     us ──▶ stdin   (…; cd 'DIR' && export A='1' && exec 'prog' 'arg' …) </dev/null; e
  *     us ◀── stdout  RS nonce s LF   bytes of the job …   RS nonce e STATUS LF
  *     us ◀── stderr                  bytes of the job …   RS nonce e LF
  *
- * Invariants: one job at a time; what stands between the marks is the job's, and no byte of it is dropped;
- * the job ends when both end marks were read, or when the launcher has died and its pipes are empty.
- * Left out: telling a program that exits with 137 from one that SIGKILL ended; a shell reports both as 137.
- * And a child that ignores the hang-up can still print into the next job, until the sweep finds it.
+ * Invariants: one job at a time; what stands between the marks is the job's, and no byte of it is
+ * dropped; the job ends when both end marks were read, or when the launcher has died and its pipes
+ * are empty.
+ * Left out: telling a program that exits with 137 from one that SIGKILL ended; a shell reports both
+ * as 137. And a child that ignores the hang-up can still print into the next job, until the sweep
+ * finds it.
  * Test: test/11-worker.processes.test.ts
  */
 import { randomBytes } from "node:crypto";
@@ -82,7 +84,10 @@ export class Launcher {
     this.readers = { stdout: reader("stdout"), stderr: reader("stderr") };
     this.child = new OutputChild(
       { file: "/bin/sh", args: ["-s"], env: {}, cwd: "/", stdin: "pipe" },
-      { onOutput: (stream, bytes) => this.readers[stream].push(bytes), onExit: (...how) => this.died(...how) },
+      {
+        onOutput: (stream, bytes) => this.readers[stream].push(bytes),
+        onExit: (...how) => this.died(...how),
+      },
     );
     this.pid = this.child.process.pid;
     this.write(this.prologue());
@@ -92,7 +97,10 @@ export class Launcher {
     return this.job !== undefined;
   }
 
-  /** Fit for another job. False from the moment its death is known, although its last output may be unread. */
+  /**
+   * Fit for another job. False from the moment its death is known, although its last output may be
+   * unread.
+   */
   get fit(): boolean {
     return !this.tainted && !this.dead && !this.child.hasExited;
   }
@@ -101,7 +109,8 @@ export class Launcher {
   /** What every launcher is told first. POSIX words only: /bin/sh is dash, bash, ash or zsh. */
   private prologue(): string {
     return (
-      // A caught signal is set back to its default in the job: TERM ends the job, and the launcher lives on.
+      // A caught signal is set back to its default in the job: TERM ends the job, and the launcher
+      // lives on.
       "trap : TERM INT HUP\n" +
       // The shell's own remarks ("Killed") are not the job's output.
       "exec 3>&2 2>/dev/null\n" +
@@ -112,11 +121,16 @@ export class Launcher {
   // #endregion
 
   // #region line
-  /** One job as one command. The trap runs only if `exec` did not: then the program never started. */
+  /**
+   * One job as one command. The trap runs only if `exec` did not: then the program never started.
+   */
   line(launch: LaunchLine): string {
     const { program, args, cwd, env } = launch;
     const names = Object.keys(env);
-    const exports = names.length === 0 ? "" : `export ${names.map((n) => `${n}=${quote(env[n] as string)}`).join(" ")} && `;
+    const exports =
+      names.length === 0
+        ? ""
+        : `export ${names.map((n) => `${n}=${quote(env[n] as string)}`).join(" ")} && `;
     return (
       `(trap "echo '${this.mark("f")}'" 0; echo '${this.mark("s")}'; ` +
       `cd -P -- ${quote(cwd)} && unset PWD OLDPWD SHLVL && ${exports}` +
@@ -142,7 +156,8 @@ export class Launcher {
     } else if (this.started) {
       this.child.kill(name);
     } else {
-      // Sent now, it would reach the launcher only, which ignores it, and the job would begin unharmed.
+      // Sent now, it would reach the launcher only, which ignores it, and the job would begin
+      // unharmed.
       this.waiting.push(name);
     }
   }
@@ -183,7 +198,9 @@ export class Launcher {
 
   private pass(stream: StreamName, bytes: Buffer): void {
     const over = stream === "stdout" ? this.status !== undefined : this.stderrEnded;
-    if (this.job !== undefined && !over && (stream === "stderr" || this.started)) return this.job.onOutput(stream, bytes);
+    if (this.job !== undefined && !over && (stream === "stderr" || this.started)) {
+      return this.job.onOutput(stream, bytes);
+    }
     // Bytes outside the marks come from a process that an earlier job left behind.
     this.taint();
   }
@@ -223,6 +240,12 @@ export class Launcher {
     this.readers.stdout.end();
     this.readers.stderr.end();
     const unstarted = !this.started && !this.killed;
-    this.finish({ status: null, signal: signal ?? "SIGKILL", refused: false, unstarted, ...(error ? { error } : {}) });
+    this.finish({
+      status: null,
+      signal: signal ?? "SIGKILL",
+      refused: false,
+      unstarted,
+      ...(error ? { error } : {}),
+    });
   }
 }

@@ -3,13 +3,15 @@
  *
  *     RS nonce letter digits LF        RS = 0x1e, nonce = 32 hex digits, at most three digits
  *
- * A launcher's pipes stay open from job to job, so the end of a job's output must be said in the output itself.
- * Length prefixes are out of the question, for the program that writes knows nothing of us; so the mark is something
- * that the program cannot know either.
+ * A launcher's pipes stay open from job to job, so the end of a job's output must be said in the
+ * output itself. Length prefixes are out of the question, for the program that writes knows nothing
+ * of us; so the mark is something that the program cannot know either.
  *
- * Invariants: bytes and marks come out in the order they went in, however the chunks were cut; every byte that is
- * not part of a mark comes out, and none waits longer than the next chunk tells what it is.
- * Left out: hiding the nonce from a job that reads its parent's memory. It can garble its own output by other means.
+ * Invariants: bytes and marks come out in the order they went in, however the chunks were cut;
+ * every byte that is not part of a mark comes out, and none waits longer than the next chunk tells
+ * what it is.
+ * Left out: hiding the nonce from a job that reads its parent's memory. It can garble its own
+ * output by other means.
  * Test: test/11-worker.processes.test.ts
  */
 

@@ -1,26 +1,28 @@
 /**
  * Lesson 12: what a dead worker left running, and its end.
  *
- * A worker's death is its reaper's business. But a kill of the whole session, or a system short of memory, may take
- * the reaper, too, and then jobs run on with nobody to wait for them. Whoever starts next finds them:
+ * A worker's death is its reaper's business. But a kill of the whole session, or a system short of
+ * memory, may take the reaper, too, and then jobs run on with nobody to wait for them. Whoever
+ * starts next finds them:
  *
  *     began when the journal says, leads its group          → the whole group
  *     names the dead worker's folder in its environment     → that process
  *     has only a number from the journal                    → a stranger: nothing
  *
- * Invariants: nobody is killed for a number alone; the start time is read again right before each kill; never
- * processes 0 and 1, ourselves, an ancestor, or the group that we are in.
- * Left out: the microseconds between that look and the kill, which take a pidfd to close. A process that left its group and
- * wiped its environment, and children of a `call`
- * that left its group: a call has no folder. Without /proc nothing is certain, so nothing is
- * killed.
+ * Invariants: nobody is killed for a number alone; the start time is read again right before each
+ * kill; never processes 0 and 1, ourselves, an ancestor, or the group that we are in.
+ * Left out: the microseconds between that look and the kill, which take a pidfd to close. A process
+ * that left its group and wiped its environment, and children of a `call` that left its group: a
+ * call has no folder. Without /proc nothing is certain, so nothing is killed.
  * Test: test/12-membership.orphans.test.ts
  */
 import { readFileSync } from "node:fs";
 import { bootId, type Birth } from "./journal.ts";
 import { readEntry, readProcesses, type Entry } from "./sweep.ts";
 
-/** SIGKILL takes effect within milliseconds, unless a process waits for a disk that does not answer. */
+/**
+ * SIGKILL takes effect within milliseconds, unless a process waits for a disk that does not answer.
+ */
 const GONE_MS = 2_000;
 /** Between two looks: what was killed may have been forking. */
 const LOOK_MS = 10;
@@ -46,42 +48,59 @@ export interface Orphans {
 
 // #region sweep
 /** Which of the processes that exist now a dead worker left behind. */
-export function orphansOf(dead: DeadWorker, now: { readonly boot: string | undefined; readonly processes: readonly Witness[] }): Orphans {
+export function orphansOf(
+  dead: DeadWorker,
+  now: { readonly boot: string | undefined; readonly processes: readonly Witness[] },
+): Orphans {
   const living = now.processes.filter(({ zombie }) => !zombie);
   const populated = new Set(living.map(({ group }) => group));
   const leaders = now.processes.filter(({ pid, group, start }) => {
     const noted = dead.groups.get(pid);
     if (noted === undefined || group !== pid || !populated.has(group)) return false;
-    // A number comes round again. With the tick in which its bearer began, and the boot, it is a name for ever.
+    // A number comes round again. With the tick in which its bearer began, and the boot, it is a
+    // name for ever.
     return noted.start === start && noted.boot === now.boot;
   });
   const ending = new Set(leaders.map(({ pid }) => pid));
-  // Who left the group, or has outlived its leader, still says in its environment whose work it does.
-  const singles = living.filter(({ group, workFolder }) => !ending.has(group) && workFolder?.startsWith(`${dead.folder}/`));
+  // Who left the group, or has outlived its leader, still says in its environment whose work it
+  // does.
+  const singles = living.filter(
+    ({ group, workFolder }) => !ending.has(group) && workFolder?.startsWith(`${dead.folder}/`),
+  );
   return { leaders, singles };
 }
 // #endregion
 
 /** Kills what these workers left, and waits until it is gone: at most 2 s. Counts processes. */
-export async function endOrphans(dead: readonly DeadWorker[]): Promise<{ ended: number; left: number }> {
+export async function endOrphans(
+  dead: readonly DeadWorker[],
+): Promise<{ ended: number; left: number }> {
   const boot = bootId();
   const deadline = performance.now() + GONE_MS;
   const ended = new Set<string>();
   /** Not ours to kill: they became somebody else's. */
   const refused = new Set<string>();
   for (;;) {
-    const processes = dead.length === 0 || boot === undefined ? [] : readWitnesses().filter((process) => !refused.has(nameOf(process)));
+    const processes =
+      dead.length === 0 || boot === undefined
+        ? []
+        : readWitnesses().filter((process) => !refused.has(nameOf(process)));
     const found = dead.map((worker) => orphansOf(worker, { boot, processes }));
     const leaders = new Set(found.flatMap((orphans) => orphans.leaders));
     const singles = new Set(found.flatMap((orphans) => orphans.singles));
     const groups = new Set([...leaders].map(({ pid }) => pid));
-    const victims = processes.filter((process) => !process.zombie && (groups.has(process.group) || singles.has(process)));
+    const victims = processes.filter(
+      (process) => !process.zombie && (groups.has(process.group) || singles.has(process)),
+    );
     if (victims.length === 0 || performance.now() >= deadline) {
       for (const victim of victims) ended.delete(nameOf(victim));
       return { ended: ended.size, left: victims.length + refused.size };
     }
     for (const victim of victims) ended.add(nameOf(victim));
-    const spared = [...[...leaders].filter((leader) => !kill(leader, -leader.pid)), ...[...singles].filter((single) => !kill(single, single.pid))];
+    const spared = [
+      ...[...leaders].filter((leader) => !kill(leader, -leader.pid)),
+      ...[...singles].filter((single) => !kill(single, single.pid)),
+    ];
     for (const process of spared) {
       refused.add(nameOf(process));
       ended.delete(nameOf(process));
@@ -110,11 +129,16 @@ function readWitnesses(): Witness[] {
   const entries = readProcesses();
   const byPid = new Map(entries.map((entry) => [entry.pid, entry]));
   const own = new Set([0, 1, process.pid, process.ppid]);
-  for (let up = byPid.get(process.pid); up && up.pid !== up.parent; up = byPid.get(up.parent)) own.add(up.pid);
+  for (let up = byPid.get(process.pid); up && up.pid !== up.parent; up = byPid.get(up.parent)) {
+    own.add(up.pid);
+  }
   const ownGroup = byPid.get(process.pid)?.group;
   return entries
     .filter(({ pid, group }) => !own.has(pid) && (pid !== group || group !== ownGroup))
-    .map((entry) => ({ ...entry, workFolder: entry.zombie ? undefined : readWorkFolder(entry.pid) }));
+    .map((entry) => ({
+      ...entry,
+      workFolder: entry.zombie ? undefined : readWorkFolder(entry.pid),
+    }));
 }
 
 const VARIABLE = "TITAN_WORKDIR=";

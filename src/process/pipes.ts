@@ -1,12 +1,14 @@
 /**
  * Lesson 11: real pipes for a job's output.
  *
- * Node's `stdio: "pipe"` is a pair of sockets, and a socket cannot be opened by name: in a job, `echo oops
- * > /dev/stderr` would fail with ENXIO. Named pipes are opened by path, so they can be had without a native
- * module: `mkfifo` makes a few, we open both ends of each and remove the names.
+ * Node's `stdio: "pipe"` is a pair of sockets, and a socket cannot be opened by name: in a job,
+ * `echo oops > /dev/stderr` would fail with ENXIO. Named pipes are opened by path, so they can be
+ * had without a native module: `mkfifo` makes a few, we open both ends of each and remove the
+ * names.
  *
  * Invariant: no name outlives the call that made it, so nothing is left behind even by `kill -9`.
- * Left out: systems without mkfifo get the sockets; so does Bun, whose `Socket` takes a descriptor and reads nothing.
+ * Left out: systems without mkfifo get the sockets; so does Bun, whose `Socket` takes a descriptor
+ * and reads nothing.
  * Test: test/11-worker.processes.test.ts
  */
 import { execFileSync } from "node:child_process";
@@ -15,7 +17,10 @@ import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** Pipes made at once: `mkfifo` costs 2 ms, which four jobs share; more would hold descriptors for nothing. */
+/**
+ * Pipes made at once: `mkfifo` costs 2 ms, which four jobs share; more would hold descriptors for
+ * nothing.
+ */
 const BATCH_PIPES = 8;
 
 /** One pipe: we read, the job writes. `write` is to be closed once the child has inherited it. */
@@ -28,7 +33,9 @@ export interface Pipe {
 const stock: { reading: number; write: number }[] = [];
 let unavailable = process.platform === "win32" || process.versions["bun"] !== undefined;
 
-/** Stdout and stderr for one child; undefined when this system cannot make named pipes, or not now. */
+/**
+ * Stdout and stderr for one child; undefined when this system cannot make named pipes, or not now.
+ */
 export function openOutputPipes(): { stdout: Pipe; stderr: Pipe } | undefined {
   if (unavailable) return undefined;
   try {

@@ -1,10 +1,12 @@
 /**
  * Lesson 11: the pool of launchers, and the timers that keep it tidy.
  *
- * A job takes the launcher that became idle last (its memory is still in the cache), or starts a new one; so
- * there are as many launchers as there were jobs at once. Those that were idle for a while are let go.
+ * A job takes the launcher that became idle last (its memory is still in the cache), or starts a
+ * new one; so there are as many launchers as there were jobs at once. Those that were idle for a
+ * while are let go.
  *
- * Invariants: a running job keeps the event loop alive, an idle pool does not; an idle pool costs no CPU.
+ * Invariants: a running job keeps the event loop alive, an idle pool does not; an idle pool costs
+ * no CPU.
  * Left out: starting launchers ahead of the first jobs; the first one costs a job 2 ms.
  * Test: test/11-worker.processes.test.ts
  */
@@ -15,7 +17,10 @@ import { attemptName, hasProc, pauseAfter, Sweeper, SWEEP_MS, type SweptGroup } 
 
 /** Longer than the pauses within a run, shorter than a person's attention. */
 const IDLE_MS = 5_000;
-/** A job is moved to a second launcher if the first died before it began, and to a third; then it fails. */
+/**
+ * A job is moved to a second launcher if the first died before it began, and to a third; then it
+ * fails.
+ */
 const MAX_STARTS = 3;
 
 /** What the pool's user can do to a running job. */
@@ -63,7 +68,13 @@ export function runPooled(
     try {
       launcher = takeLauncher();
     } catch (error) {
-      const ending = { status: null, signal: null, refused: false, unstarted: true, error: error as Error };
+      const ending = {
+        status: null,
+        signal: null,
+        refused: false,
+        unstarted: true,
+        error: error as Error,
+      };
       return void setImmediate(onEnd, ending);
     }
     const group = launcher.pid === undefined ? undefined : groups.get(launcher.pid);
@@ -95,7 +106,10 @@ export function runPooled(
 }
 
 /** Bookkeeping that every job needs, on a launcher or not. */
-export function jobStarted(env: Readonly<Record<string, string>>, attempt: string | undefined): void {
+export function jobStarted(
+  env: Readonly<Record<string, string>>,
+  attempt: string | undefined,
+): void {
   if (running++ === 0) {
     // A timer that never fires in earnest: it only says that there is something to wait for.
     keepAlive ??= setInterval(() => {}, 2 ** 31 - 1);
@@ -138,7 +152,9 @@ export function processCounts(): ProcessCounts {
   };
 }
 
-/** The launcher that was idle last, or a new one. Throws when the system has no process to spare. */
+/**
+ * The launcher that was idle last, or a new one. Throws when the system has no process to spare.
+ */
 function takeLauncher(): Launcher {
   for (;;) {
     const launcher = idle.pop();
@@ -165,7 +181,8 @@ function forget(launcher: Launcher): void {
 }
 
 function becameIdle(launcher: Launcher): void {
-  // Without /proc nobody can say what the job left behind, so the whole group goes, launcher included.
+  // Without /proc nobody can say what the job left behind, so the whole group goes, launcher
+  // included.
   if (launcher.tainted || !hasProc) return launcher.destroy();
   launcher.idleSince = performance.now();
   idle.push(launcher);
@@ -176,8 +193,12 @@ function retireIdle(): void {
   idleTimer = undefined;
   const now = performance.now();
   // The list is a stack, so the longest idle are at its bottom.
-  while (idle[0] !== undefined && now - idle[0].idleSince >= IDLE_MS - 1) (idle.shift() as Launcher).retire();
-  if (idle[0] !== undefined) idleTimer = setTimeout(retireIdle, IDLE_MS - (now - idle[0].idleSince)).unref();
+  while (idle[0] !== undefined && now - idle[0].idleSince >= IDLE_MS - 1) {
+    (idle.shift() as Launcher).retire();
+  }
+  if (idle[0] !== undefined) {
+    idleTimer = setTimeout(retireIdle, IDLE_MS - (now - idle[0].idleSince)).unref();
+  }
 }
 
 function scheduleSweep(ms: number): void {
@@ -191,7 +212,10 @@ function scheduleSweep(ms: number): void {
 }
 let nextSweepMs = SWEEP_MS;
 
-/** We are exiting: end what runs, then look once more for strays. The reaper would do the first too, later. */
+/**
+ * We are exiting: end what runs, then look once more for strays. The reaper would do the first too,
+ * later.
+ */
 function endAll(): void {
   for (const group of groups.values()) {
     if (group.attempt !== undefined) sweeper.attemptEnded(group.attempt);

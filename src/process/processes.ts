@@ -1,9 +1,10 @@
 /**
  * Lesson 11: `Processes` on a real machine.
  *
- * Two ways to start a program. The fast one writes a line to a warm launcher (launcher.ts); the plain one
- * forks Node. Both give the job its own process group, exactly the environment it was given and /dev/null
- * as its input, and both end the same way: one `onExit`, after the last byte, with nothing left running.
+ * Two ways to start a program. The fast one writes a line to a warm launcher (launcher.ts); the
+ * plain one forks Node. Both give the job its own process group, exactly the environment it was
+ * given and /dev/null as its input, and both end the same way: one `onExit`, after the last byte,
+ * with nothing left running.
  *
  *     spawn ──▶ does the program exist? ──no──▶ onExit(error)
  *                    │ yes
@@ -14,7 +15,15 @@
  * Left out: the program's own pid. `Child.pid` is the group's leader, which is what signals need.
  * Test: test/11-worker.processes.test.ts
  */
-import { accessSync, closeSync, constants, existsSync, openSync, readSync, statSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readSync,
+  statSync,
+} from "node:fs";
 import { constants as osConstants } from "node:os";
 import { resolve } from "node:path";
 import type { Ending } from "./launcher.ts";
@@ -22,7 +31,14 @@ import { OutputChild } from "./child.ts";
 import { jobEnded, jobStarted, runPooled } from "./pool.ts";
 import { reap, release } from "./reaper.ts";
 import { attemptName } from "./sweep.ts";
-import { nodeHost, type Child, type Exit, type WorkerHost, type Processes, type SpawnOptions } from "#host";
+import {
+  nodeHost,
+  type Child,
+  type Exit,
+  type WorkerHost,
+  type Processes,
+  type SpawnOptions,
+} from "#host";
 
 /** Where a program is looked for when the environment has no PATH: what execvp(3) does. */
 const DEFAULT_PATH = "/usr/bin:/bin";
@@ -49,7 +65,9 @@ function spawn(options: SpawnOptions): Child {
   const cwd = resolve(options.cwd);
   const found = findProgram(options, cwd);
   if (typeof found !== "string") return stillborn(options, found);
-  return launchable(options) ? spawnPooled(options, { program: found, cwd }) : spawnPlain(options, { program: found, cwd });
+  return launchable(options)
+    ? spawnPooled(options, { program: found, cwd })
+    : spawnPlain(options, { program: found, cwd });
 }
 
 /** A child that never was. */
@@ -75,7 +93,9 @@ function spawnPooled(options: SpawnOptions, start: Start): Child {
 
 function exitOf(ending: Ending, job: { options: SpawnOptions; start: Start }): Exit {
   const { status } = ending;
-  if (ending.error) return { code: null, signal: null, error: cannotStart(job.options, ending.error) };
+  if (ending.error) {
+    return { code: null, signal: null, error: cannotStart(job.options, ending.error) };
+  }
   if (status === null) return { code: null, signal: ending.signal };
   // bash runs no trap when exec fails: then the status is the only hint, and the file decides.
   if (ending.refused || status === 126 || status === 127) {
@@ -87,7 +107,9 @@ function exitOf(ending: Ending, job: { options: SpawnOptions; start: Start }): E
 }
 
 function signalName(number: number): string | undefined {
-  for (const [name, value] of Object.entries(osConstants.signals)) if (value === number) return name;
+  for (const [name, value] of Object.entries(osConstants.signals)) {
+    if (value === number) return name;
+  }
   return undefined;
 }
 
@@ -98,7 +120,13 @@ function spawnPlain(options: SpawnOptions, start: Start): Child {
   let over = false;
   try {
     child = new OutputChild(
-      { file: start.program, args: options.argv.slice(1), env: { ...options.env }, cwd: start.cwd, stdin: "ignore" },
+      {
+        file: start.program,
+        args: options.argv.slice(1),
+        env: { ...options.env },
+        cwd: start.cwd,
+        stdin: "ignore",
+      },
       {
         onOutput: options.onOutput,
         onExit: (code, signal, cause) => {
@@ -143,12 +171,20 @@ function hasShell(): boolean {
 }
 
 // #region find
-/** The file that will run, or why none can. Not cached: a PATH of eight folders costs 20 µs to look through. */
+/**
+ * The file that will run, or why none can. Not cached: a PATH of eight folders costs 20 µs to look
+ * through.
+ */
 function findProgram(options: SpawnOptions, cwd: string): string | StartError {
   const name = options.argv[0] ?? "";
   if (name === "") return startError(name, { code: "ENOENT", why: "no program is named" });
   for (const text of [...options.argv, ...Object.entries(options.env).flat(), cwd]) {
-    if (text.includes("\0")) return startError(name, { code: "EINVAL", why: "an argument or variable contains a NUL byte" });
+    if (text.includes("\0")) {
+      return startError(name, {
+        code: "EINVAL",
+        why: "an argument or variable contains a NUL byte",
+      });
+    }
   }
   const slash = name.includes("/");
   const places = slash ? [""] : (options.env["PATH"] ?? DEFAULT_PATH).split(":");
@@ -157,10 +193,13 @@ function findProgram(options: SpawnOptions, cwd: string): string | StartError {
     const path = slash ? resolve(cwd, name) : resolve(cwd, place, name);
     const problem = notRunnable(name, path);
     if (problem === undefined) return path;
-    // As execvp does: "permission denied" in one folder is worth telling if no later folder has the program.
+    // As execvp does: "permission denied" in one folder is worth telling if no later folder has the
+    // program.
     if (problem.code !== "ENOENT") seen ??= problem;
   }
-  return seen ?? missingFolder(name, cwd) ?? startError(name, { code: "ENOENT", why: "no such file" });
+  return (
+    seen ?? missingFolder(name, cwd) ?? startError(name, { code: "ENOENT", why: "no such file" })
+  );
 }
 // #endregion
 
@@ -181,7 +220,10 @@ function notRunnable(name: string, path: string): StartError | undefined {
 
 function missingFolder(name: string, cwd: string): StartError | undefined {
   if (statSync(cwd, { throwIfNoEntry: false })?.isDirectory()) return undefined;
-  return startError(name, { code: "ENOENT", why: `no such folder ${JSON.stringify(cwd)} to run it in` });
+  return startError(name, {
+    code: "ENOENT",
+    why: `no such folder ${JSON.stringify(cwd)} to run it in`,
+  });
 }
 
 /** Why a program that exists did not run; undefined if there is no sign that it did not. */
@@ -194,9 +236,16 @@ function refusal(options: SpawnOptions, at: Start & { sure: boolean }): StartErr
   const interpreter = interpreterOf(at.program);
   if (interpreter !== undefined) {
     const problem = notRunnable(name, resolve(at.cwd, interpreter));
-    if (problem) return startError(name, { code: "ENOENT", why: `its first line asks for ${JSON.stringify(interpreter)}, which cannot be run` });
+    if (problem) {
+      return startError(name, {
+        code: "ENOENT",
+        why: `its first line asks for ${JSON.stringify(interpreter)}, which cannot be run`,
+      });
+    }
   }
-  return at.sure ? startError(name, { code: "ENOEXEC", why: "the system cannot execute it" }) : undefined;
+  return at.sure
+    ? startError(name, { code: "ENOEXEC", why: "the system cannot execute it" })
+    : undefined;
 }
 
 /** The program that a `#!` line names. */
@@ -214,9 +263,14 @@ function interpreterOf(path: string): string | undefined {
 
 function cannotStart(options: SpawnOptions, cause: Error): StartError {
   const code = (cause as StartError).code ?? "EIO";
-  return startError(options.argv[0] ?? "", { code, why: code === "E2BIG" ? "its arguments and environment are too long" : cause.message });
+  return startError(options.argv[0] ?? "", {
+    code,
+    why: code === "E2BIG" ? "its arguments and environment are too long" : cause.message,
+  });
 }
 
 function startError(name: string, problem: { code: string; why: string }): StartError {
-  return Object.assign(new Error(`Cannot start ${JSON.stringify(name)}: ${problem.why}`), { code: problem.code });
+  return Object.assign(new Error(`Cannot start ${JSON.stringify(name)}: ${problem.why}`), {
+    code: problem.code,
+  });
 }

@@ -1,17 +1,18 @@
 /**
  * Lesson 11: the reaper, who stays behind when we die.
  *
- * A process that is killed with SIGKILL cleans nothing up. So one tiny `sh` per Titan process holds the
- * reading end of a pipe from us and the list of process groups we started. When we die, however we die,
- * the system closes our end; the reaper reads the end of the file, kills every group on its list, then
- * every process whose environment names one of our work folders (a daemon that left its group), and exits.
+ * A process that is killed with SIGKILL cleans nothing up. So one tiny `sh` per Titan process holds
+ * the reading end of a pipe from us and the list of process groups we started. When we die, however
+ * we die, the system closes our end; the reaper reads the end of the file, kills every group on its
+ * list, then every process whose environment names one of our work folders (a daemon that left its
+ * group), and exits.
  *
  *     us ──▶ "+ 4711"  a group     "- 4711"  it is gone     "= /tmp/w/jobs"  a work folder
  *
- * Invariant: a group is on the list before its first job starts, and off it before its number can be reused
- * by anything but chance.
- * Left out: the reaper being killed together with us. Then the next worker finds what we left, by the journal
- * (journal.ts, lesson 12).
+ * Invariant: a group is on the list before its first job starts, and off it before its number can
+ * be reused by anything but chance.
+ * Left out: the reaper being killed together with us. Then the next worker finds what we left, by
+ * the journal (journal.ts, lesson 12).
  * Test: test/11-worker.processes.test.ts
  */
 import { spawn, type ChildProcess } from "node:child_process";
@@ -79,7 +80,12 @@ function tell(line: string): void {
 
 function start(): void {
   // Its own session: whoever signals our group or closes our terminal does not reach it.
-  const child = spawn("/bin/sh", ["-c", SCRIPT], { detached: true, env: { PATH: "/usr/bin:/bin" }, cwd: "/", stdio: ["pipe", "ignore", "ignore"] });
+  const child = spawn("/bin/sh", ["-c", SCRIPT], {
+    detached: true,
+    env: { PATH: "/usr/bin:/bin" },
+    cwd: "/",
+    stdio: ["pipe", "ignore", "ignore"],
+  });
   reaper = child;
   const lost = () => {
     if (reaper === child) reaper = undefined;
@@ -89,6 +95,9 @@ function start(): void {
   child.once("error", lost);
   child.stdin.on("error", () => {});
   child.unref();
-  (child.stdin as unknown as { unref?(): void }).unref?.(); // Bun's has none, and keeps no loop alive.
-  child.stdin.write([...groups].map((g) => `+ ${g}\n`).join("") + [...folders].map((f) => `= ${f}\n`).join(""));
+  // Bun's has none, and keeps no loop alive.
+  (child.stdin as unknown as { unref?(): void }).unref?.();
+  child.stdin.write(
+    [...groups].map((g) => `+ ${g}\n`).join("") + [...folders].map((f) => `= ${f}\n`).join(""),
+  );
 }

@@ -1,8 +1,9 @@
 /**
  * Lesson 11: the sweep, which finds what a job left running.
  *
- * The launcher hangs up on its group after each job, and most strays die of that. A stray that ignores it, or
- * that left the group (`setsid`), is found in /proc: one pass for all jobs that ended since the last pass.
+ * The launcher hangs up on its group after each job, and most strays die of that. A stray that
+ * ignores it, or that left the group (`setsid`), is found in /proc: one pass for all jobs that
+ * ended since the last pass.
  *
  *     in a launcher's group or session
  *         launcher idle                    → stray
@@ -12,24 +13,31 @@
  *     elsewhere
  *         names an attempt that has ended  → stray
  *
- * Invariants: a process is killed only if it is in a group we started, or names one of our ended attempts.
- * A pass costs at most a twentieth of the time (SHARE), but one comes within MAX_SWEEP_MS of a job's end, whatever the last
- * one took. A while after the last job has ended, none runs.
- * Left out: a daemon that leaves the group and also wipes its environment. Catching it takes a cgroup.
+ * Invariants: a process is killed only if it is in a group we started, or names one of our ended
+ * attempts. A pass costs at most a twentieth of the time (SHARE), but one comes within MAX_SWEEP_MS
+ * of a job's end, whatever the last one took. A while after the last job has ended, none runs.
+ * Left out: a daemon that leaves the group and also wipes its environment. Catching it takes a
+ * cgroup.
  * Test: test/11-worker.processes.test.ts
  */
 import { closeSync, existsSync, openSync, readdirSync, readSync } from "node:fs";
 
 /** Between two passes: soon enough that nobody waits for a port that a stray holds. */
 export const SWEEP_MS = 200;
-/** A pass over many processes takes longer, so it comes less often: never more than 5 % of the time. */
+/**
+ * A pass over many processes takes longer, so it comes less often: never more than 5 % of the time.
+ */
 const SHARE = 20;
 /**
- * However long a pass took, no stray is left alone for longer. A pass over 3,000 processes takes 100 ms; one in which this
- * process was stopped, or the machine slept, takes any time, and says nothing about the next.
+ * However long a pass took, no stray is left alone for longer. A pass over 3,000 processes takes
+ * 100 ms; one in which this process was stopped, or the machine slept, takes any time, and says
+ * nothing about the next.
  */
 const MAX_SWEEP_MS = 2_000;
-/** The largest environment that is read: Linux gives argv and environment 128 KiB per string, few use 8. */
+/**
+ * The largest environment that is read: Linux gives argv and environment 128 KiB per string, few
+ * use 8.
+ */
 export const ENVIRON_BYTES = 128 * 1024;
 
 export const hasProc = existsSync("/proc/self/stat") && existsSync("/proc/self/environ");
@@ -59,10 +67,14 @@ export interface Entry {
   readonly zombie: boolean;
 }
 
-/** The name of an attempt, as its processes carry it in their environment. Undefined: they carry none. */
+/**
+ * The name of an attempt, as its processes carry it in their environment. Undefined: they carry
+ * none.
+ */
 export function attemptName(env: Readonly<Record<string, string | undefined>>): string | undefined {
   const { TITAN_RUN: run, TITAN_JOB: job, TITAN_ATTEMPT: attempt, TITAN_WORKDIR: folder } = env;
-  // The folder tells two Titans on one machine apart that happen to run an attempt of the same name.
+  // The folder tells two Titans on one machine apart that happen to run an attempt of the same
+  // name.
   if (run === undefined || job === undefined || attempt === undefined) return undefined;
   return JSON.stringify([run, job, attempt, folder ?? ""]);
 }
@@ -90,7 +102,10 @@ export class Sweeper {
     this.before.delete(name);
   }
 
-  /** One pass. True: another one is needed, for what was killed may have been forking, or somebody showed no environment. */
+  /**
+   * One pass. True: another one is needed, for what was killed may have been forking, or somebody
+   * showed no environment.
+   */
   sweep(): boolean {
     const entries = readProcesses();
     const strays: Entry[] = [];
@@ -99,7 +114,9 @@ export class Sweeper {
     const byPid = new Map(entries.map((entry) => [entry.pid, entry]));
     /** The running job of each launcher: its one living child. */
     const roots = new Map<number, Entry>();
-    for (const entry of entries) if (!entry.zombie && this.groups.has(entry.parent)) roots.set(entry.parent, entry);
+    for (const entry of entries) {
+      if (!entry.zombie && this.groups.has(entry.parent)) roots.set(entry.parent, entry);
+    }
     for (const entry of entries) {
       if (entry.zombie || this.groups.has(entry.pid)) continue;
       const home = this.groups.get(entry.group) ?? this.groups.get(entry.session);
@@ -113,7 +130,8 @@ export class Sweeper {
       const key = `${entry.pid}:${entry.start}`;
       const environ = this.known.has(key) ? undefined : readProc(`/proc/${entry.pid}/environ`);
       if (environ === "" && !this.bare.has(key)) {
-        // In the middle of an exec a process has no environment, for some microseconds: believed when seen twice.
+        // In the middle of an exec a process has no environment, for some microseconds: believed
+        // when seen twice.
         bare.add(key);
         continue;
       }
@@ -146,7 +164,9 @@ function isStray(
   if (!home.busy) return true;
   // Between fork and fork: the next job has not begun, so nothing in this list can be part of it.
   if (root === undefined) return true;
-  for (let up: Entry | undefined = entry; up; up = byPid.get(up.parent)) if (up === root) return false;
+  for (let up: Entry | undefined = entry; up; up = byPid.get(up.parent)) {
+    if (up === root) return false;
+  }
   // An orphan, then. Its environment is the best witness, its age the second best.
   const name = readAttempt(entry.pid);
   if (name !== undefined && home.attempt !== undefined) return name !== home.attempt;
@@ -189,7 +209,8 @@ export function readProcesses(): Entry[] {
 export function readEntry(pid: number): Entry | undefined {
   if (!(pid > 0)) return undefined;
   const stat = readProc(`/proc/${pid}/stat`);
-  // `pid (any name, parentheses too) state parent group session …`: fields count from the last bracket.
+  // `pid (any name, parentheses too) state parent group session …`: fields count from the last
+  // bracket.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ", 20);
   if (fields.length < 20) return undefined;
   return {

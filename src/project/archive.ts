@@ -5,11 +5,13 @@
  *     entry = kind u8 | pathBytes u16 | contentBytes u32 | path | content        (big-endian)
  *     kind  = 1 folder · 2 file · 3 executable file · 4 symbolic link (its target is the content)
  *
- * Paths are relative, with `/`, ascending by their bytes; a folder comes before what is in it. No owner, no
- * date, no permission but the executable bit: the same files give the same bytes, and so the same hash.
+ * Paths are relative, with `/`, ascending by their bytes; a folder comes before what is in it. No
+ * owner, no date, no permission but the executable bit: the same files give the same bytes, and so
+ * the same hash.
  *
- * Invariants: what comes out of an archive lies inside its folder, links included; memory is bounded by
- * MAX_PROJECT_BYTES whatever the compressed bytes say; the folder appears whole or not at all.
+ * Invariants: what comes out of an archive lies inside its folder, links included; memory is
+ * bounded by MAX_PROJECT_BYTES whatever the compressed bytes say; the folder appears whole or not
+ * at all.
  * Left out: an fsync. The cache is made again from the hash, not repaired.
  * Test: test/11-worker.archive.test.ts
  */
@@ -20,7 +22,10 @@ import { gunzip, gzip } from "node:zlib";
 import { findExtras, lookAt, makeLink, removeTree, setMode, type Host, type TreeFile } from "#host";
 import { parseIgnore } from "./ignore.ts";
 
-/** All files of a project together: it is sent whole to every worker, so it is for programs, not for data. */
+/**
+ * All files of a project together: it is sent whole to every worker, so it is for programs, not for
+ * data.
+ */
 export const MAX_PROJECT_BYTES = 64 * 1024 * 1024;
 /** Files, folders and links. 10,000 is a large project; ten times that is a mistake. */
 export const MAX_PROJECT_ENTRIES = 100_000;
@@ -31,7 +36,8 @@ const MAX_NAME_BYTES = 255;
 const ENTRY_HEAD_BYTES = 7;
 const MAGIC = Buffer.from("TITANPK1");
 /** What an archive of the largest project can inflate to; beyond it, inflating stops. */
-const MAX_INFLATED_BYTES = MAX_PROJECT_BYTES + MAGIC.length + 1 + MAX_PROJECT_ENTRIES * (ENTRY_HEAD_BYTES + 256);
+const MAX_INFLATED_BYTES =
+  MAX_PROJECT_BYTES + MAGIC.length + 1 + MAX_PROJECT_ENTRIES * (ENTRY_HEAD_BYTES + 256);
 const ALWAYS_IGNORED = new Set([".git", "node_modules", ".titan"]);
 const LARGEST_LISTED = 5;
 /** Entries that are read between two turns of the event loop: 3 ms. All take half a second. */
@@ -60,17 +66,23 @@ interface Entry {
 }
 
 /**
- * Packs a folder. Left out are `.git`, `node_modules`, `.titan` and what the folder's `.titanignore` names, or its
- * `.gitignore` if there is none.
+ * Packs a folder. Left out are `.git`, `node_modules`, `.titan` and what the folder's
+ * `.titanignore` names, or its `.gitignore` if there is none.
  *
- * @throws ArchiveError TOO_LARGE, with the largest files by name; UNSAFE for a link that leaves the folder.
+ * @throws ArchiveError TOO_LARGE, with the largest files by name; UNSAFE for a link that leaves the
+ *   folder.
  */
-export async function packProject(host: Host, folder: string): Promise<{ bytes: Buffer; hash: string; files: number }> {
+export async function packProject(
+  host: Host,
+  folder: string,
+): Promise<{ bytes: Buffer; hash: string; files: number }> {
   const entries = await findEntries(host, folder);
   const parts: Buffer[] = [MAGIC];
   let files = 0;
   let total = 0;
-  for (const { path, entry } of entries.map((e) => ({ path: Buffer.from(e.path), entry: e })).sort((a, b) => a.path.compare(b.path))) {
+  for (const { path, entry } of entries
+    .map((e) => ({ path: Buffer.from(e.path), entry: e }))
+    .sort((a, b) => a.path.compare(b.path))) {
     let content: Buffer = Buffer.alloc(0);
     if (entry.kind === KIND.link) content = Buffer.from(entry.target as string);
     else if (entry.kind !== KIND.folder) {
@@ -88,7 +100,8 @@ export async function packProject(host: Host, folder: string): Promise<{ bytes: 
   }
   parts.push(Buffer.of(KIND.end));
   const bytes = await promisify(gzip)(Buffer.concat(parts));
-  bytes[9] = 255; // The operating system, which gzip writes down and which must not change the hash.
+  // The operating system, which gzip writes down and which must not change the hash.
+  bytes[9] = 255;
   return { bytes, hash: await hashOf(host, bytes), files };
 }
 
@@ -124,22 +137,41 @@ async function findEntries(host: Host, folder: string): Promise<Entry[]> {
         folders.push(path);
       } else if (info.kind === "link") {
         const target = info.target as string;
-        if (!staysInside(path, target)) throw new ArchiveError("UNSAFE", `Cannot pack ${path}: the link leads to ${JSON.stringify(target)}, outside the project`);
+        if (!staysInside(path, target)) {
+          throw new ArchiveError(
+            "UNSAFE",
+            `Cannot pack ${path}: the link leads to ${JSON.stringify(target)}, outside the project`,
+          );
+        }
         entries.push({ kind: KIND.link, path, size: target.length, target });
       } else {
-        entries.push({ kind: info.mode & 0o111 ? KIND.executable : KIND.file, path, size: info.size });
+        entries.push({
+          kind: info.mode & 0o111 ? KIND.executable : KIND.file,
+          path,
+          size: info.size,
+        });
         total += info.size;
       }
       const problem = pathProblem(path);
-      if (problem) throw new ArchiveError("UNSAFE", `Cannot pack ${JSON.stringify(path)}: ${problem}`);
-      if (entries.length > MAX_PROJECT_ENTRIES) throw new ArchiveError("TOO_LARGE", `Cannot pack ${folder}: it has more than ${MAX_PROJECT_ENTRIES} files and folders`);
+      if (problem) {
+        throw new ArchiveError("UNSAFE", `Cannot pack ${JSON.stringify(path)}: ${problem}`);
+      }
+      if (entries.length > MAX_PROJECT_ENTRIES) {
+        throw new ArchiveError(
+          "TOO_LARGE",
+          `Cannot pack ${folder}: it has more than ${MAX_PROJECT_ENTRIES} files and folders`,
+        );
+      }
     }
   }
   if (total > MAX_PROJECT_BYTES) throw tooLarge(folder, entries);
   return entries;
 }
 
-async function readIgnore(host: Host, folder: string): Promise<(path: string, isFolder: boolean) => boolean> {
+async function readIgnore(
+  host: Host,
+  folder: string,
+): Promise<(path: string, isFolder: boolean) => boolean> {
   return (await findIgnore(host, folder)).ignored;
 }
 
@@ -180,16 +212,21 @@ export async function leftOutOf(
 function tooLarge(folder: string, entries: readonly Entry[]): ArchiveError {
   const total = entries.reduce((sum, entry) => sum + entry.size, 0);
   const largest = [...entries].sort((a, b) => b.size - a.size).slice(0, LARGEST_LISTED);
-  const list = largest.map(({ path, size }) => `\n  ${(size / 1e6).toFixed(1).padStart(8)} MB  ${path}`).join("");
+  const list = largest
+    .map(({ path, size }) => `\n  ${(size / 1e6).toFixed(1).padStart(8)} MB  ${path}`)
+    .join("");
   const advice = `Name in .titanignore what the jobs do not need. The largest files:${list}`;
-  return new ArchiveError("TOO_LARGE", `Cannot pack ${folder}: ${total} bytes exceed ${MAX_PROJECT_BYTES}. ${advice}`);
+  return new ArchiveError(
+    "TOO_LARGE",
+    `Cannot pack ${folder}: ${total} bytes exceed ${MAX_PROJECT_BYTES}. ${advice}`,
+  );
 }
 
 // #region staysInside
 /**
- * Whether a link at `path` leads to a place inside the folder, whatever other links are there. Steps up are
- * allowed at the beginning only: there they climb real folders. After a name, `..` could climb from wherever
- * a link of that name leads.
+ * Whether a link at `path` leads to a place inside the folder, whatever other links are there.
+ * Steps up are allowed at the beginning only: there they climb real folders. After a name, `..`
+ * could climb from wherever a link of that name leads.
  */
 export function staysInside(path: string, target: string): boolean {
   if (target === "" || target.startsWith("/") || target.includes("\0")) return false;
@@ -210,8 +247,12 @@ function pathProblem(path: string): string | undefined {
   if (path.includes("\0")) return "it contains a NUL byte";
   if (Buffer.byteLength(path) > MAX_PATH_BYTES) return `it is longer than ${MAX_PATH_BYTES} bytes`;
   for (const name of path.split("/")) {
-    if (name === "" || name === "." || name === "..") return `it has the part ${JSON.stringify(name)}`;
-    if (Buffer.byteLength(name) > MAX_NAME_BYTES) return `a part of it is longer than ${MAX_NAME_BYTES} bytes`;
+    if (name === "" || name === "." || name === "..") {
+      return `it has the part ${JSON.stringify(name)}`;
+    }
+    if (Buffer.byteLength(name) > MAX_NAME_BYTES) {
+      return `a part of it is longer than ${MAX_NAME_BYTES} bytes`;
+    }
   }
   return undefined;
 }
@@ -296,7 +337,12 @@ async function inflate(bytes: Buffer): Promise<Buffer> {
     return await promisify(gunzip)(bytes, { maxOutputLength: MAX_INFLATED_BYTES });
   } catch (error) {
     const { code, message } = error as Error & { code?: string };
-    if (code === "ERR_BUFFER_TOO_LARGE") throw new ArchiveError("TOO_LARGE", `Cannot unpack: it inflates to more than ${MAX_INFLATED_BYTES} bytes`);
+    if (code === "ERR_BUFFER_TOO_LARGE") {
+      throw new ArchiveError(
+        "TOO_LARGE",
+        `Cannot unpack: it inflates to more than ${MAX_INFLATED_BYTES} bytes`,
+      );
+    }
     throw new ArchiveError("CORRUPT", `Cannot unpack: ${message}`);
   }
 }
@@ -318,7 +364,9 @@ async function readEntries(host: Host, data: Buffer): Promise<Unpacked[]> {
   let total = 0;
   let at = MAGIC.length;
   while (data[at] !== KIND.end) {
-    if (at + ENTRY_HEAD_BYTES > data.length) throw corrupt(`it ends within an entry, at byte ${data.length}`);
+    if (at + ENTRY_HEAD_BYTES > data.length) {
+      throw corrupt(`it ends within an entry, at byte ${data.length}`);
+    }
     const kind = data.readUInt8(at);
     if (kind > KIND.link) throw corrupt(`kind ${kind} at byte ${at}`);
     const pathEnd = at + ENTRY_HEAD_BYTES + data.readUInt16BE(at + 1);
@@ -328,18 +376,32 @@ async function readEntries(host: Host, data: Buffer): Promise<Unpacked[]> {
     const path = name.toString("utf8");
     const content = data.subarray(pathEnd, end);
     const problem = pathProblem(path);
-    if (problem) throw new ArchiveError("UNSAFE", `Cannot unpack ${JSON.stringify(path)}: ${problem}`);
+    if (problem) {
+      throw new ArchiveError("UNSAFE", `Cannot unpack ${JSON.stringify(path)}: ${problem}`);
+    }
     if (!Buffer.from(path).equals(name)) throw corrupt(`a path is not UTF-8, at byte ${at}`);
-    if (!folders.has(dirname(path))) throw new ArchiveError("UNSAFE", `Cannot unpack ${path}: it does not lie in a folder`);
+    if (!folders.has(dirname(path))) {
+      throw new ArchiveError("UNSAFE", `Cannot unpack ${path}: it does not lie in a folder`);
+    }
     if (before.compare(name) >= 0) throw corrupt(`${path} is out of order`);
     if (kind === KIND.folder) {
       if (content.length > 0) throw corrupt(`the folder ${path} has content`);
       folders.add(path);
     }
     const target = kind === KIND.link ? content.toString("utf8") : undefined;
-    if (target !== undefined && !staysInside(path, target)) throw new ArchiveError("UNSAFE", `Cannot unpack ${path}: the link leads to ${JSON.stringify(target)}`);
+    if (target !== undefined && !staysInside(path, target)) {
+      throw new ArchiveError(
+        "UNSAFE",
+        `Cannot unpack ${path}: the link leads to ${JSON.stringify(target)}`,
+      );
+    }
     total += content.length;
-    if (total > MAX_PROJECT_BYTES || entries.length >= MAX_PROJECT_ENTRIES) throw new ArchiveError("TOO_LARGE", `Cannot unpack: more than ${MAX_PROJECT_BYTES} bytes or ${MAX_PROJECT_ENTRIES} entries`);
+    if (total > MAX_PROJECT_BYTES || entries.length >= MAX_PROJECT_ENTRIES) {
+      throw new ArchiveError(
+        "TOO_LARGE",
+        `Cannot unpack: more than ${MAX_PROJECT_BYTES} bytes or ${MAX_PROJECT_ENTRIES} entries`,
+      );
+    }
     entries.push({ kind: kind as Unpacked["kind"], path, content });
     before = name;
     at = end;

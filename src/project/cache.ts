@@ -7,8 +7,9 @@
  *     <cacheDir>/users/<sha256>.<random> a lock, held by each process that may be using it
  *     <cacheDir>/<sha256>.part-<random>  half made, as are .pack-… and .gone-…: coming or going
  *
- * A project is fetched once, however many of its jobs arrive at once. Projects beyond a bound are removed, the
- * least recently used first, except those a job uses and those another worker on this machine holds.
+ * A project is fetched once, however many of its jobs arrive at once. Projects beyond a bound are
+ * removed, the least recently used first, except those a job uses and those another worker on this
+ * machine holds.
  *
  * A job gets a copy of the folder, and a `call` imports from the folder itself. Nothing keeps a
  * program of the same user from writing into it by its absolute path. So a folder is looked at
@@ -18,9 +19,10 @@
  *
  * Invariants: a folder under its final name is complete (it was renamed to it); what ensureProject
  * yields had the content of its hash when it was last looked at.
- * Left out: the moment between another process's look for locks and its removal of the folder; a job that
- * starts just then fails, and its retry finds the project again. And a change after the look,
- * before a `call` imports the file; a copy notices that, because it looks again after copying.
+ * Left out: the moment between another process's look for locks and its removal of the folder; a
+ * job that starts just then fails, and its retry finds the project again. And a change after the
+ * look, before a `call` imports the file; a copy notices that, because it looks again after
+ * copying.
  * Test: test/11-worker.archive.test.ts
  */
 import { basename, dirname, join } from "node:path";
@@ -67,7 +69,10 @@ class Cache {
   swept: Promise<void> | undefined;
 }
 
-/** One per folder and process, because the executor and the worker meet here without knowing each other. */
+/**
+ * One per folder and process, because the executor and the worker meet here without knowing each
+ * other.
+ */
 const caches = new Map<string, Cache>();
 function cacheOf(folder: string): Cache {
   let cache = caches.get(folder);
@@ -87,7 +92,12 @@ export async function ensureProject(
   fetch: () => Promise<Buffer>,
   options: Options = {},
 ): Promise<string> {
-  if (!/^[0-9a-f]{64}$/.test(hash)) throw new ArchiveError("CORRUPT", `Cannot find a project: ${JSON.stringify(hash)} is not a SHA-256`);
+  if (!/^[0-9a-f]{64}$/.test(hash)) {
+    throw new ArchiveError(
+      "CORRUPT",
+      `Cannot find a project: ${JSON.stringify(hash)} is not a SHA-256`,
+    );
+  }
   const folder = join(cacheDir, hash);
   const cache = cacheOf(dirname(folder));
   const kept = cache.kept.get(hash);
@@ -104,7 +114,12 @@ export async function ensureProject(
     cache.fetching.set(hash, fetching);
   }
   await fetching;
-  await evict(host, { cache, cacheDir, max: options.maxProjects ?? MAX_CACHED_PROJECTS, spare: hash });
+  await evict(host, {
+    cache,
+    cacheDir,
+    max: options.maxProjects ?? MAX_CACHED_PROJECTS,
+    spare: hash,
+  });
   return folder;
 }
 
@@ -159,7 +174,9 @@ async function keep(host: Host, what: Wanted): Promise<string> {
   await (cache.swept ??= sweepStrays(host, cacheDir));
   if (!cache.kept.has(hash)) {
     // The lock first: from here on no other process removes the folder.
-    const lock = await host.storage.lock(join(users, `${hash}.${Buffer.from(host.random.bytes(6)).toString("hex")}`));
+    const lock = await host.storage.lock(
+      join(users, `${hash}.${Buffer.from(host.random.bytes(6)).toString("hex")}`),
+    );
     cache.kept.set(hash, { lock, users: 0, tree: undefined, look: undefined, nextLook: undefined });
   }
   for (let tries = 1; ; tries++) {
@@ -204,7 +221,12 @@ async function make(host: Host, what: Wanted, folder: string): Promise<TreeFile[
   if (bytes === undefined) {
     bytes = await what.fetch();
     const found = await hashOf(host, bytes);
-    if (found !== hash) throw new ArchiveError("CORRUPT", `Cannot use the project ${hash}: the bytes that came have the hash ${found}`);
+    if (found !== hash) {
+      throw new ArchiveError(
+        "CORRUPT",
+        `Cannot use the project ${hash}: the bytes that came have the hash ${found}`,
+      );
+    }
     await writePack(host, folder, bytes);
   }
   try {
@@ -260,7 +282,10 @@ async function drop(cache: Cache, hash: string): Promise<void> {
   await kept?.lock.release();
 }
 
-async function evict(host: Host, what: { cache: Cache; cacheDir: string; max: number; spare: string }): Promise<void> {
+async function evict(
+  host: Host,
+  what: { cache: Cache; cacheDir: string; max: number; spare: string },
+): Promise<void> {
   const { cache, cacheDir, max, spare } = what;
   const folders = (await host.storage.list(cacheDir)).filter((name) => /^[0-9a-f]{64}$/.test(name));
   let excess = folders.length - max;
@@ -269,7 +294,9 @@ async function evict(host: Host, what: { cache: Cache; cacheDir: string; max: nu
   const strangers = folders.filter((name) => !cache.kept.has(name));
   for (const hash of [...strangers, ...cache.kept.keys()]) {
     if (excess <= 0) return;
-    if (hash === spare || cache.fetching.has(hash) || (cache.kept.get(hash)?.users ?? 0) > 0) continue;
+    if (hash === spare || cache.fetching.has(hash) || (cache.kept.get(hash)?.users ?? 0) > 0) {
+      continue;
+    }
     await drop(cache, hash);
     if (await isLocked(host, { cacheDir, hash })) continue;
     await removeAside(host, join(cacheDir, hash));

@@ -3,18 +3,22 @@
  *
  *     # comment     !kept     /only-at-the-top     folder/     *.log     a?c     [a-z]     docs/**     \#literal
  *
- * The last rule that matches decides. A pattern with a slash before its end is compared with the whole path, any
- * other with the last name. What is inside an ignored folder cannot be kept: nobody looks there.
+ * The last rule that matches decides. A pattern with a slash before its end is compared with the
+ * whole path, any other with the last name. What is inside an ignored folder cannot be kept: nobody
+ * looks there.
  *
- * The matcher is two loops, one over folders and one over letters, and each remembers one star to go back to: the
- * last. That is enough, because an earlier star could only have taken letters that the last one can take as well.
- * So no pattern takes longer than its length times the path's; a regular expression would have no such bound.
+ * The matcher is two loops, one over folders and one over letters, and each remembers one star to
+ * go back to: the last. That is enough, because an earlier star could only have taken letters that
+ * the last one can take as well. So no pattern takes longer than its length times the path's; a
+ * regular expression would have no such bound.
  *
  * Left out: ignore files in sub-folders, and git's own global one.
  * Test: test/11-worker.archive.test.ts
  */
 
-/** Reads an ignore file. The result says of a path (with `/`, no leading one) whether it stays out. */
+/**
+ * Reads an ignore file. The result says of a path (with `/`, no leading one) whether it stays out.
+ */
 export function parseIgnore(text: string): (path: string, isFolder: boolean) => boolean {
   const rules = text.split(/\r?\n/).flatMap(parseRule);
   return (path, isFolder) => {

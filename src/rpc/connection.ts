@@ -24,7 +24,9 @@ import { StreamCall, type Call, type RpcStream } from "./stream.ts";
 
 export interface RpcOptions {
   readonly host: Host;
-  /** Without it every request of the peer is answered UNSUPPORTED. What it throws is answered, too. */
+  /**
+   * Without it every request of the peer is answered UNSUPPORTED. What it throws is answered, too.
+   */
   readonly onRequest?: (request: IncomingRequest) => void;
   /** One-way frames. `body` is a slice of the read buffer: copy what must outlive the call. */
   readonly onNotify?: (opcode: number, body: Buffer) => void;
@@ -35,7 +37,10 @@ export interface RpcOptions {
   readonly limits?: Partial<RpcLimits>;
   /** What this peer and others may make us hold together. Default: nobody counts. */
   readonly budget?: Budget;
-  /** The id of the first request, 1 by default. A test that starts at 2^32 - 1 need not send 4 billion. */
+  /**
+   * The id of the first request, 1 by default. A test that starts at 2^32 - 1 need not send 4
+   * billion.
+   */
   readonly firstId?: number;
 }
 
@@ -47,7 +52,8 @@ interface Pending {
 }
 
 /**
- * One peer, any number of conversations with it; both sides may ask. Takes over the socket, in the turn that delivered it.
+ * One peer, any number of conversations with it; both sides may ask. Takes over the socket, in the
+ * turn that delivered it.
  *
  * @example
  * ```ts
@@ -101,7 +107,10 @@ export class RpcConnection implements Debtor {
     this.#lastId = (options.firstId ?? 1) - 1;
     this.#decoder = new FrameDecoder({ maxBodyBytes: this.#limits.maxBodyBytes });
     this.#deadlines = new Deadlines(options.host);
-    this.#outbox = new Outbox(socket, { host: options.host, limitBytes: this.#limits.maxOutboundBytes });
+    this.#outbox = new Outbox(socket, {
+      host: options.host,
+      limitBytes: this.#limits.maxOutboundBytes,
+    });
     const limits = (): RpcLimits => this.#limits;
     this.#carrier = {
       get limits() {
@@ -114,11 +123,16 @@ export class RpcConnection implements Debtor {
       forget: (requestId) => this.#served(requestId),
     };
     this.#patience = new Patience({
-      clock: options.host.clock, deadlines: this.#deadlines, limits: this.#limits,
-      giveUp: ({ code, message }) => this.destroy(new RpcError(code, `Peer ${this.remote} ${message}`)),
+      clock: options.host.clock,
+      deadlines: this.#deadlines,
+      limits: this.#limits,
+      giveUp: ({ code, message }) =>
+        this.destroy(new RpcError(code, `Peer ${this.remote} ${message}`)),
     });
     // While closing, lingerMs is shorter than any stall.
-    this.#outbox.onBlocked = () => { if (!this.#closing) this.#patience.blocked(this.#outbox); };
+    this.#outbox.onBlocked = () => {
+      if (!this.#closing) this.#patience.blocked(this.#outbox);
+    };
     this.#outbox.onEmpty = () => {
       if (this.#closing) this.#socket.end();
     };
@@ -148,20 +162,32 @@ export class RpcConnection implements Debtor {
   }
 
   /**
-   * Asks and waits for the one answer. `deadlineMs` counts from now (Infinity: no limit).
-   * Rejects with an RpcError: the peer's own, or CLOSED, DEADLINE, OVERLOADED, TOO_LARGE from this side.
+   * Asks and waits for the one answer. `deadlineMs` counts from now (Infinity: no limit). Rejects
+   * with an RpcError: the peer's own, or CLOSED, DEADLINE, OVERLOADED, TOO_LARGE from this side.
    */
-  request(opcode: number, body: Uint8Array, options: { deadlineMs?: number } = {}): Promise<Buffer> {
+  request(
+    opcode: number,
+    body: Uint8Array,
+    options: { deadlineMs?: number } = {},
+  ): Promise<Buffer> {
     const refusal = this.#refusal(body);
     if (refusal !== undefined) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
       // A single reply was asked for, so an item breaks the protocol.
       const call: Call = { item: () => false, done: resolve, fail: reject };
-      this.#start(call, { opcode, flags: 0, body, deadlineMs: options.deadlineMs ?? this.#limits.deadlineMs });
+      this.#start(call, {
+        opcode,
+        flags: 0,
+        body,
+        deadlineMs: options.deadlineMs ?? this.#limits.deadlineMs,
+      });
     });
   }
 
-  /** Asks for a stream. `deadlineMs` bounds the whole of it; none by default, as its reader sees it move. */
+  /**
+   * Asks for a stream. `deadlineMs` bounds the whole of it; none by default, as its reader sees it
+   * move.
+   */
   stream(opcode: number, body: Uint8Array, options: { deadlineMs?: number } = {}): RpcStream {
     const window = this.#limits.streamWindowBytes;
     let id = 0;
@@ -173,15 +199,21 @@ export class RpcConnection implements Debtor {
     const refusal = this.#refusal(body);
     if (refusal !== undefined) call.fail(refusal);
     else {
-      id = this.#start(call, { opcode, flags: MORE, body, deadlineMs: options.deadlineMs ?? Infinity });
+      id = this.#start(call, {
+        opcode,
+        flags: MORE,
+        body,
+        deadlineMs: options.deadlineMs ?? Infinity,
+      });
       this.#grant(id, window);
     }
     return call;
   }
 
   /**
-   * Sends without an answer. False: it was sent, and the peer is behind; await `drained()` before the next one.
-   * On a closed connection it is false, too, and `drained()` rejects. Throws an RpcError TOO_LARGE.
+   * Sends without an answer. False: it was sent, and the peer is behind; await `drained()` before
+   * the next one. On a closed connection it is false, too, and `drained()` rejects. Throws an
+   * RpcError TOO_LARGE.
    */
   notify(opcode: number, body: Uint8Array): boolean {
     if (body.byteLength > this.#limits.maxBodyBytes) throw this.#tooLarge(body);
@@ -256,7 +288,12 @@ export class RpcConnection implements Debtor {
     if (this.#closed) return;
     this.#error ??= error;
     if (error instanceof RpcError && this.#outbox.pendingBytes === 0 && !this.#closing) {
-      this.#outbox.push({ opcode: 0, flags: REPLY | ERROR, requestId: 0, body: encodeError(error.code, error.message) });
+      this.#outbox.push({
+        opcode: 0,
+        flags: REPLY | ERROR,
+        requestId: 0,
+        body: encodeError(error.code, error.message),
+      });
       this.#outbox.flush();
     }
     this.#socket.destroy();
@@ -302,7 +339,9 @@ export class RpcConnection implements Debtor {
       read();
     } catch (error) {
       if (!(error instanceof FramingError)) throw error;
-      this.destroy(new RpcError(error.code === "TOO_LARGE" ? "TOO_LARGE" : "BAD_FRAME", error.message));
+      this.destroy(
+        new RpcError(error.code === "TOO_LARGE" ? "TOO_LARGE" : "BAD_FRAME", error.message),
+      );
     }
   }
 
@@ -346,17 +385,32 @@ export class RpcConnection implements Debtor {
     const { requestId: id, opcode } = frame;
     if (id === 0) return this.#violation("a request with id 0");
     if (this.#serving.has(id)) return this.#violation(`request ${id} is still being served`);
-    const incoming = new Incoming(this.#carrier, { id, opcode, body: frame.body, isStream: frame.flags === MORE });
+    const incoming = new Incoming(this.#carrier, {
+      id,
+      opcode,
+      body: frame.body,
+      isStream: frame.flags === MORE,
+    });
     const { onRequest } = this.#options;
-    if (onRequest === undefined) return incoming.fail("UNSUPPORTED", `Opcode ${opcode}: this side takes no requests`);
+    if (onRequest === undefined) {
+      return incoming.fail("UNSUPPORTED", `Opcode ${opcode}: this side takes no requests`);
+    }
     const { maxInFlight, maxInFlightBytes } = this.#limits;
-    if (this.#serving.size >= maxInFlight || this.#servingBytes + frame.body.length > maxInFlightBytes) {
-      return incoming.fail("OVERLOADED", `${this.#serving.size} requests of ${this.#servingBytes} bytes are being served for this peer`);
+    if (
+      this.#serving.size >= maxInFlight ||
+      this.#servingBytes + frame.body.length > maxInFlightBytes
+    ) {
+      return incoming.fail(
+        "OVERLOADED",
+        `${this.#serving.size} requests of ${this.#servingBytes} bytes are being served for this ` +
+          "peer",
+      );
     }
     this.#serving.set(id, incoming);
     this.#servingBytes += frame.body.length;
     try {
-      // The type says void, and an async function fits it: without this its rejection would end the process.
+      // The type says void, and an async function fits it: without this its rejection would end the
+      // process.
       const result: unknown = onRequest(incoming);
       if (result instanceof Promise) result.catch((error: unknown) => this.#threw(incoming, error));
     } catch (error) {
@@ -373,7 +427,8 @@ export class RpcConnection implements Debtor {
     try {
       this.#options.onNotify?.(opcode, body);
     } catch (error) {
-      // There is nobody to answer. Without a listener the bug stops the process, rather than pass unseen.
+      // There is nobody to answer. Without a listener the bug stops the process, rather than pass
+      // unseen.
       if (this.#options.onHandlerError === undefined) throw error;
       this.#options.onHandlerError(error, opcode);
     }
@@ -398,20 +453,34 @@ export class RpcConnection implements Debtor {
     if (body.byteLength > maxBodyBytes) return this.#tooLarge(body);
     if (this.#outbox.behind) {
       const queued = this.#outbox.heldBytes;
-      return new RpcError("OVERLOADED", `Cannot send to ${this.remote}: ${queued} queued bytes exceed ${maxOutboundBytes}`);
+      return new RpcError(
+        "OVERLOADED",
+        `Cannot send to ${this.remote}: ${queued} queued bytes exceed ${maxOutboundBytes}`,
+      );
     }
     if (this.#pending.size >= maxPending) {
-      return new RpcError("OVERLOADED", `Cannot send to ${this.remote}: ${maxPending} requests wait for an answer`);
+      return new RpcError(
+        "OVERLOADED",
+        `Cannot send to ${this.remote}: ${maxPending} requests wait for an answer`,
+      );
     }
     return undefined;
   }
 
-  #start(call: Call, request: { opcode: number; flags: number; body: Uint8Array; deadlineMs: number }): number {
+  #start(
+    call: Call,
+    request: { opcode: number; flags: number; body: Uint8Array; deadlineMs: number },
+  ): number {
     const { opcode, flags, body, deadlineMs } = request;
     const id = this.#nextId();
     const deadline = this.#deadlines.add(deadlineMs, () => {
       this.#abandon(id);
-      call.fail(new RpcError("DEADLINE", `Request ${opcode} to ${this.remote}: no answer within ${deadlineMs} ms`));
+      call.fail(
+        new RpcError(
+          "DEADLINE",
+          `Request ${opcode} to ${this.remote}: no answer within ${deadlineMs} ms`,
+        ),
+      );
     });
     this.#pending.set(id, { call, deadline });
     this.#send({ opcode, flags, requestId: id, body });
@@ -440,7 +509,9 @@ export class RpcConnection implements Debtor {
 
   /** We no longer want the answer, and the peer may stop working on it. */
   #abandon(id: number): void {
-    if (this.#forget(id) !== undefined) this.#send({ opcode: 0, flags: CANCEL, requestId: id, body: NOTHING });
+    if (this.#forget(id) !== undefined) {
+      this.#send({ opcode: 0, flags: CANCEL, requestId: id, body: NOTHING });
+    }
   }
 
   #grant(id: number, bytes: number): void {
@@ -456,13 +527,22 @@ export class RpcConnection implements Debtor {
     const { heldBytes } = this.#outbox;
     const hardLimit = 2 * this.#limits.maxOutboundBytes;
     if (heldBytes <= hardLimit) return this.#charge();
-    // Replies cannot be refused, so a peer that asks and never reads gets here. Dropping some would be worse.
-    this.destroy(new RpcError("OVERLOADED", `Peer ${this.remote} does not read: ${heldBytes} bytes exceed ${hardLimit}`));
+    // Replies cannot be refused, so a peer that asks and never reads gets here. Dropping some would
+    // be worse.
+    this.destroy(
+      new RpcError(
+        "OVERLOADED",
+        `Peer ${this.remote} does not read: ${heldBytes} bytes exceed ${hardLimit}`,
+      ),
+    );
   }
 
   #tooLarge(body: Uint8Array): RpcError {
     const { maxBodyBytes } = this.#limits;
-    return new RpcError("TOO_LARGE", `Cannot send to ${this.remote}: ${body.byteLength} bytes exceed ${maxBodyBytes}`);
+    return new RpcError(
+      "TOO_LARGE",
+      `Cannot send to ${this.remote}: ${body.byteLength} bytes exceed ${maxBodyBytes}`,
+    );
   }
 
   #violation(what: string): void {

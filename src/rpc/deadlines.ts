@@ -4,13 +4,15 @@
  *     heap of entries by time      [0] is due first; children of i are 2i+1 and 2i+2
  *     one host timer               armed for no later than [0]
  *
- * A timer per request costs an allocation and two list operations in the runtime, for something that almost never
- * fires. Here it is two array writes: new deadlines are mostly the latest, so they stay at the bottom of the heap. Each entry
- * knows its place, so that an answered request leaves at once and not in 30 s.
+ * A timer per request costs an allocation and two list operations in the runtime, for something
+ * that almost never fires. Here it is two array writes: new deadlines are mostly the latest, so
+ * they stay at the bottom of the heap. Each entry knows its place, so that an answered request
+ * leaves at once and not in 30 s.
  *
- * Invariants: heap[i].index === i; at most one timer is armed, for no later than heap[0]. An idle connection wakes up once
- * for a deadline that was met long ago, and then sleeps.
- * Left out: a timing wheel. It would make `add` O(1), and wake up for ticks in which nothing is due.
+ * Invariants: heap[i].index === i; at most one timer is armed, for no later than heap[0]. An idle
+ * connection wakes up once for a deadline that was met long ago, and then sleeps.
+ * Left out: a timing wheel. It would make `add` O(1), and wake up for ticks in which nothing is
+ * due.
  * Test: test/04-rpc.test.ts
  */
 import { invariant } from "#base";
@@ -39,7 +41,8 @@ export class Deadlines {
 
   /** Calls `fn` once, `ms` from now. Infinity: never. */
   add(ms: number, fn: () => void): Deadline {
-    // It would never be due and never be late: at the top of the heap it would hold up all others, and wake us without end.
+    // It would never be due and never be late: at the top of the heap it would hold up all others,
+    // and wake us without end.
     invariant(!Number.isNaN(ms), "a deadline that is no number");
     const entry: Deadline = { at: this.#host.clock.monotonic() + ms, fn, index: -1 };
     if (ms === Infinity) return entry;
@@ -48,7 +51,10 @@ export class Deadlines {
     return entry;
   }
 
-  /** Idempotent, and safe after it fired. The timer stays armed: waking once for nothing is cheaper than re-arming. */
+  /**
+   * Idempotent, and safe after it fired. The timer stays armed: waking once for nothing is cheaper
+   * than re-arming.
+   */
   remove(entry: Deadline): void {
     const { index } = entry;
     if (index < 0) return;
@@ -72,7 +78,9 @@ export class Deadlines {
     if (first === undefined || first.at >= this.#armedFor) return;
     this.#timer?.cancel();
     this.#armedFor = first.at;
-    this.#timer = this.#host.timers.after(first.at - this.#host.clock.monotonic(), () => this.#fire());
+    this.#timer = this.#host.timers.after(first.at - this.#host.clock.monotonic(), () =>
+      this.#fire(),
+    );
   }
 
   #fire(): void {
@@ -86,7 +94,9 @@ export class Deadlines {
     this.#arm();
   }
 
-  /** Puts `entry` at `index` or higher, where its parent is no later than itself. True if it moved. */
+  /**
+   * Puts `entry` at `index` or higher, where its parent is no later than itself. True if it moved.
+   */
   #up(index: number, entry: Deadline): boolean {
     let at = index;
     while (at > 0) {
@@ -107,7 +117,9 @@ export class Deadlines {
     for (;;) {
       let child = 2 * at + 1;
       if (child >= this.#heap.length) break;
-      if (child + 1 < this.#heap.length && this.#heap[child + 1]!.at < this.#heap[child]!.at) child++;
+      if (child + 1 < this.#heap.length && this.#heap[child + 1]!.at < this.#heap[child]!.at) {
+        child++;
+      }
       const earlier = this.#heap[child]!;
       if (earlier.at >= entry.at) break;
       this.#heap[at] = earlier;

@@ -3,14 +3,17 @@
  *
  *     error body: code u8 | message (UTF-8, at most MAX_MESSAGE_BYTES)
  *
- * A caller decides by `code`, a person reads `message`. The compiler asks for a table row, and so for an answer
- * to "may it be sent again?", whenever a code is added.
+ * A caller decides by `code`, a person reads `message`. The compiler asks for a table row, and so
+ * for an answer to "may it be sent again?", whenever a code is added.
  *
  * Test: test/04-rpc.test.ts
  */
 
 // #region codes
-/** `wire` is the byte that travels: never reuse one. `retryable`: the same request may succeed later, unchanged. */
+/**
+ * `wire` is the byte that travels: never reuse one. `retryable`: the same request may succeed
+ * later, unchanged.
+ */
 const TABLE = {
   /** The connection is gone. Nobody knows whether the request was carried out. */
   CLOSED: { wire: 1, retryable: true },
@@ -46,7 +49,9 @@ export type RpcErrorCode = keyof typeof TABLE;
 /** All codes, in the order of their bytes on the wire. */
 export const RPC_ERROR_CODES = Object.keys(TABLE) as readonly RpcErrorCode[];
 
-const BY_WIRE = new Map<number, RpcErrorCode>(RPC_ERROR_CODES.map((code) => [TABLE[code].wire, code]));
+const BY_WIRE = new Map<number, RpcErrorCode>(
+  RPC_ERROR_CODES.map((code) => [TABLE[code].wire, code]),
+);
 
 /** A few lines for a person. Also what an error may cost a peer that is already short of room. */
 export const MAX_MESSAGE_BYTES = 1024;
@@ -62,8 +67,9 @@ export class RpcError extends Error {
   }
 
   /**
-   * Whether the same request may succeed later. After CLOSED and DEADLINE it may also have succeeded already, so
-   * send it again only if it carries an idempotency key or does no harm twice (lesson 09).
+   * Whether the same request may succeed later. After CLOSED and DEADLINE it may also have
+   * succeeded already, so send it again only if it carries an idempotency key or does no harm twice
+   * (lesson 09).
    */
   get retryable(): boolean {
     return TABLE[this.code].retryable;

@@ -10,8 +10,9 @@
  *     CREDIT          body u32: that many more bytes may come
  *     ONEWAY          expects nothing; id 0
  *
- * Ids count from 1 on each side for itself: REPLY tells whose request is meant, so both may use the same ids.
- * Any other combination is refused: guessing what a newer peer meant is how answers go to the wrong caller.
+ * Ids count from 1 on each side for itself: REPLY tells whose request is meant, so both may use the
+ * same ids. Any other combination is refused: guessing what a newer peer meant is how answers go to
+ * the wrong caller.
  * Test: test/04-rpc.test.ts
  */
 import type { Frame } from "#framing";

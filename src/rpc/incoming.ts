@@ -1,10 +1,11 @@
 /**
  * Lesson 04: a request that a peer made, until it has its final answer.
  *
- * The handler may answer now, later or from anywhere; whatever it does, the peer sees exactly one final answer, and
- * after the peer gave up nothing at all.
+ * The handler may answer now, later or from anywhere; whatever it does, the peer sees exactly one
+ * final answer, and after the peer gave up nothing at all.
  *
- * Invariants: one final answer; items leave only for credit; what waits for credit is bounded by the stream window.
+ * Invariants: one final answer; items leave only for credit; what waits for credit is bounded by
+ * the stream window.
  * Test: test/04-rpc.test.ts
  */
 import { ERROR, MORE, REPLY } from "./flags.ts";
@@ -30,8 +31,8 @@ export interface IncomingRequest {
   /** The final answer, failed. */
   fail(code: RpcErrorCode, message: string): void;
   /**
-   * One item of a stream. False: the reader is behind; await `drained()` first, or the stream ends OVERLOADED.
-   * Throws an RpcError TOO_LARGE.
+   * One item of a stream. False: the reader is behind; await `drained()` first, or the stream ends
+   * OVERLOADED. Throws an RpcError TOO_LARGE.
    */
   item(body: Uint8Array): boolean;
   /**
@@ -78,7 +79,10 @@ export class Incoming implements IncomingRequest {
   #final: Uint8Array | undefined;
   #wakes: Array<() => void> | undefined;
 
-  constructor(carrier: Carrier, request: { id: number; opcode: number; body: Buffer; isStream: boolean }) {
+  constructor(
+    carrier: Carrier,
+    request: { id: number; opcode: number; body: Buffer; isStream: boolean },
+  ) {
     this.#carrier = carrier;
     this.#id = request.id;
     this.opcode = request.opcode;
@@ -102,10 +106,14 @@ export class Incoming implements IncomingRequest {
     if (this.#finished || this.#final !== undefined) return;
     const { maxBodyBytes } = this.#carrier.limits;
     if (body.byteLength > maxBodyBytes) {
-      return this.fail("TOO_LARGE", `Cannot reply: ${body.byteLength} bytes exceed ${maxBodyBytes}`);
+      return this.fail(
+        "TOO_LARGE",
+        `Cannot reply: ${body.byteLength} bytes exceed ${maxBodyBytes}`,
+      );
     }
-    if (this.#held !== undefined) this.#final = body; // the items before it must arrive first
-    else this.#finish(REPLY, body);
+    if (this.#held !== undefined) {
+      this.#final = body; // the items before it must arrive first
+    } else this.#finish(REPLY, body);
   }
 
   end(): void {
@@ -120,10 +128,16 @@ export class Incoming implements IncomingRequest {
     if (this.#finished || this.#final !== undefined) return true; // nothing to wait for
     const { maxBodyBytes, streamWindowBytes } = this.#carrier.limits;
     if (body.byteLength > maxBodyBytes) {
-      throw new RpcError("TOO_LARGE", `Cannot send item: ${body.byteLength} bytes exceed ${maxBodyBytes}`);
+      throw new RpcError(
+        "TOO_LARGE",
+        `Cannot send item: ${body.byteLength} bytes exceed ${maxBodyBytes}`,
+      );
     }
     if (!this.#isStream) {
-      this.fail("BAD_REQUEST", `Opcode ${this.opcode} answers with a stream, and was asked for a single reply`);
+      this.fail(
+        "BAD_REQUEST",
+        `Opcode ${this.opcode} answers with a stream, and was asked for a single reply`,
+      );
       return true;
     }
     if (this.#credit > 0) this.#sendItem(body);
@@ -176,10 +190,18 @@ export class Incoming implements IncomingRequest {
     for (const fn of fns ?? []) fn();
   }
 
-  /** A handler threw: its own RpcError is an answer, everything else is our bug and not the peer's. */
+  /**
+   * A handler threw: its own RpcError is an answer, everything else is our bug and not the peer's.
+   */
   threw(error: unknown): void {
     if (error instanceof RpcError) this.fail(error.code, error.message);
-    else this.fail("INTERNAL", `The handler of opcode ${this.opcode} failed: ${String((error as Error)?.message ?? error)}`);
+    else {
+      this.fail(
+        "INTERNAL",
+        `The handler of opcode ${this.opcode} failed: ` +
+          `${String((error as Error)?.message ?? error)}`,
+      );
+    }
   }
 
   get #ready(): boolean {

@@ -1,7 +1,8 @@
 /**
  * Lesson 04: what one peer may cost us.
  *
- * Every number here bounds something that a peer could otherwise grow: our memory, our timers, our patience.
+ * Every number here bounds something that a peer could otherwise grow: our memory, our timers, our
+ * patience.
  * Test: test/04-rpc.test.ts
  */
 import { invariant } from "#base";
@@ -9,7 +10,10 @@ import { MAX_BODY_BYTES } from "#framing";
 
 /** Per connection; pass a part of it to `RpcConnection` to change some. */
 export interface RpcLimits {
-  /** Queued output beyond which `request` is refused and `notify` says false. Twice this ends the connection. */
+  /**
+   * Queued output beyond which `request` is refused and `notify` says false. Twice this ends the
+   * connection.
+   */
   readonly maxOutboundBytes: number;
   /**
    * Queued output beyond which streams wait. They can, so they need not fill what answers may need.
@@ -27,7 +31,10 @@ export interface RpcLimits {
   readonly streamWindowBytes: number;
   /** How long a request waits when it does not say. */
   readonly deadlineMs: number;
-  /** Longest silence of the peer, counted in whole frames; 0 for any. Set it for peers that nobody knows yet. */
+  /**
+   * Longest silence of the peer, counted in whole frames; 0 for any. Set it for peers that nobody
+   * knows yet.
+   */
   readonly idleMs: number;
   /** Longest time in which the peer may take nothing while something is queued for it. */
   readonly stallMs: number;
@@ -58,18 +65,23 @@ export const SLICE_FRAMES = 16;
 
 // #region limits
 export const DEFAULT_LIMITS: RpcLimits = {
-  // One body of the largest size may wait, and a second one may come on top before the connection ends.
+  // One body of the largest size may wait, and a second one may come on top before the connection
+  // ends.
   maxOutboundBytes: MAX_BODY_BYTES + 1024,
   // Four windows: enough to keep the socket busy, however many streams there are.
   streamBacklogBytes: 1024 * 1024,
-  // 1,024 small requests that pin a 64 KiB read buffer each hold 64 MiB, what a master can spare for a hostile peer.
+  // 1,024 small requests that pin a 64 KiB read buffer each hold 64 MiB, what a master can spare
+  // for a hostile peer.
   maxInFlight: 1024,
-  // As much again for large ones: eight of the largest. By their number alone they could hold 8 GiB.
+  // As much again for large ones: eight of the largest. By their number alone they could hold 8
+  // GiB.
   maxInFlightBytes: 8 * MAX_BODY_BYTES,
-  // As many calls as fit in one second at the speed of this connection: 64 Ki x 200 bytes is 13 MiB.
+  // As many calls as fit in one second at the speed of this connection: 64 Ki x 200 bytes is 13
+  // MiB.
   maxPending: 65_536,
   maxBodyBytes: MAX_BODY_BYTES,
-  // 256 KiB every 2 ms, a round trip inside one site, is 1 Gbit/s: more would only move the queue to the reader.
+  // 256 KiB every 2 ms, a round trip inside one site, is 1 Gbit/s: more would only move the queue
+  // to the reader.
   streamWindowBytes: 256 * 1024,
   // A person waits this long; a program would rather try another way.
   deadlineMs: 30_000,
@@ -83,10 +95,16 @@ export const DEFAULT_LIMITS: RpcLimits = {
 export function withDefaults(limits: Partial<RpcLimits> = {}): RpcLimits {
   const all = { ...DEFAULT_LIMITS, ...limits };
   invariant(all.maxBodyBytes <= MAX_BODY_BYTES, "maxBodyBytes is more than framing takes");
-  // Whoever is below the limit may add one frame. It must fit below twice the limit, or the first large reply to a peer
-  // that is a little behind would end the connection.
-  invariant(all.maxOutboundBytes > all.maxBodyBytes, "a body must fit between the outbound limit and its double");
-  invariant(all.maxInFlightBytes >= all.maxBodyBytes, "the largest request must be one that can be served");
+  // Whoever is below the limit may add one frame. It must fit below twice the limit, or the first
+  // large reply to a peer that is a little behind would end the connection.
+  invariant(
+    all.maxOutboundBytes > all.maxBodyBytes,
+    "a body must fit between the outbound limit and its double",
+  );
+  invariant(
+    all.maxInFlightBytes >= all.maxBodyBytes,
+    "the largest request must be one that can be served",
+  );
   invariant(all.maxInFlight > 0 && all.maxPending > 0, "a connection without requests is none");
   invariant(all.streamBacklogBytes > 0, "a stream that must always wait never ends");
   invariant(all.streamWindowBytes >= 1024, "a stream window must hold a few items");

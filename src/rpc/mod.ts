@@ -15,11 +15,11 @@
  *     limits.ts · budget.ts         what one peer may cost us, and what all of them may
  *     flags.ts · errors.ts          what a frame is for; the ways in which a request can fail
  *
- * Invariants: every request ends exactly once (answer, error, deadline, or CLOSED); an answer reaches only the
- * request whose id it carries; memory per peer is bounded by `RpcLimits`, and of all peers by their
- * `Budget`, whatever they do; a connection has at most one timer armed.
- * Left out: reconnecting (who dials knows when to, lesson 11), heartbeats (lesson 12), priorities between requests:
- * an 8 MiB body holds up what is behind it for 70 ms at 1 Gbit/s.
+ * Invariants: every request ends exactly once (answer, error, deadline, or CLOSED); an answer
+ * reaches only the request whose id it carries; memory per peer is bounded by `RpcLimits`, and of
+ * all peers by their `Budget`, whatever they do; a connection has at most one timer armed.
+ * Left out: reconnecting (who dials knows when to, lesson 11), heartbeats (lesson 12), priorities
+ * between requests: an 8 MiB body holds up what is behind it for 70 ms at 1 Gbit/s.
  * Test: test/04-rpc.test.ts
  */
 export { Budget, type Debtor } from "./budget.ts";

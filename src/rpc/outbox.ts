@@ -5,24 +5,34 @@
  *                ▲                                          │ false
  *                └──────────── waits for onDrain ◀──────────┘
  *
- * A system call costs as much as encoding twenty small frames, so what is pushed in one turn leaves together. The
- * socket is fed one batch at a time: a drain then means that the peer took something, which is how a stalled peer is told
- * from a slow one.
+ * A system call costs as much as encoding twenty small frames, so what is pushed in one turn leaves
+ * together. The socket is fed one batch at a time: a drain then means that the peer took something,
+ * which is how a stalled peer is told from a slow one.
  *
- * Invariants: frames leave in the order of `push`; the socket holds one batch plus one frame at most; what has left is not
- * kept, even if the queue never empties; a peer that takes nothing costs no more memory than the limits say.
+ * Invariants: frames leave in the order of `push`; the socket holds one batch plus one frame at
+ * most; what has left is not kept, even if the queue never empties; a peer that takes nothing costs
+ * no more memory than the limits say.
  * Test: test/04-rpc.test.ts
  */
 import { encodeFrame, frameParts, HEADER_BYTES, type FrameInit } from "#framing";
 import type { Host, Socket } from "#host";
 
-/** Large enough that the system call no longer shows, small enough that the first byte does not wait for the last. */
+/**
+ * Large enough that the system call no longer shows, small enough that the first byte does not wait
+ * for the last.
+ */
 const BATCH_BYTES = 64 * 1024;
 
-/** Copying 4 KiB costs about 0.2 µs, less than one more entry in a gathered write. What is larger goes as it is. */
+/**
+ * Copying 4 KiB costs about 0.2 µs, less than one more entry in a gathered write. What is larger
+ * goes as it is.
+ */
 const COPY_BYTES = 4 * 1024;
 
-/** What a queued piece costs beside its bytes: a Buffer object and a slot. A million empty answers are 16 MB on the wire and 90 here. */
+/**
+ * What a queued piece costs beside its bytes: a Buffer object and a slot. A million empty answers
+ * are 16 MB on the wire and 90 here.
+ */
 const PIECE_BYTES = 96;
 
 const GONE = new Uint8Array(0);
@@ -62,8 +72,8 @@ export class Outbox {
   }
 
   /**
-   * What the limits look at: memory. The socket's own bytes are a constant beside it, HIGH_WATER_BYTES and a batch, and
-   * belong to the kernel soon.
+   * What the limits look at: memory. The socket's own bytes are a constant beside it,
+   * HIGH_WATER_BYTES and a batch, and belong to the kernel soon.
    */
   get heldBytes(): number {
     return this.#queuedBytes + PIECE_BYTES * (this.#queue.length - this.#head);
@@ -98,7 +108,8 @@ export class Outbox {
 
   // #region flush
   flush(): void {
-    // One batch and one look at the answer at a time: what the socket has not been given can still be counted here.
+    // One batch and one look at the answer at a time: what the socket has not been given can still
+    // be counted here.
     while (!this.#blocked && this.#queuedBytes > 0 && this.#closed === undefined) {
       if (!this.#socket.write(this.#takeBatch())) {
         this.#blocked = true;
@@ -114,7 +125,9 @@ export class Outbox {
     this.flush();
   }
 
-  /** Resolves once half of the limit is free again, so that writers do not wake for a single frame. */
+  /**
+   * Resolves once half of the limit is free again, so that writers do not wake for a single frame.
+   */
   drained(limit = this.#limit): Promise<void> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
     const below = limit / 2;
@@ -136,7 +149,10 @@ export class Outbox {
     this.#queuedBytes += piece.length;
   }
 
-  /** What leaves in one write: up to a batch of small pieces joined, or a large one by itself, as it is. */
+  /**
+   * What leaves in one write: up to a batch of small pieces joined, or a large one by itself, as it
+   * is.
+   */
   #takeBatch(): Uint8Array {
     // #exercise takeBatch
     const start = this.#head;
@@ -144,8 +160,14 @@ export class Outbox {
     let bytes = 0;
     // A large piece at the front goes alone; behind small ones it waits for the next batch.
     do bytes += this.#queue[end++]!.length;
-    while (end < this.#queue.length && bytes < BATCH_BYTES && this.#isSmall(start) && this.#isSmall(end));
-    const batch = end === start + 1 ? this.#queue[start]! : Buffer.concat(this.#queue.slice(start, end), bytes);
+    while (
+      end < this.#queue.length &&
+      bytes < BATCH_BYTES &&
+      this.#isSmall(start) &&
+      this.#isSmall(end)
+    );
+    const batch =
+      end === start + 1 ? this.#queue[start]! : Buffer.concat(this.#queue.slice(start, end), bytes);
     this.#queuedBytes -= bytes;
     this.#drop(end);
     return batch;
@@ -153,14 +175,15 @@ export class Outbox {
   }
 
   /**
-   * The pieces before `end` have left. A peer that is always a little behind keeps the queue from ever being empty, so
-   * neither their bytes nor their slots may wait for that.
+   * The pieces before `end` have left. A peer that is always a little behind keeps the queue from
+   * ever being empty, so neither their bytes nor their slots may wait for that.
    */
   #drop(end: number): void {
     this.#queue.fill(GONE, this.#head, end);
     this.#head = end;
     if (2 * end < this.#queue.length) return;
-    // Half of the slots are free: moving the others takes one step for each that left since the last time.
+    // Half of the slots are free: moving the others takes one step for each that left since the
+    // last time.
     this.#queue = this.#queue.slice(end);
     this.#head = 0;
   }

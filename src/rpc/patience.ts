@@ -1,7 +1,8 @@
 /**
  * Lesson 04: how long a peer may say nothing, and how long it may take nothing.
  *
- * Both are looked at when their time is up and not on each frame: a frame only writes down that it came.
+ * Both are looked at when their time is up and not on each frame: a frame only writes down that it
+ * came.
  * Test: test/04-rpc.hostile.test.ts
  */
 import type { Clock } from "#host";
@@ -20,7 +21,12 @@ export class Patience {
   #blockedAt = 0;
   #watchesStall = false;
 
-  constructor(options: { clock: Clock; deadlines: Deadlines; limits: RpcLimits; giveUp: (error: RpcError) => void }) {
+  constructor(options: {
+    clock: Clock;
+    deadlines: Deadlines;
+    limits: RpcLimits;
+    giveUp: (error: RpcError) => void;
+  }) {
     this.#clock = options.clock;
     this.#deadlines = options.deadlines;
     this.#limits = options.limits;
@@ -34,7 +40,10 @@ export class Patience {
     if (this.#limits.idleMs > 0) this.#heardAt = this.#clock.monotonic();
   }
 
-  /** The socket takes no more. A drain before the time is up shows that the peer is slow, and not gone. */
+  /**
+   * The socket takes no more. A drain before the time is up shows that the peer is slow, and not
+   * gone.
+   */
   blocked(outbox: Outbox): void {
     this.#blockedAt = this.#clock.monotonic();
     // A busy connection blocks a thousand times a second: one entry is enough for all of them.

@@ -6,8 +6,9 @@
  *       ◀────────────── item, item …     stops at 0
  *       (takes half)  credit 131072 ──▶  goes on
  *
- * The TCP window cannot do this: it belongs to the connection, and stopping it for one slow reader would stop the
- * heartbeats and answers of everybody else on it. So every stream has a window of its own.
+ * The TCP window cannot do this: it belongs to the connection, and stopping it for one slow reader
+ * would stop the heartbeats and answers of everybody else on it. So every stream has a window of
+ * its own.
  *
  * Invariants: a byte is granted once; what waits here is at most the window and one body.
  * Test: test/04-rpc.test.ts
@@ -15,9 +16,15 @@
 import { HEADER_BYTES } from "#framing";
 import { RpcError } from "./errors.ts";
 
-/** Items in the order they were sent. Leaving a `for await` loop early cancels the stream at the producer. */
+/**
+ * Items in the order they were sent. Leaving a `for await` loop early cancels the stream at the
+ * producer.
+ */
 export interface RpcStream extends AsyncIterable<Buffer> {
-  /** Tells the producer to stop. Whoever waits for an item gets an RpcError with code CANCELLED. Idempotent. */
+  /**
+   * Tells the producer to stop. Whoever waits for an item gets an RpcError with code CANCELLED.
+   * Idempotent.
+   */
   cancel(): void;
 }
 
@@ -64,7 +71,8 @@ export class StreamCall implements RpcStream, Call {
     this.#credit -= itemCost(body);
     const waiter = this.#waiter;
     if (waiter === undefined) {
-      // A copy, in memory of its own: a 10-byte slice would keep the whole read buffer alive while it waits.
+      // A copy, in memory of its own: a 10-byte slice would keep the whole read buffer alive while
+      // it waits.
       const kept = Buffer.allocUnsafeSlow(body.length);
       body.copy(kept);
       this.#items.push(kept);
@@ -76,7 +84,10 @@ export class StreamCall implements RpcStream, Call {
     return true;
   }
 
-  /** The final answer: usually empty. A peer that answers a stream with a plain reply sent a stream of one. */
+  /**
+   * The final answer: usually empty. A peer that answers a stream with a plain reply sent a stream
+   * of one.
+   */
   done(body: Buffer): void {
     if (body.length > 0) {
       this.#credit = Infinity;
@@ -119,7 +130,9 @@ export class StreamCall implements RpcStream, Call {
     if (this.#error !== undefined) return Promise.reject(this.#error);
     if (this.#ended) return Promise.resolve({ done: true, value: undefined });
     if (this.#waiter !== undefined) {
-      return Promise.reject(new RpcError("CONFLICT", "Cannot read stream: another reader is waiting"));
+      return Promise.reject(
+        new RpcError("CONFLICT", "Cannot read stream: another reader is waiting"),
+      );
     }
     return new Promise((resolve, reject) => (this.#waiter = { resolve, reject }));
   }

@@ -1,8 +1,9 @@
 /**
  * Lesson 11: the worker's end of the connection: it breaks, and is made again.
  *
- * Whoever sends through a `MasterLink` waits over a broken connection instead of failing: the request is made again on the next
- * one. What must not be done twice is made safe at the other end, by the attempt's number.
+ * Whoever sends through a `MasterLink` waits over a broken connection instead of failing: the
+ * request is made again on the next one. What must not be done twice is made safe at the other end,
+ * by the attempt's number.
  *
  * A master whose disk is full answers OVERLOADED: it is there, and cannot promise anything. Then
  * the same request is made again after a pause that grows, for as long as it takes, and a person is
@@ -27,8 +28,17 @@ import {
   Welcome,
 } from "#wire";
 
-/** From 100 ms up: a restarting master is back within a second, a dead one is asked every other second. */
-const REDIAL: RetryPolicy = { maxAttempts: 10_000, delayMs: 100, backoff: 1.6, maxDelayMs: REDIAL_MAX_MS, jitter: 0.5 };
+/**
+ * From 100 ms up: a restarting master is back within a second, a dead one is asked every other
+ * second.
+ */
+const REDIAL: RetryPolicy = {
+  maxAttempts: 10_000,
+  delayMs: 100,
+  backoff: 1.6,
+  maxDelayMs: REDIAL_MAX_MS,
+  jitter: 0.5,
+};
 /**
  * After OVERLOADED. Two limits have this answer: bytes under way, which passes in milliseconds, and
  * the master's disk, which passes when somebody makes room. The pauses serve both: 5 ms first, 2 s
@@ -37,11 +47,20 @@ const REDIAL: RetryPolicy = { maxAttempts: 10_000, delayMs: 100, backoff: 1.6, m
 const ASK_AGAIN: RetryPolicy = { ...REDIAL, delayMs: 5, backoff: 2 };
 /** Refusals of one request in a row that are worth a line: some 100 ms. */
 const NOTED_REFUSALS = 5;
-/** To connect: a lost packet is sent again after 1 s. With the longest wait before it this is within a lease. */
+/**
+ * To connect: a lost packet is sent again after 1 s. With the longest wait before it this is within
+ * a lease.
+ */
 const DIAL_TIMEOUT_MS = REDIAL_MAX_MS;
-/** To be welcomed, which takes an fsync at the other end. A master that is stopped for a while finds us waiting. */
+/**
+ * To be welcomed, which takes an fsync at the other end. A master that is stopped for a while finds
+ * us waiting.
+ */
 const HELLO_DEADLINE_MS = 5000;
-/** A request that was not answered within this time has met a dead connection: the master answers in milliseconds. */
+/**
+ * A request that was not answered within this time has met a dead connection: the master answers in
+ * milliseconds.
+ */
 const REQUEST_DEADLINE_MS = 30_000;
 
 const NOTHING = Buffer.alloc(0);
@@ -95,13 +114,17 @@ export class MasterLink {
     this.#options = options;
   }
 
-  /** Dials until stopped. Rejects only for what dialling again cannot mend: a wrong token, another protocol, a bad offer. */
+  /**
+   * Dials until stopped. Rejects only for what dialling again cannot mend: a wrong token, another
+   * protocol, a bad offer.
+   */
   async run(): Promise<void> {
     while (!this.#stopped) {
       const { host } = this.#options;
       try {
         const lastedMs = await this.#session();
-        // A session that ends as soon as it began is a failure, too: a master that throws us out must not be asked 25 times a second.
+        // A session that ends as soon as it began is a failure, too: a master that throws us out
+        // must not be asked 25 times a second.
         this.#failures = lastedMs < REDIAL.delayMs ? this.#failures + 1 : 0;
       } catch (error) {
         if (error instanceof RpcError && !error.retryable) throw error;
@@ -110,7 +133,10 @@ export class MasterLink {
       }
       if (this.#stopped) return;
       const random = () => host.random.unit();
-      const delayMs = this.#failures === 0 ? random() * FIRST_REDIAL_MAX_MS : backoffDelayMs(REDIAL, this.#failures, random);
+      const delayMs =
+        this.#failures === 0
+          ? random() * FIRST_REDIAL_MAX_MS
+          : backoffDelayMs(REDIAL, this.#failures, random);
       await this.#pause(delayMs);
     }
   }
@@ -146,11 +172,13 @@ export class MasterLink {
     }
     let closed: (error?: Error) => void = () => undefined;
     const end = new Promise<Error | undefined>((resolve) => { closed = resolve; });
-    // The first jobs may come in the same bytes as the welcome, of which this function hears a moment later.
+    // The first jobs may come in the same bytes as the welcome, of which this function hears a
+    // moment later.
     let early: { opcode: number; body: Buffer }[] | undefined = [];
     const connection = new RpcConnection(socket, {
       host,
-      onNotify: (opcode, body) => void (early === undefined ? onNotify(opcode, body) : early.push({ opcode, body })),
+      onNotify: (opcode, body) =>
+        void (early === undefined ? onNotify(opcode, body) : early.push({ opcode, body })),
       onClose: closed,
     });
     this.#greeting = connection;
@@ -165,7 +193,12 @@ export class MasterLink {
         answer = await connection.request(Op.HELLO, part, { deadlineMs: HELLO_DEADLINE_MS });
       }
       const welcome = Welcome.decode(answer);
-      if (welcome.protocol !== PROTOCOL) throw new RpcError("UNSUPPORTED", `The master speaks protocol ${welcome.protocol}, this worker ${PROTOCOL}`);
+      if (welcome.protocol !== PROTOCOL) {
+        throw new RpcError(
+          "UNSUPPORTED",
+          `The master speaks protocol ${welcome.protocol}, this worker ${PROTOCOL}`,
+        );
+      }
       const since = host.clock.monotonic();
       this.#greeting = undefined;
       this.#connection = connection;
@@ -195,7 +228,10 @@ export class MasterLink {
     return this.#connection !== undefined;
   }
 
-  /** Makes a request on this connection, or the next one, or the one after. Rejects for a refusal, or when stopped. */
+  /**
+   * Makes a request on this connection, or the next one, or the one after. Rejects for a refusal,
+   * or when stopped.
+   */
   request(opcode: number, body: Buffer): Promise<Buffer> {
     return this.#insist((connection) =>
       connection.request(opcode, body, { deadlineMs: REQUEST_DEADLINE_MS }),
@@ -229,7 +265,8 @@ export class MasterLink {
         return answer;
       } catch (error) {
         if (!(error instanceof RpcError) || !error.retryable) throw error;
-        // Not answered and not broken: make it broken, so that both sides start again from what they know.
+        // Not answered and not broken: make it broken, so that both sides start again from what
+        // they know.
         if (error.code === "DEADLINE") connection.destroy();
         if (error.code === "OVERLOADED") {
           await this.#takeTime(error, { connection, refusals: ++refusals });

@@ -9,10 +9,12 @@
  *     places.ts       where a job finds its master and its store
  *     lateness.ts     how late heartbeats left (lesson 12)
  *
- * One connection, always opened from this side: a worker needs no open port and works from behind a NAT.
+ * One connection, always opened from this side: a worker needs no open port and works from behind a
+ * NAT.
  *
- * Invariants: a report is kept until the master has it on disk; an attempt's output is confirmed before its report is
- * sent; memory for output is bounded however much the jobs print and however slowly the master takes it.
+ * Invariants: a report is kept until the master has it on disk; an attempt's output is confirmed
+ * before its report is sent; memory for output is bounded however much the jobs print and however
+ * slowly the master takes it.
  * Left out: running several masters' jobs at once.
  * Test: test/11-worker.test.ts
  */

@@ -4,10 +4,11 @@
  *     program ─ pipe ─▶ buffer ─ OUTPUT (one at a time) ─▶ master's file
  *                └── paused while the buffer is full: then the pipe fills, and the program itself waits
  *
- * A job that prints a gigabyte is thereby slowed to the speed of the disk that keeps it, instead of filling the worker's memory.
+ * A job that prints a gigabyte is thereby slowed to the speed of the disk that keeps it, instead of
+ * filling the worker's memory.
  *
- * Invariants: at most HIGH_BYTES and one pipe's worth wait per attempt; chunks arrive in order; after a broken connection
- * the last batch may arrive twice, never not at all.
+ * Invariants: at most HIGH_BYTES and one pipe's worth wait per attempt; chunks arrive in order;
+ * after a broken connection the last batch may arrive twice, never not at all.
  * Test: test/11-worker.test.ts
  */
 import type { Host, Timer } from "#host";
@@ -15,7 +16,10 @@ import { BLOB_CHUNK_BYTES, type LogChunk } from "#wire";
 
 /** Waiting bytes beyond which the program is paused. */
 const HIGH_BYTES = 256 * 1024;
-/** A batch leaves when it has this much, or when its first byte is this old: a person who follows a log sees no delay. */
+/**
+ * A batch leaves when it has this much, or when its first byte is this old: a person who follows a
+ * log sees no delay.
+ */
 const BATCH_BYTES = 64 * 1024;
 const BATCH_MS = 20;
 /** Chunks in one OUTPUT message, as its schema allows. */
@@ -87,7 +91,9 @@ export class OutputPipe {
   #takeBatch(): LogChunk[] {
     let bytes = 0;
     let count = 0;
-    while (count < this.#waiting.length && count < BATCH_CHUNKS && bytes < HIGH_BYTES) bytes += this.#waiting[count++]!.data.length;
+    while (count < this.#waiting.length && count < BATCH_CHUNKS && bytes < HIGH_BYTES) {
+      bytes += this.#waiting[count++]!.data.length;
+    }
     return this.#waiting.splice(0, count);
   }
 

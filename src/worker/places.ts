@@ -1,8 +1,8 @@
 /**
  * Lesson 15: where a job finds its cluster, as this worker sees it.
  *
- * A store that listens on all addresses of its machine says so by an address that nobody can dial. The machine is the
- * master's, and how to reach that is what this worker knows.
+ * A store that listens on all addresses of its machine says so by an address that nobody can dial.
+ * The machine is the master's, and how to reach that is what this worker knows.
  *
  * Test: test/15-store.cluster.test.ts
  */
@@ -27,12 +27,18 @@ export function clusterPlaces(
   return cluster === undefined ? places : { ...places, id: cluster };
 }
 
-/** Worth a line in the worker's log: to its jobs loopback is this machine, and the master, which meant its own, is elsewhere. */
+/**
+ * Worth a line in the worker's log: to its jobs loopback is this machine, and the master, which
+ * meant its own, is elsewhere.
+ */
 export function misplacedStore(master: Address, store: string | undefined): string | undefined {
   if (store === undefined || !URL.canParse(store)) return undefined;
   const { host, hostname } = new URL(store);
   if (!isLoopback(hostname) || isLoopback(master.host)) return undefined;
-  return `jobs here look for the cluster's store at ${host}, which is this machine; the master is at ${master.host}`;
+  return (
+    `jobs here look for the cluster's store at ${host}, which is this machine; the master ` +
+    `is at ${master.host}`
+  );
 }
 
 const EVERYWHERE = new Set(["0.0.0.0", "[::]"]);

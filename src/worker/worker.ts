@@ -1,8 +1,9 @@
 /**
- * Lesson 11: a worker from its start to its end: assignments in, reports out, and the book of what is running.
+ * Lesson 11: a worker from its start to its end: assignments in, reports out, and the book of what
+ * is running.
  *
- * Invariants: an attempt is in `#attempts` from its dispatch until its report is on the master's disk; a registration that
- * the master does not remember runs nothing of an older one.
+ * Invariants: an attempt is in `#attempts` from its dispatch until its report is on the master's
+ * disk; a registration that the master does not remember runs nothing of an older one.
  * Test: test/11-worker.test.ts
  */
 import {
@@ -16,7 +17,24 @@ import { ensureProject } from "#project";
 import type { Address, Host, Timer } from "#host";
 import { RpcError } from "#rpc";
 import {
-  Beat, BeatAnswer, BlobChunk, BlobRef, Dispatch, FAILURE_KINDS, Finished, isBlank, Kill, MAX_BATCH_ITEMS, Op, Output, PROTOCOL, type Assignment, type AttemptKey, type FailureKind, type Report, type Welcome,
+  Beat,
+  BeatAnswer,
+  BlobChunk,
+  BlobRef,
+  Dispatch,
+  FAILURE_KINDS,
+  Finished,
+  isBlank,
+  Kill,
+  MAX_BATCH_ITEMS,
+  Op,
+  Output,
+  PROTOCOL,
+  type Assignment,
+  type AttemptKey,
+  type FailureKind,
+  type Report,
+  type Welcome,
 } from "#wire";
 import { Lateness } from "./lateness.ts";
 import { MasterLink } from "./link.ts";
@@ -54,12 +72,19 @@ export class WorkerError extends Error {
 }
 
 export interface Worker {
-  /** Resolves after the first registration. Rejects with a WorkerError when the master refuses it. */
+  /**
+   * Resolves after the first registration. Rejects with a WorkerError when the master refuses it.
+   */
   readonly ready: Promise<{ name: string }>;
-  /** Resolves after `stop`; rejects with a WorkerError when the master refuses a later registration. */
+  /**
+   * Resolves after `stop`; rejects with a WorkerError when the master refuses a later registration.
+   */
   readonly done: Promise<void>;
   readonly running: number;
-  /** What it holds that comes and goes: each 0 when nothing runs here and the master knows of everything that ran. */
+  /**
+   * What it holds that comes and goes: each 0 when nothing runs here and the master knows of
+   * everything that ran.
+   */
   counts(): WorkerCounts;
   /** Kills what runs, says goodbye, and closes. */
   stop(): Promise<void>;
@@ -128,14 +153,19 @@ class WorkerProcess implements Worker {
       onWelcome: (welcome) => this.#onWelcome(welcome),
       onNotify: (opcode, body) => this.#onNotify(opcode, body),
       onLost: (error) => this.#onLost(error),
-      onRefused: ({ message }) => this.#note(`the master takes nothing, and is asked again until it does: ${message}`),
+      onRefused: ({ message }) =>
+        this.#note(`the master takes nothing, and is asked again until it does: ${message}`),
     });
     this.done = this.#link.run().catch((error: unknown) => {
       throw error instanceof RpcError ? new WorkerError(error.code, error.message) : error;
     });
     this.ready = Promise.race([
-      new Promise<{ name: string }>((resolve) => { this.#welcomed = resolve; }),
-      this.done.then(() => { throw new WorkerError("CLOSED", "The worker was stopped before it had registered"); }),
+      new Promise<{ name: string }>((resolve) => {
+        this.#welcomed = resolve;
+      }),
+      this.done.then(() => {
+        throw new WorkerError("CLOSED", "The worker was stopped before it had registered");
+      }),
     ]);
     // Both may be ignored by a caller; a rejection that nobody looks at must not end the process.
     this.ready.catch(() => undefined);
@@ -181,9 +211,12 @@ class WorkerProcess implements Worker {
     for (const key of welcome.stale) this.#drop(key, "the master has given it to somebody else");
     this.#startBeats(welcome.beatMs, welcome.leaseMs);
     this.#welcomed({ name: welcome.name });
-    if (this.#stopping) this.#link.current()?.notify(Op.LEAVING, EMPTY); // asked to stop since its HELLO, perhaps
+    // asked to stop since its HELLO, perhaps
+    if (this.#stopping) this.#link.current()?.notify(Op.LEAVING, EMPTY);
     const kept = this.#attempts.size;
-    this.#note(`registered as ${welcome.name}${kept === 0 ? "" : `, with ${kept} ${kept === 1 ? "attempt" : "attempts"} under way`}`);
+    this.#note(
+      `registered as ${welcome.name}${kept === 0 ? "" : `, with ${kept} ` + `${kept === 1 ? "attempt" : "attempts"} ` + "under " + "way"}`,
+    );
     const misplaced = misplacedStore(this.#options.master, welcome.store);
     if (misplaced !== undefined) this.#note(misplaced);
   }
@@ -191,12 +224,16 @@ class WorkerProcess implements Worker {
   #onLost(error: Error | undefined): void {
     this.#beat?.cancel();
     const why = `no connection to the master${error === undefined ? "" : `: ${error.message}`}`;
-    // A master that is away, or that lets nobody in, would fill the log with one line every other second.
+    // A master that is away, or that lets nobody in, would fill the log with one line every other
+    // second.
     if (!this.#stopping && why !== this.#lost) this.#note(why);
     this.#lost = why;
   }
 
-  /** A request, not a notice: its answer says that the master is there, which a silent connection does not. */
+  /**
+   * A request, not a notice: its answer says that the master is there, which a silent connection
+   * does not.
+   */
   #startBeats(beatMs: number, leaseMs: number): void {
     const { clock, timers } = this.#options.host;
     const dueAt = clock.monotonic() + beatMs;
@@ -206,10 +243,13 @@ class WorkerProcess implements Worker {
       const connection = this.#link.current();
       if (connection === undefined) return;
       const runs = [...this.#runs].slice(0, BEAT_RUNS);
-      // To the end of the line, so that many long runs at its head do not keep those behind them from being asked about.
+      // To the end of the line, so that many long runs at its head do not keep those behind them
+      // from being asked about.
       for (const run of runs) if (this.#runs.delete(run)) this.#runs.add(run);
-      connection.request(Op.BEAT, this.#encodeBeat(runs), { deadlineMs: leaseMs })
-        .then((answer) => this.#endRuns(BeatAnswer.decode(answer).over), () => connection.destroy());
+      connection.request(Op.BEAT, this.#encodeBeat(runs), { deadlineMs: leaseMs }).then(
+        (answer) => this.#endRuns(BeatAnswer.decode(answer).over),
+        () => connection.destroy(),
+      );
       this.#startBeats(beatMs, leaseMs);
     });
   }
@@ -239,7 +279,10 @@ class WorkerProcess implements Worker {
     }
   }
 
-  /** What jobs of one run share on this machine goes when the run is over, unless one of its attempts is still being ended here. */
+  /**
+   * What jobs of one run share on this machine goes when the run is over, unless one of its
+   * attempts is still being ended here.
+   */
   #endRuns(over: readonly string[]): void {
     const busy = new Set([...this.#attempts.values()].map(({ assignment }) => assignment.runId));
     for (const run of over) {
@@ -249,8 +292,9 @@ class WorkerProcess implements Worker {
   }
 
   #onNotify(opcode: number, body: Buffer): void {
-    if (opcode === Op.DISPATCH) for (const assignment of Dispatch.decode(body).items) this.#start(assignment);
-    else if (opcode === Op.KILL) for (const key of Kill.decode(body).items) this.#cancel(key);
+    if (opcode === Op.DISPATCH) {
+      for (const assignment of Dispatch.decode(body).items) this.#start(assignment);
+    } else if (opcode === Op.KILL) for (const key of Kill.decode(body).items) this.#cancel(key);
   }
 
   // ── attempts ───────────────────────────────────────────────────────────────────────────────────
@@ -278,14 +322,23 @@ class WorkerProcess implements Worker {
       await (this.#linked ??= this.#linkPackage());
       this.#execute(attempt, folder);
     } catch (error) {
-      this.#finish(attempt, { status: "failed", kind: "internal", message: `Cannot fetch the project: ${(error as Error).message}`, durationMs: 0 });
+      this.#finish(attempt, {
+        status: "failed",
+        kind: "internal",
+        message: `Cannot fetch the project: ${(error as Error).message}`,
+        durationMs: 0,
+      });
     }
   }
 
   /** Few jobs need it, so that it cannot be made is no reason to fail those that do not. */
   async #linkPackage(): Promise<void> {
     const { executor, cacheDir } = this.#options;
-    await executor.linkPackage?.(cacheDir).catch((error: Error) => this.#note(`titan/store cannot be imported by jobs: ${error.message}`));
+    await executor
+      .linkPackage?.(cacheDir)
+      .catch((error: Error) =>
+        this.#note(`titan/store cannot be imported by jobs: ${error.message}`),
+      );
   }
 
   async #fetch(hash: string): Promise<Buffer> {
@@ -297,18 +350,48 @@ class WorkerProcess implements Worker {
   #execute(attempt: Attempt, project: string | undefined): void {
     const { assignment } = attempt;
     if (this.#stopping) return;
-    if (attempt.cancelled) return this.#finish(attempt, { status: "failed", kind: "cancelled", message: "Cancelled before it started", durationMs: 0 });
+    if (attempt.cancelled) {
+      return this.#finish(attempt, {
+        status: "failed",
+        kind: "cancelled",
+        message: "Cancelled before it started",
+        durationMs: 0,
+      });
+    }
     let pipe: OutputPipe | undefined; // most calls print nothing
     const { runId: run, jobId: job, env, timeoutMs, inputs } = assignment;
-    const request = { run, job, attempt: assignment.attempt, worker: this.#name, action: actionOf(assignment), env, timeoutMs, inputs, cluster: this.#cluster };
-    attempt.running = this.#options.executor.start(project === undefined ? request : { ...request, project }, (stream, bytes) => {
-      (pipe ??= this.#outputPipe(attempt)).push(stream, bytes);
-    });
-    attempt.over = attempt.running.done.then((outcome) => {
-      const end = (): void => this.#finish(attempt, outcome);
-      // The report closes the attempt's log at the other end, so the output must be there before it.
-      return pipe === undefined ? end() : pipe.drained().then(end, end);
-    }, (error: Error) => this.#finish(attempt, { status: "failed", kind: "internal", message: error.message, durationMs: 0 }));
+    const request = {
+      run,
+      job,
+      attempt: assignment.attempt,
+      worker: this.#name,
+      action: actionOf(assignment),
+      env,
+      timeoutMs,
+      inputs,
+      cluster: this.#cluster,
+    };
+    attempt.running = this.#options.executor.start(
+      project === undefined ? request : { ...request, project },
+      (stream, bytes) => {
+        (pipe ??= this.#outputPipe(attempt)).push(stream, bytes);
+      },
+    );
+    attempt.over = attempt.running.done.then(
+      (outcome) => {
+        const end = (): void => this.#finish(attempt, outcome);
+        // The report closes the attempt's log at the other end, so the output must be there before
+        // it.
+        return pipe === undefined ? end() : pipe.drained().then(end, end);
+      },
+      (error: Error) =>
+        this.#finish(attempt, {
+          status: "failed",
+          kind: "internal",
+          message: error.message,
+          durationMs: 0,
+        }),
+    );
   }
   // #endregion
 
@@ -334,7 +417,10 @@ class WorkerProcess implements Worker {
   #drop(key: AttemptKey, why: string): void {
     const attempt = this.#attempts.get(nameOf(key));
     if (attempt === undefined) return;
-    this.#note(`drops ${attempt.assignment.runId}/${attempt.assignment.jobId} attempt ${key.attempt}: ${why}`);
+    this.#note(
+      `drops ${attempt.assignment.runId}/${attempt.assignment.jobId} attempt ${key.attempt}: ` +
+        `${why}`,
+    );
     this.#attempts.delete(nameOf(key));
     attempt.cancelled = true;
     attempt.running?.cancel(why);
@@ -342,8 +428,16 @@ class WorkerProcess implements Worker {
 
   #finish(attempt: Attempt, outcome: ExecOutcome): void {
     if (this.#attempts.get(attempt.name) !== attempt) return; // dropped meanwhile
-    // Ended because this worker stops. That is no failure of the job's: the goodbye says that it was lost.
-    if (this.#stopping && !attempt.cancelled && outcome.status === "failed" && outcome.kind === "cancelled") return;
+    // Ended because this worker stops. That is no failure of the job's: the goodbye says that it
+    // was lost.
+    if (
+      this.#stopping &&
+      !attempt.cancelled &&
+      outcome.status === "failed" &&
+      outcome.kind === "cancelled"
+    ) {
+      return;
+    }
     attempt.report = reportOf(attempt.assignment, outcome);
     this.#reports.push(attempt);
     if (this.#reporting) return;
@@ -351,13 +445,22 @@ class WorkerProcess implements Worker {
     // All that finish in this turn share a message, and at the other end an fsync.
     this.#options.host.timers.soon(() => {
       this.#reporting = false;
-      for (let batch = this.#reports.splice(0, MAX_BATCH_ITEMS); batch.length > 0; batch = this.#reports.splice(0, MAX_BATCH_ITEMS)) void this.#report(batch);
+      for (
+        let batch = this.#reports.splice(0, MAX_BATCH_ITEMS);
+        batch.length > 0;
+        batch = this.#reports.splice(0, MAX_BATCH_ITEMS)
+      ) {
+        void this.#report(batch);
+      }
     });
   }
 
   async #report(batch: Attempt[]): Promise<void> {
     try {
-      await this.#link.request(Op.FINISHED, Finished.encode({ items: batch.map((attempt) => attempt.report!) }));
+      await this.#link.request(
+        Op.FINISHED,
+        Finished.encode({ items: batch.map((attempt) => attempt.report!) }),
+      );
       for (const { name } of batch) this.#attempts.delete(name);
     } catch (error) {
       if (this.#stopping) return;
@@ -390,7 +493,9 @@ class WorkerProcess implements Worker {
     // What some of them have managed to finish still counts, if the master is there to hear of it.
     const heard = Promise.all(attempts.map(({ over }) => over));
     let patience: Timer | undefined;
-    const late = new Promise<void>((resolve) => { patience = timers.after(LAST_WORDS_MS, resolve); });
+    const late = new Promise<void>((resolve) => {
+      patience = timers.after(LAST_WORDS_MS, resolve);
+    });
     await Promise.race([heard, late]);
     patience?.cancel();
     // Behind the turn that sends the reports: GOODBYE gives away whatever has none.
@@ -408,7 +513,10 @@ class WorkerProcess implements Worker {
 }
 
 const EMPTY = Buffer.alloc(0);
-/** For output and reports of jobs that ended while the worker stops. With a job's grace it stays below what `titan worker` waits. */
+/**
+ * For output and reports of jobs that ended while the worker stops. With a job's grace it stays
+ * below what `titan worker` waits.
+ */
 const LAST_WORDS_MS = 1000;
 /** Runs asked about in one beat; the rest waits for the next one. */
 const BEAT_RUNS = 1000;
@@ -436,5 +544,9 @@ function reportOf(assignment: Assignment, outcome: ExecOutcome): Report {
   const kind: FailureKind = FAILURE_KINDS.find((known) => known === outcome.kind) ?? "internal";
   // A schema bounds this text; an error message of a program need not.
   const message = (outcome.message ?? "failed").slice(0, 4000);
-  return { ...base, result: undefined, failure: { kind, message, exitCode: outcome.exitCode, signal: outcome.signal } };
+  return {
+    ...base,
+    result: undefined,
+    failure: { kind, message, exitCode: outcome.exitCode, signal: outcome.signal },
+  };
 }
