@@ -10,7 +10,17 @@ import { describeError, exitCodeOf } from "../src/cli/exit.ts";
 import { hasColors } from "../src/cli/context.ts";
 import { commandHelp, overview, wrap } from "../src/cli/help.ts";
 import { COMMANDS } from "../src/cli/program.ts";
-import { bytesText, clip, durationText, nearest, oneLine, pad, printable, table, width } from "../src/cli/text.ts";
+import {
+  bytesText,
+  clip,
+  durationText,
+  meantWord,
+  oneLine,
+  pad,
+  printable,
+  table,
+  width,
+} from "../src/cli/text.ts";
 import { nameInList } from "../src/cli/context.ts";
 import { notBegunText } from "../src/cli/not-begun.ts";
 import { remainingMs } from "../src/cli/view.ts";
@@ -334,9 +344,10 @@ test("printable() and oneLine() leave nothing that moves a cursor", () => {
   );
 });
 
-test("nearest() finds slips and beginnings, and does not guess wildly", async () => {
+test("meantWord() finds slips and beginnings, and does not guess wildly", async () => {
   const words = ["status", "runs", "workers", "logs"];
-  assert.deepEqual(await Promise.all(["sttus", "work", "log", "frobnicate", "x"].map((word) => nearest(word, words))), ["status", "workers", "logs", undefined, undefined]);
+  const meant = ["sttus", "work", "log", "frobnicate", "x"].map((word) => meantWord(word, words));
+  assert.deepEqual(meant, ["status", "workers", "logs", undefined, undefined]);
 });
 
 test("parseAddress() takes every usual form and refuses the rest", () => {

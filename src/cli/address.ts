@@ -1,7 +1,8 @@
 /**
- * Which master, and a session with it.
+ * Chooses the master that a command talks to, and opens a session with it.
  *
- * Named by `--master` or TITAN_MASTER it must answer: a script that names a master never gets another one by accident.
+ * A master that is named by `--master` or TITAN_MASTER must answer: a script that names a master
+ * never gets another one by accident.
  *
  * Test: test/cli.test.ts
  */
@@ -36,30 +37,43 @@ export const DEFAULT_MASTER: Address = { host: LOOPBACK, port: DEFAULT_PORT };
 
 export function tokenOf(call: Call): string | undefined {
   const token = call.text("token") ?? call.context.setting("TITAN_TOKEN");
-  // Nobody means a blank: a variable was to be put there and was not set.
+  // A blank token is a mistake: the variable that should be in its place is not set.
   if (token?.trim() === "") {
     throw new UsageError(`Cannot run titan ${call.command.name}: the token is blank`);
   }
   return token;
 }
 
-/** A session with the master that was named, or with the one at the default port. Closed when the command ends. */
+/**
+ * A session with the master that was named, or with the one at the default port. It is closed when
+ * the command ends.
+ */
 export async function openMaster(call: Call): Promise<Client> {
   return dial(call, namedMaster(call) ?? DEFAULT_MASTER);
 }
 
 /** How to open a session again after the first one broke. */
-export function dialer(call: Call, master: Address = namedMaster(call) ?? DEFAULT_MASTER, token = tokenOf(call)): () => Promise<Client> {
+export function dialer(
+  call: Call,
+  master: Address = namedMaster(call) ?? DEFAULT_MASTER,
+  token = tokenOf(call),
+): () => Promise<Client> {
   return () => dial(call, master, token);
 }
 
-/** @throws {CliError} UNREACHABLE when nobody answers, or somebody who is no master */
+/** @throws {CliError} UNREACHABLE when nothing answers, or something that is not a master */
 export async function dial(call: Call, master: Address, token = tokenOf(call)): Promise<Client> {
   const { context } = call;
   const { connect } = await import("#sdk"); // only now: help and validate need no network
   let client: Client;
   try {
-    client = await connect({ host: context.host, master, token, version: VERSION, timeoutMs: CONNECT_MS });
+    client = await connect({
+      host: context.host,
+      master,
+      token,
+      version: VERSION,
+      timeoutMs: CONNECT_MS,
+    });
   } catch (error) {
     throw unreachable(master, error) ?? error;
   }
@@ -67,12 +81,15 @@ export async function dial(call: Call, master: Address, token = tokenOf(call)): 
   return client;
 }
 
-/** The error as what it means: nobody there, or not a master. Undefined: a master answered, and said no. */
+/**
+ * Puts the error into words: nothing is there, or it is not a master. Undefined: a master answered,
+ * and refused.
+ */
 export function unreachable(master: Address, error: unknown): CliError | undefined {
   const cause = (error as Error).name === "ConnectError" ? (error as Error).cause : error;
   const why = whyUnreached(cause);
   if (why === undefined) return undefined;
-  // Whoever answers is there: another address is not the first thing to think of.
+  // Something answers at this address, so advice about other addresses would only mislead.
   const answered = /^(?:RpcError|CodecError|FramingError)$/.test((cause as Error).name);
   const help = "titan up starts one; --master HOST:PORT or TITAN_MASTER names another";
   const advice = answered ? undefined : help;

@@ -1,15 +1,16 @@
 /**
- * What a command is: a declaration from which parsing, help, completion and "did you mean" all follow, and a function.
+ * A command is a declaration and a function. Parsing, help, completion and "did you mean" all
+ * follow from the declaration.
  *
- * Invariants: an unknown flag or command is refused with a suggestion and never ignored; a flag that is not given is
- * absent, so that a default is decided where it is used.
+ * Invariants: an unknown flag or command is refused with a suggestion and never ignored; a flag
+ * that is not given is absent, so that a default is decided where it is used.
  * Test: test/cli.test.ts
  */
 import { parseArgs } from "node:util";
 import { TAG } from "#base";
 import type { Context } from "./context.ts";
 import { UsageError } from "./exit.ts";
-import { nearest } from "./text.ts";
+import { meantWord } from "./text.ts";
 
 export interface Flag {
   readonly type: "string" | "boolean";
@@ -21,7 +22,10 @@ export interface Flag {
   readonly values?: readonly string[];
   /** For our own processes, not for people. */
   readonly hidden?: boolean;
-  /** An empty text is a value, too. Elsewhere it is a variable that was not set: `--master "$MASTER"`. */
+  /**
+   * The flag takes an empty text. For other flags an empty text is a variable that was not set:
+   * `--master "$MASTER"`.
+   */
   readonly mayBeEmpty?: boolean;
 }
 
@@ -38,33 +42,53 @@ export interface Command {
   /** Paragraphs for `titan help NAME`. */
   readonly notes?: readonly string[];
   readonly examples: readonly string[];
-  /** What begins with one dash is an argument, as `-5` is, and behind `--` everything is. Flags have two. */
+  /**
+   * A word that begins with one dash is an argument, as `-5` is, and so is every word behind `--`.
+   * Flags have two dashes.
+   */
   readonly dashArgs?: boolean;
   /** First words of the positional argument, for completion. */
   readonly words?: readonly string[];
   run(call: Call): Promise<number>;
 }
 
-/** The longest sleep of Node's timers, 24 days and 20 hours: what is longer would be over at once. */
+/** The longest sleep of Node's timers, 24 days and 20 hours. A longer one would end at once. */
 const MAX_WAIT_MS = 2 ** 31 - 1;
 
 export const GLOBAL_FLAGS: Readonly<Record<string, Flag>> = {
-  master: { type: "string", value: "HOST:PORT", summary: "the master to talk to (default TITAN_MASTER, else 127.0.0.1:9090)" },
-  token: { type: "string", value: "TOKEN", summary: "its token (default TITAN_TOKEN, which other users of this machine cannot see)" },
-  json: { type: "boolean", summary: "one JSON value on stdout; one per line where news keep coming" },
+  master: {
+    type: "string",
+    value: "HOST:PORT",
+    summary: "the master to talk to (default TITAN_MASTER, else 127.0.0.1:9090)",
+  },
+  token: {
+    type: "string",
+    value: "TOKEN",
+    summary: "its token (default TITAN_TOKEN, which other users of this machine cannot see)",
+  },
+  json: {
+    type: "boolean",
+    summary: "one JSON value on stdout; one per line where news keep coming",
+  },
   help: { type: "boolean", short: "h", summary: "help for this command" },
 };
+
+interface Parsed {
+  readonly args: readonly string[];
+  readonly values: ReadonlyMap<string, string | true>;
+  readonly literal: boolean;
+}
 
 /** One invocation: the command's arguments, checked, with the world around it. */
 export class Call {
   readonly context: Context;
   readonly command: Command;
   readonly args: readonly string[];
-  /** There was a `--`, and what came behind it means itself. For commands with `dashArgs`. */
+  /** There was a `--`: the words behind it mean themselves. For commands with `dashArgs`. */
   readonly literal: boolean;
   readonly #values: ReadonlyMap<string, string | true>;
 
-  constructor(context: Context, command: Command, parsed: { args: readonly string[]; values: ReadonlyMap<string, string | true>; literal: boolean }) {
+  constructor(context: Context, command: Command, parsed: Parsed) {
     this.context = context;
     this.command = command;
     this.args = parsed.args;
@@ -91,7 +115,9 @@ export class Call {
     if (text === undefined) return undefined;
     const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
     if (value >= range.min && value <= range.max) return value;
-    throw new UsageError(`Cannot use --${flag} ${text}: must be a whole number from ${range.min} to ${range.max}`);
+    throw new UsageError(
+      `Cannot use --${flag} ${text}: must be a whole number from ${range.min} to ${range.max}`,
+    );
   }
 
   /** Milliseconds; a plain number is seconds, as everywhere in Titan. */
@@ -101,11 +127,12 @@ export class Call {
     const { parseDuration } = await import("#pipeline");
     const found = parseDuration(/^[\d.]+$/.test(text) ? `${text}s` : text);
     if (typeof found === "number" && found > 0 && found <= MAX_WAIT_MS) return found;
-    const why = typeof found === "string" ? found : found > 0 ? "must be shorter than 24d20h" : "must be longer than nothing";
+    const limit = found === 0 ? "must be longer than nothing" : "must be shorter than 24d20h";
+    const why = typeof found === "string" ? found : limit;
     throw new UsageError(`Cannot use --${flag} ${text}: ${why}`);
   }
 
-  /** Milliseconds since 1970: so long ago (`10m`), or a date (`2026-03-01`, `2026-03-01T14:05`). */
+  /** Milliseconds since 1970, from an age (`10m`) or a date (`2026-03-01`, `2026-03-01T14:05`). */
   async moment(flag: string): Promise<number | undefined> {
     const text = this.text(flag);
     if (text === undefined) return undefined;
@@ -128,14 +155,17 @@ export class Call {
     if (text === undefined) return undefined;
     const tags = text.split(",").map((tag) => tag.trim()).filter((tag) => tag !== "");
     const bad = tags.find((tag) => !TAG.test(tag));
-    if (bad !== undefined) throw new UsageError(`Cannot use --${flag} ${text}: "${bad}" is not a tag (letters, digits, _ . : -)`);
-    return tags;
+    if (bad === undefined) return tags;
+    throw new UsageError(
+      `Cannot use --${flag} ${text}: "${bad}" is not a tag (letters, digits, _ . : -)`,
+    );
   }
 }
 
 /**
  * Splits `titan --json runs` into the command's word and everything else. `strange`: a flag before
- * the word that not every command has. It may have a value, which then was taken for the command.
+ * the word that is not a flag of every command. If it has a value, the value was taken for the
+ * command.
  */
 export function findCommand(
   argv: readonly string[],
@@ -154,13 +184,30 @@ export function findCommand(
   return { name: undefined, rest: [...argv] };
 }
 
-/** Checks what was typed against what the command declares. */
-export async function parseCall(context: Context, command: Command, argv: readonly string[]): Promise<Call> {
+/** Checks the words of a command line against the declaration of the command. */
+export async function parseCall(
+  context: Context,
+  command: Command,
+  argv: readonly string[],
+): Promise<Call> {
   const flags = { ...command.flags, ...GLOBAL_FLAGS };
-  const options = Object.fromEntries(Object.entries(flags).map(([name, { type, short }]) => [name, short === undefined ? { type } : { type, short }]));
+  const options = Object.fromEntries(
+    Object.entries(flags).map(([name, { type, short }]) => [
+      name,
+      short === undefined ? { type } : { type, short },
+    ]),
+  );
   // Not strict: our own messages know the other flags, and say which one was meant.
-  const { words, args, literal } = command.dashArgs ? setDashesAside(argv, flags) : { words: [...argv], args: [], literal: false };
-  const { tokens } = parseArgs({ args: words, options, strict: false, allowPositionals: true, tokens: true });
+  const { words, args, literal } = command.dashArgs
+    ? setDashesAside(argv, flags)
+    : { words: [...argv], args: [], literal: false };
+  const { tokens } = parseArgs({
+    args: words,
+    options,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
   const values = new Map<string, string | true>();
   for (const token of tokens) {
     if (token.kind === "positional") args.push(token.value);
@@ -170,16 +217,21 @@ export async function parseCall(context: Context, command: Command, argv: readon
   return new Call(context, command, { args, values, literal });
 }
 
-/** Parts flags from what is none. */
-function setDashesAside(argv: readonly string[], flags: Readonly<Record<string, Flag>>): { words: string[]; args: string[]; literal: boolean } {
+/** Separates the flags from the arguments. */
+function setDashesAside(
+  argv: readonly string[],
+  flags: Readonly<Record<string, Flag>>,
+): { words: string[]; args: string[]; literal: boolean } {
   const [words, args]: [string[], string[]] = [[], []];
   for (let at = 0; at < argv.length; at++) {
     const word = argv[at]!;
     if (word === "--") return { words, args: [...args, ...argv.slice(at + 1)], literal: true };
     const isFlag = word.startsWith("--") || (word === "-h" && args.length === 0);
     (isFlag ? words : args).push(word);
-    // Its value is the next word, whatever that looks like.
-    if (isFlag && flags[word.slice(2)]?.type === "string" && at + 1 < argv.length) words.push(argv[++at]!);
+    // Its value is the next word, even if that begins with a dash.
+    if (isFlag && flags[word.slice(2)]?.type === "string" && at + 1 < argv.length) {
+      words.push(argv[++at]!);
+    }
   }
   return { words, args, literal: false };
 }
@@ -191,24 +243,30 @@ interface OptionToken {
   readonly inlineValue: boolean | undefined;
 }
 
-async function valueOf(command: Command, flags: Readonly<Record<string, Flag>>, token: OptionToken): Promise<string | true> {
+async function valueOf(
+  command: Command,
+  flags: Readonly<Record<string, Flag>>,
+  token: OptionToken,
+): Promise<string | true> {
   const flag = Object.hasOwn(flags, token.name) ? flags[token.name] : undefined;
-  const doing = `Cannot run titan ${command.name}`;
+  const refusal = (why: string): UsageError =>
+    new UsageError(`Cannot run titan ${command.name}: ${why}`, usageHint(command));
+  const { rawName, value, inlineValue } = token;
   if (flag === undefined) {
     const known = Object.keys(flags).filter((name) => !flags[name]!.hidden);
-    const meant = nearest(token.name, known);
-    throw new UsageError(`${doing}: unknown flag ${token.rawName}${meant === undefined ? "" : ` (did you mean --${meant}?)`}`, usageHint(command));
+    const meant = meantWord(token.name, known);
+    const hint = meant === undefined ? "" : ` (did you mean --${meant}?)`;
+    throw refusal(`unknown flag ${rawName}${hint}`);
   }
   if (flag.type === "boolean") {
-    if (token.value !== undefined) throw new UsageError(`${doing}: ${token.rawName} takes no value, found "${token.value}"`, usageHint(command));
+    if (value !== undefined) throw refusal(`${rawName} takes no value, found "${value}"`);
     return true;
   }
-  const { value, inlineValue } = token;
   if (value === undefined || (!inlineValue && value.startsWith("-") && value !== "-")) {
-    throw new UsageError(`${doing}: ${token.rawName} needs a value (${token.rawName} ${flag.value ?? "VALUE"})`, usageHint(command));
+    throw refusal(`${rawName} needs a value (${rawName} ${flag.value ?? "VALUE"})`);
   }
   if (value === "" && !flag.mayBeEmpty) {
-    throw new UsageError(`${doing}: ${token.rawName} needs a value, found an empty one (a variable that is not set?)`, usageHint(command));
+    throw refusal(`${rawName} needs a value, found an empty one (a variable that is not set?)`);
   }
   return value;
 }
@@ -216,8 +274,13 @@ async function valueOf(command: Command, flags: Readonly<Record<string, Flag>>, 
 function checkCount(command: Command, args: readonly string[]): void {
   const [min, max] = command.args;
   if (args.length >= min && args.length <= max) return;
-  const found = args.length < min ? (args.length === 0 ? "nothing" : `only "${args.join(" ")}"`) : `"${args[max]}" as well`;
-  throw new UsageError(`Cannot run titan ${command.name}: it takes ${command.usage === "" ? "no arguments" : command.usage}, found ${found}`, usageHint(command));
+  const few = args.length === 0 ? "nothing" : `only "${args.join(" ")}"`;
+  const found = args.length < min ? few : `"${args[max]}" as well`;
+  const takes = command.usage === "" ? "no arguments" : command.usage;
+  throw new UsageError(
+    `Cannot run titan ${command.name}: it takes ${takes}, found ${found}`,
+    usageHint(command),
+  );
 }
 
 export function usageHint(command: Command): string {

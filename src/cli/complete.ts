@@ -1,12 +1,12 @@
 /**
- * What could come next on a command line. The scripts for the shells (commands/completion.ts) ask
- * with every Tab:
+ * The words that could come next on a command line. The scripts for the shells
+ * (commands/completion.ts) ask with every Tab:
  *
  *     titan __complete -- logs nig      ─▶  nightly-7k2m ⇥ COMPLETED
  *     titan __complete -- run ""        ─▶  :files     the shell knows names, and how to quote
  *
- * Everything follows from the declarations: a command's usage says what an argument is, a flag's
- * value what it takes.
+ * Everything follows from the declarations: the usage of a command says what each argument is, and
+ * the value of a flag says what the flag takes.
  *
  * Invariants: prints candidates and nothing else, whatever goes wrong; a master gets ASK_MS to
  * answer.
@@ -22,14 +22,14 @@ export interface Candidate {
   readonly note: string;
 }
 
-/** Candidates, or what the shell has to look for. */
+/** Candidates, or the kind of name that the shell itself has to look for. */
 export type Completion = readonly Candidate[] | "files" | "folders";
 
-/** What one argument, or the value of a flag, can be. */
+/** The kinds of an argument, or of the value of a flag. */
 type Kind =
   "file" | "folder" | "run" | "job" | "run or job" | "worker" | "gate" | "command" | "other";
 
-/** By what help calls it. */
+/** Kinds by the name that help gives to the argument. */
 const KINDS: Readonly<Record<string, Kind>> = {
   FILE: "file",
   "FILE|-": "file",
@@ -48,7 +48,7 @@ export interface CompleteOptions {
   connect(flags: ReadonlyMap<string, string>): Promise<Client | undefined>;
 }
 
-/** What was typed before the word that is being completed. */
+/** The words before the one that is being completed. */
 interface Before {
   readonly command: Command | undefined;
   readonly args: readonly string[];
@@ -68,12 +68,12 @@ export async function complete(
   const { command, pending, isLiteral } = before;
   const inline = /^(--[^=]+=)(.*)$/s.exec(current);
   if (inline !== null && !isLiteral) {
-    const flag = flagsOf(command)[inline[1]!.slice(2, -1)];
-    const found =
-      flag?.type === "string" ? await valuesOf(flag, inline[2]!, { before, options }) : [];
-    return typeof found === "string"
-      ? []
-      : found.map(({ value, note }) => ({ value: inline[1]! + value, note }));
+    const [, prefix = "", typed = ""] = inline;
+    const flag = flagsOf(command)[prefix.slice(2, -1)];
+    if (flag?.type !== "string") return [];
+    const found = await valuesOf(flag, typed, { before, options });
+    if (typeof found === "string") return [];
+    return found.map(({ value, note }) => ({ value: prefix + value, note }));
   }
   if (pending !== undefined) return valuesOf(pending, current, { before, options });
   if (current.startsWith("-") && !isLiteral) return flagCandidates(before, current);
@@ -108,7 +108,7 @@ function readBefore(words: readonly string[], commands: readonly Command[]): Bef
   return { command, args, flags, pending: pending?.flag, isLiteral };
 }
 
-/** Whoever mistyped the command gets no candidates for it. */
+/** Stands for a mistyped command: it has no candidates. */
 const UNKNOWN: Command = {
   name: "",
   summary: "",
@@ -125,9 +125,8 @@ function flagsOf(command: Command | undefined): Readonly<Record<string, Flag>> {
 
 function flagNamed(command: Command | undefined, name: string): Flag | undefined {
   const flags = flagsOf(command);
-  return Object.hasOwn(flags, name)
-    ? flags[name]
-    : Object.values(flags).find(({ short }) => short === name);
+  if (Object.hasOwn(flags, name)) return flags[name];
+  return Object.values(flags).find(({ short }) => short === name);
 }
 
 function flagCandidates({ command, flags }: Before, current: string): Candidate[] {
@@ -160,23 +159,14 @@ async function argumentCandidates(
 ): Promise<Completion> {
   const at = around.before.args.length;
   if (at >= command.args[1]) return [];
-  const words =
-    at === 0
-      ? fitting(
-          (command.words ?? []).map((value) => ({ value, note: "" })),
-          current,
-        )
-      : [];
-  if (words.length > 0) return words;
+  const words = at === 0 ? bare(command.words ?? []) : [];
+  const fit = fitting(words, current);
+  if (fit.length > 0) return fit;
   return candidatesOf(KINDS[command.usage.split(" ")[at] ?? ""] ?? "other", current, around);
 }
 
 async function valuesOf(flag: Flag, current: string, around: Around): Promise<Completion> {
-  if (flag.values !== undefined)
-    return fitting(
-      flag.values.map((value) => ({ value, note: "" })),
-      current,
-    );
+  if (flag.values !== undefined) return fitting(bare(flag.values), current);
   return candidatesOf(KINDS[flag.value ?? ""] ?? "other", current, around);
 }
 
@@ -199,11 +189,10 @@ async function ask(
   kind: Kind,
   { current, before }: { current: string; before: Before },
 ): Promise<Candidate[]> {
-  if (kind === "worker")
-    return (await client.workers()).map(({ name, tags }) => ({
-      value: name,
-      note: tags.join(","),
-    }));
+  if (kind === "worker") {
+    const workers = await client.workers();
+    return workers.map(({ name, tags }) => ({ value: name, note: tags.join(",") }));
+  }
   if (kind === "gate")
     return (await client.gates()).map(({ id, message }) => ({ value: id, note: message }));
   if (kind === "job") return jobsOf(client, before.args[0] ?? LATEST, "");
@@ -219,6 +208,11 @@ async function jobsOf(client: Client, typed: string, prefix: string): Promise<Ca
   if (run === undefined) return [];
   const { jobs } = await client.status(run);
   return jobs.map(({ id, status }) => ({ value: `${prefix}${id}`, note: status }));
+}
+
+/** Words that need no explanation. */
+function bare(words: readonly string[]): Candidate[] {
+  return words.map((value) => ({ value, note: "" }));
 }
 
 function fitting(candidates: readonly Candidate[], current: string): Candidate[] {

@@ -1,6 +1,6 @@
 /**
- * The world around a command: terminal, environment, signals, and what must be cleaned up however
- * it ends.
+ * The world around a command: terminal, environment, signals, and the clean-up that must run
+ * however the command ends.
  *
  * Invariants: data goes to stdout, everything else to stderr; clean-up runs once, in the reverse
  * order of its registration, also when the reader of our output has gone away.
@@ -14,8 +14,8 @@ import { styleText } from "node:util";
 import { nodeHost, type Host } from "#host";
 
 /**
- * Clean-up that takes longer is left to the operating system: a worker's job has 5 s to end, and
- * the worker 2 more.
+ * The operating system is left to end what takes longer: a worker's job has 5 s to end, and the
+ * worker 2 s more.
  */
 const CLEANUP_MS = 9000;
 
@@ -26,7 +26,7 @@ export type InterruptHandler = (signal: "SIGINT" | "SIGTERM" | "SIGHUP", times: 
 export class Context {
   readonly host: Host = nodeHost();
   readonly env: NodeJS.ProcessEnv;
-  /** Redraw in place: a terminal that can, and nobody asked for calm. */
+  /** Redraw in place: the terminal can do it, and neither CI nor TERM=dumb forbids it. */
   readonly live: boolean;
   readonly #colorOut: boolean;
   readonly #colorErr: boolean;
@@ -75,7 +75,7 @@ export class Context {
     process.stderr.write(`${line}\n`);
   }
 
-  /** From now on nothing is noted: whoever read us has gone, and what that breaks is no news. */
+  /** From now on nothing is noted: our reader has gone, and failures that follow are no news. */
   mute(): void {
     this.#muted = true;
   }
@@ -94,14 +94,14 @@ export class Context {
    */
   paint(color: Color, text: string, on: "out" | "note" = "out"): string {
     const wanted = on === "out" ? this.#colorOut : this.#colorErr;
-    // We have looked at the stream ourselves; newer Nodes would look at stdout, also for what goes
-    // to stderr.
+    // We have looked at the stream ourselves. Newer Nodes would look at stdout, also for a text
+    // that goes to stderr.
     return wanted ? styleText(color, text, { validateStream: false }) : text;
   }
 
   // ── environment ────────────────────────────────────────────────────────────────────────────────
 
-  /** An environment variable that has something in it. */
+  /** An environment variable that is not empty. */
   setting(name: string): string | undefined {
     const value = this.env[name];
     return isSet(value) ? value : undefined;
@@ -112,7 +112,7 @@ export class Context {
     return resolve(this.setting("TITAN_HOME") ?? ".titan");
   }
 
-  /** Who decides: `ada@workstation`. */
+  /** The person who decides: `ada@workstation`. */
   get person(): string {
     return `${this.setting("USER") ?? this.setting("LOGNAME") ?? userName()}@${hostname()}`;
   }
@@ -123,7 +123,7 @@ export class Context {
     this.#cleanups.push(cleanup);
   }
 
-  /** Runs what `onExit` collected. Called once more, it waits for the same work. */
+  /** Runs what `onExit` collected. A second call waits for the same work. */
   cleanUp(): Promise<void> {
     this.#cleaning ??= this.#cleanUp();
     return this.#cleaning;
@@ -145,19 +145,20 @@ export class Context {
   }
 }
 
-/** Redrawing in place would fill the log file of a build with frames. */
+/** Redrawing in place would fill the log file of a CI build with frames. */
 function isCalm({ CI, TERM }: NodeJS.ProcessEnv): boolean {
   return (isSet(CI) && CI !== "false" && CI !== "0") || TERM === "dumb";
 }
 
 /**
- * As Node has it: FORCE_COLOR, NO_COLOR, TERM, and the builders that are known to show colours
- * (CI). Only that a stream is no terminal, and nobody has forced anything, is for us to see.
+ * Follows Node's rules: FORCE_COLOR, NO_COLOR, TERM, and the CI services that are known to show
+ * colours. Node does not look whether the stream is a terminal, so we look here, unless
+ * FORCE_COLOR is set.
  */
 export function hasColors(isTerminal: boolean, env: NodeJS.ProcessEnv): boolean {
   if (!isTerminal && env["FORCE_COLOR"] === undefined) return false;
   const { CI, ...rest } = env;
-  // To Node a CI that says no is one, too.
+  // Node takes CI=false for a CI, too.
   const asked = CI === undefined || CI === "" || CI === "false" || CI === "0" ? rest : env;
   return WriteStream.prototype.hasColors.call(WriteStream.prototype, 16, asked);
 }
@@ -167,8 +168,8 @@ function isSet(value: string | undefined): value is string {
 }
 
 /**
- * A container's user may have no name, and Bun reads it from $USER alone and says "unknown"
- * without. Then the system's list.
+ * The user of a container may have no name. Bun reads the name from $USER alone, and says "unknown"
+ * without it. Then the system's list is asked.
  */
 function userName(): string {
   let name = "";

@@ -1,16 +1,16 @@
 /**
- * A few lines at the end of a terminal that are rewritten in place: which bytes do that. Pure.
+ * A few lines at the end of a terminal that are rewritten in place, as bytes. Pure.
  *
  *     a-7k2m  RUNNING  1/3 done        ◀── the cursor goes up to here; each line is rewritten and
  *       ✓ a  completed                     cleared to its right (ESC[K)
  *       ● b  running
- *     ▮                                ◀── and it ends here: what is left below is cleared (ESC[J)
+ *     ▮                                ◀── and it ends here; the lines below are cleared (ESC[J)
  *
- * Clearing first and drawing then would be simpler. tmux takes a cleared screen for one that was
- * scrolled away, and keeps a copy of every frame.
+ * Clearing first and drawing then would be simpler. But tmux takes a cleared screen for one that
+ * was scrolled away, and keeps a copy of every frame.
  *
  * Invariants: the cursor stands in the first column below the drawing, or, after somebody typed,
- * somewhere in that line; one frame is one write, or the terminal shows it half done.
+ * somewhere in that line; one frame is one write, or the terminal would show it half done.
  * Test: test/cli.drawing.test.ts
  */
 import { width } from "./text.ts";
@@ -26,7 +26,7 @@ export class Drawing {
   /** Rows of the terminal that the last frame took. */
   #rows = 0;
 
-  /** The cursor would jump about. */
+  /** Hides the cursor, which would jump about. */
   begin(): string {
     return HIDE_CURSOR;
   }
@@ -36,8 +36,8 @@ export class Drawing {
    * rows.
    */
   frame(lines: readonly string[], columns: number): string {
-    // Typed keys, ^C among them, are echoed where the cursor stands: ESC[nA alone would keep that
-    // column.
+    // The terminal echoes typed keys, ^C among them, where the cursor stands. ESC[nA alone would
+    // keep that column, so the frame begins with \r.
     const drawn = lines.map((line) => `${line}${CLEAR_RIGHT}\n`).join("");
     const text = `\r${UP(this.#rows)}${drawn}${CLEAR_BELOW}`;
     this.#rows = lines.reduce(
@@ -55,8 +55,8 @@ export class Drawing {
   }
 
   /**
-   * What was drawn stays, and the next frame comes below it: the terminal has been resized, or
-   * others wrote to it.
+   * Leaves the drawing where it is, and the next frame comes below it: the terminal has been
+   * resized, or another program wrote to it.
    */
   abandon(): void {
     this.#rows = 0;

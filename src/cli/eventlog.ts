@@ -1,12 +1,12 @@
 /**
- * `titan eventlog show`: a log as a person reads it, a line per event; of a store, a line per
- * command.
+ * `titan eventlog show`: a log as a person reads it, a line per event; of a store's log, a line
+ * per command.
  *
  *     number  time                     type            what
  *     3       2026-03-01 14:05:09.120  JobStarted      hello-7k2m/greet#1 on w1 (number 1)
  *
  * Invariants: nothing is written to the folder; the memory that is needed does not grow with the
- * log; neither what a job's environment holds nor a store's values are printed, as both may be
+ * log; neither the environment of a job nor the values of a store are printed, as both may be
  * secrets.
  * Test: test/cli.eventlog.test.ts
  */
@@ -21,7 +21,7 @@ import { bytesText, clip, oneLine, pad, plural, timeText } from "./text.ts";
 /** The longest name of an event, and two. */
 const TYPE_CELLS = 15;
 const SEQ_CELLS = 6;
-/** A failure's message may be a page long. */
+/** The message of a failure may be a page long. */
 const MAX_DETAIL_CELLS = 120;
 /** A key may be as long as a value. */
 const MAX_KEY_CELLS = 60;
@@ -36,8 +36,10 @@ interface Reader {
 export async function showLog(call: Call, dir: string): Promise<number> {
   const { context } = call;
   let reader: Reader | undefined;
-  const readerFor = (bytes: Buffer): Reader =>
-    (reader ??= bytes[0] === STAR ? storeReader(call) : eventReader(call));
+  const readerFor = (bytes: Buffer): Reader => {
+    reader ??= bytes[0] === STAR ? storeReader(call) : eventReader(call);
+    return reader;
+  };
   let written = 0;
   const walk = walkLog({
     host: context.host,
@@ -85,7 +87,7 @@ function eventReader(call: Call): Reader {
       names.learn(event);
       const isWanted =
         wanted === undefined || about.some((number) => names.run(number).startsWith(wanted));
-      // As JSON first: telling an event in words also forgets what nobody will speak of again.
+      // As JSON first: telling an event in words also forgets names that no later event will use.
       const json = isWanted && call.json ? JSON.stringify(eventJson(seq, event, names)) : "";
       const [text, detail] = [eventText(event, names), oneLine(eventDetail(event))];
       if (!isWanted) return [];
@@ -94,7 +96,7 @@ function eventReader(call: Call): Reader {
   };
 }
 
-/** A newer Titan has events that this one does not know. */
+/** A newer Titan may have events that this one does not know. */
 function decode(seq: number, body: Buffer): Event {
   try {
     return Event.decode(body);
@@ -122,14 +124,14 @@ function eventLine(
   return `${head}  ${pad(type, TYPE_CELLS)}${oneLine(what)}${end}`.trimEnd();
 }
 
-/** To the millisecond: most of a run happens within a second. */
+/** To the millisecond: most events of a run happen within a second. */
 function momentText(ms: number): string {
   return `${timeText(ms)}.${String(ms % 1000).padStart(3, "0")}`;
 }
 
 /**
- * Numbers become names. A pipeline is told by its jobs' ids: their commands and environment are for
- * its file.
+ * Numbers become names. A pipeline is told by the ids of its jobs: their commands and environments
+ * stand in its file.
  */
 function eventJson(number: number, event: Event, names: Names): object {
   const { type, at } = event;
@@ -171,16 +173,18 @@ function withNulls(fields: Record<string, unknown>): object {
 // ── a store's log ────────────────────────────────────────────────────────────────────────────────
 
 function storeReader(call: Call): Reader {
-  if (call.on("run"))
+  if (call.on("run")) {
     throw new UsageError("Cannot show a run: this is the log of a store, which knows no runs");
+  }
   const parser = new RespParser(); // a command may go on in the next record
   return {
     chunk: () => undefined, // the keys that there were: titan store dump has them
     lines(seq, body) {
       const lines: string[] = [];
       parser.push(body);
-      for (let argv = parser.next(); argv !== undefined; argv = parser.next())
+      for (let argv = parser.next(); argv !== undefined; argv = parser.next()) {
         lines.push(commandLine(call, seq, argv));
+      }
       return lines;
     },
   };

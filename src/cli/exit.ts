@@ -15,10 +15,14 @@ export { EXIT, fileReason, isConnectionError };
 export class CliError extends Error {
   override readonly name: string = "CliError";
   readonly exitCode: number;
-  /** What to do about it, on a line of its own. */
+  /** The way out, on a line of its own. */
   readonly advice: string | undefined;
 
-  constructor(exitCode: number, message: string, options: { advice?: string | undefined; cause?: unknown } = {}) {
+  constructor(
+    exitCode: number,
+    message: string,
+    options: { advice?: string | undefined; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.exitCode = exitCode;
     this.advice = options.advice;
@@ -33,7 +37,7 @@ export class UsageError extends CliError {
   }
 }
 
-/** What a master's refusal means to a script. Whatever is not named is an ordinary error. */
+/** The exit code for a master's refusal. A code that is not named here is an ordinary error. */
 const RPC_EXITS: Readonly<Record<string, number>> = {
   UNAUTHORIZED: EXIT.UNAUTHORIZED,
   UNSCHEDULABLE: EXIT.UNSCHEDULABLE,
@@ -47,7 +51,10 @@ export function isRpcError(error: unknown, code: string): boolean {
   return found?.name === "RpcError" && found.code === code;
 }
 
-/** Exit code of any error. By name and not by class: most commands never load the modules that throw them. */
+/**
+ * The exit code of any error. It looks at names and not at classes: most commands never load the
+ * modules that throw them.
+ */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CliError) return error.exitCode;
   const { name, code = "" } = (error ?? {}) as { name?: string; code?: string };
@@ -62,9 +69,9 @@ export function exitCodeOf(error: unknown): number {
 export function describeError(error: unknown, options: { debug?: boolean } = {}): string[] {
   if (!(error instanceof Error)) return [`titan: ${String(error)}`];
   const { format } = error as { format?: () => string };
-  // A problem inside a file: what editors and people look for is at the start of the line.
+  // A problem inside a file: the line begins with the place, where editors and people look for it.
   if (typeof format === "function") return [format.call(error), ...trace(error, options.debug)];
-  const lines = [`titan: ${fileTrouble(error) ?? error.message}`];
+  const lines = [`titan: ${fileProblem(error) ?? error.message}`];
   const { advice } = error as { advice?: unknown };
   if (typeof advice === "string") lines.push(`  ${advice}`);
   if (error.name === "LogError" && DAMAGE.has((error as { code?: string }).code ?? "")) {
@@ -79,15 +86,17 @@ export function describeError(error: unknown, options: { debug?: boolean } = {})
       );
     }
   }
-  if (isBug(error) && !options.debug) lines.push("  this looks like a bug of Titan; TITAN_DEBUG=1 shows where it happened");
+  if (isBug(error) && !options.debug) {
+    lines.push("  this looks like a bug of Titan; TITAN_DEBUG=1 shows where it happened");
+  }
   return [...lines, ...trace(error, options.debug)];
 }
 
-/** Of a LogError: what a person can do something about with titan log. */
+/** Codes of a LogError that titan log can help with. */
 const DAMAGE: ReadonlySet<string> = new Set(["DAMAGED", "GAP", "BAD_FORMAT"]);
 
-/** An error of the file system that nobody on its way here has put into words. */
-function fileTrouble(error: Error): string | undefined {
+/** An error of the file system that no code on its way here has put into words. */
+function fileProblem(error: Error): string | undefined {
   const { code = "", syscall = "", path } = error as NodeJS.ErrnoException;
   if (path === undefined || !error.message.startsWith(`${code}: `)) return undefined;
   const why = fileReason(error);
@@ -95,8 +104,10 @@ function fileTrouble(error: Error): string | undefined {
   return `Cannot ${syscall.startsWith("mkd") ? "make the folder" : "use"} ${path}: ${why}`;
 }
 
+const BUGS = [TypeError, RangeError, ReferenceError, SyntaxError] as const;
+
 function isBug(error: Error): boolean {
-  return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError || error instanceof SyntaxError || /^(Invariant|Bug)/.test(error.message);
+  return BUGS.some((kind) => error instanceof kind) || /^(Invariant|Bug)/.test(error.message);
 }
 
 function trace(error: Error, debug: boolean | undefined): string[] {

@@ -1,9 +1,9 @@
 /**
  * Watching a run to its end, over any number of connections.
  *
- * `#sdk` does the watching and the dialling; here is what a person is told meanwhile.
+ * `#sdk` watches and dials; this file tells a person about it meanwhile.
  *
- * Invariants: returns a run that has ended, or throws; what was shown once is not shown again.
+ * Invariants: returns a run that has ended, or throws; nothing is shown twice.
  * Test: test/cli.test.ts
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,7 +15,7 @@ import type { Progress } from "./progress.ts";
 import type { Tracker } from "./tracker.ts";
 import { MAX_ASKED, type Wait } from "./waits.ts";
 
-/** A job that waits for longer than two looks is worth a word. */
+/** A job that still waits after this long is worth a word. */
 const WHY_MS = 500;
 
 export interface FollowOptions {
@@ -30,17 +30,22 @@ export interface FollowOptions {
 
 type Persistence = Pick<FollowOptions, "redial" | "signal">;
 
-/** @throws {CliError} UNREACHABLE when the master stays away; the signal's reason when it is aborted */
+/**
+ * @throws {CliError} UNREACHABLE when the master stays away
+ * @throws the signal's reason when the signal is aborted
+ */
 export async function followRun(options: FollowOptions): Promise<RunInfo> {
   const { run, tracker, progress } = options;
   const sdk = await import("#sdk");
   let { client } = options;
   const redial = async (): Promise<Client> => {
-    client.close(); // it may hang rather than be gone
+    client.close(); // the connection may hang rather than be gone
     return (client = await options.redial());
   };
   const news = sdk.followRun({
-    ...persistence({ ...options, redial }), client, run,
+    ...persistence({ ...options, redial }),
+    client,
+    run,
     onBroken: ({ message: why }) =>
       progress.note(`the connection to the master broke (${why}); the run goes on, trying again`),
     onRejoined: () => {
@@ -76,7 +81,7 @@ async function askWhy(client: () => Client, options: Asking): Promise<void> {
       progress.waits(waits);
     } catch (error) {
       if (isRpcError(error, "UNSUPPORTED")) return;
-      // A connection that broke is noticed, told and replaced by the watch.
+      // The watch itself notices, tells and replaces a connection that broke.
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What could keep `titan up` from starting: a port that is taken, a state folder that is in use.
- * For `titan doctor`.
+ * The things that could keep `titan up` from starting: a port that is taken, a state folder that is
+ * in use. For `titan doctor`.
  *
  * Invariants: looking changes nothing: no lock is taken, and a port is held for an instant at most.
  * Test: test/cli.doctor.test.ts
@@ -20,18 +20,19 @@ export interface Finding {
   readonly advice?: string;
 }
 
-/** A program on this machine that has not answered by then is no store. */
+/** A store on this machine answers faster than this; any other program may never answer. */
 const ANSWER_MS = 500;
 
 /**
- * Undefined: nobody uses it, or it is the master that we have asked already (`known`: its folder).
+ * Undefined: nobody uses the folder, or it belongs to the master that we have asked already
+ * (`known`: that master's folder).
  */
 export async function checkLock(
   dir: string,
   known: string | undefined,
 ): Promise<Finding | undefined> {
   if (dir === known) return undefined;
-  // What cannot be read has been told by the check of the folder.
+  // The check of the folder has told already what cannot be read.
   const pid = await lockHolder(join(dir, "lock")).catch(() => undefined);
   if (pid === undefined) return undefined;
   const port = portOf(pid);
@@ -48,7 +49,7 @@ export async function checkLock(
   };
 }
 
-/** What its command line says, where the system shows it; it may have said "any". */
+/** The port on the command line of a process, where the system shows it; it may have said "any". */
 function portOf(pid: number): number | undefined {
   let words: string[];
   try {
@@ -56,7 +57,7 @@ function portOf(pid: number): number | undefined {
   } catch {
     return undefined;
   }
-  // A cluster for one run, or a program of somebody else, which has made a master its own way.
+  // A cluster for one run, or a program of somebody else that has a master inside.
   if (!words.includes("up") && !words.includes("master")) return undefined;
   const at = words.findIndex((word) => word === "--port" || word.startsWith("--port="));
   if (at < 0) return DEFAULT_MASTER.port;
@@ -64,8 +65,8 @@ function portOf(pid: number): number | undefined {
   return Number(text) > 0 ? Number(text) : undefined;
 }
 
-/** Undefined: it is free. Otherwise the system's word for why it is not. */
-export function portTrouble(port: number): Promise<string | undefined> {
+/** Undefined: the port is free. Otherwise the system's word for the reason. */
+export function whyPortTaken(port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
@@ -73,17 +74,17 @@ export function portTrouble(port: number): Promise<string | undefined> {
   });
 }
 
-/** The store of `titan up` has a port of its own, and without it nothing starts. */
+/** The store of `titan up` has a port of its own, and nothing starts without that port. */
 export async function checkStorePort(port: number): Promise<Finding | undefined> {
-  const trouble = await portTrouble(port);
-  if (trouble === undefined) return undefined;
+  const taken = await whyPortTaken(port);
+  if (taken === undefined) return undefined;
   const isStore = await speaksResp(port);
   const what = isStore ? "a store or a Redis" : "another program";
   const use = isStore ? `--store redis://${DEFAULT_MASTER.host}:${port} uses that one, ` : "";
   return {
     check: "store",
     level: "warn",
-    found: `${port} is in use by ${what} (${trouble}): titan up cannot start its store there`,
+    found: `${port} is in use by ${what} (${taken}): titan up cannot start its store there`,
     advice: `titan up ${use}--store-port PORT takes another port, --no-store does without`,
   };
 }

@@ -73,7 +73,7 @@ function flagLines(flags: Readonly<Record<string, Flag>>, columns: number): stri
     });
 }
 
-/** What is explained, and what is said about it, in the second column or below. */
+/** The thing that is explained, and its summary in the second column or below. */
 function entry(what: string, summary: string, columns: number): string[] {
   const whole = `  ${pad(what, SUMMARY_CELLS - 4)}  ${summary}`;
   if (width(whole) <= columns) return [whole];

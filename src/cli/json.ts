@@ -1,12 +1,18 @@
 /**
- * What `--json` prints: the wire's rows as plain JSON. Programs rely on these names.
+ * The output of `--json`: the wire's rows as plain JSON. Programs rely on these names.
  *
- * Times are milliseconds since 1970 UTC; what is not known is null; a job's result is JSON if it is JSON, else text.
+ * Times are milliseconds since 1970 UTC; an unknown value is null; a job's result is JSON if it can
+ * be read as JSON, else text.
  *
  * Test: test/cli.test.ts
  */
 import {
-  jobCounts, resultValue, type Decision, type Failure, type JobInfo, type RunInfo,
+  jobCounts,
+  resultValue,
+  type Decision,
+  type Failure,
+  type JobInfo,
+  type RunInfo,
 } from "#wire";
 import { isOver, type JobRow } from "./tracker.ts";
 
@@ -14,21 +20,42 @@ export { resultValue };
 
 export function failureJson(failure: Failure): object {
   const { kind, message, exitCode, signal } = failure;
-  return { kind, message, ...(exitCode !== undefined && { exitCode }), ...(signal !== undefined && { signal }) };
+  return {
+    kind,
+    message,
+    ...(exitCode !== undefined && { exitCode }),
+    ...(signal !== undefined && { signal }),
+  };
+}
+
+interface RunLine {
+  readonly id: string;
+  readonly name: string;
+  readonly status: string;
+  readonly cancelling?: boolean;
 }
 
 /** A line of a stream: the run itself. */
-export function runLine(run: { id: string; name: string; status: string; cancelling?: boolean }): object {
-  const { id, name, status, cancelling } = run;
-  return { type: "run", id, name, status, ...(cancelling === true && status === "RUNNING" && { cancelling }) };
+export function runLine({ id, name, status, cancelling }: RunLine): object {
+  const isCancelling = cancelling === true && status === "RUNNING";
+  return { type: "run", id, name, status, ...(isCancelling && { cancelling }) };
 }
 
-/** A line of a stream: one job moved, or was asked to end. While it runs, why an earlier attempt failed is history. */
+/**
+ * A line of a stream: one job moved, or was asked to end. While the job runs, the failure of an
+ * earlier attempt is left out.
+ */
 export function jobLine(run: string, row: JobRow): object {
   const { id: job, status, attempt, worker, at, failure, cancelling, retryAt, reason } = row;
   const told = reason !== "" && (status === "WAITING" || status === "SKIPPED");
   return {
-    type: "job", run, job, status, attempt, worker: worker === "" ? null : worker, at,
+    type: "job",
+    run,
+    job,
+    status,
+    attempt,
+    worker: worker === "" ? null : worker,
+    at,
     ...(isOver(status) && { final: retryAt === undefined }),
     ...(retryAt !== undefined && { retryAt }),
     ...(cancelling && { cancelling }),
@@ -44,19 +71,27 @@ export function runJson(run: RunInfo): object {
   return { id, name, status, submittedAt, endedAt: endedAt ?? null, cancelling, jobs };
 }
 
-/** `parents`: their ids; parents that nobody has named stay numbers. `now` in ms since 1970. */
+/** `parents`: their ids; a parent without an id here stays a number. `now` in ms since 1970. */
 export function jobJson(job: JobInfo, parents: readonly string[], now: number): object {
-  const { id, status, attempt, worker, startedAt, endedAt, reason, failure, result, cancelling, dependsOn } = job;
+  const { id, status, attempt, worker, reason, failure, result, cancelling, dependsOn } = job;
   return {
-    id, status, attempt, worker: worker === "" ? null : worker,
-    startedAt: startedAt ?? null, endedAt: endedAt ?? null,
-    tookMs: tookMs(job, now) ?? null, waitedMs: waitedMs(job, now) ?? null,
-    retryAt: job.retryAt ?? null, reason, cancelling,
+    id,
+    status,
+    attempt,
+    worker: worker === "" ? null : worker,
+    startedAt: job.startedAt ?? null,
+    endedAt: job.endedAt ?? null,
+    tookMs: tookMs(job, now) ?? null,
+    waitedMs: waitedMs(job, now) ?? null,
+    retryAt: job.retryAt ?? null,
+    reason,
+    cancelling,
     dependsOn: dependsOn.map((index, at) => parents[at] ?? index),
     decision: job.decision === undefined ? null : decisionJson(job.decision),
     failure: failure === undefined ? null : failureJson(failure),
     result: result === undefined ? null : resultValue(result),
-    outputLost: job.lostOutput?.bytes ?? 0, outputProblem: job.lostOutput?.why ?? null,
+    outputLost: job.lostOutput?.bytes ?? 0,
+    outputProblem: job.lostOutput?.why ?? null,
   };
 }
 
@@ -65,7 +100,7 @@ function decisionJson({ approved, by, comment, at }: Decision): object {
 }
 
 /**
- * How long its latest attempt ran, or has run. Undefined: it waits for the next one,
+ * The duration of the latest attempt, ended or not. Undefined: the job waits for its next attempt,
  * or never started.
  */
 export function tookMs(
@@ -76,7 +111,7 @@ export function tookMs(
   return (status === "RUNNING" ? now : (stoppedAt ?? endedAt ?? now)) - startedAt;
 }
 
-/** How long its gate has waited for a person. Undefined: it has none, or did not get there. */
+/** How long its gate has waited for a person. Undefined: it has no gate, or did not get there. */
 export function waitedMs(
   { status, stoppedAt, decision }: JobInfo,
   now: number,

@@ -1,8 +1,8 @@
 /**
  * A store's answer, for shells and for programs.
  *
- * Invariants: for shells a value is its bytes and a line end, whatever they are; as JSON nothing is lost: what is no UTF-8
- * is `{"base64": …}`, an integer beyond 2^53 a string of its digits.
+ * Invariants: for a shell a value is its bytes and a line end; as JSON nothing is lost: a value
+ * that is not UTF-8 is `{"base64": …}`, an integer beyond 2^53 is a string of its digits.
  * Test: test/cli.store.test.ts
  */
 import { isUtf8 } from "node:buffer";
@@ -10,8 +10,11 @@ import type { Value } from "#store";
 
 const LINE_END = Buffer.from("\n");
 
-/** Each value a line; of lists each element, of maps each key and each value. */
-export async function printReply(value: Value, pour: (bytes: Uint8Array) => Promise<void>): Promise<void> {
+/** Prints each value on a line; of a list each element, of a map each key and each value. */
+export async function printReply(
+  value: Value,
+  pour: (bytes: Uint8Array) => Promise<void>,
+): Promise<void> {
   for (const line of linesOf(value)) {
     await pour(line);
     await pour(LINE_END);
@@ -23,19 +26,24 @@ function* linesOf(value: Value): Generator<Buffer> {
   else if (value instanceof Map) for (const pair of value) yield* linesOf(pair);
   else if (Buffer.isBuffer(value)) yield value;
   else if (value instanceof Error) yield Buffer.from(`(error) ${value.message}`);
-  else yield Buffer.from(value === null ? "" : typeof value === "boolean" ? String(Number(value)) : String(value));
+  else if (value === null) yield Buffer.alloc(0);
+  else yield Buffer.from(String(typeof value === "boolean" ? Number(value) : value));
 }
 
 export function replyJson(value: Value): unknown {
   if (typeof value === "bigint") return String(value);
   if (typeof value === "number") return Number.isFinite(value) ? value : String(value);
-  if (Buffer.isBuffer(value)) return isUtf8(value) ? value.toString("utf8") : { base64: value.toString("base64") };
+  if (Buffer.isBuffer(value)) {
+    return isUtf8(value) ? value.toString("utf8") : { base64: value.toString("base64") };
+  }
   if (Array.isArray(value)) return value.map(replyJson);
-  if (value instanceof Map) return mapJson([...value].map(([key, item]) => [replyJson(key), replyJson(item)]));
+  if (value instanceof Map) {
+    return mapJson([...value].map(([key, item]) => [replyJson(key), replyJson(item)]));
+  }
   return value instanceof Error ? { error: value.message } : value;
 }
 
-/** An object, unless a key is no text. */
+/** An object, unless a key is not text. */
 function mapJson(pairs: [unknown, unknown][]): unknown {
   if (!pairs.every(([key]) => typeof key === "string")) return pairs;
   return Object.fromEntries(pairs as [string, unknown][]);

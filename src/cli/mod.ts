@@ -7,19 +7,19 @@
  *     context.ts · exit.ts         terminal, environment and signals; exit codes and errors
  *     address.ts · refs.ts         which master; how people name runs and jobs
  *     serve.ts · health.ts         `titan up` and `titan master`; what keeps them from starting
- *     store-url.ts · store-dump.ts    which store; what one holds, in the language of Redis
+ *     store-url.ts · store-dump.ts    which store; the content of one, in the language of Redis
  *     kv-reply.ts                  a store's answer as text
  *     submit.ts · project-files.ts    from a file to a run
  *     follow.ts · watch.ts         a run to its end
  *     waits.ts · summary.ts        why jobs wait; how the run ended
- *     tracker.ts · view.ts         what is known of a run, and as lines of text
+ *     tracker.ts · view.ts         the state of a run as far as it is known, and as lines of text
  *     progress.ts · drawing.ts     those lines on a terminal, redrawn in place
- *     run-output.ts · output-lines.ts · not-begun.ts   what jobs printed, in the order of time
+ *     run-output.ts · output-lines.ts · not-begun.ts   the output of jobs, in the order of time
  *     eventlog.ts                  the event log as a person reads it
- *     text.ts · json.ts        words and tables; what `--json` prints
+ *     text.ts · json.ts            words and tables; the output of `--json`
  *
- * Invariants: data on stdout, everything else on stderr; exit codes mean what the contract says; a master that was named
- * is never replaced by another.
+ * Invariants: data on stdout, everything else on stderr; exit codes mean what the contract says; a
+ * master that was named is never replaced by another.
  * Left out: services and the dashboard, which later chapters bring.
  * Test: test/cli.test.ts
  */

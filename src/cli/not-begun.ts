@@ -1,5 +1,5 @@
 /**
- * What to say of a job whose output somebody wants to read before it has begun.
+ * The words for a job that has not begun, for a person who wants to read its output.
  *
  * Test: test/cli.text.test.ts
  */

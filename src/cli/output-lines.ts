@@ -1,12 +1,12 @@
 /**
- * What jobs printed, as text: bytes come in chunks that end anywhere, inside a line and inside a
+ * The output of jobs as text: bytes come in chunks that end anywhere, inside a line and inside a
  * character.
  *
  *     chunks ─▶ LineReader ─▶ lines ─▶ selection (--since, --grep) ─▶ Tail (--tail)
  *     chunks ─▶ Pieces ─▶ the same bytes as JSON text, or base64 where they are no UTF-8
  *
- * Invariants: a line is one line and a character one character, wherever they were cut; what is
- * kept is bounded by MAX_LINE_CHARS for each stream, and for a tail by MAX_TAIL_CHARS.
+ * Invariants: a line is one line and a character one character, wherever they were cut; the memory
+ * is bounded by MAX_LINE_CHARS for each stream, and for a tail by MAX_TAIL_CHARS.
  * Test: test/cli.logs.text.test.ts
  */
 import { StringDecoder } from "node:string_decoder";
@@ -15,9 +15,7 @@ import type { LogChunk } from "#wire";
 
 /** A "line" beyond this is binary data, or a progress bar: it is shown in pieces. */
 const MAX_LINE_CHARS = 1024 * 1024;
-/**
- * What --tail may keep; with a million short lines the count is the limit, with long ones this is.
- */
+/** The memory of --tail: the limit for long lines. For a million short ones the count is. */
 const MAX_TAIL_CHARS = 64 * 1024 * 1024;
 
 type Stream = LogChunk["stream"];
@@ -38,7 +36,7 @@ export class LineReader {
     return this.#open[chunk.stream].take(chunk);
   }
 
-  /** Nothing more comes: what has no line end is a line, too. */
+  /** Nothing more comes: a rest without a line end is a line, too. */
   end(): Line[] {
     return [...this.#open.stdout.end(), ...this.#open.stderr.end()].sort((a, b) => a.at - b.at);
   }
@@ -83,11 +81,11 @@ export type Piece = { readonly data: string } | { readonly base64: string };
 export class Pieces {
   #held: Buffer = Buffer.alloc(0);
 
-  /** Undefined: only the beginning of a character so far. */
+  /** Undefined: so far there is only the beginning of a character. */
   take(data: Buffer): Piece | undefined {
     const bytes = this.#held.length === 0 ? data : Buffer.concat([this.#held, data]);
-    // Leaves out a character that has only begun, and puts a � where there is none: then the bytes
-    // differ.
+    // The decoder leaves out a character that has only begun, and puts a � where there is none. In
+    // the second case the bytes differ.
     const text = new StringDecoder("utf8").write(bytes);
     const back = Buffer.from(text);
     const isText = bytes.subarray(0, back.length).equals(back);
@@ -118,7 +116,7 @@ export class Tail<T extends { readonly text: string }> {
   readonly #limit: number;
   #lines: T[] = [];
   #chars = 0;
-  /** Index of the first that is kept: what is before it is cleared now and then, not each time. */
+  /** Index of the first line that is kept: those before it are cleared now and then, in one go. */
   #first = 0;
 
   constructor(limit: number) {

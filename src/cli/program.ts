@@ -12,7 +12,6 @@ import { dead } from "./commands/dead.ts";
 import { doctor } from "./commands/doctor.ts";
 import { drain } from "./commands/drain.ts";
 import { kv } from "./commands/kv.ts";
-import { LATER, refuseLater } from "./commands/later.ts";
 import { log } from "./commands/log.ts";
 import { logs } from "./commands/logs.ts";
 import { master } from "./commands/master.ts";
@@ -27,7 +26,7 @@ import { worker } from "./commands/worker.ts";
 import { Context } from "./context.ts";
 import { describeError, EXIT, exitCodeOf, UsageError } from "./exit.ts";
 import { commandHelp, overview } from "./help.ts";
-import { nearest } from "./text.ts";
+import { meantHint, meantWord } from "./text.ts";
 
 const help: Command = {
   name: "help",
@@ -54,14 +53,10 @@ const version: Command = {
   flags: {},
   examples: ["titan version", "titan version --json"],
   async run({ context, json }) {
-    if (json)
-      context.json({
-        version: VERSION,
-        node: process.versions.node,
-        platform: process.platform,
-        arch: process.arch,
-      });
-    else context.out(`titan ${VERSION}`);
+    if (json) {
+      const { versions, platform, arch } = process;
+      context.json({ version: VERSION, node: versions.node, platform, arch });
+    } else context.out(`titan ${VERSION}`);
     return EXIT.OK;
   },
 };
@@ -94,26 +89,33 @@ export const COMMANDS: readonly Command[] = [
   help,
 ];
 
-/** Other names of commands, for whoever expects them. */
+/** Other names of commands, for people who expect them. */
 export const ALIASES: Readonly<Record<string, string>> = { eventlog: "log" };
+
+/**
+ * Commands that people will look for and that a later version has. A sentence helps them more than
+ * "unknown command".
+ */
+const LATER: readonly string[] = ["services", "deploy", "stop", "artifact", "mcp"];
 
 async function commandNamed(name: string): Promise<Command> {
   const meantName = Object.hasOwn(ALIASES, name) ? ALIASES[name] : name;
   const found = COMMANDS.find((command) => command.name === meantName);
   if (found !== undefined) return found;
-  if (LATER.includes(name)) refuseLater(name);
-  const meant = nearest(
-    name,
-    COMMANDS.filter(({ hidden }) => !hidden).map((command) => command.name),
-  );
+  if (LATER.includes(name)) {
+    throw new UsageError(
+      `Cannot run titan ${name}: it is not in this version yet`,
+      "titan help lists what is",
+    );
+  }
+  const shown = COMMANDS.filter(({ hidden }) => !hidden).map((command) => command.name);
   throw new UsageError(
-    `Cannot run titan ${name}: there is no such command` +
-      `${meant === undefined ? "" : ` (did you mean ${meant}?)`}`,
+    `Cannot run titan ${name}: there is no such command${meantHint(name, shown)}`,
     "titan help lists all",
   );
 }
 
-/** Runs one command line; says what went wrong, cleans up, and returns the exit code. */
+/** Runs one command line, reports an error, cleans up, and returns the exit code. */
 export async function runProgram(context: Context, argv: readonly string[]): Promise<number> {
   try {
     return await dispatch(context, argv);
@@ -141,9 +143,10 @@ async function dispatch(context: Context, argv: readonly string[]): Promise<numb
 
 /** `titan --mater x runs`: the flag is wrong, and not the word behind it. */
 async function strangeFlag(flag: string): Promise<UsageError> {
-  const meant = nearest(flag.slice(2), Object.keys(GLOBAL_FLAGS));
-  if (meant !== undefined)
+  const meant = meantWord(flag.slice(2), Object.keys(GLOBAL_FLAGS));
+  if (meant !== undefined) {
     return new UsageError(`Cannot run titan: unknown flag ${flag} (did you mean --${meant}?)`);
+  }
   return new UsageError(
     `Cannot run titan: unknown flag ${flag} before the command`,
     "flags of a command come behind it",
@@ -159,11 +162,12 @@ function withoutCommand(context: Context, argv: readonly string[]): number {
     context.out(overview(COMMANDS, context.columns));
     return EXIT.OK;
   }
-  if (argv.length > 0)
+  if (argv.length > 0) {
     throw new UsageError(
       `Cannot run titan ${argv.join(" ")}: expected a command`,
       "titan help lists them",
     );
+  }
   context.note(overview(COMMANDS, context.columns));
   return EXIT.USAGE;
 }

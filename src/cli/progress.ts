@@ -1,8 +1,9 @@
 /**
- * Showing a run as it goes: redrawn in place on a terminal, as lines everywhere else, as JSON for programs.
+ * Shows a run as it goes: redrawn in place on a terminal, as lines everywhere else, as JSON for
+ * programs.
  *
- * Invariants: at most ten redraws a second; what is drawn fits the terminal, so that the next redraw finds where it
- * began; nothing is drawn after `end`.
+ * Invariants: at most ten redraws a second; a drawing fits the terminal, so that the next redraw
+ * finds where it began; nothing is drawn after `end`.
  * Test: test/cli.test.ts, test/cli.text.test.ts, test/cli.terminal.test.ts
  */
 import type { RunInfo } from "#wire";
@@ -15,9 +16,9 @@ import { detailOf, howToAnswer, LOOKS, progressText, renderRun } from "./view.ts
 import { Waits, type Wait } from "./waits.ts";
 
 const REDRAW_MS = 100;
-/** While nothing happens the clocks on the screen still go. */
+/** While nothing happens, the clocks on the screen still go. */
 const IDLE_REDRAW_MS = 500;
-/** Beyond this nobody reads a line per job, and a log file would be nothing else. */
+/** With more jobs nobody reads a line per job, and a log file would hold nothing else. */
 const MAX_LINE_JOBS = 1000;
 /** Failures that get a line of their own in such a run. */
 const MAX_FAILURE_LINES = 20;
@@ -25,7 +26,7 @@ const SUMMARY_MS = 2000;
 
 export interface Progress {
   news(news: News): void;
-  /** Why jobs wait that wait now. The rows have it, too. */
+  /** The reasons of the jobs that wait now. The rows have them, too. */
   waits(waits: readonly Wait[]): void;
   /** A line for the person, between the rest. */
   note(text: string): void;
@@ -52,8 +53,8 @@ export function startProgress(options: ProgressOptions): Progress {
 class JsonProgress implements Progress {
   readonly #options: ProgressOptions;
   readonly #waits = new Waits();
-  /** What the last line about the run said. */
-  #said: string | undefined;
+  /** The status in the last line about the run. */
+  #status: string | undefined;
 
   constructor(options: ProgressOptions) {
     this.#options = options;
@@ -63,18 +64,19 @@ class JsonProgress implements Progress {
   /** The first line is about the run, and so is the last. */
   news({ jobs, run }: News): void {
     const { context, tracker } = this.#options;
-    if (this.#said === undefined) this.#sayRun(tracker.run!);
+    if (this.#status === undefined) this.#sayRun(tracker.run!);
     for (const row of jobs) context.json(jobLine(tracker.run!.id, row));
-    if (run !== undefined && (run.status !== "RUNNING" || this.#said !== "RUNNING")) this.#sayRun(run);
+    if (run === undefined) return;
+    if (run.status !== "RUNNING" || this.#status !== "RUNNING") this.#sayRun(run);
   }
 
   #sayRun(run: { id: string; name: string; status: string }): void {
-    this.#said = run.status;
+    this.#status = run.status;
     this.#options.context.json(runLine(run));
   }
 
   /**
-   * On stderr, and only what nobody but a person can mend: a stream of JSON that stands
+   * On stderr, and only the reasons that a person alone can remove: a stream of JSON that stands
    * still explains nothing.
    */
   waits(waits: readonly Wait[]): void {
@@ -126,12 +128,15 @@ class PlainProgress implements Progress {
     const { context } = this.#options;
     const { color } = LOOKS[row.status];
     const word = row.cancelling ? "cancelling" : LOOKS[row.status].word;
-    const detail = row.status === "RUNNING"
-      ? `on ${row.worker}${row.attempt > 1 ? `, attempt ${row.attempt}` : ""}`
-      : oneLine(
-          detailOf(row, row.at, howToAnswer(`${run.id}/${row.id}`, this.#options.where)),
-        );
-    return `[${durationText(Math.max(0, row.at - run.submittedAt))}] ${row.id} ${context.paint(color, word, "note")}${detail === "" ? "" : `  ${detail}`}`;
+    const how = howToAnswer(`${run.id}/${row.id}`, this.#options.where);
+    const attempt = row.attempt > 1 ? `, attempt ${row.attempt}` : "";
+    const detail =
+      row.status === "RUNNING"
+        ? `on ${row.worker}${attempt}`
+        : oneLine(detailOf(row, row.at, how));
+    const elapsed = durationText(Math.max(0, row.at - run.submittedAt));
+    const head = `[${elapsed}] ${row.id} ${context.paint(color, word, "note")}`;
+    return detail === "" ? head : `${head}  ${detail}`;
   }
 
   note(text: string): void {
@@ -182,8 +187,14 @@ class LiveProgress implements Progress {
     const { columns = 80, rows = 24 } = process.stderr;
     const lines = renderRun(tracker, {
       // One cell less: some terminals break the line when its last cell is filled.
-      width: columns - 1, height: rows, now: Date.now(), slots, unicode: context.unicode, last,
-      where: this.#options.where, paint: (color, text) => context.paint(color, text, "note"),
+      width: columns - 1,
+      height: rows,
+      now: Date.now(),
+      slots,
+      unicode: context.unicode,
+      last,
+      where: this.#options.where,
+      paint: (color, text) => context.paint(color, text, "note"),
     });
     this.#dirty = false;
     this.#drawnAt = performance.now();
@@ -197,8 +208,8 @@ class LiveProgress implements Progress {
   }
 
   /**
-   * Ctrl-Z: the shell that comes next wants a cursor. The signal that we took is not the
-   * one that stops.
+   * Ctrl-Z: the shell that comes next wants a cursor. The process stops by another signal than the
+   * one that we have caught.
    */
   #stop(): void {
     process.stderr.write(this.#drawing.end());
@@ -217,7 +228,7 @@ class LiveProgress implements Progress {
     clearInterval(this.#timer);
     process.stderr.off("resize", this.#onResize);
     process.off("SIGTSTP", this.#onStop).off("SIGCONT", this.#onContinue);
-    // A summary follows, and says what the headline says.
+    // A summary follows, and repeats the headline.
     this.#draw(this.#options.tracker.run?.status !== "RUNNING" && process.stdout.isTTY);
     process.stderr.write(this.#drawing.end());
   }

@@ -1,6 +1,6 @@
 /**
- * The folder around a pipeline file, as far as a check needs it: what is at a path, and what was
- * probably meant.
+ * The folder around a pipeline file, as far as a check needs it: the kind of thing at a path, and
+ * the path that was probably meant.
  *
  * Test: test/17-pipelines.project.test.ts
  */
@@ -11,11 +11,11 @@ import { leftOutOf } from "#project";
 import { nodeHost } from "#host";
 import { type ProjectFiles } from "#pipeline";
 
-/** Names that are compared with a missing one; a larger project is searched in part. */
+/** Names that are compared with a missing one. A larger project is searched in part. */
 const MAX_NAMES = 2000;
 
 export async function projectFiles(folder: string): Promise<ProjectFiles> {
-  // An ignore file that cannot be read is for packing to complain about, if it comes to that.
+  // Packing complains about an ignore file that cannot be read, if the project is ever packed.
   const leftOut = await leftOutOf(nodeHost(), folder).catch(() => () => undefined);
   return {
     look(path) {
@@ -44,7 +44,7 @@ function statOf(path: string): Stats | undefined {
   }
 }
 
-/** Files that would be shipped, those near the top first. */
+/** The files that would be shipped, those near the top first. */
 function filesIn(
   folder: string,
   leftOut: (path: string, isFolder: boolean) => string | undefined,
@@ -66,6 +66,6 @@ function entriesOf(folder: string): { name: string; isDirectory(): boolean }[] {
   try {
     return readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
   } catch {
-    return []; // Not ours to read: then nothing in it is suggested.
+    return []; // We may not read the folder: then nothing in it is suggested.
   }
 }

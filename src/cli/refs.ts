@@ -7,9 +7,9 @@
 import type { Client } from "#sdk";
 import type { RunInfo } from "#wire";
 import { CliError, EXIT, isRpcError, UsageError } from "./exit.ts";
-import { nearest } from "./text.ts";
+import { meantWord } from "./text.ts";
 
-/** Ids listed when a beginning fits several. */
+/** Ids that are listed when a beginning fits several runs. */
 const MAX_LISTED = 10;
 /** For somebody whose run is not there. The number is the master's. */
 const LISTED = "titan runs lists them; finished runs beyond the last 1,000 are forgotten";
@@ -28,37 +28,38 @@ export function parseRef(text: string): Ref {
   const slash = text.indexOf("/");
   if (slash < 0) return { run: text, job: undefined };
   const ref = { run: text.slice(0, slash), job: text.slice(slash + 1) };
-  if (ref.run === "" || ref.job === "")
+  if (ref.run === "" || ref.job === "") {
     throw new UsageError(`Cannot use "${text}": expected RUN or RUN/JOB`);
+  }
   return ref;
 }
 
 /**
- * Every id begins with nothing: `titan cancel "$RUN"` with RUN not set would cancel the only run
- * there is.
+ * Every id begins with the empty text: `titan cancel "$RUN"` with RUN not set would cancel the only
+ * run there is.
  */
 function refuseEmpty(text: string): void {
-  if (text === "")
-    throw new UsageError(
-      'Cannot use "": expected RUN or RUN/JOB (a variable that is not set?)',
-      "titan runs lists the runs",
-    );
+  if (text !== "") return;
+  throw new UsageError(
+    'Cannot use "": expected RUN or RUN/JOB (a variable that is not set?)',
+    "titan runs lists the runs",
+  );
 }
 
-/** Asks with the id as it was typed; only if there is no such run, looks for one that begins so. */
+/** Asks with the id as it was typed. Only if there is no such run, looks for one that begins so. */
 export async function withRun<T>(
   client: Client,
   typed: string,
   ask: (run: string) => Promise<T>,
 ): Promise<T> {
-  refuseEmpty(typed); // before it is asked for: a master says of "" only that it is not there
+  refuseEmpty(typed); // before we ask: a master says of "" only that it is not there
   if (typed === LATEST) return ask(await findRun(client, typed));
   try {
     return await ask(typed);
   } catch (error) {
     if (!isRpcError(error, "NOT_FOUND")) throw error;
     const run = await findRun(client, typed);
-    if (run === typed) throw error; // the run is there: it is the job that is not
+    if (run === typed) throw error; // the run is there, so the job is not
     return ask(run);
   }
 }
@@ -69,8 +70,9 @@ function newest(runs: readonly RunInfo[]): string {
     (a, b) => (a === undefined || b.submittedAt >= a.submittedAt ? b : a),
     undefined,
   );
-  if (last === undefined)
+  if (last === undefined) {
     throw new CliError(EXIT.ERROR, `Cannot find run "${LATEST}": there are no runs`);
+  }
   return last.id;
 }
 
@@ -93,16 +95,10 @@ export async function findRun(client: Client, typed: string): Promise<string> {
       `Cannot choose a run: "${typed}" fits ${fitting.slice(0, MAX_LISTED).join(", ")}${more}`,
     );
   }
-  const meant = nearest(
-    typed,
-    runs.map((run) => run.id),
-  );
-  const hint =
-    runs.length === 0
-      ? ": there are no runs"
-      : meant === undefined
-        ? ""
-        : ` (did you mean ${meant}?)`;
+  const ids = runs.map((run) => run.id);
+  const meant = meantWord(typed, ids);
+  const none = runs.length === 0 ? ": there are no runs" : "";
+  const hint = meant === undefined ? none : ` (did you mean ${meant}?)`;
   throw new CliError(EXIT.ERROR, `Cannot find run "${typed}"${hint}`, {
     advice: runs.length > 0 && meant === undefined ? LISTED : undefined,
   });

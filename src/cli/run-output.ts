@@ -3,11 +3,11 @@
  *
  *     history   jobs by their start; a job is opened once the lines before its start have gone
  *               out: a k-way merge
- *     live      the watch says which attempt begins; each is followed for itself, its lines as
- *               they come
+ *     live      the watch says which attempt begins; each attempt is followed on its own, and its
+ *               lines go out as they come
  *
- * Times come from the workers' clocks, so lines of two machines are in order as well as their
- * clocks are.
+ * Times come from the clocks of the workers, so the order of lines of two machines is as good as
+ * their clocks are.
  *
  * Invariants: each line once, and in a job in the order in which it was printed; at most MAX_OPEN
  * outputs are read at once.
@@ -20,13 +20,9 @@ import type { JobInfo } from "#wire";
 import { isRpcError } from "./exit.ts";
 import { LineReader, type Line } from "./output-lines.ts";
 
-/**
- * Each costs a window of 256 KiB here and a request there; a master serves 1,024 per connection.
- */
+/** Each costs 256 KiB of window here and a request there; a master serves 1,024 per connection. */
 const MAX_OPEN = 64;
-/**
- * Jobs that run at once, and are followed. Beyond this an output waits until another one has ended.
- */
+/** Running jobs that are followed at once. Beyond this an output waits until another has ended. */
 const MAX_FOLLOWED = 512;
 
 export interface JobLine extends Line {
@@ -39,7 +35,7 @@ export class Reading {
   readonly job: string;
   readonly attempt: number;
   readonly startedAt: number;
-  /** Of both streams together: the master keeps them in one order. */
+  /** Bytes of both streams together: the master keeps them in one order. */
   bytes = 0;
   isOver = false;
   readonly #lines = new LineReader();
@@ -79,7 +75,7 @@ export class Reading {
   }
 }
 
-/** What there is to read of these jobs: the latest attempt of each, or the one that is named. */
+/** The attempts to read: the latest of each job, or the one that is named. */
 export function readingsOf(jobs: readonly JobInfo[], attempt: number): Reading[] {
   const begun = jobs.filter((job) => job.attempt >= Math.max(1, attempt));
   return begun.map((job) => {
@@ -99,11 +95,11 @@ export interface HistoryOptions {
   readonly client: Client;
   readonly run: string;
   readonly readings: readonly Reading[];
-  /** Somebody will read on: a line without an end waits for it. */
+  /** The output will be read on: a line without an end waits for the rest. */
   readonly goesOn: (reading: Reading) => boolean;
 }
 
-/** All that is there, merged by time. */
+/** All output so far, merged by time. */
 export async function* history(options: HistoryOptions): AsyncGenerator<JobLine, void> {
   const waiting = [...options.readings].sort((a, b) => b.startedAt - a.startedAt);
   const open = new Set<Source>();
@@ -127,8 +123,9 @@ const timeOf = (source: Source): number => source.lines[source.at]!.at;
 
 function earliest(open: ReadonlySet<Source>): Source | undefined {
   let first: Source | undefined;
-  for (const source of open)
+  for (const source of open) {
     if (first === undefined || timeOf(source) < timeOf(first)) first = source;
+  }
   return first;
 }
 
@@ -137,7 +134,8 @@ async function fill(source: Source, { goesOn }: HistoryOptions): Promise<boolean
   source.at = 0;
   for (;;) {
     const page = await source.pages.next();
-    source.lines = page.done ? (goesOn(source.reading) ? [] : source.reading.end()) : page.value;
+    if (!page.done) source.lines = page.value;
+    else source.lines = goesOn(source.reading) ? [] : source.reading.end();
     if (source.lines.length > 0) return true;
     if (page.done) return false;
   }
@@ -146,7 +144,7 @@ async function fill(source: Source, { goesOn }: HistoryOptions): Promise<boolean
 export interface LiveOptions {
   readonly client: Client;
   readonly run: string;
-  /** Where the history has stopped, by job. */
+  /** How far the history has read, by job. */
   readonly readings: ReadonlyMap<string, Reading>;
   print(line: JobLine): Promise<void>;
 }
@@ -161,7 +159,7 @@ export async function live(options: LiveOptions): Promise<void> {
     known.set(reading.job, reading.attempt);
     while (followed.size >= MAX_FOLLOWED) await Promise.race(followed);
     const work = followAttempt(reading, options).finally(() => followed.delete(work));
-    work.catch(() => undefined); // awaited below, or by whoever waits for room
+    work.catch(() => undefined); // awaited below, or by the follower that waits for room
     followed.add(work);
   };
   const moved = async (job: string, attempt: number): Promise<void> => {
@@ -171,25 +169,28 @@ export async function live(options: LiveOptions): Promise<void> {
       else await follow(before);
     }
     // A watch may miss steps: attempts that began and ended meanwhile have printed something, too.
-    for (let next = (known.get(job) ?? 0) + 1; next <= attempt; next++)
+    for (let next = (known.get(job) ?? 0) + 1; next <= attempt; next++) {
       await follow(new Reading(job, next));
+    }
   };
   for await (const event of client.watch(run)) {
     if (event.type === "job") await moved(event.job, event.change.attempt);
-    if (event.type === "snapshot")
+    if (event.type === "snapshot") {
       for (const { id, attempt } of event.jobs) await moved(id, attempt);
+    }
   }
   await Promise.all(followed);
 }
 
-/** To its end. */
+/** Follows one attempt to its end. */
 export async function followAttempt(
   reading: Reading,
   { client, run, print }: LiveOptions,
 ): Promise<void> {
   try {
-    for await (const lines of reading.read(client, run, { follow: true }))
+    for await (const lines of reading.read(client, run, { follow: true })) {
       for (const line of lines) await print(line);
+    }
     for (const line of reading.end()) await print(line);
   } catch (error) {
     // The run was forgotten meanwhile, and its output with it.

@@ -16,18 +16,23 @@ export interface ServeOptions {
   readonly workers: number;
   readonly slots?: number | undefined;
   readonly tags?: readonly string[] | undefined;
-  /** A store of its own, unless the command line or the environment says otherwise. */
+  /** The cluster has a store of its own, unless a flag or the environment says otherwise. */
   readonly ownStore: boolean;
 }
 
 export function refuseDashboard(call: Call): void {
-  if (call.on("http")) throw new UsageError(`Cannot run titan ${call.command.name} --http: the dashboard is not in this version yet`);
+  if (!call.on("http")) return;
+  throw new UsageError(
+    `Cannot run titan ${call.command.name} --http: the dashboard is not in this version yet`,
+  );
 }
 
 export async function serve(call: Call, options: ServeOptions): Promise<number> {
   const { context } = call;
   let end: (fatal?: Error) => void = () => undefined;
-  const ended = new Promise<Error | undefined>((resolve) => { end = resolve; });
+  const ended = new Promise<Error | undefined>((resolve) => {
+    end = resolve;
+  });
   let cluster: EmbeddedCluster | undefined;
   context.onInterrupt((_signal, times) => {
     if (times > 1) {
@@ -41,30 +46,39 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
   const port = call.count("port", { min: 0, max: 65_535 }) ?? DEFAULT_MASTER.port;
   const store = await storeOf(call, options.ownStore ? { masterPort: port } : undefined);
   const [durability, graceMs] = [durabilityOf(call), await graceOf(call)];
-  const loading = await preloaded(store); // from here on nothing is mistyped
+  const loading = await preloaded(store); // from here on no flag can be wrong
   const { startEmbeddedCluster } = await import("#cluster");
   cluster = await startEmbeddedCluster({
-    workers: options.workers, slots: options.slots, tags: options.tags, port, durability, graceMs, store: loading,
+    workers: options.workers,
+    slots: options.slots,
+    tags: options.tags,
+    port,
+    durability,
+    graceMs,
+    store: loading,
     listenHost: call.text("host") ?? DEFAULT_MASTER.host,
     stateDir: call.text("state") ?? context.home,
-    token: tokenOf(call), acceptLoss: call.on("accept-loss"),
+    token: tokenOf(call),
+    acceptLoss: call.on("accept-loss"),
     onNote: (text) => context.note(`titan: ${text}`),
-    onFatal: end, giveUp: ended,
+    onFatal: end,
+    giveUp: ended,
   }).catch((error: Error) => {
-    if (error instanceof CliError && error.exitCode === EXIT.INTERRUPTED) return undefined; // as it was asked to
+    // Interrupted while it started: it did as it was asked to.
+    if (error instanceof CliError && error.exitCode === EXIT.INTERRUPTED) return undefined;
     throw error;
   });
-  if (cluster === undefined) return finish(await ended);
+  if (cluster === undefined) return exitAfter(await ended);
   context.onExit(() => cluster?.stop()); // also when announcing fails; a second stop does nothing
   announce(call, cluster, options);
   const fatal = await ended;
   await cluster.stop();
-  return finish(fatal);
+  return exitAfter(fatal);
 }
 
-function finish(fatal: Error | undefined): number {
-  if (fatal !== undefined) throw new CliError(EXIT.ERROR, `The master has stopped: ${fatal.message}`, { cause: fatal });
-  return EXIT.OK;
+function exitAfter(fatal: Error | undefined): number {
+  if (fatal === undefined) return EXIT.OK;
+  throw new CliError(EXIT.ERROR, `The master has stopped: ${fatal.message}`, { cause: fatal });
 }
 
 function durabilityOf(call: Call): "always" | "everysec" | "no" {
@@ -77,18 +91,20 @@ async function graceOf(call: Call): Promise<number | undefined> {
   const graceMs = await call.durationMs("grace");
   if (graceMs === undefined) return undefined; // a module less to load
   const { MAX_GRACE_MS } = await import("#wire");
-  if (graceMs > MAX_GRACE_MS) throw new UsageError(`Cannot use --grace ${call.text("grace")}: must be at most ${MAX_GRACE_MS / 60_000}m`);
-  return graceMs;
+  if (graceMs <= MAX_GRACE_MS) return graceMs;
+  throw new UsageError(
+    `Cannot use --grace ${call.text("grace")}: must be at most ${MAX_GRACE_MS / 60_000}m`,
+  );
 }
 
-function announce(call: Call, cluster: EmbeddedCluster, { workers, tags = [] }: ServeOptions): void {
+function announce(call: Call, cluster: EmbeddedCluster, options: ServeOptions): void {
   const { context } = call;
+  const { workers, tags = [] } = options;
   const { master, stateDir, recovered, store } = cluster;
   const address = hostPort(master);
-  if (call.json) {
-    return context.json({ type: "ready", role: call.command.name, master: address, host: master.host, port: master.port, workers, workerPids: cluster.workerPids, store: store?.url, state: stateDir, pid: process.pid, recovered, storeRecovered: store?.recovered });
-  }
-  const who = workers === 0 ? "no workers" : `${plural(workers, "worker")}${tags.length > 0 ? ` (${tags.join(", ")})` : ""}`;
+  if (call.json) return context.json(readyJson(call, cluster, workers));
+  const tagText = tags.length > 0 ? ` (${tags.join(", ")})` : "";
+  const who = workers === 0 ? "no workers" : `${plural(workers, "worker")}${tagText}`;
   const shared = store === undefined ? "" : `, store at ${store.url.replace("redis://", "")}`;
   context.out(`titan: master at ${address}, ${who}${shared}, state in ${shortPath(stateDir)}`);
   if (recovered.events + recovered.tornBytes > 0) {
@@ -99,13 +115,39 @@ function announce(call: Call, cluster: EmbeddedCluster, { workers, tags = [] }: 
   }
   for (const damage of recovered.ignored) context.note(`titan: warning: the log: ${damage}`);
   const kept = store?.recovered;
-  if (kept !== undefined && kept.keys + kept.tornBytes > 0) context.out(`titan: recovered ${plural(kept.keys, "key")} of the store${tornText(kept)}`);
-  for (const damage of store?.recovered?.ignored ?? []) context.note(`titan: warning: the store's log: ${damage}`);
+  if (kept !== undefined && kept.keys + kept.tornBytes > 0) {
+    context.out(`titan: recovered ${plural(kept.keys, "key")} of the store${tornText(kept)}`);
+  }
+  for (const damage of kept?.ignored ?? []) {
+    context.note(`titan: warning: the store's log: ${damage}`);
+  }
   const where = address === hostPort(DEFAULT_MASTER) ? "" : ` --master ${address}`;
-  context.out(workers === 0 ? `  next: titan worker${where}   then: titan run${where} FILE` : `  next: titan run${where} FILE   or: titan workers${where}   Ctrl-C stops`);
+  context.out(
+    workers === 0
+      ? `  next: titan worker${where}   then: titan run${where} FILE`
+      : `  next: titan run${where} FILE   or: titan workers${where}   Ctrl-C stops`,
+  );
 }
 
-/** What a log's end had lost: behind what was recovered from it. */
+function readyJson(call: Call, cluster: EmbeddedCluster, workers: number): object {
+  const { master, store } = cluster;
+  return {
+    type: "ready",
+    role: call.command.name,
+    master: hostPort(master),
+    host: master.host,
+    port: master.port,
+    workers,
+    workerPids: cluster.workerPids,
+    store: store?.url,
+    state: cluster.stateDir,
+    pid: process.pid,
+    recovered: cluster.recovered,
+    storeRecovered: store?.recovered,
+  };
+}
+
+/** The bytes that the end of a log has lost, as an addition to what was recovered from it. */
 export function tornText({ tornBytes }: { readonly tornBytes: number }): string {
   return tornBytes > 0 ? `; cut ${plural(tornBytes, "byte")} of an unfinished write` : "";
 }

@@ -1,10 +1,18 @@
 /**
- * `titan store dump`: what a store's folder holds, in the language of Redis.
+ * `titan store dump`: the content of a store's folder, in the language of Redis.
  *
- * Invariants: a file that was asked for is whole or not there.
+ * Invariants: the file of --out is whole or not there.
  * Test: test/cli.store.test.ts
  */
-import { closeSync, openSync, realpathSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { dumpResp } from "#store";
 import type { Call } from "./command.ts";
@@ -14,7 +22,12 @@ import { bytesText } from "./text.ts";
 export async function dump(call: Call, dir: string): Promise<number> {
   const { context } = call;
   const { host } = context;
-  if ((await host.storage.stat(join(dir, "log"))) === undefined) throw new CliError(EXIT.ERROR, `Cannot dump ${dir}: no store has its log there`, { advice: "--state DIR names another folder; a titan up has it in store of its state folder" });
+  if ((await host.storage.stat(join(dir, "log"))) === undefined) {
+    throw new CliError(EXIT.ERROR, `Cannot dump ${dir}: no store has its log there`, {
+      advice:
+        "--state DIR names another folder; a titan up has it in store of its state folder",
+    });
+  }
   await hold(call, dir);
   const file = call.text("out");
   const chunks = dumpResp({ host, dir });
@@ -26,27 +39,37 @@ export async function dump(call: Call, dir: string): Promise<number> {
     throw explained(error, file);
   });
   if (call.json) context.json({ file, bytes, state: dir });
-  else context.note(`titan: ${bytesText(bytes)} in ${file}; an empty Redis takes them with: redis-cli --pipe < ${file}`);
+  else {
+    context.note(
+      `titan: ${bytesText(bytes)} in ${file}; ` +
+        `an empty Redis takes them with: redis-cli --pipe < ${file}`,
+    );
+  }
   return EXIT.OK;
 }
 
-/** So that no store starts there meanwhile. One that runs is no reason to refuse: nobody else can tell what is in it. */
+/**
+ * Takes the lock, so that no store starts there meanwhile. A store that runs is no reason to
+ * refuse: a dump is the only way to see what it holds.
+ */
 async function hold({ context }: Call, dir: string): Promise<void> {
   try {
     const lock = await context.host.storage.lock(join(dir, "lock"));
     context.onExit(() => lock.release());
   } catch (error) {
-    // Others: a folder that may only be read, which is all we need.
-    if ((error as { code?: string }).code === "ELOCKED") context.note(`titan: ${dir} is in use: what is written there from now on is missing`);
+    // Another reason, such as a folder that may only be read, does not matter: we only read.
+    if ((error as { code?: string }).code === "ELOCKED") {
+      context.note(`titan: ${dir} is in use: what is written there from now on is missing`);
+    }
   }
 }
 
-/** Written beside it first: half a dump looks like a whole one of a smaller store. */
+/** Writes beside the file first: half a dump would look like a whole one of a smaller store. */
 async function toFile(file: string, chunks: AsyncIterable<Buffer>): Promise<number> {
   const there = statSync(file, { throwIfNoEntry: false });
-  // What is no file (a pipe, /dev/stdout) is for writing to: a rename would put a file in its place.
+  // A pipe or a device (/dev/stdout) is written to: a rename would put a file in its place.
   if (there !== undefined && !there.isFile()) return writeTo(file, chunks);
-  const target = there === undefined ? file : realpathSync(file); // a link stays one
+  const target = there === undefined ? file : realpathSync(file); // a link stays a link
   const part = `${target}.${process.pid}.part`;
   try {
     const bytes = await writeTo(part, chunks);
@@ -72,9 +95,11 @@ async function writeTo(path: string, chunks: AsyncIterable<Buffer>): Promise<num
   return bytes;
 }
 
-/** A failure of the system, which names a file that nobody has heard of, with the one that was asked for. */
+/** Names the file that was asked for in a failure of the system, which names our temporary one. */
 function explained(error: unknown, file: string): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
-  if (!(error instanceof Error) || !/^E[A-Z0-9]+$/.test(code ?? "") || error.name !== "Error") return error;
-  return new CliError(EXIT.ERROR, `Cannot write the dump to ${file}: ${message.replace(/, \w+(?: '.*)?$/s, "")}`, { cause: error });
+  if (!(error instanceof Error) || error.name !== "Error") return error;
+  if (!/^E[A-Z0-9]+$/.test(code ?? "")) return error;
+  const why = message.replace(/, \w+(?: '.*)?$/s, "");
+  return new CliError(EXIT.ERROR, `Cannot write the dump to ${file}: ${why}`, { cause: error });
 }

@@ -1,5 +1,5 @@
 /**
- * From a file to a run: reading the pipeline, finding a cluster for it, and submitting it exactly once.
+ * From a file to a run: reads the pipeline, finds a cluster for it, and submits it exactly once.
  *
  *     --master, TITAN_MASTER ──▶ that master, or exit 5
  *     neither ──▶ the default port answers ──▶ that master
@@ -7,8 +7,8 @@
  *             └─▶ anything else (no answer, an odd one, "I am full") ──▶ exit 5
  *
  * Invariants: a master that was named is the only one that is ever asked; a run goes elsewhere only
- * when it is certain that there is no master, since one that is frozen or full may have what the
- * run needs, and somebody will look for it there; a submission that may or may not have arrived is
+ * when it is certain that there is no master, since a frozen or full master may have what the run
+ * needs, and somebody will look for the run there; a submission that may or may not have arrived is
  * repeated with the same key, so that there is one run.
  * Test: test/cli.test.ts
  */
@@ -29,12 +29,21 @@ import { reconnect } from "./follow.ts";
 import { outsideStore, preloaded } from "./store-url.ts";
 import { plural } from "./text.ts";
 
-/** The YAML reader takes 8 Mi characters, and none has more than 3 bytes in UTF-8. A device or a pipe may have no end at all. */
+/**
+ * The YAML reader takes 8 Mi characters, and none has more than 3 bytes in UTF-8. A device or a
+ * pipe may have no end at all.
+ */
 const MAX_FILE_BYTES = 3 * 8 * 1024 * 1024;
+
+const FILE_PROBLEMS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  EISDIR: "it is a folder",
+  EACCES: "permission denied",
+};
 
 export interface PipelineFile {
   readonly definition: PipelineDefinition;
-  /** Relative paths in it start here. */
+  /** Relative paths in the file start here. */
   readonly folder: string;
 }
 
@@ -49,7 +58,7 @@ export async function readPipelineFile(file: string): Promise<PipelineFile> {
 }
 
 async function readText(file: string): Promise<string> {
-  const name = file === "-" ? "from stdin" : file === "" ? '""' : file;
+  const name = nameOf(file);
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
@@ -60,35 +69,52 @@ async function readText(file: string): Promise<string> {
     }
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
-    const why = code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "it is a folder" : code === "EACCES" ? "permission denied" : message;
+    const why = FILE_PROBLEMS[code ?? ""] ?? message;
     throw new CliError(EXIT.USAGE, `Cannot read pipeline ${name}: ${why}`, { cause: error });
   }
-  if (bytes > MAX_FILE_BYTES) throw new CliError(EXIT.USAGE, `Cannot read pipeline ${name}: it is longer than ${MAX_FILE_BYTES} bytes`);
+  if (bytes > MAX_FILE_BYTES) {
+    throw new CliError(
+      EXIT.USAGE,
+      `Cannot read pipeline ${name}: it is longer than ${MAX_FILE_BYTES} bytes`,
+    );
+  }
   const content = Buffer.concat(chunks);
-  // The lenient decoding would put a � where a byte was wrong, and submit that.
-  if (!isUtf8(content)) throw new CliError(EXIT.USAGE, `Cannot read pipeline ${name}: it is not UTF-8 text`);
+  // The lenient decoding would put a � in the place of a wrong byte, and we would submit that.
+  if (!isUtf8(content)) {
+    throw new CliError(EXIT.USAGE, `Cannot read pipeline ${name}: it is not UTF-8 text`);
+  }
   return content.toString("utf8");
 }
 
-/** Where a run goes. */
+function nameOf(file: string): string {
+  if (file === "-") return "from stdin";
+  return file === "" ? '""' : file;
+}
+
+/** The place where a run goes. */
 export interface Target {
   readonly client: Client;
   redial(): Promise<Client>;
-  /** Set when it exists for this run only. */
+  /** Set when the cluster exists for this run only. */
   readonly cluster: EmbeddedCluster | undefined;
   /** Flags with which other commands reach the same master. */
   readonly where: string;
 }
 
 export async function findTarget(call: Call): Promise<Target> {
-  if (call.on("embedded") && call.on("master")) throw new UsageError("Cannot run with --master and --embedded: the one names a master, the other wants a new one");
+  if (call.on("embedded") && call.on("master")) {
+    throw new UsageError(
+      "Cannot run with --master and --embedded: " +
+        "the one names a master, the other wants a new one",
+    );
+  }
   if (call.on("embedded")) return embed(call, "asked");
   const named = namedMaster(call);
   if (named !== undefined) {
     const flag = call.text("master");
     noteIdleFlags(call, named);
     const client = await dial(call, named);
-    // Who typed the address knows it; a variable may have been set long ago.
+    // A person who typed the address knows it; a variable may have been set long ago.
     if (flag === undefined) await noteMaster(call, client, named);
     const where = flag === undefined ? "" : ` --master ${flag}`;
     return { client, redial: dialer(call, named), cluster: undefined, where };
@@ -116,7 +142,10 @@ function isRefused(error: unknown): boolean {
   return false;
 }
 
-/** Another checkout's master may listen there: its state folder tells. Nothing depends on it. */
+/**
+ * The master of another checkout may listen there: its state folder tells. Nothing depends on the
+ * answer.
+ */
 async function noteMaster(call: Call, client: Client, master: Address): Promise<void> {
   const info = await client.info().catch(() => undefined);
   const state = info === undefined ? "" : ` (state in ${info.state})`;
@@ -124,8 +153,15 @@ async function noteMaster(call: Call, client: Client, master: Address): Promise<
 }
 
 function noteIdleFlags(call: Call, master: Address): void {
-  const idle = ["workers", "slots", "tags", "state"].filter((flag) => call.on(flag)).map((flag) => `--${flag}`);
-  if (idle.length > 0) call.context.note(`titan: uses the master at ${hostPort(master)}, so ${idle.join(" and ")} ${idle.length > 1 ? "have" : "has"} no effect`);
+  const idle = ["workers", "slots", "tags", "state"]
+    .filter((flag) => call.on(flag))
+    .map((flag) => `--${flag}`);
+  if (idle.length === 0) return;
+  const have = idle.length > 1 ? "have" : "has";
+  call.context.note(
+    `titan: uses the master at ${hostPort(master)}, ` +
+      `so ${idle.join(" and ")} ${have} no effect`,
+  );
 }
 
 const AT = hostPort(DEFAULT_MASTER);
@@ -135,11 +171,19 @@ const REASONS = { nobody: `no master at ${AT}; `, asked: "" } as const;
 async function embed(call: Call, why: keyof typeof REASONS): Promise<Target> {
   const { context } = call;
   if (call.on("detach")) {
-    throw new CliError(EXIT.UNREACHABLE, "Cannot run with --detach: no master is running, and a cluster for this run would end with this command", { advice: "titan up starts one that stays" });
+    throw new CliError(
+      EXIT.UNREACHABLE,
+      "Cannot run with --detach: no master is running, " +
+        "and a cluster for this run would end with this command",
+      { advice: "titan up starts one that stays" },
+    );
   }
   const stateDir = call.text("state");
   const workers = call.count("workers", { min: 1, max: 256 }) ?? 2;
-  context.note(`titan: ${REASONS[why]}starting a cluster for this run (${plural(workers, "worker")}${stateDir === undefined ? "" : `, state in ${stateDir}`})`);
+  const kept = stateDir === undefined ? "" : `, state in ${stateDir}`;
+  context.note(
+    `titan: ${REASONS[why]}starting a cluster for this run (${plural(workers, "worker")}${kept})`,
+  );
   // Until the watch takes over: leave nothing behind.
   let interrupted = false;
   context.onInterrupt((_signal, times) => {
@@ -150,53 +194,79 @@ async function embed(call: Call, why: keyof typeof REASONS): Promise<Target> {
   const url = await outsideStore(call);
   const store = await preloaded(url === undefined ? { memory: true } : { url });
   const { startEmbeddedCluster } = await import("#cluster");
-  // Anybody on this machine can reach a loopback port; only we know this.
+  // Anybody on this machine can reach a loopback port; only we know this token.
   const token = randomBytes(24).toString("hex");
   const starting = startEmbeddedCluster({
-    workers, slots: call.count("slots", { min: 1, max: MAX_SLOTS }), tags: call.tags(), stateDir, token, store,
-    durability: stateDir === undefined ? "no" : "always", // what is thrown away need not survive a power cut
+    workers,
+    slots: call.count("slots", { min: 1, max: MAX_SLOTS }),
+    tags: call.tags(),
+    stateDir,
+    token,
+    store,
+    // A state that is thrown away afterwards need not survive a power cut.
+    durability: stateDir === undefined ? "no" : "always",
     onNote: (text) => {
       if (/ended:|restarted/.test(text) || context.debug) context.note(`titan: ${text}`);
     },
   });
-  // Before it has started, not after: a Ctrl-C in between would leave its folder behind.
+  // Before the cluster has started, not after: a Ctrl-C in between would leave its folder behind.
   context.onExit(() => starting.then((cluster) => cluster.stop()));
   const cluster = await starting;
   if (interrupted) throw new CliError(EXIT.INTERRUPTED, "Cannot run: interrupted");
   const client = await dial(call, cluster.master, token);
-  return { client, redial: dialer(call, cluster.master, token), cluster, where: ` --master ${hostPort(cluster.master)}` };
+  const where = ` --master ${hostPort(cluster.master)}`;
+  return { client, redial: dialer(call, cluster.master, token), cluster, where };
 }
 
 export interface SubmitResult extends Submitted {
   readonly client: Client;
 }
 
-/** Submits, and when the connection breaks before the answer, submits again: the key makes the two one run. */
-export async function submitOnce(call: Call, target: Target, file: PipelineFile): Promise<SubmitResult> {
+/**
+ * Submits, and when the connection breaks before the answer, submits again: the key makes the two
+ * submissions one run.
+ */
+export async function submitOnce(
+  call: Call,
+  target: Target,
+  file: PipelineFile,
+): Promise<SubmitResult> {
   const { cluster } = target;
   const key = call.text("key") ?? `cli-${randomBytes(12).toString("hex")}`;
   const strict = cluster !== undefined || call.on("strict");
-  // On our own cluster nobody else will join: what its workers cannot run can never run. But first they must be there.
-  if (cluster !== undefined && file.definition.jobs.some((job) => job.requirement.length > 0)) await cluster.ready;
+  const needsTags = file.definition.jobs.some((job) => job.requirement.length > 0);
+  // No other worker will join our own cluster: what its workers cannot run can never run. So the
+  // workers must be there before the master is asked.
+  if (cluster !== undefined && needsTags) await cluster.ready;
   let { client } = target;
   for (let tries = 1; ; tries++) {
     try {
-      return { ...(await client.submit(file.definition, { key, strict, projectDir: file.folder })), client };
+      const options = { key, strict, projectDir: file.folder };
+      return { ...(await client.submit(file.definition, options)), client };
     } catch (error) {
       if (cluster !== undefined && isRpcError(error, "UNSCHEDULABLE")) {
-        throw new CliError(EXIT.UNSCHEDULABLE, (error as Error).message, { advice: "on a cluster for this run, --tags TAG,TAG gives its workers capabilities" });
+        throw new CliError(EXIT.UNSCHEDULABLE, (error as Error).message, {
+          advice: "on a cluster for this run, --tags TAG,TAG gives its workers capabilities",
+        });
       }
       if (!isConnectionError(error)) throw tries === 1 ? error : unsure(error, key);
-      const what = isRpcError(error, "DEADLINE") ? "the master has not answered yet" : "the connection broke before the master had answered";
-      call.context.note(`titan: ${what} (${(error as Error).message}); submitting again with the same key`);
+      const what = isRpcError(error, "DEADLINE")
+        ? "the master has not answered yet"
+        : "the connection broke before the master had answered";
+      const why = (error as Error).message;
+      call.context.note(`titan: ${what} (${why}); submitting again with the same key`);
       client.close();
-      client = await reconnect(target).catch((gone: unknown) => { throw unsure(gone, key); });
+      client = await reconnect(target).catch((gone: unknown) => {
+        throw unsure(gone, key);
+      });
     }
   }
 }
 
-/** An earlier try may have made a run, or may yet: only its key tells. */
+/** An earlier try may have made a run, or may make one yet: only its key tells. */
 function unsure(error: unknown, key: string): CliError {
-  const advice = `whether an earlier try was accepted is not known: the same command with --key ${key} finds out`;
+  const advice =
+    "whether an earlier try was accepted is not known: " +
+    `the same command with --key ${key} finds out`;
   return new CliError(exitCodeOf(error), (error as Error).message, { advice, cause: error });
 }

@@ -1,5 +1,6 @@
 /**
- * The end of a run, said to a person: one line, and for each failed job why, and its last words.
+ * The end of a run, said to a person: one line, and for each failed job the reason and the last
+ * lines of its output.
  *
  * Test: test/cli.test.ts
  */
@@ -13,11 +14,11 @@ import { durationText, plural, printable, shellWord } from "./text.ts";
 import type { JobRow, Tracker } from "./tracker.ts";
 import { progressText, runColor } from "./view.ts";
 
-/** Failed jobs that are shown in full; after five the reader knows what kind of day it is. */
+/** Failed jobs that are shown in full. After five the reader has seen enough. */
 const MAX_SHOWN = 5;
 const TAIL_LINES = 10;
 const MAX_LINE_CHARS = 400;
-/** Reading somebody's gigabyte of output for its last lines is not worth the wait. */
+/** A gigabyte of output is not worth reading for its last lines. */
 const TAIL_MAX_BYTES = 32 * 1024 * 1024;
 const TAIL_MAX_MS = 3000;
 
@@ -27,7 +28,7 @@ export interface SummaryOptions {
   readonly tracker: Tracker;
   /** The cluster goes away: there will be nothing to look at afterwards. */
   readonly vanishes: boolean;
-  /** Where its state stays, when the master itself goes away. */
+  /** The folder that keeps the state, when the master itself goes away. */
   readonly kept?: string | undefined;
   /** Flags that reach the same master: ` --master HOST:PORT`, or nothing. */
   readonly where: string;
@@ -45,13 +46,19 @@ export async function summarize(run: RunInfo, options: SummaryOptions): Promise<
     const more = options.vanishes ? "" : `: ${later(options, "status", run.id)}`;
     context.note(`titan: ${failed.length - MAX_SHOWN} more jobs failed${more}`);
   }
-  if (failed.length > 0 && options.vanishes) context.note("titan: this cluster ends with the run; with --state DIR its runs and their output are kept");
+  if (failed.length > 0 && options.vanishes) {
+    context.note(
+      "titan: this cluster ends with the run; " +
+        "with --state DIR its runs and their output are kept",
+    );
+  }
   warnOfLost(run, options);
   const took = durationText((run.endedAt ?? run.submittedAt) - run.submittedAt);
-  context.out(`${run.id} ${context.paint(runColor(run.status), run.status)} in ${took} (${progressText(tracker)})`);
+  const status = context.paint(runColor(run.status), run.status);
+  context.out(`${run.id} ${status} in ${took} (${progressText(tracker)})`);
 }
 
-/** Output with a hole looks like output: whoever reads it later must have been told. */
+/** Output with a hole looks like whole output, so its readers must be told of the hole. */
 function warnOfLost(run: RunInfo, { context, tracker }: SummaryOptions): void {
   const rows = [...tracker.lossy];
   for (const { id, lostOutput } of rows.slice(0, MAX_SHOWN)) {
@@ -65,7 +72,7 @@ function warnOfLost(run: RunInfo, { context, tracker }: SummaryOptions): void {
   }
 }
 
-/** How to look at it later: at this master, or at one that has its state. */
+/** How to look at the run later: at this master, or at one that has its state. */
 function later({ where, kept }: SummaryOptions, ...words: readonly string[]): string {
   if (kept === undefined) return `titan ${words[0]}${where} ${words.slice(1).join(" ")}`;
   return `titan up --state ${shellWord(kept)}, then titan ${words.join(" ")}`;
@@ -75,15 +82,23 @@ async function describeFailure(run: RunInfo, row: JobRow, options: SummaryOption
   const { context, client, vanishes } = options;
   const name = `${run.id}/${row.id}`;
   const attempt = row.attempt > 1 ? ` (attempt ${row.attempt})` : "";
-  context.note(`\n${context.paint("red", `${name} failed${attempt}`, "note")}: ${printable(row.failure?.message ?? "no reason was given")}`);
+  const title = context.paint("red", `${name} failed${attempt}`, "note");
+  context.note(`\n${title}: ${printable(row.failure?.message ?? "no reason was given")}`);
   const tail = await lastLines(client, { run: run.id, job: row.id });
   if (tail === undefined) context.note("  (its output is too long to show the end of it here)");
-  for (const line of tail ?? []) context.note(`  ${context.paint("dim", "|", "note")} ${printable(line)}`);
+  const bar = context.paint("dim", "|", "note");
+  for (const line of tail ?? []) context.note(`  ${bar} ${printable(line)}`);
   if (!vanishes) context.note(`  all of it: ${later(options, "logs", name)}`);
 }
 
-/** The last lines that a job printed, both streams together; undefined if they are too far away. */
-async function lastLines(client: Client, job: { run: string; job: string }): Promise<string[] | undefined> {
+/**
+ * The last lines that a job printed, both streams together. Undefined: it would take too long to
+ * read as far as them.
+ */
+async function lastLines(
+  client: Client,
+  job: { run: string; job: string },
+): Promise<string[] | undefined> {
   const until = performance.now() + TAIL_MAX_MS;
   const reader = new LineReader();
   const tail = new Tail<Line>(TAIL_LINES);
@@ -99,7 +114,7 @@ async function lastLines(client: Client, job: { run: string; job: string }): Pro
       take(reader.take(chunk));
     }
   } catch {
-    return []; // the failure itself has been told, and that is what matters
+    return []; // the failure itself has been told already
   }
   take(reader.end());
   const shown = tail.lines().map(({ text }) => lineText(text));
@@ -107,7 +122,7 @@ async function lastLines(client: Client, job: { run: string; job: string }): Pro
   return cut > 0 ? [`… ${plural(cut, "line")} before`, ...shown] : shown;
 }
 
-/** As a terminal would show it: a progress bar at its last state; what is too long, by its end. */
+/** As a terminal would show it: a progress bar at its last state, a long line by its end. */
 function lineText(text: string): string {
   const last = stripVTControlCharacters(text.slice(text.lastIndexOf("\r") + 1));
   return last.length > MAX_LINE_CHARS ? `…${last.slice(-MAX_LINE_CHARS)}` : last;

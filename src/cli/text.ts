@@ -1,5 +1,5 @@
 /**
- * Text for people: durations, times, tables, counts, and the nearest word.
+ * Text for people: durations, times, tables, counts, and the word that was meant.
  *
  * Invariants: nothing here writes; a width is counted in terminal cells, not in bytes.
  * Test: test/cli.text.test.ts
@@ -9,12 +9,16 @@ import { didYouMean } from "#base";
 
 export { durationText, plural } from "#base";
 
-/** The candidate that was probably meant. A prefix counts: `stat` is `status`. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  return (
-    didYouMean(word, candidates) ??
-    (word.length >= 2 ? candidates.find((candidate) => candidate.startsWith(word)) : undefined)
-  );
+/** The word that was probably meant. A prefix counts: `stat` is `status`. */
+export function meantWord(word: string, candidates: readonly string[]): string | undefined {
+  const isPrefix = (candidate: string): boolean => word.length >= 2 && candidate.startsWith(word);
+  return didYouMean(word, candidates) ?? candidates.find(isPrefix);
+}
+
+/** ` (did you mean status?)`, or nothing: the end of a message about a wrong word. */
+export function meantHint(word: string, candidates: readonly string[]): string {
+  const meant = meantWord(word, candidates);
+  return meant === undefined ? "" : ` (did you mean ${meant}?)`;
 }
 
 /** Local time, to the second: "2025-03-01 14:05:09". */
@@ -37,15 +41,15 @@ export function bytesText(bytes: number): string {
   return `${value.toFixed(value < 9.95 ? 1 : 0)} ${units[unit]}`;
 }
 
-/** The least that is worth showing of a column that was cut. */
+/** The least part of a cut column that is worth showing. */
 const MIN_CELLS = 12;
 
 /**
  * Columns as wide as their content. The last one is not padded, so that lines end where their text
  * ends.
  *
- * `room`: cells of the terminal. A table that is wider has its last column cut; one that does not
- * fit even so is written as a paragraph for each row.
+ * `room`: cells of the terminal. In a table that is wider the last column is cut. A table that does
+ * not fit even so becomes a paragraph for each row.
  */
 export function table(
   head: readonly string[],
@@ -57,17 +61,13 @@ export function table(
   const before = widths.slice(0, -1).reduce((sum, cells) => sum + cells + 2, 0);
   const left = room - before;
   if (left < Math.min(MIN_CELLS, widths.at(-1)!)) return paragraphs(head, rows);
-  const line = (row: readonly string[]): string =>
-    row
-      .map((cell, column) => {
-        return column === row.length - 1 ? clip(cell, left) : pad(cell, widths[column]!);
-      })
-      .join("  ")
-      .trimEnd();
+  const cellText = (cell: string, column: number, row: readonly string[]): string =>
+    column === row.length - 1 ? clip(cell, left) : pad(cell, widths[column]!);
+  const line = (row: readonly string[]): string => row.map(cellText).join("  ").trimEnd();
   return all.map(line).join("\n");
 }
 
-/** `name`, and below it what the other columns say. */
+/** `name`, and below it the other columns with their heads. */
 function paragraphs(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = Math.max(...head.slice(1).map(width));
   return rows
@@ -81,8 +81,8 @@ function paragraphs(head: readonly string[], rows: readonly (readonly string[])[
 }
 
 /**
- * Characters that terminals draw two cells wide: East Asian ones, and whatever is an emoji without
- * being asked to.
+ * Characters that terminals draw two cells wide: East Asian ones, and those that are an emoji even
+ * without a sign that asks for one.
  */
 const WIDE = new RegExp(
   [
@@ -97,14 +97,14 @@ const WIDE = new RegExp(
 const NOTHING = /^[\p{Mark}\p{Default_Ignorable_Code_Point}]+$/u;
 const PLAIN = /^[\x20-\x7e]*$/;
 /**
- * One cell each, without asking: Latin letters and the signs of our own drawings. Asking costs a
- * microsecond a letter.
+ * One cell each without the segmenter: Latin letters and the signs of our own drawings. The
+ * segmenter costs a microsecond a letter.
  */
 const NARROW = /^[\x20-\x7e\xa1-\xac\xae-\u02ff\u2500-\u257f·●✓✗…]*$/;
 let segmenter: Intl.Segmenter | undefined;
 
 /**
- * What a reader takes for one character: an accent belongs to its letter, and a family is one
+ * The characters as a reader counts them: an accent belongs to its letter, and a family is one
  * emoji.
  */
 function graphemes(text: string): string[] {
@@ -143,14 +143,14 @@ export function clip(text: string, cells: number): string {
 }
 
 /**
- * One line, and nothing in it that would move a cursor: what jobs and people wrote ends up on
+ * One line without anything that would move a cursor: texts that jobs and people wrote end up on
  * terminals.
  */
 export function oneLine(text: string): string {
   return printable(text.replace(/\s*\n\s*/g, " ").trim());
 }
 
-/** Begin and end of text written the other way: they would turn the rest of our line around. */
+/** Begin and end of text in the other direction: they would turn the rest of our line around. */
 const TURNS = /[\u202a-\u202e\u2066-\u2069]/;
 
 /** Colours go, and control characters become a placeholder; line ends and tabs stay. */
@@ -165,7 +165,7 @@ export function printable(text: string): string {
   return result;
 }
 
-/** A word as a shell takes it: what is printed as a command can be pasted. */
+/** A word as a shell takes it: a command that we print can be pasted. */
 export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
@@ -176,7 +176,10 @@ export function listText(items: readonly string[], named: number): string {
   return items.length > named ? `${shown} and ${items.length - named} more` : shown;
 }
 
-/** A worker without a master dials for as long as it takes, and fails for one reason each time. */
+/**
+ * Says a text only if it differs from the last one. A worker without a master dials for as long as
+ * it takes, and fails for the same reason each time.
+ */
 export function withoutRepeats(say: (text: string) => void): (text: string) => void {
   let last: string | undefined;
   return (text) => {

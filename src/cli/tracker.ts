@@ -1,10 +1,12 @@
 /**
- * What is known of a run that is being watched, and what each piece of news changes.
+ * The state of a run that is being watched, as far as it is known, and the change that each piece
+ * of news makes.
  *
- * News comes as changes and, after a gap, as the whole picture again. Whoever prints wants changes only, so a picture is
- * compared with what was known.
+ * News comes as changes and, after a gap, as the whole state again. A printer wants changes only,
+ * so a whole state is compared with the one that was known.
  *
- * Invariants: O(1) per change, whatever the size of the run; what `take` returns has really changed.
+ * Invariants: O(1) per change, whatever the size of the run; the rows that `take` returns have
+ * really changed.
  * Test: test/cli.text.test.ts
  */
 import type { RunEvent } from "#sdk";
@@ -22,19 +24,19 @@ export interface JobRow {
   startedAt: number;
   /** When that attempt ended; 0: it runs, or there was none. A gate may follow. */
   stoppedAt: number;
-  /** It failed, and is tried again at this time. */
+  /** The job failed, and is tried again at this time. */
   retryAt: number | undefined;
   failure: Failure | undefined;
-  /** It runs, and has been asked to end. */
+  /** The job runs, and has been asked to end. */
   cancelling: boolean;
-  /** Why it waits or was skipped, or its gate's question; empty while nobody has said. */
+  /** Why it waits or was skipped, or its gate's question; empty while it is unknown. */
   reason: string;
   /** Output of its latest attempt that the master could not store. */
   lostOutput: LostOutput | undefined;
 }
 
 export interface News {
-  /** Rows that changed, in the order in which they did. The same row may come again with the next news. */
+  /** Rows that changed, in the order of the changes. A row may come again with the next news. */
   readonly jobs: readonly JobRow[];
   /** The run, if its own status changed. */
   readonly run: RunInfo | undefined;
@@ -46,7 +48,13 @@ const MAX_RECENT = 100;
 /** Rows that are looked at in search of those that wait, whatever the size of the run. */
 export const MAX_SEARCH = 2000;
 
-const ENDS: ReadonlySet<JobStatus> = new Set<JobStatus>(["COMPLETED", "FAILED", "DEAD", "CANCELLED", "SKIPPED"]);
+const ENDS: ReadonlySet<JobStatus> = new Set<JobStatus>([
+  "COMPLETED",
+  "FAILED",
+  "DEAD",
+  "CANCELLED",
+  "SKIPPED",
+]);
 export const isOver = (status: JobStatus): boolean => ENDS.has(status);
 export const isFailure = (status: JobStatus): boolean => status === "FAILED" || status === "DEAD";
 
@@ -59,7 +67,7 @@ export class Tracker {
   readonly failed = new Set<JobRow>();
   /** Jobs whose output is not all there. */
   readonly lossy = new Set<JobRow>();
-  /** Jobs that ended lately, the newest last: what a screen shows when it has room. */
+  /** Jobs that ended lately, the newest last: a screen shows them when it has room. */
   readonly recent: JobRow[] = [];
   /** Finished attempts that were seen from their start, for an estimate of the rest. */
   timed = { count: 0, totalMs: 0 };
@@ -68,7 +76,9 @@ export class Tracker {
   #open = 0;
 
   take(event: RunEvent): News {
-    if (event.type === "job") return { jobs: this.#change(event.job, event.change), run: undefined };
+    if (event.type === "job") {
+      return { jobs: this.#change(event.job, event.change), run: undefined };
+    }
     if (event.type === "run") return { jobs: [], run: this.#setRun(event.run) };
     const jobs = event.jobs.flatMap((info) => this.#compare(info));
     return { jobs, run: this.#setRun(event.run) };
@@ -109,18 +119,26 @@ export class Tracker {
     const row = this.#row(id, index);
     row.reason = reason;
     row.stoppedAt = info.stoppedAt ?? 0;
-    if (row.status === status && row.attempt === attempt && row.cancelling === cancelling) return [];
+    const isKnown = row.status === status && row.attempt === attempt;
+    if (isKnown && row.cancelling === cancelling) return [];
     if (info.startedAt !== undefined) row.startedAt = info.startedAt;
     this.#move(row, {
-      status, attempt, worker, at: info.endedAt ?? info.startedAt ?? 0,
-      failure, cancelling, reason, retryAt, lostOutput: info.lostOutput,
+      status,
+      attempt,
+      worker,
+      at: info.endedAt ?? info.startedAt ?? 0,
+      failure,
+      cancelling,
+      reason,
+      retryAt,
+      lostOutput: info.lostOutput,
     });
     return [row];
   }
 
   #change(id: string, change: JobChange): JobRow[] {
     const row = this.#row(id, change.index);
-    // A job that is asked to end runs on: it has not started again.
+    // A job that is asked to end goes on: it has not started again.
     if (change.status === "RUNNING" && !change.cancelling) row.startedAt = change.at;
     else if (row.status === "RUNNING" && row.startedAt > 0 && change.status === "COMPLETED") {
       this.timed.count += 1;
@@ -135,11 +153,7 @@ export class Tracker {
   #row(id: string, index: number): JobRow {
     let row = this.#byId.get(id);
     if (row === undefined) {
-      row = {
-        id, index, status: "PENDING", attempt: 0, worker: "", at: 0, startedAt: 0, stoppedAt: 0,
-        retryAt: undefined, failure: undefined, cancelling: false, reason: "",
-        lostOutput: undefined,
-      };
+      row = newRow(id, index);
       this.#byId.set(id, row);
       this.rows.push(row);
       this.counts.set("PENDING", this.count("PENDING") + 1);
@@ -166,6 +180,25 @@ export class Tracker {
     if (row.status === "RUNNING") this.running.add(row);
     if (row.status === "WAITING") this.waiting.add(row);
     if (isFailure(row.status)) this.failed.add(row);
-    if (isOver(row.status) && this.recent.push(row) > 2 * MAX_RECENT) this.recent.splice(0, MAX_RECENT);
+    if (!isOver(row.status)) return;
+    if (this.recent.push(row) > 2 * MAX_RECENT) this.recent.splice(0, MAX_RECENT);
   }
+}
+
+function newRow(id: string, index: number): JobRow {
+  return {
+    id,
+    index,
+    status: "PENDING",
+    attempt: 0,
+    worker: "",
+    at: 0,
+    startedAt: 0,
+    stoppedAt: 0,
+    retryAt: undefined,
+    failure: undefined,
+    cancelling: false,
+    reason: "",
+    lostOutput: undefined,
+  };
 }

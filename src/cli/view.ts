@@ -1,10 +1,12 @@
 /**
- * A run in so many lines of a terminal, as text. Pure: the live view calls it ten times a second at most.
+ * A run in a few lines of a terminal, as text. Pure: the live view calls it ten times a second at
+ * most.
  *
- * A small run shows every job in its order. One that does not fit shows what matters first (running, failed, asking
- * for a person, next) and counts the rest.
+ * A small run shows every job in its order. A run that does not fit shows the jobs that matter
+ * first (running, failed, asking for a person, next) and counts the rest.
  *
- * Invariants: at most `height` lines of at most `width` cells; the cost does not grow with the run once it no longer fits.
+ * Invariants: at most `height` lines of at most `width` cells; the cost does not grow with the run
+ * once it no longer fits.
  * Test: test/cli.text.test.ts
  */
 import type { JobStatus } from "#wire";
@@ -22,7 +24,7 @@ export interface ViewOptions {
   readonly unicode: boolean;
   /** Flags with which other commands reach the master; undefined: none can. */
   readonly where?: string | undefined;
-  /** The last drawing, above a summary: no headline, and nothing about what went well if that does not fit. */
+  /** The last drawing, above a summary: no headline, and no successes if they do not fit. */
   readonly last?: boolean;
   paint(color: Color, text: string): string;
 }
@@ -46,7 +48,7 @@ export const LOOKS: Readonly<Record<JobStatus, Look>> = {
 };
 
 const MAX_NAME_CELLS = 40;
-/** Less of a question says nothing: then its whole line is cut where it ends. */
+/** A shorter piece of a question says nothing: then the whole line is cut at its end instead. */
 const MIN_QUESTION_CELLS = 8;
 
 export function renderRun(tracker: Tracker, options: ViewOptions): string[] {
@@ -55,11 +57,15 @@ export function renderRun(tracker: Tracker, options: ViewOptions): string[] {
   const room = Math.max(1, options.height - 2);
   const fits = rows.length <= room;
   const shown = fits ? rows : choose(tracker, { room: room - 1, last: options.last === true });
-  const name = Math.min(MAX_NAME_CELLS, Math.max(4, ...shown.map((row) => row.id.length)), Math.floor(options.width / 2));
+  const longest = Math.max(4, ...shown.map((row) => row.id.length));
+  const name = Math.min(MAX_NAME_CELLS, longest, Math.floor(options.width / 2));
   const lines = shown.map((row) => rowLine(row, { ...options, name, run: run.id }));
   if (options.last) return lines;
   lines.unshift(headline(tracker, options));
-  if (!fits) lines.push(options.paint("dim", clip(`  … and ${rows.length - shown.length} more of ${rows.length} jobs`, options.width)));
+  if (!fits) {
+    const more = `  … and ${rows.length - shown.length} more of ${rows.length} jobs`;
+    lines.push(options.paint("dim", clip(more, options.width)));
+  }
   return lines.slice(0, Math.max(1, options.height - 1));
 }
 
@@ -70,14 +76,20 @@ export function headline(tracker: Tracker, options: ViewOptions): string {
   const elapsedMs = (run.endedAt ?? Math.max(now, run.submittedAt)) - run.submittedAt;
   const status = run.status === "RUNNING" && run.cancelling ? "CANCELLING" : run.status;
   const left = run.status === "RUNNING" ? remainingMs(tracker, options) : undefined;
-  const parts = [progressText(tracker), durationText(elapsedMs), ...(left === undefined ? [] : [`about ${durationText(left)} left`])];
+  const parts = [progressText(tracker), durationText(elapsedMs)];
+  if (left !== undefined) parts.push(`about ${durationText(left)} left`);
   const rest = clip(parts.join("  "), Math.max(10, width - run.id.length - status.length - 4));
   return `${paint("bold", clip(run.id, width))}  ${paint(runColor(run.status), status)}  ${rest}`;
 }
 
+const RUN_COLORS: Readonly<Record<string, Color>> = {
+  COMPLETED: "green",
+  RUNNING: "cyan",
+  FAILED: "red",
+};
+
 export function runColor(status: string): Color {
-  if (status === "COMPLETED") return "green";
-  return status === "RUNNING" ? "cyan" : status === "FAILED" ? "red" : "yellow";
+  return RUN_COLORS[status] ?? "yellow";
 }
 
 /** `3/10 done, 2 running, 1 failed` */
@@ -87,11 +99,16 @@ export function progressText(tracker: Tracker): string {
   if (tracker.count("RUNNING") > 0) parts.push(`${tracker.count("RUNNING")} running`);
   if (tracker.count("WAITING") > 0) parts.push(`${tracker.count("WAITING")} waiting for a person`);
   if (failed > 0) parts.push(`${failed} failed`);
-  for (const status of ["SKIPPED", "CANCELLED"] as const) if (tracker.count(status) > 0) parts.push(`${tracker.count(status)} ${LOOKS[status].word}`);
+  for (const status of ["SKIPPED", "CANCELLED"] as const) {
+    if (tracker.count(status) > 0) parts.push(`${tracker.count(status)} ${LOOKS[status].word}`);
+  }
   return parts.join(", ");
 }
 
-/** Jobs left times how long one took so far, by as many as run at once. A guess, and only once there is something to go by. */
+/**
+ * Jobs left times how long one took so far, divided by the number that run at once. A guess, and
+ * only once some jobs have ended.
+ */
 export function remainingMs(tracker: Tracker, { slots }: { slots: number }): number | undefined {
   const { count, totalMs } = tracker.timed;
   const left = tracker.rows.length - tracker.over;
@@ -124,14 +141,16 @@ function rowLine(row: JobRow, options: ViewOptions & { name: number; run: string
   const { paint, width, name } = options;
   const room = Math.max(0, width - 15 - name);
   const how = howToAnswer(`${options.run}/${row.id}`, options.where);
-  const detail = row.status === "WAITING"
-    ? askingText(row, { how, room: room - 2 })
-    : detailOf(row, options.now, how);
-  const head = `${options.unicode ? sign : ascii} ${pad(clip(row.id, name), name)}  ${pad(word, 9)}`;
+  const detail =
+    row.status === "WAITING"
+      ? askingText(row, { how, room: room - 2 })
+      : detailOf(row, options.now, how);
+  const shownSign = options.unicode ? sign : ascii;
+  const head = `${shownSign} ${pad(clip(row.id, name), name)}  ${pad(word, 9)}`;
   return `  ${paint(color, head)}${clip(detail === "" ? "" : `  ${detail}`, room)}`.trimEnd();
 }
 
-/** A question that is too long is cut; the command that answers it is not: half of one is none. */
+/** A long question is cut. The command that answers it is not: half a command is useless. */
 function askingText(row: JobRow, { how, room }: { how: string; room: number }): string {
   const left = room - 2 - textWidth(how);
   const question = questionOf(row);
@@ -139,8 +158,8 @@ function askingText(row: JobRow, { how, room }: { how: string; room: number }): 
 }
 
 /**
- * What there is to say about a job besides its status. `how`: the command that answers a gate, or a
- * word why there is none.
+ * The words about a job besides its status. `how`: the command that answers a gate, or the reason
+ * why there is none.
  */
 export function detailOf(row: JobRow, now: number, how: string): string {
   const { status, startedAt, failure, reason } = row;
@@ -159,7 +178,7 @@ export function detailOf(row: JobRow, now: number, how: string): string {
   return oneLine(reason);
 }
 
-/** The master's sentence is `waits for approval: Ship it?`; that it waits is said by the row. */
+/** The master's sentence is `waits for approval: Ship it?`. The row itself says that it waits. */
 function questionOf({ reason }: JobRow): string {
   return oneLine(reason.replace(/^waits for approval: /, ""));
 }

@@ -1,21 +1,21 @@
 /**
- * Saying why jobs wait, to somebody who reads lines: once per job, and again only when
- * the reason changes.
+ * Says why jobs wait, to a person who reads lines: once per job, and again only when the reason
+ * changes.
  *
  *     each look:  b no worker has GPU     c no free slot on …     d no free slot on …
  *     second look, the same ──▶ "b: no worker has GPU"   "c, d: no free slot on …"
  *
- * Jobs with one reason share a line. That all slots are taken is daily life, so it is said once
- * while it lasts, and not for each job that comes to the queue meanwhile.
+ * Jobs with one reason share a line. It is normal that all slots are taken, so that is said once
+ * while it lasts, and not for each job that joins the queue meanwhile.
  *
- * Invariants: a job that waits for a moment only is not mentioned; the cost does not grow
- * with the run.
+ * Invariants: a job that waits for a moment only is not mentioned; the cost does not grow with the
+ * run.
  * Test: test/cli.text.test.ts
  */
 import type { WaitKind } from "#wire";
 import { listText, oneLine } from "./text.ts";
 
-/** Jobs that are asked about at a time: a screen holds fewer, and longer lists help nobody. */
+/** Jobs that are asked about at a time: a screen holds fewer, and a longer list helps nobody. */
 export const MAX_ASKED = 100;
 /** Jobs of one reason that are named. */
 const MAX_NAMED = 3;
@@ -36,12 +36,12 @@ export class Waits {
   /** Reasons that have been said, and that some job still has. */
   #inForce = new Set<string>();
 
-  /** What is to be said after another look: the names of jobs, and their reason. */
+  /** The lines to say after another look: the names of jobs, and their reason. */
   look(waits: readonly Wait[]): { jobs: string; reason: string }[] {
     const known = new Map<string, Known>();
     const groups = new Map<string, { jobs: string[]; reason: string }>();
     for (const wait of waits) {
-      // Whoever waits for parents is told by what its parents do.
+      // The news of the parents already tells about a job that waits for its parents.
       if (wait.kind === "parents" || wait.kind === "start") continue;
       const key = keyOf(wait);
       const before = this.#known.get(wait.job);
@@ -56,12 +56,14 @@ export class Waits {
     }
     this.#known = known;
     this.#inForce = new Set([...known.values()].filter(({ said }) => said).map(({ key }) => key));
-    return [...groups.values()]
-      .map(({ jobs, reason }) => ({ jobs: listText(jobs, MAX_NAMED), reason }));
+    return [...groups.values()].map(({ jobs, reason }) => ({
+      jobs: listText(jobs, MAX_NAMED),
+      reason,
+    }));
   }
 }
 
-/** A second less to wait, or a slot more somewhere, is not another reason. */
+/** A second less to wait, or one more slot somewhere, is not another reason. */
 function keyOf({ kind, reason }: Wait): string {
   return `${kind} ${reason.replace(/\b\d+(\.\d+)?\b/g, "#")}`;
 }

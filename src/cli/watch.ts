@@ -1,5 +1,6 @@
 /**
- * Watching with everything around it: progress, Ctrl-C, a time limit, and the summary. `titan run` and `titan watch`.
+ * Watches a run with everything around it: progress, Ctrl-C, a time limit, and the summary. For
+ * `titan run` and `titan watch`.
  *
  *     ended ──▶ summary, 0 or 3
  *     Ctrl-C ──▶ detach, 130          on a cluster of our own: cancel, wait for the end, 130
@@ -18,17 +19,17 @@ import { exitOf, summarize } from "./summary.ts";
 import { durationText } from "./text.ts";
 import { Tracker } from "./tracker.ts";
 
-/** A cancelled job has 5 s until it is killed; its report needs a moment. */
+/** A cancelled job has 5 s until it is killed, and its report needs a moment. */
 const CANCEL_MS = 7000;
 
 export interface WatchOptions extends Target {
   readonly run: string;
   readonly timeoutMs: number | undefined;
-  /** Set by whoever has just submitted it. */
+  /** Set by the command that has just submitted the run. */
   readonly submitted?: { readonly id: string; readonly name: string };
 }
 
-/** Why we stop before the run does. */
+/** The reason to stop before the run does. */
 class Leave extends Error {
   readonly exitCode: number;
   constructor(exitCode: number, message: string) {
@@ -46,14 +47,26 @@ export async function watchToEnd(call: Call, options: WatchOptions): Promise<num
     if (times > 1) process.exit(EXIT.INTERRUPTED);
     leaving.abort(new Leave(EXIT.INTERRUPTED, signal === "SIGINT" ? "interrupted" : signal));
   });
-  const timer = timeoutMs === undefined ? undefined : setTimeout(() => leaving.abort(new Leave(EXIT.TIMED_OUT, `not over after ${durationText(timeoutMs)}`)), timeoutMs);
+  const timer =
+    timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => {
+          const text = `not over after ${durationText(timeoutMs)}`;
+          leaving.abort(new Leave(EXIT.TIMED_OUT, text));
+        }, timeoutMs);
   const slots = context.live && !call.json ? await countSlots(options) : 0;
   const progress = startProgress({
-    context, tracker, json: call.json, slots, where: cluster === undefined ? where : undefined,
+    context,
+    tracker,
+    json: call.json,
+    slots,
+    where: cluster === undefined ? where : undefined,
     submitted: options.submitted,
   });
   try {
-    const ended = await followRun({ client, redial: options.redial, run, tracker, progress, signal: leaving.signal });
+    const { signal } = leaving;
+    const { redial } = options;
+    const ended = await followRun({ client, redial, run, tracker, progress, signal });
     progress.end();
     if (!call.json) {
       const state = call.text("state");
@@ -70,7 +83,12 @@ export async function watchToEnd(call: Call, options: WatchOptions): Promise<num
     }
     if (cluster !== undefined) await cancelOwn(options, { tracker, progress, why: error.message });
     progress.end();
-    if (cluster === undefined) context.note(`titan: ${error.message}; ${run} goes on. Watch it again with: titan watch${where} ${run}`);
+    if (cluster === undefined) {
+      context.note(
+        `titan: ${error.message}; ${run} goes on. ` +
+          `Watch it again with: titan watch${where} ${run}`,
+      );
+    }
     return error.exitCode;
   } finally {
     clearTimeout(timer);
@@ -87,20 +105,31 @@ async function countSlots({ client }: WatchOptions): Promise<number> {
   return workers.reduce((sum, worker) => sum + (worker.connected ? worker.slots : 0), 0);
 }
 
-/** Our cluster ends with us, so the run cannot go on: end it properly, and show how it ended. */
-async function cancelOwn(options: WatchOptions, shown: { tracker: Tracker; progress: Progress; why: string }): Promise<RunInfo | undefined> {
+/** Our cluster ends with us, so the run cannot go on: we end it properly, and show how it ended. */
+async function cancelOwn(
+  options: WatchOptions,
+  shown: { tracker: Tracker; progress: Progress; why: string },
+): Promise<RunInfo | undefined> {
   const { run } = options;
-  shown.progress.note(`${shown.why}; cancelling ${run}, because its cluster ends with this command (again: leave at once)`);
+  shown.progress.note(
+    `${shown.why}; cancelling ${run}, because its cluster ends with this command ` +
+      "(again: leave at once)",
+  );
   try {
     const client = await live(options);
     await client.cancel(run);
-    return await followRun({ client, redial: options.redial, run, ...shown, signal: AbortSignal.timeout(CANCEL_MS) });
+    const signal = AbortSignal.timeout(CANCEL_MS);
+    return await followRun({ client, redial: options.redial, run, ...shown, signal });
   } catch {
-    return undefined; // what does not end in time is killed with the cluster
+    return undefined; // a job that does not end in time is killed with the cluster
   }
 }
 
 function gaveUp(error: unknown, { run, where, cluster }: WatchOptions): unknown {
-  if (!(error instanceof CliError) || error.exitCode !== EXIT.UNREACHABLE || cluster !== undefined) return error;
-  return new CliError(EXIT.UNREACHABLE, error.message, { advice: `${run} is not lost: once the master is back, titan watch${where} ${run}`, cause: error });
+  if (!(error instanceof CliError) || error.exitCode !== EXIT.UNREACHABLE) return error;
+  if (cluster !== undefined) return error;
+  return new CliError(EXIT.UNREACHABLE, error.message, {
+    advice: `${run} is not lost: once the master is back, titan watch${where} ${run}`,
+    cause: error,
+  });
 }

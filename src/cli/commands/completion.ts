@@ -1,16 +1,17 @@
 /**
- * `titan completion`: what a shell needs to complete, and `titan __complete`, which it asks with
- * every Tab.
+ * `titan completion`: the scripts that complete in a shell, and `titan __complete`, which the
+ * scripts ask with every Tab.
  *
- * The scripts know nothing of commands or flags, so they do not get old: all that is in
+ * The scripts know nothing of commands or flags, so they do not get old: that knowledge is in
  * complete.ts.
+ * Test: test/cli.completion.test.ts
  */
 import type { Client } from "#sdk";
 import { DEFAULT_MASTER, parseAddress } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { complete, type Completion } from "../complete.ts";
 import { EXIT, UsageError } from "../exit.ts";
-import { nearest, oneLine } from "../text.ts";
+import { meantHint, oneLine } from "../text.ts";
 
 const SHELLS = ["bash", "zsh", "fish"] as const;
 /** A person holds the Tab key. A master on this machine answers in a few milliseconds. */
@@ -37,9 +38,7 @@ export function completionCommand(): Command {
     async run({ context, args: [shell] }) {
       const script = { bash: BASH, zsh: ZSH, fish: FISH }[shell as (typeof SHELLS)[number]];
       if (script === undefined) {
-        const meant = nearest(shell!, SHELLS);
-        const hint =
-          meant === undefined ? ": there are bash, zsh and fish" : ` (did you mean ${meant}?)`;
+        const hint = meantHint(shell!, SHELLS) || ": there are bash, zsh and fish";
         throw new UsageError(`Cannot write completion for "${shell}"${hint}`);
       }
       context.out(script);
@@ -89,8 +88,9 @@ async function connectSoon(
 /** A candidate per line, behind a tab what it is. */
 function print({ context }: Call, found: Completion): void {
   if (typeof found === "string") return context.out(`:${found}`);
-  for (const { value, note } of found)
+  for (const { value, note } of found) {
     context.out(note === "" ? value : `${value}\t${oneLine(note)}`);
+  }
 }
 
 const BASH = `# titan completion for bash: source <(titan completion bash)

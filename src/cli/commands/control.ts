@@ -1,4 +1,8 @@
-/** `titan cancel`, `titan retry`: changing what happens to a run. */
+/**
+ * `titan cancel`, `titan retry`: changing what happens to a run.
+ *
+ * Test: test/cli.test.ts
+ */
 import type { Client } from "#sdk";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
@@ -12,7 +16,12 @@ export const cancel: Command = {
   summary: "cancel a run, or one job of it",
   usage: "RUN[/JOB]",
   args: [1, 1],
-  flags: { wait: { type: "boolean", summary: "return when it is over, not when it has been asked to end" } },
+  flags: {
+    wait: {
+      type: "boolean",
+      summary: "return when it is over, not when it has been asked to end",
+    },
+  },
   notes: [
     "What runs gets SIGTERM, and SIGKILL 5 s later; until then it is cancelling. " +
       "What waits is cancelled at once. Cancelling what has ended changes nothing.",
@@ -23,9 +32,12 @@ export const cancel: Command = {
     const { context } = call;
     const ref = parseRef(call.args[0]!);
     const client = await openMaster(call);
-    const { run, jobs } = await withRun(client, ref.run, async (id) => ({ run: id, jobs: await client.cancel(id, ref.job) }));
+    const { run, jobs } = await withRun(client, ref.run, async (id) => {
+      return { run: id, jobs: await client.cancel(id, ref.job) };
+    });
     const what = ref.job === undefined ? run : `${run}/${ref.job}`;
-    const status = call.on("wait") ? await waitForEnd(client, run, ref.job) : (await currentStatus(client, run, ref.job)).status;
+    const ask = call.on("wait") ? waitForEnd : currentStatus;
+    const status = await ask(client, run, ref.job);
     const over = ref.job === undefined ? status !== "RUNNING" : isOver(status as never);
     if (call.json) context.json({ run, job: ref.job ?? null, jobs, status, cancelling: !over });
     else context.out(`${what} ${cancelText({ run, jobs, status, over })}`);
@@ -34,7 +46,7 @@ export const cancel: Command = {
 };
 
 /**
- * `jobs`: those that this command has touched. None: somebody had asked before, or there was
+ * `jobs`: the number that this command has touched. None: somebody had asked before, or there was
  * nothing to cancel.
  */
 function cancelText(
@@ -47,19 +59,27 @@ function cancelText(
   return `${asked}; titan watch ${run} sees it end`;
 }
 
-async function currentStatus(client: Client, run: string, job: string | undefined): Promise<{ status: string }> {
-  if (job !== undefined) return { status: (await client.status(run, job)).jobs[0]!.status };
-  return { status: (await client.runs()).find((info) => info.id === run)?.status ?? "RUNNING" };
+async function currentStatus(
+  client: Client,
+  run: string,
+  job: string | undefined,
+): Promise<string> {
+  if (job !== undefined) return (await client.status(run, job)).jobs[0]!.status;
+  return (await client.runs()).find((info) => info.id === run)?.status ?? "RUNNING";
 }
 
 async function waitForEnd(client: Client, run: string, job: string | undefined): Promise<string> {
   for await (const event of client.watch(run)) {
-    if (job === undefined && event.type !== "job" && event.run.status !== "RUNNING") return event.run.status;
-    if (event.type === "job" && event.job === job && isOver(event.change.status)) return event.change.status;
+    if (job === undefined && event.type !== "job" && event.run.status !== "RUNNING") {
+      return event.run.status;
+    }
+    if (event.type === "job" && event.job === job && isOver(event.change.status)) {
+      return event.change.status;
+    }
     const row = event.type === "snapshot" ? event.jobs.find((info) => info.id === job) : undefined;
     if (row !== undefined && isOver(row.status)) return row.status;
   }
-  return (await currentStatus(client, run, job)).status;
+  return currentStatus(client, run, job);
 }
 
 export const retry: Command = {
@@ -67,13 +87,23 @@ export const retry: Command = {
   summary: "give failed jobs of a run another chance",
   usage: "RUN",
   args: [1, 1],
-  flags: { from: { type: "string", value: "JOB", summary: "this job and all that depend on it, even if they completed" } },
-  notes: ["Without --from: everything that did not complete. Results of the jobs that did are kept."],
+  flags: {
+    from: {
+      type: "string",
+      value: "JOB",
+      summary: "this job and all that depend on it, even if they completed",
+    },
+  },
+  notes: [
+    "Without --from: everything that did not complete. Results of the jobs that did are kept.",
+  ],
   examples: ["titan retry nightly-7k2m", "titan retry nightly-7k2m --from train"],
   async run(call: Call): Promise<number> {
     const { context } = call;
     const client = await openMaster(call);
-    const { run, jobs } = await withRun(client, call.args[0]!, async (id) => ({ run: id, jobs: await client.retry(id, call.text("from")) }));
+    const { run, jobs } = await withRun(client, call.args[0]!, async (id) => {
+      return { run: id, jobs: await client.retry(id, call.text("from")) };
+    });
     if (call.json) context.json({ run, jobs });
     else context.out(`${run}: ${plural(jobs, "job")} will run again; titan watch ${run}`);
     return EXIT.OK;

@@ -1,4 +1,8 @@
-/** `titan dead`: the letters that nobody could deliver. */
+/**
+ * `titan dead`: the jobs whose retries are spent.
+ *
+ * Test: test/cli.lists.test.ts
+ */
 import type { DeadLetter } from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
@@ -15,28 +19,43 @@ export const dead: Command = {
   args: [0, 0],
   flags: {},
   notes: [
-    "A job is dead when it has used up more than one try, or when one worker after another was lost while it ran. It stays on the list until it is retried, or its run is forgotten.",
+    "A job is dead when it has used up more than one try, or when one worker after another was " +
+      "lost while it ran. It stays on the list until it is retried, or its run is forgotten.",
     "A job with a single try that fails is FAILED, and is not listed: titan status has it.",
   ],
   examples: ["titan dead", "titan dead --json"],
   async run(call: Call): Promise<number> {
     const { context } = call;
     const found = await (await openMaster(call)).deadLetters();
-    if (call.json) return context.json(found.map(letterJson)), EXIT.OK;
-    if (found.length === 0) return context.note("titan: no job has spent its retries"), EXIT.OK;
-    const rows = found.map((letter) => [`${letter.run}/${letter.job}`, triesText(letter), timeText(letter.endedAt), clip(oneLine(letter.failure?.message ?? ""), MAX_WHY_CELLS)]);
+    if (call.json) {
+      context.json(found.map(deadJson));
+      return EXIT.OK;
+    }
+    const last = found.at(-1);
+    if (last === undefined) {
+      context.note("titan: no job has spent its retries");
+      return EXIT.OK;
+    }
+    const rows = found.map((letter) => [
+      `${letter.run}/${letter.job}`,
+      triesText(letter),
+      timeText(letter.endedAt),
+      clip(oneLine(letter.failure?.message ?? ""), MAX_WHY_CELLS),
+    ]);
     context.out(table(["RUN/JOB", "ATTEMPTS", "WHEN", "WHY"], rows, context.columns));
-    const { run, job } = found.at(-1)!;
-    context.note(`titan: once the reason is gone: titan retry RUN --from JOB, such as: titan retry ${run} --from ${job}`);
+    context.note(
+      "titan: once the reason is gone: titan retry RUN --from JOB, " +
+        `such as: titan retry ${last.run} --from ${last.job}`,
+    );
     return EXIT.OK;
   },
 };
 
-/** `3`, and how many of them went down with their worker: `6 (5 lost)`. */
+/** `3`, or with the attempts that ended because their worker was lost: `6 (5 lost)`. */
 function triesText({ attempts, losses }: DeadLetter): string {
   return losses === 0 ? String(attempts) : `${attempts} (${losses} lost)`;
 }
 
-function letterJson({ failure, ...letter }: DeadLetter): object {
+function deadJson({ failure, ...letter }: DeadLetter): object {
   return { ...letter, failure: failure === undefined ? null : failureJson(failure) };
 }

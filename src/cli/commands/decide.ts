@@ -1,4 +1,8 @@
-/** `titan approve`, `titan reject`: a person's answer to a gate. */
+/**
+ * `titan approve`, `titan reject`: a person's answer to a gate.
+ *
+ * Test: test/cli.test.ts
+ */
 import type { Client } from "#sdk";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
@@ -8,7 +12,8 @@ import { oneLine, timeText } from "../text.ts";
 
 const notes = [
   "GATE is RUN/JOB as titan gates prints it; RUN alone is enough while one gate of it is open.",
-  "The first answer counts, and is never changed. Whoever comes later is told what it was; if it was the other one, the exit code is 1.",
+  "The first answer counts, and is never changed. Whoever comes later is told what it was; " +
+    "if it was the other one, the exit code is 1.",
 ];
 
 function decision(name: "approve" | "reject", summary: string): Command {
@@ -17,9 +22,19 @@ function decision(name: "approve" | "reject", summary: string): Command {
     summary,
     usage: "GATE",
     args: [1, 1],
-    flags: { comment: { type: "string", value: "TEXT", mayBeEmpty: true, summary: "kept with the decision" } },
+    flags: {
+      comment: {
+        type: "string",
+        value: "TEXT",
+        mayBeEmpty: true,
+        summary: "kept with the decision",
+      },
+    },
     notes,
-    examples: [`titan ${name} nightly-7k2m/train`, `titan ${name} nightly --comment "looked at the numbers"`],
+    examples: [
+      `titan ${name} nightly-7k2m/train`,
+      `titan ${name} nightly --comment "looked at the numbers"`,
+    ],
     run: (call) => decide(call, name === "approve"),
   };
 }
@@ -40,8 +55,13 @@ async function decide(call: Call, wanted: boolean): Promise<number> {
   const { approved, by, at, already } = result;
   if (call.json) context.json({ gate, approved, by, comment: result.comment, at, already });
   else {
-    const verdict = context.paint(approved ? "green" : "red", approved ? "approved" : "rejected");
-    context.out(`${gate} ${already ? "had been " : ""}${verdict} by ${by} at ${timeText(at)}${result.comment === "" ? "" : `: ${oneLine(result.comment)}`}`);
+    const answered = context.paint(
+      approved ? "green" : "red",
+      approved ? "approved" : "rejected",
+    );
+    const had = already ? "had been " : "";
+    const said = result.comment === "" ? "" : `: ${oneLine(result.comment)}`;
+    context.out(`${gate} ${had}${answered} by ${by} at ${timeText(at)}${said}`);
   }
   return approved === wanted ? EXIT.OK : EXIT.ERROR;
 }
@@ -51,8 +71,13 @@ async function nameGate(client: Client, text: string): Promise<{ run: string; jo
   const { run: typed, job } = parseRef(text);
   if (job !== undefined) return { run: typed, job };
   const run = await findRun(client, typed);
-  const open = (await client.gates()).map((gate) => gate.id).filter((id) => id.startsWith(`${run}/`));
+  const open = (await client.gates())
+    .map((gate) => gate.id)
+    .filter((id) => id.startsWith(`${run}/`));
   if (open.length === 1) return { run, job: open[0]!.slice(run.length + 1) };
-  const found = open.length === 0 ? "none of its gates is open" : `it has ${open.length} open gates: ${open.join(", ")}`;
+  const found =
+    open.length === 0
+      ? "none of its gates is open"
+      : `it has ${open.length} open gates: ${open.join(", ")}`;
   throw new CliError(EXIT.ERROR, `Cannot choose a gate of ${run}: ${found}`);
 }

@@ -1,4 +1,8 @@
-/** `titan doctor`: what could be in the way on this machine, and what to do about it. */
+/**
+ * `titan doctor`: what could be in the way on this machine, and what to do about it.
+ *
+ * Test: test/cli.doctor.test.ts
+ */
 import { spawnSync } from "node:child_process";
 import {
   closeSync,
@@ -18,15 +22,15 @@ import type { Client } from "#sdk";
 import { DEFAULT_MASTER, dial, namedMaster, tokenOf } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT, exitCodeOf, isRpcError } from "../exit.ts";
-import { checkLock, checkStorePort, portTrouble, type Finding } from "../health.ts";
+import { checkLock, checkStorePort, whyPortTaken, type Finding } from "../health.ts";
 import { DEFAULT_STORE_PORT } from "../store-url.ts";
 import { durationText, plural, timeText } from "../text.ts";
 
 const NODE_NEEDED = [20, 15] as const;
-/** A submission waits for one fsync: a person notices ten times this, a busy master this. */
+/** A submission waits for one fsync. A busy master notices this delay, a person ten times it. */
 const SLOW_FSYNC_MS = 20;
 const FSYNCS = 10;
-/** Times in tables come from the master's clock and ages from ours: beyond this they look wrong. */
+/** Times in tables come from the master's clock, ages from ours: beyond this they look wrong. */
 const CLOCK_MS = 2000;
 
 export const doctor: Command = {
@@ -73,26 +77,18 @@ function checkNode(): Finding {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   const enough = major > NODE_NEEDED[0] || (major === NODE_NEEDED[0] && minor >= NODE_NEEDED[1]);
   const found = `${process.version} on ${process.platform} ${process.arch}`;
-  if (process.platform === "win32")
-    return {
-      check: "node",
-      level: "fail",
-      found,
-      advice: "jobs need POSIX process groups and signals: use WSL",
-    };
-  return enough
-    ? { check: "node", level: "ok", found }
-    : {
-        check: "node",
-        level: "fail",
-        found,
-        advice: `Titan needs Node ${NODE_NEEDED.join(".")} or newer`,
-      };
+  if (process.platform === "win32") {
+    const advice = "jobs need POSIX process groups and signals: use WSL";
+    return { check: "node", level: "fail", found, advice };
+  }
+  if (enough) return { check: "node", level: "ok", found };
+  const advice = `Titan needs Node ${NODE_NEEDED.join(".")} or newer`;
+  return { check: "node", level: "fail", found, advice };
 }
 
 /**
- * Writes where the log would be, as the log would: it is the disk that decides how fast submissions
- * are answered.
+ * Writes to the place of the log in the way of the log: the speed of the disk decides how fast
+ * submissions are answered.
  */
 function checkState(dir: string): Finding {
   const check = "state";
@@ -135,16 +131,16 @@ function checkState(dir: string): Finding {
       advice: "choose another folder with --state or TITAN_HOME",
     };
   } finally {
-    for (const folder of made) removeIfEmpty(folder); // only looking
+    for (const folder of made) removeIfEmpty(folder); // a check leaves nothing behind
   }
 }
 
 /**
- * Of a folder that an older version made, or somebody else: what is new in it is closed, and it may
- * be open itself.
+ * A folder that an older version made, or somebody else, may be open to others, although the files
+ * that are new in it are closed.
  */
 function checkModes(state: string): Finding[] {
-  // What cannot be looked at has been told by the check of the folder.
+  // The check of the folder has told already about a folder that cannot be looked at.
   const mode = existsSync(state) ? statSync(state).mode : 0;
   if ((mode & 0o077) === 0) return [];
   const octal = (mode & 0o777).toString(8).padStart(4, "0");
@@ -153,9 +149,7 @@ function checkModes(state: string): Finding[] {
   return [{ check: "access", level: "warn", found, advice: `chmod -R go= '${state}'` }];
 }
 
-/**
- * What earlier starts have cut from the logs or lost of them: nobody sees it in what they hold now.
- */
+/** Cuts and losses of earlier starts: they do not show in the content that the logs have now. */
 async function checkLogs(call: Call, state: string): Promise<Finding[]> {
   const { readRecoveries } = await import("#log");
   const findings: Finding[] = [];
@@ -177,7 +171,7 @@ async function checkLogs(call: Call, state: string): Promise<Finding[]> {
   return findings;
 }
 
-/** Never recursive: a master may have moved in meanwhile. */
+/** Never recursive: a master may have begun to use the folder meanwhile. */
 function removeIfEmpty(folder: string): void {
   try {
     rmdirSync(folder);
@@ -214,7 +208,7 @@ async function checkMaster(call: Call, state: string): Promise<Finding[]> {
   } catch (error) {
     const lock = given(await checkLock(state, undefined));
     const isAway = exitCodeOf(error) === EXIT.UNREACHABLE;
-    // A master that is full, or something that does not say what it is, is not a free port.
+    // A full master, or a program that does not answer as a master does, is not a free port.
     const isFull = /at its limit of/.test((error as Error).message);
     if (named !== undefined || !isAway || isFull) {
       const found = (error as Error).message;
@@ -278,7 +272,7 @@ function diskFull(message: string): Finding {
   };
 }
 
-/** A master that says no is there: looking for it elsewhere would not help. */
+/** A master that refuses is there: other addresses would not help. */
 function masterAdvice(call: Call, error: unknown): string {
   if (exitCodeOf(error) !== EXIT.UNAUTHORIZED) return "check the address, and that the master runs";
   const flag = call.on("token") ? "--token" : "TITAN_TOKEN";
@@ -287,7 +281,7 @@ function masterAdvice(call: Call, error: unknown): string {
   return `the master wants the token that it was started with (TITAN_TOKEN there), and ${given}`;
 }
 
-/** By way of the master. A cluster without one is none of a doctor's business. */
+/** Asks through the master. A cluster without a store needs no check. */
 async function checkStore(client: Client): Promise<Finding[]> {
   const check = "store";
   const sentAt = performance.now();
@@ -316,29 +310,25 @@ async function checkStore(client: Client): Promise<Finding[]> {
 }
 
 function checkClock(differenceMs: number): Finding {
-  const found = `this clock and the master's differ by ${Math.round(Math.abs(differenceMs))} ms`;
-  return Math.abs(differenceMs) <= CLOCK_MS
-    ? { check: "clock", level: "ok", found }
-    : {
-        check: "clock",
-        level: "warn",
-        found,
-        advice: "ages and times in tables will look wrong; leases do not mind. Run an NTP client",
-      };
+  const apart = Math.round(Math.abs(differenceMs));
+  const found = `this clock and the master's differ by ${apart} ms`;
+  if (Math.abs(differenceMs) <= CLOCK_MS) return { check: "clock", level: "ok", found };
+  const advice = "ages and times in tables will look wrong; leases do not mind. Run an NTP client";
+  return { check: "clock", level: "warn", found, advice };
 }
 
 /** No master there: could there be one? */
 async function checkPort(port: number): Promise<Finding> {
   const check = "port";
-  const trouble = await portTrouble(port);
-  if (trouble === undefined) {
+  const taken = await whyPortTaken(port);
+  if (taken === undefined) {
     return {
       check,
       level: "ok",
       found: `${port} is free; no master runs on this machine (titan up starts one)`,
     };
   }
-  const found = `${port} is in use by a program that is no Titan master (${trouble})`;
+  const found = `${port} is in use by a program that is no Titan master (${taken})`;
   return {
     check,
     level: "warn",

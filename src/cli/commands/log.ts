@@ -1,10 +1,14 @@
-/** `titan log`, also `titan eventlog`: reading a log, checking it, cutting off what is damaged. */
+/**
+ * `titan log`, also `titan eventlog`: reading a log, checking it, cutting off damage.
+ *
+ * Test: test/cli.eventlog.test.ts
+ */
 import { realpathSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import type { LogInspection, LogProblem, PastRecovery } from "#log";
+import type { LogInspection, LogProblem, LogRepair, PastRecovery } from "#log";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
-import { bytesText, nearest, plural, table, timeText } from "../text.ts";
+import { bytesText, meantHint, plural, table, timeText } from "../text.ts";
 
 const ACTIONS = ["show", "inspect", "verify", "repair"] as const;
 
@@ -25,8 +29,10 @@ export const log: Command = {
     "show prints a line per event: its number, when, its type, and what happened. With --json it " +
       "is an object per line. Of a store it prints a line per command, with the key and without " +
       "the values.",
-    "verify exits 1 if anything is wrong. A torn tail is not: it is what a crash leaves, and the next start cuts it.",
-    "repair cuts at the first problem and keeps what it cut in files named *.damaged beside the log. Records behind the cut are lost to the log.",
+    "verify exits 1 if anything is wrong. A torn tail is not: it is what a crash leaves, and the " +
+      "next start cuts it.",
+    "repair cuts at the first problem and keeps what it cut in files named *.damaged beside the " +
+      "log. Records behind the cut are lost to the log.",
   ],
   examples: [
     "titan log show .titan",
@@ -38,8 +44,9 @@ export const log: Command = {
     const [action, dir] = call.args as [string, string];
     if (!ACTIONS.includes(action as never)) await refuseAction(action);
     const folders = findLog(dir, action);
-    if (call.on("dry-run") && action !== "repair")
+    if (call.on("dry-run") && action !== "repair") {
       throw new UsageError(`Cannot run titan log ${action} --dry-run: it changes nothing anyway`);
+    }
     if (call.on("run") && action !== "show") {
       throw new UsageError(`Cannot run titan log ${action} --run: it is a flag of titan log show`);
     }
@@ -50,21 +57,21 @@ export const log: Command = {
 };
 
 async function refuseAction(action: string): Promise<never> {
-  const meant = nearest(action, ACTIONS);
-  const hint = meant === undefined ? "" : ` (did you mean ${meant}?)`;
   const known = "show, inspect, verify and repair";
+  const hint = meantHint(action, ACTIONS);
   throw new UsageError(`Cannot run titan log ${action}: there are ${known}${hint}`);
 }
 
 interface Folders {
   readonly log: string;
-  /** Where a master's lock would be; undefined for a log folder on its own, a copy say. */
+  /** The place of a master's lock; undefined for a log folder on its own, such as a copy. */
   readonly lock: string | undefined;
 }
 
 function findLog(dir: string, action: string): Folders {
-  if (!isFolder(dir))
+  if (!isFolder(dir)) {
     throw new CliError(EXIT.ERROR, `Cannot ${action} the log in ${dir}: there is no such folder`);
+  }
   const inside = join(dir, "log");
   if (isFolder(inside)) return { log: inside, lock: join(dir, "lock") };
   const real = realpathSync(dir);
@@ -90,9 +97,13 @@ async function inspect(call: Call, { log: dir }: Folders): Promise<number> {
   const { context } = call;
   const { inspectLog } = await import("#log");
   const found = await inspectLog(context.host, dir);
-  if (call.json) return (context.json(found), EXIT.OK);
-  if (isNoLog(found))
+  if (call.json) {
+    context.json(found);
+    return EXIT.OK;
+  }
+  if (isNoLog(found)) {
     throw new CliError(EXIT.ERROR, `Cannot inspect the log in ${dir}: there is none`);
+  }
   const range = found.range === undefined ? "" : ` (${found.range.from} to ${found.range.to})`;
   context.out(
     `log ${found.id ?? "of unknown id"} in ${dir}: ` +
@@ -115,19 +126,21 @@ async function inspect(call: Call, { log: dir }: Folders): Promise<number> {
     ]),
   ];
   context.out(table(["FILE", "KIND", "NUMBERS", "HOLDS", "SIZE"], rows, context.columns));
-  if (found.tornBytes > 0)
+  if (found.tornBytes > 0) {
     context.out(
       `\ntorn tail: ${plural(found.tornBytes, "byte")} of an unfinished write in ` +
         `${basename(found.tornFile ?? "")}; the next start cuts them`,
     );
-  if (found.strays.length > 0)
+  }
+  if (found.strays.length > 0) {
     context.out(`\nleft by a crash, removed by the next start: ${found.strays.join(", ")}`);
+  }
   printProblems(call, found.problems);
   printRecoveries(call, found.recoveries);
   return EXIT.OK;
 }
 
-/** What is intact now may have been more: earlier starts and repairs have cut. */
+/** An intact log may have been longer: earlier starts and repairs have cut it. */
 function printRecoveries({ context }: Call, recoveries: readonly PastRecovery[]): void {
   if (recoveries.length > 0) {
     context.out(`${plural(recoveries.length, "earlier recovery", "earlier recoveries")}:`);
@@ -148,8 +161,9 @@ function isNoLog({ segments, snapshots, problems, id }: LogInspection): boolean 
 async function verify(call: Call, { log: dir }: Folders): Promise<number> {
   const { context } = call;
   const { inspectLog, verifyLog } = await import("#log");
-  if (isNoLog(await inspectLog(context.host, dir)))
+  if (isNoLog(await inspectLog(context.host, dir))) {
     throw new CliError(EXIT.ERROR, `Cannot verify the log in ${dir}: there is none`);
+  }
   const found = await verifyLog(context.host, dir);
   if (call.json) context.json(found);
   else {
@@ -182,33 +196,44 @@ function printProblems({ context }: Call, problems: readonly LogProblem[]): void
 async function repair(call: Call, { log: dir, lock }: Folders): Promise<number> {
   const { context } = call;
   const { inspectLog, repairLog } = await import("#log");
-  if (isNoLog(await inspectLog(context.host, dir)))
+  if (isNoLog(await inspectLog(context.host, dir))) {
     throw new CliError(EXIT.ERROR, `Cannot repair the log in ${dir}: there is none`);
+  }
   const dryRun = call.on("dry-run");
   const held = dryRun || lock === undefined ? undefined : await takeLock(call, { dir, lock });
   try {
     const done = await repairLog(context.host, dir, { dryRun });
-    if (call.json) return (context.json({ dryRun, ...done }), EXIT.OK);
-    if (done.clean) return (context.out(`${dir}: nothing to repair`), EXIT.OK);
-    printProblems(call, done.problems);
-    for (const { file, offset, bytes, to } of done.moved) {
-      context.out(
-        `  ${dryRun ? "would move" : "moved"} ${plural(bytes, "byte")} of ${basename(file)}` +
-          `${offset === 0 ? "" : ` from byte ${offset}`} to ${basename(to)}`,
-      );
-    }
-    const lost =
-      done.lostRecords > 0
-        ? `; at least ${plural(done.lostRecords, "intact record")} behind the cut ` +
-          `${dryRun ? "would be" : "are"} lost to the log`
-        : "";
-    context.out(
-      `${dir}: ${dryRun ? "would keep" : "keeps"} everything up to record ${done.keptTo}${lost}`,
-    );
+    if (call.json) context.json({ dryRun, ...done });
+    else printRepair(call, done, { dir, dryRun });
     return EXIT.OK;
   } finally {
     await held?.release();
   }
+}
+
+interface PrintOptions {
+  readonly dir: string;
+  readonly dryRun: boolean;
+}
+
+function printRepair(call: Call, done: LogRepair, { dir, dryRun }: PrintOptions): void {
+  const { context } = call;
+  if (done.clean) return context.out(`${dir}: nothing to repair`);
+  printProblems(call, done.problems);
+  for (const { file, offset, bytes, to } of done.moved) {
+    context.out(
+      `  ${dryRun ? "would move" : "moved"} ${plural(bytes, "byte")} of ${basename(file)}` +
+        `${offset === 0 ? "" : ` from byte ${offset}`} to ${basename(to)}`,
+    );
+  }
+  const lost =
+    done.lostRecords > 0
+      ? `; at least ${plural(done.lostRecords, "intact record")} behind the cut ` +
+        `${dryRun ? "would be" : "are"} lost to the log`
+      : "";
+  context.out(
+    `${dir}: ${dryRun ? "would keep" : "keeps"} everything up to record ${done.keptTo}${lost}`,
+  );
 }
 
 async function takeLock(

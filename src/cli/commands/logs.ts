@@ -1,6 +1,8 @@
 /**
- * `titan logs`: what one job printed, byte for byte; or all jobs of a run, a line at a time, in
- * time order.
+ * `titan logs`: the output of one job, byte for byte; or of all jobs of a run, a line at a time,
+ * in the order of time.
+ *
+ * Test: test/cli.logs.test.ts
  */
 import type { Client } from "#sdk";
 import { openMaster } from "../address.ts";
@@ -17,7 +19,7 @@ const MAX_ATTEMPT = 2 ** 32 - 1;
 /** More lines than anybody scrolls through; fewer than would fill the memory if they are short. */
 const MAX_TAIL = 1_000_000;
 const MAX_NAME_CELLS = 32;
-/** Neighbours differ. Red and dim mean something elsewhere. */
+/** Neighbours differ. Red and dim have another meaning elsewhere. */
 const NAME_COLORS: readonly Color[] = ["cyan", "yellow", "green", "magenta", "blue"];
 
 export const logs: Command = {
@@ -96,7 +98,7 @@ interface Wanted {
   readonly attempt: number;
 }
 
-/** Silence would look like a job that prints nothing. */
+/** Without a word, the job would look like one that prints nothing. */
 async function noteNotBegun(
   call: Call,
   client: Client,
@@ -116,17 +118,14 @@ async function copyOutput(
 ): Promise<void> {
   const { context } = call;
   const pieces = { stdout: new Pieces(), stderr: new Pieces() };
-  const say = (
-    stream: "stdout" | "stderr",
-    at: number,
-    piece: Piece | undefined,
-  ): Promise<void> | undefined =>
-    piece && printJson(context, { type: "log", run, job, stream, at, ...piece });
+  type Stream = "stdout" | "stderr";
+  const say = async (stream: Stream, at: number, piece: Piece | undefined): Promise<void> => {
+    if (piece === undefined) return;
+    await printJson(context, { type: "log", run, job, stream, at, ...piece });
+  };
   let last = 0;
-  for await (const { stream, at, data } of client.logs(run, job, {
-    attempt,
-    follow: call.on("follow"),
-  })) {
+  const options = { attempt, follow: call.on("follow") };
+  for await (const { stream, at, data } of client.logs(run, job, options)) {
     last = at;
     if (call.json) await say(stream, at, pieces[stream].take(data));
     else await context.pour(stream, data);
@@ -177,8 +176,8 @@ async function printLines(
 }
 
 /**
- * Prints a line. `names`: of all jobs that may come, to align what stands behind them; undefined:
- * there is one.
+ * Prints a line. `names`: those of all jobs that may come, to align the text behind them;
+ * undefined: there is one job.
  */
 function printer(
   call: Call,
@@ -191,8 +190,9 @@ function printer(
     (names ?? []).map((name, index) => [name, NAME_COLORS[index % NAME_COLORS.length]!]),
   );
   return ({ job, attempt, stream, at, text }) => {
-    if (call.json)
+    if (call.json) {
       return printJson(context, { type: "log", run, job, attempt, stream, at, data: `${text}\n` });
+    }
     const time = call.on("timestamps") ? `${new Date(at).toISOString()} ` : "";
     if (names === undefined) return context.pour(stream, Buffer.from(`${time}${text}\n`));
     const name = context.paint(colors.get(job) ?? "cyan", `${pad(clip(job, cells), cells)} |`);

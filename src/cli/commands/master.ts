@@ -1,14 +1,32 @@
-/** `titan master`: the master alone, for workers that run elsewhere. */
+/**
+ * `titan master`: the master alone, for workers that run elsewhere.
+ *
+ * Test: test/cli.cluster.test.ts
+ */
 import type { Call, Command, Flag } from "../command.ts";
 import { refuseDashboard, serve } from "../serve.ts";
 import { STORE_FLAG } from "../store-url.ts";
 
 export const SERVE_FLAGS: Readonly<Record<string, Flag>> = {
-  host: { type: "string", value: "ADDRESS", summary: "where to listen (default 127.0.0.1; anything else needs a token)" },
-  port: { type: "string", value: "PORT", summary: "default 9090; 0 takes any free one and says which" },
-  state: { type: "string", value: "DIR", summary: "state folder (default TITAN_HOME, else .titan)" },
+  host: {
+    type: "string",
+    value: "ADDRESS",
+    summary: "where to listen (default 127.0.0.1; anything else needs a token)",
+  },
+  port: {
+    type: "string",
+    value: "PORT",
+    summary: "default 9090; 0 takes any free one and says which",
+  },
+  state: {
+    type: "string",
+    value: "DIR",
+    summary: "state folder (default TITAN_HOME, else .titan)",
+  },
   durability: {
-    type: "string", value: "WHEN", values: ["always", "everysec", "no"],
+    type: "string",
+    value: "WHEN",
+    values: ["always", "everysec", "no"],
     summary: "fsync always (default), everysec, or no: what a power cut may cost",
   },
   grace: {
@@ -32,10 +50,14 @@ export const master: Command = {
   args: [0, 0],
   flags: SERVE_FLAGS,
   notes: [
-    "The state folder holds the log of everything that was acknowledged. A master that is killed and started again goes on where it was.",
-    "With workers far away behind flaky links, --grace 30s lets their jobs go on through a gap; in exchange those of a worker that died wait as long. At most 10m.",
-    "It has no store of its own. With --store the jobs' store is a titan store, a Redis or a Valkey, under an address at which the workers reach it, too.",
-    "It listens on loopback unless told otherwise, and refuses any other address without a token (TITAN_TOKEN): whoever reaches it can run programs.",
+    "The state folder holds the log of everything that was acknowledged. A master that is killed " +
+      "and started again goes on where it was.",
+    "With workers far away behind flaky links, --grace 30s lets their jobs go on through a gap; " +
+      "in exchange those of a worker that died wait as long. At most 10m.",
+    "It has no store of its own. With --store the jobs' store is a titan store, a Redis or a " +
+      "Valkey, under an address at which the workers reach it, too.",
+    "It listens on loopback unless told otherwise, and refuses any other address without a token " +
+      "(TITAN_TOKEN): whoever reaches it can run programs.",
   ],
   examples: ["titan master --state /var/lib/titan", "TITAN_TOKEN=… titan master --host 0.0.0.0"],
   run: (call: Call) => {

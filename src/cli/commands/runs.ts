@@ -1,11 +1,15 @@
-/** `titan runs`, `titan workers`, `titan gates`: the tables. */
+/**
+ * `titan runs`, `titan workers`, `titan gates`: the tables.
+ *
+ * Test: test/cli.lists.test.ts
+ */
 import { RUN_STATUSES, type RunInfo, type WorkerInfo } from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import type { Context } from "../context.ts";
 import { EXIT, UsageError } from "../exit.ts";
 import { runJson } from "../json.ts";
-import { durationText, nearest, oneLine, table, timeText } from "../text.ts";
+import { durationText, meantHint, oneLine, table, timeText } from "../text.ts";
 import { runColor } from "../view.ts";
 
 /** More than a master remembers. */
@@ -45,10 +49,16 @@ export const runs: Command = {
     const { context } = call;
     const filter = await runFilter(call);
     const found = filter(await (await openMaster(call)).runs());
-    if (call.json) return (context.json(found.map(runJson)), EXIT.OK);
-    const isFiltered = ["status", "name", "since", "limit"].some((flag) => call.on(flag));
-    const none = isFiltered ? "no run fits" : "there are no runs; titan run FILE makes one";
-    if (found.length === 0) return (context.note(`titan: ${none}`), EXIT.OK);
+    if (call.json) {
+      context.json(found.map(runJson));
+      return EXIT.OK;
+    }
+    if (found.length === 0) {
+      const isFiltered = ["status", "name", "since", "limit"].some((flag) => call.on(flag));
+      const none = isFiltered ? "no run fits" : "there are no runs; titan run FILE makes one";
+      context.note(`titan: ${none}`);
+      return EXIT.OK;
+    }
     const rows = found.map((run) => [
       run.id,
       context.paint(runColor(run.status), statusText(run)),
@@ -61,7 +71,7 @@ export const runs: Command = {
   },
 };
 
-/** What the flags leave of a list of runs, in the same order. */
+/** Applies the flags to a list of runs and keeps its order. */
 async function runFilter(call: Call): Promise<(runs: RunInfo[]) => RunInfo[]> {
   const statuses = await statusesOf(call);
   const fits = nameTest(call.text("name"));
@@ -81,13 +91,11 @@ async function statusesOf(call: Call): Promise<ReadonlySet<string> | undefined> 
   const words = text.split(",").map((word) => word.trim().toUpperCase());
   const wrong = words.find((word) => !(RUN_STATUSES as readonly string[]).includes(word));
   if (wrong === undefined) return new Set(words);
-  const meant = nearest(wrong, RUN_STATUSES);
-  const hint =
-    meant === undefined ? `: there are ${RUN_STATUSES.join(", ")}` : ` (did you mean ${meant}?)`;
+  const hint = meantHint(wrong, RUN_STATUSES) || `: there are ${RUN_STATUSES.join(", ")}`;
   throw new UsageError(`Cannot use --status ${text}: no run is ever "${wrong}"${hint}`);
 }
 
-/** `nightly` fits what begins so; with a star or a question mark in it the whole name must fit. */
+/** `nightly` fits names that begin so; a text with a star or a question mark fits whole names. */
 export function nameTest(text: string | undefined): (name: string) => boolean {
   if (text === undefined) return () => true;
   if (!/[*?]/.test(text)) return (name) => name.startsWith(text);
@@ -103,7 +111,7 @@ function statusText({ status, cancelling }: RunInfo): string {
   return status === "RUNNING" && cancelling ? "CANCELLING" : status;
 }
 
-/** `7/10`, and what went wrong: `7/10, 2 failed`. */
+/** `7/10`, with the failures, if there are any: `7/10, 2 failed`. */
 export function countsText({ counts }: RunInfo): string {
   const [pending = 0, running = 0, waiting = 0, , failed = 0, dead = 0] = counts;
   const total = counts.reduce((a, b) => a + b, 0);
@@ -121,28 +129,25 @@ export const workers: Command = {
   args: [0, 0],
   flags: {},
   notes: [
-    "STATE: ready or busy (all slots taken); draining (or stopping) gets nothing new and still runs something, drained runs nothing and can be stopped; away has lost its connection and may come back.",
+    "STATE: ready or busy (all slots taken); draining (or stopping) gets nothing new and still " +
+      "runs something, drained runs nothing and can be stopped; away has lost its connection " +
+      "and may come back.",
     "LATE: how late its heartbeats left it, at worst, in the last five minutes (and since it " +
-      "began). Something held up the worker or its machine; one that is late by 4 s loses its jobs.",
+      "began). Something held up the worker or its machine; one that is late by 4 s loses " +
+      "its jobs.",
   ],
   examples: ["titan workers", "titan workers --json"],
   async run(call: Call): Promise<number> {
     const { context } = call;
     const found = await (await openMaster(call)).workers();
-    if (call.json)
-      return (
-        context.json(
-          found.map((worker) => ({
-            ...worker,
-            tags: allTags(worker.tags),
-            state: workerState(worker),
-            away: !worker.connected,
-          })),
-        ),
-        EXIT.OK
-      );
-    if (found.length === 0)
-      return (context.note("titan: there are no workers; titan worker starts one"), EXIT.OK);
+    if (call.json) {
+      context.json(found.map(workerJson));
+      return EXIT.OK;
+    }
+    if (found.length === 0) {
+      context.note("titan: there are no workers; titan worker starts one");
+      return EXIT.OK;
+    }
     const rows = found.map(({ name, running, slots, tags, remote, joinedAt, ...rest }) => [
       name,
       stateText(context, { running, slots, ...rest }),
@@ -158,6 +163,15 @@ export const workers: Command = {
   },
 };
 
+function workerJson(worker: WorkerInfo): object {
+  return {
+    ...worker,
+    tags: allTags(worker.tags),
+    state: workerState(worker),
+    away: !worker.connected,
+  };
+}
+
 /** `3 ms`, and the worst ever if that was worse: `3 ms (worst 250 ms)`. */
 export function lateText(worker: Pick<WorkerInfo, "beatLateMs" | "beatLateMaxMs">): string {
   const { beatLateMs: recent, beatLateMaxMs: max = 0 } = worker;
@@ -165,14 +179,14 @@ export function lateText(worker: Pick<WorkerInfo, "beatLateMs" | "beatLateMaxMs"
   return `${recent} ms${max > recent ? ` (worst ${max} ms)` : ""}`;
 }
 
-/** GENERAL is understood, and what is understood is not on the wire. */
+/** Every worker has GENERAL, so GENERAL is not on the wire. */
 function allTags(tags: readonly string[]): string[] {
   return ["GENERAL", ...tags.filter((tag) => tag !== "GENERAL")];
 }
 
 type WorkerFacts = Pick<WorkerInfo, "connected" | "draining" | "running" | "slots">;
 
-/** In one word. Away comes first: what else is known of it may be out of date. */
+/** The state in one word. Away comes first: the other facts about the worker may be out of date. */
 export function workerState({
   connected,
   draining,
@@ -200,8 +214,14 @@ export const gates: Command = {
   async run(call: Call): Promise<number> {
     const { context } = call;
     const found = await (await openMaster(call)).gates();
-    if (call.json) return (context.json(found), EXIT.OK);
-    if (found.length === 0) return (context.note("titan: nothing waits for a person"), EXIT.OK);
+    if (call.json) {
+      context.json(found);
+      return EXIT.OK;
+    }
+    if (found.length === 0) {
+      context.note("titan: nothing waits for a person");
+      return EXIT.OK;
+    }
     const now = Date.now();
     const rows = found.map(({ id, message, openedAt, deadline }) => [
       id,

@@ -1,4 +1,8 @@
-/** `titan status`: a run and its jobs, or all about one job, with the reason why what waits does wait. */
+/**
+ * `titan status`: a run and its jobs, or all about one job, with the reason of each job that waits.
+ *
+ * Test: test/cli.test.ts
+ */
 import type { Decision, JobInfo, RunInfo } from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
@@ -6,7 +10,7 @@ import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { jobJson, resultValue, runJson, tookMs, waitedMs } from "../json.ts";
 import { parseRef, withRun } from "../refs.ts";
-import { clip, durationText, listText, oneLine, printable, table, timeText } from "../text.ts";
+import { clip, durationText, oneLine, printable, table, timeText } from "../text.ts";
 import { isFailure } from "../tracker.ts";
 import { LOOKS, runColor } from "../view.ts";
 import { countsText } from "./runs.ts";
@@ -21,16 +25,21 @@ export const status: Command = {
   args: [1, 1],
   flags: {},
   notes: ["RUN may be the beginning of a run's id, if only one run begins so."],
-  examples: ["titan status nightly-7k2m", "titan status nightly-7k2m/train", "titan status nightly --json"],
+  examples: [
+    "titan status nightly-7k2m",
+    "titan status nightly-7k2m/train",
+    "titan status nightly --json",
+  ],
   async run(call: Call): Promise<number> {
     const { context } = call;
     const ref = parseRef(call.args[0]!);
     const client = await openMaster(call);
-    const { run, jobs, parents } =
-      await withRun(client, ref.run, (id) => client.status(id, ref.job));
+    const { run, jobs, parents } = await withRun(client, ref.run, (id) => {
+      return client.status(id, ref.job);
+    });
     const single = ref.job !== undefined;
-    if (call.json) return printJson(context, { run, jobs, parents, single }), EXIT.OK;
-    if (ref.job !== undefined) printJob(context, run, jobs[0]!);
+    if (call.json) printJson(context, { run, jobs, parents, single });
+    else if (single) printJob(context, run, jobs[0]!);
     else printRun(context, run, jobs);
     return EXIT.OK;
   },
@@ -52,9 +61,23 @@ function printJson(context: Context, { run, jobs, parents, single }: Found): voi
 
 function printRun(context: Context, run: RunInfo, jobs: readonly JobInfo[]): void {
   const now = Date.now();
-  context.out(`${context.paint("bold", run.id)}  ${context.paint(runColor(run.status), run.cancelling ? `${run.status} (cancelling)` : run.status)}  ${countsText(run)}`);
-  context.out(`submitted ${timeText(run.submittedAt)}${run.endedAt === undefined ? `, ${durationText(now - run.submittedAt)} ago` : `, took ${durationText(run.endedAt - run.submittedAt)}`}\n`);
-  const rows = jobs.map((job) => [job.id, context.paint(LOOKS[job.status].color, statusText(job)), String(job.attempt), job.worker, tookText(job, now), clip(whyText(job), MAX_REASON_CELLS)]);
+  const { submittedAt, endedAt } = run;
+  const word = run.cancelling ? `${run.status} (cancelling)` : run.status;
+  const state = context.paint(runColor(run.status), word);
+  context.out(`${context.paint("bold", run.id)}  ${state}  ${countsText(run)}`);
+  const took =
+    endedAt === undefined
+      ? `${durationText(now - submittedAt)} ago`
+      : `took ${durationText(endedAt - submittedAt)}`;
+  context.out(`submitted ${timeText(submittedAt)}, ${took}\n`);
+  const rows = jobs.map((job) => [
+    job.id,
+    context.paint(LOOKS[job.status].color, statusText(job)),
+    String(job.attempt),
+    job.worker,
+    tookText(job, now),
+    clip(whyText(job), MAX_REASON_CELLS),
+  ]);
   context.out(table(["JOB", "STATUS", "ATTEMPT", "WORKER", "TOOK", "WHY"], rows, context.columns));
 }
 
@@ -62,16 +85,18 @@ function statusText({ status: found, cancelling }: JobInfo): string {
   return cancelling ? `${found} (cancelling)` : found;
 }
 
-/** Why it waits or was skipped, why it failed, or who let it pass; success needs no reason. */
+/** Why it waits or was skipped, why it failed, or who approved it; success needs no reason. */
 function whyText({ status: found, failure, reason, decision }: JobInfo): string {
   if (isFailure(found)) return oneLine(failure?.message ?? "");
   if (decision !== undefined) return oneLine(decisionText(decision));
-  return oneLine(failure !== undefined && found === "PENDING" ? `${reason}; the last attempt: ${failure.message}` : reason);
+  if (failure === undefined || found !== "PENDING") return oneLine(reason);
+  return oneLine(`${reason}; the last attempt: ${failure.message}`);
 }
 
 /** `approved by ada@desk: looks fine` */
 function decisionText({ approved, by, comment }: Decision): string {
-  return `${approved ? "approved" : "rejected"} by ${by}${comment === "" ? "" : `: ${comment}`}`;
+  const said = comment === "" ? "" : `: ${comment}`;
+  return `${approved ? "approved" : "rejected"} by ${by}${said}`;
 }
 
 function tookText(job: JobInfo, now: number): string {
@@ -81,11 +106,16 @@ function tookText(job: JobInfo, now: number): string {
 
 function printJob(context: Context, run: RunInfo, job: JobInfo): void {
   const now = Date.now();
-  const lines: [string, string][] = [["job", `${run.id}/${job.id}`], ["status", context.paint(LOOKS[job.status].color, statusText(job))]];
+  const lines: [string, string][] = [
+    ["job", `${run.id}/${job.id}`],
+    ["status", context.paint(LOOKS[job.status].color, statusText(job))],
+  ];
   if (job.reason !== "") lines.push(["why", printable(job.reason)]);
   lines.push(["attempt", job.attempt === 0 ? "none yet" : String(job.attempt)]);
   if (job.worker !== "") lines.push(["worker", job.worker]);
-  if (job.startedAt !== undefined) lines.push(["started", timeText(job.startedAt)], ["took", tookText(job, now)]);
+  if (job.startedAt !== undefined) {
+    lines.push(["started", timeText(job.startedAt)], ["took", tookText(job, now)]);
+  }
   const waited = waitedMs(job, now);
   if (waited !== undefined) lines.push(["waited", `${durationText(waited)} for a person`]);
   if (job.decision !== undefined) {
@@ -94,8 +124,11 @@ function printJob(context: Context, run: RunInfo, job: JobInfo): void {
   }
   if (job.failure !== undefined) {
     const { kind, message, exitCode, signal } = job.failure;
-    const detail = listText([kind, ...(exitCode === undefined ? [] : [`exit code ${exitCode}`]), ...(signal === undefined ? [] : [signal])], 3);
-    lines.push([isFailure(job.status) ? "failed" : "last failure", `${printable(message)} (${detail})`]);
+    const detail: string[] = [kind];
+    if (exitCode !== undefined) detail.push(`exit code ${exitCode}`);
+    if (signal !== undefined) detail.push(signal);
+    const title = isFailure(job.status) ? "failed" : "last failure";
+    lines.push([title, `${printable(message)} (${detail.join(", ")})`]);
   }
   if (job.lostOutput !== undefined) {
     const { bytes, why } = job.lostOutput;
@@ -103,8 +136,11 @@ function printJob(context: Context, run: RunInfo, job: JobInfo): void {
   }
   if (job.result !== undefined && job.result.length > 0) {
     const value = resultValue(job.result);
-    lines.push(["result", printable(clip(typeof value === "string" ? value : JSON.stringify(value), MAX_RESULT_CHARS))]);
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    lines.push(["result", printable(clip(text, MAX_RESULT_CHARS))]);
   }
   for (const [name, value] of lines) context.out(`${name.padEnd(12)}  ${value}`);
-  if (job.attempt > 0) context.note(`\ntitan: its output: titan logs ${run.id}/${job.id}${job.attempt > 1 ? ` (--attempt N for an earlier one)` : ""}`);
+  if (job.attempt === 0) return;
+  const earlier = job.attempt > 1 ? " (--attempt N for an earlier one)" : "";
+  context.note(`\ntitan: its output: titan logs ${run.id}/${job.id}${earlier}`);
 }

@@ -1,4 +1,9 @@
-/** `titan store`: TitanStore in a process of its own, and what it holds as a file for Redis. Lesson 15. */
+/**
+ * `titan store`: TitanStore in a process of its own, and its content as a file for Redis.
+ * Lesson 15.
+ *
+ * Test: test/cli.store.test.ts
+ */
 import { closeSync, openSync, readSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { storeUrl } from "#wire";
@@ -13,7 +18,7 @@ import { fullText, trouble, troubleAdvice, troubleText } from "#cluster";
 import { DEFAULT_STORE_PORT } from "../store-url.ts";
 import { plural } from "../text.ts";
 
-/** Nobody's password; and a file without an end must not fill the memory. */
+/** No password is longer; and a file without an end must not fill the memory. */
 const MAX_PASSWORD_BYTES = 4096;
 
 export const store: Command = {
@@ -23,29 +28,69 @@ export const store: Command = {
   args: [0, 1],
   words: ["dump"],
   flags: {
-    host: { type: "string", value: "ADDRESS", summary: "where to listen (default 127.0.0.1; anything else needs a password)" },
-    port: { type: "string", value: "PORT", summary: `default ${DEFAULT_STORE_PORT}; 0 takes any free one and says which` },
-    state: { type: "string", value: "DIR", summary: "folder of its log (default store in TITAN_HOME, else .titan/store)" },
+    host: {
+      type: "string",
+      value: "ADDRESS",
+      summary: "where to listen (default 127.0.0.1; anything else needs a password)",
+    },
+    port: {
+      type: "string",
+      value: "PORT",
+      summary: `default ${DEFAULT_STORE_PORT}; 0 takes any free one and says which`,
+    },
+    state: {
+      type: "string",
+      value: "DIR",
+      summary: "folder of its log (default store in TITAN_HOME, else .titan/store)",
+    },
     memory: { type: "boolean", summary: "nothing on disk: what it holds ends with it" },
     maxmemory: {
-      type: "string", value: "SIZE",
+      type: "string",
+      value: "SIZE",
       summary: "refuse to hold more data, as 500mb or 2gb (default: as much as node's heap takes)",
     },
     durability: {
-      type: "string", value: "WHEN", values: ["always", "everysec", "no"],
+      type: "string",
+      value: "WHEN",
+      values: ["always", "everysec", "no"],
       summary: "fsync always, everysec (default), or no: what a power cut may cost",
     },
-    "password-file": { type: "string", value: "FILE", summary: "its password, the first line of a file (default TITAN_STORE_PASSWORD)" },
-    "replica-of": { type: "string", value: "HOST:PORT", summary: "copy that store, follow it, and refuse writes" },
-    resp: { type: "boolean", summary: "dump: as Redis's own commands, which is the only form so far" },
-    out: { type: "string", short: "o", value: "FILE", summary: "dump: into a file (default stdout)" },
+    "password-file": {
+      type: "string",
+      value: "FILE",
+      summary: "its password, the first line of a file (default TITAN_STORE_PASSWORD)",
+    },
+    "replica-of": {
+      type: "string",
+      value: "HOST:PORT",
+      summary: "copy that store, follow it, and refuse writes",
+    },
+    resp: {
+      type: "boolean",
+      summary: "dump: as Redis's own commands, which is the only form so far",
+    },
+    out: {
+      type: "string",
+      short: "o",
+      value: "FILE",
+      summary: "dump: into a file (default stdout)",
+    },
   },
   notes: [
-    "redis-cli, redis-benchmark and every client library for Redis can use it. For jobs of a cluster: titan master --store redis://HOST:PORT, or titan up --store ….",
-    "A password is never a flag, since other users of this machine can read command lines. A replica's primary has the same one, or that in TITAN_STORE_PRIMARY_PASSWORD.",
-    "titan store dump --resp writes all that a store's folder holds in a form that an empty redis-server loads as its append-only file, or by redis-cli --pipe. What a store that runs writes meanwhile is missing.",
+    "redis-cli, redis-benchmark and every client library for Redis can use it. For jobs of a " +
+      "cluster: titan master --store redis://HOST:PORT, or titan up --store ….",
+    "A password is never a flag, since other users of this machine can read command lines. " +
+      "A replica's primary has the same one, or that in TITAN_STORE_PRIMARY_PASSWORD.",
+    "titan store dump --resp writes all that a store's folder holds in a form that an empty " +
+      "redis-server loads as its append-only file, or by redis-cli --pipe. What a store that " +
+      "runs writes meanwhile is missing.",
   ],
-  examples: ["titan store", "TITAN_STORE_PASSWORD=… titan store --host 0.0.0.0 --durability always", "titan store --port 9380 --state copy --replica-of 10.0.0.7:9379", "titan store dump --resp -o dump.aof"],
+  examples: [
+    "titan store",
+    "TITAN_STORE_PASSWORD=… titan store --host 0.0.0.0 --durability always",
+    "titan store --port 9380 --state copy --replica-of 10.0.0.7:9379",
+    "titan store dump --resp -o dump.aof",
+  ],
   async run(call: Call) {
     const [action] = call.args;
     if (action === undefined) return serve(call);
@@ -61,14 +106,19 @@ export const store: Command = {
       ]);
       return import("../store-dump.ts").then(({ dump }) => dump(call, stateOf(call)));
     }
-    throw new UsageError(`Cannot run titan store ${action}: there is titan store, which runs one, and titan store dump`);
+    throw new UsageError(
+      `Cannot run titan store ${action}: ` +
+        "there is titan store, which runs one, and titan store dump",
+    );
   },
 };
 
 function refuseFlags(call: Call, flags: readonly string[]): void {
-  const [here, there] = call.args.length > 0 ? ["titan store dump", "titan store"] : ["titan store", "titan store dump"];
+  const both = ["titan store dump", "titan store"];
+  const [here, there] = call.args.length > 0 ? both : both.toReversed();
   const found = flags.find((flag) => call.on(flag));
-  if (found !== undefined) throw new UsageError(`Cannot run ${here} with --${found}: this is a flag of ${there}`);
+  if (found === undefined) return;
+  throw new UsageError(`Cannot run ${here} with --${found}: this is a flag of ${there}`);
 }
 
 async function serve(call: Call): Promise<number> {
@@ -76,7 +126,9 @@ async function serve(call: Call): Promise<number> {
   refuseFlags(call, ["out", "resp"]);
   const options = { ...optionsOf(call), maxMemory: await maxMemoryOf(call) };
   let end: (fatal?: Error) => void = () => undefined;
-  const ended = new Promise<Error | undefined>((resolve) => { end = resolve; });
+  const ended = new Promise<Error | undefined>((resolve) => {
+    end = resolve;
+  });
   const loading = new AbortController();
   context.onInterrupt((_signal, times) => {
     if (times > 1) process.exit(EXIT.INTERRUPTED);
@@ -88,9 +140,12 @@ async function serve(call: Call): Promise<number> {
   let served: ServedStore;
   try {
     served = await serveStore({
-      ...options, host: context.host, onFatal: end, signal: loading.signal,
+      ...options,
+      host: context.host,
+      onFatal: end,
+      signal: loading.signal,
       onFull: (why) => context.note(`titan: ${fullText(why)}`),
-      onTrouble: (from, why) => context.note(`titan: ${why === undefined ? `follows ${hostPort(from)}` : `cannot follow ${hostPort(from)} yet: ${why.replace(/\s+/g, " ").trim()}`}`),
+      onTrouble: (from, why) => context.note(`titan: ${followText(hostPort(from), why)}`),
     });
   } catch (error) {
     if (loading.signal.aborted) return EXIT.OK;
@@ -99,26 +154,50 @@ async function serve(call: Call): Promise<number> {
   context.onExit(() => served.close()); // also when announcing fails
   announce(call, served, options);
   const fatal = await ended;
-  if (fatal === undefined) return await served.close(), EXIT.OK;
-  throw new CliError(EXIT.ERROR, `The store has stopped: ${fatal.message}`, { cause: fatal });
+  if (fatal !== undefined) {
+    throw new CliError(EXIT.ERROR, `The store has stopped: ${fatal.message}`, { cause: fatal });
+  }
+  await served.close();
+  return EXIT.OK;
+}
+
+/** `why`: the reason why the primary cannot be followed; undefined: it is followed. */
+function followText(primary: string, why: string | undefined): string {
+  if (why === undefined) return `follows ${primary}`;
+  return `cannot follow ${primary} yet: ${why.replace(/\s+/g, " ").trim()}`;
 }
 
 function optionsOf(call: Call): ServeStoreOptions {
-  const listen: Address = { host: call.text("host") ?? "127.0.0.1", port: call.count("port", { min: 0, max: 65_535 }) ?? DEFAULT_STORE_PORT };
-  const durability = call.text("durability") ?? "everysec";
-  if (durability !== "always" && durability !== "everysec" && durability !== "no") throw new UsageError(`Cannot use --durability ${durability}: must be always, everysec or no`);
+  const listen: Address = {
+    host: call.text("host") ?? "127.0.0.1",
+    port: call.count("port", { min: 0, max: 65_535 }) ?? DEFAULT_STORE_PORT,
+  };
+  const durability = durabilityOf(call);
   const onDisk = ["state", "durability"].find((flag) => call.on(flag));
-  if (call.on("memory") && onDisk !== undefined) throw new UsageError(`Cannot run titan store with --memory and --${onDisk}: the one keeps nothing on disk, the other says how`);
+  if (call.on("memory") && onDisk !== undefined) {
+    throw new UsageError(
+      `Cannot run titan store with --memory and --${onDisk}: ` +
+        "the one keeps nothing on disk, the other says how",
+    );
+  }
   const password = passwordOf(call);
   if (!isLoopback(listen.host) && password === undefined) {
-    throw new UsageError(`Cannot listen on ${listen.host}: anybody there could read and change everything`, "give a password in TITAN_STORE_PASSWORD or --password-file FILE, or listen on 127.0.0.1");
+    throw new UsageError(
+      `Cannot listen on ${listen.host}: anybody there could read and change everything`,
+      "give a password in TITAN_STORE_PASSWORD or --password-file FILE, or listen on 127.0.0.1",
+    );
   }
   const followed = call.text("replica-of");
-  return {
-    listen, durability, password,
-    dir: call.on("memory") ? undefined : stateOf(call),
-    ...(followed !== undefined && { replicaOf: primary(followed), primaryPassword: call.context.setting("TITAN_STORE_PRIMARY_PASSWORD") ?? password }),
-  };
+  const own = { listen, durability, password, dir: call.on("memory") ? undefined : stateOf(call) };
+  if (followed === undefined) return own;
+  const apart = call.context.setting("TITAN_STORE_PRIMARY_PASSWORD");
+  return { ...own, replicaOf: primary(followed), primaryPassword: apart ?? password };
+}
+
+function durabilityOf(call: Call): "always" | "everysec" | "no" {
+  const text = call.text("durability") ?? "everysec";
+  if (text === "always" || text === "everysec" || text === "no") return text;
+  throw new UsageError(`Cannot use --durability ${text}: must be always, everysec or no`);
 }
 
 async function maxMemoryOf(call: Call): Promise<number | undefined> {
@@ -145,7 +224,8 @@ function stateOf(call: Call): string {
 }
 
 function primary(text: string): Address {
-  return parseAddress(/^(?:\d+|.*:\d+)$/.test(text) ? text : `${text}:${DEFAULT_STORE_PORT}`, "--replica-of");
+  const isWhole = /^(?:\d+|.*:\d+)$/.test(text);
+  return parseAddress(isWhole ? text : `${text}:${DEFAULT_STORE_PORT}`, "--replica-of");
 }
 
 /** From a file or the environment; a flag would show it to everybody. */
@@ -156,13 +236,20 @@ function passwordOf(call: Call): string | undefined {
   try {
     line = firstLineOf(file);
   } catch (error) {
-    throw new CliError(EXIT.ERROR, `Cannot read --password-file ${file}: ${(error as Error).message}`, { cause: error });
+    const why = (error as Error).message;
+    throw new CliError(EXIT.ERROR, `Cannot read --password-file ${file}: ${why}`, { cause: error });
   }
-  if (line === "" || Buffer.byteLength(line) > MAX_PASSWORD_BYTES) throw new CliError(EXIT.ERROR, `Cannot use --password-file ${file}: its first line is ${line === "" ? "empty" : "too long"}`);
+  if (line === "" || Buffer.byteLength(line) > MAX_PASSWORD_BYTES) {
+    const problem = line === "" ? "empty" : "too long";
+    throw new CliError(
+      EXIT.ERROR,
+      `Cannot use --password-file ${file}: its first line is ${problem}`,
+    );
+  }
   return line;
 }
 
-/** Or what is there of it after a little more than a password has room in. A pipe comes in pieces. */
+/** The first line, or its beginning if it is longer than a password. A pipe comes in pieces. */
 function firstLineOf(file: string): string {
   const bytes = Buffer.alloc(MAX_PASSWORD_BYTES + 2); // its line end, of two bytes at most
   const fd = openSync(file, "r");
@@ -181,21 +268,44 @@ function firstLineOf(file: string): string {
 
 function explained(error: Error, options: ServeStoreOptions): Error {
   const found = trouble(error);
-  const advice = found.code === "EADDRINUSE" ? "--port PORT takes another one; the store of a titan up may be there" : troubleAdvice(found, options);
-  return new CliError(EXIT.ERROR, `Cannot start the store: ${troubleText(found, options)}`, { advice, cause: error });
+  const advice =
+    found.code === "EADDRINUSE"
+      ? "--port PORT takes another one; the store of a titan up may be there"
+      : troubleAdvice(found, options);
+  return new CliError(EXIT.ERROR, `Cannot start the store: ${troubleText(found, options)}`, {
+    advice,
+    cause: error,
+  });
 }
 
-function announce(call: Call, served: ServedStore, { dir, durability, replicaOf }: ServeStoreOptions): void {
+function announce(call: Call, served: ServedStore, options: ServeStoreOptions): void {
   const { context } = call;
+  const { dir, durability, replicaOf } = options;
   const { host, port, recovered } = served;
-  const url = storeUrl(served);
   if (call.json) {
-    return context.json({ type: "ready", role: "store", store: url, host, port, state: dir, durability: dir === undefined ? undefined : durability, replicaOf: replicaOf && hostPort(replicaOf), pid: process.pid, recovered });
+    return context.json({
+      type: "ready",
+      role: "store",
+      store: storeUrl(served),
+      host,
+      port,
+      state: dir,
+      durability: dir === undefined ? undefined : durability,
+      replicaOf: replicaOf && hostPort(replicaOf),
+      pid: process.pid,
+      recovered,
+    });
   }
   const place = dir === undefined ? "in memory only" : `state in ${shortPath(dir)}`;
-  context.out(`titan: store at ${hostPort(served)}${replicaOf === undefined ? "" : `, replica of ${hostPort(replicaOf)}`}, ${place}`);
-  if (recovered.keys + recovered.tornBytes > 0) context.out(`titan: recovered ${plural(recovered.keys, "key")}${tornText(recovered)}`);
+  const replica = replicaOf === undefined ? "" : `, replica of ${hostPort(replicaOf)}`;
+  context.out(`titan: store at ${hostPort(served)}${replica}, ${place}`);
+  if (recovered.keys + recovered.tornBytes > 0) {
+    context.out(`titan: recovered ${plural(recovered.keys, "key")}${tornText(recovered)}`);
+  }
   for (const damage of recovered.ignored) context.note(`titan: warning: ${damage}`);
   const from = storeUrl({ host: dialable(host), port });
-  context.out(`  next: redis-cli -p ${port}   or: titan kv --store ${from} ${replicaOf === undefined ? "set KEY VALUE" : "get KEY"}   Ctrl-C stops`);
+  const example = replicaOf === undefined ? "set KEY VALUE" : "get KEY";
+  context.out(
+    `  next: redis-cli -p ${port}   or: titan kv --store ${from} ${example}   Ctrl-C stops`,
+  );
 }

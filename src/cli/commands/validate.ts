@@ -1,4 +1,8 @@
-/** `titan validate`: what would run, or what is wrong and where. Needs no master. */
+/**
+ * `titan validate`: the shape of a pipeline, or its problems and their places. Needs no master.
+ *
+ * Test: test/cli.test.ts
+ */
 import type { PipelineDefinition } from "#pipeline";
 import type { Call, Command } from "../command.ts";
 import { EXIT } from "../exit.ts";
@@ -12,10 +16,10 @@ export const validate: Command = {
   args: [1, 1],
   flags: {},
   notes: [
-    "Prints every problem with its line and a caret, and exits 2; or the size and shape of the "
-      + "graph. A level holds the jobs that could run at the same time.",
-    "Files that jobs name are looked for in the folder of FILE; for -, in the working folder. "
-      + "docs/pipelines.md has every key.",
+    "Prints every problem with its line and a caret, and exits 2; or the size and shape of the " +
+      "graph. A level holds the jobs that could run at the same time.",
+    "Files that jobs name are looked for in the folder of FILE; for -, in the working folder. " +
+      "docs/pipelines.md has every key.",
   ],
   examples: ["titan validate nightly.yaml"],
   async run(call: Call): Promise<number> {
@@ -26,17 +30,19 @@ export const validate: Command = {
       const { definition } = await readPipelineFile(file);
       const shape = shapeOf(definition);
       const { name, jobs, warnings } = definition;
+      const { levels, widest, path } = shape;
       if (call.json) {
-        context.json({ file, valid: true, name, jobs: jobs.length, levels: shape.levels, widest: shape.widest, criticalPath: shape.path, warnings });
+        const size = { jobs: jobs.length, levels, widest, criticalPath: path };
+        context.json({ file, valid: true, name, ...size, warnings });
         return EXIT.OK;
       }
       for (const warning of warnings) context.note(`titan: warning: ${warning}`);
-      const path = shape.path.length > 8 ? [...shape.path.slice(0, 4), "…", ...shape.path.slice(-3)] : shape.path;
+      const shown = path.length > 8 ? [...path.slice(0, 4), "…", ...path.slice(-3)] : path;
       context.out(`${file}: valid`);
       context.out(`  pipeline       ${name}`);
-      context.out(`  jobs           ${jobs.length}, at most ${shape.widest} side by side`);
-      context.out(`  levels         ${shape.levels}`);
-      context.out(`  critical path  ${plural(shape.path.length, "job")}: ${path.join(" -> ")}`);
+      context.out(`  jobs           ${jobs.length}, at most ${widest} side by side`);
+      context.out(`  levels         ${levels}`);
+      context.out(`  critical path  ${plural(path.length, "job")}: ${shown.join(" -> ")}`);
       return EXIT.OK;
     } catch (error) {
       if (!call.json || !(error instanceof PipelineError)) throw error;
@@ -52,7 +58,7 @@ interface Shape {
   readonly path: string[];
 }
 
-/** Levels by the longest way from a root; the graph has no cycle, or it would not have been read. */
+/** Levels by the longest way from a root. The graph has no cycle: reading it has checked that. */
 export function shapeOf({ jobs }: Pick<PipelineDefinition, "jobs">): Shape {
   const byId = new Map(jobs.map((job) => [job.id, job]));
   const children = new Map<string, string[]>(jobs.map((job) => [job.id, []]));

@@ -1,4 +1,4 @@
-/** `titan watch`: see a run through that somebody else submitted, or that we left. */
+/** `titan watch`: watch a run that somebody else submitted, or that we left, to its end. */
 import { dialer, openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { findRun } from "../refs.ts";
@@ -9,14 +9,28 @@ export const watch: Command = {
   summary: "watch a run until it ends",
   usage: "RUN",
   args: [1, 1],
-  flags: { timeout: { type: "string", value: "TIME", summary: "stop watching after this long (90s, 10m, 2h): exit 124" } },
-  notes: ["Exit codes as for titan run: 0 completed, 3 failed or cancelled, 124 --timeout, 130 interrupted. Leaving never cancels."],
-  examples: ["titan watch nightly-7k2m", "titan watch nightly --json | jq -c 'select(.type == \"job\")'"],
+  flags: {
+    timeout: {
+      type: "string",
+      value: "TIME",
+      summary: "stop watching after this long (90s, 10m, 2h): exit 124",
+    },
+  },
+  notes: [
+    "Exit codes as for titan run: 0 completed, 3 failed or cancelled, 124 --timeout, " +
+      "130 interrupted. Leaving never cancels.",
+  ],
+  examples: [
+    "titan watch nightly-7k2m",
+    "titan watch nightly --json | jq -c 'select(.type == \"job\")'",
+  ],
   async run(call: Call): Promise<number> {
     const timeoutMs = await call.durationMs("timeout");
     const client = await openMaster(call);
     const run = await findRun(client, call.args[0]!);
     const flag = call.text("master");
-    return watchToEnd(call, { client, redial: dialer(call), cluster: undefined, where: flag === undefined ? "" : ` --master ${flag}`, run, timeoutMs });
+    const where = flag === undefined ? "" : ` --master ${flag}`;
+    const redial = dialer(call);
+    return watchToEnd(call, { client, redial, cluster: undefined, where, run, timeoutMs });
   },
 };

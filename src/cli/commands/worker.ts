@@ -1,4 +1,8 @@
-/** `titan worker`: a process that offers slots. Lesson 11 is about what it does. */
+/**
+ * `titan worker`: a process that offers slots. Lesson 11 is about its work.
+ *
+ * Test: test/11-worker.workflows.test.ts
+ */
 import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
@@ -11,7 +15,7 @@ import type { Call, Command } from "../command.ts";
 import { EXIT } from "../exit.ts";
 import { plural, withoutRepeats } from "../text.ts";
 
-/** Its jobs have 5 s to end once they are asked to; then this process ends, whatever still hangs. */
+/** Its jobs have 5 s to end once they are asked to. Then this process ends, even if one hangs. */
 const STOP_MS = 6500;
 
 export const worker: Command = {
@@ -20,18 +24,39 @@ export const worker: Command = {
   usage: "",
   args: [0, 0],
   flags: {
-    tags: { type: "string", value: "TAG,TAG", summary: "capabilities beyond GENERAL, such as GPU,HIGH_MEM" },
+    tags: {
+      type: "string",
+      value: "TAG,TAG",
+      summary: "capabilities beyond GENERAL, such as GPU,HIGH_MEM",
+    },
     slots: { type: "string", value: "N", summary: "jobs at once (default: one per processor)" },
-    name: { type: "string", value: "NAME", summary: "how it is called (default: the master chooses)" },
-    permanent: { type: "boolean", summary: "never retired by auto-scaling; has no effect yet, as there is no auto-scaling yet" },
-    home: { type: "string", value: "DIR", summary: "work folders and project cache (default TITAN_HOME, else .titan)" },
+    name: {
+      type: "string",
+      value: "NAME",
+      summary: "how it is called (default: the master chooses)",
+    },
+    permanent: {
+      type: "boolean",
+      summary:
+        "never retired by auto-scaling; has no effect yet, as there is no auto-scaling yet",
+    },
+    home: {
+      type: "string",
+      value: "DIR",
+      summary: "work folders and project cache (default TITAN_HOME, else .titan)",
+    },
     "parent-pipe": { type: "boolean", summary: "end when stdin ends", hidden: true },
   },
   notes: [
-    "A worker dials its master and needs no open port. When the connection breaks it dials again, for as long as it takes; jobs go on meanwhile.",
-    "It stops at SIGTERM or Ctrl-C: its jobs are asked to end, and the master starts them elsewhere.",
+    "A worker dials its master and needs no open port. When the connection breaks it dials " +
+      "again, for as long as it takes; jobs go on meanwhile.",
+    "It stops at SIGTERM or Ctrl-C: its jobs are asked to end, and the master starts them " +
+      "elsewhere.",
   ],
-  examples: ["titan worker --master 10.0.0.5:9090 --tags GPU --slots 4", "TITAN_TOKEN=… titan worker --master titan.example.org:9090"],
+  examples: [
+    "titan worker --master 10.0.0.5:9090 --tags GPU --slots 4",
+    "TITAN_TOKEN=… titan worker --master titan.example.org:9090",
+  ],
   run,
 };
 
@@ -43,50 +68,80 @@ async function run(call: Call): Promise<number> {
   const name = call.text("name");
   const token = tokenOf(call);
   const home = resolve(call.text("home") ?? context.home);
-  const [{ startWorker }, { createExecutor }] = await Promise.all([import("#worker"), import("#exec")]);
+  const [{ startWorker }, { createExecutor }] = await Promise.all([
+    import("#worker"),
+    import("#exec"),
+  ]);
 
   const onNote = (text: string): void => context.note(`titan: ${text}`);
   const folder = await takeProcessFolder(join(home, "workers"), { onNote });
-  // At the very end, so that it happens also when something hangs and the process is ended from within.
+  // At the very end: also when something hangs and the process is ended from within.
   process.on("exit", () => removeLast(folder));
   const started = startWorker({
-    host: context.host, master, slots, tags, version: VERSION, cacheDir: join(home, "cache"),
+    host: context.host,
+    master,
+    slots,
+    tags,
+    version: VERSION,
+    cacheDir: join(home, "cache"),
     executor: createExecutor({
-      host: { ...context.host, processes: nodeProcesses() }, workDir: join(folder, "jobs"), sharedRoot: sharedRoot(), onNote,
+      host: { ...context.host, processes: nodeProcesses() },
+      workDir: join(folder, "jobs"),
+      sharedRoot: sharedRoot(),
+      onNote,
     }),
-    ...(name !== undefined && { name }), ...(token !== undefined && { token }),
+    ...(name !== undefined && { name }),
+    ...(token !== undefined && { token }),
     onNote: withoutRepeats(onNote),
   });
 
   let stopped: Promise<void> | undefined;
   const stop = (): void => {
     setTimeout(() => process.exit(EXIT.OK), STOP_MS).unref();
-    const { running } = started;
-    // Whoever waits for a worker wants to know what it waits for. One that has a parent is told of by the parent.
-    if (stopped === undefined && running > 0 && !call.on("parent-pipe")) context.note(`titan: stopping; ${plural(running, "job")} ${running === 1 ? "has" : "have"} 5 s to end (Ctrl-C again stops at once)`);
+    if (stopped === undefined) noteStopping(call, started.running);
     stopped ??= started.stop();
   };
   context.onInterrupt((signal, times) => {
-    // A terminal sends Ctrl-C to the whole family; who has a parent is told by the parent.
+    // A terminal sends Ctrl-C to the whole family, and our parent will tell us to stop.
     if (call.on("parent-pipe") && signal !== "SIGTERM") return;
     if (times > 1) process.exit(EXIT.INTERRUPTED);
     stop();
   });
   if (call.on("parent-pipe")) endWithParent(stop);
 
-  started.ready.then((registered) => {
-    if (call.json) context.json({ type: "worker", name: registered.name, pid: process.pid, master: hostPort(master), slots, tags });
-    else context.out(`${registered.name} offers ${slots} ${slots === 1 ? "slot" : "slots"} to ${hostPort(master)}${tags.length > 0 ? ` (${tags.join(", ")})` : ""}`);
-  }, () => undefined); // `done` says why
+  const offer = { master: hostPort(master), slots, tags };
+  started.ready.then(
+    (registered) => announce(call, registered.name, offer),
+    () => undefined, // `done` tells why it is not ready
+  );
   await started.done;
-  await stopped; // The connection is closed before the last job has tidied up.
+  await stopped; // the connection is closed before the last job has tidied up
   await removalsDone(); // STOP_MS ends this, too
   return EXIT.OK;
 }
 
+interface Offer {
+  readonly master: string;
+  readonly slots: number;
+  readonly tags: readonly string[];
+}
+
+function announce({ context, json }: Call, name: string, { master, slots, tags }: Offer): void {
+  if (json) return context.json({ type: "worker", name, pid: process.pid, master, slots, tags });
+  const tagText = tags.length > 0 ? ` (${tags.join(", ")})` : "";
+  context.out(`${name} offers ${plural(slots, "slot")} to ${master}${tagText}`);
+}
+
+/** A person wants to know why the worker goes on for a while. A parent tells its own person. */
+function noteStopping(call: Call, running: number): void {
+  if (running === 0 || call.on("parent-pipe")) return;
+  const have = `${plural(running, "job")} ${running === 1 ? "has" : "have"}`;
+  call.context.note(`titan: stopping; ${have} 5 s to end (Ctrl-C again stops at once)`);
+}
+
 /**
- * The executor has removed what jobs left, unless it hangs. What resists is left for the
- * next worker's sweep.
+ * The executor has removed the folders of its jobs, unless it hangs. A folder that resists is left
+ * for the next worker's sweep.
  */
 function removeLast(folder: string): void {
   try {
@@ -96,10 +151,10 @@ function removeLast(folder: string): void {
   }
 }
 
-/** Nothing ever comes through this pipe; that it ends is the message. */
+/** Nothing ever comes through this pipe: its end is the message. */
 function endWithParent(stop: () => void): void {
   process.stdin.on("end", stop).on("error", stop).resume();
-  // With the parent gone nobody reads what we say, and saying it must not end us before the jobs have ended.
+  // Without the parent nobody reads our output, and writing it must not end us before the jobs.
   process.stdout.on("error", () => undefined);
   process.stderr.on("error", () => undefined);
 }
