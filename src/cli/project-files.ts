@@ -25,7 +25,7 @@ export async function projectFiles(folder: string): Promise<ProjectFiles> {
       if (why !== undefined) return { leftOut: why };
       return info.isFile() ? "file" : "folder";
     },
-    nearest(path) {
+    meantFile(path) {
       const names = filesIn(folder, leftOut);
       const base = path.slice(path.lastIndexOf("/") + 1);
       // The right name in the wrong folder is the commonest slip.

@@ -1,7 +1,7 @@
 /**
- * Lesson 17: what a job does: exactly one of file, command, run and call.
+ * Lesson 17: the action of a job: exactly one of file, command, run and call.
  *
- * Invariants: a path stays inside the project, whatever machine it is read on; a list of arguments
+ * Invariants: a path stays inside the project, whatever machine reads it; a list of arguments
  * arrives as it was written.
  * Test: test/17-pipelines.test.ts
  */
@@ -14,11 +14,17 @@ import type { ActionDefinition, ShellName } from "./types.ts";
 import { splitWords } from "./words.ts";
 
 export const SHELLS = ["sh", "bash", "python3", "node"] as const;
-/** What GitHub and others call them, with and without the `{0}` of a template. */
+/** The names that GitHub and others give them, with and without the `{0}` of a template. */
 const OTHER_SHELLS = new Map<string, ShellName>([
-  ["python", "python3"], ["python2", "python3"], ["py", "python3"],
-  ["nodejs", "node"], ["javascript", "node"],
-  ["dash", "sh"], ["/bin/sh", "sh"], ["/bin/bash", "bash"], ["/usr/bin/bash", "bash"],
+  ["python", "python3"],
+  ["python2", "python3"],
+  ["py", "python3"],
+  ["nodejs", "node"],
+  ["javascript", "node"],
+  ["dash", "sh"],
+  ["/bin/sh", "sh"],
+  ["/bin/bash", "bash"],
+  ["/usr/bin/bash", "bash"],
 ]);
 const ACTIONS = ["file", "command", "run", "call"] as const;
 /** A warning is worth one look at the beginning of a script, not a walk over a megabyte. */
@@ -33,32 +39,37 @@ export function readShell(fields: Fields): ShellName | undefined {
   const word = text.split(" ")[0] ?? "";
   const known = SHELLS.find((name) => name === word) ?? OTHER_SHELLS.get(word);
   const other = /^(?:pwsh|powershell|cmd|zsh|fish|ruby|perl)$/.test(word)
-    ? `: write command: [${word}, …], or file: for a script of the project` : "";
+    ? `: write command: [${word}, …], or file: for a script of the project`
+    : "";
   const help = known === undefined ? other : `: write shell: ${known}`;
   return fields.oneOf("shell", SHELLS, help && fields.report.foreign(help));
 }
 
-/** `shell` is what runs a script that names no shell of its own. */
+/** `shell` runs a script that names no shell of its own. */
 export function readAction(fields: Fields, shell: ShellName): ActionDefinition | undefined {
   const given = ACTIONS.filter((key) => fields.has(key));
   const [kind, other] = given;
   if (kind === undefined) {
     if (ACTIONS.some((key) => fields.meant.has(key))) return undefined;
-    return fields.report.problem("MISSING_KEY", fields.node, `nothing to do${fields.scope}: give it one of file, command, run or call`);
+    const what = `nothing to do${fields.scope}: give it one of file, command, run or call`;
+    return fields.report.problem("MISSING_KEY", fields.node, what);
   }
   if (other !== undefined) {
-    return fields.report.problem("CONFLICT", fields.keyNode(other), `"${other}" and "${kind}"${fields.scope}: a job has exactly one of file, command, run and call`);
+    const both = `"${other}" and "${kind}"${fields.scope}`;
+    const what = `${both}: a job has exactly one of file, command, run and call`;
+    return fields.report.problem("CONFLICT", fields.keyNode(other), what);
   }
   if (fields.has("shell") && kind !== "run") {
-    const what = `"shell"${fields.scope} goes with "run" only`;
-    fields.report.problem("CONFLICT", fields.keyNode("shell"), what);
+    fields.refuse("CONFLICT", "shell", 'goes with "run" only');
   }
   const input = fields.either("input", "with");
   if (fields.has("args") && kind !== "file") {
     const help = kind === "command" ? ': append them to "command"' : "";
-    fields.report.problem("CONFLICT", fields.keyNode("args"), `"args"${fields.scope} goes with "file" only${help}`);
+    fields.refuse("CONFLICT", "args", `goes with "file" only${help}`);
   }
-  if (fields.has(input) && kind !== "call") fields.report.problem("CONFLICT", fields.keyNode(input), `"${input}"${fields.scope} goes with "call" only`);
+  if (fields.has(input) && kind !== "call") {
+    fields.refuse("CONFLICT", input, 'goes with "call" only');
+  }
 
   if (kind === "file") return readFile(fields);
   if (kind === "command") return readCommand(fields);
@@ -91,7 +102,7 @@ function readScript(fields: Fields, shell: ShellName): ActionDefinition | undefi
   return shell === "sh" ? { kind: "shell", script } : { kind: "shell", script, shell };
 }
 
-/** A list of commands, as GitLab has it. */
+/** A list of commands, as in GitLab. */
 function runHelp(fields: Fields, node: YamlNode): string {
   const [line, ...more] = textsIn(node);
   if (line === undefined) return "";
@@ -105,7 +116,10 @@ function readFile(fields: Fields): ActionDefinition | undefined {
   const args = readArgs(fields);
   if (!file || !args) return undefined;
   const wrong = outside(file.text);
-  if (wrong !== undefined) return fields.report.problem("BAD_VALUE", node, `"file"${fields.scope} ${wrong}, found ${JSON.stringify(clip(file.text))}`);
+  if (wrong !== undefined) {
+    const found = JSON.stringify(clip(file.text));
+    return fields.refuse("BAD_VALUE", "file", `${wrong}, found ${found}`, node);
+  }
   return { kind: "file", file: file.text, args };
 }
 
@@ -129,7 +143,9 @@ function outside(path: string): string | undefined {
 function readArgs(fields: Fields): string[] | undefined {
   const node = fields.value("args");
   if (!node) return [];
-  if (node.kind !== "scalar") return fields.texts("args", { max: MAX_ARGS, empty: true })?.map(({ text }) => text);
+  if (node.kind !== "scalar") {
+    return fields.texts("args", { max: MAX_ARGS, empty: true })?.map(({ text }) => text);
+  }
   const line = fields.textOf("args", node, { empty: true });
   return line && splitArgs(fields, line);
 }
@@ -138,28 +154,36 @@ function splitArgs(fields: Fields, { text, node }: Text): string[] | undefined {
   const split = splitWords(text);
   if ("problem" in split) {
     const at = { node, ...caret(node, split.at) };
-    return fields.report.problem("BAD_VALUE", at, `"args"${fields.scope} cannot be split into words: ${split.problem}`);
+    const what = `cannot be split into words: ${split.problem}`;
+    return fields.refuse("BAD_VALUE", "args", what, at);
   }
   if (split.expansion !== undefined) {
-    fields.report.warn(node, `"args"${fields.scope} contains ${split.expansion}, which only a shell would expand: use "run" for that`);
+    const what = `"args"${fields.scope} contains ${split.expansion}`;
+    fields.report.warn(node, `${what}, which only a shell would expand: use "run" for that`);
   }
-  if (split.words.length > MAX_ARGS) return fields.report.problem("TOO_LARGE", node, `"args"${fields.scope} has more than ${MAX_ARGS} entries`);
+  if (split.words.length > MAX_ARGS) {
+    return fields.refuse("TOO_LARGE", "args", `has more than ${MAX_ARGS} entries`, node);
+  }
   return split.words;
 }
 
-/** The place of the `index`-th character of a scalar, where source and text run in parallel. */
+/** The position of the `index`-th character of a scalar, where source and text run in parallel. */
 function caret(node: ScalarNode, index: number): { skip?: number; length?: number } {
   const quotes = node.style === "plain" ? 0 : 1;
-  const parallel = node.style !== "literal" && node.style !== "folded" && node.length === node.text.length + 2 * quotes;
+  const isBlock = node.style === "literal" || node.style === "folded";
+  const parallel = !isBlock && node.length === node.text.length + 2 * quotes;
   return parallel ? { skip: index + quotes, length: 1 } : {};
 }
 
 function readCommand(fields: Fields): ActionDefinition | undefined {
   const node = fields.value("command") as YamlNode;
-  if (node.kind === "scalar") return fields.wrong("command", node, "a list", `: write [program, argument], or use "run" for a line of shell`);
+  if (node.kind === "scalar") {
+    const help = ': write [program, argument], or use "run" for a line of shell';
+    return fields.wrong("command", node, "a list", help);
+  }
   const argv = fields.texts("command", { max: MAX_ARGS, empty: true })?.map(({ text }) => text);
   if (!argv) return undefined;
-  if (!argv[0]) return fields.report.problem("BAD_VALUE", node, `"command"${fields.scope} must begin with a program`);
+  if (!argv[0]) return fields.refuse("BAD_VALUE", "command", "must begin with a program", node);
   return { kind: "command", argv };
 }
 
@@ -172,26 +196,33 @@ function readCall(fields: Fields, inputKey: string): ActionDefinition | undefine
   if (BUILTIN_CALLS.includes(target.text)) return { kind: "call", target: target.text, input };
   const parts = /^([^#]+)#([A-Za-z_$][A-Za-z0-9_$]*)$/.exec(target.text);
   const found = `, found ${JSON.stringify(clip(target.text))}`;
-  if (!parts) return fields.report.problem("BAD_VALUE", node, `"call"${fields.scope} must be path/module.js#function${found}${hint(target.text, BUILTIN_CALLS)}`);
+  if (!parts) {
+    const what = `must be path/module.js#function${found}${hint(target.text, BUILTIN_CALLS)}`;
+    return fields.refuse("BAD_VALUE", "call", what, node);
+  }
   const wrong = outside(parts[1] as string);
-  if (wrong !== undefined) return fields.report.problem("BAD_VALUE", node, `"call"${fields.scope} ${wrong}${found}`);
+  if (wrong !== undefined) return fields.refuse("BAD_VALUE", "call", `${wrong}${found}`, node);
   return { kind: "call", target: target.text, input };
 }
 
-/** The one field without a schema: here, and only here, plain scalars speak for themselves. */
+/** The one field without a schema: only here the text of a plain scalar decides its type. */
 function readInput(fields: Fields, { key, node }: { key: string; node: YamlNode }): unknown {
   const before = fields.report.count;
   for (const scalar of scalars(node)) {
     const resolved = resolveScalar(scalar);
-    if (resolved.type === "ambiguous") fields.report.problem("BAD_VALUE", scalar, `"${key}"${fields.scope}: ${resolved.why}`);
+    const where = `"${key}"${fields.scope}`;
+    if (resolved.type === "ambiguous") {
+      fields.report.problem("BAD_VALUE", scalar, `${where}: ${resolved.why}`);
+    }
     if (resolved.type === "text" && resolved.boolean !== undefined) {
-      fields.report.warn(scalar, `"${key}"${fields.scope}: ${scalar.text} is the text "${scalar.text}"; write ${resolved.boolean} for the boolean, or quote it`);
+      const what = `${where}: ${scalar.text} is the text "${scalar.text}"`;
+      fields.report.warn(scalar, `${what}; write ${resolved.boolean} for the boolean, or quote it`);
     }
   }
   if (fields.report.count > before) return undefined;
   const value = toValue(node);
   if (Buffer.byteLength(JSON.stringify(value)) <= MAX_INPUT_BYTES) return value;
-  return fields.report.problem("TOO_LARGE", node, `"${key}"${fields.scope} is longer than ${MAX_INPUT_BYTES} bytes as JSON`);
+  return fields.refuse("TOO_LARGE", key, `is longer than ${MAX_INPUT_BYTES} bytes as JSON`, node);
 }
 
 function* scalars(node: YamlNode): Generator<ScalarNode> {

@@ -1,8 +1,8 @@
 /**
- * Lesson 17: what to write instead of another tool's key, made from the author's own value.
+ * Lesson 17: the line to write instead of another tool's key, made from the author's own value.
  *
- * Invariant: a line that an advice says to write is accepted here, unless it holds "…", or names a
- * job or a file that is not there.
+ * Invariant: the line that an advice names is accepted here, unless it holds "…", or names a job or
+ * a file that does not exist.
  * Test: test/17-pipelines.newcomers.test.ts
  */
 import { resolveScalar, type YamlNode } from "#yaml";
@@ -10,7 +10,7 @@ import { parseDuration } from "./duration.ts";
 import { MAX_ATTEMPTS, MAX_DURATION_MS, TAG } from "./limits.ts";
 import { quoted, scalarAt, shown, textsIn, written } from "./show.ts";
 
-/** What stands there, and what the map around it holds already. */
+/** The key, its value, and the other keys of its map. */
 export interface ForeignKey {
   readonly key: string;
   readonly value: YamlNode;
@@ -26,12 +26,17 @@ export function rename(key: string): (found: ForeignKey) => string {
     has(key) ? `"${key}" is here already; leave "${foreign}" out` : `write ${written(key, value)}`;
 }
 
-/** Nothing that could be shown. */
+/** Stands for a value that cannot be shown. */
 const NONE: YamlNode = {
-  kind: "scalar", line: 0, column: 0, length: 1, text: "", style: "plain",
+  kind: "scalar",
+  line: 0,
+  column: 0,
+  length: 1,
+  text: "",
+  style: "plain",
 };
 
-/** A value that is of no use there is left to the author. */
+/** A value that does not fit there is left to the author. */
 export function renameIf(key: string, fits: (value: YamlNode) => boolean): Advice {
   return (found) => rename(key)(fits(found.value) ? found : { ...found, value: NONE });
 }
@@ -54,7 +59,7 @@ export function isAttempts(value: YamlNode): boolean {
   return Number.isInteger(numberIn(value)) && isBetween(1, MAX_ATTEMPTS)(value);
 }
 
-/** `amount` retries, if there may be so many. */
+/** `amount` retries, if that many are allowed. */
 export function retries(amount: number | undefined): string {
   const fits = Number.isInteger(amount) && amount! >= 0 && amount! < MAX_ATTEMPTS;
   return fits ? `retries: ${amount}` : "retries: 2";
@@ -87,10 +92,11 @@ export function inUnit(key: string, unit: "m" | "s"): (found: ForeignKey) => str
   };
 }
 
-/** An id made from a name that a person would read. */
+/** An id made from a name for people. */
 export function idFrom({ value, has }: ForeignKey): string {
-  if (has("id"))
-    return `a job has no name beside its id; "x-name" may hold one, which nobody reads`;
+  if (has("id")) {
+    return 'a job has no name beside its id; "x-name" may hold one, which nobody reads';
+  }
   return `write id: ${nameFrom(value)}`;
 }
 
@@ -107,14 +113,16 @@ export function nameFrom(value: YamlNode): string {
 export function script({ value, has, key }: ForeignKey): string {
   if (has("run")) return `"run" is here already; leave "${key}" out`;
   const [line, ...more] = value.kind === "sequence" ? textsIn(value) : [];
-  if (line !== undefined && more.length > 0)
-    return `write run: | and each command on a line of its own below it`;
+  if (line !== undefined && more.length > 0) {
+    return "write run: | and each command on a line of its own below it";
+  }
   if (line !== undefined) return `write run: ${quoted(line)}`;
   const file = value.kind === "scalar" && /^[\w./-]+\.(?:py|js|mjs|ts|sh)$/.test(value.text);
   if (file) return `write ${written("file", value)}`;
-  return value.kind !== "scalar" || shown(value) === undefined
-    ? "write run: | and the script below it"
-    : `write ${written("run", value)}`;
+  if (value.kind !== "scalar" || shown(value) === undefined) {
+    return "write run: | and the script below it";
+  }
+  return `write ${written("run", value)}`;
 }
 
 export function scriptFor(shell: string): Advice {
@@ -129,10 +137,12 @@ export function scriptFor(shell: string): Advice {
 export function condition({ value }: ForeignKey): string {
   const text = value.kind === "scalar" ? value.text.replace(/^\$\{\{|\}\}$/g, "").trim() : "";
   if (/^(?:always\(\)|all_?done|true)$/i.test(text)) return "write when: always";
-  if (/^(?:failure\(\)|on_?failure|(?:one|all)_failed|cancelled\(\))$/i.test(text))
+  if (/^(?:failure\(\)|on_?failure|(?:one|all)_failed|cancelled\(\))$/i.test(text)) {
     return "write when: failure";
-  if (/^(?:success\(\)|on_?success|all_success)$/i.test(text))
+  }
+  if (/^(?:success\(\)|on_?success|all_success)$/i.test(text)) {
     return "leave it out: when: success is the default";
+  }
   if (text === "!cancelled()") return "write when: always";
   return '"when" is success, failure or always: test anything else inside the script';
 }
@@ -189,15 +199,16 @@ export function gate({ value, has }: ForeignKey): string {
  */
 export function environment(found: ForeignKey): string {
   if (found.value.kind === "mapping") return `write ${written("env", found.value)}`;
-  if (found.value.kind === "sequence")
+  if (found.value.kind === "sequence") {
     return `write env: ${envMap(found.value) ?? "{NAME: value}"}`;
+  }
   return 'variables go into env: {NAME: value}; an approval is hitl_message: "…"';
 }
 
 /** `[A=b]` of compose and `[{name: A, value: b}]` of Kubernetes as a map. */
 export function envMap(value: YamlNode): string | undefined {
-  if (value.kind !== "sequence" || value.items.length === 0 || value.items.length > 8)
-    return undefined;
+  if (value.kind !== "sequence") return undefined;
+  if (value.items.length === 0 || value.items.length > 8) return undefined;
   const pairs = value.items.map((item) => {
     const [, name, text] = (item.kind === "scalar" && /^(\w+)=(.*)$/.exec(item.text)) || [];
     const key = name ?? scalarAt(item, "name");
@@ -217,14 +228,13 @@ export const NO_TRIGGERS =
 export const NO_CONCURRENCY =
   "Titan has no such limit yet: slots of the workers bound what runs at once";
 export const NO_FILES =
-  "files are not carried from job to job yet: small results go through TITAN_OUTPUT, "
-  + "files through TITAN_SHARED";
+  "files are not carried from job to job yet: small results go through TITAN_OUTPUT, " +
+  "files through TITAN_SHARED";
 export const NO_SERVICES = "services are not supported yet by this version";
 export const NO_CONTAINERS =
   "jobs run on the worker itself: write run: docker run --rm IMAGE COMMAND";
 export const NO_MATRIX =
-  "Titan has no loops: write one job for each value, or make the file by a program (titan run " +
-  "-)";
+  "Titan has no loops: write one job for each value, or make the file by a program (titan run -)";
 export const NO_TEMPLATES =
   'share what is common: "x-base: &base {…}" at the top, "<<: *base" in each job';
 export const NO_STEPS =
@@ -244,7 +254,7 @@ export function envFile({ value }: ForeignKey): string {
 
 /** A key of a job at the top of the file. */
 export const belongsToJob: Advice = ({ key, value }) =>
-  `"${key}" belongs to a job: write it in each, or share it `
-  + `("x-base: &base {${written(key, value)}}", "<<: *base")`;
+  `"${key}" belongs to a job: write it in each, or share it ` +
+  `("x-base: &base {${written(key, value)}}", "<<: *base")`;
 export const belongsToPipeline: Advice = ({ key }) =>
   `"${key}" belongs to the pipeline: write it at the top of the file`;

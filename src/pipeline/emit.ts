@@ -1,14 +1,19 @@
 /**
  * Lesson 17: a definition as the YAML that a person would write: defaults left out.
  *
- * Invariant: parsing the text gives the same definition again (without its warnings: what they
- * were about is now written unmistakably).
+ * Invariant: parsing the text gives the same definition again (without its warnings: the new text
+ * gives no reason for them).
  * Test: test/17-pipelines.test.ts
  */
 import { emitYaml } from "#yaml";
 import { formatDuration } from "./duration.ts";
 import { DEFAULT_GATE_WAIT_MS, DEFAULT_RETRY } from "./limits.ts";
-import type { ActionDefinition, JobDefinition, PipelineDefinition, RetryDefinition } from "./types.ts";
+import type {
+  ActionDefinition,
+  JobDefinition,
+  PipelineDefinition,
+  RetryDefinition,
+} from "./types.ts";
 
 /**
  * The definition as YAML.
@@ -16,7 +21,8 @@ import type { ActionDefinition, JobDefinition, PipelineDefinition, RetryDefiniti
  * @example
  * ```ts
  * import { parsePipeline, toYaml } from "#pipeline";
- * toYaml(parsePipeline("{name: build, jobs: [{id: a, run: ls, timeout: 90}]}")) // => 'name: build\njobs:\n  - id: a\n    run: ls\n    timeout: 1m30s\n'
+ * const build = parsePipeline("{name: build, jobs: [{id: a, run: ls, timeout: 90}]}");
+ * toYaml(build) // => 'name: build\njobs:\n  - id: a\n    run: ls\n    timeout: 1m30s\n'
  * ```
  */
 export function toYaml(definition: PipelineDefinition): string {
@@ -52,8 +58,10 @@ function actionFields(action: ActionDefinition): object {
 
 function retryFields(retry: RetryDefinition): object {
   const { maxAttempts, delayMs, backoff, maxDelayMs, jitter } = retry;
-  const usual = delayMs === DEFAULT_RETRY.delayMs && backoff === DEFAULT_RETRY.backoff && maxDelayMs === DEFAULT_RETRY.maxDelayMs && jitter === DEFAULT_RETRY.jitter;
-  if (usual) return { retries: unless(maxAttempts - 1, 0) };
+  const names = ["delayMs", "backoff", "maxDelayMs", "jitter"] as const;
+  if (names.every((name) => retry[name] === DEFAULT_RETRY[name])) {
+    return { retries: unless(maxAttempts - 1, 0) };
+  }
   const delays = { delay: formatDuration(delayMs), max_delay: formatDuration(maxDelayMs) };
   return { retry: { max_attempts: maxAttempts, ...delays, backoff, jitter } };
 }

@@ -1,8 +1,8 @@
 /**
- * Lesson 17: are the files that the jobs name there, in the folder that will be shipped?
+ * Lesson 17: do the files that the jobs name exist, in the folder that will be shipped?
  *
- * Asked only where the folder is at hand (the CLI). The worker asks again: it is the only one who
- * knows.
+ * The question is asked where the folder is at hand, which is the CLI. The worker asks again: only
+ * the worker knows for certain.
  * Test: test/17-pipelines.project.test.ts
  */
 import type { ScalarNode } from "#yaml";
@@ -11,18 +11,19 @@ import type { Report } from "./problems.ts";
 
 /** The folder around a pipeline. Paths have "/", and no "./" in front. */
 export interface ProjectFiles {
-  /** What is there. `leftOut`: packing leaves it out, because of the file or rule of that name. */
+  /** The kind of thing at a path. `leftOut`: packing leaves it out, by the rule of that name. */
   look(path: string): "file" | "folder" | "missing" | { readonly leftOut: string };
-  /** A file that was probably meant. */
-  nearest(path: string): string | undefined;
+  /** The file that was probably meant. */
+  meantFile(path: string): string | undefined;
 }
 
 /** Reports every `file` and every module of a `call` that would not be there on a worker. */
 export function checkFiles(report: Report, jobs: readonly ReadJob[], project: ProjectFiles): void {
   for (const job of jobs) {
     const { action } = job.definition ?? {};
-    if (action?.kind === "file")
+    if (action?.kind === "file") {
       checkFile(report, job, { key: "file", path: action.file, project });
+    }
     if (action?.kind !== "call" || !action.target.includes("#")) continue;
     const path = action.target.slice(0, action.target.indexOf("#"));
     checkFile(report, job, { key: "call", path, project });
@@ -46,17 +47,13 @@ function checkFile(report: Report, job: ReadJob, { key, path, project }: Named):
   const at = { node: valueAt(job, key), length: path.length };
   if (found === "folder") return report.problem("BAD_VALUE", at, `${what}${path} is a folder`);
   if (found === "missing") {
-    const nearest = project.nearest(wanted);
-    const help = nearest === undefined ? "" : ` (did you mean "${nearest}"?)`;
-    return report.problem(
-      "BAD_VALUE",
-      at,
-      `${what}there is no ${path} in the project folder${help}`,
-    );
+    const meant = project.meantFile(wanted);
+    const help = meant === undefined ? "" : ` (did you mean "${meant}"?)`;
+    const missing = `there is no ${path} in the project folder${help}`;
+    return report.problem("BAD_VALUE", at, `${what}${missing}`);
   }
-  const why = found.leftOut.endsWith("ignore")
-    ? `${found.leftOut} names it`
-    : `${found.leftOut} never is`;
+  const { leftOut } = found;
+  const why = leftOut.endsWith("ignore") ? `${leftOut} names it` : `${leftOut} never is`;
   return report.problem("BAD_VALUE", at, `${what}${path} is not shipped: ${why}`);
 }
 

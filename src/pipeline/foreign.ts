@@ -1,13 +1,13 @@
 /**
- * Lesson 17: keys that other tools have, and what to write here instead.
+ * Lesson 17: the keys of other tools, and the lines to write here instead.
  *
  *     script: make        unknown key "script" in job "a": write run: make
  *     timeout-minutes: 10                              … : write timeout: 10m
  *     matrix: …                                        … : Titan has no matrix: write one job …
  *
  * Where Titan has the thing, the advice is the right line with the author's own value. Where Titan
- * has not, the advice says so, and what to do. The words are those of GitHub Actions, GitLab, Argo,
- * Airflow, Kubernetes and compose.
+ * does not have it, the advice says so, and names a way out. The words are those of GitHub Actions,
+ * GitLab, Argo, Airflow, Kubernetes and compose.
  *
  * Invariant: a key that Titan reads has no entry at the level where it is read.
  * Left out: values inside maps that Titan does not read; their own keys are not judged.
@@ -98,8 +98,8 @@ const SERVICE_KEYS =
   "services service healthcheck restart restartpolicy replicas ports expose livenessprobe " +
   "readinessprobe";
 const LOOP_KEYS =
-  "strategy matrix foreach withitems withparam withsequence loop loops parallel parallelism "
-  + "items expand scatter";
+  "strategy matrix foreach withitems withparam withsequence loop loops parallel parallelism " +
+  "items expand scatter";
 const TRIGGER_KEYS = "on schedule schedules cron trigger triggers startat rules only except";
 
 const JOB = table([
@@ -108,10 +108,7 @@ const JOB = table([
   ["bash", scriptFor("bash")],
   ["python python3 pythonscript source", scriptFor("python3")],
   ["nodejs javascript", scriptFor("node")],
-  [
-    "entrypoint argv",
-    commandList,
-  ],
+  ["entrypoint argv", commandList],
   ["path program scriptpath filename", renameIf("file", isPath)],
   ["function handler pythoncallable", "write call: path/module.js#function"],
   ["params parameters arguments inputs", NO_PARAMETERS],
@@ -215,8 +212,8 @@ const PIPELINE = table([
   [
     "env environment variables vars envs",
     ({ value }) =>
-      `env belongs to a job: write "x-env: &env ${shown(value) ?? "{…}"}" here `
-      + `and "env: *env" in each`,
+      `env belongs to a job: write "x-env: &env ${shown(value) ?? "{…}"}" here ` +
+      `and "env: *env" in each`,
   ],
   ["envfile dotenv", envFile],
   ["defaults default", () => `the only default is "shell"; ${NO_TEMPLATES}`],

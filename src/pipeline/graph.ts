@@ -1,5 +1,5 @@
 /**
- * Lesson 17: do the jobs make a graph? Chapter 6 knows; this file knows where each edge was written.
+ * Lesson 17: do the jobs make a graph? Chapter 6 decides; this file knows the place of each edge.
  *
  * Test: test/17-pipelines.test.ts
  */
@@ -17,13 +17,16 @@ export function checkGraph(report: Report, jobs: readonly ReadJob[]): void {
     if (!job.id) continue;
     const earlier = byId.get(job.id.text);
     if (!earlier) byId.set(job.id.text, job);
-    else report.problem("DUPLICATE_ID", job.id.node, `two jobs have the id "${job.id.text}"${lineOf(earlier.id as Text)}`);
+    else {
+      const what = `two jobs have the id "${job.id.text}"${lineOf(earlier.id as Text)}`;
+      report.problem("DUPLICATE_ID", job.id.node, what);
+    }
   }
   for (const job of jobs) {
     checkParents(report, job, byId);
     checkAffinity(report, job);
   }
-  // A cycle can only be looked for in a graph whose edges all lead somewhere.
+  // Cycles are looked for only in a graph whose edges all lead somewhere.
   if (report.count === before && byId.size === jobs.length) checkCycles(report, byId);
 }
 
@@ -63,11 +66,15 @@ function checkAffinity(report: Report, job: ReadJob): void {
   const wanted = job.affinity;
   if (!wanted || job.parents.some(({ text }) => text === wanted.text)) return;
   const parents = job.parents.map(({ text }) => text);
-  report.problem("BAD_VALUE", wanted, `"affinity"${job.scope} must name one of its parents, found "${clip(wanted.text)}"${hint(wanted.text, parents)}`);
+  const found = `found "${clip(wanted.text)}"${hint(wanted.text, parents)}`;
+  const what = `"affinity"${job.scope} must name one of its parents, ${found}`;
+  report.problem("BAD_VALUE", wanted, what);
 }
 
 function checkCycles(report: Report, byId: ReadonlyMap<string, ReadJob>): void {
-  const nodes = [...byId].map(([id, job]) => ({ id, parents: job.parents.map(({ text }) => text) }));
+  const nodes = [...byId].map(([id, job]) => {
+    return { id, parents: job.parents.map(({ text }) => text) };
+  });
   try {
     Dag.build(nodes);
   } catch (error) {
@@ -77,11 +84,16 @@ function checkCycles(report: Report, byId: ReadonlyMap<string, ReadJob>): void {
     const detail = error.message.replace(/^[^:]*: /, "");
     const [anyJob] = byId.values();
     const at = edge?.node ?? (anyJob as ReadJob).node;
-    report.problem(error.code === "CYCLE" ? "CYCLE" : "TOO_LARGE", at, error.code === "CYCLE" ? `the jobs wait for each other: ${detail}` : detail);
+    if (error.code !== "CYCLE") report.problem("TOO_LARGE", at, detail);
+    else report.problem("CYCLE", at, `the jobs wait for each other: ${detail}`);
   }
 }
 
-/** Where `child` names `parent`. */
-function edgeBetween(byId: ReadonlyMap<string, ReadJob>, parent: string | undefined, child: string | undefined): Text | undefined {
+/** The text with which `child` names `parent`. */
+function edgeBetween(
+  byId: ReadonlyMap<string, ReadJob>,
+  parent: string | undefined,
+  child: string | undefined,
+): Text | undefined {
   return byId.get(child ?? "")?.parents.find(({ text }) => text === parent);
 }

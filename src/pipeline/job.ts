@@ -10,8 +10,19 @@ import { readAction, readShell } from "./action.ts";
 import { envMap, retries as retriesLine } from "./advice.ts";
 import { booleanHelp, clip, describe, Fields, type Text } from "./fields.ts";
 import {
-  DEFAULT_GATE_WAIT_MS, DEFAULT_RETRY, MAX_ATTEMPTS, MAX_BACKOFF, MAX_ENV, MAX_ENV_BYTES, MAX_ENV_NAME_CHARS,
-  MAX_ID_CHARS, MAX_JOBS, MAX_MESSAGE_BYTES, MAX_PRIORITY, MAX_TAGS, TAG,
+  DEFAULT_GATE_WAIT_MS,
+  DEFAULT_RETRY,
+  MAX_ATTEMPTS,
+  MAX_BACKOFF,
+  MAX_ENV,
+  MAX_ENV_BYTES,
+  MAX_ENV_NAME_CHARS,
+  MAX_ID_CHARS,
+  MAX_JOBS,
+  MAX_MESSAGE_BYTES,
+  MAX_PRIORITY,
+  MAX_TAGS,
+  TAG,
 } from "./limits.ts";
 import type { Report } from "./problems.ts";
 import { scalarAt, shown, textsIn } from "./show.ts";
@@ -37,27 +48,48 @@ export interface ReadJob {
   readonly definition: JobDefinition | undefined;
 }
 
-/** The id or name under `key`, if it is one. */
+/** The id or name under `key`, if it is a valid one. */
 export function readId(fields: Fields, key: string, what: string): Text | undefined {
   const node = fields.value(key);
   if (!node && fields.meant.has(key)) return undefined;
-  if (!node) return fields.report.problem("MISSING_KEY", fields.node, `${what} needs ${key === "id" ? "an id" : "a name"}`);
+  if (!node) {
+    const missing = key === "id" ? "an id" : "a name";
+    return fields.report.problem("MISSING_KEY", fields.node, `${what} needs ${missing}`);
+  }
   const id = fields.textOf(key, node);
   if (!id || ID.test(id.text)) return id;
-  const fixed = id.text.trim().replace(/[^A-Za-z0-9_.-]+/g, "-").replace(/^[^A-Za-z0-9]+|-$/g, "").slice(0, MAX_ID_CHARS);
+  const fixed = id.text
+    .trim()
+    .replace(/[^A-Za-z0-9_.-]+/g, "-")
+    .replace(/^[^A-Za-z0-9]+|-$/g, "")
+    .slice(0, MAX_ID_CHARS);
   const help = ID.test(fixed) ? ` (for example "${clip(fixed)}")` : "";
-  const rule = `must begin with a letter or digit and go on with up to ${MAX_ID_CHARS - 1} letters, digits, "_", "." or "-"`;
-  return fields.report.problem("BAD_VALUE", node, `"${key}"${fields.scope} ${rule}, found ${JSON.stringify(clip(id.text))}${help}`);
+  const most = MAX_ID_CHARS - 1;
+  const rule =
+    `must begin with a letter or digit and go on with up to ${most} letters, digits, ` +
+    '"_", "." or "-"';
+  const found = JSON.stringify(clip(id.text));
+  return fields.refuse("BAD_VALUE", key, `${rule}, found ${found}${help}`, node);
 }
 
-/** `shell` is what the pipeline names for all its jobs. */
+/** `shell` is the one that the pipeline names for all its jobs. */
 export function readJob(
-  report: Report, node: YamlNode, { index, shell }: { index: number; shell: ShellName },
+  report: Report,
+  node: YamlNode,
+  { index, shell }: { index: number; shell: ShellName },
 ): ReadJob {
-  const nothing = { node, scope: ` in job ${index + 1}`, id: undefined, parents: [], affinity: undefined, definition: undefined };
   if (node.kind !== "mapping") {
-    report.problem("WRONG_TYPE", node, `job ${index + 1} must be a map with id and one of file, command, run or call, found ${describe(node)}`);
-    return nothing;
+    const wanted = "a map with id and one of file, command, run or call";
+    const what = `job ${index + 1} must be ${wanted}, found ${describe(node)}`;
+    report.problem("WRONG_TYPE", node, what);
+    return {
+      node,
+      scope: ` in job ${index + 1}`,
+      id: undefined,
+      parents: [],
+      affinity: undefined,
+      definition: undefined,
+    };
   }
   const before = report.count;
   const scope = scopeOf(node, index);
@@ -72,7 +104,7 @@ export function readJob(
     action: action as NonNullable<typeof action>,
     dependsOn: parents.map(({ text }) => text),
     requirement: readRequirement(fields),
-    priority: fields.number("priority", { min: -MAX_PRIORITY, max: MAX_PRIORITY, whole: true }) ?? 1,
+    priority: fields.number("priority", PRIORITIES) ?? 1,
     delayMs: fields.duration("delay") ?? 0,
     affinity: affinity?.text,
     when: fields.oneOf("when", ["success", "failure", "always"], whenHelp(fields)) ?? "success",
@@ -81,7 +113,7 @@ export function readJob(
     env: readEnv(fields),
     gate: readGate(fields),
   };
-  // Others may name the job by what should have been its id: the graph is checked around it.
+  // Others may name the job by the text that should have been its id: the graph needs that name.
   const standIn = id === undefined ? fields.meant.get("id") : undefined;
   const named = standIn?.kind === "scalar" && ID.test(standIn.text);
   const known = named ? { text: standIn.text, node: standIn } : id;
@@ -89,11 +121,14 @@ export function readJob(
   return { node, scope, id: known, parents, affinity, definition: complete };
 }
 
+const PRIORITIES = { min: -MAX_PRIORITY, max: MAX_PRIORITY, whole: true } as const;
+
 /** ` in job "train"`; by number if the id is unusable. */
 function scopeOf(node: MappingNode, index: number): string {
   const named = (wanted: string) => node.entries.find(({ key }) => key.text === wanted)?.value;
   const id = named("id") ?? named("name");
-  return id?.kind === "scalar" && ID.test(id.text) ? ` in job "${id.text}"` : ` in job ${index + 1}`;
+  const usable = id?.kind === "scalar" && ID.test(id.text);
+  return usable ? ` in job "${id.text}"` : ` in job ${index + 1}`;
 }
 
 function readType(fields: Fields): void {
@@ -101,10 +136,12 @@ function readType(fields: Fields): void {
   const node = fields.value(type === "service" ? "type" : "port");
   const at = type === "service" ? node : fields.keyNode("port");
   const what = type === "service" ? "type: service" : "port";
-  if (node && at) fields.report.problem("UNSUPPORTED", at, `"${what}"${fields.scope}: services are not supported yet by this version`);
+  if (!node || !at) return;
+  const problem = `"${what}"${fields.scope}: services are not supported yet by this version`;
+  fields.report.problem("UNSUPPORTED", at, problem);
 }
 
-/** A step of its own that asks a person, or does one thing: both are told by other keys here. */
+/** Advice about a step that asks a person, or does one thing: here, other keys say both. */
 function typeHelp(fields: Fields): string {
   const node = fields.value("type");
   const text = node?.kind === "scalar" ? node.text.toLowerCase() : "";
@@ -113,7 +150,7 @@ function typeHelp(fields: Fields): string {
     const message = JSON.stringify((given ?? "…").slice(0, 60));
     const parents = fields.value("depends_on") ?? fields.value("needs");
     const before = parents && shown(parents) ? textsIn(parents).join(" and ") : "before it";
-    // The gate goes away, so nothing is missing in it.
+    // The gate is no job of its own, so nothing is missing in it.
     fields.meant.set("run", fields.node);
     return fields.report.foreign(
       `: a gate is no job of its own: write hitl_message: ${message} into the job ${before}`,
@@ -127,22 +164,30 @@ function typeHelp(fields: Fields): string {
 function whenHelp(fields: Fields): string {
   const node = fields.value("when");
   const text = node?.kind === "scalar" ? node.text : "";
-  const meant = /success/i.test(text) ? "success" : /fail/i.test(text) ? "failure"
-    : /always|done/i.test(text) ? "always" : undefined;
+  const meant = MEANT_WHEN.find(([pattern]) => pattern.test(text))?.[1];
   if (text === "manual") {
     return fields.report.foreign(': a person is asked by hitl_message: "…" in the job before it');
   }
-  // An expression, or another tool's word for the same. A slip of the finger is not for here.
+  // An expression, or another tool's word for the same. A typing error gets its hint elsewhere.
   if (meant === undefined || !/^(?:on_|all_|one_|\$\{\{)|\(\)/.test(text)) return "";
   return fields.report.foreign(`: write when: ${meant}`);
 }
+
+const MEANT_WHEN = [
+  [/success/i, "success"],
+  [/fail/i, "failure"],
+  [/always|done/i, "always"],
+] as const;
 
 function readParents(fields: Fields): readonly Text[] {
   const key = fields.either("depends_on", "needs");
   const named = fields.texts(key, { max: MAX_JOBS, single: true }) ?? [];
   const seen = new Set<string>();
   return named.filter(({ text, node }) => {
-    if (!seen.has(text)) return seen.add(text), true;
+    if (!seen.has(text)) {
+      seen.add(text);
+      return true;
+    }
     fields.report.warn(node, `"${key}"${fields.scope} names "${clip(text)}" twice`);
     return false;
   });
@@ -154,27 +199,41 @@ function readAffinity(fields: Fields, parents: readonly Text[]): ScalarNode | un
   if (!node) return undefined;
   const resolved = node.kind === "scalar" ? resolveScalar(node) : undefined;
   const named = parents.some(({ text }) => node.kind === "scalar" && text === node.text);
-  if (node.kind !== "scalar" || (!named && booleanHelp(node) !== "")) return fields.wrong("affinity", node, "true, false or the id of a parent", booleanHelp(node));
+  const help = booleanHelp(node);
+  if (node.kind !== "scalar" || (!named && help !== "")) {
+    return fields.wrong("affinity", node, "true, false or the id of a parent", help);
+  }
   if (resolved?.type !== "boolean") return fields.textOf("affinity", node)?.node;
   if (!resolved.value) return undefined;
-  return parents[0]?.node ?? fields.report.problem("BAD_VALUE", node, `"affinity"${fields.scope} is true, but the job has no parent to stay with`);
+  if (parents.length > 0) return parents[0]?.node;
+  return fields.refuse(
+    "BAD_VALUE",
+    "affinity",
+    "is true, but the job has no parent to stay with",
+    node,
+  );
 }
 
 function readRequirement(fields: Fields): string[] {
   const tags = fields.texts("requirement", { max: MAX_TAGS, single: true }) ?? [];
   for (const { text, node } of tags) {
     if (TAG.test(text)) continue;
-    const list = /^[\w.:-]+(?:[\s,]+[\w.:-]+)+$/.test(text) ? `: write [${text.split(/[\s,]+/).join(", ")}]` : "";
+    const words = text.split(/[\s,]+/);
+    const isList = /^[\w.:-]+(?:[\s,]+[\w.:-]+)+$/.test(text);
+    const help = isList ? `: write [${words.join(", ")}]` : "";
     const rule = 'must be a tag of letters, digits, "_", ".", ":" or "-"';
-    fields.report.problem("BAD_VALUE", node, `"requirement"${fields.scope} ${rule}, found ${JSON.stringify(clip(text))}${list}`);
+    const found = JSON.stringify(clip(text));
+    fields.refuse("BAD_VALUE", "requirement", `${rule}, found ${found}${help}`, node);
   }
-  // GENERAL is what every worker has.
+  // Every worker has GENERAL.
   return [...new Set(tags.map(({ text }) => text))].filter((tag) => tag !== "GENERAL");
 }
 
 function readRetry(fields: Fields): RetryDefinition {
   if (fields.has("retry") && fields.has("retries")) {
-    fields.report.problem("CONFLICT", fields.keyNode("retries"), `"retries" and "retry"${fields.scope}: give one of them (retries: 2 is retry: {max_attempts: 3})`);
+    const what = `"retries" and "retry"${fields.scope}: give one of them`;
+    const help = "(retries: 2 is retry: {max_attempts: 3})";
+    fields.report.problem("CONFLICT", fields.keyNode("retries"), `${what} ${help}`);
   }
   const retries = fields.number("retries", { min: 0, max: MAX_ATTEMPTS - 1, whole: true });
   const retry = fields.map("retry", RETRY_KEYS, (node) => retryHelp(fields, node));
@@ -183,15 +242,17 @@ function readRetry(fields: Fields): RetryDefinition {
   const maxDelayMs = retry.duration("max_delay");
   if (maxDelayMs !== undefined && maxDelayMs < delayMs) {
     const node = retry.value("max_delay") as YamlNode;
-    fields.report.problem("OUT_OF_RANGE", node, `"max_delay"${retry.scope} is shorter than the first delay`);
+    retry.refuse("OUT_OF_RANGE", "max_delay", "is shorter than the first delay", node);
   }
+  const usual = DEFAULT_RETRY;
+  const attempts = { min: 1, max: MAX_ATTEMPTS, whole: true };
   return {
-    maxAttempts: retry.number("max_attempts", { min: 1, max: MAX_ATTEMPTS, whole: true }) ?? DEFAULT_RETRY.maxAttempts,
+    maxAttempts: retry.number("max_attempts", attempts) ?? usual.maxAttempts,
     delayMs,
-    backoff: retry.number("backoff", { min: 1, max: MAX_BACKOFF, whole: false }) ?? DEFAULT_RETRY.backoff,
-    // A delay beyond the default cap was meant, so the cap gives way.
-    maxDelayMs: maxDelayMs ?? Math.max(DEFAULT_RETRY.maxDelayMs, delayMs),
-    jitter: retry.number("jitter", { min: 0, max: 1, whole: false }) ?? DEFAULT_RETRY.jitter,
+    backoff: retry.number("backoff", { min: 1, max: MAX_BACKOFF, whole: false }) ?? usual.backoff,
+    // The author means a delay beyond the default cap, so the cap gives way.
+    maxDelayMs: maxDelayMs ?? Math.max(usual.maxDelayMs, delayMs),
+    jitter: retry.number("jitter", { min: 0, max: 1, whole: false }) ?? usual.jitter,
   };
 }
 
@@ -211,30 +272,44 @@ function readEnv(fields: Fields): Record<string, string> {
   if (node.kind !== "mapping") {
     const map = envMap(node);
     const help = map === undefined ? "" : fields.report.foreign(`: write env: ${map}`);
-    return fields.wrong("env", node, "a map of names and texts", help), env;
+    fields.wrong("env", node, "a map of names and texts", help);
+    return env;
   }
-  if (node.entries.length > MAX_ENV) return fields.report.problem("TOO_LARGE", node, `"env"${fields.scope} has more than ${MAX_ENV} entries`), env;
+  if (node.entries.length > MAX_ENV) {
+    fields.refuse("TOO_LARGE", "env", `has more than ${MAX_ENV} entries`, node);
+    return env;
+  }
   for (const { key, value } of node.entries) {
     const name = clip(key.text);
-    const wrong = !ENV_NAME.test(key.text)
-      ? `has the name ${JSON.stringify(name)}: use letters, digits and "_", no digit first`
-      : key.text.startsWith("TITAN_") ? `sets ${name}: names beginning with TITAN_ are Titan's own` : undefined;
-    if (wrong !== undefined) fields.report.problem("BAD_VALUE", key, `"env"${fields.scope} ${wrong}`);
-    const text = fields.textOf(`env.${name}`, value, { empty: true, maxBytes: MAX_ENV_BYTES - key.text.length });
+    const wrong = envNameProblem(key.text);
+    if (wrong !== undefined) fields.refuse("BAD_VALUE", "env", wrong, key);
+    const maxBytes = MAX_ENV_BYTES - key.text.length;
+    const text = fields.textOf(`env.${name}`, value, { empty: true, maxBytes });
     if (text) setOwn(env, key.text, text.text);
   }
   return env;
+}
+
+function envNameProblem(name: string): string | undefined {
+  const shown = clip(name);
+  if (!ENV_NAME.test(name)) {
+    return `has the name ${JSON.stringify(shown)}: use letters, digits and "_", no digit first`;
+  }
+  if (!name.startsWith("TITAN_")) return undefined;
+  return `sets ${shown}: names beginning with TITAN_ are Titan's own`;
 }
 
 function readGate(fields: Fields): GateDefinition | undefined {
   const maxWaitMs = fields.duration("max_wait_seconds");
   const message = fields.text("hitl_message", { maxBytes: MAX_MESSAGE_BYTES });
   if (fields.has("max_wait_seconds") && !fields.has("hitl_message")) {
-    fields.report.problem("CONFLICT", fields.keyNode("max_wait_seconds"), `"max_wait_seconds"${fields.scope} has no "hitl_message" to wait for`);
+    fields.refuse("CONFLICT", "max_wait_seconds", 'has no "hitl_message" to wait for');
   }
   if (maxWaitMs === 0) {
     const node = fields.value("max_wait_seconds") as YamlNode;
-    fields.report.problem("OUT_OF_RANGE", node, `"max_wait_seconds"${fields.scope} must be more than 0: nobody could answer`);
+    const what = "must be more than 0: nobody could answer";
+    fields.refuse("OUT_OF_RANGE", "max_wait_seconds", what, node);
   }
-  return message === undefined ? undefined : { message, maxWaitMs: maxWaitMs ?? DEFAULT_GATE_WAIT_MS };
+  if (message === undefined) return undefined;
+  return { message, maxWaitMs: maxWaitMs ?? DEFAULT_GATE_WAIT_MS };
 }

@@ -1,18 +1,18 @@
 /**
  * Lesson 17: how large the parts of a pipeline may be.
  *
- * The wire (src/wire) carries no more than this, so that whatever is valid can also be submitted:
- * a limit here is never larger than its twin there, and a test compares the two.
+ * The wire (src/wire) carries no more than this, so that every valid pipeline can be submitted: a
+ * limit here is never larger than its twin there, and a test compares the two.
  * Test: test/17-pipelines.wire.test.ts
  */
 
 /** As many as one run may have: at about 40 encoded bytes each they fit one log record. */
 export const MAX_JOBS = 1_000_000;
-/** After so many problems the rest is noise; the reader stops. */
+/** A reader of the report gives up after this many, so the checks stop. */
 export const MAX_PROBLEMS = 100;
-/** Names of pipelines and jobs become parts of paths and run ids: short, and one character class. */
+/** Names of pipelines and jobs become parts of paths and run ids: short, one character class. */
 export const MAX_ID_CHARS = 128;
-/** A script or an argument. Linux refuses single arguments beyond 128 KiB, scripts may be longer. */
+/** A script or an argument. Linux refuses arguments beyond 128 KiB each; scripts may be longer. */
 export const MAX_TEXT_BYTES = 1024 * 1024;
 export const MAX_ARGS = 100_000;
 /** PATH_MAX of Linux. */
@@ -26,9 +26,12 @@ export { MAX_TAG_CHARS, TAG } from "#base";
 export const MAX_MESSAGE_BYTES = 16 * 1024;
 /** A call's input as JSON: an eighth of a frame, so that a batch of calls still fits one. */
 export const MAX_INPUT_BYTES = 1024 * 1024;
-/** Longer pauses belong to cron, not to a run that occupies the master's memory; and a timer holds at most 24.8 days. */
+/**
+ * Longer pauses belong to cron, not to a run that occupies the master's memory; and a timer holds
+ * at most 24.8 days.
+ */
 export const MAX_DURATION_MS = 24 * 24 * 3600 * 1000;
-/** Beyond a thousand attempts a job does not need patience but a person. */
+/** A job that has failed a thousand times needs a person. */
 export const MAX_ATTEMPTS = 1000;
 export const MAX_BACKOFF = 100;
 /** Priorities fit 32 bits with a sign, in any language that reads them. */
@@ -36,4 +39,10 @@ export const MAX_PRIORITY = 2 ** 31 - 1;
 /** The person who is asked has two days: a weekend. */
 export const DEFAULT_GATE_WAIT_MS = 172_800_000;
 
-export const DEFAULT_RETRY = { maxAttempts: 1, delayMs: 1000, backoff: 2, maxDelayMs: 60_000, jitter: 0.5 } as const;
+export const DEFAULT_RETRY = {
+  maxAttempts: 1,
+  delayMs: 1000,
+  backoff: 2,
+  maxDelayMs: 60_000,
+  jitter: 0.5,
+} as const;

@@ -1,9 +1,9 @@
 /**
- * Lesson 17: which paths a job names. `python3 a.py --in=data/x.csv` names a.py and data/x.csv, if
- * there are such files.
+ * Lesson 17: the paths that a job names. `python3 a.py --in=data/x.csv` names a.py and data/x.csv,
+ * if there are such files.
  *
- * A script is not understood, only taken apart at blanks, quotes and signs. A word too many costs
- * one look at the folder; a missed one costs the author a failed run.
+ * A script is not understood, only split at blanks, quotes and signs. A word too many costs one
+ * look at the folder; a missed word costs the author a failed run.
  *
  * Invariants: time in proportion to the text; no path that leaves the folder, and none twice in a
  * row.
@@ -14,13 +14,11 @@ import type { ActionDefinition } from "./types.ts";
 
 /** PATH_MAX of Linux. */
 const MAX_PATH_CHARS = 4096;
-/**
- * Everything that cannot be part of an ordinary path, in a shell and between a flag and its value.
- */
+/** All characters except those that end a path in a shell, or between a flag and its value. */
 const WORD = /[^\s;&|<>()"'`$={},:[\]#!\\]+/g;
 /** A name with blanks. */
 const QUOTED = /"([^"\n$`\\]* [^"\n$`\\]*)"|'([^'\n]* [^'\n]*)'/g;
-/** `import helper` and `python3 -m helper`: a file whose ending nobody writes. */
+/** `import helper` and `python3 -m helper` name a file without its ending. */
 const MODULE = /^[A-Za-z_][\w.]*$/;
 
 /**
@@ -40,19 +38,14 @@ export function* mentionedPaths(action: ActionDefinition): Generator<string> {
       yield* inside(word);
       if (python && MODULE.test(word)) yield `${word.replaceAll(".", "/")}.py`;
     }
-    for (const [, double, single] of text.matchAll(QUOTED))
+    for (const [, double, single] of text.matchAll(QUOTED)) {
       yield* inside((double ?? single) as string);
+    }
   }
 }
 
 function* inside(word: string): Generator<string> {
-  if (
-    word.length > MAX_PATH_CHARS ||
-    word.startsWith("/") ||
-    word.startsWith("~") ||
-    word.startsWith("-")
-  )
-    return;
+  if (word.length > MAX_PATH_CHARS || /^[/~-]/.test(word)) return;
   const parts = word.split("/").filter((part) => part !== "" && part !== ".");
   if (parts.length > 0 && !parts.includes("..")) yield parts.join("/");
 }

@@ -4,17 +4,17 @@
  *     text ── #yaml ──▶ tree ──▶ fields (job.ts, action.ts) ──▶ graph (#dag) ──▶ PipelineDefinition
  *     value ─ value.ts ─┘             └────── problems, all of them, with places ──▶ PipelineError
  *
- *     job.ts · action.ts · fields.ts      an entry of `jobs`, what it runs, and fields in general
+ *     job.ts · action.ts · fields.ts      an entry of `jobs`, its action, and fields in general
  *     duration.ts · words.ts              `90s`; a line of arguments, split
  *     graph.ts · files.ts · mentions.ts   edges; files that jobs name, and where they name them
- *     problems.ts                         all that is wrong, at once, with what to write instead:
- *     foreign.ts · advice.ts · show.ts    other tools' keys, "did you mean", what is shown of the text
+ *     problems.ts                         all problems at once, with the lines to write instead:
+ *     foreign.ts · advice.ts · show.ts    other tools' keys, "did you mean", quotes of the text
  *     types.ts · limits.ts                what a pipeline is, and how large
  *     value.ts · emit.ts                  from a JavaScript value, and back to YAML
  *
  * Invariants: a definition that is returned holds every default and breaks no rule; a pipeline is
  * refused with all its problems at once; nothing but `PipelineError` is thrown, for any input.
- * Left out: services (`type: service`, `port`), templates and variables: a pipeline says what it does.
+ * Left out: services (`type: service`, `port`), templates and variables: a pipeline says it all.
  * Test: test/17-pipelines.test.ts
  */
 import { normalizeYaml, parseYaml, YamlError, type MappingNode, type YamlNode } from "#yaml";
@@ -34,29 +34,40 @@ export * as limits from "./limits.ts";
 export { PipelineError, type PipelineErrorCode, type PipelineProblem } from "./problems.ts";
 export type { ProjectFiles } from "./files.ts";
 export { mentionedPaths } from "./mentions.ts";
-export type { ActionDefinition, GateDefinition, JobDefinition, PipelineDefinition, RetryDefinition } from "./types.ts";
+export type {
+  ActionDefinition,
+  GateDefinition,
+  JobDefinition,
+  PipelineDefinition,
+  RetryDefinition,
+} from "./types.ts";
 export { splitWords, type Words } from "./words.ts";
 
 const KEYS = ["name", "version", "project", "shell", "jobs"] as const;
-/** Every key, where it is read. */
+/** Every key, by the map that it is read in. */
 export const KNOWN_KEYS = { pipeline: KEYS, job: JOB_KEYS, retry: RETRY_KEYS } as const;
 const MAX_VERSION_BYTES = 128;
 
 export interface ParseOptions {
   /** The name that problems print. */
   readonly file?: string | undefined;
-  /** The folder that will be shipped; without it, nobody looks for the files of the jobs. */
+  /** The folder that will be shipped. Without it the files of the jobs are not looked for. */
   readonly project?: ProjectFiles | undefined;
 }
 
 /**
  * Reads a pipeline from YAML (or JSON, which is YAML).
  *
- * @throws {PipelineError} with everything that is wrong, each problem with line, column and caret.
+ * @throws {PipelineError} with all problems, each with line, column and caret.
  * @example
  * ```ts
  * import { parsePipeline } from "#pipeline";
- * const nightly = parsePipeline("name: nightly\njobs:\n  - {id: a, run: make}\n  - {id: b, run: make test, needs: a}\n");
+ * const nightly = parsePipeline(`
+ * name: nightly
+ * jobs:
+ *   - {id: a, run: make}
+ *   - {id: b, run: make test, needs: a}
+ * `);
  * nightly.jobs.map((job) => job.dependsOn) // => [ [], [ 'a' ] ]
  * ```
  */
@@ -79,24 +90,31 @@ export function parsePipeline(text: string, options: ParseOptions = {}): Pipelin
  * @example
  * ```ts
  * import { definePipeline } from "#pipeline";
- * definePipeline({ name: "n", jobs: [{ id: "a", run: "ls", retries: 2 }] }).jobs[0]?.retry.maxAttempts // => 3
+ * const { jobs } = definePipeline({ name: "n", jobs: [{ id: "a", run: "ls", retries: 2 }] });
+ * jobs[0]?.retry.maxAttempts // => 3
  * ```
  */
-export function definePipeline(value: unknown, options: { file?: string | undefined } = {}): PipelineDefinition {
+export function definePipeline(
+  value: unknown,
+  options: { file?: string | undefined } = {},
+): PipelineDefinition {
   const report = new Report(options.file ?? "<pipeline>");
   return report.run(undefined, () => {
     const root = nodeFromValue(report, value);
-    // What is no plain data has been reported, and would only be reported again as something else.
+    // A value that is no plain data has been reported, and would only be reported a second time.
     return report.count > 0 ? undefined : readPipeline(report, root);
   });
 }
 
 function readPipeline(
-  report: Report, root: YamlNode, files?: ProjectFiles,
+  report: Report,
+  root: YamlNode,
+  files?: ProjectFiles,
 ): PipelineDefinition | undefined {
   if (root.kind !== "mapping") {
     const empty = root.kind === "scalar" && root.text === "" && root.style === "plain";
-    return report.problem(empty ? "EMPTY" : "WRONG_TYPE", root, `a pipeline must be a map with name and jobs, found ${describe(root)}`);
+    const what = `a pipeline must be a map with name and jobs, found ${describe(root)}`;
+    return report.problem(empty ? "EMPTY" : "WRONG_TYPE", root, what);
   }
   const fields = new Fields(report, root, { known: KEYS, scope: "", level: "pipeline" });
   const name = readId(fields, "name", "the pipeline");
@@ -114,7 +132,7 @@ function readPipeline(
   };
 }
 
-/** The jobs in the order of the text. Incomplete only if a problem was reported. */
+/** The jobs in the order of the text. A job is missing only if a problem was reported. */
 function readJobs(
   report: Report,
   fields: Fields,
@@ -122,18 +140,25 @@ function readJobs(
 ): JobDefinition[] {
   const node = fields.value("jobs");
   if (!node && fields.meant.has("jobs")) return [];
-  if (!node) return report.problem("MISSING_KEY", fields.node, "the pipeline needs jobs"), [];
-  if (node.kind === "mapping") return refuseMap(report, fields, node), [];
-  if (node.kind !== "sequence") return fields.wrong("jobs", node, "a list"), [];
-  if (node.items.length === 0) return report.problem("EMPTY", node, '"jobs" must not be empty'), [];
-  if (node.items.length > MAX_JOBS) return report.problem("TOO_LARGE", node, `more than ${MAX_JOBS} jobs`), [];
+  if (node?.kind !== "sequence" || node.items.length === 0 || node.items.length > MAX_JOBS) {
+    refuseJobs(report, fields, node);
+    return [];
+  }
   const jobs = node.items.map((item, index) => readJob(report, item, { index, shell }));
   checkGraph(report, jobs);
   if (files) checkFiles(report, jobs, files);
   return jobs.flatMap(({ definition }) => definition ?? []);
 }
 
-/** `jobs: {build: {…}}` of GitHub and compose. The jobs are read, for what else is wrong there. */
+function refuseJobs(report: Report, fields: Fields, node: YamlNode | undefined): void {
+  if (!node) report.problem("MISSING_KEY", fields.node, "the pipeline needs jobs");
+  else if (node.kind === "mapping") refuseMap(report, fields, node);
+  else if (node.kind !== "sequence") fields.wrong("jobs", node, "a list");
+  else if (node.items.length === 0) report.problem("EMPTY", node, '"jobs" must not be empty');
+  else report.problem("TOO_LARGE", node, `more than ${MAX_JOBS} jobs`);
+}
+
+/** `jobs: {build: {…}}` of GitHub and compose. The jobs are read for their own problems, too. */
 function refuseMap(report: Report, fields: Fields, node: MappingNode): void {
   const [first] = node.entries;
   const example = `"- id: ${clip(first?.key.text ?? "…")}" and its keys below it`;

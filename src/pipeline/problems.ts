@@ -1,8 +1,8 @@
 /**
- * Lesson 17: all that is wrong with a pipeline, at once.
+ * Lesson 17: all problems of a pipeline, at once.
  *
- * Someone who fixes one error per run learns to hate the tool. So checks *report* and go on, and
- * one error at the end carries every problem. What cannot be checked after a problem is skipped
+ * A person who can fix only one error per run will hate the tool. So checks *report* and go on, and
+ * one error at the end carries every problem. A check that a problem has made pointless is skipped
  * silently: no second message about the same mistake.
  *
  * Invariants: problems are in the order of the text; at most MAX_PROBLEMS.
@@ -34,7 +34,7 @@ export type PipelineErrorCode =
 export interface PipelineProblem {
   readonly code: PipelineErrorCode;
   readonly message: string;
-  /** 1-based; absent for a pipeline that was no text. */
+  /** 1-based; absent for a pipeline that did not come from a text. */
   readonly line?: number;
   readonly column?: number;
   /** The line and the caret under it. */
@@ -44,12 +44,12 @@ export interface PipelineProblem {
 /** A pipeline that cannot be run, with every reason. */
 export class PipelineError extends Error {
   override readonly name = "PipelineError";
-  /** Of the first problem. */
+  /** The code of the first problem. */
   readonly code: PipelineErrorCode;
   readonly file: string;
   readonly problems: readonly PipelineProblem[];
 
-  /** The page to read on, when something in the file is not Titan's. */
+  /** The page to read on, when a key or word in the file belongs to another tool. */
   readonly page: string | undefined;
 
   constructor(
@@ -83,14 +83,14 @@ function headline(file: string, problem: PipelineProblem): string {
 /** Thrown to stop checking once nobody would read on. */
 const ENOUGH = Symbol("enough problems");
 
-/** Where a problem is; `skip` and `length` narrow the caret down inside the node. */
+/** The place of a problem; `skip` and `length` narrow the caret down inside the node. */
 export interface At {
   readonly node: YamlNode;
   readonly skip?: number;
   readonly length?: number;
 }
 
-/** Collects what the checks find. */
+/** Collects the problems that the checks find. */
 export class Report {
   readonly file: string;
   readonly warnings: string[] = [];
@@ -112,7 +112,7 @@ export class Report {
   }
 
   // #region problem
-  /** Notes a problem and goes on. Returns undefined, so that a check can report and give up in one line. */
+  /** Notes a problem. Returns undefined, so that a check can report and give up in one line. */
   problem(code: PipelineErrorCode, at: At | YamlNode, message: string): undefined {
     this.#found.push({ code, message, at: "node" in at ? at : { node: at } });
     if (this.#found.length >= MAX_PROBLEMS) throw ENOUGH;
@@ -122,10 +122,14 @@ export class Report {
 
   warn(node: YamlNode, message: string): void {
     if (this.warnings.length >= MAX_PROBLEMS) return;
-    this.warnings.push(node.line === 0 ? `${this.file}: ${message}` : `${this.file}:${node.line}:${node.column}: ${message}`);
+    const place = node.line === 0 ? "" : `:${node.line}:${node.column}`;
+    this.warnings.push(`${this.file}${place}: ${message}`);
   }
 
-  /** Runs the checks, which return nothing only after reporting why; throws what they found. Excerpts are taken from `text`. */
+  /**
+   * Runs the checks, which return undefined only after a report, and throws the problems that they
+   * found. Excerpts are taken from `text`.
+   */
   run<T>(text: string | undefined, checks: () => T | undefined): T {
     let result: T | undefined;
     try {
@@ -141,22 +145,29 @@ export class Report {
   #problems(text: string | undefined): PipelineProblem[] {
     const placed = this.#found.map(({ code, message, at }) => {
       const { line, column, length } = at.node;
-      return { code, message, place: { line, column: column + (at.skip ?? 0), length: at.length ?? length } };
+      const position = { line, column: column + (at.skip ?? 0), length: at.length ?? length };
+      return { code, message, position };
     });
-    placed.sort((a, b) => a.place.line - b.place.line || a.place.column - b.place.column);
+    placed.sort(({ position: a }, { position: b }) => a.line - b.line || a.column - b.column);
     let from: LineStart | undefined;
-    return placed.map(({ code, message, place }) => {
-      if (place.line === 0 || text === undefined) return { code, message };
-      // On from the problem before: a hundred problems at the end of eight million lines are one walk, not a hundred.
-      from = lineStart(text, place.line, from);
-      return { code, message, line: place.line, column: place.column, excerpt: excerpt(text, place, from) };
+    return placed.map(({ code, message, position }) => {
+      const { line, column } = position;
+      if (line === 0 || text === undefined) return { code, message };
+      // From the problem before: a hundred problems at the end of eight million lines are one walk,
+      // not a hundred.
+      from = lineStart(text, line, from);
+      return { code, message, line, column, excerpt: excerpt(text, position, from) };
     });
   }
 }
 
-/** A text that is no YAML, as the one problem of a pipeline. */
+/** A text that is not YAML, as the one problem of a pipeline. */
 export function syntaxProblem(file: string, error: YamlError): PipelineError {
   const [, ...lines] = error.format().slice(error.message.length).split("\n");
-  const problem = { code: "SYNTAX" as const, message: error.reason, line: error.line, column: error.column };
-  return new PipelineError(file, [lines.join("\n") === "" ? problem : { ...problem, excerpt: lines.join("\n") }], { cause: error });
+  const shown = lines.join("\n");
+  const { reason: message, line, column } = error;
+  const problem = { code: "SYNTAX" as const, message, line, column };
+  return new PipelineError(file, [shown === "" ? problem : { ...problem, excerpt: shown }], {
+    cause: error,
+  });
 }

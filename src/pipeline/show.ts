@@ -2,7 +2,7 @@
  * Lesson 17: a value as its author could write it on one line, for messages that show the right
  * form.
  *
- * Invariant: what is shown is YAML with the same meaning, and short; else there is nothing to show.
+ * Invariant: the text that is shown is YAML with the same meaning, and short; else none is shown.
  * Test: test/17-pipelines.newcomers.test.ts
  */
 import { resolveScalar, type YamlNode } from "#yaml";
@@ -24,7 +24,7 @@ export function written(key: string, node: YamlNode): string {
 
 /** The texts of a list of scalars, or of one scalar. */
 export function textsIn(node: YamlNode): string[] {
-  const items = node.kind === "sequence" ? node.items : node.kind === "scalar" ? [node] : [];
+  const items = node.kind === "sequence" ? node.items : [node];
   return items.flatMap((item) => (item.kind === "scalar" ? [item.text] : []));
 }
 

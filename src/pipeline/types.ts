@@ -1,5 +1,5 @@
 /**
- * Lesson 17: what a pipeline is once it has been read: plain data, every default filled in.
+ * Lesson 17: a pipeline once it has been read: plain data, every default filled in.
  *
  * Invariants: durations are whole milliseconds; `dependsOn` and `affinity` name jobs of the same
  * pipeline; the graph has no cycle; nothing here depends on how the text was laid out.
@@ -11,10 +11,10 @@ export interface PipelineDefinition {
   version?: string;
   /** Pack the folder around the file and ship it. */
   project: boolean;
-  /** `project: true` stands there: ship the folder even if no job seems to need it. */
+  /** The file says `project: true`: ship the folder even if no job seems to need it. */
   projectWritten?: boolean;
   jobs: JobDefinition[];
-  /** Legal, but probably not what was meant. One line each. */
+  /** Legal, but probably a mistake. One line each. */
   warnings: string[];
 }
 
@@ -27,11 +27,14 @@ export type ActionDefinition =
   | { kind: "command"; argv: string[] }
   /** `shell` is absent for `sh`. */
   | { kind: "shell"; script: string; shell?: Exclude<ShellName, "sh"> }
-  /** `path/module.js#function` (or a built-in: `titan:noop`, `titan:echo` …), with an input that JSON can hold. */
+  /**
+   * `path/module.js#function` (or a built-in: `titan:noop`, `titan:echo` …), with an input that
+   * JSON can hold.
+   */
   | { kind: "call"; target: string; input: unknown };
 
 export interface RetryDefinition {
-  /** 1: never again. */
+  /** 1: no second attempt. */
   maxAttempts: number;
   delayMs: number;
   /** Each delay is this many times the one before. */

@@ -1,14 +1,14 @@
 /**
  * Lesson 17: a plain JavaScript value as a tree, so that code and text pass the same checks.
  *
- * Invariants: strings become quoted scalars, since nothing typed as a string means a number; only what
- * JSON can hold comes through, and a value that contains itself is refused by its depth.
+ * Invariants: strings become quoted scalars, since a string never means a number; only values that
+ * JSON can hold come through, and the depth limit refuses a value that contains itself.
  * Test: test/17-pipelines.test.ts
  */
 import { MAX_DEPTH, type MappingEntry, type ScalarNode, type YamlNode } from "#yaml";
 import type { Report } from "./problems.ts";
 
-/** Not from any text: line 0. */
+/** The position of a node that came from no text: line 0. */
 const NOWHERE = { line: 0, column: 0, length: 1 } as const;
 const HALF_CHARACTER = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 
@@ -20,19 +20,33 @@ export function nodeFromValue(report: Report, value: unknown): YamlNode {
   const keys = new Map<string, ScalarNode>();
 
   function refuse(what: string): YamlNode {
-    report.problem("WRONG_TYPE", scalar("", "plain"), `Cannot define pipeline: ${what} at ${path.join(".") || "the top"}`);
+    const where = path.join(".") || "the top";
+    const message = `Cannot define pipeline: ${what} at ${where}`;
+    report.problem("WRONG_TYPE", scalar("", "plain"), message);
     return scalar("", "plain");
   }
 
   function convert(item: unknown): YamlNode {
-    if (typeof item === "string") return HALF_CHARACTER.test(item) ? refuse("half of a character") : scalar(item, "double");
+    if (typeof item === "string") {
+      return HALF_CHARACTER.test(item) ? refuse("half of a character") : scalar(item, "double");
+    }
     if (typeof item === "boolean" || item === null) return scalar(String(item), "plain");
-    if (typeof item === "number") return Number.isFinite(item) ? scalar(String(item), "plain") : refuse(String(item));
-    if (typeof item !== "object") return refuse(item === undefined ? "undefined" : `a ${typeof item}`);
-    if (path.length >= MAX_DEPTH) return refuse(`more than ${MAX_DEPTH} levels (does it contain itself?)`);
-    if (Array.isArray(item)) return { kind: "sequence", ...NOWHERE, items: Array.from(item, (each, i) => descend(String(i), each)) };
+    if (typeof item === "number") {
+      return Number.isFinite(item) ? scalar(String(item), "plain") : refuse(String(item));
+    }
+    if (item === undefined) return refuse("undefined");
+    if (typeof item !== "object") return refuse(`a ${typeof item}`);
+    if (path.length >= MAX_DEPTH) {
+      return refuse(`more than ${MAX_DEPTH} levels (does it contain itself?)`);
+    }
+    if (Array.isArray(item)) {
+      const items = Array.from(item, (each, i) => descend(String(i), each));
+      return { kind: "sequence", ...NOWHERE, items };
+    }
     const prototype: unknown = Object.getPrototypeOf(item);
-    if (prototype !== Object.prototype && prototype !== null) return refuse("an object that is not plain");
+    if (prototype !== Object.prototype && prototype !== null) {
+      return refuse("an object that is not plain");
+    }
     const entries: MappingEntry[] = [];
     for (const [key, each] of Object.entries(item)) {
       if (each === undefined) continue; // as in JSON

@@ -9,7 +9,11 @@
  */
 
 export type Words =
-  | { readonly words: string[]; /** An expansion that a shell would do and nobody does here. */ readonly expansion?: string }
+  | {
+      readonly words: string[];
+      /** An expansion that a shell would do and that nobody does here. */
+      readonly expansion?: string;
+    }
   /** `at`: where in the text the quote or backslash is. */
   | { readonly problem: string; readonly at: number };
 
@@ -27,7 +31,7 @@ export type Words =
 export function splitWords(text: string): Words {
   // #exercise splitWords
   const words: string[] = [];
-  let word: string[] | undefined; // undefined: between words. "" is a word, nothing is not.
+  let word: string[] | undefined; // undefined: between words. An empty list is the word "".
   let expansion: string | undefined;
   for (let i = 0; i < text.length; i++) {
     const char = text.charAt(i);

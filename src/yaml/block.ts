@@ -6,20 +6,24 @@
  *                    ├─ [ {    flow.ts
  *                    └─ else   scan.ts
  *
- * Invariants: every node of a collection starts in the collection's column; what is deeper belongs to
- * the node before it, what is shallower to a collection further out, and nothing in between is accepted.
+ * Invariants: every node of a collection starts in the collection's column; deeper text belongs to
+ * the node before it, shallower text to a collection further out, and nothing in between is
+ * accepted.
  * Test: test/17-pipelines.yaml.test.ts
  */
 import { readFlowNode } from "./flow.ts";
 import type { MappingEntry, ScalarNode, YamlNode } from "./node.ts";
 import type { Mark, Reader } from "./reader.ts";
-import { ANCHORED_KEY, KeySet, refuseIndicator } from "./rules.ts";
+import { ANCHORED_KEY, ANCHORED_TWICE, KeySet, refuseIndicator } from "./rules.ts";
 import { readBlockScalar, readPlainLine, readPlainRest, readQuoted } from "./scan.ts";
 
 interface Context {
   /** The column of the collection around the node; -1 at the top. */
   readonly parent: number;
-  /** What the reader has just passed. Behind a colon, no block collection may begin on the same line. */
+  /**
+   * The reader has just passed this. Behind a colon, no block collection may begin on the same
+   * line.
+   */
   readonly after: "start" | "dash" | "colon";
 }
 
@@ -36,7 +40,7 @@ export function readBlockNode(r: Reader, context: Context): YamlNode {
   return readContent(r, context, { ownLine: crossed || context.after !== "colon" });
 }
 
-/** Is what comes next inside the collection whose indicator was just read? */
+/** Is the next text inside the collection whose indicator was just read? */
 function belongs(r: Reader, { parent, after }: Context, crossed: boolean): boolean {
   if (r.ended) return false;
   if (!crossed || r.column > parent) return true;
@@ -60,21 +64,35 @@ function readAnchored(r: Reader, context: Context, ownLine: boolean): YamlNode {
       r.rewind(empty);
       return r.scalar(empty, "", "plain");
     }
-    if ("&*".includes(r.peek())) r.fail("UNSUPPORTED", "an anchor names a value, not another anchor or an alias");
-    return readContent(r, context, { ownLine: crossed, anchored: !crossed && (ownLine || context.after !== "colon") ? at : undefined });
+    if ("&*".includes(r.peek())) r.fail("UNSUPPORTED", ANCHORED_TWICE);
+    const isOwn = !crossed && (ownLine || context.after !== "colon");
+    return readContent(r, context, { ownLine: crossed, anchored: isOwn ? at : undefined });
   });
 }
 
-/** Reads a node whose first character is next. `ownLine`: a block collection may begin here. */
-function readContent(r: Reader, { parent }: Context, options: { ownLine: boolean; anchored?: Mark | undefined }): YamlNode {
+interface ContentOptions {
+  /** A block collection may begin here. */
+  readonly ownLine: boolean;
+  /** The anchor on the same line, if a key there would take it for itself. */
+  readonly anchored?: Mark | undefined;
+}
+
+/** Reads a node whose first character is next. */
+function readContent(r: Reader, { parent }: Context, options: ContentOptions): YamlNode {
   const at = r.mark();
   const char = r.peek();
   if (isDash(r) && options.ownLine) return r.nested(() => readBlockSequence(r));
-  if (char === "|" || char === ">") return r.scalar(at, readBlockScalar(r, parent), char === "|" ? "literal" : "folded");
+  if (char === "|" || char === ">") {
+    return r.scalar(at, readBlockScalar(r, parent), char === "|" ? "literal" : "folded");
+  }
   if (char === "[" || char === "{" || char === "*") {
     const node = readFlowNode(r, parent);
-    if (atColon(r)) r.failAt(at, "UNSUPPORTED", `a key must be text, not ${char === "*" ? "an alias" : "a collection"}`);
-    r.endLine(char === "*" ? "the alias" : "the closing bracket");
+    const isAlias = char === "*";
+    if (atColon(r)) {
+      const what = isAlias ? "an alias" : "a collection";
+      r.failAt(at, "UNSUPPORTED", `a key must be text, not ${what}`);
+    }
+    r.endLine(isAlias ? "the alias" : "the closing bracket");
     return node;
   }
   const quoted = char === '"' || char === "'";
@@ -95,7 +113,7 @@ function readContent(r: Reader, { parent }: Context, options: { ownLine: boolean
   return node;
 }
 
-/** Skips blanks; is a key's colon next? */
+/** Skips blanks. Is a key's colon next? */
 function atColon(r: Reader): boolean {
   r.skipBlanks();
   return r.peek() === ":" && r.blankAt(1);
@@ -143,7 +161,8 @@ function atNext(r: Reader, column: number): boolean {
   if (r.ended || r.column < column) return false;
   if (r.column > column) {
     const entries = `the entries that begin in column ${column + 1}`;
-    r.fail("BAD_INDENT", `unexpected indentation: this belongs neither to the line above nor to ${entries}`);
+    const neither = `this belongs neither to the line above nor to ${entries}`;
+    r.fail("BAD_INDENT", `unexpected indentation: ${neither}`);
   }
   return true;
 }
@@ -155,14 +174,17 @@ function readKey(r: Reader, keys: KeySet): ScalarNode {
   keys.refuseComplex();
   const quoted = char === '"' || char === "'";
   if (!quoted) refuseIndicator(r, { inFlow: false });
-  return readKeyEnd(r, at, { text: quoted ? readQuoted(r, r.column) : readPlainLine(r, false), quoted });
+  const text = quoted ? readQuoted(r, r.column) : readPlainLine(r, false);
+  return readKeyEnd(r, at, { text, quoted });
 }
 
 /** Behind the text of a key: makes its node and stops at the colon. */
 function readKeyEnd(r: Reader, at: Mark, key: { text: string; quoted: boolean }): ScalarNode {
   if (r.line !== at.line) r.failAt(at, "UNEXPECTED", "a key must be on one line");
-  const node = r.scalar(at, key.text, key.quoted ? (r.text[at.pos] === "'" ? "single" : "double") : "plain");
+  const quotes = r.text[at.pos] === "'" ? "single" : "double";
+  const node = r.scalar(at, key.text, key.quoted ? quotes : "plain");
   if (atColon(r)) return node;
   const glued = !key.quoted && /:\S/.test(key.text);
-  r.failAt(at, "UNEXPECTED", `expected "key: value", found no ": "${glued ? ' (put a space behind the ":")' : ""}`, node.length);
+  const hint = glued ? ' (put a space behind the ":")' : "";
+  r.failAt(at, "UNEXPECTED", `expected "key: value", found no ": "${hint}`, node.length);
 }

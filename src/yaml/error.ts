@@ -6,7 +6,8 @@
  *         |     ^^^^^^^^^
  *
  * Invariants: the caret stands under the column named in the first line, also behind tabs and
- * wide characters; an excerpt is one bounded line, however long the line in the file is; so is a name in a message.
+ * wide characters; an excerpt is one bounded line, however long the line in the file is; so is a
+ * name in a message.
  * Test: test/17-pipelines.yaml.test.ts
  */
 
@@ -26,8 +27,8 @@ export type YamlErrorCode =
   | "BAD_ALIAS"
   | "AMBIGUOUS";
 
-/** A place in a text. Lines and columns count from 1; a column is one UTF-16 unit, as in editors. */
-export interface Place {
+/** Lines and columns count from 1; a column is one UTF-16 unit, as in editors. */
+export interface Position {
   readonly line: number;
   readonly column: number;
   /** How many characters the caret underlines. */
@@ -37,17 +38,22 @@ export interface Place {
 /** The most of a line that an excerpt shows: it and its gutter fit a 100-column terminal. */
 export const MAX_EXCERPT_CHARS = 90;
 
-/** Characters that terminals draw two cells wide: Chinese, Japanese, Korean and full-width forms. */
-const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/g;
+/** Characters that terminals draw two cells wide: Chinese, Japanese, Korean, full-width forms. */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/g;
 
-/** Where a line begins. Whoever looks for several, in order, starts each search at the one before. */
+/** The beginning of a line. A search for several lines, in order, starts each at the one before. */
 export interface LineStart {
   readonly line: number;
   readonly start: number;
 }
 
 /** Finds the beginning of `line`, from a line that is not behind it. */
-export function lineStart(text: string, line: number, from: LineStart = { line: 1, start: 0 }): LineStart {
+export function lineStart(
+  text: string,
+  line: number,
+  from: LineStart = { line: 1, start: 0 },
+): LineStart {
   let { start } = from;
   for (let at = from.line; at < line; at++) start = text.indexOf("\n", start) + 1;
   return { line, start };
@@ -55,7 +61,8 @@ export function lineStart(text: string, line: number, from: LineStart = { line: 
 
 // #region excerpt
 /**
- * Two lines: the line of `text` that holds the place, and a caret under it. `near` is that line or an earlier one.
+ * Two lines: the line of `text` that holds the position, and a caret under it. `near` is that line
+ * or an earlier one.
  *
  * @example
  * ```ts
@@ -63,23 +70,24 @@ export function lineStart(text: string, line: number, from: LineStart = { line: 
  * excerpt("a: 1\nb: no\n", { line: 2, column: 4, length: 2 }).split("\n")[1] // => '    |    ^^'
  * ```
  */
-export function excerpt(text: string, place: Place, near?: LineStart): string {
-  const { start } = lineStart(text, place.line, near);
+export function excerpt(text: string, position: Position, near?: LineStart): string {
+  const { start } = lineStart(text, position.line, near);
   const newline = text.indexOf("\n", start);
   const end = newline < 0 ? text.length : newline;
 
-  // A place far to the right in a long line: show the neighbourhood of the place, not the line.
-  const at = start + place.column - 1;
+  // A position far to the right in a long line: show its neighbourhood, not the line.
+  const at = start + position.column - 1;
   const from = at - start > MAX_EXCERPT_CHARS ? at - MAX_EXCERPT_CHARS / 2 : start;
   const shown = text.slice(from, Math.min(end, from + MAX_EXCERPT_CHARS));
   const cut = from > start ? "…" : "";
 
-  // Behind a tab only a tab lines up: the reader's terminal decides how wide it is.
+  // Behind a tab only a tab lines up: the reader's terminal decides how wide a tab is.
   const blank = (cut + shown.slice(0, at - from)).replace(WIDE, "  ").replace(/[^\t ]/g, " ");
   const room = Math.max(1, shown.length - (at - from));
-  const carets = "^".repeat(Math.max(1, Math.min(place.length ?? 1, room)));
-  const gutter = String(place.line);
-  return `  ${gutter} | ${cut}${printable(shown)}\n  ${" ".repeat(gutter.length)} | ${blank}${carets}`;
+  const carets = "^".repeat(Math.max(1, Math.min(position.length ?? 1, room)));
+  const number = String(position.line);
+  const indent = " ".repeat(number.length);
+  return `  ${number} | ${cut}${printable(shown)}\n  ${indent} | ${blank}${carets}`;
 }
 // #endregion
 
@@ -88,13 +96,13 @@ function printable(text: string): string {
   return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "\ufffd");
 }
 
-/** What a message shows of a text that may be megabytes long. */
+/** The beginning of a text that may be megabytes long, for a message. */
 export function clip(text: string): string {
   return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
 
-/** What {@link YamlError} needs besides its message. */
-export interface YamlErrorOptions extends Place {
+/** The facts that {@link YamlError} needs besides its message. */
+export interface YamlErrorOptions extends Position {
   readonly code: YamlErrorCode;
   /** The name to print; `<yaml>` without one. */
   readonly file?: string | undefined;
@@ -111,7 +119,7 @@ export class YamlError extends Error {
   /** How many characters the caret underlines. */
   readonly length: number;
   readonly file: string;
-  /** The message without the place. */
+  /** The message without the position. */
   readonly reason: string;
   readonly #excerpt: string;
 

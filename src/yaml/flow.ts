@@ -1,27 +1,33 @@
 /**
  * Lesson 17: [lists] and {maps} between brackets: JSON, and JSON without its quotes.
  *
- * Invariants: whatever is open is closed by its own bracket or refused at the place where it
- * was opened; no line inside is indented less than the block around it, so that a forgotten bracket is noticed
- * at the next line and not at the end of the file.
+ * Invariants: an open bracket is closed by its own bracket or refused at the position where it was
+ * opened; no line inside is indented less than the block around it, so that a forgotten bracket is
+ * noticed at the next line and not at the end of the file.
  * Left out: `[a: b]` (a map without braces) and `{a}` (a key without a value, as in sets).
  * Test: test/17-pipelines.yaml.test.ts
  */
 import { clip } from "./error.ts";
 import type { MappingEntry, ScalarNode, YamlNode } from "./node.ts";
 import type { Mark, Reader } from "./reader.ts";
-import { KeySet, refuseIndicator } from "./rules.ts";
+import { ANCHORED_TWICE, KeySet, refuseIndicator } from "./rules.ts";
 import { readPlainLine, readPlainRest, readQuoted } from "./scan.ts";
 
-/** Reads one node between brackets, or the bracketed collection itself. `parent` is the column of the block around it. */
+/**
+ * Reads one node between brackets, or the bracketed collection itself. `parent` is the column of
+ * the block around it.
+ */
 export function readFlowNode(r: Reader, parent: number): YamlNode {
   const char = r.peek();
   if (char === "&") {
     const at = r.mark();
     const name = r.name("&");
     r.skipBlanks();
-    if (r.peek() === "&" || r.peek() === "*") r.fail("UNSUPPORTED", "an anchor names a value, not another anchor or an alias");
-    return r.anchored(name, at, () => (",]}\n".includes(r.peek()) ? r.scalar(r.mark(), "", "plain") : readFlowNode(r, parent)));
+    if (r.peek() === "&" || r.peek() === "*") r.fail("UNSUPPORTED", ANCHORED_TWICE);
+    return r.anchored(name, at, () => {
+      const isEmpty = ",]}\n".includes(r.peek());
+      return isEmpty ? r.scalar(r.mark(), "", "plain") : readFlowNode(r, parent);
+    });
   }
   if (char === "*") return r.alias();
   if (char === "[") return r.nested(() => readFlowSequence(r, parent));
@@ -38,7 +44,9 @@ function readFlowScalar(r: Reader, options: { parent: number; isKey: boolean }):
   }
   refuseIndicator(r, { inFlow: true });
   const first = readPlainLine(r, true);
-  return r.scalar(at, options.isKey ? first : readPlainRest(r, first, { parent: options.parent, inFlow: true }), "plain");
+  if (options.isKey) return r.scalar(at, first, "plain");
+  const text = readPlainRest(r, first, { parent: options.parent, inFlow: true });
+  return r.scalar(at, text, "plain");
 }
 
 function readFlowSequence(r: Reader, parent: number): YamlNode {
@@ -81,7 +89,8 @@ function readFlowMapping(r: Reader, parent: number): YamlNode {
 
 /**
  * On the key's own line a ":" that ends plain text has a blank or a bracket behind it. On a later
- * line it may not, and then it goes on with the text: `{x⏎:y}` is the key "x :y" without a value.
+ * line it may have neither, and then it goes on with the text: `{x⏎:y}` is the key "x :y" without
+ * a value.
  */
 function refuseGlued(r: Reader): void {
   if (r.blankAt(1) || ",[]{}".includes(r.peek(1))) return;
@@ -99,7 +108,7 @@ function comma(r: Reader, close: string): void {
   r.pos++;
 }
 
-/** Moves to what comes next between the brackets and says whether it is the closing one. */
+/** Moves to the next text between the brackets. Returns whether it is the closing one. */
 function atClose(r: Reader, options: { parent: number; open: Mark; close: string }): boolean {
   const crossed = r.skipToContent();
   const closing = r.peek() === options.close;

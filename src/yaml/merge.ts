@@ -1,12 +1,12 @@
 /**
- * Lesson 17: the merge key: `<<: *base` and `<<: [*a, *b]` put the entries of other maps into this
+ * Lesson 17: the merge key. `<<: *base` and `<<: [*a, *b]` put the entries of other maps into this
  * one.
  *
  * The rule is that of YAML 1.1 (type "merge"): a key that the map has itself stays; of a list, the
- * earlier map wins. YAML 1.2 dropped it, and everybody goes on writing it: it is what anchors are
- * used for.
+ * earlier map wins. YAML 1.2 dropped the merge key, and everybody goes on writing it: it is the
+ * main use of anchors.
  *
- * Invariants: an entry keeps the place where it was written, so that a complaint points at the
+ * Invariants: an entry keeps the position where it was written, so that a complaint points at the
  * anchor's line; merging holds no more entries than the aliases were charged for (reader.ts), so
  * merges of merges stay bounded.
  * Test: test/17-pipelines.yaml.test.ts
@@ -20,7 +20,7 @@ export function isMergeKey({ style, text }: ScalarNode): boolean {
 
 // #region merged
 /**
- * The entries of a map with those that its merge key brings. `refuse` is told what cannot be
+ * The entries of a map with those that its merge key brings. `refuse` gets a node that cannot be
  * merged.
  */
 export function merged(entries: MappingEntry[], refuse: (node: YamlNode) => never): MappingEntry[] {

@@ -1,61 +1,100 @@
 /**
  * Lesson 17: a YAML reader that never guesses.
  *
- *     text ── check bytes ── read (block.ts, flow.ts, scan.ts) ── tree of nodes with places ── toValue
+ *     text ── check bytes ── read (block.ts, flow.ts, scan.ts) ── tree, every node with its
+ *                                                                 position ── toValue
  *
- *     reader.ts · node.ts     the place in the text; the tree
+ *     reader.ts · node.ts     the position in the text; the tree
  *     block.ts · flow.ts      structure from indentation, and from brackets
- *     scan.ts · scalar.ts     scalars, and what `no` and `012` mean
- *     merge.ts · rules.ts     the merge key; what is refused by name
+ *     scan.ts · scalar.ts     scalars, and the meaning of `no` and `012`
+ *     merge.ts · rules.ts     the merge key; constructs that are refused by name
  *     emit.ts · error.ts      the way back; an error that points at the character
  *
  * One document of YAML 1.2: block and flow collections, every scalar style, comments, anchors and
- * aliases, and the merge key of 1.1 (`<<: *base`). JSON is a part of it. What it does not read it
- * refuses by name: tags, directives, complex keys, sets, a second document, tabs in indentation,
- * and plain scalars that two versions of YAML read differently (scalar.ts has the table).
+ * aliases, and the merge key of 1.1 (`<<: *base`). JSON is a part of it. Everything else is refused
+ * by name: tags, directives, complex keys, sets, a second document, tabs in indentation, and plain
+ * scalars that two versions of YAML read differently (scalar.ts has the table).
  *
- * Invariants: time and memory grow in proportion to the text; no text overflows the stack; a
- * tree holds only what the text says, and every node knows its line and column.
+ * Invariants: time and memory grow in proportion to the text; no text overflows the stack; a tree
+ * holds nothing that the text does not say, and every node knows its line and column.
  * Left out: keeping comments (nothing here rewrites a person's file), other encodings than UTF-8.
  * Test: test/17-pipelines.yaml.test.ts
  */
 import { readBlockNode } from "./block.ts";
 import type { YamlNode } from "./node.ts";
 import { MAX_BYTES, Reader, type YamlLimits } from "./reader.ts";
+import { DIRECTIVES, SECOND_DOCUMENT } from "./rules.ts";
 import { YamlError } from "./error.ts";
 
 export { emitYaml } from "./emit.ts";
-export { excerpt, lineStart, YamlError, type LineStart, type Place, type YamlErrorCode } from "./error.ts";
+export {
+  excerpt,
+  lineStart,
+  YamlError,
+  type LineStart,
+  type Position,
+  type YamlErrorCode,
+} from "./error.ts";
 export { setOwn, toValue } from "./node.ts";
-export type { MappingEntry, MappingNode, ScalarNode, ScalarStyle, SequenceNode, YamlNode } from "./node.ts";
+export type {
+  MappingEntry,
+  MappingNode,
+  ScalarNode,
+  ScalarStyle,
+  SequenceNode,
+  YamlNode,
+} from "./node.ts";
 export { MAX_BYTES, MAX_DEPTH, MAX_NODES, type YamlLimits } from "./reader.ts";
 export { resolveScalar, type Resolved } from "./scalar.ts";
 
-/** Control characters, halves of characters, and marks that only confuse; line ends and tabs are fine. */
-const BAD_CHARACTER = /[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
+/**
+ * Control characters, halves of characters, and marks that only confuse. Line ends and tabs are
+ * fine.
+ */
+const BAD_CHARACTER = new RegExp(
+  [
+    /[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]/,
+    /[\ud800-\udbff](?![\udc00-\udfff])/,
+    /(?<![\ud800-\udbff])[\udc00-\udfff]/,
+  ]
+    .map(({ source }) => source)
+    .join("|"),
+);
+
+interface ReadOptions {
+  readonly file?: string | undefined;
+  readonly limits?: YamlLimits | undefined;
+}
 
 /**
  * Reads one YAML document.
  *
  * @param text UTF-8, with or without a byte order mark, lines ending in LF or CRLF.
  * @param options `file` is the name that errors print; `limits` move {@link MAX_BYTES} and its kin.
- * @throws {YamlError} with the place of the first thing that is wrong.
+ * @throws {YamlError} with the position of the first mistake.
  * @example
  * ```ts
  * import { parseYaml, toValue } from "#yaml";
- * toValue(parseYaml("- id: a\n  needs: [b, c]  # two\n")) // => [ { id: 'a', needs: [ 'b', 'c' ] } ]
+ * const tree = parseYaml("- id: a\n  needs: [b, c]  # two\n");
+ * toValue(tree) // => [ { id: 'a', needs: [ 'b', 'c' ] } ]
  * ```
  */
-export function parseYaml(text: string, options: { file?: string | undefined; limits?: YamlLimits | undefined } = {}): YamlNode {
+export function parseYaml(text: string, options: ReadOptions = {}): YamlNode {
   const maxBytes = options.limits?.maxBytes ?? MAX_BYTES;
   // The first comparison spares the second one's walk over a text of any size.
   if (text.length > maxBytes || Buffer.byteLength(text) > maxBytes) {
-    throw new YamlError(`the text is longer than ${maxBytes} bytes`, { code: "TOO_LARGE", line: 1, column: 1, file: options.file, excerpt: "" });
+    throw new YamlError(`the text is longer than ${maxBytes} bytes`, {
+      code: "TOO_LARGE",
+      line: 1,
+      column: 1,
+      file: options.file,
+      excerpt: "",
+    });
   }
   const r = new Reader(normalizeYaml(text), options);
   checkCharacters(r);
   r.skipToBlock();
-  if (r.peek() === "%" && r.column === 0) r.fail("UNSUPPORTED", "directives (%YAML, %TAG) are not supported");
+  if (r.peek() === "%" && r.column === 0) r.fail("UNSUPPORTED", DIRECTIVES);
   const marked = r.atMarker() && r.peek() === "-";
   if (marked) r.pos += 3;
   const root = readBlockNode(r, { parent: -1, after: marked ? "colon" : "start" });
@@ -63,7 +102,10 @@ export function parseYaml(text: string, options: { file?: string | undefined; li
   return root;
 }
 
-/** The text as the reader counts lines and columns in it: without byte order mark and carriage returns. */
+/**
+ * The text as the reader counts lines and columns in it: without byte order mark and carriage
+ * returns.
+ */
 export function normalizeYaml(text: string): string {
   return (text.charCodeAt(0) === 0xfeff ? text.slice(1) : text).replaceAll("\r\n", "\n");
 }
@@ -77,7 +119,8 @@ function checkCharacters(r: Reader): void {
   r.lineStart = bad.index - (before.at(-1) ?? "").length;
   const code = `U+${r.text.charCodeAt(r.pos).toString(16).toUpperCase().padStart(4, "0")}`;
   if (code === "U+000D") r.fail("BAD_CHARACTER", "a carriage return without a line feed");
-  r.fail("BAD_CHARACTER", `the character ${code} cannot stand in a text: write it as an escape in "double quotes"`);
+  const help = 'write it as an escape in "double quotes"';
+  r.fail("BAD_CHARACTER", `the character ${code} cannot stand in a text: ${help}`);
 }
 
 /** Nothing but comments may follow the document. */
@@ -87,8 +130,10 @@ function readEnd(r: Reader): void {
     r.pos += 3;
     r.endLine('"..."');
     r.skipToContent();
-    if (r.pos < r.text.length && !r.atMarker()) r.fail("UNSUPPORTED", "a second document: one file holds one");
+    if (r.pos < r.text.length && !r.atMarker()) r.fail("UNSUPPORTED", SECOND_DOCUMENT);
   }
-  if (r.atMarker()) r.fail("UNSUPPORTED", "a second document: one file holds one", 3);
-  if (r.pos < r.text.length) r.fail("BAD_INDENT", "unexpected text behind the document: check the indentation");
+  if (r.atMarker()) r.fail("UNSUPPORTED", SECOND_DOCUMENT, 3);
+  if (r.pos < r.text.length) {
+    r.fail("BAD_INDENT", "unexpected text behind the document: check the indentation");
+  }
 }

@@ -2,20 +2,23 @@
  * Lesson 17: the position in the text, and everything that must be counted.
  *
  * The reader only moves forward (a look-ahead inside a multi-line scalar rewinds once, over blank
- * lines), so reading takes time in proportion to the text. Columns fall out of `pos - lineStart`.
+ * lines), so reading takes time in proportion to the text. A column is `pos - lineStart`.
  *
  * Invariants: `depth` never exceeds MAX_DEPTH, aliases included, so recursion anywhere over the
- * tree is safe; nodes and characters with every alias written out stay within the same limits as
- * a text without aliases, so walking the tree is safe, too (no "billion laughs").
+ * tree is safe; nodes and characters with every alias written out stay within the same limits as a
+ * text without aliases, so walking the tree is safe, too (no "billion laughs").
  * Test: test/17-pipelines.yaml.test.ts
  */
-import { clip, excerpt, YamlError, type Place, type YamlErrorCode } from "./error.ts";
+import { clip, excerpt, YamlError, type Position, type YamlErrorCode } from "./error.ts";
 import { merged } from "./merge.ts";
 import type { MappingEntry, ScalarNode, ScalarStyle, YamlNode } from "./node.ts";
 
 /** Collections inside one another. People write five levels; 64 is far from any stack's end. */
 export const MAX_DEPTH = 64;
-/** Eight MiB hold some 100,000 jobs, more than anyone writes or reads; larger pipelines come from code (`definePipeline`). */
+/**
+ * Eight MiB hold some 100,000 jobs, more than anyone writes or reads. Larger pipelines come from
+ * code (`definePipeline`).
+ */
 export const MAX_BYTES = 8 * 1024 * 1024;
 /** Scalars and collections, aliases written out: about 100 bytes of memory each, so some 100 MB. */
 export const MAX_NODES = 1_000_000;
@@ -27,7 +30,7 @@ export interface YamlLimits {
   readonly maxNodes?: number;
 }
 
-/** What an anchor stands for, and what one more copy of it would cost. */
+/** The node that an anchor names, and the cost of one more copy of it. */
 interface Anchor {
   readonly line: number;
   /** Undefined while the node is being read: an alias now would make a cycle. */
@@ -37,7 +40,7 @@ interface Anchor {
   height: number;
 }
 
-/** A remembered place, to point at later. */
+/** A remembered position, to point at later. */
 export interface Mark {
   readonly pos: number;
   readonly line: number;
@@ -61,7 +64,10 @@ export class Reader {
   /** Characters that aliases would add if they were written out. */
   #copied = 0;
 
-  constructor(text: string, options: { file?: string | undefined; limits?: YamlLimits | undefined }) {
+  constructor(
+    text: string,
+    options: { file?: string | undefined; limits?: YamlLimits | undefined },
+  ) {
     this.text = text;
     this.file = options.file;
     this.#maxDepth = options.limits?.maxDepth ?? MAX_DEPTH;
@@ -76,12 +82,15 @@ export class Reader {
     return this.text[this.pos + ahead] ?? "";
   }
 
-  /** 0-based: how far into its line the next character is. */
+  /** 0-based: the distance of the next character from the beginning of its line. */
   get column(): number {
     return this.pos - this.lineStart;
   }
 
-  /** Is the character `ahead` places on a blank, a line end or the end? Indicators need one behind. */
+  /**
+   * Is the character `ahead` places on a blank, a line end or the end? An indicator needs one of
+   * them behind it.
+   */
   blankAt(ahead: number): boolean {
     const char = this.peek(ahead);
     return char === " " || char === "\n" || char === "\t" || char === "";
@@ -92,10 +101,11 @@ export class Reader {
     return this.pos >= this.text.length || this.atMarker();
   }
 
-  /** At `---` or `...` in column 0, which end whatever is open. */
+  /** At `---` or `...` in column 0, which end everything that is open. */
   atMarker(): boolean {
     if (this.pos !== this.lineStart) return false;
-    return (this.text.startsWith("---", this.pos) || this.text.startsWith("...", this.pos)) && this.blankAt(3);
+    const { text, pos } = this;
+    return (text.startsWith("---", pos) || text.startsWith("...", pos)) && this.blankAt(3);
   }
 
   mark(): Mark {
@@ -121,7 +131,7 @@ export class Reader {
     for (let char = this.peek(); char === " " || char === "\t"; char = this.peek()) this.pos++;
   }
 
-  /** Over blanks, comments and line ends, to what comes next. Returns whether a line was crossed. */
+  /** Over blanks, comments and line ends, to the next text. Returns whether a line was crossed. */
   skipToContent(): boolean {
     let crossed = false;
     for (;;) {
@@ -145,7 +155,7 @@ export class Reader {
     return crossed;
   }
 
-  /** How wide a tab is nobody knows; what is nested in what must not depend on it. */
+  /** Nobody knows how wide a tab is, and nesting must not depend on it. */
   refuseTabs(end = this.pos): void {
     const tab = this.text.slice(this.lineStart, end).indexOf("\t");
     if (tab < 0) return;
@@ -175,22 +185,31 @@ export class Reader {
   }
 
   #descend(levels: number): void {
-    if (this.#depth + levels > this.#maxDepth) this.fail("TOO_DEEP", `more than ${this.#maxDepth} collections inside one another`);
+    if (this.#depth + levels > this.#maxDepth) {
+      this.fail("TOO_DEEP", `more than ${this.#maxDepth} collections inside one another`);
+    }
     this.#deepest = Math.max(this.#deepest, this.#depth + levels);
   }
 
   #count(nodes: number, chars: number): void {
     this.#nodes += nodes;
     this.#copied += chars;
-    if (this.#nodes > this.#maxNodes) this.fail("TOO_MANY_NODES", `more than ${this.#maxNodes} values, aliases written out`);
-    if (this.text.length + this.#copied > this.#maxChars) this.fail("TOO_LARGE", `more than ${this.#maxChars} characters, aliases written out`);
+    if (this.#nodes > this.#maxNodes) {
+      this.fail("TOO_MANY_NODES", `more than ${this.#maxNodes} values, aliases written out`);
+    }
+    if (this.text.length + this.#copied > this.#maxChars) {
+      this.fail("TOO_LARGE", `more than ${this.#maxChars} characters, aliases written out`);
+    }
   }
 
   // #region anchored
-  /** Reads the node behind `&name`, measuring what every alias to it will cost. */
+  /** Reads the node behind `&name`, and measures the cost of an alias to it. */
   anchored(name: string, at: Mark, read: () => YamlNode): YamlNode {
     const known = this.anchors.get(name);
-    if (known) this.failAt(at, "BAD_ALIAS", `anchor &${clip(name)} is already defined in line ${known.line}`, name.length + 1);
+    if (known) {
+      const what = `anchor &${clip(name)} is already defined in line ${known.line}`;
+      this.failAt(at, "BAD_ALIAS", what, name.length + 1);
+    }
     const anchor: Anchor = { line: at.line, nodes: 0, chars: 0, height: 0 };
     this.anchors.set(name, anchor);
 
@@ -210,8 +229,15 @@ export class Reader {
     const at = this.mark();
     const name = this.name("*");
     const anchor = this.anchors.get(name);
-    if (!anchor) this.failAt(at, "BAD_ALIAS", `alias *${clip(name)} has no anchor &${clip(name)} before it`, name.length + 1);
-    if (!anchor.node) this.failAt(at, "BAD_ALIAS", `alias *${clip(name)} stands inside its own anchor (line ${anchor.line})`, name.length + 1);
+    const alias = `alias *${clip(name)}`;
+    if (!anchor) {
+      const what = `${alias} has no anchor &${clip(name)} before it`;
+      this.failAt(at, "BAD_ALIAS", what, name.length + 1);
+    }
+    if (!anchor.node) {
+      const what = `${alias} stands inside its own anchor (line ${anchor.line})`;
+      this.failAt(at, "BAD_ALIAS", what, name.length + 1);
+    }
     this.#descend(anchor.height);
     this.#count(anchor.nodes, anchor.chars);
     return anchor.node;
@@ -222,36 +248,40 @@ export class Reader {
   name(sign: string): string {
     const from = ++this.pos;
     while (!this.blankAt(0) && !",[]{}".includes(this.peek())) this.pos++;
-    if (this.pos === from) this.failAt({ ...this.mark(), pos: from - 1 }, "UNEXPECTED", `"${sign}" needs a name behind it; quote the text if it is one`);
+    if (this.pos === from) {
+      const what = `"${sign}" needs a name behind it; quote the text if it is one`;
+      this.failAt({ ...this.mark(), pos: from - 1 }, "UNEXPECTED", what);
+    }
     return this.text.slice(from, this.pos);
   }
 
   // Building.
 
-  #place(from: Mark): { line: number; column: number; length: number } {
+  #position(from: Mark): { line: number; column: number; length: number } {
     // A node of several lines is underlined to the end of its first.
     let end = this.pos;
     if (this.line !== from.line) {
       const newline = this.text.indexOf("\n", from.pos);
       end = newline < 0 ? end : newline;
     }
-    return { line: from.line, column: from.pos - from.lineStart + 1, length: Math.max(1, end - from.pos) };
+    const { line, lineStart, pos } = from;
+    return { line, column: pos - lineStart + 1, length: Math.max(1, end - pos) };
   }
 
   scalar(from: Mark, text: string, style: ScalarStyle): ScalarNode {
     this.#count(1, 0);
-    return { kind: "scalar", ...this.#place(from), text, style };
+    return { kind: "scalar", ...this.#position(from), text, style };
   }
 
   sequence(from: Mark, items: YamlNode[]): YamlNode {
     this.#count(1, 0);
-    return { kind: "sequence", ...this.#place(from), items };
+    return { kind: "sequence", ...this.#position(from), items };
   }
 
   mapping(from: Mark, entries: MappingEntry[]): YamlNode {
     this.#count(1, 0);
     const all = merged(entries, (node) => this.#notMerged(node));
-    return { kind: "mapping", ...this.#place(from), entries: all };
+    return { kind: "mapping", ...this.#position(from), entries: all };
   }
 
   #notMerged(node: YamlNode): never {
@@ -264,7 +294,7 @@ export class Reader {
 
   // Refusing.
 
-  /** Refuses what is at the position. */
+  /** Refuses the text at the position of the reader. */
   fail(code: YamlErrorCode, reason: string, length = 1): never {
     this.failAt(this.mark(), code, reason, length);
   }
@@ -273,9 +303,9 @@ export class Reader {
     throw this.#error(code, reason, { line: at.line, column: at.pos - at.lineStart + 1, length });
   }
 
-  #error(code: YamlErrorCode, reason: string, { line, column, length }: Place): YamlError {
-    const place = { line, column, length: length ?? 1 };
-    const shown = excerpt(this.text, place);
-    return new YamlError(reason, { ...place, code, file: this.file, excerpt: shown });
+  #error(code: YamlErrorCode, reason: string, { line, column, length }: Position): YamlError {
+    const position = { line, column, length: length ?? 1 };
+    const shown = excerpt(this.text, position);
+    return new YamlError(reason, { ...position, code, file: this.file, excerpt: shown });
   }
 }

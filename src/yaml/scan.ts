@@ -3,20 +3,29 @@
  *
  * Invariants: each function starts at the first character of a scalar and leaves the reader
  * behind its last; text is collected in pieces and joined once, so a long scalar costs linear time.
- * `parent` is the column of the collection around the scalar (-1 at the top): what is indented no
- * further than that is not part of it.
- * Left out: a plain scalar of several lines may not contain "- " or "key: " at the start of one,
- * which the specification allows and nearly always is a slip of indentation.
+ * `parent` is the column of the collection around the scalar (-1 at the top): a line that is
+ * indented no further than that is not part of it.
+ * Left out: a plain scalar of several lines may not contain "- " or "key: " at the start of one.
+ * The specification allows it, and it is nearly always a slip of indentation.
  * Test: test/17-pipelines.yaml.test.ts
  */
 import { clip } from "./error.ts";
 import type { Mark, Reader } from "./reader.ts";
 
-const NEWLINE = 10, TAB = 9, SPACE = 32, HASH = 35, COLON = 58, COMMA = 44;
-const OPEN_BRACKET = 91, CLOSE_BRACKET = 93, OPEN_BRACE = 123, CLOSE_BRACE = 125;
+const NEWLINE = 10;
+const TAB = 9;
+const SPACE = 32;
+const HASH = 35;
+const COLON = 58;
+const COMMA = 44;
+const OPEN_BRACKET = 91;
+const CLOSE_BRACKET = 93;
+const OPEN_BRACE = 123;
+const CLOSE_BRACE = 125;
 
 function isFlowIndicator(code: number): boolean {
-  return code === COMMA || code === OPEN_BRACKET || code === CLOSE_BRACKET || code === OPEN_BRACE || code === CLOSE_BRACE;
+  if (code === OPEN_BRACKET || code === CLOSE_BRACKET) return true;
+  return code === COMMA || code === OPEN_BRACE || code === CLOSE_BRACE;
 }
 
 /** The rest of a plain scalar on this line. Stops before ": ", " #", and in flow before ,[]{}. */
@@ -32,7 +41,8 @@ export function readPlainLine(r: Reader, inFlow: boolean): string {
     if (code === HASH && end < at) break;
     if (code === COLON) {
       const next = at + 1 < text.length ? text.charCodeAt(at + 1) : NEWLINE;
-      if (next === SPACE || next === NEWLINE || next === TAB || (inFlow && isFlowIndicator(next))) break;
+      if (next === SPACE || next === NEWLINE || next === TAB) break;
+      if (inFlow && isFlowIndicator(next)) break;
     }
     if (inFlow && isFlowIndicator(code)) break;
     end = at + 1;
@@ -42,22 +52,38 @@ export function readPlainLine(r: Reader, inFlow: boolean): string {
 }
 
 /** The further lines of a plain scalar, when there are any. The reader is behind its first line. */
-export function readPlainRest(r: Reader, first: string, options: { parent: number; inFlow: boolean }): string {
+export function readPlainRest(
+  r: Reader,
+  first: string,
+  options: { parent: number; inFlow: boolean },
+): string {
   const pieces = [first];
   for (;;) {
     const here = r.mark();
     r.skipBlanks();
-    if (r.peek() !== "\n") return r.rewind(here), pieces.join("");
+    if (r.peek() !== "\n") {
+      r.rewind(here);
+      return pieces.join("");
+    }
     const breaks = skipBreaks(r);
     const outside = r.ended || r.peek() === "#" || r.column <= options.parent;
-    if (outside || (options.inFlow && ",[]{}:".includes(r.peek()))) return r.rewind(here), pieces.join("");
+    if (outside || (options.inFlow && ",[]{}:".includes(r.peek()))) {
+      r.rewind(here);
+      return pieces.join("");
+    }
     if (!options.inFlow) r.refuseTabs();
-    if (r.peek() === "-" && r.blankAt(1)) r.fail("BAD_INDENT", "a list item inside a text of several lines: check the indentation, or quote the text");
+    if (r.peek() === "-" && r.blankAt(1)) {
+      const what = "a list item inside a text of several lines";
+      r.fail("BAD_INDENT", `${what}: check the indentation, or quote the text`);
+    }
     const at = r.mark();
     const piece = readPlainLine(r, options.inFlow);
     const after = r.mark();
     r.skipBlanks();
-    if (r.peek() === ":" && !options.inFlow) r.failAt(at, "BAD_INDENT", `the key "${clip(piece)}" inside a text of several lines: check the indentation`, piece.length);
+    if (r.peek() === ":" && !options.inFlow) {
+      const what = `the key "${clip(piece)}" inside a text of several lines`;
+      r.failAt(at, "BAD_INDENT", `${what}: check the indentation`, piece.length);
+    }
     r.rewind(after);
     pieces.push(breaks === 1 ? " " : "\n".repeat(breaks - 1), piece);
   }
@@ -95,26 +121,30 @@ export function readQuoted(r: Reader, parent: number): string {
     } else if (char === "") {
       unterminated(r, open);
     } else {
-      // A line end: one becomes a space, or nothing behind a backslash; more keep all but one.
+      // One line end becomes a space, or nothing behind a backslash. Of more, all but one are kept.
       const joined = char === "\\" ? "" : " ";
       if (joined === "") r.pos++;
       const breaks = skipBreaks(r);
       if (r.ended || r.column <= parent) unterminated(r, open);
       const leading = r.text.slice(r.lineStart, r.pos).search(/[^ ]|$/);
       if (leading <= parent) r.refuseTabs();
-      pieces.push(joined === "" ? chunk : withoutTrailingBlanks(chunk), breaks === 1 ? joined : "\n".repeat(breaks - 1));
+      const before = joined === "" ? chunk : withoutTrailingBlanks(chunk);
+      pieces.push(before, breaks === 1 ? joined : "\n".repeat(breaks - 1));
     }
   }
 }
 
-/** From the end, by hand: `/[ \t]+$/` begins again at each blank in the middle, and takes quadratic time over a row of them. */
+/**
+ * From the end, by hand: `/[ \t]+$/` begins again at each blank in the middle, and takes quadratic
+ * time over a row of them.
+ */
 function withoutTrailingBlanks(text: string): string {
   let end = text.length;
   while (end > 0 && (text[end - 1] === " " || text[end - 1] === "\t")) end--;
   return text.slice(0, end);
 }
 
-/** Up to the next character that means something inside these quotes. */
+/** Up to the next character with a meaning inside these quotes. */
 function readChunk(r: Reader, quote: string): string {
   const { text } = r;
   const from = r.pos;
@@ -142,23 +172,37 @@ const HEX_DIGITS: ReadonlyMap<string, number> = new Map([["x", 2], ["u", 4], ["U
 function readEscape(r: Reader): string {
   const letter = r.peek(1);
   const known = ESCAPES.get(letter);
-  if (known !== undefined) return (r.pos += 2), known;
+  if (known !== undefined) {
+    r.pos += 2;
+    return known;
+  }
 
   const digits = HEX_DIGITS.get(letter);
-  if (digits === undefined) r.fail("BAD_ESCAPE", `unknown escape \\${letter}: write \\\\ for a backslash, or use 'single quotes'`, 2);
+  if (digits === undefined) {
+    const help = "write \\\\ for a backslash, or use 'single quotes'";
+    r.fail("BAD_ESCAPE", `unknown escape \\${letter}: ${help}`, 2);
+  }
   const hex = r.text.slice(r.pos + 2, r.pos + 2 + digits);
-  const point = /^[0-9a-fA-F]+$/.test(hex) && hex.length === digits ? Number.parseInt(hex, 16) : Infinity;
-  if (point > 0x10ffff) r.fail("BAD_ESCAPE", `\\${letter} needs ${digits} hexadecimal digits of a character`, 2);
-  if (point < 0xd800 || point > 0xdfff) return (r.pos += 2 + digits), String.fromCodePoint(point);
+  const isHex = /^[0-9a-fA-F]+$/.test(hex) && hex.length === digits;
+  const point = isHex ? Number.parseInt(hex, 16) : Infinity;
+  if (point > 0x10ffff) {
+    r.fail("BAD_ESCAPE", `\\${letter} needs ${digits} hexadecimal digits of a character`, 2);
+  }
+  if (point < 0xd800 || point > 0xdfff) {
+    r.pos += 2 + digits;
+    return String.fromCodePoint(point);
+  }
 
   // JSON writes characters beyond U+FFFF as two halves. One half alone is no character.
-  const pair = /^\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})/.exec(r.text.slice(r.pos, r.pos + 12));
+  const pattern = /^\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})/;
+  const pair = pattern.exec(r.text.slice(r.pos, r.pos + 12));
   if (!pair) r.fail("BAD_ESCAPE", `\\${letter}${hex} is half of a character`, 2 + digits);
   r.pos += 12;
-  return String.fromCharCode(Number.parseInt(pair[1] as string, 16), Number.parseInt(pair[2] as string, 16));
+  const halves = [pair[1] as string, pair[2] as string];
+  return String.fromCharCode(...halves.map((half) => Number.parseInt(half, 16)));
 }
 
-/** `|` keeps line ends, `>` folds them. Behind it: an indentation digit, `-` (strip) or `+` (keep). */
+/** `|` keeps line ends, `>` folds them. Then an indentation digit, `-` (strip) or `+` (keep). */
 export function readBlockScalar(r: Reader, parent: number): string {
   const folded = r.peek() === ">";
   r.pos++;
@@ -168,24 +212,35 @@ export function readBlockScalar(r: Reader, parent: number): string {
   const chomp = header?.[2] || header?.[3] || "";
   const here = r.mark();
   r.skipToContent();
-  if (r.line === here.line && r.pos < r.text.length) r.fail("UNEXPECTED", `text behind "${folded ? ">" : "|"}": it starts on the next line`);
+  if (r.line === here.line && r.pos < r.text.length) {
+    const sign = folded ? ">" : "|";
+    r.fail("UNEXPECTED", `text behind "${sign}": it starts on the next line`);
+  }
   r.rewind(here);
 
-  const lines = readBlockLines(r, { parent, indent: digit ? Math.max(parent, 0) + Number(digit) : undefined });
+  const indent = digit ? Math.max(parent, 0) + Number(digit) : undefined;
+  const lines = readBlockLines(r, { parent, indent });
   let blank = 0;
-  while (lines.length > 0 && lines.at(-1) === "") lines.pop(), blank++;
+  for (; lines.length > 0 && lines.at(-1) === ""; lines.pop()) blank++;
   const body = folded ? fold(lines) : lines.join("\n");
   if (chomp === "-" || (lines.length === 0 && chomp === "")) return body;
-  return body + "\n".repeat(chomp === "+" ? blank + (lines.length > 0 ? 1 : 0) : 1);
+  if (chomp !== "+") return `${body}\n`;
+  return body + "\n".repeat(lines.length > 0 ? blank + 1 : blank);
 }
 
-/** The lines of a block scalar without their indentation; blank ones are "". */
-function readBlockLines(r: Reader, options: { parent: number; indent: number | undefined }): string[] {
+/** The lines of a block scalar without their indentation. Blank lines are "". */
+function readBlockLines(
+  r: Reader,
+  options: { parent: number; indent: number | undefined },
+): string[] {
   const lines: string[] = [];
   let { indent } = options;
   let widestBlank = 0;
   const first = r.text.indexOf("\n", r.pos);
-  if (first < 0) return r.pos = r.text.length, lines;
+  if (first < 0) {
+    r.pos = r.text.length;
+    return lines;
+  }
   r.pos = first; // over a comment behind the header
   while (r.peek() === "\n") {
     const before = r.mark();
@@ -194,7 +249,7 @@ function readBlockLines(r: Reader, options: { parent: number; indent: number | u
     const newline = r.text.indexOf("\n", r.pos);
     const end = newline < 0 ? r.text.length : newline;
     if (r.pos === end) {
-      // Behind the last line end there is no line, unless all of the text is one of blanks.
+      // Behind the last line end there is no line, unless the whole text is one line of blanks.
       if (end === r.text.length && (r.column === 0 || lines.length > 0)) break;
       if (indent === undefined) widestBlank = Math.max(widestBlank, r.column);
       lines.push("");
@@ -211,7 +266,10 @@ function readBlockLines(r: Reader, options: { parent: number; indent: number | u
     }
     if (indent === undefined) {
       indent = r.column;
-      if (widestBlank > indent) r.fail("BAD_INDENT", `the blank lines above are indented further (${widestBlank}) than this first line (${indent})`);
+      if (widestBlank > indent) {
+        const what = `the blank lines above are indented further (${widestBlank})`;
+        r.fail("BAD_INDENT", `${what} than this first line (${indent})`);
+      }
     }
     lines.push(r.text.slice(r.pos, end));
     r.pos = end;
@@ -229,7 +287,8 @@ function fold(lines: readonly string[]): string {
       blank++;
       continue;
     }
-    const kept = previous === undefined ? blank : /^[ \t]/.test(line) || /^[ \t]/.test(previous) ? blank + 1 : blank;
+    const isIndented = /^[ \t]/.test(line) || (previous !== undefined && /^[ \t]/.test(previous));
+    const kept = previous !== undefined && isIndented ? blank + 1 : blank;
     pieces.push(kept === 0 && previous !== undefined ? " " : "\n".repeat(kept), line);
     previous = line;
     blank = 0;

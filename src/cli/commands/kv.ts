@@ -22,13 +22,13 @@ const PATIENCE_MS = 5000;
 const PATIENT = /^(?:B[LRZ]|XREAD|WAIT)/i;
 /** Each begins something that lasts as long as its connection, which ends with the answer. */
 const CONVERSATIONS: ReadonlySet<string> = new Set([
-  ...["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH"],
-  ...["SUBSCRIBE", "PSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SSUBSCRIBE"],
-  ...["MONITOR", "HELLO", "AUTH", "RESET", "QUIT"],
+  "MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH",
+  "SUBSCRIBE", "PSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SSUBSCRIBE",
+  "MONITOR", "HELLO", "AUTH", "RESET", "QUIT",
 ]);
 const WORDS = [
-  ...["get", "set", "del", "exists", "incr", "incrby", "expire", "ttl", "keys", "mget", "mset"],
-  ...["sadd", "srem", "smembers", "hset", "hget", "hgetall", "lpush", "rpush", "lpop", "lrange"],
+  "get", "set", "del", "exists", "incr", "incrby", "expire", "ttl", "keys", "mget", "mset",
+  "sadd", "srem", "smembers", "hset", "hget", "hgetall", "lpush", "rpush", "lpop", "lrange",
   "publish",
 ];
 /** Errors of the client, and not of the store: their exit codes. */

@@ -65,4 +65,3 @@ export const master: Command = {
     return serve(call, { workers: 0, ownStore: false });
   },
 };
-
