@@ -1,8 +1,9 @@
 /**
- * The store of a cluster, whichever it is: one of its own in a thread, or a server elsewhere. The master is given an address
- * and a way to ask, and knows no difference.
+ * The store of a cluster: one of its own in a thread, or a server elsewhere. The master gets an
+ * address and a way to ask, and sees no difference.
  *
- * Invariants: what is printed has no password; the master's own connection is opened when somebody first asks through it.
+ * Invariants: no password is printed; the master's own connection is opened when somebody first
+ * asks through it.
  * Test: test/cli.store.test.ts
  */
 import { createHmac } from "node:crypto";
@@ -17,31 +18,31 @@ import { EmbeddedStore } from "./store-embedded.ts";
 import type { StoreRecovered } from "./store-serve.ts";
 
 /** A server elsewhere, or one of the cluster's own. */
-export type StoreChoice =
-  | { readonly url: string }
-  | {
-    /** Default 0: any free one. */
-    readonly port?: number;
-    /** Nothing on disk. Default: in `store` of the state folder. */
-    readonly memory?: boolean;
-    /** Default: made from the cluster's token, else none. */
-    readonly password?: string | undefined;
-    /** One that loads already. */
-    readonly thread?: Worker | undefined;
-  };
+export type StoreChoice = { readonly url: string } | OwnStore;
+
+interface OwnStore {
+  /** Default 0: any free one. */
+  readonly port?: number;
+  /** Nothing on disk. Default: in `store` of the state folder. */
+  readonly memory?: boolean;
+  /** Default: made from the cluster's token, else none. */
+  readonly password?: string | undefined;
+  /** A thread that loads already. */
+  readonly thread?: Worker | undefined;
+}
 
 export interface StoreInfo {
   /** Without a password. */
   readonly url: string;
-  /** Of one of our own. */
+  /** Only for a store of our own. */
   readonly recovered: StoreRecovered | undefined;
 }
 
 export interface ClusterStore {
   readonly forMaster: MasterStore;
-  /** Rejects when our own cannot start. Does not wait for one elsewhere. */
+  /** Rejects when our own store cannot start. Does not wait for one elsewhere. */
   readonly ready: Promise<StoreInfo>;
-  /** Asks our own to end in order; leaves one elsewhere alone. */
+  /** Asks our own store to end in order; leaves one elsewhere alone. */
   stop(): Promise<void>;
   kill(): void;
 }
@@ -51,13 +52,16 @@ export interface ClusterStoreOptions {
   readonly stateDir: string;
   readonly listenHost: string;
   readonly token: string | undefined;
-  /** Clients that a store of its own may have: what descriptors there are for them. */
+  /** Clients that a store of its own may have: as many as there are descriptors for them. */
   readonly maxClients: number;
   readonly onNote: (text: string) => void;
 }
 
-/** @throws {TypeError} for a URL that is none */
-export async function openClusterStore(choice: StoreChoice, options: ClusterStoreOptions): Promise<ClusterStore> {
+/** @throws {TypeError} for a text that is not a URL */
+export async function openClusterStore(
+  choice: StoreChoice,
+  options: ClusterStoreOptions,
+): Promise<ClusterStore> {
   if ("url" in choice) return outside(choice.url, options);
   const { host, stateDir, listenHost, token, maxClients, onNote } = options;
   const { port = 0, memory = false, password = tokenPassword(token), thread } = choice;
@@ -77,12 +81,13 @@ export async function openClusterStore(choice: StoreChoice, options: ClusterStor
   );
   const url = own.ready.then((at) => storeUrl(at, password));
   const ready = own.ready.then((at) => ({ url: storeUrl(at), recovered: at.recovered }));
-  for (const promise of [url, ready]) promise.catch(() => undefined); // when the master cannot start either, nobody asks
+  // When the master cannot start either, nobody waits for these two.
+  for (const promise of [url, ready]) promise.catch(() => undefined);
   return {
     forMaster: { url, call: gateway.call },
     ready,
     async stop() {
-      // Whoever asks waits for the store to load: that ends with the store.
+      // A caller of the gateway waits for the store to load, and that wait ends with the store.
       await Promise.all([own.stop(), gateway.close()]);
     },
     kill: () => own.kill(),
@@ -93,20 +98,35 @@ async function outside(url: string, { host, onNote }: ClusterStoreOptions): Prom
   const gateway = lazyGateway(host, Promise.resolve(url));
   const { parseStoreUrl } = await import("#store");
   const plain = storeUrl(parseStoreUrl(url).at);
-  // It may come later. But whoever mistyped its address wants to know now.
+  // It may come later. But a person who mistyped its address wants to know now.
   void gateway.call([Buffer.from("PING")]).then((answer) => {
-    if (answer.toString("latin1", 0, 1) === "-") onNote(`the store at ${plain} does not answer: ${answer.toString("utf8", 1).trim().replace(/^[A-Z]+ Cannot call PING: /, "")}`);
+    if (answer.toString("latin1", 0, 1) !== "-") return;
+    const why = answer.toString("utf8", 1).trim();
+    const reason = why.replace(/^[A-Z]+ Cannot call PING: /, "");
+    onNote(`the store at ${plain} does not answer: ${reason}`);
   });
-  return { forMaster: { url, call: gateway.call }, ready: Promise.resolve({ url: plain, recovered: undefined }), stop: () => gateway.close(), kill: () => undefined };
+  return {
+    forMaster: { url, call: gateway.call },
+    ready: Promise.resolve({ url: plain, recovered: undefined }),
+    stop: () => gateway.close(),
+    kill: () => undefined,
+  };
 }
 
-/** Most clusters are never asked for a key by way of their master. */
-function lazyGateway(host: Host, url: Promise<string>): { call(args: readonly Buffer[]): Promise<Buffer>; close(): Promise<void> } {
+interface LazyGateway {
+  call(args: readonly Buffer[]): Promise<Buffer>;
+  close(): Promise<void>;
+}
+
+/** Opened on demand: most clusters are never asked for a key through their master. */
+function lazyGateway(host: Host, url: Promise<string>): LazyGateway {
   let opened: Promise<Gateway> | undefined;
   url.catch(() => undefined);
   return {
     async call(args) {
-      opened ??= import("#store").then(async ({ openGateway }) => openGateway({ host, url: await url }));
+      opened ??= import("#store").then(async ({ openGateway }) => {
+        return openGateway({ host, url: await url });
+      });
       return (await opened).call(args);
     },
     async close() {
@@ -115,7 +135,8 @@ function lazyGateway(host: Host, url: Promise<string>): { call(args: readonly Bu
   };
 }
 
-/** Whoever may submit jobs may use the store, and nobody has a second secret to hand around. */
+/** A client that may submit jobs may use the store, so that nobody needs a second secret. */
 function tokenPassword(token: string | undefined): string | undefined {
-  return token === undefined ? undefined : createHmac("sha256", token).update("titan store").digest("hex");
+  if (token === undefined) return undefined;
+  return createHmac("sha256", token).update("titan store").digest("hex");
 }

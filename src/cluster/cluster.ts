@@ -1,14 +1,17 @@
 /**
- * A whole cluster from one call: a master in this process and workers beside it. `titan up` and `titan run` are made of
- * it, and so are demos, benchmarks and tests.
+ * A whole cluster from one call: a master in this process and workers beside it. `titan up` and
+ * `titan run` are made of it, and so are demos, benchmarks and tests.
  *
  *     store's thread ──────────────────┐
- *     listen ─▶ start workers ─────────┴─▶ return     nothing waits for the workers: a job that is submitted
- *                                                     at once starts when the first of them has dialled
+ *     listen ─▶ start workers ─────────┴─▶ return
  *
- * Invariants: nothing is left behind by `stop`, and by an embedded cluster without `stateDir` no folder either; the
- * workers die with this process, however it dies.
- * Left out: moving running jobs elsewhere before a stop. They are lost attempts, which the next master starts again.
+ * Nothing waits for the workers: a job that is submitted at once starts when the first of them has
+ * dialled.
+ *
+ * Invariants: nothing is left behind by `stop`, and by an embedded cluster without `stateDir` no
+ * folder either; the workers die with this process, however it dies.
+ * Left out: moving running jobs elsewhere before a stop. They are lost attempts, which the next
+ * master starts again.
  * Test: test/cli.cluster.test.ts
  */
 import { mkdtemp } from "node:fs/promises";
@@ -17,7 +20,15 @@ import { join, resolve } from "node:path";
 import { getHeapStatistics } from "node:v8";
 import { ClusterError } from "./errors.ts";
 import { dialable, durationText, hostPort } from "#base";
-import { type Address, descriptorLimit, type Host, nodeHost, removeTree, sharedRoot, VERSION } from "#host";
+import {
+  type Address,
+  descriptorLimit,
+  type Host,
+  nodeHost,
+  removeTree,
+  sharedRoot,
+  VERSION,
+} from "#host";
 import {
   MIN_DESCRIPTORS,
   placesFor,
@@ -26,7 +37,12 @@ import {
   type MasterOptions,
   type Places,
 } from "#master";
-import { openClusterStore, type ClusterStore, type StoreChoice, type StoreInfo } from "./cluster-store.ts";
+import {
+  openClusterStore,
+  type ClusterStore,
+  type StoreChoice,
+  type StoreInfo,
+} from "./cluster-store.ts";
 import { clusterId } from "./cluster-id.ts";
 import { Supervisor } from "./supervisor.ts";
 
@@ -49,7 +65,7 @@ export interface ClusterOptions {
   readonly graceMs?: number | undefined;
   /** Start although the log has lost its beginning. Default false. */
   readonly acceptLoss?: boolean;
-  /** What peers must know. Default: nothing. */
+  /** The secret that peers must know. Default: none. */
   readonly token?: string | undefined;
   /** Default: none. */
   readonly store?: StoreChoice | undefined;
@@ -57,9 +73,9 @@ export interface ClusterOptions {
   readonly onNote?: (text: string) => void;
   /** The master's log could not be written; it serves nobody any more. */
   readonly onFatal?: (error: Error) => void;
-  /** Files and sockets that this process may have open. Default: what the system says. */
+  /** Files and sockets that this process may have open. Default: the system's limit. */
   readonly descriptors?: number;
-  /** Resolves when nobody waits for it any more: a store may take a minute to load. */
+  /** Resolves when nobody waits for the cluster any more: a store may take a minute to load. */
   readonly giveUp?: Promise<unknown>;
 }
 
@@ -71,83 +87,61 @@ export interface EmbeddedCluster {
   readonly store: StoreInfo | undefined;
   /** Resolves when all workers have registered. */
   readonly ready: Promise<void>;
-  /** Of the workers that live now. */
+  /** Processes of the workers that live now. */
   readonly workerPids: number[];
-  /** Settles what is under way, ends the workers and their jobs, and removes a temporary folder. */
+  /** Ends the workers and their jobs, then the master, and removes a temporary folder. */
   stop(): Promise<void>;
   /** Ends everything now. The log holds what was acknowledged. */
   kill(): void;
 }
 
+/** The parts that have been started so far. A start that fails stops them all. */
+interface Parts {
+  readonly host: Host;
+  readonly stateDir: string;
+  readonly isTemporary: boolean;
+  readonly onNote: (text: string) => void;
+  isStopping: boolean;
+  store?: ClusterStore;
+  cluster?: string;
+  master?: Master;
+  supervisor?: Supervisor;
+}
+
 /**
- * Starts a master and its workers. Resolves as soon as the master listens, and the store if it is to have one of its own.
+ * Starts a master and its workers. Resolves as soon as the master listens, and the store if it is
+ * one of our own.
  *
  * @throws {MasterError} LOCKED, ADDRESS_IN_USE, UNSAFE_ADDRESS
  * @throws {ClusterError} the store cannot start; INTERRUPTED: `giveUp` came first
  */
 export async function startEmbeddedCluster(options: ClusterOptions): Promise<EmbeddedCluster> {
-  const { workers, slots, token, onNote = () => undefined } = options;
-  const host = nodeHost();
-  const temporary = options.stateDir === undefined;
-  const stateDir = options.stateDir === undefined ? await mkdtemp(join(tmpdir(), "titan-run-")) : resolve(options.stateDir);
-  let stopping = false;
-  const note = (text: string): void => {
-    if (!stopping) onNote(text); // that the master is gone is no news then
-  };
-  let store: ClusterStore | undefined;
-  let cluster: string | undefined;
-  let master: Master | undefined;
-  let supervisor: Supervisor | undefined;
+  const { token, onNote = () => undefined } = options;
+  const isTemporary = options.stateDir === undefined;
+  const stateDir =
+    options.stateDir === undefined
+      ? await mkdtemp(join(tmpdir(), "titan-run-"))
+      : resolve(options.stateDir);
+  const parts: Parts = { host: nodeHost(), stateDir, isTemporary, onNote, isStopping: false };
   let stopped: Promise<void> | undefined;
-  const stop = (): Promise<void> => (stopped ??= stopAll());
-  const stopAll = async (): Promise<void> => {
-    stopping = true;
-    // The master first: a worker that leaves a living master has its jobs started again elsewhere, only to be killed there, too.
-    await master?.stop();
-    await supervisor?.stop();
-    await store?.stop(); // last: jobs use it to the end
-    if (cluster !== undefined) {
-      await removeOver(cluster, (run) => temporary || (master?.isOver(run) ?? false), onNote);
-    }
-    if (temporary) {
-      await removeTree(stateDir)
-        .catch((error: Error) => onNote(`Cannot remove ${stateDir}: ${error.message}`));
-    }
-  };
+  const stop = (): Promise<void> => (stopped ??= stopParts(parts));
   try {
-    // Begun first and awaited last: it loads while the others start.
-    const places = placesOf(options, note);
-    if (options.store !== undefined) {
-      store = await openClusterStore(options.store, {
-        host,
-        stateDir,
-        listenHost: options.listenHost ?? LISTEN_HOST,
-        token,
-        maxClients: places.store,
-        onNote: note,
-      });
-    }
-    cluster = await clusterId(stateDir);
-    master = await startMaster(
-      masterOptions(options, { host, stateDir, store, cluster, places, onNote }),
-    );
-    const { host: listening, port } = master;
-    supervisor = new Supervisor({
-      workers: Array.from({ length: workers }, (_, index) => workerArgs({ host: listening, port }, { stateDir, slots, tags: tagsOf(options.tags, index) })),
-      env: workerEnv(token),
-      onNote: note,
-    });
-    const found = await untilReady(store, options.giveUp);
-    const { ready } = supervisor;
+    const { master, supervisor } = await startParts(options, parts);
+    const store = await untilReady(parts.store, options.giveUp);
     return {
-      master: { host: listening, port }, stateDir, token, recovered: master.recovered, store: found, ready,
+      master: { host: master.host, port: master.port },
+      stateDir,
+      token,
+      recovered: master.recovered,
+      store,
+      ready: supervisor.ready,
       get workerPids() {
-        return supervisor!.pids;
+        return supervisor.pids;
       },
       stop,
       kill() {
-        supervisor!.kill();
-        store?.kill();
+        supervisor.kill();
+        parts.store?.kill();
       },
     };
   } catch (error) {
@@ -156,15 +150,76 @@ export async function startEmbeddedCluster(options: ClusterOptions): Promise<Emb
   }
 }
 
-async function untilReady(store: ClusterStore | undefined, giveUp: Promise<unknown> | undefined): Promise<StoreInfo | undefined> {
-  const over = giveUp?.then((): never => {
-    throw new ClusterError("INTERRUPTED", "Cannot start the cluster: it was stopped before its store had loaded");
+/** The store begins first and is awaited last: it loads while the others start. */
+async function startParts(
+  options: ClusterOptions,
+  parts: Parts,
+): Promise<{ master: Master; supervisor: Supervisor }> {
+  const { host, stateDir } = parts;
+  const { slots, token } = options;
+  const note = (text: string): void => {
+    if (!parts.isStopping) parts.onNote(text); // while we stop, a lost master is no news
+  };
+  const places = placesOf(options, note);
+  if (options.store !== undefined) {
+    parts.store = await openClusterStore(options.store, {
+      host,
+      stateDir,
+      listenHost: options.listenHost ?? LISTEN_HOST,
+      token,
+      maxClients: places.store,
+      onNote: note,
+    });
+  }
+  parts.cluster = await clusterId(stateDir);
+  const master = await startMaster(
+    masterOptions(options, { ...parts, cluster: parts.cluster, places }),
+  );
+  parts.master = master;
+  const supervisor = new Supervisor({
+    workers: Array.from({ length: options.workers }, (_, index) =>
+      workerArgs(master, { stateDir, slots, tags: tagsOf(options.tags, index) }),
+    ),
+    env: workerEnv(token),
+    onNote: note,
   });
-  over?.catch(() => undefined); // mostly it comes later, when nobody listens here
-  return store === undefined || over === undefined ? store?.ready : Promise.race([store.ready, over]);
+  parts.supervisor = supervisor;
+  return { master, supervisor };
 }
 
-/** What jobs shared. It cannot be removed? That is no reason to fail a run that went well. */
+/**
+ * The master stops first: a worker that leaves a living master has its jobs started again
+ * elsewhere, only to be killed there, too. The store stops last: jobs use it to the end.
+ */
+async function stopParts(parts: Parts): Promise<void> {
+  const { cluster, master, stateDir, isTemporary, onNote } = parts;
+  parts.isStopping = true;
+  await master?.stop();
+  await parts.supervisor?.stop();
+  await parts.store?.stop();
+  if (cluster !== undefined) {
+    await removeOver(cluster, (run) => isTemporary || (master?.isOver(run) ?? false), onNote);
+  }
+  if (!isTemporary) return;
+  await removeTree(stateDir).catch((error: Error) => {
+    onNote(`Cannot remove ${stateDir}: ${error.message}`);
+  });
+}
+
+async function untilReady(
+  store: ClusterStore | undefined,
+  giveUp: Promise<unknown> | undefined,
+): Promise<StoreInfo | undefined> {
+  const over = giveUp?.then((): never => {
+    const why = "it was stopped before its store had loaded";
+    throw new ClusterError("INTERRUPTED", `Cannot start the cluster: ${why}`);
+  });
+  over?.catch(() => undefined); // it mostly comes later, when nobody listens here
+  if (store === undefined || over === undefined) return store?.ready;
+  return Promise.race([store.ready, over]);
+}
+
+/** Removes the files that jobs shared. A run that went well must not fail because that fails. */
 async function removeOver(
   cluster: string,
   isOver: (run: string) => boolean,
@@ -177,8 +232,8 @@ async function removeOver(
 }
 
 /**
- * Who may have how many of this process's descriptors: the master's peers and files, and the
- * clients of a store of its own.
+ * Divides this process's descriptors: among the master's peers and files, and the clients of a
+ * store of its own.
  */
 function placesOf(
   { store, workers, descriptors = descriptorLimit() }: ClusterOptions,
@@ -197,18 +252,14 @@ function placesOf(
   return places;
 }
 
-interface Parts {
-  readonly host: Host;
-  readonly stateDir: string;
-  readonly store: ClusterStore | undefined;
+interface MasterParts extends Pick<Parts, "host" | "stateDir" | "store" | "onNote"> {
   readonly cluster: string;
   readonly places: Places;
-  readonly onNote: (text: string) => void;
 }
 
 function masterOptions(
   options: ClusterOptions,
-  { host, stateDir, store, cluster, places, onNote }: Parts,
+  { host, stateDir, store, cluster, places, onNote }: MasterParts,
 ): MasterOptions {
   const {
     port = 0,
@@ -248,7 +299,13 @@ function masterOptions(
   };
 }
 
-function workerArgs(master: Address, worker: { stateDir: string; slots: number | undefined; tags: readonly string[] }): string[] {
+interface WorkerPlan {
+  readonly stateDir: string;
+  readonly slots: number | undefined;
+  readonly tags: readonly string[];
+}
+
+function workerArgs(master: Address, worker: WorkerPlan): string[] {
   const { stateDir, slots = availableParallelism(), tags } = worker;
   const dial = { host: dialable(master.host), port: master.port };
   const args = ["--master", hostPort(dial), "--slots", String(slots), "--home", stateDir];
@@ -261,8 +318,18 @@ function tagsOf(tags: ClusterOptions["tags"], index: number): readonly string[] 
   return perWorker.length > 0 ? (perWorker[index] ?? []) : (tags as readonly string[]);
 }
 
-/** The token travels in the environment: other users of the machine can read a command line. Of the store the master tells them. */
+/**
+ * The token travels in the environment: other users of the machine can read a command line. The
+ * master tells the workers about the store.
+ */
 function workerEnv(token: string | undefined): NodeJS.ProcessEnv {
-  const { TITAN_TOKEN: _ours, TITAN_MASTER: _named, TITAN_STORE: _theirs, TITAN_STORE_PASSWORD: _password, TITAN_STORE_PRIMARY_PASSWORD: _primary, ...env } = process.env;
+  const {
+    TITAN_TOKEN: _ours,
+    TITAN_MASTER: _named,
+    TITAN_STORE: _theirs,
+    TITAN_STORE_PASSWORD: _password,
+    TITAN_STORE_PRIMARY_PASSWORD: _primary,
+    ...env
+  } = process.env;
   return token === undefined ? env : { ...env, TITAN_TOKEN: token };
 }

@@ -1,14 +1,14 @@
 /**
- * Why a cluster of one call does not start, for a person.
+ * Why a cluster does not start, for a person.
  *
  * Test: test/cli.cluster.test.ts
  */
 
 export class ClusterError extends Error {
   override readonly name = "ClusterError";
-  /** INTERRUPTED: whoever asked for it has given up. */
+  /** INTERRUPTED: the caller has given up. */
   readonly code: "FAILED" | "INTERRUPTED";
-  /** What to do about it. */
+  /** The way out. */
   readonly advice: string | undefined;
 
   constructor(

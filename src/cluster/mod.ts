@@ -1,14 +1,14 @@
 /**
- * Lesson 00: a whole cluster from one call, for `titan up`, for `titan run` without a master, for demos and for
- * tests: a master in this process, workers beside it, a store in a thread.
+ * Lesson 00: a whole cluster from one call, for `titan up`, for `titan run` without a master, for
+ * demos and for tests: a master in this process, workers beside it, a store in a thread.
  *
- *     cluster.ts                        what starts when, and what stops when
- *     cluster-id.ts                     which cluster a state folder belongs to
+ *     cluster.ts                        the order in which all of it starts and stops
+ *     cluster-id.ts                     the cluster that a state folder belongs to
  *     supervisor.ts · self.ts           workers as child processes; how this program starts itself
  *     cluster-store.ts                  the cluster's store: one of its own, or a server elsewhere
  *     store-embedded.ts · store-thread.ts   its own, in a thread: the owner's side, the thread's
  *     store-serve.ts                    a store that serves; `titan store` is it alone
- *     store-trouble.ts · errors.ts      why a store, or a cluster, does not start
+ *     store-failure.ts · errors.ts      why a store, or a cluster, does not start
  *
  * Test: test/cli.cluster.test.ts, test/cli.store.test.ts
  */
@@ -18,6 +18,9 @@ export { ClusterError } from "./errors.ts";
 export { selfCommand } from "./self.ts";
 export { newStoreThread } from "./store-embedded.ts";
 export {
-  serveStore, type ServedStore, type ServeStoreOptions, type StoreRecovered,
+  serveStore,
+  type ServedStore,
+  type ServeStoreOptions,
+  type StoreRecovered,
 } from "./store-serve.ts";
-export { fullText, trouble, troubleAdvice, troubleText } from "./store-trouble.ts";
+export { fullText, storeFailure, storeFailureAdvice, storeFailureText } from "./store-failure.ts";

@@ -1,19 +1,30 @@
 /**
- * How this program starts itself again, as a worker: with the same Node, the same loader and the same conditions.
+ * How this program starts itself again, as a worker: with the same Node, the same loader and the
+ * same conditions.
  *
- * A cluster that was started from the sources (`node --import tsx -C source …`) thereby has workers that run from the
- * sources, and a reader's own module (`-C own-log`) reaches every process.
+ * So a cluster that was started from the sources (`node --import tsx -C source …`) has workers that
+ * run from the sources, and a reader's own module (`-C own-log`) reaches every process.
  *
  * Test: test/cli.cluster.test.ts
  */
 import { fileURLToPath } from "node:url";
 
-/** Node's options that mean this process alone: a debugger's port, a script given on the command line, a test run. */
+/** Node's options for this process alone: a debugger's port, a script on the line, a test run. */
 const OWN_OPTIONS = /^--(?:inspect|test|eval|print|check|watch|cpu-prof|heap-prof|prof)|^-[epc]$/;
-/** …and those of them whose value is a word of its own. */
-const WITH_VALUE = new Set(["-e", "--eval", "-p", "--print", "--test-name-pattern", "--test-reporter", "--test-reporter-destination", "--test-concurrency", "--watch-path"]);
+/** The options among them whose value is a word of its own. */
+const WITH_VALUE = new Set([
+  "-e",
+  "--eval",
+  "-p",
+  "--print",
+  "--test-name-pattern",
+  "--test-reporter",
+  "--test-reporter-destination",
+  "--test-concurrency",
+  "--watch-path",
+]);
 
-/** What `spawn` needs to run `titan ARGS`. */
+/** The program and arguments with which `spawn` runs `titan ARGS`. */
 export function selfCommand(args: readonly string[]): { file: string; args: string[] } {
   const main = fileURLToPath(
     new URL(`../cli/main.${import.meta.url.endsWith(".ts") ? "ts" : "js"}`, import.meta.url),

@@ -1,14 +1,15 @@
 /**
- * The store of a cluster that one process has: in a thread beside the master, because a job that keeps the store busy must
- * not keep the master from dispatching, and a store that is full must not be the end of it.
+ * The store of a cluster that runs in one process. It is in a thread beside the master: a job that
+ * keeps the store busy must not keep the master from dispatching, and a store that is full must not
+ * end the master.
  *
  *     start a thread ──▶ it loads ───┐                (the master and the workers start meanwhile)
  *     take the folder's lock ────────┴─▶ open, listen ─▶ `ready`
  *     it dies later ──▶ a note ──▶ another one, same port, after a wait that doubles
  *
- * Invariants: one thread at a time; the folder is locked for as long as this process may use it; a password is in no command
- * line, no environment and no message for people.
- * Left out: a store that outlives this process. `titan store` is that, and `--store` names it.
+ * Invariants: one thread at a time; the folder is locked for as long as this process may use it; no
+ * command line, environment or message for people holds a password.
+ * Left out: a store that outlives this process. `titan store` is one, and `--store` names it.
  * Test: test/cli.store.test.ts
  */
 import { totalmem } from "node:os";
@@ -20,17 +21,17 @@ import type { ServeStoreOptions, StoreRecovered } from "./store-serve.ts";
 import type { FromThread } from "./store-thread.ts";
 import {
   fullText,
-  trouble,
-  troubleAdvice,
-  troubleText,
-  type StorePlace,
-  type StoreTrouble,
-} from "./store-trouble.ts";
+  storeFailure,
+  storeFailureAdvice,
+  storeFailureText,
+  type StoreFailure,
+  type StoreLocation,
+} from "./store-failure.ts";
 import { HEALTHY_MS, restartDelayMs } from "./supervisor.ts";
 
 /**
- * Clients at a time, where nobody has counted the process's descriptors: what a hundred workers'
- * jobs need, and a share of the 1,024 that a process has as a rule.
+ * Clients at a time, unless the caller has counted the process's descriptors: as many as the jobs
+ * of a hundred workers need, and a share of the 1,024 that a process usually has.
  */
 const MAX_CLIENTS = 256;
 
@@ -49,7 +50,7 @@ export interface StoreReady extends Address {
 }
 
 export class EmbeddedStore {
-  /** Rejects with a `ClusterError` when it cannot start; later deaths are notes. */
+  /** Rejects with a `ClusterError` when the store cannot start; later deaths are notes. */
   readonly ready: Promise<StoreReady>;
   readonly #options: EmbeddedStoreOptions;
   #lock: Promise<{ release(): Promise<void> }> | undefined;
@@ -64,7 +65,8 @@ export class EmbeddedStore {
   constructor(options: EmbeddedStoreOptions) {
     this.#options = options;
     this.#listen = options.listen;
-    this.ready = new Promise((resolve, reject) => this.#start(options.thread ?? newStoreThread(), { resolve, reject }));
+    const thread = options.thread ?? newStoreThread();
+    this.ready = new Promise((resolve, reject) => this.#start(thread, { resolve, reject }));
     this.ready.catch(() => undefined); // also when nobody waits for it yet
   }
 
@@ -73,7 +75,7 @@ export class EmbeddedStore {
     const wasServing = this.#serving;
     this.#stopping = true;
     clearTimeout(this.#restart);
-    // A replay has promised nothing: it need not be waited for.
+    // A replay has promised nothing, so we need not wait for it.
     if (wasServing) this.#thread?.postMessage("stop");
     else void this.#thread?.terminate();
     const timer = setTimeout(() => void this.#thread?.terminate(), STOP_MS);
@@ -82,16 +84,16 @@ export class EmbeddedStore {
     await (await this.#lock?.catch(() => undefined))?.release();
   }
 
-  /** At once. The log holds what was acknowledged. */
+  /** Ends it at once. The log holds everything that was acknowledged. */
   kill(): void {
     this.#stopping = true;
     clearTimeout(this.#restart);
     void this.#thread?.terminate();
   }
 
-  #start(thread: Worker, first?: { resolve: (ready: StoreReady) => void; reject: (error: Error) => void }): void {
+  #start(thread: Worker, first?: FirstStart): void {
     const startedAt = performance.now();
-    let failure: StoreTrouble | undefined;
+    let failure: StoreFailure | undefined;
     this.#thread = thread;
     this.#exited = new Promise((exited) => {
       thread.once("exit", () => {
@@ -104,22 +106,26 @@ export class EmbeddedStore {
         first?.reject(new ClusterError("FAILED", "Cannot start the store: stopped"));
       });
     });
-    thread.on("error", (error) => (failure = trouble(error)));
+    thread.on("error", (error) => (failure = storeFailure(error)));
     thread.on("message", (message: FromThread) => {
       if (message.kind === "full") return this.#options.onNote(fullText(message.why));
       if (message.kind !== "ready") return void (failure = message.error);
       this.#serving = true;
-      this.#listen = { host: this.#listen.host, port: message.port }; // those who know the first one's port find the next one
-      if (first === undefined) this.#options.onNote(`the store is back at ${hostPort(this.#listen)}`);
+      // Clients that know the first thread's port find the next one.
+      this.#listen = { host: this.#listen.host, port: message.port };
+      if (first === undefined) {
+        this.#options.onNote(`the store is back at ${hostPort(this.#listen)}`);
+      }
       first?.resolve({ host: message.host, port: message.port, recovered: message.recovered });
       first = undefined;
     });
     void this.#open(thread, (error) => (failure = error));
   }
 
-  /** The folder first, then what the thread is to do. */
-  async #open(thread: Worker, failed: (error: StoreTrouble) => void): Promise<void> {
-    const { dir, durability, password, maxClients, host: { storage } } = this.#options;
+  /** Takes the folder first, and then tells the thread its task. */
+  async #open(thread: Worker, failed: (error: StoreFailure) => void): Promise<void> {
+    const { dir, durability, password, maxClients, host } = this.#options;
+    const { storage } = host;
     try {
       if (dir !== undefined) {
         await (this.#lock ??= storage.mkdir(dir).then(() => storage.lock(`${dir}/lock`)));
@@ -133,46 +139,65 @@ export class EmbeddedStore {
         owner: "this cluster",
       } satisfies ServeStoreOptions);
     } catch (error) {
-      failed(trouble(error as Error));
+      failed(storeFailure(error as Error));
       await thread.terminate();
     }
   }
 
-  get #place(): StorePlace {
+  get #location(): StoreLocation {
     return { listen: this.#listen, dir: this.#options.dir };
   }
 
-  #failed(error: StoreTrouble, reject: (error: Error) => void): void {
-    const advice = error.code === "EADDRINUSE" ? "--store-port PORT takes another one" : troubleAdvice(error, this.#place);
+  #failed(error: StoreFailure, reject: (error: Error) => void): void {
+    const isTaken = error.code === "EADDRINUSE";
     const others = "--no-store does without, --store URL uses one that runs elsewhere";
-    reject(new ClusterError("FAILED", `Cannot start the store: ${troubleText(error, this.#place)}`, { advice: advice === undefined ? others : `${advice}; ${others}` }));
+    const advice = isTaken
+      ? "--store-port PORT takes another one"
+      : storeFailureAdvice(error, this.#location);
+    const message = `Cannot start the store: ${storeFailureText(error, this.#location)}`;
+    reject(
+      new ClusterError("FAILED", message, {
+        advice: advice === undefined ? others : `${advice}; ${others}`,
+      }),
+    );
   }
 
-  #died(error: StoreTrouble, aliveMs: number): void {
+  #died(error: StoreFailure, aliveMs: number): void {
     this.#deaths = aliveMs > HEALTHY_MS ? 1 : this.#deaths + 1;
     const delayMs = restartDelayMs(this.#deaths);
     const empty = this.#options.dir === undefined ? ", empty, as it lives in memory only" : "";
-    this.#options.onNote(`the store ended: ${troubleText(error, this.#place)}; it starts again in ${durationText(delayMs)}${empty}`);
+    const why = storeFailureText(error, this.#location);
+    const again = `it starts again in ${durationText(delayMs)}${empty}`;
+    this.#options.onNote(`the store ended: ${why}; ${again}`);
     this.#restart = setTimeout(() => this.#start(newStoreThread()), delayMs);
   }
 }
 
+/** The caller that waits for the first start. */
+interface FirstStart {
+  readonly resolve: (ready: StoreReady) => void;
+  readonly reject: (error: Error) => void;
+}
+
 /**
- * A thread that loads the store's program, and then waits to be told what to serve. Whoever knows early that there will be a
- * store starts it early: loading takes 70 ms, and there is another processor.
+ * A thread that loads the store's program, and then waits for its task. A caller that will need a
+ * store starts the thread early: loading takes 70 ms, and there is another processor.
  *
- * From the build a thread is a file. From the sources it needs our loader, which Node 20 does not give to threads: a line of
- * JavaScript brings it along.
+ * From the build a thread is a file. From the sources it needs our loader, which Node 20 does not
+ * give to threads, so a line of JavaScript brings the loader along.
  */
 export function newStoreThread(): Worker {
   const options = { env: {}, resourceLimits: { maxOldGenerationSizeMb: heapMb() } };
-  if (import.meta.url.endsWith(".js")) return new Worker(new URL("./store-thread.js", import.meta.url), options);
+  if (import.meta.url.endsWith(".js")) {
+    return new Worker(new URL("./store-thread.js", import.meta.url), options);
+  }
   const program = JSON.stringify(new URL("./store-thread.ts", import.meta.url).href);
   const loader = JSON.stringify(import.meta.resolve("tsx/esm/api"));
-  return new Worker(`import(${loader}).then(({ register }) => (register(), import(${program})))`, { ...options, eval: true });
+  const start = `import(${loader}).then(({ register }) => (register(), import(${program})))`;
+  return new Worker(start, { ...options, eval: true });
 }
 
-/** Half of what there is: the store's data is its heap, and others live here too. */
+/** Half of the memory: the store's data is its heap, and others live here too. */
 function heapMb(): number {
   const allowed = process.constrainedMemory();
   const bytes = allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();

@@ -1,6 +1,6 @@
 /**
- * A store that serves: the log opened, the port listened on. `titan store` runs it in its own process, `titan up` in a
- * thread (store-thread.ts).
+ * A store that serves: it opens the log and listens. `titan store` runs it in its own process,
+ * `titan up` in a thread (store-thread.ts).
  *
  *     open (lock, replay) ─▶ listen ─▶ … ─▶ close: answers leave ─▶ log flushed, folder free
  *
@@ -9,7 +9,10 @@
 import type { Address, Host } from "#host";
 import { openStore, startStore, type OpenStore, type OpenStoreOptions } from "#store";
 
-/** Clients that do not take their answers hold up a stop for this long: less than what `titan up` gives the whole of it. */
+/**
+ * A stop waits this long for clients that do not take their answers. It is less than `titan up`
+ * gives to the whole stop.
+ */
 const CLIENTS_MS = 2000;
 
 export interface ServeStoreOptions {
@@ -23,13 +26,13 @@ export interface ServeStoreOptions {
   readonly primaryPassword?: string | undefined;
   /** Clients at a time. Default: the store's own. */
   readonly maxClients?: number | undefined;
-  /** Whose part it is; default: nobody's. */
+  /** The owner, for messages; default: none. */
   readonly owner?: string | undefined;
   /** Bytes of data; default: as much as the heap takes. */
   readonly maxMemory?: number | undefined;
 }
 
-/** What was there at the start. */
+/** The data that was there at the start. */
 export interface StoreRecovered {
   readonly keys: number;
   readonly records: number;
@@ -43,17 +46,15 @@ export interface ServedStore extends Address {
   close(): Promise<void>;
 }
 
-/** @throws what `openStore` and `startStore` throw; nothing is left open then */
+/** @throws the errors of `openStore` and `startStore`; nothing is left open then */
 export async function serveStore(
   options: ServeStoreOptions & Pick<OpenStoreOptions, "onFull" | "onTrouble" | "signal"> & {
     readonly host: Host;
     readonly onFatal: (error: Error) => void;
   },
 ): Promise<ServedStore> {
-  const {
-    host, listen, dir, durability, password, replicaOf, primaryPassword, onFatal, onTrouble, signal,
-    maxMemory, maxClients, onFull, owner,
-  } = options;
+  const { host, listen, dir, onFatal, maxClients, primaryPassword } = options;
+  const { durability, password, replicaOf, onTrouble, signal, maxMemory, onFull, owner } = options;
   const opened = await openStore({
     host,
     onFatal,
@@ -65,11 +66,11 @@ export async function serveStore(
     ...(onTrouble !== undefined && { onTrouble }),
     ...(durability !== undefined && { durability }),
     ...(password !== undefined && { requirepass: wireText(password) }),
-    ...(replicaOf !== undefined && { replicaOf }), ...(primaryPassword !== undefined && { primaryPassword: wireText(primaryPassword) }),
+    ...(replicaOf !== undefined && { replicaOf }),
+    ...(primaryPassword !== undefined && { primaryPassword: wireText(primaryPassword) }),
   });
   try {
-    const { store, recovery } = opened;
-    const recovered = { keys: store.keys.size, records: recovery?.records ?? 0, tornBytes: recovery?.tornBytes ?? 0, ignored: recovery?.ignored ?? [] };
+    const { store } = opened;
     store.info.set("Memory", memory);
     const server = await startStore({
       host,
@@ -83,21 +84,41 @@ export async function serveStore(
       }),
     });
     let closed: Promise<void> | undefined;
-    return { host: server.host, port: server.port, recovered, close: () => (closed ??= closeAll(server, opened)) };
+    return {
+      host: server.host,
+      port: server.port,
+      recovered: recoveredOf(opened),
+      close: () => (closed ??= closeAll(server, opened)),
+    };
   } catch (error) {
     await opened.close();
     throw error;
   }
 }
 
+function recoveredOf({ store, recovery }: OpenStore): StoreRecovered {
+  return {
+    keys: store.keys.size,
+    records: recovery?.records ?? 0,
+    tornBytes: recovery?.tornBytes ?? 0,
+    ignored: recovery?.ignored ?? [],
+  };
+}
+
 async function closeAll(server: { close(): Promise<void> }, opened: OpenStore): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
-  await Promise.race([server.close(), new Promise<void>((over) => (timer = setTimeout(over, CLIENTS_MS)))]);
+  const late = new Promise<void>((over) => {
+    timer = setTimeout(over, CLIENTS_MS);
+  });
+  await Promise.race([server.close(), late]);
   clearTimeout(timer);
   await opened.close();
 }
 
-/** Linux tells it in a file, which cannot be opened when as many are open as may be: no reason to end. */
+/**
+ * Linux has the numbers in a file. It cannot be opened when the process has no descriptor left, and
+ * that is no reason to end.
+ */
 function memory(): Record<string, number> {
   try {
     const { heapUsed, rss } = process.memoryUsage();

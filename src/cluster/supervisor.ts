@@ -1,5 +1,6 @@
 /**
- * Workers as child processes of this one: started at once, restarted when they die, gone when we go.
+ * Workers as child processes of this one: they start at once, are restarted when they die, and end
+ * when we end.
  *
  *     this process ──stdin pipe──▶ worker        the pipe carries nothing; its end is the message
  *                  ◀─stdout: "ready"─            one line of JSON once it is registered
@@ -7,8 +8,8 @@
  *
  * A pipe closes however its owner dies, `kill -9` included: no heartbeat, no pid file, no orphan.
  *
- * Invariants: one process per place at a time; a worker that dies is started again after a wait that doubles, and
- * starts over at the shortest once one has lived for a while.
+ * Invariants: one process per worker at a time; a worker that dies is started again after a wait
+ * that doubles, and that is the shortest again once the worker has lived for a while.
  * Test: test/cli.cluster.test.ts
  */
 import { spawn, type ChildProcess } from "node:child_process";
@@ -19,9 +20,9 @@ import { selfCommand } from "./self.ts";
 
 const RESTART_MIN_MS = 250;
 const RESTART_MAX_MS = 30_000;
-/** Who has lived this long was well: its death is a new story. */
+/** A worker that has lived this long was well: the next wait is the shortest again. */
 export const HEALTHY_MS = 30_000;
-/** Its jobs have 5 s from SIGTERM to SIGKILL; with this it has 2 more to clean up and say goodbye. */
+/** Its jobs have 5 s from SIGTERM to SIGKILL, and the worker 2 more to clean up and say goodbye. */
 const STOP_MS = 7000;
 /** Ends for which another start would change nothing: a wrong flag, a wrong token. */
 const HOPELESS: ReadonlySet<number | null> = new Set([EXIT.USAGE, EXIT.UNAUTHORIZED]);
@@ -40,34 +41,36 @@ export interface SupervisorOptions {
 }
 
 export class Supervisor {
-  readonly #places: Place[];
+  readonly #keepers: WorkerKeeper[];
 
   constructor(options: SupervisorOptions) {
-    this.#places = options.workers.map((args, index) => new Place(index, { ...options, args }));
+    this.#keepers = options.workers.map(
+      (args, index) => new WorkerKeeper(index, { ...options, args }),
+    );
   }
 
   /** Resolves when every worker has registered; rejects when one of them never will. */
   get ready(): Promise<void> {
-    return Promise.all(this.#places.map((place) => place.ready)).then(() => undefined);
+    return Promise.all(this.#keepers.map((keeper) => keeper.ready)).then(() => undefined);
   }
 
   get pids(): number[] {
-    return this.#places.map((place) => place.pid).filter((pid) => pid !== undefined);
+    return this.#keepers.map((keeper) => keeper.pid).filter((pid) => pid !== undefined);
   }
 
-  /** Asks all to end, waits, and then does not ask any more. */
+  /** Asks all to end, waits, and then kills the rest. */
   async stop(): Promise<void> {
-    await Promise.all(this.#places.map((place) => place.stop()));
+    await Promise.all(this.#keepers.map((keeper) => keeper.stop()));
   }
 
-  /** At once. Their jobs end with them, by way of their reapers. */
+  /** Kills all at once. Their jobs end with them: the reapers see to that. */
   kill(): void {
-    for (const place of this.#places) place.kill();
+    for (const keeper of this.#keepers) keeper.kill();
   }
 }
 
-/** One worker's place: the process in it changes. */
-class Place {
+/** Keeps one worker running: when its process dies, another one takes its place. */
+class WorkerKeeper {
   readonly ready: Promise<void>;
   readonly #options: SupervisorOptions & { readonly args: readonly string[] };
   readonly #label: string;
@@ -95,20 +98,24 @@ class Place {
   }
 
   #start(): void {
-    const { file, args } = selfCommand(["worker", ...this.#options.args, "--parent-pipe", "--json"]);
+    const words = ["worker", ...this.#options.args, "--parent-pipe", "--json"];
+    const { file, args } = selfCommand(words);
     const child = spawn(file, args, { stdio: ["pipe", "pipe", "pipe"], env: this.#options.env });
     const startedAt = performance.now();
     this.#child = child;
     child.stdin.on("error", () => undefined); // it died: its exit says more
     createInterface({ input: child.stdout }).on("line", () => this.#isReady());
-    createInterface({ input: child.stderr }).on("line", (line) => this.#options.onNote(`${this.#label}: ${line.replace(/^titan: /, "")}`));
+    createInterface({ input: child.stderr }).on("line", (line) => {
+      this.#options.onNote(`${this.#label}: ${line.replace(/^titan: /, "")}`);
+    });
     this.#exited = new Promise((gone) => {
       child.once("error", (error) => {
         this.#died(error.message, { code: null, aliveMs: 0 });
         gone();
       });
       child.once("exit", (code, signal) => {
-        this.#died(signal === null ? `exit code ${code}` : signal, { code, aliveMs: performance.now() - startedAt });
+        const how = signal === null ? `exit code ${code}` : signal;
+        this.#died(how, { code, aliveMs: performance.now() - startedAt });
         gone();
       });
     });
@@ -121,7 +128,8 @@ class Place {
     const ended = `${this.#label} (process ${pid ?? "never started"}) ended: ${how}`;
     if (HOPELESS.has(code)) {
       this.#isHopeless(new Error(ended));
-      return this.#options.onNote(`${ended}; not restarted, since the reason would be the same again`);
+      const why = "not restarted, since the reason would be the same again";
+      return this.#options.onNote(`${ended}; ${why}`);
     }
     this.#deaths = aliveMs > HEALTHY_MS ? 1 : this.#deaths + 1;
     const delayMs = restartDelayMs(this.#deaths);

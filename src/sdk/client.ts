@@ -1,5 +1,6 @@
 /**
- * Lesson 10: the client, one method per request. Thin on purpose: what a request means is written where it is decided.
+ * Lesson 10: the client, one method per request. It is thin on purpose: the meaning of a request is
+ * written where the request is decided.
  *
  * Test: test/10-master.test.ts
  */
@@ -10,12 +11,49 @@ import type { PipelineDefinition } from "#pipeline";
 import { RpcError, type RpcConnection } from "#rpc";
 import type { Argument, Value } from "#store";
 import {
-  AddJobs, Affected, BLOB_CHUNK_BYTES, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate, Decision,
-  Drained, DrainWorker, Empty, EncodedSubmit, GateList, Info, InfoRequest, JobRef, KvReply,
-  KvRequest, LogPage, LogsRequest, MAX_INLINE_SPEC_BYTES, MAX_KV_ARGS, MAX_KV_BYTES, Op,
-  PipelineSpec, Reasons, resultValue, RetryRun, RunList, RunRef, StatusPage, Submitted, Why,
-  WorkerList, type DeadLetter, type GateInfo, type JobInfo, type JobReason, type JobSpec,
-  type LogChunk, type RunInfo, type WorkerInfo,
+  AddJobs,
+  Affected,
+  BLOB_CHUNK_BYTES,
+  BlobHas,
+  BlobPut,
+  BlobRef,
+  DeadPage,
+  DecideGate,
+  Decision,
+  Drained,
+  DrainWorker,
+  Empty,
+  EncodedSubmit,
+  GateList,
+  Info,
+  InfoRequest,
+  JobRef,
+  KvReply,
+  KvRequest,
+  LogPage,
+  LogsRequest,
+  MAX_INLINE_SPEC_BYTES,
+  MAX_KV_ARGS,
+  MAX_KV_BYTES,
+  Op,
+  PipelineSpec,
+  Reasons,
+  resultValue,
+  RetryRun,
+  RunList,
+  RunRef,
+  StatusPage,
+  Submitted,
+  Why,
+  WorkerList,
+  type DeadLetter,
+  type GateInfo,
+  type JobInfo,
+  type JobReason,
+  type JobSpec,
+  type LogChunk,
+  type RunInfo,
+  type WorkerInfo,
 } from "#wire";
 import { followRun } from "./follow.ts";
 import { checkedPipeline, type PipelineInput } from "./input.ts";
@@ -24,18 +62,18 @@ import { projectNeed, type ProjectNeed } from "./project-need.ts";
 import { toSpec } from "./spec.ts";
 import { readWatch, type RunEvent } from "./watch.ts";
 
-/** Requests that move a large pipeline or hash a large state take seconds; nothing honest takes a minute. */
+/** Requests that move a large pipeline or hash a large state take seconds; none takes a minute. */
 const REQUEST_DEADLINE_MS = 60_000;
 /** A watch or a followed log may be quiet for as long as a gate may be open, twice. */
 const STREAM_DEADLINE_MS = 2 ** 31 - 1;
 
-/** #store, once somebody has asked for a key. */
+/** #store, once a program has asked for a key. */
 let storeModule: typeof import("#store") | undefined;
 
 export interface SubmitOptions {
   /** Two submissions with one key are one run. */
   readonly key?: string | undefined;
-  /** Refuse what no registered worker could run. */
+  /** Refuse a job that no registered worker could run. */
   readonly strict?: boolean;
   /** The folder to ship with the pipeline. */
   readonly projectDir?: string | undefined;
@@ -44,14 +82,14 @@ export interface SubmitOptions {
 export interface RunStatusReport {
   readonly run: RunInfo;
   readonly jobs: readonly JobInfo[];
-  /** Of one job alone: the ids of its parents, in the order of `dependsOn`. */
+  /** Only for one job alone: the ids of its parents, in the order of `dependsOn`. */
   readonly parents: readonly string[];
 }
 
 /** One connection on which HELLO has been answered. */
 export interface Session {
   readonly connection: RpcConnection;
-  /** Of the master. */
+  /** The master's version. */
   readonly version: string;
 }
 
@@ -78,7 +116,7 @@ export class Client {
     this.#redial = options.redial;
   }
 
-  /** Of the master. */
+  /** The master's version. */
   get version(): string {
     return this.#session.version;
   }
@@ -95,15 +133,19 @@ export class Client {
     return this.#connection.request(opcode, body, { deadlineMs: REQUEST_DEADLINE_MS });
   }
 
-  /** Lists may be longer than a frame. */
+  /** For lists that may be longer than a frame. */
   #pages(opcode: number, body = Empty.encode({})): AsyncIterable<Buffer> {
     return this.#connection.stream(opcode, body, { deadlineMs: REQUEST_DEADLINE_MS });
   }
 
   // #region submit
-  /** Submits a pipeline. Once this resolves the run survives any crash; before that, submit again with the same `key`. */
+  /**
+   * Submits a pipeline. Once this resolves the run survives any crash; before that, submit again
+   * with the same `key`.
+   */
   async submit(
-    pipeline: PipelineDefinition | PipelineInput, options: SubmitOptions = {},
+    pipeline: PipelineDefinition | PipelineInput,
+    options: SubmitOptions = {},
   ): Promise<Submitted> {
     const definition = checkedPipeline(pipeline);
     const folder = options.projectDir;
@@ -116,7 +158,7 @@ export class Client {
   }
   // #endregion
 
-  /** The same for a pipeline that is already in its travelling form. */
+  /** Submits a pipeline that is already in the form of the wire. */
   async submitSpec(spec: PipelineSpec, options: SubmitOptions = {}): Promise<Submitted> {
     const encoded = PipelineSpec.encode(spec);
     const isSmall = encoded.length <= MAX_INLINE_SPEC_BYTES;
@@ -130,7 +172,7 @@ export class Client {
   }
 
   async #shipProject(folder: string, need: ProjectNeed): Promise<string> {
-    // Packed, a folder that is not there would be an empty project.
+    // Packing a folder that does not exist would give an empty project.
     if ((await this.#host.storage.stat(folder))?.kind !== "directory") {
       throw new TypeError(`Cannot ship the project: projectDir ${folder} is no folder`);
     }
@@ -146,7 +188,7 @@ export class Client {
   }
 
   /** Two submissions of one blob upload it twice, one after the other: the master counts both. */
-  async #putBlob(bytes: Buffer, hash = createHash("sha256").update(bytes).digest("hex")): Promise<string> {
+  async #putBlob(bytes: Buffer, hash = sha256(bytes)): Promise<string> {
     const before = this.#uploads.get(hash) ?? Promise.resolve();
     const done = before.then(() => this.#sendBlob(bytes, hash));
     const settled = done.catch(() => undefined);
@@ -186,19 +228,22 @@ export class Client {
       jobs.push(...page.jobs);
       parents.push(...page.parents);
     }
-    if (info === undefined) throw new RpcError("BAD_REQUEST", `Cannot read the status of ${run}: the answer has no run in it`);
+    if (info === undefined) {
+      const why = "the answer has no run in it";
+      throw new RpcError("BAD_REQUEST", `Cannot read the status of ${run}: ${why}`);
+    }
     return { run: info, jobs, parents };
   }
 
   /**
-   * Why these jobs (their positions in the run, at most MAX_WHY_JOBS) wait; those that do not wait
+   * Why these jobs (their positions in the run, at most MAX_WHY_JOBS) wait. Jobs that do not wait
    * are left out.
    */
   async reasons(run: string, jobs: number[]): Promise<JobReason[]> {
     return Reasons.decode(await this.#ask(Op.WHY, Why.encode({ run, jobs }))).reasons;
   }
 
-  /** What happens in a run until it ends. Stop early by leaving the loop. */
+  /** The events of a run until it ends. Stop early by leaving the loop. */
   watch(run: string, options: { signal?: AbortSignal | undefined } = {}): AsyncGenerator<RunEvent> {
     const patience = { deadlineMs: STREAM_DEADLINE_MS };
     const stream = this.#connection.stream(Op.WATCH, RunRef.encode({ run }), patience);
@@ -206,7 +251,7 @@ export class Client {
   }
 
   /**
-   * Waits for the end of a run, whatever that is: look at `status`. A connection that breaks and a
+   * Waits for the end of a run, good or bad: look at `status`. A connection that breaks and a
    * master that restarts do not end the wait; a master that stays away for 30 s does.
    *
    * @throws {RpcError} NOT_FOUND (no such run), DEADLINE (not over in time; the run goes on)
@@ -251,8 +296,8 @@ export class Client {
   }
 
   /**
-   * What a job has written to TITAN_OUTPUT: a value if it is JSON, else a text; undefined when
-   * there is none (yet).
+   * The result that a job has written to TITAN_OUTPUT: a value if it is JSON, else a text;
+   * undefined when there is none (yet).
    *
    * @throws {RpcError} NOT_FOUND (no such run or job)
    */
@@ -262,20 +307,28 @@ export class Client {
     return bytes === undefined ? undefined : (resultValue(bytes) as Result);
   }
 
-  /** What a job has printed. With `follow`, also what it will print, until it ends. */
-  async *logs(run: string, job: string, options: { attempt?: number; follow?: boolean } = {}): AsyncGenerator<LogChunk> {
-    const request = LogsRequest.encode({ run, job, attempt: options.attempt ?? 0, follow: options.follow ?? false });
-    for await (const body of this.#connection.stream(Op.LOGS, request, { deadlineMs: STREAM_DEADLINE_MS })) yield* LogPage.decode(body).chunks;
+  /** The output of a job. With `follow`, also the output to come, until the job ends. */
+  async *logs(
+    run: string,
+    job: string,
+    options: { attempt?: number; follow?: boolean } = {},
+  ): AsyncGenerator<LogChunk> {
+    const { attempt = 0, follow = false } = options;
+    const request = LogsRequest.encode({ run, job, attempt, follow });
+    const patience = { deadlineMs: STREAM_DEADLINE_MS };
+    for await (const body of this.#connection.stream(Op.LOGS, request, patience)) {
+      yield* LogPage.decode(body).chunks;
+    }
   }
 
-  /** Cancels a run or a job; resolves with how many jobs that touched, once the wish is durable. */
+  /** Cancels a run or a job. Resolves with the number of touched jobs, once the wish is durable. */
   async cancel(run: string, job?: string): Promise<number> {
     return Affected.decode(await this.#ask(Op.CANCEL, JobRef.encode({ run, job }))).jobs;
   }
 
   /**
-   * Another chance for what did not complete, or for a job and all after it. Resolves with how many
-   * jobs will run.
+   * Another chance for the jobs that did not complete, or for a job and all after it. Resolves with
+   * the number of jobs that will run.
    */
   async retry(run: string, from?: string): Promise<number> {
     return Affected.decode(await this.#ask(Op.RETRY, RetryRun.encode({ run, from }))).jobs;
@@ -285,16 +338,20 @@ export class Client {
     return WorkerList.decode(await this.#ask(Op.WORKERS, Empty.encode({}))).workers;
   }
 
-  /** Gives a worker (a name, or the number of a registration) nothing new; what runs there goes on. `undo` ends that. */
+  /**
+   * Gives a worker (a name, or the number of a registration) nothing new. The jobs that run there
+   * go on. `undo` ends that.
+   */
   async drain(worker: string, options: { undo?: boolean } = {}): Promise<Drained> {
-    return Drained.decode(await this.#ask(Op.DRAIN, DrainWorker.encode({ worker, undo: options.undo ?? false })));
+    const body = DrainWorker.encode({ worker, undo: options.undo ?? false });
+    return Drained.decode(await this.#ask(Op.DRAIN, body));
   }
 
   /** Jobs whose retries are spent, the newest last. */
   async deadLetters(): Promise<DeadLetter[]> {
-    const letters: DeadLetter[] = [];
-    for await (const body of this.#pages(Op.DEAD)) letters.push(...DeadPage.decode(body).letters);
-    return letters;
+    const dead: DeadLetter[] = [];
+    for await (const body of this.#pages(Op.DEAD)) dead.push(...DeadPage.decode(body).letters);
+    return dead;
   }
 
   async gates(): Promise<GateInfo[]> {
@@ -304,44 +361,62 @@ export class Client {
   }
 
   /** Answers a gate. `already` in the result: somebody was faster, and that answer stands. */
-  async decide(gate: string, answer: { approve: boolean; by?: string; comment?: string }): Promise<Decision> {
+  async decide(
+    gate: string,
+    answer: { approve: boolean; by?: string; comment?: string },
+  ): Promise<Decision> {
     const { approve, by = "", comment = "" } = answer;
-    return Decision.decode(await this.#ask(Op.DECIDE, DecideGate.encode({ gate, approve, by, comment })));
+    const body = DecideGate.encode({ gate, approve, by, comment });
+    return Decision.decode(await this.#ask(Op.DECIDE, body));
   }
 
   async info(options: { hash?: boolean } = {}): Promise<Info> {
-    return Info.decode(await this.#ask(Op.INFO, InfoRequest.encode({ hash: options.hash ?? false })));
+    const body = InfoRequest.encode({ hash: options.hash ?? false });
+    return Info.decode(await this.#ask(Op.INFO, body));
   }
 
   /**
-   * Asks the cluster's store by way of the master: `await titan.kv("INCR", "visits")`. Text goes out as UTF-8 and comes back
-   * as such. For more than a few commands a second connect to the store itself (`connectStore`).
+   * Asks the cluster's store through the master: `await titan.kv("INCR", "visits")`. Text goes out
+   * and comes back as UTF-8. For more than a few commands a second, connect to the store itself
+   * (`connectStore`).
    *
-   * @throws {StoreError} what the store answered; REFUSED for a command that may not pass, UNREACHABLE and LOST when the store is gone
-   * @throws {RpcError} NOT_FOUND (this cluster has no store), TOO_LARGE (beyond MAX_KV_BYTES, either way)
+   * @throws {StoreError} the store's error; REFUSED for a command that may not pass, UNREACHABLE
+   *   and LOST when the store is gone
+   * @throws {RpcError} NOT_FOUND (this cluster has no store), TOO_LARGE (beyond MAX_KV_BYTES,
+   *   either way)
    */
   kv(...args: readonly [string, ...Argument[]]): Promise<Value> {
     return this.#askStore(args, { buffers: false });
   }
 
-  /** The same for binary values: what is a string in the store comes as a Buffer. */
+  /** The same for binary values: a string of the store comes as a Buffer. */
   kvBuffers(...args: readonly [string, ...Argument[]]): Promise<Value> {
     return this.#askStore(args, { buffers: true });
   }
 
-  async #askStore(args: readonly [string, ...Argument[]], options: { buffers: boolean }): Promise<Value> {
+  async #askStore(
+    args: readonly [string, ...Argument[]],
+    options: { buffers: boolean },
+  ): Promise<Value> {
     const list = args.map(bytesOf);
     const bytes = list.reduce((sum, arg) => sum + arg.length, 0);
     if (bytes > MAX_KV_BYTES || list.length > MAX_KV_ARGS) {
-      throw new RpcError("TOO_LARGE", `Cannot ask the store: ${args[0]} with ${list.length} arguments of ${bytes} bytes together is more than travels through the master (${MAX_KV_ARGS}, ${MAX_KV_BYTES})`);
+      const what = `${args[0]} with ${list.length} arguments of ${bytes} bytes together`;
+      const limits = `${MAX_KV_ARGS}, ${MAX_KV_BYTES}`;
+      const why = `${what} is more than travels through the master (${limits})`;
+      throw new RpcError("TOO_LARGE", `Cannot ask the store: ${why}`);
     }
     const { resp } = KvReply.decode(await this.#ask(Op.KV, KvRequest.encode({ args: list })));
-    // Late, for the other methods need nothing of it; and once, for even the second import of a module takes 150 µs.
+    // Late, since the other methods need nothing of it; and once, since even the second import of a
+    // module takes 150 µs.
     const { ReplyParser, StoreError, Push } = (storeModule ??= await import("#store"));
     const parser = new ReplyParser(options);
     parser.push(resp);
     const value = parser.next();
-    if (value === undefined || value instanceof Push) throw new RpcError("BAD_REQUEST", `Cannot read the store's answer to ${args[0]}: it is not a whole one`);
+    if (value === undefined || value instanceof Push) {
+      const why = "it is not a whole one";
+      throw new RpcError("BAD_REQUEST", `Cannot read the store's answer to ${args[0]}: ${why}`);
+    }
     if (value instanceof StoreError) throw value;
     return value;
   }
@@ -359,6 +434,10 @@ export class Client {
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
   }
+}
+
+function sha256(bytes: Buffer): string {
+  return createHash("sha256").update(bytes).digest("hex");
 }
 
 function bytesOf(arg: Argument): Buffer {

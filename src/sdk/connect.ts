@@ -1,9 +1,9 @@
 /**
- * Lesson 10: which master, and a session with it.
+ * Lesson 10: chooses a master, and opens a session with it.
  *
  *     connect()                      TITAN_MASTER, TITAN_TOKEN, else 127.0.0.1:9090 without a token
  *     connect("host:port")           that master; the token as above
- *     connect({ master, token, … })  what is given; the rest as above
+ *     connect({ master, token, … })  the given ones; the rest as above
  *
  * Invariant: a caller who brings a `host` of its own gets nothing from the environment, so that a
  * simulation is the same on every machine.
@@ -43,7 +43,7 @@ export interface ConnectOptions {
   readonly host?: Host;
 }
 
-/** Nobody answers there, or it is no master. `code`: the system's or an `RpcError`'s. */
+/** Nothing answers there, or it is not a master. `code`: the system's or an `RpcError`'s. */
 export class ConnectError extends Error {
   override readonly name = "ConnectError";
   readonly code: string;
@@ -60,14 +60,14 @@ interface Target {
   readonly token: string | undefined;
   readonly version: string;
   readonly timeoutMs: number;
-  /** Where the address comes from, when the caller did not give it. */
+  /** The source of the address, when the caller did not give it. */
   readonly source: string;
 }
 
 /**
  * Opens a session with a master. Close it: an open one keeps the process from ending.
  *
- * @throws {ConnectError} nobody answers there, or it is no master
+ * @throws {ConnectError} nothing answers there, or it is not a master
  * @throws {RpcError} UNAUTHORIZED (token), UNSUPPORTED (another version)
  * @throws {TypeError} the address cannot be read, or another option is of the wrong type
  */
@@ -77,7 +77,7 @@ export async function connect(options: string | ConnectOptions = {}): Promise<Cl
   return new Client(await openSession(target), { host: target.host, redial });
 }
 
-/** Without this, a port alone would be an object without options, and mean the default master. */
+/** Without this check, a port alone would be an object without options: the default master. */
 function asObject(options: unknown): ConnectOptions {
   if (typeof options !== "object" || options === null) {
     const expected = '"host:port" or an object with master, token, timeoutMs';
@@ -111,18 +111,21 @@ function addressOf(master: string | Address, source: string): Address {
   throw new TypeError(`Cannot use ${source} "${master}": ${address}`);
 }
 
-/** A master at its limit has told many others the same: they come back at different times. */
+/** A master at its limit refuses many at once: their next tries must come at different times. */
 const AGAIN_MS = 100;
 
 async function openSession(target: Target): Promise<Session> {
-  const { host: { clock, random, timers }, timeoutMs } = target;
+  const {
+    host: { clock, random, timers },
+    timeoutMs,
+  } = target;
   const until = clock.monotonic() + timeoutMs;
   for (;;) {
     try {
       return await hello(target);
     } catch (error) {
       const waitMs = AGAIN_MS * (1 + random.unit());
-      // There is a master, and a place in it may be free in a moment.
+      // The master is there, and a place in it may be free in a moment.
       const isFull = error instanceof RpcError && error.code === "OVERLOADED";
       if (!isFull || clock.monotonic() + waitMs > until) throw unreached(target, error);
       await new Promise<void>((resolve) => void timers.after(waitMs, resolve));
@@ -130,7 +133,7 @@ async function openSession(target: Target): Promise<Session> {
   }
 }
 
-/** What it means that there is no session. */
+/** The error of a session that could not be opened, in words. */
 function unreached(target: Target, error: unknown): unknown {
   const why = whyUnreached(error);
   if (why === undefined) return error;
@@ -142,7 +145,7 @@ async function hello({ host, master, token, version, timeoutMs }: Target): Promi
   const socket = await host.network.dial(master, { timeoutMs });
   const connection = new RpcConnection(socket, { host });
   try {
-    // A client is no worker.
+    // A client has no tags, slots or jobs.
     const worker = { instance: "", name: "", tags: [], slots: 1, running: [] };
     const words = Hello.encode({ protocol: PROTOCOL, role: "client", token, version, ...worker });
     const answer = await connection.request(Op.HELLO, words, { deadlineMs: HELLO_DEADLINE_MS });

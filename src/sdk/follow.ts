@@ -6,7 +6,7 @@
  *       └─ redial ◀┘ 100, 200, 400, 500, 500 … ms apart, for 30 s
  *
  * The run does not depend on its watcher. When the connection breaks the run goes on, so we dial
- * again, watch again, and begin with the whole picture. We give up only when the master stays away.
+ * again, watch again, and begin with the whole state. We give up only when the master stays away.
  *
  * Invariant: the sequence ends after the run's terminal event, or throws.
  * Test: test/sdk.test.ts
@@ -19,10 +19,10 @@ import type { RunEvent } from "./watch.ts";
 /** A master replays its log in seconds; one that is away for longer needs a person. */
 const GIVE_UP_MS = 30_000;
 const WAIT_MIN_MS = 100;
-/** Somebody looks at the screen: a watcher is back half a second after its master at the latest. */
+/** A person looks at the screen: a watcher is back half a second after its master at the latest. */
 const WAIT_MAX_MS = 500;
 
-/** What of a client is needed here. */
+/** The part of a client that is needed here. */
 export interface Watcher {
   watch(run: string, options: { signal?: AbortSignal | undefined }): AsyncIterable<RunEvent>;
 }
@@ -32,7 +32,7 @@ export interface RedialOptions<Client> {
   redial(): Promise<Client>;
   /** Ends the wait; the run goes on. */
   readonly signal?: AbortSignal | undefined;
-  /** Whether a failed redial is worth another one. Default: the connection is what failed. */
+  /** Whether a failed redial is worth another one. Default: after errors of the connection only. */
   isAway?(error: unknown): boolean;
 }
 
@@ -83,7 +83,8 @@ export async function reconnect<Client>(options: RedialOptions<Client>): Promise
 
 /** @throws the signal's reason, at once, when it is aborted */
 function pause(
-  host: Host, { ms, signal }: { ms: number; signal: AbortSignal | undefined },
+  host: Host,
+  { ms, signal }: { ms: number; signal: AbortSignal | undefined },
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const abort = (): void => {

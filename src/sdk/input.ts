@@ -1,7 +1,7 @@
 /**
  * Lesson 17: a pipeline as a program writes it: keys and rules of the YAML form, with types.
  *
- * The types help while writing; `definePipeline` decides, and takes anything.
+ * The types help while writing. `definePipeline` decides, and takes any value.
  *
  * Test: test/sdk.test.ts
  */
@@ -13,7 +13,7 @@ type Duration = number | string;
 export interface JobInput {
   readonly id: string;
   readonly type?: "run";
-  /** One of `run`, `command`, `file` and `call` says what the job does. */
+  /** One of `run`, `command`, `file` and `call` is the action of the job. */
   readonly run?: string;
   readonly shell?: "sh" | "bash" | "python3" | "node";
   readonly command?: readonly string[];
@@ -54,17 +54,17 @@ export interface PipelineInput {
 }
 
 /**
- * What has been checked as it is, and anything else checked now.
+ * Returns a definition as it is, and checks anything else now.
  *
- * @throws {PipelineError} with everything that is wrong
+ * @throws {PipelineError} with all problems
  */
 export function checkedPipeline(pipeline: PipelineDefinition | PipelineInput): PipelineDefinition {
   return isDefinition(pipeline) ? pipeline : definePipeline(pipeline);
 }
 
 /**
- * Only a checked job has an `action`: there is no such key in the YAML form. A definition that
- * somebody has put together by hand, in part, is no checked one.
+ * Only a checked job has an `action`: there is no such key in the YAML form. A definition that was
+ * put together by hand, in part, does not count as checked.
  */
 function isDefinition(
   pipeline: PipelineDefinition | PipelineInput | undefined,
@@ -72,7 +72,10 @@ function isDefinition(
   const jobs: unknown = pipeline?.jobs;
   if (!Array.isArray(jobs) || jobs.length === 0) return false;
   const isChecked = (job: Partial<JobDefinition> | null): boolean =>
-    typeof job?.action?.kind === "string" && Array.isArray(job.dependsOn)
-    && Array.isArray(job.requirement) && typeof job.retry === "object" && job.retry !== null;
+    typeof job?.action?.kind === "string" &&
+    Array.isArray(job.dependsOn) &&
+    Array.isArray(job.requirement) &&
+    typeof job.retry === "object" &&
+    job.retry !== null;
   return jobs.every(isChecked);
 }

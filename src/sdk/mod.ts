@@ -9,12 +9,12 @@
  *     const answer = await titan.result(run, "a");
  *     titan.close();
  *
- *     connect.ts       which master, and a session with it
+ *     connect.ts       chooses a master, and opens a session with it
  *     client.ts        one method per request
  *     follow.ts        a watch that outlives its connection
  *     watch.ts         the pages of a watch as events
  *     input.ts         a pipeline as a program writes it
- *     options.ts       arguments that no type checker has seen
+ *     options.ts       checks of arguments that no type checker has seen
  *     project-need.ts  does it need its folder?
  *     spec.ts          a pipeline as it travels
  *     store.ts         the store, for jobs: "titan-orchestrator/store"
@@ -35,11 +35,27 @@ export { toSpec } from "./spec.ts";
 export { type RunEvent } from "./watch.ts";
 export { nodeHost, type Address, type Host } from "#host";
 export {
-  definePipeline, parsePipeline, PipelineError, type PipelineDefinition, type PipelineProblem,
+  definePipeline,
+  parsePipeline,
+  PipelineError,
+  type PipelineDefinition,
+  type PipelineProblem,
 } from "#pipeline";
 export { RpcError, type RpcErrorCode } from "#rpc";
 export { jobCounts } from "#wire";
 export type {
-  DeadLetter, Decision, Drained, Failure, GateInfo, Info, JobChange, JobInfo, JobStatus, LogChunk,
-  RunInfo, RunStatus, Submitted, WorkerInfo,
+  DeadLetter,
+  Decision,
+  Drained,
+  Failure,
+  GateInfo,
+  Info,
+  JobChange,
+  JobInfo,
+  JobStatus,
+  LogChunk,
+  RunInfo,
+  RunStatus,
+  Submitted,
+  WorkerInfo,
 } from "#wire";

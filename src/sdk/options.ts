@@ -1,5 +1,5 @@
 /**
- * Lesson 10: what a program passes that no type checker has seen.
+ * Lesson 10: checks of a program's arguments that no type checker has seen.
  *
  * A wrong argument is a mistake of the program, so it is a `TypeError`, before anything is sent.
  *
@@ -21,7 +21,7 @@ export function checkAddress(value: unknown): Address {
   throw new TypeError(`Cannot use master: ${expected}, found ${named(value)}`);
 }
 
-/** As a message shows it. */
+/** A value as a message shows it. */
 export function named(value: unknown): string {
   if (value === null || typeof value === "number") return String(value);
   return typeof value === "object" ? "an object" : `a ${typeof value}`;

@@ -1,11 +1,11 @@
 /**
  * Lesson 17: does a pipeline need the folder around it? Shipping costs a walk over the folder and
- * an upload, so a pipeline of `echo`s should not pay for it; but `run: python3 a.py` must find its
+ * an upload, so a pipeline of `echo`s should not pay for it. But `run: python3 a.py` must find its
  * a.py.
  *
  *     project: true    always
  *     project: false   never
- *     no such key      when a job has `file` or a `call` of its own, or names what is there
+ *     no such key      when a job has `file` or a `call` of its own, or names an existing path
  *
  * Invariant: the search reads the names in the folder once, and looks at MAX_LOOKS paths at most;
  * beyond, it ships.
@@ -19,7 +19,7 @@ import { mentionedPaths, type PipelineDefinition } from "#pipeline";
 /** A script that names more paths below folders of the project than this is about the project. */
 const MAX_LOOKS = 1000;
 
-/** Why the folder is shipped: the author said so, or a job, and the path in it that is there. */
+/** Why the folder is shipped: the author said so, or a job names a path that exists in it. */
 export type ProjectNeed =
   | { readonly why: "written" }
   | { readonly why: "job"; readonly job: string; readonly path: string };
@@ -51,22 +51,22 @@ async function namesIn(host: Host, folder: string): Promise<string[]> {
   try {
     return await host.storage.list(folder);
   } catch {
-    return []; // No folder, or not ours to read: then there is nothing to ship.
+    return []; // No folder, or one that we may not read: then there is nothing to ship.
   }
 }
 
-/** Says of a path whether the packed folder would have it. Remembers what it was asked. */
+/** Says of a path whether the packed folder would have it, and remembers the paths it has seen. */
 async function lookup(
   host: Host,
   folder: string,
   names: readonly string[],
 ): Promise<(path: string) => boolean | Promise<boolean>> {
-  // An ignore file that cannot be read is for packing to complain about, if it comes to that.
+  // Packing complains about an ignore file that cannot be read, if the project is ever packed.
   const leftOut = await leftOutOf(host, folder).catch(() => () => undefined);
   const top = new Set(names);
   const asked = new Set<string>();
   const look = async (path: string): Promise<boolean> => {
-    // Below a file, or too long: not there, either.
+    // A path below a file, or one that is too long, is not there either.
     const info = await host.storage.stat(join(folder, path)).catch(() => undefined);
     return info !== undefined && leftOut(path, info.kind === "directory") === undefined;
   };
@@ -74,8 +74,9 @@ async function lookup(
     const parts = path.split("/");
     const star = parts.findIndex((part) => /[*?]/.test(part));
     // Of "data/*.csv" the folder is enough; "*.csv" is compared with the names.
-    if (star === 0)
+    if (star === 0) {
       return names.some((name) => matchPath([parts[0] as string], [name]) && !leftOut(name, false));
+    }
     const plain = star > 0 ? parts.slice(0, star).join("/") : path;
     // Nearly every word of a script ends here, at the price of one look into a set.
     if (!top.has(parts[0] as string) || asked.has(plain)) return false;

@@ -1,5 +1,6 @@
 /**
- * Lesson 10: From a pipeline as people write it to one as it travels: names of parents become indexes, defaults disappear.
+ * Lesson 10: from a pipeline as people write it to one as it travels: names of parents become
+ * indexes, defaults disappear.
  *
  * Test: test/17-pipelines.test.ts
  */
@@ -11,7 +12,10 @@ export function toSpec(definition: PipelineDefinition, project?: string): Pipeli
   const indexes = new Map(definition.jobs.map((job, index) => [job.id, index]));
   const indexOf = (id: string): number => {
     const index = indexes.get(id);
-    if (index === undefined) throw new Error(`Cannot submit pipeline "${definition.name}": no job is called "${id}"`);
+    if (index === undefined) {
+      const why = `no job is called "${id}"`;
+      throw new Error(`Cannot submit pipeline "${definition.name}": ${why}`);
+    }
     return index;
   };
   const jobs = definition.jobs.map((job): JobSpec => ({
@@ -33,12 +37,18 @@ export function toSpec(definition: PipelineDefinition, project?: string): Pipeli
 
 function toAction({ action }: JobDefinition): Action {
   switch (action.kind) {
-    case "file": return { type: "file", file: action.file, args: [...action.args] };
-    case "command": return { type: "command", argv: [...action.argv] };
+    case "file":
+      return { type: "file", file: action.file, args: [...action.args] };
+    case "command":
+      return { type: "command", argv: [...action.argv] };
     case "shell": {
       const { script, shell } = action;
       return { type: "shell", script, ...(shell && { shell }) };
     }
-    case "call": return { type: "call", target: action.target, input: Buffer.from(action.input === undefined ? "" : JSON.stringify(action.input)) };
+    case "call": {
+      const { target, input } = action;
+      const text = input === undefined ? "" : JSON.stringify(input);
+      return { type: "call", target, input: Buffer.from(text) };
+    }
   }
 }

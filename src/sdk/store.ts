@@ -5,7 +5,8 @@
  *     await store.call("INCR", "visits");
  *     store.close();
  *
- * Which store is the worker's business: it puts the URL into TITAN_STORE. The same line works with a Redis behind it.
+ * The worker chooses the store: it puts the URL into TITAN_STORE. The same line works with a Redis
+ * behind it.
  *
  * Test: test/15-store.cluster.test.ts
  */
@@ -14,20 +15,22 @@ import { StoreClient, StoreError, type StoreClientOptions } from "#store";
 
 export { StoreClient, StoreError, type Argument, type Listener, type Value } from "#store";
 
-/** All that `StoreClient` takes; each has a default. */
+/** The options of `StoreClient`; each has a default. */
 export type ConnectStoreOptions = Partial<StoreClientOptions>;
 
 /**
- * Connects to the store of the cluster that runs this job, which TITAN_STORE names. Close it: an open connection keeps a
- * process from ending.
+ * Connects to the store of the cluster that runs this job, which TITAN_STORE names. Close it: an
+ * open connection keeps a process from ending.
  *
- * @throws {StoreError} NOSTORE (no URL given, and TITAN_STORE is not set), UNREACHABLE, or what the store said (WRONGPASS, …)
+ * @throws {StoreError} NOSTORE (no URL given, and TITAN_STORE is not set), UNREACHABLE, or the
+ *   store's error (WRONGPASS, …)
  * @throws {StoreUrlError}
  */
 export async function connectStore(options: ConnectStoreOptions = {}): Promise<StoreClient> {
   const url = options.url ?? process.env["TITAN_STORE"];
   if (url === undefined || url === "") {
-    throw new StoreError("Cannot connect to the store: TITAN_STORE is not set, so this cluster has none (or this is no job of it)", "NOSTORE");
+    const why = "TITAN_STORE is not set, so this cluster has none (or this is no job of it)";
+    throw new StoreError(`Cannot connect to the store: ${why}`, "NOSTORE");
   }
   return StoreClient.connect({ host: nodeHost(), ...options, url });
 }

@@ -1,8 +1,8 @@
 /**
- * Lesson 10: The client's end of WATCH: pages in, one event per change out.
+ * Lesson 10: the client's end of WATCH: pages in, one event per change out.
  *
- * A watch outlives its connection no longer than the caller wants: it ends with the run, and fails with the connection; the
- * caller may watch again, and starts with the whole picture.
+ * A watch ends with the run, and fails with the connection. The caller may then watch again, and
+ * starts with the whole state.
  *
  * Test: test/10-master.test.ts
  */
@@ -48,7 +48,9 @@ async function* readPages(pages: AsyncIterable<Buffer>): AsyncGenerator<RunEvent
       jobs = [];
       continue;
     }
-    for (const change of page.changes) yield { type: "job", job: names[change.index] ?? `#${change.index}`, change };
+    for (const change of page.changes) {
+      yield { type: "job", job: names[change.index] ?? `#${change.index}`, change };
+    }
     if (page.run !== undefined) yield { type: "run", run: page.run };
   }
 }

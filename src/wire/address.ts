@@ -1,26 +1,36 @@
 /**
- * Lesson 10: where a master is, as people write it, and what an error says about reaching it.
+ * Lesson 10: the address of a master as people write it, and the words for an error on the way
+ * there.
  *
- * Errors are known by name and code, not by class, so that nobody has to load the network to ask.
+ * Errors are known by name and code, not by class, so that a caller need not load the network.
  *
  * Test: test/sdk.test.ts
  */
 import { hostPort, type HostPort } from "#base";
 import { DEFAULT_PORT } from "./limits.ts";
 
-/** Where people work alone: their own machine. */
+/** People who work alone work on their own machine. */
 const LOOPBACK = "127.0.0.1";
 
-/** What the system says when nobody answers. */
+/** The system's codes for a peer that does not answer. */
 const NETWORK_CODES: ReadonlySet<string> = new Set([
-  "ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH",
-  "EHOSTDOWN", "ENOTFOUND", "EAI_AGAIN", "EADDRNOTAVAIL",
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "ECONNABORTED",
+  "EPIPE",
+  "ETIMEDOUT",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "EHOSTDOWN",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EADDRNOTAVAIL",
 ]);
-/** What a client makes of the answers of a program that is no Titan master. */
+/** Codes that a client gives to the answers of a program that is not a Titan master. */
 const FOREIGN_CODES: ReadonlySet<string> = new Set(["BAD_FRAME", "TOO_LARGE"]);
 
 /**
- * Reads `host:port`, `[::1]:9090`, `host`, `:9090` or `9090`. A string says what is wrong.
+ * Reads `host:port`, `[::1]:9090`, `host`, `:9090` or `9090`. A string names the problem.
  *
  * @example
  * ```ts
@@ -42,10 +52,11 @@ export function readAddress(text: string): HostPort | string {
 
 /** A store's address as a URL, with its password if there is one. */
 export function storeUrl(at: HostPort, password?: string): string {
-  return `redis://${password === undefined ? "" : `:${encodeURIComponent(password)}@`}${hostPort(at)}`;
+  const secret = password === undefined ? "" : `:${encodeURIComponent(password)}@`;
+  return `redis://${secret}${hostPort(at)}`;
 }
 
-/** Whether the connection is what failed: the same request may work on the next one. */
+/** Whether the connection failed: the same request may work on the next one. */
 export function isConnectionError(error: unknown): boolean {
   const { name, code = "" } = (error ?? {}) as { name?: string; code?: string };
   if (name === "ConnectError") return true;
@@ -53,7 +64,7 @@ export function isConnectionError(error: unknown): boolean {
   return NETWORK_CODES.has(code);
 }
 
-/** Why a session could not be opened. Undefined: a master answered, and said no. */
+/** Why a session could not be opened. Undefined: a master answered, and refused. */
 export function whyUnreached(error: unknown): string | undefined {
   const { name, code = "", message } = error as { name?: string; code?: string; message: string };
   const rpc = name === "RpcError";
@@ -64,11 +75,11 @@ export function whyUnreached(error: unknown): string | undefined {
   if (unreadable || (rpc && FOREIGN_CODES.has(code))) {
     return `something answers there, but it is not a Titan master (${message})`;
   }
-  // A master, and one that works: too many others are there.
+  // It is a master, and it works: too many others are there.
   if (rpc && code === "OVERLOADED") {
     return `it is ${/\bat its limit of \d+ .*$/s.exec(message)?.[0] ?? `overloaded (${message})`}`;
   }
-  // A master that is frozen or swapped out looks the same, so this is no verdict on what it is.
+  // A frozen or swapped-out master looks the same, so we do not say what the program is.
   if (rpc && code === "DEADLINE") return `it takes connections, and does not answer (${message})`;
   if (!isConnectionError(error)) return undefined;
   if (code === "ECONNREFUSED") return "nobody listens there";
@@ -76,7 +87,7 @@ export function whyUnreached(error: unknown): string | undefined {
 }
 
 /**
- * A token of blanks only. Nobody means one: a variable was to be put there and was not set.
+ * A token of blanks only. It is a mistake: the variable that should be in its place is not set.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * What a program of Titan says with its exit code, to scripts and to whoever has started it.
+ * The exit codes of Titan's programs, for scripts and for the processes that start them.
  *
  * Test: test/cli.test.ts
  */

@@ -1,17 +1,43 @@
 /**
- * The messages themselves (lesson 10), grouped by who sends them.
+ * The messages themselves (lesson 10), grouped by their senders.
  *
- * Invariants: an opcode is never reused; replies have no opcode of their own, the request id finds them.
+ * Invariants: an opcode is never reused; replies have no opcode of their own, the request id finds
+ * them.
  * Test: test/10-master.test.ts
  */
-import { bool, bytes, enumOf, list, message, optional, string, u32, u53, withDefault, type Infer } from "#codec";
-import { Action, Env, JobSpec, PipelineSpec, SealedJobs, SealedPipeline } from "./pipeline.ts";
 import {
-  BLOB_CHUNK_BYTES, MAX_BATCH_ITEMS, MAX_BLOB_BYTES, MAX_INLINE_SPEC_BYTES, MAX_JOBS_PER_RUN,
-  MAX_KV_ARGS, MAX_KV_BYTES, MAX_RESULT_BYTES,
+  bool,
+  bytes,
+  enumOf,
+  list,
+  message,
+  optional,
+  string,
+  u32,
+  u53,
+  withDefault,
+  type Infer,
+} from "#codec";
+import {
+  Action,
+  Env,
+  JobSpec,
+  PipelineSpec,
+  SealedJobs,
+  SealedPipeline,
+} from "./pipeline.ts";
+import {
+  BLOB_CHUNK_BYTES,
+  MAX_BATCH_ITEMS,
+  MAX_BLOB_BYTES,
+  MAX_INLINE_SPEC_BYTES,
+  MAX_JOBS_PER_RUN,
+  MAX_KV_ARGS,
+  MAX_KV_BYTES,
+  MAX_RESULT_BYTES,
 } from "./limits.ts";
 
-/** Requests and notices. 1–31: anybody; 32–63: workers to the master; 64–95: the master to workers. */
+/** Requests and notices. 1–31: any peer; 32–63: workers to the master; 64–95: master to workers. */
 export const Op = {
   HELLO: 1,
   SUBMIT: 2,
@@ -38,7 +64,7 @@ export const Op = {
   FINISHED: 33,
   BEAT: 34,
   GOODBYE: 35,
-  /** Ends what it runs, and wants nothing new meanwhile; then it says GOODBYE. */
+  /** The worker ends its jobs, and wants nothing new meanwhile; then it says GOODBYE. */
   LEAVING: 36,
   DISPATCH: 64,
   KILL: 65,
@@ -50,7 +76,7 @@ const MAX_ROWS = 100_000;
 /** Parents named in one answer: at 128 characters of 3 bytes each, 4 MB of a frame's 8. */
 export const MAX_PARENT_NAMES = 10_000;
 
-/** `run` and `job` are the numbers the master gave them; with `attempt` they name one execution for ever. */
+/** `run` and `job` are the master's numbers; with `attempt` they name one execution for ever. */
 const attemptKey = { run: [1, u32()], job: [2, u32()], attempt: [3, u32()] } as const;
 export const AttemptKey = message("AttemptKey", attemptKey);
 export type AttemptKey = Infer<typeof AttemptKey>;
@@ -70,7 +96,10 @@ export const Hello = message("Hello", {
   slots: [8, withDefault(u32(), 1)],
   /** Attempts that the worker still runs, or whose report was never confirmed. */
   running: [9, list(AttemptKey, 8192)],
-  /** Workers only: counts the connections of this process, so that an older one that is heard late is known as such. */
+  /**
+   * Workers only: counts the connections of this process, so that the master recognizes an older
+   * one that arrives late.
+   */
   dial: [10, optional(u32())],
   /** Workers only: it is on its way out, as LEAVING says on a connection that is there. */
   leaving: [11, optional(bool())],
@@ -80,7 +109,7 @@ export type Hello = Infer<typeof Hello>;
 export const Welcome = message("Welcome", {
   protocol: [1, u32()],
   version: [2, name],
-  /** Workers only: the number under which the master knows this registration. It is the fencing epoch. */
+  /** Workers only: the master's number for this registration. It is the fencing epoch. */
   worker: [3, withDefault(u32(), 0)],
   name: [4, withDefault(name, "")],
   beatMs: [5, u32()],
@@ -90,8 +119,8 @@ export const Welcome = message("Welcome", {
   /** Workers only: the URL of the cluster's store, if it has one (lesson 15). */
   store: [8, optional(string(4096))],
   /**
-   * Workers only: which cluster this is, for ever: workers of one machine share the files of a run
-   * by it (lesson 11).
+   * Workers only: the id of this cluster, for ever. By it the workers of one machine share the
+   * files of a run (lesson 11).
    */
   cluster: [9, optional(string(64))],
 });
@@ -100,16 +129,19 @@ export type Welcome = Infer<typeof Welcome>;
 /** A worker is alive, and keeps folders for these runs (their ids). */
 export const Beat = message("Beat", {
   runs: [1, list(name, 1000)],
-  /** How late its beats left, at worst: in the last five minutes, and since it began. */
+  /** The worst lateness of its beats: in the last five minutes, and since it began. */
   lateMs: [2, optional(u32())],
   lateMaxMs: [3, optional(u32())],
 });
-/** Those of them that have ended or are forgotten: the folders may go. */
+/** The runs among them that have ended or are forgotten: their folders may go. */
 export const BeatAnswer = message("BeatAnswer", { over: [1, list(name, 1000)] });
 
 // ── the hot path ─────────────────────────────────────────────────────────────────────────────────
 
-export const ParentResult = message("ParentResult", { job: [1, string(128)], result: [2, bytes(MAX_RESULT_BYTES)] });
+export const ParentResult = message("ParentResult", {
+  job: [1, string(128)],
+  result: [2, bytes(MAX_RESULT_BYTES)],
+});
 
 export const Assignment = message("Assignment", {
   ...attemptKey,
@@ -127,7 +159,17 @@ export const Dispatch = message("Dispatch", { items: [1, list(Assignment, MAX_BA
 
 /** Why an attempt failed. Lesson 09 says which of these are worth another try. */
 export const FAILURE_KINDS = [
-  "exit", "signal", "timeout", "not-found", "not-executable", "unsupported", "bad-input", "worker-lost", "rejected", "cancelled", "internal",
+  "exit",
+  "signal",
+  "timeout",
+  "not-found",
+  "not-executable",
+  "unsupported",
+  "bad-input",
+  "worker-lost",
+  "rejected",
+  "cancelled",
+  "internal",
 ] as const;
 export const FailureKind = enumOf(...FAILURE_KINDS);
 export type FailureKind = (typeof FAILURE_KINDS)[number];
@@ -159,7 +201,7 @@ export const LogChunk = message("LogChunk", {
 });
 export type LogChunk = Infer<typeof LogChunk>;
 
-/** Output of one attempt. A request: its reply is what lets the worker send more. */
+/** Output of one attempt. A request: its reply lets the worker send more. */
 export const Output = message("Output", { ...attemptKey, chunks: [4, list(LogChunk, 1024)] });
 
 // ── submission ───────────────────────────────────────────────────────────────────────────────────
@@ -193,12 +235,24 @@ export const Submitted = message("Submitted", {
 });
 export type Submitted = Infer<typeof Submitted>;
 
-export const AddJobs = message("AddJobs", { run: [1, name], jobs: [2, list(JobSpec, MAX_JOBS_PER_RUN)] });
+export const AddJobs = message("AddJobs", {
+  run: [1, name],
+  jobs: [2, list(JobSpec, MAX_JOBS_PER_RUN)],
+});
 export const SealedAddJobs = message("AddJobs", { run: [1, name], jobs: [2, SealedJobs] });
 
 // ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
-export const JOB_STATUSES = ["PENDING", "RUNNING", "WAITING", "COMPLETED", "FAILED", "DEAD", "CANCELLED", "SKIPPED"] as const;
+export const JOB_STATUSES = [
+  "PENDING",
+  "RUNNING",
+  "WAITING",
+  "COMPLETED",
+  "FAILED",
+  "DEAD",
+  "CANCELLED",
+  "SKIPPED",
+] as const;
 export type JobStatus = (typeof JOB_STATUSES)[number];
 export const JobStatus = enumOf(...JOB_STATUSES);
 export const RUN_STATUSES = ["RUNNING", "COMPLETED", "FAILED", "CANCELLED"] as const;
@@ -216,7 +270,7 @@ export const RunInfo = message("RunInfo", {
   status: [3, RunStatus],
   submittedAt: [4, u53()],
   endedAt: [5, optional(u53())],
-  /** How many jobs are in each state, in the order of JOB_STATUSES. */
+  /** The number of jobs in each state, in the order of JOB_STATUSES. */
   counts: [6, list(u32(), 16)],
   cancelling: [7, withDefault(bool(), false)],
 });
@@ -228,7 +282,7 @@ export const Decision = message("Decision", {
   by: [2, name],
   comment: [3, sentence],
   at: [4, u53()],
-  /** True: somebody had decided before, and this is what they said. */
+  /** True: somebody had decided before, and this is that decision. */
   already: [5, withDefault(bool(), false)],
 });
 export type Decision = Infer<typeof Decision>;
@@ -257,29 +311,37 @@ export const JobInfo = message("JobInfo", {
   stoppedAt: [14, optional(u53())],
   /** It has failed, and is tried again at this time. */
   retryAt: [15, optional(u53())],
-  /** Of its latest attempt. */
+  /** Output of its latest attempt. */
   lostOutput: [16, optional(LostOutput)],
 });
 export type JobInfo = Infer<typeof JobInfo>;
 
 /**
- * What a job waits for, in a word: its parents, a moment, a capable worker, a free slot, a person;
- * `start`: nothing any more.
+ * The thing that a job waits for, in a word: its parents, a moment, a capable worker, a free slot,
+ * a person; `start`: nothing any more.
  */
 export const WAIT_KINDS = ["parents", "time", "worker", "slots", "person", "start"] as const;
 export type WaitKind = (typeof WAIT_KINDS)[number];
 /** Jobs that one WHY asks about. */
 export const MAX_WHY_JOBS = 1000;
 /**
- * Why these jobs wait, at this moment. A watcher asks about what it shows, so that nothing has to
- * be kept up to date for it.
+ * Why these jobs wait, at this moment. A watcher asks about the jobs that it shows, so that the
+ * master need not keep the reasons up to date.
  */
 export const Why = message("Why", { run: [1, name], jobs: [2, list(u32(), MAX_WHY_JOBS)] });
-/** Of those that wait. */
+/** The reasons of those that wait. */
 export const Reasons = message("Reasons", {
-  reasons: [1, list(message("JobReason", {
-    index: [1, u32()], kind: [2, enumOf(...WAIT_KINDS)], reason: [3, sentence],
-  }), MAX_WHY_JOBS)],
+  reasons: [
+    1,
+    list(
+      message("JobReason", {
+        index: [1, u32()],
+        kind: [2, enumOf(...WAIT_KINDS)],
+        reason: [3, sentence],
+      }),
+      MAX_WHY_JOBS,
+    ),
+  ],
 });
 export type JobReason = Infer<typeof Reasons>["reasons"][number];
 
@@ -288,7 +350,7 @@ export const StatusPage = message("StatusPage", {
   run: [1, optional(RunInfo)],
   jobs: [2, list(JobInfo, MAX_ROWS)],
   /**
-   * With one job alone: the ids of its parents, in the order of `dependsOn`. Empty if they are
+   * With one job alone: the ids of its parents, in the order of `dependsOn`. Empty if there are
    * more than MAX_PARENT_NAMES.
    */
   parents: [3, list(string(128), MAX_PARENT_NAMES)],
@@ -307,14 +369,15 @@ export const JobChange = message("JobChange", {
   reason: [8, withDefault(sentence, "")],
   /** It has failed, and is tried again at this time. */
   retryAt: [9, optional(u53())],
-  /** Of this attempt, as far as it is known. */
+  /** Output of this attempt, as far as the loss is known. */
   lostOutput: [10, optional(LostOutput)],
 });
 export type JobChange = Infer<typeof JobChange>;
 
 /**
- * WATCH answers with pages: first (and after a gap, again) the whole run with `reset`, then what changes. `run` comes
- * with every page in which the run's own state changed; the stream ends with the run.
+ * WATCH answers with pages: first (and after a gap, again) the whole run with `reset`, then the
+ * changes. `run` comes with every page in which the run's own state changed. The stream ends with
+ * the run.
  */
 export const WatchPage = message("WatchPage", {
   reset: [1, withDefault(bool(), false)],
@@ -347,8 +410,8 @@ export const WorkerInfo = message("WorkerInfo", {
   /** It gets nothing new. */
   draining: [10, withDefault(bool(), false)],
   /**
-   * How late its heartbeats left it, at worst: in the last five minutes, and since it began.
-   * Unknown while it is away, and before its first beat.
+   * The worst lateness of its heartbeats: in the last five minutes, and since it began. Unknown
+   * while it is away, and before its first beat.
    */
   beatLateMs: [11, optional(u32())],
   beatLateMaxMs: [12, optional(u32())],
@@ -357,8 +420,11 @@ export type WorkerInfo = Infer<typeof WorkerInfo>;
 export const WorkerList = message("WorkerList", { workers: [1, list(WorkerInfo, MAX_ROWS)] });
 
 /** `worker`: a name, or the number of a registration. `undo`: it may get work again. */
-export const DrainWorker = message("DrainWorker", { worker: [1, name], undo: [2, withDefault(bool(), false)] });
-/** Which worker that was, and how many attempts run there. */
+export const DrainWorker = message("DrainWorker", {
+  worker: [1, name],
+  undo: [2, withDefault(bool(), false)],
+});
+/** The worker that was meant, and the number of attempts that run there. */
 export const Drained = message("Drained", { id: [1, u32()], name: [2, name], running: [3, u32()] });
 export type Drained = Infer<typeof Drained>;
 
@@ -368,7 +434,10 @@ export const DeadLetter = message("DeadLetter", {
   job: [2, string(128)],
   /** Attempts begun, in its whole life. */
   attempts: [3, u32()],
-  /** Attempts that failed, and attempts that went down with their worker, since it was last retried by a person. */
+  /**
+   * Attempts that failed, and attempts that ended because their worker was lost, since a person
+   * last retried it.
+   */
   failures: [4, u32()],
   losses: [5, u32()],
   failure: [6, optional(Failure)],
@@ -395,7 +464,7 @@ export const DecideGate = message("DecideGate", {
   comment: [4, withDefault(sentence, "")],
 });
 export const RetryRun = message("RetryRun", { run: [1, name], from: [2, optional(string(128))] });
-/** How many jobs a cancel or a retry touched. */
+/** The number of jobs that a cancel or a retry touched. */
 export const Affected = message("Affected", { jobs: [1, u32()] });
 
 export const Info = message("Info", {
@@ -408,9 +477,15 @@ export const Info = message("Info", {
   workers: [7, u32()],
   /** SHA-256 (hex) of the state: equal after a replay, or something is wrong. */
   stateHash: [8, withDefault(string(64), "")],
-  /** The master's wall clock when it answered, for a client to compare with its own. 0: a master that does not say. */
+  /**
+   * The master's wall clock when it answered, for a client to compare with its own. 0: a master
+   * that does not say.
+   */
   now: [9, withDefault(u53(), 0)],
-  /** Reports that were refused since the master's start, because their attempt had been given to somebody else. */
+  /**
+   * Reports that were refused since the master's start, because their attempt had been given to
+   * another worker.
+   */
   refused: [10, withDefault(u53(), 0)],
   /** Why the master takes no changes: its disk is full. Empty: it takes them. */
   full: [11, withDefault(string(8192), "")],
@@ -420,9 +495,14 @@ export const InfoRequest = message("InfoRequest", { hash: [1, withDefault(bool()
 
 // ── store ────────────────────────────────────────────────────────────────────────────────────────
 
-/** One opcode for all commands: a command of the store is its arguments, the name being the first (lesson 15). */
-export const KvRequest = message("KvRequest", { args: [1, list(bytes(MAX_KV_BYTES), MAX_KV_ARGS)] });
-/** The answer as the store's protocol has it, RESP3; that a command was refused is an answer, too. */
+/**
+ * One opcode for all commands: a command of the store is its arguments, and the first one is its
+ * name (lesson 15).
+ */
+export const KvRequest = message("KvRequest", {
+  args: [1, list(bytes(MAX_KV_BYTES), MAX_KV_ARGS)],
+});
+/** The answer in the store's protocol, RESP3. The refusal of a command is an answer, too. */
 export const KvReply = message("KvReply", { resp: [1, bytes(MAX_KV_BYTES)] });
 
 // ── blobs ────────────────────────────────────────────────────────────────────────────────────────

@@ -1,22 +1,23 @@
 /**
- * Lesson 10: what Titan's processes say to each other: one table of opcodes, one schema per message.
+ * Lesson 10: the language between Titan's processes: one table of opcodes, one schema per message.
  *
- *     client ── HELLO SUBMIT WATCH LOGS CANCEL … ──▶ master ◀── HELLO OUTPUT FINISHED BEAT ── worker
+ *    client ── HELLO SUBMIT WATCH LOGS CANCEL … ──▶ master
+ *                                                   master ◀── HELLO OUTPUT FINISHED BEAT ── worker
  *                                                   master ── DISPATCH KILL ──▶ worker
  *
  *     messages.ts · pipeline.ts   the schemas; how a pipeline travels and is kept
  *     limits.ts                   limits that both ends must agree on
- *     address.ts · read.ts        where a master is; what every reader of an answer needs
- *     exit-codes.ts               what a program says when it ends
+ *     address.ts · read.ts        the address of a master; helpers for readers of answers
+ *     exit-codes.ts               the exit codes of programs
  *
- * A *request* has exactly one reply (or a stream of them). A *notice* is one-way. The two messages that every job
- * costs carry many jobs each: DISPATCH is a notice, FINISHED a request, because a worker keeps its reports until the
- * master has them on disk.
+ * A *request* has exactly one reply (or a stream of them). A *notice* is one-way. The two messages
+ * that every job costs carry many jobs each: DISPATCH is a notice, FINISHED a request, because a
+ * worker keeps its reports until the master has them on disk.
  *
- * Invariants: a field number is never reused; a field added later is `optional` or `withDefault`, so
- * that yesterday's peers read today's messages (lesson 02).
- * Left out: JSON. The one place where it travels is inside `input` and `result`, which belong to the
- * job's author and are opaque bytes here.
+ * Invariants: a field number is never reused; a field added later is `optional` or `withDefault`,
+ * so that yesterday's peers read today's messages (lesson 02).
+ * Left out: JSON. It travels only inside `input` and `result`, which belong to the job's author and
+ * are opaque bytes here.
  * Test: test/10-master.test.ts
  */
 export { EXIT } from "./exit-codes.ts";

@@ -1,13 +1,28 @@
 /**
- * A pipeline as it travels and as the log keeps it (lesson 10): names of parents become indexes, defaults
- * disappear, and a bare job costs about twenty bytes.
+ * A pipeline as it travels and as the log keeps it (lesson 10): names of parents become indexes,
+ * defaults disappear, and a bare job costs about twenty bytes.
  *
- * Invariants: `dependsOn` and `affinity` index into the same run's list of jobs; a spec never changes once it
- * is in the log.
+ * Invariants: `dependsOn` and `affinity` index into the same run's list of jobs; a spec never
+ * changes once it is in the log.
  * Left out: services and ports (a later chapter adds fields with new numbers).
  * Test: test/10-master.test.ts
  */
-import { bytes, enumOf, f64, list, map, message, optional, string, u32, u53, i53, union, withDefault, type Infer } from "#codec";
+import {
+  bytes,
+  enumOf,
+  f64,
+  list,
+  map,
+  message,
+  optional,
+  string,
+  u32,
+  u53,
+  i53,
+  union,
+  withDefault,
+  type Infer,
+} from "#codec";
 import { MAX_FRAME_BODY_BYTES, MAX_JOBS_PER_RUN, MAX_SPEC_BYTES } from "./limits.ts";
 
 /** Text that a person wrote into a pipeline: a script, an argument. */
@@ -16,19 +31,28 @@ const args = list(text, 100_000);
 /** Environment variables of a job. */
 export const Env = map(string(128 * 1024), 10_000);
 
-/** What a job does. */
+/** The action of a job. */
 export const Action = union("Action", {
   /** A file of the project; its ending says which program runs it. */
   file: [1, message("FileAction", { file: [1, string(4096)], args: [2, args] })],
   /** A program and its arguments; no shell looks at them. */
   command: [2, message("CommandAction", { argv: [1, args] })],
-  /** A script, because the author asked for a shell. Which one: `sh`, if none is named. */
-  shell: [3, message("ShellAction", {
-    script: [1, text],
-    shell: [2, optional(enumOf("sh", "bash", "python3", "node"))],
-  })],
+  /** A script, because the author asked for a shell: `sh`, if none is named. */
+  shell: [
+    3,
+    message("ShellAction", {
+      script: [1, text],
+      shell: [2, optional(enumOf("sh", "bash", "python3", "node"))],
+    }),
+  ],
   /** `module#function` in the worker's warm pool. `input` is JSON text. */
-  call: [4, message("CallAction", { target: [1, string(4096)], input: [2, bytes(MAX_FRAME_BODY_BYTES / 8)] })],
+  call: [
+    4,
+    message("CallAction", {
+      target: [1, string(4096)],
+      input: [2, bytes(MAX_FRAME_BODY_BYTES / 8)],
+    }),
+  ],
 });
 export type Action = Infer<typeof Action>;
 

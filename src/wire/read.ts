@@ -1,12 +1,12 @@
 /**
- * Lesson 10: what every reader of an answer wants: counts by name, and a result as a value.
+ * Lesson 10: helpers for every reader of an answer: counts by name, and a result as a value.
  *
  * Test: test/sdk.test.ts
  */
 import { JOB_STATUSES, type JobStatus, type RunInfo } from "./messages.ts";
 
 /**
- * How many jobs of a run are in each state.
+ * The number of jobs of a run in each state.
  *
  * @example
  * ```ts
@@ -20,7 +20,7 @@ export function jobCounts({ counts }: Pick<RunInfo, "counts">): Record<JobStatus
 }
 
 /**
- * What a job wrote to TITAN_OUTPUT: the value if it is JSON, else the text.
+ * The result that a job wrote to TITAN_OUTPUT: the value if it is JSON, else the text.
  *
  * @example
  * ```ts

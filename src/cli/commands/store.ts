@@ -14,7 +14,7 @@ import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
 import { shortPath, tornText } from "../serve.ts";
 import type { ServedStore, ServeStoreOptions } from "#cluster";
-import { fullText, trouble, troubleAdvice, troubleText } from "#cluster";
+import { fullText, storeFailure, storeFailureAdvice, storeFailureText } from "#cluster";
 import { DEFAULT_STORE_PORT } from "../store-url.ts";
 import { plural } from "../text.ts";
 
@@ -267,12 +267,12 @@ function firstLineOf(file: string): string {
 }
 
 function explained(error: Error, options: ServeStoreOptions): Error {
-  const found = trouble(error);
+  const found = storeFailure(error);
   const advice =
     found.code === "EADDRINUSE"
       ? "--port PORT takes another one; the store of a titan up may be there"
-      : troubleAdvice(found, options);
-  return new CliError(EXIT.ERROR, `Cannot start the store: ${troubleText(found, options)}`, {
+      : storeFailureAdvice(found, options);
+  return new CliError(EXIT.ERROR, `Cannot start the store: ${storeFailureText(found, options)}`, {
     advice,
     cause: error,
   });
