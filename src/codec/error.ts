@@ -1,5 +1,5 @@
 /**
- * What a peer, a file or a caller did wrong.
+ * The mistakes of a peer, a file or a caller.
  *
  * | code              | the bytes or the value …                                             |
  * |-------------------|----------------------------------------------------------------------|

@@ -1,17 +1,21 @@
-/** The two loops at the heart of the codec: an object's fields to bytes, and back. */
+/**
+ * The two loops at the heart of the codec: an object's fields to bytes, and back.
+ *
+ * Test: test/02-codec.test.ts
+ */
 import { invariant } from "#base";
 import type { Reader } from "./reader.ts";
 import { type Presence, show, type Type } from "./types.ts";
 import type { Writer } from "./writer.ts";
 
-/** A key must stay a small integer after `<< 3`; nobody declares field number 100,000. */
+/** A key must stay a small integer after `<< 3`, and nobody declares field number 100,000. */
 export const MAX_FIELD_NUMBER = 65_535;
 const MAX_KEY = (MAX_FIELD_NUMBER << 3) | 7;
 
-/** What follows the last field. Without it, a message cut off between two fields would still be a message. */
+/** The end of the fields. Without it, a message cut off between two fields would be a message. */
 const END = 0;
 
-/** `name: [number, type]`. The number is the field's identity for ever; the name is only for people. */
+/** `name: [number, type]`. The number is the field's identity for ever, the name is for people. */
 export interface Fields {
   readonly [name: string]: readonly [number: number, type: Type<any, any>];
 }
@@ -24,7 +28,7 @@ export interface Field {
   /** "Hello.name" */
   readonly where: string;
   readonly number: number;
-  /** `number << 3 | wire type`: what stands in front of the value. */
+  /** `number << 3 | wire type`: the key in front of the value. */
   readonly key: number;
   readonly presence: Presence;
   readonly write: (to: Writer, value: unknown) => void;
@@ -38,13 +42,15 @@ export function prepare(message: string, fields: Fields): Field[] {
   const seen = new Set<number>();
   const ready = Object.entries(fields).map(([name, [number, type]]): Field => {
     const where = `${message}.${name}`;
-    // `{}.constructor` is not undefined: a field of that name would never be absent. (And `__proto__` cannot be assigned.)
+    // `{}.constructor` is not undefined: a field of that name would never be absent. (And
+    // `__proto__` cannot be assigned.)
     invariant(!(name in Object.prototype), `${where}: every object has that name already`);
     checkNumber(number, where);
     invariant(!seen.has(number), `${where} does not share number ${number}`);
     seen.add(number);
-    const { wire, presence, write, read, absent, isEmpty } = type;
-    return { name, where, number, key: (number << 3) | wire, presence, write, read, absent, isEmpty };
+    const key = (number << 3) | type.wire;
+    const { presence, write, read, absent, isEmpty } = type;
+    return { name, where, number, key, presence, write, read, absent, isEmpty };
   });
   return ready.sort((a, b) => a.number - b.number);
 }
@@ -57,7 +63,9 @@ export function checkNumber(number: number, where: string): void {
 export function fieldsWriter(fields: readonly Field[]): (to: Writer, value: unknown) => void {
   // #region writeFields
   return (to, value) => {
-    if (typeof value !== "object" || value === null) to.fail("BAD_VALUE", `${show(value)} is not an object`);
+    if (typeof value !== "object" || value === null) {
+      to.fail("BAD_VALUE", `${show(value)} is not an object`);
+    }
     for (let i = 0; i < fields.length; i++) {
       const field = fields[i]!;
       const item = (value as Row)[field.name];
@@ -75,7 +83,7 @@ export function fieldsWriter(fields: readonly Field[]): (to: Writer, value: unkn
   // #endregion
 }
 
-/** `create` makes the object to be filled: see `shapeOf`. */
+/** `create` makes the object that is filled: see `shapeOf`. */
 export function fieldsReader(fields: readonly Field[], create: () => Row): (from: Reader) => Row {
   // #region readFields
   /** Merges two ascending lists: the fields that we know, and the keys that are there. */
@@ -86,7 +94,7 @@ export function fieldsReader(fields: readonly Field[], create: () => Row): (from
     for (let i = 0; i < fields.length; i++) {
       const field = fields[i]!;
       from.where = field.where;
-      // A lower number than the one we look for: a field that somebody newer has, and we do not.
+      // A lower number than the one we look for: a field of a newer peer, which we do not have.
       while (key !== END && key >>> 3 < field.number) key = skipField(from, key);
       if (key === field.key) {
         value[field.name] = field.read(from);
@@ -128,7 +136,7 @@ function nextKey(from: Reader, previous: number): number {
 /**
  * An empty constructor of its own for each message. V8 gives each one a family of hidden classes,
  * sized for its fields after a few objects; `{}` would have room for four, and a detour after that.
- * The prototype is Object's: what it makes are plain objects.
+ * The prototype is Object's, so the results are plain objects.
  */
 export function shapeOf(): new () => Row {
   const Shape = function () {} as unknown as new () => Row;

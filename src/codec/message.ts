@@ -1,4 +1,9 @@
-/** Messages (named fields), unions (one message out of several), and the TypeScript types that follow. */
+/**
+ * Messages (named fields), unions (one message out of several), and the TypeScript types that
+ * follow.
+ *
+ * Test: test/02-codec.test.ts
+ */
 import { invariant } from "#base";
 import { CodecError } from "./error.ts";
 import { checkNumber, type Field, type Fields, type Row } from "./fields.ts";
@@ -23,9 +28,9 @@ export type InferFields<F extends Fields> = Flat<
 /** A declared message. It is a type too: use it as a field, an item or a variant. */
 export interface Message<T> extends Type<T, "required"> {
   readonly name: string;
-  /** @throws {CodecError} naming `message.field` when a value is outside its type, range or limit. */
+  /** @throws {CodecError} names `message.field` when a value breaks its type, range or limit. */
   encode(value: T): Buffer;
-  /** Reads exactly one message. @throws {CodecError} for anything else; nothing is ever read past the end. */
+  /** Reads exactly one message, and never past its end. @throws {CodecError} for anything else. */
   decode(bytes: Uint8Array): T;
   /** @internal */
   readonly fields: readonly Field[];
@@ -35,7 +40,7 @@ export interface Message<T> extends Type<T, "required"> {
 export interface Union<T> extends Type<T, "required"> {
   readonly name: string;
   encode(value: T): Buffer;
-  /** @throws {CodecError} `UNKNOWN_VARIANT` when a newer peer sends a variant this side does not know. */
+  /** @throws {CodecError} `UNKNOWN_VARIANT` for a newer peer's variant that we do not know. */
   decode(bytes: Uint8Array): T;
 }
 
@@ -80,7 +85,7 @@ function decode<T>(body: Body<T>, bytes: Uint8Array): T {
   }
 }
 
-/** Inside another message, a length goes in front, so that readers who do not know the field can skip it. */
+/** Inside another message: a length goes in front, so that readers can skip an unknown field. */
 function nested<T>(body: Body<T>): Type<T, "required"> {
   return new Type<T, "required">({
     wire: BYTES,
@@ -156,7 +161,7 @@ function prepareVariant(type: string, [tag, { fields }]: Variants[string]): Vari
   const Shape = shapeOf();
   const create = (): Row => {
     const value = new Shape();
-    value["type"] = type; // first in every variant, as `switch (event.type)` likes it
+    value["type"] = type; // first in every variant, which suits `switch (event.type)`
     return value;
   };
   return { tag, write: fieldsWriter(fields), read: fieldsReader(fields, create) };
@@ -175,7 +180,10 @@ function prepareVariant(type: string, [tag, { fields }]: Variants[string]): Vari
  * Shape.decode(Shape.encode({ type: "Square", side: 5 })) // => { type: 'Square', side: 5 }
  * ```
  */
-export function union<const V extends Variants>(name: string, variants: V): Union<InferVariants<V>> {
+export function union<const V extends Variants>(
+  name: string,
+  variants: V,
+): Union<InferVariants<V>> {
   type T = InferVariants<V>;
   const byName = new Map<unknown, Variant>();
   const byTag = new Map<number, Variant>();
@@ -184,7 +192,8 @@ export function union<const V extends Variants>(name: string, variants: V): Unio
     const where = `${name}.${type}`;
     checkNumber(tag, where);
     invariant(!byTag.has(tag), `${where} does not share tag ${tag}`);
-    invariant(!fields.some((field) => field.name === "type"), `${where} has no field "type": its name goes there`);
+    const taken = fields.some((field) => field.name === "type");
+    invariant(!taken, `${where} has no field "type": its name goes there`);
     const variant = prepareVariant(type, declared);
     byName.set(type, variant);
     byTag.set(tag, variant);
@@ -195,14 +204,20 @@ export function union<const V extends Variants>(name: string, variants: V): Unio
     write(to, value) {
       const type = (value as Row | null | undefined)?.["type"];
       const variant = byName.get(type);
-      if (!variant) throw new CodecError("UNKNOWN_VARIANT", `Cannot encode ${name}: it has no variant ${show(type)}`);
+      if (!variant) {
+        const what = `Cannot encode ${name}: it has no variant ${show(type)}`;
+        throw new CodecError("UNKNOWN_VARIANT", what);
+      }
       to.varint(variant.tag);
       variant.write(to, value);
     },
     read(from) {
       const tag = from.varint();
       const variant = byTag.get(tag);
-      if (!variant) throw new CodecError("UNKNOWN_VARIANT", `Cannot decode ${name}: it has no variant ${tag}`);
+      if (!variant) {
+        const what = `Cannot decode ${name}: it has no variant ${tag}`;
+        throw new CodecError("UNKNOWN_VARIANT", what);
+      }
       return variant.read(from) as T;
     },
   };

@@ -7,17 +7,18 @@
  *     union:   tag varint, message
  *     list:    length varint, values without keys                (map: key, value, key, value …)
  *
- *     message.ts · fields.ts     what a message is: its fields, in order
+ *     message.ts · fields.ts     a message: its fields, in order
  *     types.ts                   texts, numbers, lists, unions: how a value is written and read
  *     writer.ts · reader.ts      bytes out, bytes in; wire.ts the three shapes
- *     error.ts                   what can be wrong with bytes
+ *     error.ts                   the mistakes that bytes can have
  *
  * The shapes are Protocol Buffers' (keys, varints, wire types); the order, the end mark and the
  * refusal of duplicates are not, so the two do not read each other.
  *
  * Invariants: decoding gives a value within every declared limit or throws a `CodecError`, and
- * allocates for what is there, never for what a length or a count claims; no proper prefix of a message
- * is a message; a field that the reader does not know costs it a skip and nothing else.
+ * allocates for the bytes that are there, never for those that a length or a count claims; no
+ * proper prefix of a message is a message; a field that the reader does not know costs it a skip
+ * and nothing else.
  * Left out: recursive messages (nothing in Titan is a tree of unknown depth), schemas on the wire
  * (both sides are compiled with them), keeping unknown fields for a later re-encode (Titan's
  * middlemen forward bytes, not values), 64-bit integers beyond 2^53-1.

@@ -1,9 +1,13 @@
-/** Bytes to values, with every claim checked against the bytes that are there. */
+/**
+ * Bytes to values, with every claim checked against the bytes that are there.
+ *
+ * Test: test/02-codec.test.ts
+ */
 import { isUtf8 } from "node:buffer";
 import { CodecError, type CodecErrorCode } from "./error.ts";
 import { BYTES, FIXED64, LOOP_CHARS, MAX_VARINT_BYTES, TWO_28, VARINT } from "./wire.ts";
 
-/** Up to here `fromCharCode` beats `toString("latin1")`, which costs about 40 ns however short the text. */
+/** Up to here `fromCharCode` beats `toString("latin1")`, which costs 40 ns for any short text. */
 const SPELL_CHARS = 12;
 /** 2^53-1 is 28 low bits and 25 high ones. */
 const TWO_25 = 2 ** 25;
@@ -16,17 +20,18 @@ export class Reader {
   where = "";
   pos = 0;
   end = 0;
-  private buffer: Buffer = EMPTY;
+  #buffer: Buffer = EMPTY;
 
   reset(bytes: Uint8Array): void {
-    this.buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const { byteOffset, length } = bytes;
+    this.#buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, byteOffset, length);
     this.pos = 0;
     this.end = bytes.length;
   }
 
-  /** Lets go of the caller's buffer, which might otherwise be kept until the next message. */
+  /** Lets go of the caller's buffer, or it might be kept until the next message. */
   release(): void {
-    this.buffer = EMPTY;
+    this.#buffer = EMPTY;
   }
 
   fail(code: CodecErrorCode, what: string): never {
@@ -36,7 +41,8 @@ export class Reader {
   // #region readVarint
   varint(): number {
     // #exercise varint
-    const { buffer, end } = this;
+    const buffer = this.#buffer;
+    const end = this.end;
     let pos = this.pos;
     let low = 0;
     let high = 0;
@@ -46,7 +52,8 @@ export class Reader {
       if (shift < 28) low |= (byte & 0x7f) << shift;
       else high |= (byte & 0x7f) << (shift - 28);
       if (byte > 0x7f) continue;
-      // 0x80 0x00 is a longer way to write zero. With one spelling per number, equal values have equal bytes.
+      // 0x80 0x00 is a longer way to write zero. With one spelling per number, equal values have
+      // equal bytes.
       if (byte === 0 && shift > 0) this.fail("BAD_VARINT", "number is padded with zeros");
       if (high >= TWO_25) this.fail("BAD_VARINT", "number exceeds 2^53-1");
       this.pos = pos;
@@ -59,7 +66,7 @@ export class Reader {
 
   signed(): number {
     if (this.pos >= this.end) this.fail("TRUNCATED", "the bytes end inside a number");
-    const first = this.buffer[this.pos++]!;
+    const first = this.#buffer[this.pos++]!;
     let magnitude = (first & 0x7f) >>> 1;
     if (first > 0x7f) {
       const rest = this.varint();
@@ -74,12 +81,12 @@ export class Reader {
 
   double(): number {
     if (this.end - this.pos < 8) this.fail("TRUNCATED", "the bytes end inside a double");
-    const value = this.buffer.readDoubleBE(this.pos);
+    const value = this.#buffer.readDoubleBE(this.pos);
     this.pos += 8;
     return value;
   }
 
-  /** A length that is known to lie within the bytes that are there: safe to slice, safe to skip. */
+  /** A length that lies within the bytes that are there: safe to slice, safe to skip. */
   size(): number {
     const size = this.varint();
     const left = this.end - this.pos;
@@ -93,7 +100,7 @@ export class Reader {
     if (size > maxBytes) this.fail("TOO_LARGE", `${size} bytes exceed ${maxBytes}`);
     // A view would cost 100 bytes, and keep the message alive for nothing.
     if (size === 0) return EMPTY;
-    const value = this.buffer.subarray(this.pos, this.pos + size);
+    const value = this.#buffer.subarray(this.pos, this.pos + size);
     this.pos += size;
     return value;
   }
@@ -103,23 +110,25 @@ export class Reader {
     if (size > maxBytes) this.fail("TOO_LARGE", `string of ${size} bytes exceeds ${maxBytes}`);
     const start = this.pos;
     const end = (this.pos = start + size);
-    const { buffer } = this;
-    if (size > LOOP_CHARS) return this.longText(start, end);
+    const buffer = this.#buffer;
+    if (size > LOOP_CHARS) return this.#longText(start, end);
     let seen = 0;
     for (let i = start; i < end; i++) seen |= buffer[i]!;
-    if (seen > 0x7f) return this.longText(start, end);
+    if (seen > 0x7f) return this.#longText(start, end);
     if (size > SPELL_CHARS) return buffer.toString("latin1", start, end);
     let text = "";
     let i = start;
-    for (; i + 4 <= end; i += 4) text += spell(buffer[i]!, buffer[i + 1]!, buffer[i + 2]!, buffer[i + 3]!);
+    for (; i + 4 <= end; i += 4) {
+      text += spell(buffer[i]!, buffer[i + 1]!, buffer[i + 2]!, buffer[i + 3]!);
+    }
     for (; i < end; i++) text += spell(buffer[i]!);
     return text;
   }
 
-  private longText(start: number, end: number): string {
+  #longText(start: number, end: number): string {
     // toString() would turn bad bytes into U+FFFD, and two different names could become equal.
-    if (!isUtf8(this.buffer.subarray(start, end))) this.fail("BAD_UTF8", "text is not UTF-8");
-    return this.buffer.toString("utf8", start, end);
+    if (!isUtf8(this.#buffer.subarray(start, end))) this.fail("BAD_UTF8", "text is not UTF-8");
+    return this.#buffer.toString("utf8", start, end);
   }
 
   /** Narrows `end` to a length-prefixed part. Hand the result to `leave`. */

@@ -1,4 +1,9 @@
-/** The types a field can have. Each is one `Type`: how to write a value, and how to read it back, limits checked. */
+/**
+ * The types that a field can have. Each is one `Type`: how to write a value, and how to read it
+ * back, limits checked.
+ *
+ * Test: test/02-codec.test.ts
+ */
 import { invariant } from "#base";
 import { Reader } from "./reader.ts";
 import { BYTES, FIXED64, VARINT } from "./wire.ts";
@@ -8,23 +13,23 @@ import { Writer } from "./writer.ts";
 export const MAX_STRING_BYTES = 64 * 1024;
 /** As much as a frame can carry. */
 export const MAX_BYTES_BYTES = 8 * 1024 * 1024;
-/** Real messages nest 3 or 4 deep; 32 is what a stack never notices. */
+/** Real messages nest 3 or 4 deep, and 32 is far from the end of any stack. */
 export const MAX_DEPTH = 32;
-/** As much of a bad value as an error message shows. */
+/** The part of a bad value that an error message shows. */
 const SHOWN_CHARS = 40;
 
-/** What a reader does when a field is not there. */
+/** The meaning of a field's absence, for the reader. */
 export type Presence = "required" | "optional" | "empty" | "default";
 
 /**
- * How values of `T` travel. `P` is what their absence means.
+ * How values of `T` travel. `P` is the meaning of their absence.
  *
  * One class with function fields, not a class per type: a loop over fields then loads `read` from
  * one hidden class, whatever the types are.
  */
 export class Type<T, P extends Presence = Presence> {
   readonly wire: number;
-  /** 0 for scalars; known when the schema is declared, so decoding needs no depth counter. */
+  /** 0 for scalars. It is known when the schema is declared, so decoding needs no depth counter. */
   readonly depth: number;
   readonly presence: P;
   readonly write: (to: Writer, value: T) => void;
@@ -60,19 +65,27 @@ export type Required<T> = Type<T, "required">;
 /** The TypeScript type of a schema's values. */
 export type Infer<S extends { read: (from: never) => unknown }> = ReturnType<S["read"]>;
 
-function required<T>(wire: number, parts: Pick<Type<T>, "write" | "read"> & { depth?: number }): Required<T> {
+function required<T>(
+  wire: number,
+  parts: Pick<Type<T>, "write" | "read"> & { depth?: number },
+): Required<T> {
   return new Type<T, "required">({ ...parts, wire, presence: "required" });
 }
 
 /** Names the offending value without printing megabytes of it, and without running its toString. */
 export function show(value: unknown): string {
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "object" && value !== null) return "an object";
   if (typeof value === "function") return "a function";
-  const text = typeof value === "string" ? JSON.stringify(value.slice(0, SHOWN_CHARS + 1)) : String(value);
+  const isText = typeof value === "string";
+  const text = isText ? JSON.stringify(value.slice(0, SHOWN_CHARS + 1)) : String(value);
   return text.length > SHOWN_CHARS ? `${text.slice(0, SHOWN_CHARS)}…` : text;
 }
 
-/** Checked when a schema is declared: nothing is longer than `undefined`, so a forgotten limit would be no limit. */
+/**
+ * Checked when a schema is declared: no length is greater than `undefined`, so a forgotten limit
+ * would be no limit.
+ */
 function checkLimit(max: number): void {
   invariant(Number.isSafeInteger(max) && max >= 0, `a limit is a whole number, not ${max}`);
 }
@@ -80,7 +93,9 @@ function checkLimit(max: number): void {
 function unsigned(name: string, max: number): Required<number> {
   return required(VARINT, {
     write(to, value) {
-      if (!Number.isInteger(value) || value < 0 || value > max) to.fail("BAD_VALUE", `${show(value)} is not a ${name}`);
+      if (!Number.isInteger(value) || value < 0 || value > max) {
+        to.fail("BAD_VALUE", `${show(value)} is not a ${name}`);
+      }
       to.varint(value);
     },
     read(from) {
@@ -102,7 +117,8 @@ export const u53 = (): Required<number> => U53;
 
 /**
  * An integer, -2^53 < n < 2^53. The sign takes the lowest bit of the varint's first byte, and the
- * magnitude the rest. (Doubling the number, as zigzag does, would leave the 53 bits that a double has.)
+ * magnitude the rest. (Doubling the number, as zigzag does, would leave the 53 bits that a double
+ * has.)
  */
 export const i53 = (): Required<number> => I53;
 
@@ -119,7 +135,9 @@ export const f64 = (): Required<number> => F64;
 
 const F64 = required<number>(FIXED64, {
   write(to, value) {
-    if (typeof value !== "number" || value !== value) to.fail("BAD_VALUE", `${show(value)} is not a number`);
+    if (typeof value !== "number" || value !== value) {
+      to.fail("BAD_VALUE", `${show(value)} is not a number`);
+    }
     to.double(value);
   },
   read(from) {
@@ -144,7 +162,7 @@ const BOOL = required<boolean>(VARINT, {
   },
 });
 
-/** Text, at most `maxBytes` of UTF-8. Lone surrogates and invalid UTF-8 are refused, never repaired. */
+/** At most `maxBytes` of UTF-8. Lone surrogates and invalid UTF-8 are refused, never repaired. */
 export function string(maxBytes = MAX_STRING_BYTES): Required<string> {
   checkLimit(maxBytes);
   return required(BYTES, {
@@ -157,14 +175,16 @@ export function string(maxBytes = MAX_STRING_BYTES): Required<string> {
 }
 
 /**
- * Raw bytes; writing takes any Uint8Array. Reading gives a view of the message's own buffer: whoever
- * keeps it for long copies it, or keeps the whole message alive.
+ * Raw bytes; writing takes any Uint8Array. Reading gives a view of the message's own buffer. A
+ * caller that keeps it for long copies it, or keeps the whole message alive.
  */
 export function bytes(maxBytes = MAX_BYTES_BYTES): Required<Buffer> {
   checkLimit(maxBytes);
   return required<Buffer>(BYTES, {
     write(to, value) {
-      if (!((value as unknown) instanceof Uint8Array)) to.fail("BAD_VALUE", `${show(value)} is not a Uint8Array`);
+      if (!((value as unknown) instanceof Uint8Array)) {
+        to.fail("BAD_VALUE", `${show(value)} is not a Uint8Array`);
+      }
       if (value.length > maxBytes) to.fail("TOO_LARGE", `${value.length} bytes exceed ${maxBytes}`);
       to.bytes(value);
     },
@@ -173,8 +193,8 @@ export function bytes(maxBytes = MAX_BYTES_BYTES): Required<Buffer> {
 }
 
 /**
- * One of some names; the wire carries its index. Append names, never reorder them: the index is
- * what old logs and old peers hold.
+ * One of some names; the wire carries its index. Append names, never reorder them: old logs and old
+ * peers hold the index.
  */
 export function enumOf<const N extends readonly string[]>(...names: N): Required<N[number]> {
   const indexes = new Map<string, number>(names.map((name, index) => [name, index]));
@@ -182,13 +202,17 @@ export function enumOf<const N extends readonly string[]>(...names: N): Required
   return required<N[number]>(VARINT, {
     write(to: Writer, value) {
       const index = indexes.get(value);
-      if (index === undefined) to.fail("BAD_VALUE", `${show(value)} is none of ${names.join(", ")}`);
+      if (index === undefined) {
+        to.fail("BAD_VALUE", `${show(value)} is none of ${names.join(", ")}`);
+      }
       to.varint(index);
     },
     read(from: Reader) {
       const index = from.varint();
       const name: N[number] | undefined = names[index];
-      if (name === undefined) from.fail("BAD_VALUE", `index ${index} is none of ${names.join(", ")}`);
+      if (name === undefined) {
+        from.fail("BAD_VALUE", `index ${index} is none of ${names.join(", ")}`);
+      }
       return name;
     },
   });
@@ -209,7 +233,9 @@ export function list<T>(item: Required<T>, maxItems: number): Type<T[], "empty">
     isEmpty: (values) => Array.isArray(values) && values.length === 0,
     write(to, values) {
       if (!Array.isArray(values)) to.fail("BAD_VALUE", `${show(values)} is not an array`);
-      if (values.length > maxItems) to.fail("TOO_LARGE", `${values.length} items exceed ${maxItems}`);
+      if (values.length > maxItems) {
+        to.fail("TOO_LARGE", `${values.length} items exceed ${maxItems}`);
+      }
       const opened = to.open();
       for (let i = 0; i < values.length; i++) write(to, values[i]!);
       to.close(opened);
@@ -250,7 +276,8 @@ export function eachItem<T>(
 
 /**
  * Up to `maxItems` values by name, as a plain object in the order of insertion (but JavaScript
- * itself puts keys that look like array indexes first). Absent when empty. A key `__proto__` is a key like any other.
+ * itself puts keys that look like array indexes first). Absent when empty. A key `__proto__` is a
+ * key like any other.
  */
 export function map<T>(value: Required<T>, maxItems: number): Type<Record<string, T>, "empty"> {
   checkLimit(maxItems);
@@ -288,17 +315,24 @@ export function map<T>(value: Required<T>, maxItems: number): Type<Record<string
   });
 }
 
-/** A `Map` or a `Date` is an object without keys: taken for a map, it would travel as an empty one, and nobody would know. */
+/**
+ * A `Map` or a `Date` is an object without keys. As a map it would travel as an empty one, and
+ * nobody would know.
+ */
 function isPlain(value: unknown): value is object {
-  // Not by the prototype: that of `process.env`, whose keys are what they seem, is an object of its own.
+  // Not by the prototype: `process.env` is a plain object, but has a prototype of its own.
   return Object.prototype.toString.call(value) === "[object Object]";
 }
 
 // #region put
 /** `values["__proto__"] = x` would set the prototype (or do nothing) instead of adding a key. */
 function put<T>(values: Record<string, T>, key: string, value: T): void {
-  if (key !== "__proto__") values[key] = value;
-  else Object.defineProperty(values, key, { value, writable: true, enumerable: true, configurable: true });
+  if (key !== "__proto__") {
+    values[key] = value;
+    return;
+  }
+  const options = { writable: true, enumerable: true, configurable: true };
+  Object.defineProperty(values, key, { value, ...options });
 }
 // #endregion
 
@@ -315,8 +349,9 @@ export function optional<T>(type: Type<T>): Type<T | undefined, "optional"> {
 }
 
 /**
- * A field that may be missing: the reader then supplies `value`. The writer always sends what it
- * has, even if it equals the default, so that a later change of the default does not rewrite history.
+ * A field that may be missing: the reader then supplies `value`. The writer always sends its own
+ * value, even if that equals the default, so that a later change of the default does not rewrite
+ * history.
  */
 export function withDefault<T extends string | number | boolean>(
   type: Required<T>,
@@ -324,5 +359,6 @@ export function withDefault<T extends string | number | boolean>(
 ): Type<T, "default"> {
   type.write(new Writer(), value); // throws now rather than in a reader, later
   const { wire, depth, write, read } = type;
-  return new Type<T, "default">({ wire, depth, presence: "default", write, read, absent: () => value });
+  const absent = (): T => value;
+  return new Type<T, "default">({ wire, depth, presence: "default", write, read, absent });
 }

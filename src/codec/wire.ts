@@ -5,8 +5,8 @@
  *     1 FIXED64   eight bytes, big-endian
  *     2 BYTES     a varint length, then that many bytes
  *
- * A reader that does not know a field still knows from these how far to skip. That, and nothing
- * else, is why old and new peers can talk.
+ * From these a reader knows how far to skip a field that it does not know. That, and nothing else,
+ * lets old and new peers talk.
  */
 export const VARINT = 0;
 export const FIXED64 = 1;
@@ -18,5 +18,5 @@ export const MAX_VARINT_BYTES = 8;
 /** Up to here a loop over the characters beats a call into C++ (measured: they meet near 40). */
 export const LOOP_CHARS = 40;
 
-/** JavaScript's shifts see 32 bits; numbers above this are handled in two halves. */
+/** JavaScript's shifts see 32 bits: larger numbers than this are handled in two halves. */
 export const TWO_28 = 2 ** 28;

@@ -7,7 +7,7 @@ import { crc32 } from "node:zlib";
  */
 const SHORT_BYTES = 48;
 
-/** `TABLE[b]`: what eight steps of long division by the polynomial 0xEDB88320 make of byte b. */
+/** `TABLE[b]`: byte b after eight steps of long division by the polynomial 0xEDB88320. */
 const TABLE = new Int32Array(256);
 for (let byte = 0; byte < 256; byte++) {
   let rest = byte;
@@ -15,14 +15,23 @@ for (let byte = 0; byte < 256; byte++) {
   TABLE[byte] = rest;
 }
 
+interface CrcRange {
+  readonly start: number;
+  readonly end: number;
+  readonly seed: number;
+}
+
 /** The checksum of `bytes[start, end)`, continuing from `seed` (0 begins a new one). */
-export function crcShort(bytes: Uint8Array, range: { start: number; end: number; seed: number }): number {
+export function crcShort(bytes: Uint8Array, range: CrcRange): number {
   let crc = ~range.seed;
-  for (let i = range.start; i < range.end; i++) crc = TABLE[(crc ^ bytes[i]!) & 0xff]! ^ (crc >>> 8);
+  for (let i = range.start; i < range.end; i++) {
+    crc = TABLE[(crc ^ bytes[i]!) & 0xff]! ^ (crc >>> 8);
+  }
   return ~crc >>> 0;
 }
 
 /** The checksum of all of `bytes`, continuing from `seed`. */
 export function crcOf(bytes: Uint8Array, seed: number): number {
-  return bytes.length <= SHORT_BYTES ? crcShort(bytes, { start: 0, end: bytes.length, seed }) : crc32(bytes, seed);
+  if (bytes.length > SHORT_BYTES) return crc32(bytes, seed);
+  return crcShort(bytes, { start: 0, end: bytes.length, seed });
 }

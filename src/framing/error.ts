@@ -1,12 +1,12 @@
 /**
- * | code           | what the peer sent                                     |
+ * | code           | the peer sent …                                        |
  * |----------------|--------------------------------------------------------|
  * | `BAD_VERSION`  | a first byte that is not this dialect's                |
- * | `RESERVED`     | something in the byte that must be zero                |
+ * | `RESERVED`     | a value in the byte that must be zero                  |
  * | `TOO_LARGE`    | a length beyond the limit                              |
  * | `BAD_CHECKSUM` | bytes that were damaged, or never were a frame         |
  *
- * None is retryable on the same connection: where the next frame begins is no longer known.
+ * None is retryable on the same connection: the beginning of the next frame is no longer known.
  */
 export type FramingErrorCode = "BAD_VERSION" | "RESERVED" | "TOO_LARGE" | "BAD_CHECKSUM";
 

@@ -1,16 +1,17 @@
 /**
  * Lesson 01: frames. A socket delivers bytes; this cuts them into messages.
  *
- *     version=2 u8 | opcode u8 | flags u8 | reserved=0 u8 | requestId u32 | bodyLength u32 | crc32 u32 | body
+ *     version=2 u8 | opcode u8 | flags u8 | reserved=0 u8
+ *     requestId u32 | bodyLength u32 | crc32 u32 | body
  *     (16 bytes of header, big-endian; the crc covers the first 12 of them and the body)
  *
  *     frame.ts · crc.ts    one frame as bytes, and its checksum
  *     decoder.ts           frames out of a stream that comes in any pieces
- *     error.ts             what can be wrong with it
+ *     error.ts             the mistakes that bytes can have
  *
- * Invariants: how the bytes were split into chunks never changes the frames that come out; no
- * memory is committed because a header asked for it, only because bytes arrived; a byte is copied
- * at most a constant number of times; after an error a decoder yields nothing ever again.
+ * Invariants: the split of the bytes into chunks never changes the frames that come out; memory is
+ * committed because bytes arrived, never because a header asked for it; a byte is copied at most a
+ * constant number of times; after an error a decoder yields nothing ever again.
  * Left out: resynchronising after damage (TCP already retransmits what the wire breaks, so damage
  * means a bug or a stranger, and hanging up is safer than guessing), compression, encryption.
  * Test: test/01-framing.test.ts
@@ -19,10 +20,18 @@ import { VERSION } from "./frame.ts";
 
 export { FrameDecoder } from "./decoder.ts";
 export { FramingError, type FramingErrorCode } from "./error.ts";
-export { encodeFrame, type Frame, type FrameInit, frameParts, HEADER_BYTES, MAX_BODY_BYTES, VERSION } from "./frame.ts";
+export {
+  encodeFrame,
+  type Frame,
+  type FrameInit,
+  frameParts,
+  HEADER_BYTES,
+  MAX_BODY_BYTES,
+  VERSION,
+} from "./frame.ts";
 
 /**
- * Which protocol a peer speaks, from the first byte it sends. `undefined`: neither.
+ * The protocol that a peer speaks, from the first byte that it sends. `undefined`: neither.
  *
  * @example
  * ```ts
