@@ -175,7 +175,7 @@ test("Leases agrees with a table in which every rule is written out, after any s
 class Table {
   readonly rows = new Map<number, { here: boolean; since: number; until: number }>();
   #due = Infinity;
-  #mercy = -Infinity;
+  #graceUntil = -Infinity;
 
   #late(now: number): void {
     if (now <= this.#due + TIMES.beatMs) return;
@@ -183,7 +183,7 @@ class Table {
       if (row.here) row.since = now;
       else row.until = Math.max(row.until, now + TIMES.leaseMs);
     }
-    this.#mercy = now + TIMES.leaseMs;
+    this.#graceUntil = now + TIMES.leaseMs;
     this.#due = now + TIMES.beatMs;
   }
   grant(id: number, now: number): void {
@@ -196,7 +196,7 @@ class Table {
   }
   away(id: number, now: number): void {
     this.#late(now);
-    const until = Math.max(now + TIMES.graceMs, this.#mercy);
+    const until = Math.max(now + TIMES.graceMs, this.#graceUntil);
     this.rows.set(id, { here: false, since: now, until });
     this.#due = Math.min(this.#due, until);
   }

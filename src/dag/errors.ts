@@ -1,8 +1,8 @@
 /**
- * Lesson 06: what can be wrong with a graph that came from outside, and how it is said.
+ * Lesson 06: the mistakes of a graph that came from outside, and the words for them.
  *
- * Two kinds of wrong are kept apart: a `DagError` is somebody's pipeline (a cycle, a misspelt parent)
- * and is an answer; an invariant failure is our own bug and must stop the process.
+ * Two kinds of mistakes are kept apart. A `DagError` is somebody's pipeline (a cycle, a misspelt
+ * parent) and is an answer. A broken invariant is our own bug and must stop the process.
  * Test: test/06-dag.test.ts
  */
 
@@ -12,8 +12,8 @@
  * | CYCLE | some job would wait for itself, through others; `path` has the ids, first = last |
  * | SELF_EDGE | a job names itself as its parent |
  * | DUPLICATE_ID | two jobs share an id |
- * | EMPTY_ID | a job whose id is the empty string |
- * | MISSING_PARENT | a parent that no job is called |
+ * | EMPTY_ID | a job has the empty string as its id |
+ * | MISSING_PARENT | a parent's name belongs to no job |
  * | SETTLED_CHILD | a new parent for a job that is already settled |
  * | TOO_LARGE | more than `MAX_JOBS` jobs or `MAX_EDGES` edges |
  *
@@ -54,9 +54,10 @@ export function quote(id: string): string {
 export function cycleError(doing: string, path: string[]): DagError {
   const bare = (id: string) => (/^[^\p{C}\s"]{1,80}$/u.test(id) ? id : quote(id));
   const half = SHOWN_PATH_IDS / 2;
+  const left = path.length - 2 * half;
   const shown =
     path.length <= SHOWN_PATH_IDS
       ? path.map(bare)
-      : [...path.slice(0, half).map(bare), `… ${path.length - 2 * half} more …`, ...path.slice(-half).map(bare)];
+      : [...path.slice(0, half).map(bare), `… ${left} more …`, ...path.slice(-half).map(bare)];
   return new DagError("CYCLE", `Cannot ${doing}: cycle ${shown.join(" → ")}`, path);
 }

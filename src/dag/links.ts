@@ -1,22 +1,24 @@
 /**
- * Lesson 06: where the edges live. Columns of small integers instead of an object per edge.
+ * Lesson 06: the edges, as columns of small integers instead of an object per edge.
  *
- * Every edge is in two singly linked lists: the children of its parent, and the parents of its child.
+ * Every edge is in two singly linked lists: the children of its parent, and the parents of its
+ * child.
  *
  *     firstChild[job] ──▶ edge ── nextChild ──▶ edge ── nextChild ──▶ 0
  *                          │ child[edge]         │ child[edge]
  *
- * Edge 0 is nobody. A fresh typed array is all zeros, so every new job starts with empty lists and
- * no column ever has to be filled with -1.
+ * Edge 0 means "no edge". A fresh typed array is all zeros, so every new job starts with empty
+ * lists, and no column ever has to be filled with -1.
  *
  * Invariants: an edge is in exactly two lists; lists keep the order of insertion; edges are never
  * removed. A job costs 16 bytes here and so does an edge, and a million of them are eight objects
  * to the garbage collector.
- * Left out: removing edges. Titan never does: a job that is not wanted is cancelled, and stays in the record.
+ * Left out: removing edges. Titan never does: a job that is not wanted is cancelled, and stays in
+ * the record.
  * Test: test/06-dag.test.ts
  */
 
-/** Indexes are Int32: 2^28 edges are 4 GiB of columns, past what one process should hold anyway. */
+/** Indexes are Int32: 2^28 edges are 4 GiB of columns, more than one process should hold anyway. */
 export const MAX_EDGES = 2 ** 28;
 
 export class Links {
@@ -55,7 +57,7 @@ export class Links {
   /** Appends to both lists. The caller has made sure that the edge is new. */
   add(parent: number, child: number): void {
     const edge = ++this.edges;
-    if (edge === this.parent.length) this.growEdges();
+    if (edge === this.parent.length) this.#growEdges();
     this.parent[edge] = parent;
     this.child[edge] = child;
 
@@ -71,15 +73,18 @@ export class Links {
   }
 
   /**
-   * Is the newest edge out of `parent` this one? While the parents of one child are being added in a
-   * row, that is the whole test for "named twice", and costs nothing however wide the graph is.
+   * Is this the newest edge out of `parent`? While the parents of one child are added in a row,
+   * that is the whole test for "named twice", and costs nothing however wide the graph is.
    */
   addedLast(parent: number, child: number): boolean {
     const edge = this.lastChild[parent]!;
     return edge !== 0 && this.child[edge] === child;
   }
 
-  /** Walks both lists in step, so that the cost is twice the shorter one: a hub with 100,000 children is no trap. */
+  /**
+   * Walks both lists in step, so that the cost is twice the shorter one: a hub with 100,000
+   * children is no trap.
+   */
   has(parent: number, child: number): boolean {
     let out = this.firstChild[parent]!;
     let into = this.firstParent[child]!;
@@ -91,7 +96,7 @@ export class Links {
     return false;
   }
 
-  private growEdges(): void {
+  #growEdges(): void {
     const capacity = Math.max(8, this.parent.length * 2);
     this.parent = grown(this.parent, capacity);
     this.child = grown(this.child, capacity);
@@ -100,7 +105,7 @@ export class Links {
   }
 }
 
-/** A longer copy; the new part is zero. Doubling makes the copying O(1) per element over a lifetime. */
+/** A longer copy; the new part is zero. Doubling makes copying O(1) per element over a lifetime. */
 export function grown(column: Int32Array, length: number): Int32Array {
   const longer = new Int32Array(length);
   longer.set(column);

@@ -1,36 +1,36 @@
 /**
- * Lesson 06: the graph of jobs. Says what may run now, and refuses what could never run.
+ * Lesson 06: the graph of jobs. Says which jobs may run now, and refuses those that never could.
  *
- * Outside, a job is its id (a string). Inside, it is its index: 0, 1, 2 … in the order of insertion,
- * never reused, so that everything about a job is an element of a column:
+ * Outside, a job is its id (a string). Inside, it is its index: 0, 1, 2 … in the order of
+ * insertion, never reused, so that everything about a job is an element of a column:
  *
  *     waiting[job]   parents that are not settled yet; 0 = ready
  *     settled[job]   1 once the job is over, however it ended
  *     order[place]   the jobs in a topological order, parents to the left
- *     place[job]     the inverse: where in `order` a job stands
+ *     place[job]     the inverse: the position of a job in `order`
  *     links          the edges (links.ts)
  *
- *     links.ts · errors.ts    the edges as columns; what can be wrong with a graph, in words
+ *     links.ts · errors.ts    the edges as columns; the mistakes of a graph, in words
  *
  * `settle` counts down the children's `waiting` and never looks at the rest of the graph. `addEdge`
- * keeps `order` valid by Pearce and Kelly's algorithm: only the jobs that stand between the two ends
- * are looked at, and an edge that already points to the right costs nothing.
+ * keeps `order` valid by Pearce and Kelly's algorithm: it looks only at the jobs that stand between
+ * the two ends, and an edge that already points to the right costs nothing.
  *
- * Invariants: every edge points to the right in `order`, hence no cycle; the parents of a settled job
- * are settled, unless it was settled early; `waiting` equals a recount. A refused
- * call changes nothing.
- * Left out: removing jobs or edges (Titan cancels instead, so history keeps its shape); what "settled"
- * means (completed, failed, skipped: the master decides whether a child then runs).
+ * Invariants: every edge points to the right in `order`, hence no cycle; the parents of a settled
+ * job are settled, unless it was settled early; `waiting` equals a recount. A refused call changes
+ * nothing.
+ * Left out: removing jobs or edges (Titan cancels instead, so history keeps its shape); the meaning
+ * of "settled" (completed, failed, skipped: the master decides whether a child then runs).
  * Test: test/06-dag.test.ts
  */
 import { didYouMean, invariant } from "#base";
-import { cycleError, DagError, quote } from "./errors.ts";
+import { cycleError, DagError, quote, type DagErrorCode } from "./errors.ts";
 import { grown, Links, MAX_EDGES } from "./links.ts";
 
 export { DagError, type DagErrorCode } from "./errors.ts";
 export { MAX_EDGES } from "./links.ts";
 
-/** A JavaScript `Map` holds 2^24 entries at most; the id table is one. */
+/** A JavaScript `Map` holds 2^24 entries at most, and the table of ids is one. */
 export const MAX_JOBS = 2 ** 24 - 1;
 
 /** A job as it is declared. A parent is an id, or the index of a job in the same list. */
@@ -55,59 +55,62 @@ export interface DagNode {
  * ```
  */
 export class Dag {
-  private readonly indexes = new Map<string, number>();
-  private readonly ids: string[] = [];
-  private readonly links: Links;
-  private waiting: Int32Array;
-  private settled: Uint8Array;
-  private order: Int32Array;
-  private place: Int32Array;
+  readonly #indexes = new Map<string, number>();
+  readonly #ids: string[] = [];
+  readonly #links: Links;
+  #waiting: Int32Array;
+  #settled: Uint8Array;
+  #order: Int32Array;
+  #place: Int32Array;
 
-  private constructor(jobs: number, edges: number) {
-    this.links = new Links(jobs, edges);
-    this.waiting = new Int32Array(jobs);
-    this.settled = new Uint8Array(jobs);
-    this.order = new Int32Array(jobs);
-    this.place = new Int32Array(jobs);
+  /** @internal `build` makes graphs. */
+  constructor(jobs: number, edges: number) {
+    this.#links = new Links(jobs, edges);
+    this.#waiting = new Int32Array(jobs);
+    this.#settled = new Uint8Array(jobs);
+    this.#order = new Int32Array(jobs);
+    this.#place = new Int32Array(jobs);
   }
 
   /**
    * Builds a graph; a parent may be declared after its child. A parent named twice counts once.
-   * Indices follow the list. `nodes` is read once; unless it is an array it is copied into one first.
+   * Indices follow the list. `nodes` is read once; unless it is an array it is copied first.
    *
-   * O(jobs + edges). Throws `DagError` (any code but SETTLED_CHILD) about the first thing it finds wrong.
+   * O(jobs + edges). Throws `DagError` (any code but SETTLED_CHILD) about the first mistake.
    */
   static build(nodes: Iterable<DagNode>): Dag {
     const list = Array.isArray(nodes) ? (nodes as DagNode[]) : [...nodes];
     let edges = 0;
     for (const node of list) edges += node.parents.length;
-    checkEdges(edges, "build graph");
+    checkEdges("build graph", edges);
 
     const dag = new Dag(list.length, edges);
-    // Most lists are written parents first. Then one pass does it all, a parent is looked up while
-    // its entry is still in the processor's cache, and the order of insertion is already topological.
+    // Most lists have parents first. Then one pass does it all, a parent is looked up while its
+    // entry is still in the processor's cache, and the order of insertion is already topological.
     let linked = 0;
     for (const node of list) {
-      const child = dag.register(node.id, "build graph");
-      if (linked === child && node.parents.every((name) => dag.declared(name))) dag.linkParents(linked++, node);
+      const child = dag.#register(node.id, "build graph");
+      if (linked === child && node.parents.every((name) => dag.#declared(name))) {
+        dag.#linkParents(linked++, node);
+      }
     }
     const parentsFirst = linked === list.length;
-    for (; linked < list.length; linked++) dag.linkParents(linked, list[linked]!);
-    if (!parentsFirst) dag.sortFromScratch();
+    for (; linked < list.length; linked++) dag.#linkParents(linked, list[linked]!);
+    if (!parentsFirst) dag.#sortFromScratch();
     return dag;
   }
 
   get size(): number {
-    return this.ids.length;
+    return this.#ids.length;
   }
 
   indexOf(id: string): number | undefined {
-    return this.indexes.get(id);
+    return this.#indexes.get(id);
   }
 
   idOf(index: number): string {
-    this.check(index);
-    return this.ids[index]!;
+    this.#check(index);
+    return this.#ids[index]!;
   }
 
   /** In the order in which the edges were added. */
@@ -126,34 +129,36 @@ export class Dag {
 
   /** As `parents`, without an array. `fn` must not change the graph. */
   forEachParent(index: number, fn: (parent: number) => void): void {
-    this.check(index);
-    const { firstParent, nextParent, parent } = this.links;
+    this.#check(index);
+    const { firstParent, nextParent, parent } = this.#links;
     for (let edge = firstParent[index]!; edge !== 0; edge = nextParent[edge]!) fn(parent[edge]!);
   }
 
   /** As `children`, without an array. `fn` must not change the graph. */
   forEachChild(index: number, fn: (child: number) => void): void {
-    this.check(index);
-    const { firstChild, nextChild, child } = this.links;
+    this.#check(index);
+    const { firstChild, nextChild, child } = this.#links;
     for (let edge = firstChild[index]!; edge !== 0; edge = nextChild[edge]!) fn(child[edge]!);
   }
 
   /**
-   * Adds a job while the graph is in use, and returns its index. It may be ready at once: ask `isReady`.
+   * Adds a job while the graph is in use, and returns its index. It may be ready at once: ask
+   * `isReady`.
    *
-   * A job without children cannot close a cycle, so this needs no search: O(parents).
-   * Throws `DagError` (DUPLICATE_ID, EMPTY_ID, SELF_EDGE, MISSING_PARENT, TOO_LARGE) and then changes nothing.
+   * A job without children cannot close a cycle, so this needs no search: O(parents). Throws
+   * `DagError` (DUPLICATE_ID, EMPTY_ID, SELF_EDGE, MISSING_PARENT, TOO_LARGE) and then changes
+   * nothing.
    */
   addJob(id: string, parents: readonly (string | number)[]): number {
     const doing = "add job";
-    // Every parent is looked up before the job is registered: a refusal leaves no half-added job behind.
+    // Every parent is looked up before the job is registered: a refusal leaves no half-added job.
     const found = parents.map((name) => {
       if (name === id) throw selfEdge(doing, id);
-      return this.resolve(name, id, doing);
+      return this.#resolve(name, id, doing);
     });
-    this.checkRoom(doing, found.length);
-    const index = this.register(id, doing);
-    for (const parent of found) this.link(parent, index);
+    checkEdges(doing, this.#links.edges + found.length);
+    const index = this.#register(id, doing);
+    for (const parent of found) this.#link(parent, index);
     return index;
   }
 
@@ -161,47 +166,52 @@ export class Dag {
   /**
    * Makes `child` wait for `parent`. An edge that is already there is no change and no error.
    *
-   * Costs nothing beyond the duplicate check when the parent already stands to the left; otherwise a
-   * search of the jobs between the two. Throws `DagError`: SELF_EDGE; SETTLED_CHILD, since what has
-   * run cannot wait any more; CYCLE, with the ids on the way round in `path`. Then nothing has changed.
-   * The graph knows who is settled, not who is running: the master refuses a running child itself.
+   * Costs nothing beyond the duplicate check when the parent already stands to the left; otherwise
+   * a search of the jobs between the two. Throws `DagError`: SELF_EDGE; SETTLED_CHILD, since a job
+   * that has run cannot wait any more; CYCLE, with the ids on the way round in `path`. Then nothing
+   * has changed. The graph knows the settled jobs, not the running ones: the master refuses a
+   * running child itself.
    */
   addEdge(parent: number, child: number): void {
-    this.check(parent);
-    this.check(child);
-    if (parent === child) throw selfEdge("add edge", this.ids[child]!);
-    if (this.links.has(parent, child)) return;
-    if (this.settled[child] === 1) {
-      const [from, to] = [quote(this.ids[parent]!), quote(this.ids[child]!)];
-      throw new DagError("SETTLED_CHILD", `Cannot add edge: job ${to} is already over, it cannot wait for ${from}`);
+    this.#check(parent);
+    this.#check(child);
+    if (parent === child) throw selfEdge("add edge", this.#ids[child]!);
+    if (this.#links.has(parent, child)) return;
+    if (this.#settled[child] === 1) {
+      const [from, to] = [quote(this.#ids[parent]!), quote(this.#ids[child]!)];
+      const what = `job ${to} is already over, it cannot wait for ${from}`;
+      throw new DagError("SETTLED_CHILD", `Cannot add edge: ${what}`);
     }
-    this.checkRoom("add edge", 1);
-    if (this.place[parent]! > this.place[child]!) this.reorder(parent, child);
-    this.link(parent, child);
+    checkEdges("add edge", this.#links.edges + 1);
+    if (this.#place[parent]! > this.#place[child]!) this.#reorder(parent, child);
+    this.#link(parent, child);
   }
   // #endregion
 
-  /** Every job, parents before children. One of the valid orders: which one depends on how the graph grew. */
+  /** Every job, parents before children. It is one of the valid orders: it depends on history. */
   topologicalOrder(): number[] {
-    return Array.from(this.order.subarray(0, this.size));
+    return Array.from(this.#order.subarray(0, this.size));
   }
 
   isSettled(index: number): boolean {
-    this.check(index);
-    return this.settled[index] === 1;
+    this.#check(index);
+    return this.#settled[index] === 1;
   }
 
   /** Not settled, and no parent left to wait for. */
   isReady(index: number): boolean {
-    this.check(index);
-    return this.settled[index] === 0 && this.waiting[index] === 0;
+    this.#check(index);
+    return this.#settled[index] === 0 && this.#waiting[index] === 0;
   }
 
-  /** All that `isReady`, by index. Looks at every job: for the start of a run. Afterwards `settle` says what changed. */
+  /**
+   * All jobs for which `isReady` holds, by index. Looks at every job: for the start of a run.
+   * Afterwards `settle` tells the changes.
+   */
   ready(): number[] {
     const found: number[] = [];
     for (let index = 0; index < this.size; index++) {
-      if (this.settled[index] === 0 && this.waiting[index] === 0) found.push(index);
+      if (this.#settled[index] === 0 && this.#waiting[index] === 0) found.push(index);
     }
     return found;
   }
@@ -209,22 +219,24 @@ export class Dag {
   // #region settle
   /**
    * Records that a job is over, and returns the children that became ready by it, in the order in
-   * which their edges were added. O(children). A second time, or before a parent, is a bug of the caller's.
+   * which their edges were added. O(children). Settling a job twice, or before a parent, is a bug
+   * of the caller.
    */
   settle(index: number): number[] {
-    this.check(index);
+    this.#check(index);
     // #exercise settle
-    invariant(this.settled[index] === 0, `job ${quote(this.ids[index]!)} settled twice`);
-    invariant(this.waiting[index] === 0, `job ${quote(this.ids[index]!)} settled before its parents`);
-    this.settled[index] = 1;
-    const { firstChild, nextChild, child } = this.links;
+    const name = quote(this.#ids[index]!);
+    invariant(this.#settled[index] === 0, `job ${name} settled twice`);
+    invariant(this.#waiting[index] === 0, `job ${name} settled before its parents`);
+    this.#settled[index] = 1;
+    const { firstChild, nextChild, child } = this.#links;
     const freed: number[] = [];
     for (let edge = firstChild[index]!; edge !== 0; edge = nextChild[edge]!) {
       const next = child[edge]!;
-      this.waiting[next]!--;
-      // Exactly zero, and counted down only here: of all its parents, only the last one frees a child.
-      // A child that was settled early is over already, so there is nothing to free.
-      if (this.waiting[next] === 0 && this.settled[next] === 0) freed.push(next);
+      this.#waiting[next]!--;
+      // Exactly zero, and counted down only here: of all its parents, only the last one frees a
+      // child. A child that was settled early is over already, so there is nothing to free.
+      if (this.#waiting[next] === 0 && this.#settled[next] === 0) freed.push(next);
     }
     return freed;
     // #end-exercise
@@ -232,118 +244,124 @@ export class Dag {
   // #endregion
 
   /**
-   * As `settle`, for a job that was called off: its parents may go on. They count down its
+   * As `settle`, for a job that was called off: its parents may still be open. They count down its
    * `waiting` as before, so that the number is right if the job is opened again.
    */
   settleEarly(index: number): number[] {
-    this.check(index);
-    invariant(this.settled[index] === 0, `job ${quote(this.ids[index]!)} settled twice`);
-    const parents = this.waiting[index]!;
-    this.waiting[index] = 0;
+    this.#check(index);
+    invariant(this.#settled[index] === 0, `job ${quote(this.#ids[index]!)} settled twice`);
+    const parents = this.#waiting[index]!;
+    this.#waiting[index] = 0;
     const freed = this.settle(index);
-    this.waiting[index] = parents;
+    this.#waiting[index] = parents;
     return freed;
   }
 
   /**
-   * Takes back that jobs are settled, for a retry from the middle. Jobs that are not settled are skipped.
+   * Opens settled jobs again, for a retry from the middle. Jobs that are not settled are skipped.
    *
    * The set must hold every settled descendant of its members (see `downstream`): a settled child
-   * of a job that is open again would be an answer without a question. A bug of the caller's otherwise.
+   * of an open job would have an answer before its question. Anything else is a bug of the caller.
    */
   reopen(indices: Iterable<number>): void {
     const again = new Set<number>();
     for (const index of indices) if (this.isSettled(index)) again.add(index);
     for (const index of again) {
       this.forEachChild(index, (child) => {
-        const open = this.settled[child] === 0 || again.has(child);
-        invariant(open, `reopening ${quote(this.ids[index]!)} but not its settled child ${quote(this.ids[child]!)}`);
+        const open = this.#settled[child] === 0 || again.has(child);
+        const [from, to] = [quote(this.#ids[index]!), quote(this.#ids[child]!)];
+        invariant(open, `reopening ${from} but not its settled child ${to}`);
       });
     }
     for (const index of again) {
-      this.settled[index] = 0;
-      this.forEachChild(index, (child) => void this.waiting[child]!++);
+      this.#settled[index] = 0;
+      this.forEachChild(index, (child) => void this.#waiting[child]!++);
     }
   }
 
-  /** These jobs and everything that waits for them, directly or not; nearest first. */
+  /** These jobs and all that wait for them, directly or not; nearest first. */
   downstream(indices: Iterable<number>): number[] {
     const reached = new Set<number>(indices);
-    // A Set's iterator also visits what is added while it runs: it is the queue of this search.
+    // A Set's iterator also visits elements that are added while it runs: it is the search's queue.
     for (const index of reached) this.forEachChild(index, (child) => void reached.add(child));
     return [...reached];
   }
 
   // #region reorder
   /**
-   * Pearce and Kelly: makes room for parent → child, where the parent stands to the right of the child.
+   * Pearce and Kelly: makes room for parent → child, where the parent stands to the right of the
+   * child.
    *
    *     place:   child ………… affected region ………… parent
    *
-   * Whatever the child reaches and whatever reaches the parent may have to move; both searches stop
-   * at the region's ends, for an order that was valid has nothing to repair outside.
+   * All jobs that the child reaches and all that reach the parent may have to move. Both searches
+   * stop at the region's ends: an order that was valid has nothing to repair outside.
    */
-  private reorder(parent: number, child: number): void {
+  #reorder(parent: number, child: number): void {
     // #exercise reorder
-    const left = this.place[child]!;
-    const right = this.place[parent]!;
+    const left = this.#place[child]!;
+    const right = this.#place[parent]!;
 
-    // Forward from the child, remembering who led to whom. Reaching the parent closes a cycle.
+    // Forward from the child, with the job that led to each. Reaching the parent closes a cycle.
     const after = new Map<number, number>([[child, parent]]);
     for (const job of after.keys()) {
       this.forEachChild(job, (next) => {
-        if (this.place[next]! <= right && !after.has(next)) after.set(next, job);
+        if (this.#place[next]! <= right && !after.has(next)) after.set(next, job);
       });
-      if (after.has(parent)) throw cycleError("add edge", this.pathBack(after, parent));
+      if (after.has(parent)) throw cycleError("add edge", this.#pathBack(after, parent));
     }
 
-    // Backward from the parent. The two sets are disjoint, or the search above had found the parent.
+    // Backward from the parent. The two sets are disjoint, or the search above would have found the
+    // parent.
     const before = new Set<number>([parent]);
     for (const job of before) {
       this.forEachParent(job, (next) => {
-        if (this.place[next]! >= left) before.add(next);
+        if (this.#place[next]! >= left) before.add(next);
       });
     }
 
-    // The same places are dealt out anew: first those before the edge, then those after it, each
-    // group in the order that it had. Everybody else stays where they are.
-    const byPlace = (a: number, b: number) => this.place[a]! - this.place[b]!;
+    // The same places are dealt out anew: first to the jobs before the edge, then to those after
+    // it, each group in the order that it had. All other jobs stay where they are.
+    const byPlace = (a: number, b: number) => this.#place[a]! - this.#place[b]!;
     const moved = [...[...before].sort(byPlace), ...[...after.keys()].sort(byPlace)];
-    const places = moved.map((job) => this.place[job]!).sort((a, b) => a - b);
-    moved.forEach((job, i) => this.put(job, places[i]!));
+    const places = moved.map((job) => this.#place[job]!).sort((a, b) => a - b);
+    moved.forEach((job, i) => this.#put(job, places[i]!));
     // #end-exercise
   }
   // #endregion
 
   /** From `end` back to itself along `cameFrom`, as ids in the direction of the edges. */
-  private pathBack(cameFrom: ReadonlyMap<number, number>, end: number): string[] {
-    const path = [this.ids[end]!];
+  #pathBack(cameFrom: ReadonlyMap<number, number>, end: number): string[] {
+    const path = [this.#ids[end]!];
     let job = end;
     do {
       job = cameFrom.get(job)!;
-      path.push(this.ids[job]!);
+      path.push(this.#ids[job]!);
     } while (job !== end);
     return path.reverse();
   }
 
   // #region kahn
-  /** Kahn: take a job that waits for nobody, strike out its edges, repeat. What is left over is in or behind a cycle. */
-  private sortFromScratch(): void {
+  /**
+   * Kahn: take a job that waits for nothing, strike out its edges, repeat. The jobs that are left
+   * over are in or behind a cycle.
+   */
+  #sortFromScratch(): void {
     // #exercise sortFromScratch
-    const open = this.waiting.slice();
+    const open = this.#waiting.slice();
     let placed = 0;
     const take = (job: number) => {
-      if (open[job] === 0) this.put(job, placed++);
+      if (open[job] === 0) this.#put(job, placed++);
     };
     for (let job = 0; job < this.size; job++) take(job);
-    // `order` is the queue as well: its left part is done, its right part is waiting to be looked at.
+    // `order` is the queue as well: its left part is done, its right part waits for a look.
     for (let done = 0; done < placed; done++) {
-      this.forEachChild(this.order[done]!, (child) => {
+      this.forEachChild(this.#order[done]!, (child) => {
         open[child]!--;
         take(child);
       });
     }
-    if (placed < this.size) throw cycleError("build graph", this.findCycle(open));
+    if (placed < this.size) throw cycleError("build graph", this.#findCycle(open));
     // #end-exercise
   }
   // #endregion
@@ -352,8 +370,8 @@ export class Dag {
    * A cycle among the jobs that still wait in `open`: the shortest one through some job of it.
    * Iterative, as every walk here: 100,000 jobs in a row are more than the call stack holds.
    */
-  private findCycle(open: Int32Array): string[] {
-    // Whoever is left over waits for somebody left over. Going from parent to parent must come round.
+  #findCycle(open: Int32Array): string[] {
+    // Each job that is left over waits for another one. From parent to parent, we must come round.
     const seen = new Set<number>();
     let job = open.findIndex((count) => count > 0);
     while (!seen.has(job)) {
@@ -372,82 +390,82 @@ export class Dag {
       });
       if (cameFrom.has(job)) break;
     }
-    return this.pathBack(cameFrom, job);
+    return this.#pathBack(cameFrom, job);
   }
 
   /** The new job stands at the right end, where it has all possible parents to its left. */
-  private register(id: string, doing: string): number {
-    if (id === "") throw new DagError("EMPTY_ID", `Cannot ${doing}: job ${this.size + 1} has an empty id`);
-    const index = this.ids.length;
-    if (index >= MAX_JOBS) throw new DagError("TOO_LARGE", `Cannot ${doing}: ${index + 1} jobs exceed ${MAX_JOBS}`);
-    if (this.indexes.has(id)) throw new DagError("DUPLICATE_ID", `Cannot ${doing}: two jobs are called ${quote(id)}`);
-    if (index >= this.waiting.length) this.growJobs();
-    this.indexes.set(id, index);
-    this.ids.push(id);
-    this.put(index, index);
+  #register(id: string, doing: string): number {
+    if (id === "") refuse("EMPTY_ID", doing, `job ${this.size + 1} has an empty id`);
+    const index = this.#ids.length;
+    if (index >= MAX_JOBS) refuse("TOO_LARGE", doing, `${index + 1} jobs exceed ${MAX_JOBS}`);
+    if (this.#indexes.has(id)) refuse("DUPLICATE_ID", doing, `two jobs are called ${quote(id)}`);
+    if (index >= this.#waiting.length) this.#growJobs();
+    this.#indexes.set(id, index);
+    this.#ids.push(id);
+    this.#put(index, index);
     return index;
   }
 
-  private put(job: number, place: number): void {
-    this.order[place] = job;
-    this.place[job] = place;
+  #put(job: number, place: number): void {
+    this.#order[place] = job;
+    this.#place[job] = place;
   }
 
-  private declared(name: string | number): boolean {
-    return typeof name === "number" ? name < this.size : this.indexes.has(name);
+  #declared(name: string | number): boolean {
+    return typeof name === "number" ? name < this.size : this.#indexes.has(name);
   }
 
-  private linkParents(child: number, node: DagNode): void {
+  #linkParents(child: number, node: DagNode): void {
     for (const name of node.parents) {
-      const parent = this.resolve(name, node.id, "build graph");
+      const parent = this.#resolve(name, node.id, "build graph");
       if (parent === child) throw selfEdge("build graph", node.id);
-      this.link(parent, child);
+      this.#link(parent, child);
     }
   }
 
-  /** The edge is legal; one that repeats the last is dropped (a parent that a list names twice). */
-  private link(parent: number, child: number): void {
-    if (this.links.addedLast(parent, child)) return;
-    this.links.add(parent, child);
-    if (this.settled[parent] === 0) this.waiting[child]!++;
+  /** Adds a legal edge. One that repeats the last is dropped: a list names a parent twice. */
+  #link(parent: number, child: number): void {
+    if (this.#links.addedLast(parent, child)) return;
+    this.#links.add(parent, child);
+    if (this.#settled[parent] === 0) this.#waiting[child]!++;
   }
 
-  private resolve(name: string | number, child: string, doing: string): number {
+  #resolve(name: string | number, child: string, doing: string): number {
     if (typeof name === "number") {
-      this.check(name);
+      this.#check(name);
       return name;
     }
-    const index = this.indexes.get(name);
+    const index = this.#indexes.get(name);
     if (index !== undefined) return index;
-    const near = didYouMean(name, this.ids.filter((id) => id !== child));
+    const near = didYouMean(name, this.#ids.filter((id) => id !== child));
     const hint = near === undefined ? "" : ` (did you mean ${quote(near)}?)`;
     const what = `job ${quote(child)} depends on ${quote(name)}, which does not exist${hint}`;
     throw new DagError("MISSING_PARENT", `Cannot ${doing}: ${what}`);
   }
 
-  private checkRoom(doing: string, more: number): void {
-    checkEdges(this.links.edges + more, doing);
+  #check(index: number): void {
+    const isKnown = Number.isInteger(index) && index >= 0 && index < this.#ids.length;
+    invariant(isKnown, `no job has index ${index}`);
   }
 
-  private check(index: number): void {
-    invariant(Number.isInteger(index) && index >= 0 && index < this.ids.length, `no job has index ${index}`);
-  }
-
-  private growJobs(): void {
-    const capacity = Math.max(8, this.waiting.length * 2);
-    this.links.growJobs(capacity);
-    this.waiting = grown(this.waiting, capacity);
-    this.order = grown(this.order, capacity);
-    this.place = grown(this.place, capacity);
+  #growJobs(): void {
+    const capacity = Math.max(8, this.#waiting.length * 2);
+    this.#links.growJobs(capacity);
+    this.#waiting = grown(this.#waiting, capacity);
+    this.#order = grown(this.#order, capacity);
+    this.#place = grown(this.#place, capacity);
     const settled = new Uint8Array(capacity);
-    settled.set(this.settled);
-    this.settled = settled;
+    settled.set(this.#settled);
+    this.#settled = settled;
   }
 }
 
-function checkEdges(edges: number, doing: string): void {
-  if (edges <= MAX_EDGES) return;
-  throw new DagError("TOO_LARGE", `Cannot ${doing}: ${edges} edges exceed ${MAX_EDGES}`);
+function refuse(code: DagErrorCode, doing: string, what: string): never {
+  throw new DagError(code, `Cannot ${doing}: ${what}`);
+}
+
+function checkEdges(doing: string, edges: number): void {
+  if (edges > MAX_EDGES) refuse("TOO_LARGE", doing, `${edges} edges exceed ${MAX_EDGES}`);
 }
 
 function selfEdge(doing: string, id: string): DagError {

@@ -1,5 +1,6 @@
 /**
- * Lesson 12: membership. Who is here, who is away and may come back, and who is given up.
+ * Lesson 12: membership. Which members are here, which are away and may come back, and which are
+ * given up.
  *
  *              grant                    lease over: "silent"
  *     (new) ─────────▶ HERE ─────────────────────────────▶ given up
@@ -9,16 +10,17 @@
  *                      AWAY ───────────────────────────────┘
  *                              grace over: "away"
  *
- * A **lease** is a promise with an end: the member owns its attempts until nothing has been heard of it for `leaseMs`. The
- * book has no clock and no timer. Whoever keeps it says what time it is (monotonic milliseconds), calls `check` at
- * `nextAt`, and acts on what is handed out.
+ * A **lease** is a promise with an end: the member owns its attempts until nothing has been heard
+ * of it for `leaseMs`. The book has no clock and no timer. Its keeper (the master) passes the time
+ * in (monotonic milliseconds), calls `check` at `nextAt`, and acts on the members that it returns.
  *
- * Invariants: a member is in exactly one state; it is given up once; nobody is given up for a time in which the keeper of the
- * book did not look (`#woke`).
- * Cost: a renewal is one look-up; a check looks at every member, once a beat, and while somebody is away also when their
- * grace ends: 800 members cost it about 10 µs.
- * Left out: suspicion shared between members (SWIM), and lease times that learn from a member's past beats (phi accrual):
- * one master asks, so there is nobody to share a suspicion with, and a fixed lease can be reasoned about.
+ * Invariants: a member is in exactly one state; it is given up once; no member is given up for a
+ * time in which the keeper of the book did not look (`#clockJumped`).
+ * Cost: a renewal is one look-up; a check looks at every member, once a beat, and while a member is
+ * away also when its grace ends: 800 members cost it about 10 µs.
+ * Left out: suspicion shared between members (SWIM), and lease times that learn from a member's
+ * past beats (phi accrual): one master asks, so there is nobody to share a suspicion with, and a
+ * fixed lease can be reasoned about.
  * Test: test/12-membership.test.ts
  */
 import { invariant } from "#base";
@@ -32,16 +34,19 @@ export interface LeaseTimes {
   readonly graceMs: number;
 }
 
-/** A member to be given up. It is out of the book when you read this. */
+/** A member to be given up. It has already left the book. */
 export interface GivenUp<Id> {
   readonly id: Id;
-  /** `silent`: connected, and not heard of. `away`: its connection had closed, and no other came. */
+  /** `silent`: connected, but not heard of. `away`: its connection closed, and no new one came. */
   readonly why: "silent" | "away";
   /** How long it had been silent, or away. */
   readonly forMs: number;
 }
 
-/** How many beats apart two looks at the book may be before it was the keeper who slept: one on time, one for a slow turn. */
+/**
+ * Two looks at the book may be this many beats apart, one on time and one for a slow turn. If they
+ * are further apart, the keeper itself has slept.
+ */
 const AWAKE_BEATS = 2;
 
 /**
@@ -61,20 +66,22 @@ const AWAKE_BEATS = 2;
  */
 export class Leases<Id> {
   readonly #times: LeaseTimes;
-  /** When each member that is here was last heard of. */
+  /** The time when each member that is here was last heard of. */
   readonly #here = new Map<Id, { heardAt: number }>();
-  /** Since when a member is away, and how long that is tolerated. */
+  /** The time since when a member is away, and the end of its grace. */
   readonly #away = new Map<Id, { since: number; until: number }>();
-  /** When the keeper has promised to look again. */
+  /** The keeper has promised to look again at this time. */
   #nextAt = Infinity;
   /** Until then a closed connection may be a late consequence of the keeper's own sleep. */
-  #mercyUntil = -Infinity;
+  #graceUntil = -Infinity;
 
   constructor(times: LeaseTimes) {
     const { beatMs, leaseMs, graceMs } = times;
     invariant(beatMs > 0 && graceMs >= 0, `a beat of ${beatMs} ms and a grace of ${graceMs} ms`);
-    // A beat may be on its way for one beat, and the keeper may sleep for AWAKE_BEATS without knowing that it did.
-    invariant(leaseMs > (1 + AWAKE_BEATS) * beatMs, `a lease of ${leaseMs} ms: the keeper's own sleep could end it before it counts as sleep`);
+    // A beat may be on its way for one beat, and the keeper may sleep for AWAKE_BEATS without
+    // knowing it.
+    const why = "the keeper's own sleep could end it before it counts as sleep";
+    invariant(leaseMs > (1 + AWAKE_BEATS) * beatMs, `a lease of ${leaseMs} ms: ${why}`);
     this.#times = { beatMs, leaseMs, graceMs };
   }
 
@@ -91,7 +98,7 @@ export class Leases<Id> {
     return this.#away.has(id);
   }
 
-  /** When to call `check`. Undefined: the book is empty. */
+  /** The time to call `check`. Undefined: the book is empty. */
   get nextAt(): number | undefined {
     return this.#nextAt === Infinity ? undefined : this.#nextAt;
   }
@@ -104,7 +111,7 @@ export class Leases<Id> {
     this.#lookBy(now + this.#times.beatMs);
   }
 
-  /** Something was heard of it. Without effect for who is not here: a member that was given up stays so. */
+  /** Something was heard of it. No effect for an absent member: one that was given up stays so. */
   renew(id: Id, now: number): void {
     const lease = this.#here.get(id);
     if (lease !== undefined) lease.heardAt = now;
@@ -112,20 +119,20 @@ export class Leases<Id> {
   // #endregion
 
   // #region away
-  /** Its connection has closed. That is no proof of death: it has `forMs` to come back. */
+  /** Its connection has closed. It may still live, and has `forMs` to come back. */
   away(id: Id, now: number, forMs = this.#times.graceMs): void {
     // #exercise away
-    this.#woke(now);
+    this.#clockJumped(now);
     this.#here.delete(id);
     // While the keeper slept, members hung up on it and are between two dials now.
-    const until = Math.max(now + forMs, this.#mercyUntil);
+    const until = Math.max(now + forMs, this.#graceUntil);
     this.#away.set(id, { since: now, until });
     this.#lookBy(until);
     // #end-exercise
   }
   // #endregion
 
-  /** It is gone for good, and has said so; or somebody else has decided it. */
+  /** It is gone for good, by its own word or by another decision. */
   end(id: Id): void {
     this.#here.delete(id);
     this.#away.delete(id);
@@ -133,10 +140,10 @@ export class Leases<Id> {
   }
 
   // #region check
-  /** Looks at the book. Whoever it returns is not a member any more. */
+  /** Looks at the book. The returned members are no members any more. */
   check(now: number): GivenUp<Id>[] {
     // #exercise check
-    this.#woke(now);
+    this.#clockJumped(now);
     const { beatMs, leaseMs } = this.#times;
     const given: GivenUp<Id>[] = [];
     for (const [id, { heardAt }] of this.#here) {
@@ -154,19 +161,22 @@ export class Leases<Id> {
   }
   // #endregion
 
-  // #region woke
+  // #region clockJumped
   /**
-   * Was the keeper itself stopped (SIGSTOP, a debugger, swapping)? Then it knows nothing about the time in between: beats wait
-   * in its sockets, and members that had no answer have hung up. All leases start anew, and whoever is away, or turns
-   * out to be in the next moments, gets a whole lease.
+   * Was the keeper itself stopped (SIGSTOP, a debugger, swapping)? Then it knows nothing about the
+   * time in between: beats wait in its sockets, and members that had no answer have hung up. All
+   * leases start anew. A member that is away, or turns out to be in the next moments, gets a whole
+   * lease to come back.
    */
-  #woke(now: number): void {
-    // #exercise woke
+  #clockJumped(now: number): void {
+    // #exercise clockJumped
     const { beatMs, leaseMs } = this.#times;
     if (now - this.#nextAt <= (AWAKE_BEATS - 1) * beatMs) return;
     for (const lease of this.#here.values()) lease.heardAt = now;
-    for (const absence of this.#away.values()) absence.until = Math.max(absence.until, now + leaseMs);
-    this.#mercyUntil = now + leaseMs;
+    for (const absence of this.#away.values()) {
+      absence.until = Math.max(absence.until, now + leaseMs);
+    }
+    this.#graceUntil = now + leaseMs;
     this.#nextAt = now + beatMs;
     // #end-exercise
   }

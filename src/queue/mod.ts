@@ -1,5 +1,5 @@
 /**
- * Lesson 07: what runs next, and when to wake up. Heaps over priorities and over time.
+ * Lesson 07: the job that runs next, and the time to wake up. Heaps over priorities and over time.
  *
  *     ReadyQueue         higher priority first; within a priority, lower order first
  *     TimerHeap          earlier first; within a millisecond, first pushed first
@@ -7,27 +7,32 @@
  *
  * All three stand on one binary heap: an array in which the entry at i comes before its children at
  * 2i+1 and 2i+2. Its keys are two numbers, kept in arrays of their own beside the items, so that
- * comparing two entries touches no object. Time is an argument: nothing here knows what time it is.
+ * comparing two entries touches no object. Time is an argument: nothing here reads a clock.
  *
  * Invariants: no entry comes before its parent; two queues that hold the same keys give them out in
- * the same order, however they were filled, so a master rebuilt from its log decides as the old one did.
- * Left out: removing an entry from the middle. It would cost an index from item to place that every
- * swap must maintain. Instead a dead entry stays until it is popped and the caller throws it away;
- * `compact` drops all of them at once. Call it when more than half of a queue is dead: then each call
- * is paid for by the pushes since the last one, and a queue is never over twice its live size.
+ * the same order, however they were filled, so a master rebuilt from its log decides as the old one
+ * did.
+ * Left out: removing an entry from the middle. It would cost an index from item to position that
+ * every swap must maintain. Instead a dead entry stays until it is popped and the caller throws it
+ * away; `compact` drops all of them at once. Call it when more than half of a queue is dead: then
+ * each call is paid for by the pushes since the last one, and a queue is never over twice its live
+ * size.
  * Test: test/07-queue.test.ts
  */
 import { invariant } from "#base";
 
-/** Where an entry stands in a `ReadyQueue`. */
+/** The key of an entry in a `ReadyQueue`. */
 export interface ReadyKey {
   /** Higher first. Any finite number. */
   readonly priority: number;
-  /** Lower first. The caller's own count, never used twice in one queue: it makes the order total. */
+  /** Lower first. The caller's own count, never used twice in one queue: so the order is total. */
   readonly order: number;
 }
 
-/** A binary heap. The entry with the lowest `major` is on top; among equals, the one with the lowest `minor`. */
+/**
+ * A binary heap. The entry with the lowest `major` is on top; among equals, the one with the lowest
+ * `minor`.
+ */
 class Heap<T> {
   // #region columns
   // Entry i is items[i] with the keys majors[i] and minors[i].
@@ -37,11 +42,12 @@ class Heap<T> {
   // #endregion
 
   push(item: T, major: number, minor: number): void {
-    invariant(Number.isFinite(major) && Number.isFinite(minor), `key (${major}, ${minor}) is not finite`);
+    const areFinite = Number.isFinite(major) && Number.isFinite(minor);
+    invariant(areFinite, `key (${major}, ${minor}) is not finite`);
     this.items.push(item);
     this.majors.push(major);
     this.minors.push(minor);
-    this.siftUp(this.items.length - 1);
+    this.#siftUp(this.items.length - 1);
   }
 
   // #region pop
@@ -51,8 +57,8 @@ class Heap<T> {
     const top = this.items[0];
     const [item, major, minor] = [this.items.pop()!, this.majors.pop()!, this.minors.pop()!];
     if (this.items.length > 0) {
-      this.put(0, item, major, minor);
-      this.siftDown(0);
+      this.#put(0, item, major, minor);
+      this.#siftDown(0);
     }
     return top;
   }
@@ -60,7 +66,7 @@ class Heap<T> {
 
   // #region siftUp
   /** The entry at `hole` may come before its parent: parents move down until it does not. */
-  private siftUp(hole: number): void {
+  #siftUp(hole: number): void {
     // #exercise siftUp
     const { items, majors, minors } = this;
     const [item, major, minor] = [items[hole]!, majors[hole]!, minors[hole]!];
@@ -68,17 +74,20 @@ class Heap<T> {
       const up = (hole - 1) >> 1;
       if (majors[up]! < major || (majors[up] === major && minors[up]! <= minor)) break;
       // The entry itself is written once, at the end: a swap would write it at every level.
-      this.put(hole, items[up]!, majors[up]!, minors[up]!);
+      this.#put(hole, items[up]!, majors[up]!, minors[up]!);
       hole = up;
     }
-    this.put(hole, item, major, minor);
+    this.#put(hole, item, major, minor);
     // #end-exercise
   }
   // #endregion
 
   // #region siftDown
-  /** The entry at `hole` may come after a child: the first of its children moves up until it does not. */
-  private siftDown(hole: number): void {
+  /**
+   * The entry at `hole` may come after a child: the first of its children moves up until it does
+   * not.
+   */
+  #siftDown(hole: number): void {
     // #exercise siftDown
     const { items, majors, minors } = this;
     const [item, major, minor] = [items[hole]!, majors[hole]!, minors[hole]!];
@@ -86,38 +95,42 @@ class Heap<T> {
       let down = 2 * hole + 1;
       if (down >= items.length) break;
       // It must be the earlier of the two: it becomes the parent of the other.
-      if (down + 1 < items.length && this.before(down + 1, down)) down++;
+      if (down + 1 < items.length && this.#before(down + 1, down)) down++;
       if (major < majors[down]! || (major === majors[down] && minor <= minors[down]!)) break;
-      this.put(hole, items[down]!, majors[down]!, minors[down]!);
+      this.#put(hole, items[down]!, majors[down]!, minors[down]!);
       hole = down;
     }
-    this.put(hole, item, major, minor);
+    this.#put(hole, item, major, minor);
     // #end-exercise
   }
   // #endregion
 
   // #region compact
-  /** Keeps what is live and restores the heap from the bottom up, which is O(n): most entries sit low and sink little. */
+  /**
+   * Keeps the live entries and restores the heap from the bottom up. That is O(n): most entries sit
+   * low and sink little.
+   */
   compact(isLive: (item: T) => boolean): number {
     // #exercise compact
     let kept = 0;
     for (let i = 0; i < this.items.length; i++) {
-      if (isLive(this.items[i]!)) this.put(kept++, this.items[i]!, this.majors[i]!, this.minors[i]!);
+      const item = this.items[i]!;
+      if (isLive(item)) this.#put(kept++, item, this.majors[i]!, this.minors[i]!);
     }
     const dropped = this.items.length - kept;
     this.items.length = this.majors.length = this.minors.length = kept;
-    for (let i = (kept >> 1) - 1; i >= 0; i--) this.siftDown(i);
+    for (let i = (kept >> 1) - 1; i >= 0; i--) this.#siftDown(i);
     return dropped;
     // #end-exercise
   }
   // #endregion
 
-  private before(a: number, b: number): boolean {
+  #before(a: number, b: number): boolean {
     const { majors, minors } = this;
     return majors[a]! < majors[b]! || (majors[a] === majors[b] && minors[a]! < minors[b]!);
   }
 
-  private put(at: number, item: T, major: number, minor: number): void {
+  #put(at: number, item: T, major: number, minor: number): void {
     this.items[at] = item;
     this.majors[at] = major;
     this.minors[at] = minor;
@@ -138,48 +151,48 @@ class Heap<T> {
  * ```
  */
 export class ReadyQueue<T> {
-  private readonly heap = new Heap<T>();
+  readonly #heap = new Heap<T>();
 
   /** Entries, the dead ones included. */
   get size(): number {
-    return this.heap.items.length;
+    return this.#heap.items.length;
   }
 
   /** O(log n). */
   push(item: T, at: ReadyKey): void {
     // The heap has the lowest on top. 0 - p, since -p would make a negative zero of 0.
-    this.heap.push(item, 0 - at.priority, at.order);
+    this.#heap.push(item, 0 - at.priority, at.order);
   }
 
   peek(): T | undefined {
-    return this.heap.items[0];
+    return this.#heap.items[0];
   }
 
-  /** Where the item that `peek` shows stands: to compare the heads of two queues. */
+  /** The key of the item that `peek` shows: to compare the heads of two queues. */
   peekKey(): { priority: number; order: number } | undefined {
     if (this.size === 0) return undefined;
-    return { priority: 0 - this.heap.majors[0]!, order: this.heap.minors[0]! };
+    return { priority: 0 - this.#heap.majors[0]!, order: this.#heap.minors[0]! };
   }
 
   /** O(log n). */
   pop(): T | undefined {
-    return this.heap.pop();
+    return this.#heap.pop();
   }
 
-  /** Drops every entry that is not live, in O(n); returns how many. When to call it: see the head of this file. */
+  /** Drops every dead entry, in O(n), and returns how many. When to call it: see the header. */
   compact(isLive: (item: T) => boolean): number {
-    return this.heap.compact(isLive);
+    return this.#heap.compact(isLive);
   }
 
   /** In no useful order: for inspection. The queue must not change meanwhile. */
   [Symbol.iterator](): Iterator<T> {
-    return this.heap.items[Symbol.iterator]();
+    return this.#heap.items[Symbol.iterator]();
   }
 }
 
 /**
- * Items that become due at a time: a millisecond count on whatever clock the caller has.
- * Whoever drives it sleeps until `nextAt`, and not a tick less: nothing is polled.
+ * Items that become due at a time: a millisecond count on any clock of the caller's. The caller
+ * sleeps until `nextAt`, and not a tick less: nothing is polled.
  *
  * @example
  * ```ts
@@ -192,45 +205,45 @@ export class ReadyQueue<T> {
  * ```
  */
 export class TimerHeap<T> {
-  private readonly heap = new Heap<T>();
+  readonly #heap = new Heap<T>();
   /** Counts pushes: among items due at the same time, the first pushed is the first out. */
-  private pushes = 0;
+  #pushes = 0;
 
   get size(): number {
-    return this.heap.items.length;
+    return this.#heap.items.length;
   }
 
   // #region timers
   /** When the earliest item is due; undefined when there is nothing to wait for. */
   get nextAt(): number | undefined {
-    return this.heap.majors[0];
+    return this.#heap.majors[0];
   }
 
   push(item: T, at: number): void {
-    this.heap.push(item, at, this.pushes++);
+    this.#heap.push(item, at, this.#pushes++);
   }
 
   /** The earliest item, if it is due. Call it until it gives nothing, then sleep until `nextAt`. */
   popDue(now: number): T | undefined {
     const at = this.nextAt;
-    return at !== undefined && at <= now ? this.heap.pop() : undefined;
+    return at !== undefined && at <= now ? this.#heap.pop() : undefined;
   }
   // #endregion
 
-  /** Drops every entry that is not live, in O(n); returns how many. */
+  /** Drops every dead entry, in O(n), and returns how many. */
   compact(isLive: (item: T) => boolean): number {
-    return this.heap.compact(isLive);
+    return this.#heap.compact(isLive);
   }
 
   /** In no useful order: for inspection. */
   [Symbol.iterator](): Iterator<T> {
-    return this.heap.items[Symbol.iterator]();
+    return this.#heap.items[Symbol.iterator]();
   }
 }
 
 /**
- * A dispatch looks at the head of every class that has one. 1,024 heads take some 50 µs, and are more
- * distinct sets of tags than a fleet has kinds of machines: past it somebody generates tags.
+ * A dispatch looks at the head of every class that has one. 1,024 heads take some 50 µs, and are
+ * more distinct sets of tags than a fleet has kinds of machines: beyond, somebody generates tags.
  */
 export const MAX_REQUIREMENT_CLASSES = 1024;
 
@@ -247,66 +260,68 @@ export class QueueError extends Error {
 
 /**
  * One `ReadyQueue` per requirement class. A class is named by its key, for instance the sorted tags
- * `GPU,HIGH_MEM`; it exists while it holds something. So a thousand jobs that wait for a GPU cost
- * those that need none nothing: no one has to step over them.
+ * `GPU,HIGH_MEM`; it exists while it holds an entry. So a thousand jobs that wait for a GPU cost
+ * nothing to those that need none: no search has to step over them.
  */
 export class RequirementQueues<T> {
-  private readonly queues = new Map<string, ReadyQueue<T>>();
-  /** Sorted, for the same iteration order whatever the history: a rebuilt master must dispatch alike. */
-  private keys: string[] = [];
-  private entries = 0;
+  readonly #queues = new Map<string, ReadyQueue<T>>();
+  /** Sorted: the iteration order must not depend on history, or a rebuilt master would differ. */
+  #keys: string[] = [];
+  #entries = 0;
 
   /** Entries in all classes, the dead ones included. */
   get size(): number {
-    return this.entries;
+    return this.#entries;
   }
 
-  /** Classes that hold something: 0 to MAX_REQUIREMENT_CLASSES. */
+  /** Classes that hold an entry: 0 to MAX_REQUIREMENT_CLASSES. */
   get classes(): number {
-    return this.keys.length;
+    return this.#keys.length;
   }
 
   /** Throws `QueueError` when the key would start one class too many. */
   push(key: string, item: T, at: ReadyKey): void {
-    let queue = this.queues.get(key);
+    let queue = this.#queues.get(key);
     if (queue === undefined) {
-      if (this.keys.length >= MAX_REQUIREMENT_CLASSES) {
-        const what = `${this.keys.length + 1} requirement classes exceed ${MAX_REQUIREMENT_CLASSES}`;
-        throw new QueueError("TOO_MANY_CLASSES", `Cannot queue for ${JSON.stringify(key.slice(0, 80))}: ${what}`);
+      if (this.#keys.length >= MAX_REQUIREMENT_CLASSES) {
+        const name = JSON.stringify(key.slice(0, 80));
+        const count = this.#keys.length + 1;
+        const what = `${count} requirement classes exceed ${MAX_REQUIREMENT_CLASSES}`;
+        throw new QueueError("TOO_MANY_CLASSES", `Cannot queue for ${name}: ${what}`);
       }
       queue = new ReadyQueue();
       queue.push(item, at);
-      this.queues.set(key, queue);
-      this.keys.splice(this.lowerBound(key), 0, key);
+      this.#queues.set(key, queue);
+      this.#keys.splice(this.#lowerBound(key), 0, key);
     } else {
       queue.push(item, at);
     }
-    this.entries++;
+    this.#entries++;
   }
 
-  /** Whether this class holds anything. */
+  /** Whether this class holds an entry. */
   has(key: string): boolean {
-    return this.queues.has(key);
+    return this.#queues.has(key);
   }
 
   sizeOf(key: string): number {
-    return this.queues.get(key)?.size ?? 0;
+    return this.#queues.get(key)?.size ?? 0;
   }
 
   peek(key: string): T | undefined {
-    return this.queues.get(key)?.peek();
+    return this.#queues.get(key)?.peek();
   }
 
   peekKey(key: string): { priority: number; order: number } | undefined {
-    return this.queues.get(key)?.peekKey();
+    return this.#queues.get(key)?.peekKey();
   }
 
   pop(key: string): T | undefined {
-    const queue = this.queues.get(key);
+    const queue = this.#queues.get(key);
     if (queue === undefined) return undefined;
-    this.entries--;
+    this.#entries--;
     const item = queue.pop();
-    if (queue.size === 0) this.drop(key);
+    if (queue.size === 0) this.#drop(key);
     return item;
   }
 
@@ -318,8 +333,8 @@ export class RequirementQueues<T> {
   best(mayRun: (key: string) => boolean = () => true): string | undefined {
     let best: string | undefined;
     let bestAt: ReadyKey | undefined;
-    for (const key of this.keys) {
-      const at = this.queues.get(key)!.peekKey()!;
+    for (const key of this.#keys) {
+      const at = this.#queues.get(key)!.peekKey()!;
       const first =
         bestAt === undefined ||
         at.priority > bestAt.priority ||
@@ -331,36 +346,36 @@ export class RequirementQueues<T> {
   }
   // #endregion
 
-  /** Drops every entry that is not live, and every class left empty; returns how many entries. O(n). */
+  /** Drops every dead entry and every class left empty, in O(n). Returns how many entries. */
   compact(isLive: (item: T) => boolean): number {
     let dropped = 0;
     for (const [key, queue] of this) {
       dropped += queue.compact(isLive);
-      if (queue.size === 0) this.drop(key);
+      if (queue.size === 0) this.#drop(key);
     }
-    this.entries -= dropped;
+    this.#entries -= dropped;
     return dropped;
   }
 
-  /** The classes that hold something, by key. Popping while iterating is fine; pop through this object. */
+  /** The classes that hold an entry, by key. Popping meanwhile is fine, through this object. */
   *[Symbol.iterator](): Generator<[key: string, queue: ReadyQueue<T>]> {
-    for (const key of [...this.keys]) {
-      const queue = this.queues.get(key);
+    for (const key of [...this.#keys]) {
+      const queue = this.#queues.get(key);
       if (queue !== undefined) yield [key, queue];
     }
   }
 
-  private drop(key: string): void {
-    this.queues.delete(key);
-    this.keys.splice(this.lowerBound(key), 1);
+  #drop(key: string): void {
+    this.#queues.delete(key);
+    this.#keys.splice(this.#lowerBound(key), 1);
   }
 
-  /** The first place in `keys` that is not before `key`, in code units: the same on every machine. */
-  private lowerBound(key: string): number {
-    let [low, high] = [0, this.keys.length];
+  /** The first index in `keys` not before `key`, in code units: the same on every machine. */
+  #lowerBound(key: string): number {
+    let [low, high] = [0, this.#keys.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.keys[middle]! < key) low = middle + 1;
+      if (this.#keys[middle]! < key) low = middle + 1;
       else high = middle;
     }
     return low;

@@ -1,19 +1,29 @@
 /**
- * A retry budget: retries stay a bounded share of the work, so that a broken dependency is not also hammered.
- * Private to src/retry; its public names are exported by mod.ts.
+ * A retry budget: retries stay a bounded share of the work, so that a broken dependency is not also
+ * hammered. Private to src/retry; mod.ts exports its public names.
+ *
+ * Test: test/09-retry.test.ts
  */
 import { invariant } from "#base";
 
-
-/** One retry, in the unit that the bucket counts in. Whole numbers: ten deposits of 0.1 as doubles are less than 1. */
+/**
+ * One retry, in the unit that the bucket counts in. Whole numbers: ten deposits of 0.1 as doubles
+ * are less than 1.
+ */
 const RETRY_MILLI = 1000;
 
 export interface BudgetOptions {
-  /** Retries earned by each first attempt: 0.2 allows one retry for five jobs. 0 ≤ ratio ≤ 1000. Default 0.2. */
+  /**
+   * Retries earned by each first attempt: 0.2 allows one retry for five jobs. 0 ≤ ratio ≤ 1000.
+   * Default 0.2.
+   */
   readonly ratio?: number;
-  /** Retries that are there at the start, so that a run of three jobs may retry at all. Default 10. */
+  /** Retries that are there at the start, so that a run of three jobs may retry. Default 10. */
   readonly reserve?: number;
-  /** The most that may be saved up, so that a quiet day does not pay for an hour of hammering. Default 1000, at least `reserve`. */
+  /**
+   * The most that may be saved up, so that a quiet day does not pay for an hour of hammering.
+   * Default 1000, at least `reserve`.
+   */
   readonly limit?: number;
 }
 
@@ -25,8 +35,9 @@ export interface BudgetState {
 }
 
 /**
- * A token bucket that counts work instead of seconds: a first attempt puts `ratio` in, a retry takes 1 out.
- * It never reads a clock, so a master that replays its log arrives at the same balance.
+ * A token bucket that counts work instead of seconds: a first attempt puts `ratio` in, a retry
+ * takes 1 out. It never reads a clock, so a master that replays its log arrives at the same
+ * balance.
  *
  * After Finagle's RetryBudget, and "Handling Overload" in Google's Site Reliability Engineering.
  *
@@ -47,7 +58,8 @@ export class RetryBudget {
 
   constructor({ ratio = 0.2, reserve = 10, limit = Math.max(1000, reserve) }: BudgetOptions = {}) {
     invariant(ratio >= 0 && ratio <= 1000, `budget ratio ${ratio} is not between 0 and 1000`);
-    invariant(reserve >= 0 && reserve <= limit && limit <= 1e9, `budget reserve ${reserve}, limit ${limit}`);
+    const isValid = reserve >= 0 && reserve <= limit && limit <= 1e9;
+    invariant(isValid, `budget reserve ${reserve}, limit ${limit}`);
     this.#ratioMilli = Math.round(ratio * RETRY_MILLI);
     this.#limitMilli = Math.round(limit * RETRY_MILLI);
     this.#balanceMilli = Math.round(reserve * RETRY_MILLI);
@@ -73,11 +85,18 @@ export class RetryBudget {
   // #endregion
 
   toJSON(): BudgetState {
-    return { ratioMilli: this.#ratioMilli, limitMilli: this.#limitMilli, balanceMilli: this.#balanceMilli };
+    return {
+      ratioMilli: this.#ratioMilli,
+      limitMilli: this.#limitMilli,
+      balanceMilli: this.#balanceMilli,
+    };
   }
 
   static fromJSON({ ratioMilli, limitMilli, balanceMilli }: BudgetState): RetryBudget {
-    const [ratio, limit, reserve] = [ratioMilli / RETRY_MILLI, limitMilli / RETRY_MILLI, balanceMilli / RETRY_MILLI];
-    return new RetryBudget({ ratio, limit, reserve });
+    return new RetryBudget({
+      ratio: ratioMilli / RETRY_MILLI,
+      limit: limitMilli / RETRY_MILLI,
+      reserve: balanceMilli / RETRY_MILLI,
+    });
   }
 }

@@ -1,11 +1,15 @@
 /**
- * Where work goes whose retries are spent: kept for a person, never silently lost, never without bound.
- * Private to src/retry; its public names are exported by mod.ts.
+ * The jobs whose retries are spent: kept for a person, never silently lost, never without bound.
+ * Private to src/retry; mod.ts exports its public names.
+ *
+ * Test: test/09-retry.test.ts
  */
 import { invariant } from "#base";
 
-
-/** Letters kept. A person reads these: of ten thousand failures the newest thousand tell the story, in about 1 MB. */
+/**
+ * Letters kept. A person reads these: of ten thousand failures the newest thousand are enough, in
+ * about 1 MB.
+ */
 export const MAX_DEAD_LETTERS = 1000;
 
 /** Dead letters as plain data, oldest first. */
@@ -16,7 +20,7 @@ export interface DeadLettersState<T> {
 }
 
 // #region dead-letters
-/** A bounded list of failed work by id, oldest first. Full, it drops the oldest and says how often it did. */
+/** A bounded list of failed work by id, oldest first. When full it drops the oldest, and counts. */
 export class DeadLetters<T> {
   readonly #limit: number;
   /** A Map lists its entries in order of insertion: it is the queue and the index in one. */

@@ -1,25 +1,27 @@
 /**
- * Lesson 09: retry. When work has failed, or seems to have: whether to do it again, when, and how not to do it twice.
+ * Lesson 09: retry. When work has failed, or seems to have: whether to do it again, when, and how
+ * not to do it twice.
  *
- *     attempt failed ──▶ verdict() ──▶ retry after backoffDelayMs()      transient, attempts and budget left
- *                            │
- *                            └──────▶ give up ──▶ DeadLetters            permanent, spent, or no budget
+ *     attempt failed ─▶ verdict() ─▶ retry after backoffDelayMs()     transient, attempts and
+ *                           │                                         budget left
+ *                           └──────▶ give up ─▶ DeadLetters           permanent, spent, no budget
  *
- *     request ──▶ IdempotencyKeys.recall(key) ──▶ the first answer again  (repeat: its effect exists)
- *                            └──────▶ do it, then remember(key, answer)   (new)
+ *     request ─▶ IdempotencyKeys.recall(key) ─▶ the first answer again  (repeat: its effect exists)
+ *                           └──────▶ do it, then remember(key, answer)  (new)
  *
- *     budget.ts · dead-letters.ts      a share for retries; what nobody tries any more
+ *     budget.ts · dead-letters.ts      a share for retries; the jobs that nobody tries any more
  *
  * All of it is pure: time and chance are arguments and the state is plain data (toJSON, fromJSON).
  * The master decides with `verdict` and `RetryBudget`; workers and the store dial again after
  * `backoffDelayMs`. `IdempotencyKeys` and `DeadLetters` are for the lesson: the master's own state
- * remembers keys and dead jobs, as events. `verdict` decides and changes nothing; whoever records
- * the decision withdraws from the budget.
+ * remembers keys and dead jobs, as events. `verdict` decides and changes nothing; the caller that
+ * records the decision withdraws from the budget.
  *
- * Invariants: a delay is a whole number, 0 ≤ delay ≤ maxDelayMs, at any attempt; the budget is never overdrawn;
- * a key within its age and count has one answer, the first.
- * Left out: circuit breakers (the budget does most of their work with one number), hedged requests, and decorrelated
- * jitter (its delay depends on the delay before it, which would be one more thing to remember for every job).
+ * Invariants: a delay is a whole number, 0 ≤ delay ≤ maxDelayMs, at any attempt; the budget is
+ * never overdrawn; a key within its age and count has one answer, the first.
+ * Left out: circuit breakers (the budget does most of their work with one number), hedged requests,
+ * and decorrelated jitter (its delay depends on the delay before it, which would be one more thing
+ * to remember for every job).
  * Test: test/09-retry.test.ts
  */
 import { invariant } from "#base";
@@ -27,15 +29,18 @@ import { invariant } from "#base";
 export { RetryBudget, type BudgetOptions, type BudgetState } from "./budget.ts";
 export { DeadLetters, MAX_DEAD_LETTERS, type DeadLettersState } from "./dead-letters.ts";
 
-/** The longest delay: what a 32-bit timer can wait, about 24.8 days. */
+/** The longest delay: a 32-bit timer can wait this long, about 24.8 days. */
 export const MAX_DELAY_MS = 2 ** 31 - 1;
 
-/** At the default cap of a minute, 10,000 attempts are a week: whoever wants more wants a service, not a job. */
+/**
+ * At the default cap of a minute, 10,000 attempts are a week. An author who wants more wants a
+ * service, not a job.
+ */
 export const MAX_ATTEMPTS = 10_000;
 
 /**
- * A job whose workers died this often is taken for their killer. One loss is bad luck, five in a row are a job that
- * eats its machine's memory, and it would go on to the next machine.
+ * A job whose workers died this often is taken for their killer. One loss is bad luck. Five in a
+ * row are a job that eats its machine's memory, and it would go on to the next machine.
  */
 export const MAX_WORKER_LOSSES = 5;
 
@@ -44,7 +49,7 @@ export interface RetryPolicy {
   readonly maxAttempts: number;
   /** Pause after the first failure, in whole ms: 0 … MAX_DELAY_MS. */
   readonly delayMs: number;
-  /** What each pause is multiplied by to get the next: 1 (constant) … 1000. */
+  /** The factor from each pause to the next: 1 (constant) … 1000. */
   readonly backoff: number;
   /** No pause is longer, in whole ms: 0 … MAX_DELAY_MS. */
   readonly maxDelayMs: number;
@@ -53,10 +58,16 @@ export interface RetryPolicy {
 }
 
 /**
- * No retry unless asked for: only its author knows whether a job may run twice. Half of each pause is chance, which
- * spreads a herd and still keeps half of the pause that was asked for.
+ * No retry unless asked for: only its author knows whether a job may run twice. Half of each pause
+ * is chance, which spreads a herd and still keeps half of the pause that was asked for.
  */
-export const DEFAULT_RETRY: RetryPolicy = { maxAttempts: 1, delayMs: 1000, backoff: 2, maxDelayMs: 60_000, jitter: 0.5 };
+export const DEFAULT_RETRY: RetryPolicy = {
+  maxAttempts: 1,
+  delayMs: 1000,
+  backoff: 2,
+  maxDelayMs: 60_000,
+  jitter: 0.5,
+};
 
 /** A policy that somebody wrote and that cannot be used. */
 export class RetryPolicyError extends Error {
@@ -65,7 +76,8 @@ export class RetryPolicyError extends Error {
   readonly field: keyof RetryPolicy;
 
   constructor(field: keyof RetryPolicy, found: unknown, wanted: string) {
-    super(`Cannot use retry policy: ${field} is ${typeof found === "number" ? found : typeof found}, must be ${wanted}`);
+    const shown = typeof found === "number" ? found : typeof found;
+    super(`Cannot use retry policy: ${field} is ${shown}, must be ${wanted}`);
     this.field = field;
   }
 }
@@ -79,9 +91,11 @@ export function retryPolicy(fields: Partial<RetryPolicy> = {}): RetryPolicy {
   const policy = { ...DEFAULT_RETRY, ...fields };
   const range = (field: keyof RetryPolicy, low: number, high: number, whole = false): void => {
     const found: unknown = policy[field];
-    // Written so that NaN fails. And JavaScript compares: "2" >= 1, and so is true.
-    if (typeof found === "number" && found >= low && found <= high && (!whole || Number.isInteger(found))) return;
-    throw new RetryPolicyError(field, found, `${whole ? "a whole number" : "a number"} from ${low} to ${high}`);
+    // Written so that NaN fails, and so that text fails: to JavaScript, "2" >= 1 is true.
+    const isInRange = typeof found === "number" && found >= low && found <= high;
+    if (isInRange && (!whole || Number.isInteger(found))) return;
+    const kind = whole ? "a whole number" : "a number";
+    throw new RetryPolicyError(field, found, `${kind} from ${low} to ${high}`);
   };
   range("maxAttempts", 1, MAX_ATTEMPTS, true);
   range("delayMs", 0, MAX_DELAY_MS, true);
@@ -92,7 +106,8 @@ export function retryPolicy(fields: Partial<RetryPolicy> = {}): RetryPolicy {
 }
 
 /**
- * How long to wait before the next attempt: `delayMs · backoff^(attempt - 1)`, capped, then shortened by chance.
+ * How long to wait before the next attempt: `delayMs · backoff^(attempt - 1)`, capped, then
+ * shortened by chance.
  *
  * Jitter after M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
  *
@@ -104,14 +119,16 @@ export function retryPolicy(fields: Partial<RetryPolicy> = {}): RetryPolicy {
  * ```ts
  * import { backoffDelayMs, retryPolicy } from "#retry";
  * const policy = retryPolicy({ delayMs: 100, backoff: 2, maxDelayMs: 1000, jitter: 0.5 });
- * [1, 2, 3, 4, 5].map((attempt) => backoffDelayMs(policy, attempt, () => 0)) // => [ 100, 200, 400, 800, 1000 ]
+ * const delays = [1, 2, 3, 4, 5].map((attempt) => backoffDelayMs(policy, attempt, () => 0));
+ * delays // => [ 100, 200, 400, 800, 1000 ]
  * backoffDelayMs(policy, 5, () => 0.9) // => 550
  * ```
  */
 // #region backoff
 export function backoffDelayMs(policy: RetryPolicy, attempt: number, random: () => number): number {
   // #exercise backoffDelayMs
-  // 0 · ∞ is NaN, and a NaN delay is a timer that fires at once: the power must not reach the product unbounded.
+  // 0 · ∞ is NaN, and a NaN delay is a timer that fires at once: the power must not reach the
+  // product unbounded.
   const growth = Math.min(policy.backoff ** (attempt - 1), Number.MAX_VALUE);
   const ceilingMs = Math.min(policy.delayMs * growth, policy.maxDelayMs);
   // Chance last: it has to spread the capped pauses too, where a herd spends most of its time.
@@ -121,9 +138,9 @@ export function backoffDelayMs(policy: RetryPolicy, attempt: number, random: () 
 // #endregion
 
 /**
- * Chance that can be replayed: the same text gives the same numbers, and texts that differ a little give numbers that
- * differ a lot. With `run/job/attempt` as text, jobs spread out, and the master's decisions still depend on nothing
- * but their input. Not for secrets.
+ * Chance that can be replayed: the same text gives the same numbers, and texts that differ a little
+ * give numbers that differ a lot. With `run/job/attempt` as text, jobs spread out, and the master's
+ * decisions still depend on nothing but their input. Not for secrets.
  *
  * @example
  * ```ts
@@ -146,7 +163,7 @@ export function randomFrom(text: string): () => number {
 }
 // #endregion
 
-/** How an attempt can end other than well. Closed: a new kind does not compile before the table below has it. */
+/** The ways in which an attempt can fail. A new kind does not compile before the table has it. */
 export type FailureKind =
   | "exit"
   | "timeout"
@@ -162,8 +179,9 @@ export type FailureKind =
 
 // #region failures
 /**
- * What a failure says about trying again. `permanent`: the same input will fail the same way, or somebody has said
- * no. `lost`: the attempt did not fail, its worker did; the job is not to blame and spends no attempt.
+ * Whether trying again can help. `permanent`: the same input will fail the same way, or a person
+ * has said no. `lost`: the attempt did not fail, its worker did; the job is not to blame and spends
+ * no attempt.
  */
 const FAILURES: Readonly<Record<FailureKind, "transient" | "permanent" | "lost">> = {
   exit: "transient",
@@ -186,7 +204,7 @@ export function spendsAttempt(kind: FailureKind): boolean {
 // #endregion
 
 export interface Failure {
-  /** Failures so far for which `spendsAttempt` holds, this one included if it does. From 1 for those. */
+  /** Failures so far for which `spendsAttempt` holds, this one included if it does: from 1. */
   readonly attempt: number;
   readonly kind: FailureKind;
   /** For `worker-lost`: workers lost under this job so far, this one included. Default 1. */
@@ -202,8 +220,8 @@ export type Verdict =
   | { readonly retry: false; readonly why: "permanent" | "spent" | "budget" };
 
 /**
- * Whether to try again after a failure, and when. Pure: a caller that follows a `retry: true` for a kind that spends
- * an attempt withdraws one from the budget.
+ * Whether to try again after a failure, and when. Pure: a caller that follows a `retry: true` for a
+ * kind that spends an attempt withdraws one from the budget.
  *
  * @example
  * ```ts
@@ -222,8 +240,10 @@ export function verdict(policy: RetryPolicy, failure: Failure): Verdict {
     case "permanent":
       return { retry: false, why: "permanent" };
     case "lost":
-      // At once: another worker has nothing to recover from. But a job that kills workers must not get them all.
-      return losses < MAX_WORKER_LOSSES ? { retry: true, delayMs: 0 } : { retry: false, why: "spent" };
+      // At once: another worker has nothing to recover from. But a job that kills workers must not
+      // get them all.
+      if (losses >= MAX_WORKER_LOSSES) return { retry: false, why: "spent" };
+      return { retry: true, delayMs: 0 };
     case "transient":
       if (attempt >= policy.maxAttempts) return { retry: false, why: "spent" };
       if (budget !== undefined && budget.available < 1) return { retry: false, why: "budget" };
@@ -233,10 +253,13 @@ export function verdict(policy: RetryPolicy, failure: Failure): Verdict {
 }
 // #endregion
 
-/** Keys remembered. At about 200 bytes each, 20 MB; at a hundred requests a second, the last quarter of an hour. */
+/**
+ * Keys remembered. At about 200 bytes each, 20 MB; at a hundred requests a second, the last quarter
+ * of an hour.
+ */
 export const MAX_KEYS = 100_000;
 
-/** Clients give up long before: a day covers the night in which nobody looked. */
+/** Clients give up long before. A day covers the night in which nobody looked. */
 export const MAX_KEY_AGE_MS = 24 * 60 * 60 * 1000;
 
 export interface KeyLimits {
@@ -250,7 +273,7 @@ export type Recall<T> =
   | { readonly kind: "new" }
   /** The work was done: give this answer again. */
   | { readonly kind: "repeat"; readonly answer: T }
-  /** The key came with a different request before: refuse, because neither answer would be right. */
+  /** The key came with another request before: refuse, because neither answer would be right. */
   | { readonly kind: "conflict" };
 
 interface Remembered<T> {
@@ -266,18 +289,25 @@ export interface KeysState<T> {
   readonly keys: readonly (readonly [key: string, request: string, answer: T, atMs: number])[];
 }
 
+interface KeyUse {
+  /** The content of the request, or a hash of it. */
+  readonly request?: string;
+  readonly nowMs: number;
+}
+
 /**
- * First answers by idempotency key. A client that got no answer asks again with the same key; the effect is not
- * repeated, the answer is. Answer and effect must become durable together (one record in the log), or a crash
- * between the two brings the second charge back.
+ * First answers by idempotency key. A client that got no answer asks again with the same key; the
+ * effect is not repeated, the answer is. Answer and effect must become durable together (one record
+ * in the log), or a crash between the two repeats the effect.
  *
  * @example
  * ```ts
  * import { IdempotencyKeys } from "#retry";
  * const keys = new IdempotencyKeys<string>();
  * keys.recall("k1", { request: "charge 5", nowMs: 0 }) // => { kind: 'new' }
+ * const again = { request: "charge 5", nowMs: 9 };
  * keys.remember("k1", "receipt 1", { request: "charge 5", nowMs: 0 });
- * keys.recall("k1", { request: "charge 5", nowMs: 9 }) // => { kind: 'repeat', answer: 'receipt 1' }
+ * keys.recall("k1", again) // => { kind: 'repeat', answer: 'receipt 1' }
  * keys.recall("k1", { request: "charge 500", nowMs: 9 }) // => { kind: 'conflict' }
  * ```
  */
@@ -286,15 +316,19 @@ export class IdempotencyKeys<T> {
   readonly #maxAgeMs: number;
   /** In order of insertion, which is the order of age. */
   readonly #first = new Map<string, Remembered<T>>();
-  /** Goes through them once, oldest first. A new walk for each key would step over the holes of all deleted ones again. */
+  /**
+   * Goes through them once, oldest first. A new walk for each key would step over the holes of all
+   * deleted ones again.
+   */
   readonly #walk = this.#first.entries();
-  /** Where the walk stands. */
+  /** The entry that the walk has reached. */
   #oldest: [key: string, first: Remembered<T>] | undefined;
 
   constructor({ maxKeys = MAX_KEYS, maxAgeMs = MAX_KEY_AGE_MS }: KeyLimits = {}) {
     // Not Infinity: JSON has no such number, and the state could be saved but not restored.
     const finite = Number.isFinite(maxAgeMs) && maxAgeMs > 0;
-    invariant(Number.isInteger(maxKeys) && maxKeys >= 1 && finite, `${maxKeys} keys for ${maxAgeMs} ms`);
+    const isValid = Number.isInteger(maxKeys) && maxKeys >= 1 && finite;
+    invariant(isValid, `${maxKeys} keys for ${maxAgeMs} ms`);
     this.#maxKeys = maxKeys;
     this.#maxAgeMs = maxAgeMs;
   }
@@ -305,8 +339,8 @@ export class IdempotencyKeys<T> {
   }
 
   // #region idempotency
-  /** Whether this key was answered before. Changes nothing. `request` is the request's content, or a hash of it. */
-  recall(key: string, { request = "", nowMs }: { request?: string; nowMs: number }): Recall<T> {
+  /** Whether this key was answered before. Changes nothing. */
+  recall(key: string, { request = "", nowMs }: KeyUse): Recall<T> {
     // #exercise recall
     const first = this.#first.get(key);
     if (first === undefined || this.#expired(first, nowMs)) return { kind: "new" };
@@ -315,8 +349,11 @@ export class IdempotencyKeys<T> {
     // #end-exercise
   }
 
-  /** Keeps the answer to a new key and lets go of what is too old or too many. A key that is known keeps its first answer. */
-  remember(key: string, answer: T, { request = "", nowMs }: { request?: string; nowMs: number }): void {
+  /**
+   * Keeps the answer to a new key, and forgets keys that are too old or too many. A known key keeps
+   * its first answer.
+   */
+  remember(key: string, answer: T, { request = "", nowMs }: KeyUse): void {
     // #exercise remember
     const known = this.#first.get(key);
     if (known !== undefined && !this.#expired(known, nowMs)) return;
@@ -332,11 +369,12 @@ export class IdempotencyKeys<T> {
   }
   // #endregion
 
-  /** Called after each addition. The walk cannot run out: at the latest it stops at what was added. */
+  /** Called after each addition. The walk cannot run out: it stops at the new entry, or before. */
   #letGo(nowMs: number): void {
     for (;;) {
       const [key, first] = (this.#oldest ??= this.#walk.next().value!);
-      // Another entry of this key, or none: the one that we knew was replaced, and the new one comes later in the walk.
+      // Another entry of this key, or none: the one that we knew was replaced, and the new one
+      // comes later in the walk.
       if (this.#first.get(key) === first) {
         if (this.#first.size <= this.#maxKeys && !this.#expired(first, nowMs)) return;
         this.#first.delete(key);
@@ -346,13 +384,17 @@ export class IdempotencyKeys<T> {
   }
 
   toJSON(): KeysState<T> {
-    const keys = [...this.#first].map(([key, { request, answer, atMs }]) => [key, request, answer, atMs] as const);
+    const keys = [...this.#first].map(([key, { request, answer, atMs }]) => {
+      return [key, request, answer, atMs] as const;
+    });
     return { maxKeys: this.#maxKeys, maxAgeMs: this.#maxAgeMs, keys };
   }
 
   static fromJSON<T>({ maxKeys, maxAgeMs, keys }: KeysState<T>): IdempotencyKeys<T> {
     const restored = new IdempotencyKeys<T>({ maxKeys, maxAgeMs });
-    for (const [key, request, answer, atMs] of keys) restored.#first.set(key, { request, answer, atMs });
+    for (const [key, request, answer, atMs] of keys) {
+      restored.#first.set(key, { request, answer, atMs });
+    }
     return restored;
   }
 }

@@ -1,21 +1,23 @@
 /**
- * Lesson 08: routing. Which worker gets the next job, without looking at every worker.
+ * Lesson 08: routing. Finds the worker for the next job, without looking at every worker.
  *
  *     job needs {GPU, HIGH_MEM} ──▶ class "GPU+HIGH_MEM" ──▶ heap of capable workers
  *                                                              top = least loaded = the answer
  *     take(7) / release(7) ──▶ worker 7's load changes ──▶ it moves in each heap that it sits in
  *
- *     requirement.ts       what a job asks of a worker, as text
+ *     requirement.ts       the demands of a job on a worker, as text
  *
- * Equal requirements share one class; a class keeps its capable workers in an indexed binary heap, ordered by
- * load (running ÷ slots), then running, then id. The order is total, so the top depends on the workers and their
- * loads alone, never on the history: a router rebuilt after a crash gives the answers the old one gave.
+ * Equal requirements share one class. A class keeps its capable workers in an indexed binary heap,
+ * ordered by load (running ÷ slots), then running, then id. The order is total, so the top depends
+ * on the workers and their loads alone, never on the history: a router rebuilt after a crash gives
+ * the answers that the old one gave.
  *
- * Invariants: 0 ≤ running ≤ slots; `seat.index` is where the seat is; a worker has one seat in each class whose
- * tags it has. Classes are a cache: dropping one costs time and changes no answer.
+ * Invariants: 0 ≤ running ≤ slots; `seat.index` is the index of the seat; a worker has one seat in
+ * each class whose tags it has. Classes are a cache: dropping one costs time and changes no answer.
  * Cost: pick O(1); take and release O(log workers) for each class that contains the worker.
- * Left out: weights and measured latency (a slot is a slot, whatever the machine), spreading over racks, and
- * packing; a big job can wait for ever behind small ones on a busy worker, because slots are not reserved.
+ * Left out: weights and measured latency (a slot is a slot, on any machine), spreading over racks,
+ * and packing; a big job can wait for ever behind small ones on a busy worker, because slots are
+ * not reserved.
  * Test: test/08-routing.test.ts
  */
 
@@ -25,13 +27,14 @@ import { GENERAL, parseKey, type Need, type Reason } from "./requirement.ts";
 export { describe, GENERAL, requirementKey, type Need, type Reason } from "./requirement.ts";
 
 /**
- * Classes kept at once. Pipelines use a handful of combinations of tags. Each class that contains a worker adds
- * about 50 ns to its take and as much to its release, so that even 1,024 of them cost a job a tenth of a millisecond.
- * One more class than this drops the oldest, to be rebuilt when somebody asks for it again.
+ * Classes kept at once. Pipelines use a handful of combinations of tags. Each class that contains a
+ * worker adds about 50 ns to its take and as much to its release, so that even 1,024 of them cost a
+ * job a tenth of a millisecond. One more class than this drops the oldest, which is rebuilt when a
+ * job asks for it again.
  */
 export const MAX_CLASSES = 1024;
 
-/** Below 2^26 slots two different quotients running ÷ slots are different doubles, so that no tie is made by rounding. */
+/** Below 2^26 slots two different quotients are different doubles, so rounding makes no tie. */
 export const MAX_SLOTS = 2 ** 20;
 
 /** A worker as it registers. Repeated tags count once; GENERAL is implied. */
@@ -55,7 +58,7 @@ interface Worker {
   load: number;
 }
 
-/** One worker's place in one class's heap. `index` makes the heap an indexed one: no search before a move. */
+/** One worker's entry in one class's heap. `index` makes the heap an indexed one: no search. */
 interface Seat {
   readonly worker: Worker;
   readonly heap: Seat[];
@@ -67,7 +70,7 @@ interface RequirementClass {
   readonly heap: Seat[];
 }
 
-/** Keeps who is capable, who is busy, and who is next. Throws only for mistakes of its caller. */
+/** Knows which workers are capable, busy, and next. Throws only for mistakes of its caller. */
 export class Router {
   readonly #workers = new Map<number, Worker>();
   readonly #classes = new Map<string, RequirementClass>();
@@ -82,7 +85,7 @@ export class Router {
     return this.#classes.size;
   }
 
-  /** Places of workers in classes, counted at the workers. As many as the classes' heaps have. */
+  /** Seats of all workers, counted at the workers. As many as the classes' heaps have. */
   get seats(): number {
     let count = 0;
     for (const { seats } of this.#workers.values()) count += seats.length;
@@ -92,15 +95,27 @@ export class Router {
   /** Adds a worker with nothing running. Its id must be new. */
   addWorker({ id, tags, slots }: WorkerOffer): void {
     invariant(Number.isSafeInteger(id) && id >= 0, `worker id ${id} is not an integer ≥ 0`);
-    invariant(Number.isInteger(slots) && slots >= 0 && slots <= MAX_SLOTS, `worker ${id} offers ${slots} slots`);
+    const isValid = Number.isInteger(slots) && slots >= 0 && slots <= MAX_SLOTS;
+    invariant(isValid, `worker ${id} offers ${slots} slots`);
     invariant(!this.#workers.has(id), `worker ${id} is here already`);
-    const worker = { id, tags: new Set([GENERAL, ...tags]), slots, seats: [], running: 0, draining: false, away: false, load: 0 };
+    const worker: Worker = {
+      id,
+      tags: new Set([GENERAL, ...tags]),
+      slots,
+      seats: [],
+      running: 0,
+      draining: false,
+      away: false,
+      load: 0,
+    };
     refresh(worker);
     this.#workers.set(id, worker);
-    for (const { tags: wanted, heap } of this.#classes.values()) if (hasAll(worker, wanted)) sit(worker, heap);
+    for (const { tags: wanted, heap } of this.#classes.values()) {
+      if (hasAll(worker, wanted)) sit(worker, heap);
+    }
   }
 
-  /** Forgets a worker and whatever it was running. No effect on an unknown id. */
+  /** Forgets a worker and all that it was running. No effect on an unknown id. */
   removeWorker(id: number): void {
     const worker = this.#workers.get(id);
     if (worker === undefined) return;
@@ -108,14 +123,14 @@ export class Router {
     for (const seat of worker.seats) leave(seat);
   }
 
-  /** A draining worker gets nothing new; what runs there goes on. */
+  /** A draining worker gets nothing new; the jobs that run there go on. */
   setDraining(id: number, draining: boolean): void {
     const worker = this.#known(id);
     worker.draining = draining;
     reseat(worker);
   }
 
-  /** A worker that is away gets nothing new until it is back; unlike a draining one it is expected to be. */
+  /** An away worker gets nothing new until it is back. Unlike a draining one, it should be back. */
   setAway(id: number, away: boolean): void {
     const worker = this.#known(id);
     worker.away = away;
@@ -126,7 +141,8 @@ export class Router {
   /** Books one slot of a worker. */
   take(id: number): void {
     const worker = this.#known(id);
-    invariant(worker.running < worker.slots, `worker ${id} has ${worker.slots} slots, and all are taken`);
+    const isFull = worker.running >= worker.slots;
+    invariant(!isFull, `worker ${id} has ${worker.slots} slots, and all are taken`);
     worker.running++;
     reseat(worker);
   }
@@ -155,7 +171,7 @@ export class Router {
     return this.#workers.has(id);
   }
 
-  /** Builds the class of a key before the first question about it: O(workers). Not needed, since asking does it too. */
+  /** Builds the class of a key before the first question about it, which would build it, too. */
   register(key: string): void {
     if (!key.includes("@")) this.#classOf(key);
   }
@@ -172,9 +188,9 @@ export class Router {
   }
 
   /**
-   * The worker to send a job of this class to: capable, here, not draining, with a free slot, and of those the one with
-   * the lowest load (running ÷ slots), then the fewest running, then the lowest id. Undefined: nobody now. It does
-   * not take the slot.
+   * The worker to send a job of this class to: capable, here, not draining, with a free slot, and
+   * of those the one with the lowest load (running ÷ slots), then the fewest running, then the
+   * lowest id. Undefined: there is none now. It does not take the slot.
    *
    * @example
    * ```ts
@@ -194,7 +210,7 @@ export class Router {
     return best !== undefined && isFree(best) ? best.id : undefined;
   }
 
-  /** The least loaded capable worker, who may be full: nobody is better, so then all are. */
+  /** The least loaded capable worker. It may be full: no worker is better, so then all are full. */
   #best(key: string): Worker | undefined {
     // One worker needs no heap, and a class for each pinned worker would be a class for each job.
     if (key.includes("@")) return this.#pinned(parseKey(key));
@@ -202,13 +218,16 @@ export class Router {
   }
   // #endregion
 
-  /** Whether some worker matches, be it full or away. False: the job waits for a worker to join, or for a drain to be undone. */
+  /**
+   * Whether some worker matches, be it full or away. False: the job waits until a worker joins, or
+   * a drain is undone.
+   */
   canEver(key: string): boolean {
     // Draining workers are behind all others: if the best one drains, so do the rest.
     return this.#best(key)?.draining === false;
   }
 
-  /** Whether `pick` would find somebody: O(1). */
+  /** Whether `pick` would find a worker: O(1). */
   hasFree(key: string): boolean {
     return this.pick(key) !== undefined;
   }
@@ -218,7 +237,9 @@ export class Router {
     const need = parseKey(key);
     if (this.hasFree(key)) return { kind: "free", need };
     const { tags, pinned } = need;
-    const workers = [...this.#workers.values()].filter(({ id }) => pinned === undefined || id === pinned);
+    const workers = [...this.#workers.values()].filter(
+      ({ id }) => pinned === undefined || id === pinned,
+    );
     const capable = workers.filter((worker) => hasAll(worker, tags));
     if (capable.length > 0) {
       const slots = capable.reduce((sum, worker) => sum + worker.slots, 0);
@@ -226,7 +247,9 @@ export class Router {
       const away = capable.filter((worker) => worker.away && !worker.draining).length;
       return { kind: "no-free-slot", need, capable: capable.length, slots, draining, away };
     }
-    const having = tags.map((tag) => ({ tag, workers: workers.filter((worker) => worker.tags.has(tag)).length }));
+    const having = tags.map((tag) => {
+      return { tag, workers: workers.filter((worker) => worker.tags.has(tag)).length };
+    });
     const nowhere = having.filter((count) => count.workers === 0).map(({ tag }) => tag);
     const missing = nowhere.length > 0 ? nowhere : [tags.join("+")];
     return { kind: "no-capable-worker", need, missing, having, workers: workers.length };
@@ -246,10 +269,12 @@ export class Router {
   #classOf(key: string): RequirementClass {
     const known = this.#classes.get(key);
     if (known !== undefined) return known;
-    if (this.#classes.size >= MAX_CLASSES) for (const oldest of this.#classes.keys()) { this.forget(oldest); break; }
+    if (this.#classes.size >= MAX_CLASSES) this.forget(this.#classes.keys().next().value!);
     const made: RequirementClass = { tags: parseKey(key).tags, heap: [] };
     this.#classes.set(key, made);
-    for (const worker of this.#workers.values()) if (hasAll(worker, made.tags)) sit(worker, made.heap);
+    for (const worker of this.#workers.values()) {
+      if (hasAll(worker, made.tags)) sit(worker, made.heap);
+    }
     return made;
   }
 }
@@ -260,7 +285,10 @@ function hasAll(worker: Worker, tags: readonly string[]): boolean {
 }
 
 // #region compare
-/** 0 idle … 1 full, 2 away, 3 draining: those who cannot take anything are behind those who can, the hopeless ones last. */
+/**
+ * 0 idle … 1 full, 2 away, 3 draining: workers that cannot take a job are behind those that can,
+ * the hopeless ones last.
+ */
 function loadOf({ running, slots, draining, away }: Worker): number {
   if (draining) return 3;
   if (away) return 2;
@@ -274,7 +302,8 @@ function isFree(worker: Worker): boolean {
 /** Negative if `a` is the better worker for the next job. Zero only for a worker and itself. */
 function compare(a: Worker, b: Worker): number {
   // #exercise compare
-  // Without the id two idle workers would be "equal", and the winner would depend on who arrived first.
+  // Without the id two idle workers would be "equal", and the winner would depend on the order of
+  // their arrival.
   return a.load - b.load || a.running - b.running || a.id - b.id;
   // #end-exercise
 }
@@ -285,7 +314,7 @@ function refresh(worker: Worker): void {
 }
 
 // #region reseat
-/** Moves a worker to where its new load belongs, in every heap it sits in. */
+/** Moves a worker to where its new load belongs, in every heap that it sits in. */
 function reseat(worker: Worker): void {
   // #exercise reseat
   refresh(worker);
@@ -306,7 +335,7 @@ function sit(worker: Worker, heap: Seat[]): void {
 }
 
 // #region leave
-/** Takes a seat out of its heap: the last one fills the hole, and may have to go up or down from there. */
+/** Takes a seat out of its heap: the last one fills the hole, and may have to move from there. */
 function leave(seat: Seat): void {
   // #exercise leave
   const { heap, index } = seat;
@@ -344,7 +373,8 @@ function siftDown(seat: Seat): void {
   for (;;) {
     let below = 2 * index + 1;
     if (below >= heap.length) break;
-    if (below + 1 < heap.length && compare(heap[below + 1]!.worker, heap[below]!.worker) < 0) below++;
+    const right = below + 1;
+    if (right < heap.length && compare(heap[right]!.worker, heap[below]!.worker) < 0) below = right;
     const child = heap[below]!;
     if (compare(worker, child.worker) <= 0) break;
     heap[index] = child;

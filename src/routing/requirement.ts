@@ -1,7 +1,10 @@
 /**
- * Requirements as text: what a job asks of a worker, and the sentence that says why it still waits.
- * Private to src/routing; its public names are exported by mod.ts.
+ * Requirements as text: the demands of a job on a worker, and the sentence that says why the job
+ * still waits. Private to src/routing; mod.ts exports its public names.
+ *
+ * Test: test/08-routing.test.ts
  */
+import { plural } from "#base";
 
 /** Every worker has this tag, so a job that names no tag runs anywhere. */
 export const GENERAL = "GENERAL";
@@ -13,10 +16,11 @@ export interface Need {
 }
 
 /**
- * A requirement class as one string: `GPU+HIGH_MEM`, or `GPU@7` when pinned to worker 7. Requirements
- * that ask for the same have the same key, whatever their order and repetitions.
+ * A requirement class as one string: `GPU+HIGH_MEM`, or `GPU@7` when pinned to worker 7. Equal
+ * requirements have the same key, whatever their order and repetitions.
  *
- * @param tags each `[A-Za-z0-9_.:-]{1,64}` (checked where pipelines are read), so `+` and `@` are free to separate
+ * @param tags each `[A-Za-z0-9_.:-]{1,64}` (checked where pipelines are read), so `+` and `@` are
+ *   free to separate them
  * @param pinned id of the only worker allowed: an integer ≥ 0
  * @example
  * ```ts
@@ -48,9 +52,9 @@ export type Reason =
   | {
       readonly kind: "no-capable-worker";
       readonly need: Need;
-      /** The tags that no worker has; if each tag is somewhere but never together, the combination (`GPU+HIGH_MEM`). */
+      /** The tags that no worker has; if each is somewhere but never together, `GPU+HIGH_MEM`. */
       readonly missing: readonly string[];
-      /** How many workers have each tag of the need. Of the pinned worker alone, if pinned. */
+      /** The number of workers with each tag of the need. Of the pinned worker alone, if pinned. */
       readonly having: readonly { readonly tag: string; readonly workers: number }[];
       /** Workers looked at: all, or for a pinned need one or none. */
       readonly workers: number;
@@ -61,9 +65,9 @@ export type Reason =
       readonly capable: number;
       /** Slots of the capable workers, the draining ones' included. */
       readonly slots: number;
-      /** How many of the capable workers take nothing new. */
+      /** The number of capable workers that take nothing new. */
       readonly draining: number;
-      /** How many others have lost their connection. */
+      /** The number of others that have lost their connection. */
       readonly away: number;
     }
   | { readonly kind: "free"; readonly need: Need };
@@ -73,23 +77,35 @@ export function describe(reason: Reason): string {
   const { tags, pinned } = reason.need;
   const general = tags.length === 1 && tags[0] === GENERAL;
   const wanted = tags.join("+");
-  const place = pinned === undefined ? undefined : `worker ${pinned}`;
+  const only = pinned === undefined ? undefined : `worker ${pinned}`;
   switch (reason.kind) {
     case "free":
-      return `${place ?? `a worker${general ? "" : ` with ${wanted}`}`} has a free slot`;
+      return `${only ?? (general ? "a worker" : `a worker with ${wanted}`)} has a free slot`;
     case "no-free-slot": {
       const { capable, slots } = reason;
       const group = capable === 1 ? "the only worker" : `the ${capable} workers`;
-      const which = place ?? (general ? group : `${group} with ${wanted}`);
-      const idle = (["draining", "away"] as const).map((how) => (reason[how] === 0 ? "" : capable === 1 ? `, ${how}` : `, ${reason[how]} ${how}`));
-      return `no free slot on ${which} (${slots} ${slots === 1 ? "slot" : "slots"}${idle.join("")})`;
+      const which = only ?? (general ? group : `${group} with ${wanted}`);
+      const idle = (["draining", "away"] as const)
+        .filter((how) => reason[how] > 0)
+        .map((how) => (capable === 1 ? `, ${how}` : `, ${reason[how]} ${how}`));
+      return `no free slot on ${which} (${plural(slots, "slot")}${idle.join("")})`;
     }
-    case "no-capable-worker": {
-      if (reason.workers === 0) return place === undefined ? "no worker is connected" : `${place} is not connected`;
-      if (place !== undefined) return `${place} does not have ${reason.missing.join("+")}`;
-      if (tags.length === 1) return `no worker has ${wanted}`;
-      const counts = reason.having.map(({ tag, workers }) => `${workers} ${workers === 1 ? "has" : "have"} ${tag}`);
-      return `no worker has ${wanted} (${counts.join(", ")})`;
-    }
+    case "no-capable-worker":
+      return lackText(reason, only);
   }
 }
+
+type Lack = Extract<Reason, { kind: "no-capable-worker" }>;
+
+function lackText({ need, missing, having, workers }: Lack, only: string | undefined): string {
+  const wanted = need.tags.join("+");
+  if (workers === 0) return only === undefined ? NO_WORKER : `${only} is not connected`;
+  if (only !== undefined) return `${only} does not have ${missing.join("+")}`;
+  if (need.tags.length === 1) return `no worker has ${wanted}`;
+  const counts = having.map((count) => {
+    return `${count.workers} ${count.workers === 1 ? "has" : "have"} ${count.tag}`;
+  });
+  return `no worker has ${wanted} (${counts.join(", ")})`;
+}
+
+const NO_WORKER = "no worker is connected";
