@@ -4,10 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  decideAddJobs, decideCancel, decideRetry, hashState, jobInfo, readSnapshot, writeSnapshot,
-  type Job, type Run,
-} from "#core";
+import { hashState, jobInfo, readSnapshot, writeSnapshot, type Job, type Run } from "#core";
 import { Bench, refusal, spec } from "./10-master.core.ts";
 
 /** Ends of a running job, and of one that still waits for its turn. */
@@ -15,7 +12,7 @@ const ENDS: Record<string, (bench: Bench, run: Run, job: Job | undefined) => voi
   COMPLETED: (bench, _run, job) => void bench.finish(job!),
   FAILED: (bench, _run, job) => void bench.fail(job!),
   CANCELLED: (bench, run) =>
-    bench.commit(decideCancel(bench.state, { run: run.id }, bench.context)),
+    bench.execute({ type: "Cancel", run: run.id }),
 };
 const MOMENTS = ["never", "submitted", "started", "ended"] as const;
 
@@ -58,11 +55,11 @@ test("a run of one job that is retried, or gets more jobs, goes on the same when
     const bench = new Bench();
     bench.join();
     const run = live(bench, { end: "FAILED", asked, starts: true });
-    bench.commit(decideRetry(bench.state, { run: run.id, from: undefined }, bench.context));
+    bench.execute({ type: "Retry", run: run.id, from: undefined });
     assert.deepEqual([run.status, run.isReady(0)], ["RUNNING", true]);
     const add = (id: string): void => {
       const jobs = [spec(id, { dependsOn: [0, 0] })];
-      bench.commit(decideAddJobs(bench.state, { run: run.id, jobs }, bench.context));
+      bench.execute({ type: "AddJobs", run: run.id, jobs });
     };
     assert.throws(() => add("a"), refusal("INVALID", /has a job "a" already/));
     add("b");

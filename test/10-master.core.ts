@@ -4,10 +4,9 @@
  */
 import assert from "node:assert/strict";
 import {
-  apply, decideAddJobs, decideCancel, decideDrain, decideFinish, decideForgotten, decideGate,
-  decideJoin, decideLose, decideRetry, decideSubmit, decideTick, Event, hashState, isTerminal,
-  jobMemory, leftMemory, nextStart, readSnapshot, Refusal, runMemory, State, writeSnapshot,
-  type Context, type Job, type MemoryLimits, type Run,
+  apply, decide, Event, hashState, isTerminal, jobMemory, leftMemory, nextStart, readSnapshot,
+  Refusal, runMemory, State, writeSnapshot, type Command, type CommandOf, type Context,
+  type Decided, type DecidedOn, type Job, type MemoryLimits, type Replies, type Run,
 } from "#core";
 import { requirementKey } from "#routing";
 import type { AttemptKey, JobSpec, PipelineSpec, Report } from "#wire";
@@ -28,6 +27,10 @@ function seeded(seed: number): () => number {
   };
 }
 
+function replyOf<R>({ reply }: Decided<R>): R {
+  return typeof reply === "function" ? (reply as () => R)() : reply;
+}
+
 export class Bench {
   state = new State();
   readonly log: Buffer[] = [];
@@ -44,6 +47,23 @@ export class Bench {
     return { now, random, ...(memory && { memory }) };
   }
 
+  /** What would follow. Nothing changes. */
+  decide<T extends Command["type"]>(command: CommandOf<T>): DecidedOn<T> {
+    return decide(this.state, command, this.context);
+  }
+
+  /** What would be answered. Nothing changes. */
+  preview<T extends Command["type"]>(command: CommandOf<T>): Replies[T] {
+    return replyOf(this.decide(command));
+  }
+
+  /** As the engine does it, on a disk that is always ready. */
+  execute<T extends Command["type"]>(command: CommandOf<T>): Replies[T] {
+    const decided = this.decide(command);
+    this.commit(decided.events);
+    return replyOf(decided);
+  }
+
   commit(events: readonly Event[]): void {
     for (const event of events) {
       this.log.push(Event.encode(event));
@@ -58,24 +78,13 @@ export class Bench {
       project: undefined,
       jobs,
     };
-    const answer = decideSubmit(
-      this.state,
-      { spec, key: options.key, strict: options.strict ?? false },
-      this.context,
-    );
-    this.commit(answer.events);
-    return answer.run;
+    const { key, strict = false } = options;
+    return this.execute({ type: "Submit", spec, key, strict }).run;
   }
 
   join(offer: { tags?: string[]; slots?: number; instance?: string } = {}): number {
     const { tags = [], slots = 1, instance = "i" } = offer;
-    const { event, worker } = decideJoin(
-      this.state,
-      { instance, name: "", tags, slots, version: "" },
-      this.context,
-    );
-    this.commit([event]);
-    return worker;
+    return this.execute({ type: "Join", instance, name: "", tags, slots, version: "" }).worker;
   }
 
   /** Starts all that can start. */
@@ -87,7 +96,6 @@ export class Bench {
       event = nextStart(this.state, this.now)
     ) {
       this.commit([event]);
-      assert.ok(event.type === "JobStarted");
       started.push(this.state.runs.get(event.run)!.jobs[event.job]!);
     }
     return started;
@@ -103,9 +111,7 @@ export class Bench {
       durationMs: 1,
       ...outcome,
     };
-    const event = decideFinish(this.state, report, { worker: job.worker, ...this.context });
-    if (event !== undefined) this.commit([event]);
-    return event !== undefined;
+    return this.execute({ type: "Finish", worker: job.worker, report });
   }
 
   fail(job: Job, kind: "exit" | "not-found" = "exit"): boolean {
@@ -116,7 +122,7 @@ export class Bench {
 
   tick(ms: number): void {
     this.now += ms;
-    this.commit(decideTick(this.state, this.context));
+    this.execute({ type: "Tick" });
   }
 
   job(run: string, id: string): Job {
@@ -328,40 +334,21 @@ export function randomLife(seed: number, steps: number, check: (bench: Bench) =>
       if (random() < 0.3) {
         const id = pick([...bench.state.workers.keys()]);
         if (id) {
-          bench.commit(
-            decideLose(
-              bench.state,
-              { worker: id, reason: "x", blamed: random() < 0.5 },
-              bench.context,
-            ),
-          );
+          bench.execute({ type: "Lose", worker: id, reason: "x", blamed: random() < 0.5 });
         }
       }
     },
     () => {
       const id = pick([...bench.state.workers.keys()]);
       if (id) {
-        bench.commit(
-          decideForgotten(
-            bench.state,
-            {
-              worker: id,
-              running: running()
-                .filter(() => random() < 0.8)
-                .map(keyOf),
-            },
-            bench.context,
-          ),
-        );
+        const known = running().filter(() => random() < 0.8).map(keyOf);
+        bench.execute({ type: "Rejoin", worker: id, running: known });
       }
     },
     () => {
       const id = pick([...bench.state.workers.keys()]);
       if (id) {
-        bench.commit(
-          decideDrain(bench.state, { worker: String(id), undo: random() < 0.6 }, bench.context)
-            .events,
-        );
+        bench.execute({ type: "Drain", worker: String(id), undo: random() < 0.6 });
       }
     },
     // no fact: a replay does not know
@@ -372,55 +359,30 @@ export function randomLife(seed: number, steps: number, check: (bench: Bench) =>
     () => {
       const run = pick([...bench.state.runs.values()]);
       if (run && random() < 0.3) {
-        attempt(() =>
-          bench.commit(
-            decideCancel(
-              bench.state,
-              { run: run.id, job: random() < 0.5 ? pick(run.jobs)!.spec.id : undefined },
-              bench.context,
-            ),
-          ),
-        );
+        const job = random() < 0.5 ? pick(run.jobs)!.spec.id : undefined;
+        attempt(() => bench.execute({ type: "Cancel", run: run.id, job }));
       }
     },
     () => {
       const run = pick([...bench.state.runs.values()]);
       if (run) {
-        attempt(() =>
-          bench.commit(
-            decideRetry(
-              bench.state,
-              { run: run.id, from: random() < 0.5 ? pick(run.jobs)!.spec.id : undefined },
-              bench.context,
-            ),
-          ),
-        );
+        const from = random() < 0.5 ? pick(run.jobs)!.spec.id : undefined;
+        attempt(() => bench.execute({ type: "Retry", run: run.id, from }));
       }
     },
     () => {
       const job = pick([...bench.state.gates]);
       if (job) {
-        bench.commit(
-          decideGate(
-            bench.state,
-            { gate: `${job.run.id}/${job.spec.id}`, approve: random() < 0.6, by: "x", comment: "" },
-            bench.context,
-          ).events,
-        );
+        const gate = `${job.run.id}/${job.spec.id}`;
+        const approve = random() < 0.6;
+        bench.execute({ type: "DecideGate", gate, approve, by: "x", comment: "" });
       }
     },
     () => {
       const run = pick([...bench.state.runs.values()]);
       if (run && random() < 0.3) {
-        attempt(() =>
-          bench.commit(
-            decideAddJobs(
-              bench.state,
-              { run: run.id, jobs: [spec(`added${run.jobs.length}`, { dependsOn: [0] })] },
-              bench.context,
-            ),
-          ),
-        );
+        const jobs = [spec(`added${run.jobs.length}`, { dependsOn: [0] })];
+        attempt(() => bench.execute({ type: "AddJobs", run: run.id, jobs }));
       }
     },
   ];

@@ -92,7 +92,7 @@ test("changes wait for the watchers of all runs up to MAX_BACKLOGS; beyond it th
   const released: (() => void)[] = [];
   const engine = {
     state, group: 0, context: { now: 1 }, readable: () => new Promise<void>(() => undefined),
-    answer: (effect: () => void) => effect(), afterwards: (effect: () => void) => void released.push(effect),
+    answer: (effect: () => void) => effect(), whenDurable: (effect: () => void) => void released.push(effect),
   };
   // Each watcher begins its list, and never has room for it.
   const turns = { send: (_request: unknown, _peer: unknown, make: () => unknown) => {

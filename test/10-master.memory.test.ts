@@ -6,27 +6,9 @@ import { createHash, type Hash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import {
-  apply,
-  checkArrival,
-  decideAddJobs,
-  decideCancel,
-  decideForget,
-  decideRetry,
-  DEFAULT_HEAP_BYTES,
-  Event,
-  Forecast,
-  hashState,
-  heapFor,
-  jobMemory,
-  MAX_FINISHED_RUNS,
-  MAX_OPEN_RUNS,
-  memoryLimits,
-  Picture,
-  readSnapshot,
-  runMemory,
-  State,
-  weighPart,
-  writeSnapshot,
+  apply, checkArrival, DEFAULT_HEAP_BYTES, Event, Forecast, hashState, heapFor, jobMemory,
+  MAX_FINISHED_RUNS, MAX_OPEN_RUNS, memoryLimits, Picture, readSnapshot, runMemory, State,
+  weighPart, writeSnapshot,
 } from "#core";
 import { MasterError } from "#master";
 import type { JobSpec } from "#wire";
@@ -116,7 +98,7 @@ test("decideSubmit() and decideAddJobs() accept what fits to the byte, and refus
   const more = jobMemory(added[0]!);
   bench.memory = { ...bench.memory!, open: 2 * needed + more - 1 };
   const add = () =>
-    bench.commit(decideAddJobs(bench.state, { run: first, jobs: added }, bench.context));
+    bench.execute({ type: "AddJobs", run: first, jobs: added });
   const before = hashState(bench.state);
   assert.throws(
     add,
@@ -153,12 +135,12 @@ test("decideSubmit() accepts again once a run has ended, and what has ended make
   const jobs = [spec("a", { action: script(600 * KIB) })];
   const first = bench.submit(jobs);
   assert.throws(() => bench.submit(jobs), refusal("OVERLOADED"));
-  bench.commit(decideCancel(bench.state, { run: first }, bench.context));
-  bench.commit(decideForget(bench.state, bench.context));
+  bench.execute({ type: "Cancel", run: first });
+  bench.execute({ type: "Forget" });
   assert.equal(bench.state.finished.size, 1, "the newest one stays, however large");
   const second = bench.submit(jobs);
   assert.deepEqual([...bench.state.runs.keys()], [1, 2], "there is room for both");
-  bench.commit(decideCancel(bench.state, { run: second }, bench.context));
+  bench.execute({ type: "Cancel", run: second });
   bench.submit([spec("a", { action: script(900 * KIB) })]);
   assert.deepEqual([...bench.state.runs.keys()], [3], "the ended ones have made way");
   checkIndexes(bench.state);
@@ -168,9 +150,9 @@ test("decideSubmit() accepts again once a run has ended, and what has ended make
 test("decideRetry() counts a run that has ended among the open ones again", () => {
   const bench = small(MIB);
   const run = bench.submit([spec("a", { action: script(600 * KIB) })]);
-  bench.commit(decideCancel(bench.state, { run }, bench.context));
+  bench.execute({ type: "Cancel", run });
   bench.submit([spec("a", { action: script(600 * KIB) })]);
-  const again = () => decideRetry(bench.state, { run }, bench.context);
+  const again = () => bench.decide({ type: "Retry", run }).events;
   assert.throws(again, refusal("OVERLOADED", /Cannot retry test-\w+: it takes \d+ bytes/));
   bench.memory = { ...bench.memory!, open: 2 * MIB };
   bench.commit(again());
@@ -185,11 +167,11 @@ test("the limits of runs hold at the limit and one beyond", () => {
     refusal("OVERLOADED", /10000 runs are open already/),
   );
   for (const run of runs.slice(0, MAX_FINISHED_RUNS)) {
-    bench.commit(decideCancel(bench.state, { run }, bench.context));
+    bench.execute({ type: "Cancel", run });
   }
-  assert.deepEqual(decideForget(bench.state, bench.context), []);
-  bench.commit(decideCancel(bench.state, { run: runs[MAX_FINISHED_RUNS]! }, bench.context));
-  const [event] = decideForget(bench.state, bench.context);
+  assert.deepEqual(bench.decide({ type: "Forget" }).events, []);
+  bench.execute({ type: "Cancel", run: runs[MAX_FINISHED_RUNS]! });
+  const [event] = bench.decide({ type: "Forget" }).events;
   assert.ok(event?.type === "RunsForgotten");
   assert.deepEqual(event.runs, [1]);
   bench.submit([spec("a")]);
@@ -203,9 +185,9 @@ test("decideForget() forgets the oldest of three large runs, and no other", () =
   const action = script(400 * KIB);
   const [first, ...rest] = [1, 2, 3].map(() => bench.submit([spec("a", { action })]));
   bench.drain();
-  bench.commit(decideForget(bench.state, bench.context));
+  bench.execute({ type: "Forget" });
   assert.deepEqual([...bench.state.runsById.keys()], rest, `${first} is gone`);
-  assert.deepEqual(decideForget(bench.state, bench.context), [], "and now they fit");
+  assert.deepEqual(bench.decide({ type: "Forget" }).events, [], "and now they fit");
 });
 
 test("decideForget() makes room for all that is held, by forgetting no more than it must", () => {
@@ -214,7 +196,7 @@ test("decideForget() makes room for all that is held, by forgetting no more than
   const runs = [1, 2, 3].map(() => bench.submit([spec("a", { action: script(100 * KIB) })]));
   bench.drain();
   bench.memory = { ...bench.memory!, total: bench.state.bytes - 1 };
-  bench.commit(decideForget(bench.state, bench.context));
+  bench.execute({ type: "Forget" });
   assert.deepEqual([...bench.state.runsById.keys()], runs.slice(1));
 });
 
@@ -225,10 +207,10 @@ test("decideForget() forgets for their results as well, and the newest too when 
   const ten = () => bench.submit(Array.from({ length: 10 }, (_, i) => spec(`j${i}`)));
   const runs = [ten(), ten()];
   for (const job of bench.schedule()) bench.finish(job, { result });
-  bench.commit(decideForget(bench.state, bench.context));
+  bench.execute({ type: "Forget" });
   assert.deepEqual([...bench.state.runsById.keys()], runs.slice(1));
   bench.memory = { ...bench.memory!, total: 300 * KIB };
-  bench.commit(decideForget(bench.state, bench.context));
+  bench.execute({ type: "Forget" });
   assert.equal(bench.state.runs.size, 0);
   assert.deepEqual([bench.state.bytes, bench.state.finishedBytes], [0, 0]);
 });
@@ -351,9 +333,9 @@ test("a master takes what its heap allows, and starts again with the same heap",
 test("Forecast gives back what is forgotten", () => {
   const bench = new Bench();
   const run = bench.submit([spec("a", { action: script(MIB) })]);
-  bench.commit(decideCancel(bench.state, { run }, bench.context));
+  bench.execute({ type: "Cancel", run });
   bench.memory = { open: 8 * MIB, finished: 0, total: 0, ceiling: 8 * MIB };
-  bench.commit(decideForget(bench.state, bench.context));
+  bench.execute({ type: "Forget" });
   bench.submit([spec("a", { action: script(MIB) })]);
   const forecast = new Forecast();
   for (const body of bench.log) forecast.event(Event.decode(body));
@@ -401,9 +383,7 @@ test("a run of many jobs is written in blocks, and restored with jobs that depen
       return spec(`j${i}`, { dependsOn: i === 0 ? [count - 1] : [], action: script(bytes) });
     }));
     for (const job of bench.schedule()) bench.finish(job, { result: Buffer.from("1") });
-    bench.commit(
-      decideAddJobs(bench.state, { run, jobs: [spec("late", { dependsOn: [1] })] }, bench.context),
-    );
+    bench.execute({ type: "AddJobs", run, jobs: [spec("late", { dependsOn: [1] })] });
     assertRecoverable(bench);
     const parts = [...writeSnapshot(bench.state)];
     assert.ok(parts.every((part) => part.length < 6 * MIB), `${count} jobs of ${bytes} bytes`);

@@ -7,7 +7,10 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { apply, jobMemory, jobsMemory, runMemory, State, type Event } from "#core";
+import {
+  apply, decide, jobMemory, jobsMemory, runMemory, State, type Command, type CommandOf,
+  type Replies,
+} from "#core";
 import type { Host, StoredFile } from "#host";
 import type { IncomingRequest } from "#rpc";
 import {
@@ -97,8 +100,12 @@ class Desk {
   readonly engine = {
     state: this.state,
     context: { now: 1, random: () => Math.random() },
-    commit: (events: readonly Event[]) => events.forEach((event) => apply(this.state, event)),
-    confirm: (request: { reply(body: Uint8Array): void }, encode: () => Uint8Array) => request.reply(encode()),
+    commit: <T extends Command["type"]>(command: CommandOf<T>): Replies[T] => {
+      const { events, reply } = decide(this.state, command, this.engine.context);
+      for (const event of events) apply(this.state, event);
+      return reply as Replies[T];
+    },
+    confirm: (_asker: unknown, answer: () => void) => answer(),
   };
   readonly failures: string[] = [];
 

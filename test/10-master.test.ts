@@ -4,32 +4,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  apply,
-  deadJobs,
-  deadLetter,
-  decideAddJobs,
-  decideCancel,
-  decideDrain,
-  decideFinish,
-  decideForget,
-  decideForgotten,
-  decideGate,
-  decideJoin,
-  decideLose,
-  decideRetry,
-  decideSubmit,
-  Event,
-  gateInfo,
-  hashState,
-  jobChange,
-  jobInfo,
-  MAX_RUN_RESULT_BYTES,
-  nextStart,
-  readSnapshot,
-  reasonOf,
-  MAX_REQUIREMENTS,
-  staleAttempts,
-  State,
+  apply, deadJobs, deadLetter, decideFinish, Event, gateInfo, hashState, jobChange, jobInfo,
+  MAX_REQUIREMENTS, MAX_RUN_RESULT_BYTES, nextStart, readSnapshot, reasonOf, staleAttempts, State,
   writeSnapshot,
   type Job,
 } from "#core";
@@ -73,13 +49,16 @@ test("decideSubmit() warns about a requirement nobody can meet, and refuses it w
   const bench = new Bench();
   bench.join({ tags: ["GPU"] });
   const asked = { name: "x", version: undefined, project: undefined, jobs: [spec("a", { requirement: ["GPU", "HIGH_MEM"] })] };
-  const { warnings } = decideSubmit(bench.state, { spec: asked, strict: false }, bench.context);
+  const { warnings } = bench.preview({ type: "Submit", spec: asked, strict: false });
   assert.equal(warnings.length, 1);
   assert.match(warnings[0]!, /"a".*HIGH_MEM/);
   const after = { ...asked, jobs: [spec("first"), ...asked.jobs] };
-  const both = decideSubmit(bench.state, { spec: after, strict: false }, bench.context);
+  const both = bench.preview({ type: "Submit", spec: after, strict: false });
   assert.deepEqual(both.warnings, warnings, "whatever stands in front of it");
-  assert.throws(() => decideSubmit(bench.state, { spec: asked, strict: true }, bench.context), refusal("UNSCHEDULABLE"));
+  assert.throws(
+    () => bench.decide({ type: "Submit", spec: asked, strict: true }),
+    refusal("UNSCHEDULABLE"),
+  );
 });
 
 test("decideSubmit() refuses more open runs than it has room for, until some have ended", () => {
@@ -90,7 +69,7 @@ test("decideSubmit() refuses more open runs than it has room for, until some hav
     () => bench.submit([spec("a")]),
     refusal("OVERLOADED", /10000 runs are open already/),
   );
-  bench.commit(decideCancel(bench.state, { run: runs[0]! }, bench.context));
+  bench.execute({ type: "Cancel", run: runs[0]! });
   bench.submit([spec("a")]);
 });
 
@@ -143,7 +122,7 @@ test("affinity waits for the parent's worker, and stops waiting when that worker
   bench.finish(parent!);
   assert.deepEqual(bench.schedule().map((job) => [job.spec.id, job.worker]), [["child", w1]]);
   // Its worker dies: the child has to run somewhere.
-  bench.commit(decideLose(bench.state, { worker: w1, reason: "gone" }, bench.context));
+  bench.execute({ type: "Lose", worker: w1, reason: "gone" });
   assert.deepEqual(bench.schedule().map((job) => [job.spec.id, job.worker]), [["child", 2]]);
   assert.equal(bench.job(run, "child").attempt, 2);
 });
@@ -180,7 +159,7 @@ test("reasonOf() says of a job that is being cancelled that its process has yet 
   bench.join();
   const run = bench.submit([spec("a"), spec("b")]);
   const [a] = bench.schedule();
-  bench.commit(decideCancel(bench.state, { run }, bench.context));
+  bench.execute({ type: "Cancel", run });
   assert.equal(reasonOf(bench.state, a!, bench.now), "cancelling: waits for its process to end");
   assert.equal(reasonOf(bench.state, bench.job(run, "b"), bench.now), "");
 });
@@ -195,7 +174,7 @@ test("a requirement of three runs is dropped with the last of them, live and res
     for (const state of [bench.state, restored]) {
       assert.equal(state.requirements.get("GPU"), 3 - ended, `${ended} have ended`);
     }
-    bench.commit(decideCancel(bench.state, { run }, bench.context));
+    bench.execute({ type: "Cancel", run });
   }
   checkIndexes(bench.state);
   assert.equal(bench.state.requirements.size, 0);
@@ -212,7 +191,7 @@ test("cancel and retry leave no timer of a delay or a gate behind", () => {
   ]);
   for (const job of bench.schedule()) job.spec.id === "flaky" ? bench.fail(job) : bench.finish(job);
   assert.equal(bench.state.delayed.size, 3);
-  bench.commit(decideCancel(bench.state, { run }, bench.context));
+  bench.execute({ type: "Cancel", run });
   assert.equal(bench.state.delayed.size, 0);
   checkIndexes(bench.state);
 });
@@ -225,7 +204,8 @@ test("decideFinish() refuses a report of another attempt, another worker, or a s
   bench.submit([spec("a", { retry: retry(3) })]);
   const [job] = bench.schedule();
   const report = { run: 1, job: 0, attempt: 1, failure: undefined, result: undefined, durationMs: 0 };
-  const decide = (change: Partial<Report>, from = worker) => decideFinish(bench.state, { ...report, ...change }, { worker: from, ...bench.context });
+  const decide = (change: Partial<Report>, from = worker) =>
+    decideFinish(bench.state, { worker: from, report: { ...report, ...change } }, bench.context);
   assert.equal(decide({ attempt: 2 }), undefined);
   assert.equal(decide({ run: 9 }), undefined);
   assert.equal(decide({ job: 9 }), undefined);
@@ -288,7 +268,7 @@ test("a lost worker's job goes elsewhere and spends no retry; five lost workers 
     const worker = bench.join({ instance: `i${loss}` });
     const [job] = bench.schedule();
     assert.equal(job!.attempt, loss);
-    bench.commit(decideLose(bench.state, { worker, reason: "died" }, bench.context));
+    bench.execute({ type: "Lose", worker, reason: "died" });
     assert.equal(job!.failures, 0);
     assert.equal(job!.status, loss < 5 ? "PENDING" : "DEAD");
   }
@@ -305,7 +285,7 @@ test("a worker that comes back keeps what it knows, loses what it forgot, and dr
     { run: 1, job: forgotten!.index, attempt: 7 },
   ];
   assert.deepEqual(staleAttempts(bench.state, { worker, running }), [running[1]]);
-  bench.commit(decideForgotten(bench.state, { worker, running: running.slice(0, 1) }, bench.context));
+  bench.execute({ type: "Rejoin", worker, running: running.slice(0, 1) });
   assert.equal(kept!.status, "RUNNING");
   assert.equal(forgotten!.status, "PENDING");
 });
@@ -316,10 +296,10 @@ test("decideLose() after a goodbye, and decideForgotten(), blame no job, however
   for (let time = 1; time <= 10; time++) {
     const worker = bench.join({ instance: `i${time}` });
     const [job] = bench.schedule();
-    if (time % 2 === 0) bench.commit(decideLose(bench.state, { worker, reason: "said goodbye", blamed: false }, bench.context));
+    if (time % 2 === 0) bench.execute({ type: "Lose", worker, reason: "said goodbye", blamed: false });
     else {
-      bench.commit(decideForgotten(bench.state, { worker, running: [] }, bench.context));
-      bench.commit(decideLose(bench.state, { worker, reason: "died" }, bench.context)); // and has nothing any more
+      bench.execute({ type: "Rejoin", worker, running: [] });
+      bench.execute({ type: "Lose", worker, reason: "died" }); // and has nothing any more
     }
     assert.deepEqual([job!.status, job!.losses, job!.attempt], ["PENDING", 0, time]);
   }
@@ -340,8 +320,8 @@ test("decideDrain() keeps new work away, leaves what runs, survives a snapshot, 
   const w1 = bench.join({ slots: 2 });
   bench.submit([spec("a"), spec("b", { dependsOn: [0] })]);
   const [a] = bench.schedule();
-  bench.commit(decideDrain(bench.state, { worker: "w1", undo: false }, bench.context).events);
-  assert.deepEqual(decideDrain(bench.state, { worker: String(w1), undo: false }, bench.context).events, [], "once is enough");
+  bench.execute({ type: "Drain", worker: "w1", undo: false });
+  assert.deepEqual(bench.decide({ type: "Drain", worker: String(w1), undo: false }).events, [], "once is enough");
   bench.finish(a!);
   assert.deepEqual(bench.schedule(), []);
   const b = bench.job(a!.run.id, "b");
@@ -349,7 +329,7 @@ test("decideDrain() keeps new work away, leaves what runs, survives a snapshot, 
   const restored = readSnapshot(writeSnapshot(bench.state));
   assert.equal(hashState(restored), hashState(bench.state));
   assert.equal(nextStart(restored, bench.now), undefined);
-  bench.commit(decideDrain(bench.state, { worker: "w1", undo: true }, bench.context).events);
+  bench.execute({ type: "Drain", worker: "w1", undo: true });
   assert.deepEqual(bench.schedule(), [b]);
 });
 
@@ -364,28 +344,28 @@ test("decideDrain() frees the jobs that wait for this very worker, and warns of 
   bench.submit([spec("late", { priority: 9 })]);
   assert.deepEqual(bench.schedule().map(({ worker }) => worker), [w2]);
   bench.finish(parent!);
-  bench.commit(decideDrain(bench.state, { worker: "w1", undo: false }, bench.context).events);
+  bench.execute({ type: "Drain", worker: "w1", undo: false });
   checkIndexes(bench.state);
   bench.finish(bench.state.runs.get(2)!.jobs[0]!);
   assert.deepEqual(bench.schedule().map((job) => [job.spec.id, job.worker]), [["child", w2]]);
   const gpu = { name: "x", version: undefined, project: undefined, jobs: [spec("a", { requirement: ["GPU"] })] };
-  assert.match(decideSubmit(bench.state, { spec: gpu, strict: false }, bench.context).warnings[0]!, /no free slot on the only worker with GPU \(1 slot, draining\)/);
-  assert.throws(() => decideSubmit(bench.state, { spec: gpu, strict: true }, bench.context), refusal("UNSCHEDULABLE"));
+  const [warning] = bench.preview({ type: "Submit", spec: gpu, strict: false }).warnings;
+  assert.match(warning!, /no free slot on the only worker with GPU \(1 slot, draining\)/);
+  assert.throws(() => bench.decide({ type: "Submit", spec: gpu, strict: true }), refusal("UNSCHEDULABLE"));
   assert.equal(bench.state.workers.get(w1)!.jobs.size, 0);
 });
 
 test("decideDrain() ends with the registration, and refuses names that fit nobody or several", () => {
   const bench = new Bench();
-  assert.throws(() => decideDrain(bench.state, { worker: "w1", undo: false }, bench.context), refusal("NOT_FOUND", /there are no workers/));
+  assert.throws(() => bench.decide({ type: "Drain", worker: "w1", undo: false }), refusal("NOT_FOUND", /there are no workers/));
   for (const instance of ["one", "two"]) {
-    const { event } = decideJoin(bench.state, { instance, name: "twin", tags: [], slots: 1, version: "" }, bench.context);
-    bench.commit([event]);
+    bench.execute({ type: "Join", instance, name: "twin", tags: [], slots: 1, version: "" });
   }
-  assert.throws(() => decideDrain(bench.state, { worker: "twin", undo: false }, bench.context), refusal("CONFLICT", /name of 2 \(give a number: 1, 2\)/));
-  assert.throws(() => decideDrain(bench.state, { worker: "twinn", undo: false }, bench.context), refusal("NOT_FOUND", /"twinn"/));
-  assert.throws(() => decideDrain(bench.state, { worker: "3", undo: false }, bench.context), refusal("NOT_FOUND", /"3"/));
-  bench.commit(decideDrain(bench.state, { worker: "2", undo: false }, bench.context).events);
-  bench.commit(decideLose(bench.state, { worker: 2, reason: "gone" }, bench.context));
+  assert.throws(() => bench.decide({ type: "Drain", worker: "twin", undo: false }), refusal("CONFLICT", /name of 2 \(give a number: 1, 2\)/));
+  assert.throws(() => bench.decide({ type: "Drain", worker: "twinn", undo: false }), refusal("NOT_FOUND", /"twinn"/));
+  assert.throws(() => bench.decide({ type: "Drain", worker: "3", undo: false }), refusal("NOT_FOUND", /"3"/));
+  bench.execute({ type: "Drain", worker: "2", undo: false });
+  bench.execute({ type: "Lose", worker: 2, reason: "gone" });
   const back = bench.join({ instance: "two" });
   assert.equal(bench.state.workers.get(back)!.draining, false);
 });
@@ -410,7 +390,7 @@ test("deadJobs() tells the newest last, before and after a snapshot", () => {
   const letters = deadJobs(bench.state).map(deadLetter);
   assert.deepEqual(letters.map(({ job, attempts, failures, losses }) => [job, attempts, failures, losses]), [["first", 2, 2, 0], ["second", 2, 2, 0], ["third", 2, 2, 0]]);
   assert.deepEqual(deadJobs(readSnapshot(writeSnapshot(bench.state))).map(deadLetter), letters);
-  bench.commit(decideRetry(bench.state, { run: letters[1]!.run, from: "second" }, bench.context));
+  bench.execute({ type: "Retry", run: letters[1]!.run, from: "second" });
   assert.deepEqual(deadJobs(bench.state).map(deadLetter).map(({ job }) => job), ["first", "third"]);
 });
 
@@ -421,7 +401,7 @@ test("cancel takes waiting jobs at once, running ones when their process is gone
   bench.join({ slots: 1 });
   const run = bench.submit([spec("running"), spec("waiting"), spec("child", { dependsOn: [0] }), spec("later", { delayMs: 1000 })]);
   const [job] = bench.schedule();
-  bench.commit(decideCancel(bench.state, { run }, bench.context));
+  bench.execute({ type: "Cancel", run });
   assert.deepEqual(bench.statuses(run), {
     running: "RUNNING", waiting: "CANCELLED", child: "CANCELLED", later: "CANCELLED",
   });
@@ -430,14 +410,14 @@ test("cancel takes waiting jobs at once, running ones when their process is gone
   bench.finish(job!); // it happened to succeed: the wish was earlier
   assert.deepEqual(bench.statuses(run), { running: "CANCELLED", waiting: "CANCELLED", child: "CANCELLED", later: "CANCELLED" });
   assert.equal(bench.state.runsById.get(run)!.status, "CANCELLED");
-  assert.deepEqual(decideCancel(bench.state, { run }, bench.context), [], "cancelling what has ended changes nothing");
+  assert.deepEqual(bench.decide({ type: "Cancel", run }).events, [], "cancelling what has ended changes nothing");
 });
 
 test("cancel of one job leaves its neighbours alone, even before its turn has come", () => {
   const bench = new Bench();
   bench.join({ slots: 4 });
   const run = bench.submit([spec("a"), spec("b", { dependsOn: [0] }), spec("c", { dependsOn: [1] }), spec("d", { dependsOn: [0] })]);
-  bench.commit(decideCancel(bench.state, { run, job: "b" }, bench.context));
+  bench.execute({ type: "Cancel", run, job: "b" });
   bench.drain();
   assert.deepEqual(bench.statuses(run), { a: "COMPLETED", b: "CANCELLED", c: "SKIPPED", d: "COMPLETED" });
 });
@@ -453,13 +433,13 @@ test("cancel of a job that waits for its parents ends it at once, and its childr
     spec("both", { dependsOn: [0, 1], when: "always" }),
   ]);
   const [a] = bench.schedule();
-  bench.commit(decideCancel(bench.state, { run, job: "b" }, bench.context));
+  bench.execute({ type: "Cancel", run, job: "b" });
   assertRecoverable(bench);
   const early = {
     a: "RUNNING", b: "CANCELLED", after: "SKIPPED", clean: "PENDING", both: "PENDING",
   };
   assert.deepEqual(bench.statuses(run), early);
-  assert.deepEqual(decideCancel(bench.state, { run, job: "b" }, bench.context), [], "it has ended");
+  assert.deepEqual(bench.decide({ type: "Cancel", run, job: "b" }).events, [], "it has ended");
   const [clean] = bench.schedule();
   assert.equal(clean!.spec.id, "clean");
   bench.finish(clean!);
@@ -467,7 +447,7 @@ test("cancel of a job that waits for its parents ends it at once, and its childr
   assertRecoverable(bench);
   bench.drain();
   assert.equal(bench.statuses(run)["both"], "COMPLETED");
-  bench.commit(decideRetry(bench.state, { run, from: "b" }, bench.context));
+  bench.execute({ type: "Retry", run, from: "b" });
   bench.drain();
   assert.equal(bench.statuses(run)["b"], "COMPLETED");
   assertRecoverable(bench);
@@ -484,7 +464,7 @@ test("cancel of a job that waits for a delay, a worker or a person ends it at on
   ]);
   bench.finish(bench.schedule()[0]!);
   for (const job of ["gated", "delayed", "gpu"]) {
-    bench.commit(decideCancel(bench.state, { run, job }, bench.context));
+    bench.execute({ type: "Cancel", run, job });
   }
   const ended = { gated: "CANCELLED", delayed: "CANCELLED", gpu: "CANCELLED", next: "SKIPPED" };
   assert.deepEqual(bench.statuses(run), ended);
@@ -499,13 +479,13 @@ test("a retry opens a job that was cancelled before its parents ended, together 
     spec("a"), spec("b", { dependsOn: [0] }), spec("c", { dependsOn: [1] }),
   ]);
   const [a] = bench.schedule();
-  bench.commit(decideCancel(bench.state, { run, job: "b" }, bench.context));
-  bench.commit(decideRetry(bench.state, { run }, bench.context));
+  bench.execute({ type: "Cancel", run, job: "b" });
+  bench.execute({ type: "Retry", run });
   assert.deepEqual(bench.statuses(run), { a: "RUNNING", b: "PENDING", c: "PENDING" });
   assertRecoverable(bench);
-  bench.commit(decideCancel(bench.state, { run, job: "b" }, bench.context));
+  bench.execute({ type: "Cancel", run, job: "b" });
   bench.fail(a!);
-  bench.commit(decideRetry(bench.state, { run, from: "a" }, bench.context));
+  bench.execute({ type: "Retry", run, from: "a" });
   bench.drain();
   assert.deepEqual(bench.statuses(run), { a: "COMPLETED", b: "COMPLETED", c: "COMPLETED" });
   assertRecoverable(bench);
@@ -525,7 +505,7 @@ test("decideRetry() refuses a job that would be skipped at once, and names the j
   const [root, fine] = bench.schedule();
   bench.fail(root!);
   bench.finish(fine!);
-  const retryFrom = (from: string) => () => decideRetry(bench.state, { run, from }, bench.context);
+  const retryFrom = (from: string) => () => bench.decide({ type: "Retry", run, from }).events;
   const because =
     /it would be skipped, because its parent "middle" is SKIPPED \(--from root runs both\)/;
   assert.throws(retryFrom("leaf"), refusal("CONFLICT", because));
@@ -537,7 +517,7 @@ test("decideRetry() refuses a job that would be skipped at once, and names the j
     retryFrom("report"),
     refusal("CONFLICT", /waits for a failure \(when: failure\) and no parent has failed/),
   );
-  const [event] = decideRetry(bench.state, { run }, bench.context);
+  const [event] = bench.decide({ type: "Retry", run }).events;
   assert.ok(event?.type === "RunRetried");
   assert.deepEqual(
     event.jobs.toSorted((a, b) => a - b),
@@ -548,7 +528,7 @@ test("decideRetry() refuses a job that would be skipped at once, and names the j
   assert.throws(retryFrom("leaf"), refusal("CONFLICT", /the job is PENDING and has not ended/));
   bench.drain();
   assert.throws(
-    () => decideRetry(bench.state, { run }, bench.context),
+    () => bench.decide({ type: "Retry", run }).events,
     refusal("CONFLICT", /nothing in it has failed/),
   );
   assertRecoverable(bench);
@@ -571,7 +551,7 @@ test("decideRetry() advises only what makes the job run, and finds a failure for
   bench.fail(two!);
   bench.finish(fine!);
   bench.drain();
-  const retryFrom = (from: string) => decideRetry(bench.state, { run, from }, bench.context);
+  const retryFrom = (from: string) => bench.decide({ type: "Retry", run, from }).events;
   const all = /its parent "one" is FAILED \(without --from, all that did not complete runs\)$/;
   assert.throws(() => retryFrom("both"), refusal("CONFLICT", all));
   assert.throws(
@@ -582,7 +562,7 @@ test("decideRetry() advises only what makes the job run, and finds a failure for
   const [again] = retryFrom("report");
   assert.ok(again?.type === "RunRetried");
   assert.deepEqual(again.jobs, [3], "its parent has failed, which is what it wants");
-  bench.commit(decideRetry(bench.state, { run }, bench.context));
+  bench.execute({ type: "Retry", run });
   assert.equal(bench.statuses(run)["both"], "PENDING");
 });
 
@@ -603,17 +583,17 @@ test("cancel of a run takes whatever its jobs wait for, is asked once, and a gat
   bench.finish(gated!);
   bench.fail(flaky!);
   assert.deepEqual([gated!.status, flaky!.status], ["WAITING", "PENDING"]);
-  bench.commit(decideCancel(bench.state, { run }, bench.context));
+  bench.execute({ type: "Cancel", run });
   checkIndexes(bench.state);
   const { runs: left, ...others } = bench.statuses(run);
   assert.equal(left, "RUNNING");
   assert.deepEqual(new Set(Object.values(others)), new Set(["CANCELLED"]));
-  assert.deepEqual(decideCancel(bench.state, { run }, bench.context), [], "asked once");
+  assert.deepEqual(bench.decide({ type: "Cancel", run }).events, [], "asked once");
   const answer = { gate: `${run}/gated`, approve: true, by: "ada", comment: "" };
   const gone = /the job is CANCELLED and waits for nobody/;
-  assert.throws(() => decideGate(bench.state, answer, bench.context), refusal("CONFLICT", gone));
+  assert.throws(() => bench.decide({ type: "DecideGate", ...answer }), refusal("CONFLICT", gone));
   const late = { run, jobs: [spec("late", { dependsOn: [5] })] };
-  assert.throws(() => decideAddJobs(bench.state, late, bench.context), refusal("CONFLICT"));
+  assert.throws(() => bench.decide({ type: "AddJobs", ...late }), refusal("CONFLICT"));
   bench.finish(runs!);
   assert.equal(bench.state.runsById.get(run)!.status, "CANCELLED");
   bench.tick(120_000);
@@ -630,14 +610,14 @@ test("jobs that are added under a cancelled one end with the reason, or run if t
   const [, c] = bench.schedule();
   bench.fail(c!);
   for (const job of ["b", "c"]) {
-    bench.commit(decideCancel(bench.state, { run, job }, bench.context));
+    bench.execute({ type: "Cancel", run, job });
   }
   const more = [
     spec("under", { dependsOn: [1] }),
     spec("always", { dependsOn: [1, 2], when: "always" }),
     spec("later", { dependsOn: [0, 1], when: "always" }),
   ];
-  bench.commit(decideAddJobs(bench.state, { run, jobs: more }, bench.context));
+  bench.execute({ type: "AddJobs", run, jobs: more });
   checkIndexes(bench.state);
   assert.equal(
     jobInfo(bench.state, bench.job(run, "under"), bench.now).reason,
@@ -663,7 +643,7 @@ test("jobInfo() says why a job was skipped", () => {
     spec("after", { dependsOn: [6], when: "failure" }),
   ]);
   const [bad, good, gone] = bench.schedule();
-  bench.commit(decideCancel(bench.state, { run, job: "gone" }, bench.context));
+  bench.execute({ type: "Cancel", run, job: "gone" });
   bench.finish(gone!);
   bench.finish(good!);
   bench.fail(bad!);
@@ -688,7 +668,7 @@ test("jobInfo() tells when an attempt ended apart from when its gate was answere
   bench.finish(job!);
   bench.now += 8000;
   const answer = { gate: `${run}/a`, approve: true, by: "ada", comment: "ok by me" };
-  bench.commit(decideGate(bench.state, answer, bench.context).events);
+  bench.execute({ type: "DecideGate", ...answer });
   const info = JobInfo.decode(JobInfo.encode(jobInfo(bench.state, job!, bench.now)));
   assert.deepEqual(
     [info.startedAt, info.stoppedAt, info.endedAt],
@@ -698,7 +678,7 @@ test("jobInfo() tells when an attempt ended apart from when its gate was answere
     approved: true, by: "ada", comment: "ok by me", at: bench.now, already: false,
   });
   assertRecoverable(bench);
-  bench.commit(decideRetry(bench.state, { run, from: "a" }, bench.context));
+  bench.execute({ type: "Retry", run, from: "a" });
   const again = jobInfo(bench.state, job!, bench.now);
   assert.deepEqual([again.stoppedAt, again.decision], [undefined, undefined]);
 });
@@ -709,7 +689,7 @@ test("jobInfo() of a job that runs again says nothing of when the attempt before
   bench.submit([spec("a")]);
   const [job] = bench.schedule();
   bench.now += 5;
-  bench.commit(decideLose(bench.state, { worker, reason: "silent" }, bench.context));
+  bench.execute({ type: "Lose", worker, reason: "silent" });
   assert.equal(jobInfo(bench.state, job!, bench.now).stoppedAt, bench.now);
   bench.join({ instance: "j" });
   bench.schedule();
@@ -724,7 +704,7 @@ test("jobChange() tells a failure that is tried again from one that is not, and 
     const { status, retryAt, reason } = jobChange(bench.state, changed, at);
     seen.push([status, retryAt, reason]);
   };
-  bench.state.observer = { job, run: () => undefined, forgotten: () => undefined };
+  bench.state.observer = { job, run: () => undefined };
   const twice = { ...retry(2), delayMs: 1000, jitter: 0 };
   bench.submit([spec("a", { retry: twice }), spec("b", { dependsOn: [0] })]);
   bench.fail(bench.schedule()[0]!);
@@ -754,7 +734,7 @@ test("a log of an older version, whose cancels waited for parents, replays to th
   assert.deepEqual(old, { type: "JobsMarked", run: 1, at: bench.now, jobs: [1], whole: false });
   bench.commit([old]);
   assert.deepEqual(bench.statuses(run), { a: "RUNNING", b: "PENDING", c: "PENDING" });
-  const [event] = decideCancel(bench.state, { run, job: "b" }, bench.context);
+  const [event] = bench.decide({ type: "Cancel", run, job: "b" }).events;
   assert.equal(event?.type, "JobsCancelled", "a second wish ends what the first one only marked");
   bench.finish(a!);
   assert.deepEqual(bench.statuses(run), { a: "COMPLETED", b: "CANCELLED", c: "SKIPPED" });
@@ -775,11 +755,8 @@ test("a gate holds no slot, opens for one answer, and tells the second what the 
   const run = bench.submit([spec("build", { gate: { message: "Ship it?", maxWaitMs: 60_000 } }), spec("ship", { dependsOn: [0] }), spec("other")]);
   assert.deepEqual(bench.drain(), ["build", "other"]);
   assert.equal(bench.job(run, "build").status, "WAITING");
-  const answer = (approve: boolean, by: string) => {
-    const { events, decision } = decideGate(bench.state, { gate: `${run}/build`, approve, by, comment: "" }, bench.context);
-    bench.commit(events);
-    return decision;
-  };
+  const answer = (approve: boolean, by: string) =>
+    bench.execute({ type: "DecideGate", gate: `${run}/build`, approve, by, comment: "" });
   assert.equal(answer(true, "ann").already, false);
   const second = answer(false, "bob");
   assert.deepEqual([second.approved, second.by, second.already], [true, "ann", true]);
@@ -800,7 +777,7 @@ test("a gate that nobody answers fails closed at its deadline, and a rejected on
   assert.match(bench.job(run, "build").failure!.message, /nobody answered within 60 s/);
   const other = bench.submit(jobs);
   bench.drain();
-  bench.commit(decideGate(bench.state, { gate: `${other}/build`, approve: false, by: "ann", comment: "too hot" }, bench.context).events);
+  bench.execute({ type: "DecideGate", gate: `${other}/build`, approve: false, by: "ann", comment: "too hot" });
   assert.equal(bench.job(other, "build").failure!.message, "Rejected by ann: too hot");
   assert.equal(bench.state.runsById.get(other)!.status, "FAILED");
 });
@@ -813,11 +790,11 @@ test("retry by a person runs what failed and all that came after it again, and n
   bench.fail(bench.schedule()[0]!);
   bench.drain();
   assert.deepEqual(bench.statuses(run), { a: "COMPLETED", b: "FAILED", c: "SKIPPED", report: "COMPLETED" });
-  bench.commit(decideRetry(bench.state, { run }, bench.context));
+  bench.execute({ type: "Retry", run });
   assert.deepEqual(bench.drain(), ["b", "c", "report"]);
   assert.equal(bench.state.runsById.get(run)!.status, "COMPLETED");
-  assert.throws(() => decideRetry(bench.state, { run }, bench.context), refusal("CONFLICT", /nothing in it has failed/));
-  bench.commit(decideRetry(bench.state, { run, from: "b" }, bench.context));
+  assert.throws(() => bench.decide({ type: "Retry", run }), refusal("CONFLICT", /nothing in it has failed/));
+  bench.execute({ type: "Retry", run, from: "b" });
   assert.deepEqual(bench.drain(), ["b", "c", "report"]);
 });
 
@@ -826,11 +803,11 @@ test("a running job adds jobs to its own run, which then has to wait for them", 
   bench.join({ slots: 4 });
   const run = bench.submit([spec("plan")]);
   const [plan] = bench.schedule();
-  bench.commit(decideAddJobs(bench.state, { run, jobs: [spec("step1", { dependsOn: [0] }), spec("step2", { dependsOn: [1] })] }, bench.context));
+  bench.execute({ type: "AddJobs", run, jobs: [spec("step1", { dependsOn: [0] }), spec("step2", { dependsOn: [1] })] });
   bench.finish(plan!);
   assert.deepEqual(bench.drain(), ["step1", "step2"]);
   assert.equal(bench.state.runsById.get(run)!.status, "COMPLETED");
-  assert.throws(() => decideAddJobs(bench.state, { run, jobs: [spec("late")] }, bench.context), refusal("CONFLICT", /COMPLETED/));
+  assert.throws(() => bench.decide({ type: "AddJobs", run, jobs: [spec("late")] }), refusal("CONFLICT", /COMPLETED/));
 });
 
 // ── the fold ─────────────────────────────────────────────────────────────────────────────────────
@@ -887,7 +864,7 @@ test("decideSubmit() and decideAddJobs() refuse what could not be applied, logge
   for (const fields of bad) {
     const jobs = [spec("good"), spec("bad", fields)];
     assert.throws(() => bench.submit(jobs), refusal("INVALID"), JSON.stringify(fields));
-    assert.throws(() => decideAddJobs(bench.state, { run, jobs }, bench.context), refusal("INVALID"), JSON.stringify(fields));
+    assert.throws(() => bench.decide({ type: "AddJobs", run, jobs }), refusal("INVALID"), JSON.stringify(fields));
   }
   assert.throws(() => bench.submit([spec("a")], { name: "up/../down" }), refusal("INVALID", /slash/));
   const nameless = /Cannot submit pipeline "": its name is empty/;
@@ -922,7 +899,7 @@ test("names and sentences of any allowed length still fit when something is put 
     const job = bench.job(run, id);
     assert.match(JobInfo.decode(JobInfo.encode(jobInfo(bench.state, job, bench.now))).reason, /^waits for approval: .*…$/);
     const [gate] = GateList.decode(GateList.encode({ gates: [...bench.state.gates].map(gateInfo) })).gates;
-    bench.commit(decideGate(bench.state, { gate: gate!.id, approve: false, by: "b".repeat(256), comment: message }, bench.context).events);
+    bench.execute({ type: "DecideGate", gate: gate!.id, approve: false, by: "b".repeat(256), comment: message });
     assert.match(job.failure!.message, /^Rejected by b{256}: .*…$/);
     assert.doesNotMatch(job.failure!.message, /\ufffd/, "no character is cut in two");
     assertRecoverable(bench);
@@ -947,11 +924,11 @@ test("decideRetry() refuses to bring back more requirements than there is room f
   const requirement = (n: number) => tags.filter((_, bit) => ((n >> bit) & 1) === 1);
   const runs = [0, 1, 2, 3].map((part) => {
     const run = bench.submit(Array.from({ length: 400 }, (_, i) => spec(`j${i}`, { requirement: requirement(400 * part + i) })));
-    bench.commit(decideCancel(bench.state, { run }, bench.context));
+    bench.execute({ type: "Cancel", run });
     return run;
   });
-  bench.commit(decideRetry(bench.state, { run: runs[0]! }, bench.context));
-  assert.throws(() => decideRetry(bench.state, { run: runs[1]! }, bench.context), refusal("INVALID", /different requirements/));
+  bench.execute({ type: "Retry", run: runs[0]! });
+  assert.throws(() => bench.decide({ type: "Retry", run: runs[1]! }), refusal("INVALID", /different requirements/));
   assertRecoverable(bench);
 });
 
@@ -973,8 +950,8 @@ test("answered gates do not keep forgotten runs in memory until their deadlines"
   for (let i = 0; i < 1500; i++) {
     const run = bench.submit([spec("ask", { gate: { message: "?", maxWaitMs: 365 * 24 * 3600 * 1000 } })]);
     bench.drain();
-    if (i % 10 !== 0) bench.commit(decideGate(bench.state, { gate: `${run}/ask`, approve: true, by: "x", comment: "" }, bench.context).events);
-    bench.commit(decideForget(bench.state, bench.context));
+    if (i % 10 !== 0) bench.execute({ type: "DecideGate", gate: `${run}/ask`, approve: true, by: "x", comment: "" });
+    bench.execute({ type: "Forget" });
   }
   assert.equal(bench.state.gates.size, 150);
   assert.ok(bench.state.delayed.size <= 2 * 150, `${bench.state.delayed.size} entries for 150 open gates`);

@@ -1,7 +1,7 @@
 /** A master made of nothing but its core, and a random life around it that is told to a judge, for the tests of the invariants. */
 import {
-  apply, decideAddJobs, decideCancel, decideDrain, decideFinish, decideForget, decideForgotten, decideGate, decideJoin, decideLose, decideRetry, decideSubmit, decideTick,
-  Event, hashState, isTerminal, nextStart, Refusal, State, writeSnapshot, type Context, type Job, type Worker,
+  apply, decide, Event, hashState, isTerminal, nextStart, Refusal, State, writeSnapshot,
+  type Command, type CommandOf, type Context, type Job, type Replies, type Worker,
 } from "#core";
 import { randomFrom } from "#retry";
 import { PipelineSpec, type JobSpec, type Report } from "#wire";
@@ -36,6 +36,12 @@ export class Life {
     return { now: this.now, random: this.random };
   }
 
+  execute<T extends Command["type"]>(command: CommandOf<T>): Replies[T] {
+    const { events, reply } = decide(this.state, command, this.context);
+    this.commit(events);
+    return typeof reply === "function" ? (reply as () => Replies[T])() : reply;
+  }
+
   commit(events: readonly Event[]): void {
     for (const event of events) {
       const body = Event.encode(event);
@@ -48,17 +54,14 @@ export class Life {
 
   submit(jobs: JobSpec[], key?: string): string {
     const pipeline: PipelineSpec = { name: "test", version: undefined, project: undefined, jobs };
-    const { events, run, existing } = decideSubmit(this.state, { spec: pipeline, key, strict: false }, this.context);
-    this.commit(events);
+    const { run, existing } = this.execute({ type: "Submit", spec: pipeline, key, strict: false });
     this.judge.acknowledged({ what: "submit", run, key, jobs: jobs.length, existing });
     return run;
   }
 
   join(offer: { tags?: string[]; slots?: number; instance?: string } = {}): number {
     const { tags = [], slots = 1, instance = `i${this.state.nextWorker}` } = offer;
-    const { event, worker } = decideJoin(this.state, { instance, name: "", tags, slots, version: "" }, this.context);
-    this.commit([event]);
-    return worker;
+    return this.execute({ type: "Join", instance, name: "", tags, slots, version: "" }).worker;
   }
 
   /** Starts all that can start; each start is dispatched, and most dispatches arrive. */
@@ -66,7 +69,6 @@ export class Life {
     const started: Job[] = [];
     for (let event = nextStart(this.state, this.now); event !== undefined; event = nextStart(this.state, this.now)) {
       this.commit([event]);
-      if (event.type !== "JobStarted") throw new Error("unreachable");
       started.push(this.state.runs.get(event.run)!.jobs[event.job]!);
     }
     for (const job of started) if (this.random() < 0.9) this.begin(job);
@@ -93,8 +95,7 @@ export class Life {
     this.end(job);
     const key = { run: job.run.number, job: job.index, attempt: job.attempt };
     const report: Report = { ...key, failure: undefined, result: undefined, durationMs: 1, ...outcome };
-    const event = decideFinish(this.state, report, { worker: job.worker, ...this.context });
-    if (event !== undefined) this.commit([event]);
+    this.execute({ type: "Finish", worker: job.worker, report });
     this.judge.confirmed(key);
   }
 
@@ -104,7 +105,7 @@ export class Life {
 
   lose(id: number, options: { blamed: boolean }): void {
     const worker = this.state.workers.get(id)!;
-    this.commit(decideLose(this.state, { worker: id, reason: "gone", ...options }, this.context));
+    this.execute({ type: "Lose", worker: id, reason: "gone", ...options });
     // A zombie goes on for a while.
     if (this.random() < 0.5) return;
     this.judge.workerProcessDied(worker.name);
@@ -113,29 +114,28 @@ export class Life {
 
   tick(ms: number): void {
     this.now += ms;
-    this.commit(decideTick(this.state, this.context));
-    this.commit(decideForget(this.state, this.context));
+    this.execute({ type: "Tick" });
+    this.execute({ type: "Forget" });
   }
 
   cancel(run: string, job?: string): void {
-    this.commit(decideCancel(this.state, { run, job }, this.context));
+    this.execute({ type: "Cancel", run, job });
     this.judge.acknowledged({ what: "cancel", run, job });
   }
 
   retry(run: string, from?: string): void {
-    const events = decideRetry(this.state, { run, from }, this.context);
+    const { events } = decide(this.state, { type: "Retry", run, from }, this.context);
     this.commit(events);
     for (const event of events) if (event.type === "RunRetried") this.judge.acknowledged({ what: "retry", run, jobs: event.jobs.length });
   }
 
   add(run: string, jobs: JobSpec[]): void {
-    this.commit(decideAddJobs(this.state, { run, jobs }, this.context));
+    this.execute({ type: "AddJobs", run, jobs });
     this.judge.acknowledged({ what: "add", run, jobs: jobs.length });
   }
 
   decide(gate: string, approve: boolean): void {
-    const { events, decision } = decideGate(this.state, { gate, approve, by: "ann", comment: "" }, this.context);
-    this.commit(events);
+    const decision = this.execute({ type: "DecideGate", gate, approve, by: "ann", comment: "" });
     this.judge.acknowledged({ what: "gate", gate, decision });
   }
 
@@ -154,7 +154,9 @@ export class Life {
   /** Faults have stopped: everything runs to its end, and the judge is asked whether all is well. */
   settle(): void {
     this.join({ tags: ["GPU"], slots: 4 });
-    for (const worker of this.state.workers.values()) if (worker.draining) this.commit(decideDrain(this.state, { worker: `${worker.id}`, undo: true }, this.context).events.slice(0, 1));
+    for (const { id, draining } of this.state.workers.values()) {
+      if (draining) this.execute({ type: "Drain", worker: `${id}`, undo: true });
+    }
     for (let round = 0; [...this.state.runs.values()].some((run) => run.status === "RUNNING"); round++) {
       if (round > 10_000) throw new Error("it does not end");
       this.schedule();
@@ -209,9 +211,14 @@ export function randomLife(life: Life, steps: number): Life {
       const worker = someWorker();
       const lost = [...(worker?.jobs ?? [])].filter((job) => !life.programs.has(nameOf(job)) && random() < 0.5);
       const running = [...(worker?.jobs ?? [])].filter((job) => !lost.includes(job)).map((job) => ({ run: job.run.number, job: job.index, attempt: job.attempt }));
-      if (worker) life.commit(decideForgotten(state, { worker: worker.id, running }, life.context));
+      if (worker) life.execute({ type: "Rejoin", worker: worker.id, running });
     },
-    () => { const worker = someWorker(); if (worker && random() < 0.3) life.commit(decideDrain(state, { worker: worker.name, undo: random() < 0.5 }, life.context).events); },
+    () => {
+      const worker = someWorker();
+      if (worker && random() < 0.3) {
+        life.execute({ type: "Drain", worker: worker.name, undo: random() < 0.5 });
+      }
+    },
     () => { const run = someRun(); if (run && random() < 0.3) attempt(() => life.cancel(run.id, random() < 0.5 ? pick(run.jobs)!.spec.id : undefined)); },
     () => { const run = someRun(); if (run) attempt(() => life.retry(run.id, random() < 0.5 ? pick(run.jobs)!.spec.id : undefined)); },
     () => { const job = pick([...state.gates]); if (job) life.decide(`${job.run.id}/${job.spec.id}`, random() < 0.6); },

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { gzipSync } from "node:zlib";
-import { decideSubmit, State } from "#core";
+import { decide, State } from "#core";
 import { Dag, MAX_EDGES, MAX_JOBS } from "#dag";
 import { MAX_PROJECT_ENTRIES } from "#project";
 import { listTree, nodeHost, nodeWorkFolders, type Socket, type SocketHandlers } from "#host";
@@ -69,9 +69,9 @@ test("a graph takes 2^28 edges and 2^24 - 1 jobs, and not one more", () => {
 
 test("a submission has at most a million jobs and ten million dependencies", () => {
   const why = (jobs: unknown): string => {
-    const submission = { spec: { ...pipeline([]), jobs }, key: undefined, strict: false };
+    const submission = { type: "Submit", spec: { ...pipeline([]), jobs }, strict: false };
     try {
-      decideSubmit(new State(), submission as never, { now: 1, random: () => 0 } as never);
+      decide<"Submit">(new State(), submission as never, { now: 1, random: () => 0 } as never);
     } catch (error) {
       return (error as Error).message;
     }

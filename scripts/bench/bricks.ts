@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { apply, decideFinish, decideJoin, decideSubmit, Event, hashState, nextStart, State } from "#core";
+import { apply, decide, Event, hashState, nextStart, State, type Command } from "#core";
 import { Dag } from "#dag";
 import { encodeFrame, FrameDecoder } from "#framing";
 import { nodeHost } from "#host";
@@ -120,17 +120,22 @@ function life(spec: PipelineSpec, onEvent: (body: Buffer) => void): State {
     onEvent(Event.encode(event));
     apply(state, event);
   };
-  const { event, worker } = decideJoin(state, { instance: "bench", name: "", tags: [], slots: 64, version: "" }, CONTEXT);
-  commit(event);
-  for (const submitted of decideSubmit(state, { spec, strict: false }, CONTEXT).events) commit(submitted);
+  const give = (command: Command): void => {
+    for (const event of decide(state, command, CONTEXT).events) commit(event);
+  };
+  give({ type: "Join", instance: "bench", name: "", tags: [], slots: 64, version: "" });
+  give({ type: "Submit", spec, strict: false });
   for (;;) {
     const running: Report[] = [];
-    for (let next = nextStart(state, CONTEXT.now); next?.type === "JobStarted"; next = nextStart(state, CONTEXT.now)) {
-      commit(next);
-      running.push({ run: next.run, job: next.job, attempt: next.attempt, failure: undefined, result: undefined, durationMs: 0 });
+    for (;;) {
+      const start = nextStart(state, CONTEXT.now);
+      if (start === undefined) break;
+      commit(start);
+      const { run, job, attempt } = start;
+      running.push({ run, job, attempt, failure: undefined, result: undefined, durationMs: 0 });
     }
     if (running.length === 0) return state;
-    for (const report of running) commit(decideFinish(state, report, { worker, ...CONTEXT })!);
+    for (const report of running) give({ type: "Finish", worker: 1, report });
   }
 }
 

@@ -8,7 +8,7 @@
  * Invariant: with no peer connected and no run going on, every count is 0 (`files`: once closed).
  * Test: test/leaks.test.ts
  */
-import type { Services } from "./master.ts";
+import type { Services } from "./services.ts";
 
 /** Each a whole number, 0 or more. */
 export interface MasterCounts {

@@ -14,11 +14,13 @@
  */
 import { createHash } from "node:crypto";
 import {
-  apply, decideForget, decideTick, Event, Forecast, nextStart, Picture, Refusal, SnapshotReader,
-  State, weighPart, type Context, type EventOf, type MemoryLimits, type Observer,
+  apply, decide, Event, Forecast, nextStart, Picture, Refusal, SnapshotReader, State, weighPart,
+  type Command, type CommandOf, type Context, type Effect, type MemoryLimits, type Observer,
+  type Replies,
 } from "#core";
 import type { Host, Timer } from "#host";
 import { LogError, type Log, type LogFull } from "#log";
+import { RpcError } from "#rpc";
 
 /** A snapshot is taken once the tail has grown by this many events: at 500,000 a second, two seconds of replay. */
 const SNAPSHOT_EVENTS = 1_000_000;
@@ -41,19 +43,21 @@ export interface EngineOptions {
   /** What the state may take. */
   readonly memory: MemoryLimits;
   readonly observer: Observer;
-  /** An attempt has started, durably: send it to its worker. */
-  readonly onStarted: (event: EventOf<"JobStarted">) => void;
+  /** Carries an effect out. Its events are durable by then. */
+  readonly perform: (effect: Effect) => void;
   /** Runs after each group of effects, to send what they have collected. */
   readonly onReleased: () => void;
   /** Memory and log may differ from here on: the process has to end. Calls `halt`. */
   readonly onFatal: (error: Error) => void;
 }
 
-/** A request that changes something, as far as its answer goes. */
-interface Unconfirmed {
-  reply(body: Uint8Array): void;
+/** Who waits for a change to be durable, and cannot wait for ever. */
+interface Asker {
   fail(code: "DEADLINE", message: string): void;
 }
+
+/** What waits for the disk: effects, and whatever else was queued with `whenDurable`. */
+type Held = Effect | (() => void);
 
 /** SHA-256 (hex) of the state as it was when the log's next number was `nextSeq`. */
 export interface StateHash {
@@ -76,13 +80,13 @@ export class Engine {
   state = new State();
   /** Events since the newest snapshot, or since the last one for which there was no room. */
   #tail = 0;
-  #effects: (() => void)[] = [];
-  /** Those of `effects` that answer reads. */
+  #held: Held[] = [];
+  /** Those of `held` that answer reads. */
   readonly #answers = new Set<() => void>();
   /** Decisions of the master's own that wait for room, one for each worker: its newest word counts. */
   readonly #postponed = new Map<number | string, () => void>();
   /** Changes that are made and not durable yet: their clients wait. */
-  readonly #unconfirmed = new Set<Unconfirmed>();
+  readonly #unconfirmed = new Set<Asker>();
   #patience: Timer | undefined;
   #turnPlanned = false;
   #wake: Timer | undefined;
@@ -171,13 +175,50 @@ export class Engine {
     return { now, random: this.#random, memory };
   }
 
-  // #region commit
-  /** Makes facts: applies and logs them. What they lead to is queued with `afterwards`. */
-  commit(events: readonly Event[]): void {
+  // #region execute
+  /**
+   * Decides, and makes facts of what follows. The promise resolves with the reply once they are
+   * durable.
+   *
+   * @throws {Refusal} nothing has changed
+   * @throws {RpcError} DEADLINE: the disk is full, and the change may happen yet
+   */
+  async execute<T extends Command["type"]>(command: CommandOf<T>): Promise<Replies[T]> {
+    const reply = this.commit(command);
+    return new Promise((resolve, reject) => {
+      const asker = { fail: (code: "DEADLINE", why: string) => reject(new RpcError(code, why)) };
+      this.confirm(asker, () => resolve(reply));
+    });
+  }
+
+  /**
+   * The first half of it: the events are facts in memory, and on their way to the disk. The reply is
+   * for the master itself. It must not leave before it is durable.
+   *
+   * @throws {Refusal}
+   */
+  commit<T extends Command["type"]>(command: CommandOf<T>): Replies[T] {
+    const { events, effects, reply } = decide(this.state, command, this.context);
+    this.#record(events);
+    for (const effect of effects) this.whenDurable(effect);
+    return typeof reply === "function" ? reply() : reply;
+  }
+
+  /** Holds `effect` back until everything that has been committed so far is durable. */
+  whenDurable(effect: Held): void {
+    this.#held.push(effect);
+    this.#planTurn();
+  }
+  // #endregion
+
+  // #region record
+  /** Makes facts: applies them to the state, and appends them to the log. */
+  #record(events: readonly Event[]): void {
     if (this.#stopped || events.length === 0) return;
     this.checkRoom("change anything");
-    // Before the first append, which plans the log's own flush: then the turn runs first, and what it starts shares this fsync
-    // with what made it ready. The other way round a chain of jobs pays two fsyncs a hop.
+    // Before the first append, which plans the log's own flush: then the turn runs first, and what it
+    // starts shares this fsync with what made it ready. The other way round a chain of jobs pays two
+    // fsyncs a hop.
     this.#planTurn();
     try {
       for (const event of events) {
@@ -186,24 +227,22 @@ export class Engine {
         this.#tail += 1;
       }
     } catch (error) {
-      // Memory now holds what the log does not. Only a restart, from the log, makes the two equal again.
+      // Memory now holds what the log does not. Only a restart, from the log, makes the two equal
+      // again.
       this.#options.onFatal(error as Error);
     }
   }
-
-  /** Runs `effect` once everything that has been committed so far is durable. */
-  afterwards(effect: () => void): void {
-    this.#effects.push(effect);
-    this.#planTurn();
-  }
   // #endregion
 
-  /** Answers a change once it is durable. On a full disk that may take days: then the client is told that nobody knows. */
-  confirm(request: Unconfirmed, encode: () => Uint8Array): void {
-    this.#unconfirmed.add(request);
-    this.afterwards(() => {
-      this.#unconfirmed.delete(request);
-      request.reply(encode()); // to nobody, if it was given up
+  /**
+   * The second half: runs `answer` once all that was committed is durable. On a full disk that may
+   * take days: then the asker is told that nobody knows.
+   */
+  confirm(asker: Asker, answer: () => void): void {
+    this.#unconfirmed.add(asker);
+    this.whenDurable(() => {
+      this.#unconfirmed.delete(asker);
+      answer(); // to nobody, if it was given up
     });
   }
 
@@ -214,17 +253,17 @@ export class Engine {
 
   #giveUpConfirming(): void {
     const why = `the disk of the master is full (${this.full?.message})`;
-    const after = "It happens when there is room, unless the master ends before; the same submission with the same key finds out";
-    for (const request of this.#unconfirmed) {
-      request.fail("DEADLINE", `Cannot say whether this will have happened: ${why}. ${after}`);
-    }
+    const after = "It happens when there is room, unless the master ends before; " +
+      "the same submission with the same key finds out";
+    const found = `Cannot say whether this will have happened: ${why}. ${after}`;
+    for (const asker of this.#unconfirmed) asker.fail("DEADLINE", found);
   }
 
   /** For a read: runs `effect` once all that it may tell is durable; while the disk is full, at once. */
   answer(effect: () => void): void {
     if (this.full !== undefined) return this.#options.host.timers.soon(effect);
     this.#answers.add(effect);
-    this.afterwards(() => {
+    this.whenDurable(() => {
       if (this.#answers.delete(effect)) effect();
     });
   }
@@ -320,23 +359,26 @@ export class Engine {
   #start(): void {
     const { now } = this.context;
     for (let started = 0; started < STARTS_PER_TURN; started++) {
-      const event = nextStart(this.state, now) as EventOf<"JobStarted"> | undefined;
-      if (event === undefined) break;
-      this.commit([event]);
-      this.#effects.push(() => this.#options.onStarted(event));
+      const start = nextStart(this.state, now);
+      if (start === undefined) break;
+      this.#record([start]);
+      this.#held.push({ type: "Dispatch", start });
     }
   }
   // #endregion
 
   // #region release
   #release(): void {
-    const effects = this.#effects;
-    if (effects.length === 0) return;
-    this.#effects = [];
+    const held = this.#held;
+    if (held.length === 0) return;
+    this.#held = [];
     this.group += 1;
-    const { log, onReleased, onFatal } = this.#options;
+    const { log, perform, onReleased, onFatal } = this.#options;
     const run = (): void => {
-      for (const effect of effects) effect();
+      for (const effect of held) {
+        if (typeof effect === "function") effect();
+        else perform(effect);
+      }
       onReleased();
       this.#maybeSnapshot();
     };
@@ -346,7 +388,8 @@ export class Engine {
   // #endregion
 
   #tick(): void {
-    for (const decide of [decideTick, decideForget]) this.commit(decide(this.state, this.context));
+    this.commit({ type: "Tick" });
+    this.commit({ type: "Forget" });
   }
 
   /** Sleeps until the next delay or deadline: to the millisecond, and at no cost until then. */
@@ -436,7 +479,7 @@ export class Engine {
   /** Nothing more happens here, not even what was queued. */
   halt(): void {
     this.#stopped = true;
-    this.#effects = [];
+    this.#held = [];
     this.#answers.clear();
     this.#postponed.clear();
     this.#unconfirmed.clear();

@@ -15,7 +15,17 @@
 import type { IncomingRequest, RpcConnection } from "#rpc";
 import { KvReply, KvRequest, MAX_KV_BYTES } from "#wire";
 import { MAX_KV_WAITING_BYTES } from "./limits.ts";
-import type { MasterStore } from "./master.ts";
+
+/** The store of the cluster, as the master knows it: where workers find it, and a way to ask it. */
+export interface MasterStore {
+  /**
+   * `redis://…`, which workers hand to their jobs. A promise: no worker registers before it settles;
+   * if it rejects, they do without.
+   */
+  readonly url: string | Promise<string>;
+  /** One command; resolves with the answer in RESP3, errors included. */
+  call(args: readonly Buffer[]): Promise<Buffer>;
+}
 
 /** 1,024 of these, as many requests as one client may have open, are a quarter of what ends its connection. */
 const LARGE_BYTES = 4 * 1024;

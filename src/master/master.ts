@@ -14,7 +14,7 @@
  */
 import { isLoopback } from "#base";
 import {
-  decideOutputLost, DEFAULT_HEAP_BYTES, heapFor, memoryLimits, type Job, type Run,
+  DEFAULT_HEAP_BYTES, heapFor, memoryLimits, type Effect, type Job, type Run,
 } from "#core";
 import type { Address, Host, Listener, Socket } from "#host";
 import { LogError, openLog, type Log, type LogFull } from "#log";
@@ -25,21 +25,14 @@ import { countsOf, type MasterCounts } from "./counts.ts";
 import { Doors } from "./doors.ts";
 import { Engine, NeedsMemory } from "./engine.ts";
 import { MasterError, startStep } from "./errors.ts";
-import { StoreDesk } from "./kv.ts";
+import { StoreDesk, type MasterStore } from "./kv.ts";
 import { DEFAULT_PLACES, MAX_PAGES_AT_ONCE, MAX_PAGES_PER_PEER, PAGES_MS_PER_TURN, STRANGER_LIMITS, type Places } from "./limits.ts";
 import { OutputStore } from "./output.ts";
+import type { Services } from "./services.ts";
 import { Session } from "./session.ts";
 import { Turns } from "./turns.ts";
 import { Watchers } from "./watch.ts";
 import { Workers } from "./workers.ts";
-
-/** The store of the cluster, as the master knows it: where workers find it, and a way to ask it (lesson 15). */
-export interface MasterStore {
-  /** `redis://…`, which workers hand to their jobs. A promise: no worker registers before it settles; if it rejects, they do without. */
-  readonly url: string | Promise<string>;
-  /** One command; resolves with the answer in RESP3, errors included. */
-  call(args: readonly Buffer[]): Promise<Buffer>;
-}
 
 export interface MasterOptions {
   readonly host: Host;
@@ -96,36 +89,6 @@ export interface Master extends Address {
   snapshot(): Promise<void>;
   /** Lets what is under way become durable, then closes everything. Running jobs keep running on their workers. */
   stop(): Promise<void>;
-}
-
-/** What the sessions share. */
-export interface Services {
-  readonly host: Host;
-  readonly dir: string;
-  readonly token: string | undefined;
-  readonly version: string;
-  readonly pid: number;
-  readonly startedAt: number;
-  readonly engine: Engine;
-  readonly workers: Workers;
-  readonly watchers: Watchers;
-  readonly output: OutputStore;
-  readonly blobs: BlobStore;
-  readonly doors: Doors;
-  /** Of long answers, and of pipelines that are read from blobs. */
-  readonly turns: Turns;
-  readonly specs: Turns;
-  /** What the pipelines take in memory that wait for a look at the disk. */
-  readonly arriving: { bytes: number };
-  readonly store: MasterStore | undefined;
-  readonly cluster: string | undefined;
-  readonly desk: StoreDesk;
-  /** Output came for an attempt that is over, or it is over now: nothing stays open, and what was lost becomes a fact. */
-  attemptOver(key: AttemptKey): void;
-  /** A bug of ours, or a log that cannot be written: stops everything. */
-  fatal(error: Error): void;
-  /** Set once the master is on its way out: what arrives then is not served any more. */
-  stopped: boolean;
 }
 
 /**
@@ -249,8 +212,7 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
     if (!output.lossOf(key)) return;
     engine.whenRoom(`output ${key.run}/${key.job}/${key.attempt}`, () => {
       const lost = output.takeLost(key);
-      if (lost === undefined) return;
-      engine.commit(decideOutputLost(engine.state, key, { ...lost, ...engine.context }));
+      if (lost !== undefined) engine.commit({ type: "LoseOutput", ...key, ...lost });
     });
   };
   const attemptOver = (key: AttemptKey): void => {
@@ -266,18 +228,27 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
       const key = { run: job.run.number, job: job.index, attempt: Math.max(1, job.attempt) };
       output.ended(key);
       // Not here, in the middle of another event.
-      if (output.lossOf(key)) engine.afterwards(() => tellLost(key));
+      if (output.lossOf(key)) engine.whenDurable(() => tellLost(key));
     },
     run: (run: Run) => watchers.runChanged(run),
-    // Its files may outlive it for a while, and this process: nobody can name them any more.
-    forgotten: (run: Run) => engine.afterwards(() => {
-      output.remove(run.number);
-      if (run.spec.project !== undefined) blobs.release(run.spec.project);
-    }),
   };
+  // #region perform
+  const perform = (effect: Effect): void => {
+    switch (effect.type) {
+      case "Dispatch": return workers.dispatch(effect.start);
+      case "Kill": return workers.kill(effect.attempts);
+      case "Notify": return watchers.grown(engine.state.runs.get(effect.run));
+      case "Forget": {
+        // Its files may outlive it for a while, and this process: nobody can name them any more.
+        output.remove(effect.run);
+        if (effect.project !== undefined) blobs.release(effect.project);
+      }
+    }
+  };
+  // #endregion
   const engine: Engine = new Engine({
     host, log, memory: memoryLimits(options.heapBytes ?? DEFAULT_HEAP_BYTES), observer,
-    onFatal: fatal, onStarted: (event) => workers.started(event), onReleased: () => workers.flush(),
+    onFatal: fatal, perform, onReleased: () => workers.flush(),
   });
   return {
     host, dir, engine, workers, watchers, output, blobs, turns, specs, arriving: { bytes: 0 },

@@ -2,8 +2,9 @@
  * Lesson 10: the master, as a process: sockets in, log out, and the core in between.
  *
  *     frame ─▶ command ─▶ decide ─▶ events ─▶ apply      (memory, at once)
- *                                      └────▶ log.append
- *                                               └─ durable ─▶ effects: replies, dispatches, kills, news
+ *                            │         └────▶ log.append
+ *                            │                   └─ durable
+ *                            └─▶ effects, reply ─────┴─▶ replies, dispatches, kills, news
  *
  * Whatever leaves this process waits for the fsync of everything that happened before it. One fsync serves all that
  * arrived meanwhile (lesson 05), so the price is one wait per message and not one disk write per job.
@@ -11,7 +12,9 @@
  * Files:
  *     master.ts       a master from its start to its end; errors.ts why it does not start
  *     engine.ts       the loop: decide, apply, append, and effects in order (core/ decides)
- *     session.ts      one connection, from HELLO to its end: what each request does
+ *     session.ts      one connection, from HELLO to its end
+ *     handlers.ts     what each request does: decode, ask the engine, encode the answer
+ *     services.ts     what the parts of a running master share
  *     workers.ts      the connections of workers: assignments out, reports in, who is given up
  *     submit.ts       a submission, and the blobs that it names; blobs.ts content by its hash
  *     intake.ts       jobs as they arrive, weighed while they are decoded
@@ -29,5 +32,6 @@
  * Test: test/10-master.test.ts
  */
 export { descriptorsOf, MIN_DESCRIPTORS, placesFor, type Places } from "./limits.ts";
-export { startMaster, type Master, type MasterOptions, type MasterStore } from "./master.ts";
+export type { MasterStore } from "./kv.ts";
+export { startMaster, type Master, type MasterOptions } from "./master.ts";
 export { MasterError } from "./errors.ts";

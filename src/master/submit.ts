@@ -12,7 +12,7 @@
  * leaves after the fsync.
  * Test: test/10-master.submit.test.ts
  */
-import { checkArrival, decideSubmit, Refusal, roomForJobs } from "#core";
+import { checkArrival, Refusal, roomForJobs } from "#core";
 import type { IncomingRequest } from "#rpc";
 import {
   MAX_SPEC_BYTES, SealedPipeline, SealedSubmit, Submitted, type PipelineSpec,
@@ -119,11 +119,8 @@ async function submitProject(desk: Desk, arrival: Arrival, opened: Opened): Prom
 function accept({ engine }: Desk, { request, submission }: Arrival, opened: Opened): boolean {
   const { key, strict } = submission;
   const { spec, jobBytes } = opened;
-  const proposal = { spec, key, strict, jobBytes };
-  const { events, run, existing, warnings } = decideSubmit(engine.state, proposal, engine.context);
-  const answer = { run, existing, warnings };
-  engine.commit(events);
+  const submitted = engine.commit({ type: "Submit", spec, key, strict, jobBytes });
   // This is the promise that a client relies on: the reply leaves after the fsync.
-  engine.confirm(request, () => Submitted.encode(answer));
-  return events.length > 0;
+  engine.confirm(request, () => request.reply(Submitted.encode(submitted)));
+  return !submitted.existing;
 }

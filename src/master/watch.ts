@@ -188,7 +188,7 @@ export class Watchers {
 
   #ends(run: Run): void {
     this.#ending.add(run);
-    this.#engine().afterwards(() => {
+    this.#engine().whenDurable(() => {
       this.#ending.delete(run);
       for (const watcher of this.#feeds.get(run)?.watchers ?? []) void this.#pump(watcher);
     });
@@ -199,17 +199,18 @@ export class Watchers {
     return !reset && list !== undefined && list.from === undefined && this.#ending.has(feed.run);
   }
 
-  /** Jobs were added: a watcher knows jobs by the list that it got first, so it gets the whole list again. */
-  grown(run: Run): void {
-    const feed = this.#feeds.get(run);
+  /**
+   * Jobs were added, durably: a watcher knows jobs by the list that it got first, so it gets the
+   * whole list again.
+   */
+  grown(run: Run | undefined): void {
+    const feed = run && this.#feeds.get(run);
     if (feed === undefined) return;
     feed.version += 1;
-    this.#engine().afterwards(() => {
-      for (const watcher of feed.watchers) {
-        watcher.reset = true;
-        void this.#pump(watcher);
-      }
-    });
+    for (const watcher of feed.watchers) {
+      watcher.reset = true;
+      void this.#pump(watcher);
+    }
   }
 
   #batchOf(feed: Feed): Batch {
@@ -219,7 +220,7 @@ export class Watchers {
     const batch: Batch = { changes: [], count: 0, run: undefined, encoded: undefined };
     feed.batch = batch;
     feed.group = engine.group;
-    engine.afterwards(() => this.#release(feed, batch));
+    engine.whenDurable(() => this.#release(feed, batch));
     return batch;
   }
 

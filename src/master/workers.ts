@@ -7,7 +7,7 @@
  * Test: test/10-master.test.ts, test/12-membership.test.ts
  */
 import {
-  decideFinish, decideForgotten, decideJoin, decideLose, Refusal, specBytes, staleAttempts, type EventOf, type Job,
+  Refusal, specBytes, staleAttempts, type EventOf, type Job, type PlacedAttempt,
 } from "#core";
 import type { Host, Timer } from "#host";
 import { Leases, type GivenUp } from "#membership";
@@ -110,36 +110,31 @@ export class Workers {
     let id = before?.id;
     if (id === undefined) {
       engine.checkRoom("register worker");
-      const joined = decideJoin(engine.state, hello, engine.context);
-      id = joined.worker;
-      engine.commit([joined.event]);
+      const { instance, name, tags, slots, version } = hello;
+      id = engine.commit({ type: "Join", instance, name, tags, slots, version }).worker;
     } else {
       this.#replace(id, hello);
-      this.#forget(id, hello.running);
+      this.#rejoin(id, hello.running);
     }
     this.links.set(id, { id, connection, outbox: [], sending: false });
     if (hello.dial !== undefined) this.#dials.set(id, hello.dial);
     this.#leases.grant(id, this.#now);
     this.#arm();
-    const worker = engine.state.workers.get(id)!;
     // In this turn, before the next one gives it something.
     if (hello.leaving === true) this.leaving(this.links.get(id)!);
-    engine.afterwards(() => this.kill([...worker.jobs].filter((job) => job.cancelling)));
     return {
       id,
-      name: worker.name,
+      name: engine.state.workers.get(id)!.name,
       isNew: before === undefined,
       stale: staleAttempts(engine.state, { worker: id, running: hello.running }),
     };
   }
   // #endregion
 
-  /** What the log gives a worker that is back, and it does not run, has never arrived. */
-  #forget(worker: number, running: AttemptKey[]): void {
+  /** The master and the worker compare what they know. With a full disk this waits for room. */
+  #rejoin(worker: number, running: AttemptKey[]): void {
     const engine = this.#engine();
-    engine.whenRoom(worker, () =>
-      engine.commit(decideForgotten(engine.state, { worker, running }, engine.context)),
-    );
+    engine.whenRoom(worker, () => engine.commit({ type: "Rejoin", worker, running }));
   }
 
   /** It is back: its older connection, if that still seems to be there, is not worth anything any more. */
@@ -206,7 +201,7 @@ export class Workers {
       this.#timer?.cancel();
       this.#armedFor = Infinity;
     }
-    engine.commit(decideLose(engine.state, { worker: id, ...why }, engine.context));
+    engine.commit({ type: "Lose", worker: id, ...why });
   }
 
   // #region leases
@@ -246,23 +241,19 @@ export class Workers {
   }
 
   #report(worker: number, report: Report): void {
-    const engine = this.#engine();
-    const event = decideFinish(engine.state, report, { ...engine.context, worker });
-    if (event === undefined) this.stale += 1;
-    else {
-      this.#beforeEnd(report);
-      engine.commit([event]);
-    }
+    this.#beforeEnd(report);
+    const counts = this.#engine().commit({ type: "Finish", worker, report });
+    if (!counts) this.stale += 1;
   }
 
   // ── towards the workers ────────────────────────────────────────────────────────────────────────
 
   /** An attempt is durable: put it on its way. */
-  started(event: EventOf<"JobStarted">): void {
-    const link = this.links.get(event.worker);
-    const job = this.#engine().state.runs.get(event.run)?.jobs[event.job];
+  dispatch(start: EventOf<"JobStarted">): void {
+    const link = this.links.get(start.worker);
+    const job = this.#engine().state.runs.get(start.run)?.jobs[start.job];
     // Gone meanwhile, or cancelled and over: whoever ended the attempt has said so in the log.
-    if (link === undefined || job === undefined || job.attempt !== event.attempt || job.status !== "RUNNING") return;
+    if (link === undefined || job?.attempt !== start.attempt || job.status !== "RUNNING") return;
     const { assignment, bytes, inputBytes } = assignmentOf(job);
     if (inputBytes > MAX_INPUTS_BYTES) return this.#report(link.id, tooLarge(assignment, inputBytes));
     link.outbox.push({ assignment, bytes });
@@ -289,32 +280,38 @@ export class Workers {
       // Closed meanwhile: then its attempts are being given to others.
       if (!link.connection.notify(Op.DISPATCH, Dispatch.encode({ items }))) await link.connection.drained().catch(() => undefined);
       // Cancelled while it waited here: that kill went ahead of it, to a worker that did not know the attempt yet.
-      this.kill(this.#cancelled(items));
+      this.kill(this.#cancelled(items, link.id));
     }
     link.sending = false;
   }
 
-  /** The jobs of these assignments that are still at that attempt, and should end. */
-  #cancelled(items: readonly Assignment[]): Job[] {
-    const { runs } = this.#engine().state;
-    const found: Job[] = [];
-    for (const { run, job: index, attempt } of items) {
-      const job = runs.get(run)?.jobs[index];
-      if (job?.cancelling === true && job.attempt === attempt) found.push(job);
+  /** Those of the assignments that were cancelled, and whose attempt is still the job's. */
+  #cancelled(items: readonly Assignment[], worker: number): PlacedAttempt[] {
+    const found: PlacedAttempt[] = [];
+    for (const item of items) {
+      const { run, job, attempt } = item;
+      if (this.#running(item)?.cancelling === true) found.push({ run, job, attempt, worker });
     }
     return found;
   }
 
-  /** Asks the workers of these jobs to stop them. */
-  kill(jobs: Iterable<Job>): void {
+  #running(key: AttemptKey): Job | undefined {
+    const job = this.#engine().state.runs.get(key.run)?.jobs[key.job];
+    return job?.status === "RUNNING" && job.attempt === key.attempt ? job : undefined;
+  }
+
+  /** Asks workers to stop those of these attempts that still run. */
+  kill(attempts: readonly PlacedAttempt[]): void {
     const byWorker = new Map<number, AttemptKey[]>();
-    for (const job of jobs) {
-      if (job.status !== "RUNNING") continue;
-      const keys = byWorker.get(job.worker) ?? [];
-      keys.push({ run: job.run.number, job: job.index, attempt: job.attempt });
-      byWorker.set(job.worker, keys);
+    for (const attempt of attempts) {
+      if (this.#running(attempt) === undefined) continue;
+      const items = byWorker.get(attempt.worker) ?? [];
+      items.push(attempt);
+      byWorker.set(attempt.worker, items);
     }
-    for (const [worker, items] of byWorker) this.links.get(worker)?.connection.notify(Op.KILL, Kill.encode({ items }));
+    for (const [worker, items] of byWorker) {
+      this.links.get(worker)?.connection.notify(Op.KILL, Kill.encode({ items }));
+    }
   }
 
   stop(): void {

@@ -1,5 +1,8 @@
 /** What a restart costs: a long log replayed, and the same state from a snapshot. */
-import { apply, decideFinish, decideJoin, decideSubmit, Event, hashState, nextStart, readSnapshot, State, writeSnapshot, type Context } from "#core";
+import {
+  apply, decide, Event, hashState, nextStart, readSnapshot, State, writeSnapshot, type Command,
+  type Context,
+} from "#core";
 import type { JobSpec } from "#wire";
 
 const JOBS = 20_000;
@@ -10,6 +13,7 @@ const commit = (event: Event): void => {
   apply(state, event);
   log.push(Event.encode(event));
 };
+const give = (command: Command): void => decide(state, command, context).events.forEach(commit);
 const measured = <T>(what: string, work: () => T): T => {
   const start = performance.now();
   const result = work();
@@ -22,13 +26,18 @@ const jobs = Array.from({ length: JOBS }, (_, i): JobSpec => ({
   when: "success", timeoutMs: 0, retry: undefined, env: {}, gate: undefined,
 }));
 measured(`${JOBS} jobs live: decide, apply, encode`, () => {
-  commit(decideJoin(state, { instance: "x", name: "", tags: [], slots: 100, version: "" }, context).event);
-  for (const event of decideSubmit(state, { spec: { name: "big", version: undefined, project: undefined, jobs }, strict: false }, context).events) commit(event);
-  for (let event = nextStart(state, context.now); event?.type === "JobStarted"; event = nextStart(state, context.now)) {
-    commit(event);
+  give({ type: "Join", instance: "x", name: "", tags: [], slots: 100, version: "" });
+  const spec = { name: "big", version: undefined, project: undefined, jobs };
+  give({ type: "Submit", spec, strict: false });
+  for (;;) {
+    const start = nextStart(state, context.now);
+    if (start === undefined) break;
+    commit(start);
     if (state.workers.get(1)!.jobs.size < 100) continue;
     for (const { run, index, attempt } of [...state.workers.get(1)!.jobs]) {
-      commit(decideFinish(state, { run: run.number, job: index, attempt, failure: undefined, result: undefined, durationMs: 1 }, { worker: 1, ...context })!);
+      const key = { run: run.number, job: index, attempt };
+      const report = { ...key, failure: undefined, result: undefined, durationMs: 1 };
+      give({ type: "Finish", worker: 1, report });
     }
   }
 });

@@ -1,5 +1,5 @@
 /** A small life of the core. Then its memory is wiped and made again from the log, twice: as it should be, and with a clock. */
-import { apply, decideFinish, decideJoin, decideSubmit, Event, hashState, nextStart, State, type Context } from "#core";
+import { apply, decide, Event, hashState, nextStart, State, type Command, type Context } from "#core";
 import { randomFrom } from "#retry";
 import type { JobSpec } from "#wire";
 
@@ -21,10 +21,15 @@ function commit(events: readonly (Event | undefined)[]): void {
   clock.now += 1000;
 }
 
+function give(command: Command): void {
+  commit(decide(live, command, context()).events);
+}
+
 function finish(job: number, failure?: "exit"): void {
   const attempt = live.runs.get(1)!.jobs[job]!.attempt;
   const why = failure && { kind: failure, message: "exit 1", exitCode: 1, signal: undefined };
-  commit([decideFinish(live, { run: 1, job, attempt, failure: why, result: undefined, durationMs: 900 }, { worker: 1, ...context() })]);
+  const report = { run: 1, job, attempt, failure: why, result: undefined, durationMs: 900 };
+  give({ type: "Finish", worker: 1, report });
 }
 
 const job = (id: string, fields: Partial<JobSpec>): JobSpec => ({
@@ -32,8 +37,9 @@ const job = (id: string, fields: Partial<JobSpec>): JobSpec => ({
   timeoutMs: 0, retry: { maxAttempts: 3, delayMs: 0, backoff: 1, maxDelayMs: 0, jitter: 0 }, env: {}, gate: undefined, ...fields,
 });
 const jobs = [job("fetch", {}), job("clean", { dependsOn: [0] }), job("report", { dependsOn: [1], delayMs: 300_000 })];
-commit([decideJoin(live, { instance: "x", name: "ann", tags: [], slots: 2, version: "" }, context()).event]);
-commit(decideSubmit(live, { spec: { name: "nightly", version: undefined, project: undefined, jobs }, strict: false }, context()).events);
+give({ type: "Join", instance: "x", name: "ann", tags: [], slots: 2, version: "" });
+const spec = { name: "nightly", version: undefined, project: undefined, jobs };
+give({ type: "Submit", spec, strict: false });
 commit([nextStart(live, clock.now)]);
 finish(0, "exit");
 commit([nextStart(live, clock.now)]);

@@ -232,7 +232,6 @@ function runsForgotten(state: State, event: EventOf<"RunsForgotten">): void {
     state.bytes -= run.bytes;
     state.finishedBytes -= run.bytes;
     for (const job of run.jobs) state.deadLetters.delete(job);
-    state.observer?.forgotten(run);
   }
 }
 

@@ -8,8 +8,14 @@
  * Invariants: what passes here can be applied, written to the log and into a snapshot, and shown, whatever happens to it later.
  * Test: test/10-master.test.ts
  */
+import { TAG } from "#base";
+import { DagError } from "#dag";
 import { retryPolicy, RetryPolicyError } from "#retry";
-import type { JobSpec } from "#wire";
+import { requirementKey } from "#routing";
+import { MAX_JOBS_PER_RUN, type JobSpec, type PipelineSpec } from "#wire";
+import { MAX_EDGES_PER_RUN, MAX_JOB_BYTES } from "./limits.ts";
+import { Refusal } from "./refusal.ts";
+import { buildGraph, isAlone, MAX_REQUIREMENTS, type State } from "./state.ts";
 
 /** Ten years, for delays, gates and timeouts: with any date before the year 200,000 the sum is a safe integer. */
 export const MAX_WAIT_MS = 10 * 365 * 24 * 3600 * 1000;
@@ -72,4 +78,97 @@ export function sentence(text: string, maxBytes = MAX_SENTENCE_BYTES): string {
   if (bytes.length <= maxBytes) return text;
   // `stream` leaves out a character that the cut has gone through.
   return `${new TextDecoder().decode(bytes.subarray(0, maxBytes - 3), { stream: true })}…`;
+}
+
+// ── all jobs of a submission ─────────────────────────────────────────────────────────────────────
+
+export function checkGraph(spec: PipelineSpec): void {
+  if (isAlone(spec.jobs)) return;
+  try {
+    buildGraph(spec.jobs);
+  } catch (error) {
+    if (error instanceof DagError) throw new Refusal("INVALID", error.message);
+    throw error;
+  }
+}
+
+/** What the graph itself does not check. Indexes come from a peer and may be anything. */
+export function checkJobs(
+  jobs: readonly JobSpec[], options: { from: number; doing: string },
+): void {
+  const { from, doing } = options;
+  const refuse = (why: string): Refusal => new Refusal("INVALID", `Cannot ${doing}: ${why}`);
+  if (jobs.length === 0) throw refuse("it has no jobs");
+  const total = from + jobs.length;
+  if (total > MAX_JOBS_PER_RUN) throw refuse(`${total} jobs exceed ${MAX_JOBS_PER_RUN}`);
+  const edges = jobs.reduce((sum, job) => sum + job.dependsOn.length, 0);
+  if (edges > MAX_EDGES_PER_RUN) {
+    throw refuse(`${edges} dependencies exceed ${MAX_EDGES_PER_RUN}`);
+  }
+  for (const job of jobs) {
+    const why = unfitHere(job, total);
+    if (why !== undefined) throw refuse(`job "${job.id}" ${why}`);
+  }
+}
+
+/** Why a job cannot be one of a run of so many. */
+function unfitHere(job: JobSpec, total: number): string | undefined {
+  const bytes = specBytes(job);
+  if (bytes > MAX_JOB_BYTES) {
+    const what = "arguments, input and environment";
+    return `has up to ${bytes} bytes of ${what}, more than ${MAX_JOB_BYTES}`;
+  }
+  const why = unfit(job);
+  if (why !== undefined) return why;
+  for (const parent of job.dependsOn) {
+    if (parent >= total) return `depends on job number ${parent} of ${total}`;
+  }
+  if (job.affinity !== undefined && !job.dependsOn.includes(job.affinity)) {
+    return "has affinity to a job that it does not depend on";
+  }
+  const bad = job.requirement.find((tag) => !TAG.test(tag));
+  return bad === undefined ? undefined : `requires "${bad}", which is not a tag`;
+}
+
+/** An upper bound of the bytes that a job's action and environment take in a message. */
+export function specBytes({ action, env }: JobSpec): number {
+  let bytes = 0;
+  for (const name in env) bytes += textBytes(name) + textBytes(env[name]!) + 5;
+  switch (action.type) {
+    case "file": return bytes + textBytes(action.file) + sumBytes(action.args);
+    case "command": return bytes + sumBytes(action.argv);
+    case "shell": return bytes + textBytes(action.script);
+    case "call": return bytes + textBytes(action.target) + action.input.length;
+  }
+}
+
+/**
+ * A character is at most three bytes of UTF-8, and to count them exactly costs more. The five are a
+ * field's number and length.
+ */
+function textBytes(text: string): number {
+  return 5 + (text.length < 1024 ? 3 * text.length : Buffer.byteLength(text));
+}
+
+function sumBytes(texts: readonly string[]): number {
+  let bytes = 0;
+  for (const text of texts) bytes += textBytes(text);
+  return bytes;
+}
+
+/**
+ * Each requirement may need a queue, and the number of queues bounds what every dispatch has to look
+ * at.
+ */
+export function checkRequirements(state: State, jobs: readonly JobSpec[]): void {
+  let added: Set<string> | undefined; // as a rule there is nothing new
+  for (const job of jobs) {
+    const key = requirementKey(job.requirement);
+    if (!state.requirements.has(key)) (added ??= new Set()).add(key);
+  }
+  const total = state.requirements.size + (added?.size ?? 0);
+  if (total > MAX_REQUIREMENTS) {
+    const found = `with those of the other open runs they have ${total} different requirements`;
+    throw new Refusal("INVALID", `Cannot accept jobs: ${found}, more than ${MAX_REQUIREMENTS}`);
+  }
 }

@@ -2,9 +2,16 @@
  * Lesson 10: the master's core, without a socket, a file or a clock in sight.
  *
  *     command ──decide──▶ events ──apply──▶ state
+ *                    └──▶ effects             (held back until the events are durable)
  *
+ *     command.ts · effect.ts    all that can be asked, and all that can follow beside events
  *     state.ts · events.ts      what there is, and the facts that change it
- *     decide.ts · retry.ts      from a command to events; check.ts what a job must be first
+ *     decide.ts                 the door: a table with a row for each command, which are decided in
+ *         decide-runs.ts        what people want of runs; retry.ts another chance
+ *         decide-attempts.ts    how an attempt ends, and which one starts next
+ *         decide-workers.ts     workers that come, come back and go
+ *     check.ts · limits.ts      what a job must be first, and how much of it there may be
+ *     find.ts                   runs, jobs and workers by their names
  *     refusal.ts                how a decider says no, and what it is given beside the state
  *     apply.ts · jobs.ts        from an event to the next state: the only writers
  *     memory.ts · room.ts       what the state costs in bytes, and what makes way for more
@@ -13,8 +20,9 @@
  *     explain.ts                the state as people ask for it: why a job waits
  *     event-text.ts             events as lines of text
  *
- * Everything the master can do is here and can be tested as arithmetic. What is around it (`src/master`) moves bytes: it
- * writes the events to the log and lets their effects out once they are durable.
+ * Everything the master can do is here and can be tested as arithmetic. The code around it
+ * (`src/master`) moves bytes: it writes the events to the log and lets their effects out once they
+ * are durable.
  *
  * Test: test/10-master.test.ts
  */
@@ -24,15 +32,18 @@ export {
 } from "./state.ts";
 export { apply } from "./apply.ts";
 export { eventDetail, eventText, Names } from "./event-text.ts";
-export {
-  decideAddJobs, decideCancel, decideDrain, decideFinish, decideForgotten, decideGate,
-  decideJoin, decideLose, decideSubmit, decideTick, findJob, findRun, MAX_JOB_BYTES,
-  decideOutputLost, nextStart, specBytes, staleAttempts,
-} from "./decide.ts";
+export type { Command, CommandOf, Replies } from "./command.ts";
+export type { Decided, DecidedOn, Effect, PlacedAttempt } from "./effect.ts";
+export { decide } from "./decide.ts";
+export { decideFinish, nextStart } from "./decide-attempts.ts";
+export { staleAttempts } from "./decide-workers.ts";
+export { findJob, findRun } from "./find.ts";
+export { specBytes } from "./check.ts";
 export { Refusal, type Context } from "./refusal.ts";
+export { checkArrival, roomForJobs } from "./room.ts";
 export {
-  checkArrival, decideForget, MAX_FINISHED_RUNS, MAX_OPEN_RUNS, MAX_RUN_RESULT_BYTES, roomForJobs,
-} from "./room.ts";
+  MAX_FINISHED_RUNS, MAX_JOB_BYTES, MAX_OPEN_RUNS, MAX_RUN_RESULT_BYTES,
+} from "./limits.ts";
 export {
   DEFAULT_HEAP_BYTES,
   heapFor,
@@ -43,7 +54,6 @@ export {
   runMemory,
   type MemoryLimits,
 } from "./memory.ts";
-export { decideRetry } from "./retry.ts";
 export {
   deadJobs, deadLetter, gateInfo, jobChange, jobInfo, neverScheduled, reasonOf, runInfo, waitKind,
   workerInfo,

@@ -7,8 +7,10 @@
  * Invariants: a job that would be skipped again for the same reason is refused, or left as it is.
  * Test: test/10-master.test.ts
  */
-import { checkRequirements, findJob, findRun } from "./decide.ts";
-import type { Event } from "./events.ts";
+import { checkRequirements } from "./check.ts";
+import type { CommandOf } from "./command.ts";
+import { NO_EFFECTS, type DecidedOn } from "./effect.ts";
+import { findJob, findRun } from "./find.ts";
 import { hasFailed } from "./jobs.ts";
 import { Refusal, type Context } from "./refusal.ts";
 import { checkRoom } from "./room.ts";
@@ -18,8 +20,8 @@ const NONE: ReadonlySet<Job> = new Set();
 
 /** Another chance: for all that did not complete, or for one job and everything after it. */
 export function decideRetry(
-  state: State, request: { run: string; from?: string | undefined }, context: Context,
-): Event[] {
+  state: State, request: CommandOf<"Retry">, context: Context,
+): DecidedOn<"Retry"> {
   const run = findRun(state, request.run);
   const doing = `retry ${run.id}`;
   if (run.cancelling) throw new Refusal("CONFLICT", `Cannot ${doing}: it is still being cancelled`);
@@ -43,7 +45,12 @@ export function decideRetry(
     checkRoom(state, { runs: 1, bytes: run.bytes, doing }, context);
     checkRequirements(state, run.jobs.map((job) => job.spec));
   }
-  return [{ type: "RunRetried", run: run.number, at: context.now, jobs }];
+  return {
+    events: [{ type: "RunRetried", run: run.number, at: context.now, jobs }],
+    effects: NO_EFFECTS,
+    // A job that waits for a failure may have been skipped again in the same moment.
+    reply: () => ({ jobs: jobs.filter((index) => !isTerminal(run.jobs[index]!.status)).length }),
+  };
 }
 
 /** What did not complete and could run now. A job that would be skipped again stays as it is. */

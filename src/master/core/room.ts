@@ -12,25 +12,12 @@
  */
 import type { Failure } from "#wire";
 import { sentence } from "./check.ts";
-import type { Event } from "./events.ts";
+import type { CommandOf } from "./command.ts";
+import { NOTHING, type Decided, type DecidedOn } from "./effect.ts";
+import { MAX_FINISHED_RUNS, MAX_OPEN_RUNS, MAX_RUN_RESULT_BYTES, SHORT_BYTES } from "./limits.ts";
 import { bufferMemory, textMemory } from "./memory.ts";
 import { limitsOf, Refusal, type Context } from "./refusal.ts";
 import { openBytes, type Run, type State } from "./state.ts";
-
-/**
- * Finished runs kept in memory (the log keeps them until it is compacted): a page or two for `titan
- * runs`.
- */
-export const MAX_FINISHED_RUNS = 1000;
-
-/** Runs that go on at the same time: more than people can mean, and 50 MB of empty ones. */
-export const MAX_OPEN_RUNS = 10_000;
-
-/** All results of one run, which live in memory as long as it does. */
-export const MAX_RUN_RESULT_BYTES = 256 * 1024 * 1024;
-
-/** Of a failure's message that comes when there is no room any more: the first words say most. */
-const SHORT_BYTES = 200;
 
 // #region room
 /** Not for ever, unlike an INVALID: when other runs have ended there is room again. */
@@ -80,7 +67,7 @@ export function checkArrival(
 }
 
 /** What has ended makes way for what begins, from the oldest on. */
-export function makeRoom(state: State, bytes: number, context: Context): Event[] {
+export function makeRoom(state: State, bytes: number, context: Context): Decided<undefined> {
   const { total } = limitsOf(context);
   let all = state.bytes + bytes;
   return forget(state, context, (run) => {
@@ -92,7 +79,9 @@ export function makeRoom(state: State, bytes: number, context: Context): Event[]
 
 // #region forget
 /** Keeps the master's memory independent of its age. */
-export function decideForget(state: State, context: Context): Event[] {
+export function decideForget(
+  state: State, _: CommandOf<"Forget">, context: Context,
+): DecidedOn<"Forget"> {
   const { finished, total } = limitsOf(context);
   let [runs, bytes, all] = [state.finished.size, state.finishedBytes, state.bytes];
   return forget(state, context, (run) => {
@@ -109,13 +98,23 @@ export function decideForget(state: State, context: Context): Event[] {
 // #endregion
 
 /** Asks of one ended run after the other, oldest first, until one may stay. */
-function forget(state: State, context: Context, mustGo: (run: Run) => boolean): Event[] {
-  const runs: number[] = [];
+function forget(
+  state: State, context: Context, mustGo: (run: Run) => boolean,
+): Decided<undefined> {
+  const gone: Run[] = [];
   for (const run of state.finished) {
     if (!mustGo(run)) break;
-    runs.push(run.number);
+    gone.push(run);
   }
-  return runs.length === 0 ? [] : [{ type: "RunsForgotten", runs, at: context.now }];
+  if (gone.length === 0) return NOTHING;
+  const runs = gone.map((run) => run.number);
+  return {
+    events: [{ type: "RunsForgotten", runs, at: context.now }],
+    effects: gone.map(({ number, spec }) => ({
+      type: "Forget", run: number, project: spec.project,
+    })),
+    reply: undefined,
+  };
 }
 
 // ── what attempts leave ──────────────────────────────────────────────────────────────────────────

@@ -27,7 +27,7 @@ import {
   PipelineSpec,
   RunStatus,
 } from "#wire";
-import { specBytes } from "./decide.ts";
+import { specBytes } from "./check.ts";
 import type { Names } from "./event-text.ts";
 import type { Forecast } from "./forecast.ts";
 import { claimRequirements, ownSpec, readyKey, registerWorker } from "./jobs.ts";

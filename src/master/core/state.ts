@@ -157,7 +157,6 @@ export interface Worker {
 export interface Observer {
   job(job: Job, at: number): void;
   run(run: Run): void;
-  forgotten(run: Run): void;
 }
 
 /**

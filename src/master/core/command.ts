@@ -1,0 +1,99 @@
+/**
+ * Lesson 10: all that anybody can want of the master. A person, a worker, a timer: whoever it is, the
+ * wish becomes one of these, and goes through one door (decide.ts).
+ *
+ *     command ──decide──▶ events, effects, reply            (or a refusal, and nothing has changed)
+ *
+ * A command is plain data, and says nothing of where it came from: the simulator gives the same
+ * commands as a socket does. It is named for what somebody wants (Cancel); the event that follows is
+ * named for what happened (JobsCancelled).
+ *
+ * Left out: the start of a job that is ready. Nobody asks for it: it follows from the state
+ * (`nextStart`).
+ * Test: test/10-master.transcripts.test.ts
+ */
+import type { AttemptKey, Decision, JobSpec, LostOutput, PipelineSpec, Report } from "#wire";
+
+// #region commands
+export type Command =
+  // From people.
+  | {
+    readonly type: "Submit";
+    readonly spec: PipelineSpec;
+    /** Two submissions with one key are one run. */
+    readonly key?: string | undefined;
+    /** Refuse what no registered worker could ever run, instead of warning. */
+    readonly strict: boolean;
+    /**
+     * What its jobs take in memory, if somebody has weighed them already. If that is more than
+     * `roomForJobs` allows, the jobs themselves need not be there.
+     */
+    readonly jobBytes?: number;
+  }
+  | {
+    readonly type: "AddJobs";
+    readonly run: string;
+    readonly jobs: readonly JobSpec[];
+    /** As in a submission. */
+    readonly jobBytes?: number;
+  }
+  /** Without `job`: the whole run. */
+  | { readonly type: "Cancel"; readonly run: string; readonly job?: string | undefined }
+  /** Without `from`: all that did not complete. */
+  | { readonly type: "Retry"; readonly run: string; readonly from?: string | undefined }
+  | {
+    readonly type: "DecideGate";
+    /** RUN/JOB. */
+    readonly gate: string;
+    readonly approve: boolean;
+    readonly by: string;
+    readonly comment: string;
+  }
+  /** By the worker's name, or by its number if no name is like it. `undo`: give it work again. */
+  | { readonly type: "Drain"; readonly worker: string; readonly undo: boolean }
+  // From workers, and from the book of leases that is kept about them.
+  | {
+    readonly type: "Join";
+    readonly instance: string;
+    readonly name: string;
+    readonly tags: readonly string[];
+    readonly slots: number;
+    readonly version: string;
+  }
+  /** A worker that is registered is back, and says which attempts it runs. */
+  | { readonly type: "Rejoin"; readonly worker: number; readonly running: readonly AttemptKey[] }
+  | {
+    readonly type: "Lose";
+    readonly worker: number;
+    readonly reason: string;
+    /** Nobody knows why the worker went, so it may have been one of its jobs. Default true. */
+    readonly blamed?: boolean;
+  }
+  | { readonly type: "Finish"; readonly worker: number; readonly report: Report }
+  | ({ readonly type: "LoseOutput" } & AttemptKey & LostOutput)
+  // From the master's own clock.
+  | { readonly type: "Tick" }
+  | { readonly type: "Forget" };
+// #endregion
+
+export type CommandOf<T extends Command["type"]> = Extract<Command, { readonly type: T }>;
+
+// #region replies
+/** What is answered to each command, once its events are durable. */
+export interface Replies {
+  Submit: { run: string; existing: boolean; warnings: string[] };
+  AddJobs: { jobs: number };
+  Cancel: { jobs: number };
+  Retry: { jobs: number };
+  DecideGate: Decision;
+  Drain: { id: number; name: string; running: number };
+  Join: { worker: number };
+  Rejoin: undefined;
+  Lose: undefined;
+  /** Whether the report counted. False: the attempt is over, or it is another worker's. */
+  Finish: boolean;
+  LoseOutput: undefined;
+  Tick: undefined;
+  Forget: undefined;
+}
+// #endregion

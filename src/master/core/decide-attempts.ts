@@ -1,0 +1,103 @@
+/**
+ * Lesson 10: what happens to attempts: which one starts next, how one ends, and what of its output
+ * was lost.
+ *
+ * Invariants: a report counts if it is about an attempt that runs, from the worker that owns it;
+ * what is random (the pause before another try) ends up in the event.
+ * Test: test/10-master.transcripts.test.ts, test/10-master.test.ts
+ */
+import { invariant } from "#base";
+import { DEFAULT_RETRY, verdict } from "#retry";
+import type { AttemptKey, Report } from "#wire";
+import type { CommandOf } from "./command.ts";
+import { NO_EFFECTS, NOTHING, onlyEvents, type DecidedOn } from "./effect.ts";
+import type { EventOf } from "./events.ts";
+import type { Context } from "./refusal.ts";
+import { keptFailure, tooMuch } from "./room.ts";
+import type { Job, State } from "./state.ts";
+
+type Ending = EventOf<"JobSucceeded" | "JobFailed" | "JobStopped">;
+
+// #region finish
+/**
+ * A worker says how an attempt ended. Undefined: it is not this worker's attempt any more (or it was
+ * never), so the report is refused. This comparison is the fence: three numbers, and no clock.
+ */
+export function decideFinish(
+  state: State, { worker, report }: { worker: number; report: Report }, context: Context,
+): Ending | undefined {
+  // #exercise decideFinish
+  const job = runningAttempt(state, report);
+  if (job === undefined || job.worker !== worker) return undefined;
+  const { run, job: index, attempt } = report;
+  const at = context.now;
+  if (job.cancelling) return { type: "JobStopped", run, job: index, attempt, at };
+  const found = report.failure ?? tooMuch(state, job.run, report.result, context);
+  if (found === undefined) {
+    return { type: "JobSucceeded", run, job: index, attempt, at, result: report.result };
+  }
+  const failure = keptFailure(state, found, context);
+  const policy = job.spec.retry ?? DEFAULT_RETRY;
+  // A lost worker cannot report itself lost. If we believed it, the job would be tried again at
+  // once, for free, without end.
+  const kind = failure.kind === "worker-lost" ? "internal" : failure.kind;
+  const { budget } = job.run;
+  const next = verdict(
+    policy, { attempt: job.failures + 1, kind, budget, random: context.random },
+  );
+  const retryAt = next.retry ? at + next.delayMs : undefined;
+  // DEAD is for jobs that were given more than one try and used them up.
+  const dead = !next.retry && next.why !== "permanent" && policy.maxAttempts > 1;
+  return { type: "JobFailed", run, job: index, attempt, at, failure, retryAt, dead };
+  // #end-exercise
+}
+// #endregion
+
+const STALE: DecidedOn<"Finish"> = { events: [], effects: NO_EFFECTS, reply: false };
+
+export function decideReport(
+  state: State, finish: CommandOf<"Finish">, context: Context,
+): DecidedOn<"Finish"> {
+  const ending = decideFinish(state, finish, context);
+  return ending === undefined ? STALE : { events: [ending], effects: NO_EFFECTS, reply: true };
+}
+
+/** Nobody can ask any more for an attempt that is not the latest one, or was forgotten. */
+export function decideOutputLost(
+  state: State, lost: CommandOf<"LoseOutput">, context: Context,
+): DecidedOn<"LoseOutput"> {
+  const { run, job, attempt, bytes, why } = lost;
+  if (state.runs.get(run)?.jobs[job]?.attempt !== attempt) return NOTHING;
+  return onlyEvents([{ type: "OutputLost", run, job, attempt, at: context.now, bytes, why }]);
+}
+
+/** The job of this attempt, if the attempt runs. */
+export function runningAttempt(state: State, key: AttemptKey): Job | undefined {
+  const job = state.runs.get(key.run)?.jobs[key.job];
+  return job?.status === "RUNNING" && job.attempt === key.attempt ? job : undefined;
+}
+
+// #region schedule
+/**
+ * The next attempt that can start now, or undefined. Called again after every event it returns, so
+ * each choice sees the effect of the one before.
+ *
+ * Among the queues whose requirement has a free worker, the job with the highest priority wins;
+ * between equals, the one that has waited longest. The cost is one look per non-empty queue,
+ * whatever the number of jobs and workers.
+ */
+export function nextStart(state: State, now: number): EventOf<"JobStarted"> | undefined {
+  // #exercise nextStart
+  const key = state.ready.best((requirement) => state.router.hasFree(requirement));
+  if (key === undefined) return undefined;
+  const job = state.ready.peek(key);
+  const worker = state.router.pick(key);
+  invariant(
+    job !== undefined && worker !== undefined,
+    "a queue that was chosen has a job and a worker for it",
+  );
+  const { run, index, attempt } = job;
+  return { type: "JobStarted", run: run.number, job: index, attempt: attempt + 1, worker, at: now };
+  // #end-exercise
+}
+// #endregion

@@ -1,0 +1,177 @@
+/**
+ * Lesson 10: what people want of runs (submit, add, cancel, answer a gate), and what time does to
+ * them. A person's retry is longer and has its own file (retry.ts).
+ *
+ * Test: test/10-master.transcripts.test.ts, test/10-master.test.ts
+ */
+import { PipelineSpec } from "#wire";
+import { checkGraph, checkJobs, checkRequirements, unfitName } from "./check.ts";
+import type { CommandOf } from "./command.ts";
+import { NO_EFFECTS, NOTHING, onlyEvents, placed, type DecidedOn } from "./effect.ts";
+import type { Event } from "./events.ts";
+import { neverScheduled } from "./explain.ts";
+import { findJob, findRun } from "./find.ts";
+import { jobsMemory, runMemory } from "./memory.ts";
+import { Refusal, type Context } from "./refusal.ts";
+import { checkRoom, makeRoom } from "./room.ts";
+import { isTerminal, type Job, type State } from "./state.ts";
+
+// #region submit
+/** Accepts a pipeline, or finds the run that an earlier submission with the same key made. */
+export function decideSubmit(
+  state: State, submission: CommandOf<"Submit">, context: Context,
+): DecidedOn<"Submit"> {
+  const { spec, key } = submission;
+  const known = key === undefined ? undefined : state.runsByKey.get(key);
+  if (known !== undefined) {
+    // The first run's answer would be wrong for this pipeline, and a second run wrong for the key
+    // (lesson 09).
+    if (!PipelineSpec.encode(spec).equals(PipelineSpec.encode(known.spec))) {
+      const found = `key "${key}" belongs to run ${known.id}`;
+      const why = "which is of another pipeline or another state of its files";
+      throw new Refusal("CONFLICT", `Cannot submit pipeline "${spec.name}": ${found}, ${why}`);
+    }
+    const reply = { run: known.id, existing: true, warnings: [] };
+    return { events: [], effects: NO_EFFECTS, reply };
+  }
+  const wrong = unfitName(spec.name);
+  if (wrong !== undefined) {
+    const named = JSON.stringify(spec.name);
+    throw new Refusal("INVALID", `Cannot submit pipeline ${named}: its name ${wrong}`);
+  }
+  const doing = `submit pipeline "${spec.name}"`;
+  const bytes = runMemory(key, spec) + (submission.jobBytes ?? jobsMemory(spec.jobs));
+  checkRoom(state, { runs: 1, bytes, doing }, context);
+  checkJobs(spec.jobs, { from: 0, doing });
+  checkGraph(spec);
+  checkRequirements(state, spec.jobs);
+  const warnings = neverScheduled(state, spec.jobs);
+  if (submission.strict && warnings.length > 0) {
+    throw new Refusal("UNSCHEDULABLE", warnings.join("\n"));
+  }
+  const id = freshId(state, spec.name, context);
+  const submitted: Event = {
+    type: "RunSubmitted", run: state.nextRun, id, key, at: context.now, spec,
+  };
+  const { events, effects } = makeRoom(state, bytes, context);
+  const reply = { run: id, existing: false, warnings };
+  return { events: [...events, submitted], effects, reply };
+}
+// #endregion
+
+/** `nightly-7k2m`: short enough to say over the phone. Grows by a letter when chance repeats itself. */
+function freshId(state: State, name: string, context: Context): string {
+  const letters = "23456789abcdefghjkmnpqrstuvwxyz"; // no 0/o, 1/l/i: ids are read aloud
+  let id = `${name}-`;
+  for (let length = 0; length < 4 || state.runsById.has(id); length++) {
+    id += letters[Math.floor(context.random() * letters.length)];
+  }
+  return id;
+}
+
+export function decideAddJobs(
+  state: State, request: CommandOf<"AddJobs">, context: Context,
+): DecidedOn<"AddJobs"> {
+  const { jobs } = request;
+  const run = findRun(state, request.run);
+  const doing = `add jobs to ${run.id}`;
+  if (run.status !== "RUNNING" || run.cancelling) {
+    const status = run.cancelling ? "being cancelled" : run.status;
+    throw new Refusal("CONFLICT", `Cannot ${doing}: it is ${status}`);
+  }
+  const from = run.jobs.length;
+  const bytes = request.jobBytes ?? jobsMemory(jobs);
+  checkRoom(state, { runs: 0, bytes, doing }, context);
+  checkJobs(jobs, { from, doing });
+  const ids = new Set<string>();
+  for (const [offset, job] of jobs.entries()) {
+    if (run.dag.indexOf(job.id) !== undefined || ids.has(job.id)) {
+      throw new Refusal("INVALID", `Cannot ${doing}: it has a job "${job.id}" already`);
+    }
+    ids.add(job.id);
+    // Only backwards: then the order of the list is a topological order, and no new cycle is
+    // possible.
+    if (job.dependsOn.some((parent) => parent >= from + offset)) {
+      const found = `"${job.id}" depends on a job that comes later in the list`;
+      throw new Refusal("INVALID", `Cannot ${doing}: ${found}`);
+    }
+  }
+  checkRequirements(state, jobs);
+  const added: Event = { type: "JobsAdded", run: run.number, at: context.now, jobs: [...jobs] };
+  const { events, effects } = makeRoom(state, bytes, context);
+  return {
+    events: [...events, added],
+    effects: [...effects, { type: "Notify", run: run.number }],
+    reply: { jobs: jobs.length },
+  };
+}
+
+// #region cancel
+/** Cancels a run, or one job of it. To cancel what has ended is not an error, and changes nothing. */
+export function decideCancel(
+  state: State, target: CommandOf<"Cancel">, context: Context,
+): DecidedOn<"Cancel"> {
+  const run = findRun(state, target.run);
+  const jobs = target.job === undefined ? run.jobs : [findJob(run, target.job)];
+  // One that runs is asked once. One that waits and is marked comes from the log of an older
+  // version: this ends it.
+  const asked = (job: Job) => job.cancelling && job.status === "RUNNING";
+  const open = jobs.filter((job) => !isTerminal(job.status) && !asked(job));
+  if (open.length === 0) return { events: [], effects: NO_EFFECTS, reply: { jobs: 0 } };
+  const cancelled: Event = {
+    type: "JobsCancelled", run: run.number, at: context.now,
+    jobs: open.map((job) => job.index), whole: target.job === undefined,
+  };
+  // The others have ended with this event. These end when their processes are gone.
+  const attempts = open.filter((job) => job.status === "RUNNING").map(placed);
+  return {
+    events: [cancelled],
+    effects: attempts.length === 0 ? NO_EFFECTS : [{ type: "Kill", attempts }],
+    reply: { jobs: open.length },
+  };
+}
+// #endregion
+
+/** The first answer counts. A later one is told what the first one was. */
+export function decideGate(
+  state: State, answer: CommandOf<"DecideGate">, context: Context,
+): DecidedOn<"DecideGate"> {
+  const { gate, approve, by, comment } = answer;
+  const slash = gate.lastIndexOf("/");
+  if (slash < 0) {
+    throw new Refusal("INVALID", `Cannot answer gate "${gate}": a gate is named RUN/JOB`);
+  }
+  const run = findRun(state, gate.slice(0, slash));
+  const job = findJob(run, gate.slice(slash + 1));
+  if (job.decision !== undefined) {
+    const reply = { ...job.decision, already: true };
+    return { events: [], effects: NO_EFFECTS, reply };
+  }
+  if (job.status !== "WAITING") {
+    const found = `the job is ${job.status} and waits for nobody`;
+    throw new Refusal("CONFLICT", `Cannot answer gate ${gate}: ${found}`);
+  }
+  const at = context.now;
+  return {
+    events: [{ type: "GateDecided", run: run.number, job: job.index, approve, by, comment, at }],
+    effects: NO_EFFECTS,
+    reply: { approved: approve, by, comment, at, already: false },
+  };
+}
+
+/** What the clock has made true. `state.delayed.nextAt` says when to tick again. */
+export function decideTick(state: State, _: CommandOf<"Tick">, context: Context): DecidedOn<"Tick"> {
+  const { now } = context;
+  if ((state.delayed.nextAt ?? Infinity) > now) return NOTHING;
+  const events: Event[] = [];
+  for (const { run, index, spec, deadline } of state.gates) {
+    if (deadline > now) continue;
+    // Fails closed: nobody said yes.
+    const comment = `nobody answered within ${spec.gate!.maxWaitMs / 1000} s`;
+    events.push({
+      type: "GateDecided", run: run.number, job: index, approve: false, by: "titan", comment, at: now,
+    });
+  }
+  events.push({ type: "TimePassed", at: now });
+  return onlyEvents(events);
+}

@@ -1,0 +1,102 @@
+/**
+ * Lesson 10: what follows when a worker comes, comes back, goes or is drained.
+ *
+ * Invariants: a worker that is lost leaves no attempt behind; an attempt that never arrived at its
+ * worker does not count against its job.
+ * Test: test/10-master.transcripts.test.ts, test/10-master.test.ts
+ */
+import { DEFAULT_RETRY, verdict } from "#retry";
+import { MAX_WORKERS, type AttemptKey } from "#wire";
+import type { CommandOf } from "./command.ts";
+import { runningAttempt } from "./decide-attempts.ts";
+import {
+  NO_EFFECTS, NOTHING, onlyEvents, placed, type DecidedOn, type Effect, type PlacedAttempt,
+} from "./effect.ts";
+import type { Event } from "./events.ts";
+import { findWorker } from "./find.ts";
+import { Refusal, type Context } from "./refusal.ts";
+import type { Job, State } from "./state.ts";
+
+export function decideJoin(
+  state: State, offer: CommandOf<"Join">, context: Context,
+): DecidedOn<"Join"> {
+  if (state.workers.size >= MAX_WORKERS) {
+    const found = `${MAX_WORKERS} are registered already`;
+    throw new Refusal("OVERLOADED", `Cannot register worker: ${found}`);
+  }
+  const worker = state.nextWorker;
+  const { instance, tags, slots, version } = offer;
+  const name = offer.name === "" ? `w${worker}` : offer.name;
+  const joined: Event = {
+    type: "WorkerJoined", worker, instance, name, tags: [...tags], slots, version, at: context.now,
+  };
+  return { events: [joined], effects: NO_EFFECTS, reply: { worker } };
+}
+
+/** A worker is gone: each of its attempts ends, and the job goes back to the queue. */
+export function decideLose(state: State, gone: CommandOf<"Lose">, context: Context): DecidedOn<"Lose"> {
+  const worker = state.workers.get(gone.worker);
+  if (worker === undefined) return NOTHING;
+  const { blamed = true, reason } = gone;
+  const at = context.now;
+  const events: Event[] = [];
+  for (const job of worker.jobs) events.push(lost(job, { at, blamed }));
+  events.push({ type: "WorkerLost", worker: worker.id, reason, at });
+  return onlyEvents(events);
+}
+
+// #region rejoin
+/**
+ * A worker is back. Attempts that it does not know of never arrived there: they are lost, and did no
+ * harm. Of those that it runs, some may have been cancelled while it was away.
+ */
+export function decideRejoin(
+  state: State, { worker, running }: CommandOf<"Rejoin">, context: Context,
+): DecidedOn<"Rejoin"> {
+  const known = new Set(running.map(nameOf));
+  const events: Event[] = [];
+  const attempts: PlacedAttempt[] = [];
+  for (const job of state.workers.get(worker)?.jobs ?? []) {
+    const attempt = placed(job);
+    if (!known.has(nameOf(attempt))) events.push(lost(job, { at: context.now, blamed: false }));
+    else if (job.cancelling) attempts.push(attempt);
+  }
+  const effects: Effect[] = attempts.length === 0 ? [] : [{ type: "Kill", attempts }];
+  return { events, effects, reply: undefined };
+}
+// #endregion
+
+function nameOf({ run, job, attempt }: AttemptKey): string {
+  return `${run}/${job}/${attempt}`;
+}
+
+// #region stale
+/** …and those that it still runs although the master has given them to somebody else. */
+export function staleAttempts(
+  state: State, { worker, running }: { worker: number; running: readonly AttemptKey[] },
+): AttemptKey[] {
+  return running.filter((key) => runningAttempt(state, key)?.worker !== worker);
+}
+// #endregion
+
+function lost(job: Job, how: { at: number; blamed: boolean }): Event {
+  const { at, blamed } = how;
+  const { run, index, attempt, failures, losses } = job;
+  // A job that takes down one worker after another is quarantined, before it has had them all.
+  const asked = { attempt: failures, kind: "worker-lost", losses: losses + 1 } as const;
+  const dead = blamed && !verdict(DEFAULT_RETRY, asked).retry;
+  return { type: "JobLost", run: run.number, job: index, attempt, at, dead, blamed };
+}
+
+/** A person wants a worker to get nothing new (or, `undo`, to get work again). */
+export function decideDrain(
+  state: State, wish: CommandOf<"Drain">, context: Context,
+): DecidedOn<"Drain"> {
+  const worker = findWorker(state, wish.worker);
+  const { id, name, draining, jobs } = worker;
+  const reply = { id, name, running: jobs.size };
+  const on = !wish.undo;
+  if (draining === on) return { events: [], effects: NO_EFFECTS, reply };
+  const drained: Event = { type: "WorkerDrained", worker: id, on, at: context.now };
+  return { events: [drained], effects: NO_EFFECTS, reply };
+}

@@ -1,0 +1,52 @@
+/**
+ * Lesson 10: what others can see of a decision. An effect is plain data, too: the core says what is
+ * to be sent, and the shell around it (../effects.ts) sends it.
+ *
+ * Invariants: no effect before the events that were decided with it are durable (../engine.ts holds
+ * it back until then); a replay makes events and no effects, so nothing is sent twice.
+ * Test: test/10-master.transcripts.test.ts
+ */
+import type { AttemptKey } from "#wire";
+import type { Command, Replies } from "./command.ts";
+import type { Event, EventOf } from "./events.ts";
+import type { Job } from "./state.ts";
+
+// #region effects
+export type Effect =
+  /** An attempt has begun: its worker is to run it. */
+  | { readonly type: "Dispatch"; readonly start: EventOf<"JobStarted"> }
+  /** These attempts are to end: their workers are to kill them. */
+  | { readonly type: "Kill"; readonly attempts: readonly PlacedAttempt[] }
+  /** Jobs were added to a run: whoever watches it gets the new list. */
+  | { readonly type: "Notify"; readonly run: number }
+  /** Nobody can ask for a run any more: its output is removed, and its project is let go. */
+  | { readonly type: "Forget"; readonly run: number; readonly project: string | undefined };
+// #endregion
+
+export interface PlacedAttempt extends AttemptKey {
+  readonly worker: number;
+}
+
+export function placed({ run, index, attempt, worker }: Job): PlacedAttempt {
+  return { run: run.number, job: index, attempt, worker };
+}
+
+/** What follows from a command. The reply is the one effect that goes to whoever gave the command. */
+export interface Decided<R> {
+  readonly events: readonly Event[];
+  readonly effects: readonly Effect[];
+  /** A function: it is asked once the events have been applied. */
+  readonly reply: R | (() => R);
+}
+
+export type DecidedOn<T extends Command["type"]> = Decided<Replies[T]>;
+
+export const NO_EFFECTS: readonly Effect[] = [];
+
+/** Nothing follows, and nobody waits for an answer. */
+export const NOTHING: Decided<undefined> = { events: [], effects: NO_EFFECTS, reply: undefined };
+
+/** Events, and no more. */
+export function onlyEvents(events: readonly Event[]): Decided<undefined> {
+  return { events, effects: NO_EFFECTS, reply: undefined };
+}

@@ -1,0 +1,42 @@
+/**
+ * Lesson 10: how much one submission, one run and one message may be. What all of them may take
+ * together is memory, and counted in memory.ts.
+ *
+ * Test: test/10-master.test.ts, test/10-master.memory.test.ts
+ */
+import { invariant } from "#base";
+import { MAX_BATCH_BYTES, MAX_FRAME_BODY_BYTES, MAX_INPUTS_BYTES } from "#wire";
+
+/**
+ * Dependencies of one submission. Building such a graph takes about a second, in which no beat is
+ * answered: well within a lease.
+ */
+export const MAX_EDGES_PER_RUN = 10_000_000;
+
+/**
+ * What one job says it does and with which environment. An assignment must fit into a frame, inputs
+ * and all.
+ */
+export const MAX_JOB_BYTES = 2 * 1024 * 1024;
+invariant(
+  MAX_JOB_BYTES + MAX_INPUTS_BYTES + MAX_BATCH_BYTES < MAX_FRAME_BODY_BYTES,
+  "a batch that is nearly full plus the largest assignment must fit into a frame",
+);
+
+/**
+ * Finished runs kept in memory (the log keeps them until it is compacted): a page or two for `titan
+ * runs`.
+ */
+export const MAX_FINISHED_RUNS = 1000;
+
+/** Runs that go on at the same time: more than people can mean, and 50 MB of empty ones. */
+export const MAX_OPEN_RUNS = 10_000;
+
+/** All results of one run, which live in memory as long as it does. */
+export const MAX_RUN_RESULT_BYTES = 256 * 1024 * 1024;
+
+/** Of a failure's message that comes when there is no room any more: the first words say most. */
+export const SHORT_BYTES = 200;
+
+/** Numbers in a message for a person. */
+export const MAX_LISTED = 20;

@@ -1,0 +1,365 @@
+/**
+ * Lesson 10: what each request does. A handler decodes it, asks the engine, and encodes the answer.
+ *
+ *     a change    decode ─▶ a command ─▶ engine.execute ─▶ the reply, once it is durable ─▶ encode
+ *     a read      decode ─▶ what is true now ─▶ encode ─▶ wait until that is durable, too
+ *
+ * Invariants: a request has exactly one answer; no handler decides anything; an answer that may be
+ * long is made page by page.
+ * Test: test/10-master.test.ts
+ */
+import { CodecError } from "#codec";
+import {
+  deadJobs, deadLetter, findJob, findRun, gateInfo, isTerminal, reasonOf, Refusal, roomForJobs,
+  runInfo, waitKind, workerInfo, type Run,
+} from "#core";
+import { RpcError, type IncomingRequest } from "#rpc";
+import {
+  Affected, Beat, BeatAnswer, BlobChunk, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate,
+  Decision, Drained, DrainWorker, GateList, Info, InfoRequest, JobRef, LogPage, LogsRequest,
+  MAX_PARENT_NAMES, Op, Output, Reasons, RetryRun, RunList, RunRef, SealedAddJobs, StatusPage, Why, WorkerList,
+  type JobInfo, type JobReason,
+} from "#wire";
+import { BlobError } from "./blobs.ts";
+import { takeJobs } from "./intake.ts";
+import type { Pace } from "./output.ts";
+import { gateBytes, jobBytes, jobRows, letterBytes, pages, runBytes } from "./pages.ts";
+import type { Peer, Services } from "./services.ts";
+import { submit } from "./submit.ts";
+
+/**
+ * Events that wait for the disk, beyond which no new work is taken: a quarter of what the log can
+ * hold for those who cannot wait.
+ */
+const MAX_LOG_BACKLOG_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Reasons in one answer: questions of gates can be 16 KiB each, and the answer has to fit
+ * into a frame.
+ */
+const MAX_WHY_BYTES = 4 * 1024 * 1024;
+
+export type Handler = (
+  services: Services, request: IncomingRequest, peer: Peer,
+) => void | Promise<void>;
+
+export const HANDLERS: Readonly<Record<number, Handler>> = {
+  [Op.PING]: (_services, request) => request.reply(),
+  [Op.BEAT]: beat,
+
+  // #region changes
+  [Op.SUBMIT]: (services, request, { connection, uploads }) => {
+    checkBacklog(services.engine);
+    return submit(services, { request, uploads, peer: connection });
+  },
+  [Op.ADD_JOBS]: async ({ engine }, request) => {
+    const { run, jobs: sealed } = SealedAddJobs.decode(request.body);
+    checkBacklog(engine);
+    const room = roomForJobs(engine.state, undefined, engine.context);
+    const { jobs, bytes: jobBytes } = takeJobs(sealed, room);
+    const added = await engine.execute({ type: "AddJobs", run, jobs, jobBytes });
+    request.reply(Affected.encode(added));
+  },
+  [Op.CANCEL]: async ({ engine }, request) => {
+    const target = JobRef.decode(request.body);
+    request.reply(Affected.encode(await engine.execute({ type: "Cancel", ...target })));
+  },
+  [Op.RETRY]: async ({ engine }, request) => {
+    const wish = RetryRun.decode(request.body);
+    request.reply(Affected.encode(await engine.execute({ type: "Retry", ...wish })));
+  },
+  [Op.DRAIN]: async ({ engine }, request) => {
+    const wish = DrainWorker.decode(request.body);
+    request.reply(Drained.encode(await engine.execute({ type: "Drain", ...wish })));
+  },
+  [Op.DECIDE]: async ({ engine }, request) => {
+    const answer = DecideGate.decode(request.body);
+    request.reply(Decision.encode(await engine.execute({ type: "DecideGate", ...answer })));
+  },
+  // #endregion
+  [Op.OUTPUT]: output,
+  [Op.FINISHED]: ({ engine, workers }, request, { link }) => {
+    if (link === undefined) throw notWorker("take a report");
+    workers.finished(link, request.body);
+    engine.whenDurable(() => request.reply());
+  },
+
+  [Op.RUNS]: (services, request, peer) => list(services, request, {
+    peer,
+    rows: mapped(services.engine.state.runs.values(), runInfo),
+    bytesOf: runBytes,
+    encode: (runs) => RunList.encode({ runs }),
+  }),
+  [Op.DEAD]: (services, request, peer) => peer.alone(() => list(services, request, {
+    peer,
+    rows: mapped(deadJobs(services.engine.state), deadLetter),
+    bytesOf: letterBytes,
+    encode: (letters) => DeadPage.encode({ letters }),
+  })),
+  [Op.GATES]: (services, request, peer) => list(services, request, {
+    peer,
+    rows: mapped(services.engine.state.gates, gateInfo),
+    bytesOf: gateBytes,
+    encode: (gates) => GateList.encode({ gates }),
+  }),
+  [Op.STATUS]: status,
+  [Op.WATCH]: ({ engine, watchers }, request, { connection }) => {
+    const { run } = RunRef.decode(request.body);
+    watchers.add(findRun(engine.state, run), request, connection);
+  },
+  [Op.WHY]: why,
+  [Op.LOGS]: logs,
+  [Op.WORKERS]: listWorkers,
+  [Op.INFO]: info,
+
+  [Op.KV]: ({ desk }, request, { connection }) => desk.ask(request, connection),
+  [Op.BLOB_HAS]: async ({ blobs }, request) => {
+    const present = await blobs.has(BlobRef.decode(request.body).hash);
+    request.reply(BlobHas.encode({ present }));
+  },
+  [Op.BLOB_PUT]: async (_services, request, { uploads }) => {
+    const present = await uploads.put(BlobPut.decode(request.body));
+    request.reply(BlobHas.encode({ present }));
+  },
+  [Op.BLOB_GET]: async ({ blobs, turns }, request, { connection }) => {
+    const pace: Pace = () => turns.pace(request, connection);
+    const { hash } = BlobRef.decode(request.body);
+    for await (const data of blobs.read(hash, { pace })) request.item(BlobChunk.encode({ data }));
+    request.end();
+  },
+};
+
+/** What a master with a full disk refuses, and what each of them is called then. */
+export const CHANGES: Readonly<Record<number, string>> = {
+  [Op.SUBMIT]: "submit",
+  [Op.ADD_JOBS]: "add jobs",
+  [Op.CANCEL]: "cancel",
+  [Op.RETRY]: "retry",
+  [Op.DRAIN]: "drain",
+  [Op.DECIDE]: "decide",
+  [Op.BLOB_PUT]: "take a file",
+  [Op.FINISHED]: "take a report",
+};
+
+/** Those whose answers may be long, and that end by themselves. */
+export const LONG: ReadonlySet<number> = new Set([
+  Op.RUNS, Op.STATUS, Op.WHY, Op.WORKERS, Op.DEAD, Op.GATES, Op.BLOB_GET,
+]);
+
+// ── from workers ─────────────────────────────────────────────────────────────────────────────────
+
+function beat({ engine }: Services, request: IncomingRequest, { link }: Peer): void {
+  const { runs, lateMs: beatLateMs, lateMaxMs: beatLateMaxMs } = Beat.decode(request.body);
+  if (link !== undefined) link.lateness = { beatLateMs, beatLateMaxMs };
+  const over = runs.filter((id) => engine.isOver(id));
+  request.reply(BeatAnswer.encode({ over }));
+}
+
+async function output(services: Services, request: IncomingRequest, { link }: Peer): Promise<void> {
+  const { engine, attemptOver } = services;
+  const { chunks, ...key } = Output.decode(request.body);
+  if (link === undefined) throw notWorker("take output");
+  const job = engine.state.runs.get(key.run)?.jobs[key.job];
+  // Output that nobody can ask for is dropped (the run was forgotten, say). Output that the disk
+  // refuses is counted: the worker cannot help it.
+  if (job !== undefined && key.attempt >= 1 && key.attempt <= job.attempt) {
+    await services.output.append(key, chunks).catch(onlySystemErrors);
+    if (job.attempt !== key.attempt || job.status !== "RUNNING") attemptOver(key);
+  }
+  request.reply();
+}
+
+function notWorker(doing: string): RpcError {
+  return new RpcError("CONFLICT", `Cannot ${doing}: this connection belongs to no worker`);
+}
+
+function checkBacklog({ backlogBytes }: Services["engine"]): void {
+  if (backlogBytes <= MAX_LOG_BACKLOG_BYTES) return;
+  const found = `the disk is behind by ${backlogBytes} bytes, more than ${MAX_LOG_BACKLOG_BYTES}`;
+  throw new RpcError("OVERLOADED", `Cannot take new work: ${found}`);
+}
+
+function onlySystemErrors(error: unknown): void {
+  if (!isSystemError(error)) throw error;
+}
+
+// ── reads ────────────────────────────────────────────────────────────────────────────────────────
+
+interface Listing<Row> {
+  readonly peer: Peer;
+  readonly rows: Iterable<Row>;
+  readonly bytesOf: (row: Row) => number;
+  readonly encode: (rows: Row[]) => Buffer;
+}
+
+/** A list of any length: each page is made when there is room for it, from what is true then. */
+async function list<Row>(
+  { engine, turns }: Services, request: IncomingRequest, listing: Listing<Row>,
+): Promise<void> {
+  const { peer, rows, bytesOf, encode } = listing;
+  const made = pages(rows, bytesOf);
+  const next = async (): Promise<Buffer | undefined> => {
+    const page = made.next().value;
+    if (page === undefined) return undefined;
+    const body = encode(page.rows);
+    // Read first, then wait: what is read meanwhile may be in memory only.
+    await engine.readable();
+    return body;
+  };
+  while (await turns.send(request, peer.connection, next));
+  request.end();
+}
+
+/**
+ * Rows that are made as they are asked for. A collection that grows meanwhile may be longer than it
+ * was, and no row is told twice.
+ */
+function* mapped<From, To>(all: Iterable<From>, to: (each: From) => To): Generator<To> {
+  for (const each of all) yield to(each);
+}
+
+async function status(
+  services: Services, request: IncomingRequest, peer: Peer,
+): Promise<void> {
+  const { engine } = services;
+  const { run: id, job } = JobRef.decode(request.body);
+  const run = findRun(engine.state, id);
+  const jobs = job === undefined ? run.jobs : [findJob(run, job)];
+  let isFirst = true;
+  const encode = (rows: JobInfo[]): Buffer => {
+    const first = isFirst;
+    isFirst = false;
+    const isNamed = first && job !== undefined && rows[0]!.dependsOn.length <= MAX_PARENT_NAMES;
+    const named = isNamed ? rows[0]!.dependsOn : [];
+    const parents = named.map((index) => run.jobs[index]!.spec.id);
+    return StatusPage.encode({ run: first ? runInfo(run) : undefined, jobs: rows, parents });
+  };
+  await list(services, request, { peer, rows: jobRows(engine, jobs), bytesOf: jobBytes, encode });
+}
+
+/**
+ * Costs what was asked for, whatever the size of the run. Many jobs of a queue have one reason: it
+ * is worked out for each.
+ */
+function why(
+  { engine, turns }: Services, request: IncomingRequest, { connection }: Peer,
+): Promise<void> {
+  const { run: id, jobs } = Why.decode(request.body);
+  const run = findRun(engine.state, id);
+  return turns.reply(request, connection, async () => {
+    const body = Reasons.encode({ reasons: reasonsOf(engine, run, jobs) });
+    // What is said may follow from events that are not durable yet.
+    await engine.readable();
+    return body;
+  });
+}
+
+function reasonsOf(engine: Services["engine"], run: Run, jobs: readonly number[]): JobReason[] {
+  const reasons: JobReason[] = [];
+  let bytes = 0;
+  for (const index of jobs) {
+    const job = run.jobs[index];
+    const kind = job === undefined ? undefined : waitKind(engine.state, job);
+    if (job === undefined || kind === undefined) continue;
+    const reason = reasonOf(engine.state, job, engine.context.now);
+    bytes += 3 * reason.length;
+    if (bytes > MAX_WHY_BYTES) break;
+    reasons.push({ index, kind, reason });
+  }
+  return reasons;
+}
+
+function listWorkers(
+  { engine, workers, turns }: Services, request: IncomingRequest, { connection }: Peer,
+): Promise<void> {
+  return turns.reply(request, connection, async () => {
+    const rows = [...engine.state.workers.values()].map((worker) => {
+      const link = workers.links.get(worker.id);
+      const { remote = "" } = link?.connection ?? {};
+      const unknown = { beatLateMs: undefined, beatLateMaxMs: undefined };
+      const lateness = link?.lateness ?? unknown;
+      const known = workerInfo(worker, { remote, connected: link !== undefined });
+      const row = { ...known, ...lateness };
+      // Whether a person drains it or it stops by itself, people are told one thing: it gets nothing
+      // new.
+      return link?.leaving === true ? { ...row, draining: true } : row;
+    });
+    const body = WorkerList.encode({ workers: rows });
+    await engine.readable();
+    return body;
+  });
+}
+
+const HASHING = "hash the state";
+
+/** Tells what is durable when the answer leaves: the log says the same. */
+async function info(services: Services, request: IncomingRequest): Promise<void> {
+  const { engine, version, startedAt, dir, pid } = services;
+  const { hash } = InfoRequest.decode(request.body);
+  if (hash) engine.checkRoom(HASHING);
+  const made = hash ? await engine.hash() : undefined;
+  engine.answer(() => {
+    const { nextSeq } = engine;
+    // The disk has turned out to be full meanwhile.
+    if (made !== undefined && made.nextSeq > nextSeq) return answerError(request, engine.noRoom(HASHING));
+    request.reply(Info.encode({
+      version, pid, startedAt, state: dir,
+      nextSeq: made?.nextSeq ?? nextSeq,
+      runs: engine.state.runs.size,
+      workers: engine.state.workers.size,
+      stateHash: made?.hash ?? "",
+      now: services.host.clock.wall(),
+      refused: services.workers.stale,
+      full: engine.full?.message ?? "",
+    }));
+  });
+}
+
+async function logs(
+  services: Services, request: IncomingRequest, { connection }: Peer,
+): Promise<void> {
+  const { engine, turns } = services;
+  const { run: id, job: jobId, attempt, follow } = LogsRequest.decode(request.body);
+  const run: Run = findRun(engine.state, id);
+  const job = findJob(run, jobId);
+  const wanted = attempt === 0 ? Math.max(1, job.attempt) : attempt;
+  if (wanted > Math.max(1, job.attempt)) {
+    const found = `its latest attempt is ${job.attempt}, not ${wanted}`;
+    throw new Refusal("NOT_FOUND", `Cannot read output of ${id}/${jobId}: ${found}`);
+  }
+  const key = { run: run.number, job: job.index, attempt: wanted };
+  const isLatest = (): boolean => job.attempt === wanted && job.status === "RUNNING";
+  const mayGrow = (): boolean =>
+    follow && (job.attempt < wanted ? !isTerminal(job.status) : isLatest());
+  const reader = services.output.read(key, mayGrow, () => turns.pace(request, connection));
+  request.onCancel(() => reader.stop());
+  for await (const chunks of reader) request.item(LogPage.encode({ chunks }));
+  request.end();
+}
+
+// ── errors ───────────────────────────────────────────────────────────────────────────────────────
+
+/** Tells the peer what it did wrong, or what the disk did. False: neither. */
+export function answerError(request: IncomingRequest, error: unknown): boolean {
+  if (error instanceof Refusal || error instanceof RpcError) {
+    request.fail(error.code, error.message);
+  } else if (error instanceof CodecError) {
+    request.fail("BAD_REQUEST", error.message);
+  } else if (error instanceof BlobError) {
+    request.fail("INVALID", error.message);
+  } else if (isSystemError(error)) {
+    request.fail("INTERNAL", `Cannot serve opcode ${request.opcode}: ${error.message}`);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+/**
+ * Of a file that is not the log (whose failures are LogErrors): a blob or a job's output. Nobody's
+ * promise hangs on those.
+ */
+function isSystemError(error: unknown): error is Error {
+  const { code } = error as { code?: unknown };
+  return error instanceof Error && typeof code === "string" && /^E[A-Z0-9]+$/.test(code);
+}

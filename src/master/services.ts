@@ -1,0 +1,60 @@
+/**
+ * Lesson 10: what the parts of a running master share. `master.ts` makes it once; a session and its
+ * handlers use it.
+ *
+ * Test: test/10-master.test.ts
+ */
+import type { Host } from "#host";
+import type { RpcConnection } from "#rpc";
+import type { AttemptKey } from "#wire";
+import type { BlobStore, Uploads } from "./blobs.ts";
+import type { Doors } from "./doors.ts";
+import type { Engine } from "./engine.ts";
+import type { MasterStore, StoreDesk } from "./kv.ts";
+import type { OutputStore } from "./output.ts";
+import type { Turns } from "./turns.ts";
+import type { Watchers } from "./watch.ts";
+import type { WorkerLink, Workers } from "./workers.ts";
+
+/** What the sessions share. */
+export interface Services {
+  readonly host: Host;
+  readonly dir: string;
+  readonly token: string | undefined;
+  readonly version: string;
+  readonly pid: number;
+  readonly startedAt: number;
+  readonly engine: Engine;
+  readonly workers: Workers;
+  readonly watchers: Watchers;
+  readonly output: OutputStore;
+  readonly blobs: BlobStore;
+  readonly doors: Doors;
+  /** Of long answers, and of pipelines that are read from blobs. */
+  readonly turns: Turns;
+  readonly specs: Turns;
+  /** What the pipelines take in memory that wait for a look at the disk. */
+  readonly arriving: { bytes: number };
+  readonly store: MasterStore | undefined;
+  readonly cluster: string | undefined;
+  readonly desk: StoreDesk;
+  /**
+   * Output came for an attempt that is over, or it is over now: nothing stays open, and what was
+   * lost becomes a fact.
+   */
+  attemptOver(key: AttemptKey): void;
+  /** A bug of ours, or a log that cannot be written: stops everything. */
+  fatal(error: Error): void;
+  /** Set once the master is on its way out: what arrives then is not served any more. */
+  stopped: boolean;
+}
+
+/** Who asks: what a handler may know of a session. */
+export interface Peer {
+  readonly connection: RpcConnection;
+  readonly uploads: Uploads;
+  /** Undefined: it is no worker. */
+  readonly link: WorkerLink | undefined;
+  /** A list that has to be sorted exists as a whole: of these a peer has one at a time. */
+  alone(work: () => Promise<void>): Promise<void>;
+}
