@@ -1,0 +1,323 @@
+/**
+ * The language of lessons/10-master/transcripts: commands as lines of text, and as text what the core
+ * makes of them.
+ *
+ *     Submit nightly key=tuesday           a command, named as in core/command.ts
+ *       build after=fetch retry=3x10s      its jobs, indented
+ *     Start                                what can start, starts (`nextStart`, again and again)
+ *     Wait 10s                             the clock moves, and ticks
+ *     Show nightly                         no command: how its jobs are, and why they wait
+ *
+ * A run is called by its pipeline's name: the latest one of that name. A job is RUN/JOB, an attempt
+ * RUN/JOB#N.
+ */
+import { inspect } from "node:util";
+import {
+  eventDetail, eventText, findJob, Names, nextStart, reasonOf, Refusal, type Command, type Effect,
+  type Event, type Job, type Run,
+} from "#core";
+import type { AttemptKey, Failure, JobSpec, PipelineSpec, Report } from "#wire";
+import { Bench, spec } from "./10-master.core.ts";
+
+const START = Date.UTC(2026, 0, 1, 12);
+
+/** One line of a script: its words, and those of its words that are NAME=VALUE. */
+class Line {
+  readonly words: string[];
+  readonly options: ReadonlyMap<string, string>;
+
+  constructor(text: string) {
+    // A word may have a part in quotes: comment="not today".
+    const words = (text.match(/(?:[^\s"]|"[^"]*")+/g) ?? []).map((word) => word.replaceAll('"', ""));
+    const isOption = (word: string): boolean => /^[a-z]+=/.test(word);
+    this.words = words.filter((word) => !isOption(word));
+    this.options = new Map(words.filter(isOption).map((word) => {
+      const at = word.indexOf("=");
+      return [word.slice(0, at), word.slice(at + 1)];
+    }));
+  }
+
+  get verb(): string {
+    return this.words[0] ?? "";
+  }
+
+  word(index: number): string {
+    const found = this.words[index];
+    if (found === undefined) throw new Error(`Cannot read "${this.words.join(" ")}": too short`);
+    return found;
+  }
+
+  has(word: string): boolean {
+    return this.words.includes(word);
+  }
+
+  option(name: string): string | undefined {
+    return this.options.get(name);
+  }
+
+  list(name: string): string[] {
+    return (this.option(name) ?? "").split(",").filter((each) => each !== "");
+  }
+
+  number(name: string, otherwise: number): number {
+    return Number(this.option(name) ?? otherwise);
+  }
+}
+
+/** A life of the core, told in text. */
+export class Script {
+  readonly bench = new Bench();
+  /** The types of all that was told. */
+  readonly seen = { commands: new Set<string>(), events: new Set<string>(), effects: new Set<string>() };
+  readonly #names = new Names();
+  #trace: string[] = [];
+
+  constructor() {
+    this.bench.now = START;
+  }
+
+  /** Performs the lines of one paragraph. Returns what followed. */
+  perform(lines: readonly string[]): string[] {
+    this.#trace = [];
+    for (let i = 0; i < lines.length;) {
+      const line = new Line(lines[i++]!);
+      const jobs: Line[] = [];
+      while (lines[i]?.startsWith("  ")) jobs.push(new Line(lines[i++]!));
+      this.#line(line, jobs);
+    }
+    return this.#trace;
+  }
+
+  #line(line: Line, jobs: readonly Line[]): void {
+    switch (line.verb) {
+      case "Start": return this.#start();
+      case "Show": return this.#show(this.#run(line.word(1)));
+      case "Wait": {
+        this.bench.now += ms(line.word(1));
+        return this.#give({ type: "Tick" });
+      }
+      case "Memory": {
+        const bytes = Number(line.word(1));
+        this.bench.memory = { open: bytes, finished: bytes, total: bytes, ceiling: bytes };
+        return;
+      }
+      default: return this.#give(this.#command(line, jobs));
+    }
+  }
+
+  #give(command: Command): void {
+    this.seen.commands.add(command.type);
+    try {
+      const { events, effects, reply } = this.bench.decide(command);
+      this.bench.commit(events);
+      for (const event of events) this.#event(event);
+      for (const effect of effects) this.#effect(effect);
+      const said = typeof reply === "function" ? reply() : reply;
+      if (said !== undefined) this.#say("reply", inspect(said, { breakLength: Infinity }));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.#say("refused", `${error.code}: ${error.message}`);
+    }
+    if (this.#trace.length === 0) this.#trace.push("nothing");
+  }
+
+  #start(): void {
+    for (;;) {
+      const start = nextStart(this.bench.state, this.bench.now);
+      if (start === undefined) break;
+      this.bench.commit([start]);
+      this.#event(start);
+      this.#effect({ type: "Dispatch", start });
+    }
+    if (this.#trace.length === 0) this.#trace.push("nothing");
+  }
+
+  #show(run: Run): void {
+    for (const job of run.jobs) {
+      const why = reasonOf(this.bench.state, job, this.bench.now);
+      const status = job.attempt > 0 ? `${job.status}#${job.attempt}` : job.status;
+      this.#say("job", `${job.spec.id} ${status}${why === "" ? "" : `: ${why}`}`);
+    }
+    this.#say("run", `${run.id} ${run.status}`);
+  }
+
+  #event(event: Event): void {
+    this.seen.events.add(event.type);
+    const retryAt = event.type === "JobFailed" ? event.retryAt : undefined;
+    const when = retryAt === undefined ? "" : ` at ${time(retryAt)}`;
+    const detail = eventDetail(event);
+    const text = `${eventText(event, this.#names)}${when}`;
+    this.#say("event", detail === "" ? text : `${text} (${detail})`);
+  }
+
+  #effect(effect: Effect): void {
+    this.seen.effects.add(effect.type);
+    this.#say("effect", `${effect.type} ${this.#effectText(effect)}`);
+  }
+
+  #effectText(effect: Effect): string {
+    const on = (worker: number): string => this.#names.workerName(worker) ?? String(worker);
+    switch (effect.type) {
+      case "Dispatch": return `${this.#names.attempt(effect.start)} to ${on(effect.start.worker)}`;
+      case "Kill": return effect.attempts
+        .map((attempt) => `${this.#names.attempt(attempt)} on ${on(attempt.worker)}`).join(", ");
+      case "Notify": return `the watchers of ${this.#names.run(effect.run)}`;
+      case "Forget": {
+        const project = effect.project === undefined ? "" : ` and project ${effect.project}`;
+        return `the output of run ${effect.run}${project}`;
+      }
+    }
+  }
+
+  #say(what: string, text: string): void {
+    this.#trace.push(`${what.padEnd(7)} ${text}`);
+  }
+
+  // ── from words to commands ─────────────────────────────────────────────────────────────────────
+
+  #command(line: Line, jobs: readonly Line[]): Command {
+    const type = line.verb;
+    switch (type) {
+      case "Submit": {
+        const strict = line.has("strict");
+        return { type, spec: pipeline(line, jobs), key: line.option("key"), strict };
+      }
+      case "AddJobs": {
+        const run = this.#run(line.word(1));
+        const known = run.jobs.map((job) => job.spec.id);
+        return { type, run: run.id, jobs: specs(jobs, known) };
+      }
+      case "Cancel": {
+        const [run, job] = line.word(1).split("/");
+        return { type, run: this.#id(run!), job };
+      }
+      case "Retry": return { type, run: this.#id(line.word(1)), from: line.option("from") };
+      case "DecideGate": {
+        const [run, job] = line.word(1).split("/");
+        const { by = "ann", comment = "" } = Object.fromEntries(line.options);
+        const gate = job === undefined ? run! : `${this.#id(run!)}/${job}`;
+        return { type, gate, approve: line.has("approve"), by, comment };
+      }
+      case "Drain": return { type, worker: line.word(1), undo: line.has("undo") };
+      case "Tick": case "Forget": return { type };
+      default: return this.#workersCommand(line);
+    }
+  }
+
+  #workersCommand(line: Line): Command {
+    const type = line.verb;
+    const name = line.word(1);
+    switch (type) {
+      case "Join": {
+        const instance = line.option("instance") ?? name;
+        const slots = line.number("slots", 1);
+        return { type, instance, name, tags: line.list("tags"), slots, version: "" };
+      }
+      case "Rejoin": {
+        const running = line.list("running").map((attempt) => this.#attempt(attempt));
+        return { type, worker: this.#worker(name), running };
+      }
+      case "Lose": {
+        const reason = line.option("because") ?? "silent for 4000 ms";
+        return { type, worker: this.#worker(name), reason, blamed: !line.has("innocent") };
+      }
+      case "Finish": {
+        const key = this.#attempt(name);
+        const by = line.option("by");
+        const worker = by === undefined ? this.#job(key).worker : this.#worker(by);
+        return { type, worker, report: report(key, line) };
+      }
+      case "LoseOutput": {
+        const why = line.option("why") ?? "no space left on device";
+        return { type, ...this.#attempt(name), bytes: line.number("bytes", 0), why };
+      }
+      default: throw new Error(`Cannot perform "${type}": no such command`);
+    }
+  }
+
+  /** The latest run of this pipeline. */
+  #run(name: string): Run {
+    const run = [...this.bench.state.runs.values()].findLast(({ spec: { name: of } }) => of === name);
+    if (run === undefined) throw new Error(`Cannot perform this line: no run of ${name}`);
+    return run;
+  }
+
+  /** The same as an id; of a pipeline that never ran, its name. */
+  #id(name: string): string {
+    const runs = [...this.bench.state.runs.values()];
+    return runs.findLast((run) => run.spec.name === name)?.id ?? name;
+  }
+
+  #worker(name: string): number {
+    const workers = [...this.bench.state.workers.values()];
+    return workers.find((worker) => worker.name === name)?.id ?? Number(name);
+  }
+
+  #attempt(text: string): AttemptKey {
+    const [, name = "", id = "", attempt] = /^(.+)\/(.+?)(?:#(\d+))?$/.exec(text) ?? [];
+    const run = this.#run(name);
+    const job = findJob(run, id);
+    return { run: run.number, job: job.index, attempt: Number(attempt ?? job.attempt) };
+  }
+
+  #job(key: AttemptKey): Job {
+    return this.bench.state.runs.get(key.run)!.jobs[key.job]!;
+  }
+}
+
+function pipeline(line: Line, jobs: readonly Line[]): PipelineSpec {
+  const project = line.option("project");
+  return { name: line.word(1), version: undefined, project, jobs: specs(jobs, []) };
+}
+
+/** `known`: jobs that the run has already. */
+function specs(lines: readonly Line[], known: readonly string[]): JobSpec[] {
+  const ids = [...known, ...lines.map((line) => line.verb)];
+  return lines.map((line) => {
+    const parents = line.list("after").map((id) => {
+      const index = ids.indexOf(id);
+      return index < 0 ? Number(id) : index;
+    });
+    const [attempts, pause = "0s"] = (line.option("retry") ?? "").split("x");
+    const gate = line.option("gate");
+    const like = line.option("like");
+    return spec(line.verb, {
+      dependsOn: parents,
+      requirement: line.list("needs"),
+      priority: line.number("priority", 1),
+      delayMs: ms(line.option("delay") ?? "0s"),
+      when: (line.option("when") ?? "success") as JobSpec["when"],
+      affinity: like === undefined ? undefined : ids.indexOf(like),
+      ...(attempts && {
+        retry: {
+          maxAttempts: Number(attempts), delayMs: ms(pause), backoff: 2, maxDelayMs: 60_000, jitter: 0,
+        },
+      }),
+      ...(gate && { gate: { message: gate, maxWaitMs: ms(line.option("within") ?? "60s") } }),
+    });
+  });
+}
+
+function report(key: AttemptKey, line: Line): Report {
+  const exit = line.option("exit");
+  const kind = (line.option("fails") ?? (exit && "exit")) as Failure["kind"] | undefined;
+  const size = line.option("result");
+  const exitCode = exit === undefined ? undefined : Number(exit);
+  const message = exit === undefined ? `it is ${kind}` : `exit code ${exit}`;
+  return {
+    ...key,
+    failure: kind && { kind, message, exitCode, signal: undefined },
+    result: size === undefined ? undefined : Buffer.alloc(Number(size)),
+    durationMs: 1,
+  };
+}
+
+function ms(text: string): number {
+  const [, count, unit] = /^(\d+)(ms|s|min|h)$/.exec(text) ?? [];
+  if (unit === undefined) throw new Error(`Cannot read "${text}": no time such as 10s`);
+  return Number(count) * { ms: 1, s: 1000, min: 60_000, h: 3_600_000 }[unit]!;
+}
+
+function time(at: number): string {
+  return new Date(at).toISOString().slice(11, 19);
+}

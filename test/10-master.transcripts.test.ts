@@ -1,0 +1,71 @@
+/**
+ * The golden transcripts of chapter 10: each file in lessons/10-master/transcripts is one life of the
+ * core. A paragraph has commands, `---`, and what follows from them: events, effects and the reply, or
+ * a refusal. `TITAN_RECORD=1` writes down what follows now; review it as a diff.
+ */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import type { Command, Effect, Event } from "#core";
+import { assertRecoverable } from "./10-master.core.ts";
+import { Script } from "./10-master.script.ts";
+
+const FOLDER = join(import.meta.dirname, "../lessons/10-master/transcripts");
+const RECORD = process.env["TITAN_RECORD"] === "1";
+
+const seen = { commands: new Set<string>(), events: new Set<string>(), effects: new Set<string>() };
+let cases = 0;
+
+for (const file of readdirSync(FOLDER).sort()) {
+  test(`decide() follows the transcript ${file}`, () => {
+    const recorded = readFileSync(join(FOLDER, file), "utf8");
+    const script = new Script();
+    const played = play(script, recorded);
+    if (RECORD) writeFileSync(join(FOLDER, file), played);
+    else assert.equal(played, recorded);
+    assertRecoverable(script.bench);
+    for (const kind of ["commands", "events", "effects"] as const) {
+      for (const type of script.seen[kind]) seen[kind].add(type);
+    }
+  });
+}
+
+/** The same text with each trace as it is now. */
+function play(script: Script, text: string): string {
+  const out: string[] = [];
+  for (const paragraph of text.trim().split(/\n{2,}/)) {
+    const lines = paragraph.split("\n---")[0]!.split("\n");
+    const commands = lines.filter((line) => !line.startsWith("#"));
+    if (commands.length === 0) {
+      out.push(paragraph);
+      continue;
+    }
+    cases += 1;
+    out.push([...lines, "---", ...script.perform(commands)].join("\n"));
+  }
+  return `${out.join("\n\n")}\n`;
+}
+
+/** Checked by the compiler: a type that is added and not listed here does not compile. */
+const COMMANDS: Record<Command["type"], true> = {
+  Submit: true, AddJobs: true, Cancel: true, Retry: true, DecideGate: true, Drain: true, Join: true,
+  Rejoin: true, Lose: true, Finish: true, LoseOutput: true, Tick: true, Forget: true,
+};
+const EFFECTS: Record<Effect["type"], true> = {
+  Dispatch: true, Kill: true, Notify: true, Forget: true,
+};
+/** Nothing writes `JobsMarked` any more. */
+const EVENTS: Record<Exclude<Event["type"], "JobsMarked">, true> = {
+  RunSubmitted: true, JobsAdded: true, TimePassed: true, JobStarted: true, JobSucceeded: true,
+  JobFailed: true, JobLost: true, JobStopped: true, GateDecided: true, RunRetried: true,
+  WorkerJoined: true, WorkerLost: true, RunsForgotten: true, WorkerDrained: true,
+  JobsCancelled: true, OutputLost: true,
+};
+
+after(() => {
+  assert.ok(cases >= 40, `${cases} cases`);
+  assert.deepEqual([...seen.commands].sort(), Object.keys(COMMANDS).sort());
+  assert.deepEqual([...seen.effects].sort(), Object.keys(EFFECTS).sort());
+  assert.deepEqual([...seen.events].sort(), Object.keys(EVENTS).sort());
+});
