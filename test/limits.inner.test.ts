@@ -31,7 +31,7 @@ import { ENVIRON_BYTES, readProc } from "../src/process/sweep.ts";
 import { lock } from "../src/host/lock.ts";
 import { SpareTrees } from "../src/host/spare-trees.ts";
 import { MAX_KEPT, noteRecovery, readRecoveries } from "../src/log/recoveries.ts";
-import { MAX_EDGES_PER_RUN } from "../src/master/core/decide.ts";
+import { MAX_EDGES_PER_RUN } from "../src/master/core/limits.ts";
 import { MAX_PENDING_CALLS } from "../src/store/client/client.ts";
 import {
   HARD_OUTPUT_BYTES, HARD_PUSH_BYTES, StoreConnection, type Shared,
