@@ -15,7 +15,7 @@ import {
   Reasons,
   Why,
 } from "#wire";
-import { specBytes } from "../src/master/core/decide.ts";
+import { specBytes } from "../src/master/core/check.ts";
 import type { Engine } from "../src/master/engine.ts";
 import { StoreDesk } from "../src/master/kv.ts";
 import { MAX_KV_WAITING_BYTES, STRANGER_LIMITS } from "../src/master/limits.ts";
