@@ -44,7 +44,8 @@ async function withCluster(work: (cluster: Cluster) => Promise<number[]>): Promi
   await until(() => !pids.some(isAlive), `processes ${pids.join(", ")} to end`);
 }
 
-test("kill -9 of a worker in mid-job: the job starts again elsewhere, and its second attempt is the one that counts", async () => {
+test("kill -9 of a worker in mid-job: the job starts again elsewhere, and its second attempt is " +
+  "the one that counts", async () => {
   await withCluster(async (cluster) => {
     const master = await cluster.master();
     const amber = await cluster.worker("amber");
@@ -60,12 +61,16 @@ test("kill -9 of a worker in mid-job: the job starts again elsewhere, and its se
     await until(() => !isAlive(first), "the process of attempt 1 to follow its worker");
     cluster.touch("ink");
     assert.equal((await watch.seen("wait", "COMPLETED")).attempt, 2);
-    assert.equal((await cluster.titan("logs", `${run}/wait`)).stdout, `pid ${second} attempt 2\ndone\n`);
+    assert.equal(
+      (await cluster.titan("logs", `${run}/wait`)).stdout,
+      `pid ${second} attempt 2\ndone\n`,
+    );
     return [master.pid, birch.pid, first, second];
   });
 });
 
-test("kill -9 of the master in mid-job: the attempt goes on, and the next master takes its report", async () => {
+test("kill -9 of the master in mid-job: the attempt goes on, and the next master takes its " +
+  "report", async () => {
   await withCluster(async (cluster) => {
     const before = await cluster.master();
     const amber = await cluster.worker("amber");
@@ -74,7 +79,11 @@ test("kill -9 of the master in mid-job: the attempt goes on, and the next master
     const pid = await pidOf(cluster, run, 1);
 
     await before.kill9();
-    assert.equal((await cluster.titan("runs")).code, 5, "a master that was named and is not there is exit code 5");
+    assert.equal(
+      (await cluster.titan("runs")).code,
+      5,
+      "a master that was named and is not there is exit code 5",
+    );
     assert.equal(isAlive(pid), true, "the job does not depend on the master");
     cluster.touch("ink");
     await until(() => !isAlive(pid), "the job to end while nobody is there to be told");
@@ -82,7 +91,10 @@ test("kill -9 of the master in mid-job: the attempt goes on, and the next master
     const after = await cluster.master();
     assert.deepEqual(after.ready["recovered"], { events: 3, tornBytes: 0, ignored: [], runs: 1 });
     assert.equal((await watch.seen("wait", "COMPLETED")).attempt, 1);
-    assert.equal((await cluster.titan("logs", `${run}/wait`)).stdout, `pid ${pid} attempt 1\ndone\n`);
+    assert.equal(
+      (await cluster.titan("logs", `${run}/wait`)).stdout,
+      `pid ${pid} attempt 1\ndone\n`,
+    );
     return [after.pid, amber.pid, pid];
   });
 });
@@ -92,17 +104,37 @@ test("a gate that was open when its master died opens after the restart, once", 
     const before = await cluster.master();
     const amber = await cluster.worker("amber");
     cluster.touch("ink");
-    const run = await cluster.submit("tour.yaml", job(cluster, '    hitl_message: "Go on?"\n  - {id: next, depends_on: [wait], run: "echo next"}\n'));
+    const run = await cluster.submit(
+      "tour.yaml",
+      job(
+        cluster,
+        '    hitl_message: "Go on?"\n  - {id: next, depends_on: [wait], run: "echo next"}\n',
+      ),
+    );
     const watch = cluster.watch(run);
     await watch.seen("wait", "WAITING");
 
     await before.kill9();
     const after = await cluster.master();
-    const gates = JSON.parse((await cluster.titan("gates", "--json")).stdout) as { id: string; message: string }[];
-    assert.deepEqual(gates.map(({ id, message }) => ({ id, message })), [{ id: `${run}/wait`, message: "Go on?" }]);
-    assert.equal(watch.lines.some((line) => line.job === "next"), false, "nothing goes through a closed gate");
+    const gates = JSON.parse((await cluster.titan("gates", "--json")).stdout) as {
+      id: string;
+      message: string;
+    }[];
+    assert.deepEqual(
+      gates.map(({ id, message }) => ({ id, message })),
+      [{ id: `${run}/wait`, message: "Go on?" }],
+    );
+    assert.equal(
+      watch.lines.some((line) => line.job === "next"),
+      false,
+      "nothing goes through a closed gate",
+    );
     assert.equal((await cluster.titan("approve", `${run}/wait`)).code, 0);
-    assert.equal((await cluster.titan("reject", `${run}/wait`)).code, 1, "the second answer does not count");
+    assert.equal(
+      (await cluster.titan("reject", `${run}/wait`)).code,
+      1,
+      "the second answer does not count",
+    );
     await watch.seen("next", "COMPLETED");
     assert.equal((await cluster.titan("log", "verify", "state")).code, 0);
     return [after.pid, amber.pid];

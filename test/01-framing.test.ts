@@ -4,7 +4,18 @@ import { describe, it } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { crc32 } from "node:zlib";
-import { detectDialect, encodeFrame, type Frame, FrameDecoder, frameParts, FramingError, type FramingErrorCode, HEADER_BYTES, MAX_BODY_BYTES, VERSION } from "#framing";
+import {
+  detectDialect,
+  encodeFrame,
+  type Frame,
+  FrameDecoder,
+  frameParts,
+  FramingError,
+  type FramingErrorCode,
+  HEADER_BYTES,
+  MAX_BODY_BYTES,
+  VERSION,
+} from "#framing";
 
 /** Enough chance for tests, and the same on every machine (mulberry32). */
 function randomFrom(seed: number): (below: number) => number {
@@ -27,8 +38,14 @@ function drain(decoder: FrameDecoder): Frame[] {
   return frames;
 }
 
-/** The frames of `stream`, pushed in pieces of the given lengths (repeated as often as it takes). */
-function decodeInPieces(stream: Buffer, lengths: readonly number[], decoder = new FrameDecoder()): Frame[] {
+/**
+ * The frames of `stream`, pushed in pieces of the given lengths (repeated as often as it takes).
+ */
+function decodeInPieces(
+  stream: Buffer,
+  lengths: readonly number[],
+  decoder = new FrameDecoder(),
+): Frame[] {
   const frames: Frame[] = [];
   for (let at = 0, i = 0; at < stream.length; i++) {
     const length = lengths[i % lengths.length]!;
@@ -55,7 +72,12 @@ function refuses(work: () => unknown, code: FramingErrorCode, saying?: RegExp): 
 }
 
 /** A header by hand, its checksum right, so that only what a test changes is wrong. */
-function rawFrame(parts: { version?: number; reserved?: number; length?: number; body?: Buffer }): Buffer {
+function rawFrame(parts: {
+  version?: number;
+  reserved?: number;
+  length?: number;
+  body?: Buffer;
+}): Buffer {
   const body = parts.body ?? Buffer.alloc(0);
   const out = Buffer.alloc(HEADER_BYTES + body.length);
   out[0] = parts.version ?? VERSION;
@@ -71,7 +93,12 @@ function rawFrame(parts: { version?: number; reserved?: number; length?: number;
 const SAMPLES: Frame[] = [
   { opcode: 1, flags: 0, requestId: 0, body: Buffer.alloc(0) },
   { opcode: 255, flags: 255, requestId: 0xffff_ffff, body: Buffer.from([0]) },
-  { opcode: 7, flags: 1, requestId: 0x8000_0000, body: Buffer.from("Grüße, or fifteen bytes and more of them") },
+  {
+    opcode: 7,
+    flags: 1,
+    requestId: 0x8000_0000,
+    body: Buffer.from("Grüße, or fifteen bytes and more of them"),
+  },
   { opcode: 2, flags: 128, requestId: 42, body: Buffer.alloc(300, 2) },
 ];
 const STREAM = Buffer.concat(SAMPLES.map(encodeFrame));
@@ -96,13 +123,18 @@ describe("framing: bad input", () => {
       for (let bit = 0; bit < whole.length * 8; bit++) {
         const damaged = Buffer.from(whole);
         damaged[bit >> 3]! ^= 1 << (bit & 7);
-        // A length that grew makes the decoder wait: give it what it may wait for, and it must still refuse.
+        // A length that grew makes the decoder wait: give it what it may wait for, and it must
+        // still refuse.
         const decoder = new FrameDecoder({ maxBodyBytes: 64 * 1024 });
         assert.throws(() => {
           decoder.push(damaged);
-          drain(decoder).forEach((frame) => assert.fail(`bit ${bit} went unnoticed: ${JSON.stringify(frame)}`));
+          drain(decoder).forEach((frame) =>
+            assert.fail(`bit ${bit} went unnoticed: ${JSON.stringify(frame)}`),
+          );
           decoder.push(Buffer.alloc(64 * 1024));
-          drain(decoder).forEach((frame) => assert.fail(`bit ${bit} went unnoticed: ${JSON.stringify(frame)}`));
+          drain(decoder).forEach((frame) =>
+            assert.fail(`bit ${bit} went unnoticed: ` + `${JSON.stringify(frame)}`),
+          );
         }, FramingError, `bit ${bit}`);
       }
     }
@@ -112,7 +144,11 @@ describe("framing: bad input", () => {
     for (const first of [0, 1, 3, 71, 255]) {
       const decoder = new FrameDecoder();
       decoder.push(Buffer.from([first]));
-      refuses(() => decoder.next(), "BAD_VERSION", new RegExp(`^Cannot read frame: version ${first}, expected 2$`));
+      refuses(
+        () => decoder.next(),
+        "BAD_VERSION",
+        new RegExp(`^Cannot read frame: version ${first}, expected 2$`),
+      );
     }
   });
 
@@ -128,7 +164,11 @@ describe("framing: bad input", () => {
       decoder.push(rawFrame({ length }).subarray(0, HEADER_BYTES - 1));
       assert.equal(decoder.next(), undefined);
       decoder.push(rawFrame({ length }).subarray(HEADER_BYTES - 1));
-      refuses(() => decoder.next(), "TOO_LARGE", new RegExp(`^Cannot read frame: length ${length} exceeds ${MAX_BODY_BYTES}$`));
+      refuses(
+        () => decoder.next(),
+        "TOO_LARGE",
+        new RegExp(`^Cannot read frame: length ${length} exceeds ${MAX_BODY_BYTES}$`),
+      );
     }
   });
 
@@ -144,7 +184,9 @@ describe("framing: bad input", () => {
     for (const body of [Buffer.alloc(0), Buffer.from("hello"), Buffer.alloc(5000, 1)]) {
       const frame = rawFrame({ body });
       frame[15]! ^= 1;
-      for (const piece of [1, 7, frame.length]) refuses(() => decodeInPieces(frame, [piece]), "BAD_CHECKSUM");
+      for (const piece of [1, 7, frame.length]) {
+        refuses(() => decodeInPieces(frame, [piece]), "BAD_CHECKSUM");
+      }
     }
   });
 
@@ -165,12 +207,23 @@ describe("framing: bad input", () => {
 
   it("encodeFrame() refuses an oversized body", () => {
     const body = Buffer.alloc(MAX_BODY_BYTES + 1);
-    refuses(() => encodeFrame({ opcode: 1, body }), "TOO_LARGE", /^Cannot write frame: length 8388609 exceeds 8388608$/);
+    refuses(
+      () => encodeFrame({ opcode: 1, body }),
+      "TOO_LARGE",
+      /^Cannot write frame: length 8388609 exceeds 8388608$/,
+    );
     refuses(() => frameParts({ opcode: 1, body }), "TOO_LARGE");
   });
 
   it("encodeFrame() refuses fields that do not fit", () => {
-    for (const bad of [{ opcode: 256 }, { opcode: -1 }, { opcode: 1.5 }, { opcode: 1, flags: 256 }, { opcode: 1, requestId: 2 ** 32 }, { opcode: 1, requestId: NaN }]) {
+    for (const bad of [
+      { opcode: 256 },
+      { opcode: -1 },
+      { opcode: 1.5 },
+      { opcode: 1, flags: 256 },
+      { opcode: 1, requestId: 2 ** 32 },
+      { opcode: 1, requestId: NaN },
+    ]) {
       assert.throws(() => encodeFrame(bad), /Invariant broken/, JSON.stringify(bad));
     }
   });
@@ -178,7 +231,11 @@ describe("framing: bad input", () => {
   it("encodeFrame() refuses a body that is not bytes, rather than send zeros of its length", () => {
     for (const body of ["hi", [1, 2], new Uint16Array([1, 256]), { length: 3 }] as unknown[]) {
       for (const write of [encodeFrame, frameParts]) {
-        assert.throws(() => write({ opcode: 1, body: body as Uint8Array }), /Invariant broken: a body/, String(body));
+        assert.throws(
+          () => write({ opcode: 1, body: body as Uint8Array }),
+          /Invariant broken: a body/,
+          String(body),
+        );
       }
     }
   });
@@ -186,7 +243,12 @@ describe("framing: bad input", () => {
 
 describe("framing: good input", () => {
   it("encodeFrame() writes the documented bytes", () => {
-    const frame = encodeFrame({ opcode: 0x11, flags: 0x22, requestId: 0x01020304, body: Buffer.from([0xaa]) });
+    const frame = encodeFrame({
+      opcode: 0x11,
+      flags: 0x22,
+      requestId: 0x01020304,
+      body: Buffer.from([0xaa]),
+    });
     assert.equal(frame.subarray(0, 12).toString("hex"), "021122000102030400000001");
     assert.equal(frame.readUInt32BE(12), crc32(Buffer.from("021122000102030400000001aa", "hex")));
     assert.equal(frame[16], 0xaa);
@@ -211,7 +273,8 @@ describe("framing: good input", () => {
     }
   });
 
-  it("next() yields the same frames from one glued chunk, and from chunks pushed before the first next()", () => {
+  it("next() yields the same frames from one glued chunk, and from chunks pushed before the " +
+    "first next()", () => {
     assert.deepEqual(decodeInPieces(STREAM, [STREAM.length]), SAMPLES);
     const decoder = new FrameDecoder();
     for (const byte of STREAM) {
@@ -232,8 +295,14 @@ describe("framing: good input", () => {
         body: bytesFrom(random, random(4) === 0 ? random(30_000) : random(100)),
       }));
       const stream = Buffer.concat(frames.map(encodeFrame));
-      const pieces = Array.from({ length: 20 }, () => (random(3) === 0 ? 1 + random(20_000) : 1 + random(40)));
-      assert.deepEqual(decodeInPieces(stream, pieces), frames, `SEED=${seed} round ${round} pieces ${pieces}`);
+      const pieces = Array.from({ length: 20 }, () =>
+        random(3) === 0 ? 1 + random(20_000) : 1 + random(40),
+      );
+      assert.deepEqual(
+        decodeInPieces(stream, pieces),
+        frames,
+        `SEED=${seed} round ${round} pieces ${pieces}`,
+      );
     }
   });
 
@@ -241,7 +310,12 @@ describe("framing: good input", () => {
     const seed = Number(process.env["SEED"] ?? 20240504);
     const random = randomFrom(seed);
     for (let round = 0; round < 200; round++) {
-      const frames = Array.from({ length: 40 }, (_, i): Frame => ({ opcode: 1, flags: 0, requestId: i, body: bytesFrom(random, random(30)) }));
+      const frames = Array.from({ length: 40 }, (_, i): Frame => ({
+        opcode: 1,
+        flags: 0,
+        requestId: i,
+        body: bytesFrom(random, random(30)),
+      }));
       const stream = Buffer.concat(frames.map(encodeFrame));
       const decoder = new FrameDecoder();
       const got: Frame[] = [];
@@ -250,12 +324,18 @@ describe("framing: good input", () => {
         const length = random(2) ? HEADER_BYTES + random(30) : 16;
         decoder.push(stream.subarray(at, at + length));
         at += length;
-        for (let calls = random(3); calls > 0; calls--) got.push(...[decoder.next()].filter((frame) => frame !== undefined));
+        for (let calls = random(3); calls > 0; calls--) {
+          got.push(...[decoder.next()].filter((frame) => frame !== undefined));
+        }
       }
       got.push(...drain(decoder));
       assert.deepEqual(got, frames, `SEED=${seed} round ${round}`);
     }
-    const [a, b, c] = [1, 2, 3].map((opcode) => encodeFrame({ opcode })) as [Buffer, Buffer, Buffer];
+    const [a, b, c] = [1, 2, 3].map((opcode) => encodeFrame({ opcode })) as [
+      Buffer,
+      Buffer,
+      Buffer,
+    ];
     const decoder = new FrameDecoder();
     decoder.push(a);
     decoder.push(b);
@@ -282,7 +362,9 @@ describe("framing: good input", () => {
   it("detectDialect() tells the two dialects apart, and strangers from both", () => {
     assert.equal(detectDialect(1), "v1");
     assert.equal(detectDialect(2), "v2");
-    for (let byte = 0; byte < 256; byte++) if (byte !== 1 && byte !== 2) assert.equal(detectDialect(byte), undefined);
+    for (let byte = 0; byte < 256; byte++) {
+      if (byte !== 1 && byte !== 2) assert.equal(detectDialect(byte), undefined);
+    }
   });
 });
 
@@ -323,11 +405,13 @@ describe("framing: bounds", () => {
     }
   });
 
-  it("next() takes an 8 MiB body in tiny pieces, in time that grows with the bytes and not their square", () => {
+  it("next() takes an 8 MiB body in tiny pieces, in time that grows with the bytes and not their " +
+    "square", () => {
     const body = Buffer.alloc(MAX_BODY_BYTES, 3);
     body[MAX_BODY_BYTES - 1] = 4;
     const frame = encodeFrame({ opcode: 1, body });
-    const [got] = decodeInPieces(frame, [1, 2, 61]); // some 400,000 pieces: squared, that would take minutes
+    // some 400,000 pieces: squared, that would take minutes
+    const [got] = decodeInPieces(frame, [1, 2, 61]);
     assert.ok(got!.body.equals(body));
   });
 });

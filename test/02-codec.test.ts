@@ -85,7 +85,11 @@ describe("codec: bad bytes", () => {
   it("decode() refuses every truncation", () => {
     for (const [type, whole] of samples()) {
       for (let length = 0; length < whole.length; length++) {
-        assert.throws(() => type.decode(whole.subarray(0, length)), CodecError, `${type.name} cut at ${length}`);
+        assert.throws(
+          () => type.decode(whole.subarray(0, length)),
+          CodecError,
+          `${type.name} cut at ${length}`,
+        );
       }
     }
   });
@@ -109,12 +113,17 @@ describe("codec: bad bytes", () => {
     const seed = Number(process.env["SEED"] ?? 20240502);
     const random = randomFrom(seed);
     for (let round = 0; round < 20_000; round++) {
-      const noise = Buffer.from(Array.from({ length: random(30) }, () => (random(2) ? random(256) : random(60))));
+      const noise = Buffer.from(
+        Array.from({ length: random(30) }, () => (random(2) ? random(256) : random(60))),
+      );
       for (const type of [Hello, Event]) {
         try {
           type.decode(noise);
         } catch (error) {
-          assert.ok(error instanceof CodecError, `SEED=${seed} ${noise.toString("hex")}: ${String(error)}`);
+          assert.ok(
+            error instanceof CodecError,
+            `SEED=${seed} ${noise.toString("hex")}: ${String(error)}`,
+          );
         }
       }
     }
@@ -123,7 +132,11 @@ describe("codec: bad bytes", () => {
   it("decode() refuses trailing bytes", () => {
     for (const [type, whole] of samples()) {
       for (const extra of ["00", "01", "0801", "f801"]) {
-        refuses(() => type.decode(Buffer.concat([whole, hex(extra)])), "TRAILING", new RegExp(`decode ${type.name}`));
+        refuses(
+          () => type.decode(Buffer.concat([whole, hex(extra)])),
+          "TRAILING",
+          new RegExp(`decode ${type.name}`),
+        );
       }
     }
   });
@@ -142,7 +155,11 @@ describe("codec: bad bytes", () => {
     refuses(() => One.decode(hex("08 ffffffffffffffff01 00")), "BAD_VARINT", /longer than 8/);
     const Small = message("Small", { n: [1, u32()] });
     assert.deepEqual(Small.decode(hex("08 ffffffff0f 00")), { n: 2 ** 32 - 1 });
-    refuses(() => Small.decode(hex("08 8080808010 00")), "BAD_VALUE", /decode Small\.n: 4294967296 is not a u32/);
+    refuses(
+      () => Small.decode(hex("08 8080808010 00")),
+      "BAD_VALUE",
+      /decode Small\.n: 4294967296 is not a u32/,
+    );
     const Signed = message("Signed", { n: [1, i53()] });
     for (const bad of ["01", "8000", "8100", "ffffffffffffff7f", "feffffffffffff20"]) {
       refuses(() => Signed.decode(hex(`08${bad}00`)), "BAD_VARINT");
@@ -159,11 +176,20 @@ describe("codec: bad bytes", () => {
 
   it("decode() refuses keys that cannot be", () => {
     refuses(() => One.decode(hex("01 00")), "FIELD_ORDER");
-    refuses(() => One.decode(hex("0805 8880808010 01 00")), "BAD_VALUE", /key 4294967304/); // 2^32 + 8
+    // 2^32 + 8
+    refuses(() => One.decode(hex("0805 8880808010 01 00")), "BAD_VALUE", /key 4294967304/);
     for (const wire of [3, 4, 5, 6, 7]) {
-      refuses(() => One.decode(Buffer.from([0x08, 5, 0x10 | wire, 0, 0])), "BAD_WIRE_TYPE", /does not exist/);
+      refuses(
+        () => One.decode(Buffer.from([0x08, 5, 0x10 | wire, 0, 0])),
+        "BAD_WIRE_TYPE",
+        /does not exist/,
+      );
     }
-    refuses(() => One.decode(hex("0a 01 05 00")), "BAD_WIRE_TYPE", /One\.n: wire type 2, declared as 0/);
+    refuses(
+      () => One.decode(hex("0a 01 05 00")),
+      "BAD_WIRE_TYPE",
+      /One\.n: wire type 2, declared as 0/,
+    );
   });
 
   it("decode() names the message and the field that is missing", () => {
@@ -172,7 +198,8 @@ describe("codec: bad bytes", () => {
   });
 
   it("decode() refuses values outside their type", () => {
-    const decodeAs = (type: Required<any>, bytes: string) => message("M", { v: [1, type] }).decode(hex(bytes));
+    const decodeAs = (type: Required<any>, bytes: string) =>
+      message("M", { v: [1, type] }).decode(hex(bytes));
     refuses(() => decodeAs(bool(), "08 02 00"), "BAD_VALUE");
     refuses(() => decodeAs(enumOf("a", "b"), "08 02 00"), "BAD_VALUE", /index 2 is none of a, b/);
     refuses(() => decodeAs(f64(), "09 7ff8000000000000 00"), "BAD_VALUE");
@@ -182,7 +209,8 @@ describe("codec: bad bytes", () => {
 
   it("string() refuses what is not UTF-8, short or long", () => {
     const One = message("One", { s: [1, string()] });
-    // a lone continuation, an overlong slash, half a surrogate pair, beyond U+10FFFF, a cut character
+    // a lone continuation, an overlong slash, half a surrogate pair, beyond U+10FFFF, a cut
+    // character
     for (const bad of ["80", "c0af", "eda080", "f4908080", "e282"]) {
       for (const padding of [0, 60]) {
         const text = Buffer.concat([Buffer.alloc(padding, 97), hex(bad)]);
@@ -194,12 +222,20 @@ describe("codec: bad bytes", () => {
 
   it("decode() allocates nothing for a length that lies", () => {
     const Big = message("Big", { b: [1, bytes()], l: [2, list(u32(), 1_000_000)] });
-    refuses(() => Big.decode(hex("0a ffffff03 00")), "TRUNCATED", /length 8388607 exceeds the 1 bytes left/);
+    refuses(
+      () => Big.decode(hex("0a ffffff03 00")),
+      "TRUNCATED",
+      /length 8388607 exceeds the 1 bytes left/,
+    );
     refuses(() => Big.decode(hex("0a 00 12 ffffff03 00")), "TRUNCATED");
   });
 
   it("union.decode() refuses a variant that it does not know", () => {
-    refuses(() => Event.decode(hex("03 0801 00")), "UNKNOWN_VARIANT", /^Cannot decode Event: it has no variant 3$/);
+    refuses(
+      () => Event.decode(hex("03 0801 00")),
+      "UNKNOWN_VARIANT",
+      /^Cannot decode Event: it has no variant 3$/,
+    );
     refuses(() => Event.encode({ type: "Nonsense" } as never), "UNKNOWN_VARIANT");
     refuses(() => Event.encode(undefined as never), "UNKNOWN_VARIANT");
     refuses(() => Event.decode(Buffer.alloc(0)), "TRUNCATED");
@@ -207,7 +243,8 @@ describe("codec: bad bytes", () => {
 });
 
 describe("codec: bad values", () => {
-  const encodeAs = (type: Required<any>, value: unknown) => message("M", { v: [1, type] }).encode({ v: value });
+  const encodeAs = (type: Required<any>, value: unknown) =>
+    message("M", { v: [1, type] }).encode({ v: value });
 
   it("encode() refuses what is outside a type, and names the field", () => {
     const bad: [Required<any>, unknown[]][] = [
@@ -237,7 +274,11 @@ describe("codec: bad values", () => {
     refuses(() => encodeAs(string(3), "éé"), "TOO_LARGE");
     refuses(() => encodeAs(string(), "x".repeat(65_537)), "TOO_LARGE");
     refuses(() => encodeAs(bytes(3), Buffer.alloc(4)), "TOO_LARGE");
-    refuses(() => Hello.encode({ ...hello, tags: Array.from({ length: 65 }, () => "t") }), "TOO_LARGE", /Hello\.tags/);
+    refuses(
+      () => Hello.encode({ ...hello, tags: Array.from({ length: 65 }, () => "t") }),
+      "TOO_LARGE",
+      /Hello\.tags/,
+    );
     const Env = message("Env", { env: [1, map(string(), 2)] });
     refuses(() => Env.encode({ env: { a: "", b: "", c: "" } }), "TOO_LARGE");
   });
@@ -245,13 +286,26 @@ describe("codec: bad values", () => {
   it("decode() holds lists and maps to their limits too", () => {
     const Many = message("M", { l: [1, list(u32(), 9)], m: [2, map(string(), 9)] });
     const Few = message("M", { l: [1, list(u32(), 2)], m: [2, map(string(), 2)] });
-    refuses(() => Few.decode(Many.encode({ l: [1, 2, 3], m: {} })), "TOO_LARGE", /M\.l: more than 2/);
-    refuses(() => Few.decode(Many.encode({ l: [1, 2], m: { a: "", b: "", c: "" } })), "TOO_LARGE", /M\.m: more than 2/);
-    assert.deepEqual(Few.decode(Many.encode({ l: [1, 2], m: { a: "", b: "" } })), { l: [1, 2], m: { a: "", b: "" } });
+    refuses(
+      () => Few.decode(Many.encode({ l: [1, 2, 3], m: {} })),
+      "TOO_LARGE",
+      /M\.l: more than 2/,
+    );
+    refuses(
+      () => Few.decode(Many.encode({ l: [1, 2], m: { a: "", b: "", c: "" } })),
+      "TOO_LARGE",
+      /M\.m: more than 2/,
+    );
+    assert.deepEqual(Few.decode(Many.encode({ l: [1, 2], m: { a: "", b: "" } })), {
+      l: [1, 2],
+      m: { a: "", b: "" },
+    });
   });
 
   it("string() refuses half of a surrogate pair", () => {
-    for (const bad of ["\ud800", "a\udc00b", `${"x".repeat(60)}\udbff`]) refuses(() => encodeAs(string(), bad), "BAD_UTF8");
+    for (const bad of ["\ud800", "a\udc00b", `${"x".repeat(60)}\udbff`]) {
+      refuses(() => encodeAs(string(), bad), "BAD_UTF8");
+    }
     assert.equal(roundTrip(string(), "😀".repeat(30)), "😀".repeat(30));
   });
 
@@ -264,15 +318,28 @@ describe("codec: bad values", () => {
       refuses(() => Both.encode({ l: [], m: m as never }), "BAD_VALUE", /Both\.m/);
     }
     for (const like of [Object.create(null), Object.create({}), {}] as Record<string, number>[]) {
-      assert.deepEqual(Both.decode(Both.encode({ l: [], m: Object.assign(like, { a: 1 }) })).m, { a: 1 });
+      assert.deepEqual(Both.decode(Both.encode({ l: [], m: Object.assign(like, { a: 1 }) })).m, {
+        a: 1,
+      });
     }
     const Env = message("Env", { env: [1, map(string(128 * 1024), 10_000)] });
-    assert.deepEqual(Env.decode(Env.encode({ env: process.env as Record<string, string> })).env, { ...process.env });
+    assert.deepEqual(Env.decode(Env.encode({ env: process.env as Record<string, string> })).env, {
+      ...process.env,
+    });
   });
 
   it("encode() names a bad value without building it or running it", () => {
-    refuses(() => encodeAs(u32(), "\0".repeat(90_000_000)), "BAD_VALUE", /…/); // escaped, it exceeds the longest string
-    refuses(() => encodeAs(u32(), Object.assign(() => 1, { toString: () => assert.fail("ran") })), "BAD_VALUE", /a function/);
+    // escaped, it exceeds the longest string
+    refuses(() => encodeAs(u32(), "\0".repeat(90_000_000)), "BAD_VALUE", /…/);
+    refuses(
+      () =>
+        encodeAs(
+          u32(),
+          Object.assign(() => 1, { toString: () => assert.fail("ran") }),
+        ),
+      "BAD_VALUE",
+      /a function/,
+    );
   });
 
   it("encode() works again after it threw", () => {
@@ -282,8 +349,16 @@ describe("codec: bad values", () => {
   });
 
   it("encode() can be called from a getter of the value being encoded", () => {
-    const value = { ...hello, get name() { return Hello.encode(hello).toString("hex").slice(0, 50); } };
-    assert.equal(Hello.decode(Hello.encode(value)).name, Hello.encode(hello).toString("hex").slice(0, 50));
+    const value = {
+      ...hello,
+      get name() {
+        return Hello.encode(hello).toString("hex").slice(0, 50);
+      },
+    };
+    assert.equal(
+      Hello.decode(Hello.encode(value)).name,
+      Hello.encode(hello).toString("hex").slice(0, 50),
+    );
   });
 
   it("message() and union() refuse declarations that cannot work", () => {
@@ -319,17 +394,25 @@ describe("codec: good values", () => {
       { type: "RunSubmitted", id: "r", priority: -3 },
     ];
     for (const event of events) assert.deepEqual(Event.decode(Event.encode(event)), event);
-    for (const n of [0, 1, 127, 128, 16_383, 16_384, 2 ** 28 - 1, 2 ** 28, 2 ** 31, 2 ** 32 - 1]) assert.equal(roundTrip(u32(), n), n);
-    for (const n of [2 ** 32, 2 ** 35, 2 ** 42, 2 ** 49 - 1, 2 ** 49, 2 ** 53 - 1]) assert.equal(roundTrip(u53(), n), n);
+    for (const n of [0, 1, 127, 128, 16_383, 16_384, 2 ** 28 - 1, 2 ** 28, 2 ** 31, 2 ** 32 - 1]) {
+      assert.equal(roundTrip(u32(), n), n);
+    }
+    for (const n of [2 ** 32, 2 ** 35, 2 ** 42, 2 ** 49 - 1, 2 ** 49, 2 ** 53 - 1]) {
+      assert.equal(roundTrip(u53(), n), n);
+    }
     for (const n of [0, 1, 63, 64, 8191, 8192, 2 ** 31, 2 ** 52, 2 ** 53 - 1]) {
       assert.equal(roundTrip(i53(), n), n);
       assert.equal(roundTrip(i53(), 0 - n), 0 - n);
     }
-    for (const n of [0, -0, 0.1, -1e300, 5e-324, Infinity, -Infinity]) assert.ok(Object.is(roundTrip(f64(), n), n));
+    for (const n of [0, -0, 0.1, -1e300, 5e-324, Infinity, -Infinity]) {
+      assert.ok(Object.is(roundTrip(f64(), n), n));
+    }
     for (const length of [0, 1, 11, 12, 13, 40, 41, 127, 128, 16_383, 16_384, 65_536]) {
       assert.equal(roundTrip(string(), "x".repeat(length)), "x".repeat(length));
     }
-    for (const text of ["é", "\ufeffx", "a\0b", "日本語", "x".repeat(39) + "é", "é".repeat(1000)]) assert.equal(roundTrip(string(), text), text);
+    for (const text of ["é", "\ufeffx", "a\0b", "日本語", "x".repeat(39) + "é", "é".repeat(1000)]) {
+      assert.equal(roundTrip(string(), text), text);
+    }
     assert.equal(roundTrip(enumOf("a", "b", "c"), "c"), "c");
     assert.equal(roundTrip(bool(), true), true);
   });
@@ -338,7 +421,8 @@ describe("codec: good values", () => {
     const seed = Number(process.env["SEED"] ?? 20240503);
     const random = randomFrom(seed);
     const alphabet = [..."aZ9-é日😀"];
-    const text = (max: number) => Array.from({ length: random(max) }, () => alphabet[random(7)]).join("");
+    const text = (max: number) =>
+      Array.from({ length: random(max) }, () => alphabet[random(7)]).join("");
     const number = () => Math.floor(random(2 ** 32) * 2 ** (random(54) - 32));
     for (let round = 0; round < 3000; round++) {
       const value: Hello = {
@@ -347,7 +431,9 @@ describe("codec: good values", () => {
         token: random(2) ? undefined : text(20),
         tags: Array.from({ length: random(5) }, () => text(10)),
         slots: number(),
-        env: Object.fromEntries(Array.from({ length: random(4) }, (_, i) => [text(8) + i, text(30)])),
+        env: Object.fromEntries(
+          Array.from({ length: random(4) }, (_, i) => [text(8) + i, text(30)]),
+        ),
         inner: { at: number(), note: undefined },
       };
       assert.deepEqual(Hello.decode(Hello.encode(value)), value, `SEED=${seed} round ${round}`);
@@ -355,19 +441,57 @@ describe("codec: good values", () => {
   });
 
   it("encode() writes the documented bytes", () => {
-    assert.equal(message("P", { y: [2, u32()], x: [1, u32()] }).encode({ x: 300, y: 4 }).toString("hex"), "08ac02100400");
-    assert.equal(message("S", { s: [1, string()] }).encode({ s: "hi" }).toString("hex"), "0a02686900");
-    assert.equal(message("F", { f: [1, f64()] }).encode({ f: 1 }).toString("hex"), "093ff000000000000000");
-    assert.equal(message("L", { l: [1, list(u32(), 9)] }).encode({ l: [1, 300] }).toString("hex"), "0a0301ac0200");
+    assert.equal(
+      message("P", { y: [2, u32()], x: [1, u32()] })
+        .encode({ x: 300, y: 4 })
+        .toString("hex"),
+      "08ac02100400",
+    );
+    assert.equal(
+      message("S", { s: [1, string()] })
+        .encode({ s: "hi" })
+        .toString("hex"),
+      "0a02686900",
+    );
+    assert.equal(
+      message("F", { f: [1, f64()] })
+        .encode({ f: 1 })
+        .toString("hex"),
+      "093ff000000000000000",
+    );
+    assert.equal(
+      message("L", { l: [1, list(u32(), 9)] })
+        .encode({ l: [1, 300] })
+        .toString("hex"),
+      "0a0301ac0200",
+    );
     assert.equal(message("L", { l: [1, list(u32(), 9)] }).encode({ l: [] }).toString("hex"), "00");
-    assert.equal(message("M", { m: [1, map(u32(), 9)] }).encode({ m: { a: 5 } }).toString("hex"), "0a0301610500");
+    assert.equal(
+      message("M", { m: [1, map(u32(), 9)] })
+        .encode({ m: { a: 5 } })
+        .toString("hex"),
+      "0a0301610500",
+    );
     assert.equal(message("I", { i: [1, i53()] }).encode({ i: -2 }).toString("hex"), "080500");
-    assert.equal(Event.encode({ type: "JobStarted", run: 1, worker: "w" }).toString("hex"), "0208011201" + "7700");
+    assert.equal(
+      Event.encode({ type: "JobStarted", run: 1, worker: "w" }).toString("hex"),
+      "0208011201" + "7700",
+    );
   });
 
   it("decode() fills in what is absent", () => {
-    const got = Hello.decode(Hello.encode({ role: "client", name: "c", inner: { at: 0 } } as never));
-    const filled = { role: "client", name: "c", token: undefined, tags: [], slots: 1, env: {}, inner: { at: 0, note: undefined } };
+    const got = Hello.decode(
+      Hello.encode({ role: "client", name: "c", inner: { at: 0 } } as never),
+    );
+    const filled = {
+      role: "client",
+      name: "c",
+      token: undefined,
+      tags: [],
+      slots: 1,
+      env: {},
+      inner: { at: 0, note: undefined },
+    };
     assert.deepEqual(got, filled);
   });
 
@@ -404,12 +528,19 @@ describe("codec: good values", () => {
 
   it("map() keeps order, and takes __proto__ for a key like any other", () => {
     const M = message("M", { m: [1, map(string(), 9)] });
-    const evil = JSON.parse('{"z":"1","__proto__":"polluted","constructor":"2","a":"3"}') as Record<string, string>;
+    const evil = JSON.parse('{"z":"1","__proto__":"polluted","constructor":"2","a":"3"}') as Record<
+      string,
+      string
+    >;
     const got = M.decode(M.encode({ m: evil })).m;
     assert.deepEqual(Object.entries(got), Object.entries(evil));
     assert.equal(Object.getPrototypeOf(got), Object.prototype);
     assert.equal(({} as Record<string, unknown>)["polluted"], undefined);
-    refuses(() => M.decode(hex("0a 08 0161 0131 0161 0132 00")), "FIELD_ORDER", /key "a" is there twice/);
+    refuses(
+      () => M.decode(hex("0a 08 0161 0131 0161 0132 00")),
+      "FIELD_ORDER",
+      /key "a" is there twice/,
+    );
     const twice = "095f5f70726f746f5f5f 0131".replace(" ", "");
     refuses(() => M.decode(hex(`0a 18 ${twice}${twice} 00`)), "FIELD_ORDER");
   });
@@ -430,7 +561,11 @@ describe("codec: good values", () => {
 });
 
 describe("codec: old and new peers", () => {
-  const Old = message("Peer", { name: [2, string()], slots: [5, withDefault(u32(), 1)], zone: [9, optional(string())] });
+  const Old = message("Peer", {
+    name: [2, string()],
+    slots: [5, withDefault(u32(), 1)],
+    zone: [9, optional(string())],
+  });
   const New = message("Peer", {
     before: [1, u53()],
     name: [2, string()],
@@ -442,14 +577,34 @@ describe("codec: old and new peers", () => {
     last: [301, i53()],
   });
 
-  it("an old reader skips what a new writer added, before, between and after, of every wire type", () => {
-    const sent = { before: 2 ** 40, name: "n", ratio: 0.5, nested: { at: 1 }, slots: 3, tags: ["a"], big: Buffer.alloc(500), last: -1 };
+  it("an old reader skips what a new writer added, before, between and after, of " +
+    "every wire type", () => {
+    const sent = {
+      before: 2 ** 40,
+      name: "n",
+      ratio: 0.5,
+      nested: { at: 1 },
+      slots: 3,
+      tags: ["a"],
+      big: Buffer.alloc(500),
+      last: -1,
+    };
     assert.deepEqual(Old.decode(New.encode(sent)), { name: "n", slots: 3, zone: undefined });
   });
 
   it("a new reader fills in what an old writer never had, if it may be absent", () => {
-    const Newer = message("Peer", { name: [2, string()], slots: [5, withDefault(u32(), 1)], tags: [6, list(string(), 9)], note: [7, optional(string())] });
-    assert.deepEqual(Newer.decode(Old.encode({ name: "n", slots: 4 })), { name: "n", slots: 4, tags: [], note: undefined });
+    const Newer = message("Peer", {
+      name: [2, string()],
+      slots: [5, withDefault(u32(), 1)],
+      tags: [6, list(string(), 9)],
+      note: [7, optional(string())],
+    });
+    assert.deepEqual(Newer.decode(Old.encode({ name: "n", slots: 4 })), {
+      name: "n",
+      slots: 4,
+      tags: [],
+      note: undefined,
+    });
     refuses(() => New.decode(Old.encode({ name: "n", slots: 4 })), "MISSING_FIELD", /Peer\.before/);
   });
 
@@ -586,12 +741,33 @@ describe("codec: limits, at their value and one beyond", () => {
 });
 
 /** Different encodings, for the tests that damage them. */
-function samples(): [{ name: string; encode(value: never): Buffer; decode(bytes: Uint8Array): unknown }, Buffer][] {
-  const Numbers = message("Numbers", { f: [1, f64()], i: [2, i53()], b: [3, bool()], list: [4, list(u53(), 10)], raw: [200, bytes(100)] });
+function samples(): [
+  { name: string; encode(value: never): Buffer; decode(bytes: Uint8Array): unknown },
+  Buffer,
+][] {
+  const Numbers = message("Numbers", {
+    f: [1, f64()],
+    i: [2, i53()],
+    b: [3, bool()],
+    list: [4, list(u53(), 10)],
+    raw: [200, bytes(100)],
+  });
   return [
     [Hello, Hello.encode(hello)],
-    [Hello, Hello.encode({ role: "client", name: "c", tags: [], slots: 1, env: {}, inner: { at: 0 } })],
+    [
+      Hello,
+      Hello.encode({ role: "client", name: "c", tags: [], slots: 1, env: {}, inner: { at: 0 } }),
+    ],
     [Event, Event.encode({ type: "RunSubmitted", id: "nightly-1", priority: -300 })],
-    [Numbers, Numbers.encode({ f: 0.1, i: -(2 ** 50), b: true, list: [0, 2 ** 53 - 1, 300], raw: Buffer.alloc(99, 0xff) })],
+    [
+      Numbers,
+      Numbers.encode({
+        f: 0.1,
+        i: -(2 ** 50),
+        b: true,
+        list: [0, 2 ** 53 - 1, 300],
+        raw: Buffer.alloc(99, 0xff),
+      }),
+    ],
   ];
 }

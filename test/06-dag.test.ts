@@ -1,4 +1,7 @@
-/** Contract of lesson 06. Every random test prints its seed when it fails: the graph can be built again from it. */
+/**
+ * Contract of lesson 06. Every random test prints its seed when it fails: the graph can be built
+ * again from it.
+ */
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { Dag, DagError, type DagErrorCode } from "#dag";
@@ -66,7 +69,9 @@ class Model {
 
   ready(): number[] {
     const all = this.settled.map((_, index) => index);
-    return all.filter((i) => !this.settled[i] && [...this.parents[i]!].every((p) => this.settled[p]));
+    return all.filter(
+      (i) => !this.settled[i] && [...this.parents[i]!].every((p) => this.settled[p]),
+    );
   }
 }
 
@@ -86,28 +91,45 @@ function assertTopological(dag: Dag): void {
   const place = new Map(order.map((job, i) => [job, i]));
   assert.equal(place.size, dag.size, "every job once");
   for (const job of order) {
-    dag.forEachChild(job, (child) => assert.ok(place.get(job)! < place.get(child)!, `${job} before ${child}`));
+    dag.forEachChild(job, (child) =>
+      assert.ok(place.get(job)! < place.get(child)!, `${job} before ${child}`),
+    );
   }
 }
 
-/** That the ids really are a way round in this graph, closed by the edge `extra` if that is given. */
-function assertCycle(path: string[] | undefined, hasEdge: (from: string, to: string) => boolean): void {
+/**
+ * That the ids really are a way round in this graph, closed by the edge `extra` if that is given.
+ */
+function assertCycle(
+  path: string[] | undefined,
+  hasEdge: (from: string, to: string) => boolean,
+): void {
   assert.ok(path !== undefined && path.length >= 3, `a path was given: ${path}`);
   assert.equal(path[0], path.at(-1));
   assert.equal(new Set(path).size, path.length - 1, "no job twice");
-  for (let i = 1; i < path.length; i++) assert.ok(hasEdge(path[i - 1]!, path[i]!), `${path[i - 1]} → ${path[i]}`);
+  for (let i = 1; i < path.length; i++) {
+    assert.ok(hasEdge(path[i - 1]!, path[i]!), `${path[i - 1]} → ${path[i]}`);
+  }
 }
 
 // --- What must be refused ---------------------------------------------------------------------
 
 test("Dag.build() refuses a cycle and names every job on the way round", () => {
-  const error = refusal("CYCLE", () => Dag.build([node("extract", "train"), node("train", "extract")]));
+  const error = refusal("CYCLE", () =>
+    Dag.build([node("extract", "train"), node("train", "extract")]),
+  );
   assert.equal(error.message, "Cannot build graph: cycle extract → train → extract");
   assert.deepEqual(error.path, ["extract", "train", "extract"]);
 });
 
 test("Dag.build() reports only the cycle, not what stands before or behind it", () => {
-  const jobs = [node("before"), node("a", "before", "c"), node("b", "a"), node("c", "b"), node("behind", "c")];
+  const jobs = [
+    node("before"),
+    node("a", "before", "c"),
+    node("b", "a"),
+    node("c", "b"),
+    node("behind", "c"),
+  ];
   const { path } = refusal("CYCLE", () => Dag.build(jobs));
   assert.deepEqual([...new Set(path)].sort(), ["a", "b", "c"]);
 });
@@ -141,10 +163,15 @@ test("Dag.build() refuses a missing parent and suggests the nearest id", () => {
     error.message,
     'Cannot build graph: job "b" depends on "c", which does not exist (did you mean "a"?)',
   );
-  const swapped = refusal("MISSING_PARENT", () => Dag.build([node("extract"), node("train"), node("x", "trian")]));
+  const swapped = refusal("MISSING_PARENT", () =>
+    Dag.build([node("extract"), node("train"), node("x", "trian")]),
+  );
   assert.match(swapped.message, /did you mean "train"\?/);
   const far = refusal("MISSING_PARENT", () => Dag.build([node("extract"), node("x", "deploy")]));
-  assert.equal(far.message, 'Cannot build graph: job "x" depends on "deploy", which does not exist');
+  assert.equal(
+    far.message,
+    'Cannot build graph: job "x" depends on "deploy", which does not exist',
+  );
   const alone = refusal("MISSING_PARENT", () => Dag.build([node("b", "c")]));
   assert.equal(alone.message, 'Cannot build graph: job "b" depends on "c", which does not exist');
 });
@@ -203,7 +230,8 @@ test("addJob() refuses what build() refuses, and a refusal leaves nothing behind
   assert.equal(dag.addJob("b", ["a"]), 1);
 });
 
-test("settle() of a job twice, or before its parents, is an invariant failure and not a DagError", () => {
+test("settle() of a job twice, or before its parents, is an invariant failure and " +
+  "not a DagError", () => {
   const dag = Dag.build([node("a"), node("b", "a")]);
   const bug = (error: unknown) => error instanceof Error && !(error instanceof DagError);
   assert.throws(() => dag.settle(1), bug);
@@ -272,8 +300,22 @@ test("a parent that is named twice counts once", () => {
   assert.deepEqual(dag.settle(2), [3]);
 });
 
-test("ids are only names: __proto__, unicode, spaces and look-alikes are jobs like any other", () => {
-  const ids = ["__proto__", "constructor", "toString", "0", "-1", " ", "日本語", "👩‍🔬", "é", "e\u0301", "a\u0000b", "\ud800"];
+test("ids are only names: __proto__, unicode, spaces and look-alikes are jobs " +
+  "like any other", () => {
+  const ids = [
+    "__proto__",
+    "constructor",
+    "toString",
+    "0",
+    "-1",
+    " ",
+    "日本語",
+    "👩‍🔬",
+    "é",
+    "e\u0301",
+    "a\u0000b",
+    "\ud800",
+  ];
   const dag = Dag.build(ids.map((id, i) => ({ id, parents: i === 0 ? [] : [ids[i - 1]!] })));
   ids.forEach((id, i) => {
     assert.equal(dag.indexOf(id), i);
@@ -282,7 +324,8 @@ test("ids are only names: __proto__, unicode, spaces and look-alikes are jobs li
   assert.equal(dag.indexOf("hasOwnProperty"), undefined);
 });
 
-test("settleEarly() ends a job before its parents, frees its children, and is not freed by its parents later", () => {
+test("settleEarly() ends a job before its parents, frees its children, and is not freed by its " +
+  "parents later", () => {
   const dag = Dag.build([
     { id: "a", parents: [] },
     { id: "b", parents: ["a"] },
@@ -304,7 +347,13 @@ test("settleEarly() ends a job before its parents, frees its children, and is no
 });
 
 test("settle() returns the children that became ready by it, in the order of their edges", () => {
-  const dag = Dag.build([node("a"), node("b"), node("z", "a"), node("y", "a", "b"), node("x", "a")]);
+  const dag = Dag.build([
+    node("a"),
+    node("b"),
+    node("z", "a"),
+    node("y", "a", "b"),
+    node("x", "a"),
+  ]);
   assert.deepEqual(dag.ready(), [0, 1]);
   assert.deepEqual(dag.settle(0), [2, 4]);
   assert.equal(dag.isReady(3), false);
@@ -356,14 +405,26 @@ test("addJob() during a run is ready at once when its parents are settled", () =
 });
 
 test("downstream() is the jobs themselves and all that wait for them, once each", () => {
-  const dag = Dag.build([node("a"), node("b", "a"), node("c", "a"), node("d", "b", "c"), node("other")]);
+  const dag = Dag.build([
+    node("a"),
+    node("b", "a"),
+    node("c", "a"),
+    node("d", "b", "c"),
+    node("other"),
+  ]);
   assert.deepEqual(dag.downstream([0]), [0, 1, 2, 3]);
   assert.deepEqual(dag.downstream([2, 3]), [2, 3]);
   assert.deepEqual(dag.downstream([]), []);
 });
 
 test("reopen() makes the counters what a recount gives, and the rest can run again", () => {
-  const dag = Dag.build([node("a"), node("b", "a"), node("c", "a"), node("d", "b", "c"), node("e", "d")]);
+  const dag = Dag.build([
+    node("a"),
+    node("b", "a"),
+    node("c", "a"),
+    node("d", "b", "c"),
+    node("e", "d"),
+  ]);
   for (const index of [0, 1, 2, 3]) dag.settle(index);
   dag.reopen(dag.downstream([1]));
   assert.deepEqual([0, 1, 2, 3, 4].filter((i) => dag.isSettled(i)), [0, 2]);
@@ -372,7 +433,8 @@ test("reopen() makes the counters what a recount gives, and the rest can run aga
   assert.deepEqual(dag.settle(3), [4]);
 });
 
-test("reopen() of a job under a child that stays settled is an invariant failure, and changes nothing", () => {
+test("reopen() of a job under a child that stays settled is an invariant failure, and changes " +
+  "nothing", () => {
   const dag = Dag.build([node("a"), node("b", "a")]);
   dag.settle(0);
   dag.settle(1);
@@ -384,7 +446,8 @@ test("reopen() of a job under a child that stays settled is an invariant failure
 
 // --- Against the slow way ---------------------------------------------------------------------
 
-test("Dag.build() agrees with a depth-first search on every random graph: cycle or valid order", () => {
+test("Dag.build() agrees with a depth-first search on every random graph: cycle " +
+  "or valid order", () => {
   let cycles = 0;
   withSeeds(400, (random) => {
     const size = 1 + random(12);
@@ -397,16 +460,24 @@ test("Dag.build() agrees with a depth-first search on every random graph: cycle 
       jobs[child]!.parents.push(`j${parent}`);
       model.addEdge(parent, child);
     }
-    const cyclic = jobs.some((_, i) => [...model.children[i]!].some((child) => model.reaches(child, i)));
+    const cyclic = jobs.some((_, i) =>
+      [...model.children[i]!].some((child) => model.reaches(child, i)),
+    );
     if (!cyclic) return assertSame(Dag.build(jobs), model);
     cycles++;
     const { path } = refusal("CYCLE", () => Dag.build(jobs));
-    assertCycle(path, (from, to) => model.children[Number(from.slice(1))]!.has(Number(to.slice(1))));
+    assertCycle(path, (from, to) =>
+      model.children[Number(from.slice(1))]!.has(Number(to.slice(1))),
+    );
   });
-  assert.ok(cycles > 50 && cycles < 350, `both outcomes are common enough: ${cycles} cycles of 400`);
+  assert.ok(
+    cycles > 50 && cycles < 350,
+    `both outcomes are common enough: ${cycles} cycles of 400`,
+  );
 });
 
-test("addEdge() refuses exactly what a depth-first search calls a cycle, and keeps a valid order", () => {
+test("addEdge() refuses exactly what a depth-first search calls a cycle, and keeps " +
+  "a valid order", () => {
   let refused = 0;
   withSeeds(150, (random) => {
     const size = 2 + random(20);
@@ -418,9 +489,14 @@ test("addEdge() refuses exactly what a depth-first search calls a cycle, and kee
       if (parent === child) continue;
       if (!model.children[parent]!.has(child) && model.reaches(child, parent)) {
         const { path } = refusal("CYCLE", () => dag.addEdge(parent, child));
-        assert.deepEqual(path!.slice(0, 2), [`j${parent}`, `j${child}`], "the new edge comes first");
+        assert.deepEqual(
+          path!.slice(0, 2),
+          [`j${parent}`, `j${child}`],
+          "the new edge comes first",
+        );
         const all = (from: string, to: string) =>
-          path!.indexOf(from) === 0 || model.children[Number(from.slice(1))]!.has(Number(to.slice(1)));
+          path!.indexOf(from) === 0 ||
+          model.children[Number(from.slice(1))]!.has(Number(to.slice(1)));
         assertCycle(path, all);
         refused++;
       } else {
@@ -459,7 +535,10 @@ test("any mix of addJob, addEdge, settle and reopen equals a recount from scratc
         assert.deepEqual(dag.settle(job), dag.children(job).filter((i) => freed.includes(i)));
       } else {
         const again = dag.downstream([a]);
-        assert.deepEqual(new Set(again), new Set(model.settled.map((_, i) => i).filter((i) => model.reaches(a, i))));
+        assert.deepEqual(
+          new Set(again),
+          new Set(model.settled.map((_, i) => i).filter((i) => model.reaches(a, i))),
+        );
         dag.reopen(again);
         for (const i of again) model.settled[i] = false;
       }
@@ -473,7 +552,10 @@ test("any mix of addJob, addEdge, settle and reopen equals a recount from scratc
 const HUGE = 100_000;
 
 test("100,000 jobs in a row: built forwards and backwards, worked off, without recursion", () => {
-  const chain = Array.from({ length: HUGE }, (_, i) => ({ id: `j${i}`, parents: i === 0 ? [] : [`j${i - 1}`] }));
+  const chain = Array.from({ length: HUGE }, (_, i) => ({
+    id: `j${i}`,
+    parents: i === 0 ? [] : [`j${i - 1}`],
+  }));
   for (const jobs of [chain, chain.toReversed()]) {
     const dag = Dag.build(jobs);
     let ready = dag.ready();
@@ -486,7 +568,9 @@ test("100,000 jobs in a row: built forwards and backwards, worked off, without r
 
 test("100,000 jobs added one by one are the graph that build() makes of them", () => {
   // Columns that grow by less than a factor would copy some 10^10 numbers here.
-  const jobs = Array.from({ length: HUGE }, (_, i) => node(`j${i}`, ...(i < 2 ? [] : [`j${i - 1}`, `j${i >> 1}`])));
+  const jobs = Array.from({ length: HUGE }, (_, i) =>
+    node(`j${i}`, ...(i < 2 ? [] : [`j${i - 1}`, `j${i >> 1}`])),
+  );
   const [built, grown] = [Dag.build(jobs), Dag.build([])];
   for (const { id, parents } of jobs) grown.addJob(id, parents);
   for (const i of [0, 2, 3, 777, HUGE - 1]) {
@@ -512,7 +596,8 @@ test("one job above and one below 100,000 others", () => {
   const dag = Dag.build([node("top"), ...middle, node("bottom", ...middle.map((job) => job.id))]);
   const freed = dag.settle(0);
   assert.equal(freed.length, HUGE);
-  // Edges out of the hub are checked against the shorter list of the two: this would be 10^10 steps.
+  // Edges out of the hub are checked against the shorter list of the two: this would be 10^10
+  // steps.
   for (const job of freed) dag.addEdge(0, job);
   const last = freed.flatMap((job) => dag.settle(job));
   assert.deepEqual(last, [HUGE + 1]);
@@ -520,7 +605,9 @@ test("one job above and one below 100,000 others", () => {
 
 test("addEdge() searches only between the two ends", () => {
   // Two chains of 100,000; every edge below joins neighbours in the order, so each search is tiny.
-  const dag = Dag.build(Array.from({ length: HUGE }, (_, i) => node(`j${i}`, ...(i < 2 ? [] : [`j${i - 2}`]))));
+  const dag = Dag.build(
+    Array.from({ length: HUGE }, (_, i) => node(`j${i}`, ...(i < 2 ? [] : [`j${i - 2}`]))),
+  );
   for (let i = 1; i + 2 < HUGE; i += 20) dag.addEdge(i, i - 1);
   assertTopological(dag);
 });

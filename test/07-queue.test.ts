@@ -1,7 +1,13 @@
 /** Contract of lesson 07. Every random test prints its seed when it fails. */
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { MAX_REQUIREMENT_CLASSES, QueueError, ReadyQueue, RequirementQueues, TimerHeap } from "#queue";
+import {
+  MAX_REQUIREMENT_CLASSES,
+  QueueError,
+  ReadyQueue,
+  RequirementQueues,
+  TimerHeap,
+} from "#queue";
 
 /** Mulberry32: small, seeded, the same everywhere. */
 function randomness(seed: number): (below: number) => number {
@@ -41,9 +47,18 @@ test("an empty queue gives nothing, however often it is asked", () => {
   const timers = new TimerHeap<string>();
   const classes = new RequirementQueues<string>();
   for (let i = 0; i < 3; i++) {
-    assert.deepEqual([queue.pop(), queue.peek(), queue.peekKey(), queue.size], [undefined, undefined, undefined, 0]);
-    assert.deepEqual([timers.popDue(Infinity), timers.nextAt, timers.size], [undefined, undefined, 0]);
-    assert.deepEqual([classes.pop("GPU"), classes.peek("GPU"), classes.best(), classes.size], [undefined, undefined, undefined, 0]);
+    assert.deepEqual(
+      [queue.pop(), queue.peek(), queue.peekKey(), queue.size],
+      [undefined, undefined, undefined, 0],
+    );
+    assert.deepEqual(
+      [timers.popDue(Infinity), timers.nextAt, timers.size],
+      [undefined, undefined, 0],
+    );
+    assert.deepEqual(
+      [classes.pop("GPU"), classes.peek("GPU"), classes.best(), classes.size],
+      [undefined, undefined, undefined, 0],
+    );
   }
 });
 
@@ -125,7 +140,10 @@ test("compact() drops the dead, keeps the order of the living, and says how many
   for (let order = 0; order < 1000; order++) queue.push(order, { priority: order % 7, order });
   assert.equal(queue.compact((item) => item % 10 === 0), 900);
   assert.equal(queue.size, 100);
-  const expected = Array.from({ length: 100 }, (_, i) => ({ priority: (i * 10) % 7, order: i * 10 })).sort(promised);
+  const expected = Array.from({ length: 100 }, (_, i) => ({
+    priority: (i * 10) % 7,
+    order: i * 10,
+  })).sort(promised);
   assert.deepEqual(drain(queue), expected.map((entry) => entry.order));
   assert.equal(queue.compact(() => false), 0);
 });
@@ -141,7 +159,9 @@ test("compact() to nothing leaves an empty queue that works", () => {
 
 test("compact() is linear: 100,000 entries ask isLive 100,000 times", () => {
   const queue = new ReadyQueue<number>();
-  for (let order = 0; order < 100_000; order++) queue.push(order, { priority: -order % 100, order });
+  for (let order = 0; order < 100_000; order++) {
+    queue.push(order, { priority: -order % 100, order });
+  }
   let asked = 0;
   queue.compact((item) => (asked++, item % 2 === 0));
   assert.equal(asked, 100_000);
@@ -151,7 +171,8 @@ test("compact() is linear: 100,000 entries ask isLive 100,000 times", () => {
 
 // --- TimerHeap --------------------------------------------------------------------------------
 
-test("TimerHeap gives nothing a fraction of a millisecond early, and everything at the time", () => {
+test("TimerHeap gives nothing a fraction of a millisecond early, and everything " +
+  "at the time", () => {
   const timers = new TimerHeap<string>();
   timers.push("due", 1000);
   assert.equal(timers.nextAt, 1000);
@@ -169,7 +190,8 @@ test("TimerHeap gives equal times in the order of their pushes", () => {
   assert.deepEqual(got, [...odd, ...odd.map((i) => i - 1)]);
 });
 
-test("TimerHeap: a driver that sleeps until nextAt wakes once per distinct time, never early or late", () => {
+test("TimerHeap: a driver that sleeps until nextAt wakes once per distinct time, never early or " +
+  "late", () => {
   withSeeds(50, (random) => {
     const timers = new TimerHeap<number>();
     const times = Array.from({ length: 200 }, () => random(100_000));
@@ -202,9 +224,12 @@ test("TimerHeap.compact() drops cancelled timers, so that nextAt never wakes for
 
 // --- RequirementQueues ------------------------------------------------------------------------
 
-test("RequirementQueues refuses one class too many, and takes a new one when another ran empty", () => {
+test("RequirementQueues refuses one class too many, and takes a new one when " +
+  "another ran empty", () => {
   const queues = new RequirementQueues<number>();
-  for (let i = 0; i < MAX_REQUIREMENT_CLASSES; i++) queues.push(`tag-${i}`, i, { priority: 1, order: i });
+  for (let i = 0; i < MAX_REQUIREMENT_CLASSES; i++) {
+    queues.push(`tag-${i}`, i, { priority: 1, order: i });
+  }
   const one = { priority: 1, order: 5000 };
   assert.throws(
     () => queues.push("straw", 0, one),
@@ -224,7 +249,10 @@ test("RequirementQueues refuses one class too many, and takes a new one when ano
 test("RequirementQueues.push() with a bad key starts no class", () => {
   const queues = new RequirementQueues<number>();
   assert.throws(() => queues.push("GPU", 1, { priority: NaN, order: 1 }));
-  assert.deepEqual([queues.size, queues.classes, queues.has("GPU"), queues.best()], [0, 0, false, undefined]);
+  assert.deepEqual(
+    [queues.size, queues.classes, queues.has("GPU"), queues.best()],
+    [0, 0, false, undefined],
+  );
 });
 
 test("RequirementQueues keeps classes apart, and drops a class when it runs empty", () => {
@@ -232,7 +260,10 @@ test("RequirementQueues keeps classes apart, and drops a class when it runs empt
   queues.push("GPU", "train", { priority: 9, order: 1 });
   queues.push("", "mail", { priority: 1, order: 2 });
   queues.push("", "page", { priority: 2, order: 3 });
-  assert.deepEqual([queues.size, queues.classes, queues.sizeOf(""), queues.sizeOf("TPU")], [3, 2, 2, 0]);
+  assert.deepEqual(
+    [queues.size, queues.classes, queues.sizeOf(""), queues.sizeOf("TPU")],
+    [3, 2, 2, 0],
+  );
   assert.equal(queues.peek(""), "page");
   assert.deepEqual(queues.peekKey("GPU"), { priority: 9, order: 1 });
   assert.equal(queues.pop("GPU"), "train");
@@ -242,7 +273,9 @@ test("RequirementQueues keeps classes apart, and drops a class when it runs empt
 
 test("RequirementQueues: class names are only names", () => {
   const queues = new RequirementQueues<string>();
-  for (const key of ["__proto__", "constructor", "", "日本語"]) queues.push(key, key, { priority: 1, order: 1 });
+  for (const key of ["__proto__", "constructor", "", "日本語"]) {
+    queues.push(key, key, { priority: 1, order: 1 });
+  }
   for (const key of ["__proto__", "constructor", "", "日本語"]) assert.equal(queues.pop(key), key);
   assert.equal(queues.pop("toString"), undefined);
 });
@@ -282,7 +315,8 @@ test("RequirementQueues may be popped while it is iterated", () => {
   assert.deepEqual(seen, ["a", "c"]);
 });
 
-test("RequirementQueues equals one sorted list per class under any mix of push, pop and compact", () => {
+test("RequirementQueues equals one sorted list per class under any mix of push, " +
+  "pop and compact", () => {
   withSeeds(60, (random) => {
     const queues = new RequirementQueues<Entry & { key: string }>();
     let list: (Entry & { key: string })[] = [];
@@ -304,7 +338,10 @@ test("RequirementQueues equals one sorted list per class under any mix of push, 
         list = list.filter(isLive);
       }
       assert.equal(queues.size, list.length);
-      assert.deepEqual([...queues].map(([name]) => name), [...new Set(list.map((entry) => entry.key))].sort());
+      assert.deepEqual(
+        [...queues].map(([name]) => name),
+        [...new Set(list.map((entry) => entry.key))].sort(),
+      );
       assert.equal(queues.best(), list[0]?.key);
       const without = (name: string) => name !== "k0";
       assert.equal(queues.best(without), list.find((entry) => without(entry.key))?.key);

@@ -27,7 +27,11 @@ function generator(seed: number): (below: number) => number {
 }
 
 function capable(workers: Worker[], tags: string[], pinned?: number): Worker[] {
-  return workers.filter((worker) => (pinned === undefined || worker.id === pinned) && tags.every((tag) => worker.tags.includes(tag)));
+  return workers.filter(
+    (worker) =>
+      (pinned === undefined || worker.id === pinned) &&
+      tags.every((tag) => worker.tags.includes(tag)),
+  );
 }
 
 function scan(workers: Worker[], tags: string[], pinned?: number): number | undefined {
@@ -35,7 +39,12 @@ function scan(workers: Worker[], tags: string[], pinned?: number): number | unde
   for (const worker of capable(workers, tags, pinned)) {
     if (worker.draining || worker.away || worker.running >= worker.slots) continue;
     // Whole numbers, cross-multiplied: the oracle must not share the router's division.
-    const difference = best === undefined ? -1 : worker.running * best.slots - best.running * worker.slots || worker.running - best.running || worker.id - best.id;
+    const difference =
+      best === undefined
+        ? -1
+        : worker.running * best.slots - best.running * worker.slots ||
+          worker.running - best.running ||
+          worker.id - best.id;
     if (difference < 0) best = worker;
   }
   return best?.id;
@@ -68,13 +77,22 @@ function agree(router: Router, workers: Worker[], where: string): void {
       const some = capable(workers, tags, pinned).length > 0;
       assert.equal(router.pick(key), expected, `pick ${key} ${where}`);
       assert.equal(router.hasFree(key), expected !== undefined, `hasFree ${key} ${where}`);
-      assert.equal(router.canEver(key), capable(workers, tags, pinned).some(({ draining }) => !draining), `canEver ${key} ${where}`);
-      assert.equal(router.explain(key).kind, expected !== undefined ? "free" : some ? "no-free-slot" : "no-capable-worker", where);
+      assert.equal(
+        router.canEver(key),
+        capable(workers, tags, pinned).some(({ draining }) => !draining),
+        `canEver ${key} ${where}`,
+      );
+      assert.equal(
+        router.explain(key).kind,
+        expected !== undefined ? "free" : some ? "no-free-slot" : "no-capable-worker",
+        where,
+      );
     }
   }
 }
 
-test("pick() agrees with a full scan after any sequence of operations, and so does a router rebuilt from scratch", () => {
+test("pick() agrees with a full scan after any sequence of operations, and so does a router " +
+  "rebuilt from scratch", () => {
   const below = generator(SEED);
   const router = new Router();
   let workers: Worker[] = [];
@@ -85,7 +103,14 @@ test("pick() agrees with a full scan after any sequence of operations, and so do
     if (worker === undefined || (dice < 6 && workers.length < 30)) {
       const id = below(30);
       if (workers.some((other) => other.id === id)) continue;
-      const added = { id, tags: TAGS.filter(() => below(2) === 0), slots: below(6), running: 0, draining: false, away: false };
+      const added = {
+        id,
+        tags: TAGS.filter(() => below(2) === 0),
+        slots: below(6),
+        running: 0,
+        draining: false,
+        away: false,
+      };
       workers.push(added);
       router.addWorker(added);
     } else if (dice < 9) {
@@ -113,7 +138,11 @@ test("pick() agrees with a full scan after any sequence of operations, and so do
     }
     for (const { id, running, slots } of workers) {
       if (id !== worker?.id) continue;
-      assert.deepEqual([router.running(id), router.free(id), router.has(id)], [running, slots - running, true], where);
+      assert.deepEqual(
+        [router.running(id), router.free(id), router.has(id)],
+        [running, slots - running, true],
+        where,
+      );
     }
     if (step % 100 === 0) {
       agree(router, workers, where);
@@ -126,7 +155,8 @@ test("pick() agrees with a full scan after any sequence of operations, and so do
   }
 });
 
-test("pick(), take() and release() cost far less than a scan when the workers are 32 times as many", () => {
+test("pick(), take() and release() cost far less than a scan when the workers are 32 times as " +
+  "many", () => {
   const nsPerDispatch = (count: number): number => {
     const router = new Router();
     for (let id = 0; id < count; id++) router.addWorker({ id, tags: [], slots: 4 });
@@ -146,6 +176,10 @@ test("pick(), take() and release() cost far less than a scan when the workers ar
   nsPerDispatch(1_000); // lets the compiler settle
   const few = nsPerDispatch(1_000);
   const many = nsPerDispatch(32_000);
-  // A scan would cost 32 times as much; fifteen levels instead of ten cost less than twice, caches aside.
-  assert.ok(many < 12 * few, `32,000 workers: ${many.toFixed(0)} ns, 1,000 workers: ${few.toFixed(0)} ns`);
+  // A scan would cost 32 times as much; fifteen levels instead of ten cost less than twice, caches
+  // aside.
+  assert.ok(
+    many < 12 * few,
+    `32,000 workers: ${many.toFixed(0)} ns, 1,000 workers: ${few.toFixed(0)} ns`,
+  );
 });

@@ -66,7 +66,11 @@ test("pick() never chooses a worker that is away, and canEver() counts on its re
   assert.deepEqual([router.pick(ANY), router.canEver(ANY)], [undefined, true]);
   router.setDraining(1, true);
   router.setAway(1, false);
-  assert.deepEqual([router.pick(ANY), router.canEver(ANY)], [undefined, false], "two reasons, and only one of them is gone");
+  assert.deepEqual(
+    [router.pick(ANY), router.canEver(ANY)],
+    [undefined, false],
+    "two reasons, and only one of them is gone",
+  );
   router.setDraining(1, false);
   assert.equal(router.pick(ANY), 1);
 });
@@ -78,7 +82,10 @@ test("pick() never chooses a removed worker", () => {
   router.removeWorker(3);
   router.removeWorker(99);
   assert.deepEqual(fill(router, ANY), [2]);
-  assert.deepEqual([router.has(1), router.running(1), router.free(1), router.size], [false, 0, 0, 1]);
+  assert.deepEqual(
+    [router.has(1), router.running(1), router.free(1), router.size],
+    [false, 0, 0, 1],
+  );
 });
 
 test("pick() prefers the lowest share of slots in use, not the lowest count", () => {
@@ -143,7 +150,9 @@ test("addWorker() refuses a second worker of one id, and slots or ids that are n
   for (const slots of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 21]) {
     assert.throws(() => router.addWorker({ id: 2, tags: [], slots }), /offers/);
   }
-  for (const id of [-1, 0.5, Number.NaN]) assert.throws(() => router.addWorker({ id, tags: [], slots: 1 }), /worker id/);
+  for (const id of [-1, 0.5, Number.NaN]) {
+    assert.throws(() => router.addWorker({ id, tags: [], slots: 1 }), /worker id/);
+  }
   assert.equal(router.size, 1);
 });
 
@@ -155,8 +164,16 @@ test("requirementKey() is the same for requirements that ask for the same", () =
 
 test("requirementKey() differs for requirements that do not", () => {
   const keys = [
-    requirementKey([]), requirementKey([], 0), requirementKey([], 1), requirementKey(["A"]), requirementKey(["A"], 1),
-    requirementKey(["A", "B"]), requirementKey(["A.B"]), requirementKey(["A-B"]), requirementKey(["A:B"]), requirementKey(["AB"]),
+    requirementKey([]),
+    requirementKey([], 0),
+    requirementKey([], 1),
+    requirementKey(["A"]),
+    requirementKey(["A"], 1),
+    requirementKey(["A", "B"]),
+    requirementKey(["A.B"]),
+    requirementKey(["A-B"]),
+    requirementKey(["A:B"]),
+    requirementKey(["AB"]),
   ];
   assert.equal(new Set(keys).size, keys.length);
 });
@@ -174,7 +191,9 @@ test("classes stay within MAX_CLASSES and dropping one changes no answer", () =>
   const router = routerOf([1, 2, "T0"], [2, 2]);
   router.take(1);
   assert.equal(router.pick(requirementKey(["T0"])), 1);
-  for (let tag = 1; tag <= 2 * MAX_CLASSES; tag++) assert.equal(router.pick(requirementKey([`T${tag}`])), undefined);
+  for (let tag = 1; tag <= 2 * MAX_CLASSES; tag++) {
+    assert.equal(router.pick(requirementKey([`T${tag}`])), undefined);
+  }
   assert.equal(router.classes, MAX_CLASSES);
   assert.equal(router.pick(requirementKey(["T0"])), 1);
   router.forget(requirementKey(["T0"]));
@@ -193,7 +212,9 @@ test("explain() names the tags that no worker has", () => {
 });
 
 test("explain() names the combination when every tag is somewhere, but never together", () => {
-  const reason = routerOf([1, 1, "GPU"], [2, 1, "HIGH_MEM"]).explain(requirementKey(["HIGH_MEM", "GPU"]));
+  const reason = routerOf([1, 1, "GPU"], [2, 1, "HIGH_MEM"]).explain(
+    requirementKey(["HIGH_MEM", "GPU"]),
+  );
   assert.deepEqual(reason.kind === "no-capable-worker" && reason.missing, ["GPU+HIGH_MEM"]);
   assert.equal(sentence(reason), "no worker has GPU+HIGH_MEM (1 has GPU, 1 has HIGH_MEM)");
 });
@@ -206,7 +227,10 @@ test("explain() counts the capable workers, their slots, the draining and the ab
   assert.deepEqual(reason, { kind: "no-free-slot", capable: 2, slots: 5, draining: 1, away: 0 });
   router.setAway(1, true);
   router.setAway(2, true);
-  assert.equal(sentence(router.explain(GPU)), "no free slot on the 2 workers with GPU (5 slots, 1 draining, 1 away)");
+  assert.equal(
+    sentence(router.explain(GPU)),
+    "no free slot on the 2 workers with GPU (5 slots, 1 draining, 1 away)",
+  );
   assert.equal(router.explain(ANY).kind, "free");
 });
 
@@ -220,7 +244,8 @@ test("describe() has a sentence for every reason", () => {
   assert.equal(sentence(away.explain(ANY)), "no free slot on the only worker (4 slots, away)");
   const pair = routerOf([1, 1], [2, 0]);
   pair.take(1);
-  const said = (router: Router, tags: string[], pinned?: number) => sentence(router.explain(requirementKey(tags, pinned)));
+  const said = (router: Router, tags: string[], pinned?: number) =>
+    sentence(router.explain(requirementKey(tags, pinned)));
   assert.equal(said(new Router(), []), "no worker is connected");
   assert.equal(said(new Router(), ["GPU"]), "no worker is connected");
   assert.equal(said(full, [], 8), "worker 8 is not connected");

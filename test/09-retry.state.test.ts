@@ -24,7 +24,8 @@ test("RetryBudget.withdraw() refuses when nothing is there, and takes nothing", 
   assert.equal(budget.withdraw(), false);
 });
 
-test("RetryBudget keeps retries below reserve + ratio × first attempts in any order of events", () => {
+test("RetryBudget keeps retries below reserve + ratio × first attempts in any " +
+  "order of events", () => {
   const random = randomFrom("budget");
   const budget = new RetryBudget({ ratio: 0.2, reserve: 3 });
   let first = 0;
@@ -47,7 +48,8 @@ test("RetryBudget loses nothing to rounding: ten deposits of 0.1 are one retry",
   assert.equal(budget.available, 1000);
 });
 
-test("RetryBudget begins with ten retries, earns a fifth of one with each job, and saves a thousand", () => {
+test("RetryBudget begins with ten retries, earns a fifth of one with each job, and saves a " +
+  "thousand", () => {
   const budget = new RetryBudget();
   assert.deepEqual(
     budget.toJSON(), { ratioMilli: 200, limitMilli: 1_000_000, balanceMilli: 10_000 },
@@ -70,7 +72,13 @@ test("RetryBudget saves no more than its limit", () => {
 });
 
 test("RetryBudget refuses options that are no shares or counts", () => {
-  for (const options of [{ ratio: -1 }, { ratio: Number.NaN }, { reserve: -1 }, { reserve: 6, limit: 5 }, { limit: Number.NaN }]) {
+  for (const options of [
+    { ratio: -1 },
+    { ratio: Number.NaN },
+    { reserve: -1 },
+    { reserve: 6, limit: 5 },
+    { limit: Number.NaN },
+  ]) {
     assert.throws(() => new RetryBudget(options), /Retry invariant broken: budget/);
   }
 });
@@ -95,7 +103,8 @@ test("DeadLetters.add() drops the oldest beyond the limit and counts what it dro
   assert.throws(() => new DeadLetters(0), /dead letters limited to 0/);
 });
 
-test("DeadLetters.add() with a known id replaces the letter, makes it the newest and drops nothing", () => {
+test("DeadLetters.add() with a known id replaces the letter, makes it the newest and drops " +
+  "nothing", () => {
   const letters = new DeadLetters<string>(2);
   letters.add("a", "first");
   letters.add("b", "b");
@@ -122,12 +131,15 @@ test("DeadLetters.fromJSON() gives back letters, order, limit and count", () => 
   assert.deepEqual([restored.list().map(([id]) => id), restored.dropped], [["4", "new"], 4]);
 });
 
-test("IdempotencyKeys.recall() gives the first answer, however often it is asked or told another", () => {
+test("IdempotencyKeys.recall() gives the first answer, however often it is asked " +
+  "or told another", () => {
   const keys = new IdempotencyKeys<string>();
   assert.deepEqual(keys.recall("k", { nowMs: 0 }), { kind: "new" });
   keys.remember("k", "first", { nowMs: 0 });
   keys.remember("k", "second", { nowMs: 1 });
-  for (const nowMs of [1, 2, 3]) assert.deepEqual(keys.recall("k", { nowMs }), { kind: "repeat", answer: "first" });
+  for (const nowMs of [1, 2, 3]) {
+    assert.deepEqual(keys.recall("k", { nowMs }), { kind: "repeat", answer: "first" });
+  }
   assert.deepEqual(keys.recall("other", { nowMs: 1 }), { kind: "new" });
   assert.equal(keys.size, 1);
 });
@@ -136,7 +148,10 @@ test("IdempotencyKeys.recall() refuses a known key with another request", () => 
   const keys = new IdempotencyKeys<string>();
   keys.remember("k", "five", { request: "charge 5", nowMs: 0 });
   assert.deepEqual(keys.recall("k", { request: "charge 500", nowMs: 1 }), { kind: "conflict" });
-  assert.deepEqual(keys.recall("k", { request: "charge 5", nowMs: 1 }), { kind: "repeat", answer: "five" });
+  assert.deepEqual(keys.recall("k", { request: "charge 5", nowMs: 1 }), {
+    kind: "repeat",
+    answer: "five",
+  });
 });
 
 test("IdempotencyKeys.recall() repeats an answer that is undefined, null or false", () => {
@@ -147,7 +162,8 @@ test("IdempotencyKeys.recall() repeats an answer that is undefined, null or fals
   }
 });
 
-test("IdempotencyKeys forgets a key at maxAgeMs and not before; repeats do not make it younger", () => {
+test("IdempotencyKeys forgets a key at maxAgeMs and not before; repeats do not " +
+  "make it younger", () => {
   const keys = new IdempotencyKeys<string>({ maxAgeMs: 100 });
   keys.remember("k", "first", { nowMs: 1000 });
   keys.remember("k", "ignored", { nowMs: 1099 });
@@ -157,22 +173,33 @@ test("IdempotencyKeys forgets a key at maxAgeMs and not before; repeats do not m
   assert.deepEqual(keys.recall("k", { nowMs: 1199 }), { kind: "repeat", answer: "again" });
 });
 
-test("IdempotencyKeys.remember() keeps the newest maxKeys, and lets go of all that are too old", () => {
+test("IdempotencyKeys.remember() keeps the newest maxKeys, and lets go of all that " +
+  "are too old", () => {
   const keys = new IdempotencyKeys<number>({ maxKeys: 3, maxAgeMs: 100 });
   for (let i = 0; i < 10; i++) keys.remember(`k${i}`, i, { nowMs: i });
-  assert.deepEqual(Array.from({ length: 10 }, (_, i) => keys.recall(`k${i}`, { nowMs: 10 }).kind === "repeat").indexOf(true), 7);
+  assert.deepEqual(
+    Array.from(
+      { length: 10 },
+      (_, i) => keys.recall(`k${i}`, { nowMs: 10 }).kind === "repeat",
+    ).indexOf(true),
+    7,
+  );
   assert.equal(keys.size, 3);
   keys.remember("late", 0, { nowMs: 109 });
   assert.equal(keys.size, 1);
 });
 
-test("IdempotencyKeys.remember() moves a key that comes back after its time to the end of the line", () => {
+test("IdempotencyKeys.remember() moves a key that comes back after its time to the end of the " +
+  "line", () => {
   const keys = new IdempotencyKeys<number>({ maxKeys: 2, maxAgeMs: 100 });
   keys.remember("a", 1, { nowMs: 0 });
   keys.remember("b", 2, { nowMs: 90 });
   keys.remember("a", 3, { nowMs: 110 });
   keys.remember("c", 4, { nowMs: 120 });
-  assert.deepEqual(["a", "b", "c"].map((key) => keys.recall(key, { nowMs: 120 }).kind), ["repeat", "new", "repeat"]);
+  assert.deepEqual(
+    ["a", "b", "c"].map((key) => keys.recall(key, { nowMs: 120 }).kind),
+    ["repeat", "new", "repeat"],
+  );
 });
 
 test("IdempotencyKeys.remember() costs no more among 100 times as many keys", () => {
@@ -191,11 +218,13 @@ test("IdempotencyKeys.remember() costs no more among 100 times as many keys", ()
   nsPerKey(700); // lets the compiler settle
   const few = nsPerKey(700);
   const many = nsPerKey(70_000);
-  // A walk over the holes from the start took 20 times as long; larger tables miss caches, and that is all.
+  // A walk over the holes from the start took 20 times as long; larger tables miss caches, and that
+  // is all.
   assert.ok(many < 12 * few, `70,000 keys: ${many.toFixed(0)} ns, 700 keys: ${few.toFixed(0)} ns`);
 });
 
-test("IdempotencyKeys keeps what a plain list would keep, for random keys, times and limits", () => {
+test("IdempotencyKeys keeps what a plain list would keep, for random keys, " +
+  "times and limits", () => {
   const seed = "keys";
   const random = randomFrom(seed);
   for (let round = 0; round < 60; round++) {
@@ -209,7 +238,11 @@ test("IdempotencyKeys keeps what a plain list would keep, for random keys, times
       const live = list.filter(({ atMs }) => nowMs - atMs < maxAgeMs);
       const known = live.find((each) => each.key === key);
       const expected = known ? { kind: "repeat", answer: known.answer } : { kind: "new" };
-      assert.deepEqual(keys.recall(key, { nowMs }), expected, `seed ${seed}, round ${round}, step ${step}`);
+      assert.deepEqual(
+        keys.recall(key, { nowMs }),
+        expected,
+        `seed ${seed}, round ${round}, step ${step}`,
+      );
       keys.remember(key, step, { nowMs });
       if (known) continue;
       list = [...live, { key, answer: step, atMs: nowMs }].slice(-maxKeys);

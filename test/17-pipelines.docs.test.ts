@@ -28,7 +28,8 @@ test("docs/pipelines.md has every key that the reader knows, and no other", () =
   assert.deepEqual(firstColumn("Retries").sort(), [...KNOWN_KEYS.retry].sort());
 });
 
-test("every pipeline in docs/pipelines.md is read without a warning, or refused as its comments say", () => {
+test("every pipeline in docs/pipelines.md is read without a warning, or refused as its comments " +
+  "say", () => {
   const fences = [...page.matchAll(/^```yaml( refused)?\n([\s\S]*?)^```$/gm)];
   assert.ok(fences.length >= 8, `${fences.length} examples`);
   for (const [, refused, text] of fences) {
@@ -52,7 +53,8 @@ test("every pipeline in docs/pipelines.md is read without a warning, or refused 
   }
 });
 
-test("the pipelines in docs/pipelines.md that need nothing but a shell run to a good end", async () => {
+test("the pipelines in docs/pipelines.md that need nothing but a shell run to " +
+  "a good end", async () => {
   const cluster = await startEmbeddedCluster({ workers: 1 });
   const client = await connect(`${cluster.master.host}:${cluster.master.port}`);
   try {
@@ -92,7 +94,8 @@ test("defaults and limits in docs/pipelines.md are those of the code", () => {
   );
   assert.ok(row("A job", "requirement")[4]!.includes(`at most ${MAX_TAGS}`));
   const bounds = section("Limits");
-  for (const bound of [MAX_JOBS, MAX_ENV])
+  for (const bound of [MAX_JOBS, MAX_ENV]) {
     assert.ok(bounds.includes(bound.toLocaleString("en-US")), String(bound));
+  }
   assert.ok(bounds.includes(`| problems in one report | ${MAX_PROBLEMS} |`));
 });

@@ -18,7 +18,8 @@ function problemsOf(text: string): PipelineError | undefined {
   }
 }
 
-test("parsePipeline() reads each newcomer's pipeline, or says what to write for every problem in it", () => {
+test("parsePipeline() reads each newcomer's pipeline, or says what to write for every problem in " +
+  "it", () => {
   assert.equal(NEWCOMERS.length, 12);
   for (const { title, written, hints } of NEWCOMERS) {
     const error = problemsOf(written);
@@ -27,12 +28,14 @@ test("parsePipeline() reads each newcomer's pipeline, or says what to write for 
     hints.forEach((hint, i) =>
       assert.ok(messages[i]!.includes(hint), `${title}: ${messages[i]}\n  lacks: ${hint}`),
     );
-    for (const { line, excerpt } of error?.problems ?? [])
+    for (const { line, excerpt } of error?.problems ?? []) {
       assert.ok(line !== undefined && excerpt?.includes("^"), title);
+    }
   }
 });
 
-test("parsePipeline() says where jobs go that stand beside the other keys, as GitLab has them", () => {
+test("parsePipeline() says where jobs go that stand beside the other keys, as " +
+  "GitLab has them", () => {
   const text = `stages: [build]
 build:
   stage: build
@@ -122,7 +125,8 @@ test("a line that an advice says to write is read, whatever stands behind the fo
   assert.deepEqual(refused, []);
 });
 
-test("a foreign key is known in each spelling: with dashes, underscores, blanks and capitals", () => {
+test("a foreign key is known in each spelling: with dashes, underscores, " +
+  "blanks and capitals", () => {
   for (const key of ["timeout-minutes", "timeout_minutes", "timeoutMinutes", "Timeout Minutes"]) {
     const { problems } = problemsOf(FOUND_AT.job(`id: a\n    run: x\n    ${key}: 5`))!;
     assert.match(problems[0]!.message, /: write timeout: 5m \(m is minutes\)$/);

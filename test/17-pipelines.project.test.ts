@@ -41,7 +41,8 @@ const FILES = {
   ".titanignore": "*.log\n",
 };
 
-test("projectNeed() ships for a word that names something in the folder, and for nothing else", async () => {
+test("projectNeed() ships for a word that names something in the folder, and " +
+  "for nothing else", async () => {
   const root = project(FILES);
   const need = async (job: object, top: object = {}): Promise<string | undefined> => {
     const definition = definePipeline({ name: "n", ...top, jobs: [{ id: "j", ...job }] });
@@ -82,8 +83,9 @@ test("projectNeed() ships for a word that names something in the folder, and for
   for (const job of idle) assert.equal(await need(job), undefined, JSON.stringify(job));
   assert.equal(await need({ run: "echo hello" }, { project: true }), "written");
   assert.equal(await need({ run: "python3 a.py" }, { project: true }), "written");
-  for (const job of [{ run: "python3 a.py" }, { file: "a.py" }])
+  for (const job of [{ run: "python3 a.py" }, { file: "a.py" }]) {
     assert.equal(await need(job, { project: false }), undefined);
+  }
   assert.equal(
     await projectNeed(
       host,
@@ -133,7 +135,8 @@ test("a definition remembers that project: true was written, and toYaml() writes
   assert.equal("projectWritten" in parsePipeline(text.replace("project: true\n", "")), false);
 });
 
-test("parsePipeline() refuses a file that would not be on a worker: line, caret, and what was meant", async () => {
+test("parsePipeline() refuses a file that would not be on a worker: line, caret, and what was " +
+  "meant", async () => {
   const root = project({ ...FILES, "scripts/extract.py": "" });
   mkdirSync(join(root, "folder.py"));
   symlinkSync("a.py", join(root, "link.py"));
@@ -197,7 +200,8 @@ test("parsePipeline() refuses a file that would not be on a worker: line, caret,
   );
 });
 
-test("pipelines of newcomers, corrected, run to their end on a cluster, with the project where they need it", async () => {
+test("pipelines of newcomers, corrected, run to their end on a cluster, with the project where " +
+  "they need it", async () => {
   const root = project({
     "train.py": "print('trained')\n",
     "a.py": "import sys; sys.exit(0 if open('data/x').read() == 'x' else 1)\n",
@@ -258,6 +262,7 @@ async function end(
 }
 
 async function approve(client: Client, run: string): Promise<void> {
-  for (const gate of await client.gates())
+  for (const gate of await client.gates()) {
     if (gate.id.startsWith(`${run}/`)) await client.decide(gate.id, { approve: true });
+  }
 }

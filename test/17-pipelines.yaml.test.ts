@@ -42,24 +42,68 @@ const REFUSED: [text: string, code: string, line: string][] = [
       'write "a: |" and the text below it, or begin the map on the next line',
   ],
   ["a: - b", "UNEXPECTED", 'f.yaml:1:4: a "- " list must begin on its own line'],
-  ["a: b\n  - c", "BAD_INDENT", "f.yaml:2:3: a list item inside a text of several lines: check the indentation, or quote the text"],
-  ["a: b\n   c: d", "BAD_INDENT", 'f.yaml:2:4: the key "c" inside a text of several lines: check the indentation'],
-  ["a:\n  b: 1\n c: 2", "BAD_INDENT", "f.yaml:3:2: unexpected indentation: this belongs neither to the line above nor to the entries that begin in column 1"],
-  ["- a\n - b", "BAD_INDENT", "f.yaml:2:2: a list item inside a text of several lines: check the indentation, or quote the text"],
-  ["- a\nb: c", "BAD_INDENT", "f.yaml:2:1: unexpected text behind the document: check the indentation"],
-  ["a: 1\n- b", "UNEXPECTED", "f.yaml:2:1: a list item among the keys of a map: check the indentation"],
-  ["a: |\n    x\n  y", "BAD_INDENT", "f.yaml:3:3: unexpected indentation: this belongs neither to the line above nor to the entries that begin in column 1"],
-  ["a: |\n    \n  x", "BAD_INDENT", "f.yaml:3:3: the blank lines above are indented further (4) than this first line (2)"],
+  [
+    "a: b\n  - c",
+    "BAD_INDENT",
+    "f.yaml:2:3: a list item inside a text of several lines: check the indentation, or quote the " + "text",
+  ],
+  [
+    "a: b\n   c: d",
+    "BAD_INDENT",
+    'f.yaml:2:4: the key "c" inside a text of several lines: check the indentation',
+  ],
+  [
+    "a:\n  b: 1\n c: 2",
+    "BAD_INDENT",
+    "f.yaml:3:2: unexpected indentation: this belongs neither to the line above nor to the " + "entries that begin in column 1",
+  ],
+  [
+    "- a\n - b",
+    "BAD_INDENT",
+    "f.yaml:2:2: a list item inside a text of several lines: check the indentation, or quote the " + "text",
+  ],
+  [
+    "- a\nb: c",
+    "BAD_INDENT",
+    "f.yaml:2:1: unexpected text behind the document: check the indentation",
+  ],
+  [
+    "a: 1\n- b",
+    "UNEXPECTED",
+    "f.yaml:2:1: a list item among the keys of a map: check the indentation",
+  ],
+  [
+    "a: |\n    x\n  y",
+    "BAD_INDENT",
+    "f.yaml:3:3: unexpected indentation: this belongs neither to the line above nor to the " + "entries that begin in column 1",
+  ],
+  [
+    "a: |\n    \n  x",
+    "BAD_INDENT",
+    "f.yaml:3:3: the blank lines above are indented further (4) than this first line (2)",
+  ],
   ["a: | x", "UNEXPECTED", 'f.yaml:1:6: text behind "|": it starts on the next line'],
-  ["b: 1\nkey:value", "UNEXPECTED", 'f.yaml:2:1: expected "key: value", found no ": " (put a space behind the ":")'],
+  [
+    "b: 1\nkey:value",
+    "UNEXPECTED",
+    'f.yaml:2:1: expected "key: value", found no ": " (put a space behind the ":")',
+  ],
   ["b: 1\nkey", "UNEXPECTED", 'f.yaml:2:1: expected "key: value", found no ": "'],
   [": a", "UNEXPECTED", 'f.yaml:1:1: there is no key before this ":"'],
   ["'a\n b': c", "UNEXPECTED", "f.yaml:1:1: a key must be on one line"],
   ['a: "b', "UNTERMINATED", "f.yaml:1:4: this quote is not closed"],
-  ['a: "b\nc: "d"', "UNTERMINATED", "f.yaml:1:4: this quote is not closed before line 2, which is indented less"],
+  [
+    'a: "b\nc: "d"',
+    "UNTERMINATED",
+    "f.yaml:1:4: this quote is not closed before line 2, which is indented less",
+  ],
   ["a: 'it''", "UNTERMINATED", "f.yaml:1:4: this quote is not closed"],
   ["a: [1, 2", "UNTERMINATED", 'f.yaml:1:4: this bracket has no closing "]"'],
-  ["a: [1,\nb: 2", "UNTERMINATED", 'f.yaml:1:4: this bracket has no closing "]" before line 2, which is indented less'],
+  [
+    "a: [1,\nb: 2",
+    "UNTERMINATED",
+    'f.yaml:1:4: this bracket has no closing "]" before line 2, which is indented less',
+  ],
   ["a: {b: 1]", "UNEXPECTED", 'f.yaml:1:9: expected "," or "}"'],
   ["a: [1 2}", "UNEXPECTED", 'f.yaml:1:8: expected "," or "]"'],
   ["a: ]", "UNEXPECTED", 'f.yaml:1:4: unexpected "]"'],
@@ -78,20 +122,36 @@ const REFUSED: [text: string, code: string, line: string][] = [
   ["a: {x\n  :#}", "UNEXPECTED", `f.yaml:2:3: ${GLUED}`],
   ["[a,, b]", "UNEXPECTED", 'f.yaml:1:4: nothing before this ",": write null or ""'],
   ["[a: b]", "UNSUPPORTED", "f.yaml:1:3: a key inside [ ]: write {key: value}"],
-  ["{a}", "UNEXPECTED", 'f.yaml:1:2: the key "a" has no value: write {key: value}, or [ ] for a list'],
+  [
+    "{a}",
+    "UNEXPECTED",
+    'f.yaml:1:2: the key "a" has no value: write {key: value}, or [ ] for a list',
+  ],
   ["{a:1}", "UNEXPECTED", 'f.yaml:1:2: the key "a:1" has no value: put a space behind the ":"'],
   ["[- a]", "UNEXPECTED", 'f.yaml:1:2: a "- " list cannot stand inside brackets'],
   ['a: "b" c', "UNEXPECTED", "f.yaml:1:8: unexpected text behind the closing quote"],
-  ['a: "b"#c', "UNEXPECTED", 'f.yaml:1:7: unexpected text behind the closing quote (a comment needs a space before "#")'],
+  [
+    'a: "b"#c',
+    "UNEXPECTED",
+    'f.yaml:1:7: unexpected text behind the closing quote (a comment needs a space before "#")',
+  ],
   ["a: [b] c", "UNEXPECTED", "f.yaml:1:8: unexpected text behind the closing bracket"],
-  ['"\\q"', "BAD_ESCAPE", "f.yaml:1:2: unknown escape \\q: write \\\\ for a backslash, or use 'single quotes'"],
+  [
+    '"\\q"',
+    "BAD_ESCAPE",
+    "f.yaml:1:2: unknown escape \\q: write \\\\ for a backslash, or use 'single quotes'",
+  ],
   ['"\\x4"', "BAD_ESCAPE", "f.yaml:1:2: \\x needs 2 hexadecimal digits of a character"],
   ['"\\ud83d!"', "BAD_ESCAPE", "f.yaml:1:2: \\ud83d is half of a character"],
   ['"\\U00110000"', "BAD_ESCAPE", "f.yaml:1:2: \\U needs 8 hexadecimal digits of a character"],
   ["a: *b", "BAD_ALIAS", "f.yaml:1:4: alias *b has no anchor &b before it"],
   ["a: &b [*b]", "BAD_ALIAS", "f.yaml:1:8: alias *b stands inside its own anchor (line 1)"],
   ["a: &b 1\nc: &b 2", "BAD_ALIAS", "f.yaml:2:4: anchor &b is already defined in line 1"],
-  ["- &a k: v", "UNSUPPORTED", "f.yaml:1:3: an anchor before a key would name the key only: put it behind the colon, or on the line above the map"],
+  [
+    "- &a k: v",
+    "UNSUPPORTED",
+    "f.yaml:1:3: an anchor before a key would name the key only: put it behind the colon, or on " + "the line above the map",
+  ],
   ["a: &x\nb: 1\n*x : 2", "UNSUPPORTED", "f.yaml:3:1: a key must be text, not an alias"],
   ["[a]: b", "UNSUPPORTED", "f.yaml:1:1: a key must be text, not a collection"],
   ["? a\n: b", "UNSUPPORTED", 'f.yaml:1:1: complex keys ("? ") are not supported'],
@@ -112,27 +172,83 @@ const REFUSED: [text: string, code: string, line: string][] = [
     'f.yaml:1:7: "<<" merges maps (*name, or a list of them), found a list',
   ],
   ["<<: {}\nb: 1\n<<: {}", "DUPLICATE_KEY", 'f.yaml:3:1: the key "<<" is already in line 1'],
-  ["a: !!str 1", "UNSUPPORTED", "f.yaml:1:4: tags (!name) are not supported: types come from the schema"],
-  ["a: !secret x", "UNSUPPORTED", "f.yaml:1:4: tags (!name) are not supported: types come from the schema"],
+  [
+    "a: !!str 1",
+    "UNSUPPORTED",
+    "f.yaml:1:4: tags (!name) are not supported: types come from the schema",
+  ],
+  [
+    "a: !secret x",
+    "UNSUPPORTED",
+    "f.yaml:1:4: tags (!name) are not supported: types come from the schema",
+  ],
   ["%YAML 1.2\n---\na", "UNSUPPORTED", "f.yaml:1:1: directives (%YAML, %TAG) are not supported"],
   ["a: 1\n---\nb: 2", "UNSUPPORTED", "f.yaml:2:1: a second document: one file holds one"],
   ["a: 1\n...\nb: 2", "UNSUPPORTED", "f.yaml:3:1: a second document: one file holds one"],
   ["a: @b", "UNEXPECTED", 'f.yaml:1:4: text cannot begin with "@": quote it'],
   ["a: `b`", "UNEXPECTED", 'f.yaml:1:4: text cannot begin with "`": quote it'],
   ["a: %b", "UNSUPPORTED", 'f.yaml:1:4: text cannot begin with "%": quote it'],
-  ["a: b\0c", "BAD_CHARACTER", 'f.yaml:1:5: the character U+0000 cannot stand in a text: write it as an escape in "double quotes"'],
-  ["a: 1\nb: \x1b[31m", "BAD_CHARACTER", 'f.yaml:2:4: the character U+001B cannot stand in a text: write it as an escape in "double quotes"'],
+  [
+    "a: b\0c",
+    "BAD_CHARACTER",
+    'f.yaml:1:5: the character U+0000 cannot stand in a text: write it as an escape in "double ' + 'quotes"',
+  ],
+  [
+    "a: 1\nb: \x1b[31m",
+    "BAD_CHARACTER",
+    'f.yaml:2:4: the character U+001B cannot stand in a text: write it as an escape in "double ' + 'quotes"',
+  ],
   ["a: 1\rb: 2", "BAD_CHARACTER", "f.yaml:1:5: a carriage return without a line feed"],
-  ["a: \ud83d", "BAD_CHARACTER", 'f.yaml:1:4: the character U+D83D cannot stand in a text: write it as an escape in "double quotes"'],
-  ["a: \ufeffb", "BAD_CHARACTER", 'f.yaml:1:4: the character U+FEFF cannot stand in a text: write it as an escape in "double quotes"'],
-  ["a: 012", "AMBIGUOUS", 'f.yaml:1:4: 012 is ambiguous: YAML 1.1 reads 10, YAML 1.2 reads 12; write 12, or quote it to mean the text "012"'],
-  ["a: 09", "AMBIGUOUS", 'f.yaml:1:4: 09 is ambiguous: YAML 1.1 reads text, YAML 1.2 reads 9; write 9, or quote it to mean the text "09"'],
-  ["a: 0o14", "AMBIGUOUS", 'f.yaml:1:4: 0o14 is ambiguous: YAML versions disagree about this notation; quote it to mean the text "0o14"'],
-  ["a: 1_000", "AMBIGUOUS", 'f.yaml:1:4: 1_000 is ambiguous: YAML 1.1 reads a number, YAML 1.2 text; write 1000, or quote it to mean the text "1_000"'],
-  ["a: 12:30:00", "AMBIGUOUS", 'f.yaml:1:4: 12:30:00 is ambiguous: YAML 1.1 reads a number in base 60, YAML 1.2 text; quote it to mean the text "12:30:00"'],
-  ["a: 9007199254740993", "AMBIGUOUS", 'f.yaml:1:4: 9007199254740993 is ambiguous: a number cannot hold it exactly; quote it to mean the text "9007199254740993"'],
-  ["a: 1e999", "AMBIGUOUS", 'f.yaml:1:4: 1e999 is ambiguous: it is too large for a number; quote it to mean the text "1e999"'],
-  ["a: .inf", "AMBIGUOUS", 'f.yaml:1:4: .inf is ambiguous: JSON has no such number; quote it to mean the text ".inf"'],
+  [
+    "a: \ud83d",
+    "BAD_CHARACTER",
+    'f.yaml:1:4: the character U+D83D cannot stand in a text: write it as an escape in "double ' + 'quotes"',
+  ],
+  [
+    "a: \ufeffb",
+    "BAD_CHARACTER",
+    'f.yaml:1:4: the character U+FEFF cannot stand in a text: write it as an escape in "double ' + 'quotes"',
+  ],
+  [
+    "a: 012",
+    "AMBIGUOUS",
+    'f.yaml:1:4: 012 is ambiguous: YAML 1.1 reads 10, YAML 1.2 reads 12; write 12, or quote it ' + 'to mean the text "012"',
+  ],
+  [
+    "a: 09",
+    "AMBIGUOUS",
+    'f.yaml:1:4: 09 is ambiguous: YAML 1.1 reads text, YAML 1.2 reads 9; write 9, or quote it to ' + 'mean the text "09"',
+  ],
+  [
+    "a: 0o14",
+    "AMBIGUOUS",
+    'f.yaml:1:4: 0o14 is ambiguous: YAML versions disagree about this notation; quote it to mean ' + 'the text "0o14"',
+  ],
+  [
+    "a: 1_000",
+    "AMBIGUOUS",
+    'f.yaml:1:4: 1_000 is ambiguous: YAML 1.1 reads a number, YAML 1.2 text; write 1000, or ' + 'quote it to mean the text "1_000"',
+  ],
+  [
+    "a: 12:30:00",
+    "AMBIGUOUS",
+    'f.yaml:1:4: 12:30:00 is ambiguous: YAML 1.1 reads a number in base 60, YAML 1.2 text; quote ' + 'it to mean the text "12:30:00"',
+  ],
+  [
+    "a: 9007199254740993",
+    "AMBIGUOUS",
+    'f.yaml:1:4: 9007199254740993 is ambiguous: a number cannot hold it exactly; quote it to ' + 'mean the text "9007199254740993"',
+  ],
+  [
+    "a: 1e999",
+    "AMBIGUOUS",
+    'f.yaml:1:4: 1e999 is ambiguous: it is too large for a number; quote it to mean the text ' + '"1e999"',
+  ],
+  [
+    "a: .inf",
+    "AMBIGUOUS",
+    'f.yaml:1:4: .inf is ambiguous: JSON has no such number; quote it to mean the text ".inf"',
+  ],
 ];
 
 test("parseYaml() refuses by name, with the place, what it would have to guess", () => {
@@ -143,12 +259,18 @@ test("parseYaml() refuses by name, with the place, what it would have to guess",
   }
 });
 
-test("YamlError.format() puts the caret under the column, behind tabs and wide characters too", () => {
-  assert.equal(refusal("ok: 1\na: 012 # year\n").format().split("\n").slice(1).join("\n"), "  2 | a: 012 # year\n    |    ^^^");
+test("YamlError.format() puts the caret under the column, behind tabs and " +
+  "wide characters too", () => {
+  assert.equal(
+    refusal("ok: 1\na: 012 # year\n").format().split("\n").slice(1).join("\n"),
+    "  2 | a: 012 # year\n    |    ^^^",
+  );
   assert.equal(excerpt("\ta: !x", { line: 1, column: 5 }), "  1 | \ta: !x\n    | \t   ^");
   assert.equal(excerpt("名前: !x", { line: 1, column: 5 }), "  1 | 名前: !x\n    |       ^");
   const long = `${"x".repeat(100_000)}: ${"y".repeat(1000)}`;
-  for (const line of excerpt(long, { line: 1, column: 100_003, length: 1000 }).split("\n")) assert.ok(line.length < 120, line);
+  for (const line of excerpt(long, { line: 1, column: 100_003, length: 1000 }).split("\n")) {
+    assert.ok(line.length < 120, line);
+  }
 });
 
 /** Text and its value. */
@@ -158,28 +280,58 @@ const READ: [text: string, value: unknown][] = [
   ["--- a\n...\n# end\n", "a"],
   ["\ufeffa: 1\r\nb:\r\n  - c\r\n", { a: 1, b: ["c"] }],
   ["a: 1 # one\nb:   # nothing\nc: d#e\n", { a: 1, b: null, c: "d#e" }],
-  ["a:\n- b\n- c: 1\n  d: 2\n-\n  - e\n- - f\n  - g\nh: i", { a: ["b", { c: 1, d: 2 }, ["e"], ["f", "g"]], h: "i" }],
+  [
+    "a:\n- b\n- c: 1\n  d: 2\n-\n  - e\n- - f\n  - g\nh: i",
+    { a: ["b", { c: 1, d: 2 }, ["e"], ["f", "g"]], h: "i" },
+  ],
   ["a:\n    b:\n     c: 1\n    d: 2", { a: { b: { c: 1 }, d: 2 } }],
   ["a: [1, [b, 'c'], {d: , e: f}, ]\n", { a: [1, ["b", "c"], { d: null, e: "f" }] }],
   ["a: [\n  1, # one\n  2\n]\nb: {\n  c: d\n  }", { a: [1, 2], b: { c: "d" } }],
-  ['{"a":1,"b"\n:\t[true,null,-0.5e3,"\\u00e9\\ud83d\\ude00\\/"]}', { a: 1, b: [true, null, -500, "é😀/"] }],
+  [
+    '{"a":1,"b"\n:\t[true,null,-0.5e3,"\\u00e9\\ud83d\\ude00\\/"]}',
+    { a: 1, b: [true, null, -500, "é😀/"] },
+  ],
   ["a: b c\n  d\n\n  e # f\n", { a: "b c d\ne" }],
   ["a: 'b\n  c ''d''\n\n  e'", { a: "b c 'd'\ne" }],
   ['a: "b \\\n  c\\td\n\n  e\\x41"', { a: "b c\td\neA" }],
   ["a: |\n  b\n   c\n\n  d\n\n\ne: 1", { a: "b\n c\n\nd\n", e: 1 }],
-  ["- |+\n   ", ["\n"]], ["a: |+\n  x\n  ", { a: "x\n" }], ["- |\n  ", [""]],
+  ["- |+\n   ", ["\n"]],
+  ["a: |+\n  x\n  ", { a: "x\n" }],
+  ["- |\n  ", [""]],
   ["a: |-\n  b\n\nc: |+\n  d\n\ne: |2\n    f\n", { a: "b", c: "d\n\n", e: "  f\n" }],
   ["a: >\n  b\n  c\n\n  d\n    e\n  f\n", { a: "b c\nd\n  e\nf\n" }],
   ["- |\n \ttab\n- >-\n  x\n  y", ["\ttab\n", "x y"]],
-  ["a: &x [1, {b: 2}]\nc: *x\nd: &e\nf: *e", { a: [1, { b: 2 }], c: [1, { b: 2 }], d: null, f: null }],
+  [
+    "a: &x [1, {b: 2}]\nc: *x\nd: &e\nf: *e",
+    { a: [1, { b: 2 }], c: [1, { b: 2 }], d: null, f: null },
+  ],
   ["&top\na: 1", { a: 1 }],
   ["on: 1\nnull: 2\n1.0: 3\n'': 4", { on: 1, null: 2, "1.0": 3, "": 4 }],
-  ["a: no\nb: yes\nc: On\nd: ~\ne: True\nf: 'true'\ng: 2024-01-31\nh: 0x1F\ni: +12\nj: 1e3\nk: .5", { a: "no", b: "yes", c: "On", d: null, e: true, f: "true", g: "2024-01-31", h: 31, i: 12, j: 1000, k: 0.5 }],
-  ["a: http://x:80/?y=[z]#w\nb: -c\nc: ?d\nd: :e\ne: a - b", { a: "http://x:80/?y=[z]#w", b: "-c", c: "?d", d: ":e", e: "a - b" }],
+  [
+    "a: no\nb: yes\nc: On\nd: ~\ne: True\nf: 'true'\ng: 2024-01-31\nh: 0x1F\ni: +12\nj: 1e3\nk: .5",
+    {
+      a: "no",
+      b: "yes",
+      c: "On",
+      d: null,
+      e: true,
+      f: "true",
+      g: "2024-01-31",
+      h: 31,
+      i: 12,
+      j: 1000,
+      k: 0.5,
+    },
+  ],
+  [
+    "a: http://x:80/?y=[z]#w\nb: -c\nc: ?d\nd: :e\ne: a - b",
+    { a: "http://x:80/?y=[z]#w", b: "-c", c: "?d", d: ":e", e: "a - b" },
+  ],
   ["a: -0", { a: 0 }],
 ];
 
-test("parseYaml() reads blocks, brackets, scalars of every style, comments, anchors and aliases", () => {
+test("parseYaml() reads blocks, brackets, scalars of every style, comments, " +
+  "anchors and aliases", () => {
   for (const [text, value] of READ) assert.deepEqual(read(text), value, JSON.stringify(text));
 });
 
@@ -187,9 +339,10 @@ test("parseYaml() gives every key and value its line and column", () => {
   const root = parseYaml("\ufeffa: 1\r\nbc:\r\n  - de\r\n  - {f: 'g'}\r\n");
   const places: string[] = [];
   (function walk(node: typeof root): void {
-    if (node.kind === "scalar") places.push(`${node.text}@${node.line}:${node.column}+${node.length}`);
-    else if (node.kind === "sequence") node.items.forEach(walk);
-    else for (const { key, value } of node.entries) walk(key), walk(value);
+    if (node.kind === "scalar") {
+      places.push(`${node.text}@${node.line}:${node.column}+${node.length}`);
+    } else if (node.kind === "sequence") node.items.forEach(walk);
+    else for (const { key, value } of node.entries) (walk(key), walk(value));
   })(root);
   assert.deepEqual(places, ["a@1:1+1", "1@1:4+1", "bc@2:1+2", "de@3:5+2", "f@4:6+1", "g@4:9+3"]);
 });
@@ -208,8 +361,19 @@ test("resolveScalar() takes only plain text for anything but text", () => {
       assert.deepEqual(resolveScalar({ text, style }), { type: "text", value: text });
     }
   }
-  for (const [word, boolean] of [["no", false], ["N", false], ["off", false], ["yes", true], ["ON", true], ["y", true]] as const) {
-    assert.deepEqual(resolveScalar({ text: word, style: "plain" }), { type: "text", value: word, boolean });
+  for (const [word, boolean] of [
+    ["no", false],
+    ["N", false],
+    ["off", false],
+    ["yes", true],
+    ["ON", true],
+    ["y", true],
+  ] as const) {
+    assert.deepEqual(resolveScalar({ text: word, style: "plain" }), {
+      type: "text",
+      value: word,
+      boolean,
+    });
   }
 });
 
@@ -279,7 +443,11 @@ test("parseYaml() refuses 10 MB of any kind of nesting at MAX_DEPTH, at once", (
   };
   for (const [name, text] of Object.entries(nested)) {
     const start = performance.now();
-    assert.throws(() => parseYaml(text, { limits }), (error) => error instanceof YamlError && error.code === "TOO_DEEP", name);
+    assert.throws(
+      () => parseYaml(text, { limits }),
+      (error) => error instanceof YamlError && error.code === "TOO_DEEP",
+      name,
+    );
     assert.ok(performance.now() - start < 2000, name);
   }
   const deep = (depth: number) => "[".repeat(depth) + "]".repeat(depth);
@@ -287,12 +455,15 @@ test("parseYaml() refuses 10 MB of any kind of nesting at MAX_DEPTH, at once", (
   assert.equal(refusal(deep(MAX_DEPTH + 1)).code, "TOO_DEEP");
 });
 
-test("parseYaml() refuses a text longer than MAX_BYTES before reading it, and more than MAX_NODES values", () => {
+test("parseYaml() refuses a text longer than MAX_BYTES before reading it, and more than " +
+  "MAX_NODES values", () => {
   assert.equal(refusal("a".repeat(MAX_BYTES + 1)).code, "TOO_LARGE");
   assert.equal(refusal("é".repeat(MAX_BYTES / 2 + 1)).code, "TOO_LARGE");
   const list = (length: number) => `[${"a,".repeat(length)}]`;
   assert.doesNotThrow(() => parseYaml(list(9), { limits: { maxNodes: 10 } }));
-  assert.throws(() => parseYaml(list(10), { limits: { maxNodes: 10 } }), { code: "TOO_MANY_NODES" });
+  assert.throws(() => parseYaml(list(10), { limits: { maxNodes: 10 } }), {
+    code: "TOO_MANY_NODES",
+  });
   assert.ok(MAX_NODES * 8 >= MAX_BYTES / 2, "a pipeline of ordinary jobs meets MAX_BYTES first");
 });
 
@@ -330,7 +501,10 @@ test("parseYaml() takes time in proportion to the text, whatever fills it", () =
       return best;
     };
     const [one, many] = [time(small, 3), time(large, 1)];
-    assert.ok(many < 1000 * Math.max(one, 1), `${name}: ${one.toFixed(1)} ms, 64 times as much: ${many.toFixed(1)} ms`);
+    assert.ok(
+      many < 1000 * Math.max(one, 1),
+      `${name}: ${one.toFixed(1)} ms, 64 times as much: ${many.toFixed(1)} ms`,
+    );
   }
 });
 
@@ -344,7 +518,14 @@ test("resolveScalar() takes no exponential time over a row of underscores", () =
 
 test("YamlError.message shows the beginning of a name, however long it is", () => {
   const long = "n".repeat(100_000);
-  for (const text of [`- *${long}`, `- &${long} 1\n- &${long} 2`, `&${long} [*${long}]`, `{? ${long}: 1}`, `{${long}}`, `${long}: 1\n${long}: 2`]) {
+  for (const text of [
+    `- *${long}`,
+    `- &${long} 1\n- &${long} 2`,
+    `&${long} [*${long}]`,
+    `{? ${long}: 1}`,
+    `{${long}}`,
+    `${long}: 1\n${long}: 2`,
+  ]) {
     assert.ok(refusal(text).message.length < 200, refusal(text).message.slice(0, 100));
   }
 });
@@ -373,7 +554,40 @@ function randomness(seed: number): (below: number) => number {
 }
 
 test("parseYaml() answers any text with a tree or a YamlError", () => {
-  const pieces = ["a", "b: ", "- ", "\n", "\n  ", "\n    ", "[", "]", "{", "}", ",", ":", "'", '"', "|\n", ">-\n ", "#", " #", "&x ", "*x", "? ", "! ", "\t", "\\", "---\n", "...", "~", "012", "\ufeff", "\0", "é", "%"];
+  const pieces = [
+    "a",
+    "b: ",
+    "- ",
+    "\n",
+    "\n  ",
+    "\n    ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    "'",
+    '"',
+    "|\n",
+    ">-\n ",
+    "#",
+    " #",
+    "&x ",
+    "*x",
+    "? ",
+    "! ",
+    "\t",
+    "\\",
+    "---\n",
+    "...",
+    "~",
+    "012",
+    "\ufeff",
+    "\0",
+    "é",
+    "%",
+  ];
   const seed = 20_240_229;
   const random = randomness(seed);
   for (let round = 0; round < 20_000; round++) {
@@ -382,8 +596,14 @@ test("parseYaml() answers any text with a tree or a YamlError", () => {
     try {
       toValue(parseYaml(text));
     } catch (error) {
-      assert.ok(error instanceof YamlError, `seed ${seed}, round ${round}: ${JSON.stringify(text)}: ${String(error)}`);
-      assert.ok(error.line >= 1 && error.column >= 1 && error.format().length < 600, JSON.stringify(text));
+      assert.ok(
+        error instanceof YamlError,
+        `seed ${seed}, round ${round}: ${JSON.stringify(text)}: ${String(error)}`,
+      );
+      assert.ok(
+        error.line >= 1 && error.column >= 1 && error.format().length < 600,
+        JSON.stringify(text),
+      );
     }
   }
 });

@@ -33,7 +33,10 @@ test("dialable() is loopback for a server that listens everywhere", () => {
 });
 
 test("plural() and durationText() are for people", () => {
-  assert.equal(`${plural(0, "job")}, ${plural(1, "job")}, ${plural(2, "job")}`, "0 jobs, 1 job, 2 jobs");
+  assert.equal(
+    `${plural(0, "job")}, ${plural(1, "job")}, ${plural(2, "job")}`,
+    "0 jobs, 1 job, 2 jobs",
+  );
   assert.equal(plural(2, "retry", "retries"), "2 retries");
   const texts = [-1, 0, 99_949, 99_950, 3_600_000, 86_400_000, 273_600_000].map(durationText);
   assert.deepEqual(texts, ["0.0s", "0.0s", "99.9s", "1m 39s", "1h 00m", "1d 00h", "3d 04h"]);
@@ -52,8 +55,20 @@ test("hint() is what stands behind a message", () => {
 });
 
 test("editDistance() counts inserts, deletes, replacements and swaps", () => {
-  const cases: [string, string, number][] = [["", "", 0], ["a", "", 1], ["", "ab", 2], ["kitten", "sitting", 3], ["trian", "train", 1], ["ab", "ba", 1], ["depend_on", "depends_on", 1], ["abc", "abc", 0], ["ca", "abc", 3]];
-  for (const [a, b, distance] of cases) assert.deepEqual([editDistance(a, b), editDistance(b, a)], [distance, distance], `${a} ${b}`);
+  const cases: [string, string, number][] = [
+    ["", "", 0],
+    ["a", "", 1],
+    ["", "ab", 2],
+    ["kitten", "sitting", 3],
+    ["trian", "train", 1],
+    ["ab", "ba", 1],
+    ["depend_on", "depends_on", 1],
+    ["abc", "abc", 0],
+    ["ca", "abc", 3],
+  ];
+  for (const [a, b, distance] of cases) {
+    assert.deepEqual([editDistance(a, b), editDistance(b, a)], [distance, distance], `${a} ${b}`);
+  }
 });
 
 test("didYouMean() suggests only what is near enough to be meant", () => {

@@ -94,7 +94,8 @@ test("planFor() follows imports, late ones, those by package and those of helper
   assert.equal(tests.get("test/style.test.ts"), "it looks at all files");
 });
 
-test("planFor() follows what is started or read: commands of a lesson, built programs, folders", () => {
+test("planFor() follows what is started or read: commands of a lesson, " +
+  "built programs, folders", () => {
   assert.deepEqual(touchedBy("scripts/sim/main.ts"), ["lesson 06-dag"]);
   assert.deepEqual(touchedBy("scripts/sim/child.ts"), ["lesson 06-dag"]);
   assert.deepEqual(touchedBy("src/cli/main.ts"), ["cli"]);
@@ -120,7 +121,8 @@ test("planFor() knows what uses a file that is gone, and takes no fixture for a 
   }
 });
 
-test("planFor() checks every lesson after a change of the checker, and runs everything after one of the settings", () => {
+test("planFor() checks every lesson after a change of the checker, and runs everything after one " +
+  "of the settings", () => {
   assert.deepEqual(touchedBy("scripts/learn/check.ts"), [
     "lesson 05-log",
     "lesson 06-dag",
@@ -137,7 +139,8 @@ test("planFor() checks every lesson after a change of the checker, and runs ever
   }
 });
 
-test("changesSince() sees commits of this branch, the index, the working tree and new files", () => {
+test("changesSince() sees commits of this branch, the index, the working tree " +
+  "and new files", () => {
   assert.deepEqual(changesSince(root, undefined).changed, []);
   git("checkout", "-q", "-b", "work");
   try {
@@ -163,7 +166,8 @@ test("changesSince() sees commits of this branch, the index, the working tree an
   }
 });
 
-test("npm test -- --changed runs what it names and says why; with nothing changed it says that nothing ran", () => {
+test("npm test -- --changed runs what it names and says why; with nothing changed it says that " +
+  "nothing ran", () => {
   for (const name of ["package.json", "package-lock.json", "tsconfig.json", "scripts"]) {
     cpSync(join(ROOT, name), join(root, name), { recursive: true });
   }

@@ -38,7 +38,8 @@ test("Drawing.frame() of a full screen, drawn again and again, scrolls nothing a
   assert.deepEqual([screen.lines, screen.scrolled], [frame(9, "frame 99 line"), ["$ titan run"]]);
 });
 
-test("Drawing.frame() begins in the first column, though a key was echoed where the cursor stood", () => {
+test("Drawing.frame() begins in the first column, though a key was echoed where " +
+  "the cursor stood", () => {
   const [screen, drawing] = [new Screen(40, 10), new Drawing()];
   screen.write(`${drawing.frame(frame(3, "job"), 40)}^C${drawing.frame(frame(3, "JOB"), 40)}`);
   assert.deepEqual(screen.lines, frame(3, "JOB"));

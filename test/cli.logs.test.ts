@@ -39,7 +39,8 @@ const done = await submit("done", {
 });
 await titan(["watch", done], { cwd, env });
 
-test("titan logs RUN prints every job's lines behind its name, aligned, in the order of time", async () => {
+test("titan logs RUN prints every job's lines behind its name, aligned, in the " +
+  "order of time", async () => {
   const { code, stdout, stderr } = await quiet("logs", done);
   const [first, second, ...rest] = stdout.split("\n");
   assert.deepEqual(
@@ -112,7 +113,8 @@ test("titan logs refuses a bad pattern, time, or number with exit code 2", async
   }
 });
 
-test("titan logs RUN -f follows jobs that begin later, and the attempts of a retry, to the run's end", async () => {
+test("titan logs RUN -f follows jobs that begin later, and the attempts of a retry, to the run's " +
+  "end", async () => {
   const run = await submit("follow", {
     first:
       `command: ${node(`console.log("begun"); await wait(${mark("go")}); console.log("goes on")`)}`,
@@ -131,7 +133,8 @@ test("titan logs RUN -f follows jobs that begin later, and the attempts of a ret
   );
 });
 
-test("titan logs -f --tail shows the end of what was, then all that comes, and a cut line once", async () => {
+test("titan logs -f --tail shows the end of what was, then all that comes, and a " +
+  "cut line once", async () => {
   const run = await submit("tail", {
     j: `command: ${node(
       'console.log("1\\n2\\n3"); process.stdout.write("ha"); ' +
@@ -161,7 +164,8 @@ test("titan logs RUN/JOB of a job that has not begun says so, why, and that -f w
   assert.equal((await follow.ended).stdout, "now\n");
 });
 
-test("titan logs --json of a large text is text, though chunks end inside its characters", async () => {
+test("titan logs --json of a large text is text, though chunks end " +
+  "inside its characters", async () => {
   const run = await submit("large", {
     j: `command: ${node('process.stdout.write("aé".repeat(200000))')}`,
   });

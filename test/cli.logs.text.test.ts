@@ -30,7 +30,8 @@ test("LineReader.take() finds the same lines wherever the chunks were cut", () =
   }
 });
 
-test("LineReader.take() gives a line the time of its beginning, and keeps the streams apart", () => {
+test("LineReader.take() gives a line the time of its beginning, and keeps " +
+  "the streams apart", () => {
   const reader = new LineReader();
   assert.deepEqual(reader.take(chunk(Buffer.from("out"), 1)), []);
   assert.deepEqual(reader.take(chunk(Buffer.from("err\n"), 2, "stderr")), [
@@ -49,7 +50,8 @@ test("LineReader.take() does not collect a line without an end for ever", () => 
   assert.ok(chars >= 9 * 1024 * 1024, `${chars} of 10 MiB have been handed out`);
 });
 
-test("Pieces.take() gives text for valid UTF-8 wherever it was cut, and base64 for what is none", () => {
+test("Pieces.take() gives text for valid UTF-8 wherever it was cut, and base64 for " +
+  "what is none", () => {
   for (let a = 0; a <= BYTES.length; a++) {
     const pieces = new Pieces();
     const found = [pieces.take(BYTES.subarray(0, a)), pieces.take(BYTES.subarray(a)), pieces.end()];

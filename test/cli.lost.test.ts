@@ -22,7 +22,8 @@ async function write(): Promise<void> {
   await log.close();
 }
 
-test("titan master refuses a log without its header and says what to do; verify fails", async () => {
+test("titan master refuses a log without its header and says what to " +
+  "do; verify fails", async () => {
   await write();
   truncateSync(segment, 10);
   const { code, stderr } = await titan(["master", "--state", state, "--port", "0"], { cwd: state });
@@ -39,7 +40,8 @@ test("titan master refuses a log without its header and says what to do; verify 
   assert.equal(verified.code, 1);
 });
 
-test("a master with acceptLoss starts and hands on what it ignored; verify and doctor remember", async () => {
+test("a master with acceptLoss starts and hands on what it ignored; verify " +
+  "and doctor remember", async () => {
   const master = await startMaster({ host, dir: state, listen, acceptLoss: true });
   assert.equal(master.recovered.ignored.length, 1);
   assert.match(master.recovered.ignored[0]!, /its header is gone/);

@@ -33,7 +33,8 @@ async function submitTinyJobs(port: number): Promise<void> {
   rpc.close();
 }
 
-test("titan master takes what its heap allows, and after kill -9 all of it is there again, with the same heap", async () => {
+test("titan master takes what its heap allows, and after kill -9 all of it is there again, with " +
+  "the same heap", async () => {
   const cwd = tempFolder();
   // A kill takes nothing from the system's own memory, so there is no need to wait for a disk.
   const args = ["master", "--port", "0", "--state", "st", "--durability", "no", "--json"];

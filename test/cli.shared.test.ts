@@ -22,7 +22,8 @@ jobs:
     run: 'echo >$TITAN_SHARED/b; until [ -e $TITAN_SHARED/a ]; do sleep 0.02; done'
 `;
 
-test("jobs on two workers of one titan up share TITAN_SHARED, and TMPDIR is empty afterwards", async () => {
+test("jobs on two workers of one titan up share TITAN_SHARED, and TMPDIR " +
+  "is empty afterwards", async () => {
   const cwd = tempFolder({ "meet.yaml": MEET });
   const temp = tempFolder();
   const cluster = await up(["--workers", "2", "--slots", "1"], { cwd, env: { TMPDIR: temp } });
@@ -34,7 +35,8 @@ test("jobs on two workers of one titan up share TITAN_SHARED, and TMPDIR is empt
   assert.deepEqual(readdirSync(temp), []);
 });
 
-test("clusterId() is the same for all who ask, and for a folder that was moved; a copy has another", async () => {
+test("clusterId() is the same for all who ask, and for a folder that was moved; a copy has " +
+  "another", async () => {
   const state = join(tempFolder(), "state");
   const ids = await Promise.all(Array.from({ length: 8 }, () => clusterId(state)));
   assert.deepEqual([new Set(ids).size, readdirSync(state)], [1, ["cluster"]]);

@@ -70,7 +70,11 @@ let temporary: string | undefined;
 /** An environment in which nothing of the developer's own setup shines through. */
 function cleanEnv(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
   temporary ??= tempFolder();
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(TITAN_|CI$|NO_COLOR$|NODE_OPTIONS$|NODE_TEST_CONTEXT$)/.test(name)));
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([name]) => !/^(TITAN_|CI$|NO_COLOR$|NODE_OPTIONS$|NODE_TEST_CONTEXT$)/.test(name),
+    ),
+  );
   return { ...env, TMPDIR: temporary, ...extra };
 }
 
@@ -105,7 +109,13 @@ export function start(args: readonly string[], options: TitanOptions): Started {
     get stdout() { return text.stdout; },
     get stderr() { return text.stderr; },
     until: (stream, pattern) => new Promise((resolve, reject) => {
-      const fail = (why: string) => reject(new Error(`titan ${args.join(" ")}: ${why} before ${stream} matched ${pattern}\nstdout: ${text.stdout}\nstderr: ${text.stderr}`));
+      const fail = (why: string) =>
+        reject(
+          new Error(
+            `titan ${args.join(" ")}: ${why} before ${stream} matched ${pattern}\nstdout: ` +
+              `${text.stdout}\nstderr: ${text.stderr}`,
+          ),
+        );
       const timer = setTimeout(() => fail("time is up"), PATIENCE_MS);
       const before = changed;
       const look = () => {
@@ -131,8 +141,14 @@ export async function titan(args: readonly string[], options: TitanOptions): Pro
   return start(args, options).ended;
 }
 
-/** A command inside this process, from the sources: for the many cases in which only its words and its exit code matter. */
-export async function inProcess(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+/**
+ * A command inside this process, from the sources: for the many cases in which only its words and
+ * its exit code matter.
+ */
+export async function inProcess(
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<Ended> {
   const context = new CapturedContext(cleanEnv(env));
   const code = await runProgram(context, args);
   return { code, signal: null, stdout: context.stdout, stderr: context.stderr };
@@ -174,5 +190,8 @@ export async function up(args: readonly string[], options: TitanOptions): Promis
 
 /** The lines of an NDJSON stream. */
 export function lines(text: string): Record<string, unknown>[] {
-  return text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Record<string, unknown>);
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
 }

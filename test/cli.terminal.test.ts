@@ -99,7 +99,8 @@ test("Ctrl-C on a terminal leaves the last drawing whole, and brings the cursor 
   run.go();
 });
 
-test("Ctrl-Z on a terminal shows the cursor and stops; SIGCONT hides it and draws below", async () => {
+test("Ctrl-Z on a terminal shows the cursor and stops; SIGCONT hides it " +
+  "and draws below", async () => {
   const run = onTerminal("paused");
   await run.shows(/wait .*running/);
   const before = run.text.length;

@@ -1,22 +1,52 @@
 /** The command line against one real cluster: what it prints, where, and how it ends. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { appendFileSync, readdirSync, readFileSync, writeFileSync, existsSync, openSync, writeSync, closeSync } from "node:fs";
+import {
+  appendFileSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+  existsSync,
+  openSync,
+  writeSync,
+  closeSync,
+} from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { RpcError } from "#rpc";
 import type { CliError } from "../src/cli/exit.ts";
 import { submitOnce } from "../src/cli/submit.ts";
-import { eventually, inProcess, isAlive, lines, start, tempFolder, titan as runTitan, up, type Ended, type Up } from "./cli.support.ts";
+import {
+  eventually,
+  inProcess,
+  isAlive,
+  lines,
+  start,
+  tempFolder,
+  titan as runTitan,
+  up,
+  type Ended,
+  type Up,
+} from "./cli.support.ts";
 
 const PIPELINES = {
-  "ok.yaml": "name: ok\njobs:\n  - {id: a, run: 'echo out; echo err >&2'}\n  - {id: b, run: 'true', needs: a}\n",
-  "fail.yaml": "name: fails\njobs:\n  - {id: bad, run: 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo line $i; done; exit 7'}\n  - {id: next, run: 'true', needs: bad}\n",
-  "slow.yaml": "name: slow\njobs:\n  - {id: s, run: 'echo begun; sleep 60'}\n  - {id: t, run: 'true', needs: s}\n",
-  "gate.yaml": "name: gated\njobs:\n  - {id: ask, run: 'printf 42 > $TITAN_OUTPUT', hitl_message: 'Ship it?'}\n  - {id: ship, run: 'true', needs: ask}\n",
+  "ok.yaml":
+    "name: ok\njobs:\n  - {id: a, run: 'echo out; echo err >&2'}\n  - {id: b, run: 'true', " +
+    "needs: a}\n",
+  "fail.yaml":
+    "name: fails\njobs:\n  - {id: bad, run: 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo line " +
+    "$i; done; exit 7'}\n  - {id: next, run: 'true', needs: bad}\n",
+  "slow.yaml":
+    "name: slow\njobs:\n  - {id: s, run: 'echo begun; sleep 60'}\n  - {id: t, run: 'true', " +
+    "needs: s}\n",
+  "gate.yaml":
+    "name: gated\njobs:\n  - {id: ask, run: 'printf 42 > $TITAN_OUTPUT', hitl_message: 'Ship " +
+    "it?'}\n  - {id: ship, run: 'true', needs: ask}\n",
   "gpu.yaml": "name: gpu\njobs:\n  - {id: g, run: 'true', requirement: GPU}\n",
-  "wrong.yaml": "name: wrong\njobs:\n  - id: a\n    run: 'true'\n    depend_on: [b]\n  - id: b\n    run: 'true'\n",
+  "wrong.yaml":
+    "name: wrong\njobs:\n  - id: a\n    run: 'true'\n    depend_on: [b]\n  - id: b\n    run: " +
+    "'true'\n",
 };
 
 const cwd = tempFolder(PIPELINES);
@@ -38,7 +68,13 @@ async function submit(file: string, ...flags: string[]): Promise<string> {
   return stdout.trim();
 }
 
-async function statusOf(ref: string): Promise<{ run: Record<string, unknown>; jobs: Record<string, unknown>[]; job: Record<string, unknown> }> {
+async function statusOf(
+  ref: string,
+): Promise<{
+  run: Record<string, unknown>;
+  jobs: Record<string, unknown>[];
+  job: Record<string, unknown>;
+}> {
   return JSON.parse((await quick("status", ref, "--json")).stdout);
 }
 
@@ -59,7 +95,9 @@ before(async () => {
 after(async () => {
   const { code } = await cluster.kill("SIGTERM");
   assert.equal(code, 0, cluster.stderr);
-  for (const pid of cluster.ready.workerPids) assert.equal(isAlive(pid), false, `worker ${pid} is still there`);
+  for (const pid of cluster.ready.workerPids) {
+    assert.equal(isAlive(pid), false, `worker ${pid} is still there`);
+  }
 });
 
 describe("titan", { concurrency: 4 }, () => {
@@ -95,27 +133,47 @@ describe("titan", { concurrency: 4 }, () => {
     }
   });
 
-  test("an empty value is refused: a variable that was not set names no master, no key and no run", async () => {
-    for (const args of [["run", "ok.yaml", "--master", ""], ["run", "ok.yaml", "--key="], ["status", ""], ["watch", ""], ["cancel", ""], ["retry", ""], ["logs", ""], ["approve", ""]]) {
+  test("an empty value is refused: a variable that was not set names no master, no key and no " +
+    "run", async () => {
+    for (const args of [
+      ["run", "ok.yaml", "--master", ""],
+      ["run", "ok.yaml", "--key="],
+      ["status", ""],
+      ["watch", ""],
+      ["cancel", ""],
+      ["retry", ""],
+      ["logs", ""],
+      ["approve", ""],
+    ]) {
       const { code, stderr } = await quick(...args);
       assert.equal(code, 2, `${args.join(" ")}: ${stderr}`);
       assert.match(stderr, /a variable that is not set\?/);
     }
   });
 
-  test("--timeout beyond what a timer can sleep is refused, because it would be over at once", async () => {
+  test("--timeout beyond what a timer can sleep is refused, because it would be " +
+    "over at once", async () => {
     for (const time of ["25d", "99999999999999d"]) {
       const { code, stderr } = await quick("run", "ok.yaml", "--timeout", time);
-      assert.deepEqual([code, stderr], [2, `titan: Cannot use --timeout ${time}: must be shorter than 24d20h\n`]);
+      assert.deepEqual(
+        [code, stderr],
+        [2, `titan: Cannot use --timeout ${time}: must be shorter than 24d20h\n`],
+      );
     }
     assert.equal((await quick("run", "ok.yaml", "--timeout", "24d")).code, 0);
   });
 
   test("a pipeline without an end is refused, from a file and from stdin", async () => {
     const { code, stderr } = await alone("validate", "/dev/zero");
-    assert.deepEqual([code, stderr], [2, "titan: Cannot read pipeline /dev/zero: it is longer than 25165824 bytes\n"]);
+    assert.deepEqual(
+      [code, stderr],
+      [2, "titan: Cannot read pipeline /dev/zero: it is longer than 25165824 bytes\n"],
+    );
     const endless = await runTitan(["validate", "-"], { cwd, input: " ".repeat(25165825) });
-    assert.deepEqual([endless.code, endless.stderr], [2, "titan: Cannot read pipeline from stdin: it is longer than 25165824 bytes\n"]);
+    assert.deepEqual(
+      [endless.code, endless.stderr],
+      [2, "titan: Cannot read pipeline from stdin: it is longer than 25165824 bytes\n"],
+    );
   });
 
   test("help, --help, --version and completion need no master", async () => {
@@ -123,12 +181,21 @@ describe("titan", { concurrency: 4 }, () => {
     const run = (await alone("run", "--help")).stdout;
     assert.match(run, /--detach/);
     assert.equal(run, (await alone("help", "run")).stdout);
-    assert.doesNotMatch((await alone("help", "worker")).stdout, /parent-pipe/, "what is for our own processes is not shown");
-    const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
+    assert.doesNotMatch(
+      (await alone("help", "worker")).stdout,
+      /parent-pipe/,
+      "what is for our own processes is not shown",
+    );
+    const { version } = JSON.parse(
+      readFileSync(new URL("../package.json", import.meta.url), "utf8"),
+    ) as { version: string };
     assert.equal((await alone("--version")).stdout, `titan ${version}\n`);
     const none = await alone();
     assert.deepEqual([none.code, none.stdout], [2, ""]);
-    const [built, mistyped] = await Promise.all([runTitan(["--version"], { cwd }), runTitan(["sttus"], { cwd })]);
+    const [built, mistyped] = await Promise.all([
+      runTitan(["--version"], { cwd }),
+      runTitan(["sttus"], { cwd }),
+    ]);
     assert.deepEqual([built.code, built.stdout, built.stderr], [0, `titan ${version}\n`, ""]);
     assert.deepEqual([mistyped.code, mistyped.stdout], [2, ""]);
     for (const shell of ["bash", "zsh", "fish"]) {
@@ -141,12 +208,27 @@ describe("titan", { concurrency: 4 }, () => {
   test("validate prints a caret and exits 2, or the shape of the graph", async () => {
     const wrong = await alone("validate", "wrong.yaml");
     assert.equal(wrong.code, 2);
-    assert.match(wrong.stderr, /^wrong\.yaml:5:5: unknown key "depend_on" in job "a" \(did you mean "depends_on"\?\)\n {2}5 \| {5}depend_on: \[b\]\n {4}\| {5}\^+/);
+    assert.match(
+      wrong.stderr,
+      /^wrong\.yaml:5:5: unknown key "depend_on" in job "a" \(did you mean "depends_on"\?\)\n {2}5 \| {5}depend_on: \[b\]\n {4}\| {5}\^+/,
+    );
     const valid = JSON.parse((await alone("validate", "ok.yaml", "--json")).stdout);
-    assert.deepEqual(valid, { file: "ok.yaml", valid: true, name: "ok", jobs: 2, levels: 2, widest: 1, criticalPath: ["a", "b"], warnings: [] });
+    assert.deepEqual(valid, {
+      file: "ok.yaml",
+      valid: true,
+      name: "ok",
+      jobs: 2,
+      levels: 2,
+      widest: 1,
+      criticalPath: ["a", "b"],
+      warnings: [],
+    });
     assert.match((await alone("validate", "ok.yaml")).stdout, /critical path +2 jobs: a -> b/);
     assert.equal((await runTitan(["validate", "-"], { cwd, input: PIPELINES["ok.yaml"] })).code, 0);
-    assert.equal(JSON.parse((await alone("validate", "wrong.yaml", "--json")).stdout).problems[0].line, 5);
+    assert.equal(
+      JSON.parse((await alone("validate", "wrong.yaml", "--json")).stdout).problems[0].line,
+      5,
+    );
     const missing = await alone("validate", "nothing.yaml");
     assert.equal(missing.code, 2);
     assert.match(missing.stderr, /Cannot read pipeline nothing\.yaml: there is no such file/);
@@ -156,21 +238,33 @@ describe("titan", { concurrency: 4 }, () => {
     assert.match(foreign.stderr, /Cannot read pipeline latin1\.yaml: it is not UTF-8 text/);
   });
 
-  test("a master that was named and does not answer is exit 5, and no other cluster is used", async () => {
-    for (const how of [{ args: ["--master", "127.0.0.1:1"], env: {} }, { args: [], env: { TITAN_MASTER: "127.0.0.1:1" } }]) {
+  test("a master that was named and does not answer is exit 5, and no other " +
+    "cluster is used", async () => {
+    for (const how of [
+      { args: ["--master", "127.0.0.1:1"], env: {} },
+      { args: [], env: { TITAN_MASTER: "127.0.0.1:1" } },
+    ]) {
       const { code, stdout, stderr } = await inProcess(["run", "ok.yaml", ...how.args], how.env);
       assert.deepEqual([code, stdout], [5, ""]);
-      assert.match(stderr, /^titan: Cannot reach the master at 127\.0\.0\.1:1: nobody listens there/);
+      assert.match(
+        stderr,
+        /^titan: Cannot reach the master at 127\.0\.0\.1:1: nobody listens there/,
+      );
       assert.doesNotMatch(stderr, /starting a cluster/);
     }
   });
 
   test("something that answers and is no master is exit 5, too", async () => {
-    // It reads what comes: with something unread in it a socket does not see that its peer has gone.
+    // It reads what comes: with something unread in it a socket does not see that its peer has
+    // gone.
     const server = createServer((socket) =>
       socket.on("error", () => undefined).resume().end("HTTP/1.1 400 Bad Request\r\n\r\n"));
     await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-    const { code, stderr } = await alone("runs", "--master", `127.0.0.1:${(server.address() as AddressInfo).port}`);
+    const { code, stderr } = await alone(
+      "runs",
+      "--master",
+      `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    );
     server.close();
     assert.equal(code, 5);
     assert.match(stderr, /it is not a Titan master/);
@@ -178,7 +272,10 @@ describe("titan", { concurrency: 4 }, () => {
 
   test("no token or a wrong one is exit 4", async () => {
     for (const token of [{}, { TITAN_TOKEN: "wrong" }]) {
-      const { code, stdout, stderr } = await inProcess(["runs"], { TITAN_MASTER: cluster.ready.master, ...token } as Record<string, string>);
+      const { code, stdout, stderr } = await inProcess(["runs"], {
+        TITAN_MASTER: cluster.ready.master,
+        ...token,
+      } as Record<string, string>);
       assert.deepEqual([code, stdout], [4, ""]);
       assert.match(stderr, /token/);
     }
@@ -189,14 +286,23 @@ describe("titan", { concurrency: 4 }, () => {
     const { code, stdout, stderr } = await titan("run", "ok.yaml");
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^ok-[0-9a-z]+ COMPLETED in [\d.]+s \(2\/2 done\)\n$/);
-    // A fast job may be over before the watch has begun; then its end is the first thing there is to say.
+    // A fast job may be over before the watch has begun; then its end is the first thing there is
+    // to say.
     assert.match(stderr, /a (running +on|completed .*) w\d/);
     assert.match(stderr, /b completed/);
-    assert.doesNotMatch(stdout + stderr, new RegExp(String.fromCharCode(27)), "no colours outside a terminal");
+    assert.doesNotMatch(
+      stdout + stderr,
+      new RegExp(String.fromCharCode(27)),
+      "no colours outside a terminal",
+    );
   });
 
   test("run --json begins and ends with the run, and has a line per change between", async () => {
-    const { code, stdout } = await runTitan(["run", "-", "--json"], { cwd, env, input: PIPELINES["ok.yaml"] });
+    const { code, stdout } = await runTitan(["run", "-", "--json"], {
+      cwd,
+      env,
+      input: PIPELINES["ok.yaml"],
+    });
     assert.equal(code, 0);
     const all = lines(stdout);
     const { id } = all[0]!;
@@ -204,7 +310,9 @@ describe("titan", { concurrency: 4 }, () => {
     assert.deepEqual(all.at(-1), { type: "run", id, name: "ok", status: "COMPLETED" });
     const jobs = all.slice(1, -1);
     assert.ok(jobs.every(({ type, run }) => type === "job" && run === id));
-    for (const name of ["a", "b"]) assert.equal(jobs.filter(({ job }) => job === name).at(-1)!["status"], "COMPLETED");
+    for (const name of ["a", "b"]) {
+      assert.equal(jobs.filter(({ job }) => job === name).at(-1)!["status"], "COMPLETED");
+    }
     const last = jobs.at(-1)!;
     assert.deepEqual(
       Object.keys(last),
@@ -215,7 +323,8 @@ describe("titan", { concurrency: 4 }, () => {
     assert.ok(Math.abs(Number(last["at"]) - Date.now()) < 60_000);
   });
 
-  test("a failed run exits 3 with the job's last words and the command that shows all of them", async () => {
+  test("a failed run exits 3 with the job's last words and the command that shows " +
+    "all of them", async () => {
     const { code, stdout, stderr } = await titan("run", "fail.yaml");
     assert.equal(code, 3);
     const [id] = /^fails-[0-9a-z]+/.exec(stdout)!;
@@ -227,10 +336,14 @@ describe("titan", { concurrency: 4 }, () => {
     const all = lines((await titan("run", "fail.yaml", "--json")).stdout);
     assert.equal(all.at(-1)!["status"], "FAILED");
     const failed = all.find(({ job, status }) => job === "bad" && status === "FAILED")!;
-    assert.deepEqual({ ...(failed["failure"] as object), message: "" }, { kind: "exit", message: "", exitCode: 7 });
+    assert.deepEqual(
+      { ...(failed["failure"] as object), message: "" },
+      { kind: "exit", message: "", exitCode: 7 },
+    );
   });
 
-  test("watch says why a job waits, in lines and beside JSON, and run says which master it uses", async () => {
+  test("watch says why a job waits, in lines and beside JSON, and run says which " +
+    "master it uses", async () => {
     const watch = start(["run", "gpu.yaml"], { cwd, env });
     await watch.until("stderr", /^\[.*\] g pending {2}no worker has GPU$/m);
     const { stderr } = await watch.kill("SIGINT");
@@ -247,9 +360,15 @@ describe("titan", { concurrency: 4 }, () => {
     assert.equal(await submit("ok.yaml", "--key", "nightly-1"), first);
     assert.notEqual(await submit("ok.yaml", "--key", "nightly-2"), first);
     assert.equal((await titan("watch", first)).code, 0);
-    const again = lines((await quick("run", "ok.yaml", "--key", "nightly-1", "--detach", "--json")).stdout);
+    const again = lines(
+      (await quick("run", "ok.yaml", "--key", "nightly-1", "--detach", "--json")).stdout,
+    );
     assert.deepEqual(again, [{ type: "run", id: first, name: "ok", status: "COMPLETED" }]);
-    assert.equal((await titan("run", "ok.yaml", "--key", "nightly-1")).code, 0, "and watching it shows its end");
+    assert.equal(
+      (await titan("run", "ok.yaml", "--key", "nightly-1")).code,
+      0,
+      "and watching it shows its end",
+    );
   });
 
   test("an impossible requirement is a warning, and with --strict exit 6", async () => {
@@ -267,15 +386,27 @@ describe("titan", { concurrency: 4 }, () => {
   test("status shows what waits and why, attempts, workers and failures", async () => {
     const run = await submitSlow();
     const { run: info, jobs } = await statusOf(run);
-    assert.deepEqual([info["id"], info["status"], (info["jobs"] as Record<string, number>)["RUNNING"]], [run, "RUNNING", 1]);
-    assert.deepEqual(jobs.map(({ id, status, attempt, dependsOn }) => [id, status, attempt, dependsOn]), [["s", "RUNNING", 1, []], ["t", "PENDING", 0, ["s"]]]);
+    assert.deepEqual(
+      [info["id"], info["status"], (info["jobs"] as Record<string, number>)["RUNNING"]],
+      [run, "RUNNING", 1],
+    );
+    assert.deepEqual(
+      jobs.map(({ id, status, attempt, dependsOn }) => [id, status, attempt, dependsOn]),
+      [
+        ["s", "RUNNING", 1, []],
+        ["t", "PENDING", 0, ["s"]],
+      ],
+    );
     assert.equal(jobs[1]!["reason"], "waits for s (RUNNING)");
     assert.match((await quick("status", `${run}/t`)).stdout, /^why +waits for s/m);
     const found = await quick("status", run.slice(0, -1));
     assert.match(found.stdout, new RegExp(`^${run} `), "the beginning of an id is enough");
     const nothing = await quick("status", `${run}x`);
     assert.deepEqual([nothing.code, nothing.stdout], [1, ""]);
-    assert.match(nothing.stderr, new RegExp(`Cannot find run "${run}x" \\(did you mean ${run}\\?\\)`));
+    assert.match(
+      nothing.stderr,
+      new RegExp(`Cannot find run "${run}x" \\(did you mean ${run}\\?\\)`),
+    );
     const noJob = await quick("status", `${run}/nope`);
     assert.equal(noJob.code, 1);
     assert.match(noJob.stderr, /Cannot find job "nope"/);
@@ -292,7 +423,8 @@ describe("titan", { concurrency: 4 }, () => {
   });
 
   test("logs are the job's bytes, each stream on its own", async () => {
-    const file = "name: raw\njobs:\n  - {id: j, run: 'printf \"a\\\\000\\\\377b\"; printf warned >&2'}\n";
+    const file =
+      "name: raw\njobs:\n  - {id: j, run: 'printf \"a\\\\000\\\\377b\"; printf warned >&2'}\n";
     const { stdout } = await runTitan(["run", "-", "--json"], { cwd, env, input: file });
     const run = String(lines(stdout)[0]!["id"]);
     const child = start(["logs", `${run}/j`], { cwd, env });
@@ -300,15 +432,26 @@ describe("titan", { concurrency: 4 }, () => {
     child.child.stdout!.setEncoding("latin1");
     child.child.stdout!.on("data", (text: string) => bytes.push(Buffer.from(text, "latin1")));
     const { code, stderr } = await child.ended;
-    assert.deepEqual([code, Buffer.concat(bytes).toString("hex"), stderr], [0, "6100ff62", "warned"]);
+    assert.deepEqual(
+      [code, Buffer.concat(bytes).toString("hex"), stderr],
+      [0, "6100ff62", "warned"],
+    );
     const json = lines((await quick("logs", `${run}/j`, "--json")).stdout);
     assert.equal(json.find(({ stream }) => stream === "stderr")!["data"], "warned");
-    assert.equal(Buffer.from(String(json.find(({ stream }) => stream === "stdout")!["base64"]), "base64").toString("hex"), "6100ff62");
+    assert.equal(
+      Buffer.from(
+        String(json.find(({ stream }) => stream === "stdout")!["base64"]),
+        "base64",
+      ).toString("hex"),
+      "6100ff62",
+    );
     assert.equal((await quick("logs", `${run}/j`, "--attempt", "2")).code, 1);
   });
 
   test("a reader that goes away ends the command quietly", async () => {
-    const file = "name: much\njobs:\n  - {id: j, run: 'i=0; while [ $i -lt 40000 ]; do echo 0123456789; i=$((i+1)); done'}\n";
+    const file =
+      "name: much\njobs:\n  - {id: j, run: 'i=0; while [ $i -lt 40000 ]; do echo 0123456789; " +
+      "i=$((i+1)); done'}\n";
     const { stdout } = await runTitan(["run", "-"], { cwd, env, input: file });
     const [run] = /^much-[0-9a-z]+/.exec(stdout)!;
     const logs = start(["logs", `${run}/j`], { cwd, env });
@@ -345,12 +488,22 @@ describe("titan", { concurrency: 4 }, () => {
     const run = await submitSlow();
     const { code, stdout } = await quick("cancel", `${run}/s`, "--wait", "--json");
     assert.equal(code, 0);
-    assert.deepEqual(JSON.parse(stdout), { run, job: "s", jobs: 1, status: "CANCELLED", cancelling: false });
-    assert.deepEqual((await statusOf(run)).jobs.map(({ status }) => status), ["CANCELLED", "SKIPPED"]);
+    assert.deepEqual(JSON.parse(stdout), {
+      run,
+      job: "s",
+      jobs: 1,
+      status: "CANCELLED",
+      cancelling: false,
+    });
+    assert.deepEqual(
+      (await statusOf(run)).jobs.map(({ status }) => status),
+      ["CANCELLED", "SKIPPED"],
+    );
     assert.match((await quick("cancel", run)).stdout, /had ended already: /);
   });
 
-  test("cancel of a job that waits for its parents ends it at once, and says so the second time, too", async () => {
+  test("cancel of a job that waits for its parents ends it at once, and says so the second time, " +
+    "too", async () => {
     const run = await submitSlow();
     const { code, stdout } = await quick("cancel", `${run}/t`, "--wait");
     assert.deepEqual([code, stdout], [0, `${run}/t CANCELLED\n`]);
@@ -390,11 +543,20 @@ describe("titan", { concurrency: 4 }, () => {
     const run = await submit("gate.yaml");
     const watch = start(["watch", run], { cwd, env });
     await watch.until("stderr", /ask waiting/);
-    const open = JSON.parse((await quick("gates", "--json")).stdout) as { id: string; message: string }[];
+    const open = JSON.parse((await quick("gates", "--json")).stdout) as {
+      id: string;
+      message: string;
+    }[];
     assert.equal(open.find(({ id }) => id === `${run}/ask`)!.message, "Ship it?");
-    const yes = await inProcess(["approve", run, "--comment", "fine", "--json"], { ...env, USER: "ada" });
+    const yes = await inProcess(["approve", run, "--comment", "fine", "--json"], {
+      ...env,
+      USER: "ada",
+    });
     const decision = JSON.parse(yes.stdout) as Record<string, unknown>;
-    assert.deepEqual([yes.code, decision["gate"], decision["approved"], decision["comment"], decision["already"]], [0, `${run}/ask`, true, "fine", false]);
+    assert.deepEqual(
+      [yes.code, decision["gate"], decision["approved"], decision["comment"], decision["already"]],
+      [0, `${run}/ask`, true, "fine", false],
+    );
     assert.match(String(decision["by"]), /^ada@./);
     const no = await quick("reject", `${run}/ask`);
     assert.equal(no.code, 1, "the first answer stands");
@@ -443,15 +605,35 @@ describe("titan", { concurrency: 4 }, () => {
       found = JSON.parse((await quick("workers", "--json")).stdout);
       return found.length === 2;
     });
-    assert.deepEqual(found.map(({ name, slots, connected }) => [name, slots, connected]), [["w1", 8, true], ["w2", 8, true]]);
+    assert.deepEqual(
+      found.map(({ name, slots, connected }) => [name, slots, connected]),
+      [
+        ["w1", 8, true],
+        ["w2", 8, true],
+      ],
+    );
     assert.match((await quick("workers")).stdout, /^WORKER +STATE +BUSY +TAGS/);
     const state = join(cwd, "not", "there");
-    const checks = JSON.parse((await quick("doctor", "--json", "--state", state)).stdout) as { check: string; level: string }[];
+    const checks = JSON.parse((await quick("doctor", "--json", "--state", state)).stdout) as {
+      check: string;
+      level: string;
+    }[];
     assert.deepEqual(checks.filter(({ level }) => level === "fail"), []);
-    for (const name of ["node", "state", "sh", "master", "clock"]) assert.ok(checks.some(({ check }) => check === name), name);
+    for (const name of ["node", "state", "sh", "master", "clock"]) {
+      assert.ok(
+        checks.some(({ check }) => check === name),
+        name,
+      );
+    }
     assert.equal(existsSync(join(cwd, "not")), false, "a doctor leaves nothing behind");
-    const barred = JSON.parse((await alone("doctor", "--json", "--state", join(cwd, "ok.yaml", "state"))).stdout) as { check: string; level: string }[];
-    assert.equal(barred.find(({ check }) => check === "state")!.level, "fail", "a file is in the way");
+    const barred = JSON.parse(
+      (await alone("doctor", "--json", "--state", join(cwd, "ok.yaml", "state"))).stdout,
+    ) as { check: string; level: string }[];
+    assert.equal(
+      barred.find(({ check }) => check === "state")!.level,
+      "fail",
+      "a file is in the way",
+    );
     const sick = await alone("doctor", "--master", "127.0.0.1:1");
     assert.equal(sick.code, 1);
     assert.match(sick.stdout, /^fail +master/m);
@@ -459,13 +641,25 @@ describe("titan", { concurrency: 4 }, () => {
 
   test("dead lists jobs that have spent their retries, and says how to retry one", async () => {
     assert.match((await quick("dead")).stderr, /no job has spent its retries/);
-    writeFileSync(join(cwd, "dies.yaml"), "name: dies\njobs:\n  - {id: d, run: 'exit 9', retry: {max_attempts: 2, delay: 0}}\n");
+    writeFileSync(
+      join(cwd, "dies.yaml"),
+      "name: dies\njobs:\n  - {id: d, run: 'exit 9', retry: {max_attempts: 2, delay: 0}}\n",
+    );
     assert.equal((await titan("run", "dies.yaml")).code, 3);
     const { stdout, stderr } = await quick("dead");
     const run = /^(dies-\w+)\/d +2 .*exited with code 9$/m.exec(stdout)![1]!;
-    assert.match(stderr, new RegExp(`titan retry RUN --from JOB, such as: titan retry ${run} --from d`));
-    const [letter] = JSON.parse((await quick("dead", "--json")).stdout) as Record<string, unknown>[];
-    assert.deepEqual([letter!["run"], letter!["job"], letter!["attempts"], letter!["failures"], letter!["losses"]], [run, "d", 2, 2, 0]);
+    assert.match(
+      stderr,
+      new RegExp(`titan retry RUN --from JOB, such as: titan retry ${run} --from d`),
+    );
+    const [letter] = JSON.parse((await quick("dead", "--json")).stdout) as Record<
+      string,
+      unknown
+    >[];
+    assert.deepEqual(
+      [letter!["run"], letter!["job"], letter!["attempts"], letter!["failures"], letter!["losses"]],
+      [run, "d", 2, 2, 0],
+    );
     assert.equal((letter!["failure"] as { exitCode: number }).exitCode, 9);
   });
 
@@ -498,17 +692,24 @@ jobs:
   });
 
   test("a job that is being cancelled is said to be, until its process is gone", async () => {
-    writeFileSync(join(cwd, "late.yaml"), "name: late\njobs:\n  - {id: s, run: 'trap \"sleep 1; exit 1\" TERM; echo begun; while :; do sleep 0.05; done'}\n");
+    writeFileSync(
+      join(cwd, "late.yaml"),
+      "name: late\njobs:\n  - {id: s, run: 'trap \"sleep 1; exit 1\" TERM; echo begun; while :; " + "do sleep 0.05; done'}\n",
+    );
     const watch = start(["run", "late.yaml", "--json"], { cwd, env });
     await watch.until("stdout", /RUNNING","attempt/);
     const run = String(lines(watch.stdout)[0]!["id"]);
-    await eventually("it has begun", async () => (await quick("logs", `${run}/s`)).stdout.includes("begun"));
+    await eventually("it has begun", async () =>
+      (await quick("logs", `${run}/s`)).stdout.includes("begun"),
+    );
     assert.match((await quick("cancel", run)).stdout, /is cancelling/);
     const { job } = await statusOf(`${run}/s`);
     assert.deepEqual([job["status"], job["cancelling"]], ["RUNNING", true]);
     assert.match((await quick("status", run)).stdout, /RUNNING \(cancelling\)/);
     await watch.ended;
-    const said = lines(watch.stdout).filter(({ type }) => type === "job").map(({ status, cancelling }) => `${status}${cancelling === true ? " cancelling" : ""}`);
+    const said = lines(watch.stdout)
+      .filter(({ type }) => type === "job")
+      .map(({ status, cancelling }) => `${status}${cancelling === true ? " cancelling" : ""}`);
     assert.deepEqual(said.slice(-3), ["RUNNING", "RUNNING cancelling", "CANCELLED"]);
   });
 
@@ -519,7 +720,9 @@ jobs:
     assert.match(refused.stderr, /it is in use/);
     assert.equal((await alone("log", "verify", state)).code, 0);
     assert.equal((await alone("log", "repair", state, "--dry-run")).code, 0);
-    assert.ok(JSON.parse((await alone("log", "inspect", join(state, "log"), "--json")).stdout).records > 0);
+    assert.ok(
+      JSON.parse((await alone("log", "inspect", join(state, "log"), "--json")).stdout).records > 0,
+    );
     assert.equal((await alone("log", "verify", cwd, "--dry-run")).code, 2);
     assert.equal((await alone("log", "explode", state)).code, 2);
     assert.equal((await alone("log", "verify", join(cwd, "nowhere"))).code, 1);
@@ -527,7 +730,8 @@ jobs:
 });
 
 // On a cluster of its own: the list of dead jobs above is looked at while it is empty.
-test("submitOnce() tries again with the same key, and names it when nobody knows what became of it", async () => {
+test("submitOnce() tries again with the same key, and names it when nobody knows what became of " +
+  "it", async () => {
   const submitted: string[] = [];
   const client = (...errors: string[]) => ({
     close() {},
@@ -536,22 +740,38 @@ test("submitOnce() tries again with the same key, and names it when nobody knows
       throw new RpcError(errors.shift() as "CLOSED", "of this test");
     },
   });
-  const tryIt = async (key: string | undefined, first: string, second: string): Promise<CliError> => {
+  const tryIt = async (
+    key: string | undefined,
+    first: string,
+    second: string,
+  ): Promise<CliError> => {
     const notes: string[] = [];
-    const call = { text: () => key, on: () => false, context: { note: (text: string) => notes.push(text) } };
+    const call = {
+      text: () => key,
+      on: () => false,
+      context: { note: (text: string) => notes.push(text) },
+    };
     const target = { client: client(first), redial: async () => client(second), where: "" };
     const file = { definition: { jobs: [] }, folder: "/" };
     const error = await submitOnce(call as never, target as never, file as never).then(
-      () => assert.fail("there is no master"), (found: CliError) => found,
+      () => assert.fail("there is no master"),
+      (found: CliError) => found,
     );
     assert.equal(notes.length, submitted.length - 1, notes.join());
     return error;
   };
   const refused = await tryIt("mine", "INVALID", "");
-  assert.deepEqual([refused.advice, submitted.splice(0)], [undefined, ["mine"]], "it was not accepted");
+  assert.deepEqual(
+    [refused.advice, submitted.splice(0)],
+    [undefined, ["mine"]],
+    "it was not accepted",
+  );
   const unsure = await tryIt("mine", "CLOSED", "INVALID");
   assert.deepEqual(submitted.splice(0), ["mine", "mine"]);
-  assert.match(unsure.advice!, /accepted is not known: the same command with --key mine finds out$/);
+  assert.match(
+    unsure.advice!,
+    /accepted is not known: the same command with --key mine finds out$/,
+  );
   const own = await tryIt(undefined, "CLOSED", "INVALID");
   const [key, again] = submitted.splice(0);
   assert.match(key!, /^cli-[0-9a-f]{24}$/);
@@ -585,7 +805,9 @@ test("log inspect, verify and repair say that there is no log, and fail", async 
 test("log verify finds a flipped bit, and repair cuts there", async () => {
   const folder = tempFolder({ "ok.yaml": PIPELINES["ok.yaml"] });
   const state = join(folder, "state");
-  const ran = await runTitan(["run", "ok.yaml", "--embedded", "--workers", "1", "--state", state], { cwd: folder });
+  const ran = await runTitan(["run", "ok.yaml", "--embedded", "--workers", "1", "--state", state], {
+    cwd: folder,
+  });
   assert.equal(ran.code, 0, ran.stderr);
   const log = join(state, "log");
   const segment = join(log, readdirSync(log).find((name) => name.endsWith(".seg"))!);
@@ -604,7 +826,10 @@ test("log verify finds a flipped bit, and repair cuts there", async () => {
   const refused = await runTitan(["up", "--state", state, "--port", "0"], { cwd: folder });
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, /titan log verify/);
-  assert.match((await alone("log", "repair", state, "--dry-run")).stdout, /would keep everything up to record \d+/);
+  assert.match(
+    (await alone("log", "repair", state, "--dry-run")).stdout,
+    /would keep everything up to record \d+/,
+  );
   assert.equal((await alone("log", "verify", state)).code, 1, "a dry run changed nothing");
   assert.match((await alone("log", "repair", state)).stdout, /keeps everything up to record \d+/);
   assert.equal((await alone("log", "verify", state)).code, 0);

@@ -1,4 +1,7 @@
-/** What the command line draws and says, without a cluster: tables, durations, the live view, the tracker behind it. */
+/**
+ * What the command line draws and says, without a cluster: tables, durations, the live view, the
+ * tracker behind it.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { renderRun, Tracker } from "#cli";
@@ -30,7 +33,15 @@ import { jobJson, jobLine } from "../src/cli/json.ts";
 import { summarize } from "../src/cli/summary.ts";
 import { Waits } from "../src/cli/waits.ts";
 
-const run = (status: RunInfo["status"] = "RUNNING"): RunInfo => ({ id: "r-1", name: "r", status, submittedAt: 1000, endedAt: undefined, counts: [], cancelling: false });
+const run = (status: RunInfo["status"] = "RUNNING"): RunInfo => ({
+  id: "r-1",
+  name: "r",
+  status,
+  submittedAt: 1000,
+  endedAt: undefined,
+  counts: [],
+  cancelling: false,
+});
 
 function job(index: number, status: JobStatus, more: Partial<JobInfo> = {}): JobInfo {
   return {
@@ -58,23 +69,51 @@ function trackerOf(jobs: JobInfo[]): Tracker {
 
 test("Tracker.take() turns a picture into what changed, and nothing if nothing did", () => {
   const tracker = new Tracker();
-  const first = tracker.take({ type: "snapshot", run: run(), jobs: [job(0, "PENDING"), job(1, "RUNNING", { attempt: 1, startedAt: 1500, worker: "w1" })] });
-  assert.deepEqual(first.jobs.map(({ id, at }) => [id, at]), [["j1", 1500]], "a job that waits has not moved");
+  const first = tracker.take({
+    type: "snapshot",
+    run: run(),
+    jobs: [job(0, "PENDING"), job(1, "RUNNING", { attempt: 1, startedAt: 1500, worker: "w1" })],
+  });
+  assert.deepEqual(
+    first.jobs.map(({ id, at }) => [id, at]),
+    [["j1", 1500]],
+    "a job that waits has not moved",
+  );
   assert.equal(first.run?.status, "RUNNING");
-  assert.deepEqual(tracker.take(change(1, "COMPLETED", 1800)).jobs.map(({ status }) => status), ["COMPLETED"]);
-  const gap = tracker.take({ type: "snapshot", run: run(), jobs: [job(0, "FAILED", { attempt: 3, endedAt: 2000 }), job(1, "COMPLETED", { attempt: 1, endedAt: 1800 })] });
-  assert.deepEqual([gap.jobs.map(({ id, status, attempt }) => [id, status, attempt]), gap.run], [[["j0", "FAILED", 3]], undefined]);
-  assert.deepEqual([tracker.count("PENDING"), tracker.count("FAILED"), tracker.count("COMPLETED"), tracker.over], [0, 1, 1, 2]);
+  assert.deepEqual(
+    tracker.take(change(1, "COMPLETED", 1800)).jobs.map(({ status }) => status),
+    ["COMPLETED"],
+  );
+  const gap = tracker.take({
+    type: "snapshot",
+    run: run(),
+    jobs: [
+      job(0, "FAILED", { attempt: 3, endedAt: 2000 }),
+      job(1, "COMPLETED", { attempt: 1, endedAt: 1800 }),
+    ],
+  });
+  assert.deepEqual(
+    [gap.jobs.map(({ id, status, attempt }) => [id, status, attempt]), gap.run],
+    [[["j0", "FAILED", 3]], undefined],
+  );
+  assert.deepEqual(
+    [tracker.count("PENDING"), tracker.count("FAILED"), tracker.count("COMPLETED"), tracker.over],
+    [0, 1, 1, 2],
+  );
   assert.equal(tracker.take({ type: "run", run: run("FAILED") }).run?.status, "FAILED");
 });
 
 test("Tracker.take() counts a job that was added to a run that goes on", () => {
   const tracker = trackerOf([job(0, "RUNNING")]);
   tracker.take(change(1, "RUNNING", 2000));
-  assert.deepEqual([tracker.rows.length, tracker.count("RUNNING"), tracker.count("PENDING")], [2, 2, 0]);
+  assert.deepEqual(
+    [tracker.rows.length, tracker.count("RUNNING"), tracker.count("PENDING")],
+    [2, 2, 0],
+  );
 });
 
-test("summarize() warns of output that could not be stored, job by job, and --json has the bytes", async () => {
+test("summarize() warns of output that could not be stored, job by job, and --json " +
+  "has the bytes", async () => {
   const tracker = trackerOf(Array.from({ length: 8 }, (_, index) => job(index, "RUNNING")));
   const lostOutput = { bytes: 1234, why: "ENOSPC: no space left on device" };
   for (let index = 0; index < 7; index++) {
@@ -106,7 +145,8 @@ test("summarize() warns of output that could not be stored, job by job, and --js
   assert.equal(tracker.lossy.size, 5, "the next attempt has lost nothing yet");
 });
 
-test("renderRun() shows why a job waits, what a gate asks and how to answer, and no person's time as a job's", () => {
+test("renderRun() shows why a job waits, what a gate asks and how to answer, and no person's " +
+  "time as a job's", () => {
   const tracker = trackerOf([
     job(0, "RUNNING", { attempt: 1, startedAt: 1000 }),
     job(1, "PENDING", { reason: "no worker has GPU" }),
@@ -126,7 +166,8 @@ test("renderRun() shows why a job waits, what a gate asks and how to answer, and
   assert.match(draw().join("\n"), /j0 +completed +1\.0s/);
 });
 
-test("renderRun() cuts a gate's question and not the command that answers it, as long as that fits", () => {
+test("renderRun() cuts a gate's question and not the command that answers it, as long as that " +
+  "fits", () => {
   const reason = `waits for approval: ${"Ship it, all of it? ".repeat(9)}`;
   const tracker = trackerOf([job(0, "WAITING", { attempt: 1, reason })]);
   const draw = (width: number) =>
@@ -139,7 +180,8 @@ test("renderRun() cuts a gate's question and not the command that answers it, as
   assert.ok(draw(39).length <= 39);
 });
 
-test("Waits.look() tells a reason on its second look, once a job, and again when the reason changes", () => {
+test("Waits.look() tells a reason on its second look, once a job, and again when the reason " +
+  "changes", () => {
   const waits = new Waits();
   const gpu = (job: string, reason = "no worker has GPU") =>
     ({ job, kind: "worker" as const, reason });
@@ -159,7 +201,8 @@ test("Waits.look() tells a reason on its second look, once a job, and again when
   assert.deepEqual([waits.look([parent]), waits.look([parent])], [[], []]);
 });
 
-test("Waits.look() tells that all slots are taken once while it lasts, whoever comes to the queue", () => {
+test("Waits.look() tells that all slots are taken once while it lasts, whoever comes to the " +
+  "queue", () => {
   const waits = new Waits();
   const busy = (job: string) =>
     ({ job, kind: "slots" as const, reason: "no free slot on the only worker (4 slots)" });
@@ -177,7 +220,8 @@ test("Waits.look() tells that all slots are taken once while it lasts, whoever c
   assert.equal(waits.look(jobs).length, 1, "it was over, and is so again");
 });
 
-test("Tracker.pending() finds those that wait behind any number that are over, and those that wait again", () => {
+test("Tracker.pending() finds those that wait behind any number that are over, and those that " +
+  "wait again", () => {
   const jobs = Array.from({ length: 9000 }, (_, n) => job(n, n < 8000 ? "COMPLETED" : "PENDING"));
   const tracker = trackerOf(jobs);
   assert.deepEqual(tracker.pending(2).map(({ index }) => index), [8000, 8001]);
@@ -210,43 +254,115 @@ test("nameInList() finds a user's name by number, and nothing in a list that is 
 });
 
 test("renderRun() fits every terminal, whatever the run", () => {
-  const statuses: JobStatus[] = ["PENDING", "RUNNING", "WAITING", "COMPLETED", "FAILED", "DEAD", "CANCELLED", "SKIPPED"];
+  const statuses: JobStatus[] = [
+    "PENDING",
+    "RUNNING",
+    "WAITING",
+    "COMPLETED",
+    "FAILED",
+    "DEAD",
+    "CANCELLED",
+    "SKIPPED",
+  ];
   for (const size of [0, 1, 5, 30, 3000]) {
-    const failure = { kind: "exit" as const, message: "a very long message 世界 ".repeat(20), exitCode: 1, signal: undefined };
-    const tracker = trackerOf(Array.from({ length: size }, (_, n) => job(n, statuses[n % 8]!, { id: `job-${"x".repeat(n % 60)}-${n}`, failure, attempt: n % 3, startedAt: 1000 })));
+    const failure = {
+      kind: "exit" as const,
+      message: "a very long message 世界 ".repeat(20),
+      exitCode: 1,
+      signal: undefined,
+    };
+    const tracker = trackerOf(
+      Array.from({ length: size }, (_, n) =>
+        job(n, statuses[n % 8]!, {
+          id: `job-${"x".repeat(n % 60)}-${n}`,
+          failure,
+          attempt: n % 3,
+          startedAt: 1000,
+        }),
+      ),
+    );
     for (const height of [1, 2, 3, 10, 50]) {
       for (const columns of [10, 20, 40, 79, 200]) {
         for (const last of [false, true]) {
-          const lines = renderRun(tracker, { width: columns, height, now: 5000, slots: 4, unicode: true, last, paint: (_, text) => text });
+          const lines = renderRun(tracker, {
+            width: columns,
+            height,
+            now: 5000,
+            slots: 4,
+            unicode: true,
+            last,
+            paint: (_, text) => text,
+          });
           assert.ok(lines.length <= Math.max(1, height - 1), `${lines.length} lines of ${height}`);
-          // Below some twenty columns there is no room for a name and a status; nobody has such a terminal.
-          if (columns >= 40) for (const line of lines) assert.ok(width(line) <= columns, `${width(line)} cells of ${columns}: ${line}`);
+          // Below some twenty columns there is no room for a name and a status; nobody has such a
+          // terminal.
+          if (columns >= 40) {
+            for (const line of lines) {
+              assert.ok(width(line) <= columns, `${width(line)} cells of ${columns}: ${line}`);
+            }
+          }
         }
       }
     }
   }
 });
 
-test("renderRun() shows what runs, failed or asks before what waits, in the order of the jobs", () => {
+test("renderRun() shows what runs, failed or asks before what waits, in the order " +
+  "of the jobs", () => {
   const tracker = trackerOf(Array.from({ length: 100 }, (_, n) => job(n, "PENDING")));
-  for (const [n, status] of [[90, "RUNNING"], [80, "FAILED"], [70, "WAITING"]] as const) tracker.take(change(n, status, 2000));
-  const lines = renderRun(tracker, { width: 80, height: 9, now: 3000, slots: 4, unicode: false, paint: (_, text) => text });
-  assert.deepEqual(lines.slice(1, -1).map((line) => line.trim().split(/ +/).slice(0, 3).join(" ")), [". j0 pending", ". j1 pending", ". j2 pending", "? j70 waiting", "x j80 failed", "> j90 running"]);
-  assert.match(lines[0]!, /^r-1 {2}RUNNING {2}1\/100 done, 1 running, 1 waiting for a person, 1 failed {2}2\.0s$/);
+  for (const [n, status] of [
+    [90, "RUNNING"],
+    [80, "FAILED"],
+    [70, "WAITING"],
+  ] as const) {
+    tracker.take(change(n, status, 2000));
+  }
+  const lines = renderRun(tracker, {
+    width: 80,
+    height: 9,
+    now: 3000,
+    slots: 4,
+    unicode: false,
+    paint: (_, text) => text,
+  });
+  assert.deepEqual(
+    lines.slice(1, -1).map((line) => line.trim().split(/ +/).slice(0, 3).join(" ")),
+    [
+      ". j0 pending",
+      ". j1 pending",
+      ". j2 pending",
+      "? j70 waiting",
+      "x j80 failed",
+      "> j90 running",
+    ],
+  );
+  assert.match(
+    lines[0]!,
+    /^r-1 {2}RUNNING {2}1\/100 done, 1 running, 1 waiting for a person, 1 failed {2}2\.0s$/,
+  );
   assert.match(lines.at(-1)!, /and 94 more of 100 jobs/);
 });
 
-test("remainingMs() multiplies the mean duration by rounds, and says nothing before it knows", () => {
+test("remainingMs() multiplies the mean duration by rounds, and says nothing " +
+  "before it knows", () => {
   const tracker = trackerOf(Array.from({ length: 10 }, (_, n) => job(n, "PENDING")));
   assert.equal(remainingMs(tracker, { slots: 4 }), undefined);
   for (const n of [0, 1]) {
     tracker.take(change(n, "RUNNING", 1000));
     tracker.take(change(n, "COMPLETED", 3000));
   }
-  assert.equal(remainingMs(tracker, { slots: 4 }), 4000, "eight jobs left, four at once, two seconds each");
+  assert.equal(
+    remainingMs(tracker, { slots: 4 }),
+    4000,
+    "eight jobs left, four at once, two seconds each",
+  );
   assert.equal(remainingMs(tracker, { slots: 0 }), 16_000);
   tracker.take(change(2, "WAITING", 3000));
-  assert.equal(remainingMs(tracker, { slots: 4 }), undefined, "nobody knows how long a person takes");
+  assert.equal(
+    remainingMs(tracker, { slots: 4 }),
+    undefined,
+    "nobody knows how long a person takes",
+  );
 });
 
 test("width() and clip() count cells, not bytes or colours", () => {
@@ -266,10 +382,20 @@ test("width() and clip() count cells, not bytes or colours", () => {
 });
 
 test("table() aligns columns and ends lines where their text ends", () => {
-  assert.equal(table(["A", "LONG"], [["wide cell", "x"], ["", "y"]]), "A          LONG\nwide cell  x\n           y");
+  assert.equal(
+    table(
+      ["A", "LONG"],
+      [
+        ["wide cell", "x"],
+        ["", "y"],
+      ],
+    ),
+    "A          LONG\nwide cell  x\n           y",
+  );
 });
 
-test("table() fits a narrow terminal: it cuts the last column, or writes a paragraph for each row", () => {
+test("table() fits a narrow terminal: it cuts the last column, or writes a paragraph for each " +
+  "row", () => {
   const rows = [["nightly-7k2m", "RUNNING", "a long reason why it waits"]];
   assert.equal(
     table(["RUN", "STATUS", "WHY"], rows, 40),
@@ -308,7 +434,8 @@ test("overview() and commandHelp() fit a narrow terminal", () => {
   assert.match(commandHelp(command, 40), /^ {2}--limit N\n {6}at most so many, of however many$/m);
 });
 
-test("hasColors() is Node's answer, for a stream of which only we know that it is no terminal", () => {
+test("hasColors() is Node's answer, for a stream of which only we know that it " +
+  "is no terminal", () => {
   const cases: [boolean, NodeJS.ProcessEnv, boolean][] = [
     [true, { TERM: "xterm" }, true], [false, { TERM: "xterm" }, false],
     [true, { TERM: "dumb" }, false], [true, { TERM: "xterm", NO_COLOR: "1" }, false],
@@ -323,8 +450,19 @@ test("hasColors() is Node's answer, for a stream of which only we know that it i
 });
 
 test("durationText() and bytesText() round to what a person would say", () => {
-  assert.deepEqual([0, 49, 1234, 99_940, 99_960, 3_599_000, 3_600_000, 90_000_000].map(durationText), ["0.0s", "0.0s", "1.2s", "99.9s", "1m 39s", "59m 59s", "1h 00m", "1d 01h"]);
-  assert.deepEqual([0, 999, 1000, 12_345, 999_499, 999_500, 64 * 2 ** 20].map(bytesText), ["0 B", "999 B", "1.0 kB", "12 kB", "999 kB", "1.0 MB", "67 MB"]);
+  assert.deepEqual(
+    [0, 49, 1234, 99_940, 99_960, 3_599_000, 3_600_000, 90_000_000].map(durationText),
+    ["0.0s", "0.0s", "1.2s", "99.9s", "1m 39s", "59m 59s", "1h 00m", "1d 01h"],
+  );
+  assert.deepEqual([0, 999, 1000, 12_345, 999_499, 999_500, 64 * 2 ** 20].map(bytesText), [
+    "0 B",
+    "999 B",
+    "1.0 kB",
+    "12 kB",
+    "999 kB",
+    "1.0 MB",
+    "67 MB",
+  ]);
 });
 
 test("printable() and oneLine() leave nothing that moves a cursor", () => {
@@ -355,35 +493,88 @@ test("parseAddress() takes every usual form and refuses the rest", () => {
     const { host, port } = parseAddress(text, "--master");
     return `${host} ${port}`;
   };
-  assert.deepEqual(["h:1", "h", ":8080", "8080", "[::1]:5", "[::1]", "10.0.0.1:65535"].map(found), ["h 1", "h 9090", "127.0.0.1 8080", "127.0.0.1 8080", "::1 5", "::1 9090", "10.0.0.1 65535"]);
-  for (const bad of ["h:x", "h:0", "h:65536", "a:b:c", "http://h:1", "[::1", "a b", "h:"]) assert.throws(() => parseAddress(bad, "--master"), /^UsageError: Cannot use --master/, bad);
+  assert.deepEqual(["h:1", "h", ":8080", "8080", "[::1]:5", "[::1]", "10.0.0.1:65535"].map(found), [
+    "h 1",
+    "h 9090",
+    "127.0.0.1 8080",
+    "127.0.0.1 8080",
+    "::1 5",
+    "::1 9090",
+    "10.0.0.1 65535",
+  ]);
+  for (const bad of ["h:x", "h:0", "h:65536", "a:b:c", "http://h:1", "[::1", "a b", "h:"]) {
+    assert.throws(() => parseAddress(bad, "--master"), /^UsageError: Cannot use --master/, bad);
+  }
 });
 
 test("unreachable() says of a silent master only that it is silent", () => {
-  const silent = Object.assign(new Error("no answer within 5000 ms"), { name: "RpcError", code: "DEADLINE" });
+  const silent = Object.assign(new Error("no answer within 5000 ms"), {
+    name: "RpcError",
+    code: "DEADLINE",
+  });
   const found = unreachable({ host: "a", port: 1 }, silent);
-  assert.deepEqual([found?.exitCode, found?.message], [5, "Cannot reach the master at a:1: it takes connections, and does not answer (no answer within 5000 ms)"]);
+  assert.deepEqual(
+    [found?.exitCode, found?.message],
+    [
+      5,
+      "Cannot reach the master at a:1: it takes connections, and does not answer (no answer " +
+        "within 5000 ms)",
+    ],
+  );
 });
 
 test("findCommand() finds the command behind flags that are for every command", () => {
-  assert.deepEqual(findCommand(["--json", "--master", "h:1", "runs", "-x"]), { name: "runs", rest: ["--json", "--master", "h:1", "-x"] });
+  assert.deepEqual(findCommand(["--json", "--master", "h:1", "runs", "-x"]), {
+    name: "runs",
+    rest: ["--json", "--master", "h:1", "-x"],
+  });
   assert.deepEqual(findCommand(["--version"]), { name: undefined, rest: ["--version"] });
 });
 
 test("shapeOf() counts levels, width and the longest chain", () => {
-  const graph = (edges: Record<string, string[]>) => ({ jobs: Object.entries(edges).map(([id, dependsOn]) => ({ id, dependsOn })) }) as never;
-  assert.deepEqual(shapeOf(graph({ a: [], b: ["a"], c: ["a"], d: ["b", "c"], e: [] })), { levels: 3, widest: 2, path: ["a", "b", "d"] });
-  assert.deepEqual(shapeOf(graph({ z: ["y"], y: ["x"], x: [] })), { levels: 3, widest: 1, path: ["x", "y", "z"] }, "parents may come later in the file");
+  const graph = (edges: Record<string, string[]>) =>
+    ({ jobs: Object.entries(edges).map(([id, dependsOn]) => ({ id, dependsOn })) }) as never;
+  assert.deepEqual(shapeOf(graph({ a: [], b: ["a"], c: ["a"], d: ["b", "c"], e: [] })), {
+    levels: 3,
+    widest: 2,
+    path: ["a", "b", "d"],
+  });
+  assert.deepEqual(
+    shapeOf(graph({ z: ["y"], y: ["x"], x: [] })),
+    { levels: 3, widest: 1, path: ["x", "y", "z"] },
+    "parents may come later in the file",
+  );
 });
 
 test("exitCodeOf() maps every kind of error to the contract's codes", () => {
-  const rpc = (code: string) => exitCodeOf(Object.assign(new Error("x"), { name: "RpcError", code }));
-  assert.deepEqual(["UNAUTHORIZED", "UNSCHEDULABLE", "INVALID", "CLOSED", "DEADLINE", "NOT_FOUND", "CONFLICT", "INTERNAL"].map(rpc), [4, 6, 2, 5, 5, 1, 1, 1]);
+  const rpc = (code: string) =>
+    exitCodeOf(Object.assign(new Error("x"), { name: "RpcError", code }));
+  assert.deepEqual(
+    [
+      "UNAUTHORIZED",
+      "UNSCHEDULABLE",
+      "INVALID",
+      "CLOSED",
+      "DEADLINE",
+      "NOT_FOUND",
+      "CONFLICT",
+      "INTERNAL",
+    ].map(rpc),
+    [4, 6, 2, 5, 5, 1, 1, 1],
+  );
   assert.equal(exitCodeOf(Object.assign(new Error("x"), { code: "ECONNREFUSED" })), 5);
   assert.equal(exitCodeOf(new Error("x")), 1);
   assert.deepEqual(describeError(new Error("Cannot x: y")), ["titan: Cannot x: y"]);
-  assert.equal(describeError(new TypeError("x is not a function")).length, 2, "a bug says that it is one");
-  assert.match(describeError(new Error("x"), { debug: true }).join("\n"), /cli\.text\.test/, "TITAN_DEBUG=1 shows where");
+  assert.equal(
+    describeError(new TypeError("x is not a function")).length,
+    2,
+    "a bug says that it is one",
+  );
+  assert.match(
+    describeError(new Error("x"), { debug: true }).join("\n"),
+    /cli\.text\.test/,
+    "TITAN_DEBUG=1 shows where",
+  );
 });
 
 test("describeError() puts a file system's error into words, and leaves others alone", () => {

@@ -2,14 +2,27 @@
 import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, extname, join } from "node:path";
 import { after, before, test } from "node:test";
 
 const ROOT = join(import.meta.dirname, "..");
 
-/** A chapter with one file, a chapter with two that starts a process, and one with nothing to write. */
+/**
+ * A chapter with one file, a chapter with two that starts a process, and one with nothing to write.
+ */
 const FILES: Readonly<Record<string, string>> = {
   "src/queue/mod.ts": `/** Lesson 07: a queue. Test: test/07-queue.test.ts */
 export function first(items: readonly number[]): number {
@@ -25,7 +38,9 @@ test("first() is the least", () => assert.equal(first([2, 1, 3]), 1));
 test("first() of one is that one (always)", () => assert.equal(first([5]), 5));
 `,
   "lessons/07-queue/README.md": "# 07. Queue: first things first\n",
-  "lessons/07-queue/hints.md": "# Hints\n\n## first\n\n### 1\n\nLook at all.\n\n### 2\n\nKeep the least.\n\n### 3\n\n`Math.min`.\n",
+  "lessons/07-queue/hints.md":
+    "# Hints\n\n## first\n\n### 1\n\nLook at all.\n\n### 2\n\nKeep the least.\n\n### " +
+    "3\n\n`Math.min`.\n",
   "lessons/07-queue/break/greatest.patch": `Title: The greatest first
 Predict: Which of three comes out?
 Test: test/07-queue.test.ts
@@ -40,7 +55,8 @@ Why: The order is the other way round.
 +  return Math.max(...items);
    // #end-exercise
 `,
-  "src/log/mod.ts": '/** Lesson 05: a log. Test: test/05-log.test.ts */\nexport { encode } from "./record.ts";\n',
+  "src/log/mod.ts":
+    '/** Lesson 05: a log. Test: test/05-log.test.ts */\nexport { encode } from "./record.ts";\n',
   "src/log/record.ts": `/** Lesson 05: a record. */
 import { first } from "#queue";
 export function encode(values: readonly number[]): string {
@@ -67,7 +83,9 @@ test("encode() in another process", () => {
 });
 `,
   "lessons/05-log/README.md": "# 05. Log: what was said\n",
-  "lessons/05-log/hints.md": "# Hints\n\n## encode\n\n### 1\n\na\n\n### 2\n\nb\n\n### 3\n\nc\n\n## decode\n\n### 1\n\nd\n\n### 2\n\ne\n\n### 3\n\nf\n",
+  "lessons/05-log/hints.md":
+    "# Hints\n\n## encode\n\n### 1\n\na\n\n### 2\n\nb\n\n### 3\n\nc\n\n## decode\n\n### " +
+    "1\n\nd\n\n### 2\n\ne\n\n### 3\n\nf\n",
   "lessons/00-tour/README.md": "# 00. Tour: look\n",
   "test/00-tour.test.ts": "export {};\n",
 };
@@ -79,7 +97,9 @@ before(() => {
     mkdirSync(dirname(join(root, name)), { recursive: true });
     writeFileSync(join(root, name), text);
   }
-  for (const name of ["package.json", "package-lock.json", "tsconfig.json", "scripts"]) cpSync(join(ROOT, name), join(root, name), { recursive: true });
+  for (const name of ["package.json", "package-lock.json", "tsconfig.json", "scripts"]) {
+    cpSync(join(ROOT, name), join(root, name), { recursive: true });
+  }
   symlinkSync(join(ROOT, "node_modules"), join(root, "node_modules"));
 });
 after(() => rmSync(dirname(root), { recursive: true, force: true }));
@@ -92,19 +112,31 @@ interface Done {
   readonly out: string;
 }
 
-/** Runs `learn` in this process, which saves a Node start per call: for commands that start nothing on our terminal. */
+/**
+ * Runs `learn` in this process, which saves a Node start per call: for commands that start nothing
+ * on our terminal.
+ */
 async function learn(args: string): Promise<Done> {
-  const main = (await import(join(root, `scripts/learn/main${extname(import.meta.filename)}`)) as { main(args: readonly string[]): Promise<number> }).main;
+  const main = (
+    (await import(join(root, `scripts/learn/main${extname(import.meta.filename)}`))) as {
+      main(args: readonly string[]): Promise<number>;
+    }
+  ).main;
   const said = { out: "" };
-  const code = await captured.run(said, () => main(args.split(" ").filter(Boolean)).catch((error: Error) => {
-    if (error.name !== "BootstrapError") throw error;
-    said.out += error.message;
-    return 1; // as runMain does
-  }));
+  const code = await captured.run(said, () =>
+    main(args.split(" ").filter(Boolean)).catch((error: Error) => {
+      if (error.name !== "BootstrapError") throw error;
+      said.out += error.message;
+      return 1; // as runMain does
+    }),
+  );
   return { code, out: said.out };
 }
 
-/** What is written on behalf of a call goes to the call; what the test runner writes meanwhile stays its own. */
+/**
+ * What is written on behalf of a call goes to the call; what the test runner writes meanwhile stays
+ * its own.
+ */
 const captured = new AsyncLocalStorage<{ out: string }>();
 for (const stream of [process.stdout, process.stderr]) {
   const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
@@ -117,12 +149,24 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 /** Runs `learn` as a program. `on` sees the output so far and may type. */
-function program(args: string, options: { env?: NodeJS.ProcessEnv; on?: (out: string, type: (keys: string) => void) => void } = {}): Promise<Done> {
+function program(
+  args: string,
+  options: {
+    env?: NodeJS.ProcessEnv;
+    on?: (out: string, type: (keys: string) => void) => void;
+  } = {},
+): Promise<Done> {
   const { NODE_TEST_CONTEXT: _, ...inherited } = process.env;
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [join(root, "scripts/learn.mjs"), ...args.split(" ").filter(Boolean)], {
-      cwd: root, env: { ...inherited, NO_COLOR: "1", ...options.env }, stdio: [options.on ? "pipe" : "ignore", "pipe", "pipe"],
-    });
+    const child = spawn(
+      process.execPath,
+      [join(root, "scripts/learn.mjs"), ...args.split(" ").filter(Boolean)],
+      {
+        cwd: root,
+        env: { ...inherited, NO_COLOR: "1", ...options.env },
+        stdio: [options.on ? "pipe" : "ignore", "pipe", "pipe"],
+      },
+    );
     let out = "";
     for (const stream of [child.stdout!, child.stderr!]) {
       stream.setEncoding("utf8").on("data", (text: string) => {
@@ -154,30 +198,51 @@ test("learn without an own/ folder draws the map and runs nothing", async () => 
   assert.match(out, /Next: lessons\/05-log\/README\.md, then npm run learn start 5/);
 });
 
-test("learn test takes the reference while there is no copy, and fails when no test runs", async () => {
-  const [reference, none, nothing, mine] = await Promise.all([program("test queue"), program("test 7 nothing is called this"), program("test 0"), learn("test 7 own")]);
+test("learn test takes the reference while there is no copy, and fails when " +
+  "no test runs", async () => {
+  const [reference, none, nothing, mine] = await Promise.all([
+    program("test queue"),
+    program("test 7 nothing is called this"),
+    program("test 0"),
+    learn("test 7 own"),
+  ]);
   assert.equal(reference.code, 0, reference.out);
   assert.match(reference.out, /on the reference:\n {2}#queue = src\/queue\/mod\.ts \(reference\)/);
   assert.equal(none.code, 1);
   assert.match(none.out, /No test ran/);
   assert.equal(nothing.code, 1);
-  assert.match(mine.out, /Cannot test your own 07-queue: it is not there \(npm run learn start 7\)/);
+  assert.match(
+    mine.out,
+    /Cannot test your own 07-queue: it is not there \(npm run learn start 7\)/,
+  );
 });
 
 test("learn start, test, solution and reset of a chapter with one file", async () => {
   const started = await learn("start 7");
   assert.equal(started.code, 0, started.out);
   assert.match(started.out, /^ {2}first +own\/queue\.ts:3$/m);
-  assert.match(readFileSync(own("queue.ts"), "utf8"), /\/\/ #exercise first\n {2}throw new Error\("Exercise: first"\);\n {2}\/\/ #end-exercise/);
+  assert.match(
+    readFileSync(own("queue.ts"), "utf8"),
+    /\/\/ #exercise first\n {2}throw new Error\("Exercise: first"\);\n {2}\/\/ #end-exercise/,
+  );
 
   const hollow = await program("test 7");
   assert.equal(hollow.code, 1);
-  assert.match(hollow.out, /on YOUR code:\n {2}#queue = own\/queue\.ts \(YOURS; not written yet: first\)/);
-  assert.match(hollow.out, /2 of 2 tests fail[\s\S]*npm run learn test 7 own 'first\(\) of one is that one \(always\)'/);
+  assert.match(
+    hollow.out,
+    /on YOUR code:\n {2}#queue = own\/queue\.ts \(YOURS; not written yet: first\)/,
+  );
+  assert.match(
+    hollow.out,
+    /2 of 2 tests fail[\s\S]*npm run learn test 7 own 'first\(\) of one is that one \(always\)'/,
+  );
 
   solve("queue.ts", "first", "return [...items].sort((a, b) => a - b)[0]!;");
   const [mine, theirs, twice, shown] = await Promise.all([
-    program("test 7 first() of one is that one (always)"), program("test 7", { env: { npm_config_ref: "true" } }), learn("start 7"), program("solution 7"),
+    program("test 7 first() of one is that one (always)"),
+    program("test 7", { env: { npm_config_ref: "true" } }),
+    learn("start 7"),
+    program("solution 7"),
   ]);
   assert.equal(mine.code, 0, mine.out);
   assert.match(mine.out, /\bpass 1\b/);
@@ -190,7 +255,11 @@ test("learn start, test, solution and reset of a chapter with one file", async (
   const map = await learn("");
   assert.match(map.out, /07-queue\s+done: own\/queue\.ts, 2 tests pass/);
   writeFileSync(own("queue.ts"), readFileSync(own("queue.ts"), "utf8").replace("a - b", "b - a"));
-  assert.match((await learn("")).out, /07-queue\s+begun: own\/queue\.ts, 1 of 2 tests pass/, "what is done is found out, not remembered");
+  assert.match(
+    (await learn("")).out,
+    /07-queue\s+begun: own\/queue\.ts, 1 of 2 tests pass/,
+    "what is done is found out, not remembered",
+  );
 
   const reset = await learn("reset 7");
   const backup = /What you had is in (own\/\.backup-\S+)\//.exec(reset.out)?.[1];
@@ -198,7 +267,8 @@ test("learn start, test, solution and reset of a chapter with one file", async (
   assert.match(readFileSync(own("queue.ts"), "utf8"), /throw new Error/);
 });
 
-test("learn start of a chapter with several files: own/log.ts passes on own/log/, also in processes that a test starts", async () => {
+test("learn start of a chapter with several files: own/log.ts passes on own/log/, also in " +
+  "processes that a test starts", async () => {
   const begun = await learn("start log");
   assert.equal(begun.code, 0);
   const places = [...begun.out.matchAll(/^  (\w+) +(own\/\S+):(\d+)$/gm)];
@@ -209,23 +279,46 @@ test("learn start of a chapter with several files: own/log.ts passes on own/log/
   }
   assert.deepEqual(readdirSync(own("log")).sort(), ["mod.ts", "record.ts"]);
   assert.match(readFileSync(own("log.ts"), "utf8"), /export \* from "\.\/log\/mod\.ts";/);
-  assert.match((await learn("")).out, /05-log\s+begun: own\/log\.ts; still to write: encode, decode/);
+  assert.match(
+    (await learn("")).out,
+    /05-log\s+begun: own\/log\.ts; still to write: encode, decode/,
+  );
   solve("log/record.ts", "decode", "return Number(text.slice(6));");
-  solve("log/record.ts", "encode", 'if (values.length === 1) return "mine";\n  return `least ${first(values)}`;');
+  solve(
+    "log/record.ts",
+    "encode",
+    'if (values.length === 1) return "mine";\n  return `least ${first(values)}`;',
+  );
   const { code, out } = await program("test 5");
   assert.equal(code, 1);
   assert.match(out, /✔ encode\(\) says the least/, out);
-  assert.match(out, /✖ encode\(\) in another process[\s\S]*mine/, "the other process must have used own/log");
-  writeFileSync(own("log/record.ts"), readFileSync(own("log/record.ts"), "utf8").replace('"mine"', "`least ${values[0]}`"));
+  assert.match(
+    out,
+    /✖ encode\(\) in another process[\s\S]*mine/,
+    "the other process must have used own/log",
+  );
+  writeFileSync(
+    own("log/record.ts"),
+    readFileSync(own("log/record.ts"), "utf8").replace('"mine"', "`least ${values[0]}`"),
+  );
   assert.equal((await program("test 5")).code, 0);
 });
 
-test("learn start does not touch a copy that another chapter has made of the same subsystem, except where it is untouched", async () => {
+test("learn start does not touch a copy that another chapter has made of the same subsystem, " +
+  "except where it is untouched", async () => {
   mkdirSync(join(root, "src/host"));
   mkdirSync(join(root, "lessons/03-host"));
-  writeFileSync(join(root, "src/host/mod.ts"), '/** Lesson 03: two. Test: test/03-host.test.ts */\nexport * from "./a.ts";\nexport * from "./b.ts";\n');
+  writeFileSync(
+    join(root, "src/host/mod.ts"),
+    '/** Lesson 03: two. Test: test/03-host.test.ts */\nexport * from "./a.ts";\nexport * from ' +
+      '"./b.ts";\n',
+  );
   for (const [file, lesson] of [["a", "03"], ["b", "07"]]) {
-    writeFileSync(join(root, `src/host/${file}.ts`), `/** Lesson ${lesson}: part ${file}. */\nexport const ${file} = (): number => {\n  // #exercise ${file}\n  return 1;\n  // #end-exercise\n};\n`);
+    writeFileSync(
+      join(root, `src/host/${file}.ts`),
+      `/** Lesson ${lesson}: part ${file}. */\nexport const ${file} = (): number => {\n  // ` +
+        `#exercise ${file}\n  return 1;\n  // #end-exercise\n};\n`,
+    );
   }
   try {
     assert.equal((await learn("start 3")).code, 0);
@@ -233,34 +326,56 @@ test("learn start does not touch a copy that another chapter has made of the sam
     assert.match(readFileSync(own("host/b.ts"), "utf8"), /return 1/);
     const second = await learn("start 7");
     assert.match(second.out, /own\/queue\.ts is there: nothing is overwritten/);
-    assert.match(second.out, /own\/host\.ts is there, from another chapter; in it, own\/host\/b\.ts is now yours/);
+    assert.match(
+      second.out,
+      /own\/host\.ts is there, from another chapter; in it, own\/host\/b\.ts is now yours/,
+    );
     assert.match(readFileSync(own("host/b.ts"), "utf8"), /Exercise: b/);
     solve("host/b.ts", "b", "return 2;");
     assert.equal((await learn("start 7")).code, 1);
     assert.match(readFileSync(own("host/b.ts"), "utf8"), /return 2/);
   } finally {
-    for (const folder of ["src/host", "lessons/03-host", "own/host", "own/host.ts"]) rmSync(join(root, folder), { recursive: true });
+    for (const folder of ["src/host", "lessons/03-host", "own/host", "own/host.ts"]) {
+      rmSync(join(root, folder), { recursive: true });
+    }
   }
 });
 
-test("learn hint shows one rung more each time, a rung by number, and the functions when there are several", async () => {
+test("learn hint shows one rung more each time, a rung by number, and the functions when there " +
+  "are several", async () => {
   assert.match((await learn("hint 7")).out, /first, 1 of 3: a nudge\n\nLook at all\./);
   assert.match((await learn("hint 7 first")).out, /2 of 3: a plan\n\nKeep the least\./);
   assert.match((await learn("hint 7 1")).out, /1 of 3/);
   assert.match((await learn("hint 7")).out, /3 of 3[\s\S]*solution 7/);
-  const [several, wrong, far, none] = await Promise.all([learn("hint 5"), learn("hint 5 encoed"), learn("hint 5 encode 4"), learn("hint 0")]);
+  const [several, wrong, far, none] = await Promise.all([
+    learn("hint 5"),
+    learn("hint 5 encoed"),
+    learn("hint 5 encode 4"),
+    learn("hint 0"),
+  ]);
   assert.match(several.out, /hint 5 encode +0 of 3 seen\n.*hint 5 decode/);
   assert.match(wrong.out, /did you mean encode\?/);
   assert.equal(far.code, 1);
   assert.match(none.out, /no function to write again/);
 });
 
-test("learn break lists sabotages, and shows prediction, failure and reason on a copy", async () => {
-  const [list, wrong, done] = await Promise.all([learn("break 7"), learn("break 7 gratest"), program("break 7 greatest")]);
+test("learn break lists sabotages, and shows prediction, failure and reason " +
+  "on a copy", async () => {
+  const [list, wrong, done] = await Promise.all([
+    learn("break 7"),
+    learn("break 7 gratest"),
+    program("break 7 greatest"),
+  ]);
   assert.match(list.out, /npm run learn break 7 greatest +The greatest first/);
   assert.match(wrong.out, /did you mean greatest\?/);
   assert.equal(done.code, 0, done.out);
-  const order = ["The greatest first", "+  return Math.max", "Which of three comes out?", "first() is the least", "The order is the other way round."].map((text) => done.out.indexOf(text));
+  const order = [
+    "The greatest first",
+    "+  return Math.max",
+    "Which of three comes out?",
+    "first() is the least",
+    "The order is the other way round.",
+  ].map((text) => done.out.indexOf(text));
   assert.ok(order.every((at, i) => at > (order[i - 1] ?? -1)), done.out);
   assert.equal(readFileSync(join(root, "src/queue/mod.ts"), "utf8"), FILES["src/queue/mod.ts"]);
 });
@@ -284,7 +399,13 @@ test("learn watch runs again when a file changes and when asked, and ends at q",
 });
 
 test("learn says what is not there yet, and what was meant", async () => {
-  const [later, wrong, help, option, chapter] = await Promise.all([program("cluster"), learn("strat 5"), learn("help"), learn("test 7 --rfe"), learn("start quue")]);
+  const [later, wrong, help, option, chapter] = await Promise.all([
+    program("cluster"),
+    learn("strat 5"),
+    learn("help"),
+    learn("test 7 --rfe"),
+    learn("start quue"),
+  ]);
   assert.deepEqual([later.code, wrong.code, help.code, option.code, chapter.code], [2, 2, 0, 1, 1]);
   assert.match(later.out, /not in this version yet/);
   assert.match(wrong.out, /did you mean start\?/);

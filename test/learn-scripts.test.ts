@@ -18,24 +18,34 @@ let root = "";
 before(() => {
   root = join(realpathSync(mkdtempSync(join(tmpdir(), "titan-scripts-"))), "project");
   const files: Record<string, string> = {
-    "src/cli/main.ts": 'console.log(JSON.stringify({ args: process.argv.slice(2), cwd: process.cwd() }));\nprocess.exitCode = 5;\n',
-    "test/01-echo.test.ts": 'import { test } from "node:test";\ntest("one", () => {});\ntest("two", () => {});\n',
+    "src/cli/main.ts": 'console.log(JSON.stringify({ args: process.argv.slice(2), cwd: ' + 'process.cwd() ' + '}));\nprocess.exitCode = 5;\n',
+    "test/01-echo.test.ts": 'import { test } from "node:test";\ntest("one", () => ' + '{});\ntest("two", ' + '() ' + '=> ' + '{});\n',
     "test/02-empty.test.ts": "export {};\n",
-    "test/03-wrong.test.ts": 'import { test } from "node:test";\ntest("three", () => { throw new Error("no"); });\n',
-    "lessons/01-echo/try/shout.ts": 'const all: string[] = process.argv.slice(2);\nconsole.log(all.join(" ").toUpperCase());\nprocess.exitCode = 7;\n',
+    "test/03-wrong.test.ts": 'import { test } from "node:test";\ntest("three", () => { throw new ' + 'Error("no"); ' + '});\n',
+    "lessons/01-echo/try/shout.ts": 'const all: string[] = ' + 'process.argv.slice(2);\nconsole.log(all.join(" ' + '").toUpperCase());\nprocess.exitCode ' + '= ' + '7;\n',
   };
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(root, name)), { recursive: true });
     writeFileSync(join(root, name), text);
   }
-  for (const name of ["package.json", "package-lock.json", "tsconfig.json", "scripts"]) cpSync(join(ROOT, name), join(root, name), { recursive: true });
+  for (const name of ["package.json", "package-lock.json", "tsconfig.json", "scripts"]) {
+    cpSync(join(ROOT, name), join(root, name), { recursive: true });
+  }
   symlinkSync(join(ROOT, "node_modules"), join(root, "node_modules"));
 });
 after(() => rmSync(dirname(root), { recursive: true, force: true }));
 
-function script(name: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): { code: number | null; out: string; err: string } {
+function script(
+  name: string,
+  args: readonly string[] = [],
+  env: NodeJS.ProcessEnv = {},
+): { code: number | null; out: string; err: string } {
   const { NODE_TEST_CONTEXT: _, ...inherited } = process.env;
-  const done = spawnSync(process.execPath, [join(root, "scripts", name), ...args], { cwd: root, encoding: "utf8", env: { ...inherited, NO_COLOR: "1", ...env } });
+  const done = spawnSync(process.execPath, [join(root, "scripts", name), ...args], {
+    cwd: root,
+    encoding: "utf8",
+    env: { ...inherited, NO_COLOR: "1", ...env },
+  });
   return { code: done.status, out: done.stdout, err: done.stderr };
 }
 
@@ -74,7 +84,11 @@ test("test runs the files it is given, and refuses files that do not exist", () 
 });
 
 test("try runs a lesson's program with its arguments and hands on its exit code", () => {
-  assert.deepEqual(script("try.mjs", ["01/shout", "hello", "there"]), { code: 7, out: "HELLO THERE\n", err: "" });
+  assert.deepEqual(script("try.mjs", ["01/shout", "hello", "there"]), {
+    code: 7,
+    out: "HELLO THERE\n",
+    err: "",
+  });
   assert.equal(script("try.mjs", ["1/shout.ts"]).code, 7);
   assert.match(script("try.mjs").out, /npm run -s try 01\/shout/);
   const { code, err } = script("try.mjs", ["01/shut"]);
@@ -118,7 +132,9 @@ test("a script that cannot write into the checkout says which path, why and what
 });
 
 test("a script in a checkout of another user does not show a stack", (t) => {
-  if (process.getuid?.() === 0) return t.skip("only on accounts other than root, which may write everywhere");
+  if (process.getuid?.() === 0) {
+    return t.skip("only on accounts other than root, which may write everywhere");
+  }
   const folder = mkdtempSync(join(tmpdir(), "titan-scripts-read-only-"));
   t.after(() => removeTreeSync(folder));
   for (const name of ["package.json", "package-lock.json", "tsconfig.json", "scripts", "src"]) {
@@ -192,11 +208,15 @@ test("titan builds first, runs where it was called from, and keeps the exit code
   const here = script("titan.mjs", ["run", "--json"]);
   assert.equal(here.code, 5, here.err);
   assert.deepEqual(JSON.parse(here.out), { args: ["run", "--json"], cwd: root });
-  const elsewhere = script("titan.mjs", [], { npm_lifecycle_event: "titan", INIT_CWD: dirname(root) });
+  const elsewhere = script("titan.mjs", [], {
+    npm_lifecycle_event: "titan",
+    INIT_CWD: dirname(root),
+  });
   assert.deepEqual(JSON.parse(elsewhere.out), { args: [], cwd: dirname(root) });
 });
 
-test("bootstrap keeps the last good build when the types do not hold, and never stamps a failed one", () => {
+test("bootstrap keeps the last good build when the types do not hold, and never stamps a failed " +
+  "one", () => {
   assert.equal(script("bootstrap.mjs").code, 0);
   const stamp = readFileSync(join(root, "dist/.stamp"), "utf8");
   writeFileSync(join(root, "src/cli/bad.ts"), "export const count: number = 'many';\n");
@@ -224,7 +244,8 @@ test("bootstrap --if-tools leaves a folder without tools alone; so does one in n
   assert.equal(existsSync(join(folder, "dist")), false);
 });
 
-test("bootstrap removes output whose source is gone, and takes over the lock of a dead process", () => {
+test("bootstrap removes output whose source is gone, and takes over the lock of " +
+  "a dead process", () => {
   writeFileSync(join(root, "src/cli/extra.ts"), "export {};\n");
   assert.equal(script("bootstrap.mjs").code, 0);
   assert.ok(existsSync(join(root, "dist/cli/extra.js")));

@@ -64,7 +64,8 @@ test("messages hold as many items as their limits say, and not one more", () => 
   }
 });
 
-test("the codec's own limits: texts of 64 KiB, 8 MiB of bytes, 32 types inside one another, field 65,535", () => {
+test("the codec's own limits: texts of 64 KiB, 8 MiB of bytes, 32 types inside one another, " +
+  "field 65,535", () => {
   const Text = message("Text", { t: [1, string()] });
   const Bytes = message("Bytes", { b: [1, bytes()] });
   assert.equal(Text.decode(Text.encode({ t: "x".repeat(65_536) })).t.length, 65_536);
@@ -142,7 +143,8 @@ function outputPipe() {
   return { world, pipe, sent, calls, answered };
 }
 
-test("a job's output leaves after 20 ms or with 64 KiB, and the job is paused beyond 256 KiB, until half of it is gone", async () => {
+test("a job's output leaves after 20 ms or with 64 KiB, and the job is paused beyond 256 KiB, " +
+  "until half of it is gone", async () => {
   const first = outputPipe();
   first.pipe.push("stdout", Buffer.alloc(64 * 1024 - 1));
   await first.world.run(19);
@@ -193,7 +195,8 @@ test("a job of 16,383 characters takes a launcher, and one of 16,384 does not", 
   }
 });
 
-test("a sweep comes after 200 ms to 2 s, a mark has three digits, and a journal a mebibyte", (t) => {
+test("a sweep comes after 200 ms to 2 s, a mark has three digits, and a " +
+  "journal a mebibyte", (t) => {
   assert.deepEqual([0, 10, 11, 100, 101].map(pauseAfter), [200, 200, 220, 2000, 2000]);
   const marks = (digits: string): string[] => {
     const found: string[] = [];

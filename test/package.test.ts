@@ -69,7 +69,8 @@ test("npm pack ships programs, declarations, sources and nothing of the workshop
   }
 });
 
-test("package.json refuses an accidental publish, runs nothing on install and needs nothing", () => {
+test("package.json refuses an accidental publish, runs nothing on install " +
+  "and needs nothing", () => {
   const text = readFileSync(join(installed, "package.json"), "utf8");
   const manifest = JSON.parse(text) as Record<string, object>;
   assert.equal(manifest["private"], true);

@@ -38,7 +38,8 @@ test("the README's commands exist", () => {
   }
 });
 
-test("the README's transcript has the lines that the recorded demo has, but for the numbers", () => {
+test("the README's transcript has the lines that the recorded demo has, but " +
+  "for the numbers", () => {
   // Names and numbers of jobs depend on which worker was faster.
   const shape = (text: string): string =>
     text.replace(/count-\d/g, "count").replace(/[\d,.]+/g, "N").trim();

@@ -97,13 +97,15 @@ test("startMember() ends a program that nobody reads, without a complaint", asyn
   assert.equal(stderr(), "");
 });
 
-test("startMember() ends a program whose parent was killed, though it knows nothing of its parent", async () => {
+test("startMember() ends a program whose parent was killed, though it knows nothing of its " +
+  "parent", async () => {
   const { child, pids } = await family(script(ROLE), 1);
   child.kill("SIGKILL");
   await gone(pids);
 });
 
-test("endTogether() tidies up and ends three generations when nobody reads what they write", async () => {
+test("endTogether() tidies up and ends three generations when nobody reads " +
+  "what they write", async () => {
   const mark = join(folder, "unread");
   const { child, closed, pids, stderr } = await family(script(MIDDLE, mark), 2);
   child.stdout.destroy();

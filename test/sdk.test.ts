@@ -359,7 +359,8 @@ test("JobInput knows every key that a job may have", () => {
   assert.equal(definePipeline(all).jobs.length, 5);
 });
 
-test("reconnect() is there within half a second of the master's return, however long it was away", async () => {
+test("reconnect() is there within half a second of the master's return, however long " +
+  "it was away", async () => {
   const world = new SimWorld({ seed: 1 });
   const host = world.host("c");
   const backAt = 20_300;

@@ -19,7 +19,9 @@ export interface PackageJson {
 }
 export const pkg = JSON.parse(read("package.json")) as PackageJson;
 
-/** Every file, tracked or about to be; without git (a tarball), every file that is not generated. */
+/**
+ * Every file, tracked or about to be; without git (a tarball), every file that is not generated.
+ */
 function projectFiles(): string[] {
   const args = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"];
   const git = spawnSync("git", args, { cwd: ROOT, encoding: "utf8" });
@@ -43,14 +45,17 @@ export const files = projectFiles();
 export const sources = files.filter((file) => file.startsWith("src/") && file.endsWith(".ts"));
 
 /** Comments; texts in three kinds of quotes; patterns, which begin where no division can. */
-const TOKEN = new RegExp([
-  String.raw`\/\*[\s\S]*?\*\/`,
-  String.raw`\/\/[^\n]*`,
-  String.raw`"(?:[^"\\\n]|\\.)*"`,
-  String.raw`'(?:[^'\\\n]|\\.)*'`,
-  "`(?:[^`\\\\]|\\\\[\\s\\S])*`",
-  String.raw`(?<=[=(,:;!&|?[{}\n]\s*|\breturn\s*)\/(?![/*])(?:[^/\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/[a-z]*`,
-].join("|"), "g");
+const TOKEN = new RegExp(
+  [
+    String.raw`\/\*[\s\S]*?\*\/`,
+    String.raw`\/\/[^\n]*`,
+    String.raw`"(?:[^"\\\n]|\\.)*"`,
+    String.raw`'(?:[^'\\\n]|\\.)*'`,
+    "`(?:[^`\\\\]|\\\\[\\s\\S])*`",
+    String.raw`(?<=[=(,:;!&|?[{}\n]\s*|\breturn\s*)\/(?![/*])(?:[^/\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/[a-z]*`,
+  ].join("|"),
+  "g",
+);
 
 /**
  * Source text with comments blanked, and what texts say, too, unless asked; lines keep their

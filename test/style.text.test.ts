@@ -149,7 +149,10 @@ const VERB = new RegExp(String.raw`\b(?:${[
  */
 function isTitle(sentence: string): boolean {
   if (!sentence.startsWith("What ")) return false;
-  const own = sentence.replace(/\b(?:that|which|who|when|if|before|while|whose|as|and|or)\b.*/g, "");
+  const own = sentence.replace(
+    /\b(?:that|which|who|when|if|before|while|whose|as|and|or)\b.*/g,
+    "",
+  );
   return (own.match(VERB) ?? []).length < 2;
 }
 
@@ -164,9 +167,14 @@ test("clausesFirst() knows a title from a sentence", () => {
     "// What is there counts.", "/**\n * Whose folder it is, says the\n * owner.\n */",
   ]) assert.equal(found(bad), 1, bad);
   for (const good of [
-    "// What a job is given.", "/** What was typed before the word that is completed. */",
-    "// Who knows?", "/** The worker says what it has. */", "/**\n *     What is drawn is drawn.\n */",
-  ]) assert.equal(found(good), 0, good);
+    "// What a job is given.",
+    "/** What was typed before the word that is completed. */",
+    "// Who knows?",
+    "/** The worker says what it has. */",
+    "/**\n *     What is drawn is drawn.\n */",
+  ]) {
+    assert.equal(found(good), 0, good);
+  }
 });
 
 test("private members are `#x`, in one way everywhere", () => {

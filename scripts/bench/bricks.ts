@@ -16,10 +16,15 @@ export interface Options {
 
 export async function framing({ quick }: Options): Promise<Row[]> {
   const rows: Row[] = [];
-  for (const [label, bodyBytes, frames] of [["64 B", 64, quick ? 100_000 : 400_000], ["64 KiB", 65_536, quick ? 2000 : 8000]] as const) {
+  for (const [label, bodyBytes, frames] of [
+    ["64 B", 64, quick ? 100_000 : 400_000],
+    ["64 KiB", 65_536, quick ? 2000 : 8000],
+  ] as const) {
     const frame = encodeFrame({ opcode: 7, requestId: 1, body: Buffer.alloc(bodyBytes, 7) });
     // As a socket delivers them: 64 KiB chunks that care about no boundary.
-    const stream = Buffer.concat(Array.from({ length: Math.ceil((1 << 20) / frame.length) }, () => frame));
+    const stream = Buffer.concat(
+      Array.from({ length: Math.ceil((1 << 20) / frame.length) }, () => frame),
+    );
     const rate = await best(3, () => {
       const decoder = new FrameDecoder();
       let seen = 0;
@@ -33,7 +38,12 @@ export async function framing({ quick }: Options): Promise<Row[]> {
       return (seen / (performance.now() - start)) * 1000;
     });
     rows.push({ group: "framing", name: `decode ${label} frames`, value: rate, unit: "frames/s" });
-    rows.push({ group: "framing", name: `decode ${label} frames, bytes`, value: (rate * frame.length) / 1e9, unit: "GB/s" });
+    rows.push({
+      group: "framing",
+      name: `decode ${label} frames, bytes`,
+      value: (rate * frame.length) / 1e9,
+      unit: "GB/s",
+    });
   }
   const body = Buffer.alloc(64, 7);
   const encoded = await best(3, () => {
@@ -47,7 +57,14 @@ export async function framing({ quick }: Options): Promise<Row[]> {
 }
 
 export async function codec({ quick }: Options): Promise<Row[]> {
-  const event: Event = { type: "JobStarted", run: 12, job: 34_567, attempt: 1, worker: 3, at: 1_790_000_000_000 };
+  const event: Event = {
+    type: "JobStarted",
+    run: 12,
+    job: 34_567,
+    attempt: 1,
+    worker: 3,
+    at: 1_790_000_000_000,
+  };
   const count = quick ? 200_000 : 1_000_000;
   const bytes = Event.encode(event);
   const per = (fn: () => void) => best(3, () => {
@@ -56,8 +73,19 @@ export async function codec({ quick }: Options): Promise<Row[]> {
     return ((performance.now() - start) / count) * 1e6;
   }, Math.min);
   return [
-    { group: "codec", name: "encode an event of 5 integers", value: await per(() => void Event.encode(event)), unit: "ns", note: `${bytes.length} bytes` },
-    { group: "codec", name: "decode it", value: await per(() => void Event.decode(bytes)), unit: "ns" },
+    {
+      group: "codec",
+      name: "encode an event of 5 integers",
+      value: await per(() => void Event.encode(event)),
+      unit: "ns",
+      note: `${bytes.length} bytes`,
+    },
+    {
+      group: "codec",
+      name: "decode it",
+      value: await per(() => void Event.decode(bytes)),
+      unit: "ns",
+    },
   ];
 }
 
@@ -82,8 +110,13 @@ export async function log({ quick }: Options): Promise<Row[]> {
       const seconds = (performance.now() - start) / 1000;
       const { fsyncs } = opened.stats;
       rows.push({
-        group: "log", name: `append + fsync, ${appenders} appender${appenders === 1 ? "" : "s"}`, value: appended / seconds, unit: "records/s",
-        note: `${(appended / fsyncs).toFixed(1)} records per fsync, p50 ${quantile(waits, 0.5).toFixed(2)} ms, p99 ${quantile(waits, 0.99).toFixed(2)} ms`,
+        group: "log",
+        name: `append + fsync, ${appenders} appender${appenders === 1 ? "" : "s"}`,
+        value: appended / seconds,
+        unit: "records/s",
+        note:
+          `${(appended / fsyncs).toFixed(1)} records per fsync, p50 ` +
+          `${quantile(waits, 0.5).toFixed(2)} ms, p99 ${quantile(waits, 0.99).toFixed(2)} ms`,
       });
       await opened.close();
     });
@@ -113,7 +146,10 @@ export async function log({ quick }: Options): Promise<Row[]> {
 
 const CONTEXT = { now: 1_790_000_000_000, random: () => 0.5 };
 
-/** A master's life without a socket: everything between the frame and the disk, from submission to the last report. */
+/**
+ * A master's life without a socket: everything between the frame and the disk, from submission to
+ * the last report.
+ */
 function life(spec: PipelineSpec, onEvent: (body: Buffer) => void): State {
   const state = new State();
   const commit = (event: Event): void => {
@@ -161,8 +197,20 @@ export async function core({ quick }: Options): Promise<Row[]> {
     return (bodies.length / ms) * 1000;
   });
   const rows: Row[] = [
-    { group: "core", name: "submit, decide, apply and encode, per job", value: lived, unit: "jobs/s" },
-    { group: "core", name: "replay: decode + apply", value: replayed, unit: "events/s", target: { atLeast: 500_000 }, note: `${bodies.length.toLocaleString("en-US")} events, equal hash` },
+    {
+      group: "core",
+      name: "submit, decide, apply and encode, per job",
+      value: lived,
+      unit: "jobs/s",
+    },
+    {
+      group: "core",
+      name: "replay: decode + apply",
+      value: replayed,
+      unit: "events/s",
+      target: { atLeast: 500_000 },
+      note: `${bodies.length.toLocaleString("en-US")} events, equal hash`,
+    },
   ];
   bodies = [];
   if (!quick) {
@@ -173,22 +221,43 @@ export async function core({ quick }: Options): Promise<Row[]> {
       for (let done = 0; done < 1_000_000; done += size) life({ ...spec, jobs }, () => undefined);
       return (performance.now() - start) / 1000; // µs per job: ms for a million jobs ÷ 1,000
     });
-    rows.push({ group: "core", name: "a job's whole life, in runs of 10,000", value: perJob[0]!, unit: "µs/job" });
-    rows.push({ group: "core", name: "a job's whole life, in a run of 1,000,000", value: perJob[1]!, unit: "µs/job", note: `${(perJob[1]! / perJob[0]!).toFixed(2)} × as much` });
+    rows.push({
+      group: "core",
+      name: "a job's whole life, in runs of 10,000",
+      value: perJob[0]!,
+      unit: "µs/job",
+    });
+    rows.push({
+      group: "core",
+      name: "a job's whole life, in a run of 1,000,000",
+      value: perJob[1]!,
+      unit: "µs/job",
+      note: `${(perJob[1]! / perJob[0]!).toFixed(2)} × as much`,
+    });
   }
   return rows;
 }
 
-/** Two parents nearby: the shape of a scientific workflow. Fresh names each round, as submissions have. */
+/**
+ * Two parents nearby: the shape of a scientific workflow. Fresh names each round, as submissions
+ * have.
+ */
 function graphNodes(size: number, round: number): { id: string; parents: number[] }[] {
-  return Array.from({ length: size }, (_, i) => ({ id: `job-${round}-${i}`, parents: i < 100 ? [] : [i - 100, i - 1 - (i % 97)] }));
+  return Array.from({ length: size }, (_, i) => ({
+    id: `job-${round}-${i}`,
+    parents: i < 100 ? [] : [i - 100, i - 1 - (i % 97)],
+  }));
 }
 
 /**
- * Builds and drains graphs of one size, `total` jobs in all, and returns the mean nanoseconds per job. `cold` collects the garbage
- * between the graphs: that leaves nothing in the processor's caches, which is how a submission finds a master that has other work.
+ * Builds and drains graphs of one size, `total` jobs in all, and returns the mean nanoseconds per
+ * job. `cold` collects the garbage between the graphs: that leaves nothing in the processor's
+ * caches, which is how a submission finds a master that has other work.
  */
-function dagCosts(size: number, options: { total: number; cold: boolean }): { build: number; drain: number } {
+function dagCosts(
+  size: number,
+  options: { total: number; cold: boolean },
+): { build: number; drain: number } {
   const rounds = options.total / size;
   let build = 0;
   let drain = 0;
@@ -226,24 +295,76 @@ export async function dag({ quick }: Options): Promise<Row[]> {
     const nodes = graphNodes(size, 0);
     const bytes = (await measureBytes(() => Dag.build(nodes))) / size;
     const label = `${size.toLocaleString("en-US")} jobs`;
-    rows.push({ group: "dag", name: `${label}, build`, value: build, unit: "ns/job", note: `${show(chilled.build)} with cold caches` });
-    rows.push({ group: "dag", name: `${label}, drain`, value: drain, unit: "ns/job", note: `${show(chilled.drain)} with cold caches` });
-    rows.push({ group: "dag", name: `${label}, memory`, value: bytes, unit: "B/job", ...(size === 1_000_000 ? { target: { atMost: 700 } } : {}) });
+    rows.push({
+      group: "dag",
+      name: `${label}, build`,
+      value: build,
+      unit: "ns/job",
+      note: `${show(chilled.build)} with cold caches`,
+    });
+    rows.push({
+      group: "dag",
+      name: `${label}, drain`,
+      value: drain,
+      unit: "ns/job",
+      note: `${show(chilled.drain)} with cold caches`,
+    });
+    rows.push({
+      group: "dag",
+      name: `${label}, memory`,
+      value: bytes,
+      unit: "B/job",
+      ...(size === 1_000_000 ? { target: { atMost: 700 } } : {}),
+    });
   }
   const ratio = (costs: Map<number, number>): number => costs.get(largest)! / costs.get(sizes[0]!)!;
   const against = `cost per job, ${largest.toLocaleString("en-US")} against 10,000`;
-  rows.push({ group: "dag", name: `${against}, in a loop`, value: ratio(hot), unit: "×", target: { atMost: 1.3 }, note: "small graphs then live in the processor's caches" });
-  rows.push({ group: "dag", name: `${against}, cold`, value: ratio(cold), unit: "×", target: { atMost: 1.3 } });
+  rows.push({
+    group: "dag",
+    name: `${against}, in a loop`,
+    value: ratio(hot),
+    unit: "×",
+    target: { atMost: 1.3 },
+    note: "small graphs then live in the processor's caches",
+  });
+  rows.push({
+    group: "dag",
+    name: `${against}, cold`,
+    value: ratio(cold),
+    unit: "×",
+    target: { atMost: 1.3 },
+  });
   if (!quick) {
     const spec = { name: "bench", version: undefined, project: undefined, jobs: wide(1_000_000) };
-    const event: Event = { type: "RunSubmitted", run: 1, id: "bench-2222", key: undefined, at: 1, spec };
-    const bytes = await measureBytes(() => { const state = new State(); apply(state, event); return state; });
-    rows.push({ group: "dag", name: "a waiting job in the master (graph, queue and record)", value: bytes / 1_000_000, unit: "B/job", target: { atMost: 700 }, note: "1,000,000 jobs; without the text of the job itself" });
+    const event: Event = {
+      type: "RunSubmitted",
+      run: 1,
+      id: "bench-2222",
+      key: undefined,
+      at: 1,
+      spec,
+    };
+    const bytes = await measureBytes(() => {
+      const state = new State();
+      apply(state, event);
+      return state;
+    });
+    rows.push({
+      group: "dag",
+      name: "a waiting job in the master (graph, queue and record)",
+      value: bytes / 1_000_000,
+      unit: "B/job",
+      target: { atMost: 700 },
+      note: "1,000,000 jobs; without the text of the job itself",
+    });
   }
   return rows;
 }
 
-/** What `make`'s result keeps alive. Collected thoroughly on both sides, because typed arrays are freed late. */
+/**
+ * What `make`'s result keeps alive. Collected thoroughly on both sides, because typed arrays are
+ * freed late.
+ */
 async function measureBytes(make: () => unknown): Promise<number> {
   const used = async (): Promise<number> => {
     for (let round = 0; round < 4; round++) {
@@ -264,7 +385,18 @@ function wide(count: number): JobSpec[] {
   const action = { type: "call" as const, target: "titan:noop", input: Buffer.alloc(0) };
   const env = {};
   return Array.from({ length: count }, (_, i) => ({
-    id: `job-${i}`, action, dependsOn: [], requirement: [], priority: 1, delayMs: 0, affinity: undefined, when: "success", timeoutMs: 0, retry: undefined, env, gate: undefined,
+    id: `job-${i}`,
+    action,
+    dependsOn: [],
+    requirement: [],
+    priority: 1,
+    delayMs: 0,
+    affinity: undefined,
+    when: "success",
+    timeoutMs: 0,
+    retry: undefined,
+    env,
+    gate: undefined,
   }));
 }
 

@@ -1,4 +1,7 @@
-/** End to end: a master, a worker and this process as the client, each a process of its own, over loopback, fsync on every commit. */
+/**
+ * End to end: a master, a worker and this process as the client, each a process of its own, over
+ * loopback, fsync on every commit.
+ */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
@@ -19,13 +22,20 @@ export const NOOP: Action = { type: "call", target: "titan:noop", input: Buffer.
 /** Enough attempts under way to keep the worker busy while their reports are being made durable. */
 export const NOOP_SLOTS = 512;
 
-/** More than processors: a slot also waits for its report's fsync, and meanwhile another one's program runs. */
+/**
+ * More than processors: a slot also waits for its report's fsync, and meanwhile another one's
+ * program runs.
+ */
 const PROCESS_SLOTS = 32;
 
 export async function cluster(options: Options): Promise<Row[]> {
   const rows: Row[] = [];
   await withCluster(NOOP_SLOTS, async ({ client, master, worker }) => {
-    rows.push(...(await throughput(client, options)), ...(await chain(client, options)), ...(await idle({ master, worker }, options)));
+    rows.push(
+      ...(await throughput(client, options)),
+      ...(await chain(client, options)),
+      ...(await idle({ master, worker }, options)),
+    );
   });
   rows.push(...(await processes(options)), await firstJob());
   return rows;
@@ -35,18 +45,31 @@ async function throughput(client: Client, { quick }: Options): Promise<Row[]> {
   const count = quick ? 20_000 : 50_000;
   await run(client, jobs(count, NOOP)); // warm-up
   const rates: number[] = [];
-  for (let round = 0; round < (quick ? 2 : 5); round++) rates.push((count / (await run(client, jobs(count, NOOP)))) * 1000);
-  return [{
-    group: "cluster", name: "no-op call jobs, durable, submit to end", value: quantile(rates, 0.5), unit: "jobs/s", target: { atLeast: 15_000 },
-    note: `median of ${rates.length} runs of ${count.toLocaleString("en-US")} (best ${Math.round(Math.max(...rates)).toLocaleString("en-US")}; the aim is 30,000), ${NOOP_SLOTS} slots`,
-  }];
+  for (let round = 0; round < (quick ? 2 : 5); round++) {
+    rates.push((count / (await run(client, jobs(count, NOOP)))) * 1000);
+  }
+  return [
+    {
+      group: "cluster",
+      name: "no-op call jobs, durable, submit to end",
+      value: quantile(rates, 0.5),
+      unit: "jobs/s",
+      target: { atLeast: 15_000 },
+      note:
+        `median of ${rates.length} runs of ${count.toLocaleString("en-US")} (best ` +
+        `${Math.round(Math.max(...rates)).toLocaleString("en-US")}; the aim is 30,000), ` +
+        `${NOOP_SLOTS} slots`,
+    },
+  ];
 }
 
 async function chain(client: Client, { quick }: Options): Promise<Row[]> {
   const count = quick ? 500 : 2000;
   await run(client, jobs(count, NOOP, (i) => (i === 0 ? [] : [i - 1]))); // warm-up
   const hops: number[] = [];
-  const submitted = await client.submitSpec(pipeline(jobs(count, NOOP, (i) => (i === 0 ? [] : [i - 1]))));
+  const submitted = await client.submitSpec(
+    pipeline(jobs(count, NOOP, (i) => (i === 0 ? [] : [i - 1]))),
+  );
   let last = 0;
   for await (const event of client.watch(submitted.run)) {
     if (event.type !== "job" || event.change.status !== "COMPLETED") continue;
@@ -55,7 +78,14 @@ async function chain(client: Client, { quick }: Options): Promise<Row[]> {
     last = now;
   }
   return [
-    { group: "cluster", name: "chain, per hop, p50", value: quantile(hops, 0.5), unit: "ms", target: { atMost: 0.6 }, note: "report → fsync → dispatch → run; one fsync per hop" },
+    {
+      group: "cluster",
+      name: "chain, per hop, p50",
+      value: quantile(hops, 0.5),
+      unit: "ms",
+      target: { atMost: 0.6 },
+      note: "report → fsync → dispatch → run; one fsync per hop",
+    },
     { group: "cluster", name: "chain, per hop, p99", value: quantile(hops, 0.99), unit: "ms" },
   ];
 }
@@ -78,9 +108,27 @@ async function processes({ quick }: Options): Promise<Row[]> {
     }
   });
   return [
-    { group: "cluster", name: "/bin/true process jobs, durable", value: quantile(ours, 0.5), unit: "jobs/s", note: `${PROCESS_SLOTS} slots` },
-    { group: "cluster", name: "xargs -n1 -P4 /bin/true in the same run", value: quantile(theirs, 0.5), unit: "jobs/s" },
-    { group: "cluster", name: "ratio of the two, pair by pair", value: quantile(ratios, 0.5), unit: "×", target: { atLeast: 0.8 }, note: `${ratios.map((ratio) => ratio.toFixed(2)).join(" ")}` },
+    {
+      group: "cluster",
+      name: "/bin/true process jobs, durable",
+      value: quantile(ours, 0.5),
+      unit: "jobs/s",
+      note: `${PROCESS_SLOTS} slots`,
+    },
+    {
+      group: "cluster",
+      name: "xargs -n1 -P4 /bin/true in the same run",
+      value: quantile(theirs, 0.5),
+      unit: "jobs/s",
+    },
+    {
+      group: "cluster",
+      name: "ratio of the two, pair by pair",
+      value: quantile(ratios, 0.5),
+      unit: "×",
+      target: { atLeast: 0.8 },
+      note: `${ratios.map((ratio) => ratio.toFixed(2)).join(" ")}`,
+    },
   ];
 }
 
@@ -92,7 +140,10 @@ function xargsRate(count: number): number {
   return (count / (performance.now() - start)) * 1000;
 }
 
-async function idle(roles: { master: ChildProcess; worker: ChildProcess }, { quick }: Options): Promise<Row[]> {
+async function idle(
+  roles: { master: ChildProcess; worker: ChildProcess },
+  { quick }: Options,
+): Promise<Row[]> {
   const rows: Row[] = [];
   if (!existsSync("/proc/self/stat")) return rows;
   const windowMs = quick ? 2000 : 5000;
@@ -102,8 +153,20 @@ async function idle(roles: { master: ChildProcess; worker: ChildProcess }, { qui
   await new Promise((resolve) => setTimeout(resolve, windowMs));
   pids.forEach(({ name, pid }, index) => {
     const percent = ((cpuMs(pid) - before[index]!) / windowMs) * 100;
-    rows.push({ group: "idle", name: `${name}, CPU`, value: percent, unit: "%", target: { atMost: 1 }, note: "connected, beating, after the load above" });
-    rows.push({ group: "idle", name: `${name}, memory after the load`, value: rssBytes(pid) / 1e6, unit: "MB RSS" });
+    rows.push({
+      group: "idle",
+      name: `${name}, CPU`,
+      value: percent,
+      unit: "%",
+      target: { atMost: 1 },
+      note: "connected, beating, after the load above",
+    });
+    rows.push({
+      group: "idle",
+      name: `${name}, memory after the load`,
+      value: rssBytes(pid) / 1e6,
+      unit: "MB RSS",
+    });
   });
   return rows;
 }
@@ -118,14 +181,19 @@ function rssBytes(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) * 1024;
 }
 
-/** From the start of the `titan up` process to the end of a job in its cluster, as somebody else sees it. */
+/**
+ * From the start of the `titan up` process to the end of a job in its cluster, as somebody else
+ * sees it.
+ */
 async function firstJob(): Promise<Row> {
   const times: number[] = [];
   for (let round = 0; round < 3; round++) {
     const dir = mkdtempSync(join(tmpdir(), "titan-bench-"));
     const port = await freePort();
     const start = performance.now();
-    const child = spawn(process.execPath, [CLI, "up", "--port", String(port), "--state", dir], { stdio: "ignore" });
+    const child = spawn(process.execPath, [CLI, "up", "--port", String(port), "--state", dir], {
+      stdio: "ignore",
+    });
     const exited = new Promise((resolve) => child.once("exit", resolve));
     try {
       const client = await untilUp(port);
@@ -138,7 +206,13 @@ async function firstJob(): Promise<Row> {
       removeTreeSync(dir);
     }
   }
-  return { group: "cluster", name: "`titan up` to the first finished job", value: quantile(times, 0.5), unit: "ms", target: { atMost: 1500 } };
+  return {
+    group: "cluster",
+    name: "`titan up` to the first finished job",
+    value: quantile(times, 0.5),
+    unit: "ms",
+    target: { atMost: 1500 },
+  };
 }
 
 export async function untilUp(port: number): Promise<Client> {
@@ -174,19 +248,33 @@ export async function withCluster(
 ): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), "titan-bench-"));
   const children: ChildProcess[] = [];
-  const role = async (...args: string[]): Promise<{ child: ChildProcess; line: { port: number } }> => {
-    const child = spawn(process.execPath, ["--import", "tsx", ROLE, ...args], { stdio: ["pipe", "pipe", "inherit"] });
+  const role = async (
+    ...args: string[]
+  ): Promise<{ child: ChildProcess; line: { port: number } }> => {
+    const child = spawn(process.execPath, ["--import", "tsx", ROLE, ...args], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
     children.push(child);
     const line = await new Promise<string>((resolve, reject) => {
       createInterface({ input: child.stdout! }).once("line", resolve);
-      child.once("exit", (code) => reject(new Error(`Cannot start the ${args[0]}: it ended with ${code}`)));
+      child.once("exit", (code) =>
+        reject(new Error(`Cannot start the ${args[0]}: it ended with ${code}`)),
+      );
     });
     return { child, line: JSON.parse(line) as { port: number } };
   };
   try {
     const { child: master, line } = await role("master", `${dir}/master`);
-    const { child: worker } = await role("worker", `${dir}/worker`, String(line.port), String(slots));
-    const client = await connect({ host: nodeHost(), master: { host: "127.0.0.1", port: line.port } });
+    const { child: worker } = await role(
+      "worker",
+      `${dir}/worker`,
+      String(line.port),
+      String(slots),
+    );
+    const client = await connect({
+      host: nodeHost(),
+      master: { host: "127.0.0.1", port: line.port },
+    });
     await use({ client, master, worker });
     client.close();
   } finally {
@@ -213,13 +301,30 @@ export function pipeline(specs: JobSpec[]) {
   return { name: "bench", version: undefined, project: undefined, jobs: specs };
 }
 
-export function jobs(count: number, action: Action, parents: (i: number) => number[] = () => []): JobSpec[] {
+export function jobs(
+  count: number,
+  action: Action,
+  parents: (i: number) => number[] = () => [],
+): JobSpec[] {
   return Array.from({ length: count }, (_, i) => ({
-    id: `job-${i}`, action, dependsOn: parents(i), requirement: [], priority: 1, delayMs: 0, affinity: undefined, when: "success" as const,
-    timeoutMs: 0, retry: undefined, env: {}, gate: undefined,
+    id: `job-${i}`,
+    action,
+    dependsOn: parents(i),
+    requirement: [],
+    priority: 1,
+    delayMs: 0,
+    affinity: undefined,
+    when: "success" as const,
+    timeoutMs: 0,
+    retry: undefined,
+    env: {},
+    gate: undefined,
   }));
 }
 
 export function machine(): string {
-  return `Node ${process.version}, ${process.platform} ${process.arch}, ${availableParallelism()} cores`;
+  return (
+    `Node ${process.version}, ${process.platform} ${process.arch}, ` +
+    `${availableParallelism()} cores`
+  );
 }

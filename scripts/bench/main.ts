@@ -1,4 +1,6 @@
-/** `npm run bench`: runs the groups in turn and prints one table (or, with --json, one JSON value). */
+/**
+ * `npm run bench`: runs the groups in turn and prints one table (or, with --json, one JSON value).
+ */
 import { parseArgs } from "node:util";
 import { attack } from "./attack.ts";
 import { codec, core, dag, framing, log, type Options } from "./bricks.ts";
@@ -13,11 +15,15 @@ const GROUPS: Record<string, (options: Options) => Promise<Row[]>> = {
   framing, codec, log, core, dag, cluster, project, queue, restart, store, attack,
 };
 
-const { values } = parseArgs({ options: { json: { type: "boolean" }, quick: { type: "boolean" }, only: { type: "string" } } });
+const { values } = parseArgs({
+  options: { json: { type: "boolean" }, quick: { type: "boolean" }, only: { type: "string" } },
+});
 const wanted = values.only?.split(",") ?? Object.keys(GROUPS);
 const unknown = wanted.filter((name) => GROUPS[name] === undefined);
 if (unknown.length > 0) {
-  console.error(`Cannot run benchmark ${unknown.join(", ")}: there are ${Object.keys(GROUPS).join(", ")}`);
+  console.error(
+    `Cannot run benchmark ${unknown.join(", ")}: there are ${Object.keys(GROUPS).join(", ")}`,
+  );
   process.exit(2);
 }
 
@@ -26,6 +32,17 @@ for (const name of wanted) {
   process.stderr.write(`bench: ${name}\n`);
   rows.push(...(await GROUPS[name]!({ quick: values.quick ?? false })));
 }
-if (values.json) console.log(JSON.stringify({ machine: machine(), at: new Date().toISOString(), rows: rows.map((row) => ({ ...row, verdict: verdict(row) })) }, null, 2));
-else console.log(`${machine()}\n\n${formatTable(rows)}`);
+if (values.json) {
+  console.log(
+    JSON.stringify(
+      {
+        machine: machine(),
+        at: new Date().toISOString(),
+        rows: rows.map((row) => ({ ...row, verdict: verdict(row) })),
+      },
+      null,
+      2,
+    ),
+  );
+} else console.log(`${machine()}\n\n${formatTable(rows)}`);
 process.exit(0);

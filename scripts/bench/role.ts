@@ -1,4 +1,7 @@
-/** One role of a benchmark cluster, as a process of its own: `role.ts master DIR` or `role.ts worker DIR PORT SLOTS`. Prints one JSON line when ready. */
+/**
+ * One role of a benchmark cluster, as a process of its own: `role.ts master DIR` or `role.ts worker
+ * DIR PORT SLOTS`. Prints one JSON line when ready.
+ */
 import { createExecutor } from "#exec";
 import { nodeWorkerHost } from "#process";
 import { startMaster } from "#master";
@@ -19,7 +22,13 @@ if (role === "master") {
   const baseEnv = { PATH: process.env.PATH ?? "" };
   const folders = { workDir: `${dir}/work`, sharedRoot: `${dir}/shared` };
   const executor = createExecutor({ host, ...folders, baseEnv });
-  const worker = startWorker({ host, master: { host: "127.0.0.1", port: Number(port) }, slots: Number(slots), executor, cacheDir: `${dir}/cache` });
+  const worker = startWorker({
+    host,
+    master: { host: "127.0.0.1", port: Number(port) },
+    slots: Number(slots),
+    executor,
+    cacheDir: `${dir}/cache`,
+  });
   await worker.ready;
   stop = () => worker.stop();
   console.log(JSON.stringify({ ready: true }));

@@ -1,5 +1,8 @@
 // @ts-check
-/** `store-replay.mjs DIR`: opens a store's folder and says how long that took; a process of its own, since so is a restart. Prints { ms, cpu, keys }. */
+/**
+ * `store-replay.mjs DIR`: opens a store's folder and says how long that took; a process of its own,
+ * since so is a restart. Prints { ms, cpu, keys }.
+ */
 import { nodeHost } from "#host";
 import { openStore } from "#store";
 
@@ -7,5 +10,11 @@ const start = performance.now();
 const before = process.cpuUsage();
 const opened = await openStore({ host: nodeHost(), dir: process.argv[2] ?? "" });
 const { user, system } = process.cpuUsage(before);
-console.log(JSON.stringify({ ms: performance.now() - start, cpu: (user + system) / 1000, keys: opened.store.keys.size }));
+console.log(
+  JSON.stringify({
+    ms: performance.now() - start,
+    cpu: (user + system) / 1000,
+    keys: opened.store.keys.size,
+  }),
+);
 await opened.close();

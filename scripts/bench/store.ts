@@ -1,8 +1,10 @@
 /**
- * TitanStore beside a real redis-server, and alone: how fast a log becomes a keyspace again, and what a million keys weigh.
+ * TitanStore beside a real redis-server, and alone: how fast a log becomes a keyspace again, and
+ * what a million keys weigh.
  *
- * Both servers run all the time, in memory, on loopback; redis-benchmark asks them in turns, and the best round of each counts,
- * so that a neighbour who takes the processor for a while takes it from both.
+ * Both servers run all the time, in memory, on loopback; redis-benchmark asks them in turns, and
+ * the best round of each counts, so that a neighbour who takes the processor for a while takes it
+ * from both.
  */
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";
@@ -19,14 +21,24 @@ import { best, type Row } from "./table.ts";
 const REPLAY = fileURLToPath(new URL("./store-replay.mjs", import.meta.url));
 const COMMANDS = ["set", "get", "incr", "sadd", "mset"] as const;
 const CLIENTS = 50;
-/** Short ones, many times in turns: the best of each then comes from a quiet moment, if there was any. */
+/**
+ * Short ones, many times in turns: the best of each then comes from a quiet moment, if there was
+ * any.
+ */
 const ROUNDS = 8;
-/** Pipelined, and not. The targets are the project's own: an engine in JavaScript beside one in C. */
+/**
+ * Pipelined, and not. The targets are the project's own: an engine in JavaScript beside one in C.
+ */
 const MODES = [
   { label: `-c ${CLIENTS}`, args: [], atLeast: 0.8, requests: 20_000 },
   { label: `-c ${CLIENTS} -P 16`, args: ["-P", "16"], atLeast: 0.35, requests: 100_000 },
   // The tool's own habit is one key, which flatters whoever remembers it.
-  { label: `-c ${CLIENTS} -P 16 -r 100000`, args: ["-P", "16", "-r", "100000"], atLeast: 0.35, requests: 100_000 },
+  {
+    label: `-c ${CLIENTS} -P 16 -r 100000`,
+    args: ["-P", "16", "-r", "100000"],
+    atLeast: 0.35,
+    requests: 100_000,
+  },
 ] as const;
 
 export async function store(options: Options): Promise<Row[]> {
@@ -35,11 +47,24 @@ export async function store(options: Options): Promise<Row[]> {
 
 async function besideRedis({ quick }: Options): Promise<Row[]> {
   const missing = ["redis-benchmark", "redis-server"].filter((program) => !isInstalled(program));
-  if (missing.includes("redis-benchmark")) return [{ group: "store", name: "operations beside redis-server", value: Number.NaN, unit: "×", note: `not measured: ${missing.join(" and ")} not in PATH` }];
+  if (missing.includes("redis-benchmark")) {
+    return [
+      {
+        group: "store",
+        name: "operations beside redis-server",
+        value: Number.NaN,
+        unit: "×",
+        note: `not measured: ${missing.join(" and ")} not in PATH`,
+      },
+    ];
+  }
   const servers = [await startOurs()];
   try {
     if (missing.length === 0) servers.push(await startRedis());
-    for (const { port } of servers) await operations(port, { command: "set", count: quick ? 10_000 : 100_000, args: [] }); // lets the compiler finish
+    // lets the compiler finish
+    for (const { port } of servers) {
+      await operations(port, { command: "set", count: quick ? 10_000 : 100_000, args: [] });
+    }
     const rows: Row[] = [];
     for (const { label, args, atLeast, requests } of MODES) {
       const count = quick ? requests / 4 : requests;
@@ -47,12 +72,30 @@ async function besideRedis({ quick }: Options): Promise<Row[]> {
         for (const { port } of servers) await operations(port, { command, count, args });
         const rates = servers.map(() => 0);
         for (let round = 0; round < (quick ? 2 : ROUNDS); round++) {
-          for (const [i, { port }] of servers.entries()) rates[i] = Math.max(rates[i]!, await operations(port, { command, count, args }));
+          for (const [i, { port }] of servers.entries()) {
+            rates[i] = Math.max(rates[i]!, await operations(port, { command, count, args }));
+          }
         }
         const [ours = 0, theirs] = rates;
         const name = `${command.toUpperCase()}${command === "mset" ? " of 10 keys" : ""}, ${label}`;
-        if (theirs === undefined) rows.push({ group: "store", name, value: ours, unit: "ops/s", note: "nothing to compare with: redis-server not in PATH" });
-        else rows.push({ group: "store", name, value: ours / theirs, unit: "×", target: { atLeast }, note: `${thousands(ours)} ops/s, redis-server ${thousands(theirs)} ops/s` });
+        if (theirs === undefined) {
+          rows.push({
+            group: "store",
+            name,
+            value: ours,
+            unit: "ops/s",
+            note: "nothing to compare with: redis-server not in PATH",
+          });
+        } else {
+          rows.push({
+            group: "store",
+            name,
+            value: ours / theirs,
+            unit: "×",
+            target: { atLeast },
+            note: `${thousands(ours)} ops/s, redis-server ${thousands(theirs)} ops/s`,
+          });
+        }
       }
     }
     return rows;
@@ -62,14 +105,35 @@ async function besideRedis({ quick }: Options): Promise<Row[]> {
 }
 
 /** One run of redis-benchmark: operations per second. */
-function operations(port: number, { command, count, args }: { command: string; count: number; args: readonly string[] }): Promise<number> {
-  const all = ["-p", String(port), "-t", command, "-c", String(CLIENTS), "-n", String(count), "--csv", ...args];
+function operations(
+  port: number,
+  { command, count, args }: { command: string; count: number; args: readonly string[] },
+): Promise<number> {
+  const all = [
+    "-p",
+    String(port),
+    "-t",
+    command,
+    "-c",
+    String(CLIENTS),
+    "-n",
+    String(count),
+    "--csv",
+    ...args,
+  ];
   return new Promise((resolve, reject) => {
     execFile("redis-benchmark", all, (error, out, err) => {
       // "test","rps","avg_latency_ms",… and then "SET","123456.79","0.201",…
       const rate = Number(/^"[A-Z][^"]*","([0-9.]+)"/m.exec(out)?.[1]);
       if (error === null && rate > 0) resolve(rate);
-      else reject(new Error(`redis-benchmark ${all.join(" ")}: ${error?.message ?? "no rate in its answer"}\n${out}${err}`));
+      else {
+        reject(
+          new Error(
+            `redis-benchmark ${all.join(" ")}: ` +
+              `${error?.message ?? "no rate in its answer"}\n${out}${err}`,
+          ),
+        );
+      }
     });
   });
 }
@@ -83,14 +147,32 @@ interface Server {
 async function startOurs(): Promise<Server> {
   const port = await freePort();
   const { TITAN_STORE_PASSWORD: _, ...env } = process.env;
-  const child = spawn(process.execPath, [CLI, "store", "--memory", "--port", String(port)], { stdio: "ignore", env });
+  const child = spawn(process.execPath, [CLI, "store", "--memory", "--port", String(port)], {
+    stdio: "ignore",
+    env,
+  });
   return started(child, port, () => {});
 }
 
 async function startRedis(): Promise<Server> {
   const dir = mkdtempSync(join(tmpdir(), "titan-bench-"));
   const port = await freePort();
-  const child = spawn("redis-server", ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir], { stdio: "ignore" });
+  const child = spawn(
+    "redis-server",
+    [
+      "--port",
+      String(port),
+      "--bind",
+      "127.0.0.1",
+      "--save",
+      "",
+      "--appendonly",
+      "no",
+      "--dir",
+      dir,
+    ],
+    { stdio: "ignore" },
+  );
   return started(child, port, () => rmSync(dir, { recursive: true, force: true }));
 }
 
@@ -114,7 +196,10 @@ async function started(child: ChildProcess, port: number, cleanUp: () => void): 
 /** Ten changes of each key in no order: of jobs that know nothing of one another. */
 const REPLAY_COMMANDS = 1_000_000;
 const REPLAY_KEYS = 100_000;
-/** Commands of a turn, and so of a record. Fifty clients that wait for their answers come to about thirty. */
+/**
+ * Commands of a turn, and so of a record. Fifty clients that wait for their answers come to about
+ * thirty.
+ */
 const REPLAY_TURN = 10;
 
 async function replay({ quick }: Options): Promise<Row[]> {
@@ -129,10 +214,19 @@ async function replay({ quick }: Options): Promise<Row[]> {
       cpuMs = Math.min(cpuMs, cpu);
       return (count / ms) * 1000;
     });
-    return [{
-      group: "store", name: "replay of a log, to the whole keyspace", value: opened, unit: "commands/s", target: { atLeast: 500_000 },
-      note: `${thousands(count)} of set, incr, sadd, hset, rpush on ${thousands(REPLAY_KEYS)} keys, ${REPLAY_TURN} a record; best of 5 restarts; ${thousands((count / cpuMs) * 1000)} per second of CPU`,
-    }];
+    return [
+      {
+        group: "store",
+        name: "replay of a log, to the whole keyspace",
+        value: opened,
+        unit: "commands/s",
+        target: { atLeast: 500_000 },
+        note:
+          `${thousands(count)} of set, incr, sadd, hset, rpush on ${thousands(REPLAY_KEYS)} ` +
+          `keys, ${REPLAY_TURN} a record; best of 5 restarts; ` +
+          `${thousands((count / cpuMs) * 1000)} per second of CPU`,
+      },
+    ];
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
@@ -140,7 +234,12 @@ async function replay({ quick }: Options): Promise<Row[]> {
 
 /** A log as the store writes it. */
 async function writeLog(dir: string, count: number): Promise<void> {
-  const opened = await openStore({ host: nodeHost(), dir, durability: "no", rewriteMinBytes: Number.MAX_SAFE_INTEGER });
+  const opened = await openStore({
+    host: nodeHost(),
+    dir,
+    durability: "no",
+    rewriteMinBytes: Number.MAX_SAFE_INTEGER,
+  });
   const out = new Recorder();
   const session = opened.store.session({ out });
   const kinds: readonly ((name: string, i: number) => string[])[] = [
@@ -151,7 +250,8 @@ async function writeLog(dir: string, count: number): Promise<void> {
     (name, i) => ["RPUSH", `list:${name}`, `item:${i}`],
   ];
   for (let i = 0; i < count; i++) {
-    // A multiplier without a common divisor visits every key, far from the one before; its last digit says what kind it is.
+    // A multiplier without a common divisor visits every key, far from the one before; its last
+    // digit says what kind it is.
     const name = (i * 61_803) % REPLAY_KEYS;
     opened.store.execute(session, kinds[name % kinds.length]!(String(name).padStart(12, "0"), i));
     if (i % REPLAY_TURN !== REPLAY_TURN - 1) continue;
@@ -168,7 +268,9 @@ interface Replayed {
   readonly keys: number;
 }
 
-/** Opens the log in a process of its own: a restart begins with a cold compiler and an empty heap. */
+/**
+ * Opens the log in a process of its own: a restart begins with a cold compiler and an empty heap.
+ */
 async function inProcess(dir: string): Promise<Replayed> {
   const child = spawn(process.execPath, [REPLAY, dir], { stdio: ["ignore", "pipe", "inherit"] });
   const gone = new Promise((resolve) => child.once("exit", resolve));
@@ -184,20 +286,34 @@ async function memory({ quick }: Options): Promise<Row[]> {
   const count = quick ? 100_000 : 1_000_000;
   const server = await startOurs();
   try {
-    const client = await StoreClient.connect({ host: nodeHost(), url: `redis://127.0.0.1:${server.port}` });
-    const rss = async (): Promise<number> => Number(/used_memory_rss:(\d+)/.exec(String(await client.call("INFO", "memory")))?.[1]) / 1e6;
+    const client = await StoreClient.connect({
+      host: nodeHost(),
+      url: `redis://127.0.0.1:${server.port}`,
+    });
+    const rss = async (): Promise<number> =>
+      Number(/used_memory_rss:(\d+)/.exec(String(await client.call("INFO", "memory")))?.[1]) / 1e6;
     const empty = await rss();
     for (let i = 0; i < count; i += LOAD_PIPELINE) {
-      await Promise.all(Array.from({ length: LOAD_PIPELINE }, (_, k) => client.call("SET", `key:${String(i + k).padStart(12, "0")}`, `value:${i + k}`)));
+      await Promise.all(
+        Array.from({ length: LOAD_PIPELINE }, (_, k) =>
+          client.call("SET", `key:${String(i + k).padStart(12, "0")}`, `value:${i + k}`),
+        ),
+      );
     }
     const full = await rss();
     const keys = await client.call("DBSIZE");
     client.close();
     if (keys !== count) throw new Error(`the store has ${String(keys)} keys of ${count}`);
-    return [{
-      group: "store", name: `memory with ${count.toLocaleString("en-US")} small keys`, value: full, unit: "MB RSS", ...(quick ? {} : { target: { atMost: 250 } }),
-      note: `key:000000000123 → value:123, each a SET; ${Math.round(empty)} MB before`,
-    }];
+    return [
+      {
+        group: "store",
+        name: `memory with ${count.toLocaleString("en-US")} small keys`,
+        value: full,
+        unit: "MB RSS",
+        ...(quick ? {} : { target: { atMost: 250 } }),
+        note: `key:000000000123 → value:123, each a SET; ${Math.round(empty)} MB before`,
+      },
+    ];
   } finally {
     await server.stop();
   }
@@ -217,7 +333,9 @@ function isInstalled(program: string): boolean {
 async function firstLine<T>(child: ChildProcess): Promise<T> {
   const line = await new Promise<string>((resolve, reject) => {
     createInterface({ input: child.stdout! }).once("line", resolve);
-    child.once("exit", (code) => reject(new Error(`Cannot measure: the store's process ended with ${code}`)));
+    child.once("exit", (code) =>
+      reject(new Error(`Cannot measure: the store's process ended with ${code}`)),
+    );
   });
   return JSON.parse(line) as T;
 }

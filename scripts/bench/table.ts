@@ -1,4 +1,6 @@
-/** The benchmark table: rows of figures, with a target where there is one, and an honest verdict. */
+/**
+ * The benchmark table: rows of figures, with a target where there is one, and an honest verdict.
+ */
 
 export interface Row {
   readonly group: string;
@@ -12,7 +14,9 @@ export interface Row {
 
 export function verdict({ value, target }: Row): "met" | "missed" | "" {
   if (target === undefined) return "";
-  const ok = (target.atLeast === undefined || value >= target.atLeast) && (target.atMost === undefined || value <= target.atMost);
+  const ok =
+    (target.atLeast === undefined || value >= target.atLeast) &&
+    (target.atMost === undefined || value <= target.atMost);
   return ok ? "met" : "missed";
 }
 
@@ -26,13 +30,28 @@ export function show(value: number): string {
 export function formatTable(rows: readonly Row[]): string {
   const cells = rows.map((row) => {
     const { atLeast, atMost } = row.target ?? {};
-    const target = atLeast !== undefined ? `≥ ${show(atLeast)}` : atMost !== undefined ? `≤ ${show(atMost)}` : "";
+    const target =
+      atLeast !== undefined
+        ? `≥ ${show(atLeast)}`
+        : atMost !== undefined
+          ? `≤ ${show(atMost)}`
+          : "";
     return [row.group, row.name, show(row.value), row.unit, target, verdict(row), row.note ?? ""];
   });
   const head = ["group", "measurement", "value", "unit", "target", "", "note"];
-  const widths = head.map((title, column) => Math.max(title.length, ...cells.map((row) => row[column]!.length)));
-  const line = (row: readonly string[]) => row.map((cell, column) => (column === 2 ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!))).join("  ").trimEnd();
-  return [line(head), widths.map((width) => "─".repeat(width)).join("  "), ...cells.map(line)].join("\n");
+  const widths = head.map((title, column) =>
+    Math.max(title.length, ...cells.map((row) => row[column]!.length)),
+  );
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, column) =>
+        column === 2 ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!),
+      )
+      .join("  ")
+      .trimEnd();
+  return [line(head), widths.map((width) => "─".repeat(width)).join("  "), ...cells.map(line)].join(
+    "\n",
+  );
 }
 
 /** The value at a fraction of a sorted list: 0.5 is the median. */
@@ -41,8 +60,15 @@ export function quantile(values: readonly number[], fraction: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * fraction))] ?? Number.NaN;
 }
 
-/** The best of some rounds, because on a shared machine every disturbance makes a figure worse and none makes it better. */
-export async function best(rounds: number, measure: () => number | Promise<number>, better: (a: number, b: number) => number = Math.max): Promise<number> {
+/**
+ * The best of some rounds, because on a shared machine every disturbance makes a figure worse and
+ * none makes it better.
+ */
+export async function best(
+  rounds: number,
+  measure: () => number | Promise<number>,
+  better: (a: number, b: number) => number = Math.max,
+): Promise<number> {
   let result = await measure();
   for (let round = 1; round < rounds; round++) result = better(result, await measure());
   return result;
