@@ -492,7 +492,7 @@ describe("processes", { concurrency: 3 }, () => {
         listen: { host: "127.0.0.1", port: 0 },
         onNote: () => undefined,
       }).ready,
-      { name: "CliError", message: /^Cannot start the store: .*ENOTDIR/ },
+      { name: "ClusterError", message: /^Cannot start the store: .*ENOTDIR/ },
     );
   });
 });
@@ -504,7 +504,7 @@ test("a cluster that is given up while its store loads does not wait for it", as
   const ended = once(thread, "exit");
   await assert.rejects(
     startEmbeddedCluster({ workers: 0, stateDir, store: { thread }, giveUp: Promise.resolve() }),
-    { name: "CliError", exitCode: 130 },
+    { name: "ClusterError", code: "INTERRUPTED" },
   );
   await ended;
   for (const folder of [stateDir, join(stateDir, "store")]) {
@@ -531,7 +531,7 @@ test(
       },
     );
     const unheard = assert.rejects(store.forMaster.call([Buffer.from("PING")]), {
-      name: "CliError",
+      name: "ClusterError",
       message: "Cannot start the store: stopped",
     });
     await store.stop();

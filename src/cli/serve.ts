@@ -8,7 +8,7 @@ import { hostPort } from "#base";
 import { DEFAULT_MASTER, tokenOf } from "./address.ts";
 import type { EmbeddedCluster } from "#cluster";
 import type { Call } from "./command.ts";
-import { CliError, EXIT, UsageError } from "./exit.ts";
+import { CliError, EXIT, exitCodeOf, UsageError } from "./exit.ts";
 import { preloaded, storeOf } from "./store-url.ts";
 import { plural } from "./text.ts";
 
@@ -65,7 +65,7 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
     giveUp: ended,
   }).catch((error: Error) => {
     // Interrupted while it started: it did as it was asked to.
-    if (error instanceof CliError && error.exitCode === EXIT.INTERRUPTED) return undefined;
+    if (exitCodeOf(error) === EXIT.INTERRUPTED) return undefined;
     throw error;
   });
   if (cluster === undefined) return exitAfter(await ended);

@@ -4,41 +4,45 @@ import type { Host } from "#host";
 import { TimerHeap } from "#queue";
 
 // #region driver
-/** Runs each item when it is due. One host timer is armed at a time, for the earliest item: nothing is polled. */
+/** Runs each item when it is due. The host has one timer, for the earliest: nothing is polled. */
 class Alarm<T> {
   wakeups = 0;
-  private readonly timers = new TimerHeap<T>();
-  private readonly host: Host;
-  private readonly run: (item: T) => void;
-  private armed: { at: number; cancel(): void } | undefined;
+  readonly #timers = new TimerHeap<T>();
+  readonly #host: Host;
+  readonly #run: (item: T) => void;
+  #armed: { at: number; cancel(): void } | undefined;
 
   constructor(host: Host, run: (item: T) => void) {
-    this.host = host;
-    this.run = run;
+    this.#host = host;
+    this.#run = run;
   }
 
   add(item: T, at: number): void {
-    this.timers.push(item, at);
-    this.arm();
+    this.#timers.push(item, at);
+    this.#arm();
   }
 
-  private arm(): void {
-    const at = this.timers.nextAt;
-    if (at === this.armed?.at) return;
+  #arm(): void {
+    const at = this.#timers.nextAt;
+    if (at === this.#armed?.at) return;
     // Only a new earliest item gets here: a thousand later ones cost the host nothing.
-    this.armed?.cancel();
-    this.armed = undefined;
+    this.#armed?.cancel();
+    this.#armed = undefined;
     if (at === undefined) return;
-    const timer = this.host.timers.after(at - this.host.clock.monotonic(), () => this.wake());
-    this.armed = { at, cancel: () => timer.cancel() };
+    const timer = this.#host.timers.after(at - this.#host.clock.monotonic(), () => this.#wake());
+    this.#armed = { at, cancel: () => timer.cancel() };
   }
 
-  private wake(): void {
+  #wake(): void {
     this.wakeups++;
-    this.armed = undefined;
-    const now = this.host.clock.monotonic();
-    for (let item = this.timers.popDue(now); item !== undefined; item = this.timers.popDue(now)) this.run(item);
-    this.arm();
+    this.#armed = undefined;
+    const now = this.#host.clock.monotonic();
+    for (;;) {
+      const item = this.#timers.popDue(now);
+      if (item === undefined) break;
+      this.#run(item);
+    }
+    this.#arm();
   }
 }
 // #endregion
@@ -51,10 +55,12 @@ let left = delays.length;
 
 const alarm = new Alarm<number>(host, (delay) => {
   const late = host.clock.monotonic() - start - delay;
-  console.log(`due after ${delay} ms: ran ${late.toFixed(1)} ms late, ${late < 0 ? "EARLY" : "not early"}`);
+  const early = late < 0 ? "EARLY" : "not early";
+  console.log(`due after ${delay} ms: ran ${late.toFixed(1)} ms late, ${early}`);
   if (--left > 0) return;
   const { user, system } = process.cpuUsage(cpuBefore);
-  console.log(`${delays.length} jobs, at most ${delays.length} wake-ups: ${alarm.wakeups <= delays.length}`);
+  const few = alarm.wakeups <= delays.length;
+  console.log(`${delays.length} jobs, at most ${delays.length} wake-ups: ${few}`);
   console.log(`processor time for waiting 1000 ms: ${((user + system) / 1000).toFixed(1)} ms`);
 });
 for (const delay of delays) alarm.add(delay, start + delay);
