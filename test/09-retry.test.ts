@@ -10,7 +10,7 @@ import {
   RetryPolicyError,
   retryPolicy,
   spendsAttempt,
-  verdict,
+  retryDecision,
   type FailureKind,
   type RetryPolicy,
 } from "#retry";
@@ -78,7 +78,7 @@ test("retryPolicy() refuses what only compares like a number", () => {
 test("retryPolicy() fills in the defaults, which do not retry", () => {
   assert.deepEqual(retryPolicy(), DEFAULT_RETRY);
   assert.deepEqual(retryPolicy({ maxAttempts: 3 }), { ...DEFAULT_RETRY, maxAttempts: 3 });
-  assert.deepEqual(verdict(DEFAULT_RETRY, { attempt: 1, kind: "exit" }), {
+  assert.deepEqual(retryDecision(DEFAULT_RETRY, { attempt: 1, kind: "exit" }), {
     retry: false,
     why: "spent",
   });
@@ -161,18 +161,21 @@ test("randomFrom() gives the same numbers for the same text and unrelated " +
   assert.ok(tenths.every((count) => count > 320 && count < 480), `uneven: ${tenths}`);
 });
 
-test("verdict() fails fast on permanent kinds, whatever is left", () => {
+test("retryDecision() fails fast on permanent kinds, whatever is left", () => {
   const policy = retryPolicy({ maxAttempts: 100 });
   for (const kind of PERMANENT) {
-    assert.deepEqual(verdict(policy, { attempt: 1, kind }), { retry: false, why: "permanent" });
+    assert.deepEqual(retryDecision(policy, { attempt: 1, kind }), {
+      retry: false,
+      why: "permanent",
+    });
   }
 });
 
-test("verdict() stops transient kinds at maxAttempts and not before", () => {
+test("retryDecision() stops transient kinds at maxAttempts and not before", () => {
   const policy = retryPolicy({ maxAttempts: 3, jitter: 0 });
   for (const kind of TRANSIENT) {
     assert.deepEqual(
-      [1, 2, 3, 4].map((attempt) => verdict(policy, { attempt, kind })),
+      [1, 2, 3, 4].map((attempt) => retryDecision(policy, { attempt, kind })),
       [
         { retry: true, delayMs: 1000 },
         { retry: true, delayMs: 2000 },
@@ -183,18 +186,24 @@ test("verdict() stops transient kinds at maxAttempts and not before", () => {
   }
 });
 
-test("verdict() without chance waits for the whole delay, whatever the jitter", () => {
+test("retryDecision() without chance waits for the whole delay, whatever the jitter", () => {
   const policy = retryPolicy({ maxAttempts: 3, jitter: 1 });
-  assert.deepEqual(verdict(policy, { attempt: 1, kind: "exit" }), { retry: true, delayMs: 1000 });
+  assert.deepEqual(
+    retryDecision(policy, { attempt: 1, kind: "exit" }),
+    { retry: true, delayMs: 1000 },
+  );
 });
 
-test("verdict() spends no attempt on a lost worker, and waits for nothing", () => {
+test("retryDecision() spends no attempt on a lost worker, and waits for nothing", () => {
   const none = { available: 0 };
-  assert.deepEqual(verdict(DEFAULT_RETRY, { attempt: 0, kind: "worker-lost", budget: none }), {
-    retry: true,
-    delayMs: 0,
-  });
-  assert.deepEqual(verdict(DEFAULT_RETRY, { attempt: 1, kind: "worker-lost" }), {
+  assert.deepEqual(
+    retryDecision(DEFAULT_RETRY, { attempt: 0, kind: "worker-lost", budget: none }),
+    {
+      retry: true,
+      delayMs: 0,
+    },
+  );
+  assert.deepEqual(retryDecision(DEFAULT_RETRY, { attempt: 1, kind: "worker-lost" }), {
     retry: true,
     delayMs: 0,
   });
@@ -202,47 +211,50 @@ test("verdict() spends no attempt on a lost worker, and waits for nothing", () =
   for (const kind of [...TRANSIENT, ...PERMANENT]) assert.equal(spendsAttempt(kind), true);
 });
 
-test("verdict() gives up on a job that loses worker after worker", () => {
+test("retryDecision() gives up on a job that loses worker after worker", () => {
   const lost = (losses: number) =>
-    verdict(DEFAULT_RETRY, { attempt: 1, kind: "worker-lost", losses });
+    retryDecision(DEFAULT_RETRY, { attempt: 1, kind: "worker-lost", losses });
   assert.deepEqual(lost(MAX_WORKER_LOSSES - 1), { retry: true, delayMs: 0 });
   assert.deepEqual(lost(MAX_WORKER_LOSSES), { retry: false, why: "spent" });
 });
 
-test("verdict() refuses a retry that the budget cannot pay, after it has looked " +
+test("retryDecision() refuses a retry that the budget cannot pay, after it has looked " +
   "at the attempts", () => {
   const policy = retryPolicy({ maxAttempts: 2 });
   const budget = { available: 0 };
-  assert.deepEqual(verdict(policy, { attempt: 1, kind: "exit", budget }), {
+  assert.deepEqual(retryDecision(policy, { attempt: 1, kind: "exit", budget }), {
     retry: false,
     why: "budget",
   });
-  assert.deepEqual(verdict(policy, { attempt: 2, kind: "exit", budget }), {
+  assert.deepEqual(retryDecision(policy, { attempt: 2, kind: "exit", budget }), {
     retry: false,
     why: "spent",
   });
-  assert.deepEqual(verdict(policy, { attempt: 1, kind: "rejected", budget }), {
+  assert.deepEqual(retryDecision(policy, { attempt: 1, kind: "rejected", budget }), {
     retry: false,
     why: "permanent",
   });
-  assert.equal(verdict(policy, { attempt: 1, kind: "exit", budget: { available: 1 } }).retry, true);
+  assert.equal(
+    retryDecision(policy, { attempt: 1, kind: "exit", budget: { available: 1 } }).retry,
+    true,
+  );
 });
 
-test("verdict() is pure: asked twice, it says the same and has spent nothing", () => {
+test("retryDecision() is pure: asked twice, it says the same and has spent nothing", () => {
   const policy = retryPolicy({ maxAttempts: 2 });
   const budget = Object.freeze({ available: 1 });
   const ask = () =>
-    verdict(policy, { attempt: 1, kind: "exit", budget, random: randomFrom("r/j/1") });
+    retryDecision(policy, { attempt: 1, kind: "exit", budget, random: randomFrom("r/j/1") });
   assert.deepEqual(ask(), ask());
   assert.deepEqual(ask(), { retry: true, delayMs: backoffDelayMs(policy, 1, randomFrom("r/j/1")) });
 });
 
-test("verdict() has an answer for every kind", () => {
+test("retryDecision() has an answer for every kind", () => {
   const kinds: FailureKind[] = [...PERMANENT, ...TRANSIENT, "worker-lost"];
   assert.equal(new Set(kinds).size, 11);
   for (const kind of kinds) {
     assert.equal(
-      typeof verdict(DEFAULT_RETRY, { attempt: 1, kind, random: never }).retry,
+      typeof retryDecision(DEFAULT_RETRY, { attempt: 1, kind, random: never }).retry,
       "boolean",
     );
   }

@@ -12,7 +12,7 @@ import { nodeWorkerHost } from "#process";
 import { startMaster } from "#master";
 import { parsePipeline } from "#pipeline";
 import { connect } from "#sdk";
-import { BEAT_MS } from "#wire";
+import { HEARTBEAT_MS } from "#wire";
 import { startWorker } from "#worker";
 import { safeName } from "../src/exec/safe-name.ts";
 import "./leaks.support.ts";
@@ -326,5 +326,6 @@ jobs:
   await until("the run is over", async () => (await client.status(run)).run.status !== "RUNNING");
   assert.equal((await client.status(run)).run.status, "COMPLETED");
   assert.equal(master.isOver(run), true);
-  await until(`nothing is left, ${BEAT_MS} ms after the end or so`, () => !existsSync(sharedRoot));
+  const what = `nothing is left, ${HEARTBEAT_MS} ms after the end or so`;
+  await until(what, () => !existsSync(sharedRoot));
 });

@@ -12,7 +12,7 @@ import { nodeWorkerHost } from "#process";
 import { startMaster } from "#master";
 import { connect } from "#sdk";
 import { startWorker } from "#worker";
-import { BEAT_MS, REDIAL_MAX_MS } from "#wire";
+import { HEARTBEAT_MS, REDIAL_MAX_MS } from "#wire";
 import { ADDRESS, FakeExecutor, FakeJob, job, pipeline, SimCluster, TOKEN } from "./11-worker.cluster.ts";
 import { eventually } from "./processes.support.ts";
 
@@ -120,9 +120,9 @@ async function withLeftRuns(count: number) {
 test("a beat asks about 1,000 runs, and the next one about the rest; the last beat does, too", async () => {
   const { cluster, executor, worker } = await withLeftRuns(1001);
   const from = cluster.world.now;
-  await cluster.world.run(from + BEAT_MS + 500);
+  await cluster.world.run(from + HEARTBEAT_MS + 500);
   assert.equal(executor.endedRuns.length, 1000);
-  await cluster.world.run(from + 2 * BEAT_MS + 500);
+  await cluster.world.run(from + 2 * HEARTBEAT_MS + 500);
   assert.equal(new Set(executor.endedRuns).size, 1001);
   await cluster.world.settle(worker.stop());
   const last = await withLeftRuns(1001);

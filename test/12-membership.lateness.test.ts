@@ -8,7 +8,7 @@ import { createExecutor, type ExecRequest } from "#exec";
 import { ensureProject, packProject } from "#project";
 import { findExtras, nodeWorkFolders, removeTree, type Host } from "#host";
 import { nodeWorkerHost } from "#process";
-import { Beat, BEAT_MS, WorkerInfo } from "#wire";
+import { Beat, HEARTBEAT_MS, WorkerInfo } from "#wire";
 import { startWorker } from "#worker";
 import { lateText } from "../src/cli/commands/runs.ts";
 import { hashOf } from "../src/project/archive.ts";
@@ -58,7 +58,7 @@ test("a held event loop shows as lateness at the master, while the worker is con
   const { timers, ...rest } = cluster.world.host("w1");
   /** A loop that is held gets to its timers too late. */
   const after: Host["timers"]["after"] = (ms, fn) =>
-    timers.after(ms === BEAT_MS ? ms + heldMs : ms, fn);
+    timers.after(ms === HEARTBEAT_MS ? ms + heldMs : ms, fn);
   const worker = startWorker({
     host: { ...rest, timers: { ...timers, after, soon: (fn) => timers.soon(fn) } },
     master: ADDRESS, token: TOKEN, name: "w1", slots: 1, executor: new FakeExecutor(),
@@ -71,7 +71,7 @@ test("a held event loop shows as lateness at the master, while the worker is con
     return [row?.connected, row?.beatLateMs, row?.beatLateMaxMs];
   };
   const beats = (count: number) =>
-    cluster.world.run(cluster.world.now + count * (BEAT_MS + heldMs) + 100);
+    cluster.world.run(cluster.world.now + count * (HEARTBEAT_MS + heldMs) + 100);
   assert.deepEqual(await lateness(), [true, undefined, undefined], "no beat yet");
   await beats(1);
   assert.deepEqual(await lateness(), [true, 0, 0]);

@@ -34,7 +34,7 @@ import { safeName } from "./safe-name.ts";
 import { sharedFolder, sharedRuns } from "./shared-runs.ts";
 import {
   durationText,
-  GRACE_MS,
+  KILL_GRACE_MS,
   MAX_RESULT_BYTES,
   tooLarge,
   type ExecOutcome,
@@ -360,7 +360,7 @@ class ProcessAttempt implements Running {
     // Even if nobody reads: a program that blocks on a full pipe would not get to its handler's
     // end.
     this.child?.resume();
-    this.grace = this.shared.host.timers.after(this.request.graceMs ?? GRACE_MS, () =>
+    this.grace = this.shared.host.timers.after(this.request.graceMs ?? KILL_GRACE_MS, () =>
       this.insist(),
     );
     // #end-exercise

@@ -24,7 +24,7 @@ export {
   type LocalExecutor,
 } from "./executor.ts";
 export {
-  GRACE_MS,
+  KILL_GRACE_MS,
   MAX_RESULT_BYTES,
   type Action,
   type ClusterPlaces,

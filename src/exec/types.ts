@@ -28,7 +28,7 @@ export interface ExecRequest {
   readonly env: Readonly<Record<string, string>>;
   /** 0: no timeout. */
   readonly timeoutMs: number;
-  /** From SIGTERM to SIGKILL. Default: GRACE_MS. */
+  /** From SIGTERM to SIGKILL. Default: KILL_GRACE_MS. */
   readonly graceMs?: number;
   /** The results of the jobs that this one depends on. */
   readonly inputs: readonly { readonly job: string; readonly result: Buffer }[];
@@ -92,7 +92,7 @@ export interface Running {
 }
 
 /** From SIGTERM to SIGKILL: enough to write a checkpoint, and half of what `docker stop` gives. */
-export const GRACE_MS = 5_000;
+export const KILL_GRACE_MS = 5_000;
 /** A result rides in a frame, an event and the master's memory; larger things are files. */
 export const MAX_RESULT_BYTES = 64 * 1024;
 

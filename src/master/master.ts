@@ -19,7 +19,7 @@ import {
 import type { Address, Host, Listener, Socket } from "#host";
 import { LogError, openLog, type Log, type LogFull } from "#log";
 import { RpcConnection } from "#rpc";
-import { GRACE_MS, MAX_GRACE_MS, type AttemptKey } from "#wire";
+import { REJOIN_GRACE_MS, MAX_GRACE_MS, type AttemptKey } from "#wire";
 import { BlobStore } from "./blobs.ts";
 import { countsOf, type MasterCounts } from "./counts.ts";
 import { Doors } from "./doors.ts";
@@ -45,7 +45,10 @@ export interface MasterOptions {
   readonly durability?: "always" | "everysec" | "no";
   /** Start although the log has lost its beginning, and with it perhaps acknowledged runs (lesson 05). Default false. */
   readonly acceptLoss?: boolean;
-  /** How long a worker whose connection closed may take to come back and keep what it runs: 0 to MAX_GRACE_MS. Default GRACE_MS. */
+  /**
+   * A worker whose connection closed may take this long to come back and keep its jobs: 0 to
+   * MAX_GRACE_MS. Default REJOIN_GRACE_MS.
+   */
   readonly graceMs?: number;
   readonly version?: string;
   readonly pid?: number;
@@ -107,7 +110,7 @@ export async function startMaster(options: MasterOptions): Promise<Master> {
   if (!isLoopback(listen.host) && options.token === undefined) {
     throw new MasterError("UNSAFE_ADDRESS", `Cannot listen on ${listen.host}: anybody there could run programs here. Give a token (TITAN_TOKEN), or listen on 127.0.0.1`);
   }
-  const { graceMs = GRACE_MS } = options;
+  const { graceMs = REJOIN_GRACE_MS } = options;
   if (!(graceMs >= 0 && graceMs <= MAX_GRACE_MS)) throw new MasterError("START_FAILED", `Cannot start a master with a grace of ${graceMs} ms: must be 0 to ${MAX_GRACE_MS}`);
   await startStep({ dir, doing: "make the folder" }, () => host.storage.mkdir(dir));
   const lock = await takeLock(host, dir);
@@ -219,7 +222,7 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
     tellLost(key);
     output.ended(key);
   };
-  const { graceMs = GRACE_MS } = options;
+  const { graceMs = REJOIN_GRACE_MS } = options;
   const workers = new Workers({ host, graceMs, engine: () => engine, beforeEnd: tellLost });
   const observer = {
     job(job: Job, at: number): void {

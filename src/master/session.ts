@@ -11,7 +11,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { TAG } from "#base";
 import { Refusal } from "#core";
 import { RpcError, type IncomingRequest, type RpcConnection } from "#rpc";
-import { BEAT_MS, Hello, LEASE_MS, MAX_SLOTS, Op, PROTOCOL, Welcome } from "#wire";
+import { HEARTBEAT_MS, Hello, LEASE_MS, MAX_SLOTS, Op, PROTOCOL, Welcome } from "#wire";
 import type { Uploads } from "./blobs.ts";
 import { answerError, CHANGES, HANDLERS, LONG, type Handler } from "./handlers.ts";
 import { MAX_LONG_PER_PEER } from "./limits.ts";
@@ -125,7 +125,7 @@ export class Session implements Peer {
     // A worker with a long HELLO has introduced itself with a short one first.
     const isLonger = this.#role === "client" && hello.role === "worker";
     if (this.#role !== undefined && !isLonger) return request.fail("CONFLICT", "Cannot open a session: this connection has one");
-    const welcome = { protocol: PROTOCOL, version, beatMs: BEAT_MS, leaseMs: LEASE_MS };
+    const welcome = { protocol: PROTOCOL, version, beatMs: HEARTBEAT_MS, leaseMs: LEASE_MS };
     if (hello.role === "client") {
       doors.admit(this.#connection, "client");
       this.#role = "client";

@@ -13,8 +13,20 @@ import type { Host, Timer } from "#host";
 import { Leases, type GivenUp } from "#membership";
 import type { RpcConnection } from "#rpc";
 import {
-  BEAT_MS, Dispatch, Finished, Kill, LEASE_MS, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_GRACE_MS, MAX_INPUTS_BYTES, Op,
-  type Assignment, type AttemptKey, type Hello, type Report,
+  Dispatch,
+  Finished,
+  HEARTBEAT_MS,
+  Kill,
+  LEASE_MS,
+  MAX_BATCH_BYTES,
+  MAX_BATCH_ITEMS,
+  MAX_GRACE_MS,
+  MAX_INPUTS_BYTES,
+  Op,
+  type Assignment,
+  type AttemptKey,
+  type Hello,
+  type Report,
 } from "#wire";
 import type { Engine } from "./engine.ts";
 
@@ -73,7 +85,7 @@ export class Workers {
     this.#beforeEnd = beforeEnd;
     this.#host = host;
     this.#engine = engine;
-    this.#leases = new Leases({ beatMs: BEAT_MS, leaseMs: LEASE_MS, graceMs });
+    this.#leases = new Leases({ beatMs: HEARTBEAT_MS, leaseMs: LEASE_MS, graceMs });
     // They may be in the middle of a wait between two dials: the grace begins when everybody could have dialled.
     this.#afterRestartMs = Math.max(LEASE_MS, graceMs);
   }

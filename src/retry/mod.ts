@@ -2,9 +2,9 @@
  * Lesson 09: retry. When work has failed, or seems to have: whether to do it again, when, and how
  * not to do it twice.
  *
- *     attempt failed ─▶ verdict() ─▶ retry after backoffDelayMs()     transient, attempts and
- *                           │                                         budget left
- *                           └──────▶ give up ─▶ DeadLetters           permanent, spent, no budget
+ *     attempt failed ─▶ retryDecision() ─▶ retry after backoffDelayMs()  transient, attempts and
+ *                           │                                            budget left
+ *                           └────────────▶ give up ─▶ DeadLetters        permanent, spent, no budget
  *
  *     request ─▶ IdempotencyKeys.recall(key) ─▶ the first answer again  (repeat: its effect exists)
  *                           └──────▶ do it, then remember(key, answer)  (new)
@@ -12,10 +12,10 @@
  *     budget.ts · dead-letters.ts      a share for retries; the jobs that nobody tries any more
  *
  * All of it is pure: time and chance are arguments and the state is plain data (toJSON, fromJSON).
- * The master decides with `verdict` and `RetryBudget`; workers and the store dial again after
+ * The master decides with `retryDecision` and `RetryBudget`; workers and the store dial again after
  * `backoffDelayMs`. `IdempotencyKeys` and `DeadLetters` are for the lesson: the master's own state
- * remembers keys and dead jobs, as events. `verdict` decides and changes nothing; the caller that
- * records the decision withdraws from the budget.
+ * remembers keys and dead jobs, as events. `retryDecision` decides and changes nothing; the caller
+ * that records the decision withdraws from the budget.
  *
  * Invariants: a delay is a whole number, 0 ≤ delay ≤ maxDelayMs, at any attempt; the budget is
  * never overdrawn; a key within its age and count has one answer, the first.
@@ -215,7 +215,7 @@ export interface Failure {
   readonly random?: () => number;
 }
 
-export type Verdict =
+export type RetryDecision =
   | { readonly retry: true; readonly delayMs: number }
   | { readonly retry: false; readonly why: "permanent" | "spent" | "budget" };
 
@@ -225,16 +225,16 @@ export type Verdict =
  *
  * @example
  * ```ts
- * import { retryPolicy, verdict } from "#retry";
+ * import { retryPolicy, retryDecision } from "#retry";
  * const policy = retryPolicy({ maxAttempts: 3 });
- * verdict(policy, { attempt: 1, kind: "exit" }) // => { retry: true, delayMs: 1000 }
- * verdict(policy, { attempt: 3, kind: "exit" }) // => { retry: false, why: 'spent' }
- * verdict(policy, { attempt: 1, kind: "not-found" }) // => { retry: false, why: 'permanent' }
+ * retryDecision(policy, { attempt: 1, kind: "exit" }) // => { retry: true, delayMs: 1000 }
+ * retryDecision(policy, { attempt: 3, kind: "exit" }) // => { retry: false, why: 'spent' }
+ * retryDecision(policy, { attempt: 1, kind: "not-found" }) // => { retry: false, why: 'permanent' }
  * ```
  */
-// #region verdict
-export function verdict(policy: RetryPolicy, failure: Failure): Verdict {
-  // #exercise verdict
+// #region retryDecision
+export function retryDecision(policy: RetryPolicy, failure: Failure): RetryDecision {
+  // #exercise retryDecision
   const { attempt, kind, losses = 1, budget, random = () => 0 } = failure;
   switch (FAILURES[kind]) {
     case "permanent":

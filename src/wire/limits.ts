@@ -72,9 +72,9 @@ export const MAX_SLOTS = 4096;
 
 // #region lease
 /** A worker says this often that it is alive. */
-export const BEAT_MS = 1000;
+export const HEARTBEAT_MS = 1000;
 /** A worker is lost after four missed beats: three for the network, one for a slow turn. */
-export const LEASE_MS = 4 * BEAT_MS;
+export const LEASE_MS = 4 * HEARTBEAT_MS;
 // #endregion
 
 /** A worker without a master dials again at least this often. */
@@ -91,7 +91,7 @@ export const FIRST_REDIAL_MAX_MS = 40;
  * dial and two round trips of 20 ms: one to connect, one to introduce itself. With an fsync after
  * it, the jobs of a lost worker are elsewhere within 100 ms.
  */
-export const GRACE_MS = FIRST_REDIAL_MAX_MS + 2 * 20;
+export const REJOIN_GRACE_MS = FIRST_REDIAL_MAX_MS + 2 * 20;
 // #endregion
 /** The longest grace that may be asked for: a night train spends this time in a tunnel. */
 export const MAX_GRACE_MS = 10 * 60_000;
@@ -112,7 +112,7 @@ export const HELLO_TIMEOUT_MS = 2000;
 export const MAX_HELLO_BYTES = 4096;
 
 invariant(
-  LEASE_MS > 3 * BEAT_MS,
+  LEASE_MS > 3 * HEARTBEAT_MS,
   "one lost beat must not kill a worker, and a master that sleeps for a moment must notice it " +
     "before it calls its workers silent",
 );
@@ -121,7 +121,7 @@ invariant(
   "a worker must have dialled again before a restarted master gives its jobs away",
 );
 invariant(
-  GRACE_MS < BEAT_MS,
+  REJOIN_GRACE_MS < HEARTBEAT_MS,
   "a worker that died must not look as if it were only between two beats",
 );
 invariant(

@@ -2,7 +2,7 @@
  * A dependency is down from second 10 to second 20. 100 jobs a second need it, and each may try four times.
  * How many calls does the sick thing get, and how many jobs fail that a retry would have saved?
  */
-import { DeadLetters, RetryBudget, retryPolicy, verdict } from "#retry";
+import { DeadLetters, RetryBudget, retryPolicy, retryDecision } from "#retry";
 
 const policy = retryPolicy({ maxAttempts: 4, delayMs: 1000, backoff: 1, jitter: 0 });
 const [SECONDS, JOBS_PER_SECOND] = [30, 100];
@@ -21,7 +21,7 @@ function run(budget: RetryBudget | undefined): { calls: number[]; dead: number; 
       // One call in a hundred fails on a good day, and all of them while it is down.
       const down = second >= 10 && second < 20;
       if (!down && (Number(job.split("/")[1]) + attempt) % 100 !== 0) continue;
-      const next = verdict(policy, { attempt, kind: "exit", ...(budget && { budget }) });
+      const next = retryDecision(policy, { attempt, kind: "exit", ...(budget && { budget }) });
       if (next.retry) {
         budget?.withdraw();
         (due[second + next.delayMs / 1000] ??= []).push({ job, attempt: attempt + 1 });

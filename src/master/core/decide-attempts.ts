@@ -7,7 +7,7 @@
  * Test: test/10-master.transcripts.test.ts, test/10-master.test.ts
  */
 import { invariant } from "#base";
-import { DEFAULT_RETRY, verdict } from "#retry";
+import { DEFAULT_RETRY, retryDecision } from "#retry";
 import type { AttemptKey, Report } from "#wire";
 import type { CommandOf } from "./command.ts";
 import { NO_EFFECTS, NOTHING, onlyEvents, type DecidedOn } from "./effect.ts";
@@ -42,7 +42,7 @@ export function decideFinish(
   // once, for free, without end.
   const kind = failure.kind === "worker-lost" ? "internal" : failure.kind;
   const { budget } = job.run;
-  const next = verdict(
+  const next = retryDecision(
     policy, { attempt: job.failures + 1, kind, budget, random: context.random },
   );
   const retryAt = next.retry ? at + next.delayMs : undefined;

@@ -5,7 +5,7 @@
  * worker does not count against its job.
  * Test: test/10-master.transcripts.test.ts, test/10-master.test.ts
  */
-import { DEFAULT_RETRY, verdict } from "#retry";
+import { DEFAULT_RETRY, retryDecision } from "#retry";
 import { MAX_WORKERS, type AttemptKey } from "#wire";
 import type { CommandOf } from "./command.ts";
 import { runningAttempt } from "./decide-attempts.ts";
@@ -84,7 +84,7 @@ function lost(job: Job, how: { at: number; blamed: boolean }): Event {
   const { run, index, attempt, failures, losses } = job;
   // A job that takes down one worker after another is quarantined, before it has had them all.
   const asked = { attempt: failures, kind: "worker-lost", losses: losses + 1 } as const;
-  const dead = blamed && !verdict(DEFAULT_RETRY, asked).retry;
+  const dead = blamed && !retryDecision(DEFAULT_RETRY, asked).retry;
   return { type: "JobLost", run: run.number, job: index, attempt, at, dead, blamed };
 }
 
