@@ -1,40 +1,44 @@
 /**
  * Lesson 10: the loop in the middle: decide, apply, append, and let effects out in order.
  *
- * Invariants: effects run in the order in which they were queued, each after its events are durable; after a
- * failed write nothing runs any more; while the disk is full nothing is decided, so memory stays as it is.
+ * Invariants: effects run in the order in which they were queued, each after its events are durable;
+ * after a failed write nothing runs any more; while the disk is full nothing is decided, so memory
+ * stays as it is.
  *
- * A full disk: events that were applied before the log knew stay applied, and the log keeps them. Their effects (answers,
- * dispatches) wait, and come first when there is room. New changes are refused, attempts and the master's own decisions wait.
- * Reads are answered at once (`answer`), from memory: such an answer may tell of those events, which nobody has been
- * promised. If the master dies before there is room, they have never happened. So what others build on says nothing of them:
- * the number of the last event, the hash, and the end of a run that is watched. A change that was made and cannot be written is
- * answered after CONFIRM_MS: nobody knows whether it will have happened.
+ * A full disk: events that were applied before the log knew stay applied, and the log keeps them.
+ * Their effects (answers, dispatches) wait, and come first when there is room. New changes are
+ * refused; attempts and the master's own decisions wait.
+ *
+ * Reads are answered at once (`answer`), from memory: such an answer may tell of those events, which
+ * nobody has been promised. If the master dies before there is room, they have never happened. So
+ * three answers say nothing of them, because others build on these: the number of the last event, the
+ * hash, and the end of a run that is watched. The client of a change that was made and cannot be
+ * written is answered after CONFIRM_MS: nobody knows whether the change will have happened.
  * Test: test/10-master.test.ts, test/10-master.full.test.ts
  */
-import { createHash } from "node:crypto";
 import {
-  apply, decide, Event, Forecast, nextStart, Picture, Refusal, SnapshotReader, State, weighPart,
+  apply, decide, Event, Forecast, nextStart, Refusal, SnapshotReader, State, weighPart,
   type Command, type CommandOf, type Context, type Effect, type MemoryLimits, type Observer,
   type Replies,
 } from "#core";
 import type { Host, Timer } from "#host";
-import { LogError, type Log, type LogFull } from "#log";
+import type { Log, LogFull } from "#log";
 import { RpcError } from "#rpc";
-
-/** A snapshot is taken once the tail has grown by this many events: at 500,000 a second, two seconds of replay. */
-const SNAPSHOT_EVENTS = 1_000_000;
+import { Snapshots, type StateHash } from "./snapshots.ts";
 
 /** Attempts started in one turn. Beyond it a turn would keep beats and replies waiting. */
 const STARTS_PER_TURN = 4096;
 
-/** Of a snapshot or a hash, between two turns: two or three milliseconds of encoding. */
-const SLICE_BYTES = 64 * 1024;
-
-/** How long a client waits for a full disk with a change that may have happened: long enough for somebody who is tidying up. */
+/**
+ * How long a client waits for a full disk with a change that may have happened: long enough for
+ * somebody who is tidying up.
+ */
 export const CONFIRM_MS = 5000;
 
-/** Timers are armed no further ahead than this, and looked at again: the wall clock may have jumped meanwhile. */
+/**
+ * Timers are armed no further ahead than this, and looked at again: the wall clock may have jumped
+ * meanwhile.
+ */
 const LONGEST_SLEEP_MS = 60_000;
 
 export interface EngineOptions {
@@ -59,12 +63,6 @@ interface Asker {
 /** What waits for the disk: effects, and whatever else was queued with `whenDurable`. */
 type Held = Effect | (() => void);
 
-/** SHA-256 (hex) of the state as it was when the log's next number was `nextSeq`. */
-export interface StateHash {
-  readonly hash: string;
-  readonly nextSeq: number;
-}
-
 /** The log holds more than this process may. Nothing has been changed. */
 export class NeedsMemory extends Error {
   /** What it takes, as the core counts memory. */
@@ -78,12 +76,12 @@ export class NeedsMemory extends Error {
 
 export class Engine {
   state = new State();
-  /** Events since the newest snapshot, or since the last one for which there was no room. */
-  #tail = 0;
   #held: Held[] = [];
   /** Those of `held` that answer reads. */
   readonly #answers = new Set<() => void>();
-  /** Decisions of the master's own that wait for room, one for each worker: its newest word counts. */
+  /**
+   * Decisions of the master's own that wait for room, one for each worker: its newest word counts.
+   */
   readonly #postponed = new Map<number | string, () => void>();
   /** Changes that are made and not durable yet: their clients wait. */
   readonly #unconfirmed = new Set<Asker>();
@@ -91,9 +89,7 @@ export class Engine {
   #turnPlanned = false;
   #wake: Timer | undefined;
   #wakeAt = Infinity;
-  #snapshotting = false;
-  #hashing: Promise<StateHash> | undefined;
-  #nextHash: Promise<StateHash> | undefined;
+  readonly #snapshots: Snapshots;
   #stopped = false;
   /** Counts groups of effects: what belongs to the same group may share one message. */
   group = 0;
@@ -102,6 +98,8 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.#options = options;
+    const { host, log, onFatal } = options;
+    this.#snapshots = new Snapshots({ host, log, state: () => this.state, onFatal });
   }
 
   // #region recover
@@ -122,7 +120,7 @@ export class Engine {
       this.#mayHold(this.state.bytes);
       events += 1;
     });
-    this.#tail = events;
+    this.#snapshots.tail = events;
     this.state.observer = this.#options.observer;
     return { events };
   }
@@ -192,8 +190,8 @@ export class Engine {
   }
 
   /**
-   * The first half of it: the events are facts in memory, and on their way to the disk. The reply is
-   * for the master itself. It must not leave before it is durable.
+   * The first half of it: the events are facts in memory, and on their way to the disk. The reply
+   * is for the master itself. It must not leave before it is durable.
    *
    * @throws {Refusal}
    */
@@ -216,15 +214,15 @@ export class Engine {
   #record(events: readonly Event[]): void {
     if (this.#stopped || events.length === 0) return;
     this.checkRoom("change anything");
-    // Before the first append, which plans the log's own flush: then the turn runs first, and what it
-    // starts shares this fsync with what made it ready. The other way round a chain of jobs pays two
-    // fsyncs a hop.
+    // Before the first append, which plans the log's own flush: then the turn runs first, and the
+    // attempts that it starts share this fsync with the event that made them ready. The other way
+    // round a chain of jobs pays two fsyncs a hop.
     this.#planTurn();
     try {
       for (const event of events) {
         apply(this.state, event);
         this.#options.log.append(Event.encode(event));
-        this.#tail += 1;
+        this.#snapshots.tail += 1;
       }
     } catch (error) {
       // Memory now holds what the log does not. Only a restart, from the log, makes the two equal
@@ -259,7 +257,9 @@ export class Engine {
     for (const asker of this.#unconfirmed) asker.fail("DEADLINE", found);
   }
 
-  /** For a read: runs `effect` once all that it may tell is durable; while the disk is full, at once. */
+  /**
+   * For a read: runs `effect` once all that it may tell is durable; while the disk is full, at once.
+   */
   answer(effect: () => void): void {
     if (this.full !== undefined) return this.#options.host.timers.soon(effect);
     this.#answers.add(effect);
@@ -279,26 +279,31 @@ export class Engine {
     return this.#options.log.full;
   }
 
-  /** @throws {Refusal} OVERLOADED: the disk is full. `doing` is what could not be done, as in "submit" */
+  /**
+   * `doing` is what could not be done, as in "submit".
+   *
+   * @throws {Refusal} OVERLOADED: the disk is full
+   */
   checkRoom(doing: string): void {
     if (this.full !== undefined) throw this.noRoom(doing);
   }
 
   noRoom(doing: string): Refusal {
     const what = `the disk of the master is full (${this.full?.message})`;
-    return new Refusal("OVERLOADED", `Cannot ${doing}: ${what}: reads go on, changes are taken again when there is room`);
+    const advice = "reads go on, changes are taken again when there is room";
+    return new Refusal("OVERLOADED", `Cannot ${doing}: ${what}: ${advice}`);
   }
 
   /**
-   * Decides now, or as soon as there is room: what cannot be refused, such as a worker's goodbye. `about` is the worker, or
-   * whatever else it is about: of decisions about one thing the latest counts.
+   * Decides now, or as soon as there is room: for decisions that cannot be refused, such as a worker's
+   * goodbye. `about` is the worker, or another thing: of decisions about one thing the latest counts.
    */
   whenRoom(about: number | string, decide: () => void): void {
     if (this.full === undefined) decide();
     else this.#postponed.set(about, decide);
   }
 
-  /** The log has just found the disk full: who reads is not kept waiting for it. */
+  /** The log has just found the disk full: those who read do not wait for it. */
   diskFull(): void {
     const answers = [...this.#answers];
     this.#answers.clear();
@@ -306,7 +311,10 @@ export class Engine {
     this.#options.host.timers.soon(() => this.#guard(() => answers.forEach((answer) => answer())));
   }
 
-  /** All that waited is written. Its effects run in a moment; what was postponed is decided before, on the same memory as then. */
+  /**
+   * All that waited is written. Its effects run in a moment. Decisions that were postponed are taken
+   * before, on the same memory as then.
+   */
   roomAgain(): void {
     this.#patience?.cancel();
     this.#guard(() => {
@@ -344,7 +352,10 @@ export class Engine {
   }
 
   // #region turn
-  /** Once per turn of the event loop, after all that had arrived: start what can start, then one group commit. */
+  /**
+   * Once per turn of the event loop, after all that had arrived: start what can start, then one group
+   * commit.
+   */
   #turn(): void {
     this.#turnPlanned = false;
     if (this.#stopped) return;
@@ -380,7 +391,7 @@ export class Engine {
         else perform(effect);
       }
       onReleased();
-      this.#maybeSnapshot();
+      this.#snapshots.saveIfLong();
     };
     // If it never is, the log's own onFatal has already spoken.
     log.durable().then(run, () => undefined).catch(onFatal);
@@ -407,69 +418,20 @@ export class Engine {
     });
   }
 
-  #maybeSnapshot(): void {
-    if (this.#tail >= SNAPSHOT_EVENTS && !this.#snapshotting) this.snapshot().catch(() => undefined);
+  /** See `Snapshots.save`. */
+  snapshot(): Promise<void> {
+    return this.#snapshots.save();
+  }
+
+  /** See `Snapshots.hash`. */
+  hash(): Promise<StateHash> {
+    return this.#snapshots.hash();
   }
 
   /**
-   * Writes the state as of now; the log forgets what the snapshot covers.
-   *
-   * @throws {LogError} FULL: there was no room for it. The log is as it was; the next one is tried when it has grown again
+   * Settles every effect that is under way, and starts nothing more. Changes that wait for room stay
+   * unanswered.
    */
-  async snapshot(): Promise<void> {
-    const { log, onFatal } = this.#options;
-    if (this.#snapshotting || this.#tail === 0) return;
-    this.#snapshotting = true;
-    const seq = log.nextSeq - 1;
-    const picture = new Picture(this.state); // now, before the next event
-    this.#tail = 0;
-    try {
-      await log.durable(seq); // a snapshot must not know more than the log
-      await log.saveSnapshot(seq, this.#slices(picture));
-    } catch (error) {
-      if (error instanceof LogError && error.code === "FULL") throw error;
-      onFatal(error as Error);
-    } finally {
-      picture.close();
-      this.#snapshotting = false;
-    }
-  }
-
-  // #region slices
-  /** The parts of a picture, with a turn for everybody else after every few. */
-  async *#slices(picture: Picture): AsyncGenerator<Buffer> {
-    let bytes = 0;
-    for (const part of picture.parts()) {
-      yield part;
-      bytes += part.length;
-      if (bytes < SLICE_BYTES) continue;
-      bytes = 0;
-      await new Promise<void>((resume) => this.#options.host.timers.soon(resume));
-    }
-  }
-  // #endregion
-
-  /** The identity of the state. Those who ask while one is being made share the next: theirs may be of no earlier moment. */
-  hash(): Promise<StateHash> {
-    if (this.#hashing === undefined) {
-      this.#hashing = this.#hashNow().finally(() => { this.#hashing = undefined; });
-      return this.#hashing;
-    }
-    this.#nextHash ??= this.#hashing.then(() => {
-      this.#nextHash = undefined;
-      return this.hash();
-    });
-    return this.#nextHash;
-  }
-
-  async #hashNow(): Promise<StateHash> {
-    const { nextSeq } = this.#options.log;
-    const hash = createHash("sha256");
-    for await (const part of this.#slices(new Picture(this.state))) hash.update(part);
-    return { hash: hash.digest("hex"), nextSeq };
-  }
-
-  /** Settles every effect that is under way, and starts nothing more. What waits for room stays unanswered. */
   async stop(): Promise<void> {
     this.#release();
     if (this.full === undefined) await this.#options.log.durable().catch(() => undefined);

@@ -17,7 +17,8 @@ import { RpcError, type IncomingRequest } from "#rpc";
 import {
   Affected, Beat, BeatAnswer, BlobChunk, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate,
   Decision, Drained, DrainWorker, GateList, Info, InfoRequest, JobRef, LogPage, LogsRequest,
-  MAX_PARENT_NAMES, Op, Output, Reasons, RetryRun, RunList, RunRef, SealedAddJobs, StatusPage, Why, WorkerList,
+  MAX_PARENT_NAMES, Op, Output, Reasons, RetryRun, RunList, RunRef, SealedAddJobs, StatusPage,
+  Why, WorkerList,
   type JobInfo, type JobReason,
 } from "#wire";
 import { BlobError } from "./blobs.ts";
@@ -280,8 +281,8 @@ function listWorkers(
       const lateness = link?.lateness ?? unknown;
       const known = workerInfo(worker, { remote, connected: link !== undefined });
       const row = { ...known, ...lateness };
-      // Whether a person drains it or it stops by itself, people are told one thing: it gets nothing
-      // new.
+      // Whether a person drains it or it stops by itself, people are told one thing: it gets
+      // nothing new.
       return link?.leaving === true ? { ...row, draining: true } : row;
     });
     const body = WorkerList.encode({ workers: rows });
@@ -301,7 +302,9 @@ async function info(services: Services, request: IncomingRequest): Promise<void>
   engine.answer(() => {
     const { nextSeq } = engine;
     // The disk has turned out to be full meanwhile.
-    if (made !== undefined && made.nextSeq > nextSeq) return answerError(request, engine.noRoom(HASHING));
+    if (made !== undefined && made.nextSeq > nextSeq) {
+      return answerError(request, engine.noRoom(HASHING));
+    }
     request.reply(Info.encode({
       version, pid, startedAt, state: dir,
       nextSeq: made?.nextSeq ?? nextSeq,

@@ -12,6 +12,7 @@
  * Files:
  *     master.ts       a master from its start to its end; errors.ts why it does not start
  *     engine.ts       the loop: decide, apply, append, and effects in order (core/ decides)
+ *     snapshots.ts    the whole state as bytes, for the log or for a hash, in slices
  *     session.ts      one connection, from HELLO to its end
  *     handlers.ts     what each request does: decode, ask the engine, encode the answer
  *     services.ts     what the parts of a running master share

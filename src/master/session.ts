@@ -39,9 +39,15 @@ export class Session implements Peer {
     try {
       if (this.#link !== undefined) this.#services.workers.heard(this.#link);
       if (request.opcode === Op.HELLO) return this.#welcome(request);
-      if (this.#role === undefined) return request.fail("UNAUTHORIZED", "Cannot serve this request: the first one must be HELLO");
+      if (this.#role === undefined) {
+        const why = "Cannot serve this request: the first one must be HELLO";
+        return request.fail("UNAUTHORIZED", why);
+      }
       const handler = HANDLERS[request.opcode];
-      if (handler === undefined) return request.fail("UNSUPPORTED", `Cannot serve opcode ${request.opcode}: this master does not know it`);
+      if (handler === undefined) {
+        const why = `Cannot serve opcode ${request.opcode}: this master does not know it`;
+        return request.fail("UNSUPPORTED", why);
+      }
       const change = CHANGES[request.opcode];
       if (change !== undefined) this.#services.engine.checkRoom(change);
       if (LONG.has(request.opcode)) return this.#long(request, handler);
@@ -54,8 +60,10 @@ export class Session implements Peer {
 
   #failed(request: IncomingRequest, error: unknown): void {
     if (answerError(request, error)) return;
-    // A bug, with the state perhaps half-way between two events. The log is right, so start again from it.
-    request.fail("INTERNAL", `Cannot serve opcode ${request.opcode}: ${(error as Error).message}`);
+    // A bug, with the state perhaps half-way between two events. The log is right, so start again
+    // from it.
+    const found = (error as Error).message;
+    request.fail("INTERNAL", `Cannot serve opcode ${request.opcode}: ${found}`);
     this.#services.fatal(error as Error);
   }
 
@@ -78,7 +86,10 @@ export class Session implements Peer {
     return done;
   }
 
-  /** Long answers begin in order, a few at a time: what has not begun costs little, however much was asked for. */
+  /**
+   * Long answers begin in order, a few at a time: an answer that has not begun costs little, however
+   * much was asked for.
+   */
   #long(request: IncomingRequest, handler: Handler): void {
     if (this.#longs >= MAX_LONG_PER_PEER) return void this.#waiting.push([request, handler]);
     this.#longs += 1;
@@ -102,7 +113,7 @@ export class Session implements Peer {
     return this.#link;
   }
 
-  /** Whoever finds no place is told so, and keeps none. */
+  /** A peer for which there is no place is told so, and its connection ends. */
   #welcome(request: IncomingRequest): void {
     try {
       this.#hello(request);
@@ -115,16 +126,14 @@ export class Session implements Peer {
   // #region hello
   #hello(request: IncomingRequest): void {
     const hello = Hello.decode(request.body);
-    if (hello.protocol !== PROTOCOL) {
-      return request.fail("UNSUPPORTED", `Cannot serve a ${hello.role} that speaks protocol ${hello.protocol} (Titan ${hello.version || "of an unknown version"}): this master speaks ${PROTOCOL}`);
-    }
+    if (hello.protocol !== PROTOCOL) throw otherProtocol(hello);
     const { token, version, engine, doors, workers } = this.#services;
-    if (token !== undefined && !sameSecret(token, hello.token ?? "")) {
-      return request.fail("UNAUTHORIZED", hello.token === undefined ? "Cannot open a session: this master wants a token (TITAN_TOKEN)" : "Cannot open a session: the token is wrong");
-    }
+    if (token !== undefined && !sameSecret(token, hello.token ?? "")) throw noEntry(hello);
     // A worker with a long HELLO has introduced itself with a short one first.
     const isLonger = this.#role === "client" && hello.role === "worker";
-    if (this.#role !== undefined && !isLonger) return request.fail("CONFLICT", "Cannot open a session: this connection has one");
+    if (this.#role !== undefined && !isLonger) {
+      throw new RpcError("CONFLICT", "Cannot open a session: this connection has one");
+    }
     const welcome = { protocol: PROTOCOL, version, beatMs: HEARTBEAT_MS, leaseMs: LEASE_MS };
     if (hello.role === "client") {
       doors.admit(this.#connection, "client");
@@ -133,12 +142,10 @@ export class Session implements Peer {
         ...welcome, worker: 0, name: "", stale: [], store: undefined, cluster: undefined,
       }));
     }
-    if (hello.instance === "") throw new Refusal("INVALID", "Cannot register worker: it has no instance, by which it could be known again");
-    if (hello.slots < 1 || hello.slots > MAX_SLOTS) throw new Refusal("INVALID", `Cannot register worker: ${hello.slots} slots, must be 1 to ${MAX_SLOTS}`);
-    const bad = hello.tags.find((tag) => !TAG.test(tag));
-    if (bad !== undefined) throw new Refusal("INVALID", `Cannot register worker: "${bad}" is not a tag`);
+    checkOffer(hello);
     const known = engine.state.workersByInstance.get(hello.instance);
-    doors.admit(this.#connection, "worker", { isKnown: known !== undefined, older: known && workers.links.get(known.id)?.connection });
+    const older = known && workers.links.get(known.id)?.connection;
+    doors.admit(this.#connection, "worker", { isKnown: known !== undefined, older });
     this.#role = "worker";
     const { cluster } = this.#services;
     const join = (store?: string): void => {
@@ -160,7 +167,32 @@ export class Session implements Peer {
   // #endregion
 }
 
-/** Compares in a time that does not depend on where the two differ. Hashing first makes the lengths equal. */
+function otherProtocol({ role, protocol, version }: Hello): RpcError {
+  const which = `a ${role} that speaks protocol ${protocol}`;
+  const its = `Titan ${version || "of an unknown version"}`;
+  const found = `Cannot serve ${which} (${its}): this master speaks ${PROTOCOL}`;
+  return new RpcError("UNSUPPORTED", found);
+}
+
+function noEntry({ token }: Hello): RpcError {
+  const found = token === undefined ? "this master wants a token (TITAN_TOKEN)" : "the token is wrong";
+  return new RpcError("UNAUTHORIZED", `Cannot open a session: ${found}`);
+}
+
+/** @throws {Refusal} INVALID */
+function checkOffer({ instance, slots, tags }: Hello): void {
+  const refuse = (found: string): Refusal =>
+    new Refusal("INVALID", `Cannot register worker: ${found}`);
+  if (instance === "") throw refuse("it has no instance, by which it could be known again");
+  if (slots < 1 || slots > MAX_SLOTS) throw refuse(`${slots} slots, must be 1 to ${MAX_SLOTS}`);
+  const bad = tags.find((tag) => !TAG.test(tag));
+  if (bad !== undefined) throw refuse(`"${bad}" is not a tag`);
+}
+
+/**
+ * Compares in a time that does not depend on where the two differ. Hashing first makes the lengths
+ * equal.
+ */
 function sameSecret(a: string, b: string): boolean {
   const hash = (text: string) => createHash("sha256").update(text).digest();
   return timingSafeEqual(hash(a), hash(b));
