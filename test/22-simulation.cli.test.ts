@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { drawPlan, INVARIANTS, planLines, simulate } from "#simulation";
+import { generatePlan, INVARIANTS, planLines, simulate } from "#simulation";
 import { programArguments } from "../scripts/lib/compiled.mjs";
 import { readOptions, UsageError } from "../scripts/sim/options.ts";
 import { checked } from "../scripts/sim/plan.ts";
@@ -30,11 +30,11 @@ test("sim --plan lives the plan of a file, as --seed --json printed it", async (
   const folder = mkdtempSync(join(tmpdir(), "titan-sim-"));
   try {
     const file = join(folder, "plan.json");
-    writeFileSync(file, JSON.stringify({ plan: drawPlan(5) }));
+    writeFileSync(file, JSON.stringify({ plan: generatePlan(5) }));
     const { status, stdout, stderr } = sim("--plan", file);
     assert.equal(status, 0, stderr);
-    assert.ok(stdout.startsWith(planLines(drawPlan(5)).join("\n")), stdout);
-    assert.ok(stdout.includes(`trace ${(await simulate(drawPlan(5))).traceHash}`), stdout);
+    assert.ok(stdout.startsWith(planLines(generatePlan(5)).join("\n")), stdout);
+    assert.ok(stdout.includes(`trace ${(await simulate(generatePlan(5))).traceHash}`), stdout);
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -57,8 +57,8 @@ test("sim --seed names itself when it is refused, and --plan a file in which the
 });
 
 test("checked() takes every plan that is drawn, and refuses what would silently do nothing", () => {
-  for (let seed = 1; seed <= 300; seed++) checked(JSON.parse(JSON.stringify(drawPlan(seed))));
-  const plan = drawPlan(7);
+  for (let seed = 1; seed <= 300; seed++) checked(JSON.parse(JSON.stringify(generatePlan(seed))));
+  const plan = generatePlan(7);
   const at = 100;
   const refused: [change: object, why: RegExp][] = [
     [{ faults: undefined }, /plan\.faults is missing, must be a list/],
@@ -80,7 +80,7 @@ test("checked() takes every plan that is drawn, and refuses what would silently 
 });
 
 test("failureLines() says what broke, the least that it takes, what happened, and how to see it again", async () => {
-  const plan = drawPlan(8);
+  const plan = generatePlan(8);
   const outcome = await simulate(plan);
   const small = { ...plan, faults: plan.faults.slice(0, 1) };
   const violation = { invariant: "runs-once" as const, message: "k1/a#1 was executed twice", atMs: 1234 };

@@ -304,7 +304,7 @@ test("Judge refuses a snapshot of another state, and a tail that does not fit it
   breaks(name, /cannot be read/, () => life.judge.snapshot(life.seq, [...parts, Buffer.from([255])]));
   // The judge's own story is fine, and the master's state cannot follow it: two jobs start in another order than it has them queued.
   const swapped = judged(joined({ slots: 2 }), submitted([spec("a"), spec("b")]), started({ job: 1 }), started());
-  breaks("replay-equals-live", /event 3 cannot be applied: Bug in the master/, () => swapped.hash({ seq: 4, hash: "" }));
+  breaks("replay-equals-live", /event 3 cannot be applied: Invariant broken/, () => swapped.hash({ seq: 4, hash: "" }));
 });
 
 test("difference() names a field that a snapshot would have lost, even one that no hash knows of", () => {

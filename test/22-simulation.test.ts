@@ -1,7 +1,7 @@
 /** Lesson 22's contract: lives of the whole cluster, which must all end well, repeat themselves, and can be made small. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { drawPlan, FAULT_KINDS, planLines, shrink, simulate, type Broken, type Outcome, type Plan } from "#simulation";
+import { generatePlan, FAULT_KINDS, planLines, shrink, simulate, type Broken, type Outcome, type Plan } from "#simulation";
 
 /** All of them in `npm test`; a quarter in `npm run chapter`, for which somebody waits. */
 const LIVES = process.env["TITAN_TEST_SHARE"] === undefined ? 200 : 50;
@@ -12,7 +12,7 @@ const outcomes: Outcome[] = [];
 
 test(`simulate() breaks no invariant in ${LIVES} lives`, async () => {
   for (let seed = 1; seed <= LIVES; seed++) {
-    const outcome = await simulate(drawPlan(seed));
+    const outcome = await simulate(generatePlan(seed));
     outcomes.push(outcome);
     const { violation, trace } = outcome;
     // Again with all of it, and shrunk: npm run sim -- --seed N
@@ -56,24 +56,24 @@ test("simulate() is eventful: every kind of fault happens, and everything that c
 
 test("simulate() repeats itself to the last byte, and two seeds differ", async () => {
   for (const before of outcomes.slice(0, REPEATED)) {
-    const again = await simulate(drawPlan(before.seed));
+    const again = await simulate(generatePlan(before.seed));
     assert.equal(again.traceHash, before.traceHash, `seed ${before.seed}`);
     assert.deepEqual(again, before);
   }
   assert.equal(new Set(outcomes.map(({ traceHash }) => traceHash)).size, LIVES);
 });
 
-test("drawPlan() gives plain data: a plan that was written to a file lives the same life", async () => {
+test("generatePlan() gives plain data: a plan that was written to a file lives the same life", async () => {
   for (const seed of [1, 7, 42]) {
-    const plan = drawPlan(seed);
+    const plan = generatePlan(seed);
     const read = JSON.parse(JSON.stringify(plan)) as Plan;
     assert.deepEqual(read, plan);
     assert.equal((await simulate(read)).traceHash, outcomes[seed - 1]!.traceHash);
   }
 });
 
-test("drawPlan() switches kinds of faults on and off by themselves", () => {
-  const plans = Array.from({ length: 300 }, (_, seed) => drawPlan(seed));
+test("generatePlan() switches kinds of faults on and off by themselves", () => {
+  const plans = Array.from({ length: 300 }, (_, seed) => generatePlan(seed));
   for (const kind of FAULT_KINDS) {
     const on = plans.filter(({ enabled }) => enabled.includes(kind)).length;
     assert.ok(on > 60 && on < 240, `${kind} is on in ${on} of 300 plans`);
@@ -95,7 +95,7 @@ function knownBug(plan: Plan): Broken | undefined {
 
 function planWithBug(): Plan {
   for (let seed = 1; ; seed++) {
-    const plan = drawPlan(seed);
+    const plan = generatePlan(seed);
     if (knownBug(plan) !== undefined && plan.faults.length > 10 && plan.workers.length > 1) return plan;
   }
 }
@@ -150,7 +150,7 @@ test("shrink() hands out plans that can be lived", async () => {
 
 test("planLines() says everything that is in a plan", () => {
   for (let seed = 1; seed <= 50; seed++) {
-    const plan = drawPlan(seed);
+    const plan = generatePlan(seed);
     const lines = planLines(plan);
     assert.equal(lines.filter((line) => line.startsWith("t=")).length, plan.steps.length + plan.faults.length + 1);
     assert.ok(lines.every((line) => !/undefined|\[object|NaN/.test(line)), lines.join("\n"));

@@ -425,7 +425,7 @@ test("SimWorld disk().durable() and durableNames() are what a power cut leaves",
   assert.deepEqual([disk.durableNames("/"), disk.list("/"), disk.durable("/nameless")], [["log"], ["log", "nameless"], undefined]);
 });
 
-test("SimWorld disk().flip() turns one bit, for the process and on the platter", async () => {
+test("SimWorld disk().flip() turns one bit, for the process and in the disk image", async () => {
   const world = new SimWorld({ seed: 1 });
   const file = await world.settle(fileOf(world.host("a"), "/log"));
   await world.settle(file.appendAndSync([Buffer.from("abc")]));

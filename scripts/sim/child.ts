@@ -2,11 +2,11 @@
  * Lives the seeds that it is told, one after the other, and says of each how it went. Ends when its
  * parent does.
  */
-import { drawPlan, simulate } from "#simulation";
+import { generatePlan, simulate } from "#simulation";
 import { summaryOf } from "./totals.ts";
 
 process.on("message", async ({ seed }: { seed: number }) => {
-  const outcome = await simulate(drawPlan(seed));
+  const outcome = await simulate(generatePlan(seed));
   process.send!(summaryOf(outcome));
 });
 process.on("disconnect", () => process.exit(0));

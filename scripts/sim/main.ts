@@ -5,7 +5,7 @@
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
-  drawPlan,
+  generatePlan,
   planLines,
   shrink,
   simulate,
@@ -34,7 +34,7 @@ async function main(options: Options): Promise<number> {
   if (options.bug !== undefined) return showBug(ROOT, options.bug, options);
   if (options.single) {
     return one(
-      options.plan === undefined ? drawPlan(options.from) : readPlan(options.plan),
+      options.plan === undefined ? generatePlan(options.from) : readPlan(options.plan),
       options,
     );
   }
@@ -76,7 +76,7 @@ async function main(options: Options): Promise<number> {
   const first = totals.broken.sort((a, b) => a.seed - b.seed)[0];
   if (first === undefined) return pool.stopped ? 130 : 0;
   if (!options.json) {
-    await explain(drawPlan(first.seed), { options, command: `${COMMAND} --seed ${first.seed}` });
+    await explain(generatePlan(first.seed), { options, command: `${COMMAND} --seed ${first.seed}` });
   }
   return 1;
 }

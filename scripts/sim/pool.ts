@@ -2,7 +2,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { drawPlan, simulate } from "#simulation";
+import { generatePlan, simulate } from "#simulation";
 import type { Options } from "./options.ts";
 import { summaryOf, type Summary } from "./totals.ts";
 
@@ -28,7 +28,7 @@ export class Pool {
     const { jobs, seeds, from } = this.#options;
     if (jobs === 1) {
       for (; !this.stopped && this.#next < from + seeds; this.#next++) {
-        yield summaryOf(await simulate(drawPlan(this.#next)));
+        yield summaryOf(await simulate(generatePlan(this.#next)));
       }
       return;
     }

@@ -1,8 +1,11 @@
 /**
- * The clock of one machine: the world's time, seen through a quartz that may run fast or slow and a wall that may jump.
+ * The clock of one machine: the world's time, seen through a quartz that may run fast or slow and a
+ * wall that may jump.
  *
- *     local = base + (world - since) × rate        `drift` sets base and since to now, so that local time never jumps
+ *     local = base + (world - since) × rate
  *     wall  = start + local + jumps
+ *
+ * `drift` sets base and since to now, so that local time never jumps.
  */
 import { MAX_TIMER_MS, type Clock, type Timer, type VirtualTime } from "#host";
 
@@ -40,9 +43,14 @@ export class MachineClock implements Clock {
     return start + Math.floor(this.monotonic()) + this.#jumpedMs;
   }
 
-  /** From now on a second of the world is `rate` seconds here. Timers that wait do so by the new rate. */
+  /**
+   * From now on a second of the world is `rate` seconds here. Timers that wait do so by the new
+   * rate.
+   */
   drift(rate: number): void {
-    if (!(rate >= 0.5 && rate <= 2)) throw new RangeError(`Cannot set clock: rate ${rate} is not between 0.5 and 2`);
+    if (!(rate >= 0.5 && rate <= 2)) {
+      throw new RangeError(`Cannot set clock: rate ${rate} is not between 0.5 and 2`);
+    }
     this.#base = this.monotonic();
     this.#since = this.#time.now;
     this.#rate = rate;
@@ -74,8 +82,11 @@ export class MachineClock implements Clock {
   #arm(timer: Armed, ms: number): Timer {
     return this.#at(ms / this.#rate, () => {
       this.#armed.delete(timer);
-      // A timer that is due by a hair less than it asked for would be armed again for that hair, for ever.
-      if (timer.due - this.monotonic() < ROUNDING_MS) this.#least = Math.max(this.#least, timer.due);
+      // A timer that is due by a hair less than it asked for would be armed again for that hair,
+      // for ever.
+      if (timer.due - this.monotonic() < ROUNDING_MS) {
+        this.#least = Math.max(this.#least, timer.due);
+      }
       timer.fn();
     });
   }

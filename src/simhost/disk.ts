@@ -1,27 +1,32 @@
 /**
- * The disk as one life of its host sees it, when nothing goes wrong with it. Locks end with that life.
+ * The disk as one life of its host sees it, when nothing goes wrong with it. Locks end with that
+ * life.
  *
- * `platter.ts` has the bytes and what a power cut leaves of them; `faults.ts` is what goes wrong.
+ * `disk-image.ts` has the bytes and what a power cut leaves of them; `disk-faults.ts` is what goes
+ * wrong.
  */
 import { posix } from "node:path";
 import type { FileInfo, Storage, StoredFile } from "#host";
 import type { Boot, Held } from "./machine.ts";
-import { bytesOf, Inode, normal, type SimDisk } from "./platter.ts";
-import type { World } from "./world.ts";
+import { bytesOf, Inode, normal, type DiskImage } from "./disk-image.ts";
+import type { World } from "./types.ts";
 
 export class SimStorage implements Storage {
-  readonly #disk: SimDisk;
+  readonly #disk: DiskImage;
   readonly #world: World;
   readonly #boot: Boot;
   readonly #locks = new Set<string>();
 
-  constructor(disk: SimDisk, options: { world: World; boot: Boot }) {
+  constructor(disk: DiskImage, options: { world: World; boot: Boot }) {
     this.#disk = disk;
     this.#world = options.world;
     this.#boot = options.boot;
   }
 
-  async open(path: string, options: { create?: boolean; exclusive?: boolean } = {}): Promise<SimFile> {
+  async open(
+    path: string,
+    options: { create?: boolean; exclusive?: boolean } = {},
+  ): Promise<SimFile> {
     const name = normal(path);
     let inode = this.#disk.names.get(name);
     if (inode !== undefined && options.exclusive) throw systemError("EEXIST", `open ${path}`);
@@ -55,7 +60,11 @@ export class SimStorage implements Storage {
       names.delete(source);
       names.set(target, inode);
     } else if (folders.has(source)) {
-      for (const folder of [...folders]) if (isInside(folder, source)) moveKey(folders, folder, target + folder.slice(source.length));
+      for (const folder of [...folders]) {
+        if (isInside(folder, source)) {
+          moveKey(folders, folder, target + folder.slice(source.length));
+        }
+      }
       for (const name of [...names.keys()]) {
         if (!isInside(name, source)) continue;
         names.set(target + name.slice(source.length), names.get(name)!);
@@ -84,7 +93,10 @@ export class SimStorage implements Storage {
   async list(path: string): Promise<string[]> {
     const folder = normal(path);
     const all = [...this.#disk.names.keys(), ...this.#disk.folders];
-    return all.filter((name) => name !== "/" && posix.dirname(name) === folder).map((name) => posix.basename(name)).sort();
+    return all
+      .filter((name) => name !== "/" && posix.dirname(name) === folder)
+      .map((name) => posix.basename(name))
+      .sort();
   }
 
   async stat(path: string): Promise<FileInfo | undefined> {
@@ -161,7 +173,8 @@ export class SimFile implements StoredFile {
 
   // #region sync
   async sync(): Promise<void> {
-    // What is there when the sync starts becomes durable when it ends; a crash in between keeps the old state.
+    // What is there when the sync starts becomes durable when it ends; a crash in between keeps the
+    // old state.
     const { buffer, length } = this.#inode.current;
     await synced(this.#world, this.#boot);
     this.#inode.synced = { buffer, length };
@@ -185,7 +198,7 @@ export class SimFile implements StoredFile {
 /** The time that a sync takes. Never resolves for a host that is dead by then. */
 export function synced(world: World, boot: Boot): Promise<void> {
   const range = boot.machine.disk.slowSync ?? world.options.syncMs;
-  return new Promise((resolve) => void world.after(boot, world.draw(range), resolve));
+  return new Promise((resolve) => void world.after(boot, world.between(range), resolve));
 }
 
 function isInside(name: string, folder: string): boolean {

@@ -1,8 +1,11 @@
 /** What a way between two hosts does to the bytes on it. Both directions. */
 import type { Random } from "#host";
-import type { World } from "./world.ts";
+import type { World } from "./types.ts";
 
-/** Of each write so many bytes travel singly: enough to cut any header anywhere, at a cost that stays bounded. */
+/**
+ * Of each write so many bytes travel singly: enough to cut any header anywhere, at a cost that
+ * stays bounded.
+ */
 const SINGLE_BYTES = 64;
 
 export class Link {
@@ -22,7 +25,10 @@ export class Link {
     this.#latencyMs = range;
   }
 
-  /** With this chance a piece, and all behind it, waits so much longer: it was lost, and TCP sent it again. Undefined: never. */
+  /**
+   * With this chance a piece, and all behind it, waits so much longer: it was lost, and TCP sent it
+   * again. Undefined: never.
+   */
   stall(how: { chance: number; ms: readonly [least: number, most: number] } | undefined): void {
     this.#stall = how;
   }
@@ -32,7 +38,10 @@ export class Link {
     this.#oneByte = on;
   }
 
-  /** A reset now, maybe within a frame: what has arrived is read, the rest is lost, both ends see ECONNRESET. */
+  /**
+   * A reset now, maybe within a frame: what has arrived is read, the rest is lost, both ends see
+   * ECONNRESET.
+   */
   reset(): void {
     this.#reset();
   }
@@ -43,10 +52,10 @@ export class Link {
 
   /** How long the next piece takes. */
   delay(): number {
-    const delay = this.#world.draw(this.latencyRange);
+    const delay = this.#world.between(this.latencyRange);
     const stall = this.#stall;
     if (stall === undefined || this.#world.chance.unit() >= stall.chance) return delay;
-    return delay + this.#world.draw(stall.ms, this.#world.chance);
+    return delay + this.#world.between(stall.ms, this.#world.chance);
   }
 
   /** The next piece of a write: of `left` bytes, when `sent` went before. */

@@ -1,13 +1,14 @@
 /**
- * A machine and the process on it. The machine has the disk, the clock and the programs; a process has one life, its `Boot`.
+ * A machine and the process on it. The machine has the disk, the clock and the programs; a process
+ * has one life, its `Boot`.
  *
  *     on the machine (`at`)       bytes arrive, programs run, a disk turns
- *     in the process (`enter`)    timers, promises, sockets' handlers: dropped when it is dead, kept while it is stopped
+ *     in the process (`enter`)    timers, promises, sockets' handlers: dropped when the process is
+ *                                 dead, kept while it is stopped
  */
-import type { Timer, WorkerHost } from "#host";
+import type { Exit, Timer, WorkerHost } from "#host";
 import type { MachineClock } from "./clock.ts";
-import type { SimDisk } from "./platter.ts";
-import type { RunningProgram } from "./processes.ts";
+import type { DiskImage } from "./disk-image.ts";
 
 /** One life of a host's process, from its start to its end. Everything it arms dies with it. */
 export interface Boot {
@@ -25,9 +26,28 @@ export interface Held {
   readonly what: string | number;
 }
 
+/** A program, from the outside. */
+export interface LiveProgram {
+  readonly host: string;
+  readonly pid: number;
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** Milliseconds since the world began. */
+  readonly startedAt: number;
+}
+
+/** What a machine knows of a program that runs on it. */
+export interface MachineProgram {
+  /** Undefined before it has started. */
+  readonly seen: LiveProgram | undefined;
+  end(exit: Exit): void;
+  /** The power went, and the program with it. */
+  vanish(): void;
+}
+
 export class Machine {
   readonly name: string;
-  readonly disk: SimDisk;
+  readonly disk: DiskImage;
   readonly clock: MachineClock;
   /** The life that runs now, if one does. */
   boot: Boot | undefined;
@@ -38,10 +58,10 @@ export class Machine {
   /** Power is off, and nothing answers for it: not even a refusal. */
   silent = false;
   paused = false;
-  readonly programs = new Set<RunningProgram>();
+  readonly programs = new Set<MachineProgram>();
   #backlog: Array<() => void> = [];
 
-  constructor(name: string, parts: { disk: SimDisk; clock: MachineClock }) {
+  constructor(name: string, parts: { disk: DiskImage; clock: MachineClock }) {
     this.name = name;
     this.disk = parts.disk;
     this.clock = parts.clock;

@@ -2,26 +2,31 @@
  * Lesson 03: a simulated machine room.
  *
  *     SimWorld(seed)
- *       ├─ virtual time      one queue of events for all hosts
- *       ├─ chance            one stream for the network, one for faults, one for each host, all from the seed
- *       ├─ network           named hosts, delays, cuts, one-way silence, stalls, resets, half-open peers
- *       └─ host(name)        a `Host` on a machine: process, clock, programs, disk that forgets what was not synced
- *                            kill, crash, pause: three ways in which it stops
+ *       ├─ virtual time  one queue of events for all hosts
+ *       ├─ chance        one stream for the network, one for faults, one for each host, all from
+ *       │                the seed
+ *       ├─ network       named hosts, delays, cuts, one-way silence, stalls, resets, half-open peers
+ *       └─ host(name)    a `Host` on a machine: process, clock, programs, and a disk that forgets
+ *                        what was not synced; it stops in three ways: kill, crash, pause
  *
  *     world.ts · machine.ts · clock.ts        the room, one machine in it, and its clock
+ *     types.ts                                what these files share
  *     network.ts · link.ts · socket.ts        names and listeners; delays; a connection
- *     disk.ts · platter.ts · faults.ts        what a process sees, what a power cut leaves, errors
+ *     disk.ts · disk-image.ts                 what a process sees of a disk, what a power cut leaves
+ *     disk-faults.ts                          errors of a disk
  *     processes.ts · trace.ts                 programs that are functions; what happened, as lines
  *
- * The code under test is the real code: it is handed a `Host` and cannot tell. A run is a function of its seed, so the
- * trace of a failure is the failure, and can be looked at as often as one likes.
+ * The code under test is the real code: it is handed a `Host` and cannot tell. A run is a function
+ * of its seed, so the trace of a failure is the failure, and can be looked at as often as one
+ * likes.
  *
- * Invariants: same seed and same calls, byte-identical `trace`; a dead process never acts again, a stopped one not before it
- * goes on; bytes that were synced stay.
- * Left out: disks that lie about a sync, unsynced renames that survive by luck, more than one process on a machine. Search and
- * shrinking of seeds are lesson 22's.
+ * Invariants: same seed and same calls, byte-identical `trace`; a dead process never acts again, a
+ * stopped one not before it goes on; bytes that were synced stay.
+ * Left out: disks that lie about a sync, unsynced renames that survive by luck, more than one
+ * process on a machine. Search and shrinking of seeds are lesson 22's.
  * Test: test/03-host.sim.test.ts, test/22-simulation.world.test.ts
  */
-export type { DiskOperation } from "./faults.ts";
-export type { LiveProgram, SimProcess, SimProgram } from "./processes.ts";
-export { SimWorld, type SimOptions } from "./world.ts";
+export type { DiskOperation } from "./disk-faults.ts";
+export type { LiveProgram } from "./machine.ts";
+export type { SimOptions, SimProcess, SimProgram } from "./types.ts";
+export { SimWorld } from "./world.ts";

@@ -1,15 +1,15 @@
 /**
  * A network of named hosts: who listens, who is connected, and what may not pass.
  *
- * What TCP promises holds: order, no gaps, no duplicates. What it does not promise is left to the seed: where chunks are
- * cut and how long they take.
+ * What TCP promises holds: order, no gaps, no duplicates. What it does not promise is left to the
+ * seed: where chunks are cut and how long they take.
  */
 import type { Address, Listener, Network, Socket } from "#host";
 import { systemError } from "./disk.ts";
 import { Link } from "./link.ts";
 import type { Boot } from "./machine.ts";
 import { Connection } from "./socket.ts";
-import type { World } from "./world.ts";
+import type { World } from "./types.ts";
 
 /** The same as the real dial, in virtual time. */
 const DIAL_TIMEOUT_MS = 10_000;
@@ -27,7 +27,10 @@ interface Bound {
 export class SimNetwork {
   readonly #world: World;
   readonly #listeners = new Map<string, Bound>();
-  /** In the order of connecting: who is told first of a crash must not depend on chance that nobody seeded. */
+  /**
+   * In the order of connecting: who is told first of a crash must not depend on chance that nobody
+   * seeded.
+   */
   readonly #connections = new Set<Connection>();
   readonly #held = new Set<string>();
   readonly #links = new Map<string, Link>();
@@ -59,16 +62,22 @@ export class SimNetwork {
   /** The process ended; the kernel closes what it had open. */
   kill(boot: Boot): void {
     this.#unlisten(boot);
-    for (const connection of [...this.#connections]) for (const end of connection.endsOf(boot)) end.kill();
+    for (const connection of [...this.#connections]) {
+      for (const end of connection.endsOf(boot)) end.kill();
+    }
   }
 
   /** What a stopped process left in its kernel, it reads when it goes on. */
   wake(boot: Boot): void {
-    for (const connection of [...this.#connections]) if (connection.endsOf(boot).length > 0) connection.pump(boot.name);
+    for (const connection of [...this.#connections]) {
+      if (connection.endsOf(boot).length > 0) connection.pump(boot.name);
+    }
   }
 
   cut(a: string, b: string): void {
-    for (const connection of [...this.#connections]) if (connection.joins(a, b)) connection.break("ECONNRESET");
+    for (const connection of [...this.#connections]) {
+      if (connection.joins(a, b)) connection.break("ECONNRESET");
+    }
   }
 
   hold(from: string, to: string): void {
@@ -88,7 +97,9 @@ export class SimNetwork {
   link(a: string, b: string): Link {
     const key = a < b ? `${a} ${b}` : `${b} ${a}`;
     let link = this.#links.get(key);
-    if (link === undefined) this.#links.set(key, (link = new Link(this.#world, () => this.#reset(a, b))));
+    if (link === undefined) {
+      this.#links.set(key, (link = new Link(this.#world, () => this.#reset(a, b))));
+    }
     return link;
   }
 
@@ -113,7 +124,10 @@ export class SimNetwork {
     ];
   }
 
-  async #listen(boot: Boot, options: { at: Address; accept: (socket: Socket) => void }): Promise<Listener> {
+  async #listen(
+    boot: Boot,
+    options: { at: Address; accept: (socket: Socket) => void },
+  ): Promise<Listener> {
     const port = options.at.port === 0 ? ++this.#lastPort : options.at.port;
     const key = `${boot.name}:${port}`;
     if (this.#listeners.has(key)) throw systemError("EADDRINUSE", `listen ${key}`);
@@ -131,7 +145,9 @@ export class SimNetwork {
   }
 
   #unlisten(boot: Boot): void {
-    for (const [key, bound] of this.#listeners) if (bound.boot === boot) this.#listeners.delete(key);
+    for (const [key, bound] of this.#listeners) {
+      if (bound.boot === boot) this.#listeners.delete(key);
+    }
   }
 
   #dial(boot: Boot, to: Address, timeoutMs: number): Promise<Socket> {
@@ -146,8 +162,13 @@ export class SimNetwork {
       });
       const arrive = (): void => {
         if (settled || boot.dead) return;
-        // The way there or the way back is silent: the dialler learns nothing, and tries until its time is up.
-        if (this.isHeld(boot.name, host) || this.isHeld(host, boot.name) || this.#world.isSilent(host)) {
+        // The way there or the way back is silent: the dialler learns nothing, and tries until its
+        // time is up.
+        if (
+          this.isHeld(boot.name, host) ||
+          this.isHeld(host, boot.name) ||
+          this.#world.isSilent(host)
+        ) {
           this.#world.at(link.latencyRange[1] + 1, arrive);
           return;
         }
@@ -155,10 +176,12 @@ export class SimNetwork {
         timer.cancel();
         const bound = this.#listeners.get(`${host}:${to.port}`);
         // Kernels shake hands for processes that are stopped.
-        const socket = bound === undefined ? undefined : this.#connect(boot, { bound, port: to.port });
+        const socket =
+          bound === undefined ? undefined : this.#connect(boot, { bound, port: to.port });
         boot.machine.enter(boot, () => {
-          if (socket === undefined) reject(systemError("ECONNREFUSED", `dial ${to.host}:${to.port}`));
-          else resolve(socket);
+          if (socket === undefined) {
+            reject(systemError("ECONNREFUSED", `dial ${to.host}:${to.port}`));
+          } else resolve(socket);
         });
       };
       this.#world.at(link.delay(), arrive);

@@ -1,39 +1,12 @@
 /**
  * Programs that are functions: what `processes.spawn` starts in a simulated host.
  *
- * They run on the machine, not in the process that started them: stopping that process leaves them running, and its death
- * leaves them to the reaper. Only what they tell it goes through its life.
+ * They run on the machine, not in the process that started them: stopping that process leaves them
+ * running, and its death leaves them to the reaper. Only what they tell it goes through its life.
  */
 import type { Child, Exit, Processes, SpawnOptions } from "#host";
-import type { Boot, Machine } from "./machine.ts";
-import type { World } from "./world.ts";
-
-/** A running program, from the inside. */
-export interface SimProcess {
-  readonly host: string;
-  readonly pid: number;
-  readonly argv: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  /** Calls `fn` in `ms`, unless the program has ended by then. */
-  after(ms: number, fn: () => void): void;
-  output(stream: "stdout" | "stderr", text: string): void;
-  exit(code: number): void;
-  /** Set it to live through SIGTERM and SIGINT; SIGKILL is not asked. */
-  onSignal?: (name: string) => void;
-}
-
-/** Called when a host spawns something; the program lives until it calls `exit` or is killed. */
-export type SimProgram = (process: SimProcess) => void;
-
-/** A program, from the outside. */
-export interface LiveProgram {
-  readonly host: string;
-  readonly pid: number;
-  readonly argv: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  /** Milliseconds since the world began. */
-  readonly startedAt: number;
-}
+import type { Boot, LiveProgram, Machine, MachineProgram } from "./machine.ts";
+import type { SimProcess, SimProgram, World } from "./types.ts";
 
 const DEADLY = new Set(["SIGTERM", "SIGKILL", "SIGINT"]);
 
@@ -41,10 +14,15 @@ const DEADLY = new Set(["SIGTERM", "SIGKILL", "SIGINT"]);
 const REAPER_MS = [1, 20] as const;
 
 export function processesOf(world: World, boot: Boot): Processes {
-  const program: SimProgram = world.options.program ?? ((self) => self.after(1, () => self.exit(0)));
+  const program: SimProgram =
+    world.options.program ?? ((self) => self.after(1, () => self.exit(0)));
   return {
     spawn: (options) => {
-      const running = new RunningProgram(world, { boot, pid: ++boot.machine.lastPid, spawn: options });
+      const running = new RunningProgram(world, {
+        boot,
+        pid: ++boot.machine.lastPid,
+        spawn: options,
+      });
       world.after(boot, 0, () => running.start(program));
       return running;
     },
@@ -54,11 +32,13 @@ export function processesOf(world: World, boot: Boot): Processes {
 /** Ends what a process has left running, each program at its own time. */
 export function reap(world: World, machine: Machine): void {
   for (const program of machine.programs) {
-    world.at(world.draw(REAPER_MS, world.chance), () => program.end({ code: null, signal: "SIGKILL" }));
+    world.at(world.between(REAPER_MS, world.chance), () =>
+      program.end({ code: null, signal: "SIGKILL" }),
+    );
   }
 }
 
-export class RunningProgram implements Child {
+class RunningProgram implements Child, MachineProgram {
   readonly pid: number;
   readonly #world: World;
   readonly #boot: Boot;

@@ -1,21 +1,31 @@
 /**
- * A connection: two ends, each of which keeps the pieces that it sent until the other end has read them.
+ * A connection: two ends, each of which keeps the pieces that it sent until the other end has read
+ * them.
  *
  *     write ─▶ pieces, each with an arrival time ─▶ held? ─▶ paused, stopped? ─▶ onData
  *               never before the piece ahead of it
  *
- * The last piece of an end says how it ended: in order, or with a reset. An end whose machine lost power in silence says
- * nothing, and the other one goes on sending to nobody.
+ * The last piece of an end says how it ended: in order, or with a reset. An end whose machine lost
+ * power in silence says nothing, and the other one goes on sending to nobody.
  */
 import { HIGH_WATER_BYTES, type Socket, type SocketHandlers } from "#host";
 import { systemError } from "./disk.ts";
 import type { Link } from "./link.ts";
 import type { Boot } from "./machine.ts";
-import type { SimNetwork } from "./network.ts";
-import type { World } from "./world.ts";
+import type { World } from "./types.ts";
 
 /** What the two kernels hold between the programs, before `pendingBytes` starts to count. */
 const KERNEL_BYTES = 128 * 1024;
+
+/** What a connection needs of the network that it is part of. */
+export interface Cables {
+  /** Whether nothing passes from one host to another now. */
+  isHeld(from: string, to: string): boolean;
+  /** Called with what one end has under way: kernels' buffers and its own. */
+  waiting(bytes: number): void;
+  /** The connection is over. */
+  forget(connection: Connection): void;
+}
 
 export interface Party {
   readonly boot: Boot;
@@ -26,13 +36,27 @@ export class Connection {
   readonly diallerEnd: SimSocket;
   readonly listenerEnd: SimSocket;
   readonly link: Link;
-  readonly #network: SimNetwork;
+  readonly #network: Cables;
 
-  constructor(world: World, network: SimNetwork, parties: { dialler: Party; listener: Party; link: Link }) {
+  constructor(
+    world: World,
+    network: Cables,
+    parties: { dialler: Party; listener: Party; link: Link },
+  ) {
     this.#network = network;
     this.link = parties.link;
-    this.diallerEnd = new SimSocket(world, { network, connection: this, self: parties.dialler, peer: parties.listener });
-    this.listenerEnd = new SimSocket(world, { network, connection: this, self: parties.listener, peer: parties.dialler });
+    this.diallerEnd = new SimSocket(world, {
+      network,
+      connection: this,
+      self: parties.dialler,
+      peer: parties.listener,
+    });
+    this.listenerEnd = new SimSocket(world, {
+      network,
+      connection: this,
+      self: parties.listener,
+      peer: parties.dialler,
+    });
     this.diallerEnd.other = this.listenerEnd;
     this.listenerEnd.other = this.diallerEnd;
   }
@@ -85,7 +109,7 @@ export class SimSocket implements Socket {
   other!: SimSocket;
   gone = false;
   readonly #world: World;
-  readonly #network: SimNetwork;
+  readonly #network: Cables;
   readonly #connection: Connection;
   #handlers: SocketHandlers | undefined;
   #sent: Piece[] = [];
@@ -97,7 +121,10 @@ export class SimSocket implements Socket {
   /** This end's machine lost power, and nobody was told. */
   #lost = false;
 
-  constructor(world: World, options: { network: SimNetwork; connection: Connection; self: Party; peer: Party }) {
+  constructor(
+    world: World,
+    options: { network: Cables; connection: Connection; self: Party; peer: Party },
+  ) {
     this.#world = world;
     this.#network = options.network;
     this.#connection = options.connection;
@@ -111,7 +138,9 @@ export class SimSocket implements Socket {
 
   handle(handlers: SocketHandlers): void {
     this.#handlers = handlers;
-    if (this.other.#sent[0]?.arrived === true) this.#world.after(this.boot, 0, () => this.other.pump());
+    if (this.other.#sent[0]?.arrived === true) {
+      this.#world.after(this.boot, 0, () => this.other.pump());
+    }
   }
 
   write(bytes: Uint8Array): boolean {
@@ -119,7 +148,7 @@ export class SimSocket implements Socket {
     const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#sentBytes += all.length;
     this.#network.waiting(this.#sentBytes);
-    for (let sent = 0; sent < all.length; ) {
+    for (let sent = 0; sent < all.length;) {
       const cut = this.#connection.link.cut(all.length - sent, sent);
       this.#transmit(all.subarray(sent, sent + cut));
       sent += cut;
@@ -160,7 +189,8 @@ export class SimSocket implements Socket {
   kill(): void {
     if (this.gone) return;
     this.#dropPending();
-    // Bytes that nobody will read any more are answered with a reset, so that the peer does not take them for read.
+    // Bytes that nobody will read any more are answered with a reset, so that the peer does not
+    // take them for read.
     const unread = this.other.#sent[0]?.arrived === true;
     if (!this.#ending) this.#transmit(unread ? "reset" : "end");
     this.#vanish();
@@ -183,7 +213,10 @@ export class SimSocket implements Socket {
   /** Hands over what has arrived, as far as the other end reads. */
   pump(): void {
     const { other } = this;
-    while (this.#sent[0]?.arrived === true && !this.#network.isHeld(this.boot.name, other.boot.name)) {
+    while (
+      this.#sent[0]?.arrived === true &&
+      !this.#network.isHeld(this.boot.name, other.boot.name)
+    ) {
       if (other.gone) {
         if (!other.#answersForTheLost()) break;
       } else if (!other.#reads) break;
@@ -191,22 +224,28 @@ export class SimSocket implements Socket {
       if (typeof bytes !== "string") this.#sentBytes -= bytes.length;
       if (other.gone) continue;
       if (bytes === "end") other.#peerEnded();
-      else if (bytes === "reset") other.#leave(systemError("ECONNRESET", `connection to ${other.remote}`));
-      else {
+      else if (bytes === "reset") {
+        other.#leave(systemError("ECONNRESET", `connection to ${other.remote}`));
+      } else {
         this.#world.note(`${this.boot.name} -> ${other.boot.name} ${bytes.length} bytes`);
         other.#handlers!.onData(bytes);
       }
     }
     if (!this.#behind || this.pendingBytes > 0 || this.gone) return;
     this.#behind = false;
-    this.#world.after(this.boot, 0, () => { if (!this.gone) this.#handlers?.onDrain?.(); });
+    this.#world.after(this.boot, 0, () => {
+      if (!this.gone) this.#handlers?.onDrain?.();
+    });
   }
 
   get #reads(): boolean {
     return !this.#paused && !this.boot.machine.paused && this.#handlers !== undefined;
   }
 
-  /** False: silence. A machine that is up again knows nothing of the connection, and says so to whoever uses it. */
+  /**
+   * False: silence. A machine that is up again knows nothing of the connection, and says so to
+   * whoever uses it.
+   */
   #answersForTheLost(): boolean {
     if (!this.#lost) return true;
     if (this.boot.machine.silent) return false;
@@ -227,7 +266,8 @@ export class SimSocket implements Socket {
     const piece: Piece = { bytes, arrived: false };
     this.#sent.push(piece);
     const { time } = this.#world;
-    // Never before the piece ahead of it: one connection keeps its order, whatever each piece draws.
+    // Never before the piece ahead of it: one connection keeps its order, whatever each piece
+    // draws.
     this.#lastArrival = Math.max(this.#lastArrival, time.now + this.#connection.link.delay());
     this.#world.at(this.#lastArrival - time.now, () => {
       piece.arrived = true;
@@ -241,7 +281,10 @@ export class SimSocket implements Socket {
     else this.other.boot.machine.enter(this.other.boot, () => this.pump());
   }
 
-  /** The peer has sent all it had to say. So have we: `onEnd` is not simulated. The store, which uses it, is tested on real sockets. */
+  /**
+   * The peer has sent all it had to say. So have we: `onEnd` is not simulated. The store, which
+   * uses it, is tested on real sockets.
+   */
   #peerEnded(): void {
     if (!this.#ending) this.#transmit("end");
     this.#ending = true;
@@ -257,7 +300,10 @@ export class SimSocket implements Socket {
     if (this.gone) return;
     this.#vanish();
     this.#world.after(this.boot, 0, () => {
-      this.#world.note(`${this.boot.name} closed ${this.remote}${error === undefined ? "" : ` ${(error as { code?: string }).code}`}`);
+      this.#world.note(
+        `${this.boot.name} closed ` +
+          `${this.remote}${error === undefined ? "" : ` ${(error as { code?: string }).code}`}`,
+      );
       this.#handlers?.onClose(error);
     });
   }

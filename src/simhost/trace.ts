@@ -1,7 +1,8 @@
 /**
  * What happened, line by line, and a hash of all of it. Two runs with one hash were the same run.
  *
- * Ten thousand worlds do not keep their lines: with "hash" only the last ones stay, for the report of a failure.
+ * Ten thousand worlds do not keep their lines: with "hash" only the last ones stay, for the report
+ * of a failure.
  */
 import { createHash } from "node:crypto";
 

@@ -1,55 +1,18 @@
 /** The world: what hosts share, and what can be done to them. */
 import { crc32 } from "node:zlib";
 import {
-  seededRandom, VirtualTime, type Random, type Storage, type Timer, type WorkerHost,
+  seededRandom, VirtualTime, type Storage, type Timer, type WorkerHost,
 } from "#host";
 import { MachineClock } from "./clock.ts";
 import { SimStorage, synced } from "./disk.ts";
-import { DiskFaults, FaultyStorage } from "./faults.ts";
+import { DiskFaults, FaultyStorage } from "./disk-faults.ts";
 import type { Link } from "./link.ts";
-import { FIRST_PID, Machine, type Boot, type Held } from "./machine.ts";
+import { FIRST_PID, Machine, type Boot, type Held, type LiveProgram } from "./machine.ts";
 import { SimNetwork } from "./network.ts";
-import { SimDisk } from "./platter.ts";
-import { processesOf, reap, type LiveProgram, type SimProgram } from "./processes.ts";
+import { DiskImage } from "./disk-image.ts";
+import { processesOf, reap } from "./processes.ts";
 import { Trace } from "./trace.ts";
-
-export interface SimOptions {
-  /** An integer. Print it when a test fails: it is the whole failure. */
-  readonly seed: number;
-  /** Shortest and longest way of a chunk between two hosts, drawn anew for each. Default 0.1 to 2 ms. */
-  readonly latencyMs?: readonly [least: number, most: number];
-  /** Cuts every write at random places, as a network may. Default false. */
-  readonly splitChunks?: boolean;
-  /** Shortest and longest sync of a disk. Default 0.2 to 1 ms. */
-  readonly syncMs?: readonly [least: number, most: number];
-  /** What `processes.spawn` runs. Default: a program that exits 0 after 1 ms. */
-  readonly program?: SimProgram;
-  /** Each life of a host draws from a stream of its own, not from the one that its life before had. Default false. */
-  readonly freshChance?: boolean;
-  /** "hash" keeps the last lines of the trace and the hash of all. Default "full". */
-  readonly trace?: "full" | "hash";
-}
-
-/** What the parts of the world need of it. */
-export interface World {
-  readonly time: VirtualTime;
-  /** What the world always draws from: ways, syncs, cuts. */
-  readonly random: Random;
-  /** What faults draw from, so that a fault more or less leaves the rest of the world as it was. */
-  readonly chance: Random;
-  readonly options: Required<Omit<SimOptions, "program" | "trace" | "freshChance">> & { readonly program: SimProgram | undefined };
-  note(text: string): void;
-  /** In so many of the world's milliseconds, whoever lives then. */
-  at(ms: number, fn: () => void): Timer;
-  /** The same for one life: not when it is dead by then, and later when it is stopped. */
-  after(boot: Boot, ms: number, fn: () => void): Timer;
-  /** A timer of that life, by its machine's clock. */
-  timer(boot: Boot, ms: number, fn: () => void): Timer;
-  /** A number in a range, drawn from the world's chance if not from another. */
-  draw(range: readonly [number, number], random?: Random): number;
-  isSilent(host: string): boolean;
-  program(what: "start" | "end", program: LiveProgram): void;
-}
+import type { SimOptions, World } from "./types.ts";
 
 /**
  * A simulated machine room. Hosts are made by name; only `run` and `settle` let time pass.
@@ -138,12 +101,18 @@ export class SimWorld {
     return [...held, ...this.#network.open(boot)].sort();
   }
 
-  /** The most bytes that one end of any connection had under way at a time, kernels' buffers included. */
+  /**
+   * The most bytes that one end of any connection had under way at a time, kernels' buffers
+   * included.
+   */
   bounded(): number {
     return this.#network.mostWaitingBytes;
   }
 
-  /** The host of that name, booted if it is not running. After its end: a new life, on what the disk kept. */
+  /**
+   * The host of that name, booted if it is not running. After its end: a new life, on what the disk
+   * kept.
+   */
   host(name: string): WorkerHost {
     const machine = this.#machine(name);
     if (machine.host !== undefined) return machine.host;
@@ -170,9 +139,10 @@ export class SimWorld {
   }
 
   /**
-   * Power off. Timers never fire, promises never settle, the disk keeps what was synced; with `torn` also a part, drawn at
-   * random, of what was appended after that; with `garbage` that part may have zeros and turned bits in it. Peers see their
-   * connections end; with `silent` they see nothing, until they send something to the host that is up again.
+   * Power off. Timers never fire, promises never settle, the disk keeps what was synced; with
+   * `torn` also a part, drawn at random, of what was appended after that; with `garbage` that part
+   * may have zeros and turned bits in it. Peers see their connections end; with `silent` they see
+   * nothing, until they send something to the host that is up again.
    */
   crash(name: string, options: { torn?: boolean; garbage?: boolean; silent?: boolean } = {}): void {
     const machine = this.#machine(name);
@@ -188,8 +158,9 @@ export class SimWorld {
   }
 
   /**
-   * `kill -9` of the process; the machine lives on. What was written stays, synced or not. Its kernel ends its connections, and
-   * a reaper its programs, within 20 ms. `host` then starts a new process.
+   * `kill -9` of the process; the machine lives on. What was written stays, synced or not. Its
+   * kernel ends its connections, and a reaper its programs, within 20 ms. `host` then starts a new
+   * process.
    */
   kill(name: string): void {
     const machine = this.#machine(name);
@@ -200,7 +171,10 @@ export class SimWorld {
     reap(this.#world, machine);
   }
 
-  /** SIGSTOP: the process does nothing until `resume`. Its kernel takes bytes and connections for it; its programs run. */
+  /**
+   * SIGSTOP: the process does nothing until `resume`. Its kernel takes bytes and connections for
+   * it; its programs run.
+   */
   pause(name: string): void {
     const machine = this.#machine(name);
     if (machine.boot === undefined || machine.paused) return;
@@ -223,7 +197,9 @@ export class SimWorld {
     return this.#machine(name).clock;
   }
 
-  /** The disk of a machine, to look at it and to damage it. Orders to fail outlive its processes. */
+  /**
+   * The disk of a machine, to look at it and to damage it. Orders to fail outlive its processes.
+   */
   disk(name: string): Omit<DiskFaults, "take" | "room"> {
     return this.#faultsOf(name);
   }
@@ -244,12 +220,18 @@ export class SimWorld {
     this.#programListeners.push(listener);
   }
 
-  /** Called after a sync made a file's bytes durable, or a folder's names (`path` ends in "/"), before its caller is told. */
+  /**
+   * Called after a sync made a file's bytes durable, or a folder's names (`path` ends in "/"),
+   * before its caller is told.
+   */
   onSync(listener: (host: string, path: string) => void): void {
     this.#syncListeners.push(listener);
   }
 
-  /** Called before each operation on a disk. A listener that ends the host here ends it at that very `await`. */
+  /**
+   * Called before each operation on a disk. A listener that ends the host here ends it at that very
+   * `await`.
+   */
   onDisk(listener: (host: string, operation: string, path: string) => void): void {
     this.#diskListeners.push(listener);
   }
@@ -260,7 +242,10 @@ export class SimWorld {
     this.#network.cut(a, b);
   }
 
-  /** Silence: nothing that `from` sends reaches `to`, until `release`. Connections stay, as TCP's would for minutes. */
+  /**
+   * Silence: nothing that `from` sends reaches `to`, until `release`. Connections stay, as TCP's
+   * would for minutes.
+   */
   hold(from: string, to: string): void {
     this.note(`${from} | ${to}`);
     this.#network.hold(from, to);
@@ -294,16 +279,21 @@ export class SimWorld {
       at,
       after: (boot, ms, fn) => at(ms, () => boot.machine.enter(boot, fn)),
       timer: (boot, ms, fn) => boot.machine.clock.timer(ms, () => boot.machine.enter(boot, fn)),
-      draw: ([least, most], from = random) => least + from.unit() * (most - least),
+      between: ([least, most], from = random) => least + from.unit() * (most - least),
       isSilent: (host) => this.#machines.get(host)?.silent === true,
-      program: (what, program) => { for (const listener of this.#programListeners) listener(what, program); },
+      program: (what, program) => {
+        for (const listener of this.#programListeners) listener(what, program);
+      },
     };
   }
 
   #machine(name: string): Machine {
     let machine = this.#machines.get(name);
     if (machine === undefined) {
-      machine = new Machine(name, { disk: new SimDisk(), clock: new MachineClock(this.#world.time, this.#world.at) });
+      machine = new Machine(name, {
+        disk: new DiskImage(),
+        clock: new MachineClock(this.#world.time, this.#world.at),
+      });
       this.#machines.set(name, machine);
     }
     return machine;
@@ -311,20 +301,27 @@ export class SimWorld {
 
   #faultsOf(name: string): DiskFaults {
     let faults = this.#faults.get(name);
-    if (faults === undefined) this.#faults.set(name, (faults = new DiskFaults(this.#machine(name).disk)));
+    if (faults === undefined) {
+      this.#faults.set(name, (faults = new DiskFaults(this.#machine(name).disk)));
+    }
     return faults;
   }
 
   #boot(boot: Boot, life: number): WorkerHost {
     const world = this.#world;
     return {
-      clock: { monotonic: () => boot.machine.clock.monotonic(), wall: () => boot.machine.clock.wall() },
+      clock: {
+        monotonic: () => boot.machine.clock.monotonic(),
+        wall: () => boot.machine.clock.wall(),
+      },
       timers: {
         after: (ms, fn) => this.#timer(boot, ms, fn),
         soon: (fn) => void world.after(boot, 0, fn),
       },
       // Of its own: one more draw in one host must not change what all others draw.
-      random: seededRandom(this.#seed ^ crc32(this.#freshChance && life > 0 ? `${boot.name} ${life}` : boot.name)),
+      random: seededRandom(
+        this.#seed ^ crc32(this.#freshChance && life > 0 ? `${boot.name} ${life}` : boot.name),
+      ),
       network: this.#network.of(boot),
       storage: this.#storageOf(boot),
       processes: processesOf(world, boot),
@@ -353,9 +350,13 @@ export class SimWorld {
       boot,
       faults: this.#faultsOf(name),
       chance: this.#world.chance,
-      before: (operation, path) => { for (const listener of this.#diskListeners) listener(name, operation, path); },
+      before: (operation, path) => {
+        for (const listener of this.#diskListeners) listener(name, operation, path);
+      },
       turn: () => synced(this.#world, boot),
-      synced: (path) => { for (const listener of this.#syncListeners) listener(name, path); },
+      synced: (path) => {
+        for (const listener of this.#syncListeners) listener(name, path);
+      },
     });
   }
 }

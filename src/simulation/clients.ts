@@ -1,9 +1,11 @@
 /**
  * Lesson 22: people and programs that use the cluster, and do not give up.
  *
- *     submit(key) ─✗ connection lost ─▶ connect again ─▶ submit(key) ─▶ acknowledged ─▶ the judge is told, at that moment
+ *     submit(key) ─✗ connection lost ─▶ connect again ─▶ submit(key) ─▶ acknowledged
+ *                                                       the judge is told, at that moment ◀─┘
  *
- * Invariant: an operation of a client whose machine dies is begun again by its next life, as its owner would.
+ * Invariant: an operation of a client whose machine dies is begun again by its next life, as its
+ * owner would.
  * Test: test/22-simulation.test.ts
  */
 import { RpcError } from "#rpc";
@@ -14,7 +16,8 @@ import { MASTER, TOKEN, type Stage } from "./stage.ts";
 const PATIENCE_MS = 4000;
 
 /** What became of an operation: its result, or what the master had against it. */
-export type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refused: RpcError };
+export type Answer<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refused: RpcError };
 
 interface Operation {
   begin(): void;
@@ -48,23 +51,33 @@ export class SimClient {
   }
 
   /**
-   * Does something until it is answered. With `giveUp`, only until that says so: then the promise never settles, and nobody waits.
+   * Does something until it is answered. With `giveUp`, only until that says so: then the promise
+   * never settles, and nobody waits.
    */
-  perform<T>(what: string, work: (client: Client) => Promise<T>, giveUp?: () => boolean): Promise<Answer<T>> {
+  perform<T>(
+    what: string,
+    work: (client: Client) => Promise<T>,
+    giveUp?: () => boolean,
+  ): Promise<Answer<T>> {
     return new Promise((resolve) => {
       const operation: Operation = {
-        begin: () => void this.#attempt(what, work, { giveUp }).then((answer) => {
-          if (answer === undefined) return void (giveUp?.() && this.#open.delete(operation));
-          this.#open.delete(operation);
-          resolve(answer);
-        }),
+        begin: () =>
+          void this.#attempt(what, work, { giveUp }).then((answer) => {
+            if (answer === undefined) return void (giveUp?.() && this.#open.delete(operation));
+            this.#open.delete(operation);
+            resolve(answer);
+          }),
       };
       this.#open.add(operation);
       if (this.#isUp()) operation.begin();
     });
   }
 
-  async #attempt<T>(what: string, work: (client: Client) => Promise<T>, { giveUp }: { giveUp: (() => boolean) | undefined }): Promise<Answer<T> | undefined> {
+  async #attempt<T>(
+    what: string,
+    work: (client: Client) => Promise<T>,
+    { giveUp }: { giveUp: (() => boolean) | undefined },
+  ): Promise<Answer<T> | undefined> {
     const life = this.#life;
     for (;;) {
       if (giveUp?.() || this.#stage.broken !== undefined) return undefined;
@@ -78,7 +91,10 @@ export class SimClient {
         const error = thrown instanceof ConnectError ? thrown.cause : thrown;
         if (error instanceof RpcError && !error.retryable) return { ok: false, refused: error };
         if (!isExpected(error)) {
-          this.#stage.breaks("no-crash", `${this.name} ${what} failed with ${(error as Error).stack}`);
+          this.#stage.breaks(
+            "no-crash",
+            `${this.name} ${what} failed with ${(error as Error).stack}`,
+          );
           return undefined;
         }
         this.#drop(connection);
@@ -88,24 +104,35 @@ export class SimClient {
   }
 
   #connect(): Promise<Client> {
-    this.#connection ??= connect({ host: this.#stage.world.host(this.name), master: MASTER, token: TOKEN });
+    this.#connection ??= connect({
+      host: this.#stage.world.host(this.name),
+      master: MASTER,
+      token: TOKEN,
+    });
     return this.#connection;
   }
 
   #drop(connection: Promise<Client>): void {
     if (this.#connection === connection) this.#connection = undefined;
-    connection.then((client) => client.close(), () => undefined);
+    connection.then(
+      (client) => client.close(),
+      () => undefined,
+    );
   }
 
   #patiently<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const timer = this.#stage.world.host(this.name).timers.after(PATIENCE_MS, () => reject(new RpcError("DEADLINE", "out of patience")));
+      const timer = this.#stage.world
+        .host(this.name)
+        .timers.after(PATIENCE_MS, () => reject(new RpcError("DEADLINE", "out of patience")));
       work.then(resolve, reject).finally(() => timer.cancel());
     });
   }
 
   #sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => void this.#stage.world.host(this.name).timers.after(ms, resolve));
+    return new Promise(
+      (resolve) => void this.#stage.world.host(this.name).timers.after(ms, resolve),
+    );
   }
 }
 

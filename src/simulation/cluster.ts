@@ -3,8 +3,8 @@
  *
  *     up ──fault──▶ down ──supervisor, after a while──▶ up        a new life, on what the disk kept
  *
- * Nothing here is a model: `startMaster` and `startWorker` are what `titan master` and `titan worker` call. Only their
- * `Host` is simulated, and with it the work folders.
+ * Nothing here is a model: `startMaster` and `startWorker` are what `titan master` and `titan
+ * worker` call. Only their `Host` is simulated, and with it the work folders.
  *
  * Invariant: a role that dies of anything but an injected fault breaks `no-crash`.
  * Test: test/22-simulation.test.ts
@@ -44,7 +44,11 @@ export class Cluster {
 
   constructor(stage: Stage) {
     this.#stage = stage;
-    this.add({ name: MASTER.host, boot: () => this.#bootMaster(), stop: async () => this.master?.stop() });
+    this.add({
+      name: MASTER.host,
+      boot: () => this.#bootMaster(),
+      stop: async () => this.master?.stop(),
+    });
     for (const plan of stage.plan.workers) this.#addWorker(plan);
   }
 
@@ -76,8 +80,15 @@ export class Cluster {
     return this.#machines.has(name) && !this.#restarts.has(name) && !this.#stopping.has(name);
   }
 
-  /** Takes a machine down, and lets the supervisor start it again later. False: it is down already, or not there. */
-  down(name: string, how: Down, options: { downMs: number; torn?: boolean; garbage?: boolean; silent?: boolean }): boolean {
+  /**
+   * Takes a machine down, and lets the supervisor start it again later. False: it is down already,
+   * or not there.
+   */
+  down(
+    name: string,
+    how: Down,
+    options: { downMs: number; torn?: boolean; garbage?: boolean; silent?: boolean },
+  ): boolean {
     const machine = this.#machines.get(name);
     if (machine === undefined || this.#restarts.has(name)) return false;
     const { world } = this.#stage;
@@ -125,20 +136,27 @@ export class Cluster {
     }
   }
 
-  /** A role ended by itself. Fine after an injected fault, and a bug otherwise; the supervisor starts it again in any case. */
+  /**
+   * A role ended by itself. Fine after an injected fault, and a bug otherwise; the supervisor
+   * starts it again in any case.
+   */
   #died(name: string, how: { life: number; error: unknown; doing: string }): void {
     if (this.lifeOf(name) !== how.life || this.#restarts.has(name)) return;
     const { error, doing } = how;
-    const text = `${name} died while ${doing}: ${error instanceof Error ? error.message : String(error)}`;
+    const why = error instanceof Error ? error.message : String(error);
+    const text = `${name} died while ${doing}: ${why}`;
     this.#stage.note(text);
     if (this.#mayBeGarbage(error)) this.#needsRepair = true;
-    else if (!isInjected(error)) this.#stage.breaks("no-crash", `${text}\n${error instanceof Error ? error.stack : ""}`);
-    this.down(name, "kill", { downMs: this.#stage.draw(this.#stage.plan.restartMs) });
+    else if (!isInjected(error)) {
+      this.#stage.breaks("no-crash", `${text}\n${error instanceof Error ? error.stack : ""}`);
+    }
+    this.down(name, "kill", { downMs: this.#stage.between(this.#stage.plan.restartMs) });
   }
 
   /**
-   * Garbage in what was never fsynced may look like damage to what was: one bit turned, and intact records behind it. Then the log
-   * refuses (lesson 05), and a person repairs it. That nothing durable goes with the repair is for the judge to say.
+   * Garbage in what was never fsynced may look like damage to what was: one bit turned, and intact
+   * records behind it. Then the log refuses (lesson 05), and a person repairs it. That nothing
+   * durable goes with the repair is for the judge to say.
    */
   #mayBeGarbage(error: unknown): boolean {
     return this.#garbage && error instanceof LogError && error.code === "DAMAGED";
@@ -158,7 +176,8 @@ export class Cluster {
   #bootMaster(): void {
     const { world } = this.#stage;
     const life = this.lifeOf("m");
-    const fatal = (error: Error): void => void this.#stage.after(0, () => this.#died("m", { life, error, doing: "serving" }));
+    const fatal = (error: Error): void =>
+      void this.#stage.after(0, () => this.#died("m", { life, error, doing: "serving" }));
     const host = world.host("m");
     const full = (isFull: boolean): void => {
       if (this.lifeOf("m") !== life) return;
@@ -184,14 +203,25 @@ export class Cluster {
       );
   }
 
-  /** Somebody starts another one on the same folder: it has to be refused, and the first one must not notice. */
+  /**
+   * Somebody starts another one on the same folder: it has to be refused, and the first one must
+   * not notice.
+   */
   secondMaster(): void {
     if (this.master === undefined) return;
-    startMaster({ host: this.#stage.world.host("m"), dir: STATE_DIR, listen: { ...MASTER, port: MASTER.port + 1 }, token: TOKEN }).then(
+    startMaster({
+      host: this.#stage.world.host("m"),
+      dir: STATE_DIR,
+      listen: { ...MASTER, port: MASTER.port + 1 },
+      token: TOKEN,
+    }).then(
       () => this.#stage.breaks("no-crash", "a second master was started on a folder that has one"),
       (error: unknown) => {
-        if (error instanceof MasterError && error.code === "LOCKED") this.#stage.note("a second master on the same folder is refused");
-        else if (!isInjected(error)) this.#stage.breaks("no-crash", `a second master failed with ${(error as Error).stack}`);
+        if (error instanceof MasterError && error.code === "LOCKED") {
+          this.#stage.note("a second master on the same folder is refused");
+        } else if (!isInjected(error)) {
+          this.#stage.breaks("no-crash", `a second master failed with ${(error as Error).stack}`);
+        }
       },
     );
   }
@@ -201,11 +231,25 @@ export class Cluster {
     const boot = (): void => {
       const host = tapped(this.#stage.world.host(name), { stage: this.#stage, worker: name });
       const life = this.lifeOf(name);
-      const executor = createExecutor({ host, workDir: "/work", baseEnv: {}, folders: this.foldersOf(name) });
+      const executor = createExecutor({
+        host,
+        workDir: "/work",
+        baseEnv: {},
+        folders: this.foldersOf(name),
+      });
       worker = startWorker({
-        host, master: MASTER, token: TOKEN, name, tags, slots, executor, cacheDir: "/cache",
+        host,
+        master: MASTER,
+        token: TOKEN,
+        name,
+        tags,
+        slots,
+        executor,
+        cacheDir: "/cache",
         // Ten refused dials a second tell nobody anything while the master is down.
-        onNote: (text) => { if (!text.includes("ECONNREFUSED")) this.#stage.note(`${name} ${text}`); },
+        onNote: (text) => {
+          if (!text.includes("ECONNREFUSED")) this.#stage.note(`${name} ${text}`);
+        },
       });
       worker.done.catch((error: unknown) => this.#died(name, { life, error, doing: "working" }));
     };

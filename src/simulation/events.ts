@@ -7,7 +7,10 @@ import type { Host } from "#host";
 import { readLog } from "#log";
 
 export interface LogEvents {
-  /** Number of the first of `bodies`. Above 1 when a snapshot has taken the place of what came before. */
+  /**
+   * Number of the first of `bodies`. Above 1 when a snapshot has taken the place of what came
+   * before.
+   */
   readonly first: number;
   /** Encoded events, in order. */
   readonly bodies: readonly Buffer[];

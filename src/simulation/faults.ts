@@ -18,7 +18,13 @@ export class Faults {
 
   begin(fault: Fault): void {
     const { kind, target } = fault;
-    if (this.#stage.healing || !exists(this.#stage.plan, target) || ("peer" in fault && !exists(this.#stage.plan, fault.peer))) return;
+    if (
+      this.#stage.healing ||
+      !exists(this.#stage.plan, target) ||
+      ("peer" in fault && !exists(this.#stage.plan, fault.peer))
+    ) {
+      return;
+    }
     if (!this.#happens(fault)) return;
     this.#stage.note(`FAULT ${faultText(fault)}`);
     this.#stage.faults[kind] = (this.#stage.faults[kind] ?? 0) + 1;
@@ -63,7 +69,8 @@ export class Faults {
     const life = this.#cluster.lifeOf(name);
     world.pause(name);
     this.#later(forMs, () => {
-      if (this.#cluster.lifeOf(name) !== life) return; // killed meanwhile, and the new one is not asleep
+      // killed meanwhile, and the new one is not asleep
+      if (this.#cluster.lifeOf(name) !== life) return;
       this.#stage.note(`${name} wakes up`);
       world.resume(name);
     });
@@ -74,7 +81,10 @@ export class Faults {
   #partition(fault: Fault & { kind: "partition" }): boolean {
     const { world } = this.#stage;
     const { target, peer, way } = fault;
-    const ways = [...(way === "from" ? [] : [[target, peer] as const]), ...(way === "to" ? [] : [[peer, target] as const])];
+    const ways = [
+      ...(way === "from" ? [] : [[target, peer] as const]),
+      ...(way === "to" ? [] : [[peer, target] as const]),
+    ];
     for (const [from, to] of ways) world.hold(from, to);
     this.#later(fault.forMs, () => { for (const [from, to] of ways) world.release(from, to); });
     return true;
@@ -112,7 +122,10 @@ export class Faults {
   /** Everything is mended: clocks, disks, lines, and whoever sleeps wakes up. */
   heal(): void {
     const { world, plan } = this.#stage;
-    const others = [...plan.workers.map(({ name }) => name), ...Array.from({ length: plan.clients }, (_, index) => `c${index + 1}`)];
+    const others = [
+      ...plan.workers.map(({ name }) => name),
+      ...Array.from({ length: plan.clients }, (_, index) => `c${index + 1}`),
+    ];
     for (const name of [MASTER.host, ...others]) {
       world.resume(name);
       world.clock(name).drift(1);
@@ -135,12 +148,18 @@ export class Faults {
 /** All files below a folder. */
 function usedBytes(disk: ReturnType<Stage["world"]["disk"]>, folder: string): number {
   let bytes = 0;
-  for (const name of disk.list(folder)) bytes += disk.read(`${folder}/${name}`)?.length ?? usedBytes(disk, `${folder}/${name}`);
+  for (const name of disk.list(folder)) {
+    bytes += disk.read(`${folder}/${name}`)?.length ?? usedBytes(disk, `${folder}/${name}`);
+  }
   return bytes;
 }
 
 function exists(plan: Plan, name: string): boolean {
-  return name === MASTER.host || plan.workers.some((worker) => worker.name === name) || (/^c\d+$/.test(name) && Number(name.slice(1)) <= plan.clients);
+  return (
+    name === MASTER.host ||
+    plan.workers.some((worker) => worker.name === name) ||
+    (/^c\d+$/.test(name) && Number(name.slice(1)) <= plan.clients)
+  );
 }
 
 const span = ([least, most]: readonly [number, number]): string => `${least} to ${most} ms`;
@@ -151,7 +170,13 @@ export function faultText(fault: Fault): string {
   switch (fault.kind) {
     case "kill": return `kill ${target}, down for ${fault.downMs} ms`;
     case "crash": {
-      const how = [fault.torn && "torn writes", fault.garbage && "garbage", fault.silent && "peers not told"].filter(Boolean).join(", ");
+      const how = [
+        fault.torn && "torn writes",
+        fault.garbage && "garbage",
+        fault.silent && "peers not told",
+      ]
+        .filter(Boolean)
+        .join(", ");
       return `power cut of ${target}${how === "" ? "" : ` (${how})`}, down for ${fault.downMs} ms`;
     }
     case "stop": return `stop ${target} in order, down for ${fault.downMs} ms`;
@@ -162,12 +187,20 @@ export function faultText(fault: Fault): string {
       const sign = fault.way === "both" ? "|" : fault.way === "to" ? "-|>" : "<|-";
       return `partition ${target} ${sign} ${fault.peer} for ${fault.forMs} ms`;
     }
-    case "stall": return `stall ${Math.round(100 * fault.chance)} % of what goes between ${target} and ${fault.peer} by ${span(fault.ms)}, for ${fault.forMs} ms`;
-    case "one-byte": return `single bytes between ${target} and ${fault.peer} for ${fault.forMs} ms`;
-    case "slow-link": return `latency between ${target} and ${fault.peer} ${span(fault.ms)}, for ${fault.forMs} ms`;
+    case "stall":
+      return (
+        `stall ${Math.round(100 * fault.chance)} % of what goes between ${target} and ` +
+        `${fault.peer} by ${span(fault.ms)}, for ${fault.forMs} ms`
+      );
+    case "one-byte":
+      return `single bytes between ${target} and ${fault.peer} for ${fault.forMs} ms`;
+    case "slow-link":
+      return `latency between ${target} and ${fault.peer} ${span(fault.ms)}, for ${fault.forMs} ms`;
     case "slow-disk": return `syncs of ${target} take ${span(fault.ms)}, for ${fault.forMs} ms`;
-    case "disk-error": return `next ${fault.op} of ${fault.path} on ${target} fails with ${fault.code}`;
-    case "disk-full": return `disk of ${target} is full after ${fault.bytes} more bytes, for ${fault.forMs} ms`;
+    case "disk-error":
+      return `next ${fault.op} of ${fault.path} on ${target} fails with ${fault.code}`;
+    case "disk-full":
+      return `disk of ${target} is full after ${fault.bytes} more bytes, for ${fault.forMs} ms`;
     case "drift": return `clock of ${target} runs at ${fault.rate}, for ${fault.forMs} ms`;
     case "jump": return `wall clock of ${target} jumps by ${fault.ms} ms`;
     case "second-master": return `a second master is started on ${target}`;

@@ -1,14 +1,15 @@
 /**
- * Lesson 22: the same log, folded by the master's own `apply`, to compare the results with one another.
+ * Lesson 22: the same log, folded by the master's own `apply`, to compare the results with one
+ * another.
  *
  *     all events          e1 e2 e3 e4 e5 e6 ──▶ hash
  *     a snapshot, a tail        [s3] e4 e5 e6 ──▶ the same hash, or one of the two lies
  *
- * A hash is made of the bytes of a snapshot, so it cannot know of a field that snapshots forget. Where one was written and read,
- * the two states are therefore compared field by field as well.
+ * A hash is made of the bytes of a snapshot, so it cannot know of a field that snapshots forget.
+ * Where one was written and read, the two states are therefore compared field by field as well.
  *
- * The only place where the judge runs the master's code. It does not ask whether `apply` is right, only whether it gives the
- * same answer twice, by different ways.
+ * The only place where the judge runs the master's code. It does not ask whether `apply` is right,
+ * only whether it gives the same answer twice, by different ways.
  *
  * Invariants: events are applied once each, when somebody asks; an older prefix is folded anew.
  * Test: test/22-simulation.invariants.test.ts
@@ -32,7 +33,10 @@ export class Fold {
     return this.#hash.hash;
   }
 
-  /** The hash of nothing, of event 1, of events 1 to 2, … of all of them must survive a snapshot, and the tail after it. */
+  /**
+   * The hash of nothing, of event 1, of events 1 to 2, … of all of them must survive a snapshot,
+   * and the tail after it.
+   */
   checkPrefixes(step: number): void {
     const state = new State();
     let restored = state;
@@ -42,20 +46,46 @@ export class Fold {
       if (seq > 0 && restored !== state) this.#apply(restored, seq, `after a snapshot at ${from}`);
       if (seq % step !== 0 && seq !== this.bodies.length) continue;
       const hash = hashState(state);
-      if (hashState(restored) !== hash) throw new Violation("snapshot-plus-tail", `a snapshot at ${from} plus events ${from + 1} to ${seq} give another state than all events`, { seq });
+      if (hashState(restored) !== hash) {
+        throw new Violation(
+          "snapshot-plus-tail",
+          `a snapshot at ${from} plus events ${from + 1} to ${seq} give another state than all ` +
+            "events",
+          { seq },
+        );
+      }
       restored = restore([...writeSnapshot(state)], seq);
       from = seq;
       const lost = difference(state, restored);
-      if (lost !== undefined || hashState(restored) !== hash) throw new Violation("snapshot-plus-tail", `the state after events 1 to ${seq} changes when it is written and read: ${lost ?? "its hash does"}`, { seq });
+      if (lost !== undefined || hashState(restored) !== hash) {
+        throw new Violation(
+          "snapshot-plus-tail",
+          `the state after events 1 to ${seq} changes when it is written and read: ` +
+            `${lost ?? "its hash does"}`,
+          { seq },
+        );
+      }
     }
   }
 
   /** A snapshot that a master has written: of these events, and of no others. */
   addSnapshot(seq: number, parts: Iterable<Uint8Array>): void {
     const state = restore(parts, seq);
-    if (hashState(state) !== this.hashAt(seq)) throw new Violation("snapshot-plus-tail", `the snapshot that covers events 1 to ${seq} is of another state than they give`, { seq });
+    if (hashState(state) !== this.hashAt(seq)) {
+      throw new Violation(
+        "snapshot-plus-tail",
+        `the snapshot that covers events 1 to ${seq} is of another state than they give`,
+        { seq },
+      );
+    }
     const lost = difference(this.#stateAt(seq), state);
-    if (lost !== undefined) throw new Violation("snapshot-plus-tail", `the snapshot that covers events 1 to ${seq} has lost something: ${lost}`, { seq });
+    if (lost !== undefined) {
+      throw new Violation(
+        "snapshot-plus-tail",
+        `the snapshot that covers events 1 to ${seq} has lost something: ${lost}`,
+        { seq },
+      );
+    }
     this.#restored = { state, covers: seq, seq };
     this.checkTail();
   }
@@ -65,9 +95,16 @@ export class Fold {
     const restored = this.#restored;
     if (restored === undefined) return;
     const last = this.bodies.length;
-    while (restored.seq < last) this.#apply(restored.state, ++restored.seq, `after the snapshot at ${restored.covers}`);
+    while (restored.seq < last) {
+      this.#apply(restored.state, ++restored.seq, `after the snapshot at ${restored.covers}`);
+    }
     if (hashState(restored.state) === this.hashAt(last)) return;
-    throw new Violation("snapshot-plus-tail", `the snapshot at ${restored.covers} plus events ${restored.covers + 1} to ${last} give another state than all events`, { seq: last });
+    throw new Violation(
+      "snapshot-plus-tail",
+      `the snapshot at ${restored.covers} plus events ${restored.covers + 1} to ${last} give ` +
+        "another state than all events",
+      { seq: last },
+    );
   }
 
   #stateAt(seq: number): State {
@@ -83,8 +120,12 @@ export class Fold {
     try {
       apply(state, Event.decode(this.bodies[seq - 1]!));
     } catch (error) {
-      const what = `event ${seq} cannot be applied${how === undefined ? "" : ` ${how}`}: ${(error as Error).message}`;
-      throw new Violation(how === undefined ? "replay-equals-live" : "snapshot-plus-tail", what, { seq });
+      const what =
+        `event ${seq} cannot be applied${how === undefined ? "" : ` ${how}`}: ` +
+        `${(error as Error).message}`;
+      throw new Violation(how === undefined ? "replay-equals-live" : "snapshot-plus-tail", what, {
+        seq,
+      });
     }
   }
 }
@@ -93,15 +134,28 @@ function restore(parts: Iterable<Uint8Array>, seq: number): State {
   try {
     return readSnapshot(parts);
   } catch (error) {
-    throw new Violation("snapshot-plus-tail", `the snapshot at ${seq} cannot be read: ${(error as Error).message}`, { seq });
+    throw new Violation(
+      "snapshot-plus-tail",
+      `the snapshot at ${seq} cannot be read: ${(error as Error).message}`,
+      { seq },
+    );
   }
 }
 
-/** The first plain field of a run, a job or a worker in which two states differ, as a sentence. Their indexes follow from these. */
+/**
+ * The first plain field of a run, a job or a worker in which two states differ, as a sentence.
+ * Their indexes follow from these.
+ */
 export function difference(whole: State, restored: State): string | undefined {
   for (const [number, run] of whole.runs) {
     const other = restored.runs.get(number);
-    const found = other === undefined ? "is not there" : fieldDifference({ ...run, budget: run.budget.toJSON() }, { ...other, budget: other.budget.toJSON() });
+    const found =
+      other === undefined
+        ? "is not there"
+        : fieldDifference(
+            { ...run, budget: run.budget.toJSON() },
+            { ...other, budget: other.budget.toJSON() },
+          );
     if (found !== undefined) return `run ${run.id} ${found}`;
     for (const job of run.jobs) {
       const lost = fieldDifference({ ...job }, { ...other!.jobs[job.index] });
@@ -118,7 +172,14 @@ export function difference(whole: State, restored: State): string | undefined {
 /** What a thing is part of, or is made of: compared on its own, or by the hash. */
 const PARTS: ReadonlySet<string> = new Set(["run", "jobs", "dag", "spec"]);
 
-function fieldDifference(whole: Readonly<Record<string, unknown>>, restored: Readonly<Record<string, unknown>>): string | undefined {
-  const field = Object.keys(whole).find((name) => !PARTS.has(name) && !isDeepStrictEqual(whole[name], restored[name]));
-  return field === undefined ? undefined : `had ${field} ${JSON.stringify(whole[field])} and has ${JSON.stringify(restored[field])}`;
+function fieldDifference(
+  whole: Readonly<Record<string, unknown>>,
+  restored: Readonly<Record<string, unknown>>,
+): string | undefined {
+  const field = Object.keys(whole).find(
+    (name) => !PARTS.has(name) && !isDeepStrictEqual(whole[name], restored[name]),
+  );
+  return field === undefined
+    ? undefined
+    : `had ${field} ${JSON.stringify(whole[field])} and has ${JSON.stringify(restored[field])}`;
 }

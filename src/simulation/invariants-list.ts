@@ -1,27 +1,48 @@
 /**
- * Lesson 22: the promises, by name. A closed list: whoever finds a promise broken says which one, in these words.
+ * Lesson 22: the promises, by name. A closed list: whoever finds a promise broken says which one,
+ * in these words.
  *
- * Invariants: a name is never given to another promise, because seeds and deliberate bugs are filed under it.
+ * Invariants: a name is never given to another promise, because seeds and deliberate bugs are filed
+ * under it.
  * Test: test/22-simulation.invariants.test.ts
  */
 
 // #region list
 export const INVARIANTS = {
-  "acknowledged-is-durable": "What a client or a worker was told is on disk, and what is on disk stays there.",
-  "dispatched-is-durable": "Nothing leaves the master before the facts that it follows from are on disk: no program runs for an attempt that the log has not started.",
-  "one-key-one-run": "While a run is remembered, its key, its id and its number mean this run and no other.",
+  "acknowledged-is-durable":
+    "Everything that a client or a worker was told is on disk, and everything on disk stays " +
+    "there.",
+  "dispatched-is-durable":
+    "Nothing leaves the master before the facts that it follows from are on disk: no program " +
+    "runs for an attempt that the log has not started.",
+  "one-key-one-run":
+    "While a run is remembered, its key, its id and its number mean this run and no other.",
   "one-ending-per-attempt": "Every attempt ends once: succeeded, failed, lost or stopped.",
-  "one-unfenced-attempt": "At most one attempt of a job counts at a time, under a number that no other attempt ever has.",
-  "parents-before-children": "A job starts after all its parents have ended, and only if they ended as its condition wants.",
-  "terminal-absorbs": "What has ended or was cancelled stays so, unless a person asks for another try.",
-  "retries-within-budget": "A job fails as often as its policy allows, no more and no less; a lost worker spends no try, up to a cap.",
-  "timers-are-kept": "Nothing starts before its delay or its backoff is over, no gate closes before its deadline, and time in the log does not go back.",
+  "one-unfenced-attempt":
+    "At most one attempt of a job counts at a time, under a number that no other attempt ever " +
+    "has.",
+  "parents-before-children":
+    "A job starts after all its parents have ended, and only if they ended as its condition " +
+    "wants.",
+  "terminal-absorbs":
+    "An ended or cancelled job or run stays so, unless a person asks for another try.",
+  "retries-within-budget":
+    "A job fails as often as its policy allows, no more and no less; a lost worker spends no " +
+    "try, up to a cap.",
+  "timers-are-kept":
+    "Nothing starts before its delay or its backoff is over, no gate closes before its deadline, " +
+    "and time in the log does not go back.",
   "gate-decided-once": "A gate has one decision, and it is what every client is told.",
-  "replay-equals-live": "The log alone, read from its first event, gives the state that the master has in memory.",
+  "replay-equals-live":
+    "The log alone, read from its first event, gives the state that the master has in memory.",
   "snapshot-plus-tail": "A snapshot and the events after it give what all events give.",
-  "slots": "A worker gets what it is fit for: registered, not draining, with every tag, within its slots, and the parent's worker where affinity asks for it.",
+  "slots":
+    "A worker gets what it is fit for: registered, not draining, with every tag, within its " +
+    "slots, and the parent's worker where affinity asks for it.",
   "bounded-queues": "Whatever peers do, everything that is held in memory has a limit.",
-  "no-process-after-its-attempt": "When a worker reports the end of an attempt, its program is gone; when all is quiet, every program is.",
+  "no-process-after-its-attempt":
+    "When a worker reports the end of an attempt, its program is gone; when all is quiet, every " +
+    "program is.",
   "runs-once": "An attempt is executed at most once, by the worker that owns it.",
   "everything-ends": "Once faults stop, every run ends.",
   "no-crash": "No process of ours dies of its own error.",
@@ -43,7 +64,9 @@ export class Violation extends Error {
 
   constructor(invariant: Invariant, what: string, where: { seq?: number; at?: number } = {}) {
     const { seq = 0, at = 0 } = where;
-    super(`${invariant}: ${what}${seq === 0 ? "" : ` (event ${seq}${at === 0 ? "" : `, at ${at}`})`}`);
+    super(
+      `${invariant}: ${what}${seq === 0 ? "" : ` (event ${seq}${at === 0 ? "" : `, at ${at}`})`}`,
+    );
     this.invariant = invariant;
     this.what = what;
     this.seq = seq;

@@ -1,16 +1,19 @@
 /**
  * Lesson 22: the judge. It is told what everybody saw, and says which promise was broken.
  *
- *     events of the log, in order ──▶ model.ts            may this happen now?
- *     answers that clients got    ──▶ compared with it    is what they were told in the log?
- *     programs that ran           ──▶ compared with it    who ran, when, and how often?
- *     hashes and snapshots        ──▶ invariants-fold.ts  do all ways to the state lead to the same one?
+ *     events of the log, in order ─▶ model.ts            may this happen now?
+ *     answers that clients got    ─▶ compared with it    is what they were told in the log?
+ *     programs that ran           ─▶ compared with it    who ran, when, and how often?
+ *     hashes and snapshots        ─▶ invariants-fold.ts  do all ways to a state give the same state?
  *
- * It knows nothing of the master that it judges but its log. In the simulated world it is told everything the moment it happens; after a
- * run of real processes, the log first, and then what was written down.
+ * It knows nothing of the master that it judges but its log. In the simulated world it is told
+ * everything the moment it happens; after a run of real processes, the log first, and then what was
+ * written down.
  *
- * Invariants: every check throws a `Violation` at the first broken promise; what is only *not yet* true is no violation before `quiet`.
- * Left out: lateness. A job that could start and does not is found when all is quiet, because only then nothing excuses it.
+ * Invariants: every check throws a `Violation` at the first broken promise; what is only *not yet*
+ * true is no violation before `quiet`.
+ * Left out: lateness. A job that could start and does not is found when all is quiet, because only
+ * then nothing excuses it.
  * Test: test/22-simulation.invariants.test.ts
  */
 import { Event } from "#core";
@@ -46,7 +49,10 @@ export class Judge {
   readonly #model: Model;
   readonly #fold = new Fold();
   /** By run/job#attempt. */
-  readonly #programs = new Map<string, { worker: string; alive: boolean; pid: number | undefined }>();
+  readonly #programs = new Map<
+    string,
+    { worker: string; alive: boolean; pid: number | undefined }
+  >();
   /** Attempts whose end was reported and that no program had begun: none may begin any more. */
   readonly #unexecuted = new Set<string>();
   /** The run that each key has meant to clients. */
@@ -75,44 +81,86 @@ export class Judge {
   // ── the log ────────────────────────────────────────────────────────────────────────────────────
 
   // #region event
-  /** A durable event, its encoded bytes. Numbers are consecutive from 1; one that comes again must be the same. */
+  /**
+   * A durable event, its encoded bytes. Numbers are consecutive from 1; one that comes again must
+   * be the same.
+   */
   event(seq: number, body: Uint8Array): void {
     const { bodies } = this.#fold;
     const known = bodies[seq - 1];
-    if (known !== undefined && !known.equals(body)) this.fail("acknowledged-is-durable", `event ${seq} was ${nameOf(known)} and is ${nameOf(body)} now`);
+    if (known !== undefined && !known.equals(body)) {
+      this.fail(
+        "acknowledged-is-durable",
+        `event ${seq} was ${nameOf(known)} and is ${nameOf(body)} now`,
+      );
+    }
     if (known !== undefined) return;
-    if (seq !== this.seq + 1) this.fail("acknowledged-is-durable", `event ${seq} follows event ${this.seq}`);
+    if (seq !== this.seq + 1) {
+      this.fail("acknowledged-is-durable", `event ${seq} follows event ${this.seq}`);
+    }
     const event = decode(body);
-    if (event === undefined) this.fail("replay-equals-live", `event ${seq} cannot be read: ${Buffer.from(body).toString("hex", 0, 32)}`);
+    if (event === undefined) {
+      this.fail(
+        "replay-equals-live",
+        `event ${seq} cannot be read: ${Buffer.from(body).toString("hex", 0, 32)}`,
+      );
+    }
     bodies.push(Buffer.from(body)); // a view of the reader's block, maybe
     this.#model.apply(event, seq);
     this.#checkProgram(event);
   }
   // #endregion
 
-  /** A master has recovered from its log, which ends with event `last`. It may know more than the judge, never less. */
+  /**
+   * A master has recovered from its log, which ends with event `last`. It may know more than the
+   * judge, never less.
+   */
   recovered(last: number): void {
     this.#model.restarted();
-    if (last < this.seq) this.fail("acknowledged-is-durable", `the log ends with event ${last} after a restart, and ${this.seq} were durable`);
+    if (last < this.seq) {
+      this.fail(
+        "acknowledged-is-durable",
+        `the log ends with event ${last} after a restart, and ${this.seq} were durable`,
+      );
+    }
   }
 
   /** What a live master says of itself: the hash of its state after event `seq`. */
   hash(live: { seq: number; hash: string }): void {
     this.#told.hashes += 1;
-    if (live.seq > this.seq) this.fail("acknowledged-is-durable", `a master speaks of event ${live.seq}, and ${this.seq} are durable`);
+    if (live.seq > this.seq) {
+      this.fail(
+        "acknowledged-is-durable",
+        `a master speaks of event ${live.seq}, and ${this.seq} are durable`,
+      );
+    }
     const hash = this.#fold.hashAt(live.seq);
-    if (hash !== live.hash) this.fail("replay-equals-live", `after event ${live.seq} the master's state is ${live.hash.slice(0, 12)}…, and its log gives ${hash.slice(0, 12)}…`);
+    if (hash !== live.hash) {
+      this.fail(
+        "replay-equals-live",
+        `after event ${live.seq} the master's state is ${live.hash.slice(0, 12)}…, and its log ` +
+          `gives ${hash.slice(0, 12)}…`,
+      );
+    }
     this.#fold.checkTail();
   }
 
   /** A snapshot that covers the events up to `seq`. */
   snapshot(seq: number, parts: Iterable<Uint8Array>): void {
     this.#told.snapshots += 1;
-    if (seq > this.seq) this.fail("snapshot-plus-tail", `a snapshot covers event ${seq}, and ${this.seq} are durable`);
+    if (seq > this.seq) {
+      this.fail(
+        "snapshot-plus-tail",
+        `a snapshot covers event ${seq}, and ${this.seq} are durable`,
+      );
+    }
     this.#fold.addSnapshot(seq, parts);
   }
 
-  /** Restores the state from a snapshot at every `step`-th event, and follows the tail from there to the next. */
+  /**
+   * Restores the state from a snapshot at every `step`-th event, and follows the tail from there to
+   * the next.
+   */
   allPrefixes(step = 1): void {
     this.#fold.checkPrefixes(step);
   }
@@ -129,32 +177,74 @@ export class Judge {
       case "gate": return this.#decided(ack);
       case "retry": {
         if (this.#run(ack.run, "retried").retries.includes(ack.jobs)) return;
-        return this.fail("acknowledged-is-durable", `a client was told that ${ack.jobs} jobs of ${ack.run} are tried again, which is not in the log`);
+        return this.fail(
+          "acknowledged-is-durable",
+          `a client was told that ${ack.jobs} jobs of ${ack.run} are tried again, which is not ` +
+            "in the log",
+        );
       }
       case "add": {
         if (this.#run(ack.run, "given jobs").additions.includes(ack.jobs)) return;
-        return this.fail("acknowledged-is-durable", `a client was told that ${ack.run} has ${ack.jobs} more jobs, which are not in the log`);
+        return this.fail(
+          "acknowledged-is-durable",
+          `a client was told that ${ack.run} has ${ack.jobs} more jobs, which are not in the log`,
+        );
       }
     }
   }
   // #endregion
 
   #run(id: string, what: string): ModelRun {
-    return this.#model.runsById.get(id) ?? this.fail("acknowledged-is-durable", `a client was told that ${id} is ${what}, and the log has no such run`);
+    return (
+      this.#model.runsById.get(id) ??
+      this.fail(
+        "acknowledged-is-durable",
+        `a client was told that ${id} is ${what}, and the log has no such run`,
+      )
+    );
   }
 
   #job(run: ModelRun, id: string, what: string): ModelJob {
-    return run.jobsById.get(id) ?? this.fail("acknowledged-is-durable", `a client was told that ${run.id}/${id} is ${what}, and the log has no such job`);
+    return (
+      run.jobsById.get(id) ??
+      this.fail(
+        "acknowledged-is-durable",
+        `a client was told that ${run.id}/${id} is ${what}, and the log has no such job`,
+      )
+    );
   }
 
   #submitted({ run: id, key, jobs, existing }: Extract<Acknowledgement, { what: "submit" }>): void {
     // #exercise submitted
     const run = this.#run(id, "submitted");
-    if (run.key !== key) this.fail("one-key-one-run", `a client submitted with key ${key ?? "(none)"} and was given ${id}, whose key is ${run.key ?? "(none)"}`);
-    if (run.submitted !== jobs) this.fail("acknowledged-is-durable", `a client submitted ${jobs} jobs as ${id}, and the log has ${run.submitted}`);
-    if (key === undefined) return existing ? this.fail("one-key-one-run", `a client without a key was given ${id} as if it had submitted it before`) : undefined;
+    if (run.key !== key) {
+      this.fail(
+        "one-key-one-run",
+        `a client submitted with key ${key ?? "(none)"} and was given ${id}, whose key is ` +
+          `${run.key ?? "(none)"}`,
+      );
+    }
+    if (run.submitted !== jobs) {
+      this.fail(
+        "acknowledged-is-durable",
+        `a client submitted ${jobs} jobs as ${id}, and the log has ${run.submitted}`,
+      );
+    }
+    if (key === undefined) {
+      return existing
+        ? this.fail(
+            "one-key-one-run",
+            `a client without a key was given ${id} as if it had submitted it before`,
+          )
+        : undefined;
+    }
     const first = this.#keys.get(key);
-    if (first !== undefined && first !== run && !first.forgotten) this.fail("one-key-one-run", `key "${key}" was answered with ${first.id}, and now with ${id}`);
+    if (first !== undefined && first !== run && !first.forgotten) {
+      this.fail(
+        "one-key-one-run",
+        `key "${key}" was answered with ${first.id}, and now with ${id}`,
+      );
+    }
     this.#keys.set(key, run);
     // #end-exercise
   }
@@ -164,43 +254,91 @@ export class Judge {
     const jobs = name === undefined ? run.jobs : [this.#job(run, name, "cancelled")];
     // What has ended cannot be cancelled, and the answer is the same.
     const done = name === undefined && (run.everCancelled || run.everEnded);
-    if (!done && !jobs.some((job) => job.everCancelled || job.ends.size > 0)) this.fail("acknowledged-is-durable", `a client was told that ${name === undefined ? id : jobs[0]} is cancelled, which is not in the log`);
+    if (!done && !jobs.some((job) => job.everCancelled || job.ends.size > 0)) {
+      this.fail(
+        "acknowledged-is-durable",
+        `a client was told that ${name === undefined ? id : jobs[0]} is cancelled, which is not ` +
+          "in the log",
+      );
+    }
   }
 
   #decided({ gate, decision }: Extract<Acknowledgement, { what: "gate" }>): void {
     const slash = gate.lastIndexOf("/");
-    const job = this.#job(this.#run(gate.slice(0, slash), "decided"), gate.slice(slash + 1), "decided");
+    const job = this.#job(
+      this.#run(gate.slice(0, slash), "decided"),
+      gate.slice(slash + 1),
+      "decided",
+    );
     const { approved, by, comment, at, already } = decision;
     const words = `that gate ${gate} was ${approved ? "approved" : "rejected"} by ${by} at ${at}`;
-    // More than one only if a person retried the job, and it came to its gate again within a millisecond.
-    const found = job.decisions.filter((made) => made.at === at && made.approved === approved && made.by === by && made.comment === comment);
+    // More than one only if a person retried the job, and it came to its gate again within a
+    // millisecond.
+    const found = job.decisions.filter(
+      (made) =>
+        made.at === at && made.approved === approved && made.by === by && made.comment === comment,
+    );
     if (found.length === 0) {
-      const log = job.decisions.map((made) => `${made.approved ? "approved" : "rejected"} by ${made.by} at ${made.at}`).join(", ");
-      return this.fail(log === "" ? "acknowledged-is-durable" : "gate-decided-once", `a client was told ${words}, and the log says: ${log || "nothing"}`);
+      const log = job.decisions
+        .map((made) => `${made.approved ? "approved" : "rejected"} by ${made.by} at ${made.at}`)
+        .join(", ");
+      return this.fail(
+        log === "" ? "acknowledged-is-durable" : "gate-decided-once",
+        `a client was told ${words}, and the log says: ${log || "nothing"}`,
+      );
     }
     if (already) return;
-    const first = found.find(({ acknowledged }) => !acknowledged) ?? this.fail("gate-decided-once", `two clients were told ${words}, each that it was the first`);
+    const first =
+      found.find(({ acknowledged }) => !acknowledged) ??
+      this.fail("gate-decided-once", `two clients were told ${words}, each that it was the first`);
     first.acknowledged = true;
   }
 
-  /** A client was shown this. What it is shown has happened, and an end that it is shown is an end. */
+  /**
+   * A client was shown this. What it is shown has happened, and an end that it is shown is an end.
+   */
   seen(info: { run: string; job: string; status: JobStatus; attempt: number }): void {
     this.#told.seen += 1;
     const { status, attempt } = info;
     const job = this.#job(this.#run(info.run, "there"), info.job, status);
-    if (attempt > job.attempt) this.fail("dispatched-is-durable", `a client was shown attempt ${attempt} of ${job}, and the log has ${job.attempt}`);
+    if (attempt > job.attempt) {
+      this.fail(
+        "dispatched-is-durable",
+        `a client was shown attempt ${attempt} of ${job}, and the log has ${job.attempt}`,
+      );
+    }
     const ended = status !== "PENDING" && status !== "RUNNING" && status !== "WAITING";
-    if (ended && !job.ends.has(status)) this.fail("acknowledged-is-durable", `a client was shown ${job} as ${status}, and in the log it is ${job.status}`);
+    if (ended && !job.ends.has(status)) {
+      this.fail(
+        "acknowledged-is-durable",
+        `a client was shown ${job} as ${status}, and in the log it is ${job.status}`,
+      );
+    }
   }
 
   // ── workers ────────────────────────────────────────────────────────────────────────────────────
 
-  /** A worker was told that its report is durable (or that nobody waits for it any more), and has forgotten it. */
+  /**
+   * A worker was told that its report is durable (or that nobody waits for it any more), and has
+   * forgotten it.
+   */
   confirmed(key: AttemptKey): void {
     this.#told.confirmed += 1;
     const job = this.#model.runs.get(key.run)?.jobs[key.job];
-    if (job === undefined || key.attempt > job.attempt) this.fail("dispatched-is-durable", `a worker reports attempt ${key.run}/${key.job}#${key.attempt}, which the log has not started`);
-    if (key.attempt === job.attempt && job.status === "RUNNING") this.fail("acknowledged-is-durable", `a worker was told that the end of ${job}#${key.attempt} is durable, and the log says that it runs`);
+    if (job === undefined || key.attempt > job.attempt) {
+      this.fail(
+        "dispatched-is-durable",
+        `a worker reports attempt ${key.run}/${key.job}#${key.attempt}, which the log has not ` +
+          "started",
+      );
+    }
+    if (key.attempt === job.attempt && job.status === "RUNNING") {
+      this.fail(
+        "acknowledged-is-durable",
+        `a worker was told that the end of ${job}#${key.attempt} is durable, and the log says ` +
+          "that it runs",
+      );
+    }
   }
 
   // #region executing
@@ -215,35 +353,73 @@ export class Judge {
     }
     this.#told.programs += 1;
     const where = at.worker === "" ? "somewhere" : `on ${at.worker}`;
-    const attempt = this.#model.runsById.get(at.run)?.jobsById.get(at.job)?.attempts[at.attempt - 1];
-    if (attempt === undefined) this.fail("dispatched-is-durable", `${name} is executed ${where}, and the log has not started it`);
-    if (program !== undefined) this.fail("runs-once", `${name} is executed ${where}, and was executed on ${program.worker || "another worker"} before`);
-    if (at.worker !== "" && attempt.worker.name !== at.worker) this.fail("runs-once", `${name} is executed ${where}, and belongs to ${attempt.worker.name}`);
+    const attempt = this.#model.runsById.get(at.run)?.jobsById.get(at.job)?.attempts[
+      at.attempt - 1
+    ];
+    if (attempt === undefined) {
+      this.fail(
+        "dispatched-is-durable",
+        `${name} is executed ${where}, and the log has not started it`,
+      );
+    }
+    if (program !== undefined) {
+      this.fail(
+        "runs-once",
+        `${name} is executed ${where}, and was executed on ${program.worker || "another worker"} ` +
+          "before",
+      );
+    }
+    if (at.worker !== "" && attempt.worker.name !== at.worker) {
+      this.fail("runs-once", `${name} is executed ${where}, and belongs to ${attempt.worker.name}`);
+    }
     this.#programs.set(name, { worker: at.worker, alive: true, pid: at.pid });
-    // A worker that was given up may begin late: it is fenced, and will be told. One that has reported the end may not.
-    if (this.#unexecuted.has(name)) this.fail("no-process-after-its-attempt", `${name} is executed ${where} after its end was reported (${attempt.ending})`);
+    // A worker that was given up may begin late: it is fenced, and will be told. One that has
+    // reported the end may not.
+    if (this.#unexecuted.has(name)) {
+      this.fail(
+        "no-process-after-its-attempt",
+        `${name} is executed ${where} after its end was reported (${attempt.ending})`,
+      );
+    }
     // #end-exercise
   }
   // #endregion
 
-  /** A worker's process is gone, and its programs with it (`left`: they are on their own, and have to be ended by somebody). */
+  /**
+   * A worker's process is gone, and its programs with it (`left`: they are on their own, and have
+   * to be ended by somebody).
+   */
   workerProcessDied(worker: string, options: { programs?: "gone" | "left" } = {}): void {
     if (options.programs === "left") return;
-    for (const program of this.#programs.values()) if (program.worker === worker) program.alive = false;
+    for (const program of this.#programs.values()) {
+      if (program.worker === worker) program.alive = false;
+    }
   }
 
-  /** An attempt's end that only its worker can know, beside what the machine saw. Checked once programs are told at all. */
+  /**
+   * An attempt's end that only its worker can know, beside what the machine saw. Checked once
+   * programs are told at all.
+   */
   #checkProgram(event: Event): void {
     if (this.#programs.size === 0) return;
-    if (event.type !== "JobSucceeded" && event.type !== "JobFailed" && event.type !== "JobStopped") return;
+    const { type } = event;
+    if (type !== "JobSucceeded" && type !== "JobFailed" && type !== "JobStopped") return;
     const job = this.#model.runs.get(event.run)!.jobs[event.job]!;
     if (job.spec.action.type === "call") return; // no program, a thread of the worker
     const name = `${job}#${event.attempt}`;
     const program = this.#programs.get(name);
-    if (program?.alive) this.fail("no-process-after-its-attempt", `${event.type} of ${name}, and its program runs on ${program.worker}${program.pid === undefined ? "" : ` (pid ${program.pid})`}`);
+    if (program?.alive) {
+      this.fail(
+        "no-process-after-its-attempt",
+        `${event.type} of ${name}, and its program runs on ` +
+          `${program.worker}${program.pid === undefined ? "" : ` (pid ${program.pid})`}`,
+      );
+    }
     if (program !== undefined) return;
     const { kind } = event.type === "JobFailed" ? event.failure : { kind: "" };
-    if (event.type === "JobSucceeded" || kind === "exit" || kind === "signal") this.fail("runs-once", `${event.type} of ${name}, which was never executed`);
+    if (event.type === "JobSucceeded" || kind === "exit" || kind === "signal") {
+      this.fail("runs-once", `${event.type} of ${name}, which was never executed`);
+    }
     this.#unexecuted.add(name);
   }
 
@@ -251,18 +427,36 @@ export class Judge {
 
   /** Something that is held in memory, measured. */
   bounded(what: string, size: { found: number; limit: number }): void {
-    if (size.found > size.limit) this.fail("bounded-queues", `${what}: ${size.found}, more than ${size.limit}`);
+    if (size.found > size.limit) {
+      this.fail("bounded-queues", `${what}: ${size.found}, more than ${size.limit}`);
+    }
   }
 
   // #region quiet
-  /** Faults have stopped, and there was time for everything to end. `programs`: how many live, as the machines see it. */
+  /**
+   * Faults have stopped, and there was time for everything to end. `programs`: how many live, as
+   * the machines see it.
+   */
   quiet(live: { programs: number }): void {
     const open = [...this.#model.runs.values()].filter((run) => !run.ended && !run.forgotten);
-    const jobs = open.flatMap((run) => run.jobs.filter((job) => !job.over && job.openParents === 0));
-    if (open.length > 0) this.fail("everything-ends", `${open.length} of ${this.#model.counts.runs} runs go on: ${list(jobs.map(whyOpen))}`);
-    const alive = [...this.#programs].filter(([, { alive }]) => alive).map(([name, { worker }]) => `${name} on ${worker || "a worker"}`);
+    const jobs = open.flatMap((run) =>
+      run.jobs.filter((job) => !job.over && job.openParents === 0),
+    );
+    if (open.length > 0) {
+      this.fail(
+        "everything-ends",
+        `${open.length} of ${this.#model.counts.runs} runs go on: ${list(jobs.map(whyOpen))}`,
+      );
+    }
+    const alive = [...this.#programs]
+      .filter(([, { alive }]) => alive)
+      .map(([name, { worker }]) => `${name} on ${worker || "a worker"}`);
     if (alive.length > 0 || live.programs > 0) {
-      this.fail("no-process-after-its-attempt", `all runs have ended, and ${Math.max(alive.length, live.programs)} programs live: ${list(alive)}`);
+      this.fail(
+        "no-process-after-its-attempt",
+        `all runs have ended, and ${Math.max(alive.length, live.programs)} programs live: ` +
+          `${list(alive)}`,
+      );
     }
     this.#fold.checkTail();
   }
@@ -270,13 +464,23 @@ export class Judge {
 }
 
 function whyOpen(job: ModelJob): string {
-  if (job.status === "RUNNING") return `${job}#${job.attempt} runs on ${job.worker!.name}${job.worker!.lost ? " (lost)" : ""}${job.cancelled ? ", cancelled" : ""}`;
+  if (job.status === "RUNNING") {
+    return (
+      `${job}#${job.attempt} runs on ` +
+      `${job.worker!.name}${job.worker!.lost ? " (lost)" : ""}${job.cancelled ? ", cancelled" : ""}`
+    );
+  }
   if (job.status === "WAITING") return `${job} waits at its gate until ${job.deadline}`;
-  return `${job} could start${job.notBefore > 0 ? ` since ${job.notBefore}` : ""}, after ${job.attempt} attempts`;
+  return (
+    `${job} could start${job.notBefore > 0 ? ` since ${job.notBefore}` : ""}, after ` +
+    `${job.attempt} attempts`
+  );
 }
 
 function list(names: readonly string[]): string {
-  return names.length <= NAMED ? names.join(", ") : `${names.slice(0, NAMED).join(", ")} and ${names.length - NAMED} more`;
+  return names.length <= NAMED
+    ? names.join(", ")
+    : `${names.slice(0, NAMED).join(", ")} and ${names.length - NAMED} more`;
 }
 
 function decode(body: Uint8Array): Event | undefined {

@@ -1,18 +1,21 @@
 /**
- * Lesson 22: reads over the master's shoulder: every event of its log, at the moment in which it becomes durable.
+ * Lesson 22: reads over the master's shoulder: every event of its log, at the moment in which it
+ * becomes durable.
  *
  *     disk: sync completed ─▶ the bytes that a power cut would leave ─▶ new records ─▶ the judge
  *
- * Not what the master says is its log, and not what is in the page cache: what the platter has. After each start of a
- * master everything is read again from the beginning, because recovery may have changed it.
+ * Not what the master says is its log, and not what is in the page cache: what the platter has.
+ * After each start of a master everything is read again from the beginning, because recovery may
+ * have changed it.
  *
- * Invariant: the judge knows every durable event before any answer that waited for it can have left the machine.
+ * Invariant: the judge knows every durable event before any answer that waited for it can have left
+ * the machine.
  * Test: test/22-simulation.test.ts
  */
 import { Event, eventText } from "#core";
 import { readSegment, type Place } from "#log";
 import { readLogEvents } from "./invariants.ts";
-import { platterOf } from "./platter.ts";
+import { durableView } from "./durable-view.ts";
 import { LOG_DIR, MASTER, type Stage } from "./stage.ts";
 
 export class LogWatch {
@@ -32,7 +35,9 @@ export class LogWatch {
     this.#stage.ask(() => {
       this.#places.clear();
       this.#readNew();
-      this.#stage.judge.recovered(Math.max(0, ...[...this.#places.values()].map(({ seq }) => seq - 1)));
+      this.#stage.judge.recovered(
+        Math.max(0, ...[...this.#places.values()].map(({ seq }) => seq - 1)),
+      );
     });
     void this.checkSnapshot();
   }
@@ -40,10 +45,18 @@ export class LogWatch {
   /** The snapshot that is part of the log now, if one is. */
   async checkSnapshot(): Promise<void> {
     try {
-      const { snapshot } = await readLogEvents(platterOf(this.#stage.world, MASTER.host), LOG_DIR);
-      if (snapshot !== undefined) this.#stage.ask(() => this.#stage.judge.snapshot(snapshot.seq, snapshot.parts));
+      const { snapshot } = await readLogEvents(
+        durableView(this.#stage.world, MASTER.host),
+        LOG_DIR,
+      );
+      if (snapshot !== undefined) {
+        this.#stage.ask(() => this.#stage.judge.snapshot(snapshot.seq, snapshot.parts));
+      }
     } catch (error) {
-      this.#stage.breaks("acknowledged-is-durable", `what a power cut would leave of the log cannot be read: ${(error as Error).message}`);
+      this.#stage.breaks(
+        "acknowledged-is-durable",
+        `what a power cut would leave of the log cannot be read: ${(error as Error).message}`,
+      );
     }
   }
 
@@ -54,7 +67,10 @@ export class LogWatch {
       const bytes = disk.durable(`${LOG_DIR}/${name}`);
       const from = this.#places.get(name);
       if (bytes === undefined || bytes.length <= (from?.offset ?? 0)) continue;
-      this.#places.set(name, readSegment(bytes, { file: name, from, onRecord: (seq, body) => this.#record(seq, body) }));
+      this.#places.set(
+        name,
+        readSegment(bytes, { file: name, from, onRecord: (seq, body) => this.#record(seq, body) }),
+      );
     }
   }
 

@@ -1,13 +1,17 @@
 /**
- * Lesson 22: the whole cluster, simulated: thousands of lives in which everything goes wrong, each repeatable from its seed.
+ * Lesson 22: the whole cluster, simulated: thousands of lives in which everything goes wrong, each
+ * repeatable from its seed.
  *
  *     plan.ts        what a life will be asked to survive           ← start here
  *     plan-text.ts   a plan as a person reads it
- *     draw.ts        from a seed to a plan; draw-jobs.ts: its pipelines
+ *     generate.ts    from a seed to a plan; generate-jobs.ts: its pipelines;
+ *                    prng.ts: chance, in the words of a plan
  *     invariants.ts  the judge; invariants-list.ts: the promises by name;
  *                    invariants-fold.ts: the log folded by `apply`
- *     model.ts       a second opinion on the log; model-state.ts: what it remembers
- *     events.ts      what a master left on disk; platter.ts: the disk after a power cut
+ *     model.ts       a second opinion on the log; model-state.ts: what it remembers;
+ *                    model-checks.ts: what may happen to an attempt
+ *     events.ts      what a master left on disk; durable-view.ts: the disk after a
+ *                    power cut
  *     stage.ts       what the parts of one life share
  *     cluster.ts     master and workers, and the supervisor that starts them again
  *     programs.ts    what jobs do
@@ -17,16 +21,24 @@
  *     simulate.ts    the two phases: nothing wrong happens, and in the end everything has
  *     shrink.ts      a plan that breaks something, made small
  *
- * The master, the workers, the log, the rpc layer and the executor are the real ones. Simulated is what they are handed: the
- * `Host` (src/simhost), the programs and the work folders.
+ * The master, the workers, the log, the rpc layer and the executor are the real ones. Simulated is
+ * what they are handed: the `Host` (src/simhost), the programs and the work folders.
  *
  * Invariants: a life is a function of its plan; the judge does not ask the master what is right.
  * Left out: calls (threads are not simulated), several masters, disks that lie about a sync.
  * Test: test/22-simulation.test.ts
  */
-export { drawPlan } from "./draw.ts";
+export { generatePlan } from "./generate.ts";
 export { INVARIANTS, Judge, Violation, type Invariant } from "./invariants.ts";
-export { FAULT_KINDS, type Fault, type FaultKind, type JobPlan, type PipelinePlan, type Plan, type Step } from "./plan.ts";
+export {
+  FAULT_KINDS,
+  type Fault,
+  type FaultKind,
+  type JobPlan,
+  type PipelinePlan,
+  type Plan,
+  type Step,
+} from "./plan.ts";
 export { planLines } from "./plan-text.ts";
 export { shrink, type ShrinkOptions, type Shrunk } from "./shrink.ts";
 export { simulate, type Outcome } from "./simulate.ts";

@@ -1,8 +1,10 @@
 /**
  * Lesson 22: what the judge remembers of a log: runs, jobs and workers, as plain fields.
  *
- * Invariants: nothing is forgotten, because a client may speak of a run that the master has long let go.
- * Left out: memory. A job takes about 1.7 kB here, its three events included; a judge lives as long as one experiment.
+ * Invariants: nothing is forgotten, because a client may speak of a run that the master has long
+ * let go.
+ * Left out: memory. A job takes about 1.7 kB here, its three events included; a judge lives as long
+ * as one experiment.
  * Test: test/22-simulation.invariants.test.ts
  */
 import type { Event, EventOf } from "#core";
@@ -39,7 +41,13 @@ export class ModelJob {
   readonly attempts: { readonly worker: ModelWorker; ending?: Event["type"] }[] = [];
   /** Every terminal status it has had. More than one only if a person retried. */
   readonly ends = new Set<JobStatus>();
-  readonly decisions: { approved: boolean; by: string; comment: string; at: number; acknowledged: boolean }[] = [];
+  readonly decisions: {
+    approved: boolean;
+    by: string;
+    comment: string;
+    at: number;
+    acknowledged: boolean;
+  }[] = [];
   everCancelled = false;
 
   constructor(run: ModelRun, index: number, spec: JobSpec) {
@@ -103,9 +111,15 @@ export function conditionHolds({ run, spec }: ModelJob): boolean {
   switch (spec.when) {
     case "always": return true;
     case "success": return parents.every((parent) => parent.status === "COMPLETED");
-    // Skipped for want of success: something further up has failed. Skipped for want of a failure: nothing has.
-    case "failure": return parents.some(({ status, spec: { when } }) =>
-      status === "FAILED" || status === "DEAD" || status === "CANCELLED" || (status === "SKIPPED" && when === "success"));
+    // Skipped for want of success: something further up has failed. Skipped for want of a failure:
+    // nothing has.
+    case "failure": return parents.some(
+      ({ status, spec: { when } }) =>
+        status === "FAILED" ||
+        status === "DEAD" ||
+        status === "CANCELLED" ||
+        (status === "SKIPPED" && when === "success"),
+    );
   }
 }
 
@@ -117,5 +131,24 @@ export function openParentsOf({ run, spec }: ModelJob): number {
 /** How its parents fare, for a message. */
 export function parentsOf({ run, spec }: ModelJob): string {
   if (spec.dependsOn.length === 0) return "it has no parents";
-  return spec.dependsOn.map((index) => `${run.jobs[index]!.spec.id} is ${run.jobs[index]!.status}`).join(", ");
+  return spec.dependsOn
+    .map((index) => `${run.jobs[index]!.spec.id} is ${run.jobs[index]!.status}`)
+    .join(", ");
+}
+
+/**
+ * More than any run takes in memory: a job costs about a kilobyte, a character two bytes, and what
+ * is written in two bytes (an edge, an empty argument) 32 at most.
+ */
+const MOST = { job: 8 * 1024, specByte: 32 };
+
+/** An upper bound of what the master keeps of a run, in bytes. */
+export function mostMemory(run: ModelRun): number {
+  return run.jobs.reduce((sum, { spec }) => sum + MOST.job + MOST.specByte * textOf(spec), 0);
+}
+
+/** Characters and dependencies of a job, by their number. */
+function textOf(spec: JobSpec): number {
+  const input = spec.action.type === "call" ? spec.action.input.length : 0;
+  return JSON.stringify({ ...spec, action: { ...spec.action, input: "" } }).length + input;
 }

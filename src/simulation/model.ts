@@ -1,31 +1,33 @@
 /**
- * Lesson 22: a second opinion. The story that a log tells, followed by somebody who does not believe it.
+ * Lesson 22: a second opinion. The story that a log tells, followed by somebody who does not
+ * believe it.
  *
  *     event ──▶ may this happen now?  ──no──▶ Violation, by name
  *                      │ yes
  *                      └──▶ remember what it changes
  *
- * The master's own `decide` and `apply` are not used here: a mistake in them would excuse itself. So the rules stand here once
- * more, in other words and without the indexes that make the master fast: no queues, no router, no heap of timers.
- * What a master *may* do is all that is checked. Which of two ready jobs it prefers is its own business.
+ * The master's own `decide` and `apply` are not used here: a mistake in them would excuse itself.
+ * So the rules stand here once more, in other words and without the indexes that make the master
+ * fast: no queues, no router, no heap of timers. What a master *may* do is all that is checked.
+ * Which of two ready jobs it prefers is its own business.
  *
- * Invariants: nothing here is imported from #core but the shape of an event; limits are repeated, because one that
- * is changed by mistake must not change here as well.
- * Left out: that a graph has no cycle (such a run never ends, which is found under its own name), and affinity to a worker
- * that was ever drained (whether a job had been freed before it was undone depends on the order of queues).
+ * Invariants: nothing here is imported from #core but the shape of an event; limits are repeated,
+ * because one that is changed by mistake must not change here as well.
+ * Left out: that a graph has no cycle (such a run never ends, which is found under its own name),
+ * and affinity to a worker that was ever drained (whether a job had been freed before it was undone
+ * depends on the order of queues).
  * Test: test/22-simulation.invariants.test.ts
  */
 import type { Event, EventOf } from "#core";
 import type { JobSpec, JobStatus } from "#wire";
 import { Violation, type Invariant } from "./invariants-list.ts";
-import { conditionHolds, ModelJob, ModelRun, openParentsOf, parentsOf, RETRY_MILLI, type ModelWorker } from "./model-state.ts";
+import { checkDecision, checkEnding, checkFit, checkRetry, checkStart } from "./model-checks.ts";
+import {
+  conditionHolds, ModelJob, ModelRun, mostMemory, openParentsOf, RETRY_MILLI, type ModelWorker,
+} from "./model-state.ts";
 
 export type { ModelJob, ModelRun } from "./model-state.ts";
 
-/** As in lesson 09: no retry unless asked for. */
-const NO_RETRY = { maxAttempts: 1, delayMs: 1000, backoff: 2, maxDelayMs: 60_000, jitter: 0.5 };
-/** Failures that come again however often one tries. */
-const PERMANENT: ReadonlySet<string> = new Set(["not-found", "not-executable", "unsupported", "bad-input", "rejected", "cancelled"]);
 /** A run earns a fifth of a retry with each first attempt, and saves up a thousand at most. */
 const [EARNED_MILLI, MOST_MILLI] = [RETRY_MILLI / 5, 1000 * RETRY_MILLI];
 const MAX_LOSSES = 5;
@@ -34,24 +36,11 @@ const MAX_OPEN_RUNS = 10_000;
 const MAX_JOBS_PER_RUN = 1_000_000;
 const MAX_RESULT_BYTES = 64 * 1024;
 const MAX_RUN_RESULT_BYTES = 256 * 1024 * 1024;
-/** Finished runs are kept up to the first of these. One turn of the master may end many before it forgets some. */
-const KEPT = { runs: 1000, bytes: 504 * 1024 * 1024 };
 /**
- * More than any run takes in memory: a job costs about a kilobyte, a character two bytes, and what
- * is written in two bytes (an edge, an empty argument) 32 at most.
+ * Finished runs are kept up to the first of these. One turn of the master may end many before it
+ * forgets some.
  */
-const MOST = { job: 8 * 1024, specByte: 32 };
-
-function mostMemory(run: ModelRun): number {
-  return run.jobs.reduce((sum, { spec }) => sum + MOST.job + MOST.specByte * textOf(spec), 0);
-}
-
-/** Characters and dependencies of a job, by their number. */
-function textOf(spec: JobSpec): number {
-  const input = spec.action.type === "call" ? spec.action.input.length : 0;
-  return JSON.stringify({ ...spec, action: { ...spec.action, input: "" } }).length + input;
-}
-
+const KEPT = { runs: 1000, bytes: 504 * 1024 * 1024 };
 export interface ModelOptions {
   /** Workers lost under one job before it is taken for their killer. Default 5. */
   readonly maxLosses?: number;
@@ -66,14 +55,20 @@ export class Model {
   /** The latest run of this name. */
   readonly runsById = new Map<string, ModelRun>();
   readonly workers = new Map<number, ModelWorker>();
-  readonly counts = { runs: 0, jobs: 0, workers: 0, attempts: 0, successes: 0, failures: 0, losses: 0, retries: 0, cancels: 0, gates: 0, forgotten: 0 };
+  readonly counts = {
+    runs: 0, jobs: 0, workers: 0, attempts: 0, successes: 0, failures: 0, losses: 0, retries: 0,
+    cancels: 0, gates: 0, forgotten: 0,
+  };
   openRuns = 0;
   readonly #keys = new Map<string, ModelRun>();
   readonly #instances = new Map<string, ModelWorker>();
   readonly #finished = { runs: 0, bytes: 0 };
   readonly #maxLosses: number;
   readonly #maxRunResultBytes: number;
-  /** Was blamed for the loss of an attempt, so its own loss comes next: who is still there has taken nothing down. */
+  /**
+   * Was blamed for the loss of an attempt, so its own loss comes next: who is still there has taken
+   * nothing down.
+   */
   #blamed: ModelWorker | undefined;
   #lastRun = 0;
   #lastWorker = 0;
@@ -92,7 +87,12 @@ export class Model {
     this.seq = seq;
     const before = this.at;
     this.at = event.at;
-    if (event.at < before) this.fail("timers-are-kept", `${event.type} happened ${before - event.at} ms before the event that precedes it`);
+    if (event.at < before) {
+      this.fail(
+        "timers-are-kept",
+        `${event.type} happened ${before - event.at} ms before the event that precedes it`,
+      );
+    }
     this.#checkBlame(event);
     switch (event.type) {
       case "JobStarted": return this.#started(event);
@@ -124,29 +124,51 @@ export class Model {
     const worker = this.#blamed;
     if (worker === undefined || event.type === "JobLost") return;
     this.#blamed = undefined;
-    if (event.type !== "WorkerLost" || event.worker !== worker.id) this.fail("retries-within-budget", `${worker.name} (worker ${worker.id}) is blamed for a lost attempt, and is not lost: ${event.type} comes next`);
+    if (event.type !== "WorkerLost" || event.worker !== worker.id) {
+      this.fail(
+        "retries-within-budget",
+        `${worker.name} (worker ${worker.id}) is blamed for a lost attempt, and is not lost: ` +
+          `${event.type} comes next`,
+      );
+    }
   }
 
   // ── runs ───────────────────────────────────────────────────────────────────────────────────────
 
   #run(number: number): ModelRun {
-    const run = this.runs.get(number) ?? this.fail("replay-equals-live", `an event names run ${number}, which was never submitted`);
-    if (run.forgotten) this.fail("terminal-absorbs", `something happens to ${run.id}, which was forgotten`);
+    const run =
+      this.runs.get(number) ??
+      this.fail("replay-equals-live", `an event names run ${number}, which was never submitted`);
+    if (run.forgotten) {
+      this.fail("terminal-absorbs", `something happens to ${run.id}, which was forgotten`);
+    }
     return run;
   }
 
   #job(key: { run: number; job: number }): ModelJob {
     const run = this.#run(key.run);
-    return run.jobs[key.job] ?? this.fail("replay-equals-live", `an event names job ${key.job} of ${run.id}, which has ${run.jobs.length}`);
+    return (
+      run.jobs[key.job] ??
+      this.fail(
+        "replay-equals-live",
+        `an event names job ${key.job} of ${run.id}, which has ${run.jobs.length}`,
+      )
+    );
   }
 
   #submitted(event: EventOf<"RunSubmitted">): void {
     const { run: number, id, key, spec } = event;
-    if (number <= this.#lastRun) this.fail("one-key-one-run", `number ${number} of run ${id} was given before`);
+    if (number <= this.#lastRun) {
+      this.fail("one-key-one-run", `number ${number} of run ${id} was given before`);
+    }
     const same = this.runsById.get(id);
-    if (same !== undefined && !same.forgotten) this.fail("one-key-one-run", `there are two runs ${id}`);
+    if (same !== undefined && !same.forgotten) {
+      this.fail("one-key-one-run", `there are two runs ${id}`);
+    }
     const first = key === undefined ? undefined : this.#keys.get(key);
-    if (first !== undefined) this.fail("one-key-one-run", `key "${key}" made ${id}, and had made ${first.id} before`);
+    if (first !== undefined) {
+      this.fail("one-key-one-run", `key "${key}" made ${id}, and had made ${first.id} before`);
+    }
     this.#lastRun = number;
     const run = new ModelRun(event);
     this.runs.set(number, run);
@@ -154,13 +176,20 @@ export class Model {
     if (key !== undefined) this.#keys.set(key, run);
     this.counts.runs += 1;
     this.openRuns += 1;
-    if (this.openRuns > MAX_OPEN_RUNS) this.fail("bounded-queues", `${this.openRuns} runs are open, more than ${MAX_OPEN_RUNS}`);
+    if (this.openRuns > MAX_OPEN_RUNS) {
+      this.fail("bounded-queues", `${this.openRuns} runs are open, more than ${MAX_OPEN_RUNS}`);
+    }
     this.#grow(run, spec.jobs);
   }
 
   #added(event: EventOf<"JobsAdded">): void {
     const run = this.#run(event.run);
-    if (run.ended || run.cancelled) this.fail("terminal-absorbs", `${run.id} was given jobs although it ${run.ended ? "has ended" : "was cancelled"}`);
+    if (run.ended || run.cancelled) {
+      this.fail(
+        "terminal-absorbs",
+        `${run.id} was given jobs although it ${run.ended ? "has ended" : "was cancelled"}`,
+      );
+    }
     run.additions.push(event.jobs.length);
     this.#grow(run, event.jobs);
   }
@@ -168,16 +197,25 @@ export class Model {
   #grow(run: ModelRun, specs: readonly JobSpec[]): void {
     const added = specs.map((spec, offset) => new ModelJob(run, run.jobs.length + offset, spec));
     for (const job of added) {
-      if (run.jobsById.has(job.spec.id)) this.fail("one-key-one-run", `${run.id} has two jobs ${job.spec.id}`);
+      if (run.jobsById.has(job.spec.id)) {
+        this.fail("one-key-one-run", `${run.id} has two jobs ${job.spec.id}`);
+      }
       run.jobs.push(job);
       run.jobsById.set(job.spec.id, job);
     }
     run.open += added.length;
     this.counts.jobs += added.length;
-    if (run.jobs.length > MAX_JOBS_PER_RUN) this.fail("bounded-queues", `${run.id} has ${run.jobs.length} jobs`);
+    if (run.jobs.length > MAX_JOBS_PER_RUN) {
+      this.fail("bounded-queues", `${run.id} has ${run.jobs.length} jobs`);
+    }
     for (const job of added) {
       for (const index of new Set(job.spec.dependsOn)) {
-        const parent = run.jobs[index] ?? this.fail("parents-before-children", `${job} waits for job ${index}, which does not exist`);
+        const parent =
+          run.jobs[index] ??
+          this.fail(
+            "parents-before-children",
+            `${job} waits for job ${index}, which does not exist`,
+          );
         parent.children.push(job);
         if (!parent.over) job.openParents += 1;
       }
@@ -195,7 +233,10 @@ export class Model {
     job.notBefore = job.attempt === 0 ? this.at + job.spec.delayMs : this.at;
   }
 
-  /** A job has ended. Children may follow at once: a list and no recursion, for chains of any length. */
+  /**
+   * A job has ended. Children may follow at once: a list and no recursion, for chains of any
+   * length.
+   */
   #end(job: ModelJob, as: JobStatus): void {
     const ends: [ModelJob, JobStatus][] = [[job, as]];
     for (const [ended, status] of ends) {
@@ -234,7 +275,9 @@ export class Model {
     for (const number of event.runs) {
       const run = this.#run(number);
       const { runs, bytes } = this.#finished;
-      if (!run.ended) this.fail("acknowledged-is-durable", `${run.id} is forgotten before it has ended`);
+      if (!run.ended) {
+        this.fail("acknowledged-is-durable", `${run.id} is forgotten before it has ended`);
+      }
       if (runs <= KEPT.runs && bytes <= KEPT.bytes) {
         const kept = `only ${runs} ended runs are kept, of ${bytes} bytes at most`;
         this.fail("acknowledged-is-durable", `${run.id} is forgotten although ${kept}`);
@@ -264,49 +307,33 @@ export class Model {
   // #region started
   #started(event: EventOf<"JobStarted">): void {
     const job = this.#job(event);
+    checkStart(this, job, event);
     const name = `${job}#${event.attempt}`;
-    if (job.status === "RUNNING") this.fail("one-unfenced-attempt", `${name} starts while attempt ${job.attempt} runs on ${job.worker!.name}`);
-    if (job.status === "WAITING") this.fail("gate-decided-once", `${name} starts while its gate waits for an answer`);
-    if (job.status === "SKIPPED") this.fail("parents-before-children", `${name} starts although it was skipped: ${parentsOf(job)} (when: ${job.spec.when})`);
-    if (job.over) this.fail("terminal-absorbs", `${name} starts although the job is ${job.status}`);
-    if (job.cancelled || job.run.cancelled) this.fail("terminal-absorbs", `${name} starts although it was cancelled`);
-    if (!job.ready) this.fail("parents-before-children", `${name} starts before its parents have ended: ${parentsOf(job)}`);
-    if (event.attempt !== job.attempt + 1) this.fail("one-unfenced-attempt", `${name} starts, and the attempt before it was ${job.attempt}`);
-    if (event.at < job.notBefore) this.fail("timers-are-kept", `${name} starts ${job.notBefore - event.at} ms too early`);
-    const worker = this.#fit(job, event.worker, name);
+    const worker =
+      this.workers.get(event.worker) ??
+      this.fail("slots", `${name} starts on worker ${event.worker}, which never registered`);
+    checkFit(this, job, worker);
     job.status = "RUNNING";
     job.ready = false;
     job.attempt = event.attempt;
     job.attempts.push({ worker });
     job.worker = worker;
     worker.running.add(job);
-    if (job.failures === 0) job.run.budgetMilli = Math.min(job.run.budgetMilli + EARNED_MILLI, MOST_MILLI);
+    if (job.failures === 0) {
+      job.run.budgetMilli = Math.min(job.run.budgetMilli + EARNED_MILLI, MOST_MILLI);
+    }
     this.counts.attempts += 1;
   }
   // #endregion
 
-  /** The worker, if this job may start there now. */
-  #fit(job: ModelJob, id: number, name: string): ModelWorker {
-    const worker = this.workers.get(id) ?? this.fail("slots", `${name} starts on worker ${id}, which never registered`);
-    if (worker.lost) this.fail("slots", `${name} starts on ${worker.name} (worker ${id}), which is lost`);
-    if (worker.draining) this.fail("slots", `${name} starts on ${worker.name}, which is draining`);
-    const missing = job.spec.requirement.find((tag) => tag !== "GENERAL" && !worker.tags.has(tag));
-    if (missing !== undefined) this.fail("slots", `${name} requires ${missing}, and starts on ${worker.name}, which has [${[...worker.tags].join(" ")}]`);
-    if (worker.running.size >= worker.slots) this.fail("slots", `${name} starts on ${worker.name}, where all ${worker.slots} slots are taken by ${[...worker.running].join(", ")}`);
-    const wanted = job.spec.affinity === undefined ? undefined : job.run.jobs[job.spec.affinity]?.worker;
-    const able = wanted !== undefined && !wanted.lost && !wanted.everDrained && job.spec.requirement.every((tag) => tag === "GENERAL" || wanted.tags.has(tag));
-    if (able && wanted !== worker) this.fail("slots", `${name} starts on ${worker.name}, and its affinity is to ${wanted.name}, which is there`);
-    return worker;
-  }
-
   // #region ending
-  /** The job of an event that ends an attempt: it must be running, under this very number. Its slot is free again. */
+  /**
+   * The job of an event that ends an attempt: it must be running, under this very number. Its slot
+   * is free again.
+   */
   #ending(event: EventOf<"JobSucceeded" | "JobFailed" | "JobLost" | "JobStopped">): ModelJob {
     const job = this.#job(event);
-    const name = `${event.type} of ${job}#${event.attempt}`;
-    if (event.attempt > job.attempt) this.fail("dispatched-is-durable", `${name}, which has not started`);
-    if (event.attempt < job.attempt && job.status === "RUNNING") this.fail("one-unfenced-attempt", `${name}, although attempt ${job.attempt} has taken its place`);
-    if (event.attempt < job.attempt || job.status !== "RUNNING") this.fail("one-ending-per-attempt", `${name}, which has ended before (${job.attempts[event.attempt - 1]?.ending ?? "never started"})`);
+    checkEnding(this, job, event);
     job.attempts[event.attempt - 1]!.ending = event.type;
     job.worker!.running.delete(job);
     return job;
@@ -315,11 +342,16 @@ export class Model {
 
   #succeeded(event: EventOf<"JobSucceeded">): void {
     const job = this.#ending(event);
-    if (job.cancelled) this.fail("terminal-absorbs", `${job}#${event.attempt} succeeds after it was cancelled`);
+    if (job.cancelled) {
+      this.fail("terminal-absorbs", `${job}#${event.attempt} succeeds after it was cancelled`);
+    }
     job.resultBytes = event.result?.length ?? 0;
     job.run.resultBytes += job.resultBytes;
     if (job.resultBytes > MAX_RESULT_BYTES || job.run.resultBytes > this.#maxRunResultBytes) {
-      this.fail("bounded-queues", `${job} leaves a result of ${job.resultBytes} bytes, its run ${job.run.resultBytes}`);
+      this.fail(
+        "bounded-queues",
+        `${job} leaves a result of ${job.resultBytes} bytes, its run ${job.run.resultBytes}`,
+      );
     }
     this.counts.successes += 1;
     if (job.spec.gate === undefined) return this.#end(job, "COMPLETED");
@@ -332,22 +364,14 @@ export class Model {
     const job = this.#ending(event);
     const { failure, retryAt, dead } = event;
     const name = `${job}#${event.attempt}`;
-    if (failure.kind === "worker-lost") this.fail("retries-within-budget", `${name} spends a try although only its worker was lost`);
+    if (failure.kind === "worker-lost") {
+      this.fail("retries-within-budget", `${name} spends a try although only its worker was lost`);
+    }
     if (job.cancelled) this.fail("terminal-absorbs", `${name} fails after it was cancelled`);
     this.counts.failures += 1;
     job.failures += 1;
-    const policy = job.spec.retry ?? NO_RETRY;
-    const permanent = PERMANENT.has(failure.kind);
-    const tries = `failure ${job.failures} of ${policy.maxAttempts} (${failure.kind})`;
-    const again = !permanent && job.failures < policy.maxAttempts && job.run.budgetMilli >= RETRY_MILLI;
-    if (again && retryAt === undefined) this.fail("retries-within-budget", `${name} is given up too early: ${tries}`);
-    if (!again && retryAt !== undefined) this.fail("retries-within-budget", `${name} is tried again: ${tries}, and retries left for the run: ${Math.floor(job.run.budgetMilli / RETRY_MILLI)}`);
-    if (dead !== (!again && !permanent && policy.maxAttempts > 1)) this.fail("retries-within-budget", `${name} is ${dead ? "" : "not "}a dead letter: ${tries}`);
+    checkRetry(this, job, event);
     if (retryAt === undefined) return this.#end(job, dead ? "DEAD" : "FAILED");
-    const pauseMs = retryAt - event.at;
-    const longestMs = Math.min(policy.delayMs * Math.min(policy.backoff ** (job.failures - 1), Number.MAX_VALUE), policy.maxDelayMs);
-    const shortestMs = longestMs * (1 - policy.jitter);
-    if (pauseMs < shortestMs - 1 || pauseMs > longestMs + 1) this.fail("retries-within-budget", `${name} waits ${pauseMs} ms before the next try, not ${shortestMs} to ${longestMs}`);
     this.counts.retries += 1;
     job.run.budgetMilli -= RETRY_MILLI;
     this.#again(job, retryAt);
@@ -364,7 +388,14 @@ export class Model {
     }
     if (job.cancelled) return this.#end(job, "CANCELLED");
     const dead = event.blamed && job.losses >= this.#maxLosses;
-    if (event.dead !== dead) this.fail("retries-within-budget", `${name} was lost and is ${event.dead ? "" : "not "}a dead letter, after ${job.losses} of ${this.#maxLosses} workers lost under it${event.blamed ? "" : ", this one for another reason"}`);
+    if (event.dead !== dead) {
+      this.fail(
+        "retries-within-budget",
+        `${name} was lost and is ${event.dead ? "" : "not "}a dead letter, after ${job.losses} ` +
+          `of ${this.#maxLosses} workers lost under ` +
+          `it${event.blamed ? "" : ", this one for another reason"}`,
+      );
+    }
     if (dead) return this.#end(job, "DEAD");
     this.#again(job, event.at);
   }
@@ -377,7 +408,12 @@ export class Model {
 
   #stopped(event: EventOf<"JobStopped">): void {
     const job = this.#ending(event);
-    if (!job.cancelled) this.fail("dispatched-is-durable", `${job}#${event.attempt} was stopped, and nobody had cancelled it`);
+    if (!job.cancelled) {
+      this.fail(
+        "dispatched-is-durable",
+        `${job}#${event.attempt} was stopped, and nobody had cancelled it`,
+      );
+    }
     this.#end(job, "CANCELLED");
   }
 
@@ -388,7 +424,9 @@ export class Model {
     if (run.ended) this.fail("terminal-absorbs", `${run.id} is cancelled after it has ended`);
     if (event.whole) run.cancelled = run.everCancelled = true;
     this.counts.cancels += 1;
-    const jobs = event.jobs.map((job) => this.#job({ run: event.run, job })).filter((job) => !job.over);
+    const jobs = event.jobs
+      .map((job) => this.#job({ run: event.run, job }))
+      .filter((job) => !job.over);
     for (const job of jobs) job.cancelled = job.everCancelled = true;
     // A job that runs goes on until its program is gone. In an old log (JobsMarked) a job that
     // waits for its parents is cancelled when its turn would have come.
@@ -401,9 +439,7 @@ export class Model {
   #decided(event: EventOf<"GateDecided">): void {
     const job = this.#job(event);
     const { approve: approved, by, comment, at } = event;
-    if (job.status !== "WAITING") this.fail("gate-decided-once", `the gate of ${job} is decided by ${by}, and the job is ${job.status}`);
-    const byItself = by === "titan" && !approved && comment.startsWith("nobody answered");
-    if (byItself && at < job.deadline) this.fail("timers-are-kept", `the gate of ${job} closes by itself ${job.deadline - at} ms before its deadline`);
+    checkDecision(this, job, event);
     job.decisions.push({ approved, by, comment, at, acknowledged: false });
     this.counts.gates += 1;
     this.#end(job, approved ? "COMPLETED" : "FAILED");
@@ -411,10 +447,14 @@ export class Model {
 
   #retried(event: EventOf<"RunRetried">): void {
     const run = this.#run(event.run);
-    if (run.cancelled) this.fail("terminal-absorbs", `${run.id} is retried while it is being cancelled`);
+    if (run.cancelled) {
+      this.fail("terminal-absorbs", `${run.id} is retried while it is being cancelled`);
+    }
     const jobs = event.jobs.map((job) => this.#job({ run: event.run, job }));
     const busy = jobs.find((job) => job.status === "RUNNING" || job.status === "WAITING");
-    if (busy !== undefined) this.fail("one-unfenced-attempt", `${busy} is retried while it is ${busy.status}`);
+    if (busy !== undefined) {
+      this.fail("one-unfenced-attempt", `${busy} is retried while it is ${busy.status}`);
+    }
     if (run.ended) this.#keep(run, -1);
     for (const job of jobs) this.#reopen(job);
     if (run.ended && run.open > 0) {
@@ -425,7 +465,12 @@ export class Model {
     // Only children of what was opened again: a job that was cancelled has not waited
     // for its parents.
     const early = jobs.flatMap((job) => (job.over ? [] : job.children)).find((child) => child.over);
-    if (early !== undefined) this.fail("parents-before-children", `${early} is ${early.status}, and a retry has made its parents wait again`);
+    if (early !== undefined) {
+      this.fail(
+        "parents-before-children",
+        `${early} is ${early.status}, and a retry has made its parents wait again`,
+      );
+    }
     for (const job of jobs) this.#considerTurn(job);
     run.retries.push(jobs.filter((job) => !job.over).length);
   }
@@ -445,11 +490,24 @@ export class Model {
 
   #joined(event: EventOf<"WorkerJoined">): void {
     const { worker: id, name, instance, tags, slots } = event;
-    if (id <= this.#lastWorker) this.fail("one-unfenced-attempt", `worker number ${id} was given before: it would no longer tell old results from new ones`);
+    if (id <= this.#lastWorker) {
+      this.fail(
+        "one-unfenced-attempt",
+        `worker number ${id} was given before: it would no longer tell old results from new ones`,
+      );
+    }
     const twin = this.#instances.get(instance);
-    if (twin !== undefined) this.fail("slots", `${name} registers as worker ${id} and is registered as ${twin.id}: its slots count twice`);
+    if (twin !== undefined) {
+      this.fail(
+        "slots",
+        `${name} registers as worker ${id} and is registered as ${twin.id}: its slots count twice`,
+      );
+    }
     this.#lastWorker = id;
-    const worker: ModelWorker = { id, name, instance, tags: new Set(tags), slots, running: new Set(), draining: false, everDrained: false, lost: false };
+    const worker: ModelWorker = {
+      id, name, instance, tags: new Set(tags), slots,
+      running: new Set(), draining: false, everDrained: false, lost: false,
+    };
     this.workers.set(id, worker);
     this.#instances.set(instance, worker);
     this.counts.workers += 1;
@@ -457,7 +515,9 @@ export class Model {
 
   #worker(id: number, what: string): ModelWorker {
     const worker = this.workers.get(id);
-    if (worker === undefined || worker.lost) this.fail("slots", `worker ${id} ${what}, and is not registered`);
+    if (worker === undefined || worker.lost) {
+      this.fail("slots", `worker ${id} ${what}, and is not registered`);
+    }
     return worker;
   }
 
@@ -469,7 +529,13 @@ export class Model {
 
   #workerLost(event: EventOf<"WorkerLost">): void {
     const worker = this.#worker(event.worker, "is lost");
-    if (worker.running.size > 0) this.fail("one-ending-per-attempt", `${worker.name} (worker ${worker.id}) is lost, and these have no ending: ${[...worker.running].join(", ")}`);
+    if (worker.running.size > 0) {
+      this.fail(
+        "one-ending-per-attempt",
+        `${worker.name} (worker ${worker.id}) is lost, and these have no ending: ` +
+          `${[...worker.running].join(", ")}`,
+      );
+    }
     worker.lost = true;
     this.#instances.delete(worker.instance);
   }

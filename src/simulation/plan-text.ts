@@ -1,5 +1,6 @@
 /**
- * Lesson 22: a plan as a person reads it: who is there, what is to be done, and then line by line what happens when.
+ * Lesson 22: a plan as a person reads it: who is there, what is to be done, and then line by line
+ * what happens when.
  *
  * Test: test/22-simulation.test.ts
  */
@@ -8,16 +9,27 @@ import type { JobPlan, Plan, Step } from "./plan.ts";
 
 /** The whole plan, a line each. */
 export function planLines(plan: Plan): string[] {
-  const workers = plan.workers.map(({ name, slots, tags }) => `${name} (${counted(slots, "slot")}${tags.length > 0 ? `, ${tags.join(", ")}` : ""})`);
+  const workers = plan.workers.map(
+    ({ name, slots, tags }) =>
+      `${name} (${counted(slots, "slot")}${tags.length > 0 ? `, ${tags.join(", ")}` : ""})`,
+  );
   const timeline = [
     ...plan.steps.map((step) => ({ at: step.at, text: `c${step.client} ${stepText(step)}` })),
-    ...plan.faults.map((fault) => ({ at: fault.at, text: faultText(fault).toUpperCase().slice(0, 1) + faultText(fault).slice(1) })),
+    ...plan.faults.map((fault) => ({
+      at: fault.at,
+      text: faultText(fault).toUpperCase().slice(0, 1) + faultText(fault).slice(1),
+    })),
     { at: plan.safetyMs, text: "everything is mended" },
   ].sort((a, b) => a.at - b.at);
   return [
-    `seed ${plan.seed}; workers ${workers.join(", ")}; ${counted(plan.clients, "client")}; faults of this seed: ${plan.enabled.join(", ") || "none"}`,
-    `latency ${plan.latencyMs.join(" to ")} ms, sync ${plan.syncMs.join(" to ")} ms${plan.splitChunks ? ", writes arrive in pieces" : ""}`,
-    ...plan.pipelines.flatMap(({ key, jobs }) => [`pipeline ${key}`, ...jobs.map((job) => `  ${jobText(job, jobs)}`)]),
+    `seed ${plan.seed}; workers ${workers.join(", ")}; ${counted(plan.clients, "client")}; ` +
+      `faults of this seed: ${plan.enabled.join(", ") || "none"}`,
+    `latency ${plan.latencyMs.join(" to ")} ms, sync ${plan.syncMs.join(" to ")} ` +
+      `ms${plan.splitChunks ? ", writes arrive in pieces" : ""}`,
+    ...plan.pipelines.flatMap(({ key, jobs }) => [
+      `pipeline ${key}`,
+      ...jobs.map((job) => `  ${jobText(job, jobs)}`),
+    ]),
     ...timeline.map(({ at, text }) => `t=${String(at).padEnd(6)} ${text}`),
     ...(plan.finale === "none" ? [] : [`at the end: ${plan.finale} m, and look again`]),
   ];
@@ -32,7 +44,9 @@ function jobText(job: JobPlan, jobs: readonly JobPlan[]): string {
   const name = (index: number): string => jobs[index]?.id ?? `job ${index}`;
   return [
     `${id}: ${does}`,
-    dependsOn.length > 0 && `after ${dependsOn.map(name).join(", ")}${job.when === undefined ? "" : ` (when: ${job.when})`}`,
+    dependsOn.length > 0 &&
+      `after ${dependsOn.map(name).join(", ")}` +
+        `${job.when === undefined ? "" : ` (when: ${job.when})`}`,
     job.tags !== undefined && `on ${job.tags.join(", ")}`,
     job.affinity !== undefined && `where ${name(job.affinity)} was`,
     job.priority !== undefined && `priority ${job.priority}`,
@@ -40,16 +54,24 @@ function jobText(job: JobPlan, jobs: readonly JobPlan[]): string {
     job.timeoutMs !== undefined && `timeout ${job.timeoutMs} ms`,
     retry !== undefined && `${retry.maxAttempts} attempts, ${retry.delayMs} ms apart`,
     job.gateMs !== undefined && `a gate, open for ${job.gateMs} ms`,
-  ].filter(Boolean).join("; ");
+  ]
+    .filter(Boolean)
+    .join("; ");
 }
 
 function stepText(step: Step): string {
   switch (step.do) {
     case "submit": return `submits ${step.run}`;
     case "cancel": return `cancels ${step.run}${step.job === undefined ? "" : `/${step.job}`}`;
-    case "retry": return `retries ${step.run}${step.from === undefined ? "" : ` from ${step.from}`}`;
-    case "gate": return `${step.approve ? "approves" : "rejects"} ${step.run}/${step.job} once its gate is open`;
-    case "add": return `adds ${step.jobs.map((job) => `${job.id} (${job.does})`).join(", ")} to ${step.run}`;
+    case "retry":
+      return `retries ${step.run}${step.from === undefined ? "" : ` from ${step.from}`}`;
+    case "gate":
+      return (
+        `${step.approve ? "approves" : "rejects"} ${step.run}/${step.job} once its gate is ` +
+        "open"
+      );
+    case "add":
+      return `adds ${step.jobs.map((job) => `${job.id} (${job.does})`).join(", ")} to ${step.run}`;
     case "status": return `asks for the status of ${step.run}`;
     case "watch": return `watches ${step.run}`;
     case "logs": return `reads the output of ${step.run}/${step.job}`;

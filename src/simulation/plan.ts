@@ -1,14 +1,17 @@
 /**
- * Lesson 22: a plan: everything that a simulated life will be asked to survive, written down before it begins.
+ * Lesson 22: a plan: everything that a simulated life will be asked to survive, written down before
+ * it begins.
  *
- *     seed ──drawPlan──▶ Plan (plain JSON) ──simulate──▶ Outcome
+ *     seed ──generatePlan──▶ Plan (plain JSON) ──simulate──▶ Outcome
  *                          │
  *                          └── shrink takes things out of it and runs the rest again
  *
- * That chance is used up before the world starts is what makes shrinking possible: without one fault, all others still
- * happen at their times. If faults were drawn on the way, leaving one out would change every draw after it.
+ * That chance is used up before the world starts is what makes shrinking possible: without one
+ * fault, all others still happen at their times. If faults were drawn on the way, leaving one out
+ * would change every draw after it.
  *
- * Invariants: plain JSON, so that a plan survives a file; times are milliseconds since the world began.
+ * Invariants: plain JSON, so that a plan survives a file; times are milliseconds since the world
+ * began.
  * Test: test/22-simulation.test.ts
  */
 import type { JobSpec, PipelineSpec } from "#wire";
@@ -19,7 +22,10 @@ export type Range = readonly [least: number, most: number];
 export interface Plan {
   /** Of this plan, and of all chance in the world that runs it. */
   readonly seed: number;
-  /** Kinds of faults that this life knows: a random few of all, so that they meet in all combinations (swarm testing). */
+  /**
+   * Kinds of faults that this life knows: a random few of all, so that they meet in all
+   * combinations (swarm testing).
+   */
   readonly enabled: readonly FaultKind[];
   /** Faults happen until then. After it everything is mended, and all work must come to its end. */
   readonly safetyMs: number;
@@ -63,7 +69,12 @@ export interface JobPlan {
   readonly affinity?: number;
   readonly when?: "failure" | "always";
   readonly timeoutMs?: number;
-  readonly retry?: { readonly maxAttempts: number; readonly delayMs: number; readonly backoff: number; readonly jitter: number };
+  readonly retry?: {
+    readonly maxAttempts: number;
+    readonly delayMs: number;
+    readonly backoff: number;
+    readonly jitter: number;
+  };
   readonly gateMs?: number;
 }
 
@@ -83,35 +94,78 @@ export type Step = { readonly at: number; readonly client: number } & (
 );
 
 export const FAULT_KINDS = [
-  "kill", "crash", "stop", "pause", "cut", "reset", "partition", "stall", "one-byte", "slow-link", "slow-disk", "disk-error", "disk-full",
-  "drift", "jump", "second-master", "job-crashes-host",
+  "kill",
+  "crash",
+  "stop",
+  "pause",
+  "cut",
+  "reset",
+  "partition",
+  "stall",
+  "one-byte",
+  "slow-link",
+  "slow-disk",
+  "disk-error",
+  "disk-full",
+  "drift",
+  "jump",
+  "second-master",
+  "job-crashes-host",
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** Something that goes wrong. `target` is a machine: m, w1, c1. */
-export type Fault = { readonly at: number; readonly target: string } & (
+export type Fault = { readonly at: number; readonly target: string } &
   /** The process dies; the machine lives. */
-  | { readonly kind: "kill"; readonly downMs: number }
-  /** The power goes. */
-  | { readonly kind: "crash"; readonly downMs: number; readonly torn: boolean; readonly garbage: boolean; readonly silent: boolean }
-  /** Asked to end, in order. */
-  | { readonly kind: "stop"; readonly downMs: number }
-  | { readonly kind: "pause"; readonly forMs: number }
-  | { readonly kind: "cut" | "reset"; readonly peer: string }
-  /** Silence: `to` is what the target sends, `from` what is sent to it. */
-  | { readonly kind: "partition"; readonly peer: string; readonly way: "to" | "from" | "both"; readonly forMs: number }
-  | { readonly kind: "stall"; readonly peer: string; readonly chance: number; readonly ms: Range; readonly forMs: number }
-  | { readonly kind: "one-byte"; readonly peer: string; readonly forMs: number }
-  | { readonly kind: "slow-link"; readonly peer: string; readonly ms: Range; readonly forMs: number }
-  | { readonly kind: "slow-disk"; readonly ms: Range; readonly forMs: number }
-  | { readonly kind: "disk-error"; readonly op: "append" | "sync" | "open" | "rename"; readonly code: string; readonly path: string }
-  /** Room for so many bytes more. */
-  | { readonly kind: "disk-full"; readonly bytes: number; readonly forMs: number }
-  | { readonly kind: "drift"; readonly rate: number; readonly forMs: number }
-  | { readonly kind: "jump"; readonly ms: number }
-  /** Somebody starts a second one on the same folder. */
-  | { readonly kind: "second-master" }
-);
+  (
+    | { readonly kind: "kill"; readonly downMs: number }
+    /** The power goes. */
+    | {
+        readonly kind: "crash";
+        readonly downMs: number;
+        readonly torn: boolean;
+        readonly garbage: boolean;
+        readonly silent: boolean;
+      }
+    /** Asked to end, in order. */
+    | { readonly kind: "stop"; readonly downMs: number }
+    | { readonly kind: "pause"; readonly forMs: number }
+    | { readonly kind: "cut" | "reset"; readonly peer: string }
+    /** Silence: `to` is what the target sends, `from` what is sent to it. */
+    | {
+        readonly kind: "partition";
+        readonly peer: string;
+        readonly way: "to" | "from" | "both";
+        readonly forMs: number;
+      }
+    | {
+        readonly kind: "stall";
+        readonly peer: string;
+        readonly chance: number;
+        readonly ms: Range;
+        readonly forMs: number;
+      }
+    | { readonly kind: "one-byte"; readonly peer: string; readonly forMs: number }
+    | {
+        readonly kind: "slow-link";
+        readonly peer: string;
+        readonly ms: Range;
+        readonly forMs: number;
+      }
+    | { readonly kind: "slow-disk"; readonly ms: Range; readonly forMs: number }
+    | {
+        readonly kind: "disk-error";
+        readonly op: "append" | "sync" | "open" | "rename";
+        readonly code: string;
+        readonly path: string;
+      }
+    /** Room for so many bytes more. */
+    | { readonly kind: "disk-full"; readonly bytes: number; readonly forMs: number }
+    | { readonly kind: "drift"; readonly rate: number; readonly forMs: number }
+    | { readonly kind: "jump"; readonly ms: number }
+    /** Somebody starts a second one on the same folder. */
+    | { readonly kind: "second-master" }
+  );
 
 /** The pipeline in its travelling form. */
 export function specOf(plan: PipelinePlan): PipelineSpec {
@@ -123,7 +177,10 @@ export function jobSpecOf(job: JobPlan): JobSpec {
   return {
     id: job.id,
     // A file without a project is a file that is not there.
-    action: job.does === "missing" ? { type: "file", file: "missing.sh", args: [] } : { type: "command", argv: ["sim", ...job.does.split(" ")] },
+    action:
+      job.does === "missing"
+        ? { type: "file", file: "missing.sh", args: [] }
+        : { type: "command", argv: ["sim", ...job.does.split(" ")] },
     dependsOn: [...(job.dependsOn ?? [])],
     requirement: [...(job.tags ?? [])],
     priority: job.priority ?? 1,

@@ -3,8 +3,8 @@
  *
  *     sim ms=120 fails=2 result=7      takes 120 ms, fails twice, then succeeds and hands in 7
  *
- * The executor around them is the real one: folders, signals, the grace, the result's file. Only the folders are not on
- * any disk, because `WorkFolders` is the part of it that blocks (lesson 11).
+ * The executor around them is the real one: folders, signals, the grace, the result's file. Only
+ * the folders are not on any disk, because `WorkFolders` is the part of it that blocks (lesson 11).
  *
  * Test: test/22-simulation.test.ts
  */
@@ -31,7 +31,16 @@ interface Script {
 
 /** Reads a program's arguments. Unknown words are a mistake in the plan. */
 export function readScript(words: readonly string[]): Script {
-  const script = { ms: 0, fails: 0, exit: 0, ignoresTerm: false, print: 0, result: undefined as string | undefined, crashHost: 0, forever: false };
+  const script = {
+    ms: 0,
+    fails: 0,
+    exit: 0,
+    ignoresTerm: false,
+    print: 0,
+    result: undefined as string | undefined,
+    crashHost: 0,
+    forever: false,
+  };
   for (const word of words) {
     const [name = "", value = ""] = word.split("=");
     if (name === "ms") script.ms = Number(value);
@@ -64,7 +73,9 @@ export function scriptedProgram(room: ProgramRoom): SimProgram {
     self.after(script.ms, () => {
       if (attempt <= script.crashHost) return room.crash(self.host);
       if (attempt <= script.fails) return self.exit(1);
-      if (script.result !== undefined) room.foldersOf(self.host).write(self.env["TITAN_OUTPUT"]!, script.result);
+      if (script.result !== undefined) {
+        room.foldersOf(self.host).write(self.env["TITAN_OUTPUT"]!, script.result);
+      }
       self.exit(script.exit);
     });
   };
@@ -98,7 +109,9 @@ export class SimFolders implements WorkFolders {
   }
 
   removeLight(path: string): boolean {
-    for (const name of this.#files.keys()) if (name.startsWith(`${path}/`)) this.#files.delete(name);
+    for (const name of this.#files.keys()) {
+      if (name.startsWith(`${path}/`)) this.#files.delete(name);
+    }
     return true;
   }
 

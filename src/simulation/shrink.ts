@@ -4,10 +4,12 @@
  *     take a half away ─▶ still broken? ─▶ keep it so, else put it back and try the other half
  *     take quarters away, eighths, … single things
  *
- * This is delta debugging (Zeller and Hildebrandt, 2002): greedy, so what is left is not the smallest plan there is, but
- * one from which nothing can be taken away. "Still broken" means the same invariant: another one would be another bug.
+ * This is delta debugging (Zeller and Hildebrandt, 2002): greedy, so what is left is not the
+ * smallest plan there is, but one from which nothing can be taken away. "Still broken" means the
+ * same invariant: another one would be another bug.
  *
- * Left out: making numbers smaller (times, durations), which helps a reader less than a missing line.
+ * Left out: making numbers smaller (times, durations), which helps a reader less than a missing
+ * line.
  * Test: test/22-simulation.test.ts
  */
 import type { Invariant } from "./invariants.ts";
@@ -34,7 +36,10 @@ export interface Shrunk {
   readonly runs: number;
 }
 
-/** Finds a plan from which nothing can be left out without losing the violation. Deterministic, if `live` is. */
+/**
+ * Finds a plan from which nothing can be left out without losing the violation. Deterministic, if
+ * `live` is.
+ */
 export async function shrink(plan: Plan, options: ShrinkOptions): Promise<Shrunk> {
   const search = new Search(plan, options);
   await search.run();
@@ -47,17 +52,32 @@ interface Part<T> {
   with(plan: Plan, list: readonly T[]): Plan;
 }
 
-const FAULTS: Part<unknown> = { list: (plan) => plan.faults, with: (plan, list) => ({ ...plan, faults: list as Plan["faults"] }) };
-const STEPS: Part<unknown> = { list: (plan) => plan.steps, with: (plan, list) => ({ ...plan, steps: list as Plan["steps"] }) };
-const PIPELINES: Part<unknown> = { list: (plan) => plan.pipelines, with: (plan, list) => tidy({ ...plan, pipelines: list as Plan["pipelines"] }) };
-const WORKERS: Part<unknown> = { list: (plan) => plan.workers, with: (plan, list) => tidy({ ...plan, workers: list as Plan["workers"] }) };
+const FAULTS: Part<unknown> = {
+  list: (plan) => plan.faults,
+  with: (plan, list) => ({ ...plan, faults: list as Plan["faults"] }),
+};
+const STEPS: Part<unknown> = {
+  list: (plan) => plan.steps,
+  with: (plan, list) => ({ ...plan, steps: list as Plan["steps"] }),
+};
+const PIPELINES: Part<unknown> = {
+  list: (plan) => plan.pipelines,
+  with: (plan, list) => tidy({ ...plan, pipelines: list as Plan["pipelines"] }),
+};
+const WORKERS: Part<unknown> = {
+  list: (plan) => plan.workers,
+  with: (plan, list) => tidy({ ...plan, workers: list as Plan["workers"] }),
+};
 
 /** All jobs of all pipelines, as pairs of indexes. */
 const JOBS: Part<unknown> = {
-  list: (plan) => plan.pipelines.flatMap(({ jobs }, pipeline) => jobs.map((_, job) => ({ pipeline, job }))),
+  list: (plan) =>
+    plan.pipelines.flatMap(({ jobs }, pipeline) => jobs.map((_, job) => ({ pipeline, job }))),
   with: (plan, list) => {
     const kept = list as readonly { pipeline: number; job: number }[];
-    const pipelines = plan.pipelines.map((pipeline, at) => only(pipeline, new Set(kept.filter((entry) => entry.pipeline === at).map(({ job }) => job))));
+    const pipelines = plan.pipelines.map((pipeline, at) =>
+      only(pipeline, new Set(kept.filter((entry) => entry.pipeline === at).map(({ job }) => job))),
+    );
     return tidy({ ...plan, pipelines: pipelines.filter(({ jobs }) => jobs.length > 0) });
   },
 };
@@ -88,20 +108,32 @@ class Search {
   /** What happens after it broke cannot be why. */
   async #forgetTheFuture(): Promise<void> {
     const { atMs } = this.violation;
-    const before = <T extends { at: number }>(list: readonly T[]): T[] => list.filter(({ at }) => at <= atMs);
-    await this.#try({ ...this.best, faults: before(this.best.faults), steps: before(this.best.steps), finale: "none" });
+    const before = <T extends { at: number }>(list: readonly T[]): T[] =>
+      list.filter(({ at }) => at <= atMs);
+    await this.#try({
+      ...this.best,
+      faults: before(this.best.faults),
+      steps: before(this.best.steps),
+      finale: "none",
+    });
   }
 
   // #region lessOf
   /** Chunks of half the list, then of a quarter, down to single entries. */
   async #lessOf<T>(part: Part<T>): Promise<void> {
     // #exercise lessOf
-    for (let chunk = Math.ceil(part.list(this.best).length / 2); chunk >= 1; chunk = chunk > 1 ? Math.ceil(chunk / 2) : 0) {
+    for (
+      let chunk = Math.ceil(part.list(this.best).length / 2);
+      chunk >= 1;
+      chunk = chunk > 1 ? Math.ceil(chunk / 2) : 0
+    ) {
       // From the back: what comes late is needed least.
       for (let end = part.list(this.best).length; end > 0; end -= chunk) {
         const list = part.list(this.best);
         if (end > list.length) continue;
-        await this.#try(part.with(this.best, [...list.slice(0, Math.max(0, end - chunk)), ...list.slice(end)]));
+        await this.#try(
+          part.with(this.best, [...list.slice(0, Math.max(0, end - chunk)), ...list.slice(end)]),
+        );
       }
     }
     // #end-exercise
@@ -111,7 +143,9 @@ class Search {
   // #region try
   async #try(plan: Plan): Promise<boolean> {
     const { live, maxRuns = MAX_RUNS, onSmaller } = this.#options;
-    if (this.runs >= maxRuns || plan.workers.length === 0 || sizeOf(plan) >= sizeOf(this.best)) return false;
+    if (this.runs >= maxRuns || plan.workers.length === 0 || sizeOf(plan) >= sizeOf(this.best)) {
+      return false;
+    }
     this.runs += 1;
     const violation = await live(plan);
     if (violation === undefined || violation.invariant !== this.#invariant) return false;
@@ -138,28 +172,52 @@ function simplifications(plan: Plan): ((plan: Plan) => Plan)[] {
   ];
   for (const [pipeline, { jobs }] of plan.pipelines.entries()) {
     for (const [job, fields] of jobs.entries()) {
-      for (const field of Object.keys(fields)) if (field !== "id" && field !== "does") plainer.push((now) => withoutField(now, { pipeline, job, field }));
-      for (const word of fields.does.split(" ").slice(1)) plainer.push((now) => withoutWord(now, { pipeline, job, word }));
+      for (const field of Object.keys(fields)) {
+        if (field !== "id" && field !== "does") {
+          plainer.push((now) => withoutField(now, { pipeline, job, field }));
+        }
+      }
+      for (const word of fields.does.split(" ").slice(1)) {
+        plainer.push((now) => withoutWord(now, { pipeline, job, word }));
+      }
     }
   }
   return plainer;
 }
 
-function changeJob(plan: Plan, at: { pipeline: number; job: number }, change: (job: JobPlan) => JobPlan): Plan {
+function changeJob(
+  plan: Plan,
+  at: { pipeline: number; job: number },
+  change: (job: JobPlan) => JobPlan,
+): Plan {
   const pipelines = plan.pipelines.map((pipeline, index) =>
-    index === at.pipeline ? { ...pipeline, jobs: pipeline.jobs.map((job, number) => (number === at.job ? change(job) : job)) } : pipeline);
+    index === at.pipeline
+      ? {
+          ...pipeline,
+          jobs: pipeline.jobs.map((job, number) => (number === at.job ? change(job) : job)),
+        }
+      : pipeline,
+  );
   return { ...plan, pipelines };
 }
 
 function withoutField(plan: Plan, at: { pipeline: number; job: number; field: string }): Plan {
   return changeJob(plan, at, (job) => {
     const gone = at.field === "dependsOn" ? ["dependsOn", "affinity", "when"] : [at.field];
-    return Object.fromEntries(Object.entries(job).filter(([field]) => !gone.includes(field))) as unknown as JobPlan;
+    return Object.fromEntries(
+      Object.entries(job).filter(([field]) => !gone.includes(field)),
+    ) as unknown as JobPlan;
   });
 }
 
 function withoutWord(plan: Plan, at: { pipeline: number; job: number; word: string }): Plan {
-  return changeJob(plan, at, (job) => ({ ...job, does: job.does.split(" ").filter((word) => word !== at.word).join(" ") }));
+  return changeJob(plan, at, (job) => ({
+    ...job,
+    does: job.does
+      .split(" ")
+      .filter((word) => word !== at.word)
+      .join(" "),
+  }));
 }
 
 /** A pipeline with some of its jobs; whoever depended on another one depends on one thing less. */
@@ -170,7 +228,12 @@ function only({ key, jobs }: PipelinePlan, kept: ReadonlySet<number>): PipelineP
     const parents = dependsOn.flatMap((parent) => places.get(parent) ?? []);
     if (parents.length === 0) return job;
     const near = affinity === undefined ? undefined : places.get(affinity);
-    return { ...job, dependsOn: parents, ...(near !== undefined && { affinity: near }), ...(when !== undefined && { when }) };
+    return {
+      ...job,
+      dependsOn: parents,
+      ...(near !== undefined && { affinity: near }),
+      ...(when !== undefined && { when }),
+    };
   });
   return { key, jobs: moved };
 }
@@ -182,7 +245,13 @@ function tidy(plan: Plan): Plan {
   const isThere = (name: string): boolean => !name.startsWith("w") || workers.has(name);
   return {
     ...plan,
-    steps: plan.steps.filter((step) => (!("run" in step) || keys.has(step.run)) && (!("worker" in step) || workers.has(step.worker))),
-    faults: plan.faults.filter((fault) => isThere(fault.target) && (!("peer" in fault) || isThere(fault.peer))),
+    steps: plan.steps.filter(
+      (step) =>
+        (!("run" in step) || keys.has(step.run)) &&
+        (!("worker" in step) || workers.has(step.worker)),
+    ),
+    faults: plan.faults.filter(
+      (fault) => isThere(fault.target) && (!("peer" in fault) || isThere(fault.peer)),
+    ),
   };
 }

@@ -1,5 +1,6 @@
 /**
- * Lesson 22: what the parts of one simulated life share: the world, the judge, chance, and a log that people can read.
+ * Lesson 22: what the parts of one simulated life share: the world, the judge, chance, and a log
+ * that people can read.
  *
  * Test: test/22-simulation.test.ts
  */
@@ -48,7 +49,13 @@ export class Stage {
     this.random = seededRandom(plan.seed ^ 0x5eed);
     this.judge = new Judge();
     this.world = new SimWorld({
-      seed: plan.seed, latencyMs: plan.latencyMs, syncMs: plan.syncMs, splitChunks: plan.splitChunks, program: program(this), trace: "hash", freshChance: true,
+      seed: plan.seed,
+      latencyMs: plan.latencyMs,
+      syncMs: plan.syncMs,
+      splitChunks: plan.splitChunks,
+      program: program(this),
+      trace: "hash",
+      freshChance: true,
     });
   }
 
@@ -61,7 +68,10 @@ export class Stage {
     this.#isFull = true;
   }
 
-  /** There is room again, and all that waited is written: what clients were shown meanwhile has become true. */
+  /**
+   * There is room again, and all that waited is written: what clients were shown meanwhile has
+   * become true.
+   */
   roomAgain(): void {
     this.#isFull = false;
     for (const question of this.#hearsay.splice(0)) this.ask(question);
@@ -74,7 +84,10 @@ export class Stage {
     this.#hearsay = [];
   }
 
-  /** Asks the judge about something that a client was shown, and had asked for at `since`: now, or when there is room. */
+  /**
+   * Asks the judge about something that a client was shown, and had asked for at `since`: now, or
+   * when there is room.
+   */
   askOfRead(since: number, question: () => void): void {
     if (this.#isFull) this.#hearsay.push(question);
     else if (since > this.#neverWas) this.ask(question);
@@ -91,7 +104,10 @@ export class Stage {
     return this.#lines.slice(-TRACE_LINES);
   }
 
-  /** Asks the judge. What it finds is kept, not thrown: the code that we were called from is the code under test. */
+  /**
+   * Asks the judge. What it finds is kept, not thrown: the code that we were called from is the
+   * code under test.
+   */
   ask(question: () => void): void {
     if (this.broken !== undefined) return;
     try {
@@ -113,7 +129,7 @@ export class Stage {
     return this.world.host("driver").timers.after(ms, fn);
   }
 
-  draw([least, most]: Range): number {
+  between([least, most]: Range): number {
     return least + this.random.unit() * (most - least);
   }
 }

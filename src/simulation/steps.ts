@@ -1,8 +1,8 @@
 /**
  * Lesson 22: what clients ask for, and what they tell the judge about the answers.
  *
- * Invariant: the judge hears of an answer in the event in which the client has it: not earlier, which would accuse a
- * master of what it never said; not later, when a crash may have hidden it.
+ * Invariant: the judge hears of an answer in the event in which the client has it: not earlier,
+ * which would accuse a master of what it never said; not later, when a crash may have hidden it.
  * Test: test/22-simulation.test.ts
  */
 import type { Client } from "#sdk";
@@ -24,37 +24,57 @@ export class Steps {
   /** Submissions without an answer. */
   unanswered = 0;
 
-  constructor(stage: Stage, options: { cluster: Cluster; clients: readonly SimClient[]; onSnapshot: () => void }) {
+  constructor(
+    stage: Stage,
+    options: { cluster: Cluster; clients: readonly SimClient[]; onSnapshot: () => void },
+  ) {
     this.#stage = stage;
     this.#cluster = options.cluster;
     this.#clients = options.clients;
     this.#onSnapshot = options.onSnapshot;
   }
 
-  /** One step, begun now. What it needs and is not there (any more, in a shrunk plan) makes it do nothing. */
+  /**
+   * One step, begun now. What it needs and is not there (any more, in a shrunk plan) makes it do
+   * nothing.
+   */
   begin(step: Step): void {
     const client = this.#clients[(step.client - 1) % this.#clients.length]!;
     switch (step.do) {
       case "submit": return this.#submit(client, step.run);
-      case "cancel": return this.#onRun(client, step, async (run) => this.#cancel(client, run, step.job));
-      case "retry": return this.#onRun(client, step, async (run) => this.#retry(client, run, step.from));
-      case "add": return this.#onRun(client, step, async (run) => this.#add(client, run, step.jobs.map(jobSpecOf)));
-      case "gate": return this.#onRun(client, step, async (run) => this.#gate(client, { gate: `${run}/${step.job}`, approve: step.approve }));
+      case "cancel":
+        return this.#onRun(client, step, async (run) => this.#cancel(client, run, step.job));
+      case "retry":
+        return this.#onRun(client, step, async (run) => this.#retry(client, run, step.from));
+      case "add":
+        return this.#onRun(client, step, async (run) =>
+          this.#add(client, run, step.jobs.map(jobSpecOf)),
+        );
+      case "gate":
+        return this.#onRun(client, step, async (run) =>
+          this.#gate(client, { gate: `${run}/${step.job}`, approve: step.approve }),
+        );
       case "status": return this.#onRun(client, step, (run) => this.look(client, run));
       case "watch": return this.#onRun(client, step, (run) => this.#watch(client, run));
-      case "logs": return this.#onRun(client, step, (run) => this.#logs(client, { run, job: step.job }));
+      case "logs":
+        return this.#onRun(client, step, (run) => this.#logs(client, { run, job: step.job }));
       case "hash": return void this.hash(client);
       case "snapshot": return this.#snapshot();
       case "runs": return void this.#try(client, "lists runs", (master) => master.runs());
       case "workers": return void this.#try(client, "lists workers", (master) => master.workers());
       case "gates": return void this.#try(client, "lists gates", (master) => master.gates());
-      case "dead": return void this.#try(client, "lists dead letters", (master) => master.deadLetters());
+      case "dead":
+        return void this.#try(client, "lists dead letters", (master) => master.deadLetters());
       case "drain": return void this.drain(client, step.worker, step.undo);
     }
   }
 
   /** Something that the client drops when the faults are over. */
-  async #try<T>(client: SimClient, what: string, work: (master: Client) => Promise<T>): Promise<Answer<T>> {
+  async #try<T>(
+    client: SimClient,
+    what: string,
+    work: (master: Client) => Promise<T>,
+  ): Promise<Answer<T>> {
     const answer = await client.perform(what, work, () => this.#stage.healing);
     this.#stage.note(`${client.name} ${what}${answer.ok ? "" : `: ${answer.refused.code}`}`);
     return answer;
@@ -68,45 +88,92 @@ export class Steps {
     if (pipeline === undefined) return;
     this.unanswered += 1;
     this.#stage.note(`${client.name} submits ${key}`);
-    void client.perform(`submit ${key}`, (master) => master.submitSpec(specOf(pipeline), { key })).then((answer) => {
-      this.unanswered -= 1;
-      if (!answer.ok) return this.#stage.breaks("no-crash", `the submission of ${key} was refused: ${answer.refused.message}`);
-      const { run, existing } = answer.value;
-      this.#stage.note(`${client.name} has the acknowledgement that ${key} is run ${run}${existing ? ", as before" : ""}`);
-      this.runs.set(key, run);
-      this.#stage.ask(() => judge.acknowledged({ what: "submit", run, key, jobs: pipeline.jobs.length, existing }));
-    });
+    void client
+      .perform(`submit ${key}`, (master) => master.submitSpec(specOf(pipeline), { key }))
+      .then((answer) => {
+        this.unanswered -= 1;
+        if (!answer.ok) {
+          return this.#stage.breaks(
+            "no-crash",
+            `the submission of ${key} was refused: ${answer.refused.message}`,
+          );
+        }
+        const { run, existing } = answer.value;
+        this.#stage.note(
+          `${client.name} has the acknowledgement that ${key} is run ` +
+            `${run}${existing ? ", as before" : ""}`,
+        );
+        this.runs.set(key, run);
+        this.#stage.ask(() =>
+          judge.acknowledged({ what: "submit", run, key, jobs: pipeline.jobs.length, existing }),
+        );
+      });
   }
 
   /** Waits for the run of that key, then does something with it. */
-  #onRun(client: SimClient, step: { readonly run: string }, work: (run: string) => Promise<void>): void {
+  #onRun(
+    client: SimClient,
+    step: { readonly run: string },
+    work: (run: string) => Promise<void>,
+  ): void {
     const run = this.runs.get(step.run);
     if (run !== undefined) return void work(run);
     const { plan } = this.#stage;
-    if (this.#stage.healing || !plan.pipelines.some((pipeline) => pipeline.key === step.run)) return;
+    if (this.#stage.healing || !plan.pipelines.some((pipeline) => pipeline.key === step.run)) {
+      return;
+    }
     this.#stage.after(LOOK_MS, () => this.#onRun(client, step, work));
   }
 
   // ── changes ────────────────────────────────────────────────────────────────────────────────────
 
   async #cancel(client: SimClient, run: string, job: string | undefined): Promise<void> {
-    const answer = await this.#try(client, `cancels ${job === undefined ? run : `${run}/${job}`}`, (master) => master.cancel(run, job));
-    if (answer.ok) this.#stage.ask(() => this.#stage.judge.acknowledged({ what: "cancel", run, ...(job !== undefined && { job }) }));
+    const answer = await this.#try(
+      client,
+      `cancels ${job === undefined ? run : `${run}/${job}`}`,
+      (master) => master.cancel(run, job),
+    );
+    if (answer.ok) {
+      this.#stage.ask(() =>
+        this.#stage.judge.acknowledged({ what: "cancel", run, ...(job !== undefined && { job }) }),
+      );
+    }
   }
 
   async #retry(client: SimClient, run: string, from: string | undefined): Promise<void> {
-    const answer = await this.#try(client, `retries ${run}${from === undefined ? "" : ` from ${from}`}`, (master) => master.retry(run, from));
-    if (answer.ok) this.#stage.ask(() => this.#stage.judge.acknowledged({ what: "retry", run, jobs: answer.value }));
+    const answer = await this.#try(
+      client,
+      `retries ${run}${from === undefined ? "" : ` from ${from}`}`,
+      (master) => master.retry(run, from),
+    );
+    if (answer.ok) {
+      this.#stage.ask(() =>
+        this.#stage.judge.acknowledged({ what: "retry", run, jobs: answer.value }),
+      );
+    }
   }
 
   async #add(client: SimClient, run: string, jobs: ReturnType<typeof jobSpecOf>[]): Promise<void> {
-    const answer = await this.#try(client, `adds ${jobs.length} jobs to ${run}`, (master) => master.addJobs(run, jobs));
-    if (answer.ok) this.#stage.ask(() => this.#stage.judge.acknowledged({ what: "add", run, jobs: answer.value }));
+    const answer = await this.#try(client, `adds ${jobs.length} jobs to ${run}`, (master) =>
+      master.addJobs(run, jobs),
+    );
+    if (answer.ok) {
+      this.#stage.ask(() =>
+        this.#stage.judge.acknowledged({ what: "add", run, jobs: answer.value }),
+      );
+    }
   }
 
-  async #gate(client: SimClient, { gate, approve }: { gate: string; approve: boolean }): Promise<void> {
+  async #gate(
+    client: SimClient,
+    { gate, approve }: { gate: string; approve: boolean },
+  ): Promise<void> {
     for (;;) {
-      const gates = await client.perform("looks for a gate", (master) => master.gates(), () => this.#stage.healing);
+      const gates = await client.perform(
+        "looks for a gate",
+        (master) => master.gates(),
+        () => this.#stage.healing,
+      );
       if (!gates.ok) return;
       if (gates.value.some(({ id }) => id === gate)) break;
       await new Promise<void>((resolve) => void this.#stage.after(LOOK_MS, resolve));
@@ -116,12 +183,22 @@ export class Steps {
 
   /** Answers a gate that was open a moment ago. */
   async decide(client: SimClient, gate: string, approve: boolean): Promise<void> {
-    const answer = await this.#try(client, `${approve ? "approves" : "rejects"} ${gate}`, (master) => master.decide(gate, { approve, by: client.name }));
-    if (answer.ok) this.#stage.ask(() => this.#stage.judge.acknowledged({ what: "gate", gate, decision: answer.value }));
+    const answer = await this.#try(
+      client,
+      `${approve ? "approves" : "rejects"} ${gate}`,
+      (master) => master.decide(gate, { approve, by: client.name }),
+    );
+    if (answer.ok) {
+      this.#stage.ask(() =>
+        this.#stage.judge.acknowledged({ what: "gate", gate, decision: answer.value }),
+      );
+    }
   }
 
   async drain(client: SimClient, worker: string, undo: boolean): Promise<void> {
-    await this.#try(client, `${undo ? "ends the drain of" : "drains"} ${worker}`, (master) => master.drain(worker, { undo }));
+    await this.#try(client, `${undo ? "ends the drain of" : "drains"} ${worker}`, (master) =>
+      master.drain(worker, { undo }),
+    );
   }
 
   // ── looks ──────────────────────────────────────────────────────────────────────────────────────
@@ -156,7 +233,8 @@ export class Steps {
         if (news.type === "snapshot") {
           for (const job of news.jobs) this.#saw({ run, job: job.id, since }, job);
         }
-        // A change to FAILED may be of an attempt: whether the job has another one is the next change.
+        // A change to FAILED may be of an attempt: whether the job has another one is the next
+        // change.
         if (news.type === "job" && news.change.status !== "FAILED") {
           this.#saw({ run, job: news.job, since }, news.change);
         }
@@ -172,14 +250,23 @@ export class Steps {
 
   /** The master's own hash of its memory. */
   async hash(client: SimClient): Promise<void> {
-    const answer = await this.#try(client, "asks for the hash", (master) => master.info({ hash: true }));
-    if (answer.ok) this.#stage.ask(() => this.#stage.judge.hash({ seq: answer.value.nextSeq - 1, hash: answer.value.stateHash }));
+    const answer = await this.#try(client, "asks for the hash", (master) =>
+      master.info({ hash: true }),
+    );
+    if (answer.ok) {
+      this.#stage.ask(() =>
+        this.#stage.judge.hash({ seq: answer.value.nextSeq - 1, hash: answer.value.stateHash }),
+      );
+    }
   }
 
   #snapshot(): void {
     const { master } = this.#cluster;
     if (master === undefined) return;
     this.#stage.note("m takes a snapshot");
-    master.snapshot().then(() => this.#onSnapshot(), (error: unknown) => this.#stage.note(`m takes no snapshot: ${(error as Error).message}`));
+    master.snapshot().then(
+      () => this.#onSnapshot(),
+      (error: unknown) => this.#stage.note(`m takes no snapshot: ${(error as Error).message}`),
+    );
   }
 }

@@ -1,11 +1,12 @@
 /**
- * Lesson 22: listens to what a worker and its master say to one another, for the trace and for the judge.
+ * Lesson 22: listens to what a worker and its master say to one another, for the trace and for the
+ * judge.
  *
  *     worker ──▶ tapped socket ──▶ the world's network
  *                   └─ frames, decoded: "w1 <- DISPATCH nightly-7k2m/a#1"
  *
- * At the worker's end, because there one knows what has really arrived. A request is followed to its answer by its id, so
- * that the judge hears when a report was confirmed.
+ * At the worker's end, because there one knows what has really arrived. A request is followed to
+ * its answer by its id, so that the judge hears when a report was confirmed.
  *
  * Left out: beats, which would be most of the trace.
  * Test: test/22-simulation.test.ts
@@ -22,7 +23,8 @@ const [REQUEST, REPLY, ONEWAY] = [0, 1, 16];
 export function tapped<H extends Host>(host: H, options: { stage: Stage; worker: string }): H {
   const network: Network = {
     listen: (at, onSocket) => host.network.listen(at, onSocket),
-    dial: async (to, how) => tapSocket(await host.network.dial(to, how), new Tap(options.stage, options.worker)),
+    dial: async (to, how) =>
+      tapSocket(await host.network.dial(to, how), new Tap(options.stage, options.worker)),
   };
   return { ...host, network };
 }
@@ -30,9 +32,21 @@ export function tapped<H extends Host>(host: H, options: { stage: Stage; worker:
 function tapSocket(socket: Socket, tap: Tap): Socket {
   return {
     remote: socket.remote,
-    get pendingBytes() { return socket.pendingBytes; },
-    handle: (handlers) => socket.handle({ ...bound(handlers), onData: (chunk) => { tap.received(chunk); handlers.onData(chunk); } }),
-    write: (bytes) => { tap.sent(bytes); return socket.write(bytes); },
+    get pendingBytes() {
+      return socket.pendingBytes;
+    },
+    handle: (handlers) =>
+      socket.handle({
+        ...bound(handlers),
+        onData: (chunk) => {
+          tap.received(chunk);
+          handlers.onData(chunk);
+        },
+      }),
+    write: (bytes) => {
+      tap.sent(bytes);
+      return socket.write(bytes);
+    },
     pause: () => socket.pause(),
     resume: () => socket.resume(),
     end: () => socket.end(),
@@ -41,7 +55,11 @@ function tapSocket(socket: Socket, tap: Tap): Socket {
 }
 
 function bound(handlers: Parameters<Socket["handle"]>[0]): Parameters<Socket["handle"]>[0] {
-  return { onData: (chunk) => handlers.onData(chunk), onDrain: () => handlers.onDrain?.(), onClose: (error) => handlers.onClose(error) };
+  return {
+    onData: (chunk) => handlers.onData(chunk),
+    onDrain: () => handlers.onDrain?.(),
+    onClose: (error) => handlers.onClose(error),
+  };
 }
 
 class Tap {
@@ -69,7 +87,8 @@ class Tap {
     if (opcode === Op.FINISHED && flags === REQUEST) {
       const { items } = Finished.decode(body);
       this.#reports.set(requestId, items);
-      this.#say("->", `FINISHED ${items.map((report) => `${this.#name(report)} ${report.failure?.kind ?? "ok"}`).join(", ")}`);
+      const ends = items.map((item) => `${this.#name(item)} ${item.failure?.kind ?? "ok"}`);
+      this.#say("->", `FINISHED ${ends.join(", ")}`);
     } else if (opcode === Op.HELLO && flags === REQUEST) {
       this.#say("->", `HELLO${this.#list(Hello.decode(body).running, ", running ")}`);
       this.#hello = requestId;
@@ -79,9 +98,15 @@ class Tap {
 
   #received({ opcode, flags, requestId, body }: Frame): void {
     if (flags === ONEWAY && opcode === Op.DISPATCH) {
-      this.#say("<-", `DISPATCH ${Dispatch.decode(body).items.map(({ runId, jobId, attempt }) => `${runId}/${jobId}#${attempt}`).join(", ")}`);
-    } else if (flags === ONEWAY && opcode === Op.KILL) this.#say("<-", `KILL${this.#list(Kill.decode(body).items, " ")}`);
-    else if (flags === REPLY && requestId === this.#hello) {
+      this.#say(
+        "<-",
+        `DISPATCH ${Dispatch.decode(body)
+          .items.map(({ runId, jobId, attempt }) => `${runId}/${jobId}#${attempt}`)
+          .join(", ")}`,
+      );
+    } else if (flags === ONEWAY && opcode === Op.KILL) {
+      this.#say("<-", `KILL${this.#list(Kill.decode(body).items, " ")}`);
+    } else if (flags === REPLY && requestId === this.#hello) {
       const { worker, stale } = Welcome.decode(body);
       this.#say("<-", `WELCOME, number ${worker}${this.#list(stale, ", without ")}`);
     } else if (flags === REPLY) this.#confirmed(requestId);
@@ -92,7 +117,9 @@ class Tap {
     if (reports === undefined) return;
     this.#reports.delete(requestId);
     this.#say("<-", `confirmed${this.#list(reports, " ")}`);
-    for (const { run, job, attempt } of reports) this.#stage.ask(() => this.#stage.judge.confirmed({ run, job, attempt }));
+    for (const { run, job, attempt } of reports) {
+      this.#stage.ask(() => this.#stage.judge.confirmed({ run, job, attempt }));
+    }
   }
 
   #say(way: string, what: string): void {

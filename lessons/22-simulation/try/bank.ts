@@ -12,7 +12,7 @@ const [TRAVEL_MS, TIMEOUT_MS, RESTART_MS] = [20, 100, 30];
 interface Fault { readonly at: number; readonly kind: "lose" | "crash" }
 interface Plan { readonly seed: number; readonly faults: readonly Fault[] }
 
-function drawPlan(seed: number): Plan {
+function generatePlan(seed: number): Plan {
   const random = seededRandom(seed);
   const count = random.u32() % 13;
   const faults = Array.from({ length: count }, () => ({ at: random.u32() % 1500, kind: random.unit() < 0.5 ? "lose" as const : "crash" as const }));
@@ -94,9 +94,9 @@ function shrink(plan: Plan): { plan: Plan; lives: number } {
 const seeds = Array.from({ length: 1000 }, (_, index) => index + 1);
 const calm = seeds.filter((seed) => live({ seed, faults: [] }).broken !== undefined);
 console.log(`1000 lives in which nothing goes wrong:   ${calm.length} broken`);
-const broken = seeds.filter((seed) => live(drawPlan(seed)).broken !== undefined);
+const broken = seeds.filter((seed) => live(generatePlan(seed)).broken !== undefined);
 console.log(`1000 lives with up to a dozen faults:     ${broken.length} broken, the first with seed ${broken[0]}\n`);
-const first = drawPlan(broken[0]!);
+const first = generatePlan(broken[0]!);
 const small = shrink(first);
 console.log(`seed ${first.seed} has ${first.faults.length} faults; after ${small.lives} more lives ${small.plan.faults.length} of them are left, and each is needed`);
 const { broken: what, trace } = live(small.plan);

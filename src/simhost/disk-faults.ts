@@ -6,15 +6,16 @@
  *                  │ a failure was ordered: reject with its code
  *                  └ a sync ended well: tell who listens
  *
- * A failed append may leave a part of its bytes behind, beyond the size that the handle knows; its next append goes over
- * them. After a failed sync the handle fails for ever, as the real one does (`src/host/file.ts`).
+ * A failed append may leave a part of its bytes behind, beyond the size that the handle knows; its
+ * next append goes over them. After a failed sync the handle fails for ever, as the real one does
+ * (`src/host/file.ts`).
  * Left out: pages that a failed sync marks clean. Here the next life's sync writes them after all.
  */
 import { posix } from "node:path";
 import type { Random, Storage, StoredFile } from "#host";
 import { systemError, type SimFile, type SimStorage } from "./disk.ts";
 import type { Boot } from "./machine.ts";
-import { bytesOf, normal, type SimDisk } from "./platter.ts";
+import { bytesOf, normal, type DiskImage } from "./disk-image.ts";
 
 export type DiskOperation = "append" | "sync" | "open" | "rename";
 
@@ -27,15 +28,18 @@ interface Order {
 
 /** The faults that a disk has now, and the handle by which the world's owner sets them. */
 export class DiskFaults {
-  readonly #disk: SimDisk;
+  readonly #disk: DiskImage;
   #orders: Order[] = [];
   #limitBytes: number | undefined;
 
-  constructor(disk: SimDisk) {
+  constructor(disk: DiskImage) {
     this.#disk = disk;
   }
 
-  /** The next `times` (default 1) such operations on paths that contain `path` reject with that code. */
+  /**
+   * The next `times` (default 1) such operations on paths that contain `path` reject with that
+   * code.
+   */
   fail(operation: DiskOperation, how: { code: string; times?: number; path?: string }): void {
     this.#orders.push({ operation, code: how.code, times: how.times ?? 1, path: how.path ?? "" });
   }
@@ -94,7 +98,9 @@ export class DiskFaults {
   /** The failure that was ordered for this operation, once for each time. */
   take(operation: string, path: string): Error | undefined {
     if (this.#orders.length === 0) return undefined;
-    const order = this.#orders.find((one) => one.operation === operation && path.includes(one.path));
+    const order = this.#orders.find(
+      (one) => one.operation === operation && path.includes(one.path),
+    );
     if (order === undefined) return undefined;
     if (--order.times <= 0) this.#orders.splice(this.#orders.indexOf(order), 1);
     const syscall = operation === "sync" ? "fdatasync" : operation;
@@ -103,13 +109,18 @@ export class DiskFaults {
 
   /** Bytes that still fit. */
   room(): number {
-    return this.#limitBytes === undefined ? Infinity : Math.max(0, this.#limitBytes - this.#disk.usedBytes());
+    return this.#limitBytes === undefined
+      ? Infinity
+      : Math.max(0, this.#limitBytes - this.#disk.usedBytes());
   }
 }
 
 function inFolder(names: Iterable<string>, folder: string): string[] {
   const parent = normal(folder);
-  return [...names].filter((name) => name !== "/" && posix.dirname(name) === parent).map((name) => posix.basename(name)).sort();
+  return [...names]
+    .filter((name) => name !== "/" && posix.dirname(name) === parent)
+    .map((name) => posix.basename(name))
+    .sort();
 }
 
 /** What the faults need of the world. */
@@ -134,7 +145,10 @@ export class FaultyStorage implements Storage {
     this.#watch = watch;
   }
 
-  async open(path: string, options: { create?: boolean; exclusive?: boolean } = {}): Promise<StoredFile> {
+  async open(
+    path: string,
+    options: { create?: boolean; exclusive?: boolean } = {},
+  ): Promise<StoredFile> {
     const refused = refuse(this.#watch, { operation: "open", path });
     if (refused !== undefined) return refused;
     return new FaultyFile(await this.#inner.open(path, options), { watch: this.#watch, path });
@@ -147,7 +161,9 @@ export class FaultyStorage implements Storage {
   async writeFile(path: string, bytes: Uint8Array): Promise<void> {
     const refused = refuse(this.#watch, { operation: "append", path });
     const room = this.#watch.faults.room();
-    if (refused === undefined && bytes.byteLength <= room) return this.#inner.writeFile(path, bytes);
+    if (refused === undefined && bytes.byteLength <= room) {
+      return this.#inner.writeFile(path, bytes);
+    }
     // It is emptied first and filled then: what fails in between leaves it empty.
     if (!this.#watch.boot.dead) await this.#inner.writeFile(path, new Uint8Array(0));
     return refused ?? Promise.reject(systemError("ENOSPC", `write ${path}`));
@@ -175,7 +191,8 @@ export class FaultyStorage implements Storage {
 
   async syncDirectory(path: string): Promise<void> {
     const folder = `${normal(path).replace(/\/$/, "")}/`;
-    await (refuse(this.#watch, { operation: "sync", path: folder }) ?? this.#inner.syncDirectory(path));
+    await (refuse(this.#watch, { operation: "sync", path: folder }) ??
+      this.#inner.syncDirectory(path));
     await tell(this.#watch, folder);
   }
 
@@ -207,14 +224,16 @@ class FaultyFile implements StoredFile {
     const refused = refuse(this.#watch, { operation: "append", path: this.#path });
     if (this.#watch.boot.dead) return refused;
     if (this.#sizeBeforeFailure !== undefined) {
-      void this.#inner.truncate(this.#sizeBeforeFailure); // done before it returns: nothing passes it
+      // done before it returns: nothing passes it
+      void this.#inner.truncate(this.#sizeBeforeFailure);
       this.#sizeBeforeFailure = undefined;
     }
     const room = this.#watch.faults.room();
     const wanted = refused === undefined && room === Infinity ? 0 : lengthOf(parts);
     if (refused === undefined && wanted <= room) return this.#inner.append(parts);
     this.#sizeBeforeFailure = this.#inner.size;
-    const written = refused === undefined ? room : Math.min(room, this.#watch.chance.u32() % (wanted + 1));
+    const written =
+      refused === undefined ? room : Math.min(room, this.#watch.chance.u32() % (wanted + 1));
     void this.#inner.append([Buffer.concat(parts).subarray(0, written)]);
     return refused ?? Promise.reject(systemError("ENOSPC", `append ${this.#path}`));
   }
@@ -255,15 +274,23 @@ class FaultyFile implements StoredFile {
   }
 }
 
-/** Undefined: go on. Else what the caller gets: a failure, or for the dead a promise that never settles. */
-function refuse(watch: DiskWatch, what: { operation: string; path: string }): Promise<never> | undefined {
+/**
+ * Undefined: go on. Else what the caller gets: a failure, or for the dead a promise that never
+ * settles.
+ */
+function refuse(
+  watch: DiskWatch,
+  what: { operation: string; path: string },
+): Promise<never> | undefined {
   if (!watch.boot.dead) watch.before(what.operation, what.path);
   // The process may have ended in this very turn: what it was about to do does not happen.
   if (watch.boot.dead) return new Promise(() => undefined);
   const failure = watch.faults.take(what.operation, what.path);
   if (failure === undefined) return undefined;
   // A sync that fails does so after it has tried.
-  return what.operation === "sync" ? watch.turn().then(() => Promise.reject(failure)) : Promise.reject(failure);
+  return what.operation === "sync"
+    ? watch.turn().then(() => Promise.reject(failure))
+    : Promise.reject(failure);
 }
 
 /** Tells of a sync that ended. Whoever hears it may pull the plug, before the process does. */

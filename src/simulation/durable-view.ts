@@ -1,8 +1,9 @@
 /**
- * Lesson 22: a disk as the next life would find it after a power cut, to be read and not to be changed.
+ * Lesson 22: a disk as the next life would find it after a power cut, to be read and not to be
+ * changed.
  *
- * The judge reads it with the log's own reader; through the machine's `Host` it would see the page cache, and use up the
- * failures that were ordered for the master.
+ * The judge reads it with the log's own reader; through the machine's `Host` it would see the page
+ * cache, and use up the failures that were ordered for the master.
  *
  * Test: test/22-simulation.test.ts
  */
@@ -10,7 +11,7 @@ import type { Host, Storage, StoredFile } from "#host";
 import type { SimWorld } from "#simhost";
 
 /** A host of which only the storage may be used, and that only for reading. */
-export function platterOf(world: SimWorld, machine: string): Host {
+export function durableView(world: SimWorld, machine: string): Host {
   const disk = world.disk(machine);
   const bytesOf = (path: string): Buffer => {
     const bytes = disk.durable(path);
@@ -34,7 +35,12 @@ export function platterOf(world: SimWorld, machine: string): Host {
       const bytes = disk.durable(path);
       return bytes === undefined ? undefined : { kind: "file", size: bytes.length, mode: 0o644 };
     },
-    writeFile: refuse, rename: refuse, remove: refuse, mkdir: refuse, syncDirectory: refuse, lock: refuse,
+    writeFile: refuse,
+    rename: refuse,
+    remove: refuse,
+    mkdir: refuse,
+    syncDirectory: refuse,
+    lock: refuse,
   };
   return { storage } as Host;
 }

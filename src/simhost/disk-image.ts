@@ -4,8 +4,8 @@
  *     file     current bytes  |  bytes as of the last sync that completed
  *     folder   current names  |  names as of the last `syncDirectory`
  *
- * A crash throws the left half away. A file whose name was never synced is gone with all its synced bytes, which is the
- * mistake that this is here to find. New folders count as synced at once.
+ * A crash throws the left half away. A file whose name was never synced is gone with all its synced
+ * bytes, which is the mistake that this is here to find. New folders count as synced at once.
  */
 import { posix } from "node:path";
 import type { Random } from "#host";
@@ -22,7 +22,9 @@ export interface Wreck {
   readonly garbage: boolean;
 }
 
-/** Bytes under whatever name. `synced` shares its buffer with `current` as long as that only grows. */
+/**
+ * Bytes under whatever name. `synced` shares its buffer with `current` as long as that only grows.
+ */
 export class Inode {
   current: Content = { buffer: Buffer.alloc(0), length: 0 };
   #synced: Content = { ...this.current };
@@ -33,7 +35,9 @@ export class Inode {
     return this.#synced;
   }
 
-  /** A sync that began earlier and ends later must not take back what the other one made durable. */
+  /**
+   * A sync that began earlier and ends later must not take back what the other one made durable.
+   */
   set synced(content: Content) {
     const older = this.#ageOf(content) - this.#ageOf(this.#synced);
     if (older > 0 || (older === 0 && content.length >= this.#synced.length)) this.#synced = content;
@@ -55,7 +59,8 @@ export class Inode {
   truncate(size: number): void {
     const kept = Buffer.alloc(size);
     this.current.buffer.copy(kept, 0, 0, Math.min(size, this.current.length));
-    // A buffer of its own: what is appended next must not overwrite bytes that the platter still has.
+    // A buffer of its own: what is appended next must not overwrite bytes that the platter still
+    // has.
     this.current = { buffer: kept, length: size };
     this.#ages.set(kept, ++this.#age);
   }
@@ -68,9 +73,14 @@ export class Inode {
   crash(wreck: Wreck): void {
     const { current, synced } = this;
     const { chance } = wreck;
-    const grew = current.buffer === synced.buffer || current.buffer.subarray(0, synced.length).equals(bytesOf(synced));
-    const extra = grew && chance !== undefined ? chance.u32() % (current.length - synced.length + 1) : 0;
-    const survived = Buffer.from(extra > 0 ? current.buffer.subarray(0, synced.length + extra) : bytesOf(synced));
+    const grew =
+      current.buffer === synced.buffer ||
+      current.buffer.subarray(0, synced.length).equals(bytesOf(synced));
+    const extra =
+      grew && chance !== undefined ? chance.u32() % (current.length - synced.length + 1) : 0;
+    const survived = Buffer.from(
+      extra > 0 ? current.buffer.subarray(0, synced.length + extra) : bytesOf(synced),
+    );
     if (extra > 0 && wreck.garbage) spoil(survived.subarray(synced.length), chance!);
     this.current = { buffer: survived, length: survived.length };
     this.#synced = { ...this.current };
@@ -81,13 +91,18 @@ export class Inode {
   }
 }
 
-/** As file systems leave it: a stretch whose length was written and whose bytes were not, and bits that turned. */
+/**
+ * As file systems leave it: a stretch whose length was written and whose bytes were not, and bits
+ * that turned.
+ */
 function spoil(bytes: Buffer, chance: Random): void {
   if (chance.unit() < 0.5) {
     const from = chance.u32() % bytes.length;
     bytes.fill(0, from, from + 1 + (chance.u32() % (bytes.length - from)));
   }
-  for (let flips = chance.u32() % 4; flips > 0; flips--) bytes[chance.u32() % bytes.length]! ^= 1 << chance.u32() % 8;
+  for (let flips = chance.u32() % 4; flips > 0; flips--) {
+    bytes[chance.u32() % bytes.length]! ^= 1 << (chance.u32() % 8);
+  }
 }
 
 export function bytesOf(content: Content): Buffer {
@@ -95,7 +110,7 @@ export function bytesOf(content: Content): Buffer {
 }
 
 /** What stays when the power goes. */
-export class SimDisk {
+export class DiskImage {
   readonly folders = new Set<string>(["/"]);
   names = new Map<string, Inode>();
   durableNames = new Map<string, Inode>();
@@ -103,8 +118,12 @@ export class SimDisk {
   slowSync: readonly [least: number, most: number] | undefined;
 
   syncDirectory(folder: string): void {
-    for (const name of this.durableNames.keys()) if (posix.dirname(name) === folder) this.durableNames.delete(name);
-    for (const [name, inode] of this.names) if (posix.dirname(name) === folder) this.durableNames.set(name, inode);
+    for (const name of this.durableNames.keys()) {
+      if (posix.dirname(name) === folder) this.durableNames.delete(name);
+    }
+    for (const [name, inode] of this.names) {
+      if (posix.dirname(name) === folder) this.durableNames.set(name, inode);
+    }
   }
 
   crash(wreck: Wreck): void {

@@ -1,0 +1,73 @@
+/**
+ * Types that the files of the simulated machine room share.
+ *
+ * The order of the files is: a machine with its clock and its disk; these types; what happens in
+ * the room (disk operations, connections, programs); the room itself.
+ *
+ * Test: test/22-simulation.world.test.ts
+ */
+import type { Random, Timer, VirtualTime } from "#host";
+import type { Boot, LiveProgram } from "./machine.ts";
+
+/** A running program, from the inside. */
+export interface SimProcess {
+  readonly host: string;
+  readonly pid: number;
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** Calls `fn` in `ms`, unless the program has ended by then. */
+  after(ms: number, fn: () => void): void;
+  output(stream: "stdout" | "stderr", text: string): void;
+  exit(code: number): void;
+  /** Set it to live through SIGTERM and SIGINT; SIGKILL is not asked. */
+  onSignal?: (name: string) => void;
+}
+
+/** Called when a host spawns something; the program lives until it calls `exit` or is killed. */
+export type SimProgram = (process: SimProcess) => void;
+
+export interface SimOptions {
+  /** An integer. Print it when a test fails: it is the whole failure. */
+  readonly seed: number;
+  /**
+   * Shortest and longest way of a chunk between two hosts, drawn anew for each. Default 0.1 to 2
+   * ms.
+   */
+  readonly latencyMs?: readonly [least: number, most: number];
+  /** Cuts every write at random places, as a network may. Default false. */
+  readonly splitChunks?: boolean;
+  /** Shortest and longest sync of a disk. Default 0.2 to 1 ms. */
+  readonly syncMs?: readonly [least: number, most: number];
+  /** What `processes.spawn` runs. Default: a program that exits 0 after 1 ms. */
+  readonly program?: SimProgram;
+  /**
+   * Each life of a host draws from a stream of its own, not from the one that its life before had.
+   * Default false.
+   */
+  readonly freshChance?: boolean;
+  /** "hash" keeps the last lines of the trace and the hash of all. Default "full". */
+  readonly trace?: "full" | "hash";
+}
+
+/** What the parts of the world need of it. */
+export interface World {
+  readonly time: VirtualTime;
+  /** What the world always draws from: ways, syncs, cuts. */
+  readonly random: Random;
+  /** What faults draw from, so that a fault more or less leaves the rest of the world as it was. */
+  readonly chance: Random;
+  readonly options: Required<Omit<SimOptions, "program" | "trace" | "freshChance">> & {
+    readonly program: SimProgram | undefined;
+  };
+  note(text: string): void;
+  /** In so many of the world's milliseconds, whoever lives then. */
+  at(ms: number, fn: () => void): Timer;
+  /** The same for one life: not when it is dead by then, and later when it is stopped. */
+  after(boot: Boot, ms: number, fn: () => void): Timer;
+  /** A timer of that life, by its machine's clock. */
+  timer(boot: Boot, ms: number, fn: () => void): Timer;
+  /** A number in a range, drawn from the world's chance if not from another. */
+  between(range: readonly [number, number], random?: Random): number;
+  isSilent(host: string): boolean;
+  program(what: "start" | "end", program: LiveProgram): void;
+}

@@ -1,0 +1,82 @@
+/**
+ * Lesson 22: pipelines at random: chains, fans, delays, retries, gates, and jobs that behave badly.
+ *
+ * Test: test/22-simulation.test.ts
+ */
+import type { JobPlan, PipelinePlan } from "./plan.ts";
+import type { Prng } from "./prng.ts";
+
+interface JobOptions {
+  readonly key: string;
+  /** Tags that some worker has. */
+  readonly tags: readonly string[];
+  /** Whether there may be a job that takes its machine down. */
+  readonly crashes: boolean;
+}
+
+/** A pipeline of one to eight jobs. Parents come before children in the list. */
+export function generatePipeline(prng: Prng, options: JobOptions): PipelinePlan {
+  const count = prng.int(1, 8);
+  const parentsOf = prng.pick([chain, fan, anyParents, noParents]);
+  const jobs = Array.from({ length: count }, (_, index) => {
+    const dependsOn = parentsOf(prng, { index, count });
+    return generateJob(prng, { ...options, id: String.fromCharCode(97 + index), dependsOn });
+  });
+  return { key: options.key, jobs };
+}
+
+interface Position {
+  readonly index: number;
+  readonly count: number;
+}
+
+const chain = (_: Prng, { index }: Position): number[] => (index === 0 ? [] : [index - 1]);
+const noParents = (): number[] => [];
+/** One, many, one. */
+function fan(_: Prng, { index, count }: Position): number[] {
+  if (index === 0) return [];
+  if (index < count - 1 || count === 2) return [0];
+  return Array.from({ length: count - 2 }, (_entry, at) => at + 1);
+}
+const anyParents = (prng: Prng, { index }: Position): number[] =>
+  Array.from({ length: index }, (_, at) => at).filter(() => prng.chance(0.35));
+
+function generateJob(
+  prng: Prng,
+  options: JobOptions & { id: string; dependsOn: number[] },
+): JobPlan {
+  const { id, dependsOn, tags } = options;
+  const hasParents = dependsOn.length > 0;
+  return {
+    id,
+    does: generateProgram(prng, options.crashes),
+    ...(hasParents && { dependsOn }),
+    ...(tags.length > 0 && prng.chance(0.2) && { tags }),
+    ...(prng.chance(0.2) && { priority: prng.int(-2, 5) }),
+    ...(prng.chance(0.15) && { delayMs: prng.ms(1, 3000) }),
+    ...(hasParents && prng.chance(0.2) && { affinity: prng.pick(dependsOn) }),
+    ...(hasParents && prng.chance(0.2) && { when: prng.pick(["failure", "always"] as const) }),
+    ...(prng.chance(0.15) && { timeoutMs: prng.ms(20, 3000) }),
+    ...(prng.chance(0.5) && {
+      retry: {
+        maxAttempts: prng.int(2, 4),
+        delayMs: prng.ms(0, 800),
+        backoff: prng.pick([1, 2]),
+        jitter: prng.pick([0, 0.5, 1]),
+      },
+    }),
+    ...(prng.chance(0.1) && { gateMs: prng.chance(0.3) ? prng.int(100, 3000) : 3_600_000 }),
+  };
+}
+
+function generateProgram(prng: Prng, crashes: boolean): string {
+  if (prng.chance(0.02)) return "missing";
+  const words = [`ms=${prng.ms(1, 2500)}`];
+  if (prng.chance(0.2)) words.push(`fails=${prng.int(1, 2)}`);
+  if (prng.chance(0.06)) words.push("exit=3");
+  if (prng.chance(0.1)) words.push("ignore-term");
+  if (prng.chance(0.2)) words.push(`print=${prng.ms(1, 2000)}`);
+  if (prng.chance(0.2)) words.push(`result=${prng.int(0, 99)}`);
+  if (crashes && prng.chance(0.15)) words.push(`crash-host=${prng.int(1, 7)}`);
+  return words.join(" ");
+}

@@ -1,0 +1,287 @@
+/**
+ * Lesson 22: from a seed to a plan.
+ *
+ * Swarm testing (Groce et al., ISSTA 2012): a life in which everything can go wrong at once is
+ * dominated by whatever is loudest: no disk error is seen by a master that is killed twice a
+ * second. So each seed has some of the kinds of faults only, each with a chance of 0.4, and draws
+ * for each of them how often it comes.
+ *
+ * Invariant: nothing but `seed` goes in.
+ * Test: test/22-simulation.test.ts
+ */
+import { generatePipeline } from "./generate-jobs.ts";
+import {
+  FAULT_KINDS,
+  type Fault,
+  type FaultKind,
+  type PipelinePlan,
+  type Plan,
+  type Step,
+  type WorkerPlan,
+} from "./plan.ts";
+import { Prng } from "./prng.ts";
+
+/** So that lives with and without a job that never ends are otherwise the same. */
+const ENDLESS_SALT = 0xe9d;
+
+/** Everything that happens in the life of this seed. */
+export function generatePlan(seed: number): Plan {
+  const prng = new Prng(seed);
+  const workers = generateWorkers(prng);
+  const clients = prng.int(1, 3);
+  const safetyMs = prng.int(4000, 9000);
+  const enabled = FAULT_KINDS.filter(() => prng.chance(0.4));
+  const tags = workers.some((worker) => worker.tags.length > 0) ? ["GPU"] : [];
+  const crashes = enabled.includes("job-crashes-host");
+  const pipelines = Array.from({ length: prng.int(2, 4) }, (_, index) =>
+    generatePipeline(prng, { key: `k${index + 1}`, tags, crashes }),
+  );
+  const room: Room = { workers, clients, safetyMs, pipelines };
+  const endless = generateEndless(new Prng(seed ^ ENDLESS_SALT), room);
+  return {
+    seed,
+    enabled,
+    safetyMs,
+    latencyMs: prng.chance(0.8) ? [0.1, 2] : prng.range(1, 60),
+    syncMs: prng.chance(0.8) ? [0.2, 1] : prng.range(1, 40),
+    splitChunks: prng.chance(0.3),
+    restartMs: [50, prng.int(60, 1500)],
+    workers,
+    clients,
+    pipelines: [...pipelines, ...endless.pipelines],
+    steps: [...generateSteps(prng, room), ...endless.steps].sort((a, b) => a.at - b.at),
+    faults: enabled.flatMap((kind) => generateFaults(prng, kind, room)).sort((a, b) => a.at - b.at),
+    finale: prng.pick(["none", "stop", "kill", "crash"]),
+  };
+}
+
+interface Room {
+  readonly workers: readonly WorkerPlan[];
+  readonly clients: number;
+  readonly safetyMs: number;
+  readonly pipelines: readonly PipelinePlan[];
+}
+
+function generateWorkers(prng: Prng): WorkerPlan[] {
+  return Array.from({ length: prng.int(1, 4) }, (_, index) => ({
+    name: `w${index + 1}`,
+    slots: prng.int(1, 3),
+    tags: prng.chance(0.3) ? ["GPU"] : [],
+  }));
+}
+
+// ── what the clients do ──────────────────────────────────────────────────────────────────────────
+
+function generateSteps(prng: Prng, room: Room): Step[] {
+  const steps: Step[] = [];
+  const client = (): number => prng.int(1, room.clients);
+  for (const [index, { key, jobs }] of room.pipelines.entries()) {
+    // The first one early, so that there is something to break; the others whenever.
+    const at = index === 0 ? prng.int(1, 500) : prng.int(1, Math.floor(room.safetyMs * 0.7));
+    steps.push({ at, client: client(), do: "submit", run: key });
+    if (prng.chance(0.4)) {
+      steps.push({ at: at + prng.ms(0, 3000), client: client(), do: "submit", run: key });
+    }
+    steps.push(...generateMeddling(prng, { room, key, at }));
+    for (const job of jobs) {
+      if (job.gateMs === undefined) continue;
+      const after = at + prng.ms(0, 4000);
+      steps.push({
+        at: after,
+        client: client(),
+        do: "gate",
+        run: key,
+        job: job.id,
+        approve: prng.chance(0.7),
+      });
+      if (prng.chance(0.5)) {
+        steps.push({
+          at: after,
+          client: client(),
+          do: "gate",
+          run: key,
+          job: job.id,
+          approve: prng.chance(0.5),
+        });
+      }
+    }
+  }
+  for (let count = prng.int(1, 5); count > 0; count--) {
+    steps.push({
+      at: prng.int(200, room.safetyMs),
+      client: client(),
+      do: prng.pick(["runs", "workers", "gates", "hash", "hash", "snapshot", "dead"] as const),
+    });
+  }
+  if (prng.chance(0.3)) {
+    const at = prng.int(100, room.safetyMs);
+    const worker = prng.pick(room.workers).name;
+    steps.push({ at, client: client(), do: "drain", worker, undo: false });
+    if (prng.chance(0.6)) {
+      steps.push({ at: at + prng.ms(10, 3000), client: client(), do: "drain", worker, undo: true });
+    }
+  }
+  return steps.sort((a, b) => a.at - b.at);
+}
+
+/**
+ * Now and then a job that goes on until it is cancelled: only beside such a one is a cancel that
+ * got lost, or a program that nobody ends, ever seen.
+ */
+function generateEndless(
+  prng: Prng,
+  { clients, safetyMs }: Room,
+): { pipelines: PipelinePlan[]; steps: Step[] } {
+  if (!prng.chance(0.3)) return { pipelines: [], steps: [] };
+  const run = "endless";
+  const forever = Array.from({ length: prng.int(1, 3) }, (_, index) => ({
+    id: String.fromCharCode(97 + index),
+    does: prng.chance(0.2) ? "forever ignore-term" : "forever",
+  }));
+  const at = prng.int(1, 1500);
+  const after = { at: at + prng.int(100, safetyMs), client: prng.int(1, clients), run };
+  const end: Step = { ...after, do: "cancel", ...(prng.chance(0.5) && { job: "a" }) };
+  return {
+    pipelines: [
+      { key: run, jobs: [...forever, { id: "z", does: "ms=5", dependsOn: [0], when: "always" }] },
+    ],
+    steps: [
+      { at, client: prng.int(1, clients), do: "submit", run },
+      ...generateSecondThoughts(prng, { at, run, clients }),
+      end,
+    ],
+  };
+}
+
+/**
+ * The job that waits for an endless one is called off, and then wanted again, while its
+ * parent runs on.
+ */
+function generateSecondThoughts(
+  prng: Prng,
+  options: { at: number; run: string; clients: number },
+): Step[] {
+  const { run, clients } = options;
+  if (!prng.chance(0.5)) return [];
+  const cancelAt = options.at + prng.int(50, 1500);
+  return [
+    { at: cancelAt, client: prng.int(1, clients), do: "cancel", run, job: "z" },
+    {
+      at: cancelAt + prng.int(20, 1500), client: prng.int(1, clients), do: "retry", run, from: "z",
+    },
+  ];
+}
+
+function generateMeddling(prng: Prng, options: { room: Room; key: string; at: number }): Step[] {
+  const { room, key, at } = options;
+  const { jobs } = room.pipelines.find((pipeline) => pipeline.key === key)!;
+  const base = () => ({ at: at + prng.ms(50, 6000), client: prng.int(1, room.clients), run: key });
+  const steps: Step[] = [];
+  if (prng.chance(0.2)) {
+    steps.push({ ...base(), do: "cancel", ...(prng.chance(0.5) && { job: prng.pick(jobs).id }) });
+  }
+  if (prng.chance(0.25)) {
+    steps.push({ ...base(), do: "retry", ...(prng.chance(0.4) && { from: prng.pick(jobs).id }) });
+  }
+  if (prng.chance(0.2)) {
+    const more = generatePipeline(prng, { key, tags: [], crashes: false }).jobs.slice(0, 2);
+    steps.push({
+      ...base(),
+      do: "add",
+      jobs: more.map(({ id, does }, index) => ({
+        id: `added-${id}`,
+        does,
+        dependsOn: index === 0 ? [0] : [],
+      })),
+    });
+  }
+  if (prng.chance(0.6)) steps.push({ ...base(), do: "status" });
+  if (prng.chance(0.3)) steps.push({ ...base(), do: "watch" });
+  if (prng.chance(0.2)) steps.push({ ...base(), do: "logs", job: prng.pick(jobs).id });
+  return steps;
+}
+
+// ── what goes wrong ──────────────────────────────────────────────────────────────────────────────
+
+// #region faults
+function generateFaults(prng: Prng, kind: FaultKind, room: Room): Fault[] {
+  return Array.from({ length: prng.int(1, 3) }, () => generateFault(prng, kind, room)).filter(
+    (fault) => fault !== undefined,
+  );
+}
+
+/** How long a fault lasts: mostly too short to be noticed, sometimes longer than any lease. */
+const lasting = (prng: Prng): number => prng.ms(5, 7000);
+// #endregion
+
+function generateFault(prng: Prng, kind: FaultKind, room: Room): Fault | undefined {
+  const at = prng.int(50, room.safetyMs);
+  const worker = prng.pick(room.workers).name;
+  const client = `c${prng.int(1, room.clients)}`;
+  const anybody = prng.chance(0.5) ? "m" : prng.chance(0.8) ? worker : client;
+  const server = prng.chance(0.6) ? "m" : worker;
+  const link = { at, target: "m", peer: prng.chance(0.8) ? worker : client };
+  const downMs = prng.ms(1, 3000);
+  switch (kind) {
+    case "kill": return { at, target: anybody, kind, downMs };
+    case "crash":
+      return {
+        at,
+        target: anybody,
+        kind,
+        downMs,
+        torn: prng.chance(0.7),
+        garbage: prng.chance(0.3),
+        silent: prng.chance(0.4),
+      };
+    case "stop": return { at, target: server, kind, downMs };
+    case "pause": return { at, target: server, kind, forMs: lasting(prng) };
+    case "cut": return { ...link, kind };
+    case "reset": return { ...link, kind };
+    case "partition":
+      return {
+        ...link,
+        kind,
+        way: prng.pick(["to", "from", "both", "both"]),
+        forMs: lasting(prng),
+      };
+    case "stall":
+      return {
+        ...link,
+        kind,
+        chance: prng.int(1, 40) / 100,
+        ms: prng.range(20, 1500),
+        forMs: lasting(prng),
+      };
+    case "one-byte": return { ...link, kind, forMs: Math.min(2000, lasting(prng)) };
+    case "slow-link": return { ...link, kind, ms: prng.range(10, 600), forMs: lasting(prng) };
+    case "slow-disk":
+      return { at, target: "m", kind, ms: prng.range(10, 900), forMs: lasting(prng) };
+    case "disk-error": return { at, target: "m", kind, ...prng.pick(DISK_ERRORS) };
+    case "disk-full":
+      return { at, target: "m", kind, bytes: prng.int(0, 400), forMs: lasting(prng) };
+    case "drift":
+      return {
+        at,
+        target: anybody,
+        kind,
+        rate: prng.pick([0.5, 0.9, 0.999, 1.001, 1.1, 2]),
+        forMs: lasting(prng),
+      };
+    case "jump":
+      return { at, target: anybody, kind, ms: prng.pick([-30_000, -1000, -10, 10, 1000, 30_000]) };
+    case "second-master": return { at, target: "m", kind };
+    case "job-crashes-host":
+      return undefined; // that is in the jobs
+  }
+}
+
+const DISK_ERRORS = [
+  { op: "append", code: "EIO", path: "/state/log" },
+  { op: "append", code: "ENOSPC", path: "/state/log" },
+  { op: "sync", code: "EIO", path: "/state/log" },
+  { op: "open", code: "EIO", path: ".snap" },
+  { op: "rename", code: "EIO", path: "MANIFEST" },
+  { op: "append", code: "ENOSPC", path: "/state/output" },
+  { op: "open", code: "EMFILE", path: "/state/output" },
+] as const;

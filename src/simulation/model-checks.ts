@@ -1,0 +1,187 @@
+/**
+ * Lesson 22: what may happen to an attempt: its start, its worker, its end, its
+ * retry and its gate.
+ *
+ * The rules are those of lessons 08 and 09, written once more and in other words (model.ts says
+ * why). Each function looks at one event and fails by the name of the broken promise.
+ *
+ * Invariants: nothing is changed here; the caller does that once all checks have passed.
+ * Test: test/22-simulation.invariants.test.ts
+ */
+import type { EventOf } from "#core";
+import type { Invariant } from "./invariants-list.ts";
+import { parentsOf, RETRY_MILLI, type ModelJob, type ModelWorker } from "./model-state.ts";
+
+/** As in lesson 09: no retry unless asked for. */
+const NO_RETRY = { maxAttempts: 1, delayMs: 1000, backoff: 2, maxDelayMs: 60_000, jitter: 0.5 };
+/** Failures that come again however often one tries. */
+const PERMANENT: ReadonlySet<string> = new Set([
+  "not-found", "not-executable", "unsupported", "bad-input", "rejected", "cancelled",
+]);
+/** Who is told of a broken promise. */
+interface Complaints {
+  fail(invariant: Invariant, what: string): never;
+}
+
+// #region started
+export function checkStart(model: Complaints, job: ModelJob, event: EventOf<"JobStarted">): void {
+  const name = `${job}#${event.attempt}`;
+  if (job.status === "RUNNING") {
+    model.fail(
+      "one-unfenced-attempt",
+      `${name} starts while attempt ${job.attempt} runs on ${job.worker!.name}`,
+    );
+  }
+  if (job.status === "WAITING") {
+    model.fail("gate-decided-once", `${name} starts while its gate waits for an answer`);
+  }
+  if (job.status === "SKIPPED") {
+    model.fail(
+      "parents-before-children",
+      `${name} starts although it was skipped: ${parentsOf(job)} (when: ${job.spec.when})`,
+    );
+  }
+  if (job.over) model.fail("terminal-absorbs", `${name} starts although the job is ${job.status}`);
+  if (job.cancelled || job.run.cancelled) {
+    model.fail("terminal-absorbs", `${name} starts although it was cancelled`);
+  }
+  if (!job.ready) {
+    model.fail(
+      "parents-before-children",
+      `${name} starts before its parents have ended: ${parentsOf(job)}`,
+    );
+  }
+  if (event.attempt !== job.attempt + 1) {
+    model.fail(
+      "one-unfenced-attempt",
+      `${name} starts, and the attempt before it was ${job.attempt}`,
+    );
+  }
+  if (event.at < job.notBefore) {
+    model.fail("timers-are-kept", `${name} starts ${job.notBefore - event.at} ms too early`);
+  }
+}
+// #endregion
+
+/** Whether this job may start on that worker now. */
+export function checkFit(model: Complaints, job: ModelJob, worker: ModelWorker): void {
+  const name = `${job}#${job.attempt + 1}`;
+  if (worker.lost) {
+    model.fail("slots", `${name} starts on ${worker.name} (worker ${worker.id}), which is lost`);
+  }
+  if (worker.draining) model.fail("slots", `${name} starts on ${worker.name}, which is draining`);
+  const missing = job.spec.requirement.find((tag) => tag !== "GENERAL" && !worker.tags.has(tag));
+  if (missing !== undefined) {
+    model.fail(
+      "slots",
+      `${name} requires ${missing}, and starts on ${worker.name}, which has ` +
+        `[${[...worker.tags].join(" ")}]`,
+    );
+  }
+  if (worker.running.size >= worker.slots) {
+    model.fail(
+      "slots",
+      `${name} starts on ${worker.name}, where all ${worker.slots} slots are taken by ` +
+        `${[...worker.running].join(", ")}`,
+    );
+  }
+  const wanted =
+    job.spec.affinity === undefined ? undefined : job.run.jobs[job.spec.affinity]?.worker;
+  const able =
+    wanted !== undefined &&
+    !wanted.lost &&
+    !wanted.everDrained &&
+    job.spec.requirement.every((tag) => tag === "GENERAL" || wanted.tags.has(tag));
+  if (able && wanted !== worker) {
+    model.fail(
+      "slots",
+      `${name} starts on ${worker.name}, and its affinity is to ${wanted.name}, which is there`,
+    );
+  }
+}
+
+/** The attempt must be running, under this very number. */
+export function checkEnding(
+  model: Complaints,
+  job: ModelJob,
+  event: EventOf<"JobSucceeded" | "JobFailed" | "JobLost" | "JobStopped">,
+): void {
+  const name = `${event.type} of ${job}#${event.attempt}`;
+  if (event.attempt > job.attempt) {
+    model.fail("dispatched-is-durable", `${name}, which has not started`);
+  }
+  if (event.attempt < job.attempt && job.status === "RUNNING") {
+    model.fail(
+      "one-unfenced-attempt",
+      `${name}, although attempt ${job.attempt} has taken its place`,
+    );
+  }
+  if (event.attempt < job.attempt || job.status !== "RUNNING") {
+    model.fail(
+      "one-ending-per-attempt",
+      `${name}, which has ended before ` +
+        `(${job.attempts[event.attempt - 1]?.ending ?? "never started"})`,
+    );
+  }
+}
+
+// #region failed
+/** Whether another try follows a failure, and when. The failure is counted already. */
+export function checkRetry(model: Complaints, job: ModelJob, event: EventOf<"JobFailed">): void {
+  const { failure, retryAt, dead } = event;
+  const name = `${job}#${event.attempt}`;
+  const policy = job.spec.retry ?? NO_RETRY;
+  const permanent = PERMANENT.has(failure.kind);
+  const tries = `failure ${job.failures} of ${policy.maxAttempts} (${failure.kind})`;
+  const again =
+    !permanent && job.failures < policy.maxAttempts && job.run.budgetMilli >= RETRY_MILLI;
+  if (again && retryAt === undefined) {
+    model.fail("retries-within-budget", `${name} is given up too early: ${tries}`);
+  }
+  if (!again && retryAt !== undefined) {
+    model.fail(
+      "retries-within-budget",
+      `${name} is tried again: ${tries}, and retries left for the run: ` +
+        `${Math.floor(job.run.budgetMilli / RETRY_MILLI)}`,
+    );
+  }
+  if (dead !== (!again && !permanent && policy.maxAttempts > 1)) {
+    model.fail("retries-within-budget", `${name} is ${dead ? "" : "not "}a dead letter: ${tries}`);
+  }
+  if (retryAt === undefined) return;
+  const pauseMs = retryAt - event.at;
+  const longestMs = Math.min(
+    policy.delayMs * Math.min(policy.backoff ** (job.failures - 1), Number.MAX_VALUE),
+    policy.maxDelayMs,
+  );
+  const shortestMs = longestMs * (1 - policy.jitter);
+  if (pauseMs < shortestMs - 1 || pauseMs > longestMs + 1) {
+    model.fail(
+      "retries-within-budget",
+      `${name} waits ${pauseMs} ms before the next try, not ${shortestMs} to ${longestMs}`,
+    );
+  }
+}
+// #endregion
+
+/** A gate waits for an answer, and closes by itself at its deadline and not before. */
+export function checkDecision(
+  model: Complaints,
+  job: ModelJob,
+  event: EventOf<"GateDecided">,
+): void {
+  const { approve: approved, by, comment, at } = event;
+  if (job.status !== "WAITING") {
+    model.fail(
+      "gate-decided-once",
+      `the gate of ${job} is decided by ${by}, and the job is ${job.status}`,
+    );
+  }
+  const byItself = by === "titan" && !approved && comment.startsWith("nobody answered");
+  if (byItself && at < job.deadline) {
+    model.fail(
+      "timers-are-kept",
+      `the gate of ${job} closes by itself ${job.deadline - at} ms before its deadline`,
+    );
+  }
+}
