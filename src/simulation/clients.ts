@@ -9,8 +9,8 @@
  * Test: test/22-simulation.test.ts
  */
 import { RpcError } from "#rpc";
-import { connect, ConnectError, type Client } from "#sdk";
-import { MASTER, TOKEN, type Stage } from "./stage.ts";
+import { ConnectError, type Client } from "#sdk";
+import type { Scene } from "./scene.ts";
 
 /** After so long without an answer a person tries again. */
 const PATIENCE_MS = 4000;
@@ -23,17 +23,16 @@ interface Operation {
   begin(): void;
 }
 
-export class SimClient {
+export class PatientClient {
   readonly name: string;
-  readonly #stage: Stage;
+  readonly #scene: Scene;
   readonly #open = new Set<Operation>();
   #connection: Promise<Client> | undefined;
   #life = 0;
-
   readonly #isUp: () => boolean;
 
-  constructor(stage: Stage, name: string, isUp: () => boolean) {
-    this.#stage = stage;
+  constructor(scene: Scene, name: string, isUp: () => boolean) {
+    this.#scene = scene;
     this.name = name;
     this.#isUp = isUp;
   }
@@ -43,6 +42,11 @@ export class SimClient {
     this.#life += 1;
     this.#connection = undefined;
     for (const operation of this.#open) operation.begin();
+  }
+
+  /** Lets its connection go. What it still waits for is begun again, until the scene is over. */
+  close(): void {
+    if (this.#connection !== undefined) this.#drop(this.#connection);
   }
 
   /** Operations that have no answer yet. */
@@ -80,7 +84,7 @@ export class SimClient {
   ): Promise<Answer<T> | undefined> {
     const life = this.#life;
     for (;;) {
-      if (giveUp?.() || this.#stage.broken !== undefined) return undefined;
+      if (giveUp?.() || this.#scene.broken !== undefined) return undefined;
       const connection = this.#connect();
       try {
         const client = await connection;
@@ -91,7 +95,7 @@ export class SimClient {
         const error = thrown instanceof ConnectError ? thrown.cause : thrown;
         if (error instanceof RpcError && !error.retryable) return { ok: false, refused: error };
         if (!isExpected(error)) {
-          this.#stage.breaks(
+          this.#scene.breaks(
             "no-crash",
             `${this.name} ${what} failed with ${(error as Error).stack}`,
           );
@@ -99,16 +103,12 @@ export class SimClient {
         }
         this.#drop(connection);
       }
-      await this.#sleep(50 + this.#stage.random.unit() * 400);
+      await this.#sleep(50 + this.#scene.random.unit() * 400);
     }
   }
 
   #connect(): Promise<Client> {
-    this.#connection ??= connect({
-      host: this.#stage.world.host(this.name),
-      master: MASTER,
-      token: TOKEN,
-    });
+    this.#connection ??= this.#scene.connect(this.name);
     return this.#connection;
   }
 
@@ -122,17 +122,14 @@ export class SimClient {
 
   #patiently<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const timer = this.#stage.world
-        .host(this.name)
-        .timers.after(PATIENCE_MS, () => reject(new RpcError("DEADLINE", "out of patience")));
+      const giveUp = (): void => reject(new RpcError("DEADLINE", "out of patience"));
+      const timer = this.#scene.timersOf(this.name).after(PATIENCE_MS, giveUp);
       work.then(resolve, reject).finally(() => timer.cancel());
     });
   }
 
   #sleep(ms: number): Promise<void> {
-    return new Promise(
-      (resolve) => void this.#stage.world.host(this.name).timers.after(ms, resolve),
-    );
+    return new Promise((resolve) => void this.#scene.timersOf(this.name).after(ms, resolve));
   }
 }
 

@@ -15,7 +15,8 @@
  *     stage.ts       what the parts of one life share
  *     cluster.ts     master and workers, and the supervisor that starts them again
  *     programs.ts    what jobs do
- *     clients.ts     who submits and asks; steps.ts: what they ask for
+ *     clients.ts     who submits and asks; steps.ts: what they ask for; ending.ts: the end of it
+ *     scene.ts       what clients need of their world: so that scripts/chaos can give them another
  *     faults.ts      what goes wrong
  *     log-watch.ts   every event, when it is durable; wire-tap.ts: what a worker and its master say
  *     simulate.ts    the two phases: nothing wrong happens, and in the end everything has
@@ -42,4 +43,4 @@ export {
 export { planLines } from "./plan-text.ts";
 export { shrink, type ShrinkOptions, type Shrunk } from "./shrink.ts";
 export { simulate, type Outcome } from "./simulate.ts";
-export type { Broken } from "./stage.ts";
+export type { Broken } from "./scene.ts";

@@ -168,8 +168,9 @@ export type Fault = { readonly at: number; readonly target: string } &
   );
 
 /** The pipeline in its travelling form. */
-export function specOf(plan: PipelinePlan): PipelineSpec {
-  return { name: plan.key, version: undefined, project: undefined, jobs: plan.jobs.map(jobSpecOf) };
+export function specOf(plan: PipelinePlan, jobSpec: (job: JobPlan) => JobSpec): PipelineSpec {
+  const jobs = plan.jobs.map((job) => jobSpec(job));
+  return { name: plan.key, version: undefined, project: undefined, jobs };
 }
 
 export function jobSpecOf(job: JobPlan): JobSpec {

@@ -14,7 +14,7 @@
  */
 import type { Invariant } from "./invariants.ts";
 import type { JobPlan, PipelinePlan, Plan } from "./plan.ts";
-import type { Broken } from "./stage.ts";
+import type { Broken } from "./scene.ts";
 
 /** A life takes some 50 ms: a minute, for a schedule that somebody will look at for an hour. */
 const MAX_RUNS = 600;

@@ -12,12 +12,14 @@
  * Test: test/22-simulation.test.ts
  */
 import { Cluster } from "./cluster.ts";
-import { SimClient } from "./clients.ts";
+import { PatientClient } from "./clients.ts";
+import { bringToEnd } from "./ending.ts";
 import { Faults } from "./faults.ts";
 import { LogWatch } from "./log-watch.ts";
 import type { Plan } from "./plan.ts";
 import { scriptedProgram } from "./programs.ts";
-import { Stage, type Broken } from "./stage.ts";
+import type { Broken } from "./scene.ts";
+import { Stage } from "./stage.ts";
 import { Steps } from "./steps.ts";
 
 /**
@@ -40,9 +42,6 @@ const PREFIXES = { seeds: 8, events: 5 };
 
 /** How often the world is left to look whether something broke. */
 const LOOK_MS = 100;
-
-/** Between two looks at whether all runs have ended. */
-const POLL_MS = 400;
 
 export interface Outcome {
   readonly seed: number;
@@ -92,7 +91,7 @@ export async function simulate(plan: Plan): Promise<Outcome> {
 class Life {
   readonly stage: Stage;
   readonly #cluster: Cluster;
-  readonly #clients: SimClient[];
+  readonly #clients: PatientClient[];
   readonly #steps: Steps;
   readonly #faults: Faults;
   readonly #watch: LogWatch;
@@ -108,14 +107,13 @@ class Life {
     this.#cluster.onMaster = () => this.#watch.readAgain();
     this.#clients = Array.from({ length: plan.clients }, (_, index) => {
       const name = `c${index + 1}`;
-      const client = new SimClient(stage, name, () => this.#cluster.isUp(name));
+      const client = new PatientClient(stage, name, () => this.#cluster.isUp(name));
       this.#cluster.add({ name, boot: () => client.boot() });
       return client;
     });
     this.#steps = new Steps(stage, {
-      cluster: this.#cluster,
       clients: this.#clients,
-      onSnapshot: () => void this.#watch.checkSnapshot(),
+      snapshot: () => this.#snapshot(),
     });
     this.#faults = new Faults(stage, this.#cluster);
     stage.world.onProgram((what, { host, pid, env }) => {
@@ -129,6 +127,16 @@ class Life {
       stage.note(`${host} ${what === "start" ? "runs" : "ends"} ${at.run}/${at.job}#${at.attempt}`);
       stage.ask(() => stage.judge.executing(what === "start" ? "began" : "ended", at));
     });
+  }
+
+  #snapshot(): void {
+    const { master } = this.#cluster;
+    if (master === undefined) return;
+    this.stage.note("m takes a snapshot");
+    master.snapshot().then(
+      () => void this.#watch.checkSnapshot(),
+      (error: unknown) => this.stage.note(`m takes no snapshot: ${(error as Error).message}`),
+    );
   }
 
   #crashedByJob(stage: Stage, host: string): void {
@@ -175,83 +183,17 @@ class Life {
 
   // ── liveness ───────────────────────────────────────────────────────────────────────────────────
 
-  /**
-   * Resolves when every accepted run has ended and every process is gone. Answers gates, as people
-   * would.
-   */
   async #bringToEnd(): Promise<void> {
-    const client = this.#clients[0]!;
-    for (;;) {
-      if (this.#isQuiet() && (await this.#allEnded(client)) && this.#isQuiet()) break;
-      const gates = await client.perform("lists gates", (master) => master.gates());
-      if (gates.ok) {
-        for (const { id } of gates.value) {
-          await client.perform("approves", (master) =>
-            master.decide(id, { approve: true, by: "keeper" }),
-          );
-        }
-      }
-      // Work that only a drained worker may do would wait for ever, as it should.
-      const workers = await client.perform("lists workers", (master) => master.workers());
-      const drained = workers.ok ? workers.value.filter(({ draining }) => draining) : [];
-      for (const { id } of drained) {
-        await client.perform("ends a drain", (master) => master.drain(String(id), { undo: true }));
-      }
-      for (const run of this.#endless()) {
-        await client.perform("cancels what has no end", (master) => master.cancel(run));
-      }
-      await new Promise<void>((resolve) => void this.stage.after(POLL_MS, resolve));
-    }
-    this.stage.ask(() => this.stage.judge.quiet({ programs: this.stage.world.programs().length }));
-  }
-
-  /** Runs with a job that only a cancel ends. */
-  #endless(): string[] {
-    const pipelines = this.stage.plan.pipelines.filter(({ jobs }) =>
-      jobs.some(({ does }) => does.startsWith("forever")),
-    );
-    return pipelines.flatMap(({ key }) => this.#steps.runs.get(key) ?? []);
-  }
-
-  /**
-   * Nothing goes on, as far as the log and the machines say: a request that somebody gave up may
-   * still arrive and start something.
-   */
-  #isQuiet(): boolean {
-    const { judge, world } = this.stage;
-    return (
-      this.#steps.unanswered === 0 && judge.stats.openRuns === 0 && world.programs().length === 0
-    );
-  }
-
-  /** The same as the master says, to a client that looks at everything once more. */
-  async #allEnded(client: SimClient): Promise<boolean> {
     const { stage } = this;
-    if (stage.diskIsFull) return false; // it tries again within seconds
-    const runs = await client.perform("lists runs", (master) => master.runs());
-    if (!runs.ok || runs.value.some(({ status }) => status === "RUNNING")) return false;
-    for (const run of this.#steps.runs.values()) {
-      const status = await client.perform(`looks at ${run}`, (master) => master.status(run));
-      if (!status.ok) {
-        stage.breaks(
-          "acknowledged-is-durable",
-          `${run} was acknowledged, and now: ${status.refused.message}`,
-        );
-        return false;
-      }
-      for (const job of status.value.jobs) {
-        stage.ask(() =>
-          stage.judge.seen({ run, job: job.id, status: job.status, attempt: job.attempt }),
-        );
-      }
-    }
-    const info = await client.perform("asks for the hash", (master) => master.info({ hash: true }));
-    if (info.ok) {
-      stage.ask(() =>
-        stage.judge.hash({ seq: info.value.nextSeq - 1, hash: info.value.stateHash }),
-      );
-    }
-    return true;
+    await bringToEnd(stage, {
+      client: this.#clients[0]!,
+      steps: this.#steps,
+      isQuiet: () =>
+        this.#steps.unanswered === 0 &&
+        stage.judge.stats.openRuns === 0 &&
+        stage.world.programs().length === 0,
+    });
+    stage.ask(() => stage.judge.quiet({ programs: stage.world.programs().length }));
   }
 
   #neverEnds(): void {

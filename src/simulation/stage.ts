@@ -4,11 +4,14 @@
  *
  * Test: test/22-simulation.test.ts
  */
-import { seededRandom, type Random, type Timer } from "#host";
+import { seededRandom, type Random, type Timer, type Timers } from "#host";
+import { connect, type Client } from "#sdk";
 import { SimWorld, type SimProgram } from "#simhost";
 import { Names } from "#core";
+import type { JobSpec } from "#wire";
 import { Judge, Violation, type Invariant } from "./invariants.ts";
-import type { Plan, Range } from "./plan.ts";
+import { jobSpecOf, type JobPlan, type Plan, type Range } from "./plan.ts";
+import type { Broken, Scene } from "./scene.ts";
 
 export const MASTER = { host: "m", port: 9090 } as const;
 export const STATE_DIR = "/state";
@@ -18,14 +21,7 @@ export const TOKEN = "simulated";
 /** Lines of the readable trace that are kept: the last minute or so before something broke. */
 const TRACE_LINES = 2000;
 
-/** What broke, and when. */
-export interface Broken {
-  readonly invariant: Invariant;
-  readonly message: string;
-  readonly atMs: number;
-}
-
-export class Stage {
+export class Stage implements Scene {
   readonly plan: Plan;
   readonly world: SimWorld;
   readonly judge: Judge;
@@ -57,6 +53,10 @@ export class Stage {
       trace: "hash",
       freshChance: true,
     });
+  }
+
+  get now(): number {
+    return this.world.now;
   }
 
   get diskIsFull(): boolean {
@@ -127,6 +127,18 @@ export class Stage {
   /** On a machine on which nothing ever goes wrong. */
   after(ms: number, fn: () => void): Timer {
     return this.world.host("driver").timers.after(ms, fn);
+  }
+
+  timersOf(client: string): Timers {
+    return this.world.host(client).timers;
+  }
+
+  connect(client: string): Promise<Client> {
+    return connect({ host: this.world.host(client), master: MASTER, token: TOKEN });
+  }
+
+  jobSpec(job: JobPlan): JobSpec {
+    return jobSpecOf(job);
   }
 
   between([least, most]: Range): number {

@@ -6,32 +6,31 @@
  * Test: test/22-simulation.test.ts
  */
 import type { Client } from "#sdk";
-import type { Answer, SimClient } from "./clients.ts";
-import type { Cluster } from "./cluster.ts";
-import { jobSpecOf, specOf, type Step } from "./plan.ts";
-import type { Stage } from "./stage.ts";
+import type { JobSpec, JobStatus } from "#wire";
+import type { Answer, PatientClient } from "./clients.ts";
+import { specOf, type Step } from "./plan.ts";
+import type { Scene } from "./scene.ts";
 
 /** Between two looks of somebody who waits for a run to exist, or for a gate to open. */
 const LOOK_MS = 250;
 
 export class Steps {
-  readonly #stage: Stage;
-  readonly #cluster: Cluster;
-  readonly #clients: readonly SimClient[];
-  readonly #onSnapshot: () => void;
+  readonly #scene: Scene;
+  readonly #clients: readonly PatientClient[];
+  readonly #snapshot: () => void;
   /** Ids of acknowledged runs, by key. */
   readonly runs = new Map<string, string>();
   /** Submissions without an answer. */
   unanswered = 0;
 
+  /** `snapshot`: makes the master take one. */
   constructor(
-    stage: Stage,
-    options: { cluster: Cluster; clients: readonly SimClient[]; onSnapshot: () => void },
+    scene: Scene,
+    options: { clients: readonly PatientClient[]; snapshot: () => void },
   ) {
-    this.#stage = stage;
-    this.#cluster = options.cluster;
+    this.#scene = scene;
     this.#clients = options.clients;
-    this.#onSnapshot = options.onSnapshot;
+    this.#snapshot = options.snapshot;
   }
 
   /**
@@ -48,7 +47,7 @@ export class Steps {
         return this.#onRun(client, step, async (run) => this.#retry(client, run, step.from));
       case "add":
         return this.#onRun(client, step, async (run) =>
-          this.#add(client, run, step.jobs.map(jobSpecOf)),
+          this.#add(client, run, step.jobs.map((job) => this.#scene.jobSpec(job))),
         );
       case "gate":
         return this.#onRun(client, step, async (run) =>
@@ -71,40 +70,40 @@ export class Steps {
 
   /** Something that the client drops when the faults are over. */
   async #try<T>(
-    client: SimClient,
+    client: PatientClient,
     what: string,
     work: (master: Client) => Promise<T>,
   ): Promise<Answer<T>> {
-    const answer = await client.perform(what, work, () => this.#stage.healing);
-    this.#stage.note(`${client.name} ${what}${answer.ok ? "" : `: ${answer.refused.code}`}`);
+    const answer = await client.perform(what, work, () => this.#scene.healing);
+    this.#scene.note(`${client.name} ${what}${answer.ok ? "" : `: ${answer.refused.code}`}`);
     return answer;
   }
 
   // ── submissions ────────────────────────────────────────────────────────────────────────────────
 
-  #submit(client: SimClient, key: string): void {
-    const { plan, judge } = this.#stage;
+  #submit(client: PatientClient, key: string): void {
+    const { plan, judge } = this.#scene;
     const pipeline = plan.pipelines.find((other) => other.key === key);
     if (pipeline === undefined) return;
     this.unanswered += 1;
-    this.#stage.note(`${client.name} submits ${key}`);
+    this.#scene.note(`${client.name} submits ${key}`);
     void client
-      .perform(`submit ${key}`, (master) => master.submitSpec(specOf(pipeline), { key }))
+      .perform(`submit ${key}`, (master) => master.submitSpec(specOf(pipeline, (job) => this.#scene.jobSpec(job)), { key }))
       .then((answer) => {
         this.unanswered -= 1;
         if (!answer.ok) {
-          return this.#stage.breaks(
+          return this.#scene.breaks(
             "no-crash",
             `the submission of ${key} was refused: ${answer.refused.message}`,
           );
         }
         const { run, existing } = answer.value;
-        this.#stage.note(
+        this.#scene.note(
           `${client.name} has the acknowledgement that ${key} is run ` +
             `${run}${existing ? ", as before" : ""}`,
         );
         this.runs.set(key, run);
-        this.#stage.ask(() =>
+        this.#scene.ask(() =>
           judge.acknowledged({ what: "submit", run, key, jobs: pipeline.jobs.length, existing }),
         );
       });
@@ -112,90 +111,90 @@ export class Steps {
 
   /** Waits for the run of that key, then does something with it. */
   #onRun(
-    client: SimClient,
+    client: PatientClient,
     step: { readonly run: string },
     work: (run: string) => Promise<void>,
   ): void {
     const run = this.runs.get(step.run);
     if (run !== undefined) return void work(run);
-    const { plan } = this.#stage;
-    if (this.#stage.healing || !plan.pipelines.some((pipeline) => pipeline.key === step.run)) {
+    const { plan } = this.#scene;
+    if (this.#scene.healing || !plan.pipelines.some((pipeline) => pipeline.key === step.run)) {
       return;
     }
-    this.#stage.after(LOOK_MS, () => this.#onRun(client, step, work));
+    this.#scene.after(LOOK_MS, () => this.#onRun(client, step, work));
   }
 
   // ── changes ────────────────────────────────────────────────────────────────────────────────────
 
-  async #cancel(client: SimClient, run: string, job: string | undefined): Promise<void> {
+  async #cancel(client: PatientClient, run: string, job: string | undefined): Promise<void> {
     const answer = await this.#try(
       client,
       `cancels ${job === undefined ? run : `${run}/${job}`}`,
       (master) => master.cancel(run, job),
     );
     if (answer.ok) {
-      this.#stage.ask(() =>
-        this.#stage.judge.acknowledged({ what: "cancel", run, ...(job !== undefined && { job }) }),
+      this.#scene.ask(() =>
+        this.#scene.judge.acknowledged({ what: "cancel", run, ...(job !== undefined && { job }) }),
       );
     }
   }
 
-  async #retry(client: SimClient, run: string, from: string | undefined): Promise<void> {
+  async #retry(client: PatientClient, run: string, from: string | undefined): Promise<void> {
     const answer = await this.#try(
       client,
       `retries ${run}${from === undefined ? "" : ` from ${from}`}`,
       (master) => master.retry(run, from),
     );
     if (answer.ok) {
-      this.#stage.ask(() =>
-        this.#stage.judge.acknowledged({ what: "retry", run, jobs: answer.value }),
+      this.#scene.ask(() =>
+        this.#scene.judge.acknowledged({ what: "retry", run, jobs: answer.value }),
       );
     }
   }
 
-  async #add(client: SimClient, run: string, jobs: ReturnType<typeof jobSpecOf>[]): Promise<void> {
+  async #add(client: PatientClient, run: string, jobs: JobSpec[]): Promise<void> {
     const answer = await this.#try(client, `adds ${jobs.length} jobs to ${run}`, (master) =>
       master.addJobs(run, jobs),
     );
     if (answer.ok) {
-      this.#stage.ask(() =>
-        this.#stage.judge.acknowledged({ what: "add", run, jobs: answer.value }),
+      this.#scene.ask(() =>
+        this.#scene.judge.acknowledged({ what: "add", run, jobs: answer.value }),
       );
     }
   }
 
   async #gate(
-    client: SimClient,
+    client: PatientClient,
     { gate, approve }: { gate: string; approve: boolean },
   ): Promise<void> {
     for (;;) {
       const gates = await client.perform(
         "looks for a gate",
         (master) => master.gates(),
-        () => this.#stage.healing,
+        () => this.#scene.healing,
       );
       if (!gates.ok) return;
       if (gates.value.some(({ id }) => id === gate)) break;
-      await new Promise<void>((resolve) => void this.#stage.after(LOOK_MS, resolve));
+      await new Promise<void>((resolve) => void this.#scene.after(LOOK_MS, resolve));
     }
     await this.decide(client, gate, approve);
   }
 
   /** Answers a gate that was open a moment ago. */
-  async decide(client: SimClient, gate: string, approve: boolean): Promise<void> {
+  async decide(client: PatientClient, gate: string, approve: boolean): Promise<void> {
     const answer = await this.#try(
       client,
       `${approve ? "approves" : "rejects"} ${gate}`,
       (master) => master.decide(gate, { approve, by: client.name }),
     );
     if (answer.ok) {
-      this.#stage.ask(() =>
-        this.#stage.judge.acknowledged({ what: "gate", gate, decision: answer.value }),
+      this.#scene.ask(() =>
+        this.#scene.judge.acknowledged({ what: "gate", gate, decision: answer.value }),
       );
     }
   }
 
-  async drain(client: SimClient, worker: string, undo: boolean): Promise<void> {
+  async drain(client: PatientClient, worker: string, undo: boolean): Promise<void> {
     await this.#try(client, `${undo ? "ends the drain of" : "drains"} ${worker}`, (master) =>
       master.drain(worker, { undo }),
     );
@@ -204,10 +203,10 @@ export class Steps {
   // ── looks ──────────────────────────────────────────────────────────────────────────────────────
 
   /** A status, every job of which the judge is told. */
-  async look(client: SimClient, run: string): Promise<void> {
+  async look(client: PatientClient, run: string): Promise<void> {
     let since = 0;
     const answer = await this.#try(client, `looks at ${run}`, (master) => {
-      since = this.#stage.world.now;
+      since = this.#scene.now;
       return master.status(run);
     });
     if (answer.ok) for (const job of answer.value.jobs) this.#saw({ run, job: job.id, since }, job);
@@ -218,18 +217,18 @@ export class Steps {
     {
       status,
       attempt,
-    }: { status: Parameters<Stage["judge"]["seen"]>[0]["status"]; attempt: number },
+    }: { status: JobStatus; attempt: number },
   ): void {
     const { run, job, since } = what;
-    this.#stage.askOfRead(since, () => this.#stage.judge.seen({ run, job, status, attempt }));
+    this.#scene.askOfRead(since, () => this.#scene.judge.seen({ run, job, status, attempt }));
   }
 
   /** Follows a run, again and again when the line breaks. */
-  async #watch(client: SimClient, run: string): Promise<void> {
+  async #watch(client: PatientClient, run: string): Promise<void> {
     await this.#try(client, `watches ${run}`, async (master) => {
-      const since = this.#stage.world.now;
+      const since = this.#scene.now;
       for await (const news of master.watch(run)) {
-        if (this.#stage.healing) return;
+        if (this.#scene.healing) return;
         if (news.type === "snapshot") {
           for (const job of news.jobs) this.#saw({ run, job: job.id, since }, job);
         }
@@ -242,31 +241,21 @@ export class Steps {
     });
   }
 
-  async #logs(client: SimClient, { run, job }: { run: string; job: string }): Promise<void> {
+  async #logs(client: PatientClient, { run, job }: { run: string; job: string }): Promise<void> {
     await this.#try(client, `reads the output of ${run}/${job}`, async (master) => {
       for await (const chunk of master.logs(run, job)) void chunk;
     });
   }
 
   /** The master's own hash of its memory. */
-  async hash(client: SimClient): Promise<void> {
+  async hash(client: PatientClient): Promise<void> {
     const answer = await this.#try(client, "asks for the hash", (master) =>
       master.info({ hash: true }),
     );
     if (answer.ok) {
-      this.#stage.ask(() =>
-        this.#stage.judge.hash({ seq: answer.value.nextSeq - 1, hash: answer.value.stateHash }),
+      this.#scene.ask(() =>
+        this.#scene.judge.hash({ seq: answer.value.nextSeq - 1, hash: answer.value.stateHash }),
       );
     }
-  }
-
-  #snapshot(): void {
-    const { master } = this.#cluster;
-    if (master === undefined) return;
-    this.#stage.note("m takes a snapshot");
-    master.snapshot().then(
-      () => this.#onSnapshot(),
-      (error: unknown) => this.#stage.note(`m takes no snapshot: ${(error as Error).message}`),
-    );
   }
 }

@@ -1,0 +1,84 @@
+/**
+ * Lesson 22: the last part of a life: nothing breaks any more, and all work is brought to its end.
+ *
+ * Somebody has to do for the runs what people would do: answer gates, undo drains, and cancel jobs
+ * that only a cancel ends. Then a client looks at everything once more, and tells the judge.
+ *
+ * Test: test/22-simulation.test.ts
+ */
+import type { PatientClient } from "./clients.ts";
+import type { Scene } from "./scene.ts";
+import type { Steps } from "./steps.ts";
+
+/** Between two looks at whether all runs have ended. */
+const POLL_MS = 400;
+
+interface EndingOptions {
+  readonly client: PatientClient;
+  readonly steps: Steps;
+  /**
+   * Nothing goes on, as far as the log and the machines say: a request that a client gave up may
+   * still arrive and start something.
+   */
+  readonly isQuiet: () => boolean;
+}
+
+/** Resolves when every accepted run has ended and all is quiet. */
+export async function bringToEnd(scene: Scene, options: EndingOptions): Promise<void> {
+  const { client, isQuiet } = options;
+  for (;;) {
+    if (isQuiet() && (await allEnded(scene, options)) && isQuiet()) return;
+    const gates = await client.perform("lists gates", (master) => master.gates());
+    if (gates.ok) {
+      for (const { id } of gates.value) {
+        await client.perform("approves", (master) =>
+          master.decide(id, { approve: true, by: "keeper" }),
+        );
+      }
+    }
+    // Work that only a drained worker may do would wait for ever, as it should.
+    const workers = await client.perform("lists workers", (master) => master.workers());
+    const drained = workers.ok ? workers.value.filter(({ draining }) => draining) : [];
+    for (const { id } of drained) {
+      await client.perform("ends a drain", (master) => master.drain(String(id), { undo: true }));
+    }
+    for (const run of endless(scene, options)) {
+      await client.perform("cancels what has no end", (master) => master.cancel(run));
+    }
+    await new Promise<void>((resolve) => void scene.after(POLL_MS, resolve));
+  }
+}
+
+/** Runs with a job that only a cancel ends. */
+function endless({ plan }: Scene, { steps }: EndingOptions): string[] {
+  const pipelines = plan.pipelines.filter(({ jobs }) =>
+    jobs.some(({ does }) => does.startsWith("forever")),
+  );
+  return pipelines.flatMap(({ key }) => steps.runs.get(key) ?? []);
+}
+
+/** What the master says of all runs, to a client that looks at everything once more. */
+async function allEnded(scene: Scene, { client, steps }: EndingOptions): Promise<boolean> {
+  if (scene.diskIsFull) return false; // it tries again within seconds
+  const runs = await client.perform("lists runs", (master) => master.runs());
+  if (!runs.ok || runs.value.some(({ status }) => status === "RUNNING")) return false;
+  for (const run of steps.runs.values()) {
+    const status = await client.perform(`looks at ${run}`, (master) => master.status(run));
+    if (!status.ok) {
+      scene.breaks(
+        "acknowledged-is-durable",
+        `${run} was acknowledged, and now: ${status.refused.message}`,
+      );
+      return false;
+    }
+    for (const { id: job, status: now, attempt } of status.value.jobs) {
+      scene.ask(() => scene.judge.seen({ run, job, status: now, attempt }));
+    }
+  }
+  const info = await client.perform("asks for the hash", (master) => master.info({ hash: true }));
+  if (info.ok) {
+    const { nextSeq, stateHash: hash } = info.value;
+    scene.ask(() => scene.judge.hash({ seq: nextSeq - 1, hash }));
+  }
+  return true;
+}
