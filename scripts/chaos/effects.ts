@@ -56,7 +56,10 @@ interface Told {
 /** Every job of the log beside its lines. */
 function* pairs({ runs }: History, effects: Effects): Generator<Told> {
   for (const run of runs.values()) {
-    for (const job of run.jobs) yield { run, job, name: `${run.id}/${job.spec.id}`, lines: effects.get(`${run.id}.${job.spec.id}`) ?? [] };
+    for (const job of run.jobs) {
+      const { id } = job.spec;
+      yield { run, job, name: `${run.id}/${id}`, lines: effects.get(`${run.id}.${id}`) ?? [] };
+    }
   }
 }
 
@@ -113,11 +116,12 @@ export function attemptsOnce(history: History, effects: Effects): Finding {
   return { looked, what: "attempts that ran", wrong };
 }
 
-/** What was reported to have ended did begin. */
+/** A program that was reported to have ended did begin. A job whose file is missing has none. */
 export function reportsAreTrue(history: History, effects: Effects): Finding {
   let looked = 0;
   const wrong: string[] = [];
   for (const { job, name, lines } of pairs(history, effects)) {
+    if (job.spec.action.type !== "shell") continue;
     for (const { attempt, end } of job.attempts) {
       if (end !== "succeeded" && end !== "failed") continue;
       looked += 1;
@@ -131,41 +135,50 @@ export function reportsAreTrue(history: History, effects: Effects): Finding {
 
 /**
  * A child begins after the end of the attempt that made its parent complete; clocks are comparable
- * on one machine.
+ * on one machine. The order of log and judge says all about runs that a person has retried.
  */
 export function parentsFirst(history: History, effects: Effects): Finding {
   let looked = 0;
   const wrong: string[] = [];
   for (const { run, job, name, lines } of pairs(history, effects)) {
+    if (run.retried) continue;
+    const parents = job.spec.dependsOn.map((index) => run.jobs[index]!);
     for (const begin of lines.filter(({ what }) => what === "begin")) {
-      for (const index of job.spec.dependsOn) {
-        looked += 1;
-        const parent = run.jobs[index]!;
-        const counts = (successOf(parent) ?? parent.attempts.at(-1))?.attempt;
-        const over = effects
-          .get(`${run.id}.${parent.spec.id}`)
-          ?.findLast(({ attempt, what }) => attempt === counts && what !== "begin");
-        const successWanted = job.spec.when === "success";
-        if (successWanted && successOf(parent) === undefined) {
-          wrong.push(`${name}#${begin.attempt} ran, although ${parent.spec.id} did not complete`);
-        } else if (
-          job.spec.when === "failure" &&
-          parent.attempts.length > 0 &&
-          successOf(parent) !== undefined
-        ) {
-          wrong.push(`${name}#${begin.attempt} ran, although ${parent.spec.id} completed`);
-        } else if (over !== undefined && over.ns > begin.ns) {
-          wrong.push(
-            `${name}#${begin.attempt} began ${(over.ns - begin.ns) / 1_000_000n} ms before ` +
-              `${parent.spec.id}#${counts} had ended`,
-          );
-        } else if (over === undefined && successWanted) {
-          wrong.push(
-            `${name}#${begin.attempt} ran, and ${parent.spec.id}#${counts} has no end in its file`,
-          );
-        }
+      const child = `${name}#${begin.attempt}`;
+      looked += parents.length;
+      if (job.spec.when === "failure" && parents.every(isComplete)) {
+        const names = parents.map(({ spec }) => spec.id).join(", ");
+        wrong.push(`${child} ran, although ${names} completed`);
+        continue;
       }
+      for (const parent of parents) wrong.push(...tooEarly({ child, begin, job, run, parent }));
     }
   }
   return { looked, what: "edges that were crossed", wrong };
+
+  function tooEarly(at: {
+    child: string; begin: Line; job: JobHistory; run: RunHistory; parent: JobHistory;
+  }): string[] {
+    const { child, begin, job, run, parent } = at;
+    const { id } = parent.spec;
+    const counts = (successOf(parent) ?? parent.attempts.at(-1))?.attempt;
+    const over = effects
+      .get(`${run.id}.${id}`)
+      ?.findLast(({ attempt, what }) => attempt === counts && what !== "begin");
+    const successWanted = job.spec.when === "success";
+    if (successWanted && successOf(parent) === undefined) {
+      return [`${child} ran, although ${id} did not complete`];
+    }
+    if (over !== undefined && over.ns > begin.ns) {
+      const earlyMs = (over.ns - begin.ns) / 1_000_000n;
+      return [`${child} began ${earlyMs} ms before ${id}#${counts} had ended`];
+    }
+    if (over !== undefined || !successWanted) return [];
+    return [`${child} ran, and ${id}#${counts} has no end in its file`];
+  }
+}
+
+/** A gate may make a failure of a job that succeeded. */
+function isComplete(job: JobHistory): boolean {
+  return successOf(job) !== undefined && job.spec.gate === undefined;
 }

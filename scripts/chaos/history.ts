@@ -23,6 +23,8 @@ export interface RunHistory {
   readonly id: string;
   readonly key: string | undefined;
   readonly jobs: JobHistory[];
+  /** A person asked for another try: what ran before counts no more. */
+  retried: boolean;
 }
 
 export interface History {
@@ -52,7 +54,14 @@ export function readHistory(events: Iterable<Event>): History {
           id: event.id,
           key: event.key,
           jobs: event.spec.jobs.map((spec) => ({ spec, attempts: [] })),
+          retried: false,
         });
+        break;
+      case "JobsAdded":
+        runs.get(event.run)!.jobs.push(...event.jobs.map((spec) => ({ spec, attempts: [] })));
+        break;
+      case "RunRetried":
+        runs.get(event.run)!.retried = true;
         break;
       case "WorkerJoined":
         workers.set(event.worker, event.name);

@@ -1,9 +1,12 @@
 /**
- * A TCP proxy that behaves badly on demand. Workers and clients dial it; it dials the master,
- * wherever that is now.
+ * A TCP proxy that behaves badly on demand: the way between one worker or client and the master,
+ * wherever the master is now.
  *
- *     worker ══ lane up ══▶ queue ══▶ master          a lane holds bytes back for a while (delay), or altogether (stall);
- *            ◀═ lane down ═ queue ◀══                 what it holds is delivered later, in order, or never (cut)
+ *     worker ══ lane up ══▶ queue ══▶ master
+ *            ◀═ lane down ═ queue ◀══
+ *
+ * A lane holds bytes back for a while (delay), or altogether (stall); it delivers them later, in
+ * order, or never (cut).
  *
  * Invariants: bytes of a lane stay in order; an end waits behind the bytes before it, so a stalled
  * lane is a half-open connection; a lane holds at most MAX_HELD_BYTES, then its sender waits.
@@ -12,8 +15,13 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 
 const MAX_HELD_BYTES = 4 * 1024 * 1024;
 
+/** How long the next chunk takes, in ms. */
+export type Delay = () => number;
+
+const NONE: Delay = () => 0;
+
 class Lane {
-  delayMs = 0;
+  delay = NONE;
   readonly #from: Socket;
   readonly #to: Socket;
   readonly #held: { due: number; chunk: Buffer | "end" }[] = [];
@@ -44,7 +52,7 @@ class Lane {
   }
 
   #hold(chunk: Buffer | "end"): void {
-    const due = Math.max(performance.now() + this.delayMs, this.#held.at(-1)?.due ?? 0);
+    const due = Math.max(performance.now() + this.delay(), this.#held.at(-1)?.due ?? 0);
     this.#held.push({ due, chunk });
     this.#heldBytes += chunk === "end" ? 0 : chunk.length;
     if (this.#heldBytes > MAX_HELD_BYTES) this.#from.pause();
@@ -107,7 +115,7 @@ export class Proxy {
   target: number | undefined;
   readonly #server: Server;
   readonly #links = new Set<Link>();
-  #delayMs = 0;
+  #delay = NONE;
 
   private constructor() {
     this.#server = createServer({ allowHalfOpen: true }, (near) => this.#accept(near));
@@ -133,33 +141,28 @@ export class Proxy {
     }
     const far = connect({ port: target, host: "127.0.0.1", allowHalfOpen: true });
     const link = new Link(near, far, () => this.#links.delete(link));
-    link.up.delayMs = link.down.delayMs = this.#delayMs;
+    link.up.delay = link.down.delay = this.#delay;
     this.#links.add(link);
   }
 
-  /** Every connection, also those to come. */
-  delay(byMs: number): void {
-    this.#delayMs = byMs;
-    for (const { up, down } of this.#links) up.delayMs = down.delayMs = byMs;
+  /** Every connection, also those to come. Without `delay`: no more. */
+  delay(delay: Delay = NONE): void {
+    this.#delay = delay;
+    for (const { up, down } of this.#links) up.delay = down.delay = delay;
   }
 
-  /** One of the connections, the n-th modulo how many there are. */
-  stall(n: number, options: { way: "up" | "down"; forMs: number }): void {
-    this.#nth(n)?.[options.way].stall(options.forMs);
+  /** Silence on every connection. */
+  stall(way: "up" | "down", forMs: number): void {
+    for (const link of this.#links) link[way].stall(forMs);
   }
 
-  cut(n: number | "all", reset: boolean): void {
-    const links = n === "all" ? [...this.#links] : [this.#nth(n)];
-    for (const link of links) link?.cut(reset);
-  }
-
-  #nth(n: number): Link | undefined {
-    return [...this.#links][n % Math.max(1, this.#links.size)];
+  cut(reset: boolean): void {
+    for (const link of [...this.#links]) link.cut(reset);
   }
 
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.cut("all", false);
+    this.cut(false);
     await closed;
   }
 }

@@ -64,7 +64,7 @@ abstract class Role {
     return this.#frozen;
   }
 
-  /** Resolves when the process has said that it is ready; rejects when it ends before. */
+  /** Resolves when the process is ready, or was ended from here; rejects when it ends by itself. */
   get ready(): Promise<void> {
     return this.#ready;
   }
@@ -111,11 +111,9 @@ abstract class Role {
       });
       child.once("exit", (code, signal) => {
         clearTimeout(late);
-        reject(
-          new Error(
-            `${this.name} ended with ${signal ?? code} before it was ready; see ${this.name}.notes`,
-          ),
-        );
+        if (this.#asked) return resolve();
+        const ending = `${this.name} ended with ${signal ?? code}`;
+        reject(new Error(`${ending} before it was ready; see ${this.name}.notes`));
       });
     });
     this.#ready.catch(() => undefined); // often nobody waits for it

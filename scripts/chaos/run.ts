@@ -2,11 +2,14 @@
  * A chaos run from its start to its verdict: real processes, real sockets, real disk, and faults by
  * a seeded schedule.
  *
- *     clients ──┐                    ┌── m1  titan worker        every process its own; state in a temporary folder
- *               ├──▶ proxy ──▶ master├── m2  titan worker
- *     workers ──┘  cuts, delays      └── …
+ *     clients ─▶ proxies ─▶ master ◀─ proxies ◀─ workers       every process its own
+ *                 cuts, delays, silence                        state in a temporary folder
  *
- *     break things for a while ─▶ mend everything ─▶ wait until all runs have ended ─▶ stop ─▶ compare log and files
+ *     break things for a while ─▶ mend everything ─▶ wait until all runs have ended
+ *                                                 ─▶ stop ─▶ compare log and files
+ *
+ * The plan, its clients and its judge are those of the simulation (lesson 22); this file does to
+ * processes what src/simulation/faults.ts does to simulated machines.
  *
  * Invariants: what is signalled was started here; nothing is left, whatever the verdict and also
  * when interrupted.
@@ -15,41 +18,20 @@ import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { nodeHost, removeTree } from "#host";
-import { readLogEvents } from "../../src/simulation/invariants.ts";
-import { ROOT } from "../bootstrap.mjs";
+import type { Client } from "#sdk";
 import {
-  answerGates,
-  Asker,
-  pause,
-  readHash,
-  submit,
-  submitSmallRuns,
-  untilEnded,
-  type Told,
-} from "./clients.ts";
-import { draw, type Draw } from "./draw.ts";
+  bringToEnd, faultText, PatientClient, planLines, readLogEvents, Steps, type Fault,
+} from "#simulation";
+import { ROOT } from "../bootstrap.mjs";
 import { grown, heldBy, type Held, type Holding } from "./held.ts";
-import { bigPipeline } from "./pipelines.ts";
-import { describe, drawPlan, type Step } from "./plan.ts";
+import { chaosPlan, type PlanOptions } from "./plan.ts";
 import { processesOf, type Found } from "./processes.ts";
 import { Proxy } from "./proxy.ts";
 import { MasterRole, WorkerRole } from "./roles.ts";
+import { RealScene } from "./scene.ts";
 import { judge, type Evidence, type Verdict } from "./verdict.ts";
 
-export interface ChaosOptions {
-  readonly seed: number;
-  /** Of the big run. */
-  readonly jobs: number;
-  /** Of the master, and of workers: each. */
-  readonly kills: number;
-  readonly workers: number;
-  readonly slots: number;
-  /** Time per kill. */
-  readonly paceMs: number;
-  /** How often a worker is stopped for longer than its lease. */
-  readonly freezes: number;
-  /** Also stop the master once, for 10 s. */
-  readonly freezeMaster: boolean;
+export interface ChaosOptions extends PlanOptions {
   /** How long the runs may take to end once everything is mended. */
   readonly healMs: number;
   readonly keep?: boolean;
@@ -81,20 +63,19 @@ class ChaosRun {
   readonly #effects = join(this.#dir, "effects");
   readonly #log = join(this.#dir, "state", "log");
   readonly #begun = performance.now();
-  readonly #told: Told[] = [];
   readonly #over = new AbortController();
-  readonly #healing = new AbortController();
   readonly #evidence: Evidence;
   readonly #background = new Set<Promise<void>>();
-  #proxy!: Proxy;
+  readonly #scene: RealScene;
+  readonly #clients: PatientClient[];
+  readonly #steps: Steps;
+  /** Between the master and each worker and client, by their names. */
+  readonly #proxies = new Map<string, Proxy>();
   #master!: MasterRole;
   #workers: WorkerRole[] = [];
   readonly #ended = new Promise<void>((resolve) =>
     this.#over.signal.addEventListener("abort", () => resolve(), { once: true }),
   );
-  #gates: Promise<void> = Promise.resolve();
-  /** Resolves when the master answers again after the last kill. */
-  #masterBack: Promise<void> = Promise.resolve();
   /** What each role held when nothing had happened yet. */
   readonly #before = new Map<string, Held>();
   #failure: Error | undefined;
@@ -102,11 +83,19 @@ class ChaosRun {
 
   constructor(options: ChaosOptions) {
     this.#options = options;
+    const plan = chaosPlan(options);
+    this.#scene = new RealScene(plan, {
+      effects: this.#effects,
+      portOf: (client) => this.#proxies.get(client)!.port,
+    });
+    this.#clients = Array.from({ length: plan.clients }, (_, index) =>
+      new PatientClient(this.#scene, `c${index + 1}`, () => true));
+    this.#steps = new Steps(this.#scene, { clients: this.#clients, snapshot: () => undefined });
     this.#evidence = {
       dir: this.#dir,
       effects: this.#effects,
       deaths: [],
-      told: this.#told,
+      told: this.#scene.told,
       kills: [],
       disturbed: [],
       masterFreezes: [],
@@ -115,6 +104,7 @@ class ChaosRun {
       open: [],
       crashes: [],
       lives: { master: [], workers: [] },
+      broken: undefined,
       repeats: 0,
       held: [],
     };
@@ -130,6 +120,7 @@ class ChaosRun {
     const { signal, keep = false } = this.#options;
     const interrupt = (): void => {
       this.#interrupted = true;
+      this.#scene.breaks("no-crash", "the run was interrupted");
       this.#over.abort();
       for (const role of [this.#master, ...this.#workers]) role?.endNow();
     };
@@ -170,7 +161,6 @@ class ChaosRun {
   }
 
   async #prepare(): Promise<void> {
-    const { workers, slots } = this.#options;
     mkdirSync(this.#effects);
     // A copy: who builds the project meanwhile changes nothing here.
     const build = join(this.#dir, "build");
@@ -181,151 +171,114 @@ class ChaosRun {
     cpSync(join(ROOT, "package.json"), join(build, "package.json"));
     const cli = join(build, "dist", "cli", "main.js");
 
-    this.#proxy = await Proxy.listen();
+    const { plan } = this.#scene;
+    for (const { name } of [...plan.workers, ...this.#clients]) {
+      this.#proxies.set(name, await Proxy.listen());
+    }
     this.#master = new MasterRole({
       cli,
       dir: this.#dir,
       onPort: (port) => {
-        this.#proxy.target = port;
+        for (const proxy of this.#proxies.values()) proxy.target = port;
       },
     });
-    this.#workers = Array.from(
-      { length: workers },
-      (_, index) =>
-        // One of them is special, so that some jobs have nowhere else to go.
-        new WorkerRole(`m${index + 1}`, {
-          cli,
-          dir: this.#dir,
-          proxy: this.#proxy.port,
-          slots,
-          tags: index === 0 ? ["GPU"] : [],
-        }),
-    );
+    this.#workers = plan.workers.map(({ name, slots, tags }) => {
+      const proxy = this.#proxies.get(name)!.port;
+      return new WorkerRole(name, { cli, dir: this.#dir, proxy, slots, tags });
+    });
     this.#master.start();
     for (const worker of this.#workers) worker.start();
     await Promise.all([this.#master.ready, ...this.#workers.map((worker) => worker.ready)]);
     for (const [name, held] of this.#holdings()) this.#before.set(name, held);
-    this.#say(`a master and ${workers} workers with ${slots} slots each are up`);
+    this.#say(`a master and ${this.#workers.length} workers are up`);
   }
 
   // ── the work and the faults ────────────────────────────────────────────────────────────────────
 
   async #breakThings(): Promise<void> {
-    const { seed, jobs, kills, workers, paceMs, freezes, freezeMaster } = this.#options;
-    const plan = drawPlan(draw(seed), { kills, workers, paceMs, freezes, freezeMaster });
-    writeFileSync(
-      join(this.#dir, "plan.txt"),
-      plan.map((step) => `t=${step.at} ${describe(step)}\n`).join(""),
-    );
-    const asker = new Asker(this.#proxy.port, this.#over.signal);
-    const other = new Asker(this.#proxy.port, this.#over.signal);
-    const tell = (told: Told): void => void this.#told.push(told);
-    const spec = bigPipeline(draw(seed + 1), jobs);
-    this.#inBackground(
-      submit({ asker, effects: this.#effects, tell }, { spec, key: "big" }).then((run) => {
-        if (run !== undefined) this.#say(`${run} is acknowledged: ${spec.jobs.length} jobs`);
-      }),
-    );
-    this.#inBackground(
-      submitSmallRuns(
-        { asker: other, effects: this.#effects, tell },
-        { random: draw(seed + 2), prefix: "small", until: this.#healing.signal },
-      ),
-    );
-    this.#answerGates(draw(seed + 3), tell);
-
-    let shiftMs = performance.now();
-    for (const [n, step] of plan.entries()) {
-      if (this.#failure !== undefined || this.#over.signal.aborted) break;
-      await this.#pause(shiftMs + step.at - performance.now());
-      this.#say(describe(step));
-      if (step.do === "freeze master") {
-        const before = performance.now();
-        await this.#freezeMaster(step.forMs);
-        shiftMs += performance.now() - before; // nothing else happens meanwhile
-      } else await this.#apply(step, n);
+    const { plan } = this.#scene;
+    const lines = planLines(plan).map((line) => `${line}\n`);
+    writeFileSync(join(this.#dir, "plan.txt"), lines.join(""));
+    for (const step of plan.steps) {
+      this.#scene.after(step.at, () => {
+        if (!this.#scene.healing) this.#steps.begin(step);
+      });
     }
-    this.#healing.abort();
+    let shiftMs = performance.now();
+    for (const fault of plan.faults) {
+      if (this.#failure !== undefined || this.#over.signal.aborted) break;
+      await this.#pause(shiftMs + fault.at - performance.now());
+      this.#say(faultText(fault));
+      if (fault.kind === "pause" && fault.target === "m") {
+        const before = performance.now();
+        await this.#freezeMaster(fault.forMs);
+        shiftMs += performance.now() - before; // nothing else happens meanwhile
+      } else await this.#apply(fault);
+    }
     await this.#settleBackground();
-    this.#proxy.delay(0);
-    this.#evidence.repeats = asker.repeats + other.repeats;
-    asker.close();
-    other.close();
   }
 
-  /** Until everything is over, in a life of its own: the last run may end with a gate. */
-  #answerGates(random: Draw, tell: (told: Told) => void): void {
-    const submitter = () => ({
-      asker: new Asker(this.#proxy.port, this.#over.signal),
-      effects: this.#effects,
-      tell,
-    });
-    const both = [submitter(), submitter()] as const;
-    this.#gates = answerGates(both, { random, until: this.#over.signal })
-      .catch((error: Error) => {
-        this.#failure ??= error;
-      })
-      .finally(() => both.forEach(({ asker }) => asker.close()));
-  }
-
-  async #apply(step: Exclude<Step, { do: "freeze master" }>, n: number): Promise<void> {
-    switch (step.do) {
-      case "kill master":
-        return this.#killMaster(step);
-      case "kill worker":
-        return this.#killWorker(step);
-      case "freeze worker": {
-        const worker = this.#workers[step.place]!;
+  async #apply(fault: Fault): Promise<void> {
+    switch (fault.kind) {
+      case "kill":
+      case "crash": return fault.target === "m" ? this.#killMaster(fault) : this.#killWorker(fault);
+      case "pause": {
+        const worker = this.#workerOf(fault);
         worker.freeze();
-        this.#disturb("a worker is frozen", step.forMs);
-        return this.#inBackground(this.#pause(step.forMs).then(() => worker.thaw()));
+        this.#disturb("a worker is frozen", fault.forMs);
+        return this.#inBackground(this.#pause(fault.forMs).then(() => worker.thaw()));
       }
       case "cut":
+      case "reset":
         this.#disturb("a connection is cut", 500);
-        return this.#proxy.cut(step.all ? "all" : n, step.reset);
-      case "delay":
-        this.#disturb("connections are slow", step.forMs + step.byMs);
-        this.#proxy.delay(step.byMs);
-        return this.#inBackground(this.#pause(step.forMs).then(() => this.#proxy.delay(0)));
-      case "stall":
-        this.#disturb("a connection is stalled", step.forMs);
-        return this.#proxy.stall(n, step);
+        return this.#proxies.get(fault.peer)!.cut(fault.kind === "reset");
+      case "partition":
+        this.#disturb("a connection is silent", fault.forMs);
+        if (fault.way !== "from") this.#proxies.get(fault.peer)!.stall("down", fault.forMs);
+        if (fault.way !== "to") this.#proxies.get(fault.peer)!.stall("up", fault.forMs);
+        return;
+      case "stall": return this.#slow(fault, fault.chance);
+      case "slow-link": return this.#slow(fault, 1);
+      default: throw new Error(`Cannot do this to real processes: ${faultText(fault)}`);
     }
   }
 
-  async #killMaster({ downMs, whileStarting }: Step & { do: "kill master" }): Promise<void> {
-    const master = this.#master;
-    // Not `ready`: on its way back from the last kill it may be killed again, and that life is
-    // never ready.
-    await this.#masterBack;
-    await this.#masterDies();
-    this.#masterBack = (async () => {
-      await pause(downMs);
-      master.start();
-      if (whileStarting) {
-        await pause(downMs / 2);
-        await this.#masterDies();
-        master.start();
-      }
-      await master.ready;
-      this.#disturb("the workers are coming back", 1500);
-    })();
-    this.#inBackground(this.#masterBack);
+  /** Some of what goes over a connection takes longer, for a while. */
+  #slow(fault: Fault & { kind: "stall" | "slow-link" }, chance: number): void {
+    const proxy = this.#proxies.get(fault.peer)!;
+    const { random } = this.#scene;
+    const [least, most] = fault.ms;
+    this.#disturb("a connection is slow", fault.forMs + most);
+    proxy.delay(() => (random.unit() < chance ? least + random.unit() * (most - least) : 0));
+    this.#inBackground(this.#pause(fault.forMs).then(() => proxy.delay()));
   }
 
-  /**
-   * What every client was told so far must now be in the log, and everything that was in it before.
-   */
-  async #masterDies(): Promise<void> {
+  #workerOf({ target }: Fault): WorkerRole {
+    return this.#workers.find(({ name }) => name === target)!;
+  }
+
+  /** Not when it is ready, but as soon as it is there: it may be killed while it starts, too. */
+  async #killMaster({ downMs }: Fault & { kind: "kill" | "crash" }): Promise<void> {
+    const master = this.#master;
+    await untilTrue(() => master.alive, HEALTHY_MS);
     const from = Date.now();
-    await this.#master.kill();
-    const told = this.#told.length;
+    await master.kill();
+    // All that a client was told by now must be in the log, and everything that was in it before.
+    const told = this.#scene.told.length;
     this.#evidence.deaths.push({ at: from, told, log: await readLogEvents(nodeHost(), this.#log) });
     this.#disturb("the master is dead", 1000);
+    this.#inBackground(
+      pause(downMs).then(async () => {
+        master.start();
+        await master.ready;
+        this.#disturb("the workers are coming back", 1500);
+      }),
+    );
   }
 
-  async #killWorker({ place, downMs, withReaper }: Step & { do: "kill worker" }): Promise<void> {
-    const worker = this.#workers[place]!;
+  async #killWorker(fault: Fault & { kind: "kill" | "crash" }): Promise<void> {
+    const worker = this.#workerOf(fault);
+    const withReaper = fault.kind === "crash";
     await untilTrue(() => worker.alive, HEALTHY_MS);
     const since = worker.lives.at(-1)!.startedAt;
     this.#evidence.kills.push({
@@ -336,25 +289,22 @@ class ChaosRun {
       withReaper,
     });
     await worker.kill({ withReaper });
-    this.#inBackground(pause(downMs).then(() => worker.start()));
+    this.#inBackground(pause(fault.downMs).then(() => worker.start()));
   }
 
   /** In a healthy cluster, so that nothing else can be blamed for what follows. */
   async #freezeMaster(forMs: number): Promise<void> {
-    await this.#settleBackground(1);
-    const { workers } = this.#options;
-    const asker = new Asker(this.#proxy.port, this.#over.signal);
+    await this.#settleBackground();
     await untilTrue(async () => {
-      const known = (await asker.ask((client) => client.workers())) ?? [];
-      return known.length === workers && known.every(({ connected }) => connected);
+      const known = (await this.#ask("lists workers", (master) => master.workers())) ?? [];
+      return known.filter(({ connected }) => connected).length === this.#workers.length;
     }, HEALTHY_MS);
-    asker.close();
     await pause(500);
     const from = Date.now();
     this.#master.freeze();
     await this.#pause(forMs);
     this.#master.thaw();
-    this.#disturb("the master has slept, and whoever is away has a whole lease to come back", 4500);
+    this.#disturb("the master has slept, and its workers have a whole lease to come back", 4500);
     await this.#pause(3000);
     this.#evidence.masterFreezes.push({ from, to: Date.now() });
   }
@@ -365,15 +315,17 @@ class ChaosRun {
     if (this.#interrupted) return;
     if (this.#failure !== undefined) throw this.#failure;
     this.#say("no more faults");
+    this.#scene.healing = true;
+    for (const proxy of this.#proxies.values()) proxy.delay();
     for (const role of [this.#master, ...this.#workers]) {
       role.thaw();
       role.start();
     }
     await Promise.all([this.#master.ready, ...this.#workers.map((worker) => worker.ready)]);
-    const asker = new Asker(this.#proxy.port, this.#over.signal);
-    this.#evidence.open = await untilEnded(asker, this.#options.healMs);
-    await readHash({ asker, effects: this.#effects, tell: (told) => void this.#told.push(told) });
-    asker.close();
+    await this.#bringToEnd();
+    this.#evidence.broken = this.#scene.broken;
+    this.#evidence.repeats = this.#clients.reduce((sum, { repeats }) => sum + repeats, 0);
+    for (const client of this.#clients) client.close();
     this.#say("all runs have ended; looking for what their jobs left");
     this.#evidence.leftByAttempts = await this.#remaining();
     // Idle launchers are let go after some seconds, and memory is collected some time.
@@ -382,6 +334,27 @@ class ChaosRun {
       IDLE_MS,
     ).catch(() => undefined);
     this.#evidence.held = this.#held();
+  }
+
+  async #bringToEnd(): Promise<void> {
+    const client = this.#clients[0]!;
+    const isQuiet = (): boolean => this.#steps.unanswered === 0;
+    let over = false;
+    void bringToEnd(this.#scene, { client, steps: this.#steps, isQuiet }).then(() => {
+      over = true;
+    });
+    const done = (): boolean => over || this.#scene.broken !== undefined;
+    await untilTrue(done, this.#options.healMs).catch(() => undefined);
+    if (done()) return;
+    const runs = (await this.#ask("lists runs", (master) => master.runs())) ?? [];
+    this.#evidence.open = runs.filter(({ status }) => status === "RUNNING");
+  }
+
+  /** Undefined: everything is over, or there is no answer. */
+  async #ask<T>(what: string, question: (master: Client) => Promise<T>): Promise<T | undefined> {
+    const asked = this.#clients[0]!.perform(what, question);
+    const answer = await Promise.race([asked, this.#pause(GONE_MS)]);
+    return answer?.ok === true ? answer.value : undefined;
   }
 
   #holdings(): [string, Held][] {
@@ -412,13 +385,14 @@ class ChaosRun {
   }
 
   async #stopAll(): Promise<void> {
-    this.#healing.abort();
     this.#over.abort();
-    await this.#gates;
+    this.#scene.healing = true;
+    this.#scene.breaks("no-crash", "the run is over");
+    for (const client of this.#clients) client.close();
     await Promise.all(this.#workers.map((worker) => worker.end()));
     await this.#master?.end();
     await this.#settleBackground().catch(() => undefined);
-    await this.#proxy?.close();
+    for (const proxy of this.#proxies.values()) await proxy.close();
     this.#evidence.orphans = await this.#remaining();
     // They name our own temporary folder, so they are descendants of what was started here.
     for (const { pid } of this.#evidence.orphans) process.kill(pid, "SIGKILL");
@@ -451,12 +425,10 @@ class ChaosRun {
     this.#background.add(tracked);
   }
 
-  /** Waits until at most `but` things go on in the background. */
-  async #settleBackground(but = 0): Promise<void> {
-    await untilTrue(
-      () => this.#background.size <= but || this.#failure !== undefined,
-      3 * HEALTHY_MS,
-    );
+  /** Waits until nothing goes on in the background. */
+  async #settleBackground(): Promise<void> {
+    const settled = (): boolean => this.#background.size === 0 || this.#failure !== undefined;
+    await untilTrue(settled, 3 * HEALTHY_MS);
     if (this.#failure !== undefined) throw this.#failure;
   }
 }
@@ -469,4 +441,8 @@ async function untilTrue(what: () => boolean | Promise<boolean>, limitMs: number
     }
     await pause(20);
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -8,13 +8,8 @@
 import { Event } from "#core";
 import type { RunInfo } from "#wire";
 import {
-  INVARIANTS,
-  Judge,
-  Violation,
-  type Invariant,
-  type LogEvents,
-} from "../../src/simulation/invariants.ts";
-import type { Told } from "./clients.ts";
+  INVARIANTS, Judge, Violation, type Broken, type Invariant, type LogEvents,
+} from "#simulation";
 import {
   attemptsOnce,
   endedOnce,
@@ -28,6 +23,7 @@ import { holdingFigures, nothingAccumulates, type Holding } from "./held.ts";
 import { readHistory, type History } from "./history.ts";
 import type { Found } from "./processes.ts";
 import type { Life } from "./roles.ts";
+import type { Told } from "./scene.ts";
 
 export interface Evidence {
   readonly dir: string;
@@ -56,6 +52,8 @@ export interface Evidence {
   /** Processes that ended without being asked to. */
   readonly crashes: string[];
   lives: { readonly master: readonly Life[]; readonly workers: readonly Life[] };
+  /** A broken promise that a client has seen by itself. */
+  broken: Broken | undefined;
   repeats: number;
   /** What each role held at first, and when all runs had ended. */
   held: readonly Holding[];
@@ -118,53 +116,16 @@ const PREFIXES = 100;
  * told by then, the jobs' own words.
  */
 function judgeLog(evidence: Evidence, found: { log: LogEvents; effects: Effects }): Check[] {
-  const { deaths, told, crashes, leftByAttempts } = evidence;
-  const { log, effects } = found;
   const judge = new Judge();
   let broken: Violation | undefined;
   try {
-    let known = 0;
-    for (const one of [...deaths, { log, told: told.length }]) {
-      if (one.log.first !== 1) {
-        throw new Error(`Cannot judge the log: it begins with event ${one.log.first}`);
-      }
-      one.log.bodies.forEach((body, index) => judge.event(index + 1, body));
-      judge.recovered(one.log.bodies.length);
-      for (; known < one.told; known++) tell(judge, told[known]!);
-    }
-    judge.allPrefixes(Math.ceil(log.bodies.length / PREFIXES));
-    const lines = [...effects].flatMap(([name, own]) =>
-      own.map((line) => ({
-        ...line,
-        run: name.slice(0, name.lastIndexOf(".")),
-        job: name.slice(name.lastIndexOf(".") + 1),
-      })),
-    );
-    for (const line of lines) if (line.what === "begin") judge.executing("began", line);
-    // the machine was looked at: nothing is left
-    for (const line of lines) judge.executing("ended", line);
-    if (crashes.length > 0) judge.fail("no-crash", crashes.join(", "));
-    judge.quiet({ programs: leftByAttempts.length });
+    tellAll(judge, evidence, found);
   } catch (error) {
     if (!(error instanceof Violation)) throw error;
     broken = error;
   }
-  const { acks, seen, hashes, programs, gates } = judge.stats;
-  const looked: Partial<Record<Invariant, [number, string]>> = {
-    "acknowledged-is-durable": [
-      acks + seen,
-      `answers, and the logs of ${deaths.length} dead masters`,
-    ],
-    "dispatched-is-durable": [programs, "programs that ran"],
-    "runs-once": [programs, "programs that ran"],
-    "gate-decided-once": [gates, "gates"],
-    "replay-equals-live": [hashes, "hashes of live masters"],
-    "snapshot-plus-tail": [PREFIXES, "prefixes"],
-    "no-process-after-its-attempt": [programs, "programs that ran"],
-    "everything-ends": [judge.stats.runs, "runs"],
-    "no-crash": [evidence.lives.master.length + evidence.lives.workers.length, "processes"],
-  };
-  // How much is held in memory is for the simulated world to say: it can look inside.
+  const looked = lookedAt(judge, evidence);
+  // Only the simulated world can look into the memory of its processes.
   const names = (Object.keys(INVARIANTS) as Invariant[]).filter(
     (name) => name !== "bounded-queues",
   );
@@ -180,14 +141,60 @@ function judgeLog(evidence: Evidence, found: { log: LogEvents; effects: Effects 
   });
 }
 
-function tell(judge: Judge, one: Told): void {
-  switch (one.what) {
-    case "submit":
-    case "cancel":
-    case "gate": return judge.acknowledged(one);
-    case "seen": return judge.seen(one);
-    case "hash": return judge.hash(one);
+function tellAll(
+  judge: Judge,
+  evidence: Evidence,
+  { log, effects }: { log: LogEvents; effects: Effects },
+): void {
+  const { deaths, told, crashes, leftByAttempts, broken } = evidence;
+  let known = 0;
+  for (const one of [...deaths, { log, told: told.length }]) {
+    if (one.log.first !== 1) {
+      throw new Error(`Cannot judge the log: it begins with event ${one.log.first}`);
+    }
+    one.log.bodies.forEach((body, index) => judge.event(index + 1, body));
+    judge.recovered(one.log.bodies.length);
+    for (; known < one.told; known++) tell(judge, told[known]!);
   }
+  if (broken !== undefined) judge.fail(broken.invariant, broken.message);
+  judge.allPrefixes(Math.ceil(log.bodies.length / PREFIXES));
+  const lines = [...effects].flatMap(([name, own]) => {
+    const dot = name.lastIndexOf(".");
+    return own.map((line) => ({ ...line, run: name.slice(0, dot), job: name.slice(dot + 1) }));
+  });
+  for (const line of lines) if (line.what === "begin") judge.executing("began", line);
+  // The machine was looked at: nothing is left.
+  for (const line of lines) judge.executing("ended", line);
+  if (crashes.length > 0) judge.fail("no-crash", crashes.join(", "));
+  judge.quiet({ programs: leftByAttempts.length });
+}
+
+/** How many things each promise was compared with. */
+function lookedAt(
+  judge: Judge,
+  { deaths, lives }: Evidence,
+): Partial<Record<Invariant, [number, string]>> {
+  const { acks, seen, hashes, programs, gates, runs } = judge.stats;
+  const ran = "programs that ran";
+  return {
+    "acknowledged-is-durable": [
+      acks + seen, `answers, and the logs of ${deaths.length} dead masters`,
+    ],
+    "dispatched-is-durable": [programs, ran],
+    "runs-once": [programs, ran],
+    "gate-decided-once": [gates, "gates"],
+    "replay-equals-live": [hashes, "hashes of live masters"],
+    "snapshot-plus-tail": [PREFIXES, "prefixes"],
+    "no-process-after-its-attempt": [programs, ran],
+    "everything-ends": [runs, "runs"],
+    "no-crash": [lives.master.length + lives.workers.length, "processes"],
+  };
+}
+
+function tell(judge: Judge, one: Told): void {
+  if (one.what === "seen") judge.seen(one);
+  else if (one.what === "hash") judge.hash(one);
+  else judge.acknowledged(one);
 }
 
 const text = ({ pid, command }: Found): string => `process ${pid}: ${command.slice(0, 120)}`;

@@ -6,10 +6,12 @@
  *     wall  = start + local + jumps
  *
  * `drift` sets base and since to now, so that local time never jumps.
+ *
+ * Test: test/22-simulation.world.test.ts
  */
 import { MAX_TIMER_MS, type Clock, type Timer, type VirtualTime } from "#host";
 
-/** What a rounded division may leave of a timer that is due. */
+/** A division may leave so much of a timer that is due. */
 const ROUNDING_MS = 1e-3;
 
 interface Armed {
@@ -21,7 +23,7 @@ interface Armed {
 export class MachineClock implements Clock {
   readonly #time: VirtualTime;
   readonly #at: (ms: number, fn: () => void) => Timer;
-  /** Set iteration is in the order of arming: a change of rate arms them anew in that order. */
+  /** In the order of arming: a change of rate arms them anew in that order. */
   readonly #armed = new Set<Armed>();
   #base = 0;
   #since = 0;
@@ -82,8 +84,8 @@ export class MachineClock implements Clock {
   #arm(timer: Armed, ms: number): Timer {
     return this.#at(ms / this.#rate, () => {
       this.#armed.delete(timer);
-      // A timer that is due by a hair less than it asked for would be armed again for that hair,
-      // for ever.
+      // A timer that is due, but for a rounding error, would be armed again for the rest, without
+      // end.
       if (timer.due - this.monotonic() < ROUNDING_MS) {
         this.#least = Math.max(this.#least, timer.due);
       }

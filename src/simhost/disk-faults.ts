@@ -10,6 +10,7 @@
  * next append goes over them. After a failed sync the handle fails for ever, as the real one does
  * (`src/host/file.ts`).
  * Left out: pages that a failed sync marks clean. Here the next life's sync writes them after all.
+ * Test: test/22-simulation.world.test.ts
  */
 import { posix } from "node:path";
 import type { Random, Storage, StoredFile } from "#host";
@@ -37,34 +38,34 @@ export class DiskFaults {
   }
 
   /**
-   * The next `times` (default 1) such operations on paths that contain `path` reject with that
-   * code.
+   * The next `times` (default 1) operations of this kind on paths that contain `path` reject with
+   * that code.
    */
   fail(operation: DiskOperation, how: { code: string; times?: number; path?: string }): void {
     this.#orders.push({ operation, code: how.code, times: how.times ?? 1, path: how.path ?? "" });
   }
 
-  /** Takes back all that `fail` ordered and that has not happened. */
+  /** Takes back all failures that `fail` ordered and that have not happened. */
   heal(): void {
     this.#orders = [];
   }
 
-  /** What all files come to. */
+  /** Size of all files together. */
   get usedBytes(): number {
     return this.#disk.usedBytes();
   }
 
-  /** Files may not grow beyond so many bytes in all: ENOSPC. Undefined: no limit. */
+  /** Files may not grow beyond so many bytes together: ENOSPC. Undefined: no limit. */
   limitBytes(bytes: number | undefined): void {
     this.#limitBytes = bytes;
   }
 
-  /** Shortest and longest sync of this disk in milliseconds. Undefined: as the world has it. */
+  /** Shortest and longest sync of this disk in milliseconds. Undefined: the world's. */
   slowSync(range: readonly [least: number, most: number] | undefined): void {
     this.#disk.slowSync = range;
   }
 
-  /** Turns one bit of a file, in memory and on the platter. */
+  /** Turns one bit of a file, in memory and in the disk image. */
   flip(path: string, bitIndex: number): void {
     const inode = this.#disk.names.get(normal(path));
     if (inode === undefined || bitIndex < 0 || bitIndex >= 8 * inode.current.length) {
@@ -107,7 +108,7 @@ export class DiskFaults {
     return Object.assign(systemError(order.code, `${operation} ${path}`), { syscall });
   }
 
-  /** Bytes that still fit. */
+  /** How many bytes still fit. */
   room(): number {
     return this.#limitBytes === undefined
       ? Infinity
@@ -128,11 +129,11 @@ export interface DiskWatch {
   readonly boot: Boot;
   readonly faults: DiskFaults;
   readonly chance: Random;
-  /** Before each operation; whoever hears it may end the process. */
+  /** Called before each operation. The listener may end the process. */
   before(operation: string, path: string): void;
   /** The time that a sync takes. */
   turn(): Promise<void>;
-  /** After a sync. */
+  /** Called after a sync. */
   synced(path: string): void;
 }
 
@@ -164,7 +165,7 @@ export class FaultyStorage implements Storage {
     if (refused === undefined && bytes.byteLength <= room) {
       return this.#inner.writeFile(path, bytes);
     }
-    // It is emptied first and filled then: what fails in between leaves it empty.
+    // A file is emptied first and filled then: a failure in between leaves it empty.
     if (!this.#watch.boot.dead) await this.#inner.writeFile(path, new Uint8Array(0));
     return refused ?? Promise.reject(systemError("ENOSPC", `write ${path}`));
   }
@@ -205,7 +206,7 @@ class FaultyFile implements StoredFile {
   readonly #inner: SimFile;
   readonly #watch: DiskWatch;
   readonly #path: string;
-  /** The size that this handle knows, while the file has the part of a failed append behind it. */
+  /** The size that this handle knows, while the file ends with a part of a failed append. */
   #sizeBeforeFailure: number | undefined;
   #broken: Error | undefined;
 
@@ -224,7 +225,7 @@ class FaultyFile implements StoredFile {
     const refused = refuse(this.#watch, { operation: "append", path: this.#path });
     if (this.#watch.boot.dead) return refused;
     if (this.#sizeBeforeFailure !== undefined) {
-      // done before it returns: nothing passes it
+      // The truncation is done before `truncate` returns: nothing overtakes it.
       void this.#inner.truncate(this.#sizeBeforeFailure);
       this.#sizeBeforeFailure = undefined;
     }
@@ -275,25 +276,28 @@ class FaultyFile implements StoredFile {
 }
 
 /**
- * Undefined: go on. Else what the caller gets: a failure, or for the dead a promise that never
- * settles.
+ * Undefined: the operation goes on. Else the caller gets this: a failure, or for a dead process a
+ * promise that never settles.
  */
 function refuse(
   watch: DiskWatch,
   what: { operation: string; path: string },
 ): Promise<never> | undefined {
   if (!watch.boot.dead) watch.before(what.operation, what.path);
-  // The process may have ended in this very turn: what it was about to do does not happen.
+  // The listener may have ended the process: then the operation does not happen.
   if (watch.boot.dead) return new Promise(() => undefined);
   const failure = watch.faults.take(what.operation, what.path);
   if (failure === undefined) return undefined;
-  // A sync that fails does so after it has tried.
+  // A failing sync fails after it has taken its time.
   return what.operation === "sync"
     ? watch.turn().then(() => Promise.reject(failure))
     : Promise.reject(failure);
 }
 
-/** Tells of a sync that ended. Whoever hears it may pull the plug, before the process does. */
+/**
+ * Tells the listeners that a sync ended. A listener may cut the power before the process hears of
+ * it.
+ */
 function tell(watch: DiskWatch, path: string): Promise<void> | undefined {
   watch.synced(path);
   return watch.boot.dead ? new Promise(() => undefined) : undefined;

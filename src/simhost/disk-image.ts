@@ -6,6 +6,8 @@
  *
  * A crash throws the left half away. A file whose name was never synced is gone with all its synced
  * bytes, which is the mistake that this is here to find. New folders count as synced at once.
+ *
+ * Test: test/22-simulation.world.test.ts
  */
 import { posix } from "node:path";
 import type { Random } from "#host";
@@ -15,15 +17,16 @@ export interface Content {
   length: number;
 }
 
-/** What a power cut does to bytes that were not synced. Without chance they are gone. */
+/** How a power cut treats bytes that were not synced. Without chance they are gone. */
 export interface Wreck {
   readonly chance: Random | undefined;
-  /** Damage what is left of them. */
+  /** Damage the part that is left of them. */
   readonly garbage: boolean;
 }
 
 /**
- * Bytes under whatever name. `synced` shares its buffer with `current` as long as that only grows.
+ * The bytes of a file, whatever its name. `synced` shares its buffer with `current` as long as that
+ * only grows.
  */
 export class Inode {
   current: Content = { buffer: Buffer.alloc(0), length: 0 };
@@ -59,8 +62,7 @@ export class Inode {
   truncate(size: number): void {
     const kept = Buffer.alloc(size);
     this.current.buffer.copy(kept, 0, 0, Math.min(size, this.current.length));
-    // A buffer of its own: what is appended next must not overwrite bytes that the platter still
-    // has.
+    // In a buffer of its own: the next append must not overwrite bytes that the image still has.
     this.current = { buffer: kept, length: size };
     this.#ages.set(kept, ++this.#age);
   }
@@ -92,8 +94,8 @@ export class Inode {
 }
 
 /**
- * As file systems leave it: a stretch whose length was written and whose bytes were not, and bits
- * that turned.
+ * Damage as file systems leave it: a stretch whose length was written and whose bytes were not, and
+ * bits that turned.
  */
 function spoil(bytes: Buffer, chance: Random): void {
   if (chance.unit() < 0.5) {
@@ -109,7 +111,9 @@ export function bytesOf(content: Content): Buffer {
   return content.buffer.subarray(0, content.length);
 }
 
-/** What stays when the power goes. */
+/**
+ * The files and folders of one machine, as its processes see them and as a power cut leaves them.
+ */
 export class DiskImage {
   readonly folders = new Set<string>(["/"]);
   names = new Map<string, Inode>();

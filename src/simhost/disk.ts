@@ -4,6 +4,8 @@
  *
  * `disk-image.ts` has the bytes and what a power cut leaves of them; `disk-faults.ts` is what goes
  * wrong.
+ *
+ * Test: test/22-simulation.world.test.ts
  */
 import { posix } from "node:path";
 import type { FileInfo, Storage, StoredFile } from "#host";
@@ -173,8 +175,8 @@ export class SimFile implements StoredFile {
 
   // #region sync
   async sync(): Promise<void> {
-    // What is there when the sync starts becomes durable when it ends; a crash in between keeps the
-    // old state.
+    // The bytes that are there when the sync starts become durable when it ends; a crash in between
+    // keeps the old state.
     const { buffer, length } = this.#inode.current;
     await synced(this.#world, this.#boot);
     this.#inode.synced = { buffer, length };

@@ -1,9 +1,13 @@
-/** What a way between two hosts does to the bytes on it. Both directions. */
+/**
+ * What a way between two hosts does to the bytes on it. Both directions.
+ *
+ * Test: test/22-simulation.world.test.ts
+ */
 import type { Random } from "#host";
 import type { World } from "./types.ts";
 
 /**
- * Of each write so many bytes travel singly: enough to cut any header anywhere, at a cost that
+ * So many bytes of each write travel singly: enough to cut any header anywhere, at a cost that
  * stays bounded.
  */
 const SINGLE_BYTES = 64;
@@ -20,14 +24,14 @@ export class Link {
     this.#reset = reset;
   }
 
-  /** Shortest and longest way of a piece. Undefined: as the world has it. */
+  /** Shortest and longest way of a piece. Undefined: the world's. */
   latency(range: readonly [least: number, most: number] | undefined): void {
     this.#latencyMs = range;
   }
 
   /**
-   * With this chance a piece, and all behind it, waits so much longer: it was lost, and TCP sent it
-   * again. Undefined: never.
+   * With this chance a piece, and all behind it, waits so much longer: the piece was lost, and TCP
+   * sent it again. Undefined: never.
    */
   stall(how: { chance: number; ms: readonly [least: number, most: number] } | undefined): void {
     this.#stall = how;
@@ -39,8 +43,8 @@ export class Link {
   }
 
   /**
-   * A reset now, maybe within a frame: what has arrived is read, the rest is lost, both ends see
-   * ECONNRESET.
+   * Resets the connection now, maybe within a frame: bytes that have arrived are read, the rest is
+   * lost, and both ends see ECONNRESET.
    */
   reset(): void {
     this.#reset();
@@ -58,7 +62,9 @@ export class Link {
     return delay + this.#world.between(stall.ms, this.#world.chance);
   }
 
-  /** The next piece of a write: of `left` bytes, when `sent` went before. */
+  /**
+   * The length of the next piece of a write: `left` bytes are to be sent, and `sent` went before.
+   */
   cut(left: number, sent: number): number {
     if (this.#oneByte) return sent < SINGLE_BYTES ? 1 : someOf(left, this.#world.chance);
     return this.#world.options.splitChunks ? someOf(left, this.#world.random) : left;

@@ -5,6 +5,8 @@
  *     on the machine (`at`)       bytes arrive, programs run, a disk turns
  *     in the process (`enter`)    timers, promises, sockets' handlers: dropped when the process is
  *                                 dead, kept while it is stopped
+ *
+ * Test: test/22-simulation.world.test.ts
  */
 import type { Exit, Timer, WorkerHost } from "#host";
 import type { MachineClock } from "./clock.ts";
@@ -14,7 +16,9 @@ import type { DiskImage } from "./disk-image.ts";
 export interface Boot {
   readonly name: string;
   readonly machine: Machine;
-  /** What it has not given back yet. Connections and ports are the network's to know. */
+  /**
+   * Things that it has opened and not given back yet. The network knows its connections and ports.
+   */
   readonly held: Set<Held>;
   dead: boolean;
 }
@@ -36,7 +40,7 @@ export interface LiveProgram {
   readonly startedAt: number;
 }
 
-/** What a machine knows of a program that runs on it. */
+/** A program that runs on the machine, as the machine sees it. */
 export interface MachineProgram {
   /** Undefined before it has started. */
   readonly seen: LiveProgram | undefined;
@@ -52,10 +56,10 @@ export class Machine {
   /** The life that runs now, if one does. */
   boot: Boot | undefined;
   host: WorkerHost | undefined;
-  /** How many lives there were. */
+  /** How many lives there were so far. */
   lives = 0;
   lastPid = FIRST_PID;
-  /** Power is off, and nothing answers for it: not even a refusal. */
+  /** Power is off, and nothing answers for the machine: not even a refusal. */
   silent = false;
   paused = false;
   readonly programs = new Set<MachineProgram>();
@@ -67,14 +71,14 @@ export class Machine {
     this.clock = parts.clock;
   }
 
-  /** Runs `fn` in that life: now, or when it is resumed, or never. */
+  /** Runs `fn` in that life: now, or when the process is resumed, or never. */
   enter(boot: Boot, fn: () => void): void {
     if (boot.dead) return;
     if (this.paused) this.#backlog.push(fn);
     else fn();
   }
 
-  /** The process ends; whatever waited for it is dropped. */
+  /** The process ends, and all that waited for it is dropped. */
   end(): Boot | undefined {
     const { boot } = this;
     if (boot !== undefined) boot.dead = true;
@@ -85,7 +89,10 @@ export class Machine {
     return boot;
   }
 
-  /** Goes on: what came due meanwhile happens now, in that order, each as an event of its own. */
+  /**
+   * The process goes on: all that came due meanwhile happens now, in that order, each as an event
+   * of its own.
+   */
   resume(soon: (fn: () => void) => Timer): void {
     this.paused = false;
     const backlog = this.#backlog;

@@ -1,8 +1,10 @@
 /**
  * A network of named hosts: who listens, who is connected, and what may not pass.
  *
- * What TCP promises holds: order, no gaps, no duplicates. What it does not promise is left to the
- * seed: where chunks are cut and how long they take.
+ * The promises of TCP hold: order, no gaps, no duplicates. The seed decides the rest: where chunks
+ * are cut and how long they take.
+ *
+ * Test: test/22-simulation.world.test.ts
  */
 import type { Address, Listener, Network, Socket } from "#host";
 import { systemError } from "./disk.ts";
@@ -28,8 +30,8 @@ export class SimNetwork {
   readonly #world: World;
   readonly #listeners = new Map<string, Bound>();
   /**
-   * In the order of connecting: who is told first of a crash must not depend on chance that nobody
-   * seeded.
+   * In the order of connecting: the order in which peers are told of a crash must not depend on
+   * chance that nobody seeded.
    */
   readonly #connections = new Set<Connection>();
   readonly #held = new Set<string>();
@@ -49,7 +51,7 @@ export class SimNetwork {
     };
   }
 
-  /** Power off. Peers are told by magic, at once, or not at all. */
+  /** Power off. Peers are told at once, or not at all; a real network would tell them late. */
   crash(boot: Boot, options: { silent: boolean }): void {
     this.#unlisten(boot);
     for (const connection of [...this.#connections]) {
@@ -59,7 +61,7 @@ export class SimNetwork {
     }
   }
 
-  /** The process ended; the kernel closes what it had open. */
+  /** The process ended, and the kernel closes all that it had open. */
   kill(boot: Boot): void {
     this.#unlisten(boot);
     for (const connection of [...this.#connections]) {
@@ -67,7 +69,7 @@ export class SimNetwork {
     }
   }
 
-  /** What a stopped process left in its kernel, it reads when it goes on. */
+  /** A resumed process reads the bytes that wait in its kernel. */
   wake(boot: Boot): void {
     for (const connection of [...this.#connections]) {
       if (connection.endsOf(boot).length > 0) connection.pump(boot.name);
@@ -93,7 +95,7 @@ export class SimNetwork {
     return this.#held.has(`${from} ${to}`);
   }
 
-  /** The way between two hosts, for connections that are there and those that will be. */
+  /** The way between two hosts, for connections that are there and for those to come. */
   link(a: string, b: string): Link {
     const key = a < b ? `${a} ${b}` : `${b} ${a}`;
     let link = this.#links.get(key);

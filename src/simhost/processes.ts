@@ -1,8 +1,11 @@
 /**
  * Programs that are functions: what `processes.spawn` starts in a simulated host.
  *
- * They run on the machine, not in the process that started them: stopping that process leaves them
- * running, and its death leaves them to the reaper. Only what they tell it goes through its life.
+ * Programs run on the machine, not in the process that started them: when that process is stopped,
+ * they go on, and when it dies, the reaper ends them. Their output and their exit reach the process
+ * only while it lives.
+ *
+ * Test: test/22-simulation.world.test.ts
  */
 import type { Child, Exit, Processes, SpawnOptions } from "#host";
 import type { Boot, LiveProgram, Machine, MachineProgram } from "./machine.ts";
@@ -10,7 +13,7 @@ import type { SimProcess, SimProgram, World } from "./types.ts";
 
 const DEADLY = new Set(["SIGTERM", "SIGKILL", "SIGINT"]);
 
-/** The least and the longest that the reaper takes to end what a dead process has left running. */
+/** The shortest and the longest time in which the reaper ends the programs of a dead process. */
 const REAPER_MS = [1, 20] as const;
 
 export function processesOf(world: World, boot: Boot): Processes {
@@ -29,7 +32,7 @@ export function processesOf(world: World, boot: Boot): Processes {
   };
 }
 
-/** Ends what a process has left running, each program at its own time. */
+/** Ends the programs of a dead process, each at its own time. */
 export function reap(world: World, machine: Machine): void {
   for (const program of machine.programs) {
     world.at(world.between(REAPER_MS, world.chance), () =>
@@ -47,7 +50,7 @@ class RunningProgram implements Child, MachineProgram {
   #ended = false;
   #paused = false;
   #seen: LiveProgram | undefined;
-  /** What the program did while nobody read its pipe. */
+  /** What the program wrote, and its exit, while nobody read its pipe. */
   #waiting: Array<() => void> = [];
 
   constructor(world: World, options: { boot: Boot; pid: number; spawn: SpawnOptions }) {
@@ -113,14 +116,14 @@ class RunningProgram implements Child, MachineProgram {
     this.#deliver(() => this.#spawn.onExit(exit));
   }
 
-  /** The power went, and it with it: nobody is left to be told, nor anything to say it. */
+  /** The power went, and the program with it. Nobody is left to be told. */
   vanish(): void {
     this.#ended = true;
     this.#boot.machine.programs.delete(this);
     if (this.#seen !== undefined) this.#world.program("end", this.#seen);
   }
 
-  /** On an event of its own, behind everything that waits for a reader. */
+  /** As an event of its own, behind everything that waits for a reader. */
   #deliver(fn: () => void): void {
     this.#world.after(this.#boot, 0, () => {
       if (this.#paused || this.#waiting.length > 0) this.#waiting.push(fn);

@@ -7,6 +7,8 @@
  *
  * The last piece of an end says how it ended: in order, or with a reset. An end whose machine lost
  * power in silence says nothing, and the other one goes on sending to nobody.
+ *
+ * Test: test/22-simulation.world.test.ts
  */
 import { HIGH_WATER_BYTES, type Socket, type SocketHandlers } from "#host";
 import { systemError } from "./disk.ts";
@@ -14,10 +16,12 @@ import type { Link } from "./link.ts";
 import type { Boot } from "./machine.ts";
 import type { World } from "./types.ts";
 
-/** What the two kernels hold between the programs, before `pendingBytes` starts to count. */
+/**
+ * So many bytes are in the two kernels between the programs before `pendingBytes` starts to count.
+ */
 const KERNEL_BYTES = 128 * 1024;
 
-/** What a connection needs of the network that it is part of. */
+/** The network of a connection, as far as the connection needs it. */
 export interface Cables {
   /** Whether nothing passes from one host to another now. */
   isHeld(from: string, to: string): boolean;
@@ -78,13 +82,13 @@ export class Connection {
     this.listenerEnd.break(code);
   }
 
-  /** Both ends read what has arrived, and then that there will be no more. */
+  /** Both ends read the bytes that have arrived, and then that there will be no more. */
   reset(): void {
     this.diallerEnd.sendReset();
     this.listenerEnd.sendReset();
   }
 
-  /** Hands over what has arrived from one host at another; without `from`, from any. */
+  /** Delivers at one host the bytes that have arrived from another; without `from`, from any. */
   pump(to: string, from?: string): void {
     for (const end of [this.diallerEnd, this.listenerEnd]) {
       if (end.other.boot.name === to && (from === undefined || end.boot.name === from)) end.pump();
@@ -203,14 +207,14 @@ export class SimSocket implements Socket {
     this.#vanish();
   }
 
-  /** What has not arrived by now never will. */
+  /** Pieces that have not arrived by now never will. */
   sendReset(): void {
     this.#sent = this.#sent.filter((piece) => piece.arrived);
     this.#sent.push({ bytes: "reset", arrived: true });
     this.#world.at(0, () => this.#arrive());
   }
 
-  /** Hands over what has arrived, as far as the other end reads. */
+  /** Delivers the pieces that have arrived, as far as the other end reads. */
   pump(): void {
     const { other } = this;
     while (
@@ -243,8 +247,8 @@ export class SimSocket implements Socket {
   }
 
   /**
-   * False: silence. A machine that is up again knows nothing of the connection, and says so to
-   * whoever uses it.
+   * False: silence. A machine that is up again does not know the connection, and answers it with a
+   * reset.
    */
   #answersForTheLost(): boolean {
     if (!this.#lost) return true;
@@ -254,7 +258,7 @@ export class SimSocket implements Socket {
     return true;
   }
 
-  /** The kernel still sends what it has taken; the rest is dropped. */
+  /** The kernel still sends the bytes that it has taken; the rest is dropped. */
   #dropPending(): void {
     while (this.pendingBytes > 0 && this.#sent.length > 0) {
       const { bytes } = this.#sent.pop()!;
@@ -266,8 +270,8 @@ export class SimSocket implements Socket {
     const piece: Piece = { bytes, arrived: false };
     this.#sent.push(piece);
     const { time } = this.#world;
-    // Never before the piece ahead of it: one connection keeps its order, whatever each piece
-    // draws.
+    // Never before the piece ahead of it: one connection keeps its order, whatever time each piece
+    // takes.
     this.#lastArrival = Math.max(this.#lastArrival, time.now + this.#connection.link.delay());
     this.#world.at(this.#lastArrival - time.now, () => {
       piece.arrived = true;
@@ -275,15 +279,15 @@ export class SimSocket implements Socket {
     });
   }
 
-  /** The kernel of the other end has it. Its process reads it when it runs. */
+  /** The kernel of the other end has the piece. Its process reads it when it runs. */
   #arrive(): void {
     if (this.other.gone) this.pump();
     else this.other.boot.machine.enter(this.other.boot, () => this.pump());
   }
 
   /**
-   * The peer has sent all it had to say. So have we: `onEnd` is not simulated. The store, which
-   * uses it, is tested on real sockets.
+   * The peer has sent everything, and this end too: `onEnd` is not simulated. The store, which uses
+   * it, is tested on real sockets.
    */
   #peerEnded(): void {
     if (!this.#ending) this.#transmit("end");

@@ -3,10 +3,12 @@
  *
  * Ten thousand worlds do not keep their lines: with "hash" only the last ones stay, for the report
  * of a failure.
+ *
+ * Test: test/03-host.sim.test.ts
  */
 import { createHash } from "node:crypto";
 
-/** What a person reads of a failure, and a bit. */
+/** As much as a person reads of a failure, and a bit more. */
 const KEPT_LINES = 2_000;
 
 /** Hashing a line by itself costs more in the call than in the hash. */

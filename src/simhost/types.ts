@@ -19,7 +19,7 @@ export interface SimProcess {
   after(ms: number, fn: () => void): void;
   output(stream: "stdout" | "stderr", text: string): void;
   exit(code: number): void;
-  /** Set it to live through SIGTERM and SIGINT; SIGKILL is not asked. */
+  /** Set it to survive SIGTERM and SIGINT; SIGKILL cannot be survived. */
   onSignal?: (name: string) => void;
 }
 
@@ -27,21 +27,21 @@ export interface SimProcess {
 export type SimProgram = (process: SimProcess) => void;
 
 export interface SimOptions {
-  /** An integer. Print it when a test fails: it is the whole failure. */
+  /** An integer. Print it when a test fails: with it, the failure can be repeated. */
   readonly seed: number;
   /**
-   * Shortest and longest way of a chunk between two hosts, drawn anew for each. Default 0.1 to 2
-   * ms.
+   * Shortest and longest time that a chunk takes between two hosts, drawn anew for each. Default
+   * 0.1 to 2 ms.
    */
   readonly latencyMs?: readonly [least: number, most: number];
   /** Cuts every write at random places, as a network may. Default false. */
   readonly splitChunks?: boolean;
   /** Shortest and longest sync of a disk. Default 0.2 to 1 ms. */
   readonly syncMs?: readonly [least: number, most: number];
-  /** What `processes.spawn` runs. Default: a program that exits 0 after 1 ms. */
+  /** The program that `processes.spawn` runs. Default: a program that exits 0 after 1 ms. */
   readonly program?: SimProgram;
   /**
-   * Each life of a host draws from a stream of its own, not from the one that its life before had.
+   * Each life of a host draws from a stream of its own, not from the one of the life before.
    * Default false.
    */
   readonly freshChance?: boolean;
@@ -49,24 +49,24 @@ export interface SimOptions {
   readonly trace?: "full" | "hash";
 }
 
-/** What the parts of the world need of it. */
+/** The world as its parts see it. */
 export interface World {
   readonly time: VirtualTime;
-  /** What the world always draws from: ways, syncs, cuts. */
+  /** For everything that needs chance and is no fault: delays, syncs, cuts of writes. */
   readonly random: Random;
-  /** What faults draw from, so that a fault more or less leaves the rest of the world as it was. */
+  /** For faults, so that a fault more or less leaves the rest of the world as it was. */
   readonly chance: Random;
   readonly options: Required<Omit<SimOptions, "program" | "trace" | "freshChance">> & {
     readonly program: SimProgram | undefined;
   };
   note(text: string): void;
-  /** In so many of the world's milliseconds, whoever lives then. */
+  /** Calls `fn` in so many of the world's milliseconds, whoever lives then. */
   at(ms: number, fn: () => void): Timer;
-  /** The same for one life: not when it is dead by then, and later when it is stopped. */
+  /** The same for one life: never if the life is over by then, and later if it is stopped. */
   after(boot: Boot, ms: number, fn: () => void): Timer;
-  /** A timer of that life, by its machine's clock. */
+  /** A timer of that life, by the clock of its machine. */
   timer(boot: Boot, ms: number, fn: () => void): Timer;
-  /** A number in a range, drawn from the world's chance if not from another. */
+  /** A number in a range, drawn from the world's chance if no other is given. */
   between(range: readonly [number, number], random?: Random): number;
   isSilent(host: string): boolean;
   program(what: "start" | "end", program: LiveProgram): void;

@@ -1,4 +1,8 @@
-/** The world: what hosts share, and what can be done to them. */
+/**
+ * The world: what hosts share, and what can be done to them.
+ *
+ * Test: test/22-simulation.world.test.ts
+ */
 import { crc32 } from "node:zlib";
 import {
   seededRandom, VirtualTime, type Storage, type Timer, type WorkerHost,
@@ -90,7 +94,7 @@ export class SimWorld {
 
   /**
    * What the process on this host has open at this moment: files, locks, ports, connections and
-   * armed timers, one line each, sorted. What `soon` will call is not among them.
+   * armed timers, one line each, sorted. Calls that `soon` has taken are not among them.
    */
   open(name: string): string[] {
     const { boot } = this.#machine(name);
@@ -110,8 +114,8 @@ export class SimWorld {
   }
 
   /**
-   * The host of that name, booted if it is not running. After its end: a new life, on what the disk
-   * kept.
+   * The host of that name, booted if it is not running. After its end this is a new life, on what
+   * the disk kept.
    */
   host(name: string): WorkerHost {
     const machine = this.#machine(name);
@@ -123,7 +127,7 @@ export class SimWorld {
     return machine.host;
   }
 
-  /** Drains events in time order, up to `untilMs`; by default until nothing is left to happen. */
+  /** Runs events in time order, up to `untilMs`; by default until nothing is left to happen. */
   run(untilMs?: number): Promise<void> {
     return this.#world.time.run(untilMs);
   }
@@ -139,10 +143,10 @@ export class SimWorld {
   }
 
   /**
-   * Power off. Timers never fire, promises never settle, the disk keeps what was synced; with
-   * `torn` also a part, drawn at random, of what was appended after that; with `garbage` that part
-   * may have zeros and turned bits in it. Peers see their connections end; with `silent` they see
-   * nothing, until they send something to the host that is up again.
+   * Power off. Timers never fire, promises never settle, the disk keeps its synced bytes; with
+   * `torn` also a part, drawn at random, of the bytes that were appended after that; with `garbage`
+   * that part may have zeros and turned bits in it. Peers see their connections end; with `silent`
+   * they see nothing, until they send something to the host that is up again.
    */
   crash(name: string, options: { torn?: boolean; garbage?: boolean; silent?: boolean } = {}): void {
     const machine = this.#machine(name);
@@ -158,8 +162,8 @@ export class SimWorld {
   }
 
   /**
-   * `kill -9` of the process; the machine lives on. What was written stays, synced or not. Its
-   * kernel ends its connections, and a reaper its programs, within 20 ms. `host` then starts a new
+   * `kill -9` of the process; the machine lives on. Written bytes stay, synced or not. The kernel
+   * ends the connections, and a reaper the programs, within 20 ms. `host` then starts a new
    * process.
    */
   kill(name: string): void {
@@ -198,7 +202,7 @@ export class SimWorld {
   }
 
   /**
-   * The disk of a machine, to look at it and to damage it. Orders to fail outlive its processes.
+   * The disk of a machine, to look at it and to damage it. Ordered failures outlive its processes.
    */
   disk(name: string): Omit<DiskFaults, "take" | "room"> {
     return this.#faultsOf(name);
@@ -243,15 +247,15 @@ export class SimWorld {
   }
 
   /**
-   * Silence: nothing that `from` sends reaches `to`, until `release`. Connections stay, as TCP's
-   * would for minutes.
+   * Silence: nothing that `from` sends reaches `to`, until `release`. Connections stay, as those of
+   * TCP would for minutes.
    */
   hold(from: string, to: string): void {
     this.note(`${from} | ${to}`);
     this.#network.hold(from, to);
   }
 
-  /** Ends a silence: what was held arrives, in order. */
+  /** Ends a silence: the held bytes arrive, in order. */
   release(from: string, to: string): void {
     this.note(`${from} > ${to}`);
     this.#network.release(from, to);
@@ -318,7 +322,7 @@ export class SimWorld {
         after: (ms, fn) => this.#timer(boot, ms, fn),
         soon: (fn) => void world.after(boot, 0, fn),
       },
-      // Of its own: one more draw in one host must not change what all others draw.
+      // A stream of its own: one more draw in one host must not change the draws of all others.
       random: seededRandom(
         this.#seed ^ crc32(this.#freshChance && life > 0 ? `${boot.name} ${life}` : boot.name),
       ),
@@ -328,7 +332,9 @@ export class SimWorld {
     };
   }
 
-  /** A timer that the process itself has armed, and so has to cancel if it does not want it. */
+  /**
+   * A timer that the process itself has armed, and has to cancel if it does not want it any more.
+   */
   #timer(boot: Boot, ms: number, fn: () => void): Timer {
     const held: Held = { kind: "timer", what: boot.machine.clock.monotonic() + ms };
     boot.held.add(held);

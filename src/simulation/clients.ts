@@ -4,18 +4,18 @@
  *     submit(key) ─✗ connection lost ─▶ connect again ─▶ submit(key) ─▶ acknowledged
  *                                                       the judge is told, at that moment ◀─┘
  *
- * Invariant: an operation of a client whose machine dies is begun again by its next life, as its
- * owner would.
+ * Invariant: a client whose machine dies begins its open operations again in its next life, as
+ * its owner would.
  * Test: test/22-simulation.test.ts
  */
 import { RpcError } from "#rpc";
 import { ConnectError, type Client } from "#sdk";
 import type { Scene } from "./scene.ts";
 
-/** After so long without an answer a person tries again. */
+/** A person tries again after so long without an answer. */
 const PATIENCE_MS = 4000;
 
-/** What became of an operation: its result, or what the master had against it. */
+/** How an operation ended: with its result, or with the error by which the master refused it. */
 export type Answer<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refused: RpcError };
 
@@ -25,6 +25,8 @@ interface Operation {
 
 export class PatientClient {
   readonly name: string;
+  /** Requests that had to be made again. */
+  repeats = 0;
   readonly #scene: Scene;
   readonly #open = new Set<Operation>();
   #connection: Promise<Client> | undefined;
@@ -37,14 +39,14 @@ export class PatientClient {
     this.#isUp = isUp;
   }
 
-  /** Its machine has (again) been started. */
+  /** The client's machine has (again) been started. */
   boot(): void {
     this.#life += 1;
     this.#connection = undefined;
     for (const operation of this.#open) operation.begin();
   }
 
-  /** Lets its connection go. What it still waits for is begun again, until the scene is over. */
+  /** Closes the connection. Open operations begin again on another one, until the scene is over. */
   close(): void {
     if (this.#connection !== undefined) this.#drop(this.#connection);
   }
@@ -55,8 +57,8 @@ export class PatientClient {
   }
 
   /**
-   * Does something until it is answered. With `giveUp`, only until that says so: then the promise
-   * never settles, and nobody waits.
+   * Repeats some work until it is answered. With `giveUp`, only until that returns true: then the
+   * promise never settles, and nobody waits for it.
    */
   perform<T>(
     what: string,
@@ -102,6 +104,7 @@ export class PatientClient {
           return undefined;
         }
         this.#drop(connection);
+        this.repeats += 1;
       }
       await this.#sleep(50 + this.#scene.random.unit() * 400);
     }
@@ -133,7 +136,7 @@ export class PatientClient {
   }
 }
 
-/** Of the connection, not of the request. */
+/** Whether an error is of the connection, not of the request. */
 function isExpected(error: unknown): boolean {
   if (error instanceof RpcError) return true;
   return error instanceof Error && /^E[A-Z]+$/.test(String((error as { code?: unknown }).code));

@@ -26,7 +26,7 @@ export interface Machine {
   readonly name: string;
   /** Starts its program: called at the beginning, and again whenever it has died. */
   boot(): void;
-  /** Ends it in order; absent where there is no order to keep. */
+  /** Ends its program in order; absent for a machine whose program has no such end. */
   stop?(): Promise<void>;
 }
 
@@ -34,7 +34,7 @@ export class Cluster {
   readonly #stage: Stage;
   readonly #machines = new Map<string, Machine>();
   readonly #restarts = new Map<string, Timer>();
-  /** Which life of each machine it is: what an earlier one still has to say is not listened to. */
+  /** Number of the life of each machine: messages of an earlier life are ignored. */
   readonly #lives = new Map<string, number>();
   readonly #folders = new Map<string, SimFolders>();
   readonly #stopping = new Set<string>();
@@ -82,7 +82,7 @@ export class Cluster {
 
   /**
    * Takes a machine down, and lets the supervisor start it again later. False: it is down already,
-   * or not there.
+   * or does not exist.
    */
   down(
     name: string,
@@ -110,7 +110,7 @@ export class Cluster {
     this.#stopping.add(name);
     const stopped = (): void => {
       if (this.lifeOf(name) !== life || this.#restarts.has(name)) return;
-      // The process is gone, and with it whatever it had forgotten to close.
+      // The process is gone, and with it everything that it had forgotten to close.
       this.down(name, "kill", { downMs });
     };
     machine.stop!().then(stopped, (error: unknown) => {
@@ -128,7 +128,7 @@ export class Cluster {
     this.#restarts.set(name, timer);
   }
 
-  /** Faults are over: whatever is down comes up now. */
+  /** Faults are over: every machine that is down comes up now. */
   heal(): void {
     for (const [name, timer] of [...this.#restarts]) {
       timer.cancel();
@@ -137,8 +137,8 @@ export class Cluster {
   }
 
   /**
-   * A role ended by itself. Fine after an injected fault, and a bug otherwise; the supervisor
-   * starts it again in any case.
+   * A role ended by itself. That is right after an injected fault, and a bug otherwise; the
+   * supervisor starts it again in any case.
    */
   #died(name: string, how: { life: number; error: unknown; doing: string }): void {
     if (this.lifeOf(name) !== how.life || this.#restarts.has(name)) return;
@@ -154,9 +154,9 @@ export class Cluster {
   }
 
   /**
-   * Garbage in what was never fsynced may look like damage to what was: one bit turned, and intact
-   * records behind it. Then the log refuses (lesson 05), and a person repairs it. That nothing
-   * durable goes with the repair is for the judge to say.
+   * Garbage in unsynced bytes may look like damage to synced ones: one bit turned, and intact
+   * records behind it. Then the log refuses to open (lesson 05), and a person repairs it. The judge
+   * decides whether the repair has lost anything durable.
    */
   #mayBeGarbage(error: unknown): boolean {
     return this.#garbage && error instanceof LogError && error.code === "DAMAGED";
@@ -204,7 +204,7 @@ export class Cluster {
   }
 
   /**
-   * Somebody starts another one on the same folder: it has to be refused, and the first one must
+   * Somebody starts another master on the same folder: it has to be refused, and the first one must
    * not notice.
    */
   secondMaster(): void {
@@ -246,7 +246,8 @@ export class Cluster {
         slots,
         executor,
         cacheDir: "/cache",
-        // Ten refused dials a second tell nobody anything while the master is down.
+        // While the master is down, there are ten refused dials a second: nobody wants to read
+        // them.
         onNote: (text) => {
           if (!text.includes("ECONNREFUSED")) this.#stage.note(`${name} ${text}`);
         },
@@ -260,7 +261,7 @@ export class Cluster {
 /** Codes that faults give to disk operations. */
 const INJECTED = new Set(["EIO", "ENOSPC", "EMFILE"]);
 
-/** Whether an error, or what caused it, is one that we made. */
+/** Whether an error, or the cause of it, was injected by a fault. */
 function isInjected(error: unknown): boolean {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
     if (INJECTED.has((at as { code?: string }).code ?? "")) return true;

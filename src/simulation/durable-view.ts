@@ -10,7 +10,7 @@
 import type { Host, Storage, StoredFile } from "#host";
 import type { SimWorld } from "#simhost";
 
-/** A host of which only the storage may be used, and that only for reading. */
+/** A host of which only the storage may be used, and only for reading. */
 export function durableView(world: SimWorld, machine: string): Host {
   const disk = world.disk(machine);
   const bytesOf = (path: string): Buffer => {

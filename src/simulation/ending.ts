@@ -1,8 +1,8 @@
 /**
  * Lesson 22: the last part of a life: nothing breaks any more, and all work is brought to its end.
  *
- * Somebody has to do for the runs what people would do: answer gates, undo drains, and cancel jobs
- * that only a cancel ends. Then a client looks at everything once more, and tells the judge.
+ * A client does what people would do for the runs: it answers gates, undoes drains, and cancels
+ * jobs that only a cancel ends. Then it looks at everything once more, and tells the judge.
  *
  * Test: test/22-simulation.test.ts
  */
@@ -57,9 +57,9 @@ function endless({ plan }: Scene, { steps }: EndingOptions): string[] {
   return pipelines.flatMap(({ key }) => steps.runs.get(key) ?? []);
 }
 
-/** What the master says of all runs, to a client that looks at everything once more. */
+/** Looks at all runs once more, as the master shows them to a client. */
 async function allEnded(scene: Scene, { client, steps }: EndingOptions): Promise<boolean> {
-  if (scene.diskIsFull) return false; // it tries again within seconds
+  if (scene.diskIsFull) return false; // The master tries again to write within seconds.
   const runs = await client.perform("lists runs", (master) => master.runs());
   if (!runs.ok || runs.value.some(({ status }) => status === "RUNNING")) return false;
   for (const run of steps.runs.values()) {

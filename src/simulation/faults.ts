@@ -30,7 +30,7 @@ export class Faults {
     this.#stage.faults[kind] = (this.#stage.faults[kind] ?? 0) + 1;
   }
 
-  /** False: it could not happen now. */
+  /** False: the fault could not happen now. */
   #happens(fault: Fault): boolean {
     const { world } = this.#stage;
     const { target } = fault;
@@ -69,7 +69,7 @@ export class Faults {
     const life = this.#cluster.lifeOf(name);
     world.pause(name);
     this.#later(forMs, () => {
-      // killed meanwhile, and the new one is not asleep
+      // The process was killed meanwhile, and the new one is not asleep.
       if (this.#cluster.lifeOf(name) !== life) return;
       this.#stage.note(`${name} wakes up`);
       world.resume(name);
@@ -119,7 +119,7 @@ export class Faults {
     return true;
   }
 
-  /** Everything is mended: clocks, disks, lines, and whoever sleeps wakes up. */
+  /** Everything is mended: clocks, disks and lines, and stopped processes go on. */
   heal(): void {
     const { world, plan } = this.#stage;
     const others = [
@@ -145,7 +145,7 @@ export class Faults {
   }
 }
 
-/** All files below a folder. */
+/** Size of all files below a folder. */
 function usedBytes(disk: ReturnType<Stage["world"]["disk"]>, folder: string): number {
   let bytes = 0;
   for (const name of disk.list(folder)) {

@@ -1,10 +1,10 @@
 /**
  * Lesson 22: from a seed to a plan.
  *
- * Swarm testing (Groce et al., ISSTA 2012): a life in which everything can go wrong at once is
- * dominated by whatever is loudest: no disk error is seen by a master that is killed twice a
- * second. So each seed has some of the kinds of faults only, each with a chance of 0.4, and draws
- * for each of them how often it comes.
+ * Swarm testing (Groce et al., ISSTA 2012): in a life in which everything can go wrong at once, the
+ * loudest faults hide the others: a master that is killed twice a second never sees a disk error.
+ * So each seed has only some of the kinds of faults, each with a chance of 0.4, and a number of its
+ * own for each of them.
  *
  * Invariant: nothing but `seed` goes in.
  * Test: test/22-simulation.test.ts
@@ -21,7 +21,7 @@ import {
 } from "./plan.ts";
 import { Prng } from "./prng.ts";
 
-/** So that lives with and without a job that never ends are otherwise the same. */
+/** For a stream of its own: lives with and without a job that never ends are otherwise the same. */
 const ENDLESS_SALT = 0xe9d;
 
 /** Everything that happens in the life of this seed. */
@@ -55,7 +55,8 @@ export function generatePlan(seed: number): Plan {
   };
 }
 
-interface Room {
+/** What steps and faults can be about. */
+export interface Room {
   readonly workers: readonly WorkerPlan[];
   readonly clients: number;
   readonly safetyMs: number;
@@ -72,11 +73,11 @@ function generateWorkers(prng: Prng): WorkerPlan[] {
 
 // ── what the clients do ──────────────────────────────────────────────────────────────────────────
 
-function generateSteps(prng: Prng, room: Room): Step[] {
+export function generateSteps(prng: Prng, room: Room): Step[] {
   const steps: Step[] = [];
   const client = (): number => prng.int(1, room.clients);
   for (const [index, { key, jobs }] of room.pipelines.entries()) {
-    // The first one early, so that there is something to break; the others whenever.
+    // The first one comes early, so that there is something to break; the others come at any time.
     const at = index === 0 ? prng.int(1, 500) : prng.int(1, Math.floor(room.safetyMs * 0.7));
     steps.push({ at, client: client(), do: "submit", run: key });
     if (prng.chance(0.4)) {
@@ -125,10 +126,10 @@ function generateSteps(prng: Prng, room: Room): Step[] {
 }
 
 /**
- * Now and then a job that goes on until it is cancelled: only beside such a one is a cancel that
- * got lost, or a program that nobody ends, ever seen.
+ * Now and then there is a job that goes on until it is cancelled: only beside such a job does one
+ * ever see a cancel that got lost, or a program that nobody ends.
  */
-function generateEndless(
+export function generateEndless(
   prng: Prng,
   { clients, safetyMs }: Room,
 ): { pipelines: PipelinePlan[]; steps: Step[] } {
@@ -154,8 +155,7 @@ function generateEndless(
 }
 
 /**
- * The job that waits for an endless one is called off, and then wanted again, while its
- * parent runs on.
+ * The job that waits for an endless one is cancelled and then retried, while its parent runs on.
  */
 function generateSecondThoughts(
   prng: Prng,
@@ -205,16 +205,16 @@ function generateMeddling(prng: Prng, options: { room: Room; key: string; at: nu
 
 // #region faults
 function generateFaults(prng: Prng, kind: FaultKind, room: Room): Fault[] {
-  return Array.from({ length: prng.int(1, 3) }, () => generateFault(prng, kind, room)).filter(
-    (fault) => fault !== undefined,
-  );
+  const faults = Array.from({ length: prng.int(1, 3) }, () => generateFault(prng, kind, room));
+  return faults.filter((fault) => fault !== undefined);
 }
 
 /** How long a fault lasts: mostly too short to be noticed, sometimes longer than any lease. */
 const lasting = (prng: Prng): number => prng.ms(5, 7000);
 // #endregion
 
-function generateFault(prng: Prng, kind: FaultKind, room: Room): Fault | undefined {
+/** One fault of a kind. Undefined for the kind that is part of a job. */
+export function generateFault(prng: Prng, kind: FaultKind, room: Room): Fault | undefined {
   const at = prng.int(50, room.safetyMs);
   const worker = prng.pick(room.workers).name;
   const client = `c${prng.int(1, room.clients)}`;
@@ -224,35 +224,22 @@ function generateFault(prng: Prng, kind: FaultKind, room: Room): Fault | undefin
   const downMs = prng.ms(1, 3000);
   switch (kind) {
     case "kill": return { at, target: anybody, kind, downMs };
-    case "crash":
-      return {
-        at,
-        target: anybody,
-        kind,
-        downMs,
-        torn: prng.chance(0.7),
-        garbage: prng.chance(0.3),
-        silent: prng.chance(0.4),
-      };
+    case "crash": {
+      const [torn, garbage, silent] = [prng.chance(0.7), prng.chance(0.3), prng.chance(0.4)];
+      return { at, target: anybody, kind, downMs, torn, garbage, silent };
+    }
     case "stop": return { at, target: server, kind, downMs };
     case "pause": return { at, target: server, kind, forMs: lasting(prng) };
     case "cut": return { ...link, kind };
     case "reset": return { ...link, kind };
-    case "partition":
-      return {
-        ...link,
-        kind,
-        way: prng.pick(["to", "from", "both", "both"]),
-        forMs: lasting(prng),
-      };
-    case "stall":
-      return {
-        ...link,
-        kind,
-        chance: prng.int(1, 40) / 100,
-        ms: prng.range(20, 1500),
-        forMs: lasting(prng),
-      };
+    case "partition": {
+      const way = prng.pick(["to", "from", "both", "both"] as const);
+      return { ...link, kind, way, forMs: lasting(prng) };
+    }
+    case "stall": {
+      const chance = prng.int(1, 40) / 100;
+      return { ...link, kind, chance, ms: prng.range(20, 1500), forMs: lasting(prng) };
+    }
     case "one-byte": return { ...link, kind, forMs: Math.min(2000, lasting(prng)) };
     case "slow-link": return { ...link, kind, ms: prng.range(10, 600), forMs: lasting(prng) };
     case "slow-disk":
@@ -260,19 +247,14 @@ function generateFault(prng: Prng, kind: FaultKind, room: Room): Fault | undefin
     case "disk-error": return { at, target: "m", kind, ...prng.pick(DISK_ERRORS) };
     case "disk-full":
       return { at, target: "m", kind, bytes: prng.int(0, 400), forMs: lasting(prng) };
-    case "drift":
-      return {
-        at,
-        target: anybody,
-        kind,
-        rate: prng.pick([0.5, 0.9, 0.999, 1.001, 1.1, 2]),
-        forMs: lasting(prng),
-      };
+    case "drift": {
+      const rate = prng.pick([0.5, 0.9, 0.999, 1.001, 1.1, 2]);
+      return { at, target: anybody, kind, rate, forMs: lasting(prng) };
+    }
     case "jump":
       return { at, target: anybody, kind, ms: prng.pick([-30_000, -1000, -10, 10, 1000, 30_000]) };
     case "second-master": return { at, target: "m", kind };
-    case "job-crashes-host":
-      return undefined; // that is in the jobs
+    case "job-crashes-host": return undefined; // The jobs have this fault.
   }
 }
 

@@ -19,7 +19,7 @@ import { apply, Event, hashState, readSnapshot, State, writeSnapshot } from "#co
 import { Violation } from "./invariants-list.ts";
 
 export class Fold {
-  /** Event 1 stands at 0. */
+  /** Event 1 has index 0. */
   readonly bodies: Buffer[] = [];
   #state = new State();
   #seq = 0;
@@ -34,8 +34,8 @@ export class Fold {
   }
 
   /**
-   * The hash of nothing, of event 1, of events 1 to 2, … of all of them must survive a snapshot,
-   * and the tail after it.
+   * The hash of nothing, of event 1, of events 1 to 2, and so on: each must survive a snapshot and
+   * the tail after it.
    */
   checkPrefixes(step: number): void {
     const state = new State();
@@ -169,7 +169,9 @@ export function difference(whole: State, restored: State): string | undefined {
   return undefined;
 }
 
-/** What a thing is part of, or is made of: compared on its own, or by the hash. */
+/**
+ * Fields that point to the owner of a thing or to its parts: compared on their own, or by the hash.
+ */
 const PARTS: ReadonlySet<string> = new Set(["run", "jobs", "dag", "spec"]);
 
 function fieldDifference(

@@ -1,6 +1,5 @@
 /**
- * Lesson 22: the promises, by name. A closed list: whoever finds a promise broken says which one,
- * in these words.
+ * Lesson 22: the promises, by name. A closed list: a broken promise is reported in these words.
  *
  * Invariants: a name is never given to another promise, because seeds and deliberate bugs are filed
  * under it.

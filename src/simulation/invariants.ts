@@ -4,14 +4,14 @@
  *     events of the log, in order ─▶ model.ts            may this happen now?
  *     answers that clients got    ─▶ compared with it    is what they were told in the log?
  *     programs that ran           ─▶ compared with it    who ran, when, and how often?
- *     hashes and snapshots        ─▶ invariants-fold.ts  do all ways to a state give the same state?
+ *     hashes and snapshots        ─▶ invariants-fold.ts  do all ways to a state give the same one?
  *
- * It knows nothing of the master that it judges but its log. In the simulated world it is told
- * everything the moment it happens; after a run of real processes, the log first, and then what was
- * written down.
+ * The judge knows nothing of the master but its log. In the simulated world it is told everything
+ * at the moment in which it happens; after a run of real processes (scripts/chaos), it is told the
+ * log first, and then everything that was written down.
  *
- * Invariants: every check throws a `Violation` at the first broken promise; what is only *not yet*
- * true is no violation before `quiet`.
+ * Invariants: every check throws a `Violation` at the first broken promise; a thing that is only
+ * *not yet* true is no violation before `quiet`.
  * Left out: lateness. A job that could start and does not is found when all is quiet, because only
  * then nothing excuses it.
  * Test: test/22-simulation.invariants.test.ts
@@ -25,7 +25,7 @@ import { Model, type ModelJob, type ModelOptions, type ModelRun } from "./model.
 export { INVARIANTS, type Invariant, Violation } from "./invariants-list.ts";
 export { type LogEvents, readLogEvents } from "./events.ts";
 
-/** What a client was promised. `run` is a run's id, `gate` is RUN/JOB. */
+/** A promise that a client was given. `run` is a run's id, `gate` is RUN/JOB. */
 export type Acknowledgement =
   | { what: "submit"; run: string; key?: string | undefined; jobs: number; existing: boolean }
   | { what: "cancel"; run: string; job?: string | undefined }
@@ -42,7 +42,7 @@ export interface Execution {
   readonly pid?: number | undefined;
 }
 
-/** Names in a message before the rest is counted. */
+/** So many names are in a message; the rest is counted. */
 const NAMED = 5;
 
 export class Judge {
@@ -73,7 +73,7 @@ export class Judge {
     return { events: this.seq, ...counts, openRuns, ...this.#told };
   }
 
-  /** Breaks off, in the judge's words. For whoever sees what the judge cannot. */
+  /** Breaks a promise by name. For a caller that sees more than the judge. */
   fail(invariant: Invariant, what: string): never {
     return this.#model.fail(invariant, what);
   }
@@ -105,7 +105,7 @@ export class Judge {
         `event ${seq} cannot be read: ${Buffer.from(body).toString("hex", 0, 32)}`,
       );
     }
-    bodies.push(Buffer.from(body)); // a view of the reader's block, maybe
+    bodies.push(Buffer.from(body)); // `body` may be a view of the reader's block.
     this.#model.apply(event, seq);
     this.#checkProgram(event);
   }
@@ -125,7 +125,7 @@ export class Judge {
     }
   }
 
-  /** What a live master says of itself: the hash of its state after event `seq`. */
+  /** A live master's word about itself: the hash of its state after event `seq`. */
   hash(live: { seq: number; hash: string }): void {
     this.#told.hashes += 1;
     if (live.seq > this.seq) {
@@ -168,7 +168,7 @@ export class Judge {
   // ── clients ────────────────────────────────────────────────────────────────────────────────────
 
   // #region acknowledged
-  /** A client has its answer, now: what it says must be in the log already. */
+  /** A client has its answer, now: the log must already say the same. */
   acknowledged(ack: Acknowledgement): void {
     this.#told.acks += 1;
     switch (ack.what) {
@@ -252,7 +252,7 @@ export class Judge {
   #cancelled({ run: id, job: name }: Extract<Acknowledgement, { what: "cancel" }>): void {
     const run = this.#run(id, "cancelled");
     const jobs = name === undefined ? run.jobs : [this.#job(run, name, "cancelled")];
-    // What has ended cannot be cancelled, and the answer is the same.
+    // An ended job or run cannot be cancelled, and the answer is the same.
     const done = name === undefined && (run.everCancelled || run.everEnded);
     if (!done && !jobs.some((job) => job.everCancelled || job.ends.size > 0)) {
       this.fail(
@@ -272,8 +272,8 @@ export class Judge {
     );
     const { approved, by, comment, at, already } = decision;
     const words = `that gate ${gate} was ${approved ? "approved" : "rejected"} by ${by} at ${at}`;
-    // More than one only if a person retried the job, and it came to its gate again within a
-    // millisecond.
+    // There is more than one only if a person retried the job, and it came to its gate again within
+    // a millisecond.
     const found = job.decisions.filter(
       (made) =>
         made.at === at && made.approved === approved && made.by === by && made.comment === comment,
@@ -295,7 +295,8 @@ export class Judge {
   }
 
   /**
-   * A client was shown this. What it is shown has happened, and an end that it is shown is an end.
+   * A client was shown a job. The log must say that this has happened; an end that was shown is
+   * final.
    */
   seen(info: { run: string; job: string; status: JobStatus; attempt: number }): void {
     this.#told.seen += 1;
@@ -373,7 +374,7 @@ export class Judge {
       this.fail("runs-once", `${name} is executed ${where}, and belongs to ${attempt.worker.name}`);
     }
     this.#programs.set(name, { worker: at.worker, alive: true, pid: at.pid });
-    // A worker that was given up may begin late: it is fenced, and will be told. One that has
+    // A worker that was given up may begin late: it is fenced, and will be told. A worker that has
     // reported the end may not.
     if (this.#unexecuted.has(name)) {
       this.fail(
@@ -386,7 +387,7 @@ export class Judge {
   // #endregion
 
   /**
-   * A worker's process is gone, and its programs with it (`left`: they are on their own, and have
+   * A worker's process is gone, and its programs with it (`left`: they go on without it, and have
    * to be ended by somebody).
    */
   workerProcessDied(worker: string, options: { programs?: "gone" | "left" } = {}): void {
@@ -397,15 +398,15 @@ export class Judge {
   }
 
   /**
-   * An attempt's end that only its worker can know, beside what the machine saw. Checked once
-   * programs are told at all.
+   * Compares an end that only the worker can know with what the machine saw. Checked once programs
+   * are told at all.
    */
   #checkProgram(event: Event): void {
     if (this.#programs.size === 0) return;
     const { type } = event;
     if (type !== "JobSucceeded" && type !== "JobFailed" && type !== "JobStopped") return;
     const job = this.#model.runs.get(event.run)!.jobs[event.job]!;
-    if (job.spec.action.type === "call") return; // no program, a thread of the worker
+    if (job.spec.action.type === "call") return; // A call is a thread of the worker, no program.
     const name = `${job}#${event.attempt}`;
     const program = this.#programs.get(name);
     if (program?.alive) {
@@ -425,7 +426,7 @@ export class Judge {
 
   // ── limits, and the end ────────────────────────────────────────────────────────────────────────
 
-  /** Something that is held in memory, measured. */
+  /** Compares the measured size of something in memory with its limit. */
   bounded(what: string, size: { found: number; limit: number }): void {
     if (size.found > size.limit) {
       this.fail("bounded-queues", `${what}: ${size.found}, more than ${size.limit}`);

@@ -4,9 +4,8 @@
  *
  *     disk: sync completed ─▶ the bytes that a power cut would leave ─▶ new records ─▶ the judge
  *
- * Not what the master says is its log, and not what is in the page cache: what the platter has.
- * After each start of a master everything is read again from the beginning, because recovery may
- * have changed it.
+ * It reads the disk image: neither the master's word nor the page cache counts. After each start of
+ * a master everything is read again from the beginning, because recovery may have changed it.
  *
  * Invariant: the judge knows every durable event before any answer that waited for it can have left
  * the machine.
@@ -30,7 +29,7 @@ export class LogWatch {
     });
   }
 
-  /** A master has recovered: whatever was durable before must still be there. */
+  /** A master has recovered: every event that was durable before must still be there. */
   readAgain(): void {
     this.#stage.ask(() => {
       this.#places.clear();

@@ -22,25 +22,32 @@
  *     simulate.ts    the two phases: nothing wrong happens, and in the end everything has
  *     shrink.ts      a plan that breaks something, made small
  *
- * The master, the workers, the log, the rpc layer and the executor are the real ones. Simulated is
- * what they are handed: the `Host` (src/simhost), the programs and the work folders.
+ * The master, the workers, the log, the rpc layer and the executor are the real ones. Only the
+ * things that they are given are simulated: the `Host` (#simhost), the programs, the work folders.
  *
  * Invariants: a life is a function of its plan; the judge does not ask the master what is right.
  * Left out: calls (threads are not simulated), several masters, disks that lie about a sync.
  * Test: test/22-simulation.test.ts
  */
-export { generatePlan } from "./generate.ts";
-export { INVARIANTS, Judge, Violation, type Invariant } from "./invariants.ts";
+export { PatientClient } from "./clients.ts";
+export { bringToEnd } from "./ending.ts";
+export { faultText } from "./faults.ts";
+export { generatePipeline } from "./generate-jobs.ts";
 export {
-  FAULT_KINDS,
-  type Fault,
-  type FaultKind,
-  type JobPlan,
-  type PipelinePlan,
-  type Plan,
-  type Step,
+  generateEndless, generateFault, generatePlan, generateSteps, type Room,
+} from "./generate.ts";
+export {
+  INVARIANTS, Judge, readLogEvents, Violation,
+  type Acknowledgement, type Invariant, type LogEvents,
+} from "./invariants.ts";
+export {
+  FAULT_KINDS, jobSpecOf,
+  type Fault, type FaultKind, type JobPlan, type PipelinePlan, type Plan, type Step,
 } from "./plan.ts";
 export { planLines } from "./plan-text.ts";
-export { shrink, type ShrinkOptions, type Shrunk } from "./shrink.ts";
+export { Prng } from "./prng.ts";
+export { readScript } from "./programs.ts";
+export type { Broken, Scene } from "./scene.ts";
+export { shrink, type Shrunk } from "./shrink.ts";
 export { simulate, type Outcome } from "./simulate.ts";
-export type { Broken } from "./scene.ts";
+export { Steps } from "./steps.ts";

@@ -37,14 +37,14 @@ const MAX_JOBS_PER_RUN = 1_000_000;
 const MAX_RESULT_BYTES = 64 * 1024;
 const MAX_RUN_RESULT_BYTES = 256 * 1024 * 1024;
 /**
- * Finished runs are kept up to the first of these. One turn of the master may end many before it
- * forgets some.
+ * Finished runs are kept up to the first of these limits. One turn of the master may end many runs
+ * before it forgets some.
  */
 const KEPT = { runs: 1000, bytes: 504 * 1024 * 1024 };
 export interface ModelOptions {
-  /** Workers lost under one job before it is taken for their killer. Default 5. */
+  /** So many workers may be lost under one job before it is taken for their killer. Default 5. */
   readonly maxLosses?: number;
-  /** What all results of one run may take. Default 256 MiB. */
+  /** The most bytes that all results of one run may take. Default 256 MiB. */
   readonly maxRunResultBytes?: number;
 }
 
@@ -66,8 +66,8 @@ export class Model {
   readonly #maxLosses: number;
   readonly #maxRunResultBytes: number;
   /**
-   * Was blamed for the loss of an attempt, so its own loss comes next: who is still there has taken
-   * nothing down.
+   * This worker was blamed for the loss of an attempt, so its own loss comes next: a worker that is
+   * still there has killed nothing.
    */
   #blamed: ModelWorker | undefined;
   #lastRun = 0;
@@ -82,7 +82,7 @@ export class Model {
     throw new Violation(invariant, what, { seq: this.seq, at: this.at });
   }
 
-  /** The next fact. Throws a `Violation` if it may not be one. */
+  /** Follows the next event. Throws a `Violation` if it may not happen. */
   apply(event: Event, seq: number): void {
     this.seq = seq;
     const before = this.at;
@@ -115,7 +115,7 @@ export class Model {
     }
   }
 
-  /** The master has started again: of what was to be written together, the end may be missing. */
+  /** The master has started again: of events that belong together, the last ones may be missing. */
   restarted(): void {
     this.#blamed = undefined;
   }
@@ -224,7 +224,7 @@ export class Model {
   }
 
   // #region turn
-  /** All parents have ended: the job is ready, or this is its end too. */
+  /** All parents have ended: the job becomes ready, or ends too. */
   #considerTurn(job: ModelJob): void {
     if (job.openParents > 0 || job.ready || job.status !== "PENDING") return;
     if (job.cancelled || job.run.cancelled) return this.#end(job, "CANCELLED");
@@ -428,8 +428,8 @@ export class Model {
       .map((job) => this.#job({ run: event.run, job }))
       .filter((job) => !job.over);
     for (const job of jobs) job.cancelled = job.everCancelled = true;
-    // A job that runs goes on until its program is gone. In an old log (JobsMarked) a job that
-    // waits for its parents is cancelled when its turn would have come.
+    // A running job goes on until its program is gone. In an old log (JobsMarked) a job that waits
+    // for its parents is cancelled when its turn would have come.
     const early = event.type === "JobsCancelled";
     const ends = (job: ModelJob) =>
       job.ready || job.status === "WAITING" || (early && job.status === "PENDING");
@@ -462,8 +462,8 @@ export class Model {
       this.openRuns += 1;
     } else if (run.ended) this.#keep(run, 1);
     for (const job of run.jobs) job.openParents = openParentsOf(job);
-    // Only children of what was opened again: a job that was cancelled has not waited
-    // for its parents.
+    // Only children of the jobs that were opened again: a cancelled job has not waited for its
+    // parents.
     const early = jobs.flatMap((job) => (job.over ? [] : job.children)).find((child) => child.over);
     if (early !== undefined) {
       this.fail(

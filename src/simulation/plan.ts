@@ -6,9 +6,9 @@
  *                          │
  *                          └── shrink takes things out of it and runs the rest again
  *
- * That chance is used up before the world starts is what makes shrinking possible: without one
- * fault, all others still happen at their times. If faults were drawn on the way, leaving one out
- * would change every draw after it.
+ * All chance is used up before the world starts. That makes shrinking possible: without one fault,
+ * all others still happen at their times. If faults were drawn on the way, leaving one out would
+ * change every draw after it.
  *
  * Invariants: plain JSON, so that a plan survives a file; times are milliseconds since the world
  * began.
@@ -23,17 +23,19 @@ export interface Plan {
   /** Of this plan, and of all chance in the world that runs it. */
   readonly seed: number;
   /**
-   * Kinds of faults that this life knows: a random few of all, so that they meet in all
-   * combinations (swarm testing).
+   * Kinds of faults that this life has: a random few of all, so that they meet in all combinations
+   * (swarm testing).
    */
   readonly enabled: readonly FaultKind[];
-  /** Faults happen until then. After it everything is mended, and all work must come to its end. */
+  /**
+   * Faults happen until then. After that everything is mended, and all work must come to its end.
+   */
   readonly safetyMs: number;
   readonly latencyMs: Range;
   readonly syncMs: Range;
   /** Every write arrives in pieces of random sizes. */
   readonly splitChunks: boolean;
-  /** How long the supervisor takes to start again what died by itself. */
+  /** How long the supervisor takes to restart a role that died by itself. */
   readonly restartMs: Range;
   readonly workers: readonly WorkerPlan[];
   /** Client machines. */
@@ -41,7 +43,7 @@ export interface Plan {
   readonly pipelines: readonly PipelinePlan[];
   readonly steps: readonly Step[];
   readonly faults: readonly Fault[];
-  /** What the master goes through when all is over: its memory must come back the same. */
+  /** How the master goes down when all is over: afterwards its state must be the same. */
   readonly finale: "none" | "stop" | "kill" | "crash";
 }
 
@@ -57,10 +59,10 @@ export interface PipelinePlan {
   readonly jobs: readonly JobPlan[];
 }
 
-/** A job. What is absent is as in a pipeline file that does not mention it. */
+/** A job. An absent field means the same as in a pipeline file that does not mention it. */
 export interface JobPlan {
   readonly id: string;
-  /** What its program does, see programs.ts: "ms=120 fails=2 ignore-term". */
+  /** The words for its program, see programs.ts: "ms=120 fails=2 ignore-term". */
   readonly does: string;
   readonly dependsOn?: readonly number[];
   readonly tags?: readonly string[];
@@ -167,7 +169,7 @@ export type Fault = { readonly at: number; readonly target: string } &
     | { readonly kind: "second-master" }
   );
 
-/** The pipeline in its travelling form. */
+/** The pipeline in the form in which it travels. */
 export function specOf(plan: PipelinePlan, jobSpec: (job: JobPlan) => JobSpec): PipelineSpec {
   const jobs = plan.jobs.map((job) => jobSpec(job));
   return { name: plan.key, version: undefined, project: undefined, jobs };

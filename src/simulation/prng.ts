@@ -14,7 +14,7 @@ export class Prng {
     this.#random = seededRandom(seed);
   }
 
-  /** A whole number, both ends possible. */
+  /** A whole number, from `least` to `most`, both included. */
   int(least: number, most: number): number {
     return least + (this.#random.u32() % (most - least + 1));
   }
@@ -27,7 +27,7 @@ export class Prng {
     return list[this.#random.u32() % list.length]!;
   }
 
-  /** Mostly short, sometimes long: the way in which most waits are distributed. */
+  /** Mostly short, sometimes long, as most waits are. */
   ms(least: number, most: number): number {
     const unit = this.#random.unit();
     return Math.round(least + (most - least) * unit * unit * unit);

@@ -16,16 +16,16 @@ const PRINT_MS = 5;
 
 interface Script {
   readonly ms: number;
-  /** Attempts that exit with 1, before one succeeds. */
+  /** So many attempts exit with 1 before one succeeds. */
   readonly fails: number;
   readonly exit: number;
   readonly ignoresTerm: boolean;
-  /** Lines, printed one after another and then all that are left. */
+  /** So many lines are printed, the first ones singly and then all that are left. */
   readonly print: number;
   readonly result: string | undefined;
-  /** Attempts that take their machine with them. */
+  /** So many attempts take their machine down. */
   readonly crashHost: number;
-  /** Ends when it is ended. */
+  /** The program goes on until it is ended. */
   readonly forever: boolean;
 }
 
@@ -58,7 +58,7 @@ export function readScript(words: readonly string[]): Script {
 
 export interface ProgramRoom {
   foldersOf(host: string): SimFolders;
-  /** A program takes its machine down. */
+  /** Takes the machine of a program down. */
   crash(host: string): void;
 }
 

@@ -20,18 +20,18 @@ import type { Broken } from "./scene.ts";
 const MAX_RUNS = 600;
 
 export interface ShrinkOptions {
-  /** What the original plan breaks. */
+  /** The violation of the original plan. */
   readonly violation: Broken;
-  /** Lives a plan and says what it broke. */
+  /** Lives a plan and returns the promise that it broke. */
   readonly live: (plan: Plan) => Promise<Broken | undefined>;
-  /** Lives at most. */
+  /** The most lives that may be tried. */
   readonly maxRuns?: number;
   readonly onSmaller?: (plan: Plan, runs: number) => void;
 }
 
 export interface Shrunk {
   readonly plan: Plan;
-  /** Of the small plan. */
+  /** The violation of the small plan. */
   readonly violation: Broken;
   readonly runs: number;
 }
@@ -105,7 +105,7 @@ class Search {
     }
   }
 
-  /** What happens after it broke cannot be why. */
+  /** Faults and steps after the violation cannot be its cause. */
   async #forgetTheFuture(): Promise<void> {
     const { atMs } = this.violation;
     const before = <T extends { at: number }>(list: readonly T[]): T[] =>
@@ -127,7 +127,7 @@ class Search {
       chunk >= 1;
       chunk = chunk > 1 ? Math.ceil(chunk / 2) : 0
     ) {
-      // From the back: what comes late is needed least.
+      // From the back: late entries are needed least.
       for (let end = part.list(this.best).length; end > 0; end -= chunk) {
         const list = part.list(this.best);
         if (end > list.length) continue;
@@ -157,7 +157,7 @@ class Search {
   // #endregion
 }
 
-/** How much there is to read. */
+/** How much there is to read in a plan. */
 function sizeOf(plan: Plan): number {
   return JSON.stringify({ ...plan, enabled: [] }).length;
 }
@@ -220,7 +220,7 @@ function withoutWord(plan: Plan, at: { pipeline: number; job: number; word: stri
   }));
 }
 
-/** A pipeline with some of its jobs; whoever depended on another one depends on one thing less. */
+/** A pipeline with some of its jobs. A job loses its edge to a parent that is gone. */
 function only({ key, jobs }: PipelinePlan, kept: ReadonlySet<number>): PipelinePlan {
   const places = new Map([...kept].sort((a, b) => a - b).map((old, now) => [old, now]));
   const moved = [...places.keys()].map((old) => {
@@ -238,7 +238,7 @@ function only({ key, jobs }: PipelinePlan, kept: ReadonlySet<number>): PipelineP
   return { key, jobs: moved };
 }
 
-/** Without steps and faults that are about something that is not there any more. */
+/** Drops steps and faults about something that is gone. */
 function tidy(plan: Plan): Plan {
   const keys = new Set(plan.pipelines.map(({ key }) => key));
   const workers = new Set(plan.workers.map(({ name }) => name));

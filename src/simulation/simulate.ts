@@ -6,8 +6,8 @@
  *                VIRTUAL_BOUND_MS
  *     finale     the master is taken down once more, and must remember all of it
  *
- * The two phases ask different questions. While things break, nothing wrong may happen; that
- * nothing happens at all would pass that. Only afterwards can one ask that something does.
+ * The first two phases ask different questions. While things break, nothing wrong may happen; a
+ * cluster that does nothing at all would pass. Only afterwards can one ask that it does something.
  *
  * Test: test/22-simulation.test.ts
  */
@@ -23,8 +23,8 @@ import { Stage } from "./stage.ts";
 import { Steps } from "./steps.ts";
 
 /**
- * Time for everything to end once nothing is broken any more: the longest job, its retries, and
- * leases, many times over.
+ * Time for everything to end once nothing is broken any more: many times the longest job, its
+ * retries, and the leases.
  */
 const VIRTUAL_BOUND_MS = 10 * 60_000;
 
@@ -35,12 +35,12 @@ const VIRTUAL_BOUND_MS = 10 * 60_000;
 const CONNECTION_BOUND_BYTES = 1024 * 1024;
 
 /**
- * Every so many seeds all prefixes of the log are folded, at every so many events: it takes as long
- * as half the life.
+ * All prefixes of the log are folded for one seed in so many, at every so many events: it takes
+ * half as long as the life.
  */
 const PREFIXES = { seeds: 8, events: 5 };
 
-/** How often the world is left to look whether something broke. */
+/** After so long the world stops for a look whether something broke. */
 const LOOK_MS = 100;
 
 export interface Outcome {
@@ -59,7 +59,7 @@ export interface Outcome {
   readonly trace: readonly string[];
 }
 
-/** Lives one life. Never rejects for what goes wrong in it: that is the outcome. */
+/** Lives one life. Never rejects: everything that goes wrong in it is part of the outcome. */
 export async function simulate(plan: Plan): Promise<Outcome> {
   const life = new Life(plan);
   const { stage } = life;
@@ -173,7 +173,7 @@ class Life {
     if (plan.seed % PREFIXES.seeds === 0) stage.ask(() => stage.judge.allPrefixes(PREFIXES.events));
   }
 
-  /** Lets time pass until something holds, something breaks, or it is that late. */
+  /** Lets time pass until `done`, until something breaks, or until that moment. */
   async #until(endMs: number, done: () => boolean): Promise<void> {
     const { stage } = this;
     while (stage.world.now < endMs && stage.broken === undefined && !done()) {
@@ -199,7 +199,7 @@ class Life {
   #neverEnds(): void {
     const { stage } = this;
     const waiting = this.#clients.reduce((sum, client) => sum + client.waiting, 0);
-    // The judge knows the names of what has not ended.
+    // The judge knows the names of the jobs that have not ended.
     stage.ask(() => stage.judge.quiet({ programs: stage.world.programs().length }));
     stage.breaks(
       "everything-ends",

@@ -18,26 +18,29 @@ export const STATE_DIR = "/state";
 export const LOG_DIR = `${STATE_DIR}/log`;
 export const TOKEN = "simulated";
 
-/** Lines of the readable trace that are kept: the last minute or so before something broke. */
+/** So many lines of the readable trace are kept: the last minute or so before something broke. */
 const TRACE_LINES = 2000;
 
 export class Stage implements Scene {
   readonly plan: Plan;
   readonly world: SimWorld;
   readonly judge: Judge;
-  /** What the numbers in messages mean. */
+  /** Names for the numbers in messages. */
   readonly names = new Names();
-  /** For what the harness itself draws while the world runs. */
+  /** For the choices of the harness itself while the world runs. */
   readonly random: Random;
-  /** Faults are over: whatever died is started at once, and nobody gives up. */
+  /** Faults are over: a role that died is started at once, and nobody gives up. */
   healing = false;
   broken: Broken | undefined;
   readonly faults: Record<string, number> = {};
   readonly #lines: string[] = [];
   #isFull = false;
-  /** What clients were shown while the disk was full, to be looked up when there is room. */
+  /**
+   * Questions about what clients were shown while the disk was full, to be asked when there is
+   * room.
+   */
   #hearsay: (() => void)[] = [];
-  /** A master died while its disk was full, and the next one began then. */
+  /** The last time at which a master began after another one had died with a full disk. */
   #neverWas = -Infinity;
 
   constructor(plan: Plan, program: (stage: Stage) => SimProgram) {
@@ -69,15 +72,15 @@ export class Stage implements Scene {
   }
 
   /**
-   * There is room again, and all that waited is written: what clients were shown meanwhile has
-   * become true.
+   * There is room again, and all waiting events are written: whatever clients were shown meanwhile
+   * has become true.
    */
   roomAgain(): void {
     this.#isFull = false;
     for (const question of this.#hearsay.splice(0)) this.ask(question);
   }
 
-  /** A master begins. What its predecessor had no room for has never happened. */
+  /** A master begins. Events that its predecessor had no room for never happened. */
   masterBegins(): void {
     if (this.#isFull) this.#neverWas = this.world.now;
     this.#isFull = false;
@@ -104,10 +107,7 @@ export class Stage implements Scene {
     return this.#lines.slice(-TRACE_LINES);
   }
 
-  /**
-   * Asks the judge. What it finds is kept, not thrown: the code that we were called from is the
-   * code under test.
-   */
+  /** Asks the judge. A violation is kept, not thrown: the caller is the code under test. */
   ask(question: () => void): void {
     if (this.broken !== undefined) return;
     try {

@@ -34,8 +34,8 @@ export class Steps {
   }
 
   /**
-   * One step, begun now. What it needs and is not there (any more, in a shrunk plan) makes it do
-   * nothing.
+   * Begins one step. A step does nothing if what it needs is not there (any more, in a shrunk
+   * plan).
    */
   begin(step: Step): void {
     const client = this.#clients[(step.client - 1) % this.#clients.length]!;
@@ -68,7 +68,7 @@ export class Steps {
     }
   }
 
-  /** Something that the client drops when the faults are over. */
+  /** An operation that the client drops when the faults are over. */
   async #try<T>(
     client: PatientClient,
     what: string,
@@ -85,10 +85,11 @@ export class Steps {
     const { plan, judge } = this.#scene;
     const pipeline = plan.pipelines.find((other) => other.key === key);
     if (pipeline === undefined) return;
+    const spec = specOf(pipeline, (job) => this.#scene.jobSpec(job));
     this.unanswered += 1;
     this.#scene.note(`${client.name} submits ${key}`);
     void client
-      .perform(`submit ${key}`, (master) => master.submitSpec(specOf(pipeline, (job) => this.#scene.jobSpec(job)), { key }))
+      .perform(`submit ${key}`, (master) => master.submitSpec(spec, { key }))
       .then((answer) => {
         this.unanswered -= 1;
         if (!answer.ok) {
@@ -202,7 +203,7 @@ export class Steps {
 
   // ── looks ──────────────────────────────────────────────────────────────────────────────────────
 
-  /** A status, every job of which the judge is told. */
+  /** Asks for a status, and tells the judge of every job in it. */
   async look(client: PatientClient, run: string): Promise<void> {
     let since = 0;
     const answer = await this.#try(client, `looks at ${run}`, (master) => {
@@ -232,8 +233,8 @@ export class Steps {
         if (news.type === "snapshot") {
           for (const job of news.jobs) this.#saw({ run, job: job.id, since }, job);
         }
-        // A change to FAILED may be of an attempt: whether the job has another one is the next
-        // change.
+        // A change to FAILED may be of an attempt: the next change says whether the job has another
+        // one.
         if (news.type === "job" && news.change.status !== "FAILED") {
           this.#saw({ run, job: news.job, since }, news.change);
         }

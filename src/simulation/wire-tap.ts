@@ -5,21 +5,22 @@
  *     worker ──▶ tapped socket ──▶ the world's network
  *                   └─ frames, decoded: "w1 <- DISPATCH nightly-7k2m/a#1"
  *
- * At the worker's end, because there one knows what has really arrived. A request is followed to
- * its answer by its id, so that the judge hears when a report was confirmed.
+ * The tap is at the worker's end, because only there is it known what has really arrived. It
+ * follows a request to its answer by the id, so that the judge hears when a report was confirmed.
  *
  * Left out: beats, which would be most of the trace.
  * Test: test/22-simulation.test.ts
  */
 import { FrameDecoder, type Frame } from "#framing";
 import type { Host, Network, Socket } from "#host";
+import { ONEWAY, REPLY } from "#rpc";
 import { Dispatch, Finished, Hello, Kill, Op, Welcome, type AttemptKey, type Report } from "#wire";
 import type { Stage } from "./stage.ts";
 
-/** The flags byte of a frame, as far as it matters here (lesson 04). */
-const [REQUEST, REPLY, ONEWAY] = [0, 1, 16];
+/** A request has no flag. */
+const REQUEST = 0;
 
-/** The same host, overheard. */
+/** The same host; the tap hears what goes over its connections. */
 export function tapped<H extends Host>(host: H, options: { stage: Stage; worker: string }): H {
   const network: Network = {
     listen: (at, onSocket) => host.network.listen(at, onSocket),
