@@ -79,7 +79,7 @@ test("RetryBudget refuses options that are no shares or counts", () => {
     { reserve: 6, limit: 5 },
     { limit: Number.NaN },
   ]) {
-    assert.throws(() => new RetryBudget(options), /Retry invariant broken: budget/);
+    assert.throws(() => new RetryBudget(options), /Invariant broken: budget/);
   }
 });
 
