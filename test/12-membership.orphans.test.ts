@@ -105,7 +105,7 @@ interface TestWorker {
 async function startWorker(home: string, jobs: readonly { script: string; env?: Record<string, string> }[]): Promise<TestWorker> {
   const text = `
     import { join } from "node:path";
-    import { nodeProcesses } from "#process";
+    import { nodeProcesses, takeProcessFolder } from "#process";
     const folder = await takeProcessFolder(${JSON.stringify(home)}, { onNote: (text) => console.log("note " + text) });
     for (const [i, { script, env }] of ${JSON.stringify(jobs)}.entries()) {
       const own = { TITAN_RUN: "r", TITAN_JOB: "j" + i, TITAN_ATTEMPT: "1", TITAN_WORKDIR: join(folder, "jobs", "r", "j" + i + ".1") };

@@ -38,10 +38,10 @@ test("titan run --embedded --json | head -1 takes its cluster down with it", asy
   assert.ok(workers.length > 0);
   run.child.stdout!.destroy();
   const { code, stderr } = await run.ended;
-  assert.deepEqual(
-    [code, stderr.replace(/^titan: starting a cluster for this run.*\n/, "")],
-    [0, ""],
-  );
+  // On a busy machine its workers may take seconds to come, and the run says so.
+  const expected = /^titan: (?:starting a cluster for this run|waiting: .*no worker is connected)/;
+  const others = stderr.split("\n").filter((line) => line !== "" && !expected.test(line));
+  assert.deepEqual([code, others], [0, []]);
   await eventually("its workers are gone", () => !workers.some(isAlive));
 });
 
