@@ -123,6 +123,31 @@ test("no acknowledgement and no dispatch leaves before its fsync ends, and after
     assert.equal((await after.runs())[0]!.status, "RUNNING");
   }, { syncMs: [100, 100] }));
 
+test("execute() answers each kind of change after its fsync", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const worker = await room.worker("w", { slots: 2 });
+    const gate = { message: "?", maxWaitMs: 60_000 };
+    const { run } = await client.submitSpec(pipeline([spec("a", { gate }), spec("b")]));
+    await room.until(() => worker.assigned.length === 2);
+    await worker.finish(report(worker.assigned[0]!));
+    const changes: Record<string, () => Promise<unknown>> = {
+      drain: () => client.drain("w"), // so c will not start
+      add: () => client.addJobs(run, [spec("c")]),
+      decide: () => client.decide(`${run}/a`, { approve: true, by: "ann" }),
+      cancel: () => client.cancel(run, "b"),
+      retry: () => client.retry(run, "c"),
+    };
+    for (const [name, change] of Object.entries(changes)) {
+      if (name === "retry") await client.cancel(run, "c");
+      const start = room.world.now;
+      await change();
+      const tookMs = room.world.now - start;
+      assert.ok(tookMs >= 100, `${name} was answered after ${tookMs} ms`);
+    }
+  }, { syncMs: [100, 100] }));
+
 test("FINISHED is confirmed once durable; sent again over a new connection it counts once", () =>
   Room.run(async (room) => {
     await room.start();
