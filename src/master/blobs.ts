@@ -1,8 +1,9 @@
 /**
  * Lesson 10: content by name, where the name is the content's SHA-256.
  *
- * A project folder travels once: client to master as a blob, master to each worker that asks. A blob that has been checked
- * against its name can never be wrong later, so nobody asks whether it is up to date.
+ * A project folder travels once: client to master as a blob, master to each worker that asks. A
+ * blob that has been checked against its name can never be wrong later, so nobody asks whether it
+ * is up to date.
  *
  * Who needs a blob is counted, and a blob goes when the count is zero and nobody has asked for it
  * lately:
@@ -11,11 +12,11 @@
  *     the connection that has uploaded it, until     a submission, until it is decided
  *     it has used it or is gone                      a download, until it ends
  *
- * Invariants: a file in `blobs/` has the hash that it is named after; an upload that stops half-way leaves nothing under
- * that name; what is counted is not removed, in whatever order people upload, ask, submit and go;
- * whoever reads a blob to its end without an error has read what it is named after, and one that
- * the disk has damaged is removed then; at most `maxUploads` files are open for uploads, and one
- * per piece that is read.
+ * Invariants: a file in `blobs/` has the hash that it is named after; an upload that stops half-way
+ * leaves nothing under that name; what is counted is not removed, in whatever order people upload,
+ * ask, submit and go; whoever reads a blob to its end without an error has read what it is named
+ * after, and one that the disk has damaged is removed then; at most `maxUploads` files are open for
+ * uploads, and one per piece that is read.
  * Test: test/10-master.blobs.test.ts
  */
 import { createHash, type Hash } from "node:crypto";
@@ -333,7 +334,8 @@ export class Uploads {
 
   async #keep(upload: Upload, hash: string): Promise<void> {
     const { storage } = this.#host;
-    // Out of the book first: whatever fails from here on, this descriptor is closed once. A second close could hit another file's.
+    // Out of the book first: whatever fails from here on, this descriptor is closed once. A second
+    // close could hit another file's.
     this.#forget(hash);
     try {
       await upload.file.sync().finally(() => upload.file.close());

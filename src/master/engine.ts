@@ -1,19 +1,20 @@
 /**
  * Lesson 10: the loop in the middle: decide, apply, append, and let effects out in order.
  *
- * Invariants: effects run in the order in which they were queued, each after its events are durable;
- * after a failed write nothing runs any more; while the disk is full nothing is decided, so memory
- * stays as it is.
+ * Invariants: effects run in the order in which they were queued, each after its events are
+ * durable; after a failed write nothing runs any more; while the disk is full nothing is decided,
+ * so memory stays as it is.
  *
  * A full disk: events that were applied before the log knew stay applied, and the log keeps them.
  * Their effects (answers, dispatches) wait, and come first when there is room. New changes are
  * refused; attempts and the master's own decisions wait.
  *
- * Reads are answered at once (`answer`), from memory: such an answer may tell of those events, which
- * nobody has been promised. If the master dies before there is room, they have never happened. So
- * three answers say nothing of them, because others build on these: the number of the last event, the
- * hash, and the end of a run that is watched. The client of a change that was made and cannot be
- * written is answered after CONFIRM_MS: nobody knows whether the change will have happened.
+ * Reads are answered at once (`answer`), from memory: such an answer may tell of those events,
+ * which nobody has been promised. If the master dies before there is room, they have never
+ * happened. So three answers say nothing of them, because others build on these: the number of the
+ * last event, the hash, and the end of a run that is watched. The client of a change that was made
+ * and cannot be written is answered after CONFIRM_MS: nobody knows whether the change will have
+ * happened.
  * Test: test/10-master.test.ts, test/10-master.full.test.ts
  */
 import {
@@ -258,7 +259,8 @@ export class Engine {
   }
 
   /**
-   * For a read: runs `effect` once all that it may tell is durable; while the disk is full, at once.
+   * For a read: runs `effect` once all that it may tell is durable; while the disk is full, at
+   * once.
    */
   answer(effect: () => void): void {
     if (this.full !== undefined) return this.#options.host.timers.soon(effect);
@@ -295,8 +297,9 @@ export class Engine {
   }
 
   /**
-   * Decides now, or as soon as there is room: for decisions that cannot be refused, such as a worker's
-   * goodbye. `about` is the worker, or another thing: of decisions about one thing the latest counts.
+   * Decides now, or as soon as there is room: for decisions that cannot be refused, such as a
+   * worker's goodbye. `about` is the worker, or another thing: of decisions about one thing the
+   * latest counts.
    */
   whenRoom(about: number | string, decide: () => void): void {
     if (this.full === undefined) decide();
@@ -312,8 +315,8 @@ export class Engine {
   }
 
   /**
-   * All that waited is written. Its effects run in a moment. Decisions that were postponed are taken
-   * before, on the same memory as then.
+   * All that waited is written. Its effects run in a moment. Decisions that were postponed are
+   * taken before, on the same memory as then.
    */
   roomAgain(): void {
     this.#patience?.cancel();
@@ -353,8 +356,8 @@ export class Engine {
 
   // #region turn
   /**
-   * Once per turn of the event loop, after all that had arrived: start what can start, then one group
-   * commit.
+   * Once per turn of the event loop, after all that had arrived: start what can start, then one
+   * group commit.
    */
   #turn(): void {
     this.#turnPlanned = false;
@@ -429,8 +432,8 @@ export class Engine {
   }
 
   /**
-   * Settles every effect that is under way, and starts nothing more. Changes that wait for room stay
-   * unanswered.
+   * Settles every effect that is under way, and starts nothing more. Changes that wait for room
+   * stay unanswered.
    */
   async stop(): Promise<void> {
     this.#release();

@@ -4,8 +4,8 @@
  *
  *     bytes ──▶ one job ──▶ its weight ──▶ [jobs], or only the sum once that is too much
  *
- * Why not decode first and weigh then? A job of ten bytes takes a kilobyte once it is decoded, and a
- * frame or a blob has millions of bytes: a master with a small heap would be dead before the core
+ * Why not decode first and weigh then? A job of ten bytes takes a kilobyte once it is decoded, and
+ * a frame or a blob has millions of bytes: a master with a small heap would be dead before the core
  * could refuse it.
  *
  * Invariant: whatever arrives, the jobs that are kept weigh no more than the room, and the one that
@@ -24,7 +24,9 @@ export interface Intake {
   readonly isTooHeavy: boolean;
 }
 
-/** Takes jobs in. The sum goes on beyond the room: a refusal says by how much they are too heavy. */
+/**
+ * Takes jobs in. The sum goes on beyond the room: a refusal says by how much they are too heavy.
+ */
 export function takeJobs(encoded: Uint8Array = NOTHING, room: number): Intake {
   let jobs: JobSpec[] = [];
   let bytes = 0;

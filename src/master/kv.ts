@@ -4,8 +4,9 @@
  *     KV ─▶ store ─▶ small: at once
  *                └─▶ large: in turn, each when its client has taken most of the one before
  *
- * An answer to ten bytes may have six million, and rpc ends a connection whose peer is two of the largest behind: a client that
- * asks for three of those at once would lose all that it has under way, although it reads as fast as it can.
+ * An answer to ten bytes may have six million, and rpc ends a connection whose peer is two of the
+ * largest behind: a client that asks for three of those at once would lose all that it has under
+ * way, although it reads as fast as it can.
  *
  * Invariants: a request has one answer; large answers that wait are bounded for each client, and
  * count as what it holds; the master's own state has no part in any of it, so nothing waits for the
@@ -19,15 +20,18 @@ import { MAX_KV_WAITING_BYTES } from "./limits.ts";
 /** The store of the cluster, as the master knows it: where workers find it, and a way to ask it. */
 export interface MasterStore {
   /**
-   * `redis://…`, which workers hand to their jobs. A promise: no worker registers before it settles;
-   * if it rejects, they do without.
+   * `redis://…`, which workers hand to their jobs. A promise: no worker registers before it
+   * settles; if it rejects, they do without.
    */
   readonly url: string | Promise<string>;
   /** One command; resolves with the answer in RESP3, errors included. */
   call(args: readonly Buffer[]): Promise<Buffer>;
 }
 
-/** 1,024 of these, as many requests as one client may have open, are a quarter of what ends its connection. */
+/**
+ * 1,024 of these, as many requests as one client may have open, are a quarter of what ends its
+ * connection.
+ */
 const LARGE_BYTES = 4 * 1024;
 
 export class StoreDesk {

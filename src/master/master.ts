@@ -8,8 +8,8 @@
  *     <dir>/output/   what jobs print
  *     <dir>/blobs/    projects, by hash
  *
- * Invariants: nobody is served before the replay is complete; a failed write ends the process instead of leaving a
- * master whose memory knows more than its log.
+ * Invariants: nobody is served before the replay is complete; a failed write ends the process
+ * instead of leaving a master whose memory knows more than its log.
  * Test: test/10-master.test.ts
  */
 import { isLoopback } from "#base";
@@ -43,16 +43,22 @@ export interface MasterOptions {
   /** Peers must know it. Required for any address but loopback. */
   readonly token?: string;
   readonly durability?: "always" | "everysec" | "no";
-  /** Start although the log has lost its beginning, and with it perhaps acknowledged runs (lesson 05). Default false. */
+  /**
+   * Start although the log has lost its beginning, and with it perhaps acknowledged runs (lesson
+   * 05). Default false.
+   */
   readonly acceptLoss?: boolean;
   /**
-   * A worker whose connection closed may take this long to come back and keep its jobs: 0 to
+   * How long a worker whose connection closed may take to come back and keep what it runs: 0 to
    * MAX_GRACE_MS. Default REJOIN_GRACE_MS.
    */
   readonly graceMs?: number;
   readonly version?: string;
   readonly pid?: number;
-  /** How many peers, files and so on this process has descriptors for (`placesFor`). Default: what 1,024 allow. */
+  /**
+   * How many peers, files and so on this process has descriptors for (`placesFor`). Default: what
+   * 1,024 allow.
+   */
   readonly places?: Places;
   /** The heap that this process may have, which bounds what the master takes. Default 4 GiB. */
   readonly heapBytes?: number;
@@ -63,9 +69,14 @@ export interface MasterOptions {
    * shares for itself.
    */
   readonly cluster?: string;
-  /** The log could not be written: the process should end. The master has stopped serving by then. */
+  /**
+   * The log could not be written: the process should end. The master has stopped serving by then.
+   */
   readonly onFatal?: (error: Error) => void;
-  /** The disk of the log is full: reads are answered, changes refused, nothing is started, until there is room. */
+  /**
+   * The disk of the log is full: reads are answered, changes refused, nothing is started, until
+   * there is room.
+   */
   readonly onFull?: (full: LogFull) => void;
   /** There is room again, and all that waited is written. */
   readonly onRoom?: (full: LogFull) => void;
@@ -90,14 +101,18 @@ export interface Master extends Address {
   counts(): MasterCounts;
   /** Takes a snapshot now, so that the next start is short. */
   snapshot(): Promise<void>;
-  /** Lets what is under way become durable, then closes everything. Running jobs keep running on their workers. */
+  /**
+   * Lets what is under way become durable, then closes everything. Running jobs keep running on
+   * their workers.
+   */
   stop(): Promise<void>;
 }
 
 /**
  * Starts a master, its memory restored from its log.
  *
- * @throws {MasterError} LOCKED (another master has the folder), ADDRESS_IN_USE, UNSAFE_ADDRESS (not loopback and no token), START_FAILED (an option, or the system said no: to which step and why)
+ * @throws {MasterError} LOCKED (another master has the folder), ADDRESS_IN_USE, UNSAFE_ADDRESS (not
+ * loopback and no token), START_FAILED (an option, or the system said no: to which step and why)
  * @throws {LogError} the log is damaged; nothing has been changed
  */
 export async function startMaster(options: MasterOptions): Promise<Master> {
@@ -141,7 +156,8 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
     services.engine.halt();
     services.workers.stop();
     void listener?.close();
-    // No goodbye and no answer: a client that hears nothing asks again, one that hears "ok" does not.
+    // No goodbye and no answer: a client that hears nothing asks again, one that hears "ok" does
+    // not.
     for (const connection of [...services.doors.connections()]) connection.destroy(error);
     options.onFatal?.(error);
   };
@@ -262,7 +278,10 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
   };
 }
 
-/** What an earlier process had begun, or was about to remove, when it died. It goes in the background. */
+/**
+ * What an earlier process had begun, or was about to remove, when it died. It goes in the
+ * background.
+ */
 async function findLeftovers({ engine, output, blobs }: Services): Promise<void> {
   const projects: string[] = [];
   for (const { spec } of engine.state.runs.values()) if (spec.project !== undefined) projects.push(spec.project);

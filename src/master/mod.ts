@@ -6,8 +6,9 @@
  *                            │                   └─ durable
  *                            └─▶ effects, reply ─────┴─▶ replies, dispatches, kills, news
  *
- * Whatever leaves this process waits for the fsync of everything that happened before it. One fsync serves all that
- * arrived meanwhile (lesson 05), so the price is one wait per message and not one disk write per job.
+ * Whatever leaves this process waits for the fsync of everything that happened before it. One fsync
+ * serves all that arrived meanwhile (lesson 05), so the price is one wait per message and not one
+ * disk write per job.
  *
  * Files:
  *     master.ts       a master from its start to its end; errors.ts why it does not start
@@ -28,7 +29,8 @@
  *     removals.ts     files that nobody can name any more, removed in the background
  *     counts.ts       how many of each thing a master holds at this moment
  *
- * Invariants: no effect before its events are durable; replay runs no effect; one master per state folder.
+ * Invariants: no effect before its events are durable; replay runs no effect; one master per state
+ * folder.
  * Left out: a second master that takes over. The log is what a later chapter replicates.
  * Test: test/10-master.test.ts
  */

@@ -3,22 +3,24 @@
  *
  *     output/<run>/<job>.<attempt>:   record*        record: stream u8 | time u48 | length u32 | bytes
  *
- * Output is not part of the state: it may be large, nobody decides anything by it, and a lost tail after a power cut
- * hurts no promise. So it has files of its own and no fsync.
+ * Output is not part of the state: it may be large, nobody decides anything by it, and a lost tail
+ * after a power cut hurts no promise. So it has files of its own and no fsync.
  *
- * Readers have no file open while they wait, whether for more output or for room on their way: a file is open for one page,
- * in a turn of its reader (turns.ts), so that any number of them costs a few descriptors and writers always have theirs.
+ * Readers have no file open while they wait, whether for more output or for room on their way: a
+ * file is open for one page, in a turn of its reader (turns.ts), so that any number of them costs a
+ * few descriptors and writers always have theirs.
  *
  * A run that prints nothing has no folder. Forgetting a run costs the disk a removal only if it has
- * one, and that is done in the background (removals.ts): a queue of small jobs forgets a run for each
- * that it takes.
+ * one, and that is done in the background (removals.ts): a queue of small jobs forgets a run for
+ * each that it takes.
  *
- * Invariants: at most MAX_OUTPUT_BYTES per attempt, then one line that says so; a reader that follows sees every
- * record once, in order; at most `maxOpenFiles` files stay open; a reader that stops leaves nothing behind; what an
- * earlier run of the same number has left (the log may have lost its last second, by its durability)
- * is never read and never added to.
+ * Invariants: at most MAX_OUTPUT_BYTES per attempt, then one line that says so; a reader that
+ * follows sees every record once, in order; at most `maxOpenFiles` files stay open; a reader that
+ * stops leaves nothing behind; what an earlier run of the same number has left (the log may have
+ * lost its last second, by its durability) is never read and never added to.
  *
- * What the disk refuses is counted (holes.ts), and the worker is not asked to send it again: it might be for ever.
+ * What the disk refuses is counted (holes.ts), and the worker is not asked to send it again: it
+ * might be for ever.
  *
  * Left out: rotation and search.
  * Test: test/10-master.output.test.ts
@@ -30,7 +32,10 @@ import { DEFAULT_PLACES } from "./limits.ts";
 import { Removals } from "./removals.ts";
 
 const HEADER_BYTES = 11;
-/** The byte in the file is the index here. 0 is none, because zeros are what a file system leaves of a lost write. */
+/**
+ * The byte in the file is the index here. 0 is none, because zeros are what a file system leaves of
+ * a lost write.
+ */
 const STREAMS = [undefined, "stdout", "stderr"] as const;
 /** Per attempt. What is beyond the first 16 MiB of a log, nobody has ever read. */
 export const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
@@ -43,11 +48,17 @@ interface Writer {
   readonly file: Promise<StoredFile>;
   /** Appends are chained, so that records keep their order. Never rejects. */
   last: Promise<void>;
-  /** Of output, without record headers. More than MAX_OUTPUT_BYTES: full, and the line that says so is there. */
+  /**
+   * Of output, without record headers. More than MAX_OUTPUT_BYTES: full, and the line that says so
+   * is there.
+   */
   bytes: number;
 }
 
-/** Waits until one more page may be read, and resolves with what ends that. Undefined: nobody wants it any more. */
+/**
+ * Waits until one more page may be read, and resolves with what ends that. Undefined: nobody wants
+ * it any more.
+ */
 export type Pace = () => Promise<(() => void) | undefined>;
 
 /** Somebody who reads an attempt's output. */
@@ -85,7 +96,10 @@ export class OutputStore {
     return [...this.#followers.values()].reduce((sum, waiting) => sum + waiting.size, 0);
   }
 
-  /** Resolves when the chunks are in the file: the worker may then send more. Rejects if they are lost, and counts them. */
+  /**
+   * Resolves when the chunks are in the file: the worker may then send more. Rejects if they are
+   * lost, and counts them.
+   */
   append(key: AttemptKey, chunks: readonly LogChunk[]): Promise<void> {
     const name = nameOf(key);
     const writer = this.#writers.get(name) ?? this.#open(key);
@@ -112,13 +126,15 @@ export class OutputStore {
       // Of what is beyond the limit nobody would have seen anything.
       const room = Math.max(0, MAX_OUTPUT_BYTES - writer.bytes);
       this.#holes.add(name, Math.min(room, sizeOf(chunks)), error as Error);
-      // Opened anew, the file is looked at again: it may not have been opened, or end in half a record.
+      // Opened anew, the file is looked at again: it may not have been opened, or end in half a
+      // record.
       if (this.#writers.get(name) === writer && !isWhole(error)) this.#close(name);
       throw error;
     }
     if (hole !== undefined) this.#holes.wrote(name, hole.bytes);
     this.wake(key);
-    // There is room again, also for those who are over. One of them: its own success is followed by the next.
+    // There is room again, also for those who are over. One of them: its own success is followed by
+    // the next.
     const [other] = this.#holes.waiting();
     if (other !== undefined) this.#tellHole(other);
   }
@@ -150,7 +166,10 @@ export class OutputStore {
     return writer;
   }
 
-  /** A file that is there already is gone through once: what is in it counts, and a torn record at its end goes. */
+  /**
+   * A file that is there already is gone through once: what is in it counts, and a torn record at
+   * its end goes.
+   */
   async #openFile(key: AttemptKey, before: Promise<void> | undefined, found: (bytes: number) => void): Promise<StoredFile> {
     await before;
     if (this.#removals.has(`${key.run}`)) await this.#removals.now(`${key.run}`);
@@ -211,7 +230,10 @@ export class OutputStore {
   }
 
   // #region read
-  /** Records from the start; waits for more while `isRunning` says that more may come. Each page waits for its `pace`. */
+  /**
+   * Records from the start; waits for more while `isRunning` says that more may come. Each page
+   * waits for its `pace`.
+   */
   read(key: AttemptKey, isRunning: () => boolean, pace: Pace = atOnce): OutputReader {
     const name = nameOf(key);
     const reader = { stopped: false, resume: (): void => undefined };
@@ -249,7 +271,10 @@ export class OutputStore {
   }
   // #endregion
 
-  /** The next time that something is appended or `reader` is stopped. `leave` forgets that anybody waits. */
+  /**
+   * The next time that something is appended or `reader` is stopped. `leave` forgets that anybody
+   * waits.
+   */
   #next(name: string, reader: Reading["reader"]): { came: Promise<void>; leave(): void } {
     const waiting = this.#followers.get(name) ?? new Set();
     const came = new Promise<void>((resolve) => (reader.resume = resolve));
@@ -394,8 +419,9 @@ interface Page {
 const NO_PAGE: Page = { chunks: [], bytes: 0 };
 
 /**
- * Whole records from `offset` on. A torn one at the end of a file is left alone: it is being written, or never was. So is
- * what cannot be a record: without an fsync a power cut may leave anything at the end.
+ * Whole records from `offset` on. A torn one at the end of a file is left alone: it is being
+ * written, or never was. So is what cannot be a record: without an fsync a power cut may leave
+ * anything at the end.
  */
 async function readPage(file: StoredFile, offset: number): Promise<Page> {
   const bytes = await file.read(offset, PAGE_BYTES);

@@ -1,11 +1,12 @@
 /**
  * Lesson 10: long answers in pages.
  *
- * A run has up to a million jobs, and a job's row up to 64 KiB of result: what a peer asks for must neither outgrow a frame nor
- * be held in memory twice.
+ * A run has up to a million jobs, and a job's row up to 64 KiB of result: what a peer asks for must
+ * neither outgrow a frame nor be held in memory twice.
  *
- * Invariants: every page but one with a single row stays below PAGE_BYTES; a single row always fits into a frame, because what
- * is in it was limited when it came in; there is at least one page, so that even "nothing" is an answer.
+ * Invariants: every page but one with a single row stays below PAGE_BYTES; a single row always fits
+ * into a frame, because what is in it was limited when it came in; there is at least one page, so
+ * that even "nothing" is an answer.
  * Test: test/10-master.server.test.ts
  */
 import { jobInfo, type Job } from "#core";

@@ -87,8 +87,8 @@ export class Session implements Peer {
   }
 
   /**
-   * Long answers begin in order, a few at a time: an answer that has not begun costs little, however
-   * much was asked for.
+   * Long answers begin in order, a few at a time: an answer that has not begun costs little,
+   * however much was asked for.
    */
   #long(request: IncomingRequest, handler: Handler): void {
     if (this.#longs >= MAX_LONG_PER_PEER) return void this.#waiting.push([request, handler]);

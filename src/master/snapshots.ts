@@ -1,10 +1,11 @@
 /**
- * Lesson 10: the whole state as bytes, for the log (a snapshot) or for somebody who compares (a hash).
+ * Lesson 10: the whole state as bytes, for the log (a snapshot) or for somebody who compares (a
+ * hash).
  *
  *     the state as of now ─▶ slice ─▶ a turn for everybody else ─▶ slice ─▶ …
  *
- * Invariants: a snapshot shows one moment, although the state goes on changing; it knows no more than
- * the log that it takes the place of.
+ * Invariants: a snapshot shows one moment, although the state goes on changing; it knows no more
+ * than the log that it takes the place of.
  * Test: test/10-master.server.test.ts, test/10-master.full.test.ts
  */
 import { createHash } from "node:crypto";

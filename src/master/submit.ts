@@ -1,15 +1,15 @@
 /**
  * Lesson 10: a submission, and the blobs that it names.
  *
- * Small pipelines come inside the request, large ones as a blob that was uploaded before. Between its
- * arrival and its decision a submission waits for the disk, and others upload, submit, are refused and
- * are forgotten meanwhile. So it holds what it names until it is decided; if it becomes a run, the run
- * takes over the hold of the project.
+ * Small pipelines come inside the request, large ones as a blob that was uploaded before. Between
+ * its arrival and its decision a submission waits for the disk, and others upload, submit, are
+ * refused and are forgotten meanwhile. So it holds what it names until it is decided; if it becomes
+ * a run, the run takes over the hold of the project.
  *
  * Pipelines that wait are bounded in bytes (`arriving`), as those that were accepted are.
  *
- * Invariants: a refused submission removes nothing that anybody else has uploaded or needs; the reply
- * leaves after the fsync.
+ * Invariants: a refused submission removes nothing that anybody else has uploaded or needs; the
+ * reply leaves after the fsync.
  * Test: test/10-master.submit.test.ts
  */
 import { checkArrival, Refusal, roomForJobs } from "#core";
@@ -25,13 +25,18 @@ import type { Turns } from "./turns.ts";
 interface Desk {
   readonly engine: Pick<Engine, "state" | "context" | "commit" | "confirm">;
   readonly blobs: BlobStore;
-  /** Of pipelines that are read from blobs: one at a time, for each may be 56 MiB, and several times as much once it is decoded. */
+  /**
+   * Of pipelines that are read from blobs: one at a time, for each may be 56 MiB, and several times
+   * as much once it is decoded.
+   */
   readonly specs: Turns;
   /** What the pipelines take in memory that wait for a look at the disk. */
   readonly arriving: { bytes: number };
 }
 
-/** A submission, the uploads of its connection, and the connection itself, by which turns are taken. */
+/**
+ * A submission, the uploads of its connection, and the connection itself, by which turns are taken.
+ */
 interface Asked {
   readonly request: IncomingRequest;
   readonly uploads: Uploads;

@@ -5,15 +5,17 @@
  *                         ▲         ▲          ▲
  *     its watchers        C        A, D        B        each knows which one it gets next
  *
- * A watcher first gets the whole run, then every change. A watcher that cannot keep up is not allowed to fill the master's
- * memory: the oldest batches go, and whoever was to get one of them gets the whole run anew when it is ready again. It may miss
- * steps; it never misses where things stand. The pages of a whole run are shared, too, by those who want them at the same time.
+ * A watcher first gets the whole run, then every change. A watcher that cannot keep up is not
+ * allowed to fill the master's memory: the oldest batches go, and whoever was to get one of them
+ * gets the whole run anew when it is ready again. It may miss steps; it never misses where things
+ * stand. The pages of a whole run are shared, too, by those who want them at the same time.
  *
- * The end of a run is a promise: people go home, scripts go on. It is told once it is durable, also when the disk is full and
- * reads are answered from memory (engine.ts).
+ * The end of a run is a promise: people go home, scripts go on. It is told once it is durable, also
+ * when the disk is full and reads are answered from memory (engine.ts).
  *
- * Invariants: pages leave only after their changes are durable; at most MAX_BACKLOG changes wait per run and
- * MAX_BACKLOGS of all, however many watch; nothing is encoded for a watcher that has no room.
+ * Invariants: pages leave only after their changes are durable; at most MAX_BACKLOG changes wait
+ * per run and MAX_BACKLOGS of all, however many watch; nothing is encoded for a watcher that has no
+ * room.
  * Test: test/10-master.watch.test.ts
  */
 import { jobChange, runInfo, type Job, type Run } from "#core";
@@ -58,7 +60,10 @@ interface SharedPage {
   readonly page: Promise<ListPage>;
 }
 
-/** A list that is being sent: the job that its next page begins with (undefined: all are sent), and the run as it was then. */
+/**
+ * A list that is being sent: the job that its next page begins with (undefined: all are sent), and
+ * the run as it was then.
+ */
 interface List {
   from: number | undefined;
   readonly info: RunInfo;
@@ -235,8 +240,9 @@ export class Watchers {
     // Whoever was to get one of these gets the whole run: `next` is then a number that is gone.
     while (feed.backlog > MAX_BACKLOG) this.#drop(feed, 1);
     if (this.#backlog > MAX_BACKLOGS) this.#drop(feed, feed.batches.length);
-    // In the next turn: the dispatches that were released with this batch are on their way by then. People can wait for a
-    // fraction of a millisecond; a job that was ready before its watcher's page was written should not.
+    // In the next turn: the dispatches that were released with this batch are on their way by then.
+    // People can wait for a fraction of a millisecond; a job that was ready before its watcher's
+    // page was written should not.
     this.#soon(() => {
       for (const watcher of feed.watchers) if (!watcher.pumping) void this.#pump(watcher);
     });
@@ -312,7 +318,10 @@ export class Watchers {
     return page.body;
   }
 
-  /** The run itself comes last: whoever has it has everything. It is as it was at the first page; what it became follows. */
+  /**
+   * The run itself comes last: whoever has it has everything. It is as it was at the first page;
+   * what it became follows.
+   */
   #lastPage(watcher: Watcher, info: RunInfo): Buffer {
     watcher.list = undefined;
     watcher.told = info.status;

@@ -1,9 +1,11 @@
 /**
- * Lesson 10: the master's end of its workers' connections. Who is here, who is away and who is given up is the book of leases
- * (lesson 12); what that means for attempts is decided by the core, and this file carries both out.
+ * Lesson 10: the master's end of its workers' connections. Who is here, who is away and who is
+ * given up is the book of leases (lesson 12); what that means for attempts is decided by the core,
+ * and this file carries both out.
  *
- * Invariants: a worker's attempts belong to its registration number, and a report from any other is refused; what was
- * dispatched and never arrived is found when the worker comes back and does not know of it; nothing is sent to a worker that is away.
+ * Invariants: a worker's attempts belong to its registration number, and a report from any other is
+ * refused; what was dispatched and never arrived is found when the worker comes back and does not
+ * know of it; nothing is sent to a worker that is away.
  * Test: test/10-master.test.ts, test/12-membership.test.ts
  */
 import {
@@ -86,13 +88,15 @@ export class Workers {
     this.#host = host;
     this.#engine = engine;
     this.#leases = new Leases({ beatMs: HEARTBEAT_MS, leaseMs: LEASE_MS, graceMs });
-    // They may be in the middle of a wait between two dials: the grace begins when everybody could have dialled.
+    // They may be in the middle of a wait between two dials: the grace begins when everybody could
+    // have dialled.
     this.#afterRestartMs = Math.max(LEASE_MS, graceMs);
   }
 
   /**
-   * Workers that the log knows have as long to come back as a silent one has: then their attempts are given away. That time
-   * begins when they can be let in: not while the store, whose URL they are told, is still replaying (lesson 15).
+   * Workers that the log knows have as long to come back as a silent one has: then their attempts
+   * are given away. That time begins when they can be let in: not while the store, whose URL they
+   * are told, is still replaying (lesson 15).
    */
   expectReturns(storeUrl?: string | Promise<string>): void {
     const wait = storeUrl instanceof Promise;
@@ -149,9 +153,13 @@ export class Workers {
     engine.whenRoom(worker, () => engine.commit({ type: "Rejoin", worker, running }));
   }
 
-  /** It is back: its older connection, if that still seems to be there, is not worth anything any more. */
+  /**
+   * It is back: its older connection, if that still seems to be there, is not worth anything any
+   * more.
+   */
   #replace(id: number, hello: Hello): void {
-    // Connections overtake each other, above all when a frozen process wakes up. What an old HELLO does not list may well run by now.
+    // Connections overtake each other, above all when a frozen process wakes up. What an old HELLO
+    // does not list may well run by now.
     const newest = this.#dials.get(id) ?? 0;
     if ((hello.dial ?? Infinity) <= newest) throw new Refusal("CONFLICT", `Cannot register worker: its connection ${hello.dial} comes after its connection ${newest}`);
     const older = this.links.get(id);
@@ -171,21 +179,30 @@ export class Workers {
   }
 
   // #region closed
-  /** The connection is gone. The worker may be, too, or only the cable between us: it has a moment to come back. */
+  /**
+   * The connection is gone. The worker may be, too, or only the cable between us: it has a moment
+   * to come back.
+   */
   closed(link: WorkerLink): void {
     if (this.links.get(link.id) !== link) return;
     this.links.delete(link.id);
     this.#away(link.id);
   }
 
-  /** Who is connected is no fact of the log, and what is decided by it is: nothing new for a worker until it is back. */
+  /**
+   * Who is connected is no fact of the log, and what is decided by it is: nothing new for a worker
+   * until it is back.
+   */
   #away(id: number, forMs?: number): void {
     this.#engine().state.router.setAway(id, true);
     this.#leases.away(id, this.#now, forMs);
     this.#arm();
   }
 
-  /** It gives its jobs a moment to end before it goes. What they still report counts, and nothing new is sent. */
+  /**
+   * It gives its jobs a moment to end before it goes. What they still report counts, and nothing
+   * new is sent.
+   */
   leaving(link: WorkerLink): void {
     if (this.links.get(link.id) !== link) return;
     link.leaving = true;
@@ -239,7 +256,8 @@ export class Workers {
   }
 
   #giveUp({ id, why, forMs }: GivenUp<number>): void {
-    // A frozen worker must find out by itself: its connection is closed, and what it says later is refused.
+    // A frozen worker must find out by itself: its connection is closed, and what it says later is
+    // refused.
     this.links.get(id)?.connection.destroy();
     const ms = Math.round(forMs);
     const closed = this.#expected.has(id) ? "did not come back after the master's restart" : `its connection closed, and ${ms} ms later there was no other`;
@@ -247,7 +265,10 @@ export class Workers {
   }
   // #endregion
 
-  /** Reports of finished attempts. The answer to the worker, once durable, is what lets it forget them. */
+  /**
+   * Reports of finished attempts. The answer to the worker, once durable, is what lets it forget
+   * them.
+   */
   finished(link: WorkerLink, body: Buffer): void {
     for (const report of Finished.decode(body).items) this.#report(link.id, report);
   }
@@ -291,7 +312,8 @@ export class Workers {
       link.outbox.splice(0, items.length);
       // Closed meanwhile: then its attempts are being given to others.
       if (!link.connection.notify(Op.DISPATCH, Dispatch.encode({ items }))) await link.connection.drained().catch(() => undefined);
-      // Cancelled while it waited here: that kill went ahead of it, to a worker that did not know the attempt yet.
+      // Cancelled while it waited here: that kill went ahead of it, to a worker that did not know
+      // the attempt yet.
       this.kill(this.#cancelled(items, link.id));
     }
     link.sending = false;

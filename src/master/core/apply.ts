@@ -1,11 +1,12 @@
 /**
  * Lesson 10: `apply(state, event)`, the only writer of state.
  *
- * It is called at two times and cannot tell which: when something happens, and when the log is read again after a
- * crash. That is the whole of recovery. It therefore never fails for a reason outside the event, never looks at a clock, and
- * never decides: whatever it is given has happened.
+ * It is called at two times and cannot tell which: when something happens, and when the log is read
+ * again after a crash. That is the whole of recovery. It therefore never fails for a reason outside
+ * the event, never looks at a clock, and never decides: whatever it is given has happened.
  *
- * Invariants: `hash(state)` after live running equals `hash(state)` after replay, for every prefix of the log.
+ * Invariants: `hash(state)` after live running equals `hash(state)` after replay, for every prefix
+ * of the log.
  * Test: test/10-master.test.ts
  */
 import { invariant } from "#base";
@@ -191,7 +192,8 @@ function timePassed(state: State, at: number): void {
     if (job.status === "PENDING" && job.dueAt > 0 && job.dueAt <= at) due.push(job);
     else if (state.answered > 0) state.answered -= 1;
   }
-  // Sorted, because the heap of a restored snapshot was filled in another order, and the result must not tell.
+  // Sorted, because the heap of a restored snapshot was filled in another order, and the result
+  // must not tell.
   due.sort((a, b) => a.dueAt - b.dueAt || a.run.number - b.run.number || a.index - b.index);
   // Asked again: a job can be in the heap twice, once for a delay that a person's retry replaced.
   for (const job of due) if (job.dueAt > 0) makeReady(state, job);

@@ -1,11 +1,13 @@
 /**
  * Lesson 10: what a job must be before it becomes a fact.
  *
- * The wire (src/wire) bounds each field by itself, and a client need not be ours: it may never have seen the reader of pipelines,
- * which is stricter. Here is what `apply` and the log rely on: sums that stay numbers, sentences that still fit once there is
- * something in front of them, names that can be told apart from what is around them.
+ * The wire (src/wire) bounds each field by itself, and a client need not be ours: it may never have
+ * seen the reader of pipelines, which is stricter. Here is what `apply` and the log rely on: sums
+ * that stay numbers, sentences that still fit once there is something in front of them, names that
+ * can be told apart from what is around them.
  *
- * Invariants: what passes here can be applied, written to the log and into a snapshot, and shown, whatever happens to it later.
+ * Invariants: what passes here can be applied, written to the log and into a snapshot, and shown,
+ * whatever happens to it later.
  * Test: test/10-master.test.ts
  */
 import { TAG } from "#base";
@@ -17,7 +19,10 @@ import { MAX_EDGES_PER_RUN, MAX_JOB_BYTES } from "./limits.ts";
 import { Refusal } from "./refusal.ts";
 import { buildGraph, isAlone, MAX_REQUIREMENTS, type State } from "./state.ts";
 
-/** Ten years, for delays, gates and timeouts: with any date before the year 200,000 the sum is a safe integer. */
+/**
+ * Ten years, for delays, gates and timeouts: with any date before the year 200,000 the sum is a
+ * safe integer.
+ */
 export const MAX_WAIT_MS = 10 * 365 * 24 * 3600 * 1000;
 
 /** As the messages have it for everything that is written for people. */
@@ -157,8 +162,8 @@ function sumBytes(texts: readonly string[]): number {
 }
 
 /**
- * Each requirement may need a queue, and the number of queues bounds what every dispatch has to look
- * at.
+ * Each requirement may need a queue, and the number of queues bounds what every dispatch has to
+ * look at.
  */
 export function checkRequirements(state: State, jobs: readonly JobSpec[]): void {
   let added: Set<string> | undefined; // as a rule there is nothing new

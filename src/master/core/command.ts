@@ -1,12 +1,12 @@
 /**
- * Lesson 10: all that anybody can want of the master. A person, a worker, a timer: whoever it is, the
- * wish becomes one of these, and goes through one door (decide.ts).
+ * Lesson 10: all that anybody can want of the master. A person, a worker, a timer: whoever it is,
+ * the wish becomes one of these, and goes through one door (decide.ts).
  *
  *     command ──decide──▶ events, effects, reply            (or a refusal, and nothing has changed)
  *
  * A command is plain data, and says nothing of where it came from: the simulator gives the same
- * commands as a socket does. It is named for what somebody wants (Cancel); the event that follows is
- * named for what happened (JobsCancelled).
+ * commands as a socket does. It is named for what somebody wants (Cancel); the event that follows
+ * is named for what happened (JobsCancelled).
  *
  * Left out: the start of a job that is ready. Nobody asks for it: it follows from the state
  * (`nextStart`).

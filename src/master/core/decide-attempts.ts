@@ -20,8 +20,8 @@ type Ending = EventOf<"JobSucceeded" | "JobFailed" | "JobStopped">;
 
 // #region finish
 /**
- * A worker says how an attempt ended. Undefined: it is not this worker's attempt any more (or it was
- * never), so the report is refused. This comparison is the fence: three numbers, and no clock.
+ * A worker says how an attempt ended. Undefined: it is not this worker's attempt any more (or it
+ * was never), so the report is refused. This comparison is the fence: three numbers, and no clock.
  */
 export function decideFinish(
   state: State, { worker, report }: { worker: number; report: Report }, context: Context,

@@ -59,7 +59,9 @@ export function decideSubmit(
 }
 // #endregion
 
-/** `nightly-7k2m`: short enough to say over the phone. Grows by a letter when chance repeats itself. */
+/**
+ * `nightly-7k2m`: short enough to say over the phone. Grows by a letter when chance repeats itself.
+ */
 function freshId(state: State, name: string, context: Context): string {
   const letters = "23456789abcdefghjkmnpqrstuvwxyz"; // no 0/o, 1/l/i: ids are read aloud
   let id = `${name}-`;
@@ -107,7 +109,9 @@ export function decideAddJobs(
 }
 
 // #region cancel
-/** Cancels a run, or one job of it. To cancel what has ended is not an error, and changes nothing. */
+/**
+ * Cancels a run, or one job of it. To cancel what has ended is not an error, and changes nothing.
+ */
 export function decideCancel(
   state: State, target: CommandOf<"Cancel">, context: Context,
 ): DecidedOn<"Cancel"> {

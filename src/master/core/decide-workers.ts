@@ -47,8 +47,8 @@ export function decideLose(state: State, gone: CommandOf<"Lose">, context: Conte
 
 // #region rejoin
 /**
- * A worker is back. Attempts that it does not know of never arrived there: they are lost, and did no
- * harm. Of those that it runs, some may have been cancelled while it was away.
+ * A worker is back. Attempts that it does not know of never arrived there: they are lost, and did
+ * no harm. Of those that it runs, some may have been cancelled while it was away.
  */
 export function decideRejoin(
   state: State, { worker, running }: CommandOf<"Rejoin">, context: Context,

@@ -1,14 +1,14 @@
 /**
  * Lesson 10: `decide(state, command, context)`, the door to the core: what follows from a command,
- * given what is known. Pure: it reads the state, writes nothing, and returns facts (events) with their
- * effects, or refuses (throws a `Refusal`).
+ * given what is known. Pure: it reads the state, writes nothing, and returns facts (events) with
+ * their effects, or refuses (throws a `Refusal`).
  *
- * Why a function of its own, and not a check inside `apply`? Because a refusal must leave no trace. An
- * event that `decide` returns has been checked against the state that it will be applied to, so
+ * Why a function of its own, and not a check inside `apply`? Because a refusal must leave no trace.
+ * An event that `decide` returns has been checked against the state that it will be applied to, so
  * `apply` may treat every event as a thing that happened.
  *
- * Invariants: no clock, no randomness (both come in `Context`, and what was drawn ends up inside the
- * event); every command has its row.
+ * Invariants: no clock, no randomness (both come in `Context`, and what was drawn ends up inside
+ * the event); every command has its row.
  * Left out: authorisation, which the connection settles before a command exists.
  * Test: test/10-master.transcripts.test.ts, test/10-master.test.ts
  */

@@ -31,7 +31,9 @@ export function placed({ run, index, attempt, worker }: Job): PlacedAttempt {
   return { run: run.number, job: index, attempt, worker };
 }
 
-/** What follows from a command. The reply is the one effect that goes to whoever gave the command. */
+/**
+ * What follows from a command. The reply is the one effect that goes to whoever gave the command.
+ */
 export interface Decided<R> {
   readonly events: readonly Event[];
   readonly effects: readonly Effect[];

@@ -3,12 +3,13 @@
  *
  *     state = events.reduce(apply, empty)
  *
- * An event is a thing that *happened*: it carries every number a decision needed (the time, the attempt, the
- * moment of the next try), so that applying it again next year asks no clock and draws no random number.
+ * An event is a thing that *happened*: it carries every number a decision needed (the time, the
+ * attempt, the moment of the next try), so that applying it again next year asks no clock and draws
+ * no random number.
  *
  * Invariants: tags and field numbers are never reused, because logs outlive versions.
- * Left out: events for what follows from others. That a child became ready is not a fact of its own: it follows
- * from its parent's success, and `apply` derives it the same way every time.
+ * Left out: events for what follows from others. That a child became ready is not a fact of its
+ * own: it follows from its parent's success, and `apply` derives it the same way every time.
  * Test: test/10-master.test.ts
  */
 import { bool, bytes, list, message, optional, string, u32, u53, union, withDefault, type Infer } from "#codec";
@@ -39,8 +40,9 @@ export const Event = union("Event", {
     ...attempt, at: [4, u53()], failure: [5, Failure], retryAt: [6, optional(u53())], dead: [7, withDefault(bool(), false)],
   })],
   /**
-   * The worker went away under it: the job's author is not to blame, so no retry is spent. `blamed`: nobody knows why the worker
-   * went, and it may have been this job; it counts among the job's losses.
+   * The worker went away under it: the job's author is not to blame, so no retry is spent.
+   * `blamed`: nobody knows why the worker went, and it may have been this job; it counts among the
+   * job's losses.
    */
   JobLost: [7, message("JobLost", { ...attempt, at: [4, u53()], dead: [5, withDefault(bool(), false)], blamed: [6, withDefault(bool(), true)] })],
   /**
@@ -63,7 +65,10 @@ export const Event = union("Event", {
   WorkerLost: [13, message("WorkerLost", { worker: [1, u32()], reason: [2, text], at: [3, u53()] })],
   /** Old finished runs leave memory, so that the master's size does not grow with its age. */
   RunsForgotten: [14, message("RunsForgotten", { runs: [1, list(u32(), MAX_JOBS_PER_RUN)], at: [2, u53()] })],
-  /** Somebody wants this worker to get nothing new, or (`on` false) to get work again. Ends with the registration. */
+  /**
+   * Somebody wants this worker to get nothing new, or (`on` false) to get work again. Ends with the
+   * registration.
+   */
   WorkerDrained: [15, message("WorkerDrained", { worker: [1, u32()], on: [2, bool()], at: [3, u53()] })],
   /**
    * Somebody asked. Jobs that wait, for whatever it is, are cancelled by this; those that run are

@@ -1,9 +1,12 @@
 /**
- * Lesson 10: the state, said to people: why a job waits, and what a run, a job or a worker looks like from outside.
+ * Lesson 10: the state, said to people: why a job waits, and what a run, a job or a worker looks
+ * like from outside.
  *
- * An orchestrator that only says "pending" makes its users guess. Every job that is not running can name what it waits for.
+ * An orchestrator that only says "pending" makes its users guess. Every job that is not running can
+ * name what it waits for.
  *
- * Invariants: read-only; answers are computed when asked, so that nothing has to be kept up to date.
+ * Invariants: read-only; answers are computed when asked, so that nothing has to be kept up to
+ * date.
  * Test: test/10-master.test.ts
  */
 import { describe, requirementKey } from "#routing";
@@ -82,7 +85,10 @@ function waitsForParents(job: Job): string {
   return `waits for ${open.join(", ")}${more}`;
 }
 
-/** One sentence per requirement that no registered worker could ever meet, however long one waits. Who is away may come back; who drains does not. */
+/**
+ * One sentence per requirement that no registered worker could ever meet, however long one waits.
+ * Who is away may come back; who drains does not.
+ */
 export function neverScheduled(state: State, jobs: readonly JobSpec[]): string[] {
   const warnings: string[] = [];
   const [only] = jobs;
@@ -96,7 +102,8 @@ export function neverScheduled(state: State, jobs: readonly JobSpec[]): string[]
   }
   for (const [key, { job, count }] of firstByKey) {
     if (state.router.canEver(key)) continue;
-    // With no worker at all, "nobody has joined yet" is not worth a warning for jobs that anybody could run.
+    // With no worker at all, "nobody has joined yet" is not worth a warning for jobs that anybody
+    // could run.
     if (state.workers.size === 0 && key === requirementKey([GENERAL])) continue;
     const more = count > 1 ? ` (and ${count - 1} more)` : "";
     warnings.push(`Cannot schedule job "${job}"${more} now: ${describe(state.router.explain(key))}`);

@@ -18,14 +18,18 @@ import { isTerminal, Job, MAX_REQUIREMENTS, touch, type Run, type State, type Wo
 
 const STATUS_INDEX = Object.fromEntries(JOB_STATUSES.map((status, index) => [status, index])) as Record<JobStatus, number>;
 
-/** Gives jobs that were added to a run their places: in its graph, and in the queues where it is their turn. */
+/**
+ * Gives jobs that were added to a run their places: in its graph, and in the queues where it is
+ * their turn.
+ */
 export function addJobs(state: State, run: Run, options: { specs: readonly JobSpec[]; at: number }): void {
   const from = run.jobs.length;
   state.jobs += options.specs.length;
   charge(state, run, jobsMemory(options.specs));
   if (run.status === "RUNNING") releaseRequirements(state, run);
   for (const spec of options.specs) {
-    // A run's first jobs came with its graph; one added later depends only on jobs before it, so no cycle can appear.
+    // A run's first jobs came with its graph; one added later depends only on jobs before it, so no
+    // cycle can appear.
     if (run.jobs.length >= run.spec.jobs.length) run.dag.addJob(spec.id, spec.dependsOn);
     const job = new Job(run, run.jobs.length, ownSpec(spec));
     run.jobs.push(job);
@@ -126,8 +130,9 @@ function whyNot(job: Job): JobStatus {
 }
 
 /**
- * `success` wants every parent completed. `failure` wants one that failed, or that was skipped because of a failure further
- * up: a job that reports failures must hear of those it is not directly attached to.
+ * `success` wants every parent completed. `failure` wants one that failed, or that was skipped
+ * because of a failure further up: a job that reports failures must hear of those it is not
+ * directly attached to.
  */
 function itsTurn(job: Job): boolean {
   const { run, spec } = job;
@@ -174,7 +179,10 @@ export function readyKey(job: Job): string {
   return job.pinned === 0 ? job.requirement : requirementKey(job.spec.requirement, job.pinned);
 }
 
-/** Affinity holds while the parent's worker is here and takes work; a job does not wait for a machine that left. */
+/**
+ * Affinity holds while the parent's worker is here and takes work; a job does not wait for a
+ * machine that left.
+ */
 function wantedWorker(state: State, job: Job): number {
   if (job.spec.affinity === undefined) return 0;
   const worker = job.run.jobs[job.spec.affinity]!.worker;
@@ -190,7 +198,10 @@ export function unqueue(state: State, job: Job): void {
   job.pinned = 0;
 }
 
-/** Removes the entries of jobs that no longer wait. Linear, so it is called once per cancel and not once per job. */
+/**
+ * Removes the entries of jobs that no longer wait. Linear, so it is called once per cancel and not
+ * once per job.
+ */
 export function dropDead(state: State): void {
   state.ready.compact((job) => job.status === "PENDING" && job.order > 0);
   dropAnswered(state);
@@ -202,8 +213,9 @@ function dropAnswered(state: State): void {
 }
 
 /**
- * A gate was answered. Its deadline lies in the heap until it passes, and with it the job and the whole run, forgotten or not: a
- * year's gates that wait for up to a year. So they are dropped once they are more than half, as lesson 07 says.
+ * A gate was answered. Its deadline lies in the heap until it passes, and with it the job and the
+ * whole run, forgotten or not: a year's gates that wait for up to a year. So they are dropped once
+ * they are more than half, as lesson 07 says.
  */
 export function deadlineAnswered(state: State): void {
   state.answered += 1;
@@ -272,8 +284,8 @@ function outcome(run: Run): RunStatus {
 }
 
 /**
- * Back to PENDING, as a person asked: the one way out of a terminal state. The list may hold jobs that wait in a queue:
- * they go back to waiting for their parents.
+ * Back to PENDING, as a person asked: the one way out of a terminal state. The list may hold jobs
+ * that wait in a queue: they go back to waiting for their parents.
  */
 export function reopen(state: State, run: Run, options: { jobs: readonly number[]; at: number }): void {
   const { jobs, at } = options;

@@ -40,8 +40,9 @@ export function checkRoom(
 // #endregion
 
 /**
- * How much the jobs of a submission may weigh: more will be refused, whatever they are. With the key
- * of a run it may be the pipeline of that run once more: that takes no new room, and is no heavier.
+ * How much the jobs of a submission may weigh: more will be refused, whatever they are. With the
+ * key of a run it may be the pipeline of that run once more: that takes no new room, and is no
+ * heavier.
  */
 export function roomForJobs(state: State, key: string | undefined, context: Context): number {
   const known = key === undefined ? undefined : state.runsByKey.get(key);

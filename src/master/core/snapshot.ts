@@ -3,13 +3,14 @@
  *
  *     Counters | Worker… | (Run | Specs… | Added… | Jobs…)… | Finished
  *
- * Only what cannot be recomputed is written. Queues, the router and the counts are rebuilt from the jobs, by the same
- * functions that made them. The hash of these bytes is the state's identity: two masters agree if and only if it is equal.
+ * Only what cannot be recomputed is written. Queues, the router and the counts are rebuilt from the
+ * jobs, by the same functions that made them. The hash of these bytes is the state's identity: two
+ * masters agree if and only if it is equal.
  *
- * Invariants: restore(write(state)) has the same hash; equal states give equal bytes (every map here is walked in an
- * order that replay reproduces).
- * A picture shows one moment, however long it takes to write it; no part of it takes longer to make
- * than a few milliseconds, so others can be served between two.
+ * Invariants: restore(write(state)) has the same hash; equal states give equal bytes (every map
+ * here is walked in an order that replay reproduces). A picture shows one moment, however long it
+ * takes to write it; no part of it takes longer to make than a few milliseconds, so others can be
+ * served between two.
  * Test: test/10-master.test.ts
  */
 import { createHash } from "node:crypto";

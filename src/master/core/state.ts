@@ -6,11 +6,12 @@
  *     delayed ── jobs and gates by time          (lesson 07)
  *     router ── workers by capability and load   (lesson 08)
  *
- * The last three are indexes: they hold nothing that the jobs do not say, and make every decision cheap. They live
- * inside the state and are kept by `apply`, so a replay rebuilds them; a test compares them with a computation from scratch.
+ * The last three are indexes: they hold nothing that the jobs do not say, and make every decision
+ * cheap. They live inside the state and are kept by `apply`, so a replay rebuilds them; a test
+ * compares them with a computation from scratch.
  *
- * Invariants: a job with `order > 0` is in `ready` exactly once; one with `dueAt > 0` is in `delayed`; a RUNNING
- * job is in its worker's `jobs`; `counts` sums to the number of jobs.
+ * Invariants: a job with `order > 0` is in `ready` exactly once; one with `dueAt > 0` is in
+ * `delayed`; a RUNNING job is in its worker's `jobs`; `counts` sums to the number of jobs.
  * Test: test/10-master.test.ts
  */
 import { Dag } from "#dag";
@@ -29,11 +30,16 @@ export class Job {
   /** Its tags as a key (lesson 08). */
   readonly requirement: string;
   status: JobStatus = "PENDING";
-  /** Attempts begun, over the job's whole life. With run and index it names one execution for ever. */
+  /**
+   * Attempts begun, over the job's whole life. With run and index it names one execution for ever.
+   */
   attempt = 0;
   /** Failed attempts since the last explicit retry: what the retry policy counts. */
   failures = 0;
-  /** Attempts that died with their worker: counted apart, because they are not the job's fault (until they are). */
+  /**
+   * Attempts that died with their worker: counted apart, because they are not the job's fault
+   * (until they are).
+   */
   losses = 0;
   /** The worker that owns the attempt, or that ran the last one. 0: none. */
   worker = 0;
@@ -193,7 +199,9 @@ export class State {
   readonly requirements = new Map<string, number>();
   readonly ready = new RequirementQueues<Job>();
   readonly delayed = new TimerHeap<Job>();
-  /** Entries of `delayed` that wait for nothing any more: the deadlines of gates that were answered. */
+  /**
+   * Entries of `delayed` that wait for nothing any more: the deadlines of gates that were answered.
+   */
   answered = 0;
   readonly router = new Router();
   observer: Observer | undefined = undefined;
@@ -202,8 +210,8 @@ export class State {
 }
 
 /**
- * Different requirements among all open runs. Each can be a ready queue of its own, and as many again are left to affinity, which
- * makes queues for single workers.
+ * Different requirements among all open runs. Each can be a ready queue of its own, and as many
+ * again are left to affinity, which makes queues for single workers.
  */
 export const MAX_REQUIREMENTS = MAX_REQUIREMENT_CLASSES / 2;
 
