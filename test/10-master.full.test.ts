@@ -173,16 +173,21 @@ test("a change that the full disk has caught is answered after CONFIRM_MS: nobod
   Room.run(async (room) => {
     await room.start();
     const client = await room.client();
-    const caught = async (key: string): Promise<{ answer: Promise<unknown>; since: number }> => {
+    const { run: other } = await client.submitSpec(pipeline([spec("waits")]));
+    const caught = async (
+      key: string,
+    ): Promise<{ answer: Promise<unknown>; cancelled: Promise<unknown>; since: number }> => {
       await fill(room, 0);
       const since = room.world.now;
       const answer = client.submitSpec(pipeline([spec("x")]), { key });
-      answer.catch(() => undefined);
+      const cancelled = client.cancel(other);
+      for (const change of [answer, cancelled]) change.catch(() => undefined);
       await fullOf(client, { isOver: () => false });
-      return { answer, since };
+      return { answer, cancelled, since };
     };
     const first = await caught("first");
     await assert.rejects(first.answer, refusal("DEADLINE", UNKNOWN));
+    await assert.rejects(first.cancelled, refusal("DEADLINE", UNKNOWN));
     const ms = room.world.now - first.since;
     assert.ok(ms >= CONFIRM_MS && ms < CONFIRM_MS + 500, `${ms} ms`);
     free(room);
@@ -190,10 +195,11 @@ test("a change that the full disk has caught is answered after CONFIRM_MS: nobod
     assert.equal((await client.submitSpec(pipeline([spec("x")]), { key: "first" })).existing, true);
     // Twice in a row: nobody is given up in the time of somebody else.
     for (const key of ["second", "third"]) {
-      const { answer, since } = await caught(key);
+      const { answer, cancelled, since } = await caught(key);
       await room.sleep(CONFIRM_MS - 2100 - (room.world.now - since));
       free(room);
       assert.ok(await answer);
+      assert.equal(await cancelled, 0, "it was cancelled before");
     }
   }));
 
