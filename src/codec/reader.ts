@@ -23,8 +23,7 @@ export class Reader {
   #buffer: Buffer = EMPTY;
 
   reset(bytes: Uint8Array): void {
-    const { byteOffset, length } = bytes;
-    this.#buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, byteOffset, length);
+    this.#buffer = Buffer.isBuffer(bytes) ? bytes : viewOf(bytes);
     this.pos = 0;
     this.end = bytes.length;
   }
@@ -158,4 +157,8 @@ export class Reader {
     // #end-exercise
   }
   // #endregion
+}
+
+function viewOf({ buffer, byteOffset, length }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, length);
 }

@@ -9,7 +9,7 @@ import { MAX_DEPTH, type MappingEntry, type ScalarNode, type YamlNode } from "#y
 import type { Report } from "./problems.ts";
 
 /** The position of a node that came from no text: line 0. */
-const NOWHERE = { line: 0, column: 0, length: 1 } as const;
+const NO_POSITION = { line: 0, column: 0, length: 1 } as const;
 const HALF_CHARACTER = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 
 const MAX_SHARED_KEYS = 1000;
@@ -41,7 +41,7 @@ export function nodeFromValue(report: Report, value: unknown): YamlNode {
     }
     if (Array.isArray(item)) {
       const items = Array.from(item, (each, i) => descend(String(i), each));
-      return { kind: "sequence", ...NOWHERE, items };
+      return { kind: "sequence", ...NO_POSITION, items };
     }
     const prototype: unknown = Object.getPrototypeOf(item);
     if (prototype !== Object.prototype && prototype !== null) {
@@ -53,7 +53,7 @@ export function nodeFromValue(report: Report, value: unknown): YamlNode {
       if (HALF_CHARACTER.test(key)) refuse("half of a character in a key");
       entries.push({ key: keyNode(key), value: descend(key, each) });
     }
-    return { kind: "mapping", ...NOWHERE, entries };
+    return { kind: "mapping", ...NO_POSITION, entries };
   }
 
   function keyNode(key: string): ScalarNode {
@@ -73,5 +73,5 @@ export function nodeFromValue(report: Report, value: unknown): YamlNode {
 }
 
 function scalar(text: string, style: "plain" | "double"): ScalarNode {
-  return { kind: "scalar", ...NOWHERE, text, style };
+  return { kind: "scalar", ...NO_POSITION, text, style };
 }
