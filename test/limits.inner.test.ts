@@ -22,6 +22,7 @@ import {
   MAX_GATEWAY_BYTES, MAX_GATEWAY_CALLS, openGateway, Store, StoreClient,
 } from "#store";
 import { GateList, MAX_JOBS_PER_RUN } from "#wire";
+import { Links } from "../src/dag/links.ts";
 import { sameAsArchive } from "../src/project/archive.ts";
 import type { CallAttempt } from "../src/exec/call-attempt.ts";
 import { Builtins } from "../src/exec/call-builtins.ts";
@@ -46,23 +47,25 @@ const of = <T>(count: number, item: T): T[] => new Array<T>(count).fill(item);
 const list = (length: number): never => ({ length }) as never;
 
 test("a graph takes 2^28 edges and 2^24 - 1 jobs, and not one more", () => {
-  const graph = (): { dag: Dag; inside: { links: { edges: number }; ids: string[] } } => {
-    const dag = Dag.build([{ id: "a", parents: [] }, { id: "b", parents: [] }]);
-    return { dag, inside: dag as never };
+  const graph = (edges: number, ids: string[] = []): { dag: Dag; links: Links } => {
+    const links = new Links(2, 1);
+    const dag = new Dag(2, links, ids);
+    for (const id of ["a", "b"]) dag.addJob(id, []);
+    links.edges = edges;
+    return { dag, links };
   };
   assert.deepEqual([MAX_EDGES, MAX_JOBS], [2 ** 28, 2 ** 24 - 1]);
   const tooLarge = { code: "TOO_LARGE" };
-  const { dag, inside } = graph();
-  inside.links.edges = MAX_EDGES - 1;
+  const { dag, links } = graph(MAX_EDGES - 1);
   dag.addEdge(0, 1);
-  assert.equal(inside.links.edges, MAX_EDGES);
-  const full = graph();
-  full.inside.links.edges = MAX_EDGES;
+  assert.equal(links.edges, MAX_EDGES);
+  const full = graph(MAX_EDGES);
   assert.throws(() => full.dag.addEdge(0, 1), tooLarge);
   assert.throws(() => full.dag.addJob("c", ["a"]), tooLarge);
   assert.throws(() => Dag.build([{ id: "a", parents: list(MAX_EDGES + 1) }]), tooLarge);
-  const many = graph();
-  many.inside.ids = { length: MAX_JOBS - 1, push: () => (many.inside.ids.length += 1) } as never;
+  const ids = { length: 0, push: () => (ids.length += 1) };
+  const many = graph(0, ids as never);
+  ids.length = MAX_JOBS - 1;
   many.dag.addJob("c", []);
   assert.throws(() => many.dag.addJob("d", []), tooLarge);
 });

@@ -56,7 +56,7 @@ export interface DagNode {
  */
 export class Dag {
   readonly #indexes = new Map<string, number>();
-  readonly #ids: string[] = [];
+  readonly #ids: string[];
   readonly #links: Links;
   #waiting: Int32Array;
   #settled: Uint8Array;
@@ -64,8 +64,9 @@ export class Dag {
   #place: Int32Array;
 
   /** @internal `build` makes graphs. */
-  constructor(jobs: number, edges: number) {
-    this.#links = new Links(jobs, edges);
+  constructor(jobs: number, links: Links, ids: string[] = []) {
+    this.#ids = ids;
+    this.#links = links;
     this.#waiting = new Int32Array(jobs);
     this.#settled = new Uint8Array(jobs);
     this.#order = new Int32Array(jobs);
@@ -84,7 +85,7 @@ export class Dag {
     for (const node of list) edges += node.parents.length;
     checkEdges("build graph", edges);
 
-    const dag = new Dag(list.length, edges);
+    const dag = new Dag(list.length, new Links(list.length, edges));
     // Most lists have parents first. Then one pass does it all, a parent is looked up while its
     // entry is still in the processor's cache, and the order of insertion is already topological.
     let linked = 0;
