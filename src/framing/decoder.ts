@@ -103,19 +103,19 @@ export class FrameDecoder {
   next(): Frame | undefined {
     if (this.#dead) throw this.#dead;
     while (this.#headerBytes < HEADER_BYTES) {
-      if (this.#at === this.#chunk.length && !this.#turnPage()) return undefined;
+      if (this.#at === this.#chunk.length && !this.#nextChunk()) return undefined;
       this.#readHeader();
     }
     for (;;) {
       const body = this.#readBody();
-      if (body !== undefined) return this.#finish(body);
-      if (!this.#turnPage()) return undefined;
+      if (body !== undefined) return this.#checkedFrame(body);
+      if (!this.#nextChunk()) return undefined;
     }
   }
   // #endregion
 
   /** Goes on to the next waiting chunk; false when there is none. */
-  #turnPage(): boolean {
+  #nextChunk(): boolean {
     // Let go of a used chunk: 64 KiB for each idle connection would add up.
     this.#chunk = NO_BODY;
     this.#at = 0;
@@ -205,7 +205,7 @@ export class FrameDecoder {
   }
   // #endregion
 
-  #finish(body: Buffer): Frame {
+  #checkedFrame(body: Buffer): Frame {
     const crc = crcOf(body, this.#headerCrc);
     if (crc !== this.#expectedCrc) {
       this.#die("BAD_CHECKSUM", `checksum ${hex(crc)}, header says ${hex(this.#expectedCrc)}`);
