@@ -17,7 +17,7 @@ const PACKAGE = {
     "#log": { source: "./src/log/mod.ts", default: "./dist/log/mod.js" },
     "#dag": { source: "./src/dag/mod.ts", default: "./dist/dag/mod.js" },
   },
-  scripts: { sim: "node scripts/sim.mjs" },
+  scripts: { sim: "node scripts/launch.mjs sim" },
 };
 
 /** A project in which everything uses something else in a way of its own. */
@@ -27,7 +27,6 @@ const FILES: Readonly<Record<string, string>> = {
   "src/log/record.ts": "export const record = 1;\n",
   "src/dag/mod.ts": "/** Lesson 06: a dag. */\nexport const dag = 1;\n",
   "src/cli/main.ts": 'export const later = (): Promise<unknown> => import("#log");\n',
-  "scripts/sim.mjs": 'import "./sim/main.ts";\n',
   "scripts/sim/main.ts": 'import "#dag";\n',
   "scripts/sim/child.ts": "export {};\n",
   "scripts/learn/check.ts": "export {};\n",

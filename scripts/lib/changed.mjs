@@ -25,7 +25,7 @@ import { BootstrapError } from "../bootstrap.mjs";
 /** A change of these changes how everything is built, run or checked. */
 const SETTINGS = [
   /^(package|package-lock|tsconfig|test\/tsconfig)\.json$/,
-  /^scripts\/(bootstrap|test|chapter)\.mjs$/, /^scripts\/lib\//, /^\.ci\//,
+  /^scripts\/(bootstrap|test|chapter|launch)\.mjs$/, /^scripts\/lib\//, /^\.ci\//,
 ];
 
 /** What checks the lessons: all of them are checked anew. */
@@ -231,10 +231,15 @@ function readProject(root, files) {
     files: new Set(files), folders,
     packages: new Map(Object.entries(imports).map(([name, { source = "" }]) =>
       [name, posix.normalize(source)])),
-    commands: new Map(Object.entries(scripts).map(([name, line]) =>
-      [name, /^node (\S+)/.exec(line)?.[1] ?? ""])),
+    commands: new Map(Object.entries(scripts).map(([name, line]) => [name, programOf(line)])),
     chapters: chaptersOf(root, files),
   };
+}
+
+/** The file behind a script of package.json. @param {string} line */
+function programOf(line) {
+  const [, program = "", name = ""] = /^node (\S+)(?: (\S+))?/.exec(line) ?? [];
+  return program === "scripts/launch.mjs" ? `scripts/${name}/main.ts` : program;
 }
 
 /**

@@ -4,6 +4,7 @@
  * `test/NN-name.topic.test.ts`.
  */
 import { readdirSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { BootstrapError, ROOT } from "../bootstrap.mjs";
 
@@ -21,19 +22,10 @@ export function listChapters(root = ROOT) {
   const found = new Map();
   /** @param {string} id */
   const chapter = (id) => {
-    let entry = found.get(id);
-    if (!entry) {
-      found.set(
-        id,
-        (entry = {
-          id,
-          number: Number(id.slice(0, 2)),
-          name: id.slice(3),
-          tests: [],
-          hasLesson: false,
-        }),
-      );
-    }
+    const number = Number(id.slice(0, 2));
+    const entry =
+      found.get(id) ?? { id, number, name: id.slice(3), tests: [], hasLesson: false };
+    found.set(id, entry);
     return entry;
   };
   for (const name of namesIn(join(root, "lessons"))) {
@@ -77,39 +69,17 @@ export function findChapter(asked, root = ROOT) {
 }
 
 /**
- * The candidate that needs the fewest edits, if it is near enough to be a typing mistake.
+ * The candidate that was probably meant, by the project's own `didYouMean`. That is TypeScript:
+ * before the tools are there, nothing was.
  * @param {string} asked
  * @param {readonly string[]} candidates
  * @returns {string | undefined}
  */
 export function suggest(asked, candidates) {
-  let best;
-  let bestDistance = Math.ceil(asked.length / 3) + 1;
-  for (const candidate of candidates) {
-    const distance =
-      candidate.startsWith(asked) && asked !== "" ? 1 : editDistance(asked, candidate);
-    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
+  try {
+    const tsx = createRequire(import.meta.url)("tsx/cjs/api");
+    return tsx.require("../../src/base/suggest.ts", import.meta.url).didYouMean(asked, candidates);
+  } catch {
+    return undefined;
   }
-  return best;
-}
-
-/**
- * Edits between two words: insert, remove, replace, or swap neighbours, which is how fingers err.
- * @param {string} a
- * @param {string} b
- */
-function editDistance(a, b) {
-  /** @type {number[][]} */
-  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
-  const at = (/** @type {number} */ i, /** @type {number} */ j) => rows[i]?.[j] ?? Infinity;
-  for (let i = 1; i <= a.length; i++) {
-    const row = (rows[i] = [i]);
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      const swapped =
-        a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? at(i - 2, j - 2) + 1 : Infinity;
-      row.push(Math.min(replaced, at(i - 1, j) + 1, at(i, j - 1) + 1, swapped));
-    }
-  }
-  return at(a.length, b.length);
 }

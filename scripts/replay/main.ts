@@ -1,5 +1,5 @@
 /**
- * `node scripts/replay-workflow.mjs [FILE…] [--scale 0.01] [--workers 2] [--slots 4]`
+ * `npm run replay -- [FILE…] [--scale 0.01] [--workers 2] [--slots 4]`
  *
  * Replays recorded workflows (default: the three in test/data/workflows) on an embedded cluster and
  * prints how long each took beside the two lower bounds that no schedule can beat.

@@ -18,7 +18,7 @@ const NO_RETRY = { maxAttempts: 1, delayMs: 1000, backoff: 2, maxDelayMs: 60_000
 const PERMANENT: ReadonlySet<string> = new Set([
   "not-found", "not-executable", "unsupported", "bad-input", "rejected", "cancelled",
 ]);
-/** Who is told of a broken promise. */
+/** Reports a broken promise. */
 interface Complaints {
   fail(invariant: Invariant, what: string): never;
 }

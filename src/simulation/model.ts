@@ -8,7 +8,7 @@
  *
  * The master's own `decide` and `apply` are not used here: a mistake in them would excuse itself.
  * So the rules stand here once more, in other words and without the indexes that make the master
- * fast: no queues, no router, no heap of timers. What a master *may* do is all that is checked.
+ * fast: no queues, no router, no heap of timers. It checks only what a master *may* do.
  * Which of two ready jobs it prefers is its own business.
  *
  * Invariants: nothing here is imported from #core but the shape of an event; limits are repeated,
