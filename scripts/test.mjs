@@ -241,10 +241,7 @@ function typeCheck() {
     const tsc = spawn(
       process.execPath,
       [join(ROOT, "node_modules/typescript/bin/tsc"), "--noEmit", "-p", "test/tsconfig.json"],
-      {
-        cwd: ROOT,
-        stdio: ["ignore", "pipe", "inherit"],
-      },
+      { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] },
     );
     let output = "";
     tsc.stdout.setEncoding("utf8").on("data", (text) => (output += text));

@@ -168,7 +168,5 @@ function harmless(fault: Fault): Fault {
 }
 
 function masterFreeze({ safetyMs }: Room): Fault {
-  return {
-    at: Math.round(safetyMs * 0.6), target: "m", kind: "pause", forMs: MASTER_FREEZE_MS,
-  };
+  return { at: Math.round(safetyMs * 0.6), target: "m", kind: "pause", forMs: MASTER_FREEZE_MS };
 }

@@ -151,19 +151,12 @@ export async function checkBlocks(blocks: readonly Block[], sandbox: Sandbox): P
   writeFileSync(report, "");
   writeFileSync(
     join(folder, "run.mjs"),
-    runnerModule(
-      files.map((file) => programFile(sandbox.root, file)),
-      report,
-    ),
+    runnerModule(files.map((file) => programFile(sandbox.root, file)), report),
   );
   recompile(sandbox.root, files.map((file) => relative(sandbox.root, file)));
   const outcome = await runProgram(
     [process.execPath, ...programArguments(sandbox.root, "own/blocks/run.mjs")],
-    {
-      cwd: sandbox.root,
-      env: sandboxEnvironment(sandbox),
-      timeoutMs: BATCH_TIMEOUT_MS,
-    },
+    { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: BATCH_TIMEOUT_MS },
   );
   const entries = readFileSync(report, "utf8")
     .split("\n")

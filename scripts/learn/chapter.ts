@@ -119,13 +119,7 @@ export function readOptions(
   for (const arg of args) {
     if (!arg.startsWith("-")) words.push(arg);
     else {
-      options.add(
-        pick(
-          arg,
-          known.map((name) => `--${name}`),
-          "the option",
-        ).slice(2),
-      );
+      options.add(pick(arg, known.map((name) => `--${name}`), "the option").slice(2));
     }
   }
   return { words, options };

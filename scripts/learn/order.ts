@@ -63,11 +63,7 @@ export function checkOrder(
   const judgeImports = (file: string, text: string, firstLine: number): void => {
     text.split("\n").forEach((line, i) => {
       for (const [, name] of line.matchAll(IMPORT)) {
-        judge(
-          file,
-          firstLine + i,
-          project.subsystems.find((s) => s.name === name),
-        );
+        judge(file, firstLine + i, project.subsystems.find((s) => s.name === name));
       }
     });
   };

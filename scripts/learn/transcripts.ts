@@ -89,10 +89,7 @@ export async function checkTranscripts(lesson: Lesson, fences: readonly Fence[],
         say(
           line,
           `\`${text}\` prints something else${outcome.code ? ` (exit code ${outcome.code})` : ""}`,
-          {
-            expected: wanted.join("\n"),
-            received: found.join("\n"),
-          },
+          { expected: wanted.join("\n"), received: found.join("\n") },
         );
       }
       lines.push(...`$ ${text}`.split("\n"), ...(matches ? expected : received));
