@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { nodeHost, seededRandom, type Host } from "#host";
 import { LogError } from "#log";
 import { SimWorld } from "#simhost";
-import { dumpResp, MAX_BEHIND_BYTES, openStore, Recorder, Refusal, RespParser, startStore, Store, StoreLogError, type OpenStore, type OpenStoreOptions, type Reply } from "#store";
+import { dumpResp, MAX_BEHIND_BYTES, openStore, ReplyBuffer, Refusal, RespParser, startStore, Engine, StoreLogError, type OpenStore, type OpenStoreOptions, type Reply } from "#store";
 import { encodeCommand, encodeGroup, encodePieces, TextBuffer } from "../src/store/log/text.ts";
 import { contents } from "./15-store.support.ts";
 
@@ -17,8 +17,8 @@ const isSegment = (name: string): boolean => name.endsWith(".seg");
 const DIR = "/data/store";
 
 /** Executes commands as an embedded client; yields the last answer. */
-function asker(store: Store): (...argv: string[]) => Reply {
-  const out = new Recorder();
+function asker(store: Engine): (...argv: string[]) => Reply {
+  const out = new ReplyBuffer();
   const session = store.session({ out });
   return (...argv) => {
     store.execute(session, argv);
@@ -539,7 +539,7 @@ test("a snapshot writes a huge collection a batch at a time, and the rest of it 
   for (let seed = 1; seed <= 15; seed++) {
     const random = seededRandom(seed);
     const { host } = room(seed);
-    const store = new Store({ host });
+    const store = new Engine({ host });
     const ask = asker(store);
     const numbers = (from: number, count: number): string[] => Array.from({ length: count }, (_, i) => String(from + i));
     for (const key of ["1", "2"]) {
@@ -549,7 +549,7 @@ test("a snapshot writes a huge collection a batch at a time, and the rest of it 
       ask("EXPIRE", `hash${key}`, "1000");
     }
     const before = contents(store);
-    const rebuilt = new Store({ host });
+    const rebuilt = new Engine({ host });
     let commands = 0;
     let longest = 0;
     const snapshot = store.snapshot((argv) => {
@@ -575,7 +575,7 @@ test("a snapshot writes a huge collection a batch at a time, and the rest of it 
 test("a store that is a part of something keeps its password and its role", async () => {
   const { world, open } = room();
   const opened = await open({ owner: "the house", requirepass: "pw" });
-  const out = new Recorder();
+  const out = new ReplyBuffer();
   const session = opened.store.session({ out, authenticated: true });
   const ask = (...argv: string[]): Reply => {
     opened.store.execute(session, argv);
@@ -609,7 +609,7 @@ test("a store without a log says so", async () => {
 
 /** Feeds a text to an empty engine. */
 function rebuild(host: Host, text: Buffer): string[] {
-  const store = new Store({ host });
+  const store = new Engine({ host });
   const ask = asker(store);
   const parser = new RespParser();
   parser.push(text);
@@ -655,7 +655,7 @@ test("dumpResp() gives what there is, not how it came about: a deadline that was
   await world.settle(opened.close());
   await world.run(world.now + 60_000);
   const text = (await world.settle(dump(host, DIR))).toString("latin1");
-  const later = new Store({ host });
+  const later = new Engine({ host });
   const parser = new RespParser();
   parser.push(Buffer.from(text, "latin1"));
   for (let argv = parser.next(); argv !== undefined; argv = parser.next()) asker(later)(...argv);

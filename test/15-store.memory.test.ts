@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { seededRandom } from "#host";
 import { SimWorld } from "#simhost";
 import {
-  memoryCeiling, openStore, parseMemory, Recorder, Refusal, type Reply, type Session, Store,
+  memoryCeiling, openStore, parseMemory, ReplyBuffer, Refusal, type Reply, type Session, Engine,
 } from "#store";
 import { BigMap } from "../src/store/data/big-map.ts";
 import { fixture } from "./15-store.support.ts";
@@ -38,8 +38,8 @@ test("BigMap is a Map, whatever the size of those it consists of", () => {
 });
 
 /** The account of a store that holds the same, built anew. */
-function anew(store: Store): number {
-  const copy = new Store({ host: store.host });
+function anew(store: Engine): number {
+  const copy = new Engine({ host: store.host });
   for (const argv of store.dump()) copy.load(argv);
   return copy.keys.bytes;
 }
@@ -315,8 +315,8 @@ test("a store whose log holds more than it may have comes up, reads, and takes a
         memory: { maxMemory, maxEntries: maxMemory === undefined ? 100 : 5 },
       }),
     );
-  const asker = (store: Store) => {
-    const out = new Recorder();
+  const asker = (store: Engine) => {
+    const out = new ReplyBuffer();
     const session: Session = store.session({ out });
     return (...argv: string[]): Reply => {
       store.execute(session, argv);

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import type { Socket } from "#host";
 import { SimWorld } from "#simhost";
 import {
-  openStore, Recorder, Refusal, startStore, type OpenStore, type OpenStoreOptions,
+  openStore, ReplyBuffer, Refusal, startStore, type OpenStore, type OpenStoreOptions,
   type Reply, type StoreServer,
 } from "#store";
 
@@ -228,9 +228,9 @@ test("a client that writes faster than the disk is slowed down, not refused, and
   writer.socket.write(Buffer.from(pieces("a") + request("INCR", "n") + request("GET", "n")));
   while (opened.caughtUp() === undefined) await world.run(world.now + 1);
   // It is behind now: a write waits, a read does not; a refusal is for who has no connection.
-  const embedded = opened.store.session({ out: new Recorder() });
+  const embedded = opened.store.session({ out: new ReplyBuffer() });
   opened.store.execute(embedded, ["SET", "x", "1"]);
-  const [answer] = (embedded.out as Recorder).take() as Reply[];
+  const [answer] = (embedded.out as ReplyBuffer).take() as Reply[];
   assert.match((answer as Refusal).text, /^BUSY \d+ bytes wait for the disk already/);
   const seen = opened.store.stats.commands;
   reader.socket.write(
@@ -270,7 +270,7 @@ test("EXEC of what was queued before the log fell behind or the disk was full is
     const all = await room(slow);
     const { world, opened } = all;
     world.disk("s").slowSync([200, 200]);
-    const out = new Recorder();
+    const out = new ReplyBuffer();
     const session = opened.store.session({ out });
     const ask = (...argv: string[]): Reply => {
       opened.store.execute(session, argv);

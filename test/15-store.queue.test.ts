@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Refusal, type Reply, Store } from "#store";
+import { Refusal, type Reply, Engine } from "#store";
 import { contents, fixture } from "./15-store.support.ts";
 
 const WRONG_TYPE = new Refusal("WRONGTYPE Operation against a key holding the wrong kind of value");
@@ -12,8 +12,8 @@ const SYNTAX = new Refusal("ERR syntax error");
 const NO_DIGEST = new Refusal("ERR IFDEQ and IFDNE are not supported: this store has no DIGEST");
 
 /** Groups that a store propagated, replayed into an empty one. */
-function replayed(groups: readonly string[][][], host: Store["host"]): Store {
-  const store = new Store({ host });
+function replayed(groups: readonly string[][][], host: Engine["host"]): Engine {
+  const store = new Engine({ host });
   for (const group of groups) for (const argv of group) store.load([...argv]);
   return store;
 }

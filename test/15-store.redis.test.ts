@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { nodeHost, seededRandom, type Random } from "#host";
-import { RespWriter, Store } from "#store";
+import { RespWriter, Engine } from "#store";
 
 const REDIS = spawnSync("redis-server", ["--version"], { encoding: "utf8" });
 const missing = REDIS.status !== 0 || !/v=(?:8|7\.[2-9])/.test(REDIS.stdout);
@@ -90,7 +90,7 @@ async function askRedis(commands: readonly (readonly string[])[]): Promise<Shape
   return answers;
 }
 
-function askTitan(commands: readonly (readonly string[])[], store = new Store({ host: nodeHost() })): Shape[] {
+function askTitan(commands: readonly (readonly string[])[], store = new Engine({ host: nodeHost() })): Shape[] {
   const out = new RespWriter();
   const session = store.session({ out });
   for (const argv of commands) store.execute(session, [...argv]);
@@ -232,7 +232,7 @@ for (const protocol of ["2", "3"]) {
 test("what the store dumps and what it propagates, redis-server takes, and holds the same then", only, async () => {
   const random = seededRandom(15);
   const groups: string[][][] = [];
-  const store = new Store({ host: nodeHost(), propagate: (group) => groups.push(group) });
+  const store = new Engine({ host: nodeHost(), propagate: (group) => groups.push(group) });
   const out = new RespWriter();
   const session = store.session({ out });
   for (let i = 0; i < 5000; i++) for (const argv of withoutWait(randomCommand(random))) store.execute(session, argv);

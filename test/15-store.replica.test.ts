@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom, type Socket } from "#host";
 import { SimWorld } from "#simhost";
-import { dumpResp, MAX_BEHIND_BYTES, openStore, Recorder, Refusal, RespParser, startStore, type OpenStore, type OpenStoreOptions, type Reply, type Store, type StoreServer } from "#store";
+import { dumpResp, MAX_BEHIND_BYTES, openStore, ReplyBuffer, Refusal, RespParser, startStore, type OpenStore, type OpenStoreOptions, type Reply, type Engine, type StoreServer } from "#store";
 import { encodeCommand } from "../src/store/log/text.ts";
 import { contents } from "./15-store.support.ts";
 
 const PORT = 6479;
 
-function asker(store: Store): (...argv: string[]) => Reply {
-  const out = new Recorder();
+function asker(store: Engine): (...argv: string[]) => Reply {
+  const out = new ReplyBuffer();
   const session = store.session({ out, authenticated: true });
   return (...argv) => {
     store.execute(session, argv);
@@ -20,7 +20,7 @@ function asker(store: Store): (...argv: string[]) => Reply {
 
 interface Node {
   readonly opened: OpenStore;
-  readonly store: Store;
+  readonly store: Engine;
   readonly server: StoreServer;
   readonly ask: (...argv: string[]) => Reply;
   info(field: string): string;
@@ -388,7 +388,7 @@ test("a replica says its primary's password, and goes on trying while it is wron
   const primary = await node(world, "p", { requirepass: "secret" });
   primary.ask("SET", "k", "v");
   const told: (string | undefined)[] = [];
-  const replica = await node(world, "r", { ...FOLLOW, primaryPassword: "wrong", onTrouble: (_, trouble) => told.push(trouble?.split(" ")[0]) });
+  const replica = await node(world, "r", { ...FOLLOW, primaryPassword: "wrong", onLinkError: (_, trouble) => told.push(trouble?.split(" ")[0]) });
   await world.run(world.now + 3000);
   assert.equal(replica.info("master_link_status"), "down");
   assert.match(replica.info("master_link_trouble") ?? "", /^WRONGPASS/);

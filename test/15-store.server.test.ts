@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { nodeHost, seededRandom, type Address, type Host, type Socket, type SocketHandlers } from "#host";
 import { SimWorld, type SimOptions } from "#simhost";
-import { openStore, Recorder, Refusal, startStore, Store, StoreClient, StoreServerError, type OpenStoreOptions, type StoreServer, type StoreServerOptions } from "#store";
+import { openStore, ReplyBuffer, Refusal, startStore, Engine, StoreClient, StoreServerError, type OpenStoreOptions, type StoreServer, type StoreServerOptions } from "#store";
 import "./leaks.support.ts";
 
 const bytes = (latin1: string): Buffer => Buffer.from(latin1, "latin1");
@@ -27,7 +27,7 @@ interface Peer {
 interface Room {
   readonly world: SimWorld;
   readonly host: Host;
-  readonly store: Store;
+  readonly store: Engine;
   readonly server: StoreServer;
   dial(): Promise<Peer>;
   /** Ends the server and sees that nothing is left to happen. */
@@ -38,7 +38,7 @@ async function room(options: Partial<StoreServerOptions> & { requirepass?: strin
   const { requirepass, sim, ...serverOptions } = options;
   const world = new SimWorld({ seed: 1, ...sim });
   const host = world.host("s");
-  const store = new Store({ host, ...(requirepass === undefined ? {} : { requirepass }) });
+  const store = new Engine({ host, ...(requirepass === undefined ? {} : { requirepass }) });
   const server = await world.settle(startStore({ host, listen: { host: "127.0.0.1", port: 6479 }, store, ...serverOptions }));
   let closed = false;
   return {
@@ -265,19 +265,19 @@ test("startStore() does not open a port without a password to others", async () 
   const host = new SimWorld({ seed: 1 }).host("s");
   for (const open of ["0.0.0.0", "::", "10.1.2.3", "store.example", "127.evil.example", "1270.0.0.1"]) {
     const at: Address = { host: open, port: 0 };
-    await assert.rejects(startStore({ host, listen: at, store: new Store({ host }) }), (error) => error instanceof StoreServerError && error.code === "UNPROTECTED");
-    const server = await startStore({ host, listen: at, store: new Store({ host, requirepass: "pw" }) });
+    await assert.rejects(startStore({ host, listen: at, store: new Engine({ host }) }), (error) => error instanceof StoreServerError && error.code === "UNPROTECTED");
+    const server = await startStore({ host, listen: at, store: new Engine({ host, requirepass: "pw" }) });
     await server.close();
   }
-  for (const own of ["127.0.0.1", "127.8.8.8", "::1", "localhost"]) await (await startStore({ host, listen: { host: own, port: 0 }, store: new Store({ host }) })).close();
+  for (const own of ["127.0.0.1", "127.8.8.8", "::1", "localhost"]) await (await startStore({ host, listen: { host: own, port: 0 }, store: new Engine({ host }) })).close();
 });
 
 test("CONFIG SET may change the password of an open port, and not take it away", async () => {
   const host = new SimWorld({ seed: 1 }).host("s");
   for (const [at, taken] of [["0.0.0.0", false], ["127.0.0.1", true]] as const) {
-    const store = new Store({ host, requirepass: "pw" });
+    const store = new Engine({ host, requirepass: "pw" });
     const server = await startStore({ host, listen: { host: at, port: 0 }, store });
-    const out = new Recorder();
+    const out = new ReplyBuffer();
     const session = store.session({ out, authenticated: true });
     for (const value of ["other", ""]) store.execute(session, ["CONFIG", "SET", "requirepass", value]);
     assert.deepEqual(out.take(), ["OK", taken ? "OK" : new Refusal("ERR CONFIG SET failed (possibly related to argument 'requirepass') - others can reach the port")]);
@@ -358,7 +358,7 @@ test("startStore() gives others their turn while one client's pipeline takes lon
   let ms = 0;
   const host = { ...real, clock: { ...real.clock, monotonic: () => ms++ } };
   for (const afterCommit of [undefined, () => undefined, () => Promise.resolve()]) {
-    const store = new Store({ host });
+    const store = new Engine({ host });
     const server = await world.settle(startStore({ host, listen: { host: "127.0.0.1", port: 6479 }, store, ...(afterCommit && { afterCommit }) }));
     const order: string[] = [];
     const [busy, other] = [await world.settle(world.host("c").network.dial({ host: "s", port: 6479 })), await world.settle(world.host("c").network.dial({ host: "s", port: 6479 }))];
@@ -580,9 +580,9 @@ test("StoreClient and startStore() understand one another", async () => {
   await world.run(world.now + 20);
   assert.deepEqual(heard, [["news", "hi"]]);
   const stop = await world.settle(client.subscribe("n*", () => {}, { pattern: true }));
-  assert.deepEqual([...store.pubsub.patterns.keys()], ["n*"]);
+  assert.deepEqual([...store.subscriptions.patterns.keys()], ["n*"]);
   await world.settle(stop());
-  assert.equal(store.pubsub.patterns.size, 0);
+  assert.equal(store.subscriptions.patterns.size, 0);
   client.close();
   binary.close();
   await over();

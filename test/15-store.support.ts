@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { afterEach } from "node:test";
 import { seededRandom, VirtualTime } from "#host";
-import { Recorder, Store, type Reply, type Session, type StoreOptions } from "#store";
+import { ReplyBuffer, Engine, type Reply, type Session, type StoreOptions } from "#store";
 
 export interface Client {
   readonly session: Session;
-  readonly out: Recorder;
+  readonly out: ReplyBuffer;
   /** How often `onPush` and `onUnblocked` were called. */
   readonly calls: { pushed: number; unblocked: number };
   /** Executes a command and gives its one answer. */
@@ -17,13 +17,13 @@ export interface Client {
 
 export interface Fixture extends Client {
   readonly time: VirtualTime;
-  readonly store: Store;
+  readonly store: Engine;
   readonly groups: string[][][];
   client(options?: { readonly protocol?: 2 | 3; readonly onUnblocked?: () => void }): Client;
 }
 
 /** Stores of the test that runs. */
-const stores: Store[] = [];
+const stores: Engine[] = [];
 
 /** Who waits is known as waiting, and when all have gone, nothing of theirs is left. */
 afterEach(() => {
@@ -42,10 +42,10 @@ export function fixture(options: Partial<StoreOptions> = {}): Fixture {
   const time = new VirtualTime();
   const groups: string[][][] = [];
   const host = { clock: time.clock, timers: time.timers, random: seededRandom(15) };
-  const store = new Store({ host, propagate: (group) => groups.push(group), ...options });
+  const store = new Engine({ host, propagate: (group) => groups.push(group), ...options });
   stores.push(store);
   const client: Fixture["client"] = ({ protocol = 2, onUnblocked = () => {} } = {}) => {
-    const out = new Recorder(protocol);
+    const out = new ReplyBuffer(protocol);
     const calls = { pushed: 0, unblocked: 0 };
     const session = store.session({
       out,
@@ -68,7 +68,7 @@ export function fixture(options: Partial<StoreOptions> = {}): Fixture {
 }
 
 /** All that a store holds, in an order of its own, so that two can be compared. */
-export function contents(store: Store): string[] {
+export function contents(store: Engine): string[] {
   const byKey = new Map<string, string>();
   for (const [name, key, ...rest] of store.dump()) {
     const parts = name === "SADD" ? [...rest].sort() : name === "HSET" ? rest.map((part, i) => (i % 2 === 0 ? `${part}=${rest[i + 1]}` : "")).sort() : rest;

@@ -21,14 +21,15 @@ import { startEmbeddedCluster } from "#cluster";
 import { nodeHost } from "#host";
 import {
   openStore,
-  Recorder,
+  type OpenStore,
+  ReplyBuffer,
   startStore,
   StoreClient,
   StoreError,
-  type OpenStore,
   type StoreServer,
 } from "#store";
 import {
+  type Ended,
   eventually,
   inProcess,
   isAlive,
@@ -37,7 +38,6 @@ import {
   tempFolder,
   titan,
   up,
-  type Ended,
   type Up,
 } from "./cli.support.ts";
 import { openClusterStore } from "../src/cluster/cluster-store.ts";
@@ -543,7 +543,7 @@ test("store dump into a shell's pipe says nothing but the dump, however many " +
   "pieces it has", async () => {
   const dir = tempFolder();
   const opened = await openStore({ host, dir });
-  const session = opened.store.session({ out: new Recorder() });
+  const session = opened.store.session({ out: new ReplyBuffer() });
   const value = "x".repeat(66_000);
   for (const argv of [
     ["MULTI"],

@@ -19,7 +19,7 @@ import { openLog, verifyLog } from "#log";
 import { definePipeline, limits, PipelineError } from "#pipeline";
 import { SimWorld } from "#simhost";
 import {
-  MAX_GATEWAY_BYTES, MAX_GATEWAY_CALLS, openGateway, Store, StoreClient,
+  MAX_GATEWAY_BYTES, MAX_GATEWAY_CALLS, openGateway, Engine, StoreClient,
 } from "#store";
 import { GateList, MAX_JOBS_PER_RUN } from "#wire";
 import { Links } from "../src/dag/links.ts";
@@ -213,7 +213,7 @@ test("a client of the store has 50,000 calls under way", async () => {
 /** A client of a store, of which the socket has so many bytes to send when `owe` is called. */
 function storeClient(hello = ""): (bytes: number) => "ended" | "open" {
   const host = new SimWorld({ seed: 1 }).host("s");
-  const store = new Store({ host });
+  const store = new Engine({ host });
   let handlers!: SocketHandlers;
   let state: "ended" | "open" = "open";
   const socket = {

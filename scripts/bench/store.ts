@@ -13,7 +13,7 @@ import { delimiter, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { nodeHost } from "#host";
-import { openStore, Recorder, StoreClient } from "#store";
+import { openStore, ReplyBuffer, StoreClient } from "#store";
 import type { Options } from "./bricks.ts";
 import { CLI, freePort } from "./cluster.ts";
 import { best, type Row } from "./table.ts";
@@ -240,7 +240,7 @@ async function writeLog(dir: string, count: number): Promise<void> {
     durability: "no",
     rewriteMinBytes: Number.MAX_SAFE_INTEGER,
   });
-  const out = new Recorder();
+  const out = new ReplyBuffer();
   const session = opened.store.session({ out });
   const kinds: readonly ((name: string, i: number) => string[])[] = [
     (name, i) => ["SET", `key:${name}`, `value:${i}`],

@@ -48,13 +48,13 @@ export interface ServedStore extends Address {
 
 /** @throws the errors of `openStore` and `startStore`; nothing is left open then */
 export async function serveStore(
-  options: ServeStoreOptions & Pick<OpenStoreOptions, "onFull" | "onTrouble" | "signal"> & {
+  options: ServeStoreOptions & Pick<OpenStoreOptions, "onFull" | "onLinkError" | "signal"> & {
     readonly host: Host;
     readonly onFatal: (error: Error) => void;
   },
 ): Promise<ServedStore> {
   const { host, listen, dir, onFatal, maxClients, primaryPassword } = options;
-  const { durability, password, replicaOf, onTrouble, signal, maxMemory, onFull, owner } = options;
+  const { durability, password, replicaOf, onLinkError, signal, maxMemory, onFull, owner } = options;
   const opened = await openStore({
     host,
     onFatal,
@@ -63,7 +63,7 @@ export async function serveStore(
     ...(onFull !== undefined && { onFull }),
     ...(dir !== undefined && { dir }),
     ...(signal !== undefined && { signal }),
-    ...(onTrouble !== undefined && { onTrouble }),
+    ...(onLinkError !== undefined && { onLinkError }),
     ...(durability !== undefined && { durability }),
     ...(password !== undefined && { requirepass: wireText(password) }),
     ...(replicaOf !== undefined && { replicaOf }),

@@ -1,29 +1,26 @@
 /**
- * Lesson 15: what the engine, the protocol and the server say to one another.
+ * Lesson 15: how the engine, the protocol and the server fit together.
  *
- *     bytes ─▶ parser ─▶ argv: string[] ─▶ Store.execute(session, argv) ─▶ session.out: Replies ─▶ bytes
+ *     bytes ─▶ parser ─▶ argv: string[] ─▶ Engine.execute(session, argv) ─▶ session.out: Replies
+ *                                                                                  └─▶ bytes
  *
  * Bytes are latin1 strings on this whole way: one character is one byte, 0 to 255. Such a string is
  * a key of a `Map` without conversion, holds any binary value, and costs one byte per byte.
  *
  * Invariants: a command writes exactly one answer (of any depth), or blocks the session, or writes
  * pushes.
- * Left out: reply objects. An answer is written where it is computed, so nothing is built to be
- * taken apart again.
+ * Left out: reply objects. A command writes its answer while it computes it, so nothing is built
+ * only to be taken apart again.
  * Test: test/15-store.test.ts
  */
-import type { Address, Host } from "#host";
-import type { Session } from "./session.ts";
+import type { Host } from "#host";
 
 /**
  * Where a command writes its answer. RESP2 has fewer shapes than RESP3: each method says what it
  * becomes there.
  */
 export interface Replies {
-  /**
-   * 2 until the client says HELLO 3. The engine sets it; the writer obeys it from the next value
-   * on.
-   */
+  /** 2 until the client says HELLO 3. The engine sets it; the writer obeys from the next value on. */
   protocol: 2 | 3;
   /** +OK */
   ok(): void;
@@ -49,32 +46,12 @@ export interface Replies {
   push(count: number): void;
 }
 
-/**
- * What commands about the log and about replicas talk to. A store that lives in memory only has
- * none of it.
- */
-export interface StoreServices {
-  /** Throws a `Refusal` while no write could be remembered. */
-  admitWrite(): void;
-  /** BGREWRITEAOF: says what it did, or throws a `Refusal`. */
-  rewrite(): string;
-  /** REPLICAOF; undefined: be a primary. */
-  follow(primary: Address | undefined): void;
-  /** ROLE */
-  describeRole(out: Replies): void;
-  /**
-   * The client is a replica, and knows the changes of `id` up to `offset`: its connection becomes a
-   * stream of them.
-   */
-  feed(session: Session, known: { readonly id: string; readonly offset: number }): void;
-}
-
-/** What the engine takes from the host: no disk and no network, which are the server's. */
+/** The part of the host that the engine uses: no disk and no network, which are the server's. */
 export type StoreHost = Pick<Host, "clock" | "timers" | "random">;
 
 /**
- * Gets what must be logged, in the order of effect: one call per atomic group. Deterministic and
- * canonical: replaying the groups rebuilds the same keyspace, whenever and wherever (SPOP arrives
- * as SREM, EXPIRE as PEXPIREAT, BLPOP as LPOP, an expiry as DEL).
+ * Gets the changes that must be logged, in the order of effect: one call per atomic group. The
+ * groups are deterministic and canonical: a replay of them rebuilds the same keyspace, whenever and
+ * wherever it runs (SPOP arrives as SREM, EXPIRE as PEXPIREAT, BLPOP as LPOP, an expiry as DEL).
  */
 export type Propagate = (group: string[][]) => void;

@@ -1,14 +1,14 @@
 /** Two keys that will die, a process that dies first, and what the log says about it. The clock is chapter 03's, so it is always 2024. */
 import { readLog } from "#log";
 import { SimWorld } from "#simhost";
-import { openStore, Recorder } from "#store";
+import { openStore, ReplyBuffer } from "#store";
 
 const world = new SimWorld({ seed: 15 });
 const dir = "/data/store";
 
 async function open(): Promise<(...argv: string[]) => Promise<void>> {
   const opened = await world.settle(openStore({ host: world.host("box"), dir }));
-  const out = new Recorder();
+  const out = new ReplyBuffer();
   const session = opened.store.session({ out });
   return async (...argv) => {
     const asked = clock();

@@ -1,6 +1,6 @@
 /** Walks over a table in small steps, while somebody removes entries between the steps: from the front, and as the store does. */
 import { nodeHost } from "#host";
-import { Recorder, Store } from "#store";
+import { ReplyBuffer, Engine } from "#store";
 
 const KEYS = ["ann", "bob", "cid", "dan", "eve", "fay"];
 /** Who goes after which step. */
@@ -19,8 +19,8 @@ for (let at = 0, step = 0; at < table.length; step++) {
 }
 report("from the front", met);
 
-const store = new Store({ host: nodeHost() });
-const out = new Recorder();
+const store = new Engine({ host: nodeHost() });
+const out = new ReplyBuffer();
 const session = store.session({ out });
 const ask = (...argv: string[]): unknown => {
   store.execute(session, argv);

@@ -145,7 +145,7 @@ async function serve(call: Call): Promise<number> {
       onFatal: end,
       signal: loading.signal,
       onFull: (why) => context.note(`titan: ${fullText(why)}`),
-      onTrouble: (from, why) => context.note(`titan: ${followText(hostPort(from), why)}`),
+      onLinkError: (from, why) => context.note(`titan: ${followText(hostPort(from), why)}`),
     });
   } catch (error) {
     if (loading.signal.aborted) return EXIT.OK;

@@ -127,7 +127,7 @@ export class StoreClient {
   #silence: Timer | undefined;
   #patience: Timer | undefined;
   #redial: Timer | undefined;
-  #trouble: Error | undefined;
+  #linkError: Error | undefined;
   readonly #subscriptions = new Map<string, Subscription>();
 
   /** Dials when it is asked something. */
@@ -377,7 +377,7 @@ export class StoreClient {
     this.#silence?.cancel();
     this.#silence = undefined;
     this.#attempt = 0;
-    this.#trouble = undefined;
+    this.#linkError = undefined;
     this.#patience?.cancel();
     this.#patience = undefined;
     const already = new Set(this.#unsent.map(({ bytes }) => bytes));
@@ -480,7 +480,7 @@ export class StoreClient {
   }
 
   #tryAgain(why: Error): void {
-    this.#trouble = why;
+    this.#linkError = why;
     if (
       this.#closed ||
       this.#redial !== undefined ||
@@ -508,7 +508,7 @@ export class StoreClient {
       const now = this.#host.clock.monotonic();
       const over = this.#unsent.findIndex(({ until }) => until > now);
       const { host, port } = this.#target.at;
-      const cause = this.#trouble === undefined ? "" : `: ${this.#trouble.message}`;
+      const cause = this.#linkError === undefined ? "" : `: ${this.#linkError.message}`;
       this.#reject(
         this.#unsent.splice(0, over < 0 ? this.#unsent.length : over),
         "UNREACHABLE",

@@ -93,7 +93,7 @@ export function fullName({ name, subcommands }: Command, argv: readonly string[]
 }
 
 /** True: so many elements of argv are right for it. */
-export function takes({ arity }: { readonly arity: number }, length: number): boolean {
+export function acceptsArity({ arity }: { readonly arity: number }, length: number): boolean {
   return arity > 0 ? length === arity : length >= -arity;
 }
 
@@ -133,7 +133,7 @@ export function container(
         ),
       );
     }
-    if (!takes(found, argv.length)) throw wrongArity(`${name}|${word}`);
+    if (!acceptsArity(found, argv.length)) throw wrongArity(`${name}|${word}`);
     return found;
   };
   return command(name, alone === undefined ? -2 : -1, {

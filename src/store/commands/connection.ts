@@ -43,7 +43,7 @@ function quit(_store: Store, session: Session): void {
 function reset(store: Store, session: Session): void {
   session.queue = undefined;
   store.unwatch(session);
-  store.pubsub.leave(session);
+  store.subscriptions.leave(session);
   session.name = "";
   session.authenticated = !store.config.hasPassword;
   session.out.protocol = 2;

@@ -5,7 +5,7 @@
  * shows that.
  * Test: test/15-store.commands.test.ts
  */
-import { container, keysOf, NO_KEYS, takes, type Command, type Subcommands } from "./command.ts";
+import { container, keysOf, NO_KEYS, acceptsArity, type Command, type Subcommands } from "./command.ts";
 import { checkPattern, matches } from "./glob.ts";
 import { parseInteger } from "./numbers.ts";
 import { Refusal, SYNTAX_ERROR } from "../refusal.ts";
@@ -104,7 +104,7 @@ function keysIn(named: Command, argv: readonly string[]): string[] {
   if (named.keys === NO_KEYS && !isCounted) {
     throw new Refusal("ERR The command has no key arguments");
   }
-  if (!takes(named, argv.length)) {
+  if (!acceptsArity(named, argv.length)) {
     throw new Refusal("ERR Invalid number of arguments specified for command");
   }
   if (!isCounted) return keysOf(named, argv);

@@ -42,7 +42,7 @@ function role({ services }: Store, { out }: Session): void {
 function sync({ services, inTransaction }: Store, session: Session, argv: string[]): void {
   if (inTransaction) throw NOT_IN_TRANSACTION;
   if (services === undefined) throw MEMORY_ONLY;
-  services.feed(session, { id: argv[1]!, offset: Number(argv[2]) });
+  services.sync(session, { id: argv[1]!, offset: Number(argv[2]) });
 }
 
 export const PERSISTENCE: readonly Command[] = [

@@ -67,8 +67,8 @@ export class Members {
     return true;
   }
 
-  /** Puts a key that is not there at the end. */
-  protected append(key: string): void {
+  /** Puts a key at the end. The caller has made sure that it is not there. */
+  append(key: string): void {
     const at = this.keys.push(key) - 1;
     this.bytes += KEY_BYTES + key.length;
     if (this.#index !== undefined) {

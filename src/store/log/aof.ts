@@ -21,18 +21,11 @@
  * Test: test/15-store.log.test.ts
  */
 import { type Log, MAX_PENDING_BYTES, MAX_RECORD_BYTES } from "#log";
-import { encodePieces, TextBuffer } from "./text.ts";
-import { ChunkQueue } from "./queue.ts";
-import type { Copies } from "./persist.ts";
+import type { Engine } from "../engine.ts";
 import { Refusal } from "../refusal.ts";
 import { Replay } from "./replay.ts";
-import type { Store } from "../store.ts";
-
-/**
- * One piece of a snapshot. Text that grows to a megabyte before it becomes bytes is 200,000 little
- * strings to the collector.
- */
-const CHUNK_BYTES = 64 * 1024;
+import { Rewrite } from "./rewrite.ts";
+import type { SnapshotQueue } from "./snapshot-queue.ts";
 
 /**
  * While more than this waits for the disk, half a second of a slow one, writes wait too: a client
@@ -47,16 +40,16 @@ export const MAX_BEHIND_BYTES = MAX_PENDING_BYTES / 4;
 export const REWRITE_MIN_BYTES = 64 * 1024 * 1024;
 
 export interface StoreLogOptions {
-  readonly store: Store;
-  readonly copies: Copies;
+  readonly store: Engine;
+  readonly snapshots: SnapshotQueue;
   readonly rewriteMinBytes: number;
   readonly maxBehindBytes: number;
 }
 
 export class StoreLog {
   readonly #log: Log;
-  readonly #store: Store;
-  readonly #copies: Copies;
+  readonly #store: Engine;
+  readonly #snapshots: SnapshotQueue;
   readonly #rewriteMinBytes: number;
   readonly #maxBehindBytes: number;
   /** Records that #log has no room for yet. */
@@ -66,8 +59,8 @@ export class StoreLog {
   #safeSeq: number;
   #baseBytes = 0;
   #tailBytes = 0;
-  /** Set while a rewrite is under way: what it is ahead of the disk by. */
-  #rewriteQueue: ChunkQueue | undefined;
+  /** Set while a rewrite is under way. */
+  #rewrite: Rewrite | undefined;
   /** The log's size when the last rewrite failed; 0: it did not. */
   #failedAtBytes = 0;
   #failure: Error | undefined;
@@ -77,10 +70,10 @@ export class StoreLog {
   /** Pending while writes wait: one promise for all. */
   #caughtUp: Promise<void> | undefined;
 
-  constructor(log: Log, { store, copies, rewriteMinBytes, maxBehindBytes }: StoreLogOptions) {
+  constructor(log: Log, { store, snapshots, rewriteMinBytes, maxBehindBytes }: StoreLogOptions) {
     this.#log = log;
     this.#store = store;
-    this.#copies = copies;
+    this.#snapshots = snapshots;
     this.#rewriteMinBytes = rewriteMinBytes;
     this.#maxBehindBytes = maxBehindBytes;
     this.#safeSeq = log.nextSeq - 1;
@@ -112,7 +105,7 @@ export class StoreLog {
   /** The disk has failed: nothing is promised from here on. */
   fail(error: Error): void {
     this.#failure = error;
-    this.#copies.poke(); // a rewrite that waits is told
+    this.#snapshots.wake(); // a rewrite that waits is told
     this.changed();
   }
 
@@ -177,7 +170,7 @@ export class StoreLog {
     }
     this.#pump();
     const isLarge = this.#totalBytes >= this.#rewriteAtBytes;
-    if (isLarge && this.#rewriteQueue === undefined && !this.isFull) this.rewrite();
+    if (isLarge && this.#rewrite === undefined && !this.isFull) this.rewrite();
   }
 
   get #totalBytes(): number {
@@ -204,7 +197,7 @@ export class StoreLog {
       this.#waiting.shift();
       this.#waitingBytes -= piece.length;
       this.#log.append(piece);
-      if (this.#waiting.length === 0) this.#copies.poke();
+      if (this.#waiting.length === 0) this.#snapshots.wake();
     }
   }
 
@@ -232,78 +225,45 @@ export class StoreLog {
     if (seq > this.#safeSeq) this.#safeSeq = seq;
   }
 
-  // #region rewrite
   /**
-   * Begins a rewrite, or puts it behind the copy that is under way. Throws a `Refusal` when one
+   * Begins a rewrite, or puts it behind the snapshot that is under way. Throws a `Refusal` when one
    * runs already.
    */
   rewrite(onDone: (error?: Error) => void = () => {}): "started" | "scheduled" {
-    if (this.#rewriteQueue !== undefined) {
+    if (this.#rewrite !== undefined) {
       throw new Refusal("ERR Background append only file rewriting already in progress");
     }
-    // It would wait for room, and be no copy of the moment that was meant.
+    // On a full disk the rewrite would wait for room, and be no copy of this moment.
     if (this.isFull) this.admit();
-    const answer = this.#copies.busy ? "scheduled" : "started";
-    const queue = (this.#rewriteQueue = new ChunkQueue(() => this.#copies.poke()));
-    const text = new TextBuffer();
-    let bytes = 0;
-    let state: "waits" | "copies" | "copied" | "over" = "waits";
-    const cut = (): void => {
-      const chunk = text.take();
-      for (let at = 0; at < chunk.length; at += MAX_RECORD_BYTES) {
-        queue.push(chunk.subarray(at, at + MAX_RECORD_BYTES));
-      }
-      bytes += chunk.length;
-    };
-    const over = (error?: Error): void => {
-      if (state === "over") return;
-      state = "over";
-      this.#rewriteQueue = undefined;
-      this.#failedAtBytes = error === undefined ? 0 : this.#totalBytes;
-      queue.end(error);
-      this.#copies.poke();
-      onDone(error);
-    };
-    this.#copies.add({
-      isReady: () => {
-        if (state === "copies") return !queue.isFull;
-        // What the turn has changed so far will be in the copy: it must be in the records that the
-        // copy covers, too.
-        this.beforeCopy();
+    const answer = this.#snapshots.busy ? "scheduled" : "started";
+    let coveredBytes = 0;
+    this.#rewrite = new Rewrite({
+      appendAll: () => {
+        this.beforeSnapshot();
         return this.#waiting.length === 0;
       },
-      isGone: () => {
-        if (this.#closing || this.#failure !== undefined) over(new Error("the log is closed"));
-        return state === "over";
+      isClosed: () => this.#closing || this.#failure !== undefined,
+      save: (chunks) => {
+        coveredBytes = this.#tailBytes;
+        return this.#log.saveSnapshot(this.#log.nextSeq - 1, chunks);
       },
-      begin: () => {
-        state = "copies";
-        const covered = this.#tailBytes;
-        this.#log.saveSnapshot(this.#log.nextSeq - 1, queue).then(() => {
-          // Otherwise nothing has changed since the last one, and that one stays.
-          if (state === "copied") {
-            this.#baseBytes = bytes;
-            this.#tailBytes -= covered;
-          }
-          over();
-        }, over);
+      saved: (bytes) => {
+        this.#baseBytes = bytes;
+        this.#tailBytes -= coveredBytes;
       },
-      emit: (argv) => {
-        for (const piece of encodePieces(argv)) text.add(piece);
-        if (text.length >= CHUNK_BYTES) cut();
-      },
-      end: () => {
-        cut();
-        state = "copied";
-        queue.end();
+      wake: () => this.#snapshots.wake(),
+      over: (error) => {
+        this.#rewrite = undefined;
+        this.#failedAtBytes = error === undefined ? 0 : this.#totalBytes;
+        onDone(error);
       },
     });
+    this.#snapshots.add(this.#rewrite);
     return answer;
   }
-  // #endregion
 
   /** Sees to it that all changes so far are appended. Whoever gathers them sets it. */
-  beforeCopy: () => void = () => {};
+  beforeSnapshot: () => void = () => {};
 
   #save(): Promise<void> {
     return new Promise((resolve, reject) =>
@@ -316,19 +276,19 @@ export class StoreLog {
     return {
       loading: this.#store.role === "loading" ? 1 : 0,
       aof_enabled: 1,
-      aof_rewrite_in_progress: this.#rewriteQueue === undefined ? 0 : 1,
+      aof_rewrite_in_progress: this.#rewrite === undefined ? 0 : 1,
       aof_last_bgrewrite_status: this.#failedAtBytes === 0 ? "ok" : "err",
       aof_last_write_status: this.#failure === undefined && !this.isFull ? "ok" : "err",
       aof_current_size: this.#totalBytes,
       aof_base_size: this.#baseBytes,
       aof_buffer_length: this.#behindBytes,
-      aof_rewrite_buffer_length: this.#rewriteQueue?.bytes ?? 0,
+      aof_rewrite_buffer_length: this.#rewrite?.queuedBytes ?? 0,
     };
   }
 
   async close(): Promise<void> {
     this.#closing = true;
-    this.#copies.poke();
+    this.#snapshots.wake();
     // On a full disk #log tries once more, and gives up what nobody was promised.
     if (this.#failure === undefined && !this.isFull) await this.commit();
     await this.#log.close();

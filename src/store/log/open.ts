@@ -13,10 +13,10 @@ import { type Durability, type LogRecovery, openLog } from "#log";
 import { MAX_BEHIND_BYTES, REWRITE_MIN_BYTES, StoreLog } from "./aof.ts";
 import type { MemoryOptions } from "../data/memory.ts";
 import { encodeGroup, TextBuffer } from "./text.ts";
-import { Copies } from "./persist.ts";
+import { SnapshotQueue } from "./snapshot-queue.ts";
 import { Refusal } from "../refusal.ts";
 import { BACKLOG_BYTES, Replication } from "../replication/replication.ts";
-import { Store } from "../store.ts";
+import { Engine } from "../engine.ts";
 
 /**
  * A turn's text is handed over early when it gets this long: one string of it all would be copied
@@ -76,8 +76,8 @@ export interface OpenStoreOptions {
   readonly replicaOf?: Address;
   /** The primary's password. */
   readonly primaryPassword?: string;
-  /** A replica's link to its primary has a trouble, or (undefined) works. */
-  readonly onTrouble?: (primary: Address, trouble: string | undefined) => void;
+  /** A replica's link to its primary has an error, or (undefined) works. */
+  readonly onLinkError?: (primary: Address, linkError: string | undefined) => void;
   /**
    * What a replica may miss while it is away; one that is there may be LAG_FACTOR times as much
    * behind. Default BACKLOG_BYTES.
@@ -86,7 +86,7 @@ export interface OpenStoreOptions {
 }
 
 export interface OpenStore {
-  readonly store: Store;
+  readonly store: Engine;
   /** What opening the log found. */
   readonly recovery: LogRecovery | undefined;
   /** For `startStore`. */
@@ -113,7 +113,7 @@ export interface OpenStore {
  */
 export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const { host, dir } = options;
-  const opened = new Opened(options);
+  const opened = new PersistentStore(options);
   if (dir === undefined) return opened.start();
   await host.storage.mkdir(dir);
   const lock = await host.storage.lock(`${dir}/lock`);
@@ -127,11 +127,11 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   return opened.start();
 }
 
-class Opened implements OpenStore {
-  readonly store: Store;
+class PersistentStore implements OpenStore {
+  readonly store: Engine;
   recovery: LogRecovery | undefined;
   readonly #options: OpenStoreOptions;
-  readonly #copies: Copies;
+  readonly #snapshots: SnapshotQueue;
   readonly #replication: Replication;
   #log: StoreLog | undefined;
   #lock: { release(): Promise<void> } | undefined;
@@ -147,12 +147,12 @@ class Opened implements OpenStore {
     this.#options = options;
     // What is not handed over is not seen to wait.
     this.#flushChars = Math.min(FLUSH_CHARS, (options.maxBehindBytes ?? MAX_BEHIND_BYTES) / 2);
-    this.store = new Store({
+    this.store = new Engine({
       host, role: "primary", propagate: (group) => this.#gather(group),
       ...(requirepass !== undefined && { requirepass }), ...(memory !== undefined && { memory }),
     });
     if (owner !== undefined) keepPassword(this.store, owner);
-    this.#copies = new Copies(this.store);
+    this.#snapshots = new SnapshotQueue(this.store);
     this.store.services = {
       admitWrite: () => this.#log?.admit(),
       rewrite: () => `Background append only file rewriting ${this.#logOrRefuse().rewrite()}`,
@@ -163,17 +163,17 @@ class Opened implements OpenStore {
         this.#replication.follow(primary);
       },
       describeRole: (out) => this.#replication.describe(out),
-      feed: (session, known) => this.#replication.feed(session, known),
+      sync: (session, known) => this.#replication.sync(session, known),
     };
     this.#replication = new Replication({
       host,
       store: this.store,
-      copies: this.#copies,
+      snapshots: this.#snapshots,
       primaryPassword: options.primaryPassword ?? "",
       backlogBytes: options.backlogBytes ?? BACKLOG_BYTES,
       flush: () => this.#flush(),
       applied: (group) => this.#gather(group),
-      onTrouble: options.onTrouble ?? (() => {}),
+      onLinkError: options.onLinkError ?? (() => {}),
       caughtUp: () => {
         const log = this.#log;
         return log?.isBehind === true || log?.isFull === true ? this.afterCommit() : undefined;
@@ -204,11 +204,11 @@ class Opened implements OpenStore {
     this.recovery = log.recovery;
     const storeLog = new StoreLog(log, {
       store,
-      copies: this.#copies,
+      snapshots: this.#snapshots,
       rewriteMinBytes,
       maxBehindBytes,
     });
-    storeLog.beforeCopy = () => this.#flush();
+    storeLog.beforeSnapshot = () => this.#flush();
     store.role = "loading";
     try {
       await storeLog.replay(this.#options.signal);
@@ -306,7 +306,7 @@ class Opened implements OpenStore {
 }
 
 /** Jobs, workers and the master were told it when they started. */
-function keepPassword({ config }: Store, owner: string): void {
+function keepPassword({ config }: Engine, owner: string): void {
   const { get } = config.settings.get("requirepass")!;
   const refused = `this store is a part of ${owner}, whose jobs know its password`;
   config.define("requirepass", { get, set: () => refused });

@@ -1,7 +1,7 @@
 /**
  * Lesson 15: from the log's bytes back to a keyspace: for a store that starts, and for a dump.
  *
- *     snapshot's chunks, records ─▶ parser ─▶ group by group ─▶ Store.load
+ *     snapshot's chunks, records ─▶ parser ─▶ group by group ─▶ Engine.load
  *
  * A dump could be the log itself, which is in Redis's language already. But "SET k v, EXPIRE k 1,
  * PERSIST k" read a day later would lose k, whose deadline has passed before it is taken away; and
@@ -14,7 +14,7 @@ import type { Host } from "#host";
 import { readLog } from "#log";
 import { encodeCommand, GroupReader } from "./text.ts";
 import { RespParser } from "../resp/resp.ts";
-import { Store } from "../store.ts";
+import { Engine } from "../engine.ts";
 
 /** What `dumpResp` hands over at a time. */
 const DUMP_CHARS = 64 * 1024;
@@ -31,11 +31,11 @@ export class StoreLogError extends Error {
 }
 
 export class Replay {
-  readonly #store: Store;
+  readonly #store: Engine;
   readonly #parser = new RespParser();
   readonly #groups = new GroupReader();
 
-  constructor(store: Store) {
+  constructor(store: Engine) {
     this.#store = store;
   }
 
@@ -95,10 +95,10 @@ export async function* dumpResp({
 }
 
 /** A rewrite in the middle takes files away that are being read: then all is read anew. */
-async function readStore(host: Host, log: string): Promise<Store> {
+async function readStore(host: Host, log: string): Promise<Engine> {
   for (let tries = 5; ; tries--) {
     const files = (await host.storage.list(log)).join();
-    const store = new Store({ host, role: "loading" });
+    const store = new Engine({ host, role: "loading" });
     try {
       await replayInto(store, host, log);
       return store;
@@ -109,7 +109,7 @@ async function readStore(host: Host, log: string): Promise<Store> {
   }
 }
 
-async function replayInto(store: Store, host: Host, log: string): Promise<void> {
+async function replayInto(store: Engine, host: Host, log: string): Promise<void> {
   const replay = new Replay(store);
   let covered = 0;
   await readLog(host, log, {

@@ -23,9 +23,9 @@
 import type { Address, Host, Socket, Timer } from "#host";
 import { backoffDelayMs, retryPolicy } from "#retry";
 import { encodeCommand, encodedBytes, GroupReader } from "../log/text.ts";
-import type { Copies } from "../log/persist.ts";
+import type { SnapshotQueue } from "../log/snapshot-queue.ts";
 import { RespParser } from "../resp/resp.ts";
-import type { Store } from "../store.ts";
+import type { Engine } from "../engine.ts";
 
 /**
  * From a tenth of a second to five: a primary that comes back is not stampeded, and not kept
@@ -44,25 +44,25 @@ export const REPLICATION_SILENCE_MS = 60_000;
 
 export interface ReplicaOptions {
   readonly host: Host;
-  readonly store: Store;
+  readonly store: Engine;
   readonly primary: Address;
   readonly password: () => string;
   /** Gets what was applied, for the replica's own log. */
   readonly applied: (group: string[][]) => void;
-  /** The copies that are made here wait while one comes in. */
-  readonly copies: Pick<Copies, "hold">;
+  /** The snapshots that are made here wait while one comes in. */
+  readonly snapshots: Pick<SnapshotQueue, "hold">;
   /** Resolves when the replica's log has caught up; undefined: it has. */
   readonly caughtUp: () => Promise<void> | undefined;
-  /** The link has another trouble than before; undefined: it has none any more. */
-  readonly onTrouble: (trouble: string | undefined) => void;
+  /** The link has another error than before; undefined: it has none any more. */
+  readonly onLinkError: (linkError: string | undefined) => void;
 }
 
 export class ReplicaLink {
   readonly primary: Address;
   /** Redis's words, for ROLE. */
   state: "connect" | "connecting" | "sync" | "connected" = "connect";
-  /** What went wrong last. */
-  trouble: string | undefined;
+  /** What went wrong with it last. */
+  linkError: string | undefined;
   readonly #options: ReplicaOptions;
   #known: { id: string; offset: number } | undefined;
   /** The copy under way: what `known` will be. */
@@ -220,12 +220,12 @@ export class ReplicaLink {
 
   // #region copy
   #beginCopy(copying: { id: string; offset: number }): void {
-    const { store, applied, copies } = this.#options;
+    const { store, applied, snapshots } = this.#options;
     this.#abandonCopy();
     this.#known = undefined;
     this.#copying = copying;
     store.role = "loading";
-    copies.hold(true);
+    snapshots.hold(true);
     this.#restore = store.setAside();
     // Words of the log itself: all that is applied from here on counts when the EXEC is there.
     applied([["multi"]]);
@@ -234,13 +234,13 @@ export class ReplicaLink {
 
   #endCopy(): void {
     if (this.#copying === undefined) throw new Error("unexpected titan.end");
-    const { store, applied, copies } = this.#options;
+    const { store, applied, snapshots } = this.#options;
     applied([["exec"]]);
     this.#known = this.#copying;
     this.#copying = undefined;
     this.#restore = undefined;
     this.#groupBytes = 0;
-    copies.hold(false);
+    snapshots.hold(false);
     store.role = "replica";
     this.#connected();
   }
@@ -248,13 +248,13 @@ export class ReplicaLink {
   /** Half a copy is nobody's data. */
   #abandonCopy(): void {
     if (this.#copying === undefined) return;
-    const { store, applied, copies } = this.#options;
+    const { store, applied, snapshots } = this.#options;
     this.#copying = undefined;
     this.#restore?.();
     this.#restore = undefined;
     // MULTI, EXEC: a second MULTI begins anew, and what was behind the first is forgotten
     applied([]);
-    copies.hold(false);
+    snapshots.hold(false);
     store.role = "replica";
   }
   // #endregion
@@ -301,9 +301,9 @@ export class ReplicaLink {
     );
   }
 
-  #tell(trouble: string | undefined): void {
-    if (trouble === this.trouble && trouble !== undefined) return;
-    this.trouble = trouble;
-    this.#options.onTrouble(trouble);
+  #tell(linkError: string | undefined): void {
+    if (linkError === this.linkError && linkError !== undefined) return;
+    this.linkError = linkError;
+    this.#options.onLinkError(linkError);
   }
 }

@@ -16,13 +16,13 @@
  * Test: test/15-store.replica.test.ts
  */
 import type { Address, Host, Timer } from "#host";
-import type { Copies } from "../log/persist.ts";
+import type { SnapshotQueue } from "../log/snapshot-queue.ts";
 import { Refusal } from "../refusal.ts";
 import { ReplicaLink, REPLICATION_SILENCE_MS } from "./replica.ts";
 import { Backlog } from "./backlog.ts";
-import { Feed, type FeedContext } from "./feed.ts";
+import { ReplicaStream, type ReplicaStreamContext } from "./replica-stream.ts";
 import type { Session } from "../session.ts";
-import type { Store } from "../store.ts";
+import type { Engine } from "../engine.ts";
 import type { Replies } from "../types.ts";
 
 /**
@@ -41,20 +41,20 @@ const PING_MS = 10_000;
 
 export interface ReplicationOptions {
   readonly host: Host;
-  readonly store: Store;
-  readonly copies: Copies;
+  readonly store: Engine;
+  readonly snapshots: SnapshotQueue;
   readonly primaryPassword: string;
   readonly backlogBytes: number;
   /** Sends all changes so far to the log and to `append`. */
   readonly flush: () => void;
   readonly applied: (group: string[][]) => void;
   readonly caughtUp: () => Promise<void> | undefined;
-  readonly onTrouble: (primary: Address, trouble: string | undefined) => void;
+  readonly onLinkError: (primary: Address, linkError: string | undefined) => void;
 }
 
 export class Replication {
   readonly #options: ReplicationOptions;
-  readonly #feeds = new Set<Feed>();
+  readonly #streams = new Set<ReplicaStream>();
   #id: string;
   #password: string;
   /** From the first replica on. */
@@ -93,7 +93,7 @@ export class Replication {
   append(bytes: Buffer): void {
     if (this.#backlog === undefined) return;
     this.#backlog.append(bytes);
-    for (const feed of this.#feeds) feed.send();
+    for (const stream of this.#streams) stream.send();
     this.#trim(this.#backlog);
   }
 
@@ -104,55 +104,55 @@ export class Replication {
   #trim(backlog: Backlog): void {
     const { backlogBytes } = this.#options;
     backlog.trim(
-      [...this.#feeds].some(({ isBehind }) => isBehind) ? LAG_FACTOR * backlogBytes : backlogBytes,
+      [...this.#streams].some(({ isBehind }) => isBehind) ? LAG_FACTOR * backlogBytes : backlogBytes,
     );
-    for (const feed of this.#feeds) if (feed.isLost) feed.destroy();
+    for (const stream of this.#streams) if (stream.isLost) stream.destroy();
   }
 
-  // #region feed
+  // #region sync
   /** TITAN.SYNC: this client's connection becomes a replica's. */
-  feed(session: Session, known: { readonly id: string; readonly offset: number }): void {
+  sync(session: Session, known: { readonly id: string; readonly offset: number }): void {
     if (this.#link !== undefined) {
       throw new Refusal("ERR a replica has no replicas of its own: ask its primary");
     }
-    const { host, copies, flush } = this.#options;
+    const { host, snapshots, flush } = this.#options;
     flush();
     const backlog = (this.#backlog ??= new Backlog());
     const offset = known.id === this.#id && backlog.has(known.offset) ? known.offset : undefined;
-    const context: FeedContext = {
+    const context: ReplicaStreamContext = {
       id: this.#id, backlog, flush, mostBytes: LAG_FACTOR * this.#options.backlogBytes,
       now: () => host.clock.monotonic(),
-      poke: () => copies.poke(),
-      gone: (feed) => {
-        this.#feeds.delete(feed);
-        copies.poke();
+      wake: () => snapshots.wake(),
+      gone: (stream) => {
+        this.#streams.delete(stream);
+        snapshots.wake();
       },
     };
     session.takeOver = (socket) => {
-      const feed = new Feed(socket, context, offset);
-      this.#feeds.add(feed);
+      const stream = new ReplicaStream(socket, context, offset);
+      this.#streams.add(stream);
       this.#counts[offset === undefined ? "full" : "partial"]++;
-      if (offset === undefined) copies.add(feed);
-      else feed.send();
+      if (offset === undefined) snapshots.add(stream);
+      else stream.send();
       this.#watch();
-      return feed.handlers;
+      return stream.handlers;
     };
   }
   // #endregion
 
   /** While there are replicas: a sign of life for them, and an end for those that give none. */
   #watch(): void {
-    if (this.#timer !== undefined || this.#feeds.size === 0) return;
+    if (this.#timer !== undefined || this.#streams.size === 0) return;
     const { host } = this.#options;
     this.#timer = host.timers.after(PING_MS, () => {
       this.#timer = undefined;
-      for (const feed of [...this.#feeds]) {
+      for (const stream of [...this.#streams]) {
         if (
-          feed.state !== "wait" &&
-          host.clock.monotonic() - feed.heardAt >= REPLICATION_SILENCE_MS
+          stream.state !== "wait" &&
+          host.clock.monotonic() - stream.heardAt >= REPLICATION_SILENCE_MS
         ) {
-          feed.destroy();
-        } else feed.ping();
+          stream.destroy();
+        } else stream.ping();
       }
       this.#watch();
     });
@@ -160,7 +160,7 @@ export class Replication {
 
   /** REPLICAOF. Undefined: be a primary, with what is here. */
   follow(primary: Address | undefined): void {
-    const { host, store, copies, flush, applied, caughtUp, onTrouble } = this.#options;
+    const { host, store, snapshots, flush, applied, caughtUp, onLinkError } = this.#options;
     const before = this.#link?.primary;
     if (primary !== undefined && before?.host === primary.host && before.port === primary.port) {
       return;
@@ -183,16 +183,16 @@ export class Replication {
       primary,
       password: () => this.#password,
       applied,
-      copies,
+      snapshots,
       caughtUp,
-      onTrouble: (trouble) => onTrouble(primary, trouble),
+      onLinkError: (linkError) => onLinkError(primary, linkError),
     });
   }
 
   #cutOff(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    for (const feed of [...this.#feeds]) feed.destroy();
+    for (const stream of [...this.#streams]) stream.destroy();
   }
 
   /** ROLE */
@@ -210,13 +210,13 @@ export class Replication {
     out.array(3);
     out.bulk("master");
     out.int(this.#backlog?.end ?? 0);
-    out.array(this.#feeds.size);
-    for (const feed of this.#feeds) {
-      const { ip, port } = addressOf(feed);
+    out.array(this.#streams.size);
+    for (const stream of this.#streams) {
+      const { ip, port } = addressOf(stream);
       out.array(3);
       out.bulk(ip);
       out.bulk(port);
-      out.bulk(String(feed.ackOffset));
+      out.bulk(String(stream.ackOffset));
     }
   }
 
@@ -235,24 +235,24 @@ export class Replication {
             slave_repl_offset: link.offset,
             slave_read_only: 1,
             // Ours alone: whoever sees "down" asks why.
-            ...(link.trouble !== undefined && {
-              master_link_trouble: link.trouble.replace(/\s+/g, " "),
+            ...(link.linkError !== undefined && {
+              master_link_trouble: link.linkError.replace(/\s+/g, " "),
             }),
           };
-    const feeds = Object.fromEntries([...this.#feeds].map((feed, i) => {
-      const { ip, port } = addressOf(feed);
+    const streams = Object.fromEntries([...this.#streams].map((stream, i) => {
+      const { ip, port } = addressOf(stream);
       const state =
-        feed.state === "online" ? "online" : feed.state === "copy" ? "send_bulk" : "wait_bgsave";
+        stream.state === "online" ? "online" : stream.state === "copy" ? "send_bulk" : "wait_bgsave";
       return [
         `slave${i}`,
-        `ip=${ip},port=${port},state=${state},offset=${feed.ackOffset},lag=${Math.floor((host.clock.monotonic() - feed.heardAt) / 1000)}`,
+        `ip=${ip},port=${port},state=${state},offset=${stream.ackOffset},lag=${Math.floor((host.clock.monotonic() - stream.heardAt) / 1000)}`,
       ];
     }));
     const { start = 0, end = 0 } = this.#backlog ?? {};
     return {
       ...own,
-      connected_slaves: this.#feeds.size,
-      ...feeds,
+      connected_slaves: this.#streams.size,
+      ...streams,
       master_replid: link === undefined ? this.#id : link.id,
       master_repl_offset: link === undefined ? end : link.offset,
       repl_backlog_active: this.#backlog === undefined ? 0 : 1,
@@ -271,7 +271,7 @@ export class Replication {
 }
 
 /** Where the replica's connection comes from; where it listens it has not said. */
-function addressOf({ remote }: Feed): { ip: string; port: string } {
+function addressOf({ remote }: ReplicaStream): { ip: string; port: string } {
   const cut = remote.lastIndexOf(":");
   return { ip: remote.slice(0, cut), port: remote.slice(cut + 1) };
 }

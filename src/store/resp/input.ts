@@ -2,13 +2,14 @@
  * Bytes in, lines and blocks out, whatever the pieces that the bytes come in. Both RESP parsers
  * stand on it.
  *
- *     chunk    what is being read, from `at`; a line or a block that lies in it whole is never copied first
+ *     chunk    what is being read, from `at`; a line or a block that lies in it whole is not copied
  *     waiting  chunks that came before `chunk` was used up: a blocked client's pipeline
  *     partial  the beginning of a line or a block whose end has not come
  *
  * Invariants: every byte is looked at a constant number of times, even if they come one by one;
  * `partial` grows with what has arrived, never with what was promised: `$67108864` and silence cost
  * nothing.
+ * Test: test/15-store.resp.test.ts
  */
 import { RespError, type RespErrorCode } from "./error.ts";
 
@@ -28,54 +29,56 @@ const GROWTH = 4;
  */
 const CHUNK_BYTES = 256;
 
-export abstract class RespInput {
-  protected chunk: Buffer = NOTHING;
-  protected at = 0;
-  private waiting: Buffer[] = [];
+export class RespInput {
+  chunk: Buffer = NOTHING;
+  /** Where the next unread byte of `chunk` is. */
+  at = 0;
+  /** The error that ended the stream. */
+  dead: RespError | undefined;
+  #waiting: Buffer[] = [];
   /** The next of them. An index, because shift() on a long array moves all the rest each time. */
-  private waitingAt = 0;
-  private waitingBytes = 0;
-  private partial: Buffer = NOTHING;
-  private partialBytes = 0;
-  protected dead: RespError | undefined;
+  #waitingAt = 0;
+  #waitingBytes = 0;
+  #partial: Buffer = NOTHING;
+  #partialBytes = 0;
 
   /** Hands over what the socket delivered. Views of it are kept: do not change it afterwards. */
   push(chunk: Buffer): void {
     if (this.dead) throw this.dead;
-    if (this.at === this.chunk.length && this.waiting.length === 0) {
+    if (this.at === this.chunk.length && this.#waiting.length === 0) {
       this.chunk = chunk;
       this.at = 0;
     } else {
-      this.waiting.push(chunk);
-      this.waitingBytes += chunk.length + CHUNK_BYTES;
+      this.#waiting.push(chunk);
+      this.#waitingBytes += chunk.length + CHUNK_BYTES;
     }
   }
 
   /** What has been pushed and not been asked for yet, and what it costs to keep. */
   get unreadBytes(): number {
-    return this.chunk.length - this.at + this.waitingBytes;
+    return this.chunk.length - this.at + this.#waitingBytes;
   }
 
   /** All that is kept of what has arrived. */
   get heldBytes(): number {
-    return this.unreadBytes + this.partial.length;
+    return this.unreadBytes + this.#partial.length;
   }
 
   /** Whether there is a byte to read; lets go of chunks that are used up. */
-  protected more(): boolean {
-    return this.at < this.chunk.length || this.turnPage();
+  more(): boolean {
+    return this.at < this.chunk.length || this.#nextChunk();
   }
 
   /** The next line without its end, once the end is there. A line is latin1: one char, one byte. */
-  protected line(limitBytes: number, tooBig: string): string | undefined {
+  line(limitBytes: number, tooBig: string): string | undefined {
     while (this.more()) {
       const end = this.chunk.indexOf(LF, this.at);
       const stop = end === -1 ? this.chunk.length : end;
       // + 1: its CR
-      if (this.partialBytes + stop - this.at > limitBytes + 1) this.die("TOO_LARGE", tooBig);
-      if (end === -1 || this.partialBytes > 0) this.keep(stop, limitBytes + 1);
+      if (this.#partialBytes + stop - this.at > limitBytes + 1) this.die("TOO_LARGE", tooBig);
+      if (end === -1 || this.#partialBytes > 0) this.#keep(stop, limitBytes + 1);
       if (end === -1) continue;
-      const line = this.partialBytes > 0 ? this.finish() : this.chunk.subarray(this.at, end);
+      const line = this.#partialBytes > 0 ? this.#takePartial() : this.chunk.subarray(this.at, end);
       this.at = end + 1;
       const length = line[line.length - 1] === CR ? line.length - 1 : line.length;
       return line.toString("latin1", 0, length);
@@ -84,65 +87,65 @@ export abstract class RespInput {
   }
 
   /** The next `count` bytes, once all are there. It may be a view of what was pushed. */
-  protected block(count: number): Buffer | undefined {
+  block(count: number): Buffer | undefined {
     while (this.more()) {
-      const need = count - this.partialBytes;
+      const need = count - this.#partialBytes;
       const left = this.chunk.length - this.at;
-      if (this.partialBytes === 0 && left >= need) {
+      if (this.#partialBytes === 0 && left >= need) {
         const whole = this.chunk.subarray(this.at, this.at + count);
         this.at += count;
         return whole;
       }
-      this.keep(this.at + Math.min(left, need), count);
-      if (this.partialBytes === count) return this.finish();
+      this.#keep(this.at + Math.min(left, need), count);
+      if (this.#partialBytes === count) return this.#takePartial();
     }
     return undefined;
   }
 
-  /** Ends the stream for good: what comes next cannot be told from the middle of a message. */
-  protected die(code: RespErrorCode, message: string): never {
+  /** Ends the stream for good: nobody can tell any more where the next message begins. */
+  die(code: RespErrorCode, message: string): never {
     this.dead = new RespError(code, message);
-    this.chunk = this.partial = NOTHING;
-    this.at = this.partialBytes = 0;
-    this.waiting = [];
-    this.waitingAt = this.waitingBytes = 0;
+    this.chunk = this.#partial = NOTHING;
+    this.at = this.#partialBytes = 0;
+    this.#waiting = [];
+    this.#waitingAt = this.#waitingBytes = 0;
     throw this.dead;
   }
 
   /** Puts aside the chunk's bytes up to `stop`. */
-  private keep(stop: number, mostBytes: number): void {
-    const have = this.partialBytes + stop - this.at;
-    if (have > this.partial.length) {
+  #keep(stop: number, mostBytes: number): void {
+    const have = this.#partialBytes + stop - this.at;
+    if (have > this.#partial.length) {
       const bigger = Buffer.allocUnsafeSlow(
         Math.min(mostBytes, Math.max(FIRST_PARTIAL_BYTES, GROWTH * have)),
       );
-      this.partial.copy(bigger, 0, 0, this.partialBytes);
-      this.partial = bigger;
+      this.#partial.copy(bigger, 0, 0, this.#partialBytes);
+      this.#partial = bigger;
     }
-    this.chunk.copy(this.partial, this.partialBytes, this.at, stop);
-    this.partialBytes = have;
+    this.chunk.copy(this.#partial, this.#partialBytes, this.at, stop);
+    this.#partialBytes = have;
     this.at = stop;
   }
 
-  private finish(): Buffer {
-    const whole = this.partial.subarray(0, this.partialBytes);
-    this.partial = NOTHING;
-    this.partialBytes = 0;
+  #takePartial(): Buffer {
+    const whole = this.#partial.subarray(0, this.#partialBytes);
+    this.#partial = NOTHING;
+    this.#partialBytes = 0;
     return whole;
   }
 
-  private turnPage(): boolean {
+  #nextChunk(): boolean {
     // Let go of a chunk that is used up: 64 KiB for each idle connection would add up.
     this.chunk = NOTHING;
     this.at = 0;
-    while (this.waitingAt < this.waiting.length) {
-      this.chunk = this.waiting[this.waitingAt]!;
-      this.waiting[this.waitingAt++] = NOTHING;
-      this.waitingBytes -= this.chunk.length + CHUNK_BYTES;
-      if (this.waitingAt * 2 >= this.waiting.length) {
+    while (this.#waitingAt < this.#waiting.length) {
+      this.chunk = this.#waiting[this.#waitingAt]!;
+      this.#waiting[this.#waitingAt++] = NOTHING;
+      this.#waitingBytes -= this.chunk.length + CHUNK_BYTES;
+      if (this.#waitingAt * 2 >= this.#waiting.length) {
         // At least half is read: dropping it moves fewer chunks than were read since the last time.
-        this.waiting.splice(0, this.waitingAt);
-        this.waitingAt = 0;
+        this.#waiting.splice(0, this.#waitingAt);
+        this.#waitingAt = 0;
       }
       if (this.chunk.length > 0) return true;
     }

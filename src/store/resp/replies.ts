@@ -65,7 +65,8 @@ const CR = 13;
 const LF = 10;
 const NONE = -1;
 
-export class ReplyParser extends RespInput {
+export class ReplyParser {
+  readonly #input: RespInput = new RespInput();
   readonly #asBuffers: boolean;
   readonly #maxBytes: number;
   #frames: Frame[] = [];
@@ -76,9 +77,13 @@ export class ReplyParser extends RespInput {
 
   /** @param options.buffers bulk strings as Buffers; otherwise as text, read as UTF-8 */
   constructor(options: { buffers?: boolean; maxReplyBytes?: number } = {}) {
-    super();
     this.#asBuffers = options.buffers ?? false;
     this.#maxBytes = options.maxReplyBytes ?? MAX_REPLY_BYTES;
+  }
+
+  /** Hands over what the socket delivered. Views of it are kept: do not change it afterwards. */
+  push(chunk: Buffer): void {
+    this.#input.push(chunk);
   }
 
   /**
@@ -86,8 +91,8 @@ export class ReplyParser extends RespInput {
    * once and for ever
    */
   next(): Value | Push | undefined {
-    if (this.dead) throw this.dead;
-    while (this.more()) {
+    if (this.#input.dead) throw this.#input.dead;
+    while (this.#input.more()) {
       const value = this.#bulkBytes === NONE ? this.#header() : this.#bulk();
       if (value === undefined) continue;
       const whole = this.#place(value);
@@ -100,7 +105,7 @@ export class ReplyParser extends RespInput {
 
   /** A line: a value, or what begins one. */
   #header(): Value | undefined {
-    const line = this.line(MAX_LINE_BYTES, "Cannot read reply: a line is too long");
+    const line = this.#input.line(MAX_LINE_BYTES, "Cannot read reply: a line is too long");
     if (line === undefined) return undefined;
     this.#pay(VALUE_BYTES + line.length);
     const rest = line.slice(1);
@@ -131,7 +136,7 @@ export class ReplyParser extends RespInput {
 
   #bulk(): Value | undefined {
     const count = this.#bulkBytes;
-    const block = this.block(count + 2);
+    const block = this.#input.block(count + 2);
     if (block === undefined) return undefined;
     if (block[count] !== CR || block[count + 1] !== LF) this.#malformed("a bulk without its end");
     this.#bulkBytes = NONE;
@@ -152,7 +157,7 @@ export class ReplyParser extends RespInput {
     // Paid for here, taken as they come: a promise of many gets no array of that length.
     this.#pay(count);
     if (this.#frames.length === MAX_REPLY_DEPTH) {
-      this.die("TOO_LARGE", `Cannot read reply: depth exceeds ${MAX_REPLY_DEPTH}`);
+      this.#input.die("TOO_LARGE", `Cannot read reply: depth exceeds ${MAX_REPLY_DEPTH}`);
     }
     this.#frames.push({ kind, items: [], missing: count });
     return undefined;
@@ -182,12 +187,12 @@ export class ReplyParser extends RespInput {
   #pay(bytes: number): void {
     this.#replyBytes += bytes;
     if (this.#replyBytes > this.#maxBytes) {
-      this.die("TOO_LARGE", `Cannot read reply: it exceeds ${this.#maxBytes} bytes`);
+      this.#input.die("TOO_LARGE", `Cannot read reply: it exceeds ${this.#maxBytes} bytes`);
     }
   }
 
   #malformed(found: string): never {
-    this.die("MALFORMED", `Cannot read reply: found ${JSON.stringify(found.slice(0, 32))}`);
+    this.#input.die("MALFORMED", `Cannot read reply: found ${JSON.stringify(found.slice(0, 32))}`);
   }
 }
 

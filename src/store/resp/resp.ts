@@ -71,45 +71,56 @@ const INTEGER = /^(?:0|-?[1-9][0-9]{0,17})$/;
  * @throws {RespError} from `push` and `next`; from then on every call throws the same error. Tell
  *   the client, and close.
  */
-export class RespParser extends RespInput {
+export class RespParser {
   /**
    * Whether the sender has authenticated. Until then the limits are small: strangers get no memory.
    */
   trusted = true;
+  readonly #input: RespInput = new RespInput();
   /** Whether the line that is being read began with a star; undefined between lines. */
-  private isMulti: boolean | undefined;
-  private argv: string[] | undefined;
-  private missing = 0;
+  #isMulti: boolean | undefined;
+  #argv: string[] | undefined;
+  #missing = 0;
   /** Bytes of the argument that comes next, or HEADER: its length has not come. */
-  private bulkBytes = HEADER;
-  private commandBytes = 0;
+  #bulkBytes = HEADER;
+  #commandBytes = 0;
 
   /** The beginning of a command has been read, and not its end. */
   get isInside(): boolean {
-    return this.argv !== undefined || this.isMulti !== undefined;
+    return this.#argv !== undefined || this.#isMulti !== undefined;
   }
 
-  override get heldBytes(): number {
-    // What is promised is not held: of the argument that is coming, what has come is among the
-    // input's bytes.
-    return (
-      super.heldBytes +
-      (this.argv === undefined ? 0 : this.commandBytes - Math.max(0, this.bulkBytes))
-    );
+  /** Hands over what the socket delivered. Views of it are kept: do not change it afterwards. */
+  push(chunk: Buffer): void {
+    this.#input.push(chunk);
+  }
+
+  /** What has been pushed and not been asked for yet, and what it costs to keep. */
+  get unreadBytes(): number {
+    return this.#input.unreadBytes;
+  }
+
+  /**
+   * All that is kept of what has arrived. A promise is not counted: of the argument that is coming,
+   * only the bytes that have come, which are the input's.
+   */
+  get heldBytes(): number {
+    if (this.#argv === undefined) return this.#input.heldBytes;
+    return this.#input.heldBytes + this.#commandBytes - Math.max(0, this.#bulkBytes);
   }
 
   /** The next whole command, never empty, or `undefined` until more bytes are pushed. */
   next(): string[] | undefined {
-    if (this.dead) throw this.dead;
-    while (this.more()) {
-      if (this.argv === undefined) {
-        const whole = (this.isMulti === undefined ? this.quick() : undefined) ?? this.begin();
+    if (this.#input.dead) throw this.#input.dead;
+    while (this.#input.more()) {
+      if (this.#argv === undefined) {
+        const whole = (this.#isMulti === undefined ? this.#quick() : undefined) ?? this.#begin();
         if (whole !== undefined) return whole;
       }
-      if (this.argv !== undefined && !this.collect(this.argv)) return undefined;
-      if (this.argv !== undefined) {
-        const { argv } = this;
-        this.argv = undefined;
+      if (this.#argv !== undefined && !this.#collect(this.#argv)) return undefined;
+      if (this.#argv !== undefined) {
+        const argv = this.#argv;
+        this.#argv = undefined;
         return argv;
       }
     }
@@ -118,9 +129,9 @@ export class RespParser extends RespInput {
 
   // #region quick
   /** A command that is here in full and in order. Otherwise nothing, and nothing has been read. */
-  private quick(): string[] | undefined {
-    const { chunk } = this;
-    let at = this.at;
+  #quick(): string[] | undefined {
+    const { chunk } = this.#input;
+    let at = this.#input.at;
     if (!this.trusted || chunk[at] !== STAR) return undefined;
     const last = chunk.length - 1;
     let digit = chunk[++at]! - ZERO;
@@ -159,7 +170,7 @@ export class RespParser extends RespInput {
         bytes <= WORD_BYTES ? word(chunk, start, end) : chunk.toString("latin1", start, end);
       at = end + 1;
     } while (filled < count);
-    this.at = at + 1;
+    this.#input.at = at + 1;
     return argv;
   }
   // #endregion
@@ -168,95 +179,95 @@ export class RespParser extends RespInput {
    * The first line of a command: a whole inline command, or `argv` is set up to be collected, or
    * neither yet.
    */
-  private begin(): string[] | undefined {
+  #begin(): string[] | undefined {
     // Which of the two it is says the first byte, and it may have come long before the line's end.
-    this.isMulti ??= this.chunk[this.at] === STAR;
-    const line = this.isMulti
-      ? this.line(this.mostLine, "Protocol error: too big mbulk count string")
-      : this.inlineLine();
+    this.#isMulti ??= this.#input.chunk[this.#input.at] === STAR;
+    const line = this.#isMulti
+      ? this.#input.line(this.#mostLine, "Protocol error: too big mbulk count string")
+      : this.#inlineLine();
     if (line === undefined) return undefined;
-    const multi = this.isMulti;
-    this.isMulti = undefined;
-    if (!multi) return this.inline(line);
+    const multi = this.#isMulti;
+    this.#isMulti = undefined;
+    if (!multi) return this.#inline(line);
     const count = number(line.slice(1));
     if (count === undefined || count > MAX_ARGUMENTS) {
-      this.die("MALFORMED", "Protocol error: invalid multibulk length");
+      this.#input.die("MALFORMED", "Protocol error: invalid multibulk length");
     }
     if (!this.trusted && count > MAX_UNTRUSTED_ARGUMENTS) {
-      this.die("TOO_LARGE", "Protocol error: unauthenticated multibulk length");
+      this.#input.die("TOO_LARGE", "Protocol error: unauthenticated multibulk length");
     }
     // Redis ignores an empty command, and even one of -1 arguments
     if (count <= 0) return undefined;
-    this.argv = [];
-    this.missing = count;
-    this.commandBytes = 0;
+    this.#argv = [];
+    this.#missing = count;
+    this.#commandBytes = 0;
     return undefined;
   }
 
-  private get mostLine(): number {
+  get #mostLine(): number {
     return this.trusted ? MAX_INLINE_BYTES : MAX_UNTRUSTED_LINE_BYTES;
   }
 
-  private inlineLine(): string | undefined {
-    return this.line(
+  #inlineLine(): string | undefined {
+    return this.#input.line(
       this.trusted ? MAX_INLINE_BYTES : MAX_UNTRUSTED_BYTES,
       "Protocol error: too big inline request",
     );
   }
 
-  private inline(line: string): string[] | undefined {
+  #inline(line: string): string[] | undefined {
     const argv = splitInline(line);
-    if (argv === undefined) this.die("MALFORMED", "Protocol error: unbalanced quotes in request");
+    if (argv === undefined) this.#input.die("MALFORMED", "Protocol error: unbalanced quotes in request");
     if (!this.trusted && argv.length > MAX_UNTRUSTED_ARGUMENTS) {
-      this.die("TOO_LARGE", "Protocol error: unauthenticated multibulk length");
+      this.#input.die("TOO_LARGE", "Protocol error: unauthenticated multibulk length");
     }
     // A browser that was tricked into POSTing here would run its body's lines as commands. As in
     // Redis, it may not.
     if (/^(?:post|host:)$/i.test(argv[0] ?? "")) {
-      this.die("MALFORMED", "Protocol error: this is HTTP");
+      this.#input.die("MALFORMED", "Protocol error: this is HTTP");
     }
     return argv.length > 0 ? argv : undefined;
   }
 
   /** Goes on with `argv`; true when it is complete. */
-  private collect(argv: string[]): boolean {
-    while (this.missing > 0) {
-      if (this.bulkBytes === HEADER && !this.bulkHeader()) return false;
-      const block = this.block(this.bulkBytes + 2);
+  #collect(argv: string[]): boolean {
+    while (this.#missing > 0) {
+      if (this.#bulkBytes === HEADER && !this.#bulkHeader()) return false;
+      const block = this.#input.block(this.#bulkBytes + 2);
       if (block === undefined) return false;
-      if (block[this.bulkBytes] !== CR || block[this.bulkBytes + 1] !== LF) {
-        this.die("MALFORMED", "Protocol error: expected CRLF behind an argument");
+      if (block[this.#bulkBytes] !== CR || block[this.#bulkBytes + 1] !== LF) {
+        this.#input.die("MALFORMED", "Protocol error: expected CRLF behind an argument");
       }
-      argv.push(block.toString("latin1", 0, this.bulkBytes));
-      this.bulkBytes = HEADER;
-      this.missing--;
+      argv.push(block.toString("latin1", 0, this.#bulkBytes));
+      this.#bulkBytes = HEADER;
+      this.#missing--;
     }
     return true;
   }
 
   // #region header
   /** The line before an argument: how many bytes it has. False: the line's end has not come. */
-  private bulkHeader(): boolean {
+  #bulkHeader(): boolean {
     // #exercise bulkHeader
-    const line = this.line(this.mostLine, "Protocol error: too big bulk count string");
+    const line = this.#input.line(this.#mostLine, "Protocol error: too big bulk count string");
     if (line === undefined) return false;
     if (line[0] !== "$") {
-      this.die("MALFORMED", `Protocol error: expected '$', got '${line[0] ?? "\r"}'`);
+      this.#input.die("MALFORMED", `Protocol error: expected '$', got '${line[0] ?? "\r"}'`);
     }
     const bytes = number(line.slice(1));
     if (bytes === undefined || bytes < 0) {
-      this.die("MALFORMED", "Protocol error: invalid bulk length");
+      this.#input.die("MALFORMED", "Protocol error: invalid bulk length");
     }
     if (!this.trusted && bytes > MAX_UNTRUSTED_BYTES) {
-      this.die("TOO_LARGE", "Protocol error: unauthenticated bulk length");
+      this.#input.die("TOO_LARGE", "Protocol error: unauthenticated bulk length");
     }
-    if (bytes > MAX_BULK_BYTES) this.die("MALFORMED", "Protocol error: invalid bulk length");
-    this.commandBytes += bytes + ARGUMENT_BYTES;
+    if (bytes > MAX_BULK_BYTES) this.#input.die("MALFORMED", "Protocol error: invalid bulk length");
+    this.#commandBytes += bytes + ARGUMENT_BYTES;
     const most = this.trusted ? MAX_COMMAND_BYTES : MAX_UNTRUSTED_COMMAND_BYTES;
-    if (this.commandBytes > most) {
-      this.die("TOO_LARGE", `Protocol error: command exceeds ${most} bytes`);
+    if (this.#commandBytes > most) {
+      this.#input.die("TOO_LARGE", `Protocol error: command exceeds ${most} bytes`);
     }
-    this.bulkBytes = bytes;
+    this.#bulkBytes = bytes;
     return true;
     // #end-exercise
   }

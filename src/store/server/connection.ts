@@ -19,7 +19,7 @@
  * is given to it.
  *
  * Invariants: answers leave in the order of the commands; nothing is executed for a client that is
- * blocked, behind or ending; `Store.end` is called exactly once.
+ * blocked, behind or ending; `Engine.end` is called exactly once.
  * Test: test/15-store.server.test.ts
  */
 import type { Host, Socket, SocketHandlers, Timer } from "#host";
@@ -27,7 +27,7 @@ import { RespError } from "../resp/error.ts";
 import { RespWriter } from "../resp/writer.ts";
 import { RespParser } from "../resp/resp.ts";
 import type { Session } from "../session.ts";
-import type { Store } from "../store.ts";
+import type { Engine } from "../engine.ts";
 
 /**
  * Answers owed to one client before it has to read some: a batch of 64 KiB chunks, and 1,000 such
@@ -67,7 +67,7 @@ export interface Shared {
   readonly host: Host;
   /** Where the server listens. */
   readonly address: string;
-  readonly store: Store;
+  readonly store: Engine;
   /** Ask for `flush` at the end of this turn. */
   flushLater(connection: StoreConnection): void;
   /** Answers wait for the log before they leave. */

@@ -17,7 +17,7 @@
 import { isLoopback } from "#base";
 import type { Address, Host, Listener, Socket } from "#host";
 import { LINGER_MS, type Shared, StoreConnection } from "./connection.ts";
-import type { Store } from "../store.ts";
+import type { Engine } from "../engine.ts";
 
 /** As in Redis. An idle client costs about 11 kB here, most of it Node's socket. */
 export const MAX_CLIENTS = 10_000;
@@ -32,7 +32,7 @@ export interface StoreServerOptions {
   readonly host: Host;
   /** Port 0: any free one. Other than loopback only when the store has a password. */
   readonly listen: Address;
-  readonly store: Store;
+  readonly store: Engine;
   /** Clients at a time, 1 … ; default MAX_CLIENTS. */
   readonly maxClients?: number;
   /** Default MAX_CLIENTS_BYTES: beyond it, the client that costs most is cut off. */
@@ -101,7 +101,7 @@ export async function startStore(options: StoreServerOptions): Promise<StoreServ
 }
 
 /** CONFIG SET may change the password of an open port, and not take it away. */
-function keepPassword({ config }: Store): void {
+function keepPassword({ config }: Engine): void {
   const { get, set } = config.settings.get("requirepass")!;
   config.define("requirepass", {
     get,
@@ -111,7 +111,7 @@ function keepPassword({ config }: Store): void {
 
 class Clients implements Shared {
   readonly host: Host;
-  readonly store: Store;
+  readonly store: Engine;
   address = "";
   readonly commits: boolean;
   readonly #maxClients: number;

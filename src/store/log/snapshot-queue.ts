@@ -18,9 +18,9 @@ import type { Store } from "../store.ts";
 const BYTES_PER_SLICE = 16 * 1024;
 
 /** Who wants a copy, and takes it. */
-export interface CopyTaker {
+export interface SnapshotSink {
   /**
-   * Asked before the beginning and between slices. After false: somebody calls `Copies.poke` once
+   * Asked before the beginning and between slices. After false: somebody calls `SnapshotQueue.wake` once
    * it is true again.
    */
   isReady(): boolean;
@@ -32,11 +32,11 @@ export interface CopyTaker {
   end(): void;
 }
 
-export class Copies {
+export class SnapshotQueue {
   readonly #store: Store;
   readonly #soon: (fn: () => void) => void;
-  #queue: CopyTaker[] = [];
-  #running: CopyTaker | undefined;
+  #queue: SnapshotSink[] = [];
+  #running: SnapshotSink | undefined;
   #snapshot: Snapshot | undefined;
   #scheduled = false;
   #held = false;
@@ -51,19 +51,19 @@ export class Copies {
     return this.#running !== undefined || this.#queue.length > 0;
   }
 
-  add(taker: CopyTaker): void {
+  add(taker: SnapshotSink): void {
     this.#queue.push(taker);
-    this.poke();
+    this.wake();
   }
 
   /** While it is held no copy begins: the keyspace is half of one that comes in. */
   hold(held: boolean): void {
     this.#held = held;
-    this.poke();
+    this.wake();
   }
 
   /** Goes on, if there is something to go on with. */
-  poke(): void {
+  wake(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
     this.#soon(() => {
@@ -86,7 +86,7 @@ export class Copies {
       taker.begin();
       this.#snapshot = this.#store.snapshot((argv) => taker.emit(argv));
     }
-    if (this.#snapshot.step(BYTES_PER_SLICE)) return this.poke();
+    if (this.#snapshot.step(BYTES_PER_SLICE)) return this.wake();
     taker.end();
     this.#next();
   }
@@ -95,6 +95,6 @@ export class Copies {
   #next(): void {
     this.#running = undefined;
     this.#snapshot = undefined;
-    this.poke();
+    this.wake();
   }
 }

@@ -13,11 +13,11 @@
  * Test: test/15-store.waiting.test.ts
  */
 import { MAX_TIMER_MS } from "#host";
-import { List } from "../data/list.ts";
-import { Refusal } from "../refusal.ts";
-import { nameCost, type Blocked, type Session } from "../session.ts";
-import type { Store } from "../store.ts";
-import type { StoreHost } from "../types.ts";
+import type { Keyspace } from "./data/keyspace.ts";
+import { List } from "./data/list.ts";
+import { Refusal } from "./refusal.ts";
+import { nameCost, type Blocked, type Session } from "./session.ts";
+import type { StoreHost } from "./types.ts";
 
 type Wait = Pick<Blocked, "keys" | "take">;
 
@@ -82,18 +82,18 @@ export class Blocking {
 
   // #region serve
   /** Gives one element to one session that waits for it. False: there is nobody left to serve. */
-  serve(store: Store): boolean {
+  serve(keyspace: Keyspace): boolean {
     if (this.#ready.size === 0) return false;
     for (const key of this.#ready) {
       const session = this.#queues.get(key)?.values().next().value;
-      if (session === undefined || !(store.keys.get(key) instanceof List)) {
+      if (session === undefined || !(keyspace.get(key) instanceof List)) {
         this.#ready.delete(key);
         continue;
       }
       const { keys, take } = session.blocked!;
       this.abandon(session);
       session.wrote = true;
-      serveOne(store, session, { keys, take });
+      serveOne(keyspace, session, { keys, take });
       this.#released.push(session);
       return true;
     }
@@ -143,10 +143,10 @@ export class Blocking {
 }
 
 /** As if the command came now: its keys in its own order, and what is no list is refused. */
-function serveOne(store: Store, session: Session, { keys, take }: Wait): void {
+function serveOne(keyspace: Keyspace, session: Session, { keys, take }: Wait): void {
   try {
-    const key = keys.find((each) => store.keys.list(each) !== undefined)!;
-    take(key, store.keys.list(key)!);
+    const key = keys.find((each) => keyspace.list(each) !== undefined)!;
+    take(key, keyspace.list(key)!);
   } catch (refusal) {
     if (!(refusal instanceof Refusal)) throw refusal;
     session.out.error(refusal.text);

@@ -17,14 +17,14 @@
  */
 import type { Socket, SocketHandlers } from "#host";
 import { encodeCommand } from "../log/text.ts";
-import type { CopyTaker } from "../log/persist.ts";
+import type { SnapshotSink } from "../log/snapshot-queue.ts";
 import type { Backlog } from "./backlog.ts";
 import { RespParser } from "../resp/resp.ts";
 
 /** A copy is written in pieces of this size. */
 const PIECE_CHARS = 64 * 1024;
 
-export interface FeedContext {
+export interface ReplicaStreamContext {
   readonly id: string;
   readonly backlog: Backlog;
   /**
@@ -36,18 +36,18 @@ export interface FeedContext {
   /** All changes so far are to be in the backlog. */
   flush(): void;
   /** The socket takes more, or is gone: whoever copies goes on. */
-  poke(): void;
-  gone(feed: Feed): void;
+  wake(): void;
+  gone(stream: ReplicaStream): void;
 }
 
-export class Feed implements CopyTaker {
+export class ReplicaStream implements SnapshotSink {
   readonly remote: string;
   /** `wait`: for its turn to be copied to. */
   state: "wait" | "copy" | "online";
   ackOffset = 0;
   /** Monotonic ms of the last sign of life. */
   heardAt: number;
-  readonly #context: FeedContext;
+  readonly #context: ReplicaStreamContext;
   readonly #socket: Socket;
   readonly #parser = new RespParser();
   /** Next byte of the stream to send. */
@@ -59,7 +59,7 @@ export class Feed implements CopyTaker {
   #closed = false;
 
   /** `offset`: go on from there; undefined: a full copy is needed. */
-  constructor(socket: Socket, context: FeedContext, offset: number | undefined) {
+  constructor(socket: Socket, context: ReplicaStreamContext, offset: number | undefined) {
     this.#socket = socket;
     this.#context = context;
     this.remote = socket.remote;
@@ -77,7 +77,7 @@ export class Feed implements CopyTaker {
       this.#full = false;
       this.heardAt = this.#context.now();
       if (this.state === "online") this.send();
-      else this.#context.poke();
+      else this.#context.wake();
     },
     onClose: () => {
       this.#closed = true;
