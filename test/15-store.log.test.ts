@@ -584,7 +584,7 @@ test("a store that is a part of something keeps its password and its role", asyn
   for (const argv of [
     ["CONFIG", "SET", "requirepass", ""],
     ["REPLICAOF", "h", "1"],
-    ["SLAVEOF", "NO", "ONE"],
+    ["REPLICAOF", "NO", "ONE"],
   ]) {
     const answer = ask(...argv);
     assert.ok(
@@ -595,6 +595,26 @@ test("a store that is a part of something keeps its password and its role", asyn
   assert.deepEqual(ask("CONFIG", "GET", "requirepass"), ["requirepass", "pw"]);
   assert.equal(opened.store.role, "primary");
   await world.settle(opened.close());
+});
+
+test("Engine.load() takes the names that an earlier version logged, and no client may use them", () => {
+  const { host } = room();
+  const store = new Engine({ host });
+  const ask = asker(store);
+  for (const argv of [
+    ["hmset", "h", "f", "1", "g", "2"],
+    ["rpush", "l", "b"],
+    ["lpushx", "l", "a"],
+    ["rpushx", "l", "c"],
+  ]) {
+    store.load([...argv]);
+  }
+  assert.deepEqual(ask("HGETALL", "h"), ["f", "1", "g", "2"]);
+  assert.deepEqual(ask("LRANGE", "l", "0", "-1"), ["a", "b", "c"]);
+  for (const name of ["HMSET", "LPUSHX", "RPUSHX"]) {
+    assert.match((ask(name, "k", "f", "v") as Refusal).text, /^ERR unknown command/);
+  }
+  assert.throws(() => store.load(["__proto__", "x"]), /Cannot replay __proto__/);
 });
 
 test("a store without a log says so", async () => {

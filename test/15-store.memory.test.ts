@@ -266,7 +266,7 @@ test("a value takes as many entries as may be, and not one more", () => {
   assert.equal(ask("HSETNX", "h", "m1", "v"), 0);
   assert.equal(ask("RPUSH", "l", ...names(0, 10)), 10);
   assert.deepEqual(ask("RPUSH", "l", "x"), OOM);
-  assert.deepEqual(ask("LPUSHX", "l", "x"), OOM);
+  assert.deepEqual(ask("LPUSH", "l", "x"), OOM);
   assert.equal(ask("LMOVE", "l", "l", "LEFT", "RIGHT"), "m0");
   ask("RPUSH", "one", "x");
   assert.deepEqual(ask("LMOVE", "one", "l", "LEFT", "RIGHT"), OOM);

@@ -461,12 +461,10 @@ describe("processes", { concurrency: 3 }, () => {
       client.call("CONFIG", "SET", "requirepass", "x"),
       /this store is a part of this cluster/,
     );
-    for (const name of ["REPLICAOF", "SLAVEOF"]) {
-      await assert.rejects(
-        client.call(name, "127.0.0.1", "1"),
-        /this store is a part of this cluster/,
-      );
-    }
+    await assert.rejects(
+      client.call("REPLICAOF", "127.0.0.1", "1"),
+      /this store is a part of this cluster/,
+    );
     assert.deepEqual(
       await client.call("CONFIG", "GET", "maxclients"),
       new Map([["maxclients", "256"]]),

@@ -153,7 +153,7 @@ const client: Subcommands = {
     },
   },
   setinfo: { arity: 4, run: setInfo },
-  list: { arity: -2, run: list },
+  list: { arity: 2, run: list },
   info: {
     arity: 2,
     run: (store, session, argv) => session.out.verbatim(describeClient(store, session, argv)),
@@ -163,31 +163,10 @@ const client: Subcommands = {
   "no-touch": { arity: 3, run: onOrOff },
 };
 
-/** All of them, those of a TYPE, or those with an ID. */
 function list(store: Store, session: Session, argv: string[]): void {
-  const [, , word = "", ...rest] = argv;
-  const all = [...store.sessions.values()];
-  let found: (Session | undefined)[] = all;
-  if (/^type$/i.test(word) && rest.length === 1) {
-    const type = rest[0]!.toLowerCase();
-    if (!/^(?:normal|pubsub|master|slave|replica)$/.test(type)) {
-      throw new Refusal(oneLine(`ERR Unknown client type '${rest[0]!.slice(0, QUOTED_CHARS)}'`));
-    }
-    found = all.filter(
-      ({ takeOver, subscriptions }) =>
-        (type === "slave" ? "replica" : type) ===
-        (takeOver !== undefined ? "replica" : subscriptions > 0 ? "pubsub" : "normal"),
-    );
-  } else if (/^id$/i.test(word) && rest.length > 0) {
-    found = rest.map((text) => {
-      const id = parseInteger(text);
-      if (id === undefined) throw new Refusal("ERR Invalid client ID");
-      return store.sessions.get(Number(id));
-    });
-  } else if (argv.length > 2) throw SYNTAX_ERROR;
-  const describe = (each: Session | undefined): string =>
-    each === undefined ? "" : describeClient(store, each, each === session ? argv : undefined);
-  session.out.verbatim(found.map(describe).join(""));
+  const lines = [...store.sessions.values()].map((each) =>
+    describeClient(store, each, each === session ? argv : undefined));
+  session.out.verbatim(lines.join(""));
 }
 
 function onOrOff(_store: Store, { out }: Session, argv: string[]): void {
@@ -260,7 +239,7 @@ function describeClient(store: Store, session: Session, asking?: readonly string
 
 const config: Subcommands = {
   get: { arity: -3, run: configGet },
-  set: { arity: -4, run: configSet },
+  set: { arity: 4, run: configSet },
   resetstat: {
     arity: 2,
     run: ({ stats }, { out }) => {
@@ -282,36 +261,20 @@ function configGet(store: Store, { out }: Session, argv: string[]): void {
   }
 }
 
-/** All or nothing: when one value is refused, those before it are put back. */
-function configSet(store: Store, { out }: Session, argv: string[]): void {
-  if (argv.length % 2 === 1) throw SYNTAX_ERROR;
-  const pairs: [name: string, value: string][] = [];
-  for (let i = 2; i < argv.length; i += 2) {
-    const name = argv[i]!.toLowerCase();
-    const setting = store.config.settings.get(name);
-    if (setting === undefined) {
-      throw new Refusal(
-        oneLine(
-          "ERR Unknown option or number of arguments for CONFIG SET - " +
-            `'${argv[i]!.slice(0, QUOTED_CHARS)}'`,
-        ),
-      );
-    }
-    if (setting.set === undefined) throw configFailed(argv[i]!, "can't set immutable config");
-    if (pairs.some(([other]) => other === name)) {
-      throw configFailed(argv[i]!, "duplicate parameter");
-    }
-    pairs.push([name, argv[i + 1]!]);
+/** One setting a command: of several, one could be refused when others have changed already. */
+function configSet(store: Store, { out }: Session, [, , name, value]: string[]): void {
+  const setting = store.config.settings.get(name!.toLowerCase());
+  if (setting === undefined) {
+    throw new Refusal(
+      oneLine(
+        "ERR Unknown option or number of arguments for CONFIG SET - " +
+          `'${name!.slice(0, QUOTED_CHARS)}'`,
+      ),
+    );
   }
-  const before: [name: string, value: string][] = [];
-  for (const [name, value] of pairs) {
-    const setting = store.config.settings.get(name)!;
-    before.push([name, setting.get()]);
-    const wrong = setting.set!(value);
-    if (wrong === undefined) continue;
-    for (const [other, old] of before) store.config.settings.get(other)!.set!(old);
-    throw configFailed(name, wrong);
-  }
+  if (setting.set === undefined) throw configFailed(name!, "can't set immutable config");
+  const wrong = setting.set(value!);
+  if (wrong !== undefined) throw configFailed(name!.toLowerCase(), wrong);
   out.ok();
 }
 

@@ -11,12 +11,10 @@ import type { Store } from "../store.ts";
 
 type Side = "left" | "right";
 
-/** LPUSH, RPUSH; with `onlyOnto` LPUSHX and RPUSHX, which make no new list. */
-function push(side: Side, { onlyOnto = false } = {}) {
+function push(side: Side) {
   return (store: Store, { out }: Session, argv: string[]): void => {
     const key = argv[1]!;
     const old = store.keys.list(key);
-    if (old === undefined && onlyOnto) return out.int(0);
     const list = old ?? new List();
     store.admitEntries(list.size, argv.length - 2);
     for (let i = 2; i < argv.length; i++) {
@@ -219,8 +217,6 @@ const write = "write denyoom fast";
 export const LISTS: readonly Command[] = [
   command("lpush", -3, { flags: write, keys: ONE_KEY, run: push("left") }),
   command("rpush", -3, { flags: write, keys: ONE_KEY, run: push("right") }),
-  command("lpushx", -3, { flags: write, keys: ONE_KEY, run: push("left", { onlyOnto: true }) }),
-  command("rpushx", -3, { flags: write, keys: ONE_KEY, run: push("right", { onlyOnto: true }) }),
   command("lpop", -2, { flags: "write fast", keys: ONE_KEY, run: pop("left") }),
   command("rpop", -2, { flags: "write fast", keys: ONE_KEY, run: pop("right") }),
   command("llen", 2, { flags: "readonly fast", keys: ONE_KEY, run: llen }),

@@ -48,7 +48,6 @@ function sync({ services, inTransaction }: Store, session: Session, argv: string
 export const PERSISTENCE: readonly Command[] = [
   command("bgrewriteaof", 1, { flags: "admin noscript", run: bgrewriteaof }),
   command("replicaof", 3, { flags: "admin noscript loading stale", run: replicaof }),
-  command("slaveof", 3, { flags: "admin noscript loading stale", run: replicaof }),
   command("role", 1, { flags: "noscript loading stale fast", run: role }),
   command("titan.sync", 3, { flags: "admin noscript", run: sync }),
 ];

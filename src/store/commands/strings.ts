@@ -366,7 +366,6 @@ export const STRINGS: readonly Command[] = [
   command("append", 3, { flags: fast, keys: ONE_KEY, run: append }),
   command("strlen", 2, { flags: "readonly fast", keys: ONE_KEY, run: strlen }),
   command("getrange", 4, { flags: "readonly", keys: ONE_KEY, run: getrange }),
-  command("substr", 4, { flags: "readonly", keys: ONE_KEY, run: getrange }),
   command("setrange", 4, { flags: write, keys: ONE_KEY, run: setrange }),
   command("incr", 2, {
     flags: fast,

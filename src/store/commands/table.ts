@@ -18,26 +18,12 @@ import { SETS } from "./sets.ts";
 import { STRINGS } from "./strings.ts";
 import { TRANSACTIONS } from "./transactions.ts";
 
-const COMMAND = commandCommand({
-  all: () => COMMANDS,
-  find: (name) => findCommand(name),
-  groupOf: (command) => [...GROUPS].find(([, members]) => members.includes(command))?.[0],
-});
+const COMMAND = commandCommand({ all: () => COMMANDS, find: (name) => findCommand(name) });
 
 export const COMMANDS: readonly Command[] = [
   ...CONNECTION, ...STRINGS, ...KEYS, ...SETS, ...HASHES, ...LISTS, ...TRANSACTIONS, ...PUBSUB,
   ...PERSISTENCE, COMMAND,
 ];
-
-/** By Redis's ACL category. Those about the server, not the connection, are in none. */
-const GROUPS = new Map<string, readonly Command[]>([
-  ["string", STRINGS], ["keyspace", KEYS], ["set", SETS], ["hash", HASHES], ["list", LISTS],
-  ["transaction", TRANSACTIONS],
-  [
-    "connection",
-    [...CONNECTION, COMMAND].filter(({ name }) => !/^(?:config|info|time)$/.test(name)),
-  ],
-]);
 
 const byName = new Map<string, Command>();
 for (const command of COMMANDS) {
