@@ -27,8 +27,8 @@ import { readSnapshotFile } from "./snapshot.ts";
 import { judgeTail } from "./tail.ts";
 
 /**
- * What is judged in memory, and more than a crash leaves torn: one commit group
- * (MAX_PENDING_BYTES), or what a policy without fsync has written into one segment of a usual size.
+ * The most that is judged in memory. It is more than a crash leaves torn: one commit group
+ * (MAX_PENDING_BYTES), or one segment of a usual size that a policy without fsync has written.
  */
 const MAX_TORN_BYTES = 512 * 1024 * 1024;
 
@@ -41,8 +41,8 @@ export interface LogProblem {
   /** False when the log opens all the same, because something else covers the loss. */
   readonly fatal: boolean;
   /**
-   * Fatal, unless the caller accepts the loss: of what is gone nobody can tell what it was, and the
-   * rest is whole.
+   * Fatal, unless the caller accepts the loss: nobody can tell which records are gone, and the rest
+   * is whole.
    */
   readonly acceptable?: boolean;
   /** Where a repair would cut: the segment, and the byte in it from which nothing is certain. */
@@ -180,8 +180,7 @@ class State {
   }
 
   /**
-   * Whose log is this, when the manifest cannot say: the id in most of the headers that can be
-   * read.
+   * The log's id when the manifest cannot tell it: the id in most of the headers that can be read.
    */
   async idOfMost(): Promise<string | undefined> {
     const votes = new Map<string, number>();
@@ -210,8 +209,8 @@ class State {
       this.#snapshot = { file, seq: place.seq, ...(await readSnapshotFile(this.#storage, place)) };
     } catch (error) {
       this.#failed(error);
-      // Fatal only if the records that it stood for are not all there: compacted away, or cut from
-      // the end.
+      // Fatal only if some of the records that the snapshot stood for are missing: compacted away,
+      // or cut from the end.
       const problem = this.problems.pop() as LogProblem;
       const covered = manifest.segments[0] === 1 && (this.#nextSeq ?? 1) > manifest.snapshot;
       this.problems.push({ ...problem, fatal: !covered });
@@ -253,8 +252,8 @@ class State {
     const head = await file.read(0, HEADER_BYTES);
     if (last && size <= HEADER_BYTES && isUnfinished(head)) {
       // No crash leaves this: the header was durable before the manifest listed the file. A log
-      // that is being made has no manifest yet. Whether records were there, nobody can tell any
-      // more.
+      // that is being made has no manifest yet. Nobody can tell any more whether records were
+      // there.
       if (size > 0) this.#torn = { bytes: size, file: path };
       const left =
         size < HEADER_BYTES ? `${size} of its ${HEADER_BYTES} bytes are there` : "it is zeros";
@@ -308,7 +307,7 @@ class State {
         what,
         cut: { segment: first, offset: end },
       });
-      scan = { offset: end, seq: intact, barriers }; // nothing left to judge
+      scan = { offset: end, seq: intact, barriers }; // there is nothing left to judge
     }
     const rest = scan.stopped === undefined ? Buffer.alloc(0) : await file.read(end, size - end);
     while (scan.stopped !== undefined) {
@@ -340,7 +339,7 @@ class State {
     });
   }
 
-  /** What came before the first segment must be in the snapshot. */
+  /** The records before the first segment must be in the snapshot. */
   checkStart(first: number | undefined): void {
     const covered = this.#snapshot?.seq ?? 0;
     if (
@@ -364,8 +363,8 @@ class State {
       if (manifest.segments.includes(first)) continue;
       const name = fileName("segment", first);
       const bytes = (await this.#storage.stat(this.#path(name)))?.size ?? 0;
-      // Left by a compaction that had switched the manifest already, or by a rotation that had not
-      // yet.
+      // A compaction that had already switched the manifest left this file, or a rotation that had
+      // not switched it yet.
       if (first < (manifest.segments[0] as number) || bytes <= HEADER_BYTES) {
         this.#strays.push(name);
       } else {

@@ -79,8 +79,8 @@ export class LogFolder {
   }
 
   /**
-   * Starts a new segment, which `firstSeq` will be the first record of. The old one may hold
-   * unsynced bytes. On a full disk everything stays as it was, and may be tried again.
+   * Starts a new segment, whose first record will be `firstSeq`. The old segment may hold unsynced
+   * bytes. On a full disk everything stays as it was, and the rotation may be tried again.
    */
   async rotate(firstSeq: number): Promise<void> {
     await this.#file.sync(); // only the last segment may end torn
@@ -108,8 +108,8 @@ export class LogFolder {
   }
 
   /**
-   * Makes the written snapshot the log's, without the segments that it covers. Returns the files to
-   * remove. On a full disk the snapshot is removed, and everything is as it was.
+   * Makes the written snapshot part of the log, and drops the segments that it covers. Returns the
+   * files to remove. On a full disk the snapshot is removed, and everything is as it was.
    */
   async switchTo(seq: number): Promise<string[]> {
     const dropped: string[] = [];
@@ -133,8 +133,8 @@ export class LogFolder {
   }
 
   /**
-   * Replaces the manifest. `next` is asked in its turn, not before: the other one's change must not
-   * be undone.
+   * Replaces the manifest. `next` is called only when its turn has come: a change that was made
+   * before it must not be undone.
    */
   #change(next: (now: Contents) => Contents): Promise<void> {
     const turn = this.#manifestTurn.then(async () => {
@@ -147,7 +147,7 @@ export class LogFolder {
       this.#segments = segments;
       this.#snapshot = snapshot;
     });
-    // On a full disk the old manifest is there for certain. After any other failure there is no
+    // After "disk full" the old manifest is certainly on disk. After any other failure there is no
     // next turn.
     this.#manifestTurn = turn.catch(async (error: unknown) => {
       if (!hasNoRoom(error)) throw error;
@@ -198,7 +198,7 @@ export class LogFolder {
         end: file.size,
         onRecord: deliver,
       });
-      // the live segment may go on, or end in a group that is being written now
+      // the last segment may hold more, or end in a group that is being written now
       if (scan.seq > last) return;
       const { offset, seq, stopped = "the file ends" } = scan;
       const what = `offset ${offset}: record ${seq}: ${stopped}`;
@@ -222,7 +222,7 @@ export async function createSegment(
     await storage.syncDirectory(dir);
     return file;
   } catch (error) {
-    // a full disk must not cost a descriptor as well, nor leave a file in the next one's way
+    // a full disk must not also cost a descriptor, nor leave a file in the way of the next attempt
     await file.close();
     if (hasNoRoom(error)) await storage.remove(path);
     throw error;

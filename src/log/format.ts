@@ -1,5 +1,5 @@
 /**
- * Lesson 05: what the files of a log folder are called and how they begin.
+ * Lesson 05: the names of the files in a log folder, and how the files begin.
  *
  *     MANIFEST                  text: which files make up the log; replaced atomically
  *     0000000000000001.seg      header, records 1, 2, 3, …
@@ -78,7 +78,7 @@ export function seqOfName(kind: Header["kind"], name: string): number | undefine
   return seq <= Number.MAX_SAFE_INTEGER ? seq : undefined;
 }
 
-/** The table of contents. What is not listed is not part of the log. */
+/** The table of contents. A file that it does not list is not part of the log. */
 export interface Manifest {
   readonly id: string;
   /** First record of each segment, ascending; the last one is appended to. Never empty. */

@@ -65,7 +65,7 @@ export class Group {
   promise(): Promise<void> {
     if (this.#promise === undefined) {
       this.#promise = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
-      // those who await it still see the failure; those who do not have onFatal
+      // callers that await it still see the failure; the others have onFatal
       this.#promise.catch(() => {});
     }
     return this.#promise;

@@ -10,8 +10,8 @@
  *
  * Invariants: at most one write or fsync of the segment is under way; records reach the file in the
  * order of their numbers; a group with `mustSync` is resolved only after an fsync that began after
- * its last byte was written; the first failure is the last thing that happens. A full disk is none:
- * the flying group stays, and flies again (room.ts).
+ * its last byte was written; after the first failure nothing is written any more. A full disk is
+ * not a failure: the flying group stays, and is written again (room.ts).
  *
  * An fsync is never retried. Linux reports a failed write-back once, marks the pages clean and
  * forgets them: a second fsync would succeed and the bytes would be gone (PostgreSQL learned it in
@@ -40,9 +40,9 @@ import { checkChunk, type Chunks } from "./snapshot.ts";
 const CHUNK_BYTES = 256 * 1024;
 
 /**
- * What may wait for the disk: four of the largest records, or a second of a 250 MB/s disk. Above it
- * `append` throws, so that a stalled disk cannot eat the memory. Callers that can refuse work
- * should do so long before: see `backlogBytes`.
+ * The most bytes that may wait for the disk: four of the largest records, or one second of a 250
+ * MB/s disk. Above it `append` throws, so that a stalled disk cannot eat the memory. Callers that
+ * can refuse work should do so long before: see `backlogBytes`.
  */
 export const MAX_PENDING_BYTES = 4 * MAX_RECORD_BYTES;
 
@@ -64,8 +64,8 @@ export interface LogRecovery {
   readonly tornFile?: string;
   /**
    * Damage that did not keep the log from opening: a snapshot whose records are all still there,
-   * or, with `acceptLoss`, a last segment without its header, of which nobody can tell what was in
-   * it. Tell a person; RECOVERIES keeps it.
+   * or, with `acceptLoss`, a last segment without its header, whose content nobody can tell any
+   * more. Tell a person; RECOVERIES keeps it.
    */
   readonly ignored: readonly string[];
 }
@@ -102,7 +102,7 @@ export class Log {
   readonly #segmentBytes: number;
   readonly #onFatal: ((error: Error) => void) | undefined;
   #nextSeq: number;
-  /** Last record that is written, and that is durable under the policy. */
+  /** The last record that is written, and durable under the policy. */
   #doneSeq: number;
   #filling: Group;
   #flying: Group;
@@ -175,7 +175,7 @@ export class Log {
    */
   append(body: Uint8Array): number {
     this.#refuseIfOver("append");
-    // A full disk keeps a group in the air; while there is none, nothing else need be asked.
+    // A full disk shows as a flying group; while none is flying, there is nothing to ask.
     if (this.#busy && this.full !== undefined) {
       throw new LogError("FULL", `Cannot append record: ${this.full.message}`);
     }
@@ -243,7 +243,7 @@ export class Log {
     this.#scheduled = false;
     if (this.#failure !== undefined) return;
     invariant(!this.#busy || this.full !== undefined, "one write at a time");
-    // One that found the disk full is still flying, and goes first.
+    // A group that found the disk full is still the flying one, and goes first.
     if (!this.#busy) [this.#filling, this.#flying] = [this.#flying, this.#filling];
     this.#busy = true;
     const group = this.#flying;
@@ -295,8 +295,8 @@ export class Log {
     try {
       await (sync ? file.appendAndSync(parts) : file.append(parts));
     } catch (error) {
-      // What is left of the disk is not for half a group. Some file systems need room to give any
-      // back: then it is written over the next time.
+      // The last room on the disk is not for half a group. Some file systems need room even to
+      // truncate a file: then the next write goes over the half.
       if (hasNoRoom(error)) {
         await file
           .truncate(size)
@@ -306,10 +306,11 @@ export class Log {
     }
   }
 
-  /** The flying group found no room. It stays, with all who wait for it. */
+  /** The flying group found no room. It stays, and so does everybody who waits for it. */
   async #waitForRoom(error: unknown): Promise<void> {
     try {
-      // Those before it have been acknowledged; their second must not become a night.
+      // The records before this group have been acknowledged. `everysec` promised them an fsync
+      // within a second, and the disk may be full all night.
       if (this.#dirty) await this.#folder.file.sync();
     } catch (failed) {
       return this.#die(failed);
@@ -347,7 +348,8 @@ export class Log {
   }
 
   /**
-   * The log is dead: nothing that was not durable ever will be, and nobody may believe that it is.
+   * The log is dead: a record that is not durable now never will be, and nobody may believe that it
+   * is.
    */
   #die(error: unknown): void {
     if (this.#failure !== undefined) return;
@@ -369,17 +371,17 @@ export class Log {
   }
 
   /**
-   * Saves the state after record `seq`, then drops what it makes superfluous: segments that end at
-   * or before `seq`, and the older snapshot, which is kept until the new one is safe. `chunks` are
-   * taken in the call itself, before it returns, so they are one consistent picture; appends go on
-   * while they are written. The arrays must not be changed until it resolves. A failure leaves the
-   * log alive and the older snapshot in place; LogError FULL is one that may be tried again when
-   * there is room.
+   * Saves the state after record `seq`, then drops the files that it makes superfluous: segments
+   * that end at or before `seq`, and the older snapshot, which is kept until the new one is safe.
+   * `chunks` are taken in the call itself, before it returns, so they show one moment; appends go
+   * on while they are written. The arrays must not be changed until it resolves. A failure leaves
+   * the log alive and the older snapshot in place; LogError FULL is one that may be tried again
+   * when there is room.
    *
    * An `AsyncIterable` is asked for one chunk after the other as they are written, for snapshots
-   * that are too large to be in memory: that they show one moment is then the caller's business. It
-   * is not asked at all when there is a snapshot of `seq` or later already, and `close` waits for
-   * its end.
+   * that are too large to be in memory: then the caller must see to it that they show one moment.
+   * The iterable is not asked at all when there is a snapshot of `seq` or later already, and
+   * `close` waits for its end.
    */
   saveSnapshot(seq: number, chunks: Chunks): Promise<void> {
     this.#refuseIfOver("save snapshot");
@@ -436,8 +438,8 @@ export class Log {
 
   /**
    * Flushes to the disk whatever the policy, then closes. Rejects if that flush fails. Idempotent.
-   * On a full disk it tries once more, and then gives up what nobody was promised: it rejects with
-   * LogError FULL, and so does who waits.
+   * On a full disk it tries once more. Then it gives up the records that nobody was promised: it
+   * rejects with LogError FULL, and so does every `durable` that still waits.
    */
   close(): Promise<void> {
     this.#closing ??= this.#closeNow();

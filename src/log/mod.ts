@@ -19,8 +19,8 @@
  *     recoveries.ts  what recoveries have cut or lost, for later
  *     repair.ts    inspect, verify, repair: for people
  *
- * Invariants: every prefix of the log that recovery hands out is a prefix of what was appended;
- * what `durable()` has resolved for is in that prefix; damage in the middle refuses, naming file
+ * Invariants: recovery hands out a prefix of what was appended; every record for which `durable()`
+ * has resolved is in that prefix; damage in the middle makes the log refuse to open, naming file
  * and offset.
  * Left out: compression, encryption, several writers, reading while a snapshot compacts.
  * Test: test/05-log.test.ts

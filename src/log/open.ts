@@ -1,12 +1,12 @@
 /**
  * Lesson 05: opening a log: make one, or recover the one that is there.
  *
- * Recovery is what `examine` found, put right: leftovers removed, the torn tail cut, and an fsync
- * before anybody acts on what was read, because a killed process may have left records in the page
- * cache that no fsync had covered.
+ * Recovery puts right what `examine` has found: it removes leftovers and cuts the torn tail. An
+ * fsync follows before anybody acts on what was read, because a killed process may have left
+ * records in the page cache that no fsync had covered.
  *
- * Invariants: a second crash at any point of recovery leaves what a second recovery accepts;
- * nothing is changed when there is a problem that needs a person.
+ * Invariants: after a second crash at any point of recovery, a second recovery succeeds; nothing is
+ * changed when there is a problem that needs a person.
  * Test: test/05-log.test.ts, test/05-log.crash.test.ts
  */
 import { invariant } from "#base";
@@ -39,8 +39,8 @@ export interface LogOptions {
    */
   readonly segmentBytes?: number;
   /**
-   * Open a log whose last segment has lost its header as well: without what was in that segment, of
-   * which nobody can tell whether it was acknowledged. A person's decision. Default false.
+   * Also open a log whose last segment has lost its header, without the records of that segment.
+   * Nobody can tell whether they were acknowledged, so a person decides. Default false.
    */
   readonly acceptLoss?: boolean;
   /**
@@ -50,8 +50,8 @@ export interface LogOptions {
   /** Called once when the disk turns out to be full: `append` throws FULL from here on. */
   readonly onFull?: (full: LogFull) => void;
   /**
-   * Called once when there is room again: all that waited has been written, and `append` takes
-   * records.
+   * Called once when there is room again: everything that waited has been written, and `append`
+   * takes records.
    */
   readonly onRoom?: (full: LogFull) => void;
 }
@@ -115,8 +115,8 @@ async function recover(host: Host, dir: string, found: Examination): Promise<Ope
     manifest !== undefined && last !== undefined,
     "a log without problems has a manifest and a segment",
   );
-  // A process that was killed between a rename and this leaves a manifest that everybody can read
-  // and a power cut takes away.
+  // A process that is killed between the rename and this call leaves a manifest that everybody can
+  // read, and that a power cut takes away.
   await host.storage.syncDirectory(dir);
   for (const name of found.strays) await host.storage.remove(`${dir}/${name}`);
   const snapshot = found.snapshot?.seq;
@@ -132,7 +132,7 @@ async function recover(host: Host, dir: string, found: Examination): Promise<Ope
   if (last.end < HEADER_BYTES) {
     await file.append([encodeHeader({ kind: "segment", id, seq: last.firstSeq })]);
   }
-  // what we read may still be in the page cache only, and the caller will act on it
+  // these records may still be in the page cache only, and the caller will act on them
   await file.sync();
   const folder = new LogFolder({
     storage: host.storage,
@@ -188,9 +188,9 @@ function problemError(problem: LogProblem): LogError {
 }
 
 /**
- * A folder is durable once its parent has been fsynced, and that one's parent, up to the root.
- * Which of them are new nobody knows: the caller has made some, and an earlier process may have
- * been killed before it could fsync those that it made.
+ * A folder is durable once its parent has been fsynced, and the parent's parent, up to the root.
+ * Nobody knows which of them are new: the caller has made some, and an earlier process may have
+ * been killed before it could fsync the folders that it made.
  */
 async function makeFolder(storage: Storage, dir: string): Promise<void> {
   const isNew = (await storage.stat(dir)) === undefined;
@@ -200,7 +200,7 @@ async function makeFolder(storage: Storage, dir: string): Promise<void> {
       await storage.syncDirectory(parentOf(path));
     } catch (error) {
       if (isNew && path === dir) throw error;
-      return; // not ours to open, so not one that we have made
+      return; // we may not open it, so we have not made it
     }
   }
 }

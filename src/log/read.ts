@@ -22,11 +22,11 @@ export interface LogReading {
 }
 
 /**
- * Hands out everything that the next `openLog` would, after a word about what it is (`begin`): the
- * snapshot's chunks, then the records, those that the snapshot covers and that have not been
- * removed yet included. Nothing is written; a torn tail is passed over and stays.
+ * Hands out everything that the next `openLog` would hand out. `begin` comes first and says which
+ * records there are. Then come the snapshot's chunks, then all records that are still there, also
+ * those that the snapshot covers. Nothing is written; a torn tail is passed over and stays.
  *
- * @throws {LogError} what `openLog` would refuse
+ * @throws {LogError} for a log that `openLog` would refuse
  */
 export async function readLog(
   host: Host,

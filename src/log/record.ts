@@ -10,23 +10,23 @@
  * moved or repeated does not check out in its new place; and XOR can be undone, so an intact record
  * found anywhere tells its number.
  *
- * The barrier says: "when I was written, everything before me had been fsynced". It is what tells a
- * torn tail from damage (tail.ts).
+ * The barrier says: "when I was written, everything before me had been fsynced". The barrier tells
+ * a torn tail from damage (tail.ts).
  *
  * Invariants: eight zero bytes are never a record, because they would be number 0 and numbers start
- * at 1; nothing is allocated on the word of a length that has not been compared with the file's
+ * at 1; no length from the file decides an allocation before it has been compared with the file's
  * size.
- * Left out: compression, and a stronger hash: crc32 finds accidents, not forgeries. The price of
- * starting the crc from the word: the barrier and the top bit of the body's fourth byte, both
- * flipped, cancel out. One flipped bit alone never does.
+ * Left out: compression, and a stronger hash: crc32 finds accidents, not forgeries. Starting the
+ * crc from the word has a price: if the barrier and the top bit of the body's fourth byte are both
+ * flipped, the two cancel out. One flipped bit alone never does.
  * Test: test/05-log.test.ts
  */
 import { crc32 } from "node:zlib";
 import type { StoredFile } from "#host";
 
 /**
- * A whole project archive fits (CONTRACTS: 64 MiB), and a length never needs the bits above, which
- * are ours.
+ * A whole project archive fits (64 MiB), and a length never needs the bits above, so they are free
+ * for the barrier.
  */
 export const MAX_RECORD_BYTES = 64 * 1024 * 1024;
 
@@ -65,13 +65,13 @@ export function encodeRecord(target: Buffer, at: number, record: RecordFields): 
 }
 
 function checksum(word: number, seq: number, body: Uint8Array): number {
-  // crc32 takes the state to start from. Starting from the word spares the call that would feed it
-  // in.
+  // crc32 takes the state to start from. Starting from the word saves the call that would feed the
+  // word in.
   return (crc32(body, word) ^ seq) >>> 0;
 }
 // #endregion
 
-/** What stands at `at`, read without knowing its number: the inverse of the XOR in `checksum`. */
+/** The number of the record at `at`, if a record is there: the inverse of the XOR in `checksum`. */
 export function claimedSeq(bytes: Buffer, at: number): number {
   const word = bytes.readUInt32BE(at);
   const stored = bytes.readUInt32BE(at + 4);

@@ -1,7 +1,7 @@
 /**
- * Lesson 05: the records of a segment whose bytes somebody holds, for those who look at a log from
- * outside: a checker, a simulation. They may come back with the same file, longer, and go on where
- * they stopped.
+ * Lesson 05: the records of a segment whose bytes the caller holds. It is for programs that look at
+ * a log from outside: a checker, a simulation. They may come back when the file has grown, and go
+ * on where they stopped.
  *
  * Test: test/22-simulation.test.ts
  */

@@ -1,13 +1,14 @@
 /**
- * Lesson 05: what recovery has cut, ignored or been told to accept, kept for people who ask later.
+ * Lesson 05: a list of what recovery has cut, ignored or been told to accept, for people who ask
+ * later.
  *
  *     RECOVERIES      a line each, the oldest first:
  *     2026-11-26T15:04:05.000Z cut 44 bytes of 0000000000000001.seg, behind record 120
  *     2026-11-26T15:09:00.000Z lost the header of 0000000000000001.seg …
  *
- * Invariants: replaced atomically; a log never fails to open because of this file, be it damaged or
- * the disk full.
- * Left out: more than MAX_KEPT lines. The oldest cuts go first; what was lost stays.
+ * Invariants: the file is replaced atomically; a log never fails to open because this file is
+ * damaged or because the disk is full.
+ * Left out: more than MAX_KEPT lines. The oldest cuts are forgotten first; losses stay.
  * Test: test/05-log.lost.test.ts
  */
 import type { Host, Storage } from "#host";
@@ -16,7 +17,7 @@ import { hasNoRoom } from "./room.ts";
 
 export const RECOVERIES = "RECOVERIES";
 
-/** Twenty accidents of one disk are a story that a person has heard. */
+/** A person who has not replaced the disk after twenty accidents needs no longer list. */
 export const MAX_KEPT = 20;
 
 export interface PastRecovery {
@@ -24,7 +25,7 @@ export interface PastRecovery {
   readonly at: number;
   /**
    * `cut`: an unfinished write, which nobody was promised. `ignored`: damage that something else
-   * makes good. `lost`: more than that, or nobody can tell.
+   * makes good. `lost`: acknowledged records may be gone.
    */
   readonly kind: "cut" | "ignored" | "lost";
   /** For people, behind the kind. */
@@ -33,7 +34,7 @@ export interface PastRecovery {
 
 const LINE = /^(\d{4}-\d\d-\d\dT[\d:.]+Z) (cut|ignored|lost) (.+)$/;
 
-/** Oldest first. Lines that are not as we write them are passed over. */
+/** Oldest first. Lines of any other form are passed over. */
 export async function readRecoveries(storage: Storage, dir: string): Promise<PastRecovery[]> {
   if ((await storage.stat(`${dir}/${RECOVERIES}`))?.kind !== "file") return [];
   const text = (await storage.readFile(`${dir}/${RECOVERIES}`)).toString("utf8");
@@ -47,8 +48,8 @@ export async function readRecoveries(storage: Storage, dir: string): Promise<Pas
 }
 
 /**
- * Adds to the list. On a full disk it does not: the log opens all the same, and its owner has been
- * told.
+ * Adds to the list. On a full disk nothing is added: the log opens all the same, and its owner has
+ * been told.
  */
 export async function noteRecovery(
   host: Host,

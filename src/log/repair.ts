@@ -53,9 +53,9 @@ export interface LogInspection {
 }
 
 /**
- * Everything that `titan log inspect` shows. Changes nothing, so a running writer is not disturbed;
- * but a rotation or a snapshot in the middle of the examination can look like a problem. Believe
- * those of a log that nobody writes to.
+ * Everything that `titan log inspect` shows. Changes nothing, so a running writer is not disturbed.
+ * But a rotation or a snapshot in the middle of the examination can look like a problem: believe
+ * the problems only of a log that nobody writes to.
  */
 export async function inspectLog(host: Host, dir: string): Promise<LogInspection> {
   const found = await examine(host.storage, dir);
@@ -79,12 +79,15 @@ export async function inspectLog(host: Host, dir: string): Promise<LogInspection
 }
 
 export interface LogVerification {
-  /** Nothing is wrong; a torn tail is not wrong. */
+  /** True: nothing is wrong. A torn tail is not wrong. */
   readonly ok: boolean;
   readonly records: number;
   readonly tornBytes: number;
   readonly problems: readonly LogProblem[];
-  /** What earlier openings have cut or lost, oldest first. The records of now do not show it. */
+  /**
+   * What earlier openings have cut or lost, oldest first. The records that are there now do not
+   * show it.
+   */
   readonly recoveries: readonly PastRecovery[];
 }
 
@@ -105,14 +108,15 @@ export interface LogRepair {
   /** Nothing had to be done. */
   readonly clean: boolean;
   /**
-   * What was (or, in a dry run, would be) moved aside: from where, how many bytes, to which file.
+   * The bytes that were (or, in a dry run, would be) moved aside: from where, how many, to which
+   * file.
    */
   readonly moved: readonly MovedBytes[];
   /** Last record that is kept; 0 when the log starts anew. */
   readonly keptTo: number;
   /**
-   * Intact records after the cut, which are lost to the log (their bytes are in the side files). At
-   * least.
+   * Intact records after the cut, at least so many. They are lost to the log; their bytes are in
+   * the side files.
    */
   readonly lostRecords: number;
   readonly problems: readonly LogProblem[];
@@ -185,7 +189,7 @@ async function makePlan(storage: Storage, dir: string, found: Examination): Prom
     // the snapshot covers all of it; the next open removes it
     if (next <= (snapshot ?? 0) + 1) continue;
     const problem = found.problems.find((one) => one.cut?.segment === segment.firstSeq);
-    // Of a file without its header nothing can be kept, not even its place in the list.
+    // Nothing can be kept of a file without its header, not even its place in the list.
     const headless = segment.end === 0 && segment.bytes > 0;
     if (cut || segment.firstSeq > keptTo + 1 || problem?.cut?.offset === 0 || headless) {
       aside(segment.file, 0, segment.bytes);
@@ -198,7 +202,7 @@ async function makePlan(storage: Storage, dir: string, found: Examination): Prom
     if (segment.end < segment.bytes) aside(segment.file, segment.end, segment.bytes - segment.end);
     if (problem !== undefined) cut = true;
   }
-  // Whatever else has a problem (the manifest, a snapshot, a segment that is not listed) is kept
+  // Any other file with a problem (the manifest, a snapshot, a segment that is not listed) is kept
   // whole.
   const seen = new Set(found.segments.map((segment) => segment.file));
   const strays = found.strays
@@ -206,8 +210,8 @@ async function makePlan(storage: Storage, dir: string, found: Examination): Prom
     .map((name) => `${dir}/${name}`);
   for (const file of [...found.problems.map((problem) => problem.file), ...strays]) {
     const size = seen.has(file) ? undefined : (await storage.stat(file))?.size;
-    // A stray with nothing but its header was left by a crash, perhaps by one of a repair: the next
-    // open removes it.
+    // A crash, perhaps in the middle of a repair, left this stray with nothing but its header: the
+    // next open removes it.
     if (size !== undefined && !(strays.includes(file) && size <= HEADER_BYTES)) {
       aside(file, 0, size);
     }
@@ -293,7 +297,7 @@ async function newestSnapshot(
       await readSnapshotFile(storage, { dir, id, seq });
       return seq;
     } catch {
-      // Not a whole one: an older one may be.
+      // This file is not whole, but an older one may be.
     }
   }
   return undefined;

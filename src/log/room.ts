@@ -1,6 +1,6 @@
 /**
- * Lesson 05: a disk that is full. It is no failure: what was written stays written, and room comes
- * back.
+ * Lesson 05: a disk that is full. This is not a failure: what was written stays written, and room
+ * comes back.
  *
  *     a write fails for lack of space ─▶ what it left behind is cut off
  *                                          │
@@ -11,19 +11,19 @@
  *             ▼
  *           written, fsynced ─▶ acknowledged; records are taken again
  *
- * Invariants: what waits for room is written first and in its order; a pause is at most
- * LONGEST_PAUSE_MS; an fsync is not tried again, whatever it fails with (log.ts says why), not even
- * for lack of space, as file systems may report it that give out their blocks late.
+ * Invariants: the group that waits for room is written first, in its order; a pause is at most
+ * LONGEST_PAUSE_MS; an fsync is not tried again, whatever its error (log.ts says why), not even for
+ * lack of space: file systems that assign blocks late may report a full disk there.
  * Test: test/05-log.full.test.ts
  */
 import { invariant } from "#base";
 import type { Host, Timer } from "#host";
 
-/** Somebody removes a file: a quarter of a second later the log goes on. */
+/** When somebody removes a file, the log goes on within a quarter of a second. */
 const FIRST_PAUSE_MS = 250;
 
 /**
- * A disk that is full for the night is asked this often: one write that fails costs microseconds.
+ * A disk that stays full all night is tried this often: one write that fails costs microseconds.
  */
 const LONGEST_PAUSE_MS = 2000;
 
@@ -42,8 +42,7 @@ export interface RoomEvents {
 }
 
 /**
- * No space on the device, or none left of what this user may have; and nothing of it was asked to
- * be made durable.
+ * No space is left on the device, or in this user's quota; and the failed call was not an fsync.
  */
 export function hasNoRoom(error: unknown): boolean {
   const { code, syscall } = error as { code?: unknown; syscall?: unknown };
@@ -67,7 +66,7 @@ export class Room {
     return this.#full;
   }
 
-  /** There was none: `again` runs after the next pause. */
+  /** There was no room: `again` runs after the next pause. */
   wait(message: string, again: () => void): void {
     const isNew = this.#full === undefined;
     this.#full ??= { since: this.#host.clock.wall(), message };
@@ -79,7 +78,7 @@ export class Room {
     if (isNew) this.#events.onFull?.(this.#full);
   }
 
-  /** What waited is written. */
+  /** The group that waited is written. */
   found(): void {
     const full = this.#full;
     if (full === undefined) return;
@@ -88,7 +87,7 @@ export class Room {
     this.#events.onRoom?.(full);
   }
 
-  /** Ends a pause without its end. True: there was one. */
+  /** Cancels a pause. True: there was one. */
   cancel(): boolean {
     const waits = this.#timer !== undefined;
     this.#timer?.cancel();

@@ -18,8 +18,8 @@ import { decodeHeader, encodeHeader, fileName, HEADER_BYTES } from "./format.ts"
 import { encodeRecord, MAX_RECORD_BYTES, RECORD_HEADER_BYTES, scanFile } from "./record.ts";
 
 /**
- * Each write of this much is fsynced by itself: one fsync of a whole snapshot would hold up the
- * log's for as long.
+ * A snapshot is fsynced after so many bytes: one fsync of the whole file would hold up the log's
+ * own fsync for as long.
  */
 const SYNC_EVERY_BYTES = 4 * 1024 * 1024;
 
@@ -29,12 +29,11 @@ export interface SnapshotPlace {
   readonly seq: number;
 }
 
-/** What a snapshot is made of: all of it now, or piece by piece as it is written. */
+/** The content of a snapshot: all of it now, or piece by piece while it is written. */
 export type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
 /**
- * Writes and renames the file; durable when it resolves. On failure nothing but a `.tmp` is left,
- * if that.
+ * Writes and renames the file; durable when it resolves. A failure leaves at most a `.tmp` file.
  */
 export async function writeSnapshot(
   storage: Storage,

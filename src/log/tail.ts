@@ -18,13 +18,13 @@
  * Invariants: a verdict of "torn" never drops a record that is followed by a barrier within the
  * search's reach.
  * Left out: certainty about the last record: a changed body there looks exactly like a tear, and is
- * cut as one. Closing that would take a second write per group, to say that the first had
- * succeeded. Out of reach, too: a damaged sector that is followed by nothing but records above
- * SEARCH_RECORD_BYTES. And a torn record whose own body holds a piece of a log, with fitting
- * numbers, is taken for damage: refused though nothing is lost, and `repair` puts it right. So is a
- * write that began one to three bytes before a page's end, lost that page and nothing else: it
- * misses just the barrier, and one flipped bit does the same. Empty records are no evidence, so
- * damage is a tear when only such follow (Titan writes none).
+ * cut as one. Certainty would take a second write per group, which says that the first one
+ * succeeded. The search also misses a damaged sector that is followed only by records above
+ * SEARCH_RECORD_BYTES. A torn record whose own body holds a piece of a log, with fitting numbers,
+ * is taken for damage: the log refuses to open though nothing is lost, and `repair` puts it right.
+ * The same holds for a write that began one to three bytes before the end of a page and lost that
+ * page only: it lacks just the barrier, as after one flipped bit. Empty records are no evidence, so
+ * damage that only empty records follow counts as a tear (Titan writes none).
  * Test: test/05-log.tail.test.ts
  */
 import {
@@ -119,13 +119,13 @@ function findIntact(rest: Buffer, first: Place): Place | undefined {
   const bad = first.at - RECORD_HEADER_BYTES;
   if (first.at > rest.length) return undefined;
   const next = { at: first.at + lengthAt(rest, bad), seq: first.seq };
-  // the length of the bad one is good, and led there
+  // the bad record's length is good: it led to this record
   if (endOfIntact(rest, next) !== undefined) return next;
   for (let at = first.at; at + RECORD_HEADER_BYTES <= rest.length; at++) {
     const length = lengthAt(rest, at);
     const end = at + RECORD_HEADER_BYTES + length;
-    // Nothing vouches for an empty record: seven zeros and a small number are one, and stand in
-    // many an honest body.
+    // An empty record is no evidence: seven zeros and a small number make one, and occur in many
+    // ordinary bodies.
     if (length === 0 || length > SEARCH_RECORD_BYTES || end > rest.length) continue;
     // Each record skipped, beyond the bad one, took at least 8 bytes.
     const skipped = (claimedSeq(rest, at) - first.seq) >>> 0;

@@ -9,8 +9,8 @@
  *
  * Invariants: nothing is written; records come in order, each once; a folder that is written to
  * meanwhile is shown as it was when the walk began, and perhaps a little longer.
- * Left out: a verdict. Where the last segment stops being whole is said, and not whether that is a
- * torn tail or damage.
+ * Left out: a verdict. The walk says where the last segment stops being whole, and not whether that
+ * is a torn tail or damage.
  * Test: test/05-log.walk.test.ts
  */
 import type { Host, StoredFile } from "#host";
