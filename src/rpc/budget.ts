@@ -1,27 +1,28 @@
 /**
- * Lesson 04: what all peers together may cost us.
+ * Lesson 04: a bound on the memory of all peers together.
  *
  *     connection ──charge(+bytes)──▶ ┌────────┐   over the limit: count again, and then
  *     connection ──charge(-bytes)──▶ │ Budget │──▶ end the one that holds the most
  *     connection ──charge(+bytes)──▶ └────────┘
  *
- * `RpcLimits` bounds one peer. Eight hundred peers at their limits would still be 13 GB, so there
- * is a sum, too. Refusing the next byte of whoever comes next would be unfair: a peer that reads
- * its answers would pay for one that does not. The peer that holds the most pays, and it is never
+ * `RpcLimits` bounds one peer. Eight hundred peers at their limits would still be 13 GB, so their
+ * sum has a limit, too. Refusing the next byte of any peer would be unfair: a peer that reads its
+ * answers would pay for one that does not. So the connection that holds the most memory ends, never
  * one that holds little.
  *
  * Invariants: `bytes` is the sum of what the members were charged; after `charge` it is at most the
  * limit.
- * Left out: what a socket holds that takes more (HIGH_WATER_BYTES at most): it is on its way.
+ * Left out: the bytes in a socket that still takes more (HIGH_WATER_BYTES at most): they are on
+ * their way.
  * Test: test/04-rpc.budget.test.ts
  */
 import { invariant } from "#base";
 import { RpcError } from "./errors.ts";
 
-/** Somebody who makes us hold memory. */
+/** A connection that makes us hold memory. */
 export interface Debtor {
   readonly remote: string;
-  /** Counts anew what it makes us hold. */
+  /** Counts anew the bytes that it makes us hold. */
   measure(): number;
   /** Ends it, and frees what it holds. */
   evict(error: RpcError): void;
@@ -38,7 +39,7 @@ export class Budget {
     this.limitBytes = limitBytes;
   }
 
-  /** What all members hold, as they last said. */
+  /** The bytes that all members hold, as they last reported. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -54,14 +55,14 @@ export class Budget {
     if (this.#bytes > this.limitBytes && !this.#settling) this.#settle();
   }
 
-  /** It holds nothing any more, or is somebody else's business. */
+  /** The debtor holds nothing any more, or another budget counts it now. */
   leave(debtor: Debtor): void {
     this.#bytes -= this.#charged.get(debtor) ?? 0;
     this.#charged.delete(debtor);
   }
 
   // #region settle
-  /** Only here is everybody counted: what was charged may have left since. */
+  /** Counts all members anew, and only here: bytes that were charged may have left since. */
   #settle(): void {
     this.#settling = true;
     for (const debtor of [...this.#charged.keys()]) this.charge(debtor, debtor.measure());
@@ -74,7 +75,7 @@ export class Budget {
         "OVERLOADED",
         `${what}, which hold more than ${this.limitBytes} together`,
       );
-      this.leave(debtor); // first: whatever its end does, it is not chosen again
+      this.leave(debtor); // first, so that it is not chosen again while it ends
       debtor.evict(error);
     }
     this.#settling = false;

@@ -2,6 +2,8 @@
  * Lesson 04: many conversations over one connection.
  *
  * See mod.ts for the whole picture. This file matches answers to requests, by id.
+ *
+ * Test: test/04-rpc.test.ts
  */
 import { FrameDecoder, FramingError, type Frame, type FrameInit } from "#framing";
 import type { Host, Socket } from "#host";
@@ -25,17 +27,20 @@ import { StreamCall, type Call, type RpcStream } from "./stream.ts";
 export interface RpcOptions {
   readonly host: Host;
   /**
-   * Without it every request of the peer is answered UNSUPPORTED. What it throws is answered, too.
+   * Without it every request of the peer is answered UNSUPPORTED. An error that it throws becomes
+   * an answer, too.
    */
   readonly onRequest?: (request: IncomingRequest) => void;
   /** One-way frames. `body` is a slice of the read buffer: copy what must outlive the call. */
   readonly onNotify?: (opcode: number, body: Buffer) => void;
   /** Exactly once. No error: both sides closed in order. */
   readonly onClose?: (error?: Error) => void;
-  /** What a request handler threw, after it was answered: for a log. */
+  /** An error that a request handler threw, after it was answered: for a log. */
   readonly onHandlerError?: (error: unknown, opcode: number) => void;
   readonly limits?: Partial<RpcLimits>;
-  /** What this peer and others may make us hold together. Default: nobody counts. */
+  /**
+   * Bounds the bytes that this peer and others make us hold together. Default: nobody counts them.
+   */
   readonly budget?: Budget;
   /**
    * The id of the first request, 1 by default. A test that starts at 2^32 - 1 need not send 4
@@ -75,16 +80,18 @@ export class RpcConnection implements Debtor {
   readonly #options: RpcOptions;
   #limits: RpcLimits;
   #budget: Budget | undefined;
-  /** What the budget believes. */
+  /** The bytes that the budget counts for this connection. */
   #charged = 0;
-  /** Items that wait for credit, and what the owner has said that it holds for this peer. */
+  /**
+   * Bytes of items that wait for credit, and the bytes that the owner holds for this peer (`hold`).
+   */
   #itemBytes = 0;
   #ownerBytes = 0;
   readonly #decoder: FrameDecoder;
   readonly #outbox: Outbox;
   readonly #deadlines: Deadlines;
   readonly #patience: Patience;
-  /** What the requests of the peer see of us. */
+  /** The part of this connection that the peer's requests see. */
   readonly #carrier: Carrier;
   /** Ours, waiting for an answer. */
   readonly #pending = new Map<number, Pending>();
@@ -92,7 +99,7 @@ export class RpcConnection implements Debtor {
   readonly #serving = new Map<number, Incoming>();
   #servingBytes = 0;
   #lastId: number;
-  /** Others are heard before the rest of what has arrived. */
+  /** Other connections are served before the rest of the bytes that have arrived here. */
   #resting = false;
   #closing = false;
   #closed = false;
@@ -129,7 +136,7 @@ export class RpcConnection implements Debtor {
       giveUp: ({ code, message }) =>
         this.destroy(new RpcError(code, `Peer ${this.remote} ${message}`)),
     });
-    // While closing, lingerMs is shorter than any stall.
+    // While the connection closes, lingerMs ends it sooner than any stall would.
     this.#outbox.onBlocked = () => {
       if (!this.#closing) this.#patience.blocked(this.#outbox);
     };
@@ -185,8 +192,8 @@ export class RpcConnection implements Debtor {
   }
 
   /**
-   * Asks for a stream. `deadlineMs` bounds the whole of it; none by default, as its reader sees it
-   * move.
+   * Asks for a stream. `deadlineMs` bounds the whole stream; none by default, as the reader sees
+   * whether items come.
    */
   stream(opcode: number, body: Uint8Array, options: { deadlineMs?: number } = {}): RpcStream {
     const window = this.#limits.streamWindowBytes;
@@ -223,7 +230,8 @@ export class RpcConnection implements Debtor {
   }
 
   /**
-   * Resolves once half of `limitBytes` is free again; rejects with CLOSED when there never will be.
+   * Resolves once half of `limitBytes` is free again; rejects with CLOSED when that can no longer
+   * happen.
    */
   drained(limitBytes = this.#limits.maxOutboundBytes): Promise<void> {
     if (this.closed) return Promise.reject(this.#closedError());
@@ -231,8 +239,8 @@ export class RpcConnection implements Debtor {
   }
 
   /**
-   * The peer has said who it is: from its next frame on it may cost us more, or less, and is
-   * somebody else's debtor.
+   * The peer has said who it is: from its next frame on other limits hold for it, and another
+   * budget may count it.
    */
   admit(change: { limits?: Partial<RpcLimits>; budget?: Budget | undefined }): void {
     this.#limits = withDefaults({ ...this.#limits, ...change.limits });
@@ -245,8 +253,8 @@ export class RpcConnection implements Debtor {
   }
 
   /**
-   * The owner keeps that many bytes more for this peer, or fewer: they count like those that are
-   * kept here.
+   * The owner keeps that many bytes more for this peer, or fewer: they count like the bytes that
+   * are kept here.
    */
   hold(bytes: number): void {
     this.#ownerBytes += bytes;
@@ -254,7 +262,8 @@ export class RpcConnection implements Debtor {
   }
 
   /**
-   * Memory that this peer makes us hold. What the socket has taken counts while it takes no more.
+   * Memory that this peer makes us hold. Bytes in the socket count only while the socket takes no
+   * more.
    */
   get heldBytes(): number {
     const { heldBytes, blocked } = this.#outbox;
@@ -310,7 +319,7 @@ export class RpcConnection implements Debtor {
   }
 
   // #region read
-  /** Handles what has arrived, as far as one slice goes. */
+  /** Handles the frames that have arrived, until its slice of time ends. */
   #read(): void {
     const { clock, timers } = this.#options.host;
     const until = clock.monotonic() + SLICE_MS;
@@ -333,7 +342,7 @@ export class RpcConnection implements Debtor {
   }
   // #endregion
 
-  /** What cannot be a frame ends the connection. */
+  /** Bytes that cannot be a frame end the connection. */
   #guard(read: () => void): void {
     try {
       read();
@@ -345,7 +354,7 @@ export class RpcConnection implements Debtor {
     }
   }
 
-  /** Says what changed, if it is worth a word. */
+  /** Tells the budget how many bytes are held now, if they have changed by GRAIN_BYTES. */
   #charge(): void {
     if (this.#budget === undefined || this.#closed) return;
     const { heldBytes } = this;
@@ -427,8 +436,8 @@ export class RpcConnection implements Debtor {
     try {
       this.#options.onNotify?.(opcode, body);
     } catch (error) {
-      // There is nobody to answer. Without a listener the bug stops the process, rather than pass
-      // unseen.
+      // Nobody waits for an answer. Without a listener the bug stops the process, so that it does
+      // not pass unseen.
       if (this.#options.onHandlerError === undefined) throw error;
       this.#options.onHandlerError(error, opcode);
     }
@@ -441,7 +450,8 @@ export class RpcConnection implements Debtor {
 
   #item(id: number, body: Buffer): void {
     const pending = this.#pending.get(id);
-    // Absent: it was cancelled or its deadline passed, and this item met the CANCEL on its way.
+    // No entry: the request was cancelled or its deadline passed, and the item crossed our CANCEL
+    // on its way.
     if (pending === undefined || pending.call.item(body)) return;
     this.#violation(`an item of request ${id}, which is no stream or has no credit left`);
   }
@@ -489,7 +499,8 @@ export class RpcConnection implements Debtor {
 
   #nextId(): number {
     // #exercise nextId
-    // 0 is for frames without a conversation. After 2^32 requests the ids start again, and a stream may still hold one.
+    // 0 is for frames without a conversation. After 2^32 requests the ids start again, and a stream
+    // may still hold one of them.
     do this.#lastId = this.#lastId === 0xffffffff ? 1 : this.#lastId + 1;
     while (this.#pending.has(this.#lastId));
     return this.#lastId;
@@ -497,7 +508,7 @@ export class RpcConnection implements Debtor {
   }
 
   // #region forget
-  /** The conversation is over: whatever still arrives for this id finds nobody. */
+  /** The conversation is over: frames that still arrive for this id are ignored. */
   #forget(id: number): Call | undefined {
     const pending = this.#pending.get(id);
     if (pending === undefined) return undefined;
@@ -527,8 +538,8 @@ export class RpcConnection implements Debtor {
     const { heldBytes } = this.#outbox;
     const hardLimit = 2 * this.#limits.maxOutboundBytes;
     if (heldBytes <= hardLimit) return this.#charge();
-    // Replies cannot be refused, so a peer that asks and never reads gets here. Dropping some would
-    // be worse.
+    // Replies cannot be refused, so a peer that asks and never reads gets here. Dropping some
+    // replies would be worse than ending the connection.
     this.destroy(
       new RpcError(
         "OVERLOADED",
@@ -549,7 +560,9 @@ export class RpcConnection implements Debtor {
     this.destroy(new RpcError("BAD_FRAME", `Cannot read from ${this.remote}: ${what}`));
   }
 
-  /** The peer says why it closes. Its word is better than the end of the stream that follows. */
+  /**
+   * The peer says why it closes. Its reason is better than the bare end of the stream that follows.
+   */
   #goodbye(error: RpcError): void {
     this.#error ??= error;
     this.#socket.destroy();
@@ -561,7 +574,7 @@ export class RpcConnection implements Debtor {
     this.#shut();
   }
 
-  /** Once, whoever began it. */
+  /** Runs once, whichever side began to close. */
   #shut(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -571,7 +584,7 @@ export class RpcConnection implements Debtor {
     this.#outbox.close(reason);
     this.#endConversations(reason);
     const { onClose } = this.#options;
-    // Later: whoever called `destroy` has not finished its own thought yet.
+    // Later, because the caller of `destroy` is still in the middle of its own work.
     if (onClose !== undefined) this.#options.host.timers.soon(() => onClose(this.#error));
   }
 

@@ -41,8 +41,8 @@ export class Deadlines {
 
   /** Calls `fn` once, `ms` from now. Infinity: never. */
   add(ms: number, fn: () => void): Deadline {
-    // It would never be due and never be late: at the top of the heap it would hold up all others,
-    // and wake us without end.
+    // NaN would never be due: at the top of the heap it would hold up all others, and wake us
+    // without end.
     invariant(!Number.isNaN(ms), "a deadline that is no number");
     const entry: Deadline = { at: this.#host.clock.monotonic() + ms, fn, index: -1 };
     if (ms === Infinity) return entry;
@@ -52,8 +52,8 @@ export class Deadlines {
   }
 
   /**
-   * Idempotent, and safe after it fired. The timer stays armed: waking once for nothing is cheaper
-   * than re-arming.
+   * Idempotent, and safe after the deadline has fired. The timer stays armed: waking once for
+   * nothing is cheaper than arming it anew.
    */
   remove(entry: Deadline): void {
     const { index } = entry;
@@ -61,7 +61,7 @@ export class Deadlines {
     entry.index = -1;
     const last = this.#heap.pop()!;
     if (last === entry) return;
-    // The last one fills the hole, and may belong above it or below it.
+    // The last entry fills the hole, and may belong above it or below it.
     if (!this.#up(index, last)) this.#down(index, last);
   }
 

@@ -19,11 +19,11 @@ const TABLE = {
   CLOSED: { wire: 1, retryable: true },
   /** No answer in time; the same uncertainty. */
   DEADLINE: { wire: 2, retryable: true },
-  /** The caller gave up. */
+  /** The caller no longer wants an answer. */
   CANCELLED: { wire: 3, retryable: false },
   /** A limit on queued bytes or on requests in flight was reached. */
   OVERLOADED: { wire: 4, retryable: true },
-  /** A body beyond the limit. It will be as large next time. */
+  /** The body exceeds the limit. It will be as large next time. */
   TOO_LARGE: { wire: 5, retryable: false },
   /** The peer broke the framing or the protocol; the connection is closed. */
   BAD_FRAME: { wire: 6, retryable: false },
@@ -35,7 +35,7 @@ const TABLE = {
   CONFLICT: { wire: 10, retryable: false },
   /** Well-formed and refused: the pipeline has a cycle, say. */
   INVALID: { wire: 11, retryable: false },
-  /** No worker that could ever join would run this. */
+  /** No worker that could ever join may run this. */
   UNSCHEDULABLE: { wire: 12, retryable: false },
   /** The peer does not know this opcode or version. */
   UNSUPPORTED: { wire: 13, retryable: false },
@@ -53,7 +53,10 @@ const BY_WIRE = new Map<number, RpcErrorCode>(
   RPC_ERROR_CODES.map((code) => [TABLE[code].wire, code]),
 );
 
-/** A few lines for a person. Also what an error may cost a peer that is already short of room. */
+/**
+ * A few lines for a person. An error also takes no more room than this from a peer that is already
+ * short of it.
+ */
 export const MAX_MESSAGE_BYTES = 1024;
 
 /** How a request failed. `code` is for programs, `message` for people. */

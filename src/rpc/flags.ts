@@ -10,9 +10,9 @@
  *     CREDIT          body u32: that many more bytes may come
  *     ONEWAY          expects nothing; id 0
  *
- * Ids count from 1 on each side for itself: REPLY tells whose request is meant, so both may use the
- * same ids. Any other combination is refused: guessing what a newer peer meant is how answers go to
- * the wrong caller.
+ * Each side counts its ids from 1: REPLY tells whose request is meant, so both sides may use the
+ * same ids. Any other combination is refused: a guess at the meaning of a newer peer could send an
+ * answer to the wrong caller.
  * Test: test/04-rpc.test.ts
  */
 import type { Frame } from "#framing";

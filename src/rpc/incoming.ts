@@ -1,11 +1,11 @@
 /**
  * Lesson 04: a request that a peer made, until it has its final answer.
  *
- * The handler may answer now, later or from anywhere; whatever it does, the peer sees exactly one
- * final answer, and after the peer gave up nothing at all.
+ * The handler may answer now or later, from anywhere. The peer sees exactly one final answer, and
+ * none after it gave up.
  *
- * Invariants: one final answer; items leave only for credit; what waits for credit is bounded by
- * the stream window.
+ * Invariants: one final answer; items leave only for credit; the bytes that wait for credit are
+ * bounded by the stream window.
  * Test: test/04-rpc.test.ts
  */
 import { ERROR, MORE, REPLY } from "./flags.ts";
@@ -17,13 +17,13 @@ export interface IncomingRequest {
   readonly opcode: number;
   /** A slice of the read buffer: copy what must outlive the answer. */
   readonly body: Buffer;
-  /** The peer gave up or is gone: stop working, nobody will see the answer. */
+  /** The peer gave up or is gone: stop working, because nobody will see the answer. */
   readonly cancelled: boolean;
   /** It has its final answer, or will never get one. */
   readonly over: boolean;
   /**
-   * Whether what is sent now leaves soon: the reader has given credit, and its connection is not
-   * behind.
+   * Whether an item that is sent now leaves soon: the reader has given credit, and its connection
+   * is not behind.
    */
   readonly hasRoom: boolean;
   /** The final answer. Ignored after another one. */
@@ -36,9 +36,9 @@ export interface IncomingRequest {
    */
   item(body: Uint8Array): boolean;
   /**
-   * Resolves once more items are welcome, and when the request is over: then look at `cancelled`.
-   * Whoever awaits it before each item, the first one too, holds none for a reader that has no
-   * room.
+   * Resolves once more items are welcome, and when the request is over: then look at `cancelled`. A
+   * handler that awaits it before each item, also before the first, holds no item for a reader that
+   * has no room.
    */
   drained(): Promise<void>;
   /** Ends a stream. */
@@ -47,10 +47,10 @@ export interface IncomingRequest {
   onCancel(fn: () => void): void;
 }
 
-/** What a request needs of its connection. */
+/** The part of a connection that a request needs. */
 export interface Carrier {
   readonly limits: RpcLimits;
-  /** More is queued than streams may add to. */
+  /** So much is queued that streams must not add to it. */
   isBehind(): boolean;
   send(flags: number, requestId: number, body: Uint8Array): void;
   drained(): Promise<void>;
@@ -70,7 +70,7 @@ export class Incoming implements IncomingRequest {
   readonly #isStream: boolean;
   #finished = false;
   #cancelled = false;
-  // Lists that few requests need, and a thousand waiting ones should not pay for.
+  // Few requests need these lists, so a thousand waiting requests do not allocate them.
   #cancelFns: Array<() => void> | undefined;
   #credit = 0;
   /** Items that wait for credit, and the final body behind them once there is one. */
@@ -154,7 +154,8 @@ export class Incoming implements IncomingRequest {
     while (!this.#finished && !this.#ready) {
       const waits = this.#isStream && this.#credit <= 0;
       if (waits) await new Promise<void>((resolve) => (this.#wakes ??= []).push(resolve));
-      else await this.#carrier.drained().catch(() => {}); // closed: `cancelled` tells
+      // a closed connection shows in `cancelled`
+      else await this.#carrier.drained().catch(() => {});
     }
   }
 
@@ -164,7 +165,7 @@ export class Incoming implements IncomingRequest {
   }
 
   // #region credit
-  /** The peer's consumer took some items: as much may follow. */
+  /** The peer's consumer took some items: as many bytes may follow. */
   grant(bytes: number): void {
     // #exercise grant
     this.#credit += bytes;
@@ -175,7 +176,7 @@ export class Incoming implements IncomingRequest {
       this.#sendItem(body);
     }
     if (this.#held === undefined && this.#final !== undefined) this.#finish(REPLY, this.#final);
-    // Also when the connection is behind: they wait for that then.
+    // Also when the connection is behind: the callers then wait for the connection.
     if (this.#credit > 0) this.#wake();
     // #end-exercise
   }

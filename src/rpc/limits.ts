@@ -1,8 +1,9 @@
 /**
- * Lesson 04: what one peer may cost us.
+ * Lesson 04: the limits of one peer.
  *
  * Every number here bounds something that a peer could otherwise grow: our memory, our timers, our
- * patience.
+ * time.
+ *
  * Test: test/04-rpc.test.ts
  */
 import { invariant } from "#base";
@@ -16,7 +17,7 @@ export interface RpcLimits {
    */
   readonly maxOutboundBytes: number;
   /**
-   * Queued output beyond which streams wait. They can, so they need not fill what answers may need.
+   * Queued output beyond which streams wait. Streams can wait, so they must leave room for answers.
    */
   readonly streamBacklogBytes: number;
   /** Requests of one peer that may be unanswered here at once; more are answered OVERLOADED. */
@@ -29,7 +30,7 @@ export interface RpcLimits {
   readonly maxBodyBytes: number;
   /** How much of a stream may be under way or waiting for its consumer. */
   readonly streamWindowBytes: number;
-  /** How long a request waits when it does not say. */
+  /** How long a request waits when it names no deadline. */
   readonly deadlineMs: number;
   /**
    * Longest silence of the peer, counted in whole frames; 0 for any. Set it for peers that nobody
@@ -43,21 +44,21 @@ export interface RpcLimits {
 }
 
 /**
- * What a request costs while it is served, beside its body: our object, the handler's, and the
+ * Memory of a request while it is served, beside its body: our object, the handler's, and the
  * promises between them.
  */
 export const REQUEST_BYTES = 2 * 1024;
 
 /**
- * What one connection may owe its budget unsaid. Saying it for each frame would cost as much as a
- * small frame does; 800 connections of a master hide 13 MiB in it.
+ * A connection tells its budget only changes of at least this size. Telling it for each frame would
+ * cost as much as a small frame does; 800 connections of a master hide 13 MiB that way.
  */
 export const GRAIN_BYTES = 16 * 1024;
 
 /**
- * Time that one connection's frames may take of a turn of the event loop. Then others are heard
- * first: a read of 64 KiB holds four thousand small requests, and twenty peers that send as much
- * would keep everybody waiting for a second.
+ * Time that one connection's frames may take of a turn of the event loop. Then other connections
+ * are served first: a read of 64 KiB holds four thousand small requests, and twenty peers that send
+ * as much would keep everybody waiting for a second.
  */
 export const SLICE_MS = 0.5;
 /** Frames between two looks at the clock. */
@@ -70,23 +71,23 @@ export const DEFAULT_LIMITS: RpcLimits = {
   maxOutboundBytes: MAX_BODY_BYTES + 1024,
   // Four windows: enough to keep the socket busy, however many streams there are.
   streamBacklogBytes: 1024 * 1024,
-  // 1,024 small requests that pin a 64 KiB read buffer each hold 64 MiB, what a master can spare
-  // for a hostile peer.
+  // 1,024 small requests that each pin a read buffer of 64 KiB hold 64 MiB, as much as a master can
+  // spare for a hostile peer.
   maxInFlight: 1024,
-  // As much again for large ones: eight of the largest. By their number alone they could hold 8
-  // GiB.
+  // As much again for large requests: eight of the largest. Bounded by their number alone they
+  // could hold 8 GiB.
   maxInFlightBytes: 8 * MAX_BODY_BYTES,
   // As many calls as fit in one second at the speed of this connection: 64 Ki x 200 bytes is 13
   // MiB.
   maxPending: 65_536,
   maxBodyBytes: MAX_BODY_BYTES,
-  // 256 KiB every 2 ms, a round trip inside one site, is 1 Gbit/s: more would only move the queue
-  // to the reader.
+  // 256 KiB every 2 ms, a round trip inside one site, is 1 Gbit/s: a larger window would only move
+  // the queue to the reader.
   streamWindowBytes: 256 * 1024,
   // A person waits this long; a program would rather try another way.
   deadlineMs: 30_000,
   idleMs: 0,
-  // 256 KiB (one batch) in 30 s is 70 kbit/s. A peer that is slower is not there.
+  // 256 KiB (one batch) in 30 s is 70 kbit/s. A slower peer counts as gone.
   stallMs: 30_000,
   lingerMs: 5_000,
 };
@@ -95,8 +96,8 @@ export const DEFAULT_LIMITS: RpcLimits = {
 export function withDefaults(limits: Partial<RpcLimits> = {}): RpcLimits {
   const all = { ...DEFAULT_LIMITS, ...limits };
   invariant(all.maxBodyBytes <= MAX_BODY_BYTES, "maxBodyBytes is more than framing takes");
-  // Whoever is below the limit may add one frame. It must fit below twice the limit, or the first
-  // large reply to a peer that is a little behind would end the connection.
+  // A sender below the limit may add one frame. The frame must fit below twice the limit, or the
+  // first large reply to a peer that is a little behind would end the connection.
   invariant(
     all.maxOutboundBytes > all.maxBodyBytes,
     "a body must fit between the outbound limit and its double",

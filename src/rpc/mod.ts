@@ -1,13 +1,13 @@
 /**
  * Lesson 04: rpc. Many conversations over one connection, in both directions.
  *
- *     ┌ RpcConnection ────────────────────────────────────────────────────────────┐
- *     │ request(op, body) ─▶ pending: id → caller   ─┐                             │
- *     │ stream(op, body)  ─▶ pending: id → queue    ─┼▶ outbox ─▶ batches ─▶ socket │
- *     │ notify(op, body)  ──────────────────────────┘                             │
+ *     ┌ RpcConnection ───────────────────────────────────────────────────────────────┐
+ *     │ request(op, body) ─▶ pending: id → caller ──┐                                │
+ *     │ stream(op, body)  ─▶ pending: id → queue  ──┼▶ outbox ─▶ batches ─▶ socket   │
+ *     │ notify(op, body)  ──────────────────────────┘                                │
  *     │ onRequest ◀─ serving: id → IncomingRequest ◀─┬─ dispatch ◀─ frames ◀─ socket │
- *     │ onNotify  ◀──────────────────────────────────┘  by flags                   │
- *     └───────────────────────────────────────────────────────────────────────────┘
+ *     │ onNotify  ◀──────────────────────────────────┘  by flags                     │
+ *     └──────────────────────────────────────────────────────────────────────────────┘
  *
  *     connection.ts                 the drawing above; stream.ts an answer in many parts
  *     incoming.ts · outbox.ts       a request of the peer; the way out, in batches
@@ -16,10 +16,10 @@
  *     flags.ts · errors.ts          what a frame is for; the ways in which a request can fail
  *
  * Invariants: every request ends exactly once (answer, error, deadline, or CLOSED); an answer
- * reaches only the request whose id it carries; memory per peer is bounded by `RpcLimits`, and of
- * all peers by their `Budget`, whatever they do; a connection has at most one timer armed.
- * Left out: reconnecting (who dials knows when to, lesson 11), heartbeats (lesson 12), priorities
- * between requests: an 8 MiB body holds up what is behind it for 70 ms at 1 Gbit/s.
+ * reaches only the request whose id it carries; `RpcLimits` bounds the memory of one peer and
+ * `Budget` that of all peers, whatever they do; a connection has at most one timer armed.
+ * Left out: reconnecting (the side that dials knows when, lesson 11), heartbeats (lesson 12),
+ * priorities between requests: an 8 MiB body holds up the frames behind it for 70 ms at 1 Gbit/s.
  * Test: test/04-rpc.test.ts
  */
 export { Budget, type Debtor } from "./budget.ts";

@@ -5,13 +5,13 @@
  *                ▲                                          │ false
  *                └──────────── waits for onDrain ◀──────────┘
  *
- * A system call costs as much as encoding twenty small frames, so what is pushed in one turn leaves
- * together. The socket is fed one batch at a time: a drain then means that the peer took something,
- * which is how a stalled peer is told from a slow one.
+ * A system call costs as much as encoding twenty small frames, so all frames that are pushed in one
+ * turn leave together. The socket gets one batch at a time. A drain then means that the peer took
+ * something, and that tells a slow peer from a stalled one.
  *
  * Invariants: frames leave in the order of `push`; the socket holds one batch plus one frame at
- * most; what has left is not kept, even if the queue never empties; a peer that takes nothing costs
- * no more memory than the limits say.
+ * most; bytes that have left are not kept, even if the queue never empties; a peer that takes
+ * nothing costs no more memory than the limits say.
  * Test: test/04-rpc.test.ts
  */
 import { encodeFrame, frameParts, HEADER_BYTES, type FrameInit } from "#framing";
@@ -24,21 +24,21 @@ import type { Host, Socket } from "#host";
 const BATCH_BYTES = 64 * 1024;
 
 /**
- * Copying 4 KiB costs about 0.2 µs, less than one more entry in a gathered write. What is larger
- * goes as it is.
+ * Copying 4 KiB costs about 0.2 µs, less than one more entry in a gathered write. Larger bodies are
+ * not copied.
  */
 const COPY_BYTES = 4 * 1024;
 
 /**
- * What a queued piece costs beside its bytes: a Buffer object and a slot. A million empty answers
- * are 16 MB on the wire and 90 here.
+ * Memory of a queued piece beside its bytes: a Buffer object and a slot. A million empty answers
+ * take 16 MB on the wire and 90 here.
  */
 const PIECE_BYTES = 96;
 
 const GONE = new Uint8Array(0);
 
 interface Waiter {
-  /** Resolves when no more than this is held. */
+  /** The promise resolves when no more bytes than this are held. */
   readonly below: number;
   resolve(): void;
   reject(error: Error): void;
@@ -72,7 +72,7 @@ export class Outbox {
   }
 
   /**
-   * What the limits look at: memory. The socket's own bytes are a constant beside it,
+   * The memory that the limits look at. The socket's own bytes are a constant beside it,
    * HIGH_WATER_BYTES and a batch, and belong to the kernel soon.
    */
   get heldBytes(): number {
@@ -95,7 +95,7 @@ export class Outbox {
     if (this.#closed !== undefined) return;
     if ((frame.body?.length ?? 0) <= COPY_BYTES) this.#enqueue(encodeFrame(frame));
     else for (const piece of frameParts(frame)) this.#enqueue(piece);
-    if (this.#blocked) return; // onDrain will come for it
+    if (this.#blocked) return; // onDrain will send it
     if (this.#queuedBytes >= BATCH_BYTES) this.flush();
     else if (!this.#scheduled) {
       this.#scheduled = true;
@@ -108,8 +108,8 @@ export class Outbox {
 
   // #region flush
   flush(): void {
-    // One batch and one look at the answer at a time: what the socket has not been given can still
-    // be counted here.
+    // One batch at a time, and then a look at the socket's answer: bytes that the socket has not
+    // got can still be counted here.
     while (!this.#blocked && this.#queuedBytes > 0 && this.#closed === undefined) {
       if (!this.#socket.write(this.#takeBatch())) {
         this.#blocked = true;
@@ -135,7 +135,7 @@ export class Outbox {
     return new Promise((resolve, reject) => this.#waiting.push({ below, resolve, reject }));
   }
 
-  /** Drops what is queued; those who wait for `drained` learn why. */
+  /** Drops the queue; callers that wait for `drained` get the reason. */
   close(error: Error): void {
     this.#closed = error;
     this.#queue = [];
@@ -150,15 +150,15 @@ export class Outbox {
   }
 
   /**
-   * What leaves in one write: up to a batch of small pieces joined, or a large one by itself, as it
-   * is.
+   * The bytes of the next write: up to a batch of small pieces joined, or one large piece by
+   * itself, not copied.
    */
   #takeBatch(): Uint8Array {
     // #exercise takeBatch
     const start = this.#head;
     let end = start;
     let bytes = 0;
-    // A large piece at the front goes alone; behind small ones it waits for the next batch.
+    // A large piece at the front leaves alone; behind small pieces it waits for the next batch.
     do bytes += this.#queue[end++]!.length;
     while (
       end < this.#queue.length &&
@@ -175,8 +175,8 @@ export class Outbox {
   }
 
   /**
-   * The pieces before `end` have left. A peer that is always a little behind keeps the queue from
-   * ever being empty, so neither their bytes nor their slots may wait for that.
+   * The pieces before `end` have left. Their bytes and their slots must not wait for an empty
+   * queue: a peer that is always a little behind keeps it from ever being empty.
    */
   #drop(end: number): void {
     this.#queue.fill(GONE, this.#head, end);

@@ -1,7 +1,7 @@
 /**
  * Lesson 04: how long a peer may say nothing, and how long it may take nothing.
  *
- * Both are looked at when their time is up and not on each frame: a frame only writes down that it
+ * Both are checked when their time is up and not on each frame: a frame only writes down when it
  * came.
  * Test: test/04-rpc.hostile.test.ts
  */

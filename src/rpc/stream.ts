@@ -10,7 +10,7 @@
  * would stop the heartbeats and answers of everybody else on it. So every stream has a window of
  * its own.
  *
- * Invariants: a byte is granted once; what waits here is at most the window and one body.
+ * Invariants: a byte is granted once; at most the window and one body wait here.
  * Test: test/04-rpc.test.ts
  */
 import { HEADER_BYTES } from "#framing";
@@ -22,8 +22,8 @@ import { RpcError } from "./errors.ts";
  */
 export interface RpcStream extends AsyncIterable<Buffer> {
   /**
-   * Tells the producer to stop. Whoever waits for an item gets an RpcError with code CANCELLED.
-   * Idempotent.
+   * Tells the producer to stop. A reader that waits for an item gets an RpcError with code
+   * CANCELLED. Idempotent.
    */
   cancel(): void;
 }
@@ -36,7 +36,10 @@ export interface Call {
   fail(error: RpcError): void;
 }
 
-/** What an item costs: its header too, or empty items would be free and the queue without bound. */
+/**
+ * The credit that an item costs. Its header counts, too, or empty items would be free and the queue
+ * without bound.
+ */
 export function itemCost(body: Uint8Array): number {
   return HEADER_BYTES + body.byteLength;
 }
@@ -71,8 +74,8 @@ export class StreamCall implements RpcStream, Call {
     this.#credit -= itemCost(body);
     const waiter = this.#waiter;
     if (waiter === undefined) {
-      // A copy, in memory of its own: a 10-byte slice would keep the whole read buffer alive while
-      // it waits.
+      // A copy in memory of its own: a slice of 10 bytes would keep the whole read buffer alive
+      // while it waits.
       const kept = Buffer.allocUnsafeSlow(body.length);
       body.copy(kept);
       this.#items.push(kept);
