@@ -1,14 +1,14 @@
 /**
  * Lesson 03: how many files and sockets this process may have open at a time.
  *
- * Linux says so in a file, other systems only in Node's own report. (Node raises the soft limit to
+ * Linux tells it in a file, other systems only in Node's own report. (Node raises the soft limit to
  * the hard one when it starts, so this is what `ulimit -Hn` says.)
  *
  * Test: test/03-host.test.ts
  */
 import { readFileSync } from "node:fs";
 
-/** What a shell allows where nothing else is known. */
+/** The limit of an ordinary shell, for a system that does not tell its own. */
 const USUAL_LIMIT = 1024;
 
 /** @param file where Linux says it; another one is for tests */
@@ -28,7 +28,7 @@ function fromProc(file: string): number | undefined {
 function fromReport(): number | undefined {
   const { report } = process;
   if (report === undefined) return undefined;
-  // Without this it looks up the names of all peers.
+  // Without this the report looks up the names of all peers.
   Object.assign(report, { excludeNetwork: true });
   const { userLimits } = report.getReport() as { userLimits?: { open_files?: { soft?: unknown } } };
   return numberOf(String(userLimits?.open_files?.soft));

@@ -1,10 +1,10 @@
 /**
- * What the file system says, in words.
+ * Errors of the file system, in words.
  *
  * Test: test/cli.text.test.ts
  */
 
-/** What the system calls these, in words. Others keep the system's. */
+/** Words for these codes of the system. Other codes keep the system's text. */
 const FILE_TROUBLES: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
   EPERM: "not permitted",

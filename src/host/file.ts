@@ -21,8 +21,8 @@ import { promisify } from "node:util";
 import type { StoredFile } from "./types.ts";
 
 /**
- * Copying 1 MiB into the page cache takes 0.3 ms, as long as a sync. What is larger is written off
- * this thread.
+ * Copying 1 MiB into the page cache takes 0.3 ms, as long as a sync. Larger writes leave this
+ * thread.
  */
 const SYNC_WRITE_BYTES = 1024 * 1024;
 
@@ -71,8 +71,8 @@ export class NodeFile implements StoredFile {
       this.#syncing = this.#syncNow().finally(() => (this.#syncing = undefined));
       return this.#syncing;
     }
-    // The one under way may have started before our bytes were written. The next one covers us, and
-    // everybody else who arrives before it starts.
+    // The sync under way may have started before our bytes were written. The next one covers us,
+    // and every other caller that arrives before it starts.
     this.#nextSync ??= this.#syncing.then(() => {
       this.#nextSync = undefined;
       return this.#syncing ?? this.sync();
@@ -82,7 +82,7 @@ export class NodeFile implements StoredFile {
   // #endregion
 
   async #syncNow(): Promise<void> {
-    await this.#busy?.catch(() => {}); // a failed append is its own caller's affair
+    await this.#busy?.catch(() => {}); // the caller of a failed append handles it
     try {
       await fdatasync(this.#fd);
     } catch (error) {
@@ -116,7 +116,7 @@ export class NodeFile implements StoredFile {
   }
 
   async #closeNow(): Promise<void> {
-    // What was asked for before is done before.
+    // Work that was asked for earlier is done first.
     await this.#busy?.catch(() => {});
     await this.#nextSync?.catch(() => {});
     await this.#syncing?.catch(() => {});
@@ -126,7 +126,7 @@ export class NodeFile implements StoredFile {
 
   /**
    * The system gives the number of a closed file to the next one that is opened: a late write would
-   * land in a stranger.
+   * land in another file.
    */
   #requireOpen(): void {
     if (this.#closing !== undefined) throw closedError();
@@ -141,7 +141,7 @@ export class NodeFile implements StoredFile {
       position += written;
       rest = unwrittenParts(rest, written);
     }
-    // Only now: after a failure half-way the next append writes over the half.
+    // Only now: after a failure half-way the next append writes over the half that was written.
     this.#size = position;
   }
 
@@ -158,8 +158,8 @@ export class NodeFile implements StoredFile {
   }
 
   /**
-   * Runs `work` after all earlier work: two large appends must not swap, and a sync must not pass
-   * either.
+   * Runs `work` after all earlier work: two large appends must not change places, and a sync must
+   * not overtake an append.
    */
   #alone<T>(work: () => Promise<T>): Promise<T> {
     const mine = (this.#busy ?? Promise.resolve()).catch(() => {}).then(work);
@@ -177,9 +177,9 @@ function closedError(): Error {
 }
 
 /**
- * What is left of `parts` after the first `count` bytes of them have been written. The system may
- * take less than it was offered (a full disk, a signal, more than 1,024 parts), and says so only in
- * its return value.
+ * Returns the rest of `parts` behind their first `count` bytes, which have been written. The system
+ * may take fewer bytes than it was offered (a full disk, a signal, more than 1,024 parts), and says
+ * so only in its return value.
  */
 export function unwrittenParts(parts: readonly Uint8Array[], count: number): Uint8Array[] {
   // #exercise unwrittenParts

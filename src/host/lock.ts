@@ -2,41 +2,42 @@
  * Lesson 03: one master per folder.
  *
  * The lock is a file that names its holder and itself: `pid start boot inode`. It is held as long
- * as that very process lives, so a `kill -9` releases it and nobody has to clean up. The start time
- * tells a process from a later one that was given the same number, the boot id from one before a
- * restart of the machine. A file with another inode than the one that it names is a copy: its
- * holder holds the original. One without (of an older Titan) is taken at its word.
+ * as that process lives, so a `kill -9` releases it and nobody has to clean up. The start time
+ * tells a process from a later one with the same number, the boot id from one before a restart of
+ * the machine. A file with another inode than the one that it names is a copy: its holder holds the
+ * original. A file without an inode (of an older Titan) is believed.
  *
  *     take(path)   link(mine, path)     succeeds for exactly one racer, and the file is complete when it appears
  *       EEXIST     holder alive?        ELOCKED, by name
  *                  holder dead?         take(path.steal); still dead? unlink(path); release; try again
  *
- * Invariant: a lock file is removed only by its living holder, or by whoever holds `path.steal` and
- * saw it dead under that lock. Without the second lock two racers could both see a dead holder; the
- * slower would then remove the lock that the faster had taken meanwhile. The steal lock is the same
- * kind of lock, so a racer that dies holding it is stolen from in turn.
- * Left out: the device, by which a copy on another disk could be told whose inode happens to have
- * the same number: one disk that is mounted twice can have two, and two masters on one folder are
- * worse than one that does not start. Other machines and other containers on a shared folder: a pid
- * means nothing there. Systems without /proc compare the pid alone, and refuse to start when the
- * number was given to another process.
+ * Invariant: a lock file is removed only by its living holder, or by a process that holds
+ * `path.steal` and has seen the holder dead under that lock. Without the second lock two racers
+ * could both see a dead holder; the slower would then remove the lock that the faster had taken
+ * meanwhile. The steal lock is the same kind of lock, so it can be stolen in turn from a racer that
+ * dies with it.
+ * Left out: the device number, which would expose a copy on another disk whose inode happens to
+ * have the same number. One disk that is mounted twice can have two device numbers, and two masters
+ * on one folder are worse than one master that does not start. Other machines and other containers
+ * on a shared folder: a pid means nothing there. Systems without /proc compare the pid alone, and
+ * refuse to start when the number was given to another process.
  * Test: test/03-host.test.ts
  */
 import { promises } from "node:fs";
 import { randomBytes } from "node:crypto";
 
 /**
- * Racing for a dead lock settles in one round per racer that comes first; more than this is not a
- * race.
+ * A race for a dead lock takes one round for each racer that wins before us; more rounds than this
+ * are not a race.
  */
 const MAX_ROUNDS = 100;
 
-/** A process: its number, and what tells it from others that had the number. */
+/** A process: its number, and two values that tell it from others that had the number. */
 export interface Holder {
   readonly pid: number;
   readonly start: string;
   readonly boot: string;
-  /** What names it was copied from another file, which that process may hold. */
+  /** True: the file that names it is a copy of another file, which that process may hold. */
   readonly isCopy?: boolean;
 }
 
@@ -61,7 +62,7 @@ export async function lock(path: string): Promise<{ release(): Promise<void> }> 
   };
 }
 
-/** The name that `link` will give it later is one more of the same inode. */
+/** The name that `link` gives the file later belongs to the same inode. */
 async function writeLock(path: string, self: Holder): Promise<void> {
   await promises.writeFile(path, "", { flag: "wx", mode: 0o600 });
   const { ino } = await promises.stat(path, { bigint: true });
@@ -79,7 +80,7 @@ async function take(mine: string, path: string): Promise<void> {
   throw new Error(`Cannot lock ${path}: still contended after ${MAX_ROUNDS} rounds`);
 }
 
-/** Removes the lock of a dead holder, unless somebody else is doing it. */
+/** Removes the lock of a dead holder, unless another process is doing it. */
 async function bury(mine: string, path: string): Promise<void> {
   const steal = `${path}.steal`;
   try {
@@ -90,8 +91,8 @@ async function bury(mine: string, path: string): Promise<void> {
     return;
   }
   try {
-    // Look again, now that nobody else may remove it: what was dead a moment ago may be somebody's
-    // new lock.
+    // Look again, now that nobody else may remove the file: it may be the new lock of another
+    // process by now.
     const holder = await readHolder(path);
     if (holder !== undefined && !(await holds(holder))) await promises.rm(path, { force: true });
   } finally {
@@ -109,7 +110,7 @@ async function linked(mine: string, path: string): Promise<boolean> {
   }
 }
 
-/** What a lock file or a note of that form says, right or not. */
+/** Reads a lock file or a note of that form, without asking whether it is true. */
 export async function readHolder(path: string): Promise<Holder | undefined> {
   const file = await unlessGone(promises.open(path, "r"));
   if (file === undefined) return undefined;
@@ -134,9 +135,9 @@ export async function lockHolder(path: string): Promise<number | undefined> {
   return holder !== undefined && (await holds(holder)) ? holder.pid : undefined;
 }
 
-/** Whether that very process lives, not one that was given its number. */
+/** Whether that process lives, and not another one with its number. */
 export async function isAlive(holder: Holder): Promise<boolean> {
-  // not written by us, or not completely
+  // another program has written the file, or we have not finished it
   if (!Number.isSafeInteger(holder.pid) || holder.pid <= 0) return false;
   try {
     process.kill(holder.pid, 0);
@@ -149,7 +150,8 @@ export async function isAlive(holder: Holder): Promise<boolean> {
 }
 
 /**
- * Start time and boot of a process; both "-" where the system does not tell, "gone" for a dead one.
+ * Start time and boot of a process; both "-" where the system does not tell them, "gone" for a dead
+ * one.
  */
 export async function identify(pid: number): Promise<Holder> {
   const boot = await readText("/proc/sys/kernel/random/boot_id");

@@ -11,8 +11,8 @@
  *     time.ts · random.ts · virtual.ts  clock and timers; chance; time as a number
  *     network.ts                        sockets
  *     storage.ts · file.ts · lock.ts    the disk, a file for a log, one master per folder
- *     file-errors.ts                    what the disk says, in words
- *     descriptors.ts · version.ts       how many files this process may have open; what it is
+ *     file-errors.ts                    errors of the disk, in words
+ *     descriptors.ts · version.ts       how many files this process may have open; its version
  *     workdir.ts · remove-tree.ts       a job's folder, and its removal
  *     project-tree.ts · spare-trees.ts  copies of a project, and when one may serve again
  *     shared-folder.ts                  the folder that the jobs of a run share

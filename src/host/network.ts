@@ -18,9 +18,8 @@ import { clampDelay } from "./time.ts";
 import type { Address, Listener, Network, Socket, SocketHandlers } from "./types.ts";
 
 /**
- * Queued output beyond which `write` says false. 256 KiB is 2 ms at 1 Gbit/s: longer than a turn of
- * the event loop takes to come round and refill it, and small enough that 1,000 slow peers cost 256
- * MiB, not the machine.
+ * Queued output beyond which `write` says false. 256 KiB is 2 ms at 1 Gbit/s: enough for the event
+ * loop to come round and refill it, and small enough that 1,000 slow peers cost 256 MiB.
  */
 export const HIGH_WATER_BYTES = 256 * 1024;
 
@@ -106,8 +105,7 @@ class TcpSocket implements Socket {
     socket.on("data", (chunk: Buffer) => handlers.onData(chunk));
     socket.on("end", () => (handlers.onEnd === undefined ? socket.end() : handlers.onEnd()));
     socket.on("drain", () => {
-      // Node has a mark of its own, lower than ours: pass on only the drain that somebody waits
-      // for.
+      // Node has a lower mark of its own: pass on only a drain that somebody waits for.
       if (!this.#behind) return;
       this.#behind = false;
       handlers.onDrain?.();
@@ -118,8 +116,8 @@ class TcpSocket implements Socket {
 
   write(bytes: Uint8Array): boolean {
     const socket = this.#socket;
-    // The peer may have gone in this very turn; its `onClose` is on the way, and says more than a
-    // throw here.
+    // The peer may have gone in this same turn; its `onClose` is on the way, and tells more than an
+    // error here.
     if (socket.destroyed || socket.writableEnded) return false;
     socket.write(bytes);
     if (socket.writableLength <= HIGH_WATER_BYTES) return true;

@@ -1,6 +1,6 @@
 /**
- * Lesson 11: the files of a project on this disk: what they are, whether they are still the
- * same, and copies.
+ * Lesson 11: the files of a project on this disk: a list of them, a check whether they are still
+ * the same, and copies.
  *
  *     listTree ──▶ entries ──┬──▶ stampTree ──▶ stamp ──▶ isUntouched
  *                            └──▶ copyTree, copySmall
@@ -36,7 +36,7 @@ export interface TreeFile {
 export interface ProjectTree {
   readonly folder: string;
   readonly entries: readonly TreeFile[];
-  /** How they looked when they were known to be right. Undefined: whatever is there is right. */
+  /** How the entries looked when they were known to be right. Undefined: any content is right. */
   readonly stamp?: TreeStamp;
 }
 
@@ -71,7 +71,7 @@ export function isSmall({ entries }: ProjectTree): boolean {
 }
 // #endregion
 
-/** What is in a folder. Sockets and pipes are passed over. */
+/** Lists the content of a folder. Sockets and pipes are passed over. */
 export function listTree(folder: string): ProjectTree {
   const entries: TreeFile[] = [];
   const folders = [""];
@@ -90,7 +90,7 @@ export function listTree(folder: string): ProjectTree {
   return { folder, entries };
 }
 
-/** Takes down how the entries of a tree look in `folder`. Undefined: one of them is not there. */
+/** Records how the entries of a tree look in `folder`. Undefined: one of them is not there. */
 export async function stampTree(
   folder: string,
   entries: readonly TreeFile[],
@@ -146,13 +146,13 @@ export interface Place {
   readonly at: number;
 }
 
-/** What is there, a link itself included. */
+/** The entry's state. A link is looked at itself, not followed. */
 export function look({ folder, entries, at }: Place): Stats | undefined {
   const path = at < 0 ? folder : `${folder}/${entries[at]!.path}`;
   return lstatSync(path, { throwIfNoEntry: false });
 }
 
-/** Writes down how one entry looks. False: it is not there. */
+/** Records how one entry looks. False: it is not there. */
 export function stampEntry(stamp: TreeStamp, place: Place): boolean {
   const info = look(place);
   if (info === undefined) return false;
@@ -160,7 +160,7 @@ export function stampEntry(stamp: TreeStamp, place: Place): boolean {
   return true;
 }
 
-/** Whether an entry looks as it is written down. */
+/** Whether an entry still looks as it was recorded. */
 export function looksLike(stamp: TreeStamp, place: Place): boolean {
   const info = look(place);
   const from = NUMBERS * (place.at + 1);
@@ -170,7 +170,7 @@ export function looksLike(stamp: TreeStamp, place: Place): boolean {
   );
 }
 
-/** The mode of an entry, and when it last changed (ms since 1970), as they are written down. */
+/** The recorded mode of an entry, and when it last changed (ms since 1970). */
 export function stamped(stamp: TreeStamp, at: number): { mode: number; changedAt: number } {
   const from = NUMBERS * (at + 1);
   return { mode: stamp[from + 2]!, changedAt: stamp[from + 3]! };
@@ -189,7 +189,10 @@ export function copySmall(tree: ProjectTree, to: string): void {
 }
 // #endregion
 
-/** After the copy, not before it: an original that still looks as it did was right all the time. */
+/**
+ * Runs after the copy, not before it: an original that still looks as recorded was right during the
+ * copy.
+ */
 function checkSource({ folder, entries, stamp }: ProjectTree, at: number): void {
   if (stamp === undefined || looksLike(stamp, { folder, entries, at })) return;
   throw new Error(`Cannot copy ${entries[at]!.path}: somebody has changed it in the project cache`);
@@ -213,8 +216,8 @@ export async function copyTree(tree: ProjectTree, to: string, signal: AbortSigna
       await copyEntry(tree, files[next++]!, to);
     }
   };
-  // All of them, also after an error: the caller removes the folder, and nothing may be written
-  // there by then.
+  // Wait for all of them, also after an error: the caller removes the folder, and nothing may be
+  // written there by then.
   const ends = await Promise.allSettled(Array.from({ length: IN_FLIGHT }, copy));
   for (const end of ends) if (end.status === "rejected") throw end.reason;
 }

@@ -1,9 +1,9 @@
 /**
  * Lesson 03: chance, in two kinds.
  *
- * The real kind comes from the system and no one can repeat it: tokens and ids need that. The
- * seeded kind is arithmetic that looks like chance: the same seed gives the same numbers for ever,
- * which is what a failing test needs.
+ * The real kind comes from the system and nobody can repeat it: tokens and ids need that. The
+ * seeded kind is arithmetic that looks like chance: the same seed always gives the same numbers, as
+ * a failing test needs.
  *
  *     splitmix32    state += 0x9e3779b9;  mix(state)      one 32-bit word of state, a number per step
  *
@@ -52,7 +52,8 @@ export function seededRandom(seed: number): Random {
   // #region splitmix
   const u32 = (): number => {
     // #exercise u32
-    // The golden ratio as a 32-bit fraction: odd, so adding it visits every state once before any twice.
+    // The golden ratio as a 32-bit fraction. It is odd, so adding it visits every state once before
+    // it visits one twice.
     state = (state + 0x9e3779b9) >>> 0;
     // Neighbouring states differ in few bits; two rounds of xor-shift-multiply spread each over all
     // 32.

@@ -1,10 +1,10 @@
 /**
  * Lesson 11: the removal of a folder that somebody else has filled.
  *
- * A job may leave whatever its user may make: folders without permissions, names that are no UTF-8,
- * a thousand folders in one another, and a child that still writes. So a folder is made ours before
- * it is read, names are bytes, a name that has vanished is as good as removed, and a folder that
- * lies too deep for a path is first moved up to the root of the removal.
+ * A job may leave anything that its user may make: folders without permissions, names that are not
+ * UTF-8, a thousand folders in one another, and a child that still writes. So we first give
+ * ourselves the right to read a folder, names are bytes, a name that has vanished counts as
+ * removed, and a folder that lies too deep for a path is first moved up to the root of the removal.
  *
  * Invariants: a symbolic link is removed, never followed; at most IN_FLIGHT calls are under way;
  * memory does not depend on how many files a folder has. The event loop goes on: each call is made
@@ -48,7 +48,7 @@ export async function removeTree(path: string): Promise<void> {
         await rename(folder, place);
         return place;
       } catch (error) {
-        if (isGone(error)) return folder; // which is found to be empty
+        if (isGone(error)) return folder; // the list then finds it empty
         if (codeOf(error) !== "ENOTEMPTY" && codeOf(error) !== "EEXIST") throw error;
       }
     }
@@ -65,7 +65,10 @@ export async function removeTree(path: string): Promise<void> {
   }
 }
 
-/** Makes a folder ours to read and to change. False: it is no folder (any more), and gone. */
+/**
+ * Gives us the right to read and to change a folder. False: it was no folder (any more), and is
+ * removed.
+ */
 async function enter(path: Buffer): Promise<boolean> {
   try {
     const info = await lstat(path);
@@ -88,7 +91,7 @@ async function enter(path: Buffer): Promise<boolean> {
 async function clear(folder: Buffer): Promise<Buffer[]> {
   let names: Dir;
   try {
-    // The types of Node know texts only; with this encoding each name is a Buffer.
+    // Node's types know names as text only; with this encoding each name is a Buffer.
     names = await opendir(folder, { encoding: "buffer" as BufferEncoding, bufferSize: BATCH });
   } catch (error) {
     if (isGone(error)) return [];
@@ -101,7 +104,7 @@ async function clear(folder: Buffer): Promise<Buffer[]> {
       if (folders.length >= BATCH) break;
     }
   } catch (error) {
-    // Linux says so of a list whose folder was removed while it was read.
+    // Linux reports this when the folder was removed while its list was read.
     if (!isGone(error)) throw error;
   } finally {
     await names.close();
@@ -131,14 +134,16 @@ async function removeFiles(
       if (isFolder || !(await removeFile(join(folder, name)))) folders.push(name);
     }
   };
-  // All of them, also after an error: once we have rejected, nothing may be going on any more.
+  // Wait for all of them, also after an error: once we have rejected, nothing may be under way any
+  // more.
   const ends = await Promise.allSettled(Array.from({ length: IN_FLIGHT }, remove));
   for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
 
 /**
- * What a list of names in bytes says: Node gives an entry whose name is a Buffer. Deno gives one
- * whose name is a text, and Bun the Buffer alone, so that only a try tells what it is.
+ * Reads an entry of a list of names in bytes. Node gives an object whose name is a Buffer. Deno
+ * gives one whose name is a text. Bun gives the Buffer alone, so only an attempt to remove it tells
+ * what it is.
  */
 export function readEntry(entry: unknown): { name: Buffer; isFolder: boolean } {
   if (Buffer.isBuffer(entry)) return { name: entry, isFolder: false };
@@ -147,7 +152,7 @@ export function readEntry(entry: unknown): { name: Buffer; isFolder: boolean } {
   return { name: typeof name === "string" ? Buffer.from(name) : name, isFolder };
 }
 
-/** False: it is a folder, of which some lists do not tell. */
+/** False: it is a folder. Some lists do not tell which names are folders. */
 async function removeFile(path: Buffer): Promise<boolean> {
   try {
     await unlink(path);
@@ -161,7 +166,7 @@ async function removeFile(path: Buffer): Promise<boolean> {
   return true;
 }
 
-/** False: something is in it, again or still. */
+/** False: something is still in it, or again. */
 async function removeFolder(folder: Folder): Promise<boolean> {
   try {
     await rmdir(folder.path);
@@ -182,7 +187,7 @@ function codeOf(error: unknown): string | undefined {
   return (error as { code?: string }).code;
 }
 
-/** Gone, or its folder is; or its folder is a file now. */
+/** The path is gone, or its folder is; or its folder is a file now. */
 function isGone(error: unknown): boolean {
   return codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR";
 }

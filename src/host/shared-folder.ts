@@ -68,7 +68,7 @@ function ancestors(folder: string): string[] {
 }
 
 function makeOwn(path: string): void {
-  // Mostly it is there, and this look is all that a job pays for each of the three.
+  // Mostly the folder is there, and a job pays no more than this look for each of the three.
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found !== undefined) return refuseForeign(path, found);
   try {
@@ -92,8 +92,8 @@ function refuseForeign(path: string, info: Stats = lstatSync(path)): void {
 }
 
 /**
- * The names of the runs for which a cluster has folders here. What was half removed is
- * removed, in time.
+ * The names of the runs for which a cluster has folders here. Folders that were half removed are
+ * removed in the background.
  */
 export function sweepShared(clusterFolder: string): string[] {
   let names: string[];
@@ -102,7 +102,7 @@ export function sweepShared(clusterFolder: string): string[] {
     refuseForeign(clusterFolder);
     names = readdirSync(clusterFolder);
   } catch {
-    return []; // none, or none of ours
+    return []; // there is no folder, or it is not ours
   }
   const runs = names.filter((name) => !name.startsWith(REMOVED));
   for (const name of names) {
@@ -112,13 +112,14 @@ export function sweepShared(clusterFolder: string): string[] {
 }
 
 /**
- * Removes a run's folder, and those above it that are empty then. No error when somebody
+ * Removes a run's folder, and the folders above it if they are empty then. No error when somebody
  * else was faster.
  */
 export async function removeShared(folder: string): Promise<void> {
   const gone = join(dirname(folder), `${REMOVED}${randomBytes(6).toString("hex")}`);
   try {
-    // Not the run's own: a job may have put a link there, and to rename and to remove follow none.
+    // The run's own folder is not checked: a job may have put a link there, and neither a rename
+    // nor a removal follows one.
     for (const path of ancestors(folder).slice(0, PARENTS)) refuseForeign(path);
     renameSync(folder, gone);
   } catch (error) {
@@ -136,7 +137,7 @@ function removeEmpty(folder: string): void {
     try {
       rmdirSync(path);
     } catch {
-      return; // somebody uses it
+      return; // another run uses it
     }
   }
 }

@@ -3,16 +3,16 @@
  *
  *     copy ──▶ job ──▶ keep: mend ──▶ spare ──▶ take: mend ──▶ the next job of the project
  *
- * To copy 10,000 files takes a second of a processor, to look at them takes 25 ms. So a large
- * copy is not removed after its job: it is **mended**. Each entry is compared with the stamp that
- * was taken of it (project-tree.ts); an entry that differs is copied again, and what the job has
- * added is removed.
+ * Copying 10,000 files takes a second of a processor, looking at them 25 ms. So a large copy is not
+ * removed after its job: it is **mended**. Each entry is compared with the stamp that was taken of
+ * it (project-tree.ts); an entry that differs is copied again, and files that the job has added are
+ * removed.
  *
  * Invariants: a job gets a tree whose entries all looked untouched a moment ago, and nothing else
  * in it; no spare is in use twice; at most MAX_SPARES trees and MAX_SPARE_ENTRIES entries are kept.
  * A tree that cannot be mended, or was changed in more than MAX_CHANGES places, is removed.
- * Left out: a stray of the last job that goes on writing between our look and its end. It can harm
- * the jobs of its own project only, and the sweep (src/process/sweep.ts) ends it.
+ * Left out: a process of the last job that goes on writing between our look and its end. It can
+ * harm the jobs of its own project only, and the sweep (src/process/sweep.ts) ends it.
  * Test: test/03-host.trees.test.ts
  */
 import { mkdirSync, renameSync } from "node:fs";
@@ -25,8 +25,8 @@ import {
 import { removeTree } from "./remove-tree.ts";
 
 /**
- * Trees of all projects together: as many as jobs of large projects run at once. Of 64 MiB
- * each: 1 GiB.
+ * Trees of all projects together, one for each job of a large project that runs at once. With 64
+ * MiB each they take 1 GiB.
  */
 const MAX_SPARES = 16;
 /** Their entries: a stamp has 32 bytes for each. */
@@ -39,7 +39,7 @@ const MAX_CHANGES = 1_000;
 interface Copy {
   readonly tree: ProjectTree;
   readonly stamp: TreeStamp;
-  /** Wall clock: no job had it before this time, since it was last known to be right. */
+  /** Wall clock. Between the last check of the copy and this time no job had it. */
   checkedAt: number;
 }
 
@@ -50,7 +50,7 @@ interface Spare extends Copy {
 
 export class SpareTrees {
   readonly #folder: string;
-  /** Where a job's tree is, or a spare one. */
+  /** The place of a job's tree, or of a spare one. */
   readonly #inUse = new Map<string, Copy>();
   readonly #free = new Map<string, Spare>();
   readonly #busy = new Set<Promise<void>>();
@@ -62,16 +62,16 @@ export class SpareTrees {
   }
 
   /**
-   * Puts a copy of the project at `path`, where nothing is. After a rejection half a copy
-   * may be there.
+   * Puts a copy of the project at `path`, which must not exist. After a rejection half a copy may
+   * be there.
    */
   async take(tree: ProjectTree, path: string, signal: AbortSignal): Promise<void> {
     for (const [place, spare] of this.#free) {
       if (spare.tree.folder !== tree.folder || spare.tree.entries !== tree.entries) continue;
       this.#free.delete(place);
-      // One that is still being mended is ready sooner than a new copy.
+      // A spare that is still being mended is ready sooner than a new copy.
       const whole = await Promise.race([spare.mended, aborted(signal)]);
-      if (signal.aborted && !this.#closed) this.#free.set(place, spare); // for whoever comes next
+      if (signal.aborted && !this.#closed) this.#free.set(place, spare); // for the next job
       signal.throwIfAborted();
       const isEnough = (): boolean => signal.aborted || this.#closed;
       if (!whole || !(await mend(spare, place, { settled: true, isEnough }).catch(() => false))) {
@@ -103,11 +103,11 @@ export class SpareTrees {
       place = this.#place();
       renameSync(path, place);
     } catch {
-      return false; // a job can take the folder of the spares away, too
+      return false; // a job may even have removed the folder of the spares
     }
     const isEnough = (): boolean => this.#closed;
     const mended = mend(copy, place, { settled: false, isEnough }).catch(() => false);
-    // What a job leaves may be large: it goes at once, not when somebody wants the tree.
+    // The files that a job leaves may be large: they go at once, not when somebody wants the tree.
     this.#work(mended.then((whole) => {
       if (!whole && this.#free.delete(place)) return removeTree(place);
     }));
@@ -116,7 +116,7 @@ export class SpareTrees {
     return true;
   }
 
-  /** Removes, in time, what is at this path. It is not at this path any more when this returns. */
+  /** Moves the tree at this path away at once, and removes it in the background. */
   putAway(path: string): void {
     const place = this.#place();
     renameSync(path, place);
@@ -150,7 +150,7 @@ export class SpareTrees {
   }
 
   #work(work: Promise<unknown>): void {
-    // What cannot be removed stays in a folder that is removed as a whole at the end.
+    // A tree that cannot be removed stays in a folder that is removed as a whole at the end.
     const over = work.catch(() => undefined).then(() => void this.#busy.delete(over));
     this.#busy.add(over);
   }
@@ -158,10 +158,11 @@ export class SpareTrees {
 
 // #region mend
 /**
- * Makes a copy what it was. False: that is not worth the trouble.
+ * Makes a copy equal to the project again. False: that would cost more than a new copy.
  *
  * Before the first look (`settled: false`) a job had the tree. It may have changed an entry in the
- * very tick of the clock in which the entry was made, so entries as young as that are copied again.
+ * same tick of the clock in which the entry was made, so entries that are so young are copied
+ * again.
  */
 async function mend(
   copy: Copy,
@@ -200,7 +201,7 @@ function aborted(signal: AbortSignal): Promise<boolean> {
   });
 }
 
-/** False: a folder is gone, or there is too much, or a name that is no text. */
+/** False: a folder is gone, or there are too many extra files, or a name is not text. */
 async function removeExtras({ entries }: ProjectTree, place: string): Promise<boolean> {
   const extras = await findExtras({ folder: place, entries }, MAX_CHANGES);
   if (extras === undefined || extras.length > MAX_CHANGES) return false;

@@ -15,7 +15,7 @@ import { lock } from "./lock.ts";
 import { removeTree } from "./remove-tree.ts";
 import type { FileInfo, Storage, StoredFile } from "./types.ts";
 
-/** Of folders and files that are made here. */
+/** The modes of folders and files that are made here. */
 const [FOLDER_MODE, FILE_MODE] = [0o700, 0o600];
 
 export function nodeStorage(): Storage {
@@ -56,8 +56,7 @@ function open(
 
 async function list(path: string): Promise<string[]> {
   try {
-    // The system's order depends on the file system's hash; what reads a folder must see it in one
-    // order.
+    // The system's order depends on the file system's hash; readers of a folder must see one order.
     return (await promises.readdir(path)).sort();
   } catch (error) {
     if (isMissing(error)) return [];
@@ -66,8 +65,8 @@ async function list(path: string): Promise<string[]> {
 }
 
 /**
- * Folder by folder. Node 20's own `recursive` takes ENOENT for a parent that is missing, makes the
- * parent, and asks again: for ever, where the parent is there and lets nobody make anything in it
+ * Makes folder after folder. Node 20's own `recursive` takes ENOENT for a missing parent, makes the
+ * parent, and tries again: for ever, if the parent exists and nobody may make anything in it
  * (/proc).
  */
 async function mkdir(path: string): Promise<void> {
@@ -81,7 +80,7 @@ async function mkdir(path: string): Promise<void> {
   }
 }
 
-/** One that is there already is as good, whoever made it. */
+/** A folder that is there already is as good, whoever made it. */
 async function makeFolder(path: string): Promise<void> {
   try {
     await promises.mkdir(path, { mode: FOLDER_MODE });

@@ -1,10 +1,10 @@
 /**
  * Lesson 03: the clock on the wall, the stopwatch, and timers that are never early.
  *
- * Node counts timeouts in whole milliseconds and drops the fraction: what was asked for 5.9 ms
- * comes after 5.1. Code that then compares the clock with its deadline finds nothing due, sleeps
- * for "0.8", and wakes up for nothing again. So `after` rounds up, looks at the exact clock when it
- * wakes, and sleeps the rest if there is one.
+ * Node counts timeouts in whole milliseconds and drops the fraction: a timer for 5.9 ms comes after
+ * 5.1. Code that then compares the clock with its deadline finds nothing due, sleeps for "0.8", and
+ * wakes up for nothing again. So `after` rounds up, looks at the exact clock when it wakes, and
+ * sleeps the rest if there is one.
  *
  * Test: test/03-host.test.ts
  */
@@ -32,7 +32,7 @@ export function nodeTimers(): Timers {
   };
 }
 
-/** A delay that timers can keep: 0 ≤ ms ≤ MAX_TIMER_MS, and 0 for what is no number. */
+/** A delay that timers can keep: 0 ≤ ms ≤ MAX_TIMER_MS, and 0 instead of NaN. */
 export function clampDelay(ms: number): number {
   return ms > 0 ? Math.min(ms, MAX_TIMER_MS) : 0;
 }

@@ -14,7 +14,7 @@
  */
 
 // #region host
-/** All that is not deterministic. */
+/** Everything that is not deterministic. */
 export interface Host {
   readonly clock: Clock;
   readonly timers: Timers;
@@ -32,7 +32,10 @@ export interface WorkerHost extends Host {
 export interface Clock {
   /** Milliseconds since some start, fractions allowed. Never goes back: use it for durations. */
   monotonic(): number;
-  /** Whole milliseconds since 1970 UTC. May jump: use it only for what people or logs will read. */
+  /**
+   * Whole milliseconds since 1970 UTC. May jump: use it only for times that people or logs will
+   * read.
+   */
   wall(): number;
 }
 
@@ -75,9 +78,7 @@ export interface Listener extends Address {
   close(): Promise<void>;
 }
 
-/**
- * An ordered, reliable stream of bytes in both directions: what TCP gives, and no more than that.
- */
+/** An ordered, reliable stream of bytes in both directions: as much as TCP gives, and no more. */
 export interface Socket {
   /** The peer, for people: "127.0.0.1:54321". */
   readonly remote: string;
@@ -104,7 +105,7 @@ export interface SocketHandlers {
   onData(chunk: Buffer): void;
   onDrain?(): void;
   /**
-   * Of a connection that was accepted: the other side sends no more, and may read on. Without this
+   * For accepted connections: the other side sends no more, and may read on. Without this handler
    * our side is closed, too.
    */
   onEnd?(): void;
@@ -162,7 +163,7 @@ export interface StoredFile {
   /** Up to `length` bytes from `offset`; shorter at the end of the file. */
   read(offset: number, length: number): Promise<Buffer>;
   truncate(size: number): Promise<void>;
-  /** After whatever was asked for before. Idempotent; what is asked for later fails with EBADF. */
+  /** Runs after all earlier calls. Idempotent; later calls fail with EBADF. */
   close(): Promise<void>;
 }
 
@@ -186,7 +187,7 @@ export interface SpawnOptions {
 }
 
 export interface Exit {
-  /** Exit status, or null when a signal ended it or it never started. */
+  /** Exit status, or null when a signal ended the program or it never started. */
   readonly code: number | null;
   readonly signal: string | null;
   /**

@@ -1,7 +1,7 @@
 /**
  * The version of this program, which HELLO carries for people to read.
  *
- * From package.json, two folders up both in the sources (`src/host`) and in the build
+ * It comes from package.json, two folders up both in the sources (`src/host`) and in the build
  * (`dist/host`).
  *
  * Test: test/cli.test.ts

@@ -10,7 +10,7 @@
  * Invariants: `now` never goes back; one event's consequences (promises included) are complete
  * before the next begins.
  * Left out: promises that wait for the real world (a socket, a thread pool). They would settle
- * after an unknown number of turns, which is what this is here to exclude.
+ * after an unknown number of turns, and then no run could be repeated.
  * Test: test/03-host.test.ts
  */
 import { clampDelay } from "./time.ts";
@@ -68,7 +68,7 @@ export class VirtualTime {
    */
   async run(untilMs = Infinity): Promise<void> {
     await this.#alone(async () => {
-      await turn(); // what was started before `run` comes first
+      await turn(); // work that was started before `run` comes first
       while (await this.#step(untilMs));
       if (untilMs !== Infinity && untilMs > this.#now) this.#now = untilMs;
     });
@@ -123,14 +123,14 @@ export class VirtualTime {
       at,
       sequence: this.#sequence++,
       fn,
-      // It stays in the heap until its time: taking it out would need to know its place.
+      // The event stays in the heap until its time: to take it out we would need to know its place.
       cancel: () => void (event.fn = undefined),
     };
     this.#push(event);
     return event;
   }
 
-  /** Sift up: the new one changes places with its parent until the parent is earlier. */
+  /** Sift up: the new event changes places with its parent until the parent is earlier. */
   #push(event: Event): void {
     const queue = this.#queue;
     let at = queue.push(event) - 1;
@@ -143,7 +143,9 @@ export class VirtualTime {
     queue[at] = event;
   }
 
-  /** Sift down: the last one takes the first place, and sinks below every child that is earlier. */
+  /**
+   * Sift down: the last event takes the first place, and sinks below every child that is earlier.
+   */
   #pop(): void {
     const queue = this.#queue;
     const last = queue.pop()!;
@@ -163,8 +165,8 @@ export class VirtualTime {
 
 // #region order
 /**
- * Time first. Two events of one instant keep the order in which they were armed: without it, the
- * heap's whim.
+ * Compares times first. Two events of one instant keep the order in which they were armed; without
+ * that rule the heap's layout would decide.
  */
 function isBefore(a: Event, b: Event): boolean {
   // #exercise isBefore

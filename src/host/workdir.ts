@@ -1,14 +1,14 @@
 /**
- * Lesson 11: the few things about folders that `Storage` has no word for: symbolic links,
- * permissions, and making and removing a job's work folder fast.
+ * Lesson 11: the few things about folders that `Storage` cannot do: symbolic links, permissions,
+ * and making and removing a job's work folder fast.
  *
- * Most of these calls block. At two thousand jobs a second that is the cheaper way: what takes 5 µs
+ * Most of these calls block. At two thousand jobs a second that is the cheaper way: a call of 5 µs
  * takes 60 by way of Node's thread pool. A large project is copied, and a full folder is removed,
  * the slow way, in the pool.
  *
  * Invariant: links are made and removed, never followed, so nothing outside the folder is touched.
- * Left out: keeping a stray of one job, in the moments until it is killed, out of the folder that
- * its parent left and the next job got. And a simulated version: a simulated worker gets a
+ * Left out: a leftover process of one job may, in the moments until it is killed, write into the
+ * folder that the next job got. A simulated version is missing, too: a simulated worker gets a
  * simulated executor.
  * Test: test/11-worker.exec.test.ts
  */
@@ -23,7 +23,7 @@ const { readSync, renameSync, rmdirSync, statSync, symlinkSync, unlinkSync, writ
 
 const code = (error: unknown) => (error as { code?: string }).code;
 
-/** What is at a path, a link itself included. */
+/** The entry at a path. A link is an entry itself. */
 export interface TreeEntry {
   readonly kind: "file" | "directory" | "link" | "other";
   readonly size: number;
@@ -32,7 +32,7 @@ export interface TreeEntry {
   readonly target?: string;
 }
 
-/** Like `Storage.stat`, but says of a link that it is one. Undefined when nothing is there. */
+/** Like `Storage.stat`, but does not follow links. Undefined when nothing is there. */
 export function lookAt(path: string): TreeEntry | undefined {
   const info = lstatSync(path, { throwIfNoEntry: false });
   if (info === undefined) return undefined;
@@ -55,9 +55,9 @@ export function setMode(path: string, mode: number): void {
 }
 
 export interface MakeOptions {
-  /** The job gets a copy of it, which is its own. */
+  /** The job gets a copy of its own. */
   readonly project?: ProjectTree;
-  /** Made as well, if this folder is the first of its run. */
+  /** Folders that are made as well if this one is the first of its run. */
   readonly beside?: readonly string[];
   /** Ends the copying of a large project. */
   readonly signal?: AbortSignal;
@@ -74,13 +74,13 @@ export interface WorkFolders {
   /** Writes a small file. */
   write(path: string, bytes: Buffer | string): void;
   /**
-   * A file of at most `maxBytes`; its size if it is longer; undefined if there is none. EINVAL for
-   * what is no file.
+   * The content of a file of at most `maxBytes`; its size if it is longer; undefined if there is
+   * none. EINVAL if the path is no file.
    */
   read(path: string, maxBytes: number): Buffer | number | undefined;
   /** Whether a file is there, or a link that leads to one. */
   isFile(path: string): boolean;
-  /** Removes a folder at once, if that is quickly done. False: it must be removed the slow way. */
+  /** Removes a folder at once if that is fast. False: it must be removed the slow way. */
   removeLight(path: string): boolean;
   remove(path: string): Promise<void>;
 }
@@ -124,7 +124,7 @@ function isFile(path: string): boolean {
   try {
     return statSync(path).isFile();
   } catch {
-    return false; // nothing there, or nothing that we may look at
+    return false; // nothing is there, or we may not look at it
   }
 }
 
@@ -132,18 +132,18 @@ function isFile(path: string): boolean {
 const MAX_SPARES = 64;
 
 class SpareFolders {
-  private readonly free: string[] = [];
-  private made = 0;
-  private mode: number | undefined;
-  private readonly folder: string;
+  readonly #free: string[] = [];
+  #made = 0;
+  #mode: number | undefined;
+  readonly #folder: string;
 
   constructor(folder: string) {
-    this.folder = folder;
+    this.#folder = folder;
   }
 
   /** Moves a spare folder to `path`; false if there is none. */
   take(path: string): boolean {
-    const spare = this.free.pop();
+    const spare = this.#free.pop();
     if (spare === undefined) return false;
     renameSync(spare, path);
     return true;
@@ -151,15 +151,15 @@ class SpareFolders {
 
   /** Takes an empty folder in; false if there are enough, or if the job changed its permissions. */
   keep(path: string, mode: number): boolean {
-    if (this.free.length >= MAX_SPARES) return false;
-    if (this.mode === undefined) {
-      mkdirSync(this.folder, { recursive: true });
-      this.mode = lstatSync(this.folder).mode;
+    if (this.#free.length >= MAX_SPARES) return false;
+    if (this.#mode === undefined) {
+      mkdirSync(this.#folder, { recursive: true });
+      this.#mode = lstatSync(this.#folder).mode;
     }
-    if (mode !== this.mode) return false;
-    const spare = join(this.folder, String(this.made++));
+    if (mode !== this.#mode) return false;
+    const spare = join(this.#folder, String(this.#made++));
     renameSync(path, spare);
-    this.free.push(spare);
+    this.#free.push(spare);
     return true;
   }
 }
@@ -177,7 +177,7 @@ function makeEmpty(
     if (code(error) === "ENOENT") {
       for (const folder of beside) mkdirSync(folder, { recursive: true });
     } else if (code(error) === "EEXIST" || code(error) === "ENOTEMPTY") {
-      // Left by a worker that died: its attempt is over.
+      // A worker that died has left this folder: its attempt is over.
       trees.putAway(path);
     } else throw error;
     mkdirSync(path, { recursive: true });
@@ -185,24 +185,24 @@ function makeEmpty(
 }
 
 /**
- * So much is removed in the turn that ends its job; as in project-tree.ts, and a few files of
- * the job's own.
+ * So many entries are removed in the turn that ends their job: as many as project-tree.ts copies at
+ * once, and a few files of the job's own.
  */
 const LIGHT_ENTRIES = 48;
 /**
- * So long is the list of a folder that is read in that turn. On ext4 a folder of 48 entries with
- * the longest names has 16 KiB, and one of 100,000 entries 4 MiB, of which the names alone would
- * take 100 ms to read.
+ * Only a folder whose list is no longer than this is read in that turn. On ext4 a folder of 48
+ * entries with the longest names has 16 KiB, and one of 100,000 entries 4 MiB, of which the names
+ * alone would take 100 ms to read.
  */
 const LIGHT_FOLDER_BYTES = 64 * 1024;
-/** To unlink a file takes time by its length: 1 MiB takes less than a millisecond. */
+/** Unlinking a file takes time by its length: 1 MiB takes less than a millisecond. */
 const LIGHT_BYTES = 1024 * 1024;
 
 function removeLight(path: string, spares: SpareFolders): boolean {
   try {
     const info = lstatSync(path, { throwIfNoEntry: false });
     if (info === undefined) return true;
-    // A job may have put a link here. To read the folder behind it would be to empty that one.
+    // A job may have put a link here. Reading the folder behind it would empty that folder.
     if (!info.isDirectory() || info.size > LIGHT_FOLDER_BYTES) return false;
     if (!emptyLight(path, { entries: LIGHT_ENTRIES, bytes: LIGHT_BYTES })) return false;
     if (!spares.keep(path, info.mode)) rmdirSync(path);
@@ -236,7 +236,7 @@ function emptyLight(path: string, budget: { entries: number; bytes: number }): b
 export function readSmall(path: string, maxBytes: number): Buffer | number | undefined {
   const info = statSync(path, { throwIfNoEntry: false });
   if (info === undefined) return undefined;
-  // A named pipe here would block us for good, and /dev/zero has no end.
+  // A named pipe here would block us for ever, and /dev/zero has no end.
   if (!info.isFile()) {
     throw Object.assign(new Error("it is not a regular file"), { code: "EINVAL" });
   }
