@@ -16,6 +16,7 @@ import { crcOf, crcShort } from "./crc.ts";
 import { FramingError } from "./error.ts";
 import {
   CRC_OFFSET,
+  detectDialect,
   type Frame,
   HEADER_BYTES,
   MAX_BODY_BYTES,
@@ -217,7 +218,9 @@ export class FrameDecoder {
   }
 
   #checkVersion(version: number): void {
-    if (version !== VERSION) this.#die("BAD_VERSION", `version ${version}, expected ${VERSION}`);
+    if (version === VERSION) return;
+    const older = detectDialect(version) === "v1" ? ", an older dialect" : "";
+    this.#die("BAD_VERSION", `version ${version}${older}, expected ${VERSION}`);
   }
 
   /** Ends the stream for good: the next bytes may be the middle of a frame. */

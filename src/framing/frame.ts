@@ -118,3 +118,18 @@ export function readU32(bytes: Uint8Array, at: number): number {
   const high = (bytes[at]! << 24) | (bytes[at + 1]! << 16);
   return (high | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 }
+
+/**
+ * The protocol that a peer speaks, from the first byte that it sends. `undefined`: neither.
+ *
+ * @example
+ * ```ts
+ * import { detectDialect } from "#framing";
+ * [1, 2, 71].map(detectDialect) // => [ 'v1', 'v2', undefined ]
+ * ```
+ */
+export function detectDialect(firstByte: number): "v1" | "v2" | undefined {
+  if (firstByte === 1) return "v1";
+  if (firstByte === VERSION) return "v2";
+  return undefined;
+}

@@ -16,11 +16,10 @@
  * means a bug or a stranger, and hanging up is safer than guessing), compression, encryption.
  * Test: test/01-framing.test.ts
  */
-import { VERSION } from "./frame.ts";
-
 export { FrameDecoder } from "./decoder.ts";
 export { FramingError, type FramingErrorCode } from "./error.ts";
 export {
+  detectDialect,
   encodeFrame,
   type Frame,
   type FrameInit,
@@ -29,18 +28,3 @@ export {
   MAX_BODY_BYTES,
   VERSION,
 } from "./frame.ts";
-
-/**
- * The protocol that a peer speaks, from the first byte that it sends. `undefined`: neither.
- *
- * @example
- * ```ts
- * import { detectDialect } from "#framing";
- * [1, 2, 71].map(detectDialect) // => [ 'v1', 'v2', undefined ]
- * ```
- */
-export function detectDialect(firstByte: number): "v1" | "v2" | undefined {
-  if (firstByte === 1) return "v1";
-  if (firstByte === VERSION) return "v2";
-  return undefined;
-}
