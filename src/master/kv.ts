@@ -45,12 +45,21 @@ export class StoreDesk {
 
   async ask(request: IncomingRequest, connection: RpcConnection): Promise<void> {
     const store = this.#store;
-    if (store === undefined) return request.fail("NOT_FOUND", "Cannot ask the store: this cluster has none (start its master with --store redis://HOST:PORT)");
+    if (store === undefined) {
+      const advice = "start its master with --store redis://HOST:PORT";
+      const found = `Cannot ask the store: this cluster has none (${advice})`;
+      return request.fail("NOT_FOUND", found);
+    }
     const { args } = KvRequest.decode(request.body);
     const name = args[0]?.toString("latin1").slice(0, 64) ?? "";
     const bytes = args.reduce((sum, arg) => sum + arg.length, 0);
-    if (args.length === 0) return request.fail("BAD_REQUEST", "Cannot ask the store: the command is empty");
-    if (bytes > MAX_KV_BYTES) return request.fail("TOO_LARGE", `Cannot ask the store: ${name} with ${bytes} bytes is more than ${MAX_KV_BYTES}`);
+    if (args.length === 0) {
+      return request.fail("BAD_REQUEST", "Cannot ask the store: the command is empty");
+    }
+    if (bytes > MAX_KV_BYTES) {
+      const found = `${name} with ${bytes} bytes is more than ${MAX_KV_BYTES}`;
+      return request.fail("TOO_LARGE", `Cannot ask the store: ${found}`);
+    }
     let resp: Buffer;
     try {
       resp = await store.call(args);
@@ -59,16 +68,18 @@ export class StoreDesk {
       return request.fail("INTERNAL", `Cannot ask the store: ${(error as Error).message}`);
     }
     const { length } = resp;
-    if (length > MAX_KV_BYTES) return request.fail("TOO_LARGE", `Cannot pass on what the store answered to ${name}: ${length} bytes are more than ${MAX_KV_BYTES}; ask for less, or ask the store itself`);
+    const doing = `pass on what the store answered to ${name}`;
+    if (length > MAX_KV_BYTES) {
+      const advice = "ask for less, or ask the store itself";
+      const found = `${length} bytes are more than ${MAX_KV_BYTES}; ${advice}`;
+      return request.fail("TOO_LARGE", `Cannot ${doing}: ${found}`);
+    }
     if (length <= LARGE_BYTES) return request.reply(KvReply.encode({ resp }));
     const waiting = this.#turns.get(connection)?.bytes ?? 0;
     // Not OVERLOADED, which would be asked again: the command has been executed.
     if (waiting + length > MAX_KV_WAITING_BYTES) {
-      return request.fail(
-        "TOO_LARGE",
-        `Cannot pass on what the store answered to ${name}: answers of ${waiting} bytes wait for ` +
-          "this client already; ask for less at once",
-      );
+      const found = `answers of ${waiting} bytes wait for this client already`;
+      return request.fail("TOO_LARGE", `Cannot ${doing}: ${found}; ask for less at once`);
     }
     await this.#inTurn(connection, length, () => request.reply(KvReply.encode({ resp })));
   }

@@ -1,7 +1,8 @@
 /**
  * Lesson 10: a master from its start to its end.
  *
- *     lock the folder ─▶ open the log ─▶ replay ─▶ listen ─▶ serve ─▶ stop: close the door, settle, unlock
+ *     lock the folder ─▶ open the log ─▶ replay ─▶ listen ─▶ serve
+ *                                                              └─▶ stop: close the door, settle, unlock
  *
  *     <dir>/lock      one master per folder
  *     <dir>/log/      the events: the only thing that must not be lost (lesson 05)
@@ -26,7 +27,10 @@ import { Doors } from "./doors.ts";
 import { Engine, NeedsMemory } from "./engine.ts";
 import { MasterError, startStep } from "./errors.ts";
 import { StoreDesk, type MasterStore } from "./kv.ts";
-import { DEFAULT_PLACES, MAX_PAGES_AT_ONCE, MAX_PAGES_PER_PEER, PAGES_MS_PER_TURN, STRANGER_LIMITS, type Places } from "./limits.ts";
+import {
+  DEFAULT_PLACES, MAX_PAGES_AT_ONCE, MAX_PAGES_PER_PEER, PAGES_MS_PER_TURN, STRANGER_LIMITS,
+  type Places,
+} from "./limits.ts";
 import { OutputStore } from "./output.ts";
 import type { Services } from "./services.ts";
 import { Session } from "./session.ts";
@@ -117,16 +121,21 @@ export interface Master extends Address {
  */
 export async function startMaster(options: MasterOptions): Promise<Master> {
   const { host, dir, listen, store } = options;
-  // Whoever waits for it looks at it; until then it may fail unseen.
+  // A worker that joins looks at it. Until then it may fail unseen.
   if (store?.url instanceof Promise) store.url.catch(() => undefined);
   if (options.token?.trim() === "") {
     throw new MasterError("START_FAILED", "Cannot start a master: the token is blank");
   }
   if (!isLoopback(listen.host) && options.token === undefined) {
-    throw new MasterError("UNSAFE_ADDRESS", `Cannot listen on ${listen.host}: anybody there could run programs here. Give a token (TITAN_TOKEN), or listen on 127.0.0.1`);
+    const why = "anybody there could run programs here";
+    const advice = "Give a token (TITAN_TOKEN), or listen on 127.0.0.1";
+    throw new MasterError("UNSAFE_ADDRESS", `Cannot listen on ${listen.host}: ${why}. ${advice}`);
   }
   const { graceMs = REJOIN_GRACE_MS } = options;
-  if (!(graceMs >= 0 && graceMs <= MAX_GRACE_MS)) throw new MasterError("START_FAILED", `Cannot start a master with a grace of ${graceMs} ms: must be 0 to ${MAX_GRACE_MS}`);
+  if (!(graceMs >= 0 && graceMs <= MAX_GRACE_MS)) {
+    const doing = `start a master with a grace of ${graceMs} ms`;
+    throw new MasterError("START_FAILED", `Cannot ${doing}: must be 0 to ${MAX_GRACE_MS}`);
+  }
   await startStep({ dir, doing: "make the folder" }, () => host.storage.mkdir(dir));
   const lock = await takeLock(host, dir);
   try {
@@ -139,10 +148,12 @@ export async function startMaster(options: MasterOptions): Promise<Master> {
 
 async function takeLock(host: Host, dir: string): Promise<{ release(): Promise<void> }> {
   try {
-    return await startStep({ dir, doing: `write the lock ${dir}/lock` }, () => host.storage.lock(`${dir}/lock`));
+    const step = { dir, doing: `write the lock ${dir}/lock` };
+    return await startStep(step, () => host.storage.lock(`${dir}/lock`));
   } catch (error) {
     if ((error as { code?: string }).code !== "ELOCKED") throw error;
-    throw new MasterError("LOCKED", `Cannot start a master on ${dir}: another one is using it (${(error as Error).message})`, error);
+    const found = `another one is using it (${(error as Error).message})`;
+    throw new MasterError("LOCKED", `Cannot start a master on ${dir}: ${found}`, error);
   }
 }
 
@@ -161,8 +172,9 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
     for (const connection of [...services.doors.connections()]) connection.destroy(error);
     options.onFatal?.(error);
   };
+  const { durability = "always", acceptLoss = false } = options;
   const log = await startStep({ dir, doing: `open the log ${dir}/log` }, () => openLog({
-    host, dir: `${dir}/log`, durability: options.durability ?? "always", acceptLoss: options.acceptLoss ?? false, onFatal: fatal,
+    host, dir: `${dir}/log`, durability, acceptLoss, onFatal: fatal,
     onFull: (full) => {
       engine.diskFull();
       options.onFull?.(full);
@@ -183,10 +195,14 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
   let recovered: Master["recovered"];
   try {
     const { tornBytes, ignored } = log.recovery;
-    recovered = { ...(await startStep({ dir, doing: `read the log ${dir}/log` }, () => engine.recover())), tornBytes, ignored, runs: engine.state.runs.size };
-    await startStep({ dir, doing: "look through outputs and blobs" }, () => findLeftovers(services));
+    const step = (doing: string) => ({ dir, doing });
+    const { events } = await startStep(step(`read the log ${dir}/log`), () => engine.recover());
+    recovered = { events, tornBytes, ignored, runs: engine.state.runs.size };
+    await startStep(step("look through outputs and blobs"), () => findLeftovers(services));
     const { host: name, port } = options.listen;
-    listener = await startStep({ dir, doing: `listen on ${name}:${port}` }, () => host.network.listen(options.listen, accept));
+    listener = await startStep(
+      step(`listen on ${name}:${port}`), () => host.network.listen(options.listen, accept),
+    );
   } catch (error) {
     await Promise.all([output.close(), blobs.close(), log.close()]);
     throw needsMemory(options, error) ?? listenFailed(options.listen, error);
@@ -210,7 +226,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
       for (const connection of [...services.doors.connections()]) connection.close();
       await Promise.all([output.close(), blobs.close()]);
       await log.close().catch((error: unknown) => {
-        // The disk is full. What could not be written was not acknowledged either.
+        // The disk is full. Events that could not be written were not acknowledged either.
         if (!(error instanceof LogError) || error.code !== "FULL") throw error;
       });
       await lock.release();
@@ -219,13 +235,17 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
 }
 // #endregion
 
-function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal: (error: Error) => void }): Services {
+function makeServices(
+  options: MasterOptions, { log, fatal }: { log: Log; fatal: (error: Error) => void },
+): Services {
   const { host, dir } = options;
   const { places = DEFAULT_PLACES } = options;
   const output = new OutputStore(host, `${dir}/output`, { maxOpenFiles: places.outputs });
   const blobs = new BlobStore(host, `${dir}/blobs`, { maxUploads: places.uploads });
-  const turns = new Turns({ host, atOnce: MAX_PAGES_AT_ONCE, perPeer: MAX_PAGES_PER_PEER, msPerTurn: PAGES_MS_PER_TURN });
-  const specs = new Turns({ host, atOnce: 1, perPeer: 1, msPerTurn: PAGES_MS_PER_TURN });
+  const msPerTurn = PAGES_MS_PER_TURN;
+  const pageTurns = { atOnce: MAX_PAGES_AT_ONCE, perPeer: MAX_PAGES_PER_PEER };
+  const turns = new Turns({ host, ...pageTurns, msPerTurn });
+  const specs = new Turns({ host, atOnce: 1, perPeer: 1, msPerTurn });
   const watchers = new Watchers(() => engine, turns, host.timers.soon);
   const tellLost = (key: AttemptKey): void => {
     if (!output.lossOf(key)) return;
@@ -284,7 +304,9 @@ function makeServices(options: MasterOptions, { log, fatal }: { log: Log; fatal:
  */
 async function findLeftovers({ engine, output, blobs }: Services): Promise<void> {
   const projects: string[] = [];
-  for (const { spec } of engine.state.runs.values()) if (spec.project !== undefined) projects.push(spec.project);
+  for (const { spec } of engine.state.runs.values()) {
+    if (spec.project !== undefined) projects.push(spec.project);
+  }
   await blobs.recover(projects);
   await output.keepOnly(engine.state.runs);
 }
@@ -293,7 +315,10 @@ function openConnection(services: Services, socket: Socket): RpcConnection {
   const connection: RpcConnection = new RpcConnection(socket, {
     host: services.host,
     limits: STRANGER_LIMITS,
-    onRequest: (request) => (services.stopped ? request.fail("CLOSED", "The master is shutting down") : session.request(request)),
+    onRequest: (request) => {
+      if (services.stopped) return request.fail("CLOSED", "The master is shutting down");
+      session.request(request);
+    },
     onNotify: (opcode) => session.notify(opcode),
     onClose: () => {
       services.doors.left(connection);
@@ -308,7 +333,9 @@ function openConnection(services: Services, socket: Socket): RpcConnection {
 const HEAP_STEP_MB = 256;
 
 /** What was acknowledged is in the log, and a process with more memory finds it there. */
-function needsMemory({ dir, heapBytes = DEFAULT_HEAP_BYTES }: MasterOptions, error: unknown): unknown {
+function needsMemory(
+  { dir, heapBytes = DEFAULT_HEAP_BYTES }: MasterOptions, error: unknown,
+): unknown {
   if (!(error instanceof NeedsMemory)) return undefined;
   const mb = (bytes: number): number => Math.ceil(bytes / 2 ** 20);
   const heapMb = HEAP_STEP_MB * Math.ceil(mb(heapFor(error.bytes)) / HEAP_STEP_MB);
@@ -321,5 +348,6 @@ function needsMemory({ dir, heapBytes = DEFAULT_HEAP_BYTES }: MasterOptions, err
 function listenFailed(at: Address, error: unknown): unknown {
   const { code } = ((error as Error).cause ?? {}) as { code?: string };
   if (code !== "EADDRINUSE") return error;
-  return new MasterError("ADDRESS_IN_USE", `Cannot listen on ${at.host}:${at.port}: the port is in use (is a master running there already?)`, error);
+  const found = "the port is in use (is a master running there already?)";
+  return new MasterError("ADDRESS_IN_USE", `Cannot listen on ${at.host}:${at.port}: ${found}`, error);
 }

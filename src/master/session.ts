@@ -175,7 +175,8 @@ function otherProtocol({ role, protocol, version }: Hello): RpcError {
 }
 
 function noEntry({ token }: Hello): RpcError {
-  const found = token === undefined ? "this master wants a token (TITAN_TOKEN)" : "the token is wrong";
+  const isMissing = token === undefined;
+  const found = isMissing ? "this master wants a token (TITAN_TOKEN)" : "the token is wrong";
   return new RpcError("UNAUTHORIZED", `Cannot open a session: ${found}`);
 }
 

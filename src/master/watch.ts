@@ -1,8 +1,8 @@
 /**
  * Lesson 10: people who watch a run, and how a slow one costs nothing.
  *
- *     a run's feed     batch 7 │ batch 8 │ batch 9      one batch per group (one fsync), encoded once for all watchers
- *                         ▲         ▲          ▲
+ *     a run's feed     batch 7 │ batch 8 │ batch 9      one batch per group (one fsync),
+ *                         ▲         ▲          ▲        encoded once for all watchers
  *     its watchers        C        A, D        B        each knows which one it gets next
  *
  * A watcher first gets the whole run, then every change. A watcher that cannot keep up is not
@@ -119,6 +119,11 @@ class Watcher {
   }
 }
 
+function tooMany(run: Run, watches: string): RpcError {
+  const found = `this connection has ${watches}, and no connection may have more`;
+  return new RpcError("OVERLOADED", `Cannot watch ${run.id}: ${found}`);
+}
+
 export class Watchers {
   readonly #engine: () => Engine;
   readonly #turns: Turns;
@@ -153,10 +158,10 @@ export class Watchers {
   /** @throws {RpcError} OVERLOADED: this peer has as many watches as one may have */
   add(run: Run, request: IncomingRequest, peer: object): void {
     const count = this.#watches.get(peer) ?? 0;
-    if (count >= MAX_WATCHES) throw new RpcError("OVERLOADED", `Cannot watch ${run.id}: this connection has ${MAX_WATCHES} watches, and no connection may have more`);
+    if (count >= MAX_WATCHES) throw tooMany(run, `${MAX_WATCHES} watches`);
     const feed = this.#feeds.get(run) ?? new Feed(run);
     const same = [...feed.watchers].filter((watcher) => watcher.peer === peer).length;
-    if (same >= MAX_WATCHES_OF_RUN) throw new RpcError("OVERLOADED", `Cannot watch ${run.id}: this connection has ${MAX_WATCHES_OF_RUN} watches of it, and no connection may have more`);
+    if (same >= MAX_WATCHES_OF_RUN) throw tooMany(run, `${MAX_WATCHES_OF_RUN} watches of it`);
     const watcher = new Watcher(feed, request, peer);
     this.#feeds.set(run, feed);
     feed.watchers.add(watcher);
@@ -237,7 +242,7 @@ export class Watchers {
     feed.backlog += batch.count;
     this.#backlog += batch.count;
     this.#forgetSent(feed);
-    // Whoever was to get one of these gets the whole run: `next` is then a number that is gone.
+    // A watcher that was to get one of these gets the whole run: its `next` is a number that is gone.
     while (feed.backlog > MAX_BACKLOG) this.#drop(feed, 1);
     if (this.#backlog > MAX_BACKLOGS) this.#drop(feed, feed.batches.length);
     // In the next turn: the dispatches that were released with this batch are on their way by then.
@@ -282,7 +287,7 @@ export class Watchers {
     const { feed } = watcher;
     if (!watcher.isBehind) return undefined;
     if (watcher.reset || (watcher.list === undefined && watcher.next < feed.first)) {
-      // Everything as it stands. What was waiting is older than this, and is skipped.
+      // Everything as it stands. The changes that waited are older than this, and are skipped.
       watcher.reset = false;
       watcher.next = feed.end;
       watcher.pagesSent = 0;
@@ -290,14 +295,17 @@ export class Watchers {
     }
     const { list } = watcher;
     if (list === undefined) return this.#batchPage(watcher);
-    return list.from === undefined ? this.#lastPage(watcher, list.info) : this.#listPage(watcher, list, list.from);
+    if (list.from === undefined) return this.#lastPage(watcher, list.info);
+    return this.#listPage(watcher, list, list.from);
   }
 
   #batchPage(watcher: Watcher): Buffer {
     const { feed } = watcher;
     const batch = feed.batches[watcher.next - feed.first]!;
-    batch.encoded ??= [...pages(batch.changes, changeBytes)].map(({ rows, last }) =>
-      WatchPage.encode({ reset: false, run: last ? batch.run : undefined, jobs: [], changes: rows }));
+    batch.encoded ??= [...pages(batch.changes, changeBytes)].map(({ rows: changes, last }) => {
+      const run = last ? batch.run : undefined;
+      return WatchPage.encode({ reset: false, run, jobs: [], changes });
+    });
     batch.changes = [];
     const page = batch.encoded[watcher.pagesSent++]!;
     if (watcher.pagesSent < batch.encoded.length) return page;
@@ -334,11 +342,13 @@ export class Watchers {
     const key = `${feed.run.number}:${from}`;
     const { now } = this.#engine().context;
     const known = this.#shared.get(key);
-    if (known?.feed === feed && known.version === feed.version && Math.abs(now - known.at) < SHARED_MS) return known.page;
+    const isSame = known?.feed === feed && known.version === feed.version;
+    if (isSame && Math.abs(now - known.at) < SHARED_MS) return known.page;
     const page = this.#makePage(feed, from);
     this.#shared.delete(key); // the newest is last
     this.#shared.set(key, { feed, version: feed.version, at: now, page });
-    if (this.#shared.size > MAX_SHARED_PAGES) this.#shared.delete(this.#shared.keys().next().value!);
+    const [oldest] = this.#shared.keys();
+    if (this.#shared.size > MAX_SHARED_PAGES) this.#shared.delete(oldest!);
     return page;
   }
   // #endregion

@@ -15,20 +15,8 @@ import type { Host, Timer } from "#host";
 import { Leases, type GivenUp } from "#membership";
 import type { RpcConnection } from "#rpc";
 import {
-  Dispatch,
-  Finished,
-  HEARTBEAT_MS,
-  Kill,
-  LEASE_MS,
-  MAX_BATCH_BYTES,
-  MAX_BATCH_ITEMS,
-  MAX_GRACE_MS,
-  MAX_INPUTS_BYTES,
-  Op,
-  type Assignment,
-  type AttemptKey,
-  type Hello,
-  type Report,
+  HEARTBEAT_MS, Dispatch, Finished, Kill, LEASE_MS, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_GRACE_MS,
+  MAX_INPUTS_BYTES, Op, type Assignment, type AttemptKey, type Failure, type Hello, type Report,
 } from "#wire";
 import type { Engine } from "./engine.ts";
 
@@ -161,7 +149,10 @@ export class Workers {
     // Connections overtake each other, above all when a frozen process wakes up. What an old HELLO
     // does not list may well run by now.
     const newest = this.#dials.get(id) ?? 0;
-    if ((hello.dial ?? Infinity) <= newest) throw new Refusal("CONFLICT", `Cannot register worker: its connection ${hello.dial} comes after its connection ${newest}`);
+    if ((hello.dial ?? Infinity) <= newest) {
+      const found = `its connection ${hello.dial} comes after its connection ${newest}`;
+      throw new Refusal("CONFLICT", `Cannot register worker: ${found}`);
+    }
     const older = this.links.get(id);
     this.links.delete(id); // first, so that its end is nobody's absence
     older?.connection.destroy();
@@ -260,7 +251,9 @@ export class Workers {
     // refused.
     this.links.get(id)?.connection.destroy();
     const ms = Math.round(forMs);
-    const closed = this.#expected.has(id) ? "did not come back after the master's restart" : `its connection closed, and ${ms} ms later there was no other`;
+    const closed = this.#expected.has(id)
+      ? "did not come back after the master's restart"
+      : `its connection closed, and ${ms} ms later there was no other`;
     this.#lose(id, { reason: why === "silent" ? `silent for ${ms} ms` : closed, blamed: true });
   }
   // #endregion
@@ -288,7 +281,9 @@ export class Workers {
     // Gone meanwhile, or cancelled and over: whoever ended the attempt has said so in the log.
     if (link === undefined || job?.attempt !== start.attempt || job.status !== "RUNNING") return;
     const { assignment, bytes, inputBytes } = assignmentOf(job);
-    if (inputBytes > MAX_INPUTS_BYTES) return this.#report(link.id, tooLarge(assignment, inputBytes));
+    if (inputBytes > MAX_INPUTS_BYTES) {
+      return this.#report(link.id, tooLarge(assignment, inputBytes));
+    }
     link.outbox.push({ assignment, bytes });
     this.#dirty.add(link);
   }
@@ -304,14 +299,18 @@ export class Workers {
     link.sending = true;
     while (link.outbox.length > 0 && !link.connection.closed) {
       const items: Assignment[] = [];
-      for (let bytes = 0; items.length < MAX_BATCH_ITEMS && bytes < MAX_BATCH_BYTES && link.outbox.length > items.length;) {
-        const next = link.outbox[items.length]!;
+      let bytes = 0;
+      for (const next of link.outbox) {
+        if (items.length >= MAX_BATCH_ITEMS || bytes >= MAX_BATCH_BYTES) break;
         items.push(next.assignment);
         bytes += next.bytes;
       }
       link.outbox.splice(0, items.length);
       // Closed meanwhile: then its attempts are being given to others.
-      if (!link.connection.notify(Op.DISPATCH, Dispatch.encode({ items }))) await link.connection.drained().catch(() => undefined);
+      const { connection } = link;
+      if (!connection.notify(Op.DISPATCH, Dispatch.encode({ items }))) {
+        await connection.drained().catch(() => undefined);
+      }
       // Cancelled while it waited here: that kill went ahead of it, to a worker that did not know
       // the attempt yet.
       this.kill(this.#cancelled(items, link.id));
@@ -372,12 +371,19 @@ function assignmentOf(job: Job): { assignment: Assignment; bytes: number; inputB
   }
   const { action, timeoutMs, env } = spec;
   const assignment: Assignment = {
-    run: run.number, job: job.index, attempt: job.attempt, runId: run.id, jobId: spec.id, action, timeoutMs, env, project: run.spec.project, inputs,
+    run: run.number, job: job.index, attempt: job.attempt, runId: run.id, jobId: spec.id,
+    action, timeoutMs, env, project: run.spec.project, inputs,
   };
-  return { assignment, inputBytes, bytes: ITEM_BYTES + 3 * (run.id.length + spec.id.length) + specBytes(spec) + inputBytes };
+  const nameBytes = 3 * (run.id.length + spec.id.length);
+  const bytes = ITEM_BYTES + nameBytes + specBytes(spec) + inputBytes;
+  return { assignment, inputBytes, bytes };
 }
 
 function tooLarge({ run, job, attempt, jobId }: Assignment, bytes: number): Report {
-  const message = `Cannot start job "${jobId}": the results of its parents are ${bytes} bytes together, more than ${MAX_INPUTS_BYTES}`;
-  return { run, job, attempt, failure: { kind: "bad-input", message, exitCode: undefined, signal: undefined }, result: undefined, durationMs: 0 };
+  const found = `the results of its parents are ${bytes} bytes together`;
+  const message = `Cannot start job "${jobId}": ${found}, more than ${MAX_INPUTS_BYTES}`;
+  const failure: Failure = {
+    kind: "bad-input", message, exitCode: undefined, signal: undefined,
+  };
+  return { run, job, attempt, failure, result: undefined, durationMs: 0 };
 }

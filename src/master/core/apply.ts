@@ -32,8 +32,8 @@ export function apply(state: State, event: Event): void {
     case "JobsCancelled": return jobsCancelled(state, event);
     case "GateDecided": return gateDecided(state, event);
     case "RunSubmitted": return runSubmitted(state, event);
-    case "JobsAdded": return addJobs(state, runOf(state, event.run), { specs: event.jobs, at: event.at });
-    case "RunRetried": return reopen(state, runOf(state, event.run), { jobs: event.jobs, at: event.at });
+    case "JobsAdded": return jobsAdded(state, event);
+    case "RunRetried": return reopen(state, runOf(state, event.run), event);
     case "RunsForgotten": return runsForgotten(state, event);
     case "TimePassed": return timePassed(state, event.at);
     case "WorkerJoined": return workerJoined(state, event);
@@ -54,12 +54,16 @@ function runOf(state: State, number: number): Run {
 /** The job of an event about a running attempt, checked: one attempt has one ending. */
 function running(state: State, event: { run: number; job: number; attempt: number }): Job {
   const job = runOf(state, event.run).jobs[event.job];
-  invariant(job?.status === "RUNNING" && job.attempt === event.attempt, `attempt ${event.run}/${event.job}/${event.attempt} is not running`);
+  invariant(
+    job?.status === "RUNNING" && job.attempt === event.attempt,
+    `attempt ${event.run}/${event.job}/${event.attempt} is not running`,
+  );
   return job;
 }
 
 function runSubmitted(state: State, event: EventOf<"RunSubmitted">): void {
-  const run = new Run({ number: event.run, id: event.id, key: event.key, spec: event.spec, submittedAt: event.at });
+  const { run: number, id, key, spec, at: submittedAt } = event;
+  const run = new Run({ number, id, key, spec, submittedAt });
   state.nextRun = event.run + 1;
   state.runs.set(run.number, run);
   state.runsById.set(run.id, run);
@@ -68,12 +72,20 @@ function runSubmitted(state: State, event: EventOf<"RunSubmitted">): void {
   addJobs(state, run, { specs: event.spec.jobs, at: event.at });
 }
 
+function jobsAdded(state: State, event: EventOf<"JobsAdded">): void {
+  addJobs(state, runOf(state, event.run), { specs: event.jobs, at: event.at });
+}
+
 // #region started
 function jobStarted(state: State, event: EventOf<"JobStarted">): void {
   const job = runOf(state, event.run).jobs[event.job];
   const worker = state.workers.get(event.worker);
-  invariant(job?.status === "PENDING" && job.order > 0 && worker !== undefined, "only a ready job starts, on a registered worker");
-  invariant(state.ready.pop(readyKey(job)) === job, "the job that starts is the first of its queue");
+  invariant(
+    job?.status === "PENDING" && job.order > 0 && worker !== undefined,
+    "only a ready job starts, on a registered worker",
+  );
+  const first = state.ready.pop(readyKey(job));
+  invariant(first === job, "the job that starts is the first of its queue");
   unqueue(state, job);
   job.attempt = event.attempt;
   job.worker = worker.id;
@@ -111,7 +123,9 @@ function jobFailed(state: State, event: EventOf<"JobFailed">): void {
   releaseWorker(state, job, event.at);
   leave(state, job, { failure: event.failure });
   job.failures += 1;
-  if (event.retryAt === undefined) return settle(state, job, { as: event.dead ? "DEAD" : "FAILED", at: event.at });
+  if (event.retryAt === undefined) {
+    return settle(state, job, { as: event.dead ? "DEAD" : "FAILED", at: event.at });
+  }
   job.run.budget.withdraw();
   job.dueAt = event.retryAt;
   setStatus(state, job, { to: "FAILED", at: event.at });
@@ -202,14 +216,19 @@ function timePassed(state: State, at: number): void {
 function workerJoined(state: State, event: EventOf<"WorkerJoined">): void {
   const { worker: id, instance, name, tags, slots, version } = event;
   state.nextWorker = id + 1;
-  registerWorker(state, { id, instance, name, tags, slots, version, joinedAt: event.at, jobs: new Set(), draining: false });
+  const described = { id, instance, name, tags, slots, version, joinedAt: event.at };
+  registerWorker(state, { ...described, jobs: new Set(), draining: false });
 }
 
 function workerLost(state: State, event: EventOf<"WorkerLost">): void {
   const worker = state.workers.get(event.worker);
-  invariant(worker !== undefined && worker.jobs.size === 0, "a worker leaves once each of its attempts has an ending");
+  invariant(
+    worker !== undefined && worker.jobs.size === 0,
+    "a worker leaves once each of its attempts has an ending",
+  );
   state.workers.delete(worker.id);
-  if (state.workersByInstance.get(worker.instance) === worker) state.workersByInstance.delete(worker.instance);
+  const { instance } = worker;
+  if (state.workersByInstance.get(instance) === worker) state.workersByInstance.delete(instance);
   state.router.removeWorker(worker.id);
   freePinned(state, worker.id);
 }

@@ -35,7 +35,9 @@ export function unfit(job: JobSpec): string | undefined {
   if (!isName(id)) return "has a control character or a slash in its id";
   if (delayMs > MAX_WAIT_MS) return `is delayed by ${delayMs} ms, more than ${MAX_WAIT_MS}`;
   if (timeoutMs > MAX_WAIT_MS) return `has a timeout of ${timeoutMs} ms, more than ${MAX_WAIT_MS}`;
-  if (gate !== undefined && gate.maxWaitMs > MAX_WAIT_MS) return `has a gate that waits ${gate.maxWaitMs} ms, more than ${MAX_WAIT_MS}`;
+  if (gate !== undefined && gate.maxWaitMs > MAX_WAIT_MS) {
+    return `has a gate that waits ${gate.maxWaitMs} ms, more than ${MAX_WAIT_MS}`;
+  }
   return unfitEnv(env) ?? (retry === undefined ? undefined : badPolicy(retry));
 }
 

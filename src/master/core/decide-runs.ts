@@ -164,7 +164,9 @@ export function decideGate(
 }
 
 /** What the clock has made true. `state.delayed.nextAt` says when to tick again. */
-export function decideTick(state: State, _: CommandOf<"Tick">, context: Context): DecidedOn<"Tick"> {
+export function decideTick(
+  state: State, _: CommandOf<"Tick">, context: Context,
+): DecidedOn<"Tick"> {
   const { now } = context;
   if ((state.delayed.nextAt ?? Infinity) > now) return NOTHING;
   const events: Event[] = [];
@@ -172,9 +174,9 @@ export function decideTick(state: State, _: CommandOf<"Tick">, context: Context)
     if (deadline > now) continue;
     // Fails closed: nobody said yes.
     const comment = `nobody answered within ${spec.gate!.maxWaitMs / 1000} s`;
-    events.push({
-      type: "GateDecided", run: run.number, job: index, approve: false, by: "titan", comment, at: now,
-    });
+    const gate = { run: run.number, job: index };
+    const answer = { approve: false, by: "titan", comment };
+    events.push({ type: "GateDecided", ...gate, ...answer, at: now });
   }
   events.push({ type: "TimePassed", at: now });
   return onlyEvents(events);

@@ -34,7 +34,9 @@ export function decideJoin(
 }
 
 /** A worker is gone: each of its attempts ends, and the job goes back to the queue. */
-export function decideLose(state: State, gone: CommandOf<"Lose">, context: Context): DecidedOn<"Lose"> {
+export function decideLose(
+  state: State, gone: CommandOf<"Lose">, context: Context,
+): DecidedOn<"Lose"> {
   const worker = state.workers.get(gone.worker);
   if (worker === undefined) return NOTHING;
   const { blamed = true, reason } = gone;

@@ -14,7 +14,9 @@
  */
 import type { Command, CommandOf } from "./command.ts";
 import { decideOutputLost, decideReport } from "./decide-attempts.ts";
-import { decideAddJobs, decideCancel, decideGate, decideSubmit, decideTick } from "./decide-runs.ts";
+import {
+  decideAddJobs, decideCancel, decideGate, decideSubmit, decideTick,
+} from "./decide-runs.ts";
 import { decideDrain, decideJoin, decideLose, decideRejoin } from "./decide-workers.ts";
 import type { DecidedOn } from "./effect.ts";
 import type { Context } from "./refusal.ts";

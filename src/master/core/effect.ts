@@ -1,6 +1,6 @@
 /**
  * Lesson 10: what others can see of a decision. An effect is plain data, too: the core says what is
- * to be sent, and the shell around it (../effects.ts) sends it.
+ * to be sent, and the shell around it (../master.ts) sends it.
  *
  * Invariants: no effect before the events that were decided with it are durable (../engine.ts holds
  * it back until then); a replay makes events and no effects, so nothing is sent twice.
