@@ -159,7 +159,7 @@ describe("kv asks a store", () => {
     );
     assert.match(
       (await kv("multi")).stderr,
-      /Cannot run titan kv multi: it is part of a conversation/,
+      /Cannot run titan kv multi: its connection must stay open/,
     );
     const stranger = await inProcess([
       "kv",

@@ -145,7 +145,7 @@ test("whyUnreached() is silent about a master's own refusal", () => {
   assert.equal(whyUnreached(new RpcError("OVERLOADED", "busy")), "it is overloaded (busy)");
   assert.match(
     whyUnreached(new RpcError("CLOSED", "gone"))!,
-    /closes them without a word of Titan's \(gone\)/,
+    /closes them before it has answered \(gone\)/,
   );
 });
 

@@ -127,7 +127,7 @@ export class Call {
     const { parseDuration } = await import("#pipeline");
     const found = parseDuration(/^[\d.]+$/.test(text) ? `${text}s` : text);
     if (typeof found === "number" && found > 0 && found <= MAX_WAIT_MS) return found;
-    const limit = found === 0 ? "must be longer than nothing" : "must be shorter than 24d20h";
+    const limit = found === 0 ? "must be more than 0" : "must be shorter than 24d20h";
     const why = typeof found === "string" ? found : limit;
     throw new UsageError(`Cannot use --${flag} ${text}: ${why}`);
   }

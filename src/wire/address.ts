@@ -70,7 +70,7 @@ export function whyUnreached(error: unknown): string | undefined {
   const rpc = name === "RpcError";
   const unreadable = name === "CodecError" || name === "FramingError";
   if (rpc && code === "CLOSED") {
-    return `it takes connections, and closes them without a word of Titan's (${message})`;
+    return `it takes connections, and closes them before it has answered (${message})`;
   }
   if (unreadable || (rpc && FOREIGN_CODES.has(code))) {
     return `something answers there, but it is not a Titan master (${message})`;

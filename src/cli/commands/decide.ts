@@ -12,8 +12,8 @@ import { oneLine, timeText } from "../text.ts";
 
 const notes = [
   "GATE is RUN/JOB as titan gates prints it; RUN alone is enough while one gate of it is open.",
-  "The first answer counts, and is never changed. Whoever comes later is told what it was; " +
-    "if it was the other one, the exit code is 1.",
+  "The first answer counts, and is never changed. A later answer is told the first one; " +
+    "if the two differ, the exit code is 1.",
 ];
 
 function decision(name: "approve" | "reject", summary: string): Command {

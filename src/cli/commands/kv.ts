@@ -91,8 +91,8 @@ async function argsOf(call: Call): Promise<Args> {
   }
   if (CONVERSATIONS.has(name.toUpperCase())) {
     throw new UsageError(
-      `Cannot run titan kv ${name}: it is part of a conversation, and titan kv says one thing`,
-      "redis-cli -p PORT is a prompt",
+      `Cannot run titan kv ${name}: its connection must stay open, and titan kv sends one command`,
+      "redis-cli -p PORT keeps one open",
     );
   }
   // Bytes that are not UTF-8 have become U+FFFD before we see them: two keys would be one.
