@@ -5,7 +5,8 @@
  * lessons.
  *
  *     npm test                                    everything
- *     npm test -- test/05-log.test.ts             these files only, from the sources (no type check, no lessons)
+ *     npm test -- test/05-log.test.ts             these files only, from the sources (no type
+ *                                                 check, no lessons)
  *     npm test -- --test-name-pattern="torn tail" options go to node's runner
  *     npm test -- --changed                       what a change since main can touch, and says why
  *     npm test -- --changed=HEAD~3                the same since another commit

@@ -32,7 +32,7 @@ import {
 import { removeTreeSync } from "../lib/remove-tree.mjs";
 import type { Options } from "./bricks.ts";
 import { CLI, freePort, jobs, NOOP, pipeline, untilUp } from "./cluster.ts";
-import { quantile, type Row } from "./table.ts";
+import { quantile, rowOf, type Row } from "./table.ts";
 
 const CONNECTIONS = 20;
 const REQUESTS = 1000;
@@ -120,6 +120,7 @@ async function prepare(client: Client, port: number): Promise<Attack[]> {
 }
 
 async function measure(target: Target, attacks: readonly Attack[], ms: number): Promise<Row[]> {
+  const row = rowOf("attack");
   await ask(target.honest, ms); // warm-up
   await sleep(500);
   const idle = rssMb(target.pid);
@@ -138,21 +139,17 @@ async function measure(target: Target, attacks: readonly Attack[], ms: number): 
   const worst = peaks.reduce((a, b) => (b.mb > a.mb ? b : a));
   const note = `${CONNECTIONS} connections, one kind after another: ` +
     `${peaks.map(({ kind, mb }) => `${kind} ${Math.round(mb)}`).join(", ")}`;
-  const row = (name: string, times: number[], part: number, more: Partial<Row> = {}): Row =>
-    ({ group: "attack", name, value: quantile(times, part), unit: "ms", ...more });
+  const ms50 = (times: number[]) => [quantile(times, 0.5), "ms"] as const;
+  const ms99 = (times: number[]) => [quantile(times, 0.99), "ms"] as const;
   return [
-    {
-      group: "attack",
-      name: "memory beside idle under 1,000 unread requests each",
-      value: worst.mb,
-      unit: "MB RSS",
+    row("memory beside idle under 1,000 unread requests each", [worst.mb, "MB RSS"], {
       target: { atMost: 268 },
       note,
-    },
-    row("a list, alone, p50", alone, 0.5),
-    row("a list, alone, p99", alone, 0.99),
-    row("the same beside each attack, p50", beside, 0.5),
-    row("the same beside each attack, p99", beside, 0.99, {
+    }),
+    row("a list, alone, p50", ms50(alone)),
+    row("a list, alone, p99", ms99(alone)),
+    row("the same beside each attack, p50", ms50(beside)),
+    row("the same beside each attack, p99", ms99(beside), {
       target: { atMost: 50 },
       note: `${beside.length} requests; the longest ${Math.round(Math.max(...beside))} ms`,
     }),

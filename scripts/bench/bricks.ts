@@ -8,13 +8,14 @@ import { encodeFrame, FrameDecoder } from "#framing";
 import { nodeHost } from "#host";
 import { openLog } from "#log";
 import type { JobSpec, PipelineSpec, Report } from "#wire";
-import { best, quantile, show, type Row } from "./table.ts";
+import { best, quantile, rowOf, show, type Row } from "./table.ts";
 
 export interface Options {
   readonly quick: boolean;
 }
 
 export async function framing({ quick }: Options): Promise<Row[]> {
+  const row = rowOf("framing");
   const rows: Row[] = [];
   for (const [label, bodyBytes, frames] of [
     ["64 B", 64, quick ? 100_000 : 400_000],
@@ -37,13 +38,8 @@ export async function framing({ quick }: Options): Promise<Row[]> {
       }
       return (seen / (performance.now() - start)) * 1000;
     });
-    rows.push({ group: "framing", name: `decode ${label} frames`, value: rate, unit: "frames/s" });
-    rows.push({
-      group: "framing",
-      name: `decode ${label} frames, bytes`,
-      value: (rate * frame.length) / 1e9,
-      unit: "GB/s",
-    });
+    rows.push(row(`decode ${label} frames`, [rate, "frames/s"]));
+    rows.push(row(`decode ${label} frames, bytes`, [(rate * frame.length) / 1e9, "GB/s"]));
   }
   const body = Buffer.alloc(64, 7);
   const encoded = await best(3, () => {
@@ -52,11 +48,12 @@ export async function framing({ quick }: Options): Promise<Row[]> {
     for (let i = 0; i < count; i++) encodeFrame({ opcode: 7, requestId: i, body });
     return (count / (performance.now() - start)) * 1000;
   });
-  rows.push({ group: "framing", name: "encode 64 B frames", value: encoded, unit: "frames/s" });
+  rows.push(row("encode 64 B frames", [encoded, "frames/s"]));
   return rows;
 }
 
 export async function codec({ quick }: Options): Promise<Row[]> {
+  const row = rowOf("codec");
   const event: Event = {
     type: "JobStarted",
     run: 12,
@@ -73,23 +70,15 @@ export async function codec({ quick }: Options): Promise<Row[]> {
     return ((performance.now() - start) / count) * 1e6;
   }, Math.min);
   return [
-    {
-      group: "codec",
-      name: "encode an event of 5 integers",
-      value: await per(() => void Event.encode(event)),
-      unit: "ns",
+    row("encode an event of 5 integers", [await per(() => void Event.encode(event)), "ns"], {
       note: `${bytes.length} bytes`,
-    },
-    {
-      group: "codec",
-      name: "decode it",
-      value: await per(() => void Event.decode(bytes)),
-      unit: "ns",
-    },
+    }),
+    row("decode it", [await per(() => void Event.decode(bytes)), "ns"]),
   ];
 }
 
 export async function log({ quick }: Options): Promise<Row[]> {
+  const row = rowOf("log");
   const rows: Row[] = [];
   const body = Buffer.alloc(64, 1);
   for (const appenders of [1, 8, 64, 512]) {
@@ -109,15 +98,17 @@ export async function log({ quick }: Options): Promise<Row[]> {
       }));
       const seconds = (performance.now() - start) / 1000;
       const { fsyncs } = opened.stats;
-      rows.push({
-        group: "log",
-        name: `append + fsync, ${appenders} appender${appenders === 1 ? "" : "s"}`,
-        value: appended / seconds,
-        unit: "records/s",
-        note:
-          `${(appended / fsyncs).toFixed(1)} records per fsync, p50 ` +
-          `${quantile(waits, 0.5).toFixed(2)} ms, p99 ${quantile(waits, 0.99).toFixed(2)} ms`,
-      });
+      rows.push(
+        row(
+          `append + fsync, ${appenders} appender${appenders === 1 ? "" : "s"}`,
+          [appended / seconds, "records/s"],
+          {
+            note:
+              `${(appended / fsyncs).toFixed(1)} records per fsync, p50 ` +
+              `${quantile(waits, 0.5).toFixed(2)} ms, p99 ${quantile(waits, 0.99).toFixed(2)} ms`,
+          },
+        ),
+      );
       await opened.close();
     });
   }
@@ -139,7 +130,7 @@ export async function log({ quick }: Options): Promise<Row[]> {
       if (seen !== count) throw new Error(`replayed ${seen} of ${count}`);
       return (seen / ms) * 1000;
     });
-    rows.push({ group: "log", name: "read back, 64 B records", value: rate, unit: "records/s" });
+    rows.push(row("read back, 64 B records", [rate, "records/s"]));
   });
   return rows;
 }
@@ -176,6 +167,7 @@ function life(spec: PipelineSpec, onEvent: (body: Buffer) => void): State {
 }
 
 export async function core({ quick }: Options): Promise<Row[]> {
+  const row = rowOf("core");
   const count = quick ? 20_000 : 100_000;
   const spec = { name: "bench", version: undefined, project: undefined, jobs: wide(count) };
   let bodies: Buffer[] = [];
@@ -197,20 +189,11 @@ export async function core({ quick }: Options): Promise<Row[]> {
     return (bodies.length / ms) * 1000;
   });
   const rows: Row[] = [
-    {
-      group: "core",
-      name: "submit, decide, apply and encode, per job",
-      value: lived,
-      unit: "jobs/s",
-    },
-    {
-      group: "core",
-      name: "replay: decode + apply",
-      value: replayed,
-      unit: "events/s",
+    row("submit, decide, apply and encode, per job", [lived, "jobs/s"]),
+    row("replay: decode + apply", [replayed, "events/s"], {
       target: { atLeast: 500_000 },
       note: `${bodies.length.toLocaleString("en-US")} events, equal hash`,
-    },
+    }),
   ];
   bodies = [];
   if (!quick) {
@@ -221,19 +204,12 @@ export async function core({ quick }: Options): Promise<Row[]> {
       for (let done = 0; done < 1_000_000; done += size) life({ ...spec, jobs }, () => undefined);
       return (performance.now() - start) / 1000; // µs per job: ms for a million jobs ÷ 1,000
     });
-    rows.push({
-      group: "core",
-      name: "a job's whole life, in runs of 10,000",
-      value: perJob[0]!,
-      unit: "µs/job",
-    });
-    rows.push({
-      group: "core",
-      name: "a job's whole life, in a run of 1,000,000",
-      value: perJob[1]!,
-      unit: "µs/job",
-      note: `${(perJob[1]! / perJob[0]!).toFixed(2)} × as much`,
-    });
+    rows.push(row("a job's whole life, in runs of 10,000", [perJob[0]!, "µs/job"]));
+    rows.push(
+      row("a job's whole life, in a run of 1,000,000", [perJob[1]!, "µs/job"], {
+        note: `${(perJob[1]! / perJob[0]!).toFixed(2)} × as much`,
+      }),
+    );
   }
   return rows;
 }
@@ -283,6 +259,7 @@ function dagCosts(
 }
 
 export async function dag({ quick }: Options): Promise<Row[]> {
+  const row = rowOf("dag");
   const rows: Row[] = [];
   const sizes = quick ? [10_000, 100_000] : [10_000, 100_000, 1_000_000];
   const largest = sizes.at(-1)!;
@@ -295,70 +272,51 @@ export async function dag({ quick }: Options): Promise<Row[]> {
     const nodes = graphNodes(size, 0);
     const bytes = (await measureBytes(() => Dag.build(nodes))) / size;
     const label = `${size.toLocaleString("en-US")} jobs`;
-    rows.push({
-      group: "dag",
-      name: `${label}, build`,
-      value: build,
-      unit: "ns/job",
-      note: `${show(chilled.build)} with cold caches`,
-    });
-    rows.push({
-      group: "dag",
-      name: `${label}, drain`,
-      value: drain,
-      unit: "ns/job",
-      note: `${show(chilled.drain)} with cold caches`,
-    });
-    rows.push({
-      group: "dag",
-      name: `${label}, memory`,
-      value: bytes,
-      unit: "B/job",
-      ...(size === 1_000_000 ? { target: { atMost: 700 } } : {}),
-    });
+    rows.push(
+      row(`${label}, build`, [build, "ns/job"], {
+        note: `${show(chilled.build)} with cold caches`,
+      }),
+    );
+    rows.push(
+      row(`${label}, drain`, [drain, "ns/job"], {
+        note: `${show(chilled.drain)} with cold caches`,
+      }),
+    );
+    rows.push(
+      row(`${label}, memory`, [bytes, "B/job"], {
+        ...(size === 1_000_000 ? { target: { atMost: 700 } } : {}),
+      }),
+    );
   }
   const ratio = (costs: Map<number, number>): number => costs.get(largest)! / costs.get(sizes[0]!)!;
   const against = `cost per job, ${largest.toLocaleString("en-US")} against 10,000`;
-  rows.push({
-    group: "dag",
-    name: `${against}, in a loop`,
-    value: ratio(hot),
-    unit: "×",
-    target: { atMost: 1.3 },
-    note: "small graphs then live in the processor's caches",
-  });
-  rows.push({
-    group: "dag",
-    name: `${against}, cold`,
-    value: ratio(cold),
-    unit: "×",
-    target: { atMost: 1.3 },
-  });
+  rows.push(
+    row(`${against}, in a loop`, [ratio(hot), "×"], {
+      target: { atMost: 1.3 },
+      note: "small graphs then live in the processor's caches",
+    }),
+  );
+  rows.push(row(`${against}, cold`, [ratio(cold), "×"], { target: { atMost: 1.3 } }));
   if (!quick) {
-    const spec = { name: "bench", version: undefined, project: undefined, jobs: wide(1_000_000) };
-    const event: Event = {
-      type: "RunSubmitted",
-      run: 1,
-      id: "bench-2222",
-      key: undefined,
-      at: 1,
-      spec,
-    };
-    const bytes = await measureBytes(() => {
-      const state = new State();
-      apply(state, event);
-      return state;
-    });
-    rows.push({
-      group: "dag",
-      name: "a waiting job in the master (graph, queue and record)",
-      value: bytes / 1_000_000,
-      unit: "B/job",
-      target: { atMost: 700 },
-      note: "1,000,000 jobs; without the text of the job itself",
-    });
+    const note = "1,000,000 jobs; without the text of the job itself";
+    const what = "a waiting job in the master (graph, queue and record)";
+    rows.push(row(what, [await waitingBytes(), "B/job"], { target: { atMost: 700 }, note }));
   }
   return rows;
+}
+
+/** Bytes per job that waits in the master. */
+async function waitingBytes(): Promise<number> {
+  const spec = { name: "bench", version: undefined, project: undefined, jobs: wide(1_000_000) };
+  const event: Event = {
+    type: "RunSubmitted", run: 1, id: "bench-2222", key: undefined, at: 1, spec,
+  };
+  const bytes = await measureBytes(() => {
+    const state = new State();
+    apply(state, event);
+    return state;
+  });
+  return bytes / 1_000_000;
 }
 
 /**

@@ -14,7 +14,7 @@ import { connect, type Client } from "#sdk";
 import type { Action, JobSpec } from "#wire";
 import { removeTreeSync } from "../lib/remove-tree.mjs";
 import type { Options } from "./bricks.ts";
-import { quantile, type Row } from "./table.ts";
+import { quantile, rowOf, type Row } from "./table.ts";
 
 const ROLE = fileURLToPath(new URL("./role.ts", import.meta.url));
 export const CLI = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
@@ -42,6 +42,7 @@ export async function cluster(options: Options): Promise<Row[]> {
 }
 
 async function throughput(client: Client, { quick }: Options): Promise<Row[]> {
+  const row = rowOf("cluster");
   const count = quick ? 20_000 : 50_000;
   await run(client, jobs(count, NOOP)); // warm-up
   const rates: number[] = [];
@@ -49,21 +50,18 @@ async function throughput(client: Client, { quick }: Options): Promise<Row[]> {
     rates.push((count / (await run(client, jobs(count, NOOP)))) * 1000);
   }
   return [
-    {
-      group: "cluster",
-      name: "no-op call jobs, durable, submit to end",
-      value: quantile(rates, 0.5),
-      unit: "jobs/s",
+    row("no-op call jobs, durable, submit to end", [quantile(rates, 0.5), "jobs/s"], {
       target: { atLeast: 15_000 },
       note:
         `median of ${rates.length} runs of ${count.toLocaleString("en-US")} (best ` +
         `${Math.round(Math.max(...rates)).toLocaleString("en-US")}; the aim is 30,000), ` +
         `${NOOP_SLOTS} slots`,
-    },
+    }),
   ];
 }
 
 async function chain(client: Client, { quick }: Options): Promise<Row[]> {
+  const row = rowOf("cluster");
   const count = quick ? 500 : 2000;
   await run(client, jobs(count, NOOP, (i) => (i === 0 ? [] : [i - 1]))); // warm-up
   const hops: number[] = [];
@@ -78,19 +76,16 @@ async function chain(client: Client, { quick }: Options): Promise<Row[]> {
     last = now;
   }
   return [
-    {
-      group: "cluster",
-      name: "chain, per hop, p50",
-      value: quantile(hops, 0.5),
-      unit: "ms",
+    row("chain, per hop, p50", [quantile(hops, 0.5), "ms"], {
       target: { atMost: 0.6 },
       note: "report → fsync → dispatch → run; one fsync per hop",
-    },
-    { group: "cluster", name: "chain, per hop, p99", value: quantile(hops, 0.99), unit: "ms" },
+    }),
+    row("chain, per hop, p99", [quantile(hops, 0.99), "ms"]),
   ];
 }
 
 async function processes({ quick }: Options): Promise<Row[]> {
+  const row = rowOf("cluster");
   const count = quick ? 1000 : 4000;
   const ratios: number[] = [];
   const ours: number[] = [];
@@ -108,27 +103,14 @@ async function processes({ quick }: Options): Promise<Row[]> {
     }
   });
   return [
-    {
-      group: "cluster",
-      name: "/bin/true process jobs, durable",
-      value: quantile(ours, 0.5),
-      unit: "jobs/s",
+    row("/bin/true process jobs, durable", [quantile(ours, 0.5), "jobs/s"], {
       note: `${PROCESS_SLOTS} slots`,
-    },
-    {
-      group: "cluster",
-      name: "xargs -n1 -P4 /bin/true in the same run",
-      value: quantile(theirs, 0.5),
-      unit: "jobs/s",
-    },
-    {
-      group: "cluster",
-      name: "ratio of the two, pair by pair",
-      value: quantile(ratios, 0.5),
-      unit: "×",
+    }),
+    row("xargs -n1 -P4 /bin/true in the same run", [quantile(theirs, 0.5), "jobs/s"]),
+    row("ratio of the two, pair by pair", [quantile(ratios, 0.5), "×"], {
       target: { atLeast: 0.8 },
       note: `${ratios.map((ratio) => ratio.toFixed(2)).join(" ")}`,
-    },
+    }),
   ];
 }
 
@@ -144,6 +126,7 @@ async function idle(
   roles: { master: ChildProcess; worker: ChildProcess },
   { quick }: Options,
 ): Promise<Row[]> {
+  const row = rowOf("idle");
   const rows: Row[] = [];
   if (!existsSync("/proc/self/stat")) return rows;
   const windowMs = quick ? 2000 : 5000;
@@ -153,20 +136,13 @@ async function idle(
   await new Promise((resolve) => setTimeout(resolve, windowMs));
   pids.forEach(({ name, pid }, index) => {
     const percent = ((cpuMs(pid) - before[index]!) / windowMs) * 100;
-    rows.push({
-      group: "idle",
-      name: `${name}, CPU`,
-      value: percent,
-      unit: "%",
-      target: { atMost: 1 },
-      note: "connected, beating, after the load above",
-    });
-    rows.push({
-      group: "idle",
-      name: `${name}, memory after the load`,
-      value: rssBytes(pid) / 1e6,
-      unit: "MB RSS",
-    });
+    rows.push(
+      row(`${name}, CPU`, [percent, "%"], {
+        target: { atMost: 1 },
+        note: "connected, beating, after the load above",
+      }),
+    );
+    rows.push(row(`${name}, memory after the load`, [rssBytes(pid) / 1e6, "MB RSS"]));
   });
   return rows;
 }
@@ -186,6 +162,7 @@ function rssBytes(pid: number): number {
  * sees it.
  */
 async function firstJob(): Promise<Row> {
+  const row = rowOf("cluster");
   const times: number[] = [];
   for (let round = 0; round < 3; round++) {
     const dir = mkdtempSync(join(tmpdir(), "titan-bench-"));
@@ -206,13 +183,9 @@ async function firstJob(): Promise<Row> {
       removeTreeSync(dir);
     }
   }
-  return {
-    group: "cluster",
-    name: "`titan up` to the first finished job",
-    value: quantile(times, 0.5),
-    unit: "ms",
+  return row("`titan up` to the first finished job", [quantile(times, 0.5), "ms"], {
     target: { atMost: 1500 },
-  };
+  });
 }
 
 export async function untilUp(port: number): Promise<Client> {

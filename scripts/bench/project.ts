@@ -9,7 +9,7 @@ import type { Client } from "#sdk";
 import { removeTreeSync } from "../lib/remove-tree.mjs";
 import type { Options } from "./bricks.ts";
 import { withCluster } from "./cluster.ts";
-import type { Row } from "./table.ts";
+import { rowOf, type Row } from "./table.ts";
 
 const JOBS = 20;
 const SLOTS = 4;
@@ -19,6 +19,7 @@ const QUICK_FILES = 2_000;
 const LAST_BEAT_MS = 1500;
 
 export async function project({ quick }: Options): Promise<Row[]> {
+  const row = rowOf("project");
   const files = quick ? QUICK_FILES : FILES;
   const dir = mkdtempSync(join(tmpdir(), "titan-bench-project-"));
   const folder = join(dir, "flat");
@@ -32,15 +33,17 @@ export async function project({ quick }: Options): Promise<Row[]> {
       const target = quick ? {} : { target: { atMost: 15 } };
       for (const which of ["first run", "second run"]) {
         const value = await seconds(client, folder);
-        rows.push({ group: "project", name: `${name}, ${which}`, value, unit: "s", ...target });
+        rows.push(row(`${name}, ${which}`, [value, "s"], { ...target }));
       }
       await new Promise((resolve) => setTimeout(resolve, LAST_BEAT_MS));
       const [worker] = await client.workers();
-      rows.push({
-        group: "project", name: "a heartbeat in that time, late by at most",
-        value: worker?.beatLateMaxMs ?? Number.NaN, unit: "ms", target: { atMost: 500 },
-        note: `${SLOTS} slots`,
-      });
+      rows.push(
+        row(
+          "a heartbeat in that time, late by at most",
+          [worker?.beatLateMaxMs ?? Number.NaN, "ms"],
+          { target: { atMost: 500 }, note: `${SLOTS} slots` },
+        ),
+      );
     });
     return rows;
   } finally {

@@ -12,7 +12,7 @@ import type { Client } from "#sdk";
 import { removeTreeSync } from "../lib/remove-tree.mjs";
 import type { Options } from "./bricks.ts";
 import { cpuMs, jobs, NOOP, NOOP_SLOTS, pipeline, withCluster } from "./cluster.ts";
-import { quantile, type Row } from "./table.ts";
+import { quantile, rowOf, type Row } from "./table.ts";
 
 /** Submissions of one client that wait for their answers at a time. */
 const IN_FLIGHT = 256;
@@ -25,6 +25,7 @@ const ONE_BY_ONE_MS = 2000;
 const SPEC = pipeline(jobs(1, NOOP));
 
 export async function queue({ quick }: Options): Promise<Row[]> {
+  const row = rowOf("queue");
   const rows: Row[] = [];
   await withCluster(NOOP_SLOTS, async ({ client, master }) => {
     await round(client, 1000); // warm-up, and from here on each new run forgets an old one
@@ -36,23 +37,25 @@ export async function queue({ quick }: Options): Promise<Row[]> {
       rates.push((ROUND / (await round(client, ROUND))) * 1000);
       cpu.push(((cpuMs(master.pid!) - before) * 1000) / ROUND);
     } while (rates.length * ROUND < FINISHED && performance.now() < until);
-    rows.push({
-      group: "queue",
-      name: `single-job runs, ${IN_FLIGHT} in flight, submit to end`,
-      value: quantile(rates, 0.5),
-      unit: "runs/s",
-      target: { atLeast: 30_000 },
-      note: `${rates.length} rounds of ${ROUND.toLocaleString("en-US")} (best ` +
-        `${Math.round(Math.max(...rates)).toLocaleString("en-US")})`,
-    });
-    rows.push({
-      group: "queue",
-      name: "processor time of the master for one of them",
-      value: quantile(cpu, 0.5),
-      unit: "µs",
-      note: `first round ${Math.round(cpu[0]!)}, last round ${Math.round(cpu.at(-1)!)} with ` +
-        `${(rates.length * ROUND).toLocaleString("en-US")} finished`,
-    });
+    rows.push(
+      row(
+        `single-job runs, ${IN_FLIGHT} in flight, submit to end`,
+        [quantile(rates, 0.5), "runs/s"],
+        {
+          target: { atLeast: 30_000 },
+          note:
+            `${rates.length} rounds of ${ROUND.toLocaleString("en-US")} (best ` +
+            `${Math.round(Math.max(...rates)).toLocaleString("en-US")})`,
+        },
+      ),
+    );
+    rows.push(
+      row("processor time of the master for one of them", [quantile(cpu, 0.5), "µs"], {
+        note:
+          `first round ${Math.round(cpu[0]!)}, last round ${Math.round(cpu.at(-1)!)} with ` +
+          `${(rates.length * ROUND).toLocaleString("en-US")} finished`,
+      }),
+    );
     rows.push(...(await oneByOne(client)));
   });
   return rows;
@@ -74,6 +77,7 @@ async function round(client: Client, count: number): Promise<number> {
  * it.
  */
 async function oneByOne(client: Client): Promise<Row[]> {
+  const row = rowOf("queue");
   const waits = await repeat(() => client.submitSpec(SPEC));
   const dir = mkdtempSync(join(tmpdir(), "titan-bench-"));
   const log = await openLog({ host: nodeHost(), dir });
@@ -82,20 +86,11 @@ async function oneByOne(client: Client): Promise<Row[]> {
   await log.close();
   removeTreeSync(dir);
   return [
-    {
-      group: "queue",
-      name: "one submitted at a time, p50",
-      value: quantile(waits, 0.5),
-      unit: "ms",
+    row("one submitted at a time, p50", [quantile(waits, 0.5), "ms"], {
       target: { atMost: 0.8 },
       note: `an append with its fsync alone: ${quantile(fsyncs, 0.5).toFixed(2)} ms`,
-    },
-    {
-      group: "queue",
-      name: "one submitted at a time, p99",
-      value: quantile(waits, 0.99),
-      unit: "ms",
-    },
+    }),
+    row("one submitted at a time, p99", [quantile(waits, 0.99), "ms"]),
   ];
 }
 

@@ -8,9 +8,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Client } from "#sdk";
+import type { WorkerInfo } from "#wire";
 import type { Options } from "./bricks.ts";
 import { CLI, freePort, jobs, NOOP, pipeline, run, untilUp } from "./cluster.ts";
-import { quantile, type Row } from "./table.ts";
+import { quantile, rowOf, type Row } from "./table.ts";
 
 const FINISHED = 100_000;
 const RUNS = 10;
@@ -19,89 +20,99 @@ const RUNNING = 256;
 
 export async function restart({ quick }: Options): Promise<Row[]> {
   const dir = mkdtempSync(join(tmpdir(), "titan-bench-"));
-  const port = await freePort();
-  const children = new Set<ChildProcess>();
-  const start = (...args: string[]): ChildProcess => {
-    const child = spawn(process.execPath, [CLI, ...args], { stdio: "ignore" });
-    children.add(child.once("exit", () => children.delete(child)));
-    return child;
-  };
-  const startMaster = (): ChildProcess =>
-    start("master", "--state", `${dir}/master`, "--port", String(port));
+  const cluster = new Cluster(dir, await freePort());
   try {
-    let master = startMaster();
-    let client = await untilUp(port);
-    start(
-      "worker",
-      "--master",
-      `127.0.0.1:${port}`,
-      "--slots",
-      String(RUNNING),
-      "--home",
-      `${dir}/worker`,
-    );
-    for (let round = 0; round < RUNS; round++) await run(client, jobs(FINISHED / RUNS, NOOP));
-    const live = (
-      await client.submitSpec(pipeline(jobs(LIVE, { type: "command", argv: ["sleep", "300"] })))
-    ).run;
-    await running(client, live);
-    const answered: number[] = [];
-    const adopted: number[] = [];
-    for (let round = 0; round < (quick ? 1 : 3); round++) {
-      const gone = new Promise((resolve) => master.once("exit", resolve));
-      master.kill("SIGKILL");
-      await gone;
-      client.close();
-      const begun = performance.now();
-      master = startMaster();
-      client = await untilUp(port);
-      const counts = (await client.status(live)).jobs.length;
-      answered.push(performance.now() - begun);
-      if (counts !== LIVE) {
-        throw new Error(`the restarted master knows ${counts} of ${LIVE} live jobs`);
-      }
-      while (
-        !(await client.workers()).some((worker) => worker.connected && worker.running === RUNNING)
-      ) {
-        await pause(5);
-      }
-      adopted.push(performance.now() - begun);
-      const again = (await client.status(live)).jobs.filter((job) => job.attempt > 1);
-      if (again.length > 0) {
-        throw new Error(
-          `${again.length} jobs were started again, although their worker was there all the time`,
-        );
-      }
-    }
-    client.close();
+    const { answered, adopted } = await restarts(cluster, quick ? 1 : 3);
+    const row = rowOf("restart");
+    const counts = [FINISHED, LIVE].map((count) => count.toLocaleString("en-US"));
     return [
-      {
-        group: "restart",
-        name: "killed master, start to first answer",
-        value: quantile(answered, 0.5),
-        unit: "ms",
+      row("killed master, start to first answer", [quantile(answered, 0.5), "ms"], {
         target: { atMost: 2000 },
-        note:
-          `${FINISHED.toLocaleString("en-US")} finished and ${LIVE.toLocaleString("en-US")} ` +
-          "live jobs, from the log, no snapshot",
-      },
-      {
-        group: "restart",
-        name: `… to the adoption of ${RUNNING} running attempts`,
-        value: quantile(adopted, 0.5),
-        unit: "ms",
-      },
+        note: `${counts[0]} finished and ${counts[1]} live jobs, from the log, no snapshot`,
+      }),
+      row(`… to the adoption of ${RUNNING} running attempts`, [quantile(adopted, 0.5), "ms"]),
     ];
   } finally {
-    const ends = [...children].map(
-      (child) => new Promise((resolve) => child.once("exit", resolve)),
-    );
+    await cluster.end();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+/** A master and a worker with much to do. */
+class Cluster {
+  readonly port: number;
+  readonly #dir: string;
+  readonly #children = new Set<ChildProcess>();
+
+  constructor(dir: string, port: number) {
+    this.#dir = dir;
+    this.port = port;
+  }
+
+  startMaster(): ChildProcess {
+    return this.#start("master", "--state", `${this.#dir}/master`, "--port", String(this.port));
+  }
+
+  startWorker(): void {
+    const slots = ["--slots", String(RUNNING)];
+    const home = ["--home", `${this.#dir}/worker`];
+    this.#start("worker", "--master", `127.0.0.1:${this.port}`, ...slots, ...home);
+  }
+
+  #start(...args: string[]): ChildProcess {
+    const child = spawn(process.execPath, [CLI, ...args], { stdio: "ignore" });
+    this.#children.add(child.once("exit", () => this.#children.delete(child)));
+    return child;
+  }
+
+  async end(): Promise<void> {
+    const children = [...this.#children];
+    const ends = children.map((child) => new Promise((resolve) => child.once("exit", resolve)));
     for (const child of children) child.kill("SIGKILL");
     await Promise.all(ends);
     // The reaper ends the jobs, a moment later.
     await pause(300);
-    rmSync(dir, { recursive: true, force: true });
   }
+}
+
+/** Milliseconds from each start to the first answer, and to the adoption of all that runs. */
+async function restarts(
+  cluster: Cluster,
+  rounds: number,
+): Promise<{ answered: number[]; adopted: number[] }> {
+  let master = cluster.startMaster();
+  let client = await untilUp(cluster.port);
+  cluster.startWorker();
+  for (let round = 0; round < RUNS; round++) await run(client, jobs(FINISHED / RUNS, NOOP));
+  const sleepers = pipeline(jobs(LIVE, { type: "command", argv: ["sleep", "300"] }));
+  const { run: live } = await client.submitSpec(sleepers);
+  await running(client, live);
+  const answered: number[] = [];
+  const adopted: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const gone = new Promise((resolve) => master.once("exit", resolve));
+    master.kill("SIGKILL");
+    await gone;
+    client.close();
+    const begun = performance.now();
+    master = cluster.startMaster();
+    client = await untilUp(cluster.port);
+    const known = (await client.status(live)).jobs.length;
+    answered.push(performance.now() - begun);
+    if (known !== LIVE) throw new Error(`the restarted master knows ${known} of ${LIVE} live jobs`);
+    while (!(await client.workers()).some(isBusy)) await pause(5);
+    adopted.push(performance.now() - begun);
+    const again = (await client.status(live)).jobs.filter((job) => job.attempt > 1).length;
+    if (again > 0) {
+      throw new Error(`${again} jobs were started again, although their worker was there`);
+    }
+  }
+  client.close();
+  return { answered, adopted };
+}
+
+function isBusy(worker: WorkerInfo): boolean {
+  return worker.connected && worker.running === RUNNING;
 }
 
 async function running(client: Client, run: string): Promise<void> {

@@ -16,7 +16,7 @@ import { nodeHost } from "#host";
 import { openStore, ReplyBuffer, StoreClient } from "#store";
 import type { Options } from "./bricks.ts";
 import { CLI, freePort } from "./cluster.ts";
-import { best, type Row } from "./table.ts";
+import { best, rowOf, type Row } from "./table.ts";
 
 const REPLAY = fileURLToPath(new URL("./store-replay.mjs", import.meta.url));
 const COMMANDS = ["set", "get", "incr", "sadd", "mset"] as const;
@@ -46,16 +46,13 @@ export async function store(options: Options): Promise<Row[]> {
 }
 
 async function besideRedis({ quick }: Options): Promise<Row[]> {
+  const row = rowOf("store");
   const missing = ["redis-benchmark", "redis-server"].filter((program) => !isInstalled(program));
   if (missing.includes("redis-benchmark")) {
     return [
-      {
-        group: "store",
-        name: "operations beside redis-server",
-        value: Number.NaN,
-        unit: "×",
+      row("operations beside redis-server", [Number.NaN, "×"], {
         note: `not measured: ${missing.join(" and ")} not in PATH`,
-      },
+      }),
     ];
   }
   const servers = [await startOurs()];
@@ -79,22 +76,18 @@ async function besideRedis({ quick }: Options): Promise<Row[]> {
         const [ours = 0, theirs] = rates;
         const name = `${command.toUpperCase()}${command === "mset" ? " of 10 keys" : ""}, ${label}`;
         if (theirs === undefined) {
-          rows.push({
-            group: "store",
-            name,
-            value: ours,
-            unit: "ops/s",
-            note: "nothing to compare with: redis-server not in PATH",
-          });
+          rows.push(
+            row(name, [ours, "ops/s"], {
+              note: "nothing to compare with: redis-server not in PATH",
+            }),
+          );
         } else {
-          rows.push({
-            group: "store",
-            name,
-            value: ours / theirs,
-            unit: "×",
-            target: { atLeast },
-            note: `${thousands(ours)} ops/s, redis-server ${thousands(theirs)} ops/s`,
-          });
+          rows.push(
+            row(name, [ours / theirs, "×"], {
+              target: { atLeast },
+              note: `${thousands(ours)} ops/s, redis-server ${thousands(theirs)} ops/s`,
+            }),
+          );
         }
       }
     }
@@ -203,6 +196,7 @@ const REPLAY_KEYS = 100_000;
 const REPLAY_TURN = 10;
 
 async function replay({ quick }: Options): Promise<Row[]> {
+  const row = rowOf("store");
   const dir = mkdtempSync(join(tmpdir(), "titan-bench-"));
   try {
     const count = REPLAY_COMMANDS / (quick ? 5 : 1);
@@ -215,17 +209,13 @@ async function replay({ quick }: Options): Promise<Row[]> {
       return (count / ms) * 1000;
     });
     return [
-      {
-        group: "store",
-        name: "replay of a log, to the whole keyspace",
-        value: opened,
-        unit: "commands/s",
+      row("replay of a log, to the whole keyspace", [opened, "commands/s"], {
         target: { atLeast: 500_000 },
         note:
           `${thousands(count)} of set, incr, sadd, hset, rpush on ${thousands(REPLAY_KEYS)} ` +
           `keys, ${REPLAY_TURN} a record; best of 5 restarts; ` +
           `${thousands((count / cpuMs) * 1000)} per second of CPU`,
-      },
+      }),
     ];
   } finally {
     rmSync(dir, { recursive: true, force: true });
@@ -283,6 +273,7 @@ async function inProcess(dir: string): Promise<Replayed> {
 const LOAD_PIPELINE = 1000;
 
 async function memory({ quick }: Options): Promise<Row[]> {
+  const row = rowOf("store");
   const count = quick ? 100_000 : 1_000_000;
   const server = await startOurs();
   try {
@@ -305,14 +296,10 @@ async function memory({ quick }: Options): Promise<Row[]> {
     client.close();
     if (keys !== count) throw new Error(`the store has ${String(keys)} keys of ${count}`);
     return [
-      {
-        group: "store",
-        name: `memory with ${count.toLocaleString("en-US")} small keys`,
-        value: full,
-        unit: "MB RSS",
+      row(`memory with ${count.toLocaleString("en-US")} small keys`, [full, "MB RSS"], {
         ...(quick ? {} : { target: { atMost: 250 } }),
         note: `key:000000000123 → value:123, each a SET; ${Math.round(empty)} MB before`,
-      },
+      }),
     ];
   } finally {
     await server.stop();

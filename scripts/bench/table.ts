@@ -12,6 +12,15 @@ export interface Row {
   readonly note?: string;
 }
 
+type More = Pick<Row, "target" | "note">;
+
+/** Makes the rows of a group. */
+export function rowOf(
+  group: string,
+): (name: string, figure: readonly [value: number, unit: string], more?: More) => Row {
+  return (name, [value, unit], more = {}) => ({ group, name, value, unit, ...more });
+}
+
 export function verdict({ value, target }: Row): "met" | "missed" | "" {
   if (target === undefined) return "";
   const ok =

@@ -174,7 +174,8 @@ ${[scroll.keyframes, ...keyframes].join("\n")}}
 <rect class="window" x=".5" y=".5" width="${width - 1}" height="${height - 1}" rx="8"/>
 <g class="dots">${[20, 37, 54].map((x) => `<circle cx="${x}" cy="18" r="5"/>`).join("")}</g>
 <text class="bar" x="${width / 2}" y="22" text-anchor="middle">npm run demo</text>
-<svg x="${PADDING}" y="${TITLE_BAR}" width="${innerWidth}" height="${innerHeight}" overflow="hidden">
+<svg x="${PADDING}" y="${TITLE_BAR}" width="${innerWidth}" height="${innerHeight}"
+  overflow="hidden">
 <g class="scroll">
 ${drawn.join("\n")}
 </g></svg>

@@ -121,86 +121,71 @@ export async function checkBlocks(blocks: readonly Block[], sandbox: Sandbox): P
   const folder = join(sandbox.root, "own", "blocks");
   mkdirSync(folder, { recursive: true });
   const problems: Problem[] = [];
-  const say = (
-    block: Block,
-    offset: number,
-    message: string,
-    diff?: { expected: string; received: string },
-  ): void =>
-    void problems.push({
-      file: block.file,
-      line: block.line + offset,
-      rule: "example",
-      message,
-      ...diff,
-    });
+  const say: Say = (block, offset, message, diff) => {
+    const { file, line } = block;
+    problems.push({ file, line: line + offset, rule: "example", message, ...diff });
+  };
   writeFileSync(join(folder, "check.mjs"), CHECK_MODULE);
-  const files = blocks.map((block, i) => {
-    const { code, assertions, invalid } = compileBlock(block.code);
-    if (invalid) say(block, invalid.line, invalid.message);
-    else if (assertions === 0) say(block, 0, "asserts nothing: no line \"EXPR // => TEXT\"");
-    const file = join(folder, `block-${i}.ts`);
-    writeFileSync(
-      file,
-      `import { checker as __checker } from "./check.mjs"; const __check = __checker(${i}); ` +
-        `${code}\nexport {};\n`,
-    );
-    return file;
-  });
+  const files = blocks.map((block, index) => writeBlock(block, { folder, index, say }));
   const report = join(folder, "report.ndjson");
   writeFileSync(report, "");
-  writeFileSync(
-    join(folder, "run.mjs"),
-    runnerModule(files.map((file) => programFile(sandbox.root, file)), report),
-  );
+  const programs = files.map((file) => programFile(sandbox.root, file));
+  writeFileSync(join(folder, "run.mjs"), runnerModule(programs, report));
   recompile(sandbox.root, files.map((file) => relative(sandbox.root, file)));
   const outcome = await runProgram(
     [process.execPath, ...programArguments(sandbox.root, "own/blocks/run.mjs")],
     { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: BATCH_TIMEOUT_MS },
   );
-  const entries = readFileSync(report, "utf8")
-    .split("\n")
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as Entry);
+  const lines = readFileSync(report, "utf8").split("\n").filter(Boolean);
+  const entries = lines.map((line) => JSON.parse(line) as Entry);
   for (const entry of entries) {
     const block = blocks[entry.block];
     if (!block || entry.kind === "end") continue;
-    if (entry.kind === "error") say(block, entry.line, `stops with ${entry.received}`);
-    else {
-      say(block, entry.line, `${(block.code[entry.line] ?? "").trim()}`, {
-        expected: entry.expected,
-        received: entry.received,
-      });
-    }
+    const { line } = entry;
+    if (entry.kind === "error") say(block, line, `stops with ${entry.received}`);
+    else say(block, line, (block.code[line] ?? "").trim(), pickDifference(entry));
   }
   const ended = new Set(entries.filter(({ kind }) => kind === "end").map(({ block }) => block));
-  const stuck = blocks.findIndex((_, i) => !ended.has(i));
-  if (stuck >= 0) {
-    say(
-      blocks[stuck]!,
-      0,
-      `does not finish${outcome.timedOut ? "" : " (the process ended: " + `${outcome.output.trim().split("\n").slice(-6).join("\n")})`}`,
-    );
+  const stuck = blocks.find((_, index) => !ended.has(index));
+  if (stuck !== undefined) {
+    const last = outcome.output.trim().split("\n").slice(-6).join("\n");
+    say(stuck, 0, `does not finish${outcome.timedOut ? "" : ` (the process ended: ${last})`}`);
   }
   rmSync(folder, { recursive: true, force: true });
   return problems;
 }
 
-type Entry =
-  | { readonly kind: "end"; readonly block: number }
-  | {
-      readonly kind: "error";
-      readonly block: number;
-      readonly line: number;
-      readonly received: string;
-    }
-  | {
-      readonly kind: "differs";
-      readonly block: number;
-      readonly line: number;
-      readonly expected: string;
-      readonly received: string;
-    };
+interface Difference {
+  readonly expected: string;
+  readonly received: string;
+}
+
+type Say = (block: Block, offset: number, message: string, diff?: Difference) => void;
+
+function pickDifference({ expected, received }: Difference): Difference {
+  return { expected, received };
+}
+
+/** Writes a block as a program, and returns its file. */
+function writeBlock(block: Block, to: { folder: string; index: number; say: Say }): string {
+  const { folder, index, say } = to;
+  const { code, assertions, invalid } = compileBlock(block.code);
+  if (invalid) say(block, invalid.line, invalid.message);
+  else if (assertions === 0) say(block, 0, 'asserts nothing: no line "EXPR // => TEXT"');
+  const file = join(folder, `block-${index}.ts`);
+  // On one line with the first of the block, so that lines keep their numbers.
+  const head =
+    'import { checker as __checker } from "./check.mjs"; ' +
+    `const __check = __checker(${index}); `;
+  writeFileSync(file, `${head}${code}\nexport {};\n`);
+  return file;
+}
+
+type Entry = { readonly block: number } & (
+  | { readonly kind: "end" }
+  | { readonly kind: "error"; readonly line: number; readonly received: string }
+  | ({ readonly kind: "differs"; readonly line: number } & Difference)
+);
 
 /** Shared by all blocks: compares, and remembers what differs. */
 const CHECK_MODULE = `
@@ -225,11 +210,15 @@ import { appendFileSync } from "node:fs";
 import { entries } from "./check.mjs";
 const files = ${JSON.stringify(files)};
 let current = 0;
-const flush = () => appendFileSync(${JSON.stringify(report)}, entries.splice(0).map((entry) => JSON.stringify(entry) + "\\n").join(""));
+const flush = () => {
+  const lines = entries.splice(0).map((entry) => JSON.stringify(entry) + "\\n");
+  appendFileSync(${JSON.stringify(report)}, lines.join(""));
+};
 const fail = (error) => {
   // Blocks keep their line numbers, so the stack points into the lesson.
   const at = new RegExp("block-" + current + "\\\\.ts[^:]*:(\\\\d+)").exec(error?.stack ?? "");
-  entries.push({ kind: "error", block: current, line: at ? Number(at[1]) - 1 : 0, received: (error?.name ?? "Error") + ": " + (error?.message ?? String(error)) });
+  const received = (error?.name ?? "Error") + ": " + (error?.message ?? String(error));
+  entries.push({ kind: "error", block: current, line: at ? Number(at[1]) - 1 : 0, received });
 };
 process.on("unhandledRejection", fail);
 process.on("uncaughtException", fail);

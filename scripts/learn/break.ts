@@ -37,9 +37,8 @@ export async function runBreak(args: readonly string[]): Promise<number> {
 /** Exit code 0 when the break did what it promises: the named test fails. */
 async function perform(root: string, broken: Break): Promise<number> {
   const say = (text: string): void => void process.stdout.write(`${text}\n`);
-  say(
-    `${broken.title}\n\n${diffOf(readFileSync(join(root, broken.file), "utf8"))}\n\n${broken.predict}`,
-  );
+  const diff = diffOf(readFileSync(join(root, broken.file), "utf8"));
+  say(`${broken.title}\n\n${diff}\n\n${broken.predict}`);
   await prediction();
   const sandbox = makeSandbox(root);
   try {

@@ -48,7 +48,7 @@ export function parseBreak(file: string, text: string): { broken: Break; problem
   const say = (message: string): void =>
     void problems.push({ file, line: 1, rule: "break", message });
   for (const field of FIELDS) if (!values.get(field)) say(`the header has no "${field}:" line`);
-  if (values.get("Predict") && !values.get("Predict")!.endsWith("?")) say("\"Predict:\" must ask a question");
+  if (/[^?]$/.test(values.get("Predict") ?? "")) say('"Predict:" must ask a question');
   if (!rest.join("\n\n").includes("\n+++ ")) say("no unified diff after the header");
   const get = (field: (typeof FIELDS)[number]): string => values.get(field) ?? "";
   return {
@@ -170,11 +170,10 @@ export async function checkBreak(sandbox: Sandbox, broken: Break): Promise<Probl
   }
   if (summary.failed.some(({ name }) => name === broken.fails)) return [];
   const others = summary.failed.map(({ name }) => name).join("; ");
-  return problem(
-    4,
-    `with the patch, ${broken.test} must fail "${broken.fails}", but it ` +
-      `${summary.passed.some(({ name }) => name === broken.fails) ? "passes" : "does not run"}${others ? ` (failing: ${others})` : ""}`,
-  );
+  const passes = summary.passed.some(({ name }) => name === broken.fails);
+  const found = `${passes ? "passes" : "does not run"}${others ? ` (failing: ${others})` : ""}`;
+  const wanted = `with the patch, ${broken.test} must fail "${broken.fails}"`;
+  return problem(4, `${wanted}, but it ${found}`);
 }
 
 export function tail(output: string, lines = 12): string {

@@ -10,7 +10,7 @@ import { join, relative } from "node:path";
 import { BootstrapError, ensureBuilt, ROOT } from "../bootstrap.mjs";
 import { findChapter } from "../lib/chapters.mjs";
 import { type Block, checkBlocks, docExamples } from "./blocks.ts";
-import { checkBaseline, checkBreak, listBreaks } from "./breaks.ts";
+import { type Break, checkBaseline, checkBreak, listBreaks } from "./breaks.ts";
 import { type Cache, contentHash, openCache } from "./cache.ts";
 import { checkExercises, exercisesOf } from "./exercises.ts";
 import { checkForm, isConsole, isRun, parseQuote, quotedText } from "./form.ts";
@@ -79,9 +79,8 @@ export async function runCheck(args: readonly string[]): Promise<number> {
   // Transcripts run the built CLI. If it does not build, the checks that need it say so.
   await ensureBuilt().catch((error: Error) => {
     const lines = error.message.split("\n");
-    process.stderr.write(
-      `${lines.slice(0, 6).join("\n")}\n${lines.length > 6 ? `… ${lines.length - 6} lines more; ` : ""}going on without a build\n`,
-    );
+    const more = lines.length > 6 ? `… ${lines.length - 6} lines more; ` : "";
+    process.stderr.write(`${lines.slice(0, 6).join("\n")}\n${more}going on without a build\n`);
   });
   const started = performance.now();
   const results = await checkLessons({
@@ -205,24 +204,19 @@ async function runParts(
   return parts.map((part) => results.get(part)!);
 }
 
+interface LessonContext {
+  readonly common: string;
+  /** Where to put what is to be written into lessons, if anything is. */
+  readonly edits: Map<Lesson, Edit[]> | undefined;
+  readonly passed: readonly PassedTest[];
+}
+
 /** Everything about one lesson: what can be seen at once, and jobs for what must be run. */
-function lessonPart(
-  project: Project,
-  lesson: Lesson,
-  context: {
-    common: string;
-    edits: Map<Lesson, Edit[]> | undefined;
-    passed: readonly PassedTest[];
-  },
-): Part {
+function lessonPart(project: Project, lesson: Lesson, context: LessonContext): Part {
   const path = join(project.root, lesson.readme);
   if (!existsSync(path)) {
-    return {
-      name: lesson.id,
-      summary: "",
-      jobs: [],
-      problems: [{ file: lesson.readme, line: 1, rule: "triple", message: "is missing" }],
-    };
+    const missing = { file: lesson.readme, line: 1, rule: "triple", message: "is missing" };
+    return { name: lesson.id, summary: "", jobs: [], problems: [missing] };
   }
   const text = readFileSync(path, "utf8");
   const markdown = parseMarkdown(text);
@@ -235,69 +229,29 @@ function lessonPart(
     ...checkExercises(project, lesson),
     ...breakProblems,
   ];
-  if (
-    sourcesOfChapter(project, lesson.number).length > 0 &&
-    breaks.length + breakProblems.length < 2
-  ) {
-    problems.push({
-      file: lesson.readme,
-      line: 1,
-      rule: "break",
-      message: `${breaks.length} patches in break/; the form wants two or three`,
-    });
+  const patches = breaks.length + breakProblems.length;
+  if (patches < 2 && sourcesOfChapter(project, lesson.number).length > 0) {
+    const message = `${breaks.length} patches in break/; the form wants two or three`;
+    problems.push({ file: lesson.readme, line: 1, rule: "break", message });
   }
   if (context.edits) {
     const quotes = quoteEdits(project, markdown);
     if (quotes.length > 0) context.edits.set(lesson, quotes);
-    problems = problems.filter(
-      (problem) => !(problem.rule === "fence-from" && problem.expected !== undefined),
-    );
+    problems = problems.filter(({ rule, expected }) =>
+      rule !== "fence-from" || expected === undefined);
   }
-  const runs = markdown.fences.filter(isRun);
-  const consoles = markdown.fences.filter(isConsole);
   const own = contentHash([["common", context.common], ...hashed(project.root, lesson.folder)]);
   const tests = contentHash([["own", own], ...hashed(project.root, "test")]);
-  const jobs: Job[] = [];
-  if (runs.length > 0) {
-    const blocks: Block[] = runs.map((fence) => ({
-      file: lesson.readme,
-      line: fence.line + 1,
-      code: fence.lines,
-    }));
-    jobs.push({ key: `run ${own}`, run: (sandbox) => checkBlocks(blocks, sandbox) });
-  }
-  if (consoles.length > 0) {
-    jobs.push({
-      key: `console ${own}`,
-      run: async (sandbox) => {
-        const { problems: found, recorded } = await checkTranscripts(lesson, consoles, sandbox);
-        if (!context.edits) return found;
-        const changes = recorded.map(({ fence, lines }) => ({ fence, lines }));
-        context.edits.set(lesson, [...(context.edits.get(lesson) ?? []), ...changes]);
-        return found.filter((problem) => problem.expected === undefined);
-      },
-    });
-  }
-  const unproven = breaks.filter(
-    ({ test, fails }) =>
-      !context.passed.some(
-        ({ name, file }) => name === fails && (file === test || file === join(project.root, test)),
-      ),
-  );
-  if (unproven.length > 0) {
-    jobs.push({ key: `baseline ${tests}`, run: (sandbox) => checkBaseline(sandbox, unproven) });
-  }
-  for (const broken of breaks) {
-    jobs.push({
-      key: `break ${broken.file} ${tests}`,
-      run: (sandbox) => checkBreak(sandbox, broken),
-    });
-  }
+  const runs = markdown.fences.filter(isRun);
+  const consoles = markdown.fences.filter(isConsole);
+  const jobs: Job[] = [
+    ...examplesJob(lesson, runs, `run ${own}`),
+    ...transcriptsJob(lesson, consoles, { key: `console ${own}`, edits: context.edits }),
+    ...breakJobs(project, breaks, { tests, passed: context.passed }),
+  ];
   if (exercises.length > 0) {
-    jobs.push({
-      key: `skeleton ${tests}`,
-      run: (sandbox) => checkSkeleton(sandbox, lesson, exercises),
-    });
+    const run = (sandbox: Sandbox) => checkSkeleton(sandbox, lesson, exercises);
+    jobs.push({ key: `skeleton ${tests}`, run });
   }
   const counts = [
     `${markdown.fences.length - runs.length - consoles.length} quotes and figures`,
@@ -307,6 +261,50 @@ function lessonPart(
     `${exercises.length} exercises`,
   ];
   return { name: lesson.id, summary: counts.join(", "), problems, jobs };
+}
+
+function examplesJob({ readme: file }: Lesson, fences: readonly Fence[], key: string): Job[] {
+  if (fences.length === 0) return [];
+  const blocks: Block[] = fences.map(({ line, lines: code }) => ({ file, line: line + 1, code }));
+  return [{ key, run: (sandbox) => checkBlocks(blocks, sandbox) }];
+}
+
+function transcriptsJob(
+  lesson: Lesson,
+  fences: readonly Fence[],
+  { key, edits }: { key: string; edits: LessonContext["edits"] },
+): Job[] {
+  if (fences.length === 0) return [];
+  const run = async (sandbox: Sandbox): Promise<Problem[]> => {
+    const { problems, recorded } = await checkTranscripts(lesson, fences, sandbox);
+    if (!edits) return problems;
+    const changes = recorded.map(({ fence, lines }) => ({ fence, lines }));
+    edits.set(lesson, [...(edits.get(lesson) ?? []), ...changes]);
+    return problems.filter((problem) => problem.expected === undefined);
+  };
+  return [{ key, run }];
+}
+
+/** A test that a break has to fail must pass without it: that is checked unless it just has. */
+function breakJobs(
+  { root }: Project,
+  breaks: readonly Break[],
+  { tests, passed }: { tests: string; passed: readonly PassedTest[] },
+): Job[] {
+  const unproven = breaks.filter(
+    ({ test, fails }) =>
+      !passed.some(
+        ({ name, file }) => name === fails && (file === test || file === join(root, test)),
+      ),
+  );
+  const baseline = (sandbox: Sandbox) => checkBaseline(sandbox, unproven);
+  return [
+    ...(unproven.length > 0 ? [{ key: `baseline ${tests}`, run: baseline }] : []),
+    ...breaks.map((broken) => ({
+      key: `break ${broken.file} ${tests}`,
+      run: (sandbox: Sandbox) => checkBreak(sandbox, broken),
+    })),
+  ];
 }
 
 /** The skeletons of the chosen chapters, compiled together. */

@@ -60,16 +60,14 @@ export function makeSkeleton(source: string): string {
 export function checkExercises(project: Project, lesson: Lesson): Problem[] {
   const exercises = exercisesOf(project, lesson);
   const problems: Problem[] = [];
-  const say = (file: string, line: number, message: string): void =>
+  const say: Say = (file, line, message) =>
     void problems.push({ file, line, rule: "exercise", message });
   const names = [...new Set(exercises.map(({ name }) => name))];
-  const sectionText = exerciseSection(readFileSync(join(project.root, lesson.readme), "utf8"));
+  const section = exerciseSection(readFileSync(join(project.root, lesson.readme), "utf8"));
+  const inLesson = (message: string): void => say(lesson.readme, section.line, message);
   if (names.length > 4) {
-    say(
-      lesson.readme,
-      sectionText.line,
-      `${names.length} functions to write; one to four is the form: ${names.join(", ")}`,
-    );
+    const found = `${names.length} functions to write; one to four is the form`;
+    inLesson(`${found}: ${names.join(", ")}`);
   }
   for (const { file } of exercises) {
     const source = readFileSync(join(project.root, file), "utf8").split("\n");
@@ -77,52 +75,49 @@ export function checkExercises(project: Project, lesson: Lesson): Problem[] {
     const ends = source.filter((line) => END.test(line)).length;
     if (starts !== ends) say(file, 1, `${starts} #exercise lines and ${ends} #end-exercise lines`);
   }
-  const hintsFile = `${lesson.folder}/hints.md`;
-  const hintsPath = join(project.root, hintsFile);
   if (names.length === 0) {
     // The tour shows the command line from outside, and the last chapter teaches no subsystem:
     // there is nothing to write again.
     if (lesson.number > 0 && sourcesOfChapter(project, lesson.number).length > 0) {
-      say(
-        lesson.readme,
-        sectionText.line,
-        `no "// #exercise name" in the sources of chapter ${lesson.number}`,
-      );
+      inLesson(`no "// #exercise name" in the sources of chapter ${lesson.number}`);
     }
     return problems;
   }
-  if (!existsSync(hintsPath)) {
-    say(hintsFile, 1, `is missing; it needs three rungs for ${names.join(", ")}`);
-    return problems;
-  }
-  const hints = readHints(readFileSync(hintsPath, "utf8"));
   for (const name of names) {
-    if (!sectionText.text.includes(`\`${name}`)) {
-      say(lesson.readme, sectionText.line, `the Exercise section does not name \`${name}\``);
+    if (!section.text.includes(`\`${name}`)) {
+      inLesson(`the Exercise section does not name \`${name}\``);
     }
-    const rungs = hints.get(name);
-    if (!rungs) say(hintsFile, 1, `no section "## ${name}"`);
-    else if (
-      ["1", "2", "3"].some((rung) => !rungs.rungs.get(rung)?.trim()) ||
-      rungs.rungs.size !== 3
-    ) {
-      say(
-        hintsFile,
-        rungs.line,
-        `"## ${name}" needs the three rungs ### 1, ### 2 and ### 3, each with text`,
-      );
+  }
+  checkHints(project, lesson, { names, say });
+  return problems;
+}
+
+type Say = (file: string, line: number, message: string) => void;
+
+function checkHints(
+  { root }: Project,
+  { folder, number }: Lesson,
+  { names, say }: { names: readonly string[]; say: Say },
+): void {
+  const file = `${folder}/hints.md`;
+  if (!existsSync(join(root, file))) {
+    say(file, 1, `is missing; it needs three rungs for ${names.join(", ")}`);
+    return;
+  }
+  const hints = readHints(readFileSync(join(root, file), "utf8"));
+  for (const name of names) {
+    const found = hints.get(name);
+    if (found === undefined) say(file, 1, `no section "## ${name}"`);
+    else if (found.rungs.size !== 3 || ["1", "2", "3"].some((n) => !found.rungs.get(n)?.trim())) {
+      const wanted = "the three rungs ### 1, ### 2 and ### 3, each with text";
+      say(file, found.line, `"## ${name}" needs ${wanted}`);
     }
   }
   for (const [name, { line }] of hints) {
-    if (!names.includes(name)) {
-      say(
-        hintsFile,
-        line,
-        `"## ${name}" is not an exercise of chapter ${lesson.number} (${names.join(", ")})`,
-      );
-    }
+    if (names.includes(name)) continue;
+    const others = names.join(", ");
+    say(file, line, `"## ${name}" is not an exercise of chapter ${number} (${others})`);
   }
-  return problems;
 }
 
 export interface Hints {

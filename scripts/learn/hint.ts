@@ -32,9 +32,11 @@ export async function runHint(args: readonly string[]): Promise<number> {
         ? names[0]!
         : undefined;
   if (name === undefined) {
-    process.stdout.write(
-      `Which function?\n${names.map((each) => `  npm run learn hint ${chapter.number} ` + `${each.padEnd(20)} ` + " " + `${seen[key(each)] ?? 0} of ` + `${RUNGS.length} ` + "seen").join("\n")}\n`,
-    );
+    const lines = names.map((each) => {
+      const command = `npm run learn hint ${chapter.number} ${each.padEnd(20)}`;
+      return `  ${command}  ${seen[key(each)] ?? 0} of ${RUNGS.length} seen\n`;
+    });
+    process.stdout.write(`Which function?\n${lines.join("")}`);
     return 0;
   }
   const rung =

@@ -117,9 +117,13 @@ function npmShim(root: string): string {
     );
   return [
     "#!/bin/sh",
-    "# npm reads options for itself unless -- stands before all of them: other calls with " + "options are its business.",
-    'plain=yes; [ "${4-}" = -- ] || for word in "$@"; do case $word in -s) ;; -*) plain=no ;; ' + 'esac; done',
-    'if [ "${1-} ${2-} $plain" = "run -s yes" ] && [ -f package.json ]; then', '  case ${3-} in', ...cases, "  esac", "fi",
+    "# npm reads options for itself unless -- stands before all of them: it gets such calls.",
+    'plain=yes; [ "${4-}" = -- ] || for word in "$@"; do',
+    "  case $word in -s) ;; -*) plain=no ;; esac",
+    "done",
+    'if [ "${1-} ${2-} $plain" = "run -s yes" ] && [ -f package.json ]; then',
+    "  case ${3-} in", ...cases, "  esac",
+    "fi",
     'PATH=${PATH#*:} exec npm "$@"', "",
   ].join("\n");
 }

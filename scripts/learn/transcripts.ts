@@ -56,7 +56,11 @@ export interface TranscriptResult {
 }
 
 /** Runs a lesson's commands in order, in one sandbox: later ones may build on earlier ones. */
-export async function checkTranscripts(lesson: Lesson, fences: readonly Fence[], sandbox: Sandbox): Promise<TranscriptResult> {
+export async function checkTranscripts(
+  lesson: Lesson,
+  fences: readonly Fence[],
+  sandbox: Sandbox,
+): Promise<TranscriptResult> {
   const problems: Problem[] = [];
   const recorded: { fence: Fence; lines: string[] }[] = [];
   const say = (

@@ -53,8 +53,9 @@ async function replay(client: Client, file: string): Promise<boolean> {
   const broken = brokenEdges(report.jobs);
   const { criticalPathMs, totalWorkMs } = bounds(workflow, { scale, slots: workers * slots });
   const lower = Math.max(criticalPathMs, totalWorkMs);
+  const cluster = `${workers} workers × ${slots} slots`;
   console.log(`${workflow.name} (${workflow.source})
-  ${jobs.length} jobs, ${edges} edges, run times × ${scale}, ${workers} workers × ${slots} slots: ${report.run.status}
+  ${jobs.length} jobs, ${edges} edges, run times × ${scale}, ${cluster}: ${report.run.status}
   makespan            ${makespanMs.toFixed(0).padStart(6)} ms
   critical path       ${criticalPathMs.toFixed(0).padStart(6)} ms   lower bound: the longest chain
   total work ÷ slots  ${totalWorkMs.toFixed(0).padStart(6)} ms   lower bound: no slot ever idle

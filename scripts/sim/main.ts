@@ -76,7 +76,8 @@ async function main(options: Options): Promise<number> {
   const first = totals.broken.sort((a, b) => a.seed - b.seed)[0];
   if (first === undefined) return pool.stopped ? 130 : 0;
   if (!options.json) {
-    await explain(generatePlan(first.seed), { options, command: `${COMMAND} --seed ${first.seed}` });
+    const command = `${COMMAND} --seed ${first.seed}`;
+    await explain(generatePlan(first.seed), { options, command });
   }
   return 1;
 }

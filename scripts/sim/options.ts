@@ -2,7 +2,8 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 
-export const USAGE = `Usage: npm run sim -- [--seeds N] [--from S] [--seed S] [--plan FILE] [--trace] [--no-shrink] [--all] [--jobs N] [--json] [--bug NAME]
+export const USAGE = `Usage: npm run sim -- [--seeds N] [--from S] [--seed S] [--plan FILE]
+                          [--trace] [--no-shrink] [--all] [--jobs N] [--json] [--bug NAME]
 
   --seeds N     how many lives (default 200)
   --from S      the first seed (default 1)
@@ -12,8 +13,10 @@ export const USAGE = `Usage: npm run sim -- [--seeds N] [--from S] [--seed S] [-
   --no-shrink   do not look for a smaller plan when something breaks
   --all         go on after something broke
   --jobs N      processes (default: one per core)
-  --json        the result as JSON; of one life, with its plan, and with the smallest that breaks the same
-  --bug NAME    the same in a copy of Titan with a bug, which is to be found ("--bug list" names them)`;
+  --json        the result as JSON; of one life, with its plan, and with the smallest that breaks
+                the same
+  --bug NAME    the same in a copy of Titan with a bug, which is to be found ("--bug list" names
+                them)`;
 
 export interface Options {
   readonly from: number;

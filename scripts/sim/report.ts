@@ -23,6 +23,7 @@ export function failureLines({ plan, small, runs, outcome, trace, command }: Fai
   if (violation === undefined) return [`seed ${plan.seed}: nothing broke`];
   const lines = trace ? outcome.trace : outcome.trace.slice(-TAIL_LINES);
   const left = outcome.trace.length - lines.length;
+  const rest = left > 0 ? ` (the last ${lines.length} lines; --trace shows ${left} more)` : "";
   return [
     `BROKEN: ${violation.invariant}`,
     `        ${INVARIANTS[violation.invariant]}`,
@@ -34,7 +35,7 @@ export function failureLines({ plan, small, runs, outcome, trace, command }: Fai
         "lives):",
     ...planLines(small).map((line) => `  ${line}`),
     "",
-    `What happened${left > 0 ? ` (the last ${lines.length} lines; --trace shows ${left} more)` : ""}:`,
+    `What happened${rest}:`,
     ...lines,
     "",
     `Again: ${command}`,
