@@ -53,8 +53,8 @@ export async function serveStore(
     readonly onFatal: (error: Error) => void;
   },
 ): Promise<ServedStore> {
-  const { host, listen, dir, onFatal, maxClients, primaryPassword } = options;
-  const { durability, password, replicaOf, onLinkError, signal, maxMemory, onFull, owner } = options;
+  const { host, listen, dir, durability, maxClients, maxMemory, owner, signal } = options;
+  const { password, primaryPassword, replicaOf, onFatal, onFull, onLinkError } = options;
   const opened = await openStore({
     host,
     onFatal,

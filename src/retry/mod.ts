@@ -2,9 +2,9 @@
  * Lesson 09: retry. When work has failed, or seems to have: whether to do it again, when, and how
  * not to do it twice.
  *
- *     attempt failed ─▶ retryDecision() ─▶ retry after backoffDelayMs()  transient, attempts and
- *                           │                                            budget left
- *                           └────────────▶ give up ─▶ DeadLetters        permanent, spent, no budget
+ *     attempt failed ─▶ retryDecision() ─▶ retry after backoffDelayMs()   (transient, and
+ *                            │                                   attempts and budget are left)
+ *                            └───────────▶ give up ─▶ DeadLetters           (permanent, or spent)
  *
  *     request ─▶ IdempotencyKeys.recall(key) ─▶ the first answer again  (repeat: its effect exists)
  *                           └──────▶ do it, then remember(key, answer)  (new)
