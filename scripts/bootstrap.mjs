@@ -46,8 +46,8 @@ const TSC = join(ROOT, "node_modules", "typescript", "bin", "tsc");
 /** Polling is enough: the lock is held for the second or two of a compile. */
 const LOCK_POLL_MS = 50;
 /**
- * `npm ci` on a slow line takes a minute or two; whoever holds the lock longer than this is not
- * coming back.
+ * `npm ci` on a slow line takes a minute or two; a process that holds the lock longer than this is
+ * not coming back.
  */
 const LOCK_STALE_MS = 10 * 60_000;
 

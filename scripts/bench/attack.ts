@@ -1,7 +1,7 @@
 /**
- * What clients that ask and never read the answers cost a master, and those who do read: 20
- * connections with 1,000 unread requests each, of one kind after another, beside one honest client
- * that asks for a list again and again.
+ * The cost of clients that ask and never read the answers, for a master and for a client that does
+ * read: 20 connections with 1,000 unread requests each, of one kind after another, beside one
+ * honest client that asks for a list again and again.
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";

@@ -320,8 +320,8 @@ async function waitingBytes(): Promise<number> {
 }
 
 /**
- * What `make`'s result keeps alive. Collected thoroughly on both sides, because typed arrays are
- * freed late.
+ * The bytes that the result of `make` keeps alive. Garbage is collected thoroughly on both sides,
+ * because typed arrays are freed late.
  */
 async function measureBytes(make: () => unknown): Promise<number> {
   const used = async (): Promise<number> => {

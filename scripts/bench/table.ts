@@ -7,7 +7,7 @@ export interface Row {
   readonly name: string;
   readonly value: number;
   readonly unit: string;
-  /** What the project set out to reach, with the direction that is better. */
+  /** The project's aim, with the direction that is better. */
   readonly target?: { readonly atLeast?: number; readonly atMost?: number };
   readonly note?: string;
 }

@@ -26,9 +26,9 @@ export interface Holding {
 }
 
 /**
- * How much more than at first is no leak. Descriptors: a worker's stock of 8 pipes, its reaper's
- * pipe and its journal, and some for connections that come and go. Children: the reaper, and one
- * that serves calls. Threads: those that serve calls and the file system. Memory: what V8 takes
+ * Growth up to these bounds is no leak. Descriptors: a worker's stock of 8 pipes, its reaper's pipe
+ * and its journal, and some for connections that come and go. Children: the reaper, and one that
+ * serves calls. Threads: those that serve calls and the file system. Memory: as much as V8 takes
  * before it collects.
  */
 export const GROWTH: Held = { descriptors: 24, children: 2, threads: 6, mebibytes: 128 };
@@ -69,7 +69,7 @@ function childrenOf(pid: number): number {
 
 const KINDS = Object.keys(GROWTH) as (keyof Held)[];
 
-/** What has grown beyond its bound. */
+/** The kinds that have grown beyond their bounds. */
 export function grown({ name, before, after }: Holding): string[] {
   return KINDS.flatMap((kind) => {
     const [more, bound] = [after[kind] - before[kind], GROWTH[kind]];

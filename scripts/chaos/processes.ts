@@ -2,8 +2,8 @@
  * Which processes of this machine belong to a folder: those that name it in their environment, or
  * stand in it.
  *
- * Titan's own roles name it on their command line only, so whoever is found here is a job, or what
- * a job left behind.
+ * Titan's own roles name it on their command line only, so a process that is found here is a job,
+ * or was left behind by one.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 

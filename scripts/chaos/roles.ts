@@ -172,7 +172,7 @@ export class MasterRole extends Role {
   }
 
   protected args(): string[] {
-    // Another port every time: who comes back finds it through the proxy.
+    // Another port every time: workers that come back find it through the proxy.
     return ["master", "--port", "0", "--state", this.state, "--json"];
   }
 

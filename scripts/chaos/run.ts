@@ -76,7 +76,7 @@ class ChaosRun {
   readonly #ended = new Promise<void>((resolve) =>
     this.#over.signal.addEventListener("abort", () => resolve(), { once: true }),
   );
-  /** What each role held when nothing had happened yet. */
+  /** The things that each role held when nothing had happened yet. */
   readonly #before = new Map<string, Held>();
   #failure: Error | undefined;
   #interrupted = false;
@@ -162,7 +162,7 @@ class ChaosRun {
 
   async #prepare(): Promise<void> {
     mkdirSync(this.#effects);
-    // A copy: who builds the project meanwhile changes nothing here.
+    // In a copy: a build of the project that somebody starts meanwhile changes nothing here.
     const build = join(this.#dir, "build");
     cpSync(join(ROOT, "dist"), join(build, "dist"), {
       recursive: true,

@@ -55,7 +55,7 @@ export interface Evidence {
   /** A broken promise that a client has seen by itself. */
   broken: Broken | undefined;
   repeats: number;
-  /** What each role held at first, and when all runs had ended. */
+  /** The things that each role held at first, and when all runs had ended. */
   held: readonly Holding[];
 }
 
@@ -278,7 +278,7 @@ interface Move {
   readonly calm: boolean;
 }
 
-/** What became of the attempts that a killed worker was running. */
+/** The further way of the attempts that a killed worker was running. */
 function movesAfter(
   kill: Evidence["kills"][number],
   { evidence, history, effects }: { evidence: Evidence; history: History; effects: Effects },

@@ -12,7 +12,7 @@ import { startMember } from "../lib/family.mjs";
 
 /** A role that has not ended by then after SIGTERM is killed: a worker gives its jobs 5 s. */
 const STOP_MS = 8000;
-/** What is shown of a role that did not start. */
+/** So many lines are shown of a role that did not start. */
 const KEPT_STDERR = 2000;
 
 export interface Ready {

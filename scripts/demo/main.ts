@@ -44,7 +44,7 @@ const WITHOUT_WORKER_MS = 700;
 const WITHOUT_MASTER_MS = 1000;
 const REDRAW_MS = 100;
 const POLL_MS = 20;
-/** What a shell reports of a program that Ctrl-C ended: 128 + SIGINT. */
+/** The exit code that a shell reports for a program that Ctrl-C ended: 128 + SIGINT. */
 const INTERRUPTED = 130;
 
 const home = mkdtempSync(join(tmpdir(), "titan-demo-"));
@@ -91,10 +91,7 @@ async function boot(): Promise<number> {
   return port;
 }
 
-/**
- * Watches the run to its end. What is known of it goes into the timeline; in a pipe, into lines as
- * well.
- */
+/** Watches the run to its end. All news goes into the timeline; in a pipe, into lines as well. */
 async function watch(): Promise<string> {
   const args = ["run", join(project, "pipeline.yaml"), "--key", "demo"];
   typed(args);
@@ -202,7 +199,7 @@ async function ask(what: string): Promise<unknown> {
   return JSON.parse((await cluster.titan("status", what, "--json")).stdout);
 }
 
-/** What was promised, whether it held, and what the run was for. */
+/** The promises, whether they held, and the result of the run. */
 async function show(run: string, known: { replayed: number; words: number }): Promise<boolean> {
   const { jobs } = (await ask(run)) as { jobs: JobStatus[] };
   const merge = (await ask(`${run}/merge`)) as { job: { result: { words: number } | null } };
@@ -257,8 +254,7 @@ try {
   if (!held) say("\nThe demo failed: something above is not so.");
   await finish(held ? 0 : 1);
 } catch (error) {
-  // Whoever has begun to end us also says with which code; what fails meanwhile fails because of
-  // that.
+  // A signal that ends us brings its exit code; a failure meanwhile is a consequence of that.
   if (ending === undefined) {
     screen.leave([]);
     process.stderr.write(`demo: ${(error as Error).message}\n`);

@@ -16,7 +16,7 @@ import { stripVTControlCharacters, styleText } from "node:util";
 export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan" | "magenta";
 
 const UP = (lines: number): string => (lines === 0 ? "" : `\x1b[${lines}A`);
-/** Behind a line: what the old line had more than the new one. */
+/** Behind a line: erases the rest of a longer old line. */
 const REST_OF_LINE = "\x1b[K";
 const REST_OF_SCREEN = "\x1b[J";
 const HIDE_CURSOR = "\x1b[?25l";
@@ -54,7 +54,7 @@ export function openScreen({ out, env }: ScreenOptions): Screen {
   let drawn: readonly string[] = [];
   const columns = (): number => out.columns ?? DEFAULT_COLUMNS;
   const redraw = (above: readonly string[], lines: readonly string[]): void => {
-    // What does not fit from top to bottom cannot be drawn over: the cursor stops at the top.
+    // Lines above the top of the screen cannot be drawn over: the cursor stops at the top.
     const fitting = lines.slice(0, Math.max(1, (out.rows ?? lines.length + 1) - 1));
     const all = [...above, ...fitting.map((line) => clip(line, columns() - 1))];
     const text = all.map((line) => `${line}${REST_OF_LINE}\n`).join("");

@@ -23,7 +23,7 @@ export interface SvgOptions {
   readonly title: string;
   readonly description: string;
   readonly columns: number;
-  /** Rows in the window; what is above has scrolled out. */
+  /** Rows in the window; older rows have scrolled out. */
   readonly height: number;
   /** How long the last frame stays before all begins again. */
   readonly holdMs: number;
@@ -47,7 +47,7 @@ interface Piece {
   readonly to: number;
 }
 
-/** What stood in which row from which frame to which. */
+/** A text in a row, from its first frame to its last. */
 function piecesOf(frames: readonly Frame[]): Piece[] {
   const pieces: Piece[] = [];
   const open = new Map<number, { key: string; runs: readonly Run[]; from: number }>();

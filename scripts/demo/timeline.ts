@@ -49,7 +49,7 @@ interface Row {
   attempt: number;
 }
 
-/** Two workers: what each has done can be told apart without colours, too. */
+/** Two workers: one can tell their work apart without colours, too. */
 const FILLS: Readonly<Record<string, { readonly sign: string; readonly style: Style }>> = {
   small: { sign: "▒", style: "cyan" },
   big: { sign: "█", style: "magenta" },

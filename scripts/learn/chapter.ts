@@ -1,4 +1,4 @@
-/** What every command of the companion begins with: which chapter is meant, and what is in it. */
+/** The beginning of every command of the companion: which chapter is meant, and what is in it. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BootstrapError, ROOT } from "../bootstrap.mjs";

@@ -56,7 +56,7 @@ export function makeSkeleton(source: string): string {
   return out.join("\n");
 }
 
-/** What can be said about exercises without running anything. */
+/** Checks exercises as far as that is possible without running anything. */
 export function checkExercises(project: Project, lesson: Lesson): Problem[] {
   const exercises = exercisesOf(project, lesson);
   const problems: Problem[] = [];

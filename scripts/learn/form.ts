@@ -117,7 +117,7 @@ export function parseQuote(fence: Fence): Quote | undefined {
   return match ? { file: match[1]!, region: match[2] } : undefined;
 }
 
-/** What a `from=` fence has to contain. */
+/** The text that a `from=` fence has to contain. */
 export function quotedText(
   project: Project,
   quote: Quote,

@@ -1,6 +1,6 @@
 /**
- * `npm run learn`: the map. What is done is found out by running the tests on the reader's files,
- * since a note that says "done" stays true when the file is not. Without an `own/` folder nothing
+ * `npm run learn`: the map. The tests are run on the reader's files to find out how far the reader
+ * is: a note that says "done" would stay when the file changes. Without an `own/` folder nothing
  * has to be run.
  */
 import { existsSync } from "node:fs";

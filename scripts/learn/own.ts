@@ -70,7 +70,7 @@ export function ownParts(project: Project, exercises: readonly Exercise[]): OwnP
   });
 }
 
-/** What of a part is there already; nothing of it may be overwritten. */
+/** The files of a part that are there already; none of them may be overwritten. */
 export function present(root: string, part: OwnPart): string[] {
   return [part.entry, part.ownFolder].filter(
     (path) => path !== undefined && existsSync(join(root, path)),

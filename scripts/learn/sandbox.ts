@@ -21,10 +21,7 @@ import { basename, join } from "node:path";
 import { compileCopy, isCompiled, recompile } from "../lib/compiled.mjs";
 import { filesUnder } from "./project.ts";
 
-/**
- * What a copy does without: history, tools (linked instead), and what people and runs leave in
- * their checkout.
- */
+/** Left out of a copy: history, tools (linked instead), and the leftovers of people and runs. */
 const NOT_COPIED = new Set([".git", "node_modules", "own", ".titan"]);
 
 /**
@@ -43,9 +40,7 @@ export interface Sandbox {
   remove(): void;
 }
 
-/**
- * What must not outlive this process, however it ends: folders, and process groups by their leader.
- */
+/** Must not outlive this process, however it ends: folders, and process groups by their leader. */
 const openFolders = new Set<string>();
 const openGroups = new Set<ChildProcess>();
 let guarded = false;
@@ -62,9 +57,9 @@ function guardExit(): void {
 }
 
 /**
- * Copies the project. What runs in a copy runs from its sources through tsx; `compile` spends half
- * a second on it, and from then on what runs in it, or in a copy of it, starts without a loader:
- * see scripts/lib/compiled.mjs.
+ * Copies the project. Programs in a copy run from its sources through tsx; `compile` spends half a
+ * second on it, and from then on programs in it, or in a copy of it, start without a loader: see
+ * scripts/lib/compiled.mjs.
  */
 export function makeSandbox(root: string, options: { compile?: boolean } = {}): Sandbox {
   guardExit();

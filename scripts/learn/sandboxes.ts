@@ -31,7 +31,7 @@ export function openSandboxes(root: string, options: { compile?: boolean } = {})
       const sandbox = free.pop() ?? make();
       const result = await work(sandbox);
       restore(sandbox, pristine!);
-      free.push(sandbox); // not after an error: who knows what it left behind
+      free.push(sandbox); // Not after an error: nobody knows what it left behind.
       return result;
     },
     remove() {
@@ -40,7 +40,7 @@ export function openSandboxes(root: string, options: { compile?: boolean } = {})
   };
 }
 
-/** A copy in which nothing is ever run: what others are copied from and compared with. */
+/** A copy in which nothing is ever run: others are copied from it and compared with it. */
 interface Pristine {
   readonly root: string;
   readonly entries: ReadonlyMap<string, Stats>;

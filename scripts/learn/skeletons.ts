@@ -53,8 +53,8 @@ export async function checkSkeletonTypes(
   exercises: readonly Exercise[],
 ): Promise<Problem[]> {
   removeBodies(sandbox, exercises);
-  // What only the removed bodies used is not an error in a skeleton: the reader is about to use it
-  // again.
+  // A name that only the removed bodies used is no error in a skeleton: the reader is about to use
+  // it again.
   const errors = await typeErrors(project, sandbox);
   if (errors.length === 0) return [];
   // An error that is there with the bodies in place, too, belongs to somebody else.

@@ -126,7 +126,7 @@ const UNITS =
   "ns|µs|μs|us|ms|s|sec|secs|seconds?|minutes?|min|h|kB|KB|KiB|MB|MiB|GB|GiB|kbit|Mbit|Gbit";
 
 /**
- * What may differ between two runs, each with the word that stands for it. Order matters: the
+ * Texts that may differ between two runs, each with the word that stands for it. Order matters: the
  * longest shapes first.
  */
 const VARIABLE: readonly (readonly [RegExp, string])[] = [

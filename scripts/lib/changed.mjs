@@ -185,14 +185,14 @@ function usersOf(root, files) {
     users.set(used, (users.get(used) ?? new Set()).add(user));
   };
   for (const user of files) {
-    // What a setting names is what it decides about; it does not change with that.
+    // A setting names files in order to decide about them; it does not change with them.
     const settles = SETTINGS.some((pattern) => pattern.test(user));
     if (settles || !READABLE.test(user) || PAGE.test(user)) continue;
     if (!existsSync(join(root, user))) continue;
     for (const used of usedBy(user, readFileSync(join(root, user), "utf8"), project)) {
       if (used !== user) addUser(used, user);
     }
-    // A command is one thing: what it starts, and what it reads, lies beside it.
+    // A command is one thing: the files that it starts and reads lie beside it.
     const command = /^scripts\/\w+(?=\/)/.exec(user)?.[0];
     for (const used of (command && project.folders.get(command)) || []) addUser(used, user);
   }

@@ -5,7 +5,7 @@ import { ROOT } from "../bootstrap.mjs";
 import { startMember } from "./family.mjs";
 
 /**
- * What runs TypeScript from `src/`: the "source" condition picks `src/x/mod.ts` for "#x", tsx
+ * Flags that run TypeScript from `src/`: the "source" condition picks `src/x/mod.ts` for "#x", tsx
  * strips the types.
  */
 export const SOURCE_FLAGS = ["--conditions=source", "--import", "tsx"];

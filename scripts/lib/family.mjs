@@ -2,10 +2,10 @@
 /**
  * Processes that end together: a script, what it starts, and what those start.
  *
- *     npm run demo ──▶ demo.mjs ──pipe──▶ demo/main.ts ──pipe──▶ titan master, titan worker
+ *     npm run demo ──▶ launch.mjs ──pipe──▶ demo/main.ts ──pipe──▶ titan master, titan worker
  *
- * Two things end a family. The reader of its output goes away (`npm run demo | head`): whoever
- * writes next ends itself. Or a parent dies, `kill -9` included: the pipe that it held to each
+ * Two things end a family. The reader of its output goes away (`npm run demo | head`): the member
+ * that writes next ends itself. Or a parent dies, `kill -9` included: the pipe that it held to each
  * child closes, and each child ends itself.
  *
  * A child needs to know nothing of this: `startMember` has node load this module first
@@ -27,12 +27,12 @@ const LIFELINE_FD = 3;
 /** The process that holds the other end. */
 const VARIABLE = "TITAN_FAMILY_PARENT";
 /**
- * What a program has for ending in order, once it is alone. A worker's jobs have 5 s, and the
- * worker 2 more.
+ * Time for a program to end in order, once it is alone. A worker's jobs have 5 s, and the worker 2
+ * more.
  */
 const GRACE_MS = 10_000;
 
-/** What a shell reports of a program that SIGTERM ended. */
+/** The exit code that a shell reports for a program that SIGTERM ended. */
 const TERMINATED = 128 + 15;
 
 /** @typedef {{ tidies: boolean, parentGone: Promise<void> | undefined }} Membership */

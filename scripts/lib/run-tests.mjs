@@ -14,8 +14,8 @@ import { loaderFlags, programFile } from "./compiled.mjs";
 /** @typedef {import("./reporter.mjs").TestSummary} TestSummary */
 
 /**
- * For a file, ten times what the slowest takes: what a failed test has left running would keep its
- * file from ending for ever.
+ * The time of a file, ten times that of the slowest: a process that a failed test has left running
+ * would keep its file from ending, without end.
  */
 const FILE_TIMEOUT_MS = 240_000;
 

@@ -137,7 +137,7 @@ function totalsOf(outcome: Outcome): string[] {
   return totals.lines(0).slice(1);
 }
 
-/** What broke, with the smallest plan that still breaks it. */
+/** The broken promise, with the smallest plan that still breaks it. */
 async function explain(
   plan: Plan,
   { options, command }: { options: Options; command: string },

@@ -1,4 +1,4 @@
-/** What `npm run sim` can be told. */
+/** The command line of `npm run sim`. */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 

@@ -1,9 +1,9 @@
 /**
  * A plan from a file that somebody may have edited.
  *
- * What a plan must have is checked before it is lived, and names most of all: a fault on a machine
- * that is not there would do nothing, and "nothing broke" would be said about another plan than the
- * one that was meant.
+ * A plan is checked before it is lived, and its names most of all: a fault on a machine that does
+ * not exist would do nothing, and "nothing broke" would be said about another plan than the one
+ * that was meant.
  */
 import { readFileSync } from "node:fs";
 import {

@@ -1,4 +1,4 @@
-/** A failure, complete: whoever reads it needs nothing else. */
+/** A failure, complete: a reader needs nothing else. */
 import { INVARIANTS, planLines, type Outcome, type Plan } from "#simulation";
 
 /** Lines before the end that usually suffice. */

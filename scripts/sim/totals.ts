@@ -1,7 +1,7 @@
 /** Sums over many lives. */
 import type { Outcome } from "#simulation";
 
-/** What of a life is worth sending from process to process. */
+/** The parts of a life that are sent from process to process. */
 export type Summary = Omit<Outcome, "trace">;
 
 export function summaryOf({ trace: _lines, ...rest }: Outcome): Summary {
