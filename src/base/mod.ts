@@ -39,7 +39,9 @@ export function isLoopback(host: string): boolean {
   return bare === "::1" || (isIP(bare) === 4 && bare.startsWith("127."));
 }
 
-/** Where to dial a server that listens at `host`: one that listens everywhere is on loopback, too. */
+/**
+ * Where to dial a server that listens at `host`: one that listens everywhere is on loopback, too.
+ */
 export function dialable(host: string): string {
   if (host === "0.0.0.0") return "127.0.0.1";
   return host === "::" ? "::1" : host;

@@ -8,7 +8,10 @@
 
 /** Nobody mistypes a word into one three slips away, and short words are near to everything. */
 const MAX_DISTANCE = 3;
-/** A comparison takes some microseconds, and a hundred problems may each ask: with more, their author would wait for seconds. */
+/**
+ * A comparison takes some microseconds, and a hundred problems may each ask: with more, their
+ * author would wait for seconds.
+ */
 const MAX_CANDIDATES = 2000;
 const MAX_WORD_CHARS = 64;
 
