@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import {
   apply, decide, Event, hashState, isTerminal, jobMemory, leftMemory, nextStart, readSnapshot,
   Refusal, runMemory, State, writeSnapshot, type Command, type CommandOf, type Context,
-  type Decided, type DecidedOn, type Job, type MemoryLimits, type Replies, type Run,
+  type DecidedOn, type Job, type MemoryLimits, type Replies, type Run,
 } from "#core";
 import { requirementKey } from "#routing";
 import type { AttemptKey, JobSpec, PipelineSpec, Report } from "#wire";
@@ -25,10 +25,6 @@ function seeded(seed: number): () => number {
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
-}
-
-function replyOf<R>({ reply }: Decided<R>): R {
-  return typeof reply === "function" ? (reply as () => R)() : reply;
 }
 
 export class Bench {
@@ -52,16 +48,11 @@ export class Bench {
     return decide(this.state, command, this.context);
   }
 
-  /** What would be answered. Nothing changes. */
-  preview<T extends Command["type"]>(command: CommandOf<T>): Replies[T] {
-    return replyOf(this.decide(command));
-  }
-
   /** As the engine does it, on a disk that is always ready. */
   execute<T extends Command["type"]>(command: CommandOf<T>): Replies[T] {
-    const decided = this.decide(command);
-    this.commit(decided.events);
-    return replyOf(decided);
+    const { events, reply } = this.decide(command);
+    this.commit(events);
+    return reply;
   }
 
   commit(events: readonly Event[]): void {
@@ -367,7 +358,13 @@ export function randomLife(seed: number, steps: number, check: (bench: Bench) =>
       const run = pick([...bench.state.runs.values()]);
       if (run) {
         const from = random() < 0.5 ? pick(run.jobs)!.spec.id : undefined;
-        attempt(() => bench.execute({ type: "Retry", run: run.id, from }));
+        attempt(() => {
+          const { events } = bench.decide({ type: "Retry", run: run.id, from });
+          bench.commit(events);
+          const opened = events.flatMap((event) => event.type === "RunRetried" ? event.jobs : []);
+          const ended = opened.filter((index) => isTerminal(run.jobs[index]!.status));
+          assert.deepEqual(ended, [], "a retry opens no job that ends at once");
+        });
       }
     },
     () => {

@@ -112,8 +112,7 @@ export class Script {
       this.bench.commit(events);
       for (const event of events) this.#event(event);
       for (const effect of effects) this.#effect(effect);
-      const said = typeof reply === "function" ? reply() : reply;
-      if (said !== undefined) this.#say("reply", inspect(said, { breakLength: Infinity }));
+      if (reply !== undefined) this.#say("reply", inspect(reply, { breakLength: Infinity }));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       this.#say("refused", `${error.code}: ${error.message}`);

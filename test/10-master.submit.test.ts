@@ -14,14 +14,14 @@ import {
 import type { Host, StoredFile } from "#host";
 import type { IncomingRequest } from "#rpc";
 import {
-  PipelineSpec, SealedPipeline, Submit, Submitted, type JobSpec,
+  BlobPut, Op, PipelineSpec, SealedPipeline, Submit, Submitted, type JobSpec,
 } from "#wire";
 import { BlobStore, type Uploads } from "../src/master/blobs.ts";
 import { textMemory } from "../src/master/core/memory.ts";
 import { takeJobs } from "../src/master/intake.ts";
 import { submit } from "../src/master/submit.ts";
 import { Turns } from "../src/master/turns.ts";
-import { pipeline, refusal, Room, spec } from "./10-master.support.ts";
+import { hello, pipeline, refusal, report, Room, spec } from "./10-master.support.ts";
 
 const MIB = 1024 * 1024;
 const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
@@ -103,7 +103,7 @@ class Desk {
     commit: <T extends Command["type"]>(command: CommandOf<T>): Replies[T] => {
       const { events, reply } = decide(this.state, command, this.engine.context);
       for (const event of events) apply(this.state, event);
-      return reply as Replies[T];
+      return reply;
     },
     confirm: (_asker: unknown, answer: () => void) => answer(),
   };
@@ -273,6 +273,36 @@ test("one client that submits a large pipeline several times at once gets a run 
     assert.equal(keyed[0]!.run, keyed[1]!.run);
     await room.until(() => master.counts().leftovers === 0);
     assert.deepEqual(await room.world.host("m").storage.list("/state/blobs"), []);
+  }));
+
+test("a run that is forgotten takes its output and its project with it, and no sooner", () =>
+  Room.run(async (room) => {
+    await room.start({ heapBytes: 64.25 * MIB }); // runs that have ended: 32 KiB
+    const client = await room.client();
+    const worker = await room.worker("w");
+    const owner = await room.raw({ name: "owner" });
+    await owner.request(Op.HELLO, hello());
+    const upload = { hash: P, total: PROJECT.length, offset: 0, data: PROJECT };
+    await owner.request(Op.BLOB_PUT, BlobPut.encode(upload));
+    const { storage } = room.world.host("m");
+    const left = async (): Promise<string[]> =>
+      [...(await storage.list("/state/blobs")), ...(await storage.list("/state/output"))].sort();
+    for (const [n, project] of [P, undefined].entries()) {
+      const asked = { ...pipeline([spec("a")]), project };
+      const submission = { spec: asked, specBlob: undefined, key: undefined, strict: false };
+      await owner.request(Op.SUBMIT, Submit.encode(submission));
+      await room.until(() => worker.assigned.length === n + 1);
+      const attempt = worker.assigned[n]!;
+      await worker.print(attempt, "hello");
+      assert.deepEqual(await left(), n === 0 ? ["1", P].sort() : ["1", "2", P].sort());
+      // A project that somebody asked for is kept for ten minutes.
+      if (n === 1) await room.sleep(11 * 60_000);
+      await worker.finish(report(attempt, { result: Buffer.alloc(60 * 1024) }));
+    }
+    owner.close();
+    assert.equal((await client.runs()).length, 1);
+    await room.sleep(1000); // files go in the background
+    assert.deepEqual(await left(), ["2"]);
   }));
 
 test("pipelines that wait for a look at the disk are bounded together in bytes, and nothing is left of those refused", async () => {

@@ -49,11 +49,11 @@ test("decideSubmit() warns about a requirement nobody can meet, and refuses it w
   const bench = new Bench();
   bench.join({ tags: ["GPU"] });
   const asked = { name: "x", version: undefined, project: undefined, jobs: [spec("a", { requirement: ["GPU", "HIGH_MEM"] })] };
-  const { warnings } = bench.preview({ type: "Submit", spec: asked, strict: false });
+  const { warnings } = bench.decide({ type: "Submit", spec: asked, strict: false }).reply;
   assert.equal(warnings.length, 1);
   assert.match(warnings[0]!, /"a".*HIGH_MEM/);
   const after = { ...asked, jobs: [spec("first"), ...asked.jobs] };
-  const both = bench.preview({ type: "Submit", spec: after, strict: false });
+  const both = bench.decide({ type: "Submit", spec: after, strict: false }).reply;
   assert.deepEqual(both.warnings, warnings, "whatever stands in front of it");
   assert.throws(
     () => bench.decide({ type: "Submit", spec: asked, strict: true }),
@@ -349,7 +349,7 @@ test("decideDrain() frees the jobs that wait for this very worker, and warns of 
   bench.finish(bench.state.runs.get(2)!.jobs[0]!);
   assert.deepEqual(bench.schedule().map((job) => [job.spec.id, job.worker]), [["child", w2]]);
   const gpu = { name: "x", version: undefined, project: undefined, jobs: [spec("a", { requirement: ["GPU"] })] };
-  const [warning] = bench.preview({ type: "Submit", spec: gpu, strict: false }).warnings;
+  const [warning] = bench.decide({ type: "Submit", spec: gpu, strict: false }).reply.warnings;
   assert.match(warning!, /no free slot on the only worker with GPU \(1 slot, draining\)/);
   assert.throws(() => bench.decide({ type: "Submit", spec: gpu, strict: true }), refusal("UNSCHEDULABLE"));
   assert.equal(bench.state.workers.get(w1)!.jobs.size, 0);

@@ -85,6 +85,7 @@ test("WATCH sends the list again when jobs are added, so that every change has a
     const { run } = await client.submitSpec(pipeline([spec("plan")]));
     const lines = watched(client, run);
     await room.until(() => worker.assigned.length === 1);
+    await room.sleep(100); // the watcher has the list without it
     assert.equal(await client.addJobs(run, [spec("step", { dependsOn: [0] })]), 1);
     await worker.finish(report(worker.assigned[0]!));
     await room.until(() => worker.assigned.length === 2);

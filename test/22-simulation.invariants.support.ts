@@ -39,7 +39,7 @@ export class Life {
   execute<T extends Command["type"]>(command: CommandOf<T>): Replies[T] {
     const { events, reply } = decide(this.state, command, this.context);
     this.commit(events);
-    return typeof reply === "function" ? (reply as () => Replies[T])() : reply;
+    return reply;
   }
 
   commit(events: readonly Event[]): void {

@@ -200,7 +200,7 @@ export class Engine {
     const { events, effects, reply } = decide(this.state, command, this.context);
     this.#record(events);
     for (const effect of effects) this.whenDurable(effect);
-    return typeof reply === "function" ? reply() : reply;
+    return reply;
   }
 
   /** Holds `effect` back until everything that has been committed so far is durable. */

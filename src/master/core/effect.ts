@@ -37,8 +37,7 @@ export function placed({ run, index, attempt, worker }: Job): PlacedAttempt {
 export interface Decided<R> {
   readonly events: readonly Event[];
   readonly effects: readonly Effect[];
-  /** A function: it is asked once the events have been applied. */
-  readonly reply: R | (() => R);
+  readonly reply: R;
 }
 
 export type DecidedOn<T extends Command["type"]> = Decided<Replies[T]>;
