@@ -33,7 +33,7 @@ export {
 export { apply } from "./apply.ts";
 export { eventDetail, eventText, Names } from "./event-text.ts";
 export type { Command, CommandOf, Replies } from "./command.ts";
-export type { Decided, DecidedOn, Effect, PlacedAttempt } from "./effect.ts";
+export type { DecidedOn, Effect, PlacedAttempt } from "./effect.ts";
 export { decide } from "./decide.ts";
 export { decideFinish, nextStart } from "./decide-attempts.ts";
 export { staleAttempts } from "./decide-workers.ts";
