@@ -127,7 +127,9 @@ test("execute() answers each kind of change after its fsync", () =>
   Room.run(async (room) => {
     await room.start();
     const client = await room.client();
+    const dialled = room.world.now;
     const worker = await room.worker("w", { slots: 2 });
+    assert.ok(room.world.now - dialled >= 100, "a new worker hears its number after the fsync");
     const gate = { message: "?", maxWaitMs: 60_000 };
     const { run } = await client.submitSpec(pipeline([spec("a", { gate }), spec("b")]));
     await room.until(() => worker.assigned.length === 2);
@@ -157,9 +159,11 @@ test("FINISHED is confirmed once durable; sent again over a new connection it co
     await room.until(() => worker.assigned.length === 1);
     const end = report(worker.assigned[0]!, { result: Buffer.from("1") });
     await worker.finish(end);
-    const { nextSeq } = await client.info();
+    const { nextSeq, refused } = await client.info();
     await worker.finish(end, end);
-    assert.equal((await client.info()).nextSeq, nextSeq, "no event for what is known");
+    const after = await client.info();
+    assert.equal(after.nextSeq, nextSeq, "no event for what is known");
+    assert.equal(after.refused, refused + 2, "and each is counted");
 
     // The confirmation is lost with the master: the worker, not knowing, says that it still has the attempt, and reports again.
     await room.restart();
