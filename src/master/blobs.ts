@@ -270,6 +270,14 @@ export class BlobStore {
   }
 }
 
+/** A part of a blob, as it comes: `data` begins at `offset` of `total` bytes. */
+interface Piece {
+  readonly hash: string;
+  readonly total: number;
+  readonly offset: number;
+  readonly data: Buffer;
+}
+
 export class Uploads {
   readonly #host: Host;
   readonly #dir: string;
@@ -298,16 +306,18 @@ export class Uploads {
   }
 
   /** Takes the next piece. True: the blob is complete, checked and in place. */
-  put(piece: { hash: string; total: number; offset: number; data: Buffer }): Promise<boolean> {
+  put(piece: Piece): Promise<boolean> {
     // One at a time and in order, whatever the peer does.
     const done = this.#queue.then(() => this.#put(piece));
     this.#queue = done.catch(() => undefined);
     return done;
   }
 
-  async #put({ hash, total, offset, data }: { hash: string; total: number; offset: number; data: Buffer }): Promise<boolean> {
+  async #put({ hash, total, offset, data }: Piece): Promise<boolean> {
     const doing = `Cannot upload blob ${hash.slice(0, 12)}…`;
-    if (total > MAX_BLOB_BYTES) throw new BlobError(`${doing}: ${total} bytes exceed ${MAX_BLOB_BYTES}`);
+    if (total > MAX_BLOB_BYTES) {
+      throw new BlobError(`${doing}: ${total} bytes exceed ${MAX_BLOB_BYTES}`);
+    }
     // Looked at before a file is opened for it: a piece of nothing must not take an honest upload's
     // place.
     const bytes = this.#open.get(hash)?.bytes ?? 0;
@@ -351,11 +361,15 @@ export class Uploads {
   }
 
   async #begin(hash: string): Promise<Upload> {
-    if (this.#open.size >= MAX_UPLOADS) throw new BlobError(`Cannot upload blob ${hash.slice(0, 12)}…: ${MAX_UPLOADS} uploads are open already`);
+    if (this.#open.size >= MAX_UPLOADS) {
+      const found = `${MAX_UPLOADS} uploads are open already`;
+      throw new BlobError(`Cannot upload blob ${hash.slice(0, 12)}…: ${found}`);
+    }
     this.#store.hold(hash);
     try {
       await this.#host.storage.mkdir(this.#dir);
-      const path = `${this.#dir}/${PARTIAL}${Buffer.from(this.#host.random.bytes(8)).toString("hex")}`;
+      const drawn = Buffer.from(this.#host.random.bytes(8)).toString("hex");
+      const path = `${this.#dir}/${PARTIAL}${drawn}`;
       const file = await this.#host.storage.open(path, { create: true, exclusive: true });
       const upload: Upload = { file, path, hash: createHash("sha256"), bytes: 0 };
       this.#open.set(hash, upload);

@@ -2,7 +2,7 @@
  * Lesson 10: a master from its start to its end.
  *
  *     lock the folder ─▶ open the log ─▶ replay ─▶ listen ─▶ serve
- *                                                              └─▶ stop: close the door, settle, unlock
+ *                                                          └─▶ stop: close the door, settle, unlock
  *
  *     <dir>/lock      one master per folder
  *     <dir>/log/      the events: the only thing that must not be lost (lesson 05)
@@ -349,5 +349,6 @@ function listenFailed(at: Address, error: unknown): unknown {
   const { code } = ((error as Error).cause ?? {}) as { code?: string };
   if (code !== "EADDRINUSE") return error;
   const found = "the port is in use (is a master running there already?)";
-  return new MasterError("ADDRESS_IN_USE", `Cannot listen on ${at.host}:${at.port}: ${found}`, error);
+  const doing = `listen on ${at.host}:${at.port}`;
+  return new MasterError("ADDRESS_IN_USE", `Cannot ${doing}: ${found}`, error);
 }

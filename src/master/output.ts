@@ -1,7 +1,8 @@
 /**
  * Lesson 10: what jobs print, kept by the master, one file per attempt.
  *
- *     output/<run>/<job>.<attempt>:   record*        record: stream u8 | time u48 | length u32 | bytes
+ *     output/<run>/<job>.<attempt>:   record*
+ *     record:                         stream u8 | time u48 | length u32 | bytes
  *
  * Output is not part of the state: it may be large, nobody decides anything by it, and a lost tail
  * after a power cut hurts no promise. So it has files of its own and no fsync.
@@ -117,7 +118,8 @@ export class OutputStore {
     let hole: LostOutput | undefined;
     try {
       const file = await writer.file;
-      hole = this.#holes.unwritten(name); // not before: another writer of this file may have told it
+      // Not before: another writer of this file may have told it.
+      hole = this.#holes.unwritten(name);
       const { parts, bytes } = recordsFor(writer.bytes, chunks);
       const all = hole === undefined ? parts : [...noteOf(hole, this.#host.clock.wall()), ...parts];
       if (all.length > 0) await appendWhole(file, all);
@@ -161,7 +163,8 @@ export class OutputStore {
     const name = nameOf(key);
     if (this.#writers.size >= this.#maxOpenFiles) this.#close(this.#writers.keys().next().value!);
     const before = this.#closing.get(name);
-    const writer: Writer = { file: this.#openFile(key, before, (bytes) => { writer.bytes = bytes; }), last: Promise.resolve(), bytes: 0 };
+    const file = this.#openFile(key, before, (bytes) => { writer.bytes = bytes; });
+    const writer: Writer = { file, last: Promise.resolve(), bytes: 0 };
     writer.file.catch(() => undefined); // whoever appends sees it
     return writer;
   }
@@ -170,7 +173,9 @@ export class OutputStore {
    * A file that is there already is gone through once: what is in it counts, and a torn record at
    * its end goes.
    */
-  async #openFile(key: AttemptKey, before: Promise<void> | undefined, found: (bytes: number) => void): Promise<StoredFile> {
+  async #openFile(
+    key: AttemptKey, before: Promise<void> | undefined, found: (bytes: number) => void,
+  ): Promise<StoredFile> {
     await before;
     if (this.#removals.has(`${key.run}`)) await this.#removals.now(`${key.run}`);
     this.#folders.add(key.run);
@@ -354,7 +359,8 @@ async function appendWhole(file: StoredFile, parts: Buffer[]): Promise<void> {
     await file.append(parts);
   } catch (error) {
     await file.truncate(size);
-    throw Object.assign(new NotWritten((error as Error).message, { cause: error }), { code: (error as { code?: string }).code });
+    const { message, code } = error as Error & { code?: string };
+    throw Object.assign(new NotWritten(message, { cause: error }), { code });
   }
 }
 
@@ -368,7 +374,9 @@ function sizeOf(chunks: readonly LogChunk[]): number {
 }
 
 /** The records that still have room behind `bytes` bytes of output, and the count after them. */
-function recordsFor(bytes: number, chunks: readonly LogChunk[]): { parts: Buffer[]; bytes: number } {
+function recordsFor(
+  bytes: number, chunks: readonly LogChunk[],
+): { parts: Buffer[]; bytes: number } {
   const parts: Buffer[] = [];
   const add = (chunk: LogChunk, data: Buffer): void => {
     if (data.length > 0) parts.push(header(chunk, data.length), data);
@@ -378,7 +386,9 @@ function recordsFor(bytes: number, chunks: readonly LogChunk[]): { parts: Buffer
     if (bytes > MAX_OUTPUT_BYTES) break;
     const data = chunk.data.subarray(0, MAX_OUTPUT_BYTES - bytes);
     add(chunk, data);
-    if (data.length < chunk.data.length) add({ ...chunk, stream: "stderr" }, Buffer.from(`\n[titan: output beyond ${MAX_OUTPUT_BYTES} bytes is not kept]\n`));
+    if (data.length === chunk.data.length) continue;
+    const note = `\n[titan: output beyond ${MAX_OUTPUT_BYTES} bytes is not kept]\n`;
+    add({ ...chunk, stream: "stderr" }, Buffer.from(note));
   }
   return { parts, bytes };
 }
@@ -431,7 +441,8 @@ async function readPage(file: StoredFile, offset: number): Promise<Page> {
     const stream = STREAMS[bytes[at]!];
     const end = at + HEADER_BYTES + bytes.readUInt32BE(at + 7);
     if (stream === undefined || end > bytes.length) break;
-    chunks.push({ stream, at: bytes.readUIntBE(at + 1, 6), data: bytes.subarray(at + HEADER_BYTES, end) });
+    const data = bytes.subarray(at + HEADER_BYTES, end);
+    chunks.push({ stream, at: bytes.readUIntBE(at + 1, 6), data });
     at = end;
   }
   return { chunks, bytes: at };

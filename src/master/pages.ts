@@ -17,7 +17,9 @@ const PAGE_BYTES = 256 * 1024;
 const PAGE_ROWS = 500;
 
 /** `bytesOf`: an upper bound of a row's encoded bytes. */
-export function* pages<T>(rows: Iterable<T>, bytesOf: (row: T) => number): Generator<{ rows: T[]; first: boolean; last: boolean }> {
+export function* pages<T>(
+  rows: Iterable<T>, bytesOf: (row: T) => number,
+): Generator<{ rows: T[]; first: boolean; last: boolean }> {
   let page: T[] = [];
   let bytes = 0;
   let first = true;

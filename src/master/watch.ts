@@ -242,7 +242,8 @@ export class Watchers {
     feed.backlog += batch.count;
     this.#backlog += batch.count;
     this.#forgetSent(feed);
-    // A watcher that was to get one of these gets the whole run: its `next` is a number that is gone.
+    // A watcher that was to get one of these gets the whole run: its `next` is a number that is
+    // gone.
     while (feed.backlog > MAX_BACKLOG) this.#drop(feed, 1);
     if (this.#backlog > MAX_BACKLOGS) this.#drop(feed, feed.batches.length);
     // In the next turn: the dispatches that were released with this batch are on their way by then.

@@ -12,7 +12,9 @@
  * own: it follows from its parent's success, and `apply` derives it the same way every time.
  * Test: test/10-master.test.ts
  */
-import { bool, bytes, list, message, optional, string, u32, u53, union, withDefault, type Infer } from "#codec";
+import {
+  bool, bytes, list, message, optional, string, u32, u53, union, withDefault, type Infer,
+} from "#codec";
 import { Failure, JobSpec, MAX_JOBS_PER_RUN, MAX_RESULT_BYTES, PipelineSpec } from "#wire";
 
 const job = { run: [1, u32()], job: [2, u32()] } as const;
@@ -26,25 +28,34 @@ const cancellation = {
 export const Event = union("Event", {
   /** A pipeline was accepted. Its jobs are numbered from 0 in the order of the list. */
   RunSubmitted: [1, message("RunSubmitted", {
-    run: [1, u32()], id: [2, string(256)], key: [3, optional(string(256))], at: [4, u53()], spec: [5, PipelineSpec],
+    run: [1, u32()], id: [2, string(256)], key: [3, optional(string(256))], at: [4, u53()],
+    spec: [5, PipelineSpec],
   })],
   /** A running job added jobs to its own run. */
-  JobsAdded: [2, message("JobsAdded", { run: [1, u32()], at: [2, u53()], jobs: [3, list(JobSpec, MAX_JOBS_PER_RUN)] })],
+  JobsAdded: [2, message("JobsAdded", {
+    run: [1, u32()], at: [2, u53()], jobs: [3, list(JobSpec, MAX_JOBS_PER_RUN)],
+  })],
   /** The clock passed a moment that somebody waited for. */
   TimePassed: [3, message("TimePassed", { at: [1, u53()] })],
   /** One worker owns this attempt from now on. */
   JobStarted: [4, message("JobStarted", { ...attempt, worker: [4, u32()], at: [5, u53()] })],
-  JobSucceeded: [5, message("JobSucceeded", { ...attempt, at: [4, u53()], result: [5, optional(bytes(MAX_RESULT_BYTES))] })],
+  JobSucceeded: [5, message("JobSucceeded", {
+    ...attempt, at: [4, u53()], result: [5, optional(bytes(MAX_RESULT_BYTES))],
+  })],
   /** `retryAt`: the attempt failed, the job has another one. Without it the job is over. */
   JobFailed: [6, message("JobFailed", {
-    ...attempt, at: [4, u53()], failure: [5, Failure], retryAt: [6, optional(u53())], dead: [7, withDefault(bool(), false)],
+    ...attempt, at: [4, u53()], failure: [5, Failure], retryAt: [6, optional(u53())],
+    dead: [7, withDefault(bool(), false)],
   })],
   /**
    * The worker went away under it: the job's author is not to blame, so no retry is spent.
    * `blamed`: nobody knows why the worker went, and it may have been this job; it counts among the
    * job's losses.
    */
-  JobLost: [7, message("JobLost", { ...attempt, at: [4, u53()], dead: [5, withDefault(bool(), false)], blamed: [6, withDefault(bool(), true)] })],
+  JobLost: [7, message("JobLost", {
+    ...attempt, at: [4, u53()], dead: [5, withDefault(bool(), false)],
+    blamed: [6, withDefault(bool(), true)],
+  })],
   /**
    * `JobsCancelled` as older versions wrote it: a job whose parents go on is only marked, and is
    * cancelled when they have ended. The same log must give the same state, so `apply` knows both.
@@ -57,19 +68,28 @@ export const Event = union("Event", {
     ...job, approve: [3, bool()], by: [4, string(256)], comment: [5, text], at: [6, u53()],
   })],
   /** A person gave these jobs another chance. The only way out of a terminal state. */
-  RunRetried: [11, message("RunRetried", { run: [1, u32()], at: [2, u53()], jobs: [3, list(u32(), MAX_JOBS_PER_RUN)] })],
+  RunRetried: [11, message("RunRetried", {
+    run: [1, u32()], at: [2, u53()], jobs: [3, list(u32(), MAX_JOBS_PER_RUN)],
+  })],
   WorkerJoined: [12, message("WorkerJoined", {
-    worker: [1, u32()], instance: [2, string(256)], name: [3, string(256)], tags: [4, list(string(64), 64)], slots: [5, u32()],
+    worker: [1, u32()], instance: [2, string(256)], name: [3, string(256)],
+    tags: [4, list(string(64), 64)], slots: [5, u32()],
     at: [6, u53()], version: [7, withDefault(string(256), "")],
   })],
-  WorkerLost: [13, message("WorkerLost", { worker: [1, u32()], reason: [2, text], at: [3, u53()] })],
+  WorkerLost: [13, message("WorkerLost", {
+    worker: [1, u32()], reason: [2, text], at: [3, u53()],
+  })],
   /** Old finished runs leave memory, so that the master's size does not grow with its age. */
-  RunsForgotten: [14, message("RunsForgotten", { runs: [1, list(u32(), MAX_JOBS_PER_RUN)], at: [2, u53()] })],
+  RunsForgotten: [14, message("RunsForgotten", {
+    runs: [1, list(u32(), MAX_JOBS_PER_RUN)], at: [2, u53()],
+  })],
   /**
    * Somebody wants this worker to get nothing new, or (`on` false) to get work again. Ends with the
    * registration.
    */
-  WorkerDrained: [15, message("WorkerDrained", { worker: [1, u32()], on: [2, bool()], at: [3, u53()] })],
+  WorkerDrained: [15, message("WorkerDrained", {
+    worker: [1, u32()], on: [2, bool()], at: [3, u53()],
+  })],
   /**
    * Somebody asked. Jobs that wait, for whatever it is, are cancelled by this; those that run are
    * cancelled when their process is gone. A tag of its own, and not a field of the older event: a

@@ -26,13 +26,17 @@ const NAMED_PARENTS = 3;
  * others. `now` in ms since 1970.
  */
 export function reasonOf(state: State, job: Job, now: number): string {
-  if (job.status === "WAITING") return sentence(`waits for approval: ${job.spec.gate?.message ?? ""}`);
+  if (job.status === "WAITING") {
+    return sentence(`waits for approval: ${job.spec.gate?.message ?? ""}`);
+  }
   if (job.status === "SKIPPED") return whySkipped(job);
   if (job.status === "RUNNING" && job.cancelling) return "cancelling: waits for its process to end";
   if (job.status !== "PENDING") return "";
   if (job.dueAt > 0) {
     const seconds = Math.max(0, (job.dueAt - now) / 1000).toFixed(1);
-    return job.failures > 0 ? `waits ${seconds} s before attempt ${job.attempt + 1}` : `delayed for another ${seconds} s`;
+    return job.failures > 0
+      ? `waits ${seconds} s before attempt ${job.attempt + 1}`
+      : `delayed for another ${seconds} s`;
   }
   if (job.order === 0) return waitsForParents(job);
   const reason = state.router.explain(readyKey(job));
@@ -106,7 +110,8 @@ export function neverScheduled(state: State, jobs: readonly JobSpec[]): string[]
     // could run.
     if (state.workers.size === 0 && key === requirementKey([GENERAL])) continue;
     const more = count > 1 ? ` (and ${count - 1} more)` : "";
-    warnings.push(`Cannot schedule job "${job}"${more} now: ${describe(state.router.explain(key))}`);
+    const why = describe(state.router.explain(key));
+    warnings.push(`Cannot schedule job "${job}"${more} now: ${why}`);
   }
   return warnings;
 }
@@ -115,15 +120,18 @@ export function neverScheduled(state: State, jobs: readonly JobSpec[]): string[]
 
 export function runInfo(run: Run): RunInfo {
   return {
-    id: run.id, name: run.spec.name, status: run.status, submittedAt: run.submittedAt, endedAt: orNothing(run.endedAt),
+    id: run.id, name: run.spec.name, status: run.status,
+    submittedAt: run.submittedAt, endedAt: orNothing(run.endedAt),
     counts: [...run.counts], cancelling: run.cancelling,
   };
 }
 
 export function jobInfo(state: State, job: Job, now: number): JobInfo {
   return {
-    index: job.index, id: job.spec.id, status: job.status, attempt: job.attempt, worker: workerName(state, job),
-    startedAt: orNothing(job.startedAt), endedAt: orNothing(job.endedAt), failure: job.failure, reason: reasonOf(state, job, now),
+    index: job.index, id: job.spec.id, status: job.status, attempt: job.attempt,
+    worker: workerName(state, job),
+    startedAt: orNothing(job.startedAt), endedAt: orNothing(job.endedAt),
+    failure: job.failure, reason: reasonOf(state, job, now),
     dependsOn: parentsOf(job), result: job.result, cancelling: job.cancelling,
     decision: job.decision, stoppedAt: orNothing(job.stoppedAt), retryAt: retryAtOf(job),
     lostOutput: job.lostOutput,
@@ -157,7 +165,9 @@ export function workerInfo(
   worker: Worker, connection: { remote: string; connected: boolean },
 ): Omit<WorkerInfo, "beatLateMs" | "beatLateMaxMs"> {
   const { id, name, tags, slots, joinedAt, version, draining } = worker;
-  return { id, name, tags: [...tags], slots, joinedAt, version, draining, running: worker.jobs.size, ...connection };
+  const running = worker.jobs.size;
+  const described = { id, name, tags: [...tags], slots, joinedAt, version, draining, running };
+  return { ...described, ...connection };
 }
 
 /**
@@ -183,7 +193,10 @@ export function deadLetter({
 }
 
 export function gateInfo(job: Job): GateInfo {
-  return { id: `${job.run.id}/${job.spec.id}`, message: job.spec.gate!.message, openedAt: job.deadline - job.spec.gate!.maxWaitMs, deadline: job.deadline };
+  const { message, maxWaitMs } = job.spec.gate!;
+  const { deadline } = job;
+  const id = `${job.run.id}/${job.spec.id}`;
+  return { id, message, openedAt: deadline - maxWaitMs, deadline };
 }
 
 function workerName(state: State, job: Job): string {

@@ -14,15 +14,21 @@ import { invariant } from "#base";
 import { requirementKey } from "#routing";
 import { JOB_STATUSES, type JobSpec, type JobStatus, type RunStatus } from "#wire";
 import { bufferMemory, jobsMemory, leftMemory } from "./memory.ts";
-import { isTerminal, Job, MAX_REQUIREMENTS, touch, type Run, type State, type Worker } from "./state.ts";
+import {
+  isTerminal, Job, MAX_REQUIREMENTS, touch, type Run, type State, type Worker,
+} from "./state.ts";
 
-const STATUS_INDEX = Object.fromEntries(JOB_STATUSES.map((status, index) => [status, index])) as Record<JobStatus, number>;
+const STATUS_INDEX = Object.fromEntries(
+  JOB_STATUSES.map((status, index) => [status, index]),
+) as Record<JobStatus, number>;
 
 /**
  * Gives jobs that were added to a run their places: in its graph, and in the queues where it is
  * their turn.
  */
-export function addJobs(state: State, run: Run, options: { specs: readonly JobSpec[]; at: number }): void {
+export function addJobs(
+  state: State, run: Run, options: { specs: readonly JobSpec[]; at: number },
+): void {
   const from = run.jobs.length;
   state.jobs += options.specs.length;
   charge(state, run, jobsMemory(options.specs));
@@ -187,7 +193,9 @@ function wantedWorker(state: State, job: Job): number {
   if (job.spec.affinity === undefined) return 0;
   const worker = job.run.jobs[job.spec.affinity]!.worker;
   if (state.ready.classes >= MAX_REQUIREMENTS) return 0;
-  return worker !== 0 && state.workers.has(worker) && state.router.canEver(requirementKey(job.spec.requirement, worker)) ? worker : 0;
+  if (worker === 0 || !state.workers.has(worker)) return 0;
+  const key = requirementKey(job.spec.requirement, worker);
+  return state.router.canEver(key) ? worker : 0;
 }
 
 /** Takes a waiting job out of whatever it waits in. Its entry in a queue stays until `dropDead`. */
@@ -208,7 +216,8 @@ export function dropDead(state: State): void {
 }
 
 function dropAnswered(state: State): void {
-  state.delayed.compact((job) => (job.status === "PENDING" && job.dueAt > 0) || (job.status === "WAITING" && job.decision === undefined));
+  state.delayed.compact(({ status, dueAt, decision }) =>
+    (status === "PENDING" && dueAt > 0) || (status === "WAITING" && decision === undefined));
   state.answered = 0;
 }
 
@@ -225,7 +234,10 @@ export function deadlineAnswered(state: State): void {
 /** An attempt has ended: gives its slot back. */
 export function releaseWorker(state: State, job: Job, at: number): void {
   const worker = state.workers.get(job.worker);
-  invariant(worker !== undefined, `job ${job.run.id}/${job.spec.id} ran on worker ${job.worker}, which is not registered`);
+  invariant(
+    worker !== undefined,
+    `job ${job.run.id}/${job.spec.id} ran on worker ${job.worker}, which is not registered`,
+  );
   touch(state, job);
   job.stoppedAt = at;
   worker.jobs.delete(job);
@@ -245,7 +257,11 @@ export function freePinned(state: State, worker: number): void {
   const freed: Job[] = [];
   for (const [key, queue] of [...state.ready]) {
     if (queue.peek()?.pinned !== worker) continue;
-    for (let job = state.ready.pop(key); job !== undefined; job = state.ready.pop(key)) freed.push(job);
+    for (;;) {
+      const job = state.ready.pop(key);
+      if (job === undefined) break;
+      freed.push(job);
+    }
     state.router.forget(key);
   }
   freed.sort((a, b) => a.order - b.order);
@@ -254,7 +270,9 @@ export function freePinned(state: State, worker: number): void {
 
 /** Counts a run that goes on among those that have its requirements… */
 export function claimRequirements(state: State, run: Run): void {
-  for (const key of run.requirements) state.requirements.set(key, (state.requirements.get(key) ?? 0) + 1);
+  for (const key of run.requirements) {
+    state.requirements.set(key, (state.requirements.get(key) ?? 0) + 1);
+  }
 }
 
 /** …and no longer. A requirement that nobody has is dropped, from the router too. */
@@ -287,7 +305,9 @@ function outcome(run: Run): RunStatus {
  * Back to PENDING, as a person asked: the one way out of a terminal state. The list may hold jobs
  * that wait in a queue: they go back to waiting for their parents.
  */
-export function reopen(state: State, run: Run, options: { jobs: readonly number[]; at: number }): void {
+export function reopen(
+  state: State, run: Run, options: { jobs: readonly number[]; at: number },
+): void {
   const { jobs, at } = options;
   for (const index of jobs) {
     const job = run.jobs[index]!;

@@ -15,7 +15,9 @@
  */
 import { createHash } from "node:crypto";
 import { invariant } from "#base";
-import { bool, bytes, list, message, optional, string, u32, u53, union, withDefault, type Infer } from "#codec";
+import {
+  bool, bytes, list, message, optional, string, u32, u53, union, withDefault, type Infer,
+} from "#codec";
 import { RetryBudget } from "#retry";
 import {
   Decision,
@@ -42,23 +44,37 @@ const BLOCK_BYTES = 4 * 1024 * 1024;
 
 const JobRecord = message("JobRecord", {
   status: [1, JobStatus],
-  attempt: [2, withDefault(u32(), 0)], failures: [3, withDefault(u32(), 0)], losses: [4, withDefault(u32(), 0)],
-  worker: [5, withDefault(u32(), 0)], order: [6, withDefault(u53(), 0)], dueAt: [7, withDefault(u53(), 0)], pinned: [8, withDefault(u32(), 0)],
-  startedAt: [9, withDefault(u53(), 0)], endedAt: [10, withDefault(u53(), 0)], deadline: [11, withDefault(u53(), 0)],
+  attempt: [2, withDefault(u32(), 0)],
+  failures: [3, withDefault(u32(), 0)],
+  losses: [4, withDefault(u32(), 0)],
+  worker: [5, withDefault(u32(), 0)],
+  order: [6, withDefault(u53(), 0)],
+  dueAt: [7, withDefault(u53(), 0)],
+  pinned: [8, withDefault(u32(), 0)],
+  startedAt: [9, withDefault(u53(), 0)],
+  endedAt: [10, withDefault(u53(), 0)],
+  deadline: [11, withDefault(u53(), 0)],
   cancelling: [12, withDefault(bool(), false)],
-  failure: [13, optional(Failure)], result: [14, optional(bytes(MAX_RESULT_BYTES))], decision: [15, optional(Decision)],
-  stoppedAt: [16, withDefault(u53(), 0)], lostOutput: [17, optional(LostOutput)],
+  failure: [13, optional(Failure)],
+  result: [14, optional(bytes(MAX_RESULT_BYTES))],
+  decision: [15, optional(Decision)],
+  stoppedAt: [16, withDefault(u53(), 0)],
+  lostOutput: [17, optional(LostOutput)],
 });
 
 const Part = union("SnapshotPart", {
-  Counters: [1, message("Counters", { nextRun: [1, u32()], nextWorker: [2, u32()], nextOrder: [3, u53()], at: [4, u53()] })],
+  Counters: [1, message("Counters", {
+    nextRun: [1, u32()], nextWorker: [2, u32()], nextOrder: [3, u53()], at: [4, u53()],
+  })],
   Worker: [2, message("WorkerRecord", {
-    id: [1, u32()], instance: [2, string(256)], name: [3, string(256)], tags: [4, list(string(64), 64)], slots: [5, u32()],
-    joinedAt: [6, u53()], version: [7, withDefault(string(256), "")], draining: [8, withDefault(bool(), false)],
+    id: [1, u32()], instance: [2, string(256)], name: [3, string(256)],
+    tags: [4, list(string(64), 64)], slots: [5, u32()], joinedAt: [6, u53()],
+    version: [7, withDefault(string(256), "")], draining: [8, withDefault(bool(), false)],
   })],
   Run: [3, message("RunRecord", {
-    number: [1, u32()], id: [2, string(256)], key: [3, optional(string(256))], submittedAt: [4, u53()], endedAt: [5, u53()],
-    status: [6, RunStatus], cancelling: [7, bool()], budget: [8, string(4096)], spec: [9, PipelineSpec],
+    number: [1, u32()], id: [2, string(256)], key: [3, optional(string(256))],
+    submittedAt: [4, u53()], endedAt: [5, u53()], status: [6, RunStatus], cancelling: [7, bool()],
+    budget: [8, string(4096)], spec: [9, PipelineSpec],
     /** All of them. Those that were added later come in blocks of their own… */
     jobs: [10, u32()],
     /**
@@ -197,7 +213,8 @@ function messageBytes(spec: JobSpec): number {
 
 /** What a job's end has left: a result, or the words of a failure or a decision. */
 function endBytes({ result, failure, decision }: Job): number {
-  return (result?.length ?? 0) + 3 * ((failure?.message.length ?? 0) + (decision?.comment.length ?? 0));
+  const words = (failure?.message.length ?? 0) + (decision?.comment.length ?? 0);
+  return (result?.length ?? 0) + 3 * words;
 }
 
 function* blocks<T>(
@@ -351,7 +368,8 @@ export class SnapshotReader {
         if (isTerminal(job.status)) run.settle(index, job.status);
         else run.open += 1;
         if (job.status === "DEAD") state.deadLetters.add(job);
-        if (job.status === "RUNNING" || job.status === "WAITING" || job.order > 0 || job.dueAt > 0) waiting.push(job);
+        const isOpen = job.status === "RUNNING" || job.status === "WAITING";
+        if (isOpen || job.order > 0 || job.dueAt > 0) waiting.push(job);
       }
     }
     state.jobs = jobs;

@@ -93,7 +93,7 @@ export class Run {
   endedAt = 0;
   cancelling = false;
 
-  constructor(init: { number: number; id: string; key: string | undefined; spec: PipelineSpec; submittedAt: number }) {
+  constructor(init: Pick<Run, "number" | "id" | "key" | "spec" | "submittedAt">) {
     this.number = init.number;
     this.id = init.id;
     this.key = init.key;
@@ -228,5 +228,6 @@ export function openBytes(state: State): number {
 
 /** Terminal states absorb: nothing leaves them but RunRetried. */
 export function isTerminal(status: JobStatus): boolean {
-  return status === "COMPLETED" || status === "FAILED" || status === "DEAD" || status === "CANCELLED" || status === "SKIPPED";
+  return status === "COMPLETED" || status === "FAILED" || status === "DEAD" ||
+    status === "CANCELLED" || status === "SKIPPED";
 }
