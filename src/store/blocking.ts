@@ -4,12 +4,12 @@
  *     BLPOP jobs 0    the session goes to the end of the queue for "jobs"; no answer yet
  *     RPUSH jobs x    after the command (after the whole transaction) the first of the queue gets x
  *
- * Who came first is served first, per key; a session that waits for several keys is served by the
- * first of them that has an element, in the order in which the command named them. What is logged
- * is the LPOP or LMOVE that happened, not the BLPOP or BLMOVE that waited for it.
+ * Per key, the session that came first is served first; a session that waits for several keys is
+ * served from the first of them that has an element, in the order in which its command named them.
+ * The log gets the LPOP or LMOVE that happened, not the BLPOP or BLMOVE that waited for it.
  *
- * Invariants: a session is in the queue of each of its keys or of none; nobody waits while there is
- * an element to take, once a command is over.
+ * Invariants: a session is in the queue of each of its keys or of none; once a command is over,
+ * nobody waits for a key that has an element.
  * Test: test/15-store.waiting.test.ts
  */
 import { MAX_TIMER_MS } from "#host";
@@ -22,11 +22,11 @@ import type { StoreHost } from "./types.ts";
 type Wait = Pick<Blocked, "keys" | "take">;
 
 export class Blocking {
-  /** Per key, those who wait for it, in order of arrival. */
+  /** Per key, the sessions that wait for it, in order of arrival. */
   readonly #queues = new Map<string, Set<Session>>();
-  /** Keys that got a list since they were last looked at. */
+  /** Keys that got a list since `serve` last looked at them. */
   readonly #ready = new Set<string>();
-  /** Answered, and not told yet that they may go on. */
+  /** Sessions that are answered, and were not told yet that they may go on. */
   #released: Session[] = [];
   #releasing = false;
   readonly #host: StoreHost;
@@ -42,7 +42,7 @@ export class Blocking {
     return waiting.size;
   }
 
-  /** Names that somebody waits for, or whose list is still to be given away. */
+  /** Keys that somebody waits for, and keys whose list `serve` has yet to look at. */
   get names(): number {
     return this.#queues.size + this.#ready.size;
   }
@@ -60,7 +60,7 @@ export class Blocking {
     if (timeoutMs > 0) this.#arm(session, this.#host.clock.monotonic() + timeoutMs);
   }
 
-  /** A timer has a longest time; a wait has none. */
+  /** A timer runs for MAX_TIMER_MS at most. For a longer wait it is set again. */
   #arm(session: Session, deadline: number): void {
     const left = deadline - this.#host.clock.monotonic();
     session.blocked!.timer = this.#host.timers.after(
@@ -75,7 +75,7 @@ export class Blocking {
     );
   }
 
-  /** There is a list under this key. */
+  /** Takes note that there is a list under this key. */
   signal(key: string): void {
     if (this.#queues.size !== 0 && this.#queues.has(key)) this.#ready.add(key);
   }
@@ -102,8 +102,8 @@ export class Blocking {
   // #endregion
 
   /**
-   * Tells those who were served that they may go on. Their commands may serve others, who are told
-   * after them.
+   * Tells the sessions that were served that they may go on. Their next commands may serve other
+   * sessions, which are told after them.
    */
   release(): void {
     if (this.#releasing || this.#released.length === 0) return;
@@ -119,7 +119,7 @@ export class Blocking {
     this.#releasing = false;
   }
 
-  /** Everybody's wait ends with this error. They may go on after the next `release`. */
+  /** Ends every wait with this error. The sessions may go on after the next `release`. */
   dismiss(text: string): void {
     for (const session of new Set([...this.#queues.values()].flatMap((queue) => [...queue]))) {
       this.abandon(session);
@@ -128,7 +128,7 @@ export class Blocking {
     }
   }
 
-  /** The session waits no longer. */
+  /** Takes the session out of all queues. */
   abandon(session: Session): void {
     if (session.blocked === undefined) return;
     for (const key of session.blocked.keys) {
@@ -142,7 +142,10 @@ export class Blocking {
   }
 }
 
-/** As if the command came now: its keys in its own order, and what is no list is refused. */
+/**
+ * Does the command as if it came now: looks at its keys in its own order, and refuses a key that
+ * holds no list.
+ */
 function serveOne(keyspace: Keyspace, session: Session, { keys, take }: Wait): void {
   try {
     const key = keys.find((each) => keyspace.list(each) !== undefined)!;

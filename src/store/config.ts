@@ -1,8 +1,8 @@
 /**
  * Lesson 15: settings, as CONFIG GET and CONFIG SET see them.
  *
- * Only what exists is listed: a setting that does nothing would be a lie that tools believe.
- * Whoever owns a setting defines it here (the server its limits, the log its fsync policy).
+ * Only settings that have an effect are listed, because tools believe what they read. The part that
+ * owns a setting defines it here: the server its limits, the log its fsync policy.
  * Test: test/15-store.commands.test.ts
  */
 import { createHash, timingSafeEqual } from "node:crypto";
@@ -11,7 +11,7 @@ import { TOO_LONG } from "./refusal.ts";
 /** One setting. Without `set` it cannot be changed while running. */
 export interface Setting {
   get(): string;
-  /** Returns what is wrong with the value, or undefined when it took it. */
+  /** Takes the value, or returns what is wrong with it. */
   set?(value: string): string | undefined;
 }
 
@@ -52,8 +52,8 @@ export class Config {
 
   // #region password
   /**
-   * Takes the same time wherever the difference is, and whatever the lengths: both are hashed
-   * first.
+   * Compares hashes, which takes the same time wherever the passwords differ and whatever their
+   * lengths.
    */
   isPassword(attempt: string): boolean {
     const digest = (text: string): Buffer => createHash("sha256").update(text, "latin1").digest();

@@ -1,5 +1,5 @@
 /**
- * Lesson 15: how a command says no.
+ * Lesson 15: how a command refuses.
  *
  * A handler throws a `Refusal`, and `Store.execute` writes its text as the error answer. It is not
  * an `Error`: nobody reads the stack of a client's typing mistake, and capturing one costs more
@@ -32,7 +32,7 @@ export const TOO_LONG = new Refusal("ERR string exceeds maximum allowed size (pr
 /** Redis's words, for a limit that is ours. */
 export const OOM = new Refusal("OOM command not allowed when used memory > 'maxmemory'.");
 
-/** How much of what a client sent is repeated in an error. */
+/** How much of a client's text an error repeats. */
 export const QUOTED_CHARS = 128;
 
 export function unknownCommand(argv: readonly string[]): Refusal {

@@ -1,10 +1,10 @@
 /**
- * Lesson 15: answers as values, for whoever has no socket.
+ * Lesson 15: answers as values, for callers without a socket.
  *
  *     array(2) bulk("a") int(1)   ─▶   [ "a", 1 ]
  *
- * Invariants: `take` gives whole answers only; an open array holds back those behind it, as on the
- * wire.
+ * Invariants: `take` gives whole answers only; an array that is not complete holds back the answers
+ * behind it, as on the wire.
  * Left out: which shape a value had on the wire (an array or a set, a simple or a bulk string).
  * Tests of the protocol look at bytes.
  * Test: test/15-store.test.ts
@@ -96,7 +96,7 @@ export class ReplyBuffer implements Replies {
     else this.#open.push({ items: [], left: count, isMap });
   }
 
-  /** The last item of an array makes the array an item of the next one out. */
+  /** An array that has its last item becomes an item of the array around it. */
   #add(reply: Reply): void {
     for (;;) {
       const open = this.#open.at(-1);
@@ -117,7 +117,10 @@ function pairs(items: readonly Reply[]): Map<Reply, Reply> {
 
 const ignore = (): void => {};
 
-/** For a replay, whose answers nobody reads: recording them would take a fifth of its time. */
+/**
+ * Drops all answers. Nobody reads the answers of a replay, and to keep them would take a fifth of
+ * its time.
+ */
 export const discard: Replies = {
   protocol: 2,
   ok: ignore,

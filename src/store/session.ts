@@ -14,20 +14,20 @@ export interface SessionInit {
   readonly out: Replies;
   /** For CLIENT LIST: "127.0.0.1:54321". */
   readonly address?: string;
-  /** Where it was reached, for the same. */
+  /** The address of the store that the client has reached, for CLIENT LIST. */
   readonly localAddress?: string;
   /**
    * True: this client need not say AUTH (an embedded one). Default: true when there is no password.
    */
   readonly authenticated?: boolean;
   /**
-   * Something was written outside of this client's own command (a published message, the end of a
-   * wait): time to send it.
+   * Called when something was written outside of this client's own commands (a published message,
+   * the end of a wait), and should be sent.
    */
   readonly onPush?: () => void;
   /**
-   * The wait is over and answered: the commands that came behind may go on. Never called from
-   * within a command.
+   * Called when the client's wait is over and answered: its next commands may go on. Never called
+   * from within a command.
    */
   readonly onUnblocked?: () => void;
 }
@@ -63,23 +63,23 @@ export class Session {
   library = { name: "", version: "" };
   lastCommand = "";
   /**
-   * Something was changed for it since its answers were last taken: they say what a disk has yet to
-   * hold.
+   * A command of this client changed something since its answers were last taken: the answers
+   * depend on changes that may not be on disk yet.
    */
   wrote = false;
   /** The client said QUIT: the server closes once the answer is sent. */
   closing = false;
   /** Commands between MULTI and EXEC. */
   queue: string[][] | undefined;
-  /** What they come to. */
+  /** The bytes of these commands. */
   queuedBytes = 0;
-  /** Something was wrong with one of them: EXEC will refuse. */
+  /** One of these commands was wrong: EXEC will refuse. */
   queueBroken = false;
-  /** What the names cost that it watches, listens to and waits for. */
+  /** The cost of the names that the client watches, listens to and waits for. */
   namesBytes = 0;
   /** Keys under WATCH. */
   readonly watched = new Set<string>();
-  /** One of them was changed. */
+  /** One of the watched keys was changed. */
   touched = false;
   readonly channels = new Set<string>();
   readonly patterns = new Set<string>();
@@ -90,8 +90,8 @@ export class Session {
   subscriptions = 0;
   blocked: Blocked | undefined;
   /**
-   * Set by a command after which the connection is no longer a client's: the server hands the
-   * socket over, and says nothing more.
+   * Set by TITAN.SYNC, after which the connection is a replica's: the server hands the socket over,
+   * and writes nothing more.
    */
   takeOver: ((socket: Socket) => SocketHandlers) | undefined;
 

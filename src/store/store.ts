@@ -152,7 +152,7 @@ export abstract class Store {
     );
   }
 
-  /** Whether a value of `size` entries may get so many more. What was logged once is taken. */
+  /** Whether a value of `size` entries may get so many more. A replay is always allowed to. */
   fits(size: number, more: number): boolean {
     return this.changes.replaying || this.memory.fits(size, more);
   }
@@ -262,7 +262,8 @@ export abstract class Store {
   *dump(): Generator<string[]> {
     const { dict, expiry } = this.keys;
     for (let i = 0; i < dict.size; i++) {
-      yield* dumpKey(dict.keys[i]!, { value: dict.values[i]!, deadline: expiry.get(dict.keys[i]!) });
+      const key = dict.keys[i]!;
+      yield* dumpKey(key, { value: dict.values[i]!, deadline: expiry.get(key) });
     }
   }
 

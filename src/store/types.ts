@@ -20,7 +20,7 @@ import type { Host } from "#host";
  * becomes there.
  */
 export interface Replies {
-  /** 2 until the client says HELLO 3. The engine sets it; the writer obeys from the next value on. */
+  /** 2 until the client says HELLO 3. The writer obeys it from the next value on. */
   protocol: 2 | 3;
   /** +OK */
   ok(): void;

@@ -5,13 +5,13 @@
  *                  │ no connection: waits for one          │ connection lost
  *                  └─▶ UNREACHABLE (was not done)          └─▶ LOST (done or not: nobody can say)
  *
- * What was not written yet goes over the next connection. What was written is never sent again,
- * because INCR twice is not INCR once: the caller learns that it may have happened, and decides. It
- * speaks RESP3, where what a subscriber hears comes between the replies and is marked as such, so
- * that one connection does for both.
+ * A call that was not written yet goes over the next connection. A call that was written is never
+ * sent again, because INCR twice is not INCR once: the caller learns that it may have happened, and
+ * decides. The client speaks RESP3, in which messages to a subscriber come between the replies and
+ * are marked, so that one connection does for both.
  *
- * Invariants: replies pair with calls by order alone, so no call may go out that is answered
- * otherwise than once; all that can pile up is bounded: calls, their bytes, the reply.
+ * Invariants: replies pair with calls by order alone, so only calls that are answered exactly once
+ * may go out; all that can pile up is bounded: calls, their bytes, the reply.
  * Left out: pools and cluster redirects. One connection pipelines more than one event loop can ask
  * for.
  * Test: test/15-store.client.test.ts
@@ -33,15 +33,15 @@ export const MAX_PENDING_BYTES = 256 * 1024 * 1024;
  * ends about here.
  */
 export const PATIENCE_MS = 10_000;
-/** No byte for this long while something is asked: the other end is gone without a word. */
+/** No byte for this long while a call has no answer: the other end counts as gone. */
 export const SILENCE_MS = 30_000;
 /**
- * Doubled with each failed dial, to two seconds; half of it chance, so that a restarted store is
- * not stampeded.
+ * Doubled with each failed dial, to two seconds; half of it is chance, so that the clients of a
+ * restarted store do not all dial at once.
  */
 const REDIAL = retryPolicy({ delayMs: 50, backoff: 2, maxDelayMs: 2000, jitter: 0.5 });
 
-/** What a HELLO may be refused for that trying again does not change. */
+/** The codes of a refused HELLO for which trying again is of no use. */
 const FINAL = new Set(["WRONGPASS", "NOAUTH", "NOPERM", "NOPROTO"]);
 
 /** Commands that are answered never, more than once, or with another protocol. */
@@ -130,7 +130,7 @@ export class StoreClient {
   #linkError: Error | undefined;
   readonly #subscriptions = new Map<string, Subscription>();
 
-  /** Dials when it is asked something. */
+  /** Dials at the first call. */
   constructor(options: StoreClientOptions) {
     this.#host = options.host;
     this.#options = options;
@@ -163,7 +163,7 @@ export class StoreClient {
    */
   call(...args: readonly [string, ...Argument[]]): Promise<Value> {
     const name = args[0].toUpperCase();
-    // CLIENT REPLY takes the answers away, and with them the pairs.
+    // CLIENT REPLY takes answers away: the others would pair with the wrong calls.
     if (UNPAIRED.has(name) || (name === "CLIENT" && String(args[1]).toUpperCase() === "REPLY")) {
       return Promise.reject(
         new StoreError(
@@ -176,9 +176,9 @@ export class StoreClient {
   }
 
   /**
-   * Hears what is published on a channel, or on all that match a glob. Resolves once the store has
-   * confirmed; the function that it yields ends it. What is published while the connection is down
-   * is lost: pub/sub has no memory.
+   * Passes on the messages of a channel, or of all channels that match a glob. Resolves once the
+   * store has confirmed; the function that it yields ends the subscription. A message that is
+   * published while the connection is down is lost: pub/sub has no memory.
    */
   async subscribe(
     channel: string,
@@ -194,7 +194,7 @@ export class StoreClient {
     entry.listeners.add(heard);
     this.#subscriptions.set(key, entry);
     try {
-      // Also for a second listener: its answer says that the first one's has come.
+      // Also for a second listener: once this is answered, the first one's call is, too.
       await this.#enqueue(verb, [verb, channel]);
     } catch (error) {
       this.#leave(key, heard);
@@ -232,7 +232,7 @@ export class StoreClient {
   }
 
   #enqueue(name: string, args: readonly Argument[]): Promise<Value> {
-    // Before they are copied: together they may be longer than a string can be.
+    // Checked before the arguments are copied: together they may be longer than a string can be.
     const length = args.reduce<number>(
       (sum, arg) => sum + (typeof arg === "string" || arg instanceof Uint8Array ? arg.length : 0),
       0,
@@ -249,7 +249,7 @@ export class StoreClient {
     try {
       bytes = encode(args);
     } catch (error) {
-      // Text of three bytes a letter is.
+      // Text with three bytes a letter may be too long, too.
       if (
         !(error instanceof RangeError) &&
         (error as { code?: string }).code !== "ERR_STRING_TOO_LONG"
@@ -307,7 +307,7 @@ export class StoreClient {
     const calls = this.#unsent;
     this.#unsent = [];
     if (this.#sentHead === this.#sent.length) this.#heardAt = this.#host.clock.monotonic();
-    // Sent from here on: a socket that breaks in the middle does not say how much of this arrived.
+    // These calls count as sent from here on: a socket that breaks does not say how much arrived.
     for (const call of calls) this.#sent.push(call);
     this.#full = !this.#socket!.write(
       Buffer.from(calls.map(({ bytes }) => bytes).join(""), "latin1"),
@@ -385,8 +385,8 @@ export class StoreClient {
       const bytes = encode([verb, channel]);
       if (already.has(bytes)) continue;
       this.#pendingBytes += bytes.length;
-      // Whoever subscribed was told so long ago. If the store refuses now, the connection is worth
-      // nothing to them.
+      // The subscriber was told long ago that it is subscribed. If the store refuses now, the
+      // connection is of no use to it.
       this.#unsent.unshift({
         name: verb,
         bytes,
@@ -409,7 +409,7 @@ export class StoreClient {
         if (this.#socket !== socket) return;
       }
     } catch (error) {
-      // Not the parser's: a listener's own, which is for its author to see.
+      // An error of a listener, and not of the parser: its author must see it.
       if ((error as Error).name !== "RespError") throw error;
       this.#drop(error as Error);
     }
@@ -447,7 +447,7 @@ export class StoreClient {
     }
   }
 
-  /** The connection is over, or never was one. */
+  /** Gives up the connection, or the attempt at one. */
   #drop(why: Error): void {
     const socket = this.#socket;
     const sent = this.#sent.slice(this.#sentHead);
@@ -473,7 +473,7 @@ export class StoreClient {
       for (const call of this.#unsent.splice(0)) this.#refuse(call, why);
     }
     if (!wasReady) return this.#tryAgain(why);
-    // What stood behind a socket that took no more begins to wait for a connection now.
+    // Calls that stood behind a full socket begin to wait for a connection now.
     const until = this.#host.clock.monotonic() + this.#patienceMs;
     for (const call of this.#unsent) call.until = until;
     this.#wantConnection();

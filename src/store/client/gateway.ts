@@ -1,17 +1,17 @@
 /**
- * Lesson 15: the store for those who cannot reach it, or do not speak its protocol: they ask the
+ * Lesson 15: the store for callers that cannot reach it, or do not speak its protocol: they ask the
  * master, and the master asks through this.
  *
- *     titan kv, client.kv ── KV ──▶ master ─▶ gateway ─▶ allowed? ── one shared connection ──▶ store
+ *     titan kv, client.kv ── KV ──▶ master ─▶ gateway ─▶ allowed? ── shared connection ──▶ store
  *                         ◀── RESP3 ──────────────────────┘
  *
  * All callers share a connection, so only a command that leaves nothing behind in it may pass: one
  * answer, no waiting, no transaction, nothing that is set up for later commands. What administers a
  * store (CONFIG, FLUSHALL, REPLICAOF) is for those who have its password.
  *
- * Invariants: a call is answered, never rejected: what went wrong on the way is an error in RESP,
- * too, with a code of the client's (UNREACHABLE, LOST, LIMIT, REFUSED, CLOSED). Calls, their bytes
- * and the reply are bounded.
+ * Invariants: a call is answered, never rejected: an error on the way is an answer in RESP, too,
+ * with a code of the client's (UNREACHABLE, LOST, LIMIT, REFUSED, CLOSED). Calls, their bytes and
+ * the reply are bounded.
  * Left out: the kind of a reply that the client has decoded: a set arrives as an array.
  * Test: test/15-store.cluster.test.ts
  */
@@ -27,21 +27,24 @@ export const MAX_GATEWAY_CALLS = 10 * 1024;
 /** Their bytes: ten of the largest that travel to a master. */
 export const MAX_GATEWAY_BYTES = 64 * 1024 * 1024;
 /**
- * The largest reply that is read: that of the largest value. A master passes on a tenth of it, and
- * its author gets an error. A larger one ends the connection, and with it what others had under
- * way.
+ * The largest reply that is read: that of the largest value. A master passes on a tenth of that,
+ * and answers a larger reply with an error. A reply beyond this limit ends the connection, and with
+ * it the calls that others have under way.
  */
 const MAX_GATEWAY_REPLY_BYTES = MAX_STRING_BYTES + 1024;
 
-/** What may pass. */
+/** The commands that may pass. */
 export const GATEWAY_COMMANDS: ReadonlySet<string> = new Set(
   `
   PING ECHO TIME DBSIZE INFO PUBLISH PUBSUB
-  GET SET GETDEL GETEX GETSET SETNX SETEX PSETEX MSET MGET MSETNX APPEND STRLEN GETRANGE SUBSTR SETRANGE INCR DECR INCRBY DECRBY INCRBYFLOAT
+  GET SET GETDEL GETEX GETSET SETNX SETEX PSETEX MSET MGET MSETNX APPEND STRLEN GETRANGE SUBSTR
+  SETRANGE INCR DECR INCRBY DECRBY INCRBYFLOAT
   DEL DELEX UNLINK EXISTS TOUCH TYPE KEYS SCAN RANDOMKEY RENAME RENAMENX COPY
   EXPIRE PEXPIRE EXPIREAT PEXPIREAT TTL PTTL EXPIRETIME PEXPIRETIME PERSIST
-  SADD SREM SMEMBERS SISMEMBER SMISMEMBER SCARD SPOP SRANDMEMBER SMOVE SINTER SUNION SDIFF SINTERSTORE SUNIONSTORE SDIFFSTORE SINTERCARD SSCAN
-  HSET HMSET HGET HMGET HGETALL HDEL HEXISTS HKEYS HVALS HLEN HSTRLEN HINCRBY HINCRBYFLOAT HSETNX HSCAN HRANDFIELD
+  SADD SREM SMEMBERS SISMEMBER SMISMEMBER SCARD SPOP SRANDMEMBER SMOVE SINTER SUNION SDIFF
+  SINTERSTORE SUNIONSTORE SDIFFSTORE SINTERCARD SSCAN
+  HSET HMSET HGET HMGET HGETALL HDEL HEXISTS HKEYS HVALS HLEN HSTRLEN HINCRBY HINCRBYFLOAT HSETNX
+  HSCAN HRANDFIELD
   LPUSH RPUSH LPUSHX RPUSHX LPOP RPOP LLEN LRANGE LINDEX LREM LTRIM LSET LINSERT LMOVE RPOPLPUSH
 `
     .trim()
@@ -62,7 +65,7 @@ export interface Gateway {
    * that is.
    */
   call(args: readonly Buffer[]): Promise<Buffer>;
-  /** Ends the connection. What is under way is answered with an error. */
+  /** Ends the connection. Calls under way are answered with an error. */
   close(): void;
 }
 
@@ -142,7 +145,7 @@ function printable(name: string): string {
   return name.replace(/[^\x20-\x7e]/g, "?").slice(0, 64);
 }
 
-/** A decoded reply as bytes again. Depth is bounded by who decoded it. */
+/** A decoded reply as bytes again. The decoder has bounded its depth. */
 function encodeReply(value: Value): Buffer {
   const out = new RespWriter();
   out.protocol = 3;

@@ -32,7 +32,8 @@ export class StoreUrlError extends Error {
  * @example
  * ```ts
  * import { parseStoreUrl } from "#store";
- * parseStoreUrl("redis://:s%40cret@[::1]:7000/0") // => { at: { host: '::1', port: 7000 }, password: 's@cret' }
+ * const url = "redis://:s%40cret@[::1]:7000/0";
+ * parseStoreUrl(url) // => { at: { host: '::1', port: 7000 }, password: 's@cret' }
  * parseStoreUrl("redis://db").at // => { host: 'db', port: 6379 }
  * ```
  */

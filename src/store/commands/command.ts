@@ -1,8 +1,8 @@
 /**
  * Lesson 15: what a command is.
  *
- * Each family of commands (strings.ts, lists.ts, …) is a table of these; commands.ts puts the
- * tables together.
+ * Each family of commands (strings.ts, lists.ts, …) is a table of these; table.ts puts the tables
+ * together.
  * Test: test/15-store.test.ts
  */
 import { oneLine, QUOTED_CHARS, Refusal, wrongArity } from "../refusal.ts";
@@ -36,9 +36,9 @@ export interface Command {
    */
   readonly flags: readonly string[];
   readonly keys: KeyPlaces;
-  /** Changes the keyspace: logged, and refused by a replica. */
+  /** Changes the keyspace: it is logged, and a replica refuses it. */
   readonly write: boolean;
-  /** May make the data larger: refused when there is too much of it. */
+  /** May make the data larger: it is refused when there is too much. */
   readonly denyoom: boolean;
   /** Allowed before AUTH. */
   readonly open: boolean;

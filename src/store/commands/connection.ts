@@ -123,7 +123,7 @@ function describe(store: Store, { out, id, protocol }: Session): void {
   out.array(0);
 }
 
-/** What CLIENT LIST repeats for everybody. */
+/** The longest name: CLIENT LIST repeats every client's. */
 const MAX_NAME_BYTES = 256;
 
 function checkName(name: string): string {
@@ -190,19 +190,19 @@ function setInfo(_store: Store, { library, out }: Session, argv: string[]): void
 }
 
 /**
- * What the socket knows and the engine does not, and what only Redis has: a buffer to read into,
- * one to answer from. Libraries make numbers of these without asking whether they are there.
+ * Fields about the socket, which the engine does not know, and about buffers that only Redis has.
+ * Libraries make numbers of these without asking whether they are there.
  */
 const UNKNOWN_HERE = {
   "qbuf-free": 0, "argv-mem": 0, "multi-mem": 0, rbs: 0, rbp: 0, obl: 0, oll: 0, omem: 0,
   "tot-mem": 0, events: "r",
 };
-/** Node does not say. Ours is not a Redis whose descriptors somebody looks up in /proc. */
+/** Node does not tell the number of a descriptor. */
 const UNKNOWN_DESCRIPTOR = -1;
 
 /**
- * `asking`: the command by which this client asks about itself, which is all that it has sent so
- * far.
+ * `asking`: the command by which this client asks about itself, which is all that it has sent
+ * without an answer.
  */
 function describeClient(store: Store, session: Session, asking?: readonly string[]): string {
   const fields = {
@@ -210,15 +210,7 @@ function describeClient(store: Store, session: Session, asking?: readonly string
     name: session.name,
     age: Math.max(0, Math.floor((store.host.clock.wall() - session.since) / 1000)),
     idle: 0,
-    flags: session.takeOver
-      ? "S"
-      : session.blocked
-        ? "b"
-        : session.subscriptions > 0
-          ? "P"
-          : session.queue
-            ? "x"
-            : "N",
+    flags: flagOf(session),
     db: 0,
     sub: session.channels.size,
     psub: session.patterns.size,
@@ -235,6 +227,14 @@ function describeClient(store: Store, session: Session, asking?: readonly string
     "lib-ver": session.library.version,
   };
   return `${Object.entries(fields).map(([key, value]) => `${key}=${value}`).join(" ")}\n`;
+}
+
+/** Redis's letter: replica, blocked, subscriber, in a transaction, or normal. */
+function flagOf({ takeOver, blocked, subscriptions, queue }: Session): string {
+  if (takeOver) return "S";
+  if (blocked) return "b";
+  if (subscriptions > 0) return "P";
+  return queue ? "x" : "N";
 }
 
 const config: Subcommands = {

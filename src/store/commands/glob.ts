@@ -4,12 +4,12 @@
  *     *  any bytes      ?  one byte      [a-z] [^a-z]  one of, none of      \x  x itself
  *
  * Matching two stars by recursion takes exponential time for patterns made to hurt ("*a*a*a*a*b").
- * Here a star is remembered, and a mismatch goes back to the last one only: what an earlier star
- * might match differently, the last one can make up for. So a text costs at most its length times
- * what stands behind one star, and nothing is on the stack.
+ * Here the last star is remembered, and a mismatch goes back to that one only: whatever an earlier
+ * star could take in addition, the last one can take as well. So a text costs at most its length
+ * times the part behind one star, and nothing is on the stack.
  *
- * Text is what somebody stored already; the other factor comes with the question, and is limited.
- * The pattern as a whole may be long: an element that matches nothing ends the walk.
+ * The text is data that was stored before. The part behind a star comes with the command, and is
+ * limited. The pattern as a whole may be long: an element that matches nothing ends the walk.
  *
  * Left out: character classes by name, and alternatives.
  * Test: test/15-store.test.ts
@@ -17,8 +17,8 @@
 import { Refusal } from "../refusal.ts";
 
 /**
- * What may stand between two stars or behind the last one, and in one class: looking for the worst
- * such pattern in a kilobyte takes about 5 ms. Redis has no such limit, and gives up at 1,000
+ * The longest part between two stars or behind the last one, and the longest class: looking for the
+ * worst such pattern in a kilobyte takes about 5 ms. Redis has no such limit, and gives up at 1,000
  * stars.
  */
 export const MAX_PATTERN_BYTES = 1024;
@@ -116,7 +116,8 @@ function matchClass(pattern: string, p: number, byte: number): number {
   let found = false;
   for (let step = 0; p < pattern.length && pattern.charCodeAt(p) !== CLOSE; p += step) {
     step = classStep(pattern, p);
-    // A byte, or the last of two: what the escape stands for; of three, they are a range's ends.
+    // One byte stands for itself, two are an escape and its byte, three are a range from `a` to
+    // `b`.
     const b = pattern.charCodeAt(p + step - 1);
     const a = step === 3 ? pattern.charCodeAt(p) : b;
     if (byte >= Math.min(a, b) && byte <= Math.max(a, b)) found = true;

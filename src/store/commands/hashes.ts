@@ -17,7 +17,7 @@ function setField(store: Store, key: string, [field, value]: [string, string]): 
   if (!store.fits(hash.size, 1) && !hash.has(field)) throw OOM;
   const isNew = hash.set(field, value) === undefined;
   if (old === undefined) store.keys.put(key, hash);
-  else store.keys.settle(key, hash);
+  else store.keys.updated(key, hash);
   return isNew;
 }
 
@@ -76,7 +76,7 @@ function hdel(store: Store, { out }: Session, argv: string[]): void {
   const hash = store.keys.hash(argv[1]!);
   let removed = 0;
   for (let i = 2; hash !== undefined && i < argv.length; i++) if (hash.delete(argv[i]!)) removed++;
-  if (hash !== undefined && removed > 0) store.keys.settle(argv[1]!, hash);
+  if (hash !== undefined && removed > 0) store.keys.updated(argv[1]!, hash);
   out.int(removed);
 }
 

@@ -4,7 +4,7 @@
  */
 import type { Store } from "../store.ts";
 
-/** What we say to HELLO and INFO: clients decide by it which commands they may use. */
+/** The version in HELLO and INFO: clients decide by it which commands they may use. */
 export const COMPATIBLE_VERSION = "7.4.0";
 
 type Fields = Readonly<Record<string, string | number>>;
@@ -26,7 +26,7 @@ export function serverInfo(store: Store, wanted: readonly string[]): string {
     .join("\r\n");
 }
 
-/** Whoever registers a section of the same name adds to it, and has the last word. */
+/** A section that is registered under the same name adds fields, and may replace some. */
 function sections(store: Store): Map<string, Fields> {
   const uptime = Math.floor((store.host.clock.monotonic() - store.startedAt) / 1000);
   const found = new Map<string, Fields>([

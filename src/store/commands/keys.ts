@@ -36,7 +36,7 @@ function keys(store: Store, { out }: Session, argv: string[]): void {
   const pattern = checkPattern(argv[1]!);
   const all = store.keys.dict.keys;
   const found: string[] = [];
-  // From the end: asking for a dead key removes it, and puts one in its place that was asked for
+  // From the end: asking for a dead key removes it, and puts a key in its place that was visited
   // already.
   for (let i = all.length - 1; i >= 0; i--) {
     const key = all[i]!;
@@ -93,7 +93,7 @@ function renamenx(store: Store, { out }: Session, argv: string[]): void {
   out.int(1);
 }
 
-/** The value goes with its deadline; whatever was at the other name goes with its own. */
+/** The value moves with its deadline; the old value at the other name is lost with its own. */
 function move(store: Store, [, from, to]: string[]): void {
   const value = store.keys.get(from!);
   if (value === undefined) throw NO_SUCH_KEY;
@@ -210,8 +210,8 @@ function flush(store: Store, { out }: Session, argv: string[]): void {
 }
 
 /**
- * SWAPDB and MOVE are not here: there is one database. TOUCH counts, as there is no least recently
- * used key.
+ * SWAPDB and MOVE are not here: there is one database. TOUCH only counts, as nobody keeps track of
+ * the keys that are used.
  */
 export const KEYS: readonly Command[] = [
   command("del", -2, { flags: "write", keys: ALL_KEYS, run: del }),

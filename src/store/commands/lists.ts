@@ -22,7 +22,7 @@ function push(side: Side) {
       else list.pushRight(argv[i]!);
     }
     if (old === undefined) store.keys.put(key, list);
-    else store.keys.settle(key, list);
+    else store.keys.updated(key, list);
     out.int(list.size);
   };
 }
@@ -37,7 +37,7 @@ function pop(side: Side) {
     const taken = Math.min(wanted ?? 1, list.size);
     if (wanted !== undefined) out.array(taken);
     for (let i = 0; i < taken; i++) out.bulk(takeFrom(list, side));
-    if (taken > 0) store.keys.settle(key, list);
+    if (taken > 0) store.keys.updated(key, list);
   };
 }
 
@@ -89,7 +89,7 @@ function lrem(store: Store, { out }: Session, argv: string[]): void {
   }
   if (places.length > 0) {
     list.remove(wanted < 0 ? places.reverse() : places);
-    store.keys.settle(argv[1]!, list);
+    store.keys.updated(argv[1]!, list);
   }
   out.int(places.length);
 }
@@ -101,12 +101,12 @@ function ltrim(store: Store, { out }: Session, argv: string[]): void {
     const [first, behind] = placesIn(list.size);
     for (let right = list.size - behind; right > 0; right--) list.popRight();
     for (let left = first; left > 0; left--) list.popLeft();
-    store.keys.settle(argv[1]!, list);
+    store.keys.updated(argv[1]!, list);
   }
   out.ok();
 }
 
-/** 2^63 ms: what a wait is at most, in Redis. */
+/** 2^63 ms: the longest wait, as in Redis. */
 const MAX_WAIT_MS = 2 ** 63;
 
 function blockingPop(side: Side) {
@@ -133,7 +133,7 @@ interface Taking {
 /** Pops one element and answers with [key, element]. */
 function takeOne(store: Store, { out }: Session, { key, list, side }: Taking): void {
   const item = takeFrom(list, side);
-  store.keys.settle(key, list);
+  store.keys.updated(key, list);
   store.log(side === "left" ? "lpop" : "rpop", key);
   out.array(2);
   out.bulk(key);
@@ -153,29 +153,29 @@ interface Move {
 }
 
 /**
- * Takes an element from one list, puts it on another (or the same), and answers with it. There is
- * no moment at which it is on neither: a worker that dies with it has left it on its own list.
+ * Takes an element from one list, puts it on another (or the same), and answers with it. At every
+ * moment it is on one of the two: a worker that dies with the element has it on its own list.
  */
 function moveOne(store: Store, { out }: Session, { from, to, fromSide, toSide }: Move): void {
   const source = store.keys.list(from);
   if (source === undefined) return out.nil();
   const target = from === to ? source : store.keys.list(to);
   if (target !== undefined && target !== source) store.admitEntries(target.size, 1);
-  // Who has waited is not in its command any more, which would have said it.
+  // `call` says this for the keys of a command. A client that has waited is served outside of one.
   for (const key of [from, to]) store.beforeChange(key);
   const item = takeFrom(source, fromSide);
   const list = target ?? new List();
   if (toSide === "left") list.pushLeft(item);
   else list.pushRight(item);
-  store.keys.settle(from, source);
+  store.keys.updated(from, source);
   if (target === undefined) store.keys.put(to, list);
-  else if (target !== source) store.keys.settle(to, target);
+  else if (target !== source) store.keys.updated(to, target);
   store.log("lmove", from, to, fromSide, toSide);
   out.bulk(item);
 }
 // #endregion
 
-/** LMOVE; without sides RPOPLPUSH, as it was called first. */
+/** LMOVE; without sides RPOPLPUSH, its older name. */
 function lmove(store: Store, session: Session, argv: string[]): void {
   moveOne(store, session, readMove(argv, argv.slice(3)));
 }
@@ -201,7 +201,7 @@ function isSide(word: string): word is Side {
   return word === "left" || word === "right";
 }
 
-/** Seconds, as a fraction, to whole milliseconds; a wait of less than one is not for ever. */
+/** Seconds, as a fraction, to whole milliseconds, rounded up: 0 would be for ever. */
 function waitTime(text: string): number {
   const seconds = parseFraction(text);
   if (seconds === undefined) throw new Refusal("ERR timeout is not a float or out of range");

@@ -21,7 +21,7 @@ import {
 const INT64_MAX = 2n ** 63n - 1n;
 const INT64_MIN = -(2n ** 63n);
 
-/** Fifteen digits are below 2^53 whatever they are. */
+/** Any number of fifteen digits is below 2^53. */
 const SAFE_DIGITS = 15;
 
 /** "-9223372036854775808" */
@@ -73,7 +73,7 @@ export function count(text: string): number {
   return value < 0n ? Number.MIN_SAFE_INTEGER : Number.MAX_SAFE_INTEGER;
 }
 
-/** Where a negative count means the other direction: -2^63 has no opposite. */
+/** A count whose sign is a direction: -2^63 is refused, since it has no opposite. */
 export function signedCount(text: string): number {
   if (parseInteger(text) === INT64_MIN) {
     throw new Refusal(
@@ -171,12 +171,13 @@ function roundedShift(digits: bigint, places: number): bigint {
 export function formatDecimal(value: bigint): string {
   const digits = (value < 0n ? -value : value).toString().padStart(PLACES + 1, "0");
   const fraction = digits.slice(-PLACES).replace(/0+$/, "");
-  return `${value < 0n ? "-" : ""}${digits.slice(0, -PLACES)}${fraction === "" ? "" : `.${fraction}`}`;
+  const sign = value < 0n ? "-" : "";
+  return `${sign}${digits.slice(0, -PLACES)}${fraction === "" ? "" : `.${fraction}`}`;
 }
 
 /**
- * The last number below 2^63. What is larger would be rounded to 2^63, and logged as digits that
- * are no 64-bit integer.
+ * The last number below 2^63. A larger one would be rounded to 2^63, and logged as digits that are
+ * no 64-bit integer.
  */
 const MAX_DEADLINE = 2 ** 63 - 1024;
 
@@ -206,7 +207,7 @@ export function deadline(
   const start = absolute ? 0 : now;
   const at = Number(value) * unitMs + start;
   if (Number.isSafeInteger(at)) return at;
-  // In milliseconds it must fit by itself, before the time of day makes a negative one smaller.
+  // The span itself must fit, too: the time of day would bring a negative one back into range.
   const span = BigInt(value) * BigInt(unitMs);
   if (span < INT64_MIN || span > INT64_MAX || span + BigInt(start) > INT64_MAX) {
     throw new Refusal(`ERR invalid expire time in '${name}' command`);

@@ -16,7 +16,7 @@ function bgrewriteaof({ services }: Store, { out }: Session): void {
 
 const NOT_IN_TRANSACTION = new Refusal("ERR Command not allowed inside a transaction");
 
-/** Where a primary may be: a name or an address, and a port. */
+/** REPLICAOF host port, or REPLICAOF NO ONE. */
 function replicaof({ services, inTransaction }: Store, { out }: Session, argv: string[]): void {
   if (inTransaction) throw NOT_IN_TRANSACTION;
   if (services === undefined) throw MEMORY_ONLY;

@@ -13,7 +13,7 @@ const INVALID_CURSOR = new Refusal("ERR invalid cursor");
 const ONLY_HSCAN = new Refusal("ERR NOVALUES option can only be used in HSCAN");
 const MAX_CURSOR = 2n ** 64n - 1n;
 
-/** As in Redis: what a call visits when the client does not say. */
+/** As in Redis: how many entries a call visits when the client does not say. */
 const DEFAULT_COUNT = 10;
 
 export interface ScanOptions {
@@ -30,12 +30,10 @@ export function scanOptions(
   argv: readonly string[],
   { first, words }: { first: number; words: readonly string[] },
 ): ScanOptions {
-  let [match, visits, type, values]: [string | undefined, number, string | undefined, boolean] = [
-    undefined,
-    DEFAULT_COUNT,
-    undefined,
-    true,
-  ];
+  let match: string | undefined;
+  let visits = DEFAULT_COUNT;
+  let type: string | undefined;
+  let values = true;
   for (let i = first; i < argv.length; i++) {
     const word = argv[i]!.toUpperCase();
     if (word === "MATCH") match = checkPattern(argumentAfter(argv, i++));

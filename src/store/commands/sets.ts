@@ -16,18 +16,18 @@ function sadd(store: Store, { out }: Session, argv: string[]): void {
   const key = argv[1]!;
   const old = store.keys.members(key);
   const set = old ?? new Members();
-  // Only then it matters which of them are there already.
+  // Only near the limit it matters which of them are there already.
   if (!store.fits(set.size, argv.length - 2)) {
     store.admitEntries(set.size, countNew(set, argv.slice(2)));
   }
   let added = 0;
   for (let i = 2; i < argv.length; i++) if (set.add(argv[i]!)) added++;
   if (old === undefined) store.keys.put(key, set);
-  else if (added > 0) store.keys.settle(key, set);
+  else if (added > 0) store.keys.updated(key, set);
   out.int(added);
 }
 
-/** How many of these it would get. */
+/** How many of these are new to the set. */
 function countNew(set: Members, members: readonly string[]): number {
   return new Set(members.filter((each) => !set.has(each))).size;
 }
@@ -36,7 +36,7 @@ function srem(store: Store, { out }: Session, argv: string[]): void {
   const set = store.keys.members(argv[1]!);
   let removed = 0;
   for (let i = 2; set !== undefined && i < argv.length; i++) if (set.delete(argv[i]!)) removed++;
-  if (set !== undefined && removed > 0) store.keys.settle(argv[1]!, set);
+  if (set !== undefined && removed > 0) store.keys.updated(argv[1]!, set);
   out.int(removed);
 }
 
@@ -77,7 +77,7 @@ function spop(store: Store, { out }: Session, argv: string[]): void {
   const whole = (wanted ?? 1) >= set.size;
   const popped = whole ? set.keys : drawOut(store.host, set, wanted ?? 1);
   if (whole) store.keys.remove(key);
-  else if (popped.length > 0) store.keys.settle(key, set);
+  else if (popped.length > 0) store.keys.updated(key, set);
   // Which members chance chose must be the same in every replay.
   if (whole) store.log("del", key);
   else for (const words of batches(["srem", key], popped)) store.log(...words);
@@ -115,23 +115,19 @@ function srandmember(store: Store, { out }: Session, argv: string[]): void {
     else out.bulk(set.keys[draw(store.host, set.size)]!);
   } else if (set === undefined) out.array(0);
   else if (wanted < 0) {
-    writeArray(
-      out,
-      Array.from({ length: -wanted }, () => set.keys[draw(store.host, set.size)]!),
-    );
+    const drawOne = (): string => set.keys[draw(store.host, set.size)]!;
+    writeArray(out, Array.from({ length: -wanted }, drawOne));
   } else if (wanted >= set.size) writeArray(out, set.keys);
   else {
-    writeArray(
-      out,
-      sample(store.host, set.size, wanted).map((at) => set.keys[at]!),
-    );
+    const places = sample(store.host, set.size, wanted);
+    writeArray(out, places.map((at) => set.keys[at]!));
   }
 }
 
 /**
  * `wanted` different numbers below `size`: the first steps of a shuffle (Fisher and Yates), in
- * which only the places that changed are written down. O(wanted), however large the set; who wants
- * a good part of it gets all places written down, in four bytes each.
+ * which only the places that changed are written down. O(wanted), however large the set; for a good
+ * part of it all places are written down, in four bytes each.
  */
 function sample(host: StoreHost, size: number, wanted: number): number[] {
   if (wanted > size / DENSE_SAMPLE) return denseSample(host, size, wanted);
@@ -164,12 +160,12 @@ function smove(store: Store, { out }: Session, argv: string[]): void {
   const target = store.keys.members(to);
   if (from === to) return out.int(source.has(member) ? 1 : 0);
   if (!source.delete(member)) return out.int(0);
-  store.keys.settle(from, source);
+  store.keys.updated(from, source);
   if (target === undefined) {
     const set = new Members();
     set.add(member);
     store.keys.put(to, set);
-  } else if (target.add(member)) store.keys.settle(to, target);
+  } else if (target.add(member)) store.keys.updated(to, target);
   out.int(1);
 }
 
@@ -193,7 +189,7 @@ function union(sets: readonly (Members | undefined)[], store: Store): readonly s
   return gather(store, sets.map((set) => set?.keys ?? [])).keys;
 }
 
-/** So many members between two looks at what they have come to. */
+/** How many members are added between two looks at their bytes. */
 const GATHERED_PER_LOOK = 1024;
 
 /** All of these in one set. Throws the `Refusal` before it is too large to be held. */

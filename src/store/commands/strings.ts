@@ -20,7 +20,7 @@ function get(store: Store, { out }: Session, argv: Argv): void {
   else out.bulk(value);
 }
 
-/** What SET and GETEX may say about the deadline, and SET about the rest. */
+/** The options of SET; GETEX takes those about the deadline. */
 interface Options {
   nx: boolean;
   xx: boolean;
@@ -54,7 +54,7 @@ function readOptions(
   for (let i = first; i < argv.length; i++) {
     const word = argv[i]!.toUpperCase();
     const form = TIME_OPTIONS[word];
-    // One way to say what becomes of the deadline; the same way twice is as good as once.
+    // A command decides once about the deadline; to say the same thing twice is allowed.
     if (form !== undefined || word === "KEEPTTL" || word === "PERSIST") {
       if (ttlWord !== undefined && ttlWord !== word) throw SYNTAX_ERROR;
       ttlWord = word;
@@ -89,8 +89,8 @@ function isDigest(word: string | undefined): boolean {
 }
 
 /**
- * Looking and changing in one command: between GET and DEL a lock may run out and be taken by
- * another.
+ * Compares in the command that changes: between a GET and a DEL, a lock may run out and be taken by
+ * another client.
  */
 function holds({ word, value }: Comparison, old: string | undefined): boolean {
   return (old === value) === (word === "IFEQ");
@@ -101,7 +101,7 @@ function delex(store: Store, { out }: Session, argv: Argv): void {
   const [, key, text, value] = argv as [string, string, string?, string?];
   if (argv.length !== 2 && argv.length !== 4) throw wrongArity("delex");
   const word = text?.toUpperCase();
-  // Also when there is no such key, to which Redis says 0: better learnt in the first test.
+  // Also when there is no such key, for which Redis answers 0: a caller's first test shows it.
   if (isDigest(word)) throw NO_DIGEST;
   const old = store.keys.get(key);
   if (old === undefined) return out.int(0);
@@ -121,8 +121,8 @@ const NO_CONDITION = new Refusal("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, 
 const NO_DIGEST = new Refusal("ERR IFDEQ and IFDNE are not supported: this store has no DIGEST");
 
 /**
- * A deadline that SET and its like accept: a time of zero or less is a mistake, one in the past is
- * not.
+ * A deadline that SET and its like accept: a time of zero or less is refused, a moment in the past
+ * is not.
  */
 function expireTime(text: string, form: Parameters<typeof deadline>[1]): number {
   if (integer(text) <= 0) throw new Refusal(`ERR invalid expire time in '${form.name}' command`);
@@ -149,7 +149,7 @@ function setWithOptions(store: Store, { out }: Session, argv: Argv): void {
   const refused = compare !== undefined ? !holds(compare, old)
     : (options.nx && store.keys.has(key)) || (options.xx && !store.keys.has(key));
   if (!refused) {
-    // Asking first: a deadline that is over goes with its key, and is not the new value's.
+    // `has` comes first: it removes a key whose deadline is over, which the new value must not get.
     if (options.keepTtl && store.keys.has(key)) store.keys.put(key, value);
     else setUntil(store, key, { value, at });
     if (options.keepTtl) store.log("set", key, value, "KEEPTTL");
@@ -287,12 +287,12 @@ function incrbyfloat(store: Store, { out }: Session, argv: Argv): void {
   if (old === undefined || step === undefined) throw NOT_FINITE;
   const value = formatDecimal(old + step);
   store.keys.put(key, value);
-  // The sum, not the summand: another implementation may round otherwise.
+  // The log gets the sum: another implementation may round otherwise.
   store.log("set", key, value, "KEEPTTL");
   out.bulk(value);
 }
 
-/** Undefined for an infinite one: that the other is no number at all is said first. */
+/** Undefined for an infinite one, which is refused only after the other is known to be a number. */
 function decimalOrInfinite(text: string): bigint | undefined {
   return INFINITE.test(text) ? undefined : decimal(text);
 }

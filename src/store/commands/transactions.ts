@@ -1,11 +1,11 @@
 /**
  * Lesson 15: several commands as one.
  *
- *     WATCH k · GET k · MULTI · SET k … · EXEC      nil, if anyone changed k since the WATCH: try again
+ *     WATCH k · GET k · MULTI · SET k … · EXEC      nil if k was changed since the WATCH: try again
  *
  * MULTI holds commands back, and EXEC runs them in one go: there is no other command in between,
  * because there is one thread. A command that fails in there does not undo the others. WATCH is the
- * optimistic half: instead of a lock on what was read, a note that it was read.
+ * optimistic half: it locks no key, and takes note that the key was read.
  * Test: test/15-store.waiting.test.ts
  */
 import { ALL_KEYS, command, type Command } from "./command.ts";
@@ -33,7 +33,7 @@ function exec(store: Store, session: Session): void {
   const { queue } = session;
   if (queue === undefined) throw new Refusal("ERR EXEC without MULTI");
   session.queue = undefined;
-  // A watched key whose time has come is a changed one: asking for it removes it, and that touches.
+  // A watched key that has expired counts as changed: `has` removes it, and that sets `touched`.
   for (const key of session.watched) {
     if (!store.keys.has(key) && store.keys.dict.has(key)) session.touched = true;
   }
@@ -50,7 +50,7 @@ function exec(store: Store, session: Session): void {
 function watch(store: Store, session: Session, argv: string[]): void {
   if (session.queue !== undefined) throw new Refusal("ERR WATCH inside MULTI is not allowed");
   for (const key of argv.slice(1)) {
-    // one that is dead already is removed now, so that its end does not count as a change later
+    // A key that is dead already is removed now: its end must not count as a change later.
     store.keys.has(key);
     store.watch(session, key);
   }

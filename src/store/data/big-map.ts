@@ -8,15 +8,15 @@
  * ends too.
  *
  *     first   2^23 entries, and nothing else for nearly everybody
- *     rest    further Maps, for what had no room; asking for what is not there asks all of them
+ *     rest    further Maps, for entries without room; a key that is missing is looked for in all
  *
  * Invariant: a key is in one of the Maps, and none has more than `most` entries.
  * Test: test/15-store.memory.test.ts
  */
 
 /**
- * Half of what V8 has room for: at that many, a Map that is full has as many deleted places as it
- * wants.
+ * Half of what V8 has room for: a Map with this many entries whose places have run out has as many
+ * deleted ones as V8 asks for.
  */
 export const MAP_ENTRIES = 2 ** 23;
 
@@ -33,7 +33,8 @@ export class BigMap<V> {
   }
 
   get size(): number {
-    return this.#first.size + this.#restSize; // counted: every command asks for that of deadlines
+    // Kept as a number: every command asks for the size of the map of deadlines.
+    return this.#first.size + this.#restSize;
   }
 
   get(key: string): V | undefined {

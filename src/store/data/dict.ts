@@ -7,15 +7,15 @@
  *
  * Dense arrays give two things a `Map` cannot: a random member in O(1), and SCAN without any state.
  * A scan walks from the end towards 0, and its cursor is the index below which nothing was visited.
- * What is added goes to the end, behind the walker; what is removed is replaced by the last one,
- * which was visited already (or is still below the cursor). So an entry that stays is never missed;
- * it may come twice, which SCAN allows.
+ * An entry that is added goes to the end, behind the walker. An entry that is removed is replaced
+ * by the last one, which was visited already (or is still below the cursor). So an entry that stays
+ * is never missed; it may come twice, which SCAN allows.
  *
  * Up to `SMALL` entries there is no index: comparing a few strings is as fast as hashing, and a
  * million small hashes do not pay for a million `Map`s.
  *
- * Invariants: index.get(keys[i]) === i for all i, when there is an index; `bytes` is what the
- * entries cost (memory.ts), whatever happened.
+ * Invariants: index.get(keys[i]) === i for all i, when there is an index; `bytes` is the cost of
+ * the entries (memory.ts), whatever happened.
  * Left out: order of insertion. Redis promises none either.
  * Test: test/15-store.test.ts
  */
@@ -35,7 +35,7 @@ export class Members {
   readonly keys: string[] = [];
   /** What it costs, with all that is in it. */
   bytes = COLLECTION_BYTES + ARRAY_BYTES;
-  /** As much of it as the keyspace has counted. */
+  /** The part of `bytes` that the keyspace has counted. */
   counted = 0;
   #index: BigMap<number> | undefined;
 

@@ -16,7 +16,7 @@ import type { Members } from "./dict.ts";
  */
 const BATCH = 64;
 
-/** And so many bytes: 64 of the largest values would be no command that anybody reads. */
+/** Bytes per command: no reader would take a command of 64 of the largest values. */
 const BATCH_BYTES = 1024 * 1024;
 
 /** The commands for one key; the deadline is absolute, in ms. */

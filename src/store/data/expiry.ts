@@ -8,8 +8,9 @@
  * key has one.
  *
  *     deadlines   key → ms                        the truth
- *     heap        (key, ms), earliest on top      a hint: an entry whose key got another deadline is thrown away when
- *                                                 it comes up, and all such once they are the majority
+ *     heap        (key, ms), earliest on top      a hint: an entry whose key got another deadline
+ *                                                 is dropped when it comes up, and all such
+ *                                                 entries once they are the majority
  *
  * Invariants: every key of `deadlines` has an entry in the heap that comes up no later than its
  * deadline.
@@ -32,12 +33,12 @@ export const KEYS_PER_CYCLE = 500;
 const CYCLE_PAUSE_MS = 1;
 
 /**
- * Timers count time that passed here; a clock that is set, or a machine that slept, gets ahead of
- * them by no more than this.
+ * A timer does not notice that the wall clock is set, or that the machine sleeps: then keys expire
+ * late by this much at most.
  */
 const RECHECK_MS = 60_000;
 
-/** Below this many dead entries in the heap, cleaning up is not worth a thought. */
+/** With no more dead entries in the heap than this, it is not cleaned up. */
 const SLACK = 64;
 
 export type Deadlines = Pick<BigMap<number>, "get" | typeof Symbol.iterator>;
@@ -80,7 +81,7 @@ export class Expiry {
     if (this.#deadlines.delete(key) && this.#deadlines.size === 0) this.#reset();
   }
 
-  /** Gives up all deadlines; the old map stays as it is for whoever still walks it. */
+  /** Drops all deadlines. The old map stays as it is, for a snapshot that still walks it. */
   clearAll(): void {
     this.#deadlines = new BigMap();
     this.#reset();
@@ -100,7 +101,7 @@ export class Expiry {
   }
 
   // #region cycle
-  /** Removes what is due, a bounded number of keys, and sees to it that the rest gets its turn. */
+  /** Removes keys that are due, a bounded number, and arms the timer for the rest. */
   cycle(now: number): void {
     // #exercise cycle
     for (let left = KEYS_PER_CYCLE; left > 0; left--) {

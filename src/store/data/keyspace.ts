@@ -3,8 +3,8 @@
  *
  * All commands reach the data through here, which is why five things happen in one place only: a
  * dead key is removed before anyone sees it, a value of the wrong type is refused, an empty
- * collection disappears, whoever watches a key learns of its change, and whoever waits for a list
- * learns that there is one.
+ * collection disappears, the clients that watch a key learn of its change, and those that wait for
+ * a list learn that there is one.
  *
  * Invariants: every key of `expiry` exists; no collection is empty after a command; `bytes` is the
  * sum of what keys, values and deadlines cost, whatever has happened to them.
@@ -30,7 +30,7 @@ export function typeOf(value: Value): TypeName {
   return value instanceof List ? "list" : "set";
 }
 
-/** What the store wants to know of. */
+/** The events that the store wants to know of. */
 export interface KeyspaceHooks {
   /** The key's value or deadline changed, or it is gone. */
   changed(key: string): void;
@@ -58,7 +58,7 @@ export class Keyspace {
    * only.
    */
   #now = 0;
-  /** What the values cost; of keys the table knows it. */
+  /** What the values cost; the table knows what the keys cost. */
   #valueBytes = 0;
 
   constructor(host: StoreHost, hooks: KeyspaceHooks) {
@@ -135,7 +135,7 @@ export class Keyspace {
   /** Sets the value and leaves the deadline as it is. */
   put(key: string, value: Value): void {
     const old = this.dict.set(key, value);
-    // A string over a string is what most writes are.
+    // Most writes put a string over a string.
     if (typeof value === "string" && typeof old === "string") {
       this.#valueBytes += value.length - old.length;
     } else this.#count(old, value);
@@ -164,9 +164,9 @@ export class Keyspace {
   }
 
   /**
-   * After a collection was changed in place: an empty one goes, and whoever watches hears of it.
+   * To be called after a change of a collection: an empty one is removed, and watchers are told.
    */
-  settle(key: string, value: Hash | Members | List): void {
+  updated(key: string, value: Hash | Members | List): void {
     if (value.size === 0) this.#drop(key);
     else {
       this.#valueBytes += value.bytes - value.counted;
@@ -182,7 +182,7 @@ export class Keyspace {
     this.#hooks.changed(key);
   }
 
-  /** Begins anew, empty. The function that it yields brings back what was there. */
+  /** Makes the keyspace empty, and returns a function that brings the old data back. */
   setAside(): () => void {
     const { dict } = this;
     const valueBytes = this.#valueBytes;

@@ -19,13 +19,13 @@ import { COLLECTION_BYTES, RING_SLOT_BYTES, STRING_BYTES } from "./memory.ts";
 /** Most lists are short; a power of two, so that wrapping around is a mask. */
 const MIN_CAPACITY = 4;
 
-/** What an element costs beside its own. */
+/** What an element costs beside its bytes. */
 const ITEM_BYTES = STRING_BYTES + RING_SLOT_BYTES;
 
 export class List {
   /** What it costs, with all that is in it. */
   bytes = COLLECTION_BYTES;
-  /** As much of it as the keyspace has counted. */
+  /** The part of `bytes` that the keyspace has counted. */
   counted = 0;
   #slots: (string | undefined)[] = new Array<string | undefined>(MIN_CAPACITY).fill(undefined);
   #head = 0;

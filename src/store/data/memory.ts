@@ -12,7 +12,7 @@
  * Values beyond a megabyte lie outside of V8's heap. They count like all others: there is one
  * limit, and `node --max-old-space-size` raises it.
  *
- * Left out: eviction, and measuring. What is measured has the garbage in it.
+ * Left out: eviction, and measuring. A heap that is measured has the garbage in it.
  * Test: test/15-store.memory.test.ts
  */
 import { getHeapStatistics } from "node:v8";
@@ -28,7 +28,7 @@ export const SLOT_BYTES = 10;
 export const RING_SLOT_BYTES = 12;
 /** A place in a Map, which doubles: 28 bytes when it is full, 56 when it has just become larger. */
 export const INDEX_BYTES = 56;
-/** Header, fields, and what else a set, a hash or a list consists of. */
+/** Header, fields and inner objects of a set, a hash or a list. */
 export const COLLECTION_BYTES = 128;
 /** An array with its first 17 places, which V8 makes at once. */
 export const ARRAY_BYTES = 192;
@@ -38,12 +38,15 @@ export const ARRAY_BYTES = 192;
 export const DEADLINE_BYTES = INDEX_BYTES + 16 + 2 * 3 * SLOT_BYTES;
 
 /**
- * Of V8's heap, what the data may fill. The rest is for what clients have sent, for garbage, and
- * for the moment in which a table of 8 million keys is copied into one twice as large.
+ * The share of V8's heap that the data may fill. The rest is for what clients have sent, for
+ * garbage, and for the moment in which a table of 8 million keys is copied into one twice as large.
  */
 const HEAP_SHARE = 0.6;
 
-/** A sixteenth of the limit, beyond it: some 150 MB, which the rest of the heap has room for. */
+/**
+ * One command may go beyond the limit by a sixteenth of it: some 150 MB, for which the rest of the
+ * heap has room.
+ */
 const OVERSHOOT = 16;
 
 /** What the data of this process may come to. */
@@ -52,9 +55,9 @@ export function memoryCeiling(heapBytes = getHeapStatistics().heap_size_limit): 
 }
 
 /**
- * Of keys in all, of members, fields or elements in one value: the longest array that V8 keeps
- * dense from the start. A command of a million arguments may go beyond it by these; V8 ends at four
- * times.
+ * The most keys in all, and the most members, fields or elements of one value: the longest array
+ * that V8 keeps dense from the start. A command of a million arguments may go beyond it by a
+ * million; V8's own limit is four times as large.
  */
 export const MAX_ENTRIES = 2 ** 25;
 
@@ -115,8 +118,8 @@ export class MemoryLimit {
   }
 
   /**
-   * Throws the `Refusal` when so much at once would be too much. A little may always be, as one
-   * command's arguments may: reads that gather (SUNION) go on when adding is refused.
+   * Throws the `Refusal` when one command would take too many bytes at once. A few are always
+   * allowed, as a command's arguments are: reads that gather (SUNION) go on when adding is refused.
    */
   admitBytes(more: number, { bytes }: { readonly bytes: number }): void {
     if (more > Math.max(this.#bytes - bytes, this.#bytes / OVERSHOOT)) throw OOM;

@@ -1,5 +1,5 @@
 /**
- * Lesson 15: a picture of a moving thing.
+ * Lesson 15: the keyspace of one moment, written out while commands change it.
  *
  * Writing a million keys takes longer than clients will wait, and meanwhile they change them. Redis
  * forks: the child sees the memory of that instant, and the kernel copies each page before the
@@ -7,16 +7,16 @@
  * of the table towards 0, and a key that is about to be changed before the walk has reached it is
  * written out first, as it was.
  *
- *     keys     [ a  b  c  d | e  f  g ]        below the cursor: not written yet, except those in `early`
- *                           cursor
+ *     keys     [ a  b  c  d | e  f  g ]        below the cursor: not written yet,
+ *                           cursor             except the keys in `early`
  *
  * A collection of a million members is written a batch at a time, too. If it is about to be changed
  * meanwhile, the rest of it is written at once.
  *
  * Invariant: what was emitted, together with nothing else, rebuilds the keyspace of the moment the
  * snapshot began.
- * Left out: sparing the client who changes a huge collection that the walk has not finished: it
- * waits for all of it.
+ * Left out: a short wait for a client that changes a huge collection in the midst of the walk: it
+ * waits until all of it is written.
  * Test: test/15-store.expiry.test.ts
  */
 import { BigMap } from "./big-map.ts";
@@ -70,7 +70,7 @@ export class Snapshot {
     return true;
   }
 
-  /** Nobody wants it any more. */
+  /** Ends the snapshot: nobody wants it any more. */
   abandon(): void {
     this.#cursor = 0;
     this.#open = undefined;
@@ -103,9 +103,9 @@ export class Snapshot {
   /** The entry at `from` (the last) is about to take the place of the one at `to`, which goes. */
   moving(from: number, to: number): void {
     if (to >= this.#cursor || this.#keys.dict !== this.#dict) return;
-    this.save(this.#dict.keys[to]!); // an expiry is no command: nobody saved it
+    this.save(this.#dict.keys[to]!); // an expiry is no command, so nobody has saved the key
     if (from >= this.#cursor) this.#early.set(this.#dict.keys[from]!, true);
-    else this.#cursor = from; // the table gets shorter than the walk was: what is added next is new
+    else this.#cursor = from; // the table gets shorter than the cursor: keys added next are new
   }
   // #endregion
 

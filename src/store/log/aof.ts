@@ -1,23 +1,22 @@
 /**
  * Lesson 15: the store's log: every change, in order, on disk.
  *
- *     commands of a turn ─▶ text ─▶ one record ─▶ #log ─▶ one write, one fsync ─▶ the turn's answers leave
+ *     commands of a turn ─▶ text ─▶ one record ─▶ #log ─▶ one write, one fsync
+ *                                                            └▶ the turn's answers leave
  *
  * A record is the text of a whole turn (text.ts), because a record costs a header, a checksum and a
- * call, and a turn of fifty pipelining clients is hundreds of commands. A torn record takes the
- * whole turn with it, which is what was promised: none of its answers had left.
+ * call, and a turn of fifty pipelining clients is hundreds of commands. A torn record loses the
+ * whole turn, which breaks no promise: none of the turn's answers had left.
  *
  * A full disk is no failure: #log keeps what it could not write and goes on by itself. Meanwhile
- * writes are refused, and what changes all the same (a key whose time has come) waits here.
+ * writes are refused; a change that happens all the same (a key expires) waits here.
  *
- * Growing for ever is the price of appending. A rewrite saves the keyspace as a snapshot of #log,
- * in slices (persist.ts) that wait for the disk (queue.ts), and drops the records before it.
+ * A log that is only appended to grows for ever. A rewrite (rewrite.ts) saves the keyspace as a
+ * snapshot of #log, which then drops the records before it.
  *
- * Invariants: what `commit` has resolved for is in the log; records hold the changes in the order
- * of effect; a record that is larger than #log takes is cut, and a reader that glues the records
- * together never notices.
- * Left out: bounding what a rewrite is ahead of the disk by when clients change many keys that it
- * has not reached: these are written out at once, each once.
+ * Invariants: once `commit` resolves, every change before it is in the log; records hold the
+ * changes in the order of effect; text that is too long for a record is cut, and a reader that
+ * joins the records has it whole.
  * Test: test/15-store.log.test.ts
  */
 import { type Log, MAX_PENDING_BYTES, MAX_RECORD_BYTES } from "#log";
@@ -28,14 +27,15 @@ import { Rewrite } from "./rewrite.ts";
 import type { SnapshotQueue } from "./snapshot-queue.ts";
 
 /**
- * While more than this waits for the disk, half a second of a slow one, writes wait too: a client
- * that sends the next one is not read from, and who has no connection is refused. #log gives up at
- * four times as much.
+ * While more than this waits for the disk (half a second of a slow one), writes wait too: a client
+ * whose next command is a write is not read from, and an embedded caller's write is refused. #log
+ * gives up at four times as much.
  */
 export const MAX_BEHIND_BYTES = MAX_PENDING_BYTES / 4;
 
 /**
- * As in Redis: a log is rewritten when it has doubled since the last time, and is worth the work.
+ * As in Redis: a log is rewritten when it has doubled since the last time, and has at least this
+ * size.
  */
 export const REWRITE_MIN_BYTES = 64 * 1024 * 1024;
 
@@ -55,7 +55,7 @@ export class StoreLog {
   /** Records that #log has no room for yet. */
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
-  /** Every record up to this one is as safe as the policy has it. */
+  /** Every record up to this one is as safe as the durability policy demands. */
   #safeSeq: number;
   #baseBytes = 0;
   #tailBytes = 0;
@@ -81,23 +81,25 @@ export class StoreLog {
 
   // #region replay
   /**
-   * Rebuilds the keyspace. @throws {LogError} for damage {@link StoreLogError} for records that are
-   * not ours; the signal's reason
+   * Rebuilds the keyspace.
+   *
+   * @throws {LogError} for damage; a StoreLogError for another program's records; the signal's
+   *   reason
    */
   async replay(signal?: AbortSignal): Promise<void> {
     const replay = new Replay(this.#store);
     await this.#log.readSnapshot((chunk) => {
       signal?.throwIfAborted();
       this.#baseBytes += chunk.length;
-      replay.take("snapshot", chunk);
+      replay.read("snapshot", chunk);
     });
     await this.#log.replay((seq, body) => {
       signal?.throwIfAborted();
       this.#tailBytes += body.length;
-      replay.take(`record ${seq}`, body);
+      replay.read(`record ${seq}`, body);
     });
-    // The end of a group that was larger than a record is torn off: what is there of it must not
-    // stand before what comes next.
+    // A group that was longer than a record has lost its end. Its beginning must not stand before
+    // the records that come next, so it is left out of a new snapshot.
     if (replay.isCut) await this.#save();
   }
   // #endregion
@@ -105,7 +107,7 @@ export class StoreLog {
   /** The disk has failed: nothing is promised from here on. */
   fail(error: Error): void {
     this.#failure = error;
-    this.#snapshots.wake(); // a rewrite that waits is told
+    this.#snapshots.wake(); // so that a rewrite that waits learns of it
     this.changed();
   }
 
@@ -131,7 +133,7 @@ export class StoreLog {
   }
 
   /**
-   * Resolves when there is less to wait for, or no use in waiting; undefined: a write may come now.
+   * Resolves when enough is written, or when waiting is of no use; undefined: a write may come now.
    */
   caughtUp(): Promise<void> | undefined {
     if (!this.isBehind || this.isFull || this.#failure !== undefined) return undefined;
@@ -146,7 +148,7 @@ export class StoreLog {
 
   /** Half is enough: clients go on while the disk still has something to do. */
   async #drain(): Promise<void> {
-    // What is being written.
+    // The write that is under way.
     await this.#log.durable(Math.min(this.#safeSeq + 1, this.#log.nextSeq - 1));
     if (this.#behindBytes > this.#maxBehindBytes / 2) await this.commit();
   }
@@ -178,15 +180,15 @@ export class StoreLog {
   }
 
   /**
-   * After a failure, once the log has grown by as much again as is worth the work: a full disk is
-   * not asked at every turn.
+   * The size at which the log is rewritten. After a rewrite that failed, the log must first grow by
+   * the least size once more: otherwise each turn would try again on a full disk.
    */
   get #rewriteAtBytes(): number {
     const again = this.#failedAtBytes === 0 ? 0 : this.#failedAtBytes + this.#rewriteMinBytes;
     return Math.max(this.#rewriteMinBytes, 2 * this.#baseBytes, again);
   }
 
-  /** Hands over what fits: a command may be larger than what #log lets wait. */
+  /** Hands over the pieces that #log has room for: one command may be larger than that. */
   #pump(): void {
     while (this.#waiting.length > 0 && this.#failure === undefined && !this.isFull) {
       const piece = this.#waiting[0]!;
@@ -209,11 +211,11 @@ export class StoreLog {
   commit(): Promise<void> | undefined {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     if (this.#waiting.length === 0 && this.#log.nextSeq - 1 === this.#safeSeq) return undefined;
-    return this.#settle();
+    return this.#commitAll();
   }
   // #endregion
 
-  async #settle(): Promise<void> {
+  async #commitAll(): Promise<void> {
     while (this.#waiting.length > 0) {
       if (this.isFull) await new Promise<void>((changed) => this.#onChange.add(changed));
       else await this.#log.durable();
@@ -262,7 +264,7 @@ export class StoreLog {
     return answer;
   }
 
-  /** Sees to it that all changes so far are appended. Whoever gathers them sets it. */
+  /** Appends all changes so far. The store that gathers them (open.ts) sets it. */
   beforeSnapshot: () => void = () => {};
 
   #save(): Promise<void> {
@@ -289,7 +291,7 @@ export class StoreLog {
   async close(): Promise<void> {
     this.#closing = true;
     this.#snapshots.wake();
-    // On a full disk #log tries once more, and gives up what nobody was promised.
+    // On a full disk #log tries once more, and then drops changes whose answers have not left.
     if (this.#failure === undefined && !this.isFull) await this.commit();
     await this.#log.close();
   }
@@ -297,7 +299,7 @@ export class StoreLog {
 
 const MISCONF = "MISCONF Errors writing to the AOF file";
 
-/** In the words of the C library, which are Redis's. */
+/** The reason in the words of the C library, as Redis gives it. */
 function reasonOf(message: string): string {
   return message.includes("EDQUOT") ? "Disk quota exceeded" : "No space left on device";
 }

@@ -1,13 +1,13 @@
 /**
- * Lesson 15: pieces on their way from those who make them, a slice at a time, to the disk, which
- * takes them when it can.
+ * Lesson 15: the pieces of a snapshot between the walk that makes them, a slice at a time, and the
+ * disk that writes them when it can.
  *
- * Invariant: the queue is asked before more is made (`isFull`), so that a copy of a large store is
- * never in memory whole. What must not wait (a key that is about to change) comes in all the same.
+ * Invariant: the walk asks `isFull` before it makes more, so that the snapshot of a large store is
+ * never in memory whole. A key that is about to change cannot wait, and comes in all the same.
  * Test: test/15-store.log.test.ts
  */
 
-/** What one write of a snapshot takes (#log). */
+/** The size of one write of a snapshot in #log. */
 const FULL_BYTES = 4 * 1024 * 1024;
 
 export class ChunkQueue implements AsyncIterable<Buffer> {
@@ -22,7 +22,7 @@ export class ChunkQueue implements AsyncIterable<Buffer> {
     this.#onRoom = onRoom;
   }
 
-  /** What waits to be taken. */
+  /** The bytes that wait to be written. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -37,7 +37,7 @@ export class ChunkQueue implements AsyncIterable<Buffer> {
     this.#wake();
   }
 
-  /** Nothing comes any more. With an error, what is still here is not handed out either. */
+  /** Ends the queue. With an error, the pieces that are still here are not handed out either. */
   end(error?: Error): void {
     this.#end ??= error === undefined ? {} : { error };
     this.#wake();

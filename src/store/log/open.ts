@@ -1,10 +1,10 @@
 /**
  * Lesson 15: a store that outlives its process.
  *
- *     lock the folder ─▶ recover the log (chapter 05) ─▶ replay it ─▶ gather each turn's changes from here on
+ *     lock the folder ─▶ recover the log (chapter 05) ─▶ replay it ─▶ gather each turn's changes
  *
  * Invariants: one process writes to a folder; `afterCommit` resolves when the changes of the turn
- * are as safe as the policy has it, and rejects for ever once the disk has failed.
+ * are as safe as the policy demands, and rejects for ever once the disk has failed.
  * Left out: serving while it loads. A million keys take about a second.
  * Test: test/15-store.log.test.ts
  */
@@ -19,8 +19,8 @@ import { BACKLOG_BYTES, Replication } from "../replication/replication.ts";
 import { Engine } from "../engine.ts";
 
 /**
- * A turn's text is handed over early when it gets this long: one string of it all would be copied
- * once more.
+ * A turn's text goes to the log early when it gets this long: a single string of all of it would be
+ * copied once more.
  */
 const FLUSH_CHARS = 4 * 1024 * 1024;
 
@@ -32,22 +32,23 @@ export interface OpenStoreOptions {
    */
   readonly dir?: string;
   /**
-   * When an answer may leave: `always` after the fsync of what it says; `everysec` (default) and
-   * `no` after the write, which outlives the process but not a power cut: that costs up to about a
-   * second, or half a minute.
+   * When an answer may leave: with `always` after the fsync of the changes; with `everysec`
+   * (default) and `no` after the write, which outlives the process but not a power cut. A power cut
+   * costs up to about a second, or half a minute.
    */
   readonly durability?: Durability;
   readonly requirepass?: string;
   /**
-   * Whose part this store is ("this cluster"): its clients may not change its password, which
-   * others know, nor make it another's replica. Default: it is a store of its own.
+   * The name of the system that this store is a part of ("this cluster"). Clients may not change
+   * the store's password, which other parts know, nor make it a replica. Default: the store stands
+   * alone.
    */
   readonly owner?: string;
   /** How much data there may be; default: as much as the heap takes. */
   readonly memory?: MemoryOptions;
   /**
-   * Called when the disk turns out to be full, with what the system said, and (undefined) when
-   * there is room again. Meanwhile writes are refused, reads go on.
+   * Called when the disk turns out to be full, with the system's words, and (undefined) when there
+   * is room again. Meanwhile writes are refused, and reads go on.
    */
   readonly onFull?: (why: string | undefined) => void;
   /**
@@ -65,7 +66,7 @@ export interface OpenStoreOptions {
   /** Default: as #log has it. */
   readonly segmentBytes?: number;
   /**
-   * Gives up while the log is replayed: `openStore` rejects with its reason, and the folder is
+   * Ends the replay of the log: `openStore` rejects with the signal's reason, and the folder is
    * free.
    */
   readonly signal?: AbortSignal;
@@ -79,8 +80,8 @@ export interface OpenStoreOptions {
   /** A replica's link to its primary has an error, or (undefined) works. */
   readonly onLinkError?: (primary: Address, linkError: string | undefined) => void;
   /**
-   * What a replica may miss while it is away; one that is there may be LAG_FACTOR times as much
-   * behind. Default BACKLOG_BYTES.
+   * How many bytes a replica may miss while it is away; a connected one may be behind by LAG_FACTOR
+   * times as much. Default BACKLOG_BYTES.
    */
   readonly backlogBytes?: number;
 }
@@ -101,7 +102,7 @@ export interface OpenStore {
   /** Rewrites the log now. Rejects when that fails, or one runs already, or there is no log. */
   rewrite(): Promise<void>;
   /**
-   * Stops timers, flushes the log to the disk whatever the policy, gives the folder free. Close the
+   * Stops timers, flushes the log to the disk whatever the policy, and frees the folder. Close the
    * server first.
    */
   close(): Promise<void>;
@@ -145,7 +146,7 @@ class PersistentStore implements OpenStore {
   constructor(options: OpenStoreOptions) {
     const { host, requirepass, memory, owner } = options;
     this.#options = options;
-    // What is not handed over is not seen to wait.
+    // The limit counts only text that the log has, so a turn keeps back at most half of it.
     this.#flushChars = Math.min(FLUSH_CHARS, (options.maxBehindBytes ?? MAX_BEHIND_BYTES) / 2);
     this.store = new Engine({
       host, role: "primary", propagate: (group) => this.#gather(group),
@@ -240,9 +241,8 @@ class PersistentStore implements OpenStore {
 
   // #region gather
   #gather(group: string[][]): void {
-    if (this.#closed !== undefined || (this.#log === undefined && !this.#replication.wantsChanges)) {
-      return;
-    }
+    if (this.#closed !== undefined) return;
+    if (this.#log === undefined && !this.#replication.wantsChanges) return;
     let cut = false;
     for (const piece of encodeGroup(group)) {
       this.#text.add(piece);
@@ -250,9 +250,10 @@ class PersistentStore implements OpenStore {
       this.#flush();
       cut = true;
     }
-    if (cut) this.#flush(); // the stream ends between two groups whenever somebody else looks
+    // When this function returns, the stream must end between two groups.
+    if (cut) this.#flush();
     if (this.#text.length > 0 && !this.#scheduled) {
-      // For what no answer waits for: an expiry, an embedded client.
+      // No answer waits for an expiry, or for the change of an embedded client: this flushes them.
       this.#scheduled = true;
       this.store.host.timers.soon(() => {
         this.#scheduled = false;
@@ -305,7 +306,7 @@ class PersistentStore implements OpenStore {
   }
 }
 
-/** Jobs, workers and the master were told it when they started. */
+/** Refuses a new password: jobs, workers and the master got this one when they started. */
 function keepPassword({ config }: Engine, owner: string): void {
   const { get } = config.settings.get("requirepass")!;
   const refused = `this store is a part of ${owner}, whose jobs know its password`;

@@ -3,11 +3,12 @@
  *
  *     snapshot's chunks, records ─▶ parser ─▶ group by group ─▶ Engine.load
  *
- * A dump could be the log itself, which is in Redis's language already. But "SET k v, EXPIRE k 1,
- * PERSIST k" read a day later would lose k, whose deadline has passed before it is taken away; and
- * counters that are read twice count twice. So a dump is what the log comes to.
+ * The log itself, which is in Redis's language, is no good dump. A Redis that reads "SET k v,
+ * EXPIRE k 1, PERSIST k" a day later loses k, whose deadline has passed before PERSIST takes it
+ * away; and a Redis that reads the log twice counts every INCR twice. So a dump is the keyspace to
+ * which the log leads, as commands.
  *
- * Invariants: a group counts when its end is there; nothing is written.
+ * Invariants: a group is done when its end is there; nothing is written to the log.
  * Test: test/15-store.log.test.ts
  */
 import type { Host } from "#host";
@@ -21,10 +22,7 @@ const DUMP_CHARS = 64 * 1024;
 
 const STAR = 0x2a;
 
-/**
- * What the log holds is not what this program writes. Not damage (that is a `LogError`): somebody
- * else's records.
- */
+/** The log holds records of another program. That is not damage, which is a `LogError`. */
 export class StoreLogError extends Error {
   override readonly name = "StoreLogError";
   readonly code = "BAD_RECORD";
@@ -39,17 +37,21 @@ export class Replay {
     this.#store = store;
   }
 
-  /** Takes the bytes that come next; `where` names them in an error. @throws {StoreLogError} */
-  take(where: string, bytes: Buffer): void {
+  /**
+   * Does the groups in these bytes, which continue those before; `where` names them in an error.
+   *
+   * @throws {StoreLogError}
+   */
+  read(where: string, bytes: Buffer): void {
     try {
       // The parser takes any other first byte for a command that somebody types, and waits for the
-      // end of its line: a log of something else would look like one of ours that was torn off.
+      // end of its line: another program's log would look like a log of ours that was torn off.
       if (!this.#parser.isInside && bytes.length > 0 && bytes[0] !== STAR) {
         throw new Error("it holds no commands of a store");
       }
       this.#parser.push(bytes);
       for (let argv = this.#parser.next(); argv !== undefined; argv = this.#parser.next()) {
-        const group = this.#groups.take(argv);
+        const group = this.#groups.add(argv);
         if (group !== undefined) for (const each of group) this.#store.load(each);
       }
     } catch (error) {
@@ -66,11 +68,12 @@ export class Replay {
 }
 
 /**
- * What a folder of `openStore` holds, as commands for an empty Redis: its append-only file, or
- * through `redis-cli --pipe`. Needs as much memory as the store. Reads only; of a store that runs
- * it is what was there at one moment.
+ * The data in a folder of `openStore`, as commands for an empty Redis: for its append-only file, or
+ * for `redis-cli --pipe`. Needs as much memory as the store. Only reads; of a store that runs it is
+ * the data of one moment.
  *
- * @throws {LogError} what `openStore` would refuse {@link StoreLogError} for somebody else's log
+ * @throws {LogError} for a log that `openStore` would refuse; a StoreLogError for another program's
+ * log
  */
 export async function* dumpResp({
   host,
@@ -94,7 +97,7 @@ export async function* dumpResp({
   }
 }
 
-/** A rewrite in the middle takes files away that are being read: then all is read anew. */
+/** A rewrite of a running store may delete files that are being read: then all is read again. */
 async function readStore(host: Host, log: string): Promise<Engine> {
   for (let tries = 5; ; tries--) {
     const files = (await host.storage.list(log)).join();
@@ -114,9 +117,9 @@ async function replayInto(store: Engine, host: Host, log: string): Promise<void>
   let covered = 0;
   await readLog(host, log, {
     begin: ({ snapshot = 0 }) => (covered = snapshot),
-    chunk: (bytes) => replay.take("snapshot", bytes),
+    chunk: (bytes) => replay.read("snapshot", bytes),
     record: (seq, body) => {
-      if (seq > covered) replay.take(`record ${seq}`, body);
+      if (seq > covered) replay.read(`record ${seq}`, body);
     },
   });
 }

@@ -1,12 +1,12 @@
 /**
- * Lesson 15: copies of the whole keyspace, one after the other.
+ * Lesson 15: snapshots of the whole keyspace, one after the other.
  *
  * A rewrite of the log and the full copy for a replica are the same walk through all keys with
- * different ends, and the engine keeps one picture at a time (snapshot.ts). So they queue. Each
- * goes a slice at a time, with everybody's commands in between, and waits while its taker is not
- * ready for more.
+ * different sinks, and the store has one snapshot at a time (snapshot.ts). So they queue. A
+ * snapshot is made a slice at a time, with the clients' commands in between, and waits while its
+ * sink is not ready for more.
  *
- * Invariant: `begin` and the picture are of the same moment: nothing is executed between them.
+ * Invariant: `begin` and the snapshot are of the same moment: nothing is executed between them.
  * Test: test/15-store.log.test.ts
  */
 import type { Snapshot } from "../data/snapshot.ts";
@@ -17,16 +17,16 @@ import type { Store } from "../store.ts";
  */
 const BYTES_PER_SLICE = 16 * 1024;
 
-/** Who wants a copy, and takes it. */
+/** Takes the commands of one snapshot. */
 export interface SnapshotSink {
   /**
-   * Asked before the beginning and between slices. After false: somebody calls `SnapshotQueue.wake` once
-   * it is true again.
+   * Asked before the beginning and between slices. After false, `SnapshotQueue.wake` must be called
+   * once the sink is ready.
    */
   isReady(): boolean;
-  /** Nobody wants it any more. */
+  /** True: nobody wants the snapshot any more. */
   isGone(): boolean;
-  /** What comes now is the keyspace of this moment. */
+  /** The commands that follow rebuild the keyspace of this moment. */
   begin(): void;
   emit(argv: string[]): void;
   end(): void;
@@ -46,23 +46,26 @@ export class SnapshotQueue {
     this.#soon = (fn) => store.host.timers.soon(fn);
   }
 
-  /** A copy is being made, or waits for its taker. */
+  /** A snapshot is being made, or waits. */
   get busy(): boolean {
     return this.#running !== undefined || this.#queue.length > 0;
   }
 
-  add(taker: SnapshotSink): void {
-    this.#queue.push(taker);
+  add(sink: SnapshotSink): void {
+    this.#queue.push(sink);
     this.wake();
   }
 
-  /** While it is held no copy begins: the keyspace is half of one that comes in. */
+  /**
+   * While the queue is held no snapshot begins: a copy of the primary comes in, and the keyspace is
+   * incomplete.
+   */
   hold(held: boolean): void {
     this.#held = held;
     this.wake();
   }
 
-  /** Goes on, if there is something to go on with. */
+  /** Goes on with the next slice, if there is one. */
   wake(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -74,20 +77,20 @@ export class SnapshotQueue {
 
   // #region slice
   #slice(): void {
-    const taker = (this.#running ??= this.#queue.shift());
-    if (taker === undefined) return;
-    if (taker.isGone()) {
+    const sink = (this.#running ??= this.#queue.shift());
+    if (sink === undefined) return;
+    if (sink.isGone()) {
       this.#snapshot?.abandon();
       return this.#next();
     }
     if (this.#held && this.#snapshot === undefined) return;
-    if (!taker.isReady()) return;
+    if (!sink.isReady()) return;
     if (this.#snapshot === undefined) {
-      taker.begin();
-      this.#snapshot = this.#store.snapshot((argv) => taker.emit(argv));
+      sink.begin();
+      this.#snapshot = this.#store.snapshot((argv) => sink.emit(argv));
     }
     if (this.#snapshot.step(BYTES_PER_SLICE)) return this.wake();
-    taker.end();
+    sink.end();
     this.#next();
   }
   // #endregion

@@ -16,7 +16,10 @@
 /** Lengths that need no formatting. */
 const HEADERS = Array.from({ length: 1024 }, (_, n) => `$${n}\r\n`);
 
-/** From here on a value is copied by itself: below, joining is cheaper than a piece more. */
+/**
+ * From this length on a value is a piece of its own; below it, joining is cheaper than one more
+ * piece.
+ */
 const LARGE_CHARS = 16 * 1024;
 
 // #region encode
@@ -28,11 +31,11 @@ export function encodeCommand(argv: readonly string[]): string {
 }
 
 /**
- * What was done at once, so that it will be done at once again. In pieces: a group may be longer
- * than a string can be.
+ * One group, framed so that a reader does it at once, too. In pieces: a group may be longer than a
+ * string can be.
  */
 export function encodeGroup(group: readonly (readonly string[])[]): Iterable<string> {
-  // Nearly all are of one command, and a generator costs as much as its text.
+  // Nearly all groups have one command, and a generator costs as much as its text.
   return group.length === 1 ? encodePieces(group[0]!) : transaction(group);
 }
 
@@ -63,8 +66,8 @@ function* cutAtLarge(argv: readonly string[]): Generator<string> {
 }
 
 /**
- * Text on its way to bytes. Small pieces are joined; a large one is not, since the joined string
- * would be made in memory of its own first: twice the time of a large SET.
+ * Text on its way to bytes. Small pieces are joined. A large one is not, since V8 would copy it
+ * into the joined string first: twice the time of a large SET.
  */
 export class TextBuffer {
   #text = "";
@@ -117,7 +120,7 @@ function lineBytes(count: number): number {
   return digits + 3;
 }
 
-/** Takes commands one by one and gives back whole groups. */
+/** Takes commands one by one and returns whole groups. */
 export class GroupReader {
   #open: string[][] | undefined;
 
@@ -126,8 +129,11 @@ export class GroupReader {
     return this.#open !== undefined;
   }
 
-  /** The group that `argv` completes, if it does. An empty one (MULTI, EXEC) is a group too. */
-  take(argv: string[]): string[][] | undefined {
+  /**
+   * Takes one command; returns the group that it completes, if it does. An empty one (MULTI, EXEC)
+   * is a group too.
+   */
+  add(argv: string[]): string[][] | undefined {
     if (argv.length === 1) {
       const name = argv[0]!.toLowerCase();
       if (name === "multi") {

@@ -1,16 +1,15 @@
 /**
- * Lesson 15: the last stretch of the stream of changes, for replicas that come back, and for those
- * that are a little behind.
+ * Lesson 15: the last stretch of the stream of changes, for replicas that come back, and for
+ * replicas that are a little behind.
  *
- *     offset     0 ········ start ─────────────── end      every byte of the stream has a number; these are still here
- *                           [64 KiB][64 KiB][64 K·]
+ *     offset     0 ········ start ─────────────── end      every byte of the stream has a number;
+ *                           [64 KiB][64 KiB][64 K·]       the bytes in the blocks are still here
  *
- * One copy serves all replicas: each has only a position in it. A replica whose position has fallen
- * out at the front is lost, and that is the bound for slow ones, too: no memory is kept for anybody
- * in particular.
+ * One copy serves all replicas: each has only a position in it. A replica whose position is no
+ * longer here is lost. This bounds slow replicas, too: no memory is kept for a single one.
  *
- * Invariants: after `trim`, `end - start` exceeds what it was told to keep by less than a block;
- * bytes that were handed out never change.
+ * Invariants: after `trim`, `end - start` exceeds `keepBytes` by less than a block; bytes that were
+ * handed out never change.
  * Test: test/15-store.replica.test.ts
  */
 
@@ -49,8 +48,8 @@ export class Backlog {
   // #endregion
 
   /**
-   * Lets go of what is older. Not before it was offered to everybody: one change may be longer than
-   * all that is kept.
+   * Drops the blocks before the last `keepBytes`. Call it after their bytes were offered to every
+   * replica: one change may be longer than all that is kept.
    */
   trim(keepBytes: number): void {
     const surplus = Math.floor((this.#end - this.#start - keepBytes) / BLOCK_BYTES);

@@ -3,16 +3,16 @@
  *
  *     replica   TITAN.SYNC id offset        "I know the stream `id` up to `offset`"; "? 0": nothing
  *     primary   titan.continue id offset    it goes on from there, or
- *               titan.full id offset · commands of a copy · titan.end        all anew: the state at that offset
+ *               titan.full id offset · commands of a copy · titan.end      the state at that offset
  *               changes …, and titan.ping in silence
  *     replica   titan.ack offset            once a second
  *
  * Everything is a RESP array, so the replica needs the server's parser only. The names that begin
  * with "titan." are no changes and have no offset.
  *
- * Invariants: a titan.* command stands between two groups; what is written and not yet taken is a
- * block and the socket's own buffer, for the rest waits in the backlog; of a copy, `mostBytes` and
- * one key.
+ * Invariants: a titan.* command stands between two groups; of the changes, one block at most is
+ * written and not yet taken, beside the socket's own buffer, for the rest waits in the backlog; of
+ * a copy, `mostBytes` and one key.
  * Test: test/15-store.replica.test.ts
  */
 import type { Socket, SocketHandlers } from "#host";
@@ -28,21 +28,21 @@ export interface ReplicaStreamContext {
   readonly id: string;
   readonly backlog: Backlog;
   /**
-   * Of a copy, so much may wait for a replica that does not read, and the key that is being
-   * written.
+   * How many bytes of a copy may wait for a replica that does not read, beside the key that is
+   * being written.
    */
   readonly mostBytes: number;
   now(): number;
-  /** All changes so far are to be in the backlog. */
+  /** Puts all changes so far into the backlog. */
   flush(): void;
-  /** The socket takes more, or is gone: whoever copies goes on. */
+  /** The socket takes more, or is gone: the snapshot goes on. */
   wake(): void;
   gone(stream: ReplicaStream): void;
 }
 
 export class ReplicaStream implements SnapshotSink {
   readonly remote: string;
-  /** `wait`: for its turn to be copied to. */
+  /** `wait`: the copy has not begun. */
   state: "wait" | "copy" | "online";
   ackOffset = 0;
   /** Monotonic ms of the last sign of life. */
@@ -53,7 +53,7 @@ export class ReplicaStream implements SnapshotSink {
   /** Next byte of the stream to send. */
   #offset: number;
   #text = "";
-  /** What was copied last. */
+  /** The key that was copied last. */
   #key: string | undefined;
   #full = false;
   #closed = false;
@@ -96,12 +96,12 @@ export class ReplicaStream implements SnapshotSink {
     }
   }
 
-  /** It has not been sent all there is, and is on its way there. */
+  /** The replica has not been sent all changes yet, and is being sent them. */
   get isBehind(): boolean {
     return this.state !== "wait" && this.#offset < this.#context.backlog.end;
   }
 
-  /** What it has not been sent is gone. */
+  /** The backlog has dropped changes that the replica was not sent. */
   get isLost(): boolean {
     return this.state !== "wait" && !this.#context.backlog.has(this.#offset);
   }
@@ -139,9 +139,9 @@ export class ReplicaStream implements SnapshotSink {
 
   emit(argv: string[]): void {
     if (this.#closed) return;
-    // Keys that are about to change are written out at once, however much waits: one that does not
-    // read could be sent all there is. But a key of any size must be sent whole, or a large one
-    // that changes often could never be copied.
+    // Keys that are about to change are written out at once, however much waits: for a replica that
+    // does not read, all keys could pile up here. But a key of any size must be sent whole, or a
+    // large key that changes often could never be copied.
     if (argv[1] !== this.#key && this.#socket.pendingBytes > this.#context.mostBytes) {
       return this.destroy();
     }
@@ -168,7 +168,7 @@ export class ReplicaStream implements SnapshotSink {
   }
 
   #onData(chunk: Buffer): void {
-    // One that talks and does not read is as good as silent: a copy for it keeps all others
+    // A replica that sends and does not read counts as silent: a copy for it keeps all others
     // waiting.
     if (!this.#full) this.heardAt = this.#context.now();
     try {
@@ -179,7 +179,7 @@ export class ReplicaStream implements SnapshotSink {
         }
       }
     } catch {
-      this.destroy(); // it speaks something else
+      this.destroy(); // the other end speaks another protocol
     }
   }
 }

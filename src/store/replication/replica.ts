@@ -1,18 +1,18 @@
 /**
  * Lesson 15: a replica's link to its primary.
  *
- *     dial ─▶ AUTH ─▶ TITAN.SYNC ─▶ titan.continue ───────────────────▶ changes, applied as they come
+ *     dial ─▶ AUTH ─▶ TITAN.SYNC ─▶ titan.continue ───────────────────▶ changes, as they come
  *      ▲                         └▶ titan.full ─▶ a copy ─▶ titan.end ─▶──┘
  *      └──── a pause, doubled each time, half of it chance ◀── cut, refused, silent
  *
- * What is applied has a number, counted from the text's own length. After a cut the replica says
- * how far it is, and gets the rest: every group once. It counts a group when it has done all of it,
- * so a group that was cut in two comes again whole.
+ * The replica counts the bytes of the stream that it has applied; their number follows from the
+ * text itself. After a cut it says how far it is, and gets the rest: every group once. It counts a
+ * group when it has done all of it, so a group that was cut in two comes again whole.
  *
- * A copy replaces what the replica had when it is whole, and not before: until then the old data is
- * kept, and in the replica's log the copy is one group, which counts when its EXEC is there. A
- * replica that dies in the midst of it, or that is made a primary because its primary died, has
- * what it had.
+ * A copy replaces the replica's data when the copy is whole, and not before: until then the old
+ * data is kept, and in the replica's log the copy is one group, which counts when its EXEC is
+ * there. A replica that dies in the midst of a copy, or is made a primary because its primary died,
+ * still has the old data.
  *
  * Invariants: `known` and the keyspace belong together, or `known` is undefined; while a copy
  * comes, the role is `loading`: no client sees half of it, and no copy is made of it.
@@ -28,8 +28,8 @@ import { RespParser } from "../resp/resp.ts";
 import type { Engine } from "../engine.ts";
 
 /**
- * From a tenth of a second to five: a primary that comes back is not stampeded, and not kept
- * waiting.
+ * From a tenth of a second to five: replicas do not all dial at once, and none is late for a
+ * primary that comes back.
  */
 const REDIAL = retryPolicy({ delayMs: 100, backoff: 2, maxDelayMs: 5000, jitter: 0.5 });
 const DIAL_MS = 5000;
@@ -47,9 +47,9 @@ export interface ReplicaOptions {
   readonly store: Engine;
   readonly primary: Address;
   readonly password: () => string;
-  /** Gets what was applied, for the replica's own log. */
+  /** Gets the groups that were applied, for the replica's own log. */
   readonly applied: (group: string[][]) => void;
-  /** The snapshots that are made here wait while one comes in. */
+  /** The replica's own snapshots wait while a copy comes in. */
   readonly snapshots: Pick<SnapshotQueue, "hold">;
   /** Resolves when the replica's log has caught up; undefined: it has. */
   readonly caughtUp: () => Promise<void> | undefined;
@@ -61,13 +61,13 @@ export class ReplicaLink {
   readonly primary: Address;
   /** Redis's words, for ROLE. */
   state: "connect" | "connecting" | "sync" | "connected" = "connect";
-  /** What went wrong with it last. */
+  /** The last error of the link. */
   linkError: string | undefined;
   readonly #options: ReplicaOptions;
   #known: { id: string; offset: number } | undefined;
-  /** The copy under way: what `known` will be. */
+  /** Set while a copy comes in: the `known` that it will lead to. */
   #copying: { id: string; offset: number } | undefined;
-  /** Brings back what was here before it. */
+  /** Brings back the data from before the copy. */
   #restore: (() => void) | undefined;
   #socket: Socket | undefined;
   #parser = new RespParser();
@@ -147,7 +147,7 @@ export class ReplicaLink {
     this.#socket?.write(Buffer.from(encodeCommand(argv), "latin1"));
   }
 
-  /** Once a second: how far we are, and whether anybody is there. */
+  /** Once a second: says how far we are, and drops a primary that is silent. */
   #watch(): void {
     const { host } = this.#options;
     this.#timer?.cancel();
@@ -168,25 +168,25 @@ export class ReplicaLink {
   #onData(chunk: Buffer): void {
     this.#heardAt = this.#options.host.clock.monotonic();
     const socket = this.#socket;
-    // An error may have quotes in it, which no command in a line may have anywhere.
+    // An error may hold quotes at places where the parser allows none: it is read here.
     if (chunk[0] === MINUS && !this.#parser.isInside) {
       return this.#drop(chunk.toString("latin1", 1).split("\r\n", 1)[0]!);
     }
     try {
       this.#parser.push(chunk);
       for (let argv = this.#parser.next(); argv !== undefined; argv = this.#parser.next()) {
-        this.#take(argv);
+        this.#receive(argv);
         if (this.#socket !== socket) return;
       }
     } catch (error) {
-      // What we have is no longer known to be what the primary has.
+      // Our data may differ from the primary's from here on.
       this.#known = undefined;
       return this.#drop((error as Error).message);
     }
     this.#throttle();
   }
 
-  #take(argv: string[]): void {
+  #receive(argv: string[]): void {
     const [name = "", id = "", offset = ""] = argv;
     // An answer in a line: the parser takes it for a command that somebody typed.
     if (name[0] === "-") return this.#drop(argv.join(" ").slice(1));
@@ -202,7 +202,7 @@ export class ReplicaLink {
   #change(argv: string[]): void {
     if (!this.#isFed) throw new Error(`unexpected ${argv[0]}`);
     this.#groupBytes += encodedBytes(argv);
-    const group = this.#groups.take(argv);
+    const group = this.#groups.add(argv);
     if (group === undefined) return;
     for (const each of group) this.#options.store.load(each);
     this.#remember(group);
@@ -214,7 +214,7 @@ export class ReplicaLink {
   #remember(group: string[][]): void {
     const { applied } = this.#options;
     if (this.#copying === undefined) applied(group);
-    // a MULTI in it would begin the copy's own group anew
+    // One by one: a MULTI among them would begin the copy's own group anew.
     else for (const each of group) applied([each]);
   }
 
@@ -227,7 +227,8 @@ export class ReplicaLink {
     store.role = "loading";
     snapshots.hold(true);
     this.#restore = store.setAside();
-    // Words of the log itself: all that is applied from here on counts when the EXEC is there.
+    // These are words of the log itself: all that is applied from here on counts when the EXEC is
+    // there.
     applied([["multi"]]);
     applied([["flushall"]]);
   }
@@ -245,14 +246,15 @@ export class ReplicaLink {
     this.#connected();
   }
 
-  /** Half a copy is nobody's data. */
+  /** Gives up half a copy, and brings the old data back. */
   #abandonCopy(): void {
     if (this.#copying === undefined) return;
     const { store, applied, snapshots } = this.#options;
     this.#copying = undefined;
     this.#restore?.();
     this.#restore = undefined;
-    // MULTI, EXEC: a second MULTI begins anew, and what was behind the first is forgotten
+    // An empty group is MULTI, EXEC. A reader of the log begins anew at this second MULTI, and
+    // forgets the commands behind the first.
     applied([]);
     snapshots.hold(false);
     store.role = "replica";
@@ -265,7 +267,7 @@ export class ReplicaLink {
     this.#tell(undefined);
   }
 
-  /** Changes come no faster than the own disk takes them. */
+  /** Reads changes no faster than the replica's own disk takes them. */
   #throttle(): void {
     const behind = this.#paused ? undefined : this.#options.caughtUp();
     const socket = this.#socket;
@@ -278,7 +280,8 @@ export class ReplicaLink {
       this.#heardAt = this.#options.host.clock.monotonic();
       socket.resume();
     };
-    behind.then(goOn, () => this.stop()); // the disk has failed: what comes could not be kept
+    // It rejects when the disk has failed: what comes could not be kept.
+    behind.then(goOn, () => this.stop());
   }
 
   #drop(why: string): void {

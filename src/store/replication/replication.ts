@@ -26,14 +26,14 @@ import type { Engine } from "../engine.ts";
 import type { Replies } from "../types.ts";
 
 /**
- * What a replica may miss while it is away: an eighth of a second of a gigabit line, minutes of
- * usual traffic.
+ * How many bytes a replica may miss while it is away: an eighth of a second of a gigabit line,
+ * minutes of usual traffic.
  */
 export const BACKLOG_BYTES = 16 * 1024 * 1024;
 /**
- * So many times as much may one be behind that is there, or is being copied to: 128 MiB, room for
- * two of the largest values; or a copy of a gigabyte, ten seconds of a gigabit line, while 200,000
- * small changes a second come in.
+ * A connected replica, and one that is being copied to, may be behind by this many times as much:
+ * 128 MiB. That is room for two of the largest values, or for 200,000 small changes a second during
+ * the copy of a gigabyte, ten seconds of a gigabit line.
  */
 export const LAG_FACTOR = 8;
 /** As in Redis. */
@@ -84,7 +84,7 @@ export class Replication {
     return Buffer.from(this.#options.host.random.bytes(20)).toString("hex");
   }
 
-  /** Somebody may ask for the changes: they must be put into words. */
+  /** A replica may ask for the changes: they must be encoded. */
   get wantsChanges(): boolean {
     return this.#backlog !== undefined;
   }
@@ -98,14 +98,13 @@ export class Replication {
   }
 
   /**
-   * Who reads gets more time than who is away: a change may be larger than the backlog, and a copy
-   * takes long.
+   * A replica that is being sent changes may be further behind than one that is away: a change may
+   * be larger than the backlog, and a copy takes long.
    */
   #trim(backlog: Backlog): void {
     const { backlogBytes } = this.#options;
-    backlog.trim(
-      [...this.#streams].some(({ isBehind }) => isBehind) ? LAG_FACTOR * backlogBytes : backlogBytes,
-    );
+    const someLag = [...this.#streams].some(({ isBehind }) => isBehind);
+    backlog.trim(someLag ? LAG_FACTOR * backlogBytes : backlogBytes);
     for (const stream of this.#streams) if (stream.isLost) stream.destroy();
   }
 
@@ -140,7 +139,7 @@ export class Replication {
   }
   // #endregion
 
-  /** While there are replicas: a sign of life for them, and an end for those that give none. */
+  /** While there are replicas: pings them, and cuts off those that are silent. */
   #watch(): void {
     if (this.#timer !== undefined || this.#streams.size === 0) return;
     const { host } = this.#options;
@@ -158,7 +157,7 @@ export class Replication {
     });
   }
 
-  /** REPLICAOF. Undefined: be a primary, with what is here. */
+  /** REPLICAOF. Undefined: be a primary, with the data that is here. */
   follow(primary: Address | undefined): void {
     const { host, store, snapshots, flush, applied, caughtUp, onLinkError } = this.#options;
     const before = this.#link?.primary;
@@ -234,19 +233,17 @@ export class Replication {
             master_sync_in_progress: store.role === "loading" ? 1 : 0,
             slave_repl_offset: link.offset,
             slave_read_only: 1,
-            // Ours alone: whoever sees "down" asks why.
+            // A field of ours: a person who sees "down" asks why.
             ...(link.linkError !== undefined && {
               master_link_trouble: link.linkError.replace(/\s+/g, " "),
             }),
           };
     const streams = Object.fromEntries([...this.#streams].map((stream, i) => {
       const { ip, port } = addressOf(stream);
-      const state =
-        stream.state === "online" ? "online" : stream.state === "copy" ? "send_bulk" : "wait_bgsave";
-      return [
-        `slave${i}`,
-        `ip=${ip},port=${port},state=${state},offset=${stream.ackOffset},lag=${Math.floor((host.clock.monotonic() - stream.heardAt) / 1000)}`,
-      ];
+      const lag = Math.floor((host.clock.monotonic() - stream.heardAt) / 1000);
+      const state = REDIS_STATE[stream.state];
+      const fields = `ip=${ip},port=${port},state=${state},offset=${stream.ackOffset},lag=${lag}`;
+      return [`slave${i}`, fields];
     }));
     const { start = 0, end = 0 } = this.#backlog ?? {};
     return {
@@ -270,7 +267,10 @@ export class Replication {
   }
 }
 
-/** Where the replica's connection comes from; where it listens it has not said. */
+/** The state of a replica in Redis's words, for INFO. */
+const REDIS_STATE = { online: "online", copy: "send_bulk", wait: "wait_bgsave" } as const;
+
+/** The address that the replica's connection comes from. It does not say where it listens. */
 function addressOf({ remote }: ReplicaStream): { ip: string; port: string } {
   const cut = remote.lastIndexOf(":");
   return { ip: remote.slice(0, cut), port: remote.slice(cut + 1) };

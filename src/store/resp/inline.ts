@@ -7,12 +7,13 @@
  *     "…"   \xHH  \n \r \t \b \a, and \ before any other char stands for it
  *     '…'   only \' is special
  *
- * A line without quotes is cut at its spaces. In another, each argument is taken in runs: up to the
- * next space or quote, or inside quotes up to the next char that is special there. A char at a time
- * it took ten times as long, and a stranger may send lines of 16 KiB.
+ * A line without quotes is cut at its spaces. In a line with quotes, each argument is taken in
+ * runs: up to the next space or quote, or inside quotes up to the next char that is special there.
+ * A char at a time would take ten times as long, and a stranger may send lines of 16 KiB.
  *
  * Invariant: an argument keeps no more than twice its length alive. V8 makes a slice that points
  * into its line: a short key would keep the 64 KiB that it was cut from.
+ * Test: test/15-store.resp.test.ts
  */
 const ESCAPES: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", b: "\b", a: "\x07" };
 const HEX = /^[0-9a-fA-F]{2}$/;
@@ -30,7 +31,7 @@ function endOfRun(run: RegExp, line: string, at: number): number {
   return run.lastIndex;
 }
 
-/** Quotes, and spaces that are none between words as they are typed. */
+/** Quotes, and all white space other than the space itself. */
 const SPECIAL = ['"', "'", "\t", "\r", "\v", "\f", "\n"];
 
 /**
@@ -38,8 +39,7 @@ const SPECIAL = ['"', "'", "\t", "\r", "\v", "\f", "\n"];
  * glued to one that is.
  */
 export function splitInline(line: string): string[] | undefined {
-  // V8 looks for one char in a long string many at a time; for one of a class it takes each in
-  // turn.
+  // V8 looks for one char at many places at once; for a class of chars it takes each place in turn.
   for (const char of SPECIAL) if (line.includes(char)) return splitQuoted(line);
   const argv: string[] = [];
   for (let at = 0, end = 0; at < line.length; at = end + 1) {
@@ -69,7 +69,7 @@ function splitQuoted(line: string): string[] | undefined {
   return argv;
 }
 
-/** V8 copies what is shorter. */
+/** V8 copies a shorter slice. */
 const SLICED_CHARS = 13;
 
 function ownCopy(text: string, line: string): string {

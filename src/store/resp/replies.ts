@@ -1,11 +1,12 @@
 /**
  * RESP, the client's way in: what a server answers, cut into values.
  *
- *     + simple   - error   : integer   $ bulk   * array           RESP2
- *     _ null   # bool   , double   ( big number   ! error   = text   % map   ~ set   > push          RESP3
+ *     + simple   - error   : integer   $ bulk   * array                  RESP2
+ *     _ null   # bool   , double   ( big number   ! error   = text       RESP3
+ *     % map    ~ set    > push                                           RESP3
  *
  * Arrays are collected on a stack of frames, not by recursion: the peer decides how deep they go,
- * the stack of calls is ours.
+ * and must not fill our stack of calls.
  *
  * Invariants: as for `RespParser`; one reply costs at most `maxReplyBytes`, counting slots; depth
  * is bounded.
@@ -154,7 +155,7 @@ export class ReplyParser {
     if (count === 0) {
       return kind === "map" ? new Map() : kind === "array" ? [] : this.#malformed(line);
     }
-    // Paid for here, taken as they come: a promise of many gets no array of that length.
+    // The slots are counted here, and the array grows as values come: a promise allocates nothing.
     this.#pay(count);
     if (this.#frames.length === MAX_REPLY_DEPTH) {
       this.#input.die("TOO_LARGE", `Cannot read reply: depth exceeds ${MAX_REPLY_DEPTH}`);
@@ -163,7 +164,7 @@ export class ReplyParser {
     return undefined;
   }
 
-  /** Puts a value into the frame that waits for it; yields what is then complete at the outside. */
+  /** Puts a value into the frame that waits for it; returns the reply that is complete with it. */
   #place(value: Value): Value | Push | undefined {
     for (;;) {
       const frame = this.#frames.at(-1);

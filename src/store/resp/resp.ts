@@ -9,7 +9,7 @@
  * time, with every limit checked before anything is kept. `quick` only ever takes what the slow way
  * would take.
  *
- * Invariants: the commands are the same whatever the pieces that their bytes come in; nothing is
+ * Invariants: the commands are the same whatever the pieces that their bytes come in; no memory is
  * kept free for a length that was promised; after an error the stream is over.
  * Left out: the lone "\r" that Redis takes for the end of a count, and the two bytes behind an
  * argument that it skips unseen. Here they must be "\r\n": a client that miscounts a length learns
@@ -48,8 +48,8 @@ const MAX_UNTRUSTED_LINE_BYTES = 64;
 const QUICK_ARGUMENTS = 1024;
 
 /**
- * The longest argument that is looked for among the words of before, and how many are kept (a power
- * of two; 50 kB in all).
+ * The longest argument that is looked for among earlier words, and how many of those are kept (a
+ * power of two; 50 kB in all).
  */
 const WORD_BYTES = 24;
 const WORDS = 1024;
@@ -143,8 +143,8 @@ export class RespParser {
     if (count > QUICK_ARGUMENTS || at >= last || chunk[at] !== CR || chunk[++at] !== LF) {
       return undefined;
     }
-    // The count is bounded, and a list that grows by itself is mostly room: a third of the time to
-    // replay a log.
+    // The count is bounded, so the array is made at once: one that grows by itself, with room for
+    // more, took a third of the time to replay a log.
     const argv = new Array<string>(count);
     let filled = 0;
     do {
@@ -176,11 +176,11 @@ export class RespParser {
   // #endregion
 
   /**
-   * The first line of a command: a whole inline command, or `argv` is set up to be collected, or
-   * neither yet.
+   * Reads the first line of a command. Returns a whole inline command; otherwise `#argv` is set up
+   * to be collected, or the line's end has not come.
    */
   #begin(): string[] | undefined {
-    // Which of the two it is says the first byte, and it may have come long before the line's end.
+    // The first byte says which of the two it is. It may have come long before the line's end.
     this.#isMulti ??= this.#input.chunk[this.#input.at] === STAR;
     const line = this.#isMulti
       ? this.#input.line(this.#mostLine, "Protocol error: too big mbulk count string")
@@ -217,7 +217,9 @@ export class RespParser {
 
   #inline(line: string): string[] | undefined {
     const argv = splitInline(line);
-    if (argv === undefined) this.#input.die("MALFORMED", "Protocol error: unbalanced quotes in request");
+    if (argv === undefined) {
+      this.#input.die("MALFORMED", "Protocol error: unbalanced quotes in request");
+    }
     if (!this.trusted && argv.length > MAX_UNTRUSTED_ARGUMENTS) {
       this.#input.die("TOO_LARGE", "Protocol error: unauthenticated multibulk length");
     }
@@ -275,10 +277,10 @@ export class RespParser {
 }
 
 /**
- * Command names, hot keys and small values are the same few words again and again. Comparing one
- * with a word of before takes half the time of making a string, and what is found there has its
- * hash already, which the maps it goes to ask for. Each word has one place; another of the same
- * place pushes it out, so that the table neither grows nor needs to be swept.
+ * Command names, hot keys and small values are the same few words again and again. To compare one
+ * with an earlier word takes half the time of making a string, and the string that is found has its
+ * hash already, which a map needs. Each word has one place, and another word of the same place
+ * pushes it out, so that the table neither grows nor needs to be swept.
  */
 const words: string[] = new Array<string>(WORDS).fill("");
 

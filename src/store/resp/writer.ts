@@ -10,14 +10,14 @@
  *
  * Small answers are joined to one latin1 string, which becomes bytes once, in `take`: a string that
  * grows is the cheapest buffer there is in JavaScript. A large value is kept as the string it
- * already is in the keyspace: until `take` it costs nothing. What waits for a slow reader is packed
- * into bytes now and then, as a string of pieces weighs several times its text.
+ * already is in the keyspace: until `take` it costs nothing. Text that waits for a slow reader is
+ * packed into bytes now and then, since a string of many pieces weighs several times its text.
  *
  * Test: test/15-store.resp.test.ts
  */
 import type { Replies } from "../types.ts";
 
-/** From here on a value is not joined: finding it a place costs less than copying it twice. */
+/** From this length on a value is not joined: a place of its own costs less than a second copy. */
 const LARGE_CHARS = 4 * 1024;
 /**
  * Joined text is packed at this size: a pipeline's answers are below it, a waiting subscriber's are
@@ -37,10 +37,7 @@ export class RespWriter implements Replies {
   #packed: (string | Buffer)[] = [];
   #packedBytes = 0;
 
-  /**
-   * @param keepBytes beyond this nothing is kept but the size: for a receiver who will not be sent
-   * it
-   */
+  /** @param keepBytes beyond this only the size is kept: such a receiver is cut off */
   constructor(keepBytes = Infinity) {
     this.#keepBytes = keepBytes;
   }
@@ -59,8 +56,8 @@ export class RespWriter implements Replies {
   }
 
   error(text: string): void {
-    // An error may quote what the client sent. A line end in it would let a key forge the answer
-    // behind.
+    // An error may quote what the client sent. A line end in it would let a key forge the next
+    // answer.
     this.#add(`-${/[\r\n]/.test(text) ? text.replace(/[\r\n]/g, " ") : text}\r\n`);
   }
 

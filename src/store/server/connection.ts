@@ -6,17 +6,17 @@
  *       ▲                                                                       │
  *       └── paused while more than SOFT_OUTPUT_BYTES are owed, or wait ◀────────┘
  *
- * What has arrived is executed for up to TURN_MS, and what that answered leaves in one write; then
- * the others have their turn. A client that does not read what it asked for is not read from, and
- * executes nothing, so what is owed to it stays near the soft limit. What it did not ask for just
- * then, published messages, cannot be held back at its side: a subscriber that falls behind by the
- * hard limit is cut off.
+ * A client's commands are executed for up to TURN_MS, and their answers leave in one write; then
+ * the other clients have their turn. While a client does not read its answers, none of its commands
+ * is read or executed, so the bytes that are owed to it stay near the soft limit. Published
+ * messages cannot be held back in this way: a subscriber that falls behind by the hard limit is cut
+ * off.
  *
- * A client whose next command is a write, while the log is far behind, keeps it back and is not
- * read from until the log has caught up: haste is slowed down, not refused.
+ * While the log is far behind, a client whose next command is a write is not read from until the
+ * log has caught up: fast writers are slowed down, not refused.
  *
- * A client that waits (BLPOP) is still read from: its going away must be noticed before an element
- * is given to it.
+ * A client that waits (BLPOP) is still read from: the server must notice that it has gone before an
+ * element is given to it.
  *
  * Invariants: answers leave in the order of the commands; nothing is executed for a client that is
  * blocked, behind or ending; `Engine.end` is called exactly once.
@@ -42,17 +42,17 @@ export const HARD_OUTPUT_BYTES = 256 * 1024 * 1024;
 /** What a subscriber may be behind. As in Redis: about a second of a full 250 Mbit/s line. */
 export const HARD_PUSH_BYTES = 32 * 1024 * 1024;
 /**
- * What a blocked client may send ahead; then it is cut off. Not paused: its going away must be
- * noticed.
+ * How much a blocked client may send ahead before it is cut off. It is not paused, since the server
+ * must notice when it goes.
  */
 export const MAX_AHEAD_BYTES = 16 * 1024 * 1024;
-/** After this long of one client's commands the others have a turn. */
+/** After this long of one client's commands the other clients have a turn. */
 const TURN_MS = 10;
-/** Looking at the clock costs a thirtieth of a small command; a large one may take 40 ms. */
+/** Looking at the clock costs a thirtieth of a small command; a large command may take 40 ms. */
 const COMMANDS_PER_LOOK = 4;
 /**
- * After our last word: time to read it before the connection is cut. A loopback needs 1 ms, a bad
- * line 1 s.
+ * A client's time to read the last answer before the connection is cut. A loopback needs 1 ms, a
+ * bad line 1 s.
  */
 export const LINGER_MS = 2000;
 
@@ -68,14 +68,14 @@ export interface Shared {
   /** Where the server listens. */
   readonly address: string;
   readonly store: Engine;
-  /** Ask for `flush` at the end of this turn. */
+  /** Calls the connection's `flush` at the end of this turn. */
   flushLater(connection: StoreConnection): void;
   /** Answers wait for the log before they leave. */
   readonly commits: boolean;
   /** Resolves when a write need not wait for the log; undefined: it need not now. */
   readonly caughtUp: (() => Promise<void> | undefined) | undefined;
   gone(connection: StoreConnection): void;
-  /** What a client costs has changed by so many bytes. */
+  /** Takes note that a client costs so many bytes more, or fewer. */
   account(bytes: number): void;
 }
 
@@ -84,7 +84,7 @@ const NOTHING = new Uint8Array(0);
 /** Answers that wait for the log. */
 interface Held {
   bytes: Uint8Array;
-  /** Some say what the log has yet to hold. */
+  /** Some of them depend on changes that the log does not hold yet. */
   readonly wrote: boolean;
 }
 
@@ -94,30 +94,30 @@ export class StoreConnection {
   readonly #parser = new RespParser();
   readonly #out = new RespWriter(HARD_OUTPUT_BYTES);
   readonly #session: Session;
-  /** Taken from `out`, and not yet allowed to leave. */
+  /** Answers that were taken from `out`, and may not leave yet. */
   #held: Held[] = [];
   #heldBytes = 0;
-  /** Allowed to leave, while the socket takes no more. */
+  /** Answers that may leave, while the socket takes no more. */
   #ready: Uint8Array[] = [];
   #readyBytes = 0;
   #socketFull = false;
   #paused = false;
-  /** What it cost when that was last looked at: not little by little, for most cost nothing. */
+  /** What the client cost at the last look. Looks are rare, for most clients cost nothing. */
   accounted = 0;
   #running = false;
   /** A write that waits for the log. */
   #next: string[] | undefined;
   #nextBytes = 0;
-  /** What it waits for: told once for each time it waits. */
+  /** The promise that it waits for. Each of them calls `#run` once. */
   #behind: Promise<void> | undefined;
   /** No more commands: the answers leave, then we close. */
   #ending = false;
-  /** It sends no more, but may read: `printf … | nc`. */
+  /** The client sends no more, but may read: `printf … | nc`. */
   #peerEnded = false;
   #ended = false;
   #linger: Timer | undefined;
   #closed = false;
-  /** Whose connection it is now: a replica's. */
+  /** Set once the connection is a replica's. */
   #taken: SocketHandlers | undefined;
 
   constructor(socket: Socket, shared: Shared) {
@@ -141,7 +141,7 @@ export class StoreConnection {
     });
   }
 
-  /** What this client has not taken yet, wherever it waits. */
+  /** The bytes that this client has not taken yet, wherever they wait. */
   get owedBytes(): number {
     return this.#out.size + this.#heldBytes + this.#readyBytes + this.#socket.pendingBytes;
   }
@@ -151,12 +151,12 @@ export class StoreConnection {
     return this.owedBytes + this.#parser.heldBytes + this.#nextBytes + this.#session.keptBytes;
   }
 
-  /** What it was told, or would be told now, is not in the log yet. */
+  /** Its answers, or those that would leave now, depend on changes that are not in the log yet. */
   get isUnsafe(): boolean {
     return this.#held.length > 0 || this.#session.wrote;
   }
 
-  /** Sends what may leave, and goes on with what had to wait for that. */
+  /** Sends the answers, and goes on with the commands that had to wait for that. */
   flush(): void {
     if (this.#closed || this.#taken !== undefined || this.#isTooFarBehind()) return;
     this.#session.wrote = false;
@@ -164,7 +164,7 @@ export class StoreConnection {
     this.#run();
   }
 
-  /** For the group commit: takes what is to be answered now; `release` lets it go. */
+  /** For the group commit: takes the answers so far, which `release` will send. */
   hold(): Held {
     const held: Held = { bytes: NOTHING, wrote: this.#session.wrote };
     this.#session.wrote = false;
@@ -176,7 +176,7 @@ export class StoreConnection {
     return held;
   }
 
-  /** In the order of `hold`. */
+  /** Sends what `hold` has taken, in the same order. */
   release(held: Held): void {
     if (this.#closed || this.#held[0] !== held) return; // gone, or released already as a reader's
     this.#held.shift();
@@ -185,7 +185,7 @@ export class StoreConnection {
     this.#run();
   }
 
-  /** The disk is full: who has only read goes on; who has written waits for its answer. */
+  /** The disk is full: answers to reads leave; from the first answer to a write on, they wait. */
   releaseReads(): void {
     for (let held = this.#held[0]; held?.wrote === false; held = this.#held[0]) this.release(held);
   }
@@ -194,7 +194,7 @@ export class StoreConnection {
   end(): void {
     if (this.#taken !== undefined) return this.destroy();
     this.#ending = true;
-    // Who does not read is not waited for.
+    // A client that does not read is not waited for.
     this.#cutLater();
     this.#afterwards();
   }
@@ -211,7 +211,7 @@ export class StoreConnection {
     this.#run();
   }
 
-  /** Somebody else's command has told us something: many may, before this turn ends. */
+  /** Another client's command has written to this one. More may do so before this turn ends. */
   #onPush(): void {
     if (!this.#isTooFarBehind()) this.#shared.flushLater(this);
   }
@@ -245,12 +245,12 @@ export class StoreConnection {
         if (session.closing) this.#ending = true;
         if (session.takeOver !== undefined) return this.#handOver(session.takeOver);
         if (++looks % COMMANDS_PER_LOOK > 0 || clock.monotonic() < until) continue;
-        this.#shared.flushLater(this); // which goes on here
+        this.#shared.flushLater(this); // `flush` goes on from here
         break;
       }
     } catch (error) {
       if (!(error instanceof RespError)) throw error;
-      // Where the next command begins is lost: the error is the last answer.
+      // Nobody can tell where the next command begins: the error is the last answer.
       this.#out.error(`ERR ${error.message}`);
       this.#ending = true;
     }
@@ -281,11 +281,10 @@ export class StoreConnection {
     return argv;
   }
 
-  /** Nothing of ours may come behind the first byte of the new owner. */
+  /** Hands the socket over. Nothing of ours may come behind the first byte of the new owner. */
   #handOver(takeOver: NonNullable<Session["takeOver"]>): void {
-    if (this.#heldBytes + this.#readyBytes > 0 || this.#socketFull || this.#parser.unreadBytes > 0) {
-      return this.destroy();
-    }
+    const isClear = this.#heldBytes + this.#readyBytes === 0 && !this.#socketFull;
+    if (!isClear || this.#parser.unreadBytes > 0) return this.destroy();
     if (this.#out.size > 0) this.#socket.write(this.#out.take());
     this.#account(0); // a replica's limit is the backlog
     this.#taken = takeOver(this.#socket);
@@ -304,7 +303,7 @@ export class StoreConnection {
         if (full) this.#shared.flushLater(this);
       }
     }
-    // Whoever waits and has closed its side has gone: nothing may be given to it.
+    // A client that waits and has closed its side has gone: nothing may be given to it.
     if (this.#peerEnded && this.#session.blocked !== undefined) return this.destroy();
     const isDone = this.#parser.unreadBytes === 0 && this.#next === undefined;
     const isOver = this.#ending || (this.#peerEnded && isDone);
@@ -329,7 +328,9 @@ export class StoreConnection {
     this.#run();
   }
 
-  /** Reads on, or does not: a client that gets no answers asks no more questions. */
+  /**
+   * Pauses the socket, or resumes it: the commands of a client that takes no answers are not read.
+   */
   #throttle(): void {
     this.#account(this.heldBytes);
     if (this.#parser.unreadBytes > MAX_AHEAD_BYTES && this.#session.blocked !== undefined) {
@@ -362,8 +363,8 @@ export class StoreConnection {
     if (this.#ended) return;
     this.#ended = true;
     this.#socket.end();
-    // What it still sends is read and dropped meanwhile: closing on unread bytes would reset the
-    // connection, and our last word with it.
+    // Bytes that the client still sends are read and dropped meanwhile: closing on unread bytes
+    // would reset the connection, and lose the last answer.
     this.#cutLater();
   }
 
@@ -376,7 +377,7 @@ export class StoreConnection {
     if (this.#closed) return;
     this.#closed = true;
     this.#linger?.cancel();
-    // Whoever waits for the disk still has them in hand: what is in them goes now.
+    // The group commit keeps these objects until the disk is done: their bytes are freed now.
     for (const held of this.#held) held.bytes = NOTHING;
     this.#next = undefined;
     this.#account(0);

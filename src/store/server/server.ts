@@ -5,9 +5,9 @@
  *             onData ─▶ commands ─▶ log, unsynced ─┤        one fsync for all of them
  *     end of the turn:      afterCommit() ◀────────┘ ··· ─▶ answers of this turn leave
  *
- * Without `afterCommit` the answers of a client leave when its commands are done. With it,
- * everything a turn answered waits until its promise resolves, turns in order: a client that reads
- * "+OK" reads a promise, and one that reads a value reads one that cannot be taken back.
+ * Without `afterCommit` the answers of a client leave when its commands are done. With it, all
+ * answers of a turn wait until its promise resolves, and turns leave in order: a client that reads
+ * "+OK" has a promise, and a value that a client reads cannot be taken back.
  *
  * Invariants: no timer runs and no buffer is held for a client that is idle; a port that others can
  * reach has a password.
@@ -23,8 +23,8 @@ import type { Engine } from "../engine.ts";
 export const MAX_CLIENTS = 10_000;
 
 /**
- * What all clients together may keep us holding: answers, half commands, transactions. Four of the
- * largest answers.
+ * How much the server may hold for all clients together: answers, half commands, transactions. Four
+ * of the largest answers.
  */
 export const MAX_CLIENTS_BYTES = 1024 * 1024 * 1024;
 
@@ -39,17 +39,17 @@ export interface StoreServerOptions {
   readonly maxClientsBytes?: number;
   /**
    * Called at the end of a turn that answered something. While its promise is pending the answers
-   * wait; if it rejects, their clients are cut off, for what they would have been told is not so.
+   * wait; if it rejects, their clients are cut off, since the answers would not be true.
    */
   readonly afterCommit?: () => Promise<void> | undefined;
   /**
-   * Asked before a write: while its promise is pending, clients whose next command is one are not
-   * read from. It resolves, whatever happens. Undefined: the write may come.
+   * Asked before a write: while its promise is pending, clients whose next command is a write are
+   * not read from. It resolves, whatever happens. Undefined: the write may come.
    */
   readonly caughtUp?: () => Promise<void> | undefined;
   /**
    * Gets a listener for a disk that is full: while it is, reads are answered although `afterCommit`
-   * is pending. Who has written before waits for it.
+   * is pending. A client that has written waits for it.
    */
   readonly whenFull?: (listener: (full: boolean) => void) => void;
 }
@@ -117,7 +117,7 @@ class Clients implements Shared {
   readonly #maxClients: number;
   readonly #afterCommit: (() => Promise<void> | undefined) | undefined;
   readonly #connections = new Set<StoreConnection>();
-  /** Those with something to send at the end of this turn. */
+  /** The connections with something to send at the end of this turn. */
   #dirty = new Set<StoreConnection>();
   /** Pending while answers of an earlier turn wait for the disk. */
   #commit: Promise<void> | undefined;
@@ -184,12 +184,12 @@ class Clients implements Shared {
   }
 
   // #region turn
-  /** What the turn changed goes to the disk; what it answered waits for that. */
+  /** Hands the turn's changes to the disk. The turn's answers wait for that. */
   #endTurn(): void {
     const dirty = this.#dirty;
     this.#dirty = new Set();
     const commit = this.#afterCommit?.();
-    // Nothing to wait for, and nobody waits in front.
+    // There is nothing to wait for, and no earlier turn waits.
     if (commit === undefined && this.#commit === undefined) {
       for (const connection of dirty) connection.flush();
       return;
@@ -207,7 +207,10 @@ class Clients implements Shared {
   }
   // #endregion
 
-  /** On a full disk, who has only read is answered now. Yields the others, who wait for room. */
+  /**
+   * For a full disk: answers the clients that have only read. Returns the others, which wait for
+   * room.
+   */
   #withoutReaders(dirty: ReadonlySet<StoreConnection>): StoreConnection[] {
     const [unsafe, safe]: [StoreConnection[], StoreConnection[]] = [[], []];
     for (const connection of dirty) (connection.isUnsafe ? unsafe : safe).push(connection);
