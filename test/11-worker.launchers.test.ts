@@ -247,12 +247,12 @@ test("a launcher with a stray in its group lets its job end and takes no other, 
     let ending: Ending | undefined;
     const onEnd = (how: Ending) => void (ending = how);
     launcher.run(launcher.line(launch), { onOutput: () => {}, onEnd });
-    if (busy) launcher.taint();
+    if (busy) launcher.poison();
     // A launcher by itself keeps no event loop alive: the pool does that.
     await eventually("the job has ended", () => ending !== undefined);
     assert.deepEqual([ending!.status, launcher.fit], [3, !busy]);
     if (busy) launcher.destroy();
-    else launcher.taint();
+    else launcher.poison();
     assert.equal(launcher.fit, false);
     await eventually("it is gone", () => isDead);
   }
@@ -308,14 +308,14 @@ test("Sweeper believes the environment of an orphan in a busy group before its a
     await eventually("all are gone", () => !all.some((mark) => isRunning(mark!)));
   });
   await eventually("all run", () => [root, other, same, bare].every((mark) => isRunning(mark!)));
-  let tainted = false;
+  let poisoned = false;
   const name = attemptName(attempt("own"));
-  const group = { busy: true, attempt: name, taint: () => void (tainted = true) };
+  const group = { busy: true, attempt: name, poison: () => void (poisoned = true) };
   const again = new Sweeper(new Map([[leader.pid!, group]])).sweep();
   assert.equal(again, true, "another pass is needed");
   await eventually("the other attempt's is gone", () => !isRunning(other!));
   const stay = [root, same, bare].every((mark) => isRunning(mark!));
-  assert.ok(tainted && stay, "the job's own and the young one stay");
+  assert.ok(poisoned && stay, "the job's own and the young one stay");
 });
 
 test("Sweeper ends all that is in the group of an idle launcher, or of one whose next job has not begun", { skip }, async (t) => {
@@ -331,12 +331,12 @@ test("Sweeper ends all that is in the group of an idle launcher, or of one whose
       const parents = readProcesses().map(({ parent }) => parent === leader.pid);
       return marks.every(isRunning) && parents.filter(Boolean).length === (busy ? 0 : 1);
     });
-    let taints = 0;
+    let poisonings = 0;
     // The same attempt, and young: only its place speaks against it.
-    const group = { busy, attempt: undefined, taint: () => void taints++ };
+    const group = { busy, attempt: undefined, poison: () => void poisonings++ };
     assert.equal(new Sweeper(new Map([[leader.pid!, group]])).sweep(), true);
     await eventually("they are gone", () => !marks.some(isRunning));
-    assert.deepEqual([taints, leader.exitCode, leader.signalCode], [marks.length, null, null]);
+    assert.deepEqual([poisonings, leader.exitCode, leader.signalCode], [marks.length, null, null]);
   }
 });
 

@@ -4,9 +4,9 @@
  *     us ──▶ Batch      one message for all calls of one turn of the event loop
  *     us ◀── Answer
  *
- * Both are columns: to copy an object into another thread costs more than such a call.
+ * Both are columns, because copying an object into another thread costs more than such a call.
  *
- * Nobody's code is in them, so they cannot hang. `titan:sleep` is a timer of ours.
+ * They contain no code of users, so they cannot hang. `titan:sleep` is a timer of ours.
  *
  * Invariant: a message has MAX_BATCH_BYTES of input and one call more at most, so the thread's
  * memory is bounded.
@@ -21,7 +21,7 @@ import { HELPERS } from "./call-thread.ts";
 import { MAX_RESULT_BYTES, tooLarge } from "./types.ts";
 
 const NAMES = ["noop", "echo", "fail", "sleep"];
-/** An input may have 1 MiB, and as JavaScript values some thirty times that. */
+/** An input may have 1 MiB, and take thirty times that as JavaScript values. */
 const MAX_BATCH_BYTES = 1024 * 1024;
 
 /** Calls, as columns. */
@@ -44,7 +44,7 @@ interface ThreadData {
 
 function builtinThread({ parentPort, workerData }: typeof Threads): void {
   const limits = workerData as ThreadData;
-  /** Nothing: it did as it was told, and has no result. */
+  /** Returns nothing for a call that succeeded without a result. */
   const call = (id: number, name: string, input: string): Done | undefined => {
     try {
       const value: unknown = input === "" ? undefined : JSON.parse(input);
@@ -90,7 +90,8 @@ export class Builtins {
     }
     const input = call.input.toString("utf8");
     if (name === "sleep") return this.#sleep(attempt, input);
-    this.#open.set(attempt.id, attempt); // Stopped, its answer will come, and find nobody.
+    // The answer to a stopped call still comes, and is ignored.
+    this.#open.set(attempt.id, attempt);
     this.#thread ??= this.#newThread();
     if (this.#open.size === 1) this.#thread.ref();
     const { ids, names, inputs } = this.#batch;
@@ -113,7 +114,7 @@ export class Builtins {
     this.#batchBytes = 0;
   }
 
-  /** A timer of ours: a thread that sleeps would be a waste of a thread. */
+  /** A timer of ours: a sleeping thread would be wasted. */
   #sleep(attempt: CallAttempt, input: string): void {
     const ms = Number(input);
     if (!(ms >= 0)) {
@@ -127,7 +128,8 @@ export class Builtins {
   #newThread(): Worker {
     const workerData: ThreadData = { maxBytes: MAX_RESULT_BYTES, tooLarge: tooLarge() };
     const thread = new Worker(PROGRAM, {
-      eval: true, workerData, env: {}, execArgv: [], // Our loaders and conditions are not for it.
+      // our loaders and conditions must not load there
+      eval: true, workerData, env: {}, execArgv: [],
     });
     thread.on("message", (answer: Answer) => this.#done(answer));
     let crash: Error | undefined;
@@ -160,7 +162,7 @@ export class Builtins {
   }
 }
 
-/** How a call ended, by its Done. */
+/** The end that a Done describes. */
 export function endOf(done: Done): CallEnd {
   if (done.kind !== undefined) return { kind: done.kind, message: done.text };
   return done.text === "" ? {} : { result: Buffer.from(done.text) };

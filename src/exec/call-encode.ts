@@ -3,7 +3,7 @@
  *
  * `JSON.stringify` first and a look at the length afterwards would be too late: V8 ends a whole
  * process that asks for more memory in one piece than there is. So each value is counted before its
- * text is made, with no more than its text will have, and the first one beyond the limit stops the
+ * text is made, as no longer than its text will be. The first value beyond the limit stops the
  * encoding.
  *
  * The functions here are sent to threads as text (call-thread.ts, call-builtins.ts), so they use
@@ -11,15 +11,15 @@
  *
  * Invariant: no text gets longer than 13 times the limit, whatever the value: 25 bytes for a number
  * that was counted as two.
- * Left out: what the value's own code does, such as a getter that never ends or a `toJSON` that
- * makes a gigabyte. That is the call's own trouble, and ends its process at most.
+ * Left out: protection from the value's own code, such as a getter that never ends or a `toJSON`
+ * that makes a gigabyte. Such code harms its own call, and ends at most its own process.
  * Test: test/11-worker.calls.test.ts
  */
 import type { FailureKind } from "./types.ts";
 
 export interface Done {
   readonly id: number;
-  /** Absent: it succeeded, and `text` is the result as JSON, or empty. */
+  /** Absent: the call succeeded, and `text` is the result as JSON, or empty. */
   readonly kind?: FailureKind;
   readonly text: string;
   /** Its process needs more memory than a call should begin with. */
@@ -28,7 +28,8 @@ export interface Done {
 
 // #region encodeResult
 /**
- * JSON of a function's value, or what is wrong with it. `tooLarge` is the sentence for one that is.
+ * JSON of a function's value, or an error that says what is wrong with it. `tooLarge` is the
+ * message for a value beyond the limit.
  */
 export function encodeResult(
   id: number, value: unknown, { maxBytes, tooLarge }: { maxBytes: number; tooLarge: string },
@@ -59,7 +60,7 @@ export function encodeResult(
 }
 // #endregion
 
-/** An error for people: whatever was thrown, and never longer than a message should be. */
+/** Any thrown value as a text for people, cut to the length of a message. */
 export function describe(error: unknown): string {
   const MAX_CHARS = 4000;
   const cut = (text: string): string =>

@@ -2,18 +2,16 @@
  * Lesson 11: calls, the jobs for which no program is started.
  *
  * A Node program costs 40 ms to start; calling a function in a warm process costs a message each
- * way. A process carries one module call at a time: whatever the call does, it can end itself only.
- * It may never return, ask V8 for more memory than there is (which V8 answers with abort()), fill
- * Buffers without end, or crash in native code. Its process ends, and is replaced when the next
- * call needs one.
+ * way. A process carries one module call at a time, so a call can harm only itself. It may never
+ * return, ask V8 for more memory than there is (V8 then calls abort()), fill Buffers without end,
+ * or crash in native code. Then its process ends, and is replaced when the next call needs one.
  *
  *     CallPool ──┬── Builtins          titan:noop and the like: one thread of ours
  *                ├── Carrier ── process, call thread (call-thread.ts)
  *                └── Carrier ── …
  *
- * Invariants: a call settles once; a process that was ended or has died takes one call with it, and
- * no other.
- * Cost: 60 MB and 80 ms of a processor for each process; idle ones are let go.
+ * Invariants: a call settles once; a process that ends takes at most one call with it. Cost: 60 MB
+ * and 80 ms of a processor for each process; idle processes are ended.
  * Left out: ending a call gently.
  * Test: test/11-worker.calls.test.ts, test/11-worker.exec.test.ts
  */
@@ -24,33 +22,30 @@ import { startNodeProcess, type NodeEnd, type NodeProcess } from "#process";
 import { CallAttempt, type CallEnd } from "./call-attempt.ts";
 import { Builtins, endOf } from "./call-builtins.ts";
 import type { Done } from "./call-encode.ts";
-import { callProgram, type Call, type CallLimits, type LastWord } from "./call-thread.ts";
-import { encodeCall, ReplyReader } from "./call-wire.ts";
+import { callProgram, type CallLimits, type LastWord } from "./call-thread.ts";
+import { encodeCall, ReplyReader, type Call } from "./call-wire.ts";
 import { clusterEnv, inputsJson, noTypeScript, runsTypeScript } from "./process-job.ts";
 import {
   MAX_RESULT_BYTES, tooLarge, type ExecRequest, type FailureKind, type OnOutput, type Running,
 } from "./types.ts";
 
-/**
- * A module once loaded stays: a process that has seen this many is replaced before it eats the
- * memory.
- */
+/** A loaded module stays in memory: a process that has loaded this many is replaced. */
 const MAX_MODULES = 32;
 /** Endings to try when the target has none. */
 const ENDINGS = ["", ".js", ".mjs", ".cjs", ".ts", ".mts"];
-/** JavaScript heap of a call. */
+/** The JavaScript heap of a call. */
 const HEAP_MB = 256;
 /**
- * All memory of its process: the heap, 60 MB of Node's own, and as much again for Buffers and young
+ * All memory of a call's process: the heap, 60 MB of Node's own, and the rest for Buffers and young
  * objects.
  */
 const PROCESS_MB = 2 * HEAP_MB;
 /**
- * A process that has more than this after its call is not used again: the next call would begin
- * with less than it may have.
+ * A process that holds more than this after a call is not used again: the next call would begin
+ * with less room than it may have.
  */
 const HEAVY_MB = 160;
-/** Memory is filled at some 2 GB/s: a call gets this much further at most before it is ended. */
+/** Memory is filled at some 2 GB/s: between two looks a call gets at most 200 MB further. */
 const WATCH_MS = 100;
 /** A process that has had nothing to do for so long is let go. */
 const IDLE_MS = 30_000;
@@ -72,7 +67,7 @@ export interface CallRequest {
 interface Waiting {
   readonly attempt: CallAttempt;
   readonly call: Call;
-  /** Of its module: project and name. */
+  /** The key of its module: project and name. */
   readonly key: string;
 }
 
@@ -83,7 +78,10 @@ interface FoundModule {
   readonly name: string;
 }
 
-/** The file and function that a target names; or the end of its call, which then has a kind. */
+/**
+ * The file and function that a target names; or, if there are none, the end of the call, with a
+ * kind.
+ */
 type Found = FoundModule | (CallEnd & { readonly kind: FailureKind });
 
 /** A process, and the call that it carries. */
@@ -97,52 +95,53 @@ interface Carrier {
 
 export interface CallPoolOptions {
   readonly host: Host;
-  /** Calls at once. */
+  /** The number of calls at once. */
   readonly processes: number;
-  /** Of the processes; a call's own variables come with the call. */
+  /** The environment of the processes; a call's own variables come with the call. */
   readonly env: Readonly<Record<string, string>>;
   /** Default: LIMITS. */
   readonly limits?: Partial<CallLimits>;
 }
 
 export class CallPool {
-  private readonly host: Host;
-  private readonly most: number;
-  private readonly env: Readonly<Record<string, string>>;
-  private readonly program: string;
-  private readonly builtins: Builtins;
-  private readonly carriers = new Set<Carrier>();
-  private readonly waiting: Waiting[] = [];
-  private readonly ending = new Set<Promise<void>>();
-  private lastId = 0;
+  readonly #host: Host;
+  readonly #most: number;
+  readonly #env: Readonly<Record<string, string>>;
+  readonly #program: string;
+  readonly #builtins: Builtins;
+  readonly #carriers = new Set<Carrier>();
+  readonly #waiting: Waiting[] = [];
+  readonly #ending = new Set<Promise<void>>();
+  #lastId = 0;
 
   constructor(options: CallPoolOptions) {
     const { host, processes, env, limits } = options;
-    this.host = host;
-    this.most = processes;
-    this.env = env;
-    this.program = callProgram({ ...LIMITS, ...limits });
-    this.builtins = new Builtins(options.host);
+    this.#host = host;
+    this.#most = processes;
+    this.#env = env;
+    this.#program = callProgram({ ...LIMITS, ...limits });
+    this.#builtins = new Builtins(options.host);
   }
 
   start(job: CallRequest, onOutput: OnOutput): Running {
-    const id = ++this.lastId;
-    const attempt = new CallAttempt(this.host, { id, timeoutMs: job.request.timeoutMs, onOutput });
+    const id = ++this.#lastId;
+    const attempt = new CallAttempt(this.#host, { id, timeoutMs: job.request.timeoutMs, onOutput });
     const { target, input } = job.action;
-    if (target.startsWith("titan:")) this.builtins.start(attempt, { name: target.slice(6), input });
-    else void this.startModule(attempt, job);
+    if (target.startsWith("titan:")) {
+      this.#builtins.start(attempt, { name: target.slice(6), input });
+    } else void this.#startModule(attempt, job);
     return attempt;
   }
 
-  /** Calls that are under way have been cancelled. */
+  /** The caller has already cancelled the calls that are under way. */
   async close(): Promise<void> {
-    this.waiting.length = 0;
-    for (const carrier of this.carriers) this.discard(carrier);
-    await Promise.all([this.builtins.close(), ...this.ending]);
+    this.#waiting.length = 0;
+    for (const carrier of this.#carriers) this.#discard(carrier);
+    await Promise.all([this.#builtins.close(), ...this.#ending]);
   }
 
-  private async startModule(attempt: CallAttempt, job: CallRequest): Promise<void> {
-    const found = await this.findModule(job);
+  async #startModule(attempt: CallAttempt, job: CallRequest): Promise<void> {
+    const found = await this.#findModule(job);
     if (attempt.isOver) return; // Cancelled in the meantime.
     if (found.kind !== undefined) return attempt.end(found);
     const { request, action } = job;
@@ -166,15 +165,15 @@ export class CallPool {
       context: { run, job: name, attempt: number },
       env,
     };
-    this.waiting.push({ attempt, call, key: found.key });
+    this.#waiting.push({ attempt, call, key: found.key });
     attempt.onStop = () => {
-      this.waiting.splice(this.waiting.findIndex((other) => other.attempt === attempt), 1);
+      this.#waiting.splice(this.#waiting.findIndex((other) => other.attempt === attempt), 1);
     };
-    this.dispatch();
+    this.#dispatch();
   }
 
   /** The file and function that a target names, inside the project. */
-  private async findModule({ request, action }: CallRequest): Promise<Found> {
+  async #findModule({ request, action }: CallRequest): Promise<Found> {
     const { target } = action;
     const hash = target.lastIndexOf("#");
     const module = hash < 0 ? target : target.slice(0, hash);
@@ -184,9 +183,10 @@ export class CallPool {
       ({ kind: "not-found", message: `Cannot call ${target}: ${why}` });
     if (project === undefined) return missing("no project was sent");
     const key = `${project}\0${module}`;
-    for (const { loaded } of this.carriers) {
+    for (const { loaded } of this.#carriers) {
       const url = loaded.get(key);
-      if (url !== undefined) return { key, url, name }; // To look for it takes a third of a call.
+      // finding the file takes a third of the time of a call
+      if (url !== undefined) return { key, url, name };
     }
     const path = join(project, module);
     const inside = relative(project, path);
@@ -194,7 +194,7 @@ export class CallPool {
       return missing("the module is outside the project");
     }
     for (const ending of ENDINGS) {
-      const info = await this.host.storage.stat(path + ending).catch(() => undefined);
+      const info = await this.#host.storage.stat(path + ending).catch(() => undefined);
       if (info?.kind !== "file") continue;
       if (/\.[mc]?ts$/.test(path + ending) && !runsTypeScript(process.version)) {
         return { kind: "unsupported", message: noTypeScript(inside + ending, process.version) };
@@ -205,31 +205,31 @@ export class CallPool {
   }
 
   /**
-   * Gives waiting calls to processes: one that has the module loaded, else any idle one, else a new
-   * one.
+   * Gives waiting calls to processes: to one that has loaded the module, else to any idle one, else
+   * to a new one.
    */
-  private dispatch(): void {
+  #dispatch(): void {
     for (;;) {
-      const next = this.waiting[0];
+      const next = this.#waiting[0];
       if (next === undefined) return;
-      const idle = [...this.carriers].filter((carrier) => carrier.call === undefined);
+      const idle = [...this.#carriers].filter((carrier) => carrier.call === undefined);
       let carrier = idle.find(({ loaded }) => loaded.has(next.key)) ?? idle.at(-1);
       if (carrier === undefined) {
-        if (this.carriers.size >= this.most) return;
-        carrier = this.newCarrier();
+        if (this.#carriers.size >= this.#most) return;
+        carrier = this.#newCarrier();
       }
-      this.waiting.shift();
-      this.begin(carrier, next);
+      this.#waiting.shift();
+      this.#begin(carrier, next);
     }
   }
 
-  private begin(carrier: Carrier, { attempt, call, key }: Waiting): void {
+  #begin(carrier: Carrier, { attempt, call, key }: Waiting): void {
     carrier.idle?.cancel();
     carrier.call = attempt;
     carrier.loaded.set(key, call.url);
     attempt.onStop = () => {
-      this.discard(carrier);
-      this.dispatch();
+      this.#discard(carrier);
+      this.#dispatch();
     };
     attempt.onPause = (paused) => (paused ? carrier.process.pause() : carrier.process.resume());
     if (attempt.isPaused) carrier.process.pause();
@@ -237,66 +237,66 @@ export class CallPool {
     carrier.process.send(encodeCall(call));
   }
 
-  /** Ends a process, with whatever runs in it. */
-  private discard(carrier: Carrier): void {
-    this.carriers.delete(carrier);
-    this.free(carrier);
+  /** Ends a process together with the call that runs in it. */
+  #discard(carrier: Carrier): void {
+    this.#carriers.delete(carrier);
+    this.#free(carrier);
     carrier.process.kill();
   }
 
   /** From here on the carrier and its call know nothing of each other. */
-  private free(carrier: Carrier): CallAttempt | undefined {
+  #free(carrier: Carrier): CallAttempt | undefined {
     const { call } = carrier;
     carrier.call = undefined;
     carrier.idle?.cancel();
     if (call !== undefined) call.onStop = call.onPause = () => {};
-    carrier.process.resume(); // What is left to read is read, by nobody.
+    carrier.process.resume(); // the rest of its output is read and dropped
     return call;
   }
 
-  private done(carrier: Carrier, done: Done): void {
+  #done(carrier: Carrier, done: Done): void {
     if (carrier.call?.id !== done.id) return;
-    const call = this.free(carrier);
+    const call = this.#free(carrier);
     carrier.process.letGo();
-    if (done.heavy === true || carrier.loaded.size >= MAX_MODULES) this.discard(carrier);
-    else carrier.idle = this.host.timers.after(IDLE_MS, () => this.discard(carrier));
+    if (done.heavy === true || carrier.loaded.size >= MAX_MODULES) this.#discard(carrier);
+    else carrier.idle = this.#host.timers.after(IDLE_MS, () => this.#discard(carrier));
     call?.end(endOf(done));
-    this.dispatch();
+    this.#dispatch();
   }
 
-  private newCarrier(): Carrier {
+  #newCarrier(): Carrier {
     const replies = new ReplyReader({
       onOutput: (stream, bytes) => carrier.call?.output(stream, bytes),
-      onDone: (done) => this.done(carrier, done),
+      onDone: (done) => this.#done(carrier, done),
       onBroken: () => carrier.process.kill(),
     });
     let ended: () => void = () => {};
     const end = new Promise<void>((resolve) => (ended = resolve));
-    this.ending.add(end);
+    this.#ending.add(end);
     const process = startNodeProcess({
-      program: this.program,
-      env: this.env,
+      program: this.#program,
+      env: this.#env,
       onReply: (chunk) => replies.push(chunk),
       onPrinted: (stream, bytes) => carrier.call?.output(stream, bytes),
       onEnd: (how) => {
-        this.ending.delete(end);
+        this.#ending.delete(end);
         ended();
-        this.lost(carrier, how);
+        this.#lost(carrier, how);
       },
     });
     const carrier: Carrier = { process, loaded: new Map(), call: undefined, idle: undefined };
-    this.carriers.add(carrier);
+    this.#carriers.add(carrier);
     return carrier;
   }
 
-  private lost(carrier: Carrier, how: NodeEnd): void {
-    this.carriers.delete(carrier);
-    this.free(carrier)?.end(lostEnd(how));
-    this.dispatch();
+  #lost(carrier: Carrier, how: NodeEnd): void {
+    this.#carriers.delete(carrier);
+    this.#free(carrier)?.end(lostEnd(how));
+    this.#dispatch();
   }
 }
 
-/** What a call is told whose process is gone. */
+/** The end of a call whose process is gone. */
 function lostEnd({ word, code, signal, error }: NodeEnd): CallEnd {
   if (error !== undefined) {
     return { kind: "internal", message: `Cannot start a process for calls: ${error.message}` };
@@ -311,7 +311,9 @@ function lostEnd({ word, code, signal, error }: NodeEnd): CallEnd {
   return { kind: "exit", message, ...(code === null ? {} : { exitCode: code }) };
 }
 
-/** The call's own code can write there, too, so it is believed as far as it concerns this call. */
+/**
+ * The call's own code can write there, too, so the word decides nothing but the end of this call.
+ */
 function parseWord(word: string): CallEnd | undefined {
   try {
     const { message, exitCode } = JSON.parse(word) as LastWord;

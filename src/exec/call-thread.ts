@@ -2,7 +2,7 @@
  * Lesson 11: the programs of a process that carries calls.
  *
  * Neither a thread of Node 20 nor `node -e` takes a TypeScript file, and a second language for two
- * files would be worse; so the functions below are turned into text and run from that. They must
+ * files would be worse. So the functions below are turned into text and run from there. They must
  * not use anything outside themselves, except the helpers that are sent along.
  *
  *     us ── request ──▶ ┌ call thread ──────────────┐      one at a time: a module's function
@@ -11,57 +11,46 @@
  *     us ◀─ last word ─ supervisor: the main thread    runs nobody's code, so it always answers
  *
  * The supervisor ends the process when the thread ends, when we are gone, and when the process
- * takes too much memory: the limit of a thread is for its JavaScript heap only, and neither Buffers
- * nor WebAssembly count there.
+ * takes too much memory: the limit of a thread bounds its JavaScript heap only, neither Buffers nor
+ * WebAssembly.
  *
  * Invariants: a call's output comes before its Done, by the same pipe; while nobody reads that
  * pipe, the thread sleeps in `write`: backpressure for a loop that only prints. No text is turned
  * into bytes in one piece.
  * Left out: telling a call's output from what an earlier call's timers print in the same process.
- * And memory between two looks of the supervisor: a loop that fills Buffers gets some 200 MB
- * further.
+ * And a bound on memory between two looks of the supervisor: a loop that fills Buffers gets some
+ * 200 MB further.
  * Test: test/11-worker.calls.test.ts, test/11-worker.exec.test.ts
  */
 import type * as Threads from "node:worker_threads";
 import { describe, encodeResult, type Done } from "./call-encode.ts";
-import { DONE, STDERR, STDOUT } from "./call-wire.ts";
+import { DONE, STDERR, STDOUT, type Call } from "./call-wire.ts";
 
-export interface Call {
-  readonly id: number;
-  /** The module, as a file URL. */
-  readonly url: string;
-  readonly name: string;
-  readonly target: string;
-  readonly input: string;
-  /** JSON text of the parents' results. */
-  readonly inputs: string;
-  readonly context: { readonly run: string; readonly job: string; readonly attempt: number };
-  readonly env: Readonly<Record<string, string>>;
-}
-
-/** The supervisor's last word: how the call ended that was under way. */
+/** The supervisor's last word: how the running call ended. */
 export interface LastWord {
   readonly message: string;
   readonly exitCode?: number;
 }
 
-/** What both programs are told. */
+/** The limits that both programs get. */
 export interface CallLimits {
   readonly maxResultBytes: number;
-  /** The sentence for a larger result. */
+  /** The message for a larger result. */
   readonly tooLarge: string;
-  /** JavaScript heap of the thread. */
+  /** The JavaScript heap of the thread. */
   readonly heapMb: number;
   /** All memory of the process. */
   readonly processMb: number;
-  /** A process that has more after a call takes no other one. */
+  /** A process that holds more after a call takes no further call. */
   readonly heavyMb: number;
   readonly watchMs: number;
 }
 
 type Module = Record<string, unknown> & { default?: Record<string, unknown> };
 
-/** What the programs need of modules that may only be imported in src/host: they run elsewhere. */
+/**
+ * Modules that only src/host may import. The programs run in another process, and may load them.
+ */
 interface Modules {
   (name: "node:worker_threads"): typeof Threads;
   (name: "node:fs"): Files;
@@ -93,14 +82,14 @@ function supervise(
   const end = (message?: string, exitCode?: number): void => {
     try {
       if (message !== undefined) fs.writeSync(LAST_WORD, JSON.stringify({ message, exitCode }));
-      process.kill(-process.pid, "SIGKILL"); // with all that a call has started
+      process.kill(-process.pid, "SIGKILL"); // with every process that a call has started
     } catch {
-      process.kill(process.pid, "SIGKILL"); // nobody listens, or a system without groups
+      process.kill(process.pid, "SIGKILL"); // nobody listens, or the system has no groups
     }
   };
   process.title = "titan-calls";
   try {
-    // Of all processes, the system should sooner end this one than the worker.
+    // When memory runs out, the system should end this process rather than the worker.
     fs.writeFileSync("/proc/self/oom_score_adj", "1000");
   } catch { /* not Linux */ }
   process.stdin.on("error", () => end()).on("close", () => end()).resume();
@@ -128,14 +117,14 @@ function supervise(
   // #endregion
 }
 
-/** The quick way to ask is Node's own. */
+/** Only Node has `rss()`, the fast way. */
 function memoryOf({ memoryUsage }: typeof process): number {
   return typeof memoryUsage.rss === "function" ? memoryUsage.rss() : memoryUsage().rss;
 }
 
 interface Replies {
   reply(kind: number, content: Uint8Array): void;
-  /** In pieces, each of which may wait for its reader. */
+  /** Writes a text in pieces, each of which may wait for its reader. */
   print(kind: number, chunk: string | Uint8Array): void;
 }
 
@@ -146,8 +135,8 @@ function openReplies(load: Modules): Replies {
   const PIECE = 16 * 1024;
   const RETRY_MS = 2;
   const pause = new Int32Array(new SharedArrayBuffer(4));
-  // In a thread of Deno no file has a number. There the pipe is a socket, and nothing waits for its
-  // reader.
+  // In a thread of Deno files have no numbers. There the pipe is a socket, and writing does not
+  // wait for its reader.
   const { deno } = process.versions as Record<string, string | undefined>;
   const socket = deno === undefined ? undefined : new (load("node:net").Socket)({ fd: REPLIES });
   /** Waits while nobody reads. */
@@ -173,7 +162,7 @@ function openReplies(load: Modules): Replies {
     for (let at = 0; at < chunk.length; ) {
       let end = Math.min(at + PIECE, chunk.length);
       if (typeof chunk === "string") {
-        // Two halves of one character must not get into two pieces.
+        // One character must not be cut into two pieces.
         if (end < chunk.length && (chunk.charCodeAt(end - 1) & 0xfc00) === 0xd800) end++;
         reply(kind, Buffer.from(chunk.slice(at, end)));
       } else reply(kind, chunk.subarray(at, end));
@@ -183,18 +172,18 @@ function openReplies(load: Modules): Replies {
   return { reply, print };
 }
 
-/** `take` must not keep what it is given: the next bytes may come in the same place. */
+/** `take` must not keep its buffer: the next bytes may overwrite it. */
 function openRequests(load: Modules, take: (bytes: Buffer) => void): void {
   const REQUESTS = 3;
   const { bun, deno } = process.versions as Record<string, string | undefined>;
   const { Socket } = load("node:net");
   if (bun !== undefined) {
-    // It has no such sockets. A stream of a file waits in a thread of the pool, one of a few.
+    // Bun has no such sockets. A file stream waits in a thread of the pool, one of a few.
     load("node:fs").createReadStream("", { fd: REQUESTS }).on("data", take);
   } else if (deno !== undefined) {
     new Socket({ fd: REQUESTS, writable: false }).on("data", take);
   } else {
-    // Else Node takes 64 kB for each request, and collects garbage every hundred.
+    // Without `onread` Node takes 64 kB for each request, and collects garbage after every hundred.
     const buffer = Buffer.alloc(64 * 1024);
     const callback = (length: number): boolean => {
       take(buffer.subarray(0, length));
@@ -204,7 +193,7 @@ function openRequests(load: Modules, take: (bytes: Buffer) => void): void {
   }
 }
 
-/** Calls the function that a call names. `loaded`: to ask Node for a module again costs 30 µs. */
+/** Runs the function that a call names. `loaded`: asking Node for a module again costs 30 µs. */
 async function runCall(
   call: Call, { print, loaded }: { print: (text: string) => void; loaded: Map<string, Module> },
 ): Promise<unknown> {
@@ -212,7 +201,7 @@ async function runCall(
   Object.assign(process.env, call.env);
   const module = loaded.get(call.url) ?? ((await import(call.url)) as Module);
   loaded.set(call.url, module);
-  // A CommonJS module comes as the default export of an empty one.
+  // A CommonJS module comes as the default export of an empty module.
   const found = module[call.name] ?? module.default?.[call.name];
   if (typeof found !== "function") {
     const all = new Set([...Object.keys(module), ...Object.keys(module.default ?? {})]);
@@ -225,14 +214,14 @@ async function runCall(
   return found(input, { ...call.context, inputs: JSON.parse(call.inputs), log });
 }
 
-function callThread(
-  load: Modules, kinds: { STDOUT: number; STDERR: number; DONE: number },
-): void {
-  const limits = load("node:worker_threads").workerData as CallLimits;
-  const MAX_STACK_CHARS = 64 * 1024;
-  const WEIGH_MS = 2;
-  const { reply, print } = openReplies(load);
-  const loaded = new Map<string, Module>();
+interface Kinds {
+  readonly STDOUT: number;
+  readonly STDERR: number;
+  readonly DONE: number;
+}
+
+/** Sends everything that is printed in this thread the way of the replies. */
+function redirectOutput(print: Replies["print"], kinds: Kinds): void {
   for (const [stream, kind] of [["stdout", kinds.STDOUT], ["stderr", kinds.STDERR]] as const) {
     const write = (chunk: string | Uint8Array, encoding?: unknown, then?: unknown): boolean => {
       print(kind, chunk);
@@ -242,30 +231,48 @@ function callThread(
     };
     process[stream].write = write as typeof process.stdout.write;
   }
-  const run = async (call: Call): Promise<Done> => {
-    const { id } = call;
-    try {
-      if (call.input !== "") JSON.parse(call.input);
-    } catch (error) {
-      const why = `its input is not JSON (${describe(error)})`;
-      return { id, kind: "bad-input", text: `Cannot call ${call.target}: ${why}` };
+}
+
+interface Thread {
+  readonly print: Replies["print"];
+  readonly kinds: Kinds;
+  readonly limits: CallLimits;
+  readonly loaded: Map<string, Module>;
+}
+
+/** Runs a call, and turns its result or its error into a Done. */
+async function answerCall(call: Call, { print, kinds, limits, loaded }: Thread): Promise<Done> {
+  const MAX_STACK_CHARS = 64 * 1024;
+  const { id } = call;
+  try {
+    if (call.input !== "") JSON.parse(call.input);
+  } catch (error) {
+    const why = `its input is not JSON (${describe(error)})`;
+    return { id, kind: "bad-input", text: `Cannot call ${call.target}: ${why}` };
+  }
+  try {
+    const value = await runCall(call, { print: (text) => print(kinds.STDOUT, text), loaded });
+    const { maxResultBytes: maxBytes, tooLarge } = limits;
+    return encodeResult(id, value, { maxBytes, tooLarge });
+  } catch (error) {
+    const { isMissing, message } = (error ?? {}) as Error & { isMissing?: boolean };
+    if (isMissing === true) return { id, kind: "not-found", text: message };
+    if (error instanceof Error) {
+      print(kinds.STDERR, `${String(error.stack).slice(0, MAX_STACK_CHARS)}\n`);
     }
-    try {
-      const value = await runCall(call, { print: (text) => print(kinds.STDOUT, text), loaded });
-      const { maxResultBytes: maxBytes, tooLarge } = limits;
-      return encodeResult(id, value, { maxBytes, tooLarge });
-    } catch (error) {
-      const { isMissing, message } = (error ?? {}) as Error & { isMissing?: boolean };
-      if (isMissing === true) return { id, kind: "not-found", text: message };
-      if (error instanceof Error) {
-        print(kinds.STDERR, `${String(error.stack).slice(0, MAX_STACK_CHARS)}\n`);
-      }
-      return { id, kind: "exit", text: `threw ${describe(error)}` };
-    }
-  };
+    return { id, kind: "exit", text: `threw ${describe(error)}` };
+  }
+}
+
+function callThread(load: Modules, kinds: Kinds): void {
+  const limits = load("node:worker_threads").workerData as CallLimits;
+  const WEIGH_MS = 2;
+  const { reply, print } = openReplies(load);
+  const thread: Thread = { print, kinds, limits, loaded: new Map() };
+  redirectOutput(print, kinds);
   const { performance: clock } = load("node:perf_hooks");
   let weighed = 0;
-  /** To read the memory costs 20 µs, and in WEIGH_MS a call gets no more than some 4 MB. */
+  /** Reading the memory costs 20 µs, and in WEIGH_MS a call fills some 4 MB at most. */
   const isHeavy = (): boolean => {
     const now = clock.now();
     if (now - weighed < WEIGH_MS) return false;
@@ -276,12 +283,12 @@ function callThread(
   openRequests(load, (chunk) => {
     const bytes = waiting.length === 0 ? chunk : Buffer.concat([waiting, chunk]);
     if (bytes.length < 4 || bytes.length < 4 + bytes.readUInt32BE(0)) {
-      waiting = Buffer.from(bytes); // What we got will be written over.
+      waiting = Buffer.from(bytes); // the next bytes overwrite `bytes`
       return;
     }
     const call = JSON.parse(bytes.toString("utf8", 4)) as Call;
-    waiting = Buffer.alloc(0); // There is one call at a time, so nothing follows it.
-    void run(call).then((done) => {
+    waiting = Buffer.alloc(0); // there is one call at a time, so nothing follows it
+    void answerCall(call, thread).then((done) => {
       const heavy = isHeavy();
       reply(kinds.DONE, Buffer.from(JSON.stringify(heavy ? { ...done, heavy } : done)));
     });
@@ -289,20 +296,20 @@ function callThread(
 }
 
 /**
- * The compilers call helpers of theirs in the text: esbuild (under `tsx`) wraps named functions in
- * `__name`, tsc wraps the argument of `import()`, which it might have to rewrite. Neither is of use
- * here.
+ * The compilers put calls of their own helpers into the text: esbuild (under `tsx`) wraps named
+ * functions in `__name`, tsc wraps the argument of `import()`, which it might have to rewrite.
+ * Neither helper is needed here.
  */
 const COMPILERS =
   "const __name = (f) => f; const __rewriteRelativeImportExtension = (url) => url;";
-/** What begins every program, with the functions that all of them use. */
+/** The beginning of every program: the functions that all of them use. */
 export const HELPERS = `"use strict"; ${COMPILERS} ${describe}; ${encodeResult}; ${memoryOf};`;
 
 /** The program of a process for calls, for `node -e`. */
 export function callProgram(limits: CallLimits): string {
   const kinds = JSON.stringify({ STDOUT, STDERR, DONE });
   const thread =
-    `${HELPERS} ${openReplies}; ${openRequests}; ${runCall}; (${callThread})(require, ` +
-    `${kinds});`;
+    `${HELPERS} ${openReplies}; ${openRequests}; ${runCall}; ${redirectOutput}; ` +
+    `${answerCall}; (${callThread})(require, ${kinds});`;
   return `${HELPERS} (${supervise})(require, ${JSON.stringify({ limits, thread })});`;
 }

@@ -1,24 +1,38 @@
 /**
- * Lesson 11: what goes through the pipes of a process that carries calls.
+ * Lesson 11: the messages in the pipes of a process that carries calls.
  *
  *     request: length u32 | JSON                       one at a time
  *     reply:   kind u8 | length u32 | content          kind = 1 stdout · 2 stderr · 3 done, as JSON
  *
- * Invariants: output is passed on as it comes, however much a reply says it has; only a Done is
- * collected, and a Done that breaks its limit is no Done: a call that writes into the pipe itself
- * can harm nobody but itself.
+ * Invariants: output is passed on as it comes, whatever length its head claims; only a Done is
+ * collected, and one beyond its limit is refused. So a call that writes into the pipe by itself can
+ * harm only itself.
  * Test: test/11-worker.calls.test.ts
  */
 import type { Done } from "./call-encode.ts";
-import type { Call } from "./call-thread.ts";
 import { MAX_RESULT_BYTES, type StreamName } from "./types.ts";
 
 export const STDOUT = 1;
 export const STDERR = 2;
 export const DONE = 3;
 const HEAD_BYTES = 5;
-/** A result as a text within JSON, in which each of its bytes may take six; and a sentence. */
+/**
+ * A result as a text within JSON, in which each of its bytes may take six; and room for the rest.
+ */
 const MAX_DONE_BYTES = 6 * MAX_RESULT_BYTES + 64 * 1024;
+
+export interface Call {
+  readonly id: number;
+  /** The module, as a file URL. */
+  readonly url: string;
+  readonly name: string;
+  readonly target: string;
+  readonly input: string;
+  /** JSON text of the parents' results. */
+  readonly inputs: string;
+  readonly context: { readonly run: string; readonly job: string; readonly attempt: number };
+  readonly env: Readonly<Record<string, string>>;
+}
 
 export function encodeCall(call: Call): Buffer {
   const body = Buffer.from(JSON.stringify(call));
@@ -31,7 +45,7 @@ export function encodeCall(call: Call): Buffer {
 export interface ReplyHandlers {
   onOutput(stream: StreamName, bytes: Buffer): void;
   onDone(done: Done): void;
-  /** What came is no reply. Nothing is read after it. */
+  /** The bytes are no reply. Nothing is read after them. */
   onBroken(): void;
 }
 

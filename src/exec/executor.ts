@@ -10,7 +10,8 @@
  *
  * Invariants: `done` settles once, never rejects, and not before the process group is gone and its
  * folder removed; no program starts after a cancellation; after `close` nothing is left of any
- * attempt. A folder that cannot be removed fails nobody: it is noted, and tried again at the end.
+ * attempt. A folder that cannot be removed fails no attempt: it is noted, and its removal is tried
+ * again at the end.
  * Left out: limits on memory and CPU; they belong to the system (cgroups, containers).
  * Test: test/11-worker.exec.test.ts
  */
@@ -44,10 +45,12 @@ import {
   type Running,
 } from "./types.ts";
 
-/** What of the worker's own environment its jobs may see. Everything else would be a leak. */
+/**
+ * The variables of the worker's own environment that its jobs may see. Any other would be a leak.
+ */
 const INHERITED = ["PATH", "HOME", "LANG", "TMPDIR", "USER"] as const;
 
-/** What a worker needs of an executor, real or simulated. */
+/** An executor as a worker needs it, real or simulated. */
 export interface Executor {
   /** Starts an attempt. `onOutput` is never called before this has returned. */
   start(request: ExecRequest, onOutput: OnOutput): Running;
@@ -56,7 +59,7 @@ export interface Executor {
 }
 
 export interface LocalExecutor extends Executor {
-  /** The run is over: removes what its jobs shared. Never rejects. */
+  /** The run is over: removes the folder that its jobs shared. Never rejects. */
   endRun(run: string, cluster?: string): Promise<void>;
   /** The runs of a cluster that have shared folders on this machine, also those of dead workers. */
   sharedRuns(cluster: string): string[];
@@ -69,26 +72,27 @@ export interface LocalExecutor extends Executor {
 
 export interface ExecutorOptions {
   readonly host: WorkerHost;
-  /** This executor owns it: it is removed at the end. */
+  /** This executor owns the folder: it is removed at the end. */
   readonly workDir: string;
   /**
-   * What the workers of this machine have in common, for TITAN_SHARED. Default: a run shares
-   * per executor only.
+   * A folder that all workers of this machine use, for TITAN_SHARED. Default: a run shares per
+   * executor only.
    */
   readonly sharedRoot?: string;
-  /** Processes for `call` jobs: as many calls run at once. Default 8. */
+  /** Processes for `call` jobs, one for each call that runs at once. Default 8. */
   readonly callProcesses?: number;
   /**
-   * What every job's environment begins with. Default: PATH HOME LANG TMPDIR USER of this process.
+   * The first variables of every job's environment. Default: PATH HOME LANG TMPDIR USER of this
+   * process.
    */
   readonly baseEnv?: Readonly<Record<string, string>>;
   /** Default: the real ones. */
   readonly folders?: WorkFolders;
-  /** Something that a person may want to know of. */
+  /** Called with news that a person may want to know. */
   readonly onNote?: (text: string) => void;
 }
 
-/** Everything the attempts of one executor share. */
+/** The things that all attempts of one executor share. */
 interface Shared {
   readonly host: WorkerHost;
   readonly workDir: string;
@@ -100,14 +104,15 @@ interface Shared {
 }
 
 /**
- * Makes an executor: the part of a worker that runs things and knows nothing of masters.
+ * Makes an executor: the part of a worker that runs jobs and knows nothing of masters.
  *
  * @example
  * ```ts
  * import { createExecutor } from "#exec";
  * import { nodeWorkerHost } from "#process";
  * const executor = createExecutor({ host: nodeWorkerHost(), workDir: "/tmp/titan-example" });
- * const request = { run: "r-1", job: "hello", attempt: 1, worker: "w-1", env: {}, timeoutMs: 5000, inputs: [] };
+ * const names = { run: "r-1", job: "hello", attempt: 1, worker: "w-1" };
+ * const request = { ...names, env: {}, timeoutMs: 5000, inputs: [] };
  * const action = { kind: "shell", script: "printf 42 > $TITAN_OUTPUT" } as const;
  * const { status, result } = await executor.start({ ...request, action }, () => {}).done;
  * await executor.close();
@@ -147,10 +152,10 @@ export function createExecutor(options: ExecutorOptions): LocalExecutor {
     },
     sharedRuns: (cluster) => (sharedRoot === undefined ? [] : sharedRuns(sharedRoot, cluster)),
     linkPackage: async (cacheDir) => {
-      // Whose folders are simulated has no real one to put a link into.
+      // An executor with simulated folders has no real folder to put a link into.
       if (options.folders !== undefined) return;
-      // Node looks beside what it runs and above: programs are below the one, modules of calls
-      // below the other.
+      // Node looks for a package beside a file and above it: programs are below the first folder,
+      // modules of calls below the second.
       for (const folder of [workDir, cacheDir]) {
         await linkPackage(options.host, { cacheDir: folder });
       }
@@ -216,75 +221,75 @@ function over(why: Failure): Running {
 /** A job in a process of its own. */
 class ProcessAttempt implements Running {
   readonly done: Promise<ExecOutcome>;
-  private settle!: (outcome: ExecOutcome) => void;
-  private child: Child | undefined;
-  private timeout: Timer | undefined;
-  private grace: Timer | undefined;
-  /** Why it is being ended; the first reason stands. */
-  private ending: Failure | undefined;
-  private insisted = false;
-  private paused = false;
-  private over = false;
-  private readonly begun: number;
-  private readonly paths: JobPaths;
-  private readonly shared: Shared;
-  private readonly request: ExecRequest;
-  private readonly onOutput: OnOutput;
+  #settle!: (outcome: ExecOutcome) => void;
+  #child: Child | undefined;
+  #timeout: Timer | undefined;
+  #grace: Timer | undefined;
+  /** The reason why it is being ended; the first reason stays. */
+  #ending: Failure | undefined;
+  #insisted = false;
+  #paused = false;
+  #over = false;
+  readonly #begun: number;
+  readonly #paths: JobPaths;
+  readonly #shared: Shared;
+  readonly #request: ExecRequest;
+  readonly #onOutput: OnOutput;
 
   constructor(shared: Shared, job: { request: ExecRequest; onOutput: OnOutput }) {
-    this.shared = shared;
-    this.request = job.request;
-    this.onOutput = job.onOutput;
-    this.begun = shared.host.clock.monotonic();
-    this.paths = jobPaths(shared.workDir, job.request, shared.sharedRoot);
-    this.done = new Promise((resolve) => (this.settle = resolve));
-    this.launch();
+    this.#shared = shared;
+    this.#request = job.request;
+    this.#onOutput = job.onOutput;
+    this.#begun = shared.host.clock.monotonic();
+    this.#paths = jobPaths(shared.workDir, job.request, shared.sharedRoot);
+    this.done = new Promise((resolve) => (this.#settle = resolve));
+    this.#launch();
   }
 
   get pid(): number | undefined {
-    return this.child?.pid;
+    return this.#child?.pid;
   }
 
   cancel(reason?: string): void {
-    this.end(failure("cancelled", reason === undefined ? "cancelled" : `cancelled: ${reason}`));
+    this.#end(failure("cancelled", reason === undefined ? "cancelled" : `cancelled: ${reason}`));
   }
 
-  /** `cancel` without the grace. */
+  /** Like `cancel`, without the grace. */
   kill(reason: string): void {
     this.cancel(reason);
-    this.child?.signal("SIGKILL");
+    this.#child?.signal("SIGKILL");
   }
 
   pauseOutput(): void {
-    this.paused = true;
-    if (this.ending === undefined) this.child?.pause();
+    this.#paused = true;
+    if (this.#ending === undefined) this.#child?.pause();
   }
 
   resumeOutput(): void {
-    this.paused = false;
-    this.child?.resume();
+    this.#paused = false;
+    this.#child?.resume();
   }
 
-  private launch(): void {
-    const { shared, request } = this;
+  #launch(): void {
+    const [shared, request] = [this.#shared, this.#request];
     const command = commandOf(request.action, process);
-    if ("unsupported" in command) return this.finish(failure("unsupported", command.unsupported));
+    if ("unsupported" in command) return this.#finish(failure("unsupported", command.unsupported));
     if (request.timeoutMs > 0) {
       const message = `ran longer than its timeout of ${durationText(request.timeoutMs)}`;
-      this.timeout = shared.host.timers.after(request.timeoutMs, () => {
-        this.end(failure("timeout", message));
+      this.#timeout = shared.host.timers.after(request.timeoutMs, () => {
+        this.#end(failure("timeout", message));
       });
     }
     const failed = (error: unknown): void => {
-      this.finish(
-        this.ending
+      this.#finish(
+        this.#ending
           ?? failure("internal", `Cannot make the work folder: ${(error as Error).message}`),
       );
     };
     try {
-      const copying = this.makeFolder();
-      if (copying === undefined) this.run(command);
-      else copying.then(() => this.run(command)).catch(failed);
+      const copying = this.#makeFolder();
+      if (copying === undefined) this.#run(command);
+      else copying.then(() => this.#run(command)).catch(failed);
     } catch (error) {
       failed(error);
     }
@@ -292,12 +297,13 @@ class ProcessAttempt implements Running {
 
   // #region makeFolder
   /**
-   * Makes the folder, and a copy of the project in it. A promise: that takes a while, and until
-   * then it can be ended.
+   * Makes the folder, and a copy of the project in it. Returns a promise if the copy takes a while;
+   * until it resolves the attempt can be ended.
    */
-  private makeFolder(): Promise<void> | undefined {
-    const { request, paths, shared: { folders, sharedRoot } } = this;
-    const isOurs = paths.shared.startsWith(`${this.shared.workDir}/`);
+  #makeFolder(): Promise<void> | undefined {
+    const { folders, sharedRoot, workDir } = this.#shared;
+    const [request, paths] = [this.#request, this.#paths];
+    const isOurs = paths.shared.startsWith(`${workDir}/`);
     if (sharedRoot !== undefined && !isOurs) makeShared(paths.shared);
     const beside = isOurs ? [paths.shared] : [];
     if (request.project === undefined) return void folders.make(paths.folder, { beside });
@@ -305,44 +311,44 @@ class ProcessAttempt implements Running {
     const project = projectTree(request.project);
     const copying = folders.make(paths.folder, { project, beside, signal: stop.signal });
     if (copying === undefined) return undefined;
-    // It stands in for the program: whatever ends an attempt sends signals to this.
-    this.child = { pid: undefined, signal: () => stop.abort(), pause() {}, resume() {} };
+    // This child stands for the copying: a signal to it, as for any end of an attempt, stops the
+    // copy.
+    this.#child = { pid: undefined, signal: () => stop.abort(), pause() {}, resume() {} };
     return copying;
   }
   // #endregion
 
   /** Starts the program in the folder that has been made. */
-  private run(command: readonly string[]): void {
-    const { shared, request, paths } = this;
-    if (this.ending) return this.finish(this.ending);
+  #run(command: readonly string[]): void {
+    const [shared, request, paths] = [this.#shared, this.#request, this.#paths];
+    if (this.#ending) return this.#finish(this.#ending);
     if (request.inputs.length > 0) shared.folders.write(paths.inputs, inputsJson(request.inputs));
     const script = scriptFile(request.action);
     if (script) shared.folders.write(join(paths.folder, script.name), script.text);
-    const missing = this.missingFile();
-    if (missing) return this.finish(missing);
-    this.child = shared.host.processes.spawn({
+    const missing = this.#missingFile();
+    if (missing) return this.#finish(missing);
+    this.#child = shared.host.processes.spawn({
       argv: command,
       cwd: paths.folder,
       env: { ...shared.baseEnv, ...request.env, ...titanEnv(request, paths) },
       onOutput: (stream, bytes) => {
-        // A reader that stopped reading cannot hold up the end: then the tail of the output is
-        // dropped.
-        if (!(this.paused && this.ending)) this.onOutput(stream, bytes);
+        // A reader that has stopped must not hold up the end: the rest of the output is dropped.
+        if (!(this.#paused && this.#ending)) this.#onOutput(stream, bytes);
       },
-      onExit: (exit) => this.exited(exit),
+      onExit: (exit) => this.#exited(exit),
     });
-    if (this.paused) this.child.pause();
+    if (this.#paused) this.#child.pause();
   }
 
   /**
-   * An interpreter would say that a file is missing in its own words, and fail like any program. Of
-   * a folder `sh` says nothing: exit code 0.
+   * A missing file is found here, because an interpreter would report it in its own words and fail
+   * like any program. If the file is a folder, `sh` says nothing and exits with 0.
    */
-  private missingFile(): Failure | undefined {
-    const { action, project } = this.request;
+  #missingFile(): Failure | undefined {
+    const { action, project } = this.#request;
     if (action.kind !== "file") return undefined;
-    const path = action.file.startsWith("/") ? action.file : join(this.paths.folder, action.file);
-    if (this.shared.folders.isFile(path)) return undefined;
+    const path = action.file.startsWith("/") ? action.file : join(this.#paths.folder, action.file);
+    if (this.#shared.folders.isFile(path)) return undefined;
     const where =
       project === undefined
         ? "no such file, and no project was sent"
@@ -352,76 +358,76 @@ class ProcessAttempt implements Running {
 
   // #region end
   /** TERM, the grace, KILL. */
-  private end(why: Failure): void {
+  #end(why: Failure): void {
     // #exercise end
-    if (this.over || this.ending) return;
-    this.ending = why;
-    this.child?.signal("SIGTERM");
-    // Even if nobody reads: a program that blocks on a full pipe would not get to its handler's
-    // end.
-    this.child?.resume();
-    this.grace = this.shared.host.timers.after(this.request.graceMs ?? KILL_GRACE_MS, () =>
-      this.insist(),
+    if (this.#over || this.#ending) return;
+    this.#ending = why;
+    this.#child?.signal("SIGTERM");
+    // Even if nobody reads: a program that blocks on a full pipe could not finish its signal
+    // handler.
+    this.#child?.resume();
+    this.#grace = this.#shared.host.timers.after(this.#request.graceMs ?? KILL_GRACE_MS, () =>
+      this.#insist(),
     );
     // #end-exercise
   }
 
-  private insist(): void {
-    if (this.over) return;
-    this.insisted = true;
-    this.child?.signal("SIGKILL");
+  #insist(): void {
+    if (this.#over) return;
+    this.#insisted = true;
+    this.#child?.signal("SIGKILL");
   }
   // #endregion
 
-  private notStarted({ code, message }: NonNullable<Exit["error"]>): Failure {
-    const { action, project } = this.request;
+  #notStarted({ code, message }: NonNullable<Exit["error"]>): Failure {
+    const { action, project } = this.#request;
     const path = action.kind === "command" ? (action.argv[0] ?? "") : "";
-    // A path inside the project that nobody shipped, and not a program of the system.
+    // True for a path inside a project that was not sent, and not for a program of the system.
     const ours = kindOf(code) === "not-found" && project === undefined && /^[^/].*\//.test(path);
     return failure(kindOf(code), ours ? `${message}, and no project was sent` : message);
   }
 
-  private exited(exit: Exit): void {
-    if (this.ending) {
-      const how = this.insisted ? " (it did not end on SIGTERM and was killed)" : "";
+  #exited(exit: Exit): void {
+    if (this.#ending) {
+      const how = this.#insisted ? " (it did not end on SIGTERM and was killed)" : "";
       const code = exit.code === null ? {} : { exitCode: exit.code };
       const signal = exit.signal === null ? {} : { signal: exit.signal };
-      return this.finish({
-        ...this.ending,
-        message: this.ending.message + how,
+      return this.#finish({
+        ...this.#ending,
+        message: this.#ending.message + how,
         ...code,
         ...signal,
       });
     }
-    if (exit.error) return this.finish(this.notStarted(exit.error));
+    if (exit.error) return this.#finish(this.#notStarted(exit.error));
     if (exit.signal !== null) {
-      return this.finish({ ...failure("signal", `ended by ${exit.signal}`), signal: exit.signal });
+      return this.#finish({ ...failure("signal", `ended by ${exit.signal}`), signal: exit.signal });
     }
     const exitCode = exit.code ?? 0;
     if (exitCode !== 0) {
-      return this.finish({ ...failure("exit", `exited with code ${exitCode}`), exitCode });
+      return this.#finish({ ...failure("exit", `exited with code ${exitCode}`), exitCode });
     }
-    this.finish(undefined);
+    this.#finish(undefined);
   }
 
   /** Takes the result, removes the folder, reports. */
-  private finish(problem: Failure | undefined): void {
-    this.over = true;
-    this.timeout?.cancel();
-    this.grace?.cancel();
-    const { folders, host } = this.shared;
-    const durationMs = host.clock.monotonic() - this.begun;
+  #finish(problem: Failure | undefined): void {
+    this.#over = true;
+    this.#timeout?.cancel();
+    this.#grace?.cancel();
+    const { folders, host } = this.#shared;
+    const durationMs = host.clock.monotonic() - this.#begun;
     let outcome: ExecOutcome = problem
       ? { status: "failed", ...problem, durationMs }
       : { status: "ok", exitCode: 0, durationMs };
-    if (!problem) outcome = this.withResult(outcome);
-    if (folders.removeLight(this.paths.folder)) return this.settle(outcome);
-    void this.shared.remove(this.paths.folder).then(() => this.settle(outcome));
+    if (!problem) outcome = this.#withResult(outcome);
+    if (folders.removeLight(this.#paths.folder)) return this.#settle(outcome);
+    void this.#shared.remove(this.#paths.folder).then(() => this.#settle(outcome));
   }
 
-  private withResult(outcome: ExecOutcome): ExecOutcome {
+  #withResult(outcome: ExecOutcome): ExecOutcome {
     try {
-      const result = this.shared.folders.read(this.paths.output, MAX_RESULT_BYTES);
+      const result = this.#shared.folders.read(this.#paths.output, MAX_RESULT_BYTES);
       if (result === undefined) return outcome;
       if (typeof result !== "number") return { ...outcome, result };
       return { ...outcome, status: "failed", ...failure("bad-input", tooLarge(result)) };

@@ -1,17 +1,17 @@
 /**
- * Lesson 15: how a job's file finds this package: the client of the store, and that of the cluster.
+ * Lesson 15: how a job's file finds this package, with the clients of the store and of the cluster.
  *
  *     <cacheDir>/<sha256>/job.mjs                     import { connect } from "titan-orchestrator"
  *     <cacheDir>/node_modules/titan-orchestrator  ─▶  this package
  *     <cacheDir>/node_modules/titan               ─▶  the same, under its short name
  *
  * Node looks for a package in the `node_modules` of each folder above the file that imports it, and
- * a job's file really lies in the project cache, wherever the link through which it was started. So
- * one link for each name serves all projects, and nothing is installed.
+ * a job's file really lies in the project cache, wherever the link through which it was started
+ * lies. So one link for each name serves all projects, and nothing is installed.
  *
- * Invariant: the link is replaced by a rename, so that of several workers on one cache none ever
- * finds it missing.
- * Left out: a package of the job's own that has one of the names; it lies nearer, and wins.
+ * Invariant: the link is replaced by a rename, so that no other worker on the same cache ever finds
+ * it missing.
+ * Left out: a check for a package of the job's own with one of the names; it lies nearer, and wins.
  * Test: test/15-store.cluster.test.ts
  */
 import { join } from "node:path";
@@ -26,17 +26,17 @@ const PACKAGE = fileURLToPath(new URL("../..", import.meta.url)).replace(/(?<=.)
 export const PACKAGE_NAMES = ["titan-orchestrator", "titan"] as const;
 
 export interface LinkOptions {
-  /** Where the links lie, in a `node_modules`. */
+  /** The links are made in its `node_modules`. */
   readonly cacheDir: string;
-  /** Where they lead. Default: this package. */
+  /** The target of the links. Default: this package. */
   readonly target?: string;
-  /** Default: the one we run on. */
+  /** Default: the runtime of this process. */
   readonly runtime?: Pick<Runtime, "versions">;
 }
 
 /**
- * Makes the links, or turns those that point elsewhere. Throws the system's error, or one that says
- * what is in the way; the other name is linked all the same.
+ * Makes the links, and corrects links that point elsewhere. Throws the system's error, or one that
+ * says what is in the way; the other name is linked all the same.
  */
 export async function linkPackage(host: Host, options: LinkOptions): Promise<void> {
   const { cacheDir, target = PACKAGE, runtime = process } = options;

@@ -8,8 +8,8 @@
  *         .titan-script.*               a script that no argument can carry
  *         <every entry of the project, as a copy: all that is here is the job's own>
  *
- * TITAN_RUN, TITAN_JOB, TITAN_ATTEMPT and TITAN_WORKER say what it is; TITAN_MASTER (host:port) and
- * TITAN_STORE (redis://…, if the cluster has a store) where the others are.
+ * TITAN_RUN, TITAN_JOB, TITAN_ATTEMPT and TITAN_WORKER name the attempt; TITAN_MASTER (host:port)
+ * and TITAN_STORE (redis://…, if the cluster has a store) are the addresses of the cluster.
  *
  * Test: test/11-worker.exec.test.ts
  */
@@ -38,8 +38,8 @@ export interface JobPaths {
 }
 
 /**
- * `sharedRoot`: what the executors of this machine have in common. Without one, or a cluster's id,
- * a run shares less.
+ * `sharedRoot`: a folder that all executors of this machine use. Without it, or without a cluster's
+ * id, a run shares its folder within one executor only.
  */
 export function jobPaths(workDir: string, request: ExecRequest, sharedRoot?: string): JobPaths {
   const run = join(workDir, safeName(request.run));
@@ -51,7 +51,7 @@ export function jobPaths(workDir: string, request: ExecRequest, sharedRoot?: str
   return { folder, shared, output: join(folder, OUTPUT_FILE), inputs: join(folder, INPUTS_FILE) };
 }
 
-/** The program that an action means, or why this worker cannot run it. */
+/** The program of an action, or the reason why this worker cannot run it. */
 export function commandOf(
   action: ExecRequest["action"], node: Runtime,
 ): readonly string[] | { unsupported: string } {
@@ -91,18 +91,18 @@ function shellCommand(action: ShellAction, node: Runtime): ReturnType<typeof com
   if (file !== undefined && (shell === "python3" || shell === "node")) {
     return commandOf({ kind: "file", file, args: [] }, node);
   }
-  // Without -e, a script goes on after a command that failed, and its last command alone decides.
+  // Without -e, a script goes on after a failed command, and only its last command decides.
   const strict = shell === "bash" ? ["bash", "-e", "-o", "pipefail"] : ["sh", "-e"];
   if (file !== undefined) return [...strict, `./${file}`];
-  // Behind -c comes the script, unless it looks like one more option.
+  // The script follows -c. A blank before it keeps a leading dash from looking like an option.
   return [...strict, "-c", /^[-+]/.test(script) ? ` ${script}` : script];
 }
 // #endregion
 
 /**
  * The file that a script is written to before it runs; undefined for one that travels as an
- * argument. A traceback of Python or Node names the file and shows the line, where for an argument
- * it could say "<string>" only.
+ * argument. A traceback of Python or Node names the file and shows the line; for an argument it
+ * could only say "<string>".
  */
 export function scriptFile(
   action: ExecRequest["action"],
@@ -110,7 +110,7 @@ export function scriptFile(
   if (action.kind !== "shell") return undefined;
   const { shell = "sh", script } = action;
   if (shell === "python3") return { name: `${SCRIPT_FILE}.py`, text: script };
-  // A module: so it may import and await, whatever the project's package.json says.
+  // It is a module, so it may import and await, whatever the project's package.json says.
   if (shell === "node") return { name: `${SCRIPT_FILE}.mjs`, text: script };
   if (Buffer.byteLength(script) <= MAX_ARGUMENT_BYTES) return undefined;
   return { name: `${SCRIPT_FILE}.sh`, text: script };
@@ -133,7 +133,7 @@ export function noTypeScript(file: string, version: string): string {
   );
 }
 
-/** The `TITAN_*` variables of an attempt, which win over the job's own. */
+/** The `TITAN_*` variables of an attempt. They override the job's own. */
 export function titanEnv(request: ExecRequest, paths: JobPaths): Record<string, string> {
   const env: Record<string, string> = {
     TITAN_RUN: request.run,

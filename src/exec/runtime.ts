@@ -1,9 +1,10 @@
 /**
- * Lesson 11: what a job needs to be told because its worker runs on Deno, and not on Node or Bun.
+ * Lesson 11: the extra arguments and files of a job whose worker runs on Deno, and not on Node or
+ * Bun.
  *
- * Deno gives a program no rights unless it is told to. A job of sh or Python may do whatever the
- * worker's user may, and so may a job of JavaScript. And Deno looks into `node_modules` only below
- * a folder with a package.json.
+ * Deno gives a program no rights unless it is told to. A job of sh or Python may do everything that
+ * the worker's user may, so a job of JavaScript gets all rights, too. And Deno looks into
+ * `node_modules` only below a folder with a package.json.
  *
  * Left out: the worker itself. Deno adds these arguments when a program starts its own executable
  * by `node:child_process`, as `titan up` does; jobs are started by a shell.
@@ -12,10 +13,10 @@
 import { join } from "node:path";
 import type { Host } from "#host";
 
-/** What of `process` says which runtime this is. */
+/** The parts of `process` that tell which runtime this is. */
 export interface Runtime {
   readonly execPath: string;
-  /** Of Node, or the one that a runtime claims to be compatible with. */
+  /** The version of Node, or the one with which a runtime claims to be compatible. */
   readonly version: string;
   readonly versions?: Readonly<Record<string, string | undefined>>;
 }

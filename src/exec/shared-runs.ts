@@ -1,5 +1,5 @@
 /**
- * Lesson 11: TITAN_SHARED: which folder it is for a run, and which runs have one here.
+ * Lesson 11: TITAN_SHARED: the folder of a run, and the list of runs that have one here.
  *
  * Test: test/11-worker.shared.test.ts
  */
@@ -18,7 +18,7 @@ export function sharedRuns(sharedRoot: string, cluster: string): string[] {
   return names.map(textOfName).filter((run) => run !== undefined);
 }
 
-/** Removes the folders of those runs that are over. */
+/** Removes the folders of the given runs, which are over. */
 export async function removeSharedRuns(
   sharedRoot: string,
   cluster: string,

@@ -1,5 +1,5 @@
 /**
- * Lesson 11: what goes into an attempt and what comes out.
+ * Lesson 11: the request and the outcome of an attempt.
  *
  * Test: test/11-worker.exec.test.ts
  */
@@ -16,7 +16,7 @@ export type Action =
   /** `input` is JSON text, or empty for `undefined`. */
   | { readonly kind: "call"; readonly target: string; readonly input: Buffer };
 
-/** One attempt, with all it needs. */
+/** One attempt, with everything that it needs. */
 export interface ExecRequest {
   readonly run: string;
   readonly job: string;
@@ -32,15 +32,15 @@ export interface ExecRequest {
   readonly graceMs?: number;
   /** The results of the jobs that this one depends on. */
   readonly inputs: readonly { readonly job: string; readonly result: Buffer }[];
-  /** Where the job finds the rest of its cluster. */
+  /** The addresses of the job's cluster. */
   readonly cluster?: ClusterPlaces;
   /** Folder of the unpacked project. A program gets its own copy; a `call` imports from here. */
   readonly project?: string;
 }
 
-/** What a job is told about its cluster. */
+/** The facts about its cluster that a job gets. */
 export interface ClusterPlaces {
-  /** Durable and unlike any other cluster's, if the master has given one: for TITAN_SHARED. */
+  /** Durable and unique, if the master has given one: for TITAN_SHARED. */
   readonly id?: string | undefined;
   /** host:port, for TITAN_MASTER. */
   readonly master: string;
@@ -58,7 +58,7 @@ export type FailureKind =
   | "unsupported" // this worker cannot run such a thing, another may
   | "bad-input" // what it was given, or gave back, breaks a rule
   | "cancelled"
-  | "internal"; // the worker's own trouble: no processes, no disk
+  | "internal"; // a failure of the worker itself: no processes, no disk
 
 /** How an attempt ended. */
 export interface ExecOutcome {
@@ -83,7 +83,8 @@ export interface Running {
   /** SIGTERM, the grace, SIGKILL. Idempotent; ignored after the end. */
   cancel(reason?: string): void;
   /**
-   * Stops `onOutput` soon: what was read already still comes. The job blocks once its pipe is full.
+   * Stops `onOutput` soon: bytes that were read already still come. The job blocks once its pipe is
+   * full.
    */
   pauseOutput(): void;
   resumeOutput(): void;
@@ -93,12 +94,13 @@ export interface Running {
 
 /** From SIGTERM to SIGKILL: enough to write a checkpoint, and half of what `docker stop` gives. */
 export const KILL_GRACE_MS = 5_000;
-/** A result rides in a frame, an event and the master's memory; larger things are files. */
+/**
+ * A result travels in a frame and stays in an event and in the master's memory; larger things are
+ * files.
+ */
 export const MAX_RESULT_BYTES = 64 * 1024;
 
-/**
- * What a result that breaks the limit is told. `bytes`: how many it has, where somebody counted.
- */
+/** The message for a result that breaks the limit. `bytes`: its size, if it was counted. */
 export function tooLarge(bytes?: number): string {
   const advice = "write it to a file, below TITAN_SHARED or elsewhere, and return its path";
   const size = bytes === undefined ? "it has, as JSON, more than" : `${bytes} bytes exceed`;

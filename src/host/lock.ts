@@ -7,9 +7,10 @@
  * the machine. A file with another inode than the one that it names is a copy: its holder holds the
  * original. A file without an inode (of an older Titan) is believed.
  *
- *     take(path)   link(mine, path)     succeeds for exactly one racer, and the file is complete when it appears
- *       EEXIST     holder alive?        ELOCKED, by name
- *                  holder dead?         take(path.steal); still dead? unlink(path); release; try again
+ *     take(path)   link(mine, path)   succeeds for one racer; the file appears complete
+ *       EEXIST     holder alive?      ELOCKED, by name
+ *                  holder dead?       take(path.steal); still dead? unlink(path); release;
+ *                                     try again
  *
  * Invariant: a lock file is removed only by its living holder, or by a process that holds
  * `path.steal` and has seen the holder dead under that lock. Without the second lock two racers
@@ -75,13 +76,13 @@ async function take(mine: string, path: string): Promise<void> {
     const holder = await readHolder(path);
     if (holder === undefined) continue; // released meanwhile
     if (await holds(holder)) throw lockedError(path, holder);
-    await bury(mine, path);
+    await removeStale(mine, path);
   }
   throw new Error(`Cannot lock ${path}: still contended after ${MAX_ROUNDS} rounds`);
 }
 
 /** Removes the lock of a dead holder, unless another process is doing it. */
-async function bury(mine: string, path: string): Promise<void> {
+async function removeStale(mine: string, path: string): Promise<void> {
   const steal = `${path}.steal`;
   try {
     await take(mine, steal);

@@ -5,7 +5,7 @@
  * seeded kind is arithmetic that looks like chance: the same seed always gives the same numbers, as
  * a failing test needs.
  *
- *     splitmix32    state += 0x9e3779b9;  mix(state)      one 32-bit word of state, a number per step
+ *     splitmix32    state += 0x9e3779b9;  mix(state)    one word of state, a number per step
  *
  * SplitMix is the generator of Steele, Lea and Flood (OOPSLA 2014); the 32-bit mixing constants are
  * those found by Chris Wellons' hash prospector. Each seed walks all 2^32 states before it repeats.

@@ -230,7 +230,7 @@ class State {
     const before = this.#segments.at(-1);
     if (before !== undefined && this.#nextSeq !== undefined && this.#nextSeq !== first) {
       const what =
-        `its records end before ${this.#nextSeq}, and the next segment begins with ` + `${first}`;
+        `its records end before ${this.#nextSeq}, and the next segment begins with ${first}`;
       const cut = { segment: before.firstSeq, offset: before.end };
       this.#problem({ code: "GAP", file: before.file, offset: before.end, what, cut });
     }

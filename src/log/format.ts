@@ -7,7 +7,8 @@
  *     0000000000007200.snap     header, chunks of the state after record 7200, an end mark
  *     *.tmp, *.damaged-*        unfinished replacements; what a repair has cut
  *
- *     header: magic 8 bytes | format u32 | log id 8 bytes | sequence number u64 | crc32 u32      32 bytes, big-endian
+ *     header: magic 8 bytes | format u32 | log id 8 bytes | sequence number u64 | crc32 u32
+ *             32 bytes, big-endian
  *
  * Invariants: the id is drawn when the log is created and stands in every file, so a file from
  * another log's folder is noticed; a file's name and its header say the same number.

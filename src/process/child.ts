@@ -16,8 +16,8 @@ import type { Readable } from "node:stream";
 import { openOutputPipes } from "./pipes.ts";
 
 /**
- * How long a dead child's pipes must be silent, if something else still holds them open, to call
- * them empty.
+ * If something else still holds a dead child's pipes open, they count as empty after this much
+ * silence.
  */
 const DRAIN_QUIET_MS = 100;
 
@@ -26,12 +26,12 @@ export type StreamName = "stdout" | "stderr";
 /** See the head of this file. Starting it may throw (E2BIG, ENOMEM). */
 export class OutputChild {
   readonly process: ChildProcess;
-  private readonly streams: Readable[] = [];
-  private open = 0;
-  private paused = false;
-  private exited: { code: number | null; signal: string | null; error?: Error } | undefined;
-  private quiet: NodeJS.Timeout | undefined;
-  private readonly onExit: (code: number | null, signal: string | null, error?: Error) => void;
+  readonly #streams: Readable[] = [];
+  #open = 0;
+  #paused = false;
+  #exited: { code: number | null; signal: string | null; error?: Error } | undefined;
+  #quiet: NodeJS.Timeout | undefined;
+  readonly #onExit: (code: number | null, signal: string | null, error?: Error) => void;
 
   constructor(
     command: {
@@ -46,7 +46,7 @@ export class OutputChild {
       onExit(code: number | null, signal: string | null, error?: Error): void;
     },
   ) {
-    this.onExit = handlers.onExit;
+    this.#onExit = handlers.onExit;
     const pipes = openOutputPipes();
     const stdio: StdioOptions = pipes
       ? [command.stdin, pipes.stdout.write, pipes.stderr.write]
@@ -68,38 +68,38 @@ export class OutputChild {
     const out = pipes?.stdout.read ?? this.process.stdout;
     const err = pipes?.stderr.read ?? this.process.stderr;
     if (out && err) {
-      this.listen(out, (bytes) => handlers.onOutput("stdout", bytes));
-      this.listen(err, (bytes) => handlers.onOutput("stderr", bytes));
+      this.#listen(out, (bytes) => handlers.onOutput("stdout", bytes));
+      this.#listen(err, (bytes) => handlers.onOutput("stderr", bytes));
     }
-    this.process.on("error", (error) => this.ended({ code: null, signal: null, error }));
-    this.process.on("exit", (code, signal) => this.ended({ code, signal }));
-    this.process.stdin?.on("error", () => {}); // EPIPE: the exit that follows says it better.
-    // What keeps the event loop alive is a running job, which the owner knows; never an idle
-    // launcher.
+    this.process.on("error", (error) => this.#ended({ code: null, signal: null, error }));
+    this.process.on("exit", (code, signal) => this.#ended({ code, signal }));
+    this.process.stdin?.on("error", () => {}); // EPIPE: the exit that follows tells more.
+    // Only a running job keeps the event loop alive, and the owner knows it; an idle launcher never
+    // does.
     this.process.unref();
     (this.process.stdin as unknown as { unref?(): void } | null)?.unref?.();
-    for (const stream of this.streams) (stream as unknown as { unref(): void }).unref();
+    for (const stream of this.#streams) (stream as unknown as { unref(): void }).unref();
   }
 
   get hasExited(): boolean {
-    return this.exited !== undefined;
+    return this.#exited !== undefined;
   }
 
   pause(): void {
-    if (this.paused) return;
-    this.paused = true;
-    clearTimeout(this.quiet);
-    for (const stream of this.streams) stream.pause();
+    if (this.#paused) return;
+    this.#paused = true;
+    clearTimeout(this.#quiet);
+    for (const stream of this.#streams) stream.pause();
   }
 
   resume(): void {
-    if (!this.paused) return;
-    this.paused = false;
-    for (const stream of this.streams) stream.resume();
-    this.settle();
+    if (!this.#paused) return;
+    this.#paused = false;
+    for (const stream of this.#streams) stream.resume();
+    this.#settle();
   }
 
-  /** To the whole group: false when it is gone. */
+  /** Sends a signal to the whole group. False: it is gone. */
   kill(signal: string): boolean {
     if (this.process.pid === undefined) return false;
     try {
@@ -110,42 +110,42 @@ export class OutputChild {
     }
   }
 
-  private listen(stream: Readable, onBytes: (bytes: Buffer) => void): void {
-    this.streams.push(stream);
-    this.open++;
+  #listen(stream: Readable, onBytes: (bytes: Buffer) => void): void {
+    this.#streams.push(stream);
+    this.#open++;
     stream.on("data", (bytes: Buffer) => {
       onBytes(bytes);
-      this.settle();
+      this.#settle();
     });
     stream.on("error", () => {});
     stream.once("close", () => {
-      this.open--;
-      this.settle();
+      this.#open--;
+      this.#settle();
     });
   }
 
-  private ended(how: { code: number | null; signal: string | null; error?: Error }): void {
-    if (this.exited) return;
-    this.exited = how;
-    // The leader is gone; nothing of its group may stay behind.
+  #ended(how: { code: number | null; signal: string | null; error?: Error }): void {
+    if (this.#exited) return;
+    this.#exited = how;
+    // The leader is gone; no other process of its group may stay behind.
     this.kill("SIGKILL");
-    this.settle();
+    this.#settle();
   }
 
   /** Reports the exit once the pipes are closed, or silent although somebody holds them. */
-  private settle(): void {
-    const how = this.exited;
+  #settle(): void {
+    const how = this.#exited;
     if (how === undefined) return;
-    clearTimeout(this.quiet);
-    if (this.open > 0) {
-      if (!this.paused) this.quiet = setTimeout(() => this.closeStreams(), DRAIN_QUIET_MS);
+    clearTimeout(this.#quiet);
+    if (this.#open > 0) {
+      if (!this.#paused) this.#quiet = setTimeout(() => this.#closeStreams(), DRAIN_QUIET_MS);
       return;
     }
-    this.open = -1; // Reported: no later event may report again.
-    this.onExit(how.code, how.signal, how.error);
+    this.#open = -1; // Reported: no later event may report again.
+    this.#onExit(how.code, how.signal, how.error);
   }
 
-  private closeStreams(): void {
-    for (const stream of this.streams) stream.destroy();
+  #closeStreams(): void {
+    for (const stream of this.#streams) stream.destroy();
   }
 }

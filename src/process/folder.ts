@@ -1,14 +1,14 @@
 /**
- * Lesson 12: a folder for this process, and the end of those whose processes are dead.
+ * Lesson 12: a folder for this process, and the removal of folders whose processes are dead.
  *
- *     <parent>/4711/host    the machine          <parent>/4711/live   its process groups (journal.ts)
- *     <parent>/4711/owner   `pid start boot`     <parent>/4711/…      its own business
- *     <parent>/lock         held while somebody looks for the dead, and until it has a folder itself
+ *     <parent>/4711/host    the machine        <parent>/4711/live   its process groups (journal.ts)
+ *     <parent>/4711/owner   `pid start boot`   <parent>/4711/…      its own business
+ *     <parent>/lock         held while a process looks for the dead, until it has its folder
  *
  * Invariants: a folder is removed only when its process is dead and nothing that the process
- * started is left, and at once: it is renamed first, so that no half of it is ever seen. Under the
- * lock a folder with a dead owner stays one; without it, a new process with the old number could be
- * taken for the dead one.
+ * started is left. It vanishes at once: it is renamed first, so that no half of it is ever seen.
+ * Under the lock a dead owner stays dead; without the lock, a new process with the old number could
+ * be taken for the dead one.
  * Left out: two machines of one name that share the parent folder, and containers with one host
  * name: a pid of one means nothing to the other.
  * Test: test/12-membership.orphans.test.ts
@@ -28,16 +28,16 @@ import { identify, isAlive, lock, readHolder, removeTree } from "#host";
 import { journalProcesses, readJournal } from "./journal.ts";
 import { endOrphans } from "./orphans.ts";
 
-/** As long as one look may take (2 s), and some: who waits longer does without. */
+/** One look may take 2 s; a process that has waited longer goes on without the lock. */
 const LOCK_WAIT_MS = 3_000;
 const LOCK_RETRY_MS = 5;
-/** What a removed folder is called until all of it is gone. */
+/** The name of a removed folder until all of it is gone. */
 const REMOVED = /^\.removed-/;
 
 /**
- * Makes `parent/PID` for this process and keeps the journal of its process groups there. First ends
- * what dead processes with folders beside it left running, and removes their folders; `onNote` is
- * told, in one line, if there was anything.
+ * Makes `parent/PID` for this process and keeps the journal of its process groups there. First it
+ * ends the processes that the dead owners of neighbouring folders left running, and removes those
+ * folders; `onNote` gets one line if there were any.
  *
  * @returns the folder, by its real path. The caller removes it at the end.
  * @throws the system's error when the folder cannot be made.
@@ -47,8 +47,8 @@ export async function takeProcessFolder(
   options: { onNote?: (text: string) => void } = {},
 ): Promise<string> {
   mkdirSync(parent, { recursive: true, mode: 0o700 });
-  // The real path: processes are found by its text, which must not depend on how somebody came
-  // here.
+  // The real path: processes are found by its text, which must not depend on the path that the
+  // caller used.
   const home = realpathSync(parent);
   const held = await tryLock(join(home, "lock"));
   try {
@@ -66,8 +66,8 @@ export async function takeProcessFolder(
 }
 
 /**
- * Undefined: somebody has held it for too long (it may be stopped), or this disk has no locks. The
- * next one will sweep.
+ * Undefined: another process has held the lock for too long (it may be stopped), or this disk has
+ * no locks. The next process will sweep.
  */
 async function tryLock(path: string): Promise<{ release(): Promise<void> } | undefined> {
   const deadline = performance.now() + LOCK_WAIT_MS;
@@ -97,7 +97,7 @@ async function sweep(home: string, onNote: (text: string) => void): Promise<void
   const some = (count: number): string =>
     `${count} ${count === 1 ? "process" : "processes"} left running by ` +
     `${dead.length === 1 ? "worker" : "workers"} ${dead.join(", ")}`;
-  // The folders stay: the next one needs them to find what is left.
+  // The folders stay: the next process needs them to find the rest.
   if (left > 0) {
     return onNote(`Cannot end ${some(left)}${ended > 0 ? ` (${ended} others were ended)` : ""}`);
   }
@@ -107,7 +107,7 @@ async function sweep(home: string, onNote: (text: string) => void): Promise<void
     try {
       renameSync(folder, removed);
     } catch {
-      continue; // another user's, or somebody without the lock was faster
+      continue; // it is another user's, or a process without the lock was faster
     }
     discard(removed);
   }
@@ -115,7 +115,10 @@ async function sweep(home: string, onNote: (text: string) => void): Promise<void
 
 const underWay = new Set<Promise<void>>();
 
-/** Nobody waits for it at the start. What cannot be removed is left to the next one. */
+/**
+ * Nobody waits for the removal at the start. Files that cannot be removed are left to the next
+ * process.
+ */
 function discard(path: string): void {
   const over: Promise<void> = removeTree(path)
     .catch(() => undefined)
@@ -124,20 +127,20 @@ function discard(path: string): void {
 }
 
 /**
- * Resolves when the folders of dead processes are removed: a process that ends before
- * that leaves some.
+ * Resolves when the folders of dead processes are removed. A process that ends earlier leaves some
+ * of them.
  */
 export async function removalsDone(): Promise<void> {
   await Promise.all(underWay);
 }
 
-/** Whether this folder belonged to a process of this machine that is no more. */
+/** Whether this folder belonged to a process of this machine that has ended. */
 async function isDead(folder: string, pid: number): Promise<boolean> {
   if (!sameMachine(folder)) return false;
   const owner = await readHolder(join(folder, "owner")).catch(() => undefined);
   if (owner?.pid === pid && owner.start !== "") return !(await isAlive(owner));
-  // It died before it could say who it is. Only the number is left, and it counts as dead only if
-  // nobody has it, or we do.
+  // The owner died before it could write down its start time. Only its number is left, and the
+  // owner counts as dead only if no process has that number, or if we have it.
   const now = await identify(pid);
   return pid === process.pid || now.start === "gone" || !(await isAlive(now));
 }
@@ -146,6 +149,6 @@ function sameMachine(folder: string): boolean {
   try {
     return readFileSync(join(folder, "host"), "utf8") === hostname();
   } catch {
-    return false; // not a worker's, or not complete
+    return false; // no worker has written it, or not completely
   }
 }

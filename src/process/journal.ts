@@ -1,16 +1,16 @@
 /**
- * Lesson 12: the journal of live process groups, for whoever comes after a worker that left without
- * a word.
+ * Lesson 12: the journal of live process groups, for the worker that starts after one that was
+ * killed.
  *
  *     + 4711 88213004 5c1f…   a group: its leader's pid, when that started, in which boot
- *     - 4711                  it is gone
+ *     - 4711                  the group is gone
  *
  * One line per launcher, not per job; a process that is no launcher has its own.
  *
- * Invariants: a launcher is in the journal before its first job; the boot comes last and has one
- * length, so a torn line names nobody. A journal that cannot be written stops no job: the
- * environment is the second witness (orphans.ts).
- * Left out: fsync. The journal must outlive this process, not the machine, for a power loss ends
+ * Invariants: a launcher is in the journal before its first job; the boot comes last and has a
+ * fixed length, so a torn line names no process. A journal that cannot be written stops no job:
+ * processes can also be found by their environment (orphans.ts).
+ * Left out: fsync. The journal must outlive this process, but not the machine: a power loss ends
  * the groups, too.
  * Test: test/12-membership.orphans.test.ts
  */
@@ -19,12 +19,12 @@ import { hasProc, readEntry } from "./sweep.ts";
 import { readSmall } from "#host";
 
 /**
- * Beyond this, and twice what lives, it is written anew: a worker on its own for a year needs no
- * more disk than at first.
+ * Beyond this size, and twice the size of the live entries, the journal is written anew: after a
+ * year a worker needs no more disk than at first.
  */
 const COMPACT_BYTES = 64 * 1024;
 /**
- * 4096 slots, a group each, 60 bytes a line, and twice that before it is compacted: what is longer
+ * 4096 slots, a group each, 60 bytes a line, and twice that before it is compacted: a longer file
  * is not ours.
  */
 const MAX_JOURNAL_BYTES = 1024 * 1024;
@@ -32,7 +32,7 @@ const MAX_JOURNAL_BYTES = 1024 * 1024;
 const ADDED = /^\+ ([1-9]\d{0,9}) ([1-9]\d{0,15}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 const REMOVED = /^- ([1-9]\d{0,9})$/;
 
-/** What tells a process from every other that has, had or will have its number. */
+/** The values that tell a process from every other that has, had or will have its number. */
 export interface Birth {
   /** Clock ticks since boot. */
   readonly start: number;
@@ -55,7 +55,7 @@ const live = new Map<number, string>();
 let journal: { readonly path: string; file: number; bytes: number; torn: boolean } | undefined;
 
 /**
- * From now on `path` says which process groups this process has started, those included that live
+ * From now on the file `path` names the process groups of this process, including those that live
  * now.
  */
 export function journalProcesses(path: string): void {
@@ -64,10 +64,10 @@ export function journalProcesses(path: string): void {
   for (const line of live.values()) note(line);
 }
 
-/** A group that this process leads no longer than its own life. */
+/** Notes a group that must not outlive this process. */
 export function noteGroup(pid: number): void {
   const [entry, boot] = [readEntry(pid), bootId()];
-  // Without a start time the line would name a number, and a number is nobody.
+  // Without a start time the line would name only a number, and that may be another process later.
   if (entry === undefined || boot === undefined) return;
   const line = `+ ${pid} ${entry.start} ${boot}\n`;
   live.set(pid, line);
@@ -82,7 +82,7 @@ function note(line: string): void {
   if (journal === undefined) return;
   try {
     const text = journal.torn ? `\n${line}` : line;
-    journal.torn = true; // until all of it is there: the disk may be full
+    journal.torn = true; // until the whole line is there: the disk may be full
     const written = writeSync(journal.file, text);
     journal.torn = written < text.length;
     journal.bytes += written;
@@ -98,18 +98,21 @@ function compact(journal: { readonly path: string; file: number; bytes: number }
   const next = `${journal.path}.next`;
   writeFileSync(next, text, { mode: 0o600 });
   const file = openSync(next, "a");
-  renameSync(next, journal.path); // at no moment is there no journal
+  renameSync(next, journal.path); // so there is a journal at every moment
   closeSync(journal.file);
   Object.assign(journal, { file, bytes: text.length });
 }
 
-/** Which groups a journal says are alive. Whatever no journal of ours could say is nothing. */
+/**
+ * The groups that are alive according to a journal. Lines that we could not have written are
+ * ignored.
+ */
 export function readJournal(path: string): Map<number, Birth> {
   try {
     const bytes = readSmall(path, MAX_JOURNAL_BYTES);
     return Buffer.isBuffer(bytes) ? parseJournal(bytes.toString("latin1")) : new Map();
   } catch {
-    return new Map(); // a folder, a pipe, not readable
+    return new Map(); // it is a folder or a pipe, or not readable
   }
 }
 

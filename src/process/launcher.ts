@@ -9,7 +9,7 @@
  *     us ◀── stdout  RS nonce s LF   bytes of the job …   RS nonce e STATUS LF
  *     us ◀── stderr                  bytes of the job …   RS nonce e LF
  *
- * Invariants: one job at a time; what stands between the marks is the job's, and no byte of it is
+ * Invariants: one job at a time; the bytes between the marks are the job's, and none of them is
  * dropped; the job ends when both end marks were read, or when the launcher has died and its pipes
  * are empty.
  * Left out: telling a program that exits with 137 from one that SIGKILL ended; a shell reports both
@@ -55,67 +55,67 @@ export class Launcher {
   readonly pid: number | undefined;
   /** When it last became idle, on the caller's clock. */
   idleSince = 0;
-  /** See `taint`. */
-  tainted = false;
+  /** See `poison`. */
+  poisoned = false;
   /** Set once it has died and its pipes are empty. */
   dead = false;
 
-  private readonly child: OutputChild;
-  private readonly nonce = randomBytes(16).toString("hex");
-  private readonly readers: Record<StreamName, MarkReader>;
-  private job: LaunchedJob | undefined;
-  private started = false;
-  private refused = false;
-  private status: number | undefined;
-  private stderrEnded = false;
-  private killed = false;
-  private wantsPause = false;
-  private waiting: string[] = [];
-  private readonly onIdle: (launcher: Launcher) => void;
-  private readonly onDead: (launcher: Launcher) => void;
+  readonly #child: OutputChild;
+  readonly #nonce = randomBytes(16).toString("hex");
+  readonly #readers: Record<StreamName, MarkReader>;
+  #job: LaunchedJob | undefined;
+  #started = false;
+  #refused = false;
+  #status: number | undefined;
+  #stderrEnded = false;
+  #killed = false;
+  #wantsPause = false;
+  #waiting: string[] = [];
+  readonly #onIdle: (launcher: Launcher) => void;
+  readonly #onDead: (launcher: Launcher) => void;
 
   constructor(on: { idle(launcher: Launcher): void; dead(launcher: Launcher): void }) {
-    this.onIdle = on.idle;
-    this.onDead = on.dead;
-    const reader = (stream: StreamName) => new MarkReader(this.nonce, {
-      onBytes: (bytes) => this.pass(stream, bytes),
-      onMark: (mark, rest) => this.onMark(stream, mark, rest),
+    this.#onIdle = on.idle;
+    this.#onDead = on.dead;
+    const reader = (stream: StreamName) => new MarkReader(this.#nonce, {
+      onBytes: (bytes) => this.#pass(stream, bytes),
+      onMark: (mark, rest) => this.#onMark(stream, mark, rest),
     });
-    this.readers = { stdout: reader("stdout"), stderr: reader("stderr") };
-    this.child = new OutputChild(
+    this.#readers = { stdout: reader("stdout"), stderr: reader("stderr") };
+    this.#child = new OutputChild(
       { file: "/bin/sh", args: ["-s"], env: {}, cwd: "/", stdin: "pipe" },
       {
-        onOutput: (stream, bytes) => this.readers[stream].push(bytes),
-        onExit: (...how) => this.died(...how),
+        onOutput: (stream, bytes) => this.#readers[stream].push(bytes),
+        onExit: (...how) => this.#died(...how),
       },
     );
-    this.pid = this.child.process.pid;
-    this.write(this.prologue());
+    this.pid = this.#child.process.pid;
+    this.#write(this.#prologue());
   }
 
   get busy(): boolean {
-    return this.job !== undefined;
+    return this.#job !== undefined;
   }
 
   /**
-   * Fit for another job. False from the moment its death is known, although its last output may be
-   * unread.
+   * Ready for another job. False from the moment its death is known, although its last output may
+   * be unread.
    */
   get fit(): boolean {
-    return !this.tainted && !this.dead && !this.child.hasExited;
+    return !this.poisoned && !this.dead && !this.#child.hasExited;
   }
 
   // #region prologue
-  /** What every launcher is told first. POSIX words only: /bin/sh is dash, bash, ash or zsh. */
-  private prologue(): string {
+  /** The first lines for every launcher. POSIX words only: /bin/sh is dash, bash, ash or zsh. */
+  #prologue(): string {
     return (
-      // A caught signal is set back to its default in the job: TERM ends the job, and the launcher
+      // A signal with a trap gets its default back in the job: TERM ends the job, and the launcher
       // lives on.
       "trap : TERM INT HUP\n" +
       // The shell's own remarks ("Killed") are not the job's output.
       "exec 3>&2 2>/dev/null\n" +
       // After each job: hang up on the children it left in the group, then say how it ended.
-      `e() { s=$?; kill -s HUP 0; echo '${this.mark("e")}'$s; echo '${this.mark("e")}' >&3; }\n`
+      `e() { s=$?; kill -s HUP 0; echo '${this.#mark("e")}'$s; echo '${this.#mark("e")}' >&3; }\n`
     );
   }
   // #endregion
@@ -132,7 +132,7 @@ export class Launcher {
         ? ""
         : `export ${names.map((n) => `${n}=${quote(env[n] as string)}`).join(" ")} && `;
     return (
-      `(trap "echo '${this.mark("f")}'" 0; echo '${this.mark("s")}'; ` +
+      `(trap "echo '${this.#mark("f")}'" 0; echo '${this.#mark("s")}'; ` +
       `cd -P -- ${quote(cwd)} && unset PWD OLDPWD SHLVL && ${exports}` +
       `exec ${[program, ...args].map(quote).join(" ")} 2>&3 3>&-) </dev/null; e\n`
     );
@@ -141,106 +141,107 @@ export class Launcher {
 
   /** Starts a job. The launcher must be idle. */
   run(line: string, job: LaunchedJob): void {
-    this.job = job;
-    this.started = this.refused = this.stderrEnded = this.killed = this.wantsPause = false;
-    this.status = undefined;
-    this.waiting = [];
-    this.write(line);
+    this.#job = job;
+    this.#started = this.#refused = this.#stderrEnded = this.#killed = this.#wantsPause = false;
+    this.#status = undefined;
+    this.#waiting = [];
+    this.#write(line);
   }
 
   signal(name: string): void {
-    if (this.job === undefined) return;
+    if (this.#job === undefined) return;
     if (name === "SIGKILL") {
-      this.killed = true;
-      this.child.kill(name);
-    } else if (this.started) {
-      this.child.kill(name);
+      this.#killed = true;
+      this.#child.kill(name);
+    } else if (this.#started) {
+      this.#child.kill(name);
     } else {
-      // Sent now, it would reach the launcher only, which ignores it, and the job would begin
-      // unharmed.
-      this.waiting.push(name);
+      // A signal that is sent now would reach the launcher only. The launcher ignores it, and the
+      // job would begin in spite of it.
+      this.#waiting.push(name);
     }
   }
 
   pause(): void {
-    this.wantsPause = true;
-    if (this.started) this.child.pause(); // Paused earlier, the start mark would never be read.
+    this.#wantsPause = true;
+    // If it were paused earlier, the start mark would never be read.
+    if (this.#started) this.#child.pause();
   }
 
   resume(): void {
-    this.wantsPause = false;
-    this.child.resume();
+    this.#wantsPause = false;
+    this.#child.resume();
   }
 
-  /** Lets an idle launcher go: it reads the end of its input and exits. */
+  /** Ends an idle launcher: it reads the end of its input and exits. */
   retire(): void {
-    this.child.process.stdin?.end();
+    this.#child.process.stdin?.end();
   }
 
-  /** A stray is in its group: no further job may share these pipes with it. */
-  taint(): void {
-    this.tainted = true;
-    if (this.job === undefined) this.destroy(); // The stray dies with it.
+  /** A leftover process is in the group: no further job may share these pipes with it. */
+  poison(): void {
+    this.poisoned = true;
+    if (this.#job === undefined) this.destroy(); // The leftover dies with it.
   }
 
   /** Ends the launcher and everything in its group now. */
   destroy(): void {
-    this.child.kill("SIGKILL");
+    this.#child.kill("SIGKILL");
   }
 
-  private write(text: string): void {
-    this.child.process.stdin?.write(text);
+  #write(text: string): void {
+    this.#child.process.stdin?.write(text);
   }
 
-  private mark(letter: string): string {
-    return markText(this.nonce, letter);
+  #mark(letter: string): string {
+    return markText(this.#nonce, letter);
   }
 
-  private pass(stream: StreamName, bytes: Buffer): void {
-    const over = stream === "stdout" ? this.status !== undefined : this.stderrEnded;
-    if (this.job !== undefined && !over && (stream === "stderr" || this.started)) {
-      return this.job.onOutput(stream, bytes);
+  #pass(stream: StreamName, bytes: Buffer): void {
+    const over = stream === "stdout" ? this.#status !== undefined : this.#stderrEnded;
+    if (this.#job !== undefined && !over && (stream === "stderr" || this.#started)) {
+      return this.#job.onOutput(stream, bytes);
     }
     // Bytes outside the marks come from a process that an earlier job left behind.
-    this.taint();
+    this.poison();
   }
 
   /** True when this mark ended the job. `rest` bytes follow it in the same chunk. */
-  private onMark(stream: StreamName, mark: string, rest: number): boolean {
-    if (this.job === undefined) return false;
+  #onMark(stream: StreamName, mark: string, rest: number): boolean {
+    if (this.#job === undefined) return false;
     if (mark === "s") {
-      this.started = true;
-      for (const name of this.waiting) this.child.kill(name);
-      if (this.wantsPause) this.child.pause();
+      this.#started = true;
+      for (const name of this.#waiting) this.#child.kill(name);
+      if (this.#wantsPause) this.#child.pause();
     } else if (mark === "f") {
-      this.refused = true;
+      this.#refused = true;
     } else if (stream === "stderr") {
-      this.stderrEnded = true;
+      this.#stderrEnded = true;
     } else {
-      this.status = Number(mark.slice(1));
+      this.#status = Number(mark.slice(1));
     }
-    if (this.status === undefined || !this.stderrEnded) return false;
-    if (rest > 0) this.tainted = true;
-    this.finish({ status: this.status, signal: null, refused: this.refused, unstarted: false });
+    if (this.#status === undefined || !this.#stderrEnded) return false;
+    if (rest > 0) this.poisoned = true;
+    this.#finish({ status: this.#status, signal: null, refused: this.#refused, unstarted: false });
     return true;
   }
 
-  private finish(ending: Ending): void {
-    const job = this.job;
-    this.job = undefined;
-    this.child.resume();
-    // Idle first: whoever hears of the end may start the next job in the same breath.
-    if (!this.dead) this.onIdle(this);
+  #finish(ending: Ending): void {
+    const job = this.#job;
+    this.#job = undefined;
+    this.#child.resume();
+    // The launcher becomes idle first: the listener may start the next job at once.
+    if (!this.dead) this.#onIdle(this);
     job?.onEnd(ending);
   }
 
-  private died(_code: number | null, signal: string | null, error?: Error): void {
+  #died(_code: number | null, signal: string | null, error?: Error): void {
     this.dead = true;
-    this.onDead(this);
-    this.readers.stdout.end();
-    this.readers.stderr.end();
-    const unstarted = !this.started && !this.killed;
-    this.finish({
+    this.#onDead(this);
+    this.#readers.stdout.end();
+    this.#readers.stderr.end();
+    const unstarted = !this.#started && !this.#killed;
+    this.#finish({
       status: null,
       signal: signal ?? "SIGKILL",
       refused: false,

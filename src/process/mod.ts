@@ -12,7 +12,7 @@
  *     sweep.ts · reaper.ts      what ends a job's leftovers, also when this process is killed
  *     folder.ts · journal.ts    which groups this process has, written down for the next one
  *     orphans.ts                what ends the groups of a dead worker (lesson 12)
- *     node-process.ts           a Node process that carries calls
+ *     node-process.ts           a Node process that runs calls
  *
  * Invariant: no process outlives its attempt, not even when the worker is killed with -9.
  * Left out: Windows, where neither groups nor the launcher exist; everything takes the plain way

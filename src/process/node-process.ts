@@ -1,12 +1,12 @@
 /**
- * Lesson 11: a Node process of our own that carries calls (src/exec/call-pool.ts), and its pipes.
+ * Lesson 11: a Node process of our own that runs calls (src/exec/call-pool.ts), and its pipes.
  *
  *     0  nothing: its end tells the process that we are gone       ──▶
  *     1  2  what the process prints by itself                      ◀──
  *     3  requests      ──▶       4  replies      ◀──
  *     5  its last word: why it ends                                ◀──
  *
- * Replies have a pipe of their own, and we stop reading that while nobody takes them: then the
+ * Replies have a pipe of their own, and we stop reading it while nobody takes the replies: then the
  * process waits in `write`, as any program does.
  *
  * Invariants: the process leads a group, which ends with it, and with us (reaper.ts).
@@ -19,9 +19,9 @@ import { spawn, type ChildProcess } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import { reap, release } from "./reaper.ts";
 
-/** What the process may print after its end is on its way already. */
+/** Output of a process that has ended may still arrive for so long. */
 const LAST_OUTPUT_MS = 200;
-/** Of the last word, which is one sentence. */
+/** The longest last word, which is one sentence. */
 const MAX_WORD_CHARS = 16 * 1024;
 const REQUESTS = 3;
 const REPLIES = 4;
@@ -31,9 +31,9 @@ const WORD = 5;
 export interface NodeEnd {
   readonly code: number | null;
   readonly signal: string | null;
-  /** What it said last, or nothing. */
+  /** Its last word, or an empty text. */
   readonly word: string;
-  /** It could not be started. */
+  /** Set if the process could not be started. */
   readonly error?: Error;
 }
 
@@ -42,7 +42,7 @@ export interface NodeProcessOptions {
   readonly program: string;
   readonly env: Readonly<Record<string, string>>;
   onReply(chunk: Buffer): void;
-  /** What came out of the process by other ways than replies. */
+  /** Bytes that the process printed by other ways than replies. */
   onPrinted(stream: "stdout" | "stderr", bytes: Buffer): void;
   onEnd(end: NodeEnd): void;
 }
@@ -55,7 +55,7 @@ export interface NodeProcess {
   resume(): void;
   /** Ends the process and its group now. */
   kill(): void;
-  /** Whether our own process waits for it. */
+  /** Keeps our own process alive until this one has ended. */
   hold(): void;
   letGo(): void;
 }
@@ -64,12 +64,12 @@ export interface NodeProcess {
  * Starts the program, with the executable that runs us. Never throws: a failure comes to `onEnd`.
  */
 export function startNodeProcess(options: NodeProcessOptions): NodeProcess {
-  return new Carrier(options);
+  return new OwnProcess(options);
 }
 
 type Pipe = Readable & Writable & { ref?(): void; unref?(): void };
 
-class Carrier implements NodeProcess {
+class OwnProcess implements NodeProcess {
   readonly pid: number | undefined;
   readonly #child: ChildProcess;
   readonly #pipes: (Pipe | null | undefined)[];
@@ -78,7 +78,8 @@ class Carrier implements NodeProcess {
 
   constructor(options: NodeProcessOptions) {
     const stdio = ["pipe", "pipe", "pipe", "pipe", "pipe", "pipe"] as const;
-    // A group of its own: Ctrl-C in our terminal is for us, and we give calls their time to end.
+    // The process leads a group of its own: Ctrl-C in our terminal is for us, and we give calls
+    // time to end.
     const child = spawn(process.execPath, ["-e", options.program], {
       detached: true, env: { ...options.env }, stdio: [...stdio],
     });
@@ -86,7 +87,7 @@ class Carrier implements NodeProcess {
     this.pid = child.pid;
     this.#pipes = child.stdio as (Pipe | null)[];
     if (this.pid !== undefined) reap(this.pid);
-    for (const pipe of this.#pipes) pipe?.on("error", () => undefined); // its end is what counts
+    for (const pipe of this.#pipes) pipe?.on("error", () => undefined); // only its end matters
     this.#pipes[REPLIES]?.on("data", (chunk: Buffer) => options.onReply(chunk));
     this.#pipes[1]?.on("data", (bytes: Buffer) => options.onPrinted("stdout", bytes));
     this.#pipes[2]?.on("data", (bytes: Buffer) => options.onPrinted("stderr", bytes));
@@ -111,9 +112,9 @@ class Carrier implements NodeProcess {
   }
 
   kill(): void {
-    this.hold(); // Somebody may wait for its end, which comes soon.
+    this.hold(); // A caller may wait for its end, which comes soon.
     const { exitCode, signalCode } = this.#child;
-    // Once it is gone, its number is anybody's.
+    // Once it is gone, another process may have its number.
     if (exitCode === null && signalCode === null) this.#killGroup();
   }
 
@@ -122,7 +123,7 @@ class Carrier implements NodeProcess {
     try {
       process.kill(-this.pid, "SIGKILL");
     } catch {
-      this.#child.kill("SIGKILL"); // a system without groups, or gone already
+      this.#child.kill("SIGKILL"); // the system has no groups, or the process is gone already
     }
   }
 
@@ -137,7 +138,7 @@ class Carrier implements NodeProcess {
   }
 
   #exited(): void {
-    this.#killGroup(); // what a call has started and left in the group
+    this.#killGroup(); // ends processes that a call has started and left in the group
     const timer = setTimeout(() => {
       for (const at of [1, 2]) if (!this.#pipes[at]?.isPaused()) this.#pipes[at]?.destroy();
     }, LAST_OUTPUT_MS);

@@ -1,19 +1,19 @@
 /**
- * Lesson 12: what a dead worker left running, and its end.
+ * Lesson 12: the processes that a dead worker left running, and their end.
  *
- * A worker's death is its reaper's business. But a kill of the whole session, or a system short of
- * memory, may take the reaper, too, and then jobs run on with nobody to wait for them. Whoever
- * starts next finds them:
+ * When a worker dies, its reaper ends its jobs. But a kill of the whole session, or a system short
+ * of memory, may end the reaper, too. Then jobs run on with nobody to wait for them. The next
+ * worker finds them:
  *
  *     began when the journal says, leads its group          → the whole group
  *     names the dead worker's folder in its environment     → that process
  *     has only a number from the journal                    → a stranger: nothing
  *
- * Invariants: nobody is killed for a number alone; the start time is read again right before each
- * kill; never processes 0 and 1, ourselves, an ancestor, or the group that we are in.
- * Left out: the microseconds between that look and the kill, which take a pidfd to close. A process
- * that left its group and wiped its environment, and children of a `call` that left its group: a
- * call has no folder. Without /proc nothing is certain, so nothing is killed.
+ * Invariants: no process is killed for its number alone; the start time is read again right before
+ * each kill; processes 0 and 1, ourselves, our ancestors and our own group are never killed.
+ * Left out: the microseconds between that look and the kill, which only a pidfd could close. A
+ * process that left its group and wiped its environment, and children of a `call` that left its
+ * group: a call has no folder. Without /proc nothing is certain, so nothing is killed.
  * Test: test/12-membership.orphans.test.ts
  */
 import { readFileSync } from "node:fs";
@@ -24,10 +24,10 @@ import { readEntry, readProcesses, type Entry } from "./sweep.ts";
  * SIGKILL takes effect within milliseconds, unless a process waits for a disk that does not answer.
  */
 const GONE_MS = 2_000;
-/** Between two looks: what was killed may have been forking. */
+/** Between two looks: a process that was killed may have been forking. */
 const LOOK_MS = 10;
 
-/** What is known of a worker that is no more. */
+/** The traces of a worker that has died. */
 export interface DeadWorker {
   /** The folder that contains its jobs' folders. */
   readonly folder: string;
@@ -40,14 +40,14 @@ export interface Witness extends Entry {
   readonly workFolder: string | undefined;
 }
 
-/** What must end: groups, by their leaders, and single processes. */
+/** The processes that must end: groups, by their leaders, and single processes. */
 export interface Orphans {
   readonly leaders: readonly Witness[];
   readonly singles: readonly Witness[];
 }
 
 // #region sweep
-/** Which of the processes that exist now a dead worker left behind. */
+/** Finds the processes that a dead worker left behind among those that exist now. */
 export function orphansOf(
   dead: DeadWorker,
   now: { readonly boot: string | undefined; readonly processes: readonly Witness[] },
@@ -57,13 +57,13 @@ export function orphansOf(
   const leaders = now.processes.filter(({ pid, group, start }) => {
     const noted = dead.groups.get(pid);
     if (noted === undefined || group !== pid || !populated.has(group)) return false;
-    // A number comes round again. With the tick in which its bearer began, and the boot, it is a
-    // name for ever.
+    // A number is used again. Together with the clock tick in which the process began, and the
+    // boot, it names one process for ever.
     return noted.start === start && noted.boot === now.boot;
   });
   const ending = new Set(leaders.map(({ pid }) => pid));
-  // Who left the group, or has outlived its leader, still says in its environment whose work it
-  // does.
+  // A process that left the group, or has outlived its leader, still names the worker in its
+  // environment.
   const singles = living.filter(
     ({ group, workFolder }) => !ending.has(group) && workFolder?.startsWith(`${dead.folder}/`),
   );
@@ -71,14 +71,17 @@ export function orphansOf(
 }
 // #endregion
 
-/** Kills what these workers left, and waits until it is gone: at most 2 s. Counts processes. */
+/**
+ * Kills the processes that these workers left, and waits until they are gone: at most 2 s. Counts
+ * processes.
+ */
 export async function endOrphans(
   dead: readonly DeadWorker[],
 ): Promise<{ ended: number; left: number }> {
   const boot = bootId();
   const deadline = performance.now() + GONE_MS;
   const ended = new Set<string>();
-  /** Not ours to kill: they became somebody else's. */
+  /** Processes that we may not kill: they belong to another user now. */
   const refused = new Set<string>();
   for (;;) {
     const processes =
@@ -114,7 +117,7 @@ const nameOf = ({ pid, start }: Entry): string => `${pid}:${start}`;
 /** False if the system does not allow it. */
 function kill(seen: Entry, target: number): boolean {
   const entry = readEntry(seen.pid);
-  // It may have died since we looked, and its number may be a stranger's already.
+  // The process may have died since we looked, and another one may have its number already.
   if (entry === undefined || entry.start !== seen.start || entry.group !== seen.group) return true;
   try {
     process.kill(target, "SIGKILL");
@@ -148,7 +151,7 @@ function readWorkFolder(pid: number): string | undefined {
   try {
     environ = readFileSync(`/proc/${pid}/environ`);
   } catch {
-    return undefined; // gone, or somebody else's
+    return undefined; // it is gone, or another user's
   }
   if (!environ.includes(VARIABLE)) return undefined;
   const line = environ.toString("utf8").split("\0").find((text) => text.startsWith(VARIABLE));

@@ -2,9 +2,8 @@
  * Lesson 11: real pipes for a job's output.
  *
  * Node's `stdio: "pipe"` is a pair of sockets, and a socket cannot be opened by name: in a job,
- * `echo oops > /dev/stderr` would fail with ENXIO. Named pipes are opened by path, so they can be
- * had without a native module: `mkfifo` makes a few, we open both ends of each and remove the
- * names.
+ * `echo oops > /dev/stderr` would fail with ENXIO. Named pipes are opened by path, so they need no
+ * native module: `mkfifo` makes a few, we open both ends of each and remove the names.
  *
  * Invariant: no name outlives the call that made it, so nothing is left behind even by `kill -9`.
  * Left out: systems without mkfifo get the sockets; so does Bun, whose `Socket` takes a descriptor
@@ -23,7 +22,7 @@ import { join } from "node:path";
  */
 const BATCH_PIPES = 8;
 
-/** One pipe: we read, the job writes. `write` is to be closed once the child has inherited it. */
+/** One pipe: we read, the job writes. Close `write` once the child has inherited it. */
 export interface Pipe {
   readonly read: Socket;
   readonly write: number;
@@ -42,7 +41,7 @@ export function openOutputPipes(): { stdout: Pipe; stderr: Pipe } | undefined {
     if (stock.length < 2) makeBatch();
     return { stdout: takePipe(), stderr: takePipe() };
   } catch (error) {
-    // Out of descriptors is passing; no mkfifo is for good.
+    // A lack of descriptors passes; a missing mkfifo does not.
     if ((error as { code?: string }).code === "ENOENT") unavailable = true;
     return undefined;
   }

@@ -2,8 +2,8 @@
  * Lesson 11: the pool of launchers, and the timers that keep it tidy.
  *
  * A job takes the launcher that became idle last (its memory is still in the cache), or starts a
- * new one; so there are as many launchers as there were jobs at once. Those that were idle for a
- * while are let go.
+ * new one; so there are as many launchers as there were jobs at once. Launchers that were idle for
+ * a while are ended.
  *
  * Invariants: a running job keeps the event loop alive, an idle pool does not; an idle pool costs
  * no CPU.
@@ -23,7 +23,7 @@ const IDLE_MS = 5_000;
  */
 const MAX_STARTS = 3;
 
-/** What the pool's user can do to a running job. */
+/** The operations on a running job. */
 export interface PooledJob {
   readonly pid: number | undefined;
   signal(name: string): void;
@@ -40,8 +40,8 @@ class Group implements SweptGroup {
   get busy(): boolean {
     return this.launcher.busy;
   }
-  taint(): void {
-    this.launcher.taint();
+  poison(): void {
+    this.launcher.poison();
   }
 }
 
@@ -111,7 +111,7 @@ export function jobStarted(
   attempt: string | undefined,
 ): void {
   if (running++ === 0) {
-    // A timer that never fires in earnest: it only says that there is something to wait for.
+    // A timer that practically never fires: it only keeps the event loop alive.
     keepAlive ??= setInterval(() => {}, 2 ** 31 - 1);
     keepAlive.ref();
   }
@@ -132,11 +132,11 @@ export function jobEnded(attempt: string | undefined): void {
   if (hasProc) scheduleSweep(SWEEP_MS);
 }
 
-/** What this process keeps for its jobs, and between them. */
+/** The resources that this process keeps for its jobs, and between them. */
 export interface ProcessCounts {
   /** Jobs that run, on a launcher or not. */
   readonly running: number;
-  /** Launchers, each a child with three descriptors here, and those of them that wait for a job. */
+  /** Launchers, each a child with three descriptors here; and how many of them wait for a job. */
   readonly launchers: number;
   readonly idle: number;
   /** Pipes that no job has used yet, with two descriptors each. */
@@ -153,7 +153,7 @@ export function processCounts(): ProcessCounts {
 }
 
 /**
- * The launcher that was idle last, or a new one. Throws when the system has no process to spare.
+ * The launcher that became idle last, or a new one. Throws when the system can start no process.
  */
 function takeLauncher(): Launcher {
   for (;;) {
@@ -181,9 +181,9 @@ function forget(launcher: Launcher): void {
 }
 
 function becameIdle(launcher: Launcher): void {
-  // Without /proc nobody can say what the job left behind, so the whole group goes, launcher
+  // Without /proc nobody can tell what the job left behind, so the whole group ends, launcher
   // included.
-  if (launcher.tainted || !hasProc) return launcher.destroy();
+  if (launcher.poisoned || !hasProc) return launcher.destroy();
   launcher.idleSince = performance.now();
   idle.push(launcher);
   idleTimer ??= setTimeout(retireIdle, IDLE_MS).unref();
@@ -213,8 +213,8 @@ function scheduleSweep(ms: number): void {
 let nextSweepMs = SWEEP_MS;
 
 /**
- * We are exiting: end what runs, then look once more for strays. The reaper would do the first too,
- * later.
+ * We are exiting: end the running jobs, then look once more for leftovers. The reaper would end the
+ * jobs, too, but later.
  */
 function endAll(): void {
   for (const group of groups.values()) {

@@ -45,8 +45,10 @@ const DEFAULT_PATH = "/usr/bin:/bin";
 /** Longer jobs take the plain way: a shell reads a line byte by byte on some systems. */
 const MAX_LINE_BYTES = 64 * 1024;
 /** Variables a shell would refuse, or change, or obey. */
-const SHELL_VARIABLE =
-  /^(_|PWD|OLDPWD|IFS|ENV|PPID|E?[UG]ID|LINENO|OPTIND|OPTARG|OPTERR|RANDOM|SECONDS|SHLVL|SHELLOPTS|DIRSTACK|FUNCNAME|GROUPS|HISTCMD|POSIXLY_CORRECT|BASH.*|PS[0-9]|USERNAME)$/;
+const SHELL_VARIABLE = new RegExp(
+  "^(_|PWD|OLDPWD|IFS|ENV|PPID|E?[UG]ID|LINENO|OPTIND|OPTARG|OPTERR|RANDOM|SECONDS|SHLVL|" +
+    "SHELLOPTS|DIRSTACK|FUNCNAME|GROUPS|HISTCMD|POSIXLY_CORRECT|BASH.*|PS[0-9]|USERNAME)$",
+);
 const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 type StartError = Error & { code?: string };
@@ -64,14 +66,14 @@ export function nodeProcesses(): Processes {
 function spawn(options: SpawnOptions): Child {
   const cwd = resolve(options.cwd);
   const found = findProgram(options, cwd);
-  if (typeof found !== "string") return stillborn(options, found);
+  if (typeof found !== "string") return failedChild(options, found);
   return launchable(options)
     ? spawnPooled(options, { program: found, cwd })
     : spawnPlain(options, { program: found, cwd });
 }
 
-/** A child that never was. */
-function stillborn(options: SpawnOptions, error: StartError): Child {
+/** A child that could not be started. */
+function failedChild(options: SpawnOptions, error: StartError): Child {
   setImmediate(() => options.onExit({ code: null, signal: null, error }));
   return { pid: undefined, signal() {}, pause() {}, resume() {} };
 }
@@ -140,7 +142,7 @@ function spawnPlain(options: SpawnOptions, start: Start): Child {
       },
     );
   } catch (error) {
-    return stillborn(options, cannotStart(options, error as Error)); // E2BIG, EMFILE
+    return failedChild(options, cannotStart(options, error as Error)); // E2BIG, EMFILE
   }
   const { pid } = child.process;
   if (pid !== undefined) reap(pid);
@@ -172,8 +174,8 @@ function hasShell(): boolean {
 
 // #region find
 /**
- * The file that will run, or why none can. Not cached: a PATH of eight folders costs 20 µs to look
- * through.
+ * The file that will run, or the reason why none can. Not cached: looking through a PATH of eight
+ * folders costs 20 µs.
  */
 function findProgram(options: SpawnOptions, cwd: string): string | StartError {
   const name = options.argv[0] ?? "";
@@ -226,7 +228,7 @@ function missingFolder(name: string, cwd: string): StartError | undefined {
   });
 }
 
-/** Why a program that exists did not run; undefined if there is no sign that it did not. */
+/** The reason why a program that exists did not run; undefined if nothing shows that it did not. */
 function refusal(options: SpawnOptions, at: Start & { sure: boolean }): StartError | undefined {
   const name = options.argv[0] as string;
   const folder = missingFolder(name, at.cwd);

@@ -1,17 +1,17 @@
 /**
- * Lesson 11: the reaper, who stays behind when we die.
+ * Lesson 11: the reaper, a process that stays behind when we die.
  *
  * A process that is killed with SIGKILL cleans nothing up. So one tiny `sh` per Titan process holds
- * the reading end of a pipe from us and the list of process groups we started. When we die, however
- * we die, the system closes our end; the reaper reads the end of the file, kills every group on its
- * list, then every process whose environment names one of our work folders (a daemon that left its
- * group), and exits.
+ * the reading end of a pipe from us and the list of process groups we started. When we die, for
+ * whatever reason, the system closes our end; the reaper reads the end of the file, kills every
+ * group on its list, then every process whose environment names one of our work folders (a daemon
+ * that left its group), and exits.
  *
  *     us ──▶ "+ 4711"  a group     "- 4711"  it is gone     "= /tmp/w/jobs"  a work folder
  *
- * Invariant: a group is on the list before its first job starts, and off it before its number can
- * be reused by anything but chance.
- * Left out: the reaper being killed together with us. Then the next worker finds what we left, by
+ * Invariant: a group is on the list before its first job starts. It is taken off as soon as it has
+ * ended, so only by rare chance could its number be in use again by then.
+ * Left out: the reaper being killed together with us. Then the next worker finds our processes by
  * the journal (journal.ts, lesson 12).
  * Test: test/11-worker.processes.test.ts
  */
@@ -47,7 +47,7 @@ let reaper: ChildProcess | undefined;
 const groups = new Set<number>();
 const folders = new Set<string>();
 
-/** The group dies with this process, from now on. */
+/** From now on the group dies with this process. */
 export function reap(group: number): void {
   groups.add(group);
   noteGroup(group);
@@ -79,7 +79,8 @@ function tell(line: string): void {
 }
 
 function start(): void {
-  // Its own session: whoever signals our group or closes our terminal does not reach it.
+  // The reaper has a session of its own: a signal to our group, or the end of our terminal, does
+  // not reach it.
   const child = spawn("/bin/sh", ["-c", SCRIPT], {
     detached: true,
     env: { PATH: "/usr/bin:/bin" },
@@ -95,7 +96,7 @@ function start(): void {
   child.once("error", lost);
   child.stdin.on("error", () => {});
   child.unref();
-  // Bun's has none, and keeps no loop alive.
+  // Bun's stream has no `unref`, and keeps no loop alive.
   (child.stdin as unknown as { unref?(): void }).unref?.();
   child.stdin.write(
     [...groups].map((g) => `+ ${g}\n`).join("") + [...folders].map((f) => `= ${f}\n`).join(""),

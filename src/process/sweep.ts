@@ -1,9 +1,9 @@
 /**
- * Lesson 11: the sweep, which finds what a job left running.
+ * Lesson 11: the sweep, which finds the processes that a job left running.
  *
- * The launcher hangs up on its group after each job, and most strays die of that. A stray that
- * ignores it, or that left the group (`setsid`), is found in /proc: one pass for all jobs that
- * ended since the last pass.
+ * The launcher sends SIGHUP to its group after each job, and most leftovers (strays) die of that. A
+ * stray that ignores the signal, or that left the group (`setsid`), is found in /proc: one pass
+ * serves all jobs that ended since the last pass.
  *
  *     in a launcher's group or session
  *         launcher idle                    → stray
@@ -14,8 +14,9 @@
  *         names an attempt that has ended  → stray
  *
  * Invariants: a process is killed only if it is in a group we started, or names one of our ended
- * attempts. A pass costs at most a twentieth of the time (SHARE), but one comes within MAX_SWEEP_MS
- * of a job's end, whatever the last one took. A while after the last job has ended, none runs.
+ * attempts. Passes take at most a twentieth of the time (SHARE), but one comes within MAX_SWEEP_MS
+ * of a job's end, however long the last one took. A while after the last job has ended, no pass
+ * runs.
  * Left out: a daemon that leaves the group and also wipes its environment. Catching it takes a
  * cgroup.
  * Test: test/11-worker.processes.test.ts
@@ -25,13 +26,14 @@ import { closeSync, existsSync, openSync, readdirSync, readSync } from "node:fs"
 /** Between two passes: soon enough that nobody waits for a port that a stray holds. */
 export const SWEEP_MS = 200;
 /**
- * A pass over many processes takes longer, so it comes less often: never more than 5 % of the time.
+ * A pass over many processes takes longer, so passes come less often: never more than 5 % of the
+ * time.
  */
 const SHARE = 20;
 /**
- * However long a pass took, no stray is left alone for longer. A pass over 3,000 processes takes
- * 100 ms; one in which this process was stopped, or the machine slept, takes any time, and says
- * nothing about the next.
+ * No stray is left alone for longer, however long a pass took. A pass over 3,000 processes takes
+ * 100 ms. If this process was stopped during a pass, or the machine slept, the pass takes any time,
+ * and that tells nothing about the next one.
  */
 const MAX_SWEEP_MS = 2_000;
 /**
@@ -42,18 +44,18 @@ export const ENVIRON_BYTES = 128 * 1024;
 
 export const hasProc = existsSync("/proc/self/stat") && existsSync("/proc/self/environ");
 
-/** How long until the next pass, after one that took so long. */
+/** The pause before the next pass, after one that took `tookMs`. */
 export function pauseAfter(tookMs: number): number {
   return Math.min(Math.max(SWEEP_MS, tookMs * SHARE), MAX_SWEEP_MS);
 }
 
-/** What the sweep must know of a launcher. */
+/** The part of a launcher that the sweep needs. */
 export interface SweptGroup {
   readonly busy: boolean;
-  /** The attempt that it runs now, if that has a name. */
+  /** The name of the attempt that it runs now, if it has one. */
   readonly attempt: string | undefined;
   /** A stray was found in the group. */
-  taint(): void;
+  poison(): void;
 }
 
 /** A process, as /proc tells of it. */
@@ -73,38 +75,37 @@ export interface Entry {
  */
 export function attemptName(env: Readonly<Record<string, string | undefined>>): string | undefined {
   const { TITAN_RUN: run, TITAN_JOB: job, TITAN_ATTEMPT: attempt, TITAN_WORKDIR: folder } = env;
-  // The folder tells two Titans on one machine apart that happen to run an attempt of the same
-  // name.
+  // Two Titans on one machine may run attempts of the same name: the folder tells them apart.
   if (run === undefined || job === undefined || attempt === undefined) return undefined;
   return JSON.stringify([run, job, attempt, folder ?? ""]);
 }
 
 export class Sweeper {
-  /** Attempts that ended since the last pass, and during the pass before it. */
-  private ended = new Set<string>();
-  private before = new Set<string>();
-  /** What a process outside our groups names, so that each environment is read once. */
-  private known = new Map<string, string | undefined>();
-  /** Outside our groups, and without any environment when they were first seen. */
-  private bare = new Set<string>();
-  private readonly groups: ReadonlyMap<number, SweptGroup>;
+  /** Attempts that ended since the last pass, and in the interval before it. */
+  #ended = new Set<string>();
+  #before = new Set<string>();
+  /** The attempts that processes outside our groups name, so that each environment is read once. */
+  #known = new Map<string, string | undefined>();
+  /** Processes outside our groups that showed no environment when they were first seen. */
+  #bare = new Set<string>();
+  readonly #groups: ReadonlyMap<number, SweptGroup>;
 
   constructor(groups: ReadonlyMap<number, SweptGroup>) {
-    this.groups = groups;
+    this.#groups = groups;
   }
 
   attemptEnded(name: string): void {
-    this.ended.add(name);
+    this.#ended.add(name);
   }
 
   attemptStarted(name: string): void {
-    this.ended.delete(name);
-    this.before.delete(name);
+    this.#ended.delete(name);
+    this.#before.delete(name);
   }
 
   /**
-   * One pass. True: another one is needed, for what was killed may have been forking, or somebody
-   * showed no environment.
+   * One pass. True: another pass is needed, because a killed process may have been forking, or a
+   * process showed no environment.
    */
   sweep(): boolean {
     const entries = readProcesses();
@@ -115,42 +116,44 @@ export class Sweeper {
     /** The running job of each launcher: its one living child. */
     const roots = new Map<number, Entry>();
     for (const entry of entries) {
-      if (!entry.zombie && this.groups.has(entry.parent)) roots.set(entry.parent, entry);
+      if (!entry.zombie && this.#groups.has(entry.parent)) roots.set(entry.parent, entry);
     }
     for (const entry of entries) {
-      if (entry.zombie || this.groups.has(entry.pid)) continue;
-      const home = this.groups.get(entry.group) ?? this.groups.get(entry.session);
+      if (entry.zombie || this.#groups.has(entry.pid)) continue;
+      const home = this.#groups.get(entry.group) ?? this.#groups.get(entry.session);
       if (home !== undefined) {
-        const leader = this.groups.has(entry.group) ? entry.group : entry.session;
+        const leader = this.#groups.has(entry.group) ? entry.group : entry.session;
         if (!isStray(entry, { home, root: roots.get(leader), byPid })) continue;
-        home.taint();
+        home.poison();
         strays.push(entry);
         continue;
       }
       const key = `${entry.pid}:${entry.start}`;
-      const environ = this.known.has(key) ? undefined : readProc(`/proc/${entry.pid}/environ`);
-      if (environ === "" && !this.bare.has(key)) {
-        // In the middle of an exec a process has no environment, for some microseconds: believed
-        // when seen twice.
+      const environ = this.#known.has(key) ? undefined : readProc(`/proc/${entry.pid}/environ`);
+      if (environ === "" && !this.#bare.has(key)) {
+        // In the middle of an exec a process has no environment for some microseconds, so an empty
+        // one counts only when it is seen twice.
         bare.add(key);
         continue;
       }
-      const name = environ === undefined ? this.known.get(key) : attemptIn(environ);
+      const name = environ === undefined ? this.#known.get(key) : attemptIn(environ);
       known.set(key, name);
-      if (name !== undefined && (this.ended.has(name) || this.before.has(name))) strays.push(entry);
+      if (name !== undefined && (this.#ended.has(name) || this.#before.has(name))) {
+        strays.push(entry);
+      }
     }
-    this.known = known;
-    this.bare = bare;
-    this.before = this.ended;
-    this.ended = new Set();
+    this.#known = known;
+    this.#bare = bare;
+    this.#before = this.#ended;
+    this.#ended = new Set();
     for (const { pid } of strays) {
       try {
         process.kill(pid, "SIGKILL");
       } catch {
-        // It died by itself, or changed its user, and then it is not ours to kill.
+        // The process died by itself, or changed its user, and then we may not kill it.
       }
     }
-    return strays.length > 0 || (bare.size > 0 && this.before.size > 0);
+    return strays.length > 0 || (bare.size > 0 && this.#before.size > 0);
   }
 }
 
@@ -162,12 +165,13 @@ function isStray(
 ): boolean {
   const { home, root, byPid } = group;
   if (!home.busy) return true;
-  // Between fork and fork: the next job has not begun, so nothing in this list can be part of it.
+  // The launcher has no child now: the next job has not begun, so no process in this list can be
+  // part of it.
   if (root === undefined) return true;
   for (let up: Entry | undefined = entry; up; up = byPid.get(up.parent)) {
     if (up === root) return false;
   }
-  // An orphan, then. Its environment is the best witness, its age the second best.
+  // The process is an orphan, then. Its environment is the best evidence, its age the second best.
   const name = readAttempt(entry.pid);
   if (name !== undefined && home.attempt !== undefined) return name !== home.attempt;
   return entry.start < root.start;
@@ -190,7 +194,7 @@ export function readProc(path: string): string {
       const got = readSync(file, buffer, length, buffer.length - length, null);
       if (got === 0) break;
       length += got;
-      if (length < 4096) break; // Less than a page: that was all.
+      if (length < 4096) break; // less than a page: that was the end
     }
     return buffer.toString("latin1", 0, length);
   } catch {

@@ -9,9 +9,8 @@
  * owner, no date, no permission but the executable bit: the same files give the same bytes, and so
  * the same hash.
  *
- * Invariants: what comes out of an archive lies inside its folder, links included; memory is
- * bounded by MAX_PROJECT_BYTES whatever the compressed bytes say; the folder appears whole or not
- * at all.
+ * Invariants: everything that is unpacked lies inside its folder, links included; MAX_PROJECT_BYTES
+ * bounds memory, whatever the compressed bytes claim; the folder appears whole or not at all.
  * Left out: an fsync. The cache is made again from the hash, not repaired.
  * Test: test/11-worker.archive.test.ts
  */
@@ -23,8 +22,8 @@ import { findExtras, lookAt, makeLink, removeTree, setMode, type Host, type Tree
 import { parseIgnore } from "./ignore.ts";
 
 /**
- * All files of a project together: it is sent whole to every worker, so it is for programs, not for
- * data.
+ * All files of a project together. A project is sent whole to every worker, so it is for programs,
+ * not for data.
  */
 export const MAX_PROJECT_BYTES = 64 * 1024 * 1024;
 /** Files, folders and links. 10,000 is a large project; ten times that is a mistake. */
@@ -35,7 +34,7 @@ const MAX_NAME_BYTES = 255;
 /** Kind, path length, content length. */
 const ENTRY_HEAD_BYTES = 7;
 const MAGIC = Buffer.from("TITANPK1");
-/** What an archive of the largest project can inflate to; beyond it, inflating stops. */
+/** The inflated size of an archive of the largest project; beyond it, inflating stops. */
 const MAX_INFLATED_BYTES =
   MAX_PROJECT_BYTES + MAGIC.length + 1 + MAX_PROJECT_ENTRIES * (ENTRY_HEAD_BYTES + 256);
 const ALWAYS_IGNORED = new Set([".git", "node_modules", ".titan"]);
@@ -47,7 +46,7 @@ const SLICE_BYTES = 1024 * 1024;
 
 const KIND = { end: 0, folder: 1, file: 2, executable: 3, link: 4 } as const;
 
-/** Why a folder cannot be packed, or bytes not be unpacked. */
+/** The reason why a folder cannot be packed, or bytes cannot be unpacked. */
 export class ArchiveError extends Error {
   override readonly name = "ArchiveError";
   readonly code: "TOO_LARGE" | "UNSAFE" | "CORRUPT";
@@ -66,7 +65,7 @@ interface Entry {
 }
 
 /**
- * Packs a folder. Left out are `.git`, `node_modules`, `.titan` and what the folder's
+ * Packs a folder. Left out are `.git`, `node_modules`, `.titan` and everything that the folder's
  * `.titanignore` names, or its `.gitignore` if there is none.
  *
  * @throws ArchiveError TOO_LARGE, with the largest files by name; UNSAFE for a link that leaves the
@@ -90,7 +89,7 @@ export async function packProject(
       files++;
     }
     total += content.length;
-    // The sizes were checked before; a file that grew since is caught here.
+    // The sizes were checked before; this catches a file that has grown since.
     if (total > MAX_PROJECT_BYTES) throw tooLarge(folder, entries);
     const head = Buffer.alloc(ENTRY_HEAD_BYTES);
     head.writeUInt8(entry.kind, 0);
@@ -105,7 +104,7 @@ export async function packProject(
   return { bytes, hash: await hashOf(host, bytes), files };
 }
 
-/** A turn of the event loop for everybody else. */
+/** One turn of the event loop, so that other work goes on. */
 const turn = (host: Host): Promise<void> => new Promise((resolve) => host.timers.soon(resolve));
 
 /**
@@ -130,7 +129,7 @@ async function findEntries(host: Host, folder: string): Promise<Entry[]> {
       if (ALWAYS_IGNORED.has(name)) continue;
       const path = inside === "" ? name : `${inside}/${name}`;
       const info = lookAt(join(folder, path));
-      if (info === undefined || info.kind === "other") continue; // Gone meanwhile, or a socket.
+      if (info === undefined || info.kind === "other") continue; // gone meanwhile, or a socket
       if (ignored(path, info.kind === "directory")) continue;
       if (info.kind === "directory") {
         entries.push({ kind: KIND.folder, path, size: 0 });
@@ -190,8 +189,9 @@ async function findIgnore(
 }
 
 /**
- * Says of a path below `folder` why packing leaves it out: the name of the ignore file, or of a
- * folder that is never packed; undefined for what is packed. With a folder goes all below it.
+ * The reason why packing leaves out a path below `folder`: the name of the ignore file, or of a
+ * folder that is never packed; undefined for a path that is packed. A folder that is left out takes
+ * everything below it with it.
  */
 export async function leftOutOf(
   host: Host, folder: string,
@@ -241,7 +241,7 @@ export function staysInside(path: string, target: string): boolean {
 }
 // #endregion
 
-/** What is wrong with a path as a place inside a folder. */
+/** The problem of a path as a place inside a folder, if it has one. */
 function pathProblem(path: string): string | undefined {
   if (path === "" || path.startsWith("/")) return "it is not a relative path";
   if (path.includes("\0")) return "it contains a NUL byte";
@@ -261,7 +261,7 @@ function pathProblem(path: string): string | undefined {
  * Unpacks into `folder`, which must not exist: into a neighbour first, which is then renamed. Files
  * get the modes 0644 and 0755, by their executable bit.
  *
- * @returns what is in the folder now
+ * @returns the entries of the folder
  * @throws ArchiveError CORRUPT, UNSAFE or TOO_LARGE; then nothing has been left behind.
  */
 export async function unpackArchive(
@@ -293,7 +293,7 @@ export async function unpackArchive(
   }
 }
 
-/** As a job sees them; whoever may look at the cache is decided above it. */
+/** The modes that a job sees; the cache folder above decides who may come in. */
 const MODES = { [KIND.folder]: 0o755, [KIND.file]: 0o644, [KIND.executable]: 0o755 } as const;
 
 function treeFile({ kind, path, content }: Unpacked): TreeFile {

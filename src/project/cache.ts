@@ -1,27 +1,27 @@
 /**
  * Lesson 11: projects, kept by the hash of their archive.
  *
- *     <cacheDir>                         0700: nobody but this user comes in
+ *     <cacheDir>                         0700: only this user comes in
  *     <cacheDir>/<sha256>.pack           the archive; its name is the proof of its content
- *     <cacheDir>/<sha256>                what was unpacked from it
+ *     <cacheDir>/<sha256>                the unpacked archive
  *     <cacheDir>/users/<sha256>.<random> a lock, held by each process that may be using it
  *     <cacheDir>/<sha256>.part-<random>  half made, as are .pack-… and .gone-…: coming or going
  *
  * A project is fetched once, however many of its jobs arrive at once. Projects beyond a bound are
- * removed, the least recently used first, except those a job uses and those another worker on this
+ * removed, the least recently used first, except projects that a job uses or another worker on this
  * machine holds.
  *
  * A job gets a copy of the folder, and a `call` imports from the folder itself. Nothing keeps a
- * program of the same user from writing into it by its absolute path. So a folder is looked at
- * before each use (project-tree.ts: 3 µs an entry). When an entry differs from what we remember, or
- * when another process made the folder, it is **in doubt**: then it is compared with the archive,
- * and the archive with its name.
+ * program of the same user from writing into it by its absolute path. So a folder is checked before
+ * each use (project-tree.ts: 3 µs an entry). When an entry differs from the stamp that we remember,
+ * or when another process made the folder, the folder is **in doubt**: then it is compared with the
+ * archive, and the archive with its name.
  *
- * Invariants: a folder under its final name is complete (it was renamed to it); what ensureProject
- * yields had the content of its hash when it was last looked at.
+ * Invariants: a folder under its final name is complete (it was renamed to it); a folder from
+ * ensureProject had the content of its hash when it was last checked.
  * Left out: the moment between another process's look for locks and its removal of the folder; a
- * job that starts just then fails, and its retry finds the project again. And a change after the
- * look, before a `call` imports the file; a copy notices that, because it looks again after
+ * job that starts just then fails, and its retry finds the project again. And a change between the
+ * check and the import of a `call`; a copy notices such a change, because it checks again after
  * copying.
  * Test: test/11-worker.archive.test.ts
  */
@@ -36,17 +36,20 @@ import {
 
 /** Unpacked projects that one process keeps: with the largest allowed, 2 GiB. */
 export const MAX_CACHED_PROJECTS = 32;
-/** More than any archive: the largest project, and as much again for what does not shrink. */
+/**
+ * More than any archive has: the largest project, and as much again for files that compression
+ * makes larger.
+ */
 const MAX_PACK_BYTES = 2 * MAX_PROJECT_BYTES;
 
 interface Kept {
   readonly lock: { release(): Promise<void> };
   /** Jobs that run in it. */
   users: number;
-  /** What is in the folder, as we last knew it to be right. */
+  /** The content of the folder when it was last known to be right. */
   tree: Known | undefined;
   /**
-   * The look at it that is under way, and the next one, for all who came after that one had begun.
+   * The check that is under way, and the next one, for callers that came after the first had begun.
    */
   look: Promise<boolean> | undefined;
   nextLook: Promise<boolean> | undefined;
@@ -56,22 +59,22 @@ type Known = ProjectTree & { readonly stamp: TreeStamp };
 
 interface Options {
   readonly maxProjects?: number;
-  /** Something that a person may want to know of. */
+  /** Called with news that a person may want to know. */
   readonly onNote?: (text: string) => void;
 }
 
 /** Everything known about one cache folder. */
 class Cache {
-  /** In order of use, the last used last. */
+  /** In order of use, the latest last. */
   readonly kept = new Map<string, Kept>();
   readonly fetching = new Map<string, Promise<string>>();
-  /** Settled: what killed processes had half made or half removed is on its way out. */
+  /** Settles once the half-made and half-removed folders of killed processes are being removed. */
   swept: Promise<void> | undefined;
 }
 
 /**
- * One per folder and process, because the executor and the worker meet here without knowing each
- * other.
+ * One cache per folder and process, because the executor and the worker share it without knowing
+ * each other.
  */
 const caches = new Map<string, Cache>();
 function cacheOf(folder: string): Cache {
@@ -103,7 +106,7 @@ export async function ensureProject(
   const kept = cache.kept.get(hash);
   if (kept !== undefined) {
     cache.kept.delete(hash);
-    cache.kept.set(hash, kept); // Now the last used.
+    cache.kept.set(hash, kept); // the latest now
     const isHere = !cache.fetching.has(hash) && kept.tree !== undefined;
     if (isHere && (await isSound(kept))) return folder;
   }
@@ -123,7 +126,7 @@ export async function ensureProject(
   return folder;
 }
 
-/** Takes note that a job runs in this folder; the function that is returned, that it has ended. */
+/** Notes that a job runs in this folder. The returned function notes that the job has ended. */
 export function holdProject(folder: string): () => void {
   const kept = caches.get(dirname(folder))?.kept.get(basename(folder));
   if (kept === undefined) return () => {};
@@ -131,13 +134,18 @@ export function holdProject(folder: string): () => void {
   return () => void kept.users--;
 }
 
-/** The files of a project: of one in a cache as we know them, of any other folder as they are. */
+/**
+ * The files of a project: as we know them for a folder in a cache, as they are for any other
+ * folder.
+ */
 export function projectTree(folder: string): ProjectTree {
   return caches.get(dirname(folder))?.kept.get(basename(folder))?.tree ?? listTree(folder);
 }
 
 // #region isSound
-/** Whether the folder looks as it did. One look serves all who ask before it begins. */
+/**
+ * Whether the folder still looks as it did. One check serves all callers that ask before it begins.
+ */
 function isSound(kept: Kept): Promise<boolean> {
   if (kept.nextLook !== undefined) return kept.nextLook;
   const look = (): Promise<boolean> => {
@@ -160,8 +168,8 @@ interface Wanted extends Options {
 }
 
 /**
- * Other processes may unpack or drop the same project meanwhile: then the next try sees what they
- * have made of it.
+ * Other processes may unpack or drop the same project meanwhile: then the next try sees their
+ * result.
  */
 const TRIES = 3;
 
@@ -197,14 +205,17 @@ async function keep(host: Host, what: Wanted): Promise<string> {
   }
 }
 
-/** What is in the folder that was found, if that is the archive's content. Else it is removed. */
+/**
+ * The entries of the folder that was found, if they equal the archive. Otherwise the folder is
+ * removed.
+ */
 async function existing(host: Host, what: Wanted, folder: string): Promise<TreeFile[] | undefined> {
   const { hash, cache, onNote } = what;
   if (lookAt(folder) === undefined) return undefined;
   const bytes = await readPack(host, what);
   const entries = bytes && (await sameAsArchive(host, bytes, folder).catch(() => undefined));
   if (entries !== undefined) return entries;
-  // No news when an older version, which kept no archives, has left it there.
+  // It is no news if an older version, which kept no archives, has left the folder there.
   const wasOurs = cache.kept.get(hash)?.tree !== undefined;
   if (bytes !== undefined || wasOurs) {
     const project = `the project ${hash.slice(0, 12)} in the cache`;
@@ -244,7 +255,7 @@ async function writePack(host: Host, folder: string, bytes: Buffer): Promise<voi
     if (lookAt(packOf(folder))?.kind === "directory") await removeTree(packOf(folder));
     await host.storage.rename(part, packOf(folder));
   } catch (error) {
-    await host.storage.remove(part).catch(() => {}); // on a full disk it is half an archive
+    await host.storage.remove(part).catch(() => {}); // on a full disk the file is half an archive
     throw error;
   }
 }
@@ -254,8 +265,8 @@ const packOf = (folder: string): string => `${folder}.pack`;
 /** The archive, if it is here and has not been changed. */
 async function readPack(host: Host, { cacheDir, hash }: Wanted): Promise<Buffer | undefined> {
   const path = packOf(join(cacheDir, hash));
-  // A named pipe in its place would keep us waiting for good, and an endless file would
-  // fill our memory.
+  // A named pipe in its place would keep us waiting for ever, and an endless file would fill our
+  // memory.
   const info = await host.storage.stat(path).catch(() => undefined);
   if (info?.kind !== "file" || info.size > MAX_PACK_BYTES) return undefined;
   const bytes = await host.storage.readFile(path).catch(() => undefined);
@@ -263,8 +274,8 @@ async function readPack(host: Host, { cacheDir, hash }: Wanted): Promise<Buffer 
 }
 
 /**
- * Remembers how the entries look. A change in the same tick of the clock would not show, so that
- * tick has to pass.
+ * Remembers how the entries look. A change in the same tick of the clock would not show, so we wait
+ * until that tick has passed.
  */
 async function known(
   host: Host,
@@ -290,7 +301,8 @@ async function evict(
   const folders = (await host.storage.list(cacheDir)).filter((name) => /^[0-9a-f]{64}$/.test(name));
   let excess = folders.length - max;
   if (excess <= 0) return;
-  // First what no job of this process asked for, then what was asked for longest ago.
+  // First the projects that no job of this process asked for, then the one that was asked for
+  // longest ago.
   const strangers = folders.filter((name) => !cache.kept.has(name));
   for (const hash of [...strangers, ...cache.kept.keys()]) {
     if (excess <= 0) return;
@@ -307,9 +319,13 @@ async function evict(
 
 const STRAY = /^([0-9a-f]{64})\.(?:part|pack|gone)-/;
 
-/** Before this process makes any: removes those whose makers, who would hold a lock, are dead. */
+/**
+ * Runs before this process makes any strays: removes those whose makers are dead. A living maker
+ * would hold a lock.
+ */
 async function sweepStrays(host: Host, cacheDir: string): Promise<void> {
-  // The names first: whoever makes one now has taken its lock before, and so is seen to live.
+  // Read the names before the locks: a process that makes a new one took its lock earlier, and so
+  // is seen to live.
   for (const name of await host.storage.list(cacheDir)) {
     const hash = STRAY.exec(name)?.[1];
     if (hash === undefined || (await isLocked(host, { cacheDir, hash }))) continue;
@@ -318,8 +334,8 @@ async function sweepStrays(host: Host, cacheDir: string): Promise<void> {
 }
 
 /**
- * Renamed first, so that nobody finds half a project. What cannot be removed stays beside it, and
- * does no harm.
+ * The folder is renamed first, so that nobody finds half a project. Files that cannot be removed
+ * stay beside it, and do no harm.
  */
 async function removeAside(host: Host, folder: string): Promise<void> {
   const gone = `${folder}.gone-${Buffer.from(host.random.bytes(6)).toString("hex")}`;

@@ -1,10 +1,10 @@
 /**
- * Lesson 11: what stays out of an archive, in the language of .gitignore.
+ * Lesson 11: which files stay out of an archive, in the language of .gitignore.
  *
- *     # comment     !kept     /only-at-the-top     folder/     *.log     a?c     [a-z]     docs/**     \#literal
+ *     # comment   !kept   /only-at-the-top   folder/   *.log   a?c   [a-z]   docs/**   \#literal
  *
  * The last rule that matches decides. A pattern with a slash before its end is compared with the
- * whole path, any other with the last name. What is inside an ignored folder cannot be kept: nobody
+ * whole path, any other with the last name. A file inside an ignored folder cannot be kept: nobody
  * looks there.
  *
  * The matcher is two loops, one over folders and one over letters, and each remembers one star to
@@ -17,7 +17,8 @@
  */
 
 /**
- * Reads an ignore file. The result says of a path (with `/`, no leading one) whether it stays out.
+ * Reads an ignore file. The returned function tells whether a path (with `/`, no leading one) stays
+ * out.
  */
 export function parseIgnore(text: string): (path: string, isFolder: boolean) => boolean {
   const rules = text.split(/\r?\n/).flatMap(parseRule);
@@ -58,7 +59,7 @@ function parseRule(line: string): Rule[] {
 export function matchPath(parts: readonly string[], names: readonly string[]): boolean {
   let part = 0;
   let name = 0;
-  let star = -1; // the last `**` seen, and the name up to which it has eaten
+  let star = -1; // the last `**` seen, and the name up to which it has matched
   let eaten = 0;
   while (name < names.length) {
     if (parts[part] === "**") {
@@ -69,7 +70,7 @@ export function matchPath(parts: readonly string[], names: readonly string[]): b
       part++;
       name++;
     } else if (star >= 0) {
-      part = star + 1; // The last `**` eats one name more, and the rest tries again.
+      part = star + 1; // the last `**` takes one name more, and the rest is tried again
       name = ++eaten;
     } else {
       return false;

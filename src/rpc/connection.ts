@@ -62,12 +62,14 @@ interface Pending {
  *
  * @example
  * ```ts
- * import { RpcConnection } from "#rpc";
+ * import { RpcConnection, type RpcOptions } from "#rpc";
  * import { SimWorld } from "#simhost";
  * const world = new SimWorld({ seed: 1 });
  * const [server, client] = [world.host("server"), world.host("client")];
  * await server.network.listen({ host: "server", port: 80 }, (socket) => {
- *   new RpcConnection(socket, { host: server, onRequest: (request) => request.reply(Buffer.from(`re: ${request.body}`)) });
+ *   const onRequest: RpcOptions["onRequest"] = (request) =>
+ *     request.reply(Buffer.from(`re: ${request.body}`));
+ *   new RpcConnection(socket, { host: server, onRequest });
  * });
  * const socket = await world.settle(client.network.dial({ host: "server", port: 80 }));
  * const connection = new RpcConnection(socket, { host: client });

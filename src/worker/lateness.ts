@@ -1,23 +1,20 @@
 /**
- * Lesson 12: how late heartbeats left.
+ * Lesson 12: how late the worker's heartbeats left.
  *
  * A beat is due at a time that this worker has set itself, and leaves when the event loop gets to
- * it. In between lies whatever held the loop: work of ours that took too long in one step, or a
- * machine with too much to do. A worker that is late by a lease has lost its jobs, so its lateness
- * is worth knowing long before.
+ * it. The difference is the time for which something held the loop: a step of ours that took too
+ * long, or a machine with too much to do. A worker that is late by a lease has lost its jobs, so
+ * its lateness is worth knowing long before.
  *
  *     minute   … 17   18   19   20   21   22    the worst of each; RECENT_MINUTES of them count
  *     worst      3    2    2    480  5    1   →    480 of late, and the worst ever beside it
  *
  * Invariant: memory for RECENT_MINUTES numbers, however long the worker runs.
- * Left out: what holds the loop between two beats without delaying one.
+ * Left out: delays between two beats that delay neither.
  * Test: test/12-membership.lateness.test.ts
  */
 
-/**
- * The running minute, and so many before it: what a person means by "just now" who was called to
- * look.
- */
+/** The running minute, and the ones before it: "just now" for a person who was called to look. */
 export const RECENT_MINUTES = 5;
 const MINUTE_MS = 60_000;
 

@@ -1,18 +1,18 @@
 /**
  * Lesson 11: the worker's end of the connection: it breaks, and is made again.
  *
- * Whoever sends through a `MasterLink` waits over a broken connection instead of failing: the
- * request is made again on the next one. What must not be done twice is made safe at the other end,
- * by the attempt's number.
+ * A sender through a `MasterLink` waits while the connection is broken instead of failing: the
+ * request is made again on the next connection. The master makes requests that must not be done
+ * twice safe, by the attempt's number.
  *
  * A master whose disk is full answers OVERLOADED: it is there, and cannot promise anything. Then
- * the same request is made again after a pause that grows, for as long as it takes, and a person is
- * told why once.
+ * the same request is made again after a pause that grows, for as long as it takes, and a person
+ * gets one line that says why.
  *
  * Invariants: at most one connection; no request is made again without an event or a pause in
- * between; the first dial after a break comes at once, because the master gives what runs here to
- * others after its grace (lesson 12); then waits grow with jitter, so that a restarted master is
- * not met by all its workers in the same millisecond.
+ * between; the first dial after a break comes at once, because the master gives the jobs of this
+ * worker to others after its grace (lesson 12); then waits grow with jitter, so that not all
+ * workers come to a restarted master in the same millisecond.
  * Test: test/11-worker.test.ts, test/12-membership.test.ts
  */
 import type { Address, Host } from "#host";
@@ -29,8 +29,8 @@ import {
 } from "#wire";
 
 /**
- * From 100 ms up: a restarting master is back within a second, a dead one is asked every other
- * second.
+ * From 100 ms up: a restarting master is back within a second, and a dead one is dialled every
+ * other second.
  */
 const REDIAL: RetryPolicy = {
   maxAttempts: 10_000,
@@ -40,32 +40,32 @@ const REDIAL: RetryPolicy = {
   jitter: 0.5,
 };
 /**
- * After OVERLOADED. Two limits have this answer: bytes under way, which passes in milliseconds, and
- * the master's disk, which passes when somebody makes room. The pauses serve both: 5 ms first, 2 s
- * in the end.
+ * After OVERLOADED. Two limits of the master have this answer: bytes under way, which are gone in
+ * milliseconds, and its full disk, which takes a person. The pauses serve both: 5 ms first, 2 s in
+ * the end.
  */
 const ASK_AGAIN: RetryPolicy = { ...REDIAL, delayMs: 5, backoff: 2 };
 /** Refusals of one request in a row that are worth a line: some 100 ms. */
 const NOTED_REFUSALS = 5;
 /**
- * To connect: a lost packet is sent again after 1 s. With the longest wait before it this is within
- * a lease.
+ * Time to connect: a lost packet is sent again after 1 s. Together with the longest wait before it
+ * this is within a lease.
  */
 const DIAL_TIMEOUT_MS = REDIAL_MAX_MS;
 /**
- * To be welcomed, which takes an fsync at the other end. A master that is stopped for a while finds
- * us waiting.
+ * Time to be welcomed, which takes an fsync at the master. It is long enough for a master that is
+ * stopped for a while.
  */
 const HELLO_DEADLINE_MS = 5000;
 /**
- * A request that was not answered within this time has met a dead connection: the master answers in
+ * After this time without an answer the connection counts as dead: the master answers in
  * milliseconds.
  */
 const REQUEST_DEADLINE_MS = 30_000;
 
 const NOTHING = Buffer.alloc(0);
 
-/** The same peer, as a client that only says who it is. */
+/** The HELLO of the same peer as a client that only says who it is. */
 function introduction({ protocol, token, version }: Hello): Hello {
   return {
     protocol,
@@ -85,28 +85,28 @@ function introduction({ protocol, token, version }: Hello): Hello {
 export interface LinkOptions {
   readonly host: Host;
   readonly master: Address;
-  /** `dial` counts the connections. */
+  /** `dial` is the number of the connection. */
   hello(dial: number): Hello;
   onWelcome(welcome: Welcome): void;
   onNotify(opcode: number, body: Buffer): void;
   onLost(error: Error | undefined): void;
-  /** The master is there and takes a request later, perhaps; told once until it has taken one. */
+  /** The master is there and may take the request later. Called once until it has taken one. */
   onRefused(error: RpcError): void;
 }
 
 export class MasterLink {
   readonly #options: LinkOptions;
   #connection: RpcConnection | undefined;
-  /** The one that has not been welcomed yet. */
+  /** The connection that has not been welcomed yet. */
   #greeting: RpcConnection | undefined;
   /**
-   * Ends of pauses, and requests without a connection. A new connection wakes all of them, and so
+   * Wakes pauses, and requests that have no connection. A new connection calls all of them, and so
    * does the end.
    */
   readonly #waiting = new Set<() => void>();
   #stopped = false;
   #refused = false;
-  /** Dials in a row that led to nothing. */
+  /** The number of failed dials in a row. */
   #failures = 0;
   #dials = 0;
 
@@ -115,8 +115,8 @@ export class MasterLink {
   }
 
   /**
-   * Dials until stopped. Rejects only for what dialling again cannot mend: a wrong token, another
-   * protocol, a bad offer.
+   * Dials until stopped. Rejects only for a reason that another dial cannot mend: a wrong token,
+   * another protocol, a bad offer.
    */
   async run(): Promise<void> {
     while (!this.#stopped) {
@@ -124,7 +124,7 @@ export class MasterLink {
       try {
         const lastedMs = await this.#session();
         // A session that ends as soon as it began is a failure, too: a master that throws us out
-        // must not be asked 25 times a second.
+        // must not be dialled 25 times a second.
         this.#failures = lastedMs < REDIAL.delayMs ? this.#failures + 1 : 0;
       } catch (error) {
         if (error instanceof RpcError && !error.retryable) throw error;
@@ -142,7 +142,8 @@ export class MasterLink {
   }
 
   /**
-   * Until that time has passed (none given: any), or there is a new connection, or this link stops.
+   * Resolves when the time has passed (without one: never for that reason), or there is a new
+   * connection, or this link stops.
    */
   #pause(ms?: number): Promise<void> {
     return new Promise((resolve) => {
@@ -172,8 +173,8 @@ export class MasterLink {
     }
     let closed: (error?: Error) => void = () => undefined;
     const end = new Promise<Error | undefined>((resolve) => { closed = resolve; });
-    // The first jobs may come in the same bytes as the welcome, of which this function hears a
-    // moment later.
+    // The first jobs may come in the same bytes as the welcome, which this function sees a moment
+    // later.
     let early: { opcode: number; body: Buffer }[] | undefined = [];
     const connection = new RpcConnection(socket, {
       host,
@@ -185,7 +186,7 @@ export class MasterLink {
     try {
       const words = hello(++this.#dials);
       const longest = Hello.encode(words);
-      // A stranger may not send as much: first who it is, then all that there is to say.
+      // A stranger may not send so much: first comes an introduction, and then the whole HELLO.
       const parts =
         longest.length > MAX_HELLO_BYTES ? [Hello.encode(introduction(words)), longest] : [longest];
       let answer: Buffer = NOTHING;
@@ -229,8 +230,8 @@ export class MasterLink {
   }
 
   /**
-   * Makes a request on this connection, or the next one, or the one after. Rejects for a refusal,
-   * or when stopped.
+   * Makes a request on this connection, or the next one, or the one after. Rejects when the master
+   * refuses it, or when this link stops.
    */
   request(opcode: number, body: Buffer): Promise<Buffer> {
     return this.#insist((connection) =>
@@ -239,8 +240,8 @@ export class MasterLink {
   }
 
   /**
-   * The same for a stream, as a whole: what a broken connection has cut off is asked for again from
-   * its beginning.
+   * The same for a whole stream: if the connection breaks, the stream is asked for again from its
+   * beginning.
    */
   collect(opcode: number, body: Buffer): Promise<Buffer[]> {
     return this.#insist(async (connection) => {
@@ -265,8 +266,8 @@ export class MasterLink {
         return answer;
       } catch (error) {
         if (!(error instanceof RpcError) || !error.retryable) throw error;
-        // Not answered and not broken: make it broken, so that both sides start again from what
-        // they know.
+        // The connection neither answers nor breaks: break it, so that both sides start again from
+        // their records.
         if (error.code === "DEADLINE") connection.destroy();
         if (error.code === "OVERLOADED") {
           await this.#takeTime(error, { connection, refusals: ++refusals });
@@ -277,8 +278,8 @@ export class MasterLink {
   // #endregion
 
   /**
-   * Our own queue is full until it has drained. The master may be unable to take anything for
-   * hours.
+   * Waits before a refused request is made again: until our own queue has drained, if it was full,
+   * and then for a pause that grows, as a master may take nothing for hours.
    */
   async #takeTime(
     error: RpcError,
@@ -287,7 +288,7 @@ export class MasterLink {
     const { host, onRefused } = this.#options;
     await at.connection.drained().catch(() => undefined);
     if (this.#stopped || at.connection.closed) return;
-    // Less is the ordinary back-pressure of a job that prints.
+    // Fewer refusals are the ordinary back-pressure of a job that prints.
     if (at.refusals === NOTED_REFUSALS && !this.#refused) {
       this.#refused = true;
       onRefused(error);
@@ -295,7 +296,7 @@ export class MasterLink {
     await this.#pause(backoffDelayMs(ASK_AGAIN, at.refusals, () => host.random.unit()));
   }
 
-  /** The same on this connection only; for what has no meaning on another one. */
+  /** The connection of now, for messages that have no meaning on another one. */
   current(): RpcConnection | undefined {
     return this.#connection;
   }

@@ -1,7 +1,7 @@
 /**
  * Lesson 11: the worker: it dials the master, says what it can do, and runs what it is sent.
  *
- *     dial ─▶ HELLO ─▶ DISPATCH … ─▶ executor ─▶ OUTPUT … FINISHED ─▶ dial again when the line breaks
+ *     dial ─▶ HELLO ─▶ DISPATCH … ─▶ executor ─▶ OUTPUT … FINISHED ─▶ dial again after a break
  *
  *     worker.ts       from start to end: assignments in, reports out, what is running
  *     link.ts         the connection to the master: it breaks, and is made again
@@ -13,7 +13,7 @@
  * NAT.
  *
  * Invariants: a report is kept until the master has it on disk; an attempt's output is confirmed
- * before its report is sent; memory for output is bounded however much the jobs print and however
+ * before its report is sent; memory for output is bounded, however much the jobs print and however
  * slowly the master takes it.
  * Left out: running several masters' jobs at once.
  * Test: test/11-worker.test.ts

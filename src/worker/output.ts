@@ -2,13 +2,13 @@
  * Lesson 11: a job's output on its way to the master, in batches, with backpressure.
  *
  *     program ─ pipe ─▶ buffer ─ OUTPUT (one at a time) ─▶ master's file
- *                └── paused while the buffer is full: then the pipe fills, and the program itself waits
+ *                └── paused while the buffer is full: the pipe fills, and the program waits
  *
- * A job that prints a gigabyte is thereby slowed to the speed of the disk that keeps it, instead of
+ * A job that prints a gigabyte is thereby slowed to the speed of the master's disk, instead of
  * filling the worker's memory.
  *
  * Invariants: at most HIGH_BYTES and one pipe's worth wait per attempt; chunks arrive in order;
- * after a broken connection the last batch may arrive twice, never not at all.
+ * after a broken connection the last batch may arrive twice, but it does arrive.
  * Test: test/11-worker.test.ts
  */
 import type { Host, Timer } from "#host";
@@ -72,7 +72,8 @@ export class OutputPipe {
     this.#sending = this.#sendAll().finally(() => {
       this.#sending = undefined;
     });
-    // It fails when the worker stops; `drained` says so to whoever asks, and nobody may.
+    // The promise rejects when the worker stops. `drained` tells that to a caller, and there may be
+    // none.
     this.#sending.catch(() => undefined);
   }
 

@@ -1,8 +1,8 @@
 /**
  * Lesson 15: where a job finds its cluster, as this worker sees it.
  *
- * A store that listens on all addresses of its machine says so by an address that nobody can dial.
- * The machine is the master's, and how to reach that is what this worker knows.
+ * A store that listens on all addresses of its machine names an address that nobody can dial. The
+ * store runs on the master's machine, and this worker knows how to reach the master.
  *
  * Test: test/15-store.cluster.test.ts
  */
@@ -11,8 +11,8 @@ import type { ClusterPlaces } from "#exec";
 import type { Address } from "#host";
 
 /**
- * What jobs are told, of what the master has told us: the URL of the store and the cluster's id, if
- * there are any.
+ * The endpoints that jobs get: the master's, and from the welcome the URL of the store and the
+ * cluster's id, if there are any.
  */
 export function clusterPlaces(
   master: Address,
@@ -28,8 +28,8 @@ export function clusterPlaces(
 }
 
 /**
- * Worth a line in the worker's log: to its jobs loopback is this machine, and the master, which
- * meant its own, is elsewhere.
+ * A line for the worker's log if the store's address is loopback and the master is on another
+ * machine: for our jobs loopback is this machine.
  */
 export function misplacedStore(master: Address, store: string | undefined): string | undefined {
   if (store === undefined || !URL.canParse(store)) return undefined;
@@ -44,7 +44,7 @@ export function misplacedStore(master: Address, store: string | undefined): stri
 const EVERYWHERE = new Set(["0.0.0.0", "[::]"]);
 
 function reachable(store: string, host: string): string {
-  if (!URL.canParse(store)) return store; // for the job's client to refuse in its own words
+  if (!URL.canParse(store)) return store; // the job's client refuses it in its own words
   const url = new URL(store);
   if (!EVERYWHERE.has(url.hostname)) return store;
   url.hostname = host;

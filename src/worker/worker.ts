@@ -1,9 +1,9 @@
 /**
- * Lesson 11: a worker from its start to its end: assignments in, reports out, and the book of what
- * is running.
+ * Lesson 11: a worker from its start to its end: assignments come in, reports go out, and a map
+ * holds the running attempts.
  *
  * Invariants: an attempt is in `#attempts` from its dispatch until its report is on the master's
- * disk; a registration that the master does not remember runs nothing of an older one.
+ * disk; under a registration that the master does not remember, no attempt of an older one runs on.
  * Test: test/11-worker.test.ts
  */
 import {
@@ -47,9 +47,9 @@ export interface WorkerOptions {
   readonly token?: string;
   /** Default: the master chooses (`w1`, `w2`, …). */
   readonly name?: string;
-  /** Capabilities beyond GENERAL, such as GPU. */
+  /** Capabilities besides GENERAL, such as GPU. */
   readonly tags?: readonly string[];
-  /** Jobs at once. */
+  /** The number of jobs at once. */
   readonly slots: number;
   readonly executor: Executor & Partial<Pick<LocalExecutor, "sharedRuns" | "linkPackage">> & {
     endRun?(run: string, cluster?: string): unknown;
@@ -57,11 +57,11 @@ export interface WorkerOptions {
   /** Projects are kept here between jobs. */
   readonly cacheDir: string;
   readonly version?: string;
-  /** Something worth a line in the worker's own log. */
+  /** Called with a line for the worker's own log. */
   readonly onNote?: (text: string) => void;
 }
 
-/** The master does not want this worker, and asking again would not change that. */
+/** The master refuses this worker, and asking again would not change that. */
 export class WorkerError extends Error {
   override readonly name = "WorkerError";
   readonly code: string;
@@ -82,8 +82,7 @@ export interface Worker {
   readonly done: Promise<void>;
   readonly running: number;
   /**
-   * What it holds that comes and goes: each 0 when nothing runs here and the master knows of
-   * everything that ran.
+   * The sizes of its collections: each is 0 when nothing runs here and the master has all reports.
    */
   counts(): WorkerCounts;
   /** Kills what runs, says goodbye, and closes. */
@@ -91,7 +90,7 @@ export interface Worker {
 }
 
 export interface WorkerCounts {
-  /** From their dispatch until their report is on the master's disk. */
+  /** Attempts, from their dispatch until their report is on the master's disk. */
   readonly attempts: number;
   /** Reports that wait for their turn. */
   readonly reports: number;
@@ -103,10 +102,10 @@ export interface WorkerCounts {
 
 interface Attempt {
   readonly assignment: Assignment;
-  /** Of all three of its numbers. */
+  /** Made of all three of its numbers. */
   readonly name: string;
   running: Running | undefined;
-  /** Settles when its end has been taken down, the last of its output included. */
+  /** Settles when its end has been recorded, after the last of its output. */
   over: Promise<void> | undefined;
   cancelled: boolean;
   report: Report | undefined;
@@ -129,12 +128,12 @@ class WorkerProcess implements Worker {
   #reporting = false;
   #name = "";
   #cluster: ClusterPlaces;
-  /** Settled: projects may import "titan/store". */
+  /** Settles when projects may import "titan/store". */
   #linked: Promise<void> | undefined;
   #beat: Timer | undefined;
   readonly #lateness = new Lateness();
   #stopping = false;
-  /** The last reason for being without a master that was noted; none since the last welcome. */
+  /** The last noted reason for having no master; empty since the last welcome. */
   #lost = "";
   #welcomed: (welcome: { name: string }) => void = () => undefined;
 
@@ -167,7 +166,7 @@ class WorkerProcess implements Worker {
         throw new WorkerError("CLOSED", "The worker was stopped before it had registered");
       }),
     ]);
-    // Both may be ignored by a caller; a rejection that nobody looks at must not end the process.
+    // A caller may ignore both promises; a rejection that nobody handles must not end the process.
     this.ready.catch(() => undefined);
     this.done.catch(() => undefined);
   }
@@ -203,7 +202,7 @@ class WorkerProcess implements Worker {
     this.#name = welcome.name;
     this.#lost = "";
     this.#cluster = clusterPlaces(this.#options.master, welcome);
-    // Those that a killed worker has left: the beats ask about them as about our own.
+    // Runs that a killed worker has left here: the heartbeats ask about them as about our own.
     const left = welcome.cluster === undefined
       ? []
       : this.#options.executor.sharedRuns?.(welcome.cluster);
@@ -211,12 +210,12 @@ class WorkerProcess implements Worker {
     for (const key of welcome.stale) this.#drop(key, "the master has given it to somebody else");
     this.#startBeats(welcome.beatMs, welcome.leaseMs);
     this.#welcomed({ name: welcome.name });
-    // asked to stop since its HELLO, perhaps
+    // it may have been asked to stop since its HELLO
     if (this.#stopping) this.#link.current()?.notify(Op.LEAVING, EMPTY);
     const kept = this.#attempts.size;
-    this.#note(
-      `registered as ${welcome.name}${kept === 0 ? "" : `, with ${kept} ` + `${kept === 1 ? "attempt" : "attempts"} ` + "under " + "way"}`,
-    );
+    const attempts = `${kept} ${kept === 1 ? "attempt" : "attempts"}`;
+    const keeps = kept === 0 ? "" : `, with ${attempts} under way`;
+    this.#note(`registered as ${welcome.name}${keeps}`);
     const misplaced = misplacedStore(this.#options.master, welcome.store);
     if (misplaced !== undefined) this.#note(misplaced);
   }
@@ -224,15 +223,15 @@ class WorkerProcess implements Worker {
   #onLost(error: Error | undefined): void {
     this.#beat?.cancel();
     const why = `no connection to the master${error === undefined ? "" : `: ${error.message}`}`;
-    // A master that is away, or that lets nobody in, would fill the log with one line every other
+    // If the master is away or refuses us, this would fill the log with one line every other
     // second.
     if (!this.#stopping && why !== this.#lost) this.#note(why);
     this.#lost = why;
   }
 
   /**
-   * A request, not a notice: its answer says that the master is there, which a silent connection
-   * does not.
+   * A request, not a notice: its answer shows that the master is there. A silent connection does
+   * not show that.
    */
   #startBeats(beatMs: number, leaseMs: number): void {
     const { clock, timers } = this.#options.host;
@@ -243,8 +242,8 @@ class WorkerProcess implements Worker {
       const connection = this.#link.current();
       if (connection === undefined) return;
       const runs = [...this.#runs].slice(0, BEAT_RUNS);
-      // To the end of the line, so that many long runs at its head do not keep those behind them
-      // from being asked about.
+      // Moved to the end of the set, so that many long runs at its beginning do not keep us from
+      // asking about the others.
       for (const run of runs) if (this.#runs.delete(run)) this.#runs.add(run);
       connection.request(Op.BEAT, this.#encodeBeat(runs), { deadlineMs: leaseMs }).then(
         (answer) => this.#endRuns(BeatAnswer.decode(answer).over),
@@ -260,8 +259,8 @@ class WorkerProcess implements Worker {
   }
 
   /**
-   * Runs may have ended since the last beat. What they shared would wait for the next worker here,
-   * and there may be none.
+   * Runs may have ended since the last beat. Their shared folders would wait for the next worker
+   * here, and there may be none.
    */
   async #lastBeat(): Promise<void> {
     const { executor } = this.#options;
@@ -275,13 +274,13 @@ class WorkerProcess implements Worker {
         if (this.#runs.delete(run)) await executor.endRun?.(run, this.#cluster.id);
       }
     } catch {
-      // The master is gone. Then the next worker asks.
+      // The master is gone. The next worker will ask.
     }
   }
 
   /**
-   * What jobs of one run share on this machine goes when the run is over, unless one of its
-   * attempts is still being ended here.
+   * Removes the folders that jobs of these runs share on this machine, unless an attempt of the run
+   * is still being ended here.
    */
   #endRuns(over: readonly string[]): void {
     const busy = new Set([...this.#attempts.values()].map(({ assignment }) => assignment.runId));
@@ -300,7 +299,7 @@ class WorkerProcess implements Worker {
   // ── attempts ───────────────────────────────────────────────────────────────────────────────────
 
   #start(assignment: Assignment): void {
-    // On the way out. It never began here, and the goodbye gives it to others.
+    // We are stopping: the attempt never began here, and the goodbye gives it to other workers.
     if (this.#stopping) return;
     const attempt: Attempt = {
       assignment, name: nameOf(assignment), running: undefined, over: undefined, cancelled: false,
@@ -331,7 +330,7 @@ class WorkerProcess implements Worker {
     }
   }
 
-  /** Few jobs need it, so that it cannot be made is no reason to fail those that do not. */
+  /** A failure here is only noted: few jobs need the link, and the others must not fail for it. */
   async #linkPackage(): Promise<void> {
     const { executor, cacheDir } = this.#options;
     await executor
@@ -380,8 +379,7 @@ class WorkerProcess implements Worker {
     attempt.over = attempt.running.done.then(
       (outcome) => {
         const end = (): void => this.#finish(attempt, outcome);
-        // The report closes the attempt's log at the other end, so the output must be there before
-        // it.
+        // The report closes the attempt's output at the master, so the output must be there first.
         return pipe === undefined ? end() : pipe.drained().then(end, end);
       },
       (error: Error) =>
@@ -413,7 +411,9 @@ class WorkerProcess implements Worker {
     attempt.running?.cancel("cancelled");
   }
 
-  /** An attempt that the master disowns: its process ends, and nobody is told. */
+  /**
+   * The master has given this attempt to another worker: its process ends, and no report is sent.
+   */
   #drop(key: AttemptKey, why: string): void {
     const attempt = this.#attempts.get(nameOf(key));
     if (attempt === undefined) return;
@@ -428,8 +428,8 @@ class WorkerProcess implements Worker {
 
   #finish(attempt: Attempt, outcome: ExecOutcome): void {
     if (this.#attempts.get(attempt.name) !== attempt) return; // dropped meanwhile
-    // Ended because this worker stops. That is no failure of the job's: the goodbye says that it
-    // was lost.
+    // The attempt ended because this worker stops. That is no failure of the job: the goodbye
+    // reports it as lost.
     if (
       this.#stopping &&
       !attempt.cancelled &&
@@ -442,7 +442,7 @@ class WorkerProcess implements Worker {
     this.#reports.push(attempt);
     if (this.#reporting) return;
     this.#reporting = true;
-    // All that finish in this turn share a message, and at the other end an fsync.
+    // All attempts that finish in this turn share a message, and an fsync at the master.
     this.#options.host.timers.soon(() => {
       this.#reporting = false;
       for (
@@ -464,15 +464,15 @@ class WorkerProcess implements Worker {
       for (const { name } of batch) this.#attempts.delete(name);
     } catch (error) {
       if (this.#stopping) return;
-      // It may be about one of them. The others are no worse for it.
+      // The refusal may be about one report only, so each is sent again by itself.
       if (batch.length > 1) for (const one of batch) void this.#report([one]);
       else this.#giveUp(batch[0]!, error as Error);
     }
   }
 
   /**
-   * A report that the master will never take, and for which it would wait for ever: a registration
-   * that does not list the attempt says that it is lost.
+   * The master will never take this report, and would wait for it for ever. So we register again
+   * without the attempt, which tells the master that it is lost.
    */
   #giveUp({ assignment }: Attempt, why: Error): void {
     const { runId, jobId, attempt } = assignment;
@@ -490,7 +490,8 @@ class WorkerProcess implements Worker {
     const attempts = [...this.#attempts.values()];
     for (const { running } of attempts) running?.cancel("the worker is stopping");
     await Promise.all(attempts.map(({ running }) => running?.done.catch(() => undefined)));
-    // What some of them have managed to finish still counts, if the master is there to hear of it.
+    // Reports of attempts that have finished by themselves still count, if the master can be
+    // reached.
     const heard = Promise.all(attempts.map(({ over }) => over));
     let patience: Timer | undefined;
     const late = new Promise<void>((resolve) => {
@@ -498,7 +499,8 @@ class WorkerProcess implements Worker {
     });
     await Promise.race([heard, late]);
     patience?.cancel();
-    // Behind the turn that sends the reports: GOODBYE gives away whatever has none.
+    // After the turn that sends the reports: GOODBYE gives every attempt without a report to other
+    // workers.
     await new Promise<void>((resolve) => timers.soon(resolve));
     this.#beat?.cancel();
     await this.#lastBeat();
@@ -506,7 +508,7 @@ class WorkerProcess implements Worker {
     this.#link.stop();
     await this.#options.executor.close();
     await this.done.catch(() => undefined);
-    // Their processes have ended, and the goodbye has given them to others.
+    // Their processes have ended, and the goodbye has given them to other workers.
     this.#attempts.clear();
     this.#runs.clear();
   }
@@ -514,11 +516,11 @@ class WorkerProcess implements Worker {
 
 const EMPTY = Buffer.alloc(0);
 /**
- * For output and reports of jobs that ended while the worker stops. With a job's grace it stays
- * below what `titan worker` waits.
+ * Time for output and reports of jobs that ended while the worker stops. Together with a job's
+ * grace it is shorter than the wait of `titan worker`.
  */
 const LAST_WORDS_MS = 1000;
-/** Runs asked about in one beat; the rest waits for the next one. */
+/** Runs in the question of one beat; the others wait for the next beat. */
 const BEAT_RUNS = 1000;
 
 function keyOf({ run, job, attempt }: AttemptKey): AttemptKey {
@@ -542,7 +544,7 @@ function reportOf(assignment: Assignment, outcome: ExecOutcome): Report {
   const base = { ...keyOf(assignment), durationMs: Math.max(0, Math.round(outcome.durationMs)) };
   if (outcome.status === "ok") return { ...base, failure: undefined, result: outcome.result };
   const kind: FailureKind = FAILURE_KINDS.find((known) => known === outcome.kind) ?? "internal";
-  // A schema bounds this text; an error message of a program need not.
+  // A schema bounds this text; a program's error message may be longer.
   const message = (outcome.message ?? "failed").slice(0, 4000);
   return {
     ...base,
