@@ -11,9 +11,9 @@ import {
   retryPolicy,
   spendsAttempt,
   retryDecision,
-  type FailureKind,
   type RetryPolicy,
 } from "#retry";
+import type { FailureKind } from "#wire";
 
 const never = () => 0;
 const PERMANENT = [

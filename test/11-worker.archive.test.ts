@@ -475,7 +475,7 @@ test("ensureProject() removes no project while a job runs in it", async () => {
   const all = await Promise.all(["x", "y", "z"].map((text) => packProject(host, folderOf({ text }))));
   const ensure = (i: number) => ensureProject(host, cache, all[i]!.hash, async () => all[i]!.bytes, { maxProjects: 1 });
   const project = await ensure(0);
-  const action = { kind: "shell", script: "sleep 1000" } as const;
+  const action = { type: "shell", script: "sleep 1000" } as const;
   const running = executor.start({ run: "r", job: "j", attempt: 1, worker: "w", action, env: {}, timeoutMs: 0, inputs: [], project }, () => {});
   await ensure(1);
   assert.equal(existsSync(project), true);

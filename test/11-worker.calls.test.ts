@@ -106,7 +106,7 @@ type Given = Partial<ExecRequest> & { onOutput?: (stream: string, bytes: Buffer)
 
 function start(calls: CallPool, name: string, { onOutput, ...given }: Given = {}, input = "") {
   const target = /[#:]/.test(name) ? name : `m.mjs#${name}`;
-  const action = { kind: "call", target, input: Buffer.from(input) } as const;
+  const action = { type: "call", target, input: Buffer.from(input) } as const;
   const request = {
     run: "r", job: `j${++ids}`, attempt: 1, worker: "w", env: {}, timeoutMs: 60_000, inputs: [],
     project, action, ...given,
@@ -183,10 +183,10 @@ test("greedy calls beside honest calls and programs: all honest ones complete", 
     project, action,
   }, () => undefined).done;
   const call = (name: string, input = "") =>
-    run({ kind: "call", target: `m.mjs#${name}`, input: Buffer.from(input) });
+    run({ type: "call", target: `m.mjs#${name}`, input: Buffer.from(input) });
   const greedy = ["buffers", "long", "kill"].map((name) => call(name));
   const honest = [1, 2, 3].flatMap((n) => [
-    call("double", String(n)), run({ kind: "shell", script: `printf ${2 * n} >"$TITAN_OUTPUT"` }),
+    call("double", String(n)), run({ type: "shell", script: `printf ${2 * n} >"$TITAN_OUTPUT"` }),
   ]);
   assert.deepEqual((await Promise.all(honest)).map(({ result }) => String(result)), [..."224466"]);
   assert.deepEqual((await Promise.all(greedy)).map(brief), [
@@ -361,7 +361,7 @@ test("calls hold their worker's process while they are under way, and no longer"
     const timers = { after: () => ({ cancel() {} }), soon: (fn) => setImmediate(fn) };
     const calls = new CallPool({ host: { ...nodeWorkerHost(), timers }, processes: 1, env: {} });
     for (const target of ["m.mjs#double", "titan:echo", "m.mjs#double", "titan:echo"]) {
-      const action = { kind: "call", target, input: Buffer.from("2") };
+      const action = { type: "call", target, input: Buffer.from("2") };
       const job = { request: { ...request, action }, action, baseEnv: {} };
       const running = calls.start(job, () => {});
       running.done.then(({ result }) => process.stdout.write(String(result)));
@@ -412,7 +412,7 @@ test("what a call has started ends with it, and all of it with the worker", asyn
   await until("the child is gone", () => !lives(child));
 
   const worker = startProgram(`
-    const action = { kind: "call", target: "m.mjs#spin", input: Buffer.alloc(0) };
+    const action = { type: "call", target: "m.mjs#spin", input: Buffer.alloc(0) };
     new CallPool({ host: nodeWorkerHost(), processes: 1, env: {} })
       .start({ request: { ...request, action }, action, baseEnv: {} }, (_, bytes) => {
         process.stdout.write(bytes);

@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { after, afterEach, beforeEach, test } from "node:test";
 import {
   createExecutor, MAX_RESULT_BYTES, type ExecOutcome, type ExecRequest, type Executor, type Running,
-  type Shell,
 } from "#exec";
 import { nodeWorkerHost } from "#process";
 import { type Child, type SpawnOptions, type Timer } from "#host";
@@ -49,10 +48,10 @@ function start(action: ExecRequest["action"], given: Given = {}): Job {
   );
   return { running, out: () => text.stdout, err: () => text.stderr };
 }
-const shell = (script: string, program?: Shell): ExecRequest["action"] =>
-  ({ kind: "shell", script, shell: program });
-const file = (name: string, ...args: string[]): ExecRequest["action"] => ({ kind: "file", file: name, args });
-const call = (target: string, input = ""): ExecRequest["action"] => ({ kind: "call", target, input: Buffer.from(input) });
+const shell = (script: string, program?: "sh" | "bash" | "python3" | "node"): ExecRequest["action"] =>
+  ({ type: "shell", script, shell: program });
+const file = (name: string, ...args: string[]): ExecRequest["action"] => ({ type: "file", file: name, args });
+const call = (target: string, input = ""): ExecRequest["action"] => ({ type: "call", target, input: Buffer.from(input) });
 async function end(action: ExecRequest["action"], given: Given = {}): Promise<ExecOutcome & { out: string; err: string }> {
   const { running, out, err } = start(action, given);
   const outcome = await running.done;
@@ -75,19 +74,19 @@ test("start() fails an attempt by its kind: not found, not executable, exit, sig
     [file("nope.py"), ["failed", "not-found", "Cannot run nope.py: no such file in the project"]],
     [file("folder.sh"), ["failed", "not-found", "Cannot run folder.sh: no such file in the project"]],
     [file("plain"), ["failed", "not-executable", 'Cannot start "./plain": it is not executable']],
-    [{ kind: "command", argv: ["no-such-program"] }, ["failed", "not-found", 'Cannot start "no-such-program": no such file']],
+    [{ type: "command", argv: ["no-such-program"] }, ["failed", "not-found", 'Cannot start "no-such-program": no such file']],
     [
-      { kind: "command", argv: ["./nope/tool"] },
+      { type: "command", argv: ["./nope/tool"] },
       ["failed", "not-found", 'Cannot start "./nope/tool": no such file'],
     ],
-    [{ kind: "command", argv: ["echo", "a\0b"] }, ["failed", "bad-input", 'Cannot start "echo": an argument or variable contains a NUL byte']],
+    [{ type: "command", argv: ["echo", "a\0b"] }, ["failed", "bad-input", 'Cannot start "echo": an argument or variable contains a NUL byte']],
     [shell("exit 3"), ["failed", "exit", "exited with code 3"]],
     [shell("kill -SEGV $$"), ["failed", "signal", "ended by SIGSEGV"]],
   ];
   for (const [action, expected] of cases) {
     assert.deepEqual(brief(await end(action, { project, env: { PATH } })), expected);
   }
-  const lonely = await end({ kind: "command", argv: ["./nope/tool"] });
+  const lonely = await end({ type: "command", argv: ["./nope/tool"] });
   assert.equal(lonely.message, 'Cannot start "./nope/tool": no such file, and no project was sent');
   assert.equal((await end(shell("exit 3"))).exitCode, 3);
   assert.equal((await end(shell("kill -SEGV $$"))).signal, "SIGSEGV");
@@ -215,7 +214,7 @@ test("call: a module in TypeScript is refused where a file in TypeScript is, by 
 
 test("a job sees TITAN_*, its own variables and five of the worker's, and nothing else", async () => {
   process.env["TITAN_TEST_LEAK"] = "secret";
-  const { out } = await end({ kind: "command", argv: ["env", "-0"] }, { run: "r", job: "j", attempt: 7, env: { MINE: "x\ny", TITAN_JOB: "forged" } });
+  const { out } = await end({ type: "command", argv: ["env", "-0"] }, { run: "r", job: "j", attempt: 7, env: { MINE: "x\ny", TITAN_JOB: "forged" } });
   delete process.env["TITAN_TEST_LEAK"];
   const env = Object.fromEntries(out.split("\0").filter(Boolean).map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
   for (const name of ["PATH", "HOME", "LANG", "TMPDIR", "USER"]) {
@@ -386,7 +385,7 @@ test("a program that has ended gets no signal, and leaves no timer", async () =>
   exit();
   assert.equal((await second.done).message, "cancelled: in time");
   assert.equal(timers.size, 0);
-  const call = { kind: "call", target: "titan:sleep", input: Buffer.from("1000") } as const;
+  const call = { type: "call", target: "titan:sleep", input: Buffer.from("1000") } as const;
   const third = start(call, { executor: own }).running;
   assert.equal(timers.size, 2, "its timeout and its sleep");
   third.cancel();

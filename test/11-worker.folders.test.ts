@@ -50,7 +50,7 @@ async function run(executor: LocalExecutor, script: string, given: Partial<ExecR
   let out = "";
   const outcome = await executor.start({
     run: "r", job: `j${++jobs}`, attempt: 1, worker: "w", env: {}, timeoutMs: 20_000, inputs: [],
-    action: { kind: "shell", script }, cluster, ...given,
+    action: { type: "shell", script }, cluster, ...given,
   }, (_stream, bytes) => void (out += bytes)).done;
   return { ...outcome, out };
 }

@@ -57,7 +57,7 @@ function start(executor: LocalExecutor, script: string, given: Partial<ExecReque
   const running = executor.start(
     {
       run: "r", job: `j${++folders}`, attempt: 1, worker: "w", env: {}, timeoutMs: 20_000,
-      inputs: [], action: { kind: "shell", script }, ...given,
+      inputs: [], action: { type: "shell", script }, ...given,
     },
     (_stream, bytes) => void (out += bytes),
   );
@@ -180,7 +180,7 @@ test("pauseOutput() while the project is copied holds the output back", async (t
   const running = executor.start(
     {
       run: "r", job: "j", attempt: 1, worker: "w", env: {}, timeoutMs: 20_000, inputs: [],
-      action: { kind: "shell", script: "cat /dev/zero" }, project: projectOf(MANY),
+      action: { type: "shell", script: "cat /dev/zero" }, project: projectOf(MANY),
     },
     (_stream, chunk) => void (bytes += chunk.length),
   );
@@ -209,7 +209,7 @@ test("a work folder that cannot be removed is noted, and fails neither the job n
     run: "r", job: "j", attempt: 1, worker: "w", env: {}, timeoutMs: 0, inputs: [],
   };
   mkdirSync(join(made, "r", "j.1"), { recursive: true });
-  const action = { kind: "shell", script: "true" } as const;
+  const action = { type: "shell", script: "true" } as const;
   assert.equal((await executor.start({ ...request, action }, () => {}).done).status, "ok");
   await executor.endRun("r");
   await executor.close();

@@ -158,7 +158,7 @@ test("jobs of a project of thousands of files delay no heartbeat by 500 ms", asy
     const run = (i: number) => {
       const request: ExecRequest = {
         run: `r${tries}`, job: `j${i}`, attempt: 1, worker: "w", env: {}, timeoutMs: 60_000,
-        inputs: [], action: { kind: "shell", script: "rm 1*; echo x >added" }, project,
+        inputs: [], action: { type: "shell", script: "rm 1*; echo x >added" }, project,
       };
       return executor.start(request, () => undefined).done;
     };

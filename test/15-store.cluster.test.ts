@@ -17,7 +17,7 @@ import { MAX_GATEWAY_CALLS, openGateway, openStore, ReplyParser, StoreError, sta
 import { startWorker, type WorkerOptions } from "#worker";
 import { Hello, KvRequest, LEASE_MS, MAX_KV_ARGS, MAX_KV_BYTES, Op, PROTOCOL, Welcome } from "#wire";
 import { ensureBuilt, ROOT } from "../scripts/bootstrap.mjs";
-import { misplacedStore } from "../src/worker/places.ts";
+import { misplacedStore } from "../src/worker/endpoints.ts";
 import { keyOf, MASTER, pipeline, report, Room, spec } from "./10-master.support.ts";
 import { FakeExecutor } from "./11-worker.cluster.ts";
 import "./leaks.support.ts";

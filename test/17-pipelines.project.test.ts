@@ -126,7 +126,7 @@ test("projectNeed() takes bounded time over scripts as long as they may be", asy
 
 test("mentionedPaths() never names a place outside the folder", () => {
   const script = "cat /etc/passwd ../x a/../../b ~/.ssh ./../y .. . ./ -- -x a//b ./c/./d";
-  assert.deepEqual([...mentionedPaths({ kind: "shell", script })], ["cat", "a/b", "c/d"]);
+  assert.deepEqual([...mentionedPaths({ type: "shell", script })], ["cat", "a/b", "c/d"]);
 });
 
 test("a definition remembers that project: true was written, and toYaml() writes it", () => {

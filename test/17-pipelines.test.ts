@@ -271,7 +271,7 @@ test("parsePipeline() fills in every default", () => {
     jobs: [
       {
         id: "a",
-        action: { kind: "shell", script: "ls" },
+        action: { type: "shell", script: "ls" },
         dependsOn: [],
         requirement: [],
         priority: 1,
@@ -317,10 +317,10 @@ jobs:
   assert.deepEqual(
     definePipeline({ name: "n", jobs: [{ id: "a", call: "titan:sleep", input: 5 }] }).jobs[0]
       ?.action,
-    { kind: "call", target: "titan:sleep", input: 5 },
+    { type: "call", target: "titan:sleep", input: 5 },
   );
   assert.deepEqual(jobs[0]?.action, {
-    kind: "file",
+    type: "file",
     file: "scripts/extract.py",
     args: ["--rows", "1000", "true", "1.50", ""],
   });
@@ -333,7 +333,7 @@ jobs:
   });
   assert.deepEqual(jobs[1], {
     id: "b",
-    action: { kind: "call", target: "lib/a.js#f", input: { n: 1, deep: [{ x: null }], y: "012" } },
+    action: { type: "call", target: "lib/a.js#f", input: { n: 1, deep: [{ x: null }], y: "012" } },
     dependsOn: ["1"],
     requirement: ["GPU", "HIGH_MEM"],
     priority: -3,
@@ -349,7 +349,7 @@ jobs:
   assert.deepEqual(
     [c.action, c.dependsOn, c.affinity, c.requirement, c.retry.maxAttempts, c.gate],
     [
-      { kind: "command", argv: ["sh", "-c", "echo hi"] },
+      { type: "command", argv: ["sh", "-c", "echo hi"] },
       ["b", "1"],
       "b",
       [],
@@ -407,10 +407,10 @@ test("parsePipeline() reads shell, of the pipeline and of the job, and refuses "
     "name: n\nshell: bash\njobs:\n- {id: a, run: ls}\n- {id: b, run: ls, shell: sh}\n" +
     "- {id: c, run: ls, shell: node}\n- {id: d, command: [ls]}\n";
   assert.deepEqual(parsePipeline(text).jobs.map(({ action }) => action), [
-    { kind: "shell", script: "ls", shell: "bash" },
-    { kind: "shell", script: "ls" },
-    { kind: "shell", script: "ls", shell: "node" },
-    { kind: "command", argv: ["ls"] },
+    { type: "shell", script: "ls", shell: "bash" },
+    { type: "shell", script: "ls" },
+    { type: "shell", script: "ls", shell: "node" },
+    { type: "command", argv: ["ls"] },
   ]);
   assert.deepEqual(
     headlines(fileJob("shell: bash")),
@@ -578,14 +578,14 @@ function randomDefinition(random: (below: number) => number): PipelineDefinition
     ])();
   const actions: (() => JobDefinition["action"])[] = [
     () => ({
-      kind: "file",
+      type: "file",
       file: pick(["a.py", "no", "x y/012.sh"]),
       args: [text(), ""].slice(random(3)),
     }),
-    () => ({ kind: "command", argv: ["sh", text()] }),
-    () => ({ kind: "shell", script: text() }),
-    () => ({ kind: "shell", script: text(), shell: pick(["bash", "python3", "node"]) }),
-    () => ({ kind: "call", target: "l/m.js#f", input: value(3) }),
+    () => ({ type: "command", argv: ["sh", text()] }),
+    () => ({ type: "shell", script: text() }),
+    () => ({ type: "shell", script: text(), shell: pick(["bash", "python3", "node"]) }),
+    () => ({ type: "call", target: "l/m.js#f", input: value(3) }),
   ];
   const ids = ["1", "no", "a", "null", "x.y-z", "012"].slice(0, 1 + random(6));
   const jobs = ids.map((id, i): JobDefinition => {

@@ -50,15 +50,14 @@ function largest(kind: "file" | "command" | "call", extra = 0) {
 }
 
 function travelling(action: ActionDefinition): Action {
-  if (action.kind === "call") {
+  if (action.type === "call") {
     return {
       type: "call",
       target: action.target,
       input: Buffer.from(JSON.stringify(action.input)),
     };
   }
-  const { kind, ...rest } = action;
-  return { type: kind, ...rest } as Action;
+  return action;
 }
 
 test("definePipeline() accepts nothing that JobSpec cannot carry", () => {

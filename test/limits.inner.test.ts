@@ -126,7 +126,7 @@ test("an archive has 100,000 entries", async () => {
 
 test("a script of 64 KiB is an argument, a longer one a file", () => {
   const isFile = (script: string): boolean =>
-    scriptFile({ kind: "shell", script, shell: undefined }) !== undefined;
+    scriptFile({ type: "shell", script, shell: undefined }) !== undefined;
   assert.deepEqual([isFile("x".repeat(65_536)), isFile("x".repeat(65_537))], [false, true]);
   assert.deepEqual([isFile("é".repeat(32_768)), isFile(`${"é".repeat(32_768)}x`)], [false, true]);
 });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { linkPackage } from "#exec";
 import { nodeHost } from "#host";
+import type { Action } from "#wire";
 import { commandOf } from "../src/exec/process-job.ts";
 import { readEntry } from "../src/host/remove-tree.ts";
 import { start, tempFolder } from "./cli.support.ts";
@@ -18,19 +19,19 @@ const DENO = { execPath: "/bin/deno", version, versions: { node, deno: "2.9.6" }
 
 test("commandOf() gives a job all permissions on Deno, and no arguments of ours elsewhere", () => {
   for (const file of ["a.js", "a.mjs", "a.cjs", "sub/a.mjs"]) {
-    const action = { kind: "file", file, args: ["--x"] } as const;
+    const action: Action = { type: "file", file, args: ["--x"] };
     assert.deepEqual(commandOf(action, NODE), ["/bin/node", `./${file}`, "--x"]);
     assert.deepEqual(commandOf(action, BUN), ["/bin/bun", `./${file}`, "--x"]);
     assert.deepEqual(commandOf(action, DENO), ["/bin/deno", "run", "-A", `./${file}`, "--x"]);
   }
-  const script = { kind: "shell", shell: "node", script: "1" } as const;
+  const script = { type: "shell", shell: "node", script: "1" } as const;
   assert.deepEqual(commandOf(script, DENO), ["/bin/deno", "run", "-A", "./.titan-script.mjs"]);
 });
 
 test("commandOf() passes a script that looks like an option as a script", () => {
   for (const script of ["-x\n", "--version", "+e\nls", "-c ls"]) {
     for (const shell of ["sh", "bash"] as const) {
-      const action = { kind: "shell", script, ...(shell === "bash" && { shell }) } as const;
+      const action = { type: "shell", script, ...(shell === "bash" && { shell }) } as const;
       const [program = "", ...args] = commandOf(action, NODE) as readonly string[];
       const { stderr, status } = spawnSync(program, args, { encoding: "utf8", env: { PATH } });
       assert.equal(status, 127, stderr);
@@ -40,7 +41,7 @@ test("commandOf() passes a script that looks like an option as a script", () => 
 });
 
 test("commandOf() runs TypeScript where the runtime does, and says so where it does not", () => {
-  const action = { kind: "file", file: "a.ts", args: [] } as const;
+  const action: Action = { type: "file", file: "a.ts", args: [] };
   assert.deepEqual(commandOf(action, NODE), {
     unsupported:
       "Cannot run a.ts: this worker's Node v20.15 cannot run TypeScript (22.18 or newer can)",

@@ -171,7 +171,7 @@ test("submit() refuses what is no pipeline with a PipelineError, whatever it is"
     undefined, null, 7, "name: x", [], {}, { name: "n" }, { name: "n", jobs: [] },
     { name: "n", jobs: {} }, { name: "n", jobs: [null] }, { name: "n", jobs: [{ id: "a" }] },
     { name: "n", jobs: [{ id: "a", action: {} }] },
-    { name: "n", jobs: [{ id: "a", action: { kind: "shell", script: "ls" } }] },
+    { name: "n", jobs: [{ id: "a", action: { type: "shell", script: "ls" } }] },
     { name: "n", jobs: [{ id: "a", action: { kind: "x" }, requirement: [], retry: {} }] },
     { name: "n", jobs: [{ id: "a", action: { kind: "x" }, dependsOn: [], retry: {} }] },
     { name: "n", jobs: [{ id: "a", action: { kind: "x" }, dependsOn: [], requirement: [] }] },

@@ -45,7 +45,7 @@ export class Stage {
         let end: (outcome: ExecOutcome) => void = () => undefined;
         const done = new Promise<ExecOutcome>((resolve) => { end = resolve; });
         // Its argument says how many seconds it takes.
-        const seconds = request.action.kind === "command" ? Number(request.action.argv[1]) : 0;
+        const seconds = request.action.type === "command" ? Number(request.action.argv[1]) : 0;
         const timer = host.timers.after(seconds * 1000, () => {
           over = true;
           this.say(name, `${request.job}#${request.attempt} ends: "made by ${name}"`);

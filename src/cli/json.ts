@@ -7,6 +7,7 @@
  * Test: test/cli.test.ts
  */
 import {
+  isTerminal,
   jobCounts,
   resultValue,
   type Decision,
@@ -14,7 +15,7 @@ import {
   type JobInfo,
   type RunInfo,
 } from "#wire";
-import { isOver, type JobRow } from "./tracker.ts";
+import type { JobRow } from "./tracker.ts";
 
 export { resultValue };
 
@@ -56,7 +57,7 @@ export function jobLine(run: string, row: JobRow): object {
     attempt,
     worker: worker === "" ? null : worker,
     at,
-    ...(isOver(status) && { final: retryAt === undefined }),
+    ...(isTerminal(status) && { final: retryAt === undefined }),
     ...(retryAt !== undefined && { retryAt }),
     ...(cancelling && { cancelling }),
     ...(told && { reason }),

@@ -3,9 +3,8 @@
  *
  * Test: test/cli.text.test.ts
  */
-import type { JobInfo } from "#wire";
+import { isTerminal, type JobInfo } from "#wire";
 import { oneLine } from "./text.ts";
-import { isOver } from "./tracker.ts";
 
 /**
  * A line for stderr, without the `titan:`; undefined for a job that has begun. `follow`: the reader
@@ -19,7 +18,7 @@ export function notBegunText(
   if (job.attempt > 0) return undefined;
   const name = `${run}/${job.id}`;
   const why = job.reason === "" ? "" : `: ${oneLine(job.reason)}`;
-  if (isOver(job.status)) {
+  if (isTerminal(job.status)) {
     return `${name} has no output, because it never began: it is ${job.status}${why}`;
   }
   return `${name} has not begun${why}${follow ? "; waiting for it" : ""}`;

@@ -10,7 +10,16 @@
  * Test: test/cli.text.test.ts
  */
 import type { RunEvent } from "#sdk";
-import type { Failure, JobChange, JobInfo, JobStatus, LostOutput, RunInfo } from "#wire";
+import {
+  isTerminal,
+  JOB_STATUSES,
+  type Failure,
+  type JobChange,
+  type JobInfo,
+  type JobStatus,
+  type LostOutput,
+  type RunInfo,
+} from "#wire";
 
 export interface JobRow {
   readonly id: string;
@@ -48,14 +57,7 @@ const MAX_RECENT = 100;
 /** Rows that are looked at in search of those that wait, whatever the size of the run. */
 export const MAX_SEARCH = 2000;
 
-const ENDS: ReadonlySet<JobStatus> = new Set<JobStatus>([
-  "COMPLETED",
-  "FAILED",
-  "DEAD",
-  "CANCELLED",
-  "SKIPPED",
-]);
-export const isOver = (status: JobStatus): boolean => ENDS.has(status);
+const ENDS = JOB_STATUSES.filter(isTerminal);
 export const isFailure = (status: JobStatus): boolean => status === "FAILED" || status === "DEAD";
 
 export class Tracker {
@@ -95,7 +97,7 @@ export class Tracker {
   /** Up to so many jobs that wait, by their order. Looks at a bounded part of a long list. */
   pending(limit: number): JobRow[] {
     const { rows } = this;
-    while (this.#open < rows.length && isOver(rows[this.#open]!.status)) this.#open += 1;
+    while (this.#open < rows.length && isTerminal(rows[this.#open]!.status)) this.#open += 1;
     const found: JobRow[] = [];
     const end = Math.min(rows.length, this.#open + MAX_SEARCH);
     for (let at = this.#open; at < end && found.length < limit; at++) {
@@ -105,7 +107,7 @@ export class Tracker {
   }
 
   get over(): number {
-    return [...ENDS].reduce((sum, status) => sum + this.count(status), 0);
+    return ENDS.reduce((sum, status) => sum + this.count(status), 0);
   }
 
   #setRun(run: RunInfo): RunInfo | undefined {
@@ -180,7 +182,7 @@ export class Tracker {
     if (row.status === "RUNNING") this.running.add(row);
     if (row.status === "WAITING") this.waiting.add(row);
     if (isFailure(row.status)) this.failed.add(row);
-    if (!isOver(row.status)) return;
+    if (!isTerminal(row.status)) return;
     if (this.recent.push(row) > 2 * MAX_RECENT) this.recent.splice(0, MAX_RECENT);
   }
 }

@@ -9,10 +9,10 @@
  * once it no longer fits.
  * Test: test/cli.text.test.ts
  */
-import type { JobStatus } from "#wire";
+import { isTerminal, type JobStatus } from "#wire";
 import type { Color } from "./context.ts";
 import { clip, durationText, oneLine, pad, width as textWidth } from "./text.ts";
-import { isFailure, isOver, MAX_SEARCH, type JobRow, type Tracker } from "./tracker.ts";
+import { isFailure, MAX_SEARCH, type JobRow, type Tracker } from "./tracker.ts";
 
 export interface ViewOptions {
   readonly width: number;
@@ -130,7 +130,7 @@ function choose(tracker: Tracker, { room, last }: { room: number; last: boolean 
   add(tracker.running, room);
   for (let at = 0; at < Math.min(MAX_SEARCH, tracker.rows.length) && chosen.size < room; at++) {
     const row = tracker.rows[at]!;
-    if (!isOver(row.status)) chosen.add(row);
+    if (!isTerminal(row.status)) chosen.add(row);
   }
   if (!last) add(tracker.recent.toReversed(), room); // so that the screen keeps its height
   return [...chosen].sort((a, b) => a.index - b.index);

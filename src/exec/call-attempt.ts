@@ -7,8 +7,9 @@
  * Test: test/11-worker.exec.test.ts
  */
 import type { Host, Timer } from "#host";
+import type { FailureKind } from "#wire";
 import {
-  durationText, type ExecOutcome, type FailureKind, type OnOutput, type Running, type StreamName,
+  durationText, type ExecOutcome, type OnOutput, type Running, type StreamName,
 } from "./types.ts";
 
 /** Shared by all calls: most of them have nothing to stop. */

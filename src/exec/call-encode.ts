@@ -15,7 +15,7 @@
  * that makes a gigabyte. Such code harms its own call, and ends at most its own process.
  * Test: test/11-worker.calls.test.ts
  */
-import type { FailureKind } from "./types.ts";
+import type { FailureKind } from "#wire";
 
 export interface Done {
   readonly id: number;

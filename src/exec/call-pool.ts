@@ -19,6 +19,7 @@ import { isAbsolute, join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Host, Timer } from "#host";
 import { startNodeProcess, type NodeEnd, type NodeProcess } from "#process";
+import type { FailureKind } from "#wire";
 import { CallAttempt, type CallEnd } from "./call-attempt.ts";
 import { Builtins, endOf } from "./call-builtins.ts";
 import type { Done } from "./call-encode.ts";
@@ -26,7 +27,7 @@ import { callProgram, type CallLimits, type LastWord } from "./call-thread.ts";
 import { encodeCall, ReplyReader, type Call } from "./call-wire.ts";
 import { clusterEnv, inputsJson, noTypeScript, runsTypeScript } from "./process-job.ts";
 import {
-  MAX_RESULT_BYTES, tooLarge, type ExecRequest, type FailureKind, type OnOutput, type Running,
+  MAX_RESULT_BYTES, tooLarge, type ExecRequest, type OnOutput, type Running,
 } from "./types.ts";
 
 /** A loaded module stays in memory: a process that has loaded this many is replaced. */
@@ -60,7 +61,7 @@ const LIMITS: CallLimits = {
 
 export interface CallRequest {
   readonly request: ExecRequest;
-  readonly action: Extract<ExecRequest["action"], { kind: "call" }>;
+  readonly action: Extract<ExecRequest["action"], { type: "call" }>;
   readonly baseEnv: Readonly<Record<string, string>>;
 }
 

@@ -20,6 +20,8 @@ import {
   makeShared, nodeWorkFolders, removeShared,
   type Child, type Exit, type WorkerHost, type Timer, type WorkFolders,
 } from "#host";
+import { holdProject, projectTree } from "#project";
+import type { FailureKind } from "#wire";
 import { CallPool } from "./call-pool.ts";
 import { linkPackage } from "./package-link.ts";
 import {
@@ -30,7 +32,6 @@ import {
   titanEnv,
   type JobPaths,
 } from "./process-job.ts";
-import { holdProject, projectTree } from "#project";
 import { safeName } from "./safe-name.ts";
 import { sharedFolder, sharedRuns } from "./shared-runs.ts";
 import {
@@ -40,7 +41,6 @@ import {
   tooLarge,
   type ExecOutcome,
   type ExecRequest,
-  type FailureKind,
   type OnOutput,
   type Running,
 } from "./types.ts";
@@ -113,7 +113,7 @@ interface Shared {
  * const executor = createExecutor({ host: nodeWorkerHost(), workDir: "/tmp/titan-example" });
  * const names = { run: "r-1", job: "hello", attempt: 1, worker: "w-1" };
  * const request = { ...names, env: {}, timeoutMs: 5000, inputs: [] };
- * const action = { kind: "shell", script: "printf 42 > $TITAN_OUTPUT" } as const;
+ * const action = { type: "shell", script: "printf 42 > $TITAN_OUTPUT" } as const;
  * const { status, result } = await executor.start({ ...request, action }, () => {}).done;
  * await executor.close();
  * status // => 'ok'
@@ -132,7 +132,7 @@ export function createExecutor(options: ExecutorOptions): LocalExecutor {
     start(request, onOutput) {
       const attempt: Running = closed
         ? over(failure("internal", "the worker is shutting down"))
-        : request.action.kind === "call"
+        : request.action.type === "call"
           ? calls.start({ request, action: request.action, baseEnv: shared.baseEnv }, onOutput)
           : new ProcessAttempt(shared, { request, onOutput });
       running.add(attempt);
@@ -346,7 +346,7 @@ class ProcessAttempt implements Running {
    */
   #missingFile(): Failure | undefined {
     const { action, project } = this.#request;
-    if (action.kind !== "file") return undefined;
+    if (action.type !== "file") return undefined;
     const path = action.file.startsWith("/") ? action.file : join(this.#paths.folder, action.file);
     if (this.#shared.folders.isFile(path)) return undefined;
     const where =
@@ -381,7 +381,7 @@ class ProcessAttempt implements Running {
 
   #notStarted({ code, message }: NonNullable<Exit["error"]>): Failure {
     const { action, project } = this.#request;
-    const path = action.kind === "command" ? (action.argv[0] ?? "") : "";
+    const path = action.type === "command" ? (action.argv[0] ?? "") : "";
     // True for a path inside a project that was not sent, and not for a program of the system.
     const ours = kindOf(code) === "not-found" && project === undefined && /^[^/].*\//.test(path);
     return failure(kindOf(code), ours ? `${message}, and no project was sent` : message);

@@ -26,13 +26,10 @@ export {
 export {
   KILL_GRACE_MS,
   MAX_RESULT_BYTES,
-  type Action,
-  type ClusterPlaces,
+  type ClusterEndpoints,
   type ExecOutcome,
   type ExecRequest,
-  type FailureKind,
   type Running,
-  type Shell,
 } from "./types.ts";
 export { removeSharedRuns } from "./shared-runs.ts";
 export { linkPackage } from "./package-link.ts";

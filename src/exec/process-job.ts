@@ -55,9 +55,9 @@ export function jobPaths(workDir: string, request: ExecRequest, sharedRoot?: str
 export function commandOf(
   action: ExecRequest["action"], node: Runtime,
 ): readonly string[] | { unsupported: string } {
-  if (action.kind === "command") return action.argv;
-  if (action.kind === "shell") return shellCommand(action, node);
-  if (action.kind === "call") return { unsupported: "a call is not a program" };
+  if (action.type === "command") return action.argv;
+  if (action.type === "shell") return shellCommand(action, node);
+  if (action.type === "call") return { unsupported: "a call is not a program" };
   const { file, args } = action;
   // A leading dash would be read as an option, and a bare name be looked for in PATH.
   const path = file.startsWith("/") ? file : `./${file}`;
@@ -81,7 +81,7 @@ export function commandOf(
   }
 }
 
-type ShellAction = Extract<ExecRequest["action"], { kind: "shell" }>;
+type ShellAction = Extract<ExecRequest["action"], { type: "shell" }>;
 
 // #region shellCommand
 /** The program that runs a script, and ends at the first line that fails. */
@@ -89,7 +89,7 @@ function shellCommand(action: ShellAction, node: Runtime): ReturnType<typeof com
   const { shell = "sh", script } = action;
   const file = scriptFile(action)?.name;
   if (file !== undefined && (shell === "python3" || shell === "node")) {
-    return commandOf({ kind: "file", file, args: [] }, node);
+    return commandOf({ type: "file", file, args: [] }, node);
   }
   // Without -e, a script goes on after a failed command, and only its last command decides.
   const strict = shell === "bash" ? ["bash", "-e", "-o", "pipefail"] : ["sh", "-e"];
@@ -107,7 +107,7 @@ function shellCommand(action: ShellAction, node: Runtime): ReturnType<typeof com
 export function scriptFile(
   action: ExecRequest["action"],
 ): { name: string; text: string } | undefined {
-  if (action.kind !== "shell") return undefined;
+  if (action.type !== "shell") return undefined;
   const { shell = "sh", script } = action;
   if (shell === "python3") return { name: `${SCRIPT_FILE}.py`, text: script };
   // It is a module, so it may import and await, whatever the project's package.json says.

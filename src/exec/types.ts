@@ -3,18 +3,7 @@
  *
  * Test: test/11-worker.exec.test.ts
  */
-
-/** What runs a script. */
-export type Shell = "sh" | "bash" | "python3" | "node";
-
-/** What a job does. */
-export type Action =
-  | { readonly kind: "file"; readonly file: string; readonly args: readonly string[] }
-  | { readonly kind: "command"; readonly argv: readonly string[] }
-  /** A script for `shell`; for sh, if none is named. */
-  | { readonly kind: "shell"; readonly script: string; readonly shell?: Shell | undefined }
-  /** `input` is JSON text, or empty for `undefined`. */
-  | { readonly kind: "call"; readonly target: string; readonly input: Buffer };
+import type { Action, FailureKind } from "#wire";
 
 /** One attempt, with everything that it needs. */
 export interface ExecRequest {
@@ -33,13 +22,13 @@ export interface ExecRequest {
   /** The results of the jobs that this one depends on. */
   readonly inputs: readonly { readonly job: string; readonly result: Buffer }[];
   /** The addresses of the job's cluster. */
-  readonly cluster?: ClusterPlaces;
+  readonly cluster?: ClusterEndpoints;
   /** Folder of the unpacked project. A program gets its own copy; a `call` imports from here. */
   readonly project?: string;
 }
 
 /** The facts about its cluster that a job gets. */
-export interface ClusterPlaces {
+export interface ClusterEndpoints {
   /** Durable and unique, if the master has given one: for TITAN_SHARED. */
   readonly id?: string | undefined;
   /** host:port, for TITAN_MASTER. */
@@ -47,18 +36,6 @@ export interface ClusterPlaces {
   /** `redis://…`, for TITAN_STORE, when the cluster has a store. */
   readonly store?: string | undefined;
 }
-
-/** Why an attempt failed: a closed list, so that a retry policy can be a table. */
-export type FailureKind =
-  | "exit" // it ran and said no
-  | "signal" // something ended it
-  | "timeout"
-  | "not-found" // no such program, file, module or function
-  | "not-executable"
-  | "unsupported" // this worker cannot run such a thing, another may
-  | "bad-input" // what it was given, or gave back, breaks a rule
-  | "cancelled"
-  | "internal"; // a failure of the worker itself: no processes, no disk
 
 /** How an attempt ended. */
 export interface ExecOutcome {

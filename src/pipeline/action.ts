@@ -99,7 +99,7 @@ function readScript(fields: Fields, shell: ShellName): ActionDefinition | undefi
     const advice = "end lines with \\n";
     fields.report.warn(node, `${what}: ${shell} takes the \\r as part of the line; ${advice}`);
   }
-  return shell === "sh" ? { kind: "shell", script } : { kind: "shell", script, shell };
+  return shell === "sh" ? { type: "shell", script } : { type: "shell", script, shell };
 }
 
 /** A list of commands, as in GitLab. */
@@ -120,7 +120,7 @@ function readFile(fields: Fields): ActionDefinition | undefined {
     const found = JSON.stringify(clip(file.text));
     return fields.refuse("BAD_VALUE", "file", `${wrong}, found ${found}`, node);
   }
-  return { kind: "file", file: file.text, args };
+  return { type: "file", file: file.text, args };
 }
 
 // #region outside
@@ -184,7 +184,7 @@ function readCommand(fields: Fields): ActionDefinition | undefined {
   const argv = fields.texts("command", { max: MAX_ARGS, empty: true })?.map(({ text }) => text);
   if (!argv) return undefined;
   if (!argv[0]) return fields.refuse("BAD_VALUE", "command", "must begin with a program", node);
-  return { kind: "command", argv };
+  return { type: "command", argv };
 }
 
 function readCall(fields: Fields, inputKey: string): ActionDefinition | undefined {
@@ -193,7 +193,7 @@ function readCall(fields: Fields, inputKey: string): ActionDefinition | undefine
   const inputNode = fields.value(inputKey);
   const input = inputNode ? readInput(fields, { key: inputKey, node: inputNode }) : null;
   if (!target || input === undefined) return undefined;
-  if (BUILTIN_CALLS.includes(target.text)) return { kind: "call", target: target.text, input };
+  if (BUILTIN_CALLS.includes(target.text)) return { type: "call", target: target.text, input };
   const parts = /^([^#]+)#([A-Za-z_$][A-Za-z0-9_$]*)$/.exec(target.text);
   const found = `, found ${JSON.stringify(clip(target.text))}`;
   if (!parts) {
@@ -202,7 +202,7 @@ function readCall(fields: Fields, inputKey: string): ActionDefinition | undefine
   }
   const wrong = outside(parts[1] as string);
   if (wrong !== undefined) return fields.refuse("BAD_VALUE", "call", `${wrong}${found}`, node);
-  return { kind: "call", target: target.text, input };
+  return { type: "call", target: target.text, input };
 }
 
 /** The one field without a schema: only here the text of a plain scalar decides its type. */

@@ -50,9 +50,9 @@ function jobFields(job: JobDefinition): object {
 }
 
 function actionFields(action: ActionDefinition): object {
-  if (action.kind === "file") return { file: action.file, args: unlessEmpty(action.args) };
-  if (action.kind === "command") return { command: action.argv };
-  if (action.kind === "shell") return { run: action.script, shell: action.shell };
+  if (action.type === "file") return { file: action.file, args: unlessEmpty(action.args) };
+  if (action.type === "command") return { command: action.argv };
+  if (action.type === "shell") return { run: action.script, shell: action.shell };
   return { call: action.target, input: action.input ?? undefined };
 }
 

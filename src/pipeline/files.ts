@@ -21,10 +21,10 @@ export interface ProjectFiles {
 export function checkFiles(report: Report, jobs: readonly ReadJob[], project: ProjectFiles): void {
   for (const job of jobs) {
     const { action } = job.definition ?? {};
-    if (action?.kind === "file") {
+    if (action?.type === "file") {
       checkFile(report, job, { key: "file", path: action.file, project });
     }
-    if (action?.kind !== "call" || !action.target.includes("#")) continue;
+    if (action?.type !== "call" || !action.target.includes("#")) continue;
     const path = action.target.slice(0, action.target.indexOf("#"));
     checkFile(report, job, { key: "call", path, project });
   }

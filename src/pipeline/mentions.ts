@@ -26,14 +26,14 @@ const MODULE = /^[A-Za-z_][\w.]*$/;
  * and `?`.
  */
 export function* mentionedPaths(action: ActionDefinition): Generator<string> {
-  if (action.kind === "file") return yield* inside(action.file);
-  if (action.kind === "call") return;
-  for (const text of action.kind === "shell" ? [action.script] : action.argv) {
-    if (action.kind === "command") yield* inside(text);
+  if (action.type === "file") return yield* inside(action.file);
+  if (action.type === "call") return;
+  for (const text of action.type === "shell" ? [action.script] : action.argv) {
+    if (action.type === "command") yield* inside(text);
     const python =
       /python/.test(text) ||
-      (action.kind === "shell" && action.shell === "python3") ||
-      (action.kind === "command" && /python/.test(action.argv[0] ?? ""));
+      (action.type === "shell" && action.shell === "python3") ||
+      (action.type === "command" && /python/.test(action.argv[0] ?? ""));
     for (const [word] of text.matchAll(WORD)) {
       yield* inside(word);
       if (python && MODULE.test(word)) yield `${word.replaceAll(".", "/")}.py`;

@@ -22,16 +22,16 @@ export type ShellName = "sh" | "bash" | "python3" | "node";
 
 export type ActionDefinition =
   /** A file of the project; its ending says which program runs it. */
-  | { kind: "file"; file: string; args: string[] }
+  | { type: "file"; file: string; args: string[] }
   /** A program and its arguments, seen by no shell. */
-  | { kind: "command"; argv: string[] }
+  | { type: "command"; argv: string[] }
   /** `shell` is absent for `sh`. */
-  | { kind: "shell"; script: string; shell?: Exclude<ShellName, "sh"> }
+  | { type: "shell"; script: string; shell?: Exclude<ShellName, "sh"> }
   /**
    * `path/module.js#function` (or a built-in: `titan:noop`, `titan:echo` …), with an input that
    * JSON can hold.
    */
-  | { kind: "call"; target: string; input: unknown };
+  | { type: "call"; target: string; input: unknown };
 
 export interface RetryDefinition {
   /** 1: no second attempt. */

@@ -25,6 +25,7 @@
  * Test: test/09-retry.test.ts
  */
 import { invariant } from "#base";
+import type { FailureKind } from "#wire";
 
 export { RetryBudget, type BudgetOptions, type BudgetState } from "./budget.ts";
 export { DeadLetters, MAX_DEAD_LETTERS, type DeadLettersState } from "./dead-letters.ts";
@@ -163,20 +164,7 @@ export function randomFrom(text: string): () => number {
 }
 // #endregion
 
-/** The ways in which an attempt can fail. A new kind does not compile before the table has it. */
-export type FailureKind =
-  | "exit"
-  | "timeout"
-  | "signal"
-  | "not-found"
-  | "not-executable"
-  | "unsupported"
-  | "bad-input"
-  | "worker-lost"
-  | "rejected"
-  | "cancelled"
-  | "internal";
-
+// A new kind of the wire does not compile before this table has it.
 // #region failures
 /**
  * Whether trying again can help. `permanent`: the same input will fail the same way, or a person

@@ -10,7 +10,7 @@ import type { Host, Socket } from "#host";
 import { Deadlines, type Deadline } from "./deadlines.ts";
 import { decodeError, encodeError, RpcError } from "./errors.ts";
 import { CANCEL, CREDIT, ERROR, MORE, ONEWAY, REPLY } from "./flags.ts";
-import { Incoming, type Carrier, type IncomingRequest } from "./incoming.ts";
+import { Incoming, type RequestHost, type IncomingRequest } from "./incoming.ts";
 import type { Budget, Debtor } from "./budget.ts";
 import {
   GRAIN_BYTES,
@@ -21,7 +21,7 @@ import {
   type RpcLimits,
 } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
-import { Patience } from "./patience.ts";
+import { StallWatchdog } from "./stall-watchdog.ts";
 import { StreamCall, type Call, type RpcStream } from "./stream.ts";
 
 export interface RpcOptions {
@@ -92,9 +92,9 @@ export class RpcConnection implements Debtor {
   readonly #decoder: FrameDecoder;
   readonly #outbox: Outbox;
   readonly #deadlines: Deadlines;
-  readonly #patience: Patience;
+  readonly #watchdog: StallWatchdog;
   /** The part of this connection that the peer's requests see. */
-  readonly #carrier: Carrier;
+  readonly #requestHost: RequestHost;
   /** Ours, waiting for an answer. */
   readonly #pending = new Map<number, Pending>();
   /** The peer's, waiting for ours. */
@@ -121,7 +121,7 @@ export class RpcConnection implements Debtor {
       limitBytes: this.#limits.maxOutboundBytes,
     });
     const limits = (): RpcLimits => this.#limits;
-    this.#carrier = {
+    this.#requestHost = {
       get limits() {
         return limits();
       },
@@ -131,7 +131,7 @@ export class RpcConnection implements Debtor {
       held: (bytes) => void (this.#itemBytes += bytes),
       forget: (requestId) => this.#served(requestId),
     };
-    this.#patience = new Patience({
+    this.#watchdog = new StallWatchdog({
       clock: options.host.clock,
       deadlines: this.#deadlines,
       limits: this.#limits,
@@ -140,7 +140,7 @@ export class RpcConnection implements Debtor {
     });
     // While the connection closes, lingerMs ends it sooner than any stall would.
     this.#outbox.onBlocked = () => {
-      if (!this.#closing) this.#patience.blocked(this.#outbox);
+      if (!this.#closing) this.#watchdog.blocked(this.#outbox);
     };
     this.#outbox.onEmpty = () => {
       if (this.#closing) this.#socket.end();
@@ -327,7 +327,7 @@ export class RpcConnection implements Debtor {
     const until = clock.monotonic() + SLICE_MS;
     let count = 0;
     for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next()) {
-      this.#patience.heard();
+      this.#watchdog.heard();
       this.#dispatch(frame);
       if (this.closed) return;
       if (++count % SLICE_FRAMES !== 0 || clock.monotonic() < until) continue;
@@ -396,7 +396,7 @@ export class RpcConnection implements Debtor {
     const { requestId: id, opcode } = frame;
     if (id === 0) return this.#violation("a request with id 0");
     if (this.#serving.has(id)) return this.#violation(`request ${id} is still being served`);
-    const incoming = new Incoming(this.#carrier, {
+    const incoming = new Incoming(this.#requestHost, {
       id,
       opcode,
       body: frame.body,

@@ -48,7 +48,7 @@ export interface IncomingRequest {
 }
 
 /** The part of a connection that a request needs. */
-export interface Carrier {
+export interface RequestHost {
   readonly limits: RpcLimits;
   /** So much is queued that streams must not add to it. */
   isBehind(): boolean;
@@ -66,7 +66,7 @@ export class Incoming implements IncomingRequest {
   readonly opcode: number;
   readonly body: Buffer;
   readonly #id: number;
-  readonly #carrier: Carrier;
+  readonly #connection: RequestHost;
   readonly #isStream: boolean;
   #finished = false;
   #cancelled = false;
@@ -80,10 +80,10 @@ export class Incoming implements IncomingRequest {
   #wakes: Array<() => void> | undefined;
 
   constructor(
-    carrier: Carrier,
+    connection: RequestHost,
     request: { id: number; opcode: number; body: Buffer; isStream: boolean },
   ) {
-    this.#carrier = carrier;
+    this.#connection = connection;
     this.#id = request.id;
     this.opcode = request.opcode;
     this.body = request.body;
@@ -104,7 +104,7 @@ export class Incoming implements IncomingRequest {
 
   reply(body: Uint8Array = NOTHING): void {
     if (this.#finished || this.#final !== undefined) return;
-    const { maxBodyBytes } = this.#carrier.limits;
+    const { maxBodyBytes } = this.#connection.limits;
     if (body.byteLength > maxBodyBytes) {
       return this.fail(
         "TOO_LARGE",
@@ -126,7 +126,7 @@ export class Incoming implements IncomingRequest {
 
   item(body: Uint8Array): boolean {
     if (this.#finished || this.#final !== undefined) return true; // nothing to wait for
-    const { maxBodyBytes, streamWindowBytes } = this.#carrier.limits;
+    const { maxBodyBytes, streamWindowBytes } = this.#connection.limits;
     if (body.byteLength > maxBodyBytes) {
       throw new RpcError(
         "TOO_LARGE",
@@ -155,7 +155,7 @@ export class Incoming implements IncomingRequest {
       const waits = this.#isStream && this.#credit <= 0;
       if (waits) await new Promise<void>((resolve) => (this.#wakes ??= []).push(resolve));
       // a closed connection shows in `cancelled`
-      else await this.#carrier.drained().catch(() => {});
+      else await this.#connection.drained().catch(() => {});
     }
   }
 
@@ -207,22 +207,22 @@ export class Incoming implements IncomingRequest {
 
   get #ready(): boolean {
     const welcome = !this.#isStream || (this.#credit > 0 && this.#held === undefined);
-    return welcome && !this.#carrier.isBehind();
+    return welcome && !this.#connection.isBehind();
   }
 
   #hold(bytes: number): void {
     this.#heldBytes += bytes;
-    this.#carrier.held(bytes);
+    this.#connection.held(bytes);
   }
 
   #sendItem(body: Uint8Array): void {
     this.#credit -= itemCost(body);
-    this.#carrier.send(REPLY | MORE, this.#id, body);
+    this.#connection.send(REPLY | MORE, this.#id, body);
   }
 
   #finish(flags: number, body: Uint8Array): void {
     this.#close();
-    this.#carrier.send(flags, this.#id, body);
+    this.#connection.send(flags, this.#id, body);
   }
 
   #close(): void {
@@ -230,7 +230,7 @@ export class Incoming implements IncomingRequest {
     this.#cancelFns = undefined;
     this.#held = undefined;
     if (this.#heldBytes > 0) this.#hold(-this.#heldBytes);
-    this.#carrier.forget(this.#id);
+    this.#connection.forget(this.#id);
     this.#wake();
   }
 

@@ -11,7 +11,8 @@
  *
  *     connection.ts                 the drawing above; stream.ts an answer in many parts
  *     incoming.ts · outbox.ts       a request of the peer; the way out, in batches
- *     deadlines.ts · patience.ts    ten thousand deadlines with one timer; peers that fall silent
+ *     deadlines.ts                  ten thousand deadlines with one timer
+ *     stall-watchdog.ts             peers that fall silent, or take nothing
  *     limits.ts · budget.ts         what one peer may cost us, and what all of them may
  *     flags.ts · errors.ts          what a frame is for; the ways in which a request can fail
  *

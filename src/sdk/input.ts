@@ -72,7 +72,7 @@ function isDefinition(
   const jobs: unknown = pipeline?.jobs;
   if (!Array.isArray(jobs) || jobs.length === 0) return false;
   const isChecked = (job: Partial<JobDefinition> | null): boolean =>
-    typeof job?.action?.kind === "string" &&
+    typeof job?.action?.type === "string" &&
     Array.isArray(job.dependsOn) &&
     Array.isArray(job.requirement) &&
     typeof job.retry === "object" &&

@@ -32,8 +32,8 @@ export async function projectNeed(
   if (!definition.project) return undefined;
   if (definition.projectWritten) return { why: "written" };
   for (const { id, action } of definition.jobs) {
-    if (action.kind === "file") return { why: "job", job: id, path: action.file };
-    if (action.kind !== "call" || action.target.startsWith("titan:")) continue;
+    if (action.type === "file") return { why: "job", job: id, path: action.file };
+    if (action.type !== "call" || action.target.startsWith("titan:")) continue;
     return { why: "job", job: id, path: action.target };
   }
   const top = await namesIn(host, folder);

@@ -35,20 +35,9 @@ export function toSpec(definition: PipelineDefinition, project?: string): Pipeli
   return { name: definition.name, version: definition.version, project, jobs };
 }
 
+/** The input of a call travels as JSON text; every other action travels as it is. */
 function toAction({ action }: JobDefinition): Action {
-  switch (action.kind) {
-    case "file":
-      return { type: "file", file: action.file, args: [...action.args] };
-    case "command":
-      return { type: "command", argv: [...action.argv] };
-    case "shell": {
-      const { script, shell } = action;
-      return { type: "shell", script, ...(shell && { shell }) };
-    }
-    case "call": {
-      const { target, input } = action;
-      const text = input === undefined ? "" : JSON.stringify(input);
-      return { type: "call", target, input: Buffer.from(text) };
-    }
-  }
+  if (action.type !== "call") return action;
+  const text = action.input === undefined ? "" : JSON.stringify(action.input);
+  return { ...action, input: Buffer.from(text) };
 }

@@ -25,4 +25,4 @@ export * from "./limits.ts";
 export * from "./pipeline.ts";
 export * from "./messages.ts";
 export { isBlank, isConnectionError, readAddress, storeUrl, whyUnreached } from "./address.ts";
-export { jobCounts, resultValue } from "./read.ts";
+export { isTerminal, jobCounts, resultValue } from "./read.ts";

@@ -1,5 +1,6 @@
 /**
- * Lesson 10: helpers for every reader of an answer: counts by name, and a result as a value.
+ * Lesson 10: helpers for every reader of an answer: counts by name, the end of a job,
+ * and a result as a value.
  *
  * Test: test/sdk.test.ts
  */
@@ -17,6 +18,12 @@ import { JOB_STATUSES, type JobStatus, type RunInfo } from "./messages.ts";
 export function jobCounts({ counts }: Pick<RunInfo, "counts">): Record<JobStatus, number> {
   const named = JOB_STATUSES.map((status, index) => [status, counts[index] ?? 0]);
   return Object.fromEntries(named) as Record<JobStatus, number>;
+}
+
+/** Whether a job has ended. Terminal states absorb: nothing leaves them but another try. */
+export function isTerminal(status: JobStatus): boolean {
+  return status === "COMPLETED" || status === "FAILED" || status === "DEAD" ||
+    status === "CANCELLED" || status === "SKIPPED";
 }
 
 /**

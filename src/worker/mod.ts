@@ -6,7 +6,7 @@
  *     worker.ts       from start to end: assignments in, reports out, what is running
  *     link.ts         the connection to the master: it breaks, and is made again
  *     output.ts       output on its way to the master, in batches, with back-pressure
- *     places.ts       where a job finds its master and its store
+ *     endpoints.ts    where a job finds its master and its store
  *     lateness.ts     how late heartbeats left (lesson 12)
  *
  * One connection, always opened from this side: a worker needs no open port and works from behind a

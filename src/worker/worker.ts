@@ -7,7 +7,7 @@
  * Test: test/11-worker.test.ts
  */
 import {
-  type ClusterPlaces,
+  type ClusterEndpoints,
   type Executor,
   type ExecOutcome,
   type LocalExecutor,
@@ -39,7 +39,7 @@ import {
 import { Lateness } from "./lateness.ts";
 import { MasterLink } from "./link.ts";
 import { OutputPipe } from "./output.ts";
-import { clusterPlaces, misplacedStore } from "./places.ts";
+import { clusterEndpoints, misplacedStore } from "./endpoints.ts";
 
 export interface WorkerOptions {
   readonly host: Host;
@@ -127,7 +127,7 @@ class WorkerProcess implements Worker {
   #reports: Attempt[] = [];
   #reporting = false;
   #name = "";
-  #cluster: ClusterPlaces;
+  #cluster: ClusterEndpoints;
   /** Settles when projects may import "titan/store". */
   #linked: Promise<void> | undefined;
   #beat: Timer | undefined;
@@ -143,7 +143,7 @@ class WorkerProcess implements Worker {
     }
     this.#options = options;
     this.#name = options.name ?? "";
-    this.#cluster = clusterPlaces(options.master);
+    this.#cluster = clusterEndpoints(options.master);
     this.#instance = Buffer.from(options.host.random.bytes(12)).toString("hex");
     this.#link = new MasterLink({
       host: options.host,
@@ -201,7 +201,7 @@ class WorkerProcess implements Worker {
   #onWelcome(welcome: Welcome): void {
     this.#name = welcome.name;
     this.#lost = "";
-    this.#cluster = clusterPlaces(this.#options.master, welcome);
+    this.#cluster = clusterEndpoints(this.#options.master, welcome);
     // Runs that a killed worker has left here: the heartbeats ask about them as about our own.
     const left = welcome.cluster === undefined
       ? []
@@ -364,7 +364,7 @@ class WorkerProcess implements Worker {
       job,
       attempt: assignment.attempt,
       worker: this.#name,
-      action: actionOf(assignment),
+      action: assignment.action,
       env,
       timeoutMs,
       inputs,
@@ -529,15 +529,6 @@ function keyOf({ run, job, attempt }: AttemptKey): AttemptKey {
 
 function nameOf({ run, job, attempt }: AttemptKey): string {
   return `${run}/${job}/${attempt}`;
-}
-
-function actionOf({ action }: Assignment) {
-  switch (action.type) {
-    case "file": return { kind: "file" as const, file: action.file, args: action.args };
-    case "command": return { kind: "command" as const, argv: action.argv };
-    case "shell": return { kind: "shell" as const, script: action.script, shell: action.shell };
-    case "call": return { kind: "call" as const, target: action.target, input: action.input };
-  }
 }
 
 function reportOf(assignment: Assignment, outcome: ExecOutcome): Report {

@@ -15,7 +15,7 @@ const scripts = {
 for (const [job, script] of Object.entries(scripts)) {
   const request = { run: "r", job, attempt: 1, worker: "w", env: {}, timeoutMs: 150, graceMs: 300, inputs: [] };
   let output = "";
-  const { message, exitCode, signal, durationMs } = await executor.start({ ...request, action: { kind: "shell", script } }, (stream, bytes) => {
+  const { message, exitCode, signal, durationMs } = await executor.start({ ...request, action: { type: "shell", script } }, (stream, bytes) => {
     if (stream === "stdout") output += bytes;
   }).done;
   console.log(`${job}: ${message}`);

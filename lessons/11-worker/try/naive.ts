@@ -36,7 +36,7 @@ function careful(script: string): Started {
   let bytes = 0;
   let over = false;
   const request = { run: "r", job: `j${++jobs}`, attempt: 1, worker: "w", env: {}, timeoutMs: 0, graceMs: 100, inputs: [] };
-  const running = executor.start({ ...request, action: { kind: "shell", script } }, (_stream, chunk) => {
+  const running = executor.start({ ...request, action: { type: "shell", script } }, (_stream, chunk) => {
     chunks.push(chunk);
     bytes += chunk.length;
     if (bytes > 100) running.pauseOutput(); // Nobody has read the first of it yet.

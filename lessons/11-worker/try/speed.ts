@@ -30,8 +30,8 @@ writeFileSync(join(project, "m.mjs"), "export const nothing = () => {};");
 const given = { run: "r", attempt: 1, worker: "w", env: {}, timeoutMs: 60_000, inputs: [] };
 const attempt = (i: number, more: Pick<ExecRequest, "action" | "project">) =>
   executor.start({ ...given, job: `j${i}`, ...more }, () => undefined).done;
-const call = (target: string) => ({ kind: "call", target, input: Buffer.alloc(0) }) as const;
-await measure("an attempt: folder, timeout, result", 1600 * scale, 4, (i) => attempt(i, { action: { kind: "command", argv: ["/bin/true"] } }));
+const call = (target: string) => ({ type: "call", target, input: Buffer.alloc(0) }) as const;
+await measure("an attempt: folder, timeout, result", 1600 * scale, 4, (i) => attempt(i, { action: { type: "command", argv: ["/bin/true"] } }));
 const module = { project, action: call("m.mjs#nothing") };
 await measure("a module's call, 8 at a time", 8000 * scale, 8, (i) => attempt(i, module));
 await measure("a built-in call, 64 at a time", 40_000 * scale, 64, (i) => attempt(i, { action: call("titan:noop") }));

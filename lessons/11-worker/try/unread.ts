@@ -15,7 +15,7 @@ let received = 0;
 // The job writes down how much it got rid of, 1,000 bytes at a time.
 const script = `n=0; block=$(printf '%01000d' 0); while :; do printf %s "$block"; n=$((n + 1000)); echo $n >${counter}; done`;
 const request = { run: "r", job: "j", attempt: 1, worker: "w", env: {}, timeoutMs: 0, inputs: [] };
-const running = executor.start({ ...request, action: { kind: "shell", script } }, (_stream, bytes) => {
+const running = executor.start({ ...request, action: { type: "shell", script } }, (_stream, bytes) => {
   if (received === 0) running.pauseOutput(); // The first chunk is one too many.
   received += bytes.length;
 });

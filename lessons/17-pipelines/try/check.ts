@@ -9,7 +9,7 @@ for (const path of process.argv.slice(2)) {
     console.log(`${basename(path)}: pipeline "${name}", ${jobs.length} jobs`);
     for (const job of jobs) {
       const notes = [job.retry.maxAttempts > 1 && `up to ${job.retry.maxAttempts} attempts`, job.when !== "success" && job.when, job.gate && "then asks a person"];
-      console.log(`  ${job.id.padEnd(10)} ${job.action.kind.padEnd(8)} after [${job.dependsOn.join(", ")}]  ${notes.filter(Boolean).join(", ")}`.trimEnd());
+      console.log(`  ${job.id.padEnd(10)} ${job.action.type.padEnd(8)} after [${job.dependsOn.join(", ")}]  ${notes.filter(Boolean).join(", ")}`.trimEnd());
     }
     for (const warning of warnings) console.log(warning);
   } catch (error) {

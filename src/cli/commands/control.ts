@@ -4,12 +4,12 @@
  * Test: test/cli.test.ts
  */
 import type { Client } from "#sdk";
+import { isTerminal } from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT } from "../exit.ts";
 import { parseRef, withRun } from "../refs.ts";
 import { plural } from "../text.ts";
-import { isOver } from "../tracker.ts";
 
 export const cancel: Command = {
   name: "cancel",
@@ -38,7 +38,7 @@ export const cancel: Command = {
     const what = ref.job === undefined ? run : `${run}/${ref.job}`;
     const ask = call.on("wait") ? waitForEnd : currentStatus;
     const status = await ask(client, run, ref.job);
-    const over = ref.job === undefined ? status !== "RUNNING" : isOver(status as never);
+    const over = ref.job === undefined ? status !== "RUNNING" : isTerminal(status as never);
     if (call.json) context.json({ run, job: ref.job ?? null, jobs, status, cancelling: !over });
     else context.out(`${what} ${cancelText({ run, jobs, status, over })}`);
     return EXIT.OK;
@@ -73,11 +73,11 @@ async function waitForEnd(client: Client, run: string, job: string | undefined):
     if (job === undefined && event.type !== "job" && event.run.status !== "RUNNING") {
       return event.run.status;
     }
-    if (event.type === "job" && event.job === job && isOver(event.change.status)) {
+    if (event.type === "job" && event.job === job && isTerminal(event.change.status)) {
       return event.change.status;
     }
     const row = event.type === "snapshot" ? event.jobs.find((info) => info.id === job) : undefined;
-    if (row !== undefined && isOver(row.status)) return row.status;
+    if (row !== undefined && isTerminal(row.status)) return row.status;
   }
   return currentStatus(client, run, job);
 }

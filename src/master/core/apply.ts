@@ -10,7 +10,7 @@
  * Test: test/10-master.test.ts
  */
 import { invariant } from "#base";
-import type { Failure } from "#wire";
+import { type Failure, isTerminal } from "#wire";
 import { sentence } from "./check.ts";
 import type { Event, EventOf } from "./events.ts";
 import {
@@ -18,7 +18,7 @@ import {
   readyKey, registerWorker, releaseWorker, reopen, setStatus, settle, unqueue,
 } from "./jobs.ts";
 import { runMemory } from "./memory.ts";
-import { isTerminal, touch, type Job, Run, type State } from "./state.ts";
+import { touch, type Job, Run, type State } from "./state.ts";
 
 export function apply(state: State, event: Event): void {
   if (event.at > state.at) state.at = event.at;

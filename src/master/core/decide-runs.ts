@@ -4,7 +4,7 @@
  *
  * Test: test/10-master.transcripts.test.ts, test/10-master.test.ts
  */
-import { PipelineSpec } from "#wire";
+import { isTerminal, PipelineSpec } from "#wire";
 import { checkGraph, checkJobs, checkRequirements, unfitName } from "./check.ts";
 import type { CommandOf } from "./command.ts";
 import { NO_EFFECTS, NOTHING, onlyEvents, placed, type DecidedOn } from "./effect.ts";
@@ -14,7 +14,7 @@ import { findJob, findRun } from "./find.ts";
 import { jobsMemory, runMemory } from "./memory.ts";
 import { Refusal, type Context } from "./refusal.ts";
 import { checkRoom, makeRoom } from "./room.ts";
-import { isTerminal, type Job, type State } from "./state.ts";
+import { type Job, type State } from "./state.ts";
 
 // #region submit
 /** Accepts a pipeline, or finds the run that an earlier submission with the same key made. */

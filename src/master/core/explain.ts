@@ -11,12 +11,21 @@
  */
 import { describe, requirementKey } from "#routing";
 import { GENERAL } from "#routing";
-import type {
-  DeadLetter, GateInfo, JobChange, JobInfo, JobSpec, JobStatus, RunInfo, WaitKind, WorkerInfo,
+import {
+  type DeadLetter,
+  type GateInfo,
+  isTerminal,
+  type JobChange,
+  type JobInfo,
+  type JobSpec,
+  type JobStatus,
+  type RunInfo,
+  type WaitKind,
+  type WorkerInfo,
 } from "#wire";
 import { sentence } from "./check.ts";
 import { readyKey } from "./jobs.ts";
-import { isTerminal, type Job, type Run, type State, type Worker } from "./state.ts";
+import { type Job, type Run, type State, type Worker } from "./state.ts";
 
 /** Parents named in a reason before the rest is counted. */
 const NAMED_PARENTS = 3;

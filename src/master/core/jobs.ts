@@ -12,11 +12,9 @@
  */
 import { invariant } from "#base";
 import { requirementKey } from "#routing";
-import { JOB_STATUSES, type JobSpec, type JobStatus, type RunStatus } from "#wire";
+import { isTerminal, JOB_STATUSES, type JobSpec, type JobStatus, type RunStatus } from "#wire";
 import { bufferMemory, jobsMemory, leftMemory } from "./memory.ts";
-import {
-  isTerminal, Job, MAX_REQUIREMENTS, touch, type Run, type State, type Worker,
-} from "./state.ts";
+import { Job, MAX_REQUIREMENTS, touch, type Run, type State, type Worker } from "./state.ts";
 
 const STATUS_INDEX = Object.fromEntries(
   JOB_STATUSES.map((status, index) => [status, index]),

@@ -7,6 +7,7 @@
  * Invariants: a job that would be skipped again for the same reason is refused, or left as it is.
  * Test: test/10-master.test.ts
  */
+import { isTerminal } from "#wire";
 import { checkRequirements } from "./check.ts";
 import type { CommandOf } from "./command.ts";
 import { NO_EFFECTS, type DecidedOn } from "./effect.ts";
@@ -14,7 +15,7 @@ import { findJob, findRun } from "./find.ts";
 import { hasFailed } from "./jobs.ts";
 import { Refusal, type Context } from "./refusal.ts";
 import { checkRoom } from "./room.ts";
-import { isTerminal, type Job, type Run, type State } from "./state.ts";
+import { type Job, type Run, type State } from "./state.ts";
 
 const NONE: ReadonlySet<Job> = new Set();
 

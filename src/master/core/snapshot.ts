@@ -22,9 +22,10 @@ import { RetryBudget } from "#retry";
 import {
   Decision,
   Failure,
+  isTerminal,
+  JOB_STATUSES,
   JobSpec,
   JobStatus,
-  JOB_STATUSES,
   LostOutput,
   MAX_RESULT_BYTES,
   PipelineSpec,
@@ -35,7 +36,7 @@ import type { Names } from "./event-text.ts";
 import type { Forecast } from "./forecast.ts";
 import { claimRequirements, ownSpec, readyKey, registerWorker } from "./jobs.ts";
 import { jobMemory, jobsMemory, leftMemory, runMemory } from "./memory.ts";
-import { isTerminal, Job, Run, State, type Keeper } from "./state.ts";
+import { Job, Run, State, type Keeper } from "./state.ts";
 
 /** Jobs per block: large enough to be cheap, small enough for one message… */
 const BLOCK_JOBS = 1024;

@@ -19,9 +19,11 @@ import { MAX_REQUIREMENT_CLASSES, RequirementQueues, TimerHeap } from "#queue";
 import { RetryBudget } from "#retry";
 import { requirementKey, Router } from "#routing";
 import {
-  JOB_STATUSES, type Decision, type Failure, type JobSpec, type JobStatus, type LostOutput,
-  type PipelineSpec, type RunStatus,
+  isTerminal, JOB_STATUSES, type Decision, type Failure, type JobSpec, type JobStatus,
+  type LostOutput, type PipelineSpec, type RunStatus,
 } from "#wire";
+
+export { isTerminal };
 
 export class Job {
   readonly run: Run;
@@ -224,10 +226,4 @@ export function touch(state: State, job: Job): void {
 /** What the runs that go on take in memory. */
 export function openBytes(state: State): number {
   return state.bytes - state.finishedBytes;
-}
-
-/** Terminal states absorb: nothing leaves them but RunRetried. */
-export function isTerminal(status: JobStatus): boolean {
-  return status === "COMPLETED" || status === "FAILED" || status === "DEAD" ||
-    status === "CANCELLED" || status === "SKIPPED";
 }

@@ -11,7 +11,7 @@ import { RpcError } from "./errors.ts";
 import type { RpcLimits } from "./limits.ts";
 import type { Outbox } from "./outbox.ts";
 
-export class Patience {
+export class StallWatchdog {
   readonly #clock: Clock;
   readonly #deadlines: Deadlines;
   readonly #limits: RpcLimits;

@@ -7,24 +7,24 @@
  * Test: test/15-store.cluster.test.ts
  */
 import { isLoopback } from "#base";
-import type { ClusterPlaces } from "#exec";
+import type { ClusterEndpoints } from "#exec";
 import type { Address } from "#host";
 
 /**
  * The endpoints that jobs get: the master's, and from the welcome the URL of the store and the
  * cluster's id, if there are any.
  */
-export function clusterPlaces(
+export function clusterEndpoints(
   master: Address,
   told: { store?: string | undefined; cluster?: string | undefined } = {},
-): ClusterPlaces {
+): ClusterEndpoints {
   const { store, cluster } = told;
   const host = master.host.includes(":") ? `[${master.host}]` : master.host;
-  const places = {
+  const endpoints = {
     master: `${host}:${master.port}`,
     store: store === undefined ? undefined : reachable(store, host),
   };
-  return cluster === undefined ? places : { ...places, id: cluster };
+  return cluster === undefined ? endpoints : { ...endpoints, id: cluster };
 }
 
 /**
