@@ -154,6 +154,9 @@ test("reportsAreTrue() finds a report of what never began", (t) => {
     reportsAreTrue(historyOf([[spec("a"), [lost(1), succeeded(2)]]]), effects).wrong,
     ["r/a#2: the log says that it succeeded, and it never began"],
   );
+  const missing = spec("a", { action: { type: "file", file: "missing.sh", args: [] } });
+  const history = historyOf([[missing, [{ ...lost(1), end: "failed" }]]]);
+  assert.deepEqual(reportsAreTrue(history, new Map()).wrong, []);
 });
 
 test("parentsFirst() finds a child that began too early, or for the wrong reason", (t) => {
@@ -187,6 +190,29 @@ test("parentsFirst() finds a child that began too early, or for the wrong reason
   assert.deepEqual(parentsFirst(after, fine.effects).wrong, [
     "r/early#1 ran, although p did not complete",
   ]);
+  after.runs.get("r")!.retried = true;
+  assert.deepEqual(parentsFirst(after, fine.effects).wrong, []);
+});
+
+test("parentsFirst() knows reasons for a failure beside a parent that completed", (t) => {
+  const { effects } = effectsOf(t, {
+    p: ["1 begin 1", "1 end 2"],
+    q: ["1 begin 1", "1 fail 2"],
+    odd: ["1 begin 6", "1 end 9"],
+  });
+  const odd = (parents: number[]): [JobSpec, Attempt[]] => [
+    spec("odd", { dependsOn: parents, when: "failure" }),
+    [succeeded(1)],
+  ];
+  const failed: Attempt = { ...lost(1), end: "failed" };
+  const both = [[spec("p"), [succeeded(1)]], [spec("q"), [failed]]] as [JobSpec, Attempt[]][];
+  assert.deepEqual(parentsFirst(historyOf([...both, odd([0, 1])]), effects).wrong, []);
+  assert.deepEqual(parentsFirst(historyOf([...both, odd([0])]), effects).wrong, [
+    "r/odd#1 ran, although p completed",
+  ]);
+  const gate = { message: "Go on?", maxWaitMs: 1 };
+  const rejected = historyOf([[spec("p", { gate }), [succeeded(1)]], odd([0])]);
+  assert.deepEqual(parentsFirst(rejected, effects).wrong, []);
 });
 
 test("readEffects() finds a line that was not written in one piece", (t) => {
@@ -223,6 +249,22 @@ test("readHistory() knows attempts by their workers' names, and who was given up
   assert.deepEqual(losses, [{ at: 9, what: "m1: silent", neverArrived: false }]);
 });
 
+test("readHistory() knows jobs that were added, and that a person has retried a run", () => {
+  const jobs = [spec("a")];
+  const pipeline = { name: "r", version: undefined, project: undefined, jobs };
+  const { runs } = readHistory([
+    { type: "RunSubmitted", run: 1, id: "r", key: "k", at: 1, spec: pipeline },
+    { type: "RunSubmitted", run: 2, id: "s", key: undefined, at: 1, spec: pipeline },
+    { type: "JobsAdded", run: 1, at: 2, jobs: [spec("b")] },
+    { type: "RunRetried", run: 1, at: 3, jobs: [0] },
+  ]);
+  const told = [...runs.values()].map((run) => [
+    run.retried,
+    ...run.jobs.map((job) => job.spec.id),
+  ]);
+  assert.deepEqual(told, [[true, "a", "b"], [false, "a"]]);
+});
+
 // ── what breaks things ───────────────────────────────────────────────────────────────────────────
 
 test("chaosPlan() is the same for the same seed, with as many kills as were asked for", () => {
@@ -240,6 +282,12 @@ test("chaosPlan() is the same for the same seed, with as many kills as were aske
     [30, 30, 6, 1],
   );
   assert.ok(plan.faults.every((fault) => fault.kind !== "pause" || fault.forMs > 4000));
+  assert.ok(
+    plan.faults.every((fault) => fault.kind !== "crash" || !fault.torn),
+    "disks stay whole",
+  );
+  const asked = new Set(plan.steps.map((step) => step.do));
+  assert.ok(asked.has("retry") && asked.has("add") && asked.has("gate") && !asked.has("snapshot"));
 });
 
 test("bigPipeline() has the size that was asked for, and parents only " +
@@ -252,6 +300,11 @@ test("bigPipeline() has the size that was asked for, and parents only " +
     assert.equal(gateMs, undefined);
   }
   assert.ok(jobs.filter(({ dependsOn = [] }) => dependsOn.length === 0).length < 30);
+  // A part has eight jobs at most, and begins after the third part before it.
+  const back = jobs.map(({ dependsOn = [] }, index) =>
+    Math.max(0, ...dependsOn.map((at) => index - at)),
+  );
+  assert.ok(Math.max(...back) > 8 && Math.max(...back) < 4 * 8, `${Math.max(...back)} back`);
   assert.equal(new Set(jobs.map(({ when }) => when)).size, 3);
   assert.ok(jobs.some(({ timeoutMs = 0 }) => timeoutMs > 0));
   assert.ok(jobs.some(({ retry }) => retry !== undefined));
@@ -346,6 +399,12 @@ test("Proxy holds back what it stalls, delivers it in order, and cuts", async (t
   await until(13);
   assert.equal(text, "one two three");
   assert.ok(performance.now() - begun > 90, "it was held back");
+  proxy.delay(() => 50);
+  const slow = performance.now();
+  near.write("four");
+  await until(17);
+  proxy.delay();
+  assert.ok(performance.now() - slow > 90, "both ways were slow");
   const closed = (socket: Socket): Promise<void> =>
     new Promise((resolve) => socket.on("error", () => undefined).once("close", () => resolve()));
   const cut = closed(near);

@@ -18,7 +18,7 @@ import type { Options } from "./bricks.ts";
 import { CLI, freePort } from "./cluster.ts";
 import { best, rowOf, type Row } from "./table.ts";
 
-const REPLAY = fileURLToPath(new URL("./store-replay.mjs", import.meta.url));
+const REPLAY = fileURLToPath(new URL("./store-replay.ts", import.meta.url));
 const COMMANDS = ["set", "get", "incr", "sadd", "mset"] as const;
 const CLIENTS = 50;
 /**
@@ -262,7 +262,8 @@ interface Replayed {
  * Opens the log in a process of its own: a restart begins with a cold compiler and an empty heap.
  */
 async function inProcess(dir: string): Promise<Replayed> {
-  const child = spawn(process.execPath, [REPLAY, dir], { stdio: ["ignore", "pipe", "inherit"] });
+  const args = ["--import", "tsx", REPLAY, dir];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   const gone = new Promise((resolve) => child.once("exit", resolve));
   const line = await firstLine<Replayed>(child);
   await gone;

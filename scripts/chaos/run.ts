@@ -87,6 +87,9 @@ class ChaosRun {
     this.#scene = new RealScene(plan, {
       effects: this.#effects,
       portOf: (client) => this.#proxies.get(client)!.port,
+      onBroken: ({ invariant, message }) => {
+        if (!this.#over.signal.aborted) this.#say(`BROKEN ${invariant}: ${message}`);
+      },
     });
     this.#clients = Array.from({ length: plan.clients }, (_, index) =>
       new PatientClient(this.#scene, `c${index + 1}`, () => true));
@@ -120,8 +123,8 @@ class ChaosRun {
     const { signal, keep = false } = this.#options;
     const interrupt = (): void => {
       this.#interrupted = true;
-      this.#scene.breaks("no-crash", "the run was interrupted");
       this.#over.abort();
+      this.#scene.breaks("no-crash", "the run was interrupted");
       for (const role of [this.#master, ...this.#workers]) role?.endNow();
     };
     signal?.addEventListener("abort", interrupt, { once: true });
@@ -206,7 +209,7 @@ class ChaosRun {
     }
     let shiftMs = performance.now();
     for (const fault of plan.faults) {
-      if (this.#failure !== undefined || this.#over.signal.aborted) break;
+      if (this.#failure !== undefined || this.#scene.broken !== undefined) break;
       await this.#pause(shiftMs + fault.at - performance.now());
       this.#say(faultText(fault));
       if (fault.kind === "pause" && fault.target === "m") {

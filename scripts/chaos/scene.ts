@@ -17,6 +17,14 @@ export type Told =
 /** A lost answer is asked for again, over another connection: that is what we are here for. */
 const ANSWER_MS = 2500;
 
+export interface SceneOptions {
+  /** The folder of the jobs' files. */
+  readonly effects: string;
+  /** Where a client finds the master. */
+  readonly portOf: (client: string) => number;
+  readonly onBroken: (broken: Broken) => void;
+}
+
 export class RealScene implements Scene {
   readonly plan: Plan;
   readonly told: Told[] = [];
@@ -32,11 +40,13 @@ export class RealScene implements Scene {
   readonly #begun = performance.now();
   readonly #effects: string;
   readonly #portOf: (client: string) => number;
+  readonly #onBroken: (broken: Broken) => void;
 
-  constructor(plan: Plan, options: { effects: string; portOf: (client: string) => number }) {
+  constructor(plan: Plan, options: SceneOptions) {
     this.plan = plan;
     this.#effects = options.effects;
     this.#portOf = options.portOf;
+    this.#onBroken = options.onBroken;
   }
 
   get random(): Random {
@@ -58,7 +68,9 @@ export class RealScene implements Scene {
   }
 
   breaks(invariant: Invariant, message: string): void {
-    this.broken ??= { invariant, message, atMs: Math.round(this.now) };
+    if (this.broken !== undefined) return;
+    this.broken = { invariant, message, atMs: Math.round(this.now) };
+    this.#onBroken(this.broken);
   }
 
   after(ms: number, fn: () => void): Timer {

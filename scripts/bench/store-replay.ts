@@ -1,6 +1,5 @@
-// @ts-check
 /**
- * `store-replay.mjs DIR`: opens a store's folder and says how long that took; a process of its own,
+ * `store-replay.ts DIR`: opens a store's folder and says how long that took; a process of its own,
  * since so is a restart. Prints { ms, cpu, keys }.
  */
 import { nodeHost } from "#host";
