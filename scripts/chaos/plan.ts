@@ -37,7 +37,7 @@ const PAST_LEASE_MS = 4800;
 /** Workers give a request up after 4 s without an answer: two and a half times that. */
 const MASTER_FREEZE_MS = 10_000;
 /** Small pipelines that go on side by side in the big run. */
-const LANES = 3;
+const LANES = 4;
 /** Of a job. */
 const LEFTOVER_CHANCE = 0.05;
 /** The network's, of which there are two for three kills of the master. */
