@@ -4,7 +4,9 @@ import { test } from "node:test";
 import type { Exit, Host, Listener, Socket, SpawnOptions } from "#host";
 import { SimWorld } from "#simhost";
 
-/** A server that answers each chunk with as many bytes, and a client that talks to it for a while. */
+/**
+ * A server that answers each chunk with as many bytes, and a client that talks to it for a while.
+ */
 async function chatter(seed: number, options: { splitChunks?: boolean } = {}): Promise<SimWorld> {
   const world = new SimWorld({ seed, ...options });
   const server = world.host("server");
@@ -32,7 +34,8 @@ async function chatter(seed: number, options: { splitChunks?: boolean } = {}): P
   return world;
 }
 
-test("SimWorld gives the same trace, byte for byte, for the same seed, and another for another", async () => {
+test("SimWorld gives the same trace, byte for byte, for the same seed, and " +
+  "another for another", async () => {
   const traces = new Set<string>();
   for (let seed = 0; seed < 20; seed++) {
     for (const splitChunks of [false, true]) {
@@ -62,14 +65,24 @@ interface End {
 
 function endOf(socket: Socket): End {
   const end: End = { socket, received: [], closed: [] };
-  socket.handle({ onData: (chunk) => end.received.push(chunk), onClose: (error) => end.closed.push(error) });
+  socket.handle({
+    onData: (chunk) => end.received.push(chunk),
+    onClose: (error) => end.closed.push(error),
+  });
   return end;
 }
 
-async function connected(options: { splitChunks?: boolean; seed?: number } = {}): Promise<{ world: SimWorld; a: End; b: End; listener: Listener }> {
-  const world = new SimWorld({ seed: options.seed ?? 1, splitChunks: options.splitChunks ?? false });
+async function connected(
+  options: { splitChunks?: boolean; seed?: number } = {},
+): Promise<{ world: SimWorld; a: End; b: End; listener: Listener }> {
+  const world = new SimWorld({
+    seed: options.seed ?? 1,
+    splitChunks: options.splitChunks ?? false,
+  });
   const ends: End[] = [];
-  const listener = await world.host("b").network.listen({ host: "b", port: 0 }, (socket) => ends.push(endOf(socket)));
+  const listener = await world
+    .host("b")
+    .network.listen({ host: "b", port: 0 }, (socket) => ends.push(endOf(socket)));
   const dialled = world.host("a").network.dial(listener).then(endOf);
   const a = await world.settle(dialled);
   return { world, a, b: ends[0]!, listener };
@@ -114,7 +127,12 @@ test("SimWorld cut() ends both sides with ECONNRESET, once", async () => {
   world.cut("b", "a");
   world.cut("a", "b");
   await world.run();
-  for (const end of [a, b]) assert.deepEqual(end.closed.map((error) => (error as { code?: string }).code), ["ECONNRESET"]);
+  for (const end of [a, b]) {
+    assert.deepEqual(
+      end.closed.map((error) => (error as { code?: string }).code),
+      ["ECONNRESET"],
+    );
+  }
   assert.equal(text(b), "");
 });
 
@@ -126,7 +144,10 @@ test("SimWorld hold() silences one direction until release()", async () => {
   b.socket.write(Buffer.from("from b;"));
   await world.run();
   assert.deepEqual([text(a), text(b)], ["from b;", ""]);
-  await assert.rejects(world.settle(world.host("a").network.dial({ host: "b", port: 1 }, { timeoutMs: 500 })), { code: "ETIMEDOUT" });
+  await assert.rejects(
+    world.settle(world.host("a").network.dial({ host: "b", port: 1 }, { timeoutMs: 500 })),
+    { code: "ETIMEDOUT" },
+  );
   world.release("a", "b");
   await world.run();
   assert.equal(text(b), "from a;again;");
@@ -135,12 +156,19 @@ test("SimWorld hold() silences one direction until release()", async () => {
 test("SimWorld dial() is refused where nobody listens", async () => {
   const { world, listener } = await connected();
   await listener.close();
-  await assert.rejects(world.settle(world.host("a").network.dial(listener)), { code: "ECONNREFUSED" });
-  await assert.rejects(world.settle(world.host("a").network.dial({ host: "nowhere", port: 1 })), { code: "ECONNREFUSED" });
+  await assert.rejects(world.settle(world.host("a").network.dial(listener)), {
+    code: "ECONNREFUSED",
+  });
+  await assert.rejects(world.settle(world.host("a").network.dial({ host: "nowhere", port: 1 })), {
+    code: "ECONNREFUSED",
+  });
 });
 
 /** Runs `work` on a host, then crashes it and gives the storage of its next life. */
-async function afterCrash(work: (host: Host) => Promise<unknown>, options: { torn?: boolean; seed?: number } = {}): Promise<Host> {
+async function afterCrash(
+  work: (host: Host) => Promise<unknown>,
+  options: { torn?: boolean; seed?: number } = {},
+): Promise<Host> {
   const world = new SimWorld({ seed: options.seed ?? 1 });
   await world.settle(work(world.host("a")));
   world.crash("a", options);
@@ -192,7 +220,8 @@ test("SimWorld rename() is durable after syncDirectory() and not before", async 
   }
 });
 
-test("SimWorld truncate() then append() leaves the synced bytes alone until the next sync", async () => {
+test("SimWorld truncate() then append() leaves the synced bytes alone until " +
+  "the next sync", async () => {
   const reborn = await afterCrash(async ({ storage }) => {
     const file = await storage.open("/f", { create: true });
     await file.appendAndSync([Buffer.from("abcdef")]);
@@ -204,7 +233,8 @@ test("SimWorld truncate() then append() leaves the synced bytes alone until the 
   assert.equal((await reborn.storage.readFile("/f")).toString(), "abcdef");
 });
 
-test("SimWorld crash() silences the host: no timer, no promise, no socket of its old life goes on", async () => {
+test("SimWorld crash() silences the host: no timer, no promise, no socket of its old life goes " +
+  "on", async () => {
   const { world, a, b } = await connected();
   const old = world.host("b");
   let fired = 0;

@@ -147,7 +147,8 @@ export async function runWatch(args: readonly string[]): Promise<number> {
   try {
     for (;;) {
       keys.pause(); // a running test has the terminal, and Ctrl-C means it
-      const seen = newest(folders); // Before the run: a change that is saved during the run has not been tested.
+      // Before the run: a change that is saved during the run has not been tested.
+      const seen = newest(folders);
       const { code } = await contract(opened, { side, name });
       if (code > 128) return code; // ended by a signal: the reader has had enough
       process.stdout.write("\nWaiting for a change (r: run now, q: quit)\n");
