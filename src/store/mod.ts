@@ -2,7 +2,7 @@
  * Lesson 15: TitanStore, the shared memory of a cluster. Strings, counters, sets, hashes and lists
  * with expiry, and publish/subscribe, in Redis's language and with Redis's meaning.
  *
- * Six files are the lesson: resp/resp.ts, engine.ts, commands/table.ts, commands/sets.ts,
+ * Six files are the lesson: resp/resp.ts, engine.ts, commands/table.ts, commands/strings.ts,
  * data/keyspace.ts and log/aof.ts. The others are what production adds.
  *
  *     engine.ts                                          takes one command at a time

@@ -367,11 +367,13 @@ export const STRINGS: readonly Command[] = [
   command("strlen", 2, { flags: "readonly fast", keys: ONE_KEY, run: strlen }),
   command("getrange", 4, { flags: "readonly", keys: ONE_KEY, run: getrange }),
   command("setrange", 4, { flags: write, keys: ONE_KEY, run: setrange }),
+  // #region row
   command("incr", 2, {
     flags: fast,
     keys: ONE_KEY,
     run: (store, session, argv) => increase(store, session, { key: argv[1]!, by: 1 }),
   }),
+  // #endregion
   command("decr", 2, {
     flags: fast,
     keys: ONE_KEY,
