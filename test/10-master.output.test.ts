@@ -2,21 +2,21 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SimWorld } from "#simhost";
-import { BLOB_CHUNK_BYTES, type AttemptKey, type LogChunk } from "#wire";
+import { BLOB_CHUNK_BYTES, type AttemptKey, type OutputChunk } from "#wire";
 import { Holes, MAX_HOLES } from "../src/master/holes.ts";
 import { MAX_OUTPUT_BYTES, OutputStore } from "../src/master/output.ts";
 import { diskFull, fileWith, withFiles } from "./10-master.support.ts";
 
 const world = (): SimWorld => new SimWorld({ seed: 1 });
 const keyOf = (job: number, attempt = 1): AttemptKey => ({ run: 1, job, attempt });
-const chunk = (text: string | Buffer, stream: "stdout" | "stderr" = "stdout", at = 5): LogChunk => ({ stream, at, data: Buffer.from(text) });
+const chunk = (text: string | Buffer, stream: "stdout" | "stderr" = "stdout", at = 5): OutputChunk => ({ stream, at, data: Buffer.from(text) });
 
-async function readAll(store: OutputStore, key: AttemptKey): Promise<LogChunk[]> {
-  const all: LogChunk[] = [];
+async function readAll(store: OutputStore, key: AttemptKey): Promise<OutputChunk[]> {
+  const all: OutputChunk[] = [];
   for await (const chunks of store.read(key, () => false)) all.push(...chunks);
   return all;
 }
-const textOf = (chunks: readonly LogChunk[]): string => chunks.map(({ data }) => data.toString()).join("");
+const textOf = (chunks: readonly OutputChunk[]): string => chunks.map(({ data }) => data.toString()).join("");
 
 async function removed(store: OutputStore): Promise<void> {
   while (store.leftovers > 0) await new Promise(setImmediate);
@@ -73,7 +73,7 @@ test("read() follows: every record once and in order, until the attempt is over,
     const key = keyOf(0);
     let running = true;
     const follow = async (): Promise<string> => {
-      const chunks: LogChunk[] = [];
+      const chunks: OutputChunk[] = [];
       for await (const page of store.read(key, () => running)) chunks.push(...page);
       return textOf(chunks);
     };

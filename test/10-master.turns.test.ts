@@ -8,7 +8,7 @@ import { encodeFrame } from "#framing";
 import type { Clock, Host } from "#host";
 import type { IncomingRequest, RpcConnection } from "#rpc";
 import {
-  BLOB_CHUNK_BYTES, BlobPut, BlobRef, DeadPage, Empty, JobRef, LogsRequest, Op, RunRef, Why,
+  BLOB_CHUNK_BYTES, BlobPut, BlobRef, DeadPage, Empty, JobRef, OutputRequest, Op, RunRef, Why,
 } from "#wire";
 import {
   MAX_LONG_PER_PEER, MAX_PAGES_AT_ONCE, MAX_WATCHES, MAX_WATCHES_OF_RUN,
@@ -225,7 +225,7 @@ test("a thousand requests of each kind that nobody reads are answered by no more
       [Op.STATUS, JobRef.encode({ run, job: undefined })],
       [Op.RUNS, Empty.encode({})],
       [Op.WATCH, RunRef.encode({ run })],
-      [Op.LOGS, LogsRequest.encode({ run, job: "job-1", attempt: 0, follow: true })],
+      [Op.LOGS, OutputRequest.encode({ run, job: "job-1", attempt: 0, follow: true })],
       [Op.DEAD, Empty.encode({})],
     ];
     for (const [opcode, body] of kinds) {

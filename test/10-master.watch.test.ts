@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Client } from "#sdk";
-import { LogsRequest, Op, RunRef, WatchPage } from "#wire";
+import { OutputRequest, Op, RunRef, WatchPage } from "#wire";
 import { MAX_BACKLOG } from "../src/master/watch.ts";
 import { hello, pipeline, report, Room, spec } from "./10-master.support.ts";
 
@@ -254,7 +254,7 @@ test("a thousand followers that hang up leave nothing, while the job goes on", (
     await worker.print(key, "one");
     const peer = await room.raw();
     await peer.request(Op.HELLO, hello());
-    const ask = LogsRequest.encode({ run, job: "a", attempt: 0, follow: true });
+    const ask = OutputRequest.encode({ run, job: "a", attempt: 0, follow: true });
     for (let round = 0; round < 10; round++) {
       const streams = Array.from({ length: 100 }, () => peer.stream(Op.LOGS, ask));
       for (const stream of streams) {

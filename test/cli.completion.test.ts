@@ -71,7 +71,7 @@ test("titan __complete offers the values of a flag", async () => {
 
 test("titan __complete leaves files and folders to the shell", async () => {
   assert.deepEqual(
-    [await offered("run", ""), await offered("log", ""), await offered("log", "show", "")],
+    [await offered("run", ""), await offered("eventlog", ""), await offered("log", "show", "")],
     [[":files"], ["show", "inspect", "verify", "repair"], [":folders"]],
   );
   assert.deepEqual(await offered("run", "p.yaml", ""), [], "it takes one");

@@ -48,7 +48,7 @@ test("titan eventlog show prints events in words, beside a running master", asyn
   assert.equal(stdout.includes("hunter2"), false);
 });
 
-test("titan log show --json is an object per event, and has no environment of a job", async () => {
+test("titan eventlog show --json is an object per event, and has no environment of a job", async () => {
   const { stdout } = await titan(["log", "show", "state", "--json"], { cwd });
   const events = lines(stdout);
   events.forEach(({ number, at, type }, index) =>
@@ -64,7 +64,7 @@ test("titan log show --json is an object per event, and has no environment of a 
   assert.equal(stdout.includes("hunter2"), false);
 });
 
-test("titan log show --run keeps to events about that run, else exits 1", async () => {
+test("titan eventlog show --run keeps to events about that run, else exits 1", async () => {
   const { stdout } = await titan(["log", "show", "state", "--run", run.slice(0, -1)], { cwd });
   assert.deepEqual(
     stdout
@@ -78,7 +78,7 @@ test("titan log show --run keeps to events about that run, else exits 1", async 
   assert.match(none.stderr, /Cannot show run "other": no event/);
 });
 
-test("titan log show prints a store's commands and keys, and no values", async () => {
+test("titan eventlog show prints a store's commands and keys, and no values", async () => {
   const { code, stdout } = await titan(["log", "show", join("state", "store")], { cwd });
   assert.deepEqual(
     [code, /^\d+ +SET greeting \(1 value, 7 B\)$/m.test(stdout), stdout.includes("hunter2")],
@@ -95,7 +95,7 @@ test("titan log show prints a store's commands and keys, and no values", async (
   assert.deepEqual([asked.code, asked.stdout], [2, ""]);
 });
 
-test("titan log refuses other actions with a suggestion, and flags of another action", async () => {
+test("titan eventlog refuses other actions with a suggestion, and flags of another action", async () => {
   const unknown = await inProcess(["log", "shwo", cwd]);
   assert.deepEqual([unknown.code, /did you mean show\?/.test(unknown.stderr)], [2, true]);
   assert.equal((await inProcess(["log", "verify", cwd, "--run", "x"])).code, 2);
@@ -105,7 +105,7 @@ test("titan log refuses other actions with a suggestion, and flags of another ac
   );
 });
 
-test("titan log show knows the names that only a snapshot holds", async () => {
+test("titan eventlog show knows the names that only a snapshot holds", async () => {
   const dir = tempFolder();
   const log = await openLog({ host: nodeHost(), dir });
   const state = new State();
@@ -131,7 +131,7 @@ test("titan log show knows the names that only a snapshot holds", async () => {
   assert.match(stderr, /a snapshot stands for what came before: everything up to 1/);
 });
 
-test("titan log show of a long log ends quietly when its reader has read enough", async () => {
+test("titan eventlog show of a long log ends quietly when its reader has read enough", async () => {
   const dir = tempFolder();
   const log = await openLog({ host: nodeHost(), dir, durability: "no" });
   for (let at = 0; at < 50_000; at++) log.append(Event.encode({ type: "TimePassed", at }));

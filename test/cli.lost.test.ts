@@ -34,7 +34,7 @@ test("titan master refuses a log without its header and says what to " +
   );
   assert.match(
     stderr,
-    /titan log repair DIR --dry-run says what a repair would do\n  titan master --accept-loss \(or up\) starts without it/,
+    /titan eventlog repair DIR --dry-run says what a repair would do\n  titan master --accept-loss \(or up\) starts without it/,
   );
   const verified = await inProcess(["log", "verify", state]);
   assert.equal(verified.code, 1);
@@ -82,7 +82,7 @@ test("a master with acceptLoss starts and hands on what it ignored; verify " +
     doctor.stdout,
     /^warn  log +on \S+ \S+ a start of .*log lost what 0000000000000001\.seg held/m,
   );
-  assert.match(doctor.stdout, /titan log verify .* lists all 2/);
+  assert.match(doctor.stdout, /titan eventlog verify .* lists all 2/);
   assert.match(
     doctor.stdout,
     /^warn  access +\S+ is open to other users of this machine \(mode 0755\).*\n +chmod -R go= '/m,

@@ -825,7 +825,7 @@ test("log verify finds a flipped bit, and repair cuts there", async () => {
   assert.match(verify.stdout, /DAMAGED .*\.seg at byte \d+/);
   const refused = await runTitan(["up", "--state", state, "--port", "0"], { cwd: folder });
   assert.equal(refused.code, 1);
-  assert.match(refused.stderr, /titan log verify/);
+  assert.match(refused.stderr, /titan eventlog verify/);
   assert.match(
     (await alone("log", "repair", state, "--dry-run")).stdout,
     /would keep everything up to record \d+/,

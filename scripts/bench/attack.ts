@@ -22,7 +22,7 @@ import {
   InfoRequest,
   JobRef,
   KvRequest,
-  LogsRequest,
+  OutputRequest,
   Op,
   PROTOCOL,
   RunRef,
@@ -99,7 +99,7 @@ async function prepare(client: Client, port: number): Promise<Attack[]> {
   return [
     stream("STATUS", Op.STATUS, JobRef.encode({ run, job: undefined })),
     stream("WATCH", Op.WATCH, RunRef.encode({ run })),
-    stream("LOGS", Op.LOGS, LogsRequest.encode({ run, job: "job-1", attempt: 0, follow: true })),
+    stream("LOGS", Op.LOGS, OutputRequest.encode({ run, job: "job-1", attempt: 0, follow: true })),
     stream("RUNS", Op.RUNS),
     stream("GATES", Op.GATES),
     stream("DEAD", Op.DEAD),

@@ -31,6 +31,8 @@ export interface Flag {
 
 export interface Command {
   readonly name: string;
+  /** Another name, for people who expect it. */
+  readonly alias?: string;
   readonly summary: string;
   /** Positional arguments as help shows them: `RUN[/JOB]`. */
   readonly usage: string;
@@ -50,6 +52,10 @@ export interface Command {
   /** First words of the positional argument, for completion. */
   readonly words?: readonly string[];
   run(call: Call): Promise<number>;
+}
+
+export function isNamed({ name, alias }: Command, word: string): boolean {
+  return word === name || word === alias;
 }
 
 /** The longest sleep of Node's timers, 24 days and 20 hours. A longer one would end at once. */

@@ -14,7 +14,7 @@
  * Test: test/cli.completion.test.ts
  */
 import type { Client } from "#sdk";
-import { GLOBAL_FLAGS, type Command, type Flag } from "./command.ts";
+import { GLOBAL_FLAGS, isNamed, type Command, type Flag } from "./command.ts";
 import { LATEST } from "./refs.ts";
 
 export interface Candidate {
@@ -100,7 +100,7 @@ function readBefore(words: readonly string[], commands: readonly Command[]): Bef
       if (flag?.type === "string" && value === undefined) pending = { name, flag };
       else flags.set(name, value ?? "");
     } else if (command === undefined) {
-      command = commands.find((found) => found.name === word) ?? UNKNOWN;
+      command = commands.find((found) => isNamed(found, word)) ?? UNKNOWN;
     } else {
       args.push(word);
     }

@@ -54,7 +54,7 @@ export async function showLog(call: Call, dir: string): Promise<number> {
       context.note(
         `titan: ${bytesText(piece.bytes)} in ${where} are no whole record: being written,`,
       );
-      context.note(`  torn by a crash, or damaged; titan log verify ${dir} says which`);
+      context.note(`  torn by a crash, or damaged; titan eventlog verify ${dir} says which`);
     } else {
       const lines = piece.bodies.flatMap((body, index) =>
         readerFor(body).lines(piece.first + index, body),

@@ -76,8 +76,8 @@ export function describeError(error: unknown, options: { debug?: boolean } = {})
   if (typeof advice === "string") lines.push(`  ${advice}`);
   if (error.name === "LogError" && DAMAGE.has((error as { code?: string }).code ?? "")) {
     lines.push(
-      "  titan log verify DIR lists every problem; titan log repair DIR --dry-run says what a " +
-        "repair would do",
+      "  titan eventlog verify DIR lists every problem; titan eventlog repair DIR --dry-run says " +
+        "what a repair would do",
     );
     if (error.message.includes(": its header is gone")) {
       lines.push(
@@ -92,7 +92,7 @@ export function describeError(error: unknown, options: { debug?: boolean } = {})
   return [...lines, ...trace(error, options.debug)];
 }
 
-/** Codes of a LogError that titan log can help with. */
+/** Codes of a LogError that titan eventlog can help with. */
 const DAMAGE: ReadonlySet<string> = new Set(["DAMAGED", "GAP", "BAD_FORMAT"]);
 
 /** An error of the file system that no code on its way here has put into words. */

@@ -11,14 +11,14 @@
  */
 import { StringDecoder } from "node:string_decoder";
 import { stripVTControlCharacters } from "node:util";
-import type { LogChunk } from "#wire";
+import type { OutputChunk } from "#wire";
 
 /** A "line" beyond this is binary data, or a progress bar: it is shown in pieces. */
 const MAX_LINE_CHARS = 1024 * 1024;
 /** The memory of --tail: the limit for long lines. For a million short ones the count is. */
 const MAX_TAIL_CHARS = 64 * 1024 * 1024;
 
-type Stream = LogChunk["stream"];
+type Stream = OutputChunk["stream"];
 
 export interface Line {
   readonly stream: Stream;
@@ -32,7 +32,7 @@ export interface Line {
 export class LineReader {
   readonly #open = { stdout: new OpenLine("stdout"), stderr: new OpenLine("stderr") };
 
-  take(chunk: LogChunk): Line[] {
+  take(chunk: OutputChunk): Line[] {
     return this.#open[chunk.stream].take(chunk);
   }
 
@@ -52,7 +52,7 @@ class OpenLine {
     this.#stream = stream;
   }
 
-  take({ at, data }: LogChunk): Line[] {
+  take({ at, data }: OutputChunk): Line[] {
     const parts = this.#decoder.write(data).split("\n");
     const lines: Line[] = [];
     for (const [index, part] of parts.entries()) {

@@ -4,7 +4,7 @@
  * Test: test/cli.test.ts
  */
 import { VERSION } from "#host";
-import { findCommand, GLOBAL_FLAGS, parseCall, type Command } from "./command.ts";
+import { findCommand, GLOBAL_FLAGS, isNamed, parseCall, type Command } from "./command.ts";
 import { completeCommand, completionCommand } from "./commands/completion.ts";
 import { cancel, retry } from "./commands/control.ts";
 import { approve, reject } from "./commands/decide.ts";
@@ -12,7 +12,7 @@ import { dead } from "./commands/dead.ts";
 import { doctor } from "./commands/doctor.ts";
 import { drain } from "./commands/drain.ts";
 import { kv } from "./commands/kv.ts";
-import { log } from "./commands/log.ts";
+import { eventlog } from "./commands/eventlog.ts";
 import { logs } from "./commands/logs.ts";
 import { master } from "./commands/master.ts";
 import { run } from "./commands/run.ts";
@@ -81,16 +81,13 @@ export const COMMANDS: readonly Command[] = [
   master,
   worker,
   store,
-  log,
+  eventlog,
   doctor,
   completionCommand(),
   completeCommand(() => COMMANDS),
   version,
   help,
 ];
-
-/** Other names of commands, for people who expect them. */
-export const ALIASES: Readonly<Record<string, string>> = { eventlog: "log" };
 
 /**
  * Commands that people will look for and that a later version has. A sentence helps them more than
@@ -99,8 +96,7 @@ export const ALIASES: Readonly<Record<string, string>> = { eventlog: "log" };
 const LATER: readonly string[] = ["services", "deploy", "stop", "artifact", "mcp"];
 
 async function commandNamed(name: string): Promise<Command> {
-  const meantName = Object.hasOwn(ALIASES, name) ? ALIASES[name] : name;
-  const found = COMMANDS.find((command) => command.name === meantName);
+  const found = COMMANDS.find((command) => isNamed(command, name));
   if (found !== undefined) return found;
   if (LATER.includes(name)) {
     throw new UsageError(

@@ -52,7 +52,7 @@ export function storeFailureAdvice(
   if (code === "ELOCKED") return "stop what uses it, such as a titan store or a titan up";
   if (name !== "LogError" || dir === undefined) return undefined;
   return (
-    `titan log verify ${dir} lists every problem, ` +
-    `titan log repair ${dir} --dry-run says what a repair would do`
+    `titan eventlog verify ${dir} lists every problem, ` +
+    `titan eventlog repair ${dir} --dry-run says what a repair would do`
   );
 }

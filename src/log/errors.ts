@@ -6,13 +6,16 @@
 
 /**
  * - `DAMAGED`: bytes on disk are not what was written. The log refuses to open; a person decides
- * about `titan log repair`. - `GAP`: records are missing: a segment file is gone, or the snapshot
- * that should cover them is. - `BAD_FORMAT`: a file of another program, or of a newer Titan. -
- * `TOO_LARGE`: a record exceeds MAX_RECORD_BYTES. Nothing was appended; the log goes on. -
- * `BACKLOG`: MAX_PENDING_BYTES wait for the disk already. Nothing was appended; retry after
- * `durable()`. - `FULL`: the disk is full. Nothing was appended; the log tries again by itself and
- * says when it goes on (`onRoom`). - `WRITE_FAILED`: a write or an fsync failed. The log is dead;
- * only a restart helps. - `CLOSED`: used after `close()`.
+ *   about `titan eventlog repair`.
+ * - `GAP`: records are missing: a segment file is gone, or the snapshot that should cover them is.
+ * - `BAD_FORMAT`: a file of another program, or of a newer Titan.
+ * - `TOO_LARGE`: a record exceeds MAX_RECORD_BYTES. Nothing was appended; the log goes on.
+ * - `BACKLOG`: MAX_PENDING_BYTES wait for the disk already. Nothing was appended; retry after
+ *   `durable()`.
+ * - `FULL`: the disk is full. Nothing was appended; the log tries again by itself and says when it
+ *   goes on (`onRoom`).
+ * - `WRITE_FAILED`: a write or an fsync failed. The log is dead; only a restart helps.
+ * - `CLOSED`: used after `close()`.
  */
 export type LogErrorCode =
   | "DAMAGED"

@@ -53,9 +53,9 @@ export interface LogInspection {
 }
 
 /**
- * Everything that `titan log inspect` shows. Changes nothing, so a running writer is not disturbed.
- * But a rotation or a snapshot in the middle of the examination can look like a problem: believe
- * the problems only of a log that nobody writes to.
+ * Everything that `titan eventlog inspect` shows. It changes nothing, so a running writer is not
+ * disturbed. But a rotation or a snapshot in the middle of the examination can look like a problem:
+ * believe the problems only of a log that nobody writes to.
  */
 export async function inspectLog(host: Host, dir: string): Promise<LogInspection> {
   const found = await examine(host.storage, dir);

@@ -16,7 +16,7 @@ import {
 import { RpcError, type IncomingRequest } from "#rpc";
 import {
   Affected, Beat, BeatAnswer, BlobChunk, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate,
-  Decision, Drained, DrainWorker, GateList, Info, InfoRequest, JobRef, LogPage, LogsRequest,
+  Decision, Drained, DrainWorker, GateList, Info, InfoRequest, JobRef, OutputPage, OutputRequest,
   MAX_PARENT_NAMES, Op, Output, Reasons, RetryRun, RunList, RunRef, SealedAddJobs, StatusPage,
   Why, WorkerList,
   type JobInfo, type JobReason,
@@ -322,7 +322,7 @@ async function logs(
   services: Services, request: IncomingRequest, { connection }: Peer,
 ): Promise<void> {
   const { engine, turns } = services;
-  const { run: id, job: jobId, attempt, follow } = LogsRequest.decode(request.body);
+  const { run: id, job: jobId, attempt, follow } = OutputRequest.decode(request.body);
   const run: Run = findRun(engine.state, id);
   const job = findJob(run, jobId);
   const wanted = attempt === 0 ? Math.max(1, job.attempt) : attempt;
@@ -336,7 +336,7 @@ async function logs(
     follow && (job.attempt < wanted ? !isTerminal(job.status) : isLatest());
   const reader = services.output.read(key, mayGrow, () => turns.pace(request, connection));
   request.onCancel(() => reader.stop());
-  for await (const chunks of reader) request.item(LogPage.encode({ chunks }));
+  for await (const chunks of reader) request.item(OutputPage.encode({ chunks }));
   request.end();
 }
 

@@ -27,7 +27,7 @@
  * Test: test/10-master.output.test.ts
  */
 import type { Host, StoredFile } from "#host";
-import { BLOB_CHUNK_BYTES, type AttemptKey, type LogChunk, type LostOutput } from "#wire";
+import { BLOB_CHUNK_BYTES, type AttemptKey, type OutputChunk, type LostOutput } from "#wire";
 import { Holes } from "./holes.ts";
 import { DEFAULT_PLACES } from "./limits.ts";
 import { Removals } from "./removals.ts";
@@ -40,7 +40,7 @@ const HEADER_BYTES = 11;
 const STREAMS = [undefined, "stdout", "stderr"] as const;
 /** Per attempt. What is beyond the first 16 MiB of a log, nobody has ever read. */
 export const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
-/** Chunks in one page of a reader, as the schema of LogPage allows. */
+/** Chunks in one page of a reader, as the schema of OutputPage allows. */
 const PAGE_CHUNKS = 4096;
 /** A page of a reader: holds the largest record, and fits into one frame with its overhead. */
 const PAGE_BYTES = HEADER_BYTES + BLOB_CHUNK_BYTES;
@@ -63,7 +63,7 @@ interface Writer {
 export type Pace = () => Promise<(() => void) | undefined>;
 
 /** Somebody who reads an attempt's output. */
-export interface OutputReader extends AsyncIterable<LogChunk[]> {
+export interface OutputReader extends AsyncIterable<OutputChunk[]> {
   /** Ends it now, also while it waits for more. */
   stop(): void;
 }
@@ -101,7 +101,7 @@ export class OutputStore {
    * Resolves when the chunks are in the file: the worker may then send more. Rejects if they are
    * lost, and counts them.
    */
-  append(key: AttemptKey, chunks: readonly LogChunk[]): Promise<void> {
+  append(key: AttemptKey, chunks: readonly OutputChunk[]): Promise<void> {
     const name = nameOf(key);
     const writer = this.#writers.get(name) ?? this.#open(key);
     // The most recently used is last: the first one is the one to close.
@@ -113,7 +113,7 @@ export class OutputStore {
   }
 
   // #region holes
-  async #write(key: AttemptKey, writer: Writer, chunks: readonly LogChunk[]): Promise<void> {
+  async #write(key: AttemptKey, writer: Writer, chunks: readonly OutputChunk[]): Promise<void> {
     const name = nameOf(key);
     let hole: LostOutput | undefined;
     try {
@@ -249,7 +249,7 @@ export class OutputStore {
     return { stop, [Symbol.asyncIterator]: () => this.#pages(name, { reader, isRunning, pace }) };
   }
 
-  async *#pages(name: string, { reader, isRunning, pace }: Reading): AsyncGenerator<LogChunk[]> {
+  async *#pages(name: string, { reader, isRunning, pace }: Reading): AsyncGenerator<OutputChunk[]> {
     let offset = 0;
     while (!reader.stopped) {
       const done = await pace();
@@ -369,16 +369,16 @@ function noteOf({ bytes, why }: LostOutput, at: number): Buffer[] {
   return [header({ stream: "stderr", at, data }, data.length), data];
 }
 
-function sizeOf(chunks: readonly LogChunk[]): number {
+function sizeOf(chunks: readonly OutputChunk[]): number {
   return chunks.reduce((sum, { data }) => sum + data.length, 0);
 }
 
 /** The records that still have room behind `bytes` bytes of output, and the count after them. */
 function recordsFor(
-  bytes: number, chunks: readonly LogChunk[],
+  bytes: number, chunks: readonly OutputChunk[],
 ): { parts: Buffer[]; bytes: number } {
   const parts: Buffer[] = [];
-  const add = (chunk: LogChunk, data: Buffer): void => {
+  const add = (chunk: OutputChunk, data: Buffer): void => {
     if (data.length > 0) parts.push(header(chunk, data.length), data);
     bytes += data.length;
   };
@@ -407,7 +407,7 @@ function keyFrom(name: string): AttemptKey {
   return { run, job, attempt };
 }
 
-function header(chunk: LogChunk, length: number): Buffer {
+function header(chunk: OutputChunk, length: number): Buffer {
   const bytes = Buffer.allocUnsafe(HEADER_BYTES);
   bytes[0] = STREAMS.indexOf(chunk.stream);
   bytes.writeUIntBE(chunk.at, 1, 6);
@@ -423,7 +423,7 @@ interface Reading {
 }
 
 interface Page {
-  readonly chunks: LogChunk[];
+  readonly chunks: OutputChunk[];
   readonly bytes: number;
 }
 const NO_PAGE: Page = { chunks: [], bytes: 0 };
@@ -435,7 +435,7 @@ const NO_PAGE: Page = { chunks: [], bytes: 0 };
  */
 async function readPage(file: StoredFile, offset: number): Promise<Page> {
   const bytes = await file.read(offset, PAGE_BYTES);
-  const chunks: LogChunk[] = [];
+  const chunks: OutputChunk[] = [];
   let at = 0;
   while (at + HEADER_BYTES <= bytes.length && chunks.length < PAGE_CHUNKS) {
     const stream = STREAMS[bytes[at]!];

@@ -30,8 +30,8 @@ import {
   JobRef,
   KvReply,
   KvRequest,
-  LogPage,
-  LogsRequest,
+  OutputPage,
+  OutputRequest,
   MAX_INLINE_SPEC_BYTES,
   MAX_KV_ARGS,
   MAX_KV_BYTES,
@@ -51,7 +51,7 @@ import {
   type JobInfo,
   type JobReason,
   type JobSpec,
-  type LogChunk,
+  type OutputChunk,
   type RunInfo,
   type WorkerInfo,
 } from "#wire";
@@ -312,12 +312,12 @@ export class Client {
     run: string,
     job: string,
     options: { attempt?: number; follow?: boolean } = {},
-  ): AsyncGenerator<LogChunk> {
+  ): AsyncGenerator<OutputChunk> {
     const { attempt = 0, follow = false } = options;
-    const request = LogsRequest.encode({ run, job, attempt, follow });
+    const request = OutputRequest.encode({ run, job, attempt, follow });
     const patience = { deadlineMs: STREAM_DEADLINE_MS };
     for await (const body of this.#connection.stream(Op.LOGS, request, patience)) {
-      yield* LogPage.decode(body).chunks;
+      yield* OutputPage.decode(body).chunks;
     }
   }
 

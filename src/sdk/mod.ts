@@ -53,7 +53,7 @@ export type {
   JobChange,
   JobInfo,
   JobStatus,
-  LogChunk,
+  OutputChunk,
   RunInfo,
   RunStatus,
   Submitted,

@@ -194,15 +194,15 @@ export type Report = Infer<typeof Report>;
 export const Finished = message("Finished", { items: [1, list(Report, MAX_BATCH_ITEMS)] });
 export const Kill = message("Kill", { items: [1, list(AttemptKey, 8192)] });
 
-export const LogChunk = message("LogChunk", {
+export const OutputChunk = message("OutputChunk", {
   stream: [1, enumOf("stdout", "stderr")],
   at: [2, u53()],
   data: [3, bytes(BLOB_CHUNK_BYTES)],
 });
-export type LogChunk = Infer<typeof LogChunk>;
+export type OutputChunk = Infer<typeof OutputChunk>;
 
 /** Output of one attempt. A request: its reply lets the worker send more. */
-export const Output = message("Output", { ...attemptKey, chunks: [4, list(LogChunk, 1024)] });
+export const Output = message("Output", { ...attemptKey, chunks: [4, list(OutputChunk, 1024)] });
 
 // ── submission ───────────────────────────────────────────────────────────────────────────────────
 
@@ -387,14 +387,14 @@ export const WatchPage = message("WatchPage", {
 });
 export type WatchPage = Infer<typeof WatchPage>;
 
-export const LogsRequest = message("LogsRequest", {
+export const OutputRequest = message("OutputRequest", {
   run: [1, name],
   job: [2, string(128)],
   /** 0: the latest. */
   attempt: [3, withDefault(u32(), 0)],
   follow: [4, withDefault(bool(), false)],
 });
-export const LogPage = message("LogPage", { chunks: [1, list(LogChunk, 4096)] });
+export const OutputPage = message("OutputPage", { chunks: [1, list(OutputChunk, 4096)] });
 
 export const WorkerInfo = message("WorkerInfo", {
   id: [1, u32()],

@@ -12,7 +12,7 @@
  * Test: test/11-worker.test.ts
  */
 import type { Host, Timer } from "#host";
-import { BLOB_CHUNK_BYTES, type LogChunk } from "#wire";
+import { BLOB_CHUNK_BYTES, type OutputChunk } from "#wire";
 
 /** Waiting bytes beyond which the program is paused. */
 const HIGH_BYTES = 256 * 1024;
@@ -27,7 +27,7 @@ const BATCH_CHUNKS = 1024;
 
 export interface OutputTarget {
   /** Resolves once the master has the chunks. */
-  send(chunks: LogChunk[]): Promise<void>;
+  send(chunks: OutputChunk[]): Promise<void>;
   pause(): void;
   resume(): void;
 }
@@ -35,7 +35,7 @@ export interface OutputTarget {
 export class OutputPipe {
   readonly #host: Host;
   readonly #target: OutputTarget;
-  #waiting: LogChunk[] = [];
+  #waiting: OutputChunk[] = [];
   #bytes = 0;
   #paused = false;
   #timer: Timer | undefined;
@@ -89,7 +89,7 @@ export class OutputPipe {
     }
   }
 
-  #takeBatch(): LogChunk[] {
+  #takeBatch(): OutputChunk[] {
     let bytes = 0;
     let count = 0;
     while (count < this.#waiting.length && count < BATCH_CHUNKS && bytes < HIGH_BYTES) {

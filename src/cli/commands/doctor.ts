@@ -160,7 +160,7 @@ async function checkLogs(call: Call, state: string): Promise<Finding[]> {
     if (worst === undefined) continue;
     const { at, kind, what } = worst;
     const found = `on ${timeText(at)} a start of ${dir} ${kind === "cut" ? "cut" : kind} ${what}`;
-    const advice = `titan log verify ${dir} lists ` +
+    const advice = `titan eventlog verify ${dir} lists ` +
       `${past.length === 1 ? "it" : `all ${past.length}`}`;
     findings.push(
       kind === "cut"

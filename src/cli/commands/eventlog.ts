@@ -1,5 +1,5 @@
 /**
- * `titan log`, also `titan eventlog`: reading a log, checking it, cutting off damage.
+ * `titan eventlog`, also `titan log`: reading the event log, checking it, cutting off damage.
  *
  * Test: test/cli.eventlog.test.ts
  */
@@ -12,10 +12,11 @@ import { bytesText, meantHint, plural, table, timeText } from "../text.ts";
 
 const ACTIONS = ["show", "inspect", "verify", "repair"] as const;
 
-export const log: Command = {
-  name: "log",
-  summary: "show, inspect, verify or repair a log",
-  usage: "show|inspect|verify|repair DIR",
+export const eventlog: Command = {
+  name: "eventlog",
+  alias: "log",
+  summary: "show, inspect, verify or repair the event log",
+  usage: "ACTION DIR",
   args: [2, 2],
   flags: {
     run: { type: "string", value: "RUN", summary: "show: only events of runs whose id begins so" },
@@ -25,7 +26,7 @@ export const log: Command = {
   notes: [
     "DIR is a state folder or the log folder in it; the store's is DIR/store. Looking and " +
       "checking are safe beside a running master; repairing needs the folder for itself. " +
-      "titan eventlog is the same command.",
+      "titan log is the same command.",
     "show prints a line per event: its number, when, its type, and what happened. With --json it " +
       "is an object per line. Of a store it prints a line per command, with the key and without " +
       "the values.",
@@ -35,20 +36,22 @@ export const log: Command = {
       "log. Records behind the cut are lost to the log.",
   ],
   examples: [
-    "titan log show .titan",
-    "titan log show .titan --run nightly --json",
-    "titan log verify .titan",
-    "titan log repair .titan --dry-run",
+    "titan eventlog show .titan",
+    "titan eventlog show .titan --run nightly --json",
+    "titan eventlog verify .titan",
+    "titan eventlog repair .titan --dry-run",
   ],
   async run(call: Call): Promise<number> {
     const [action, dir] = call.args as [string, string];
     if (!ACTIONS.includes(action as never)) await refuseAction(action);
     const folders = findLog(dir, action);
     if (call.on("dry-run") && action !== "repair") {
-      throw new UsageError(`Cannot run titan log ${action} --dry-run: it changes nothing anyway`);
+      const why = "it changes nothing anyway";
+      throw new UsageError(`Cannot run titan eventlog ${action} --dry-run: ${why}`);
     }
     if (call.on("run") && action !== "show") {
-      throw new UsageError(`Cannot run titan log ${action} --run: it is a flag of titan log show`);
+      const why = "it is a flag of titan eventlog show";
+      throw new UsageError(`Cannot run titan eventlog ${action} --run: ${why}`);
     }
     if (action === "show") return show(call, folders);
     if (action === "inspect") return inspect(call, folders);
@@ -59,7 +62,7 @@ export const log: Command = {
 async function refuseAction(action: string): Promise<never> {
   const known = "show, inspect, verify and repair";
   const hint = meantHint(action, ACTIONS);
-  throw new UsageError(`Cannot run titan log ${action}: there are ${known}${hint}`);
+  throw new UsageError(`Cannot run titan eventlog ${action}: there are ${known}${hint}`);
 }
 
 interface Folders {
@@ -178,7 +181,8 @@ async function verify(call: Call, { log: dir }: Folders): Promise<number> {
     );
     printProblems(call, found.problems);
     printRecoveries(call, found.recoveries);
-    if (!found.ok) context.note(`titan: what a repair would do: titan log repair ${dir} --dry-run`);
+    const command = `titan eventlog repair ${dir} --dry-run`;
+    if (!found.ok) context.note(`titan: what a repair would do: ${command}`);
   }
   return found.ok ? EXIT.OK : EXIT.ERROR;
 }
