@@ -100,6 +100,8 @@ before(() => {
   for (const name of ["package.json", "package-lock.json", "tsconfig.json", "scripts"]) {
     cpSync(join(ROOT, name), join(root, name), { recursive: true });
   }
+  mkdirSync(join(root, "src/base"), { recursive: true });
+  cpSync(join(ROOT, "src/base/suggest.ts"), join(root, "src/base/suggest.ts"));
   symlinkSync(join(ROOT, "node_modules"), join(root, "node_modules"));
 });
 after(() => rmSync(dirname(root), { recursive: true, force: true }));
