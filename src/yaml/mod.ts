@@ -8,7 +8,8 @@
  *     block.ts · flow.ts      structure from indentation, and from brackets
  *     scan.ts · scalar.ts     scalars, and the meaning of `no` and `012`
  *     merge.ts · rules.ts     the merge key; constructs that are refused by name
- *     emit.ts · error.ts      the way back; an error that points at the character
+ *     value.ts · emit.ts      a tree as a value, and the way back; error.ts an error that points at
+ *                             the character
  *
  * One document of YAML 1.2: block and flow collections, every scalar style, comments, anchors and
  * aliases, and the merge key of 1.1 (`<<: *base`). JSON is a part of it. Everything else is refused
@@ -35,7 +36,7 @@ export {
   type Position,
   type YamlErrorCode,
 } from "./error.ts";
-export { setOwn, toValue } from "./node.ts";
+export { setOwn, toValue } from "./value.ts";
 export type {
   MappingEntry,
   MappingNode,
