@@ -1,4 +1,6 @@
-/** What takes a second process: locks that die with their holder, and a peer that does not answer. */
+/**
+ * What takes a second process: locks that die with their holder, and a peer that does not answer.
+ */
 import assert from "node:assert/strict";
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -25,7 +27,9 @@ let child: ChildProcess;
 let port = 0;
 
 before(async () => {
-  child = fork(join(import.meta.dirname, `03-host.lock-child${extname(import.meta.filename)}`), [path]);
+  child = fork(join(import.meta.dirname, `03-host.lock-child${extname(import.meta.filename)}`), [
+    path,
+  ]);
   const [message] = (await once(child, "message")) as [{ port: number }];
   port = message.port;
 });
@@ -49,7 +53,10 @@ test("dial() gives up with ETIMEDOUT on a peer that does not answer", async () =
   const open: Socket[] = [];
   const failures: unknown[] = [];
   for (let i = 0; i < 6 && failures.length === 0; i++) {
-    await host.network.dial({ host: "127.0.0.1", port }, { timeoutMs: 60 }).then((socket) => open.push(socket), (error) => failures.push(error));
+    await host.network.dial({ host: "127.0.0.1", port }, { timeoutMs: 60 }).then(
+      (socket) => open.push(socket),
+      (error) => failures.push(error),
+    );
   }
   for (const socket of open) socket.destroy();
   if (process.platform !== "linux") return; // others answer for a stopped process
@@ -62,9 +69,13 @@ test("lock() succeeds after kill -9 of the holder, once for any number of racers
   const corpse = readFileSync(path);
   for (let round = 0; round < 20; round++) {
     writeFileSync(path, corpse);
-    const results = await Promise.allSettled(Array.from({ length: 8 }, () => host.storage.lock(path)));
+    const results = await Promise.allSettled(
+      Array.from({ length: 8 }, () => host.storage.lock(path)),
+    );
     const won = results.filter((result) => result.status === "fulfilled");
-    const codes = results.flatMap((result) => (result.status === "rejected" ? [(result.reason as { code?: string }).code] : []));
+    const codes = results.flatMap((result) =>
+      result.status === "rejected" ? [(result.reason as { code?: string }).code] : [],
+    );
     assert.equal(won.length, 1, `round ${round}`);
     assert.deepEqual(new Set(codes), new Set(["ELOCKED"]));
     await won[0]!.value.release();
@@ -78,7 +89,13 @@ test("lock() is not fooled by a process that was given the dead holder's number"
   await lock.release();
   if (mine.includes(" - ")) return; // a system that does not tell when a process started
   const [pid, start, boot] = mine.trim().split(" ");
-  for (const other of [`${pid} ${Number(start) - 1} ${boot}\n`, `${pid} ${start} another-boot\n`, `1 ${start} ${boot}\n`, "", "garbage"]) {
+  for (const other of [
+    `${pid} ${Number(start) - 1} ${boot}\n`,
+    `${pid} ${start} another-boot\n`,
+    `1 ${start} ${boot}\n`,
+    "",
+    "garbage",
+  ]) {
     writeFileSync(path, other);
     await (await host.storage.lock(path)).release();
   }

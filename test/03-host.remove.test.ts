@@ -58,7 +58,8 @@ test("removeTree() takes what is missing for removed, and removes a single file"
   assert.equal(existsSync(path), false);
 });
 
-test("removeTree() removes names that are no text, pipes, and a tree deeper than any path", async () => {
+test("removeTree() removes names that are no text, pipes, and a tree deeper " +
+  "than any path", async () => {
   const folder = fresh();
   inFolder(folder, `
     mkdir "$(printf 'a\\377b')" && touch "$(printf 'a\\377b/\\200')" "$(printf 'n\\nl')" ./-rf
@@ -73,7 +74,8 @@ test("removeTree() removes names that are no text, pipes, and a tree deeper than
   assert.equal(existsSync(folder), false);
 });
 
-test("removeTree() removes 8,000 files in one folder, and lets the event loop go on meanwhile", async () => {
+test("removeTree() removes 8,000 files in one folder, and lets the event loop " +
+  "go on meanwhile", async () => {
   const folder = fresh();
   mkdirSync(folder);
   for (let i = 0; i < 8_000; i++) writeFileSync(join(folder, String(i)), "");
@@ -98,7 +100,8 @@ test("removeTree() called by several at once, on one tree, fails for none of the
   }
 });
 
-test("removeTree() called by several at once, on one folder of many files, fails for none of them", async () => {
+test("removeTree() called by several at once, on one folder of many files, fails for none of " +
+  "them", async () => {
   const folder = fresh();
   mkdirSync(folder);
   for (let i = 0; i < 3_000; i++) writeFileSync(join(folder, String(i)), "");
@@ -132,7 +135,8 @@ async function interfering<T>(
 
 const failed = (code: string): Error => Object.assign(new Error(code), { code });
 
-test("removeTree() tries again while a folder is being filled, and does not do so for ever", async () => {
+test("removeTree() tries again while a folder is being filled, and does not do " +
+  "so for ever", async () => {
   const folder = fresh();
   mkdirSync(folder);
   let calls = 0;
@@ -147,7 +151,8 @@ test("removeTree() tries again while a folder is being filled, and does not do s
   assert.equal(existsSync(folder), false);
 });
 
-test("removeTree() finds another name for what it moves up, and minds nothing that has vanished meanwhile", async () => {
+test("removeTree() finds another name for what it moves up, and minds nothing that has vanished " +
+  "meanwhile", async () => {
   const deep = `i=0; name=$(printf '%0200d' 7)
     while [ $i -lt 15 ]; do mkdir $name && cd -P $name && touch f && i=$((i + 1)); done`;
   for (const code of ["ENOTEMPTY", "EEXIST", "ENOENT"]) {
@@ -199,7 +204,8 @@ test("removeTree() rejects when what it has begun is over, and not before", asyn
   assert.equal(existsSync(folder), false);
 });
 
-test("removeTree() ends although something writes into the folder, and works once that has stopped", async () => {
+test("removeTree() ends although something writes into the folder, and works once that has " +
+  "stopped", async () => {
   const folder = fresh();
   mkdirSync(folder);
   const fill = "while :; do mkdir -p d/e; : >d/e/f; : >g; done 2>/dev/null";

@@ -27,7 +27,10 @@ const LOOPBACK = { host: "127.0.0.1", port: 0 };
 test("seededRandom() draws the same numbers from the same seed, for ever", () => {
   const first = seededRandom(42);
   // Written down once: a trace that was recorded last year must still replay.
-  assert.deepEqual([first.u32(), first.u32(), first.u32(), first.u32()], [551831576, 144025891, 322543647, 3034809370]);
+  assert.deepEqual(
+    [first.u32(), first.u32(), first.u32(), first.u32()],
+    [551831576, 144025891, 322543647, 3034809370],
+  );
   assert.equal(first.unit(), 0.2114172102260231);
 });
 
@@ -49,12 +52,18 @@ test("seededRandom() sets every bit half of the time", () => {
     assert.ok(Number.isInteger(value) && value >= 0 && value < 2 ** 32);
     for (let bit = 0; bit < 32; bit++) ones[bit]! += (value >>> bit) & 1;
   }
-  // Five standard deviations of a fair coin: one false alarm in a million bits, and the seed is fixed anyway.
+  // Five standard deviations of a fair coin: one false alarm in a million bits, and the seed is
+  // fixed anyway.
   const slack = 5 * Math.sqrt(draws / 4);
-  for (const count of ones) assert.ok(Math.abs(count - draws / 2) < slack, `a bit was set ${count} times of ${draws}`);
+  for (const count of ones) {
+    assert.ok(Math.abs(count - draws / 2) < slack, `a bit was set ${count} times of ${draws}`);
+  }
 });
 
-for (const [name, random] of [["nodeHost", host.random], ["seededRandom", seededRandom(1)]] as const) {
+for (const [name, random] of [
+  ["nodeHost", host.random],
+  ["seededRandom", seededRandom(1)],
+] as const) {
   test(`${name} unit() stays below 1 and bytes() has the length asked for`, () => {
     for (let i = 0; i < 2000; i++) {
       const x = random.unit();
@@ -67,17 +76,22 @@ for (const [name, random] of [["nodeHost", host.random], ["seededRandom", seeded
 
 // ---- virtual time
 
-test("VirtualTime runs events by time, and those of one instant in the order of arming", async () => {
+test("VirtualTime runs events by time, and those of one instant in the " +
+  "order of arming", async () => {
   const time = new VirtualTime();
   const order: string[] = [];
   const delays = [5, 1, 5, 3, 1, 5, 3, 1, 1, 5, 0, 3, 0];
   delays.forEach((ms, i) => void time.timers.after(ms, () => order.push(`${ms}:${i}`)));
   await time.run();
-  const expected = delays.map((ms, i) => ({ ms, i })).sort((a, b) => a.ms - b.ms || a.i - b.i).map(({ ms, i }) => `${ms}:${i}`);
+  const expected = delays
+    .map((ms, i) => ({ ms, i }))
+    .sort((a, b) => a.ms - b.ms || a.i - b.i)
+    .map(({ ms, i }) => `${ms}:${i}`);
   assert.deepEqual(order, expected);
 });
 
-test("VirtualTime equals a sorted list for any arming, nested and cancelled timers included", async () => {
+test("VirtualTime equals a sorted list for any arming, nested and " +
+  "cancelled timers included", async () => {
   for (let seed = 0; seed < 50; seed++) {
     const random = seededRandom(seed);
     const time = new VirtualTime();
@@ -129,11 +143,18 @@ test("VirtualTime run() stops at its limit, and goes on from there", async () =>
   assert.equal(time.clock.monotonic(), 30);
 });
 
-test("VirtualTime settle() rejects when nothing is left that could settle the promise", async () => {
+test("VirtualTime settle() rejects when nothing is left that could " +
+  "settle the promise", async () => {
   const time = new VirtualTime();
   time.timers.after(5, () => {});
-  await assert.rejects(time.settle(new Promise(() => {})), /Cannot settle promise: nothing is left to happen at 5 ms/);
-  assert.equal(await time.settle(new Promise((resolve) => time.timers.after(3, () => resolve("done")))), "done");
+  await assert.rejects(
+    time.settle(new Promise(() => {})),
+    /Cannot settle promise: nothing is left to happen at 5 ms/,
+  );
+  assert.equal(
+    await time.settle(new Promise((resolve) => time.timers.after(3, () => resolve("done")))),
+    "done",
+  );
 });
 
 test("VirtualTime passes a hundred days in no time", async () => {
@@ -164,7 +185,10 @@ test("after() is never early, fractions of a millisecond included", async () => 
 test("after() clamps what no timer can keep", async () => {
   const { timers } = host;
   const fired: string[] = [];
-  const long = [timers.after(Infinity, () => fired.push("infinity")), timers.after(MAX_TIMER_MS + 1, () => fired.push("25 days"))];
+  const long = [
+    timers.after(Infinity, () => fired.push("infinity")),
+    timers.after(MAX_TIMER_MS + 1, () => fired.push("25 days")),
+  ];
   await new Promise<void>((resolve) => void timers.after(-5, () => timers.after(NaN, resolve)));
   assert.deepEqual(fired, []); // setTimeout would have called both after 1 ms
   for (const timer of long) timer.cancel();
@@ -186,7 +210,13 @@ test("cancel() is idempotent, and safe after the timer has fired", async () => {
 // ---- files
 
 test("unwrittenParts() is what follows the first bytes, for every count", () => {
-  const parts = [Buffer.from("abc"), Buffer.from(""), Buffer.from("d"), Buffer.from("efgh"), Buffer.from("")];
+  const parts = [
+    Buffer.from("abc"),
+    Buffer.from(""),
+    Buffer.from("d"),
+    Buffer.from("efgh"),
+    Buffer.from(""),
+  ];
   const all = Buffer.concat(parts);
   for (let count = 0; count <= all.length; count++) {
     const rest = unwrittenParts(parts, count);
@@ -199,7 +229,9 @@ test("append() keeps the order of calls, whatever their size", async () => {
   const file = await host.storage.open(join(folder, "order"), { create: true });
   const sizes = [10, 3_000_000, 5, 0, 1_500_000, 7, 2_000_000, 1];
   const parts = sizes.map((size, i) => Buffer.alloc(size, i + 1));
-  const kept: Promise<void>[] = parts.map((part, i) => (i % 2 === 0 ? file.append([part]) : file.appendAndSync([part, part])));
+  const kept: Promise<void>[] = parts.map((part, i) =>
+    i % 2 === 0 ? file.append([part]) : file.appendAndSync([part, part]),
+  );
   await Promise.all(kept);
   const expected = Buffer.concat(parts.flatMap((part, i) => (i % 2 === 0 ? [part] : [part, part])));
   assert.equal(file.size, expected.length);
@@ -211,7 +243,10 @@ test("append() takes more parts than one system call does", async () => {
   const file = await host.storage.open(join(folder, "many"), { create: true });
   await file.appendAndSync(Array.from({ length: 5000 }, (_, i) => Buffer.from(`${i}\n`)));
   const lines = (await file.read(0, file.size)).toString().trim().split("\n");
-  assert.deepEqual([lines.length, lines[1023], lines[1024], lines[4999]], [5000, "1023", "1024", "4999"]);
+  assert.deepEqual(
+    [lines.length, lines[1023], lines[1024], lines[4999]],
+    [5000, "1023", "1024", "4999"],
+  );
   await file.close();
 });
 
@@ -231,14 +266,26 @@ test("open() finds the end of a file that is there; read() and truncate() respec
   await file.close();
 });
 
-test("close() waits for what was asked before it, and a closed file never touches the one that is given its number", async () => {
+test("close() waits for what was asked before it, and a closed file never touches the one that " +
+  "is given its number", async () => {
   const open = (name: string) => host.storage.open(join(folder, name), { create: true });
   const first = await open("closed");
-  const asked = [first.append([Buffer.alloc(2_000_000)]), first.sync(), first.appendAndSync([Buffer.from("end")]), first.sync()];
+  const asked = [
+    first.append([Buffer.alloc(2_000_000)]),
+    first.sync(),
+    first.appendAndSync([Buffer.from("end")]),
+    first.sync(),
+  ];
   await first.close();
   await Promise.all(asked);
   const second = await open("stranger");
-  for (const late of [first.append([Buffer.from("x")]), first.append([Buffer.alloc(2_000_000)]), first.sync(), first.truncate(0), first.read(0, 1)]) {
+  for (const late of [
+    first.append([Buffer.from("x")]),
+    first.append([Buffer.alloc(2_000_000)]),
+    first.sync(),
+    first.truncate(0),
+    first.read(0, 1),
+  ]) {
     await assert.rejects(late, { code: "EBADF" });
   }
   await first.close();
@@ -275,15 +322,24 @@ test("mkdir() makes what is missing on the way, and says why it cannot", async (
   await assert.rejects(storage.mkdir(join(path, "file", "below", "it")), { code: "ENOTDIR" });
   await symlink("nowhere", join(path, "dangling"));
   await assert.rejects(storage.mkdir(join(path, "dangling", "x")), { code: "EEXIST" });
-  if (process.platform === "linux") await assert.rejects(storage.mkdir("/proc/no/such"), { code: "ENOENT" }, "Node's own asks for ever");
+  if (process.platform === "linux") {
+    await assert.rejects(
+      storage.mkdir("/proc/no/such"),
+      { code: "ENOENT" },
+      "Node's own asks for ever",
+    );
+  }
 });
 
-test("list() is sorted and empty for nothing; stat() knows kinds and modes; remove() minds nothing missing", async () => {
+test("list() is sorted and empty for nothing; stat() knows kinds and modes; remove() minds " +
+  "nothing missing", async () => {
   const { storage } = host;
   const path = join(folder, "tree", "a", "b");
   await storage.mkdir(path);
   await storage.mkdir(path);
-  for (const name of ["z", "B", "a", "10", "9"]) await storage.writeFile(join(path, name), Buffer.from(name));
+  for (const name of ["z", "B", "a", "10", "9"]) {
+    await storage.writeFile(join(path, name), Buffer.from(name));
+  }
   assert.deepEqual(await storage.list(path), ["10", "9", "B", "a", "z"]);
   assert.deepEqual(await storage.list(join(path, "nowhere")), []);
   assert.equal(await storage.stat(join(path, "nowhere")), undefined);
@@ -303,14 +359,20 @@ test("list() is sorted and empty for nothing; stat() knows kinds and modes; remo
 test("lock() conflicts within one process, and names the holder", async () => {
   const path = join(folder, "titan.lock");
   const lock = await host.storage.lock(path);
-  await assert.rejects(host.storage.lock(path), { code: "ELOCKED", message: `Cannot lock ${path}: held by process ${process.pid}` });
+  await assert.rejects(host.storage.lock(path), {
+    code: "ELOCKED",
+    message: `Cannot lock ${path}: held by process ${process.pid}`,
+  });
   await lock.release();
   await lock.release();
   const again = await host.storage.lock(path);
   await lock.release(); // the old one must not release the new one
   await assert.rejects(host.storage.lock(path), { code: "ELOCKED" });
   await again.release();
-  assert.deepEqual(await host.storage.list(folder).then((names) => names.filter((name) => name.includes("lock"))), []);
+  assert.deepEqual(
+    await host.storage.list(folder).then((names) => names.filter((name) => name.includes("lock"))),
+    [],
+  );
 });
 
 // ---- the network
@@ -340,8 +402,11 @@ test("lock() on a full disk leaves no file behind", async (t) => {
   assert.deepEqual(await host.storage.list(place), []);
 });
 
-test("dial() takes a timeout that no timer can keep for the longest one, not for the shortest", async () => {
-  const listener = await host.network.listen(LOOPBACK, (socket) => socket.handle({ onData: () => {}, onClose: () => {} }));
+test("dial() takes a timeout that no timer can keep for the longest one, not " +
+  "for the shortest", async () => {
+  const listener = await host.network.listen(LOOPBACK, (socket) =>
+    socket.handle({ onData: () => {}, onClose: () => {} }),
+  );
   for (const timeoutMs of [MAX_TIMER_MS + 1, 1e15, Infinity]) {
     const dialled = host.network.dial(listener, { timeoutMs });
     // Long enough for a timer of 1 ms to be looked at before the answer is.
@@ -351,26 +416,32 @@ test("dial() takes a timeout that no timer can keep for the longest one, not for
   await listener.close();
 });
 
-test("dial() rejects with ECONNREFUSED where nobody listens, listen() with EADDRINUSE where somebody does", async () => {
+test("dial() rejects with ECONNREFUSED where nobody listens, listen() with EADDRINUSE where " +
+  "somebody does", async () => {
   const listener = await host.network.listen(LOOPBACK, () => {});
   await assert.rejects(host.network.listen(listener, () => {}), { code: "EADDRINUSE" });
   await listener.close();
   await assert.rejects(host.network.dial(listener), { code: "ECONNREFUSED" });
 });
 
-test("a socket delivers bytes in order and ends with exactly one onClose without error", async () => {
+test("a socket delivers bytes in order and ends with exactly one " +
+  "onClose without error", async () => {
   const { client, server, close } = await pairOf(host);
   const chunks: Buffer[] = [];
   const closes: Array<Error | undefined> = [];
   const over = new Promise<void>((resolve) => {
-    const onClose = (error?: Error): void => void (closes.push(error), closes.length === 2 && resolve());
+    const onClose = (error?: Error): void =>
+      void (closes.push(error), closes.length === 2 && resolve());
     server.handle({ onData: (chunk) => chunks.push(chunk), onClose });
     client.handle({ onData: () => {}, onClose });
   });
   for (let i = 0; i < 100; i++) client.write(Buffer.from(`${i},`));
   client.end();
   await over;
-  assert.equal(Buffer.concat(chunks).toString(), Array.from({ length: 100 }, (_, i) => `${i},`).join(""));
+  assert.equal(
+    Buffer.concat(chunks).toString(),
+    Array.from({ length: 100 }, (_, i) => `${i},`).join(""),
+  );
   assert.deepEqual(closes, [undefined, undefined]);
   assert.equal(client.write(Buffer.from("late")), false);
   client.destroy();
@@ -378,7 +449,8 @@ test("a socket delivers bytes in order and ends with exactly one onClose without
   await close();
 });
 
-test("write() says false beyond HIGH_WATER_BYTES of what the peer does not take, and onDrain when it has", async () => {
+test("write() says false beyond HIGH_WATER_BYTES of what the peer does not take, and onDrain " +
+  "when it has", async () => {
   const { client, server, close } = await pairOf(host);
   let received = 0;
   server.handle({ onData: (chunk) => (received += chunk.length), onClose: () => {} });
@@ -390,7 +462,10 @@ test("write() says false beyond HIGH_WATER_BYTES of what the peer does not take,
   let sent = 0;
   do sent += piece.length;
   while (client.write(piece) && sent < 64 * 1024 * 1024);
-  assert.ok(client.pendingBytes > HIGH_WATER_BYTES && client.pendingBytes <= HIGH_WATER_BYTES + piece.length);
+  assert.ok(
+    client.pendingBytes > HIGH_WATER_BYTES &&
+      client.pendingBytes <= HIGH_WATER_BYTES + piece.length,
+  );
   server.resume();
   await drain;
   assert.equal(client.pendingBytes, 0);
@@ -399,7 +474,8 @@ test("write() says false beyond HIGH_WATER_BYTES of what the peer does not take,
   await close();
 });
 
-test("descriptorLimit() reads the soft limit as Linux says it, and falls back to what Node says", async () => {
+test("descriptorLimit() reads the soft limit as Linux says it, and falls back to " +
+  "what Node says", async () => {
   const dir = await mkdtemp(join(tmpdir(), "titan-limits-"));
   const file = join(dir, "limits");
   const limits = (text: string): number => {

@@ -54,7 +54,8 @@ const settle = (): Promise<void> =>
   new Promise((resolve) => void nodeHost().timers.after(2 * SETTLE_MS, resolve));
 
 for (const [name, files] of Object.entries({ small: SMALL, large: LARGE })) {
-  test(`make() copies a ${name} project with its modes and links, and nothing of the job's reaches the original`, async () => {
+  test(`make() copies a ${name} project with its modes and links, and nothing of the job's ` +
+    `reaches the original`, async () => {
     const source = folderOf(files);
     chmodSync(join(source, "bin/tool"), 0o755);
     const before = contents(source);
@@ -76,7 +77,8 @@ for (const [name, files] of Object.entries({ small: SMALL, large: LARGE })) {
   });
 }
 
-test("make() gives the next job of a large project the same copy, whatever the last one did to it", async () => {
+test("make() gives the next job of a large project the same copy, whatever the last one did to " +
+  "it", async () => {
   const source = folderOf(LARGE);
   const project = listTree(source);
   const expected = contents(source);
@@ -132,7 +134,8 @@ test("make() gives the next job of a large project the same copy, whatever the l
   assert.deepEqual(contents(source), expected);
 });
 
-test("make() of a large project stops at once when it is told to, and nothing is written afterwards", async () => {
+test("make() of a large project stops at once when it is told to, and nothing is written " +
+  "afterwards", async () => {
   const project = listTree(folderOf(LARGE));
   const home = fresh();
   const work = nodeWorkFolders(home);
@@ -147,7 +150,8 @@ test("make() of a large project stops at once when it is told to, and nothing is
   await work.remove(home);
 });
 
-test("make() copies again what is so young that a change in the same tick of the clock would not show", async () => {
+test("make() copies again what is so young that a change in the same tick of the clock would not " +
+  "show", async () => {
   const source = folderOf(LARGE);
   const project = listTree(source);
   const home = fresh();
@@ -177,7 +181,8 @@ test("make() copies again what is so young that a change in the same tick of the
   await work.remove(home);
 });
 
-test("make() gives a job a copy of its own project, looked at again since it became a spare one", async () => {
+test("make() gives a job a copy of its own project, looked at again since it became " +
+  "a spare one", async () => {
   const home = fresh();
   const work = nodeWorkFolders(home);
   const one = listTree(folderOf(LARGE));
@@ -240,7 +245,8 @@ async function copiesOf(work: () => Promise<unknown>): Promise<number> {
   }
 }
 
-test("make() of a large project stops in the midst of its files, and rejects when none is being copied", async () => {
+test("make() of a large project stops in the midst of its files, and rejects when none is being " +
+  "copied", async () => {
   const project = listTree(folderOf(LARGE));
   const home = fresh();
   const work = nodeWorkFolders(home);
@@ -275,7 +281,8 @@ async function spoiled(work: WorkFolders, project: ProjectTree, path: string): P
   assert.equal(work.removeLight(path), true);
 }
 
-test("remove() of all folders does not wait until copies are mended that nobody will want", async () => {
+test("remove() of all folders does not wait until copies are mended that " +
+  "nobody will want", async () => {
   const project = listTree(folderOf(LARGE));
   const home = fresh();
   const work = nodeWorkFolders(home);
@@ -285,7 +292,8 @@ test("remove() of all folders does not wait until copies are mended that nobody 
   assert.equal(existsSync(home), false);
 });
 
-test("make() of a large project stops at once while a copy is mended for it, which others get then", async () => {
+test("make() of a large project stops at once while a copy is mended for it, which others get " +
+  "then", async () => {
   const source = folderOf(LARGE);
   const project = listTree(source);
   const home = fresh();
@@ -305,7 +313,8 @@ test("make() of a large project stops at once while a copy is mended for it, whi
   await work.remove(home);
 });
 
-test("make() does not mend a copy in which more has changed than can be copied as fast anew", async () => {
+test("make() does not mend a copy in which more has changed than can be copied " +
+  "as fast anew", async () => {
   const files = Object.fromEntries(Array.from({ length: 1_010 }, (_, i) => [`f${i}`, ""]));
   const project = listTree(folderOf(files));
   const home = fresh();
@@ -332,7 +341,8 @@ test("make() never copies a file that has changed since it was stamped", async (
   }
 });
 
-test("isUntouched() sees a content, a mode, a new entry, a missing one and a swapped one", async () => {
+test("isUntouched() sees a content, a mode, a new entry, a missing one and " +
+  "a swapped one", async () => {
   const deeds: ((at: string) => void)[] = [
     (at) => writeFileSync(join(at, "a.txt"), "b"),
     (at) => chmodSync(join(at, "a.txt"), 0o600),
@@ -364,7 +374,8 @@ test("isUntouched() compares each number of a stamp", async () => {
   assert.equal(await isUntouched(tree, stamp), true);
 });
 
-test("makeShared() makes folders that nobody else may enter, and refuses what is not ours", async () => {
+test("makeShared() makes folders that nobody else may enter, and refuses what " +
+  "is not ours", async () => {
   const tmp = fresh();
   mkdirSync(tmp);
   const user = join(tmp, "titan-1");
@@ -405,7 +416,8 @@ function readlinkOr(path: string): string | undefined {
   }
 }
 
-test("removeShared() by several at once fails for none, and the folders above go with the last run", async () => {
+test("removeShared() by several at once fails for none, and the folders above go with the last " +
+  "run", async () => {
   const tmp = fresh();
   mkdirSync(tmp);
   const cluster = join(tmp, "titan-1", "cluster");
@@ -421,7 +433,8 @@ test("removeShared() by several at once fails for none, and the folders above go
   assert.deepEqual(readdirSync(tmp), []);
 });
 
-test("makeShared() makes a folder again that another worker has just removed, and says if it cannot", () => {
+test("makeShared() makes a folder again that another worker has just removed, and says if it " +
+  "cannot", () => {
   const tmp = fresh();
   mkdirSync(tmp);
   const run = join(tmp, "titan-1", "cluster", "run");
@@ -459,7 +472,8 @@ test("makeShared() opens again what a job has closed to us", () => {
   for (const path of all.reverse()) assert.equal(lstatSync(path).mode & 0o777, 0o700);
 });
 
-test("removeShared() removes a link or a file that a job put in the folder's place, and follows none", async () => {
+test("removeShared() removes a link or a file that a job put in the folder's place, and follows " +
+  "none", async () => {
   const tmp = fresh();
   mkdirSync(tmp);
   const run = join(tmp, "titan-1", "cluster", "run");

@@ -50,7 +50,8 @@ test("Budget is the sum of what its members hold, and takes back what they no lo
   assert.throws(() => new Budget(0), /serves nobody/);
 });
 
-test("one byte beyond the limit ends the member that holds the most, and says how much that is", () => {
+test("one byte beyond the limit ends the member that holds the most, and says how " +
+  "much that is", () => {
   const budget = new Budget(100);
   const [small, large, late] = [debtor("small", 10), debtor("large", 60), debtor("late", 31)];
   budget.charge(small, 10);
@@ -66,7 +67,8 @@ test("one byte beyond the limit ends the member that holds the most, and says ho
   assert.deepEqual([budget.bytes, budget.size], [41, 2]);
 });
 
-test("before anybody is ended all are counted again: what has left meanwhile is nobody's debt", () => {
+test("before anybody is ended all are counted again: what has left meanwhile " +
+  "is nobody's debt", () => {
   const budget = new Budget(100);
   const [a, b] = [debtor("a", 5), debtor("b", 50)];
   budget.charge(a, 90);
@@ -114,7 +116,8 @@ async function crowd(count: number, options: Omit<RpcOptions, "host">, budget: B
   return { world, peers, served };
 }
 
-test("of twenty peers that ask and do not read, some are ended, and the one that reads is not", async () => {
+test("of twenty peers that ask and do not read, some are ended, and the one that " +
+  "reads is not", async () => {
   const budget = new Budget(4_000_000);
   const { world, peers, served } = await crowd(
     20,
@@ -137,7 +140,8 @@ test("of twenty peers that ask and do not read, some are ended, and the one that
   assert.deepEqual([budget.bytes, budget.size], [0, 0], "whoever is gone owes nothing");
 });
 
-test("heldBytes counts requests, bodies, half frames, items without credit, and what the owner holds", async () => {
+test("heldBytes counts requests, bodies, half frames, items without credit, and what the owner " +
+  "holds", async () => {
   const serving: IncomingRequest[] = [];
   const peer = await rawPeer({
     onRequest: (request) => serving.push(request),
@@ -175,7 +179,8 @@ test("heldBytes counts requests, bodies, half frames, items without credit, and 
   );
 });
 
-test("what is half sent counts: peers that never finish a frame are ended when all of them hold too much", async () => {
+test("what is half sent counts: peers that never finish a frame are ended when all of them hold " +
+  "too much", async () => {
   const budget = new Budget(1_000_000);
   const { world, peers } = await crowd(10, {}, budget);
   const half = encodeFrame({ opcode: 1, requestId: 1, body: Buffer.alloc(300_000) }).subarray(
@@ -188,7 +193,8 @@ test("what is half sent counts: peers that never finish a frame are ended when a
   assert.ok(peers.filter(({ closed }) => closed).length >= 6);
 });
 
-test("admit() changes what a peer may send from its next frame on, and whose debtor it is", async () => {
+test("admit() changes what a peer may send from its next frame on, and whose " +
+  "debtor it is", async () => {
   const [strangers, known] = [new Budget(1_000_000), new Budget(1_000_000)];
   let victim: RpcConnection | undefined;
   const peer = await rawPeer({
@@ -215,7 +221,8 @@ test("admit() changes what a peer may send from its next frame on, and whose deb
   assert.equal(known.size, 0);
 });
 
-test("streams wait at streamBacklogBytes while answers may go on, and are woken when half of it has left", async () => {
+test("streams wait at streamBacklogBytes while answers may go on, and are woken when half of it " +
+  "has left", async () => {
   const limits = { streamBacklogBytes: 400_000 };
   const peer = await rawPeer({
     limits,
@@ -248,7 +255,8 @@ test("streams wait at streamBacklogBytes while answers may go on, and are woken 
   assert.deepEqual([items, peer.got.filter(({ flags }) => flags === 1).length], [800, 21]);
 });
 
-test("a stream that waits for credit is woken by it also when its connection is behind", async () => {
+test("a stream that waits for credit is woken by it also when its " +
+  "connection is behind", async () => {
   let sent = 0;
   const peer = await rawPeer({
     limits: { streamBacklogBytes: 100_000 },
@@ -298,7 +306,8 @@ test("a request behind close() reaches no handler, in this turn or a later one",
   assert.deepEqual([seen, later.closes.length], [[1], 0], "it still lingers, and serves nobody");
 });
 
-test("a reader that is always ahead of its producer grants what it takes, half a window at a time", async () => {
+test("a reader that is always ahead of its producer grants what it takes, half a window at a " +
+  "time", async () => {
   const grants: number[] = [];
   const call = new StreamCall({ window: 1000, grant: (count) => grants.push(count), abort() {} });
   const items = call[Symbol.asyncIterator]();

@@ -1,4 +1,6 @@
-/** Peers that break the rules, lie, flood, or say nothing: bounded, and closed with the right error. */
+/**
+ * Peers that break the rules, lie, flood, or say nothing: bounded, and closed with the right error.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
@@ -14,11 +16,16 @@ const u32 = (value: number): Buffer => {
   body.writeUInt32BE(value);
   return body;
 };
-const closeCode = (peer: RawPeer): string | undefined => (peer.closes[0] as RpcError | undefined)?.code;
+const closeCode = (peer: RawPeer): string | undefined =>
+  (peer.closes[0] as RpcError | undefined)?.code;
 
 for (const [name, first, message] of [
   ["HTTP", Buffer.from("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), /version 71/],
-  ["a body of 4 GiB", Buffer.concat([Buffer.of(2, 1, 0, 0), u32(1), u32(0xffffffff), u32(0)]), /length 4294967295 exceeds/],
+  [
+    "a body of 4 GiB",
+    Buffer.concat([Buffer.of(2, 1, 0, 0), u32(1), u32(0xffffffff), u32(0)]),
+    /length 4294967295 exceeds/,
+  ],
   ["noise", Buffer.alloc(4096, 0xa5), /version 165/],
 ] as const) {
   test(`RpcConnection closes on ${name}, and says why`, async () => {
@@ -26,7 +33,10 @@ for (const [name, first, message] of [
     await peer.send(first);
     assert.match(String(peer.closes[0]?.message), message);
     assert.equal(closeCode(peer), name === "a body of 4 GiB" ? "TOO_LARGE" : "BAD_FRAME");
-    assert.deepEqual(peer.got.map(({ flags, requestId }) => [flags, requestId]), [[REPLY | ERROR, 0]]);
+    assert.deepEqual(
+      peer.got.map(({ flags, requestId }) => [flags, requestId]),
+      [[REPLY | ERROR, 0]],
+    );
   });
 }
 
@@ -42,16 +52,21 @@ test("RpcConnection does nothing on any truncated prefix of a request", async ()
   }
 });
 
-test("RpcConnection closes on every single flipped bit of a request, or waits for more", async () => {
+test("RpcConnection closes on every single flipped bit of a request, or " +
+  "waits for more", async () => {
   const frame = encodeFrame({ opcode: 1, requestId: 1, body: Buffer.from("some body") });
   let closed = 0;
   for (let bit = 0; bit < frame.length * 8; bit++) {
     const flipped = Buffer.from(frame);
     flipped[bit >> 3]! ^= 1 << (bit & 7);
-    const peer = await rawPeer({ onRequest: () => assert.fail(`took bit ${bit}`), onNotify: () => assert.fail(`took bit ${bit}`) });
+    const peer = await rawPeer({
+      onRequest: () => assert.fail(`took bit ${bit}`),
+      onNotify: () => assert.fail(`took bit ${bit}`),
+    });
     await peer.send(flipped);
     if (peer.victim.closed) closed++;
-    else assert.ok(bit >= 64 && bit < 96, `bit ${bit} was ignored`); // a longer length: the rest has not come yet
+    // a longer length: the rest has not come yet
+    else assert.ok(bit >= 64 && bit < 96, `bit ${bit} was ignored`);
   }
   assert.ok(closed > frame.length * 8 - 32);
 });
@@ -73,7 +88,9 @@ for (const [what, ...frames] of [
 
 test("RpcConnection ignores answers, cancels and credit for what it does not know", async () => {
   const peer = await rawPeer({ onRequest: (request) => request.reply(request.body) });
-  for (const flags of [REPLY, REPLY | ERROR, REPLY | MORE, CANCEL]) await peer.send({ opcode: 0, requestId: 99, flags });
+  for (const flags of [REPLY, REPLY | ERROR, REPLY | MORE, CANCEL]) {
+    await peer.send({ opcode: 0, requestId: 99, flags });
+  }
   await peer.send({ opcode: 0, requestId: 99, flags: CREDIT, body: u32(5) });
   await peer.send({ opcode: 1, requestId: 1, body: Buffer.from("still here") });
   assert.deepEqual(peer.got.map(({ body }) => body.toString()), ["still here"]);
@@ -93,36 +110,60 @@ test("an item for a plain request, or beyond the credit, closes with BAD_FRAME",
   await streamed.send(item, item);
   assert.equal(closeCode(streamed), "BAD_FRAME");
   const iterator = stream[Symbol.asyncIterator]();
-  for (let i = 0; i < 5; i++) assert.equal((await iterator.next()).done, false); // what came within the credit is good
+  // what came within the credit is good
+  for (let i = 0; i < 5; i++) assert.equal((await iterator.next()).done, false);
   await assert.rejects(iterator.next(), { code: "BAD_FRAME" });
 });
 
 test("empty items cost credit, too", async () => {
   const peer = await rawPeer({ limits: { streamWindowBytes: 1024 } });
   peer.victim.stream(1, Buffer.from("x"));
-  await peer.send(...Array.from({ length: 70 }, () => ({ opcode: 0, requestId: 1, flags: REPLY | MORE })));
+  await peer.send(
+    ...Array.from({ length: 70 }, () => ({ opcode: 0, requestId: 1, flags: REPLY | MORE })),
+  );
   assert.equal(closeCode(peer), "BAD_FRAME");
 });
 
-test("requests beyond maxInFlight are answered OVERLOADED, and answered ones make room", async () => {
+test("requests beyond maxInFlight are answered OVERLOADED, and answered " +
+  "ones make room", async () => {
   const serving: IncomingRequest[] = [];
-  const peer = await rawPeer({ limits: { maxInFlight: 10 }, onRequest: (request) => serving.push(request) });
+  const peer = await rawPeer({
+    limits: { maxInFlight: 10 },
+    onRequest: (request) => serving.push(request),
+  });
   await peer.send(...Array.from({ length: 15 }, (_, i) => ({ opcode: 1, requestId: i + 1 })));
   assert.equal(serving.length, 10);
-  assert.deepEqual(peer.got.map(({ flags, body }) => [flags, body[0]]), Array.from({ length: 5 }, () => [REPLY | ERROR, 4]));
+  assert.deepEqual(
+    peer.got.map(({ flags, body }) => [flags, body[0]]),
+    Array.from({ length: 5 }, () => [REPLY | ERROR, 4]),
+  );
   serving[3]!.reply();
   await peer.send({ opcode: 0, requestId: 5, flags: CANCEL });
   assert.equal(serving[4]!.cancelled, true);
-  await peer.send({ opcode: 1, requestId: 20 }, { opcode: 1, requestId: 21 }, { opcode: 1, requestId: 22 });
+  await peer.send(
+    { opcode: 1, requestId: 20 },
+    { opcode: 1, requestId: 21 },
+    { opcode: 1, requestId: 22 },
+  );
   assert.equal(serving.length, 12);
 });
 
-test("requests whose bodies exceed maxInFlightBytes together are answered OVERLOADED, and answered ones make room", async () => {
+test("requests whose bodies exceed maxInFlightBytes together are answered OVERLOADED, and " +
+  "answered ones make room", async () => {
   const serving: IncomingRequest[] = [];
-  const peer = await rawPeer({ limits: { maxBodyBytes: 1000, maxOutboundBytes: 2000, maxInFlightBytes: 3000 }, onRequest: (request) => serving.push(request) });
+  const peer = await rawPeer({
+    limits: { maxBodyBytes: 1000, maxOutboundBytes: 2000, maxInFlightBytes: 3000 },
+    onRequest: (request) => serving.push(request),
+  });
   const ask = (id: number) => peer.send({ opcode: 1, requestId: id, body: Buffer.alloc(1000) });
   for (let id = 1; id <= 5; id++) await ask(id);
-  assert.deepEqual(peer.got.map(({ requestId, flags, body }) => [requestId, flags, body[0]]), [[4, REPLY | ERROR, 4], [5, REPLY | ERROR, 4]]);
+  assert.deepEqual(
+    peer.got.map(({ requestId, flags, body }) => [requestId, flags, body[0]]),
+    [
+      [4, REPLY | ERROR, 4],
+      [5, REPLY | ERROR, 4],
+    ],
+  );
   serving[0]!.reply();
   await peer.send({ opcode: 0, requestId: 2, flags: CANCEL });
   for (let id = 6; id <= 8; id++) await ask(id);
@@ -130,16 +171,22 @@ test("requests whose bodies exceed maxInFlightBytes together are answered OVERLO
   assert.deepEqual(peer.got.at(-1)?.requestId, 8);
 });
 
-test("a peer that never reads is closed by stallMs, and holds no more than the limits until then", async () => {
+test("a peer that never reads is closed by stallMs, and holds no more than the " +
+  "limits until then", async () => {
   const limits = { maxBodyBytes: 64 * 1024, maxOutboundBytes: 1024 * 1024, stallMs: 1000 };
   const peer = await rawPeer({ limits });
   peer.socket.pause();
   const { victim, world } = peer;
-  const blocked = victim.request(1, Buffer.from("x"), { deadlineMs: 1e6 }).catch((error: RpcError) => error.code);
+  const blocked = victim
+    .request(1, Buffer.from("x"), { deadlineMs: 1e6 })
+    .catch((error: RpcError) => error.code);
   while (victim.notify(2, Buffer.alloc(10_000)));
   await world.run(world.now + 500);
   await assert.rejects(victim.request(1, Buffer.from("x")), { code: "OVERLOADED" });
-  assert.ok(victim.pendingBytes < limits.maxOutboundBytes + 400_000, `${victim.pendingBytes} bytes`);
+  assert.ok(
+    victim.pendingBytes < limits.maxOutboundBytes + 400_000,
+    `${victim.pendingBytes} bytes`,
+  );
   assert.equal(victim.closed, false);
   const waiting = assert.rejects(victim.drained(), { code: "DEADLINE" });
   await world.run(world.now + 2000);
@@ -163,9 +210,13 @@ test("a peer that reads slowly is not stalled", async () => {
   }
 });
 
-test("a peer that asks and never reads the answers is closed at twice the outbound limit", async () => {
+test("a peer that asks and never reads the answers is closed at twice " +
+  "the outbound limit", async () => {
   const limits = { maxBodyBytes: 100_000, maxOutboundBytes: 200_000 };
-  const peer = await rawPeer({ limits, onRequest: (request) => request.reply(Buffer.alloc(50_000)) });
+  const peer = await rawPeer({
+    limits,
+    onRequest: (request) => request.reply(Buffer.alloc(50_000)),
+  });
   peer.socket.pause();
   let most = 0;
   for (let i = 0; i < 100 && !peer.victim.closed; i++) {
@@ -176,13 +227,15 @@ test("a peer that asks and never reads the answers is closed at twice the outbou
   assert.ok(most < 2 * limits.maxOutboundBytes + 400_000, `${most} bytes`);
 });
 
-test("what a queue costs beside its bytes counts: a million empty frames are not free", async () => {
+test("what a queue costs beside its bytes counts: a million empty frames " +
+  "are not free", async () => {
   const peer = await rawPeer({ limits: { maxBodyBytes: 100_000, maxOutboundBytes: 1_000_000 } });
   peer.socket.pause();
   let sent = 0;
   do sent++;
   while (peer.victim.notify(1, Buffer.alloc(0)));
-  // The socket and the kernels hold 24,000 of 16 bytes; by their bytes alone another 62,500 would fit the limit.
+  // The socket and the kernels hold 24,000 of 16 bytes; by their bytes alone another 62,500 would
+  // fit the limit.
   assert.ok(sent < 40_000, `${sent} frames`);
 });
 
@@ -197,21 +250,26 @@ test("what has left is not kept, though the queue to a slow peer never empties",
     pause: () => {}, resume: () => {}, end: () => {}, destroy: () => {},
   };
   const connection = new RpcConnection(socket, { host: nodeHost() });
-  for (let i = 0; i < 2000; i++) if (!connection.notify(1, Buffer.alloc(100_000))) await connection.drained();
+  for (let i = 0; i < 2000; i++) {
+    if (!connection.notify(1, Buffer.alloc(100_000))) await connection.drained();
+  }
   gc();
   const kept = process.memoryUsage().arrayBuffers;
   connection.destroy();
   assert.ok(kept < 50e6, `${kept} bytes of 200 MB are kept`);
 });
 
-test("a peer that says nothing, or never finishes a frame, is closed by idleMs; one that talks is not", async () => {
+test("a peer that says nothing, or never finishes a frame, is closed by idleMs; one that talks " +
+  "is not", async () => {
   const silent = await rawPeer({ limits: { idleMs: 500 } });
   await silent.world.run(silent.world.now + 1000);
   assert.equal(closeCode(silent), "DEADLINE");
 
   const dripping = await rawPeer({ limits: { idleMs: 500 } });
   const frame = encodeFrame({ opcode: 1, flags: ONEWAY, body: Buffer.alloc(100) });
-  for (let i = 0; i < 20 && !dripping.victim.closed; i++) await dripping.send(frame.subarray(i, i + 1));
+  for (let i = 0; i < 20 && !dripping.victim.closed; i++) {
+    await dripping.send(frame.subarray(i, i + 1));
+  }
   assert.equal(closeCode(dripping), "DEADLINE");
 
   const talking = await rawPeer({ limits: { idleMs: 500 } });
@@ -238,27 +296,51 @@ test("close() does not wait for ever for a peer that does not read", async () =>
 
 test("requests beyond maxPending are refused here, and their number never grows", async () => {
   const peer = await rawPeer({ limits: { maxPending: 50 } });
-  const codes = Array.from({ length: 60 }, () => peer.victim.request(1, Buffer.from("x")).catch((error: RpcError) => error.code));
+  const codes = Array.from({ length: 60 }, () =>
+    peer.victim.request(1, Buffer.from("x")).catch((error: RpcError) => error.code),
+  );
   peer.victim.destroy();
-  const counted = (await Promise.all(codes)).reduce<Record<string, number>>((sum, code) => ({ ...sum, [String(code)]: (sum[String(code)] ?? 0) + 1 }), {});
+  const counted = (await Promise.all(codes)).reduce<Record<string, number>>(
+    (sum, code) => ({ ...sum, [String(code)]: (sum[String(code)] ?? 0) + 1 }),
+    {},
+  );
   assert.deepEqual(counted, { CLOSED: 50, OVERLOADED: 10 });
 });
 
-test("an error travels as code and message for every code; unknown codes become INTERNAL; long messages are cut", async () => {
+test("an error travels as code and message for every code; unknown codes become INTERNAL; long " +
+  "messages are cut", async () => {
   const peer = await rawPeer({});
   const answer = async (body: Buffer): Promise<RpcError> => {
-    const failed = peer.victim.request(1, Buffer.from("x")).then(() => assert.fail(), (error: RpcError) => error);
+    const failed = peer.victim.request(1, Buffer.from("x")).then(
+      () => assert.fail(),
+      (error: RpcError) => error,
+    );
     await peer.world.run(peer.world.now + 5);
-    await peer.send({ opcode: 0, requestId: peer.got.at(-1)!.requestId, flags: REPLY | ERROR, body });
+    await peer.send({
+      opcode: 0,
+      requestId: peer.got.at(-1)!.requestId,
+      flags: REPLY | ERROR,
+      body,
+    });
     return failed;
   };
-  for (const unknown of [Buffer.alloc(0), Buffer.of(0), Buffer.of(200, 104, 105)]) assert.equal((await answer(unknown)).code, "INTERNAL");
-  assert.equal((await answer(Buffer.concat([Buffer.of(9), Buffer.alloc(5000, "x")]))).message.length, 1024);
+  for (const unknown of [Buffer.alloc(0), Buffer.of(0), Buffer.of(200, 104, 105)]) {
+    assert.equal((await answer(unknown)).code, "INTERNAL");
+  }
+  assert.equal(
+    (await answer(Buffer.concat([Buffer.of(9), Buffer.alloc(5000, "x")]))).message.length,
+    1024,
+  );
 
   let code: (typeof RPC_ERROR_CODES)[number] = "CLOSED";
   const pair = await simPair({}, { onRequest: (request) => request.fail(code, "ü".repeat(600)) });
   for (code of RPC_ERROR_CODES) {
-    const error: RpcError = await pair.until(pair.a.request(1, Buffer.from("x")).then(() => assert.fail(), (found) => found));
+    const error: RpcError = await pair.until(
+      pair.a.request(1, Buffer.from("x")).then(
+        () => assert.fail(),
+        (found) => found,
+      ),
+    );
     assert.equal(error.code, code);
     assert.equal(error.message, "ü".repeat(512), "cut between characters, not inside one");
   }
@@ -286,7 +368,8 @@ test("onNotify that throws is reported, and the connection lives", async () => {
   assert.equal(peer.got.length, 1);
 });
 
-test("whatever two peers do, and wherever their connection is cut, every request ends exactly once", async () => {
+test("whatever two peers do, and wherever their connection is cut, every request ends exactly " +
+  "once", async () => {
   for (let seed = 0; seed < 40; seed++) {
     const random = seededRandom(seed);
     const chance = (part: number): boolean => random.unit() < part;
@@ -296,7 +379,9 @@ test("whatever two peers do, and wherever their connection is cut, every request
       if (chance(0.1)) return request.fail("NOT_FOUND", "no");
       if (request.opcode === 1) return request.reply(request.body);
       void (async () => {
-        for (let i = 0; i < 30 && !request.cancelled; i++) if (!request.item(Buffer.alloc(random.u32() % 200, i))) await request.drained();
+        for (let i = 0; i < 30 && !request.cancelled; i++) {
+          if (!request.item(Buffer.alloc(random.u32() % 200, i))) await request.drained();
+        }
         request.end();
       })();
     };
@@ -307,22 +392,31 @@ test("whatever two peers do, and wherever their connection is cut, every request
     let started = 0;
     const run = async (work: () => Promise<unknown>): Promise<void> => {
       started++;
-      await work().then(() => outcomes.push("ok"), (error: RpcError) => outcomes.push(error.code ?? String(error)));
+      await work().then(
+        () => outcomes.push("ok"),
+        (error: RpcError) => outcomes.push(error.code ?? String(error)),
+      );
     };
     const running: Promise<void>[] = [];
     for (let step = 0; step < 120; step++) {
       const side = chance(0.5) ? pair.a : pair.b;
       const body = Buffer.alloc(random.u32() % 400, step);
-      if (chance(0.5)) running.push(run(async () => assert.ok((await side.request(1, body)).equals(body))));
-      else if (chance(0.5)) {
+      if (chance(0.5)) {
+        running.push(run(async () => assert.ok((await side.request(1, body)).equals(body))));
+      } else if (chance(0.5)) {
         const stopAt = chance(0.3) ? random.u32() % 20 : Infinity;
-        running.push(run(async () => {
-          let seen = 0;
-          for await (const item of side.stream(2, body, { deadlineMs: 500 })) {
-            assert.ok(item.every((byte) => byte === seen), "an item out of order");
-            if (++seen > stopAt) break;
-          }
-        }));
+        running.push(
+          run(async () => {
+            let seen = 0;
+            for await (const item of side.stream(2, body, { deadlineMs: 500 })) {
+              assert.ok(
+                item.every((byte) => byte === seen),
+                "an item out of order",
+              );
+              if (++seen > stopAt) break;
+            }
+          }),
+        );
       } else side.notify(3, body);
       if (chance(0.3)) await pair.world.run(pair.world.now + random.unit() * 10);
     }

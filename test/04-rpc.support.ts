@@ -1,4 +1,7 @@
-/** Two connected RpcConnections, in a simulated world or over real loopback, for the tests of chapter 04. */
+/**
+ * Two connected RpcConnections, in a simulated world or over real loopback, for the tests of
+ * chapter 04.
+ */
 import { encodeFrame, FrameDecoder, type Frame } from "#framing";
 import { nodeHost, type Host, type Socket } from "#host";
 import { RpcConnection, type RpcOptions } from "#rpc";
@@ -29,7 +32,11 @@ function recorder(options: PeerOptions, closes: Array<Error | undefined>): PeerO
 export type Wrap = (socket: Socket, side: "a" | "b") => Socket;
 
 /** `a` dialled, `b` listened. */
-export async function simPair(a: PeerOptions, b: PeerOptions, options: Partial<SimOptions> & { wrap?: Wrap; wrapHost?: (host: Host) => Host } = {}): Promise<SimPair> {
+export async function simPair(
+  a: PeerOptions,
+  b: PeerOptions,
+  options: Partial<SimOptions> & { wrap?: Wrap; wrapHost?: (host: Host) => Host } = {},
+): Promise<SimPair> {
   const { wrap = (socket) => socket, wrapHost = (host) => host, ...simOptions } = options;
   const world = new SimWorld({ seed: 1, ...simOptions });
   const [hostA, hostB] = [wrapHost(world.host("a")), world.host("b")];
@@ -38,10 +45,17 @@ export async function simPair(a: PeerOptions, b: PeerOptions, options: Partial<S
   const listener = await hostB.network.listen({ host: "b", port: 0 }, (socket) => {
     accepted = new RpcConnection(wrap(socket, "b"), { ...recorder(b, closes.b), host: hostB });
   });
-  const dialled = hostA.network.dial(listener).then((socket) => new RpcConnection(wrap(socket, "a"), { ...recorder(a, closes.a), host: hostA }));
+  const dialled = hostA.network
+    .dial(listener)
+    .then(
+      (socket) => new RpcConnection(wrap(socket, "a"), { ...recorder(a, closes.a), host: hostA }),
+    );
   const left = await world.settle(dialled);
   return {
-    world, closes, a: left, b: accepted!,
+    world,
+    closes,
+    a: left,
+    b: accepted!,
     until: (promise) => world.settle(promise),
     pass: (ms) => world.run(world.now + ms),
     over: async () => {
@@ -61,10 +75,19 @@ export async function realPair(a: PeerOptions, b: PeerOptions): Promise<Pair> {
   });
   let accept = (_: RpcConnection): void => {};
   const accepted = new Promise<RpcConnection>((resolve) => (accept = resolve));
-  const withGone = (options: PeerOptions): PeerOptions => ({ ...options, onClose: (error) => { options.onClose?.(error); gone(); } });
+  const withGone = (options: PeerOptions): PeerOptions => ({
+    ...options,
+    onClose: (error) => {
+      options.onClose?.(error);
+      gone();
+    },
+  });
   const listener = await host.network.listen({ host: "127.0.0.1", port: 0 }, (socket) =>
     accept(new RpcConnection(socket, { ...recorder(withGone(b), closes.b), host })));
-  const left = new RpcConnection(await host.network.dial(listener), { ...recorder(withGone(a), closes.a), host });
+  const left = new RpcConnection(await host.network.dial(listener), {
+    ...recorder(withGone(a), closes.a),
+    host,
+  });
   const right = await accepted;
   await listener.close();
   return {
@@ -78,7 +101,9 @@ export async function realPair(a: PeerOptions, b: PeerOptions): Promise<Pair> {
   };
 }
 
-export const WORLDS: ReadonlyArray<readonly [name: string, make: (a: PeerOptions, b: PeerOptions) => Promise<Pair>]> = [
+export const WORLDS: ReadonlyArray<
+  readonly [name: string, make: (a: PeerOptions, b: PeerOptions) => Promise<Pair>]
+> = [
   ["simulated", simPair],
   ["simulated, chunks cut anywhere", (a, b) => simPair(a, b, { splitChunks: true, seed: 3 })],
   ["loopback", realPair],
@@ -95,7 +120,10 @@ export interface RawPeer {
   send(...parts: Array<Parameters<typeof encodeFrame>[0] | Buffer>): Promise<void>;
 }
 
-export async function rawPeer(options: PeerOptions, sim: Partial<SimOptions> = {}): Promise<RawPeer> {
+export async function rawPeer(
+  options: PeerOptions,
+  sim: Partial<SimOptions> = {},
+): Promise<RawPeer> {
   const world = new SimWorld({ seed: 1, ...sim });
   const host: Host = world.host("victim");
   const closes: Array<Error | undefined> = [];
@@ -109,12 +137,18 @@ export async function rawPeer(options: PeerOptions, sim: Partial<SimOptions> = {
   socket.handle({
     onData: (chunk) => {
       decoder.push(chunk);
-      for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) got.push({ ...frame, body: Buffer.from(frame.body) });
+      for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) {
+        got.push({ ...frame, body: Buffer.from(frame.body) });
+      }
     },
     onClose: () => {},
   });
   return {
-    world, victim: victim!, socket, got, closes,
+    world,
+    victim: victim!,
+    socket,
+    got,
+    closes,
     send: async (...parts) => {
       for (const part of parts) socket.write(Buffer.isBuffer(part) ? part : encodeFrame(part));
       await world.run(world.now + 50);

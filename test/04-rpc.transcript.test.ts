@@ -1,6 +1,7 @@
 /**
- * The golden transcript of chapter 04: lessons/04-rpc/exchange.txt says what two sides do and, after `---`, what
- * that puts on the wire and how it ends. `TITAN_RECORD=1` writes down what happens now; review it as a diff.
+ * The golden transcript of chapter 04: lessons/04-rpc/exchange.txt says what two sides do and,
+ * after `---`, what that puts on the wire and how it ends. `TITAN_RECORD=1` writes down what
+ * happens now; review it as a diff.
  */
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -40,12 +41,18 @@ async function play(text: string): Promise<string> {
   return `${out.join("\n\n")}\n`;
 }
 
-/** Two sides that do what the script says. Requests are numbered on each side as they are made, and as they arrive. */
+/**
+ * Two sides that do what the script says. Requests are numbered on each side as they are made, and
+ * as they arrive.
+ */
 class Exchange {
   readonly trace: string[] = [];
   readonly #asked = { a: 0, b: 0 };
   readonly #arrived = { a: 0, b: 0 };
-  readonly #serving = { a: new Map<number, IncomingRequest>(), b: new Map<number, IncomingRequest>() };
+  readonly #serving = {
+    a: new Map<number, IncomingRequest>(),
+    b: new Map<number, IncomingRequest>(),
+  };
   readonly #streams = new Map<string, { stream: RpcStream; iterator: AsyncIterator<Buffer> }>();
   #pair!: SimPair;
 
@@ -61,7 +68,8 @@ class Exchange {
   #side(name: Side) {
     return {
       limits: { deadlineMs: 40, streamWindowBytes: 1024 },
-      onRequest: (request: IncomingRequest) => void this.#serving[name].set(++this.#arrived[name], request),
+      onRequest: (request: IncomingRequest) =>
+        void this.#serving[name].set(++this.#arrived[name], request),
       onClose: () => this.#note(name, "is closed"),
     };
   }
@@ -74,7 +82,10 @@ class Exchange {
     await this.#pair.pass(5);
   }
 
-  #act(name: Side, { verb, number, words }: { verb: string; number: number; words: string[] }): void {
+  #act(
+    name: Side,
+    { verb, number, words }: { verb: string; number: number; words: string[] },
+  ): void {
     const me = this.#pair[name];
     const body = Buffer.from(words.join(" "));
     const served = this.#serving[name].get(number);
@@ -82,28 +93,50 @@ class Exchange {
     switch (verb) {
       case "request": {
         const id = ++this.#asked[name];
-        return this.#watch(name, `#${id}`, me.request(number, body).then((reply) => `"${reply}"`));
+        return this.#watch(
+          name,
+          `#${id}`,
+          me.request(number, body).then((reply) => `"${reply}"`),
+        );
       }
       case "stream": {
         const opened = me.stream(number, body);
-        this.#streams.set(`${name}${++this.#asked[name]}`, { stream: opened, iterator: opened[Symbol.asyncIterator]() });
+        this.#streams.set(`${name}${++this.#asked[name]}`, {
+          stream: opened,
+          iterator: opened[Symbol.asyncIterator](),
+        });
         return;
       }
       case "read":
-        return this.#watch(name, `#${number}`, stream!.iterator.next().then(({ done, value }) => (done ? "the end" : `"${value}"`)));
-      case "cancel": return stream!.stream.cancel();
-      case "notify": return void me.notify(number, body);
-      case "close": return me.close();
-      case "reply": return served!.reply(body);
-      case "item": return void served!.item(body);
-      case "end": return served!.end();
-      case "fail": return served!.fail(words[0] as RpcErrorCode, words.slice(1).join(" "));
-      default: assert.fail(`unknown verb ${verb}`);
+        return this.#watch(
+          name,
+          `#${number}`,
+          stream!.iterator.next().then(({ done, value }) => (done ? "the end" : `"${value}"`)),
+        );
+      case "cancel":
+        return stream!.stream.cancel();
+      case "notify":
+        return void me.notify(number, body);
+      case "close":
+        return me.close();
+      case "reply":
+        return served!.reply(body);
+      case "item":
+        return void served!.item(body);
+      case "end":
+        return served!.end();
+      case "fail":
+        return served!.fail(words[0] as RpcErrorCode, words.slice(1).join(" "));
+      default:
+        assert.fail(`unknown verb ${verb}`);
     }
   }
 
   #watch(name: Side, what: string, promise: Promise<string>): void {
-    promise.then((text) => this.#note(name, `${what} gets ${text}`), (error) => this.#note(name, `${what} fails ${error.code}`));
+    promise.then(
+      (text) => this.#note(name, `${what} gets ${text}`),
+      (error) => this.#note(name, `${what} fails ${error.code}`),
+    );
   }
 
   #note(name: Side, text: string): void {
@@ -117,15 +150,22 @@ class Exchange {
     const { trace } = this;
     return {
       remote: socket.remote,
-      get pendingBytes() { return socket.pendingBytes; },
+      get pendingBytes() {
+        return socket.pendingBytes;
+      },
       handle: (handlers) => socket.handle(handlers),
       pause: () => socket.pause(),
       resume: () => socket.resume(),
-      end: () => { trace.push(`${arrow} end`); socket.end(); },
+      end: () => {
+        trace.push(`${arrow} end`);
+        socket.end();
+      },
       destroy: () => socket.destroy(),
       write: (bytes) => {
         decoder.push(Buffer.from(bytes));
-        for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) trace.push(`${arrow} ${describeFrame(frame)}`);
+        for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) {
+          trace.push(`${arrow} ${describeFrame(frame)}`);
+        }
         return socket.write(bytes);
       },
     };

@@ -1,7 +1,20 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
@@ -28,7 +41,9 @@ after(() => removeTree(root).then(() => rmSync(root, { recursive: true, force: t
 let folders = 0;
 const fresh = () => join(root, `f${++folders}`);
 
-/** Makes a folder from a list: text is a file, `x:` an executable one, `->` a link, null a folder. */
+/**
+ * Makes a folder from a list: text is a file, `x:` an executable one, `->` a link, null a folder.
+ */
 function folderOf(entries: Record<string, string | null>): string {
   const folder = fresh();
   mkdirSync(folder);
@@ -37,7 +52,11 @@ function folderOf(entries: Record<string, string | null>): string {
     mkdirSync(dirname(place), { recursive: true });
     if (content === null) mkdirSync(place, { recursive: true });
     else if (content.startsWith("->")) symlinkSync(content.slice(2), place);
-    else writeFileSync(place, content.replace(/^x:/, ""), { mode: content.startsWith("x:") ? 0o755 : 0o644 });
+    else {
+      writeFileSync(place, content.replace(/^x:/, ""), {
+        mode: content.startsWith("x:") ? 0o755 : 0o644,
+      });
+    }
   }
   return folder;
 }
@@ -55,7 +74,10 @@ function listing(folder: string, inside = ""): Record<string, string> {
 }
 
 /** An archive by hand, for what packProject would never write. */
-function archive(entries: [kind: number, path: string | Buffer, content?: string | Buffer][], end: Buffer = Buffer.of(0)): Buffer {
+function archive(
+  entries: [kind: number, path: string | Buffer, content?: string | Buffer][],
+  end: Buffer = Buffer.of(0),
+): Buffer {
   const parts: Buffer[] = [Buffer.from("TITANPK1")];
   for (const [kind, path, content = ""] of entries) {
     const head = Buffer.alloc(7);
@@ -66,8 +88,18 @@ function archive(entries: [kind: number, path: string | Buffer, content?: string
   }
   return gzipSync(Buffer.concat([...parts, end]));
 }
-const rejects = (promise: Promise<unknown>, code: ArchiveError["code"], message: RegExp, what?: string) =>
-  assert.rejects(promise, (error: unknown) => error instanceof ArchiveError && error.code === code && message.test(error.message), what);
+const rejects = (
+  promise: Promise<unknown>,
+  code: ArchiveError["code"],
+  message: RegExp,
+  what?: string,
+) =>
+  assert.rejects(
+    promise,
+    (error: unknown) =>
+      error instanceof ArchiveError && error.code === code && message.test(error.message),
+    what,
+  );
 const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
 
 test("unpackArchive() lets nothing out of its folder, and leaves nothing behind", async () => {
@@ -96,12 +128,29 @@ test("unpackArchive() lets nothing out of its folder, and leaves nothing behind"
   ];
   for (const [entries, code, message] of hostile) {
     const folder = fresh();
-    await rejects(unpackArchive(host, archive(entries), folder), code, message, JSON.stringify(entries));
+    await rejects(
+      unpackArchive(host, archive(entries), folder),
+      code,
+      message,
+      JSON.stringify(entries),
+    );
     assert.ok(!existsSync(folder));
   }
-  await rejects(unpackArchive(host, archive([], Buffer.of(0, 0)), fresh()), "CORRUPT", /1 bytes after its end/);
-  await rejects(unpackArchive(host, archive([], Buffer.alloc(0)), fresh()), "CORRUPT", /ends within an entry/);
-  await rejects(unpackArchive(host, gzipSync("something else"), fresh()), "CORRUPT", /no project archive/);
+  await rejects(
+    unpackArchive(host, archive([], Buffer.of(0, 0)), fresh()),
+    "CORRUPT",
+    /1 bytes after its end/,
+  );
+  await rejects(
+    unpackArchive(host, archive([], Buffer.alloc(0)), fresh()),
+    "CORRUPT",
+    /ends within an entry/,
+  );
+  await rejects(
+    unpackArchive(host, gzipSync("something else"), fresh()),
+    "CORRUPT",
+    /no project archive/,
+  );
   await rejects(unpackArchive(host, Buffer.from("not gzip"), fresh()), "CORRUPT", /header/);
   assert.deepEqual(readdirSync(root), [], "no temporary folder, no escaped file");
 });
@@ -129,7 +178,11 @@ test("unpackArchive() stops inflating a bomb at its limit", async () => {
   const claims = archive([[2, "a", "x"]]);
   const inflated = gunzipSync(claims);
   inflated.writeUInt32BE(0xffffffff, 8 + 3); // Claims 4 GiB of content, has one byte.
-  await rejects(unpackArchive(host, gzipSync(inflated), fresh()), "CORRUPT", /ends within an entry/);
+  await rejects(
+    unpackArchive(host, gzipSync(inflated), fresh()),
+    "CORRUPT",
+    /ends within an entry/,
+  );
 });
 
 test("unpackArchive() names every cut of what was compressed, too, as corrupt", async () => {
@@ -140,7 +193,8 @@ test("unpackArchive() names every cut of what was compressed, too, as corrupt", 
   }
 });
 
-test("an archive may have 64 MiB and 100,000 entries, and neither a byte nor an entry more", async () => {
+test("an archive may have 64 MiB and 100,000 entries, and neither a byte nor " +
+  "an entry more", async () => {
   const nowhere = fresh(); // What is compared only needs no disk: every entry is missing there.
   const ends = (begun: Buffer, name: string, content: string) => {
     const tail = gunzipSync(archive([[2, name, content]])).subarray(8);
@@ -164,12 +218,17 @@ test("an archive may have 64 MiB and 100,000 entries, and neither a byte nor an 
   await rejects(ends(oneMore, "more", ""), "TOO_LARGE", tooMuch);
 });
 
-test("unpackArchive() rejects every truncation, and gives the same files or an error for every flipped bit", async () => {
+test("unpackArchive() rejects every truncation, and gives the same files or an error for every " +
+  "flipped bit", async () => {
   const source = folderOf({ "a.txt": "hello", "bin/run": "x:#!/bin/sh", link: "->a.txt" });
   const { bytes } = await packProject(host, source);
   const expected = listing(source);
   for (let length = 0; length < bytes.length; length++) {
-    await assert.rejects(unpackArchive(host, bytes.subarray(0, length), fresh()), ArchiveError, `cut at ${length}`);
+    await assert.rejects(
+      unpackArchive(host, bytes.subarray(0, length), fresh()),
+      ArchiveError,
+      `cut at ${length}`,
+    );
   }
   let unharmed = 0;
   for (let bit = 0; bit < bytes.length * 8; bit++) {
@@ -189,8 +248,19 @@ test("unpackArchive() rejects every truncation, and gives the same files or an e
   assert.ok(unharmed <= 8 * 7, "only gzip's date, flags and system byte may change without harm");
 });
 
-test("packProject() and unpackArchive() keep contents, the executable bit, links and empty folders", async () => {
-  const entries = { "main.py": "print(1)\n", "bin/tool": "x:#!/bin/sh\n", empty: null, "deep/er/ü €.txt": "ü", "a-b": "1", "a/b": "2", "a.b": "3", latest: "->deep/er", "deep/up": "->../main.py" };
+test("packProject() and unpackArchive() keep contents, the executable bit, links and empty " +
+  "folders", async () => {
+  const entries = {
+    "main.py": "print(1)\n",
+    "bin/tool": "x:#!/bin/sh\n",
+    empty: null,
+    "deep/er/ü €.txt": "ü",
+    "a-b": "1",
+    "a/b": "2",
+    "a.b": "3",
+    latest: "->deep/er",
+    "deep/up": "->../main.py",
+  };
   const source = folderOf(entries);
   const { bytes, hash, files } = await packProject(host, source);
   assert.equal(hash, sha256(bytes));
@@ -200,10 +270,15 @@ test("packProject() and unpackArchive() keep contents, the executable bit, links
   assert.deepEqual(listing(folder), listing(source));
   assert.equal(lstatSync(join(folder, "main.py")).mode & 0o777, 0o644);
   assert.equal(lstatSync(join(folder, "bin")).mode & 0o777, 0o755);
-  assert.deepEqual((await packProject(host, folder)).hash, hash, "packing what was unpacked gives the same hash");
+  assert.deepEqual(
+    (await packProject(host, folder)).hash,
+    hash,
+    "packing what was unpacked gives the same hash",
+  );
 });
 
-test("packProject() gives equal folders equal bytes, whatever their dates and the order they were made in", async () => {
+test("packProject() gives equal folders equal bytes, whatever their dates and the order they " +
+  "were made in", async () => {
   const entries: Record<string, string> = { "z/1": "a", "a/2": "b", m: "x:c" };
   const one = await packProject(host, folderOf(entries));
   const reversed = folderOf(Object.fromEntries(Object.entries(entries).reverse()));
@@ -213,7 +288,8 @@ test("packProject() gives equal folders equal bytes, whatever their dates and th
   assert.notEqual((await packProject(host, reversed)).hash, one.hash);
 });
 
-test("packProject() writes down the same bytes on every system: a hash names a project for good", async () => {
+test("packProject() writes down the same bytes on every system: a hash names a " +
+  "project for good", async () => {
   const { bytes } = await packProject(
     host,
     folderOf({ "a/b": "text", "a/run": "x:#!", l: "->a/b", e: null }),
@@ -229,11 +305,16 @@ test("packProject() writes down the same bytes on every system: a hash names a p
 
 test("packProject() refuses a link that leaves the folder, by name", async () => {
   for (const target of ["/etc/passwd", "../../outside", "d/../../outside", "d/../inside"]) {
-    await rejects(packProject(host, folderOf({ "d/x": "", "sub/link": `->${target}` })), "UNSAFE", /^Cannot pack sub\/link: the link leads to/);
+    await rejects(
+      packProject(host, folderOf({ "d/x": "", "sub/link": `->${target}` })),
+      "UNSAFE",
+      /^Cannot pack sub\/link: the link leads to/,
+    );
   }
 });
 
-test("staysInside() allows steps up only at the beginning and only as deep as the link lies", () => {
+test("staysInside() allows steps up only at the beginning and only as deep as " +
+  "the link lies", () => {
   for (const [path, target] of [
     ["l", "a"],
     ["l", "./a/b"],
@@ -247,21 +328,54 @@ test("staysInside() allows steps up only at the beginning and only as deep as th
   ] as const) {
     assert.equal(staysInside(path, target), true, `${path} -> ${target}`);
   }
-  for (const [path, target] of [["l", ""], ["l", ".."], ["l", "/"], ["d/l", "../.."], ["d/l", "x/.."], ["d/l", ".././../x"], ["l", "a\0"], ["d/l", "../x/.."]] as const) {
+  for (const [path, target] of [
+    ["l", ""],
+    ["l", ".."],
+    ["l", "/"],
+    ["d/l", "../.."],
+    ["d/l", "x/.."],
+    ["d/l", ".././../x"],
+    ["l", "a\0"],
+    ["d/l", "../x/.."],
+  ] as const) {
     assert.equal(staysInside(path, target), false, `${path} -> ${target}`);
   }
 });
 
-test("packProject() skips what nobody needs, and what .titanignore, else .gitignore, names", async () => {
-  const entries = { ".git/HEAD": "x", "node_modules/m/i.js": "x", "sub/node_modules/i.js": "x", ".titan/log": "x", "a.log": "x", "b.txt": "x", "data/big.bin": "x" };
+test("packProject() skips what nobody needs, and what .titanignore, " +
+  "else .gitignore, names", async () => {
+  const entries = {
+    ".git/HEAD": "x",
+    "node_modules/m/i.js": "x",
+    "sub/node_modules/i.js": "x",
+    ".titan/log": "x",
+    "a.log": "x",
+    "b.txt": "x",
+    "data/big.bin": "x",
+  };
   const packed = async (more: Record<string, string>) => {
     const folder = fresh();
-    await unpackArchive(host, (await packProject(host, folderOf({ ...entries, ...more }))).bytes, folder);
+    await unpackArchive(
+      host,
+      (await packProject(host, folderOf({ ...entries, ...more }))).bytes,
+      folder,
+    );
     return Object.keys(listing(folder));
   };
   assert.deepEqual(await packed({}), ["a.log", "b.txt", "data", "data/big.bin", "sub"]);
-  assert.deepEqual(await packed({ ".gitignore": "*.log\n" }), [".gitignore", "b.txt", "data", "data/big.bin", "sub"]);
-  assert.deepEqual(await packed({ ".gitignore": "*.log\n", ".titanignore": "data/\nsub" }), [".gitignore", ".titanignore", "a.log", "b.txt"]);
+  assert.deepEqual(await packed({ ".gitignore": "*.log\n" }), [
+    ".gitignore",
+    "b.txt",
+    "data",
+    "data/big.bin",
+    "sub",
+  ]);
+  assert.deepEqual(await packed({ ".gitignore": "*.log\n", ".titanignore": "data/\nsub" }), [
+    ".gitignore",
+    ".titanignore",
+    "a.log",
+    "b.txt",
+  ]);
 });
 
 test("packProject() refuses more than 64 MiB and lists the largest files", async () => {
@@ -273,7 +387,8 @@ test("packProject() refuses more than 64 MiB and lists the largest files", async
   await rejects(packProject(host, folder), "TOO_LARGE", told);
 });
 
-test("packProject() takes 64 MiB, names the five largest of more, and sees a file that has grown", async () => {
+test("packProject() takes 64 MiB, names the five largest of more, and sees a file " +
+  "that has grown", async () => {
   const folder = folderOf(Object.fromEntries([..."abcdefg"].map((name) => [name, ""])));
   truncateSync(join(folder, "a"), MAX_PROJECT_BYTES);
   assert.equal((await packProject(host, folder)).files, 7);
@@ -290,7 +405,8 @@ test("packProject() takes 64 MiB, names the five largest of more, and sees a fil
   await rejects(packProject(growing, folder), "TOO_LARGE", /^Cannot pack /);
 });
 
-test("packProject() passes over what is gone or no file, and refuses what no archive may have", async () => {
+test("packProject() passes over what is gone or no file, and refuses what no " +
+  "archive may have", async () => {
   const folder = folderOf({ "d/a": "1" });
   execFileSync("mkfifo", [join(folder, "pipe")]);
   const list = async (path: string) => [...await host.storage.list(path), "gone"];
@@ -365,26 +481,42 @@ test("parseIgnore() follows the rules of .gitignore", () => {
   for (const [rules, ignored, kept] of cases) {
     const match = parseIgnore(rules);
     const ask = (path: string) => match(path.replace(/\/$/, ""), path.endsWith("/"));
-    for (const path of ignored) assert.equal(ask(path), true, `${JSON.stringify(rules)} should ignore ${path}`);
-    for (const path of kept) assert.equal(ask(path), false, `${JSON.stringify(rules)} should keep ${path}`);
+    for (const path of ignored) {
+      assert.equal(ask(path), true, `${JSON.stringify(rules)} should ignore ${path}`);
+    }
+    for (const path of kept) {
+      assert.equal(ask(path), false, `${JSON.stringify(rules)} should keep ${path}`);
+    }
   }
 });
 
 test("matchPath() agrees with an exhaustive search on random patterns", () => {
   const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 32));
   const random = seededRandom(seed);
-  const pick = (all: string[], most: number) => Array.from({ length: 1 + (random.u32() % most) }, () => all[random.u32() % all.length] as string);
+  const pick = (all: string[], most: number) =>
+    Array.from(
+      { length: 1 + (random.u32() % most) },
+      () => all[random.u32() % all.length] as string,
+    );
   const slow = (parts: string[], names: string[]): boolean => {
     const [part, ...rest] = parts;
     if (part === undefined) return names.length === 0;
-    if (part !== "**") return names[0] !== undefined && (part === "*" || part === names[0]) && slow(rest, names.slice(1));
+    if (part !== "**") {
+      return (
+        names[0] !== undefined && (part === "*" || part === names[0]) && slow(rest, names.slice(1))
+      );
+    }
     if (rest.length === 0) return names.length > 0;
     return slow(rest, names) || (names.length > 0 && slow(parts, names.slice(1)));
   };
   for (let round = 0; round < 5_000; round++) {
     const parts = pick(["a", "b", "*", "**"], 5);
     const names = pick(["a", "b"], 6);
-    assert.equal(matchPath(parts, names), slow(parts, names), `SEED=${seed}: ${parts.join("/")} on ${names.join("/")}`);
+    assert.equal(
+      matchPath(parts, names),
+      slow(parts, names),
+      `SEED=${seed}: ${parts.join("/")} on ${names.join("/")}`,
+    );
   }
 });
 
@@ -395,12 +527,15 @@ test("parseIgnore() answers hostile patterns in time proportional to their lengt
   assert.ok(performance.now() - before < 1_000);
 });
 
-test("ensureProject() fetches once for all who ask, checks the hash, and keeps the folder", async () => {
+test("ensureProject() fetches once for all who ask, checks the hash, and " +
+  "keeps the folder", async () => {
   const cache = fresh();
   const { bytes, hash } = await packProject(host, folderOf({ a: "1" }));
   let fetches = 0;
   const fetch = async () => (fetches++, bytes);
-  const folders = await Promise.all(Array.from({ length: 20 }, () => ensureProject(host, cache, hash, fetch)));
+  const folders = await Promise.all(
+    Array.from({ length: 20 }, () => ensureProject(host, cache, hash, fetch)),
+  );
   folders.push(await ensureProject(host, cache, hash, fetch));
   assert.deepEqual([new Set(folders).size, fetches], [1, 1]);
   assert.deepEqual(listing(folders[0] as string), { a: "1" });
@@ -416,12 +551,24 @@ test("ensureProject() fetches once for all who ask, checks the hash, and keeps t
   assert.deepEqual([listing(folders[0] as string), fetches], [{ a: "1" }, 1]);
 });
 
-test("ensureProject() leaves nothing behind after a wrong hash or a failed fetch, and tries again", async () => {
+test("ensureProject() leaves nothing behind after a wrong hash or a failed fetch, and tries " +
+  "again", async () => {
   const cache = fresh();
   const { bytes, hash } = await packProject(host, folderOf({ a: "2" }));
-  await rejects(ensureProject(host, cache, hash, async () => Buffer.from("other")), "CORRUPT", /the bytes that came have the hash/);
-  await assert.rejects(ensureProject(host, cache, hash, () => Promise.reject(new Error("no line"))), /no line/);
-  await rejects(ensureProject(host, cache, "../../etc", async () => bytes), "CORRUPT", /is not a SHA-256/);
+  await rejects(
+    ensureProject(host, cache, hash, async () => Buffer.from("other")),
+    "CORRUPT",
+    /the bytes that came have the hash/,
+  );
+  await assert.rejects(
+    ensureProject(host, cache, hash, () => Promise.reject(new Error("no line"))),
+    /no line/,
+  );
+  await rejects(
+    ensureProject(host, cache, "../../etc", async () => bytes),
+    "CORRUPT",
+    /is not a SHA-256/,
+  );
   assert.deepEqual(listing(cache), { users: "folder" });
   const noArchive = Buffer.from("no archive");
   const useless = ensureProject(host, cache, sha256(noArchive), async () => noArchive);
@@ -435,7 +582,8 @@ test("ensureProject() leaves nothing behind after a wrong hash or a failed fetch
   assert.equal(readdirSync(join(cache, "users")).length, 1);
 });
 
-test("ensureProject() keeps 32 projects, and removes strangers first, with their archives", async () => {
+test("ensureProject() keeps 32 projects, and removes strangers first, " +
+  "with their archives", async () => {
   const cache = fresh();
   const { bytes, hash } = await packProject(host, folderOf({ a: "32" }));
   const strangers = Array.from({ length: 32 }, (_, i) => String(i).padStart(64, "0"));
@@ -453,8 +601,11 @@ test("ensureProject() keeps 32 projects, and removes strangers first, with their
 
 test("ensureProject() removes the least recently used beyond its bound", async () => {
   const cache = fresh();
-  const all = await Promise.all(["a", "b", "c", "d"].map((text) => packProject(host, folderOf({ text }))));
-  const ensure = (i: number) => ensureProject(host, cache, all[i]!.hash, async () => all[i]!.bytes, { maxProjects: 2 });
+  const all = await Promise.all(
+    ["a", "b", "c", "d"].map((text) => packProject(host, folderOf({ text }))),
+  );
+  const ensure = (i: number) =>
+    ensureProject(host, cache, all[i]!.hash, async () => all[i]!.bytes, { maxProjects: 2 });
   const kept = () => [0, 1, 2, 3].filter((i) => existsSync(join(cache, all[i]!.hash)));
   await ensure(0);
   await ensure(1);
@@ -472,11 +623,27 @@ test("ensureProject() removes the least recently used beyond its bound", async (
 test("ensureProject() removes no project while a job runs in it", async () => {
   const cache = fresh();
   const executor = createExecutor({ host, workDir: fresh() });
-  const all = await Promise.all(["x", "y", "z"].map((text) => packProject(host, folderOf({ text }))));
-  const ensure = (i: number) => ensureProject(host, cache, all[i]!.hash, async () => all[i]!.bytes, { maxProjects: 1 });
+  const all = await Promise.all(
+    ["x", "y", "z"].map((text) => packProject(host, folderOf({ text }))),
+  );
+  const ensure = (i: number) =>
+    ensureProject(host, cache, all[i]!.hash, async () => all[i]!.bytes, { maxProjects: 1 });
   const project = await ensure(0);
   const action = { type: "shell", script: "sleep 1000" } as const;
-  const running = executor.start({ run: "r", job: "j", attempt: 1, worker: "w", action, env: {}, timeoutMs: 0, inputs: [], project }, () => {});
+  const running = executor.start(
+    {
+      run: "r",
+      job: "j",
+      attempt: 1,
+      worker: "w",
+      action,
+      env: {},
+      timeoutMs: 0,
+      inputs: [],
+      project,
+    },
+    () => {},
+  );
   await ensure(1);
   assert.equal(existsSync(project), true);
   assert.equal(existsSync(join(cache, all[1]!.hash)), true, "nor the one that was asked for");

@@ -1,4 +1,7 @@
-/** A whole cluster in virtual time for the tests of chapter 11: real master, real worker, scripted jobs. */
+/**
+ * A whole cluster in virtual time for the tests of chapter 11: real master, real worker, scripted
+ * jobs.
+ */
 import { afterEach } from "node:test";
 import type { ExecOutcome, ExecRequest, Executor, Running } from "#exec";
 import type { Host } from "#host";
@@ -26,18 +29,27 @@ export class FakeJob implements Running {
   paused = false;
   cancelled: string | undefined;
 
-  constructor(request: ExecRequest, onOutput: (stream: "stdout" | "stderr", bytes: Buffer) => void) {
+  constructor(
+    request: ExecRequest,
+    onOutput: (stream: "stdout" | "stderr", bytes: Buffer) => void,
+  ) {
     this.request = request;
     this.print = (text) => onOutput("stdout", Buffer.from(text));
-    this.done = new Promise((resolve) => { this.end = (outcome = {}) => resolve({ status: "ok", durationMs: 5, ...outcome }); });
+    this.done = new Promise((resolve) => {
+      this.end = (outcome = {}) => resolve({ status: "ok", durationMs: 5, ...outcome });
+    });
   }
 
   cancel(reason = ""): void {
     this.cancelled = reason;
     this.end({ status: "failed", kind: "cancelled", message: reason });
   }
-  pauseOutput(): void { this.paused = true; }
-  resumeOutput(): void { this.paused = false; }
+  pauseOutput(): void {
+    this.paused = true;
+  }
+  resumeOutput(): void {
+    this.paused = false;
+  }
 }
 
 export class FakeExecutor implements Executor {
@@ -47,14 +59,21 @@ export class FakeExecutor implements Executor {
   /** What every new job does by itself; nothing by default. */
   script: (job: FakeJob) => void = () => undefined;
 
-  start(request: ExecRequest, onOutput: (stream: "stdout" | "stderr", bytes: Buffer) => void): Running {
+  start(
+    request: ExecRequest,
+    onOutput: (stream: "stdout" | "stderr", bytes: Buffer) => void,
+  ): Running {
     const job = new FakeJob(request, onOutput);
     this.jobs.push(job);
     this.script(job);
     return job;
   }
-  endRun(run: string): void { this.endedRuns.push(run); }
-  async close(): Promise<void> { this.closed = true; }
+  endRun(run: string): void {
+    this.endedRuns.push(run);
+  }
+  async close(): Promise<void> {
+    this.closed = true;
+  }
 }
 
 export class SimCluster {
@@ -71,9 +90,15 @@ export class SimCluster {
   /** Called after each test, for each of its clusters. */
   end(): Promise<void> {
     const { world } = this;
-    return world.settle(nothingIsLeft({
-      world, master: this.#master, address: ADDRESS, token: TOKEN, workers: this.#workers,
-    }));
+    return world.settle(
+      nothingIsLeft({
+        world,
+        master: this.#master,
+        address: ADDRESS,
+        token: TOKEN,
+        workers: this.#workers,
+      }),
+    );
   }
 
   async startMaster(
@@ -86,7 +111,10 @@ export class SimCluster {
     return this.#master;
   }
 
-  startWorker(name: string, options: { slots?: number; tags?: string[]; token?: string } = {}): { worker: Worker; executor: FakeExecutor } {
+  startWorker(
+    name: string,
+    options: { slots?: number; tags?: string[]; token?: string } = {},
+  ): { worker: Worker; executor: FakeExecutor } {
     const executor = new FakeExecutor();
     this.executors.set(name, executor);
     const { slots = 2, tags = [], token = TOKEN } = options;
@@ -106,14 +134,18 @@ export class SimCluster {
   }
 
   connect(): Promise<Client> {
-    return this.world.settle(connect({ host: this.world.host("c"), master: ADDRESS, token: TOKEN }));
+    return this.world.settle(
+      connect({ host: this.world.host("c"), master: ADDRESS, token: TOKEN }),
+    );
   }
 
   /** Lets the world run until something holds; fails after `limitMs` of virtual time. */
   async until(what: () => boolean, limitMs = 60_000): Promise<void> {
     const end = this.world.now + limitMs;
     while (!what()) {
-      if (this.world.now >= end) throw new Error(`still not true after ${limitMs} ms of virtual time: ${what}`);
+      if (this.world.now >= end) {
+        throw new Error(`still not true after ${limitMs} ms of virtual time: ${what}`);
+      }
       await this.world.run(Math.min(end, this.world.now + 5));
     }
   }
@@ -126,8 +158,19 @@ export class SimCluster {
 
 export function job(id: string, fields: Partial<JobSpec> = {}): JobSpec {
   return {
-    id, action: { type: "command", argv: ["true"] }, dependsOn: [], requirement: [], priority: 1, delayMs: 0, affinity: undefined, when: "success",
-    timeoutMs: 0, retry: undefined, env: {}, gate: undefined, ...fields,
+    id,
+    action: { type: "command", argv: ["true"] },
+    dependsOn: [],
+    requirement: [],
+    priority: 1,
+    delayMs: 0,
+    affinity: undefined,
+    when: "success",
+    timeoutMs: 0,
+    retry: undefined,
+    env: {},
+    gate: undefined,
+    ...fields,
   };
 }
 

@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, beforeEach, test } from "node:test";
@@ -32,7 +41,10 @@ function inProject(name: string, text: string, mode = 0o644): string {
   return name;
 }
 
-type Given = Partial<ExecRequest> & { onOutput?: (stream: string, bytes: Buffer) => void; executor?: Executor };
+type Given = Partial<ExecRequest> & {
+  onOutput?: (stream: string, bytes: Buffer) => void;
+  executor?: Executor;
+};
 interface Job {
   running: Running;
   out: () => string;
@@ -43,16 +55,39 @@ function start(action: ExecRequest["action"], given: Given = {}): Job {
   const { onOutput, executor: on = executor, ...request } = given;
   const text = { stdout: "", stderr: "" };
   const running = on.start(
-    { run: "run-1", job: `job-${++jobs}`, attempt: 1, worker: "w-1", env: {}, timeoutMs: 20_000, inputs: [], action, ...request },
+    {
+      run: "run-1",
+      job: `job-${++jobs}`,
+      attempt: 1,
+      worker: "w-1",
+      env: {},
+      timeoutMs: 20_000,
+      inputs: [],
+      action,
+      ...request,
+    },
     onOutput ?? ((stream, bytes) => void (text[stream] += bytes)),
   );
   return { running, out: () => text.stdout, err: () => text.stderr };
 }
-const shell = (script: string, program?: "sh" | "bash" | "python3" | "node"): ExecRequest["action"] =>
-  ({ type: "shell", script, shell: program });
-const file = (name: string, ...args: string[]): ExecRequest["action"] => ({ type: "file", file: name, args });
-const call = (target: string, input = ""): ExecRequest["action"] => ({ type: "call", target, input: Buffer.from(input) });
-async function end(action: ExecRequest["action"], given: Given = {}): Promise<ExecOutcome & { out: string; err: string }> {
+const shell = (
+  script: string,
+  program?: "sh" | "bash" | "python3" | "node",
+): ExecRequest["action"] => ({ type: "shell", script, shell: program });
+const file = (name: string, ...args: string[]): ExecRequest["action"] => ({
+  type: "file",
+  file: name,
+  args,
+});
+const call = (target: string, input = ""): ExecRequest["action"] => ({
+  type: "call",
+  target,
+  input: Buffer.from(input),
+});
+async function end(
+  action: ExecRequest["action"],
+  given: Given = {},
+): Promise<ExecOutcome & { out: string; err: string }> {
   const { running, out, err } = start(action, given);
   const outcome = await running.done;
   return { ...outcome, out: out(), err: err() };
@@ -72,14 +107,23 @@ test("start() fails an attempt by its kind: not found, not executable, exit, sig
   mkdirSync(join(project, "folder.sh")); // `sh` reads nothing from it, and exits with 0
   const cases: [ExecRequest["action"], unknown[]][] = [
     [file("nope.py"), ["failed", "not-found", "Cannot run nope.py: no such file in the project"]],
-    [file("folder.sh"), ["failed", "not-found", "Cannot run folder.sh: no such file in the project"]],
+    [
+      file("folder.sh"),
+      ["failed", "not-found", "Cannot run folder.sh: no such file in the project"],
+    ],
     [file("plain"), ["failed", "not-executable", 'Cannot start "./plain": it is not executable']],
-    [{ type: "command", argv: ["no-such-program"] }, ["failed", "not-found", 'Cannot start "no-such-program": no such file']],
+    [
+      { type: "command", argv: ["no-such-program"] },
+      ["failed", "not-found", 'Cannot start "no-such-program": no such file'],
+    ],
     [
       { type: "command", argv: ["./nope/tool"] },
       ["failed", "not-found", 'Cannot start "./nope/tool": no such file'],
     ],
-    [{ type: "command", argv: ["echo", "a\0b"] }, ["failed", "bad-input", 'Cannot start "echo": an argument or variable contains a NUL byte']],
+    [
+      { type: "command", argv: ["echo", "a\0b"] },
+      ["failed", "bad-input", 'Cannot start "echo": an argument or variable contains a NUL byte'],
+    ],
     [shell("exit 3"), ["failed", "exit", "exited with code 3"]],
     [shell("kill -SEGV $$"), ["failed", "signal", "ended by SIGSEGV"]],
   ];
@@ -92,7 +136,8 @@ test("start() fails an attempt by its kind: not found, not executable, exit, sig
   assert.equal((await end(shell("kill -SEGV $$"))).signal, "SIGSEGV");
 });
 
-test("a script ends at its first line that fails, in sh and in bash, and nowhere else", async () => {
+test("a script ends at its first line that fails, in sh and in bash, " +
+  "and nowhere else", async () => {
   for (const program of [undefined, "sh", "bash"] as const) {
     const failed = await end(shell("echo one\nfalse\necho two", program));
     assert.deepEqual(
@@ -108,7 +153,8 @@ test("a script ends at its first line that fails, in sh and in bash, and nowhere
   }
 });
 
-test("shell: bash reads arrays, and a pipe fails with any of its commands; sh asks the last one only", async () => {
+test("shell: bash reads arrays, and a pipe fails with any of its commands; sh asks the last one " +
+  "only", async () => {
   assert.equal((await end(shell("x=(a b); echo ${x[1]}", "bash"))).out, "b\n");
   assert.deepEqual(
     brief(await end(shell("false | cat; echo on", "bash"))),
@@ -133,7 +179,8 @@ test("shell: python3 and node run a script as a program whose errors name the li
   assert.match(thrown.err, /titan-script\.mjs:3/);
 });
 
-test("a script longer than any argument runs, in every shell, and stops at the line that fails", async () => {
+test("a script longer than any argument runs, in every shell, and stops at the " +
+  "line that fails", async () => {
   const comment = `# ${"x".repeat(300_000)}\n`;
   for (const program of ["sh", "bash"] as const) {
     const { status, out } = await end(shell(`${comment}echo on\nfalse\necho off`, program));
@@ -170,12 +217,21 @@ test("start() runs files by their ending, inside the project, with their argumen
   assert.equal((await end(file("-d", "y"), { project })).out, "own y\n");
 });
 
-test("start() refuses TypeScript on a Node that cannot run it, by name, and runs it on one that can", async () => {
+test("start() refuses TypeScript on a Node that cannot run it, by name, and runs it on one that " +
+  "can", async () => {
   inProject("e.ts", "const x: string = 'ts'; console.log(x)");
   const outcome = await end(file("e.ts"), { project });
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-  if (major > 23 || (major === 23 && minor >= 6) || (major === 22 && minor >= 18)) assert.equal(outcome.out, "ts\n");
-  else assert.deepEqual(brief(outcome), ["failed", "unsupported", `Cannot run e.ts: this worker's Node v${major}.${minor} cannot run TypeScript (22.18 or newer can)`]);
+  if (major > 23 || (major === 23 && minor >= 6) || (major === 22 && minor >= 18)) {
+    assert.equal(outcome.out, "ts\n");
+  } else {
+    assert.deepEqual(brief(outcome), [
+      "failed",
+      "unsupported",
+      `Cannot run e.ts: this worker's Node v${major}.${minor} cannot run TypeScript (22.18 or ` +
+        "newer can)",
+    ]);
+  }
 });
 
 test("TypeScript runs on Node from 22.18, 23.6 and 24.0 on", () => {
@@ -212,22 +268,41 @@ test("call: a module in TypeScript is refused where a file in TypeScript is, by 
   }
 });
 
-test("a job sees TITAN_*, its own variables and five of the worker's, and nothing else", async () => {
+test("a job sees TITAN_*, its own variables and five of the worker's, " +
+  "and nothing else", async () => {
   process.env["TITAN_TEST_LEAK"] = "secret";
-  const { out } = await end({ type: "command", argv: ["env", "-0"] }, { run: "r", job: "j", attempt: 7, env: { MINE: "x\ny", TITAN_JOB: "forged" } });
+  const { out } = await end(
+    { type: "command", argv: ["env", "-0"] },
+    { run: "r", job: "j", attempt: 7, env: { MINE: "x\ny", TITAN_JOB: "forged" } },
+  );
   delete process.env["TITAN_TEST_LEAK"];
-  const env = Object.fromEntries(out.split("\0").filter(Boolean).map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
+  const env = Object.fromEntries(
+    out
+      .split("\0")
+      .filter(Boolean)
+      .map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
+  );
   for (const name of ["PATH", "HOME", "LANG", "TMPDIR", "USER"]) {
     assert.equal(env[name], process.env[name]);
     delete env[name];
   }
   const at = join(workDir, "r", "j.7");
-  const titan = { TITAN_RUN: "r", TITAN_JOB: "j", TITAN_ATTEMPT: "7", TITAN_WORKER: "w-1", TITAN_WORKDIR: at, TITAN_SHARED: join(workDir, "r", "shared"), TITAN_OUTPUT: join(at, ".titan-output") };
+  const titan = {
+    TITAN_RUN: "r",
+    TITAN_JOB: "j",
+    TITAN_ATTEMPT: "7",
+    TITAN_WORKER: "w-1",
+    TITAN_WORKDIR: at,
+    TITAN_SHARED: join(workDir, "r", "shared"),
+    TITAN_OUTPUT: join(at, ".titan-output"),
+  };
   assert.deepEqual(env, { MINE: "x\ny", ...titan });
 });
 
 test("each attempt has an empty folder of its own, which is gone when `done` settles", async () => {
-  const look = shell('ls -A; pwd -P; mkdir -p deep/er; echo x >deep/er/file; chmod 500 deep; echo y >"$TITAN_SHARED/kept-$TITAN_JOB"');
+  const look = shell(
+    'ls -A; pwd -P; mkdir -p deep/er; echo x >deep/er/file; chmod 500 deep; echo y ' + '>"$TITAN_SHARED/kept-$TITAN_JOB"',
+  );
   for (let i = 0; i < 3; i++) {
     const { out, status } = await end(look, { run: "folders", job: "j", attempt: i });
     assert.deepEqual([status, out], ["ok", `${join(workDir, "folders", `j.${i}`)}\n`]);
@@ -238,14 +313,18 @@ test("each attempt has an empty folder of its own, which is gone when `done` set
   assert.equal(existsSync(join(workDir, "folders")), false);
 });
 
-test("a job cannot change its project through its folder's removal, nor ids leave the work folder", async () => {
+test("a job cannot change its project through its folder's removal, nor ids leave the work " +
+  "folder", async () => {
   inProject("precious.txt", "keep me");
   await end(shell("echo x >own; ls precious.txt"), { project });
   assert.equal(readFileSync(join(project, "precious.txt"), "utf8"), "keep me");
   for (const id of ["../../escape", "a/b", "..", ".", "", "ü", "a%2fb", "x".repeat(300), "a b\n"]) {
     const { out } = await end(shell("pwd -P"), { run: id, job: id });
     const inside = out.slice(workDir.length + 1).trimEnd().split("/");
-    assert.ok(out.startsWith(`${workDir}/`) && inside.length === 2, `${JSON.stringify(id)} ran in ${out}`);
+    assert.ok(
+      out.startsWith(`${workDir}/`) && inside.length === 2,
+      `${JSON.stringify(id)} ran in ${out}`,
+    );
   }
 });
 
@@ -261,19 +340,43 @@ test("what a job writes to TITAN_OUTPUT is its result, up to the limit", async (
   assert.deepEqual([pipe.status, pipe.kind], ["failed", "bad-input"]);
 });
 
-test("a job finds its parents' results in TITAN_INPUTS: JSON as values, all else as strings", async () => {
-  const inputs = [["n", "1"], ["o", '{"a":[true]}'], ["text", "not json"], ["empty", ""], ["__proto__", '"x"']] as const;
-  const { out } = await end(shell('cat "$TITAN_INPUTS"'), { inputs: inputs.map(([job, result]) => ({ job, result: Buffer.from(result) })) });
-  assert.deepEqual(Object.entries(JSON.parse(out) as object), [["n", 1], ["o", { a: [true] }], ["text", "not json"], ["empty", ""], ["__proto__", "x"]]);
+test("a job finds its parents' results in TITAN_INPUTS: JSON as values, all " +
+  "else as strings", async () => {
+  const inputs = [
+    ["n", "1"],
+    ["o", '{"a":[true]}'],
+    ["text", "not json"],
+    ["empty", ""],
+    ["__proto__", '"x"'],
+  ] as const;
+  const { out } = await end(shell('cat "$TITAN_INPUTS"'), {
+    inputs: inputs.map(([job, result]) => ({ job, result: Buffer.from(result) })),
+  });
+  assert.deepEqual(Object.entries(JSON.parse(out) as object), [
+    ["n", 1],
+    ["o", { a: [true] }],
+    ["text", "not json"],
+    ["empty", ""],
+    ["__proto__", "x"],
+  ]);
   assert.equal((await end(shell('echo "[${TITAN_INPUTS-unset}]"'))).out, "[unset]\n");
 });
 
 test("a timeout sends SIGTERM, then SIGKILL after the grace, and says so", async () => {
-  const obeys = await end(shell("trap 'echo bye; exit 0' TERM; while :; do sleep 0.01; done"), { timeoutMs: 60 });
+  const obeys = await end(shell("trap 'echo bye; exit 0' TERM; while :; do sleep 0.01; done"), {
+    timeoutMs: 60,
+  });
   assert.deepEqual(brief(obeys), ["failed", "timeout", "ran longer than its timeout of 60 ms"]);
   assert.equal(obeys.out, "bye\n");
-  const deaf = await end(shell("trap '' TERM; while :; do sleep 0.01; done"), { timeoutMs: 60, graceMs: 60 });
-  assert.deepEqual(brief(deaf), ["failed", "timeout", "ran longer than its timeout of 60 ms (it did not end on SIGTERM and was killed)"]);
+  const deaf = await end(shell("trap '' TERM; while :; do sleep 0.01; done"), {
+    timeoutMs: 60,
+    graceMs: 60,
+  });
+  assert.deepEqual(brief(deaf), [
+    "failed",
+    "timeout",
+    "ran longer than its timeout of 60 ms (it did not end on SIGTERM and was killed)",
+  ]);
   assert.equal(deaf.signal, "SIGKILL");
   assert.ok(deaf.durationMs >= 120);
 });
@@ -282,7 +385,11 @@ test("cancel() ends an attempt at any moment, once, for the first reason given",
   const early = start(shell("sleep 1000"));
   early.running.cancel("by a test");
   early.running.cancel("again");
-  assert.deepEqual(brief(await early.running.done), ["failed", "cancelled", "cancelled: by a test"]);
+  assert.deepEqual(brief(await early.running.done), [
+    "failed",
+    "cancelled",
+    "cancelled: by a test",
+  ]);
   const { running } = start(shell("echo up; sleep 1000"), { onOutput: () => running.cancel() });
   assert.deepEqual(brief(await running.done), ["failed", "cancelled", "cancelled"]);
   running.cancel("too late");
@@ -291,9 +398,13 @@ test("cancel() ends an attempt at any moment, once, for the first reason given",
   done.running.cancel("too late");
 });
 
-test("a reader that never reads holds the job, costs bounded memory, and cannot stop its cancellation", async () => {
+test("a reader that never reads holds the job, costs bounded memory, and cannot stop its " +
+  "cancellation", async () => {
   let bytes = 0;
-  const { running } = start(shell("trap '' TERM; cat /dev/zero"), { graceMs: 50, onOutput: (_stream, chunk) => (bytes += chunk.length) });
+  const { running } = start(shell("trap '' TERM; cat /dev/zero"), {
+    graceMs: 50,
+    onOutput: (_stream, chunk) => (bytes += chunk.length),
+  });
   running.pauseOutput();
   const bystander = await end(shell("head -c 3000000 /dev/zero | wc -c"));
   assert.equal(bystander.out.trim(), "3000000");
@@ -319,7 +430,10 @@ test("pauseOutput() and resumeOutput() lose and reorder nothing", async () => {
 
 test("close() kills what runs, ignores graces, and refuses what comes later", async () => {
   const own = createExecutor({ host, workDir: join(folder, "closing") });
-  const open = [shell("trap '' TERM; while :; do sleep 0.01; done"), call("titan:sleep", "100000")].map((action) => start(action, { executor: own }));
+  const open = [
+    shell("trap '' TERM; while :; do sleep 0.01; done"),
+    call("titan:sleep", "100000"),
+  ].map((action) => start(action, { executor: own }));
   await own.close();
   for (const { running } of open) assert.equal((await running.done).kind, "cancelled");
   assert.equal(existsSync(join(folder, "closing")), false);
@@ -327,13 +441,22 @@ test("close() kills what runs, ignores graces, and refuses what comes later", as
 });
 
 test("many attempts at once each get their own outcome", async () => {
-  const outcomes = await Promise.all(Array.from({ length: 60 }, (_, i) => end(shell(`echo ${i}; printf ${i} >"$TITAN_OUTPUT"; exit $((${i} % 2))`))));
+  const outcomes = await Promise.all(
+    Array.from({ length: 60 }, (_, i) =>
+      end(shell(`echo ${i}; printf ${i} >"$TITAN_OUTPUT"; exit $((${i} % 2))`)),
+    ),
+  );
   outcomes.forEach((outcome, i) => {
-    assert.deepEqual([outcome.out, outcome.status, String(outcome.result)], [`${i}\n`, i % 2 ? "failed" : "ok", i % 2 ? "undefined" : String(i)]);
+    assert.deepEqual(
+      [outcome.out, outcome.status, String(outcome.result)],
+      [`${i}\n`, i % 2 ? "failed" : "ok", i % 2 ? "undefined" : String(i)],
+    );
   });
 });
 
-const MODULE = inProject("steps.mjs", `
+const MODULE = inProject(
+  "steps.mjs",
+  `
   export const double = (n) => n * 2;
   export default (input, { run, job, attempt, inputs }) => ({ input, run, job, attempt, inputs, env: process.env.MINE, job2: process.env.TITAN_JOB });
   export async function loud(_, { log }) { console.log("one"); log("two"); console.error("oops"); await null; process.stdout.write("three"); }
@@ -347,12 +470,28 @@ const MODULE = inProject("steps.mjs", `
   export const cycle = () => { const a = {}; a.a = a; return a; };
   export const large = () => "x".repeat(70000);
   export const constant = 1;
-`);
+`,
+);
 
-test("call: runs a module's function in a thread, with input, context and its environment", async () => {
+test("call: runs a module's function in a thread, with input, context " +
+  "and its environment", async () => {
   assert.equal(String((await end(call(`${MODULE}#double`, "21"), { project })).result), "42");
-  const outcome = await end(call("steps"), { project, run: "r", job: "j", attempt: 2, env: { MINE: "m" }, inputs: [{ job: "p", result: Buffer.from("[1]") }] });
-  assert.deepEqual(JSON.parse(String(outcome.result)), { run: "r", job: "j", attempt: 2, inputs: { p: [1] }, env: "m", job2: "j" });
+  const outcome = await end(call("steps"), {
+    project,
+    run: "r",
+    job: "j",
+    attempt: 2,
+    env: { MINE: "m" },
+    inputs: [{ job: "p", result: Buffer.from("[1]") }],
+  });
+  assert.deepEqual(JSON.parse(String(outcome.result)), {
+    run: "r",
+    job: "j",
+    attempt: 2,
+    inputs: { p: [1] },
+    env: "m",
+    job2: "j",
+  });
   inProject("old.cjs", "exports.twice = (s) => s + s");
   assert.equal(String((await end(call("old#twice", '"ab"'), { project })).result), '"abab"');
 });
@@ -429,17 +568,27 @@ test("call: fails by its kind, and the calls after it are served", async () => {
     assert.equal(String((await end(call("steps.mjs#double", "1"), { project })).result), "2");
   }
   // Where it was thrown is output; of what is no error there is nothing to show.
-  assert.match((await end(call("steps.mjs#boom"), { project })).err, /^TypeError: broken\n +at .*boom/);
+  assert.match(
+    (await end(call("steps.mjs#boom"), { project })).err,
+    /^TypeError: broken\n +at .*boom/,
+  );
   assert.equal((await end(call("steps.mjs#reject"), { project })).err, "");
-  for (const target of ["titan:echo", "steps.mjs#double"]) assert.equal((await end(call(target, "{"), { project })).kind, "bad-input");
-  assert.equal((await end(call("steps.mjs#double"))).message, "Cannot call steps.mjs#double: no project was sent");
+  for (const target of ["titan:echo", "steps.mjs#double"]) {
+    assert.equal((await end(call(target, "{"), { project })).kind, "bad-input");
+  }
+  assert.equal(
+    (await end(call("steps.mjs#double"))).message,
+    "Cannot call steps.mjs#double: no project was sent",
+  );
 });
 
-test("call: a function that never returns is ended by its timeout or a cancellation, and nobody else is", async () => {
+test("call: a function that never returns is ended by its timeout or a cancellation, and nobody " +
+  "else is", async () => {
   const slow = end(call("titan:sleep", "150"));
   const spun = await end(call("steps.mjs#spin"), { project, timeoutMs: 80 });
   assert.deepEqual(brief(spun), ["failed", "timeout", "ran longer than its timeout of 80 ms"]);
-  // More calls than threads: those that wait are served as threads come back, and can be cancelled before.
+  // More calls than threads: those that wait are served as threads come back, and can be cancelled
+  // before.
   const spinning = Array.from({ length: 4 }, () => start(call("steps.mjs#spin"), { project }));
   const behind = end(call("steps.mjs#double", "4"), { project });
   for (const { running } of spinning) running.cancel();
@@ -467,6 +616,8 @@ test("call: a function that prints for ever stops in its tracks while nobody rea
 test("call: thousands of built-in calls at once are answered each with its own", async () => {
   const { status, result } = await end(call("titan:noop", ""));
   assert.deepEqual([status, result], ["ok", undefined]);
-  const results = await Promise.all(Array.from({ length: 5_000 }, (_, i) => end(call("titan:echo", `{"i":${i}}`))));
+  const results = await Promise.all(
+    Array.from({ length: 5_000 }, (_, i) => end(call("titan:echo", `{"i":${i}}`))),
+  );
   results.forEach(({ result }, i) => assert.equal(String(result), `{"i":${i}}`));
 });

@@ -57,7 +57,8 @@ async function run(executor: LocalExecutor, script: string, given: Partial<ExecR
 
 for (const files of [undefined, 3, MANY]) {
   const kind = files === undefined ? "no project" : `a project of ${files} files`;
-  test(`a link that a job with ${kind} puts in its folder's place is removed, not followed`, async (t) => {
+  test(`a link that a job with ${kind} puts in its folder's place is ` +
+    `removed, not followed`, async (t) => {
     const { executor, workDir, notes } = executorOf(t);
     const precious = fresh();
     mkdirSync(precious);
@@ -93,7 +94,8 @@ for (const files of [undefined, 3, MANY]) {
   });
 }
 
-test("ensureProject() gives the original whatever a job has put in the places of the cache", async () => {
+test("ensureProject() gives the original whatever a job has put in the places " +
+  "of the cache", async () => {
   const { bytes, hash } = await packProject(host, projectOf(3));
   const cache = fresh();
   const ensure = (): Promise<string> => ensureProject(host, cache, hash, async () => bytes);
@@ -118,7 +120,8 @@ test("ensureProject() gives the original whatever a job has put in the places of
   }
 });
 
-test("ensureProject() removes what killed workers had half unpacked, and nothing of those alive", async () => {
+test("ensureProject() removes what killed workers had half unpacked, and nothing " +
+  "of those alive", async () => {
   const { bytes, hash } = await packProject(host, projectOf(3));
   const cache = fresh();
   const other = "0".repeat(64);
@@ -158,7 +161,8 @@ test("ensureProject() leaves no half an archive behind when the disk is full", a
   assert.deepEqual(readdirSync(cache), ["users"]);
 });
 
-test("ensureProject() uses a folder that another process has left whole, and says nothing of it", async () => {
+test("ensureProject() uses a folder that another process has left whole, and says " +
+  "nothing of it", async () => {
   const { bytes, hash } = await packProject(host, projectOf(3));
   const notes: string[] = [];
   const onNote = (text: string) => notes.push(text);
@@ -171,7 +175,8 @@ test("ensureProject() uses a folder that another process has left whole, and say
   assert.deepEqual([found, statSync(found).ino, notes], [join(theirs, hash), ino, []]);
 });
 
-test("ensureProject() says once that a folder was changed, and nothing of one that has no archive", async () => {
+test("ensureProject() says once that a folder was changed, and nothing of one that has no " +
+  "archive", async () => {
   const { bytes, hash } = await packProject(host, projectOf(3));
   for (const withArchive of [true, false]) {
     const cache = fresh();
@@ -201,7 +206,8 @@ function contended(times: number) {
   return { tries, host: { ...host, storage: { ...host.storage, rename } } };
 }
 
-test("ensureProject() unpacks three times where others get in its way, and not a fourth time", async () => {
+test("ensureProject() unpacks three times where others get in its way, and not " +
+  "a fourth time", async () => {
   const { bytes, hash } = await packProject(host, projectOf(3));
   for (const times of [2, 3]) {
     const cache = fresh();
@@ -216,7 +222,8 @@ test("ensureProject() unpacks three times where others get in its way, and not a
   }
 });
 
-test("ensureProject() says that a folder is being changed when no look at it finds it whole", async () => {
+test("ensureProject() says that a folder is being changed when no look at it " +
+  "finds it whole", async () => {
   const { bytes, hash } = await packProject(host, projectOf(3));
   const cache = fresh();
   const deeds: string[] = [];
@@ -260,7 +267,8 @@ test("ensureProject() reads no archive larger than any can be", async () => {
   }
 });
 
-test("ensureProject() fails when an archive cannot be put in its place, and leaves none behind", async () => {
+test("ensureProject() fails when an archive cannot be put in its place, and " +
+  "leaves none behind", async () => {
   const { bytes, hash } = await packProject(host, projectOf(3));
   const cache = fresh();
   const no = new Error("no");

@@ -68,7 +68,8 @@ function idleClock(t: TestContext) {
   return clock;
 }
 
-test("jobs one after another share one launcher, and it is let go after five idle seconds, not before", async (t) => {
+test("jobs one after another share one launcher, and it is let go after five idle seconds, not " +
+  "before", async (t) => {
   const clock = idleClock(t);
   const pids = new Set<number | undefined>();
   for (let i = 0; i < 10; i++) {
@@ -107,7 +108,8 @@ test("jobs one after another share one launcher, and it is let go after five idl
   await eventually("that one is gone, too", () => processCounts().launchers === 0);
 });
 
-test("a launcher that has died is no group of ours any more, and no job is given to it", { skip }, async () => {
+test("a launcher that has died is no group of ours any more, and no job is " +
+  "given to it", { skip }, async () => {
   const journal = join(folder, "live");
   const [dead, other] = await idleLaunchers(2);
   journalProcesses(journal);
@@ -127,7 +129,8 @@ test("a launcher that has died is no group of ours any more, and no job is given
   await eventually("nobody is left", () => processCounts().launchers === 0);
 });
 
-test("a job whose launcher dies before it began starts on the next one, paused or not as it was last asked", { skip }, async () => {
+test("a job whose launcher dies before it began starts on the next one, paused or not as it was " +
+  "last asked", { skip }, async () => {
   for (const last of ["resumed", "paused"] as const) {
     const [first] = await idleLaunchers(1);
     process.kill(first!, "SIGSTOP"); // it reads nothing
@@ -147,7 +150,8 @@ test("a job whose launcher dies before it began starts on the next one, paused o
   }
 });
 
-test("a job whose launchers die before it began fails after three of them, and leaves the fourth alone", { skip }, async () => {
+test("a job whose launchers die before it began fails after three of them, and leaves the fourth " +
+  "alone", { skip }, async () => {
   // In which order they are asked depends on which of them became idle last.
   const alive = new Set(await idleLaunchers(4));
   for (const pid of alive) process.kill(pid, "SIGSTOP");
@@ -199,7 +203,8 @@ test("a job whose line would be long goes without a launcher, whatever makes it 
   }
 });
 
-test("a sweep follows the job, and another one each sweep that asks for it, and then none", { skip }, async (t) => {
+test("a sweep follows the job, and another one each sweep that asks for it, " +
+  "and then none", { skip }, async (t) => {
   const setTimer = setTimeout;
   let armed = 0;
   t.mock.method(globalThis, "setTimeout", (fn: () => void, ms: number) => {
@@ -221,7 +226,8 @@ test("a sweep follows the job, and another one each sweep that asks for it, and 
   await eventually("it came", () => sweeps === 5);
 });
 
-test("at its exit a process ends its jobs, and looks once more for strays if there can be any", { skip }, async (t) => {
+test("at its exit a process ends its jobs, and looks once more for strays if there " +
+  "can be any", { skip }, async (t) => {
   const endAll = process.listeners("exit").find(({ name }) => name === "endAll") as () => void;
   let sweeps = 0;
   t.mock.method(Sweeper.prototype, "sweep", () => (sweeps++, false));
@@ -239,7 +245,8 @@ test("at its exit a process ends its jobs, and looks once more for strays if the
   assert.equal((await job.ended).signal, "SIGKILL");
 });
 
-test("a launcher with a stray in its group lets its job end and takes no other, and ends at once when idle", async () => {
+test("a launcher with a stray in its group lets its job end and takes no other, and ends at once " +
+  "when idle", async () => {
   for (const busy of [true, false]) {
     let isDead = false;
     const launcher = new Launcher({ idle: () => {}, dead: () => void (isDead = true) });
@@ -258,7 +265,8 @@ test("a launcher with a stray in its group lets its job end and takes no other, 
   }
 });
 
-test("readEntry() tells a process, its parent, its group and its session apart", { skip }, async (t) => {
+test("readEntry() tells a process, its parent, its group and " +
+  "its session apart", { skip }, async (t) => {
   const time = `${4_000_000 + process.pid}.4`;
   // As a shell with job control does: a group for each command, in the session of the shell.
   const group = `import os; os.setpgid(0, 0); os.execvp("sh", ["sh", "-c", "sleep ${time}; true"])`;
@@ -286,7 +294,8 @@ function isSleeper(pid: number, time: string): boolean {
   }
 }
 
-test("Sweeper believes the environment of an orphan in a busy group before its age", { skip }, async (t) => {
+test("Sweeper believes the environment of an orphan in a busy group " +
+  "before its age", { skip }, async (t) => {
   const attempt = (name: string) => ({
     TITAN_RUN: "r",
     TITAN_JOB: name,
@@ -318,7 +327,8 @@ test("Sweeper believes the environment of an orphan in a busy group before its a
   assert.ok(poisoned && stay, "the job's own and the young one stay");
 });
 
-test("Sweeper ends all that is in the group of an idle launcher, or of one whose next job has not begun", { skip }, async (t) => {
+test("Sweeper ends all that is in the group of an idle launcher, or of one whose next job has " +
+  "not begun", { skip }, async (t) => {
   for (const busy of [false, true]) {
     const [child, orphan] = [1, 2].map((n) => `${4_000_000 + process.pid}.${busy ? 3 : 2}${n}`);
     const script = `${busy ? "" : `sleep ${child} &`} (sleep ${orphan} &) ; read gone`;
@@ -359,7 +369,8 @@ test("Sweeper spares the processes of an attempt that has begun again", { skip }
   }
 });
 
-test("a reaper that is killed alone is replaced at once, and the new one knows all that the old one did", { skip }, async (t) => {
+test("a reaper that is killed alone is replaced at once, and the new one knows all that the old " +
+  "one did", { skip }, async (t) => {
   const [sleeper, daemon] = [1, 2].map((n) => `${4_000_000 + process.pid}.${n}`);
   const workDir = join(folder, randomUUID(), "r", "j.1");
   const own = { TITAN_RUN: "r", TITAN_JOB: "j", TITAN_ATTEMPT: "1", TITAN_WORKDIR: workDir };

@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { SimWorld } from "#simhost";
 import { OutputPipe } from "../src/worker/output.ts";
 
-test("a program is paused once at more than 256 KiB that wait, and goes on at half of that", async () => {
+test("a program is paused once at more than 256 KiB that wait, and goes on at " +
+  "half of that", async () => {
   const world = new SimWorld({ seed: 1 });
   const said: string[] = [];
   const sends: { bytes: number; taken: () => void }[] = [];

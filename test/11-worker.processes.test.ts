@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { spawn as spawnNode } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
@@ -22,7 +30,10 @@ interface Ended extends Exit {
 }
 
 /** Starts a program and collects what it does. `with` gets the child in the turn it was started. */
-function start(argv: string[], options: Partial<SpawnOptions> & { with?: (child: Child) => void } = {}): { child: Child; ended: Promise<Ended> } {
+function start(
+  argv: string[],
+  options: Partial<SpawnOptions> & { with?: (child: Child) => void } = {},
+): { child: Child; ended: Promise<Ended> } {
   const out: Buffer[] = [];
   const err: Buffer[] = [];
   let child!: Child;
@@ -31,15 +42,23 @@ function start(argv: string[], options: Partial<SpawnOptions> & { with?: (child:
       argv,
       cwd: options.cwd ?? folder,
       env: options.env ?? { PATH },
-      onOutput: options.onOutput ?? ((stream, bytes) => void (stream === "stdout" ? out : err).push(bytes)),
-      onExit: (exit) => resolve({ ...exit, out: Buffer.concat(out).toString(), err: Buffer.concat(err).toString() }),
+      onOutput:
+        options.onOutput ?? ((stream, bytes) => void (stream === "stdout" ? out : err).push(bytes)),
+      onExit: (exit) =>
+        resolve({
+          ...exit,
+          out: Buffer.concat(out).toString(),
+          err: Buffer.concat(err).toString(),
+        }),
     });
   });
   options.with?.(child);
   return { child, ended };
 }
-const run = (argv: string[], options: Parameters<typeof start>[1] = {}) => start(argv, options).ended;
-const sh = (script: string, options: Parameters<typeof start>[1] = {}) => run(["sh", "-c", script], options);
+const run = (argv: string[], options: Parameters<typeof start>[1] = {}) =>
+  start(argv, options).ended;
+const sh = (script: string, options: Parameters<typeof start>[1] = {}) =>
+  run(["sh", "-c", script], options);
 
 function script(name: string, text: string, mode = 0o755): string {
   const path = join(folder, name);
@@ -73,7 +92,8 @@ let marks = 0;
 /** A number of seconds for `sleep` that no other test uses. */
 const mark = () => `${2_000_000 + process.pid}.${++marks}`;
 
-test("spawn() reports a missing program, a folder, a file that is not executable and a missing work folder", async () => {
+test("spawn() reports a missing program, a folder, a file that is not executable and a missing " +
+  "work folder", async () => {
   const plain = script("plain.txt", "no program\n", 0o644);
   const cases: [string[], string, string, string?][] = [
     [["no-such-program"], "ENOENT", 'Cannot start "no-such-program": no such file'],
@@ -83,15 +103,23 @@ test("spawn() reports a missing program, a folder, a file that is not executable
     [["true"], "ENOENT", 'Cannot start "true": no such folder "/no/such" to run it in', "/no/such"],
     [["./x"], "ENOENT", 'Cannot start "./x": no such folder "/no/such" to run it in', "/no/such"],
     [[], "ENOENT", 'Cannot start "": no program is named'],
-    [["true", "a\0b"], "EINVAL", 'Cannot start "true": an argument or variable contains a NUL byte'],
+    [
+      ["true", "a\0b"],
+      "EINVAL",
+      'Cannot start "true": an argument or variable contains a NUL byte',
+    ],
   ];
   for (const [argv, code, message, cwd] of cases) {
     const { error, ...rest } = await run(argv, cwd === undefined ? {} : { cwd });
-    assert.deepEqual({ code: error?.code, message: error?.message, exit: rest.code }, { code, message, exit: null });
+    assert.deepEqual(
+      { code: error?.code, message: error?.message, exit: rest.code },
+      { code, message, exit: null },
+    );
   }
 });
 
-test("spawn() reports a script whose interpreter is missing and a file the system cannot execute", async () => {
+test("spawn() reports a script whose interpreter is missing and a file the " +
+  "system cannot execute", async () => {
   const orphan = await run([script("orphan", "#!/no/such/interpreter -x\n")]);
   assert.equal(orphan.error?.code, "ENOENT");
   assert.match(String(orphan.error?.message), /its first line asks for "\/no\/such\/interpreter"/);
@@ -107,7 +135,13 @@ test("spawn() never calls back before it has returned", async () => {
   }
   let inside = true;
   const ended = new Promise<void>((resolve) => {
-    processes.spawn({ argv: ["no"], cwd: folder, env: {}, onOutput() {}, onExit: () => (assert.equal(inside, false), resolve()) });
+    processes.spawn({
+      argv: ["no"],
+      cwd: folder,
+      env: {},
+      onOutput() {},
+      onExit: () => (assert.equal(inside, false), resolve()),
+    });
   });
   inside = false;
   await ended;
@@ -118,14 +152,22 @@ test("onExit() gives the exit status, and the signal when one ended the program"
     assert.deepEqual(await sh(`exit ${code}`), { code, signal: null, out: "", err: "" });
   }
   for (const signal of ["KILL", "TERM", "SEGV", "HUP"]) {
-    assert.deepEqual(await sh(`kill -${signal} $$`), { code: null, signal: `SIG${signal}`, out: "", err: "" });
+    assert.deepEqual(await sh(`kill -${signal} $$`), {
+      code: null,
+      signal: `SIG${signal}`,
+      out: "",
+      err: "",
+    });
   }
 });
 
 test("spawn() gives the program exactly the environment it was given", async () => {
   const env = { PATH: "/usr/bin:/bin", EMPTY: "", ODD: `it's "$HOME" \`x\` \\ \n\t ü€😀 \u0001 *` };
   const list = (text: string) => text.split("\0").filter(Boolean).sort();
-  const expected = (given: Record<string, string>) => Object.entries(given).map(([k, v]) => `${k}=${v}`).sort();
+  const expected = (given: Record<string, string>) =>
+    Object.entries(given)
+      .map(([k, v]) => `${k}=${v}`)
+      .sort();
   assert.deepEqual(list((await run(["env", "-0"], { env })).out), expected(env));
   // Names that a shell could not carry take the plain way, with the same result.
   const odd = { ...env, "with-dash": "1", PWD: "/elsewhere", "1st": "x", IFS: "/", _: "y" };
@@ -135,10 +177,38 @@ test("spawn() gives the program exactly the environment it was given", async () 
 test("spawn() passes any arguments through unchanged", async () => {
   const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 32));
   const random = seededRandom(seed);
-  const alphabet = ["'", '"', "\\", "\n", " ", "$", "`", "*", "!", "#", "~", "a", "\x01", "\x1e", "\x7f", "\u0081", "ü", "€", "😀", ";", "&", "|", "(", "-n"];
+  const alphabet = [
+    "'",
+    '"',
+    "\\",
+    "\n",
+    " ",
+    "$",
+    "`",
+    "*",
+    "!",
+    "#",
+    "~",
+    "a",
+    "\x01",
+    "\x1e",
+    "\x7f",
+    "\u0081",
+    "ü",
+    "€",
+    "😀",
+    ";",
+    "&",
+    "|",
+    "(",
+    "-n",
+  ];
   for (let round = 0; round < 25; round++) {
     const args = Array.from({ length: 1 + (random.u32() % 5) }, () =>
-      Array.from({ length: random.u32() % 12 }, () => alphabet[random.u32() % alphabet.length]).join(""),
+      Array.from(
+        { length: random.u32() % 12 },
+        () => alphabet[random.u32() % alphabet.length],
+      ).join(""),
     );
     const { out } = await run(["printf", "%s\\0", ...args]);
     assert.deepEqual(out.split("\0").slice(0, -1), args, `SEED=${seed}`);
@@ -149,11 +219,15 @@ test("spawn() passes any arguments through unchanged", async () => {
   assert.equal(huge.error?.code, "E2BIG");
 });
 
-test("spawn() starts the program in its folder with an empty input and outputs that can be opened by name", async () => {
+test("spawn() starts the program in its folder with an empty input and outputs that can be " +
+  "opened by name", async () => {
   const odd = join(folder, "it's -odd\nname");
-  const { out, err } = await sh("pwd -P; cat; echo named >/dev/stdout; echo oops >/dev/stderr; ls -d .", {
-    cwd: (await run(["mkdir", odd]), odd),
-  });
+  const { out, err } = await sh(
+    "pwd -P; cat; echo named >/dev/stdout; echo oops >/dev/stderr; ls -d .",
+    {
+      cwd: (await run(["mkdir", odd]), odd),
+    },
+  );
   assert.equal(out, `${odd}\nnamed\n.\n`);
   assert.equal(err, "oops\n");
 });
@@ -175,29 +249,70 @@ function readMarks(nonce: string, chunks: Buffer[]): string {
 
 test("MarkReader finds the same marks and bytes wherever the stream is cut", () => {
   const nonce = "1e".repeat(8); // With the lead's digits in it, and text that nearly is a mark.
-  const [start, end, near] = [`${markText(nonce, "s")}\n`, `${markText(nonce, "e")}127\n`, markText(nonce.slice(0, -1), "f")];
-  const pieces = [start, "output", near, "\x1e\x1e\n", end, start, end, "stray\x1e", start, `${markText(nonce, "e")} no mark, because it goes on`, near];
+  const [start, end, near] = [
+    `${markText(nonce, "s")}\n`,
+    `${markText(nonce, "e")}127\n`,
+    markText(nonce.slice(0, -1), "f"),
+  ];
+  const pieces = [
+    start,
+    "output",
+    near,
+    "\x1e\x1e\n",
+    end,
+    start,
+    end,
+    "stray\x1e",
+    start,
+    `${markText(nonce, "e")} no mark, because it goes on`,
+    near,
+  ];
   const stream = Buffer.from(pieces.join(""), "latin1");
-  const whole = `[s]output${near}\x1e\x1e\n[e127][s][e127]stray\x1e[s]${markText(nonce, "e")} no mark, because it goes on${near}`;
+  const whole =
+    `[s]output${near}\x1e\x1e\n[e127][s][e127]stray\x1e[s]${markText(nonce, "e")} no ` +
+    `mark, because it goes on${near}`;
   assert.equal(readMarks(nonce, [stream]), whole);
-  assert.equal(readMarks(nonce, Array.from(stream, (byte) => Buffer.of(byte))), whole, "byte by byte");
+  assert.equal(
+    readMarks(
+      nonce,
+      Array.from(stream, (byte) => Buffer.of(byte)),
+    ),
+    whole,
+    "byte by byte",
+  );
   for (let a = 0; a <= stream.length; a++) {
     for (let b = a; b <= Math.min(a + 40, stream.length); b++) {
-      assert.equal(readMarks(nonce, [stream.subarray(0, a), stream.subarray(a, b), stream.subarray(b)]), whole, `cut at ${a} and ${b}`);
+      assert.equal(
+        readMarks(nonce, [stream.subarray(0, a), stream.subarray(a, b), stream.subarray(b)]),
+        whole,
+        `cut at ${a} and ${b}`,
+      );
     }
   }
 });
 
 test("MarkReader holds back no byte that cannot be part of a mark", () => {
   let bytes = 0;
-  const reader = new MarkReader("ab", { onBytes: (chunk) => (bytes += chunk.length), onMark: () => false });
-  for (const [text, passed] of [["plain", 5], ["\x1e", 5], ["a", 5], ["x", 8], ["\x1eab", 8], ["e1", 8], ["234", 16]] as const) {
+  const reader = new MarkReader("ab", {
+    onBytes: (chunk) => (bytes += chunk.length),
+    onMark: () => false,
+  });
+  for (const [text, passed] of [
+    ["plain", 5],
+    ["\x1e", 5],
+    ["a", 5],
+    ["x", 8],
+    ["\x1eab", 8],
+    ["e1", 8],
+    ["234", 16],
+  ] as const) {
     reader.push(Buffer.from(text));
     assert.equal(bytes, passed, `after ${JSON.stringify(text)}`);
   }
 });
 
-test("onOutput() delivers every byte before onExit(), with and without a line feed at the end", async () => {
+test("onOutput() delivers every byte before onExit(), with and without a line feed " +
+  "at the end", async () => {
   for (const text of ["", "x", "no line feed", "\n", "\x1e", "\x1e\x1e\x1e", "a\x1eb\n\n"]) {
     const ended = await run(["sh", "-c", 'printf %s "$1"; printf %s "$1" >&2', "sh", text]);
     assert.deepEqual([ended.out, ended.err], [text, text]);
@@ -236,7 +351,9 @@ test("onOutput() hands on a gigabyte in bounded memory", async () => {
 test("pause() blocks the program, and resume() lets it finish with every byte", async () => {
   const done = join(folder, "done");
   let bytes = 0;
-  const { child, ended } = start(["sh", "-c", `head -c 10000000 /dev/zero; echo x >"${done}"`], { onOutput: (_s, b) => (bytes += b.length) });
+  const { child, ended } = start(["sh", "-c", `head -c 10000000 /dev/zero; echo x >"${done}"`], {
+    onOutput: (_s, b) => (bytes += b.length),
+  });
   child.pause();
   const bystander = await sh("seq 1 50000 | wc -l"); // Another job is not held up by a paused one.
   assert.equal(bystander.out.trim(), "50000");
@@ -255,9 +372,12 @@ test("signal() reaches the program even in the turn that started it", async () =
 
 test("signal() ends the whole group, and SIGKILL those who ignore SIGTERM", async () => {
   const time = mark();
-  const { child, ended } = start(["sh", "-c", `trap '' TERM; sleep ${time} & echo ready; while :; do sleep ${time}; done`], {
-    onOutput: () => child.signal("SIGTERM"),
-  });
+  const { child, ended } = start(
+    ["sh", "-c", `trap '' TERM; sleep ${time} & echo ready; while :; do sleep ${time}; done`],
+    {
+      onOutput: () => child.signal("SIGTERM"),
+    },
+  );
   await until("the sleepers run", () => alive(time));
   const other = await sh("echo still served");
   assert.equal(other.out, "still served\n");
@@ -281,14 +401,27 @@ test("SIGSTOP and SIGCONT hold a job and let it go on", async () => {
   assert.deepEqual([(await ended).code, (await ended).out], [3, "on\n"]);
 });
 
-test("a job's children end with it: in its group, deaf to hang-ups, or in a session of their own", async () => {
+test("a job's children end with it: in its group, deaf to hang-ups, or in a session " +
+  "of their own", async () => {
   const [plain, deaf, daemon] = [mark(), mark(), mark()];
-  const env = { PATH, TITAN_RUN: "r", TITAN_JOB: "j", TITAN_ATTEMPT: "1", TITAN_WORKDIR: join(folder, "w", "r", "j.1") };
-  const { out } = await sh(`sleep ${plain} & nohup sleep ${deaf} >/dev/null 2>&1 & setsid sleep ${daemon} >/dev/null 2>&1 & echo started`, { env });
+  const env = {
+    PATH,
+    TITAN_RUN: "r",
+    TITAN_JOB: "j",
+    TITAN_ATTEMPT: "1",
+    TITAN_WORKDIR: join(folder, "w", "r", "j.1"),
+  };
+  const { out } = await sh(
+    `sleep ${plain} & nohup sleep ${deaf} >/dev/null 2>&1 & setsid sleep ${daemon} >/dev/null ` +
+      "2>&1 & echo started",
+    { env },
+  );
   assert.equal(out, "started\n");
   // A long job on the same launcher must neither shield them nor be taken for one of them.
   const next = mark();
-  const { child, ended } = start(["sh", "-c", `sleep ${next} & wait`], { env: { ...env, TITAN_ATTEMPT: "2" } });
+  const { child, ended } = start(["sh", "-c", `sleep ${next} & wait`], {
+    env: { ...env, TITAN_ATTEMPT: "2" },
+  });
   await until("the children are gone", () => !alive(plain) && !alive(deaf) && !alive(daemon));
   assert.ok(alive(next));
   child.signal("SIGTERM");
@@ -296,7 +429,8 @@ test("a job's children end with it: in its group, deaf to hang-ups, or in a sess
   await until("the second job's child is gone", () => !alive(next));
 });
 
-test("a daemon that keeps the output open holds up neither its job's end nor the next job", async () => {
+test("a daemon that keeps the output open holds up neither its job's end nor " +
+  "the next job", async () => {
   const time = mark();
   const env = { PATH, TITAN_RUN: "r", TITAN_JOB: "holder", TITAN_ATTEMPT: "1" };
   assert.equal((await sh(`setsid sleep ${time} & echo done`, { env })).out, "done\n");
@@ -306,7 +440,8 @@ test("a daemon that keeps the output open holds up neither its job's end nor the
   await until("the daemon is gone", () => !alive(time));
 });
 
-test("a job that ends while it is paused is reported once it is resumed, although a daemon holds the output", async () => {
+test("a job that ends while it is paused is reported once it is resumed, although a daemon holds " +
+  "the output", async () => {
   const time = mark();
   let over = false;
   // The way without a launcher, and a daemon that nobody looks for: it is in no group of ours.
@@ -324,24 +459,42 @@ test("a job that ends while it is paused is reported once it is resumed, althoug
   process.kill(Number(readFileSync(file, "utf8")), "SIGKILL"); // it was there all the time
 });
 
-test("a stray that floods its launcher's output is found, and later jobs' output is clean", async () => {
+test("a stray that floods its launcher's output is found, and later jobs' " +
+  "output is clean", async () => {
   const name = mark();
   await sh(`sh -c 'trap "" HUP; while :; do echo stray; done' ${name} & echo mine`);
   while (alive(name)) await sh("echo perhaps with it");
   for (let i = 0; i < 10; i++) assert.equal((await sh("echo clean")).out, "clean\n");
 });
 
-test("a job that kills its own group, or its launcher, is reported and the next one runs", async () => {
+test("a job that kills its own group, or its launcher, is reported and the " +
+  "next one runs", async () => {
   assert.equal((await sh("kill -KILL 0")).signal, "SIGKILL");
   assert.equal((await sh("kill -KILL $PPID; exec sleep 1000")).signal, "SIGKILL");
   assert.equal((await sh("echo fine")).out, "fine\n");
 });
 
 /** Runs a program text in a Node process of its own. */
-function inNode(text: string): { pid: number; exit: Promise<number | null>; first: Promise<string>; output: Readable } {
-  const child = spawnNode(process.execPath, ["--import", "tsx", "-C", "source", "--input-type=module", "-e", text], { stdio: ["ignore", "pipe", "inherit"] });
-  const first = new Promise<string>((resolve) => child.stdout.once("data", (bytes) => resolve(String(bytes))));
-  return { pid: child.pid as number, first, output: child.stdout, exit: new Promise((resolve) => child.once("exit", resolve)) };
+function inNode(text: string): {
+  pid: number;
+  exit: Promise<number | null>;
+  first: Promise<string>;
+  output: Readable;
+} {
+  const child = spawnNode(
+    process.execPath,
+    ["--import", "tsx", "-C", "source", "--input-type=module", "-e", text],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  const first = new Promise<string>((resolve) =>
+    child.stdout.once("data", (bytes) => resolve(String(bytes))),
+  );
+  return {
+    pid: child.pid as number,
+    first,
+    output: child.stdout,
+    exit: new Promise((resolve) => child.once("exit", resolve)),
+  };
 }
 const JOB = (argv: string[], env: Record<string, string>) => `
   import { nodeProcesses } from "#process";
@@ -350,7 +503,13 @@ const JOB = (argv: string[], env: Record<string, string>) => `
 
 test("nothing outlives a process that was killed with SIGKILL", async () => {
   const [time, daemon] = [mark(), mark()];
-  const env = { PATH, TITAN_RUN: "r", TITAN_JOB: "j", TITAN_ATTEMPT: "1", TITAN_WORKDIR: join(folder, randomUUID(), "r", "j.1") };
+  const env = {
+    PATH,
+    TITAN_RUN: "r",
+    TITAN_JOB: "j",
+    TITAN_ATTEMPT: "1",
+    TITAN_WORKDIR: join(folder, randomUUID(), "r", "j.1"),
+  };
   const node = inNode(JOB(["sh", "-c", `setsid sleep ${daemon} & echo ready; sleep ${time}`], env));
   assert.equal(await node.first, "ready\n");
   await until("both run", () => alive(time) && alive(daemon));
@@ -360,7 +519,8 @@ test("nothing outlives a process that was killed with SIGKILL", async () => {
   assert.ok(performance.now() - before < 3_000, `took ${performance.now() - before} ms`);
 });
 
-test("pauseAfter() lets the sweep take a twentieth of the time, and puts the next pass off by two seconds at most", () => {
+test("pauseAfter() lets the sweep take a twentieth of the time, and puts the next pass off by " +
+  "two seconds at most", () => {
   assert.equal(pauseAfter(1), 200);
   assert.equal(pauseAfter(30), 600);
   assert.equal(pauseAfter(5_717), 2_000);
@@ -368,8 +528,15 @@ test("pauseAfter() lets the sweep take a twentieth of the time, and puts the nex
 
 test("a process that was stopped in the middle of a sweep sweeps again soon", async (t) => {
   const [before, later] = [mark(), mark()];
-  const env = (attempt: string) => ({ PATH, TITAN_RUN: "r", TITAN_JOB: "stopped", TITAN_ATTEMPT: attempt, TITAN_WORKDIR: join(folder, randomUUID(), "r", "j.1") });
-  // As after SIGSTOP and SIGCONT: the clock has gone on by 5.7 s between the beginning and the end of the pass that kills the first stray.
+  const env = (attempt: string) => ({
+    PATH,
+    TITAN_RUN: "r",
+    TITAN_JOB: "stopped",
+    TITAN_ATTEMPT: attempt,
+    TITAN_WORKDIR: join(folder, randomUUID(), "r", "j.1"),
+  });
+  // As after SIGSTOP and SIGCONT: the clock has gone on by 5.7 s between the beginning and the end
+  // of the pass that kills the first stray.
   const node = inNode(`
     import { nodeProcesses } from "#process";
     const [now, kill] = [performance.now.bind(performance), process.kill.bind(process)];
@@ -394,13 +561,26 @@ test("a process that was stopped in the middle of a sweep sweeps again soon", as
   assert.ok(!alive(before));
 });
 
-test("Sweeper looks again at a process that shows no environment, as everybody does in the middle of an exec", async (t) => {
-  const attempt = { TITAN_RUN: "r", TITAN_JOB: "exec", TITAN_ATTEMPT: "1", TITAN_WORKDIR: join(folder, randomUUID()) };
+test("Sweeper looks again at a process that shows no environment, as everybody does in the " +
+  "middle of an exec", async (t) => {
+  const attempt = {
+    TITAN_RUN: "r",
+    TITAN_JOB: "exec",
+    TITAN_ATTEMPT: "1",
+    TITAN_WORKDIR: join(folder, randomUUID()),
+  };
   const names = Object.entries(attempt).map(([name, value]) => `${name}=${value}`).join(" ");
-  const child = spawnNode("/bin/sh", ["-c", `echo empty; read go; exec env ${names} sh -c 'echo named; exec sleep ${mark()}'`], { detached: true, env: {}, stdio: ["pipe", "pipe", "ignore"] });
-  const exit = new Promise<string | null>((resolve) => child.once("exit", (_, signal) => resolve(signal)));
+  const child = spawnNode(
+    "/bin/sh",
+    ["-c", `echo empty; read go; exec env ${names} sh -c 'echo named; exec sleep ${mark()}'`],
+    { detached: true, env: {}, stdio: ["pipe", "pipe", "ignore"] },
+  );
+  const exit = new Promise<string | null>((resolve) =>
+    child.once("exit", (_, signal) => resolve(signal)),
+  );
   t.after(() => child.kill("SIGKILL"));
-  const says = () => new Promise<string>((resolve) => child.stdout.once("data", (bytes) => resolve(String(bytes))));
+  const says = () =>
+    new Promise<string>((resolve) => child.stdout.once("data", (bytes) => resolve(String(bytes))));
   assert.equal(await says(), "empty\n");
   const sweeper = new Sweeper(new Map());
   sweeper.attemptEnded(JSON.stringify(Object.values(attempt)));

@@ -1,4 +1,6 @@
-/** A worker whose master is there and takes nothing, as one with a full disk does; in virtual time. */
+/**
+ * A worker whose master is there and takes nothing, as one with a full disk does; in virtual time.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RpcConnection, type IncomingRequest } from "#rpc";
@@ -67,7 +69,9 @@ class Desk {
     } else if (opcode === Op.BLOB_GET) {
       this.blobs += 1;
       request.item(Buffer.from("one"));
-      if (this.blobs === 1) return void this.world.host("m").timers.after(5, () => this.world.cut("m", "w2"));
+      if (this.blobs === 1) {
+        return void this.world.host("m").timers.after(5, () => this.world.cut("m", "w2"));
+      }
       request.item(Buffer.from("two"));
       request.end();
     } else request.fail("UNSUPPORTED", "not here");
@@ -75,10 +79,19 @@ class Desk {
 
   #welcome(request: IncomingRequest): void {
     const { running } = Hello.decode(request.body);
-    request.reply(Welcome.encode({
-      protocol: PROTOCOL, version: "", beatMs: 1e9, leaseMs: 1e9, worker: 1, name: this.called, stale: [],
-      store: undefined, cluster: undefined,
-    }));
+    request.reply(
+      Welcome.encode({
+        protocol: PROTOCOL,
+        version: "",
+        beatMs: 1e9,
+        leaseMs: 1e9,
+        worker: 1,
+        name: this.called,
+        stale: [],
+        store: undefined,
+        cluster: undefined,
+      }),
+    );
     this.running.push(running.map(({ job }) => job));
     this.hellos.push(request.body.length);
     if (running.length > 0) return;
@@ -98,7 +111,8 @@ class Desk {
   }
 }
 
-test("a report and output that the master refuses with OVERLOADED are kept and sent again, with pauses that grow to 2 s", async () => {
+test("a report and output that the master refuses with OVERLOADED are kept and sent again, with " +
+  "pauses that grow to 2 s", async () => {
   const desk = new Desk();
   await desk.open();
   desk.full.add(Op.OUTPUT).add(Op.FINISHED);
@@ -111,7 +125,10 @@ test("a report and output that the master refuses with OVERLOADED are kept and s
   assert.ok(output.length >= 30 && output.length <= 60, `asked ${output.length} times in a minute`);
   const pauses = output.slice(1).map((at, i) => at - output[i]!);
   assert.ok(pauses[0]! < 20, `first after ${pauses[0]} ms`);
-  assert.ok(pauses.slice(12).every((ms) => ms >= REDIAL_MAX_MS / 2 && ms < REDIAL_MAX_MS + 50), `${pauses}`);
+  assert.ok(
+    pauses.slice(12).every((ms) => ms >= REDIAL_MAX_MS / 2 && ms < REDIAL_MAX_MS + 50),
+    `${pauses}`,
+  );
   assert.equal(desk.worker.running, 1, "the attempt is not over before its report is taken");
   desk.full.delete(Op.OUTPUT);
   await desk.for(60_000);
@@ -123,11 +140,16 @@ test("a report and output that the master refuses with OVERLOADED are kept and s
   assert.deepEqual(desk.reports.map(({ job, result }) => [job, String(result)]), [[0, "42"]]);
   assert.equal(desk.worker.running, 0);
   const said = desk.notes.filter((note) => note.includes(FULL));
-  assert.equal(said.length, 2, `once for the output and once for the report: ${desk.notes.join("\n")}`);
+  assert.equal(
+    said.length,
+    2,
+    `once for the output and once for the report: ${desk.notes.join("\n")}`,
+  );
   assert.match(said[0]!, /^the master takes nothing, and is asked again until it does: /);
 });
 
-test("a refused report goes to the next connection at once, and a stop does not wait for the pause", async () => {
+test("a refused report goes to the next connection at once, and a stop does not wait for the " +
+  "pause", async () => {
   const desk = new Desk();
   await desk.open();
   desk.full.add(Op.FINISHED);
@@ -164,7 +186,8 @@ test("a worker that stops while its report is refused leaves within its last wor
   assert.deepEqual(desk.world.open("w"), []);
 });
 
-test("stop() asks for the end of no run where there is none, or where runs share nothing", async () => {
+test("stop() asks for the end of no run where there is none, or where " +
+  "runs share nothing", async () => {
   for (const shares of [true, false]) {
     const desk = new Desk();
     if (shares) Object.assign(desk.executor, { sharedRuns: () => [] });
@@ -201,7 +224,8 @@ test("a short refusal is not worth a line, and a refusal for good is not asked a
   assert.match(desk.notes[1]!, /^gives up r1\/a attempt 1, .* no report of: not yours$/);
 });
 
-test("an attempt whose report is refused for good is given up, and the next HELLO says so", async () => {
+test("an attempt whose report is refused for good is given up, and the next " +
+  "HELLO says so", async () => {
   const desk = new Desk();
   desk.jobs = 2;
   await desk.open();
@@ -224,7 +248,8 @@ test("an attempt whose report is refused for good is given up, and the next HELL
   assert.equal(desk.worker.running, 0);
 });
 
-test("a job is told the name that the master has given, and a KILL of what has ended harms nobody", async () => {
+test("a job is told the name that the master has given, and a KILL of what has ended harms " +
+  "nobody", async () => {
   const desk = new Desk();
   desk.called = "w7";
   desk.jobs = 2;
@@ -282,7 +307,8 @@ test("a HELLO of MAX_HELLO_BYTES is said in one, a longer one after an introduct
   assert.ok(introduction! < 20, `${introduction} bytes`);
 });
 
-test("a join that is refused with OVERLOADED is dialled again with growing pauses, and said once", async () => {
+test("a join that is refused with OVERLOADED is dialled again with growing pauses, " +
+  "and said once", async () => {
   const desk = new Desk();
   desk.full.add(Op.HELLO);
   await desk.open();
@@ -297,19 +323,36 @@ test("a join that is refused with OVERLOADED is dialled again with growing pause
   desk.world.cut("m", "w");
   desk.full.add(Op.HELLO);
   await desk.for(10_000);
-  assert.equal(desk.notes.filter((note) => note.includes(FULL)).length, 2, "said again after a welcome");
+  assert.equal(
+    desk.notes.filter((note) => note.includes(FULL)).length,
+    2,
+    "said again after a welcome",
+  );
 });
 
-test("collect() asks again for a stream that was refused or cut off, from its beginning", async () => {
+test("collect() asks again for a stream that was refused or cut off, " +
+  "from its beginning", async () => {
   const desk = new Desk();
   await desk.open();
   const link = new MasterLink({
-    host: desk.world.host("w2"), master: { host: "m", port: 9090 },
+    host: desk.world.host("w2"),
+    master: { host: "m", port: 9090 },
     hello: (dial) => ({
-      protocol: PROTOCOL, role: "worker", token: undefined, version: "", instance: "i", name: "w2",
-      tags: [], slots: 1, running: [{ run: 0, job: 0, attempt: 1 }], dial,
+      protocol: PROTOCOL,
+      role: "worker",
+      token: undefined,
+      version: "",
+      instance: "i",
+      name: "w2",
+      tags: [],
+      slots: 1,
+      running: [{ run: 0, job: 0, attempt: 1 }],
+      dial,
     }),
-    onWelcome() {}, onNotify() {}, onLost() {}, onRefused: ({ message }) => desk.notes.push(message),
+    onWelcome() {},
+    onNotify() {},
+    onLost() {},
+    onRefused: ({ message }) => desk.notes.push(message),
   });
   const ended = link.run();
   desk.full.add(Op.BLOB_GET);

@@ -67,7 +67,8 @@ function start(executor: LocalExecutor, script: string, given: Partial<ExecReque
 // ── a job's files are its own ────────────────────────────────────────────────────────────────────
 
 for (const files of [FEW, MANY]) {
-  test(`a job with ${files} project files may change them all, and the next job sees the originals`, async (t) => {
+  test(`a job with ${files} project files may change them all, and the next job sees the ` +
+    `originals`, async (t) => {
     const { executor } = executorOf(t);
     const { bytes, hash } = await packProject(host, projectOf(files));
     const cache = fresh();
@@ -87,7 +88,8 @@ for (const files of [FEW, MANY]) {
     assert.deepEqual(await job(look), expected);
   });
 
-  test(`a job that changes the cache by its path cannot change what the next job of ${files} files gets`, async (t) => {
+  test(`a job that changes the cache by its path cannot change what the next job of ${files} ` +
+    `files gets`, async (t) => {
     const { executor } = executorOf(t);
     const { bytes, hash } = await packProject(host, projectOf(files));
     const cache = fresh();
@@ -127,7 +129,8 @@ for (const files of [FEW, MANY]) {
   });
 }
 
-test("ensureProject() trusts no folder that another process has left without comparing it with the archive", async () => {
+test("ensureProject() trusts no folder that another process has left without comparing it with " +
+  "the archive", async () => {
   const { bytes, hash } = await packProject(host, projectOf(FEW));
   for (const withArchive of [true, false]) {
     const cache = fresh();
@@ -150,7 +153,8 @@ test("the cache can be removed by a plain rm -rf, and nobody else may look into 
   rmSync(cache, { recursive: true });
 });
 
-test("cancel(), a timeout and close() end a job while its project is copied: nothing starts, nothing stays", async (t) => {
+test("cancel(), a timeout and close() end a job while its project is copied: nothing starts, " +
+  "nothing stays", async (t) => {
   const project = projectOf(MANY);
   const { executor, workDir } = executorOf(t);
   const began = join(root, "began");
@@ -193,7 +197,8 @@ test("pauseOutput() while the project is copied holds the output back", async (t
   assert.equal((await running.done).kind, "cancelled");
 });
 
-test("a work folder that cannot be removed is noted, and fails neither the job nor the end of the run", async () => {
+test("a work folder that cannot be removed is noted, and fails neither the job nor the end of " +
+  "the run", async () => {
   const notes: string[] = [];
   const refuse = () => Promise.reject(new Error("no"));
   const made = fresh();
@@ -223,7 +228,8 @@ test("a work folder that cannot be removed is noted, and fails neither the job n
 
 const cluster = { id: "c1", master: "127.0.0.1:1" };
 
-test("two executors of one machine share the files of a run, and of no other run or cluster", async (t) => {
+test("two executors of one machine share the files of a run, and of no other " +
+  "run or cluster", async (t) => {
   const sharedRoot = fresh();
   const [a, b] = [executorOf(t, { sharedRoot }), executorOf(t, { sharedRoot })];
   await start(a.executor, 'echo x >"$TITAN_SHARED/x"', { cluster }).done;
@@ -242,7 +248,8 @@ test("two executors of one machine share the files of a run, and of no other run
   assert.deepEqual([...a.notes, ...b.notes], []);
 });
 
-test("removeSharedRuns() has removed what ended runs shared when it is done, and nothing else", async () => {
+test("removeSharedRuns() has removed what ended runs shared when it is done, " +
+  "and nothing else", async () => {
   const sharedRoot = fresh();
   for (const run of ["over", "a/b", "runs"]) {
     const folder = join(sharedRoot, "c1", safeName(run));
@@ -283,7 +290,8 @@ test("a job is told why it has no shared folder", async (t) => {
   ]);
 });
 
-test("stop() asks once more: what an ended run shared goes with the last worker, not with the next", async (t) => {
+test("stop() asks once more: what an ended run shared goes with the last worker, not with the " +
+  "next", async (t) => {
   const sharedRoot = fresh();
   const listen = { host: "127.0.0.1", port: 0 };
   const master = await startMaster({ host, dir: fresh(), listen, cluster: "c1" });
@@ -302,7 +310,8 @@ test("stop() asks once more: what an ended run shared goes with the last worker,
   assert.equal(existsSync(sharedRoot), false);
 });
 
-test("workers of one cluster share a run's files; the files go when it is over, and those of a dead worker, too", async (t) => {
+test("workers of one cluster share a run's files; the files go when it is over, and those of a " +
+  "dead worker, too", async (t) => {
   const sharedRoot = fresh();
   const listen = { host: "127.0.0.1", port: 0 };
   const master = await startMaster({ host, dir: fresh(), listen, cluster: "c1" });

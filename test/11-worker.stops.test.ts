@@ -13,7 +13,15 @@ import { startMaster } from "#master";
 import { connect } from "#sdk";
 import { startWorker } from "#worker";
 import { HEARTBEAT_MS, REDIAL_MAX_MS } from "#wire";
-import { ADDRESS, FakeExecutor, FakeJob, job, pipeline, SimCluster, TOKEN } from "./11-worker.cluster.ts";
+import {
+  ADDRESS,
+  FakeExecutor,
+  FakeJob,
+  job,
+  pipeline,
+  SimCluster,
+  TOKEN,
+} from "./11-worker.cluster.ts";
 import { eventually } from "./processes.support.ts";
 
 test("stop() between two dials ends at once, at whatever moment, and leaves no timer", async () => {
@@ -36,7 +44,8 @@ test("stop() between two dials ends at once, at whatever moment, and leaves no t
   }
 });
 
-test("a stop in each millisecond around the welcome ends the worker, with nothing open", async () => {
+test("a stop in each millisecond around the welcome ends the worker, " +
+  "with nothing open", async () => {
   for (let ms = 0; ms <= 12; ms++) {
     const cluster = new SimCluster(5);
     await cluster.startMaster();
@@ -50,7 +59,8 @@ test("a stop in each millisecond around the welcome ends the worker, with nothin
   }
 });
 
-test("a worker that stops is given nothing new while its jobs end, and what they finish counts", async () => {
+test("a worker that stops is given nothing new while its jobs end, and what " +
+  "they finish counts", async () => {
   const cluster = new SimCluster();
   await cluster.startMaster();
   const { worker, executor } = cluster.startWorker("w1", { slots: 2 });
@@ -80,7 +90,8 @@ test("a worker that stops is given nothing new while its jobs end, and what they
   assert.deepEqual(await cluster.status(client, first.run), { slow: "COMPLETED" });
 });
 
-test("a worker that dials again while it stops is given nothing by its new registration either", async () => {
+test("a worker that dials again while it stops is given nothing by its " +
+  "new registration either", async () => {
   const cluster = new SimCluster();
   await cluster.startMaster();
   const { worker, executor } = cluster.startWorker("w1", { slots: 2 });
@@ -117,7 +128,8 @@ async function withLeftRuns(count: number) {
   return { cluster, executor, worker };
 }
 
-test("a beat asks about 1,000 runs, and the next one about the rest; the last beat does, too", async () => {
+test("a beat asks about 1,000 runs, and the next one about the rest; the last " +
+  "beat does, too", async () => {
   const { cluster, executor, worker } = await withLeftRuns(1001);
   const from = cluster.world.now;
   await cluster.world.run(from + HEARTBEAT_MS + 500);
@@ -187,7 +199,8 @@ test("stop() waits until what its ended runs have shared is removed", async () =
   await cluster.until(() => stopped);
 });
 
-test("no job with a project starts before projects can import titan/store, and each one once they can or cannot", async (t) => {
+test("no job with a project starts before projects can import titan/store, and each one once " +
+  "they can or cannot", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "titan-stops-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   writeFileSync(join(folder, "a.txt"), "a");

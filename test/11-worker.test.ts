@@ -10,14 +10,22 @@ test("startWorker() runs what it is sent and reports how it ended", async () => 
   const { worker, executor } = cluster.startWorker("w1");
   assert.deepEqual(await cluster.world.settle(worker.ready), { name: "w1" });
   const client = await cluster.connect();
-  const { run } = await cluster.world.settle(client.submitSpec(pipeline([job("a"), job("b", { dependsOn: [0] }), job("c")])));
+  const { run } = await cluster.world.settle(
+    client.submitSpec(pipeline([job("a"), job("b", { dependsOn: [0] }), job("c")])),
+  );
   await cluster.until(() => executor.jobs.length === 2);
   const [a, c] = executor.jobs;
-  assert.deepEqual([a!.request.job, a!.request.attempt, a!.request.worker, a!.request.run], ["a", 1, "w1", run]);
+  assert.deepEqual(
+    [a!.request.job, a!.request.attempt, a!.request.worker, a!.request.run],
+    ["a", 1, "w1", run],
+  );
   a!.end({ result: Buffer.from("42") });
   c!.end({ status: "failed", kind: "exit", message: "exited with code 3", exitCode: 3 });
   await cluster.until(() => executor.jobs.length === 3);
-  assert.deepEqual(executor.jobs[2]!.request.inputs.map(({ job: id, result }) => [id, String(result)]), [["a", "42"]]);
+  assert.deepEqual(
+    executor.jobs[2]!.request.inputs.map(({ job: id, result }) => [id, String(result)]),
+    [["a", "42"]],
+  );
   executor.jobs[2]!.end();
   await cluster.until(() => worker.running === 0);
   const { jobs } = await cluster.world.settle(client.status(run));
@@ -40,11 +48,18 @@ test("output is complete at the master before the attempt's end is known", async
   const { run } = await cluster.world.settle(client.submitSpec(pipeline([job("a")])));
   const printed = async (): Promise<string> => {
     let text = "";
-    for await (const event of client.watch(run)) if (event.type === "run" || (event.type === "snapshot" && event.run.status !== "RUNNING")) break;
+    for await (const event of client.watch(run)) {
+      if (event.type === "run" || (event.type === "snapshot" && event.run.status !== "RUNNING")) {
+        break;
+      }
+    }
     for await (const chunk of client.logs(run, "a")) text += chunk.data;
     return text;
   };
-  assert.equal(await cluster.world.settle(printed()), Array.from({ length: 1000 }, (_, line) => `line ${line}\n`).join(""));
+  assert.equal(
+    await cluster.world.settle(printed()),
+    Array.from({ length: 1000 }, (_, line) => `line ${line}\n`).join(""),
+  );
 });
 
 test("a job that prints faster than the master takes is paused, and resumed", async () => {
@@ -66,12 +81,15 @@ test("a job that prints faster than the master takes is paused, and resumed", as
   await cluster.until(() => !chatty!.paused);
 });
 
-test("a report is kept until the master has it on disk, and applied once although it was sent twice", async () => {
+test("a report is kept until the master has it on disk, and applied once although it was sent " +
+  "twice", async () => {
   const cluster = new SimCluster();
   await cluster.startMaster();
   const { worker, executor } = cluster.startWorker("w1");
   const client = await cluster.connect();
-  const { run } = await cluster.world.settle(client.submitSpec(pipeline([job("a"), job("b", { dependsOn: [0] })])));
+  const { run } = await cluster.world.settle(
+    client.submitSpec(pipeline([job("a"), job("b", { dependsOn: [0] })])),
+  );
   await cluster.until(() => executor.jobs.length === 1);
   // The job ends while the master is dead: nobody hears of it.
   cluster.world.crash("m");
@@ -86,10 +104,17 @@ test("a report is kept until the master has it on disk, and applied once althoug
   await cluster.until(() => worker.running === 0);
   const again = await cluster.connect();
   const { jobs } = await cluster.world.settle(again.status(run));
-  assert.deepEqual(jobs.map(({ id, status, attempt }) => [id, status, attempt]), [["a", "COMPLETED", 1], ["b", "COMPLETED", 1]]);
+  assert.deepEqual(
+    jobs.map(({ id, status, attempt }) => [id, status, attempt]),
+    [
+      ["a", "COMPLETED", 1],
+      ["b", "COMPLETED", 1],
+    ],
+  );
 });
 
-test("a job survives the restart of the master that gave it out: same attempt, same process", async () => {
+test("a job survives the restart of the master that gave it out: same " +
+  "attempt, same process", async () => {
   const cluster = new SimCluster();
   await cluster.startMaster();
   const { executor } = cluster.startWorker("w1");
@@ -120,7 +145,8 @@ async function oneJobAndASpare() {
   return { cluster, first, second, client, run };
 }
 
-test("a worker that dies loses its jobs to another one, at once and without spending a retry", async () => {
+test("a worker that dies loses its jobs to another one, at once and without " +
+  "spending a retry", async () => {
   const { cluster, second, client, run } = await oneJobAndASpare();
   const died = cluster.world.now;
   cluster.world.crash("w1");
@@ -132,7 +158,8 @@ test("a worker that dies loses its jobs to another one, at once and without spen
   assert.deepEqual(await cluster.status(client, run), { a: "COMPLETED" });
 });
 
-test("a worker that is not back in time drops what was given to somebody else, and its report changes nothing", async () => {
+test("a worker that is not back in time drops what was given to somebody else, and its report " +
+  "changes nothing", async () => {
   const { cluster, first, second, client, run } = await oneJobAndASpare();
   cluster.world.cut("m", "w1");
   cluster.world.hold("w1", "m"); // its dial takes longer than the grace
@@ -153,7 +180,10 @@ test("a half-dead connection is found by both sides within the lease", async () 
   cluster.world.hold("m", "w1");
   const silent = cluster.world.now;
   await cluster.until(() => second.executor.jobs.length === 1);
-  assert.ok(cluster.world.now - silent <= 4000 + 1000 + 100, `noticed after ${cluster.world.now - silent} ms: a lease and a beat`);
+  assert.ok(
+    cluster.world.now - silent <= 4000 + 1000 + 100,
+    `noticed after ${cluster.world.now - silent} ms: a lease and a beat`,
+  );
 });
 
 test("cancelling a run ends its processes and then its jobs", async () => {
@@ -185,7 +215,8 @@ test("what a run's jobs share on a worker goes when the run is over, and not bef
   assert.deepEqual(executor.endedRuns, [run]);
 });
 
-test("a run of calls has nothing on the worker's disk, and the worker does not ask whether it is over", async () => {
+test("a run of calls has nothing on the worker's disk, and the worker does not ask whether it is " +
+  "over", async () => {
   const cluster = new SimCluster();
   await cluster.startMaster();
   const { executor } = cluster.startWorker("w1");
@@ -198,7 +229,8 @@ test("a run of calls has nothing on the worker's disk, and the worker does not a
   assert.deepEqual(executor.endedRuns, []);
 });
 
-test("stop() kills what runs, and the master gives it to others without waiting for a lease", async () => {
+test("stop() kills what runs, and the master gives it to others without waiting " +
+  "for a lease", async () => {
   const { cluster, first, second } = await oneJobAndASpare();
   const stopped = cluster.world.now;
   await cluster.world.settle(first.worker.stop());
@@ -208,7 +240,8 @@ test("stop() kills what runs, and the master gives it to others without waiting 
   assert.ok(waited < 20, `after ${waited} ms: nor for the grace of one that may be back`);
 });
 
-test("a worker with a wrong token stops with the master's words instead of dialling for ever", async () => {
+test("a worker with a wrong token stops with the master's words instead of " +
+  "dialling for ever", async () => {
   const cluster = new SimCluster();
   await cluster.startMaster();
   const { worker } = cluster.startWorker("w1", { token: "wrong" });

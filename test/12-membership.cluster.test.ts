@@ -1,4 +1,7 @@
-/** Chapter 12, whole: the real master and real workers in virtual time, and what happens when a connection, a worker or the master stops. */
+/**
+ * Chapter 12, whole: the real master and real workers in virtual time, and what happens when a
+ * connection, a worker or the master stops.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Host } from "#host";
@@ -6,9 +9,14 @@ import { HEARTBEAT_MS, REJOIN_GRACE_MS, LEASE_MS } from "#wire";
 import { job, pipeline, SimCluster, type FakeExecutor } from "./11-worker.cluster.ts";
 
 /** One job runs on w1; w2 is there and idle. */
-async function oneJobAndASpare(options: { seed?: number; wrap?: (host: Host) => Host; graceMs?: number } = {}) {
+async function oneJobAndASpare(
+  options: { seed?: number; wrap?: (host: Host) => Host; graceMs?: number } = {},
+) {
   const cluster = new SimCluster(options.seed);
-  await cluster.startMaster(options.wrap, options.graceMs === undefined ? {} : { graceMs: options.graceMs });
+  await cluster.startMaster(
+    options.wrap,
+    options.graceMs === undefined ? {} : { graceMs: options.graceMs },
+  );
   const first = cluster.startWorker("w1");
   const client = await cluster.connect();
   const { run } = await cluster.world.settle(client.submitSpec(pipeline([job("a")])));
@@ -29,19 +37,32 @@ async function untilItRuns(cluster: SimCluster, executor: FakeExecutor): Promise
   return cluster.world.now - from;
 }
 
-test("a worker whose connection breaks is back within the grace and keeps its number and what it runs", async () => {
+test("a worker whose connection breaks is back within the grace and keeps its number and what it " +
+  "runs", async () => {
   for (let seed = 1; seed <= 20; seed++) {
     const { cluster, first, second, client, run } = await oneJobAndASpare({ seed });
     const [before] = await cluster.world.settle(client.workers());
     cluster.world.cut("m", "w1");
     await cluster.world.run(cluster.world.now + 1000);
     const after = (await cluster.world.settle(client.workers())).find(({ name }) => name === "w1")!;
-    assert.deepEqual([after.id, after.connected, after.running], [before!.id, true, 1], `seed ${seed}`);
-    assert.deepEqual([first.executor.jobs.length, first.executor.jobs[0]!.cancelled, second.executor.jobs.length], [1, undefined, 0], `seed ${seed}`);
+    assert.deepEqual(
+      [after.id, after.connected, after.running],
+      [before!.id, true, 1],
+      `seed ${seed}`,
+    );
+    assert.deepEqual(
+      [first.executor.jobs.length, first.executor.jobs[0]!.cancelled, second.executor.jobs.length],
+      [1, undefined, 0],
+      `seed ${seed}`,
+    );
     first.executor.jobs[0]!.end({ result: Buffer.from("kept") });
     await cluster.world.run(cluster.world.now + 100);
     const { jobs } = await cluster.world.settle(client.status(run));
-    assert.deepEqual([jobs[0]!.status, jobs[0]!.attempt, String(jobs[0]!.result)], ["COMPLETED", 1, "kept"], `seed ${seed}`);
+    assert.deepEqual(
+      [jobs[0]!.status, jobs[0]!.attempt, String(jobs[0]!.result)],
+      ["COMPLETED", 1, "kept"],
+      `seed ${seed}`,
+    );
   }
 });
 
@@ -67,18 +88,35 @@ test("a silent worker leads to another attempt after LEASE_MS and within a beat 
   }
 });
 
-test("nothing new goes to a worker that is away, and what goes to others does not wait for it", async () => {
+test("nothing new goes to a worker that is away, and what goes to others does not " +
+  "wait for it", async () => {
   const { cluster, first, second, client } = await oneJobAndASpare({ graceMs: 10_000 });
   cluster.world.cut("m", "w1");
   cluster.world.hold("w1", "m");
   await cluster.world.run(cluster.world.now + 20);
-  assert.deepEqual((await cluster.world.settle(client.workers())).map(({ name, connected }) => [name, connected]), [["w1", false], ["w2", true]]);
+  assert.deepEqual(
+    (await cluster.world.settle(client.workers())).map(({ name, connected }) => [name, connected]),
+    [
+      ["w1", false],
+      ["w2", true],
+    ],
+  );
   await cluster.world.settle(client.submitSpec(pipeline([job("b"), job("c"), job("d")])));
   await cluster.world.run(cluster.world.now + 1000);
-  assert.deepEqual(second.executor.jobs.map(({ request }) => request.job), ["b", "c"], "it has two slots; the other one's free slot is out of reach");
+  assert.deepEqual(
+    second.executor.jobs.map(({ request }) => request.job),
+    ["b", "c"],
+    "it has two slots; the other one's free slot is out of reach",
+  );
   cluster.world.release("w1", "m");
   await cluster.until(() => first.executor.jobs.length === 2, 5000);
-  assert.deepEqual(first.executor.jobs.map(({ request, cancelled }) => [request.job, request.attempt, cancelled]), [["a", 1, undefined], ["d", 1, undefined]]);
+  assert.deepEqual(
+    first.executor.jobs.map(({ request, cancelled }) => [request.job, request.attempt, cancelled]),
+    [
+      ["a", 1, undefined],
+      ["d", 1, undefined],
+    ],
+  );
 });
 
 test("--grace lets a worker be away for longer, and no longer than that", async () => {
@@ -88,7 +126,8 @@ test("--grace lets a worker be away for longer, and no longer than that", async 
   assert.ok(took >= 30_000 && took <= 30_100, `after ${took} ms`);
 });
 
-test("a frozen worker's job runs elsewhere, its late report is refused, and it kills what it still runs", async () => {
+test("a frozen worker's job runs elsewhere, its late report is refused, and it kills what it " +
+  "still runs", async () => {
   const { cluster, first, second, client, run } = await oneJobAndASpare();
   const [frozen] = first.executor.jobs;
   cluster.world.hold("w1", "m");
@@ -104,14 +143,22 @@ test("a frozen worker's job runs elsewhere, its late report is refused, and it k
   assert.deepEqual(await cluster.status(client, run), { a: "RUNNING" });
   assert.equal(first.worker.running, 0);
   const workers = await cluster.world.settle(client.workers());
-  assert.deepEqual(workers.map(({ name, connected, running }) => [name, connected, running]), [["w2", true, 1], ["w1", true, 0]], "it is back, as a new registration");
+  assert.deepEqual(
+    workers.map(({ name, connected, running }) => [name, connected, running]),
+    [
+      ["w2", true, 1],
+      ["w1", true, 0],
+    ],
+    "it is back, as a new registration",
+  );
   second.executor.jobs[0]!.end({ result: Buffer.from("good") });
   await cluster.world.run(cluster.world.now + 100);
   const { jobs } = await cluster.world.settle(client.status(run));
   assert.deepEqual([String(jobs[0]!.result), jobs[0]!.attempt], ["good", 2]);
 });
 
-test("a frozen worker whose job goes on ends it as soon as it hears of the master again", async () => {
+test("a frozen worker whose job goes on ends it as soon as it hears of " +
+  "the master again", async () => {
   const { cluster, first, second } = await oneJobAndASpare();
   cluster.world.hold("w1", "m");
   cluster.world.hold("m", "w1");
@@ -122,10 +169,14 @@ test("a frozen worker whose job goes on ends it as soon as it hears of the maste
   const from = cluster.world.now;
   await cluster.until(() => first.executor.jobs[0]!.cancelled !== undefined);
   assert.match(first.executor.jobs[0]!.cancelled!, /somebody else/);
-  assert.ok(cluster.world.now - from <= 2500, `after ${cluster.world.now - from} ms: a wait between two dials, and two round trips`);
+  assert.ok(
+    cluster.world.now - from <= 2500,
+    `after ${cluster.world.now - from} ms: a wait between two dials, and two round trips`,
+  );
 });
 
-test("a master that is stopped for 10 s expires nobody: the workers hang up, dial again, and are adopted", async () => {
+test("a master that is stopped for 10 s expires nobody: the workers hang up, dial again, and are " +
+  "adopted", async () => {
   for (let seed = 1; seed <= 20; seed++) {
     const { cluster, first, second, client, run } = await oneJobAndASpare({ seed });
     cluster.world.pause("m");
@@ -133,7 +184,14 @@ test("a master that is stopped for 10 s expires nobody: the workers hang up, dia
     cluster.world.resume("m");
     await cluster.world.run(cluster.world.now + 2 * LEASE_MS);
     const workers = await cluster.world.settle(client.workers());
-    assert.deepEqual(workers.map(({ id, name, connected, running }) => [id, name, connected, running]), [[1, "w1", true, 1], [2, "w2", true, 0]], `seed ${seed}`);
+    assert.deepEqual(
+      workers.map(({ id, name, connected, running }) => [id, name, connected, running]),
+      [
+        [1, "w1", true, 1],
+        [2, "w2", true, 0],
+      ],
+      `seed ${seed}`,
+    );
     assert.deepEqual([first.executor.jobs.length, first.executor.jobs[0]!.cancelled, second.executor.jobs.length], [1, undefined, 0], `seed ${seed}`);
     first.executor.jobs[0]!.end();
     await cluster.world.run(cluster.world.now + 100);
@@ -142,7 +200,8 @@ test("a master that is stopped for 10 s expires nobody: the workers hang up, dia
   }
 });
 
-test("a master that is stopped for any while, and a worker that died meanwhile: its job goes elsewhere within a lease and a beat", async () => {
+test("a master that is stopped for any while, and a worker that died meanwhile: its job goes " +
+  "elsewhere within a lease and a beat", async () => {
   for (const [seed, sleptMs] of [[1, 500], [2, 2000], [3, 3900], [4, 6000], [5, 30_000]] as const) {
     const { cluster, second } = await oneJobAndASpare({ seed });
     cluster.world.pause("m");
@@ -155,7 +214,8 @@ test("a master that is stopped for any while, and a worker that died meanwhile: 
   }
 });
 
-test("a stopped worker that is continued after its lease ends what it runs, and nothing of it counts", async () => {
+test("a stopped worker that is continued after its lease ends what it runs, and nothing of it " +
+  "counts", async () => {
   const { cluster, first, second, client, run } = await oneJobAndASpare();
   cluster.world.pause("w1");
   await untilItRuns(cluster, second.executor);
@@ -165,7 +225,10 @@ test("a stopped worker that is continued after its lease ends what it runs, and 
   first.executor.jobs[0]!.end({ result: Buffer.from("zombie") });
   await cluster.world.run(cluster.world.now + 5000);
   const { jobs } = await cluster.world.settle(client.status(run));
-  assert.deepEqual([String(jobs[0]!.result), jobs[0]!.attempt, first.worker.running], ["good", 2, 0]);
+  assert.deepEqual(
+    [String(jobs[0]!.result), jobs[0]!.attempt, first.worker.running],
+    ["good", 2, 0],
+  );
 });
 
 test("a job whose connection is cut again and again runs once, and loses nothing", async () => {
@@ -181,7 +244,8 @@ test("a job whose connection is cut again and again runs once, and loses nothing
   assert.deepEqual([jobs[0]!.status, jobs[0]!.attempt], ["COMPLETED", 1]);
 });
 
-test("a master that lets nobody stay is not dialled more often than the backoff allows", async () => {
+test("a master that lets nobody stay is not dialled more often than " +
+  "the backoff allows", async () => {
   let dials = 0;
   const counting = (host: Host): Host => ({
     ...host,
@@ -200,5 +264,10 @@ test("a master that lets nobody stay is not dialled more often than the backoff 
   assert.ok(dials - before <= 20, `${dials - before} dials in 10 s`);
   await cluster.world.run(cluster.world.now + 5000);
   const client = await cluster.connect();
-  assert.ok((await cluster.world.settle(client.workers())).some(({ name, connected }) => name === "w1" && connected), "and in the end it is back");
+  assert.ok(
+    (await cluster.world.settle(client.workers())).some(
+      ({ name, connected }) => name === "w1" && connected,
+    ),
+    "and in the end it is back",
+  );
 });

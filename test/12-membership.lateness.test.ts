@@ -1,4 +1,6 @@
-/** Chapter 12: how late heartbeats leave, who is told of it, and that no project makes them late. */
+/**
+ * Chapter 12: how late heartbeats leave, who is told of it, and that no project makes them late.
+ */
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -51,7 +53,8 @@ test("a beat of an older worker says nothing of lateness, and is understood", ()
   assert.deepEqual(WorkerInfo.decode(WorkerInfo.encode(worker)), worker);
 });
 
-test("a held event loop shows as lateness at the master, while the worker is connected", async () => {
+test("a held event loop shows as lateness at the master, while the " +
+  "worker is connected", async () => {
   const cluster = new SimCluster();
   await cluster.startMaster();
   let heldMs = 0;
@@ -86,14 +89,18 @@ test("a held event loop shows as lateness at the master, while the worker is con
   assert.deepEqual(await lateness(), [false, undefined, undefined]);
 });
 
-test("hashing, unpacking and looking through a large project let others have their turns", async () => {
+test("hashing, unpacking and looking through a large project let others " +
+  "have their turns", async () => {
   const host = nodeWorkerHost();
   let turns = 0;
   const soon = (fn: () => void): void => {
     turns++;
     host.timers.soon(fn);
   };
-  const counting: Host = { ...host, timers: { after: (ms, fn) => host.timers.after(ms, fn), soon } };
+  const counting: Host = {
+    ...host,
+    timers: { after: (ms, fn) => host.timers.after(ms, fn), soon },
+  };
   const MiB = 1024 * 1024;
   for (const [bytes, expected] of [[0, 0], [MiB, 0], [MiB + 1, 1], [5 * MiB, 4]] as const) {
     turns = 0;
@@ -154,7 +161,12 @@ test("jobs of a project of thousands of files delay no heartbeat by 500 ms", asy
       lateness.note(dueAt, performance.now());
       dueAt = performance.now() + 10;
     }, 10);
-    const project = await ensureProject(host, join(root, `cache-${tries}`), hash, async () => bytes);
+    const project = await ensureProject(
+      host,
+      join(root, `cache-${tries}`),
+      hash,
+      async () => bytes,
+    );
     const run = (i: number) => {
       const request: ExecRequest = {
         run: `r${tries}`, job: `j${i}`, attempt: 1, worker: "w", env: {}, timeoutMs: 60_000,

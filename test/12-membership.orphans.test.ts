@@ -1,4 +1,7 @@
-/** What a worker leaves running when it and its reaper are killed, and who may be killed for it. Real processes, of Linux. */
+/**
+ * What a worker leaves running when it and its reaper are killed, and who may be killed for it.
+ * Real processes, of Linux.
+ */
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -36,7 +39,9 @@ afterEach(async () => {
 });
 after(() => {
   // Nothing, if all went well. The folder and the sleepers' times are nobody else's.
-  for (const pid of [...pidsThatName(temp), ...pidsThatName(`${3_000_000 + process.pid}.`)]) if (isAlive(pid)) process.kill(pid, "SIGKILL");
+  for (const pid of [...pidsThatName(temp), ...pidsThatName(`${3_000_000 + process.pid}.`)]) {
+    if (isAlive(pid)) process.kill(pid, "SIGKILL");
+  }
   // A folder that was renamed away is removed in the background.
   rmSync(temp, { recursive: true, force: true, maxRetries: 5 });
 });
@@ -54,7 +59,9 @@ function pidsThatName(text: string): number[] {
   return readdirSync("/proc").map(Number).filter((pid) => {
     if (!(pid > 0) || pid === process.pid || !isAlive(pid)) return false;
     try {
-      return ["environ", "cmdline"].some((file) => readFileSync(`/proc/${pid}/${file}`, "utf8").includes(text));
+      return ["environ", "cmdline"].some((file) =>
+        readFileSync(`/proc/${pid}/${file}`, "utf8").includes(text),
+      );
     } catch {
       return false; // it ended while we looked
     }
@@ -62,7 +69,8 @@ function pidsThatName(text: string): number[] {
 }
 
 const isAlive = (pid: number): boolean => readEntry(pid)?.zombie === false;
-const commandOf = (pid: number): string | undefined => existsSync(`/proc/${pid}/comm`) ? readFileSync(`/proc/${pid}/comm`, "utf8").trim() : undefined;
+const commandOf = (pid: number): string | undefined =>
+  existsSync(`/proc/${pid}/comm`) ? readFileSync(`/proc/${pid}/comm`, "utf8").trim() : undefined;
 let homes = 0;
 const newHome = (): string => join(temp, `home-${++homes}`);
 let marks = 0;
@@ -71,13 +79,20 @@ const mark = (): string => `${3_000_000 + process.pid}.${++marks}`;
 
 /** A living process in a group of its own that has nothing to do with any worker. */
 function innocent(env: Record<string, string> = {}): { pid: number; start: number } {
-  const child = spawn("sleep", [mark()], { detached: true, stdio: "ignore", env: { PATH, ...env } });
+  const child = spawn("sleep", [mark()], {
+    detached: true,
+    stdio: "ignore",
+    env: { PATH, ...env },
+  });
   started.add(child);
   return { pid: child.pid!, start: readEntry(child.pid!)!.start };
 }
 
 /** The folder of a worker that is dead, as it would have left it. */
-function deadFolder(home: string, files: { live?: string; owner?: string; name?: string } = {}): string {
+function deadFolder(
+  home: string,
+  files: { live?: string; owner?: string; name?: string } = {},
+): string {
   const name = files.name ?? "999999999";
   const folder = join(home, name);
   mkdirSync(join(folder, "jobs"), { recursive: true });
@@ -101,8 +116,14 @@ interface TestWorker {
   readonly child: ChildProcess;
 }
 
-/** A process that takes a folder and runs jobs, each of them a shell script. Resolves when every job has printed a line. */
-async function startWorker(home: string, jobs: readonly { script: string; env?: Record<string, string> }[]): Promise<TestWorker> {
+/**
+ * A process that takes a folder and runs jobs, each of them a shell script. Resolves when every job
+ * has printed a line.
+ */
+async function startWorker(
+  home: string,
+  jobs: readonly { script: string; env?: Record<string, string> }[],
+): Promise<TestWorker> {
   const text = `
     import { join } from "node:path";
     import { nodeProcesses, takeProcessFolder } from "#process";
@@ -124,9 +145,18 @@ async function startWorker(home: string, jobs: readonly { script: string; env?: 
 }
 
 const reaperOf = (pid: number): number | undefined =>
-  readdirSync("/proc").map(Number).find((other) => readEntry(other)?.parent === pid && readFileSync(`/proc/${other}/cmdline`, "utf8").includes("TITAN_WORKDIR=$name/"));
+  readdirSync("/proc")
+    .map(Number)
+    .find(
+      (other) =>
+        readEntry(other)?.parent === pid &&
+        readFileSync(`/proc/${other}/cmdline`, "utf8").includes("TITAN_WORKDIR=$name/"),
+    );
 
-/** As the system does it when memory runs out: the worker and its reaper, and nobody notices in between. */
+/**
+ * As the system does it when memory runs out: the worker and its reaper, and nobody notices in
+ * between.
+ */
 async function killWithReaper({ pid, child }: TestWorker): Promise<void> {
   process.kill(pid, "SIGSTOP"); // or it would start another reaper
   process.kill(reaperOf(pid)!, "SIGKILL");
@@ -142,11 +172,15 @@ test("parseJournal() gives the groups that were made and are not gone", () => {
   assert.equal(parseJournal("").size, 0);
 });
 
-test("parseJournal() names nobody new after any truncation, and any flip of one bit spoils one line", () => {
+test("parseJournal() names nobody new after any truncation, and any flip of one bit spoils one " +
+  "line", () => {
   const bytes = Buffer.from(LINES, "latin1");
   const ours = (text: string) => [...parseJournal(text)].map(([pid, { start, boot }]) => {
     assert.ok(Number.isSafeInteger(pid) && pid > 0 && Number.isSafeInteger(start));
-    return (pid === 4711 && start === 88213004 && boot === ID) || (pid === 4712 && start === 5 && boot === ID);
+    return (
+      (pid === 4711 && start === 88213004 && boot === ID) ||
+      (pid === 4712 && start === 5 && boot === ID)
+    );
   });
   for (let length = 0; length <= bytes.length; length++) {
     assert.ok(!ours(bytes.toString("latin1", 0, length)).includes(false), `${length} bytes`);
@@ -160,32 +194,86 @@ test("parseJournal() names nobody new after any truncation, and any flip of one 
 });
 
 test("parseJournal() reads no number from torn, foreign and oversized lines", () => {
-  for (const line of ["+", "+ ", "+ 12", `+ 12 ${ID}`, `+ 0 5 ${ID}`, `+ -1 5 ${ID}`, `+ 1e3 5 ${ID}`, `+ 0x10 5 ${ID}`, `+ 007 5 ${ID}`, `+ 12.5 5 ${ID}`,
-    `+ 99999999999 5 ${ID}`, `+ 12 -5 ${ID}`, `+ 12 5 -`, `+ 12 5 ${ID}x`, `+ 12 5 ${ID} 7`, ` + 12 5 ${ID}`, `+ 12 5 + 13 6 ${ID}`, `+ ١٢ 5 ${ID}`, "\0".repeat(5000), "9".repeat(1e6)]) {
+  for (const line of [
+    "+",
+    "+ ",
+    "+ 12",
+    `+ 12 ${ID}`,
+    `+ 0 5 ${ID}`,
+    `+ -1 5 ${ID}`,
+    `+ 1e3 5 ${ID}`,
+    `+ 0x10 5 ${ID}`,
+    `+ 007 5 ${ID}`,
+    `+ 12.5 5 ${ID}`,
+    `+ 99999999999 5 ${ID}`,
+    `+ 12 -5 ${ID}`,
+    `+ 12 5 -`,
+    `+ 12 5 ${ID}x`,
+    `+ 12 5 ${ID} 7`,
+    ` + 12 5 ${ID}`,
+    `+ 12 5 + 13 6 ${ID}`,
+    `+ ١٢ 5 ${ID}`,
+    "\0".repeat(5000),
+    "9".repeat(1e6),
+  ]) {
     assert.equal(parseJournal(`${line}\n`).size, 0, line.slice(0, 80));
   }
   assert.equal(parseJournal(`+ 12 5 ${ID}`).size, 0, "no line feed: perhaps half a line");
-  assert.equal(parseJournal(`+ 12 5 + 13\n+ 14 6 ${ID}\n`).get(14)?.start, 6, "a torn line costs itself");
+  assert.equal(
+    parseJournal(`+ 12 5 + 13\n+ 14 6 ${ID}\n`).get(14)?.start,
+    6,
+    "a torn line costs itself",
+  );
 });
 
 test("orphansOf() takes whole groups by birth, others by their folder, and no stranger", () => {
-  const dead = { folder: "/h/7", groups: new Map([10, 20, 30, 40].map((pid) => [pid, { start: 100, boot: "b" }])) };
-  const process = (pid: number, fields: Partial<Witness>): Witness => ({ pid, parent: 1, group: pid, session: pid, start: 100, zombie: false, workFolder: undefined, ...fields });
+  const dead = {
+    folder: "/h/7",
+    groups: new Map([10, 20, 30, 40].map((pid) => [pid, { start: 100, boot: "b" }])),
+  };
+  const process = (pid: number, fields: Partial<Witness>): Witness => ({
+    pid,
+    parent: 1,
+    group: pid,
+    session: pid,
+    start: 100,
+    zombie: false,
+    workFolder: undefined,
+    ...fields,
+  });
   const processes = [
-    process(10, {}), process(11, { group: 10, workFolder: "/h/7/jobs/x" }),
-    process(20, { start: 101 }), process(21, { group: 20 }), process(22, { group: 20, workFolder: "/h/7/jobs/x" }),
-    process(30, { zombie: true }), process(31, { group: 30 }), // a leader that nobody has waited for still has its number
-    process(40, { zombie: true }), process(41, { group: 40, zombie: true }), // nobody left
-    process(50, { workFolder: "/h/77/jobs/x" }), process(51, { workFolder: "/h/7" }), process(52, { workFolder: "/h/7/jobs/x" }), process(53, { workFolder: "/h/7/jobs/x", zombie: true }),
+    process(10, {}),
+    process(11, { group: 10, workFolder: "/h/7/jobs/x" }),
+    process(20, { start: 101 }),
+    process(21, { group: 20 }),
+    process(22, { group: 20, workFolder: "/h/7/jobs/x" }),
+    // a leader that nobody has waited for still has its number
+    process(30, { zombie: true }),
+    process(31, { group: 30 }),
+    process(40, { zombie: true }),
+    process(41, { group: 40, zombie: true }), // nobody left
+    process(50, { workFolder: "/h/77/jobs/x" }),
+    process(51, { workFolder: "/h/7" }),
+    process(52, { workFolder: "/h/7/jobs/x" }),
+    process(53, { workFolder: "/h/7/jobs/x", zombie: true }),
   ];
   const pids = (found: readonly Witness[]) => found.map(({ pid }) => pid);
   const here = orphansOf(dead, { boot: "b", processes });
   assert.deepEqual([pids(here.leaders), pids(here.singles)], [[10, 30], [22, 52]]);
-  assert.deepEqual(pids(orphansOf(dead, { boot: "later", processes }).leaders), [], "after a restart of the machine every number is a stranger's");
-  assert.deepEqual(pids(orphansOf(dead, { boot: "b", processes: [process(10, { group: 9 })] }).leaders), [], "it leads no group now");
+  assert.deepEqual(
+    pids(orphansOf(dead, { boot: "later", processes }).leaders),
+    [],
+    "after a restart of the machine every number is a stranger's",
+  );
+  assert.deepEqual(
+    pids(orphansOf(dead, { boot: "b", processes: [process(10, { group: 9 })] }).leaders),
+    [],
+    "it leads no group now",
+  );
 });
 
-test("a journal is complete, small for ever, and holds up no job when the disk is full", async () => {
+test("a journal is complete, small for ever, and holds up no job when the " +
+  "disk is full", async () => {
   const path = join(temp, "live");
   journalProcesses(path);
   noteGroup(process.pid);
@@ -210,13 +298,21 @@ test("a journal is complete, small for ever, and holds up no job when the disk i
   noteGone(other.pid);
   journalProcesses("/dev/full");
   const ran = new Promise<number | null>((resolve) => {
-    nodeProcesses().spawn({ argv: ["true"], cwd: "/", env: { PATH }, onOutput: () => {}, onExit: ({ code }) => resolve(code) });
+    nodeProcesses().spawn({
+      argv: ["true"],
+      cwd: "/",
+      env: { PATH },
+      onOutput: () => {},
+      onExit: ({ code }) => resolve(code),
+    });
   });
   assert.equal(await ran, 0);
   noteGone(process.pid);
   // Not /dev/null: root, who writes a journal anew, would put a file in the place of the device.
   journalProcesses(join(mkdtempSync(`${temp}/`), "live"));
-  for (const odd of [temp, join(temp, "none"), "/dev/zero"]) assert.equal(readJournal(odd).size, 0, odd);
+  for (const odd of [temp, join(temp, "none"), "/dev/zero"]) {
+    assert.equal(readJournal(odd).size, 0, odd);
+  }
   writeFileSync(path, LINES.repeat(20_000));
   assert.equal(readJournal(path).size, 0, "no worker of ours writes two megabytes");
 });
@@ -233,7 +329,8 @@ function descriptorsOf(path: string): string[] {
   });
 }
 
-test("removalsDone() resolves when the folders of the dead are gone, however much is in them", async () => {
+test("removalsDone() resolves when the folders of the dead are gone, however much " +
+  "is in them", async () => {
   const home = newHome();
   const dead = deadFolder(home);
   for (let i = 0; i < 2_000; i++) writeFileSync(join(dead, "jobs", String(i)), "");
@@ -242,7 +339,8 @@ test("removalsDone() resolves when the folders of the dead are gone, however muc
   assert.deepEqual(readdirSync(home).filter((name) => name.startsWith(".removed-")), []);
 });
 
-test("takeProcessFolder() waits for whoever holds the lock, and after three seconds does without a sweep", async (t) => {
+test("takeProcessFolder() waits for whoever holds the lock, and after three seconds does without " +
+  "a sweep", async (t) => {
   const home = newHome();
   deadFolder(home);
   const held = await lock(join(home, "lock"));
@@ -264,12 +362,16 @@ test("takeProcessFolder() waits for whoever holds the lock, and after three seco
   await again.release();
 });
 
-test("takeProcessFolder() spares the stranger who was given the number of a dead worker's process", async () => {
+test("takeProcessFolder() spares the stranger who was given the number of a dead worker's " +
+  "process", async () => {
   const home = newHome();
   const stranger = innocent();
   const lines = [
-    `+ ${stranger.pid} ${stranger.start + 1} ${boot}\n`, `+ ${stranger.pid} ${stranger.start} ${boot.replace(/^./, (c) => (c === "0" ? "1" : "0"))}\n`,
-    `+ ${stranger.pid} ${stranger.start} ${boot}\n- ${stranger.pid}\n`, `+ ${stranger.pid} ${stranger.start} ${boot}`, `+ ${stranger.pid}\n`,
+    `+ ${stranger.pid} ${stranger.start + 1} ${boot}\n`,
+    `+ ${stranger.pid} ${stranger.start} ${boot.replace(/^./, (c) => (c === "0" ? "1" : "0"))}\n`,
+    `+ ${stranger.pid} ${stranger.start} ${boot}\n- ${stranger.pid}\n`,
+    `+ ${stranger.pid} ${stranger.start} ${boot}`,
+    `+ ${stranger.pid}\n`,
   ];
   for (const live of lines) {
     const folder = deadFolder(home, { live });
@@ -282,20 +384,28 @@ test("takeProcessFolder() spares the stranger who was given the number of a dead
   assert.ok(!isAlive(stranger.pid), "with the right birth it was no stranger");
 });
 
-test("takeProcessFolder() kills neither processes 0 and 1 nor itself, its ancestors and its group, whatever a journal says", async (t) => {
+test("takeProcessFolder() kills neither processes 0 and 1 nor itself, its ancestors and its " +
+  "group, whatever a journal says", async (t) => {
   const home = newHome();
   const kills: unknown[][] = [];
   const really = process.kill.bind(process);
-  t.mock.method(process, "kill", (pid: number, signal?: string | number) => (signal === 0 ? really(pid, 0) : (kills.push([pid, signal]), true)));
+  t.mock.method(process, "kill", (pid: number, signal?: string | number) =>
+    signal === 0 ? really(pid, 0) : (kills.push([pid, signal]), true),
+  );
   const group = readEntry(process.pid)!.group;
   const pids = [0, 1, -1, process.pid, process.ppid, readEntry(process.ppid)!.parent, group];
-  deadFolder(home, { live: pids.map((pid) => `+ ${pid} ${readEntry(pid)?.start ?? 1} ${boot}\n`).join("") });
+  deadFolder(home, {
+    live: pids.map((pid) => `+ ${pid} ${readEntry(pid)?.start ?? 1} ${boot}\n`).join(""),
+  });
   assert.deepEqual(await takeAsNew(home), []);
   assert.deepEqual(kills, []);
 });
 
-test("endOrphans() spares its ancestors and the leader of its group, each for that alone", async () => {
-  /** Whether a leader that the journal names, and that names the dead worker's folder, is spared. */
+test("endOrphans() spares its ancestors and the leader of its group, each " +
+  "for that alone", async () => {
+  /**
+   * Whether a leader that the journal names, and that names the dead worker's folder, is spared.
+   */
   const isSpared = async (leader: number, asPid = process.pid): Promise<boolean> => {
     const groups = new Map([[leader, { start: readEntry(leader)!.start, boot }]]);
     const own = process.pid;
@@ -325,35 +435,54 @@ test("endOrphans() spares its ancestors and the leader of its group, each for th
   }
 });
 
-test("takeProcessFolder() keeps the folder of a dead worker as long as something of it cannot be ended, and says so", async (t) => {
+test("takeProcessFolder() keeps the folder of a dead worker as long as something of it cannot be " +
+  "ended, and says so", async (t) => {
   const home = newHome();
   const orphan = innocent();
   const folder = deadFolder(home, { live: `+ ${orphan.pid} ${orphan.start} ${boot}\n` });
   const refused = t.mock.method(process, "kill", () => {
     throw Object.assign(new Error("kill EPERM"), { code: "EPERM" });
   });
-  assert.deepEqual(await takeAsNew(home), ["Cannot end 1 process left running by worker 999999999"]);
+  assert.deepEqual(await takeAsNew(home), [
+    "Cannot end 1 process left running by worker 999999999",
+  ]);
   assert.ok(refused.mock.callCount() > 0 && isAlive(orphan.pid) && existsSync(folder));
   refused.mock.restore();
   assert.deepEqual(await takeAsNew(home), ["ended 1 process left running by worker 999999999"]);
   assert.ok(!isAlive(orphan.pid) && !existsSync(folder));
 });
 
-test("takeProcessFolder() ends everything that a worker killed together with its reaper left running", async () => {
+test("takeProcessFolder() ends everything that a worker killed together with its reaper left " +
+  "running", async () => {
   const home = newHome();
   const sleeps = Array.from({ length: 7 }, mark);
   const [job, child, daemon, twice, nameless, wiped, plain] = sleeps;
   const worker = await startWorker(home, [
-    { script: `sleep ${child} & setsid sleep ${daemon} & (setsid sh -c 'trap "" HUP TERM; sleep ${twice} & echo on' &) ; exec sleep ${job}` },
-    { script: `env -i PATH="$PATH" sleep ${wiped} & echo on; sleep ${nameless}`, env: {} }, // only the journal knows it
-    { script: `echo on; exec sleep ${plain}`, env: { "odd-name": "takes the way without a launcher" } },
+    {
+      script:
+        `sleep ${child} & setsid sleep ${daemon} & (setsid sh -c 'trap "" HUP TERM; sleep ` +
+        `${twice} & echo on' &) ; exec sleep ${job}`,
+    },
+    // only the journal knows it
+    { script: `env -i PATH="$PATH" sleep ${wiped} & echo on; sleep ${nameless}`, env: {} },
+    {
+      script: `echo on; exec sleep ${plain}`,
+      env: { "odd-name": "takes the way without a launcher" },
+    },
   ]);
   assert.ok(worker.folder.startsWith(home));
-  const runs = (): string[] => sleeps.filter((time) => pidsThatName(time!).some((pid) => pid !== worker.pid && commandOf(pid) === "sleep"));
+  const runs = (): string[] =>
+    sleeps.filter((time) =>
+      pidsThatName(time!).some((pid) => pid !== worker.pid && commandOf(pid) === "sleep"),
+    );
   await until("all of them run", () => runs().length === sleeps.length);
   await killWithReaper(worker);
   await takeProcessFolder(newHome());
-  assert.deepEqual(runs(), sleeps, "nobody ends them, and a worker with another home has no business with them");
+  assert.deepEqual(
+    runs(),
+    sleeps,
+    "nobody ends them, and a worker with another home has no business with them",
+  );
   const before = performance.now();
   const [note, ...more] = await takeAsNew(home);
   assert.deepEqual(runs(), []);
@@ -366,7 +495,9 @@ test("takeProcessFolder() finds who has outlived the leader of its group", async
   const home = newHome();
   const time = mark();
   const worker = await startWorker(home, [{ script: `trap '' HUP; echo on; exec sleep ${time}` }]);
-  const [sleep] = pidsThatName(worker.folder).filter((pid) => readEntry(pid)!.group !== readEntry(worker.pid)!.group);
+  const [sleep] = pidsThatName(worker.folder).filter(
+    (pid) => readEntry(pid)!.group !== readEntry(worker.pid)!.group,
+  );
   const leader = readEntry(sleep!)!.group;
   await killWithReaper(worker);
   process.kill(leader, "SIGKILL");
@@ -376,18 +507,26 @@ test("takeProcessFolder() finds who has outlived the leader of its group", async
   assert.ok(!isAlive(sleep!));
 });
 
-test("takeProcessFolder() leaves the folders and jobs of living workers alone, stopped ones too, and takes a number for nobody", async () => {
+test("takeProcessFolder() leaves the folders and jobs of living workers alone, stopped ones too, " +
+  "and takes a number for nobody", async () => {
   const home = newHome();
   const worker = await startWorker(home, [{ script: "echo on; exec sleep 1000" }]);
   let job = 0;
   // The shell speaks first, and becomes the sleeper then.
-  await until("the job is a sleeper", () => (job = pidsThatName(worker.folder).find((pid) => commandOf(pid) === "sleep") ?? 0) > 0);
+  await until(
+    "the job is a sleeper",
+    () => (job = pidsThatName(worker.folder).find((pid) => commandOf(pid) === "sleep") ?? 0) > 0,
+  );
   process.kill(worker.pid, "SIGSTOP");
   assert.deepEqual(await takeAsNew(home), []);
   assert.ok(isAlive(worker.pid) && isAlive(job) && existsSync(worker.folder));
   const stranger = innocent();
   const name = String(stranger.pid);
-  for (const [owner, stays] of [[`${name} ${stranger.start} ${boot}\n`, true], ["", true], [`${name} ${stranger.start + 1} ${boot}\n`, false]] as const) {
+  for (const [owner, stays] of [
+    [`${name} ${stranger.start} ${boot}\n`, true],
+    ["", true],
+    [`${name} ${stranger.start + 1} ${boot}\n`, false],
+  ] as const) {
     const folder = deadFolder(home, { name, owner });
     assert.deepEqual(await takeAsNew(home), []);
     assert.deepEqual([existsSync(folder), isAlive(stranger.pid)], [stays, true], owner);
@@ -395,21 +534,35 @@ test("takeProcessFolder() leaves the folders and jobs of living workers alone, s
   writeFileSync(join(deadFolder(home), "host"), "another-machine");
   mkdirSync(join(home, "no-number"));
   assert.deepEqual(await takeAsNew(home), []);
-  assert.deepEqual(readdirSync(home).filter((entry) => !entry.startsWith(".")).sort(), [name, "999999999", "no-number", String(worker.pid)].filter((entry) => entry !== name).sort());
+  assert.deepEqual(
+    readdirSync(home)
+      .filter((entry) => !entry.startsWith("."))
+      .sort(),
+    [name, "999999999", "no-number", String(worker.pid)].filter((entry) => entry !== name).sort(),
+  );
   worker.child.kill("SIGKILL"); // stopped, and its reaper is not
   await until("the job of a stopped worker ends with it", () => !isAlive(job));
 });
 
-test("takeProcessFolder() makes one end of them, whatever number of workers start at once", async () => {
+test("takeProcessFolder() makes one end of them, whatever number of workers " +
+  "start at once", async () => {
   const home = newHome();
-  const worker = await startWorker(home, [{ script: "echo on; exec sleep 1000" }, { script: "echo on; exec sleep 1001" }]);
+  const worker = await startWorker(home, [
+    { script: "echo on; exec sleep 1000" },
+    { script: "echo on; exec sleep 1001" },
+  ]);
   await killWithReaper(worker);
   // By way of a link, too: it is the same folder.
   symlinkSync(home, join(temp, "alias"));
   const notes: string[] = [];
   const options = { onNote: (text: string) => void notes.push(text) };
-  const folders = await Promise.all([home, join(temp, "alias"), home, home].map((path) => takeProcessFolder(path, options)));
+  const folders = await Promise.all(
+    [home, join(temp, "alias"), home, home].map((path) => takeProcessFolder(path, options)),
+  );
   assert.deepEqual(new Set(folders), new Set([join(home, String(process.pid))]));
-  assert.deepEqual([notes.length, pidsThatName(worker.folder), existsSync(worker.folder)], [1, [], false]);
+  assert.deepEqual(
+    [notes.length, pidsThatName(worker.folder), existsSync(worker.folder)],
+    [1, [], false],
+  );
   assert.ok(!existsSync(join(home, "lock")));
 });

@@ -1,4 +1,7 @@
-/** `titan up` and its workers, killed in every order: in the end no process names their folders. Real processes, of Linux. */
+/**
+ * `titan up` and its workers, killed in every order: in the end no process names their folders.
+ * Real processes, of Linux.
+ */
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,7 +9,9 @@ import { describe, test } from "node:test";
 import { eventually, isAlive, lines, start, tempFolder, titan, up } from "./cli.support.ts";
 import "./leaks.support.ts";
 
-/** A parent, a child and a daemon, deaf to requests, in the first attempt; nothing in later ones. */
+/**
+ * A parent, a child and a daemon, deaf to requests, in the first attempt; nothing in later ones.
+ */
 const FAMILY = `name: family
 jobs:
   - id: f
@@ -16,7 +21,10 @@ jobs:
       sleep 1000 & setsid sleep 1000 & (setsid sh -c 'sleep 1000 & exec sleep 1000' &)
       while :; do sleep 1000; done
 `;
-/** The script itself, and its sleeps: a parent's, a child's, a daemon's, and two of a daemon that forked twice. */
+/**
+ * The script itself, and its sleeps: a parent's, a child's, a daemon's, and two of a daemon that
+ * forked twice.
+ */
 const FAMILY_SIZE = 6;
 
 interface Stat {
@@ -39,7 +47,12 @@ const pids = (): number[] => readdirSync("/proc").map(Number).filter((pid) => pi
 function workingIn(folder: string): number[] {
   return pids().filter((pid) => {
     try {
-      return stat(pid)?.zombie === false && readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").some((line) => line.startsWith(`TITAN_WORKDIR=${folder}/`));
+      return (
+        stat(pid)?.zombie === false &&
+        readFileSync(`/proc/${pid}/environ`, "utf8")
+          .split("\0")
+          .some((line) => line.startsWith(`TITAN_WORKDIR=${folder}/`))
+      );
     } catch {
       return false; // it ended while we looked
     }
@@ -47,9 +60,15 @@ function workingIn(folder: string): number[] {
 }
 
 const reaperOf = (worker: number): number =>
-  pids().find((pid) => stat(pid)?.parent === worker && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("TITAN_WORKDIR=$name/"))!;
+  pids().find(
+    (pid) =>
+      stat(pid)?.parent === worker &&
+      readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("TITAN_WORKDIR=$name/"),
+  )!;
 
-/** A worker that is stopped cannot start another reaper, so both are gone before anybody notices. */
+/**
+ * A worker that is stopped cannot start another reaper, so both are gone before anybody notices.
+ */
 function killWithReaper(worker: number): void {
   process.kill(worker, "SIGSTOP");
   process.kill(reaperOf(worker), "SIGKILL");
@@ -66,11 +85,15 @@ async function withFamily() {
 }
 
 describe("orphans", { concurrency: 4 }, () => {
-  test("the worker that replaces one killed with its reaper ends what that left, says so, and runs the job again", async () => {
+  test("the worker that replaces one killed with its reaper ends what that left, says so, and " +
+    "runs the job again", async () => {
     const { cwd, cluster, run, worker } = await withFamily();
     killWithReaper(worker);
     assert.equal(workingIn(cwd).length, FAMILY_SIZE, "nobody ends them yet");
-    await cluster.until("stderr", new RegExp(`worker 1: ended \\d+ processes left running by worker ${worker}\n`));
+    await cluster.until(
+      "stderr",
+      new RegExp(`worker 1: ended \\d+ processes left running by worker ${worker}\n`),
+    );
     assert.deepEqual(workingIn(cwd), []);
     const { code, stdout } = await run.ended;
     assert.equal(code, 0);
@@ -79,14 +102,18 @@ describe("orphans", { concurrency: 4 }, () => {
     assert.deepEqual(readdirSync(join(cwd, ".titan", "workers")), []);
   });
 
-  test("the next titan up ends what one left that was killed with its worker and its reaper", async () => {
+  test("the next titan up ends what one left that was killed with its worker " +
+    "and its reaper", async () => {
     const { cwd, cluster, run, worker } = await withFamily();
     process.kill(cluster.pid, "SIGSTOP"); // or it would replace its worker
     killWithReaper(worker);
     await Promise.all([cluster.kill("SIGKILL"), run.kill("SIGKILL")]);
     assert.equal(workingIn(cwd).length, FAMILY_SIZE);
     const next = await up(["--workers", "2"], { cwd });
-    await next.until("stderr", new RegExp(`worker [12]: ended \\d+ processes left running by worker ${worker}\n`));
+    await next.until(
+      "stderr",
+      new RegExp(`worker [12]: ended \\d+ processes left running by worker ${worker}\n`),
+    );
     assert.deepEqual(workingIn(cwd), []);
     assert.equal((await next.kill("SIGTERM")).code, 0);
     assert.deepEqual(readdirSync(join(cwd, ".titan", "workers")), []);
@@ -104,19 +131,31 @@ describe("orphans", { concurrency: 4 }, () => {
   test("nothing is left of a job and of its daemon when titan up is killed", async () => {
     const cwd = realpathSync(tempFolder());
     const cluster = await up(["--workers", "1"], { cwd });
-    writeFileSync(join(cwd, "deaf.yaml"), `name: deaf\njobs:\n  - {id: d, run: 'setsid sleep 1000 & while :; do sleep 0.5; done'}\n`);
+    writeFileSync(
+      join(cwd, "deaf.yaml"),
+      `name: deaf\njobs:\n  - {id: d, run: 'setsid sleep 1000 & while :; do sleep 0.5; done'}\n`,
+    );
     await titan(["run", "deaf.yaml", "--detach"], { cwd, env: cluster.env });
     await eventually("it runs", () => workingIn(cwd).length >= 2);
     await cluster.kill("SIGKILL");
-    await eventually("the worker and its job are gone", () => !isAlive(cluster.ready.workerPids[0]!) && workingIn(cwd).length === 0);
+    await eventually(
+      "the worker and its job are gone",
+      () => !isAlive(cluster.ready.workerPids[0]!) && workingIn(cwd).length === 0,
+    );
   });
 
-  test("a job has its grace when its worker is asked to stop, and when titan up is killed", async () => {
+  test("a job has its grace when its worker is asked to stop, and when titan " +
+    "up is killed", async () => {
     for (const [who, signal] of [["worker", "SIGTERM"], ["up", "SIGKILL"]] as const) {
       const cwd = realpathSync(tempFolder());
       const saved = join(cwd, "saved");
       const cluster = await up(["--workers", "1"], { cwd });
-      writeFileSync(join(cwd, "tidy.yaml"), `name: tidy\njobs:\n  - {id: t, run: '[ $TITAN_ATTEMPT = 1 ] || exit 0; trap "echo tidying; sleep 0.5; echo saved > ${saved}; exit" TERM; touch ${join(cwd, "on")}; while :; do sleep 0.1; done'}\n`);
+      writeFileSync(
+        join(cwd, "tidy.yaml"),
+        `name: tidy\njobs:\n  - {id: t, run: '[ $TITAN_ATTEMPT = 1 ] || exit 0; trap "echo ` +
+          `tidying; sleep 0.5; echo saved > ${saved}; exit" TERM; touch ${join(cwd, "on")}; ` +
+          `while :; do sleep 0.1; done'}\n`,
+      );
       await titan(["run", "tidy.yaml", "--detach"], { cwd, env: cluster.env });
       await eventually("it runs", () => existsSync(join(cwd, "on")));
       process.kill(who === "up" ? cluster.pid : cluster.ready.workerPids[0]!, signal);

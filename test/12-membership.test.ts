@@ -5,12 +5,21 @@ import { Leases } from "#membership";
 
 const TIMES = { beatMs: 1000, leaseMs: 4000, graceMs: 80 };
 
-/** A book whose keeper looks when it should, from `from` on, until `until`. Returns what it was told to give up, and when. */
-function keep(leases: Leases<string>, until: number, onLook: (now: number) => void = () => undefined): string[] {
+/**
+ * A book whose keeper looks when it should, from `from` on, until `until`. Returns what it was told
+ * to give up, and when.
+ */
+function keep(
+  leases: Leases<string>,
+  until: number,
+  onLook: (now: number) => void = () => undefined,
+): string[] {
   const given: string[] = [];
   for (let at = leases.nextAt; at !== undefined && at <= until; at = leases.nextAt) {
     onLook(at);
-    for (const { id, why, forMs } of leases.check(at)) given.push(`${at}: ${id} ${why} for ${forMs}`);
+    for (const { id, why, forMs } of leases.check(at)) {
+      given.push(`${at}: ${id} ${why} for ${forMs}`);
+    }
   }
   return given;
 }
@@ -25,11 +34,17 @@ test("Leases refuses times in which its keeper's own sleep could end a lease", (
 test("check() gives up nobody who is heard of in time, however long it goes on", () => {
   const leases = new Leases<string>(TIMES);
   leases.grant("w", 0);
-  assert.deepEqual(keep(leases, 60_000, (now) => { if (now % 3000 === 0) leases.renew("w", now); }), []);
+  assert.deepEqual(
+    keep(leases, 60_000, (now) => {
+      if (now % 3000 === 0) leases.renew("w", now);
+    }),
+    [],
+  );
   assert.deepEqual([leases.size, leases.isHere("w"), leases.isAway("w")], [1, true, false]);
 });
 
-test("check() gives up a silent member once its lease is over, and no later than a beat after that", () => {
+test("check() gives up a silent member once its lease is over, and no later than a beat after " +
+  "that", () => {
   for (const silentSince of [0, 1, 250, 999, 1000]) {
     const leases = new Leases<string>(TIMES);
     leases.grant("watched", 0);
@@ -37,7 +52,10 @@ test("check() gives up a silent member once its lease is over, and no later than
     leases.renew("w", silentSince);
     const [said, ...more] = keep(leases, 10_000, (now) => leases.renew("watched", now));
     const at = Number(/^\d+/.exec(said!)![0]);
-    assert.ok(at >= silentSince + TIMES.leaseMs && at <= silentSince + TIMES.leaseMs + TIMES.beatMs, `silent since ${silentSince}: ${said}`);
+    assert.ok(
+      at >= silentSince + TIMES.leaseMs && at <= silentSince + TIMES.leaseMs + TIMES.beatMs,
+      `silent since ${silentSince}: ${said}`,
+    );
     assert.equal(said, `${at}: w silent for ${at - silentSince}`);
     assert.deepEqual(more, [], "once, and nobody else");
   }
@@ -77,7 +95,10 @@ test("renew() does not bring back who is away, was given up, or was never here",
   leases.grant("away", 0);
   leases.away("away", 10);
   for (const id of ["away", "stranger"]) leases.renew(id, 20);
-  assert.deepEqual([leases.size, leases.isHere("away"), leases.isHere("stranger")], [1, false, false]);
+  assert.deepEqual(
+    [leases.size, leases.isHere("away"), leases.isHere("stranger")],
+    [1, false, false],
+  );
   assert.deepEqual(keep(leases, 1000), ["90: away away for 80"]);
   leases.renew("away", 1000);
   assert.equal(leases.size, 0);
@@ -98,14 +119,22 @@ test("check() after the keeper slept blames nobody: every lease starts anew", ()
   assert.deepEqual(leases.check(1000), []);
   assert.deepEqual(leases.check(11_000), [], "ten seconds late");
   const given = keep(leases, 60_000, (now) => leases.renew("live", now));
-  assert.deepEqual(given, ["15000: dead silent for 4000"], "and it goes on watching, from the moment it woke up");
+  assert.deepEqual(
+    given,
+    ["15000: dead silent for 4000"],
+    "and it goes on watching, from the moment it woke up",
+  );
 });
 
 test("check() takes a slow turn for a slow turn, not for sleep", () => {
   const leases = new Leases<string>(TIMES);
   leases.grant("w", 0);
   for (const now of [1900, 3800]) assert.deepEqual(leases.check(now), []);
-  assert.deepEqual(leases.check(5700), [{ id: "w", why: "silent", forMs: 5700 }], "900 ms late each time");
+  assert.deepEqual(
+    leases.check(5700),
+    [{ id: "w", why: "silent", forMs: 5700 }],
+    "900 ms late each time",
+  );
 });
 
 test("check() after the keeper slept leaves who was away a whole lease", () => {
@@ -116,14 +145,20 @@ test("check() after the keeper slept leaves who was away a whole lease", () => {
   assert.deepEqual(keep(leases, 60_000), ["14000: w away for 13900"]);
 });
 
-test("away() that is the first to notice the sleep leaves a whole lease, to that member and to all others", () => {
+test("away() that is the first to notice the sleep leaves a whole lease, to that member and to " +
+  "all others", () => {
   const leases = new Leases<string>(TIMES);
   for (const id of ["hung-up", "later", "quiet"]) leases.grant(id, 0);
-  leases.away("hung-up", 10_000); // its connection ended long ago; we read of it now, before our own timer
+  // its connection ended long ago; we read of it now, before our own timer
+  leases.away("hung-up", 10_000);
   assert.deepEqual(leases.check(10_001), []);
   leases.away("later", 10_050);
   const given = keep(leases, 60_000);
-  assert.deepEqual(given.sort(), ["14000: hung-up away for 4000", "14000: later away for 3950", "14000: quiet silent for 4000"]);
+  assert.deepEqual(given.sort(), [
+    "14000: hung-up away for 4000",
+    "14000: later away for 3950",
+    "14000: quiet silent for 4000",
+  ]);
 });
 
 test("away() long after the sleep leaves the grace again, and no more", () => {
@@ -146,7 +181,8 @@ test("nextAt is never later than a beat away while somebody is here, and never m
   }
 });
 
-test("Leases agrees with a table in which every rule is written out, after any sequence of calls", () => {
+test("Leases agrees with a table in which every rule is written out, after any " +
+  "sequence of calls", () => {
   for (let seed = 1; seed <= 200; seed++) {
     const random = generator(seed);
     const leases = new Leases<number>(TIMES);
@@ -159,7 +195,11 @@ test("Leases agrees with a table in which every rule is written out, after any s
       const to = now + (dice < 4 ? random() % 20_000 : random() % 400);
       const asleep = dice < 4;
       for (let at = leases.nextAt; !asleep && at !== undefined && at <= to; at = leases.nextAt) {
-        assert.deepEqual(sorted(leases.check(at)), sorted(table.check(at)), `seed ${seed}, step ${step}`);
+        assert.deepEqual(
+          sorted(leases.check(at)),
+          sorted(table.check(at)),
+          `seed ${seed}, step ${step}`,
+        );
       }
       now = Math.max(now, to);
       if (dice < 30) (leases.grant(id, now), table.grant(id, now));
@@ -171,7 +211,10 @@ test("Leases agrees with a table in which every rule is written out, after any s
   }
 });
 
-/** The same rules, slowly: one row per member, and a note of every moment at which the book was looked at or should have been. */
+/**
+ * The same rules, slowly: one row per member, and a note of every moment at which the book was
+ * looked at or should have been.
+ */
 class Table {
   readonly rows = new Map<number, { here: boolean; since: number; until: number }>();
   #due = Infinity;
@@ -206,11 +249,21 @@ class Table {
   }
   check(now: number): { id: number; why: string; forMs: number }[] {
     this.#late(now);
-    const gone = [...this.rows].filter(([, row]) => now >= (row.here ? row.since + TIMES.leaseMs : row.until));
+    const gone = [...this.rows].filter(
+      ([, row]) => now >= (row.here ? row.since + TIMES.leaseMs : row.until),
+    );
     for (const [id] of gone) this.rows.delete(id);
     const left = [...this.rows.values()];
-    this.#due = Math.min(...(left.length > 0 ? [now + TIMES.beatMs] : []), ...left.filter((row) => !row.here).map((row) => row.until), Infinity);
-    return gone.map(([id, row]) => ({ id, why: row.here ? "silent" : "away", forMs: now - row.since }));
+    this.#due = Math.min(
+      ...(left.length > 0 ? [now + TIMES.beatMs] : []),
+      ...left.filter((row) => !row.here).map((row) => row.until),
+      Infinity,
+    );
+    return gone.map(([id, row]) => ({
+      id,
+      why: row.here ? "silent" : "away",
+      forMs: now - row.since,
+    }));
   }
 }
 

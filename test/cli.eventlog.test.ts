@@ -48,7 +48,8 @@ test("titan eventlog show prints events in words, beside a running master", asyn
   assert.equal(stdout.includes("hunter2"), false);
 });
 
-test("titan eventlog show --json is an object per event, and has no environment of a job", async () => {
+test("titan eventlog show --json is an object per event, and has no environment " +
+  "of a job", async () => {
   const { stdout } = await titan(["log", "show", "state", "--json"], { cwd });
   const events = lines(stdout);
   events.forEach(({ number, at, type }, index) =>
@@ -95,7 +96,8 @@ test("titan eventlog show prints a store's commands and keys, and no values", as
   assert.deepEqual([asked.code, asked.stdout], [2, ""]);
 });
 
-test("titan eventlog refuses other actions with a suggestion, and flags of another action", async () => {
+test("titan eventlog refuses other actions with a suggestion, and flags " +
+  "of another action", async () => {
   const unknown = await inProcess(["log", "shwo", cwd]);
   assert.deepEqual([unknown.code, /did you mean show\?/.test(unknown.stderr)], [2, true]);
   assert.equal((await inProcess(["log", "verify", cwd, "--run", "x"])).code, 2);

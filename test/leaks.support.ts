@@ -8,9 +8,10 @@
  *     children       processes whose parent is this one        threads: of this process
  *     files          in the folder for temporary files, of which this process gets one of its own
  *
- * The pool of launchers may keep what it says it keeps (src/process/pool.ts), and no launcher that neither
- * runs a job nor is idle. Where there is no /proc, descriptors, children and threads are not counted.
- * What is on its way out is waited for: until nothing is left, or nothing has gone for PATIENCE_MS.
+ * The pool of launchers may keep what it says it keeps (src/process/pool.ts), and no launcher that
+ * neither runs a job nor is idle. Where there is no /proc, descriptors, children and threads are
+ * not counted. What is on its way out is waited for: until nothing is left, or nothing has gone for
+ * PATIENCE_MS.
  *
  * Whose it is: at the beginning and the end of each test the new descriptors are noted, with the
  * tests that ran when they came. Of the rest is known that it came since the process was last seen

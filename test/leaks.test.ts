@@ -14,7 +14,8 @@ import { leftSince, look, nothingLeftSince, Owners } from "./leaks.support.ts";
 const ADDRESS = { host: "m", port: 9090 };
 const LOOPBACK = { ...ADDRESS, host: "127.0.0.1" };
 
-test("open() names what a simulated process holds, and nothing that it has given back", async () => {
+test("open() names what a simulated process holds, and nothing that it " +
+  "has given back", async () => {
   const world = new SimWorld({ seed: 1 });
   const { network, storage, timers } = world.host("a");
   const listener = await network.listen({ host: "a", port: 80 }, (socket) =>
@@ -44,33 +45,54 @@ test("open() names what a simulated process holds, and nothing that it has given
   assert.deepEqual([world.open("a"), world.hosts], [[], ["b"]], "the dead hold nothing");
 });
 
-test("counts() of a master says what peers have open and what waits, and is all 0 when they are gone", () =>
-  Room.run(async (room) => {
-    const master = await room.start();
-    const before = master.counts();
-    assert.deepEqual(new Set(Object.values(before)), new Set([0]));
-    const client = await room.client();
-    const jobs = [
-      spec("a"),
-      spec("later", { delayMs: 60_000 }),
-      spec("gpu", { requirement: ["GPU"] }),
-    ];
-    const { run } = await client.submitSpec(pipeline(jobs));
-    const worker = await room.worker("w");
-    await room.until(() => worker.assigned.length === 1);
-    await worker.print(worker.assigned[0]!, "hello");
-    void client.watch(run).next().catch(() => undefined);
-    const logs = client.logs(run, "a", { follow: true })[Symbol.asyncIterator]();
-    await logs.next();
-    void logs.next().catch(() => undefined);
-    await room.sleep(50);
-    const { classes, seats, ...counts } = master.counts();
-    assert.deepEqual(counts, {
-      connections: 2, requests: 2, unconfirmed: 0, watchers: 1, backlog: 0, followers: 1, files: 1, members: 1,
-      links: 1, workers: 1, ready: 1, delayed: 1, gates: 0, requirements: 2, held: 0, leftovers: 0,
-    });
-    assert.deepEqual([classes, seats], [2, 1]);
-  }));
+test(
+  "counts() of a master says what peers have open and what waits, and is all 0 when they are " +
+    "gone",
+  () =>
+    Room.run(async (room) => {
+      const master = await room.start();
+      const before = master.counts();
+      assert.deepEqual(new Set(Object.values(before)), new Set([0]));
+      const client = await room.client();
+      const jobs = [
+        spec("a"),
+        spec("later", { delayMs: 60_000 }),
+        spec("gpu", { requirement: ["GPU"] }),
+      ];
+      const { run } = await client.submitSpec(pipeline(jobs));
+      const worker = await room.worker("w");
+      await room.until(() => worker.assigned.length === 1);
+      await worker.print(worker.assigned[0]!, "hello");
+      void client
+        .watch(run)
+        .next()
+        .catch(() => undefined);
+      const logs = client.logs(run, "a", { follow: true })[Symbol.asyncIterator]();
+      await logs.next();
+      void logs.next().catch(() => undefined);
+      await room.sleep(50);
+      const { classes, seats, ...counts } = master.counts();
+      assert.deepEqual(counts, {
+        connections: 2,
+        requests: 2,
+        unconfirmed: 0,
+        watchers: 1,
+        backlog: 0,
+        followers: 1,
+        files: 1,
+        members: 1,
+        links: 1,
+        workers: 1,
+        ready: 1,
+        delayed: 1,
+        gates: 0,
+        requirements: 2,
+        held: 0,
+        leftovers: 0,
+      });
+      assert.deepEqual([classes, seats], [2, 1]);
+    }),
+);
 
 /** A master in a room of its own, with something left in it. */
 async function leftBehind(leave: (world: SimWorld) => Promise<unknown>): Promise<string> {
@@ -82,7 +104,8 @@ async function leftBehind(leave: (world: SimWorld) => Promise<unknown>): Promise
   return found.then(() => "nothing", (error: Error) => error.message);
 }
 
-test("nothingIsLeft() lets pass what peers leave, and names a file, a lock and a timer of the master", async () => {
+test("nothingIsLeft() lets pass what peers leave, and names a file, a lock and a timer of the " +
+  "master", async () => {
   assert.equal(
     await leftBehind(async (world) => {
       const client = await connect({ host: world.host("c"), master: ADDRESS });
@@ -108,7 +131,8 @@ test("nothingIsLeft() lets pass what peers leave, and names a file, a lock and a
   );
 });
 
-test("look() tells a descriptor, a timer and a child that were left from what was there before", async () => {
+test("look() tells a descriptor, a timer and a child that were left from what " +
+  "was there before", async () => {
   const before = look();
   const file = openSync(import.meta.filename, "r");
   const timer = setTimeout(() => undefined, 60_000);
@@ -123,7 +147,20 @@ test("look() tells a descriptor, a timer and a child that were left from what wa
   child.kill("SIGKILL");
   await once(child, "exit");
   await nothingLeftSince(before, () => "this test");
-  assert.deepEqual(leftSince(new Map([["a", 2], ["b", 1]]), new Map([["a", 1], ["b", 3], ["c", 1]])), ["2 × b", "1 × c"]);
+  assert.deepEqual(
+    leftSince(
+      new Map([
+        ["a", 2],
+        ["b", 1],
+      ]),
+      new Map([
+        ["a", 1],
+        ["b", 3],
+        ["c", 1],
+      ]),
+    ),
+    ["2 × b", "1 × c"],
+  );
 });
 
 test("Owners names the tests that ran when a descriptor came, and few others", () => {

@@ -3,7 +3,18 @@
  * The fixture is a whole project in a temporary folder, small enough to read here.
  */
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
@@ -14,7 +25,12 @@ import { makeSkeleton } from "../scripts/learn/exercises.ts";
 import { countWords, parseMarkdown } from "../scripts/learn/markdown.ts";
 import { main } from "../scripts/learn/main.ts";
 import { readRegion } from "../scripts/learn/regions.ts";
-import { killStrays, makeSandbox, runProgram, sandboxEnvironment } from "../scripts/learn/sandbox.ts";
+import {
+  killStrays,
+  makeSandbox,
+  runProgram,
+  sandboxEnvironment,
+} from "../scripts/learn/sandbox.ts";
 import { openSandboxes } from "../scripts/learn/sandboxes.ts";
 import { diffLines, type Problem } from "../scripts/learn/report.ts";
 import { matchLines, normalise } from "../scripts/learn/transcripts.ts";
@@ -157,14 +173,22 @@ function badJson(): string {
   }
 }
 
-const targets = (name: string): object => ({ source: `./src/${name}/mod.ts`, default: `./dist/${name}/mod.js` });
+const targets = (name: string): object => ({
+  source: `./src/${name}/mod.ts`,
+  default: `./dist/${name}/mod.js`,
+});
 
 const FILES: Readonly<Record<string, string>> = {
-  "package.json": JSON.stringify({ name: "fixture", type: "module", imports: { "#echo": targets("echo"), "#later": targets("later") } }),
+  "package.json": JSON.stringify({
+    name: "fixture",
+    type: "module",
+    imports: { "#echo": targets("echo"), "#later": targets("later") },
+  }),
   // As after a build: then what is checked is compiled once, and runs without a loader.
   "dist/echo/mod.js": "throw new Error('this is not of these sources');\n",
   "src/echo/mod.ts": SOURCE,
-  "src/later/mod.ts": "/** Lesson 02: comes later. */\n// #region one\nexport const later = 1;\n// #endregion\n",
+  "src/later/mod.ts":
+    "/** Lesson 02: comes later. */\n// #region one\nexport const later = 1;\n// #endregion\n",
   "test/01-echo.test.ts": TEST,
   "lessons/01-echo/README.md": LESSON,
   "lessons/01-echo/hints.md": HINTS,
@@ -207,43 +231,74 @@ function lessonWith(edit: (text: string) => string): Record<string, string | nul
     "lessons/01-echo/break/one-too-many.patch": null,
     "lessons/01-echo/break/again.patch": null,
     "lessons/01-echo/hints.md": null,
-    "src/echo/mod.ts": SOURCE.replace(/.*#(end-)?exercise.*\n/g, "").replace(/ \* ```[\s\S]*?```\n/, ""),
+    "src/echo/mod.ts": SOURCE.replace(/.*#(end-)?exercise.*\n/g, "").replace(
+      / \* ```[\s\S]*?```\n/,
+      "",
+    ),
   };
 }
 
 /** The still fixture has no breaks and no exercise, which is two problems of its own. */
 async function checkLesson(edit: (text: string) => string): Promise<Problem[]> {
-  return (await check(lessonWith(edit))).filter(({ rule }) => rule !== "break" && rule !== "exercise");
+  return (await check(lessonWith(edit))).filter(
+    ({ rule }) => rule !== "break" && rule !== "exercise",
+  );
 }
 
-const rules = (problems: readonly Problem[]): string[] => [...new Set(problems.map(({ rule }) => rule))].sort();
+const rules = (problems: readonly Problem[]): string[] =>
+  [...new Set(problems.map(({ rule }) => rule))].sort();
 
 test("learn check passes a lesson that keeps every rule", async () => {
   assert.deepEqual(await check(), []);
 });
 
-test("learn check wants the eight headings in order, and a numbered title with a hook", async () => {
-  assert.deepEqual(rules(await checkLesson((text) => text.replace("## The idea", "## Ideas"))), ["headings"]);
-  assert.deepEqual(rules(await checkLesson((text) => text.replace("## Break it", "## Try it").replace("## Try it", "## Break it"))), ["headings"]);
-  assert.deepEqual(rules(await checkLesson((text) => text.replace("# 01. Echo: say it again", "# Echo"))), ["title"]);
+test("learn check wants the eight headings in order, and a numbered title " +
+  "with a hook", async () => {
+  assert.deepEqual(rules(await checkLesson((text) => text.replace("## The idea", "## Ideas"))), [
+    "headings",
+  ]);
+  assert.deepEqual(
+    rules(
+      await checkLesson((text) =>
+        text.replace("## Break it", "## Try it").replace("## Try it", "## Break it"),
+      ),
+    ),
+    ["headings"],
+  );
+  assert.deepEqual(
+    rules(await checkLesson((text) => text.replace("# 01. Echo: say it again", "# Echo"))),
+    ["title"],
+  );
   assert.deepEqual(rules(await checkLesson((text) => text.replace("# 01.", "# 02."))), ["title"]);
 });
 
 test("learn check warns about a lesson that is too short or too long", async () => {
-  const [problem, ...more] = await checkLesson((text) => text.replace(/(Words are heard.*?\. )+/, "Short. "));
+  const [problem, ...more] = await checkLesson((text) =>
+    text.replace(/(Words are heard.*?\. )+/, "Short. "),
+  );
   assert.equal(problem?.rule, "length");
   assert.equal(problem?.warning, true);
   assert.deepEqual(more, []);
 });
 
 test("learn check wants the last line to be a question in italics", async () => {
-  assert.deepEqual(rules(await checkLesson((text) => text.replace("*Who hears the echo?*", "Who hears the echo?"))), ["question"]);
+  assert.deepEqual(
+    rules(
+      await checkLesson((text) => text.replace("*Who hears the echo?*", "Who hears the echo?")),
+    ),
+    ["question"],
+  );
   assert.deepEqual(rules(await checkLesson((text) => `${text}\nThe end.\n`)), ["question"]);
 });
 
-test("learn check refuses fences without a type, of an unknown type, and never closed", async () => {
-  assert.deepEqual(rules(await checkLesson((text) => text.replace(`${FENCE}text`, FENCE))), ["fence"]);
-  assert.deepEqual(rules(await checkLesson((text) => text.replace(`${FENCE}text`, `${FENCE}js`))), ["fence"]);
+test("learn check refuses fences without a type, of an unknown type, " +
+  "and never closed", async () => {
+  assert.deepEqual(rules(await checkLesson((text) => text.replace(`${FENCE}text`, FENCE))), [
+    "fence",
+  ]);
+  assert.deepEqual(rules(await checkLesson((text) => text.replace(`${FENCE}text`, `${FENCE}js`))), [
+    "fence",
+  ]);
   const open = await checkLesson((text) => text.replace("*Who hears", `${FENCE}text\n*Who hears`));
   assert.ok(rules(open).includes("fence"));
 });
@@ -253,42 +308,88 @@ test("learn check compares quoted code with its region and shows the difference"
   assert.equal(problem?.rule, "fence-from");
   assert.match(problem?.expected ?? "", /i < times/);
   assert.match(problem?.received ?? "", /i < n/);
-  assert.deepEqual(rules(await checkLesson((text) => text.replace("mod.ts#echo", "mod.ts#shout"))), ["fence-from"]);
-  assert.deepEqual(rules(await checkLesson((text) => text.replace("src/echo/mod.ts#echo", "src/echo/gone.ts#echo"))), ["fence-from"]);
+  assert.deepEqual(
+    rules(await checkLesson((text) => text.replace("mod.ts#echo", "mod.ts#shout"))),
+    ["fence-from"],
+  );
+  assert.deepEqual(
+    rules(
+      await checkLesson((text) => text.replace("src/echo/mod.ts#echo", "src/echo/gone.ts#echo")),
+    ),
+    ["fence-from"],
+  );
 });
 
 test("learn check finds dead links and dead anchors", async () => {
-  assert.deepEqual(rules(await checkLesson((text) => text.replace("../../src/echo/mod.ts", "../../src/echo/gone.ts"))), ["link"]);
-  assert.deepEqual(rules(await checkLesson((text) => text.replace("(#the-code)", "(#the-end)"))), ["link"]);
-  assert.deepEqual(rules(await checkLesson((text) => text.replace("../../src/echo/mod.ts", "../../../elsewhere.md"))), ["link"]);
+  assert.deepEqual(
+    rules(
+      await checkLesson((text) => text.replace("../../src/echo/mod.ts", "../../src/echo/gone.ts")),
+    ),
+    ["link"],
+  );
+  assert.deepEqual(rules(await checkLesson((text) => text.replace("(#the-code)", "(#the-end)"))), [
+    "link",
+  ]);
+  assert.deepEqual(
+    rules(
+      await checkLesson((text) => text.replace("../../src/echo/mod.ts", "../../../elsewhere.md")),
+    ),
+    ["link"],
+  );
 });
 
 test("learn check refuses code of a later chapter, quoted or imported", async () => {
-  const quote = `${FENCE}ts from=src/later/mod.ts#one\nexport const later = 1;\n${FENCE}\n\n## Break it`;
-  assert.deepEqual(rules(await checkLesson((text) => text.replace("## Break it", quote))), ["chapter-order"]);
-  const changes = { ...lessonWith((text) => `${text} `), "lessons/01-echo/try/peek.ts": 'import { later } from "#later";\nlater;\n' };
+  const quote =
+    `${FENCE}ts from=src/later/mod.ts#one\nexport const later = 1;\n${FENCE}\n\n## ` + "Break it";
+  assert.deepEqual(rules(await checkLesson((text) => text.replace("## Break it", quote))), [
+    "chapter-order",
+  ]);
+  const changes = {
+    ...lessonWith((text) => `${text} `),
+    "lessons/01-echo/try/peek.ts": 'import { later } from "#later";\nlater;\n',
+  };
   const problem = (await check(changes)).find(({ rule }) => rule === "chapter-order");
   assert.equal(problem?.file, "lessons/01-echo/try/peek.ts");
 });
 
 test("learn check runs examples and reports what an expression is instead", async () => {
   const problems = await check({
-    "lessons/01-echo/README.md": LESSON.replace("twice.length // => 4", "twice.length // => 5").replace('JSON.parse("{") // => throws', 'JSON.parse("{") // => returns'),
+    "lessons/01-echo/README.md": LESSON.replace(
+      "twice.length // => 4",
+      "twice.length // => 5",
+    ).replace('JSON.parse("{") // => throws', 'JSON.parse("{") // => returns'),
     "src/echo/mod.ts": SOURCE.replace("// => 'hihi'", "// => 'hi'"),
   });
   assert.deepEqual(rules(problems), ["example"]);
   const line = LESSON.split("\n").findIndex((text) => text.startsWith("twice.length")) + 1;
-  assert.deepEqual(problems.map(({ file, line, expected, received }) => ({ file, line, expected, received })).sort((a, b) => a.file.localeCompare(b.file) || a.line - b.line), [
-    { file: "lessons/01-echo/README.md", line, expected: "5", received: "4" },
-    { file: "lessons/01-echo/README.md", line: line + 5, expected: `returns SyntaxError: ${badJson()}`, received: `throws SyntaxError: ${badJson()}` },
-    { file: "src/echo/mod.ts", line: 6, expected: "'hi'", received: "'hihi'" },
-  ]);
+  assert.deepEqual(
+    problems
+      .map(({ file, line, expected, received }) => ({ file, line, expected, received }))
+      .sort((a, b) => a.file.localeCompare(b.file) || a.line - b.line),
+    [
+      { file: "lessons/01-echo/README.md", line, expected: "5", received: "4" },
+      {
+        file: "lessons/01-echo/README.md",
+        line: line + 5,
+        expected: `returns SyntaxError: ${badJson()}`,
+        received: `throws SyntaxError: ${badJson()}`,
+      },
+      { file: "src/echo/mod.ts", line: 6, expected: "'hi'", received: "'hihi'" },
+    ],
+  );
 });
 
 test("learn check reports an example that throws, never ends, or asserts nothing", async () => {
   const block = (code: string): string => `${FENCE}ts run\n${code}\n${FENCE}\n\n## Break it`;
-  const lesson = LESSON.replace("## Break it", block("const a = 1;\nthrow new Error(`boom ${a}`);\na // => 1")).replace("## Break it", block("const b = 2;\nexport { b };"))
-    .replace("## Exercise", `${FENCE}ts run\nawait new Promise(() => {}) // => 1\n${FENCE}\n\n## Exercise`);
+  const lesson = LESSON.replace(
+    "## Break it",
+    block("const a = 1;\nthrow new Error(`boom ${a}`);\na // => 1"),
+  )
+    .replace("## Break it", block("const b = 2;\nexport { b };"))
+    .replace(
+      "## Exercise",
+      `${FENCE}ts run\nawait new Promise(() => {}) // => 1\n${FENCE}\n\n## Exercise`,
+    );
   const problems = await check({ "lessons/01-echo/README.md": lesson });
   assert.deepEqual(rules(problems), ["example"]);
   const messages = problems.map(({ message }) => message).join("\n");
@@ -296,14 +397,23 @@ test("learn check reports an example that throws, never ends, or asserts nothing
   assert.match(messages, /asserts nothing/);
   assert.match(messages, /does not finish/);
   const boom = problems.find(({ message }) => message.includes("boom"));
-  assert.equal(boom?.line, lesson.split("\n").findIndex((line) => line.startsWith("throw new Error")) + 1);
+  assert.equal(
+    boom?.line,
+    lesson.split("\n").findIndex((line) => line.startsWith("throw new Error")) + 1,
+  );
 });
 
-test("learn check re-runs transcripts and finds other output, left files and left processes", async () => {
+test("learn check re-runs transcripts and finds other output, left files " +
+  "and left processes", async () => {
   const fence = (text: string): string => `${FENCE}console\n${text}\n${FENCE}\n\n## Break it`;
   const problems = await check({
-    "lessons/01-echo/README.md": LESSON.replace("$ printf 'one\\ntwo\\nthree\\n'", "$ printf 'two\\nthree\\n'")
-      .replace("## Break it", fence("$ echo kept > left.txt\n$ sleep 600 > /dev/null 2>&1 &\n$ exit 3\nnothing")),
+    "lessons/01-echo/README.md": LESSON.replace(
+      "$ printf 'one\\ntwo\\nthree\\n'",
+      "$ printf 'two\\nthree\\n'",
+    ).replace(
+      "## Break it",
+      fence("$ echo kept > left.txt\n$ sleep 600 > /dev/null 2>&1 &\n$ exit 3\nnothing"),
+    ),
   });
   assert.deepEqual(rules(problems), ["console"]);
   const messages = problems.map(({ message }) => message).join("\n");
@@ -313,7 +423,8 @@ test("learn check re-runs transcripts and finds other output, left files and lef
   assert.match(messages, /`exit 3` prints something else \(exit code 3\)/);
 });
 
-test("learn check compares durations in a fence of type console exact, and only there", async () => {
+test("learn check compares durations in a fence of type console exact, " +
+  "and only there", async () => {
   const fence = (type: string): string =>
     `${FENCE}${type}\n$ echo 6.493 s\n99.493 s\n${FENCE}\n\n## Break it`;
   const found = async (type: string): Promise<string[]> => rules(await check({
@@ -326,12 +437,19 @@ test("learn check compares durations in a fence of type console exact, and only 
 test("learn check applies every break and wants its named test to fail for it", async () => {
   const problems = await check({
     "lessons/01-echo/break/again.patch": PATCH.replace("i <= times", "i < times + 0"),
-    "lessons/01-echo/break/other.patch": PATCH.replace("Fails: echo() repeats", "Fails: echo() shouts"),
+    "lessons/01-echo/break/other.patch": PATCH.replace(
+      "Fails: echo() repeats",
+      "Fails: echo() shouts",
+    ),
     "lessons/01-echo/break/torn.patch": PATCH.replace('   let out = "";', '   let gone = "";'),
     "lessons/01-echo/break/bare.patch": PATCH.replace(/^Why: .*\n/m, "").replace("give?", "give."),
   });
   assert.deepEqual(rules(problems), ["break"]);
-  const said = (name: string): string => problems.filter(({ file }) => file.endsWith(`/${name}.patch`)).map(({ message }) => message).join("\n");
+  const said = (name: string): string =>
+    problems
+      .filter(({ file }) => file.endsWith(`/${name}.patch`))
+      .map(({ message }) => message)
+      .join("\n");
   assert.match(said("again"), /must fail "echo\(\) repeats", but it passes/);
   assert.match(said("other"), /must pass "echo\(\) shouts", but there is no such test/);
   assert.match(said("torn"), /does not apply/);
@@ -341,28 +459,61 @@ test("learn check applies every break and wants its named test to fail for it", 
 });
 
 test("learn check takes the word of a test run for what passes without a break", async () => {
-  const root = project({ "lessons/01-echo/break/other.patch": PATCH.replace("Fails: echo() repeats", "Fails: echo() shouts") });
-  const passed = ["echo() repeats", "echo() shouts"].map((name) => ({ name, file: join(root, "test/01-echo.test.ts") }));
-  const problems = (await checkLessons({ root, cache: false, passed })).flatMap((result) => result.problems);
+  const root = project({
+    "lessons/01-echo/break/other.patch": PATCH.replace(
+      "Fails: echo() repeats",
+      "Fails: echo() shouts",
+    ),
+  });
+  const passed = ["echo() repeats", "echo() shouts"].map((name) => ({
+    name,
+    file: join(root, "test/01-echo.test.ts"),
+  }));
+  const problems = (await checkLessons({ root, cache: false, passed })).flatMap(
+    (result) => result.problems,
+  );
   assert.equal(problems.length, 1, JSON.stringify(problems, null, 2));
   assert.match(problems[0]?.message ?? "", /^with the patch.*does not run/);
 });
 
-test("a sandbox runs package scripts without npm, with the arguments and variables that npm would give", async () => {
+test("a sandbox runs package scripts without npm, with the arguments and variables that npm " +
+  "would give", async () => {
   const root = project({
-    "package.json": JSON.stringify({ type: "module", scripts: { hi: "node hi.mjs", two: "node hi.mjs && node hi.mjs" } }),
-    "hi.mjs": "console.log(JSON.stringify([process.argv.slice(2), process.env.npm_lifecycle_event, process.env.INIT_CWD, process.env.npm_execpath !== undefined]));\n",
+    "package.json": JSON.stringify({
+      type: "module",
+      scripts: { hi: "node hi.mjs", two: "node hi.mjs && node hi.mjs" },
+    }),
+    "hi.mjs":
+      "console.log(JSON.stringify([process.argv.slice(2), process.env.npm_lifecycle_event, " +
+      "process.env.INIT_CWD, process.env.npm_execpath !== undefined]));\n",
   });
   const sandbox = makeSandbox(root);
   const run = async (command: string): Promise<unknown[]> => {
-    const { output } = await runProgram(["sh", "-c", command], { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: 20_000 });
+    const { output } = await runProgram(["sh", "-c", command], {
+      cwd: sandbox.root,
+      env: sandboxEnvironment(sandbox),
+      timeoutMs: 20_000,
+    });
     return JSON.parse(output.trim().split("\n")[0]!) as unknown[];
   };
   try {
-    for (const [args, direct] of [["a 'b c' $((1 + 1))", true], ["-- --flag a", true], ["a -- --flag", false], ["a --flag", false]] as const) {
+    for (const [args, direct] of [
+      ["a 'b c' $((1 + 1))", true],
+      ["-- --flag a", true],
+      ["a -- --flag", false],
+      ["a --flag", false],
+    ] as const) {
       const [words, name, folder, npm] = await run(`npm run -s hi ${args}`);
-      assert.deepEqual([words, name, folder], (await run(`PATH=\${PATH#*:}; npm run -s hi ${args}`)).slice(0, 3), args);
-      assert.equal(npm, !direct, `${args}: npm's own options are npm's to read, and nothing else is`);
+      assert.deepEqual(
+        [words, name, folder],
+        (await run(`PATH=\${PATH#*:}; npm run -s hi ${args}`)).slice(0, 3),
+        args,
+      );
+      assert.equal(
+        npm,
+        !direct,
+        `${args}: npm's own options are npm's to read, and nothing else is`,
+      );
     }
     assert.equal((await run("npm run -s two"))[3], true, "what is more than one program is npm's");
   } finally {
@@ -371,41 +522,68 @@ test("a sandbox runs package scripts without npm, with the arguments and variabl
 });
 
 /** Without a dist: what is checked runs from the sources. */
-const UNBUILT: Readonly<Record<string, string | null>> = { "dist/echo/mod.js": null, "package.json": FILES["package.json"]!.replaceAll("./dist/", "./gone/") };
+const UNBUILT: Readonly<Record<string, string | null>> = {
+  "dist/echo/mod.js": null,
+  "package.json": FILES["package.json"]!.replaceAll("./dist/", "./gone/"),
+};
 
 test("learn check of a project without a build runs the sources", async () => {
   assert.deepEqual(await check(UNBUILT), []);
   const problems = await check({
-    ...UNBUILT, ...onlyExercise(), "lessons/01-echo/break/again.patch": PATCH.replace("i <= times", "i < times + 0"), "lessons/01-echo/break/one-too-many.patch": PATCH,
+    ...UNBUILT,
+    ...onlyExercise(),
+    "lessons/01-echo/break/again.patch": PATCH.replace("i <= times", "i < times + 0"),
+    "lessons/01-echo/break/one-too-many.patch": PATCH,
     "src/echo/mod.ts": SOURCE.replace("// => 'hihi'", "// => 'hi'"),
   });
-  assert.deepEqual(problems.map(({ file, line }) => `${file}:${line}`).sort(), ["lessons/01-echo/break/again.patch:4", "src/echo/mod.ts:6"]);
+  assert.deepEqual(problems.map(({ file, line }) => `${file}:${line}`).sort(), [
+    "lessons/01-echo/break/again.patch:4",
+    "src/echo/mod.ts:6",
+  ]);
 });
 
 test("learn check finds what an example is instead below a type, and wrong syntax", async () => {
   const typed = "interface Size {\n  readonly size: number;\n}\nconst size: Size = { size: 2 };\n";
-  const lesson = LESSON.replace("twice.length // => 4", `${typed}twice.length // => 5\nif (size.size === 2) throw new Error("at the end");`)
-    .replace("## Break it", `${FENCE}ts run\nconst open = (1;\nopen // => 1\n${FENCE}\n\n## Break it`);
+  const lesson = LESSON.replace(
+    "twice.length // => 4",
+    `${typed}twice.length // => 5\nif (size.size === 2) throw new Error("at the end");`,
+  ).replace(
+    "## Break it",
+    `${FENCE}ts run\nconst open = (1;\nopen // => 1\n${FENCE}\n\n## Break it`,
+  );
   const problems = await check({ "lessons/01-echo/README.md": lesson });
   assert.deepEqual(rules(problems), ["example"]);
-  const lineOf = (text: string): number => lesson.split("\n").findIndex((line) => line.startsWith(text)) + 1;
+  const lineOf = (text: string): number =>
+    lesson.split("\n").findIndex((line) => line.startsWith(text)) + 1;
   const said = problems.map(({ line, message }) => `${line}: ${message}`).join("\n");
   assert.match(said, new RegExp(`^${lineOf("twice.length")}: twice`, "m"));
   assert.match(said, new RegExp(`^${lineOf("if (size")}: stops with Error: at the end`, "m"));
   assert.match(said, /stops with SyntaxError: .*error TS1005/);
 });
 
-test("learn check tells a break that changes nothing and one that does not compile from one that breaks", async () => {
+test("learn check tells a break that changes nothing and one that does not compile from one that " +
+  "breaks", async () => {
   const idle = PATCH.replace("i <= times", "i < times + 0");
   const problems = await check({
-    "lessons/01-echo/break/again.patch": idle, "lessons/01-echo/break/garbled.patch": PATCH.replace("i <= times; i++) out", "i <= times; i++ out"),
+    "lessons/01-echo/break/again.patch": idle,
+    "lessons/01-echo/break/garbled.patch": PATCH.replace(
+      "i <= times; i++) out",
+      "i <= times; i++ out",
+    ),
   });
-  assert.match(problems.map(({ file, message }) => `${file}: ${message}`).join("\n"), /again\.patch: .*must fail "echo\(\) repeats", but it passes/);
-  assert.match(problems.map(({ file, message }) => `${file}: ${message}`).join("\n"), /garbled\.patch: the tests did not finish, so "echo\(\) repeats" did not fail/);
+  assert.match(
+    problems.map(({ file, message }) => `${file}: ${message}`).join("\n"),
+    /again\.patch: .*must fail "echo\(\) repeats", but it passes/,
+  );
+  assert.match(
+    problems.map(({ file, message }) => `${file}: ${message}`).join("\n"),
+    /garbled\.patch: the tests did not finish, so "echo\(\) repeats" did not fail/,
+  );
   assert.equal(problems.length, 2);
 });
 
-test("a sandbox that is lent again is as the first time: files, folders, times, links and processes", async () => {
+test("a sandbox that is lent again is as the first time: files, folders, times, links and " +
+  "processes", async () => {
   const root = project({ "data/a.txt": "a", "data/b/c.txt": "c" });
   const sandboxes = openSandboxes(root);
   try {
@@ -417,7 +595,10 @@ test("a sandbox that is lent again is as the first time: files, folders, times, 
       mkdirSync(join(sandbox.root, "own/deep"), { recursive: true });
       rmSync(join(sandbox.root, "node_modules"));
       writeFileSync(join(sandbox.temp, "left"), "");
-      const { output } = await runProgram(["sh", "-c", "setsid sleep 600 > /dev/null 2>&1 & echo started"], { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: 20_000 });
+      const { output } = await runProgram(
+        ["sh", "-c", "setsid sleep 600 > /dev/null 2>&1 & echo started"],
+        { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: 20_000 },
+      );
       assert.equal(output, "started\n");
       return { sandbox, state };
     });
@@ -426,7 +607,9 @@ test("a sandbox that is lent again is as the first time: files, folders, times, 
       assert.deepEqual(describe(again.root), first.state);
       assert.deepEqual(readdirSync(again.temp).filter((name) => !name.startsWith("tsx-")), []);
       assert.deepEqual(killStrays(again), []);
-      await sandboxes.use(async (other) => assert.notEqual(other.root, again.root, "two at a time are two"));
+      await sandboxes.use(async (other) =>
+        assert.notEqual(other.root, again.root, "two at a time are two"),
+      );
     });
     await assert.rejects(sandboxes.use(async () => { throw new Error("no"); }));
   } finally {
@@ -436,28 +619,58 @@ test("a sandbox that is lent again is as the first time: files, folders, times, 
 
 /** Every file with its content and time, every link with its target. */
 function describe(folder: string): string[] {
-  return readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1)).flatMap((entry) => {
-    const path = join(folder, entry.name);
-    if (entry.isSymbolicLink()) return [`${path} -> ${readlinkSync(path)}`];
-    return entry.isDirectory() ? [path, ...describe(path)] : [`${path} ${statSync(path).mtimeMs.toFixed(0)} ${readFileSync(path, "utf8")}`];
-  });
+  return readdirSync(folder, { withFileTypes: true })
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((entry) => {
+      const path = join(folder, entry.name);
+      if (entry.isSymbolicLink()) return [`${path} -> ${readlinkSync(path)}`];
+      return entry.isDirectory()
+        ? [path, ...describe(path)]
+        : [`${path} ${statSync(path).mtimeMs.toFixed(0)} ${readFileSync(path, "utf8")}`];
+    });
 }
 
 test("learn check wants two breaks and an exercise", async () => {
-  const problems = await check({ ...lessonWith((text) => `${text}\n\n`), "lessons/01-echo/break/again.patch": null });
+  const problems = await check({
+    ...lessonWith((text) => `${text}\n\n`),
+    "lessons/01-echo/break/again.patch": null,
+  });
   assert.deepEqual(rules(problems), ["break", "exercise"]);
 });
 
 test("learn check wants a skeleton that compiles and fails, and three rungs of hints", async () => {
-  const hollow = SOURCE.replace(/ {2}\/\/ #exercise echo\n/, "").replace("  return out;\n", "  // #exercise echo\n  return out;\n");
-  const typeless = await check({ ...onlyExercise(), "src/echo/mod.ts": `${SOURCE}// #exercise size\nexport const size = 3;\n// #end-exercise\nexport const double = size * 2;\n` });
+  const hollow = SOURCE.replace(/ {2}\/\/ #exercise echo\n/, "").replace(
+    "  return out;\n",
+    "  // #exercise echo\n  return out;\n",
+  );
+  const typeless = await check({
+    ...onlyExercise(),
+    "src/echo/mod.ts":
+      `${SOURCE}// #exercise size\nexport const size = 3;\n// #end-exercise\nexport ` +
+      `const double = size * 2;\n`,
+  });
   assert.match(typeless.map(({ message }) => message).join("\n"), /does not type-check/);
   const idle = await check({
     ...onlyExercise(),
-    "src/echo/mod.ts": hollow.replace("// #exercise echo\n  return out;\n  // #end-exercise", "return out;").replace("// #endregion", "// #endregion\nexport function unused(): void {\n  // #exercise echo\n  // nothing here matters\n  // #end-exercise\n}"),
+    "src/echo/mod.ts": hollow
+      .replace("// #exercise echo\n  return out;\n  // #end-exercise", "return out;")
+      .replace(
+        "// #endregion",
+        "// #endregion\nexport function unused(): void {\n  // #exercise echo\n  // nothing here " +
+          "matters\n  // #end-exercise\n}",
+      ),
   });
-  assert.match(idle.map(({ message }) => message).join("\n"), /passes although the bodies of echo are gone/);
-  const rungless = await check({ ...onlyExercise(), "lessons/01-echo/hints.md": HINTS.replace("### 3", "### Last").replace("# Hints", "# Hints\n\n## shout\n\n### 1\n\nLouder.") });
+  assert.match(
+    idle.map(({ message }) => message).join("\n"),
+    /passes although the bodies of echo are gone/,
+  );
+  const rungless = await check({
+    ...onlyExercise(),
+    "lessons/01-echo/hints.md": HINTS.replace("### 3", "### Last").replace(
+      "# Hints",
+      "# Hints\n\n## shout\n\n### 1\n\nLouder.",
+    ),
+  });
   assert.deepEqual(rules(rungless), ["break", "exercise"]);
   assert.match(rungless.map(({ message }) => message).join("\n"), /three rungs/);
   assert.match(rungless.map(({ message }) => message).join("\n"), /"## shout" is not an exercise/);
@@ -465,7 +678,10 @@ test("learn check wants a skeleton that compiles and fails, and three rungs of h
   assert.match(hintless.map(({ message }) => message).join("\n"), /hints\.md|is missing/);
 });
 
-/** The fixture without breaks, and without transcripts and examples in the lesson: quicker, and one "break" problem. */
+/**
+ * The fixture without breaks, and without transcripts and examples in the lesson: quicker, and one
+ * "break" problem.
+ */
 function onlyExercise(): Record<string, string | null> {
   return {
     "lessons/01-echo/README.md": LESSON.replace(/```(console|ts run)\n[\s\S]*?```\n/g, ""),
@@ -474,9 +690,13 @@ function onlyExercise(): Record<string, string | null> {
   };
 }
 
-test("learn check --record writes regions and real output into the lesson, and then it holds", async () => {
+test("learn check --record writes regions and real output into the lesson, and " +
+  "then it holds", async () => {
   const root = project({
-    "lessons/01-echo/README.md": LESSON.replace("i < times", "i < n").replace("one\n...\nthree", "eins\nzwei"),
+    "lessons/01-echo/README.md": LESSON.replace("i < times", "i < n").replace(
+      "one\n...\nthree",
+      "eins\nzwei",
+    ),
   });
   const first = (await checkLessons({ root, record: true })).flatMap(({ problems }) => problems);
   assert.deepEqual(first, []);
@@ -485,10 +705,14 @@ test("learn check --record writes regions and real output into the lesson, and t
   assert.match(recorded, /\$ printf .*\none\ntwo\nthree\n```/);
   // What already matched after normalising is left alone, so that recording makes small diffs.
   assert.match(recorded, /took 3\.4 ms on 127\.0\.0\.1:80/);
-  assert.deepEqual((await checkLessons({ root, cache: false })).flatMap(({ problems }) => problems), []);
+  assert.deepEqual(
+    (await checkLessons({ root, cache: false })).flatMap(({ problems }) => problems),
+    [],
+  );
 });
 
-test("learn check takes a lesson without a README and an empty project for what they are", async () => {
+test("learn check takes a lesson without a README and an empty project for " +
+  "what they are", async () => {
   const none = await check({ "lessons/01-echo/README.md": null });
   assert.deepEqual(rules(none), ["triple"]);
 });
@@ -521,10 +745,17 @@ test("normalise() replaces what differs between runs and keeps what matters", ()
   ];
   for (const [a, b] of same) assert.deepEqual(normalise([a]), normalise([b]), `${a} / ${b}`);
   const different: [string, string][] = [
-    ["3 records", "4 records"], ["17 bytes", "18 bytes"], ["0x05", "0x06"], ["seed 42", "seed 43"], ["attempt 1", "attempt 2"], ["05-log", "06-dag"],
+    ["3 records", "4 records"],
+    ["17 bytes", "18 bytes"],
+    ["0x05", "0x06"],
+    ["seed 42", "seed 43"],
+    ["attempt 1", "attempt 2"],
+    ["05-log", "06-dag"],
     ["3-5 ms", "4-5 ms"],
   ];
-  for (const [a, b] of different) assert.notDeepEqual(normalise([a]), normalise([b]), `${a} / ${b}`);
+  for (const [a, b] of different) {
+    assert.notDeepEqual(normalise([a]), normalise([b]), `${a} / ${b}`);
+  }
 });
 
 test("matchLines() lets a line of three dots stand for any lines, also none", () => {
@@ -537,8 +768,17 @@ test("matchLines() lets a line of three dots stand for any lines, also none", ()
   assert.ok(!matchLines(["a", "b"], ["a"]));
 });
 
-test("compileBlock() keeps every line on its number and takes expressions over several lines", () => {
-  const { code, assertions } = compileBlock(["const a = [1,", "  2]; // => [ 1, 2 ]", "Math.max(", "  1,", "  2,", ") // => 2", 'a["x"] // => undefined']);
+test("compileBlock() keeps every line on its number and takes expressions " +
+  "over several lines", () => {
+  const { code, assertions } = compileBlock([
+    "const a = [1,",
+    "  2]; // => [ 1, 2 ]",
+    "Math.max(",
+    "  1,",
+    "  2,",
+    ") // => 2",
+    'a["x"] // => undefined',
+  ]);
   assert.equal(assertions, 3);
   const lines = code.split("\n");
   assert.equal(lines.length, 7);
@@ -554,7 +794,8 @@ test("docExamples() finds ts fences in doc comments and gives their line", () =>
 });
 
 test("readRegion() dedents, leaves out marker lines, and nests", () => {
-  const source = "  // #region outer\n  a\n    // #region inner\n    b\n    // #endregion\n  // #endregion\n";
+  const source =
+    "  // #region outer\n  a\n    // #region inner\n    b\n    // #endregion\n  // #endregion\n";
   assert.equal(readRegion(source, "outer"), "a\n  b");
   assert.equal(readRegion(source, "inner"), "b");
   assert.equal(readRegion(source, "none"), undefined);
@@ -569,13 +810,21 @@ test("makeSkeleton() replaces bodies and nothing else", () => {
 });
 
 test("parseBreak() reads folded header lines", () => {
-  const { broken, problems } = parseBreak("x.patch", PATCH.replace("part of the count.", "part\n  of the count."));
+  const { broken, problems } = parseBreak(
+    "x.patch",
+    PATCH.replace("part of the count.", "part\n  of the count."),
+  );
   assert.deepEqual(problems, []);
   assert.equal(broken.why, "The bound is part of the count.");
 });
 
 test("countWords() counts prose, not code or link targets", () => {
-  assert.equal(countWords(parseMarkdown("One [two](three/four) – five.\n\n```text\nsix seven\n```\n\n<!-- eight -->\n")), 3);
+  assert.equal(
+    countWords(
+      parseMarkdown("One [two](three/four) – five.\n\n```text\nsix seven\n```\n\n<!-- eight -->\n"),
+    ),
+    3,
+  );
 });
 
 test("diffLines() shows removed, added and nearby lines", () => {
