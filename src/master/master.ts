@@ -207,33 +207,41 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
     await Promise.all([output.close(), blobs.close(), log.close()]);
     throw needsMemory(options, error) ?? listenFailed(options.listen, error);
   }
+  const serving = listener;
   workers.expectReturns(options.store?.url);
 
   return {
-    host: listener.host,
-    port: listener.port,
+    host: serving.host,
+    port: serving.port,
     recovered,
     isOver: (run) => engine.isOver(run),
     counts: () => countsOf(services),
     snapshot: () => engine.snapshot(),
-    async stop() {
-      if (services.stopped) return;
-      services.stopped = true;
-      await listener?.close();
-      // Before the connections: their closing must not look like the death of the workers.
-      workers.stop();
-      await engine.stop();
-      for (const connection of [...services.doors.connections()]) connection.close();
-      await Promise.all([output.close(), blobs.close()]);
-      await log.close().catch((error: unknown) => {
-        // The disk is full. Events that could not be written were not acknowledged either.
-        if (!(error instanceof LogError) || error.code !== "FULL") throw error;
-      });
-      await lock.release();
-    },
+    stop: () => stopMaster(services, { listener: serving, log, lock }),
   };
 }
 // #endregion
+
+/** What a master holds, given back in order. */
+async function stopMaster(
+  services: Services,
+  held: { listener: Listener; log: Log; lock: { release(): Promise<void> } },
+): Promise<void> {
+  if (services.stopped) return;
+  services.stopped = true;
+  const { engine, workers, output, blobs, doors } = services;
+  await held.listener.close();
+  // Before the connections: their closing must not look like the death of the workers.
+  workers.stop();
+  await engine.stop();
+  for (const connection of [...doors.connections()]) connection.close();
+  await Promise.all([output.close(), blobs.close()]);
+  await held.log.close().catch((error: unknown) => {
+    // The disk is full. Events that could not be written were not acknowledged either.
+    if (!(error instanceof LogError) || error.code !== "FULL") throw error;
+  });
+  await held.lock.release();
+}
 
 function makeServices(
   options: MasterOptions, { log, fatal }: { log: Log; fatal: (error: Error) => void },
