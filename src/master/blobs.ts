@@ -5,8 +5,8 @@
  * blob that has been checked against its name can never be wrong later, so nobody asks whether it
  * is up to date.
  *
- * Who needs a blob is counted, and a blob goes when the count is zero and nobody has asked for it
- * lately:
+ * The master counts who needs a blob. The blob goes when the count is zero and nobody has asked for
+ * it lately:
  *
  *     an upload under way, until it is in place      a run, until it is forgotten
  *     the connection that has uploaded it, until     a submission, until it is decided
@@ -108,7 +108,7 @@ export class BlobStore {
   }
   // #endregion
 
-  /** What was wanted too long ago is wanted no more. */
+  /** A wish that is too old does not count any more. */
   #sweep(): void {
     const old = this.#host.clock.monotonic() - KEEP_MS;
     for (const [hash, at] of this.#wanted) {
@@ -207,7 +207,7 @@ export class BlobStore {
       }
     }
     if (check.digest("hex") === hash) return;
-    // Damaged on the disk. Gone is better than wrong: whoever has it is asked for it again.
+    // Damaged on the disk. Gone is better than wrong: a client that has it is asked for it again.
     // If anything was uploaded meanwhile it may have been this one, anew: then it stays.
     if (this.#placed === placed) await this.#removals.now(hash);
     throw new BlobError(
@@ -242,8 +242,8 @@ export class BlobStore {
   }
 
   /**
-   * The start of a process: each run holds its project. What no run needs is removed in the
-   * background, and so are uploads that a crash interrupted.
+   * The start of a process: each run holds its project. Blobs that no run needs are removed in
+   * the background, and so are uploads that a crash interrupted.
    */
   async recover(projects: Iterable<string>): Promise<void> {
     for (const hash of projects) this.hold(hash);
@@ -392,8 +392,8 @@ export class Uploads {
   }
 
   /**
-   * Whoever sends pieces is not the one that has not moved for longest, however many others have
-   * begun and stopped.
+   * The upload that has not moved for longest goes. That is none that still sends pieces, however
+   * many others have begun and stopped.
    */
   #makeRoom(): void {
     const { open, maxOpen } = this.#store;

@@ -7,7 +7,7 @@
  *
  * Connecting costs nothing, so strangers have a pool of their own and use up nobody's place. The
  * oldest leaves for the newest: an honest peer says HELLO in its first packet and is through before
- * it is old. A place is for whoever has said HELLO (and has the token); a worker that lost its
+ * it is old. A place is for a peer that has said HELLO (and has the token); a worker that lost its
  * connection finds its place again, since clients may not take those of registered workers.
  *
  * Invariants: at most `strangers` of them, twice that within a turn of the loop; clients and
@@ -83,7 +83,8 @@ export class Doors {
   // #endregion
 
   /**
-   * After one more look at the sockets: whoever dials and speaks at once is no stranger by then.
+   * After one more look at the sockets: a peer that dials and speaks at once is no stranger by
+   * then.
    */
   #trimLater(): void {
     const { host: { timers }, places } = this.#options;

@@ -249,7 +249,7 @@ function why(
   const run = findRun(engine.state, id);
   return turns.reply(request, connection, async () => {
     const body = Reasons.encode({ reasons: reasonsOf(engine, run, jobs) });
-    // What is said may follow from events that are not durable yet.
+    // The reasons may follow from events that are not durable yet.
     await engine.readable();
     return body;
   });

@@ -7,7 +7,8 @@
  *
  * Invariants: a byte that was lost is counted once; a hole is forgotten when its attempt is over
  * and it has been told in both places; at most MAX_HOLES are remembered.
- * Left out: counts of a master that dies meanwhile. What it had not told yet goes with it.
+ * Left out: counts of a master that dies meanwhile. A count that it had not told yet is lost with
+ * it.
  * Test: test/10-master.output.test.ts
  */
 import type { LostOutput } from "#wire";
@@ -54,7 +55,7 @@ export class Holes {
     this.#holes.set(name, { bytes, why, reported: 0, written: 0, over: false });
   }
 
-  /** What no event speaks of yet; from now on one does. */
+  /** The losses that no event speaks of yet. From now on one does. */
   report(name: string): LostOutput | undefined {
     const hole = this.#holes.get(name);
     if (hole === undefined || hole.bytes === hole.reported) return undefined;

@@ -91,8 +91,8 @@ export class StoreDesk {
     this.#turns.set(connection, turns);
     turns.last = turn;
     turns.bytes += bytes;
-    // Counted as the client's: whoever has the most waiting is the first to go when there is too
-    // much of all.
+    // Counted as the client's: when there is too much of all, the client with the most waiting is
+    // the first to go.
     connection.hold(bytes);
     await turn;
     connection.hold(-bytes);

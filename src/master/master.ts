@@ -340,7 +340,7 @@ function openConnection(services: Services, socket: Socket): RpcConnection {
 /** Node takes the size in MiB; a quarter of a gigabyte more or less is nothing to a machine. */
 const HEAP_STEP_MB = 256;
 
-/** What was acknowledged is in the log, and a process with more memory finds it there. */
+/** All acknowledged runs are in the log. A process with more memory finds them there. */
 function needsMemory(
   { dir, heapBytes = DEFAULT_HEAP_BYTES }: MasterOptions, error: unknown,
 ): unknown {

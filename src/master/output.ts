@@ -20,8 +20,8 @@
  * stops leaves nothing behind; what an earlier run of the same number has left (the log may have
  * lost its last second, by its durability) is never read and never added to.
  *
- * What the disk refuses is counted (holes.ts), and the worker is not asked to send it again: it
- * might be for ever.
+ * Output that the disk refuses is counted (holes.ts). The worker is not asked to send it again: it
+ * might be asked for ever.
  *
  * Left out: rotation and search.
  * Test: test/10-master.output.test.ts
@@ -38,7 +38,7 @@ const HEADER_BYTES = 11;
  * a lost write.
  */
 const STREAMS = [undefined, "stdout", "stderr"] as const;
-/** Per attempt. What is beyond the first 16 MiB of a log, nobody has ever read. */
+/** Per attempt. Nobody has ever read a log beyond its first 16 MiB. */
 export const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 /** Chunks in one page of a reader, as the schema of OutputPage allows. */
 const PAGE_CHUNKS = 4096;
@@ -315,7 +315,7 @@ export class OutputStore {
   }
 
   async #removeFolder(name: string): Promise<void> {
-    // What is on its way into a file would make the folder again.
+    // A write that is under way would make the folder again.
     for (const [file, closed] of this.#closing) if (isOf(name, file)) await closed;
     await this.#host.storage.remove(`${this.#dir}/${name}`, { recursive: true });
   }

@@ -74,7 +74,7 @@ function open({ engine }: Desk, { key }: SealedSubmit, sealed: SealedPipeline): 
   return { spec: { name, version, project, jobs }, jobBytes, isTooHeavy };
 }
 
-/** Whether there is something to look for. What is too heavy will be refused anyway. */
+/** Whether there is something to look for. A pipeline that is too heavy is refused anyway. */
 function hasProject({ spec, isTooHeavy }: Opened): boolean {
   return spec.project !== undefined && !isTooHeavy;
 }

@@ -16,7 +16,7 @@
  *
  * Invariants: no page is made for a reader without room; at most `atOnce` are in the making,
  * `perPeer` of one peer; in one turn of the event loop no page is begun once `msPerTurn` went into
- * others, but for a peer that has had next to nothing; whoever has had the least of late is next,
+ * others, but for a peer that has had next to nothing; the peer with the least of late is next,
  * and requests of one peer are served in order.
  * Test: test/10-master.turns.test.ts
  */

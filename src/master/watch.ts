@@ -6,9 +6,9 @@
  *     its watchers        C        A, D        B        each knows which one it gets next
  *
  * A watcher first gets the whole run, then every change. A watcher that cannot keep up is not
- * allowed to fill the master's memory: the oldest batches go, and whoever was to get one of them
- * gets the whole run anew when it is ready again. It may miss steps; it never misses where things
- * stand. The pages of a whole run are shared, too, by those who want them at the same time.
+ * allowed to fill the master's memory: the oldest batches go, and a watcher that was to get one of
+ * them gets the whole run anew when it is ready again. It may miss steps; it never misses where
+ * things stand. Watchers that want the whole run at the same time share its pages, too.
  *
  * The end of a run is a promise: people go home, scripts go on. It is told once it is durable, also
  * when the disk is full and reads are answered from memory (engine.ts).
@@ -328,8 +328,8 @@ export class Watchers {
   }
 
   /**
-   * The run itself comes last: whoever has it has everything. It is as it was at the first page;
-   * what it became follows.
+   * The run itself comes last: a watcher that has it has everything. It is as it was at the first
+   * page; later changes follow.
    */
   #lastPage(watcher: Watcher, info: RunInfo): Buffer {
     watcher.list = undefined;

@@ -1,7 +1,7 @@
 /**
- * Lesson 10: the master's end of its workers' connections. Who is here, who is away and who is
- * given up is the book of leases (lesson 12); what that means for attempts is decided by the core,
- * and this file carries both out.
+ * Lesson 10: the master's end of its workers' connections. The book of leases (lesson 12) knows
+ * which workers are here, away or given up. The core decides what that means for attempts. This
+ * file carries both out.
  *
  * Invariants: a worker's attempts belong to its registration number, and a report from any other is
  * refused; what was dispatched and never arrived is found when the worker comes back and does not
@@ -146,8 +146,8 @@ export class Workers {
    * more.
    */
   #replace(id: number, hello: Hello): void {
-    // Connections overtake each other, above all when a frozen process wakes up. What an old HELLO
-    // does not list may well run by now.
+    // Connections overtake each other, above all when a frozen process wakes up. An attempt that an
+    // old HELLO does not list may well run by now.
     const newest = this.#dials.get(id) ?? 0;
     if ((hello.dial ?? Infinity) <= newest) {
       const found = `its connection ${hello.dial} comes after its connection ${newest}`;
@@ -181,8 +181,8 @@ export class Workers {
   }
 
   /**
-   * Who is connected is no fact of the log, and what is decided by it is: nothing new for a worker
-   * until it is back.
+   * A worker's absence is no event. It is only a reason to give the worker nothing new until it is
+   * back. Attempts that start elsewhere because of it are events.
    */
   #away(id: number, forMs?: number): void {
     this.#engine().state.router.setAway(id, true);
@@ -191,8 +191,8 @@ export class Workers {
   }
 
   /**
-   * It gives its jobs a moment to end before it goes. What they still report counts, and nothing
-   * new is sent.
+   * The worker gives its jobs a moment to end before it goes. Its reports still count, and it is
+   * sent nothing new.
    */
   leaving(link: WorkerLink): void {
     if (this.links.get(link.id) !== link) return;
@@ -278,7 +278,7 @@ export class Workers {
   dispatch(start: EventOf<"JobStarted">): void {
     const link = this.links.get(start.worker);
     const job = this.#engine().state.runs.get(start.run)?.jobs[start.job];
-    // Gone meanwhile, or cancelled and over: whoever ended the attempt has said so in the log.
+    // Gone meanwhile, or cancelled and over: then the end of the attempt is in the log.
     if (link === undefined || job?.attempt !== start.attempt || job.status !== "RUNNING") return;
     const { assignment, bytes, inputBytes } = assignmentOf(job);
     if (inputBytes > MAX_INPUTS_BYTES) {

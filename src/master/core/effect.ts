@@ -17,7 +17,7 @@ export type Effect =
   | { readonly type: "Dispatch"; readonly start: EventOf<"JobStarted"> }
   /** These attempts are to end: their workers are to kill them. */
   | { readonly type: "Kill"; readonly attempts: readonly PlacedAttempt[] }
-  /** Jobs were added to a run: whoever watches it gets the new list. */
+  /** Jobs were added to a run: its watchers get the new list. */
   | { readonly type: "Notify"; readonly run: number }
   /** Nobody can ask for a run any more: its output is removed, and its project is let go. */
   | { readonly type: "Forget"; readonly run: number; readonly project: string | undefined };
@@ -32,7 +32,7 @@ export function placed({ run, index, attempt, worker }: Job): PlacedAttempt {
 }
 
 /**
- * What follows from a command. The reply is the one effect that goes to whoever gave the command.
+ * What follows from a command. The reply is the one effect that goes to the giver of the command.
  */
 export interface Decided<R> {
   readonly events: readonly Event[];

@@ -100,7 +100,7 @@ function waitsForParents(job: Job): string {
 
 /**
  * One sentence per requirement that no registered worker could ever meet, however long one waits.
- * Who is away may come back; who drains does not.
+ * A worker that is away may come back. A worker that drains gets nothing new.
  */
 export function neverScheduled(state: State, jobs: readonly JobSpec[]): string[] {
   const warnings: string[] = [];
@@ -169,7 +169,7 @@ function retryAtOf({ status, failure, dueAt }: Job): number | undefined {
   return isTriedAgain ? orNothing(dueAt) : undefined;
 }
 
-/** What the state knows of a worker; how late its beats are, only its connection knows. */
+/** A worker as the state knows it. Only its connection knows how late its beats are. */
 export function workerInfo(
   worker: Worker, connection: { remote: string; connected: boolean },
 ): Omit<WorkerInfo, "beatLateMs" | "beatLateMaxMs"> {

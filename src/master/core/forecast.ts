@@ -25,7 +25,7 @@ export class Forecast {
   }
 
   /**
-   * The next event. What the attempts of a job leave is counted, and never taken back by a retry.
+   * The next event. All that attempts leave is counted, and a retry takes nothing of it back.
    */
   event(event: Event): void {
     switch (event.type) {

@@ -1,6 +1,6 @@
 /**
- * Lesson 10: how much one submission, one run and one message may be. What all of them may take
- * together is memory, and counted in memory.ts.
+ * Lesson 10: how much one submission, one run and one message may be. All of them together are
+ * bounded in bytes of memory (memory.ts).
  *
  * Test: test/10-master.test.ts, test/10-master.memory.test.ts
  */
@@ -14,8 +14,7 @@ import { MAX_BATCH_BYTES, MAX_FRAME_BODY_BYTES, MAX_INPUTS_BYTES } from "#wire";
 export const MAX_EDGES_PER_RUN = 10_000_000;
 
 /**
- * What one job says it does and with which environment. An assignment must fit into a frame, inputs
- * and all.
+ * One job's action and environment. An assignment must fit into a frame, inputs and all.
  */
 export const MAX_JOB_BYTES = 2 * 1024 * 1024;
 invariant(

@@ -53,7 +53,7 @@ export function decideRetry(
   };
 }
 
-/** What did not complete and could run now. A job that would be skipped again stays as it is. */
+/** All that did not complete and could run now. A job that would be skipped again stays so. */
 function incomplete(run: Run): Job[] {
   return [...runnable(run, (job) => isTerminal(job.status) && job.status !== "COMPLETED")];
 }

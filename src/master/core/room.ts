@@ -67,7 +67,7 @@ export function checkArrival(
   );
 }
 
-/** What has ended makes way for what begins, from the oldest on. */
+/** Runs that have ended make way for a new one, from the oldest on. */
 export function makeRoom(state: State, bytes: number, context: Context): Decided<undefined> {
   const { total } = limitsOf(context);
   let all = state.bytes + bytes;

@@ -102,7 +102,7 @@ interface RunAsItWas {
 // #region picture
 /**
  * The state at one moment, as a series of messages that may be made later, while the state goes on.
- * What is small is copied at once. A job is copied when it is about to change and its turn to be
+ * Small things are copied at once. A job is copied when it is about to change and its turn to be
  * written has not come: a million jobs are not copied for the few that change meanwhile.
  */
 export class Picture implements Keeper {
@@ -130,7 +130,7 @@ export class Picture implements Keeper {
     if (this.#open.has(job.run) && !this.#kept.has(job)) this.#kept.set(job, { ...job });
   }
 
-  /** To be gone through once. Whoever does not want the rest calls `close`. */
+  /** To be gone through once. A caller that does not want the rest calls `close`. */
   *parts(): Generator<Buffer> {
     yield Part.encode(this.#counters);
     for (const worker of this.#workers) yield Part.encode(worker);

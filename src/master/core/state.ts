@@ -105,8 +105,9 @@ export class Run {
   }
 
   /**
-   * Who waits for whom. In a run of one job nobody does, and a graph of one costs as much as all
-   * the rest of its life: it is made when somebody asks, as far on as the job is.
+   * Who waits for whom. In a run of one job nobody waits, and a graph of one job costs as much as
+   * all the rest of the job's life. So it is made when somebody asks, in the state that the job is
+   * in by then.
    */
   get dag(): Dag {
     if (this.#dag !== undefined) return this.#dag;
