@@ -38,6 +38,8 @@ const PAST_LEASE_MS = 4800;
 const MASTER_FREEZE_MS = 10_000;
 /** Small pipelines that go on side by side in the big run. */
 const LANES = 4;
+/** Of a pipeline that has jobs for the one special worker: more would only wait for it. */
+const TAGGED_CHANCE = 0.25;
 /** Of a job. */
 const LEFTOVER_CHANCE = 0.05;
 /** The network's, of which there are two for three kills of the master. */
@@ -91,7 +93,8 @@ function stretchOfWork(
 }
 
 function pipeline(prng: Prng, key: string): PipelinePlan {
-  const { jobs } = generatePipeline(prng, { key, tags: ["GPU"], crashes: false });
+  const tags = prng.chance(TAGGED_CHANCE) ? ["GPU"] : [];
+  const { jobs } = generatePipeline(prng, { key, tags, crashes: false });
   return { key, jobs: jobs.map((job) => withLeftover(prng, job)) };
 }
 
