@@ -4,12 +4,28 @@ import { constants } from "node:buffer";
 import { test } from "node:test";
 import { seededRandom, type Socket } from "#host";
 import { SimWorld, type SimOptions } from "#simhost";
-import { MAX_PENDING_BYTES, MAX_REPLY_DEPTH, parseStoreUrl, Push, ReplyParser, RespError, RespParser, StoreClient, StoreError, StoreUrlError, type StoreClientOptions, type Value } from "#store";
+import {
+  MAX_PENDING_BYTES,
+  MAX_REPLY_DEPTH,
+  parseStoreUrl,
+  Push,
+  ReplyParser,
+  RespError,
+  RespParser,
+  StoreClient,
+  StoreError,
+  StoreUrlError,
+  type StoreClientOptions,
+  type Value,
+} from "#store";
 
 const bytes = (latin1: string): Buffer => Buffer.from(latin1, "latin1");
 const HELLO = "%1\r\n$6\r\nserver\r\n$5\r\nredis\r\n";
 
-function read(chunks: readonly Buffer[], options: { buffers?: boolean; maxReplyBytes?: number } = {}): (Value | Push)[] {
+function read(
+  chunks: readonly Buffer[],
+  options: { buffers?: boolean; maxReplyBytes?: number } = {},
+): (Value | Push)[] {
   const parser = new ReplyParser(options);
   const out: (Value | Push)[] = [];
   for (const chunk of chunks) {
@@ -23,14 +39,35 @@ const REPLIES: readonly (readonly [string, Value | Push])[] = [
   ["+OK\r\n", "OK"],
   ["-WRONGTYPE Operation\r\n", new StoreError("WRONGTYPE Operation")],
   ["!11\r\nERR a\r\nb c\n\r\n", new StoreError("ERR a\r\nb c\n")],
-  [":0\r\n", 0], [":-12\r\n", -12], [":9007199254740991\r\n", 2 ** 53 - 1], [":9223372036854775807\r\n", 2n ** 63n - 1n],
-  ["(-3492890328409238509324850943850943825024385\r\n", -3492890328409238509324850943850943825024385n],
-  ["$0\r\n\r\n", ""], ["$5\r\n\xc3\xa9\r\n!\r\n", "é\r\n!"], ["$-1\r\n", null], ["*-1\r\n", null], ["_\r\n", null],
+  [":0\r\n", 0],
+  [":-12\r\n", -12],
+  [":9007199254740991\r\n", 2 ** 53 - 1],
+  [":9223372036854775807\r\n", 2n ** 63n - 1n],
+  [
+    "(-3492890328409238509324850943850943825024385\r\n",
+    -3492890328409238509324850943850943825024385n,
+  ],
+  ["$0\r\n\r\n", ""],
+  ["$5\r\n\xc3\xa9\r\n!\r\n", "é\r\n!"],
+  ["$-1\r\n", null],
+  ["*-1\r\n", null],
+  ["_\r\n", null],
   ["=7\r\ntxt:abc\r\n", "abc"],
-  [",1.5\r\n", 1.5], [",-inf\r\n", -Infinity], [",nan\r\n", NaN], [",1e+21\r\n", 1e21],
-  ["#t\r\n", true], ["#f\r\n", false],
-  ["*0\r\n", []], ["~2\r\n+a\r\n*1\r\n*2\r\n:1\r\n$-1\r\n", ["a", [[1, null]]]],
-  ["%2\r\n+a\r\n%0\r\n:2\r\n*1\r\n-ERR x\r\n", new Map<Value, Value>([["a", new Map()], [2, [new StoreError("ERR x")]]])],
+  [",1.5\r\n", 1.5],
+  [",-inf\r\n", -Infinity],
+  [",nan\r\n", NaN],
+  [",1e+21\r\n", 1e21],
+  ["#t\r\n", true],
+  ["#f\r\n", false],
+  ["*0\r\n", []],
+  ["~2\r\n+a\r\n*1\r\n*2\r\n:1\r\n$-1\r\n", ["a", [[1, null]]]],
+  [
+    "%2\r\n+a\r\n%0\r\n:2\r\n*1\r\n-ERR x\r\n",
+    new Map<Value, Value>([
+      ["a", new Map()],
+      [2, [new StoreError("ERR x")]],
+    ]),
+  ],
   [">2\r\n+message\r\n%1\r\n+a\r\n:1\r\n", new Push(["message", new Map([["a", 1]])])],
 ];
 
@@ -39,30 +76,63 @@ test("ReplyParser.next() yields every shape of RESP2 and RESP3, for every cut", 
   const expected = REPLIES.map(([, value]) => value);
   assert.deepEqual(read([bytes(text)]), expected);
   assert.deepEqual(read(Array.from(text, (char) => bytes(char))), expected);
-  for (let cut = 0; cut < text.length; cut++) assert.deepEqual(read([bytes(text.slice(0, cut)), bytes(text.slice(cut))]), expected, `cut at ${cut}`);
-  assert.deepEqual(REPLIES.slice(1, 3).map(([, error]) => (error as StoreError).code), ["WRONGTYPE", "ERR"]);
+  for (let cut = 0; cut < text.length; cut++) {
+    assert.deepEqual(
+      read([bytes(text.slice(0, cut)), bytes(text.slice(cut))]),
+      expected,
+      `cut at ${cut}`,
+    );
+  }
+  assert.deepEqual(
+    REPLIES.slice(1, 3).map(([, error]) => (error as StoreError).code),
+    ["WRONGTYPE", "ERR"],
+  );
 });
 
 test("ReplyParser yields bulks as Buffers when asked to", () => {
-  assert.deepEqual(read([bytes("*2\r\n$2\r\n\xff\x00\r\n+OK\r\n")], { buffers: true }), [[Buffer.of(255, 0), "OK"]]);
+  assert.deepEqual(read([bytes("*2\r\n$2\r\n\xff\x00\r\n+OK\r\n")], { buffers: true }), [
+    [Buffer.of(255, 0), "OK"],
+  ]);
 });
 
 test("ReplyParser yields nothing from any truncated prefix of a reply", () => {
   for (const [wire] of REPLIES) {
-    for (let length = 0; length < wire.length; length++) assert.deepEqual(read([bytes(wire.slice(0, length))]), []);
+    for (let length = 0; length < wire.length; length++) {
+      assert.deepEqual(read([bytes(wire.slice(0, length))]), []);
+    }
   }
 });
 
 for (const [what, text] of [
-  ["HTTP", "HTTP/1.1 400 Bad Request\r\n"], ["an empty line", "\r\n"], ["an unknown type", "@1\r\n"], ["an integer of letters", ":abc\r\n"], ["an empty integer", ":\r\n"],
-  ["a bulk of -2 bytes", "$-2\r\n"], ["a bulk without its end", "$1\r\nabc\r\n"], ["a length of letters", "$x\r\n"], ["a length with zeros in front", "$01\r\n"],
-  ["a count of -2", "*-2\r\n"], ["an endless count", `*${"9".repeat(400)}\r\n`], ["a map of -1", "%-1\r\n"], ["a bool of letters", "#x\r\n"], ["a null with text", "_x\r\n"],
-  ["a double of letters", ",x\r\n"], ["an endless big number", `(${"9".repeat(5000)}\r\n`], ["a push inside an array", "*1\r\n>1\r\n+a\r\n"], ["an empty push", ">0\r\n"],
+  ["HTTP", "HTTP/1.1 400 Bad Request\r\n"],
+  ["an empty line", "\r\n"],
+  ["an unknown type", "@1\r\n"],
+  ["an integer of letters", ":abc\r\n"],
+  ["an empty integer", ":\r\n"],
+  ["a bulk of -2 bytes", "$-2\r\n"],
+  ["a bulk without its end", "$1\r\nabc\r\n"],
+  ["a length of letters", "$x\r\n"],
+  ["a length with zeros in front", "$01\r\n"],
+  ["a count of -2", "*-2\r\n"],
+  ["an endless count", `*${"9".repeat(400)}\r\n`],
+  ["a map of -1", "%-1\r\n"],
+  ["a bool of letters", "#x\r\n"],
+  ["a null with text", "_x\r\n"],
+  ["a double of letters", ",x\r\n"],
+  ["an endless big number", `(${"9".repeat(5000)}\r\n`],
+  ["a push inside an array", "*1\r\n>1\r\n+a\r\n"],
+  ["an empty push", ">0\r\n"],
   ["a streamed string", "$?\r\n"],
 ] as const) {
   test(`ReplyParser refuses ${what}`, () => {
     for (const chunks of [[bytes(text)], Array.from(text, (char) => bytes(char))]) {
-      assert.throws(() => read(chunks), (error) => error instanceof RespError && error.code === "MALFORMED" && error.message.startsWith("Cannot read reply: "));
+      assert.throws(
+        () => read(chunks),
+        (error) =>
+          error instanceof RespError &&
+          error.code === "MALFORMED" &&
+          error.message.startsWith("Cannot read reply: "),
+      );
     }
   });
 }
@@ -72,12 +142,22 @@ test("ReplyParser bounds depth, bytes, elements and lines", () => {
   assert.equal(read(deep(MAX_REPLY_DEPTH)).length, 1);
   assert.throws(() => read(deep(MAX_REPLY_DEPTH + 1)), { code: "TOO_LARGE" });
   assert.throws(() => read(deep(1_000_000)), { code: "TOO_LARGE" });
-  assert.throws(() => read([bytes("$1001\r\n")], { maxReplyBytes: 1000 }), { code: "TOO_LARGE", message: "Cannot read reply: it exceeds 1000 bytes" });
+  assert.throws(() => read([bytes("$1001\r\n")], { maxReplyBytes: 1000 }), {
+    code: "TOO_LARGE",
+    message: "Cannot read reply: it exceeds 1000 bytes",
+  });
   assert.throws(() => read([bytes("*99999999999\r\n")]), { code: "TOO_LARGE" });
-  assert.throws(() => read([bytes(`*10000\r\n${"$0\r\n\r\n".repeat(10_000)}`)], { maxReplyBytes: 100_000 }), { code: "TOO_LARGE" });
+  assert.throws(
+    () => read([bytes(`*10000\r\n${"$0\r\n\r\n".repeat(10_000)}`)], { maxReplyBytes: 100_000 }),
+    { code: "TOO_LARGE" },
+  );
   assert.throws(() => read([bytes(`+${"x".repeat(100_000)}`)]), { code: "TOO_LARGE" });
   // The limit is each reply's, not the connection's.
-  assert.equal(read([bytes("$500\r\n".concat("x".repeat(500), "\r\n").repeat(100))], { maxReplyBytes: 1000 }).length, 100);
+  assert.equal(
+    read([bytes("$500\r\n".concat("x".repeat(500), "\r\n").repeat(100))], { maxReplyBytes: 1000 })
+      .length,
+    100,
+  );
 });
 
 test("ReplyParser survives flipped bits and noise: values, an error, or a wait", () => {
@@ -112,10 +192,28 @@ for (const [text, target] of [
   test(`parseStoreUrl() reads ${text}`, () => assert.deepEqual(parseStoreUrl(text), target));
 }
 
-for (const text of ["", "db:6379", "http://db", "rediss://:secret@db", "redis://", "redis://:secret@db/1", "redis://:secret@db?x=1", "redis://:secret@db:99999",
-  "redis://:secret%ZZ@db", "redis://secret@db", "redis://:secret@db:0", "redis://:secret@db#x"]) {
+for (const text of [
+  "",
+  "db:6379",
+  "http://db",
+  "rediss://:secret@db",
+  "redis://",
+  "redis://:secret@db/1",
+  "redis://:secret@db?x=1",
+  "redis://:secret@db:99999",
+  "redis://:secret%ZZ@db",
+  "redis://secret@db",
+  "redis://:secret@db:0",
+  "redis://:secret@db#x",
+]) {
   test(`parseStoreUrl() refuses ${JSON.stringify(text)} and repeats no secret`, () => {
-    assert.throws(() => parseStoreUrl(text), (error) => error instanceof StoreUrlError && !error.message.includes("secret") && error.message.startsWith("Cannot read store URL: "));
+    assert.throws(
+      () => parseStoreUrl(text),
+      (error) =>
+        error instanceof StoreUrlError &&
+        !error.message.includes("secret") &&
+        error.message.startsWith("Cannot read store URL: "),
+    );
   });
 }
 
@@ -136,24 +234,32 @@ async function scripted(script: Script, options: Partial<StoreClientOptions & Si
         parser.push(chunk);
         for (let argv = parser.next(); argv !== undefined; argv = parser.next()) {
           seen.push(argv);
-          const answer = script(argv, socket) ?? (argv[0] === "HELLO" ? HELLO : argv[0] === "PING" ? "+PONG\r\n" : undefined);
+          const answer =
+            script(argv, socket) ??
+            (argv[0] === "HELLO" ? HELLO : argv[0] === "PING" ? "+PONG\r\n" : undefined);
           if (answer !== undefined) socket.write(bytes(answer));
         }
       },
       onClose: () => {},
     });
   };
-  const boot = (): Promise<unknown> => world.host("s").network.listen({ host: "s", port: 6379 }, accept);
+  const boot = (): Promise<unknown> =>
+    world.host("s").network.listen({ host: "s", port: 6379 }, accept);
   await boot();
-  const connect = (): Promise<StoreClient> => StoreClient.connect({ host: world.host("c"), url: "redis://s", ...options });
+  const connect = (): Promise<StoreClient> =>
+    StoreClient.connect({ host: world.host("c"), url: "redis://s", ...options });
   return { world, seen, writes, sockets, boot, connect };
 }
 
 test("StoreClient pairs replies with calls, and calls of one turn share a write", async () => {
-  const { world, connect, writes, seen } = await scripted(([name, value]) => (name === "ECHO" ? `$${value!.length}\r\n${value!}\r\n` : undefined));
+  const { world, connect, writes, seen } = await scripted(([name, value]) =>
+    name === "ECHO" ? `$${value!.length}\r\n${value!}\r\n` : undefined,
+  );
   const client = await world.settle(connect());
   const before = writes.length;
-  const answers = await world.settle(Promise.all(["a", "é", Buffer.of(0x62), 3, 2n ** 63n].map((arg) => client.call("ECHO", arg))));
+  const answers = await world.settle(
+    Promise.all(["a", "é", Buffer.of(0x62), 3, 2n ** 63n].map((arg) => client.call("ECHO", arg))),
+  );
   assert.deepEqual(answers, ["a", "é", "b", "3", "9223372036854775808"]);
   assert.equal(writes.length, before + 1);
   assert.deepEqual(seen[0], ["HELLO", "3"]);
@@ -164,9 +270,15 @@ test("StoreClient pairs replies with calls, and calls of one turn share a write"
 
 test("StoreClient reads answers that are cut anywhere", async () => {
   for (let seed = 1; seed <= 20; seed++) {
-    const { world, connect } = await scripted(([name, value]) => (name === "ECHO" ? `*2\r\n$${value!.length}\r\n${value!}\r\n:7\r\n` : undefined), { seed, splitChunks: true });
+    const { world, connect } = await scripted(
+      ([name, value]) =>
+        name === "ECHO" ? `*2\r\n$${value!.length}\r\n${value!}\r\n:7\r\n` : undefined,
+      { seed, splitChunks: true },
+    );
     const client = await world.settle(connect());
-    const answers = await world.settle(Promise.all(Array.from({ length: 20 }, (_, i) => client.call("ECHO", `v${i}`))));
+    const answers = await world.settle(
+      Promise.all(Array.from({ length: 20 }, (_, i) => client.call("ECHO", `v${i}`))),
+    );
     assert.deepEqual(answers, Array.from({ length: 20 }, (_, i) => [`v${i}`, 7]), `seed ${seed}`);
     client.close();
     await world.run();
@@ -174,16 +286,28 @@ test("StoreClient reads answers that are cut anywhere", async () => {
 });
 
 test("StoreClient rejects with the store's own error, and goes on", async () => {
-  const { world, connect } = await scripted(([name]) => (name === "INCR" ? "-WRONGTYPE Operation against a key\r\n" : undefined));
+  const { world, connect } = await scripted(([name]) =>
+    name === "INCR" ? "-WRONGTYPE Operation against a key\r\n" : undefined,
+  );
   const client = await world.settle(connect());
-  await assert.rejects(world.settle(client.call("INCR", "k")), { name: "StoreError", code: "WRONGTYPE", message: "WRONGTYPE Operation against a key" });
+  await assert.rejects(world.settle(client.call("INCR", "k")), {
+    name: "StoreError",
+    code: "WRONGTYPE",
+    message: "WRONGTYPE Operation against a key",
+  });
   assert.equal(await world.settle(client.call("PING")), "PONG");
   client.close();
   await world.run();
 });
 
 test("StoreClient.connect() says AUTH, and a wrong password at once", async () => {
-  const { world, seen, connect } = await scripted(([name]) => (name === "HELLO" ? "-WRONGPASS invalid username-password pair or user is disabled.\r\n" : undefined), { url: "redis://:no@s" });
+  const { world, seen, connect } = await scripted(
+    ([name]) =>
+      name === "HELLO"
+        ? "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+        : undefined,
+    { url: "redis://:no@s" },
+  );
   await assert.rejects(world.settle(connect()), { code: "WRONGPASS" });
   assert.deepEqual(seen, [["HELLO", "3", "AUTH", "default", "no"]]);
   assert.ok(world.now < 100);
@@ -193,8 +317,13 @@ test("StoreClient.connect() says AUTH, and a wrong password at once", async () =
 test("StoreClient.connect() rejects with UNREACHABLE, and why, once patience ends", async () => {
   const world = new SimWorld({ seed: 1 });
   world.host("s");
-  await assert.rejects(world.settle(StoreClient.connect({ host: world.host("c"), url: "redis://s", patienceMs: 500 })),
-    { code: "UNREACHABLE", message: /^Cannot call PING: no connection to s:6379 within 500 ms: .*ECONNREFUSED/ });
+  await assert.rejects(
+    world.settle(StoreClient.connect({ host: world.host("c"), url: "redis://s", patienceMs: 500 })),
+    {
+      code: "UNREACHABLE",
+      message: /^Cannot call PING: no connection to s:6379 within 500 ms: .*ECONNREFUSED/,
+    },
+  );
   assert.ok(world.now >= 500 && world.now < 600);
   await world.run();
 });
@@ -204,7 +333,8 @@ test("StoreClient gives each call a patience of its own", async () => {
   world.host("s");
   const client = new StoreClient({ host: world.host("c"), url: "redis://s", patienceMs: 1000 });
   const ended: unknown[] = [];
-  const ask = (): void => void client.call("GET", "k").catch((error: StoreError) => ended.push([error.code, world.now]));
+  const ask = (): void =>
+    void client.call("GET", "k").catch((error: StoreError) => ended.push([error.code, world.now]));
   for (const at of [0, 10, 900]) {
     await world.run(at);
     ask();
@@ -217,23 +347,35 @@ test("StoreClient gives each call a patience of its own", async () => {
 
 test("StoreClient.connect() rejects when somebody answers who is no store", async () => {
   for (const greeting of ["HTTP/1.1 400 Bad Request\r\n\r\n", "-ERR unknown command 'HELLO'\r\n"]) {
-    const { world, connect } = await scripted(([name]) => (name === "HELLO" ? greeting : undefined), { patienceMs: 300 });
+    const { world, connect } = await scripted(
+      ([name]) => (name === "HELLO" ? greeting : undefined),
+      { patienceMs: 300 },
+    );
     await assert.rejects(world.settle(connect()), { code: "UNREACHABLE" });
     await world.run();
   }
 });
 
 test("StoreClient.connect() rejects when nobody answers at all", async () => {
-  const { world, connect } = await scripted(([name]) => (name === "HELLO" ? "" : undefined), { patienceMs: 300, silenceMs: 0 });
+  const { world, connect } = await scripted(([name]) => (name === "HELLO" ? "" : undefined), {
+    patienceMs: 300,
+    silenceMs: 0,
+  });
   await assert.rejects(world.settle(connect()), { code: "UNREACHABLE" });
   await world.run();
 });
 
-test("StoreClient never sends twice what it may have sent, and sends over the next connection what it had not", async () => {
+test("StoreClient never sends twice what it may have sent, and sends over the next connection " +
+  "what it had not", async () => {
   let deaf = true;
-  const { world, seen, sockets, connect } = await scripted(([name]) => (name === "INCR" && !deaf ? ":1\r\n" : undefined));
+  const { world, seen, sockets, connect } = await scripted(([name]) =>
+    name === "INCR" && !deaf ? ":1\r\n" : undefined,
+  );
   const client = await world.settle(connect());
-  const lost = assert.rejects(client.call("INCR", "k"), { code: "LOST", message: /^Cannot say what became of INCR: it was sent, then / });
+  const lost = assert.rejects(client.call("INCR", "k"), {
+    code: "LOST",
+    message: /^Cannot say what became of INCR: it was sent, then /,
+  });
   await world.run(world.now + 50);
   sockets[0]!.destroy();
   await world.settle(lost);
@@ -246,7 +388,9 @@ test("StoreClient never sends twice what it may have sent, and sends over the ne
 });
 
 test("StoreClient waits through a restart of the store", async () => {
-  const { world, boot, connect } = await scripted(([name]) => (name === "GET" ? "$1\r\nv\r\n" : undefined));
+  const { world, boot, connect } = await scripted(([name]) =>
+    name === "GET" ? "$1\r\nv\r\n" : undefined,
+  );
   const client = await world.settle(connect());
   world.kill("s");
   await world.run(world.now + 10);
@@ -263,7 +407,10 @@ test("StoreClient notices a store that says nothing any more", async () => {
   const { world, connect } = await scripted(() => undefined, { silenceMs: 1000 });
   const client = await world.settle(connect());
   const start = world.now;
-  await assert.rejects(world.settle(client.call("GET", "k")), { code: "LOST", message: /said nothing for 1000 ms/ });
+  await assert.rejects(world.settle(client.call("GET", "k")), {
+    code: "LOST",
+    message: /said nothing for 1000 ms/,
+  });
   assert.ok(world.now - start < 1100);
   client.close();
   await world.run();
@@ -281,9 +428,19 @@ test("StoreClient arms no timer while it is idle", async () => {
 test("StoreClient bounds what is pending, and refuses what cannot share a connection", async () => {
   const { world, connect } = await scripted(() => undefined, { maxPendingCalls: 10 });
   const client = await world.settle(connect());
-  const pending = Array.from({ length: 10 }, () => assert.rejects(client.call("GET", "k"), { code: "CLOSED" }));
+  const pending = Array.from({ length: 10 }, () =>
+    assert.rejects(client.call("GET", "k"), { code: "CLOSED" }),
+  );
   await assert.rejects(client.call("GET", "k"), { code: "LIMIT" });
-  for (const [name, ...rest] of [["SUBSCRIBE", "x"], ["monitor"], ["HELLO", "3"], ["quit"], ["Reset"], ["titan.sync", "?", "0"], ["client", "reply", "SKIP"]]) {
+  for (const [name, ...rest] of [
+    ["SUBSCRIBE", "x"],
+    ["monitor"],
+    ["HELLO", "3"],
+    ["quit"],
+    ["Reset"],
+    ["titan.sync", "?", "0"],
+    ["client", "reply", "SKIP"],
+  ]) {
     await assert.rejects(client.call(name!, ...rest), { code: "REFUSED" }, name);
   }
   client.close();
@@ -297,8 +454,15 @@ test("StoreClient.call() rejects what it cannot encode, and does not throw", asy
   const client = await world.settle(connect());
   // Nobody ever looks at these bytes, so they cost nothing.
   const half = Buffer.alloc(MAX_PENDING_BYTES / 2);
-  for (const args of [[Buffer.alloc(MAX_PENDING_BYTES + 1)], [half, half, "x"], [Buffer.alloc(constants.MAX_STRING_LENGTH + 1)]]) {
-    await assert.rejects(client.call("SET", ...args), (error) => error instanceof StoreError && error.code === "LIMIT");
+  for (const args of [
+    [Buffer.alloc(MAX_PENDING_BYTES + 1)],
+    [half, half, "x"],
+    [Buffer.alloc(constants.MAX_STRING_LENGTH + 1)],
+  ]) {
+    await assert.rejects(
+      client.call("SET", ...args),
+      (error) => error instanceof StoreError && error.code === "LIMIT",
+    );
   }
   const call = client.call("SET", "k", undefined as never);
   await assert.rejects(call, TypeError);
@@ -308,7 +472,9 @@ test("StoreClient.call() rejects what it cannot encode, and does not throw", asy
 });
 
 test("StoreClient keeps back what a store that does not read has no room for", async () => {
-  const { world, sockets, connect } = await scripted(([name]) => (name === "SET" ? "+OK\r\n" : undefined));
+  const { world, sockets, connect } = await scripted(([name]) =>
+    name === "SET" ? "+OK\r\n" : undefined,
+  );
   const client = await world.settle(connect());
   sockets[0]!.pause();
   const calls: Promise<Value>[] = [];
@@ -324,11 +490,17 @@ test("StoreClient keeps back what a store that does not read has no room for", a
   await world.run();
 });
 
-test("StoreClient asks over the next connection what stood behind a full socket, however long it stood", async () => {
-  const { world, sockets, connect } = await scripted(([name]) => (name === "SET" ? "+OK\r\n" : undefined), { patienceMs: 1000, silenceMs: 0 });
+test("StoreClient asks over the next connection what stood behind a full socket, however long it " +
+  "stood", async () => {
+  const { world, sockets, connect } = await scripted(
+    ([name]) => (name === "SET" ? "+OK\r\n" : undefined),
+    { patienceMs: 1000, silenceMs: 0 },
+  );
   const client = await world.settle(connect());
   sockets[0]!.pause();
-  const first = client.call("SET", "k", Buffer.alloc(1024 * 1024)).catch((error: StoreError) => error.code);
+  const first = client
+    .call("SET", "k", Buffer.alloc(1024 * 1024))
+    .catch((error: StoreError) => error.code);
   await world.run(world.now + 10);
   const behind = client.call("SET", "k", 1);
   await world.run(world.now + 5000); // its patience is for dialling, and nobody dials
@@ -339,9 +511,16 @@ test("StoreClient asks over the next connection what stood behind a full socket,
   await world.run();
 });
 
-test("StoreClient drops a store whose reply is too large, or that answers what was not asked", async () => {
-  for (const [reply, maxReplyBytes] of [["$100000\r\n", 1000], ["+a\r\n+b\r\n+c\r\n", undefined]] as const) {
-    const { world, sockets, connect } = await scripted(([name]) => (name === "GET" ? reply : undefined), maxReplyBytes === undefined ? {} : { maxReplyBytes });
+test("StoreClient drops a store whose reply is too large, or that answers what " +
+  "was not asked", async () => {
+  for (const [reply, maxReplyBytes] of [
+    ["$100000\r\n", 1000],
+    ["+a\r\n+b\r\n+c\r\n", undefined],
+  ] as const) {
+    const { world, sockets, connect } = await scripted(
+      ([name]) => (name === "GET" ? reply : undefined),
+      maxReplyBytes === undefined ? {} : { maxReplyBytes },
+    );
     const client = await world.settle(connect());
     const first = client.call("GET", "k").catch((error: StoreError) => error.code);
     assert.equal(await world.settle(first), maxReplyBytes === undefined ? "a" : "LOST");
@@ -354,16 +533,33 @@ test("StoreClient drops a store whose reply is too large, or that answers what w
 });
 
 /** What a store answers to all of the SUBSCRIBE family. */
-const confirm: Script = ([name, channel]) => (/SUBSCRIBE$/.test(name!) ? `>3\r\n$${name!.length}\r\n${name!.toLowerCase()}\r\n$${channel!.length}\r\n${channel!}\r\n:1\r\n` : undefined);
+const bulk = (text: string): string => `$${text.length}\r\n${text}\r\n`;
+const confirm: Script = ([name, channel]) =>
+  /SUBSCRIBE$/.test(name!)
+    ? `>3\r\n${bulk(name!.toLowerCase())}${bulk(channel!)}:1\r\n`
+    : undefined;
 
-test("StoreClient.subscribe() hears messages between replies, and again after a reconnect", async () => {
+test("StoreClient.subscribe() hears messages between replies, and again " +
+  "after a reconnect", async () => {
   const { world, seen, sockets, connect } = await scripted(confirm);
   const client = await world.settle(connect());
   const heard: unknown[] = [];
-  const stop = await world.settle(client.subscribe("news", (message, channel) => heard.push([channel, message])));
-  const stopPattern = await world.settle(client.subscribe("n*", (message, channel) => heard.push(["pattern", channel, message]), { pattern: true }));
+  const stop = await world.settle(
+    client.subscribe("news", (message, channel) => heard.push([channel, message])),
+  );
+  const stopPattern = await world.settle(
+    client.subscribe("n*", (message, channel) => heard.push(["pattern", channel, message]), {
+      pattern: true,
+    }),
+  );
   const publish = (): void => {
-    sockets.at(-1)!.write(bytes(">3\r\n+message\r\n$4\r\nnews\r\n$2\r\nhi\r\n>4\r\n+pmessage\r\n$2\r\nn*\r\n$4\r\nnews\r\n$2\r\nhi\r\n"));
+    sockets
+      .at(-1)!
+      .write(
+        bytes(
+          ">3\r\n+message\r\n$4\r\nnews\r\n$2\r\nhi\r\n>4\r\n+pmessage\r\n$2\r\nn*\r\n$4\r\nnews\r\n$2\r\nhi\r\n",
+        ),
+      );
   };
   const ping = client.call("PING");
   publish();
@@ -387,12 +583,16 @@ test("StoreClient.subscribe() hears messages between replies, and again after a 
   await world.run();
 });
 
-test("StoreClient.subscribe() with one function twice is two subscriptions, and each ends by itself", async () => {
+test("StoreClient.subscribe() with one function twice is two subscriptions, and each ends by " +
+  "itself", async () => {
   const { world, seen, sockets, connect } = await scripted(confirm);
   const client = await world.settle(connect());
   let heard = 0;
   const listener = (): void => void heard++;
-  const [stop, stopToo] = [await world.settle(client.subscribe("news", listener)), await world.settle(client.subscribe("news", listener))];
+  const [stop, stopToo] = [
+    await world.settle(client.subscribe("news", listener)),
+    await world.settle(client.subscribe("news", listener)),
+  ];
   const publish = async (): Promise<number> => {
     heard = 0;
     sockets[0]!.write(bytes(">3\r\n+message\r\n$4\r\nnews\r\n$2\r\nhi\r\n"));
@@ -410,12 +610,22 @@ test("StoreClient.subscribe() with one function twice is two subscriptions, and 
   await world.run();
 });
 
-test("StoreClient: a subscription is ended by the end of its connection, but not by a store that refuses", async () => {
-  for (const [answer, end] of [["", "lost"], ["", "closed"], ["-NOPERM no\r\n", "refused"]] as const) {
-    const { world, sockets, connect } = await scripted((argv, socket) => (argv[0] === "UNSUBSCRIBE" ? answer : confirm(argv, socket)));
+test("StoreClient: a subscription is ended by the end of its connection, but not by a store that " +
+  "refuses", async () => {
+  for (const [answer, end] of [
+    ["", "lost"],
+    ["", "closed"],
+    ["-NOPERM no\r\n", "refused"],
+  ] as const) {
+    const { world, sockets, connect } = await scripted((argv, socket) =>
+      argv[0] === "UNSUBSCRIBE" ? answer : confirm(argv, socket),
+    );
     const client = await world.settle(connect());
     const stop = await world.settle(client.subscribe("news", () => {}));
-    const ended = stop().then(() => "", (error: StoreError) => error.code);
+    const ended = stop().then(
+      () => "",
+      (error: StoreError) => error.code,
+    );
     if (end === "closed") client.close();
     else await world.run(world.now + 10);
     if (end === "lost") sockets[0]!.destroy();
@@ -426,7 +636,9 @@ test("StoreClient: a subscription is ended by the end of its connection, but not
 });
 
 test("StoreClient.subscribe() rejects when the store refuses", async () => {
-  const { world, connect } = await scripted(([name]) => (name === "SUBSCRIBE" ? "-NOPERM no\r\n" : undefined));
+  const { world, connect } = await scripted(([name]) =>
+    name === "SUBSCRIBE" ? "-NOPERM no\r\n" : undefined,
+  );
   const client = await world.settle(connect());
   await assert.rejects(world.settle(client.subscribe("news", () => {})), { code: "NOPERM" });
   client.close();
@@ -436,12 +648,17 @@ test("StoreClient.subscribe() rejects when the store refuses", async () => {
 test("StoreClient loses no call and doubles none, whatever the cuts", async () => {
   for (let seed = 1; seed <= 15; seed++) {
     let counter = 0;
-    const { world, connect } = await scripted(([name]) => (name === "INCR" ? `:${++counter}\r\n` : undefined), { seed, splitChunks: true });
+    const { world, connect } = await scripted(
+      ([name]) => (name === "INCR" ? `:${++counter}\r\n` : undefined),
+      { seed, splitChunks: true },
+    );
     const client = await world.settle(connect());
     const random = seededRandom(seed);
     const results: Promise<Value>[] = [];
     for (let round = 0; round < 30; round++) {
-      for (let n = random.u32() % 5; n > 0; n--) results.push(client.call("INCR", "k").catch((error: StoreError) => error));
+      for (let n = random.u32() % 5; n > 0; n--) {
+        results.push(client.call("INCR", "k").catch((error: StoreError) => error));
+      }
       if (random.u32() % 4 === 0) world.cut("c", "s");
       await world.run(world.now + (random.u32() % 40));
     }

@@ -1,6 +1,18 @@
-/** The store as part of a cluster: by way of the master, and as jobs see it. Real sockets, files and processes. */
+/**
+ * The store as part of a cluster: by way of the master, and as jobs see it. Real sockets, files and
+ * processes.
+ */
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
@@ -13,9 +25,27 @@ import { parsePipeline } from "#pipeline";
 import { RpcConnection, RpcError } from "#rpc";
 import { connect, type Client } from "#sdk";
 import { SimWorld } from "#simhost";
-import { MAX_GATEWAY_CALLS, openGateway, openStore, ReplyParser, StoreError, startStore, type StoreServer, type Value } from "#store";
+import {
+  MAX_GATEWAY_CALLS,
+  openGateway,
+  openStore,
+  ReplyParser,
+  StoreError,
+  startStore,
+  type StoreServer,
+  type Value,
+} from "#store";
 import { startWorker, type WorkerOptions } from "#worker";
-import { Hello, KvRequest, LEASE_MS, MAX_KV_ARGS, MAX_KV_BYTES, Op, PROTOCOL, Welcome } from "#wire";
+import {
+  Hello,
+  KvRequest,
+  LEASE_MS,
+  MAX_KV_ARGS,
+  MAX_KV_BYTES,
+  Op,
+  PROTOCOL,
+  Welcome,
+} from "#wire";
 import { ensureBuilt, ROOT } from "../scripts/bootstrap.mjs";
 import { misplacedStore } from "../src/worker/endpoints.ts";
 import { keyOf, MASTER, pipeline, report, Room, spec } from "./10-master.support.ts";
@@ -29,17 +59,34 @@ after(() => rmSync(root, { recursive: true, force: true, maxRetries: 3 }));
 let folders = 0;
 const fresh = (): string => join(root, `f${++folders}`);
 
-async function startMemoryStore(t: TestContext, at: Address = LOOPBACK): Promise<StoreServer & { url: string; stop(): Promise<void> }> {
+async function startMemoryStore(
+  t: TestContext,
+  at: Address = LOOPBACK,
+): Promise<StoreServer & { url: string; stop(): Promise<void> }> {
   const opened = await openStore({ host });
-  const server = await startStore({ host, listen: at, store: opened.store, afterCommit: () => opened.afterCommit() });
+  const server = await startStore({
+    host,
+    listen: at,
+    store: opened.store,
+    afterCommit: () => opened.afterCommit(),
+  });
   let stopped: Promise<void> | undefined;
   const stop = () => (stopped ??= server.close().then(() => opened.close()));
   t.after(stop);
   return { ...server, url: `redis://127.0.0.1:${server.port}`, stop };
 }
 
-async function startCluster(t: TestContext, store?: MasterStore): Promise<{ master: Master; client: Client }> {
-  const master = await startMaster({ host, dir: fresh(), listen: LOOPBACK, durability: "no", ...(store && { store }) });
+async function startCluster(
+  t: TestContext,
+  store?: MasterStore,
+): Promise<{ master: Master; client: Client }> {
+  const master = await startMaster({
+    host,
+    dir: fresh(),
+    listen: LOOPBACK,
+    durability: "no",
+    ...(store && { store }),
+  });
   const client = await connect({ host, master });
   t.after(async () => {
     client.close();
@@ -63,18 +110,34 @@ function addWorker(t: TestContext, master: Address, options: Partial<WorkerOptio
   const notes: string[] = [];
   const cacheDir = options.cacheDir ?? fresh();
   const executor = createExecutor({ host, workDir: fresh() });
-  const worker = startWorker({ host, master, slots: 2, executor, cacheDir, onNote: (text) => notes.push(text), ...options });
+  const worker = startWorker({
+    host,
+    master,
+    slots: 2,
+    executor,
+    cacheDir,
+    onNote: (text) => notes.push(text),
+    ...options,
+  });
   t.after(() => worker.stop());
   return { worker, notes, cacheDir };
 }
 
 /** Runs a pipeline to its end and yields what its jobs printed. */
-async function run(client: Client, text: string, files: Record<string, string> = {}): Promise<Record<string, string>> {
+async function run(
+  client: Client,
+  text: string,
+  files: Record<string, string> = {},
+): Promise<Record<string, string>> {
   const projectDir = fresh();
   mkdirSync(projectDir);
-  for (const [name, content] of Object.entries(files)) writeFileSync(join(projectDir, name), content);
+  for (const [name, content] of Object.entries(files)) {
+    writeFileSync(join(projectDir, name), content);
+  }
   const { run: id } = await client.submit(parsePipeline(text, { file: "p.yaml" }), { projectDir });
-  for await (const event of client.watch(id)) if (event.type === "run" && event.run.status !== "RUNNING") break;
+  for await (const event of client.watch(id)) {
+    if (event.type === "run" && event.run.status !== "RUNNING") break;
+  }
   const { jobs } = await client.status(id);
   const printed: Record<string, string> = {};
   for (const job of jobs) {
@@ -86,15 +149,26 @@ async function run(client: Client, text: string, files: Record<string, string> =
   return printed;
 }
 
-const storeError = (code: string, text = /./) => (error: unknown) => error instanceof StoreError && error.code === code && text.test(error.message);
-const rpcError = (code: string, text = /./) => (error: unknown) => error instanceof RpcError && error.code === code && text.test(error.message);
+const storeError =
+  (code: string, text = /./) =>
+  (error: unknown) =>
+    error instanceof StoreError && error.code === code && text.test(error.message);
+const rpcError =
+  (code: string, text = /./) =>
+  (error: unknown) =>
+    error instanceof RpcError && error.code === code && text.test(error.message);
 /** Little patience may be over before a loaded machine has dialled: asks again, for a while. */
-async function answered(client: Client, ...command: [string, ...(string | number)[]]): Promise<unknown> {
+async function answered(
+  client: Client,
+  ...command: [string, ...(string | number)[]]
+): Promise<unknown> {
   for (let tries = 100; ; tries--) {
     try {
       return await client.kv(...command);
     } catch (error) {
-      if (tries === 0 || !(storeError("UNREACHABLE")(error) || storeError("LOST")(error))) throw error;
+      if (tries === 0 || !(storeError("UNREACHABLE")(error) || storeError("LOST")(error))) {
+        throw error;
+      }
     }
   }
 }
@@ -103,7 +177,8 @@ const args = (...words: string[]): Buffer[] => words.map((word) => Buffer.from(w
 
 // ── by way of the master ─────────────────────────────────────────────────────────────────────────
 
-test("client.kv() reaches the store: every byte, 64-bit integers, and each shape of answer", async (t) => {
+test("client.kv() reaches the store: every byte, 64-bit integers, and each " +
+  "shape of answer", async (t) => {
   const { client } = await startWithStore(t);
   const binary = Buffer.from(Array.from({ length: 256 }, (_, n) => n));
   assert.equal(await client.kv("SET", binary, binary), "OK");
@@ -123,33 +198,93 @@ test("client.kv() reaches the store: every byte, 64-bit integers, and each shape
 test("client.kv() rejects with the store's own words, and the session goes on", async (t) => {
   const { client } = await startWithStore(t);
   await client.kv("SET", "k", "text");
-  await assert.rejects(client.kv("LPUSH", "k", 1), storeError("WRONGTYPE", /^WRONGTYPE Operation against a key holding the wrong kind of value$/));
-  await assert.rejects(client.kv("INCR", "k"), storeError("ERR", /^ERR value is not an integer or out of range$/));
-  await assert.rejects(client.kv("GET"), storeError("ERR", /wrong number of arguments for 'get' command/));
+  await assert.rejects(
+    client.kv("LPUSH", "k", 1),
+    storeError("WRONGTYPE", /^WRONGTYPE Operation against a key holding the wrong kind of value$/),
+  );
+  await assert.rejects(
+    client.kv("INCR", "k"),
+    storeError("ERR", /^ERR value is not an integer or out of range$/),
+  );
+  await assert.rejects(
+    client.kv("GET"),
+    storeError("ERR", /wrong number of arguments for 'get' command/),
+  );
   assert.equal(await client.kv("GET", "k"), "text");
 });
 
-test("client.kv() refuses what would stay behind in a connection that all share, or wait in it", async (t) => {
+test("client.kv() refuses what would stay behind in a connection that all share, or " +
+  "wait in it", async (t) => {
   const { client, store } = await startWithStore(t);
   await client.kv("SET", "k", 1);
   const before = store.clients;
-  for (const name of ["SUBSCRIBE", "psubscribe", "BLPOP", "BRPOP", "MULTI", "EXEC", "WATCH", "AUTH", "CONFIG", "FLUSHALL", "FLUSHDB", "SELECT", "HELLO", "CLIENT", "QUIT", "RESET", "MONITOR",
-    "PSYNC", "REPLICAOF", "BGREWRITEAOF", "DEBUG", "EVAL", "SHUTDOWN", "", "__proto__", "get\r\n", "\u0000"]) {
-    await assert.rejects(client.kv(name, "a", "b"), storeError("REFUSED", /^REFUSED Cannot call .* through the master: .*connect to the store itself$/), name);
+  for (const name of [
+    "SUBSCRIBE",
+    "psubscribe",
+    "BLPOP",
+    "BRPOP",
+    "MULTI",
+    "EXEC",
+    "WATCH",
+    "AUTH",
+    "CONFIG",
+    "FLUSHALL",
+    "FLUSHDB",
+    "SELECT",
+    "HELLO",
+    "CLIENT",
+    "QUIT",
+    "RESET",
+    "MONITOR",
+    "PSYNC",
+    "REPLICAOF",
+    "BGREWRITEAOF",
+    "DEBUG",
+    "EVAL",
+    "SHUTDOWN",
+    "",
+    "__proto__",
+    "get\r\n",
+    "\u0000",
+  ]) {
+    await assert.rejects(
+      client.kv(name, "a", "b"),
+      storeError(
+        "REFUSED",
+        /^REFUSED Cannot call .* through the master: .*connect to the store itself$/,
+      ),
+      name,
+    );
   }
   assert.equal(await client.kv("GET", "k"), "1");
   assert.equal(store.clients, before);
 });
 
-test("a command or an answer that is too large is refused, and costs nobody else anything", async (t) => {
+test("a command or an answer that is too large is refused, and costs " +
+  "nobody else anything", async (t) => {
   const { client, master } = await startWithStore(t);
   const large = Buffer.alloc(MAX_KV_BYTES - 16, "x");
   assert.equal(await client.kv("SET", "large", large), "OK");
   assert.equal(((await client.kvBuffers("GET", "large")) as Buffer).compare(large), 0);
-  await assert.rejects(client.kv("SET", "k", Buffer.alloc(MAX_KV_BYTES)), rpcError("TOO_LARGE", /SET with 3 arguments of \d+ bytes together is more than travels through the master/));
-  await assert.rejects(client.kv("DEL", ...new Array<string>(MAX_KV_ARGS).fill("k")), rpcError("TOO_LARGE"));
+  await assert.rejects(
+    client.kv("SET", "k", Buffer.alloc(MAX_KV_BYTES)),
+    rpcError(
+      "TOO_LARGE",
+      /SET with 3 arguments of \d+ bytes together is more than travels through the master/,
+    ),
+  );
+  await assert.rejects(
+    client.kv("DEL", ...new Array<string>(MAX_KV_ARGS).fill("k")),
+    rpcError("TOO_LARGE"),
+  );
   const other = client.kv("INCR", "other");
-  await assert.rejects(client.kv("MGET", "large", "large"), rpcError("TOO_LARGE", /what the store answered to MGET: \d+ bytes are more than \d+; ask for less/));
+  await assert.rejects(
+    client.kv("MGET", "large", "large"),
+    rpcError(
+      "TOO_LARGE",
+      /what the store answered to MGET: \d+ bytes are more than \d+; ask for less/,
+    ),
+  );
   assert.equal(await other, 1);
 
   // A client that does not look at its own bytes.
@@ -157,37 +292,65 @@ test("a command or an answer that is too large is refused, and costs nobody else
   await rude.request(Op.HELLO, hello({ role: "client" }));
   const unbounded = message("Unbounded", { args: [1, list(bytes(), 1_000_000)] });
   const tooLong = unbounded.encode({ args: [...args("SET", "k"), Buffer.alloc(MAX_KV_BYTES + 1)] });
-  const tooMuch = unbounded.encode({ args: [...args("MSET"), ...new Array<Buffer>(6).fill(Buffer.alloc(MAX_KV_BYTES / 6))] });
-  const tooMany = unbounded.encode({ args: new Array<Buffer>(MAX_KV_ARGS + 1).fill(Buffer.from("k")) });
+  const tooMuch = unbounded.encode({
+    args: [...args("MSET"), ...new Array<Buffer>(6).fill(Buffer.alloc(MAX_KV_BYTES / 6))],
+  });
+  const tooMany = unbounded.encode({
+    args: new Array<Buffer>(MAX_KV_ARGS + 1).fill(Buffer.from("k")),
+  });
   await assert.rejects(rude.request(Op.KV, tooLong), rpcError("BAD_REQUEST", /args/));
-  await assert.rejects(rude.request(Op.KV, tooMuch), rpcError("TOO_LARGE", /MSET with \d+ bytes is more than/));
+  await assert.rejects(
+    rude.request(Op.KV, tooMuch),
+    rpcError("TOO_LARGE", /MSET with \d+ bytes is more than/),
+  );
   await assert.rejects(rude.request(Op.KV, tooMany), rpcError("BAD_REQUEST", /args/));
-  await assert.rejects(rude.request(Op.KV, KvRequest.encode({ args: [] })), rpcError("BAD_REQUEST", /the command is empty/));
+  await assert.rejects(
+    rude.request(Op.KV, KvRequest.encode({ args: [] })),
+    rpcError("BAD_REQUEST", /the command is empty/),
+  );
   assert.equal(await client.kv("EXISTS", "k"), 0);
 });
 
-test("many large answers at once reach a client that reads, and end nothing for the one that asked", async (t) => {
+test("many large answers at once reach a client that reads, and end nothing for the one that " +
+  "asked", async (t) => {
   const sizes = Array.from({ length: 120 }, (_, i) => (i % 10 === 0 ? MAX_KV_BYTES - 16 : 100_000));
-  const answer = (size: number): Buffer => Buffer.concat([Buffer.from(`$${size}\r\n`), Buffer.alloc(size, "x"), Buffer.from("\r\n")]);
+  const answer = (size: number): Buffer =>
+    Buffer.concat([Buffer.from(`$${size}\r\n`), Buffer.alloc(size, "x"), Buffer.from("\r\n")]);
   const answers = new Map(sizes.map((size) => [size, answer(size)]));
-  const { client } = await startCluster(t, { url: "redis://127.0.0.1:1", call: async ([, size]) => answers.get(Number(size))! });
+  const { client } = await startCluster(t, {
+    url: "redis://127.0.0.1:1",
+    call: async ([, size]) => answers.get(Number(size))!,
+  });
   const found = await Promise.all(sizes.map((size) => client.kvBuffers("GET", String(size))));
   assert.deepEqual(found.map((value) => (value as Buffer).length), sizes);
 });
 
-test("every truncation and every flipped bit of a KV request is answered, and the master lives", async (t) => {
+test("every truncation and every flipped bit of a KV request is answered, and " +
+  "the master lives", async (t) => {
   const { client, master } = await startWithStore(t);
   const peer = await dialMaster(t, master);
   await peer.request(Op.HELLO, hello({ role: "client" }));
   const good = KvRequest.encode({ args: args("SET", "key", "value") });
   const answers: Promise<unknown>[] = [];
   for (let length = 0; length < good.length; length++) {
-    answers.push(assert.rejects(peer.request(Op.KV, good.subarray(0, length)), rpcError("BAD_REQUEST"), `${length} bytes`));
+    answers.push(
+      assert.rejects(
+        peer.request(Op.KV, good.subarray(0, length)),
+        rpcError("BAD_REQUEST"),
+        `${length} bytes`,
+      ),
+    );
   }
   for (let bit = 0; bit < good.length * 8; bit++) {
     const bad = Buffer.from(good);
     bad[bit >> 3]! ^= 1 << (bit & 7);
-    answers.push(peer.request(Op.KV, bad).catch((error: unknown) => assert.ok(error instanceof RpcError, `bit ${bit}: ${String(error)}`)));
+    answers.push(
+      peer
+        .request(Op.KV, bad)
+        .catch((error: unknown) =>
+          assert.ok(error instanceof RpcError, `bit ${bit}: ${String(error)}`),
+        ),
+    );
   }
   await Promise.all(answers);
   assert.equal(await client.kv("PING"), "PONG");
@@ -195,22 +358,42 @@ test("every truncation and every flipped bit of a KV request is answered, and th
 
 test("client.kv() says that a cluster has no store", async (t) => {
   const { client } = await startCluster(t);
-  await assert.rejects(client.kv("GET", "k"), rpcError("NOT_FOUND", /^Cannot ask the store: this cluster has none \(start its master with --store redis:\/\/HOST:PORT\)$/));
+  await assert.rejects(
+    client.kv("GET", "k"),
+    rpcError(
+      "NOT_FOUND",
+      new RegExp(
+        "^Cannot ask the store: this cluster has none " +
+          "\\(start its master with --store redis://HOST:PORT\\)$",
+      ),
+    ),
+  );
 });
 
 test("a store that fails in an unknown way is an answer, not the end of the master", async (t) => {
-  const { client } = await startCluster(t, { url: "redis://127.0.0.1:1", call: () => Promise.reject(new TypeError("a bug")) });
+  const { client } = await startCluster(t, {
+    url: "redis://127.0.0.1:1",
+    call: () => Promise.reject(new TypeError("a bug")),
+  });
   await assert.rejects(client.kv("GET", "k"), rpcError("INTERNAL", /Cannot ask the store: a bug/));
   await client.ping();
 });
 
-test("a store that dies is UNREACHABLE or LOST by name, and is used again once it is back", async (t) => {
+test("a store that dies is UNREACHABLE or LOST by name, and is used again once " +
+  "it is back", async (t) => {
   const first = await startMemoryStore(t);
   const { client } = await startCluster(t, gatewayTo(t, first.url, { patienceMs: 100 }));
   assert.equal(await answered(client, "SET", "k", 1), "OK");
   await first.stop();
   for (let i = 0; i < 2; i++) {
-    await assert.rejects(client.kv("INCR", "k"), (error) => storeError("UNREACHABLE", /^UNREACHABLE Cannot call INCR: no connection to 127\.0\.0\.1:\d+ within 100 ms/)(error) || storeError("LOST")(error));
+    await assert.rejects(
+      client.kv("INCR", "k"),
+      (error) =>
+        storeError(
+          "UNREACHABLE",
+          /^UNREACHABLE Cannot call INCR: no connection to 127\.0\.0\.1:\d+ within 100 ms/,
+        )(error) || storeError("LOST")(error),
+    );
   }
   await startMemoryStore(t, { host: "127.0.0.1", port: first.port });
   assert.equal(await answered(client, "INCR", "k"), 1); // it lived in memory only
@@ -220,7 +403,14 @@ test("a store that is not there yet when the first one asks is found later", asy
   const place = await startMemoryStore(t);
   await place.stop();
   const { client } = await startCluster(t, gatewayTo(t, place.url, { patienceMs: 50 }));
-  await Promise.all([1, 2, 3].map((n) => assert.rejects(client.kv("SET", "k", n), storeError("UNREACHABLE", /^UNREACHABLE Cannot call SET: no connection/))));
+  await Promise.all(
+    [1, 2, 3].map((n) =>
+      assert.rejects(
+        client.kv("SET", "k", n),
+        storeError("UNREACHABLE", /^UNREACHABLE Cannot call SET: no connection/),
+      ),
+    ),
+  );
   await startMemoryStore(t, { host: "127.0.0.1", port: place.port });
   assert.equal(await answered(client, "PING"), "PONG");
 });
@@ -258,23 +448,63 @@ function read(resp: Buffer, options: { buffers?: boolean } = {}): Value {
 
 test("openGateway() passes every kind of reply on", async (t) => {
   const replies: readonly [string, Value][] = [
-    ["+simple \xe9\r\n", "simple \xe9"], ["$3\r\n\xff\x00\n\r\n", Buffer.from("\xff\0\n", "latin1")], [":42\r\n", 42], [":9223372036854775807\r\n", 2n ** 63n - 1n], [":-9223372036854775808\r\n", -(2n ** 63n)],
+    ["+simple \xe9\r\n", "simple \xe9"],
+    ["$3\r\n\xff\x00\n\r\n", Buffer.from("\xff\0\n", "latin1")],
+    [":42\r\n", 42],
+    [":9223372036854775807\r\n", 2n ** 63n - 1n],
+    [":-9223372036854775808\r\n", -(2n ** 63n)],
     ["(123456789012345678901234567890\r\n", Buffer.from("123456789012345678901234567890")],
-    [",1.5\r\n", 1.5], [",-inf\r\n", -Infinity], [",nan\r\n", NaN], ["#t\r\n", true], ["#f\r\n", false], ["_\r\n", null], ["$-1\r\n", null],
-    ["*0\r\n", []], ["~2\r\n:1\r\n$0\r\n\r\n", [1, Buffer.alloc(0)]], ["%1\r\n$1\r\nk\r\n*1\r\n%0\r\n", new Map<Value, Value>([[Buffer.from("k"), [new Map()]]])],
-    ["*2\r\n-ERR nested\r\n:1\r\n", [new StoreError("ERR nested"), 1]], ["-NOPERM größe\r\n", new StoreError("NOPERM gr\u{fffd}\u{fffd}e")], ["!7\r\nERR a\nb\r\n", new StoreError("ERR a b")],
+    [",1.5\r\n", 1.5],
+    [",-inf\r\n", -Infinity],
+    [",nan\r\n", NaN],
+    ["#t\r\n", true],
+    ["#f\r\n", false],
+    ["_\r\n", null],
+    ["$-1\r\n", null],
+    ["*0\r\n", []],
+    ["~2\r\n:1\r\n$0\r\n\r\n", [1, Buffer.alloc(0)]],
+    ["%1\r\n$1\r\nk\r\n*1\r\n%0\r\n", new Map<Value, Value>([[Buffer.from("k"), [new Map()]]])],
+    ["*2\r\n-ERR nested\r\n:1\r\n", [new StoreError("ERR nested"), 1]],
+    ["-NOPERM größe\r\n", new StoreError("NOPERM gr\u{fffd}\u{fffd}e")],
+    ["!7\r\nERR a\nb\r\n", new StoreError("ERR a b")],
   ];
-  const gateway = openGateway({ host, url: await scriptedStore(t, replies.map(([reply]) => reply)) });
+  const gateway = openGateway({
+    host,
+    url: await scriptedStore(
+      t,
+      replies.map(([reply]) => reply),
+    ),
+  });
   t.after(() => gateway.close());
-  for (const [reply, value] of replies) assert.deepEqual(read(await gateway.call(args("get", "k")), { buffers: true }), value, JSON.stringify(reply));
+  for (const [reply, value] of replies) {
+    assert.deepEqual(
+      read(await gateway.call(args("get", "k")), { buffers: true }),
+      value,
+      JSON.stringify(reply),
+    );
+  }
 });
 
-test("openGateway() does not read a reply of any size: it says so, and goes on with another connection", async (t) => {
-  const gateway = openGateway({ host, url: await scriptedStore(t, ["$70000000\r\n", "+next\r\n", "what\r\n", ":1\r\n"]) });
+test("openGateway() does not read a reply of any size: it says so, and goes on with another " +
+  "connection", async (t) => {
+  const gateway = openGateway({
+    host,
+    url: await scriptedStore(t, ["$70000000\r\n", "+next\r\n", "what\r\n", ":1\r\n"]),
+  });
   t.after(() => gateway.close());
-  assert.ok(storeError("LOST", /became of KEYS: it was sent, then Cannot read reply: it exceeds \d+ bytes/)(read(await gateway.call(args("KEYS", "*")))));
+  assert.ok(
+    storeError(
+      "LOST",
+      /became of KEYS: it was sent, then Cannot read reply: it exceeds \d+ bytes/,
+    )(read(await gateway.call(args("KEYS", "*")))),
+  );
   assert.equal(read(await gateway.call(args("GET", "k"))), "next");
-  assert.ok(storeError("LOST", /then Cannot read reply: found "what"/)(read(await gateway.call(args("GET", "k")))));
+  assert.ok(
+    storeError(
+      "LOST",
+      /then Cannot read reply: found "what"/,
+    )(read(await gateway.call(args("GET", "k")))),
+  );
   assert.equal(read(await gateway.call(args("GET", "k"))), 1);
 });
 
@@ -282,10 +512,15 @@ test("openGateway() bounds what is under way, and close() answers what is", asyn
   const gateway = openGateway({ host, url: await scriptedStore(t, []) });
   const calls = Array.from({ length: MAX_GATEWAY_CALLS }, () => gateway.call(args("GET", "k")));
   const refused = read(await gateway.call(args("GET", "k")));
-  assert.ok(storeError("LIMIT", /^LIMIT Cannot call GET: \d+ calls \(\d+ bytes\) are pending$/)(refused), String(refused));
+  assert.ok(
+    storeError("LIMIT", /^LIMIT Cannot call GET: \d+ calls \(\d+ bytes\) are pending$/)(refused),
+    String(refused),
+  );
   await gateway.call(args("NO")); // by now it is connected
   gateway.close();
-  for (const answer of await Promise.all(calls)) assert.ok(["LOST", "CLOSED"].includes((read(answer) as StoreError).code), answer.toString());
+  for (const answer of await Promise.all(calls)) {
+    assert.ok(["LOST", "CLOSED"].includes((read(answer) as StoreError).code), answer.toString());
+  }
   assert.ok(storeError("CLOSED")(read(await gateway.call(args("GET", "k")))));
   assert.throws(() => openGateway({ host, url: "http://127.0.0.1" }), /Cannot read store URL/);
 });
@@ -302,12 +537,15 @@ test("openGateway(): close() answers at once what waits for a connection", async
   await world.run();
 });
 
-test("openGateway() says that its password is wrong, and asks again when asked again", async (t) => {
+test("openGateway() says that its password is wrong, and asks again " +
+  "when asked again", async (t) => {
   const opened = await openStore({ host, requirepass: "secret" });
   const server = await startStore({ host, listen: LOOPBACK, store: opened.store });
   t.after(() => server.close().then(() => opened.close()));
   const wrong = gatewayTo(t, `redis://:guess@127.0.0.1:${server.port}`);
-  for (let i = 0; i < 2; i++) assert.ok(storeError("WRONGPASS")(read(await wrong.call(args("GET", "k")))));
+  for (let i = 0; i < 2; i++) {
+    assert.ok(storeError("WRONGPASS")(read(await wrong.call(args("GET", "k")))));
+  }
   const none = gatewayTo(t, `redis://127.0.0.1:${server.port}`);
   assert.ok(storeError("NOAUTH")(read(await none.call(args("GET", "k")))));
   const right = gatewayTo(t, `redis://:secret@127.0.0.1:${server.port}`);
@@ -317,7 +555,19 @@ test("openGateway() says that its password is wrong, and asks again when asked a
 // ── workers learn where it is ────────────────────────────────────────────────────────────────────
 
 function hello(fields: Partial<Hello>): Buffer {
-  return Hello.encode({ protocol: PROTOCOL, role: "worker", token: undefined, version: "", instance: "i", name: "w", tags: [], slots: 1, running: [], dial: 1, ...fields });
+  return Hello.encode({
+    protocol: PROTOCOL,
+    role: "worker",
+    token: undefined,
+    version: "",
+    instance: "i",
+    name: "w",
+    tags: [],
+    slots: 1,
+    running: [],
+    dial: 1,
+    ...fields,
+  });
 }
 
 async function dialMaster(t: TestContext, master: Address): Promise<RpcConnection> {
@@ -329,19 +579,29 @@ async function dialMaster(t: TestContext, master: Address): Promise<RpcConnectio
 const noCall = () => Promise.resolve(Buffer.from("_\r\n"));
 
 /** A promise, and the two ways to end it. */
-function pending(): { promise: Promise<string>; resolve(url: string): void; reject(error: Error): void } {
+function pending(): {
+  promise: Promise<string>;
+  resolve(url: string): void;
+  reject(error: Error): void;
+} {
   let ends!: { resolve(url: string): void; reject(error: Error): void };
-  const promise = new Promise<string>((resolve, reject) => { ends = { resolve, reject }; });
+  const promise = new Promise<string>((resolve, reject) => {
+    ends = { resolve, reject };
+  });
   return { promise, ...ends };
 }
 
-test("a worker that says HELLO before the store's url is known is registered once it is, and nobody else waits", async (t) => {
+test("a worker that says HELLO before the store's url is known is registered once it is, and " +
+  "nobody else waits", async (t) => {
   const url = pending();
   const { master, client } = await startCluster(t, { url: url.promise, call: noCall });
   const early = await dialMaster(t, master);
   const welcome = early.request(Op.HELLO, hello({}));
   const gone = await dialMaster(t, master);
-  const unheard = assert.rejects(gone.request(Op.HELLO, hello({ instance: "gone", name: "gone" })), rpcError("CLOSED"));
+  const unheard = assert.rejects(
+    gone.request(Op.HELLO, hello({ instance: "gone", name: "gone" })),
+    rpcError("CLOSED"),
+  );
   await early.request(Op.PING, Buffer.alloc(0)); // behind the HELLO on the same connection
   await gone.request(Op.PING, Buffer.alloc(0));
   assert.deepEqual(await client.workers(), []);
@@ -350,13 +610,19 @@ test("a worker that says HELLO before the store's url is known is registered onc
   await unheard;
   (await connect({ host, master })).close();
   // What is wrong with a HELLO is said at once.
-  await assert.rejects((await dialMaster(t, master)).request(Op.HELLO, hello({ slots: 0 })), rpcError("INVALID", /0 slots/));
+  await assert.rejects(
+    (await dialMaster(t, master)).request(Op.HELLO, hello({ slots: 0 })),
+    rpcError("INVALID", /0 slots/),
+  );
 
   url.resolve("redis://127.0.0.1:7");
   assert.equal(Welcome.decode(await welcome).store, "redis://127.0.0.1:7");
   assert.deepEqual((await client.workers()).map(({ name }) => name), ["w"]);
   const late = await dialMaster(t, master);
-  assert.equal(Welcome.decode(await late.request(Op.HELLO, hello({ instance: "late", name: "late" }))).store, "redis://127.0.0.1:7");
+  assert.equal(
+    Welcome.decode(await late.request(Op.HELLO, hello({ instance: "late", name: "late" }))).store,
+    "redis://127.0.0.1:7",
+  );
 });
 
 test("a worker whose registration is refused after the wait hears why", async (t) => {
@@ -365,14 +631,18 @@ test("a worker whose registration is refused after the wait hears why", async (t
   const [newer, older] = [await dialMaster(t, master), await dialMaster(t, master)];
   const first = newer.request(Op.HELLO, hello({ dial: 2 }));
   await newer.request(Op.PING, Buffer.alloc(0));
-  const second = assert.rejects(older.request(Op.HELLO, hello({ dial: 1 })), rpcError("CONFLICT", /its connection 1 comes after its connection 2/));
+  const second = assert.rejects(
+    older.request(Op.HELLO, hello({ dial: 1 })),
+    rpcError("CONFLICT", /its connection 1 comes after its connection 2/),
+  );
   await older.request(Op.PING, Buffer.alloc(0));
   url.resolve("redis://127.0.0.1:7");
   await first;
   await second;
 });
 
-test("a worker whose store never came runs without one, and a client never hears of a store", async (t) => {
+test("a worker whose store never came runs without one, and a client never hears " +
+  "of a store", async (t) => {
   const url = pending();
   const { master, client } = await startCluster(t, { url: url.promise, call: noCall });
   const early = await dialMaster(t, master);
@@ -382,14 +652,21 @@ test("a worker whose store never came runs without one, and a client never hears
   const { worker } = addWorker(t, master);
   await worker.ready;
   early.destroy();
-  assert.equal((await run(client, "name: p\njobs:\n  - { id: a, run: 'echo [$TITAN_STORE]' }\n"))["a"], "[]\n");
+  assert.equal(
+    (await run(client, "name: p\njobs:\n  - { id: a, run: 'echo [$TITAN_STORE]' }\n"))["a"],
+    "[]\n",
+  );
 
   const known = await startCluster(t, { url: "redis://127.0.0.1:7", call: noCall });
   const asClient = await dialMaster(t, known.master);
-  assert.equal(Welcome.decode(await asClient.request(Op.HELLO, hello({ role: "client" }))).store, undefined);
+  assert.equal(
+    Welcome.decode(await asClient.request(Op.HELLO, hello({ role: "client" }))).store,
+    undefined,
+  );
 });
 
-test("a worker's time to come back after a restart begins when the store's url is known", () => Room.run(async (room) => {
+test("a worker's time to come back after a restart begins when the store's " +
+  "url is known", () => Room.run(async (room) => {
   await room.start();
   const client = await room.client();
   const before = await room.worker("w");
@@ -408,13 +685,20 @@ test("a worker's time to come back after a restart begins when the store's url i
   assert.deepEqual(await room.statuses(await room.client(), id), { a: "COMPLETED" });
 }));
 
-test("a worker outlasts a store that takes longer to load than it waits for a welcome", () => Room.run(async (room) => {
+test("a worker outlasts a store that takes longer to load than it waits " +
+  "for a welcome", () => Room.run(async (room) => {
   const url = pending();
   await room.start({ store: { url: url.promise, call: noCall } });
   const client = await room.client();
   await client.submitSpec(pipeline([spec("a")]));
   const executor = new FakeExecutor();
-  const worker = startWorker({ host: room.world.host("w"), master: MASTER, slots: 1, executor, cacheDir: "/cache" });
+  const worker = startWorker({
+    host: room.world.host("w"),
+    master: MASTER,
+    slots: 1,
+    executor,
+    cacheDir: "/cache",
+  });
   await room.sleep(17_000);
   assert.deepEqual(await client.workers(), []);
   url.resolve("redis://:secret@0.0.0.0:9379");
@@ -422,19 +706,44 @@ test("a worker outlasts a store that takes longer to load than it waits for a we
   await room.until(() => executor.jobs.length > 0);
   // It may have come in the same bytes as the welcome, and knows what that said.
   const { cluster, worker: name } = executor.jobs[0]!.request;
-  assert.deepEqual({ ...cluster, name }, { master: "m:9090", store: "redis://:secret@m:9379", name: "w1" });
+  assert.deepEqual(
+    { ...cluster, name },
+    { master: "m:9090", store: "redis://:secret@m:9379", name: "w1" },
+  );
   executor.jobs[0]!.end();
   assert.equal((await client.workers()).length, 1);
   await worker.stop();
 }));
 
-test("a worker far from its master says when the store's address means another machine there than here", () => Room.run(async (room) => {
-  for (const [url, expected] of [["redis://:secret@127.0.0.1:6379", ["jobs here look for the cluster's store at 127.0.0.1:6379, which is this machine; the master is at m"]], ["redis://0.0.0.0:6379", []], ["redis://db:6379", []], ["rubbish", []]] as const) {
+test("a worker far from its master says when the store's address means another machine there " +
+  "than here", () => Room.run(async (room) => {
+  for (const [url, expected] of [
+    [
+      "redis://:secret@127.0.0.1:6379",
+      [
+        "jobs here look for the cluster's store at 127.0.0.1:6379, which is this machine; the " +
+          "master is at m",
+      ],
+    ],
+    ["redis://0.0.0.0:6379", []],
+    ["redis://db:6379", []],
+    ["rubbish", []],
+  ] as const) {
     await room.restart({ store: { url, call: noCall } });
     const notes: string[] = [];
-    const worker = startWorker({ host: room.world.host("w"), master: MASTER, slots: 1, executor: new FakeExecutor(), cacheDir: "/cache", onNote: (text) => notes.push(text) });
+    const worker = startWorker({
+      host: room.world.host("w"),
+      master: MASTER,
+      slots: 1,
+      executor: new FakeExecutor(),
+      cacheDir: "/cache",
+      onNote: (text) => notes.push(text),
+    });
     await worker.ready;
-    assert.deepEqual(notes.filter((note) => note.includes("store")), expected);
+    assert.deepEqual(
+      notes.filter((note) => note.includes("store")),
+      expected,
+    );
     await worker.stop();
   }
 }));
@@ -448,7 +757,8 @@ test("misplacedStore() has nothing to say on one machine, nor of a store that al
   assert.match(misplacedStore({ host: "m", port: 1 }, "redis://[::1]:6379")!, /at \[::1\]:6379/);
 });
 
-test("a worker that is not back within a lease of the store's url has lost its attempts", () => Room.run(async (room) => {
+test("a worker that is not back within a lease of the store's url has " +
+  "lost its attempts", () => Room.run(async (room) => {
   await room.start();
   const client = await room.client();
   const before = await room.worker("w");
@@ -466,15 +776,35 @@ test("a worker that is not back within a lease of the store's url has lost its a
 }));
 
 test("a store's url that fails before anybody asks for it ends nothing", async (t) => {
-  const { client, master } = await startCluster(t, { url: Promise.reject(new Error("no port")), call: noCall });
+  const { client, master } = await startCluster(t, {
+    url: Promise.reject(new Error("no port")),
+    call: noCall,
+  });
   await client.ping();
-  assert.equal(Welcome.decode(await (await dialMaster(t, master)).request(Op.HELLO, hello({}))).store, undefined);
+  assert.equal(
+    Welcome.decode(await (await dialMaster(t, master)).request(Op.HELLO, hello({}))).store,
+    undefined,
+  );
 });
 
 test("Welcome with and without `store` is read by peers of either age", () => {
-  const fields = { protocol: [1, u32()], version: [2, string(256)], worker: [3, withDefault(u32(), 0)], name: [4, withDefault(string(256), "")], beatMs: [5, u32()], leaseMs: [6, u32()] } as const;
+  const fields = {
+    protocol: [1, u32()],
+    version: [2, string(256)],
+    worker: [3, withDefault(u32(), 0)],
+    name: [4, withDefault(string(256), "")],
+    beatMs: [5, u32()],
+    leaseMs: [6, u32()],
+  } as const;
   const Older = message("Welcome", fields);
-  const old = { protocol: PROTOCOL, version: "0", worker: 1, name: "w", beatMs: 1000, leaseMs: 4000 };
+  const old = {
+    protocol: PROTOCOL,
+    version: "0",
+    worker: 1,
+    name: "w",
+    beatMs: 1000,
+    leaseMs: 4000,
+  };
   assert.deepEqual(
     Welcome.decode(Older.encode(old)),
     { ...old, stale: [], store: undefined, cluster: undefined },
@@ -489,15 +819,28 @@ test("Welcome with and without `store` is read by peers of either age", () => {
 
 test("a job sees TITAN_STORE and TITAN_MASTER, as a program and as a call", async (t) => {
   // A store that listens everywhere is where the worker's master is.
-  for (const [said, told] of [["redis://:p%40ss@0.0.0.0:9379", "redis://:p%40ss@127.0.0.1:9379"], ["redis://[::]:9379", "redis://127.0.0.1:9379"], ["redis://10.1.2.3", "redis://10.1.2.3"], ["rubbish", "rubbish"]]) {
+  for (const [said, told] of [
+    ["redis://:p%40ss@0.0.0.0:9379", "redis://:p%40ss@127.0.0.1:9379"],
+    ["redis://[::]:9379", "redis://127.0.0.1:9379"],
+    ["redis://10.1.2.3", "redis://10.1.2.3"],
+    ["rubbish", "rubbish"],
+  ]) {
     const { master, client } = await startCluster(t, { url: said!, call: noCall });
     addWorker(t, master);
-    const printed = await run(client, `
+    const printed = await run(
+      client,
+      `
       name: p
       jobs:
         - { id: program, run: 'echo $TITAN_MASTER $TITAN_STORE' }
         - { id: call, call: 'env.mjs#env' }
-    `, { "env.mjs": "export const env = (_, { log }) => log(`${process.env.TITAN_MASTER} ${process.env.TITAN_STORE}`);" });
+    `,
+      {
+        "env.mjs":
+          "export const env = (_, { log }) => log(`${process.env.TITAN_MASTER} " +
+          "${process.env.TITAN_STORE}`);",
+      },
+    );
     const expected = `127.0.0.1:${master.port} ${told}\n`;
     assert.deepEqual(printed, { program: expected, call: expected });
   }
@@ -511,16 +854,28 @@ test("jobs that import \"titan/store\" share what they count there", async (t) =
     export async function count() {
       const store = await connectStore();
       try {
-        await store.call("LPUSH", "visits", 1).catch((error) => console.log(error instanceof StoreError, error.code));
+        await store.call("LPUSH", "visits", 1)
+          .catch((error) => console.log(error instanceof StoreError, error.code));
         return String(await store.call("INCRBY", "visits", 10n));
       } finally {
         store.close();
       }
     }`;
-  const files = { "count.mjs": count, "job.mjs": 'import { count } from "./count.mjs"; console.log(await count());' };
+  const files = {
+    "count.mjs": count,
+    "job.mjs": 'import { count } from "./count.mjs"; console.log(await count());',
+  };
   await client.kv("SET", "visits", 2n ** 60n);
-  const printed = await run(client, "name: p\njobs:\n  - { id: program, file: job.mjs }\n  - { id: call, call: 'count.mjs#count', depends_on: program }\n", files);
-  assert.deepEqual(printed, { program: `true WRONGTYPE\n${2n ** 60n + 10n}\n`, call: "true WRONGTYPE\n" });
+  const printed = await run(
+    client,
+    "name: p\njobs:\n  - { id: program, file: job.mjs }\n  - { id: call, call: " +
+      "'count.mjs#count', depends_on: program }\n",
+    files,
+  );
+  assert.deepEqual(printed, {
+    program: `true WRONGTYPE\n${2n ** 60n + 10n}\n`,
+    call: "true WRONGTYPE\n",
+  });
   assert.equal(await client.kv("GET", "visits"), String(2n ** 60n + 20n));
   assert.equal(readlinkSync(join(cacheDir, "node_modules", "titan")), ROOT);
   assert.deepEqual(notes.filter((note) => note.includes("titan/store")), []);
@@ -548,11 +903,17 @@ test("connectStore() says that there is no store", async (t) => {
   await ensureBuilt();
   const { client, master } = await startCluster(t);
   addWorker(t, master);
-  const job = 'import { connectStore } from "titan/store"; await connectStore().catch((error) => console.log(error.name, error.code, error.message));';
-  assert.match((await run(client, "name: p\njobs:\n  - { id: a, file: job.mjs }\n", { "job.mjs": job }))["a"]!, /^StoreError NOSTORE Cannot connect to the store: TITAN_STORE is not set/);
+  const job =
+    'import { connectStore } from "titan/store"; await connectStore().catch((error) => ' +
+    "console.log(error.name, error.code, error.message));";
+  assert.match(
+    (await run(client, "name: p\njobs:\n  - { id: a, file: job.mjs }\n", { "job.mjs": job }))["a"]!,
+    /^StoreError NOSTORE Cannot connect to the store: TITAN_STORE is not set/,
+  );
 });
 
-test("linkPackage() makes the link once for many workers, and turns one that points elsewhere", async () => {
+test("linkPackage() makes the link once for many workers, and turns one " +
+  "that points elsewhere", async () => {
   const cacheDir = fresh();
   const link = join(cacheDir, "node_modules", "titan");
   await Promise.all(Array.from({ length: 8 }, () => linkPackage(host, { cacheDir })));
@@ -567,7 +928,8 @@ test("linkPackage() makes the link once for many workers, and turns one that poi
   assert.ok(existsSync(join(link, "package.json")));
 });
 
-test("linkPackage() has removed what it had made when it says that it cannot put it in place", async () => {
+test("linkPackage() has removed what it had made when it says that it cannot put " +
+  "it in place", async () => {
   const cacheDir = fresh();
   const full = new Error("no space left on device");
   let removed = 0;
@@ -586,9 +948,18 @@ test("a worker that cannot make the link says so, and its jobs run", async (t) =
   const cacheDir = fresh();
   mkdirSync(join(cacheDir, "node_modules", "titan"), { recursive: true });
   const { notes } = addWorker(t, master, { cacheDir });
-  assert.equal((await run(client, "name: p\njobs:\n  - { id: a, file: a.sh }\n", { "a.sh": "echo ran" }))["a"], "ran\n");
-  assert.deepEqual(notes.filter((note) => note.includes("titan/store")).map((note) => note.replace(cacheDir, "CACHE")), [
-    "titan/store cannot be imported by jobs: Cannot link CACHE/node_modules/titan: there is a directory that is not ours",
-  ]);
+  assert.equal(
+    (await run(client, "name: p\njobs:\n  - { id: a, file: a.sh }\n", { "a.sh": "echo ran" }))["a"],
+    "ran\n",
+  );
+  assert.deepEqual(
+    notes
+      .filter((note) => note.includes("titan/store"))
+      .map((note) => note.replace(cacheDir, "CACHE")),
+    [
+      "titan/store cannot be imported by jobs: Cannot link CACHE/node_modules/titan: there is a " +
+        "directory that is not ours",
+    ],
+  );
   assert.deepEqual(readdirSync(join(cacheDir, "node_modules", "titan")), []);
 });

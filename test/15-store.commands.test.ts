@@ -1,4 +1,6 @@
-/** The store's commands, one by one: a script is what a client types, and after => what it reads. */
+/**
+ * The store's commands, one by one: a script is what a client types, and after => what it reads.
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -7,15 +9,22 @@ import { seededRandom } from "#host";
 import { MAX_BULK_BYTES, MAX_COMMAND_BYTES, Refusal, type Reply } from "#store";
 import { fixture } from "./15-store.support.ts";
 
-const shown = (reply: Reply): Reply => (reply instanceof Refusal ? `-${reply.text}` : Array.isArray(reply) ? reply.map(shown) : reply);
+const shown = (reply: Reply): Reply =>
+  reply instanceof Refusal ? `-${reply.text}` : Array.isArray(reply) ? reply.map(shown) : reply;
 
-/** Arguments are split at spaces; "" is the empty string. */
+/** Arguments are split at spaces; "" is the empty string. Further lines of a reply are indented. */
 function play(script: string, protocol: 2 | 3 = 2): void {
   const { ask } = fixture().client({ protocol });
-  for (const line of script.trim().split("\n")) {
-    const [command = "", expected] = line.trim().split(/ => (.*)/);
+  for (const entry of script.trim().split(/\n {2}(?! )/)) {
+    const [command = "", expected] = entry.replace(/\s+/g, " ").split(/ => (.*)/);
     const reply = ask(...command.split(" ").map((arg) => (arg === '""' ? "" : arg)));
-    if (expected !== undefined) assert.equal(inspect(shown(reply), { breakLength: Infinity }).replaceAll('"', "'").replace(/\s+/g, " "), expected, command);
+    if (expected !== undefined) {
+      assert.equal(
+        inspect(shown(reply), { breakLength: Infinity }).replaceAll('"', "'").replace(/\s+/g, " "),
+        expected,
+        command,
+      );
+    }
   }
 }
 
@@ -97,7 +106,8 @@ test("strings: the rest of the family", () => play(`
   GETEX b NX => '-ERR syntax error'
 `));
 
-test("counters accept the one spelling of an integer, and floats are added as decimals", () => play(`
+test("counters accept the one spelling of an integer, and floats are added as decimals", () =>
+  play(`
   INCR n => 1
   INCRBY n 41 => 42
   DECR n => 41
@@ -273,7 +283,8 @@ test("sets: members, moves, combinations", () => play(`
   SRANDMEMBER t -1000001 => '-ERR value is out of range'
 `));
 
-test("SPOP and SRANDMEMBER draw different members, SRANDMEMBER with a negative count also the same", () => {
+test("SPOP and SRANDMEMBER draw different members, SRANDMEMBER with a negative count also the " +
+  "same", () => {
   const { ask } = fixture();
   const members = Array.from({ length: 100 }, (_, i) => `m${i}`);
   ask("SADD", "s", ...members);
@@ -299,8 +310,13 @@ test("SPOP of large members is propagated as commands that a parser takes", () =
   ask("SADD", "s", ...members);
   const popped = ask("SPOP", "s", "19") as string[];
   const commands = groups.at(-1)!;
-  assert.deepEqual(commands.flatMap(([name, key, ...rest]) => (name === "srem" && key === "s" ? rest : [])), popped);
-  for (const argv of commands) assert.ok(argv.join("").length <= MAX_COMMAND_BYTES / 64, `${argv.length} arguments`);
+  assert.deepEqual(
+    commands.flatMap(([name, key, ...rest]) => (name === "srem" && key === "s" ? rest : [])),
+    popped,
+  );
+  for (const argv of commands) {
+    assert.ok(argv.join("").length <= MAX_COMMAND_BYTES / 64, `${argv.length} arguments`);
+  }
 });
 
 test("hashes", () => play(`
@@ -344,7 +360,8 @@ test("RESP3 has maps and one nil", () => play(`
   CONFIG GET save => Map(1) { 'save' => '' }
 `, 3));
 
-test("lists", () => play(`
+test("lists", () =>
+  play(`
   RPUSH l a b c => 3
   LPUSH l z y => 5
   LRANGE l 0 -1 => [ 'y', 'z', 'a', 'b', 'c' ]
@@ -373,7 +390,8 @@ test("lists", () => play(`
   LREM l -1 b => 1
   LRANGE l 0 -1 => [ 'b', 'c', 'a' ]
   LREM l 0 nosuch => 0
-  LREM l -9223372036854775808 a => '-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807'
+  LREM l -9223372036854775808 a =>
+    '-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807'
   LTRIM l 1 -1 => 'OK'
   LRANGE l 0 -1 => [ 'c', 'a' ]
   LTRIM l 5 9 => 'OK'
@@ -393,7 +411,13 @@ test("a list is a deque: any sequence of pushes and pops equals an array's", () 
         ask(left ? "LPUSH" : "RPUSH", "l", String(i));
         if (left) model.unshift(String(i));
         else model.push(String(i));
-      } else assert.equal(ask(left ? "LPOP" : "RPOP", "l"), (left ? model.shift() : model.pop()) ?? null, `seed ${seed}`);
+      } else {
+        assert.equal(
+          ask(left ? "LPOP" : "RPOP", "l"),
+          (left ? model.shift() : model.pop()) ?? null,
+          `seed ${seed}`,
+        );
+      }
       if (i % 20 === 0) assert.deepEqual(ask("LRANGE", "l", "0", "-1"), model, `seed ${seed}`);
     }
   }
@@ -425,7 +449,8 @@ test("SCAN, SSCAN and HSCAN filter by MATCH and TYPE, and refuse nonsense", () =
   HSCAN c 0 MATCH f COUNT 100 => [ '0', [ 'f', '1' ] ]
 `));
 
-test("connection commands", () => play(`
+test("connection commands", () =>
+  play(`
   PING => 'PONG'
   PING hello => 'hello'
   PING a b => '-ERR wrong number of arguments for 'ping' command'
@@ -447,10 +472,13 @@ test("connection commands", () => play(`
   CONFIG GET sav* append* => [ 'save', '', 'appendonly', 'no' ]
   CONFIG GET nosuch => []
   CONFIG GET maxmemory-* => [ 'maxmemory-policy', 'noeviction' ]
-  PUBSUB HELP => [ 'PUBSUB <subcommand> [<arg> [value] [opt] ...]. Subcommands are:', 'CHANNELS', 'NUMSUB', 'NUMPAT', 'HELP' ]
+  PUBSUB HELP =>
+    [ 'PUBSUB <subcommand> [<arg> [value] [opt] ...]. Subcommands are:', 'CHANNELS',
+      'NUMSUB', 'NUMPAT', 'HELP' ]
   PUBSUB HELP x => '-ERR wrong number of arguments for 'pubsub|help' command'
   CONFIG SET nosuch 1 => '-ERR Unknown option or number of arguments for CONFIG SET - 'nosuch''
-  CONFIG SET save x => '-ERR CONFIG SET failed (possibly related to argument 'save') - can't set immutable config'
+  CONFIG SET save x =>
+    '-ERR CONFIG SET failed (possibly related to argument 'save') - can't set immutable config'
   CONFIG SET masterauth a maxmemory 0 => '-ERR wrong number of arguments for 'config|set' command'
   COMMAND LIST FILTERBY PATTERN * => '-ERR wrong number of arguments for 'command|list' command'
   COMMAND INFO get nosuch => [ [ 'get', 2, [ 'readonly', 'fast' ], 1, 1, 1, [], [], [], [] ], null ]
@@ -466,7 +494,9 @@ test("LREM removes what an array would lose, wherever in the ring it is", () => 
     for (let step = 0; step < 20; step++) {
       const item = String(random.u32() % 4);
       if (random.u32() % 4 > 0) {
-        const items = Array.from({ length: 1 + (random.u32() % 6) }, () => String(random.u32() % 4));
+        const items = Array.from({ length: 1 + (random.u32() % 6) }, () =>
+          String(random.u32() % 4),
+        );
         const left = random.u32() % 2 === 0;
         ask(left ? "LPUSH" : "RPUSH", "l", ...items);
         model = left ? [...items.reverse(), ...model] : [...model, ...items];
@@ -474,7 +504,8 @@ test("LREM removes what an array would lose, wherever in the ring it is", () => 
       }
       const wanted = (random.u32() % 9) - 4;
       const places = [...model.keys()].filter((i) => model[i] === item);
-      const going = wanted === 0 ? places : wanted > 0 ? places.slice(0, wanted) : places.slice(wanted);
+      const going =
+        wanted === 0 ? places : wanted > 0 ? places.slice(0, wanted) : places.slice(wanted);
       assert.equal(ask("LREM", "l", String(wanted), item), going.length);
       model = model.filter((_, i) => !going.includes(i));
       assert.deepEqual(ask("LRANGE", "l", "0", "-1"), model, `seed ${seed}, step ${step}`);
@@ -487,12 +518,15 @@ test("COMMAND names every command", () => {
   const names = ask("COMMAND", "LIST") as string[];
   assert.equal(ask("COMMAND", "COUNT"), names.filter((name) => !name.includes("|")).length);
   assert.equal((ask("COMMAND") as Reply[]).length, ask("COMMAND", "COUNT"));
-  for (const name of ["set", "blpop", "exec", "psubscribe", "command"]) assert.ok(names.includes(name), name);
+  for (const name of ["set", "blpop", "exec", "psubscribe", "command"]) {
+    assert.ok(names.includes(name), name);
+  }
 });
 
 test("docs/store.md names every command, and no other", () => {
   const { ask } = fixture();
-  const read = (file: string): string => readFileSync(new URL(`../${file}`, import.meta.url), "utf8");
+  const read = (file: string): string =>
+    readFileSync(new URL(`../${file}`, import.meta.url), "utf8");
   const page = read("docs/store.md");
   const tables = page.split("\n").filter((line) => line.startsWith("|")).join();
   const named = [...tables.matchAll(/`([A-Z]+)`/g)].map(([, name]) => name!.toLowerCase()).sort();
@@ -531,7 +565,10 @@ test("HELLO switches the protocol, INFO and CLIENT LIST describe", () => {
   assert.equal(map.get("server"), "redis");
   assert.equal(session.name, "me");
   assert.deepEqual(ask("HELLO", "4"), new Refusal("NOPROTO unsupported protocol version"));
-  assert.deepEqual(ask("HELLO", "x"), new Refusal("ERR Protocol version is not an integer or out of range"));
+  assert.deepEqual(
+    ask("HELLO", "x"),
+    new Refusal("ERR Protocol version is not an integer or out of range"),
+  );
   assert.deepEqual(ask("HELLO", "2", "WAT"), new Refusal("ERR Syntax error in HELLO option 'WAT'"));
   assert.equal(session.protocol, 3, "a refused HELLO changes nothing");
   client();
@@ -557,7 +594,10 @@ test("HELLO switches the protocol, INFO and CLIENT LIST describe", () => {
   store.info.set("Persistence", () => ({ aof_enabled: 1 }));
   assert.match(
     ask("INFO") as string,
-    /# Server\r\nredis_version:[^]*# Persistence\r\nloading:0\r\naof_enabled:1\r\n[^]*# Keyspace\r\ndb0:keys=1,expires=1,avg_ttl=0\r\n$/,
+    new RegExp(
+      "# Server\r\nredis_version:[^]*# Persistence\r\nloading:0\r\naof_enabled:1\r\n[^]*" +
+        "# Keyspace\r\ndb0:keys=1,expires=1,avg_ttl=0\r\n$",
+    ),
   );
   assert.match(
     ask("INFO", "replication") as string,
@@ -572,7 +612,9 @@ test("AUTH comes first when there is a password, and compares whatever the lengt
   assert.deepEqual(ask("GET", "k"), new Refusal("NOAUTH Authentication required."));
   assert.deepEqual(ask("PING"), new Refusal("NOAUTH Authentication required."));
   assert.match((ask("HELLO", "3") as Refusal).text, /^NOAUTH HELLO must be called/);
-  for (const wrong of ["", "secre", "secret ", "x".repeat(100_000)]) assert.match((ask("AUTH", wrong) as Refusal).text, /^WRONGPASS /);
+  for (const wrong of ["", "secre", "secret ", "x".repeat(100_000)]) {
+    assert.match((ask("AUTH", wrong) as Refusal).text, /^WRONGPASS /);
+  }
   assert.match((ask("AUTH", "someone", "secret") as Refusal).text, /^WRONGPASS /);
   assert.match((ask("HELLO", "3", "AUTH", "default", "wrong") as Refusal).text, /^WRONGPASS /);
   assert.equal(session.protocol, 2);
@@ -584,14 +626,32 @@ test("AUTH comes first when there is a password, and compares whatever the lengt
   assert.equal(ask("CONFIG", "SET", "requirepass", "other"), "OK");
   assert.equal(ask("GET", "k"), null, "who is in, stays in");
   const open = fixture();
-  assert.match((open.ask("AUTH", "any") as Refusal).text, /^ERR AUTH <password> called without any password configured/);
+  assert.match(
+    (open.ask("AUTH", "any") as Refusal).text,
+    /^ERR AUTH <password> called without any password configured/,
+  );
   assert.equal(open.ask("AUTH", "default", "any"), "OK");
 });
 
 test("CLIENT INFO says what libraries make numbers of", () => {
   const { ask } = fixture();
   const info = ask("CLIENT", "INFO") as string;
-  for (const field of ["id", "age", "idle", "db", "sub", "psub", "multi", "qbuf", "qbuf-free", "argv-mem", "obl", "oll", "omem", "tot-mem"]) {
+  for (const field of [
+    "id",
+    "age",
+    "idle",
+    "db",
+    "sub",
+    "psub",
+    "multi",
+    "qbuf",
+    "qbuf-free",
+    "argv-mem",
+    "obl",
+    "oll",
+    "omem",
+    "tot-mem",
+  ]) {
     assert.match(info, new RegExp(`(?:^| )${field}=-?\\d+ `), field);
   }
 });
@@ -600,7 +660,10 @@ test("a role decides who may write: a replica and a store that is loading refuse
   const { ask, client, store, time } = fixture();
   ask("SET", "k", "v", "PX", "100");
   store.role = "replica";
-  assert.deepEqual(ask("SET", "k", "w"), new Refusal("READONLY You can't write against a read only replica."));
+  assert.deepEqual(
+    ask("SET", "k", "w"),
+    new Refusal("READONLY You can't write against a read only replica."),
+  );
   assert.equal(ask("GET", "k"), "v");
   store.load(["set", "streamed", "v"]);
   assert.equal(ask("GET", "streamed"), "v");
@@ -612,16 +675,26 @@ test("a role decides who may write: a replica and a store that is loading refuse
   for (const argv of [["MULTI"], ["GET", "k"]] as const) early.ask(...argv);
   store.role = "loading";
   assert.deepEqual(ask("GET", "k"), new Refusal("LOADING Redis is loading the dataset in memory"));
-  assert.deepEqual(early.ask("EXEC"), new Refusal("EXECABORT Transaction discarded because of: LOADING Redis is loading the dataset in memory"), "queued while it was allowed");
+  assert.deepEqual(
+    early.ask("EXEC"),
+    new Refusal(
+      "EXECABORT Transaction discarded because of: LOADING Redis is loading the dataset in memory",
+    ),
+    "queued while it was allowed",
+  );
   store.role = "primary";
   assert.equal(ask("SET", "k", "w"), "OK");
   assert.equal(time.now, 0);
 });
 
-test("a value longer than 64 MiB cannot be made, and one of many small APPENDs is what they spell", () => {
+test("a value longer than 64 MiB cannot be made, and one of many small APPENDs is what they " +
+  "spell", () => {
   const { ask } = fixture();
   assert.equal(ask("SETRANGE", "k", String(64 * 1024 * 1024 - 1), "x"), 64 * 1024 * 1024);
-  assert.deepEqual(ask("APPEND", "k", "x"), new Refusal("ERR string exceeds maximum allowed size (proto-max-bulk-len)"));
+  assert.deepEqual(
+    ask("APPEND", "k", "x"),
+    new Refusal("ERR string exceeds maximum allowed size (proto-max-bulk-len)"),
+  );
   ask("DEL", "k");
   for (let i = 0; i < 20_000; i++) ask("APPEND", "log", "x");
   assert.equal(ask("GET", "log"), "x".repeat(20_000));

@@ -34,7 +34,8 @@ test("a deadline that is moved again and again costs no more than one", async ()
   ask("SET", "other", "v", "PX", "1001");
   await time.run(1000);
   assert.equal(store.keys.size, 2);
-  // Ten thousand deadlines that count no more would keep the active cycle from these two for twenty milliseconds.
+  // Ten thousand deadlines that count no more would keep the active cycle from these two for twenty
+  // milliseconds.
   await time.run(1001);
   assert.equal(store.keys.size, 0);
 });
@@ -80,7 +81,8 @@ test("SET with KEEPTTL keeps nothing of a deadline that is over", async () => {
   assert.deepEqual(groups.slice(1), [[["del", "k"], ["set", "k", "new", "KEEPTTL"]]]);
 });
 
-test("a clock that is set forward ends keys within a minute, one that is set back gives them the time", async () => {
+test("a clock that is set forward ends keys within a minute, one that is set back gives them the " +
+  "time", async () => {
   const time = new VirtualTime();
   let ahead = 0;
   const clock = { monotonic: time.clock.monotonic, wall: () => time.clock.wall() + ahead };
@@ -147,11 +149,26 @@ test("a snapshot is of one moment, whatever happens while it is taken", async ()
     const pick = (...from: readonly string[]): string => from[random.u32() % from.length]!;
     const change = (): void => {
       const [key, other] = [`k${random.u32() % 40}`, `k${random.u32() % 40}`];
-      ask(...pick(
-        `SET ${key} ${random.u32()}`, `SET ${key} v PX ${1 + (random.u32() % 50)}`, `DEL ${key}`, `DEL ${key} ${other}`, `RENAME ${key} ${other}`, `APPEND ${key} x`, `EXPIRE ${key} 100`,
-        `SADD s${random.u32() % 5} ${random.u32() % 9}`, `SPOP s${random.u32() % 5}`, `RPUSH l${random.u32() % 5} x`, `LPOP l${random.u32() % 5}`, `HSET h${random.u32() % 5} f ${random.u32()}`, `MSET ${key} 1 ${other} 2`,
-        `SUNIONSTORE ${key} s1 s2`, `COPY ${key} ${other} REPLACE`, ...(random.u32() % 10 === 0 ? ["FLUSHALL"] : []),
-      ).split(" "));
+      ask(
+        ...pick(
+          `SET ${key} ${random.u32()}`,
+          `SET ${key} v PX ${1 + (random.u32() % 50)}`,
+          `DEL ${key}`,
+          `DEL ${key} ${other}`,
+          `RENAME ${key} ${other}`,
+          `APPEND ${key} x`,
+          `EXPIRE ${key} 100`,
+          `SADD s${random.u32() % 5} ${random.u32() % 9}`,
+          `SPOP s${random.u32() % 5}`,
+          `RPUSH l${random.u32() % 5} x`,
+          `LPOP l${random.u32() % 5}`,
+          `HSET h${random.u32() % 5} f ${random.u32()}`,
+          `MSET ${key} 1 ${other} 2`,
+          `SUNIONSTORE ${key} s1 s2`,
+          `COPY ${key} ${other} REPLACE`,
+          ...(random.u32() % 10 === 0 ? ["FLUSHALL"] : []),
+        ).split(" "),
+      );
     };
     for (let i = 0; i < 120; i++) change();
     const before = contents(store);

@@ -1,4 +1,7 @@
-/** The store's log: what is answered is kept, what is torn was not answered, and a rewrite changes nothing but the size. */
+/**
+ * The store's log: what is answered is kept, what is torn was not answered, and a rewrite changes
+ * nothing but the size.
+ */
 import assert from "node:assert/strict";
 import { execFile, spawn, spawnSync } from "node:child_process";
 import { mkdtemp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -8,7 +11,20 @@ import { test } from "node:test";
 import { nodeHost, seededRandom, type Host } from "#host";
 import { LogError } from "#log";
 import { SimWorld } from "#simhost";
-import { dumpResp, MAX_BEHIND_BYTES, openStore, ReplyBuffer, Refusal, RespParser, startStore, Engine, StoreLogError, type OpenStore, type OpenStoreOptions, type Reply } from "#store";
+import {
+  dumpResp,
+  MAX_BEHIND_BYTES,
+  openStore,
+  ReplyBuffer,
+  Refusal,
+  RespParser,
+  startStore,
+  Engine,
+  StoreLogError,
+  type OpenStore,
+  type OpenStoreOptions,
+  type Reply,
+} from "#store";
 import { encodeCommand, encodeGroup, encodePieces, TextBuffer } from "../src/store/log/text.ts";
 import { contents } from "./15-store.support.ts";
 
@@ -39,7 +55,8 @@ function room(seed = 1): Room {
   return {
     world,
     host,
-    open: (options = {}) => world.settle(openStore({ host: world.host("s"), dir: DIR, ...options })),
+    open: (options = {}) =>
+      world.settle(openStore({ host: world.host("s"), dir: DIR, ...options })),
     commit: (opened) => world.settle(Promise.resolve(opened.afterCommit())),
   };
 }
@@ -49,22 +66,37 @@ function traffic(seed: number, count: number): string[][] {
   const random = seededRandom(seed);
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random.unit() * items.length)]!;
   const key = (): string => pick(["a", "b", "c", "d\0\xff\r\n", "e"]);
-  return Array.from({ length: count }, (_, i) => pick<() => string[]>([
-    () => ["SET", `s${key()}`, `v${i}\r\n*1`, ...pick([[], ["PX", String(50 + Math.floor(random.unit() * 5000))], ["NX"]])],
-    () => ["INCRBYFLOAT", `f${key()}`, "0.1"],
-    () => ["INCR", `n${key()}`],
-    () => ["APPEND", `s${key()}`, "x"],
-    () => ["SADD", `set${key()}`, ...Array.from({ length: 5 }, () => String(Math.floor(random.unit() * 30)))],
-    () => ["SPOP", `set${key()}`, "2"],
-    () => ["HSET", `h${key()}`, `f${i % 7}`, String(i)],
-    () => ["HDEL", `h${key()}`, `f${i % 7}`],
-    () => ["RPUSH", `l${key()}`, String(i), "\0"],
-    () => ["LPOP", `l${key()}`],
-    () => ["DEL", `${pick(["s", "n", "h", "l", "set"])}${key()}`],
-    () => ["PEXPIRE", `${pick(["s", "n", "h", "l", "set"])}${key()}`, String(20 + Math.floor(random.unit() * 3000))],
-    () => ["PERSIST", `s${key()}`],
-    () => ["RENAME", `s${key()}`, `s${key()}`],
-  ])());
+  return Array.from({ length: count }, (_, i) =>
+    pick<() => string[]>([
+      () => [
+        "SET",
+        `s${key()}`,
+        `v${i}\r\n*1`,
+        ...pick([[], ["PX", String(50 + Math.floor(random.unit() * 5000))], ["NX"]]),
+      ],
+      () => ["INCRBYFLOAT", `f${key()}`, "0.1"],
+      () => ["INCR", `n${key()}`],
+      () => ["APPEND", `s${key()}`, "x"],
+      () => [
+        "SADD",
+        `set${key()}`,
+        ...Array.from({ length: 5 }, () => String(Math.floor(random.unit() * 30))),
+      ],
+      () => ["SPOP", `set${key()}`, "2"],
+      () => ["HSET", `h${key()}`, `f${i % 7}`, String(i)],
+      () => ["HDEL", `h${key()}`, `f${i % 7}`],
+      () => ["RPUSH", `l${key()}`, String(i), "\0"],
+      () => ["LPOP", `l${key()}`],
+      () => ["DEL", `${pick(["s", "n", "h", "l", "set"])}${key()}`],
+      () => [
+        "PEXPIRE",
+        `${pick(["s", "n", "h", "l", "set"])}${key()}`,
+        String(20 + Math.floor(random.unit() * 3000)),
+      ],
+      () => ["PERSIST", `s${key()}`],
+      () => ["RENAME", `s${key()}`, `s${key()}`],
+    ])(),
+  );
 }
 
 test("openStore() finds again what it was told, whatever the commands", async () => {
@@ -87,13 +119,15 @@ test("openStore() finds again what it was told, whatever the commands", async ()
     first.store.close();
     world.kill("s");
     const second = await open();
-    // What was due meanwhile goes at the first chance; the deadlines of the rest are the same milliseconds.
+    // What was due meanwhile goes at the first chance; the deadlines of the rest are the same
+    // milliseconds.
     assert.deepEqual(contents(second.store), before, `seed ${seed}`);
     await world.settle(second.close());
   }
 });
 
-test("afterCommit resolves after the fsync under always, and a power cut takes nothing that was answered", async () => {
+test("afterCommit resolves after the fsync under always, and a power cut takes nothing that was " +
+  "answered", async () => {
   for (let seed = 1; seed <= 20; seed++) {
     const { world, open, commit } = room(seed);
     const first = await open({ durability: "always" });
@@ -117,7 +151,8 @@ test("afterCommit resolves after the fsync under always, and a power cut takes n
   }
 });
 
-test("afterCommit resolves after the write under everysec, and a killed process loses nothing that was answered", async () => {
+test("afterCommit resolves after the write under everysec, and a killed process loses nothing " +
+  "that was answered", async () => {
   const { world, open, commit } = room();
   const first = await open();
   asker(first.store)("SET", "k", "v");
@@ -130,7 +165,8 @@ test("afterCommit resolves after the write under everysec, and a killed process 
   await world.settle(second.close());
 });
 
-test("openStore() replays a transaction whole or not at all, wherever its record is torn", async () => {
+test("openStore() replays a transaction whole or not at all, wherever its " +
+  "record is torn", async () => {
   const folder = await mkdtemp(join(tmpdir(), "titan-store-"));
   const host = nodeHost();
   try {
@@ -161,9 +197,11 @@ test("openStore() replays a transaction whole or not at all, wherever its record
   }
 });
 
-test("openStore() forgets the torn half of a group that was larger than a record, and what comes next stands alone", async () => {
+test("openStore() forgets the torn half of a group that was larger than a record, and what comes " +
+  "next stands alone", async () => {
   const { openLog } = await import("#log");
-  const whole = "*1\r\n$5\r\nmulti\r\n*2\r\n$4\r\nincr\r\n$1\r\nn\r\n*2\r\n$4\r\nincr\r\n$1\r\nn\r\n*1\r\n$4\r\nexec\r\n";
+  const whole =
+    "*1\r\n$5\r\nmulti\r\n*2\r\n$4\r\nincr\r\n$1\r\nn\r\n*2\r\n$4\r\nincr\r\n$1\r\nn\r\n*1\r\n$4\r\nexec\r\n";
   for (let cut = 1; cut <= whole.length; cut++) {
     const { world, host, open } = room();
     const log = await world.settle(openLog({ host, dir: `${DIR}/log` }));
@@ -172,7 +210,11 @@ test("openStore() forgets the torn half of a group that was larger than a record
     await world.settle(log.close());
     for (let i = 0; i < 3; i++) {
       const opened = await open();
-      assert.equal(asker(opened.store)("INCR", "n"), (cut === whole.length ? 8 : 6) + i, `cut at ${cut}`);
+      assert.equal(
+        asker(opened.store)("INCR", "n"),
+        (cut === whole.length ? 8 : 6) + i,
+        `cut at ${cut}`,
+      );
       await world.settle(opened.close());
     }
   }
@@ -192,7 +234,10 @@ test("a command that is larger than a record is kept whole", async () => {
   world.kill("s");
   const second = await open();
   const has = asker(second.store);
-  assert.deepEqual([has("STRLEN", "a"), has("STRLEN", "b"), has("GET", "after")], [value.length, value.length, "1"]);
+  assert.deepEqual(
+    [has("STRLEN", "a"), has("STRLEN", "b"), has("GET", "after")],
+    [value.length, value.length, "1"],
+  );
   await world.settle(second.close());
 });
 
@@ -220,7 +265,8 @@ test("encodePieces() and TextBuffer cut out what is large, and change no byte", 
   assert.ok(text.take().equals(Buffer.from(expected, "latin1")));
 });
 
-test("encodeGroup() yields a group in pieces, and openStore() logs it in pieces: all of it may be longer than a string", async () => {
+test("encodeGroup() yields a group in pieces, and openStore() logs it in pieces: all of it may " +
+  "be longer than a string", async () => {
   const group = [["set", "a", "1"], ["del", "b"]];
   assert.deepEqual([...encodeGroup(group)], [["multi"], ...group, ["exec"]].map(encodeCommand));
   assert.deepEqual([...encodeGroup([group[0]!])], [encodeCommand(group[0]!)]);
@@ -234,12 +280,21 @@ test("encodeGroup() yields a group in pieces, and openStore() logs it in pieces:
   await world.settle(first.close());
   const second = await open();
   assert.equal(second.recovery!.records, 4, "three values, and an EXEC");
-  assert.deepEqual(["a", "b", "c"].map((key) => asker(second.store)("STRLEN", key)), [value.length, value.length, value.length]);
+  assert.deepEqual(
+    ["a", "b", "c"].map((key) => asker(second.store)("STRLEN", key)),
+    [value.length, value.length, value.length],
+  );
   await world.settle(second.close());
 });
 
-for (const argv of [["SET", "k", "v", "PXAT", "9223372036854775807"], ["SET", "k", "v", "EXAT", "9223372036854775"], ["GETEX", "old", "PXAT", "9223372036854775300"], ["PEXPIREAT", "old", "9223372036854775807"]]) {
-  test(`a deadline at the end of 64 bits is one after a replay, too: ${argv.join(" ")}`, async () => {
+for (const argv of [
+  ["SET", "k", "v", "PXAT", "9223372036854775807"],
+  ["SET", "k", "v", "EXAT", "9223372036854775"],
+  ["GETEX", "old", "PXAT", "9223372036854775300"],
+  ["PEXPIREAT", "old", "9223372036854775807"],
+]) {
+  const words = argv.join(" ");
+  test(`a deadline at the end of 64 bits is one after a replay, too: ${words}`, async () => {
     const { world, open } = room();
     let opened = await open();
     let ask = asker(opened.store);
@@ -277,7 +332,14 @@ test("openStore() refuses damage, naming file and offset", async () => {
       const bad = Buffer.from(whole);
       bad[at]! ^= 1 << at % 8;
       await writeFile(join(log, name), bad);
-      await assert.rejects(openStore({ host, dir: folder }), (error) => error instanceof LogError && error.code === "DAMAGED" && error.file!.endsWith(name) && error.offset! <= at);
+      await assert.rejects(
+        openStore({ host, dir: folder }),
+        (error) =>
+          error instanceof LogError &&
+          error.code === "DAMAGED" &&
+          error.file!.endsWith(name) &&
+          error.offset! <= at,
+      );
       await assert.rejects(dump(host, folder), LogError);
     }
     await writeFile(join(log, name), whole);
@@ -289,15 +351,28 @@ test("openStore() refuses damage, naming file and offset", async () => {
 
 test("openStore() refuses records that are not a store's", async () => {
   const { openLog } = await import("#log");
-  for (const text of ["hello\r\n", "\x01\x02w1 has no line end", "*1\r\n$3\r\nGET\r\n", "*x\r\n", "*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"]) {
+  for (const text of [
+    "hello\r\n",
+    "\x01\x02w1 has no line end",
+    "*1\r\n$3\r\nGET\r\n",
+    "*x\r\n",
+    "*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n",
+  ]) {
     const { world, host, open } = room();
     const log = await world.settle(openLog({ host, dir: `${DIR}/log` }));
     log.append(Buffer.from(text));
     await world.settle(log.close());
-    await assert.rejects(open(), (error) => error instanceof StoreLogError && /^Cannot replay record 1/.test(error.message), text);
+    await assert.rejects(
+      open(),
+      (error) => error instanceof StoreLogError && /^Cannot replay record 1/.test(error.message),
+      text,
+    );
     // The folder is free again, and what was there is there.
     await assert.rejects(open(), StoreLogError);
-    await assert.rejects(world.settle(dump(host, DIR)), (error) => error instanceof StoreLogError && /^Cannot replay record 1/.test(error.message));
+    await assert.rejects(
+      world.settle(dump(host, DIR)),
+      (error) => error instanceof StoreLogError && /^Cannot replay record 1/.test(error.message),
+    );
   }
 });
 
@@ -313,7 +388,14 @@ test("a failed fsync stops the store: nothing is answered, nothing more is taken
   const { world, host, open } = room();
   const fatal: Error[] = [];
   const opened = await open({ durability: "always", onFatal: (error) => fatal.push(error) });
-  const server = await world.settle(startStore({ host, listen: { host: "127.0.0.1", port: 6479 }, store: opened.store, afterCommit: () => opened.afterCommit() }));
+  const server = await world.settle(
+    startStore({
+      host,
+      listen: { host: "127.0.0.1", port: 6479 },
+      store: opened.store,
+      afterCommit: () => opened.afterCommit(),
+    }),
+  );
   const socket = await world.settle(world.host("c").network.dial({ host: "s", port: 6479 }));
   let text = "";
   let closed = false;
@@ -334,7 +416,8 @@ test("a failed fsync stops the store: nothing is answered, nothing more is taken
   await world.settle(opened.close().catch(() => {}));
 });
 
-test("writes are refused while too much waits for the disk, and nothing of it is lost", async () => {
+test("writes are refused while too much waits for the disk, and nothing of " +
+  "it is lost", async () => {
   const { world, open } = room();
   const opened = await open({ durability: "always" });
   const ask = asker(opened.store);
@@ -354,7 +437,8 @@ test("writes are refused while too much waits for the disk, and nothing of it is
   await world.settle(opened.close());
 });
 
-test("BGREWRITEAOF keeps the moment it began, while commands go on, and what comes after it", async () => {
+test("BGREWRITEAOF keeps the moment it began, while commands go on, and what " +
+  "comes after it", async () => {
   for (let seed = 1; seed <= 3; seed++) {
     const { world, open, commit } = room(seed);
     const first = await open({ durability: "always" });
@@ -363,7 +447,10 @@ test("BGREWRITEAOF keeps the moment it began, while commands go on, and what com
     await commit(first);
     assert.equal(ask("BGREWRITEAOF"), "Background append only file rewriting started");
     const again = ask("BGREWRITEAOF");
-    assert.ok(again instanceof Refusal && again.text === "ERR Background append only file rewriting already in progress");
+    assert.ok(
+      again instanceof Refusal &&
+        again.text === "ERR Background append only file rewriting already in progress",
+    );
     for (const [i, argv] of traffic(seed, 200).entries()) {
       ask(...argv);
       ask("INCR", `key${(i * 37) % 3000}`);
@@ -372,7 +459,10 @@ test("BGREWRITEAOF keeps the moment it began, while commands go on, and what com
     }
     await world.run(world.now + 500);
     await commit(first);
-    assert.match(String(ask("INFO", "persistence")), /aof_rewrite_in_progress:0\r\naof_last_bgrewrite_status:ok/);
+    assert.match(
+      String(ask("INFO", "persistence")),
+      /aof_rewrite_in_progress:0\r\naof_last_bgrewrite_status:ok/,
+    );
     const before = contents(first.store);
     world.crash("s");
     first.store.close();
@@ -410,7 +500,10 @@ test("the log is rewritten by itself when it has doubled", async () => {
     if (i % 20 === 0) {
       await commit(opened);
       await world.run(world.now + 5);
-      largest = Math.max(largest, Number(/aof_current_size:(\d+)/.exec(String(ask("INFO", "persistence")))![1]));
+      largest = Math.max(
+        largest,
+        Number(/aof_current_size:(\d+)/.exec(String(ask("INFO", "persistence")))![1]),
+      );
     }
   }
   assert.ok(largest < 45_000, `${largest} bytes`);
@@ -448,7 +541,8 @@ test("a rewrite is never far ahead of the disk, whatever the size of the store",
   await world.settle(again.close());
 });
 
-test("a rewrite that fails leaves the log as it was, and the next one comes when the log has grown", async () => {
+test("a rewrite that fails leaves the log as it was, and the next one comes when the log has " +
+  "grown", async () => {
   const { world, open, commit } = room();
   const opened = await open({ rewriteMinBytes: 20_000 });
   const ask = asker(opened.store);
@@ -464,7 +558,12 @@ test("a rewrite that fails leaves the log as it was, and the next one comes when
     const now = Number(info(ask, "aof_current_size"));
     if (now < size) break;
     size = now;
-    if (info(ask, "aof_last_bgrewrite_status") === "err" && size > (failedAt.at(-1) ?? 0) + 20_000) failedAt.push(size);
+    if (
+      info(ask, "aof_last_bgrewrite_status") === "err" &&
+      size > (failedAt.at(-1) ?? 0) + 20_000
+    ) {
+      failedAt.push(size);
+    }
   }
   assert.equal(info(ask, "aof_last_bgrewrite_status"), "ok");
   assert.ok(failedAt.length >= 3 && size > 60_000 && size < 90_000, `${failedAt} ${size}`);
@@ -535,13 +634,15 @@ test("close() in the midst of a rewrite gives it up, and nothing is lost", async
   }
 });
 
-test("a snapshot writes a huge collection a batch at a time, and the rest of it before it changes", async () => {
+test("a snapshot writes a huge collection a batch at a time, and the rest of it before it " +
+  "changes", async () => {
   for (let seed = 1; seed <= 15; seed++) {
     const random = seededRandom(seed);
     const { host } = room(seed);
     const store = new Engine({ host });
     const ask = asker(store);
-    const numbers = (from: number, count: number): string[] => Array.from({ length: count }, (_, i) => String(from + i));
+    const numbers = (from: number, count: number): string[] =>
+      Array.from({ length: count }, (_, i) => String(from + i));
     for (const key of ["1", "2"]) {
       ask("SADD", `set${key}`, ...numbers(0, 1000));
       ask("RPUSH", `list${key}`, ...numbers(0, 1000));
@@ -557,8 +658,16 @@ test("a snapshot writes a huge collection a batch at a time, and the rest of it 
       rebuilt.load([...argv]);
     });
     const changes: (() => Reply)[] = [
-      () => ask("SPOP", "set1", "3"), () => ask("LPOP", "list1"), () => ask("RPUSH", "list2", "x"), () => ask("HDEL", "hash1", "2"), () => ask("HSET", "hash2", "2", "y"),
-      () => ask("RENAME", "set2", "set1"), () => ask("DEL", "list1", "hash2"), () => ask("PERSIST", "hash1"), () => ask("SMOVE", "set1", "set2", "7"), () => ask("FLUSHALL"),
+      () => ask("SPOP", "set1", "3"),
+      () => ask("LPOP", "list1"),
+      () => ask("RPUSH", "list2", "x"),
+      () => ask("HDEL", "hash1", "2"),
+      () => ask("HSET", "hash2", "2", "y"),
+      () => ask("RENAME", "set2", "set1"),
+      () => ask("DEL", "list1", "hash2"),
+      () => ask("PERSIST", "hash1"),
+      () => ask("SMOVE", "set1", "set2", "7"),
+      () => ask("FLUSHALL"),
     ];
     for (let more = true, had = 0; more; had = commands) {
       more = snapshot.step(2000);
@@ -597,7 +706,8 @@ test("a store that is a part of something keeps its password and its role", asyn
   await world.settle(opened.close());
 });
 
-test("Engine.load() takes the names that an earlier version logged, and no client may use them", () => {
+test("Engine.load() takes the names that an earlier version logged, and no client " +
+  "may use them", () => {
   const { host } = room();
   const store = new Engine({ host });
   const ask = asker(store);
@@ -667,11 +777,22 @@ test("dumpResp() gives a text that rebuilds the store, before and after a rewrit
   }
 });
 
-test("dumpResp() gives what there is, not how it came about: a deadline that was taken away in time kills nobody later", async () => {
+test("dumpResp() gives what there is, not how it came about: a deadline that was taken away in " +
+  "time kills nobody later", async () => {
   const { world, host, open } = room();
   const opened = await open();
   const ask = asker(opened.store);
-  for (const argv of [["SET", "kept", "precious", "EX", "1"], ["RENAME", "kept", "moved"], ["PERSIST", "moved"], ["INCR", "rate"], ["EXPIRE", "rate", "1"], ["INCR", "rate"], ["FLUSHDB", "x"]]) ask(...argv);
+  for (const argv of [
+    ["SET", "kept", "precious", "EX", "1"],
+    ["RENAME", "kept", "moved"],
+    ["PERSIST", "moved"],
+    ["INCR", "rate"],
+    ["EXPIRE", "rate", "1"],
+    ["INCR", "rate"],
+    ["FLUSHDB", "x"],
+  ]) {
+    ask(...argv);
+  }
   await world.settle(opened.close());
   await world.run(world.now + 60_000);
   const text = (await world.settle(dump(host, DIR))).toString("latin1");
@@ -679,7 +800,10 @@ test("dumpResp() gives what there is, not how it came about: a deadline that was
   const parser = new RespParser();
   parser.push(Buffer.from(text, "latin1"));
   for (let argv = parser.next(); argv !== undefined; argv = parser.next()) asker(later)(...argv);
-  assert.deepEqual([later.keys.get("moved"), later.keys.has("rate"), later.keys.size], ["precious", false, 1]);
+  assert.deepEqual(
+    [later.keys.get("moved"), later.keys.has("rate"), later.keys.size],
+    ["precious", false, 1],
+  );
 });
 
 test("a deadline is the same moment after a restart", async () => {
@@ -689,7 +813,11 @@ test("a deadline is the same moment after a restart", async () => {
   await world.settle(first.close());
   await world.run(world.now + 50_000);
   const second = await open();
-  assert.equal(asker(second.store)("TTL", "login:ann"), 10, "seconds to live, 50 after it was given 60");
+  assert.equal(
+    asker(second.store)("TTL", "login:ann"),
+    10,
+    "seconds to live, 50 after it was given 60",
+  );
   await world.run(world.now + 10_000);
   assert.equal(asker(second.store)("GET", "login:ann"), null);
   await world.settle(second.close());
@@ -708,44 +836,76 @@ test("openStore() gives up a replay when it is told to, and the folder is free",
   await world.settle(second.close());
 });
 
-const redis = spawnSync("redis-server", ["--version"]).status === 0 && spawnSync("redis-cli", ["--version"]).status === 0;
+const redis =
+  spawnSync("redis-server", ["--version"]).status === 0 &&
+  spawnSync("redis-cli", ["--version"]).status === 0;
 
-test("dumpResp() gives a file that redis-server starts from", { skip: redis ? false : "redis-server or redis-cli is not installed" }, async () => {
-  const folder = await mkdtemp(join(tmpdir(), "titan-store-"));
-  const host = nodeHost();
-  const socket = join(folder, "socket");
-  const cli = (...args: string[]): Promise<string> => new Promise((resolve) => execFile("redis-cli", ["-s", socket, ...args], (_, stdout) => resolve(stdout.trim())));
-  try {
-    const opened = await openStore({ host, dir: join(folder, "titan") });
-    const ask = asker(opened.store);
-    for (let i = 0; i < 2000; i++) ask("SET", `key${i}`, `value ${i}`);
-    ask("HSET", "h", "field", "\0\xff");
-    await opened.rewrite();
-    ask("RPUSH", "l", "1", "2", "3");
-    ask("SADD", "s", "x", "y");
-    ask("SET", "soon", "v", "EX", "1000");
-    ask("MULTI");
-    ask("INCR", "n");
-    ask("INCR", "n");
-    ask("EXEC");
-    await opened.close();
-    await mkdir(join(folder, "appendonlydir"));
-    await writeFile(join(folder, "appendonlydir", "appendonly.aof.1.base.aof"), await dump(host, join(folder, "titan")));
-    await writeFile(join(folder, "appendonlydir", "appendonly.aof.manifest"), "file appendonly.aof.1.base.aof seq 1 type b\n");
-    const server = spawn("redis-server", ["--port", "0", "--unixsocket", socket, "--dir", folder, "--save", "", "--appendonly", "yes"], { stdio: "ignore" });
+test(
+  "dumpResp() gives a file that " + "redis-server starts from",
+  { skip: redis ? false : "redis-server or redis-cli is not installed" },
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), "titan-store-"));
+    const host = nodeHost();
+    const socket = join(folder, "socket");
+    const cli = (...args: string[]): Promise<string> =>
+      new Promise((resolve) =>
+        execFile("redis-cli", ["-s", socket, ...args], (_, stdout) => resolve(stdout.trim())),
+      );
     try {
-      for (let i = 0; i < 200 && (await cli("PING")) !== "PONG"; i++) await new Promise((resolve) => setTimeout(resolve, 20));
-      assert.equal(await cli("DBSIZE"), "2005");
-      assert.equal(await cli("GET", "key1999"), "value 1999");
-      assert.equal(await cli("LRANGE", "l", "0", "-1"), "1\n2\n3");
-      assert.equal(await cli("GET", "n"), "2");
-      assert.ok(Number(await cli("TTL", "soon")) > 900);
+      const opened = await openStore({ host, dir: join(folder, "titan") });
+      const ask = asker(opened.store);
+      for (let i = 0; i < 2000; i++) ask("SET", `key${i}`, `value ${i}`);
+      ask("HSET", "h", "field", "\0\xff");
+      await opened.rewrite();
+      ask("RPUSH", "l", "1", "2", "3");
+      ask("SADD", "s", "x", "y");
+      ask("SET", "soon", "v", "EX", "1000");
+      ask("MULTI");
+      ask("INCR", "n");
+      ask("INCR", "n");
+      ask("EXEC");
+      await opened.close();
+      await mkdir(join(folder, "appendonlydir"));
+      await writeFile(
+        join(folder, "appendonlydir", "appendonly.aof.1.base.aof"),
+        await dump(host, join(folder, "titan")),
+      );
+      await writeFile(
+        join(folder, "appendonlydir", "appendonly.aof.manifest"),
+        "file appendonly.aof.1.base.aof seq 1 type b\n",
+      );
+      const server = spawn(
+        "redis-server",
+        [
+          "--port",
+          "0",
+          "--unixsocket",
+          socket,
+          "--dir",
+          folder,
+          "--save",
+          "",
+          "--appendonly",
+          "yes",
+        ],
+        { stdio: "ignore" },
+      );
+      try {
+        for (let i = 0; i < 200 && (await cli("PING")) !== "PONG"; i++) {
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+        assert.equal(await cli("DBSIZE"), "2005");
+        assert.equal(await cli("GET", "key1999"), "value 1999");
+        assert.equal(await cli("LRANGE", "l", "0", "-1"), "1\n2\n3");
+        assert.equal(await cli("GET", "n"), "2");
+        assert.ok(Number(await cli("TTL", "soon")) > 900);
+      } finally {
+        const gone = new Promise((resolve) => server.once("exit", resolve));
+        server.kill("SIGKILL");
+        await gone;
+      }
     } finally {
-      const gone = new Promise((resolve) => server.once("exit", resolve));
-      server.kill("SIGKILL");
-      await gone;
+      await rm(folder, { recursive: true });
     }
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-});
+  },
+);

@@ -130,7 +130,8 @@ test("the account of one of each is what memory.ts says", () => {
   assert.equal(store.keys.bytes, empty);
 });
 
-test("what adds is refused beyond maxmemory, and what reads, removes or leaves as it is, is not", () => {
+test("what adds is refused beyond maxmemory, and what reads, removes or leaves as it " +
+  "is, is not", () => {
   const { ask, store } = fixture({ memory: { maxMemory: 100_000 } });
   ask("SET", "k", "v");
   ask("RPUSH", "l", "x");
@@ -207,7 +208,8 @@ test("a transaction that adds is refused as a whole when memory has run out, oth
   assert.deepEqual(ask("EXEC"), [1]);
 });
 
-test("CONFIG SET maxmemory reads sizes as Redis does, and takes no more than the heap holds", () => {
+test("CONFIG SET maxmemory reads sizes as Redis does, and takes no more than " +
+  "the heap holds", () => {
   const { ask } = fixture({ memory: { ceiling: 10 * MIB } });
   const get = (): Reply => (ask("CONFIG", "GET", "maxmemory") as string[])[1]!;
   assert.equal(get(), String(10 * MIB));
@@ -305,7 +307,8 @@ test("a copy of a value that would be too much is refused before it is made", ()
   assert.equal(ask("SUNIONSTORE", "c", "a", "b"), 4001);
 });
 
-test("a store whose log holds more than it may have comes up, reads, and takes again when there is room", async () => {
+test("a store whose log holds more than it may have comes up, reads, and takes again when there " +
+  "is room", async () => {
   const world = new SimWorld({ seed: 1 });
   const open = (maxMemory?: number) =>
     world.settle(

@@ -86,7 +86,8 @@ async function fill({ world, opened }: Room, writer: Peer): Promise<void> {
 }
 
 for (const durability of ["everysec", "always", "no"] as const) {
-  test(`a full disk refuses writes, answers reads, and goes on by itself (${durability})`, async () => {
+  test(`a full disk refuses writes, answers reads, and goes on ` +
+    `by itself (${durability})`, async () => {
     const all = await room({ durability });
     const { world, heard, opened } = all;
     const [writer, other, waiting] = [await all.dial(), await all.dial(), await all.dial()];
@@ -143,7 +144,8 @@ for (const durability of ["everysec", "always", "no"] as const) {
   });
 }
 
-test("of the turn that finds the disk full, who has only read is answered, and who has written is not", async () => {
+test("of the turn that finds the disk full, who has only read is answered, and who has written " +
+  "is not", async () => {
   const all = await room();
   const [writer, reader, both] = [await all.dial(), await all.dial(), await all.dial()];
   assert.equal(await reader.ask(request("SET", "k", "v")), "+OK\r\n");
@@ -160,7 +162,8 @@ test("of the turn that finds the disk full, who has only read is answered, and w
   await all.close();
 });
 
-test("a key whose time comes while the disk is full is gone, and stays gone after a restart", async () => {
+test("a key whose time comes while the disk is full is gone, and stays gone " +
+  "after a restart", async () => {
   const all = await room();
   const { world } = all;
   const writer = await all.dial();
@@ -181,7 +184,8 @@ test("a key whose time comes while the disk is full is gone, and stays gone afte
   await again.close();
 });
 
-test("a store that is stopped on a full disk ends, and has lost nothing that it had answered", async () => {
+test("a store that is stopped on a full disk ends, and has lost nothing that " +
+  "it had answered", async () => {
   const all = await room();
   const writer = await all.dial();
   assert.equal(await writer.ask(request("SET", "k", "v")), "+OK\r\n");
@@ -220,7 +224,8 @@ const pieces = (key: string): string =>
     request("SET", `${key}${i}`, "v".repeat(PIECE_BYTES)),
   ).join("");
 
-test("a client that writes faster than the disk is slowed down, not refused, and loses nothing", async () => {
+test("a client that writes faster than the disk is slowed down, not refused, " +
+  "and loses nothing", async () => {
   const all = await room(slow);
   const { world, opened } = all;
   world.disk("s").slowSync([200, 200]);
@@ -250,7 +255,8 @@ test("a client that writes faster than the disk is slowed down, not refused, and
   await all.close();
 });
 
-test("a write that waits for the disk is done although its client has gone; an ended server does not wait", async () => {
+test("a write that waits for the disk is done although its client has gone; an ended server does " +
+  "not wait", async () => {
   const all = await room(slow);
   const { world, opened } = all;
   world.disk("s").slowSync([200, 200]);
@@ -265,7 +271,8 @@ test("a write that waits for the disk is done although its client has gone; an e
   await all.close();
 });
 
-test("EXEC of what was queued before the log fell behind or the disk was full is refused as a whole", async () => {
+test("EXEC of what was queued before the log fell behind or the disk was full is refused as a " +
+  "whole", async () => {
   for (const full of [false, true]) {
     const all = await room(slow);
     const { world, opened } = all;

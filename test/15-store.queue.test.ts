@@ -46,17 +46,27 @@ test("LMOVE and BLMOVE refuse what is no list or no side, and have changed nothi
   ask("RPUSH", "l", "x");
   groups.length = 0;
   for (const [argv, answer] of [
-    [["LMOVE", "s", "l", "LEFT", "LEFT"], WRONG_TYPE], [["LMOVE", "l", "s", "LEFT", "LEFT"], WRONG_TYPE],
-    [["LMOVE", "none", "s", "LEFT", "LEFT"], null], [["LMOVE", "l", "l", "LEFT", "UP"], SYNTAX],
-    [["LMOVE", "l", "l", "wat", "LEFT"], SYNTAX], [["BLMOVE", "l", "s", "LEFT", "LEFT", "0"], WRONG_TYPE],
-    [["BLMOVE", "s", "l", "LEFT", "LEFT", "0"], WRONG_TYPE], [["BLMOVE", "l", "l", "LEFT", "UP", "x"], SYNTAX],
-    [["BLMOVE", "l", "l", "LEFT", "LEFT", "x"], new Refusal("ERR timeout is not a float or out of range")],
+    [["LMOVE", "s", "l", "LEFT", "LEFT"], WRONG_TYPE],
+    [["LMOVE", "l", "s", "LEFT", "LEFT"], WRONG_TYPE],
+    [["LMOVE", "none", "s", "LEFT", "LEFT"], null],
+    [["LMOVE", "l", "l", "LEFT", "UP"], SYNTAX],
+    [["LMOVE", "l", "l", "wat", "LEFT"], SYNTAX],
+    [["BLMOVE", "l", "s", "LEFT", "LEFT", "0"], WRONG_TYPE],
+    [["BLMOVE", "s", "l", "LEFT", "LEFT", "0"], WRONG_TYPE],
+    [["BLMOVE", "l", "l", "LEFT", "UP", "x"], SYNTAX],
+    [
+      ["BLMOVE", "l", "l", "LEFT", "LEFT", "x"],
+      new Refusal("ERR timeout is not a float or out of range"),
+    ],
     [["BRPOPLPUSH", "l", "l", "-1"], new Refusal("ERR timeout is negative")],
-  ] as [string[], Reply][]) assert.deepEqual(ask(...argv), answer, argv.join(" "));
+  ] as [string[], Reply][]) {
+    assert.deepEqual(ask(...argv), answer, argv.join(" "));
+  }
   assert.deepEqual(groups, []);
 });
 
-test("BLMOVE takes at once or waits its turn among those who wait, and is logged as the LMOVE it was", async () => {
+test("BLMOVE takes at once or waits its turn among those who wait, and is logged as the LMOVE it " +
+  "was", async () => {
   const { ask, client, store, groups, time } = fixture();
   const [first, second, third] = [client(), client(), client()];
   assert.equal(ask("RPUSH", "jobs", "0"), 1);
@@ -68,7 +78,11 @@ test("BLMOVE takes at once or waits its turn among those who wait, and is logged
   groups.length = 0;
   ask("RPUSH", "jobs", "a", "b", "c", "d");
   assert.deepEqual([first.heard(), second.heard(), third.heard()], [["a"], [["jobs", "b"]], ["d"]]);
-  assert.deepEqual(groups.slice(1), [[["lmove", "jobs", "w1", "left", "right"]], [["lpop", "jobs"]], [["lmove", "jobs", "w3", "right", "left"]]]);
+  assert.deepEqual(groups.slice(1), [
+    [["lmove", "jobs", "w1", "left", "right"]],
+    [["lpop", "jobs"]],
+    [["lmove", "jobs", "w3", "right", "left"]],
+  ]);
   assert.deepEqual([first.calls.unblocked, third.calls.unblocked], [1, 1]);
   assert.deepEqual(ask("LRANGE", "jobs", "0", "-1"), ["c"]);
   store.execute(first.session, ["BLMOVE", "none", "w1", "LEFT", "RIGHT", "0.1"]);
@@ -89,7 +103,8 @@ test("an element goes on along a chain of those who wait, each step a group of i
   assert.deepEqual(contents(replayed(groups, store.host)), []);
 });
 
-test("BLMOVE whose target has become something else is refused when its turn comes, and takes nothing", () => {
+test("BLMOVE whose target has become something else is refused when its turn comes, and takes " +
+  "nothing", () => {
   const { ask, client, store } = fixture();
   const waiter = client();
   store.execute(waiter.session, ["BLMOVE", "jobs", "mine", "LEFT", "RIGHT", "0"]);
@@ -122,23 +137,46 @@ test("a copy that is under way when BLMOVE is served shows its target as it was"
   assert.deepEqual(copied.filter(([, key]) => key === "mine"), [["RPUSH", "mine", "old"]]);
 });
 
-test("SET IFEQ and IFNE change a value that is what it should be, and are logged as the SET they were", () => {
+test("SET IFEQ and IFNE change a value that is what it should be, and are logged as the SET they " +
+  "were", () => {
   const { ask, groups, store } = fixture();
   for (const [argv, answer] of [
-    [["SET", "k", "1", "IFEQ", ""], null], [["EXISTS", "k"], 0],
-    [["SET", "k", "1", "IFNE", "1"], "OK"], [["SET", "k", "2", "IFNE", "1"], null],
-    [["SET", "k", "2", "ifeq", "1", "EX", "100"], "OK"], [["SET", "k", "3", "IFEQ", "2", "KEEPTTL"], "OK"], [["TTL", "k"], 100],
-    [["SET", "k", "4", "IFEQ", "x", "GET"], "3"], [["GET", "k"], "3"], [["SET", "k", "4", "GET", "IFEQ", "3"], "3"],
-    [["TTL", "k"], -1], [["SET", "new", "1", "IFNE", "1", "GET"], null], [["GET", "new"], "1"],
-    [["SET", "k", "5", "IFNE", "x", "PX", "50"], "OK"], [["SADD", "s", "m"], 1],
-    [["SET", "s", "1", "IFEQ", "m"], WRONG_TYPE], [["SET", "s", "1", "IFNE", "m"], WRONG_TYPE],
-    [["SET", "k", "v", "IFEQ"], SYNTAX], [["SET", "k", "v", "IFEQ", "a", "NX"], SYNTAX], [["SET", "k", "v", "NX", "IFEQ", "a"], SYNTAX],
-    [["SET", "k", "v", "XX", "IFNE", "a"], SYNTAX], [["SET", "k", "v", "IFNE", "a", "XX"], SYNTAX],
-    [["SET", "k", "v", "IFEQ", "a", "IFNE", "b"], SYNTAX], [["GETEX", "k", "IFEQ", "a"], SYNTAX],
-    [["SET", "k", "v", "IFDEQ", "0123456789abcdef"], NO_DIGEST], [["SET", "none", "v", "ifdne", ""], NO_DIGEST],
-    [["GETEX", "k", "IFDEQ", "a"], SYNTAX], [["EXISTS", "none"], 0],
-  ] as [string[], Reply][]) assert.deepEqual(ask(...argv), answer, argv.join(" "));
-  assert.equal(groups.flat().some((argv) => argv.some((word) => /^if/i.test(word))), false, "a replay compares nothing");
+    [["SET", "k", "1", "IFEQ", ""], null],
+    [["EXISTS", "k"], 0],
+    [["SET", "k", "1", "IFNE", "1"], "OK"],
+    [["SET", "k", "2", "IFNE", "1"], null],
+    [["SET", "k", "2", "ifeq", "1", "EX", "100"], "OK"],
+    [["SET", "k", "3", "IFEQ", "2", "KEEPTTL"], "OK"],
+    [["TTL", "k"], 100],
+    [["SET", "k", "4", "IFEQ", "x", "GET"], "3"],
+    [["GET", "k"], "3"],
+    [["SET", "k", "4", "GET", "IFEQ", "3"], "3"],
+    [["TTL", "k"], -1],
+    [["SET", "new", "1", "IFNE", "1", "GET"], null],
+    [["GET", "new"], "1"],
+    [["SET", "k", "5", "IFNE", "x", "PX", "50"], "OK"],
+    [["SADD", "s", "m"], 1],
+    [["SET", "s", "1", "IFEQ", "m"], WRONG_TYPE],
+    [["SET", "s", "1", "IFNE", "m"], WRONG_TYPE],
+    [["SET", "k", "v", "IFEQ"], SYNTAX],
+    [["SET", "k", "v", "IFEQ", "a", "NX"], SYNTAX],
+    [["SET", "k", "v", "NX", "IFEQ", "a"], SYNTAX],
+    [["SET", "k", "v", "XX", "IFNE", "a"], SYNTAX],
+    [["SET", "k", "v", "IFNE", "a", "XX"], SYNTAX],
+    [["SET", "k", "v", "IFEQ", "a", "IFNE", "b"], SYNTAX],
+    [["GETEX", "k", "IFEQ", "a"], SYNTAX],
+    [["SET", "k", "v", "IFDEQ", "0123456789abcdef"], NO_DIGEST],
+    [["SET", "none", "v", "ifdne", ""], NO_DIGEST],
+    [["GETEX", "k", "IFDEQ", "a"], SYNTAX],
+    [["EXISTS", "none"], 0],
+  ] as [string[], Reply][]) {
+    assert.deepEqual(ask(...argv), answer, argv.join(" "));
+  }
+  assert.equal(
+    groups.flat().some((argv) => argv.some((word) => /^if/i.test(word))),
+    false,
+    "a replay compares nothing",
+  );
   assert.deepEqual(contents(replayed(groups, store.host)), contents(store));
 });
 
@@ -148,14 +186,29 @@ test("DELEX deletes what is what it should be", () => {
   ask("SADD", "s", "m");
   groups.length = 0;
   for (const [argv, answer] of [
-    [["DELEX", "none"], 0], [["DELEX", "none", "IFEQ", ""], 0], [["DELEX", "none", "WAT", "x"], 0],
-    [["DELEX", "k", "IFEQ", "you"], 0], [["DELEX", "k", "IFNE", "me"], 0],
+    [["DELEX", "none"], 0],
+    [["DELEX", "none", "IFEQ", ""], 0],
+    [["DELEX", "none", "WAT", "x"], 0],
+    [["DELEX", "k", "IFEQ", "you"], 0],
+    [["DELEX", "k", "IFNE", "me"], 0],
     [["DELEX", "k", "IFEQ"], new Refusal("ERR wrong number of arguments for 'delex' command")],
-    [["DELEX", "k", "IFEQ", "me", "x"], new Refusal("ERR wrong number of arguments for 'delex' command")],
-    [["DELEX", "k", "WAT", "me"], new Refusal("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE")],
-    [["DELEX", "k", "ifdeq", "0123456789abcdef"], NO_DIGEST], [["DELEX", "none", "IFDNE", ""], NO_DIGEST],
-    [["DELEX", "s", "IFEQ", "m"], new Refusal("ERR Key should be of string type if conditions are specified")],
-  ] as [string[], Reply][]) assert.deepEqual(ask(...argv), answer, argv.join(" "));
+    [
+      ["DELEX", "k", "IFEQ", "me", "x"],
+      new Refusal("ERR wrong number of arguments for 'delex' command"),
+    ],
+    [
+      ["DELEX", "k", "WAT", "me"],
+      new Refusal("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE"),
+    ],
+    [["DELEX", "k", "ifdeq", "0123456789abcdef"], NO_DIGEST],
+    [["DELEX", "none", "IFDNE", ""], NO_DIGEST],
+    [
+      ["DELEX", "s", "IFEQ", "m"],
+      new Refusal("ERR Key should be of string type if conditions are specified"),
+    ],
+  ] as [string[], Reply][]) {
+    assert.deepEqual(ask(...argv), answer, argv.join(" "));
+  }
   assert.deepEqual(groups, [], "what was refused is no change");
   assert.equal(ask("DELEX", "k", "ifeq", "me"), 1);
   assert.equal(ask("DELEX", "j", "IFNE", "me"), 1);
@@ -164,7 +217,8 @@ test("DELEX deletes what is what it should be", () => {
   assert.equal(ask("DBSIZE"), 0);
 });
 
-test("of two clients that watch one key, the other keeps its guard when one says UNWATCH or EXEC", () => {
+test("of two clients that watch one key, the other keeps its guard when one says " +
+  "UNWATCH or EXEC", () => {
   for (const end of ["UNWATCH", "EXEC", "DISCARD"]) {
     const { ask, client } = fixture();
     const [one, other] = [client(), client()];

@@ -1,9 +1,25 @@
-/** Replicas: after whatever happened to the network, the same keyspace as the primary's, each change done once. */
+/**
+ * Replicas: after whatever happened to the network, the same keyspace as the primary's, each change
+ * done once.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom, type Socket } from "#host";
 import { SimWorld } from "#simhost";
-import { dumpResp, MAX_BEHIND_BYTES, openStore, ReplyBuffer, Refusal, RespParser, startStore, type OpenStore, type OpenStoreOptions, type Reply, type Engine, type StoreServer } from "#store";
+import {
+  dumpResp,
+  MAX_BEHIND_BYTES,
+  openStore,
+  ReplyBuffer,
+  Refusal,
+  RespParser,
+  startStore,
+  type OpenStore,
+  type OpenStoreOptions,
+  type Reply,
+  type Engine,
+  type StoreServer,
+} from "#store";
 import { encodeCommand } from "../src/store/log/text.ts";
 import { contents } from "./15-store.support.ts";
 
@@ -27,14 +43,28 @@ interface Node {
   over(): Promise<void>;
 }
 
-async function node(world: SimWorld, name: string, options: Partial<OpenStoreOptions> = {}): Promise<Node> {
+async function node(
+  world: SimWorld,
+  name: string,
+  options: Partial<OpenStoreOptions> = {},
+): Promise<Node> {
   const host = world.host(name);
   const opened = await world.settle(openStore({ host, dir: "/data", ...options }));
   const { store } = opened;
-  const server = await world.settle(startStore({ host, listen: { host: "127.0.0.1", port: PORT }, store, afterCommit: () => opened.afterCommit() }));
+  const server = await world.settle(
+    startStore({
+      host,
+      listen: { host: "127.0.0.1", port: PORT },
+      store,
+      afterCommit: () => opened.afterCommit(),
+    }),
+  );
   const ask = asker(store);
   return {
-    opened, store, server, ask,
+    opened,
+    store,
+    server,
+    ask,
     info: (field) => new RegExp(`^${field}:(.*)\r$`, "m").exec(String(ask("INFO")))?.[1] ?? "",
     over: async () => {
       await world.settle(server.close());
@@ -78,7 +108,10 @@ test("a replica gets a copy, then the changes; it answers reads and refuses writ
   primary.ask("HINCRBY", "h", "f", "5");
   await converge(world, primary, replica);
   const answer = replica.ask("SET", "k", "v");
-  assert.ok(answer instanceof Refusal && answer.text === "READONLY You can't write against a read only replica.");
+  assert.ok(
+    answer instanceof Refusal &&
+      answer.text === "READONLY You can't write against a read only replica.",
+  );
   await world.run(world.now + 2000);
   assert.deepEqual((replica.ask("ROLE") as Reply[]).slice(0, 4), ["slave", "p", PORT, "connected"]);
   const [, offset, replicas] = primary.ask("ROLE") as [string, number, Reply[][]];
@@ -90,7 +123,8 @@ test("a replica gets a copy, then the changes; it answers reads and refuses writ
   await primary.over();
 });
 
-test("a copy is of one moment, though commands go on, and the changes since then follow it", async () => {
+test("a copy is of one moment, though commands go on, and the changes since " +
+  "then follow it", async () => {
   for (let seed = 1; seed <= 5; seed++) {
     const world = new SimWorld({ seed });
     const random = seededRandom(seed);
@@ -99,7 +133,14 @@ test("a copy is of one moment, though commands go on, and the changes since then
     const replica = await node(world, "r", FOLLOW);
     for (let i = 0; i < 300; i++) {
       const key = `key${Math.floor(random.unit() * 5000)}`;
-      primary.ask(...[["APPEND", key, "+"], ["DEL", key], ["RENAME", key, `${key}b`], ["SET", `new${i}`, "1"]][Math.floor(random.unit() * 4)]!);
+      primary.ask(
+        ...[
+          ["APPEND", key, "+"],
+          ["DEL", key],
+          ["RENAME", key, `${key}b`],
+          ["SET", `new${i}`, "1"],
+        ][Math.floor(random.unit() * 4)]!,
+      );
       if (i % 10 === 0) await world.run(world.now + 1);
     }
     await converge(world, primary, replica, `seed ${seed}`);
@@ -108,7 +149,8 @@ test("a copy is of one moment, though commands go on, and the changes since then
   }
 });
 
-test("after every cut a replica converges, and gets the rest of the stream instead of a copy", async () => {
+test("after every cut a replica converges, and gets the rest of the stream instead " +
+  "of a copy", async () => {
   for (let seed = 1; seed <= 10; seed++) {
     const world = new SimWorld({ seed, splitChunks: seed % 2 === 0 });
     const random = seededRandom(seed);
@@ -125,7 +167,11 @@ test("after every cut a replica converges, and gets the rest of the stream inste
         primary.ask("LPUSH", `l${i % 3}`, String(round));
         if (i % 4 === 0) await world.run(world.now + 1);
         // Nobody ever sees half of a transaction.
-        assert.equal(Number(replica.ask("GET", "x")), String(replica.ask("GET", "y") ?? "").length, `seed ${seed}`);
+        assert.equal(
+          Number(replica.ask("GET", "x")),
+          String(replica.ask("GET", "y") ?? "").length,
+          `seed ${seed}`,
+        );
         if (i === Math.floor(random.unit() * 20)) {
           const way = random.unit();
           if (round % 4 === 3) part(world);
@@ -168,7 +214,8 @@ test("a replica that was away for longer than the backlog gets a copy again", as
   await primary.over();
 });
 
-test("a replica is copied to once, however much changes until it has caught up, and then the backlog is small again", async () => {
+test("a replica is copied to once, however much changes until it has caught up, and then the " +
+  "backlog is small again", async () => {
   const world = new SimWorld({ seed: 1, latencyMs: [5, 5] });
   const primary = await node(world, "p", { backlogBytes: 256 * 1024 });
   const value = "v".repeat(1000);
@@ -185,15 +232,22 @@ test("a replica is copied to once, however much changes until it has caught up, 
   }
   await converge(world, primary, replica);
   assert.deepEqual([primary.info("sync_full"), primary.info("sync_partial_ok")], ["1", "0"]);
-  assert.ok(seen.has("send_bulk") && most > 512 * 1024, `${[...seen].join(" ")}: ${most} bytes are more than a socket takes at once`);
+  assert.ok(
+    seen.has("send_bulk") && most > 512 * 1024,
+    `${[...seen].join(" ")}: ${most} bytes are more than a socket takes at once`,
+  );
   primary.ask("SET", "key", value);
   await converge(world, primary, replica);
-  assert.ok(Number(primary.info("repl_backlog_histlen")) < 512 * 1024, primary.info("repl_backlog_histlen"));
+  assert.ok(
+    Number(primary.info("repl_backlog_histlen")) < 512 * 1024,
+    primary.info("repl_backlog_histlen"),
+  );
   await replica.over();
   await primary.over();
 });
 
-test("a replica that does not read is cut off when it is behind by eight backlogs, and costs no memory of its own", async () => {
+test("a replica that does not read is cut off when it is behind by eight backlogs, and costs no " +
+  "memory of its own", async () => {
   const world = new SimWorld({ seed: 3 });
   const primary = await node(world, "p", { backlogBytes: 256 * 1024 });
   const { socket, state } = await speak(world, "p");
@@ -213,11 +267,15 @@ test("a replica that does not read is cut off when it is behind by eight backlog
   assert.equal(primary.server.clients, 0);
   primary.ask("SET", "k", "v");
   await world.run(world.now + 5);
-  assert.ok(Number(primary.info("repl_backlog_histlen")) <= 256 * 1024 + 64 * 1024, "and what was kept for it is gone");
+  assert.ok(
+    Number(primary.info("repl_backlog_histlen")) <= 256 * 1024 + 64 * 1024,
+    "and what was kept for it is gone",
+  );
   await primary.over();
 });
 
-test("a change larger than the backlog reaches a replica that reads, without another copy", async () => {
+test("a change larger than the backlog reaches a replica that reads, " +
+  "without another copy", async () => {
   const world = new SimWorld({ seed: 3 });
   const primary = await node(world, "p", { backlogBytes: 256 * 1024 });
   const replica = await node(world, "r", { replicaOf: { host: "p", port: PORT } });
@@ -231,7 +289,8 @@ test("a change larger than the backlog reaches a replica that reads, without ano
   await primary.over();
 });
 
-test("a replica that stops reading in the midst of its copy is let go before what changes has been put aside without end", async () => {
+test("a replica that stops reading in the midst of its copy is let go before what changes has " +
+  "been put aside without end", async () => {
   const world = new SimWorld({ seed: 3 });
   const primary = await node(world, "p", { backlogBytes: 256 * 1024 });
   for (let i = 0; i < 40; i++) primary.ask("SET", `k${i}`, "v".repeat(128 * 1024));
@@ -240,7 +299,8 @@ test("a replica that stops reading in the midst of its copy is let go before wha
   socket.write(Buffer.from("TITAN.SYNC ? 0\r\n"));
   await world.run(world.now + 50);
   assert.equal(primary.info("connected_slaves"), "1");
-  for (let i = 0; i < 12; i++) primary.ask("EXPIRE", `k${i}`, "1000"); // each has its 128 KiB written out first
+  // each has its 128 KiB written out first
+  for (let i = 0; i < 12; i++) primary.ask("EXPIRE", `k${i}`, "1000");
   assert.equal(primary.info("connected_slaves"), "1", "1.5 MiB may wait");
   for (let i = 12; i < 40; i++) primary.ask("EXPIRE", `k${i}`, "1000");
   await world.run(world.now + 50);
@@ -249,10 +309,13 @@ test("a replica that stops reading in the midst of its copy is let go before wha
   await primary.over();
 });
 
-test("a key of any size is copied to a replica that reads, though it changes all the time", async () => {
+test("a key of any size is copied to a replica that reads, though it changes " +
+  "all the time", async () => {
   const world = new SimWorld({ seed: 3 });
   const primary = await node(world, "p", { backlogBytes: 64 * 1024 });
-  for (let i = 0; i < 30; i++) primary.ask("RPUSH", "hot", ...Array.from({ length: 100 }, () => "v".repeat(1000)));
+  for (let i = 0; i < 30; i++) {
+    primary.ask("RPUSH", "hot", ...Array.from({ length: 100 }, () => "v".repeat(1000)));
+  }
   const replica = await node(world, "r", FOLLOW);
   for (let ms = 0; ms < 300; ms++) {
     primary.ask("RPUSH", "hot", "x"); // the rest of its 3 MB is written out at once
@@ -267,7 +330,8 @@ test("a key of any size is copied to a replica that reads, though it changes all
   await primary.over();
 });
 
-test("a replica that talks and does not read is as good as silent: others get their copies", async () => {
+test("a replica that talks and does not read is as good as silent: others " +
+  "get their copies", async () => {
   const world = new SimWorld({ seed: 3 });
   const primary = await node(world, "p");
   for (let i = 0; i < 200; i++) primary.ask("SET", `k${i}`, "v".repeat(20_000));
@@ -286,7 +350,8 @@ test("a replica that talks and does not read is as good as silent: others get th
   await primary.over();
 });
 
-test("a replica that waits for its turn to be copied to is told that its primary lives", async () => {
+test("a replica that waits for its turn to be copied to is told that " +
+  "its primary lives", async () => {
   const world = new SimWorld({ seed: 3 });
   const primary = await node(world, "p");
   for (let i = 0; i < 200; i++) primary.ask("SET", `k${i}`, "v".repeat(20_000));
@@ -299,7 +364,8 @@ test("a replica that waits for its turn to be copied to is told that its primary
   await primary.over();
 });
 
-test("a replica does not expire by itself: it hides, and deletes when the primary says so", async () => {
+test("a replica does not expire by itself: it hides, and deletes when the " +
+  "primary says so", async () => {
   const world = new SimWorld({ seed: 4 });
   const primary = await node(world, "p");
   const replica = await node(world, "r", FOLLOW);
@@ -346,12 +412,17 @@ test("REPLICAOF makes a replica of a primary and a primary of a replica", async 
   await world.run(world.now + 100);
   assert.equal(b.ask("REPLICAOF", "NO", "ONE"), "OK");
   heal(world);
-  for (const port of ["0", "x", "65536", "-1"]) assert.ok(a.ask("REPLICAOF", "h", port) instanceof Refusal);
+  for (const port of ["0", "x", "65536", "-1"]) {
+    assert.ok(a.ask("REPLICAOF", "h", port) instanceof Refusal);
+  }
   a.ask("MULTI");
   a.ask("REPLICAOF", "r", "1");
   a.ask("TITAN.SYNC", "?", "0");
   const answers = a.ask("EXEC") as Refusal[];
-  assert.deepEqual(answers.map(({ text }) => text), Array.from({ length: 2 }, () => "ERR Command not allowed inside a transaction"));
+  assert.deepEqual(
+    answers.map(({ text }) => text),
+    Array.from({ length: 2 }, () => "ERR Command not allowed inside a transaction"),
+  );
   await b.over();
   await a.over();
 });
@@ -389,7 +460,11 @@ test("a replica says its primary's password, and goes on trying while it is wron
   const primary = await node(world, "p", { requirepass: "secret" });
   primary.ask("SET", "k", "v");
   const told: (string | undefined)[] = [];
-  const replica = await node(world, "r", { ...FOLLOW, primaryPassword: "wrong", onLinkError: (_, trouble) => told.push(trouble?.split(" ")[0]) });
+  const replica = await node(world, "r", {
+    ...FOLLOW,
+    primaryPassword: "wrong",
+    onLinkError: (_, trouble) => told.push(trouble?.split(" ")[0]),
+  });
   await world.run(world.now + 3000);
   assert.equal(replica.info("master_link_status"), "down");
   assert.match(replica.info("master_link_trouble") ?? "", /^WRONGPASS/);
@@ -429,19 +504,33 @@ test("both ends notice a line that is silent", async () => {
   await primary.over();
 });
 
-test("a replica survives a primary that says nonsense, and copies anew from one that does not", async () => {
-  for (const nonsense of ["*1\r\n$5\r\nhello\r\n", "\0\0\0\0\r\n", "-ERR unknown command\r\n", "*x\r\n", "*3\r\n$10\r\ntitan.full\r\n$1\r\na\r\n$1\r\n0\r\n*1\r\n$3\r\nfoo\r\n", "*3\r\n$10\r\ntitan.full\r\n$1\r\na\r\n$1\r\n0\r\n*3\r\n$3\r\nset\r\n", ""]) {
+test("a replica survives a primary that says nonsense, and copies anew from one " +
+  "that does not", async () => {
+  for (const nonsense of [
+    "*1\r\n$5\r\nhello\r\n",
+    "\0\0\0\0\r\n",
+    "-ERR unknown command\r\n",
+    "*x\r\n",
+    "*3\r\n$10\r\ntitan.full\r\n$1\r\na\r\n$1\r\n0\r\n*1\r\n$3\r\nfoo\r\n",
+    "*3\r\n$10\r\ntitan.full\r\n$1\r\na\r\n$1\r\n0\r\n*3\r\n$3\r\nset\r\n",
+    "",
+  ]) {
     const world = new SimWorld({ seed: 9 });
     const sockets: Socket[] = [];
-    const listener = await world.settle(world.host("p").network.listen({ host: "127.0.0.1", port: PORT }, (socket) => {
-      socket.handle({ onData: () => {}, onClose: () => {} });
-      sockets.push(socket);
-      socket.write(Buffer.from(nonsense));
-      socket.end();
-    }));
+    const listener = await world.settle(
+      world.host("p").network.listen({ host: "127.0.0.1", port: PORT }, (socket) => {
+        socket.handle({ onData: () => {}, onClose: () => {} });
+        sockets.push(socket);
+        socket.write(Buffer.from(nonsense));
+        socket.end();
+      }),
+    );
     const replica = await node(world, "r", FOLLOW);
     await world.run(world.now + 3000);
-    assert.ok(sockets.length > 1 && sockets.length < 20, `${nonsense}: dialled ${sockets.length} times`);
+    assert.ok(
+      sockets.length > 1 && sockets.length < 20,
+      `${nonsense}: dialled ${sockets.length} times`,
+    );
     assert.equal(replica.info("master_link_status"), "down");
     await world.settle(listener.close());
     const primary = await node(world, "p");
@@ -452,26 +541,38 @@ test("a replica survives a primary that says nonsense, and copies anew from one 
   }
 });
 
-/** A primary at host "p" that answers each connection with the next of these texts, and what it was asked. */
-async function scriptedPrimary(world: SimWorld, answers: string[]): Promise<{ asked: string[][]; sockets: Socket[] }> {
+/**
+ * A primary at host "p" that answers each connection with the next of these texts, and what it was
+ * asked.
+ */
+async function scriptedPrimary(
+  world: SimWorld,
+  answers: string[],
+): Promise<{ asked: string[][]; sockets: Socket[] }> {
   const asked: string[][] = [];
   const sockets: Socket[] = [];
-  await world.settle(world.host("p").network.listen({ host: "127.0.0.1", port: PORT }, (socket) => {
-    const parser = new RespParser();
-    sockets.push(socket);
-    socket.handle({
-      onData: (chunk) => {
-        parser.push(chunk);
-        for (let argv = parser.next(); argv !== undefined; argv = parser.next()) if (argv[0] !== "titan.ack") asked.push(argv);
-      },
-      onClose: () => {},
-    });
-    socket.write(Buffer.from(answers.shift() ?? "", "latin1"));
-  }));
+  await world.settle(
+    world.host("p").network.listen({ host: "127.0.0.1", port: PORT }, (socket) => {
+      const parser = new RespParser();
+      sockets.push(socket);
+      socket.handle({
+        onData: (chunk) => {
+          parser.push(chunk);
+          for (let argv = parser.next(); argv !== undefined; argv = parser.next()) {
+            if (argv[0] !== "titan.ack") asked.push(argv);
+          }
+        },
+        onClose: () => {},
+      });
+      socket.write(Buffer.from(answers.shift() ?? "", "latin1"));
+    }),
+  );
   return { asked, sockets };
 }
 
-const COPY = [["titan.full", "id", "0"], ["set", "a", "1"], ["titan.end"]].map(encodeCommand).join("");
+const COPY = [["titan.full", "id", "0"], ["set", "a", "1"], ["titan.end"]]
+  .map(encodeCommand)
+  .join("");
 
 test("a replica tells what its primary said, quotes or not, and keeps what it knows", async () => {
   const world = new SimWorld({ seed: 9 });
@@ -483,13 +584,22 @@ test("a replica tells what its primary said, quotes or not, and keeps what it kn
   sockets[0]!.destroy();
   await until(world, "asked again", () => asked.length === 3);
   assert.equal(replica.info("master_link_trouble").trim(), error.slice(1).trim());
-  assert.deepEqual(asked, [["TITAN.SYNC", "?", "0"], ["TITAN.SYNC", "id", "0"], ["TITAN.SYNC", "id", "0"]]);
+  assert.deepEqual(asked, [
+    ["TITAN.SYNC", "?", "0"],
+    ["TITAN.SYNC", "id", "0"],
+    ["TITAN.SYNC", "id", "0"],
+  ]);
   await replica.over();
 });
 
-test("a replica goes on from where it was after a cut, and copies anew after a stream that made no sense", async () => {
+test("a replica goes on from where it was after a cut, and copies anew after a stream that made " +
+  "no sense", async () => {
   const change = encodeCommand(["incr", "a"]);
-  for (const [nonsense, ...next] of [["", "id", String(change.length)], ["*x\r\n", "?", "0"], [encodeCommand(["lpush", "a", "x"]), "?", "0"]]) {
+  for (const [nonsense, ...next] of [
+    ["", "id", String(change.length)],
+    ["*x\r\n", "?", "0"],
+    [encodeCommand(["lpush", "a", "x"]), "?", "0"],
+  ]) {
     const world = new SimWorld({ seed: 9 });
     const { asked, sockets } = await scriptedPrimary(world, [COPY + change + nonsense]);
     const replica = await node(world, "r", FOLLOW);
@@ -502,7 +612,8 @@ test("a replica goes on from where it was after a cut, and copies anew after a s
   }
 });
 
-test("a replica whose disk is slow reads no more than that takes, and all of it in the end", async () => {
+test("a replica whose disk is slow reads no more than that takes, and all of it " +
+  "in the end", async () => {
   const world = new SimWorld({ seed: 9 });
   const { sockets } = await scriptedPrimary(world, [COPY]);
   const replica = await node(world, "r", { ...FOLLOW, durability: "always" });
@@ -514,7 +625,10 @@ test("a replica whose disk is slow reads no more than that takes, and all of it 
   sockets[0]!.write(Buffer.from(encodeCommand(["incr", "a"])));
   await world.run(world.now + 500);
   const behind = Number(replica.info("aof_buffer_length"));
-  assert.ok(behind > MAX_BEHIND_BYTES && behind < MAX_BEHIND_BYTES + 2 * bytes, `${behind} bytes wait for the disk`);
+  assert.ok(
+    behind > MAX_BEHIND_BYTES && behind < MAX_BEHIND_BYTES + 2 * bytes,
+    `${behind} bytes wait for the disk`,
+  );
   assert.equal(replica.ask("GET", "a"), "1");
   world.disk("r").slowSync(undefined);
   await until(world, "in step", () => replica.ask("GET", "a") === "2");
@@ -557,13 +671,20 @@ test("a copy that is cut short is never seen by a client, and is made again", as
   }
 });
 
-test("a replica that dies or is promoted in the midst of a copy has what it had before", async () => {
+test("a replica that dies or is promoted in the midst of a copy has what " +
+  "it had before", async () => {
   for (const [seed, fate] of ["killed", "promoted", "closed", "cut twice"].entries()) {
     const world = new SimWorld({ seed: seed + 1, freshChance: true, splitChunks: true });
     const primary = await node(world, "p");
     fill(primary, 6000);
     let replica = await node(world, "r", { rewriteMinBytes: 2000 });
-    for (const argv of [["SET", "key1", "mine"], ["RPUSH", "old", "a", "b"], ["SET", "mortal", "x", "PX", "3600000"]]) replica.ask(...argv);
+    for (const argv of [
+      ["SET", "key1", "mine"],
+      ["RPUSH", "old", "a", "b"],
+      ["SET", "mortal", "x", "PX", "3600000"],
+    ]) {
+      replica.ask(...argv);
+    }
     const before = contents(replica.store);
     replica.ask("REPLICAOF", "p", String(PORT));
     const half = async (): Promise<void> => {
@@ -596,10 +717,15 @@ test("a replica that dies or is promoted in the midst of a copy has what it had 
     }
     const dumped = async (): Promise<string> => {
       let text = "";
-      for await (const bytes of dumpResp({ host: world.host("r"), dir: "/data" })) text += bytes.toString("latin1");
+      for await (const bytes of dumpResp({ host: world.host("r"), dir: "/data" })) {
+        text += bytes.toString("latin1");
+      }
       return text;
     };
-    assert.ok(!(await world.settle(dumped())).includes("value 7"), `${fate}: no other program sees half of it`);
+    assert.ok(
+      !(await world.settle(dumped())).includes("value 7"),
+      `${fate}: no other program sees half of it`,
+    );
     replica = await node(world, "r");
     assert.deepEqual(contents(replica.store), before.sort(), fate);
     replica.ask("REPLICAOF", "p", String(PORT));
@@ -614,17 +740,21 @@ test("a replica that dies or is promoted in the midst of a copy has what it had 
 });
 
 test("a replica survives every flipped bit of the stream", async () => {
-  const stream = Buffer.from("*3\r\n$10\r\ntitan.full\r\n$2\r\nid\r\n$1\r\n0\r\n*3\r\n$3\r\nset\r\n$1\r\na\r\n$1\r\n1\r\n*1\r\n$9\r\ntitan.end\r\n*1\r\n$5\r\nmulti\r\n*2\r\n$4\r\nincr\r\n$1\r\na\r\n*1\r\n$4\r\nexec\r\n*1\r\n$10\r\ntitan.ping\r\n");
+  const stream = Buffer.from(
+    "*3\r\n$10\r\ntitan.full\r\n$2\r\nid\r\n$1\r\n0\r\n*3\r\n$3\r\nset\r\n$1\r\na\r\n$1\r\n1\r\n*1\r\n$9\r\ntitan.end\r\n*1\r\n$5\r\nmulti\r\n*2\r\n$4\r\nincr\r\n$1\r\na\r\n*1\r\n$4\r\nexec\r\n*1\r\n$10\r\ntitan.ping\r\n",
+  );
   const world = new SimWorld({ seed: 11 });
   let bit = -1;
   let dialled = 0;
-  const listener = await world.settle(world.host("p").network.listen({ host: "127.0.0.1", port: PORT }, (socket) => {
-    dialled++;
-    socket.handle({ onData: () => {}, onClose: () => {} });
-    const bytes = Buffer.from(stream);
-    if (bit >= 0) bytes[bit >> 3]! ^= 1 << (bit & 7);
-    socket.write(bytes);
-  }));
+  const listener = await world.settle(
+    world.host("p").network.listen({ host: "127.0.0.1", port: PORT }, (socket) => {
+      dialled++;
+      socket.handle({ onData: () => {}, onClose: () => {} });
+      const bytes = Buffer.from(stream);
+      if (bit >= 0) bytes[bit >> 3]! ^= 1 << (bit & 7);
+      socket.write(bytes);
+    }),
+  );
   const replica = await node(world, "r");
   for (bit = 0; bit < 8 * stream.length; bit++) {
     replica.ask("REPLICAOF", "p", String(PORT));
@@ -640,7 +770,8 @@ test("a replica survives every flipped bit of the stream", async () => {
   await world.settle(listener.close());
 });
 
-test("a primary cuts off a replica that speaks something else, and serves two that do not", async () => {
+test("a primary cuts off a replica that speaks something else, and serves two " +
+  "that do not", async () => {
   const world = new SimWorld({ seed: 10 });
   const primary = await node(world, "p");
   fill(primary, 2000);
@@ -659,10 +790,16 @@ test("a primary cuts off a replica that speaks something else, and serves two th
 });
 
 /** A raw connection from a third machine. */
-async function speak(world: SimWorld, to: string): Promise<{ socket: Socket; state: { text: string; closed: boolean } }> {
+async function speak(
+  world: SimWorld,
+  to: string,
+): Promise<{ socket: Socket; state: { text: string; closed: boolean } }> {
   const socket = await world.settle(world.host("c").network.dial({ host: to, port: PORT }));
   const state = { text: "", closed: false };
-  socket.handle({ onData: (chunk) => (state.text += chunk.toString("latin1")), onClose: () => (state.closed = true) });
+  socket.handle({
+    onData: (chunk) => (state.text += chunk.toString("latin1")),
+    onClose: () => (state.closed = true),
+  });
   return { socket, state };
 }
 

@@ -4,13 +4,27 @@ import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { seededRandom, type Random } from "#host";
-import { MAX_ARGUMENTS, MAX_BULK_BYTES, MAX_COMMAND_BYTES, MAX_INLINE_BYTES, MAX_UNTRUSTED_ARGUMENTS, MAX_UNTRUSTED_BYTES, RespError, RespParser, RespWriter } from "#store";
+import {
+  MAX_ARGUMENTS,
+  MAX_BULK_BYTES,
+  MAX_COMMAND_BYTES,
+  MAX_INLINE_BYTES,
+  MAX_UNTRUSTED_ARGUMENTS,
+  MAX_UNTRUSTED_BYTES,
+  RespError,
+  RespParser,
+  RespWriter,
+} from "#store";
 
 const bytes = (latin1: string): Buffer => Buffer.from(latin1, "latin1");
-const request = (...argv: string[]): string => `*${argv.length}\r\n${argv.map((arg) => `$${arg.length}\r\n${arg}\r\n`).join("")}`;
+const request = (...argv: string[]): string =>
+  `*${argv.length}\r\n${argv.map((arg) => `$${arg.length}\r\n${arg}\r\n`).join("")}`;
 
 /** What comes out of these chunks: commands, and at the end the error, if it came to one. */
-function parse(chunks: readonly Buffer[], options: { trusted?: boolean } = {}): (string[] | string)[] {
+function parse(
+  chunks: readonly Buffer[],
+  options: { trusted?: boolean } = {},
+): (string[] | string)[] {
   const parser = new RespParser();
   parser.trusted = options.trusted ?? true;
   const out: (string[] | string)[] = [];
@@ -31,7 +45,8 @@ const single = (text: string): Buffer[] => Array.from(text, (char) => bytes(char
 
 const BINARY = String.fromCharCode(...Array.from({ length: 256 }, (_, i) => i));
 const STREAM = [
-  request("PING"), request("SET", "key", "value"), "*0\r\n", "*-1\r\n", "\r\n", "GET key\r\n", "  get\t'a b'  \"c\\x41\\n\\\"\"\n", request("SET", "", BINARY),
+  request("PING"), request("SET", "key", "value"), "*0\r\n", "*-1\r\n", "\r\n", "GET key\r\n",
+  "  get\t'a b'  \"c\\x41\\n\\\"\"\n", request("SET", "", BINARY),
   request("MSET", ...Array.from({ length: 12 }, (_, i) => `k${i}`)), "quit\r\n",
 ].join("");
 const COMMANDS = [
@@ -39,11 +54,16 @@ const COMMANDS = [
   ["MSET", ...Array.from({ length: 12 }, (_, i) => `k${i}`)], ["quit"],
 ];
 
-test("RespParser.next() yields the same commands for every cut in two, and for single bytes", () => {
+test("RespParser.next() yields the same commands for every cut in two, and " +
+  "for single bytes", () => {
   assert.deepEqual(parse([bytes(STREAM)]), COMMANDS);
   assert.deepEqual(parse(single(STREAM)), COMMANDS);
   for (let cut = 0; cut <= STREAM.length; cut++) {
-    assert.deepEqual(parse([bytes(STREAM.slice(0, cut)), bytes(STREAM.slice(cut))]), COMMANDS, `cut at ${cut}`);
+    assert.deepEqual(
+      parse([bytes(STREAM.slice(0, cut)), bytes(STREAM.slice(cut))]),
+      COMMANDS,
+      `cut at ${cut}`,
+    );
   }
 });
 
@@ -71,14 +91,21 @@ test("RespParser.next() never takes one short argument for another", () => {
   const random = seededRandom(seed);
   const letters = ["", "a", "b", "\x00", "\xff", "key:", "key;", "0"];
   for (let round = 0; round < 3000; round++) {
-    const argv = Array.from({ length: 8 }, () => Array.from({ length: 1 + (random.u32() % 9) }, () => letters[random.u32() % letters.length]!).join(""));
+    const argv = Array.from({ length: 8 }, () =>
+      Array.from(
+        { length: 1 + (random.u32() % 9) },
+        () => letters[random.u32() % letters.length]!,
+      ).join(""),
+    );
     assert.deepEqual(parse([bytes(request(...argv))]), [argv], `seed ${seed}, round ${round}`);
   }
 });
 
 test("RespParser.next() yields nothing from any truncated prefix of a command", () => {
   for (const whole of [request("SET", "key", BINARY), "set 'a b' c\r\n"]) {
-    for (let length = 0; length < whole.length; length++) assert.deepEqual(parse([bytes(whole.slice(0, length))]), [], `${length} bytes`);
+    for (let length = 0; length < whole.length; length++) {
+      assert.deepEqual(parse([bytes(whole.slice(0, length))]), [], `${length} bytes`);
+    }
   }
 });
 
@@ -93,7 +120,11 @@ for (const [what, text, error] of [
   ["one argument too many", `*${MAX_ARGUMENTS + 1}\r\n`, "invalid multibulk length"],
   ["2^64 arguments", "*18446744073709551616\r\n", "invalid multibulk length"],
   ["2^31 arguments", "*2147483648\r\n", "invalid multibulk length"],
-  ["a count that never ends", `*${"1".repeat(MAX_INLINE_BYTES + 100)}`, "too big mbulk count string"],
+  [
+    "a count that never ends",
+    `*${"1".repeat(MAX_INLINE_BYTES + 100)}`,
+    "too big mbulk count string",
+  ],
   ["an argument that is not a bulk", "*1\r\n+PING\r\n", "expected '$', got '+'"],
   ["an argument that is an integer", "*1\r\n:1\r\n", "expected '$', got ':'"],
   ["an empty line for an argument", "*1\r\n\r\n", "expected '$', got '\r'"],
@@ -105,9 +136,17 @@ for (const [what, text, error] of [
   ["a length with zeros in front", "*1\r\n$04\r\nPING\r\n", "invalid bulk length"],
   ["one byte too many", `*1\r\n$${MAX_BULK_BYTES + 1}\r\n`, "invalid bulk length"],
   ["2^63 bytes", "*1\r\n$9223372036854775808\r\n", "invalid bulk length"],
-  ["a length that never ends", `*1\r\n$${"1".repeat(MAX_INLINE_BYTES + 100)}`, "too big bulk count string"],
+  [
+    "a length that never ends",
+    `*1\r\n$${"1".repeat(MAX_INLINE_BYTES + 100)}`,
+    "too big bulk count string",
+  ],
   ["a length that is too short", "*1\r\n$3\r\nPING\r\n", "expected CRLF behind an argument"],
-  ["a length that is too long", "*2\r\n$5\r\nPING\r\n$1\r\na\r\n", "expected CRLF behind an argument"],
+  [
+    "a length that is too long",
+    "*2\r\n$5\r\nPING\r\n$1\r\na\r\n",
+    "expected CRLF behind an argument",
+  ],
   ["an open double quote", 'SET "key\r\n', "unbalanced quotes in request"],
   ["an open single quote", "SET 'key\r\n", "unbalanced quotes in request"],
   ["a backslash at the end of quotes", 'SET "key\\\r\n', "unbalanced quotes in request"],
@@ -150,22 +189,47 @@ test("RespParser refuses a command whose arguments are too much together", () =>
 test("RespParser gives strangers little", () => {
   const stranger = { trusted: false };
   const args = (count: number): string[] => Array.from({ length: count }, () => "a");
-  assert.deepEqual(parse([bytes(request(...args(MAX_UNTRUSTED_ARGUMENTS)))], stranger), [args(MAX_UNTRUSTED_ARGUMENTS)]);
-  assert.deepEqual(parse([bytes(request(...args(MAX_UNTRUSTED_ARGUMENTS + 1)))], stranger), ["unauthenticated multibulk length"]);
-  assert.deepEqual(parse([bytes(request("AUTH", "x".repeat(MAX_UNTRUSTED_BYTES)))], stranger), [["AUTH", "x".repeat(MAX_UNTRUSTED_BYTES)]]);
-  assert.deepEqual(parse([bytes(request("AUTH", "x".repeat(MAX_UNTRUSTED_BYTES + 1)))], stranger), ["unauthenticated bulk length"]);
-  assert.deepEqual(parse([bytes(`${args(11).join(" ")}\r\n`)], stranger), ["unauthenticated multibulk length"]);
-  assert.deepEqual(parse([bytes("x".repeat(MAX_UNTRUSTED_BYTES + 2))], stranger), ["too big inline request"]);
-  assert.deepEqual(parse([bytes(`*${"0".repeat(65)}`)], stranger), ["too big mbulk count string"], "a count has few digits");
-  assert.deepEqual(parse([bytes(`*1\r\n$${"0".repeat(65)}`)], stranger), ["too big bulk count string"]);
-  assert.deepEqual(parse([bytes(request("a".repeat(9000), "a".repeat(9000)))], stranger), ["command exceeds 17408 bytes"], "16 KiB in all, not each");
+  assert.deepEqual(parse([bytes(request(...args(MAX_UNTRUSTED_ARGUMENTS)))], stranger), [
+    args(MAX_UNTRUSTED_ARGUMENTS),
+  ]);
+  assert.deepEqual(parse([bytes(request(...args(MAX_UNTRUSTED_ARGUMENTS + 1)))], stranger), [
+    "unauthenticated multibulk length",
+  ]);
+  assert.deepEqual(parse([bytes(request("AUTH", "x".repeat(MAX_UNTRUSTED_BYTES)))], stranger), [
+    ["AUTH", "x".repeat(MAX_UNTRUSTED_BYTES)],
+  ]);
+  assert.deepEqual(parse([bytes(request("AUTH", "x".repeat(MAX_UNTRUSTED_BYTES + 1)))], stranger), [
+    "unauthenticated bulk length",
+  ]);
+  assert.deepEqual(parse([bytes(`${args(11).join(" ")}\r\n`)], stranger), [
+    "unauthenticated multibulk length",
+  ]);
+  assert.deepEqual(parse([bytes("x".repeat(MAX_UNTRUSTED_BYTES + 2))], stranger), [
+    "too big inline request",
+  ]);
+  assert.deepEqual(
+    parse([bytes(`*${"0".repeat(65)}`)], stranger),
+    ["too big mbulk count string"],
+    "a count has few digits",
+  );
+  assert.deepEqual(parse([bytes(`*1\r\n$${"0".repeat(65)}`)], stranger), [
+    "too big bulk count string",
+  ]);
+  assert.deepEqual(
+    parse([bytes(request("a".repeat(9000), "a".repeat(9000)))], stranger),
+    ["command exceeds 17408 bytes"],
+    "16 KiB in all, not each",
+  );
   const slow = new RespParser();
   slow.trusted = false;
   for (let i = 0; i < MAX_UNTRUSTED_BYTES; i += 64) {
     slow.push(bytes("x".repeat(64)));
     assert.equal(slow.next(), undefined);
   }
-  assert.ok(slow.heldBytes <= MAX_UNTRUSTED_BYTES + 1, `${slow.heldBytes} bytes are kept for a line that does not end`);
+  assert.ok(
+    slow.heldBytes <= MAX_UNTRUSTED_BYTES + 1,
+    `${slow.heldBytes} bytes are kept for a line that does not end`,
+  );
 });
 
 test("RespParser trusts from the next command on", () => {
@@ -177,7 +241,9 @@ test("RespParser trusts from the next command on", () => {
   assert.equal(parser.next()?.[2]?.length, 20_000);
 });
 
-/** Either a command or an error or nothing, but never anything else; and the same whatever the cuts. */
+/**
+ * Either a command or an error or nothing, but never anything else; and the same whatever the cuts.
+ */
 test("RespParser survives mutated streams, and cuts change nothing", () => {
   const seed = 20_150;
   const random = seededRandom(seed);
@@ -185,7 +251,9 @@ test("RespParser survives mutated streams, and cuts change nothing", () => {
     const damaged = mutate(bytes(STREAM), random);
     const expected = parse([damaged]);
     const chunks: Buffer[] = [];
-    for (let at = 0, size = 0; at < damaged.length; at += size) chunks.push(damaged.subarray(at, at + (size = 1 + (random.u32() % 64))));
+    for (let at = 0, size = 0; at < damaged.length; at += size) {
+      chunks.push(damaged.subarray(at, at + (size = 1 + (random.u32() % 64))));
+    }
     assert.deepEqual(parse(chunks), expected, `seed ${seed}, round ${round}`);
   }
 });
@@ -197,8 +265,15 @@ function mutate(original: Buffer, random: Random): Buffer {
     const kind = random.u32() % 4;
     if (kind === 0) out[at]! ^= 1 << (random.u32() % 8);
     else if (kind === 1) out[at] = "*$\r\n-0919 \"'"[random.u32() % 12]!.charCodeAt(0);
-    else if (kind === 2) out = Buffer.concat([out.subarray(0, at), out.subarray(at + 1 + (random.u32() % 8))]);
-    else out = Buffer.concat([out.subarray(0, at), Buffer.from(random.bytes(1 + (random.u32() % 8))), out.subarray(at)]);
+    else if (kind === 2) {
+      out = Buffer.concat([out.subarray(0, at), out.subarray(at + 1 + (random.u32() % 8))]);
+    } else {
+      out = Buffer.concat([
+        out.subarray(0, at),
+        Buffer.from(random.bytes(1 + (random.u32() % 8))),
+        out.subarray(at),
+      ]);
+    }
     if (out.length === 0) return out;
   }
   return out;
@@ -230,7 +305,11 @@ test("a promise of 64 MiB or of a million arguments costs nothing until it is ke
   const before = held();
   const parsers = Array.from({ length: 1000 }, (_, i) => {
     const parser = new RespParser();
-    parser.push(bytes(i % 2 === 0 ? `*2\r\n$3\r\nSET\r\n$${MAX_BULK_BYTES}\r\nx` : `*${MAX_ARGUMENTS}\r\n$1\r\n`));
+    parser.push(
+      bytes(
+        i % 2 === 0 ? `*2\r\n$3\r\nSET\r\n$${MAX_BULK_BYTES}\r\nx` : `*${MAX_ARGUMENTS}\r\n$1\r\n`,
+      ),
+    );
     assert.equal(parser.next(), undefined);
     return parser;
   });
@@ -238,7 +317,8 @@ test("a promise of 64 MiB or of a million arguments costs nothing until it is ke
   assert.ok(each < 4096, `${each} bytes each`);
 });
 
-test("a large argument in many small chunks takes time in proportion to its bytes, and memory too", () => {
+test("a large argument in many small chunks takes time in proportion to its bytes, and memory " +
+  "too", () => {
   const count = 200_000;
   const parser = new RespParser();
   parser.push(bytes(`*1\r\n$${count * 16}\r\n`));
@@ -262,7 +342,8 @@ test("an argument does not keep the chunk that it came in", async () => {
     parser.push(bytes(request("SET", `key:${i}`, "x".repeat(64)).padEnd(64 * 1024)));
     kept.push(...parser.next()!);
   }
-  // Memory outside the heap is given back some time after the collection that found it: look until it is, or will not be.
+  // Memory outside the heap is given back some time after the collection that found it: look until
+  // it is, or will not be.
   let each = Infinity;
   for (let look = 0; look < 50 && each >= 2048; look++) {
     await new Promise((resolve) => setImmediate(resolve));
@@ -288,9 +369,18 @@ for (const [method, write, two, three] of [
   ["ok", (out) => out.ok(), "+OK\r\n", "+OK\r\n"],
   ["simple", (out) => out.simple("QUEUED"), "+QUEUED\r\n", "+QUEUED\r\n"],
   ["error", (out) => out.error("ERR no\r\n+OK"), "-ERR no  +OK\r\n", "-ERR no  +OK\r\n"],
-  ["int", (out) => [0, -1, 1023, 1024, 2 ** 53 - 1, -(2n ** 63n), 5n].forEach((n) => out.int(n)),
-    ":0\r\n:-1\r\n:1023\r\n:1024\r\n:9007199254740991\r\n:-9223372036854775808\r\n:5\r\n", undefined],
-  ["bulk", (out) => ["", "a\r\n", "\xff\x00"].forEach((text) => out.bulk(text)), "$0\r\n\r\n$3\r\na\r\n\r\n$2\r\n\xff\x00\r\n", undefined],
+  [
+    "int",
+    (out) => [0, -1, 1023, 1024, 2 ** 53 - 1, -(2n ** 63n), 5n].forEach((n) => out.int(n)),
+    ":0\r\n:-1\r\n:1023\r\n:1024\r\n:9007199254740991\r\n:-9223372036854775808\r\n:5\r\n",
+    undefined,
+  ],
+  [
+    "bulk",
+    (out) => ["", "a\r\n", "\xff\x00"].forEach((text) => out.bulk(text)),
+    "$0\r\n\r\n$3\r\na\r\n\r\n$2\r\n\xff\x00\r\n",
+    undefined,
+  ],
   ["verbatim", (out) => out.verbatim("text"), "$4\r\ntext\r\n", "=8\r\ntxt:text\r\n"],
   ["nil", (out) => out.nil(), "$-1\r\n", "_\r\n"],
   ["nilArray", (out) => out.nilArray(), "*-1\r\n", "_\r\n"],
@@ -298,8 +388,12 @@ for (const [method, write, two, three] of [
   ["map", (out) => out.map(2), "*4\r\n", "%2\r\n"],
   ["set", (out) => out.set(2), "*2\r\n", "~2\r\n"],
   ["push", (out) => out.push(3), "*3\r\n", ">3\r\n"],
-  ["double", (out) => [1.5, -0.1, Infinity, -Infinity, NaN].forEach((n) => out.double(n)),
-    "$3\r\n1.5\r\n$4\r\n-0.1\r\n$3\r\ninf\r\n$4\r\n-inf\r\n$3\r\nnan\r\n", ",1.5\r\n,-0.1\r\n,inf\r\n,-inf\r\n,nan\r\n"],
+  [
+    "double",
+    (out) => [1.5, -0.1, Infinity, -Infinity, NaN].forEach((n) => out.double(n)),
+    "$3\r\n1.5\r\n$4\r\n-0.1\r\n$3\r\ninf\r\n$4\r\n-inf\r\n$3\r\nnan\r\n",
+    ",1.5\r\n,-0.1\r\n,inf\r\n,-inf\r\n,nan\r\n",
+  ],
   ["bool", (out) => [true, false].forEach((b) => out.bool(b)), ":1\r\n:0\r\n", "#t\r\n#f\r\n"],
 ] as [string, (out: RespWriter) => void, string, string | undefined][]) {
   test(`RespWriter.${method}() writes RESP2 and RESP3`, () => {
@@ -310,13 +404,20 @@ for (const [method, write, two, three] of [
 
 test("RespWriter.take() gives bulks of every size back, alone and mixed", () => {
   const sizes = [0, 1, 1023, 1024, 4095, 4096, 16_383, 16_384, 100_000];
-  const expected = sizes.flatMap((size) => [":7\r\n", `$${size}\r\n${"\xe9".repeat(size)}\r\n`]).join("");
+  const expected = sizes
+    .flatMap((size) => [":7\r\n", `$${size}\r\n${"\xe9".repeat(size)}\r\n`])
+    .join("");
   const write = (out: RespWriter): void => sizes.forEach((size) => {
     out.int(7);
     out.bulk("\xe9".repeat(size));
   });
   assert.equal(written(2, write), expected);
-  for (const size of sizes) assert.equal(written(2, (out) => out.bulk("x".repeat(size))), `$${size}\r\n${"x".repeat(size)}\r\n`);
+  for (const size of sizes) {
+    assert.equal(
+      written(2, (out) => out.bulk("x".repeat(size))),
+      `$${size}\r\n${"x".repeat(size)}\r\n`,
+    );
+  }
 });
 
 test("RespWriter holds little more than the bytes that wait for a slow reader", () => {

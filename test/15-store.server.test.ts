@@ -1,4 +1,7 @@
-/** The store's server: clients that misbehave, in virtual time, and real tools over loopback, where they are installed. */
+/**
+ * The store's server: clients that misbehave, in virtual time, and real tools over loopback, where
+ * they are installed.
+ */
 import assert from "node:assert/strict";
 import { execFile, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -6,13 +9,32 @@ import { connect as tcpConnect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { nodeHost, seededRandom, type Address, type Host, type Socket, type SocketHandlers } from "#host";
+import {
+  nodeHost,
+  seededRandom,
+  type Address,
+  type Host,
+  type Socket,
+  type SocketHandlers,
+} from "#host";
 import { SimWorld, type SimOptions } from "#simhost";
-import { openStore, ReplyBuffer, Refusal, startStore, Engine, StoreClient, StoreServerError, type OpenStoreOptions, type StoreServer, type StoreServerOptions } from "#store";
+import {
+  openStore,
+  ReplyBuffer,
+  Refusal,
+  startStore,
+  Engine,
+  StoreClient,
+  StoreServerError,
+  type OpenStoreOptions,
+  type StoreServer,
+  type StoreServerOptions,
+} from "#store";
 import "./leaks.support.ts";
 
 const bytes = (latin1: string): Buffer => Buffer.from(latin1, "latin1");
-const request = (...argv: string[]): string => `*${argv.length}\r\n${argv.map((arg) => `$${arg.length}\r\n${arg}\r\n`).join("")}`;
+const request = (...argv: string[]): string =>
+  `*${argv.length}\r\n${argv.map((arg) => `$${arg.length}\r\n${arg}\r\n`).join("")}`;
 
 interface Peer {
   readonly socket: Socket;
@@ -34,19 +56,29 @@ interface Room {
   over(): Promise<void>;
 }
 
-async function room(options: Partial<StoreServerOptions> & { requirepass?: string; sim?: Partial<SimOptions> } = {}): Promise<Room> {
+async function room(
+  options: Partial<StoreServerOptions> & { requirepass?: string; sim?: Partial<SimOptions> } = {},
+): Promise<Room> {
   const { requirepass, sim, ...serverOptions } = options;
   const world = new SimWorld({ seed: 1, ...sim });
   const host = world.host("s");
   const store = new Engine({ host, ...(requirepass === undefined ? {} : { requirepass }) });
-  const server = await world.settle(startStore({ host, listen: { host: "127.0.0.1", port: 6479 }, store, ...serverOptions }));
+  const server = await world.settle(
+    startStore({ host, listen: { host: "127.0.0.1", port: 6479 }, store, ...serverOptions }),
+  );
   let closed = false;
   return {
-    world, host, store, server,
+    world,
+    host,
+    store,
+    server,
     dial: async () => {
       const socket = await world.settle(world.host("c").network.dial({ host: "s", port: 6479 }));
       const peer: Peer & { taken: number } = {
-        socket, chunks: [], closed: false, taken: 0,
+        socket,
+        chunks: [],
+        closed: false,
+        taken: 0,
         get text() {
           return this.chunks.join("");
         },
@@ -58,7 +90,10 @@ async function room(options: Partial<StoreServerOptions> & { requirepass?: strin
           return fresh;
         },
       };
-      socket.handle({ onData: (chunk) => peer.chunks.push(chunk.toString("latin1")), onClose: () => (peer.closed = true) });
+      socket.handle({
+        onData: (chunk) => peer.chunks.push(chunk.toString("latin1")),
+        onClose: () => (peer.closed = true),
+      });
       return peer;
     },
     over: async () => {
@@ -73,7 +108,12 @@ async function room(options: Partial<StoreServerOptions> & { requirepass?: strin
 test("startStore() answers all that arrived with one write", async () => {
   const { dial, over } = await room();
   const peer = await dial();
-  assert.equal(await peer.ask(request("SET", "k", "v") + request("GET", "k") + "INCR n\r\n" + request("GET", "none")), "+OK\r\n$1\r\nv\r\n:1\r\n$-1\r\n");
+  assert.equal(
+    await peer.ask(
+      request("SET", "k", "v") + request("GET", "k") + "INCR n\r\n" + request("GET", "none"),
+    ),
+    "+OK\r\n$1\r\nv\r\n:1\r\n$-1\r\n",
+  );
   assert.equal(peer.chunks.length, 1);
   await over();
 });
@@ -82,8 +122,14 @@ test("startStore() gives the same answers wherever the bytes are cut", async () 
   for (let seed = 1; seed <= 30; seed++) {
     const { dial, over } = await room({ sim: { seed, splitChunks: true } });
     const peer = await dial();
-    const commands = Array.from({ length: 30 }, (_, i) => request("APPEND", "k", "x".repeat(i)) + "\r\nINCR n\r\n").join("");
-    const expected = Array.from({ length: 30 }, (_, i) => `:${(i * (i + 1)) / 2}\r\n:${i + 1}\r\n`).join("");
+    const commands = Array.from(
+      { length: 30 },
+      (_, i) => request("APPEND", "k", "x".repeat(i)) + "\r\nINCR n\r\n",
+    ).join("");
+    const expected = Array.from(
+      { length: 30 },
+      (_, i) => `:${(i * (i + 1)) / 2}\r\n:${i + 1}\r\n`,
+    ).join("");
     let got = await peer.ask(commands);
     while (got.length < expected.length) got += await peer.ask("");
     assert.equal(got, expected, `seed ${seed}`);
@@ -98,10 +144,14 @@ for (const [what, bad, error] of [
   ["an inline line of 10 MB", "x".repeat(10_000_000), "too big inline request"],
   ["an open quote", "SET 'a\r\n", "unbalanced quotes in request"],
 ] as const) {
-  test(`startStore() answers ${what} with Redis's error, closes, and serves the others`, async () => {
+  test(`startStore() answers ${what} with Redis's error, closes, and ` +
+    `serves the others`, async () => {
     const { dial, over, world } = await room();
     const [peer, other] = [await dial(), await dial()];
-    assert.equal(await peer.ask(`${request("PING")}${bad}${request("PING")}`), `+PONG\r\n-ERR Protocol error: ${error}\r\n`);
+    assert.equal(
+      await peer.ask(`${request("PING")}${bad}${request("PING")}`),
+      `+PONG\r\n-ERR Protocol error: ${error}\r\n`,
+    );
     await world.run(world.now + 10);
     assert.equal(peer.closed, true);
     assert.equal(await other.ask("PING\r\n"), "+PONG\r\n");
@@ -115,9 +165,13 @@ test("startStore() survives noise", async () => {
   const { dial, over, server } = await room();
   for (let round = 0; round < 150; round++) {
     const peer = await dial();
-    const valid = bytes(request("SET", "k", "value") + request("LRANGE", "l", "0", "-1") + "GET k\r\n");
+    const valid = bytes(
+      request("SET", "k", "value") + request("LRANGE", "l", "0", "-1") + "GET k\r\n",
+    );
     const noise = Buffer.from(round % 2 === 0 ? random.bytes(200) : valid);
-    if (round % 2 === 1) for (let n = 0; n < 3; n++) noise[random.u32() % noise.length]! ^= 1 << (random.u32() % 8);
+    if (round % 2 === 1) {
+      for (let n = 0; n < 3; n++) noise[random.u32() % noise.length]! ^= 1 << (random.u32() % 8);
+    }
     peer.socket.write(noise);
     await peer.ask("");
     peer.socket.destroy();
@@ -128,7 +182,8 @@ test("startStore() survives noise", async () => {
   await over();
 });
 
-test("startStore() stops reading from a client that does not read, and goes on where it stopped", async () => {
+test("startStore() stops reading from a client that does not read, and goes on " +
+  "where it stopped", async () => {
   const { dial, over, world } = await room();
   const peer = await dial();
   const value = "v".repeat(64 * 1024);
@@ -149,10 +204,13 @@ test("startStore() stops reading from a client that does not read, and goes on w
   await over();
 });
 
-test("startStore() cuts off a subscriber that never reads, at 32 MiB, and not the one that does", async () => {
+test("startStore() cuts off a subscriber that never reads, at 32 MiB, and not the " +
+  "one that does", async () => {
   const { dial, over, server, world } = await room();
   const [mute, reader, publisher] = [await dial(), await dial(), await dial()];
-  for (const peer of [mute, reader]) assert.match(await peer.ask(request("SUBSCRIBE", "news")), /subscribe/);
+  for (const peer of [mute, reader]) {
+    assert.match(await peer.ask(request("SUBSCRIBE", "news")), /subscribe/);
+  }
   mute.socket.pause();
   const message = "m".repeat(2 * 1024 * 1024);
   let sent = 0;
@@ -164,7 +222,10 @@ test("startStore() cuts off a subscriber that never reads, at 32 MiB, and not th
     heard += (await reader.ask("")).length;
   }
   assert.equal(server.clients, 2);
-  assert.ok(sent * message.length > 31 * 1024 * 1024 && sent * message.length < 36 * 1024 * 1024, `cut off after ${sent} messages`);
+  assert.ok(
+    sent * message.length > 31 * 1024 * 1024 && sent * message.length < 36 * 1024 * 1024,
+    `cut off after ${sent} messages`,
+  );
   assert.ok(world.bounded() < 33 * 1024 * 1024);
   await world.run(world.now + 10);
   assert.equal(answers.at(-1), ":2\r\n");
@@ -184,23 +245,39 @@ test("startStore() cuts off whoever asks for more in one answer than 256 MiB", a
   await over();
 });
 
-test("startStore() bounds what all clients together make it hold: who costs most, goes", async () => {
+test("startStore() bounds what all clients together make it hold: who " +
+  "costs most, goes", async () => {
   const { world, dial, store, server, over } = await room({ maxClientsBytes: 4 * 1024 * 1024 });
-  const [innocent, half, queued, larger, reader] = [await dial(), await dial(), await dial(), await dial(), await dial()];
+  const [innocent, half, queued, larger, reader] = [
+    await dial(),
+    await dial(),
+    await dial(),
+    await dial(),
+    await dial(),
+  ];
   const send = async (peer: Peer, text: string): Promise<void> => {
     peer.socket.write(bytes(text));
     await world.run(world.now + 100);
   };
-  const closed = (): boolean[] => [innocent, half, queued, larger, reader].map((peer) => peer.closed);
+  const closed = (): boolean[] =>
+    [innocent, half, queued, larger, reader].map((peer) => peer.closed);
   assert.equal(await innocent.ask(request("SET", "k", "v".repeat(900_000))), "+OK\r\n");
   await send(half, request("SET", "big", "v".repeat(900_000)).slice(0, -10));
   await send(queued, request("MULTI") + request("SET", "big", "v".repeat(1_900_000)));
   assert.deepEqual(closed(), [false, false, false, false, false]);
   await send(larger, request("SET", "big", "v".repeat(2_500_000)).slice(0, -10));
-  assert.deepEqual(closed(), [false, false, false, true, false], "half a command is the first kind of cost");
+  assert.deepEqual(
+    closed(),
+    [false, false, false, true, false],
+    "half a command is the first kind of cost",
+  );
   reader.socket.pause();
   await send(reader, request("GET", "k").repeat(3));
-  assert.deepEqual(closed(), [false, false, true, true, false], "a transaction that goes on the second, answers the third");
+  assert.deepEqual(
+    closed(),
+    [false, false, true, true, false],
+    "a transaction that goes on the second, answers the third",
+  );
   assert.equal(await innocent.ask(request("STRLEN", "k")), ":900000\r\n");
   assert.equal(store.sessions.size, server.clients);
   // What the others gave back is there for all.
@@ -212,7 +289,13 @@ const NAMES = Array.from({ length: 8 }, (_, i) => String(i).padEnd(64 * 1024, "n
 for (const [what, ...commands] of [
   ["keys that it watches", ...NAMES.map((name) => ["WATCH", name])],
   ["channels that it hears", ...NAMES.map((name) => ["SUBSCRIBE", name])],
-  ["patterns that it hears", ...NAMES.map((_, i) => ["PSUBSCRIBE", ...Array.from({ length: 64 }, (_, j) => String(64 * i + j).padEnd(1024, "n"))])],
+  [
+    "patterns that it hears",
+    ...NAMES.map((_, i) => [
+      "PSUBSCRIBE",
+      ...Array.from({ length: 64 }, (_, j) => String(64 * i + j).padEnd(1024, "n")),
+    ]),
+  ],
   ["keys that it waits for", ["BLPOP", ...NAMES, "0"]],
 ] as const) {
   test(`startStore() counts a client's names in what it holds: ${what}`, async () => {
@@ -229,7 +312,10 @@ for (const [what, ...commands] of [
 
 test("startStore() bounds what all clients together have waiting for the disk", async () => {
   let written = (): void => {};
-  const { world, dial, server, over } = await room({ maxClientsBytes: 4 * 1024 * 1024, afterCommit: () => new Promise<void>((resolve) => (written = resolve)) });
+  const { world, dial, server, over } = await room({
+    maxClientsBytes: 4 * 1024 * 1024,
+    afterCommit: () => new Promise<void>((resolve) => (written = resolve)),
+  });
   const readers: Peer[] = [];
   for (let i = 0; i < 8; i++) readers.push(await dial());
   const publisher = await dial();
@@ -239,10 +325,17 @@ test("startStore() bounds what all clients together have waiting for the disk", 
   }
   publisher.socket.write(bytes(request("PUBLISH", "news", "m".repeat(1024 * 1024))));
   await world.run(world.now + 100);
-  assert.equal(server.clients, 1 + 3, "three megabytes are below the bound, four and their headers are not");
+  assert.equal(
+    server.clients,
+    1 + 3,
+    "three megabytes are below the bound, four and their headers are not",
+  );
   written();
   await world.run(world.now + 1000);
-  assert.equal(readers.filter(({ text, closed }) => !closed && text.length > 1024 * 1024).length, 3);
+  assert.equal(
+    readers.filter(({ text, closed }) => !closed && text.length > 1024 * 1024).length,
+    3,
+  );
   for (const each of [...readers, publisher]) each.socket.destroy();
   await world.run(world.now + 10);
   await over();
@@ -263,13 +356,31 @@ test("startStore() refuses a client too many, and takes the next when one has go
 
 test("startStore() does not open a port without a password to others", async () => {
   const host = new SimWorld({ seed: 1 }).host("s");
-  for (const open of ["0.0.0.0", "::", "10.1.2.3", "store.example", "127.evil.example", "1270.0.0.1"]) {
+  for (const open of [
+    "0.0.0.0",
+    "::",
+    "10.1.2.3",
+    "store.example",
+    "127.evil.example",
+    "1270.0.0.1",
+  ]) {
     const at: Address = { host: open, port: 0 };
-    await assert.rejects(startStore({ host, listen: at, store: new Engine({ host }) }), (error) => error instanceof StoreServerError && error.code === "UNPROTECTED");
-    const server = await startStore({ host, listen: at, store: new Engine({ host, requirepass: "pw" }) });
+    await assert.rejects(
+      startStore({ host, listen: at, store: new Engine({ host }) }),
+      (error) => error instanceof StoreServerError && error.code === "UNPROTECTED",
+    );
+    const server = await startStore({
+      host,
+      listen: at,
+      store: new Engine({ host, requirepass: "pw" }),
+    });
     await server.close();
   }
-  for (const own of ["127.0.0.1", "127.8.8.8", "::1", "localhost"]) await (await startStore({ host, listen: { host: own, port: 0 }, store: new Engine({ host }) })).close();
+  for (const own of ["127.0.0.1", "127.8.8.8", "::1", "localhost"]) {
+    await (
+      await startStore({ host, listen: { host: own, port: 0 }, store: new Engine({ host }) })
+    ).close();
+  }
 });
 
 test("CONFIG SET may change the password of an open port, and not take it away", async () => {
@@ -279,9 +390,22 @@ test("CONFIG SET may change the password of an open port, and not take it away",
     const server = await startStore({ host, listen: { host: at, port: 0 }, store });
     const out = new ReplyBuffer();
     const session = store.session({ out, authenticated: true });
-    for (const value of ["other", ""]) store.execute(session, ["CONFIG", "SET", "requirepass", value]);
-    assert.deepEqual(out.take(), ["OK", taken ? "OK" : new Refusal("ERR CONFIG SET failed (possibly related to argument 'requirepass') - others can reach the port")]);
-    assert.deepEqual([store.config.hasPassword, store.config.isPassword("other")], [!taken, !taken]);
+    for (const value of ["other", ""]) {
+      store.execute(session, ["CONFIG", "SET", "requirepass", value]);
+    }
+    assert.deepEqual(out.take(), [
+      "OK",
+      taken
+        ? "OK"
+        : new Refusal(
+            "ERR CONFIG SET failed (possibly related to argument 'requirepass') - others can " +
+              "reach the port",
+          ),
+    ]);
+    assert.deepEqual(
+      [store.config.hasPassword, store.config.isPassword("other")],
+      [!taken, !taken],
+    );
     await server.close();
     store.close();
   }
@@ -300,19 +424,32 @@ test("startStore() gives a stranger little memory, and who says AUTH all of it",
     "-ERR Protocol error: unauthenticated bulk length\r\n",
   );
   const wide = await dial();
-  assert.equal(await wide.ask(request(...Array.from({ length: 11 }, () => "a"))), "-ERR Protocol error: unauthenticated multibulk length\r\n");
+  assert.equal(
+    await wide.ask(request(...Array.from({ length: 11 }, () => "a"))),
+    "-ERR Protocol error: unauthenticated multibulk length\r\n",
+  );
   const member = await dial();
   assert.equal(await member.ask(request("AUTH", "pw") + many), "+OK\r\n+OK\r\n");
   await over();
 });
 
-test("startStore() holds back what a blocked client sent behind, and answers it in order", async () => {
+test("startStore() holds back what a blocked client sent behind, and answers " +
+  "it in order", async () => {
   const { dial, over } = await room();
   const [waiter, pusher] = [await dial(), await dial()];
-  assert.equal(await waiter.ask(request("PING") + request("BLPOP", "q", "0") + request("GET", "k")), "+PONG\r\n");
+  assert.equal(
+    await waiter.ask(request("PING") + request("BLPOP", "q", "0") + request("GET", "k")),
+    "+PONG\r\n",
+  );
   assert.equal(await waiter.ask(request("BLPOP", "q", "0") + "PING\r\n"), "");
-  assert.equal(await pusher.ask(request("SET", "k", "v") + request("RPUSH", "q", "a", "b")), "+OK\r\n:2\r\n");
-  assert.equal(await waiter.ask(""), "*2\r\n$1\r\nq\r\n$1\r\na\r\n$1\r\nv\r\n*2\r\n$1\r\nq\r\n$1\r\nb\r\n+PONG\r\n");
+  assert.equal(
+    await pusher.ask(request("SET", "k", "v") + request("RPUSH", "q", "a", "b")),
+    "+OK\r\n:2\r\n",
+  );
+  assert.equal(
+    await waiter.ask(""),
+    "*2\r\n$1\r\nq\r\n$1\r\na\r\n$1\r\nv\r\n*2\r\n$1\r\nq\r\n$1\r\nb\r\n+PONG\r\n",
+  );
   await over();
 });
 
@@ -336,12 +473,20 @@ test("startStore() bounds what a blocked client sends ahead, and sees it go", as
   await world.run(world.now + 500);
   await pusher.ask(request("RPUSH", "q", "a"));
   await world.run(world.now + 500);
-  assert.equal((await waiter.ask("")).split("+OK\r\n").length - 1, 10_000, "10 MB wait, and are done then");
+  assert.equal(
+    (await waiter.ask("")).split("+OK\r\n").length - 1,
+    10_000,
+    "10 MB wait, and are done then",
+  );
   await waiter.ask(request("BLPOP", "q", "0"));
   for (let i = 0; i < 3; i++) waiter.socket.write(bytes(ahead));
   waiter.socket.destroy();
   await world.run(world.now + 500);
-  assert.equal(await pusher.ask(request("RPUSH", "q", "kept") + request("LLEN", "q")), ":1\r\n:1\r\n", "who has gone is given nothing");
+  assert.equal(
+    await pusher.ask(request("RPUSH", "q", "kept") + request("LLEN", "q")),
+    ":1\r\n:1\r\n",
+    "who has gone is given nothing",
+  );
   store.keys.clear();
   const greedy = await dial();
   await greedy.ask(request("BLPOP", "q", "0"));
@@ -359,35 +504,65 @@ test("startStore() gives others their turn while one client's pipeline takes lon
   const host = { ...real, clock: { ...real.clock, monotonic: () => ms++ } };
   for (const afterCommit of [undefined, () => undefined, () => Promise.resolve()]) {
     const store = new Engine({ host });
-    const server = await world.settle(startStore({ host, listen: { host: "127.0.0.1", port: 6479 }, store, ...(afterCommit && { afterCommit }) }));
+    const server = await world.settle(
+      startStore({
+        host,
+        listen: { host: "127.0.0.1", port: 6479 },
+        store,
+        ...(afterCommit && { afterCommit }),
+      }),
+    );
     const order: string[] = [];
-    const [busy, other] = [await world.settle(world.host("c").network.dial({ host: "s", port: 6479 })), await world.settle(world.host("c").network.dial({ host: "s", port: 6479 }))];
-    busy.handle({ onData: (chunk) => order.push(...chunk.toString().trim().split("\r\n").map(() => "busy")), onClose() {} });
+    const [busy, other] = [
+      await world.settle(world.host("c").network.dial({ host: "s", port: 6479 })),
+      await world.settle(world.host("c").network.dial({ host: "s", port: 6479 })),
+    ];
+    busy.handle({
+      onData: (chunk) =>
+        order.push(
+          ...chunk
+            .toString()
+            .trim()
+            .split("\r\n")
+            .map(() => "busy"),
+        ),
+      onClose() {},
+    });
     other.handle({ onData: () => order.push("other"), onClose() {} });
     busy.write(bytes(request("INCR", "n").repeat(2000)));
     other.write(bytes(request("PING")));
     await world.run(world.now + 100);
     assert.equal(order.length, 2001);
-    assert.ok(order.indexOf("other") < 500, `the other one is answered behind ${order.indexOf("other")} of 2000`);
+    assert.ok(
+      order.indexOf("other") < 500,
+      `the other one is answered behind ${order.indexOf("other")} of 2000`,
+    );
     assert.equal(store.keys.get("n"), "2000");
     await world.settle(server.close());
     store.close();
   }
 });
 
-test("startStore() cuts off a subscriber that falls behind within one command of somebody else", async () => {
+test("startStore() cuts off a subscriber that falls behind within one command " +
+  "of somebody else", async () => {
   const { dial, over } = await room();
   const [listener, speaker] = [await dial(), await dial()];
   await listener.ask(request("SUBSCRIBE", "news"));
   const message = "m".repeat(1024 * 1024);
-  const answer = await speaker.ask(request("MULTI") + request("PUBLISH", "news", message).repeat(60) + request("EXEC"));
+  const answer = await speaker.ask(
+    request("MULTI") + request("PUBLISH", "news", message).repeat(60) + request("EXEC"),
+  );
   assert.equal(listener.closed, true);
   const heard = answer.split(":1\r\n").length - 1;
-  assert.ok(heard > 30 && heard < 40 && answer.endsWith(":0\r\n"), `it was let go after ${heard} of 60 MB`);
+  assert.ok(
+    heard > 30 && heard < 40 && answer.endsWith(":0\r\n"),
+    `it was let go after ${heard} of 60 MB`,
+  );
   await over();
 });
 
-test("startStore() answers QUIT and what came before it, nothing behind it, and closes", async () => {
+test("startStore() answers QUIT and what came before it, nothing behind " +
+  "it, and closes", async () => {
   const { dial, over } = await room();
   const peer = await dial();
   assert.equal(await peer.ask("PING\r\nQUIT\r\nPING\r\n"), "+PONG\r\n+OK\r\n");
@@ -399,13 +574,25 @@ test("startStore() closes on a peer that never closes its side, after a while", 
   const { host, store, over, server, world } = await room();
   assert.equal(server.clients, 0);
   let destroyed = 0;
-  const mute: Partial<Socket> = { remote: "x:1", pendingBytes: 0, write: () => true, end: () => {}, pause: () => {}, resume: () => {}, destroy: () => void destroyed++ };
+  const mute: Partial<Socket> = {
+    remote: "x:1",
+    pendingBytes: 0,
+    write: () => true,
+    end: () => {},
+    pause: () => {},
+    resume: () => {},
+    destroy: () => void destroyed++,
+  };
   let onData: (chunk: Buffer) => void = () => {};
   const listen: Host["network"]["listen"] = async (at, onSocket) => {
     onSocket({ ...mute, handle: (handlers) => (onData = handlers.onData) } as Socket);
     return { ...at, close: async () => {} };
   };
-  const second = await startStore({ host: { ...host, network: { ...host.network, listen } }, listen: { host: "127.0.0.1", port: 1 }, store });
+  const second = await startStore({
+    host: { ...host, network: { ...host.network, listen } },
+    listen: { host: "127.0.0.1", port: 1 },
+    store,
+  });
   onData(bytes("QUIT\r\n"));
   await world.run(world.now + 1000);
   assert.deepEqual([destroyed, second.clients], [0, 1]);
@@ -420,14 +607,24 @@ interface Taker {
   text: string;
 }
 
-/** Connects some, without a network in between. `order` has the place of the socket for each write to any, and "end". */
-async function takers({ host, store }: Room, count: number): Promise<{ all: Taker[]; order: (number | "end")[] }> {
+/**
+ * Connects some, without a network in between. `order` has the place of the socket for each write
+ * to any, and "end".
+ */
+async function takers(
+  { host, store }: Room,
+  count: number,
+): Promise<{ all: Taker[]; order: (number | "end")[] }> {
   const all: Taker[] = [];
   const order: (number | "end")[] = [];
   const listen: Host["network"]["listen"] = async (at, onSocket) => {
     for (let i = 0; i < count; i++) {
       const socket: Omit<Socket, "handle"> = {
-        remote: "x:1", pendingBytes: 0, pause() {}, resume() {}, destroy() {},
+        remote: "x:1",
+        pendingBytes: 0,
+        pause() {},
+        resume() {},
+        destroy() {},
         end: () => order.push("end"),
         write(chunk) {
           order.push(i);
@@ -439,11 +636,16 @@ async function takers({ host, store }: Room, count: number): Promise<{ all: Take
     }
     return { ...at, close: async () => {} };
   };
-  await startStore({ host: { ...host, network: { ...host.network, listen } }, listen: { host: "127.0.0.1", port: 1 }, store });
+  await startStore({
+    host: { ...host, network: { ...host.network, listen } },
+    listen: { host: "127.0.0.1", port: 1 },
+    store,
+  });
   return { all, order };
 }
 
-test("startStore() answers who asks for much a megabyte at a time, others in between, and all of it when it has closed its side", async () => {
+test("startStore() answers who asks for much a megabyte at a time, others in between, and all of " +
+  "it when it has closed its side", async () => {
   const here = await room();
   const value = "v".repeat(64 * 1024);
   const { all: [large, small], order } = await takers(here, 2);
@@ -467,9 +669,13 @@ test("startStore() gives nothing to a client that waits and has closed its side"
   await here.over();
 });
 
-test("afterCommit holds every answer of a turn until it resolves, once for all clients, in order", async () => {
+test("afterCommit holds every answer of a turn until it resolves, once for all " +
+  "clients, in order", async () => {
   const commits: (() => void)[] = [];
-  const { dial, over, world } = await room({ afterCommit: () => new Promise<void>((resolve) => commits.push(resolve)), sim: { latencyMs: [1, 1] } });
+  const { dial, over, world } = await room({
+    afterCommit: () => new Promise<void>((resolve) => commits.push(resolve)),
+    sim: { latencyMs: [1, 1] },
+  });
   const peers = [await dial(), await dial(), await dial()];
   for (const peer of peers) peer.socket.write(bytes("INCR n\r\n"));
   await world.run(world.now + 20);
@@ -492,10 +698,14 @@ test("afterCommit holds every answer of a turn until it resolves, once for all c
   await over();
 });
 
-test("afterCommit that has nothing to wait for delays nobody, and reads wait for the writes they saw", async () => {
+test("afterCommit that has nothing to wait for delays nobody, and reads wait for the writes they " +
+  "saw", async () => {
   let pending: (() => void) | undefined;
   let dirty = false;
-  const { dial, over } = await room({ afterCommit: () => (dirty ? new Promise<void>((resolve) => ((pending = resolve), (dirty = false))) : undefined) });
+  const { dial, over } = await room({
+    afterCommit: () =>
+      dirty ? new Promise<void>((resolve) => ((pending = resolve), (dirty = false))) : undefined,
+  });
   const [writer, reader] = [await dial(), await dial()];
   assert.equal(await reader.ask("GET k\r\n"), "$-1\r\n");
   dirty = true;
@@ -508,7 +718,9 @@ test("afterCommit that has nothing to wait for delays nobody, and reads wait for
 });
 
 test("afterCommit that fails cuts off those who waited for it", async () => {
-  const { dial, over, server, world } = await room({ afterCommit: () => Promise.reject(new Error("disk")) });
+  const { dial, over, server, world } = await room({
+    afterCommit: () => Promise.reject(new Error("disk")),
+  });
   const peer = await dial();
   assert.equal(await peer.ask("SET k v\r\n"), "");
   await world.run(world.now + 20);
@@ -518,7 +730,9 @@ test("afterCommit that fails cuts off those who waited for it", async () => {
 });
 
 test("a client whose commits are slow executes no more than its soft limit", async () => {
-  const { dial, over, world, store } = await room({ afterCommit: () => new Promise<void>(() => {}) });
+  const { dial, over, world, store } = await room({
+    afterCommit: () => new Promise<void>(() => {}),
+  });
   const peer = await dial();
   await peer.ask(request("SET", "k", "v".repeat(256 * 1024)));
   for (let i = 0; i < 100; i++) await peer.ask("INCR n\r\n" + request("GET", "k"));
@@ -541,7 +755,9 @@ test("StoreServer costs nothing while it is idle, and close() ends every connect
   await world.run(world.now + 100);
   assert.deepEqual(peers.map((peer) => peer.closed), [true, true]);
   assert.equal(server.clients, 0);
-  await assert.rejects(world.settle(world.host("c").network.dial({ host: "s", port: 6479 })), { code: "ECONNREFUSED" });
+  await assert.rejects(world.settle(world.host("c").network.dial({ host: "s", port: 6479 })), {
+    code: "ECONNREFUSED",
+  });
   store.close();
   await world.run();
 });
@@ -560,21 +776,40 @@ test("StoreServer.close() gives a client that does not read two seconds", async 
 
 test("StoreClient and startStore() understand one another", async () => {
   const { over, store, world } = await room({ requirepass: "s3cret/", sim: { splitChunks: true } });
-  const connect = (url: string, buffers = false): Promise<StoreClient> => world.settle(StoreClient.connect({ host: world.host("c"), url, buffers }));
+  const connect = (url: string, buffers = false): Promise<StoreClient> =>
+    world.settle(StoreClient.connect({ host: world.host("c"), url, buffers }));
   const client = await connect("redis://:s3cret%2F@s:6479");
   await assert.rejects(connect("redis://:wrong@s:6479"), { code: "WRONGPASS" });
   assert.equal(await world.settle(client.call("SET", "k", "é", "PX", 100_000)), "OK");
   assert.equal(await world.settle(client.call("INCRBY", "n", 2n ** 62n)), 2n ** 62n);
   await world.settle(client.call("HSET", "h", "f", "1", "g", "2"));
-  assert.deepEqual(await world.settle(client.call("HGETALL", "h")), new Map([["f", "1"], ["g", "2"]]));
-  const [, , , exec] = await world.settle(Promise.all([client.call("MULTI"), client.call("GET", "k"), client.call("INCR", "k"), client.call("EXEC")]));
+  assert.deepEqual(
+    await world.settle(client.call("HGETALL", "h")),
+    new Map([
+      ["f", "1"],
+      ["g", "2"],
+    ]),
+  );
+  const [, , , exec] = await world.settle(
+    Promise.all([
+      client.call("MULTI"),
+      client.call("GET", "k"),
+      client.call("INCR", "k"),
+      client.call("EXEC"),
+    ]),
+  );
   assert.equal((exec as unknown[])[0], "é");
   assert.match(String((exec as unknown[])[1]), /not an integer/);
   const binary = await connect("redis://:s3cret%2F@s:6479", true);
   await world.settle(binary.call("SET", Buffer.of(0, 255, 13, 10), Buffer.of(1, 2, 0)));
-  assert.deepEqual(await world.settle(binary.call("GET", Buffer.of(0, 255, 13, 10))), Buffer.of(1, 2, 0));
+  assert.deepEqual(
+    await world.settle(binary.call("GET", Buffer.of(0, 255, 13, 10))),
+    Buffer.of(1, 2, 0),
+  );
   const heard: unknown[] = [];
-  await world.settle(client.subscribe("news", (message, channel) => heard.push([channel, message])));
+  await world.settle(
+    client.subscribe("news", (message, channel) => heard.push([channel, message])),
+  );
   assert.equal(await world.settle(binary.call("PUBLISH", "news", "hi")), 1);
   assert.equal(await world.settle(client.call("GET", "k")), "é");
   await world.run(world.now + 20);
@@ -589,10 +824,18 @@ test("StoreClient and startStore() understand one another", async () => {
 });
 
 /** Ends with the test, also when that fails: an open port would keep its process alive. */
-async function realStore(t: TestContext, log: Pick<OpenStoreOptions, "dir" | "durability"> = {}): Promise<{ port: number }> {
+async function realStore(
+  t: TestContext,
+  log: Pick<OpenStoreOptions, "dir" | "durability"> = {},
+): Promise<{ port: number }> {
   const host = nodeHost();
   const opened = await openStore({ host, ...log });
-  const server = await startStore({ host, listen: { host: "127.0.0.1", port: 0 }, store: opened.store, ...(log.dir !== undefined && { afterCommit: () => opened.afterCommit() }) });
+  const server = await startStore({
+    host,
+    listen: { host: "127.0.0.1", port: 0 },
+    store: opened.store,
+    ...(log.dir !== undefined && { afterCommit: () => opened.afterCommit() }),
+  });
   t.after(async () => {
     await server.close();
     await opened.close();
@@ -602,38 +845,85 @@ async function realStore(t: TestContext, log: Pick<OpenStoreOptions, "dir" | "du
 }
 
 for (const durability of [undefined, "everysec", "always"] as const) {
-  test(`startStore() answers a peer that sends, closes its side, and then reads: ${durability === undefined ? "without a log" : `fsync ${durability}`}`, async (t) => {
-    const { port } = await realStore(t, durability && { dir: mkdtempSync(join(tmpdir(), "titan-store-")), durability });
-    const text = await new Promise<string>((resolve, reject) => {
-      let got = "";
-      const socket = tcpConnect({ host: "127.0.0.1", port, allowHalfOpen: true }, () => socket.end("SET k v\r\nGET k\r\n"));
-      socket.on("data", (chunk) => (got += chunk)).on("end", () => resolve(got)).on("error", reject);
-    });
-    assert.equal(text, "+OK\r\n$1\r\nv\r\n");
-  });
+  test(
+    "startStore() answers a peer that sends, closes its side, and then reads: " +
+      `${durability === undefined ? "without a log" : `fsync ${durability}`}`,
+    async (t) => {
+      const { port } = await realStore(
+        t,
+        durability && { dir: mkdtempSync(join(tmpdir(), "titan-store-")), durability },
+      );
+      const text = await new Promise<string>((resolve, reject) => {
+        let got = "";
+        const socket = tcpConnect({ host: "127.0.0.1", port, allowHalfOpen: true }, () =>
+          socket.end("SET k v\r\nGET k\r\n"),
+        );
+        socket
+          .on("data", (chunk) => (got += chunk))
+          .on("end", () => resolve(got))
+          .on("error", reject);
+      });
+      assert.equal(text, "+OK\r\n$1\r\nv\r\n");
+    },
+  );
 }
 
-const installed = (tool: string): false | string => (spawnSync(tool, ["--version"]).status === 0 ? false : `${tool} is not installed`);
-const run = (tool: string, args: string[], input = ""): Promise<string> => new Promise((resolve, reject) => {
-  const child = execFile(tool, args, { timeout: 20_000 }, (error, stdout, stderr) => (error === null ? resolve(stdout) : reject(new Error(`${error.message}\n${stderr}`))));
-  child.stdin!.end(input);
-});
+const installed = (tool: string): false | string =>
+  spawnSync(tool, ["--version"]).status === 0 ? false : `${tool} is not installed`;
+const run = (tool: string, args: string[], input = ""): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const child = execFile(tool, args, { timeout: 20_000 }, (error, stdout, stderr) =>
+      error === null ? resolve(stdout) : reject(new Error(`${error.message}\n${stderr}`)),
+    );
+    child.stdin!.end(input);
+  });
 
-test("redis-cli talks to startStore(), in RESP2 and RESP3", { skip: installed("redis-cli") }, async (t) => {
+test("redis-cli talks to startStore(), in " +
+  "RESP2 and RESP3", { skip: installed("redis-cli") }, async (t) => {
   const { port } = await realStore(t);
-  const cli = (...args: string[]): Promise<string> => run("redis-cli", ["-p", String(port), ...args]);
+  const cli = (...args: string[]): Promise<string> =>
+    run("redis-cli", ["-p", String(port), ...args]);
   assert.equal(await cli("SET", "greeting", "hello"), "OK\n");
   assert.equal(await cli("GET", "greeting"), "hello\n");
   assert.equal(await cli("-3", "HSET", "h", "a", "1"), "1\n");
   assert.equal(await cli("-3", "--no-raw", "HGETALL", "h"), '1# "a" => "1"\n');
   assert.match(await cli("INCR", "greeting"), /not an integer/);
-  assert.equal(await run("redis-cli", ["-p", String(port)], 'SET "two words" "line\\nend"\nSTRLEN "two words"\n'), "OK\n8\n");
-  assert.match(await run("redis-cli", ["-p", String(port), "--pipe"], request("SET", "p", "1") + request("INCR", "p")), /errors: 0, replies: 2/);
+  assert.equal(
+    await run(
+      "redis-cli",
+      ["-p", String(port)],
+      'SET "two words" "line\\nend"\nSTRLEN "two words"\n',
+    ),
+    "OK\n8\n",
+  );
+  assert.match(
+    await run(
+      "redis-cli",
+      ["-p", String(port), "--pipe"],
+      request("SET", "p", "1") + request("INCR", "p"),
+    ),
+    /errors: 0, replies: 2/,
+  );
   assert.equal(await cli("GET", "p"), "2\n");
 });
 
-test("redis-benchmark runs against startStore()", { skip: installed("redis-benchmark") }, async (t) => {
+test("redis-benchmark " +
+  "runs against startStore()", { skip: installed("redis-benchmark") }, async (t) => {
   const { port } = await realStore(t);
-  const out = await run("redis-benchmark", ["-p", String(port), "-q", "-n", "2000", "-c", "20", "-P", "4", "-t", "ping,set,get,incr,lpush,sadd,mset"]);
-  for (const name of ["PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "LPUSH", "SADD", "MSET"]) assert.match(out, new RegExp(`${name}.*requests per second`));
+  const out = await run("redis-benchmark", [
+    "-p",
+    String(port),
+    "-q",
+    "-n",
+    "2000",
+    "-c",
+    "20",
+    "-P",
+    "4",
+    "-t",
+    "ping,set,get,incr,lpush,sadd,mset",
+  ]);
+  for (const name of ["PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "LPUSH", "SADD", "MSET"]) {
+    assert.match(out, new RegExp(`${name}.*requests per second`));
+  }
 });

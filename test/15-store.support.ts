@@ -1,4 +1,7 @@
-/** What the tests of the store share: a store in virtual time, and a client of it that has no socket. */
+/**
+ * What the tests of the store share: a store in virtual time, and a client of it that has no
+ * socket.
+ */
 import assert from "node:assert/strict";
 import { afterEach } from "node:test";
 import { seededRandom, VirtualTime } from "#host";
@@ -71,8 +74,16 @@ export function fixture(options: Partial<StoreOptions> = {}): Fixture {
 export function contents(store: Engine): string[] {
   const byKey = new Map<string, string>();
   for (const [name, key, ...rest] of store.dump()) {
-    const parts = name === "SADD" ? [...rest].sort() : name === "HSET" ? rest.map((part, i) => (i % 2 === 0 ? `${part}=${rest[i + 1]}` : "")).sort() : rest;
-    byKey.set(key!, `${byKey.get(key!) ?? ""} ${name} ${JSON.stringify(key)} ${JSON.stringify(parts)}`);
+    const parts =
+      name === "SADD"
+        ? [...rest].sort()
+        : name === "HSET"
+          ? rest.map((part, i) => (i % 2 === 0 ? `${part}=${rest[i + 1]}` : "")).sort()
+          : rest;
+    byKey.set(
+      key!,
+      `${byKey.get(key!) ?? ""} ${name} ${JSON.stringify(key)} ${JSON.stringify(parts)}`,
+    );
   }
   return [...byKey.values()].sort();
 }

@@ -7,12 +7,22 @@ import { contents, fixture } from "./15-store.support.ts";
 
 const WRONG_TYPE = new Refusal("WRONGTYPE Operation against a key holding the wrong kind of value");
 
-test("Store.execute() refuses an unknown command and a wrong number of arguments in Redis's words", () => {
+test("Store.execute() refuses an unknown command and a wrong number of arguments in Redis's " +
+  "words", () => {
   const { ask } = fixture();
-  assert.deepEqual(ask("NOSUCH", "a", "b\r\nc"), new Refusal("ERR unknown command 'NOSUCH', with args beginning with: 'a' 'b  c' "));
+  assert.deepEqual(
+    ask("NOSUCH", "a", "b\r\nc"),
+    new Refusal("ERR unknown command 'NOSUCH', with args beginning with: 'a' 'b  c' "),
+  );
   assert.deepEqual(ask("GET"), new Refusal("ERR wrong number of arguments for 'get' command"));
-  assert.deepEqual(ask("gEt", "a", "b"), new Refusal("ERR wrong number of arguments for 'get' command"));
-  assert.deepEqual(ask("x".repeat(1000)), new Refusal(`ERR unknown command '${"x".repeat(128)}', with args beginning with: `));
+  assert.deepEqual(
+    ask("gEt", "a", "b"),
+    new Refusal("ERR wrong number of arguments for 'get' command"),
+  );
+  assert.deepEqual(
+    ask("x".repeat(1000)),
+    new Refusal(`ERR unknown command '${"x".repeat(128)}', with args beginning with: `),
+  );
 });
 
 test("Store.execute() keeps any bytes, in keys, members, fields and values", () => {
@@ -38,10 +48,14 @@ test("Store.execute() counts exactly up to the ends of 64 bits, and refuses to g
   assert.equal(ask("GET", "n"), "9223372036854775807", "a refused command changes nothing");
   ask("SET", "n", "-9223372036854775808");
   assert.deepEqual(ask("DECR", "n"), new Refusal("ERR increment or decrement would overflow"));
-  assert.deepEqual(ask("DECRBY", "n", "-9223372036854775808"), new Refusal("ERR decrement would overflow"));
+  assert.deepEqual(
+    ask("DECRBY", "n", "-9223372036854775808"),
+    new Refusal("ERR decrement would overflow"),
+  );
 });
 
-test("Store.execute() refuses a value of the wrong type, for every command, and changes nothing", () => {
+test("Store.execute() refuses a value of the wrong type, for every command, " +
+  "and changes nothing", () => {
   const { ask, store } = fixture();
   ask("SET", "string", "v");
   ask("SADD", "set", "v");
@@ -49,14 +63,83 @@ test("Store.execute() refuses a value of the wrong type, for every command, and 
   ask("RPUSH", "list", "v");
   const before = contents(store);
   const commands: Readonly<Record<string, readonly string[]>> = {
-    string: ["GET K", "APPEND K x", "STRLEN K", "GETRANGE K 0 1", "SETRANGE K 0 x", "INCR K", "DECR K", "INCRBY K 1", "DECRBY K 1", "INCRBYFLOAT K 1", "GETDEL K", "GETEX K PERSIST", "GETSET K x", "SET K x GET"],
-    set: ["SADD K x", "SREM K v", "SMEMBERS K", "SISMEMBER K v", "SMISMEMBER K v", "SCARD K", "SPOP K", "SPOP K 1", "SRANDMEMBER K", "SRANDMEMBER K 1", "SMOVE K other v", "SMOVE set K v", "SINTER K", "SUNION K set", "SDIFF set K", "SINTERSTORE other K", "SUNIONSTORE other set K", "SDIFFSTORE other K", "SINTERCARD 1 K", "SSCAN K 0"],
-    hash: ["HSET K f x", "HSETNX K f x", "HGET K f", "HMGET K f", "HGETALL K", "HDEL K f", "HEXISTS K f", "HKEYS K", "HVALS K", "HLEN K", "HINCRBY K f 1", "HINCRBYFLOAT K f 1", "HSCAN K 0"],
-    list: ["LPUSH K x", "RPUSH K x", "LPOP K", "RPOP K", "LPOP K 1", "LLEN K", "LRANGE K 0 -1", "LINDEX K 0", "LREM K 0 v", "LTRIM K 0 0", "BLPOP K 0", "BRPOP missing K 0"],
+    string: [
+      "GET K",
+      "APPEND K x",
+      "STRLEN K",
+      "GETRANGE K 0 1",
+      "SETRANGE K 0 x",
+      "INCR K",
+      "DECR K",
+      "INCRBY K 1",
+      "DECRBY K 1",
+      "INCRBYFLOAT K 1",
+      "GETDEL K",
+      "GETEX K PERSIST",
+      "GETSET K x",
+      "SET K x GET",
+    ],
+    set: [
+      "SADD K x",
+      "SREM K v",
+      "SMEMBERS K",
+      "SISMEMBER K v",
+      "SMISMEMBER K v",
+      "SCARD K",
+      "SPOP K",
+      "SPOP K 1",
+      "SRANDMEMBER K",
+      "SRANDMEMBER K 1",
+      "SMOVE K other v",
+      "SMOVE set K v",
+      "SINTER K",
+      "SUNION K set",
+      "SDIFF set K",
+      "SINTERSTORE other K",
+      "SUNIONSTORE other set K",
+      "SDIFFSTORE other K",
+      "SINTERCARD 1 K",
+      "SSCAN K 0",
+    ],
+    hash: [
+      "HSET K f x",
+      "HSETNX K f x",
+      "HGET K f",
+      "HMGET K f",
+      "HGETALL K",
+      "HDEL K f",
+      "HEXISTS K f",
+      "HKEYS K",
+      "HVALS K",
+      "HLEN K",
+      "HINCRBY K f 1",
+      "HINCRBYFLOAT K f 1",
+      "HSCAN K 0",
+    ],
+    list: [
+      "LPUSH K x",
+      "RPUSH K x",
+      "LPOP K",
+      "RPOP K",
+      "LPOP K 1",
+      "LLEN K",
+      "LRANGE K 0 -1",
+      "LINDEX K 0",
+      "LREM K 0 v",
+      "LTRIM K 0 0",
+      "BLPOP K 0",
+      "BRPOP missing K 0",
+    ],
   };
   for (const [type, lines] of Object.entries(commands)) {
     for (const other of Object.keys(commands).filter((each) => each !== type)) {
-      for (const line of lines) assert.deepEqual(ask(...line.replace(/\bK\b/, other).split(" ")), WRONG_TYPE, line.replace("K", other));
+      for (const line of lines) {
+        assert.deepEqual(
+          ask(...line.replace(/\bK\b/, other).split(" ")),
+          WRONG_TYPE,
+          line.replace("K", other),
+        );
+      }
     }
   }
   assert.deepEqual(contents(store), before);
@@ -64,7 +147,17 @@ test("Store.execute() refuses a value of the wrong type, for every command, and 
 
 test("Store.execute() lets a collection disappear with its last element", () => {
   const { ask } = fixture();
-  for (const [make, empty] of [["SADD k v", "SREM k v"], ["SADD k v", "SPOP k"], ["SADD k v", "SMOVE k l v"], ["HSET k f v", "HDEL k f"], ["RPUSH k v", "LPOP k"], ["RPUSH k v", "RPOP k 5"], ["RPUSH k v", "LREM k 0 v"], ["RPUSH k v", "LTRIM k 1 0"], ["SADD k v", "SDIFFSTORE k k k"]]) {
+  for (const [make, empty] of [
+    ["SADD k v", "SREM k v"],
+    ["SADD k v", "SPOP k"],
+    ["SADD k v", "SMOVE k l v"],
+    ["HSET k f v", "HDEL k f"],
+    ["RPUSH k v", "LPOP k"],
+    ["RPUSH k v", "RPOP k 5"],
+    ["RPUSH k v", "LREM k 0 v"],
+    ["RPUSH k v", "LTRIM k 1 0"],
+    ["SADD k v", "SDIFFSTORE k k k"],
+  ]) {
     ask(...make!.split(" "));
     assert.equal(ask("EXISTS", "k"), 1);
     ask(...empty!.split(" "));
@@ -99,19 +192,51 @@ test("SCAN visits every key that stays, however the others come and go", () => {
   }
 });
 
-test("KEYS matches globs as Redis does, and a pattern bomb costs pattern times text at most", () => {
+test("KEYS matches globs as Redis does, and a pattern bomb costs pattern times " +
+  "text at most", () => {
   const { ask } = fixture();
   const table: readonly [pattern: string, text: string, matches: boolean][] = [
-    ["*", "", true], ["", "", true], ["", "a", false], ["a", "", false], ["?", "a", true], ["?", "", false], ["a*b", "ab", true], ["a*b", "axxb", true],
-    ["a*b", "axxbc", false], ["*a*b*", "xaxbx", true], ["[abc]", "b", true], ["[abc]", "d", false], ["[^abc]", "d", true], ["[^abc]", "a", false],
-    ["[a-c]", "b", true], ["[c-a]", "b", true], ["[a-]", "]", true], ["[\\]]", "]", true], ["[", "[", false], ["[a", "a", true], ["[]", "a", false],
-    ["\\*", "*", true], ["\\*", "a", false], ["a\\", "a\\", true], ["**", "abc", true], ["a**c", "abc", true], ["*[0-9]", "abc7", true], ["h?llo", "hello", true],
-    ["*ab", "aab", true], ["*aab", "aaab", true], ["a*a*a", "aa", false], ["\x00*", "\x00\xff", true],
+    ["*", "", true],
+    ["", "", true],
+    ["", "a", false],
+    ["a", "", false],
+    ["?", "a", true],
+    ["?", "", false],
+    ["a*b", "ab", true],
+    ["a*b", "axxb", true],
+    ["a*b", "axxbc", false],
+    ["*a*b*", "xaxbx", true],
+    ["[abc]", "b", true],
+    ["[abc]", "d", false],
+    ["[^abc]", "d", true],
+    ["[^abc]", "a", false],
+    ["[a-c]", "b", true],
+    ["[c-a]", "b", true],
+    ["[a-]", "]", true],
+    ["[\\]]", "]", true],
+    ["[", "[", false],
+    ["[a", "a", true],
+    ["[]", "a", false],
+    ["\\*", "*", true],
+    ["\\*", "a", false],
+    ["a\\", "a\\", true],
+    ["**", "abc", true],
+    ["a**c", "abc", true],
+    ["*[0-9]", "abc7", true],
+    ["h?llo", "hello", true],
+    ["*ab", "aab", true],
+    ["*aab", "aaab", true],
+    ["a*a*a", "aa", false],
+    ["\x00*", "\x00\xff", true],
   ];
   for (const [pattern, text, matches] of table) {
     ask("FLUSHALL");
     ask("SET", text, "v");
-    assert.deepEqual(ask("KEYS", pattern), matches ? [text] : [], `${JSON.stringify(pattern)} on ${JSON.stringify(text)}`);
+    assert.deepEqual(
+      ask("KEYS", pattern),
+      matches ? [text] : [],
+      `${JSON.stringify(pattern)} on ${JSON.stringify(text)}`,
+    );
   }
   ask("FLUSHALL");
   ask("SET", "a".repeat(10_000), "v");
@@ -155,7 +280,8 @@ test("KEYS matches globs as Redis does, and a pattern bomb costs pattern times t
   }
 });
 
-test("Store.execute() never shows a dead key, and the active cycle removes those nobody asks for", async () => {
+test("Store.execute() never shows a dead key, and the active cycle removes those " +
+  "nobody asks for", async () => {
   const { ask, time, store, groups } = fixture();
   ask("SET", "asked", "v", "PX", "100");
   ask("SET", "left", "v", "PX", "200");
@@ -193,14 +319,48 @@ test("Store.load() of what was propagated rebuilds the same keyspace", () => {
     const { ask, store, groups } = fixture();
     const pick = (...from: readonly string[]): string => from[random.u32() % from.length]!;
     for (let i = 0; i < 500; i++) {
-      const [key, other, member] = [`k${random.u32() % 6}`, `k${random.u32() % 6}`, `m${random.u32() % 8}`];
-      ask(...pick(
-        `SET ${key} ${i}`, `SET ${key} ${i} EX 1000`, `SET ${key} ${i} KEEPTTL`, `SET ${key} ${i} NX PX 5000`, `APPEND ${key} x`, `INCR ${key}`, `INCRBYFLOAT ${key} 0.1`, `GETSET ${key} ${i}`, `GETDEL ${key}`,
-        `MSET ${key} 1 ${other} 2`, `DEL ${key} ${other}`, `RENAME ${key} ${other}`, `COPY ${key} ${other} REPLACE`, `EXPIRE ${key} 100`, `PEXPIRE ${key} 0`, `PERSIST ${key}`, `GETEX ${key} EX 50`,
-        `SADD ${key} ${member} x`, `SPOP ${key}`, `SPOP ${key} 2`, `SMOVE ${key} ${other} ${member}`, `SUNIONSTORE ${key} ${other} ${key}`, `SREM ${key} ${member}`,
-        `HSET ${key} ${member} ${i}`, `HINCRBY ${key} ${member} 3`, `HINCRBYFLOAT ${key} ${member} 0.25`, `HDEL ${key} ${member}`,
-        `RPUSH ${key} ${member} y`, `LPUSH ${key} ${member}`, `LPOP ${key}`, `RPOP ${key} 2`, `LTRIM ${key} 0 5`, `LREM ${key} 1 ${member}`,
-      ).split(" "));
+      const [key, other, member] = [
+        `k${random.u32() % 6}`,
+        `k${random.u32() % 6}`,
+        `m${random.u32() % 8}`,
+      ];
+      ask(
+        ...pick(
+          `SET ${key} ${i}`,
+          `SET ${key} ${i} EX 1000`,
+          `SET ${key} ${i} KEEPTTL`,
+          `SET ${key} ${i} NX PX 5000`,
+          `APPEND ${key} x`,
+          `INCR ${key}`,
+          `INCRBYFLOAT ${key} 0.1`,
+          `GETSET ${key} ${i}`,
+          `GETDEL ${key}`,
+          `MSET ${key} 1 ${other} 2`,
+          `DEL ${key} ${other}`,
+          `RENAME ${key} ${other}`,
+          `COPY ${key} ${other} REPLACE`,
+          `EXPIRE ${key} 100`,
+          `PEXPIRE ${key} 0`,
+          `PERSIST ${key}`,
+          `GETEX ${key} EX 50`,
+          `SADD ${key} ${member} x`,
+          `SPOP ${key}`,
+          `SPOP ${key} 2`,
+          `SMOVE ${key} ${other} ${member}`,
+          `SUNIONSTORE ${key} ${other} ${key}`,
+          `SREM ${key} ${member}`,
+          `HSET ${key} ${member} ${i}`,
+          `HINCRBY ${key} ${member} 3`,
+          `HINCRBYFLOAT ${key} ${member} 0.25`,
+          `HDEL ${key} ${member}`,
+          `RPUSH ${key} ${member} y`,
+          `LPUSH ${key} ${member}`,
+          `LPOP ${key}`,
+          `RPOP ${key} 2`,
+          `LTRIM ${key} 0 5`,
+          `LREM ${key} 1 ${member}`,
+        ).split(" "),
+      );
     }
     const replayed = fixture();
     for (const argv of groups.flat()) replayed.store.load([...argv]);

@@ -20,7 +20,11 @@ test("BLPOP waits, and who came first is served first", () => {
   store.execute(third.session, ["BLPOP", "jobs", "0"]);
   assert.deepEqual([first.heard(), second.heard(), third.heard()], [[], [], []]);
   assert.ok(first.session.blocked && second.session.blocked && third.session.blocked);
-  assert.equal(pusher.ask("RPUSH", "jobs", "a", "b"), 2, "the push is answered with the length before anyone was served");
+  assert.equal(
+    pusher.ask("RPUSH", "jobs", "a", "b"),
+    2,
+    "the push is answered with the length before anyone was served",
+  );
   assert.deepEqual(first.heard(), [["jobs", "a"]]);
   assert.deepEqual(second.heard(), [["jobs", "b"]]);
   assert.deepEqual(first.calls, { pushed: 1, unblocked: 1 });
@@ -37,7 +41,15 @@ test("BLPOP is served after a whole transaction, and by RENAME and COPY too", ()
   store.execute(waiter.session, ["BLPOP", "l", "0"]);
   for (const argv of [["MULTI"], ["RPUSH", "l", "a"], ["DEL", "l"], ["EXEC"]]) ask(...argv);
   assert.deepEqual(waiter.heard(), [], "there was a list, but not for anyone outside");
-  for (const argv of [["MULTI"], ["RPUSH", "l", "a"], ["RPUSH", "l", "b"], ["LPUSH", "l", "c"], ["EXEC"]]) ask(...argv);
+  for (const argv of [
+    ["MULTI"],
+    ["RPUSH", "l", "a"],
+    ["RPUSH", "l", "b"],
+    ["LPUSH", "l", "c"],
+    ["EXEC"],
+  ]) {
+    ask(...argv);
+  }
   assert.deepEqual(waiter.heard(), [["l", "c"]]);
   ask("DEL", "l");
   store.execute(waiter.session, ["BLPOP", "l", "0"]);
@@ -50,7 +62,8 @@ test("BLPOP is served after a whole transaction, and by RENAME and COPY too", ()
   assert.deepEqual(other.heard(), [["l", "copied"]]);
 });
 
-test("BLPOP that is served later looks at its keys in its own order, and refuses what is no list", () => {
+test("BLPOP that is served later looks at its keys in its own order, and refuses what " +
+  "is no list", () => {
   const { store, ask, client } = fixture();
   const [first, second] = [client(), client()];
   store.execute(first.session, ["BLPOP", "k", "j", "0"]);
@@ -91,8 +104,14 @@ test("BLPOP may wait for longer than a timer can, and refuses times that are non
   await time.run(days * 1000);
   assert.deepEqual(waiter.heard(), [null]);
   assert.deepEqual(ask("BLPOP", "l", "-1"), new Refusal("ERR timeout is negative"));
-  assert.deepEqual(ask("BLPOP", "l", "x"), new Refusal("ERR timeout is not a float or out of range"));
-  assert.deepEqual(ask("BLPOP", "l", ""), new Refusal("ERR timeout is not a float or out of range"));
+  assert.deepEqual(
+    ask("BLPOP", "l", "x"),
+    new Refusal("ERR timeout is not a float or out of range"),
+  );
+  assert.deepEqual(
+    ask("BLPOP", "l", ""),
+    new Refusal("ERR timeout is not a float or out of range"),
+  );
   assert.deepEqual(ask("BLPOP", "l", "1e300"), new Refusal("ERR timeout is out of range"));
   assert.deepEqual(
     ask("BLPOP", "l", "0x7FFFFFFFFFFFFFFF"),
@@ -141,7 +160,8 @@ test("a client that goes away while it waits takes nothing", async () => {
   assert.equal(time.now, 0, "its timer is gone");
 });
 
-test("those who are served may go on at once, and their commands serve others, without recursion", () => {
+test("those who are served may go on at once, and their commands serve " +
+  "others, without recursion", () => {
   const { store, ask, client } = fixture();
   let depth = 0;
   let deepest = 0;
@@ -168,12 +188,19 @@ test("PUBLISH reaches subscribers of the channel and of matching patterns, and c
   assert.deepEqual(plain.ask("SUBSCRIBE", "news"), ["subscribe", "news", 1]);
   assert.deepEqual(globbed.ask("PSUBSCRIBE", "n*"), ["psubscribe", "n*", 1]);
   store.execute(both.session, ["SUBSCRIBE", "news", "news", "other"]);
-  assert.deepEqual(both.heard(), [["subscribe", "news", 1], ["subscribe", "news", 1], ["subscribe", "other", 2]]);
+  assert.deepEqual(both.heard(), [
+    ["subscribe", "news", 1],
+    ["subscribe", "news", 1],
+    ["subscribe", "other", 2],
+  ]);
   both.ask("PSUBSCRIBE", "*");
   assert.equal(ask("PUBLISH", "news", "hello"), 4);
   assert.deepEqual(plain.heard(), [["message", "news", "hello"]]);
   assert.deepEqual(globbed.heard(), [["pmessage", "n*", "news", "hello"]]);
-  assert.deepEqual(both.heard(), [["message", "news", "hello"], ["pmessage", "*", "news", "hello"]]);
+  assert.deepEqual(both.heard(), [
+    ["message", "news", "hello"],
+    ["pmessage", "*", "news", "hello"],
+  ]);
   assert.equal(plain.calls.pushed, 1);
   assert.equal(ask("PUBLISH", "nobody", "x"), 2, "two patterns match");
   assert.deepEqual(globbed.heard(), [["pmessage", "n*", "nobody", "x"]]);
@@ -193,8 +220,14 @@ test("a RESP2 client with subscriptions may do little else; a RESP3 client anyth
   const { ask, client } = fixture();
   const two = client();
   two.ask("SUBSCRIBE", "c");
-  assert.match((two.ask("GET", "k") as Refusal).text, /^ERR Can't execute 'get': only \(P\|S\)SUBSCRIBE/);
-  assert.match((two.ask("CLIENT", "GETNAME") as Refusal).text, /^ERR Can't execute 'client\|getname': only/);
+  assert.match(
+    (two.ask("GET", "k") as Refusal).text,
+    /^ERR Can't execute 'get': only \(P\|S\)SUBSCRIBE/,
+  );
+  assert.match(
+    (two.ask("CLIENT", "GETNAME") as Refusal).text,
+    /^ERR Can't execute 'client\|getname': only/,
+  );
   assert.deepEqual(two.ask("PING"), ["pong", ""]);
   assert.deepEqual(two.ask("PING", "x"), ["pong", "x"]);
   assert.equal(two.ask("RESET"), "RESET");
@@ -228,27 +261,56 @@ test("EXEC refuses what could not be queued, and MULTI's family its misuse", () 
   ask("MULTI");
   ask("SET", "k", "w");
   ask("NOSUCH");
-  assert.deepEqual(ask("EXEC"), new Refusal("EXECABORT Transaction discarded because of previous errors."));
+  assert.deepEqual(
+    ask("EXEC"),
+    new Refusal("EXECABORT Transaction discarded because of previous errors."),
+  );
   assert.equal(ask("GET", "k"), "v");
   ask("MULTI");
   ask("SET", "k", "w");
   assert.equal(ask("DISCARD"), "OK");
   assert.equal(ask("GET", "k"), "v");
   ask("MULTI");
-  assert.deepEqual(ask("EXEC", "x"), new Refusal("EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command"));
+  assert.deepEqual(
+    ask("EXEC", "x"),
+    new Refusal(
+      "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command",
+    ),
+  );
   assert.deepEqual(ask("EXEC"), new Refusal("ERR EXEC without MULTI"));
 });
 
 test("EXEC propagates one group, without those that changed nothing", () => {
   const { ask, groups } = fixture();
-  for (const argv of [["MULTI"], ["SET", "k", "v"], ["GET", "k"], ["SADD", "k", "x"], ["SETEX", "e", "10", "v"], ["DEL", "nosuch"], ["EXEC"]]) ask(...argv);
+  for (const argv of [
+    ["MULTI"],
+    ["SET", "k", "v"],
+    ["GET", "k"],
+    ["SADD", "k", "x"],
+    ["SETEX", "e", "10", "v"],
+    ["DEL", "nosuch"],
+    ["EXEC"],
+  ]) {
+    ask(...argv);
+  }
   assert.deepEqual(groups, [[["set", "k", "v"], ["set", "e", "v", "PXAT", "1704067210000"]]]);
 });
 
 test("WATCH sees every kind of change, and none where there is none", async () => {
   const changes: readonly [change: string, touched: boolean][] = [
-    ["SET k x", true], ["DEL k", true], ["RENAME k other", true], ["RENAME other k", true], ["EXPIRE k 10", true], ["FLUSHALL", true], ["APPEND k x", true],
-    ["GET k", false], ["SET k x NX", false], ["SET elsewhere x", false], ["SADD k x", false], ["PERSIST k", false], ["DEL nosuch", false],
+    ["SET k x", true],
+    ["DEL k", true],
+    ["RENAME k other", true],
+    ["RENAME other k", true],
+    ["EXPIRE k 10", true],
+    ["FLUSHALL", true],
+    ["APPEND k x", true],
+    ["GET k", false],
+    ["SET k x NX", false],
+    ["SET elsewhere x", false],
+    ["SADD k x", false],
+    ["PERSIST k", false],
+    ["DEL nosuch", false],
   ];
   for (const [change, touched] of changes) {
     const { ask, client } = fixture();
@@ -286,7 +348,10 @@ test("what a client keeps is counted once for each name, and given back", async 
   const one = cost(["WATCH", "name"]);
   assert.ok(one > "name".length);
   assert.equal(cost(["WATCH", "name", "same"], ["WATCH", "same"]), 2 * one);
-  assert.equal(cost(["SUBSCRIBE", "name", "name"], ["PSUBSCRIBE", "nam*"], ["PSUBSCRIBE", "nam*"]), 4 * one);
+  assert.equal(
+    cost(["SUBSCRIBE", "name", "name"], ["PSUBSCRIBE", "nam*"], ["PSUBSCRIBE", "nam*"]),
+    4 * one,
+  );
   assert.equal(cost(["BLPOP", "wait", "wait", "5"]), 5 * one);
   await time.run(5000);
   assert.equal(session.keptBytes, 4 * one);
@@ -307,6 +372,10 @@ test("MULTI holds back a bounded amount", () => {
   for (let i = 0; i < 3; i++) assert.equal(ask("SET", "k", big), "QUEUED");
   assert.match((ask("SET", "k", big) as Refusal).text, /^ERR transaction exceeds/);
   assert.equal(ask("SET", "k", "small"), "QUEUED");
-  assert.deepEqual([session.queue, session.keptBytes], [[], 0], "nothing is kept for a transaction that will be refused");
+  assert.deepEqual(
+    [session.queue, session.keptBytes],
+    [[], 0],
+    "nothing is kept for a transaction that will be refused",
+  );
   assert.match((ask("EXEC") as Refusal).text, /^EXECABORT /);
 });
