@@ -80,7 +80,6 @@ export class Blocking {
     if (this.#queues.size !== 0 && this.#queues.has(key)) this.#ready.add(key);
   }
 
-  // #region serve
   /** Gives one element to one session that waits for it. False: there is nobody left to serve. */
   serve(keyspace: Keyspace): boolean {
     if (this.#ready.size === 0) return false;
@@ -99,7 +98,6 @@ export class Blocking {
     }
     return false;
   }
-  // #endregion
 
   /**
    * Tells the sessions that were served that they may go on. Their next commands may serve other

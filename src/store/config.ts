@@ -50,7 +50,6 @@ export class Config {
     return this.#password !== "";
   }
 
-  // #region password
   /**
    * Compares hashes, which takes the same time wherever the passwords differ and whatever their
    * lengths.
@@ -59,7 +58,6 @@ export class Config {
     const digest = (text: string): Buffer => createHash("sha256").update(text, "latin1").digest();
     return timingSafeEqual(digest(attempt), digest(this.#password));
   }
-  // #endregion
 }
 
 /** Throws the `Refusal` for a string that would be too long. */

@@ -301,7 +301,6 @@ export class StoreClient {
     });
   }
 
-  // #region send
   #send(): void {
     if (this.#full || this.#unsent.length === 0) return;
     const calls = this.#unsent;
@@ -314,7 +313,6 @@ export class StoreClient {
     );
     this.#watchSilence();
   }
-  // #endregion
 
   #wantConnection(): void {
     if (this.#closed || this.#ready) return;

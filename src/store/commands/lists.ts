@@ -144,7 +144,6 @@ function takeFrom(list: List, side: Side): string {
   return (side === "left" ? list.popLeft() : list.popRight())!;
 }
 
-// #region move
 interface Move {
   readonly from: string;
   readonly to: string;
@@ -173,7 +172,6 @@ function moveOne(store: Store, { out }: Session, { from, to, fromSide, toSide }:
   store.log("lmove", from, to, fromSide, toSide);
   out.bulk(item);
 }
-// #endregion
 
 /** LMOVE; without sides RPOPLPUSH, its older name. */
 function lmove(store: Store, session: Session, argv: string[]): void {

@@ -27,7 +27,6 @@ const SAFE_DIGITS = 15;
 /** "-9223372036854775808" */
 const MAX_INTEGER_CHARS = 20;
 
-// #region parse
 /**
  * The integer that this text spells in the one allowed way (no `+`, no leading zeros or spaces), or
  * undefined.
@@ -49,7 +48,6 @@ export function parseInteger(text: string): number | bigint | undefined {
   const exact = BigInt(text);
   return exact < INT64_MIN || exact > INT64_MAX ? undefined : narrow(exact);
 }
-// #endregion
 
 function narrow(value: bigint): number | bigint {
   const number = Number(value);

@@ -76,7 +76,6 @@ function readOptions(
   return options;
 }
 
-// #region compare
 type Comparison = { readonly word: "IFEQ" | "IFNE"; readonly value: string };
 
 function isComparison(word: string): word is Comparison["word"] {
@@ -114,7 +113,6 @@ function delex(store: Store, { out }: Session, argv: Argv): void {
   store.log("del", key);
   out.int(1);
 }
-// #endregion
 
 const NO_STRING = new Refusal("ERR Key should be of string type if conditions are specified");
 const NO_CONDITION = new Refusal("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE");

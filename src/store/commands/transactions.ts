@@ -28,7 +28,6 @@ function discard(store: Store, session: Session): void {
   session.out.ok();
 }
 
-// #region exec
 function exec(store: Store, session: Session): void {
   const { queue } = session;
   if (queue === undefined) throw new Refusal("ERR EXEC without MULTI");
@@ -45,7 +44,6 @@ function exec(store: Store, session: Session): void {
   if (touched) return session.out.nilArray();
   store.runAll(session, queue);
 }
-// #endregion
 
 function watch(store: Store, session: Session, argv: string[]): void {
   if (session.queue !== undefined) throw new Refusal("ERR WATCH inside MULTI is not allowed");

@@ -87,7 +87,6 @@ export class Keyspace {
     this.#now = 0;
   }
 
-  // #region read
   /** The live value, or undefined. */
   get(key: string): Value | undefined {
     if (this.expiry.size !== 0 && this.#isDead(key)) return undefined;
@@ -100,7 +99,6 @@ export class Keyspace {
     if (this.mode === "remove") this.#expire(key);
     return true;
   }
-  // #endregion
 
   has(key: string): boolean {
     return this.get(key) !== undefined;

@@ -90,7 +90,6 @@ export class Snapshot {
     }
   }
 
-  // #region copy on write
   /** A command is about to change this key. */
   save(key: string): void {
     if (key === this.#open?.key) this.#write(this.#open.commands);
@@ -107,7 +106,6 @@ export class Snapshot {
     if (from >= this.#cursor) this.#early.set(this.#dict.keys[from]!, true);
     else this.#cursor = from; // the table gets shorter than the cursor: keys added next are new
   }
-  // #endregion
 
   #dump(at: number): Iterator<string[], void> {
     const key = this.#dict.keys[at]!;

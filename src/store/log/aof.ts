@@ -79,7 +79,6 @@ export class StoreLog {
     this.#safeSeq = log.nextSeq - 1;
   }
 
-  // #region replay
   /**
    * Rebuilds the keyspace.
    *
@@ -102,7 +101,6 @@ export class StoreLog {
     // the records that come next, so it is left out of a new snapshot.
     if (replay.isCut) await this.#save();
   }
-  // #endregion
 
   /** The disk has failed: nothing is promised from here on. */
   fail(error: Error): void {
@@ -203,7 +201,6 @@ export class StoreLog {
     }
   }
 
-  // #region commit
   /**
    * Resolves when everything appended so far is safe; undefined: it is already. Rejects when it
    * never will be.
@@ -213,7 +210,6 @@ export class StoreLog {
     if (this.#waiting.length === 0 && this.#log.nextSeq - 1 === this.#safeSeq) return undefined;
     return this.#commitAll();
   }
-  // #endregion
 
   async #commitAll(): Promise<void> {
     while (this.#waiting.length > 0) {

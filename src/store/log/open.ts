@@ -239,7 +239,6 @@ class PersistentStore implements OpenStore {
     return this.#log;
   }
 
-  // #region gather
   #gather(group: string[][]): void {
     if (this.#closed !== undefined) return;
     if (this.#log === undefined && !this.#replication.wantsChanges) return;
@@ -268,7 +267,6 @@ class PersistentStore implements OpenStore {
     this.#log?.append(bytes);
     this.#replication.append(bytes);
   }
-  // #endregion
 
   afterCommit(): Promise<void> | undefined {
     this.#flush();

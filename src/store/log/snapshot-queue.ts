@@ -75,7 +75,6 @@ export class SnapshotQueue {
     });
   }
 
-  // #region slice
   #slice(): void {
     const sink = (this.#running ??= this.#queue.shift());
     if (sink === undefined) return;
@@ -93,7 +92,6 @@ export class SnapshotQueue {
     sink.end();
     this.#next();
   }
-  // #endregion
 
   #next(): void {
     this.#running = undefined;

@@ -22,7 +22,6 @@ const HEADERS = Array.from({ length: 1024 }, (_, n) => `$${n}\r\n`);
  */
 const LARGE_CHARS = 16 * 1024;
 
-// #region encode
 /** One command as RESP; latin1, as everywhere. */
 export function encodeCommand(argv: readonly string[]): string {
   let text = `*${argv.length}\r\n`;
@@ -44,7 +43,6 @@ function* transaction(group: readonly (readonly string[])[]): Generator<string> 
   for (const argv of group) yield* encodePieces(argv);
   yield EXEC;
 }
-// #endregion
 
 /** `encodeCommand(argv)`, its large arguments by themselves. */
 export function encodePieces(argv: readonly string[]): Iterable<string> {

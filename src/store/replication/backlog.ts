@@ -35,7 +35,6 @@ export class Backlog {
     return Number.isSafeInteger(offset) && offset >= this.#start && offset <= this.#end;
   }
 
-  // #region append
   append(bytes: Buffer): void {
     for (let at = 0; at < bytes.length; ) {
       const used = (this.#end - this.#start) % BLOCK_BYTES;
@@ -45,7 +44,6 @@ export class Backlog {
       this.#end += count;
     }
   }
-  // #endregion
 
   /**
    * Drops the blocks before the last `keepBytes`. Call it after their bytes were offered to every

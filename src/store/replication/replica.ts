@@ -198,7 +198,6 @@ export class ReplicaLink {
     this.#change(argv);
   }
 
-  // #region change
   #change(argv: string[]): void {
     if (!this.#isFed) throw new Error(`unexpected ${argv[0]}`);
     this.#groupBytes += encodedBytes(argv);
@@ -209,7 +208,6 @@ export class ReplicaLink {
     if (this.#known !== undefined) this.#known.offset += this.#groupBytes;
     this.#groupBytes = 0;
   }
-  // #endregion
 
   #remember(group: string[][]): void {
     const { applied } = this.#options;
@@ -218,7 +216,6 @@ export class ReplicaLink {
     else for (const each of group) applied([each]);
   }
 
-  // #region copy
   #beginCopy(copying: { id: string; offset: number }): void {
     const { store, applied, snapshots } = this.#options;
     this.#abandonCopy();
@@ -259,7 +256,6 @@ export class ReplicaLink {
     snapshots.hold(false);
     store.role = "replica";
   }
-  // #endregion
 
   #connected(): void {
     this.state = "connected";

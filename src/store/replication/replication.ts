@@ -108,7 +108,6 @@ export class Replication {
     for (const stream of this.#streams) if (stream.isLost) stream.destroy();
   }
 
-  // #region sync
   /** TITAN.SYNC: this client's connection becomes a replica's. */
   sync(session: Session, known: { readonly id: string; readonly offset: number }): void {
     if (this.#link !== undefined) {
@@ -137,7 +136,6 @@ export class Replication {
       return stream.handlers;
     };
   }
-  // #endregion
 
   /** While there are replicas: pings them, and cuts off those that are silent. */
   #watch(): void {

@@ -127,7 +127,6 @@ export class RespParser {
     return undefined;
   }
 
-  // #region quick
   /** A command that is here in full and in order. Otherwise nothing, and nothing has been read. */
   #quick(): string[] | undefined {
     const { chunk } = this.#input;
@@ -173,7 +172,6 @@ export class RespParser {
     this.#input.at = at + 1;
     return argv;
   }
-  // #endregion
 
   /**
    * Reads the first line of a command. Returns a whole inline command; otherwise `#argv` is set up
@@ -284,7 +282,6 @@ export class RespParser {
  */
 const words: string[] = new Array<string>(WORDS).fill("");
 
-// #region word
 function word(chunk: Buffer, start: number, end: number): string {
   const length = end - start;
   if (length === 0) return "";
@@ -302,7 +299,6 @@ function word(chunk: Buffer, start: number, end: number): string {
   }
   return (words[place] = chunk.toString("latin1", start, end));
 }
-// #endregion
 
 function number(text: string): number | undefined {
   return INTEGER.test(text) ? Number(text) : undefined;

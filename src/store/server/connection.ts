@@ -221,7 +221,6 @@ export class StoreConnection {
     this.#afterwards();
   }
 
-  // #region run
   /** Executes what has arrived, as far as it may. */
   #run(): void {
     if (this.#running || this.#taken !== undefined) return;
@@ -257,7 +256,6 @@ export class StoreConnection {
     this.#running = false;
     this.#afterwards();
   }
-  // #endregion
 
   /** The next command, unless it has to wait. */
   #take(): string[] | undefined {

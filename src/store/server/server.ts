@@ -161,7 +161,6 @@ class Clients implements Shared {
     if (this.#connections.size === 0) this.#onEmpty?.();
   }
 
-  // #region account
   account(bytes: number): void {
     this.#bytes += bytes;
     while (this.#bytes > this.#maxBytes) {
@@ -173,7 +172,6 @@ class Clients implements Shared {
       largest.destroy();
     }
   }
-  // #endregion
 
   async close(listener: Listener): Promise<void> {
     await listener.close();
