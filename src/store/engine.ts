@@ -223,8 +223,8 @@ export class Engine extends Store {
   }
 
   /**
-   * Does again what was propagated once: nothing is checked, propagated or expired, and the clock
-   * is not asked. Throws when the command fails: this program has not written such a log.
+   * Does a change again that was propagated once: nothing is checked, propagated or expired, and
+   * the clock is not asked. Throws when the command fails: this program has not written such a log.
    */
   load(argv: string[]): void {
     const { mode } = this.keys;

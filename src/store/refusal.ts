@@ -60,7 +60,7 @@ export function wrongArity(name: string): Refusal {
   return new Refusal(`ERR wrong number of arguments for '${name}' command`);
 }
 
-/** An error answer is one line; what a client sent may be many. */
+/** An error answer is one line; the client's text in it may have several. */
 export function oneLine(text: string): string {
   return text.replace(/[\r\n]/g, " ");
 }

@@ -110,7 +110,7 @@ export class Session {
     return this.out.protocol;
   }
 
-  /** What the store keeps on its behalf: names, and the commands of a transaction. */
+  /** The bytes that the store keeps for this client: names, and the commands of a transaction. */
   get keptBytes(): number {
     return this.namesBytes + (this.queue === undefined ? 0 : this.queuedBytes);
   }

@@ -5,8 +5,8 @@
  *     engine.ts ─▶ a command ─▶ keys · blocking · subscriptions        what it reads and changes
  *                            └▶ log · watch · tell                     who must learn of it
  *
- * Invariants: what makes the data larger is refused while there is too much of it, and nothing else
- * is (memory.ts); every change of a key reaches the clients that watch it, and the log.
+ * Invariants: while there is too much data, commands that make it larger are refused, and no others
+ * (memory.ts); every change of a key reaches the clients that watch it, and the log.
  * Left out: scripts, streams, sorted sets, ACLs, several databases.
  * Test: test/15-store.test.ts
  */
@@ -101,7 +101,7 @@ export abstract class Store {
   /** Inside EXEC: nothing blocks. */
   inTransaction = false;
   readonly #watchers = new Map<string, Set<Session>>();
-  /** Messages to the client whose command is under way: they follow its answer. */
+  /** Messages to the client whose command is under way. They follow its answer. */
   #later: (() => void)[] = [];
   #role: Role = "primary";
   #snapshot: Snapshot | undefined;
@@ -178,8 +178,8 @@ export abstract class Store {
   }
 
   /**
-   * For a command that must not be repeated in its own words: says what happened instead. May be
-   * called several times.
+   * For a command that a replay must not repeat in its own words: logs the words of what happened.
+   * May be called several times.
    */
   log(...argv: string[]): void {
     this.changes.logged = true;

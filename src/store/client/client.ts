@@ -138,8 +138,9 @@ export class StoreClient {
   }
 
   /**
-   * Resolves once the store has answered. @throws {StoreError} UNREACHABLE, or what the store said
-   * (WRONGPASS, …)
+   * Resolves once the store has answered.
+   *
+   * @throws {StoreError} UNREACHABLE, or the store's own refusal (WRONGPASS, …)
    */
   static async connect(options: StoreClientOptions): Promise<StoreClient> {
     const client = new StoreClient(options);

@@ -6,8 +6,8 @@
  *                         ◀── RESP3 ──────────────────────┘
  *
  * All callers share a connection, so only a command that leaves nothing behind in it may pass: one
- * answer, no waiting, no transaction, nothing that is set up for later commands. What administers a
- * store (CONFIG, FLUSHALL, REPLICAOF) is for those who have its password.
+ * answer, no waiting, no transaction, nothing that is set up for later commands. Commands that
+ * administer a store (CONFIG, FLUSHALL, REPLICAOF) are for clients that have its password.
  *
  * Invariants: a call is answered, never rejected: an error on the way is an answer in RESP, too,
  * with a code of the client's (UNREACHABLE, LOST, LIMIT, REFUSED, CLOSED). Calls, their bytes and
@@ -70,9 +70,9 @@ export interface Gateway {
 }
 
 /**
- * A way to a store for many who each ask a little. Dials when somebody asks.
+ * A way to a store for many callers that each ask a little. Dials at the first call.
  *
- * @throws {StoreUrlError} for what is no store's URL
+ * @throws {StoreUrlError} for a URL that is no store's
  */
 export function openGateway(options: GatewayOptions): Gateway {
   return new SharedGateway(options);

@@ -111,9 +111,7 @@ export function keysOf({ keys: [first, last, step] }: Command, argv: readonly st
  */
 export type Subcommands = Readonly<Record<string, { readonly arity: number; readonly run: Run }>>;
 
-/**
- * A command that is a family of its own, HELP included. `alone`: what it does without a subcommand.
- */
+/** A command that is a family of its own, HELP included. `alone` runs without a subcommand. */
 export function container(
   name: string,
   { flags, alone, subcommands: own }: { flags: string; alone?: Run; subcommands: Subcommands },

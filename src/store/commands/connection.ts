@@ -39,7 +39,7 @@ function quit(_store: Store, session: Session): void {
   session.out.ok();
 }
 
-/** Back to what a new connection is. */
+/** Makes the connection as it was when it was new. */
 function reset(store: Store, session: Session): void {
   session.queue = undefined;
   store.unwatch(session);

@@ -100,7 +100,7 @@ function elementEnd(pattern: string, p: number): number {
   return Math.min(end + 1, pattern.length);
 }
 
-/** What a member of a class takes: itself, an escape and what it stands for, or a range. */
+/** The length of a class's member: a byte, an escape with its byte, or a range. */
 function classStep(pattern: string, p: number): number {
   if (pattern.charCodeAt(p) === ESCAPE && p + 1 < pattern.length) return 2;
   return pattern.charCodeAt(p + 1) === DASH && p + 2 < pattern.length ? 3 : 1;

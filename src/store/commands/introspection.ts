@@ -1,5 +1,5 @@
 /**
- * Lesson 15: COMMAND, by which clients learn what there is, and where the keys stand in it.
+ * Lesson 15: COMMAND, by which clients learn the commands, and where keys stand in them.
  *
  * Left out: GETKEYS, filters of LIST, and DOCS. redis-cli, which asks for DOCS, has a table of its
  * own for servers without it, and shows that.

@@ -156,7 +156,7 @@ function expire(form: TimeForm) {
 }
 
 /**
- * What NX, XX, GT and LT say about replacing the old deadline (undefined: none, which is later than
+ * Whether NX, XX, GT and LT allow to replace the old deadline (undefined: none, which is later than
  * any).
  */
 function condition(argv: readonly string[]): (at: number, old: number | undefined) => boolean {

@@ -88,7 +88,7 @@ export function positive(text: string): number {
   return Math.min(Number(value), Number.MAX_SAFE_INTEGER);
 }
 
-/** The sum of two 64-bit integers. Throws a `Refusal` when it is none. */
+/** The sum of two 64-bit integers. Throws a `Refusal` when the sum is no 64-bit integer. */
 export function addIntegers(a: number | bigint, b: number | bigint): number | bigint {
   if (typeof a === "number" && typeof b === "number") {
     const sum = a + b;
@@ -107,7 +107,7 @@ export function negate(value: number | bigint): number | bigint {
   return typeof value === "number" ? 0 - value : narrow(-value);
 }
 
-/** Places behind the point: what Redis prints of a long double. */
+/** Places behind the point: as many as Redis prints of a long double. */
 const PLACES = 17;
 
 /** A long double ends at 10^4932; a number with more digits than that is no float. */
@@ -116,7 +116,7 @@ const MAX_EXPONENT = 4932;
 /** 5 KiB, as in Redis: more digits than any long double has. */
 const MAX_FLOAT_CHARS = 5 * 1024;
 
-/** What C's strtold takes for one. */
+/** An infinite number, as C's strtold reads it. */
 export const INFINITE = /^[+-]?inf(?:inity)?$/i;
 
 /** A fraction as people write it. */
@@ -126,7 +126,7 @@ const HEXADECIMAL = /^([+-]?)0x([\da-f]*)\.?([\da-f]*)(?:p([+-]?\d+))?$/i;
 
 /**
  * A fraction as C's strtold reads it, infinities and hexadecimal ones (0x.8p-1) included; undefined
- * for what is none, or is finite and beyond a double.
+ * for other text, and for a finite number beyond a double.
  */
 export function parseFraction(text: string): number | undefined {
   if (INFINITE.test(text)) return text.startsWith("-") ? -Infinity : Infinity;

@@ -33,7 +33,7 @@ const KEY_BYTES = STRING_BYTES + SLOT_BYTES;
 /** A set of strings. */
 export class Members {
   readonly keys: string[] = [];
-  /** What it costs, with all that is in it. */
+  /** What the set costs, with all that is in it. */
   bytes = COLLECTION_BYTES + ARRAY_BYTES;
   /** The part of `bytes` that the keyspace has counted. */
   counted = 0;

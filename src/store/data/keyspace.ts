@@ -53,10 +53,7 @@ export class Keyspace {
   mode: "remove" | "hide" | "replay" = "remove";
   readonly #host: StoreHost;
   readonly #hooks: KeyspaceHooks;
-  /**
-   * The time of the command under way, 0 when nobody has asked for it yet: a command sees one time
-   * only.
-   */
+  /** The time of the command under way, 0 until it is asked for: a command sees one time only. */
   #now = 0;
   /** What the values cost; the table knows what the keys cost. */
   #valueBytes = 0;
@@ -71,7 +68,7 @@ export class Keyspace {
     return this.dict.size;
   }
 
-  /** What all of it costs, an estimate. */
+  /** What keys, values and deadlines cost, an estimate. */
   get bytes(): number {
     return this.dict.bytes + this.#valueBytes + this.expiry.size * DEADLINE_BYTES;
   }

@@ -10,8 +10,8 @@
  *
  * Invariants: the capacity is a power of two, and free slots hold undefined (nothing popped is kept
  * alive).
- * Left out: chunks. Removing from the middle moves what is on the nearer side; Redis's quicklist
- * moves less, and walks to find the place.
+ * Left out: chunks. Removing from the middle moves the elements on the nearer side; Redis's
+ * quicklist moves fewer, and walks to find the place.
  * Test: test/15-store.test.ts
  */
 import { COLLECTION_BYTES, RING_SLOT_BYTES, STRING_BYTES } from "./memory.ts";
@@ -23,7 +23,7 @@ const MIN_CAPACITY = 4;
 const ITEM_BYTES = STRING_BYTES + RING_SLOT_BYTES;
 
 export class List {
-  /** What it costs, with all that is in it. */
+  /** What the list costs, with all that is in it. */
   bytes = COLLECTION_BYTES;
   /** The part of `bytes` that the keyspace has counted. */
   counted = 0;

@@ -5,9 +5,9 @@
  *                                                                       reads and DEL go on
  *
  * V8 ends a process whose heap is full. There is no error to catch, and the next start, which has
- * the same data to load, ends the same way. So what is stored is counted, an estimate that costs an
- * addition per change, and adding is refused a good while before the heap is full. Nothing is
- * refused in a replay: what was acknowledged must come back, and can then be deleted.
+ * the same data to load, ends the same way. So the store counts its data, an estimate that costs an
+ * addition per change, and refuses to add a good while before the heap is full. A replay refuses
+ * nothing: everything that was acknowledged must come back, and can then be deleted.
  *
  * Values beyond a megabyte lie outside of V8's heap. They count like all others: there is one
  * limit, and `node --max-old-space-size` raises it.
@@ -38,8 +38,8 @@ export const ARRAY_BYTES = 192;
 export const DEADLINE_BYTES = INDEX_BYTES + 16 + 2 * 3 * SLOT_BYTES;
 
 /**
- * The share of V8's heap that the data may fill. The rest is for what clients have sent, for
- * garbage, and for the moment in which a table of 8 million keys is copied into one twice as large.
+ * The share of V8's heap that the data may fill. The rest is for the clients' bytes, for garbage,
+ * and for the moment in which a table of 8 million keys is copied into one twice as large.
  */
 const HEAP_SHARE = 0.6;
 
@@ -49,7 +49,7 @@ const HEAP_SHARE = 0.6;
  */
 const OVERSHOOT = 16;
 
-/** What the data of this process may come to. */
+/** The most bytes of data that this process may hold. */
 export function memoryCeiling(heapBytes = getHeapStatistics().heap_size_limit): number {
   return Math.floor(heapBytes * HEAP_SHARE);
 }
@@ -86,7 +86,7 @@ export class MemoryLimit {
     this.#bytes = maxMemory === 0 ? ceiling : maxMemory;
   }
 
-  /** What may be used. */
+  /** The limit in bytes. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -135,7 +135,7 @@ const UNITS: Readonly<Record<string, number>> = {
   "": 1, b: 1, k: 1000, kb: 1024, m: 1000 ** 2, mb: 1024 ** 2, g: 1000 ** 3, gb: 1024 ** 3,
 };
 
-/** "100", "100mb", "1GB", as Redis reads it; undefined for what is no amount of memory. */
+/** "100", "100mb", "1GB", as Redis reads it; undefined for other text. */
 export function parseMemory(text: string): number | undefined {
   const [, digits, unit] = /^(\d{1,15})([kmg]?b?)$/i.exec(text) ?? [];
   const bytes = digits === undefined ? NaN : Number(digits) * UNITS[unit!.toLowerCase()]!;

@@ -13,8 +13,8 @@
  * A collection of a million members is written a batch at a time, too. If it is about to be changed
  * meanwhile, the rest of it is written at once.
  *
- * Invariant: what was emitted, together with nothing else, rebuilds the keyspace of the moment the
- * snapshot began.
+ * Invariant: the emitted commands alone rebuild the keyspace of the moment at which the snapshot
+ * began.
  * Left out: a short wait for a client that changes a huge collection in the midst of the walk: it
  * waits until all of it is written.
  * Test: test/15-store.expiry.test.ts

@@ -8,8 +8,8 @@
  * call, and a turn of fifty pipelining clients is hundreds of commands. A torn record loses the
  * whole turn, which breaks no promise: none of the turn's answers had left.
  *
- * A full disk is no failure: #log keeps what it could not write and goes on by itself. Meanwhile
- * writes are refused; a change that happens all the same (a key expires) waits here.
+ * A full disk is no failure: #log keeps the records that it could not write, and goes on by itself.
+ * Meanwhile writes are refused; a change that happens all the same (a key expires) waits here.
  *
  * A log that is only appended to grows for ever. A rewrite (rewrite.ts) saves the keyspace as a
  * snapshot of #log, which then drops the records before it.

@@ -109,7 +109,7 @@ export interface OpenStore {
 }
 
 /**
- * @throws {LogError} for damage, naming file and offset; a StoreLogError for somebody else's log;
+ * @throws {LogError} for damage, naming file and offset; a StoreLogError for another program's log;
  * an error with code ELOCKED when the folder is in use
  */
 export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {

@@ -17,7 +17,7 @@ import { encodeCommand, GroupReader } from "./text.ts";
 import { RespParser } from "../resp/resp.ts";
 import { Engine } from "../engine.ts";
 
-/** What `dumpResp` hands over at a time. */
+/** How much text `dumpResp` hands over at a time. */
 const DUMP_CHARS = 64 * 1024;
 
 const STAR = 0x2a;

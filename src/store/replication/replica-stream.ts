@@ -85,7 +85,7 @@ export class ReplicaStream implements SnapshotSink {
     },
   };
 
-  /** Sends what the socket takes of the changes. */
+  /** Sends changes for as long as the socket takes them. */
   send(): void {
     while (!this.#full && !this.#closed && this.state === "online") {
       const bytes = this.#context.backlog.read(this.#offset);

@@ -276,7 +276,7 @@ export class ReplicaLink {
       this.#heardAt = this.#options.host.clock.monotonic();
       socket.resume();
     };
-    // It rejects when the disk has failed: what comes could not be kept.
+    // It rejects when the disk has failed: no change could be kept.
     behind.then(goOn, () => this.stop());
   }
 

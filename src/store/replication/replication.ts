@@ -4,15 +4,15 @@
  *     client ─▶ primary ─▶ [ backlog ] ─▶ replica ─▶ its own log
  *                                    └──▶ replica
  *
- * The stream is what the log gets, byte for byte, and an answer does not wait for it: a replica is
- * behind by what is on the wire, and a primary that dies takes that along. Replicas are for reading
- * and for having a copy elsewhere.
+ * The stream has the bytes that the log gets, and an answer does not wait for it: a replica is
+ * behind by the bytes on the wire, and a primary that dies takes these along. Replicas are for
+ * reading and for having a copy elsewhere.
  *
  * Invariants: a stream has an id, new whenever a process starts or begins to be a primary, and an
  * offset means something only with its id; after a full copy or a continuation the replica's
  * keyspace is the primary's at its offset.
- * Left out: choosing a new primary when the old one dies (REPLICAOF does what somebody has
- * decided); WAIT; a second id that would spare the other replicas a full copy after that.
+ * Left out: choosing a new primary when the old one dies (a person decides, and says REPLICAOF);
+ * WAIT; a second id that would spare the other replicas a full copy after that.
  * Test: test/15-store.replica.test.ts
  */
 import type { Address, Host, Timer } from "#host";

@@ -7,7 +7,7 @@
  *     partial  the beginning of a line or a block whose end has not come
  *
  * Invariants: every byte is looked at a constant number of times, even if they come one by one;
- * `partial` grows with what has arrived, never with what was promised: `$67108864` and silence cost
+ * `partial` grows with the bytes that arrive, never with a promise: `$67108864` and silence cost
  * nothing.
  * Test: test/15-store.resp.test.ts
  */
@@ -54,7 +54,7 @@ export class RespInput {
     }
   }
 
-  /** What has been pushed and not been asked for yet, and what it costs to keep. */
+  /** The bytes that were pushed and not asked for yet, with the cost of keeping them. */
   get unreadBytes(): number {
     return this.chunk.length - this.at + this.#waitingBytes;
   }

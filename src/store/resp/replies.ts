@@ -44,7 +44,7 @@ export class StoreError extends Error {
 export type Value =
   string | Buffer | number | bigint | boolean | null | StoreError | Value[] | Map<Value, Value>;
 
-/** What the server says without being asked: pub/sub. */
+/** A message that the server sends without being asked: pub/sub. */
 export class Push {
   readonly items: readonly Value[];
 
@@ -104,7 +104,7 @@ export class ReplyParser {
     return undefined;
   }
 
-  /** A line: a value, or what begins one. */
+  /** Reads a line: a value, or the beginning of one. */
   #header(): Value | undefined {
     const line = this.#input.line(MAX_LINE_BYTES, "Cannot read reply: a line is too long");
     if (line === undefined) return undefined;

@@ -6,8 +6,8 @@
  *
  * A command that lies in its chunk whole, which nearly all do, is read by `quick` in one pass over
  * local variables. All else (cut in two, wrong, from a stranger) goes through `next`, a step at a
- * time, with every limit checked before anything is kept. `quick` only ever takes what the slow way
- * would take.
+ * time, with every limit checked before anything is kept. `quick` takes only commands that the slow
+ * way would take, too.
  *
  * Invariants: the commands are the same whatever the pieces that their bytes come in; no memory is
  * kept free for a length that was promised; after an error the stream is over.
@@ -95,7 +95,7 @@ export class RespParser {
     this.#input.push(chunk);
   }
 
-  /** What has been pushed and not been asked for yet, and what it costs to keep. */
+  /** The bytes that were pushed and not asked for yet, with the cost of keeping them. */
   get unreadBytes(): number {
     return this.#input.unreadBytes;
   }

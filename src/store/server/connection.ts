@@ -35,11 +35,11 @@ import type { Engine } from "../engine.ts";
  */
 export const SOFT_OUTPUT_BYTES = 1024 * 1024;
 /**
- * What one answer may come to: four of the largest values. Beyond it the client is cut off, before
- * the bytes are made.
+ * The size of the largest answer: four of the largest values. Beyond it the client is cut off,
+ * before the bytes are made.
  */
 export const HARD_OUTPUT_BYTES = 256 * 1024 * 1024;
-/** What a subscriber may be behind. As in Redis: about a second of a full 250 Mbit/s line. */
+/** How far a subscriber may be behind. As in Redis: about a second of a full 250 Mbit/s line. */
 export const HARD_PUSH_BYTES = 32 * 1024 * 1024;
 /**
  * How much a blocked client may send ahead before it is cut off. It is not paused, since the server
@@ -146,7 +146,7 @@ export class StoreConnection {
     return this.#out.size + this.#heldBytes + this.#readyBytes + this.#socket.pendingBytes;
   }
 
-  /** All that is kept for this client: what is owed to it, half a command, names, a transaction. */
+  /** All that is kept for this client: answers, half a command, names, a transaction. */
   get heldBytes(): number {
     return this.owedBytes + this.#parser.heldBytes + this.#nextBytes + this.#session.keptBytes;
   }
@@ -190,7 +190,7 @@ export class StoreConnection {
     for (let held = this.#held[0]; held?.wrote === false; held = this.#held[0]) this.release(held);
   }
 
-  /** Answers what was asked, then closes. */
+  /** Answers the commands that were executed, then closes. */
   end(): void {
     if (this.#taken !== undefined) return this.destroy();
     this.#ending = true;
@@ -221,7 +221,7 @@ export class StoreConnection {
     this.#afterwards();
   }
 
-  /** Executes what has arrived, as far as it may. */
+  /** Executes the commands that have arrived, as far as it may. */
   #run(): void {
     if (this.#running || this.#taken !== undefined) return;
     this.#running = true;
