@@ -7,15 +7,37 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { FrameDecoder } from "#framing";
+import { FrameDecoder, type Frame } from "#framing";
 import type { Socket } from "#host";
-import { describeFrame, type IncomingRequest, type RpcErrorCode, type RpcStream } from "#rpc";
+import type { IncomingRequest, RpcErrorCode, RpcStream } from "#rpc";
+import { decodeError } from "../src/rpc/errors.ts";
+import { CANCEL, CREDIT, ERROR, MORE, ONEWAY, REPLY } from "../src/rpc/flags.ts";
 import { simPair, type SimPair } from "./04-rpc.support.ts";
 
 const FILE = join(import.meta.dirname, "../lessons/04-rpc/exchange.txt");
 const RECORD = process.env["TITAN_RECORD"] === "1";
 
 type Side = "a" | "b";
+
+/** A frame in one line, e.g. `#7 item "hello"`. */
+function describeFrame(frame: Frame): string {
+  const { flags, requestId: id, opcode, body } = frame;
+  const text = body.length > 40 ? `${body.length} bytes` : JSON.stringify(body.toString("latin1"));
+  switch (flags) {
+    case 0: return `#${id} request op=${opcode} ${text}`;
+    case MORE: return `#${id} stream op=${opcode} ${text}`;
+    case REPLY: return `#${id} reply ${text}`;
+    case REPLY | MORE: return `#${id} item ${text}`;
+    case REPLY | ERROR: {
+      const error = decodeError(body);
+      return `#${id} error ${error.code} ${JSON.stringify(error.message)}`;
+    }
+    case CANCEL: return `#${id} cancel`;
+    case CREDIT: return `#${id} credit ${body.length === 4 ? body.readUInt32BE() : "?"}`;
+    case ONEWAY: return `notify op=${opcode} ${text}`;
+    default: return `#${id} flags=${flags} op=${opcode} ${text}`;
+  }
+}
 
 test("RpcConnection puts on the wire what the transcript says", async () => {
   const recorded = readFileSync(FILE, "utf8");

@@ -75,7 +75,7 @@ export class RpcError extends Error {
    * (lesson 09).
    */
   get retryable(): boolean {
-    return TABLE[this.code].retryable;
+    return isRetryable(this.code);
   }
 }
 

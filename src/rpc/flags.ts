@@ -15,32 +15,9 @@
  * answer to the wrong caller.
  * Test: test/04-rpc.test.ts
  */
-import type { Frame } from "#framing";
-import { decodeError } from "./errors.ts";
-
 export const REPLY = 1;
 export const ERROR = 2;
 export const MORE = 4;
 export const CANCEL = 8;
 export const ONEWAY = 16;
 export const CREDIT = 32;
-
-/** One line for people and transcripts, e.g. `#7 item "hello"`. */
-export function describeFrame(frame: Frame): string {
-  const { flags, requestId: id, opcode, body } = frame;
-  const text = body.length > 40 ? `${body.length} bytes` : JSON.stringify(body.toString("latin1"));
-  switch (flags) {
-    case 0: return `#${id} request op=${opcode} ${text}`;
-    case MORE: return `#${id} stream op=${opcode} ${text}`;
-    case REPLY: return `#${id} reply ${text}`;
-    case REPLY | MORE: return `#${id} item ${text}`;
-    case REPLY | ERROR: {
-      const error = decodeError(body);
-      return `#${id} error ${error.code} ${JSON.stringify(error.message)}`;
-    }
-    case CANCEL: return `#${id} cancel`;
-    case CREDIT: return `#${id} credit ${body.length === 4 ? body.readUInt32BE() : "?"}`;
-    case ONEWAY: return `notify op=${opcode} ${text}`;
-    default: return `#${id} flags=${flags} op=${opcode} ${text}`;
-  }
-}

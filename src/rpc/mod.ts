@@ -26,7 +26,7 @@
 export { Budget, type Debtor } from "./budget.ts";
 export { RpcConnection, type RpcOptions } from "./connection.ts";
 export { isRetryable, RPC_ERROR_CODES, RpcError, type RpcErrorCode } from "./errors.ts";
-export { describeFrame, ONEWAY, REPLY } from "./flags.ts";
+export { ONEWAY, REPLY } from "./flags.ts";
 export type { IncomingRequest } from "./incoming.ts";
 export { DEFAULT_LIMITS, REQUEST_BYTES, type RpcLimits } from "./limits.ts";
 export type { RpcStream } from "./stream.ts";
