@@ -56,7 +56,7 @@ export interface EngineOptions {
   readonly onFatal: (error: Error) => void;
 }
 
-/** Who waits for a change to be durable, and cannot wait for ever. */
+/** A client that waits for a change to be durable, and cannot wait for ever. */
 interface Asker {
   fail(code: "DEADLINE", message: string): void;
 }

@@ -64,7 +64,7 @@ export class StoreDesk {
     try {
       resp = await store.call(args);
     } catch (error) {
-      // Whatever is wrong there: the master's own state has no part in it.
+      // The trouble is the store's: the master's own state has no part in it.
       return request.fail("INTERNAL", `Cannot ask the store: ${(error as Error).message}`);
     }
     const { length } = resp;

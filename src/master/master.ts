@@ -159,7 +159,7 @@ async function takeLock(host: Host, dir: string): Promise<{ release(): Promise<v
 
 // #region serve
 async function serve(options: MasterOptions, lock: { release(): Promise<void> }): Promise<Master> {
-  const { host, dir } = options;
+  const { host, dir, durability = "always", acceptLoss = false } = options;
   let listener: Listener | undefined;
   const fatal = (error: Error): void => {
     if (services.stopped) return;
@@ -167,12 +167,10 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
     services.engine.halt();
     services.workers.stop();
     void listener?.close();
-    // No goodbye and no answer: a client that hears nothing asks again, one that hears "ok" does
-    // not.
+    // No goodbye: a client that hears nothing asks again, one that hears "ok" does not.
     for (const connection of [...services.doors.connections()]) connection.destroy(error);
     options.onFatal?.(error);
   };
-  const { durability = "always", acceptLoss = false } = options;
   const log = await startStep({ dir, doing: `open the log ${dir}/log` }, () => openLog({
     host, dir: `${dir}/log`, durability, acceptLoss, onFatal: fatal,
     onFull: (full) => {

@@ -6,9 +6,9 @@
  *                            │                   └─ durable
  *                            └─▶ effects, reply ─────┴─▶ replies, dispatches, kills, news
  *
- * Whatever leaves this process waits for the fsync of everything that happened before it. One fsync
- * serves all that arrived meanwhile (lesson 05), so the price is one wait per message and not one
- * disk write per job.
+ * Each answer waits for the fsync of everything that happened before it. One fsync serves all that
+ * arrived meanwhile (lesson 05), so the price is one wait per message and not one disk write per
+ * job.
  *
  * Files:
  *     master.ts       a master from its start to its end; errors.ts why it does not start

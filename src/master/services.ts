@@ -49,7 +49,7 @@ export interface Services {
   stopped: boolean;
 }
 
-/** Who asks: what a handler may know of a session. */
+/** The peer that asks, as far as a handler may know its session. */
 export interface Peer {
   readonly connection: RpcConnection;
   readonly uploads: Uploads;

@@ -31,14 +31,14 @@ export interface TurnsOptions {
 }
 
 /**
- * What a peer has had counts half after this time: long against a page, short against a person's
- * patience.
+ * The time after which an answer that a peer has had counts half: long against a page, short
+ * against a person's patience.
  */
 const HALF_LIFE_MS = 250;
 
 /**
- * Whoever has had less of late has asked for something short, and need not wait for the next turn
- * of the loop.
+ * A peer that has had less of late has asked for something short, and need not wait for the next
+ * turn of the loop.
  */
 const LIGHT_MS = 1;
 /**

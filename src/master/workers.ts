@@ -164,7 +164,7 @@ export class Workers {
     return this.#host.clock.monotonic();
   }
 
-  /** Whatever a worker says, it says that it is alive. */
+  /** Each word of a worker says also that it is alive. */
   heard(link: WorkerLink): void {
     this.#leases.renew(link.id, this.#now);
   }

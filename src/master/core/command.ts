@@ -79,7 +79,7 @@ export type Command =
 export type CommandOf<T extends Command["type"]> = Extract<Command, { readonly type: T }>;
 
 // #region replies
-/** What is answered to each command, once its events are durable. */
+/** The reply to each command, once its events are durable. */
 export interface Replies {
   Submit: { run: string; existing: boolean; warnings: string[] };
   AddJobs: { jobs: number };

@@ -110,7 +110,7 @@ export class Picture implements Keeper {
   readonly #counters: Part;
   readonly #workers: readonly Part[];
   readonly #finished: readonly number[];
-  /** Whose turn has not come. A map remembers its order. */
+  /** Runs whose turn has not come. A map remembers its order. */
   readonly #open = new Map<Run, RunAsItWas>();
   readonly #kept = new Map<Job, Job>();
 

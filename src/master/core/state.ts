@@ -105,9 +105,9 @@ export class Run {
   }
 
   /**
-   * Who waits for whom. In a run of one job nobody waits, and a graph of one job costs as much as
-   * all the rest of the job's life. So it is made when somebody asks, in the state that the job is
-   * in by then.
+   * The graph of the jobs. In a run of one job nobody waits, and a graph of one job costs as much
+   * as all the rest of the job's life. So it is made when somebody asks, in the state that the job
+   * is in by then.
    */
   get dag(): Dag {
     if (this.#dag !== undefined) return this.#dag;
