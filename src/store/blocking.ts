@@ -106,11 +106,9 @@ export class Blocking {
   release(): void {
     if (this.#releasing || this.#released.length === 0) return;
     this.#releasing = true;
-    for (
-      let session = this.#released.shift();
-      session !== undefined;
-      session = this.#released.shift()
-    ) {
+    // The list may grow meanwhile.
+    while (this.#released.length > 0) {
+      const session = this.#released.shift()!;
       session.onPush();
       session.onUnblocked();
     }

@@ -41,12 +41,9 @@ export function unknownCommand(argv: readonly string[]): Refusal {
     if (quoted.length >= QUOTED_CHARS) break;
     quoted += `'${cString(arg).slice(0, QUOTED_CHARS - quoted.length)}' `;
   }
-  return new Refusal(
-    oneLine(
-      `ERR unknown command '${cString(argv[0] ?? "").slice(0, QUOTED_CHARS)}', with args ` +
-        `beginning with: ${quoted}`,
-    ),
-  );
+  const name = cString(argv[0] ?? "").slice(0, QUOTED_CHARS);
+  const text = `ERR unknown command '${name}', with args beginning with: ${quoted}`;
+  return new Refusal(oneLine(text));
 }
 
 /** Redis prints these as C does: up to the first zero byte. */

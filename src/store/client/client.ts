@@ -46,19 +46,8 @@ const FINAL = new Set(["WRONGPASS", "NOAUTH", "NOPERM", "NOPROTO"]);
 
 /** Commands that are answered never, more than once, or with another protocol. */
 const UNPAIRED = new Set([
-  "SUBSCRIBE",
-  "UNSUBSCRIBE",
-  "PSUBSCRIBE",
-  "PUNSUBSCRIBE",
-  "SSUBSCRIBE",
-  "SUNSUBSCRIBE",
-  "MONITOR",
-  "HELLO",
-  "RESET",
-  "QUIT",
-  "SYNC",
-  "PSYNC",
-  "TITAN.SYNC",
+  "SUBSCRIBE", "UNSUBSCRIBE", "PSUBSCRIBE", "PUNSUBSCRIBE", "SSUBSCRIBE", "SUNSUBSCRIBE",
+  "MONITOR", "HELLO", "RESET", "QUIT", "SYNC", "PSYNC", "TITAN.SYNC",
 ]);
 
 export interface StoreClientOptions {
@@ -166,12 +155,7 @@ export class StoreClient {
     const name = args[0].toUpperCase();
     // CLIENT REPLY takes answers away: the others would pair with the wrong calls.
     if (UNPAIRED.has(name) || (name === "CLIENT" && String(args[1]).toUpperCase() === "REPLY")) {
-      return Promise.reject(
-        new StoreError(
-          `Cannot call ${name}: it needs a connection of its own, or subscribe()`,
-          "REFUSED",
-        ),
-      );
+      return refused(name, "REFUSED", "it needs a connection of its own, or subscribe()");
     }
     return this.#enqueue(name, args);
   }
@@ -239,44 +223,21 @@ export class StoreClient {
       0,
     );
     if (length > MAX_PENDING_BYTES) {
-      return Promise.reject(
-        new StoreError(
-          `Cannot call ${name}: its arguments are longer than ${MAX_PENDING_BYTES} bytes`,
-          "LIMIT",
-        ),
-      );
+      return refused(name, "LIMIT", `its arguments are longer than ${MAX_PENDING_BYTES} bytes`);
     }
     let bytes: string;
     try {
       bytes = encode(args);
     } catch (error) {
       // Text with three bytes a letter may be too long, too.
-      if (
-        !(error instanceof RangeError) &&
-        (error as { code?: string }).code !== "ERR_STRING_TOO_LONG"
-      ) {
-        return Promise.reject(error as Error);
-      }
-      return Promise.reject(
-        new StoreError(
-          `Cannot call ${name}: its arguments are longer than a string can be`,
-          "LIMIT",
-        ),
-      );
+      if (!isTooLong(error)) return Promise.reject(error as Error);
+      return refused(name, "LIMIT", "its arguments are longer than a string can be");
     }
-    if (this.#closed) {
-      return Promise.reject(new StoreError(`Cannot call ${name}: the client is closed`, "CLOSED"));
-    }
-    if (
-      this.pending >= (this.#options.maxPendingCalls ?? MAX_PENDING_CALLS) ||
-      this.#pendingBytes + bytes.length > MAX_PENDING_BYTES
-    ) {
-      return Promise.reject(
-        new StoreError(
-          `Cannot call ${name}: ${this.pending} calls (${this.#pendingBytes} bytes) are pending`,
-          "LIMIT",
-        ),
-      );
+    if (this.#closed) return refused(name, "CLOSED", "the client is closed");
+    const { pending } = this;
+    const most = this.#options.maxPendingCalls ?? MAX_PENDING_CALLS;
+    if (pending >= most || this.#pendingBytes + bytes.length > MAX_PENDING_BYTES) {
+      return refused(name, "LIMIT", `${pending} calls (${this.#pendingBytes} bytes) are pending`);
     }
     this.#pendingBytes += bytes.length;
     return new Promise((resolve, reject) => {
@@ -480,13 +441,8 @@ export class StoreClient {
 
   #tryAgain(why: Error): void {
     this.#linkError = why;
-    if (
-      this.#closed ||
-      this.#redial !== undefined ||
-      this.#unsent.length + this.#subscriptions.size === 0
-    ) {
-      return;
-    }
+    if (this.#closed || this.#redial !== undefined) return;
+    if (this.#unsent.length + this.#subscriptions.size === 0) return;
     const delayMs = backoffDelayMs(REDIAL, ++this.#attempt, () => this.#host.random.unit());
     this.#redial = this.#host.timers.after(delayMs, () => {
       this.#redial = undefined;
@@ -541,6 +497,15 @@ export class StoreClient {
     };
     this.#silence = this.#host.timers.after(limitMs, check);
   }
+}
+
+function refused(name: string, code: string, why: string): Promise<never> {
+  return Promise.reject(new StoreError(`Cannot call ${name}: ${why}`, code));
+}
+
+/** V8's and Node's errors for a string that would be too long. */
+function isTooLong(error: unknown): boolean {
+  return error instanceof RangeError || (error as { code?: string }).code === "ERR_STRING_TOO_LONG";
 }
 
 function encode(args: readonly Argument[]): string {

@@ -58,13 +58,7 @@ export interface Command {
 
 const IMMEDIATE = new Set(["exec", "discard", "multi", "watch", "quit", "reset"]);
 const WHILE_SUBSCRIBED = new Set([
-  "ping",
-  "subscribe",
-  "unsubscribe",
-  "psubscribe",
-  "punsubscribe",
-  "quit",
-  "reset",
+  "ping", "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "quit", "reset",
 ]);
 
 interface CommandOptions {
@@ -124,12 +118,9 @@ export function container(
     const word = argv[1]!.toLowerCase();
     const found = Object.hasOwn(subcommands, word) ? subcommands[word] : undefined;
     if (found === undefined) {
-      throw new Refusal(
-        oneLine(
-          `ERR unknown subcommand '${argv[1]!.slice(0, QUOTED_CHARS)}'. Try ` +
-            `${name.toUpperCase()} HELP.`,
-        ),
-      );
+      const quoted = argv[1]!.slice(0, QUOTED_CHARS);
+      const text = `ERR unknown subcommand '${quoted}'. Try ${name.toUpperCase()} HELP.`;
+      throw new Refusal(oneLine(text));
     }
     if (!acceptsArity(found, argv.length)) throw wrongArity(`${name}|${word}`);
     return found;

@@ -265,12 +265,9 @@ function configGet(store: Store, { out }: Session, argv: string[]): void {
 function configSet(store: Store, { out }: Session, [, , name, value]: string[]): void {
   const setting = store.config.settings.get(name!.toLowerCase());
   if (setting === undefined) {
-    throw new Refusal(
-      oneLine(
-        "ERR Unknown option or number of arguments for CONFIG SET - " +
-          `'${name!.slice(0, QUOTED_CHARS)}'`,
-      ),
-    );
+    const quoted = name!.slice(0, QUOTED_CHARS);
+    const text = `ERR Unknown option or number of arguments for CONFIG SET - '${quoted}'`;
+    throw new Refusal(oneLine(text));
   }
   if (setting.set === undefined) throw configFailed(name!, "can't set immutable config");
   const wrong = setting.set(value!);
@@ -279,12 +276,9 @@ function configSet(store: Store, { out }: Session, [, , name, value]: string[]):
 }
 
 function configFailed(name: string, why: string): Refusal {
-  return new Refusal(
-    oneLine(
-      `ERR CONFIG SET failed (possibly related to argument '${name.slice(0, QUOTED_CHARS)}') - ` +
-        `${why}`,
-    ),
-  );
+  const quoted = name.slice(0, QUOTED_CHARS);
+  const text = `ERR CONFIG SET failed (possibly related to argument '${quoted}') - ${why}`;
+  return new Refusal(oneLine(text));
 }
 
 function info(store: Store, { out }: Session, argv: string[]): void {

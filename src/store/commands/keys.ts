@@ -7,7 +7,7 @@ import { List } from "../data/list.ts";
 import { Hash, Members } from "../data/dict.ts";
 import { checkPattern, matches } from "./glob.ts";
 import { typeOf, type Value } from "../data/keyspace.ts";
-import { argumentAfter, deadline, parseInteger, type TimeForm } from "./numbers.ts";
+import { argumentAfter, deadline, parseInteger, TIME_OPTIONS, type TimeForm } from "./numbers.ts";
 import { NO_SUCH_KEY, NOT_AN_INTEGER, oneLine, Refusal, SYNTAX_ERROR } from "../refusal.ts";
 import { scan, scanCursor, scanOptions } from "./scan.ts";
 import type { Session } from "../session.ts";
@@ -70,11 +70,8 @@ const MAX_DRAWS = 100;
 
 function randomKey(store: Store, { out }: Session): void {
   const { dict } = store.keys;
-  for (
-    let draws = 0;
-    dict.size > 0 && (draws < MAX_DRAWS || store.keys.mode === "remove");
-    draws++
-  ) {
+  const isEndless = store.keys.mode === "remove";
+  for (let draws = 0; dict.size > 0 && (isEndless || draws < MAX_DRAWS); draws++) {
     const key = dict.keys[Math.floor(store.host.random.unit() * dict.size)]!;
     if (store.keys.has(key)) return out.bulk(key);
   }
@@ -225,46 +222,14 @@ export const KEYS: readonly Command[] = [
   command("rename", 3, { flags: "write", keys: TWO_KEYS, run: rename }),
   command("renamenx", 3, { flags: "write fast", keys: TWO_KEYS, run: renamenx }),
   command("copy", -3, { flags: "write denyoom", keys: TWO_KEYS, run: copy }),
-  command("expire", -3, {
-    flags: "write fast",
-    keys: ONE_KEY,
-    run: expire({ unitMs: 1000, absolute: false }),
-  }),
-  command("pexpire", -3, {
-    flags: "write fast",
-    keys: ONE_KEY,
-    run: expire({ unitMs: 1, absolute: false }),
-  }),
-  command("expireat", -3, {
-    flags: "write fast",
-    keys: ONE_KEY,
-    run: expire({ unitMs: 1000, absolute: true }),
-  }),
-  command("pexpireat", -3, {
-    flags: "write fast",
-    keys: ONE_KEY,
-    run: expire({ unitMs: 1, absolute: true }),
-  }),
-  command("ttl", 2, {
-    flags: "readonly fast",
-    keys: ONE_KEY,
-    run: ttl({ unitMs: 1000, absolute: false }),
-  }),
-  command("pttl", 2, {
-    flags: "readonly fast",
-    keys: ONE_KEY,
-    run: ttl({ unitMs: 1, absolute: false }),
-  }),
-  command("expiretime", 2, {
-    flags: "readonly fast",
-    keys: ONE_KEY,
-    run: ttl({ unitMs: 1000, absolute: true }),
-  }),
-  command("pexpiretime", 2, {
-    flags: "readonly fast",
-    keys: ONE_KEY,
-    run: ttl({ unitMs: 1, absolute: true }),
-  }),
+  command("expire", -3, { flags: "write fast", keys: ONE_KEY, run: expire(TIME_OPTIONS.EX) }),
+  command("pexpire", -3, { flags: "write fast", keys: ONE_KEY, run: expire(TIME_OPTIONS.PX) }),
+  command("expireat", -3, { flags: "write fast", keys: ONE_KEY, run: expire(TIME_OPTIONS.EXAT) }),
+  command("pexpireat", -3, { flags: "write fast", keys: ONE_KEY, run: expire(TIME_OPTIONS.PXAT) }),
+  command("ttl", 2, { flags: "readonly fast", keys: ONE_KEY, run: ttl(TIME_OPTIONS.EX) }),
+  command("pttl", 2, { flags: "readonly fast", keys: ONE_KEY, run: ttl(TIME_OPTIONS.PX) }),
+  command("expiretime", 2, { flags: "readonly fast", keys: ONE_KEY, run: ttl(TIME_OPTIONS.EXAT) }),
+  command("pexpiretime", 2, { flags: "readonly fast", keys: ONE_KEY, run: ttl(TIME_OPTIONS.PXAT) }),
   command("persist", 2, { flags: "write fast", keys: ONE_KEY, run: persist }),
   command("dbsize", 1, { flags: "readonly fast", run: dbsize }),
   command("flushall", -1, { flags: "write", run: flush }),

@@ -10,12 +10,7 @@
  * Test: test/15-store.commands.test.ts
  */
 import {
-  MUST_BE_POSITIVE,
-  NOT_A_FLOAT,
-  NOT_AN_INTEGER,
-  NOT_FINITE,
-  Refusal,
-  SYNTAX_ERROR,
+  MUST_BE_POSITIVE, NOT_A_FLOAT, NOT_AN_INTEGER, NOT_FINITE, Refusal, SYNTAX_ERROR,
 } from "../refusal.ts";
 
 const INT64_MAX = 2n ** 63n - 1n;
@@ -188,10 +183,10 @@ export interface TimeForm {
 }
 
 /** The forms that SET and GETEX take. */
-export const TIME_OPTIONS: Readonly<Record<string, TimeForm>> = {
+export const TIME_OPTIONS = {
   EX: { unitMs: 1000, absolute: false }, PX: { unitMs: 1, absolute: false },
   EXAT: { unitMs: 1000, absolute: true }, PXAT: { unitMs: 1, absolute: true },
-};
+} satisfies Readonly<Record<string, TimeForm>>;
 
 /**
  * The deadline that a command means, in wall-clock ms. `name` is for the refusal, which comes when

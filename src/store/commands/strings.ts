@@ -6,7 +6,7 @@ import { ALL_KEYS, command, ONE_KEY, type Command, type KeyPlaces } from "./comm
 import { checkLength } from "../config.ts";
 import {
   addIntegers, argumentAfter, count, deadline, decimal, formatDecimal, INFINITE, integer, negate,
-  TIME_OPTIONS,
+  TIME_OPTIONS, type TimeForm,
 } from "./numbers.ts";
 import { NOT_FINITE, Refusal, SYNTAX_ERROR, wrongArity } from "../refusal.ts";
 import type { Session } from "../session.ts";
@@ -42,18 +42,13 @@ function readOptions(
   { first, allowed }: { first: number; allowed: readonly string[] },
 ): Options {
   const options: Options = {
-    nx: false,
-    xx: false,
-    get: false,
-    compare: undefined,
-    keepTtl: false,
-    persist: false,
+    nx: false, xx: false, get: false, compare: undefined, keepTtl: false, persist: false,
     time: undefined,
   };
   let ttlWord: string | undefined;
   for (let i = first; i < argv.length; i++) {
     const word = argv[i]!.toUpperCase();
-    const form = TIME_OPTIONS[word];
+    const form = (TIME_OPTIONS as Readonly<Record<string, TimeForm>>)[word];
     // A command decides once about the deadline; to say the same thing twice is allowed.
     if (form !== undefined || word === "KEEPTTL" || word === "PERSIST") {
       if (ttlWord !== undefined && ttlWord !== word) throw SYNTAX_ERROR;

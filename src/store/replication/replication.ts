@@ -144,12 +144,9 @@ export class Replication {
     this.#timer = host.timers.after(PING_MS, () => {
       this.#timer = undefined;
       for (const stream of [...this.#streams]) {
-        if (
-          stream.state !== "wait" &&
-          host.clock.monotonic() - stream.heardAt >= REPLICATION_SILENCE_MS
-        ) {
-          stream.destroy();
-        } else stream.ping();
+        const silentMs = host.clock.monotonic() - stream.heardAt;
+        if (stream.state !== "wait" && silentMs >= REPLICATION_SILENCE_MS) stream.destroy();
+        else stream.ping();
       }
       this.#watch();
     });

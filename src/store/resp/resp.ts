@@ -156,15 +156,8 @@ export class RespParser {
       }
       const start = at + 2;
       const end = start + bytes;
-      if (
-        end >= last ||
-        chunk[at] !== CR ||
-        chunk[at + 1] !== LF ||
-        chunk[end] !== CR ||
-        chunk[end + 1] !== LF
-      ) {
-        return undefined;
-      }
+      if (end >= last || chunk[at] !== CR || chunk[at + 1] !== LF) return undefined;
+      if (chunk[end] !== CR || chunk[end + 1] !== LF) return undefined;
       argv[filled++] =
         bytes <= WORD_BYTES ? word(chunk, start, end) : chunk.toString("latin1", start, end);
       at = end + 1;
