@@ -38,6 +38,7 @@ export {
   definePipeline,
   parsePipeline,
   PipelineError,
+  toYaml,
   type PipelineDefinition,
   type PipelineProblem,
 } from "#pipeline";
