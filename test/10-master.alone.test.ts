@@ -50,7 +50,8 @@ test("a run of one job ends the same whenever its graph is asked for, also from 
   }
 });
 
-test("a run of one job that is retried, or gets more jobs, goes on the same whenever its graph is asked for", () => {
+test("a run of one job that is retried, or gets more jobs, goes on the same whenever its graph " +
+  "is asked for", () => {
   for (const asked of MOMENTS) {
     const bench = new Bench();
     bench.join();
@@ -74,7 +75,8 @@ test("a run of one job that is retried, or gets more jobs, goes on the same when
   }
 });
 
-test("a job that depends on itself, or on nobody's number, is refused also when it is the only one", () => {
+test("a job that depends on itself, or on nobody's number, is refused also when it is the only " +
+  "one", () => {
   const bench = new Bench();
   assert.throws(() => bench.submit([spec("a", { dependsOn: [0] })]), refusal("INVALID", /itself/));
   assert.throws(

@@ -26,11 +26,20 @@ const blobError = (message: RegExp) => (error: unknown): boolean => {
   return true;
 };
 
-async function put(uploads: Uploads, bytes: Buffer, options: { hash?: string; step?: number } = {}): Promise<boolean> {
+async function put(
+  uploads: Uploads,
+  bytes: Buffer,
+  options: { hash?: string; step?: number } = {},
+): Promise<boolean> {
   const { hash = hashOf(bytes), step = 100 } = options;
   let complete = false;
   for (let offset = 0; offset === 0 || offset < bytes.length; offset += step) {
-    complete = await uploads.put({ hash, total: bytes.length, offset, data: bytes.subarray(offset, offset + step) });
+    complete = await uploads.put({
+      hash,
+      total: bytes.length,
+      offset,
+      data: bytes.subarray(offset, offset + step),
+    });
   }
   return complete;
 }
@@ -62,37 +71,64 @@ test("put() refuses content that does not have its hash, and leaves nothing", as
   assert.deepEqual(await host.storage.list(DIR), []);
 });
 
-test("put() refuses a piece that does not follow, one beyond the total, and starts over afterwards", async () => {
+test("put() refuses a piece that does not follow, one beyond the total, and starts over " +
+  "afterwards", async () => {
   const { world, host, uploads } = setUp();
-  const piece = (offset: number, length: number, total = 1000) => uploads.put({ hash: HASH, total, offset, data: content.subarray(offset, offset + length) });
+  const piece = (offset: number, length: number, total = 1000) =>
+    uploads.put({ hash: HASH, total, offset, data: content.subarray(offset, offset + length) });
   await assert.rejects(piece(10, 10), blobError(/10\+10 of 1000 does not follow byte 0/));
   for (const [offset, length] of [[0, 100], [200, 100], [90, 10], [99, 2]] as const) {
     await piece(0, 100);
     await assert.rejects(piece(offset, length), blobError(/does not follow byte 100/));
   }
   await piece(0, 100);
-  await assert.rejects(uploads.put({ hash: HASH, total: 1000, offset: 100, data: Buffer.alloc(901) }), blobError(/of 1000 does not follow/));
+  await assert.rejects(
+    uploads.put({ hash: HASH, total: 1000, offset: 100, data: Buffer.alloc(901) }),
+    blobError(/of 1000 does not follow/),
+  );
   await assert.rejects(piece(0, 100, 50), blobError(/0\+100 of 50/));
   assert.deepEqual(await host.storage.list(DIR), []);
   assert.equal(await world.settle(put(uploads, content)), true);
 });
 
-test("put() refuses more than MAX_BLOB_BYTES before a byte is stored, and more than four uploads at a time", async () => {
+test("put() refuses more than MAX_BLOB_BYTES before a byte is stored, and more than four uploads " +
+  "at a time", async () => {
   const { world, host, uploads } = setUp();
-  await assert.rejects(uploads.put({ hash: HASH, total: MAX_BLOB_BYTES + 1, offset: 0, data: content }), blobError(/67108865 bytes exceed/));
+  await assert.rejects(
+    uploads.put({ hash: HASH, total: MAX_BLOB_BYTES + 1, offset: 0, data: content }),
+    blobError(/67108865 bytes exceed/),
+  );
   assert.deepEqual(await host.storage.list(DIR), []);
-  const begin = (i: number) => uploads.put({ hash: hashOf(Buffer.of(i)), total: 10, offset: 0, data: Buffer.of(i) });
+  const begin = (i: number) =>
+    uploads.put({ hash: hashOf(Buffer.of(i)), total: 10, offset: 0, data: Buffer.of(i) });
   for (let i = 0; i < 4; i++) assert.equal(await begin(i), false);
   await assert.rejects(begin(4), blobError(/4 uploads are open already/));
   await uploads.close();
   assert.equal(await world.settle(put(uploads, content)), true);
 });
 
-test("names that are not 64 lower-case hex digits reach no file, whatever tricks they play", async () => {
+test("names that are not 64 lower-case hex digits reach no file, whatever " +
+  "tricks they play", async () => {
   const { host, store, uploads } = setUp();
   await host.storage.mkdir("/state/log");
   await host.storage.writeFile("/state/log/secret", content);
-  const names = ["", ".", "..", "../log/secret", "/state/log/secret", `../log/secret\0${HASH}`, HASH.toUpperCase(), `${HASH}\n`, ` ${HASH}`, `${HASH}/..`, HASH.slice(1), `${HASH}0`, "..%2flog", "％2e", "\\..\\log"];
+  const names = [
+    "",
+    ".",
+    "..",
+    "../log/secret",
+    "/state/log/secret",
+    `../log/secret\0${HASH}`,
+    HASH.toUpperCase(),
+    `${HASH}\n`,
+    ` ${HASH}`,
+    `${HASH}/..`,
+    HASH.slice(1),
+    `${HASH}0`,
+    "..%2flog",
+    "％2e",
+    "\\..\\log",
+  ];
   for (const hash of names) {
     const refused = blobError(/^Cannot use blob name .*: not a SHA-256/s);
     await assert.rejects(store.has(hash), refused);
@@ -110,7 +146,12 @@ test("an upload that a connection, a crash or a stop interrupts leaves nothing",
     const partly = async (): Promise<{ destroy(): void; close(): void }> => {
       const peer = await room.raw();
       await peer.request(Op.HELLO, hello());
-      const body = BlobPut.encode({ hash: HASH, total: 1000, offset: 0, data: content.subarray(0, 999) });
+      const body = BlobPut.encode({
+        hash: HASH,
+        total: 1000,
+        offset: 0,
+        data: content.subarray(0, 999),
+      });
       assert.equal(BlobHas.decode(await peer.request(Op.BLOB_PUT, body)).present, false);
       return peer;
     };
@@ -136,9 +177,13 @@ test("a peer that sends broken pieces is refused and can go on", () =>
     await room.start();
     const peer = await room.raw();
     await peer.request(Op.HELLO, hello());
-    const send = (hash: string, data: Buffer) => peer.request(Op.BLOB_PUT, BlobPut.encode({ hash, total: data.length, offset: 0, data }));
+    const send = (hash: string, data: Buffer) =>
+      peer.request(Op.BLOB_PUT, BlobPut.encode({ hash, total: data.length, offset: 0, data }));
     await assert.rejects(send("../../etc/passwd", content), refusal("INVALID", /not a SHA-256/));
-    await assert.rejects(send(HASH, Buffer.from("other")), refusal("INVALID", /the content's hash is/));
+    await assert.rejects(
+      send(HASH, Buffer.from("other")),
+      refusal("INVALID", /the content's hash is/),
+    );
     await assert.rejects(peer.request(Op.BLOB_PUT, Buffer.from([1, 2, 3])), refusal("BAD_REQUEST"));
     assert.equal(BlobHas.decode(await send(HASH, content)).present, true);
   }));
@@ -147,7 +192,8 @@ const removed = async (store: BlobStore): Promise<void> => {
   while (store.leftovers > 0) await new Promise(setImmediate);
 };
 
-test("a blob goes when nobody needs it, and not while somebody has asked for it lately", async () => {
+test("a blob goes when nobody needs it, and not while somebody has asked " +
+  "for it lately", async () => {
   const { world, host, store, uploads } = setUp();
   const [used, asked, left] = [1, 2, 3].map((byte) => Buffer.alloc(10, byte)) as [
     Buffer,
@@ -178,7 +224,8 @@ test("a blob goes when nobody needs it, and not while somebody has asked for it 
   assert.equal(store.held, 0);
 });
 
-test("recover() keeps what runs need until the last of them is forgotten, and removes the rest", async () => {
+test("recover() keeps what runs need until the last of them is forgotten, and " +
+  "removes the rest", async () => {
   const { world, host, store, uploads } = setUp();
   for (const bytes of [content, Buffer.of(1)]) await world.settle(put(uploads, bytes));
   await host.storage.writeFile(`${DIR}/.upload-0123`, content);
@@ -195,19 +242,28 @@ test("recover() keeps what runs need until the last of them is forgotten, and re
   assert.ok(store.held > 0, "the old one knows nothing of it");
 });
 
-test("pieces that arrive at once are taken in their order, and a piece as large as a frame allows is one piece", async () => {
+test("pieces that arrive at once are taken in their order, and a piece as large as a frame " +
+  "allows is one piece", async () => {
   const { world, store, uploads } = setUp();
   const bytes = Buffer.alloc(3 * BLOB_CHUNK_BYTES + 5, 9);
   const hash = hashOf(bytes);
   const pieces: Promise<boolean>[] = [];
   for (let offset = 0; offset < bytes.length; offset += BLOB_CHUNK_BYTES) {
-    pieces.push(uploads.put({ hash, total: bytes.length, offset, data: bytes.subarray(offset, offset + BLOB_CHUNK_BYTES) }));
+    pieces.push(
+      uploads.put({
+        hash,
+        total: bytes.length,
+        offset,
+        data: bytes.subarray(offset, offset + BLOB_CHUNK_BYTES),
+      }),
+    );
   }
   assert.deepEqual(await world.settle(Promise.all(pieces)), [false, false, false, true]);
   assert.equal((await store.load(hash)).length, bytes.length);
 });
 
-test("load() removes a file that the disk has changed instead of handing it out, so that it is uploaded again", async () => {
+test("load() removes a file that the disk has changed instead of handing it out, so that it is " +
+  "uploaded again", async () => {
   const { world, host, store, uploads } = setUp();
   await world.settle(put(uploads, content));
   const damaged = Buffer.from(content);
@@ -222,7 +278,9 @@ test("put() closes its file once when the disk fails at the end, and leaves noth
   let closes = 0;
   const storage = new Proxy(host.storage, {
     get(target, name: keyof Host["storage"]) {
-      if (name === "rename") return () => Promise.reject(Object.assign(new Error("EIO"), { code: "EIO" }));
+      if (name === "rename") {
+        return () => Promise.reject(Object.assign(new Error("EIO"), { code: "EIO" }));
+      }
       if (name !== "open") return target[name].bind(target);
       return async (...args: Parameters<Host["storage"]["open"]>) => {
         const file = await target.open(...args);
@@ -238,7 +296,8 @@ test("put() closes its file once when the disk fails at the end, and leaves noth
   assert.deepEqual(await host.storage.list(DIR), []);
 });
 
-test("read() of a damaged file gives its pieces, then an error in place of the end, and removes the file", async () => {
+test("read() of a damaged file gives its pieces, then an error in place of the end, and removes " +
+  "the file", async () => {
   const { world, host, store, uploads } = setUp();
   const bytes = Buffer.alloc(2 * BLOB_CHUNK_BYTES + 1, 3);
   const hash = hashOf(bytes);
@@ -261,7 +320,8 @@ test("read() of a damaged file gives its pieces, then an error in place of the e
   await assert.rejects(store.load(hash), blobError(/was damaged/));
 });
 
-test("read() takes one turn for a piece, and stops when its pace does; load() refuses one byte more than it may", async () => {
+test("read() takes one turn for a piece, and stops when its pace does; load() refuses one byte " +
+  "more than it may", async () => {
   const { world, store, uploads } = setUp();
   const bytes = Buffer.alloc(3 * BLOB_CHUNK_BYTES, 3);
   const hash = hashOf(bytes);
@@ -284,7 +344,8 @@ test("read() takes one turn for a piece, and stops when its pace does; load() re
   );
 });
 
-test("at most maxUploads uploads are open in all, and the one that has not moved for longest makes room", async () => {
+test("at most maxUploads uploads are open in all, and the one that has not moved for longest " +
+  "makes room", async () => {
   const world = new SimWorld({ seed: 1 });
   const host = world.host("m");
   const store = new BlobStore(host, DIR, { maxUploads: 3 });

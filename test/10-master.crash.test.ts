@@ -1,4 +1,7 @@
-/** What the master has said is true after a crash: acknowledgements, dispatches, and the order in which they leave. */
+/**
+ * What the master has said is true after a crash: acknowledgements, dispatches, and the order in
+ * which they leave.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LogError } from "#log";
@@ -20,7 +23,8 @@ import {
 /** Swallows the failure that a crash means for whoever is waiting. */
 const tryTo = <T>(promise: Promise<T>): Promise<T | undefined> => promise.catch(() => undefined);
 
-test("whatever a client or a worker was told before a crash at any moment is so after it, and nothing is half there", async () => {
+test("whatever a client or a worker was told before a crash at any moment is so after it, and " +
+  "nothing is half there", async () => {
   for (let seed = 1; seed <= 16; seed++) {
     try {
       await Room.run((room) => liveAndCrash(room), { seed, syncMs: [0.1, 8] });
@@ -37,8 +41,16 @@ async function liveAndCrash(room: Room): Promise<void> {
   const some = (limit: number): number => random.u32() % limit;
   const submitted = new Map<string, { run: string; jobs: JobSpec[] }>();
   const seen = new Map<string, string>();
-  const workers = [await room.worker("w1", { slots: 3, works: true }), await room.worker("w2", { slots: 2, works: true })];
-  const jobs: JobSpec[] = [spec("a"), spec("b", { dependsOn: [0] }), spec("c", { dependsOn: [0] }), spec("d", { dependsOn: [1, 2], delayMs: 5 })];
+  const workers = [
+    await room.worker("w1", { slots: 3, works: true }),
+    await room.worker("w2", { slots: 2, works: true }),
+  ];
+  const jobs: JobSpec[] = [
+    spec("a"),
+    spec("b", { dependsOn: [0] }),
+    spec("c", { dependsOn: [0] }),
+    spec("d", { dependsOn: [1, 2], delayMs: 5 }),
+  ];
 
   const customer = async (client: Client, name: string): Promise<void> => {
     for (let i = 0; ; i++) {
@@ -61,25 +73,49 @@ async function liveAndCrash(room: Room): Promise<void> {
   const runs = new Map((await client.runs()).map((run) => [run.id, run]));
   for (const [key, { run, jobs: mine }] of submitted) {
     assert.ok(runs.has(run), `run ${run} was acknowledged`);
-    assert.deepEqual(await client.submitSpec(pipeline(mine), { key }), { run, existing: true, warnings: [] });
+    assert.deepEqual(await client.submitSpec(pipeline(mine), { key }), {
+      run,
+      existing: true,
+      warnings: [],
+    });
   }
   const byNumber = await Promise.all([...runs.keys()].map((id) => client.status(id)));
   for (const { run, jobs: rows } of byNumber) {
-    assert.equal(run.counts.reduce((sum, count) => sum + count, 0), rows.length, "a run that is there has all its jobs");
+    assert.equal(
+      run.counts.reduce((sum, count) => sum + count, 0),
+      rows.length,
+      "a run that is there has all its jobs",
+    );
     for (const { id, status } of rows) {
       const said = seen.get(`${run.id}/${id}`);
-      if (said === "COMPLETED" || said === "CANCELLED") assert.equal(status, said, `${run.id}/${id} was seen ${said}`);
-      if (said === "RUNNING") assert.notEqual(status, "PENDING", `${run.id}/${id} was seen RUNNING`);
+      if (said === "COMPLETED" || said === "CANCELLED") {
+        assert.equal(status, said, `${run.id}/${id} was seen ${said}`);
+      }
+      if (said === "RUNNING") {
+        assert.notEqual(status, "PENDING", `${run.id}/${id} was seen RUNNING`);
+      }
     }
   }
   // Runs are numbered from 1 in the order of submission, which is the order of the list.
   for (const worker of workers) {
-    for (const { run, job, attempt } of worker.assigned) assert.ok(byNumber[run - 1]!.jobs[job]!.attempt >= attempt, `attempt ${run}/${job}/${attempt} was dispatched`);
-    for (const { run, job } of worker.confirmed) assert.notEqual(byNumber[run - 1]!.jobs[job]!.status, "RUNNING", `the end of ${run}/${job} was confirmed`);
+    for (const { run, job, attempt } of worker.assigned) {
+      assert.ok(
+        byNumber[run - 1]!.jobs[job]!.attempt >= attempt,
+        `attempt ${run}/${job}/${attempt} was dispatched`,
+      );
+    }
+    for (const { run, job } of worker.confirmed) {
+      assert.notEqual(
+        byNumber[run - 1]!.jobs[job]!.status,
+        "RUNNING",
+        `the end of ${run}/${job} was confirmed`,
+      );
+    }
   }
 }
 
-test("a submission that was not acknowledged is there with all its jobs or not at all, and its key decides once", async () => {
+test("a submission that was not acknowledged is there with all its jobs or not at all, and its " +
+  "key decides once", async () => {
   const outcomes = { acknowledged: 0, there: 0, gone: 0 };
   for (let seed = 1; seed <= 20; seed++) {
     await Room.run(async (room) => {
@@ -101,27 +137,36 @@ test("a submission that was not acknowledged is there with all its jobs or not a
   for (const [outcome, times] of Object.entries(outcomes)) assert.ok(times > 0, `never ${outcome}`);
 });
 
-test("no acknowledgement and no dispatch leaves before its fsync ends, and after a crash in between nothing had happened", () =>
-  Room.run(async (room) => {
-    await room.start();
-    const client = await room.client();
-    const worker = await room.worker("w");
-    const submitted = tryTo(client.submitSpec(pipeline([spec("a")])).then(() => room.world.now));
-    const start = room.world.now;
-    await room.until(() => worker.assigned.length === 1);
-    assert.ok(room.world.now - start >= 100, `dispatched after ${room.world.now - start} ms`);
-    assert.ok((await submitted)! - start >= 100);
+test(
+  "no acknowledgement and no dispatch leaves before its fsync ends, and after a crash in " +
+    "between nothing had happened",
+  () =>
+    Room.run(
+      async (room) => {
+        await room.start();
+        const client = await room.client();
+        const worker = await room.worker("w");
+        const submitted = tryTo(
+          client.submitSpec(pipeline([spec("a")])).then(() => room.world.now),
+        );
+        const start = room.world.now;
+        await room.until(() => worker.assigned.length === 1);
+        assert.ok(room.world.now - start >= 100, `dispatched after ${room.world.now - start} ms`);
+        assert.ok((await submitted)! - start >= 100);
 
-    void tryTo(client.submitSpec(pipeline([spec("b", { priority: 9 })])));
-    void tryTo(worker.finish(report(worker.assigned[0]!)));
-    await room.sleep(90);
-    assert.deepEqual([worker.jobs, worker.confirmed], [["a#1"], []]);
-    room.world.crash("m");
-    await room.start();
-    const after = await room.client();
-    assert.equal((await after.runs()).length, 1);
-    assert.equal((await after.runs())[0]!.status, "RUNNING");
-  }, { syncMs: [100, 100] }));
+        void tryTo(client.submitSpec(pipeline([spec("b", { priority: 9 })])));
+        void tryTo(worker.finish(report(worker.assigned[0]!)));
+        await room.sleep(90);
+        assert.deepEqual([worker.jobs, worker.confirmed], [["a#1"], []]);
+        room.world.crash("m");
+        await room.start();
+        const after = await room.client();
+        assert.equal((await after.runs()).length, 1);
+        assert.equal((await after.runs())[0]!.status, "RUNNING");
+      },
+      { syncMs: [100, 100] },
+    ),
+);
 
 test("execute() answers each kind of change after its fsync", () =>
   Room.run(async (room) => {
@@ -165,14 +210,21 @@ test("FINISHED is confirmed once durable; sent again over a new connection it co
     assert.equal(after.nextSeq, nextSeq, "no event for what is known");
     assert.equal(after.refused, refused + 2, "and each is counted");
 
-    // The confirmation is lost with the master: the worker, not knowing, says that it still has the attempt, and reports again.
+    // The confirmation is lost with the master: the worker, not knowing, says that it still has the
+    // attempt, and reports again.
     await room.restart();
     const back = await room.worker("w", { running: [end, worker.assigned[1]!] });
     assert.deepEqual(back.welcome.stale.map(({ job }) => job), [0]);
     await back.finish(end);
     await back.finish(report(worker.assigned[1]!));
     const { jobs } = await (await room.client()).status(run);
-    assert.deepEqual(jobs.map(({ status, attempt }) => [status, attempt]), [["COMPLETED", 1], ["COMPLETED", 1]]);
+    assert.deepEqual(
+      jobs.map(({ status, attempt }) => [status, attempt]),
+      [
+        ["COMPLETED", 1],
+        ["COMPLETED", 1],
+      ],
+    );
   }));
 
 test("hash(recovered) equals hash(live), from the log alone and from a snapshot with a tail", () =>
@@ -180,14 +232,26 @@ test("hash(recovered) equals hash(live), from the log alone and from a snapshot 
     const master = await room.start();
     const client = await room.client();
     let worker: ScriptedWorker = await room.worker("w", { slots: 3, works: true });
-    const submit = () => client.submitSpec(pipeline([spec("a"), spec("b", { dependsOn: [0], retry: { maxAttempts: 2, delayMs: 10, backoff: 1, maxDelayMs: 10, jitter: 0 } })]));
+    const submit = () =>
+      client.submitSpec(
+        pipeline([
+          spec("a"),
+          spec("b", {
+            dependsOn: [0],
+            retry: { maxAttempts: 2, delayMs: 10, backoff: 1, maxDelayMs: 10, jitter: 0 },
+          }),
+        ]),
+      );
     for (let i = 0; i < 20; i++) await submit();
     await master.snapshot();
     for (let i = 0; i < 5; i++) await submit();
     await room.sleep(100);
     const { stateHash, nextSeq } = await client.info({ hash: true });
     const { recovered } = await room.restart();
-    assert.ok(recovered.events > 0 && recovered.events < nextSeq / 2, `${recovered.events} of ${nextSeq} events replayed`);
+    assert.ok(
+      recovered.events > 0 && recovered.events < nextSeq / 2,
+      `${recovered.events} of ${nextSeq} events replayed`,
+    );
     const again = await room.client();
     assert.equal((await again.info({ hash: true })).stateHash, stateHash);
     worker = await room.worker("w", { slots: 3, works: true });
@@ -199,24 +263,33 @@ test("hash(recovered) equals hash(live), from the log alone and from a snapshot 
 
 // ── disks that fail ──────────────────────────────────────────────────────────────────────────────
 
-test("a disk that fails at its n-th write ends the master once, acknowledges nothing that is not kept, and the rest is recovered", async () => {
+test("a disk that fails at its n-th write ends the master once, acknowledges nothing that is not " +
+  "kept, and the rest is recovered", async () => {
   for (let n = 1; n <= 9; n++) {
     for (const half of [false, true]) {
       await Room.run(async (room) => {
         let writes = 0;
-        const host = withFiles(room.world.host("m"), (path, file) => !path.includes("/log/") ? file : fileWith(file, {
-          appendAndSync: async (parts) => {
-            if (++writes < n) return file.appendAndSync(parts);
-            if (half) await file.append([Buffer.concat(parts).subarray(0, 10)]);
-            throw diskBroken();
-          },
-        }));
+        const host = withFiles(room.world.host("m"), (path, file) =>
+          !path.includes("/log/")
+            ? file
+            : fileWith(file, {
+                appendAndSync: async (parts) => {
+                  if (++writes < n) return file.appendAndSync(parts);
+                  if (half) await file.append([Buffer.concat(parts).subarray(0, 10)]);
+                  throw diskBroken();
+                },
+              }),
+        );
         const acknowledged: string[] = [];
         const live = async (): Promise<void> => {
           const client = await room.client();
           const worker = await tryTo(room.worker("w", { works: true, slots: 2 }));
           for (let i = 0; room.fatal.length === 0; i++) {
-            const done = await tryTo(client.submitSpec(pipeline([spec("a"), spec("later", { delayMs: 500 })]), { key: `k${i}` }));
+            const done = await tryTo(
+              client.submitSpec(pipeline([spec("a"), spec("later", { delayMs: 500 })]), {
+                key: `k${i}`,
+              }),
+            );
             if (done !== undefined) acknowledged.push(done.run);
           }
           await assert.rejects(client.ping(), refusal("CLOSED"));
@@ -227,10 +300,14 @@ test("a disk that fails at its n-th write ends the master once, acknowledges not
         if (master !== undefined) await live();
         await room.sleep(3 * LEASE_MS); // no timer of the dead one may act
         assert.equal(room.fatal.length, master === undefined ? 0 : 1);
-        for (const error of room.fatal) assert.ok(error instanceof LogError && error.code === "WRITE_FAILED", String(error));
+        for (const error of room.fatal) {
+          assert.ok(error instanceof LogError && error.code === "WRITE_FAILED", String(error));
+        }
         await room.restart();
         const runs = new Set((await (await room.client()).runs()).map(({ id }) => id));
-        for (const run of acknowledged) assert.ok(runs.has(run), `write ${n}: ${run} was acknowledged`);
+        for (const run of acknowledged) {
+          assert.ok(runs.has(run), `write ${n}: ${run} was acknowledged`);
+        }
       });
     }
   }

@@ -89,37 +89,41 @@ test("a burst of strangers that all speak at once comes in, beyond the pool, up 
     assert.equal(heard.filter(Boolean).length, BURST * 3);
   }));
 
-test("before HELLO a frame of MAX_HELLO_BYTES is read, and one more byte is not; afterwards large ones are", () =>
-  Room.run(async (room) => {
-    for (const token of [undefined, "t"]) {
-      const master = await room.start(token === undefined ? {} : { token });
-      const send = async (bytes: number, first?: Buffer): Promise<boolean> => {
-        let closed = false;
-        const { network } = room.world.host("hostile");
-        const socket = await network.dial(MASTER);
-        socket.handle({
-          onData: () => undefined,
-          onClose: () => {
-            closed = true;
-          },
-        });
-        if (first !== undefined) {
-          socket.write(encodeFrame({ opcode: Op.HELLO, requestId: 1, body: first }));
-        }
-        // The header is all that it takes: nothing is kept for a body that may not come.
-        const frame = encodeFrame({ opcode: Op.PING, requestId: 2, body: Buffer.alloc(bytes) });
-        socket.write(frame.subarray(0, HEADER_BYTES));
-        await room.sleep(5);
-        socket.destroy();
-        return closed;
-      };
-      assert.equal(await send(MAX_HELLO_BYTES), false);
-      assert.equal(await send(MAX_HELLO_BYTES + 1), true);
-      assert.equal(await send(8 * 1024 * 1024, hello({ token: "wrong" })), token !== undefined);
-      assert.equal(await send(8 * 1024 * 1024, hello({ token })), false);
-      await master.stop();
-    }
-  }));
+test(
+  "before HELLO a frame of MAX_HELLO_BYTES is read, and one more byte is not; afterwards " +
+    "large ones are",
+  () =>
+    Room.run(async (room) => {
+      for (const token of [undefined, "t"]) {
+        const master = await room.start(token === undefined ? {} : { token });
+        const send = async (bytes: number, first?: Buffer): Promise<boolean> => {
+          let closed = false;
+          const { network } = room.world.host("hostile");
+          const socket = await network.dial(MASTER);
+          socket.handle({
+            onData: () => undefined,
+            onClose: () => {
+              closed = true;
+            },
+          });
+          if (first !== undefined) {
+            socket.write(encodeFrame({ opcode: Op.HELLO, requestId: 1, body: first }));
+          }
+          // The header is all that it takes: nothing is kept for a body that may not come.
+          const frame = encodeFrame({ opcode: Op.PING, requestId: 2, body: Buffer.alloc(bytes) });
+          socket.write(frame.subarray(0, HEADER_BYTES));
+          await room.sleep(5);
+          socket.destroy();
+          return closed;
+        };
+        assert.equal(await send(MAX_HELLO_BYTES), false);
+        assert.equal(await send(MAX_HELLO_BYTES + 1), true);
+        assert.equal(await send(8 * 1024 * 1024, hello({ token: "wrong" })), token !== undefined);
+        assert.equal(await send(8 * 1024 * 1024, hello({ token })), false);
+        await master.stop();
+      }
+    }),
+);
 
 test("a stranger has two seconds, and whoever has said HELLO by then has as long as it likes", () =>
   Room.run(async (room) => {
@@ -133,31 +137,38 @@ test("a stranger has two seconds, and whoever has said HELLO by then has as long
     assert.match(late.end!.message, /not introduced itself within 2000 ms/);
   }));
 
-test("clients fill the places that they may have, the next one is told the number, and workers still come in", () =>
-  Room.run(async (room) => {
-    await room.start({ places: SMALL });
-    const clients: Stranger[] = [];
-    for (let i = 0; i < 8; i++) clients.push(await introduced(room, `c${i}`));
-    const ninth = await stranger(room, "ninth");
-    await assert.rejects(
-      ninth.connection.request(Op.HELLO, hello()),
-      refusal(
-        "OVERLOADED",
-        /^Cannot open a session: this master is at its limit of 8 client connections$/,
-      ),
-    );
-    await room.sleep(20);
-    assert.equal(ninth.closed, true, "it keeps no place while it wonders");
-    const workers = [await room.worker("w0"), await room.worker("w1")];
-    await assert.rejects(
-      room.worker("w2"),
-      refusal("OVERLOADED", /at its limit of 10 connections/),
-    );
-    clients[0]!.connection.destroy();
-    await room.sleep(20);
-    await introduced(room, "tenth");
-    assert.deepEqual(workers.map(({ closed }) => closed), [false, false]);
-  }));
+test(
+  "clients fill the places that they may have, the next one is told the number, and workers " +
+    "still come in",
+  () =>
+    Room.run(async (room) => {
+      await room.start({ places: SMALL });
+      const clients: Stranger[] = [];
+      for (let i = 0; i < 8; i++) clients.push(await introduced(room, `c${i}`));
+      const ninth = await stranger(room, "ninth");
+      await assert.rejects(
+        ninth.connection.request(Op.HELLO, hello()),
+        refusal(
+          "OVERLOADED",
+          /^Cannot open a session: this master is at its limit of 8 client connections$/,
+        ),
+      );
+      await room.sleep(20);
+      assert.equal(ninth.closed, true, "it keeps no place while it wonders");
+      const workers = [await room.worker("w0"), await room.worker("w1")];
+      await assert.rejects(
+        room.worker("w2"),
+        refusal("OVERLOADED", /at its limit of 10 connections/),
+      );
+      clients[0]!.connection.destroy();
+      await room.sleep(20);
+      await introduced(room, "tenth");
+      assert.deepEqual(
+        workers.map(({ closed }) => closed),
+        [false, false],
+      );
+    }),
+);
 
 test("a worker that lost its connection finds its place in a full house, and a stranger does not", () =>
   Room.run(async (room) => {
@@ -252,7 +263,8 @@ test("nothing of a connection stays behind: they come and go", () =>
     for (let i = 0; i < 8; i++) await introduced(room, `c${i}`);
   }));
 
-test("placesFor() never gives away more than there is, from the least that works to a million", () => {
+test("placesFor() never gives away more than there is, from the least that works " +
+  "to a million", () => {
   for (const use of [{}, { store: true }, { store: true, workers: 8 }, { workers: 2 }]) {
     for (const descriptors of [
       MIN_DESCRIPTORS,

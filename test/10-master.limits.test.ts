@@ -1,4 +1,7 @@
-/** The master's limits, at each of them and one beyond. What they are for is in src/master/limits.ts. */
+/**
+ * The master's limits, at each of them and one beyond. What they are for is in
+ * src/master/limits.ts.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { apply, Event, State, type Run } from "#core";
@@ -26,7 +29,12 @@ import { hello, pipeline, refusal, report, Room, spec } from "./10-master.suppor
 test("placesFor() gives each part its most where there is plenty, and no more", () => {
   const most = { strangers: 128, outputs: 128, reading: 16, uploads: 32 };
   assert.deepEqual(placesFor(1_000_000), { ...most, connections: 1000, kept: 200, store: 0 });
-  assert.deepEqual(placesFor(1_000_000, { store: true }), { ...most, connections: 1000, kept: 200, store: 10_000 });
+  assert.deepEqual(placesFor(1_000_000, { store: true }), {
+    ...most,
+    connections: 1000,
+    kept: 200,
+    store: 10_000,
+  });
 });
 
 test("a stranger may have eight requests under way, and bodies of two HELLOs", async () => {
@@ -39,7 +47,12 @@ test("a stranger may have eight requests under way, and bodies of two HELLOs", a
   });
   const ask = async (bodies: readonly number[]): Promise<string[]> => {
     const connection = new RpcConnection(await there.network.dial(at), { host: there });
-    const answers = bodies.map((bytes) => connection.request(Op.HELLO, Buffer.alloc(bytes)).then(() => "served", (error: RpcError) => error.code));
+    const answers = bodies.map((bytes) =>
+      connection.request(Op.HELLO, Buffer.alloc(bytes)).then(
+        () => "served",
+        (error: RpcError) => error.code,
+      ),
+    );
     await new Promise<void>((resolve) => void there.timers.after(50, resolve));
     for (const request of served.splice(0)) request.reply();
     const told = await Promise.all(answers);
@@ -47,22 +60,42 @@ test("a stranger may have eight requests under way, and bodies of two HELLOs", a
     return told;
   };
   const half = MAX_HELLO_BYTES / 2;
-  assert.deepEqual(await world.settle(ask(Array(9).fill(0))), [...Array(8).fill("served"), "OVERLOADED"]);
+  assert.deepEqual(await world.settle(ask(Array(9).fill(0))), [
+    ...Array(8).fill("served"),
+    "OVERLOADED",
+  ]);
   assert.deepEqual(await world.settle(ask([2 * half, half, half])), Array(3).fill("served"));
-  assert.deepEqual(await world.settle(ask([2 * half, half, half + 1])), ["served", "served", "OVERLOADED"]);
+  assert.deepEqual(await world.settle(ask([2 * half, half, half + 1])), [
+    "served",
+    "served",
+    "OVERLOADED",
+  ]);
   await at.close();
 });
 
-test("large answers of the store wait for one client up to MAX_KV_WAITING_BYTES, and are its own", async () => {
+test("large answers of the store wait for one client up to MAX_KV_WAITING_BYTES, and " +
+  "are its own", async () => {
   const whole = MAX_KV_WAITING_BYTES / MAX_KV_BYTES;
   assert.equal(whole, 16, "they fill it to the byte");
-  const sizes = [...Array<number>(whole - 1).fill(MAX_KV_BYTES), MAX_KV_BYTES - 5000, 5001, 5000, 5000];
+  const sizes = [
+    ...Array<number>(whole - 1).fill(MAX_KV_BYTES),
+    MAX_KV_BYTES - 5000,
+    5001,
+    5000,
+    5000,
+  ];
   const large = Buffer.alloc(MAX_KV_BYTES);
-  const store = { url: "redis://127.0.0.1:1", call: async ([size]: readonly Buffer[]) => large.subarray(0, Number(String(size))) };
+  const store = {
+    url: "redis://127.0.0.1:1",
+    call: async ([size]: readonly Buffer[]) => large.subarray(0, Number(String(size))),
+  };
   const desk = new StoreDesk(store);
   const room = deferred();
   let held = 0;
-  const connection = { drained: () => room.promise, hold: (bytes: number) => void (held += bytes) } as unknown as RpcConnection;
+  const connection = {
+    drained: () => room.promise,
+    hold: (bytes: number) => void (held += bytes),
+  } as unknown as RpcConnection;
   const told: string[] = [];
   const answers: Promise<void>[] = [];
   for (const [at, size] of sizes.entries()) {
@@ -73,7 +106,10 @@ test("large answers of the store wait for one client up to MAX_KV_WAITING_BYTES,
     answers.push(desk.ask(request, connection));
     await new Promise(setImmediate);
   }
-  assert.deepEqual(Object.entries(told), [[`${whole}`, "TOO_LARGE"], [`${whole + 2}`, "TOO_LARGE"]]);
+  assert.deepEqual(Object.entries(told), [
+    [`${whole}`, "TOO_LARGE"],
+    [`${whole + 2}`, "TOO_LARGE"],
+  ]);
   assert.equal(held, MAX_KV_WAITING_BYTES);
   room.resolve();
   await Promise.all(answers);
@@ -87,25 +123,44 @@ function deferred(): { promise: Promise<void>; resolve: () => void } {
   return { promise, resolve };
 }
 
-test("changes wait for the watchers of all runs up to MAX_BACKLOGS; beyond it the run that has more to tell tells all anew", () => {
+test("changes wait for the watchers of all runs up to MAX_BACKLOGS; beyond it the run that has " +
+  "more to tell tells all anew", () => {
   const state = new State();
   const released: (() => void)[] = [];
   const engine = {
-    state, group: 0, context: { now: 1 }, readable: () => new Promise<void>(() => undefined),
-    answer: (effect: () => void) => effect(), whenDurable: (effect: () => void) => void released.push(effect),
+    state,
+    group: 0,
+    context: { now: 1 },
+    readable: () => new Promise<void>(() => undefined),
+    answer: (effect: () => void) => effect(),
+    whenDurable: (effect: () => void) => void released.push(effect),
   };
   // Each watcher begins its list, and never has room for it.
   const turns = { send: (_request: unknown, _peer: unknown, make: () => unknown) => {
     void make();
     return new Promise<boolean>(() => undefined);
   } };
-  const watchers = new Watchers(() => engine as unknown as Engine, turns as unknown as Turns, (fn) => fn());
+  const watchers = new Watchers(
+    () => engine as unknown as Engine,
+    turns as unknown as Turns,
+    (fn) => fn(),
+  );
   const request = { onCancel: () => undefined, over: false } as unknown as IncomingRequest;
   const runs: Run[] = [];
   for (let number = 1; number <= MAX_BACKLOGS / MAX_BACKLOG + 1; number++) {
-    apply(state, Event.decode(Event.encode({
-      type: "RunSubmitted", run: number, id: `r-${number}`, key: undefined, at: 1, spec: pipeline([spec("a")]),
-    } as never)));
+    apply(
+      state,
+      Event.decode(
+        Event.encode({
+          type: "RunSubmitted",
+          run: number,
+          id: `r-${number}`,
+          key: undefined,
+          at: 1,
+          spec: pipeline([spec("a")]),
+        } as never),
+      ),
+    );
     runs.push(state.runs.get(number)!);
     watchers.add(runs.at(-1)!, request, request);
   }
@@ -138,7 +193,10 @@ test("WHY says as much as fits into 4 MiB, and no less", () =>
     await worker.finish(...worker.assigned.map((item) => report(item)));
     const peer = await room.raw({ name: "asks" });
     await peer.request(Op.HELLO, hello());
-    const body = await peer.request(Op.WHY, Why.encode({ run, jobs: jobs.map((_, index) => index) }));
+    const body = await peer.request(
+      Op.WHY,
+      Why.encode({ run, jobs: jobs.map((_, index) => index) }),
+    );
     const { reasons } = Reasons.decode(body);
     const each = 3 * reasons[0]!.reason.length;
     assert.ok(each > 3 * 16_000);
@@ -169,7 +227,8 @@ test("jobs share a frame to their worker until they have 1 MiB together", () =>
     const client = await room.client();
     for (const more of [-1, 0]) {
       const small = spec("b");
-      const shell = (bytes: number) => spec("a", { action: { type: "shell", script: "x".repeat(bytes), shell: undefined } });
+      const shell = (bytes: number) =>
+        spec("a", { action: { type: "shell", script: "x".repeat(bytes), shell: undefined } });
       // As workers.ts counts: the frame's own, the names of the run and the job, the action.
       const own = 32 + 3 * ("test-xxxx".length + 1) + specBytes(shell(2000)) - 2000;
       await client.submitSpec(pipeline([shell(1024 * 1024 - own + more), small, spec("c")]));

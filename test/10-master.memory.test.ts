@@ -39,7 +39,8 @@ function small(open: number): Bench {
 
 // ── the measure ──────────────────────────────────────────────────────────────────────────────────
 
-test("memoryLimits() shares out the heap, and its inverse gives a heap that is large enough", () => {
+test("memoryLimits() shares out the heap, and its inverse gives a heap that " +
+  "is large enough", () => {
   for (const heap of [256 * MIB, 2048 * MIB, DEFAULT_HEAP_BYTES]) {
     const { open, finished, total, ceiling } = memoryLimits(heap);
     assert.ok(open + finished <= total && total < ceiling && ceiling < heap, `of ${heap} bytes`);
@@ -118,7 +119,8 @@ test("decideSubmit() and decideAddJobs() accept what fits to the byte, and refus
   );
 });
 
-test("checkArrival() lets one pipeline wait, whatever its size, and others as far as there is room", () => {
+test("checkArrival() lets one pipeline wait, whatever its size, and others as far as there is " +
+  "room", () => {
   const { context } = small(MIB);
   const check = (arriving: number, bytes: number) =>
     checkArrival(arriving, { bytes, doing: "submit" }, context);
@@ -200,7 +202,8 @@ test("decideForget() makes room for all that is held, by forgetting no more than
   assert.deepEqual([...bench.state.runsById.keys()], runs.slice(1));
 });
 
-test("decideForget() forgets for their results as well, and the newest too when there is no room", () => {
+test("decideForget() forgets for their results as well, and the newest too when there " +
+  "is no room", () => {
   const bench = small(MIB);
   bench.join({ slots: 20 });
   const result = Buffer.alloc(40 * KIB);
@@ -262,7 +265,8 @@ test("a call's input and a result keep nothing else in memory", () => {
 
 // ── a restart ────────────────────────────────────────────────────────────────────────────────────
 
-test("Forecast says what a log takes at its peak, from the log and from a snapshot with its tail", () => {
+test("Forecast says what a log takes at its peak, from the log and from a snapshot " +
+  "with its tail", () => {
   for (let seed = 400; seed < 406; seed++) {
     let peak = 0;
     const { log } = randomLife(seed, 150, ({ state }) => { peak = Math.max(peak, state.bytes); });
@@ -280,7 +284,8 @@ test("Forecast says what a log takes at its peak, from the log and from a snapsh
   }
 });
 
-test("a master with too small a heap for its log says which heap it needs, and changes nothing", async () => {
+test("a master with too small a heap for its log says which heap it needs, " +
+  "and changes nothing", async () => {
   await Room.run(async (room) => {
     await room.start();
     const client = await room.client();
@@ -375,7 +380,8 @@ test("a picture that nobody wants to the end keeps nothing", () => {
   assert.deepEqual(bench.state.keepers, []);
 });
 
-test("a run of many jobs is written in blocks, and restored with jobs that depend on later ones", () => {
+test("a run of many jobs is written in blocks, and restored with jobs that depend " +
+  "on later ones", () => {
   for (const [count, bytes] of [[1024, 10], [1025, 10], [3000, 10], [9, 900_000]] as const) {
     const bench = new Bench();
     bench.join({ slots: 4 });
@@ -391,7 +397,8 @@ test("a run of many jobs is written in blocks, and restored with jobs that depen
   }
 });
 
-test("INFO's hash is made in slices, of one moment, and shared by those who ask meanwhile", async () => {
+test("INFO's hash is made in slices, of one moment, and shared by those " +
+  "who ask meanwhile", async () => {
   await Room.run(async (room) => {
     await room.start();
     const client = await room.client();

@@ -1,4 +1,7 @@
-/** What jobs print: in order, capped, followed, and readable after a crash in the middle of a record. */
+/**
+ * What jobs print: in order, capped, followed, and readable after a crash in the middle of a
+ * record.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SimWorld } from "#simhost";
@@ -9,14 +12,19 @@ import { diskFull, fileWith, withFiles } from "./10-master.support.ts";
 
 const world = (): SimWorld => new SimWorld({ seed: 1 });
 const keyOf = (job: number, attempt = 1): AttemptKey => ({ run: 1, job, attempt });
-const chunk = (text: string | Buffer, stream: "stdout" | "stderr" = "stdout", at = 5): OutputChunk => ({ stream, at, data: Buffer.from(text) });
+const chunk = (
+  text: string | Buffer,
+  stream: "stdout" | "stderr" = "stdout",
+  at = 5,
+): OutputChunk => ({ stream, at, data: Buffer.from(text) });
 
 async function readAll(store: OutputStore, key: AttemptKey): Promise<OutputChunk[]> {
   const all: OutputChunk[] = [];
   for await (const chunks of store.read(key, () => false)) all.push(...chunks);
   return all;
 }
-const textOf = (chunks: readonly OutputChunk[]): string => chunks.map(({ data }) => data.toString()).join("");
+const textOf = (chunks: readonly OutputChunk[]): string =>
+  chunks.map(({ data }) => data.toString()).join("");
 
 async function removed(store: OutputStore): Promise<void> {
   while (store.leftovers > 0) await new Promise(setImmediate);
@@ -28,14 +36,20 @@ test("append() keeps streams, times and order, whoever waits for what", async ()
   void store.append(key, [chunk("a", "stdout", 1), chunk("b", "stderr", 2_000_000_000_000)]);
   void store.append(key, []);
   await store.append(key, [chunk("c", "stdout", 3), chunk("", "stdout", 4)]);
-  assert.deepEqual((await readAll(store, key)).map(({ stream, at, data }) => [stream, at, data.toString()]), [
-    ["stdout", 1, "a"], ["stderr", 2_000_000_000_000, "b"], ["stdout", 3, "c"],
-  ]);
+  assert.deepEqual(
+    (await readAll(store, key)).map(({ stream, at, data }) => [stream, at, data.toString()]),
+    [
+      ["stdout", 1, "a"],
+      ["stderr", 2_000_000_000_000, "b"],
+      ["stdout", 3, "c"],
+    ],
+  );
   assert.deepEqual(await readAll(store, keyOf(0, 2)), []);
   assert.deepEqual(await readAll(store, keyOf(1)), []);
 });
 
-test("append() keeps MAX_OUTPUT_BYTES and then one line, however often the file is opened again", async () => {
+test("append() keeps MAX_OUTPUT_BYTES and then one line, however often the file " +
+  "is opened again", async () => {
   const room = world();
   const key = keyOf(0);
   const full = Buffer.alloc(BLOB_CHUNK_BYTES, 120);
@@ -53,19 +67,26 @@ test("append() keeps MAX_OUTPUT_BYTES and then one line, however often the file 
   assert.equal(note.stream, "stderr");
   assert.match(note.data.toString(), /^\n\[titan: output beyond 16777216 bytes is not kept\]\n$/);
   assert.equal(chunks.at(-2)!.data.toString(), "1");
-  assert.equal(chunks.slice(0, -1).reduce((sum, { data }) => sum + data.length, 0), MAX_OUTPUT_BYTES);
+  assert.equal(
+    chunks.slice(0, -1).reduce((sum, { data }) => sum + data.length, 0),
+    MAX_OUTPUT_BYTES,
+  );
 });
 
-test("append() behind a full MAX_OUTPUT_BYTES, to the byte, adds the line and nothing else", async () => {
+test("append() behind a full MAX_OUTPUT_BYTES, to the byte, adds the line " +
+  "and nothing else", async () => {
   const store = new OutputStore(world().host("m"), "/out");
-  for (let i = 0; i < MAX_OUTPUT_BYTES / BLOB_CHUNK_BYTES; i++) await store.append(keyOf(0), [chunk(Buffer.alloc(BLOB_CHUNK_BYTES, 120))]);
+  for (let i = 0; i < MAX_OUTPUT_BYTES / BLOB_CHUNK_BYTES; i++) {
+    await store.append(keyOf(0), [chunk(Buffer.alloc(BLOB_CHUNK_BYTES, 120))]);
+  }
   assert.equal((await readAll(store, keyOf(0))).at(-1)!.data.length, BLOB_CHUNK_BYTES);
   await store.append(keyOf(0), [chunk("x"), chunk("y")]);
   const chunks = await readAll(store, keyOf(0));
   assert.equal(chunks.length, MAX_OUTPUT_BYTES / BLOB_CHUNK_BYTES + 1);
 });
 
-test("read() follows: every record once and in order, until the attempt is over, with any number of readers", async () => {
+test("read() follows: every record once and in order, until the attempt is over, with any number " +
+  "of readers", async () => {
   const room = world();
   const { timers, random } = room.host("m");
   for (let seed = 1; seed <= 20; seed++) {
@@ -84,7 +105,9 @@ test("read() follows: every record once and in order, until the attempt is over,
       const done = store.append(key, [chunk(`${i} `)]);
       if (random.unit() < 0.5) await done;
       if (random.unit() < 0.1) readers.push(follow());
-      if (random.unit() < 0.2) await room.settle(new Promise<void>((resolve) => void timers.after(1, resolve)));
+      if (random.unit() < 0.2) {
+        await room.settle(new Promise<void>((resolve) => void timers.after(1, resolve)));
+      }
     }
     running = false;
     store.ended(key); // while the last appends are still under way
@@ -103,7 +126,8 @@ test("read() stops waiting when it is woken and nothing more may come", async ()
   assert.deepEqual(await reading, { done: true, value: undefined });
 });
 
-test("a record torn at any byte costs that record only, and what is printed afterwards is read", async () => {
+test("a record torn at any byte costs that record only, and what is printed " +
+  "afterwards is read", async () => {
   const room = world();
   const { storage } = room.host("m");
   const store = new OutputStore(room.host("m"), "/out");
@@ -121,7 +145,8 @@ test("a record torn at any byte costs that record only, and what is printed afte
   }
 });
 
-test("zeros and any flipped bit in a file are never read as more memory than the file has, and appending goes on", async () => {
+test("zeros and any flipped bit in a file are never read as more memory than the file has, and " +
+  "appending goes on", async () => {
   const room = world();
   const { storage } = room.host("m");
   const store = new OutputStore(room.host("m"), "/out");
@@ -138,14 +163,20 @@ test("zeros and any flipped bit in a file are never read as more memory than the
     const key = keyOf(1, i);
     await storage.writeFile(`/out/1/1.${i}`, bytes);
     const again = new OutputStore(room.host("m"), "/out");
-    assert.ok((await readAll(again, key)).reduce((sum, { data }) => sum + data.length, 0) <= bytes.length);
+    assert.ok(
+      (await readAll(again, key)).reduce((sum, { data }) => sum + data.length, 0) <= bytes.length,
+    );
     await again.append(key, [chunk("third")]);
     assert.match(textOf(await readAll(again, key)), /third$/);
   }
-  assert.equal(textOf(await readAll(new OutputStore(room.host("m"), "/out"), keyOf(1, 0))), "firstsecondthird");
+  assert.equal(
+    textOf(await readAll(new OutputStore(room.host("m"), "/out"), keyOf(1, 0))),
+    "firstsecondthird",
+  );
 });
 
-test("300 attempts that print in turn keep 128 files open at most, and lose and swap nothing", async () => {
+test("300 attempts that print in turn keep 128 files open at most, and lose " +
+  "and swap nothing", async () => {
   const room = world();
   let open = 0;
   let most = 0;
@@ -156,12 +187,19 @@ test("300 attempts that print in turn keep 128 files open at most, and lose and 
   const store = new OutputStore(host, "/out");
   const appends: Promise<void>[] = [];
   for (let round = 0; round < 5; round++) {
-    for (let job = 0; job < 300; job++) appends.push(store.append(keyOf(job), [chunk(`${job}:${round} `)]));
+    for (let job = 0; job < 300; job++) {
+      appends.push(store.append(keyOf(job), [chunk(`${job}:${round} `)]));
+    }
     if (round % 2 === 0) await Promise.all(appends);
   }
   await Promise.all(appends);
   assert.ok(open <= 128, `${open} are open`);
-  for (let job = 0; job < 300; job++) assert.equal(textOf(await readAll(store, keyOf(job))), [0, 1, 2, 3, 4].map((round) => `${job}:${round} `).join(""));
+  for (let job = 0; job < 300; job++) {
+    assert.equal(
+      textOf(await readAll(store, keyOf(job))),
+      [0, 1, 2, 3, 4].map((round) => `${job}:${round} `).join(""),
+    );
+  }
   await store.close();
   assert.equal(open, 0);
   assert.ok(most < 500, `${most} were open at one moment`);
@@ -176,8 +214,14 @@ test("a file that is being closed is not opened a second time before that is don
     handles += 1;
     assert.equal(handles, 1, "two handles on one file");
     return fileWith(file, {
-      append: async (parts) => { await new Promise<void>((resolve) => real.timers.after(5, resolve)); await file.append(parts); },
-      close: async () => { handles -= 1; await file.close(); },
+      append: async (parts) => {
+        await new Promise<void>((resolve) => real.timers.after(5, resolve));
+        await file.append(parts);
+      },
+      close: async () => {
+        handles -= 1;
+        await file.close();
+      },
     });
   });
   const store = new OutputStore(slow, "/out");
@@ -190,10 +234,18 @@ test("a file that is being closed is not opened a second time before that is don
   assert.equal(textOf(await readAll(new OutputStore(real, "/out"), keyOf(0))), "one two three");
 });
 
-test("a disk that is full for a moment costs what was printed then, and the output says so where it is missing", async () => {
+test("a disk that is full for a moment costs what was printed then, and the output says so where " +
+  "it is missing", async () => {
   const room = world();
   let full = false;
-  const host = withFiles(room.host("m"), (_path, file) => fileWith(file, { append: async (parts) => { if (full) throw diskFull(); await file.append(parts); } }));
+  const host = withFiles(room.host("m"), (_path, file) =>
+    fileWith(file, {
+      append: async (parts) => {
+        if (full) throw diskFull();
+        await file.append(parts);
+      },
+    }),
+  );
   const store = new OutputStore(host, "/out");
   await store.append(keyOf(0), [chunk("before ")]);
   full = true;
@@ -242,7 +294,8 @@ test("half a record that did not get in hides nothing that comes after it", asyn
   assert.equal(store.takeLost(keyOf(0))?.bytes, 20);
 });
 
-test("an output file that could not be opened is opened for the next words, and an ended attempt is told of its hole", async () => {
+test("an output file that could not be opened is opened for the next words, and an ended attempt " +
+  "is told of its hole", async () => {
   const room = world();
   let none = true;
   const emfile = () =>
@@ -276,7 +329,8 @@ test("an output file that could not be opened is opened for the next words, and 
   assert.equal(store.files, 0);
 });
 
-test("one success after a full disk is followed by the last words of all attempts that are over", async () => {
+test("one success after a full disk is followed by the last words of all attempts " +
+  "that are over", async () => {
   const room = world();
   let full = true;
   const host = withFiles(room.host("m"), (_path, file) => fileWith(file, {
@@ -301,7 +355,8 @@ test("one success after a full disk is followed by the last words of all attempt
   }
 });
 
-test("output beyond the limit is not lost by a full disk, since nobody would have kept it", async () => {
+test("output beyond the limit is not lost by a full disk, since nobody would " +
+  "have kept it", async () => {
   const room = world();
   let full = false;
   const host = withFiles(room.host("m"), (_path, file) => fileWith(file, {

@@ -85,7 +85,8 @@ test("keep() saves what waits and what has failed, and waits for what has begun"
   assert.deepEqual([await soFar(), removals.size], [["a", "b", "d"], 1]);
 });
 
-test("now() goes before all others and says why it cannot; close() begins nothing more", async () => {
+test("now() goes before all others and says why it cannot; close() " +
+  "begins nothing more", async () => {
   const { removals, soFar, end } = setUp();
   for (const name of ["a", "b", "c", "d"]) removals.add(name);
   await soFar();
@@ -123,7 +124,8 @@ test("every one of 5,000 names goes, also those that are added meanwhile", async
 
 const chunk = (text: string) => ({ stream: "stdout" as const, at: 1, data: Buffer.from(text) });
 
-test("an OutputStore that finds a folder of an earlier run with its number neither reads nor extends it", async () => {
+test("an OutputStore that finds a folder of an earlier run with its number neither reads nor " +
+  "extends it", async () => {
   const host = new SimWorld({ seed: 1 }).host("m");
   const key = { run: 7, job: 0, attempt: 1 };
   let store = new OutputStore(host, "/out");
@@ -156,7 +158,8 @@ test("an OutputStore that finds a folder of an earlier run with its number neith
   await store.close();
 });
 
-test("remove() closes what still writes to the run, and its folder does not come back", async () => {
+test("remove() closes what still writes to the run, and its folder does " +
+  "not come back", async () => {
   const world = new SimWorld({ seed: 1 });
   const real = world.host("m");
   let open = 0;

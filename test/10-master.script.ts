@@ -1,6 +1,6 @@
 /**
- * The language of lessons/10-master/transcripts: commands as lines of text, and as text what the core
- * makes of them.
+ * The language of lessons/10-master/transcripts: commands as lines of text, and as text what the
+ * core makes of them.
  *
  *     Submit nightly key=tuesday           a command, named as in core/command.ts
  *       build after=fetch retry=3x10s      its jobs, indented
@@ -28,7 +28,9 @@ class Line {
 
   constructor(text: string) {
     // A word may have a part in quotes: comment="not today".
-    const words = (text.match(/(?:[^\s"]|"[^"]*")+/g) ?? []).map((word) => word.replaceAll('"', ""));
+    const words = (text.match(/(?:[^\s"]|"[^"]*")+/g) ?? []).map((word) =>
+      word.replaceAll('"', ""),
+    );
     const isOption = (word: string): boolean => /^[a-z]+=/.test(word);
     this.words = words.filter((word) => !isOption(word));
     this.options = new Map(words.filter(isOption).map((word) => {
@@ -68,7 +70,11 @@ class Line {
 export class Script {
   readonly bench = new Bench();
   /** The types of all that was told. */
-  readonly seen = { commands: new Set<string>(), events: new Set<string>(), effects: new Set<string>() };
+  readonly seen = {
+    commands: new Set<string>(),
+    events: new Set<string>(),
+    effects: new Set<string>(),
+  };
   readonly #names = new Names();
   #trace: string[] = [];
 
@@ -90,8 +96,10 @@ export class Script {
 
   #line(line: Line, jobs: readonly Line[]): void {
     switch (line.verb) {
-      case "Start": return this.#start();
-      case "Show": return this.#show(this.#run(line.word(1)));
+      case "Start":
+        return this.#start();
+      case "Show":
+        return this.#show(this.#run(line.word(1)));
       case "Wait": {
         this.bench.now += ms(line.word(1));
         return this.#give({ type: "Tick" });
@@ -101,7 +109,8 @@ export class Script {
         this.bench.memory = { open: bytes, finished: bytes, total: bytes, ceiling: bytes };
         return;
       }
-      default: return this.#give(this.#command(line, jobs));
+      default:
+        return this.#give(this.#command(line, jobs));
     }
   }
 
@@ -157,10 +166,14 @@ export class Script {
   #effectText(effect: Effect): string {
     const on = (worker: number): string => this.#names.workerName(worker) ?? String(worker);
     switch (effect.type) {
-      case "Dispatch": return `${this.#names.attempt(effect.start)} to ${on(effect.start.worker)}`;
-      case "Kill": return effect.attempts
-        .map((attempt) => `${this.#names.attempt(attempt)} on ${on(attempt.worker)}`).join(", ");
-      case "Notify": return `the watchers of ${this.#names.run(effect.run)}`;
+      case "Dispatch":
+        return `${this.#names.attempt(effect.start)} to ${on(effect.start.worker)}`;
+      case "Kill":
+        return effect.attempts
+          .map((attempt) => `${this.#names.attempt(attempt)} on ${on(attempt.worker)}`)
+          .join(", ");
+      case "Notify":
+        return `the watchers of ${this.#names.run(effect.run)}`;
       case "Forget": {
         const project = effect.project === undefined ? "" : ` and project ${effect.project}`;
         return `the output of run ${effect.run}${project}`;
@@ -190,16 +203,21 @@ export class Script {
         const [run, job] = line.word(1).split("/");
         return { type, run: this.#id(run!), job };
       }
-      case "Retry": return { type, run: this.#id(line.word(1)), from: line.option("from") };
+      case "Retry":
+        return { type, run: this.#id(line.word(1)), from: line.option("from") };
       case "DecideGate": {
         const [run, job] = line.word(1).split("/");
         const { by = "ann", comment = "" } = Object.fromEntries(line.options);
         const gate = job === undefined ? run! : `${this.#id(run!)}/${job}`;
         return { type, gate, approve: line.has("approve"), by, comment };
       }
-      case "Drain": return { type, worker: line.word(1), undo: line.has("undo") };
-      case "Tick": case "Forget": return { type };
-      default: return this.#workersCommand(line);
+      case "Drain":
+        return { type, worker: line.word(1), undo: line.has("undo") };
+      case "Tick":
+      case "Forget":
+        return { type };
+      default:
+        return this.#workersCommand(line);
     }
   }
 
@@ -230,13 +248,16 @@ export class Script {
         const why = line.option("why") ?? "no space left on device";
         return { type, ...this.#attempt(name), bytes: line.number("bytes", 0), why };
       }
-      default: throw new Error(`Cannot perform "${type}": no such command`);
+      default:
+        throw new Error(`Cannot perform "${type}": no such command`);
     }
   }
 
   /** The latest run of this pipeline. */
   #run(name: string): Run {
-    const run = [...this.bench.state.runs.values()].findLast(({ spec: { name: of } }) => of === name);
+    const run = [...this.bench.state.runs.values()].findLast(
+      ({ spec: { name: of } }) => of === name,
+    );
     if (run === undefined) throw new Error(`Cannot perform this line: no run of ${name}`);
     return run;
   }
@@ -289,7 +310,11 @@ function specs(lines: readonly Line[], known: readonly string[]): JobSpec[] {
       affinity: like === undefined ? undefined : ids.indexOf(like),
       ...(attempts && {
         retry: {
-          maxAttempts: Number(attempts), delayMs: ms(pause), backoff: 2, maxDelayMs: 60_000, jitter: 0,
+          maxAttempts: Number(attempts),
+          delayMs: ms(pause),
+          backoff: 2,
+          maxDelayMs: 60_000,
+          jitter: 0,
         },
       }),
       ...(gate && { gate: { message: gate, maxWaitMs: ms(line.option("within") ?? "60s") } }),

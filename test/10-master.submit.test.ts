@@ -114,12 +114,30 @@ class Desk {
   }
 
   /** Resolves with the run, or with what it was refused for. */
-  async submit(uploads: Uploads, fields: Partial<Parameters<typeof Submit.encode>[0]>): Promise<string> {
-    const body = Submit.encode({ spec: undefined, specBlob: undefined, key: undefined, strict: false, ...fields });
+  async submit(
+    uploads: Uploads,
+    fields: Partial<Parameters<typeof Submit.encode>[0]>,
+  ): Promise<string> {
+    const body = Submit.encode({
+      spec: undefined,
+      specBlob: undefined,
+      key: undefined,
+      strict: false,
+      ...fields,
+    });
     let answer = "";
-    const request = { body, reply: (bytes: Buffer) => { answer = Submitted.decode(bytes).run; } };
+    const request = {
+      body,
+      reply: (bytes: Buffer) => {
+        answer = Submitted.decode(bytes).run;
+      },
+    };
     try {
-      await submit(this, { request: request as unknown as IncomingRequest, uploads, peer: uploads });
+      await submit(this, {
+        request: request as unknown as IncomingRequest,
+        uploads,
+        peer: uploads,
+      });
     } catch (error) {
       answer = String(error);
     }
@@ -160,8 +178,14 @@ class Desk {
 
 const turnOfTheLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** One order: answers the `path[n]`-th of those that wait as the n-th. Returns how many waited each time. */
-async function inOrder(path: readonly number[], scenario: (desk: Desk) => Promise<void>[]): Promise<number[]> {
+/**
+ * One order: answers the `path[n]`-th of those that wait as the n-th. Returns how many waited each
+ * time.
+ */
+async function inOrder(
+  path: readonly number[],
+  scenario: (desk: Desk) => Promise<void>[],
+): Promise<number[]> {
   const desk = new Desk();
   const widths: number[] = [];
   let open = true;
@@ -185,14 +209,19 @@ async function inOrder(path: readonly number[], scenario: (desk: Desk) => Promis
 async function tenMinutesLater(desk: Desk): Promise<void> {
   desk.disk.pass(11 * 60_000);
   void desk.blobs.has("0".repeat(64));
-  for (await turnOfTheLoop(); desk.disk.waiting.length > 0; await turnOfTheLoop()) desk.disk.waiting.shift()!();
+  for (await turnOfTheLoop(); desk.disk.waiting.length > 0; await turnOfTheLoop()) {
+    desk.disk.waiting.shift()!();
+  }
 }
 
 /** All runs forgotten: no count and no file. */
 async function nothingLeft(desk: Desk): Promise<void> {
   while (desk.state.runs.size > 0) desk.forget();
   await tenMinutesLater(desk);
-  assert.deepEqual([desk.blobs.held, desk.blobs.leftovers, [...desk.disk.files.keys()]], [0, 0, []]);
+  assert.deepEqual(
+    [desk.blobs.held, desk.blobs.leftovers, [...desk.disk.files.keys()]],
+    [0, 0, []],
+  );
 }
 
 /** Every order there is, depth first: the last choice that has an alternative takes it. */
@@ -210,17 +239,20 @@ async function everyOrder(scenario: (desk: Desk) => Promise<void>[]): Promise<nu
   return orders;
 }
 
-test("two people who submit the same large pipeline at once both get a run, in every order", async () => {
+test("two people who submit the same large pipeline at once both get a run, " +
+  "in every order", async () => {
   const orders = await everyOrder((desk) => [desk.person(BARE), desk.person(BARE)]);
   assert.ok(orders >= 70, `${orders} orders`);
 });
 
-test("a project that a run needs stays, whoever names it, is refused or asks for it meanwhile, in every order", async () => {
+test("a project that a run needs stays, whoever names it, is refused or asks for it meanwhile, " +
+  "in every order", async () => {
   const orders = await everyOrder((desk) => [desk.person(WITH_PROJECT), desk.stranger()]);
   assert.ok(orders >= 30, `${orders} orders`);
 });
 
-test("a project is kept for a run that begins while the last one that needed it is forgotten, in every order", async () => {
+test("a project is kept for a run that begins while the last one that needed it is forgotten, in " +
+  "every order", async () => {
   const orders = await everyOrder((desk) => {
     const uploads = desk.blobs.uploads();
     const first = desk.put(uploads, PROJECT)
@@ -245,7 +277,8 @@ async function served<T>(desk: Desk, done: Promise<T>): Promise<T> {
   return done;
 }
 
-test("a key that is known, and a blob that was uploaded as often as it was used, leave no hold behind", async () => {
+test("a key that is known, and a blob that was uploaded as often as it was used, leave no hold " +
+  "behind", async () => {
   const desk = new Desk();
   const uploads = desk.blobs.uploads();
   const large = async (): Promise<string> => {
@@ -255,25 +288,36 @@ test("a key that is known, and a blob that was uploaded as often as it was used,
   await served(desk, desk.put(uploads, PROJECT));
   await served(desk, desk.put(uploads, WITH_PROJECT));
   const first = await served(desk, large());
-  assert.equal(await served(desk, desk.submit(uploads, { specBlob: hashOf(WITH_PROJECT), key: "k" })), first);
+  assert.equal(
+    await served(desk, desk.submit(uploads, { specBlob: hashOf(WITH_PROJECT), key: "k" })),
+    first,
+  );
   assert.deepEqual([desk.state.runs.size, desk.blobs.held], [1, 1]);
   await uploads.close();
   await nothingLeft(desk);
 });
 
-test("one client that submits a large pipeline several times at once gets a run for each, and nothing is left", () =>
-  Room.run(async (room) => {
-    const master = await room.start();
-    const client = await room.client();
-    const script = "x".repeat(1024 * 1024);
-    const large = pipeline(["a", "b", "c", "d", "e"].map((id) => spec(id, { action: { type: "shell", script } })));
-    const all = await Promise.all([large, large, large].map((one) => client.submitSpec(one)));
-    assert.equal(new Set(all.map(({ run }) => run)).size, 3);
-    const keyed = await Promise.all([large, large].map((one) => client.submitSpec(one, { key: "k" })));
-    assert.equal(keyed[0]!.run, keyed[1]!.run);
-    await room.until(() => master.counts().leftovers === 0);
-    assert.deepEqual(await room.world.host("m").storage.list("/state/blobs"), []);
-  }));
+test(
+  "one client that submits a large pipeline several times at once gets a run for each, and " +
+    "nothing is left",
+  () =>
+    Room.run(async (room) => {
+      const master = await room.start();
+      const client = await room.client();
+      const script = "x".repeat(1024 * 1024);
+      const large = pipeline(
+        ["a", "b", "c", "d", "e"].map((id) => spec(id, { action: { type: "shell", script } })),
+      );
+      const all = await Promise.all([large, large, large].map((one) => client.submitSpec(one)));
+      assert.equal(new Set(all.map(({ run }) => run)).size, 3);
+      const keyed = await Promise.all(
+        [large, large].map((one) => client.submitSpec(one, { key: "k" })),
+      );
+      assert.equal(keyed[0]!.run, keyed[1]!.run);
+      await room.until(() => master.counts().leftovers === 0);
+      assert.deepEqual(await room.world.host("m").storage.list("/state/blobs"), []);
+    }),
+);
 
 test("a run that is forgotten takes its output and its project with it, and no sooner", () =>
   Room.run(async (room) => {
@@ -305,16 +349,27 @@ test("a run that is forgotten takes its output and its project with it, and no s
     assert.deepEqual(await left(), ["2"]);
   }));
 
-test("pipelines that wait for a look at the disk are bounded together in bytes, and nothing is left of those refused", async () => {
+test("pipelines that wait for a look at the disk are bounded together in bytes, and nothing is " +
+  "left of those refused", async () => {
   const desk = new Desk();
   const uploads = desk.blobs.uploads();
-  Object.assign(desk.engine.context, { memory: { open: 1e9, finished: 1e9, total: 1e9, ceiling: 1e9 + 5000 } });
+  Object.assign(desk.engine.context, {
+    memory: { open: 1e9, finished: 1e9, total: 1e9, ceiling: 1e9 + 5000 },
+  });
   const one = PipelineSpec.decode(WITH_PROJECT);
   const asked = [1, 2, 3, 4, 5, 6].map(() => desk.submit(uploads, { spec: one }));
-  assert.ok(desk.arriving.bytes > 4000 && desk.arriving.bytes <= 5000, `${desk.arriving.bytes} bytes wait`);
-  for (await turnOfTheLoop(); desk.disk.waiting.length > 0; await turnOfTheLoop()) desk.disk.waiting.shift()!();
+  assert.ok(
+    desk.arriving.bytes > 4000 && desk.arriving.bytes <= 5000,
+    `${desk.arriving.bytes} bytes wait`,
+  );
+  for (await turnOfTheLoop(); desk.disk.waiting.length > 0; await turnOfTheLoop()) {
+    desk.disk.waiting.shift()!();
+  }
   const answers = await Promise.all(asked);
-  assert.equal(answers.filter((answer) => answer.includes("those that wait to be looked at take")).length, 2);
+  assert.equal(
+    answers.filter((answer) => answer.includes("those that wait to be looked at take")).length,
+    2,
+  );
   assert.equal(desk.arriving.bytes, 0);
   assert.match(await desk.submit(uploads, { spec: { ...one, project: "no hash" } }), /no hash/);
   assert.equal(desk.arriving.bytes, 0, "a project that cannot be named holds nothing");

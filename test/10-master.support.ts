@@ -1,4 +1,7 @@
-/** A master in a simulated machine room, and peers who speak the wire protocol by hand, for the tests of chapter 10. */
+/**
+ * A master in a simulated machine room, and peers who speak the wire protocol by hand, for the
+ * tests of chapter 10.
+ */
 import type { Host, StoredFile } from "#host";
 import { startMaster, type Master, type MasterOptions } from "#master";
 import { RpcConnection, RpcError } from "#rpc";
@@ -7,15 +10,38 @@ import { SimWorld, type SimOptions } from "#simhost";
 import { nothingIsLeft } from "./leaks.sim.support.ts";
 import {
   Beat,
-  Dispatch, Finished, Hello, Kill, Op, Output, PROTOCOL, Welcome, type Assignment, type AttemptKey, type JobSpec, type PipelineSpec, type Report,
+  Dispatch,
+  Finished,
+  Hello,
+  Kill,
+  Op,
+  Output,
+  PROTOCOL,
+  Welcome,
+  type Assignment,
+  type AttemptKey,
+  type JobSpec,
+  type PipelineSpec,
+  type Report,
 } from "#wire";
 
 export const MASTER = { host: "m", port: 9090 };
 
 export function spec(id: string, fields: Partial<JobSpec> = {}): JobSpec {
   return {
-    id, action: { type: "command", argv: ["true"] }, dependsOn: [], requirement: [], priority: 1, delayMs: 0, affinity: undefined, when: "success",
-    timeoutMs: 0, retry: undefined, env: {}, gate: undefined, ...fields,
+    id,
+    action: { type: "command", argv: ["true"] },
+    dependsOn: [],
+    requirement: [],
+    priority: 1,
+    delayMs: 0,
+    affinity: undefined,
+    when: "success",
+    timeoutMs: 0,
+    retry: undefined,
+    env: {},
+    gate: undefined,
+    ...fields,
   };
 }
 
@@ -24,10 +50,23 @@ export function pipeline(jobs: JobSpec[]): PipelineSpec {
 }
 
 export function hello(fields: Partial<Hello> = {}): Buffer {
-  return Hello.encode({ protocol: PROTOCOL, role: "client", token: undefined, version: "", instance: "", name: "", tags: [], slots: 1, running: [], ...fields });
+  return Hello.encode({
+    protocol: PROTOCOL,
+    role: "client",
+    token: undefined,
+    version: "",
+    instance: "",
+    name: "",
+    tags: [],
+    slots: 1,
+    running: [],
+    ...fields,
+  });
 }
 
-/** A machine room with a master in it. Runs one scenario, in which `await` lets virtual time pass. */
+/**
+ * A machine room with a master in it. Runs one scenario, in which `await` lets virtual time pass.
+ */
 export class Room {
   readonly world: SimWorld;
   /** What the masters of this room died of. */
@@ -40,7 +79,10 @@ export class Room {
     this.world = new SimWorld(options);
   }
 
-  static run(scenario: (room: Room) => Promise<void>, options: Partial<SimOptions> = {}): Promise<void> {
+  static run(
+    scenario: (room: Room) => Promise<void>,
+    options: Partial<SimOptions> = {},
+  ): Promise<void> {
     const room = new Room({ seed: 1, ...options });
     return room.world.settle(scenario(room).then(() => room.#end()));
   }
@@ -79,10 +121,20 @@ export class Room {
   }
 
   /** A connection that has said nothing yet. */
-  async raw(options: { name?: string; onNotify?: (opcode: number, body: Buffer) => void; onClose?: (error?: Error) => void } = {}): Promise<RpcConnection> {
+  async raw(
+    options: {
+      name?: string;
+      onNotify?: (opcode: number, body: Buffer) => void;
+      onClose?: (error?: Error) => void;
+    } = {},
+  ): Promise<RpcConnection> {
     const host = this.world.host(options.name ?? `c${this.#clients++}`);
     const { onNotify, onClose } = options;
-    return new RpcConnection(await host.network.dial(MASTER), { host, ...(onNotify && { onNotify }), ...(onClose && { onClose }) });
+    return new RpcConnection(await host.network.dial(MASTER), {
+      host,
+      ...(onNotify && { onNotify }),
+      ...(onClose && { onClose }),
+    });
   }
 
   worker(name: string, options: WorkerScript = {}): Promise<ScriptedWorker> {
@@ -96,7 +148,9 @@ export class Room {
   async until(what: () => unknown, limitMs = 30_000): Promise<void> {
     const end = this.world.now + limitMs;
     while (!what()) {
-      if (this.world.now > end) throw new Error(`still not true after ${limitMs} ms of virtual time: ${what}`);
+      if (this.world.now > end) {
+        throw new Error(`still not true after ${limitMs} ms of virtual time: ${what}`);
+      }
       await this.sleep(1);
     }
   }
@@ -138,7 +192,15 @@ export class ScriptedWorker {
   }
 
   static async join(room: Room, name: string, script: WorkerScript): Promise<ScriptedWorker> {
-    const { slots = 1, tags = [], instance = name, running = [], dial, beats = true, works = false } = script;
+    const {
+      slots = 1,
+      tags = [],
+      instance = name,
+      running = [],
+      dial,
+      beats = true,
+      works = false,
+    } = script;
     const worker = new ScriptedWorker(room, name);
     worker.connection = await room.raw({
       name,
@@ -156,7 +218,12 @@ export class ScriptedWorker {
       },
       onClose: () => { worker.closed = true; },
     });
-    worker.welcome = Welcome.decode(await worker.connection.request(Op.HELLO, hello({ role: "worker", name, slots, tags, instance, running, dial })));
+    worker.welcome = Welcome.decode(
+      await worker.connection.request(
+        Op.HELLO,
+        hello({ role: "worker", name, slots, tags, instance, running, dial }),
+      ),
+    );
     if (beats) worker.#beat();
     return worker;
   }
@@ -180,7 +247,13 @@ export class ScriptedWorker {
   }
 
   async print(key: AttemptKey, text: string): Promise<void> {
-    await this.connection.request(Op.OUTPUT, Output.encode({ ...keyOf(key), chunks: [{ stream: "stdout", at: 1, data: Buffer.from(text) }] }));
+    await this.connection.request(
+      Op.OUTPUT,
+      Output.encode({
+        ...keyOf(key),
+        chunks: [{ stream: "stdout", at: 1, data: Buffer.from(text) }],
+      }),
+    );
   }
 }
 
@@ -195,14 +268,22 @@ export function report(key: AttemptKey, fields: Partial<Report> = {}): Report {
 export function refusal(code: string, message = /./) {
   return (error: unknown): boolean => {
     if (!(error instanceof RpcError)) throw error;
-    if (error.code !== code || !message.test(error.message)) throw new Error(`expected ${code} ${message}, got ${error.code}: ${error.message}`);
+    if (error.code !== code || !message.test(error.message)) {
+      throw new Error(`expected ${code} ${message}, got ${error.code}: ${error.message}`);
+    }
     return true;
   };
 }
 
 /** A host whose files pass through `wrap`, for disks that fail. */
 export function withFiles(host: Host, wrap: (path: string, file: StoredFile) => StoredFile): Host {
-  return { ...host, storage: { ...methodsOf(host.storage), open: async (path, options) => wrap(path, await host.storage.open(path, options)) } };
+  return {
+    ...host,
+    storage: {
+      ...methodsOf(host.storage),
+      open: async (path, options) => wrap(path, await host.storage.open(path, options)),
+    },
+  };
 }
 
 /** The same file with some methods replaced. `size` stays live. */
@@ -217,8 +298,23 @@ export function fileWith(file: StoredFile, changed: Partial<StoredFile>): Stored
 
 function methodsOf<T extends object>(object: T): T {
   return new Proxy({} as T, {
-    ownKeys: () => ["open", "readFile", "writeFile", "rename", "remove", "mkdir", "list", "stat", "syncDirectory", "lock"],
-    getOwnPropertyDescriptor: (_, name) => ({ configurable: true, enumerable: true, value: (Reflect.get(object, name) as () => void).bind(object) }),
+    ownKeys: () => [
+      "open",
+      "readFile",
+      "writeFile",
+      "rename",
+      "remove",
+      "mkdir",
+      "list",
+      "stat",
+      "syncDirectory",
+      "lock",
+    ],
+    getOwnPropertyDescriptor: (_, name) => ({
+      configurable: true,
+      enumerable: true,
+      value: (Reflect.get(object, name) as () => void).bind(object),
+    }),
     get: (_, name) => (Reflect.get(object, name) as () => void).bind(object),
   });
 }

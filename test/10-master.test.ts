@@ -1,5 +1,6 @@
 /**
- * Lesson 10's contract: decide, apply, and what must hold between them. No socket, no file, no clock.
+ * Lesson 10's contract: decide, apply, and what must hold between them. No socket, no file, no
+ * clock.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -20,7 +21,11 @@ import {
 test("decideSubmit() refuses a cycle by its path and leaves no trace", () => {
   const bench = new Bench();
   const before = hashState(bench.state);
-  const jobs = [spec("a", { dependsOn: [2] }), spec("b", { dependsOn: [0] }), spec("c", { dependsOn: [1] })];
+  const jobs = [
+    spec("a", { dependsOn: [2] }),
+    spec("b", { dependsOn: [0] }),
+    spec("c", { dependsOn: [1] }),
+  ];
   assert.throws(() => bench.submit(jobs), refusal("INVALID", /cycle .*a.* → .*b.* → .*c/));
   assert.equal(hashState(bench.state), before);
 });
@@ -28,11 +33,23 @@ test("decideSubmit() refuses a cycle by its path and leaves no trace", () => {
 test("decideSubmit() refuses indexes and tags that no honest client sends", () => {
   const bench = new Bench();
   assert.throws(() => bench.submit([]), refusal("INVALID", /has no jobs/));
-  assert.throws(() => bench.submit([spec("a", { dependsOn: [7] })]), refusal("INVALID", /depends on job number 7 of 1/));
-  assert.throws(() => bench.submit([spec("a", { dependsOn: [0] })]), refusal("INVALID", /depends on itself/));
+  assert.throws(
+    () => bench.submit([spec("a", { dependsOn: [7] })]),
+    refusal("INVALID", /depends on job number 7 of 1/),
+  );
+  assert.throws(
+    () => bench.submit([spec("a", { dependsOn: [0] })]),
+    refusal("INVALID", /depends on itself/),
+  );
   assert.throws(() => bench.submit([spec("a"), spec("a")]), refusal("INVALID", /"a"/));
-  assert.throws(() => bench.submit([spec("a"), spec("b", { affinity: 0 })]), refusal("INVALID", /affinity/));
-  assert.throws(() => bench.submit([spec("a", { requirement: ["GPU@3"] })]), refusal("INVALID", /not a tag/));
+  assert.throws(
+    () => bench.submit([spec("a"), spec("b", { affinity: 0 })]),
+    refusal("INVALID", /affinity/),
+  );
+  assert.throws(
+    () => bench.submit([spec("a", { requirement: ["GPU@3"] })]),
+    refusal("INVALID", /not a tag/),
+  );
 });
 
 test("decideSubmit() makes one run of one key", () => {
@@ -42,13 +59,21 @@ test("decideSubmit() makes one run of one key", () => {
   assert.equal(bench.submit([spec("a")], { key: "k" }), first);
   assert.equal(bench.log.length, events, "the second submission is no event");
   assert.notEqual(bench.submit([spec("a")], { key: "other" }), first);
-  assert.throws(() => bench.submit([spec("b")], { key: "k" }), refusal("CONFLICT", /key "k" belongs to run/));
+  assert.throws(
+    () => bench.submit([spec("b")], { key: "k" }),
+    refusal("CONFLICT", /key "k" belongs to run/),
+  );
 });
 
 test("decideSubmit() warns about a requirement nobody can meet, and refuses it when strict", () => {
   const bench = new Bench();
   bench.join({ tags: ["GPU"] });
-  const asked = { name: "x", version: undefined, project: undefined, jobs: [spec("a", { requirement: ["GPU", "HIGH_MEM"] })] };
+  const asked = {
+    name: "x",
+    version: undefined,
+    project: undefined,
+    jobs: [spec("a", { requirement: ["GPU", "HIGH_MEM"] })],
+  };
   const { warnings } = bench.decide({ type: "Submit", spec: asked, strict: false }).reply;
   assert.equal(warnings.length, 1);
   assert.match(warnings[0]!, /"a".*HIGH_MEM/);
@@ -73,7 +98,8 @@ test("decideSubmit() refuses more open runs than it has room for, until some hav
   bench.submit([spec("a")]);
 });
 
-test("a chain of 100,000 jobs, a fan of 100,000, and a reversed list overflow no stack and end", () => {
+test("a chain of 100,000 jobs, a fan of 100,000, and a reversed list overflow no " +
+  "stack and end", () => {
   const count = 100_000;
   for (const shape of [
     (i: number) => (i === 0 ? [] : [i - 1]),
@@ -82,7 +108,9 @@ test("a chain of 100,000 jobs, a fan of 100,000, and a reversed list overflow no
   ]) {
     const bench = new Bench();
     bench.join({ slots: 4096 });
-    const run = bench.submit(Array.from({ length: count }, (_, i) => spec(`j${i}`, { dependsOn: shape(i) })));
+    const run = bench.submit(
+      Array.from({ length: count }, (_, i) => spec(`j${i}`, { dependsOn: shape(i) })),
+    );
     // The first failure skips the rest, which is the deepest cascade there is.
     const [first] = bench.schedule();
     bench.fail(first!);
@@ -96,14 +124,23 @@ test("a chain of 100,000 jobs, a fan of 100,000, and a reversed list overflow no
 
 test("nextStart() takes the highest priority first, and the oldest of equals", () => {
   const bench = new Bench();
-  bench.submit([spec("low", { priority: -1 }), spec("first"), spec("second"), spec("high", { priority: 9 })]);
+  bench.submit([
+    spec("low", { priority: -1 }),
+    spec("first"),
+    spec("second"),
+    spec("high", { priority: 9 }),
+  ]);
   bench.join();
   assert.deepEqual(bench.drain(), ["high", "first", "second", "low"]);
 });
 
 test("nextStart() passes over a queue whose workers are busy", () => {
   const bench = new Bench();
-  bench.submit([spec("gpu1", { requirement: ["GPU"], priority: 9 }), spec("gpu2", { requirement: ["GPU"], priority: 9 }), spec("any")]);
+  bench.submit([
+    spec("gpu1", { requirement: ["GPU"], priority: 9 }),
+    spec("gpu2", { requirement: ["GPU"], priority: 9 }),
+    spec("any"),
+  ]);
   bench.join({ tags: ["GPU"] });
   assert.deepEqual(bench.schedule().map((job) => job.spec.id), ["gpu1"]);
   bench.join();
@@ -113,7 +150,11 @@ test("nextStart() passes over a queue whose workers are busy", () => {
 test("affinity waits for the parent's worker, and stops waiting when that worker is gone", () => {
   const bench = new Bench();
   const w1 = bench.join();
-  const run = bench.submit([spec("parent"), spec("child", { dependsOn: [0], affinity: 0 }), spec("other", { priority: 5 })]);
+  const run = bench.submit([
+    spec("parent"),
+    spec("child", { dependsOn: [0], affinity: 0 }),
+    spec("other", { priority: 5 }),
+  ]);
   const [other] = bench.schedule();
   bench.finish(other!);
   const [parent] = bench.schedule();
@@ -203,7 +244,14 @@ test("decideFinish() refuses a report of another attempt, another worker, or a s
   const worker = bench.join();
   bench.submit([spec("a", { retry: retry(3) })]);
   const [job] = bench.schedule();
-  const report = { run: 1, job: 0, attempt: 1, failure: undefined, result: undefined, durationMs: 0 };
+  const report = {
+    run: 1,
+    job: 0,
+    attempt: 1,
+    failure: undefined,
+    result: undefined,
+    durationMs: 0,
+  };
   const decide = (change: Partial<Report>, from = worker) =>
     decideFinish(bench.state, { worker: from, report: { ...report, ...change } }, bench.context);
   assert.equal(decide({ attempt: 2 }), undefined);
@@ -256,12 +304,19 @@ test("when: success, failure and always see failures near and far", () => {
   for (const job of bench.schedule()) job.spec.id === "bad" ? bench.fail(job) : bench.finish(job);
   bench.drain();
   assert.deepEqual(bench.statuses(run), {
-    bad: "FAILED", good: "COMPLETED", afterBad: "SKIPPED", onFailure: "COMPLETED", onFailureOfGood: "SKIPPED", cleanup: "COMPLETED", afterHandler: "SKIPPED",
+    bad: "FAILED",
+    good: "COMPLETED",
+    afterBad: "SKIPPED",
+    onFailure: "COMPLETED",
+    onFailureOfGood: "SKIPPED",
+    cleanup: "COMPLETED",
+    afterHandler: "SKIPPED",
   });
   assert.equal(bench.state.runsById.get(run)!.status, "FAILED");
 });
 
-test("a lost worker's job goes elsewhere and spends no retry; five lost workers make it a dead letter", () => {
+test("a lost worker's job goes elsewhere and spends no retry; five lost workers make it a dead " +
+  "letter", () => {
   const bench = new Bench();
   const run = bench.submit([spec("killer")]);
   for (let loss = 1; loss <= 5; loss++) {
@@ -275,7 +330,8 @@ test("a lost worker's job goes elsewhere and spends no retry; five lost workers 
   assert.equal(bench.state.runsById.get(run)!.status, "FAILED");
 });
 
-test("a worker that comes back keeps what it knows, loses what it forgot, and drops what is not its own", () => {
+test("a worker that comes back keeps what it knows, loses what it forgot, and drops what is not " +
+  "its own", () => {
   const bench = new Bench();
   const worker = bench.join({ slots: 2 });
   bench.submit([spec("kept"), spec("forgotten")]);
@@ -290,14 +346,16 @@ test("a worker that comes back keeps what it knows, loses what it forgot, and dr
   assert.equal(forgotten!.status, "PENDING");
 });
 
-test("decideLose() after a goodbye, and decideForgotten(), blame no job, however often that happens", () => {
+test("decideLose() after a goodbye, and decideForgotten(), blame no job, however often that " +
+  "happens", () => {
   const bench = new Bench();
   bench.submit([spec("unlucky")]);
   for (let time = 1; time <= 10; time++) {
     const worker = bench.join({ instance: `i${time}` });
     const [job] = bench.schedule();
-    if (time % 2 === 0) bench.execute({ type: "Lose", worker, reason: "said goodbye", blamed: false });
-    else {
+    if (time % 2 === 0) {
+      bench.execute({ type: "Lose", worker, reason: "said goodbye", blamed: false });
+    } else {
       bench.execute({ type: "Rejoin", worker, running: [] });
       bench.execute({ type: "Lose", worker, reason: "died" }); // and has nothing any more
     }
@@ -306,26 +364,41 @@ test("decideLose() after a goodbye, and decideForgotten(), blame no job, however
 });
 
 test("JobLost of an older log, which says nothing of blame, counts as it did", () => {
-  const older = union("Event", { JobLost: [7, message("JobLost", { run: [1, u32()], job: [2, u32()], attempt: [3, u32()], at: [4, u53()] })] });
+  const older = union("Event", {
+    JobLost: [
+      7,
+      message("JobLost", { run: [1, u32()], job: [2, u32()], attempt: [3, u32()], at: [4, u53()] }),
+    ],
+  });
   const bench = new Bench();
   bench.submit([spec("a")]);
   bench.join();
   const [job] = bench.schedule();
-  bench.commit([Event.decode(older.encode({ type: "JobLost", run: 1, job: 0, attempt: 1, at: bench.now }))]);
+  bench.commit([
+    Event.decode(older.encode({ type: "JobLost", run: 1, job: 0, attempt: 1, at: bench.now })),
+  ]);
   assert.deepEqual([job!.status, job!.losses], ["PENDING", 1]);
 });
 
-test("decideDrain() keeps new work away, leaves what runs, survives a snapshot, and can be undone", () => {
+test("decideDrain() keeps new work away, leaves what runs, survives a snapshot, and can be " +
+  "undone", () => {
   const bench = new Bench();
   const w1 = bench.join({ slots: 2 });
   bench.submit([spec("a"), spec("b", { dependsOn: [0] })]);
   const [a] = bench.schedule();
   bench.execute({ type: "Drain", worker: "w1", undo: false });
-  assert.deepEqual(bench.decide({ type: "Drain", worker: String(w1), undo: false }).events, [], "once is enough");
+  assert.deepEqual(
+    bench.decide({ type: "Drain", worker: String(w1), undo: false }).events,
+    [],
+    "once is enough",
+  );
   bench.finish(a!);
   assert.deepEqual(bench.schedule(), []);
   const b = bench.job(a!.run.id, "b");
-  assert.equal(reasonOf(bench.state, b, bench.now), "no free slot on the only worker (2 slots, draining)");
+  assert.equal(
+    reasonOf(bench.state, b, bench.now),
+    "no free slot on the only worker (2 slots, draining)",
+  );
   const restored = readSnapshot(writeSnapshot(bench.state));
   assert.equal(hashState(restored), hashState(bench.state));
   assert.equal(nextStart(restored, bench.now), undefined);
@@ -333,10 +406,15 @@ test("decideDrain() keeps new work away, leaves what runs, survives a snapshot, 
   assert.deepEqual(bench.schedule(), [b]);
 });
 
-test("decideDrain() frees the jobs that wait for this very worker, and warns of those that nobody else could run", () => {
+test("decideDrain() frees the jobs that wait for this very worker, and warns of those that " +
+  "nobody else could run", () => {
   const bench = new Bench();
   const w1 = bench.join({ tags: ["GPU"] });
-  bench.submit([spec("parent"), spec("child", { dependsOn: [0], affinity: 0 }), spec("other", { priority: 5 })]);
+  bench.submit([
+    spec("parent"),
+    spec("child", { dependsOn: [0], affinity: 0 }),
+    spec("other", { priority: 5 }),
+  ]);
   const [other] = bench.schedule();
   bench.finish(other!);
   const [parent] = bench.schedule();
@@ -348,22 +426,43 @@ test("decideDrain() frees the jobs that wait for this very worker, and warns of 
   checkIndexes(bench.state);
   bench.finish(bench.state.runs.get(2)!.jobs[0]!);
   assert.deepEqual(bench.schedule().map((job) => [job.spec.id, job.worker]), [["child", w2]]);
-  const gpu = { name: "x", version: undefined, project: undefined, jobs: [spec("a", { requirement: ["GPU"] })] };
+  const gpu = {
+    name: "x",
+    version: undefined,
+    project: undefined,
+    jobs: [spec("a", { requirement: ["GPU"] })],
+  };
   const [warning] = bench.decide({ type: "Submit", spec: gpu, strict: false }).reply.warnings;
   assert.match(warning!, /no free slot on the only worker with GPU \(1 slot, draining\)/);
-  assert.throws(() => bench.decide({ type: "Submit", spec: gpu, strict: true }), refusal("UNSCHEDULABLE"));
+  assert.throws(
+    () => bench.decide({ type: "Submit", spec: gpu, strict: true }),
+    refusal("UNSCHEDULABLE"),
+  );
   assert.equal(bench.state.workers.get(w1)!.jobs.size, 0);
 });
 
-test("decideDrain() ends with the registration, and refuses names that fit nobody or several", () => {
+test("decideDrain() ends with the registration, and refuses names that fit " +
+  "nobody or several", () => {
   const bench = new Bench();
-  assert.throws(() => bench.decide({ type: "Drain", worker: "w1", undo: false }), refusal("NOT_FOUND", /there are no workers/));
+  assert.throws(
+    () => bench.decide({ type: "Drain", worker: "w1", undo: false }),
+    refusal("NOT_FOUND", /there are no workers/),
+  );
   for (const instance of ["one", "two"]) {
     bench.execute({ type: "Join", instance, name: "twin", tags: [], slots: 1, version: "" });
   }
-  assert.throws(() => bench.decide({ type: "Drain", worker: "twin", undo: false }), refusal("CONFLICT", /name of 2 \(give a number: 1, 2\)/));
-  assert.throws(() => bench.decide({ type: "Drain", worker: "twinn", undo: false }), refusal("NOT_FOUND", /"twinn"/));
-  assert.throws(() => bench.decide({ type: "Drain", worker: "3", undo: false }), refusal("NOT_FOUND", /"3"/));
+  assert.throws(
+    () => bench.decide({ type: "Drain", worker: "twin", undo: false }),
+    refusal("CONFLICT", /name of 2 \(give a number: 1, 2\)/),
+  );
+  assert.throws(
+    () => bench.decide({ type: "Drain", worker: "twinn", undo: false }),
+    refusal("NOT_FOUND", /"twinn"/),
+  );
+  assert.throws(
+    () => bench.decide({ type: "Drain", worker: "3", undo: false }),
+    refusal("NOT_FOUND", /"3"/),
+  );
   bench.execute({ type: "Drain", worker: "2", undo: false });
   bench.execute({ type: "Lose", worker: 2, reason: "gone" });
   const back = bench.join({ instance: "two" });
@@ -373,7 +472,10 @@ test("decideDrain() ends with the registration, and refuses names that fit nobod
 test("decideJoin() refuses more registrations than a master keeps", () => {
   const bench = new Bench();
   for (let n = 0; n < MAX_WORKERS; n++) bench.join({ instance: `i${n}` });
-  assert.throws(() => bench.join({ instance: "one more" }), refusal("OVERLOADED", /4096 are registered/));
+  assert.throws(
+    () => bench.join({ instance: "one more" }),
+    refusal("OVERLOADED", /4096 are registered/),
+  );
 });
 
 test("deadJobs() tells the newest last, before and after a snapshot", () => {
@@ -388,7 +490,14 @@ test("deadJobs() tells the newest last, before and after a snapshot", () => {
     }
   }
   const letters = deadJobs(bench.state).map(deadLetter);
-  assert.deepEqual(letters.map(({ job, attempts, failures, losses }) => [job, attempts, failures, losses]), [["first", 2, 2, 0], ["second", 2, 2, 0], ["third", 2, 2, 0]]);
+  assert.deepEqual(
+    letters.map(({ job, attempts, failures, losses }) => [job, attempts, failures, losses]),
+    [
+      ["first", 2, 2, 0],
+      ["second", 2, 2, 0],
+      ["third", 2, 2, 0],
+    ],
+  );
   assert.deepEqual(deadJobs(readSnapshot(writeSnapshot(bench.state))).map(deadLetter), letters);
   bench.execute({ type: "Retry", run: letters[1]!.run, from: "second" });
   assert.deepEqual(deadJobs(bench.state).map(deadLetter).map(({ job }) => job), ["first", "third"]);
@@ -396,10 +505,16 @@ test("deadJobs() tells the newest last, before and after a snapshot", () => {
 
 // ── people ───────────────────────────────────────────────────────────────────────────────────────
 
-test("cancel takes waiting jobs at once, running ones when their process is gone, and what follows with them", () => {
+test("cancel takes waiting jobs at once, running ones when their process is gone, and what " +
+  "follows with them", () => {
   const bench = new Bench();
   bench.join({ slots: 1 });
-  const run = bench.submit([spec("running"), spec("waiting"), spec("child", { dependsOn: [0] }), spec("later", { delayMs: 1000 })]);
+  const run = bench.submit([
+    spec("running"),
+    spec("waiting"),
+    spec("child", { dependsOn: [0] }),
+    spec("later", { delayMs: 1000 }),
+  ]);
   const [job] = bench.schedule();
   bench.execute({ type: "Cancel", run });
   assert.deepEqual(bench.statuses(run), {
@@ -408,21 +523,41 @@ test("cancel takes waiting jobs at once, running ones when their process is gone
   assert.equal(job!.cancelling, true);
   assert.deepEqual(bench.schedule(), []);
   bench.finish(job!); // it happened to succeed: the wish was earlier
-  assert.deepEqual(bench.statuses(run), { running: "CANCELLED", waiting: "CANCELLED", child: "CANCELLED", later: "CANCELLED" });
+  assert.deepEqual(bench.statuses(run), {
+    running: "CANCELLED",
+    waiting: "CANCELLED",
+    child: "CANCELLED",
+    later: "CANCELLED",
+  });
   assert.equal(bench.state.runsById.get(run)!.status, "CANCELLED");
-  assert.deepEqual(bench.decide({ type: "Cancel", run }).events, [], "cancelling what has ended changes nothing");
+  assert.deepEqual(
+    bench.decide({ type: "Cancel", run }).events,
+    [],
+    "cancelling what has ended changes nothing",
+  );
 });
 
 test("cancel of one job leaves its neighbours alone, even before its turn has come", () => {
   const bench = new Bench();
   bench.join({ slots: 4 });
-  const run = bench.submit([spec("a"), spec("b", { dependsOn: [0] }), spec("c", { dependsOn: [1] }), spec("d", { dependsOn: [0] })]);
+  const run = bench.submit([
+    spec("a"),
+    spec("b", { dependsOn: [0] }),
+    spec("c", { dependsOn: [1] }),
+    spec("d", { dependsOn: [0] }),
+  ]);
   bench.execute({ type: "Cancel", run, job: "b" });
   bench.drain();
-  assert.deepEqual(bench.statuses(run), { a: "COMPLETED", b: "CANCELLED", c: "SKIPPED", d: "COMPLETED" });
+  assert.deepEqual(bench.statuses(run), {
+    a: "COMPLETED",
+    b: "CANCELLED",
+    c: "SKIPPED",
+    d: "COMPLETED",
+  });
 });
 
-test("cancel of a job that waits for its parents ends it at once, and its children do not wait for them either", () => {
+test("cancel of a job that waits for its parents ends it at once, and its children do not wait " +
+  "for them either", () => {
   const bench = new Bench();
   bench.join({ slots: 4 });
   const run = bench.submit([
@@ -472,7 +607,8 @@ test("cancel of a job that waits for a delay, a worker or a person ends it at on
   assertRecoverable(bench);
 });
 
-test("a retry opens a job that was cancelled before its parents ended, together with its parent", () => {
+test("a retry opens a job that was cancelled before its parents ended, together " +
+  "with its parent", () => {
   const bench = new Bench();
   bench.join({ slots: 4 });
   const run = bench.submit([
@@ -491,7 +627,8 @@ test("a retry opens a job that was cancelled before its parents ended, together 
   assertRecoverable(bench);
 });
 
-test("decideRetry() refuses a job that would be skipped at once, and names the job to begin with", () => {
+test("decideRetry() refuses a job that would be skipped at once, and names the job " +
+  "to begin with", () => {
   const bench = new Bench();
   bench.join({ slots: 4 });
   const run = bench.submit([
@@ -534,7 +671,8 @@ test("decideRetry() refuses a job that would be skipped at once, and names the j
   assertRecoverable(bench);
 });
 
-test("decideRetry() advises only what makes the job run, and finds a failure for one that wants one", () => {
+test("decideRetry() advises only what makes the job run, and finds a failure for one that wants " +
+  "one", () => {
   const bench = new Bench();
   bench.join({ slots: 4 });
   const run = bench.submit([
@@ -566,7 +704,8 @@ test("decideRetry() advises only what makes the job run, and finds a failure for
   assert.equal(bench.statuses(run)["both"], "PENDING");
 });
 
-test("cancel of a run takes whatever its jobs wait for, is asked once, and a gate is not answered after it", () => {
+test("cancel of a run takes whatever its jobs wait for, is asked once, and a gate is not " +
+  "answered after it", () => {
   const bench = new Bench();
   bench.join({ slots: 4 });
   const run = bench.submit([
@@ -601,7 +740,8 @@ test("cancel of a run takes whatever its jobs wait for, is asked once, and a gat
   assertRecoverable(bench);
 });
 
-test("jobs that are added under a cancelled one end with the reason, or run if they always do", () => {
+test("jobs that are added under a cancelled one end with the reason, or run if " +
+  "they always do", () => {
   const bench = new Bench();
   bench.join({ slots: 4 });
   const run = bench.submit([
@@ -658,7 +798,8 @@ test("jobInfo() says why a job was skipped", () => {
   ]);
 });
 
-test("jobInfo() tells when an attempt ended apart from when its gate was answered, and keeps the answer", () => {
+test("jobInfo() tells when an attempt ended apart from when its gate was answered, and keeps the " +
+  "answer", () => {
   const bench = new Bench();
   bench.join();
   const run = bench.submit([spec("a", { gate: { message: "Ship it?", maxWaitMs: 60_000 } })]);
@@ -696,7 +837,8 @@ test("jobInfo() of a job that runs again says nothing of when the attempt before
   assert.equal(jobInfo(bench.state, job!, bench.now).stoppedAt, undefined);
 });
 
-test("jobChange() tells a failure that is tried again from one that is not, and what a gate asks", () => {
+test("jobChange() tells a failure that is tried again from one that is not, and what " +
+  "a gate asks", () => {
   const bench = new Bench();
   bench.join();
   const seen: [string, number | undefined, string][] = [];
@@ -721,7 +863,8 @@ test("jobChange() tells a failure that is tried again from one that is not, and 
   assert.deepEqual(seen.at(-1), ["WAITING", undefined, "waits for approval: Ship it?"]);
 });
 
-test("a log of an older version, whose cancels waited for parents, replays to the state it had", () => {
+test("a log of an older version, whose cancels waited for parents, replays to the " +
+  "state it had", () => {
   const bench = new Bench();
   bench.join();
   const run = bench.submit([
@@ -749,10 +892,15 @@ test("a version that only marked jobs refuses a log in which they are cancelled 
   assert.throws(() => older.decode(bytes), { code: "UNKNOWN_VARIANT" });
 });
 
-test("a gate holds no slot, opens for one answer, and tells the second what the first one said", () => {
+test("a gate holds no slot, opens for one answer, and tells the second what the " +
+  "first one said", () => {
   const bench = new Bench();
   bench.join();
-  const run = bench.submit([spec("build", { gate: { message: "Ship it?", maxWaitMs: 60_000 } }), spec("ship", { dependsOn: [0] }), spec("other")]);
+  const run = bench.submit([
+    spec("build", { gate: { message: "Ship it?", maxWaitMs: 60_000 } }),
+    spec("ship", { dependsOn: [0] }),
+    spec("other"),
+  ]);
   assert.deepEqual(bench.drain(), ["build", "other"]);
   assert.equal(bench.job(run, "build").status, "WAITING");
   const answer = (approve: boolean, by: string) =>
@@ -764,10 +912,14 @@ test("a gate holds no slot, opens for one answer, and tells the second what the 
   assert.equal(bench.state.runsById.get(run)!.status, "COMPLETED");
 });
 
-test("a gate that nobody answers fails closed at its deadline, and a rejected one skips what follows", () => {
+test("a gate that nobody answers fails closed at its deadline, and a rejected one skips what " +
+  "follows", () => {
   const bench = new Bench();
   bench.join();
-  const jobs = [spec("build", { gate: { message: "?", maxWaitMs: 60_000 } }), spec("ship", { dependsOn: [0] })];
+  const jobs = [
+    spec("build", { gate: { message: "?", maxWaitMs: 60_000 } }),
+    spec("ship", { dependsOn: [0] }),
+  ];
   const run = bench.submit(jobs);
   bench.drain();
   bench.tick(59_999);
@@ -777,23 +929,43 @@ test("a gate that nobody answers fails closed at its deadline, and a rejected on
   assert.match(bench.job(run, "build").failure!.message, /nobody answered within 60 s/);
   const other = bench.submit(jobs);
   bench.drain();
-  bench.execute({ type: "DecideGate", gate: `${other}/build`, approve: false, by: "ann", comment: "too hot" });
+  bench.execute({
+    type: "DecideGate",
+    gate: `${other}/build`,
+    approve: false,
+    by: "ann",
+    comment: "too hot",
+  });
   assert.equal(bench.job(other, "build").failure!.message, "Rejected by ann: too hot");
   assert.equal(bench.state.runsById.get(other)!.status, "FAILED");
 });
 
-test("retry by a person runs what failed and all that came after it again, and nothing else", () => {
+test("retry by a person runs what failed and all that came after it again, " +
+  "and nothing else", () => {
   const bench = new Bench();
   bench.join({ slots: 9 });
-  const run = bench.submit([spec("a"), spec("b", { dependsOn: [0] }), spec("c", { dependsOn: [1] }), spec("report", { dependsOn: [1], when: "always" })]);
+  const run = bench.submit([
+    spec("a"),
+    spec("b", { dependsOn: [0] }),
+    spec("c", { dependsOn: [1] }),
+    spec("report", { dependsOn: [1], when: "always" }),
+  ]);
   bench.finish(bench.schedule()[0]!);
   bench.fail(bench.schedule()[0]!);
   bench.drain();
-  assert.deepEqual(bench.statuses(run), { a: "COMPLETED", b: "FAILED", c: "SKIPPED", report: "COMPLETED" });
+  assert.deepEqual(bench.statuses(run), {
+    a: "COMPLETED",
+    b: "FAILED",
+    c: "SKIPPED",
+    report: "COMPLETED",
+  });
   bench.execute({ type: "Retry", run });
   assert.deepEqual(bench.drain(), ["b", "c", "report"]);
   assert.equal(bench.state.runsById.get(run)!.status, "COMPLETED");
-  assert.throws(() => bench.decide({ type: "Retry", run }), refusal("CONFLICT", /nothing in it has failed/));
+  assert.throws(
+    () => bench.decide({ type: "Retry", run }),
+    refusal("CONFLICT", /nothing in it has failed/),
+  );
   bench.execute({ type: "Retry", run, from: "b" });
   assert.deepEqual(bench.drain(), ["b", "c", "report"]);
 });
@@ -803,18 +975,30 @@ test("a running job adds jobs to its own run, which then has to wait for them", 
   bench.join({ slots: 4 });
   const run = bench.submit([spec("plan")]);
   const [plan] = bench.schedule();
-  bench.execute({ type: "AddJobs", run, jobs: [spec("step1", { dependsOn: [0] }), spec("step2", { dependsOn: [1] })] });
+  bench.execute({
+    type: "AddJobs",
+    run,
+    jobs: [spec("step1", { dependsOn: [0] }), spec("step2", { dependsOn: [1] })],
+  });
   bench.finish(plan!);
   assert.deepEqual(bench.drain(), ["step1", "step2"]);
   assert.equal(bench.state.runsById.get(run)!.status, "COMPLETED");
-  assert.throws(() => bench.decide({ type: "AddJobs", run, jobs: [spec("late")] }), refusal("CONFLICT", /COMPLETED/));
+  assert.throws(
+    () => bench.decide({ type: "AddJobs", run, jobs: [spec("late")] }),
+    refusal("CONFLICT", /COMPLETED/),
+  );
 });
 
 // ── the fold ─────────────────────────────────────────────────────────────────────────────────────
 
-test("apply() keeps every index equal to one computed from scratch, through 60 random lives", () => {
+test("apply() keeps every index equal to one computed from scratch, through " +
+  "60 random lives", () => {
   for (let seed = 1; seed <= 60; seed++) {
-    try { randomLife(seed, 150, (bench) => checkIndexes(bench.state)); } catch (error) { throw new Error(`seed ${seed}: ${(error as Error).stack}`); }
+    try {
+      randomLife(seed, 150, (bench) => checkIndexes(bench.state));
+    } catch (error) {
+      throw new Error(`seed ${seed}: ${(error as Error).stack}`);
+    }
   }
 });
 
@@ -822,11 +1006,17 @@ test("hash(replay) equals hash(live) for every prefix of the log", () => {
   for (let seed = 100; seed < 110; seed++) {
     const hashes: string[] = [];
     let seen = 0;
-    const bench = randomLife(seed, 120, (b) => { for (; seen < b.log.length; seen++) hashes[seen] = seen === b.log.length - 1 ? hashState(b.state) : ""; });
+    const bench = randomLife(seed, 120, (b) => {
+      for (; seen < b.log.length; seen++) {
+        hashes[seen] = seen === b.log.length - 1 ? hashState(b.state) : "";
+      }
+    });
     const replay = new State();
     bench.log.forEach((body, index) => {
       apply(replay, Event.decode(body));
-      if (hashes[index] !== "") assert.equal(hashState(replay), hashes[index], `seed ${seed}, event ${index}`);
+      if (hashes[index] !== "") {
+        assert.equal(hashState(replay), hashes[index], `seed ${seed}, event ${index}`);
+      }
     });
   }
 });
@@ -849,24 +1039,42 @@ test("snapshot plus tail equals the whole log, wherever the snapshot was taken",
 
 // ── clients that are not ours ────────────────────────────────────────────────────────────────────
 
-test("decideSubmit() and decideAddJobs() refuse what could not be applied, logged or named, and leave no trace", () => {
+test("decideSubmit() and decideAddJobs() refuse what could not be applied, logged or named, and " +
+  "leave no trace", () => {
   const bench = new Bench();
   const run = bench.submit([spec("plan")]);
   const before = hashState(bench.state);
   const policy = retry(2);
   const bad: Partial<JobSpec>[] = [
-    { env: { "": "x" } }, { env: { "A=B": "x" } }, { env: { "A\0": "x" } },
-    { id: "" }, { id: "a/b" }, { id: "\u001b[2J" }, { id: "two\nlines" },
-    { delayMs: Number.MAX_SAFE_INTEGER }, { timeoutMs: Number.MAX_SAFE_INTEGER }, { gate: { message: "?", maxWaitMs: Number.MAX_SAFE_INTEGER } },
+    { env: { "": "x" } },
+    { env: { "A=B": "x" } },
+    { env: { "A\0": "x" } },
+    { id: "" },
+    { id: "a/b" },
+    { id: "\u001b[2J" },
+    { id: "two\nlines" },
+    { delayMs: Number.MAX_SAFE_INTEGER },
+    { timeoutMs: Number.MAX_SAFE_INTEGER },
+    { gate: { message: "?", maxWaitMs: Number.MAX_SAFE_INTEGER } },
     { retry: { ...policy, delayMs: Number.MAX_SAFE_INTEGER, maxDelayMs: Number.MAX_SAFE_INTEGER } },
-    { retry: { ...policy, jitter: -1e300 } }, { retry: { ...policy, backoff: -2 } }, { retry: { ...policy, backoff: Infinity } }, { retry: { ...policy, maxAttempts: 0 } },
+    { retry: { ...policy, jitter: -1e300 } },
+    { retry: { ...policy, backoff: -2 } },
+    { retry: { ...policy, backoff: Infinity } },
+    { retry: { ...policy, maxAttempts: 0 } },
   ];
   for (const fields of bad) {
     const jobs = [spec("good"), spec("bad", fields)];
     assert.throws(() => bench.submit(jobs), refusal("INVALID"), JSON.stringify(fields));
-    assert.throws(() => bench.decide({ type: "AddJobs", run, jobs }), refusal("INVALID"), JSON.stringify(fields));
+    assert.throws(
+      () => bench.decide({ type: "AddJobs", run, jobs }),
+      refusal("INVALID"),
+      JSON.stringify(fields),
+    );
   }
-  assert.throws(() => bench.submit([spec("a")], { name: "up/../down" }), refusal("INVALID", /slash/));
+  assert.throws(
+    () => bench.submit([spec("a")], { name: "up/../down" }),
+    refusal("INVALID", /slash/),
+  );
   const nameless = /Cannot submit pipeline "": its name is empty/;
   assert.throws(() => bench.submit([spec("a")], { name: "" }), refusal("INVALID", nameless));
   const env = /job "a" has "A=B" in its environment, and a name cannot have "=" or NUL in it/;
@@ -879,8 +1087,17 @@ test("the longest waits that are accepted can be logged, restored and waited for
   bench.join({ slots: 9 });
   const years = 10 * 365 * 24 * 3600 * 1000;
   bench.submit([
-    spec("later", { delayMs: years, timeoutMs: years }), spec("gate", { gate: { message: "?", maxWaitMs: years } }),
-    spec("again", { retry: { maxAttempts: 10_000, delayMs: 2 ** 31 - 1, backoff: 1000, maxDelayMs: 2 ** 31 - 1, jitter: 0 } }),
+    spec("later", { delayMs: years, timeoutMs: years }),
+    spec("gate", { gate: { message: "?", maxWaitMs: years } }),
+    spec("again", {
+      retry: {
+        maxAttempts: 10_000,
+        delayMs: 2 ** 31 - 1,
+        backoff: 1000,
+        maxDelayMs: 2 ** 31 - 1,
+        jitter: 0,
+      },
+    }),
   ]);
   for (const job of bench.schedule()) job.spec.id === "again" ? bench.fail(job) : bench.finish(job);
   assertRecoverable(bench);
@@ -889,24 +1106,39 @@ test("the longest waits that are accepted can be logged, restored and waited for
   assert.deepEqual(bench.drain(), ["again", "later"]);
 });
 
-test("names and sentences of any allowed length still fit when something is put in front of them", () => {
+test("names and sentences of any allowed length still fit when something is put in " +
+  "front of them", () => {
   const bench = new Bench();
   bench.join();
   for (const message of ["m".repeat(16 * 1024), "本".repeat(5461)]) {
     const id = "j".repeat(128);
-    const run = bench.submit([spec(id, { gate: { message, maxWaitMs: 1000 } })], { name: "n".repeat(128) });
+    const run = bench.submit([spec(id, { gate: { message, maxWaitMs: 1000 } })], {
+      name: "n".repeat(128),
+    });
     bench.drain();
     const job = bench.job(run, id);
-    assert.match(JobInfo.decode(JobInfo.encode(jobInfo(bench.state, job, bench.now))).reason, /^waits for approval: .*…$/);
-    const [gate] = GateList.decode(GateList.encode({ gates: [...bench.state.gates].map(gateInfo) })).gates;
-    bench.execute({ type: "DecideGate", gate: gate!.id, approve: false, by: "b".repeat(256), comment: message });
+    assert.match(
+      JobInfo.decode(JobInfo.encode(jobInfo(bench.state, job, bench.now))).reason,
+      /^waits for approval: .*…$/,
+    );
+    const [gate] = GateList.decode(
+      GateList.encode({ gates: [...bench.state.gates].map(gateInfo) }),
+    ).gates;
+    bench.execute({
+      type: "DecideGate",
+      gate: gate!.id,
+      approve: false,
+      by: "b".repeat(256),
+      comment: message,
+    });
     assert.match(job.failure!.message, /^Rejected by b{256}: .*…$/);
     assert.doesNotMatch(job.failure!.message, /\ufffd/, "no character is cut in two");
     assertRecoverable(bench);
   }
 });
 
-test("decideSubmit() takes as many requirements as there is room for, known ones at any time", () => {
+test("decideSubmit() takes as many requirements as there is room for, known ones " +
+  "at any time", () => {
   const requirement = (n: number) => [...n.toString(2)].map((bit, i) => `T${i}.${bit}`);
   const jobs = (from: number, count: number) => Array.from({ length: count }, (_, i) =>
     spec(`j${i}`, { requirement: requirement(2048 + from + i) }));
@@ -923,12 +1155,19 @@ test("decideRetry() refuses to bring back more requirements than there is room f
   const tags = Array.from({ length: 11 }, (_, bit) => `T${bit}`);
   const requirement = (n: number) => tags.filter((_, bit) => ((n >> bit) & 1) === 1);
   const runs = [0, 1, 2, 3].map((part) => {
-    const run = bench.submit(Array.from({ length: 400 }, (_, i) => spec(`j${i}`, { requirement: requirement(400 * part + i) })));
+    const run = bench.submit(
+      Array.from({ length: 400 }, (_, i) =>
+        spec(`j${i}`, { requirement: requirement(400 * part + i) }),
+      ),
+    );
     bench.execute({ type: "Cancel", run });
     return run;
   });
   bench.execute({ type: "Retry", run: runs[0]! });
-  assert.throws(() => bench.decide({ type: "Retry", run: runs[1]! }), refusal("INVALID", /different requirements/));
+  assert.throws(
+    () => bench.decide({ type: "Retry", run: runs[1]! }),
+    refusal("INVALID", /different requirements/),
+  );
   assertRecoverable(bench);
 });
 
@@ -938,7 +1177,9 @@ test("a worker that reports its own loss gets no retries for nothing", () => {
   const run = bench.submit([spec("a", { retry: { ...retry(3), delayMs: 0 } })]);
   let attempts = 0;
   for (let [job] = bench.schedule(); job !== undefined; [job] = bench.schedule()) {
-    bench.finish(job, { failure: { kind: "worker-lost", message: "", exitCode: undefined, signal: undefined } });
+    bench.finish(job, {
+      failure: { kind: "worker-lost", message: "", exitCode: undefined, signal: undefined },
+    });
     if (++attempts > 10) break;
   }
   assert.deepEqual([attempts, bench.job(run, "a").status], [3, "DEAD"]);
@@ -948,13 +1189,26 @@ test("answered gates do not keep forgotten runs in memory until their deadlines"
   const bench = new Bench();
   bench.join();
   for (let i = 0; i < 1500; i++) {
-    const run = bench.submit([spec("ask", { gate: { message: "?", maxWaitMs: 365 * 24 * 3600 * 1000 } })]);
+    const run = bench.submit([
+      spec("ask", { gate: { message: "?", maxWaitMs: 365 * 24 * 3600 * 1000 } }),
+    ]);
     bench.drain();
-    if (i % 10 !== 0) bench.execute({ type: "DecideGate", gate: `${run}/ask`, approve: true, by: "x", comment: "" });
+    if (i % 10 !== 0) {
+      bench.execute({
+        type: "DecideGate",
+        gate: `${run}/ask`,
+        approve: true,
+        by: "x",
+        comment: "",
+      });
+    }
     bench.execute({ type: "Forget" });
   }
   assert.equal(bench.state.gates.size, 150);
-  assert.ok(bench.state.delayed.size <= 2 * 150, `${bench.state.delayed.size} entries for 150 open gates`);
+  assert.ok(
+    bench.state.delayed.size <= 2 * 150,
+    `${bench.state.delayed.size} entries for 150 open gates`,
+  );
   checkIndexes(bench.state);
   assertRecoverable(bench);
 });

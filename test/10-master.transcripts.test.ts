@@ -1,7 +1,7 @@
 /**
- * The golden transcripts of chapter 10: each file in lessons/10-master/transcripts is one life of the
- * core. A paragraph has commands, `---`, and what follows from them: events, effects and the reply, or
- * a refusal. `TITAN_RECORD=1` writes down what follows now; review it as a diff.
+ * The golden transcripts of chapter 10: each file in lessons/10-master/transcripts is one life of
+ * the core. A paragraph has commands, `---`, and what follows from them: events, effects and the
+ * reply, or a refusal. `TITAN_RECORD=1` writes down what follows now; review it as a diff.
  */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";

@@ -62,7 +62,8 @@ function reader(room = true): IncomingRequest & { over: boolean; hasRoom: boolea
   return request as unknown as IncomingRequest & { over: boolean; hasRoom: boolean; sent: number };
 }
 
-test("begin() begins no page once msPerTurn went into others, and goes on in the next turn of the loop", async () => {
+test("begin() begins no page once msPerTurn went into others, and goes on in the next turn of " +
+  "the loop", async () => {
   const { turns, spend, loop } = bench();
   const peer = {};
   let made = 0;
@@ -81,7 +82,8 @@ test("begin() begins no page once msPerTurn went into others, and goes on in the
   assert.deepEqual([made, turns.peers], [10, 0]);
 });
 
-test("a peer that has had next to nothing need not wait for the next turn of the loop, and is before those who had much", async () => {
+test("a peer that has had next to nothing need not wait for the next turn of the loop, and is " +
+  "before those who had much", async () => {
   const { turns, spend, loop } = bench();
   const order: string[] = [];
   const ask = (peer: object, name: string, ms: number): void =>
@@ -126,7 +128,8 @@ test("what a peer has had counts half after a quarter of a second", async () => 
   assert.deepEqual(order, ["early", "late", "early", "late"]);
 });
 
-test("a page that its reader makes later has its price, so that readers of files are no light ones", async () => {
+test("a page that its reader makes later has its price, so that readers of files are no light " +
+  "ones", async () => {
   const { turns, loop } = bench();
   const peer = {};
   const begun: (() => void)[] = [];
@@ -141,7 +144,8 @@ test("a page that its reader makes later has its price, so that readers of files
   assert.deepEqual([begun.length, turns.peers], [10, 0]);
 });
 
-test("atOnce and perPeer hold to the page, and a quarter of the places is for those who had little", async () => {
+test("atOnce and perPeer hold to the page, and a quarter of the places is for those who had " +
+  "little", async () => {
   const { turns, spend, loop } = bench({ atOnce: 8, perPeer: 3, msPerTurn: 1000 });
   const ends: (() => void)[] = [];
   const busy = (): Promise<Buffer> =>
@@ -176,7 +180,8 @@ test("atOnce and perPeer hold to the page, and a quarter of the places is for th
   assert.equal(turns.waiting, 2 + 2 + 4 + 3, "and the place that is free again, too");
 });
 
-test("no page is made for a reader without room, or for one that has left; a page that fails frees its place", async () => {
+test("no page is made for a reader without room, or for one that has left; a page that fails " +
+  "frees its place", async () => {
   const { turns, loop } = bench({ atOnce: 1, perPeer: 1 });
   let made = 0;
   const make = (): Buffer => Buffer.alloc(++made);
@@ -214,108 +219,120 @@ const bytesTo = (room: Room, name: string): number =>
     .filter((line) => line.includes(`m -> ${name}`))
     .reduce((sum, line) => sum + Number(/(\d+) bytes/.exec(line)![1]), 0);
 
-test("a thousand requests of each kind that nobody reads are answered by no more than fits, beside a client that is served", () =>
-  Room.run(async (room) => {
-    await room.start();
-    const client = await room.client();
-    const { run } = await client.submitSpec(
-      pipeline(Array.from({ length: 2000 }, (_, i) => spec(`job-${i}`))),
-    );
-    const kinds: [number, Buffer][] = [
-      [Op.STATUS, JobRef.encode({ run, job: undefined })],
-      [Op.RUNS, Empty.encode({})],
-      [Op.WATCH, RunRef.encode({ run })],
-      [Op.LOGS, OutputRequest.encode({ run, job: "job-1", attempt: 0, follow: true })],
-      [Op.DEAD, Empty.encode({})],
-    ];
-    for (const [opcode, body] of kinds) {
-      const name = `deaf${opcode}`;
-      const socket = await room.world.host(name).network.dial(MASTER);
-      socket.handle({ onData: () => undefined, onClose: () => undefined });
-      socket.write(encodeFrame({ opcode: Op.HELLO, requestId: 1, body: hello() }));
-      await room.sleep(5);
-      socket.pause();
-      const credit = Buffer.from([127, 0, 0, 0]);
-      for (let id = 2; id < 1002; id++) {
-        socket.write(encodeFrame({ opcode, flags: MORE, requestId: id, body }));
-        socket.write(encodeFrame({ opcode: 0, flags: CREDIT, requestId: id, body: credit }));
-      }
-      await room.sleep(100);
-      assert.equal((await client.status(run)).jobs.length, 2000);
-      const bytes = bytesTo(room, name);
-      assert.ok(
-        bytes < 2 * 1024 * 1024,
-        `opcode ${opcode}: ${bytes} bytes are on their way to somebody who does not read`,
+test(
+  "a thousand requests of each kind that nobody reads are answered by no more than fits, " +
+    "beside a client that is served",
+  () =>
+    Room.run(async (room) => {
+      await room.start();
+      const client = await room.client();
+      const { run } = await client.submitSpec(
+        pipeline(Array.from({ length: 2000 }, (_, i) => spec(`job-${i}`))),
       );
-      socket.destroy();
-      await room.sleep(20);
-    }
-    assert.deepEqual(room.fatal, []);
-  }));
-
-test("long answers of one peer begin a few at a time, in order, and those of a peer that left are not made", () =>
-  Room.run(async (room) => {
-    await room.start();
-    const client = await room.client();
-    const { run } = await client.submitSpec(pipeline([spec("a")]));
-    const peer = await room.raw({ name: "slow" });
-    await peer.request(Op.HELLO, hello());
-    const iterators = Array.from({ length: 3 * MAX_LONG_PER_PEER }, () =>
-      peer.stream(Op.STATUS, JobRef.encode({ run, job: undefined }))[Symbol.asyncIterator](),
-    );
-    for (const iterator of iterators) assert.equal((await iterator.next()).done, false);
-    assert.deepEqual(
-      await Promise.all(iterators.map(async (iterator) => (await iterator.next()).done)),
-      iterators.map(() => true),
-    );
-  }));
-
-test("a connection may have MAX_WATCHES_OF_RUN watches of a run and MAX_WATCHES in all, and the next one is told the number", () =>
-  Room.run(async (room) => {
-    await room.start();
-    const client = await room.client();
-    const submit = async (): Promise<string> =>
-      (await client.submitSpec(pipeline([spec("a")]))).run;
-    const peer = await room.raw();
-    await peer.request(Op.HELLO, hello());
-    const open: { cancel(): void }[] = [];
-    const watch = async (run: string): Promise<string> => {
-      const stream = peer.stream(Op.WATCH, RunRef.encode({ run }));
-      open.push(stream);
-      return stream[Symbol.asyncIterator]()
-        .next()
-        .then(
-          () => "watches",
-          (error: Error) => error.message,
+      const kinds: [number, Buffer][] = [
+        [Op.STATUS, JobRef.encode({ run, job: undefined })],
+        [Op.RUNS, Empty.encode({})],
+        [Op.WATCH, RunRef.encode({ run })],
+        [Op.LOGS, OutputRequest.encode({ run, job: "job-1", attempt: 0, follow: true })],
+        [Op.DEAD, Empty.encode({})],
+      ];
+      for (const [opcode, body] of kinds) {
+        const name = `deaf${opcode}`;
+        const socket = await room.world.host(name).network.dial(MASTER);
+        socket.handle({ onData: () => undefined, onClose: () => undefined });
+        socket.write(encodeFrame({ opcode: Op.HELLO, requestId: 1, body: hello() }));
+        await room.sleep(5);
+        socket.pause();
+        const credit = Buffer.from([127, 0, 0, 0]);
+        for (let id = 2; id < 1002; id++) {
+          socket.write(encodeFrame({ opcode, flags: MORE, requestId: id, body }));
+          socket.write(encodeFrame({ opcode: 0, flags: CREDIT, requestId: id, body: credit }));
+        }
+        await room.sleep(100);
+        assert.equal((await client.status(run)).jobs.length, 2000);
+        const bytes = bytesTo(room, name);
+        assert.ok(
+          bytes < 2 * 1024 * 1024,
+          `opcode ${opcode}: ${bytes} bytes are on their way to somebody who does not read`,
         );
-    };
-    const first = await submit();
-    for (let i = 0; i < MAX_WATCHES_OF_RUN; i++) assert.equal(await watch(first), "watches");
-    assert.match(
-      await watch(first),
-      new RegExp(`has ${MAX_WATCHES_OF_RUN} watches of it, and no connection may have more`),
-    );
-    let count = MAX_WATCHES_OF_RUN;
-    while (count < MAX_WATCHES) {
-      const run = await submit();
-      const more = Math.min(MAX_WATCHES_OF_RUN, MAX_WATCHES - count);
-      const found = await Promise.all(Array.from({ length: more }, () => watch(run)));
-      assert.ok(found.every((text) => text === "watches"));
-      count += more;
-    }
-    const last = await submit();
-    assert.match(
-      await watch(last),
-      new RegExp(`this connection has ${MAX_WATCHES} watches, and no connection may have more`),
-    );
-    for await (const event of client.watch(last)) {
-      assert.equal(event.type, "snapshot", "another connection may");
-      break;
-    }
-    open[0]!.cancel();
-    await room.sleep(10);
-    assert.equal(await watch(last), "watches", "one that has ended makes room");
-  }));
+        socket.destroy();
+        await room.sleep(20);
+      }
+      assert.deepEqual(room.fatal, []);
+    }),
+);
+
+test(
+  "long answers of one peer begin a few at a time, in order, and those of a peer that left " +
+    "are not made",
+  () =>
+    Room.run(async (room) => {
+      await room.start();
+      const client = await room.client();
+      const { run } = await client.submitSpec(pipeline([spec("a")]));
+      const peer = await room.raw({ name: "slow" });
+      await peer.request(Op.HELLO, hello());
+      const iterators = Array.from({ length: 3 * MAX_LONG_PER_PEER }, () =>
+        peer.stream(Op.STATUS, JobRef.encode({ run, job: undefined }))[Symbol.asyncIterator](),
+      );
+      for (const iterator of iterators) assert.equal((await iterator.next()).done, false);
+      assert.deepEqual(
+        await Promise.all(iterators.map(async (iterator) => (await iterator.next()).done)),
+        iterators.map(() => true),
+      );
+    }),
+);
+
+test(
+  "a connection may have MAX_WATCHES_OF_RUN watches of a run and MAX_WATCHES in all, and the " +
+    "next one is told the number",
+  () =>
+    Room.run(async (room) => {
+      await room.start();
+      const client = await room.client();
+      const submit = async (): Promise<string> =>
+        (await client.submitSpec(pipeline([spec("a")]))).run;
+      const peer = await room.raw();
+      await peer.request(Op.HELLO, hello());
+      const open: { cancel(): void }[] = [];
+      const watch = async (run: string): Promise<string> => {
+        const stream = peer.stream(Op.WATCH, RunRef.encode({ run }));
+        open.push(stream);
+        return stream[Symbol.asyncIterator]()
+          .next()
+          .then(
+            () => "watches",
+            (error: Error) => error.message,
+          );
+      };
+      const first = await submit();
+      for (let i = 0; i < MAX_WATCHES_OF_RUN; i++) assert.equal(await watch(first), "watches");
+      assert.match(
+        await watch(first),
+        new RegExp(`has ${MAX_WATCHES_OF_RUN} watches of it, and no connection may have more`),
+      );
+      let count = MAX_WATCHES_OF_RUN;
+      while (count < MAX_WATCHES) {
+        const run = await submit();
+        const more = Math.min(MAX_WATCHES_OF_RUN, MAX_WATCHES - count);
+        const found = await Promise.all(Array.from({ length: more }, () => watch(run)));
+        assert.ok(found.every((text) => text === "watches"));
+        count += more;
+      }
+      const last = await submit();
+      assert.match(
+        await watch(last),
+        new RegExp(`this connection has ${MAX_WATCHES} watches, and no connection may have more`),
+      );
+      for await (const event of client.watch(last)) {
+        assert.equal(event.type, "snapshot", "another connection may");
+        break;
+      }
+      open[0]!.cancel();
+      await room.sleep(10);
+      assert.equal(await watch(last), "watches", "one that has ended makes room");
+    }),
+);
 
 test("WHY and WORKERS are answered in their turn, DEAD one list at a time, and all of them in full", () =>
   Room.run(async (room) => {
@@ -372,7 +389,12 @@ test("a blob is read in pieces while others are served, and a thousand readers h
           if (!args[0].includes("/blobs/")) return file;
           most = Math.max(most, ++open);
           const close = file.close.bind(file);
-          return Object.assign(file, { close: () => { open -= 1; return close(); } });
+          return Object.assign(file, {
+            close: () => {
+              open -= 1;
+              return close();
+            },
+          });
         };
       },
     });

@@ -1,4 +1,7 @@
-/** The master and its workers: leases, returns, cancels. Lesson 12 looks at the same from the worker's side. */
+/**
+ * The master and its workers: leases, returns, cancels. Lesson 12 looks at the same from the
+ * worker's side.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Host } from "#host";
@@ -14,35 +17,53 @@ test("a worker that comes back to a restarted master keeps its number and what i
     await room.until(() => worker.assigned.length === 2);
     await room.restart();
     const back = await room.worker("w", { slots: 2, running: worker.assigned.map(keyOf) });
-    assert.deepEqual([back.welcome.worker, back.welcome.name, back.welcome.stale], [worker.welcome.worker, "w", []]);
+    assert.deepEqual(
+      [back.welcome.worker, back.welcome.name, back.welcome.stale],
+      [worker.welcome.worker, "w", []],
+    );
     await room.sleep(3 * LEASE_MS);
     assert.deepEqual(back.jobs, [], "the two that it has fill its slots");
     await back.finish(...worker.assigned.map((item) => report(item)));
     await room.until(() => back.jobs.length === 1);
     assert.deepEqual(back.jobs, ["c#1"]);
-    assert.deepEqual(await room.statuses(await room.client(), run), { a: "COMPLETED", b: "COMPLETED", c: "RUNNING" });
+    assert.deepEqual(await room.statuses(await room.client(), run), {
+      a: "COMPLETED",
+      b: "COMPLETED",
+      c: "RUNNING",
+    });
   }));
 
-test("a worker that does not come back loses its attempts after LEASE_MS, and gets nothing new until then", () =>
-  Room.run(async (room) => {
-    await room.start();
-    const gone = await room.worker("gone", { slots: 8 });
-    const client = await room.client();
-    await client.submitSpec(pipeline([spec("a")]));
-    await room.until(() => gone.assigned.length === 1);
-    room.world.crash("gone");
-    await room.restart();
-    const restarted = room.world.now;
-    const here = await room.worker("here", { slots: 3 });
-    await (await room.client()).submitSpec(pipeline([spec("b"), spec("c")]));
-    await room.until(() => here.jobs.length === 2, 100);
-    assert.deepEqual(here.jobs, ["b#1", "c#1"], "the absent one has more free slots, but nobody knows whether it lives");
-    await room.until(() => here.jobs.length === 3);
-    assert.deepEqual(here.jobs, ["b#1", "c#1", "a#2"]);
-    const waited = room.world.now - restarted;
-    assert.ok(waited >= LEASE_MS && waited < LEASE_MS + 50, `given up after ${waited} ms`);
-    assert.deepEqual((await (await room.client()).workers()).map(({ name }) => name), ["here"]);
-  }));
+test(
+  "a worker that does not come back loses its attempts after LEASE_MS, and gets nothing new " +
+    "until then",
+  () =>
+    Room.run(async (room) => {
+      await room.start();
+      const gone = await room.worker("gone", { slots: 8 });
+      const client = await room.client();
+      await client.submitSpec(pipeline([spec("a")]));
+      await room.until(() => gone.assigned.length === 1);
+      room.world.crash("gone");
+      await room.restart();
+      const restarted = room.world.now;
+      const here = await room.worker("here", { slots: 3 });
+      await (await room.client()).submitSpec(pipeline([spec("b"), spec("c")]));
+      await room.until(() => here.jobs.length === 2, 100);
+      assert.deepEqual(
+        here.jobs,
+        ["b#1", "c#1"],
+        "the absent one has more free slots, but nobody knows whether it lives",
+      );
+      await room.until(() => here.jobs.length === 3);
+      assert.deepEqual(here.jobs, ["b#1", "c#1", "a#2"]);
+      const waited = room.world.now - restarted;
+      assert.ok(waited >= LEASE_MS && waited < LEASE_MS + 50, `given up after ${waited} ms`);
+      assert.deepEqual(
+        (await (await room.client()).workers()).map(({ name }) => name),
+        ["here"],
+      );
+    }),
+);
 
 test("a silent worker is lost after its lease, and what it says when it wakes up is refused", () =>
   Room.run(async (room) => {
@@ -62,7 +83,10 @@ test("a silent worker is lost after its lease, and what it says when it wakes up
     room.world.release("frozen", "m");
     await room.until(() => frozen.closed);
     // It dials again, and offers the result of an attempt that is no longer its own.
-    const zombie = await room.worker("frozen", { instance: "f", running: [keyOf(frozen.assigned[0]!)] });
+    const zombie = await room.worker("frozen", {
+      instance: "f",
+      running: [keyOf(frozen.assigned[0]!)],
+    });
     assert.notEqual(zombie.welcome.worker, frozen.welcome.worker);
     assert.deepEqual(zombie.welcome.stale, [keyOf(frozen.assigned[0]!)]);
     await zombie.finish(report(frozen.assigned[0]!, { result: Buffer.from("zombie") }));
@@ -89,7 +113,13 @@ test("a master that itself was frozen for 10 s blames nobody", () =>
   Room.run(async (room) => {
     const real = room.world.host("m");
     let jump = 0;
-    const host: Host = { ...real, clock: { monotonic: () => real.clock.monotonic() + jump, wall: () => real.clock.wall() + jump } };
+    const host: Host = {
+      ...real,
+      clock: {
+        monotonic: () => real.clock.monotonic() + jump,
+        wall: () => real.clock.wall() + jump,
+      },
+    };
     await room.start({ host });
     const worker = await room.worker("w");
     const silent = await room.worker("silent", { beats: false });
@@ -125,99 +155,170 @@ test("a worker whose connection ends is replaced after its grace, one that says 
     assert.equal((await client.runs())[0]!.status, "RUNNING", "who has left has nothing to report");
   }));
 
-test("a worker that dials a second time replaces its first connection, and what it forgot runs again", () =>
-  Room.run(async (room) => {
-    await room.start();
-    const client = await room.client();
-    const first = await room.worker("w", { slots: 2 });
-    await client.submitSpec(pipeline([spec("kept"), spec("forgotten")]));
-    await room.until(() => first.assigned.length === 2);
-    const second = await room.worker("w", { slots: 2, running: [keyOf(first.assigned[0]!)] });
-    assert.equal(second.welcome.worker, first.welcome.worker);
-    await room.until(() => first.closed && second.assigned.length === 1);
-    assert.deepEqual(second.jobs, ["forgotten#2"]);
-    assert.deepEqual((await client.workers()).map(({ running, connected }) => [running, connected]), [[2, true]]);
-  }));
+test(
+  "a worker that dials a second time replaces its first connection, and what it forgot runs " +
+    "again",
+  () =>
+    Room.run(async (room) => {
+      await room.start();
+      const client = await room.client();
+      const first = await room.worker("w", { slots: 2 });
+      await client.submitSpec(pipeline([spec("kept"), spec("forgotten")]));
+      await room.until(() => first.assigned.length === 2);
+      const second = await room.worker("w", { slots: 2, running: [keyOf(first.assigned[0]!)] });
+      assert.equal(second.welcome.worker, first.welcome.worker);
+      await room.until(() => first.closed && second.assigned.length === 1);
+      assert.deepEqual(second.jobs, ["forgotten#2"]);
+      assert.deepEqual(
+        (await client.workers()).map(({ running, connected }) => [running, connected]),
+        [[2, true]],
+      );
+    }),
+);
 
-test("a HELLO that was overtaken by a newer connection of the same worker is refused, and takes nothing away", () =>
-  Room.run(async (room) => {
-    await room.start();
-    const client = await room.client();
-    const worker = await room.worker("w", { slots: 2, dial: 2 });
-    await client.submitSpec(pipeline([spec("a")]));
-    await room.until(() => worker.assigned.length === 1);
-    await assert.rejects(room.worker("w", { slots: 2, dial: 1 }), refusal("CONFLICT", /connection 1 comes after its connection 2/));
-    await assert.rejects(room.worker("w", { slots: 2, dial: 2 }), refusal("CONFLICT"));
-    assert.deepEqual([worker.closed, (await client.workers())[0]!.running], [false, 1]);
-    // The same while it is away: what it did not know then may well run now.
-    worker.connection.destroy();
-    await room.sleep(10);
-    await assert.rejects(room.worker("w", { slots: 2, dial: 1 }), refusal("CONFLICT"));
-    const back = await room.worker("w", { slots: 2, dial: 3, running: worker.assigned.map(keyOf) });
-    assert.deepEqual([back.welcome.worker, back.welcome.stale], [worker.welcome.worker, []]);
-  }));
+test(
+  "a HELLO that was overtaken by a newer connection of the same worker is refused, and takes " +
+    "nothing away",
+  () =>
+    Room.run(async (room) => {
+      await room.start();
+      const client = await room.client();
+      const worker = await room.worker("w", { slots: 2, dial: 2 });
+      await client.submitSpec(pipeline([spec("a")]));
+      await room.until(() => worker.assigned.length === 1);
+      await assert.rejects(
+        room.worker("w", { slots: 2, dial: 1 }),
+        refusal("CONFLICT", /connection 1 comes after its connection 2/),
+      );
+      await assert.rejects(room.worker("w", { slots: 2, dial: 2 }), refusal("CONFLICT"));
+      assert.deepEqual([worker.closed, (await client.workers())[0]!.running], [false, 1]);
+      // The same while it is away: what it did not know then may well run now.
+      worker.connection.destroy();
+      await room.sleep(10);
+      await assert.rejects(room.worker("w", { slots: 2, dial: 1 }), refusal("CONFLICT"));
+      const back = await room.worker("w", {
+        slots: 2,
+        dial: 3,
+        running: worker.assigned.map(keyOf),
+      });
+      assert.deepEqual([back.welcome.worker, back.welcome.stale], [worker.welcome.worker, []]);
+    }),
+);
 
-test("DRAIN gives a worker nothing new, over a restart of the master too, and DEAD lists what has spent its retries", () =>
-  Room.run(async (room) => {
-    await room.start();
-    const client = await room.client();
-    const worker = await room.worker("w", { slots: 2 });
-    const retry = { maxAttempts: 2, delayMs: 0, backoff: 1, maxDelayMs: 0, jitter: 0 };
-    const { run } = await client.submitSpec(pipeline([spec("dies", { retry })]));
-    for (let attempt = 1; attempt <= 2; attempt++) {
-      await room.until(() => worker.assigned.length === attempt);
-      await worker.finish(report(worker.assigned[attempt - 1]!, { failure: { kind: "exit", message: "exited with code 3", exitCode: 3, signal: undefined } }));
-    }
-    const letters = await client.deadLetters();
-    assert.deepEqual(letters.map(({ job, attempts, failures, losses, failure }) => [job, attempts, failures, losses, failure?.exitCode]), [["dies", 2, 2, 0, 3]]);
-    assert.equal(letters[0]!.run, run);
+test(
+  "DRAIN gives a worker nothing new, over a restart of the master too, and DEAD lists what " +
+    "has spent its retries",
+  () =>
+    Room.run(async (room) => {
+      await room.start();
+      const client = await room.client();
+      const worker = await room.worker("w", { slots: 2 });
+      const retry = { maxAttempts: 2, delayMs: 0, backoff: 1, maxDelayMs: 0, jitter: 0 };
+      const { run } = await client.submitSpec(pipeline([spec("dies", { retry })]));
+      for (let attempt = 1; attempt <= 2; attempt++) {
+        await room.until(() => worker.assigned.length === attempt);
+        await worker.finish(
+          report(worker.assigned[attempt - 1]!, {
+            failure: {
+              kind: "exit",
+              message: "exited with code 3",
+              exitCode: 3,
+              signal: undefined,
+            },
+          }),
+        );
+      }
+      const letters = await client.deadLetters();
+      assert.deepEqual(
+        letters.map(({ job, attempts, failures, losses, failure }) => [
+          job,
+          attempts,
+          failures,
+          losses,
+          failure?.exitCode,
+        ]),
+        [["dies", 2, 2, 0, 3]],
+      );
+      assert.equal(letters[0]!.run, run);
 
-    await client.submitSpec(pipeline([spec("a")]));
-    await room.until(() => worker.assigned.length === 3);
-    assert.deepEqual(await client.drain("w"), { id: worker.welcome.worker, name: "w", running: 1 });
-    await assert.rejects(client.drain("x"), refusal("NOT_FOUND"));
-    await room.restart();
-    const later = await room.client();
-    const back = await room.worker("w", { slots: 2, running: [keyOf(worker.assigned[2]!)] });
-    await later.submitSpec(pipeline([spec("b")]));
-    await back.finish(report(worker.assigned[2]!));
-    await room.sleep(2 * LEASE_MS);
-    assert.deepEqual([back.assigned, (await later.workers()).map(({ draining, connected }) => [draining, connected])], [[], [[true, true]]]);
-    assert.deepEqual(await later.deadLetters(), letters);
-    assert.equal((await later.drain(String(worker.welcome.worker), { undo: true })).name, "w");
-    await room.until(() => back.assigned.length === 1);
-  }));
+      await client.submitSpec(pipeline([spec("a")]));
+      await room.until(() => worker.assigned.length === 3);
+      assert.deepEqual(await client.drain("w"), {
+        id: worker.welcome.worker,
+        name: "w",
+        running: 1,
+      });
+      await assert.rejects(client.drain("x"), refusal("NOT_FOUND"));
+      await room.restart();
+      const later = await room.client();
+      const back = await room.worker("w", { slots: 2, running: [keyOf(worker.assigned[2]!)] });
+      await later.submitSpec(pipeline([spec("b")]));
+      await back.finish(report(worker.assigned[2]!));
+      await room.sleep(2 * LEASE_MS);
+      assert.deepEqual(
+        [
+          back.assigned,
+          (await later.workers()).map(({ draining, connected }) => [draining, connected]),
+        ],
+        [[], [[true, true]]],
+      );
+      assert.deepEqual(await later.deadLetters(), letters);
+      assert.equal((await later.drain(String(worker.welcome.worker), { undo: true })).name, "w");
+      await room.until(() => back.assigned.length === 1);
+    }),
+);
 
-test("a worker that is leaving gets nothing new, is listed as draining, and what it still reports counts", () =>
-  Room.run(async (room) => {
-    await room.start();
-    const client = await room.client();
-    const worker = await room.worker("w", { slots: 2 });
-    const { run } = await client.submitSpec(pipeline([spec("a")]));
-    await room.until(() => worker.assigned.length === 1);
-    worker.connection.notify(Op.LEAVING, Buffer.alloc(0));
-    await room.sleep(10);
-    assert.deepEqual((await client.workers()).map(({ connected, draining, running }) => [connected, draining, running]), [[true, true, 1]]);
-    await client.submitSpec(pipeline([spec("b")]));
-    await worker.finish(report(worker.assigned[0]!));
-    assert.equal((await client.runs()).find(({ id }) => id === run)!.status, "COMPLETED");
-    assert.equal(worker.assigned.length, 1);
-    const back = await room.worker("w", { slots: 2 });
-    await room.until(() => back.assigned.length === 1);
-    assert.equal((await client.workers()).at(-1)!.draining, false, "a fact of that process, and not of its name");
-  }));
+test(
+  "a worker that is leaving gets nothing new, is listed as draining, and what it still " +
+    "reports counts",
+  () =>
+    Room.run(async (room) => {
+      await room.start();
+      const client = await room.client();
+      const worker = await room.worker("w", { slots: 2 });
+      const { run } = await client.submitSpec(pipeline([spec("a")]));
+      await room.until(() => worker.assigned.length === 1);
+      worker.connection.notify(Op.LEAVING, Buffer.alloc(0));
+      await room.sleep(10);
+      assert.deepEqual(
+        (await client.workers()).map(({ connected, draining, running }) => [
+          connected,
+          draining,
+          running,
+        ]),
+        [[true, true, 1]],
+      );
+      await client.submitSpec(pipeline([spec("b")]));
+      await worker.finish(report(worker.assigned[0]!));
+      assert.equal((await client.runs()).find(({ id }) => id === run)!.status, "COMPLETED");
+      assert.equal(worker.assigned.length, 1);
+      const back = await room.worker("w", { slots: 2 });
+      await room.until(() => back.assigned.length === 1);
+      assert.equal(
+        (await client.workers()).at(-1)!.draining,
+        false,
+        "a fact of that process, and not of its name",
+      );
+    }),
+);
 
 test("cancel kills what runs, durably: a worker that was away is told when it comes back", () =>
   Room.run(async (room) => {
     await room.start();
     const client = await room.client();
     const worker = await room.worker("w", { slots: 2 });
-    const { run } = await client.submitSpec(pipeline([spec("a"), spec("b"), spec("c", { dependsOn: [1] })]));
+    const { run } = await client.submitSpec(
+      pipeline([spec("a"), spec("b"), spec("c", { dependsOn: [1] })]),
+    );
     await room.until(() => worker.assigned.length === 2);
     assert.equal(await client.cancel(run, "a"), 1);
     await room.until(() => worker.killed.length === 1);
     assert.deepEqual(worker.killed, [keyOf(worker.assigned[0]!)]);
-    await worker.finish(report(worker.assigned[0]!, { failure: { kind: "cancelled", message: "killed", exitCode: undefined, signal: "SIGTERM" } }));
+    await worker.finish(
+      report(worker.assigned[0]!, {
+        failure: { kind: "cancelled", message: "killed", exitCode: undefined, signal: "SIGTERM" },
+      }),
+    );
     assert.equal((await room.statuses(client, run)).a, "CANCELLED");
 
     await room.restart();
@@ -233,36 +334,56 @@ test("cancel kills what runs, durably: a worker that was away is told when it co
     assert.equal(await other.cancel(run), 0);
   }));
 
-test("a delayed job is dispatched in the millisecond in which its delay ends, and waiting for it costs nothing", () =>
-  Room.run(async (room) => {
-    await room.start();
-    const worker = await room.worker("w", { beats: false });
-    const client = await room.client();
-    const { run } = await client.submitSpec(pipeline([spec("a", { delayMs: 3000 })]));
-    const { jobs } = await client.status(run);
-    assert.match(jobs[0]!.reason, /delayed for another 3\.0 s|2\.9 s/);
-    const { nextSeq } = await client.info();
-    const submittedAt = (await client.runs())[0]!.submittedAt;
-    await room.until(() => worker.assigned.length === 1);
-    const { jobs: [started] } = await client.status(run);
-    assert.equal(started!.startedAt! - submittedAt, 3000);
-    assert.equal((await client.info()).nextSeq, nextSeq + 2, "one event for the time, one for the start");
-  }));
+test(
+  "a delayed job is dispatched in the millisecond in which its delay ends, and waiting for it " +
+    "costs nothing",
+  () =>
+    Room.run(async (room) => {
+      await room.start();
+      const worker = await room.worker("w", { beats: false });
+      const client = await room.client();
+      const { run } = await client.submitSpec(pipeline([spec("a", { delayMs: 3000 })]));
+      const { jobs } = await client.status(run);
+      assert.match(jobs[0]!.reason, /delayed for another 3\.0 s|2\.9 s/);
+      const { nextSeq } = await client.info();
+      const submittedAt = (await client.runs())[0]!.submittedAt;
+      await room.until(() => worker.assigned.length === 1);
+      const {
+        jobs: [started],
+      } = await client.status(run);
+      assert.equal(started!.startedAt! - submittedAt, 3000);
+      assert.equal(
+        (await client.info()).nextSeq,
+        nextSeq + 2,
+        "one event for the time, one for the start",
+      );
+    }),
+);
 
-test("a job whose parents' results do not fit into a frame together fails by name, and its worker stays", () =>
-  Room.run(async (room) => {
-    await room.start();
-    const client = await room.client();
-    const worker = await room.worker("w", { slots: 80 });
-    const parents = Array.from({ length: 70 }, (_, i) => spec(`p${i}`));
-    const { run } = await client.submitSpec(pipeline([...parents, spec("child", { dependsOn: parents.map((_, i) => i) })]));
-    await room.until(() => worker.assigned.length === 70);
-    for (const item of worker.assigned) await worker.finish(report(item, { result: Buffer.alloc(64 * 1024) }));
-    const { jobs: [child] } = await client.status(run, "child");
-    assert.equal(child!.status, "FAILED");
-    assert.match(child!.failure!.message, /results of its parents are 45\d+ bytes together/);
-    assert.equal(worker.closed, false);
-  }));
+test(
+  "a job whose parents' results do not fit into a frame together fails by name, and its " +
+    "worker stays",
+  () =>
+    Room.run(async (room) => {
+      await room.start();
+      const client = await room.client();
+      const worker = await room.worker("w", { slots: 80 });
+      const parents = Array.from({ length: 70 }, (_, i) => spec(`p${i}`));
+      const { run } = await client.submitSpec(
+        pipeline([...parents, spec("child", { dependsOn: parents.map((_, i) => i) })]),
+      );
+      await room.until(() => worker.assigned.length === 70);
+      for (const item of worker.assigned) {
+        await worker.finish(report(item, { result: Buffer.alloc(64 * 1024) }));
+      }
+      const {
+        jobs: [child],
+      } = await client.status(run, "child");
+      assert.equal(child!.status, "FAILED");
+      assert.match(child!.failure!.message, /results of its parents are 45\d+ bytes together/);
+      assert.equal(worker.closed, false);
+    }),
+);
 
 test("a cancel that overtakes a dispatch which waits for a slow worker is repeated behind it", () =>
   Room.run(async (room) => {
@@ -272,15 +393,23 @@ test("a cancel that overtakes a dispatch which waits for a slow worker is repeat
     const worker = await room.worker("w", { slots: count, beats: false });
     room.world.hold("m", "w"); // the connection fills up, and what does not fit waits at the master
     const action = { type: "shell" as const, script: "x".repeat(600_000) };
-    const { run } = await client.submitSpec(pipeline(Array.from({ length: count }, (_, i) => spec(`j${i}`, { action }))));
+    const { run } = await client.submitSpec(
+      pipeline(Array.from({ length: count }, (_, i) => spec(`j${i}`, { action }))),
+    );
     await room.sleep(100);
     assert.equal((await client.cancel(run)), count);
     room.world.release("m", "w");
     await room.until(() => worker.assigned.length === count);
     await room.sleep(100);
-    assert.ok(worker.heard.indexOf("-0") < worker.heard.lastIndexOf(`+${count - 1}`), "some dispatches did wait");
+    assert.ok(
+      worker.heard.indexOf("-0") < worker.heard.lastIndexOf(`+${count - 1}`),
+      "some dispatches did wait",
+    );
     for (let job = 0; job < count; job++) {
-      assert.ok(worker.heard.lastIndexOf(`-${job}`) > worker.heard.indexOf(`+${job}`), `job ${job} was killed before it was there: ${worker.heard.join(" ")}`);
+      assert.ok(
+        worker.heard.lastIndexOf(`-${job}`) > worker.heard.indexOf(`+${job}`),
+        `job ${job} was killed before it was there: ${worker.heard.join(" ")}`,
+      );
     }
   }));
 

@@ -116,7 +116,11 @@ function readPipeline(
     const what = `a pipeline must be a map with name and jobs, found ${describe(root)}`;
     return report.problem(empty ? "EMPTY" : "WRONG_TYPE", root, what);
   }
-  const fields = new Fields(report, root, { known: KNOWN_KEYS.pipeline, scope: "", level: "pipeline" });
+  const fields = new Fields(report, root, {
+    known: KNOWN_KEYS.pipeline,
+    scope: "",
+    level: "pipeline",
+  });
   const name = readId(fields, "name", "the pipeline");
   const version = fields.text("version", { maxBytes: MAX_VERSION_BYTES });
   const project = fields.boolean("project");
