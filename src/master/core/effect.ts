@@ -3,7 +3,7 @@
  * to be sent, and the shell around it (../master.ts) sends it.
  *
  * Invariants: no effect before the events that were decided with it are durable (../engine.ts holds
- * it back until then); a replay makes events and no effects, so nothing is sent twice.
+ * it back until then); a replay applies events and makes no effects, so nothing is sent twice.
  * Test: test/10-master.transcripts.test.ts
  */
 import type { AttemptKey } from "#wire";
@@ -13,7 +13,7 @@ import type { Job } from "./state.ts";
 
 // #region effects
 export type Effect =
-  /** An attempt has begun: its worker is to run it. */
+  /** An attempt has begun (`nextStart`): its worker is to run it. */
   | { readonly type: "Dispatch"; readonly start: EventOf<"JobStarted"> }
   /** These attempts are to end: their workers are to kill them. */
   | { readonly type: "Kill"; readonly attempts: readonly PlacedAttempt[] }
