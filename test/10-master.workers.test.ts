@@ -423,3 +423,18 @@ test("a client that sends a worker's beat is answered, and harms nobody", () =>
     assert.deepEqual([room.fatal, await (await room.client()).workers()], [[], []]);
     client.close();
   }));
+
+test("a job that has ended before its cancel is durable is not killed", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const worker = await room.worker("w", { slots: 2 });
+    const { run } = await client.submitSpec(pipeline([spec("ends"), spec("runs")]));
+    await room.until(() => worker.assigned.length === 2);
+    const cancelled = client.cancel(run);
+    await room.sleep(5);
+    await worker.finish(report(worker.assigned[0]!));
+    assert.equal(await cancelled, 2);
+    await room.until(() => worker.killed.length > 0);
+    assert.deepEqual(worker.killed.map(({ job }) => job), [1]);
+  }, { syncMs: [100, 100] }));
