@@ -1,4 +1,6 @@
-/** Lesson 05: the machine goes off at every operation of a whole life of a log, and of its recovery. */
+/**
+ * Lesson 05: the machine goes off at every operation of a whole life of a log, and of its recovery.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Durability, type Log, openLog } from "#log";
@@ -15,7 +17,10 @@ interface Life {
   acknowledged: number;
 }
 
-/** All that a log does: rotation, snapshots beside appends, compaction, close, reopen. Rejects once the disk is off. */
+/**
+ * All that a log does: rotation, snapshots beside appends, compaction, close, reopen. Rejects once
+ * the disk is off.
+ */
 async function live(storage: MemoryStorage, life: Life, durability: Durability): Promise<void> {
   const host = memoryHost(storage);
   const onFatal = (): void => {};
@@ -56,7 +61,10 @@ async function rebuild(log: Log): Promise<string[]> {
 async function check(storage: MemoryStorage, life: Life, where: string): Promise<void> {
   const log = await openLog({ host: memoryHost(storage), dir: DIR, segmentBytes: 1200 });
   const state = await rebuild(log);
-  assert.ok(state.length >= life.acknowledged, `${where}: ${state.length} of ${life.acknowledged} acknowledged`);
+  assert.ok(
+    state.length >= life.acknowledged,
+    `${where}: ${state.length} of ${life.acknowledged} acknowledged`,
+  );
   assert.ok(state.length <= life.appended, where);
   assert.deepEqual(state, stateAfter(state.length).map(String), where);
   assert.equal(log.nextSeq, state.length + 1, where);
@@ -72,8 +80,11 @@ for (const durability of ["always", "everysec", "no"] as const) {
     await live(whole, { appended: 0, acknowledged: 0 }, durability);
     assert.ok(whole.operations > 80, `${whole.operations} operations`);
     for (let k = 1; k <= whole.operations; k++) {
-      // The policies differ in when they sync, not in what a crash may leave: one of them tries every combination.
-      for (const leftover of durability === "always" ? LEFTOVERS : [LEFTOVERS[k % LEFTOVERS.length] as Leftover]) {
+      // The policies differ in when they sync, not in what a crash may leave: one of them tries
+      // every combination.
+      for (const leftover of durability === "always"
+        ? LEFTOVERS
+        : [LEFTOVERS[k % LEFTOVERS.length] as Leftover]) {
         const storage = new MemoryStorage();
         storage.crashAt = k;
         const life = { appended: 0, acknowledged: 0 };
@@ -97,7 +108,11 @@ test("openLog() recovers from a crash at any operation of a recovery", async () 
     for (let j = 1; j < 40; j++) {
       const second = storage.clone();
       second.crashAt = j;
-      const opened = await openLog({ host: memoryHost(second), dir: DIR, segmentBytes: 1200 }).catch(offOnly);
+      const opened = await openLog({
+        host: memoryHost(second),
+        dir: DIR,
+        segmentBytes: 1200,
+      }).catch(offOnly);
       await opened?.close().catch(offOnly);
       if (second.operations < j) break;
       second.crash(j % 2 === 0 ? "nothing" : "everything");

@@ -57,7 +57,8 @@ async function fill({ log }: Opened, perGroup: number): Promise<number> {
   return acknowledged;
 }
 
-test("onRoom comes when all is written that waited, also what came while the first group looked for room", async () => {
+test("onRoom comes when all is written that waited, also what came while the first group looked " +
+  "for room", async () => {
   const opened = await open();
   const { host, log, heard } = opened;
   log.append(body(1));
@@ -84,7 +85,8 @@ test("onRoom comes when all is written that waited, also what came while the fir
   await log.close();
 });
 
-test("append() refuses with FULL while the disk is full; the log goes on by itself when there is room", async () => {
+test("append() refuses with FULL while the disk is full; the log goes on by itself when there is " +
+  "room", async () => {
   const opened = await open();
   const { host, log, heard } = opened;
   host.storage.spaceBytes = host.storage.usedBytes + 200;
@@ -155,7 +157,8 @@ test("what is appended in onRoom is written once, behind what waited", async () 
   await log.close();
 });
 
-test("a crash on a full disk loses nothing acknowledged, and the log opens there and later", async () => {
+test("a crash on a full disk loses nothing acknowledged, and the log opens " +
+  "there and later", async () => {
   for (let room = 0; room < 90; room++) {
     const opened = await open();
     const { storage } = opened.host;
@@ -171,7 +174,8 @@ test("a crash on a full disk loses nothing acknowledged, and the log opens there
   }
 });
 
-test("a disk that fills up and has room again, anywhere in rotations and snapshots, loses and doubles nothing", async () => {
+test("a disk that fills up and has room again, anywhere in rotations and snapshots, loses and " +
+  "doubles nothing", async () => {
   const whole = await life(Number.POSITIVE_INFINITY);
   for (let space = 300; space < whole.most; space += 23) {
     const { storage, log, seen } = await life(space);
@@ -222,7 +226,8 @@ async function life(
   return { storage, log, most, seen: heard.length };
 }
 
-test("a new segment that finds no room for its name or its line in the manifest leaves the log as it was", async () => {
+test("a new segment that finds no room for its name or its line in the manifest leaves the log " +
+  "as it was", async () => {
   const opened = await open(memoryHost(), { segmentBytes: 100 });
   const { host, log } = opened;
   await log.durable(log.append(body(1)));
@@ -239,7 +244,8 @@ test("a new segment that finds no room for its name or its line in the manifest 
   await log.close();
 });
 
-test("a group that needs a new segment in its middle, and finds no room for it, is not written twice", async () => {
+test("a group that needs a new segment in its middle, and finds no room for it, is not written " +
+  "twice", async () => {
   const opened = await open(memoryHost(), { segmentBytes: 100 });
   const { host, log, heard } = opened;
   const bodies = ["a", "b", "c"].map((letter) => letter.repeat(60)); // one to a segment
@@ -268,7 +274,8 @@ test("an fsync that fails is the end, whatever it says", async () => {
   await log.close();
 });
 
-test("under everysec, what was acknowledged before the disk was full is fsynced at once", async () => {
+test("under everysec, what was acknowledged before the disk was full is " +
+  "fsynced at once", async () => {
   const opened = await open(memoryHost(), { durability: "everysec" });
   opened.host.storage.spaceBytes = opened.host.storage.usedBytes + 150;
   const acknowledged = await fill(opened, 1);
@@ -283,7 +290,8 @@ test("under everysec, what was acknowledged before the disk was full is fsynced 
   await opened.log.close().catch(() => {});
 });
 
-test("saveSnapshot() rejects with FULL, leaves nothing behind, and may be tried again", async () => {
+test("saveSnapshot() rejects with FULL, leaves nothing behind, and may " +
+  "be tried again", async () => {
   const { host, log, heard } = await open();
   for (let seq = 1; seq <= 9; seq++) await log.durable(log.append(body(seq)));
   const chunks = expected(9).map((text) => Buffer.from(text));
@@ -304,7 +312,8 @@ test("saveSnapshot() rejects with FULL, leaves nothing behind, and may be tried 
   assert.deepEqual(await contents(host.storage), expected(9));
 });
 
-test("close() of a full log tries once more, then rejects with FULL and gives up what nobody was promised", async () => {
+test("close() of a full log tries once more, then rejects with FULL and gives up what nobody was " +
+  "promised", async () => {
   for (const room of [0, 10_000]) {
     const opened = await open();
     const { host, log } = opened;

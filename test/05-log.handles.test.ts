@@ -14,7 +14,8 @@ async function fill(log: Log, count: number): Promise<void> {
 const last = async (host: MemoryHost): Promise<string> =>
   `${DIR}/${(await host.storage.list(DIR)).filter((name) => name.endsWith(".seg")).at(-1)}`;
 
-test("an open log holds one handle, through rotations, snapshots, compaction and replays; a closed one none", async () => {
+test("an open log holds one handle, through rotations, snapshots, compaction and replays; a " +
+  "closed one none", async () => {
   const host = memoryHost();
   const { storage } = host;
   let log = await openLog({ host, dir: DIR, segmentBytes: 300 });
@@ -37,7 +38,8 @@ test("an open log holds one handle, through rotations, snapshots, compaction and
   assert.deepEqual(storage.openHandles, []);
 });
 
-test("what fails leaves nothing open: a full disk, a refused opening, a snapshot that throws, a failed fsync", async () => {
+test("what fails leaves nothing open: a full disk, a refused opening, a snapshot that throws, a " +
+  "failed fsync", async () => {
   const host = memoryHost();
   const { storage } = host;
   const log = await openLog({ host, dir: DIR, segmentBytes: 300 });
@@ -79,7 +81,8 @@ test("what fails leaves nothing open: a full disk, a refused opening, a snapshot
   assert.deepEqual(storage.openHandles, []);
 });
 
-test("looking at a log with a snapshot needs no right to write, and leaves nothing open", async () => {
+test("looking at a log with a snapshot needs no right to write, and " +
+  "leaves nothing open", async () => {
   const host = memoryHost();
   const log = await openLog({ host, dir: DIR, segmentBytes: 300 });
   await fill(log, 20);
@@ -96,7 +99,8 @@ test("looking at a log with a snapshot needs no right to write, and leaves nothi
   assert.deepEqual(host.storage.openHandles, []);
 });
 
-test("openLog() rejects when the folder that it has made cannot be made durable in its parent", async () => {
+test("openLog() rejects when the folder that it has made cannot be made durable " +
+  "in its parent", async () => {
   const host = memoryHost();
   await host.storage.mkdir("/state");
   host.storage.failSyncOf.add("/state");

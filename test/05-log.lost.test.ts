@@ -34,7 +34,8 @@ const refused = (left: RegExp, file = FILE) => (error: unknown): boolean => {
   return true;
 };
 
-test("openLog() refuses a log whose segment has lost its header, names file and bytes, and changes nothing", async () => {
+test("openLog() refuses a log whose segment has lost its header, names file and bytes, and " +
+  "changes nothing", async () => {
   for (const count of [0, 1, 50]) {
     const host = await write(count);
     for (let size = 0; size < HEADER; size++) {
@@ -150,7 +151,8 @@ test("a torn tail is remembered after it has been cut", async () => {
   );
 });
 
-test("the list of recoveries keeps twenty: losses stay, the oldest cuts go, noise is passed over", async () => {
+test("the list of recoveries keeps twenty: losses stay, the oldest cuts go, noise " +
+  "is passed over", async () => {
   const host = await write(1);
   const { storage } = host;
   const whole = Buffer.from(storage.peek(FILE));

@@ -1,6 +1,7 @@
 /**
- * A disk for tests, worse than a real one: what was not fsynced is lost or torn in a crash, a rename, a creation and a
- * removal are lost unless the folder was fsynced, and any operation can be the last one.
+ * A disk for tests, worse than a real one: what was not fsynced is lost or torn in a crash, a
+ * rename, a creation and a removal are lost unless the folder was fsynced, and any operation can be
+ * the last one.
  */
 import type { FileInfo, Host, Storage, StoredFile } from "#host";
 
@@ -82,7 +83,9 @@ export class MemoryStorage implements Storage {
   /** An independent disk with the same, durable, content. */
   clone(): MemoryStorage {
     const copy = new MemoryStorage();
-    for (const [path, inode] of this.#names) copy.put(path, inode === undefined ? undefined : Buffer.from(inode.bytes));
+    for (const [path, inode] of this.#names) {
+      copy.put(path, inode === undefined ? undefined : Buffer.from(inode.bytes));
+    }
     return copy;
   }
 
@@ -202,7 +205,9 @@ export class MemoryStorage implements Storage {
         check();
         if (this.#last(generation)) this.#off();
         const covered = Buffer.from(inode.bytes);
-        for (let turn = 0; turn < this.syncTurns; turn++) await new Promise((done) => setImmediate(done));
+        for (let turn = 0; turn < this.syncTurns; turn++) {
+          await new Promise((done) => setImmediate(done));
+        }
         if (this.failSync === "ENOSPC") throw noSpace("fdatasync");
         if (this.failSync) throw failure("EIO", "input/output error");
         if (generation !== this.#generation) this.#off();

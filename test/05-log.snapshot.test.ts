@@ -1,4 +1,7 @@
-/** Lesson 05: rotation, snapshots, compaction, and segment files that are missing, swapped or foreign. */
+/**
+ * Lesson 05: rotation, snapshots, compaction, and segment files that are missing, swapped or
+ * foreign.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Log, LogError, MAX_RECORD_BYTES, openLog } from "#log";
@@ -42,7 +45,9 @@ function open(host: MemoryHost, edit: (storage: MemoryStorage) => void = () => {
 }
 
 const isLogError = (code: string, file?: string) => (error: unknown) =>
-  error instanceof LogError && error.code === code && (file === undefined || error.file === `${DIR}/${file}`);
+  error instanceof LogError &&
+  error.code === code &&
+  (file === undefined || error.file === `${DIR}/${file}`);
 
 test("append() starts a new segment before one exceeds segmentBytes", async () => {
   const host = await sample();
@@ -67,7 +72,8 @@ test("append() of one large group is cut into segments, too", async () => {
   await again.close();
 });
 
-test("saveSnapshot() removes the segments it covers, and a restart reads the snapshot and the rest", async () => {
+test("saveSnapshot() removes the segments it covers, and a restart reads the snapshot and the " +
+  "rest", async () => {
   const host = await sample();
   const log = await openLog({ host, dir: DIR, segmentBytes: 230 });
   const before = await segmentsOf(host);
@@ -85,19 +91,24 @@ test("saveSnapshot() removes the segments it covers, and a restart reads the sna
   await again.close();
 });
 
-test("saveSnapshot() keeps one snapshot, ignores an older request, and refuses records that do not exist", async () => {
+test("saveSnapshot() keeps one snapshot, ignores an older request, and refuses records that do " +
+  "not exist", async () => {
   const host = await sample();
   const log = await openLog({ host, dir: DIR, segmentBytes: 230 });
   await log.saveSnapshot(50, stateAfter(50));
   await log.saveSnapshot(90, stateAfter(90));
   await log.saveSnapshot(70, stateAfter(70));
   assert.deepEqual(log.snapshot, { seq: 90 });
-  assert.deepEqual((await host.storage.list(DIR)).filter((name) => name.endsWith(".snap")), ["0000000000000090.snap"]);
+  assert.deepEqual(
+    (await host.storage.list(DIR)).filter((name) => name.endsWith(".snap")),
+    ["0000000000000090.snap"],
+  );
   assert.throws(() => void log.saveSnapshot(101, []), /never appended/);
   await log.close();
 });
 
-test("saveSnapshot() takes its chunks in the call, so appends beside it cannot blur the picture", async () => {
+test("saveSnapshot() takes its chunks in the call, so appends beside it cannot " +
+  "blur the picture", async () => {
   const host = memoryHost();
   const log = await openLog({ host, dir: DIR });
   await fill(log, 10);
@@ -111,7 +122,8 @@ test("saveSnapshot() takes its chunks in the call, so appends beside it cannot b
   await again.close();
 });
 
-test("saveSnapshot() of an AsyncIterable asks for one chunk at a time, while appends go on", async () => {
+test("saveSnapshot() of an AsyncIterable asks for one chunk at a time, while " +
+  "appends go on", async () => {
   const host = memoryHost();
   const log = await openLog({ host, dir: DIR });
   await fill(log, 10);
@@ -131,7 +143,8 @@ test("saveSnapshot() of an AsyncIterable asks for one chunk at a time, while app
   await again.close();
 });
 
-test("saveSnapshot() rejects when its chunks end with an error or are too large, and nothing is left of them", async () => {
+test("saveSnapshot() rejects when its chunks end with an error or are too large, and nothing is " +
+  "left of them", async () => {
   const host = await sample();
   const log = await openLog({ host, dir: DIR, segmentBytes: 230 });
   await log.saveSnapshot(20, stateAfter(20));
@@ -159,14 +172,19 @@ test("saveSnapshot() rejects when its chunks end with an error or are too large,
   await again.close();
 });
 
-test("saveSnapshot() on a full disk rejects, and the log goes on with the old snapshot", async () => {
+test("saveSnapshot() on a full disk rejects, and the log goes on with " +
+  "the old snapshot", async () => {
   const host = await sample();
   const log = await openLog({ host, dir: DIR, segmentBytes: 230 });
   await log.saveSnapshot(20, stateAfter(20));
   host.storage.spaceBytes = host.storage.usedBytes + 500;
   await assert.rejects(log.saveSnapshot(90, stateAfter(90)), /no space/);
   assert.deepEqual(log.snapshot, { seq: 20 });
-  assert.deepEqual((await host.storage.list(DIR)).filter((name) => name.includes(".tmp")), [], "the room is free again");
+  assert.deepEqual(
+    (await host.storage.list(DIR)).filter((name) => name.includes(".tmp")),
+    [],
+    "the room is free again",
+  );
   await fill(log, 5);
   await log.close();
   const again = await open(host);
@@ -174,7 +192,8 @@ test("saveSnapshot() on a full disk rejects, and the log goes on with the old sn
   await again.close();
 });
 
-test("readSnapshot() refuses a snapshot with any bit flipped, unless its records are still there", async () => {
+test("readSnapshot() refuses a snapshot with any bit flipped, unless its records " +
+  "are still there", async () => {
   const covered = memoryHost();
   const log = await openLog({ host: covered, dir: DIR });
   await fill(log, 5);
@@ -204,7 +223,10 @@ test("readSnapshot() refuses a snapshot with any bit flipped, unless its records
       `cut at ${size}`,
     );
   }
-  await assert.rejects(open(host, (storage) => storage.drop(file)), isLogError("GAP", "0000000000000060.snap"));
+  await assert.rejects(
+    open(host, (storage) => storage.drop(file)),
+    isLogError("GAP", "0000000000000060.snap"),
+  );
 });
 
 test("openLog() goes on after the snapshot when the tail is cut below it", async () => {
@@ -217,7 +239,9 @@ test("openLog() goes on after the snapshot when the tail is cut below it", async
   const whole = host.storage.peek(file);
   const header = 32;
   for (let size = header; size < whole.length; size++) {
-    const cut = await open(host, (storage) => storage.put(file, Buffer.from(whole.subarray(0, size))));
+    const cut = await open(host, (storage) =>
+      storage.put(file, Buffer.from(whole.subarray(0, size))),
+    );
     assert.equal(cut.nextSeq, 11);
     assert.deepEqual(await rebuild(cut), stateAfter(10).map(String));
     await fill(cut, 1);
@@ -226,7 +250,8 @@ test("openLog() goes on after the snapshot when the tail is cut below it", async
   }
 });
 
-test("openLog() refuses a damaged snapshot when its records are not all there: what it stood for was promised", async () => {
+test("openLog() refuses a damaged snapshot when its records are not all there: what it stood for " +
+  "was promised", async () => {
   const host = memoryHost();
   const log = await openLog({ host, dir: DIR });
   await fill(log, 10);
@@ -253,11 +278,15 @@ test("openLog() refuses a damaged snapshot when its records are not all there: w
 test("openLog() refuses a missing segment: first, middle or last", async () => {
   const host = await sample();
   for (const name of await segmentsOf(host)) {
-    await assert.rejects(open(host, (storage) => storage.drop(`${DIR}/${name}`)), isLogError("GAP", name));
+    await assert.rejects(
+      open(host, (storage) => storage.drop(`${DIR}/${name}`)),
+      isLogError("GAP", name),
+    );
   }
 });
 
-test("openLog() refuses segments that were swapped, copied over one another or cut short in the middle", async () => {
+test("openLog() refuses segments that were swapped, copied over one another or cut short in the " +
+  "middle", async () => {
   const host = await sample();
   const names = (await segmentsOf(host)).map((name) => `${DIR}/${name}`);
   const [first, second, third] = names as [string, string, string];
@@ -266,9 +295,15 @@ test("openLog() refuses segments that were swapped, copied over one another or c
     storage.put(first, bytes(second));
     storage.put(second, bytes(first));
   }), isLogError("DAMAGED"));
-  await assert.rejects(open(host, (storage) => storage.put(third, bytes(second))), isLogError("DAMAGED"));
+  await assert.rejects(
+    open(host, (storage) => storage.put(third, bytes(second))),
+    isLogError("DAMAGED"),
+  );
   const unlisted = `${DIR}/0000000000000999.seg`;
-  await assert.rejects(open(host, (storage) => storage.put(unlisted, bytes(second))), isLogError("DAMAGED"));
+  await assert.rejects(
+    open(host, (storage) => storage.put(unlisted, bytes(second))),
+    isLogError("DAMAGED"),
+  );
   for (let size = 0; size < bytes(second).length; size++) {
     const cut = Buffer.from(bytes(second).subarray(0, size));
     await assert.rejects(open(host, (storage) => storage.put(second, cut)), LogError);
@@ -284,10 +319,14 @@ test("openLog() refuses a segment of another log", async () => {
   await log.close();
   const name = (await segmentsOf(mine))[4] as string;
   const foreign = theirs.storage.peek(`${DIR}/${name}`);
-  await assert.rejects(open(mine, (storage) => storage.put(`${DIR}/${name}`, foreign)), isLogError("DAMAGED", name));
+  await assert.rejects(
+    open(mine, (storage) => storage.put(`${DIR}/${name}`, foreign)),
+    isLogError("DAMAGED", name),
+  );
 });
 
-test("openLog() refuses a manifest with any bit flipped, cut anywhere, missing or old", async () => {
+test("openLog() refuses a manifest with any bit flipped, cut anywhere, " +
+  "missing or old", async () => {
   const host = await sample(40);
   const file = `${DIR}/MANIFEST`;
   const damaged = isLogError("DAMAGED", "MANIFEST");
@@ -299,7 +338,11 @@ test("openLog() refuses a manifest with any bit flipped, cut anywhere, missing o
   }
   for (let size = 0; size < whole.length; size++) {
     const cut = Buffer.from(whole.subarray(0, size));
-    await assert.rejects(open(host, (storage) => storage.put(file, cut)), damaged, `cut at ${size}`);
+    await assert.rejects(
+      open(host, (storage) => storage.put(file, cut)),
+      damaged,
+      `cut at ${size}`,
+    );
   }
   await assert.rejects(open(host, (storage) => storage.drop(file)), damaged);
   const early = memoryHost();

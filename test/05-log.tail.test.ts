@@ -42,7 +42,8 @@ test("openLog() cuts a group whose first sectors never reached the disk", async 
   await log.close();
 });
 
-test("openLog() refuses the same hole when a later group proves that it had been fsynced", async () => {
+test("openLog() refuses the same hole when a later group proves that it " +
+  "had been fsynced", async () => {
   const host = await write([10, 60, 1]);
   await assert.rejects(openEdited(host, (bytes) => void bytes.fill(0, 1024, 1536)), damaged);
 });
@@ -50,14 +51,19 @@ test("openLog() refuses the same hole when a later group proves that it had been
 test("openLog() refuses a changed bit in the last group while a record follows it", async () => {
   const host = await write([1, 20]);
   for (let seq = 2; seq < 21; seq++) {
-    await assert.rejects(openEdited(host, (bytes) => void (bytes[bytes.indexOf(`event ${seq} `)] = 0)), damaged);
+    await assert.rejects(
+      openEdited(host, (bytes) => void (bytes[bytes.indexOf(`event ${seq} `)] = 0)),
+      damaged,
+    );
   }
 });
 
-test("openLog() finds the next record even when the length of the bad one is what changed", async () => {
+test("openLog() finds the next record even when the length of the bad one " +
+  "is what changed", async () => {
   const host = await write([5, 5]);
   for (const length of [0, 1, 55, 4000, 2 ** 31 - 1]) {
-    const edit = (bytes: Buffer): void => void bytes.writeUInt32BE(length, bytes.indexOf("event 3 ") - 8);
+    const edit = (bytes: Buffer): void =>
+      void bytes.writeUInt32BE(length, bytes.indexOf("event 3 ") - 8);
     await assert.rejects(openEdited(host, edit), damaged, `length ${length}`);
   }
 });
@@ -104,7 +110,8 @@ async function lostStart(before: number, records: readonly number[]): Promise<Me
   return left;
 }
 
-test("openLog() cuts a group that lost only the end of the page in which it began, wherever in it", async () => {
+test("openLog() cuts a group that lost only the end of the page in which it began, wherever in " +
+  "it", async () => {
   const places = [...Array(64).keys()]
     .map((n) => n + 1)
     .concat(127, 255, 256, 306, 307, 308, 511, 512, 513, 600);
@@ -130,7 +137,8 @@ test("openLog() cuts a group that lost only the end of the page in which it bega
   }
 });
 
-test("openLog() refuses a stretch of zeros in a record that ends before its sector does", async () => {
+test("openLog() refuses a stretch of zeros in a record that ends before " +
+  "its sector does", async () => {
   const host = await write([3, 20]);
   const at = host.storage.peek(FILE).indexOf("event 5 ") - 8;
   for (const length of [4, 8, 20, 47]) {
@@ -153,7 +161,8 @@ async function longRecords(edit: (bytes: Buffer, at: number) => void): Promise<L
 
 const HEADER = 32;
 
-test("openLog() refuses a damaged record of several sectors when no sector of it is missing", async () => {
+test("openLog() refuses a damaged record of several sectors when no sector of " +
+  "it is missing", async () => {
   await assert.rejects(longRecords((bytes, at) => void (bytes[at + 1200]! ^= 4)), damaged);
 });
 
@@ -173,12 +182,15 @@ test("openLog() cuts a large record that was written in part, fast", async () =>
   const log = await openLog({ host, dir: DIR });
   log.append(numbers);
   await log.close();
-  const cut = await openEdited(host, (bytes) => Buffer.from(bytes.subarray(0, bytes.length - 1_000_000)));
+  const cut = await openEdited(host, (bytes) =>
+    Buffer.from(bytes.subarray(0, bytes.length - 1_000_000)),
+  );
   assert.equal(cut.nextSeq, 4);
   await cut.close();
 });
 
-test("append() marks the first record of each commit group, and only it, with the barrier", async () => {
+test("append() marks the first record of each commit group, and only it, " +
+  "with the barrier", async () => {
   const host = await write([3, 1, 7]);
   const { segments } = await inspectLog(host, DIR);
   assert.equal(segments[0]?.records, 11);
@@ -190,7 +202,8 @@ test("append() writes no barrier over bytes that no fsync has covered (everysec)
   const log = await openLog({ host, dir: DIR, durability: "everysec" });
   const add = async (): Promise<void> => log.durable(log.append(body(log.nextSeq)));
   for (let i = 0; i < 5; i++) await add();
-  const barriers = async (): Promise<number | undefined> => (await inspectLog(host, DIR)).segments[0]?.barriers;
+  const barriers = async (): Promise<number | undefined> =>
+    (await inspectLog(host, DIR)).segments[0]?.barriers;
   assert.equal(await barriers(), 1, "only the first, which follows the header's fsync");
   assert.equal(host.fireTimers(), 1);
   await new Promise((done) => setImmediate(() => setImmediate(done)));
@@ -199,7 +212,8 @@ test("append() writes no barrier over bytes that no fsync has covered (everysec)
   await log.close();
 });
 
-test("durable() under everysec resolves after the write; one timer fsyncs, and an idle log arms none", async () => {
+test("durable() under everysec resolves after the write; one timer fsyncs, and an idle log arms " +
+  "none", async () => {
   const host = memoryHost();
   const log = await openLog({ host, dir: DIR, durability: "everysec" });
   assert.equal(host.fireTimers(), 0);
@@ -210,11 +224,16 @@ test("durable() under everysec resolves after the write; one timer fsyncs, and a
   await new Promise((done) => setImmediate(() => setImmediate(done)));
   assert.equal(log.stats.fsyncs, 1);
   assert.equal(host.fireTimers(), 0);
-  assert.equal((await openLog({ host: memoryHost(host.storage.cloneAfterCrash("nothing")), dir: DIR })).nextSeq, 11);
+  assert.equal(
+    (await openLog({ host: memoryHost(host.storage.cloneAfterCrash("nothing")), dir: DIR }))
+      .nextSeq,
+    11,
+  );
   await log.close();
 });
 
-test("openLog() refuses a tail that is longer than any crash leaves, without reading it into memory", async () => {
+test("openLog() refuses a tail that is longer than any crash leaves, without reading it into " +
+  "memory", async () => {
   const dir = await mkdtemp(join(tmpdir(), "titan-tail-"));
   try {
     const host = nodeHost();
@@ -223,13 +242,17 @@ test("openLog() refuses a tail that is longer than any crash leaves, without rea
     await log.close();
     const file = join(dir, "0000000000000001.seg");
     await truncate(file, 8 * 2 ** 30); // sparse: takes no room
-    await assert.rejects(openLog({ host, dir }), (error: LogError) => error.code === "DAMAGED" && error.file === file);
+    await assert.rejects(
+      openLog({ host, dir }),
+      (error: LogError) => error.code === "DAMAGED" && error.file === file,
+    );
   } finally {
     await rm(dir, { recursive: true });
   }
 });
 
-test("openLog() recovers a prefix when an empty folder, an empty file or only a header is left", async () => {
+test("openLog() recovers a prefix when an empty folder, an empty file or only a " +
+  "header is left", async () => {
   for (const size of [0, 1, 31]) {
     const storage = new MemoryStorage();
     storage.put(DIR, undefined);

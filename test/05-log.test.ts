@@ -1,4 +1,7 @@
-/** Lesson 05, the contract of the log. Written against "#log" only; the disk is a fake that loses what it may lose. */
+/**
+ * Lesson 05, the contract of the log. Written against "#log" only; the disk is a fake that loses
+ * what it may lose.
+ */
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -15,7 +18,10 @@ function body(seq: number): Buffer {
 }
 
 /** Appends bodies number `from`..`to`, `perGroup` to a commit group. */
-async function fill(log: Log, range: { from: number; to: number; perGroup: number }): Promise<void> {
+async function fill(
+  log: Log,
+  range: { from: number; to: number; perGroup: number },
+): Promise<void> {
   for (let seq = range.from; seq <= range.to; seq++) {
     assert.equal(log.append(body(seq)), seq);
     if (seq % range.perGroup === 0) await log.durable();
@@ -29,10 +35,14 @@ async function contents(log: Log, options: { from?: number } = {}): Promise<stri
   return bodies;
 }
 
-const expected = (count: number): string[] => Array.from({ length: count }, (_, i) => `${i + 1}:${body(i + 1)}`);
+const expected = (count: number): string[] =>
+  Array.from({ length: count }, (_, i) => `${i + 1}:${body(i + 1)}`);
 
 /** A closed log of `count` records, and the path of its only segment. */
-async function sample(count: number, perGroup: number): Promise<{ host: MemoryHost; file: string }> {
+async function sample(
+  count: number,
+  perGroup: number,
+): Promise<{ host: MemoryHost; file: string }> {
   const host = memoryHost();
   const log = await openLog({ host, dir: DIR });
   await fill(log, { from: 1, to: count, perGroup });
@@ -46,7 +56,8 @@ function copyOf(host: MemoryHost, edit: (storage: MemoryStorage) => void): Memor
   return memoryHost(storage);
 }
 
-const isLogError = (code: string) => (error: unknown) => error instanceof LogError && error.code === code;
+const isLogError = (code: string) => (error: unknown) =>
+  error instanceof LogError && error.code === code;
 
 test("openLog() makes an empty log in a folder that does not exist", async () => {
   const log = await openLog({ host: memoryHost(), dir: DIR });
@@ -70,7 +81,8 @@ test("replay() returns what was appended, in order, after a restart", async () =
   await log.close();
 });
 
-test("append() keeps empty bodies, all byte values and bodies larger than a read block", async () => {
+test("append() keeps empty bodies, all byte values and bodies larger than " +
+  "a read block", async () => {
   const host = memoryHost();
   const every = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
   const bodies = [Buffer.alloc(0), every, Buffer.alloc(700_000, 3), Buffer.alloc(0)];
@@ -81,7 +93,9 @@ test("append() keeps empty bodies, all byte values and bodies larger than a read
   const found: Buffer[] = [];
   await again.replay((_, bytes) => found.push(bytes));
   assert.equal(found.length, bodies.length);
-  for (const [index, bytes] of bodies.entries()) assert.ok(bytes.equals(found[index] as Buffer), `body ${index}`);
+  for (const [index, bytes] of bodies.entries()) {
+    assert.ok(bytes.equals(found[index] as Buffer), `body ${index}`);
+  }
   await again.close();
 });
 
@@ -123,7 +137,10 @@ test("durable() resolves only for bytes that survive a crash", async () => {
   for (let seq = 1; seq <= 20; seq++) {
     log.append(body(seq));
     await log.durable(seq);
-    const found = await openLog({ host: memoryHost(host.storage.cloneAfterCrash("nothing")), dir: DIR });
+    const found = await openLog({
+      host: memoryHost(host.storage.cloneAfterCrash("nothing")),
+      dir: DIR,
+    });
     assert.deepEqual(await contents(found), expected(seq));
     await found.close();
   }
@@ -139,7 +156,8 @@ test("durable() shares one promise among all who wait for one commit group", asy
   await log.close();
 });
 
-test("append() of 1,000 records by 50 concurrent callers costs at most 20 fsyncs, by one caller at once 1", async () => {
+test("append() of 1,000 records by 50 concurrent callers costs at most 20 fsyncs, by one caller " +
+  "at once 1", async () => {
   const host = memoryHost();
   host.storage.syncTurns = 3;
   const log = await openLog({ host, dir: DIR });
@@ -169,7 +187,10 @@ test("openLog() recovers a prefix from a file that is cut at any byte", async ()
     const log = await openLog({ host: cut, dir: DIR });
     const found = await contents(log);
     assert.deepEqual(found, all.slice(0, found.length), `cut at ${size}`);
-    assert.ok(found.length >= longest, `cut at ${size}: ${found.length} records, fewer than from a shorter file`);
+    assert.ok(
+      found.length >= longest,
+      `cut at ${size}: ${found.length} records, fewer than from a shorter file`,
+    );
     longest = found.length;
     assert.equal(log.nextSeq, found.length + 1);
     // What comes after a cut is as good as any record.
@@ -243,15 +264,27 @@ test("openLog() notices records that were swapped or repeated inside a file", as
   const whole = host.storage.peek(file);
   const size = 8 + "same length 0".length;
   const start = whole.length - 6 * size;
-  const record = (index: number): Buffer => whole.subarray(start + index * size, start + (index + 1) * size);
-  const arranged = (order: number[]): Buffer => Buffer.concat([whole.subarray(0, start), ...order.map(record)]);
-  for (const order of [[0, 2, 1, 3, 4, 5], [0, 1, 1, 2, 3, 4, 5], [0, 1, 3, 4, 5], [1, 1, 2, 3, 4, 5]]) {
+  const record = (index: number): Buffer =>
+    whole.subarray(start + index * size, start + (index + 1) * size);
+  const arranged = (order: number[]): Buffer =>
+    Buffer.concat([whole.subarray(0, start), ...order.map(record)]);
+  for (const order of [
+    [0, 2, 1, 3, 4, 5],
+    [0, 1, 1, 2, 3, 4, 5],
+    [0, 1, 3, 4, 5],
+    [1, 1, 2, 3, 4, 5],
+  ]) {
     const copy = copyOf(host, (storage) => storage.put(file, arranged(order)));
-    await assert.rejects(openLog({ host: copy, dir: DIR }), isLogError("DAMAGED"), `order ${order}`);
+    await assert.rejects(
+      openLog({ host: copy, dir: DIR }),
+      isLogError("DAMAGED"),
+      `order ${order}`,
+    );
   }
 });
 
-test("a failed fsync kills the log: one onFatal, every promise rejected, no second fsync", async () => {
+test("a failed fsync kills the log: one onFatal, every promise rejected, " +
+  "no second fsync", async () => {
   const host = memoryHost();
   const fatal: Error[] = [];
   const log = await openLog({ host, dir: DIR, onFatal: (error) => fatal.push(error) });
@@ -283,10 +316,15 @@ test("close() flushes, is idempotent, and ends the log", async () => {
   await again.close();
 });
 
-test("openLog() on a real disk: what was durable is there when another process opens it", async () => {
+test("openLog() on a real disk: what was durable is there when another " +
+  "process opens it", async () => {
   const dir = await mkdtemp(join(tmpdir(), "titan-log-"));
   try {
-    const log = await openLog({ host: nodeHost(), dir: join(dir, "deep", "log"), segmentBytes: 2000 });
+    const log = await openLog({
+      host: nodeHost(),
+      dir: join(dir, "deep", "log"),
+      segmentBytes: 2000,
+    });
     await fill(log, { from: 1, to: 300, perGroup: 50 });
     await log.saveSnapshot(150, [Buffer.from("state at 150")]);
     const again = await openLog({ host: nodeHost(), dir: join(dir, "deep", "log") });

@@ -1,4 +1,6 @@
-/** Lesson 05: inspect, verify and repair. A repair never destroys, and what it keeps is a prefix. */
+/**
+ * Lesson 05: inspect, verify and repair. A repair never destroys, and what it keeps is a prefix.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspectLog, LogError, openLog, repairLog, verifyLog } from "#log";
@@ -49,9 +51,11 @@ async function replayed(host: MemoryHost): Promise<number[]> {
   return seen;
 }
 
-const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+const range = (from: number, to: number): number[] =>
+  Array.from({ length: to - from + 1 }, (_, i) => from + i);
 
-test("inspectLog() counts segments, records, snapshots and the torn tail, and changes nothing", async () => {
+test("inspectLog() counts segments, records, snapshots and the torn tail, " +
+  "and changes nothing", async () => {
   const host = edited(await sample({ snapshot: true }), (storage) => {
     const last = storage.paths().filter((path) => path.endsWith(".seg")).at(-1) as string;
     storage.put(last, Buffer.concat([storage.peek(last), Buffer.from("torn")]));
@@ -63,7 +67,10 @@ test("inspectLog() counts segments, records, snapshots and the torn tail, and ch
   assert.equal(found.range?.to, 60);
   assert.equal(found.records, 61 - (found.range?.from as number));
   assert.equal(found.records, found.segments.reduce((sum, segment) => sum + segment.records, 0));
-  assert.deepEqual(found.snapshots.map(({ seq, chunks }) => ({ seq, chunks })), [{ seq: 25, chunks: 1 }]);
+  assert.deepEqual(
+    found.snapshots.map(({ seq, chunks }) => ({ seq, chunks })),
+    [{ seq: 25, chunks: 1 }],
+  );
   assert.equal(found.tornBytes, 4);
   assert.deepEqual(found.strays, ["MANIFEST.tmp"]);
   assert.deepEqual(found.problems, []);
@@ -84,7 +91,9 @@ test("inspectLog() of a folder without a log is empty, not an error", async () =
 test("verifyLog() lists every problem with its file and offset", async () => {
   const places: Array<{ file: string; offset: number }> = [];
   const host = edited(await sample(), (storage) => {
-    for (const needle of ["event 00003", "event 00005", "event 00031"]) places.push(flip(storage, needle));
+    for (const needle of ["event 00003", "event 00005", "event 00031"]) {
+      places.push(flip(storage, needle));
+    }
   });
   const { ok, problems } = await verifyLog(host, DIR);
   assert.equal(ok, false);
@@ -157,8 +166,12 @@ test("repairLog() rebuilds a manifest from the segments, and uses the snapshot",
   }
 });
 
-test("repairLog() of a log whose snapshot is damaged starts anew and keeps every file", async () => {
-  const host = edited(await sample({ snapshot: true }), (storage) => void flip(storage, "state 25"));
+test("repairLog() of a log whose snapshot is damaged starts anew and " +
+  "keeps every file", async () => {
+  const host = edited(
+    await sample({ snapshot: true }),
+    (storage) => void flip(storage, "state 25"),
+  );
   const repair = await repairLog(host, DIR);
   assert.equal(repair.keptTo, 0);
   assert.deepEqual(await replayed(host), []);
@@ -167,7 +180,8 @@ test("repairLog() of a log whose snapshot is damaged starts anew and keeps every
   assert.ok(names.filter((name) => name.endsWith(".seg.damaged")).length >= 3, `${names}`);
 });
 
-test("repairLog() makes any single flipped bit openable, and what is left is a prefix", async () => {
+test("repairLog() makes any single flipped bit openable, and what is left " +
+  "is a prefix", async () => {
   const source = await sample();
   const file = segmentPath(source.storage, 2);
   const size = source.storage.peek(file).length;
@@ -182,9 +196,11 @@ test("repairLog() makes any single flipped bit openable, and what is left is a p
   }
 });
 
-test("repairLog() at a place that was repaired before keeps the earlier side file, too", async () => {
+test("repairLog() at a place that was repaired before keeps the earlier " +
+  "side file, too", async () => {
   const host = await sample();
-  const sides = async (): Promise<string[]> => (await host.storage.list(DIR)).filter((name) => /damaged/.test(name));
+  const sides = async (): Promise<string[]> =>
+    (await host.storage.list(DIR)).filter((name) => /damaged/.test(name));
   const kept: Buffer[] = [];
   for (let round = 1; round <= 3; round++) {
     flip(host.storage, "event 00052");
@@ -198,11 +214,14 @@ test("repairLog() at a place that was repaired before keeps the earlier side fil
   for (const bytes of kept) assert.ok(there.some((side) => side.equals(bytes)), `${await sides()}`);
 });
 
-test("repairLog() of a last segment that was cut inside its header leaves a log that opens", async () => {
+test("repairLog() of a last segment that was cut inside its header leaves a " +
+  "log that opens", async () => {
   const source = await sample();
   const last = source.storage.paths().filter((path) => path.endsWith(".seg")).at(-1) as string;
   for (const size of [0, 1, 31]) {
-    const host = edited(source, (storage) => storage.put(last, source.storage.peek(last).subarray(0, size)));
+    const host = edited(source, (storage) =>
+      storage.put(last, source.storage.peek(last).subarray(0, size)),
+    );
     const before = await verifyLog(host, DIR);
     assert.deepEqual(
       before.problems.map(({ file, fatal }) => ({ file, fatal })),
@@ -214,7 +233,8 @@ test("repairLog() of a last segment that was cut inside its header leaves a log 
   }
 });
 
-test("repairLog() moves aside what an unfinished compaction left, when the snapshot is the damage", async () => {
+test("repairLog() moves aside what an unfinished compaction left, when the snapshot is the " +
+  "damage", async () => {
   const host = await sample();
   const stray = segmentPath(host.storage, 0);
   const bytes = host.storage.peek(stray);
@@ -225,7 +245,11 @@ test("repairLog() moves aside what an unfinished compaction left, when the snaps
   flip(host.storage, "state 25");
   await repairLog(host, DIR);
   assert.deepEqual(await replayed(host), []);
-  assert.ok(host.storage.paths().some((path) => path.includes("damaged") && host.storage.peek(path).equals(bytes)));
+  assert.ok(
+    host.storage
+      .paths()
+      .some((path) => path.includes("damaged") && host.storage.peek(path).equals(bytes)),
+  );
 });
 
 test("repairLog() without a manifest keeps the log that most files belong to", async () => {
@@ -250,7 +274,8 @@ test("repairLog() without a manifest keeps the log that most files belong to", a
   }
 });
 
-test("repairLog() can be repeated after a crash at any of its operations, and keeps as much", async () => {
+test("repairLog() can be repeated after a crash at any of its operations, and " +
+  "keeps as much", async () => {
   const damage: Record<string, { snapshot: boolean; edit: (storage: MemoryStorage) => void }> = {
     record: { snapshot: false, edit: (storage) => void flip(storage, "event 00025") },
     header: { snapshot: false, edit: (storage) => void flip(storage, "TitanLog") },
@@ -259,7 +284,9 @@ test("repairLog() can be repeated after a crash at any of its operations, and ke
     segments: {
       snapshot: true,
       edit: (storage) => {
-        for (const path of storage.paths().filter((name) => name.endsWith(".seg"))) storage.drop(path);
+        for (const path of storage.paths().filter((name) => name.endsWith(".seg"))) {
+          storage.drop(path);
+        }
       },
     },
   };

@@ -59,7 +59,8 @@ async function walk(dir: string, onChunk?: (chunk: Buffer) => void) {
 const range = (from: number, to: number): number[] =>
   Array.from({ length: to - from + 1 }, (_, n) => from + n);
 
-test("walkLog() hands out every record once, in order, over many files, in small pieces", async () => {
+test("walkLog() hands out every record once, in order, over many files, " +
+  "in small pieces", async () => {
   const dir = await logOf(200);
   assert.ok(readdirSync(dir).filter((name) => name.endsWith(".seg")).length > 2);
   const { numbers, others, largest } = await walk(dir);
@@ -113,8 +114,9 @@ test("walkLog() refuses a damaged file in the middle, by name, after what is bef
   writeFileSync(file, bytes);
   const seen: number[] = [];
   const reading = (async () => {
-    for await (const piece of walkLog({ host, dir }))
+    for await (const piece of walkLog({ host, dir })) {
       if (piece.type === "records") seen.push(piece.first);
+    }
   })();
   await assert.rejects(reading, {
     code: "DAMAGED",
