@@ -238,7 +238,7 @@ export class StoreConnection {
         session.blocked === undefined &&
         this.#out.size < budget
       ) {
-        const argv = this.#take();
+        const argv = this.#nextCommand();
         if (argv === undefined) break;
         store.execute(session, argv);
         if (session.closing) this.#ending = true;
@@ -258,7 +258,7 @@ export class StoreConnection {
   }
 
   /** The next command, unless it has to wait. */
-  #take(): string[] | undefined {
+  #nextCommand(): string[] | undefined {
     const { store } = this.#shared;
     const session = this.#session;
     this.#parser.trusted = session.authenticated || !store.config.hasPassword;
