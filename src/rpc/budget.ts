@@ -88,7 +88,7 @@ export class Budget {
     for (const [debtor, bytes] of this.#charged) {
       if (bytes > most) [largest, most] = [debtor, bytes];
     }
-    invariant(largest !== undefined, "who is over a budget holds something");
+    invariant(largest !== undefined, "a sum over the budget has a member that holds something");
     return largest;
   }
 }
