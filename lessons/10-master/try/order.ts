@@ -1,4 +1,4 @@
-/** One submission on a slow disk, on the wire and on the disk: what leaves the master, and when? `order crash`: power off at 25 ms. */
+/** One submission on a slow disk, on the wire and on the disk: what leaves the master, and when? `order crash`: power off at 15 ms. */
 import { startMaster } from "#master";
 import { RpcConnection } from "#rpc";
 import { connect } from "#sdk";

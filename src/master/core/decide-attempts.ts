@@ -21,7 +21,7 @@ type Ending = EventOf<"JobSucceeded" | "JobFailed" | "JobStopped">;
 // #region finish
 /**
  * A worker says how an attempt ended. Undefined: it is not this worker's attempt any more (or it
- * was never), so the report is refused. This comparison is the fence: three numbers, and no clock.
+ * was never), so the report is refused. This comparison is the fence: job, attempt, worker, and no clock.
  */
 export function decideFinish(
   state: State, { worker, report }: { worker: number; report: Report }, context: Context,
