@@ -2,8 +2,8 @@
  * Lesson 15: TitanStore, the shared memory of a cluster. Strings, counters, sets, hashes and lists
  * with expiry, and publish/subscribe, in Redis's language and with Redis's meaning.
  *
- * Six files are the lesson: resp/resp.ts, engine.ts, commands/table.ts, commands/strings.ts,
- * data/keyspace.ts and log/aof.ts. The others are what production adds.
+ * Six files are the lesson: engine.ts, commands/strings.ts, resp/resp.ts, data/dict.ts,
+ * data/expiry.ts and server/server.ts. The others are what production adds.
  *
  *     engine.ts                                          takes one command at a time
  *     store.ts · changes.ts · types.ts                   what a command sees, and may write to

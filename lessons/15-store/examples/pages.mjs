@@ -1,6 +1,6 @@
 /** Reads the pages that nobody has read yet, from the last to the first. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { connectStore } from "titan/store";
+import { connectStore } from "titan-orchestrator/store";
 
 const store = await connectStore();
 const run = process.env.TITAN_RUN;

@@ -1,4 +1,4 @@
-import { connectStore } from "titan/store";
+import { connectStore } from "titan-orchestrator/store";
 
 const store = await connectStore();
 const run = process.env.TITAN_RUN;
