@@ -21,7 +21,8 @@ type Ending = EventOf<"JobSucceeded" | "JobFailed" | "JobStopped">;
 // #region finish
 /**
  * A worker says how an attempt ended. Undefined: it is not this worker's attempt any more (or it
- * was never), so the report is refused. This comparison is the fence: job, attempt, worker, and no clock.
+ * was never), so the report is refused. This comparison is the fence: it looks at the job, the
+ * attempt and the worker, and at no clock.
  */
 export function decideFinish(
   state: State, { worker, report }: { worker: number; report: Report }, context: Context,
