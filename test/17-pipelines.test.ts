@@ -52,6 +52,9 @@ function fileJob(...lines: string[]): string {
   return job(...lines).replace("run: ls", "file: a.py");
 }
 
+/** A message shows the first forty characters of a long name. */
+const A40 = "a".repeat(40);
+
 /** Text and the exact headlines. */
 const REFUSED: [text: string, ...lines: string[]][] = [
   // Not YAML, or YAML that means two things.
@@ -69,7 +72,10 @@ const REFUSED: [text: string, ...lines: string[]][] = [
     'p.yaml:4:16: ": " inside a value on the line of its key: quote the value, ' +
       'write "run: |" and the text below it, or begin the map on the next line',
   ],
-  [job("priority: !!int 3"), "p.yaml:5:15: tags (!name) are not supported: types come from the " + "schema"],
+  [
+    job("priority: !!int 3"),
+    "p.yaml:5:15: tags (!name) are not supported: types come from the schema",
+  ],
   // The outer shape.
   ["", "p.yaml:1:1: a pipeline must be a map with name and jobs, found nothing"],
   ["- id: a", "p.yaml:1:1: a pipeline must be a map with name and jobs, found a list"],
@@ -83,25 +89,72 @@ const REFUSED: [text: string, ...lines: string[]][] = [
     'p.yaml:2:7: "jobs" must be a list, found a map: ' +
       'write "- id: a" and its keys below it, for each job',
   ],
-  ["name: n\njobs: [ls]", 'p.yaml:2:8: job 1 must be a map with id and one of file, command, run ' + 'or ' + 'call, ' + 'found the text "ls"'],
-  ["name: my pipeline\njobs: [{id: a, run: ls}]", 'p.yaml:1:7: "name" must begin with a letter or ' + 'digit ' + 'and ' + 'go ' + 'on ' + 'with ' + 'up ' + 'to ' + '127 ' + 'letters, digits, "_", "." or "-", ' + 'found ' + '"my ' + 'pipeline" ' + '(for ' + 'example ' + '"my-pipeline")'],
+  [
+    "name: n\njobs: [ls]",
+    "p.yaml:2:8: job 1 must be a map with id and one of file, command, run or call, " +
+      'found the text "ls"',
+  ],
+  [
+    "name: my pipeline\njobs: [{id: a, run: ls}]",
+    'p.yaml:1:7: "name" must begin with a letter or digit and go on with up to 127 letters, ' +
+      'digits, "_", "." or "-", found "my pipeline" (for example "my-pipeline")',
+  ],
   ["name: [n]\njobs: [{id: a, run: ls}]", 'p.yaml:1:7: "name" must be text, found a list'],
-  ["name: n\nversion:\njobs: [{id: a, run: ls}]", 'p.yaml:2:9: "version" must be text, found ' + 'nothing'],
-  ["name: n\nproject: no\njobs: [{id: a, run: ls}]", 'p.yaml:2:10: "project" must be true or ' + 'false, ' + 'found ' + 'the ' + 'text ' + '"no": ' + 'write ' + 'false ' + '(YAML 1.1 readers take no as false, ' + '1.2 ' + 'readers ' + 'as ' + 'text)'],
-  ["name: n\nproject: On\njobs: [{id: a, run: ls}]", 'p.yaml:2:10: "project" must be true or ' + 'false, ' + 'found ' + 'the ' + 'text ' + '"On": ' + 'write ' + 'true ' + '(YAML 1.1 readers take On as true, ' + '1.2 ' + 'readers ' + 'as ' + 'text)'],
-  ['name: n\nproject: "true"\njobs: [{id: a, run: ls}]', 'p.yaml:2:10: "project" must be true or ' + 'false, ' + 'found ' + 'the ' + 'text ' + '"true": ' + 'remove ' + 'the ' + 'quotes'],
-  ["name: n\njob: [{id: a, run: ls}]", "p.yaml:1:1: the pipeline needs jobs", 'p.yaml:2:1: unknown key "job" (did ' + 'you ' + 'mean ' + '"jobs"?)'],
+  [
+    "name: n\nversion:\njobs: [{id: a, run: ls}]",
+    'p.yaml:2:9: "version" must be text, found nothing',
+  ],
+  [
+    "name: n\nproject: no\njobs: [{id: a, run: ls}]",
+    'p.yaml:2:10: "project" must be true or false, found the text "no": write false ' +
+      "(YAML 1.1 readers take no as false, 1.2 readers as text)",
+  ],
+  [
+    "name: n\nproject: On\njobs: [{id: a, run: ls}]",
+    'p.yaml:2:10: "project" must be true or false, found the text "On": write true ' +
+      "(YAML 1.1 readers take On as true, 1.2 readers as text)",
+  ],
+  [
+    'name: n\nproject: "true"\njobs: [{id: a, run: ls}]',
+    'p.yaml:2:10: "project" must be true or false, found the text "true": remove the quotes',
+  ],
+  [
+    "name: n\njob: [{id: a, run: ls}]",
+    "p.yaml:1:1: the pipeline needs jobs",
+    'p.yaml:2:1: unknown key "job" (did you mean "jobs"?)',
+  ],
   // Keys and ids of jobs.
-  [job("depend_on: [a]"), 'p.yaml:5:5: unknown key "depend_on" in job "a" (did you mean ' + '"depends_on"?)'],
+  [
+    job("depend_on: [a]"),
+    'p.yaml:5:5: unknown key "depend_on" in job "a" (did you mean "depends_on"?)',
+  ],
   [job("Priority: 1"), 'p.yaml:5:5: unknown key "Priority" in job "a" (did you mean "priority"?)'],
   [job("colour: red"), 'p.yaml:5:5: unknown key "colour" in job "a"'],
   ["name: n\njobs: [{run: ls}]", "p.yaml:2:8: job 1 needs an id"],
-  ["name: n\njobs: [{id: ../x, run: ls}]", 'p.yaml:2:13: "id" in job 1 must begin with a letter ' + 'or ' + 'digit ' + 'and ' + 'go ' + 'on ' + 'with ' + 'up ' + 'to ' + '127 letters, digits, "_", "." or ' + '"-", ' + 'found ' + '"../x" ' + '(for ' + 'example ' + '"x")'],
-  [`name: n\njobs: [{id: ${"a".repeat(129)}, run: ls}]`, `p.yaml:2:13: "id" in job 1 must begin ` + "with " + "a " + "letter " + "or " + "digit " + "and " + "go " + "on " + "with " + "up " + "to " + `127 letters, digits, "_", "." or ` + `"-", ` + "found " + `"${"a".repeat(40)}…" ` + "(for " + "example " + `"${"a".repeat(40)}…")`],
-  ["name: n\njobs: [{id: a, run: ls}, {id: a, run: ls}]", 'p.yaml:2:31: two jobs have the id "a"; ' + 'the ' + 'other ' + 'is ' + 'in ' + 'line ' + '2'],
+  [
+    "name: n\njobs: [{id: ../x, run: ls}]",
+    'p.yaml:2:13: "id" in job 1 must begin with a letter or digit and go on with up to 127 ' +
+      'letters, digits, "_", "." or "-", found "../x" (for example "x")',
+  ],
+  [
+    `name: n\njobs: [{id: ${"a".repeat(129)}, run: ls}]`,
+    'p.yaml:2:13: "id" in job 1 must begin with a letter or digit and go on with up to 127 ' +
+      `letters, digits, "_", "." or "-", found "${A40}…" (for example "${A40}…")`,
+  ],
+  [
+    "name: n\njobs: [{id: a, run: ls}, {id: a, run: ls}]",
+    'p.yaml:2:31: two jobs have the id "a"; the other is in line 2',
+  ],
   // What a job does.
-  ["name: n\njobs: [{id: a}]", 'p.yaml:2:8: nothing to do in job "a": give it one of file, ' + 'command, ' + 'run ' + 'or ' + 'call'],
-  [job("command: [ls]"), 'p.yaml:4:5: "run" and "command" in job "a": a job has exactly one of ' + 'file, ' + 'command, run and call'],
+  [
+    "name: n\njobs: [{id: a}]",
+    'p.yaml:2:8: nothing to do in job "a": give it one of file, command, run or call',
+  ],
+  [
+    job("command: [ls]"),
+    'p.yaml:4:5: "run" and "command" in job "a": a job has exactly one of file, command, ' +
+      "run and call",
+  ],
   [job("args: x"), 'p.yaml:5:5: "args" in job "a" goes with "file" only'],
   [job("input: 1"), 'p.yaml:5:5: "input" in job "a" goes with "call" only'],
   ["name: n\njobs: [{id: a, run: }]", 'p.yaml:2:20: "run" in job "a" must be text, found nothing'],
@@ -110,38 +163,133 @@ const REFUSED: [text: string, ...lines: string[]][] = [
     "name: n\njobs: [{id: a, run: [ls]}]",
     'p.yaml:2:21: "run" in job "a" must be text, found a list: write run: ls',
   ],
-  ['name: n\njobs: [{id: a, run: "\\0"}]', 'p.yaml:2:21: "run" in job "a" must not contain the ' + 'character ' + 'NUL'],
-  ["name: n\njobs: [{id: a, command: ls -l}]", 'p.yaml:2:25: "command" in job "a" must be a list, ' + 'found ' + 'the ' + 'text ' + '"ls ' + '-l": ' + 'write ' + '[program, argument], or use "run" ' + 'for ' + 'a ' + 'line ' + 'of ' + 'shell'],
-  ["name: n\njobs: [{id: a, command: []}]", 'p.yaml:2:25: "command" in job "a" must begin with a ' + 'program'],
-  ["name: n\njobs: [{id: a, command: [ls, [x]]}]", 'p.yaml:2:30: "command" in job "a" must be ' + 'text, ' + 'found ' + 'a ' + 'list'],
-  ["name: n\njobs: [{id: a, command: [echo, ~]}]", 'p.yaml:2:32: "command" in job "a" must be ' + 'text, ' + 'found ' + 'nothing: ' + 'write ' + '"~" ' + 'for ' + 'the ' + 'text'],
-  [fileJob("args: '--name \"x'"), 'p.yaml:5:19: "args" in job "a" cannot be split into words: the ' + 'quote ' + 'is ' + 'not ' + 'closed'],
-  [fileJob("args: --name it's"), 'p.yaml:5:20: "args" in job "a" cannot be split into words: the ' + 'quote ' + 'is ' + 'not ' + 'closed'],
-  [fileJob("args: x\\"), 'p.yaml:5:12: "args" in job "a" cannot be split into words: there is ' + 'nothing ' + 'behind the backslash'],
+  [
+    'name: n\njobs: [{id: a, run: "\\0"}]',
+    'p.yaml:2:21: "run" in job "a" must not contain the character NUL',
+  ],
+  [
+    "name: n\njobs: [{id: a, command: ls -l}]",
+    'p.yaml:2:25: "command" in job "a" must be a list, found the text "ls -l": ' +
+      'write [program, argument], or use "run" for a line of shell',
+  ],
+  [
+    "name: n\njobs: [{id: a, command: []}]",
+    'p.yaml:2:25: "command" in job "a" must begin with a program',
+  ],
+  [
+    "name: n\njobs: [{id: a, command: [ls, [x]]}]",
+    'p.yaml:2:30: "command" in job "a" must be text, found a list',
+  ],
+  [
+    "name: n\njobs: [{id: a, command: [echo, ~]}]",
+    'p.yaml:2:32: "command" in job "a" must be text, found nothing: write "~" for the text',
+  ],
+  [
+    fileJob("args: '--name \"x'"),
+    'p.yaml:5:19: "args" in job "a" cannot be split into words: the quote is not closed',
+  ],
+  [
+    fileJob("args: --name it's"),
+    'p.yaml:5:20: "args" in job "a" cannot be split into words: the quote is not closed',
+  ],
+  [
+    fileJob("args: x\\"),
+    'p.yaml:5:12: "args" in job "a" cannot be split into words: ' +
+      "there is nothing behind the backslash",
+  ],
   [fileJob("args: {a: b}"), 'p.yaml:5:11: "args" in job "a" must be a list of texts, found a map'],
-  ["name: n\njobs: [{id: a, file: /etc/passwd}]", 'p.yaml:2:22: "file" in job "a" must be ' + 'relative ' + 'to ' + 'the ' + 'project, ' + 'found ' + '"/etc/passwd"'],
-  ["name: n\njobs: [{id: a, file: a/../../b.py}]", 'p.yaml:2:22: "file" in job "a" must stay ' + 'inside ' + 'the ' + 'project, ' + 'found ' + '"a/../../b.py"'],
-  ["name: n\njobs: [{id: a, file: ../p/b.py}]", 'p.yaml:2:22: "file" in job "a" must stay inside ' + 'the ' + 'project, ' + 'found ' + '"../p/b.py"'],
-  ["name: n\njobs: [{id: a, file: a\\b.py}]", 'p.yaml:2:22: "file" in job "a" must be written ' + 'with ' + '"/", ' + 'found ' + '"a\\\\b.py"'],
-  ["name: n\njobs: [{id: a, file: 'C:/b.py'}]", 'p.yaml:2:22: "file" in job "a" must be relative ' + 'to ' + 'the ' + 'project, ' + 'found ' + '"C:/b.py"'],
-  ["name: n\njobs: [{id: a, file: ~/b.py}]", 'p.yaml:2:22: "file" in job "a" must be relative to ' + 'the ' + 'project ' + '("~" ' + 'is ' + 'not ' + 'expanded), found "~/b.py"'],
-  ["name: n\njobs: [{id: a, file: src/}]", 'p.yaml:2:22: "file" in job "a" must name a file, ' + 'found ' + '"src/"'],
-  ["name: n\njobs: [{id: a, call: lib.js}]", 'p.yaml:2:22: "call" in job "a" must be ' + 'path/module.js#function, ' + 'found ' + '"lib.js"'],
-  ["name: n\njobs: [{id: a, call: titan:nop}]", 'p.yaml:2:22: "call" in job "a" must be ' + 'path/module.js#function, ' + 'found ' + '"titan:nop" ' + '(did you mean "titan:noop"?)'],
-  ["name: n\njobs: [{id: a, call: ../lib.js#f}]", 'p.yaml:2:22: "call" in job "a" must stay ' + 'inside ' + 'the ' + 'project, ' + 'found ' + '"../lib.js#f"'],
-  ["name: n\njobs: [{id: a, call: l.js#f, with: {mode: 0644}}]", 'p.yaml:2:43: "with" in job "a": 0644 ' + 'is ' + 'ambiguous: ' + 'YAML ' + '1.1 ' + 'reads ' + '420, ' + 'YAML ' + '1.2 ' + 'reads 644; write 644, or quote it to ' + 'mean ' + 'the ' + 'text ' + '"0644"'],
-  ["name: n\njobs: [{id: a, call: l.js#f, with: 1, input: 2}]", 'p.yaml:2:30: "with" in job "a" is ' + 'another ' + 'name ' + 'for ' + '"input": ' + 'give ' + 'one ' + 'of ' + 'them'],
+  [
+    "name: n\njobs: [{id: a, file: /etc/passwd}]",
+    'p.yaml:2:22: "file" in job "a" must be relative to the project, found "/etc/passwd"',
+  ],
+  [
+    "name: n\njobs: [{id: a, file: a/../../b.py}]",
+    'p.yaml:2:22: "file" in job "a" must stay inside the project, found "a/../../b.py"',
+  ],
+  [
+    "name: n\njobs: [{id: a, file: ../p/b.py}]",
+    'p.yaml:2:22: "file" in job "a" must stay inside the project, found "../p/b.py"',
+  ],
+  [
+    "name: n\njobs: [{id: a, file: a\\b.py}]",
+    'p.yaml:2:22: "file" in job "a" must be written with "/", found "a\\\\b.py"',
+  ],
+  [
+    "name: n\njobs: [{id: a, file: 'C:/b.py'}]",
+    'p.yaml:2:22: "file" in job "a" must be relative to the project, found "C:/b.py"',
+  ],
+  [
+    "name: n\njobs: [{id: a, file: ~/b.py}]",
+    'p.yaml:2:22: "file" in job "a" must be relative to the project ("~" is not expanded), ' +
+      'found "~/b.py"',
+  ],
+  [
+    "name: n\njobs: [{id: a, file: src/}]",
+    'p.yaml:2:22: "file" in job "a" must name a file, found "src/"',
+  ],
+  [
+    "name: n\njobs: [{id: a, call: lib.js}]",
+    'p.yaml:2:22: "call" in job "a" must be path/module.js#function, found "lib.js"',
+  ],
+  [
+    "name: n\njobs: [{id: a, call: titan:nop}]",
+    'p.yaml:2:22: "call" in job "a" must be path/module.js#function, found "titan:nop" ' +
+      '(did you mean "titan:noop"?)',
+  ],
+  [
+    "name: n\njobs: [{id: a, call: ../lib.js#f}]",
+    'p.yaml:2:22: "call" in job "a" must stay inside the project, found "../lib.js#f"',
+  ],
+  [
+    "name: n\njobs: [{id: a, call: l.js#f, with: {mode: 0644}}]",
+    'p.yaml:2:43: "with" in job "a": 0644 is ambiguous: YAML 1.1 reads 420, YAML 1.2 reads 644; ' +
+      'write 644, or quote it to mean the text "0644"',
+  ],
+  [
+    "name: n\njobs: [{id: a, call: l.js#f, with: 1, input: 2}]",
+    'p.yaml:2:30: "with" in job "a" is another name for "input": give one of them',
+  ],
   // Services are for a later version.
-  [job("type: service"), 'p.yaml:5:11: "type: service" in job "a": services are not supported yet ' + 'by ' + 'this ' + 'version'],
-  [job("port: 8080"), 'p.yaml:5:5: "port" in job "a": services are not supported yet by this ' + 'version'],
-  [job("type: cron"), 'p.yaml:5:11: "type" in job "a" must be run or service, found the text ' + '"cron"'],
+  [
+    job("type: service"),
+    'p.yaml:5:11: "type: service" in job "a": services are not supported yet by this version',
+  ],
+  [
+    job("port: 8080"),
+    'p.yaml:5:5: "port" in job "a": services are not supported yet by this version',
+  ],
+  [
+    job("type: cron"),
+    'p.yaml:5:11: "type" in job "a" must be run or service, found the text "cron"',
+  ],
   // Numbers and durations.
-  [job("priority: high"), 'p.yaml:5:15: "priority" in job "a" must be a whole number, found the ' + 'text ' + '"high"'],
-  [job('priority: "3"'), 'p.yaml:5:15: "priority" in job "a" must be a whole number, found the ' + 'text ' + '"3": ' + 'remove the quotes'],
-  [job("priority: 1.5"), 'p.yaml:5:15: "priority" in job "a" must be a whole number, found the ' + 'number ' + '1.5'],
-  [job("priority: 012"), 'p.yaml:5:15: "priority" in job "a" must be a whole number: 012 is ' + 'ambiguous: ' + 'YAML ' + '1.1 reads 10, YAML 1.2 reads 12; ' + 'write ' + '12, ' + 'or ' + 'quote ' + 'it ' + 'to ' + 'mean ' + 'the ' + 'text ' + '"012"'],
-  [job("priority: 1_000"), 'p.yaml:5:15: "priority" in job "a" must be a whole number: 1_000 is ' + 'ambiguous: ' + 'YAML 1.1 reads a number, YAML 1.2 ' + 'text; ' + 'write ' + '1000, ' + 'or ' + 'quote ' + 'it ' + 'to ' + 'mean ' + 'the ' + 'text ' + '"1_000"'],
-  [job("priority: 3000000000"), 'p.yaml:5:15: "priority" in job "a" must be -2147483647 to ' + '2147483647, ' + 'found ' + '3000000000'],
+  [
+    job("priority: high"),
+    'p.yaml:5:15: "priority" in job "a" must be a whole number, found the text "high"',
+  ],
+  [
+    job('priority: "3"'),
+    'p.yaml:5:15: "priority" in job "a" must be a whole number, found the text "3": ' +
+      "remove the quotes",
+  ],
+  [
+    job("priority: 1.5"),
+    'p.yaml:5:15: "priority" in job "a" must be a whole number, found the number 1.5',
+  ],
+  [
+    job("priority: 012"),
+    'p.yaml:5:15: "priority" in job "a" must be a whole number: 012 is ambiguous: ' +
+      'YAML 1.1 reads 10, YAML 1.2 reads 12; write 12, or quote it to mean the text "012"',
+  ],
+  [
+    job("priority: 1_000"),
+    'p.yaml:5:15: "priority" in job "a" must be a whole number: 1_000 is ambiguous: ' +
+      'YAML 1.1 reads a number, YAML 1.2 text; write 1000, or quote it to mean the text "1_000"',
+  ],
+  [
+    job("priority: 3000000000"),
+    'p.yaml:5:15: "priority" in job "a" must be -2147483647 to 2147483647, found 3000000000',
+  ],
   [job("delay: -5"), 'p.yaml:5:12: "delay" in job "a" cannot be negative, found the number -5'],
   [job("delay: 31d"), 'p.yaml:5:12: "delay" in job "a" must be at most 24d, found the text "31d"'],
   [
@@ -154,11 +302,27 @@ const REFUSED: [text: string, ...lines: string[]][] = [
     'p.yaml:5:14: "timeout" in job "a" must be a duration such as 90s, 10m, 1h30m or 500ms, ' +
       'found the text "PT1H30M": write 1h30m',
   ],
-  [job("timeout: 1:30"), 'p.yaml:5:14: "timeout" in job "a" must be a duration such as 90s, 10m, ' + '1h30m ' + 'or ' + '500ms, or a number of seconds: 1:30 ' + 'is ' + 'ambiguous: ' + 'YAML ' + '1.1 ' + 'reads ' + 'a ' + 'number ' + 'in ' + 'base ' + '60, YAML 1.2 text; quote it to mean ' + 'the ' + 'text ' + '"1:30"'],
-  [job("timeout: 0.0001"), 'p.yaml:5:14: "timeout" in job "a" cannot be finer than a millisecond, ' + 'found ' + 'the ' + 'number 0.0001'],
-  [job("timeout: off"), 'p.yaml:5:14: "timeout" in job "a" must be a duration such as 90s, 10m, ' + '1h30m ' + 'or ' + '500ms, or a number of seconds, found ' + 'the ' + 'text ' + '"off"'],
+  [
+    job("timeout: 1:30"),
+    'p.yaml:5:14: "timeout" in job "a" must be a duration such as 90s, 10m, 1h30m or 500ms, ' +
+      "or a number of seconds: 1:30 is ambiguous: YAML 1.1 reads a number in base 60, " +
+      'YAML 1.2 text; quote it to mean the text "1:30"',
+  ],
+  [
+    job("timeout: 0.0001"),
+    'p.yaml:5:14: "timeout" in job "a" cannot be finer than a millisecond, found the number 0.0001',
+  ],
+  [
+    job("timeout: off"),
+    'p.yaml:5:14: "timeout" in job "a" must be a duration such as 90s, 10m, 1h30m or 500ms, ' +
+      'or a number of seconds, found the text "off"',
+  ],
   [job("retries: -1"), 'p.yaml:5:14: "retries" in job "a" must be 0 to 999, found -1'],
-  [job("retries: 1", "retry: {}"), 'p.yaml:5:5: "retries" and "retry" in job "a": give one of ' + 'them ' + '(retries: ' + '2 ' + 'is ' + 'retry: {max_attempts: 3})'],
+  [
+    job("retries: 1", "retry: {}"),
+    'p.yaml:5:5: "retries" and "retry" in job "a": give one of them ' +
+      "(retries: 2 is retry: {max_attempts: 3})",
+  ],
   [
     job("retry: 3"),
     'p.yaml:5:12: "retry" in job "a" must be a map with max_attempts, delay, backoff, max_delay, ' +
@@ -168,32 +332,85 @@ const REFUSED: [text: string, ...lines: string[]][] = [
     job("retry: {attempts: 3}"),
     'p.yaml:5:13: unknown key "attempts" in "retry" in job "a": write max_attempts: 3',
   ],
-  [job("retry: {max_attempt: 0}"), 'p.yaml:5:13: unknown key "max_attempt" in "retry" in job "a" ' + '(did ' + 'you ' + 'mean ' + '"max_attempts"?)'],
-  [job("retry: {delay: 9s, max_delay: 5s}"), 'p.yaml:5:35: "max_delay" in "retry" in job "a" is ' + 'shorter ' + 'than ' + 'the ' + 'first ' + 'delay'],
-  [job("retry: {jitter: 1.5}"), 'p.yaml:5:21: "jitter" in "retry" in job "a" must be 0 to 1, ' + 'found ' + '1.5'],
+  [
+    job("retry: {max_attempt: 0}"),
+    'p.yaml:5:13: unknown key "max_attempt" in "retry" in job "a" (did you mean "max_attempts"?)',
+  ],
+  [
+    job("retry: {delay: 9s, max_delay: 5s}"),
+    'p.yaml:5:35: "max_delay" in "retry" in job "a" is shorter than the first delay',
+  ],
+  [
+    job("retry: {jitter: 1.5}"),
+    'p.yaml:5:21: "jitter" in "retry" in job "a" must be 0 to 1, found 1.5',
+  ],
   // Names.
-  [job("when: allways"), 'p.yaml:5:11: "when" in job "a" must be success or failure or always, ' + 'found ' + 'the ' + 'text "allways" (did you mean ' + '"always"?)'],
-  [job("requirement: GPU, HIGH_MEM"), 'p.yaml:5:18: "requirement" in job "a" must be a tag of ' + 'letters, ' + 'digits, ' + '"_", ' + '".", ' + '":" or "-", found "GPU, HIGH_MEM": ' + 'write ' + '[GPU, ' + 'HIGH_MEM]'],
+  [
+    job("when: allways"),
+    'p.yaml:5:11: "when" in job "a" must be success or failure or always, ' +
+      'found the text "allways" (did you mean "always"?)',
+  ],
+  [
+    job("requirement: GPU, HIGH_MEM"),
+    'p.yaml:5:18: "requirement" in job "a" must be a tag of letters, digits, ' +
+      '"_", ".", ":" or "-", found "GPU, HIGH_MEM": write [GPU, HIGH_MEM]',
+  ],
   [
     job("env: [A=b]"),
     'p.yaml:5:10: "env" in job "a" must be a map of names and texts, found a list: ' +
       "write env: {A: b}",
   ],
-  [job("env: {1A: b}"), 'p.yaml:5:11: "env" in job "a" has the name "1A": use letters, digits and ' + '"_", ' + 'no ' + 'digit first'],
-  [job("env: {TITAN_JOB: b}"), 'p.yaml:5:11: "env" in job "a" sets TITAN_JOB: names beginning ' + 'with ' + 'TITAN_ ' + 'are ' + 'Titan\'s own'],
+  [
+    job("env: {1A: b}"),
+    'p.yaml:5:11: "env" in job "a" has the name "1A": use letters, digits and "_", no digit first',
+  ],
+  [
+    job("env: {TITAN_JOB: b}"),
+    "p.yaml:5:11: \"env\" in job \"a\" sets TITAN_JOB: names beginning with TITAN_ are Titan's own",
+  ],
   [job("env: {A: [b]}"), 'p.yaml:5:14: "env.A" in job "a" must be text, found a list'],
-  [job("env:", "  A:"), 'p.yaml:6:9: "env.A" in job "a" must be text, found nothing: write "" for ' + 'an ' + 'empty ' + 'text'],
-  [job("max_wait_seconds: 5"), 'p.yaml:5:5: "max_wait_seconds" in job "a" has no "hitl_message" ' + 'to ' + 'wait ' + 'for'],
-  [job("hitl_message: x", "max_wait_seconds: 0"), 'p.yaml:6:23: "max_wait_seconds" in job "a" ' + 'must ' + 'be ' + 'more ' + 'than ' + '0: ' + 'nobody ' + 'could ' + 'answer'],
+  [
+    job("env:", "  A:"),
+    'p.yaml:6:9: "env.A" in job "a" must be text, found nothing: write "" for an empty text',
+  ],
+  [
+    job("max_wait_seconds: 5"),
+    'p.yaml:5:5: "max_wait_seconds" in job "a" has no "hitl_message" to wait for',
+  ],
+  [
+    job("hitl_message: x", "max_wait_seconds: 0"),
+    'p.yaml:6:23: "max_wait_seconds" in job "a" must be more than 0: nobody could answer',
+  ],
   // The graph.
   [job("depends_on: a"), 'p.yaml:5:17: job "a" depends on itself'],
   [job("needs: [b]"), 'p.yaml:5:13: unknown job "b" in depends_on of job "a"'],
-  [job("needs: a", "depends_on: a"), 'p.yaml:5:5: "needs" in job "a" is another name for ' + '"depends_on": ' + 'give ' + 'one ' + 'of ' + 'them', 'p.yaml:6:17: job "a" depends on ' + 'itself'],
-  [job("affinity: true"), 'p.yaml:5:15: "affinity" in job "a" is true, but the job has no parent ' + 'to ' + 'stay ' + 'with'],
-  [job("affinity: b"), 'p.yaml:5:15: "affinity" in job "a" must name one of its parents, found "b"'],
-  [job("affinity: yes"), 'p.yaml:5:15: "affinity" in job "a" must be true, false or the id of a ' + 'parent, ' + 'found the text "yes": write true ' + '(YAML ' + '1.1 ' + 'readers ' + 'take ' + 'yes ' + 'as ' + 'true, ' + '1.2 ' + 'readers ' + 'as text)'],
-  ["name: n\njobs: [{id: extract, run: ls}, {id: b, run: ls, needs: [extrct]}]", 'p.yaml:2:57: unknown job "extrct" in ' + 'depends_on ' + 'of ' + 'job ' + '"b" ' + '(did ' + 'you ' + 'mean ' + '"extract"?)'],
-  ["name: n\njobs:\n- {id: a, run: ls, needs: c}\n- {id: b, run: ls, needs: [a]}\n- {id: c, run: " + "ls, needs: [b]}", "p.yaml:4:28: the jobs wait for each " + "other: " + "cycle " + "a " + "→ " + "b " + "→ " + "c " + "→ " + "a"],
+  [
+    job("needs: a", "depends_on: a"),
+    'p.yaml:5:5: "needs" in job "a" is another name for "depends_on": give one of them',
+    'p.yaml:6:17: job "a" depends on itself',
+  ],
+  [
+    job("affinity: true"),
+    'p.yaml:5:15: "affinity" in job "a" is true, but the job has no parent to stay with',
+  ],
+  [
+    job("affinity: b"),
+    'p.yaml:5:15: "affinity" in job "a" must name one of its parents, found "b"',
+  ],
+  [
+    job("affinity: yes"),
+    'p.yaml:5:15: "affinity" in job "a" must be true, false or the id of a parent, ' +
+      'found the text "yes": write true (YAML 1.1 readers take yes as true, 1.2 readers as text)',
+  ],
+  [
+    "name: n\njobs: [{id: extract, run: ls}, {id: b, run: ls, needs: [extrct]}]",
+    'p.yaml:2:57: unknown job "extrct" in depends_on of job "b" (did you mean "extract"?)',
+  ],
+  [
+    "name: n\njobs:\n- {id: a, run: ls, needs: c}\n- {id: b, run: ls, needs: [a]}\n" +
+      "- {id: c, run: ls, needs: [b]}",
+    "p.yaml:4:28: the jobs wait for each other: cycle a → b → c → a",
+  ],
 ];
 
 test("parsePipeline() refuses with the exact place and words", () => {
@@ -226,12 +443,12 @@ test("PipelineError carries every problem at once, in the order of the text, eac
       'pipeline.yaml:6:5: unknown key "depend_on" in job "train" (did you mean "depends_on"?)',
       "  6 |     depend_on: [extract]",
       "    |     ^^^^^^^^^",
-      'pipeline.yaml:9:13: unknown job "trian" in depends_on of job "report" (did you mean ' +
-        '"train"?)',
+      'pipeline.yaml:9:13: unknown job "trian" in depends_on of job "report" ' +
+        '(did you mean "train"?)',
       "  9 |     needs: [trian]",
       "    |             ^^^^^",
-      'pipeline.yaml:10:14: "retries" in job "report" must be a whole number, found the text ' +
-        '"many"',
+      'pipeline.yaml:10:14: "retries" in job "report" must be a whole number, ' +
+        'found the text "many"',
       "  10 |     retries: many",
       "     |              ^^^^",
     ].join("\n"),
@@ -253,7 +470,8 @@ test("PipelineError stops at MAX_PROBLEMS problems", () => {
 
 test("PipelineError takes its excerpts from the end of a long text in one walk", () => {
   // A hundred walks took ten seconds.
-  const text = `name: n\njobs:\n${"\n".repeat(4_000_000)}${"  - {run: ls, bogus: 1}\n".repeat(limits.MAX_PROBLEMS)}`;
+  const jobs = "  - {run: ls, bogus: 1}\n".repeat(limits.MAX_PROBLEMS);
+  const text = `name: n\njobs:\n${"\n".repeat(4_000_000)}${jobs}`;
   const start = performance.now();
   const error = errorOf(() => parsePipeline(text));
   assert.ok(performance.now() - start < 3000);
@@ -289,6 +507,9 @@ test("parsePipeline() fills in every default", () => {
 });
 
 test("parsePipeline() reads every field", () => {
+  const oneLine =
+    'id: c, command: [sh, -c, echo hi], needs: [b, "1"], affinity: b, requirement: GENERAL, ' +
+    "retries: 2, hitl_message: ok, max_wait_seconds: 60";
   const text = `
 name: nightly
 version: 1.10
@@ -310,7 +531,7 @@ jobs:
     env: {A: 012, B: no, C: "", _d: 1.0, __proto__: x}
     hitl_message: Ship it?
     x-note: mine
-  - {id: c, command: [sh, -c, echo hi], needs: [b, "1"], affinity: b, requirement: GENERAL, retries: 2, hitl_message: ok, max_wait_seconds: 60}
+  - {${oneLine}}
 `;
   const { version, project, jobs, warnings } = parsePipeline(text);
   assert.deepEqual([version, project, warnings], ["1.10", false, []]);
@@ -361,11 +582,12 @@ jobs:
 
 test("parsePipeline() warns about what is legal but looks like a slip", () => {
   const text =
-    "name: n\njobs:\n- {id: a, file: a.sh, args: $HOME/x}\n- {id: b, call: b.js#f, with: {dry: " +
-    "no}, needs: [a, a]}\n";
+    "name: n\njobs:\n- {id: a, file: a.sh, args: $HOME/x}\n" +
+    "- {id: b, call: b.js#f, with: {dry: no}, needs: [a, a]}\n";
   const { jobs, warnings } = parsePipeline(text, { file: "p.yaml" });
   assert.deepEqual(warnings, [
-    'p.yaml:3:29: "args" in job "a" contains $HOME, which only a shell would expand: use "run" ' + 'for that',
+    'p.yaml:3:29: "args" in job "a" contains $HOME, which only a shell would expand: ' +
+      'use "run" for that',
     'p.yaml:4:53: "needs" in job "b" names "a" twice',
     'p.yaml:4:37: "with" in job "b": no is the text "no"; write false for the boolean, or quote it',
   ]);

@@ -45,7 +45,8 @@ const REFUSED: [text: string, code: string, line: string][] = [
   [
     "a: b\n  - c",
     "BAD_INDENT",
-    "f.yaml:2:3: a list item inside a text of several lines: check the indentation, or quote the " + "text",
+    "f.yaml:2:3: a list item inside a text of several lines: check the indentation, " +
+      "or quote the text",
   ],
   [
     "a: b\n   c: d",
@@ -55,12 +56,14 @@ const REFUSED: [text: string, code: string, line: string][] = [
   [
     "a:\n  b: 1\n c: 2",
     "BAD_INDENT",
-    "f.yaml:3:2: unexpected indentation: this belongs neither to the line above nor to the " + "entries that begin in column 1",
+    "f.yaml:3:2: unexpected indentation: this belongs neither to the line above nor to the " +
+      "entries that begin in column 1",
   ],
   [
     "- a\n - b",
     "BAD_INDENT",
-    "f.yaml:2:2: a list item inside a text of several lines: check the indentation, or quote the " + "text",
+    "f.yaml:2:2: a list item inside a text of several lines: check the indentation, " +
+      "or quote the text",
   ],
   [
     "- a\nb: c",
@@ -75,7 +78,8 @@ const REFUSED: [text: string, code: string, line: string][] = [
   [
     "a: |\n    x\n  y",
     "BAD_INDENT",
-    "f.yaml:3:3: unexpected indentation: this belongs neither to the line above nor to the " + "entries that begin in column 1",
+    "f.yaml:3:3: unexpected indentation: this belongs neither to the line above nor to the " +
+      "entries that begin in column 1",
   ],
   [
     "a: |\n    \n  x",
@@ -150,7 +154,8 @@ const REFUSED: [text: string, code: string, line: string][] = [
   [
     "- &a k: v",
     "UNSUPPORTED",
-    "f.yaml:1:3: an anchor before a key would name the key only: put it behind the colon, or on " + "the line above the map",
+    "f.yaml:1:3: an anchor before a key would name the key only: put it behind the colon, " +
+      "or on the line above the map",
   ],
   ["a: &x\nb: 1\n*x : 2", "UNSUPPORTED", "f.yaml:3:1: a key must be text, not an alias"],
   ["[a]: b", "UNSUPPORTED", "f.yaml:1:1: a key must be text, not a collection"],
@@ -191,58 +196,69 @@ const REFUSED: [text: string, code: string, line: string][] = [
   [
     "a: b\0c",
     "BAD_CHARACTER",
-    'f.yaml:1:5: the character U+0000 cannot stand in a text: write it as an escape in "double ' + 'quotes"',
+    "f.yaml:1:5: the character U+0000 cannot stand in a text: " +
+      'write it as an escape in "double quotes"',
   ],
   [
     "a: 1\nb: \x1b[31m",
     "BAD_CHARACTER",
-    'f.yaml:2:4: the character U+001B cannot stand in a text: write it as an escape in "double ' + 'quotes"',
+    "f.yaml:2:4: the character U+001B cannot stand in a text: " +
+      'write it as an escape in "double quotes"',
   ],
   ["a: 1\rb: 2", "BAD_CHARACTER", "f.yaml:1:5: a carriage return without a line feed"],
   [
     "a: \ud83d",
     "BAD_CHARACTER",
-    'f.yaml:1:4: the character U+D83D cannot stand in a text: write it as an escape in "double ' + 'quotes"',
+    "f.yaml:1:4: the character U+D83D cannot stand in a text: " +
+      'write it as an escape in "double quotes"',
   ],
   [
     "a: \ufeffb",
     "BAD_CHARACTER",
-    'f.yaml:1:4: the character U+FEFF cannot stand in a text: write it as an escape in "double ' + 'quotes"',
+    "f.yaml:1:4: the character U+FEFF cannot stand in a text: " +
+      'write it as an escape in "double quotes"',
   ],
   [
     "a: 012",
     "AMBIGUOUS",
-    'f.yaml:1:4: 012 is ambiguous: YAML 1.1 reads 10, YAML 1.2 reads 12; write 12, or quote it ' + 'to mean the text "012"',
+    "f.yaml:1:4: 012 is ambiguous: YAML 1.1 reads 10, YAML 1.2 reads 12; write 12, " +
+      'or quote it to mean the text "012"',
   ],
   [
     "a: 09",
     "AMBIGUOUS",
-    'f.yaml:1:4: 09 is ambiguous: YAML 1.1 reads text, YAML 1.2 reads 9; write 9, or quote it to ' + 'mean the text "09"',
+    "f.yaml:1:4: 09 is ambiguous: YAML 1.1 reads text, YAML 1.2 reads 9; write 9, " +
+      'or quote it to mean the text "09"',
   ],
   [
     "a: 0o14",
     "AMBIGUOUS",
-    'f.yaml:1:4: 0o14 is ambiguous: YAML versions disagree about this notation; quote it to mean ' + 'the text "0o14"',
+    "f.yaml:1:4: 0o14 is ambiguous: YAML versions disagree about this notation; " +
+      'quote it to mean the text "0o14"',
   ],
   [
     "a: 1_000",
     "AMBIGUOUS",
-    'f.yaml:1:4: 1_000 is ambiguous: YAML 1.1 reads a number, YAML 1.2 text; write 1000, or ' + 'quote it to mean the text "1_000"',
+    "f.yaml:1:4: 1_000 is ambiguous: YAML 1.1 reads a number, YAML 1.2 text; write 1000, " +
+      'or quote it to mean the text "1_000"',
   ],
   [
     "a: 12:30:00",
     "AMBIGUOUS",
-    'f.yaml:1:4: 12:30:00 is ambiguous: YAML 1.1 reads a number in base 60, YAML 1.2 text; quote ' + 'it to mean the text "12:30:00"',
+    "f.yaml:1:4: 12:30:00 is ambiguous: YAML 1.1 reads a number in base 60, YAML 1.2 text; " +
+      'quote it to mean the text "12:30:00"',
   ],
   [
     "a: 9007199254740993",
     "AMBIGUOUS",
-    'f.yaml:1:4: 9007199254740993 is ambiguous: a number cannot hold it exactly; quote it to ' + 'mean the text "9007199254740993"',
+    "f.yaml:1:4: 9007199254740993 is ambiguous: a number cannot hold it exactly; " +
+      'quote it to mean the text "9007199254740993"',
   ],
   [
     "a: 1e999",
     "AMBIGUOUS",
-    'f.yaml:1:4: 1e999 is ambiguous: it is too large for a number; quote it to mean the text ' + '"1e999"',
+    "f.yaml:1:4: 1e999 is ambiguous: it is too large for a number; " +
+      'quote it to mean the text "1e999"',
   ],
   [
     "a: .inf",
@@ -532,9 +548,15 @@ test("YamlError.message shows the beginning of a name, however long it is", () =
 
 test("emitYaml() writes what parseYaml() reads back as the same value", () => {
   const values: unknown[] = [
-    null, true, 0, -1.5, 1e21, 1e-7, "", "a", "no", "012", "1_000", "12:30", "null", "~", " x ", "x ", "- a", "a: b", "#", "a #b", "[a", "%", "@x", "!x", "&x", "*x", "|", ">", "'", '"', "\\", "---", "...",
-    "a\nb", "a\nb\n", "a\n\nb", "\na", "a\n\n", " a\nb", "a\n  b\n c", "a\n \nb", "a\tb\nc", "a\r\nb", "\0\x1b\x7f\x85\u2028\ufeff\ufffe", "😀", "<<", "=", "0x1F", "1e3", ".5", "+", "-", "?", ":",
-    [], {}, [[]], [{}], [[1, [2]], { a: [{ b: {} }] }], { "": 1, "a b": 2, "no": 3, "1": 4, "<<": 5, __proto: 6 }, { a: ["x".repeat(80)], b: ["x\ny"], c: [null, true, 1, "1"] },
+    null, true, 0, -1.5, 1e21, 1e-7,
+    "", "a", "no", "012", "1_000", "12:30", "null", "~", " x ", "x ", "- a", "a: b", "#", "a #b",
+    "[a", "%", "@x", "!x", "&x", "*x", "|", ">", "'", '"', "\\", "---", "...",
+    "a\nb", "a\nb\n", "a\n\nb", "\na", "a\n\n", " a\nb", "a\n  b\n c", "a\n \nb", "a\tb\nc",
+    "a\r\nb", "\0\x1b\x7f\x85\u2028\ufeff\ufffe", "😀",
+    "<<", "=", "0x1F", "1e3", ".5", "+", "-", "?", ":",
+    [], {}, [[]], [{}], [[1, [2]], { a: [{ b: {} }] }],
+    { "": 1, "a b": 2, "no": 3, "1": 4, "<<": 5, __proto: 6 },
+    { a: ["x".repeat(80)], b: ["x\ny"], c: [null, true, 1, "1"] },
   ];
   for (const value of values) {
     for (const wrapped of [value, [value], { k: value }, [{ k: [value] }]]) {
