@@ -41,7 +41,8 @@ const limit = (peer: Stranger): string =>
   `${(peer.end as RpcError | undefined)?.code} ` +
     `${/limit of \d+.*/.exec(peer.end?.message ?? "")?.[0]}`;
 
-test("a stranger beyond the pool sends the oldest away, with the reason, and nobody who is known", () =>
+test("a stranger beyond the pool sends the oldest away, with the reason, " +
+  "and nobody who is known", () =>
   Room.run(async (room) => {
     await room.start({ places: SMALL });
     const client = await room.client();
@@ -74,7 +75,8 @@ test("a stranger beyond the pool sends the oldest away, with the reason, and nob
     await client.ping();
   }));
 
-test("a burst of strangers that all speak at once comes in, beyond the pool, up to twice its size", () =>
+test("a burst of strangers that all speak at once comes in, " +
+  "beyond the pool, up to twice its size", () =>
   Room.run(async (room) => {
     await room.start({ places: { ...SMALL, strangers: 3 } });
     const { network } = room.world.host("burst");
@@ -170,7 +172,8 @@ test(
     }),
 );
 
-test("a worker that lost its connection finds its place in a full house, and a stranger does not", () =>
+test("a worker that lost its connection finds its place in a full house, " +
+  "and a stranger does not", () =>
   Room.run(async (room) => {
     await room.start({ places: SMALL, graceMs: 5000 });
     const client = await room.client();

@@ -20,10 +20,13 @@ import {
   withFiles,
 } from "./10-master.support.ts";
 
-const UNKNOWN =
-  /^Cannot say whether this will have happened: the disk of the master is full \(Cannot write log .*ENOSPC.*\)\. .*the same key finds out$/;
-const FULL =
-  /^Cannot [a-z ]+: the disk of the master is full \(Cannot write log .*ENOSPC.*\): reads go on, changes are taken again when there is room$/;
+const NO_ROOM = String.raw`the disk of the master is full \(Cannot write log .*ENOSPC.*\)`;
+const UNKNOWN = new RegExp(
+  String.raw`^Cannot say whether this will have happened: ${NO_ROOM}\. .*the same key finds out$`,
+);
+const FULL = new RegExp(
+  `^Cannot [a-z ]+: ${NO_ROOM}: reads go on, changes are taken again when there is room$`,
+);
 
 /** Leaves that many bytes of the disk. */
 async function fill(room: Room, bytes = 0): Promise<void> {
@@ -167,7 +170,8 @@ test(
     }),
 );
 
-test("a read that waits for its turn when the disk turns out to be full is answered all the same", () =>
+test("a read that waits for its turn when the disk turns out to be full " +
+  "is answered all the same", () =>
   Room.run(async (room) => {
     await room.start();
     const client = await room.client();

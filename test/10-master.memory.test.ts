@@ -294,8 +294,10 @@ test("a master with too small a heap for its log says which heap it needs, " +
     }
     for (const saved of [false, true]) {
       const heapBytes = 70 * MIB;
-      const needs =
-        /Cannot start a master on \/state: its runs take about 9 MB of memory, and a heap of 70 MB is too small/;
+      const needs = new RegExp(
+        "Cannot start a master on /state: its runs take about 9 MB of memory, " +
+          "and a heap of 70 MB is too small",
+      );
       const refused = (error: unknown): boolean => {
         assert.ok(error instanceof MasterError && error.code === "NEEDS_MEMORY", String(error));
         assert.match(error.message, needs);

@@ -52,7 +52,8 @@ test("startMaster() refuses an address that others reach, unless there is a toke
     await (await room.start({ listen: { host: "0.0.0.0", port: 1 }, token: "t" })).stop();
   }));
 
-test("a token of blanks is refused by the master, by workers, by clients and on the command line", () =>
+test("a token of blanks is refused by the master, by workers, by clients " +
+  "and on the command line", () =>
   Room.run(async (room) => {
     for (const token of ["", " ", "\t \n"]) {
       await assert.rejects(
@@ -218,7 +219,8 @@ test("a peer that does not introduce itself is dropped, one that does is not", (
 
 // ── what peers may send ──────────────────────────────────────────────────────────────────────────
 
-test("garbage, truncated frames and every flipped bit end at worst the connection that sent them", () =>
+test("garbage, truncated frames and every flipped bit end at worst " +
+  "the connection that sent them", () =>
   Room.run(async (room) => {
     const master = await room.start();
     const client = await room.client();
@@ -400,7 +402,8 @@ test(
     }),
 );
 
-test("a worker that never reads and then dies under a queue of dispatches takes nobody with it", () =>
+test("a worker that never reads and then dies under a queue of dispatches " +
+  "takes nobody with it", () =>
   Room.run(async (room) => {
     await room.start();
     const { network } = room.world.host("deaf");
@@ -430,7 +433,8 @@ test("a worker that never reads and then dies under a queue of dispatches takes 
     assert.deepEqual(room.fatal, []);
   }));
 
-test("STATUS, WATCH, RUNS and GATES answer in pages when the whole would not fit into a frame", () =>
+test("STATUS, WATCH, RUNS and GATES answer in pages " +
+  "when the whole would not fit into a frame", () =>
   Room.run(async (room) => {
     await room.start();
     const client = await room.client();
@@ -479,7 +483,8 @@ test("100,000 jobs are submitted, listed, cancelled and recovered", () =>
     assert.equal((await (await room.client()).info({ hash: true })).stateHash, stateHash);
   }));
 
-test("a disk that takes no blob and no output keeps neither a worker nor the master from going on", () =>
+test("a disk that takes no blob and no output keeps neither a worker " +
+  "nor the master from going on", () =>
   Room.run(async (room) => {
     const host = withFiles(room.world.host("m"), (path, file) =>
       /\/(blobs|output)\//.test(path)

@@ -334,7 +334,8 @@ test(
     }),
 );
 
-test("WHY and WORKERS are answered in their turn, DEAD one list at a time, and all of them in full", () =>
+test("WHY and WORKERS are answered in their turn, DEAD one list at a time, " +
+  "and all of them in full", () =>
   Room.run(async (room) => {
     await room.start();
     const client = await room.client();
@@ -377,7 +378,8 @@ test("WHY and WORKERS are answered in their turn, DEAD one list at a time, and a
     assert.equal(pages, 1);
   }));
 
-test("a blob is read in pieces while others are served, and a thousand readers have few files open", () =>
+test("a blob is read in pieces while others are served, " +
+  "and a thousand readers have few files open", () =>
   Room.run(async (room) => {
     let [open, most] = [0, 0];
     const host = room.world.host("m");

@@ -187,7 +187,8 @@ test(
     }),
 );
 
-test("following a job's output shows what was printed last, and ends for a job that never starts", () =>
+test("following a job's output shows what was printed last, " +
+  "and ends for a job that never starts", () =>
   Room.run(async (room) => {
     await room.start();
     const client = await room.client();

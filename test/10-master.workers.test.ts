@@ -134,7 +134,8 @@ test("a master that itself was frozen for 10 s blames nobody", () =>
     assert.equal(worker.closed, false, "and it goes on watching");
   }));
 
-test("a worker whose connection ends is replaced after its grace, one that says goodbye at once", () =>
+test("a worker whose connection ends is replaced after its grace, " +
+  "one that says goodbye at once", () =>
   Room.run(async (room) => {
     await room.start();
     const client = await room.client();
