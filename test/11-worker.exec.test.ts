@@ -301,7 +301,8 @@ test("a job sees TITAN_*, its own variables and five of the worker's, " +
 
 test("each attempt has an empty folder of its own, which is gone when `done` settles", async () => {
   const look = shell(
-    'ls -A; pwd -P; mkdir -p deep/er; echo x >deep/er/file; chmod 500 deep; echo y ' + '>"$TITAN_SHARED/kept-$TITAN_JOB"',
+    "ls -A; pwd -P; mkdir -p deep/er; echo x >deep/er/file; chmod 500 deep; " +
+      'echo y >"$TITAN_SHARED/kept-$TITAN_JOB"',
   );
   for (let i = 0; i < 3; i++) {
     const { out, status } = await end(look, { run: "folders", job: "j", attempt: i });
@@ -458,13 +459,26 @@ const MODULE = inProject(
   "steps.mjs",
   `
   export const double = (n) => n * 2;
-  export default (input, { run, job, attempt, inputs }) => ({ input, run, job, attempt, inputs, env: process.env.MINE, job2: process.env.TITAN_JOB });
-  export async function loud(_, { log }) { console.log("one"); log("two"); console.error("oops"); await null; process.stdout.write("three"); }
+  export default (input, { run, job, attempt, inputs }) => {
+    const { MINE: env, TITAN_JOB: job2 } = process.env;
+    return { input, run, job, attempt, inputs, env, job2 };
+  };
+  export async function loud(_, { log }) {
+    console.log("one");
+    log("two");
+    console.error("oops");
+    await null;
+    process.stdout.write("three");
+  }
   export function boom() { throw new TypeError("broken"); }
   export async function reject() { throw "text"; }
   export const quit = () => process.exit(3);
-  export const crash = () => new Promise(() => { setTimeout(() => { throw new Error("later"); }); });
-  export const hog = () => { const all = []; for (;;) all.push(new Array(1e5).fill(Math.random())); };
+  export const crash = () =>
+    new Promise(() => { setTimeout(() => { throw new Error("later"); }); });
+  export const hog = () => {
+    const all = [];
+    for (;;) all.push(new Array(1e5).fill(Math.random()));
+  };
   export const spin = () => { for (;;); };
   export const flood = () => { for (let i = 0; ; i++) console.log("line", i); };
   export const cycle = () => { const a = {}; a.a = a; return a; };

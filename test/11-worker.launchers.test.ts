@@ -307,8 +307,8 @@ test("Sweeper believes the environment of an orphan in a busy group " +
   const [root, other, same, bare] = [11, 12, 13, 14].map((n) => `${4_000_000 + process.pid}.${n}`);
   // The running job, and after it three orphans: one of another attempt, one of its own, one that
   // says nothing.
-  const script = `sleep ${root} & (${words("other")} sleep ${other} &) ; (${words("own")} sleep ` +
-    `${same} &) ; (sleep ${bare} &) ; wait`;
+  const script = `sleep ${root} & (${words("other")} sleep ${other} &) ; ` +
+    `(${words("own")} sleep ${same} &) ; (sleep ${bare} &) ; wait`;
   const how = { detached: true, stdio: "ignore", env: { PATH } } as const;
   const leader = spawnNode("/bin/sh", ["-c", script], how);
   t.after(async () => {

@@ -412,8 +412,8 @@ test("a job's children end with it: in its group, deaf to hang-ups, or in a sess
     TITAN_WORKDIR: join(folder, "w", "r", "j.1"),
   };
   const { out } = await sh(
-    `sleep ${plain} & nohup sleep ${deaf} >/dev/null 2>&1 & setsid sleep ${daemon} >/dev/null ` +
-      "2>&1 & echo started",
+    `sleep ${plain} & nohup sleep ${deaf} >/dev/null 2>&1 & ` +
+      `setsid sleep ${daemon} >/dev/null 2>&1 & echo started`,
     { env },
   );
   assert.equal(out, "started\n");
@@ -544,13 +544,18 @@ test("a process that was stopped in the middle of a sweep sweeps again soon", as
       if (pid > 0 && signal === "SIGKILL") performance.now = () => now() + 5_717;
       return kill(pid, signal);
     };
+    const spawn = (argv, env, onExit) =>
+      nodeProcesses().spawn({ argv, cwd: "/", env, onOutput() {}, onExit });
     // The job ends once the daemon has left its group: before that, the hang-up would end it.
-    const text = (time) => 'trap "exit 0" USR1; setsid sh -c "kill -s USR1 $$; exec sleep ' + time + '" & wait';
-    const daemon = (time, env, onExit) => nodeProcesses().spawn({ argv: ["sh", "-c", text(time)], cwd: "/", env, onOutput() {}, onExit });
-    nodeProcesses().spawn({ argv: ["sleep", "1000"], cwd: "/", env: {}, onOutput() {}, onExit() {} });
+    const text = (time) =>
+      'trap "exit 0" USR1; setsid sh -c "kill -s USR1 $$; exec sleep ' + time + '" & wait';
+    const daemon = (time, env, onExit) => spawn(["sh", "-c", text(time)], env, onExit);
+    const second = () =>
+      daemon(${JSON.stringify(later)}, ${JSON.stringify(env("2"))}, () => console.log("both"));
+    spawn(["sleep", "1000"], {}, () => {});
     daemon(${JSON.stringify(before)}, ${JSON.stringify(env("1"))}, () => {
       const stopped = performance.now;
-      const look = () => performance.now === stopped ? setTimeout(look, 5) : daemon(${JSON.stringify(later)}, ${JSON.stringify(env("2"))}, () => console.log("both"));
+      const look = () => performance.now === stopped ? setTimeout(look, 5) : second();
       look();
     });`);
   t.after(() => process.kill(node.pid, "SIGKILL"));

@@ -191,7 +191,8 @@ test("cancelling a run ends its processes and then its jobs", async () => {
   await cluster.startMaster();
   const { executor } = cluster.startWorker("w1");
   const client = await cluster.connect();
-  const { run } = await cluster.world.settle(client.submitSpec(pipeline([job("a"), job("b", { dependsOn: [0] })])));
+  const chain = pipeline([job("a"), job("b", { dependsOn: [0] })]);
+  const { run } = await cluster.world.settle(client.submitSpec(chain));
   await cluster.until(() => executor.jobs.length === 1);
   assert.equal(await cluster.world.settle(client.cancel(run)), 2);
   await cluster.until(() => executor.jobs[0]!.cancelled !== undefined);
@@ -204,7 +205,8 @@ test("what a run's jobs share on a worker goes when the run is over, and not bef
   await cluster.startMaster();
   const { executor } = cluster.startWorker("w1");
   const client = await cluster.connect();
-  const { run } = await cluster.world.settle(client.submitSpec(pipeline([job("a"), job("b", { dependsOn: [0] })])));
+  const chain = pipeline([job("a"), job("b", { dependsOn: [0] })]);
+  const { run } = await cluster.world.settle(client.submitSpec(chain));
   await cluster.until(() => executor.jobs.length === 1);
   executor.jobs[0]!.end();
   await cluster.until(() => executor.jobs.length === 2);

@@ -127,11 +127,22 @@ async function startWorker(
   const text = `
     import { join } from "node:path";
     import { nodeProcesses, takeProcessFolder } from "#process";
-    const folder = await takeProcessFolder(${JSON.stringify(home)}, { onNote: (text) => console.log("note " + text) });
+    const onNote = (text) => console.log("note " + text);
+    const folder = await takeProcessFolder(${JSON.stringify(home)}, { onNote });
     for (const [i, { script, env }] of ${JSON.stringify(jobs)}.entries()) {
-      const own = { TITAN_RUN: "r", TITAN_JOB: "j" + i, TITAN_ATTEMPT: "1", TITAN_WORKDIR: join(folder, "jobs", "r", "j" + i + ".1") };
-      nodeProcesses().spawn({ argv: ["sh", "-c", script], cwd: "/", env: { PATH: process.env.PATH, ...(env ?? own) },
-        onOutput: (_, bytes) => process.stdout.write(bytes), onExit: () => {} });
+      const own = {
+        TITAN_RUN: "r",
+        TITAN_JOB: "j" + i,
+        TITAN_ATTEMPT: "1",
+        TITAN_WORKDIR: join(folder, "jobs", "r", "j" + i + ".1"),
+      };
+      nodeProcesses().spawn({
+        argv: ["sh", "-c", script],
+        cwd: "/",
+        env: { PATH: process.env.PATH, ...(env ?? own) },
+        onOutput: (_, bytes) => process.stdout.write(bytes),
+        onExit: () => {},
+      });
     }
     console.log("folder " + folder);
     setInterval(() => {}, 1000);`;
