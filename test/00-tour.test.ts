@@ -8,11 +8,17 @@ import { test } from "node:test";
 import { type Cluster, openCluster, until } from "./00-tour.cluster.ts";
 
 /** Prints its process id, then waits for ink. */
+const SCRIPT = [
+  'echo "pid $$ attempt $TITAN_ATTEMPT"',
+  'until [ -e "$INK" ]; do sleep 0.02; done',
+  "echo done",
+  'echo "$TITAN_ATTEMPT" >> "$INK.used"',
+].join("; ");
 const job = (cluster: Cluster, more = ""): string => `
 name: tour
 jobs:
   - id: wait
-    run: echo "pid $$ attempt $TITAN_ATTEMPT"; until [ -e "$INK" ]; do sleep 0.02; done; echo done; echo "$TITAN_ATTEMPT" >> "$INK.used"
+    run: ${SCRIPT}
     env: {INK: ${JSON.stringify(cluster.path("ink"))}}
 ${more}`;
 

@@ -153,7 +153,10 @@ describe("clusters", { concurrency: 3 }, () => {
     assert.deepEqual([late.code, late.stdout], [124, ""]);
     assert.match(
       late.stderr,
-      /waiting for 1 job to end there .*\n.*not over after 0\.1s; w1 goes on draining, and 1 job still runs there/,
+      new RegExp(
+        String.raw`waiting for 1 job to end there .*\n.*not over after 0\.1s; ` +
+          "w1 goes on draining, and 1 job still runs there",
+      ),
     );
     assert.match(
       (await quick("drain", "1", "--detach")).stdout,
@@ -450,13 +453,15 @@ describe("a cluster for one run", { concurrency: 2 }, () => {
         [5, ""],
       ],
     );
+    const unreachable = (found: string): RegExp =>
+      new RegExp(String.raw`^titan: Cannot reach the master at 127\.0\.0\.1:9090: ${found}`);
     assert.match(
       odd[0]!.stderr,
-      /^titan: Cannot reach the master at 127\.0\.0\.1:9090: something answers there, but it is not a Titan master/,
+      unreachable("something answers there, but it is not a Titan master"),
     );
     assert.match(
       odd[1]!.stderr,
-      /^titan: Cannot reach the master at 127\.0\.0\.1:9090: it takes connections, and closes them before it has answered/,
+      unreachable("it takes connections, and closes them before it has answered"),
     );
     for (const { stderr: text } of odd) {
       assert.match(text, /\n *--embedded runs it on a cluster of its own/);

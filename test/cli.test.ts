@@ -210,7 +210,14 @@ describe("titan", { concurrency: 4 }, () => {
     assert.equal(wrong.code, 2);
     assert.match(
       wrong.stderr,
-      /^wrong\.yaml:5:5: unknown key "depend_on" in job "a" \(did you mean "depends_on"\?\)\n {2}5 \| {5}depend_on: \[b\]\n {4}\| {5}\^+/,
+      new RegExp(
+        [
+          String.raw`^wrong\.yaml:5:5: unknown key "depend_on" in job "a" ` +
+            String.raw`\(did you mean "depends_on"\?\)`,
+          String.raw` {2}5 \| {5}depend_on: \[b\]`,
+          String.raw` {4}\| {5}\^+`,
+        ].join("\n"),
+      ),
     );
     const valid = JSON.parse((await alone("validate", "ok.yaml", "--json")).stdout);
     assert.deepEqual(valid, {
@@ -694,7 +701,8 @@ jobs:
   test("a job that is being cancelled is said to be, until its process is gone", async () => {
     writeFileSync(
       join(cwd, "late.yaml"),
-      "name: late\njobs:\n  - {id: s, run: 'trap \"sleep 1; exit 1\" TERM; echo begun; while :; " + "do sleep 0.05; done'}\n",
+      "name: late\njobs:\n  - {id: s, run: 'trap \"sleep 1; exit 1\" TERM; echo begun; " +
+        "while :; do sleep 0.05; done'}\n",
     );
     const watch = start(["run", "late.yaml", "--json"], { cwd, env });
     await watch.until("stdout", /RUNNING","attempt/);
