@@ -78,14 +78,16 @@ import { test } from "node:test";
 import { encode } from "#log";
 test("encode() says the least", () => assert.equal(encode([4, 3]), "least 3"));
 test("encode() in another process", () => {
-  const args = ["--conditions=source", "--import", "tsx", "--input-type=module", "-e", 'import { encode } from "#log"; console.log(encode([9]));'];
-  assert.equal(execFileSync(process.execPath, args, { encoding: "utf8", stdio: "pipe" }), "least 9\\n");
+  const program = 'import { encode } from "#log"; console.log(encode([9]));';
+  const args = ["--conditions=source", "--import", "tsx", "--input-type=module", "-e", program];
+  const out = execFileSync(process.execPath, args, { encoding: "utf8", stdio: "pipe" });
+  assert.equal(out, "least 9\\n");
 });
 `,
   "lessons/05-log/README.md": "# 05. Log: what was said\n",
   "lessons/05-log/hints.md":
-    "# Hints\n\n## encode\n\n### 1\n\na\n\n### 2\n\nb\n\n### 3\n\nc\n\n## decode\n\n### " +
-    "1\n\nd\n\n### 2\n\ne\n\n### 3\n\nf\n",
+    "# Hints\n\n## encode\n\n### 1\n\na\n\n### 2\n\nb\n\n### 3\n\nc\n\n" +
+    "## decode\n\n### 1\n\nd\n\n### 2\n\ne\n\n### 3\n\nf\n",
   "lessons/00-tour/README.md": "# 00. Tour: look\n",
   "test/00-tour.test.ts": "export {};\n",
 };

@@ -18,11 +18,29 @@ let root = "";
 before(() => {
   root = join(realpathSync(mkdtempSync(join(tmpdir(), "titan-scripts-"))), "project");
   const files: Record<string, string> = {
-    "src/cli/main.ts": 'console.log(JSON.stringify({ args: process.argv.slice(2), cwd: ' + 'process.cwd() ' + '}));\nprocess.exitCode = 5;\n',
-    "test/01-echo.test.ts": 'import { test } from "node:test";\ntest("one", () => ' + '{});\ntest("two", ' + '() ' + '=> ' + '{});\n',
+    "src/cli/main.ts": [
+      "console.log(JSON.stringify({ args: process.argv.slice(2), cwd: process.cwd() }));",
+      "process.exitCode = 5;",
+      "",
+    ].join("\n"),
+    "test/01-echo.test.ts": [
+      'import { test } from "node:test";',
+      'test("one", () => {});',
+      'test("two", () => {});',
+      "",
+    ].join("\n"),
     "test/02-empty.test.ts": "export {};\n",
-    "test/03-wrong.test.ts": 'import { test } from "node:test";\ntest("three", () => { throw new ' + 'Error("no"); ' + '});\n',
-    "lessons/01-echo/try/shout.ts": 'const all: string[] = ' + 'process.argv.slice(2);\nconsole.log(all.join(" ' + '").toUpperCase());\nprocess.exitCode ' + '= ' + '7;\n',
+    "test/03-wrong.test.ts": [
+      'import { test } from "node:test";',
+      'test("three", () => { throw new Error("no"); });',
+      "",
+    ].join("\n"),
+    "lessons/01-echo/try/shout.ts": [
+      "const all: string[] = process.argv.slice(2);",
+      'console.log(all.join(" ").toUpperCase());',
+      "process.exitCode = 7;",
+      "",
+    ].join("\n"),
   };
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(root, name)), { recursive: true });

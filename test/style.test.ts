@@ -132,8 +132,10 @@ const BANNED_CALLS = [
   /\b(?:await|return|=)\s+fetch\s*\(/,
   /\bglobalThis\.fetch\b/,
 ];
-const BANNED_MODULES =
-  /^node:(?:net|fs|fs\/promises|child_process|dgram|dns|dns\/promises|http|http2|https|tls|timers|timers\/promises|cluster|perf_hooks|worker_threads)$/;
+const BANNED_MODULES = new RegExp(
+  "^node:(?:net|dgram|dns|dns/promises|http|http2|https|tls|fs|fs/promises|child_process|" +
+    "timers|timers/promises|cluster|perf_hooks|worker_threads)$",
+);
 
 /** The door itself, and the program that people start. */
 const MAY_BE_IMPURE = (file: string): boolean =>
