@@ -1,8 +1,9 @@
 /**
  * The test of the tests: does the simulation find bugs that are known to be there?
  *
- * Each patch in lessons/22-simulation/bugs is a mistake that somebody could make. In a copy of the project that has it, a promise must be
- * broken, one of those that the patch names, within the lives that it names.
+ * Each patch in lessons/22-simulation/bugs is a mistake that somebody could make. In a copy of the
+ * project that has it, a promise must be broken, one of those that the patch names, within the
+ * lives that it names.
  */
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
@@ -23,7 +24,10 @@ const PLANTED = process.env["TITAN_TEST_SHARE"] === undefined
 /** For all lives of one bug. The slowest takes a tenth of it. */
 const LIVES_TIMEOUT_MS = 60_000;
 
-/** Lives of a copy without a bug: it is the patches that break things, and not the copying. 22-simulation.test.ts lives 200 without one. */
+/**
+ * Lives of a copy without a bug: it is the patches that break things, and not the copying.
+ * 22-simulation.test.ts lives 200 without one.
+ */
 const HONEST_LIVES = 20;
 
 /** Processes at a time. */
@@ -31,24 +35,49 @@ const AT_A_TIME = 2;
 
 interface Found {
   readonly lives: number;
-  readonly broken: readonly { readonly seed: number; readonly violation: { readonly invariant: string; readonly message: string } }[];
+  readonly broken: readonly {
+    readonly seed: number;
+    readonly violation: { readonly invariant: string; readonly message: string };
+  }[];
 }
 
 async function liveIn(sandbox: Sandbox, range: { from: number; seeds: number }): Promise<Found> {
-  const command = commandIn(sandbox, ["--from", String(range.from), "--seeds", String(range.seeds), "--jobs", "1", "--json"]);
-  const { output, code, timedOut } = await runProgram(command, { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: LIVES_TIMEOUT_MS });
+  const command = commandIn(sandbox, [
+    "--from",
+    String(range.from),
+    "--seeds",
+    String(range.seeds),
+    "--jobs",
+    "1",
+    "--json",
+  ]);
+  const { output, code, timedOut } = await runProgram(command, {
+    cwd: sandbox.root,
+    env: sandboxEnvironment(sandbox),
+    timeoutMs: LIVES_TIMEOUT_MS,
+  });
   // Standard error is among it.
   const [json] = /^\{$[^]*?^\}$/m.exec(output) ?? [];
-  assert.ok(!timedOut && json !== undefined, `the simulation ended with ${timedOut ? "a timeout" : code}: ${output.slice(-2000)}`);
+  assert.ok(
+    !timedOut && json !== undefined,
+    `the simulation ended with ${timedOut ? "a timeout" : code}: ${output.slice(-2000)}`,
+  );
   return JSON.parse(json) as Found;
 }
 
-test("parseBug() refuses a header without an invariant, with an unknown one, or without a bound", () => {
+test("parseBug() refuses a header without an invariant, with an unknown one, or " +
+  "without a bound", () => {
   const header = { Title: "x", Invariant: "no-crash, slots", Seeds: "3", Why: "y" };
-  const text = (change: Record<string, string>): string => `${Object.entries({ ...header, ...change }).map(([key, value]) => `${key}: ${value}`).join("\n")}\n\n--- a\n+++ b\n`;
+  const text = (change: Record<string, string>): string =>
+    `${Object.entries({ ...header, ...change })
+      .map(([key, value]) => `${key}: ${value}`)
+      .join("\n")}\n\n--- a\n+++ b\n`;
   assert.deepEqual(parseBug("n", text({})).invariants, ["no-crash", "slots"]);
   assert.throws(() => parseBug("n", text({ Invariant: "" })), /no "Invariant:" line/);
-  assert.throws(() => parseBug("n", text({ Invariant: "runs-twice" })), /"runs-twice" is no invariant/);
+  assert.throws(
+    () => parseBug("n", text({ Invariant: "runs-twice" })),
+    /"runs-twice" is no invariant/,
+  );
   assert.throws(() => parseBug("n", text({ Seeds: "many" })), /Seeds is "many"/);
   assert.throws(() => parseBug("n", text({ From: "0" })), /From is "0"/);
   assert.deepEqual([parseBug("n", text({})).from, parseBug("n", text({ From: "7" })).from], [1, 7]);
@@ -57,7 +86,9 @@ test("parseBug() refuses a header without an invariant, with an unknown one, or 
 test("showBug() names all bugs to whoever asks for another one", async () => {
   const options = readOptions(["--bug", "nothing"]) as Options;
   assert.deepEqual([options.bug, options.jobs], ["nothing", 1]);
-  await assert.rejects(showBug(ROOT, "nothing", options), (error: Error) => BUGS.every(({ name, title }) => error.message.includes(name) && error.message.includes(title)));
+  await assert.rejects(showBug(ROOT, "nothing", options), (error: Error) =>
+    BUGS.every(({ name, title }) => error.message.includes(name) && error.message.includes(title)),
+  );
 });
 
 describe("simulate() finds bugs that were put back", { concurrency: AT_A_TIME }, () => {
@@ -73,7 +104,11 @@ describe("simulate() finds bugs that were put back", { concurrency: AT_A_TIME },
       const [first] = broken;
       assert.ok(first !== undefined, `${bug.file}: nothing broke in ${lives} lives`);
       const { invariant, message } = first.violation;
-      assert.ok((bug.invariants as readonly string[]).includes(invariant), `${bug.file}: seed ${first.seed} breaks ${invariant} (${message}), not ${bug.invariants.join(" or ")}`);
+      assert.ok(
+        (bug.invariants as readonly string[]).includes(invariant),
+        `${bug.file}: seed ${first.seed} breaks ${invariant} (${message}), not ` +
+          `${bug.invariants.join(" or ")}`,
+      );
       t.diagnostic(`${bug.name}: seed ${first.seed} breaks ${invariant}`);
     });
   }
@@ -82,7 +117,9 @@ describe("simulate() finds bugs that were put back", { concurrency: AT_A_TIME },
     assert.ok(PLANTED.length >= 5));
 
   test(`…and none in lives 1 to ${HONEST_LIVES} of a copy without a bug`, async () => {
-    const { lives, broken } = await sandboxes.use((sandbox) => liveIn(sandbox, { from: 1, seeds: HONEST_LIVES }));
+    const { lives, broken } = await sandboxes.use((sandbox) =>
+      liveIn(sandbox, { from: 1, seeds: HONEST_LIVES }),
+    );
     assert.deepEqual([lives, broken], [HONEST_LIVES, []]);
   });
 });

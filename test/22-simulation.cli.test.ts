@@ -15,13 +15,20 @@ import { failureLines } from "../scripts/sim/report.ts";
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 function sim(...args: string[]) {
-  return spawnSync(process.execPath, [...programArguments(ROOT, "scripts/sim/main.ts"), ...args], { cwd: ROOT, encoding: "utf8", timeout: 30_000 });
+  return spawnSync(process.execPath, [...programArguments(ROOT, "scripts/sim/main.ts"), ...args], {
+    cwd: ROOT,
+    encoding: "utf8",
+    timeout: 30_000,
+  });
 }
 
 test("sim --json sums up the lives of several processes", () => {
   const { status, stdout, stderr } = sim("--seeds", "6", "--from", "10", "--jobs", "2", "--json");
   assert.equal(status, 0, stderr);
-  const { lives, broken, events, virtualMs } = JSON.parse(stdout) as Record<string, number & unknown[]>;
+  const { lives, broken, events, virtualMs } = JSON.parse(stdout) as Record<
+    string,
+    number & unknown[]
+  >;
   assert.deepEqual([lives, broken], [6, []]);
   assert.ok(events! > 1000 && virtualMs! > 6 * 4000);
 });
@@ -44,16 +51,27 @@ test("sim refuses flags that it does not understand, with exit code 2", () => {
   const { status, stderr } = sim("--seeds", "many");
   assert.equal(status, 2);
   assert.match(stderr, /^sim: --seeds is "many", must be a whole number from 1 to /);
-  for (const args of [["--sheds", "3"], ["--seed", "3", "--seeds", "4"], ["--plan", "x", "--seed", "1"], ["--jobs", "0"], ["--from", "-1"], ["extra"]]) {
+  for (const args of [
+    ["--sheds", "3"],
+    ["--seed", "3", "--seeds", "4"],
+    ["--plan", "x", "--seed", "1"],
+    ["--jobs", "0"],
+    ["--from", "-1"],
+    ["extra"],
+  ]) {
     assert.throws(() => readOptions(args), UsageError, args.join(" "));
   }
 });
 
-test("sim --seed names itself when it is refused, and --plan a file in which there is no plan, with exit code 2", () => {
+test("sim --seed names itself when it is refused, and --plan a file in which there is no plan, " +
+  "with exit code 2", () => {
   assert.throws(() => readOptions(["--seed", "abc"]), /--seed is "abc"/);
   const { status, stderr } = sim("--plan", join(ROOT, "package.json"));
   assert.equal(status, 2);
-  assert.match(stderr, /^sim: Cannot read plan .*package\.json: plan\.seed is missing, must be a number\n/);
+  assert.match(
+    stderr,
+    /^sim: Cannot read plan .*package\.json: plan\.seed is missing, must be a number\n/,
+  );
 });
 
 test("checked() takes every plan that is drawn, and refuses what would silently do nothing", () => {
@@ -62,29 +80,58 @@ test("checked() takes every plan that is drawn, and refuses what would silently 
   const at = 100;
   const refused: [change: object, why: RegExp][] = [
     [{ faults: undefined }, /plan\.faults is missing, must be a list/],
-    [{ faults: [{ at, target: "m", kind: "meteor" }] }, /faults\[0\]\.kind is "meteor", must be one of kill, /],
-    [{ faults: [{ at, target: "w9", kind: "kill", downMs: 5 }] }, /the machine of faults\[0\] is "w9", must be one of m, w1/],
-    [{ faults: [{ at, target: "m", kind: "cut", peer: "w9" }] }, /the machine of faults\[0\] is "w9"/],
-    [{ faults: [{ target: "m", kind: "kill", downMs: 5 }] }, /faults\[0\]\.at is missing, must be a number/],
+    [
+      { faults: [{ at, target: "m", kind: "meteor" }] },
+      /faults\[0\]\.kind is "meteor", must be one of kill, /,
+    ],
+    [
+      { faults: [{ at, target: "w9", kind: "kill", downMs: 5 }] },
+      /the machine of faults\[0\] is "w9", must be one of m, w1/,
+    ],
+    [
+      { faults: [{ at, target: "m", kind: "cut", peer: "w9" }] },
+      /the machine of faults\[0\] is "w9"/,
+    ],
+    [
+      { faults: [{ target: "m", kind: "kill", downMs: 5 }] },
+      /faults\[0\]\.at is missing, must be a number/,
+    ],
     [{ faults: [{ at, target: "m", kind: "kill" }] }, /faults\[0\]\.downMs is missing/],
     [{ steps: [{ at, client: 1, do: "dance" }] }, /steps\[0\]\.do is "dance"/],
     [{ steps: [{ at, client: 9, do: "runs" }] }, /steps\[0\]\.client is 9/],
-    [{ steps: [{ at, client: 1, do: "submit", run: "k99" }] }, /steps\[0\]\.run is "k99", must be one of k1/],
+    [
+      { steps: [{ at, client: 1, do: "submit", run: "k99" }] },
+      /steps\[0\]\.run is "k99", must be one of k1/,
+    ],
     [{ latencyMs: [5] }, /plan\.latencyMs is \[5\], must be two numbers/],
     [{ workers: [] }, /workers is empty/],
     [{ clients: 0 }, /clients is 0/],
     [{ finale: "bang" }, /finale is "bang"/],
   ];
   for (const [change, why] of refused) assert.throws(() => checked({ ...plan, ...change }), why);
-  for (const value of [null, 3, [], "plan"]) assert.throws(() => checked(value), /must be an object/);
+  for (const value of [null, 3, [], "plan"]) {
+    assert.throws(() => checked(value), /must be an object/);
+  }
 });
 
-test("failureLines() says what broke, the least that it takes, what happened, and how to see it again", async () => {
+test("failureLines() says what broke, the least that it takes, what happened, and how to see it " +
+  "again", async () => {
   const plan = generatePlan(8);
   const outcome = await simulate(plan);
   const small = { ...plan, faults: plan.faults.slice(0, 1) };
-  const violation = { invariant: "runs-once" as const, message: "k1/a#1 was executed twice", atMs: 1234 };
-  const lines = failureLines({ plan, small, runs: 12, outcome: { ...outcome, violation }, trace: false, command: "npm run sim -- --seed 8" });
+  const violation = {
+    invariant: "runs-once" as const,
+    message: "k1/a#1 was executed twice",
+    atMs: 1234,
+  };
+  const lines = failureLines({
+    plan,
+    small,
+    runs: 12,
+    outcome: { ...outcome, violation },
+    trace: false,
+    command: "npm run sim -- --seed 8",
+  });
   const text = lines.join("\n");
   assert.ok(text.includes("BROKEN: runs-once"));
   assert.ok(text.includes(INVARIANTS["runs-once"]));

@@ -1,4 +1,7 @@
-/** A master made of nothing but its core, and a random life around it that is told to a judge, for the tests of the invariants. */
+/**
+ * A master made of nothing but its core, and a random life around it that is told to a judge, for
+ * the tests of the invariants.
+ */
 import {
   apply, decide, Event, hashState, isTerminal, nextStart, Refusal, State, writeSnapshot,
   type Command, type CommandOf, type Context, type Job, type Replies, type Worker,
@@ -9,12 +12,29 @@ import { Judge } from "#simulation";
 
 export function spec(id: string, fields: Partial<JobSpec> = {}): JobSpec {
   return {
-    id, action: { type: "command", argv: ["true"] }, dependsOn: [], requirement: [], priority: 1, delayMs: 0, affinity: undefined, when: "success",
-    timeoutMs: 0, retry: undefined, env: {}, gate: undefined, ...fields,
+    id,
+    action: { type: "command", argv: ["true"] },
+    dependsOn: [],
+    requirement: [],
+    priority: 1,
+    delayMs: 0,
+    affinity: undefined,
+    when: "success",
+    timeoutMs: 0,
+    retry: undefined,
+    env: {},
+    gate: undefined,
+    ...fields,
   };
 }
 
-export const retry = (maxAttempts: number, jitter = 0) => ({ maxAttempts, delayMs: 1000, backoff: 2, maxDelayMs: 60_000, jitter });
+export const retry = (maxAttempts: number, jitter = 0) => ({
+  maxAttempts,
+  delayMs: 1000,
+  backoff: 2,
+  maxDelayMs: 60_000,
+  jitter,
+});
 
 /** Whatever happens to it is told to its judge at once, as if every commit were an fsync. */
 export class Life {
@@ -25,7 +45,10 @@ export class Life {
   readonly random: () => number;
   readonly judge: Judge;
   /** Attempts whose program has begun and not ended: name → what the judge was told. */
-  readonly programs = new Map<string, { worker: string; run: string; job: string; attempt: number }>();
+  readonly programs = new Map<
+    string,
+    { worker: string; run: string; job: string; attempt: number }
+  >();
 
   constructor(seed: string, judge = new Judge()) {
     this.random = randomFrom(seed);
@@ -67,7 +90,11 @@ export class Life {
   /** Starts all that can start; each start is dispatched, and most dispatches arrive. */
   schedule(): Job[] {
     const started: Job[] = [];
-    for (let event = nextStart(this.state, this.now); event !== undefined; event = nextStart(this.state, this.now)) {
+    for (
+      let event = nextStart(this.state, this.now);
+      event !== undefined;
+      event = nextStart(this.state, this.now)
+    ) {
       this.commit([event]);
       started.push(this.state.runs.get(event.run)!.jobs[event.job]!);
     }
@@ -94,7 +121,13 @@ export class Life {
     if (!job.cancelling) this.begin(job);
     this.end(job);
     const key = { run: job.run.number, job: job.index, attempt: job.attempt };
-    const report: Report = { ...key, failure: undefined, result: undefined, durationMs: 1, ...outcome };
+    const report: Report = {
+      ...key,
+      failure: undefined,
+      result: undefined,
+      durationMs: 1,
+      ...outcome,
+    };
     this.execute({ type: "Finish", worker: job.worker, report });
     this.judge.confirmed(key);
   }
@@ -109,7 +142,9 @@ export class Life {
     // A zombie goes on for a while.
     if (this.random() < 0.5) return;
     this.judge.workerProcessDied(worker.name);
-    for (const [name, at] of this.programs) if (at.worker === worker.name) this.programs.delete(name);
+    for (const [name, at] of this.programs) {
+      if (at.worker === worker.name) this.programs.delete(name);
+    }
   }
 
   tick(ms: number): void {
@@ -126,7 +161,11 @@ export class Life {
   retry(run: string, from?: string): void {
     const { events } = decide(this.state, { type: "Retry", run, from }, this.context);
     this.commit(events);
-    for (const event of events) if (event.type === "RunRetried") this.judge.acknowledged({ what: "retry", run, jobs: event.jobs.length });
+    for (const event of events) {
+      if (event.type === "RunRetried") {
+        this.judge.acknowledged({ what: "retry", run, jobs: event.jobs.length });
+      }
+    }
   }
 
   add(run: string, jobs: JobSpec[]): void {
@@ -140,7 +179,12 @@ export class Life {
   }
 
   look(job: Job): void {
-    this.judge.seen({ run: job.run.id, job: job.spec.id, status: job.status, attempt: job.attempt });
+    this.judge.seen({
+      run: job.run.id,
+      job: job.spec.id,
+      status: job.status,
+      attempt: job.attempt,
+    });
   }
 
   hash(): void {
@@ -151,13 +195,19 @@ export class Life {
     return [...this.state.workers.values()].flatMap((worker) => [...worker.jobs]);
   }
 
-  /** Faults have stopped: everything runs to its end, and the judge is asked whether all is well. */
+  /**
+   * Faults have stopped: everything runs to its end, and the judge is asked whether all is well.
+   */
   settle(): void {
     this.join({ tags: ["GPU"], slots: 4 });
     for (const { id, draining } of this.state.workers.values()) {
       if (draining) this.execute({ type: "Drain", worker: `${id}`, undo: true });
     }
-    for (let round = 0; [...this.state.runs.values()].some((run) => run.status === "RUNNING"); round++) {
+    for (
+      let round = 0;
+      [...this.state.runs.values()].some((run) => run.status === "RUNNING");
+      round++
+    ) {
       if (round > 10_000) throw new Error("it does not end");
       this.schedule();
       for (const job of this.running) this.finish(job);
@@ -174,10 +224,14 @@ function nameOf(job: Job): string {
   return `${job.run.id}/${job.spec.id}#${job.attempt}`;
 }
 
-/** A random life: submissions, workers that come and go, failures, cancels, retries, gates, drains, time. */
+/**
+ * A random life: submissions, workers that come and go, failures, cancels, retries, gates, drains,
+ * time.
+ */
 export function randomLife(life: Life, steps: number): Life {
   const { random } = life;
-  const pick = <T>(items: readonly T[]): T | undefined => items[Math.floor(random() * items.length)];
+  const pick = <T>(items: readonly T[]): T | undefined =>
+    items[Math.floor(random() * items.length)];
   const { state } = life;
   const attempt = (fn: () => void): void => {
     try { fn(); } catch (error) { if (!(error instanceof Refusal)) throw error; }
@@ -193,24 +247,62 @@ export function randomLife(life: Life, steps: number): Life {
       delayMs: random() < 0.2 ? Math.floor(random() * 3) * 1000 : 0,
       affinity: dependsOn.length > 0 && random() < 0.3 ? dependsOn[0] : undefined,
       when: pick(["success", "success", "failure", "always"] as const)!,
-      retry: random() < 0.5 ? retry(1 + Math.floor(random() * 3), random() < 0.5 ? random() : 0) : undefined,
+      retry:
+        random() < 0.5
+          ? retry(1 + Math.floor(random() * 3), random() < 0.5 ? random() : 0)
+          : undefined,
       gate: random() < 0.15 ? { message: "?", maxWaitMs: 5000 } : undefined,
     });
   };
   const moves: (() => void)[] = [
-    () => attempt(() => life.submit(Array.from({ length: 1 + Math.floor(random() * 8) }, (_, i) => job(i)), random() < 0.2 ? `k${Math.floor(random() * 3)}` : undefined)),
-    () => attempt(() => { const run = [...state.runs.values()].find(({ key }) => key !== undefined); if (run) life.submit([...run.spec.jobs], run.key); }),
-    () => { if (state.workers.size < 4) life.join({ tags: random() < 0.5 ? ["GPU"] : [], slots: 1 + Math.floor(random() * 3) }); },
-    () => { life.schedule(); },
-    () => { life.schedule(); },
-    () => { const job = pick(life.running); if (job) random() < 0.7 ? life.finish(job, { result: Buffer.from([7]) }) : life.fail(job, random() < 0.8 ? "exit" : "not-found"); },
-    () => { const job = pick(life.running); if (job) life.finish(job); },
+    () =>
+      attempt(() =>
+        life.submit(
+          Array.from({ length: 1 + Math.floor(random() * 8) }, (_, i) => job(i)),
+          random() < 0.2 ? `k${Math.floor(random() * 3)}` : undefined,
+        ),
+      ),
+    () =>
+      attempt(() => {
+        const run = [...state.runs.values()].find(({ key }) => key !== undefined);
+        if (run) life.submit([...run.spec.jobs], run.key);
+      }),
+    () => {
+      if (state.workers.size < 4) {
+        life.join({ tags: random() < 0.5 ? ["GPU"] : [], slots: 1 + Math.floor(random() * 3) });
+      }
+    },
+    () => {
+      life.schedule();
+    },
+    () => {
+      life.schedule();
+    },
+    () => {
+      const job = pick(life.running);
+      if (job) {
+        random() < 0.7
+          ? life.finish(job, { result: Buffer.from([7]) })
+          : life.fail(job, random() < 0.8 ? "exit" : "not-found");
+      }
+    },
+    () => {
+      const job = pick(life.running);
+      if (job) life.finish(job);
+    },
     () => life.tick(Math.floor(random() * 2500)),
-    () => { const worker = someWorker(); if (worker && random() < 0.3) life.lose(worker.id, { blamed: random() < 0.7 }); },
     () => {
       const worker = someWorker();
-      const lost = [...(worker?.jobs ?? [])].filter((job) => !life.programs.has(nameOf(job)) && random() < 0.5);
-      const running = [...(worker?.jobs ?? [])].filter((job) => !lost.includes(job)).map((job) => ({ run: job.run.number, job: job.index, attempt: job.attempt }));
+      if (worker && random() < 0.3) life.lose(worker.id, { blamed: random() < 0.7 });
+    },
+    () => {
+      const worker = someWorker();
+      const lost = [...(worker?.jobs ?? [])].filter(
+        (job) => !life.programs.has(nameOf(job)) && random() < 0.5,
+      );
+      const running = [...(worker?.jobs ?? [])]
+        .filter((job) => !lost.includes(job))
+        .map((job) => ({ run: job.run.number, job: job.index, attempt: job.attempt }));
       if (worker) life.execute({ type: "Rejoin", worker: worker.id, running });
     },
     () => {
@@ -219,12 +311,35 @@ export function randomLife(life: Life, steps: number): Life {
         life.execute({ type: "Drain", worker: worker.name, undo: random() < 0.5 });
       }
     },
-    () => { const run = someRun(); if (run && random() < 0.3) attempt(() => life.cancel(run.id, random() < 0.5 ? pick(run.jobs)!.spec.id : undefined)); },
-    () => { const run = someRun(); if (run) attempt(() => life.retry(run.id, random() < 0.5 ? pick(run.jobs)!.spec.id : undefined)); },
-    () => { const job = pick([...state.gates]); if (job) life.decide(`${job.run.id}/${job.spec.id}`, random() < 0.6); },
-    () => { const job = pick((someRun()?.jobs ?? []).filter(({ decision }) => decision !== undefined)); if (job) life.decide(`${job.run.id}/${job.spec.id}`, random() < 0.5); },
-    () => { const run = someRun(); if (run && random() < 0.3) attempt(() => life.add(run.id, [spec(`added${run.jobs.length}`, { dependsOn: [0] })])); },
-    () => { for (const job of someRun()?.jobs ?? []) life.look(job); },
+    () => {
+      const run = someRun();
+      if (run && random() < 0.3) {
+        attempt(() => life.cancel(run.id, random() < 0.5 ? pick(run.jobs)!.spec.id : undefined));
+      }
+    },
+    () => {
+      const run = someRun();
+      if (run) {
+        attempt(() => life.retry(run.id, random() < 0.5 ? pick(run.jobs)!.spec.id : undefined));
+      }
+    },
+    () => {
+      const job = pick([...state.gates]);
+      if (job) life.decide(`${job.run.id}/${job.spec.id}`, random() < 0.6);
+    },
+    () => {
+      const job = pick((someRun()?.jobs ?? []).filter(({ decision }) => decision !== undefined));
+      if (job) life.decide(`${job.run.id}/${job.spec.id}`, random() < 0.5);
+    },
+    () => {
+      const run = someRun();
+      if (run && random() < 0.3) {
+        attempt(() => life.add(run.id, [spec(`added${run.jobs.length}`, { dependsOn: [0] })]));
+      }
+    },
+    () => {
+      for (const job of someRun()?.jobs ?? []) life.look(job);
+    },
   ];
   for (let step = 0; step < steps; step++) pick(moves)!();
   return life;

@@ -1,6 +1,7 @@
 /**
- * Lesson 22's judge: what it must refuse, promise by promise, and what it must let pass. A judge that never says no proves nothing,
- * so the refusals come first, and a last test asks that no promise of the list is without one.
+ * Lesson 22's judge: what it must refuse, promise by promise, and what it must let pass. A judge
+ * that never says no proves nothing, so the refusals come first, and a last test asks that no
+ * promise of the list is without one.
  */
 import assert from "node:assert/strict";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -14,7 +15,14 @@ import type { Decision, JobSpec } from "#wire";
 import { INVARIANTS, Judge, Violation, type Invariant } from "#simulation";
 import { readLogEvents } from "../src/simulation/invariants.ts";
 import { difference } from "../src/simulation/invariants-fold.ts";
-import { hashState, Life, randomLife, retry, spec, writeSnapshot } from "./22-simulation.invariants.support.ts";
+import {
+  hashState,
+  Life,
+  randomLife,
+  retry,
+  spec,
+  writeSnapshot,
+} from "./22-simulation.invariants.support.ts";
 
 // ── facts, made by hand ──────────────────────────────────────────────────────────────────────────
 
@@ -24,24 +32,96 @@ const one = { run: 1, job: 0, attempt: 1, at: T };
 type Fields<K extends Event["type"]> = Partial<Omit<EventOf<K>, "type">>;
 
 function submitted(jobs: JobSpec[], fields: Fields<"RunSubmitted"> = {}): Event {
-  return { type: "RunSubmitted", run: 1, id: "r-1", key: undefined, at: T, spec: { name: "r", version: undefined, project: undefined, jobs }, ...fields };
+  return {
+    type: "RunSubmitted",
+    run: 1,
+    id: "r-1",
+    key: undefined,
+    at: T,
+    spec: { name: "r", version: undefined, project: undefined, jobs },
+    ...fields,
+  };
 }
 function joined(fields: Fields<"WorkerJoined"> = {}): Event {
-  return { type: "WorkerJoined", worker: 1, instance: `i${fields.worker ?? 1}`, name: `w${fields.worker ?? 1}`, tags: [], slots: 1, version: "", at: T, ...fields };
+  return {
+    type: "WorkerJoined",
+    worker: 1,
+    instance: `i${fields.worker ?? 1}`,
+    name: `w${fields.worker ?? 1}`,
+    tags: [],
+    slots: 1,
+    version: "",
+    at: T,
+    ...fields,
+  };
 }
-const started = (fields: Fields<"JobStarted"> = {}): Event => ({ type: "JobStarted", ...one, worker: 1, ...fields });
-const succeeded = (fields: Fields<"JobSucceeded"> = {}): Event => ({ type: "JobSucceeded", ...one, result: undefined, ...fields });
-const failure = (kind: "exit" | "not-found" | "worker-lost" = "exit") => ({ kind, message: "exit 1", exitCode: 1, signal: undefined });
-const failed = (fields: Fields<"JobFailed"> = {}): Event => ({ type: "JobFailed", ...one, failure: failure(), retryAt: undefined, dead: false, ...fields });
-const lost = (fields: Fields<"JobLost"> = {}): Event => ({ type: "JobLost", ...one, dead: false, blamed: false, ...fields });
-const stopped = (fields: Fields<"JobStopped"> = {}): Event => ({ type: "JobStopped", ...one, ...fields });
-const cancelled = (fields: Fields<"JobsCancelled"> = {}): Event => ({ type: "JobsCancelled", run: 1, at: T, jobs: [0], whole: true, ...fields });
+const started = (fields: Fields<"JobStarted"> = {}): Event => ({
+  type: "JobStarted",
+  ...one,
+  worker: 1,
+  ...fields,
+});
+const succeeded = (fields: Fields<"JobSucceeded"> = {}): Event => ({
+  type: "JobSucceeded",
+  ...one,
+  result: undefined,
+  ...fields,
+});
+const failure = (kind: "exit" | "not-found" | "worker-lost" = "exit") => ({
+  kind,
+  message: "exit 1",
+  exitCode: 1,
+  signal: undefined,
+});
+const failed = (fields: Fields<"JobFailed"> = {}): Event => ({
+  type: "JobFailed",
+  ...one,
+  failure: failure(),
+  retryAt: undefined,
+  dead: false,
+  ...fields,
+});
+const lost = (fields: Fields<"JobLost"> = {}): Event => ({
+  type: "JobLost",
+  ...one,
+  dead: false,
+  blamed: false,
+  ...fields,
+});
+const stopped = (fields: Fields<"JobStopped"> = {}): Event => ({
+  type: "JobStopped",
+  ...one,
+  ...fields,
+});
+const cancelled = (fields: Fields<"JobsCancelled"> = {}): Event => ({
+  type: "JobsCancelled",
+  run: 1,
+  at: T,
+  jobs: [0],
+  whole: true,
+  ...fields,
+});
 const marked = (fields: Fields<"JobsMarked"> = {}): Event =>
   ({ type: "JobsMarked", run: 1, at: T, jobs: [0], whole: true, ...fields });
-const retried = (jobs: number[], fields: Fields<"RunRetried"> = {}): Event => ({ type: "RunRetried", run: 1, at: T, jobs, ...fields });
+const retried = (jobs: number[], fields: Fields<"RunRetried"> = {}): Event => ({
+  type: "RunRetried",
+  run: 1,
+  at: T,
+  jobs,
+  ...fields,
+});
 const gone = (worker = 1): Event => ({ type: "WorkerLost", worker, reason: "silent", at: T });
 const drained = (on: boolean, worker = 1): Event => ({ type: "WorkerDrained", worker, on, at: T });
-const decided = (fields: Fields<"GateDecided"> = {}): Event => ({ type: "GateDecided", run: 1, job: 0, approve: true, by: "ann", comment: "", at: T, ...fields });
+const decided = (fields: Fields<"GateDecided"> = {}): Event => ({
+  type: "GateDecided",
+  run: 1,
+  job: 0,
+  approve: true,
+  by: "ann",
+  comment: "",
+  at: T,
+  ...fields,
+});
 const forgotten = (runs: number[]): Event => ({ type: "RunsForgotten", runs, at: T });
 const passed = (at: number): Event => ({ type: "TimePassed", at });
 
@@ -79,98 +159,276 @@ function lastBreaks(invariant: Invariant, words: RegExp, ...events: Event[]): vo
 test("Judge refuses an answer that the log does not know: acknowledged-is-durable", () => {
   const submit = { what: "submit", run: "r-1", key: undefined, jobs: 1, existing: false } as const;
   const name = "acknowledged-is-durable";
-  breaks(name, /r-1 is submitted, and the log has no such run/, () => judged().acknowledged(submit));
-  breaks(name, /submitted 2 jobs as r-1, and the log has 1/, () => judged(submitted([spec("a")])).acknowledged({ ...submit, jobs: 2 }));
+  breaks(name, /r-1 is submitted, and the log has no such run/, () =>
+    judged().acknowledged(submit),
+  );
+  breaks(name, /submitted 2 jobs as r-1, and the log has 1/, () =>
+    judged(submitted([spec("a")])).acknowledged({ ...submit, jobs: 2 }),
+  );
   const open = [joined(), submitted([spec("a"), spec("b")]), started()];
-  breaks(name, /r-1 is cancelled, which is not in the log/, () => judged(...open).acknowledged({ what: "cancel", run: "r-1" }));
-  breaks(name, /r-1\/a is cancelled/, () => judged(...open, cancelled({ jobs: [1], whole: false })).acknowledged({ what: "cancel", run: "r-1", job: "a" }));
-  breaks(name, /r-1\/z is cancelled, and the log has no such job/, () => judged(...open).acknowledged({ what: "cancel", run: "r-1", job: "z" }));
-  breaks(name, /3 jobs of r-1 are tried again/, () => judged(...open).acknowledged({ what: "retry", run: "r-1", jobs: 3 }));
-  breaks(name, /r-1 has 1 more jobs/, () => judged(...open).acknowledged({ what: "add", run: "r-1", jobs: 1 }));
-  breaks(name, /the end of r-1\/a#1 is durable, and the log says that it runs/, () => judged(...open).confirmed({ run: 1, job: 0, attempt: 1 }));
-  breaks(name, /shown r-1\/a as COMPLETED, and in the log it is RUNNING/, () => judged(...open).seen({ run: "r-1", job: "a", status: "COMPLETED", attempt: 1 }));
+  breaks(name, /r-1 is cancelled, which is not in the log/, () =>
+    judged(...open).acknowledged({ what: "cancel", run: "r-1" }),
+  );
+  breaks(name, /r-1\/a is cancelled/, () =>
+    judged(...open, cancelled({ jobs: [1], whole: false })).acknowledged({
+      what: "cancel",
+      run: "r-1",
+      job: "a",
+    }),
+  );
+  breaks(name, /r-1\/z is cancelled, and the log has no such job/, () =>
+    judged(...open).acknowledged({ what: "cancel", run: "r-1", job: "z" }),
+  );
+  breaks(name, /3 jobs of r-1 are tried again/, () =>
+    judged(...open).acknowledged({ what: "retry", run: "r-1", jobs: 3 }),
+  );
+  breaks(name, /r-1 has 1 more jobs/, () =>
+    judged(...open).acknowledged({ what: "add", run: "r-1", jobs: 1 }),
+  );
+  breaks(name, /the end of r-1\/a#1 is durable, and the log says that it runs/, () =>
+    judged(...open).confirmed({ run: 1, job: 0, attempt: 1 }),
+  );
+  breaks(name, /shown r-1\/a as COMPLETED, and in the log it is RUNNING/, () =>
+    judged(...open).seen({ run: "r-1", job: "a", status: "COMPLETED", attempt: 1 }),
+  );
   const gate: Decision = { approved: true, by: "ann", comment: "", at: T, already: false };
-  breaks(name, /gate r-1\/a was approved by ann .* and the log says: nothing/, () => judged(...open).acknowledged({ what: "gate", gate: "r-1/a", decision: gate }));
+  breaks(name, /gate r-1\/a was approved by ann .* and the log says: nothing/, () =>
+    judged(...open).acknowledged({ what: "gate", gate: "r-1/a", decision: gate }),
+  );
 });
 
-test("Judge refuses a log that has changed, has a hole, is shorter or forgets an open run: acknowledged-is-durable", () => {
+test("Judge refuses a log that has changed, has a hole, is shorter or forgets an open run: " +
+  "acknowledged-is-durable", () => {
   const judge = judged(joined(), submitted([spec("a")]));
   judge.event(1, Event.encode(joined()));
-  breaks("acknowledged-is-durable", /event 2 was RunSubmitted at \d+ and is TimePassed at/, () => judge.event(2, Event.encode(passed(T))));
-  breaks("acknowledged-is-durable", /event 4 follows event 2/, () => judge.event(4, Event.encode(passed(T))));
+  breaks("acknowledged-is-durable", /event 2 was RunSubmitted at \d+ and is TimePassed at/, () =>
+    judge.event(2, Event.encode(passed(T))),
+  );
+  breaks("acknowledged-is-durable", /event 4 follows event 2/, () =>
+    judge.event(4, Event.encode(passed(T))),
+  );
   judge.recovered(2);
-  breaks("acknowledged-is-durable", /ends with event 1 after a restart, and 2 were durable/, () => judge.recovered(1));
+  breaks("acknowledged-is-durable", /ends with event 1 after a restart, and 2 were durable/, () =>
+    judge.recovered(1),
+  );
   breaks("acknowledged-is-durable", /speaks of event 3/, () => judge.hash({ seq: 3, hash: "" }));
-  lastBreaks("acknowledged-is-durable", /r-1 is forgotten before it has ended/, submitted([spec("a")]), forgotten([1]));
-  lastBreaks("acknowledged-is-durable", /although only 1 ended runs are kept/, joined(), submitted([spec("a")]), started(), succeeded(), forgotten([1]));
+  lastBreaks(
+    "acknowledged-is-durable",
+    /r-1 is forgotten before it has ended/,
+    submitted([spec("a")]),
+    forgotten([1]),
+  );
+  lastBreaks(
+    "acknowledged-is-durable",
+    /although only 1 ended runs are kept/,
+    joined(),
+    submitted([spec("a")]),
+    started(),
+    succeeded(),
+    forgotten([1]),
+  );
 });
 
 test("Judge refuses what left the master before its facts: dispatched-is-durable", () => {
   const name = "dispatched-is-durable";
   const ready = [joined(), submitted([spec("a")])];
   lastBreaks(name, /JobSucceeded of r-1\/a#1, which has not started/, ...ready, succeeded());
-  lastBreaks(name, /r-1\/a#1 was stopped, and nobody had cancelled it/, ...ready, started(), stopped());
-  breaks(name, /r-1\/a#1 is executed on w1, and the log has not started it/, () => judged(...ready).executing("began", { worker: "w1", run: "r-1", job: "a", attempt: 1 }));
-  breaks(name, /reports attempt 1\/0#1/, () => judged(...ready).confirmed({ run: 1, job: 0, attempt: 1 }));
-  breaks(name, /shown attempt 1 of r-1\/a, and the log has 0/, () => judged(...ready).seen({ run: "r-1", job: "a", status: "RUNNING", attempt: 1 }));
+  lastBreaks(
+    name,
+    /r-1\/a#1 was stopped, and nobody had cancelled it/,
+    ...ready,
+    started(),
+    stopped(),
+  );
+  breaks(name, /r-1\/a#1 is executed on w1, and the log has not started it/, () =>
+    judged(...ready).executing("began", { worker: "w1", run: "r-1", job: "a", attempt: 1 }),
+  );
+  breaks(name, /reports attempt 1\/0#1/, () =>
+    judged(...ready).confirmed({ run: 1, job: 0, attempt: 1 }),
+  );
+  breaks(name, /shown attempt 1 of r-1\/a, and the log has 0/, () =>
+    judged(...ready).seen({ run: "r-1", job: "a", status: "RUNNING", attempt: 1 }),
+  );
 });
 
 test("Judge refuses a name with two meanings: one-key-one-run", () => {
   const name = "one-key-one-run";
   const first = submitted([spec("a")], { key: "k" });
-  lastBreaks(name, /key "k" made r-2, and had made r-1/, first, submitted([spec("a")], { key: "k", run: 2, id: "r-2" }));
+  lastBreaks(
+    name,
+    /key "k" made r-2, and had made r-1/,
+    first,
+    submitted([spec("a")], { key: "k", run: 2, id: "r-2" }),
+  );
   lastBreaks(name, /two runs r-1/, first, submitted([spec("a")], { run: 2 }));
-  lastBreaks(name, /number 1 of run r-2 was given before/, first, submitted([spec("a")], { id: "r-2" }));
+  lastBreaks(
+    name,
+    /number 1 of run r-2 was given before/,
+    first,
+    submitted([spec("a")], { id: "r-2" }),
+  );
   const judge = judged(first, submitted([spec("a")], { run: 2, id: "r-2" }));
-  breaks(name, /with key k and was given r-2, whose key is \(none\)/, () => judge.acknowledged({ what: "submit", run: "r-2", key: "k", jobs: 1, existing: true }));
-  breaks(name, /without a key was given r-2 as if/, () => judge.acknowledged({ what: "submit", run: "r-2", jobs: 1, existing: true }));
+  breaks(name, /with key k and was given r-2, whose key is \(none\)/, () =>
+    judge.acknowledged({ what: "submit", run: "r-2", key: "k", jobs: 1, existing: true }),
+  );
+  breaks(name, /without a key was given r-2 as if/, () =>
+    judge.acknowledged({ what: "submit", run: "r-2", jobs: 1, existing: true }),
+  );
   judge.acknowledged({ what: "submit", run: "r-1", key: "k", jobs: 1, existing: true });
 });
 
-test("Judge refuses a second ending, and a worker that leaves attempts behind: one-ending-per-attempt", () => {
+test("Judge refuses a second ending, and a worker that leaves attempts behind: " +
+  "one-ending-per-attempt", () => {
   const run = [joined(), submitted([spec("a", { retry: retry(3) }), spec("b")]), started()];
   for (const ending of [succeeded(), failed({ retryAt: T + 1000 }), lost()]) {
     for (const again of [succeeded(), failed(), lost(), stopped()]) {
-      lastBreaks("one-ending-per-attempt", new RegExp(`r-1/a#1, which has ended before \\(${ending.type}\\)`), ...run, ending, again);
+      lastBreaks(
+        "one-ending-per-attempt",
+        new RegExp(`r-1/a#1, which has ended before \\(${ending.type}\\)`),
+        ...run,
+        ending,
+        again,
+      );
     }
   }
-  lastBreaks("one-ending-per-attempt", /w1 \(worker 1\) is lost, and these have no ending: r-1\/a/, ...run, gone());
+  lastBreaks(
+    "one-ending-per-attempt",
+    /w1 \(worker 1\) is lost, and these have no ending: r-1\/a/,
+    ...run,
+    gone(),
+  );
 });
 
-test("Judge refuses two attempts at once, and numbers that do not tell them apart: one-unfenced-attempt", () => {
+test("Judge refuses two attempts at once, and numbers that do not tell them apart: " +
+  "one-unfenced-attempt", () => {
   const name = "one-unfenced-attempt";
   const run = [joined({ slots: 2 }), joined({ worker: 2 }), submitted([spec("a")]), started()];
-  lastBreaks(name, /r-1\/a#2 starts while attempt 1 runs on w1/, ...run, started({ attempt: 2, worker: 2 }));
+  lastBreaks(
+    name,
+    /r-1\/a#2 starts while attempt 1 runs on w1/,
+    ...run,
+    started({ attempt: 2, worker: 2 }),
+  );
   lastBreaks(name, /r-1\/a#1 starts, and the attempt before it was 1/, ...run, lost(), started());
-  lastBreaks(name, /r-1\/a#3 starts, and the attempt before it was 1/, ...run, lost(), started({ attempt: 3 }));
-  lastBreaks(name, /JobSucceeded of r-1\/a#1, although attempt 2 has taken its place/, ...run, lost(), started({ attempt: 2, worker: 2 }), succeeded());
+  lastBreaks(
+    name,
+    /r-1\/a#3 starts, and the attempt before it was 1/,
+    ...run,
+    lost(),
+    started({ attempt: 3 }),
+  );
+  lastBreaks(
+    name,
+    /JobSucceeded of r-1\/a#1, although attempt 2 has taken its place/,
+    ...run,
+    lost(),
+    started({ attempt: 2, worker: 2 }),
+    succeeded(),
+  );
   lastBreaks(name, /r-1\/a is retried while it is RUNNING/, ...run, retried([0]));
-  lastBreaks(name, /worker number 1 was given before/, joined(), gone(), joined({ instance: "other" }));
+  lastBreaks(
+    name,
+    /worker number 1 was given before/,
+    joined(),
+    gone(),
+    joined({ instance: "other" }),
+  );
 });
 
-test("Judge refuses a child that comes too early or against its condition: parents-before-children", () => {
+test("Judge refuses a child that comes too early or against its condition: " +
+  "parents-before-children", () => {
   const name = "parents-before-children";
-  const child = (when: JobSpec["when"]) => [joined({ slots: 9 }), submitted([spec("a"), spec("b", { dependsOn: [0], when })]), started()];
+  const child = (when: JobSpec["when"]) => [
+    joined({ slots: 9 }),
+    submitted([spec("a"), spec("b", { dependsOn: [0], when })]),
+    started(),
+  ];
   const b = started({ job: 1 });
-  lastBreaks(name, /r-1\/b#1 starts before its parents have ended: a is RUNNING/, ...child("success"), b);
+  lastBreaks(
+    name,
+    /r-1\/b#1 starts before its parents have ended: a is RUNNING/,
+    ...child("success"),
+    b,
+  );
   lastBreaks(name, /b#1 starts before its parents/, ...child("always"), b);
-  lastBreaks(name, /b#1 starts although it was skipped: a is FAILED \(when: success\)/, ...child("success"), failed(), b);
-  lastBreaks(name, /b#1 starts although it was skipped: a is COMPLETED \(when: failure\)/, ...child("failure"), succeeded(), b);
+  lastBreaks(
+    name,
+    /b#1 starts although it was skipped: a is FAILED \(when: success\)/,
+    ...child("success"),
+    failed(),
+    b,
+  );
+  lastBreaks(
+    name,
+    /b#1 starts although it was skipped: a is COMPLETED \(when: failure\)/,
+    ...child("failure"),
+    succeeded(),
+    b,
+  );
   judged(...child("failure"), failed(), b);
   judged(...child("always"), failed(), b);
-  // A chain that never was: skipped jobs skip what follows, and are heard of by who listens for failures.
-  const chain = [spec("a"), spec("b", { dependsOn: [0] }), spec("c", { dependsOn: [1], when: "failure" }), spec("d", { dependsOn: [2], when: "failure" }), spec("e", { dependsOn: [3] })];
-  judged(joined(), submitted(chain), started(), failed(), started({ job: 2 }), succeeded({ job: 2 })).quiet({ programs: 0 });
-  lastBreaks(name, /waits for job 7, which does not exist/, submitted([spec("a", { dependsOn: [7] })]));
-  lastBreaks(name, /r-1\/b is COMPLETED, and a retry has made its parents wait again/, ...child("success"), succeeded(), b, succeeded({ job: 1 }), retried([0]));
+  // A chain that never was: skipped jobs skip what follows, and are heard of by who listens for
+  // failures.
+  const chain = [
+    spec("a"),
+    spec("b", { dependsOn: [0] }),
+    spec("c", { dependsOn: [1], when: "failure" }),
+    spec("d", { dependsOn: [2], when: "failure" }),
+    spec("e", { dependsOn: [3] }),
+  ];
+  judged(
+    joined(),
+    submitted(chain),
+    started(),
+    failed(),
+    started({ job: 2 }),
+    succeeded({ job: 2 }),
+  ).quiet({ programs: 0 });
+  lastBreaks(
+    name,
+    /waits for job 7, which does not exist/,
+    submitted([spec("a", { dependsOn: [7] })]),
+  );
+  lastBreaks(
+    name,
+    /r-1\/b is COMPLETED, and a retry has made its parents wait again/,
+    ...child("success"),
+    succeeded(),
+    b,
+    succeeded({ job: 1 }),
+    retried([0]),
+  );
 });
 
 test("Judge refuses life after an end or a cancel: terminal-absorbs", () => {
   const name = "terminal-absorbs";
-  const run = [joined({ slots: 2 }), submitted([spec("a"), spec("b"), spec("c", { dependsOn: [0] })]), started()];
-  lastBreaks(name, /r-1\/a#2 starts although the job is COMPLETED/, ...run, succeeded(), started({ attempt: 2 }));
-  lastBreaks(name, /r-1\/b#1 starts although the job is CANCELLED/, ...run, cancelled({ jobs: [0, 1, 2] }), started({ job: 1 }));
-  lastBreaks(name, /r-1\/c#1 starts although the job is CANCELLED/, ...run, cancelled({ jobs: [0, 1, 2] }), stopped(), started({ job: 2 }));
+  const run = [
+    joined({ slots: 2 }),
+    submitted([spec("a"), spec("b"), spec("c", { dependsOn: [0] })]),
+    started(),
+  ];
+  lastBreaks(
+    name,
+    /r-1\/a#2 starts although the job is COMPLETED/,
+    ...run,
+    succeeded(),
+    started({ attempt: 2 }),
+  );
+  lastBreaks(
+    name,
+    /r-1\/b#1 starts although the job is CANCELLED/,
+    ...run,
+    cancelled({ jobs: [0, 1, 2] }),
+    started({ job: 1 }),
+  );
+  lastBreaks(
+    name,
+    /r-1\/c#1 starts although the job is CANCELLED/,
+    ...run,
+    cancelled({ jobs: [0, 1, 2] }),
+    stopped(),
+    started({ job: 2 }),
+  );
   lastBreaks(
     name, /r-1\/c#1 starts although the job is CANCELLED/, ...run,
     cancelled({ jobs: [2], whole: false }), started({ job: 2 }),
@@ -180,11 +438,35 @@ test("Judge refuses life after an end or a cancel: terminal-absorbs", () => {
     name, /r-1\/c#1 starts although it was cancelled/, ...run,
     marked({ jobs: [2], whole: false }), started({ job: 2 }),
   );
-  lastBreaks(name, /a#1 succeeds after it was cancelled/, ...run, cancelled({ jobs: [0, 1, 2] }), succeeded());
-  lastBreaks(name, /a#1 fails after it was cancelled/, ...run, cancelled({ jobs: [0, 1, 2] }), failed());
+  lastBreaks(
+    name,
+    /a#1 succeeds after it was cancelled/,
+    ...run,
+    cancelled({ jobs: [0, 1, 2] }),
+    succeeded(),
+  );
+  lastBreaks(
+    name,
+    /a#1 fails after it was cancelled/,
+    ...run,
+    cancelled({ jobs: [0, 1, 2] }),
+    failed(),
+  );
   const more: Event = { type: "JobsAdded", run: 1, at: T, jobs: [spec("d")] };
-  lastBreaks(name, /r-1 was given jobs although it was cancelled/, ...run, cancelled({ jobs: [0, 1, 2] }), more);
-  lastBreaks(name, /r-1 is retried while it is being cancelled/, ...run, cancelled({ jobs: [0, 1, 2] }), retried([1]));
+  lastBreaks(
+    name,
+    /r-1 was given jobs although it was cancelled/,
+    ...run,
+    cancelled({ jobs: [0, 1, 2] }),
+    more,
+  );
+  lastBreaks(
+    name,
+    /r-1 is retried while it is being cancelled/,
+    ...run,
+    cancelled({ jobs: [0, 1, 2] }),
+    retried([1]),
+  );
   const over = [joined(), submitted([spec("a")]), started(), succeeded()];
   lastBreaks(name, /r-1 was given jobs although it has ended/, ...over, more);
   lastBreaks(name, /r-1 is cancelled after it has ended/, ...over, cancelled());
@@ -193,20 +475,71 @@ test("Judge refuses life after an end or a cancel: terminal-absorbs", () => {
 
 test("Judge refuses a try too many, a try too few and a wrong pause: retries-within-budget", () => {
   const name = "retries-within-budget";
-  const run = (maxAttempts: number, jitter = 0) => [joined(), submitted([spec("a", { retry: retry(maxAttempts, jitter) })]), started()];
+  const run = (maxAttempts: number, jitter = 0) => [
+    joined(),
+    submitted([spec("a", { retry: retry(maxAttempts, jitter) })]),
+    started(),
+  ];
   const again = [failed({ retryAt: T + 1000 }), started({ attempt: 2, at: T + 1000 })];
-  lastBreaks(name, /r-1\/a#2 is tried again: failure 2 of 2 \(exit\)/, ...run(2), ...again, failed({ attempt: 2, at: T + 1000, retryAt: T + 3000 }));
-  lastBreaks(name, /r-1\/a#1 is given up too early: failure 1 of 2 \(exit\)/, ...run(2), failed({ dead: true }));
-  lastBreaks(name, /r-1\/a#1 is tried again: failure 1 of 9 \(not-found\)/, ...run(9), failed({ failure: failure("not-found"), retryAt: T + 1000 }));
-  lastBreaks(name, /r-1\/a#2 is not a dead letter: failure 2 of 2/, ...run(2), ...again, failed({ attempt: 2, at: T + 1000 }));
-  lastBreaks(name, /r-1\/a#1 is a dead letter: failure 1 of 1/, joined(), submitted([spec("a")]), started(), failed({ dead: true }));
-  lastBreaks(name, /waits 999999 ms before the next try, not 1000 to 1000/, ...run(2), failed({ retryAt: T + 999_999 }));
-  lastBreaks(name, /waits 400 ms before the next try, not 500 to 1000/, ...run(2, 0.5), failed({ retryAt: T + 400 }));
-  lastBreaks(name, /a#1 spends a try although only its worker was lost/, ...run(2), failed({ failure: failure("worker-lost"), retryAt: T + 1000 }));
+  lastBreaks(
+    name,
+    /r-1\/a#2 is tried again: failure 2 of 2 \(exit\)/,
+    ...run(2),
+    ...again,
+    failed({ attempt: 2, at: T + 1000, retryAt: T + 3000 }),
+  );
+  lastBreaks(
+    name,
+    /r-1\/a#1 is given up too early: failure 1 of 2 \(exit\)/,
+    ...run(2),
+    failed({ dead: true }),
+  );
+  lastBreaks(
+    name,
+    /r-1\/a#1 is tried again: failure 1 of 9 \(not-found\)/,
+    ...run(9),
+    failed({ failure: failure("not-found"), retryAt: T + 1000 }),
+  );
+  lastBreaks(
+    name,
+    /r-1\/a#2 is not a dead letter: failure 2 of 2/,
+    ...run(2),
+    ...again,
+    failed({ attempt: 2, at: T + 1000 }),
+  );
+  lastBreaks(
+    name,
+    /r-1\/a#1 is a dead letter: failure 1 of 1/,
+    joined(),
+    submitted([spec("a")]),
+    started(),
+    failed({ dead: true }),
+  );
+  lastBreaks(
+    name,
+    /waits 999999 ms before the next try, not 1000 to 1000/,
+    ...run(2),
+    failed({ retryAt: T + 999_999 }),
+  );
+  lastBreaks(
+    name,
+    /waits 400 ms before the next try, not 500 to 1000/,
+    ...run(2, 0.5),
+    failed({ retryAt: T + 400 }),
+  );
+  lastBreaks(
+    name,
+    /a#1 spends a try although only its worker was lost/,
+    ...run(2),
+    failed({ failure: failure("worker-lost"), retryAt: T + 1000 }),
+  );
   judged(...run(2, 0.5), failed({ retryAt: T + 700 }));
 });
 
-/** `losses` workers lost under one job, each with another attempt; the last one is left to the caller. */
+/**
+ * `losses` workers lost under one job, each with another attempt; the last one is left to the
+ * caller.
+ */
 /** Of a#1, a#2, …: by so many workers that go, or (not blamed) from one that stays. */
 function losses(count: number, blamed: boolean): Event[] {
   return Array.from({ length: count }, (_, i) => [
@@ -216,22 +549,54 @@ function losses(count: number, blamed: boolean): Event[] {
   ]).flat();
 }
 
-test("Judge counts lost workers apart, and only those that may be the job's fault: retries-within-budget", () => {
+test("Judge counts lost workers apart, and only those that may be the job's fault: " +
+  "retries-within-budget", () => {
   const name = "retries-within-budget";
   const run = [joined(), submitted([spec("a")]), started()];
-  lastBreaks(name, /a#1 was lost and is a dead letter, after 1 of 5/, ...run, lost({ blamed: true, dead: true }));
-  lastBreaks(name, /a#5 was lost and is not a dead letter, after 5 of 5/, ...run, ...losses(4, true), lost({ attempt: 5, blamed: true }));
-  lastBreaks(name, /a#5 was lost and is a dead letter, after 0 of 5 .* for another reason/, ...run, ...losses(4, false), lost({ attempt: 5, dead: true }));
-  judged(...run, ...losses(4, true), lost({ attempt: 5, blamed: true, dead: true })).quiet({ programs: 0 });
+  lastBreaks(
+    name,
+    /a#1 was lost and is a dead letter, after 1 of 5/,
+    ...run,
+    lost({ blamed: true, dead: true }),
+  );
+  lastBreaks(
+    name,
+    /a#5 was lost and is not a dead letter, after 5 of 5/,
+    ...run,
+    ...losses(4, true),
+    lost({ attempt: 5, blamed: true }),
+  );
+  lastBreaks(
+    name,
+    /a#5 was lost and is a dead letter, after 0 of 5 .* for another reason/,
+    ...run,
+    ...losses(4, false),
+    lost({ attempt: 5, dead: true }),
+  );
+  judged(...run, ...losses(4, true), lost({ attempt: 5, blamed: true, dead: true })).quiet({
+    programs: 0,
+  });
   judged(...run, ...losses(9, false), lost({ attempt: 10 }));
   const strict = new Judge({ maxLosses: 1 });
   breaks(name, /after 1 of 1/, () => tell(strict, [...run, lost({ blamed: true })]));
 });
 
-test("Judge refuses blame for a lost attempt without the loss of its worker: retries-within-budget", () => {
+test("Judge refuses blame for a lost attempt without the loss of its worker: " +
+  "retries-within-budget", () => {
   const name = "retries-within-budget";
-  const run = [joined(), joined({ worker: 2 }), submitted([spec("a")]), started(), lost({ blamed: true })];
-  lastBreaks(name, /w1 \(worker 1\) is blamed for a lost attempt, and is not lost: TimePassed comes next/, ...run, passed(T));
+  const run = [
+    joined(),
+    joined({ worker: 2 }),
+    submitted([spec("a")]),
+    started(),
+    lost({ blamed: true }),
+  ];
+  lastBreaks(
+    name,
+    /w1 \(worker 1\) is blamed for a lost attempt, and is not lost: TimePassed comes next/,
+    ...run,
+    passed(T),
+  );
   lastBreaks(name, /w1 .* is not lost: WorkerLost comes next/, ...run, gone(2));
   judged(...run, gone(1), passed(T));
   // A power cut may have come between the two.
@@ -243,39 +608,98 @@ test("Judge refuses blame for a lost attempt without the loss of its worker: ret
 test("Judge refuses a retry that the run's budget does not cover: retries-within-budget", () => {
   const jobs = Array.from({ length: 13 }, (_, i) => spec(`j${i}`, { retry: retry(2) }));
   const fails = jobs.flatMap((_, job) => [started({ job }), failed({ job, retryAt: T + 1000 })]);
-  // Ten to begin with and a fifth for each first attempt: twelve are covered, the thirteenth is not.
-  lastBreaks("retries-within-budget", /r-1\/j12#1 is tried again: failure 1 of 2 \(exit\), and retries left for the run: 0/, joined(), submitted(jobs), ...fails);
+  // Ten to begin with and a fifth for each first attempt: twelve are covered, the thirteenth is
+  // not.
+  lastBreaks(
+    "retries-within-budget",
+    /r-1\/j12#1 is tried again: failure 1 of 2 \(exit\), and retries left for the run: 0/,
+    joined(),
+    submitted(jobs),
+    ...fails,
+  );
   judged(joined(), submitted(jobs), ...fails.slice(0, -1), failed({ job: 12, dead: true }));
 });
 
 test("Judge refuses a start before its time, and time that goes back: timers-are-kept", () => {
   const name = "timers-are-kept";
-  lastBreaks(name, /a#1 starts 1 ms too early/, joined(), submitted([spec("a", { delayMs: 50 })]), started({ at: T + 49 }));
+  lastBreaks(
+    name,
+    /a#1 starts 1 ms too early/,
+    joined(),
+    submitted([spec("a", { delayMs: 50 })]),
+    started({ at: T + 49 }),
+  );
   judged(joined(), submitted([spec("a", { delayMs: 50 })]), started({ at: T + 50 }));
-  const child = [joined(), submitted([spec("a"), spec("b", { dependsOn: [0], delayMs: 50 })]), started(), succeeded({ at: T + 70 })];
+  const child = [
+    joined(),
+    submitted([spec("a"), spec("b", { dependsOn: [0], delayMs: 50 })]),
+    started(),
+    succeeded({ at: T + 70 }),
+  ];
   lastBreaks(name, /b#1 starts 50 ms too early/, ...child, started({ job: 1, at: T + 70 }));
-  const pause = [joined(), submitted([spec("a", { retry: retry(2) })]), started(), failed({ retryAt: T + 1000 })];
+  const pause = [
+    joined(),
+    submitted([spec("a", { retry: retry(2) })]),
+    started(),
+    failed({ retryAt: T + 1000 }),
+  ];
   lastBreaks(name, /a#2 starts 1000 ms too early/, ...pause, started({ attempt: 2 }));
   judged(...pause, retried([0]), started({ attempt: 2 })); // a person may be impatient
   lastBreaks(name, /TimePassed happened 5 ms before/, joined(), passed(T - 5));
-  const gate = [joined(), submitted([spec("a", { gate: { message: "?", maxWaitMs: 5000 } })]), started(), succeeded()];
-  lastBreaks(name, /gate of r-1\/a closes by itself 1 ms before its deadline/, ...gate, decided({ approve: false, by: "titan", comment: "nobody answered within 5 s", at: T + 4999 }));
-  judged(...gate, decided({ approve: false, by: "titan", comment: "nobody answered within 5 s", at: T + 5000 }));
+  const gate = [
+    joined(),
+    submitted([spec("a", { gate: { message: "?", maxWaitMs: 5000 } })]),
+    started(),
+    succeeded(),
+  ];
+  lastBreaks(
+    name,
+    /gate of r-1\/a closes by itself 1 ms before its deadline/,
+    ...gate,
+    decided({ approve: false, by: "titan", comment: "nobody answered within 5 s", at: T + 4999 }),
+  );
+  judged(
+    ...gate,
+    decided({ approve: false, by: "titan", comment: "nobody answered within 5 s", at: T + 5000 }),
+  );
 });
 
-test("Judge refuses a second decision, and two clients who both were first: gate-decided-once", () => {
+test("Judge refuses a second decision, and two clients who both " +
+  "were first: gate-decided-once", () => {
   const name = "gate-decided-once";
-  const gate = [joined({ slots: 2 }), submitted([spec("a", { gate: { message: "?", maxWaitMs: 5000 } }), spec("b", { dependsOn: [0] })]), started(), succeeded()];
-  lastBreaks(name, /gate of r-1\/a is decided by bob, and the job is COMPLETED/, ...gate, decided(), decided({ by: "bob", approve: false }));
+  const gate = [
+    joined({ slots: 2 }),
+    submitted([
+      spec("a", { gate: { message: "?", maxWaitMs: 5000 } }),
+      spec("b", { dependsOn: [0] }),
+    ]),
+    started(),
+    succeeded(),
+  ];
+  lastBreaks(
+    name,
+    /gate of r-1\/a is decided by bob, and the job is COMPLETED/,
+    ...gate,
+    decided(),
+    decided({ by: "bob", approve: false }),
+  );
   lastBreaks(name, /decided by ann, and the job is RUNNING/, ...gate.slice(0, -1), decided());
   lastBreaks(name, /a#2 starts while its gate waits/, ...gate, started({ attempt: 2 }));
   lastBreaks("parents-before-children", /a is WAITING/, ...gate, started({ job: 1 }));
   const judge = judged(...gate, decided());
   const decision: Decision = { approved: true, by: "ann", comment: "", at: T, already: false };
-  breaks(name, /rejected by bob at \d+, and the log says: approved by ann/, () => judge.acknowledged({ what: "gate", gate: "r-1/a", decision: { ...decision, approved: false, by: "bob" } }));
+  breaks(name, /rejected by bob at \d+, and the log says: approved by ann/, () =>
+    judge.acknowledged({
+      what: "gate",
+      gate: "r-1/a",
+      decision: { ...decision, approved: false, by: "bob" },
+    }),
+  );
   judge.acknowledged({ what: "gate", gate: "r-1/a", decision });
   judge.acknowledged({ what: "gate", gate: "r-1/a", decision: { ...decision, already: true } });
-  breaks(name, /two clients were told that gate r-1\/a was approved by ann/, () => judge.acknowledged({ what: "gate", gate: "r-1/a", decision }));
+  breaks(name, /two clients were told that gate r-1\/a was approved by ann/, () =>
+    judge.acknowledged({ what: "gate", gate: "r-1/a", decision }),
+  );
 });
 
 test("Judge refuses a state that its log does not give: replay-equals-live", () => {
@@ -283,14 +707,19 @@ test("Judge refuses a state that its log does not give: replay-equals-live", () 
   const life = new Life("replay");
   randomLife(life, 100);
   life.hash();
-  breaks(name, new RegExp(`after event ${life.seq} the master's state is 000000000000…`), () => life.judge.hash({ seq: life.seq, hash: "0".repeat(64) }));
-  breaks(name, /after event 3 the master's state is/, () => life.judge.hash({ seq: 3, hash: hashState(life.state) }));
+  breaks(name, new RegExp(`after event ${life.seq} the master's state is 000000000000…`), () =>
+    life.judge.hash({ seq: life.seq, hash: "0".repeat(64) }),
+  );
+  breaks(name, /after event 3 the master's state is/, () =>
+    life.judge.hash({ seq: 3, hash: hashState(life.state) }),
+  );
   breaks(name, /event 1 cannot be read: ff00/, () => new Judge().event(1, Buffer.from([255, 0])));
   lastBreaks(name, /an event names run 7/, cancelled({ run: 7 }));
   lastBreaks(name, /job 9 of r-1, which has 1/, submitted([spec("a")]), started({ job: 9 }));
 });
 
-test("Judge refuses a snapshot of another state, and a tail that does not fit it: snapshot-plus-tail", () => {
+test("Judge refuses a snapshot of another state, and a tail that does not fit it: " +
+  "snapshot-plus-tail", () => {
   const name = "snapshot-plus-tail";
   const life = new Life("snapshot");
   randomLife(life, 100);
@@ -301,13 +730,24 @@ test("Judge refuses a snapshot of another state, and a tail that does not fit it
   life.judge.allPrefixes(10);
   breaks(name, /covers event 10000/, () => life.judge.snapshot(10_000, parts));
   breaks(name, /is of another state than they give/, () => life.judge.snapshot(life.seq, parts));
-  breaks(name, /cannot be read/, () => life.judge.snapshot(life.seq, [...parts, Buffer.from([255])]));
-  // The judge's own story is fine, and the master's state cannot follow it: two jobs start in another order than it has them queued.
-  const swapped = judged(joined({ slots: 2 }), submitted([spec("a"), spec("b")]), started({ job: 1 }), started());
-  breaks("replay-equals-live", /event 3 cannot be applied: Invariant broken/, () => swapped.hash({ seq: 4, hash: "" }));
+  breaks(name, /cannot be read/, () =>
+    life.judge.snapshot(life.seq, [...parts, Buffer.from([255])]),
+  );
+  // The judge's own story is fine, and the master's state cannot follow it: two jobs start in
+  // another order than it has them queued.
+  const swapped = judged(
+    joined({ slots: 2 }),
+    submitted([spec("a"), spec("b")]),
+    started({ job: 1 }),
+    started(),
+  );
+  breaks("replay-equals-live", /event 3 cannot be applied: Invariant broken/, () =>
+    swapped.hash({ seq: 4, hash: "" }),
+  );
 });
 
-test("difference() names a field that a snapshot would have lost, even one that no hash knows of", () => {
+test("difference() names a field that a snapshot would have lost, even one that no " +
+  "hash knows of", () => {
   const life = new Life("fields");
   life.join({ slots: 9 });
   life.submit([spec("a"), spec("b")]);
@@ -315,11 +755,36 @@ test("difference() names a field that a snapshot would have lost, even one that 
   const restored = () => readSnapshot(writeSnapshot(life.state));
   assert.equal(difference(life.state, restored()), undefined);
   const changes: [RegExp, (state: State) => void][] = [
-    [/^job test-\w+\/b had losses 0 and has 7$/, (state) => { state.runs.get(1)!.jobs[1]!.losses = 7; }],
-    [/^run test-\w+ had cancelling false and has true$/, (state) => { state.runs.get(1)!.cancelling = true; }],
-    [/^run test-\w+ had budget \{.*10400\} and has \{.*10600\}$/, (state) => { state.runs.get(1)!.budget.deposit(); }],
-    [/^worker w1 had draining false and has true$/, (state) => { state.workers.get(1)!.draining = true; }],
-    [/^run test-\w+ is not there$/, (state) => { state.runs.delete(1); }],
+    [
+      /^job test-\w+\/b had losses 0 and has 7$/,
+      (state) => {
+        state.runs.get(1)!.jobs[1]!.losses = 7;
+      },
+    ],
+    [
+      /^run test-\w+ had cancelling false and has true$/,
+      (state) => {
+        state.runs.get(1)!.cancelling = true;
+      },
+    ],
+    [
+      /^run test-\w+ had budget \{.*10400\} and has \{.*10600\}$/,
+      (state) => {
+        state.runs.get(1)!.budget.deposit();
+      },
+    ],
+    [
+      /^worker w1 had draining false and has true$/,
+      (state) => {
+        state.workers.get(1)!.draining = true;
+      },
+    ],
+    [
+      /^run test-\w+ is not there$/,
+      (state) => {
+        state.runs.delete(1);
+      },
+    ],
   ];
   for (const [words, change] of changes) {
     const state = restored();
@@ -328,34 +793,90 @@ test("difference() names a field that a snapshot would have lost, even one that 
   }
 });
 
-test("Judge refuses a worker that is lost, draining, full, unfit or not the wanted one: slots", () => {
+test("Judge refuses a worker that is lost, draining, full, unfit or not the " +
+  "wanted one: slots", () => {
   const name = "slots";
-  const jobs = submitted([spec("a"), spec("b"), spec("c", { requirement: ["GPU"] }), spec("d", { dependsOn: [0], affinity: 0 })]);
+  const jobs = submitted([
+    spec("a"),
+    spec("b"),
+    spec("c", { requirement: ["GPU"] }),
+    spec("d", { dependsOn: [0], affinity: 0 }),
+  ]);
   const two = [joined(), joined({ worker: 2, slots: 2 }), jobs];
-  lastBreaks(name, /a#1 starts on worker 3, which never registered/, ...two, started({ worker: 3 }));
+  lastBreaks(
+    name,
+    /a#1 starts on worker 3, which never registered/,
+    ...two,
+    started({ worker: 3 }),
+  );
   lastBreaks(name, /a#1 starts on w1 \(worker 1\), which is lost/, ...two, gone(), started());
   lastBreaks(name, /a#1 starts on w1, which is draining/, ...two, drained(true), started());
   judged(...two, drained(true), drained(false), started());
-  lastBreaks(name, /b#1 starts on w1, where all 1 slots are taken by r-1\/a/, ...two, started(), started({ job: 1 }));
+  lastBreaks(
+    name,
+    /b#1 starts on w1, where all 1 slots are taken by r-1\/a/,
+    ...two,
+    started(),
+    started({ job: 1 }),
+  );
   judged(...two, started(), succeeded(), started({ job: 1 })); // freed once…
-  lastBreaks(name, /all 1 slots are taken by r-1\/b/, ...two, started(), succeeded(), started({ job: 1 }), started({ job: 3 })); // …and only once
-  lastBreaks(name, /c#1 requires GPU, and starts on w1, which has \[\]/, ...two, started({ job: 2 }));
-  lastBreaks(name, /d#1 starts on w2, and its affinity is to w1, which is there/, ...two, started(), succeeded(), started({ job: 3, worker: 2 }));
+  // …and only once
+  lastBreaks(
+    name,
+    /all 1 slots are taken by r-1\/b/,
+    ...two,
+    started(),
+    succeeded(),
+    started({ job: 1 }),
+    started({ job: 3 }),
+  );
+  lastBreaks(
+    name,
+    /c#1 requires GPU, and starts on w1, which has \[\]/,
+    ...two,
+    started({ job: 2 }),
+  );
+  lastBreaks(
+    name,
+    /d#1 starts on w2, and its affinity is to w1, which is there/,
+    ...two,
+    started(),
+    succeeded(),
+    started({ job: 3, worker: 2 }),
+  );
   judged(...two, started(), succeeded(), gone(), started({ job: 3, worker: 2 }));
-  lastBreaks(name, /w2 registers as worker 2 and is registered as 1: its slots count twice/, joined(), joined({ worker: 2, instance: "i1" }));
+  lastBreaks(
+    name,
+    /w2 registers as worker 2 and is registered as 1: its slots count twice/,
+    joined(),
+    joined({ worker: 2, instance: "i1" }),
+  );
   lastBreaks(name, /worker 1 is lost, and is not registered/, joined(), gone(), gone());
   lastBreaks(name, /worker 9 is drained, and is not registered/, drained(true, 9));
 });
 
 test("Judge refuses what grows without a limit: bounded-queues", () => {
   const result = Buffer.alloc(600);
-  const results = [joined({ slots: 2 }), submitted([spec("a"), spec("b")]), started(), started({ job: 1 }), succeeded({ result }), succeeded({ job: 1, result })];
-  breaks("bounded-queues", /r-1\/b leaves a result of 600 bytes, its run 1200/, () => tell(new Judge({ maxRunResultBytes: 1199 }), results));
+  const results = [
+    joined({ slots: 2 }),
+    submitted([spec("a"), spec("b")]),
+    started(),
+    started({ job: 1 }),
+    succeeded({ result }),
+    succeeded({ job: 1, result }),
+  ];
+  breaks("bounded-queues", /r-1\/b leaves a result of 600 bytes, its run 1200/, () =>
+    tell(new Judge({ maxRunResultBytes: 1199 }), results),
+  );
   tell(new Judge({ maxRunResultBytes: 1200 }), results);
   const judge = new Judge();
   judge.bounded("outbox of w1", { found: 10, limit: 10 });
-  breaks("bounded-queues", /outbox of w1: 11, more than 10/, () => judge.bounded("outbox of w1", { found: 11, limit: 10 }));
-  const runs = Array.from({ length: 10_001 }, (_, i) => submitted([spec("a")], { run: i + 1, id: `r-${i + 1}` }));
+  breaks("bounded-queues", /outbox of w1: 11, more than 10/, () =>
+    judge.bounded("outbox of w1", { found: 11, limit: 10 }),
+  );
+  const runs = Array.from({ length: 10_001 }, (_, i) =>
+    submitted([spec("a")], { run: i + 1, id: `r-${i + 1}` }),
+  );
   lastBreaks("bounded-queues", /10001 runs are open/, ...runs);
 });
 
@@ -364,7 +885,12 @@ const other = { ...program, job: "b" };
 
 /** Two jobs run, and their programs too. */
 function running(): Judge {
-  const judge = judged(joined({ slots: 2 }), submitted([spec("a"), spec("b")]), started(), started({ job: 1 }));
+  const judge = judged(
+    joined({ slots: 2 }),
+    submitted([spec("a"), spec("b")]),
+    started(),
+    started({ job: 1 }),
+  );
   judge.executing("began", program);
   judge.executing("began", other);
   return judge;
@@ -372,35 +898,66 @@ function running(): Judge {
 
 test("Judge refuses a program that outlives its attempt: no-process-after-its-attempt", () => {
   const name = "no-process-after-its-attempt";
-  breaks(name, /JobSucceeded of r-1\/a#1, and its program runs on w1 \(pid 4711\)/, () => tell(running(), [succeeded()]));
-  breaks(name, /JobStopped of r-1\/a#1, and its program runs/, () => tell(running(), [cancelled({ jobs: [0, 1] }), stopped()]));
+  breaks(name, /JobSucceeded of r-1\/a#1, and its program runs on w1 \(pid 4711\)/, () =>
+    tell(running(), [succeeded()]),
+  );
+  breaks(name, /JobStopped of r-1\/a#1, and its program runs/, () =>
+    tell(running(), [cancelled({ jobs: [0, 1] }), stopped()]),
+  );
   const zombie = running();
   zombie.executing("ended", other);
   tell(zombie, [lost(), succeeded({ job: 1 }), started({ attempt: 2 })]);
   zombie.executing("began", { ...program, attempt: 2 });
   zombie.executing("ended", { ...program, attempt: 2 });
   tell(zombie, [succeeded({ attempt: 2 })]);
-  breaks(name, /all runs have ended, and 1 programs live: r-1\/a#1 on w1/, () => zombie.quiet({ programs: 1 }));
+  breaks(name, /all runs have ended, and 1 programs live: r-1\/a#1 on w1/, () =>
+    zombie.quiet({ programs: 1 }),
+  );
   zombie.workerProcessDied("w1", { programs: "left" });
   breaks(name, /r-1\/a#1 on w1/, () => zombie.quiet({ programs: 0 }));
   zombie.workerProcessDied("w1");
   zombie.quiet({ programs: 0 });
   breaks(name, /2 programs live/, () => zombie.quiet({ programs: 2 }));
-  const late = judged(joined({ slots: 2 }), submitted([spec("a"), spec("b")]), started(), started({ job: 1 }));
+  const late = judged(
+    joined({ slots: 2 }),
+    submitted([spec("a"), spec("b")]),
+    started(),
+    started({ job: 1 }),
+  );
   late.executing("began", other);
   tell(late, [cancelled({ jobs: [0, 1] }), stopped()]);
-  breaks(name, /r-1\/a#1 is executed on w1 after its end was reported \(JobStopped\)/, () => late.executing("began", program));
+  breaks(name, /r-1\/a#1 is executed on w1 after its end was reported \(JobStopped\)/, () =>
+    late.executing("began", program),
+  );
 });
 
 test("Judge refuses an attempt that ran twice, elsewhere or not at all: runs-once", () => {
   const name = "runs-once";
-  breaks(name, /r-1\/a#1 is executed on w1, and was executed on w1 before/, () => running().executing("began", program));
-  const judge = judged(joined(), joined({ worker: 2 }), submitted([spec("a"), spec("b")]), started(), started({ job: 1, worker: 2 }));
-  breaks(name, /r-1\/a#1 is executed on w2, and belongs to w1/, () => judge.executing("began", { ...program, worker: "w2" }));
+  breaks(name, /r-1\/a#1 is executed on w1, and was executed on w1 before/, () =>
+    running().executing("began", program),
+  );
+  const judge = judged(
+    joined(),
+    joined({ worker: 2 }),
+    submitted([spec("a"), spec("b")]),
+    started(),
+    started({ job: 1, worker: 2 }),
+  );
+  breaks(name, /r-1\/a#1 is executed on w2, and belongs to w1/, () =>
+    judge.executing("began", { ...program, worker: "w2" }),
+  );
   judge.executing("began", { ...other, worker: "w2" });
-  breaks(name, /JobSucceeded of r-1\/a#1, which was never executed/, () => tell(judge, [succeeded()]));
+  breaks(name, /JobSucceeded of r-1\/a#1, which was never executed/, () =>
+    tell(judge, [succeeded()]),
+  );
   breaks(name, /JobFailed of r-1\/a#1, which was never executed/, () => {
-    const again = judged(joined(), joined({ worker: 2 }), submitted([spec("a"), spec("b")]), started(), started({ job: 1, worker: 2 }));
+    const again = judged(
+      joined(),
+      joined({ worker: 2 }),
+      submitted([spec("a"), spec("b")]),
+      started(),
+      started({ job: 1, worker: 2 }),
+    );
     again.executing("began", { ...other, worker: "w2" });
     tell(again, [failed()]);
   });
@@ -408,16 +965,35 @@ test("Judge refuses an attempt that ran twice, elsewhere or not at all: runs-onc
 
 test("Judge.quiet() names who has not ended, and why: everything-ends", () => {
   const name = "everything-ends";
-  breaks(name, /1 of 1 runs go on: r-1\/a could start since \d+, after 0 attempts/, () => judged(submitted([spec("a"), spec("b", { dependsOn: [0] })])).quiet({ programs: 0 }));
-  breaks(name, /r-1\/a#1 runs on w1, cancelled/, () => judged(joined(), submitted([spec("a")]), started(), cancelled()).quiet({ programs: 0 }));
-  breaks(name, /r-1\/a waits at its gate until 1800000005000/, () => judged(joined(), submitted([spec("a", { gate: { message: "?", maxWaitMs: 5000 } })]), started(), succeeded()).quiet({ programs: 0 }));
+  breaks(name, /1 of 1 runs go on: r-1\/a could start since \d+, after 0 attempts/, () =>
+    judged(submitted([spec("a"), spec("b", { dependsOn: [0] })])).quiet({ programs: 0 }),
+  );
+  breaks(name, /r-1\/a#1 runs on w1, cancelled/, () =>
+    judged(joined(), submitted([spec("a")]), started(), cancelled()).quiet({ programs: 0 }),
+  );
+  breaks(name, /r-1\/a waits at its gate until 1800000005000/, () =>
+    judged(
+      joined(),
+      submitted([spec("a", { gate: { message: "?", maxWaitMs: 5000 } })]),
+      started(),
+      succeeded(),
+    ).quiet({ programs: 0 }),
+  );
   // A circle waits for itself.
-  breaks(name, /1 of 1 runs go on/, () => judged(submitted([spec("a", { dependsOn: [1] }), spec("b", { dependsOn: [0] })])).quiet({ programs: 0 }));
+  breaks(name, /1 of 1 runs go on/, () =>
+    judged(submitted([spec("a", { dependsOn: [1] }), spec("b", { dependsOn: [0] })])).quiet({
+      programs: 0,
+    }),
+  );
 });
 
 test("Judge.fail() speaks for those who see what it cannot: no-crash", () => {
-  breaks("no-crash", /^no-crash: master m died of a TypeError$/, () => new Judge().fail("no-crash", "master m died of a TypeError"));
-  breaks("no-crash", /\(event 1, at 1800000000000\)$/, () => judged(joined()).fail("no-crash", "x"));
+  breaks("no-crash", /^no-crash: master m died of a TypeError$/, () =>
+    new Judge().fail("no-crash", "master m died of a TypeError"),
+  );
+  breaks("no-crash", /\(event 1, at 1800000000000\)$/, () =>
+    judged(joined()).fail("no-crash", "x"),
+  );
 });
 
 // ── what must be let pass ────────────────────────────────────────────────────────────────────────
@@ -433,13 +1009,16 @@ test("Judge finds nothing wrong in 60 honest lives, at any prefix of their logs"
     } catch (error) {
       throw new Error(`life "honest ${seed}", event ${life.seq}: ${(error as Error).stack}`);
     }
-    for (const key of Object.keys(total) as (keyof typeof total)[]) total[key] += life.judge.stats[key];
+    for (const key of Object.keys(total) as (keyof typeof total)[]) {
+      total[key] += life.judge.stats[key];
+    }
   }
   // Honest, and not idle: a test that tries nothing would pass as well.
   for (const [what, count] of Object.entries(total)) assert.ok(count > 20, `${what}: ${count}`);
 });
 
-test("Judge forgives the memory of a master that has forgotten a run, and lets its key be used again", () => {
+test("Judge forgives the memory of a master that has forgotten a run, and lets its key be used " +
+  "again", () => {
   const life = new Life("forget");
   life.join({ slots: 8 });
   const first = life.submit([spec("a")], "k");
@@ -456,53 +1035,106 @@ test("Judge forgives the memory of a master that has forgotten a run, and lets i
 
 // ── stories with one lie in them ─────────────────────────────────────────────────────────────────
 
-type Lie = { readonly invariants: readonly Invariant[]; readonly tell: (events: Event[], random: () => number) => Event[] | undefined };
+type Lie = {
+  readonly invariants: readonly Invariant[];
+  readonly tell: (events: Event[], random: () => number) => Event[] | undefined;
+};
 
-const choose = (events: Event[], random: () => number, fits: (event: Event) => boolean): number | undefined => {
+const choose = (
+  events: Event[],
+  random: () => number,
+  fits: (event: Event) => boolean,
+): number | undefined => {
   const found = events.flatMap((event, index) => (fits(event) ? [index] : []));
   return found[Math.floor(random() * found.length)];
 };
-const isEnding = ({ type }: Event): boolean => type === "JobSucceeded" || type === "JobFailed" || type === "JobLost" || type === "JobStopped";
-const isOf = (event: Event, { run, job, attempt }: { run: number; job: number; attempt: number }): boolean =>
+const isEnding = ({ type }: Event): boolean =>
+  type === "JobSucceeded" || type === "JobFailed" || type === "JobLost" || type === "JobStopped";
+const isOf = (
+  event: Event,
+  { run, job, attempt }: { run: number; job: number; attempt: number },
+): boolean =>
   "attempt" in event && event.run === run && event.job === job && event.attempt === attempt;
 /** Replaces one event that fits by others. */
-const replace = (fits: (event: Event) => boolean, by: (event: Event) => Event[]) => (events: Event[], random: () => number): Event[] | undefined => {
-  const index = choose(events, random, fits);
-  return index === undefined ? undefined : events.toSpliced(index, 1, ...by(events[index]!));
-};
+const replace =
+  (fits: (event: Event) => boolean, by: (event: Event) => Event[]) =>
+  (events: Event[], random: () => number): Event[] | undefined => {
+    const index = choose(events, random, fits);
+    return index === undefined ? undefined : events.toSpliced(index, 1, ...by(events[index]!));
+  };
 
 const LIES: Readonly<Record<string, Lie>> = {
-  "an ending comes twice": { invariants: ["one-ending-per-attempt"], tell: replace(isEnding, (event) => [event, event]) },
-  "a start comes twice": { invariants: ["one-unfenced-attempt"], tell: replace(({ type }) => type === "JobStarted", (event) => [event, event]) },
+  "an ending comes twice": {
+    invariants: ["one-ending-per-attempt"],
+    tell: replace(isEnding, (event) => [event, event]),
+  },
+  "a start comes twice": {
+    invariants: ["one-unfenced-attempt"],
+    tell: replace(
+      ({ type }) => type === "JobStarted",
+      (event) => [event, event],
+    ),
+  },
   "a start is missing": {
     invariants: ["dispatched-is-durable", "one-ending-per-attempt"],
     tell: (events, random) => {
-      const index = choose(events, random, (event) => event.type === "JobStarted" && events.some((next) => isEnding(next) && isOf(next, event)));
+      const index = choose(
+        events,
+        random,
+        (event) =>
+          event.type === "JobStarted" && events.some((next) => isEnding(next) && isOf(next, event)),
+      );
       return index === undefined ? undefined : events.toSpliced(index, 1);
     },
   },
-  "no worker ever joined": { invariants: ["slots"], tell: (events) => events.filter(({ type }) => type !== "WorkerJoined") },
+  "no worker ever joined": {
+    invariants: ["slots"],
+    tell: (events) => events.filter(({ type }) => type !== "WorkerJoined"),
+  },
   "a retry comes a minute late": {
     invariants: ["retries-within-budget"],
-    tell: replace((event) => event.type === "JobFailed" && event.retryAt !== undefined, (event) => [{ ...(event as EventOf<"JobFailed">), retryAt: event.at + 600_000 }]),
+    tell: replace(
+      (event) => event.type === "JobFailed" && event.retryAt !== undefined,
+      (event) => [{ ...(event as EventOf<"JobFailed">), retryAt: event.at + 600_000 }],
+    ),
   },
   "a retry is withheld": {
     invariants: ["retries-within-budget"],
-    tell: replace((event) => event.type === "JobFailed" && event.retryAt !== undefined, (event) => [{ ...(event as EventOf<"JobFailed">), retryAt: undefined }]),
+    tell: replace(
+      (event) => event.type === "JobFailed" && event.retryAt !== undefined,
+      (event) => [{ ...(event as EventOf<"JobFailed">), retryAt: undefined }],
+    ),
   },
-  "a run is submitted twice": { invariants: ["one-key-one-run"], tell: replace(({ type }) => type === "RunSubmitted", (event) => [event, event]) },
-  "a clock is set back": { invariants: ["timers-are-kept"], tell: (events) => [...events, passed(0)] },
-  "a gate is decided twice": { invariants: ["gate-decided-once"], tell: replace(({ type }) => type === "GateDecided", (event) => [event, { ...event, approve: true } as Event]) },
+  "a run is submitted twice": {
+    invariants: ["one-key-one-run"],
+    tell: replace(
+      ({ type }) => type === "RunSubmitted",
+      (event) => [event, event],
+    ),
+  },
+  "a clock is set back": {
+    invariants: ["timers-are-kept"],
+    tell: (events) => [...events, passed(0)],
+  },
+  "a gate is decided twice": {
+    invariants: ["gate-decided-once"],
+    tell: replace(
+      ({ type }) => type === "GateDecided",
+      (event) => [event, { ...event, approve: true } as Event],
+    ),
+  },
   "a cancel is forgotten": {
     invariants: [
-      "dispatched-is-durable", "terminal-absorbs", "retries-within-budget", "one-unfenced-attempt",
+      "dispatched-is-durable",
+      "terminal-absorbs",
+      "retries-within-budget",
+      "one-unfenced-attempt",
       "parents-before-children",
     ],
-    tell: (events) => (
+    tell: (events) =>
       events.some(({ type }) => type === "JobStopped")
         ? events.filter(({ type }) => type !== "JobsCancelled")
-        : undefined
-    ),
+        : undefined,
   },
   "a person's retry is forgotten": {
     invariants: ["terminal-absorbs", "parents-before-children"],
@@ -510,8 +1142,21 @@ const LIES: Readonly<Record<string, Lie>> = {
       const at = events.findIndex(({ type }) => type === "RunRetried");
       const event = events[at];
       if (event?.type !== "RunRetried") return undefined;
-      const wasOver = (job: number) => events.slice(0, at).some((next) => next.type === "JobSucceeded" && next.run === event.run && next.job === job);
-      const startsAgain = events.slice(at).some((next) => next.type === "JobStarted" && next.run === event.run && event.jobs.includes(next.job) && wasOver(next.job));
+      const wasOver = (job: number) =>
+        events
+          .slice(0, at)
+          .some(
+            (next) => next.type === "JobSucceeded" && next.run === event.run && next.job === job,
+          );
+      const startsAgain = events
+        .slice(at)
+        .some(
+          (next) =>
+            next.type === "JobStarted" &&
+            next.run === event.run &&
+            event.jobs.includes(next.job) &&
+            wasOver(next.job),
+        );
       return startsAgain ? events.filter(({ type }) => type !== "RunRetried") : undefined;
     },
   },
@@ -543,10 +1188,17 @@ const folder = await mkdtemp(join(tmpdir(), "titan-judge-"));
 after(() => rm(folder, { recursive: true }));
 
 async function contentOf(dir: string): Promise<Record<string, string>> {
-  return Object.fromEntries(await Promise.all((await readdir(dir)).map(async (name) => [name, await readFile(join(dir, name), "base64")] as const)));
+  return Object.fromEntries(
+    await Promise.all(
+      (await readdir(dir)).map(
+        async (name) => [name, await readFile(join(dir, name), "base64")] as const,
+      ),
+    ),
+  );
 }
 
-test("readLogEvents() reads segments and snapshot, passes over a torn tail, and changes nothing", async () => {
+test("readLogEvents() reads segments and snapshot, passes over a torn tail, " +
+  "and changes nothing", async () => {
   const dir = join(folder, "log");
   const life = randomLife(new Life("on disk"), 200);
   const log = await openLog({ host: nodeHost(), dir, segmentBytes: 4096 });
@@ -578,11 +1230,20 @@ test("readLogEvents() reads segments and snapshot, passes over a torn tail, and 
   const bytes = await readFile(path);
   bytes[40]! ^= 1;
   await writeFile(path, bytes);
-  await assert.rejects(readLogEvents(nodeHost(), dir), (error: unknown) => error instanceof LogError && error.code === "DAMAGED" && /^Cannot read log: /.test(error.message));
+  await assert.rejects(
+    readLogEvents(nodeHost(), dir),
+    (error: unknown) =>
+      error instanceof LogError &&
+      error.code === "DAMAGED" &&
+      /^Cannot read log: /.test(error.message),
+  );
 });
 
 test("readLogEvents() finds nothing in a folder without a log", async () => {
-  assert.deepEqual(await readLogEvents(nodeHost(), join(folder, "nowhere")), { first: 1, bodies: [] });
+  assert.deepEqual(await readLogEvents(nodeHost(), join(folder, "nowhere")), {
+    first: 1,
+    bodies: [],
+  });
 });
 
 test("INVARIANTS has no promise that no test above has seen broken", () => {

@@ -8,7 +8,10 @@ import { SimWorld } from "#simhost";
 const DIR = "/state/log";
 const FILE = `${DIR}/0000000000000001.seg`;
 
-/** A life of a log: what of it was promised is in `promised`. Ends with the process, wherever that is. */
+/**
+ * A life of a log: what of it was promised is in `promised`. Ends with the process, wherever that
+ * is.
+ */
 async function live(log: Log, promised: string[]): Promise<void> {
   const add = async (): Promise<void> => {
     const text = `event ${log.nextSeq}`;
@@ -29,14 +32,17 @@ async function contents(log: Log): Promise<string[]> {
   return found;
 }
 
-test("openLog() keeps what it promised after a kill -9 at any operation, and a power cut during the life after it", async () => {
+test("openLog() keeps what it promised after a kill -9 at any operation, and a power cut during " +
+  "the life after it", async () => {
   let operations = Infinity;
   for (let fatal = 1; fatal <= operations; fatal++) {
     const world = new SimWorld({ seed: fatal });
     const promised: string[] = [];
     let count = 0;
     world.onDisk(() => { if (++count === fatal) world.kill("m"); });
-    const life = openLog({ host: world.host("m"), dir: DIR, segmentBytes: 120 }).then((log) => live(log, promised));
+    const life = openLog({ host: world.host("m"), dir: DIR, segmentBytes: 120 }).then((log) =>
+      live(log, promised),
+    );
     await world.run();
     if (count < fatal) {
       await life;
@@ -44,34 +50,53 @@ test("openLog() keeps what it promised after a kill -9 at any operation, and a p
       break;
     }
     const where = `killed at operation ${fatal}`;
-    const second = await world.settle(openLog({ host: world.host("m"), dir: DIR, segmentBytes: 120 }));
+    const second = await world.settle(
+      openLog({ host: world.host("m"), dir: DIR, segmentBytes: 120 }),
+    );
     const recovered = await world.settle(contents(second));
     assert.deepEqual(recovered.slice(0, promised.length), promised, where);
     second.append(Buffer.from("one more"));
     await world.settle(second.durable());
     world.crash("m");
-    const third = await world.settle(openLog({ host: world.host("m"), dir: DIR, segmentBytes: 120 }));
+    const third = await world.settle(
+      openLog({ host: world.host("m"), dir: DIR, segmentBytes: 120 }),
+    );
     assert.deepEqual(await world.settle(contents(third)), [...recovered, "one more"], where);
   }
   assert.ok(operations > 40, `${operations} operations`);
 });
 
-test("openLog() makes a new log's folder durable up to the root, whoever made the folders above it", async () => {
+test("openLog() makes a new log's folder durable up to the root, whoever made the folders above " +
+  "it", async () => {
   const world = new SimWorld({ seed: 1 });
   const { storage } = world.host("m");
   const synced: string[] = [];
   world.onSync((_host, path) => void synced.push(path));
   await world.settle(storage.mkdir("/srv/titan")); // as the master does, for its lock
   await world.settle(openLog({ host: world.host("m"), dir: "/srv/titan/log" }));
-  for (const folder of ["/", "/srv/", "/srv/titan/", "/srv/titan/log/"]) assert.ok(synced.includes(folder), `${folder} of ${synced.join(" ")}`);
+  for (const folder of ["/", "/srv/", "/srv/titan/", "/srv/titan/log/"]) {
+    assert.ok(synced.includes(folder), `${folder} of ${synced.join(" ")}`);
+  }
 });
 
-test("openLog() cuts a torn record whose body holds bytes that could be an empty record with the next number", async () => {
-  // A number as eight bytes, then the length of what follows: 00 00 00 00 00 00 00 1f. As a record that is empty, and number 31.
+test("openLog() cuts a torn record whose body holds bytes that could be an empty record with the " +
+  "next number", async () => {
+  // A number as eight bytes, then the length of what follows: 00 00 00 00 00 00 00 1f. As a record
+  // that is empty, and number 31.
   const retry = { maxAttempts: 2, delayMs: 18, backoff: 1, maxDelayMs: 2000, jitter: 1 };
   const job = (id: string, word: string) => ({
-    id, action: { type: "command" as const, argv: ["sim", word] }, dependsOn: [], requirement: [], priority: 1, delayMs: 0, affinity: undefined,
-    when: "success" as const, timeoutMs: 0, retry, env: {}, gate: undefined,
+    id,
+    action: { type: "command" as const, argv: ["sim", word] },
+    dependsOn: [],
+    requirement: [],
+    priority: 1,
+    delayMs: 0,
+    affinity: undefined,
+    when: "success" as const,
+    timeoutMs: 0,
+    retry,
+    env: {},
+    gate: undefined,
   });
   for (let length = 1; length < 60; length++) {
     const world = new SimWorld({ seed: length });
@@ -80,7 +105,16 @@ test("openLog() cuts a torn record whose body holds bytes that could be an empty
     await world.settle(log.durable());
     const before = world.disk("m").read(FILE)!.length;
     const jobs = Array.from({ length: 20 }, (_, index) => job(`j${index}`, "x".repeat(index)));
-    log.append(Event.encode({ type: "RunSubmitted", run: 1, id: "r", key: undefined, at: 1, spec: { name: "r", version: undefined, project: undefined, jobs } }));
+    log.append(
+      Event.encode({
+        type: "RunSubmitted",
+        run: 1,
+        id: "r",
+        key: undefined,
+        at: 1,
+        spec: { name: "r", version: undefined, project: undefined, jobs },
+      }),
+    );
     await world.settle(log.durable());
     world.kill("m");
     // As if the process had died in the middle of that write.

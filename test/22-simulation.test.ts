@@ -1,7 +1,19 @@
-/** Lesson 22's contract: lives of the whole cluster, which must all end well, repeat themselves, and can be made small. */
+/**
+ * Lesson 22's contract: lives of the whole cluster, which must all end well, repeat themselves, and
+ * can be made small.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { generatePlan, FAULT_KINDS, planLines, shrink, simulate, type Broken, type Outcome, type Plan } from "#simulation";
+import {
+  generatePlan,
+  FAULT_KINDS,
+  planLines,
+  shrink,
+  simulate,
+  type Broken,
+  type Outcome,
+  type Plan,
+} from "#simulation";
 
 /** All of them in `npm test`; a quarter in `npm run chapter`, for which somebody waits. */
 const LIVES = process.env["TITAN_TEST_SHARE"] === undefined ? 200 : 50;
@@ -16,11 +28,17 @@ test(`simulate() breaks no invariant in ${LIVES} lives`, async () => {
     outcomes.push(outcome);
     const { violation, trace } = outcome;
     // Again with all of it, and shrunk: npm run sim -- --seed N
-    if (violation !== undefined) assert.fail(`seed ${seed} breaks ${violation.invariant}: ${violation.message}\n${trace.slice(-40).join("\n")}`);
+    if (violation !== undefined) {
+      assert.fail(
+        `seed ${seed} breaks ${violation.invariant}: ` +
+          `${violation.message}\n${trace.slice(-40).join("\n")}`,
+      );
+    }
   }
 });
 
-test("simulate() is eventful: every kind of fault happens, and everything that can become of a job", () => {
+test("simulate() is eventful: every kind of fault happens, and everything that can become of a " +
+  "job", () => {
   const sum = (of: (outcome: Outcome) => Readonly<Record<string, number>>, name: string): number =>
     outcomes.reduce((total, outcome) => total + (of(outcome)[name] ?? 0), 0);
   for (const kind of FAULT_KINDS) {
@@ -63,7 +81,8 @@ test("simulate() repeats itself to the last byte, and two seeds differ", async (
   assert.equal(new Set(outcomes.map(({ traceHash }) => traceHash)).size, LIVES);
 });
 
-test("generatePlan() gives plain data: a plan that was written to a file lives the same life", async () => {
+test("generatePlan() gives plain data: a plan that was written to a file lives " +
+  "the same life", async () => {
   for (const seed of [1, 7, 42]) {
     const plan = generatePlan(seed);
     const read = JSON.parse(JSON.stringify(plan)) as Plan;
@@ -77,7 +96,15 @@ test("generatePlan() switches kinds of faults on and off by themselves", () => {
   for (const kind of FAULT_KINDS) {
     const on = plans.filter(({ enabled }) => enabled.includes(kind)).length;
     assert.ok(on > 60 && on < 240, `${kind} is on in ${on} of 300 plans`);
-    if (kind !== "job-crashes-host") assert.ok(plans.every((plan) => plan.enabled.includes(kind) === plan.faults.some((fault) => fault.kind === kind)), kind);
+    if (kind !== "job-crashes-host") {
+      assert.ok(
+        plans.every(
+          (plan) =>
+            plan.enabled.includes(kind) === plan.faults.some((fault) => fault.kind === kind),
+        ),
+        kind,
+      );
+    }
   }
 });
 
@@ -86,23 +113,34 @@ test("generatePlan() switches kinds of faults on and off by themselves", () => {
 const LOST: Broken = { invariant: "acknowledged-is-durable", message: "it is gone", atMs: 5000 };
 const OTHER: Broken = { invariant: "slots", message: "too many", atMs: 5000 };
 
-/** A bug that needs a power cut of the master and a run that is submitted twice, in this order or not. */
+/**
+ * A bug that needs a power cut of the master and a run that is submitted twice, in this order or
+ * not.
+ */
 function knownBug(plan: Plan): Broken | undefined {
   const cut = plan.faults.some(({ kind, target }) => kind === "crash" && target === "m");
-  const twice = plan.pipelines.some(({ key }) => plan.steps.filter((step) => step.do === "submit" && step.run === key).length >= 2);
+  const twice = plan.pipelines.some(
+    ({ key }) => plan.steps.filter((step) => step.do === "submit" && step.run === key).length >= 2,
+  );
   return cut && twice ? LOST : undefined;
 }
 
 function planWithBug(): Plan {
   for (let seed = 1; ; seed++) {
     const plan = generatePlan(seed);
-    if (knownBug(plan) !== undefined && plan.faults.length > 10 && plan.workers.length > 1) return plan;
+    if (knownBug(plan) !== undefined && plan.faults.length > 10 && plan.workers.length > 1) {
+      return plan;
+    }
   }
 }
 
 test("shrink() leaves what the violation needs, and nothing else", async () => {
   const plan = planWithBug();
-  const { plan: small, violation, runs } = await shrink(plan, { violation: LOST, live: async (candidate) => knownBug(candidate) });
+  const {
+    plan: small,
+    violation,
+    runs,
+  } = await shrink(plan, { violation: LOST, live: async (candidate) => knownBug(candidate) });
   assert.equal(violation, LOST);
   assert.deepEqual(small.faults.map(({ kind, target }) => `${kind} ${target}`), ["crash m"]);
   assert.deepEqual(small.steps.map((step) => step.do), ["submit", "submit"]);
@@ -121,19 +159,30 @@ test("shrink() gives the same plan for the same plan", async () => {
 test("shrink() does not change one violation for another", async () => {
   const plan = planWithBug();
   // Whatever is smaller breaks something else, too.
-  const { plan: small, violation } = await shrink(plan, { violation: LOST, live: async () => OTHER });
+  const { plan: small, violation } = await shrink(plan, {
+    violation: LOST,
+    live: async () => OTHER,
+  });
   assert.equal(small, plan);
   assert.equal(violation, LOST);
 });
 
 test("shrink() stops after maxRuns", async () => {
   let lived = 0;
-  const { runs } = await shrink(planWithBug(), { violation: LOST, maxRuns: 7, live: async (candidate) => { lived += 1; return knownBug(candidate); } });
+  const { runs } = await shrink(planWithBug(), {
+    violation: LOST,
+    maxRuns: 7,
+    live: async (candidate) => {
+      lived += 1;
+      return knownBug(candidate);
+    },
+  });
   assert.deepEqual([runs, lived], [7, 7]);
 });
 
 test("shrink() hands out plans that can be lived", async () => {
-  // Every candidate, from the first half to the last field, must be a plan and not a pipeline that the master refuses.
+  // Every candidate, from the first half to the last field, must be a plan and not a pipeline that
+  // the master refuses.
   let lived = 0;
   const { plan } = await shrink(planWithBug(), {
     violation: LOST,
@@ -141,7 +190,11 @@ test("shrink() hands out plans that can be lived", async () => {
     live: async (candidate) => {
       lived += 1;
       const { violation } = await simulate(candidate);
-      assert.equal(violation, undefined, `${violation?.message}\n${planLines(candidate).join("\n")}`);
+      assert.equal(
+        violation,
+        undefined,
+        `${violation?.message}\n${planLines(candidate).join("\n")}`,
+      );
       return lived % 2 === 0 ? LOST : undefined;
     },
   });
@@ -152,7 +205,10 @@ test("planLines() says everything that is in a plan", () => {
   for (let seed = 1; seed <= 50; seed++) {
     const plan = generatePlan(seed);
     const lines = planLines(plan);
-    assert.equal(lines.filter((line) => line.startsWith("t=")).length, plan.steps.length + plan.faults.length + 1);
+    assert.equal(
+      lines.filter((line) => line.startsWith("t=")).length,
+      plan.steps.length + plan.faults.length + 1,
+    );
     assert.ok(lines.every((line) => !/undefined|\[object|NaN/.test(line)), lines.join("\n"));
   }
 });

@@ -1,4 +1,6 @@
-/** The world's faults: each happens as it would on a real machine, and each is repeated by its seed. */
+/**
+ * The world's faults: each happens as it would on a real machine, and each is repeated by its seed.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Host, Listener, Socket, StoredFile } from "#host";
@@ -22,10 +24,14 @@ function endOf(socket: Socket): End {
 const text = (end: End): string => Buffer.concat(end.received).toString();
 
 /** Host a, connected with host b, which listens. */
-async function connected(options: Partial<SimOptions> = {}): Promise<{ world: SimWorld; a: End; b: End; listener: Listener }> {
+async function connected(
+  options: Partial<SimOptions> = {},
+): Promise<{ world: SimWorld; a: End; b: End; listener: Listener }> {
   const world = new SimWorld({ seed: 1, ...options });
   const ends: End[] = [];
-  const listener = await world.host("b").network.listen({ host: "b", port: 80 }, (socket) => ends.push(endOf(socket)));
+  const listener = await world
+    .host("b")
+    .network.listen({ host: "b", port: 80 }, (socket) => ends.push(endOf(socket)));
   const a = await world.settle(world.host("a").network.dial(listener).then(endOf));
   return { world, a, b: ends[0]!, listener };
 }
@@ -38,7 +44,8 @@ async function fileOf({ storage }: Host, path: string): Promise<StoredFile> {
 
 // kill
 
-test("SimWorld kill() keeps what was written, synced or not, and what was synced is still all that a power cut leaves", async () => {
+test("SimWorld kill() keeps what was written, synced or not, and what was synced is still all " +
+  "that a power cut leaves", async () => {
   const world = new SimWorld({ seed: 1 });
   const file = await world.settle(fileOf(world.host("a"), "/log"));
   await world.settle(file.appendAndSync([Buffer.from("synced,")]));
@@ -49,7 +56,8 @@ test("SimWorld kill() keeps what was written, synced or not, and what was synced
   assert.equal((await world.host("a").storage.readFile("/log")).toString(), "synced,");
 });
 
-test("SimWorld kill() ends timers, promises and locks of that life, and host() boots another", async () => {
+test("SimWorld kill() ends timers, promises and locks of that life, and " +
+  "host() boots another", async () => {
   const world = new SimWorld({ seed: 1 });
   const old = world.host("a");
   let fired = 0;
@@ -64,17 +72,23 @@ test("SimWorld kill() ends timers, promises and locks of that life, and host() b
   assert.equal(fired, 0);
   assert.notEqual(world.host("a"), old);
   await world.host("a").storage.lock("/lock");
-  assert.deepEqual([world.disk("a").list("/"), world.disk("a").read("/log")], [["log"], Buffer.alloc(0)]);
+  assert.deepEqual(
+    [world.disk("a").list("/"), world.disk("a").read("/log")],
+    [["log"], Buffer.alloc(0)],
+  );
 });
 
-test("SimWorld kill() ends a connection in order behind the bytes under way, and refuses new ones", async () => {
+test("SimWorld kill() ends a connection in order behind the bytes under way, and refuses new " +
+  "ones", async () => {
   const { world, a, b, listener } = await connected();
   b.socket.write(Buffer.from("last words"));
   world.kill("b");
   assert.deepEqual(a.closed, []);
   await world.run();
   assert.deepEqual([text(a), a.closed, b.closed], ["last words", [undefined], []]);
-  await assert.rejects(world.settle(world.host("a").network.dial(listener)), { code: "ECONNREFUSED" });
+  await assert.rejects(world.settle(world.host("a").network.dial(listener)), {
+    code: "ECONNREFUSED",
+  });
 });
 
 test("SimWorld kill() resets a connection whose bytes the dead process had not read", async () => {
@@ -96,14 +110,35 @@ test("SimWorld kill() leaves programs to a reaper, who ends each within 20 ms", 
   const world = new SimWorld({ seed: 1, program: forever });
   const ends: Array<[LiveProgram, number]> = [];
   world.onProgram((what, program) => { if (what === "end") ends.push([program, world.now]); });
-  const spawn = (): number | undefined => world.host("w").processes.spawn({ argv: ["job"], cwd: "/", env: { A: "1" }, onOutput: () => {}, onExit: () => assert.fail("told the dead") }).pid;
+  const spawn = (): number | undefined =>
+    world
+      .host("w")
+      .processes.spawn({
+        argv: ["job"],
+        cwd: "/",
+        env: { A: "1" },
+        onOutput: () => {},
+        onExit: () => assert.fail("told the dead"),
+      }).pid;
   const pids = [spawn(), spawn(), spawn()];
   await world.run(10);
-  assert.deepEqual(world.programs("w").map(({ host, pid, argv, env, startedAt }) => ({ host, pid, argv, env, startedAt })),
-    pids.map((pid) => ({ host: "w", pid: pid!, argv: ["job"], env: { A: "1" }, startedAt: 0 })));
+  assert.deepEqual(
+    world
+      .programs("w")
+      .map(({ host, pid, argv, env, startedAt }) => ({ host, pid, argv, env, startedAt })),
+    pids.map((pid) => ({ host: "w", pid: pid!, argv: ["job"], env: { A: "1" }, startedAt: 0 })),
+  );
   world.kill("w");
   assert.equal(world.programs().length, 3);
-  const next = world.host("w").processes.spawn({ argv: ["next"], cwd: "/", env: {}, onOutput: () => {}, onExit: () => {} }).pid;
+  const next = world
+    .host("w")
+    .processes.spawn({
+      argv: ["next"],
+      cwd: "/",
+      env: {},
+      onOutput: () => {},
+      onExit: () => {},
+    }).pid;
   assert.ok(!pids.includes(next), "a pid that still lives was given away");
   await world.run(30);
   assert.deepEqual(world.programs().map(({ argv }) => argv), [["next"]]);
@@ -117,7 +152,15 @@ test("SimWorld crash() ends programs at once and tells onProgram()", async () =>
   const world = new SimWorld({ seed: 1, program: forever });
   const seen: string[] = [];
   world.onProgram((what, { pid }) => seen.push(`${what} ${pid}`));
-  world.host("w").processes.spawn({ argv: ["job"], cwd: "/", env: {}, onOutput: () => {}, onExit: () => assert.fail("told the dead") });
+  world
+    .host("w")
+    .processes.spawn({
+      argv: ["job"],
+      cwd: "/",
+      env: {},
+      onOutput: () => {},
+      onExit: () => assert.fail("told the dead"),
+    });
   await world.run(10);
   world.crash("w");
   assert.deepEqual([seen, world.programs()], [["start 101", "end 101"], []]);
@@ -142,13 +185,16 @@ test("SimWorld crash() with garbage damages what was not synced, never what was"
   assert.ok(damaged > 60 && damaged < 195 && zeros > 20, `${damaged} damaged, ${zeros} with zeros`);
 });
 
-test("SimWorld crash() with silent leaves the peer connected to nobody until it writes to the host that is up again", async () => {
+test("SimWorld crash() with silent leaves the peer connected to nobody until it writes to the " +
+  "host that is up again", async () => {
   const { world, a, listener } = await connected();
   world.crash("b", { silent: true });
   a.socket.write(Buffer.from("hello?"));
   await world.run(60_000);
   assert.deepEqual(a.closed, []);
-  await assert.rejects(world.settle(world.host("a").network.dial(listener, { timeoutMs: 500 })), { code: "ETIMEDOUT" });
+  await assert.rejects(world.settle(world.host("a").network.dial(listener, { timeoutMs: 500 })), {
+    code: "ETIMEDOUT",
+  });
   world.host("b");
   await world.run();
   assert.deepEqual(a.closed, [], "a host that boots says nothing by itself");
@@ -157,10 +203,12 @@ test("SimWorld crash() with silent leaves the peer connected to nobody until it 
   await world.run();
   assert.deepEqual(a.closed, ["ECONNRESET"]);
   assert.ok(world.now - wroteAt <= 4, "one way there, and one back");
-  await assert.rejects(world.settle(world.host("a").network.dial(listener)), { code: "ECONNREFUSED" });
+  const dialled = world.host("a").network.dial(listener);
+  await assert.rejects(world.settle(dialled), { code: "ECONNREFUSED" });
 });
 
-test("SimWorld crash() from an onSync() listener comes before the caller of sync() goes on", async () => {
+test("SimWorld crash() from an onSync() listener comes before the caller of " +
+  "sync() goes on", async () => {
   const world = new SimWorld({ seed: 1 });
   const file = await world.settle(fileOf(world.host("a"), "/log"));
   await file.append([Buffer.from("durable")]);
@@ -172,7 +220,8 @@ test("SimWorld crash() from an onSync() listener comes before the caller of sync
   assert.equal((await world.host("a").storage.readFile("/log")).toString(), "durable");
 });
 
-test("SimWorld onDisk() can end a process at any of its operations, and that one does not happen", async () => {
+test("SimWorld onDisk() can end a process at any of its operations, and that one " +
+  "does not happen", async () => {
   const left = new Set<string>();
   for (let at = 0; at < 8; at++) {
     const world = new SimWorld({ seed: 1 });
@@ -189,7 +238,10 @@ test("SimWorld onDisk() can end a process at any of its operations, and that one
       await storage.remove("/d/new");
     })();
     await world.run();
-    const { list, read } = { list: world.disk("a").list("/d"), read: world.disk("a").read("/d/new.tmp")?.toString() };
+    const { list, read } = {
+      list: world.disk("a").list("/d"),
+      read: world.disk("a").read("/d/new.tmp")?.toString(),
+    };
     left.add(`${list} ${read ?? "-"}`);
   }
   assert.deepEqual([...left], [" -", "new.tmp ", "new.tmp x", "new -"]);
@@ -197,7 +249,8 @@ test("SimWorld onDisk() can end a process at any of its operations, and that one
 
 // pause
 
-test("SimWorld pause() stops timers, reads and syncs; resume() lets them happen in the order in which they were due", async () => {
+test("SimWorld pause() stops timers, reads and syncs; resume() lets them happen in the order in " +
+  "which they were due", async () => {
   const { world, a, b } = await connected();
   const { timers } = world.host("b");
   const file = await world.settle(fileOf(world.host("b"), "/f"));
@@ -219,7 +272,8 @@ test("SimWorld pause() stops timers, reads and syncs; resume() lets them happen 
   assert.equal(order.at(-1), "later");
 });
 
-test("SimWorld pause() leaves connections to the kernel: a dial succeeds, and writes go on until the windows are full", async () => {
+test("SimWorld pause() leaves connections to the kernel: a dial succeeds, and writes go on until " +
+  "the windows are full", async () => {
   const { world, listener } = await connected();
   world.pause("b");
   const a = await world.settle(world.host("a").network.dial(listener).then(endOf));
@@ -246,9 +300,24 @@ test("SimWorld pause() leaves connections to the kernel: a dial succeeds, and wr
 });
 
 test("SimWorld pause() lets programs run on: their output and their end wait", async () => {
-  const world = new SimWorld({ seed: 1, program: (self) => self.after(10, () => { self.output("stdout", "done"); self.exit(0); }) });
+  const world = new SimWorld({
+    seed: 1,
+    program: (self) =>
+      self.after(10, () => {
+        self.output("stdout", "done");
+        self.exit(0);
+      }),
+  });
   const seen: string[] = [];
-  world.host("w").processes.spawn({ argv: ["job"], cwd: "/", env: {}, onOutput: (_, bytes) => seen.push(`${bytes}`), onExit: ({ code }) => seen.push(`${code}`) });
+  world
+    .host("w")
+    .processes.spawn({
+      argv: ["job"],
+      cwd: "/",
+      env: {},
+      onOutput: (_, bytes) => seen.push(`${bytes}`),
+      onExit: ({ code }) => seen.push(`${code}`),
+    });
   await world.run(1);
   world.pause("w");
   await world.run(100);
@@ -258,7 +327,8 @@ test("SimWorld pause() lets programs run on: their output and their end wait", a
   assert.deepEqual(seen, ["done", "0"]);
 });
 
-test("SimWorld pause() then kill() or crash() drops what waited, and the next life is not stopped", async () => {
+test("SimWorld pause() then kill() or crash() drops what waited, and the next life is not " +
+  "stopped", async () => {
   for (const end of ["kill", "crash"] as const) {
     const world = new SimWorld({ seed: 1 });
     let fired = 0;
@@ -290,7 +360,8 @@ test("SimWorld release() during pause() is not lost on resume()", async () => {
 
 // clocks
 
-test("SimWorld clock().drift() changes clock and timers from now on, those that wait too, and nothing jumps", async () => {
+test("SimWorld clock().drift() changes clock and timers from now on, those that wait too, and " +
+  "nothing jumps", async () => {
   const world = new SimWorld({ seed: 1 });
   const { clock, timers } = world.host("a");
   const fired: number[] = [];
@@ -307,7 +378,9 @@ test("SimWorld clock().drift() changes clock and timers from now on, those that 
   timers.after(10, () => fired.push(world.now, clock.monotonic()));
   await world.run();
   assert.deepEqual(fired.slice(2), [1020, 1510]);
-  for (const rate of [0, 0.49, 2.01, NaN, -1]) assert.throws(() => world.clock("a").drift(rate), RangeError);
+  for (const rate of [0, 0.49, 2.01, NaN, -1]) {
+    assert.throws(() => world.clock("a").drift(rate), RangeError);
+  }
 });
 
 test("SimWorld clock().drift() never wakes a timer before its time, by that clock", async () => {
@@ -317,7 +390,10 @@ test("SimWorld clock().drift() never wakes a timer before its time, by that cloc
   for (let i = 0; i < 2000; i++) {
     if (i % 10 === 0) world.clock("a").drift(0.5 + 1.5 * random.unit());
     const due = clock.monotonic() + random.unit() * 50;
-    timers.after(due - clock.monotonic(), () => { checked++; assert.ok(clock.monotonic() >= due - 1e-9, `${clock.monotonic()} < ${due}`); });
+    timers.after(due - clock.monotonic(), () => {
+      checked++;
+      assert.ok(clock.monotonic() >= due - 1e-9, `${clock.monotonic()} < ${due}`);
+    });
     if (i % 3 === 0) await world.run(world.now + random.unit());
   }
   await world.run();
@@ -338,13 +414,16 @@ test("SimWorld clock().jumpWall() moves the wall and not the durations", async (
 
 // disks
 
-test("SimWorld disk().fail() rejects the next such operations on such paths, with that code, and no more", async () => {
+test("SimWorld disk().fail() rejects the next such operations on such paths, with that code, and " +
+  "no more", async () => {
   const world = new SimWorld({ seed: 1 });
   const { storage } = world.host("a");
   const disk = world.disk("a");
   disk.fail("open", { code: "EMFILE", times: 2, path: "segment" });
   await storage.open("/other", { create: true });
-  for (let i = 0; i < 2; i++) await assert.rejects(storage.open("/segment-1", { create: true }), { code: "EMFILE" });
+  for (let i = 0; i < 2; i++) {
+    await assert.rejects(storage.open("/segment-1", { create: true }), { code: "EMFILE" });
+  }
   await storage.open("/segment-1", { create: true });
   disk.fail("rename", { code: "EIO" });
   await assert.rejects(storage.rename("/other", "/another"), { code: "EIO" });
@@ -355,7 +434,8 @@ test("SimWorld disk().fail() rejects the next such operations on such paths, wit
   assert.deepEqual(disk.list("/"), ["another", "segment-1"]);
 });
 
-test("SimWorld disk().fail() on append leaves a part that the next append of that handle goes over", async () => {
+test("SimWorld disk().fail() on append leaves a part that the next append of that handle goes " +
+  "over", async () => {
   const lengths = new Set<number>();
   for (let seed = 0; seed < 40; seed++) {
     const world = new SimWorld({ seed });
@@ -388,14 +468,17 @@ test("SimWorld disk().fail() on sync leaves nothing durable, and that handle bro
   await assert.rejects(world.settle(host.storage.syncDirectory("/")), { code: "EIO" });
 });
 
-test("SimWorld disk().limitBytes() fills the disk to the last byte and then says ENOSPC", async () => {
+test("SimWorld disk().limitBytes() fills the disk to the last byte and " +
+  "then says ENOSPC", async () => {
   const world = new SimWorld({ seed: 1 });
   const file = await world.settle(fileOf(world.host("a"), "/log"));
   world.disk("a").limitBytes(10);
   await file.append([Buffer.alloc(8, "a")]);
   await assert.rejects(file.append([Buffer.alloc(5, "b")]), { code: "ENOSPC" });
   assert.equal(world.disk("a").read("/log")!.toString(), "aaaaaaaabb");
-  await assert.rejects(world.host("a").storage.writeFile("/other", Buffer.alloc(1)), { code: "ENOSPC" });
+  await assert.rejects(world.host("a").storage.writeFile("/other", Buffer.alloc(1)), {
+    code: "ENOSPC",
+  });
   world.disk("a").limitBytes(undefined);
   await file.append([Buffer.alloc(5, "c")]);
   assert.equal(world.disk("a").read("/log")!.toString(), "aaaaaaaaccccc");
@@ -421,8 +504,14 @@ test("SimWorld disk().durable() and durableNames() are what a power cut leaves",
   await world.settle(file.appendAndSync([Buffer.from("one")]));
   await file.append([Buffer.from("two")]);
   await storage.open("/nameless", { create: true });
-  assert.deepEqual([disk.durable("/log")?.toString(), disk.read("/log")?.toString()], ["one", "onetwo"]);
-  assert.deepEqual([disk.durableNames("/"), disk.list("/"), disk.durable("/nameless")], [["log"], ["log", "nameless"], undefined]);
+  assert.deepEqual(
+    [disk.durable("/log")?.toString(), disk.read("/log")?.toString()],
+    ["one", "onetwo"],
+  );
+  assert.deepEqual(
+    [disk.durableNames("/"), disk.list("/"), disk.durable("/nameless")],
+    [["log"], ["log", "nameless"], undefined],
+  );
 });
 
 test("SimWorld disk().flip() turns one bit, for the process and in the disk image", async () => {
@@ -433,7 +522,9 @@ test("SimWorld disk().flip() turns one bit, for the process and in the disk imag
   world.disk("a").flip("/log", 9);
   assert.equal((await file.read(0, 3)).toString(), "a`c");
   assert.equal(world.disk("a").durable("/log")!.toString(), "a`c");
-  for (const bit of [-1, 8 * 2003]) assert.throws(() => world.disk("a").flip("/log", bit), RangeError);
+  for (const bit of [-1, 8 * 2003]) {
+    assert.throws(() => world.disk("a").flip("/log", bit), RangeError);
+  }
   assert.throws(() => world.disk("a").flip("/none", 0), RangeError);
 });
 
@@ -441,7 +532,11 @@ test("SimWorld sync() that began earlier and ends later takes nothing back", asy
   for (let seed = 0; seed < 30; seed++) {
     const world = new SimWorld({ seed });
     const file = await world.settle(fileOf(world.host("a"), "/log"));
-    await Promise.all([file.appendAndSync([Buffer.from("one,")]), file.appendAndSync([Buffer.from("two,")]), world.run()]);
+    await Promise.all([
+      file.appendAndSync([Buffer.from("one,")]),
+      file.appendAndSync([Buffer.from("two,")]),
+      world.run(),
+    ]);
     assert.equal(world.disk("a").durable("/log")!.toString(), "one,two,", `seed ${seed}`);
   }
 });
@@ -492,7 +587,8 @@ test("SimWorld link().oneByte() delivers the first 64 bytes of each write singly
   assert.ok(b.received.length < 200, `${b.received.length} pieces`);
 });
 
-test("SimWorld link().reset() delivers what has arrived, loses the rest, and both ends see ECONNRESET", async () => {
+test("SimWorld link().reset() delivers what has arrived, loses the rest, and both ends see " +
+  "ECONNRESET", async () => {
   const { world, a, b, listener } = await connected();
   world.link("a", "b").oneByte(true);
   world.link("a", "b").latency([0, 20]);
@@ -509,13 +605,16 @@ test("SimWorld link().reset() delivers what has arrived, loses the rest, and bot
   await world.settle(world.host("a").network.dial(listener));
 });
 
-test("SimWorld hold() both ways is a partition: dials time out, connections outlive it", async () => {
+test("SimWorld hold() both ways is a partition: dials time out, " +
+  "connections outlive it", async () => {
   const { world, a, b, listener } = await connected();
   world.hold("a", "b");
   world.hold("b", "a");
   a.socket.write(Buffer.from("?"));
   b.socket.write(Buffer.from("!"));
-  await assert.rejects(world.settle(world.host("a").network.dial(listener, { timeoutMs: 1000 })), { code: "ETIMEDOUT" });
+  await assert.rejects(world.settle(world.host("a").network.dial(listener, { timeoutMs: 1000 })), {
+    code: "ETIMEDOUT",
+  });
   const patient = world.host("a").network.dial(listener, { timeoutMs: 5000 });
   await world.run(world.now + 1000);
   assert.deepEqual([text(a), text(b), a.closed, b.closed], ["", "", [], []]);
@@ -540,7 +639,10 @@ test("SimWorld bounded() is the most that one end had under way", async () => {
 
 // the same world twice
 
-/** Two talkers, a log and jobs, in a world where everything of this file happens at times that the seed draws. */
+/**
+ * Two talkers, a log and jobs, in a world where everything of this file happens at times that the
+ * seed draws.
+ */
 async function hostile(seed: number, options: Partial<SimOptions> = {}): Promise<SimWorld> {
   const world = new SimWorld({ seed, program: forever, ...options });
   const { random } = world.host("chance");
@@ -549,28 +651,70 @@ async function hostile(seed: number, options: Partial<SimOptions> = {}): Promise
     processes.spawn({ argv: ["job"], cwd: "/", env: {}, onOutput: () => {}, onExit: () => {} });
     const file = await storage.open("/log", { create: true });
     await storage.syncDirectory("/");
-    const note = (bytes: Buffer): void => void file.appendAndSync([bytes]).catch((error: Error) => world.note(`${name} ${error.message}`));
+    const note = (bytes: Buffer): void =>
+      void file
+        .appendAndSync([bytes])
+        .catch((error: Error) => world.note(`${name} ${error.message}`));
     await network.listen({ host: name, port: 80 }, (socket) =>
-      socket.handle({ onData: (chunk) => { note(chunk); socket.write(chunk); }, onClose: () => {} }));
-    const talk = (): void => void network.dial({ host: peer, port: 80 }, { timeoutMs: 30 }).then((socket) => {
-      socket.handle({ onData: note, onClose: () => timers.after(3, talk) });
-      const say = (): void => { if (socket.write(Buffer.alloc(100))) timers.after(7, say); };
-      say();
-    }, () => void timers.after(5, talk));
+      socket.handle({
+        onData: (chunk) => {
+          note(chunk);
+          socket.write(chunk);
+        },
+        onClose: () => {},
+      }),
+    );
+    const talk = (): void =>
+      void network.dial({ host: peer, port: 80 }, { timeoutMs: 30 }).then(
+        (socket) => {
+          socket.handle({ onData: note, onClose: () => timers.after(3, talk) });
+          const say = (): void => {
+            if (socket.write(Buffer.alloc(100))) timers.after(7, say);
+          };
+          say();
+        },
+        () => void timers.after(5, talk),
+      );
     talk();
   };
-  const start = (name: string): void => void live(name, name === "x" ? "y" : "x").catch((error: Error) => world.note(`${name} ${error.message}`));
+  const start = (name: string): void =>
+    void live(name, name === "x" ? "y" : "x").catch((error: Error) =>
+      world.note(`${name} ${error.message}`),
+    );
   const faults: Array<(name: string, other: string) => void> = [
-    (name) => { world.kill(name); start(name); },
-    (name) => { world.crash(name, { garbage: true, silent: random.unit() < 0.5 }); start(name); },
+    (name) => {
+      world.kill(name);
+      start(name);
+    },
+    (name) => {
+      world.crash(name, { garbage: true, silent: random.unit() < 0.5 });
+      start(name);
+    },
     (name) => (random.unit() < 0.5 ? world.pause(name) : world.resume(name)),
-    (name) => { world.clock(name).drift(0.5 + random.unit()); world.clock(name).jumpWall(-5); },
-    (name) => { world.disk(name).fail("append", { code: "ENOSPC" }); world.disk(name).fail("sync", { code: "EIO", path: "log" }); },
-    (name) => { world.disk(name).limitBytes(1000); world.disk(name).slowSync([1, 30]); },
-    (name, other) => { world.link(name, other).stall({ chance: 0.2, ms: [5, 50] }); world.link(name, other).oneByte(random.unit() < 0.5); },
+    (name) => {
+      world.clock(name).drift(0.5 + random.unit());
+      world.clock(name).jumpWall(-5);
+    },
+    (name) => {
+      world.disk(name).fail("append", { code: "ENOSPC" });
+      world.disk(name).fail("sync", { code: "EIO", path: "log" });
+    },
+    (name) => {
+      world.disk(name).limitBytes(1000);
+      world.disk(name).slowSync([1, 30]);
+    },
+    (name, other) => {
+      world.link(name, other).stall({ chance: 0.2, ms: [5, 50] });
+      world.link(name, other).oneByte(random.unit() < 0.5);
+    },
     (name, other) => world.link(name, other).reset(),
-    (name, other) => { world.hold(name, other); },
-    (name, other) => { world.release(name, other); world.release(other, name); },
+    (name, other) => {
+      world.hold(name, other);
+    },
+    (name, other) => {
+      world.release(name, other);
+      world.release(other, name);
+    },
   ];
   start("x");
   start("y");
@@ -582,7 +726,8 @@ async function hostile(seed: number, options: Partial<SimOptions> = {}): Promise
   return world;
 }
 
-test("SimWorld traceHash is the same for the same seed whatever goes wrong, another for another, and the same without lines", async () => {
+test("SimWorld traceHash is the same for the same seed whatever goes wrong, another for another, " +
+  "and the same without lines", async () => {
   const hashes = new Set<string>();
   const SEEDS = 15;
   for (let seed = 0; seed < SEEDS; seed++) {
@@ -592,14 +737,21 @@ test("SimWorld traceHash is the same for the same seed whatever goes wrong, anot
     assert.equal(first.trace.join("\n"), second.trace.join("\n"), `seed ${seed}`);
     assert.equal(first.traceHash, second.traceHash, `seed ${seed}`);
     assert.equal(first.traceHash, lean.traceHash, `seed ${seed}`);
-    assert.deepEqual([lean.trace, lean.last(50), lean.events, lean.bounded()], [[], first.last(50), first.events, first.bounded()]);
-    assert.ok(first.trace.length > 50 && first.events > 100, `seed ${seed}: ${first.trace.length} lines, ${first.events} events`);
+    assert.deepEqual(
+      [lean.trace, lean.last(50), lean.events, lean.bounded()],
+      [[], first.last(50), first.events, first.bounded()],
+    );
+    assert.ok(
+      first.trace.length > 50 && first.events > 100,
+      `seed ${seed}: ${first.trace.length} lines, ${first.events} events`,
+    );
     hashes.add(first.traceHash);
   }
   assert.equal(hashes.size, SEEDS);
 });
 
-test("SimWorld last() gives the last lines with either way of tracing, and no more than there are", () => {
+test("SimWorld last() gives the last lines with either way of tracing, and no more than there " +
+  "are", () => {
   for (const trace of ["full", "hash"] as const) {
     const world = new SimWorld({ seed: 1, trace });
     for (let i = 0; i < 10_000; i++) world.note(`${i}`);
