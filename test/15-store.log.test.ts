@@ -727,6 +727,18 @@ test("Engine.load() takes the names that an earlier version logged, and no clien
   assert.throws(() => store.load(["__proto__", "x"]), /Cannot replay __proto__/);
 });
 
+test("a rewrite covers the changes of the turn in which it begins: none is replayed twice", async () => {
+  const { world, open } = room();
+  const first = await open();
+  const rewritten = first.rewrite();
+  asker(first.store)("INCR", "n");
+  await world.settle(rewritten);
+  await world.settle(first.close());
+  const again = await open();
+  assert.equal(asker(again.store)("GET", "n"), "1");
+  await world.settle(again.close());
+});
+
 test("a store without a log says so", async () => {
   const { host } = room();
   const opened = await openStore({ host });
