@@ -24,7 +24,8 @@ const project = mkdtempSync(join(tmpdir(), "titan-calls-"));
 const env = { PATH: process.env["PATH"] ?? "" };
 const small = { heapMb: 48, processMb: 220, watchMs: 20 };
 const pools: CallPool[] = [];
-afterEach(() => Promise.all(pools.splice(0).map((pool) => pool.close())));
+const executors: { close(): Promise<void> }[] = [];
+afterEach(() => Promise.all([...pools.splice(0), ...executors.splice(0)].map((it) => it.close())));
 after(() => rmSync(project, { recursive: true, force: true }));
 
 writeFileSync(join(project, "m.mjs"), `
@@ -74,7 +75,8 @@ writeFileSync(join(project, "m.mjs"), `
     setTimeout(() => process.exit(4), 100);
     return new Promise(() => {});
   };
-  export const kill = () => process.kill(process.pid, "SIGSEGV");
+  // Any thread may take the signal: this one waits for it, and does not return first.
+  export const kill = () => { for (process.kill(process.pid, "SIGSEGV");;); };
   export const child = (_, { log }) => {
     log(spawn("sleep", ["1000"], { stdio: "ignore" }).pid);
     return new Promise(() => {});
@@ -178,6 +180,7 @@ function lives(pid: number): boolean {
 test("greedy calls beside honest calls and programs: all honest ones complete", async () => {
   const workDir = mkdtempSync(join(tmpdir(), "titan-calls-jobs-"));
   const executor = createExecutor({ host, workDir, callProcesses: 4 });
+  executors.push(executor);
   const run = (action: ExecRequest["action"]) => executor.start({
     run: "r", job: `j${++ids}`, attempt: 1, worker: "w", env: {}, timeoutMs: 60_000, inputs: [],
     project, action,
@@ -193,7 +196,6 @@ test("greedy calls beside honest calls and programs: all honest ones complete", 
     "failed exit", "failed bad-input", "failed signal",
   ]);
   assert.match(String((await greedy[0])?.message), /^used more than the 512 MB/);
-  await executor.close();
 });
 
 test("a process carries one call after another, the one that has the module loaded", async () => {
