@@ -60,3 +60,26 @@ test("a batch leaves when its first byte is 20 ms old, or at once when it has 64
   assert.deepEqual(sends, [[from + 20, 64 * 1024 - 1], [from + 100, 64 * 1024]]);
   await world.settle(pipe.drained());
 });
+
+test("output that cannot leave any more fails the one who asks, and nobody else", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const unhandled: unknown[] = [];
+  const note = (why: unknown): void => void unhandled.push(why);
+  process.on("unhandledRejection", note);
+  try {
+    const stopped = new Error("the worker stops");
+    const pipe = new OutputPipe(world.host("w"), {
+      send: () => Promise.reject(stopped),
+      pause() {},
+      resume() {},
+    });
+    pipe.push("stdout", Buffer.alloc(64 * 1024));
+    // Node judges a rejection once the promises of a turn have settled.
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(unhandled, []);
+    pipe.push("stdout", Buffer.alloc(64 * 1024));
+    await assert.rejects(pipe.drained(), stopped);
+  } finally {
+    process.off("unhandledRejection", note);
+  }
+});
