@@ -357,6 +357,9 @@ test("collect() asks again for a stream that was refused or cut off, " +
   const ended = link.run();
   desk.full.add(Op.BLOB_GET);
   const parts = link.collect(Op.BLOB_GET, Buffer.alloc(0));
+  // Another request that is refused meanwhile is the same news.
+  desk.full.add(Op.RUNS);
+  const other = assert.rejects(link.request(Op.RUNS, Buffer.alloc(0)), /not here/);
   await desk.for(30_000);
   const asked = desk.times(Op.BLOB_GET).length;
   assert.ok(asked >= 15 && asked <= 40, `asked ${asked} times in 30 s`);
@@ -364,6 +367,7 @@ test("collect() asks again for a stream that was refused or cut off, " +
   desk.full.clear();
   // The first one it serves is cut off in the middle.
   assert.deepEqual((await desk.world.settle(parts)).map(String), ["one", "two"]);
+  await desk.world.settle(other);
   assert.equal(desk.blobs, 2);
   link.stop();
   await desk.world.settle(ended);
