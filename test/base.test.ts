@@ -43,6 +43,7 @@ test("plural() and durationText() are for people", () => {
 });
 
 test("TAG takes 64 characters that begin with a letter or a digit", () => {
+  assert.equal(MAX_TAG_CHARS, 64);
   for (const tag of ["GPU", "gpu:a100", "9", "x".repeat(MAX_TAG_CHARS)]) assert.match(tag, TAG);
   for (const tag of ["", "-x", "_x", "a b", "a+b", "ä", "x".repeat(MAX_TAG_CHARS + 1)]) {
     assert.doesNotMatch(tag, TAG);
