@@ -10,6 +10,9 @@ import {
 } from "#core";
 import { requirementKey } from "#routing";
 import type { AttemptKey, JobSpec, PipelineSpec, Report } from "#wire";
+import { spec } from "./spec.support.ts";
+
+export { spec };
 
 const keyOf = (job: Job): AttemptKey => ({
   run: job.run.number,
@@ -138,24 +141,6 @@ export class Bench {
     }
     return order;
   }
-}
-
-export function spec(id: string, fields: Partial<JobSpec> = {}): JobSpec {
-  return {
-    id,
-    action: { type: "command", argv: ["true"] },
-    dependsOn: [],
-    requirement: [],
-    priority: 1,
-    delayMs: 0,
-    affinity: undefined,
-    when: "success",
-    timeoutMs: 0,
-    retry: undefined,
-    env: {},
-    gate: undefined,
-    ...fields,
-  };
 }
 
 export const retry = (maxAttempts: number) => ({

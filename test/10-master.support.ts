@@ -25,25 +25,9 @@ import {
   type Report,
 } from "#wire";
 
-export const MASTER = { host: "m", port: 9090 };
+export { spec } from "./spec.support.ts";
 
-export function spec(id: string, fields: Partial<JobSpec> = {}): JobSpec {
-  return {
-    id,
-    action: { type: "command", argv: ["true"] },
-    dependsOn: [],
-    requirement: [],
-    priority: 1,
-    delayMs: 0,
-    affinity: undefined,
-    when: "success",
-    timeoutMs: 0,
-    retry: undefined,
-    env: {},
-    gate: undefined,
-    ...fields,
-  };
-}
+export const MASTER = { host: "m", port: 9090 };
 
 export function pipeline(jobs: JobSpec[]): PipelineSpec {
   return { name: "test", version: undefined, project: undefined, jobs };

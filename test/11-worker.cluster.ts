@@ -12,6 +12,8 @@ import { startWorker, type Worker } from "#worker";
 import type { JobSpec } from "#wire";
 import { nothingIsLeft } from "./leaks.sim.support.ts";
 
+export { spec as job } from "./spec.support.ts";
+
 export const TOKEN = "test-token";
 export const ADDRESS = { host: "m", port: 9090 };
 
@@ -154,24 +156,6 @@ export class SimCluster {
     const { jobs } = await this.world.settle(client.status(run));
     return Object.fromEntries(jobs.map((job) => [job.id, job.status]));
   }
-}
-
-export function job(id: string, fields: Partial<JobSpec> = {}): JobSpec {
-  return {
-    id,
-    action: { type: "command", argv: ["true"] },
-    dependsOn: [],
-    requirement: [],
-    priority: 1,
-    delayMs: 0,
-    affinity: undefined,
-    when: "success",
-    timeoutMs: 0,
-    retry: undefined,
-    env: {},
-    gate: undefined,
-    ...fields,
-  };
 }
 
 export function pipeline(jobs: JobSpec[]) {

@@ -28,6 +28,7 @@ import { processesOf } from "../scripts/chaos/processes.ts";
 import { shellJob } from "../scripts/chaos/programs.ts";
 import { Proxy } from "../scripts/chaos/proxy.ts";
 import { runChaos } from "../scripts/chaos/run.ts";
+import { spec as anySpec } from "./spec.support.ts";
 
 /** It reads /proc, and its jobs ask `date` for nanoseconds, which not every `date` knows. */
 const linux =
@@ -38,21 +39,8 @@ const linux =
 
 // ── the checks can say no ────────────────────────────────────────────────────────────────────────
 
-const spec = (id: string, fields: Partial<JobSpec> = {}): JobSpec => ({
-  id,
-  action: { type: "shell", script: "" },
-  dependsOn: [],
-  requirement: [],
-  priority: 1,
-  delayMs: 0,
-  affinity: undefined,
-  when: "success",
-  timeoutMs: 0,
-  retry: undefined,
-  env: {},
-  gate: undefined,
-  ...fields,
-});
+const spec = (id: string, fields: Partial<JobSpec> = {}): JobSpec =>
+  anySpec(id, { action: { type: "shell", script: "" }, ...fields });
 const succeeded = (attempt: number, worker = "m1"): Attempt => ({
   attempt,
   worker,

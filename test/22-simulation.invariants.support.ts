@@ -9,24 +9,9 @@ import {
 import { randomFrom } from "#retry";
 import { PipelineSpec, type JobSpec, type Report } from "#wire";
 import { Judge } from "#simulation";
+import { spec } from "./spec.support.ts";
 
-export function spec(id: string, fields: Partial<JobSpec> = {}): JobSpec {
-  return {
-    id,
-    action: { type: "command", argv: ["true"] },
-    dependsOn: [],
-    requirement: [],
-    priority: 1,
-    delayMs: 0,
-    affinity: undefined,
-    when: "success",
-    timeoutMs: 0,
-    retry: undefined,
-    env: {},
-    gate: undefined,
-    ...fields,
-  };
-}
+export { spec };
 
 export const retry = (maxAttempts: number, jitter = 0) => ({
   maxAttempts,

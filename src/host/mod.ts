@@ -1,6 +1,6 @@
 /**
- * Lesson 03: the host. Time, chance, the network, the disk and other processes, behind one
- * interface.
+ * Lesson 03: the host. Time, chance, the network and the disk, behind one interface. A
+ * `WorkerHost` starts programs, too (lesson 11).
  *
  * `types.ts` is the interface; `nodeHost()` is the real one. `seededRandom` and `VirtualTime` are
  * the two halves of an unreal one: chance that can be repeated and time that is a number.

@@ -6,7 +6,7 @@
  *
  * Test: test/15-store.cluster.test.ts
  */
-import { isLoopback } from "#base";
+import { hostPort, isLoopback } from "#base";
 import type { ClusterEndpoints } from "#exec";
 import type { Address } from "#host";
 
@@ -21,7 +21,7 @@ export function clusterEndpoints(
   const { store, cluster } = told;
   const host = master.host.includes(":") ? `[${master.host}]` : master.host;
   const endpoints = {
-    master: `${host}:${master.port}`,
+    master: hostPort(master),
     store: store === undefined ? undefined : reachable(store, host),
   };
   return cluster === undefined ? endpoints : { ...endpoints, id: cluster };
