@@ -83,6 +83,8 @@ test("kill -9 of the master in mid-job: the attempt goes on, and the next master
     const run = await cluster.submit("tour.yaml", job(cluster));
     const watch = cluster.watch(run);
     const pid = await pidOf(cluster, run, 1);
+    // A watch that has not yet reached its master when that dies gives up at once.
+    await watch.seen("wait", "RUNNING");
 
     await before.kill9();
     assert.equal(

@@ -9,7 +9,7 @@ import { createServer, type AddressInfo, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { startEmbeddedCluster } from "#cluster";
-import { nodeHost } from "#host";
+import { nodeHost, type Network } from "#host";
 import { connect } from "#sdk";
 import {
   eventually,
@@ -423,16 +423,20 @@ describe("a cluster for one run", { concurrency: 2 }, () => {
   test("is started when no master was named and none is at the default port, " +
     "and says so", async (t) => {
     const cwd = tempFolder({ "quick.yaml": QUICK });
-    const free = await new Promise<boolean>((resolve) => {
-      const server = createServer()
-        .once("error", () => resolve(false))
-        .listen(9090, "127.0.0.1", () => server.close(() => resolve(true)));
-    });
+    const dialled = await Promise.allSettled([
+      nodeHost().network.dial({ host: "127.0.0.1", port: 9090 }),
+    ]);
+    const free = dialled[0].status === "rejected";
+    if (dialled[0].status === "fulfilled") dialled[0].value.destroy();
     // Somebody's own cluster may be at the default port; it is not for a test to use it.
     if (!free) return t.diagnostic("port 9090 is in use here: not looked at");
     const { code, stderr } = await titan(["run", "quick.yaml"], { cwd });
     assert.equal(code, 0, stderr);
     assert.match(stderr, /^titan: no master at 127\.0\.0\.1:9090; starting a cluster for this run/);
+  });
+
+  test("is not started when something at the default port answers oddly", async () => {
+    const cwd = tempFolder({ "quick.yaml": QUICK });
     // Whatever answers there may be a master that is full or ill: the run is not to go elsewhere.
     const answers: ((socket: Socket) => void)[] = [
       (socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"),
@@ -440,10 +444,20 @@ describe("a cluster for one run", { concurrency: 2 }, () => {
     ];
     const server = createServer((socket) =>
       answers.shift()!(socket.on("error", () => undefined).resume()));
-    await new Promise<void>((listening) => server.listen(9090, "127.0.0.1", listening));
+    await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+    const { port } = server.address() as AddressInfo;
+    const { network } = nodeHost();
+    // The default port itself is everybody's: other tests look there, too, and maybe a developer.
+    const redirected: Network = {
+      listen: (at, onSocket) => network.listen(at, onSocket),
+      dial: (to, options) => {
+        assert.deepEqual(to, { host: "127.0.0.1", port: 9090 });
+        return network.dial({ ...to, port }, options);
+      },
+    };
     const odd = [
-      await titan(["run", "quick.yaml"], { cwd }),
-      await titan(["run", "quick.yaml"], { cwd }),
+      await inProcess(["run", join(cwd, "quick.yaml")], {}, redirected),
+      await inProcess(["run", join(cwd, "quick.yaml")], {}, redirected),
     ];
     server.close();
     assert.deepEqual(

@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { nodeHost, type Host, type Network } from "#host";
 import { ensureBuilt, ROOT } from "../scripts/bootstrap.mjs";
 import { removeTreeSync } from "../scripts/lib/remove-tree.mjs";
 import { Context } from "../src/cli/context.ts";
@@ -148,15 +149,21 @@ export async function titan(args: readonly string[], options: TitanOptions): Pro
 export async function inProcess(
   args: readonly string[],
   env: Record<string, string> = {},
+  network?: Network,
 ): Promise<Ended> {
-  const context = new CapturedContext(cleanEnv(env));
+  const context = new CapturedContext(cleanEnv(env), network);
   const code = await runProgram(context, args);
   return { code, signal: null, stdout: context.stdout, stderr: context.stderr };
 }
 
 class CapturedContext extends Context {
+  override readonly host: Host;
   stdout = "";
   stderr = "";
+  constructor(env: NodeJS.ProcessEnv, network?: Network) {
+    super(env);
+    this.host = network === undefined ? nodeHost() : { ...nodeHost(), network };
+  }
   override out(line: string): void {
     this.stdout += `${line}\n`;
   }

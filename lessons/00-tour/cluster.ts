@@ -23,6 +23,8 @@ const CLI = join(ROOT, "dist", "cli", "main.js");
 /** Everything here takes tens of milliseconds; this long only on a machine that is busy with other things. */
 const PATIENCE_MS = 20_000;
 const POLL_MS = 10;
+/** `titan watch` ends with this code when it cannot reach its master to begin with. */
+const EXIT_UNREACHABLE = 5;
 
 export interface Role {
   readonly pid: number;
@@ -105,7 +107,11 @@ export class Cluster {
   /** `titan watch`: resolves to every change that it prints, as it prints it. */
   watch(run: string, onJob: (line: JobLine) => void = () => undefined): Watch {
     const child = this.#spawn(["watch", run, "--json"]);
-    child.stderr!.resume();
+    let said = "";
+    child.stderr!.on("data", (data) => { said = (said + String(data)).slice(-2000); });
+    child.once("close", (code) => {
+      if (code === EXIT_UNREACHABLE) this.#died = `titan watch ended before its run, exit code ${code}\n${said}`;
+    });
     const watch = new Watch(onJob, () => this.#check());
     createInterface({ input: child.stdout! }).on("line", (text) => watch.take(JSON.parse(text) as JobLine & { type: string }));
     return watch;
