@@ -1,0 +1,81 @@
+/**
+ * The bytes of every event, with all its fields set. A log outlives the version that wrote it, so a
+ * number of a field or of a variant, once given, stays: a line of test/data/events.txt that changes
+ * is a log that the next version misreads. `TITAN_RECORD=1` writes the file; lines may be added.
+ */
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Event, type EventOf } from "#core";
+import type { JobSpec } from "#wire";
+
+const FILE = join(import.meta.dirname, "data/events.txt");
+const at = 1_800_000_000_000;
+const attempt = { run: 7, job: 2, attempt: 3 };
+
+const job: JobSpec = {
+  id: "train", action: { type: "command", argv: ["python3", "train.py"] }, dependsOn: [0, 1],
+  requirement: ["GPU"], priority: 9, delayMs: 250, affinity: 1, when: "always", timeoutMs: 60_000,
+  retry: { maxAttempts: 4, delayMs: 100, backoff: 1.5, maxDelayMs: 5000, jitter: 0.25 },
+  env: { EPOCHS: "3" }, gate: { message: "Ship it?", maxWaitMs: 3600_000 },
+};
+const bare = {
+  dependsOn: [], requirement: [], priority: 1, delayMs: 0, affinity: undefined, timeoutMs: 0,
+  when: "success", retry: undefined, env: {}, gate: undefined,
+} as const;
+const jobs: JobSpec[] = [
+  { ...bare, id: "f", action: { type: "file", file: "a.py", args: ["-v"] } },
+  { ...bare, id: "s", action: { type: "shell", script: "echo hi", shell: "bash" } },
+  { ...bare, id: "c", action: { type: "call", target: "m#f", input: Buffer.from("{}") } },
+  job,
+] as unknown as JobSpec[];
+
+/** Checked by the compiler: an event that is added and not listed here does not compile. */
+const EXAMPLES: { readonly [T in Event["type"]]: EventOf<T> } = {
+  RunSubmitted: {
+    type: "RunSubmitted", run: 7, id: "nightly-7k2m", key: "night 1", at,
+    spec: { name: "nightly", version: "2", project: "ab".repeat(32), jobs },
+  },
+  JobsAdded: { type: "JobsAdded", run: 7, at, jobs: [job] },
+  TimePassed: { type: "TimePassed", at },
+  JobStarted: { type: "JobStarted", ...attempt, worker: 5, at },
+  JobSucceeded: { type: "JobSucceeded", ...attempt, at, result: Buffer.from("42") },
+  JobFailed: {
+    type: "JobFailed", ...attempt, at, retryAt: at + 1000, dead: true,
+    failure: { kind: "exit", message: "exited with code 3", exitCode: 3, signal: "SIGTERM" },
+  },
+  JobLost: { type: "JobLost", ...attempt, at, dead: true, blamed: false },
+  JobsMarked: { type: "JobsMarked", run: 7, at, jobs: [1, 2], whole: true },
+  JobStopped: { type: "JobStopped", ...attempt, at },
+  GateDecided: {
+    type: "GateDecided", run: 7, job: 2, approve: true, by: "ada", comment: "looks good", at,
+  },
+  RunRetried: { type: "RunRetried", run: 7, at, jobs: [1, 2] },
+  WorkerJoined: {
+    type: "WorkerJoined", worker: 5, instance: "f00d", name: "w5", tags: ["GPU"], slots: 4, at,
+    version: "0.1.0",
+  },
+  WorkerLost: { type: "WorkerLost", worker: 5, reason: "silent for 4 s", at },
+  RunsForgotten: { type: "RunsForgotten", runs: [1, 2, 3], at },
+  WorkerDrained: { type: "WorkerDrained", worker: 5, on: true, at },
+  JobsCancelled: { type: "JobsCancelled", run: 7, at, jobs: [1, 2], whole: true },
+  OutputLost: { type: "OutputLost", ...attempt, at, bytes: 4096, why: "the disk is full" },
+};
+
+test("Event.encode() writes the bytes that it always wrote, for every kind of event", () => {
+  const lines = Object.values(EXAMPLES).map(
+    (event) => `${event.type} ${Event.encode(event).toString("hex")}`,
+  );
+  const text = `${lines.join("\n")}\n`;
+  if (process.env["TITAN_RECORD"] === "1") writeFileSync(FILE, text);
+  assert.equal(text, readFileSync(FILE, "utf8"));
+});
+
+test("Event.decode() reads the bytes of every kind of event, with all that was in them", () => {
+  const read = readFileSync(FILE, "utf8").trim().split("\n").map((line) => {
+    const [type, hex] = line.split(" ");
+    return [type, Event.decode(Buffer.from(hex!, "hex"))];
+  });
+  assert.deepEqual(Object.fromEntries(read), EXAMPLES);
+});
