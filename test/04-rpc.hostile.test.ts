@@ -227,6 +227,22 @@ test("a peer that asks and never reads the answers is closed at twice " +
   assert.ok(most < 2 * limits.maxOutboundBytes + 400_000, `${most} bytes`);
 });
 
+test("a connection may hold twice the outbound limit, to the byte, and not one more", async () => {
+  const limits = { maxBodyBytes: 500, maxOutboundBytes: 1000 };
+  const [within, beyond] = [await rawPeer({ limits }), await rawPeer({ limits })];
+  within.victim.notify(1, Buffer.alloc(300));
+  // A frame costs its queue something beside its bytes.
+  const overhead = within.victim.heldBytes - 300;
+  const rest = 2 * limits.maxOutboundBytes - 4 * (300 + overhead) - overhead;
+  for (const bytes of [300, 300, 300, rest]) within.victim.notify(1, Buffer.alloc(bytes));
+  assert.equal(within.victim.heldBytes, 2 * limits.maxOutboundBytes);
+  assert.equal(within.victim.closed, false);
+  for (const bytes of [300, 300, 300, 300, rest + 1]) {
+    beyond.victim.notify(1, Buffer.alloc(bytes));
+  }
+  assert.equal(beyond.victim.closed, true);
+});
+
 test("what a queue costs beside its bytes counts: a million empty frames " +
   "are not free", async () => {
   const peer = await rawPeer({ limits: { maxBodyBytes: 100_000, maxOutboundBytes: 1_000_000 } });
