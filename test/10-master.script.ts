@@ -314,7 +314,7 @@ function specs(lines: readonly Line[], known: readonly string[]): JobSpec[] {
           delayMs: ms(pause),
           backoff: 2,
           maxDelayMs: 60_000,
-          jitter: 0,
+          jitter: line.number("jitter", 0),
         },
       }),
       ...(gate && { gate: { message: gate, maxWaitMs: ms(line.option("within") ?? "60s") } }),

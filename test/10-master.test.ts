@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  apply, deadJobs, deadLetter, decideFinish, Event, gateInfo, hashState, jobChange, jobInfo,
+  apply, deadJobs, deadLetter, decide, decideFinish, Event, gateInfo, hashState, jobChange, jobInfo,
   MAX_REQUIREMENTS, MAX_RUN_RESULT_BYTES, nextStart, readSnapshot, reasonOf, staleAttempts, State,
   writeSnapshot,
   type Job,
@@ -279,6 +279,31 @@ test("retries wait for their backoff, spend their attempts, and end DEAD", () =>
   assert.equal(last!.status, "DEAD");
   assert.equal(bench.state.runsById.get(run)!.status, "FAILED");
   assert.deepEqual([...bench.state.deadLetters], [last]);
+});
+
+test("the pause before another try comes from the attempt's name, and draws nothing", () => {
+  const bench = new Bench();
+  bench.join({ slots: 9 });
+  const policy = { ...retry(3), delayMs: 10_000, jitter: 1 };
+  bench.submit(["a", "b", "c"].map((id) => spec(id, { retry: policy })));
+  const jobs = bench.schedule();
+  const random = (): number => assert.fail("nothing is drawn");
+  const failure = { kind: "exit", message: "exit 1", exitCode: 1, signal: undefined } as const;
+  const pause = (job: Job): number => {
+    const { run: { number: run }, index, attempt, worker } = job;
+    const report = { run, job: index, attempt, failure, result: undefined, durationMs: 1 };
+    const finish = { type: "Finish", worker, report } as const;
+    const [event] = decide(bench.state, finish, { now: bench.now, random }).events;
+    assert.ok(event?.type === "JobFailed");
+    return event.retryAt! - bench.now;
+  };
+  const first = jobs.map(pause);
+  assert.deepEqual(jobs.map(pause), first, "the same attempt, the same pause");
+  assert.equal(new Set(first).size, 3, `a herd of three comes back at ${first.join(", ")}`);
+  bench.fail(jobs[0]!);
+  bench.tick(10_000);
+  assert.deepEqual(bench.schedule().map(({ attempt }) => attempt), [2]);
+  assert.notEqual(pause(jobs[0]!) / 2, first[0], "another attempt has another chance");
 });
 
 test("a failure that cannot get better is not retried", () => {

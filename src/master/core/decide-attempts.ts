@@ -3,11 +3,11 @@
  * was lost.
  *
  * Invariants: a report counts if it is about an attempt that runs, from the worker that owns it;
- * what is random (the pause before another try) ends up in the event.
+ * the pause before another try ends up in the event.
  * Test: test/10-master.transcripts.test.ts, test/10-master.test.ts
  */
 import { invariant } from "#base";
-import { DEFAULT_RETRY, retryDecision } from "#retry";
+import { DEFAULT_RETRY, randomFrom, retryDecision, spendsAttempt } from "#retry";
 import type { AttemptKey, Report } from "#wire";
 import type { CommandOf } from "./command.ts";
 import { NO_EFFECTS, NOTHING, onlyEvents, type DecidedOn } from "./effect.ts";
@@ -41,11 +41,11 @@ export function decideFinish(
   const policy = job.spec.retry ?? DEFAULT_RETRY;
   // A lost worker cannot report itself lost. If we believed it, the job would be tried again at
   // once, for free, without end.
-  const kind = failure.kind === "worker-lost" ? "internal" : failure.kind;
-  const { budget } = job.run;
-  const next = retryDecision(
-    policy, { attempt: job.failures + 1, kind, budget, random: context.random },
-  );
+  const kind = spendsAttempt(failure.kind) ? failure.kind : "internal";
+  const { budget, id } = job.run;
+  // The attempt's name is its chance: the jobs of a herd have different ones.
+  const random = randomFrom(`${id}/${job.spec.id}/${attempt}`);
+  const next = retryDecision(policy, { attempt: job.failures + 1, kind, budget, random });
   const retryAt = next.retry ? at + next.delayMs : undefined;
   // DEAD is for jobs that were given more than one try and used them up.
   const dead = !next.retry && next.why !== "permanent" && policy.maxAttempts > 1;

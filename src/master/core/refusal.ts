@@ -10,7 +10,7 @@ import { DEFAULT_LIMITS, type MemoryLimits } from "./memory.ts";
 export interface Context {
   /** Milliseconds since 1970. */
   readonly now: number;
-  /** A fraction, 0 ≤ x < 1. */
+  /** A fraction, 0 ≤ x < 1, for the letters of a run's id. */
   random(): number;
   /** What this process may hold. Default: what one with a heap of 4 GiB may. */
   readonly memory?: MemoryLimits;
