@@ -13,14 +13,16 @@
  *     incoming.ts · outbox.ts       a request of the peer; the way out, in batches
  *     deadlines.ts                  ten thousand deadlines with one timer
  *     stall-watchdog.ts             peers that fall silent, or take nothing
+ *     redialer.ts                   a connection that is dialled again and again
  *     limits.ts · budget.ts         what one peer may cost us, and what all of them may
  *     flags.ts · errors.ts          what a frame is for; the ways in which a request can fail
  *
  * Invariants: every request ends exactly once (answer, error, deadline, or CLOSED); an answer
  * reaches only the request whose id it carries; `RpcLimits` bounds the memory of one peer and
  * `Budget` that of all peers, whatever they do; a connection has at most one timer armed.
- * Left out: reconnecting (the side that dials knows when, lesson 11), heartbeats (lesson 12),
- * priorities between requests: an 8 MiB body holds up the frames behind it for 70 ms at 1 Gbit/s.
+ * Left out: asking again on the next connection (only the caller knows whether a thing may be done
+ * twice, lesson 11), heartbeats (lesson 12), priorities between requests: an 8 MiB body holds up
+ * the frames behind it for 70 ms at 1 Gbit/s.
  * Test: test/04-rpc.test.ts
  */
 export { Budget, type Debtor } from "./budget.ts";
@@ -29,4 +31,5 @@ export { isRetryable, RPC_ERROR_CODES, RpcError, type RpcErrorCode } from "./err
 export { ONEWAY, REPLY } from "./flags.ts";
 export type { IncomingRequest } from "./incoming.ts";
 export { DEFAULT_LIMITS, REQUEST_BYTES, type RpcLimits } from "./limits.ts";
+export { Redialer } from "./redialer.ts";
 export type { RpcStream } from "./stream.ts";

@@ -15,9 +15,9 @@
  * workers come to a restarted master in the same millisecond.
  * Test: test/11-worker.test.ts, test/12-membership.test.ts
  */
-import type { Address, Host } from "#host";
+import type { Address, Host, Socket } from "#host";
 import { backoffDelayMs, type RetryPolicy } from "#retry";
-import { RpcConnection, RpcError } from "#rpc";
+import { Redialer, RpcConnection, RpcError } from "#rpc";
 import {
   FIRST_REDIAL_MAX_MS,
   Hello,
@@ -104,14 +104,20 @@ export class MasterLink {
    * does the end.
    */
   readonly #waiting = new Set<() => void>();
+  readonly #redialer: Redialer;
   #stopped = false;
   #refused = false;
-  /** The number of failed dials in a row. */
-  #failures = 0;
   #dials = 0;
 
   constructor(options: LinkOptions) {
     this.#options = options;
+    this.#redialer = new Redialer({
+      host: options.host,
+      to: options.master,
+      timeoutMs: DIAL_TIMEOUT_MS,
+      pauses: REDIAL,
+      spreadMs: FIRST_REDIAL_MAX_MS,
+    });
   }
 
   /**
@@ -120,24 +126,19 @@ export class MasterLink {
    */
   async run(): Promise<void> {
     while (!this.#stopped) {
-      const { host } = this.#options;
       try {
-        const lastedMs = await this.#session();
+        const socket = await this.#redialer.dial();
+        if (socket === undefined) return;
+        const lastedMs = await this.#session(socket);
         // A session that ends as soon as it began is a failure, too: a master that throws us out
         // must not be dialled 25 times a second.
-        this.#failures = lastedMs < REDIAL.delayMs ? this.#failures + 1 : 0;
+        if (lastedMs < REDIAL.delayMs) this.#redialer.failed();
+        else this.#redialer.succeeded();
       } catch (error) {
         if (error instanceof RpcError && !error.retryable) throw error;
         this.#options.onLost(error as Error);
-        this.#failures += 1;
+        this.#redialer.failed();
       }
-      if (this.#stopped) return;
-      const random = () => host.random.unit();
-      const delayMs =
-        this.#failures === 0
-          ? random() * FIRST_REDIAL_MAX_MS
-          : backoffDelayMs(REDIAL, this.#failures, random);
-      await this.#pause(delayMs);
     }
   }
 
@@ -163,14 +164,9 @@ export class MasterLink {
   }
 
   // #region session
-  /** One connection, from dial to close; resolves with how long it served (ms). */
-  async #session(): Promise<number> {
-    const { host, master, hello, onWelcome, onNotify, onLost } = this.#options;
-    const socket = await host.network.dial(master, { timeoutMs: DIAL_TIMEOUT_MS });
-    if (this.#stopped) {
-      socket.destroy();
-      return 0;
-    }
+  /** One connection, from its first byte to its close; resolves with how long it served (ms). */
+  async #session(socket: Socket): Promise<number> {
+    const { host, hello, onWelcome, onNotify, onLost } = this.#options;
     let closed: (error?: Error) => void = () => undefined;
     const end = new Promise<Error | undefined>((resolve) => { closed = resolve; });
     // The first jobs may come in the same bytes as the welcome, which this function sees a moment
@@ -218,9 +214,7 @@ export class MasterLink {
   }
   // #endregion
 
-  /**
-   * Requests that wait for a connection or for a better moment, and the pause between two dials.
-   */
+  /** Requests that wait for a connection or for a better moment. */
   get waiting(): number {
     return this.#waiting.size;
   }
@@ -303,6 +297,7 @@ export class MasterLink {
 
   stop(): void {
     this.#stopped = true;
+    this.#redialer.stop();
     this.#wakeAll();
     this.#greeting?.destroy();
     this.#connection?.close();

@@ -17,7 +17,8 @@
  * Test: test/15-store.client.test.ts
  */
 import type { Host, Socket, Timer } from "#host";
-import { backoffDelayMs, retryPolicy } from "#retry";
+import { retryPolicy } from "#retry";
+import { Redialer } from "#rpc";
 import { parseStoreUrl, type StoreTarget } from "./url.ts";
 import { Push, ReplyParser, StoreError, type Value } from "../resp/replies.ts";
 import { RespWriter } from "../resp/writer.ts";
@@ -100,10 +101,9 @@ export class StoreClient {
   readonly #host: Host;
   readonly #target: StoreTarget;
   readonly #options: StoreClientOptions;
+  readonly #redialer: Redialer;
   #socket: Socket | undefined;
   #parser = new ReplyParser();
-  #dialling = false;
-  #attempt = 0;
   #ready = false;
   #full = false;
   #scheduled = false;
@@ -115,7 +115,6 @@ export class StoreClient {
   #heardAt = 0;
   #silence: Timer | undefined;
   #patience: Timer | undefined;
-  #redial: Timer | undefined;
   #linkError: Error | undefined;
   readonly #subscriptions = new Map<string, Subscription>();
 
@@ -124,6 +123,13 @@ export class StoreClient {
     this.#host = options.host;
     this.#options = options;
     this.#target = typeof options.url === "string" ? parseStoreUrl(options.url) : options.url;
+    this.#redialer = new Redialer({
+      host: this.#host,
+      to: this.#target.at,
+      timeoutMs: this.#patienceMs,
+      pauses: REDIAL,
+      isWanted: () => this.#unsent.length + this.#subscriptions.size > 0,
+    });
   }
 
   /**
@@ -203,7 +209,7 @@ export class StoreClient {
     if (this.#closed) return;
     this.#closed = true;
     this.#patience?.cancel();
-    this.#redial?.cancel();
+    this.#redialer.stop();
     this.#drop(new Error("the client was closed"));
     this.#reject(this.#unsent.splice(0), "CLOSED", "the client is closed");
   }
@@ -279,21 +285,14 @@ export class StoreClient {
   #wantConnection(): void {
     if (this.#closed || this.#ready) return;
     this.#watchPatience();
-    if (this.#dialling || this.#socket !== undefined || this.#redial !== undefined) return;
-    if (this.#unsent.length > 0 || this.#subscriptions.size > 0) void this.#dial();
+    if (this.#socket === undefined) void this.#dial();
   }
 
   async #dial(): Promise<void> {
-    this.#dialling = true;
     try {
-      const socket = await this.#host.network.dial(this.#target.at, {
-        timeoutMs: this.#patienceMs,
-      });
-      this.#dialling = false;
-      if (this.#closed) socket.destroy();
-      else this.#greet(socket);
+      const socket = await this.#redialer.dial();
+      if (socket !== undefined) this.#greet(socket);
     } catch (error) {
-      this.#dialling = false;
       this.#tryAgain(error as Error);
     }
   }
@@ -336,7 +335,7 @@ export class StoreClient {
     this.#ready = true;
     this.#silence?.cancel();
     this.#silence = undefined;
-    this.#attempt = 0;
+    this.#redialer.succeeded();
     this.#linkError = undefined;
     this.#patience?.cancel();
     this.#patience = undefined;
@@ -441,13 +440,8 @@ export class StoreClient {
 
   #tryAgain(why: Error): void {
     this.#linkError = why;
-    if (this.#closed || this.#redial !== undefined) return;
-    if (this.#unsent.length + this.#subscriptions.size === 0) return;
-    const delayMs = backoffDelayMs(REDIAL, ++this.#attempt, () => this.#host.random.unit());
-    this.#redial = this.#host.timers.after(delayMs, () => {
-      this.#redial = undefined;
-      this.#wantConnection();
-    });
+    this.#redialer.failed();
+    this.#wantConnection();
   }
 
   get #patienceMs(): number {

@@ -21,7 +21,8 @@
  * Test: test/15-store.replica.test.ts
  */
 import type { Address, Host, Socket, Timer } from "#host";
-import { backoffDelayMs, retryPolicy } from "#retry";
+import { retryPolicy } from "#retry";
+import { Redialer } from "#rpc";
 import { encodeCommand, encodedBytes, GroupReader } from "../log/text.ts";
 import type { SnapshotQueue } from "../log/snapshot-queue.ts";
 import { RespParser } from "../resp/resp.ts";
@@ -59,11 +60,11 @@ export interface ReplicaOptions {
 
 export class ReplicaLink {
   readonly primary: Address;
-  /** Redis's words, for ROLE. */
-  state: "connect" | "connecting" | "sync" | "connected" = "connect";
   /** The last error of the link. */
   linkError: string | undefined;
   readonly #options: ReplicaOptions;
+  readonly #redialer: Redialer;
+  #state: "connect" | "connecting" | "sync" | "connected" = "connect";
   #known: { id: string; offset: number } | undefined;
   /** Set while a copy comes in: the `known` that it will lead to. */
   #copying: { id: string; offset: number } | undefined;
@@ -74,16 +75,22 @@ export class ReplicaLink {
   #groups = new GroupReader();
   /** Bytes of the group that is coming in. */
   #groupBytes = 0;
-  #attempt = 0;
   #heardAt = 0;
   #timer: Timer | undefined;
-  #stopped = false;
   #paused = false;
 
   constructor(options: ReplicaOptions) {
     this.#options = options;
     this.primary = options.primary;
+    this.#redialer = new Redialer({
+      host: options.host, to: options.primary, timeoutMs: DIAL_MS, pauses: REDIAL,
+    });
     void this.#dial();
+  }
+
+  /** Redis's words, for ROLE. */
+  get state(): "connect" | "connecting" | "sync" | "connected" {
+    return this.#redialer.isDialling ? "connecting" : this.#state;
   }
 
   /** Bytes of the primary's stream that have been applied. */
@@ -96,7 +103,7 @@ export class ReplicaLink {
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.#redialer.stop();
     this.#timer?.cancel();
     this.#socket?.destroy();
     this.#socket = undefined;
@@ -104,12 +111,9 @@ export class ReplicaLink {
   }
 
   async #dial(): Promise<void> {
-    this.state = "connecting";
-    const { host } = this.#options;
     try {
-      const socket = await host.network.dial(this.primary, { timeoutMs: DIAL_MS });
-      if (this.#stopped) socket.destroy();
-      else this.#greet(socket);
+      const socket = await this.#redialer.dial();
+      if (socket !== undefined) this.#greet(socket);
     } catch (error) {
       this.#tryAgain((error as Error).message);
     }
@@ -117,6 +121,7 @@ export class ReplicaLink {
 
   #greet(socket: Socket): void {
     this.#socket = socket;
+    this.#state = "connecting";
     this.#parser = new RespParser();
     this.#groups = new GroupReader();
     this.#groupBytes = 0;
@@ -139,7 +144,7 @@ export class ReplicaLink {
   }
 
   #ask(): void {
-    this.state = "sync";
+    this.#state = "sync";
     this.#send(["TITAN.SYNC", this.#known?.id ?? "?", String(this.#known?.offset ?? 0)]);
   }
 
@@ -258,8 +263,8 @@ export class ReplicaLink {
   }
 
   #connected(): void {
-    this.state = "connected";
-    this.#attempt = 0;
+    this.#state = "connected";
+    this.#redialer.succeeded();
     this.#tell(undefined);
   }
 
@@ -290,14 +295,10 @@ export class ReplicaLink {
 
   #tryAgain(why: string): void {
     this.#tell(why);
-    this.state = "connect";
+    this.#state = "connect";
     this.#timer?.cancel();
-    if (this.#stopped) return;
-    const { host } = this.#options;
-    this.#timer = host.timers.after(
-      backoffDelayMs(REDIAL, ++this.#attempt, () => host.random.unit()),
-      () => void this.#dial(),
-    );
+    this.#redialer.failed();
+    void this.#dial();
   }
 
   #tell(linkError: string | undefined): void {
