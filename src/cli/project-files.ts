@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { didYouMean } from "#base";
 import { leftOutOf } from "#project";
 import { nodeHost } from "#host";
-import { type ProjectFiles } from "#pipeline";
+import type { ProjectFiles } from "#pipeline";
 
 /** Names that are compared with a missing one. A larger project is searched in part. */
 const MAX_NAMES = 2000;

@@ -21,7 +21,7 @@ import type { Address } from "#host";
 import type { PipelineDefinition } from "#pipeline";
 import type { Client } from "#sdk";
 import { MAX_SLOTS, type Submitted } from "#wire";
-import { type EmbeddedCluster } from "#cluster";
+import type { EmbeddedCluster } from "#cluster";
 import { DEFAULT_MASTER, dial, dialer, namedMaster } from "./address.ts";
 import type { Call } from "./command.ts";
 import { CliError, EXIT, exitCodeOf, isConnectionError, isRpcError, UsageError } from "./exit.ts";

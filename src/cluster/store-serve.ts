@@ -7,7 +7,7 @@
  * Test: test/cli.store.test.ts
  */
 import type { Address, Host } from "#host";
-import { openStore, startStore, type OpenStore, type OpenStoreOptions } from "#store";
+import type { OpenStore, OpenStoreOptions } from "#store";
 
 /**
  * A stop waits this long for clients that do not take their answers. It is less than `titan up`
@@ -55,6 +55,8 @@ export async function serveStore(
 ): Promise<ServedStore> {
   const { host, listen, dir, durability, maxClients, maxMemory, owner, signal } = options;
   const { password, primaryPassword, replicaOf, onFatal, onFull, onLinkError } = options;
+  // Only now: a cluster has its store in a thread, and the process itself needs none of it.
+  const { openStore, startStore } = await import("#store");
   const opened = await openStore({
     host,
     onFatal,

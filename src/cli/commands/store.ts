@@ -14,7 +14,6 @@ import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
 import { shortPath, tornText } from "../serve.ts";
 import type { ServedStore, ServeStoreOptions } from "#cluster";
-import { fullText, storeFailure, storeFailureAdvice, storeFailureText } from "#cluster";
 import { DEFAULT_STORE_PORT } from "../store-url.ts";
 import { plural } from "../text.ts";
 
@@ -136,7 +135,7 @@ async function serve(call: Call): Promise<number> {
     loading.abort(); // a replay has promised nothing: it need not be waited for
     end();
   });
-  const { serveStore } = await import("#cluster");
+  const { fullText, serveStore } = await import("#cluster");
   let served: ServedStore;
   try {
     served = await serveStore({
@@ -149,7 +148,7 @@ async function serve(call: Call): Promise<number> {
     });
   } catch (error) {
     if (loading.signal.aborted) return EXIT.OK;
-    throw explained(error as Error, options);
+    throw await explained(error as Error, options);
   }
   context.onExit(() => served.close()); // also when announcing fails
   announce(call, served, options);
@@ -266,7 +265,8 @@ function firstLineOf(file: string): string {
   }
 }
 
-function explained(error: Error, options: ServeStoreOptions): Error {
+async function explained(error: Error, options: ServeStoreOptions): Promise<Error> {
+  const { storeFailure, storeFailureAdvice, storeFailureText } = await import("#cluster");
   const found = storeFailure(error);
   const advice =
     found.code === "EADDRINUSE"

@@ -8,7 +8,6 @@ import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { hostPort } from "#base";
 import { sharedRoot, VERSION } from "#host";
-import { nodeProcesses, removalsDone, takeProcessFolder } from "#process";
 import { MAX_SLOTS } from "#wire";
 import { DEFAULT_MASTER, namedMaster, tokenOf } from "../address.ts";
 import type { Call, Command } from "../command.ts";
@@ -68,10 +67,11 @@ async function run(call: Call): Promise<number> {
   const name = call.text("name");
   const token = tokenOf(call);
   const home = resolve(call.text("home") ?? context.home);
-  const [{ startWorker }, { createExecutor }] = await Promise.all([
-    import("#worker"),
-    import("#exec"),
-  ]);
+  const [
+    { startWorker },
+    { createExecutor },
+    { nodeProcesses, removalsDone, takeProcessFolder },
+  ] = await Promise.all([import("#worker"), import("#exec"), import("#process")]);
 
   const onNote = (text: string): void => context.note(`titan: ${text}`);
   const folder = await takeProcessFolder(join(home, "workers"), { onNote });
