@@ -212,6 +212,7 @@ test("SimWorld rename() is durable after syncDirectory() and not before", async 
         await file.appendAndSync([Buffer.from(content)]);
       }
       await storage.syncDirectory("/state");
+      await storage.syncDirectory("/");
       await storage.rename("/state/new.tmp", "/state/old");
       if (sync) await storage.syncDirectory("/state");
     });

@@ -12,11 +12,10 @@
  * Left out: pages that a failed sync marks clean. Here the next life's sync writes them after all.
  * Test: test/22-simulation.world.test.ts
  */
-import { posix } from "node:path";
 import type { Random, Storage, StoredFile } from "#host";
 import { systemError, type SimFile, type SimStorage } from "./disk.ts";
 import type { Boot } from "./machine.ts";
-import { bytesOf, normal, type DiskImage } from "./disk-image.ts";
+import { bytesOf, Folder, Inode, normal, type DiskImage } from "./disk-image.ts";
 
 export type DiskOperation = "append" | "sync" | "open" | "rename";
 
@@ -32,6 +31,8 @@ export class DiskFaults {
   readonly #disk: DiskImage;
   #orders: Order[] = [];
   #limitBytes: number | undefined;
+  /** Whether nothing can be written, as on a medium that is mounted so: EROFS. */
+  readOnly = false;
 
   constructor(disk: DiskImage) {
     this.#disk = disk;
@@ -67,7 +68,7 @@ export class DiskFaults {
 
   /** Turns one bit of a file, in memory and in the disk image. */
   flip(path: string, bitIndex: number): void {
-    const inode = this.#disk.names.get(normal(path));
+    const inode = this.#disk.file(path);
     if (inode === undefined || bitIndex < 0 || bitIndex >= 8 * inode.current.length) {
       throw new RangeError(`Cannot flip bit: ${path} has no bit ${bitIndex}`);
     }
@@ -76,28 +77,45 @@ export class DiskFaults {
 
   /** The bytes of a file that would survive a power cut now; undefined: the file would not. */
   durable(path: string): Buffer | undefined {
-    const inode = this.#disk.durableNames.get(normal(path));
-    return inode === undefined ? undefined : Buffer.from(bytesOf(inode.synced));
+    const node = this.#disk.find(path, "durable");
+    return node instanceof Inode ? Buffer.from(bytesOf(node.synced)) : undefined;
   }
 
   /** The bytes of a file as its process reads them. */
   read(path: string): Buffer | undefined {
-    const inode = this.#disk.names.get(normal(path));
-    return inode === undefined ? undefined : Buffer.from(bytesOf(inode.current));
+    const inode = this.#disk.file(path);
+    return inode && Buffer.from(bytesOf(inode.current));
   }
 
   /** Names of files in a folder that would survive a power cut now, sorted. */
   durableNames(folder: string): string[] {
-    return inFolder(this.#disk.durableNames.keys(), folder);
+    const node = this.#disk.find(folder, "durable");
+    if (!(node instanceof Folder)) return [];
+    return [...node.durable].flatMap(([name, one]) => (one instanceof Inode ? [name] : [])).sort();
   }
 
   /** Names of files and folders in a folder, sorted. */
   list(folder: string): string[] {
-    return inFolder([...this.#disk.names.keys(), ...this.#disk.folders], folder);
+    const node = this.#disk.find(folder);
+    return node instanceof Folder ? [...node.names.keys()].sort() : [];
+  }
+
+  /** Puts a file there, and the folders above it, durable at once. */
+  put(path: string, bytes: Buffer): void {
+    this.#disk.plant(path, bytes);
+  }
+
+  /** Takes a file or a folder away, durable at once. */
+  drop(path: string): void {
+    this.#disk.plant(path, undefined);
   }
 
   /** The failure that was ordered for this operation, once for each time. */
-  take(operation: string, path: string): Error | undefined {
+  take(operation: string, on: { path: string; readOnly?: boolean }): Error | undefined {
+    const { path } = on;
+    if (this.readOnly && !on.readOnly && !READING.has(operation)) {
+      return systemError("EROFS", `${operation} ${path}`);
+    }
     if (this.#orders.length === 0) return undefined;
     const order = this.#orders.find(
       (one) => one.operation === operation && path.includes(one.path),
@@ -116,13 +134,8 @@ export class DiskFaults {
   }
 }
 
-function inFolder(names: Iterable<string>, folder: string): string[] {
-  const parent = normal(folder);
-  return [...names]
-    .filter((name) => name !== "/" && posix.dirname(name) === parent)
-    .map((name) => posix.basename(name))
-    .sort();
-}
+/** Operations that a medium allows which cannot be written. */
+const READING = new Set(["read", "sync"]);
 
 /** What the faults need of the world. */
 export interface DiskWatch {
@@ -148,9 +161,9 @@ export class FaultyStorage implements Storage {
 
   async open(
     path: string,
-    options: { create?: boolean; exclusive?: boolean } = {},
+    options: { create?: boolean; exclusive?: boolean; readOnly?: boolean } = {},
   ): Promise<StoredFile> {
-    const refused = refuse(this.#watch, { operation: "open", path });
+    const refused = refuse(this.#watch, { operation: "open", path, ...options });
     if (refused !== undefined) return refused;
     return new FaultyFile(await this.#inner.open(path, options), { watch: this.#watch, path });
   }
@@ -166,7 +179,8 @@ export class FaultyStorage implements Storage {
       return this.#inner.writeFile(path, bytes);
     }
     // A file is emptied first and filled then: a failure in between leaves it empty.
-    if (!this.#watch.boot.dead) await this.#inner.writeFile(path, new Uint8Array(0));
+    const { boot, faults } = this.#watch;
+    if (!boot.dead && !faults.readOnly) await this.#inner.writeFile(path, new Uint8Array(0));
     return refused ?? Promise.reject(systemError("ENOSPC", `write ${path}`));
   }
 
@@ -281,12 +295,12 @@ class FaultyFile implements StoredFile {
  */
 function refuse(
   watch: DiskWatch,
-  what: { operation: string; path: string },
+  what: { operation: string; path: string; readOnly?: boolean },
 ): Promise<never> | undefined {
   if (!watch.boot.dead) watch.before(what.operation, what.path);
   // The listener may have ended the process: then the operation does not happen.
   if (watch.boot.dead) return new Promise(() => undefined);
-  const failure = watch.faults.take(what.operation, what.path);
+  const failure = watch.faults.take(what.operation, what);
   if (failure === undefined) return undefined;
   // A failing sync fails after it has taken its time.
   return what.operation === "sync"

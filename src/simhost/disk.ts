@@ -10,7 +10,7 @@
 import { posix } from "node:path";
 import type { FileInfo, Storage, StoredFile } from "#host";
 import type { Boot, Held } from "./machine.ts";
-import { bytesOf, Inode, normal, type DiskImage } from "./disk-image.ts";
+import { bytesOf, Folder, Inode, normal, type DiskImage } from "./disk-image.ts";
 import type { World } from "./types.ts";
 
 export class SimStorage implements Storage {
@@ -29,91 +29,84 @@ export class SimStorage implements Storage {
     path: string,
     options: { create?: boolean; exclusive?: boolean } = {},
   ): Promise<SimFile> {
-    const name = normal(path);
-    let inode = this.#disk.names.get(name);
+    let inode = this.#disk.find(path);
+    if (inode instanceof Folder) throw systemError("EISDIR", `open ${path}`);
     if (inode !== undefined && options.exclusive) throw systemError("EEXIST", `open ${path}`);
     if (inode === undefined) {
       if (!options.create && !options.exclusive) throw systemError("ENOENT", `open ${path}`);
-      inode = this.#create(name);
+      inode = this.#create(path);
     }
-    return new SimFile(inode, { world: this.#world, boot: this.#boot, name });
+    return new SimFile(inode, { world: this.#world, boot: this.#boot, name: normal(path) });
   }
 
   async readFile(path: string): Promise<Buffer> {
-    const inode = this.#disk.names.get(normal(path));
+    const inode = this.#disk.file(path);
     if (inode === undefined) throw systemError("ENOENT", `read ${path}`);
     return Buffer.from(bytesOf(inode.current));
   }
 
   async writeFile(path: string, bytes: Uint8Array): Promise<void> {
-    const name = normal(path);
-    const inode = this.#disk.names.get(name) ?? this.#create(name);
+    const inode = this.#disk.file(path) ?? this.#create(path);
     inode.truncate(0);
     inode.append(bytes);
   }
 
   async rename(from: string, to: string): Promise<void> {
-    const { names, folders } = this.#disk;
-    const source = normal(from);
-    const target = normal(to);
-    const inode = names.get(source);
-    if (inode !== undefined) {
-      this.#requireFolder(target);
-      names.delete(source);
-      names.set(target, inode);
-    } else if (folders.has(source)) {
-      for (const folder of [...folders]) {
-        if (isInside(folder, source)) {
-          moveKey(folders, folder, target + folder.slice(source.length));
-        }
-      }
-      for (const name of [...names.keys()]) {
-        if (!isInside(name, source)) continue;
-        names.set(target + name.slice(source.length), names.get(name)!);
-        names.delete(name);
-      }
-    } else throw systemError("ENOENT", `rename ${from}`);
+    const node = this.#disk.find(from);
+    if (node === undefined) throw systemError("ENOENT", `rename ${from}`);
+    const [source, target] = [this.#place(from), this.#place(to)];
+    const there = target.folder.names.get(target.name);
+    if (there === node) return;
+    if (there instanceof Folder && (node instanceof Inode || there.names.size > 0)) {
+      throw systemError(node instanceof Inode ? "EISDIR" : "ENOTEMPTY", `rename ${to}`);
+    }
+    this.#disk.change({ ...source, node: undefined }, { ...target, node });
   }
 
   async remove(path: string, options: { recursive?: boolean } = {}): Promise<void> {
-    const { names, folders } = this.#disk;
-    const target = normal(path);
-    names.delete(target);
-    if (!folders.has(target)) return;
-    if (!options.recursive) throw systemError("EISDIR", `remove ${path}`);
-    for (const name of [...names.keys()]) if (isInside(name, target)) names.delete(name);
-    for (const folder of [...folders]) if (isInside(folder, target)) folders.delete(folder);
+    const node = this.#disk.find(path);
+    if (node === undefined) return;
+    if (node instanceof Folder) {
+      if (!options.recursive) throw systemError("EISDIR", `remove ${path}`);
+      this.#empty(node);
+    }
+    this.#disk.change({ ...this.#place(path), node: undefined });
   }
 
-  async mkdir(path: string): Promise<void> {
-    for (let folder = normal(path); folder !== "/"; folder = posix.dirname(folder)) {
-      if (this.#disk.names.has(folder)) throw systemError("EEXIST", `mkdir ${path}`);
-      this.#disk.folders.add(folder);
+  /** One name after the other, from the inside: a power cut may come in between. */
+  #empty(folder: Folder): void {
+    for (const [name, node] of [...folder.names]) {
+      if (node instanceof Folder) this.#empty(node);
+      this.#disk.change({ folder, name, node: undefined });
     }
   }
 
+  async mkdir(path: string): Promise<void> {
+    const target = normal(path);
+    const node = this.#disk.find(target);
+    if (node instanceof Folder) return;
+    if (node instanceof Inode) throw systemError("EEXIST", `mkdir ${path}`);
+    await this.mkdir(posix.dirname(target));
+    this.#disk.change({ ...this.#place(target), node: new Folder() });
+  }
+
   async list(path: string): Promise<string[]> {
-    const folder = normal(path);
-    const all = [...this.#disk.names.keys(), ...this.#disk.folders];
-    return all
-      .filter((name) => name !== "/" && posix.dirname(name) === folder)
-      .map((name) => posix.basename(name))
-      .sort();
+    const folder = this.#disk.find(path);
+    return folder instanceof Folder ? [...folder.names.keys()].sort() : [];
   }
 
   async stat(path: string): Promise<FileInfo | undefined> {
-    const name = normal(path);
-    const inode = this.#disk.names.get(name);
-    if (inode !== undefined) return { kind: "file", size: inode.current.length, mode: 0o644 };
-    return this.#disk.folders.has(name) ? { kind: "directory", size: 0, mode: 0o755 } : undefined;
+    const node = this.#disk.find(path);
+    if (node instanceof Folder) return { kind: "directory", size: 0, mode: 0o755 };
+    return node && { kind: "file", size: node.current.length, mode: 0o644 };
   }
 
   async syncDirectory(path: string): Promise<void> {
-    const folder = normal(path);
-    if (!this.#disk.folders.has(folder)) throw systemError("ENOENT", `sync ${path}`);
+    const folder = this.#disk.find(path);
+    if (!(folder instanceof Folder)) throw systemError("ENOENT", `sync ${path}`);
     await synced(this.#world, this.#boot);
-    this.#disk.syncDirectory(folder);
-    this.#world.note(`${this.#boot.name} synced ${folder}/`);
+    folder.sync();
+    this.#world.note(`${this.#boot.name} synced ${normal(path)}/`);
   }
 
   async lock(path: string): Promise<{ release(): Promise<void> }> {
@@ -131,16 +124,18 @@ export class SimStorage implements Storage {
     };
   }
 
-  #create(name: string): Inode {
-    this.#requireFolder(name);
-    if (this.#disk.folders.has(name)) throw systemError("EISDIR", `open ${name}`);
-    const inode = new Inode();
-    this.#disk.names.set(name, inode);
-    return inode;
+  #create(path: string): Inode {
+    const node = new Inode();
+    this.#disk.change({ ...this.#place(path), node });
+    return node;
   }
 
-  #requireFolder(name: string): void {
-    if (!this.#disk.folders.has(posix.dirname(name))) throw systemError("ENOENT", `open ${name}`);
+  /** The folder in which a path ends, and the name there. */
+  #place(path: string): { folder: Folder; name: string } {
+    const target = normal(path);
+    const folder = this.#disk.find(posix.dirname(target));
+    if (!(folder instanceof Folder)) throw systemError("ENOENT", `open ${path}`);
+    return { folder, name: posix.basename(target) };
   }
 }
 
@@ -201,15 +196,6 @@ export class SimFile implements StoredFile {
 export function synced(world: World, boot: Boot): Promise<void> {
   const range = boot.machine.disk.slowSync ?? world.options.syncMs;
   return new Promise((resolve) => void world.after(boot, world.between(range), resolve));
-}
-
-function isInside(name: string, folder: string): boolean {
-  return name === folder || name.startsWith(`${folder}/`);
-}
-
-function moveKey(set: Set<string>, from: string, to: string): void {
-  set.delete(from);
-  set.add(to);
 }
 
 export function systemError(code: string, what: string): Error {

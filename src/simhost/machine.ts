@@ -20,6 +20,8 @@ export interface Boot {
    * Things that it has opened and not given back yet. The network knows its connections and ports.
    */
   readonly held: Set<Held>;
+  /** Called when it ends. */
+  readonly onEnd: Array<() => void>;
   dead: boolean;
 }
 
@@ -81,11 +83,13 @@ export class Machine {
   /** The process ends, and all that waited for it is dropped. */
   end(): Boot | undefined {
     const { boot } = this;
-    if (boot !== undefined) boot.dead = true;
     this.boot = undefined;
     this.host = undefined;
     this.paused = false;
     this.#backlog = [];
+    if (boot === undefined) return undefined;
+    boot.dead = true;
+    for (const listener of boot.onEnd) listener();
     return boot;
   }
 

@@ -23,10 +23,11 @@
  *
  * Invariants: same seed and same calls, byte-identical `trace`; a dead process never acts again, a
  * stopped one not before it goes on; bytes that were synced stay.
- * Left out: disks that lie about a sync, unsynced renames that survive by luck, more than one
- * process on a machine. Search and shrinking of seeds are lesson 22's.
- * Test: test/03-host.sim.test.ts, test/22-simulation.world.test.ts
+ * Left out: disks that lie about a sync, more than one process on a machine. Search and shrinking
+ * of seeds are lesson 22's.
+ * Test: test/03-host.sim.test.ts, test/22-simulation.world.test.ts, test/22-simulation.disk.test.ts
  */
+export type { Leftover } from "./disk-image.ts";
 export type { LiveProgram } from "./machine.ts";
 export type { SimOptions, SimProcess, SimProgram } from "./types.ts";
 export { SimWorld } from "./world.ts";

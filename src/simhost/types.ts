@@ -7,6 +7,7 @@
  * Test: test/22-simulation.world.test.ts
  */
 import type { Random, Timer, VirtualTime } from "#host";
+import type { Leftover } from "./disk-image.ts";
 import type { Boot, LiveProgram } from "./machine.ts";
 
 /** A running program, from the inside. */
@@ -47,6 +48,17 @@ export interface SimOptions {
   readonly freshChance?: boolean;
   /** "hash" keeps the last lines of the trace and the hash of all. Default "full". */
   readonly trace?: "full" | "hash";
+}
+
+export interface CrashOptions {
+  /** Draws what is left of names and bytes that no sync had covered. Default false: nothing. */
+  readonly torn?: boolean;
+  /** The same, and damages those bytes. */
+  readonly garbage?: boolean;
+  /** Chooses what is left, if nothing is drawn. */
+  readonly leftover?: Leftover;
+  /** The peers hear nothing of it. */
+  readonly silent?: boolean;
 }
 
 /** The world as its parts see it. */

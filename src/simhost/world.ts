@@ -4,6 +4,7 @@
  * Test: test/22-simulation.world.test.ts
  */
 import { crc32 } from "node:zlib";
+import { invariant } from "#base";
 import {
   seededRandom, VirtualTime, type Storage, type Timer, type WorkerHost,
 } from "#host";
@@ -13,10 +14,10 @@ import { DiskFaults, FaultyStorage } from "./disk-faults.ts";
 import type { Link } from "./link.ts";
 import { FIRST_PID, Machine, type Boot, type Held, type LiveProgram } from "./machine.ts";
 import { SimNetwork } from "./network.ts";
-import { DiskImage } from "./disk-image.ts";
+import { DiskImage, type Leftover } from "./disk-image.ts";
 import { processesOf, reap } from "./processes.ts";
 import { Trace } from "./trace.ts";
-import type { SimOptions, World } from "./types.ts";
+import type { CrashOptions, SimOptions, World } from "./types.ts";
 
 /**
  * A simulated machine room. Hosts are made by name; only `run` and `settle` let time pass.
@@ -120,7 +121,7 @@ export class SimWorld {
   host(name: string): WorkerHost {
     const machine = this.#machine(name);
     if (machine.host !== undefined) return machine.host;
-    const boot: Boot = { name, machine, held: new Set(), dead: false };
+    const boot: Boot = { name, machine, held: new Set(), onEnd: [], dead: false };
     machine.silent = false;
     machine.boot = boot;
     machine.host = this.#boot(boot, machine.lives++);
@@ -143,22 +144,46 @@ export class SimWorld {
   }
 
   /**
-   * Power off. Timers never fire, promises never settle, the disk keeps its synced bytes; with
-   * `torn` also a part, drawn at random, of the bytes that were appended after that; with `garbage`
-   * that part may have zeros and turned bits in it. Peers see their connections end; with `silent`
-   * they see nothing, until they send something to the host that is up again.
+   * Power off. Timers never fire, promises never settle, the disk keeps what was synced; with
+   * `torn` also a part, drawn at random, of the names and bytes that were not; with `garbage` those
+   * bytes may have holes and turned bits in them; `leftover` chooses the part instead. Peers see
+   * their connections end; with `silent` they see nothing, until they send something to the host
+   * that is up again.
    */
-  crash(name: string, options: { torn?: boolean; garbage?: boolean; silent?: boolean } = {}): void {
+  crash(name: string, options: CrashOptions = {}): void {
     const machine = this.#machine(name);
     if (machine.boot === undefined && machine.programs.size === 0) return;
-    const { silent = false, garbage = false, torn = garbage } = options;
+    const { silent = false, garbage = false, torn = garbage, leftover = "nothing" } = options;
     this.note(`${name} crashes`);
     const boot = machine.end();
     machine.silent = silent;
     machine.lastPid = FIRST_PID;
     for (const program of machine.programs) program.vanish();
     if (boot !== undefined) this.#network.crash(boot, { silent });
-    machine.disk.crash({ chance: torn ? this.#world.random : undefined, garbage });
+    machine.disk.crash(torn ? { random: this.#world.random, garbage } : leftover);
+  }
+
+  /**
+   * Gives a machine that is off a copy of another one's disk, as a power cut would leave it at this
+   * moment. The other one goes on.
+   */
+  copyDisk(from: string, to: string, leftover: Leftover): void {
+    invariant(this.#machine(to).boot === undefined, "a machine that runs keeps its disk");
+    this.#machine(to).disk.root = this.#machine(from).disk.after(leftover);
+  }
+
+  /**
+   * What the process on this host was asked for; a rejection, once that process has ended, because
+   * its own promises never settle then.
+   */
+  whileUp<T>(name: string, work: Promise<T>): Promise<T> {
+    const { boot } = this.#machine(name);
+    const ended = new Promise<never>((_, reject) => {
+      const end = (): void => reject(new Error(`the process on ${name} has ended`));
+      if (boot === undefined) end();
+      else boot.onEnd.push(end);
+    });
+    return Promise.race([work, ended]);
   }
 
   /**
