@@ -4,10 +4,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Durability, type Log, openLog } from "#log";
-import { type Leftover, memoryHost, MemoryStorage } from "./05-log.memory-storage.ts";
+import type { Leftover } from "#simhost";
+import { inWorld, Machine } from "./05-log.support.ts";
 
 const DIR = "/state/log";
-const LEFTOVERS: readonly Leftover[] = ["nothing", "half", "hole", "sector", "everything"];
+const LEFTOVERS: readonly Leftover[] = [
+  "nothing", "half", "names", "hole", "sector", "everything",
+];
 
 /** Long enough that groups of several records span sectors. */
 const body = (seq: number): Buffer => Buffer.from(`event ${seq} ${"-".repeat((seq * 37) % 120)}`);
@@ -21,8 +24,7 @@ interface Life {
  * All that a log does: rotation, snapshots beside appends, compaction, close, reopen. Rejects once
  * the disk is off.
  */
-async function live(storage: MemoryStorage, life: Life, durability: Durability): Promise<void> {
-  const host = memoryHost(storage);
+async function live(host: Machine, life: Life, durability: Durability): Promise<void> {
   const onFatal = (): void => {};
   let log = await openLog({ host, dir: DIR, segmentBytes: 1200, durability, onFatal });
   const add = async (count: number): Promise<void> => {
@@ -58,8 +60,8 @@ async function rebuild(log: Log): Promise<string[]> {
 }
 
 /** Opens what a crash left and checks that it is a prefix that holds everything acknowledged. */
-async function check(storage: MemoryStorage, life: Life, where: string): Promise<void> {
-  const log = await openLog({ host: memoryHost(storage), dir: DIR, segmentBytes: 1200 });
+async function check(host: Machine, life: Life, where: string): Promise<void> {
+  const log = await openLog({ host, dir: DIR, segmentBytes: 1200 });
   const state = await rebuild(log);
   assert.ok(
     state.length >= life.acknowledged,
@@ -70,58 +72,65 @@ async function check(storage: MemoryStorage, life: Life, where: string): Promise
   assert.equal(log.nextSeq, state.length + 1, where);
   await log.durable(log.append(body(log.nextSeq)));
   await log.close();
-  const names = await storage.list(DIR);
+  const names = host.disk.list(DIR);
   assert.ok(!names.some((name) => name.endsWith(".tmp")), `${where}: ${names}`);
 }
 
 for (const durability of ["always", "everysec", "no"] as const) {
-  test(`openLog() recovers from a crash at any operation (${durability})`, async () => {
-    const whole = new MemoryStorage();
+  test(`openLog() recovers from a crash at any operation (${durability})`, inWorld(async () => {
+    const whole = new Machine();
     await live(whole, { appended: 0, acknowledged: 0 }, durability);
-    assert.ok(whole.operations > 80, `${whole.operations} operations`);
-    for (let k = 1; k <= whole.operations; k++) {
+    assert.ok(whole.changes > 80, `${whole.changes} changes`);
+    for (let k = 1; k <= whole.changes; k++) {
       // The policies differ in when they sync, not in what a crash may leave: one of them tries
       // every combination.
-      for (const leftover of durability === "always"
-        ? LEFTOVERS
-        : [LEFTOVERS[k % LEFTOVERS.length] as Leftover]) {
-        const storage = new MemoryStorage();
-        storage.crashAt = k;
-        const life = { appended: 0, acknowledged: 0 };
-        await live(storage, life, durability).catch(offOnly);
-        storage.crash(leftover);
-        await check(storage, life, `crash at operation ${k}, ${leftover} of the rest on disk`);
+      const leftovers = durability === "always" ? LEFTOVERS : [LEFTOVERS[k % LEFTOVERS.length]!];
+      const { left, life } = await lifeUntil({ k, leftovers, durability });
+      for (const [index, leftover] of leftovers.entries()) {
+        const where = `crash at change ${k}, ${leftover} of the rest on disk`;
+        await check(left[index]!, life, where);
       }
     }
-  });
+  }));
 }
 
-test("openLog() recovers from a crash at any operation of a recovery", async () => {
-  const whole = new MemoryStorage();
+test("openLog() recovers from a crash at any operation of a recovery", inWorld(async () => {
+  const whole = new Machine();
   await live(whole, { appended: 0, acknowledged: 0 }, "always");
-  for (let k = 1; k <= whole.operations; k++) {
-    const storage = new MemoryStorage();
-    storage.crashAt = k;
-    const life = { appended: 0, acknowledged: 0 };
-    await live(storage, life, "always").catch(offOnly);
-    storage.crash(LEFTOVERS[k % LEFTOVERS.length]);
+  for (let k = 1; k <= whole.changes; k++) {
+    const leftovers = [LEFTOVERS[k % LEFTOVERS.length]!];
+    const { left: [host], life } = await lifeUntil({ k, leftovers, durability: "always" });
     for (let j = 1; j < 40; j++) {
-      const second = storage.clone();
+      const second = host!.copy();
       second.crashAt = j;
-      const opened = await openLog({
-        host: memoryHost(second),
-        dir: DIR,
-        segmentBytes: 1200,
-      }).catch(offOnly);
-      await opened?.close().catch(offOnly);
-      if (second.operations < j) break;
-      second.crash(j % 2 === 0 ? "nothing" : "everything");
-      await check(second, life, `crash at operation ${k}, then at operation ${j} of the recovery`);
+      second.leftover = j % 2 === 0 ? "nothing" : "everything";
+      const reopened = openLog({ host: second, dir: DIR, segmentBytes: 1200 });
+      if (!(await off(second.whileUp(reopened.then((log) => log.close()))))) break;
+      await check(second, life, `crash at change ${k}, then at change ${j} of the recovery`);
     }
   }
-});
+}));
 
-function offOnly(error: Error & { code?: string }): undefined {
-  if (/machine is off/.test(error.message)) return undefined;
-  throw error;
+/** A life in which the power goes before change `k`, and a machine with each of the leftovers. */
+async function lifeUntil(
+  { k, leftovers, durability }: {
+    k: number; leftovers: readonly Leftover[]; durability: Durability;
+  },
+): Promise<{ left: readonly Machine[]; life: Life }> {
+  const host = new Machine();
+  let left: Machine[] = [];
+  host.onCrash = () => void (left = leftovers.map((leftover) => host.afterCrash(leftover)));
+  host.crashAt = k;
+  const life = { appended: 0, acknowledged: 0 };
+  // A life has a few changes more or fewer than another: syncs take as long as they like.
+  if (!(await off(host.whileUp(live(host, life, durability))))) host.onCrash();
+  return { left, life };
+}
+
+/** Whether the power went before it was done. */
+function off(work: Promise<unknown>): Promise<boolean> {
+  return work.then(() => false, (error: Error) => {
+    if (/has ended/.test(error.message)) return true;
+    throw error;
+  });
 }

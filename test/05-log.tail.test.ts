@@ -6,14 +6,14 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { nodeHost } from "#host";
 import { inspectLog, type Log, LogError, openLog } from "#log";
-import { memoryHost, type MemoryHost, MemoryStorage } from "./05-log.memory-storage.ts";
+import { inWorld, Machine, pass } from "./05-log.support.ts";
 
 const DIR = "/log";
 const FILE = `${DIR}/0000000000000001.seg`;
 const body = (seq: number): Buffer => Buffer.from(`event ${seq} ${"~".repeat(40)}`);
 
-async function write(groups: readonly number[]): Promise<MemoryHost> {
-  const host = memoryHost();
+async function write(groups: readonly number[]): Promise<Machine> {
+  const host = new Machine();
   const log = await openLog({ host, dir: DIR });
   for (const count of groups) {
     for (let i = 0; i < count; i++) log.append(body(log.nextSeq));
@@ -24,31 +24,31 @@ async function write(groups: readonly number[]): Promise<MemoryHost> {
 }
 
 /** Opens a copy of the disk whose segment has been changed. */
-function openEdited(host: MemoryHost, edit: (bytes: Buffer) => Buffer | void): Promise<Log> {
-  const storage = host.storage.clone();
-  const bytes = Buffer.from(storage.peek(FILE));
-  storage.put(FILE, edit(bytes) ?? bytes);
-  return openLog({ host: memoryHost(storage), dir: DIR });
+function openEdited(host: Machine, edit: (bytes: Buffer) => Buffer | void): Promise<Log> {
+  const bytes = host.peek(FILE);
+  const copy = host.copy(({ disk }) => disk.put(FILE, edit(bytes) ?? bytes));
+  return openLog({ host: copy, dir: DIR });
 }
 
 const damaged = (error: unknown): boolean =>
   error instanceof LogError && error.code === "DAMAGED" && error.file === FILE;
 
-test("openLog() cuts a group whose first sectors never reached the disk", async () => {
+test("openLog() cuts a group whose first sectors never reached the disk", inWorld(async () => {
   const host = await write([10, 60]);
   const log = await openEdited(host, (bytes) => void bytes.fill(0, 1024, 1536));
   assert.ok(log.nextSeq > 11 && log.nextSeq < 30, `${log.nextSeq}`);
   assert.ok(log.recovery.tornBytes > 2000);
   await log.close();
-});
+}));
 
 test("openLog() refuses the same hole when a later group proves that it " +
-  "had been fsynced", async () => {
+  "had been fsynced", inWorld(async () => {
   const host = await write([10, 60, 1]);
   await assert.rejects(openEdited(host, (bytes) => void bytes.fill(0, 1024, 1536)), damaged);
-});
+}));
 
-test("openLog() refuses a changed bit in the last group while a record follows it", async () => {
+test("openLog() refuses a changed bit in the last group while a " +
+  "record follows it", inWorld(async () => {
   const host = await write([1, 20]);
   for (let seq = 2; seq < 21; seq++) {
     await assert.rejects(
@@ -56,19 +56,19 @@ test("openLog() refuses a changed bit in the last group while a record follows i
       damaged,
     );
   }
-});
+}));
 
 test("openLog() finds the next record even when the length of the bad one " +
-  "is what changed", async () => {
+  "is what changed", inWorld(async () => {
   const host = await write([5, 5]);
   for (const length of [0, 1, 55, 4000, 2 ** 31 - 1]) {
     const edit = (bytes: Buffer): void =>
       void bytes.writeUInt32BE(length, bytes.indexOf("event 3 ") - 8);
     await assert.rejects(openEdited(host, edit), damaged, `length ${length}`);
   }
-});
+}));
 
-test("openLog() refuses noise in the middle, cuts noise at the end", async () => {
+test("openLog() refuses noise in the middle, cuts noise at the end", inWorld(async () => {
   const host = await write([20, 20]);
   let state = 42;
   const byte = (): number => (state = (state * 1103515245 + 12345) >>> 0) >>> 24;
@@ -81,26 +81,26 @@ test("openLog() refuses noise in the middle, cuts noise at the end", async () =>
     if (size > 700) continue;
     await assert.rejects(openEdited(host, (bytes) => void noise(size).copy(bytes, 200)), damaged);
   }
-});
+}));
 
 /**
  * A log whose last group begins `before` bytes before a sector ends, as the power cut leaves it
  * that took that sector.
  */
-async function lostStart(before: number, records: readonly number[]): Promise<MemoryStorage> {
-  const host = memoryHost();
+async function lostStart(before: number, records: readonly number[]): Promise<Machine> {
+  const host = new Machine();
   const log = await openLog({ host, dir: DIR });
   const header = 8;
-  const filled = host.storage.peek(FILE).length + header;
+  const filled = host.peek(FILE).length + header;
   log.append(Buffer.alloc(4096 - before - filled, "f"));
   await log.durable();
   for (const length of records) log.append(Buffer.alloc(length, "g"));
-  host.storage.failSync = true;
+  host.disk.fail("sync", { code: "EIO", times: Infinity });
   await log.durable().catch(() => {});
   await log.close().catch(() => {});
-  host.storage.failSync = false;
-  const left = host.storage.cloneAfterCrash("page");
-  const { length } = host.storage.peek(FILE);
+  host.disk.heal();
+  const left = host.afterCrash("page");
+  const { length } = host.peek(FILE);
   const lost = left.peek(FILE);
   assert.equal(lost.length, length, "and nothing else");
   assert.ok(
@@ -111,7 +111,7 @@ async function lostStart(before: number, records: readonly number[]): Promise<Me
 }
 
 test("openLog() cuts a group that lost only the end of the page in which it began, wherever in " +
-  "it", async () => {
+  "it", inWorld(async () => {
   const places = [...Array(64).keys()]
     .map((n) => n + 1)
     .concat(127, 255, 256, 306, 307, 308, 511, 512, 513, 600);
@@ -121,8 +121,7 @@ test("openLog() cuts a group that lost only the end of the page in which it bega
       [20, 20, 20, 20, 600, 1],
       [before < 8 ? 70_000 : 700, 9, 30],
     ]) {
-      const storage = await lostStart(before, records);
-      const opened = openLog({ host: memoryHost(storage), dir: DIR });
+      const opened = openLog({ host: await lostStart(before, records), dir: DIR });
       const where = `${before} bytes before, ${records}`;
       if (before <= 3 && (records[0] as number) < 2 ** (8 * (4 - before))) {
         // Only the barrier's bit is missing, which one flipped bit does as well.
@@ -135,12 +134,12 @@ test("openLog() cuts a group that lost only the end of the page in which it bega
       await log.close();
     }
   }
-});
+}));
 
 test("openLog() refuses a stretch of zeros in a record that ends before " +
-  "its sector does", async () => {
+  "its sector does", inWorld(async () => {
   const host = await write([3, 20]);
-  const at = host.storage.peek(FILE).indexOf("event 5 ") - 8;
+  const at = host.peek(FILE).indexOf("event 5 ") - 8;
   for (const length of [4, 8, 20, 47]) {
     await assert.rejects(
       openEdited(host, (bytes) => void bytes.fill(0, at, at + length)),
@@ -148,11 +147,11 @@ test("openLog() refuses a stretch of zeros in a record that ends before " +
       `${length} zeros`,
     );
   }
-});
+}));
 
 /** Three records of 2,000 bytes in one group, under a policy without barriers inside it. */
 async function longRecords(edit: (bytes: Buffer, at: number) => void): Promise<Log> {
-  const host = memoryHost();
+  const host = new Machine();
   const log = await openLog({ host, dir: DIR, durability: "everysec" });
   for (let seq = 1; seq <= 3; seq++) await log.durable(log.append(Buffer.alloc(2000, "x")));
   await log.close();
@@ -162,19 +161,19 @@ async function longRecords(edit: (bytes: Buffer, at: number) => void): Promise<L
 const HEADER = 32;
 
 test("openLog() refuses a damaged record of several sectors when no sector of " +
-  "it is missing", async () => {
+  "it is missing", inWorld(async () => {
   await assert.rejects(longRecords((bytes, at) => void (bytes[at + 1200]! ^= 4)), damaged);
-});
+}));
 
-test("openLog() finds a hole in any sector of a record", async () => {
+test("openLog() finds a hole in any sector of a record", inWorld(async () => {
   for (const sector of [1, 2, 3]) {
     const log = await longRecords((bytes) => void bytes.fill(0, 512 * sector, 512 * (sector + 1)));
     assert.equal(log.nextSeq, 1, `sector ${sector}`);
     await log.close();
   }
-});
+}));
 
-test("openLog() cuts a large record that was written in part, fast", async () => {
+test("openLog() cuts a large record that was written in part, fast", inWorld(async () => {
   const host = await write([3]);
   const numbers = Buffer.alloc(3_000_000);
   // Every word looks like a length.
@@ -187,50 +186,50 @@ test("openLog() cuts a large record that was written in part, fast", async () =>
   );
   assert.equal(cut.nextSeq, 4);
   await cut.close();
-});
+}));
 
 test("append() marks the first record of each commit group, and only it, " +
-  "with the barrier", async () => {
+  "with the barrier", inWorld(async () => {
   const host = await write([3, 1, 7]);
   const { segments } = await inspectLog(host, DIR);
   assert.equal(segments[0]?.records, 11);
   assert.equal(segments[0]?.barriers, 3);
-});
+}));
 
-test("append() writes no barrier over bytes that no fsync has covered (everysec)", async () => {
-  const host = memoryHost();
+test("append() writes no barrier over bytes that no fsync " +
+  "has covered (everysec)", inWorld(async () => {
+  const host = new Machine();
   const log = await openLog({ host, dir: DIR, durability: "everysec" });
   const add = async (): Promise<void> => log.durable(log.append(body(log.nextSeq)));
   for (let i = 0; i < 5; i++) await add();
   const barriers = async (): Promise<number | undefined> =>
     (await inspectLog(host, DIR)).segments[0]?.barriers;
   assert.equal(await barriers(), 1, "only the first, which follows the header's fsync");
-  assert.equal(host.fireTimers(), 1);
-  await new Promise((done) => setImmediate(() => setImmediate(done)));
+  assert.equal(host.armed, 1);
+  await pass(1100);
   await add();
   assert.equal(await barriers(), 2);
   await log.close();
-});
+}));
 
 test("durable() under everysec resolves after the write; one timer fsyncs, and an idle log arms " +
-  "none", async () => {
-  const host = memoryHost();
+  "none", inWorld(async () => {
+  const host = new Machine();
   const log = await openLog({ host, dir: DIR, durability: "everysec" });
-  assert.equal(host.fireTimers(), 0);
+  assert.equal(host.armed, 0);
   for (let i = 0; i < 10; i++) await log.durable(log.append(body(i)));
   assert.equal(log.stats.fsyncs, 0);
   assert.equal(log.stats.commits, 10);
-  assert.equal(host.fireTimers(), 1);
-  await new Promise((done) => setImmediate(() => setImmediate(done)));
+  assert.equal(host.armed, 1);
+  await pass(900);
+  assert.equal(log.stats.fsyncs, 0);
+  await pass(200);
   assert.equal(log.stats.fsyncs, 1);
-  assert.equal(host.fireTimers(), 0);
-  assert.equal(
-    (await openLog({ host: memoryHost(host.storage.cloneAfterCrash("nothing")), dir: DIR }))
-      .nextSeq,
-    11,
-  );
+  assert.equal(host.armed, 0);
+  const left = await openLog({ host: host.afterCrash("nothing"), dir: DIR });
+  assert.equal(left.nextSeq, 11);
   await log.close();
-});
+}));
 
 test("openLog() refuses a tail that is longer than any crash leaves, without reading it into " +
   "memory", async () => {
@@ -252,13 +251,12 @@ test("openLog() refuses a tail that is longer than any crash leaves, without rea
 });
 
 test("openLog() recovers a prefix when an empty folder, an empty file or only a " +
-  "header is left", async () => {
+  "header is left", inWorld(async () => {
   for (const size of [0, 1, 31]) {
-    const storage = new MemoryStorage();
-    storage.put(DIR, undefined);
-    storage.put(FILE, Buffer.alloc(size));
-    const log = await openLog({ host: memoryHost(storage), dir: DIR });
+    const host = new Machine();
+    host.disk.put(FILE, Buffer.alloc(size));
+    const log = await openLog({ host, dir: DIR });
     assert.equal(log.nextSeq, 1);
     await log.close();
   }
-});
+}));

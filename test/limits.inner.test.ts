@@ -38,7 +38,7 @@ import {
   HARD_OUTPUT_BYTES, HARD_PUSH_BYTES, StoreConnection, type Shared,
 } from "../src/store/server/connection.ts";
 import { pipeline, spec } from "./10-master.support.ts";
-import { memoryHost } from "./05-log.memory-storage.ts";
+import { inWorld, Machine } from "./05-log.support.ts";
 import "./leaks.support.ts";
 import { eventually } from "./processes.support.ts";
 
@@ -146,8 +146,8 @@ test("calls of a turn share a message until their input exceeds 1 MiB", async (t
   await builtins.close();
 });
 
-test("a log remembers 20 recoveries; the oldest cut goes first", async () => {
-  const host = memoryHost();
+test("a log remembers 20 recoveries; the oldest cut goes first", inWorld(async () => {
+  const host = new Machine();
   await host.storage.mkdir("/log");
   const note = async (kind: "cut" | "lost", what: string): Promise<string[]> => {
     await noteRecovery(host, "/log", [{ kind, what }]);
@@ -159,10 +159,10 @@ test("a log remembers 20 recoveries; the oldest cut goes first", async () => {
   assert.deepEqual([full.length, full[0], full[1]], [20, "0", "1"]);
   const more = await note("cut", "20");
   assert.deepEqual([more.length, more[0], more[1], more.at(-1)], [20, "0", "2", "20"]);
-});
+}));
 
-test("512 MiB behind the last whole record are judged, a byte more is damage", async () => {
-  const host = memoryHost();
+test("512 MiB behind the last whole record are judged, a byte more is damage", inWorld(async () => {
+  const host = new Machine();
   const log = await openLog({ host, dir: "/log" });
   await log.close();
   const { open } = host.storage;
@@ -180,7 +180,7 @@ test("512 MiB behind the last whole record are judged, a byte more is damage", a
   };
   assert.doesNotMatch(await judged(512 * 1024 * 1024), /more than a crash can leave/);
   assert.match(await judged(512 * 1024 * 1024 + 1), /536870913 bytes follow, more than a crash/);
-});
+}));
 
 test("a gateway to the store has 10,240 calls and 64 MiB under way", async () => {
   const world = new SimWorld({ seed: 1 });
