@@ -11,6 +11,11 @@ test("invariant() says what is broken, and nothing when it holds", () => {
   assert.throws(() => invariant(false, "a heap without a top"), {
     message: "Invariant broken: a heap without a top",
   });
+  let asked = 0;
+  const why = (): string => `text ${++asked}`;
+  invariant(true, why);
+  assert.equal(asked, 0, "a text that nobody reads is not put together");
+  assert.throws(() => invariant(false, why), { message: "Invariant broken: text 1" });
 });
 
 test("hostPort() puts an IPv6 address in brackets", () => {

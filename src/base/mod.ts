@@ -14,9 +14,12 @@ export { didYouMean, editDistance, hint } from "./suggest.ts";
 /**
  * Stops the process for what only a bug of our own can break. Bytes from peers, files and people
  * get a typed error instead, long before they come to an invariant.
+ *
+ * Where it is called for every job, a text with values in it is a function: it is then put together
+ * only when it is needed, which costs more than the check.
  */
-export function invariant(ok: unknown, why: string): asserts ok {
-  if (!ok) throw new Error(`Invariant broken: ${why}`);
+export function invariant(ok: unknown, why: string | (() => string)): asserts ok {
+  if (!ok) throw new Error(`Invariant broken: ${typeof why === "string" ? why : why()}`);
 }
 
 export interface HostPort {

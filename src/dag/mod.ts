@@ -226,9 +226,9 @@ export class Dag {
   settle(index: number): number[] {
     this.#check(index);
     // #exercise settle
-    const name = quote(this.#ids[index]!);
-    invariant(this.#settled[index] === 0, `job ${name} settled twice`);
-    invariant(this.#waiting[index] === 0, `job ${name} settled before its parents`);
+    const name = (): string => `job ${quote(this.#ids[index]!)}`;
+    invariant(this.#settled[index] === 0, () => `${name()} settled twice`);
+    invariant(this.#waiting[index] === 0, () => `${name()} settled before its parents`);
     this.#settled[index] = 1;
     const { firstChild, nextChild, child } = this.#links;
     const freed: number[] = [];
@@ -250,7 +250,7 @@ export class Dag {
    */
   settleEarly(index: number): number[] {
     this.#check(index);
-    invariant(this.#settled[index] === 0, `job ${quote(this.#ids[index]!)} settled twice`);
+    invariant(this.#settled[index] === 0, () => `job ${quote(this.#ids[index]!)} settled twice`);
     const parents = this.#waiting[index]!;
     this.#waiting[index] = 0;
     const freed = this.settle(index);
@@ -446,7 +446,7 @@ export class Dag {
 
   #check(index: number): void {
     const isKnown = Number.isInteger(index) && index >= 0 && index < this.#ids.length;
-    invariant(isKnown, `no job has index ${index}`);
+    invariant(isKnown, () => `no job has index ${index}`);
   }
 
   #growJobs(): void {

@@ -43,7 +43,7 @@ class Heap<T> {
 
   push(item: T, major: number, minor: number): void {
     const areFinite = Number.isFinite(major) && Number.isFinite(minor);
-    invariant(areFinite, `key (${major}, ${minor}) is not finite`);
+    invariant(areFinite, () => `key (${major}, ${minor}) is not finite`);
     this.items.push(item);
     this.majors.push(major);
     this.minors.push(minor);

@@ -57,9 +57,10 @@ export class RetryBudget {
   #balanceMilli: number;
 
   constructor({ ratio = 0.2, reserve = 10, limit = Math.max(1000, reserve) }: BudgetOptions = {}) {
-    invariant(ratio >= 0 && ratio <= 1000, `budget ratio ${ratio} is not between 0 and 1000`);
+    const isShare = ratio >= 0 && ratio <= 1000;
+    invariant(isShare, () => `budget ratio ${ratio} is not between 0 and 1000`);
     const isValid = reserve >= 0 && reserve <= limit && limit <= 1e9;
-    invariant(isValid, `budget reserve ${reserve}, limit ${limit}`);
+    invariant(isValid, () => `budget reserve ${reserve}, limit ${limit}`);
     this.#ratioMilli = Math.round(ratio * RETRY_MILLI);
     this.#limitMilli = Math.round(limit * RETRY_MILLI);
     this.#balanceMilli = Math.round(reserve * RETRY_MILLI);

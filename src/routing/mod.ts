@@ -142,7 +142,7 @@ export class Router {
   take(id: number): void {
     const worker = this.#known(id);
     const isFull = worker.running >= worker.slots;
-    invariant(!isFull, `worker ${id} has ${worker.slots} slots, and all are taken`);
+    invariant(!isFull, () => `worker ${id} has ${worker.slots} slots, and all are taken`);
     worker.running++;
     reseat(worker);
   }
@@ -150,7 +150,7 @@ export class Router {
   /** Gives one slot back. */
   release(id: number): void {
     const worker = this.#known(id);
-    invariant(worker.running > 0, `worker ${id} has nothing running`);
+    invariant(worker.running > 0, () => `worker ${id} has nothing running`);
     worker.running--;
     reseat(worker);
   }
@@ -257,7 +257,7 @@ export class Router {
 
   #known(id: number): Worker {
     const worker = this.#workers.get(id);
-    invariant(worker !== undefined, `worker ${id} is not here`);
+    invariant(worker !== undefined, () => `worker ${id} is not here`);
     return worker;
   }
 

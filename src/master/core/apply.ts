@@ -47,7 +47,7 @@ export function apply(state: State, event: Event): void {
 
 function runOf(state: State, number: number): Run {
   const run = state.runs.get(number);
-  invariant(run !== undefined, `an event names run ${number}, which does not exist`);
+  invariant(run !== undefined, () => `an event names run ${number}, which does not exist`);
   return run;
 }
 
@@ -56,7 +56,7 @@ function running(state: State, event: { run: number; job: number; attempt: numbe
   const job = runOf(state, event.run).jobs[event.job];
   invariant(
     job?.status === "RUNNING" && job.attempt === event.attempt,
-    `attempt ${event.run}/${event.job}/${event.attempt} is not running`,
+    () => `attempt ${event.run}/${event.job}/${event.attempt} is not running`,
   );
   return job;
 }

@@ -234,7 +234,7 @@ export function releaseWorker(state: State, job: Job, at: number): void {
   const worker = state.workers.get(job.worker);
   invariant(
     worker !== undefined,
-    `job ${job.run.id}/${job.spec.id} ran on worker ${job.worker}, which is not registered`,
+    () => `job ${job.run.id}/${job.spec.id} ran on worker ${job.worker}, which is not registered`,
   );
   touch(state, job);
   job.stoppedAt = at;
