@@ -61,8 +61,15 @@ interface Asker {
   fail(code: "DEADLINE", message: string): void;
 }
 
-/** What waits for the disk: effects, and whatever else was queued with `whenDurable`. */
-type Held = Effect | (() => void);
+/** A change that is made and not durable yet, and the one who is to be told. */
+interface Confirmation {
+  readonly type: "Confirm";
+  readonly asker: Asker;
+  readonly answer: () => void;
+}
+
+/** What waits for the disk: effects, answers, and whatever else was queued with `whenDurable`. */
+type Held = Effect | Confirmation | (() => void);
 
 /** The log holds more than this process may. Nothing has been changed. */
 export class NeedsMemory extends Error {
@@ -78,14 +85,14 @@ export class NeedsMemory extends Error {
 export class Engine {
   state = new State();
   #held: Held[] = [];
+  /** Groups that wait for their fsync, oldest first. */
+  readonly #groups: Held[][] = [];
   /** Those of `held` that answer reads. */
   readonly #answers = new Set<() => void>();
   /**
    * Decisions of the master's own that wait for room, one for each worker: its newest word counts.
    */
   readonly #postponed = new Map<number | string, () => void>();
-  /** Changes that are made and not durable yet: their clients wait. */
-  readonly #unconfirmed = new Set<Asker>();
   #patience: Timer | undefined;
   #turnPlanned = false;
   #wake: Timer | undefined;
@@ -238,16 +245,19 @@ export class Engine {
    * take days: then the asker is told that nobody knows.
    */
   confirm(asker: Asker, answer: () => void): void {
-    this.#unconfirmed.add(asker);
-    this.whenDurable(() => {
-      this.#unconfirmed.delete(asker);
-      answer(); // to nobody, if it was given up
-    });
+    this.whenDurable({ type: "Confirm", asker, answer });
   }
 
   /** Changes whose clients wait for the disk. */
   get unconfirmed(): number {
-    return this.#unconfirmed.size;
+    return this.#confirmations().length;
+  }
+
+  /** Looked for in all that waits: a set of them would cost every submission, for rare reads. */
+  #confirmations(): Confirmation[] {
+    const isAsked = (held: Held): held is Confirmation =>
+      typeof held === "object" && held.type === "Confirm";
+    return [...this.#groups, this.#held].flatMap((group) => group.filter(isAsked));
   }
 
   #giveUpConfirming(): void {
@@ -255,7 +265,7 @@ export class Engine {
     const after = "It happens when there is room, unless the master ends before; " +
       "the same submission with the same key finds out";
     const found = `Cannot say whether this will have happened: ${why}. ${after}`;
-    for (const asker of this.#unconfirmed) asker.fail("DEADLINE", found);
+    for (const { asker } of this.#confirmations()) asker.fail("DEADLINE", found);
   }
 
   /**
@@ -386,11 +396,14 @@ export class Engine {
     const held = this.#held;
     if (held.length === 0) return;
     this.#held = [];
+    this.#groups.push(held);
     this.group += 1;
     const { log, perform, onReleased, onFatal } = this.#options;
     const run = (): void => {
+      this.#groups.shift();
       for (const effect of held) {
         if (typeof effect === "function") effect();
+        else if (effect.type === "Confirm") effect.answer(); // to nobody, if it was given up
         else perform(effect);
       }
       onReleased();
@@ -447,7 +460,7 @@ export class Engine {
     this.#held = [];
     this.#answers.clear();
     this.#postponed.clear();
-    this.#unconfirmed.clear();
+    this.#groups.length = 0;
     this.#patience?.cancel();
     this.#wake?.cancel();
   }

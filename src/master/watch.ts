@@ -134,6 +134,8 @@ export class Watchers {
   readonly #shared = new Map<string, SharedPage>();
   /** Runs that are over, which is not durable yet. */
   readonly #ending = new Set<Run>();
+  /** Those of the group that is being committed: one look at the disk is for all of them. */
+  #ends: { readonly group: number; readonly runs: Run[] } = { group: -1, runs: [] };
   /** Changes that wait, in all feeds. */
   #backlog = 0;
 
@@ -191,17 +193,24 @@ export class Watchers {
   }
 
   runChanged(run: Run): void {
-    if (run.status !== "RUNNING") this.#ends(run);
+    if (run.status !== "RUNNING") this.#runEnds(run);
     const feed = this.#feeds.get(run);
     if (feed !== undefined) this.#batchOf(feed).run = runInfo(run);
   }
 
-  #ends(run: Run): void {
+  #runEnds(run: Run): void {
     this.#ending.add(run);
-    this.#engine().whenDurable(() => {
-      this.#ending.delete(run);
-      for (const watcher of this.#feeds.get(run)?.watchers ?? []) void this.#pump(watcher);
-    });
+    const engine = this.#engine();
+    if (this.#ends.group === engine.group) return void this.#ends.runs.push(run);
+    const runs = [run];
+    this.#ends = { group: engine.group, runs };
+    engine.whenDurable(() => runs.forEach((ended) => this.#ended(ended)));
+  }
+
+  /** Its end is durable. */
+  #ended(run: Run): void {
+    this.#ending.delete(run);
+    for (const watcher of this.#feeds.get(run)?.watchers ?? []) void this.#pump(watcher);
   }
 
   /** All that is left to tell is an end that may not have happened. */
