@@ -36,7 +36,9 @@ export function takeJobs(encoded: Uint8Array = NOTHING, room: number): Intake {
     if (bytes <= room) jobs.push(job);
     else if (jobs.length > 0) jobs = [];
   });
-  return { jobs, bytes, isTooHeavy: bytes > room };
+  // A list that has grown has room for 16 more. Kept for as long as its run, a list of one is made
+  // anew.
+  return { jobs: jobs.length === 1 ? [jobs[0]!] : jobs, bytes, isTooHeavy: bytes > room };
 }
 
 const NOTHING = new Uint8Array(0);

@@ -57,8 +57,9 @@ interface Opened {
 }
 
 export function submit(desk: Desk, asked: Asked): void | Promise<void> {
-  const submission = SealedSubmit.decode(asked.request.body);
-  const arrival = { ...asked, submission };
+  const { request, uploads, peer } = asked;
+  const submission = SealedSubmit.decode(request.body);
+  const arrival: Arrival = { request, uploads, peer, submission };
   if (submission.spec === undefined) return submitBlob(desk, arrival);
   const opened = open(desk, submission, submission.spec);
   if (hasProject(opened)) return submitProject(desk, arrival, opened);

@@ -64,10 +64,9 @@ export function decideSubmit(
  */
 function freshId(state: State, name: string, context: Context): string {
   const letters = "23456789abcdefghjkmnpqrstuvwxyz"; // no 0/o, 1/l/i: ids are read aloud
-  let id = `${name}-`;
-  for (let length = 0; length < 4 || state.runsById.has(id); length++) {
-    id += letters[Math.floor(context.random() * letters.length)];
-  }
+  const letter = (): string => letters[Math.floor(context.random() * letters.length)]!;
+  let id = `${name}-${letter()}${letter()}${letter()}${letter()}`;
+  while (state.runsById.has(id)) id += letter();
   return id;
 }
 

@@ -39,7 +39,7 @@ export function addJobs(
     run.jobs.push(job);
     run.counts[STATUS_INDEX.PENDING]! += 1;
     run.open += 1;
-    run.requirements.add(job.requirement);
+    run.require(job.requirement);
   }
   claimRequirements(state, run);
   for (let index = from; index < run.jobs.length; index++) {

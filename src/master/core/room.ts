@@ -71,6 +71,7 @@ export function checkArrival(
 export function makeRoom(state: State, bytes: number, context: Context): Decided<undefined> {
   const { total } = limitsOf(context);
   let all = state.bytes + bytes;
+  if (all <= total) return NOTHING; // as a rule; a look at the oldest run would be wasted
   return forget(state, context, (run) => {
     if (all <= total) return false;
     all -= run.bytes;

@@ -360,7 +360,7 @@ export class SnapshotReader {
     let jobs = 0;
     for (const run of state.runs.values()) {
       jobs += run.jobs.length;
-      for (const job of run.jobs) run.requirements.add(job.requirement);
+      for (const job of run.jobs) run.require(job.requirement);
       if (run.status === "RUNNING") claimRequirements(state, run);
       for (const index of run.isAlone ? [0] : run.dag.topologicalOrder()) {
         const job = run.jobs[index]!;

@@ -17,7 +17,7 @@
 import { Dag } from "#dag";
 import { MAX_REQUIREMENT_CLASSES, RequirementQueues, TimerHeap } from "#queue";
 import { RetryBudget } from "#retry";
-import { requirementKey, Router } from "#routing";
+import { GENERAL, requirementKey, Router } from "#routing";
 import {
   isTerminal, JOB_STATUSES, type Decision, type Failure, type JobSpec, type JobStatus,
   type LostOutput, type PipelineSpec, type RunStatus,
@@ -81,10 +81,10 @@ export class Run {
   #dag: Dag | undefined;
   readonly jobs: Job[] = [];
   /** Jobs per status, in the order of JOB_STATUSES. */
-  readonly counts: number[] = JOB_STATUSES.map(() => 0);
+  readonly counts: number[] = NO_JOBS.slice();
   budget = new RetryBudget();
   /** The requirements of its jobs, as keys. */
-  readonly requirements = new Set<string>();
+  requirements: ReadonlySet<string> = NO_REQUIREMENTS;
   status: RunStatus = "RUNNING";
   /** Jobs that are not in a terminal state. The run ends when this reaches zero. */
   open = 0;
@@ -121,6 +121,15 @@ export class Run {
     return this.#dag === undefined;
   }
 
+  /** A job of this run has this requirement. */
+  require(key: string): void {
+    if (this.requirements.has(key)) return;
+    const isFirst = this.requirements.size === 0;
+    // Runs of which no job asks for anything are most, and share one set.
+    this.requirements = isFirst && key === GENERAL ? ONLY_GENERAL
+      : new Set([...this.requirements, key]);
+  }
+
   /** Not over, and no parent left to wait for. */
   isReady(index: number): boolean {
     return this.#dag === undefined
@@ -138,6 +147,9 @@ export class Run {
 }
 
 const NOBODY: readonly number[] = [];
+const NO_JOBS: readonly number[] = JOB_STATUSES.map(() => 0);
+const NO_REQUIREMENTS: ReadonlySet<string> = new Set();
+const ONLY_GENERAL: ReadonlySet<string> = new Set([GENERAL]);
 
 /** Whether these jobs are one that waits for nobody. */
 export function isAlone(jobs: readonly JobSpec[]): boolean {
