@@ -150,7 +150,8 @@ export class OutputStore {
 
   /** Whether anything was lost of an attempt that has not been reported everywhere. */
   lossOf(key: AttemptKey): boolean {
-    return this.#holes.has(nameOf(key));
+    // Asked for every report: as a rule nothing is lost, and no name need be made.
+    return this.#holes.size > 0 && this.#holes.has(nameOf(key));
   }
 
   /** What was lost of an attempt and has not been reported yet. */
@@ -307,7 +308,7 @@ export class OutputStore {
 
   /** A run is forgotten, and what its jobs printed with it. Nobody has to wait for the disk. */
   remove(run: number): void {
-    this.#holes.drop(`${run}/`);
+    if (this.#holes.size > 0) this.#holes.drop(`${run}/`);
     if (!this.#folders.delete(run)) return;
     // An attempt that had been given to somebody else may have gone on printing.
     for (const name of this.#writers.keys()) if (isOf(run, name)) this.#close(name);
