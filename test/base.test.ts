@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  dialable, didYouMean, durationText, editDistance, hint, hostPort, invariant, isLoopback,
-  MAX_TAG_CHARS, plural, TAG,
+  dialable, didYouMean, durationText, editDistance, FreshMap, FreshSet, hint, hostPort, invariant,
+  isLoopback, MAX_TAG_CHARS, plural, TAG,
 } from "#base";
 
 test("invariant() says what is broken, and nothing when it holds", () => {
@@ -92,4 +92,54 @@ test("didYouMean() looks at words of 64 characters, three slips and 2,000 candid
   const others = Array.from({ length: 1999 }, () => "nothing like it");
   assert.equal(didYouMean("depend_on", [...others, "depends_on"]), "depends_on");
   assert.equal(didYouMean("depend_on", [...others, "other", "depends_on"]), undefined);
+});
+
+test("FreshMap and FreshSet are as a Map and a Set, whatever comes and goes", () => {
+  const [map, set] = [new FreshMap<number, number>(), new FreshSet<number>()];
+  const model = new Map<number, number>();
+  for (let step = 0; step < 20_000; step++) {
+    const key = (step * 7919) % 1009;
+    if (step % 3 === 0 || step % 1000 > 900) {
+      assert.equal(map.delete(key), model.delete(key));
+      set.delete(key);
+    } else {
+      map.set(key, step);
+      set.add(key);
+      model.set(key, step);
+    }
+    assert.equal(map.get(key), model.get(key));
+    assert.equal(map.has(key), model.has(key));
+    assert.equal(set.has(key), model.has(key));
+    if (step % 1000 !== 0) continue;
+    assert.deepEqual([...map], [...model], "in the same order");
+    assert.deepEqual([...map.values()], [...model.values()]);
+    assert.deepEqual([...set], [...model.keys()]);
+    assert.deepEqual([map.size, set.size], [model.size, model.size]);
+  }
+  for (const key of set) for (const other of [key, key + 1]) set.delete(other);
+  assert.equal(set.size, 0, "a loop that deletes sees what it deletes");
+  map.clear();
+  assert.deepEqual([map.size, [...map]], [0, []]);
+});
+
+test("FreshMap is made anew once more have left than stay, so no table is kept for ever", () => {
+  const map = new FreshMap<number, number>();
+  map.set(0, 0);
+  const before = map.keys();
+  const churn = (from: number, count: number): void => {
+    for (let key = from; key < from + count; key++) {
+      map.set(key, key);
+      map.delete(key);
+    }
+  };
+  churn(1, 513);
+  assert.deepEqual([...before], [0], "so far it is the map that it was");
+  const later = map.keys();
+  churn(1000, 1);
+  map.set(7, 7);
+  assert.deepEqual([...map.keys()], [0, 7]);
+  churn(2000, 515);
+  map.set(8, 8);
+  assert.deepEqual([...map.keys()], [0, 7, 8]);
+  assert.deepEqual([...later], [0], "an older iterator goes on with what was there");
 });

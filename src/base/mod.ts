@@ -3,12 +3,14 @@
  *
  *     mod.ts       invariants, addresses, counts and durations as text, the shape of a tag
  *     suggest.ts   "did you mean"
+ *     fresh.ts     maps and sets for what comes and goes by the thousand
  *
  * Invariant: nothing here knows what Titan is; nothing here does I/O.
  * Test: test/base.test.ts
  */
 import { isIP } from "node:net";
 
+export { FreshMap, FreshSet } from "./fresh.ts";
 export { didYouMean, editDistance, hint } from "./suggest.ts";
 
 /**

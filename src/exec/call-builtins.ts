@@ -14,6 +14,7 @@
  */
 import { Worker } from "node:worker_threads";
 import type * as Threads from "node:worker_threads";
+import { FreshMap } from "#base";
 import type { Host } from "#host";
 import type { CallAttempt, CallEnd } from "./call-attempt.ts";
 import { describe, encodeResult, type Done } from "./call-encode.ts";
@@ -73,7 +74,7 @@ const PROGRAM = `${HELPERS} (${builtinThread})(require("node:worker_threads"));`
 export class Builtins {
   readonly #host: Host;
   #thread: Worker | undefined;
-  readonly #open = new Map<number, CallAttempt>();
+  readonly #open = new FreshMap<number, CallAttempt>();
   #batch: Batch = { ids: [], names: [], inputs: [] };
   #batchBytes = 0;
 

@@ -16,6 +16,7 @@
  * Test: test/11-worker.exec.test.ts
  */
 import { join, resolve } from "node:path";
+import { FreshSet } from "#base";
 import {
   makeShared, nodeWorkFolders, removeShared,
   type Child, type Exit, type WorkerHost, type Timer, type WorkFolders,
@@ -125,7 +126,7 @@ export function createExecutor(options: ExecutorOptions): LocalExecutor {
   const { sharedRoot, workDir } = shared;
   const { callProcesses: processes = 8 } = options;
   const calls = new CallPool({ host: options.host, processes, env: shared.baseEnv });
-  const running = new Set<Running>();
+  const running = new FreshSet<Running>();
   let closed = false;
 
   return {

@@ -18,6 +18,7 @@
  * room.
  * Test: test/10-master.watch.test.ts
  */
+import { FreshSet } from "#base";
 import { jobChange, runInfo, type Job, type Run } from "#core";
 import { RpcError, type IncomingRequest } from "#rpc";
 import { WatchPage, type JobChange, type RunInfo } from "#wire";
@@ -133,7 +134,7 @@ export class Watchers {
   readonly #watches = new Map<object, number>();
   readonly #shared = new Map<string, SharedPage>();
   /** Runs that are over, which is not durable yet. */
-  readonly #ending = new Set<Run>();
+  readonly #ending = new FreshSet<Run>();
   /** Those of the group that is being committed: one look at the disk is for all of them. */
   #ends: { readonly group: number; readonly runs: Run[] } = { group: -1, runs: [] };
   /** Changes that wait, in all feeds. */

@@ -5,6 +5,7 @@
  *
  * Test: test/04-rpc.test.ts
  */
+import { FreshMap } from "#base";
 import { FrameDecoder, FramingError, type Frame, type FrameInit } from "#framing";
 import type { Host, Socket } from "#host";
 import { Deadlines, type Deadline } from "./deadlines.ts";
@@ -96,9 +97,9 @@ export class RpcConnection implements Debtor {
   /** The part of this connection that the peer's requests see. */
   readonly #requestHost: RequestHost;
   /** Ours, waiting for an answer. */
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending = new FreshMap<number, Pending>();
   /** The peer's, waiting for ours. */
-  readonly #serving = new Map<number, Incoming>();
+  readonly #serving = new FreshMap<number, Incoming>();
   #servingBytes = 0;
   #lastId: number;
   /** Other connections are served before the rest of the bytes that have arrived here. */

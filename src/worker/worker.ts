@@ -6,6 +6,7 @@
  * disk; under a registration that the master does not remember, no attempt of an older one runs on.
  * Test: test/11-worker.test.ts
  */
+import { FreshMap } from "#base";
 import {
   type ClusterEndpoints,
   type Executor,
@@ -121,7 +122,7 @@ class WorkerProcess implements Worker {
   readonly #options: WorkerOptions;
   readonly #link: MasterLink;
   readonly #instance: string;
-  readonly #attempts = new Map<string, Attempt>();
+  readonly #attempts = new FreshMap<string, Attempt>();
   /** Runs that have left something in this worker's folders. */
   readonly #runs = new Set<string>();
   #reports: Attempt[] = [];

@@ -9,7 +9,7 @@
  * of the log.
  * Test: test/10-master.test.ts
  */
-import { invariant } from "#base";
+import { FreshSet, invariant } from "#base";
 import { type Failure, isTerminal } from "#wire";
 import { sentence } from "./check.ts";
 import type { Event, EventOf } from "./events.ts";
@@ -217,7 +217,7 @@ function workerJoined(state: State, event: EventOf<"WorkerJoined">): void {
   const { worker: id, instance, name, tags, slots, version } = event;
   state.nextWorker = id + 1;
   const described = { id, instance, name, tags, slots, version, joinedAt: event.at };
-  registerWorker(state, { ...described, jobs: new Set(), draining: false });
+  registerWorker(state, { ...described, jobs: new FreshSet(), draining: false });
 }
 
 function workerLost(state: State, event: EventOf<"WorkerLost">): void {

@@ -14,7 +14,7 @@
  * Test: test/10-master.test.ts
  */
 import { createHash } from "node:crypto";
-import { invariant } from "#base";
+import { FreshSet, invariant } from "#base";
 import {
   bool, bytes, list, message, optional, string, u32, u53, union, withDefault, type Infer,
 } from "#codec";
@@ -289,7 +289,7 @@ export class SnapshotReader {
       }
       case "Worker": {
         const { type: _, ...worker } = part;
-        return registerWorker(this.#state, { ...worker, jobs: new Set() });
+        return registerWorker(this.#state, { ...worker, jobs: new FreshSet() });
       }
       case "Run":
         return part.first === undefined ? this.#beginRun(part) : void (this.#begun = part);

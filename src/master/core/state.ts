@@ -14,6 +14,7 @@
  * `delayed`; a RUNNING job is in its worker's `jobs`; `counts` sums to the number of jobs.
  * Test: test/10-master.test.ts
  */
+import { FreshMap, FreshSet } from "#base";
 import { Dag } from "#dag";
 import { MAX_REQUIREMENT_CLASSES, RequirementQueues, TimerHeap } from "#queue";
 import { RetryBudget } from "#retry";
@@ -169,7 +170,7 @@ export interface Worker {
   readonly slots: number;
   readonly joinedAt: number;
   readonly version: string;
-  readonly jobs: Set<Job>;
+  readonly jobs: FreshSet<Job>;
   /** A person wants it to get nothing new. That it is away is no fact, and not in the state. */
   draining: boolean;
 }
@@ -194,13 +195,13 @@ export class State {
   nextOrder = 1;
   /** The latest time any event carried. */
   at = 0;
-  readonly runs = new Map<number, Run>();
-  readonly runsById = new Map<string, Run>();
-  readonly runsByKey = new Map<string, Run>();
+  readonly runs = new FreshMap<number, Run>();
+  readonly runsById = new FreshMap<string, Run>();
+  readonly runsByKey = new FreshMap<string, Run>();
   /** Jobs of all runs, ended or not. */
   jobs = 0;
   /** Runs that have ended, oldest first. */
-  readonly finished = new Set<Run>();
+  readonly finished = new FreshSet<Run>();
   /** What all runs take in memory, as `memory.ts` counts it… */
   bytes = 0;
   /** …and those in `finished`. */
