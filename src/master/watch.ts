@@ -18,7 +18,7 @@
  * room.
  * Test: test/10-master.watch.test.ts
  */
-import { FreshSet } from "#base";
+import { FreshMap, FreshSet } from "#base";
 import { jobChange, runInfo, type Job, type Run } from "#core";
 import { RpcError, type IncomingRequest } from "#rpc";
 import { WatchPage, type JobChange, type RunInfo } from "#wire";
@@ -129,10 +129,10 @@ export class Watchers {
   readonly #engine: () => Engine;
   readonly #turns: Turns;
   readonly #soon: (fn: () => void) => void;
-  readonly #feeds = new Map<Run, Feed>();
+  readonly #feeds = new FreshMap<Run, Feed>();
   /** Watches of each peer. */
   readonly #watches = new Map<object, number>();
-  readonly #shared = new Map<string, SharedPage>();
+  readonly #shared = new FreshMap<string, SharedPage>();
   /** Runs that are over, which is not durable yet. */
   readonly #ending = new FreshSet<Run>();
   /** Those of the group that is being committed: one look at the disk is for all of them. */
