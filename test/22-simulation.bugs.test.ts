@@ -26,9 +26,9 @@ const LIVES_TIMEOUT_MS = 60_000;
 
 /**
  * Lives of a copy without a bug: it is the patches that break things, and not the copying.
- * 22-simulation.test.ts lives 200 without one.
+ * 22-simulation.test.ts lives 100 without one.
  */
-const HONEST_LIVES = 20;
+const HONEST_LIVES = 10;
 
 /** Processes at a time. */
 const AT_A_TIME = 2;

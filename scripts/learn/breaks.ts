@@ -103,7 +103,7 @@ export async function runNamedTests(
   const { output } = await runProgram(
     [
       process.execPath,
-      ...loaderFlags(sandbox.root),
+      ...loaderFlags(sandbox.root, { untraced: true }),
       ...names.map((name) => `--test-name-pattern=${name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}`),
       `--test-timeout=${TEST_TIMEOUT_MS}`,
       "--test-reporter=spec",

@@ -93,15 +93,21 @@ export function recompile(root, files) {
  * sources through tsx.
  * @param {string} root
  * @param {string} file relative to the root
+ * @param {{ untraced?: boolean }} [options]
  * @returns {string[]} node's options, and the file as the last
  */
-export function programArguments(root, file) {
-  return [...loaderFlags(root), programFile(root, file)];
+export function programArguments(root, file, options = {}) {
+  return [...loaderFlags(root, options), programFile(root, file)];
 }
 
-/** @param {string} root */
-export function loaderFlags(root) {
-  return isCompiled(root) ? ["--enable-source-maps"] : SOURCE_FLAGS;
+/**
+ * @param {string} root
+ * @param {{ untraced?: boolean }} [options] `untraced`: nobody reads its stack traces, so that they
+ *   may name the JavaScript. Maps of two hundred modules take a third of a second.
+ */
+export function loaderFlags(root, { untraced = false } = {}) {
+  if (!isCompiled(root)) return SOURCE_FLAGS;
+  return untraced ? [] : ["--enable-source-maps"];
 }
 
 /**
@@ -134,10 +140,10 @@ function compile(root, files) {
  * @param {readonly string[]} flags
  */
 function run(root, files, flags) {
-  const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+  const [tsc, ...script] = compilerIn(root);
   const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [tsc, ...COMPILER_FLAGS, ...flags, ...files],
+    tsc,
+    [...script, ...COMPILER_FLAGS, ...flags, ...files],
     { cwd: root, encoding: "utf8" },
   );
   if (status === 0) return;
@@ -152,6 +158,20 @@ function run(root, files, flags) {
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, `throw new SyntaxError(${JSON.stringify(message)});\n`);
   }
+}
+
+/**
+ * The compiler itself, where it is a program for this platform; else the script that finds it,
+ * which costs a Node each time.
+ * @param {string} root
+ * @returns {[string, ...string[]]}
+ */
+function compilerIn(root) {
+  const tools = join(root, "node_modules");
+  const platform = `typescript-${process.platform}-${process.arch}`;
+  const native = join(tools, "@typescript", platform, "lib", "tsc");
+  if (existsSync(native)) return [native];
+  return [process.execPath, join(tools, "typescript", "bin", "tsc")];
 }
 
 /**

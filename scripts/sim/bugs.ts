@@ -112,7 +112,8 @@ export async function plantBug(sandbox: Sandbox, bug: Bug): Promise<void> {
 
 /** How a simulation is started in a copy: never with what was built, which is of the original. */
 export function commandIn(sandbox: Sandbox, args: readonly string[]): [string, ...string[]] {
-  return [process.execPath, ...programArguments(sandbox.root, "scripts/sim/main.ts"), ...args];
+  const program = programArguments(sandbox.root, "scripts/sim/main.ts", { untraced: true });
+  return [process.execPath, ...program, ...args];
 }
 
 /**
