@@ -78,7 +78,7 @@ function killWithReaper(worker: number): void {
 /** A cluster of one worker that runs the family. */
 async function withFamily() {
   const cwd = realpathSync(tempFolder({ "family.yaml": FAMILY }));
-  const cluster = await up(["--workers", "1", "--slots", "1"], { cwd });
+  const cluster = await up(["--no-store", "--workers", "1", "--slots", "1"], { cwd });
   const run = start(["run", "family.yaml", "--json"], { cwd, env: cluster.env });
   await eventually("the family runs", () => workingIn(cwd).length === FAMILY_SIZE);
   return { cwd, cluster, run, worker: cluster.ready.workerPids[0]! };
@@ -109,7 +109,7 @@ describe("orphans", { concurrency: 4 }, () => {
     killWithReaper(worker);
     await Promise.all([cluster.kill("SIGKILL"), run.kill("SIGKILL")]);
     assert.equal(workingIn(cwd).length, FAMILY_SIZE);
-    const next = await up(["--workers", "2"], { cwd });
+    const next = await up(["--no-store", "--workers", "2"], { cwd });
     await next.until(
       "stderr",
       new RegExp(`worker [12]: ended \\d+ processes left running by worker ${worker}\n`),
@@ -130,7 +130,7 @@ describe("orphans", { concurrency: 4 }, () => {
 
   test("nothing is left of a job and of its daemon when titan up is killed", async () => {
     const cwd = realpathSync(tempFolder());
-    const cluster = await up(["--workers", "1"], { cwd });
+    const cluster = await up(["--no-store", "--workers", "1"], { cwd });
     writeFileSync(
       join(cwd, "deaf.yaml"),
       `name: deaf\njobs:\n  - {id: d, run: 'setsid sleep 1000 & while :; do sleep 0.5; done'}\n`,
@@ -149,7 +149,7 @@ describe("orphans", { concurrency: 4 }, () => {
     for (const [who, signal] of [["worker", "SIGTERM"], ["up", "SIGKILL"]] as const) {
       const cwd = realpathSync(tempFolder());
       const saved = join(cwd, "saved");
-      const cluster = await up(["--workers", "1"], { cwd });
+      const cluster = await up(["--no-store", "--workers", "1"], { cwd });
       writeFileSync(
         join(cwd, "tidy.yaml"),
         `name: tidy\njobs:\n  - {id: t, run: '[ $TITAN_ATTEMPT = 1 ] || exit 0; trap "echo ` +

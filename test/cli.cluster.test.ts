@@ -103,7 +103,7 @@ describe("clusters", { concurrency: 3 }, () => {
       `name: twice\njobs:\n  - {id: s, run: 'if [ $TITAN_ATTEMPT = 1 ]; then echo $$ > ` +
         `${pidFile}; exec sleep 60; fi'}\n`,
     );
-    const cluster = await up(["--workers", "1", "--slots", "1"], { cwd });
+    const cluster = await up(["--no-store", "--workers", "1", "--slots", "1"], { cwd });
     const run = start(["run", "s.yaml", "--json"], { cwd, env: cluster.env });
     const job = await pidIn(pidFile);
     process.kill(cluster.ready.workerPids[0]!, "SIGKILL");
@@ -126,7 +126,7 @@ describe("clusters", { concurrency: 3 }, () => {
         `done'}\n`,
     );
     writeFileSync(join(cwd, "ok.yaml"), "name: ok\njobs:\n  - {id: a, run: 'true'}\n");
-    const cluster = await up(["--workers", "2", "--slots", "1"], { cwd });
+    const cluster = await up(["--no-store", "--workers", "2", "--slots", "1"], { cwd });
     const quick = (...args: string[]) => inProcess(args, cluster.env);
     const states = async () =>
       Object.fromEntries(
@@ -233,12 +233,13 @@ describe("clusters", { concurrency: 3 }, () => {
         "name: g\njobs:\n  - {id: a, run: 'true', hitl_message: go?}\n  - {id: b, run: 'true', " +
         "needs: a}\n",
     });
-    const first = await up(["--workers", "1"], { cwd });
+    const first = await up(["--no-store", "--workers", "1"], { cwd });
     const watch = start(["run", "g.yaml", "--json"], { cwd, env: first.env });
     await watch.until("stdout", /WAITING/);
     await first.kill("SIGKILL");
     await watch.until("stderr", /the run goes on, trying again/);
-    const second = await up(["--workers", "1", "--port", String(first.ready.port)], { cwd });
+    const port = String(first.ready.port);
+    const second = await up(["--no-store", "--workers", "1", "--port", port], { cwd });
     await watch.until("stderr", /connected again/);
     const run = String(lines(watch.stdout)[0]!["id"]);
     assert.equal((await inProcess(["approve", run], second.env)).code, 0);
@@ -255,7 +256,7 @@ describe("clusters", { concurrency: 3 }, () => {
   test("up refuses a folder that is in use, a port that is in use, and an open address without a " +
     "token", async () => {
     const cwd = tempFolder();
-    const cluster = await up(["--workers", "0"], { cwd });
+    const cluster = await up(["--no-store", "--workers", "0"], { cwd });
     const locked = await titan(["up", "--port", "0"], { cwd });
     assert.equal(locked.code, 1);
     assert.match(locked.stderr, /^titan: Cannot start a master on .*: another one is using it/);
@@ -299,7 +300,7 @@ describe("clusters", { concurrency: 3 }, () => {
     const cwd = tempFolder();
     const pidFile = join(cwd, "pid");
     writeFileSync(join(cwd, "s.yaml"), stubborn(pidFile));
-    const cluster = await up(["--workers", "1"], { cwd });
+    const cluster = await up(["--no-store", "--workers", "1"], { cwd });
     await titan(["run", "s.yaml", "--detach"], { cwd, env: cluster.env });
     const job = await pidIn(pidFile);
     cluster.child.kill("SIGINT");
@@ -410,7 +411,7 @@ describe("a cluster for one run", { concurrency: 2 }, () => {
     );
     assert.equal(code, 0, stderr);
     assert.match(stderr, /^titan: starting a cluster for this run \(2 workers, state in kept\)\n/);
-    const again = await up(["--workers", "0", "--state", "kept"], { cwd });
+    const again = await up(["--no-store", "--workers", "0", "--state", "kept"], { cwd });
     assert.match(
       (await inProcess(["logs", `${stdout.split(" ")[0]}/a`], again.env)).stdout,
       /^hello --x 1 from p-\w+\n$/,

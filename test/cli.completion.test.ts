@@ -12,7 +12,7 @@ const PIPELINE =
   "  - {id: other, run: 'true', hitl_message: Ship it?}\n";
 
 const cwd = tempFolder({ "my file.yaml": "", "p.yaml": PIPELINE });
-const cluster = await up(["--workers", "2", "--token", "secret"], { cwd });
+const cluster = await up(["--no-store", "--workers", "2", "--token", "secret"], { cwd });
 after(() => cluster.kill("SIGTERM"));
 const env = { ...cluster.env, TITAN_TOKEN: "secret" };
 const run = (await titan(["run", "p.yaml", "--detach"], { cwd, env })).stdout.trim();

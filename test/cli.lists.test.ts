@@ -9,7 +9,7 @@ const pipeline = (name: string, code: number): string =>
   `name: ${name}\njobs:\n  - {id: a, run: "exit ${code}"}\n`;
 
 const cwd = tempFolder();
-const cluster = await up(["--workers", "1", "--slots", "2"], { cwd });
+const cluster = await up(["--no-store", "--workers", "1", "--slots", "2"], { cwd });
 after(() => cluster.kill("SIGTERM"));
 const { env } = cluster;
 const submitted: string[] = [];

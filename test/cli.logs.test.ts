@@ -12,7 +12,7 @@ const WAITS =
   "const t = setInterval(() => { if (existsSync(f)) { clearInterval(t); r(); } }, 5); });";
 
 const cwd = tempFolder();
-const cluster = await up(["--workers", "1", "--slots", "4"], { cwd });
+const cluster = await up(["--no-store", "--workers", "1", "--slots", "4"], { cwd });
 after(() => cluster.kill("SIGTERM"));
 const { env } = cluster;
 

@@ -9,7 +9,7 @@ const cwd = tempFolder({
     'name: pipe\njobs:\n  - {id: a, command: [node, -e, "setTimeout(() => {}, 200)"]}\n' +
     '  - {id: b, needs: a, command: [node, -e, ""]}\n',
 });
-const cluster = await up(["--workers", "1", "--slots", "2"], { cwd });
+const cluster = await up(["--no-store", "--workers", "1", "--slots", "2"], { cwd });
 after(() => cluster.kill("SIGTERM"));
 const { env } = cluster;
 

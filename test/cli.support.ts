@@ -187,7 +187,10 @@ export interface Up extends Started {
   readonly env: Record<string, string>;
 }
 
-/** A cluster of its own on a free port. */
+/**
+ * A cluster of its own on a free port. Those whose store nobody asks are started with --no-store,
+ * which saves a thread; those of cli.store.test.ts, the tour and the SDK have one.
+ */
 export async function up(args: readonly string[], options: TitanOptions): Promise<Up> {
   const process = start(["up", "--port", "0", "--json", ...args], options);
   const [line] = await process.until("stdout", /^\{.*\}\n/);

@@ -14,7 +14,7 @@ const WAITING =
   'if (require("fs").existsSync(process.argv[1])) clearInterval(t) }, 5)';
 
 const cwd = tempFolder();
-const cluster = await up(["--workers", "1", "--slots", "2"], { cwd });
+const cluster = await up(["--no-store", "--workers", "1", "--slots", "2"], { cwd });
 const terminals: ChildProcess[] = [];
 after(async () => {
   for (const child of terminals) child.kill("SIGKILL"); // of a test that failed

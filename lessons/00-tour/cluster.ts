@@ -117,11 +117,19 @@ export class Cluster {
     return watch;
   }
 
-  /** Resolves when an attempt has printed this, and the master has it. */
+  /** Resolves when an attempt has printed this, and the master has it. A `titan logs -f` ends at once if it has not begun. */
   printed(job: string, options: { attempt: number; text: string }): Promise<void> {
     const { attempt, text } = options;
-    const holds = async () => (await this.titan("logs", job, "--attempt", String(attempt))).stdout.includes(text);
-    return until(holds, `"${text}" from attempt ${attempt} of ${job}`);
+    const follow = (): Promise<boolean> => new Promise((resolve) => {
+      const child = this.#spawn(["logs", job, "-f", "--attempt", String(attempt)]);
+      let said = "";
+      child.once("close", () => resolve(said.includes(text)));
+      child.stdout!.on("data", (data) => {
+        said += String(data);
+        if (said.includes(text)) child.kill();
+      });
+    });
+    return until(follow, `"${text}" from attempt ${attempt} of ${job}`);
   }
 
   path(name: string): string {
