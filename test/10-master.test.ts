@@ -37,6 +37,11 @@ test("decideSubmit() refuses indexes and tags that no honest client sends", () =
     () => bench.submit([spec("a", { dependsOn: [7] })]),
     refusal("INVALID", /depends on job number 7 of 1/),
   );
+  // The first number that no job has.
+  assert.throws(
+    () => bench.submit([spec("a"), spec("b", { dependsOn: [2] })]),
+    refusal("INVALID", /depends on job number 2 of 2/),
+  );
   assert.throws(
     () => bench.submit([spec("a", { dependsOn: [0] })]),
     refusal("INVALID", /depends on itself/),

@@ -7,8 +7,8 @@ import { RpcConnection, type IncomingRequest } from "#rpc";
 import { SimWorld } from "#simhost";
 import { startWorker, type Worker } from "#worker";
 import {
-  Dispatch, Finished, Hello, Kill, MAX_HELLO_BYTES, Op, Output, PROTOCOL, REDIAL_MAX_MS, Welcome,
-  type Report,
+  Dispatch, FIRST_REDIAL_MAX_MS, Finished, Hello, Kill, MAX_HELLO_BYTES, Op, Output, PROTOCOL,
+  REDIAL_MAX_MS, Welcome, type Report,
 } from "#wire";
 import { MasterLink } from "../src/worker/link.ts";
 import { FakeExecutor } from "./11-worker.cluster.ts";
@@ -328,6 +328,58 @@ test("a join that is refused with OVERLOADED is dialled again with growing pause
     2,
     "said again after a welcome",
   );
+});
+
+test("the first pause after failed dials is the shortest, and a session that served ends their " +
+  "count", async () => {
+  const world = new SimWorld({ seed: 3 });
+  const host = world.host("w");
+  const dials: number[] = [];
+  const served: RpcConnection[] = [];
+  const link = new MasterLink({
+    host: {
+      ...host,
+      random: { ...host.random, unit: () => 0.5 },
+      network: {
+        ...host.network,
+        dial: (to, options) => {
+          dials.push(world.now);
+          return host.network.dial(to, options);
+        },
+      },
+    },
+    master: { host: "m", port: 9090 },
+    hello: (dial) => ({
+      protocol: PROTOCOL, role: "worker", token: undefined, version: "", instance: "i", name: "w",
+      tags: [], slots: 1, running: [], dial,
+    }),
+    onWelcome() {}, onNotify() {}, onLost() {}, onRefused() {},
+  });
+  const ended = link.run();
+  const pause = (n: number): number => Math.round(100 * 1.6 ** (n - 1) * 0.75);
+  await world.run(world.now + 1000);
+  for (const n of [1, 2, 3]) {
+    const waited = dials[n]! - dials[n - 1]!;
+    assert.ok(waited >= pause(n) && waited < pause(n) + 10, `pause ${n} took ${waited} ms`);
+  }
+  const master = world.host("m");
+  const welcome = Welcome.encode({
+    protocol: PROTOCOL, version: "", beatMs: 1e9, leaseMs: 1e9, worker: 1, name: "w", stale: [],
+    store: undefined, cluster: undefined,
+  });
+  await master.network.listen({ host: "m", port: 9090 }, (socket) => {
+    const onRequest = (request: IncomingRequest): void => request.reply(welcome);
+    served.push(new RpcConnection(socket, { host: master, onRequest }));
+  });
+  await world.run(world.now + 5000);
+  assert.equal(served.length, 1);
+  const [before, from] = [dials.length, world.now];
+  served[0]!.destroy();
+  await world.run(world.now + 100);
+  assert.equal(dials.length, before + 1);
+  assert.ok(dials.at(-1)! - from < FIRST_REDIAL_MAX_MS, `after ${dials.at(-1)! - from} ms`);
+  link.stop();
+  await world.settle(ended);
 });
 
 test("collect() asks again for a stream that was refused or cut off, " +

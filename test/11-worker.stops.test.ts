@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { packProject } from "#project";
 import { nodeWorkerHost } from "#process";
 import { startMaster } from "#master";
@@ -199,8 +199,8 @@ test("stop() waits until what its ended runs have shared is removed", async () =
   await cluster.until(() => stopped);
 });
 
-test("no job with a project starts before projects can import titan/store, and each one once " +
-  "they can or cannot", async (t) => {
+/** A master that has a project, a client of it, and a folder. */
+async function masterWithProject(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), "titan-stops-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   writeFileSync(join(folder, "a.txt"), "a");
@@ -217,6 +217,37 @@ test("no job with a project starts before projects can import titan/store, and e
   writeFileSync(join(folder, "state", "blobs", hash), bytes);
   const client = await connect({ host, master });
   t.after(() => client.close());
+  return { host, master, client, folder, hash };
+}
+
+test("a job that is cancelled while its project is fetched never starts, and ends as cancelled " +
+  "on the worker", async (t) => {
+  const { host, master, client, folder, hash } = await masterWithProject(t);
+  let fetched: () => void = () => undefined;
+  let links = 0;
+  const link = new Promise<void>((resolve) => { fetched = resolve; });
+  const executor = Object.assign(new FakeExecutor(), { linkPackage: () => (links++, link) });
+  const worker = startWorker({
+    host, master, name: "w", slots: 1, executor, cacheDir: join(folder, "cache"),
+  });
+  t.after(() => worker.stop());
+  const { run } = await client.submitSpec({ ...pipeline([job("a")]), project: hash });
+  await eventually("its project is being made ready", () => links > 0);
+  await client.cancel(run);
+  // The worker has the KILL before what it is sent next.
+  await client.submitSpec(pipeline([job("b")]));
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  fetched();
+  await eventually("the attempt is over, and the slot free", () => executor.jobs.length > 0);
+  assert.deepEqual(executor.jobs.map(({ request }) => request.job), ["b"]);
+  const [a] = (await client.status(run)).jobs;
+  assert.deepEqual([a!.status, a!.attempt], ["CANCELLED", 1]);
+  executor.jobs[0]!.end();
+});
+
+test("no job with a project starts before projects can import titan/store, and each one once " +
+  "they can or cannot", async (t) => {
+  const { host, master, client, folder, hash } = await masterWithProject(t);
   for (const outcome of ["made", "failed"] as const) {
     let settle: () => void = () => undefined;
     let links = 0;

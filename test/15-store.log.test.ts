@@ -515,6 +515,33 @@ function info(ask: ReturnType<typeof asker>, name: string): string {
   return new RegExp(`^${name}:(.*)\r$`, "m").exec(String(ask("INFO")))![1]!;
 }
 
+test("the log's size is that of its records, also after a restart and a rewrite", async () => {
+  const { world, open, commit } = room();
+  const record = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n".length;
+  const sizes = (ask: ReturnType<typeof asker>): number[] =>
+    ["aof_current_size", "aof_base_size"].map((name) => Number(info(ask, name)));
+  const first = await open();
+  const ask = asker(first.store);
+  assert.deepEqual(sizes(ask), [0, 0]);
+  for (let i = 1; i <= 3; i++) {
+    ask("SET", "k", "v");
+    await commit(first);
+    assert.deepEqual(sizes(ask), [i * record, 0]);
+  }
+  await world.settle(first.close());
+  const second = await open();
+  const askAgain = asker(second.store);
+  assert.deepEqual(sizes(askAgain), [3 * record, 0]);
+  await world.settle(second.rewrite());
+  const [size, base] = sizes(askAgain);
+  assert.ok(base! > 0);
+  assert.equal(size, base);
+  askAgain("SET", "k", "v");
+  await commit(second);
+  assert.deepEqual(sizes(askAgain), [base! + record, base]);
+  await world.settle(second.close());
+});
+
 test("a rewrite is never far ahead of the disk, whatever the size of the store", async () => {
   const { world, open, commit } = room();
   const opened = await open({ durability: "always" });

@@ -72,6 +72,14 @@ function countingHost(): { host: Host; opened: () => number } {
 
 const hello = (run: string): PipelineInput => ({ name: "hello", jobs: [{ id: "a", run }] });
 
+test("submit() takes what nobody can run yet, with a warning; strict refuses it", async () => {
+  const rare = { name: "rare", jobs: [{ id: "a", run: "true", requirement: "RARE" }] };
+  const { run, warnings } = await titan.submit(rare);
+  assert.match(warnings.join(), /Cannot schedule job "a" now: no worker/);
+  await titan.cancel(run);
+  await assert.rejects(titan.submit(rare, { strict: true }), /job "a".*no worker/);
+});
+
 test("connect() takes the master and the token from the environment", async () => {
   await withEnv({ TITAN_MASTER: cluster.ready.master, TITAN_TOKEN: "s3cret" }, async () => {
     const client = await connect();
