@@ -532,14 +532,16 @@ function nameOf({ run, job, attempt }: AttemptKey): string {
   return `${run}/${job}/${attempt}`;
 }
 
-function reportOf(assignment: Assignment, outcome: ExecOutcome): Report {
-  const base = { ...keyOf(assignment), durationMs: Math.max(0, Math.round(outcome.durationMs)) };
-  if (outcome.status === "ok") return { ...base, failure: undefined, result: outcome.result };
+function reportOf({ run, job, attempt }: Assignment, outcome: ExecOutcome): Report {
+  const durationMs = Math.max(0, Math.round(outcome.durationMs));
+  if (outcome.status === "ok") {
+    return { run, job, attempt, durationMs, failure: undefined, result: outcome.result };
+  }
   const kind: FailureKind = FAILURE_KINDS.find((known) => known === outcome.kind) ?? "internal";
   // A schema bounds this text; a program's error message may be longer.
   const message = (outcome.message ?? "failed").slice(0, 4000);
   return {
-    ...base,
+    run, job, attempt, durationMs,
     result: undefined,
     failure: { kind, message, exitCode: outcome.exitCode, signal: outcome.signal },
   };
