@@ -250,6 +250,7 @@ test("a disk that is full for a moment costs what was printed then, and the outp
   await store.append(keyOf(0), [chunk("before ")]);
   full = true;
   await assert.rejects(store.append(keyOf(0), [chunk("lost ")]), { code: "ENOSPC" });
+  assert.equal(store.lossOf(keyOf(0)), true, "also if it is the only one");
   full = false;
   await store.append(keyOf(0), [chunk("after")]);
   const note =
@@ -370,6 +371,9 @@ test("output beyond the limit is not lost by a full disk, since nobody would " +
   full = true;
   await assert.rejects(store.append(keyOf(0), [chunk(piece), chunk(piece)]));
   assert.equal(store.takeLost(keyOf(0))?.bytes, BLOB_CHUNK_BYTES);
+  assert.equal(store.lossOf(keyOf(0)), true, "the output does not say so yet");
+  store.remove(keyOf(0).run);
+  assert.equal(store.lossOf(keyOf(0)), false, "nobody can ask for it any more");
 });
 
 test("Holes remembers as many attempts as it may, the newest", () => {

@@ -132,14 +132,21 @@ test("FreshMap is made anew once more have left than stay, so no table is kept f
       map.delete(key);
     }
   };
+  for (let key = 0; key < 1000; key++) map.delete(-1);
   churn(1, 513);
-  assert.deepEqual([...before], [0], "so far it is the map that it was");
+  map.set(-1, 0);
+  assert.deepEqual([...before], [0, -1], "so far it is the map that it was");
+  map.delete(-1);
   const later = map.keys();
-  churn(1000, 1);
+  churn(1000, 20);
   map.set(7, 7);
   assert.deepEqual([...map.keys()], [0, 7]);
+  const now = map.keys();
+  map.set(9, 9);
+  map.delete(7);
+  assert.deepEqual([...now], [0, 9], "and then it stays what it is for a while");
   churn(2000, 515);
   map.set(8, 8);
-  assert.deepEqual([...map.keys()], [0, 7, 8]);
+  assert.deepEqual([...map.keys()], [0, 9, 8]);
   assert.deepEqual([...later], [0], "an older iterator goes on with what was there");
 });
