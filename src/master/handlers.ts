@@ -212,8 +212,8 @@ async function list<Row>(
 }
 
 /**
- * Rows that are made as they are asked for. A collection that grows meanwhile may be longer than it
- * was, and no row is told twice.
+ * Rows that are made as they are asked for. A collection that changes meanwhile may be longer than
+ * it was, or still tell of a run that has just been forgotten; no row is told twice.
  */
 function* mapped<From, To>(all: Iterable<From>, to: (each: From) => To): Generator<To> {
   for (const each of all) yield to(each);
