@@ -9,7 +9,7 @@ import { inWorld, Machine } from "./05-log.support.ts";
 
 const DIR = "/state/log";
 const LEFTOVERS: readonly Leftover[] = [
-  "nothing", "half", "names", "hole", "sector", "everything",
+  "nothing", "half", "names", "latest", "hole", "sector", "everything",
 ];
 
 /** Long enough that groups of several records span sectors. */

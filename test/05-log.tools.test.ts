@@ -295,7 +295,7 @@ test("repairLog() can be repeated after a crash at any of its operations, and " 
     const undisturbed = source.copy();
     const { keptTo } = await repairLog(undisturbed, DIR);
     for (let k = 1; k <= undisturbed.changes; k++) {
-      for (const leftover of ["nothing", "half", "names", "everything"] as const) {
+      for (const leftover of ["nothing", "half", "names", "latest", "everything"] as const) {
         const where = `${name}, crash at operation ${k}, ${leftover}`;
         const host = source.copy();
         host.crashAt = k;

@@ -52,6 +52,34 @@ test("SimWorld crash() takes a folder whose name was not synced, with all that i
   assert.deepEqual(await left(upTo("/a", "/")), { "/a": "/", "/a/b": "/", "/a/b/file": "x" });
 });
 
+test("SimWorld sync() makes durable what was there when it began, once it has " +
+  "ended", async () => {
+  const world = new SimWorld({ seed: 1, syncMs: [10, 10] });
+  const { storage } = world.host("a");
+  const file = await storage.open("/file", { create: true });
+  await file.append([Buffer.from("before,")]);
+  const syncs = Promise.all([file.sync(), storage.syncDirectory("/")]);
+  await world.run(5);
+  world.copyDisk("a", "early", "nothing");
+  assert.deepEqual(content(world, "early"), {}, "the name was not there for certain");
+  await file.append([Buffer.from("after")]);
+  await storage.open("/later", { create: true });
+  await world.settle(syncs);
+  world.copyDisk("a", "late", "nothing");
+  assert.deepEqual(content(world, "late"), { "/file": "before," });
+});
+
+test("SimWorld crash() in the middle of a sync keeps the old bytes", async () => {
+  const world = new SimWorld({ seed: 1, syncMs: [10, 10] });
+  const { storage } = world.host("a");
+  world.disk("a").put("/file", Buffer.from("old,"));
+  const file = await storage.open("/file");
+  void file.appendAndSync([Buffer.from("new")]);
+  await world.run(5);
+  world.crash("a");
+  assert.deepEqual(content(world, "a"), { "/file": "old," });
+});
+
 /** Three changes of names, each after a sync of the bytes. */
 async function threeChanges(storage: Host["storage"]): Promise<void> {
   await write(storage, "/old", "1");
@@ -86,6 +114,11 @@ test("SimWorld crash() leaves so much of names and bytes as `leftover` says", as
   assert.deepEqual(await of("names"), { "/log": "ab", "/last": "1" });
   assert.deepEqual(await of("half"), { "/log": "abcd", "/first": "12" });
   assert.deepEqual(await of("everything"), { "/log": "abcdef", "/last": "123" });
+  assert.deepEqual(await of("latest"), { "/log": "abcdef", "/last": "123" });
+  const twice = async (storage: Host["storage"]): Promise<void> => {
+    for (const name of ["/one", "/two"]) await write(storage, name, name);
+  };
+  assert.deepEqual(await left(twice, { leftover: "latest" }), { "/two": "/two" });
 });
 
 test("SimWorld crash() leaves holes where sectors and pages begin and end", async () => {

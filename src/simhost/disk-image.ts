@@ -5,8 +5,8 @@
  *     folder   current names  |  names as of its last `syncDirectory`, and the changes since
  *
  * A power cut throws the left half away, or leaves a part of it: `Leftover` chooses which, chance
- * draws one. Changes of names reach the disk in the order in which they were made, as a journal
- * writes them; bytes do not wait for names, nor names for bytes. A file whose name was never synced
+ * draws one. Chance leaves the first changes to names, as a journal does that writes them in order;
+ * bytes do not wait for names, nor names for bytes. A file whose name was never synced
  * is gone with all its synced bytes, and so is everything in a folder whose own name was not.
  *
  * Left out: two halves of one rename. A file that moves between folders is in one of them.
@@ -22,11 +22,13 @@ export interface Content {
 
 /**
  * What a power cut leaves of what no sync had covered. `everything`, `half`: so much of the changes
- * to names, and of each file's bytes. `names`: all names, and no bytes. The others leave all names
+ * to names, and of each file's bytes. `names`: all names, and no bytes. `latest`: all bytes, and of
+ * the names only the last change, as where no journal keeps their order. The others leave all names
  * and all bytes but a hole of zeros. `sector`, `page`: where the bytes begin, to the end of their
  * sector or page; `hole`: the next whole sector.
  */
-export type Leftover = "nothing" | "everything" | "half" | "names" | "hole" | "sector" | "page";
+export type Leftover =
+  | "nothing" | "everything" | "half" | "names" | "latest" | "hole" | "sector" | "page";
 
 /** A power cut that draws its leftovers. */
 export interface Chance {
@@ -119,7 +121,7 @@ interface Two {
 
 function settle({ durable, bytes, grew }: Two, leftover: Leftover): Buffer {
   if (leftover === "nothing" || leftover === "names") return durable;
-  if (leftover === "everything" || !grew) return bytes;
+  if (leftover === "everything" || leftover === "latest" || !grew) return bytes;
   if (leftover === "half") {
     return bytes.subarray(0, durable.length + ((bytes.length - durable.length) >> 1));
   }
@@ -174,6 +176,9 @@ interface Change {
   readonly node: Node | undefined;
 }
 
+/** Numbers of changes, from one to another. */
+type Range = readonly [from: number, to: number];
+
 export class Folder {
   readonly names = new Map<string, Node>();
   durable = new Map<string, Node>();
@@ -185,15 +190,18 @@ export class Folder {
     set(this.names, change);
   }
 
-  sync(): void {
-    this.durable = new Map(this.names);
-    this.changes = [];
+  /** The changes up to a number are on the disk now. */
+  sync(order: number): void {
+    this.durable = this.with([0, order]);
+    this.changes = this.changes.filter((change) => change.order > order);
   }
 
-  /** Its names on the disk, if only the changes up to a number have reached it. */
-  upTo(order: number): Map<string, Node> {
+  /** Its names on the disk, if only the changes from one number to another have reached it. */
+  with([from, to]: Range): Map<string, Node> {
     const names = new Map(this.durable);
-    for (const change of this.changes) if (change.order <= order) set(names, change);
+    for (const change of this.changes) {
+      if (change.order >= from && change.order <= to) set(names, change);
+    }
     return names;
   }
 }
@@ -209,7 +217,8 @@ function set(names: Map<string, Node>, { name, node }: Omit<Change, "order">): v
  */
 export class DiskImage {
   root = new Folder();
-  #changes = 0;
+  /** How many there were, of names, so far. */
+  changes = 0;
   /** Shortest and longest sync, if not the world's. */
   slowSync: readonly [least: number, most: number] | undefined;
 
@@ -229,7 +238,7 @@ export class DiskImage {
 
   /** Changes of names that reach the disk together or not at all. */
   change(...changes: Array<{ folder: Folder; name: string; node: Node | undefined }>): void {
-    const order = ++this.#changes;
+    const order = ++this.changes;
     for (const { folder, name, node } of changes) folder.change({ order, name, node });
   }
 
@@ -254,7 +263,7 @@ export class DiskImage {
   // #region after
   /** The disk that a power cut would leave now, with nothing of it left to sync. */
   after(cut: Leftover | Chance): Folder {
-    const last = lastOf(this.#pending(), cut);
+    const kept = survivors(this.#pending(), cut);
     const copies = new Map<Node, Node>();
     const copy = (node: Node): Node => {
       let left = copies.get(node);
@@ -262,7 +271,7 @@ export class DiskImage {
       left = node instanceof Inode ? node.after(cut) : new Folder();
       copies.set(node, left);
       if (left instanceof Folder) {
-        for (const [name, child] of (node as Folder).upTo(last)) {
+        for (const [name, child] of (node as Folder).with(kept)) {
           plantIn(left, { name, node: copy(child) });
         }
       }
@@ -303,13 +312,14 @@ export class DiskImage {
   }
 }
 
-/** The number of the last change that survives. */
-function lastOf(pending: readonly number[], cut: Leftover | Chance): number {
+/** The changes that survive. */
+function survivors(pending: readonly number[], cut: Leftover | Chance): Range {
+  if (cut === "latest") return [pending.at(-1) ?? 0, Infinity];
   let count = pending.length;
   if (typeof cut !== "string") count = count && cut.random.u32() % (count + 1);
   else if (cut === "nothing") count = 0;
   else if (cut === "half") count >>= 1;
-  return pending[count - 1] ?? 0;
+  return [0, pending[count - 1] ?? 0];
 }
 
 function plantIn(folder: Folder, what: { name: string; node: Node | undefined }): void {

@@ -104,8 +104,9 @@ export class SimStorage implements Storage {
   async syncDirectory(path: string): Promise<void> {
     const folder = this.#disk.find(path);
     if (!(folder instanceof Folder)) throw systemError("ENOENT", `sync ${path}`);
+    const { changes } = this.#disk;
     await synced(this.#world, this.#boot);
-    folder.sync();
+    folder.sync(changes);
     this.#world.note(`${this.#boot.name} synced ${normal(path)}/`);
   }
 
