@@ -7,7 +7,7 @@
  *
  * Invariants: after a second crash at any point of recovery, a second recovery succeeds; nothing is
  * changed when there is a problem that needs a person.
- * Test: test/05-log.test.ts, test/05-log.crash.test.ts
+ * Test: test/05-log.test.ts, test/05-log.crash.test.ts, test/05-log.kill.test.ts
  */
 import { invariant } from "#base";
 import type { Host, Storage } from "#host";

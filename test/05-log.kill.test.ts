@@ -1,4 +1,4 @@
-/** What the simulation has found in the log, kept as tests of the log alone. */
+/** Lesson 05: `kill -9`, and what the simulation has found in the log, as tests of the log alone. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Event } from "#core";
@@ -55,6 +55,10 @@ test("openLog() keeps what it promised after a kill -9 at any operation, and a p
     );
     const recovered = await world.settle(contents(second));
     assert.deepEqual(recovered.slice(0, promised.length), promised, where);
+    // Its owner acts on what it has read: that must be on the disk.
+    world.copyDisk("m", "cut", "nothing");
+    const cut = await world.settle(openLog({ host: world.host("cut"), dir: DIR }));
+    assert.deepEqual(await world.settle(contents(cut)), recovered, `${where}, then a power cut`);
     second.append(Buffer.from("one more"));
     await world.settle(second.durable());
     world.crash("m");
