@@ -294,6 +294,9 @@ test("repairLog() can be repeated after a crash at any of its operations, and " 
     const source = edited(await sample({ snapshot }), edit);
     const undisturbed = source.copy();
     const { keptTo } = await repairLog(undisturbed, DIR);
+    const off = undisturbed.afterCrash("nothing");
+    const opened = await openLog({ host: off, dir: DIR });
+    assert.equal(opened.nextSeq, keptTo + 1, `${name}, and the power goes after the repair`);
     for (let k = 1; k <= undisturbed.changes; k++) {
       for (const leftover of ["nothing", "half", "names", "latest", "everything"] as const) {
         const where = `${name}, crash at operation ${k}, ${leftover}`;
