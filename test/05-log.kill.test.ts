@@ -1,4 +1,4 @@
-/** Lesson 05: `kill -9`, and what the simulation has found in the log, as tests of the log alone. */
+/** Lesson 05: `kill -9`, and what the simulation has found in the log, as tests of it alone. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Event } from "#core";
