@@ -313,18 +313,30 @@ test("make() of a large project stops at once while a copy is mended for it, whi
   await work.remove(home);
 });
 
-test("make() does not mend a copy in which more has changed than can be copied " +
-  "as fast anew", async () => {
-  const files = Object.fromEntries(Array.from({ length: 1_010 }, (_, i) => [`f${i}`, ""]));
-  const project = listTree(folderOf(files));
+/** Whether the next job gets the copy that a job has had. */
+async function isMended(files: number, spoil: (path: string) => void): Promise<boolean> {
+  const names = Array.from({ length: files }, (_, i) => `f${i}`);
+  const project = listTree(folderOf(Object.fromEntries(names.map((name) => [name, ""]))));
   const home = fresh();
   const work = nodeWorkFolders(home);
-  await spoiled(work, project, join(home, "run", "job.1"));
+  const [first, next] = ["job.1", "job.2"].map((name) => join(home, "run", name));
+  await work.make(first!, { project });
+  spoil(first!);
+  assert.equal(work.removeLight(first!), true);
   const { ino } = lstatSync(join(home, ".spare", "tree-0"));
-  await work.make(join(home, "run", "job.2"), { project });
-  assert.equal(readFileSync(join(home, "run", "job.2", "f1009"), "utf8"), "");
-  assert.notEqual(lstatSync(join(home, "run", "job.2")).ino, ino);
+  await work.make(next!, { project });
+  assert.deepEqual(readdirSync(next!).sort(), names.sort());
+  assert.equal(readFileSync(join(next!, names.at(-1)!), "utf8"), "");
+  const same = lstatSync(next!).ino === ino;
   await work.remove(home);
+  return same;
+}
+
+test("make() mends a copy in which 1,000 files have changed, and not one of 1,001", async () => {
+  const spoilAll = (path: string): void => {
+    for (const name of readdirSync(path)) appendFileSync(join(path, name), "!");
+  };
+  assert.deepEqual([await isMended(1000, spoilAll), await isMended(1001, spoilAll)], [true, false]);
 });
 
 test("make() never copies a file that has changed since it was stamped", async () => {

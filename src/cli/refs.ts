@@ -93,6 +93,7 @@ export async function findRun(client: Client, typed: string): Promise<string> {
     throw new CliError(
       EXIT.ERROR,
       `Cannot choose a run: "${typed}" fits ${fitting.slice(0, MAX_LISTED).join(", ")}${more}`,
+      fitting[0] === newest(runs) ? { advice: `${LATEST} is ${fitting[0]}` } : {},
     );
   }
   const ids = runs.map((run) => run.id);
