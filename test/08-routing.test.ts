@@ -150,7 +150,7 @@ test("addWorker() refuses a second worker of one id, and slots or ids that are n
   for (const slots of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 21]) {
     assert.throws(() => router.addWorker({ id: 2, tags: [], slots }), /offers/);
   }
-  for (const id of [-1, 0.5, Number.NaN]) {
+  for (const id of [-1, 0.5, Number.NaN, 2 ** 32]) {
     assert.throws(() => router.addWorker({ id, tags: [], slots: 1 }), /worker id/);
   }
   assert.equal(router.size, 1);

@@ -5,21 +5,26 @@
  *     TimerHeap          earlier first; within a millisecond, first pushed first
  *     RequirementQueues  one ReadyQueue for each set of capabilities that jobs ask for
  *
- * All three stand on one binary heap: an array in which the entry at i comes before its children at
- * 2i+1 and 2i+2. Its keys are two numbers, kept in arrays of their own beside the items, so that
- * comparing two entries touches no object. Time is an argument: nothing here reads a clock.
+ *     indexed.ts         a heap whose entries can be moved and taken out of the middle (lesson 08)
+ *
+ * The first three stand on one binary heap: an array in which the entry at i comes before its
+ * children at 2i+1 and 2i+2. Its keys are two numbers, kept in arrays of their own beside the
+ * items, so that comparing two entries touches no object. Time is an argument: nothing here reads a
+ * clock.
  *
  * Invariants: no entry comes before its parent; two queues that hold the same keys give them out in
  * the same order, however they were filled, so a master rebuilt from its log decides as the old one
  * did.
- * Left out: removing an entry from the middle. It would cost an index from item to position that
- * every swap must maintain. Instead a dead entry stays until it is popped and the caller throws it
- * away; `compact` drops all of them at once. Call it when more than half of a queue is dead: then
- * each call is paid for by the pushes since the last one, and a queue is never over twice its live
- * size.
+ * Left out: removing an entry from the middle of these three. A job would have to know its place in
+ * each, and every step of a walk would keep it true. Instead a dead entry stays until it is popped
+ * and the caller throws it away; `compact` drops all of them at once. Call it when more than half
+ * of a queue is dead: then each call is paid for by the pushes since the last one, and a queue is
+ * never over twice its live size.
  * Test: test/07-queue.test.ts
  */
 import { invariant } from "#base";
+
+export { IndexedHeap, type HeapEntry } from "./indexed.ts";
 
 /** The key of an entry in a `ReadyQueue`. */
 export interface ReadyKey {

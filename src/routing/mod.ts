@@ -7,12 +7,12 @@
  *
  *     requirement.ts       the demands of a job on a worker, as text
  *
- * Equal requirements share one class. A class keeps its capable workers in an indexed binary heap,
- * ordered by load (running ÷ slots), then running, then id. The order is total, so the top depends
- * on the workers and their loads alone, never on the history: a router rebuilt after a crash gives
- * the answers that the old one gave.
+ * Equal requirements share one class. A class keeps its capable workers in an indexed heap, ordered
+ * by load (running ÷ slots), then running, then id. The order is total, so the top depends on the
+ * workers and their loads alone, never on the history: a router rebuilt after a crash gives the
+ * answers that the old one gave.
  *
- * Invariants: 0 ≤ running ≤ slots; `seat.index` is the index of the seat; a worker has one seat in
+ * Invariants: 0 ≤ running ≤ slots; the key of a seat is its worker's load; a worker has one seat in
  * each class whose tags it has. Classes are a cache: dropping one costs time and changes no answer.
  * Cost: pick O(1); take and release O(log workers) for each class that contains the worker.
  * Left out: weights and measured latency (a slot is a slot, on any machine), spreading over racks,
@@ -22,6 +22,7 @@
  */
 
 import { invariant } from "#base";
+import { IndexedHeap, type HeapEntry } from "#queue";
 import { GENERAL, parseKey, type Need, type Reason } from "./requirement.ts";
 
 export { describe, GENERAL, requirementKey, type Need, type Reason } from "./requirement.ts";
@@ -37,9 +38,16 @@ export const MAX_CLASSES = 1024;
 /** Below 2^26 slots two different quotients are different doubles, so rounding makes no tie. */
 export const MAX_SLOTS = 2 ** 20;
 
+/** Worker ids are below: a count of joins does not get there. */
+const ID_LIMIT = 2 ** 32;
+invariant(
+  (MAX_SLOTS + 1) * ID_LIMIT <= Number.MAX_SAFE_INTEGER,
+  "tieBreak() is a whole number that a double holds exactly",
+);
+
 /** A worker as it registers. Repeated tags count once; GENERAL is implied. */
 export interface WorkerOffer {
-  /** An integer ≥ 0. Ties go to the lowest. */
+  /** A whole number from 0 to 2^32 - 1. Ties go to the lowest. */
   readonly id: number;
   readonly tags: readonly string[];
   /** Jobs it runs at once: 0 ≤ slots ≤ MAX_SLOTS. */
@@ -54,20 +62,19 @@ interface Worker {
   running: number;
   draining: boolean;
   away: boolean;
-  /** The heaps' sort key, see loadOf(). */
+  /** The key of its seats, see loadOf(). */
   load: number;
 }
 
-/** One worker's entry in one class's heap. `index` makes the heap an indexed one: no search. */
+/** One worker's entry in one class's heap, by its load, and then its tieBreak(). */
 interface Seat {
-  readonly worker: Worker;
-  readonly heap: Seat[];
-  index: number;
+  readonly heap: IndexedHeap<Worker>;
+  readonly entry: HeapEntry<Worker>;
 }
 
 interface RequirementClass {
   readonly tags: readonly string[];
-  readonly heap: Seat[];
+  readonly heap: IndexedHeap<Worker>;
 }
 
 /** Knows which workers are capable, busy, and next. Throws only for mistakes of its caller. */
@@ -94,7 +101,8 @@ export class Router {
 
   /** Adds a worker with nothing running. Its id must be new. */
   addWorker({ id, tags, slots }: WorkerOffer): void {
-    invariant(Number.isSafeInteger(id) && id >= 0, `worker id ${id} is not an integer ≥ 0`);
+    const isId = Number.isInteger(id) && id >= 0 && id < ID_LIMIT;
+    invariant(isId, `worker id ${id} is not a whole number below ${ID_LIMIT}`);
     const isValid = Number.isInteger(slots) && slots >= 0 && slots <= MAX_SLOTS;
     invariant(isValid, `worker ${id} offers ${slots} slots`);
     invariant(!this.#workers.has(id), `worker ${id} is here already`);
@@ -120,7 +128,7 @@ export class Router {
     const worker = this.#workers.get(id);
     if (worker === undefined) return;
     this.#workers.delete(id);
-    for (const seat of worker.seats) leave(seat);
+    for (const { heap, entry } of worker.seats) heap.remove(entry);
   }
 
   /** A draining worker gets nothing new; the jobs that run there go on. */
@@ -181,7 +189,7 @@ export class Router {
     const dropped = this.#classes.get(key);
     if (dropped === undefined) return;
     this.#classes.delete(key);
-    for (const { worker } of dropped.heap) {
+    for (const { item: worker } of dropped.heap) {
       const at = worker.seats.findIndex((seat) => seat.heap === dropped.heap);
       worker.seats.splice(at, 1);
     }
@@ -214,7 +222,7 @@ export class Router {
   #best(key: string): Worker | undefined {
     // One worker needs no heap, and a class for each pinned worker would be a class for each job.
     if (key.includes("@")) return this.#pinned(parseKey(key));
-    return this.#classOf(key).heap[0]?.worker;
+    return this.#classOf(key).heap.peek()?.item;
   }
   // #endregion
 
@@ -270,7 +278,7 @@ export class Router {
     const known = this.#classes.get(key);
     if (known !== undefined) return known;
     if (this.#classes.size >= MAX_CLASSES) this.forget(this.#classes.keys().next().value!);
-    const made: RequirementClass = { tags: parseKey(key).tags, heap: [] };
+    const made: RequirementClass = { tags: parseKey(key).tags, heap: new IndexedHeap() };
     this.#classes.set(key, made);
     for (const worker of this.#workers.values()) {
       if (hasAll(worker, made.tags)) sit(worker, made.heap);
@@ -299,12 +307,15 @@ function isFree(worker: Worker): boolean {
   return worker.load < 1;
 }
 
-/** Negative if `a` is the better worker for the next job. Zero only for a worker and itself. */
-function compare(a: Worker, b: Worker): number {
-  // #exercise compare
+/**
+ * Which of two equal loads comes first: the one with fewer jobs running, then the one with the
+ * lower id. One number answers both: no id is as large as what one job more adds.
+ */
+function tieBreak({ running, id }: Worker): number {
+  // #exercise tieBreak
   // Without the id two idle workers would be "equal", and the winner would depend on the order of
   // their arrival.
-  return a.load - b.load || a.running - b.running || a.id - b.id;
+  return running * ID_LIMIT + id;
   // #end-exercise
 }
 // #endregion
@@ -318,70 +329,12 @@ function refresh(worker: Worker): void {
 function reseat(worker: Worker): void {
   // #exercise reseat
   refresh(worker);
-  for (const seat of worker.seats) {
-    // At least one of the two does nothing: a seat is too low in its heap, or too high, or right.
-    siftUp(seat);
-    siftDown(seat);
-  }
+  const tie = tieBreak(worker);
+  for (const { heap, entry } of worker.seats) heap.move(entry, worker.load, tie);
   // #end-exercise
 }
 // #endregion
 
-function sit(worker: Worker, heap: Seat[]): void {
-  const seat: Seat = { worker, heap, index: heap.length };
-  worker.seats.push(seat);
-  heap.push(seat);
-  siftUp(seat);
+function sit(worker: Worker, heap: IndexedHeap<Worker>): void {
+  worker.seats.push({ heap, entry: heap.push(worker, worker.load, tieBreak(worker)) });
 }
-
-// #region leave
-/** Takes a seat out of its heap: the last one fills the hole, and may have to move from there. */
-function leave(seat: Seat): void {
-  // #exercise leave
-  const { heap, index } = seat;
-  const last = heap.pop();
-  if (last === undefined || last === seat) return;
-  heap[index] = last;
-  last.index = index;
-  siftUp(last);
-  siftDown(last);
-  // #end-exercise
-}
-// #endregion
-
-// #region sift
-/** While the parent is worse, it comes down one and the seat goes up one. */
-function siftUp(seat: Seat): void {
-  const { heap, worker } = seat;
-  let index = seat.index;
-  while (index > 0) {
-    const above = (index - 1) >> 1;
-    const parent = heap[above]!;
-    if (compare(parent.worker, worker) <= 0) break;
-    heap[index] = parent;
-    parent.index = index;
-    index = above;
-  }
-  heap[index] = seat;
-  seat.index = index;
-}
-
-/** While a child is better, the better child comes up one and the seat goes down one. */
-function siftDown(seat: Seat): void {
-  const { heap, worker } = seat;
-  let index = seat.index;
-  for (;;) {
-    let below = 2 * index + 1;
-    if (below >= heap.length) break;
-    const right = below + 1;
-    if (right < heap.length && compare(heap[right]!.worker, heap[below]!.worker) < 0) below = right;
-    const child = heap[below]!;
-    if (compare(worker, child.worker) <= 0) break;
-    heap[index] = child;
-    child.index = index;
-    index = below;
-  }
-  heap[index] = seat;
-  seat.index = index;
-}
-// #endregion
