@@ -14,6 +14,9 @@ import { spec } from "./spec.support.ts";
 
 export { spec };
 
+/** No room for what has ended: it is forgotten at once. */
+export const NO_ROOM: MemoryLimits = { open: 1e9, finished: 0, total: 0, ceiling: 2e9 };
+
 const keyOf = (job: Job): AttemptKey => ({
   run: job.run.number,
   job: job.index,
@@ -366,6 +369,12 @@ export function randomLife(seed: number, steps: number, check: (bench: Bench) =>
         const jobs = [spec(`added${run.jobs.length}`, { dependsOn: [0] })];
         attempt(() => bench.execute({ type: "AddJobs", run: run.id, jobs }));
       }
+    },
+    () => {
+      if (random() < 0.7) return;
+      bench.memory = NO_ROOM;
+      bench.execute({ type: "Forget" });
+      bench.memory = undefined;
     },
   ];
   for (let step = 0; step < steps; step++) {

@@ -76,6 +76,7 @@ async function liveAndCrash(room: Room): Promise<void> {
     assert.deepEqual(await client.submitSpec(pipeline(mine), { key }), {
       run,
       existing: true,
+      forgotten: false,
       warnings: [],
     });
   }

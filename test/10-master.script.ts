@@ -7,14 +7,15 @@
  *     Start                                what can start, starts (`nextStart`, again and again)
  *     Wait 10s                             the clock moves, and ticks
  *     Show nightly                         no command: how its jobs are, and why they wait
+ *     Letters                              no command: the dead letters, oldest first
  *
  * A run is called by its pipeline's name: the latest one of that name. A job is RUN/JOB, an attempt
  * RUN/JOB#N.
  */
 import { inspect } from "node:util";
 import {
-  eventDetail, eventText, findJob, Names, nextStart, reasonOf, Refusal, type Command, type Effect,
-  type Event, type Job, type Run,
+  deadLetters, eventDetail, eventText, findJob, Names, nextStart, reasonOf, Refusal,
+  type Command, type Effect, type Event, type Job, type Run,
 } from "#core";
 import type { AttemptKey, Failure, JobSpec, PipelineSpec, Report } from "#wire";
 import { Bench, spec } from "./10-master.core.ts";
@@ -104,6 +105,8 @@ export class Script {
         this.bench.now += ms(line.word(1));
         return this.#give({ type: "Tick" });
       }
+      case "Letters":
+        return this.#letters();
       case "Memory": {
         const bytes = Number(line.word(1));
         this.bench.memory = { open: bytes, finished: bytes, total: bytes, ceiling: bytes };
@@ -147,6 +150,13 @@ export class Script {
       this.#say("job", `${job.spec.id} ${status}${why === "" ? "" : `: ${why}`}`);
     }
     this.#say("run", `${run.id} ${run.status}`);
+  }
+
+  #letters(): void {
+    for (const { run, job, attempts, failure, endedAt } of deadLetters(this.bench.state)) {
+      const why = failure?.message ?? "its workers were lost";
+      this.#say("letter", `${run}/${job} after ${attempts} attempts at ${time(endedAt)}: ${why}`);
+    }
   }
 
   #event(event: Event): void {

@@ -391,6 +391,7 @@ test(
       assert.deepEqual(await client.submitSpec(pipeline(jobs), { key: "big" }), {
         run,
         existing: true,
+        forgotten: false,
         warnings: [],
       });
       await assert.rejects(

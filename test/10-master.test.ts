@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  apply, deadJobs, deadLetter, decide, decideFinish, Event, gateInfo, hashState, jobChange, jobInfo,
+  apply, deadLetters, decide, decideFinish, Event, gateInfo, hashState, jobChange, jobInfo,
   MAX_REQUIREMENTS, MAX_RUN_RESULT_BYTES, nextStart, readSnapshot, reasonOf, staleAttempts, State,
   writeSnapshot,
   type Job,
@@ -283,7 +283,7 @@ test("retries wait for their backoff, spend their attempts, and end DEAD", () =>
   bench.fail(last!);
   assert.equal(last!.status, "DEAD");
   assert.equal(bench.state.runsById.get(run)!.status, "FAILED");
-  assert.deepEqual([...bench.state.deadLetters], [last]);
+  assert.deepEqual([...bench.state.dead], [last]);
 });
 
 test("the pause before another try comes from the attempt's name, and draws nothing", () => {
@@ -508,7 +508,7 @@ test("decideJoin() refuses more registrations than a master keeps", () => {
   );
 });
 
-test("deadJobs() tells the newest last, before and after a snapshot", () => {
+test("deadLetters() tells the newest last, before and after a snapshot", () => {
   const bench = new Bench();
   bench.join();
   for (const id of ["first", "second", "third"]) {
@@ -519,7 +519,7 @@ test("deadJobs() tells the newest last, before and after a snapshot", () => {
       bench.tick(60_000);
     }
   }
-  const letters = deadJobs(bench.state).map(deadLetter);
+  const letters = [...deadLetters(bench.state)];
   assert.deepEqual(
     letters.map(({ job, attempts, failures, losses }) => [job, attempts, failures, losses]),
     [
@@ -528,9 +528,9 @@ test("deadJobs() tells the newest last, before and after a snapshot", () => {
       ["third", 2, 2, 0],
     ],
   );
-  assert.deepEqual(deadJobs(readSnapshot(writeSnapshot(bench.state))).map(deadLetter), letters);
+  assert.deepEqual([...deadLetters(readSnapshot(writeSnapshot(bench.state)))], letters);
   bench.execute({ type: "Retry", run: letters[1]!.run, from: "second" });
-  assert.deepEqual(deadJobs(bench.state).map(deadLetter).map(({ job }) => job), ["first", "third"]);
+  assert.deepEqual([...deadLetters(bench.state)].map(({ job }) => job), ["first", "third"]);
 });
 
 // ── people ───────────────────────────────────────────────────────────────────────────────────────

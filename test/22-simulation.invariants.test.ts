@@ -123,6 +123,9 @@ const decided = (fields: Fields<"GateDecided"> = {}): Event => ({
   ...fields,
 });
 const forgotten = (runs: number[]): Event => ({ type: "RunsForgotten", runs, at: T });
+const letGo = (runs: number[], keys: number[]): Event => ({
+  type: "RunsLetGo", runs, at: T, keys: keys.map((run) => ({ run, request: "x" })),
+});
 const passed = (at: number): Event => ({ type: "TimePassed", at });
 
 function judged(...events: Event[]): Judge {
@@ -275,6 +278,29 @@ test("Judge refuses a name with two meanings: one-key-one-run", () => {
     judge.acknowledged({ what: "submit", run: "r-2", jobs: 1, existing: true }),
   );
   judge.acknowledged({ what: "submit", run: "r-1", key: "k", jobs: 1, existing: true });
+});
+
+test("Judge wants the key of a run that is let go to be kept for a day: one-key-one-run", () => {
+  const name = "one-key-one-run";
+  const ended = Array.from({ length: 1001 }, (_, index) => {
+    const run = index + 1;
+    const made = submitted([spec("a")], { run, id: `r-${run}`, key: run === 1 ? "k" : undefined });
+    return [made, cancelled({ run })];
+  }).flat();
+  lastBreaks(name, /r-1 is let go: key "k" is not kept/, ...ended, letGo([1], []));
+  lastBreaks(name, /r-2 is let go: a key is kept, and it has/, ...ended, submitted([spec("a")], {
+    run: 1002, id: "r-1002", key: "l",
+  }), cancelled({ run: 1002 }), letGo([1, 2], [1, 2]));
+  const again = { run: 2000, id: "r-2000", key: "k" };
+  const kept = [...ended, letGo([1], [1])];
+  lastBreaks(
+    name, /key "k" made r-2000, and had made r-1/, ...kept, submitted([spec("a")], again),
+  );
+  const judge = judged(...kept);
+  judge.acknowledged({ what: "submit", run: "r-1", key: "k", jobs: 1, existing: true });
+  const at = T + 24 * 60 * 60 * 1000;
+  tell(judge, [passed(at), submitted([spec("a")], { ...again, at })]);
+  judge.acknowledged({ what: "submit", run: "r-2000", key: "k", jobs: 1, existing: false });
 });
 
 test("Judge refuses a second ending, and a worker that leaves attempts behind: " +
@@ -1017,8 +1043,8 @@ test("Judge finds nothing wrong in 60 honest lives, at any prefix of their logs"
   for (const [what, count] of Object.entries(total)) assert.ok(count > 20, `${what}: ${count}`);
 });
 
-test("Judge forgives the memory of a master that has forgotten a run, and lets its key be used " +
-  "again", () => {
+test("Judge forgives the memory of a master that has forgotten a run, but its key means that run " +
+  "for another day", () => {
   const life = new Life("forget");
   life.join({ slots: 8 });
   const first = life.submit([spec("a")], "k");
@@ -1029,8 +1055,10 @@ test("Judge forgives the memory of a master that has forgotten a run, and lets i
   }
   life.tick(1);
   assert.equal(life.judge.stats.forgotten, 1);
-  assert.notEqual(life.submit([spec("a")], "k"), first);
+  assert.equal(life.submit([spec("a")], "k"), first);
   life.judge.seen({ run: first, job: "a", status: "COMPLETED", attempt: 1 });
+  life.now += 24 * 60 * 60 * 1000;
+  assert.notEqual(life.submit([spec("a")], "k"), first);
 });
 
 // ── stories with one lie in them ─────────────────────────────────────────────────────────────────

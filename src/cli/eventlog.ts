@@ -108,7 +108,7 @@ function decode(seq: number, body: Buffer): Event {
 }
 
 function runsOf(event: Event): readonly number[] {
-  if (event.type === "RunsForgotten") return event.runs;
+  if (event.type === "RunsForgotten" || event.type === "RunsLetGo") return event.runs;
   return "run" in event ? [event.run] : [];
 }
 
@@ -152,7 +152,9 @@ function eventJson(number: number, event: Event, names: Names): object {
       fields["jobs"] = event.jobs.map((job) => names.jobId({ run: event.run, job }));
       break;
     case "RunsForgotten":
+    case "RunsLetGo":
       fields["runs"] = event.runs.map((run) => names.run(run));
+      if ("keys" in event) fields["keys"] = event.keys.map(({ run }) => names.run(run));
       break;
     case "JobFailed":
       fields["failure"] = failureJson(event.failure);

@@ -10,7 +10,7 @@
  */
 import { CodecError } from "#codec";
 import {
-  deadJobs, deadLetter, findJob, findRun, gateInfo, isTerminal, reasonOf, Refusal, roomForJobs,
+  deadLetters, findJob, findRun, gateInfo, isTerminal, reasonOf, Refusal, roomForJobs,
   runInfo, waitKind, workerInfo, type Run,
 } from "#core";
 import { RpcError, type IncomingRequest } from "#rpc";
@@ -93,7 +93,7 @@ export const HANDLERS: Readonly<Record<number, Handler>> = {
   }),
   [Op.DEAD]: (services, request, peer) => peer.alone(() => list(services, request, {
     peer,
-    rows: mapped(deadJobs(services.engine.state), deadLetter),
+    rows: deadLetters(services.engine.state),
     bytesOf: letterBytes,
     encode: (letters) => DeadPage.encode({ letters }),
   })),
@@ -314,6 +314,7 @@ async function info(services: Services, request: IncomingRequest): Promise<void>
       now: services.host.clock.wall(),
       refused: services.workers.stale,
       full: engine.full?.message ?? "",
+      lettersDropped: engine.state.letters.dropped,
     }));
   });
 }

@@ -125,8 +125,10 @@ async function submitProject(desk: Desk, arrival: Arrival, opened: Opened): Prom
 function accept({ engine }: Desk, { request, submission }: Arrival, opened: Opened): boolean {
   const { key, strict } = submission;
   const { spec, jobBytes } = opened;
-  const submitted = engine.commit({ type: "Submit", spec, key, strict, jobBytes });
+  const { forgotten = false, ...submitted } = engine.commit({
+    type: "Submit", spec, key, strict, jobBytes,
+  });
   // This is the promise that a client relies on: the reply leaves after the fsync.
-  engine.confirm(request, () => request.reply(Submitted.encode(submitted)));
+  engine.confirm(request, () => request.reply(Submitted.encode({ ...submitted, forgotten })));
   return !submitted.existing;
 }

@@ -12,9 +12,9 @@
  *     budget.ts · dead-letters.ts      a share for retries; the jobs that nobody tries any more
  *
  * All of it is pure: time and chance are arguments and the state is plain data (toJSON, fromJSON).
- * The master decides with `retryDecision` and `RetryBudget`; workers and the store dial again after
- * `backoffDelayMs`. `IdempotencyKeys` and `DeadLetters` are for the lesson: the master's own state
- * remembers keys and dead jobs, as events. `retryDecision` decides and changes nothing; the caller
+ * The master decides with `retryDecision`, `RetryBudget` and `randomFrom`, and keeps the keys and
+ * dead jobs of runs that it has forgotten in `IdempotencyKeys` and `DeadLetters`; workers and the
+ * store dial again after `backoffDelayMs`. `retryDecision` decides and changes nothing; the caller
  * that records the decision withdraws from the budget.
  *
  * Invariants: a delay is a whole number, 0 ≤ delay ≤ maxDelayMs, at any attempt; the budget is

@@ -166,7 +166,9 @@ export function difference(whole: State, restored: State): string | undefined {
     const lost = fieldDifference({ ...worker }, { ...restored.workers.get(id) });
     if (lost !== undefined) return `worker ${worker.name} ${lost}`;
   }
-  return undefined;
+  const left = ({ keys, letters }: State) => ({ keys: keys.toJSON(), letters: letters.toJSON() });
+  const lost = fieldDifference(left(whole), left(restored));
+  return lost === undefined ? undefined : `what is left of forgotten runs ${lost}`;
 }
 
 /**

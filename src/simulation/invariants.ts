@@ -239,7 +239,7 @@ export class Judge {
         : undefined;
     }
     const first = this.#keys.get(key);
-    if (first !== undefined && first !== run && !first.forgotten) {
+    if (first !== undefined && first !== run && this.#model.at < first.keyUntil) {
       this.fail(
         "one-key-one-run",
         `key "${key}" was answered with ${first.id}, and now with ${id}`,

@@ -1,6 +1,6 @@
 /**
- * Lesson 22: what may happen to an attempt: its start, its worker, its end, its
- * retry and its gate.
+ * Lesson 22: what may happen to an attempt: its start, its worker, its end, its retry and its gate;
+ * and what a run leaves that is let go.
  *
  * The rules are those of lessons 08 and 09, written once more and in other words (model.ts says
  * why). Each function looks at one event and fails by the name of the broken promise.
@@ -10,7 +10,9 @@
  */
 import type { EventOf } from "#core";
 import type { Invariant } from "./invariants-list.ts";
-import { parentsOf, RETRY_MILLI, type ModelJob, type ModelWorker } from "./model-state.ts";
+import {
+  parentsOf, RETRY_MILLI, type ModelJob, type ModelRun, type ModelWorker,
+} from "./model-state.ts";
 
 /** As in lesson 09: no retry unless asked for. */
 const NO_RETRY = { maxAttempts: 1, delayMs: 1000, backoff: 2, maxDelayMs: 60_000, jitter: 0.5 };
@@ -163,6 +165,32 @@ export function checkRetry(model: Complaints, job: ModelJob, event: EventOf<"Job
   }
 }
 // #endregion
+
+/** Output is lost of an attempt that is the latest, and some of it. */
+export function checkOutput(
+  model: Complaints,
+  job: ModelJob,
+  { attempt, bytes }: EventOf<"OutputLost">,
+): void {
+  if (attempt !== job.attempt) {
+    const found = `output of ${job}#${attempt} is lost, and its attempt is ${job.attempt}`;
+    model.fail("replay-equals-live", found);
+  }
+  if (bytes === 0) model.fail("replay-equals-live", `nothing of the output of ${job} is lost`);
+}
+
+/** Whether a run leaves its key behind. One that is let go does so if it has one. */
+export function checkKey(
+  model: Complaints,
+  { number, id, key }: ModelRun,
+  event: EventOf<"RunsForgotten" | "RunsLetGo">,
+): boolean {
+  if (event.type === "RunsForgotten") return false;
+  const isKept = event.keys.some(({ run }) => run === number);
+  if (isKept === (key !== undefined)) return isKept;
+  const what = isKept ? "a key is kept, and it has none" : `key "${key}" is not kept`;
+  return model.fail("one-key-one-run", `${id} is let go: ${what}`);
+}
 
 /** A gate waits for an answer, and closes by itself at its deadline and not before. */
 export function checkDecision(

@@ -77,6 +77,8 @@ export class ModelRun {
   cancelled = false;
   ended = false;
   forgotten = false;
+  /** Until then its key means this run and no other. */
+  keyUntil = Infinity;
   budgetMilli = FIRST_BUDGET_MILLI;
   resultBytes = 0;
   // What clients are compared with afterwards.

@@ -232,6 +232,8 @@ export const Submitted = message("Submitted", {
   /** True: the key was known, and this is the run it named. */
   existing: [2, withDefault(bool(), false)],
   warnings: [3, list(sentence, 1000)],
+  /** True: it has ended and is forgotten, and nothing but its id is known. */
+  forgotten: [4, withDefault(bool(), false)],
 });
 export type Submitted = Infer<typeof Submitted>;
 
@@ -442,6 +444,8 @@ export const DeadLetter = message("DeadLetter", {
   losses: [5, u32()],
   failure: [6, optional(Failure)],
   endedAt: [7, u53()],
+  /** True: its run is forgotten, so it cannot be retried. */
+  forgotten: [8, withDefault(bool(), false)],
 });
 export type DeadLetter = Infer<typeof DeadLetter>;
 /** DEAD answers with a stream of pages, the newest last. */
@@ -489,6 +493,8 @@ export const Info = message("Info", {
   refused: [10, withDefault(u53(), 0)],
   /** Why the master takes no changes: its disk is full. Empty: it takes them. */
   full: [11, withDefault(string(8192), "")],
+  /** Dead letters of forgotten runs that made way for newer ones. */
+  lettersDropped: [12, withDefault(u53(), 0)],
 });
 export type Info = Infer<typeof Info>;
 export const InfoRequest = message("InfoRequest", { hash: [1, withDefault(bool(), false)] });

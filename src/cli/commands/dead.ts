@@ -20,7 +20,8 @@ export const dead: Command = {
   flags: {},
   notes: [
     "A job is dead when it has used up more than one try, or when one worker after another was " +
-      "lost while it ran. It stays on the list until it is retried, or its run is forgotten.",
+      "lost while it ran. It stays on the list until it is retried. Once its run is forgotten it " +
+      "cannot be retried any more, and the newest thousand of such jobs stay on the list.",
     "A job with a single try that fails is FAILED, and is not listed: titan status has it.",
   ],
   examples: ["titan dead", "titan dead --json"],
@@ -31,8 +32,7 @@ export const dead: Command = {
       context.json(found.map(deadJson));
       return EXIT.OK;
     }
-    const last = found.at(-1);
-    if (last === undefined) {
+    if (found.length === 0) {
       context.note("titan: no job has spent its retries");
       return EXIT.OK;
     }
@@ -40,13 +40,16 @@ export const dead: Command = {
       `${letter.run}/${letter.job}`,
       triesText(letter),
       timeText(letter.endedAt),
-      clip(oneLine(letter.failure?.message ?? ""), MAX_WHY_CELLS),
+      clip(oneLine(whyText(letter)), MAX_WHY_CELLS),
     ]);
     context.out(table(["RUN/JOB", "ATTEMPTS", "WHEN", "WHY"], rows, context.columns));
-    context.note(
-      "titan: once the reason is gone: titan retry RUN --from JOB, " +
-        `such as: titan retry ${last.run} --from ${last.job}`,
-    );
+    const last = found.findLast(({ forgotten }) => !forgotten);
+    if (last !== undefined) {
+      context.note(
+        "titan: once the reason is gone: titan retry RUN --from JOB, " +
+          `such as: titan retry ${last.run} --from ${last.job}`,
+      );
+    }
     return EXIT.OK;
   },
 };
@@ -54,6 +57,10 @@ export const dead: Command = {
 /** `3`, or with the attempts that ended because their worker was lost: `6 (5 lost)`. */
 function triesText({ attempts, losses }: DeadLetter): string {
   return losses === 0 ? String(attempts) : `${attempts} (${losses} lost)`;
+}
+
+function whyText({ failure, forgotten }: DeadLetter): string {
+  return `${forgotten ? "(run forgotten) " : ""}${failure?.message ?? ""}`;
 }
 
 function deadJson({ failure, ...letter }: DeadLetter): object {

@@ -246,6 +246,11 @@ async function checkLiving(
   ];
   const findings: Finding[] = [{ check: "master", level: "ok", found: parts.join(", ") }];
   if (info.full !== "") findings.push(diskFull(info.full));
+  if (info.lettersDropped > 0) {
+    const found = `${plural(info.lettersDropped, "dead job")} of forgotten runs had to make way ` +
+      "for newer ones, and titan dead no longer lists them";
+    findings.push({ check: "dead", level: "warn", found, advice: "titan dead has the newest" });
+  }
   if (info.workers === 0) {
     const found = "none has joined: nothing will run";
     findings.push({

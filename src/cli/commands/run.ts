@@ -4,7 +4,7 @@
  * Test: test/cli.test.ts
  */
 import type { Call, Command } from "../command.ts";
-import { EXIT } from "../exit.ts";
+import { CliError, EXIT } from "../exit.ts";
 import { runLine } from "../json.ts";
 import {
   findTarget,
@@ -83,10 +83,15 @@ export const run: Command = {
     if (submitted.existing) {
       context.note(`titan: this key was used before; its run is ${submitted.run}`);
     }
-    const { run: id, existing } = submitted;
+    const { run: id, existing, forgotten } = submitted;
     const { name: pipeline } = file.definition;
     if (call.on("detach")) {
-      return detached(call, { ...target, client }, { id, name: pipeline, existing });
+      return detached(call, { ...target, client }, { id, name: pipeline, existing, forgotten });
+    }
+    if (forgotten) {
+      throw new CliError(EXIT.ERROR, `Cannot watch ${id}: nothing of it is left`, {
+        advice: "another key makes a new run",
+      });
     }
     const fresh = existing ? {} : { submitted: { id, name: pipeline } };
     return watchToEnd(call, { ...target, client, run: id, timeoutMs, ...fresh });
@@ -108,16 +113,16 @@ function warnOfGates({ context }: Call, { definition }: PipelineFile): void {
 async function detached(
   call: Call,
   { client, where }: Target,
-  run: { id: string; name: string; existing: boolean },
+  run: { id: string; name: string; existing: boolean; forgotten: boolean },
 ): Promise<number> {
   const { context } = call;
   if (call.json) {
-    const all = run.existing ? await client.runs() : [];
+    const all = run.existing && !run.forgotten ? await client.runs() : [];
     const known = all.find((info) => info.id === run.id);
-    context.json(runLine(known ?? { ...run, status: "RUNNING" }));
+    context.json(runLine(known ?? { ...run, status: run.forgotten ? "FORGOTTEN" : "RUNNING" }));
   } else {
     context.out(run.id);
-    context.note(`titan: watch it with: titan watch${where} ${run.id}`);
+    if (!run.forgotten) context.note(`titan: watch it with: titan watch${where} ${run.id}`);
   }
   return EXIT.OK;
 }

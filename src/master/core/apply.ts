@@ -10,13 +10,15 @@
  * Test: test/10-master.test.ts
  */
 import { FreshSet, invariant } from "#base";
-import { type Failure, isTerminal } from "#wire";
+import { type DeadLetter, type Failure, isTerminal } from "#wire";
 import { sentence } from "./check.ts";
 import type { Event, EventOf } from "./events.ts";
+import { deadLetter } from "./explain.ts";
 import {
   addJobs, charge, deadlineAnswered, dropDead, enqueue, freePinned, leave, leaveResult, makeReady,
   readyKey, registerWorker, releaseWorker, reopen, setStatus, settle, unqueue,
 } from "./jobs.ts";
+import { SHORT_BYTES } from "./limits.ts";
 import { runMemory } from "./memory.ts";
 import { touch, type Job, Run, type State } from "./state.ts";
 
@@ -35,6 +37,7 @@ export function apply(state: State, event: Event): void {
     case "JobsAdded": return jobsAdded(state, event);
     case "RunRetried": return reopen(state, runOf(state, event.run), event);
     case "RunsForgotten": return runsForgotten(state, event);
+    case "RunsLetGo": return runsLetGo(state, event);
     case "TimePassed": return timePassed(state, event.at);
     case "WorkerJoined": return workerJoined(state, event);
     case "WorkerLost": return workerLost(state, event);
@@ -241,7 +244,23 @@ function workerDrained(state: State, event: EventOf<"WorkerDrained">): void {
   if (event.on) freePinned(state, worker.id);
 }
 
-function runsForgotten(state: State, event: EventOf<"RunsForgotten">): void {
+function runsLetGo(state: State, event: EventOf<"RunsLetGo">): void {
+  for (const { run: number, request } of event.keys) {
+    const { id, key } = runOf(state, number);
+    invariant(key !== undefined, "a key is kept of a run that has one");
+    state.keys.remember(key, id, { request, nowMs: event.at });
+  }
+  runsForgotten(state, event);
+}
+
+/** A thousand of them must stay small, so its words are cut. */
+function lastLetter(job: Job): DeadLetter {
+  const { failure, ...letter } = deadLetter(job);
+  const message = sentence(failure?.message ?? "", SHORT_BYTES);
+  return { ...letter, failure: failure && { ...failure, message }, forgotten: true };
+}
+
+function runsForgotten(state: State, event: EventOf<"RunsForgotten" | "RunsLetGo">): void {
   for (const number of event.runs) {
     const run = runOf(state, number);
     invariant(run.status !== "RUNNING", "a run that goes on is not forgotten");
@@ -252,7 +271,10 @@ function runsForgotten(state: State, event: EventOf<"RunsForgotten">): void {
     state.jobs -= run.jobs.length;
     state.bytes -= run.bytes;
     state.finishedBytes -= run.bytes;
-    for (const job of run.jobs) state.deadLetters.delete(job);
+    for (const job of run.jobs) {
+      const isLetter = state.dead.delete(job) && event.type === "RunsLetGo";
+      if (isLetter) state.letters.add(`${run.id}/${job.spec.id}`, lastLetter(job));
+    }
   }
 }
 

@@ -81,7 +81,8 @@ export type CommandOf<T extends Command["type"]> = Extract<Command, { readonly t
 // #region replies
 /** The reply to each command, once its events are durable. */
 export interface Replies {
-  Submit: { run: string; existing: boolean; warnings: string[] };
+  /** `forgotten`: the run that the key made has ended, and only its id is left. */
+  Submit: { run: string; existing: boolean; warnings: string[]; forgotten?: boolean };
   AddJobs: { jobs: number };
   Cancel: { jobs: number };
   Retry: { jobs: number };

@@ -4,6 +4,7 @@
  *
  * Test: test/10-master.transcripts.test.ts, test/10-master.test.ts
  */
+import type { Recall } from "#retry";
 import { isTerminal, PipelineSpec } from "#wire";
 import { checkGraph, checkJobs, checkRequirements, unfitName } from "./check.ts";
 import type { CommandOf } from "./command.ts";
@@ -13,7 +14,7 @@ import { neverScheduled } from "./explain.ts";
 import { findJob, findRun } from "./find.ts";
 import { jobsMemory, runMemory } from "./memory.ts";
 import { Refusal, type Context } from "./refusal.ts";
-import { checkRoom, makeRoom } from "./room.ts";
+import { checkRoom, digestOf, makeRoom } from "./room.ts";
 import { type Job, type State } from "./state.ts";
 
 // #region submit
@@ -23,15 +24,20 @@ export function decideSubmit(
 ): DecidedOn<"Submit"> {
   const { spec, key } = submission;
   const known = key === undefined ? undefined : state.runsByKey.get(key);
+  const belongs = `Cannot submit pipeline "${spec.name}": key "${key}" belongs to`;
   if (known !== undefined) {
     // The first run's answer would be wrong for this pipeline, and a second run wrong for the key
     // (lesson 09).
     if (!PipelineSpec.encode(spec).equals(PipelineSpec.encode(known.spec))) {
-      const found = `key "${key}" belongs to run ${known.id}`;
-      const why = "which is of another pipeline or another state of its files";
-      throw new Refusal("CONFLICT", `Cannot submit pipeline "${spec.name}": ${found}, ${why}`);
+      throw new Refusal("CONFLICT", `${belongs} run ${known.id}, ${ANOTHER}`);
     }
     const reply = { run: known.id, existing: true, warnings: [] };
+    return { events: [], effects: NO_EFFECTS, reply };
+  }
+  const kept = recallKey(state, submission, context);
+  if (kept.kind === "repeat") {
+    const warning = `Run ${kept.answer}, which key "${key}" made, has ended and is forgotten`;
+    const reply = { run: kept.answer, existing: true, warnings: [warning], forgotten: true };
     return { events: [], effects: NO_EFFECTS, reply };
   }
   const wrong = unfitName(spec.name);
@@ -42,6 +48,10 @@ export function decideSubmit(
   const doing = `submit pipeline "${spec.name}"`;
   const bytes = runMemory(key, spec) + (submission.jobBytes ?? jobsMemory(spec.jobs));
   checkRoom(state, { runs: 1, bytes, doing }, context);
+  // Not earlier: jobs that are too heavy are not there, and then the pipeline is no other one.
+  if (kept.kind === "conflict") {
+    throw new Refusal("CONFLICT", `${belongs} a run that is forgotten, ${ANOTHER}`);
+  }
   checkJobs(spec.jobs, { from: 0, doing });
   checkGraph(spec);
   checkRequirements(state, spec.jobs);
@@ -58,6 +68,19 @@ export function decideSubmit(
   return { events: [...events, submitted], effects, reply };
 }
 // #endregion
+
+const ANOTHER = "which is of another pipeline or another state of its files";
+
+/** Whether this key made a run that is forgotten by now. */
+function recallKey(
+  state: State, { key, spec }: CommandOf<"Submit">, { now: nowMs }: Context,
+): Recall<string> {
+  // Most keys are new, and then the digest of the request is not worth its time.
+  if (key === undefined || state.keys.recall(key, { nowMs }).kind === "new") return NEW;
+  return state.keys.recall(key, { request: digestOf(spec), nowMs });
+}
+
+const NEW: Recall<string> = { kind: "new" };
 
 /**
  * `nightly-7k2m`: short enough to say over the phone. Grows by a letter when chance repeats itself.

@@ -32,7 +32,8 @@ export class Names {
 
   /** To be called once the event has been told: nothing speaks of these runs again. */
   forget(event: Event): void {
-    if (event.type === "RunsForgotten") for (const run of event.runs) this.#runs.delete(run);
+    if (event.type !== "RunsForgotten" && event.type !== "RunsLetGo") return;
+    for (const run of event.runs) this.#runs.delete(run);
   }
 
   addRun(
@@ -124,6 +125,7 @@ function whatOf(event: Event, names: Names): string {
     case "TimePassed":
       return "";
     case "RunsForgotten":
+    case "RunsLetGo":
       return listed(event.runs.map((run) => names.run(run)));
   }
 }

@@ -100,6 +100,16 @@ export const Event = union("Event", {
   OutputLost: [17, message("OutputLost", {
     ...attempt, at: [4, u53()], bytes: [5, u53()], why: [6, string(256)],
   })],
+  /**
+   * As `RunsForgotten`, of runs that leave something: the keys that made them, each with a digest
+   * of its request, and a letter for each dead job, which `apply` writes. A tag of its own, because
+   * an older version would keep neither.
+   */
+  RunsLetGo: [18, message("RunsLetGo", {
+    runs: [1, list(u32(), MAX_JOBS_PER_RUN)], at: [2, u53()],
+    keys: [3, list(message("KeptKey", { run: [1, u32()], request: [2, string(64)] }),
+      MAX_JOBS_PER_RUN)],
+  })],
 });
 // #endregion
 export type Event = Infer<typeof Event>;

@@ -180,13 +180,15 @@ export function workerInfo(
 }
 
 /**
- * Jobs whose retries are spent, the newest last. The order in which they came is not in a snapshot;
- * when they ended is.
+ * Jobs whose retries are spent: those of forgotten runs, then those that can be retried; the newest
+ * last. The order in which these came is not in a snapshot; when they ended is.
  */
-export function deadJobs(state: State): Job[] {
-  return [...state.deadLetters].sort(
+export function* deadLetters(state: State): Generator<DeadLetter> {
+  for (const [, letter] of state.letters.list()) yield letter;
+  const dead = [...state.dead].sort(
     (a, b) => a.endedAt - b.endedAt || a.run.number - b.run.number || a.index - b.index,
   );
+  for (const job of dead) yield deadLetter(job);
 }
 
 export function deadLetter({
@@ -198,7 +200,8 @@ export function deadLetter({
   failure,
   endedAt,
 }: Job): DeadLetter {
-  return { run: run.id, job: spec.id, attempts, failures, losses, failure, endedAt };
+  const what = { run: run.id, job: spec.id, attempts, failures, losses, failure, endedAt };
+  return { ...what, forgotten: false };
 }
 
 export function gateInfo(job: Job): GateInfo {

@@ -33,7 +33,8 @@ export class Forecast {
         return this.add(event.run, runMemory(event.key, event.spec) + jobsMemory(event.spec.jobs));
       case "JobsAdded": return this.add(event.run, jobsMemory(event.jobs));
       case "JobSucceeded": return this.add(event.run, bufferMemory(event.result));
-      case "RunsForgotten": {
+      case "RunsForgotten":
+      case "RunsLetGo": {
         for (const run of event.runs) {
           this.#bytes -= this.#runs.get(run) ?? 0;
           this.#runs.delete(run);

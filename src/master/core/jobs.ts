@@ -107,7 +107,7 @@ export function settle(state: State, job: Job, end: { as: JobStatus; at: number 
     current.cancelling = false;
     const freed = current.run.settle(current.index, as);
     setStatus(state, current, { to: as, at: end.at });
-    if (as === "DEAD") state.deadLetters.add(current);
+    if (as === "DEAD") state.dead.add(current);
     current.run.open -= 1;
     for (const index of freed) {
       const child = current.run.jobs[index]!;
@@ -295,8 +295,13 @@ function finishIfDone(state: State, run: Run, at: number): void {
 
 function outcome(run: Run): RunStatus {
   if (run.cancelling) return "CANCELLED";
-  if (run.counts[STATUS_INDEX.FAILED]! + run.counts[STATUS_INDEX.DEAD]! > 0) return "FAILED";
-  return run.counts[STATUS_INDEX.CANCELLED]! > 0 ? "CANCELLED" : "COMPLETED";
+  if (has(run, "FAILED") || has(run, "DEAD")) return "FAILED";
+  return has(run, "CANCELLED") ? "CANCELLED" : "COMPLETED";
+}
+
+/** Whether one of its jobs at least is in this status. */
+export function has({ counts }: Run, status: JobStatus): boolean {
+  return counts[STATUS_INDEX[status]]! > 0;
 }
 
 /**
@@ -337,7 +342,7 @@ function reopenJob(state: State, job: Job, at: number): void {
   job.startedAt = 0;
   job.stoppedAt = 0;
   job.endedAt = 0;
-  state.deadLetters.delete(job);
+  state.dead.delete(job);
   job.run.open += 1;
   setStatus(state, job, { to: "PENDING", at });
 }

@@ -28,6 +28,12 @@ invariant(
  */
 export const MAX_FINISHED_RUNS = 1000;
 
+/**
+ * Keys of runs that were forgotten, whose repeats are answered for another day (lesson 09). At
+ * twenty runs a second, the last quarter of an hour.
+ */
+export const MAX_KEPT_KEYS = 20_000;
+
 /** Runs that go on at the same time: more than people can mean, and 50 MB of empty ones. */
 export const MAX_OPEN_RUNS = 10_000;
 

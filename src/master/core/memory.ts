@@ -18,7 +18,9 @@
  * Test: test/10-master.memory.test.ts
  */
 import { invariant } from "#base";
+import { MAX_DEAD_LETTERS } from "#retry";
 import type { JobSpec, PipelineSpec } from "#wire";
+import { MAX_KEPT_KEYS } from "./limits.ts";
 import type { Job } from "./state.ts";
 
 // #region measures
@@ -46,6 +48,13 @@ export const TEXT_BYTES = 32;
  * 210.
  */
 export const BUFFER_BYTES = 224;
+/**
+ * The key of a run that was forgotten, with its digest and the run's id. Measured: 310 for a key of
+ * 36 characters; the longest key and id take 341 more.
+ */
+export const KEY_BYTES = 704;
+/** A dead letter: 16 fields, a run's id and a job's, and a reason that was cut. */
+export const LETTER_BYTES = 1280;
 // #endregion
 
 /** Up to here it is cheaper to assume two bytes a character than to look. */
@@ -117,9 +126,14 @@ export function leftMemory({ result, failure, decision, lostOutput }: Left): num
 export const DEFAULT_HEAP_BYTES = 4 * 1024 * 1024 * 1024;
 
 /**
- * The program itself, its workers' and clients' connections, and what is being read and written.
+ * The program itself, its workers' and clients' connections, what is being read and written, and
+ * what is left of runs that were forgotten.
  */
 export const BASE_BYTES = 64 * 1024 * 1024;
+invariant(
+  MAX_KEPT_KEYS * KEY_BYTES + MAX_DEAD_LETTERS * LETTER_BYTES <= BASE_BYTES / 4,
+  "what is left of forgotten runs is the smaller part of the base",
+);
 
 /** How much the state may hold, in bytes as they are counted here. */
 export interface MemoryLimits {

@@ -42,7 +42,7 @@ export { specBytes } from "./check.ts";
 export { Refusal, type Context } from "./refusal.ts";
 export { checkArrival, roomForJobs } from "./room.ts";
 export {
-  MAX_FINISHED_RUNS, MAX_JOB_BYTES, MAX_OPEN_RUNS, MAX_RUN_RESULT_BYTES,
+  MAX_FINISHED_RUNS, MAX_JOB_BYTES, MAX_KEPT_KEYS, MAX_OPEN_RUNS, MAX_RUN_RESULT_BYTES,
 } from "./limits.ts";
 export {
   DEFAULT_HEAP_BYTES,
@@ -55,7 +55,7 @@ export {
   type MemoryLimits,
 } from "./memory.ts";
 export {
-  deadJobs, deadLetter, gateInfo, jobChange, jobInfo, neverScheduled, reasonOf, runInfo, waitKind,
+  deadLetters, gateInfo, jobChange, jobInfo, neverScheduled, reasonOf, runInfo, waitKind,
   workerInfo,
 } from "./explain.ts";
 export { Forecast } from "./forecast.ts";

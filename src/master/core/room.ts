@@ -10,10 +10,12 @@
  * more.
  * Test: test/10-master.memory.test.ts
  */
-import type { Failure } from "#wire";
+import { createHash } from "node:crypto";
+import { PipelineSpec, type Failure } from "#wire";
 import { sentence } from "./check.ts";
 import type { CommandOf } from "./command.ts";
 import { NOTHING, type Decided, type DecidedOn } from "./effect.ts";
+import { has } from "./jobs.ts";
 import { MAX_FINISHED_RUNS, MAX_OPEN_RUNS, MAX_RUN_RESULT_BYTES, SHORT_BYTES } from "./limits.ts";
 import { bufferMemory, textMemory } from "./memory.ts";
 import { limitsOf, Refusal, type Context } from "./refusal.ts";
@@ -110,13 +112,24 @@ function forget(
   }
   if (gone.length === 0) return NOTHING;
   const runs = gone.map((run) => run.number);
+  const keys = gone.filter(({ key }) => key !== undefined)
+    .map(({ number, spec }) => ({ run: number, request: digestOf(spec) }));
+  const at = context.now;
+  const leaveSomething = keys.length > 0 || gone.some((run) => has(run, "DEAD"));
   return {
-    events: [{ type: "RunsForgotten", runs, at: context.now }],
+    events: [
+      leaveSomething ? { type: "RunsLetGo", runs, keys, at } : { type: "RunsForgotten", runs, at },
+    ],
     effects: gone.map(({ number, spec }) => ({
       type: "Forget", run: number, project: spec.project,
     })),
     reply: undefined,
   };
+}
+
+/** Stands for a pipeline that is gone: by it a repeat of its key is told from another request. */
+export function digestOf(spec: PipelineSpec): string {
+  return createHash("sha256").update(PipelineSpec.encode(spec)).digest("base64");
 }
 
 // ── what attempts leave ──────────────────────────────────────────────────────────────────────────

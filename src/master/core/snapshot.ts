@@ -1,7 +1,7 @@
 /**
  * Lesson 10: the whole state as bytes, so that a restart need not read the log from its first day.
  *
- *     Counters | Worker… | (Run | Specs… | Added… | Jobs…)… | Finished
+ *     Counters | Worker… | (Run | Specs… | Added… | Jobs…)… | Finished | Keys… | Letters
  *
  * Only what cannot be recomputed is written. Queues, the router and the counts are rebuilt from the
  * jobs, by the same functions that made them. The hash of these bytes is the state's identity: two
@@ -18,8 +18,9 @@ import { FreshSet, invariant } from "#base";
 import {
   bool, bytes, list, message, optional, string, u32, u53, union, withDefault, type Infer,
 } from "#codec";
-import { RetryBudget } from "#retry";
+import { DeadLetters, MAX_DEAD_LETTERS, RetryBudget } from "#retry";
 import {
+  DeadLetter,
   Decision,
   Failure,
   isTerminal,
@@ -85,6 +86,16 @@ const Part = union("SnapshotPart", {
     first: [11, optional(u32())],
   })],
   Added: [4, message("AddedBlock", { jobs: [1, list(JobSpec, BLOCK_JOBS)] })],
+  /** Keys of runs that were forgotten, oldest first; no part if there are none. */
+  Keys: [8, message("KeyBlock", {
+    keys: [1, list(message("KeyRecord", {
+      key: [1, string(256)], request: [2, string(64)], run: [3, string(256)], at: [4, u53()],
+    }), BLOCK_JOBS)],
+  })],
+  /** Dead letters of such runs, and how many made way for them. */
+  Letters: [9, message("LetterBlock", {
+    dropped: [1, u53()], letters: [2, list(DeadLetter, MAX_DEAD_LETTERS)],
+  })],
   Jobs: [5, message("JobBlock", { from: [1, u32()], jobs: [2, list(JobRecord, BLOCK_JOBS)] })],
   Specs: [7, message("SpecBlock", { jobs: [1, list(JobSpec, BLOCK_JOBS)] })],
   /** Runs that have ended, oldest first. */
@@ -110,6 +121,8 @@ export class Picture implements Keeper {
   readonly #counters: Part;
   readonly #workers: readonly Part[];
   readonly #finished: readonly number[];
+  readonly #keys: ReturnType<State["keys"]["toJSON"]>["keys"];
+  readonly #letters: ReturnType<State["letters"]["toJSON"]>;
   /** Runs whose turn has not come. A map remembers its order. */
   readonly #open = new Map<Run, RunAsItWas>();
   readonly #kept = new Map<Job, Job>();
@@ -123,6 +136,8 @@ export class Picture implements Keeper {
     });
     for (const run of state.runs.values()) this.#open.set(run, asItIs(run));
     this.#finished = [...state.finished].map((run) => run.number);
+    this.#keys = state.keys.toJSON().keys;
+    this.#letters = state.letters.toJSON();
     state.keepers = [...state.keepers, this];
   }
 
@@ -139,6 +154,14 @@ export class Picture implements Keeper {
       this.#open.delete(was.run);
     }
     yield Part.encode({ type: "Finished", runs: [...this.#finished] });
+    for (const { block } of blocks(this.#keys, () => 0)) {
+      const keys = block.map(([key, request, run, at]) => ({ key, request, run, at }));
+      yield Part.encode({ type: "Keys", keys });
+    }
+    const { dropped, letters } = this.#letters;
+    if (letters.length > 0) {
+      yield Part.encode({ type: "Letters", dropped, letters: letters.map(([, letter]) => letter) });
+    }
     this.close();
   }
 
@@ -318,6 +341,18 @@ export class SnapshotReader {
           this.#state.finished.add(run);
           this.#state.finishedBytes += run.bytes;
         }
+        return;
+      }
+      case "Keys": {
+        for (const { key, request, run, at } of part.keys) {
+          this.#state.keys.remember(key, run, { request, nowMs: at });
+        }
+        return;
+      }
+      case "Letters": {
+        const letters = part.letters.map((each) => [`${each.run}/${each.job}`, each] as const);
+        const { dropped } = part;
+        this.#state.letters = DeadLetters.fromJSON({ limit: MAX_DEAD_LETTERS, dropped, letters });
       }
     }
   }
@@ -368,7 +403,7 @@ export class SnapshotReader {
         run.resultBytes += job.result?.length ?? 0;
         if (isTerminal(job.status)) run.settle(index, job.status);
         else run.open += 1;
-        if (job.status === "DEAD") state.deadLetters.add(job);
+        if (job.status === "DEAD") state.dead.add(job);
         const isOpen = job.status === "RUNNING" || job.status === "WAITING";
         if (isOpen || job.order > 0 || job.dueAt > 0) waiting.push(job);
       }

@@ -17,12 +17,13 @@
 import { FreshMap, FreshSet } from "#base";
 import { Dag } from "#dag";
 import { MAX_REQUIREMENT_CLASSES, RequirementQueues, TimerHeap } from "#queue";
-import { RetryBudget } from "#retry";
+import { DeadLetters, IdempotencyKeys, RetryBudget } from "#retry";
 import { GENERAL, requirementKey, Router } from "#routing";
 import {
-  isTerminal, JOB_STATUSES, type Decision, type Failure, type JobSpec, type JobStatus,
-  type LostOutput, type PipelineSpec, type RunStatus,
+  isTerminal, JOB_STATUSES, type DeadLetter, type Decision, type Failure, type JobSpec,
+  type JobStatus, type LostOutput, type PipelineSpec, type RunStatus,
 } from "#wire";
+import { MAX_KEPT_KEYS } from "./limits.ts";
 
 export { isTerminal };
 
@@ -210,7 +211,11 @@ export class State {
   readonly workersByInstance = new Map<string, Worker>();
   readonly gates = new Set<Job>();
   /** Jobs whose retries are spent. */
-  readonly deadLetters = new Set<Job>();
+  readonly dead = new Set<Job>();
+  /** Those of runs that were forgotten, by RUN/JOB… */
+  letters = new DeadLetters<DeadLetter>();
+  /** …and the ids of such runs, by the keys that made them. */
+  readonly keys = new IdempotencyKeys<string>({ maxKeys: MAX_KEPT_KEYS });
   /** Requirements of the runs that go on, and how many runs have each. */
   readonly requirements = new Map<string, number>();
   readonly ready = new RequirementQueues<Job>();
