@@ -4,9 +4,9 @@
  */
 import assert from "node:assert/strict";
 import {
-  apply, decide, Event, hashState, isTerminal, jobMemory, leftMemory, nextStart, readSnapshot,
-  Refusal, runMemory, State, writeSnapshot, type Command, type CommandOf, type Context,
-  type DecidedOn, type Job, type MemoryLimits, type Replies, type Run,
+  apply, decide, edgesMemory, Event, hashState, isTerminal, jobMemory, leftMemory, nextStart,
+  readSnapshot, Refusal, runMemory, State, writeSnapshot, type Command, type CommandOf,
+  type Context, type DecidedOn, type Job, type MemoryLimits, type Replies, type Run,
 } from "#core";
 import { requirementKey } from "#routing";
 import type { AttemptKey, JobSpec, PipelineSpec, Report } from "#wire";
@@ -166,7 +166,7 @@ export function refusal(code: Refusal["code"], message?: RegExp) {
 /** What a run takes in memory, added up from its parts. */
 function memoryOf(run: Run): number {
   const jobs = run.jobs.reduce((sum, job) => sum + jobMemory(job.spec) + leftMemory(job), 0);
-  return runMemory(run.key, run.spec) + jobs;
+  return runMemory(run.key, run.spec) + jobs + edgesMemory(run.edges.length);
 }
 
 /** Timers and requirements: what is left of those that wait for nothing any more. */
@@ -221,11 +221,11 @@ export function checkIndexes(state: State): void {
         `${job.spec.id}: settled if and only if terminal`,
       );
       if (job.status === "RUNNING" || job.status === "COMPLETED") {
-        for (const parent of job.spec.dependsOn) {
+        for (const parent of run.dag.parents(job.index)) {
           assert.ok(isTerminal(run.jobs[parent]!.status), "parents before children");
         }
         if (job.spec.when === "success") {
-          for (const parent of job.spec.dependsOn) {
+          for (const parent of run.dag.parents(job.index)) {
             assert.equal(run.jobs[parent]!.status, "COMPLETED");
           }
         }
@@ -367,7 +367,10 @@ export function randomLife(seed: number, steps: number, check: (bench: Bench) =>
       const run = pick([...bench.state.runs.values()]);
       if (run && random() < 0.3) {
         const jobs = [spec(`added${run.jobs.length}`, { dependsOn: [0] })];
-        attempt(() => bench.execute({ type: "AddJobs", run: run.id, jobs }));
+        const before = run.jobs.filter(() => random() < 0.2).map(({ index: child }) => {
+          return { job: 0, child };
+        });
+        attempt(() => bench.execute({ type: "AddJobs", run: run.id, jobs, before }));
       }
     },
     () => {

@@ -207,7 +207,9 @@ export class Script {
       case "AddJobs": {
         const run = this.#run(line.word(1));
         const known = run.jobs.map((job) => job.spec.id);
-        return { type, run: run.id, jobs: specs(jobs, known) };
+        const before = jobs.flatMap((line, job) =>
+          line.list("before").map((id) => ({ job, child: known.indexOf(id) })));
+        return { type, run: run.id, jobs: specs(jobs, known), before };
       }
       case "Cancel": {
         const [run, job] = line.word(1).split("/");

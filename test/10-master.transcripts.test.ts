@@ -60,7 +60,7 @@ const EVENTS: Record<Exclude<Event["type"], "JobsMarked">, true> = {
   RunSubmitted: true, JobsAdded: true, TimePassed: true, JobStarted: true, JobSucceeded: true,
   JobFailed: true, JobLost: true, JobStopped: true, GateDecided: true, RunRetried: true,
   WorkerJoined: true, WorkerLost: true, RunsForgotten: true, WorkerDrained: true,
-  JobsCancelled: true, OutputLost: true, RunsLetGo: true,
+  JobsCancelled: true, OutputLost: true, RunsLetGo: true, JobsInserted: true,
 };
 
 after(() => {

@@ -153,8 +153,10 @@ export class Life {
     }
   }
 
-  add(run: string, jobs: JobSpec[]): void {
-    this.execute({ type: "AddJobs", run, jobs });
+  add(run: string, jobs: JobSpec[], before: readonly number[] = []): void {
+    this.execute({
+      type: "AddJobs", run, jobs, before: before.map((child) => ({ job: 0, child })),
+    });
     this.judge.acknowledged({ what: "add", run, jobs: jobs.length });
   }
 
@@ -319,7 +321,9 @@ export function randomLife(life: Life, steps: number): Life {
     () => {
       const run = someRun();
       if (run && random() < 0.3) {
-        attempt(() => life.add(run.id, [spec(`added${run.jobs.length}`, { dependsOn: [0] })]));
+        const last = run.jobs.length - 1;
+        const job = spec(`added${run.jobs.length}`, { dependsOn: [0] });
+        attempt(() => life.add(run.id, [job], life.random() < 0.5 ? [last] : []));
       }
     },
     () => {

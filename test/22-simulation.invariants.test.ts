@@ -361,6 +361,27 @@ test("Judge refuses two attempts at once, and numbers that do not tell them apar
   );
 });
 
+test("Judge lets a new job come before one that has not started, and before no other", () => {
+  const name = "parents-before-children";
+  const inserted = (parent: number, child: number): Event => ({
+    type: "JobsInserted", run: 1, at: T, jobs: [spec("x")], edges: [{ parent, child }],
+  });
+  const two = [joined({ slots: 9 }), submitted([spec("a"), spec("b")])];
+  const [x, b] = [started({ job: 2 }), started({ job: 1 })];
+  lastBreaks(name, /b#1 starts before its parents have ended: x is PENDING/,
+    ...two, inserted(2, 1), b);
+  lastBreaks(name, /b#1 starts although it was skipped: x is FAILED/,
+    ...two, inserted(2, 1), x, failed({ job: 2 }), b);
+  lastBreaks(name, /a is to wait for r-1\/x, and has begun/, ...two, started(), inserted(2, 0));
+  lastBreaks(name, /a is to wait for r-1\/x, and has begun/,
+    ...two, cancelled({ whole: false }), inserted(2, 0));
+  for (const [parent, child] of [[0, 1], [2, 2], [2, 9]] as const) {
+    lastBreaks("replay-equals-live", new RegExp(`an edge from job ${parent} to ${child}`),
+      ...two, inserted(parent, child));
+  }
+  judged(...two, inserted(2, 1), x, succeeded({ job: 2 }), b);
+});
+
 test("Judge refuses a child that comes too early or against its condition: " +
   "parents-before-children", () => {
   const name = "parents-before-children";

@@ -144,7 +144,11 @@ function eventJson(number: number, event: Event, names: Names): object {
       Object.assign(fields, { name: event.spec.name, jobs: event.spec.jobs.map(({ id }) => id) });
       break;
     case "JobsAdded":
+    case "JobsInserted":
       fields["jobs"] = event.jobs.map(({ id }) => id);
+      if ("edges" in event) fields["edges"] = event.edges.map((edge) => {
+        return [edge.parent, edge.child].map((job) => names.jobId({ run: event.run, job }));
+      });
       break;
     case "JobsCancelled":
     case "JobsMarked":

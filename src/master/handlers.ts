@@ -54,11 +54,11 @@ export const HANDLERS: Readonly<Record<number, Handler>> = {
     return submit(services, { request, uploads, peer: connection });
   },
   [Op.ADD_JOBS]: async ({ engine }, request) => {
-    const { run, jobs: sealed } = SealedAddJobs.decode(request.body);
+    const { run, jobs: sealed, before } = SealedAddJobs.decode(request.body);
     checkBacklog(engine);
     const room = roomForJobs(engine.state, undefined, engine.context);
     const { jobs, bytes: jobBytes } = takeJobs(sealed, room);
-    const added = await engine.execute({ type: "AddJobs", run, jobs, jobBytes });
+    const added = await engine.execute({ type: "AddJobs", run, jobs, before, jobBytes });
     request.reply(Affected.encode(added));
   },
   [Op.CANCEL]: async ({ engine }, request) => {

@@ -361,8 +361,9 @@ function assignmentOf(job: Job): { assignment: Assignment; bytes: number; inputB
   const { run, spec } = job;
   const inputs: Assignment["inputs"] = [];
   let inputBytes = 0;
-  if (spec.dependsOn.length > 0) {
-    for (const index of spec.dependsOn) {
+  const parents = run.parentsOf(job);
+  if (parents.length > 0) {
+    for (const index of parents) {
       const { result, spec: parent } = run.jobs[index]!;
       if (result === undefined) continue;
       inputs.push({ job: parent.id, result });

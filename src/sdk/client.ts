@@ -70,6 +70,9 @@ const STREAM_DEADLINE_MS = 2 ** 31 - 1;
 /** #store, once a program has asked for a key. */
 let storeModule: typeof import("#store") | undefined;
 
+/** A job for a run that goes on. `before`: jobs of the run that are to wait for it. */
+export type AddedJob = JobSpec & { readonly before?: readonly number[] };
+
 export interface SubmitOptions {
   /** Two submissions with one key are one run. */
   readonly key?: string | undefined;
@@ -206,9 +209,14 @@ export class Client {
     }
   }
 
-  /** Adds jobs to a run that goes on. Parents are indexes into the run's jobs. */
-  async addJobs(run: string, jobs: JobSpec[]): Promise<number> {
-    return Affected.decode(await this.#ask(Op.ADD_JOBS, AddJobs.encode({ run, jobs }))).jobs;
+  /**
+   * Adds jobs to a run that goes on. Parents are indexes into the run's jobs; so is `before`: jobs
+   * that have not started, and are to wait for the new one as well.
+   */
+  async addJobs(run: string, jobs: AddedJob[]): Promise<number> {
+    const before = jobs.flatMap(({ before = [] }, job) => before.map((child) => ({ job, child })));
+    const body = AddJobs.encode({ run, jobs, before });
+    return Affected.decode(await this.#ask(Op.ADD_JOBS, body)).jobs;
   }
 
   async runs(): Promise<RunInfo[]> {

@@ -28,7 +28,9 @@
  * Test: test/sdk.test.ts, test/10-master.test.ts
  */
 export { connect, ConnectError, type ConnectOptions } from "./connect.ts";
-export type { Client, RunStatusReport, SubmitOptions, WaitOptions } from "./client.ts";
+export type {
+  AddedJob, Client, RunStatusReport, SubmitOptions, WaitOptions,
+} from "./client.ts";
 export { followRun, reconnect } from "./follow.ts";
 export { type JobInput, type PipelineInput } from "./input.ts";
 export { toSpec } from "./spec.ts";

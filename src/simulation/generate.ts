@@ -23,6 +23,8 @@ import { Prng } from "./prng.ts";
 
 /** For a stream of its own: lives with and without a job that never ends are otherwise the same. */
 const ENDLESS_SALT = 0xe9d;
+/** The same for edges to jobs that are there before. */
+const BEFORE_SALT = 0xbef;
 
 /** Everything that happens in the life of this seed. */
 export function generatePlan(seed: number): Plan {
@@ -49,7 +51,9 @@ export function generatePlan(seed: number): Plan {
     workers,
     clients,
     pipelines: [...pipelines, ...endless.pipelines],
-    steps: [...generateSteps(prng, room), ...endless.steps].sort((a, b) => a.at - b.at),
+    steps: withBefore(new Prng(seed ^ BEFORE_SALT), room, generateSteps(prng, room))
+      .concat(endless.steps)
+      .sort((a, b) => a.at - b.at),
     faults: enabled.flatMap((kind) => generateFaults(prng, kind, room)).sort((a, b) => a.at - b.at),
     finale: prng.pick(["none", "stop", "kill", "crash"]),
   };
@@ -199,6 +203,15 @@ function generateMeddling(prng: Prng, options: { room: Room; key: string; at: nu
   if (prng.chance(0.3)) steps.push({ ...base(), do: "watch" });
   if (prng.chance(0.2)) steps.push({ ...base(), do: "logs", job: prng.pick(jobs).id });
   return steps;
+}
+
+/** Half of the additions come before some job, which may have started, or have to come first. */
+function withBefore(prng: Prng, { pipelines }: Room, steps: readonly Step[]): Step[] {
+  return steps.map((step) => {
+    if (step.do !== "add" || !prng.chance(0.5)) return step;
+    const { jobs } = pipelines.find(({ key }) => key === step.run)!;
+    return { ...step, before: [prng.int(0, jobs.length - 1)] };
+  });
 }
 
 // ── what goes wrong ──────────────────────────────────────────────────────────────────────────────

@@ -8,7 +8,7 @@
  * Invariants: nothing is changed here; the caller does that once all checks have passed.
  * Test: test/22-simulation.invariants.test.ts
  */
-import type { EventOf } from "#core";
+import type { Edge, EventOf } from "#core";
 import type { Invariant } from "./invariants-list.ts";
 import {
   parentsOf, RETRY_MILLI, type ModelJob, type ModelRun, type ModelWorker,
@@ -177,6 +177,21 @@ export function checkOutput(
     model.fail("replay-equals-live", found);
   }
   if (bytes === 0) model.fail("replay-equals-live", `nothing of the output of ${job} is lost`);
+}
+
+/** The ends of a new edge: from a job that is just added to one that has not started. */
+export function checkEdge(
+  model: Complaints,
+  added: readonly ModelJob[],
+  { parent: from, child: to }: Edge,
+): [parent: ModelJob, child: ModelJob] {
+  const parent = added.find(({ index }) => index === from);
+  const child = added[0]?.run.jobs[to];
+  if (parent === undefined || child === undefined || added.includes(child)) {
+    return model.fail("replay-equals-live", `an edge from job ${from} to ${to}, which is not new`);
+  }
+  if (child.status === "PENDING" && child.attempt === 0) return [parent, child];
+  return model.fail("parents-before-children", `${child} is to wait for ${parent}, and has begun`);
 }
 
 /** Whether a run leaves its key behind. One that is let go does so if it has one. */

@@ -20,6 +20,8 @@ export class ModelJob {
   readonly index: number;
   readonly spec: JobSpec;
   readonly children: ModelJob[] = [];
+  /** The indexes of the jobs that it waits for. */
+  readonly parents: Set<number>;
   status: JobStatus = "PENDING";
   /** Parents that have not ended. */
   openParents = 0;
@@ -54,6 +56,7 @@ export class ModelJob {
     this.run = run;
     this.index = index;
     this.spec = spec;
+    this.parents = new Set(spec.dependsOn);
   }
 
   get over(): boolean {
@@ -108,8 +111,8 @@ export interface ModelWorker {
 }
 
 /** Do the parents' ends call for this job? */
-export function conditionHolds({ run, spec }: ModelJob): boolean {
-  const parents = spec.dependsOn.map((index) => run.jobs[index]!);
+export function conditionHolds({ run, spec, parents: indexes }: ModelJob): boolean {
+  const parents = [...indexes].map((index) => run.jobs[index]!);
   switch (spec.when) {
     case "always": return true;
     case "success": return parents.every((parent) => parent.status === "COMPLETED");
@@ -125,15 +128,24 @@ export function conditionHolds({ run, spec }: ModelJob): boolean {
   }
 }
 
+/** Makes a job wait for another one. */
+export function waitFor(child: ModelJob, parent: ModelJob): void {
+  child.parents.add(parent.index);
+  parent.children.push(child);
+  if (parent.over) return;
+  child.openParents += 1;
+  child.ready = false;
+}
+
 /** How many of its parents have not ended. */
-export function openParentsOf({ run, spec }: ModelJob): number {
-  return [...new Set(spec.dependsOn)].filter((index) => !run.jobs[index]!.over).length;
+export function openParentsOf({ run, parents }: ModelJob): number {
+  return [...parents].filter((index) => !run.jobs[index]!.over).length;
 }
 
 /** How its parents fare, for a message. */
-export function parentsOf({ run, spec }: ModelJob): string {
-  if (spec.dependsOn.length === 0) return "it has no parents";
-  return spec.dependsOn
+export function parentsOf({ run, parents }: ModelJob): string {
+  if (parents.size === 0) return "it has no parents";
+  return [...parents]
     .map((index) => `${run.jobs[index]!.spec.id} is ${run.jobs[index]!.status}`)
     .join(", ");
 }

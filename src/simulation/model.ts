@@ -18,14 +18,15 @@
  * depends on the order of queues).
  * Test: test/22-simulation.invariants.test.ts
  */
-import type { Event, EventOf } from "#core";
+import type { Edge, Event, EventOf } from "#core";
 import type { JobSpec, JobStatus } from "#wire";
 import { Violation, type Invariant } from "./invariants-list.ts";
 import {
-  checkDecision, checkEnding, checkFit, checkKey, checkOutput, checkRetry, checkStart,
+  checkDecision, checkEdge, checkEnding, checkFit, checkKey, checkOutput, checkRetry, checkStart,
 } from "./model-checks.ts";
 import {
-  conditionHolds, ModelJob, ModelRun, mostMemory, openParentsOf, RETRY_MILLI, type ModelWorker,
+  conditionHolds, ModelJob, ModelRun, mostMemory, openParentsOf, RETRY_MILLI, waitFor,
+  type ModelWorker,
 } from "./model-state.ts";
 
 export type { ModelJob, ModelRun } from "./model-state.ts";
@@ -108,7 +109,8 @@ export class Model {
       case "JobLost": return this.#lost(event);
       case "JobStopped": return this.#stopped(event);
       case "RunSubmitted": return this.#submitted(event);
-      case "JobsAdded": return this.#added(event);
+      case "JobsAdded":
+      case "JobsInserted": return this.#added(event);
       case "JobsCancelled":
       case "JobsMarked": return this.#cancelled(event);
       case "GateDecided": return this.#decided(event);
@@ -190,7 +192,7 @@ export class Model {
     this.#grow(run, spec.jobs);
   }
 
-  #added(event: EventOf<"JobsAdded">): void {
+  #added(event: EventOf<"JobsAdded" | "JobsInserted">): void {
     const run = this.#run(event.run);
     if (run.ended || run.cancelled) {
       this.fail(
@@ -199,10 +201,10 @@ export class Model {
       );
     }
     run.additions.push(event.jobs.length);
-    this.#grow(run, event.jobs);
+    this.#grow(run, event.jobs, event.type === "JobsInserted" ? event.edges : []);
   }
 
-  #grow(run: ModelRun, specs: readonly JobSpec[]): void {
+  #grow(run: ModelRun, specs: readonly JobSpec[], edges: readonly Edge[] = []): void {
     const added = specs.map((spec, offset) => new ModelJob(run, run.jobs.length + offset, spec));
     for (const job of added) {
       if (run.jobsById.has(job.spec.id)) {
@@ -217,16 +219,19 @@ export class Model {
       this.fail("bounded-queues", `${run.id} has ${run.jobs.length} jobs`);
     }
     for (const job of added) {
-      for (const index of new Set(job.spec.dependsOn)) {
+      for (const index of job.parents) {
         const parent =
           run.jobs[index] ??
           this.fail(
             "parents-before-children",
             `${job} waits for job ${index}, which does not exist`,
           );
-        parent.children.push(job);
-        if (!parent.over) job.openParents += 1;
+        waitFor(job, parent);
       }
+    }
+    for (const edge of edges) {
+      const [parent, child] = checkEdge(this, added, edge);
+      if (!child.parents.has(parent.index)) waitFor(child, parent);
     }
     for (const job of added) this.#considerTurn(job);
   }

@@ -70,8 +70,11 @@ function stepText(step: Step): string {
         `${step.approve ? "approves" : "rejects"} ${step.run}/${step.job} once its gate is ` +
         "open"
       );
-    case "add":
-      return `adds ${step.jobs.map((job) => `${job.id} (${job.does})`).join(", ")} to ${step.run}`;
+    case "add": {
+      const jobs = step.jobs.map((job) => `${job.id} (${job.does})`).join(", ");
+      const { before } = step;
+      return `adds ${jobs} to ${step.run}${before ? `, before job ${before.join(" and ")}` : ""}`;
+    }
     case "status": return `asks for the status of ${step.run}`;
     case "watch": return `watches ${step.run}`;
     case "logs": return `reads the output of ${step.run}/${step.job}`;

@@ -88,7 +88,13 @@ export type Step = { readonly at: number; readonly client: number } & (
   | { readonly do: "retry"; readonly run: string; readonly from?: string }
   /** Waits until the gate is open. */
   | { readonly do: "gate"; readonly run: string; readonly job: string; readonly approve: boolean }
-  | { readonly do: "add"; readonly run: string; readonly jobs: readonly JobPlan[] }
+  /** `before`: jobs of the pipeline that are to wait for the first of the new ones. */
+  | {
+      readonly do: "add";
+      readonly run: string;
+      readonly jobs: readonly JobPlan[];
+      readonly before?: readonly number[];
+    }
   | { readonly do: "status" | "watch"; readonly run: string }
   | { readonly do: "logs"; readonly run: string; readonly job: string }
   | { readonly do: "runs" | "workers" | "gates" | "hash" | "snapshot" | "dead" }

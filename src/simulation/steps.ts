@@ -5,8 +5,8 @@
  * which would accuse a master of what it never said; not later, when a crash may have hidden it.
  * Test: test/22-simulation.test.ts
  */
-import type { Client } from "#sdk";
-import type { JobSpec, JobStatus } from "#wire";
+import type { AddedJob, Client } from "#sdk";
+import type { JobStatus } from "#wire";
 import type { Answer, PatientClient } from "./clients.ts";
 import { specOf, type Step } from "./plan.ts";
 import type { Scene } from "./scene.ts";
@@ -46,9 +46,11 @@ export class Steps {
       case "retry":
         return this.#onRun(client, step, async (run) => this.#retry(client, run, step.from));
       case "add":
-        return this.#onRun(client, step, async (run) =>
-          this.#add(client, run, step.jobs.map((job) => this.#scene.jobSpec(job))),
-        );
+        return this.#onRun(client, step, async (run) => {
+          const [first, ...rest] = step.jobs.map((job) => this.#scene.jobSpec(job));
+          const { before = [] } = step;
+          if (first !== undefined) await this.#add(client, run, [{ ...first, before }, ...rest]);
+        });
       case "gate":
         return this.#onRun(client, step, async (run) =>
           this.#gate(client, { gate: `${run}/${step.job}`, approve: step.approve }),
@@ -153,7 +155,7 @@ export class Steps {
     }
   }
 
-  async #add(client: PatientClient, run: string, jobs: JobSpec[]): Promise<void> {
+  async #add(client: PatientClient, run: string, jobs: AddedJob[]): Promise<void> {
     const answer = await this.#try(client, `adds ${jobs.length} jobs to ${run}`, (master) =>
       master.addJobs(run, jobs),
     );

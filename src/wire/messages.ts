@@ -237,11 +237,18 @@ export const Submitted = message("Submitted", {
 });
 export type Submitted = Infer<typeof Submitted>;
 
+/** A new job, by its place in the list of them, before one that the run has already. */
+const Before = message("Before", { job: [1, u32()], child: [2, u32()] });
+export type Before = Infer<typeof Before>;
+const before = list(Before, MAX_JOBS_PER_RUN);
 export const AddJobs = message("AddJobs", {
   run: [1, name],
   jobs: [2, list(JobSpec, MAX_JOBS_PER_RUN)],
+  before: [3, before],
 });
-export const SealedAddJobs = message("AddJobs", { run: [1, name], jobs: [2, SealedJobs] });
+export const SealedAddJobs = message("AddJobs", {
+  run: [1, name], jobs: [2, SealedJobs], before: [3, before],
+});
 
 // ── reading ──────────────────────────────────────────────────────────────────────────────────────
 

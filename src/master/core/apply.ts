@@ -35,6 +35,7 @@ export function apply(state: State, event: Event): void {
     case "GateDecided": return gateDecided(state, event);
     case "RunSubmitted": return runSubmitted(state, event);
     case "JobsAdded": return jobsAdded(state, event);
+    case "JobsInserted": return jobsAdded(state, event);
     case "RunRetried": return reopen(state, runOf(state, event.run), event);
     case "RunsForgotten": return runsForgotten(state, event);
     case "RunsLetGo": return runsLetGo(state, event);
@@ -75,8 +76,10 @@ function runSubmitted(state: State, event: EventOf<"RunSubmitted">): void {
   addJobs(state, run, { specs: event.spec.jobs, at: event.at });
 }
 
-function jobsAdded(state: State, event: EventOf<"JobsAdded">): void {
-  addJobs(state, runOf(state, event.run), { specs: event.jobs, at: event.at });
+function jobsAdded(state: State, event: EventOf<"JobsAdded" | "JobsInserted">): void {
+  const { jobs: specs, at } = event;
+  const edges = event.type === "JobsInserted" ? event.edges : [];
+  addJobs(state, runOf(state, event.run), { specs, edges, at });
 }
 
 // #region started

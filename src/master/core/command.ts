@@ -12,7 +12,9 @@
  * (`nextStart`).
  * Test: test/10-master.transcripts.test.ts
  */
-import type { AttemptKey, Decision, JobSpec, LostOutput, PipelineSpec, Report } from "#wire";
+import type {
+  AttemptKey, Before, Decision, JobSpec, LostOutput, PipelineSpec, Report,
+} from "#wire";
 
 // #region commands
 export type Command =
@@ -34,6 +36,8 @@ export type Command =
     readonly type: "AddJobs";
     readonly run: string;
     readonly jobs: readonly JobSpec[];
+    /** Jobs that were there before and are to wait for one of these, `job` in the list. */
+    readonly before?: readonly Before[];
     /** As in a submission. */
     readonly jobBytes?: number;
   }

@@ -4,18 +4,19 @@
  *
  * Test: test/10-master.transcripts.test.ts, test/10-master.test.ts
  */
+import { Dag, DagError, type DagNode } from "#dag";
 import type { Recall } from "#retry";
 import { isTerminal, PipelineSpec } from "#wire";
 import { checkGraph, checkJobs, checkRequirements, unfitName } from "./check.ts";
 import type { CommandOf } from "./command.ts";
 import { NO_EFFECTS, NOTHING, onlyEvents, placed, type DecidedOn } from "./effect.ts";
-import type { Event } from "./events.ts";
+import type { Edge, Event } from "./events.ts";
 import { neverScheduled } from "./explain.ts";
 import { findJob, findRun } from "./find.ts";
-import { jobsMemory, runMemory } from "./memory.ts";
+import { edgesMemory, jobsMemory, runMemory } from "./memory.ts";
 import { Refusal, type Context } from "./refusal.ts";
 import { checkRoom, digestOf, makeRoom } from "./room.ts";
-import { type Job, type State } from "./state.ts";
+import { type Job, type Run, type State } from "./state.ts";
 
 // #region submit
 /** Accepts a pipeline, or finds the run that an earlier submission with the same key made. */
@@ -96,7 +97,7 @@ function freshId(state: State, name: string, context: Context): string {
 export function decideAddJobs(
   state: State, request: CommandOf<"AddJobs">, context: Context,
 ): DecidedOn<"AddJobs"> {
-  const { jobs } = request;
+  const { jobs, before = [] } = request;
   const run = findRun(state, request.run);
   const doing = `add jobs to ${run.id}`;
   if (run.status !== "RUNNING" || run.cancelling) {
@@ -104,7 +105,7 @@ export function decideAddJobs(
     throw new Refusal("CONFLICT", `Cannot ${doing}: it is ${status}`);
   }
   const from = run.jobs.length;
-  const bytes = request.jobBytes ?? jobsMemory(jobs);
+  const bytes = (request.jobBytes ?? jobsMemory(jobs)) + edgesMemory(before.length);
   checkRoom(state, { runs: 0, bytes, doing }, context);
   checkJobs(jobs, { from, doing });
   const ids = new Set<string>();
@@ -113,21 +114,60 @@ export function decideAddJobs(
       throw new Refusal("INVALID", `Cannot ${doing}: it has a job "${job.id}" already`);
     }
     ids.add(job.id);
-    // Only backwards: then the order of the list is a topological order, and no new cycle is
-    // possible.
+    // Only backwards: then the order of the list is a topological order, and only `before` could
+    // close a cycle.
     if (job.dependsOn.some((parent) => parent >= from + offset)) {
       const found = `"${job.id}" depends on a job that comes later in the list`;
       throw new Refusal("INVALID", `Cannot ${doing}: ${found}`);
     }
   }
   checkRequirements(state, jobs);
-  const added: Event = { type: "JobsAdded", run: run.number, at: context.now, jobs: [...jobs] };
+  const what = { run: run.number, at: context.now, jobs: [...jobs] };
+  const edges = newEdges(run, request, doing);
+  const added: Event = edges.length === 0
+    ? { type: "JobsAdded", ...what }
+    : { type: "JobsInserted", ...what, edges };
   const { events, effects } = makeRoom(state, bytes, context);
   return {
     events: [...events, added],
     effects: [...effects, { type: "Notify", run: run.number }],
     reply: { jobs: jobs.length },
   };
+}
+
+/** Edges from new jobs to older ones. A job that has started cannot wait any more. */
+function newEdges(
+  run: Run, { jobs, before = [] }: CommandOf<"AddJobs">, doing: string,
+): Edge[] {
+  if (before.length === 0) return [];
+  const parents = run.jobs.map(({ index }) => run.dag.parents(index));
+  for (const { dependsOn } of jobs) parents.push([...dependsOn]);
+  for (const { job, child: index } of before) {
+    const [added, child] = [jobs[job], run.jobs[index]];
+    if (added === undefined || child === undefined) {
+      const found = `new job ${job} of ${jobs.length} before job ${index} of ${run.jobs.length}`;
+      throw new Refusal("INVALID", `Cannot ${doing}: there is no ${found}`);
+    }
+    if (child.status !== "PENDING" || child.attempt > 0) {
+      const why = child.attempt > 0 ? "has already started" : `is ${child.status}`;
+      const { id } = child.spec;
+      throw new Refusal("CONFLICT", `Cannot add job ${added.id} before ${id}: ${id} ${why}`);
+    }
+    parents[index]!.push(run.jobs.length + job);
+  }
+  const ids = [...run.jobs.map(({ spec }) => spec.id), ...jobs.map(({ id }) => id)];
+  checkCycle(ids.map((id, index) => ({ id, parents: parents[index]! })), doing);
+  return before.map(({ job, child }) => ({ parent: run.jobs.length + job, child }));
+}
+
+/** Builds the graph as it would be: the one in the state is not to be touched. */
+function checkCycle(nodes: readonly DagNode[], doing: string): void {
+  try {
+    Dag.build(nodes);
+  } catch (error) {
+    if (!(error instanceof DagError)) throw error;
+    throw new Refusal("INVALID", error.message.replace("build graph", doing));
+  }
 }
 
 // #region cancel

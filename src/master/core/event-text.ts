@@ -6,7 +6,7 @@
  * not with the log.
  * Test: test/10-master.event-text.test.ts
  */
-import type { Event } from "./events.ts";
+import type { Edge, Event } from "./events.ts";
 
 /**
  * Reports about a worker's jobs come soon after its end. Beyond this many ends its name is
@@ -23,7 +23,9 @@ export class Names {
   learn(event: Event): void {
     if (event.type === "RunSubmitted")
       this.addRun(event.run, { id: event.id, jobs: event.spec.jobs });
-    if (event.type === "JobsAdded") this.addJobs(event.run, event.jobs);
+    if (event.type === "JobsAdded" || event.type === "JobsInserted") {
+      this.addJobs(event.run, event.jobs);
+    }
     if (event.type === "WorkerJoined") this.addWorker(event.worker, event.name);
     if (event.type === "WorkerLost" && this.#lost.push(event.worker) > MAX_LOST_WORKERS) {
       this.#workers.delete(this.#lost.shift()!);
@@ -98,6 +100,9 @@ function whatOf(event: Event, names: Names): string {
       return `${event.id} with ${counted(event.spec.jobs.length, "job")}${keyText(event.key)}`;
     case "JobsAdded":
       return `${names.run(event.run)}: ${listed(event.jobs.map(({ id }) => id))}`;
+    case "JobsInserted":
+      return `${names.run(event.run)}: ${listed(event.jobs.map(({ id }) => id))}; ` +
+        listed(event.edges.map((edge) => edgeText(event.run, edge, names)));
     case "JobStarted":
       return `${names.attempt(event)} on ${names.worker(event.worker)}`;
     case "JobSucceeded":
@@ -144,6 +149,10 @@ function again(retryAt: number | undefined): string {
 
 function jobsText({ run, jobs }: { run: number; jobs: readonly number[] }, names: Names): string {
   return listed(jobs.map((job) => names.job({ run, job })));
+}
+
+function edgeText(run: number, { parent, child }: Edge, names: Names): string {
+  return `${names.jobId({ run, job: parent })} before ${names.jobId({ run, job: child })}`;
 }
 
 function listed(ids: readonly string[]): string {

@@ -23,6 +23,9 @@ const text = string(16 * 1024);
 const cancellation = {
   run: [1, u32()], at: [2, u53()], jobs: [3, list(u32(), MAX_JOBS_PER_RUN)], whole: [4, bool()],
 } as const;
+/** Of a run's graph: the child waits for the parent. */
+export const Edge = message("Edge", { parent: [1, u32()], child: [2, u32()] });
+export type Edge = Infer<typeof Edge>;
 
 // #region events
 export const Event = union("Event", {
@@ -99,6 +102,14 @@ export const Event = union("Event", {
   /** Output of this attempt could not be stored, beyond what was said before. */
   OutputLost: [17, message("OutputLost", {
     ...attempt, at: [4, u53()], bytes: [5, u53()], why: [6, string(256)],
+  })],
+  /**
+   * As `JobsAdded`, and some of the new jobs are new parents of jobs that were there before and had
+   * not started. A tag of its own, because an older version would start those too early.
+   */
+  JobsInserted: [19, message("JobsInserted", {
+    run: [1, u32()], at: [2, u53()], jobs: [3, list(JobSpec, MAX_JOBS_PER_RUN)],
+    edges: [4, list(Edge, MAX_JOBS_PER_RUN)],
   })],
   /**
    * As `RunsForgotten`, of runs that leave something: the keys that made them, each with a digest

@@ -149,7 +149,8 @@ export function jobInfo(state: State, job: Job, now: number): JobInfo {
 
 /** Each once. */
 function parentsOf({ run, index, spec }: Job): number[] {
-  return spec.dependsOn.length === 0 ? [] : run.dag.parents(index);
+  const { length } = spec.dependsOn;
+  return length + run.edges.length === 0 ? [] : run.dag.parents(index);
 }
 
 /** What a watcher is told when a job moves. */

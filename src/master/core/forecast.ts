@@ -8,7 +8,7 @@
  * Invariants: holds a number per run, whatever the runs hold.
  * Test: test/10-master.memory.test.ts
  */
-import { bufferMemory, jobsMemory, runMemory } from "./memory.ts";
+import { bufferMemory, edgesMemory, jobsMemory, runMemory } from "./memory.ts";
 import type { Event } from "./events.ts";
 
 export class Forecast {
@@ -32,6 +32,8 @@ export class Forecast {
       case "RunSubmitted":
         return this.add(event.run, runMemory(event.key, event.spec) + jobsMemory(event.spec.jobs));
       case "JobsAdded": return this.add(event.run, jobsMemory(event.jobs));
+      case "JobsInserted":
+        return this.add(event.run, jobsMemory(event.jobs) + edgesMemory(event.edges.length));
       case "JobSucceeded": return this.add(event.run, bufferMemory(event.result));
       case "RunsForgotten":
       case "RunsLetGo": {

@@ -13,7 +13,8 @@
 import { invariant } from "#base";
 import { requirementKey } from "#routing";
 import { isTerminal, JOB_STATUSES, type JobSpec, type JobStatus, type RunStatus } from "#wire";
-import { bufferMemory, jobsMemory, leftMemory } from "./memory.ts";
+import type { Edge } from "./events.ts";
+import { bufferMemory, edgesMemory, jobsMemory, leftMemory } from "./memory.ts";
 import { Job, MAX_REQUIREMENTS, touch, type Run, type State, type Worker } from "./state.ts";
 
 const STATUS_INDEX = Object.fromEntries(
@@ -25,15 +26,16 @@ const STATUS_INDEX = Object.fromEntries(
  * their turn.
  */
 export function addJobs(
-  state: State, run: Run, options: { specs: readonly JobSpec[]; at: number },
+  state: State, run: Run,
+  options: { specs: readonly JobSpec[]; edges?: readonly Edge[]; at: number },
 ): void {
   const from = run.jobs.length;
+  const { edges = [] } = options;
   state.jobs += options.specs.length;
-  charge(state, run, jobsMemory(options.specs));
+  charge(state, run, jobsMemory(options.specs) + edgesMemory(edges.length));
   if (run.status === "RUNNING") releaseRequirements(state, run);
   for (const spec of options.specs) {
-    // A run's first jobs came with its graph; one added later depends only on jobs before it, so no
-    // cycle can appear.
+    // A run's first jobs came with its graph; one added later depends only on jobs before it.
     if (run.jobs.length >= run.spec.jobs.length) run.dag.addJob(spec.id, spec.dependsOn);
     const job = new Job(run, run.jobs.length, ownSpec(spec));
     run.jobs.push(job);
@@ -41,6 +43,12 @@ export function addJobs(
     run.open += 1;
     run.require(job.requirement);
   }
+  // Before anybody's turn comes: a new job may end at once, and with it the wait of its children.
+  for (const edge of edges) {
+    run.addEdge(edge);
+    unqueue(state, run.jobs[edge.child]!);
+  }
+  if (edges.length > 0) dropDead(state);
   claimRequirements(state, run);
   for (let index = from; index < run.jobs.length; index++) {
     if (run.isReady(index)) consider(state, run.jobs[index]!, options.at);
@@ -142,7 +150,7 @@ function itsTurn(job: Job): boolean {
   const { run, spec } = job;
   if (run.cancelling || job.cancelling) return false;
   if (spec.when === "always") return true;
-  if (spec.dependsOn.length === 0) return spec.when === "success";
+  if (run.parentsOf(job).length === 0) return spec.when === "success";
   let failed = false;
   let completed = true;
   run.dag.forEachParent(job.index, (index) => {

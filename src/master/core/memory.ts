@@ -100,6 +100,11 @@ export function jobsMemory(specs: readonly JobSpec[]): number {
   return bytes;
 }
 
+/** Edges between jobs that were accepted apart: in the graph, and in a list for the snapshot. */
+export function edgesMemory(count: number): number {
+  return 3 * EDGE_BYTES * count;
+}
+
 /** A run as it was accepted, without its jobs. Its id is the name and a few letters. */
 export function runMemory(key: string | undefined, { name, version }: PipelineSpec): number {
   const texts = 3 * textMemory(name) + textMemory(version ?? "") + textMemory(key ?? "");

@@ -26,7 +26,7 @@
  *
  * Test: test/10-master.test.ts
  */
-export { Event, type EventOf } from "./events.ts";
+export { type Edge, Event, type EventOf } from "./events.ts";
 export {
   isTerminal, MAX_REQUIREMENTS, State, type Job, type Observer, type Run, type Worker,
 } from "./state.ts";
@@ -46,6 +46,7 @@ export {
 } from "./limits.ts";
 export {
   DEFAULT_HEAP_BYTES,
+  edgesMemory,
   heapFor,
   jobMemory,
   jobsMemory,

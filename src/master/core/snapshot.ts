@@ -1,7 +1,7 @@
 /**
  * Lesson 10: the whole state as bytes, so that a restart need not read the log from its first day.
  *
- *     Counters | Worker… | (Run | Specs… | Added… | Jobs…)… | Finished | Keys… | Letters
+ *     Counters | Worker… | (Run | Specs… | Edges… | Added… | Jobs…)… | Finished | Keys… | Letters
  *
  * Only what cannot be recomputed is written. Queues, the router and the counts are rebuilt from the
  * jobs, by the same functions that made them. The hash of these bytes is the state's identity: two
@@ -36,7 +36,7 @@ import { specBytes } from "./check.ts";
 import type { Names } from "./event-text.ts";
 import type { Forecast } from "./forecast.ts";
 import { claimRequirements, ownSpec, readyKey, registerWorker } from "./jobs.ts";
-import { jobMemory, jobsMemory, leftMemory, runMemory } from "./memory.ts";
+import { edgesMemory, jobMemory, jobsMemory, leftMemory, runMemory } from "./memory.ts";
 import { Job, Run, State, type Keeper } from "./state.ts";
 
 /** Jobs per block: large enough to be cheap, small enough for one message… */
@@ -84,6 +84,12 @@ const Part = union("SnapshotPart", {
      * has none.
      */
     first: [11, optional(u32())],
+  })],
+  /** Edges of such jobs to older ones, in the order in which they came. */
+  Edges: [10, message("EdgeBlock", {
+    edges: [1, list(message("AddedEdge", {
+      parent: [1, u32()], child: [2, u32()], jobs: [3, u32()],
+    }), BLOCK_JOBS)],
   })],
   Added: [4, message("AddedBlock", { jobs: [1, list(JobSpec, BLOCK_JOBS)] })],
   /** Keys of runs that were forgotten, oldest first; no part if there are none. */
@@ -183,6 +189,10 @@ export class Picture implements Keeper {
       yield Part.encode({ type: "Specs", jobs: block });
     }
     const jobs = run.jobs.slice(0, header.jobs);
+    const edges = run.edges.filter(({ jobs }) => jobs <= header.jobs);
+    for (const { block } of blocks(edges, () => 0)) {
+      yield Part.encode({ type: "Edges", edges: block });
+    }
     const added = jobs.slice(specs.length).map((job) => job.spec);
     for (const { block } of blocks(added, messageBytes)) {
       yield Part.encode({ type: "Added", jobs: block });
@@ -281,6 +291,7 @@ export function learnPart(bytes: Uint8Array, names: Names, run: number): number 
 export function weighPart(bytes: Uint8Array, forecast: Forecast, run: number): number {
   const part = Part.decode(bytes);
   if (part.type === "Added" || part.type === "Specs") forecast.add(run, jobsMemory(part.jobs));
+  if (part.type === "Edges") forecast.add(run, edgesMemory(part.edges.length));
   if (part.type === "Jobs") {
     forecast.add(run, part.jobs.reduce((sum, job) => sum + leftMemory(job), 0));
   }
@@ -294,6 +305,8 @@ export class SnapshotReader {
   readonly #state = new State();
   #run: Run | undefined;
   #expected = 0;
+  /** Of the run, those whose jobs have not all been read. */
+  #edges: Run["edges"] = [];
   /** A run of which not all specs have been read: its graph can be built once they are there. */
   #begun: RunPart | undefined;
 
@@ -318,10 +331,12 @@ export class SnapshotReader {
         return part.first === undefined ? this.#beginRun(part) : void (this.#begun = part);
       case "Specs":
         return this.#addSpecs(part.jobs);
+      case "Edges": return void this.#edges.push(...part.edges);
       case "Added": {
         for (const spec of part.jobs) {
           this.#run!.dag.addJob(spec.id, spec.dependsOn);
           this.#addJob(this.#run!, spec);
+          this.#addEdges(this.#run!);
         }
         return;
       }
@@ -382,6 +397,14 @@ export class SnapshotReader {
   #addJob(run: Run, spec: JobSpec): void {
     run.jobs.push(new Job(run, run.jobs.length, ownSpec(spec)));
     this.#charge(run, jobMemory(spec));
+  }
+
+  /** At the same point as in life: the order of a job's children is that of its edges. */
+  #addEdges(run: Run): void {
+    while (this.#edges[0]?.jobs === run.jobs.length) {
+      run.addEdge(this.#edges.shift()!);
+      this.#charge(run, edgesMemory(1));
+    }
   }
 
   #charge(run: Run, bytes: number): void {

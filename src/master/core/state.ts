@@ -23,6 +23,7 @@ import {
   isTerminal, JOB_STATUSES, type DeadLetter, type Decision, type Failure, type JobSpec,
   type JobStatus, type LostOutput, type PipelineSpec, type RunStatus,
 } from "#wire";
+import type { Edge } from "./events.ts";
 import { MAX_KEPT_KEYS } from "./limits.ts";
 
 export { isTerminal };
@@ -74,6 +75,10 @@ export class Job {
   }
 }
 
+type AddedEdge = Edge & { readonly jobs: number };
+/** Of most runs. */
+const NO_EDGES: AddedEdge[] = [];
+
 export class Run {
   readonly number: number;
   readonly id: string;
@@ -85,6 +90,8 @@ export class Run {
   /** Jobs per status, in the order of JOB_STATUSES. */
   readonly counts: number[] = NO_JOBS.slice();
   budget = new RetryBudget();
+  /** Edges to jobs that were there before; `jobs` is how many there were then, with the parent. */
+  edges: AddedEdge[] = NO_EDGES;
   /** The requirements of its jobs, as keys. */
   requirements: ReadonlySet<string> = NO_REQUIREMENTS;
   status: RunStatus = "RUNNING";
@@ -130,6 +137,18 @@ export class Run {
     // Runs of which no job asks for anything are most, and share one set.
     this.requirements = isFirst && key === GENERAL ? ONLY_GENERAL
       : new Set([...this.requirements, key]);
+  }
+
+  /** Makes a job that has not started wait for one that was added after it. */
+  addEdge(edge: Edge): void {
+    this.dag.addEdge(edge.parent, edge.child);
+    if (this.edges === NO_EDGES) this.edges = [];
+    this.edges.push({ ...edge, jobs: this.jobs.length });
+  }
+
+  /** The jobs that this one waits for: as it was declared, unless others came in between. */
+  parentsOf({ index, spec }: Job): readonly number[] {
+    return this.edges.length === 0 ? spec.dependsOn : this.dag.parents(index);
   }
 
   /** Not over, and no parent left to wait for. */
