@@ -61,6 +61,8 @@ const EXAMPLES: { readonly [T in Event["type"]]: EventOf<T> } = {
   WorkerDrained: { type: "WorkerDrained", worker: 5, on: true, at },
   JobsCancelled: { type: "JobsCancelled", run: 7, at, jobs: [1, 2], whole: true },
   OutputLost: { type: "OutputLost", ...attempt, at, bytes: 4096, why: "the disk is full" },
+  RunsLetGo: { type: "RunsLetGo", runs: [1, 2], at, keys: [{ run: 1, request: "q".repeat(44) }] },
+  JobsInserted: { type: "JobsInserted", run: 7, at, jobs: [job], edges: [{ parent: 9, child: 1 }] },
 };
 
 test("Event.encode() writes the bytes that it always wrote, for every kind of event", () => {

@@ -11,6 +11,7 @@ export const read = (file: string): string => readFileSync(join(ROOT, file), "ut
 
 export interface PackageJson {
   readonly imports: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly exports: object;
   readonly dependencies?: object;
   readonly optionalDependencies?: object;
   readonly peerDependencies?: object;
