@@ -226,9 +226,10 @@ export class Dag {
   settle(index: number): number[] {
     this.#check(index);
     // #exercise settle
-    const name = (): string => `job ${quote(this.#ids[index]!)}`;
-    invariant(this.#settled[index] === 0, () => `${name()} settled twice`);
-    invariant(this.#waiting[index] === 0, () => `${name()} settled before its parents`);
+    if (this.#settled[index] !== 0 || this.#waiting[index] !== 0) {
+      const when = this.#settled[index] !== 0 ? "twice" : "before its parents";
+      invariant(false, `job ${quote(this.#ids[index]!)} settled ${when}`);
+    }
     this.#settled[index] = 1;
     const { firstChild, nextChild, child } = this.#links;
     const freed: number[] = [];
@@ -446,7 +447,7 @@ export class Dag {
 
   #check(index: number): void {
     const isKnown = Number.isInteger(index) && index >= 0 && index < this.#ids.length;
-    invariant(isKnown, () => `no job has index ${index}`);
+    if (!isKnown) invariant(false, `no job has index ${index}`);
   }
 
   #growJobs(): void {
