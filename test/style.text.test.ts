@@ -196,7 +196,9 @@ function exportedValues(face: string): string[] {
   ];
 }
 
-/** Whether a file takes a value from a subsystem; of one that is loaded later, by speaking of it. */
+/**
+ * Whether a file takes a value from a subsystem; from one that is loaded later, by speaking of it.
+ */
 function takes(source: string, from: string, name: string): boolean {
   const text = codeOf(source, { keepStrings: true });
   const lists = [...text.matchAll(/^(?:import|export) \{([^}]*)\} from "(#[\w-]+)"/gm)];
@@ -232,7 +234,9 @@ test("a brick that a subsystem exports runs in the machine", () => {
     const outside = used.filter((each) => !inside.includes(each));
     return exportedValues(read(face))
       .filter((found) => !/^[A-Z\d_]+$|Error$/.test(found))
-      .filter((found) => !outside.some(({ text }) => text.includes(found) && takes(text, name, found)))
+      .filter((found) => {
+        return !outside.some(({ text }) => text.includes(found) && takes(text, name, found));
+      })
       .filter((found) => !inside.some(({ text }) => speaksOf(text, found)))
       .map((found) => `${name} exports ${found}`);
   });
