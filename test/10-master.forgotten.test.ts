@@ -140,6 +140,15 @@ test("a dead job of a forgotten run leaves a letter: run, job, attempts, reason 
   assert.deepEqual([...deadLetters(restored)], [...deadLetters(bench.state)]);
 });
 
+test("the event of older versions leaves neither a key nor a letter", () => {
+  const bench = new Bench();
+  bench.join({ slots: 2 });
+  dead(bench);
+  bench.commit([{ type: "RunsForgotten", runs: [1], at: bench.now }]);
+  assert.deepEqual([bench.state.dead.size, bench.state.letters.size], [0, 0]);
+  assertRecoverable(bench);
+});
+
 test("letters beyond the limit make way for newer ones, and are counted", () => {
   const bench = new Bench();
   const letter = {

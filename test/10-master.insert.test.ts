@@ -47,7 +47,9 @@ test("a job without parents, delayed, waits for a new parent; its delay begins a
   bench.join({ slots: 2 });
   const run = bench.submit([spec("late", { delayMs: 1000 }), spec("other", { when: "failure" })]);
   insert(bench, run, spec("first"), ["late"]);
-  assert.deepEqual([bench.state.delayed.size, bench.job(run, "late").dueAt], [0, 0]);
+  const late = bench.job(run, "late");
+  assert.deepEqual([bench.state.delayed.size, late.dueAt], [0, 0]);
+  assert.deepEqual(jobInfo(bench.state, late, bench.now).dependsOn, [2]);
   bench.tick(1000);
   assert.deepEqual(bench.drain(), ["first"]);
   bench.tick(999);
@@ -168,11 +170,13 @@ test("a snapshot has the edges of its moment, whatever comes while it is written
   const { bench, run } = training();
   insert(bench, run, spec("x"), ["train"]);
   const hash = hashState(bench.state);
+  const before = Buffer.concat([...writeSnapshot(bench.state)]);
   const parts = writeSnapshot(bench.state);
   const written = [parts.next().value as Buffer];
   insert(bench, run, spec("y"), ["mail"]);
   for (const part of parts) written.push(part);
   assert.equal(hashState(readSnapshot(written)), hash);
+  assert.ok(Buffer.concat(written).equals(before));
 });
 
 test("retry opens a job behind a job that was added before it, and keeps the edge", () => {
