@@ -31,6 +31,7 @@ const LAYERS: readonly { readonly names: readonly string[]; readonly may: readon
       "expr",
       "layout",
       "wire",
+      "packaging",
     ],
     may: [0],
   },

@@ -10,39 +10,15 @@ import { VERSION } from "#host";
 import type { Address } from "#host";
 import type { Client } from "#sdk";
 import { hostPort } from "#base";
-import { DEFAULT_PORT, readAddress, whyUnreached } from "#wire";
+import { whyUnreached } from "#wire";
 import type { Call } from "./command.ts";
-import { CliError, EXIT, UsageError } from "./exit.ts";
+import { CliError, EXIT } from "./exit.ts";
+import { DEFAULT_MASTER, namedMaster, tokenOf } from "./named-master.ts";
 
-const LOOPBACK = "127.0.0.1";
+export { DEFAULT_MASTER, namedMaster, parseAddress, tokenOf } from "./named-master.ts";
+
 /** A person waits. A master on the other side of the earth answers in a third of a second. */
 const CONNECT_MS = 5000;
-
-/** `host:port`, `[::1]:9090`, `host`, `:9090` or `9090`. */
-export function parseAddress(text: string, source: string): Address {
-  const address = readAddress(text);
-  if (typeof address !== "string") return address;
-  throw new UsageError(`Cannot use ${source} "${text}": ${address}`);
-}
-
-/** The master that was named, and by what; undefined when none was. */
-export function namedMaster(call: Call): Address | undefined {
-  const flag = call.text("master");
-  if (flag !== undefined) return parseAddress(flag, "--master");
-  const variable = call.context.setting("TITAN_MASTER");
-  return variable === undefined ? undefined : parseAddress(variable, "TITAN_MASTER");
-}
-
-export const DEFAULT_MASTER: Address = { host: LOOPBACK, port: DEFAULT_PORT };
-
-export function tokenOf(call: Call): string | undefined {
-  const token = call.text("token") ?? call.context.setting("TITAN_TOKEN");
-  // A blank token is a mistake: the variable that should be in its place is not set.
-  if (token?.trim() === "") {
-    throw new UsageError(`Cannot run titan ${call.command.name}: the token is blank`);
-  }
-  return token;
-}
 
 /**
  * A session with the master that was named, or with the one at the default port. It is closed when

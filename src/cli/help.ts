@@ -35,14 +35,15 @@ export function overview(commands: readonly Command[], columns = MAX_COLUMNS): s
     ...wrap("usage: titan COMMAND [ARGUMENTS] [FLAGS]", columns),
   ];
   for (const [title, names] of GROUPS) {
-    lines.push("", title);
-    for (const name of names) {
-      const command = byName.get(name);
-      if (command === undefined) continue;
-      lines.push(...entry(`${name} ${command.usage}`.trimEnd(), command.summary, columns));
+    const group = names.flatMap((name) => byName.get(name) ?? []);
+    if (group.length > 0) lines.push("", title);
+    for (const { name, usage, summary } of group) {
+      lines.push(...entry(`${name} ${usage}`.trimEnd(), summary, columns));
     }
   }
-  lines.push("", "Flags of every command", ...flagLines(GLOBAL_FLAGS, columns), "", "First steps");
+  lines.push("", "Flags of every command", ...flagLines(GLOBAL_FLAGS, columns));
+  if (!byName.has("run")) return lines.join("\n"); // the worker's bundle
+  lines.push("", "First steps");
   for (const [command, summary] of FIRST_STEPS) lines.push(...entry(command, summary, columns));
   return lines.join("\n");
 }

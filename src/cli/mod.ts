@@ -1,11 +1,15 @@
 /**
  * The command line: `titan`. Lesson 00 shows it from outside; docs/cli.md lists what it promises.
  *
- *     main.ts · program.ts         the program: first word → command → exit code
+ *     main.ts · program.ts         the program `titan`, and all its commands
+ *     worker-main.ts               the program of the worker's bundle
+ *     node-version.ts · start.ts   the first line of a program, and its end
+ *     dispatch.ts                  first word → command → exit code
  *     command.ts                   what a command declares; help.ts and complete.ts follow from it
  *     commands/                    one small file per command, or per group of like ones
  *     context.ts · exit.ts         terminal, environment and signals; exit codes and errors
- *     address.ts · refs.ts         which master; how people name runs and jobs
+ *     named-master.ts · address.ts    which master; a session with it
+ *     refs.ts                      how people name runs and jobs
  *     serve.ts · health.ts         `titan up` and `titan master`; what keeps them from starting
  *     store-url.ts · store-dump.ts    which store; the content of one, in the language of Redis
  *     kv-reply.ts                  a store's answer as text

@@ -9,9 +9,9 @@ import { join, resolve } from "node:path";
 import { hostPort } from "#base";
 import { sharedRoot, VERSION } from "#host";
 import { MAX_SLOTS } from "#wire";
-import { DEFAULT_MASTER, namedMaster, tokenOf } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT } from "../exit.ts";
+import { DEFAULT_MASTER, namedMaster, tokenOf } from "../named-master.ts";
 import { plural, withoutRepeats } from "../text.ts";
 
 /** Its jobs have 5 s to end once they are asked to. Then this process ends, even if one hangs. */

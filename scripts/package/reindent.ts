@@ -1,0 +1,20 @@
+/**
+ * Compiled code with one space for each level in place of four: a twentieth of a bundle.
+ *
+ * Test: test/24-packaging.bundles.test.ts
+ */
+import { splitUp } from "#packaging";
+
+/**
+ * A line inside a text of several lines is not code, and its spaces mean something: a statement
+ * that may have such a text is left as it is.
+ */
+export function reindent(code: string): string {
+  return splitUp(code).map((statement) => {
+    const lines = statement.split("\n");
+    if (lines.some((line) => (line.match(/`/g) ?? []).length % 2 === 1)) return statement;
+    return lines.map((line) => line.replace(/^(?: {4})+/, narrow)).join("\n");
+  }).join("");
+}
+
+const narrow = (spaces: string): string => " ".repeat(spaces.length / 4);

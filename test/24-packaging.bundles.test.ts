@@ -1,0 +1,284 @@
+/**
+ * The bundles as their users get them: unpacked into empty folders, run with nothing but Node.
+ */
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync,
+} from "node:fs";
+import { join, posix } from "node:path";
+import { test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { readSums, statementsOf, splitUp } from "#packaging";
+import { ROOT } from "../scripts/bootstrap.mjs";
+import { programArguments } from "../scripts/lib/compiled.mjs";
+import { start, tempFolder, titan, type Started } from "./cli.support.ts";
+
+/**
+ * Bytes. A bundle that is over its limit has reached for code that it does not need, or the limit
+ * has to be thought about. At this writing they have 314,000 and 85,000.
+ */
+const MAX_BYTES = { master: 400_000, worker: 110_000 } as const;
+type Role = keyof typeof MAX_BYTES;
+const ROLES = ["master", "worker"] as const;
+
+const [built, home] = [tempFolder(), tempFolder()];
+const said = makeBundles(built);
+const folders = { master: join(home, "titan-master"), worker: join(home, "titan-worker") };
+for (const role of ROLES) execFileSync("tar", ["xzf", bundle(built, role)], { cwd: home });
+
+function makeBundles(out: string): string {
+  const args = [...programArguments(ROOT, "scripts/package/main.ts"), "--out", out];
+  return execFileSync(process.execPath, args, { cwd: ROOT, encoding: "utf8" });
+}
+
+function bundle(folder: string, role: Role): string {
+  return join(folder, `titan-${role}-bundle.tar.gz`);
+}
+
+function filesOf(role: Role): string[] {
+  return readdirSync(folders[role], { recursive: true }).map(String)
+    .filter((file) => statSync(join(folders[role], file)).isFile()).sort();
+}
+
+const read = (role: Role, file: string): string => readFileSync(join(folders[role], file), "utf8");
+
+function bin(role: Role, args: readonly string[], env: Record<string, string> = {}): Started {
+  const main = join(folders[role], "bin", "titan");
+  return start(args, {
+    cwd: home,
+    env: { ...env, TITAN_HOME: join(home, role) },
+    main,
+    runtime: ["sh"],
+  });
+}
+
+test("both bundles are made, small, and told with the commands that deploy them", () => {
+  for (const role of ROLES) {
+    const { size } = statSync(bundle(built, role));
+    assert.ok(size < MAX_BYTES[role], `${role}: ${size} bytes exceed ${MAX_BYTES[role]}`);
+    const line = new RegExp(`^titan-${role}-bundle.tar.gz +${(size / 1000).toFixed(1)} KB`, "m");
+    assert.match(said, line);
+  }
+  assert.match(said, /ssh MASTER .*start_master\.sh --host 0\.0\.0\.0/);
+  assert.match(said, /ssh WORKER .*start_worker\.sh MASTER:9090/);
+  assert.match(said, /titan run --master MASTER:9090 FILE/);
+});
+
+test("the same commit gives the same bytes, in another folder and another time zone", () => {
+  const again = tempFolder();
+  process.env["TZ"] = "Pacific/Kiritimati";
+  makeBundles(again);
+  delete process.env["TZ"];
+  for (const role of ROLES) {
+    assert.ok(readFileSync(bundle(built, role)).equals(readFileSync(bundle(again, role))), role);
+  }
+});
+
+test("SHA256SUMS names every file of a bundle with its sum", () => {
+  for (const role of ROLES) {
+    const sums = readSums(read(role, "SHA256SUMS"))!;
+    assert.deepEqual([...sums.keys(), "SHA256SUMS"].sort(), filesOf(role));
+    for (const [file, sum] of sums) {
+      const bytes = readFileSync(join(folders[role], file));
+      assert.equal(createHash("sha256").update(bytes).digest("hex"), sum, file);
+    }
+    if (process.platform !== "linux") continue;
+    execFileSync("sha256sum", ["--check", "--quiet", "SHA256SUMS"], { cwd: folders[role] });
+  }
+});
+
+test("a bundle has its scripts, units, variables and texts, and nothing of the workshop", () => {
+  for (const role of ROLES) {
+    const top = readdirSync(folders[role]);
+    const scripts =
+      role === "master" ? ["start_master.sh", "start_worker.sh"] : ["start_worker.sh"];
+    const others = ["LICENSE", "README.md", "SHA256SUMS", "VERSION"];
+    const folder = ["bin", "dist", "package.json", ...scripts, "systemd", "titan.env"];
+    assert.deepEqual(top, [...others, ...folder]);
+    assert.ok(existsSync(join(folders[role], "systemd", `titan-${role}.service`)));
+    for (const file of ["bin/titan", ...scripts]) {
+      assert.equal(statSync(join(folders[role], file)).mode & 0o777, 0o755, file);
+      assert.equal(spawnSync("sh", ["-n", join(folders[role], file)]).status, 0, file);
+    }
+    assert.doesNotMatch(read(role, "bin/titan") + read(role, "README.md"), /@[A-Z]+@/);
+    assert.match(read(role, "VERSION"), /^\d+\.\d+\.\d+\ncommit \w+/);
+    assert.deepEqual(filesOf(role).filter((file) => /simulation|simhost|\.ts$/.test(file)), []);
+  }
+});
+
+test("titan.env names every variable that the programs read", () => {
+  const named = new Set(read("master", "titan.env").match(/^#TITAN_\w+/gm)?.map((n) => n.slice(1)));
+  const code = filesOf("master").filter((file) => /^dist\/(cli|sdk)\//.test(file))
+    .map((file) => read("master", file)).join("\n");
+  const asked = [...code.matchAll(/(?:setting\(|env\[)"(TITAN_\w+)"/g)].map(([, name]) => name!);
+  assert.ok(asked.length > 5, String(asked));
+  assert.deepEqual(asked.filter((name) => !named.has(name)), []);
+});
+
+/** A module that is missing would be found by the first user who needs it. */
+test("every import in a bundle leads to a file of the bundle that has the name, and no file is " +
+  "there that nothing reaches", () => {
+  for (const role of ROLES) {
+    const manifest = JSON.parse(read(role, "package.json")) as {
+      imports: Record<string, string>; exports: Record<string, string>;
+    };
+    const modules = filesOf(role).filter((file) => file.startsWith("dist/"));
+    const reached = new Set<string>();
+    const names = new Set<string>();
+    for (const file of modules) {
+      for (const { specifier, names: wanted } of
+        statementsOf(read(role, file)).flatMap(({ imports }) => imports)) {
+        if (specifier.startsWith("node:")) continue;
+        if (specifier.startsWith("#")) names.add(specifier);
+        const target = specifier.startsWith(".")
+          ? posix.join(posix.dirname(file), specifier)
+          : posix.normalize(manifest.imports[specifier] ?? `no ${specifier}`);
+        assert.ok(modules.includes(target), `${role}: ${file} imports ${specifier}`);
+        reached.add(target);
+        const has = statementsOf(read(role, target));
+        if (wanted === "all" || has.some(({ passedOn }) => passedOn === "all")) continue;
+        const exported = new Set(has.flatMap((one) => one.exported));
+        for (const name of wanted) assert.ok(exported.has(name), `${file}: ${name} of ${target}`);
+      }
+    }
+    const entry = role === "master" ? "dist/cli/main.js" : "dist/cli/worker-main.js";
+    const faces = Object.values(manifest.exports).map((face) => posix.normalize(face));
+    assert.deepEqual(
+      modules.filter((file) => !reached.has(file)).sort(),
+      [entry, ...faces].filter((file) => modules.includes(file) && !reached.has(file)).sort(),
+    );
+    assert.deepEqual(Object.keys(manifest.imports).sort(), [...names].sort());
+  }
+});
+
+test("code in a bundle is readable: one statement a line, with its names", () => {
+  const code = read("worker", "dist/worker/worker.js");
+  assert.match(code, /^class WorkerProcess \{$/m);
+  assert.ok(splitUp(code).length > 10);
+});
+
+function urlOf(file: string): string {
+  return pathToFileURL(join(folders.master, "dist", "cli", file)).href;
+}
+
+test("every command of the master's bundle has its help; the worker's " +
+  "has three commands", async () => {
+  // In one process: a start for each of them would take longer than all other tests here.
+  const program = `
+    const { COMMANDS, runProgram } = await import(${JSON.stringify(urlOf("program.js"))});
+    const { Context } = await import(${JSON.stringify(urlOf("context.js"))});
+    for (const { name } of COMMANDS) {
+      const code = await runProgram(new Context(), [name, "--help"]);
+      if (code !== 0) throw new Error(name + " " + code);
+    }`;
+  const args = ["--input-type=module", "-e", program];
+  const helps = execFileSync(process.execPath, args, { encoding: "utf8" });
+  assert.ok((helps.match(/^usage: titan /gm)?.length ?? 0) > 20, helps);
+  const { code, stdout } = await bin("worker", ["help"]).ended;
+  assert.equal(code, 0);
+  assert.deepEqual(
+    [...stdout.matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name), ["worker", "version", "help"]);
+  const refused = await bin("worker", ["run", "x.yaml"]).ended;
+  assert.equal(refused.code, 2);
+  assert.match(refused.stderr, /Cannot run titan run: it is not in the worker's bundle/);
+});
+
+const OLD_NODES: readonly (readonly [says: string, expected: RegExp])[] = [
+  [
+    "v18.20.4",
+    /titan: Cannot start: Titan needs Node 20\.15 or newer, this is v18\.20\.4 \(\/.*node\)/,
+  ],
+  ["v20.14.0", /needs Node 20\.15 or newer, this is v20\.14\.0/],
+  ["v4.9.1", /this is v4\.9\.1/],
+  ["io.js", /Titan needs Node 20\.15 or newer, and "node --version" says "io\.js"/],
+];
+
+test("bin/titan says it when Node is too old, strange or missing", () => {
+  const folder = tempFolder();
+  for (const tool of ["dirname", "readlink"]) {
+    symlinkSync(execFileSync("sh", ["-c", `command -v ${tool}`], { encoding: "utf8" }).trim(),
+      join(folder, tool));
+  }
+  const main = join(folders.worker, "bin", "titan");
+  const run = (): { status: number | null; stderr: string } =>
+    spawnSync("/bin/sh", [main, "version"], { env: { PATH: folder }, encoding: "utf8" });
+  assert.match(run().stderr, /Titan needs Node 20\.15 or newer, and there is no "node"/);
+  for (const [says, expected] of OLD_NODES) {
+    writeFileSync(join(folder, "node"), `#!/bin/sh\necho ${says}\n`, { mode: 0o755 });
+    const { status, stderr } = run();
+    assert.equal(status, 1);
+    assert.match(stderr, expected);
+  }
+  writeFileSync(join(folder, "node"), "#!/bin/sh\necho v20.15.0\n", { mode: 0o755 });
+  assert.equal(run().status, 0, "the oldest that it takes");
+});
+
+test("bin/titan runs by a link, from another folder, in a path with blanks", async () => {
+  const folder = join(tempFolder(), "a b ü");
+  mkdirSync(folder);
+  execFileSync("tar", ["xzf", bundle(built, "worker")], { cwd: folder });
+  const link = join(folder, "link");
+  symlinkSync("titan-worker/bin/titan", link);
+  const { stdout, stderr } = await titan(["version"], { cwd: home, main: link, runtime: ["sh"] });
+  assert.match(stdout, /^titan \d/, stderr);
+});
+
+test("start_worker.sh without a master says how it is used", () => {
+  const script = join(folders.worker, "start_worker.sh");
+  const { TITAN_MASTER: _, ...env } = process.env;
+  const { status, stderr } = spawnSync("sh", [script, "--tags", "GPU"], { env, encoding: "utf8" });
+  assert.equal(status, 2);
+  assert.match(stderr, /^usage: .*start_worker\.sh MASTER\[:PORT\]/);
+});
+
+const PIPELINE = `name: bundled
+project: true
+jobs:
+  - { id: hello, run: "echo hello from $TITAN_WORKER" }
+  - { id: six, call: "math.mjs#times", with: { a: 2, b: 3 }, depends_on: hello, requirement: GPU }
+  - { id: file, run: "node show.mjs", depends_on: six }
+  - { id: asks, run: "node asks.mjs || true", depends_on: file, requirement: GPU }
+  - { id: knows, run: "node asks.mjs", depends_on: asks, requirement: FULL }
+`;
+
+test("both bundles together run a pipeline with a project and a call", async (t) => {
+  const work = tempFolder({
+    "p.yaml": PIPELINE,
+    "math.mjs": "export const times = ({ a, b }) => a * b;\n",
+    "show.mjs":
+      'import { readFileSync } from "node:fs";\nconsole.log(readFileSync("data.txt", "utf8"));\n',
+    "data.txt": "from the project",
+    "asks.mjs": 'import { connect } from "titan-orchestrator";\nconsole.log(typeof connect);\n',
+  });
+  const shell = (folder: string, script: string, args: readonly string[]): Started => {
+    const env = {
+      TITAN_TOKEN: "s3cret",
+      TITAN_HOME: join(home, "state", script, `${args.at(-1)}`),
+    };
+    const started = start(args, { cwd: work, env, main: join(folder, script), runtime: ["sh"] });
+    t.after(() => started.kill("SIGTERM"));
+    return started;
+  };
+  const master = shell(folders.master, "start_master.sh", ["--json", "--port", "0"]);
+  const [, port] = await master.until("stdout", /"port":(\d+)/);
+  const at = `127.0.0.1:${port}`;
+  const thin = shell(folders.worker, "start_worker.sh", [at, "--slots", "2", "--tags", "GPU"]);
+  const full = shell(folders.master, "start_worker.sh", [at, "--slots", "2", "--tags", "FULL"]);
+  await Promise.all([thin, full].map((worker) => worker.until("stdout", /offers 2 slots/)));
+  const options = { cwd: work, env: { TITAN_TOKEN: "s3cret" }, runtime: ["sh"] as const };
+  const main = join(folders.master, "bin", "titan");
+  const ran = await titan(["run", "--master", at, "p.yaml"], { ...options, main });
+  assert.equal(ran.code, 0, ran.stdout + ran.stderr);
+  const show = async (job: string): Promise<string> => {
+    const args = ["logs", "--master", at, `@latest/${job}`];
+    const { stdout, stderr } = await titan(args, { ...options, main });
+    return stdout + stderr;
+  };
+  assert.match(await show("file"), /from the project/);
+  assert.match(await show("asks"), /Cannot import titan-orchestrator here: .*thin one/);
+  assert.match(await show("knows"), /function/);
+  const six = await titan(["status", "--json", "--master", at, "@latest"], { ...options, main });
+  assert.match(six.stdout, /"result":6/);
+});
