@@ -13,7 +13,13 @@ const GROUPS: readonly (readonly [title: string, names: readonly string[]])[] = 
   ["Run", ["up", "run", "validate"]],
   ["Look", ["runs", "status", "watch", "logs", "workers", "dead"]],
   ["Change", ["cancel", "retry", "drain", "gates", "approve", "reject", "kv"]],
-  ["Operate", ["master", "worker", "store", "eventlog", "doctor", "completion", "version", "help"]],
+  [
+    "Operate",
+    [
+      "master", "worker", "store", "eventlog", "backup", "restore", "doctor", "completion",
+      "version", "help",
+    ],
+  ],
 ];
 
 /** Where a summary begins, if the terminal has room for what is before it. */

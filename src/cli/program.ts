@@ -4,6 +4,7 @@
  * Test: test/cli.test.ts
  */
 import type { Command } from "./command.ts";
+import { backup, restore } from "./commands/backup.ts";
 import { completeCommand, completionCommand } from "./commands/completion.ts";
 import { cancel, retry } from "./commands/control.ts";
 import { approve, reject } from "./commands/decide.ts";
@@ -46,6 +47,8 @@ export const COMMANDS: readonly Command[] = [
   worker,
   store,
   eventlog,
+  backup,
+  restore,
   doctor,
   completionCommand(),
   completeCommand(() => COMMANDS),

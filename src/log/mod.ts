@@ -15,6 +15,7 @@
  *     records.ts   reading a segment that somebody else writes
  *     read.ts      reading a whole log without changing it
  *     walk.ts      the same piece by piece, for a person who looks
+ *     pin.ts       a log at one moment, beside its owner: for a backup
  *     open.ts      making or recovering a log
  *     recoveries.ts  what recoveries have cut or lost, for later
  *     repair.ts    inspect, verify, repair: for people
@@ -55,6 +56,7 @@ export { MAX_RECORD_BYTES } from "./record.ts";
 export { type PastRecovery, readRecoveries } from "./recoveries.ts";
 export { hasNoRoom, type LogFull } from "./room.ts";
 export { type LogReading, readLog } from "./read.ts";
+export { pinLog, type PinnedFile, type PinnedLog } from "./pin.ts";
 export { type Place, readSegment } from "./records.ts";
 export {
   inspectLog,

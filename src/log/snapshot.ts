@@ -100,34 +100,43 @@ export async function readSnapshotFile(
   }
   const file = await storage.open(path, { readOnly: true });
   try {
-    const size = file.size;
-    const header = decodeHeader(await file.read(0, HEADER_BYTES), { kind: "snapshot", file: path });
-    const fail = (offset: number, what: string): LogError =>
-      new LogError("DAMAGED", `Cannot read snapshot ${path}: offset ${offset}: ${what}`, {
-        file: path,
-        offset,
-      });
-    if (header.id !== place.id) throw fail(0, `it belongs to log ${header.id}, not ${place.id}`);
-    if (header.seq !== place.seq) throw fail(0, `its header says ${header.seq}`);
-    // The last record is the end mark, not a chunk: hold each back until the next one has arrived.
-    let held: Buffer | undefined;
-    const scan = await scanFile(file, {
-      offset: HEADER_BYTES,
-      seq: 1,
-      end: size,
-      onRecord: (_, body) => {
-        if (held !== undefined) onChunk?.(held);
-        held = body;
-      },
-    });
-    if (scan.stopped !== undefined) throw fail(scan.offset, scan.stopped);
-    if (scan.barriers !== 1 || held === undefined || held.length !== 0) {
-      throw fail(size, "it has no end mark");
-    }
-    return { chunks: scan.seq - 2, bytes: size };
+    return await scanSnapshot(file, { path, id: place.id, seq: place.seq }, onChunk);
   } finally {
     await file.close();
   }
+}
+
+/** The same of a file that is open. */
+export async function scanSnapshot(
+  file: StoredFile,
+  { path, id, seq }: { path: string; id: string; seq: number },
+  onChunk?: (chunk: Buffer) => void,
+): Promise<SnapshotScan> {
+  const size = file.size;
+  const header = decodeHeader(await file.read(0, HEADER_BYTES), { kind: "snapshot", file: path });
+  const fail = (offset: number, what: string): LogError =>
+    new LogError("DAMAGED", `Cannot read snapshot ${path}: offset ${offset}: ${what}`, {
+      file: path,
+      offset,
+    });
+  if (header.id !== id) throw fail(0, `it belongs to log ${header.id}, not ${id}`);
+  if (header.seq !== seq) throw fail(0, `its header says ${header.seq}`);
+  // The last record is the end mark, not a chunk: hold each back until the next one has arrived.
+  let held: Buffer | undefined;
+  const scan = await scanFile(file, {
+    offset: HEADER_BYTES,
+    seq: 1,
+    end: size,
+    onRecord: (_, body) => {
+      if (held !== undefined) onChunk?.(held);
+      held = body;
+    },
+  });
+  if (scan.stopped !== undefined) throw fail(scan.offset, scan.stopped);
+  if (scan.barriers !== 1 || held === undefined || held.length !== 0) {
+    throw fail(size, "it has no end mark");
+  }
+  return { chunks: scan.seq - 2, bytes: size };
 }
 
 /** A chunk that could not be read back must be refused before it is written. */
