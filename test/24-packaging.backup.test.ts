@@ -13,6 +13,7 @@ import { verifyLog } from "#log";
 import { startMaster, type Master } from "#master";
 import { tarball, type TarEntry } from "#packaging";
 import { connect, type Client } from "#sdk";
+import { ROOT } from "../scripts/bootstrap.mjs";
 import { removeTreeSync } from "../scripts/lib/remove-tree.mjs";
 import { inProcess } from "./cli.support.ts";
 
@@ -397,6 +398,39 @@ test("a backup that is stopped leaves nothing", async () => {
     /: it was stopped$/);
   assert.deepEqual(readdirSync(folder), []);
 });
+
+// ── for ever ─────────────────────────────────────────────────────────────────────────────────────
+
+/** test/data/logs: files of an earlier version, and what they mean. */
+const KEPT: readonly (readonly [file: string, stateHash: string, runs: string[]])[] = [
+  [
+    "0.1.0-events.tar.gz",
+    "1628ced04979ecaf17217ebb0bb2ab6f087150e2818d35538e530f911c756ab1",
+    ["COMPLETED 3", "FAILED 2", "CANCELLED 1", "RUNNING 1"],
+  ],
+  [
+    "0.1.0-snapshot.tar.gz",
+    "18287b0c3bc82c14ef56e9e6774d7ea7a57b6da51647b809a49270c14e86c961",
+    ["COMPLETED 3", "FAILED 2", "CANCELLED 2", "RUNNING 2"],
+  ],
+];
+
+for (const [file, stateHash, statuses] of KEPT) {
+  test(`${file} restores to the state that it had, and a master goes on from it`, async () => {
+    const stateDir = join(tempFolder(), "state");
+    const kept = join(ROOT, "test", "data", "logs", file);
+    const { info } = await restoreBackup({ host, file: kept, stateDir });
+    assert.equal(info.stateHash, stateHash);
+    const running = await startIn(stateDir);
+    const counts = new Map<string, number>();
+    for (const { status } of await running.client.runs()) {
+      counts.set(status, (counts.get(status) ?? 0) + 1);
+    }
+    assert.deepEqual([...counts].map((pair) => pair.join(" ")).sort(), statuses.sort());
+    await submit(running, "goes-on");
+    await running.stop();
+  });
+}
 
 // ── the commands ─────────────────────────────────────────────────────────────────────────────────
 
