@@ -2,18 +2,21 @@
  * The bundles as their users get them: unpacked into empty folders, run with nothing but Node.
  */
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import {
   existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync,
 } from "node:fs";
+import { createServer } from "node:net";
+import { userInfo } from "node:os";
 import { join, posix } from "node:path";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { pathToFileURL } from "node:url";
 import { readSums, statementsOf, splitUp } from "#packaging";
 import { ROOT } from "../scripts/bootstrap.mjs";
 import { programArguments } from "../scripts/lib/compiled.mjs";
-import { start, tempFolder, titan, type Started } from "./cli.support.ts";
+import { eventually, isAlive, start, tempFolder, titan, type Started } from "./cli.support.ts";
 
 /**
  * Bytes. A bundle that is over its limit has reached for code that it does not need, or the limit
@@ -281,4 +284,82 @@ test("both bundles together run a pipeline with a project and a call", async (t)
   assert.match(await show("knows"), /function/);
   const six = await titan(["status", "--json", "--master", at, "@latest"], { ...options, main });
   assert.match(six.stdout, /"result":6/);
+});
+
+// ── over SSH ─────────────────────────────────────────────────────────────────────────────────────
+
+const SSHD = ["/usr/sbin/sshd", "/usr/local/sbin/sshd"].find(existsSync);
+
+/** A real sshd on loopback, for this user and one key, both made for this test. */
+async function startSshd(t: TestContext): Promise<{ port: number; key: string }> {
+  const folder = tempFolder();
+  const keygen = (name: string): string => {
+    const path = join(folder, name);
+    execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", path]);
+    return path;
+  };
+  const [hostKey, key] = [keygen("host"), keygen("user")];
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address() as { port: number };
+  await new Promise((closed) => probe.close(closed));
+  const config = join(folder, "config");
+  writeFileSync(config, [
+    `Port ${port}`, "ListenAddress 127.0.0.1", `HostKey ${hostKey}`, "UsePAM no", "StrictModes no",
+    `AuthorizedKeysFile ${key}.pub`, "PasswordAuthentication no", "PidFile none",
+  ].join("\n"));
+  if (process.getuid?.() === 0) mkdirSync("/run/sshd", { recursive: true });
+  const sshd = spawn(SSHD!, ["-D", "-e", "-f", config], { stdio: ["ignore", "ignore", "pipe"] });
+  t.after(async () => {
+    sshd.kill();
+    await once(sshd, "exit");
+  });
+  await new Promise<void>((ready, failed) => {
+    sshd.once("exit", (code) => failed(new Error(`sshd ended with ${code}`)));
+    sshd.stderr.setEncoding("utf8").on("data", (text: string) => {
+      if (/Server listening/.test(text)) ready();
+    });
+  });
+  return { port, key };
+}
+
+test("remote-worker.sh brings a worker to a machine that cannot reach the master", {
+  skip: SSHD === undefined && "only on machines with an sshd",
+}, async (t) => {
+  const { port, key } = await startSshd(t);
+  const state = join(home, "remote-state");
+  const master = bin("master", ["master", "--port", "0", "--json", "--state", state], {
+    TITAN_TOKEN: "s3cret",
+  });
+  t.after(() => master.kill("SIGTERM"));
+  const [, at] = await master.until("stdout", /"master":"([^"]+)"/);
+  const dir = join(tempFolder(), "it's there");
+  const ssh = tempFolder({ known: "" });
+  writeFileSync(join(ssh, "ssh"), `#!/bin/sh\nexec ${execFileSync("sh", ["-c", "command -v ssh"],
+    { encoding: "utf8" }).trim()} -F none -o UserKnownHostsFile=${join(ssh, "known")} \
+-o StrictHostKeyChecking=accept-new "$@"\n`, { mode: 0o755 });
+  const remote = start([
+    `${userInfo().username}@127.0.0.1`, "--port", `${port}`, "--identity", key, "--dir", dir,
+    "--bundle", bundle(built, "worker"), "--master", at!, "--tags", "GPU", "--slots", "1",
+    "--json",
+  ], {
+    cwd: home, main: join(ROOT, "scripts", "remote-worker.sh"), runtime: ["bash"],
+    env: { TITAN_TOKEN: "s3cret", PATH: `${ssh}:${process.env["PATH"]}` },
+  });
+  t.after(() => remote.kill("SIGTERM"));
+  const [line] = await remote.until("stdout", /^\{"type":"worker".*\}$/m);
+  const { pid, tags } = JSON.parse(line) as { pid: number; tags: string[] };
+  assert.deepEqual(tags, ["GPU"]);
+  assert.match(remote.stderr, /its connection goes through SSH/);
+  const work = tempFolder({
+    "p.yaml": "name: far\njobs:\n  - { id: a, run: echo hi, requirement: GPU }\n",
+  });
+  const ran = await titan(["run", "--master", at!, "p.yaml"], {
+    cwd: work, env: { TITAN_TOKEN: "s3cret" }, main: join(folders.master, "bin", "titan"),
+    runtime: ["sh"],
+  });
+  assert.equal(ran.code, 0, ran.stdout + ran.stderr);
+  const { code } = await remote.kill("SIGTERM");
+  assert.equal(code, 143);
+  await eventually("the worker over there has ended", () => !isAlive(pid));
 });
