@@ -20,7 +20,7 @@ import { eventually, isAlive, start, tempFolder, titan, type Started } from "./c
 
 /**
  * Bytes. A bundle that is over its limit has reached for code that it does not need, or the limit
- * has to be thought about. At this writing they have 314,000 and 85,000.
+ * has to be thought about. At this writing they have 328,000 and 87,000.
  */
 const MAX_BYTES = { master: 400_000, worker: 110_000 } as const;
 type Role = keyof typeof MAX_BYTES;
@@ -71,11 +71,21 @@ test("both bundles are made, small, and told with the commands that deploy them"
 
 test("the same commit gives the same bytes, in another folder and another time zone", () => {
   const again = tempFolder();
-  process.env["TZ"] = "Pacific/Kiritimati";
-  makeBundles(again);
-  delete process.env["TZ"];
+  const script = join(ROOT, "package_cloud.sh");
+  const env = { ...process.env, TZ: "Pacific/Kiritimati" };
+  const told = execFileSync("bash", [script, "--out", "new/bundles"], {
+    cwd: again,
+    env,
+    encoding: "utf8",
+  });
+  assert.match(told, / <new\/bundles\/titan-master-bundle\.tar\.gz$/m);
   for (const role of ROLES) {
-    assert.ok(readFileSync(bundle(built, role)).equals(readFileSync(bundle(again, role))), role);
+    assert.ok(
+      readFileSync(bundle(built, role)).equals(
+        readFileSync(bundle(join(again, "new", "bundles"), role)),
+      ),
+      role,
+    );
   }
 });
 

@@ -9,6 +9,9 @@ import { parseArgs } from "node:util";
 import { sha256 } from "#packaging";
 import { makeBundles } from "./bundles.ts";
 
+/** The folder of the person who called package_cloud.sh, or npm. */
+const here = process.env["INIT_CWD"] ?? process.cwd();
+
 function usage(message: string): never {
   console.error(`Cannot package: ${message}\nusage: ./package_cloud.sh [--out DIR]`);
   process.exit(2);
@@ -18,7 +21,7 @@ function outFolder(): string {
   try {
     const { values } = parseArgs({ options: { out: { type: "string", default: "." } } });
     if (values.out === "") usage("--out needs a folder, found an empty text");
-    return resolve(values.out);
+    return resolve(here, values.out);
   } catch (error) {
     return usage((error as Error).message);
   }
@@ -39,7 +42,7 @@ try {
   console.error((error as Error).message);
   process.exit(1);
 }
-const near = relative(process.cwd(), out);
+const near = relative(here, out);
 const at = near === "" ? "" : `${near.startsWith("..") ? out : near}/`;
 const there = (role: string, script: string): string =>
   `tar xz && cd titan-${role} && TITAN_TOKEN=SECRET nohup ./${script} >${role}.log 2>&1 &`;
