@@ -302,6 +302,7 @@ const SSHD = ["/usr/sbin/sshd", "/usr/local/sbin/sshd"].find(existsSync);
 
 /** A real sshd on loopback, for this user and one key, both made for this test. */
 async function startSshd(t: TestContext): Promise<{ port: number; key: string }> {
+  assert.ok(SSHD !== undefined, "no sshd here");
   const folder = tempFolder();
   const keygen = (name: string): string => {
     const path = join(folder, name);
@@ -315,26 +316,29 @@ async function startSshd(t: TestContext): Promise<{ port: number; key: string }>
   await new Promise((closed) => probe.close(closed));
   const config = join(folder, "config");
   writeFileSync(config, [
-    `Port ${port}`, "ListenAddress 127.0.0.1", `HostKey ${hostKey}`, "UsePAM no", "StrictModes no",
-    `AuthorizedKeysFile ${key}.pub`, "PasswordAuthentication no", "PidFile none",
+    `Port ${port}`, "ListenAddress 127.0.0.1", `HostKey "${hostKey}"`, "UsePAM no",
+    "StrictModes no",
+    `AuthorizedKeysFile "${key}.pub"`, "PasswordAuthentication no", "PidFile none",
   ].join("\n"));
   if (process.getuid?.() === 0) mkdirSync("/run/sshd", { recursive: true });
-  const sshd = spawn(SSHD!, ["-D", "-e", "-f", config], { stdio: ["ignore", "ignore", "pipe"] });
+  const sshd = spawn(SSHD, ["-D", "-e", "-f", config], { stdio: ["ignore", "ignore", "pipe"] });
   t.after(async () => {
     sshd.kill();
     await once(sshd, "exit");
   });
   await new Promise<void>((ready, failed) => {
-    sshd.once("exit", (code) => failed(new Error(`sshd ended with ${code}`)));
+    let said = "";
+    sshd.once("exit", (code) => failed(new Error(`sshd ended with ${code}: ${said}`)));
     sshd.stderr.setEncoding("utf8").on("data", (text: string) => {
-      if (/Server listening/.test(text)) ready();
+      said += text;
+      if (/Server listening/.test(said)) ready();
     });
   });
   return { port, key };
 }
 
 test("remote-worker.sh brings a worker to a machine that cannot reach the master", {
-  skip: SSHD === undefined && "only on machines with an sshd",
+  skip: SSHD === undefined && !process.env["CI"] && "only on machines with an sshd",
 }, async (t) => {
   const { port, key } = await startSshd(t);
   const state = join(home, "remote-state");
@@ -346,7 +350,7 @@ test("remote-worker.sh brings a worker to a machine that cannot reach the master
   const dir = join(tempFolder(), "it's there");
   const ssh = tempFolder({ known: "" });
   writeFileSync(join(ssh, "ssh"), `#!/bin/sh\nexec ${execFileSync("sh", ["-c", "command -v ssh"],
-    { encoding: "utf8" }).trim()} -F none -o UserKnownHostsFile=${join(ssh, "known")} \
+    { encoding: "utf8" }).trim()} -F none -o 'UserKnownHostsFile="${join(ssh, "known")}"' \
 -o StrictHostKeyChecking=accept-new "$@"\n`, { mode: 0o755 });
   const remote = start([
     `${userInfo().username}@127.0.0.1`, "--port", `${port}`, "--identity", key, "--dir", dir,
