@@ -13,6 +13,7 @@ import {
   isUntouched, listTree, makeShared, nodeHost, nodeWorkFolders, removeShared, removeTree, SETTLE_MS,
   stampTree, sweepShared, type ProjectTree, type WorkFolders,
 } from "#host";
+import { SpareTrees } from "../src/host/spare-trees.ts";
 
 const root = mkdtempSync(join(tmpdir(), "titan-trees-"));
 after(() => removeTree(root));
@@ -200,7 +201,7 @@ test("make() gives a job a copy of its own project, looked at again since it bec
   const deadline = performance.now() + 15_000;
   while (readFileOr(join(spare, last)) !== readFileSync(join(one.folder, last), "utf8")) {
     assert.ok(performance.now() < deadline, "it is mended");
-    await new Promise<void>((resolve) => void nodeHost().timers.soon(resolve));
+    await new Promise<void>((resolve) => void nodeHost().timers.after(1, resolve));
   }
   writeFileSync(join(spare, "a.txt"), "changed");
   await job(other, () => undefined);
@@ -219,7 +220,7 @@ test("nodeWorkFolders() keeps a bounded number of copies", async () => {
   const deadline = performance.now() + 15_000;
   while (readdirSync(join(home, ".spare")).length > 16) {
     assert.ok(performance.now() < deadline, "the others are removed");
-    await new Promise<void>((resolve) => void nodeHost().timers.soon(resolve));
+    await new Promise<void>((resolve) => void nodeHost().timers.after(1, resolve));
   }
   await work.remove(home);
 });
@@ -313,30 +314,58 @@ test("make() of a large project stops at once while a copy is mended for it, whi
   await work.remove(home);
 });
 
-/** Whether the next job gets the copy that a job has had. */
-async function isMended(files: number, spoil: (path: string) => void): Promise<boolean> {
-  const names = Array.from({ length: files }, (_, i) => `f${i}`);
-  const project = listTree(folderOf(Object.fromEntries(names.map((name) => [name, ""]))));
+/**
+ * What the next job gets after one that has changed so many files, and made so many: the copy that
+ * the job has had, or another. The files are there by name only.
+ */
+async function afterJob(changed: number, made: number): Promise<"mended" | "copied"> {
+  const names = Array.from({ length: Math.max(1, changed) }, (_, i) => `f${i}`);
+  const entries = names.map((path) => ({ path, kind: "file" as const, size: 1 }));
+  const extras = Array.from({ length: made }, (_, i) => `made${i}`);
+  let isOver = false;
+  const [file, folder] = [false, true].map((isFolder) => ({
+    ino: 1, size: 1, mode: 0, ctimeMs: 0, isDirectory: () => isFolder,
+  } as Stats));
+  const changedFile = { ...file, ino: 2 } as Stats;
+  const stats = (path: string): Stats => {
+    if (!["f", "m"].includes(path[path.lastIndexOf("/") + 1]!)) return folder!;
+    return isOver && changed > 0 ? changedFile : file!;
+  };
+  const real = { ...promises, lstatSync: fs.lstatSync };
+  const fake = {
+    lstat: async (path: Buffer) => stats(String(path)), unlink: async () => undefined,
+    readdir: async () => [...names, ...(isOver ? extras.splice(0) : [])],
+    copyFile: async () => undefined,
+  };
   const home = fresh();
-  const work = nodeWorkFolders(home);
-  const [first, next] = ["job.1", "job.2"].map((name) => join(home, "run", name));
-  await work.make(first!, { project });
-  spoil(first!);
-  assert.equal(work.removeLight(first!), true);
-  const { ino } = lstatSync(join(home, ".spare", "tree-0"));
-  await work.make(next!, { project });
-  assert.deepEqual(readdirSync(next!).sort(), names.sort());
-  assert.equal(readFileSync(join(next!, names.at(-1)!), "utf8"), "");
-  const same = lstatSync(next!).ino === ino;
-  await work.remove(home);
-  return same;
+  const trees = new SpareTrees(join(home, "spare"));
+  mkdirSync(home);
+  Object.assign(promises, fake);
+  Object.assign(fs, { lstatSync: stats });
+  syncBuiltinESMExports();
+  try {
+    const take = (job: string): Promise<void> =>
+      trees.take({ folder: "/none", entries }, join(home, job), new AbortController().signal);
+    await take("1");
+    writeFileSync(join(home, "1", "mark"), "");
+    isOver = true;
+    trees.keep(join(home, "1"));
+    await take("2");
+  } finally {
+    const { lstat, unlink, readdir, copyFile, lstatSync } = real;
+    Object.assign(promises, { lstat, unlink, readdir, copyFile });
+    Object.assign(fs, { lstatSync });
+    syncBuiltinESMExports();
+  }
+  await trees.close();
+  return existsSync(join(home, "2", "mark")) ? "mended" : "copied";
 }
 
-test("make() mends a copy in which 1,000 files have changed, and not one of 1,001", async () => {
-  const spoilAll = (path: string): void => {
-    for (const name of readdirSync(path)) appendFileSync(join(path, name), "!");
-  };
-  assert.deepEqual([await isMended(1000, spoilAll), await isMended(1001, spoilAll)], [true, false]);
+test("make() mends a copy with 1,000 changed or new files, and none with 1,001", async () => {
+  const cases: [changed: number, made: number][] = [[1000, 0], [1001, 0], [0, 1000], [0, 1001]];
+  const found: string[] = [];
+  for (const [changed, made] of cases) found.push(await afterJob(changed, made));
+  assert.deepEqual(found, ["mended", "copied", "mended", "copied"]);
 });
 
 test("make() never copies a file that has changed since it was stamped", async () => {

@@ -3,8 +3,9 @@
  * compares is asked, not what would fill it.
  */
 import assert from "node:assert/strict";
-import {
-  mkdirSync, mkdtempSync, promises, readdirSync, readFileSync, rmSync, statSync, writeFileSync,
+import { syncBuiltinESMExports } from "node:module";
+import fs, {
+  mkdirSync, mkdtempSync, promises, readdirSync, rmSync, statSync, writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,7 +14,7 @@ import { Worker } from "node:worker_threads";
 import { gzipSync } from "node:zlib";
 import { decide, State } from "#core";
 import { Dag, MAX_EDGES, MAX_JOBS } from "#dag";
-import { MAX_PROJECT_ENTRIES } from "#project";
+import { MAX_PROJECT_ENTRIES, packProject } from "#project";
 import { listTree, nodeHost, nodeWorkFolders, type Socket, type SocketHandlers } from "#host";
 import { openLog, verifyLog } from "#log";
 import { definePipeline, limits, PipelineError } from "#pipeline";
@@ -270,26 +271,44 @@ const skip = process.platform !== "linux" && "only on Linux: it takes /proc";
 test("a journal of groups is written anew behind 64 KiB", { skip }, (t) => {
   const folder = mkdtempSync(join(tmpdir(), "titan-compact-"));
   t.after(() => rmSync(folder, { recursive: true }));
-  const path = join(folder, "live");
-  journalProcesses(path);
-  // The first process has the shortest name, so that its lines fit to the byte.
-  noteGroup(1);
-  const added = statSync(path).size;
-  const removed = "- 1\n".length;
-  const before = readFileSync(path, "latin1").split("\n").length;
-  assert.equal(before, 2);
-  let [adds, removes] = [0, 0];
-  for (; (65_536 - removes * removed) % added !== 0; removes++);
-  adds = (65_536 - removes * removed) / added;
-  for (let i = 1; i < adds; i++) {
-    if (i <= removes) noteGone(1);
+  const write = fs.writeSync;
+  const tear = (): void => {
+    fs.writeSync = () => {
+      throw new Error("the disk is full");
+    };
+    syncBuiltinESMExports();
     noteGroup(1);
-  }
-  if (removes === adds) noteGone(1);
-  assert.equal(statSync(path).size, 65_536);
+    fs.writeSync = write;
+    syncBuiltinESMExports();
+  };
+  const filled = (path: string, isTorn: boolean): [added: number, size: number] => {
+    journalProcesses(path);
+    // The first process has the shortest name, so that its lines fit to the byte.
+    noteGroup(1);
+    const added = statSync(path).size;
+    const removed = "- 1\n".length;
+    // Behind half a line the next one begins with a line end: a byte more.
+    if (isTorn) tear();
+    let [adds, removes] = [0, 0];
+    for (; (65_536 - removes * removed) % added !== 0; removes++);
+    adds = (65_536 - removes * removed) / added;
+    assert.ok(removes < adds);
+    for (let i = 1; i < adds; i++) {
+      if (i <= removes) noteGone(1);
+      noteGroup(1);
+    }
+    return [added, statSync(path).size];
+  };
+  const path = join(folder, "live");
+  const [added, size] = filled(path, false);
+  assert.equal(size, 65_536);
   noteGroup(1);
   assert.equal(statSync(path).size, added);
   noteGone(1);
+  rmSync(path);
+  const torn = filled(path, true);
+  noteGone(1);
+  assert.deepEqual(torn, [added, added], "65,537 bytes");
 });
 
 test("16 trees of projects are kept for the next jobs", async (t) => {
@@ -321,4 +340,70 @@ test("64 empty folders are kept for the next jobs", (t) => {
     return readdirSync(join(root, ".spare")).length;
   });
   assert.deepEqual(kept.slice(62), [63, 64, 64]);
+});
+
+test("spare trees have 200,000 entries in all; with one more the oldest goes", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "titan-spares-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const project = join(folder, "project");
+  mkdirSync(project);
+  const kept = async (count: number): Promise<string[]> => {
+    const home = join(folder, String(count));
+    mkdirSync(home);
+    const trees = new SpareTrees(join(home, "spare"));
+    let isCounting = false;
+    const large = { folder: project, get entries() { return isCounting ? list(count) : []; } };
+    const other = { folder: project, get entries() { return isCounting ? list(100_000) : []; } };
+    const places = ["a", "b", "c"].map((name) => join(home, name));
+    for (const [at, tree] of [large, other, listTree(project)].entries()) {
+      await trees.take(tree, places[at]!, new AbortController().signal);
+    }
+    for (const [at, place] of places.entries()) {
+      isCounting = at === 2;
+      trees.keep(place);
+    }
+    isCounting = false;
+    await trees.close();
+    return readdirSync(join(home, "spare"));
+  };
+  assert.deepEqual(await kept(100_000), ["tree-0", "tree-1", "tree-2"]);
+  assert.deepEqual(await kept(100_001), ["tree-1", "tree-2"]);
+});
+
+test("a reply for a gateway to the store has 64 MiB and 1 KiB", async () => {
+  const answer = async (bytes: number): Promise<string> => {
+    const world = new SimWorld({ seed: 1 });
+    const gateway = openGateway({ host: world.host("m"), url: "redis://s:1", patienceMs: 1000 });
+    const listener = world.host("s").network.listen({ host: "s", port: 1 }, (socket) => {
+      socket.handle({
+        onData: (data) => {
+          const isHello = String(data).includes("HELLO");
+          // A value's place counts 96 bytes, and so does its line. Only the beginning comes.
+          socket.write(Buffer.from(isHello ? "%0\r\n" : `$${bytes - 96 - 9}\r\n`));
+          if (!isHello) socket.end();
+        },
+        onClose: () => undefined,
+      } as SocketHandlers);
+    });
+    await world.settle(listener);
+    const text = String(await world.settle(gateway.call([Buffer.from("GET"), Buffer.from("k")])));
+    gateway.close();
+    return text;
+  };
+  assert.match(await answer(67_109_888), /^-LOST .* the store closed the connection/);
+  assert.match(await answer(67_109_889), /^-LOST .* Cannot read reply: it exceeds 67109888 bytes/);
+});
+
+test("a project has 100,000 entries, and is not packed with one more", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "titan-pack-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, "a"), "");
+  let asked = 0;
+  const names = function* () {
+    for (; asked <= MAX_PROJECT_ENTRIES; asked++) yield "a";
+  };
+  const storage = { stat: async () => undefined, list: async () => names() };
+  const packed = packProject({ storage } as never, folder);
+  await assert.rejects(packed, /more than 100000 files and folders/);
+  assert.equal(asked, MAX_PROJECT_ENTRIES, "it is the last one that is too much");
 });

@@ -44,7 +44,7 @@ export async function summarize(run: RunInfo, options: SummaryOptions): Promise<
   for (const row of failed.slice(0, MAX_SHOWN)) await describeFailure(run, row, options);
   if (failed.length > MAX_SHOWN) {
     const more = options.vanishes ? "" : `: ${later(options, "status", run.id)}`;
-    context.note(`titan: ${failed.length - MAX_SHOWN} more jobs failed${more}`);
+    context.note(`titan: ${plural(failed.length - MAX_SHOWN, "more job")} failed${more}`);
   }
   if (failed.length > 0 && options.vanishes) {
     context.note(
