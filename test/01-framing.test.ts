@@ -413,8 +413,7 @@ describe("framing: bounds", () => {
     }
   });
 
-  it("next() takes an 8 MiB body in tiny pieces, in time that grows with the bytes and not their " +
-    "square", () => {
+  it("next() takes an 8 MiB body in tiny pieces in time that grows with its bytes", () => {
     const body = Buffer.alloc(MAX_BODY_BYTES, 3);
     body[MAX_BODY_BYTES - 1] = 4;
     const frame = encodeFrame({ opcode: 1, body });

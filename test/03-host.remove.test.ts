@@ -100,8 +100,7 @@ test("removeTree() called by several at once, on one tree, fails for none of the
   }
 });
 
-test("removeTree() called by several at once, on one folder of many files, fails for none of " +
-  "them", async () => {
+test("removeTree() by several at once, on one folder of many files, fails for none", async () => {
   const folder = fresh();
   mkdirSync(folder);
   for (let i = 0; i < 3_000; i++) writeFileSync(join(folder, String(i)), "");
@@ -204,8 +203,7 @@ test("removeTree() rejects when what it has begun is over, and not before", asyn
   assert.equal(existsSync(folder), false);
 });
 
-test("removeTree() ends although something writes into the folder, and works once that has " +
-  "stopped", async () => {
+test("removeTree() ends though something writes there, and works once that is over", async () => {
   const folder = fresh();
   mkdirSync(folder);
   const fill = "while :; do mkdir -p d/e; : >d/e/f; : >g; done 2>/dev/null";

@@ -234,8 +234,7 @@ test("SimWorld truncate() then append() leaves the synced bytes alone until " +
   assert.equal((await reborn.storage.readFile("/f")).toString(), "abcdef");
 });
 
-test("SimWorld crash() silences the host: no timer, no promise, no socket of its old life goes " +
-  "on", async () => {
+test("SimWorld crash() silences the host: no timer, promise or socket goes on", async () => {
   const { world, a, b } = await connected();
   const old = world.host("b");
   let fired = 0;

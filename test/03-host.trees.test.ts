@@ -78,8 +78,7 @@ for (const [name, files] of Object.entries({ small: SMALL, large: LARGE })) {
   });
 }
 
-test("make() gives the next job of a large project the same copy, whatever the last one did to " +
-  "it", async () => {
+test("make() gives the next job of a large project the same copy, whatever befell it", async () => {
   const source = folderOf(LARGE);
   const project = listTree(source);
   const expected = contents(source);
@@ -474,8 +473,7 @@ test("removeShared() by several at once fails for none, and the folders above go
   assert.deepEqual(readdirSync(tmp), []);
 });
 
-test("makeShared() makes a folder again that another worker has just removed, and says if it " +
-  "cannot", () => {
+test("makeShared() makes again what another worker has just removed, or says why not", () => {
   const tmp = fresh();
   mkdirSync(tmp);
   const run = join(tmp, "titan-1", "cluster", "run");

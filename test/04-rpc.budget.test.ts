@@ -306,8 +306,7 @@ test("a request behind close() reaches no handler, in this turn or a later one",
   assert.deepEqual([seen, later.closes.length], [[1], 0], "it still lingers, and serves nobody");
 });
 
-test("a reader that is always ahead of its producer grants what it takes, half a window at a " +
-  "time", async () => {
+test("a reader ahead of its producer grants what it takes, half a window at a time", async () => {
   const grants: number[] = [];
   const call = new StreamCall({ window: 1000, grant: (count) => grants.push(count), abort() {} });
   const items = call[Symbol.asyncIterator]();

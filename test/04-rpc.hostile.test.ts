@@ -384,8 +384,7 @@ test("onNotify that throws is reported, and the connection lives", async () => {
   assert.equal(peer.got.length, 1);
 });
 
-test("whatever two peers do, and wherever their connection is cut, every request ends exactly " +
-  "once", async () => {
+test("whatever two peers do, and wherever they are cut off, every request ends once", async () => {
   for (let seed = 0; seed < 40; seed++) {
     const random = seededRandom(seed);
     const chance = (part: number): boolean => random.unit() < part;

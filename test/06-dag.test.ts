@@ -433,8 +433,7 @@ test("reopen() makes the counters what a recount gives, and the rest can run aga
   assert.deepEqual(dag.settle(3), [4]);
 });
 
-test("reopen() of a job under a child that stays settled is an invariant failure, and changes " +
-  "nothing", () => {
+test("reopen() of a job under a child that stays settled is our bug, and changes nothing", () => {
   const dag = Dag.build([node("a"), node("b", "a")]);
   dag.settle(0);
   dag.settle(1);

@@ -190,8 +190,7 @@ test("TimerHeap gives equal times in the order of their pushes", () => {
   assert.deepEqual(got, [...odd, ...odd.map((i) => i - 1)]);
 });
 
-test("TimerHeap: a driver that sleeps until nextAt wakes once per distinct time, never early or " +
-  "late", () => {
+test("TimerHeap: a driver that sleeps until nextAt wakes once a time, never early or late", () => {
   withSeeds(50, (random) => {
     const timers = new TimerHeap<number>();
     const times = Array.from({ length: 200 }, () => random(100_000));

@@ -48,8 +48,7 @@ test("RetryBudget loses nothing to rounding: ten deposits of 0.1 are one retry",
   assert.equal(budget.available, 1000);
 });
 
-test("RetryBudget begins with ten retries, earns a fifth of one with each job, and saves a " +
-  "thousand", () => {
+test("RetryBudget begins with 10 retries, earns a fifth of one a job, and saves 1,000", () => {
   const budget = new RetryBudget();
   assert.deepEqual(
     budget.toJSON(), { ratioMilli: 200, limitMilli: 1_000_000, balanceMilli: 10_000 },
@@ -103,8 +102,7 @@ test("DeadLetters.add() drops the oldest beyond the limit and counts what it dro
   assert.throws(() => new DeadLetters(0), /dead letters limited to 0/);
 });
 
-test("DeadLetters.add() with a known id replaces the letter, makes it the newest and drops " +
-  "nothing", () => {
+test("DeadLetters.add() with a known id replaces the letter as the newest, drops nothing", () => {
   const letters = new DeadLetters<string>(2);
   letters.add("a", "first");
   letters.add("b", "b");
@@ -189,8 +187,7 @@ test("IdempotencyKeys.remember() keeps the newest maxKeys, and lets go of all th
   assert.equal(keys.size, 1);
 });
 
-test("IdempotencyKeys.remember() moves a key that comes back after its time to the end of the " +
-  "line", () => {
+test("IdempotencyKeys.remember() puts a key that comes back after its time at the end", () => {
   const keys = new IdempotencyKeys<number>({ maxKeys: 2, maxAgeMs: 100 });
   keys.remember("a", 1, { nowMs: 0 });
   keys.remember("b", 2, { nowMs: 90 });

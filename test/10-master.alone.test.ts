@@ -75,8 +75,7 @@ test("a run of one job that is retried, or gets more jobs, goes on the same when
   }
 });
 
-test("a job that depends on itself, or on nobody's number, is refused also when it is the only " +
-  "one", () => {
+test("a job that depends on itself or on nobody's number is refused, also a single one", () => {
   const bench = new Bench();
   assert.throws(() => bench.submit([spec("a", { dependsOn: [0] })]), refusal("INVALID", /itself/));
   assert.throws(

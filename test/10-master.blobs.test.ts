@@ -71,8 +71,7 @@ test("put() refuses content that does not have its hash, and leaves nothing", as
   assert.deepEqual(await host.storage.list(DIR), []);
 });
 
-test("put() refuses a piece that does not follow, one beyond the total, and starts over " +
-  "afterwards", async () => {
+test("put() refuses a piece that does not follow or is too much, then starts over", async () => {
   const { world, host, uploads } = setUp();
   const piece = (offset: number, length: number, total = 1000) =>
     uploads.put({ hash: HASH, total, offset, data: content.subarray(offset, offset + length) });

@@ -51,8 +51,7 @@ test("a key outlives its run: a repeat gets the same run's id, and is told that 
   assertRecoverable(bench);
 });
 
-test("a kept key is answered without room for its jobs, and is no word about jobs that are not " +
-  "there", () => {
+test("a kept key is answered without room for its jobs, and names none that are not there", () => {
   const bench = new Bench();
   bench.join();
   const run = forgotten(bench, "k");

@@ -141,8 +141,7 @@ test("a job that lost its worker has started, although it waits again", () => {
   assert.throws(() => insert(bench, run, spec("x"), ["a"]), refusal("CONFLICT", /already started/));
 });
 
-test("children of one job are freed in the order of their edges, wherever the state was restored " +
-  "from", () => {
+test("children of one job are freed in the order of their edges, also in a restored state", () => {
   const bench = new Bench();
   const run = bench.submit([spec("a"), spec("b"), spec("c")]);
   bench.execute({

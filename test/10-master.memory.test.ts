@@ -39,8 +39,7 @@ function small(open: number): Bench {
 
 // ── the measure ──────────────────────────────────────────────────────────────────────────────────
 
-test("memoryLimits() shares out the heap, and its inverse gives a heap that " +
-  "is large enough", () => {
+test("memoryLimits() shares out the heap and its inverse gives a heap that is large enough", () => {
   for (const heap of [256 * MIB, 2048 * MIB, DEFAULT_HEAP_BYTES]) {
     const { open, finished, total, ceiling } = memoryLimits(heap);
     assert.ok(open + finished <= total && total < ceiling && ceiling < heap, `of ${heap} bytes`);

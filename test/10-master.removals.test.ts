@@ -158,8 +158,7 @@ test("an OutputStore that finds a folder of an earlier run with its number neith
   await store.close();
 });
 
-test("remove() closes what still writes to the run, and its folder does " +
-  "not come back", async () => {
+test("remove() closes what still writes to the run and its folder does not come back", async () => {
   const world = new SimWorld({ seed: 1 });
   const real = world.host("m");
   let open = 0;

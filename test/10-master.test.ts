@@ -345,8 +345,7 @@ test("when: success, failure and always see failures near and far", () => {
   assert.equal(bench.state.runsById.get(run)!.status, "FAILED");
 });
 
-test("a lost worker's job goes elsewhere and spends no retry; five lost workers make it a dead " +
-  "letter", () => {
+test("a lost worker's job goes elsewhere for no retry; five of them make it a dead letter", () => {
   const bench = new Bench();
   const run = bench.submit([spec("killer")]);
   for (let loss = 1; loss <= 5; loss++) {
@@ -376,8 +375,7 @@ test("a worker that comes back keeps what it knows, loses what it forgot, and dr
   assert.equal(forgotten!.status, "PENDING");
 });
 
-test("decideLose() after a goodbye, and decideForgotten(), blame no job, however often that " +
-  "happens", () => {
+test("decideLose() after a goodbye, and decideForgotten(), never blame a job", () => {
   const bench = new Bench();
   bench.submit([spec("unlucky")]);
   for (let time = 1; time <= 10; time++) {
@@ -410,8 +408,7 @@ test("JobLost of an older log, which says nothing of blame, counts as it did", (
   assert.deepEqual([job!.status, job!.losses], ["PENDING", 1]);
 });
 
-test("decideDrain() keeps new work away, leaves what runs, survives a snapshot, and can be " +
-  "undone", () => {
+test("decideDrain() keeps new work away, outlives a snapshot, and can be undone", () => {
   const bench = new Bench();
   const w1 = bench.join({ slots: 2 });
   bench.submit([spec("a"), spec("b", { dependsOn: [0] })]);
@@ -828,8 +825,7 @@ test("jobInfo() says why a job was skipped", () => {
   ]);
 });
 
-test("jobInfo() tells when an attempt ended apart from when its gate was answered, and keeps the " +
-  "answer", () => {
+test("jobInfo() tells apart the end of an attempt and its gate's answer, and keeps that", () => {
   const bench = new Bench();
   bench.join();
   const run = bench.submit([spec("a", { gate: { message: "Ship it?", maxWaitMs: 60_000 } })]);
@@ -942,8 +938,7 @@ test("a gate holds no slot, opens for one answer, and tells the second what the 
   assert.equal(bench.state.runsById.get(run)!.status, "COMPLETED");
 });
 
-test("a gate that nobody answers fails closed at its deadline, and a rejected one skips what " +
-  "follows", () => {
+test("a gate without an answer fails closed in time; a rejected one skips what follows", () => {
   const bench = new Bench();
   bench.join();
   const jobs = [
@@ -970,8 +965,7 @@ test("a gate that nobody answers fails closed at its deadline, and a rejected on
   assert.equal(bench.state.runsById.get(other)!.status, "FAILED");
 });
 
-test("retry by a person runs what failed and all that came after it again, " +
-  "and nothing else", () => {
+test("retry by a person runs what failed and all that came after it again and nothing else", () => {
   const bench = new Bench();
   bench.join({ slots: 9 });
   const run = bench.submit([

@@ -248,8 +248,7 @@ test("unpackArchive() rejects every truncation, and gives the same files or an e
   assert.ok(unharmed <= 8 * 7, "only gzip's date, flags and system byte may change without harm");
 });
 
-test("packProject() and unpackArchive() keep contents, the executable bit, links and empty " +
-  "folders", async () => {
+test("packProject() and unpackArchive() keep contents, modes, links, empty folders", async () => {
   const entries = {
     "main.py": "print(1)\n",
     "bin/tool": "x:#!/bin/sh\n",
@@ -313,8 +312,7 @@ test("packProject() refuses a link that leaves the folder, by name", async () =>
   }
 });
 
-test("staysInside() allows steps up only at the beginning and only as deep as " +
-  "the link lies", () => {
+test("staysInside() allows steps up only at the start and only as deep as the link lies", () => {
   for (const [path, target] of [
     ["l", "a"],
     ["l", "./a/b"],
@@ -551,8 +549,7 @@ test("ensureProject() fetches once for all who ask, checks the hash, and " +
   assert.deepEqual([listing(folders[0] as string), fetches], [{ a: "1" }, 1]);
 });
 
-test("ensureProject() leaves nothing behind after a wrong hash or a failed fetch, and tries " +
-  "again", async () => {
+test("ensureProject() leaves nothing of a wrong hash or failed fetch, tries again", async () => {
   const cache = fresh();
   const { bytes, hash } = await packProject(host, folderOf({ a: "2" }));
   await rejects(

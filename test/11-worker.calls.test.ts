@@ -212,8 +212,7 @@ test("a process carries one call after another, the one that has the module load
   for (let i = 0; i < 3; i++) assert.equal(String((await end(calls, "n.mjs#pid")).result), n);
 });
 
-test("a module that a process has loaded is not looked for again, and any " +
-  "other one is", async () => {
+test("a module that a process has loaded is not looked for again and any other is", async () => {
   let looks = 0;
   const stat = (path: string) => (looks++, host.storage.stat(path));
   const calls = new CallPool({

@@ -136,8 +136,7 @@ test("start() fails an attempt by its kind: not found, not executable, exit, sig
   assert.equal((await end(shell("kill -SEGV $$"))).signal, "SIGSEGV");
 });
 
-test("a script ends at its first line that fails, in sh and in bash, " +
-  "and nowhere else", async () => {
+test("a script ends at its first line that fails, in sh and in bash and nowhere else", async () => {
   for (const program of [undefined, "sh", "bash"] as const) {
     const failed = await end(shell("echo one\nfalse\necho two", program));
     assert.deepEqual(

@@ -175,8 +175,7 @@ test("ensureProject() uses a folder that another process has left whole, and say
   assert.deepEqual([found, statSync(found).ino, notes], [join(theirs, hash), ino, []]);
 });
 
-test("ensureProject() says once that a folder was changed, and nothing of one that has no " +
-  "archive", async () => {
+test("ensureProject() says once that a folder was changed, if that has an archive", async () => {
   const { bytes, hash } = await packProject(host, projectOf(3));
   for (const withArchive of [true, false]) {
     const cache = fresh();

@@ -248,8 +248,7 @@ test("an attempt whose report is refused for good is given up, and the next " +
   assert.equal(desk.worker.running, 0);
 });
 
-test("a job is told the name that the master has given, and a KILL of what has ended harms " +
-  "nobody", async () => {
+test("a job is told the name its master gave; a KILL of what has ended harms nobody", async () => {
   const desk = new Desk();
   desk.called = "w7";
   desk.jobs = 2;
@@ -382,8 +381,7 @@ test("the first pause after failed dials is the shortest, and a session that ser
   await world.settle(ended);
 });
 
-test("collect() asks again for a stream that was refused or cut off, " +
-  "from its beginning", async () => {
+test("collect() asks again for a stream that was refused or cut off, from its start", async () => {
   const desk = new Desk();
   await desk.open();
   const link = new MasterLink({

@@ -183,8 +183,7 @@ test("parseJournal() gives the groups that were made and are not gone", () => {
   assert.equal(parseJournal("").size, 0);
 });
 
-test("parseJournal() names nobody new after any truncation, and any flip of one bit spoils one " +
-  "line", () => {
+test("parseJournal() names nobody new in any truncation; any flipped bit spoils one line", () => {
   const bytes = Buffer.from(LINES, "latin1");
   const ours = (text: string) => [...parseJournal(text)].map(([pid, { start, boot }]) => {
     assert.ok(Number.isSafeInteger(pid) && pid > 0 && Number.isSafeInteger(start));

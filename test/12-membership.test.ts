@@ -43,8 +43,7 @@ test("check() gives up nobody who is heard of in time, however long it goes on",
   assert.deepEqual([leases.size, leases.isHere("w"), leases.isAway("w")], [1, true, false]);
 });
 
-test("check() gives up a silent member once its lease is over, and no later than a beat after " +
-  "that", () => {
+test("check() gives up a silent member within a beat after the end of its lease", () => {
   for (const silentSince of [0, 1, 250, 999, 1000]) {
     const leases = new Leases<string>(TIMES);
     leases.grant("watched", 0);

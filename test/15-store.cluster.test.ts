@@ -537,8 +537,7 @@ test("openGateway(): close() answers at once what waits for a connection", async
   await world.run();
 });
 
-test("openGateway() says that its password is wrong, and asks again " +
-  "when asked again", async (t) => {
+test("openGateway() says that its password is wrong and asks again when asked again", async (t) => {
   const opened = await openStore({ host, requirepass: "secret" });
   const server = await startStore({ host, listen: LOOPBACK, store: opened.store });
   t.after(() => server.close().then(() => opened.close()));

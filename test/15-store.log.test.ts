@@ -416,8 +416,7 @@ test("a failed fsync stops the store: nothing is answered, nothing more is taken
   await world.settle(opened.close().catch(() => {}));
 });
 
-test("writes are refused while too much waits for the disk, and nothing of " +
-  "it is lost", async () => {
+test("writes are refused while too much waits for the disk and nothing of it is lost", async () => {
   const { world, open } = room();
   const opened = await open({ durability: "always" });
   const ask = asker(opened.store);
@@ -568,8 +567,7 @@ test("a rewrite is never far ahead of the disk, whatever the size of the store",
   await world.settle(again.close());
 });
 
-test("a rewrite that fails leaves the log as it was, and the next one comes when the log has " +
-  "grown", async () => {
+test("a failed rewrite leaves the log as it was; the next comes when that has grown", async () => {
   const { world, open, commit } = room();
   const opened = await open({ rewriteMinBytes: 20_000 });
   const ask = asker(opened.store);
@@ -661,8 +659,7 @@ test("close() in the midst of a rewrite gives it up, and nothing is lost", async
   }
 });
 
-test("a snapshot writes a huge collection a batch at a time, and the rest of it before it " +
-  "changes", async () => {
+test("a snapshot writes a huge collection in batches, and the rest before it changes", async () => {
   for (let seed = 1; seed <= 15; seed++) {
     const random = seededRandom(seed);
     const { host } = room(seed);

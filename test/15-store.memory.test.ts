@@ -208,8 +208,7 @@ test("a transaction that adds is refused as a whole when memory has run out, oth
   assert.deepEqual(ask("EXEC"), [1]);
 });
 
-test("CONFIG SET maxmemory reads sizes as Redis does, and takes no more than " +
-  "the heap holds", () => {
+test("CONFIG SET maxmemory reads sizes as Redis does and takes no more than the heap holds", () => {
   const { ask } = fixture({ memory: { ceiling: 10 * MIB } });
   const get = (): Reply => (ask("CONFIG", "GET", "maxmemory") as string[])[1]!;
   assert.equal(get(), String(10 * MIB));

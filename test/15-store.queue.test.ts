@@ -103,8 +103,7 @@ test("an element goes on along a chain of those who wait, each step a group of i
   assert.deepEqual(contents(replayed(groups, store.host)), []);
 });
 
-test("BLMOVE whose target has become something else is refused when its turn comes, and takes " +
-  "nothing", () => {
+test("BLMOVE to what has become something else is refused in its turn, and takes nothing", () => {
   const { ask, client, store } = fixture();
   const waiter = client();
   store.execute(waiter.session, ["BLMOVE", "jobs", "mine", "LEFT", "RIGHT", "0"]);
@@ -137,8 +136,7 @@ test("a copy that is under way when BLMOVE is served shows its target as it was"
   assert.deepEqual(copied.filter(([, key]) => key === "mine"), [["RPUSH", "mine", "old"]]);
 });
 
-test("SET IFEQ and IFNE change a value that is what it should be, and are logged as the SET they " +
-  "were", () => {
+test("SET IFEQ and IFNE change a value that is as it should be, and are logged as SET", () => {
   const { ask, groups, store } = fixture();
   for (const [argv, answer] of [
     [["SET", "k", "1", "IFEQ", ""], null],

@@ -671,8 +671,7 @@ test("a copy that is cut short is never seen by a client, and is made again", as
   }
 });
 
-test("a replica that dies or is promoted in the midst of a copy has what " +
-  "it had before", async () => {
+test("a replica that dies or is promoted amid a copy has what it had before", async () => {
   for (const [seed, fate] of ["killed", "promoted", "closed", "cut twice"].entries()) {
     const world = new SimWorld({ seed: seed + 1, freshChance: true, splitChunks: true });
     const primary = await node(world, "p");

@@ -54,8 +54,7 @@ const COMMANDS = [
   ["MSET", ...Array.from({ length: 12 }, (_, i) => `k${i}`)], ["quit"],
 ];
 
-test("RespParser.next() yields the same commands for every cut in two, and " +
-  "for single bytes", () => {
+test("RespParser.next() yields the same commands for every cut in two and for single bytes", () => {
   assert.deepEqual(parse([bytes(STREAM)]), COMMANDS);
   assert.deepEqual(parse(single(STREAM)), COMMANDS);
   for (let cut = 0; cut <= STREAM.length; cut++) {
@@ -317,8 +316,7 @@ test("a promise of 64 MiB or of a million arguments costs nothing until it is ke
   assert.ok(each < 4096, `${each} bytes each`);
 });
 
-test("a large argument in many small chunks takes time in proportion to its bytes, and memory " +
-  "too", () => {
+test("a large argument in small chunks takes time and memory in proportion to its bytes", () => {
   const count = 200_000;
   const parser = new RespParser();
   parser.push(bytes(`*1\r\n$${count * 16}\r\n`));

@@ -7,8 +7,7 @@ import { contents, fixture } from "./15-store.support.ts";
 
 const WRONG_TYPE = new Refusal("WRONGTYPE Operation against a key holding the wrong kind of value");
 
-test("Store.execute() refuses an unknown command and a wrong number of arguments in Redis's " +
-  "words", () => {
+test("Store.execute() refuses unknown commands and wrong argument counts in Redis's words", () => {
   const { ask } = fixture();
   assert.deepEqual(
     ask("NOSUCH", "a", "b\r\nc"),
@@ -192,8 +191,7 @@ test("SCAN visits every key that stays, however the others come and go", () => {
   }
 });
 
-test("KEYS matches globs as Redis does, and a pattern bomb costs pattern times " +
-  "text at most", () => {
+test("KEYS matches globs as Redis does and a pattern bomb costs pattern times text at most", () => {
   const { ask } = fixture();
   const table: readonly [pattern: string, text: string, matches: boolean][] = [
     ["*", "", true],

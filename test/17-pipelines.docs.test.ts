@@ -28,8 +28,7 @@ test("docs/pipelines.md has every key that the reader knows, and no other", () =
   assert.deepEqual(firstColumn("Retries").sort(), [...KNOWN_KEYS.retry].sort());
 });
 
-test("every pipeline in docs/pipelines.md is read without a warning, or refused as its comments " +
-  "say", () => {
+test("every pipeline in docs/pipelines.md is read with no warning, or refused as it says", () => {
   const fences = [...page.matchAll(/^```yaml( refused)?\n([\s\S]*?)^```$/gm)];
   assert.ok(fences.length >= 8, `${fences.length} examples`);
   for (const [, refused, text] of fences) {

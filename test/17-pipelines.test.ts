@@ -640,8 +640,7 @@ test("parsePipeline() reads shell, of the pipeline and of the job, and refuses "
   );
 });
 
-test("a key of another tool stands for ours: nothing is missing, and others may name the job by " +
-  "it", () => {
+test("a key of another tool stands for ours, and others may name the job by it", () => {
   const text = "name: n\njobs:\n- {name: a, script: ls}\n- {id: b, run: ls, needs: [a]}\n";
   assert.deepEqual(headlines(text), [
     'p.yaml:3:4: unknown key "name" in job "a": write id: a',

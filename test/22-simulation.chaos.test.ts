@@ -88,8 +88,7 @@ function effectsOf(t: { after(fn: () => void): void }, files: Record<string, rea
   return readEffects(folder);
 }
 
-test("endedOnce() finds a completed job whose work was not done, or was done twice by one " +
-  "attempt", (t) => {
+test("endedOnce() finds a completed job whose work was not done, or twice by one attempt", (t) => {
   const history = historyOf([
     [spec("a"), [lost(1), succeeded(2)]],
     [spec("b"), [succeeded(1)]],
@@ -278,8 +277,7 @@ test("chaosPlan() is the same for the same seed, with as many kills as were aske
   assert.ok(asked.has("retry") && asked.has("add") && asked.has("gate") && !asked.has("snapshot"));
 });
 
-test("bigPipeline() has the size that was asked for, and parents only " +
-  "before their children", () => {
+test("bigPipeline() has the size that was asked for and parents only before their children", () => {
   const { jobs } = bigPipeline(new Prng(7), 300);
   assert.equal(jobs.length, 300);
   assert.equal(new Set(jobs.map(({ id }) => id)).size, 300);

@@ -52,8 +52,7 @@ test("SimWorld crash() takes a folder whose name was not synced, with all that i
   assert.deepEqual(await left(upTo("/a", "/")), { "/a": "/", "/a/b": "/", "/a/b/file": "x" });
 });
 
-test("SimWorld sync() makes durable what was there when it began, once it has " +
-  "ended", async () => {
+test("SimWorld sync() makes durable what was there when it began, once it has ended", async () => {
   const world = new SimWorld({ seed: 1, syncMs: [10, 10] });
   const { storage } = world.host("a");
   const file = await storage.open("/file", { create: true });
@@ -249,8 +248,7 @@ test("SimWorld disk() that is read only refuses whatever would change it", async
   assert.deepEqual(content(world, "a"), { "/file": "x" });
 });
 
-test("SimWorld copyDisk() gives another machine what a power cut would leave, and changes " +
-  "nothing", async () => {
+test("SimWorld copyDisk() copies what a power cut would leave, and changes nothing", async () => {
   const world = new SimWorld({ seed: 1 });
   const { storage } = world.host("a");
   await world.settle(write(storage, "/synced", "1"));
@@ -271,8 +269,7 @@ test("SimWorld copyDisk() gives another machine what a power cut would leave, an
   assert.throws(() => world.copyDisk("a", "b", "nothing"), /a machine that runs/);
 });
 
-test("SimWorld whileUp() gives what the process gives, and rejects when it has " +
-  "ended", async () => {
+test("SimWorld whileUp() gives what the process gives, and rejects when it has ended", async () => {
   for (const end of ["crash", "kill"] as const) {
     const world = new SimWorld({ seed: 1 });
     const file = await world.host("a").storage.open("/f", { create: true });

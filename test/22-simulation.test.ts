@@ -40,8 +40,7 @@ test(`simulate() breaks no invariant in ${LIVES} lives`, async () => {
   }
 });
 
-test("simulate() is eventful: every kind of fault happens, and everything that can become of a " +
-  "job", () => {
+test("simulate() is eventful: every kind of fault happens and all that can become of a job", () => {
   const sum = (of: (outcome: Outcome) => Readonly<Record<string, number>>, name: string): number =>
     outcomes.reduce((total, outcome) => total + (of(outcome)[name] ?? 0), 0);
   for (const kind of FAULT_KINDS) {

@@ -78,8 +78,7 @@ test("SimWorld kill() ends timers, promises and locks of that life, and " +
   );
 });
 
-test("SimWorld kill() ends a connection in order behind the bytes under way, and refuses new " +
-  "ones", async () => {
+test("SimWorld kill() ends a connection behind the bytes under way, refuses others", async () => {
   const { world, a, b, listener } = await connected();
   b.socket.write(Buffer.from("last words"));
   world.kill("b");
@@ -327,8 +326,7 @@ test("SimWorld pause() lets programs run on: their output and their end wait", a
   assert.deepEqual(seen, ["done", "0"]);
 });
 
-test("SimWorld pause() then kill() or crash() drops what waited, and the next life is not " +
-  "stopped", async () => {
+test("SimWorld pause() then kill() or crash() drops what waited; a next life goes on", async () => {
   for (const end of ["kill", "crash"] as const) {
     const world = new SimWorld({ seed: 1 });
     let fired = 0;
@@ -750,8 +748,7 @@ test("SimWorld traceHash is the same for the same seed whatever goes wrong, anot
   assert.equal(hashes.size, SEEDS);
 });
 
-test("SimWorld last() gives the last lines with either way of tracing, and no more than there " +
-  "are", () => {
+test("SimWorld last() gives the last lines there are, with either way of tracing", () => {
   for (const trace of ["full", "hash"] as const) {
     const world = new SimWorld({ seed: 1, trace });
     for (let i = 0; i < 10_000; i++) world.note(`${i}`);

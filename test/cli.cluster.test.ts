@@ -72,8 +72,7 @@ describe("clusters", { concurrency: 3 }, () => {
     assert.equal(existsSync(join(cwd, ".titan", "lock")), false);
   });
 
-  test("up killed with SIGKILL takes its workers and their jobs with it, and the next one goes " +
-    "on", async () => {
+  test("up takes its workers and jobs with it on SIGKILL, and the next one goes on", async () => {
     const cwd = tempFolder();
     const pidFile = join(cwd, "pid");
     writeFileSync(join(cwd, "s.yaml"), sleeper(pidFile));
@@ -568,8 +567,7 @@ test("startEmbeddedCluster() gives each worker its tags, and stop() leaves nothi
   assert.deepEqual([pids.some(isAlive), existsSync(cluster.stateDir)], [false, false]);
 });
 
-test("inheritedOptions() keeps loaders and conditions, and drops what is " +
-  "this process's own", () => {
+test("inheritedOptions() keeps loaders and conditions and drops what is this process's own", () => {
   const kept = ["-C", "source", "--import", "file:///loader.mjs"];
   assert.deepEqual(
     inheritedOptions([

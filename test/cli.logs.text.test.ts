@@ -30,8 +30,7 @@ test("LineReader.take() finds the same lines wherever the chunks were cut", () =
   }
 });
 
-test("LineReader.take() gives a line the time of its beginning, and keeps " +
-  "the streams apart", () => {
+test("LineReader.take() gives a line the time of its beginning and keeps the streams apart", () => {
   const reader = new LineReader();
   assert.deepEqual(reader.take(chunk(Buffer.from("out"), 1)), []);
   assert.deepEqual(reader.take(chunk(Buffer.from("err\n"), 2, "stderr")), [

@@ -35,8 +35,7 @@ test("jobs on two workers of one titan up share TITAN_SHARED, and TMPDIR " +
   assert.deepEqual(readdirSync(temp), []);
 });
 
-test("clusterId() is the same for all who ask, and for a folder that was moved; a copy has " +
-  "another", async () => {
+test("clusterId() is one for all who ask, also of a moved folder; a copy has another", async () => {
   const state = join(tempFolder(), "state");
   const ids = await Promise.all(Array.from({ length: 8 }, () => clusterId(state)));
   assert.deepEqual([new Set(ids).size, readdirSync(state)], [1, ["cluster"]]);

@@ -133,8 +133,7 @@ describe("titan", { concurrency: 4 }, () => {
     }
   });
 
-  test("an empty value is refused: a variable that was not set names no master, no key and no " +
-    "run", async () => {
+  test("an empty value is refused: a variable not set names no master, key or run", async () => {
     for (const args of [
       ["run", "ok.yaml", "--master", ""],
       ["run", "ok.yaml", "--key="],
@@ -738,8 +737,7 @@ jobs:
 });
 
 // On a cluster of its own: the list of dead jobs above is looked at while it is empty.
-test("submitOnce() tries again with the same key, and names it when nobody knows what became of " +
-  "it", async () => {
+test("submitOnce() tries again with one key, and names it if nobody knows the end", async () => {
   const submitted: string[] = [];
   const client = (...errors: string[]) => ({
     close() {},

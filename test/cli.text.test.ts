@@ -166,8 +166,7 @@ test("renderRun() shows why a job waits, what a gate asks and how to answer, and
   assert.match(draw().join("\n"), /j0 +completed +1\.0s/);
 });
 
-test("renderRun() cuts a gate's question and not the command that answers it, as long as that " +
-  "fits", () => {
+test("renderRun() cuts a gate's question and not the command that answers it, if that fits", () => {
   const reason = `waits for approval: ${"Ship it, all of it? ".repeat(9)}`;
   const tracker = trackerOf([job(0, "WAITING", { attempt: 1, reason })]);
   const draw = (width: number) =>
@@ -180,8 +179,7 @@ test("renderRun() cuts a gate's question and not the command that answers it, as
   assert.ok(draw(39).length <= 39);
 });
 
-test("Waits.look() tells a reason on its second look, once a job, and again when the reason " +
-  "changes", () => {
+test("Waits.look() tells a reason on its second look, once a job, again when it changes", () => {
   const waits = new Waits();
   const gpu = (job: string, reason = "no worker has GPU") =>
     ({ job, kind: "worker" as const, reason });
@@ -201,8 +199,7 @@ test("Waits.look() tells a reason on its second look, once a job, and again when
   assert.deepEqual([waits.look([parent]), waits.look([parent])], [[], []]);
 });
 
-test("Waits.look() tells that all slots are taken once while it lasts, whoever comes to the " +
-  "queue", () => {
+test("Waits.look() tells once that all slots are taken, whoever comes to the queue", () => {
   const waits = new Waits();
   const busy = (job: string) =>
     ({ job, kind: "slots" as const, reason: "no free slot on the only worker (4 slots)" });
@@ -394,8 +391,7 @@ test("table() aligns columns and ends lines where their text ends", () => {
   );
 });
 
-test("table() fits a narrow terminal: it cuts the last column, or writes a paragraph for each " +
-  "row", () => {
+test("table() fits a narrow terminal: it cuts the last column, or writes paragraphs", () => {
   const rows = [["nightly-7k2m", "RUNNING", "a long reason why it waits"]];
   assert.equal(
     table(["RUN", "STATUS", "WHY"], rows, 40),

@@ -79,8 +79,7 @@ test("renderSvg() scrolls when there are more rows than the window holds", () =>
   assert.match(svg, /\.scroll\{transform:translateY\(-36px\)\}/);
 });
 
-test("the pictures are well-formed, have an alternative text, and reach " +
-  "for nothing outside", () => {
+test("the pictures are well-formed, have an alternative text and reach for nothing outside", () => {
   for (const name of ["demo.svg", "titan.svg"]) {
     const svg = read(name);
     assertWellFormed(svg);

@@ -14,8 +14,7 @@ import { leftSince, look, nothingLeftSince, Owners } from "./leaks.support.ts";
 const ADDRESS = { host: "m", port: 9090 };
 const LOOPBACK = { ...ADDRESS, host: "127.0.0.1" };
 
-test("open() names what a simulated process holds, and nothing that it " +
-  "has given back", async () => {
+test("open() names what a simulated process holds and nothing that it has given back", async () => {
   const world = new SimWorld({ seed: 1 });
   const { network, storage, timers } = world.host("a");
   const listener = await network.listen({ host: "a", port: 80 }, (socket) =>

@@ -252,8 +252,7 @@ test("learn check passes a lesson that keeps every rule", async () => {
   assert.deepEqual(await check(), []);
 });
 
-test("learn check wants the eight headings in order, and a numbered title " +
-  "with a hook", async () => {
+test("learn check wants the eight headings in order and a numbered title with a hook", async () => {
   assert.deepEqual(rules(await checkLesson((text) => text.replace("## The idea", "## Ideas"))), [
     "headings",
   ]);
@@ -291,8 +290,7 @@ test("learn check wants the last line to be a question in italics", async () => 
   assert.deepEqual(rules(await checkLesson((text) => `${text}\nThe end.\n`)), ["question"]);
 });
 
-test("learn check refuses fences without a type, of an unknown type, " +
-  "and never closed", async () => {
+test("learn check refuses fences without a type, of an unknown type and never closed", async () => {
   assert.deepEqual(rules(await checkLesson((text) => text.replace(`${FENCE}text`, FENCE))), [
     "fence",
   ]);
@@ -423,8 +421,7 @@ test("learn check re-runs transcripts and finds other output, left files " +
   assert.match(messages, /`exit 3` prints something else \(exit code 3\)/);
 });
 
-test("learn check compares durations in a fence of type console exact, " +
-  "and only there", async () => {
+test("learn check compares durations in a fence of type console exact and only there", async () => {
   const fence = (type: string): string =>
     `${FENCE}${type}\n$ echo 6.493 s\n99.493 s\n${FENCE}\n\n## Break it`;
   const found = async (type: string): Promise<string[]> => rules(await check({

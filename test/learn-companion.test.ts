@@ -363,8 +363,7 @@ test("learn hint shows one rung more each time, a rung by number, and the functi
   assert.match(none.out, /no function to write again/);
 });
 
-test("learn break lists sabotages, and shows prediction, failure and reason " +
-  "on a copy", async () => {
+test("learn break lists sabotages and shows prediction, failure and reason on a copy", async () => {
   const [list, wrong, done] = await Promise.all([
     learn("break 7"),
     learn("break 7 gratest"),

@@ -235,8 +235,7 @@ test("titan builds first, runs where it was called from, and keeps the exit code
   assert.deepEqual(JSON.parse(elsewhere.out), { args: [], cwd: dirname(root) });
 });
 
-test("bootstrap keeps the last good build when the types do not hold, and never stamps a failed " +
-  "one", () => {
+test("bootstrap keeps the last good build if types do not hold, and stamps no failed one", () => {
   assert.equal(script("bootstrap.mjs").code, 0);
   const stamp = readFileSync(join(root, "dist/.stamp"), "utf8");
   writeFileSync(join(root, "src/cli/bad.ts"), "export const count: number = 'many';\n");

@@ -195,8 +195,7 @@ test("a job of 16,383 characters takes a launcher, and one of 16,384 does not", 
   }
 });
 
-test("a sweep comes after 200 ms to 2 s, a mark has three digits, and a " +
-  "journal a mebibyte", (t) => {
+test("a sweep comes after 200 ms to 2 s, a mark has three digits and a journal a mebibyte", (t) => {
   assert.deepEqual([0, 10, 11, 100, 101].map(pauseAfter), [200, 200, 220, 2000, 2000]);
   const marks = (digits: string): string[] => {
     const found: string[] = [];

@@ -97,8 +97,7 @@ test("startMember() ends a program that nobody reads, without a complaint", asyn
   assert.equal(stderr(), "");
 });
 
-test("startMember() ends a program whose parent was killed, though it knows nothing of its " +
-  "parent", async () => {
+test("startMember() ends a program whose parent was killed, which it does not know", async () => {
   const { child, pids } = await family(script(ROLE), 1);
   child.kill("SIGKILL");
   await gone(pids);

@@ -246,8 +246,7 @@ test("package.json imports and the folders of src agree", () => {
   }
 });
 
-test("every module begins with a header, and every subsystem's names its lesson and an existing " +
-  "test", () => {
+test("every module begins with a header; a subsystem's names its lesson and its test", () => {
   const wrong: string[] = [];
   for (const file of sources) {
     const header = /^(?:#![^\n]*\n)?\/\*\*[\s\S]*?\*\//.exec(read(file))?.[0];
