@@ -9,10 +9,13 @@ import {
   type Context, type DecidedOn, type Job, type MemoryLimits, type Replies, type Run,
 } from "#core";
 import { requirementKey } from "#routing";
-import type { AttemptKey, JobSpec, PipelineSpec, Report } from "#wire";
-import { spec } from "./spec.support.ts";
+import {
+  isOpenRun, RESTART_POLICIES,
+  type AttemptKey, type JobSpec, type JobStatus, type PipelineSpec, type Report, type ServicePhase,
+} from "#wire";
+import { serviceSpec, spec } from "./spec.support.ts";
 
-export { spec };
+export { serviceSpec, spec };
 
 /** No room for what has ended: it is forgotten at once. */
 export const NO_ROOM: MemoryLimits = { open: 1e9, finished: 0, total: 0, ceiling: 2e9 };
@@ -179,7 +182,7 @@ function checkWaiting(state: State): void {
   assert.equal(timers.length, waiting.length + state.answered, "and of others only answered gates");
   const wanted = new Map<string, number>();
   for (const run of state.runs.values()) {
-    if (run.status !== "RUNNING") continue;
+    if (!isOpenRun(run.status)) continue;
     for (const key of new Set(run.jobs.map((job) => job.requirement))) {
       wanted.set(key, (wanted.get(key) ?? 0) + 1);
     }
@@ -190,6 +193,36 @@ function checkWaiting(state: State): void {
     "requirements of open runs",
   );
 }
+
+/** What a run and the state know of services, computed again. */
+function checkServing(state: State, run: Run): void {
+  const open = run.jobs.filter(({ spec: { service }, status }) => service && !isTerminal(status));
+  assert.deepEqual(new Set(run.services), new Set(open), "its services that go on");
+  const serving = open.filter(({ service }) => service?.settled).length;
+  assert.equal(run.serving, serving, "services that have been ready");
+  assert.equal(run.status === "SERVING", run.open > 0 && serving === run.open);
+  for (const job of run.jobs) {
+    const { name, deployed } = job.spec.service ?? {};
+    const listed = state.deployed.get(name ?? "")?.has(job) ?? false;
+    assert.equal(listed, deployed === true && open.includes(job), "deployed names");
+    if (job.service === undefined) continue;
+    const phases = PHASES[job.status];
+    assert.ok(phases.includes(job.service.phase), `${job.status} and ${job.service.phase}`);
+  }
+  for (const named of state.deployed.values()) assert.ok(named.size > 0);
+}
+
+/** The phases that a service may be in beside the status of its job. */
+const PHASES: Readonly<Record<JobStatus, readonly ServicePhase[]>> = {
+  PENDING: ["RESTARTING"],
+  RUNNING: ["STARTING", "READY", "UNHEALTHY"],
+  WAITING: [],
+  COMPLETED: ["STOPPED"],
+  CANCELLED: ["STOPPED"],
+  SKIPPED: ["STOPPED"],
+  FAILED: ["FAILED"],
+  DEAD: ["FAILED"],
+};
 
 /** The indexes, computed again from the jobs alone. */
 export function checkIndexes(state: State): void {
@@ -217,16 +250,18 @@ export function checkIndexes(state: State): void {
       if (!isTerminal(job.status)) open += 1;
       assert.equal(
         run.dag.isSettled(job.index),
-        isTerminal(job.status),
-        `${job.spec.id}: settled if and only if terminal`,
+        isTerminal(job.status) || job.service?.settled === true,
+        `${job.spec.id}: settled if and only if terminal, or a service that was ready`,
       );
       if (job.status === "RUNNING" || job.status === "COMPLETED") {
         for (const parent of run.dag.parents(job.index)) {
-          assert.ok(isTerminal(run.jobs[parent]!.status), "parents before children");
+          const { status, service } = run.jobs[parent]!;
+          assert.ok(isTerminal(status) || service?.settled, "parents before children");
         }
         if (job.spec.when === "success") {
           for (const parent of run.dag.parents(job.index)) {
-            assert.equal(run.jobs[parent]!.status, "COMPLETED");
+            const { status, service, spec: { service: isService } } = run.jobs[parent]!;
+            assert.ok(isService ? service?.settled : status === "COMPLETED");
           }
         }
       }
@@ -237,7 +272,8 @@ export function checkIndexes(state: State): void {
       run.jobs.reduce((sum, job) => sum + (job.result?.length ?? 0), 0),
       "bytes of results",
     );
-    assert.equal(run.status === "RUNNING", open > 0, "a run goes on while a job is open");
+    assert.equal(isOpenRun(run.status), open > 0, "a run goes on while a job is open");
+    checkServing(state, run);
     assert.deepEqual(run.counts.filter((n) => n > 0).sort(), Object.values(counts).sort());
   }
   const finished = [...state.finished];
@@ -267,7 +303,9 @@ export function checkIndexes(state: State): void {
 /**
  * A random life: submissions, workers that come and go, failures, cancels, retries, gates, time.
  */
-export function randomLife(seed: number, steps: number, check: (bench: Bench) => void): Bench {
+export function randomLife(
+  seed: number, steps: number, check: (bench: Bench) => void, options: { services?: boolean } = {},
+): Bench {
   const bench = new Bench(seed);
   const { random } = bench;
   const pick = <T>(items: readonly T[]): T | undefined =>
@@ -290,6 +328,7 @@ export function randomLife(seed: number, steps: number, check: (bench: Bench) =>
           when: pick(["success", "success", "failure", "always"] as const)!,
           retry: random() < 0.5 ? retry(2) : undefined,
           gate: random() < 0.15 ? { message: "?", maxWaitMs: 5000 } : undefined,
+          ...(options.services === true && random() < 0.4 && randomService(random)),
         });
       }), random() < 0.2 ? { key: `k${Math.floor(random() * 3)}` } : {}));
     },
@@ -380,11 +419,48 @@ export function randomLife(seed: number, steps: number, check: (bench: Bench) =>
       bench.memory = undefined;
     },
   ];
+  if (options.services === true) moves.push(...serviceMoves(bench));
   for (let step = 0; step < steps; step++) {
     pick(moves)!();
     check(bench);
   }
   return bench;
+}
+
+/** A job with these is a service, of any kind. */
+function randomService(random: () => number): Partial<JobSpec> {
+  const policy = RESTART_POLICIES[Math.floor(random() * RESTART_POLICIES.length)]!;
+  const attempts = random() < 0.3 ? 2 : 0;
+  const { restart, ...rest } = serviceSpec(`s${Math.floor(random() * 4)}`);
+  const deployed = random() < 0.3;
+  const service = { ...rest, deployed, restart: { ...restart, policy, attempts } };
+  return { service, gate: undefined, retry: undefined };
+}
+
+/** News of services, and what people want of them. */
+function serviceMoves(bench: Bench): (() => void)[] {
+  const { random } = bench;
+  const health = (): void => {
+    const jobs = [...bench.state.workers.values()].flatMap((worker) => [...worker.jobs]);
+    const job = jobs[Math.floor(random() * jobs.length)];
+    if (job === undefined) return;
+    const phase = (["STARTING", "READY", "READY", "UNHEALTHY"] as const)[Math.floor(random() * 4)]!;
+    const port = 20_000 + Math.floor(random() * 2);
+    const report = { ...keyOf(job), phase, port, pid: 7, reason: phase };
+    const worker = random() < 0.9 ? job.worker : job.worker + 1;
+    bench.execute({ type: "Health", worker, host: "10.0.0.1", report });
+  };
+  const wish = (): void => {
+    const runs = [...bench.state.runs.values()];
+    const run = runs[Math.floor(random() * runs.length)];
+    const name = random() < 0.5 ? `s${Math.floor(random() * 4)}` : (run?.id ?? "");
+    try {
+      bench.execute({ type: random() < 0.6 ? "Restart" : "Stop", name, by: "x" });
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+    }
+  };
+  return [health, health, health, wish];
 }
 
 /**

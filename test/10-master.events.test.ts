@@ -18,11 +18,11 @@ const job: JobSpec = {
   id: "train", action: { type: "command", argv: ["python3", "train.py"] }, dependsOn: [0, 1],
   requirement: ["GPU"], priority: 9, delayMs: 250, affinity: 1, when: "always", timeoutMs: 60_000,
   retry: { maxAttempts: 4, delayMs: 100, backoff: 1.5, maxDelayMs: 5000, jitter: 0.25 },
-  env: { EPOCHS: "3" }, gate: { message: "Ship it?", maxWaitMs: 3600_000 },
+  env: { EPOCHS: "3" }, gate: { message: "Ship it?", maxWaitMs: 3600_000 }, service: undefined,
 };
 const bare = {
   dependsOn: [], requirement: [], priority: 1, delayMs: 0, affinity: undefined, timeoutMs: 0,
-  when: "success", retry: undefined, env: {}, gate: undefined,
+  when: "success", retry: undefined, env: {}, gate: undefined, service: undefined,
 } as const;
 const jobs: JobSpec[] = [
   { ...bare, id: "f", action: { type: "file", file: "a.py", args: ["-v"] } },
@@ -63,6 +63,12 @@ const EXAMPLES: { readonly [T in Event["type"]]: EventOf<T> } = {
   OutputLost: { type: "OutputLost", ...attempt, at, bytes: 4096, why: "the disk is full" },
   RunsLetGo: { type: "RunsLetGo", runs: [1, 2], at, keys: [{ run: 1, request: "q".repeat(44) }] },
   JobsInserted: { type: "JobsInserted", run: 7, at, jobs: [job], edges: [{ parent: 9, child: 1 }] },
+  ServiceHealth: {
+    type: "ServiceHealth", ...attempt, at, phase: "UNHEALTHY", host: "10.0.0.1", port: 20_001,
+    pid: 4711, reason: "no answer within 2 s",
+  },
+  ServicesStopped: { type: "ServicesStopped", run: 7, at, jobs: [1, 2], by: "ada" },
+  ServicesRestarted: { type: "ServicesRestarted", run: 7, at, jobs: [1, 2], by: "ada" },
 };
 
 test("Event.encode() writes the bytes that it always wrote, for every kind of event", () => {

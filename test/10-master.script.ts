@@ -17,8 +17,10 @@ import {
   deadLetters, eventDetail, eventText, findJob, Names, nextStart, reasonOf, Refusal,
   type Command, type Effect, type Event, type Job, type Run,
 } from "#core";
-import type { AttemptKey, Failure, JobSpec, PipelineSpec, Report } from "#wire";
-import { Bench, spec } from "./10-master.core.ts";
+import type {
+  AttemptKey, Failure, JobSpec, PipelineSpec, Report, Service, ServicePhase,
+} from "#wire";
+import { Bench, serviceSpec, spec } from "./10-master.core.ts";
 
 const START = Date.UTC(2026, 0, 1, 12);
 
@@ -228,9 +230,18 @@ export class Script {
       case "Tick":
       case "Forget":
         return { type };
+      case "Stop":
+      case "Restart":
+        return { type, name: this.#service(line.word(1)), by: line.option("by") ?? "ann" };
       default:
         return this.#workersCommand(line);
     }
+  }
+
+  /** A service by its own name, or by RUN/JOB. */
+  #service(name: string): string {
+    const [run, job] = name.split("/");
+    return job === undefined ? name : `${this.#id(run!)}/${job}`;
   }
 
   #workersCommand(line: Line): Command {
@@ -255,6 +266,14 @@ export class Script {
         const by = line.option("by");
         const worker = by === undefined ? this.#job(key).worker : this.#worker(by);
         return { type, worker, report: report(key, line) };
+      }
+      case "Health": {
+        const key = this.#attempt(name);
+        const by = line.option("by");
+        const worker = by === undefined ? this.#job(key).worker : this.#worker(by);
+        const [phase = "READY", reason = ""] = [line.word(2), line.option("because")];
+        const report = { ...key, phase: phase as ServicePhase, port: 20_000, pid: 4711, reason };
+        return { type, worker, host: "10.0.0.1", report };
       }
       case "LoseOutput": {
         const why = line.option("why") ?? "no space left on device";
@@ -329,9 +348,16 @@ function specs(lines: readonly Line[], known: readonly string[]): JobSpec[] {
           jitter: line.number("jitter", 0),
         },
       }),
+      ...(line.has("service") && { service: service(line) }),
       ...(gate && { gate: { message: gate, maxWaitMs: ms(line.option("within") ?? "60s") } }),
     });
   });
+}
+
+function service(line: Line): Service {
+  const { restart, ...usual } = serviceSpec(line.verb);
+  const policy = (line.option("restart") ?? "always") as Service["restart"]["policy"];
+  return { ...usual, deployed: line.has("deployed"), restart: { ...restart, policy } };
 }
 
 function report(key: AttemptKey, line: Line): Report {

@@ -50,7 +50,8 @@ function play(script: Script, text: string): string {
 /** Checked by the compiler: a type that is added and not listed here does not compile. */
 const COMMANDS: Record<Command["type"], true> = {
   Submit: true, AddJobs: true, Cancel: true, Retry: true, DecideGate: true, Drain: true, Join: true,
-  Rejoin: true, Lose: true, Finish: true, LoseOutput: true, Tick: true, Forget: true,
+  Rejoin: true, Lose: true, Finish: true, LoseOutput: true, Tick: true, Forget: true, Health: true,
+  Stop: true, Restart: true,
 };
 const EFFECTS: Record<Effect["type"], true> = {
   Dispatch: true, Kill: true, Notify: true, Forget: true,
@@ -61,6 +62,7 @@ const EVENTS: Record<Exclude<Event["type"], "JobsMarked">, true> = {
   JobFailed: true, JobLost: true, JobStopped: true, GateDecided: true, RunRetried: true,
   WorkerJoined: true, WorkerLost: true, RunsForgotten: true, WorkerDrained: true,
   JobsCancelled: true, OutputLost: true, RunsLetGo: true, JobsInserted: true,
+  ServiceHealth: true, ServicesStopped: true, ServicesRestarted: true,
 };
 
 after(() => {

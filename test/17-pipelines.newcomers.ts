@@ -255,10 +255,8 @@ jobs:
     volumes: ["./data:/data"]
 `,
     hints: [
-      '"type: service" in job "api": services are not supported yet by this version',
-      '"healthcheck" in job "api": services are not supported yet by this version',
-      '"restart" in job "api": services are not supported yet by this version',
-      '"ports" in job "api": services are not supported yet by this version',
+      'unknown key "test" in "healthcheck" in job "api"',
+      'unknown key "ports" in job "api": a service has one port: type: service, and port: 80',
       '"image" in job "api": jobs run on the worker itself: write run: docker run --rm ' +
         "IMAGE COMMAND",
       '"volumes" in job "api": files are not carried',
@@ -266,7 +264,11 @@ jobs:
     corrected: `name: web
 jobs:
   - id: api
-    run: docker run --rm node:20 node server.js
+    type: service
+    run: docker run --rm -p 80:80 node:20 node server.js
+    healthcheck: {http: /}
+    restart: always
+    port: 80
 `,
   },
   {

@@ -249,15 +249,8 @@ const REFUSED: [text: string, ...lines: string[]][] = [
     "name: n\njobs: [{id: a, call: l.js#f, with: 1, input: 2}]",
     'p.yaml:2:30: "with" in job "a" is another name for "input": give one of them',
   ],
-  // Services are for a later version.
-  [
-    job("type: service"),
-    'p.yaml:5:11: "type: service" in job "a": services are not supported yet by this version',
-  ],
-  [
-    job("port: 8080"),
-    'p.yaml:5:5: "port" in job "a": services are not supported yet by this version',
-  ],
+  // More about services: 17-pipelines.services.test.ts.
+  [job("port: 8080"), 'p.yaml:5:5: "port" in job "a" is for services: add "type: service"'],
   [
     job("type: cron"),
     'p.yaml:5:11: "type" in job "a" must be run or service, found the text "cron"',

@@ -25,6 +25,7 @@ const LAYERS: readonly { readonly names: readonly string[]; readonly may: readon
       "retry",
       "membership",
       "scaling",
+      "services",
       "yaml",
       "pipeline",
       "cron",
@@ -38,7 +39,7 @@ const LAYERS: readonly { readonly names: readonly string[]; readonly may: readon
   { names: ["host"], may: [0] },
   { names: ["rpc", "log", "process", "project", "exec"], may: [0, 1, 2] },
   { names: ["core", "gates"], may: [0, 1] },
-  { names: ["master", "worker", "services", "store", "cluster", "backup"], may: [0, 1, 2, 3, 4] },
+  { names: ["master", "worker", "store", "cluster", "backup"], may: [0, 1, 2, 3, 4] },
   {
     names: ["sdk", "agent", "http", "dashboard", "mcp", "dialect", "cli"],
     may: [0, 1, 2, 3, 4, 5],

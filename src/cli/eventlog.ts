@@ -121,7 +121,8 @@ function eventLine(
   const [type, what] = space < 0 ? [text, ""] : [text.slice(0, space), text.slice(space + 1)];
   const end = detail === "" ? "" : `: ${clip(detail, MAX_DETAIL_CELLS)}`;
   const head = `${pad(String(seq), SEQ_CELLS)}  ${momentText(at)}`;
-  return `${head}  ${pad(type, TYPE_CELLS)}${oneLine(what)}${end}`.trimEnd();
+  const cells = Math.max(TYPE_CELLS, type.length + 1);
+  return `${head}  ${pad(type, cells)}${oneLine(what)}${end}`.trimEnd();
 }
 
 /** To the millisecond: most events of a run happen within a second. */

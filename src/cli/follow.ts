@@ -24,6 +24,8 @@ export interface FollowOptions {
   readonly run: string;
   readonly tracker: Tracker;
   readonly progress: Progress;
+  /** Go on while nothing but services is left. */
+  readonly toEnd?: boolean | undefined;
   /** Ends the watch: the run goes on. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -46,6 +48,7 @@ export async function followRun(options: FollowOptions): Promise<RunInfo> {
     ...persistence({ ...options, redial }),
     client,
     run,
+    toEnd: options.toEnd,
     onBroken: ({ message: why }) =>
       progress.note(`the connection to the master broke (${why}); the run goes on, trying again`),
     onRejoined: () => {

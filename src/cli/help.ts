@@ -12,6 +12,7 @@ const MAX_COLUMNS = 100;
 const GROUPS: readonly (readonly [title: string, names: readonly string[]])[] = [
   ["Run", ["up", "run", "validate"]],
   ["Look", ["runs", "status", "watch", "logs", "workers", "dead"]],
+  ["Serve", ["deploy", "services", "stop", "restart"]],
   ["Change", ["cancel", "retry", "drain", "gates", "approve", "reject", "kv"]],
   [
     "Operate",

@@ -14,6 +14,7 @@ import {
   type Failure,
   type JobInfo,
   type RunInfo,
+  type ServiceInfo,
 } from "#wire";
 import type { JobRow } from "./tracker.ts";
 
@@ -62,7 +63,14 @@ export function jobLine(run: string, row: JobRow): object {
     ...(cancelling && { cancelling }),
     ...(told && { reason }),
     ...(row.lostOutput !== undefined && { outputLost: row.lostOutput.bytes }),
+    ...(row.service !== undefined && { service: serviceJson(row.service) }),
     ...(failure !== undefined && status !== "RUNNING" && { failure: failureJson(failure) }),
+  };
+}
+
+function serviceJson({ name, phase, host, port, pid, restarts, since }: ServiceInfo): object {
+  return {
+    name, state: phase, host: host || null, port: port || null, pid: pid || null, restarts, since,
   };
 }
 
@@ -93,6 +101,7 @@ export function jobJson(job: JobInfo, parents: readonly string[], now: number): 
     result: result === undefined ? null : resultValue(result),
     outputLost: job.lostOutput?.bytes ?? 0,
     outputProblem: job.lostOutput?.why ?? null,
+    ...(job.service !== undefined && { service: serviceJson(job.service) }),
   };
 }
 

@@ -19,12 +19,13 @@
  *     tracker.ts · view.ts         the state of a run as far as it is known, and as lines of text
  *     progress.ts · drawing.ts     those lines on a terminal, redrawn in place
  *     run-output.ts · output-lines.ts · not-begun.ts   the output of jobs, in the order of time
+ *     service-view.ts              services and their replicas, as rows and as JSON
  *     eventlog.ts                  the event log as a person reads it
  *     text.ts · json.ts            words and tables; the output of `--json`
  *
  * Invariants: data on stdout, everything else on stderr; exit codes mean what the contract says; a
  * master that was named is never replaced by another.
- * Left out: services and the dashboard, which later chapters bring.
+ * Left out: the dashboard, which a later chapter brings.
  * Test: test/cli.test.ts
  */
 export { Tracker, type JobRow, type News } from "./tracker.ts";

@@ -9,6 +9,7 @@ import { completeCommand, completionCommand } from "./commands/completion.ts";
 import { cancel, retry } from "./commands/control.ts";
 import { approve, reject } from "./commands/decide.ts";
 import { dead } from "./commands/dead.ts";
+import { deploy } from "./commands/deploy.ts";
 import { doctor } from "./commands/doctor.ts";
 import { drain } from "./commands/drain.ts";
 import { kv } from "./commands/kv.ts";
@@ -17,6 +18,7 @@ import { logs } from "./commands/logs.ts";
 import { master } from "./commands/master.ts";
 import { run } from "./commands/run.ts";
 import { gates, runs, workers } from "./commands/runs.ts";
+import { restart, services, stop } from "./commands/services.ts";
 import { status } from "./commands/status.ts";
 import { store } from "./commands/store.ts";
 import { up } from "./commands/up.ts";
@@ -36,6 +38,10 @@ export const COMMANDS: readonly Command[] = [
   logs,
   workers,
   dead,
+  deploy,
+  services,
+  stop,
+  restart,
   cancel,
   retry,
   drain,
@@ -60,7 +66,7 @@ export const COMMANDS: readonly Command[] = [
  * Commands that people will look for and that a later version has. A sentence helps them more than
  * "unknown command".
  */
-const LATER: readonly string[] = ["services", "deploy", "stop", "artifact", "mcp"];
+const LATER: readonly string[] = ["scale", "rollback", "forward", "artifact", "mcp"];
 
 const TITAN: Program = {
   commands: COMMANDS,

@@ -10,9 +10,10 @@ import type { RunInfo } from "#wire";
 import type { Context } from "./context.ts";
 import { Drawing } from "./drawing.ts";
 import { jobLine, runLine } from "./json.ts";
+import { addressOf } from "./service-view.ts";
 import { durationText, oneLine } from "./text.ts";
 import { isFailure, type JobRow, type News, type Tracker } from "./tracker.ts";
-import { detailOf, howToAnswer, LOOKS, progressText, renderRun } from "./view.ts";
+import { detailOf, howToAnswer, lookOf, progressText, renderRun } from "./view.ts";
 import { Waits, type Wait } from "./waits.ts";
 
 const REDRAW_MS = 100;
@@ -126,13 +127,13 @@ class PlainProgress implements Progress {
 
   #line(run: RunInfo, row: JobRow): string {
     const { context } = this.#options;
-    const { color } = LOOKS[row.status];
-    const word = row.cancelling ? "cancelling" : LOOKS[row.status].word;
+    const { color, word: usual } = lookOf(row);
+    const word = row.cancelling ? "cancelling" : usual;
     const how = howToAnswer(`${run.id}/${row.id}`, this.#options.where);
     const attempt = row.attempt > 1 ? `, attempt ${row.attempt}` : "";
     const detail =
       row.status === "RUNNING"
-        ? `on ${row.worker}${attempt}`
+        ? `${atText(row)}on ${row.worker}${attempt}`
         : oneLine(detailOf(row, row.at, how));
     const elapsed = durationText(Math.max(0, row.at - run.submittedAt));
     const head = `[${elapsed}] ${row.id} ${context.paint(color, word, "note")}`;
@@ -144,6 +145,11 @@ class PlainProgress implements Progress {
   }
 
   end(): void {}
+}
+
+function atText({ service }: JobRow): string {
+  const at = addressOf(service);
+  return at === "" ? "" : `at ${at} `;
 }
 
 class LiveProgress implements Progress {

@@ -6,10 +6,11 @@
  */
 import { stripVTControlCharacters } from "node:util";
 import type { Client } from "#sdk";
-import type { RunInfo } from "#wire";
+import { jobCounts, type RunInfo } from "#wire";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
 import { LineReader, Tail, type Line } from "./output-lines.ts";
+import { addressOf } from "./service-view.ts";
 import { durationText, plural, printable, shellWord } from "./text.ts";
 import type { JobRow, Tracker } from "./tracker.ts";
 import { progressText, runColor } from "./view.ts";
@@ -34,8 +35,11 @@ export interface SummaryOptions {
   readonly where: string;
 }
 
+/** A run that serves has done all that ends; whether that went well, its jobs say. */
 export function exitOf(run: RunInfo): number {
-  return run.status === "COMPLETED" ? EXIT.OK : EXIT.RUN_FAILED;
+  if (run.status === "COMPLETED") return EXIT.OK;
+  const { FAILED, DEAD } = jobCounts(run);
+  return run.status === "SERVING" && FAILED + DEAD === 0 ? EXIT.OK : EXIT.RUN_FAILED;
 }
 
 export async function summarize(run: RunInfo, options: SummaryOptions): Promise<void> {
@@ -53,9 +57,22 @@ export async function summarize(run: RunInfo, options: SummaryOptions): Promise<
     );
   }
   warnOfLost(run, options);
+  if (run.status === "SERVING") return tellServices(run, options);
   const took = durationText((run.endedAt ?? run.submittedAt) - run.submittedAt);
   const status = context.paint(runColor(run.status), run.status);
   context.out(`${run.id} ${status} in ${took} (${progressText(tracker)})`);
+}
+
+/** Where the services are that go on. */
+function tellServices(run: RunInfo, options: SummaryOptions): void {
+  const { context, tracker } = options;
+  const status = context.paint(runColor(run.status), run.status);
+  context.out(`${run.id} ${status} (${progressText(tracker)})`);
+  for (const { id, service, worker } of tracker.running) {
+    if (service === undefined) continue;
+    context.out(`  ${id} ${service.phase.toLowerCase()} at ${addressOf(service)} on ${worker}`);
+  }
+  context.note(`titan: its services go on; ${later(options, "stop", run.id)} ends them`);
 }
 
 /** Output with a hole looks like whole output, so its readers must be told of the hole. */
@@ -95,7 +112,7 @@ async function describeFailure(run: RunInfo, row: JobRow, options: SummaryOption
  * The last lines that a job printed, both streams together. Undefined: it would take too long to
  * read as far as them.
  */
-async function lastLines(
+export async function lastLines(
   client: Client,
   job: { run: string; job: string },
 ): Promise<string[] | undefined> {

@@ -19,6 +19,7 @@ import {
   type JobStatus,
   type LostOutput,
   type RunInfo,
+  type ServiceInfo,
 } from "#wire";
 
 export interface JobRow {
@@ -42,6 +43,8 @@ export interface JobRow {
   reason: string;
   /** Output of its latest attempt that the master could not store. */
   lostOutput: LostOutput | undefined;
+  /** Of a service that has started. */
+  service: ServiceInfo | undefined;
 }
 
 export interface News {
@@ -121,7 +124,8 @@ export class Tracker {
     const row = this.#row(id, index);
     row.reason = reason;
     row.stoppedAt = info.stoppedAt ?? 0;
-    const isKnown = row.status === status && row.attempt === attempt;
+    const samePhase = row.service?.phase === info.service?.phase;
+    const isKnown = row.status === status && row.attempt === attempt && samePhase;
     if (isKnown && row.cancelling === cancelling) return [];
     if (info.startedAt !== undefined) row.startedAt = info.startedAt;
     this.#move(row, {
@@ -134,14 +138,16 @@ export class Tracker {
       reason,
       retryAt,
       lostOutput: info.lostOutput,
+      service: info.service,
     });
     return [row];
   }
 
   #change(id: string, change: JobChange): JobRow[] {
     const row = this.#row(id, change.index);
-    // A job that is asked to end goes on: it has not started again.
-    if (change.status === "RUNNING" && !change.cancelling) row.startedAt = change.at;
+    // A job that is asked to end, or a service that is ready, goes on: it has not started again.
+    const goesOn = row.status === "RUNNING" && row.attempt === change.attempt;
+    if (change.status === "RUNNING" && !change.cancelling && !goesOn) row.startedAt = change.at;
     else if (row.status === "RUNNING" && row.startedAt > 0 && change.status === "COMPLETED") {
       this.timed.count += 1;
       this.timed.totalMs += change.at - row.startedAt;
@@ -175,6 +181,7 @@ export class Tracker {
     row.reason = to.reason;
     row.retryAt = to.retryAt;
     row.lostOutput = to.lostOutput;
+    row.service = to.service;
     if (to.lostOutput === undefined) this.lossy.delete(row);
     else this.lossy.add(row);
     if (row.status === "PENDING") this.#open = Math.min(this.#open, row.index);
@@ -202,5 +209,6 @@ function newRow(id: string, index: number): JobRow {
     cancelling: false,
     reason: "",
     lostOutput: undefined,
+    service: undefined,
   };
 }

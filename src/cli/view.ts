@@ -11,6 +11,7 @@
  */
 import { isTerminal, type JobStatus } from "#wire";
 import type { Color } from "./context.ts";
+import { addressOf, phaseColor } from "./service-view.ts";
 import { clip, durationText, oneLine, pad, width as textWidth } from "./text.ts";
 import { isFailure, MAX_SEARCH, type JobRow, type Tracker } from "./tracker.ts";
 
@@ -29,7 +30,7 @@ export interface ViewOptions {
   paint(color: Color, text: string): string;
 }
 
-interface Look {
+export interface Look {
   readonly sign: string;
   readonly ascii: string;
   readonly color: Color;
@@ -46,6 +47,13 @@ export const LOOKS: Readonly<Record<JobStatus, Look>> = {
   CANCELLED: { sign: "-", ascii: "-", color: "yellow", word: "cancelled" },
   SKIPPED: { sign: "-", ascii: "-", color: "dim", word: "skipped" },
 };
+
+/** A service that runs is told by its phase. */
+export function lookOf({ status, service }: JobRow): Look {
+  const look = LOOKS[status];
+  if (status !== "RUNNING" || service === undefined) return look;
+  return { ...look, word: service.phase.toLowerCase(), color: phaseColor(service.phase) };
+}
 
 const MAX_NAME_CELLS = 40;
 /** A shorter piece of a question says nothing: then the whole line is cut at its end instead. */
@@ -84,6 +92,7 @@ export function headline(tracker: Tracker, options: ViewOptions): string {
 
 const RUN_COLORS: Readonly<Record<string, Color>> = {
   COMPLETED: "green",
+  SERVING: "green",
   RUNNING: "cyan",
   FAILED: "red",
 };
@@ -137,7 +146,7 @@ function choose(tracker: Tracker, { room, last }: { room: number; last: boolean 
 }
 
 function rowLine(row: JobRow, options: ViewOptions & { name: number; run: string }): string {
-  const { sign, ascii, color, word } = LOOKS[row.status];
+  const { sign, ascii, color, word } = lookOf(row);
   const { paint, width, name } = options;
   const room = Math.max(0, width - 15 - name);
   const how = howToAnswer(`${options.run}/${row.id}`, options.where);
@@ -167,7 +176,9 @@ export function detailOf(row: JobRow, now: number, how: string): string {
   const until = status === "RUNNING" ? now : row.stoppedAt || row.at;
   const took = startedAt === 0 ? "" : pad(durationText(until - startedAt), 7);
   if (status === "RUNNING") {
-    return `${took}  ${attempt}${row.worker}${row.cancelling ? "  cancelling" : ""}`;
+    const at = addressOf(row.service);
+    const where = at === "" ? row.worker : `${at}  ${row.worker}`;
+    return `${took}  ${attempt}${where}${row.cancelling ? "  cancelling" : ""}`;
   }
   if (status === "COMPLETED") return `${took}  ${attempt}${row.worker}`;
   if (isFailure(status)) return `${attempt}${oneLine(failure?.message ?? "")}`;

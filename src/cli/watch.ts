@@ -25,6 +25,8 @@ const CANCEL_MS = 7000;
 export interface WatchOptions extends Target {
   readonly run: string;
   readonly timeoutMs: number | undefined;
+  /** Stay while nothing but services is left. */
+  readonly toEnd?: boolean | undefined;
   /** Set by the command that has just submitted the run. */
   readonly submitted?: { readonly id: string; readonly name: string };
 }
@@ -66,7 +68,9 @@ export async function watchToEnd(call: Call, options: WatchOptions): Promise<num
   try {
     const { signal } = leaving;
     const { redial } = options;
-    const ended = await followRun({ client, redial, run, tracker, progress, signal });
+    // Services on a cluster of our own end with this command.
+    const toEnd = options.toEnd === true || cluster !== undefined;
+    const ended = await followRun({ client, redial, run, tracker, progress, signal, toEnd });
     progress.end();
     if (!call.json) {
       const state = call.text("state");

@@ -24,6 +24,7 @@ import {
 import { holdProject, projectTree } from "#project";
 import type { FailureKind } from "#wire";
 import { CallPool } from "./call-pool.ts";
+import { runCheck } from "./check.ts";
 import { linkPackage } from "./package-link.ts";
 import {
   commandOf,
@@ -261,6 +262,18 @@ class ProcessAttempt implements Running {
     this.#child?.signal("SIGKILL");
   }
 
+  check(argv: readonly string[], timeoutMs: number): Promise<string | undefined> {
+    const { env, ...room } = this.#room();
+    return runCheck({ host: this.#shared.host, argv, timeoutMs, env, ...room, ended: this.done });
+  }
+
+  /** Where its programs run, and with which variables. */
+  #room(): { cwd: string; env: Record<string, string> } {
+    const [shared, request, paths] = [this.#shared, this.#request, this.#paths];
+    const env = { ...shared.baseEnv, ...request.env, ...titanEnv(request, paths) };
+    return { cwd: paths.folder, env };
+  }
+
   pauseOutput(): void {
     this.#paused = true;
     if (this.#ending === undefined) this.#child?.pause();
@@ -330,8 +343,9 @@ class ProcessAttempt implements Running {
     if (missing) return this.#finish(missing);
     this.#child = shared.host.processes.spawn({
       argv: command,
-      cwd: paths.folder,
-      env: { ...shared.baseEnv, ...request.env, ...titanEnv(request, paths) },
+      ...this.#room(),
+      // People want to know the pid of a service, and its start may take a millisecond more.
+      asLeader: request.port !== undefined,
       onOutput: (stream, bytes) => {
         // A reader that has stopped must not hold up the end: the rest of the output is dropped.
         if (!(this.#paused && this.#ending)) this.#onOutput(stream, bytes);

@@ -5,6 +5,7 @@
  *
  *     executor.ts     one attempt: folder, timeout, cancellation, result
  *     process-job.ts  what program an action means, and its environment
+ *     check.ts        the check program of a service, beside it
  *     shared-runs.ts  TITAN_SHARED; safe-name.ts how ids become names of files
  *     call-pool.ts    functions in warm processes: call-attempt.ts one of them, call-thread.ts
  *                     their programs, call-wire.ts their pipes, call-encode.ts their results,

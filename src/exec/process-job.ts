@@ -145,6 +145,7 @@ export function titanEnv(request: ExecRequest, paths: JobPaths): Record<string, 
     TITAN_OUTPUT: paths.output,
     ...clusterEnv(request),
   };
+  if (request.port !== undefined) env["TITAN_PORT"] = String(request.port);
   if (request.inputs.length > 0) env["TITAN_INPUTS"] = paths.inputs;
   return env;
 }

@@ -25,6 +25,8 @@ export interface ExecRequest {
   readonly cluster?: ClusterEndpoints;
   /** Folder of the unpacked project. A program gets its own copy; a `call` imports from here. */
   readonly project?: string;
+  /** The port of a service, for TITAN_PORT. */
+  readonly port?: number;
 }
 
 /** The facts about its cluster that a job gets. */
@@ -65,6 +67,12 @@ export interface Running {
    */
   pauseOutput(): void;
   resumeOutput(): void;
+  /**
+   * Runs another program beside it, in its folder and with its environment, and drops its output:
+   * the check of a service. Resolves with the reason why it failed, undefined if it exits with 0.
+   * Absent where there is no folder.
+   */
+  check?(argv: readonly string[], timeoutMs: number): Promise<string | undefined>;
   /** Never rejects. Settles after the last `onOutput`. */
   readonly done: Promise<ExecOutcome>;
 }

@@ -16,6 +16,7 @@
  *     workdir.ts · remove-tree.ts       a job's folder, and its removal
  *     project-tree.ts · spare-trees.ts  copies of a project, and when one may serve again
  *     shared-folder.ts                  the folder that the jobs of a run share
+ *     port-holder.ts                    who listens on a port (lesson 14)
  *
  * Test: test/03-host.test.ts
  */
@@ -45,4 +46,5 @@ export { fileReason } from "./file-errors.ts";
 export { VERSION } from "./version.ts";
 export { makeShared, removeShared, sharedRoot, sweepShared } from "./shared-folder.ts";
 export { descriptorLimit } from "./descriptors.ts";
+export { portHolder } from "./port-holder.ts";
 export { identify, isAlive, lock, lockHolder, readHolder } from "./lock.ts";

@@ -181,6 +181,8 @@ export interface SpawnOptions {
   readonly cwd: string;
   /** The whole environment: nothing is inherited. */
   readonly env: Readonly<Record<string, string>>;
+  /** The program is to be the leader of its group, so that `Child.pid` is its own. */
+  readonly asLeader?: boolean;
   onOutput(stream: "stdout" | "stderr", bytes: Buffer): void;
   /** Exactly once, after the last `onOutput`. */
   onExit(exit: Exit): void;

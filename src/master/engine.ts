@@ -25,6 +25,7 @@ import {
 import type { Host, Timer } from "#host";
 import type { Log, LogFull } from "#log";
 import { RpcError } from "#rpc";
+import { isOpenRun } from "#wire";
 import { Snapshots, type StateHash } from "./snapshots.ts";
 
 /** Attempts started in one turn. Beyond it a turn would keep beats and replies waiting. */
@@ -170,7 +171,8 @@ export class Engine {
    * was over before.
    */
   isOver(run: string): boolean {
-    return this.state.runsById.get(run)?.status !== "RUNNING";
+    const found = this.state.runsById.get(run);
+    return found === undefined || !isOpenRun(found.status);
   }
 
   /** What decisions may know of the world. */

@@ -11,20 +11,22 @@
 import { CodecError } from "#codec";
 import {
   deadLetters, findJob, findRun, gateInfo, isTerminal, reasonOf, Refusal, roomForJobs,
-  runInfo, waitKind, workerInfo, type Run,
+  runInfo, servicesOf, serviceRow, waitKind, workerInfo, type Run,
 } from "#core";
 import { RpcError, type IncomingRequest } from "#rpc";
 import {
   Affected, Beat, BeatAnswer, BlobChunk, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate,
-  Decision, Drained, DrainWorker, GateList, Info, InfoRequest, JobRef, OutputPage, OutputRequest,
-  MAX_PARENT_NAMES, Op, Output, Reasons, RetryRun, RunList, RunRef, SealedAddJobs, StatusPage,
-  Why, WorkerList,
+  Decision, Drained, DrainWorker, GateList, HealthReport, Info, InfoRequest, JobRef, OutputPage,
+  OutputRequest, MAX_PARENT_NAMES, Op, Output, Reasons, RetryRun, RunList, RunRef, SealedAddJobs,
+  ServicePage, ServiceRef, ServicesMeant, StatusPage, Why, WorkerList,
   type JobInfo, type JobReason,
 } from "#wire";
 import { BlobError } from "./blobs.ts";
 import { takeJobs } from "./intake.ts";
 import type { Pace } from "./output.ts";
-import { gateBytes, jobBytes, jobRows, letterBytes, pages, runBytes } from "./pages.ts";
+import {
+  gateBytes, jobBytes, jobRows, letterBytes, pages, runBytes, serviceBytes,
+} from "./pages.ts";
 import type { Peer, Services } from "./services.ts";
 import { submit } from "./submit.ts";
 
@@ -78,6 +80,17 @@ export const HANDLERS: Readonly<Record<number, Handler>> = {
     request.reply(Decision.encode(await engine.execute({ type: "DecideGate", ...answer })));
   },
   // #endregion
+  [Op.STOP]: async ({ engine }, request) => {
+    const wish = ServiceRef.decode(request.body);
+    const meant = await engine.execute({ type: "Stop", ...wish });
+    request.reply(ServicesMeant.encode(meant));
+  },
+  [Op.RESTART]: async ({ engine }, request) => {
+    const wish = ServiceRef.decode(request.body);
+    const meant = await engine.execute({ type: "Restart", ...wish });
+    request.reply(ServicesMeant.encode(meant));
+  },
+  [Op.HEALTH]: health,
   [Op.OUTPUT]: output,
   [Op.FINISHED]: ({ engine, workers }, request, { link }) => {
     if (link === undefined) throw notWorker("take a report");
@@ -103,6 +116,13 @@ export const HANDLERS: Readonly<Record<number, Handler>> = {
     bytesOf: gateBytes,
     encode: (gates) => GateList.encode({ gates }),
   }),
+  [Op.SERVICES]: (services, request, peer) => peer.alone(() => list(services, request, {
+    peer,
+    rows: mapped(servicesOf(services.engine.state), (job) =>
+      serviceRow(services.engine.state, job, services.engine.context.now)),
+    bytesOf: serviceBytes,
+    encode: (rows) => ServicePage.encode({ rows }),
+  })),
   [Op.STATUS]: status,
   [Op.WATCH]: ({ engine, watchers }, request, { connection }) => {
     const { run } = RunRef.decode(request.body);
@@ -138,13 +158,16 @@ export const CHANGES: Readonly<Record<number, string>> = {
   [Op.RETRY]: "retry",
   [Op.DRAIN]: "drain",
   [Op.DECIDE]: "decide",
+  [Op.STOP]: "stop",
+  [Op.RESTART]: "restart",
+  [Op.HEALTH]: "take news of a service",
   [Op.BLOB_PUT]: "take a file",
   [Op.FINISHED]: "take a report",
 };
 
 /** Those whose answers may be long, and that end by themselves. */
 export const LONG: ReadonlySet<number> = new Set([
-  Op.RUNS, Op.STATUS, Op.WHY, Op.WORKERS, Op.DEAD, Op.GATES, Op.BLOB_GET,
+  Op.RUNS, Op.SERVICES, Op.STATUS, Op.WHY, Op.WORKERS, Op.DEAD, Op.GATES, Op.BLOB_GET,
 ]);
 
 // ── from workers ─────────────────────────────────────────────────────────────────────────────────
@@ -154,6 +177,17 @@ function beat({ engine }: Services, request: IncomingRequest, { link }: Peer): v
   if (link !== undefined) link.lateness = { beatLateMs, beatLateMaxMs };
   const over = runs.filter((id) => engine.isOver(id));
   request.reply(BeatAnswer.encode({ over }));
+}
+
+/** Its host is what the worker says others can reach, or its address as we see it. */
+function health(
+  { engine }: Services, request: IncomingRequest, { link, connection }: Peer,
+): void {
+  if (link === undefined) throw notWorker("take news of a service");
+  const report = HealthReport.decode(request.body);
+  const host = link.advertise ?? connection.remote.replace(/:\d+$/, "").replace(/^\[|\]$/g, "");
+  engine.commit({ type: "Health", worker: link.id, host, report });
+  engine.whenDurable(() => request.reply());
 }
 
 async function output(services: Services, request: IncomingRequest, { link }: Peer): Promise<void> {

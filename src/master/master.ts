@@ -15,7 +15,7 @@
  */
 import { isLoopback } from "#base";
 import {
-  DEFAULT_HEAP_BYTES, heapFor, memoryLimits, type Effect, type Job, type Run,
+  DEFAULT_HEAP_BYTES, heapFor, memoryLimits, type Effect, type Job, type Observer,
 } from "#core";
 import type { Address, Host, Listener, Socket } from "#host";
 import { LogError, openLog, type Log, type LogFull } from "#log";
@@ -31,7 +31,7 @@ import {
   DEFAULT_PLACES, MAX_PAGES_AT_ONCE, MAX_PAGES_PER_PEER, PAGES_MS_PER_TURN, STRANGER_LIMITS,
   type Places,
 } from "./limits.ts";
-import { OutputStore } from "./output.ts";
+import { KEPT_ATTEMPTS, OutputStore } from "./output.ts";
 import type { Services } from "./services.ts";
 import { Session } from "./session.ts";
 import { Turns } from "./turns.ts";
@@ -266,17 +266,7 @@ function makeServices(
   };
   const { graceMs = REJOIN_GRACE_MS } = options;
   const workers = new Workers({ host, graceMs, engine: () => engine, beforeEnd: tellLost });
-  const observer = {
-    job(job: Job, at: number): void {
-      watchers.jobChanged(job, at);
-      if (!output.busy || job.status === "RUNNING") return;
-      const key = { run: job.run.number, job: job.index, attempt: Math.max(1, job.attempt) };
-      output.ended(key);
-      // Not here, in the middle of another event.
-      if (output.lossOf(key)) engine.whenDurable(() => tellLost(key));
-    },
-    run: (run: Run) => watchers.runChanged(run),
-  };
+  const observer = makeObserver({ watchers, output, engine: () => engine, tellLost });
   // #region perform
   const perform = (effect: Effect): void => {
     switch (effect.type) {
@@ -302,6 +292,35 @@ function makeServices(
     token: options.token, version: options.version ?? "", pid: options.pid ?? 0,
     startedAt: host.clock.wall(), attemptOver, fatal, stopped: false,
   };
+}
+
+interface Watching {
+  readonly watchers: Watchers;
+  readonly output: OutputStore;
+  engine(): Engine;
+  tellLost(key: AttemptKey): void;
+}
+
+/** What follows from changes of jobs and runs besides the log. */
+function makeObserver({ watchers, output, engine, tellLost }: Watching): Observer {
+  return {
+    job(job, at) {
+      watchers.jobChanged(job, at);
+      if (job.service !== undefined) dropOld(output, job);
+      if (!output.busy || job.status === "RUNNING") return;
+      const key = { run: job.run.number, job: job.index, attempt: Math.max(1, job.attempt) };
+      output.ended(key);
+      // Not here, in the middle of another event.
+      if (output.lossOf(key)) engine().whenDurable(() => tellLost(key));
+    },
+    run: (run) => watchers.runChanged(run),
+  };
+}
+
+/** A service has as many attempts as its life is long. */
+function dropOld(output: OutputStore, { run, index, attempt, service, status }: Job): void {
+  if (attempt <= KEPT_ATTEMPTS || status !== "RUNNING" || service!.phase !== "STARTING") return;
+  output.drop({ run: run.number, job: index, attempt: attempt - KEPT_ATTEMPTS });
 }
 
 /**

@@ -40,6 +40,11 @@ const HEADER_BYTES = 11;
 const STREAMS = [undefined, "stdout", "stderr"] as const;
 /** Per attempt. Nobody has ever read a log beyond its first 16 MiB. */
 export const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
+/**
+ * Attempts of one service whose output is kept. A service may crash for years, and the last
+ * attempts say why.
+ */
+export const KEPT_ATTEMPTS = 10;
 /** Chunks in one page of a reader, as the schema of OutputPage allows. */
 const PAGE_CHUNKS = 4096;
 /** A page of a reader: holds the largest record, and fits into one frame with its overhead. */
@@ -202,6 +207,14 @@ export class OutputStore {
   /** Files that are open for writing, or being closed. */
   get files(): number {
     return this.#writers.size + this.#closing.size;
+  }
+
+  /** Nobody may ask for this attempt's output any more. A file that resists is removed later. */
+  drop(key: AttemptKey): void {
+    const name = nameOf(key);
+    if (this.#writers.has(name)) this.#close(name);
+    const closed = this.#closing.get(name) ?? Promise.resolve();
+    closed.then(() => this.#host.storage.remove(`${this.#dir}/${name}`)).catch(() => undefined);
   }
 
   /** An attempt is over: nothing more will come. */

@@ -10,7 +10,9 @@
  * Test: test/10-master.server.test.ts
  */
 import { jobInfo, type Job } from "#core";
-import type { DeadLetter, GateInfo, JobChange, JobInfo, RunInfo } from "#wire";
+import type {
+  DeadLetter, GateInfo, JobChange, JobInfo, RunInfo, ServiceInfo, ServiceRow,
+} from "#wire";
 import type { Engine } from "./engine.ts";
 
 const PAGE_BYTES = 256 * 1024;
@@ -50,14 +52,25 @@ const FIXED_BYTES = 400;
 /** A character is at most three bytes of UTF-8. */
 const text = (value: string | undefined): number => 3 * (value?.length ?? 0);
 
-export function jobBytes({ id, failure, reason, dependsOn, result, decision }: JobInfo): number {
+export function jobBytes(info: JobInfo): number {
+  const { id, failure, reason, dependsOn, result, decision, service } = info;
   const decided = text(decision?.by) + text(decision?.comment);
   const texts = text(id) + text(failure?.message) + text(reason) + decided;
-  return FIXED_BYTES + texts + 4 * dependsOn.length + (result?.length ?? 0);
+  return FIXED_BYTES + texts + 4 * dependsOn.length + (result?.length ?? 0) + infoBytes(service);
 }
 
-export function changeBytes({ failure, reason }: JobChange): number {
-  return FIXED_BYTES + text(failure?.message) + text(reason);
+export function changeBytes({ failure, reason, service }: JobChange): number {
+  return FIXED_BYTES + text(failure?.message) + text(reason) + infoBytes(service);
+}
+
+function infoBytes(service: ServiceInfo | undefined): number {
+  if (service === undefined) return 0;
+  return FIXED_BYTES + text(service.name) + text(service.host) + text(service.reason);
+}
+
+export function serviceBytes(row: ServiceRow): number {
+  const texts = text(row.name) + text(row.run) + text(row.job) + text(row.reason);
+  return FIXED_BYTES + texts + text(row.lastFailure?.message) + infoBytes(row.service);
 }
 
 export function runBytes({ id, name }: RunInfo): number {

@@ -21,7 +21,7 @@
 import { FreshMap, FreshSet } from "#base";
 import { jobChange, runInfo, type Job, type Run } from "#core";
 import { RpcError, type IncomingRequest } from "#rpc";
-import { WatchPage, type JobChange, type RunInfo } from "#wire";
+import { isOpenRun, WatchPage, type JobChange, type RunInfo } from "#wire";
 import type { Engine } from "./engine.ts";
 import { MAX_WATCHES, MAX_WATCHES_OF_RUN } from "./limits.ts";
 import { changeBytes, jobBytes, jobRows, pages } from "./pages.ts";
@@ -194,7 +194,7 @@ export class Watchers {
   }
 
   runChanged(run: Run): void {
-    if (run.status !== "RUNNING") this.#runEnds(run);
+    if (!isOpenRun(run.status)) this.#runEnds(run);
     const feed = this.#feeds.get(run);
     if (feed !== undefined) this.#batchOf(feed).run = runInfo(run);
   }
@@ -289,7 +289,7 @@ export class Watchers {
       if (request.over) this.#remove(watcher);
     }
     watcher.pumping = false;
-    if (watcher.gone || watcher.told === undefined || watcher.told === "RUNNING") return;
+    if (watcher.gone || watcher.told === undefined || isOpenRun(watcher.told)) return;
     this.#remove(watcher);
     request.end();
   }

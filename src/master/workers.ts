@@ -8,15 +8,18 @@
  * know of it; nothing is sent to a worker that is away.
  * Test: test/10-master.test.ts, test/12-membership.test.ts
  */
+import { invariant } from "#base";
 import {
-  Refusal, specBytes, staleAttempts, type EventOf, type Job, type PlacedAttempt,
+  isToEnd, Refusal, serviceEnv, specBytes, staleAttempts, type EventOf, type Job,
+  type PlacedAttempt, type State,
 } from "#core";
 import type { Host, Timer } from "#host";
 import { Leases, type GivenUp } from "#membership";
 import type { RpcConnection } from "#rpc";
 import {
   HEARTBEAT_MS, Dispatch, Finished, Kill, LEASE_MS, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_GRACE_MS,
-  MAX_INPUTS_BYTES, Op, type Assignment, type AttemptKey, type Failure, type Hello, type Report,
+  MAX_INPUTS_BYTES, MAX_SERVICES, Op,
+  type Assignment, type AttemptKey, type Failure, type Hello, type Report,
 } from "#wire";
 import type { Engine } from "./engine.ts";
 
@@ -33,6 +36,8 @@ export interface WorkerLink {
   sending: boolean;
   /** It is stopping: its jobs are asked to end, and it gets nothing new. */
   leaving?: boolean;
+  /** Where others reach its services, if it is not where we see it. */
+  readonly advertise?: string | undefined;
   /** What its last beat said of how late beats leave there. Known to this process only. */
   lateness?: Lateness;
 }
@@ -120,7 +125,8 @@ export class Workers {
       this.#replace(id, hello);
       this.#rejoin(id, hello.running);
     }
-    this.links.set(id, { id, connection, outbox: [], sending: false });
+    const { advertise } = hello;
+    this.links.set(id, { id, connection, outbox: [], sending: false, advertise });
     if (hello.dial !== undefined) this.#dials.set(id, hello.dial);
     this.#leases.grant(id, this.#now);
     this.#arm();
@@ -280,7 +286,7 @@ export class Workers {
     const job = this.#engine().state.runs.get(start.run)?.jobs[start.job];
     // Gone meanwhile, or cancelled and over: then the end of the attempt is in the log.
     if (link === undefined || job?.attempt !== start.attempt || job.status !== "RUNNING") return;
-    const { assignment, bytes, inputBytes } = assignmentOf(job);
+    const { assignment, bytes, inputBytes } = assignmentOf(this.#engine().state, job);
     if (inputBytes > MAX_INPUTS_BYTES) {
       return this.#report(link.id, tooLarge(assignment, inputBytes));
     }
@@ -323,7 +329,8 @@ export class Workers {
     const found: PlacedAttempt[] = [];
     for (const item of items) {
       const { run, job, attempt } = item;
-      if (this.#running(item)?.cancelling === true) found.push({ run, job, attempt, worker });
+      const running = this.#running(item);
+      if (running !== undefined && isToEnd(running)) found.push({ run, job, attempt, worker });
     }
     return found;
   }
@@ -356,8 +363,16 @@ export class Workers {
 
 /** The frame's own bytes of one assignment, or of one of its inputs. */
 const ITEM_BYTES = 32;
+/** A variable that names a service, at most: a name of 128 characters, a host of 256, a port. */
+const SERVICE_ENV_BYTES = 512;
+invariant(
+  SERVICE_ENV_BYTES * 2 * MAX_SERVICES <= MAX_BATCH_BYTES,
+  "where all services are is one more item of a batch",
+);
 
-function assignmentOf(job: Job): { assignment: Assignment; bytes: number; inputBytes: number } {
+function assignmentOf(
+  state: State, job: Job,
+): { assignment: Assignment; bytes: number; inputBytes: number } {
   const { run, spec } = job;
   const inputs: Assignment["inputs"] = [];
   let inputBytes = 0;
@@ -370,13 +385,17 @@ function assignmentOf(job: Job): { assignment: Assignment; bytes: number; inputB
       inputBytes += result.length + 3 * parent.id.length + ITEM_BYTES;
     }
   }
-  const { action, timeoutMs, env } = spec;
+  const { action, timeoutMs, service } = spec;
+  // Nearly always there is no service that a job could be told of.
+  const found = state.deployed.size + run.services.size > 0 ? serviceEnv(state, job) : undefined;
+  const env = found === undefined ? spec.env : { ...found, ...spec.env };
   const assignment: Assignment = {
     run: run.number, job: job.index, attempt: job.attempt, runId: run.id, jobId: spec.id,
-    action, timeoutMs, env, project: run.spec.project, inputs,
+    action, timeoutMs, env, project: run.spec.project, inputs, service,
   };
   const nameBytes = 3 * (run.id.length + spec.id.length);
-  const bytes = ITEM_BYTES + nameBytes + specBytes(spec) + inputBytes;
+  const envBytes = SERVICE_ENV_BYTES * Object.keys(found ?? {}).length;
+  const bytes = ITEM_BYTES + nameBytes + specBytes(spec) + inputBytes + envBytes;
   return { assignment, inputBytes, bytes };
 }
 

@@ -21,7 +21,7 @@ export type Advice = string | ((found: ForeignKey) => string);
 /**
  * The same value under Titan's key; when that is there already, the foreign key is one too many.
  */
-export function rename(key: string): (found: ForeignKey) => string {
+function rename(key: string): (found: ForeignKey) => string {
   return ({ value, has, key: foreign }) =>
     has(key) ? `"${key}" is here already; leave "${foreign}" out` : `write ${written(key, value)}`;
 }
@@ -230,7 +230,14 @@ export const NO_CONCURRENCY =
 export const NO_FILES =
   "files are not carried from job to job yet: small results go through TITAN_OUTPUT, " +
   "files through TITAN_SHARED";
-export const NO_SERVICES = "services are not supported yet by this version";
+/** `ports: ["8080:80"]` of compose: the port inside is the one that the program listens on. */
+export function portOf({ value }: ForeignKey): string {
+  const port = /(\d{1,5})(?:\/tcp)?$/.exec(textsIn(value)[0] ?? "")?.[1] ?? "N";
+  return `a service has one port: type: service, and port: ${port}`;
+}
+
+export const A_SERVICE = "a service is a job with type: service (and port, healthcheck, restart)";
+export const PROBES = "a service has healthcheck: {http: /path}, {command: […]} or tcp";
 export const NO_CONTAINERS =
   "jobs run on the worker itself: write run: docker run --rm IMAGE COMMAND";
 export const NO_MATRIX =

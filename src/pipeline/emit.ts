@@ -7,12 +7,17 @@
  */
 import { emitYaml } from "#yaml";
 import { formatDuration } from "./duration.ts";
-import { DEFAULT_GATE_WAIT_MS, DEFAULT_RETRY } from "./limits.ts";
+import {
+  DEFAULT_GATE_WAIT_MS, DEFAULT_HEALTH, DEFAULT_RESTART, DEFAULT_RETRY, DEFAULT_STOP_GRACE_MS,
+} from "./limits.ts";
 import type {
   ActionDefinition,
+  HealthDefinition,
   JobDefinition,
   PipelineDefinition,
+  RestartDefinition,
   RetryDefinition,
+  ServiceDefinition,
 } from "./types.ts";
 
 /**
@@ -34,6 +39,7 @@ export function toYaml(definition: PipelineDefinition): string {
 function jobFields(job: JobDefinition): object {
   return {
     id: job.id,
+    type: job.service && "service",
     ...actionFields(job.action),
     depends_on: unlessEmpty(job.dependsOn),
     when: unless(job.when, "success"),
@@ -46,7 +52,50 @@ function jobFields(job: JobDefinition): object {
     env: unlessEmpty(job.env),
     hitl_message: job.gate?.message,
     max_wait_seconds: job.gate && unless(job.gate.maxWaitMs / 1000, DEFAULT_GATE_WAIT_MS / 1000),
+    ...(job.service && serviceFields(job.service)),
   };
+}
+
+function serviceFields(service: ServiceDefinition): object {
+  const { port, health, restart, replicas, stopGraceMs } = service;
+  return {
+    port,
+    healthcheck: unlessEmpty(healthFields(health)),
+    restart: restartField(restart),
+    replicas: unless(replicas, 1),
+    stop_grace: stopGraceMs === DEFAULT_STOP_GRACE_MS ? undefined : formatDuration(stopGraceMs),
+  };
+}
+
+/** What differs from the usual. A key without a value is left out. */
+function healthFields(health: HealthDefinition): Record<string, unknown> {
+  const { check } = health;
+  const usual = DEFAULT_HEALTH;
+  const time = (ms: number, usualMs: number): string | undefined =>
+    ms === usualMs ? undefined : formatDuration(ms);
+  return given({
+    http: check.type === "http" ? check.path : undefined,
+    command: check.type === "command" ? check.argv : undefined,
+    interval: time(health.intervalMs, usual.intervalMs),
+    timeout: time(health.timeoutMs, usual.timeoutMs),
+    healthy_after: unless(health.healthyAfter, usual.healthyAfter),
+    unhealthy_after: unless(health.unhealthyAfter, usual.unhealthyAfter),
+    start_period: time(health.startPeriodMs, usual.startPeriodMs),
+  });
+}
+
+function restartField(restart: RestartDefinition): unknown {
+  const { policy, delayMs, backoff, maxDelayMs, attempts, windowMs } = restart;
+  const usual = { ...DEFAULT_RESTART, policy };
+  const names = ["delayMs", "backoff", "maxDelayMs", "attempts", "windowMs"] as const;
+  if (names.every((name) => restart[name] === usual[name])) return unless(policy, "always");
+  const delays = { delay: formatDuration(delayMs), max_delay: formatDuration(maxDelayMs) };
+  const counted = attempts === 0 ? {} : { attempts, window: formatDuration(windowMs) };
+  return { policy, ...delays, backoff, ...counted };
+}
+
+function given(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
 
 function actionFields(action: ActionDefinition): object {

@@ -256,7 +256,7 @@ export class Fields {
 
   /** The fields of a map inside this one. */
   map(
-    key: "retry",
+    key: "retry" | "healthcheck" | "restart",
     known: readonly string[],
     help?: (node: YamlNode) => string,
   ): Fields | undefined {
@@ -265,7 +265,8 @@ export class Fields {
     if (node.kind !== "mapping") {
       return this.wrong(key, node, `a map with ${known.join(", ")}`, help?.(node));
     }
-    return new Fields(this.report, node, { known, scope: ` in "${key}"${this.scope}`, level: key });
+    const scope = ` in "${key}"${this.scope}`;
+    return new Fields(this.report, node, { known, scope, ...(key === "retry" && { level: key }) });
   }
 }
 

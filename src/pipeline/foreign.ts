@@ -15,6 +15,7 @@
  */
 import type { YamlNode } from "#yaml";
 import {
+  A_SERVICE,
   attempts,
   belongsToJob,
   belongsToPipeline,
@@ -38,12 +39,13 @@ import {
   NO_MATRIX,
   NO_PARAMETERS,
   NO_SECRETS,
-  NO_SERVICES,
   NO_STEPS,
   NO_TEMPLATES,
   NO_TRIGGERS,
   numberIn,
   parents,
+  portOf,
+  PROBES,
   renameIf,
   retries,
   script,
@@ -94,9 +96,6 @@ function table(rows: readonly (readonly [keys: string, advice: Advice])[]): Tabl
   );
 }
 
-const SERVICE_KEYS =
-  "services service healthcheck restart restartpolicy replicas ports expose livenessprobe " +
-  "readinessprobe";
 const LOOP_KEYS =
   "strategy matrix foreach withitems withparam withsequence loop loops parallel parallelism " +
   "items expand scatter";
@@ -169,7 +168,12 @@ const JOB = table([
   ["envfile dotenv envfrom", envFile],
   ["workingdirectory workingdir workdir cwd dir directory", folder],
   ["container image docker dockerimage containers platform", NO_CONTAINERS],
-  [SERVICE_KEYS, NO_SERVICES],
+  ["services service daemon", A_SERVICE],
+  ["restartpolicy", "a service has restart: always, on-failure or never"],
+  ["livenessprobe readinessprobe startupprobe probe health", PROBES],
+  ["ports expose publish", portOf],
+  ["scale instances", "a service has replicas: N"],
+  ["stopgraceperiod terminationgraceperiodseconds killtimeout", "a service has stop_grace: 10s"],
   ["artifacts artifact cache outputs output volumes volumemounts mounts", NO_FILES],
   [
     "concurrency concurrencygroup maxparallel mutex semaphore synchronization resourcegroup",

@@ -6,6 +6,7 @@
 import { hint } from "#base";
 import { Dag, DagError } from "#dag";
 import { clip, type Text } from "./fields.ts";
+import { replicaId } from "./replicas.ts";
 import type { ReadJob } from "./job.ts";
 import type { Report } from "./problems.ts";
 
@@ -22,12 +23,24 @@ export function checkGraph(report: Report, jobs: readonly ReadJob[]): void {
       report.problem("DUPLICATE_ID", job.id.node, what);
     }
   }
+  for (const job of jobs) checkReplicas(report, job, byId);
   for (const job of jobs) {
     checkParents(report, job, byId);
     checkAffinity(report, job);
   }
   // Cycles are looked for only in a graph whose edges all lead somewhere.
   if (report.count === before && byId.size === jobs.length) checkCycles(report, byId);
+}
+
+/** The second replica of "web" is the job "web.2". */
+function checkReplicas(report: Report, job: ReadJob, byId: ReadonlyMap<string, ReadJob>): void {
+  const replicas = job.definition?.service?.replicas ?? 1;
+  for (let number = 2; number <= replicas; number++) {
+    const other = byId.get(replicaId(job.id?.text ?? "", number));
+    if (other === undefined) continue;
+    const what = `the id "${other.id!.text}" is that of a replica of "${job.id!.text}"`;
+    report.problem("DUPLICATE_ID", other.id!.node, `${what}${lineOf(job.id as Text)}`);
+  }
 }
 
 function lineOf({ node }: Text): string {

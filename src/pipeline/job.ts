@@ -25,6 +25,7 @@ import {
   TAG,
 } from "./limits.ts";
 import type { Report } from "./problems.ts";
+import { readService } from "./service.ts";
 import { scalarAt, shown, textsIn } from "./show.ts";
 import type { GateDefinition, JobDefinition, RetryDefinition, ShellName } from "./types.ts";
 
@@ -32,6 +33,7 @@ export const JOB_KEYS = [
   "id", "type", "file", "args", "command", "run", "shell", "call", "input", "with",
   "depends_on", "needs", "requirement", "priority", "delay", "affinity", "port",
   "hitl_message", "max_wait_seconds", "retries", "retry", "timeout", "env", "when",
+  "healthcheck", "restart", "replicas", "stop_grace",
 ] as const;
 export const RETRY_KEYS = ["max_attempts", "delay", "backoff", "max_delay", "jitter"] as const;
 
@@ -95,7 +97,7 @@ export function readJob(
   const scope = scopeOf(node, index);
   const fields = new Fields(report, node, { known: JOB_KEYS, scope, level: "job" });
   const id = readId(fields, "id", `job ${index + 1}`);
-  readType(fields);
+  const service = readService(fields, readType(fields) === "service");
   const parents = readParents(fields);
   const affinity = readAffinity(fields, parents);
   const action = readAction(fields, readShell(fields) ?? shell);
@@ -112,6 +114,7 @@ export function readJob(
     retry: readRetry(fields),
     env: readEnv(fields),
     gate: readGate(fields),
+    ...(service !== undefined && { service }),
   };
   // Others may name the job by the text that should have been its id: the graph needs that name.
   const standIn = id === undefined ? fields.meant.get("id") : undefined;
@@ -131,14 +134,8 @@ function scopeOf(node: MappingNode, index: number): string {
   return usable ? ` in job "${id.text}"` : ` in job ${index + 1}`;
 }
 
-function readType(fields: Fields): void {
-  const type = fields.oneOf("type", ["run", "service"], typeHelp(fields));
-  const node = fields.value(type === "service" ? "type" : "port");
-  const at = type === "service" ? node : fields.keyNode("port");
-  const what = type === "service" ? "type: service" : "port";
-  if (!node || !at) return;
-  const problem = `"${what}"${fields.scope}: services are not supported yet by this version`;
-  fields.report.problem("UNSUPPORTED", at, problem);
+function readType(fields: Fields): "run" | "service" | undefined {
+  return fields.oneOf("type", ["run", "service"], typeHelp(fields));
 }
 
 /** Advice about a step that asks a person, or does one thing: here, other keys say both. */

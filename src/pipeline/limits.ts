@@ -39,6 +39,39 @@ export const MAX_PRIORITY = 2 ** 31 - 1;
 /** The person who is asked has two days: a weekend. */
 export const DEFAULT_GATE_WAIT_MS = 172_800_000;
 
+// ── services ─────────────────────────────────────────────────────────────────────────────────────
+
+/** As the wire has them. */
+export const MAX_REPLICAS = 100;
+export const MAX_RESTARTS = 100;
+export const MAX_CHECK_ARGS = 64;
+export const MAX_PATH_CHARS = 2048;
+/** At one check a second a quarter of an hour: somebody who wants to wait longer wants no check. */
+export const MAX_CHECKS_IN_A_ROW = 1000;
+/** Half of what `docker stop` gives, as for every job. */
+export const DEFAULT_STOP_GRACE_MS = 5000;
+
+/** A service is asked every other second, and three failures in a row are no chance. */
+export const DEFAULT_HEALTH = {
+  check: { type: "tcp" },
+  intervalMs: 2000,
+  timeoutMs: 2000,
+  healthyAfter: 1,
+  unhealthyAfter: 3,
+  startPeriodMs: 30_000,
+} as const;
+
+/** For ever: a service that gives up at night is found in the morning. */
+export const DEFAULT_RESTART = {
+  policy: "always",
+  delayMs: 1000,
+  backoff: 2,
+  maxDelayMs: 60_000,
+  /** 0: no limit. */
+  attempts: 0,
+  windowMs: 600_000,
+} as const;
+
 export const DEFAULT_RETRY = {
   maxAttempts: 1,
   delayMs: 1000,

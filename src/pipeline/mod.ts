@@ -5,6 +5,7 @@
  *     value ─ value.ts ─┘             └────── problems, all of them, with places ──▶ PipelineError
  *
  *     job.ts · action.ts · fields.ts      an entry of `jobs`, its action, and fields in general
+ *     service.ts · replicas.ts            the keys of a service (lesson 14), its replicas' ids
  *     duration.ts · words.ts              `90s`; a line of arguments, split
  *     graph.ts · files.ts · mentions.ts   edges; files that jobs name, and where they name them
  *     problems.ts                         all problems at once, with the lines to write instead:
@@ -14,7 +15,7 @@
  *
  * Invariants: a definition that is returned holds every default and breaks no rule; a pipeline is
  * refused with all its problems at once; nothing but `PipelineError` is thrown, for any input.
- * Left out: services (`type: service`, `port`), templates and variables: a pipeline says it all.
+ * Left out: templates and variables: a pipeline says it all.
  * Test: test/17-pipelines.test.ts
  */
 import { normalizeYaml, parseYaml, YamlError, type MappingNode, type YamlNode } from "#yaml";
@@ -25,6 +26,7 @@ import { readShell } from "./action.ts";
 import { JOB_KEYS, readId, readJob, RETRY_KEYS } from "./job.ts";
 import { MAX_JOBS } from "./limits.ts";
 import { Report, syntaxProblem } from "./problems.ts";
+import { HEALTH_KEYS, RESTART_KEYS } from "./service.ts";
 import type { JobDefinition, PipelineDefinition, ShellName } from "./types.ts";
 import { nodeFromValue } from "./value.ts";
 
@@ -40,12 +42,16 @@ export type {
   JobDefinition,
   PipelineDefinition,
   RetryDefinition,
+  ServiceDefinition,
 } from "./types.ts";
+export { replicaId } from "./replicas.ts";
 export { splitWords, type Words } from "./words.ts";
 
 const KEYS = ["name", "version", "project", "shell", "jobs"] as const;
 /** Every key, by the map that it is read in. */
-export const KNOWN_KEYS = { pipeline: KEYS, job: JOB_KEYS, retry: RETRY_KEYS } as const;
+export const KNOWN_KEYS = {
+  pipeline: KEYS, job: JOB_KEYS, retry: RETRY_KEYS, healthcheck: HEALTH_KEYS, restart: RESTART_KEYS,
+} as const;
 const MAX_VERSION_BYTES = 128;
 
 export interface ParseOptions {

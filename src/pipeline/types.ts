@@ -49,6 +49,43 @@ export interface GateDefinition {
   maxWaitMs: number;
 }
 
+export type CheckDefinition =
+  /** Its port takes a connection. */
+  | { readonly type: "tcp" }
+  /** GET of this path answers 2xx. */
+  | { readonly type: "http"; readonly path: string }
+  /** This program exits with 0. */
+  | { readonly type: "command"; readonly argv: readonly string[] };
+
+export interface HealthDefinition {
+  readonly check: CheckDefinition;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly healthyAfter: number;
+  readonly unhealthyAfter: number;
+  readonly startPeriodMs: number;
+}
+
+export interface RestartDefinition {
+  readonly policy: "always" | "on-failure" | "never";
+  readonly delayMs: number;
+  readonly backoff: number;
+  readonly maxDelayMs: number;
+  /** Restarts within the window; 0: no limit. */
+  readonly attempts: number;
+  readonly windowMs: number;
+}
+
+export interface ServiceDefinition {
+  /** Absent: the worker chooses one. */
+  readonly port?: number;
+  readonly health: HealthDefinition;
+  readonly restart: RestartDefinition;
+  readonly replicas: number;
+  /** From SIGTERM to SIGKILL. */
+  readonly stopGraceMs: number;
+}
+
 export interface JobDefinition {
   /** `[A-Za-z0-9][A-Za-z0-9_.-]{0,127}` */
   id: string;
@@ -68,4 +105,6 @@ export interface JobDefinition {
   env: Record<string, string>;
   /** A pause behind this job, until a person decides. */
   gate: GateDefinition | undefined;
+  /** The job is meant to keep running. */
+  service?: ServiceDefinition;
 }

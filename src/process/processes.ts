@@ -12,7 +12,8 @@
  *                    └── odd ───────▶ fork of Node ───┴──▶ onOutput* onExit
  *
  * Invariants: `spawn` never throws and never calls back before it has returned.
- * Left out: the program's own pid. `Child.pid` is the group's leader, which is what signals need.
+ * Left out: the program's own pid, unless it is asked for (`asLeader`). `Child.pid` is the group's
+ * leader, which is what signals need.
  * Test: test/11-worker.processes.test.ts
  */
 import {
@@ -155,7 +156,9 @@ function spawnPlain(options: SpawnOptions, start: Start): Child {
   };
 }
 
-function launchable({ argv, env }: SpawnOptions): boolean {
+function launchable({ argv, env, asLeader }: SpawnOptions): boolean {
+  // A launcher leads the group of what it starts.
+  if (asLeader === true) return false;
   if (process.platform === "win32" || !hasShell()) return false;
   let length = 0;
   for (const arg of argv) length += arg.length;

@@ -183,6 +183,9 @@ const FAILURES: Readonly<Record<FailureKind, "transient" | "permanent" | "lost">
   "bad-input": "permanent",
   rejected: "permanent",
   cancelled: "permanent",
+  // Of services, which have rules of their own (lesson 14).
+  unhealthy: "transient",
+  "port-taken": "transient",
 };
 
 /** Whether a failure counts against `maxAttempts` (and a retry after it against the budget). */

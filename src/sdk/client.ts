@@ -42,6 +42,9 @@ import {
   RetryRun,
   RunList,
   RunRef,
+  ServicePage,
+  ServiceRef,
+  ServicesMeant,
   StatusPage,
   Submitted,
   Why,
@@ -53,6 +56,7 @@ import {
   type JobSpec,
   type OutputChunk,
   type RunInfo,
+  type ServiceRow,
   type WorkerInfo,
 } from "#wire";
 import { followRun } from "./follow.ts";
@@ -80,6 +84,8 @@ export interface SubmitOptions {
   readonly strict?: boolean;
   /** The folder to ship with the pipeline. */
   readonly projectDir?: string | undefined;
+  /** The names of its services are names of the whole cluster, and must be free. */
+  readonly deploy?: boolean | undefined;
 }
 
 export interface RunStatusReport {
@@ -100,6 +106,8 @@ export interface WaitOptions {
   /** Stop waiting after this long. Default: never. */
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Wait on while nothing but services is left. */
+  readonly toEnd?: boolean | undefined;
 }
 
 /** A session with a master. Its methods may be called while others are under way. */
@@ -157,7 +165,7 @@ export class Client {
     }
     const need = folder && (await projectNeed(this.#host, definition, folder));
     const project = need ? await this.#shipProject(folder, need) : undefined;
-    return this.submitSpec(toSpec(definition, project), options);
+    return this.submitSpec(toSpec(definition, { project, deploy: options.deploy }), options);
   }
   // #endregion
 
@@ -259,8 +267,10 @@ export class Client {
   }
 
   /**
-   * Waits for the end of a run, good or bad: look at `status`. A connection that breaks and a
-   * master that restarts do not end the wait; a master that stays away for 30 s does.
+   * Waits for the end of a run, good or bad: look at `status`. A run that is SERVING has only
+   * services left, which go on until somebody stops them: the wait ends there, too, unless `toEnd`
+   * is set. A connection that breaks and a master that restarts do not end the wait; a master that
+   * stays away for 30 s does.
    *
    * @throws {RpcError} NOT_FOUND (no such run), DEADLINE (not over in time; the run goes on)
    * @throws {ConnectError} the master stays away
@@ -280,7 +290,8 @@ export class Client {
     let last: RunInfo | undefined;
     try {
       const redial = (): Promise<Client> => this.#reopen();
-      const news = followRun({ client: this, redial, run, signal, host: this.#host });
+      const { toEnd } = options;
+      const news = followRun({ client: this, redial, run, signal, host: this.#host, toEnd });
       for await (const event of news) {
         if (event.type !== "job") last = event.run;
       }
@@ -340,6 +351,28 @@ export class Client {
    */
   async retry(run: string, from?: string): Promise<number> {
     return Affected.decode(await this.#ask(Op.RETRY, RetryRun.encode({ run, from }))).jobs;
+  }
+
+  /** Every replica of every service, by name; those that are over, too, while they are known. */
+  async services(): Promise<ServiceRow[]> {
+    const rows: ServiceRow[] = [];
+    for await (const body of this.#pages(Op.SERVICES)) rows.push(...ServicePage.decode(body).rows);
+    return rows;
+  }
+
+  /**
+   * Stops services for good: one by its name, or those of a RUN, or RUN/JOB. Resolves once the wish
+   * is durable; their processes end after it.
+   */
+  async stop(name: string, options: { by?: string } = {}): Promise<ServicesMeant> {
+    const body = ServiceRef.encode({ name, by: options.by ?? "" });
+    return ServicesMeant.decode(await this.#ask(Op.STOP, body));
+  }
+
+  /** Starts services anew, at once. Named as for `stop`. */
+  async restart(name: string, options: { by?: string } = {}): Promise<ServicesMeant> {
+    const body = ServiceRef.encode({ name, by: options.by ?? "" });
+    return ServicesMeant.decode(await this.#ask(Op.RESTART, body));
   }
 
   async workers(): Promise<WorkerInfo[]> {

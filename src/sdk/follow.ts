@@ -8,12 +8,13 @@
  * The run does not depend on its watcher. When the connection breaks the run goes on, so we dial
  * again, watch again, and begin with the whole state. We give up only when the master stays away.
  *
- * Invariant: the sequence ends after the run's terminal event, or throws.
+ * Invariant: the sequence ends after the run's terminal event (or when nothing but services is
+ * left, unless it is to go on), or throws.
  * Test: test/sdk.test.ts
  */
 import type { Host } from "#host";
 import { RpcError } from "#rpc";
-import { isConnectionError } from "#wire";
+import { isConnectionError, type RunStatus } from "#wire";
 import type { RunEvent } from "./watch.ts";
 
 /** A master replays its log in seconds; one that is away for longer needs a person. */
@@ -39,6 +40,8 @@ export interface RedialOptions<Client> {
 export interface FollowOptions<Client extends Watcher> extends RedialOptions<Client> {
   readonly client: Client;
   readonly run: string;
+  /** Go on while the run is SERVING: nothing but services is left. */
+  readonly toEnd?: boolean | undefined;
   onBroken?(error: Error): void;
   onRejoined?(): void;
 }
@@ -47,13 +50,15 @@ export interface FollowOptions<Client extends Watcher> extends RedialOptions<Cli
 export async function* followRun<Client extends Watcher>(
   options: FollowOptions<Client>,
 ): AsyncGenerator<RunEvent> {
-  const { run, signal } = options;
+  const { run, signal, toEnd = false } = options;
+  const isAwaited = (status: RunStatus): boolean =>
+    status === "RUNNING" || (toEnd && status === "SERVING");
   let client = options.client;
   for (;;) {
     try {
       for await (const event of client.watch(run, { signal })) {
         yield event;
-        if (event.type !== "job" && event.run.status !== "RUNNING") return;
+        if (event.type !== "job" && !isAwaited(event.run.status)) return;
       }
       const why = "the master ended the watch before the run had ended";
       throw new RpcError("BAD_REQUEST", `Cannot watch ${run}: ${why}`);

@@ -12,7 +12,8 @@ type Duration = number | string;
 
 export interface JobInput {
   readonly id: string;
-  readonly type?: "run";
+  /** A service is meant to keep running. */
+  readonly type?: "run" | "service";
   /** One of `run`, `command`, `file` and `call` is the action of the job. */
   readonly run?: string;
   readonly shell?: "sh" | "bash" | "python3" | "node";
@@ -42,7 +43,31 @@ export interface JobInput {
   readonly timeout?: Duration;
   readonly env?: Readonly<Record<string, string>>;
   readonly when?: "success" | "failure" | "always";
+  /** Of a service: its port. Without one, it gets a free one in TITAN_PORT. */
+  readonly port?: number;
+  readonly healthcheck?: "tcp" | {
+    readonly tcp?: true;
+    readonly http?: string;
+    readonly command?: readonly string[];
+    readonly interval?: Duration;
+    readonly timeout?: Duration;
+    readonly healthy_after?: number;
+    readonly unhealthy_after?: number;
+    readonly start_period?: Duration;
+  };
+  readonly restart?: RestartWord | {
+    readonly policy?: RestartWord;
+    readonly delay?: Duration;
+    readonly backoff?: number;
+    readonly max_delay?: Duration;
+    readonly attempts?: number;
+    readonly window?: Duration;
+  };
+  readonly replicas?: number;
+  readonly stop_grace?: Duration;
 }
+
+type RestartWord = "always" | "on-failure" | "never";
 
 export interface PipelineInput {
   readonly name: string;

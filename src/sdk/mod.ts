@@ -59,6 +59,9 @@ export type {
   OutputChunk,
   RunInfo,
   RunStatus,
+  ServiceInfo,
+  ServiceRow,
+  ServicesMeant,
   Submitted,
   WorkerInfo,
 } from "#wire";

@@ -1,38 +1,73 @@
 /**
  * Lesson 10: from a pipeline as people write it to one as it travels: names of parents become
- * indexes, defaults disappear.
+ * indexes, defaults disappear, and a service with replicas becomes as many jobs.
  *
- * Test: test/17-pipelines.test.ts
+ * Test: test/17-pipelines.test.ts, test/14-services.test.ts
  */
-import type { JobDefinition, PipelineDefinition } from "#pipeline";
-import type { Action, JobSpec, PipelineSpec } from "#wire";
+import { replicaId, type JobDefinition, type PipelineDefinition } from "#pipeline";
+import type { Action, JobSpec, PipelineSpec, Service } from "#wire";
 
-/** `project` is the hash of the packed folder, when there is one. */
-export function toSpec(definition: PipelineDefinition, project?: string): PipelineSpec {
-  const indexes = new Map(definition.jobs.map((job, index) => [job.id, index]));
-  const indexOf = (id: string): number => {
-    const index = indexes.get(id);
-    if (index === undefined) {
-      const why = `no job is called "${id}"`;
-      throw new Error(`Cannot submit pipeline "${definition.name}": ${why}`);
-    }
-    return index;
+export interface SpecOptions {
+  /** The hash of the packed folder, when there is one. */
+  readonly project?: string | undefined;
+  /** The names of its services are names of the whole cluster. */
+  readonly deploy?: boolean | undefined;
+}
+
+/** A job, and the index of its first replica. */
+type Placed = JobDefinition & { first: number };
+
+export function toSpec(definition: PipelineDefinition, options: SpecOptions = {}): PipelineSpec {
+  const { project, deploy = false } = options;
+  const firsts = firstIndexes(definition);
+  const known = (id: string): Placed => {
+    const found = firsts.get(id);
+    if (found !== undefined) return found;
+    const why = `no job is called "${id}"`;
+    throw new Error(`Cannot submit pipeline "${definition.name}": ${why}`);
   };
-  const jobs = definition.jobs.map((job): JobSpec => ({
-    id: job.id,
-    action: toAction(job),
-    dependsOn: job.dependsOn.map(indexOf),
-    requirement: [...job.requirement],
-    priority: job.priority,
-    delayMs: job.delayMs,
-    affinity: job.affinity === undefined ? undefined : indexOf(job.affinity),
-    when: job.when,
-    timeoutMs: job.timeoutMs,
-    retry: job.retry.maxAttempts > 1 ? { ...job.retry } : undefined,
-    env: job.env,
-    gate: job.gate === undefined ? undefined : { ...job.gate },
-  }));
+  // A job that depends on a service waits for all its replicas.
+  const indexesOf = (id: string): number[] => {
+    const { first, service } = known(id);
+    return Array.from({ length: service?.replicas ?? 1 }, (_, at) => first + at);
+  };
+  const jobs = definition.jobs.flatMap((job) => {
+    const dependsOn = job.dependsOn.flatMap(indexesOf);
+    const affinity = job.affinity === undefined ? undefined : known(job.affinity).first;
+    return Array.from({ length: job.service?.replicas ?? 1 }, (_, at): JobSpec => ({
+      id: replicaId(job.id, at + 1),
+      action: toAction(job),
+      dependsOn,
+      requirement: [...job.requirement],
+      priority: job.priority,
+      delayMs: job.delayMs,
+      affinity,
+      when: job.when,
+      timeoutMs: job.timeoutMs,
+      retry: job.retry.maxAttempts > 1 ? { ...job.retry } : undefined,
+      env: job.env,
+      gate: job.gate === undefined ? undefined : { ...job.gate },
+      ...(job.service && { service: toService(job, deploy) }),
+    }));
+  });
   return { name: definition.name, version: definition.version, project, jobs };
+}
+
+function firstIndexes({ jobs }: PipelineDefinition): Map<string, Placed> {
+  const firsts = new Map<string, Placed>();
+  let first = 0;
+  for (const job of jobs) {
+    firsts.set(job.id, { ...job, first });
+    first += job.service?.replicas ?? 1;
+  }
+  return firsts;
+}
+
+function toService({ id, service }: JobDefinition, deployed: boolean): Service {
+  const { port, health, restart, stopGraceMs } = service!;
+  const { check, ...rules } = health;
+  const copy = check.type === "command" ? { ...check, argv: [...check.argv] } : { ...check };
+  return { name: id, deployed, port, check: copy, ...rules, restart: { ...restart }, stopGraceMs };
 }
 
 /** The input of a call travels as JSON text; every other action travels as it is. */

@@ -36,6 +36,7 @@ import {
   MAX_KV_BYTES,
   MAX_RESULT_BYTES,
 } from "./limits.ts";
+import { MAX_SERVICES, Service, ServiceInfo } from "./service.ts";
 
 /** Requests and notices. 1–31: any peer; 32–63: workers to the master; 64–95: master to workers. */
 export const Op = {
@@ -60,12 +61,18 @@ export const Op = {
   DEAD: 19,
   KV: 20,
   WHY: 21,
+  /** Services: what there is, and the wish to stop or to restart some (lesson 14). */
+  SERVICES: 22,
+  STOP: 23,
+  RESTART: 24,
   OUTPUT: 32,
   FINISHED: 33,
   BEAT: 34,
   GOODBYE: 35,
   /** The worker ends its jobs, and wants nothing new meanwhile; then it says GOODBYE. */
   LEAVING: 36,
+  /** How a service is. */
+  HEALTH: 40,
   DISPATCH: 64,
   KILL: 65,
 } as const;
@@ -103,6 +110,8 @@ export const Hello = message("Hello", {
   dial: [10, optional(u32())],
   /** Workers only: it is on its way out, as LEAVING says on a connection that is there. */
   leaving: [11, optional(bool())],
+  /** Workers only: where others reach its services. Default: its address as the master sees it. */
+  advertise: [30, optional(name)],
 });
 export type Hello = Infer<typeof Hello>;
 
@@ -152,6 +161,8 @@ export const Assignment = message("Assignment", {
   env: [8, Env],
   project: [9, optional(string(64))],
   inputs: [10, list(ParentResult, MAX_JOBS_PER_RUN)],
+  /** It is a service: how it is checked and stopped, and its port if that is fixed. */
+  service: [30, optional(Service)],
 });
 export type Assignment = Infer<typeof Assignment>;
 
@@ -170,6 +181,8 @@ export const FAILURE_KINDS = [
   "rejected",
   "cancelled",
   "internal",
+  "unhealthy",
+  "port-taken",
 ] as const;
 export const FailureKind = enumOf(...FAILURE_KINDS);
 export type FailureKind = (typeof FAILURE_KINDS)[number];
@@ -264,7 +277,8 @@ export const JOB_STATUSES = [
 ] as const;
 export type JobStatus = (typeof JOB_STATUSES)[number];
 export const JobStatus = enumOf(...JOB_STATUSES);
-export const RUN_STATUSES = ["RUNNING", "COMPLETED", "FAILED", "CANCELLED"] as const;
+/** SERVING: all that is left are services, and each of them has been ready. */
+export const RUN_STATUSES = ["RUNNING", "COMPLETED", "FAILED", "CANCELLED", "SERVING"] as const;
 export type RunStatus = (typeof RUN_STATUSES)[number];
 export const RunStatus = enumOf(...RUN_STATUSES);
 
@@ -322,6 +336,8 @@ export const JobInfo = message("JobInfo", {
   retryAt: [15, optional(u53())],
   /** Output of its latest attempt. */
   lostOutput: [16, optional(LostOutput)],
+  /** Of a service that has started. */
+  service: [30, optional(ServiceInfo)],
 });
 export type JobInfo = Infer<typeof JobInfo>;
 
@@ -380,6 +396,7 @@ export const JobChange = message("JobChange", {
   retryAt: [9, optional(u53())],
   /** Output of this attempt, as far as the loss is known. */
   lostOutput: [10, optional(LostOutput)],
+  service: [30, optional(ServiceInfo)],
 });
 export type JobChange = Infer<typeof JobChange>;
 
@@ -505,6 +522,40 @@ export const Info = message("Info", {
 });
 export type Info = Infer<typeof Info>;
 export const InfoRequest = message("InfoRequest", { hash: [1, withDefault(bool(), false)] });
+
+// ── services ─────────────────────────────────────────────────────────────────────────────────────
+
+/** `name`: a service, RUN, or RUN/JOB. */
+export const ServiceRef = message("ServiceRef", {
+  name: [1, string(512)],
+  /** The person who asks. */
+  by: [2, withDefault(name, "")],
+});
+/** The services that were meant, and the number of their replicas. */
+export const ServicesMeant = message("ServicesMeant", {
+  run: [1, name], services: [2, list(string(128), MAX_SERVICES)], replicas: [3, u32()],
+});
+export type ServicesMeant = Infer<typeof ServicesMeant>;
+
+/** One replica. */
+export const ServiceRow = message("ServiceRow", {
+  name: [1, string(128)],
+  run: [2, name],
+  job: [3, string(128)],
+  deployed: [4, bool()],
+  status: [5, JobStatus],
+  worker: [6, withDefault(name, "")],
+  attempt: [7, withDefault(u32(), 0)],
+  /** Absent: it has never started. */
+  service: [8, optional(ServiceInfo)],
+  /** Why it waits. */
+  reason: [9, withDefault(sentence, "")],
+  lastFailure: [10, optional(Failure)],
+  startedAt: [11, optional(u53())],
+});
+export type ServiceRow = Infer<typeof ServiceRow>;
+/** SERVICES answers with a stream of pages. */
+export const ServicePage = message("ServicePage", { rows: [1, list(ServiceRow, MAX_ROWS)] });
 
 // ── store ────────────────────────────────────────────────────────────────────────────────────────
 

@@ -6,6 +6,7 @@
  *                                                   master ── DISPATCH KILL ──▶ worker
  *
  *     messages.ts · pipeline.ts   the schemas; how a pipeline travels and is kept
+ *     service.ts                  services: how they travel, and how they are (lesson 14)
  *     limits.ts                   limits that both ends must agree on
  *     address.ts · read.ts        the address of a master; helpers for readers of answers
  *     exit-codes.ts               the exit codes of programs
@@ -22,7 +23,8 @@
  */
 export { EXIT } from "./exit-codes.ts";
 export * from "./limits.ts";
+export * from "./service.ts";
 export * from "./pipeline.ts";
 export * from "./messages.ts";
 export { isBlank, isConnectionError, readAddress, storeUrl, whyUnreached } from "./address.ts";
-export { isTerminal, jobCounts, resultValue } from "./read.ts";
+export { isOpenRun, isTerminal, jobCounts, resultValue } from "./read.ts";

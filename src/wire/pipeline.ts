@@ -4,7 +4,6 @@
  *
  * Invariants: `dependsOn` and `affinity` index into the same run's list of jobs; a spec never
  * changes once it is in the log.
- * Left out: services and ports (a later chapter adds fields with new numbers).
  * Test: test/10-master.test.ts
  */
 import {
@@ -24,6 +23,7 @@ import {
   type Infer,
 } from "#codec";
 import { MAX_FRAME_BODY_BYTES, MAX_JOBS_PER_RUN, MAX_SPEC_BYTES } from "./limits.ts";
+import { Service } from "./service.ts";
 
 /** Text that a person wrote into a pipeline: a script, an argument. */
 const text = string(1024 * 1024);
@@ -86,6 +86,8 @@ export const JobSpec = message("JobSpec", {
   retry: [10, optional(Retry)],
   env: [11, Env],
   gate: [12, optional(Gate)],
+  /** It is meant to keep running (lesson 14). */
+  service: [30, optional(Service)],
 });
 export type JobSpec = Infer<typeof JobSpec>;
 

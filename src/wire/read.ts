@@ -4,7 +4,7 @@
  *
  * Test: test/sdk.test.ts
  */
-import { JOB_STATUSES, type JobStatus, type RunInfo } from "./messages.ts";
+import { JOB_STATUSES, type JobStatus, type RunInfo, type RunStatus } from "./messages.ts";
 
 /**
  * The number of jobs of a run in each state.
@@ -24,6 +24,11 @@ export function jobCounts({ counts }: Pick<RunInfo, "counts">): Record<JobStatus
 export function isTerminal(status: JobStatus): boolean {
   return status === "COMPLETED" || status === "FAILED" || status === "DEAD" ||
     status === "CANCELLED" || status === "SKIPPED";
+}
+
+/** Whether a run goes on: something in it runs, waits, or serves. */
+export function isOpenRun(status: RunStatus): boolean {
+  return status === "RUNNING" || status === "SERVING";
 }
 
 /**

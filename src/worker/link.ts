@@ -79,6 +79,7 @@ function introduction({ protocol, token, version }: Hello): Hello {
     running: [],
     dial: undefined,
     leaving: undefined,
+    advertise: undefined,
   };
 }
 

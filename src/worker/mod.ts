@@ -7,6 +7,9 @@
  *     link.ts         the connection to the master: it breaks, and is made again
  *     output.ts       output on its way to the master, in batches, with back-pressure
  *     endpoints.ts    where a job finds its master and its store
+ *     attempt.ts      an attempt, and its report
+ *     services.ts     services: their ports, and how they are (lesson 14)
+ *     check.ts        one health check
  *     lateness.ts     how late heartbeats left (lesson 12)
  *
  * One connection, always opened from this side: a worker needs no open port and works from behind a

@@ -12,19 +12,19 @@ import {
   type Executor,
   type ExecOutcome,
   type LocalExecutor,
-  type Running,
 } from "#exec";
 import { ensureProject } from "#project";
 import type { Address, Host, Timer } from "#host";
 import { RpcError } from "#rpc";
+import { DEFAULT_PORTS, type PortRange } from "#services";
 import {
   Beat,
   BeatAnswer,
   BlobChunk,
   BlobRef,
   Dispatch,
-  FAILURE_KINDS,
   Finished,
+  HealthReport,
   isBlank,
   Kill,
   MAX_BATCH_ITEMS,
@@ -33,14 +33,15 @@ import {
   PROTOCOL,
   type Assignment,
   type AttemptKey,
-  type FailureKind,
-  type Report,
+  type Service,
   type Welcome,
 } from "#wire";
+import { keyOf, nameOf, reportOf, type Attempt } from "./attempt.ts";
 import { Lateness } from "./lateness.ts";
 import { MasterLink } from "./link.ts";
 import { OutputPipe } from "./output.ts";
 import { clusterEndpoints, misplacedStore } from "./endpoints.ts";
+import { WorkerServices } from "./services.ts";
 
 export interface WorkerOptions {
   readonly host: Host;
@@ -58,6 +59,12 @@ export interface WorkerOptions {
   /** Projects are kept here between jobs. */
   readonly cacheDir: string;
   readonly version?: string;
+  /** Ports for services that name none. Default: DEFAULT_PORTS. */
+  readonly ports?: PortRange;
+  /** Where others reach the services here. Default: the address of our connection. */
+  readonly advertise?: string;
+  /** The process that listens on a port of this machine ("pid 4711"), if that can be known. */
+  readonly portHolder?: (port: number) => Promise<string | undefined>;
   /** Called with a line for the worker's own log. */
   readonly onNote?: (text: string) => void;
 }
@@ -99,17 +106,8 @@ export interface WorkerCounts {
   readonly runs: number;
   /** Requests that wait for the master. */
   readonly waiting: number;
-}
-
-interface Attempt {
-  readonly assignment: Assignment;
-  /** Made of all three of its numbers. */
-  readonly name: string;
-  running: Running | undefined;
-  /** Settles when its end has been recorded, after the last of its output. */
-  over: Promise<void> | undefined;
-  cancelled: boolean;
-  report: Report | undefined;
+  /** Ports that services hold. */
+  readonly ports: number;
 }
 
 export function startWorker(options: WorkerOptions): Worker {
@@ -123,6 +121,7 @@ class WorkerProcess implements Worker {
   readonly #link: MasterLink;
   readonly #instance: string;
   readonly #attempts = new FreshMap<string, Attempt>();
+  readonly #services: WorkerServices;
   /** Runs that have left something in this worker's folders. */
   readonly #runs = new Set<string>();
   #reports: Attempt[] = [];
@@ -156,6 +155,13 @@ class WorkerProcess implements Worker {
       onRefused: ({ message }) =>
         this.#note(`the master takes nothing, and is asked again until it does: ${message}`),
     });
+    this.#services = new WorkerServices({
+      host: options.host,
+      ports: options.ports ?? DEFAULT_PORTS,
+      portHolder: options.portHolder,
+      name: () => this.#name,
+      send: (report) => this.#link.request(Op.HEALTH, HealthReport.encode(report)),
+    });
     this.done = this.#link.run().catch((error: unknown) => {
       throw error instanceof RpcError ? new WorkerError(error.code, error.message) : error;
     });
@@ -179,7 +185,7 @@ class WorkerProcess implements Worker {
   counts(): WorkerCounts {
     return {
       attempts: this.#attempts.size, reports: this.#reports.length, runs: this.#runs.size,
-      waiting: this.#link.waiting,
+      waiting: this.#link.waiting, ports: this.#services.ports,
     };
   }
 
@@ -195,7 +201,7 @@ class WorkerProcess implements Worker {
     return {
       protocol: PROTOCOL, role: "worker" as const, token, version, instance: this.#instance,
       name: this.#options.name ?? "", tags: [...tags], slots, running, dial,
-      leaving: this.#stopping || undefined,
+      leaving: this.#stopping || undefined, advertise: this.#options.advertise,
     };
   }
 
@@ -211,6 +217,7 @@ class WorkerProcess implements Worker {
     for (const key of welcome.stale) this.#drop(key, "the master has given it to somebody else");
     this.#startBeats(welcome.beatMs, welcome.leaseMs);
     this.#welcomed({ name: welcome.name });
+    this.#services.welcomed();
     // it may have been asked to stop since its HELLO
     if (this.#stopping) this.#link.current()?.notify(Op.LEAVING, EMPTY);
     const kept = this.#attempts.size;
@@ -309,8 +316,32 @@ class WorkerProcess implements Worker {
     this.#attempts.set(attempt.name, attempt);
     // A call has no folder, so there is nothing to remove when its run is over.
     if (assignment.action.type !== "call") this.#runs.add(assignment.runId);
-    if (assignment.project === undefined) this.#execute(attempt, undefined);
+    if (assignment.project === undefined) this.#begin(attempt, undefined);
     else void this.#withProject(attempt, assignment.project);
+  }
+
+  #begin(attempt: Attempt, project: string | undefined): void {
+    const { service } = attempt.assignment;
+    if (service === undefined) this.#execute(attempt, { project });
+    else void this.#beginService(attempt, { service, project });
+  }
+
+  /** A service needs a port first. That is no reason to keep others waiting. */
+  async #beginService(
+    attempt: Attempt, start: { service: Service; project: string | undefined },
+  ): Promise<void> {
+    const { runId, jobId } = attempt.assignment;
+    const found = await this.#services.takePort(start.service, `${runId}/${jobId}`);
+    if (!("port" in found)) return this.#finish(attempt, found.outcome);
+    const { port } = found;
+    this.#execute(attempt, { project: start.project, port });
+    const { running } = attempt;
+    if (running === undefined) return found.release(); // cancelled meanwhile, or we stop
+    attempt.watch = this.#services.watch(keyOf(attempt.assignment), start.service, {
+      running, port,
+    });
+    await running.done.catch(() => undefined);
+    found.release();
   }
 
   async #withProject(attempt: Attempt, hash: string): Promise<void> {
@@ -320,7 +351,7 @@ class WorkerProcess implements Worker {
         onNote: (text) => this.#note(text),
       });
       await (this.#linked ??= this.#linkPackage());
-      this.#execute(attempt, folder);
+      this.#begin(attempt, folder);
     } catch (error) {
       this.#finish(attempt, {
         status: "failed",
@@ -347,8 +378,9 @@ class WorkerProcess implements Worker {
   }
 
   // #region execute
-  #execute(attempt: Attempt, project: string | undefined): void {
+  #execute(attempt: Attempt, start: { project: string | undefined; port?: number }): void {
     const { assignment } = attempt;
+    const { project, port } = start;
     if (this.#stopping) return;
     if (attempt.cancelled) {
       return this.#finish(attempt, {
@@ -370,9 +402,12 @@ class WorkerProcess implements Worker {
       timeoutMs,
       inputs,
       cluster: this.#cluster,
+      ...(assignment.service && { graceMs: assignment.service.stopGraceMs }),
+      ...(project !== undefined && { project }),
+      ...(port !== undefined && { port }),
     };
     attempt.running = this.#options.executor.start(
-      project === undefined ? request : { ...request, project },
+      request,
       (stream, bytes) => {
         (pipe ??= this.#outputPipe(attempt)).push(stream, bytes);
       },
@@ -439,7 +474,8 @@ class WorkerProcess implements Worker {
     ) {
       return;
     }
-    attempt.report = reportOf(attempt.assignment, outcome);
+    const known = attempt.watch?.outcomeOf(outcome) ?? outcome;
+    attempt.report = reportOf(attempt.assignment, known);
     this.#reports.push(attempt);
     if (this.#reporting) return;
     this.#reporting = true;
@@ -523,26 +559,3 @@ const EMPTY = Buffer.alloc(0);
 const LAST_WORDS_MS = 1000;
 /** Runs in the question of one beat; the others wait for the next beat. */
 const BEAT_RUNS = 1000;
-
-function keyOf({ run, job, attempt }: AttemptKey): AttemptKey {
-  return { run, job, attempt };
-}
-
-function nameOf({ run, job, attempt }: AttemptKey): string {
-  return `${run}/${job}/${attempt}`;
-}
-
-function reportOf({ run, job, attempt }: Assignment, outcome: ExecOutcome): Report {
-  const durationMs = Math.max(0, Math.round(outcome.durationMs));
-  if (outcome.status === "ok") {
-    return { run, job, attempt, durationMs, failure: undefined, result: outcome.result };
-  }
-  const kind: FailureKind = FAILURE_KINDS.find((known) => known === outcome.kind) ?? "internal";
-  // A schema bounds this text; a program's error message may be longer.
-  const message = (outcome.message ?? "failed").slice(0, 4000);
-  return {
-    run, job, attempt, durationMs,
-    result: undefined,
-    failure: { kind, message, exitCode: outcome.exitCode, signal: outcome.signal },
-  };
-}

@@ -4,7 +4,7 @@
  * Test: test/cli.test.ts
  */
 import type { Client } from "#sdk";
-import { isTerminal } from "#wire";
+import { isOpenRun, isTerminal, type RunStatus } from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT } from "../exit.ts";
@@ -38,7 +38,9 @@ export const cancel: Command = {
     const what = ref.job === undefined ? run : `${run}/${ref.job}`;
     const ask = call.on("wait") ? waitForEnd : currentStatus;
     const status = await ask(client, run, ref.job);
-    const over = ref.job === undefined ? status !== "RUNNING" : isTerminal(status as never);
+    const over = ref.job === undefined
+      ? !isOpenRun(status as RunStatus)
+      : isTerminal(status as never);
     if (call.json) context.json({ run, job: ref.job ?? null, jobs, status, cancelling: !over });
     else context.out(`${what} ${cancelText({ run, jobs, status, over })}`);
     return EXIT.OK;
@@ -70,7 +72,7 @@ async function currentStatus(
 
 async function waitForEnd(client: Client, run: string, job: string | undefined): Promise<string> {
   for await (const event of client.watch(run)) {
-    if (job === undefined && event.type !== "job" && event.run.status !== "RUNNING") {
+    if (job === undefined && event.type !== "job" && !isOpenRun(event.run.status)) {
       return event.run.status;
     }
     if (event.type === "job" && event.job === job && isTerminal(event.change.status)) {

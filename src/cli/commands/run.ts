@@ -32,6 +32,7 @@ export const run: Command = {
       value: "TIME",
       summary: "stop watching after this long (90s, 10m, 2h): exit 124",
     },
+    wait: { type: "boolean", summary: "stay while nothing but services is left" },
     strict: {
       type: "boolean",
       summary:
@@ -94,7 +95,8 @@ export const run: Command = {
       });
     }
     const fresh = existing ? {} : { submitted: { id, name: pipeline } };
-    return watchToEnd(call, { ...target, client, run: id, timeoutMs, ...fresh });
+    const toEnd = call.on("wait");
+    return watchToEnd(call, { ...target, client, run: id, timeoutMs, toEnd, ...fresh });
   },
 };
 

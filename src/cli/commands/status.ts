@@ -3,13 +3,14 @@
  *
  * Test: test/cli.test.ts
  */
-import type { Decision, JobInfo, RunInfo } from "#wire";
+import type { Decision, JobInfo, RunInfo, ServiceInfo } from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { jobJson, resultValue, runJson, tookMs, waitedMs } from "../json.ts";
 import { parseRef, withRun } from "../refs.ts";
+import { addressOf } from "../service-view.ts";
 import { clip, durationText, oneLine, printable, table, timeText } from "../text.ts";
 import { isFailure } from "../tracker.ts";
 import { LOOKS, runColor } from "../view.ts";
@@ -81,7 +82,10 @@ function printRun(context: Context, run: RunInfo, jobs: readonly JobInfo[]): voi
   context.out(table(["JOB", "STATUS", "ATTEMPT", "WORKER", "TOOK", "WHY"], rows, context.columns));
 }
 
-function statusText({ status: found, cancelling }: JobInfo): string {
+function statusText({ status: found, cancelling, service }: JobInfo): string {
+  if (found === "RUNNING" && service !== undefined && !cancelling) {
+    return `${found} (${service.phase.toLowerCase()})`;
+  }
   return cancelling ? `${found} (cancelling)` : found;
 }
 
@@ -104,6 +108,15 @@ function tookText(job: JobInfo, now: number): string {
   return ms === undefined ? "" : durationText(ms);
 }
 
+function serviceLines(service: ServiceInfo): [string, string][] {
+  const { phase, since, pid, restarts } = service;
+  const lines: [string, string][] = [["service", `${phase}, since ${timeText(since)}`]];
+  const at = addressOf(service);
+  if (at !== "") lines.push(["address", pid === 0 ? at : `${at} (pid ${pid})`]);
+  if (restarts > 0) lines.push(["restarts", String(restarts)]);
+  return lines;
+}
+
 function printJob(context: Context, run: RunInfo, job: JobInfo): void {
   const now = Date.now();
   const lines: [string, string][] = [
@@ -113,6 +126,7 @@ function printJob(context: Context, run: RunInfo, job: JobInfo): void {
   if (job.reason !== "") lines.push(["why", printable(job.reason)]);
   lines.push(["attempt", job.attempt === 0 ? "none yet" : String(job.attempt)]);
   if (job.worker !== "") lines.push(["worker", job.worker]);
+  if (job.service !== undefined) lines.push(...serviceLines(job.service));
   if (job.startedAt !== undefined) {
     lines.push(["started", timeText(job.startedAt)], ["took", tookText(job, now)]);
   }

@@ -31,6 +31,7 @@ export const watch: Command = {
     const flag = call.text("master");
     const where = flag === undefined ? "" : ` --master ${flag}`;
     const redial = dialer(call);
-    return watchToEnd(call, { client, redial, cluster: undefined, where, run, timeoutMs });
+    const target = { client, redial, cluster: undefined, where };
+    return watchToEnd(call, { ...target, run, timeoutMs, toEnd: true });
   },
 };

@@ -7,10 +7,10 @@ import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { hostPort } from "#base";
-import { sharedRoot, VERSION } from "#host";
+import { portHolder, sharedRoot, VERSION } from "#host";
 import { MAX_SLOTS } from "#wire";
 import type { Call, Command } from "../command.ts";
-import { EXIT } from "../exit.ts";
+import { EXIT, UsageError } from "../exit.ts";
 import { DEFAULT_MASTER, namedMaster, tokenOf } from "../named-master.ts";
 import { plural, withoutRepeats } from "../text.ts";
 
@@ -44,6 +44,16 @@ export const worker: Command = {
       value: "DIR",
       summary: "work folders and project cache (default TITAN_HOME, else .titan)",
     },
+    ports: {
+      type: "string",
+      value: "FROM-TO",
+      summary: "ports for services that name none (default 20000-29999)",
+    },
+    advertise: {
+      type: "string",
+      value: "HOST",
+      summary: "where others reach services here (default: as the master sees this machine)",
+    },
     "parent-pipe": { type: "boolean", summary: "end when stdin ends", hidden: true },
   },
   notes: [
@@ -64,8 +74,7 @@ async function run(call: Call): Promise<number> {
   const master = namedMaster(call) ?? DEFAULT_MASTER;
   const slots = call.count("slots", { min: 1, max: MAX_SLOTS }) ?? availableParallelism();
   const tags = call.tags() ?? [];
-  const name = call.text("name");
-  const token = tokenOf(call);
+  const offered = offerOf(call);
   const home = resolve(call.text("home") ?? context.home);
   const [
     { startWorker },
@@ -90,8 +99,8 @@ async function run(call: Call): Promise<number> {
       sharedRoot: sharedRoot(),
       onNote,
     }),
-    ...(name !== undefined && { name }),
-    ...(token !== undefined && { token }),
+    portHolder,
+    ...offered,
     onNote: withoutRepeats(onNote),
   });
 
@@ -118,6 +127,31 @@ async function run(call: Call): Promise<number> {
   await stopped; // the connection is closed before the last job has tidied up
   await removalsDone(); // STOP_MS ends this, too
   return EXIT.OK;
+}
+
+/** What a flag or the environment says of it, and nothing else. */
+function offerOf(call: Call): {
+  name?: string; token?: string; ports?: { from: number; to: number }; advertise?: string;
+} {
+  const [name, token, ports] = [call.text("name"), tokenOf(call), portsOf(call)];
+  const advertise = call.text("advertise");
+  return {
+    ...(name !== undefined && { name }),
+    ...(token !== undefined && { token }),
+    ...(ports !== undefined && { ports }),
+    ...(advertise !== undefined && { advertise }),
+  };
+}
+
+/** `20000-29999` */
+function portsOf(call: Call): { from: number; to: number } | undefined {
+  const text = call.text("ports");
+  if (text === undefined) return undefined;
+  const [, from, to] = /^(\d{1,5})-(\d{1,5})$/.exec(text)?.map(Number) ?? [];
+  if (from !== undefined && to !== undefined && from >= 1 && from <= to && to <= 65_535) {
+    return { from, to };
+  }
+  throw new UsageError(`Cannot use --ports ${text}: must be FROM-TO, such as 20000-29999`);
 }
 
 interface Offer {

@@ -10,16 +10,19 @@
  * Test: test/10-master.test.ts
  */
 import { FreshSet, invariant } from "#base";
-import { type DeadLetter, type Failure, isTerminal } from "#wire";
+import { type DeadLetter, type Failure, isOpenRun, isTerminal } from "#wire";
 import { sentence } from "./check.ts";
 import type { Event, EventOf } from "./events.ts";
 import { deadLetter } from "./explain.ts";
 import {
   addJobs, charge, deadlineAnswered, dropDead, enqueue, freePinned, leave, leaveResult, makeReady,
-  readyKey, registerWorker, releaseWorker, reopen, setStatus, settle, unqueue,
+  readyKey, registerWorker, releaseWorker, reopen, serve, setStatus, settle, unqueue,
 } from "./jobs.ts";
 import { SHORT_BYTES } from "./limits.ts";
 import { runMemory } from "./memory.ts";
+import {
+  isForgiven, moveService, serviceRestarts, serviceStarts, SHORT_REASON_CHARS,
+} from "./service-state.ts";
 import { touch, type Job, Run, type State } from "./state.ts";
 
 export function apply(state: State, event: Event): void {
@@ -44,6 +47,9 @@ export function apply(state: State, event: Event): void {
     case "WorkerLost": return workerLost(state, event);
     case "WorkerDrained": return workerDrained(state, event);
     case "OutputLost": return outputLost(state, event);
+    case "ServiceHealth": return serviceHealth(state, event);
+    case "ServicesStopped": return servicesStopped(state, event);
+    case "ServicesRestarted": return servicesRestarted(state, event);
     case "JobsMarked": return jobsCancelled(state, event); // in logs of older versions
   }
   // #endregion
@@ -100,6 +106,7 @@ function jobStarted(state: State, event: EventOf<"JobStarted">): void {
   if (job.lostOutput !== undefined) leave(state, job, { lostOutput: undefined });
   worker.jobs.add(job);
   state.router.take(worker.id);
+  if (job.spec.service !== undefined) serviceStarts(state, job, event.at);
   if (job.failures === 0) job.run.budget.deposit();
   setStatus(state, job, { to: "RUNNING", at: event.at });
 }
@@ -127,6 +134,7 @@ function jobSucceeded(state: State, event: EventOf<"JobSucceeded">): void {
 function jobFailed(state: State, event: EventOf<"JobFailed">): void {
   const job = running(state, event);
   releaseWorker(state, job, event.at);
+  if (job.service !== undefined) return serviceFailed(state, job, event);
   leave(state, job, { failure: event.failure });
   job.failures += 1;
   if (event.retryAt === undefined) {
@@ -139,13 +147,103 @@ function jobFailed(state: State, event: EventOf<"JobFailed">): void {
   enqueue(state, job, event.at);
 }
 
+/** As for any job, by the rules of services: the attempt is one of any number. */
+function serviceFailed(state: State, job: Job, event: EventOf<"JobFailed">): void {
+  const { at, failure, retryAt, dead } = event;
+  const wanted = job.service!.asked === "restart";
+  if (!wanted) leave(state, job, { failure });
+  job.failures = wanted ? 0 : isForgiven(job, at) ? 1 : job.failures + 1;
+  if (retryAt === undefined) return settle(state, job, { as: dead ? "DEAD" : "FAILED", at });
+  // A port that somebody else has says nothing about the service.
+  const counted = !wanted && failure.kind !== "port-taken";
+  serviceRestarts(state, job, { at, reason: shortOf(failure.message), counted });
+  job.dueAt = retryAt;
+  setStatus(state, job, { to: "PENDING", at });
+  enqueue(state, job, at);
+}
+
+function shortOf(message: string): string {
+  return message.slice(0, SHORT_REASON_CHARS);
+}
+
+function serviceHealth(state: State, event: EventOf<"ServiceHealth">): void {
+  const job = running(state, event);
+  const { at, phase, host, port, pid, reason } = event;
+  const wasSettled = job.service!.settled;
+  const news = phase === "READY" ? "healthy" : "unhealthy";
+  const settled = wasSettled || phase === "READY";
+  const isNews = phase !== "STARTING";
+  const found = { host, port, pid, settled };
+  if (isNews) moveService(state, job, { news, at, reason, with: found });
+  else {
+    touch(state, job);
+    job.service = { ...job.service!, ...found, reason };
+  }
+  state.observer?.job(job, at);
+  if (settled && !wasSettled) serve(state, job, at);
+}
+
+function servicesStopped(state: State, event: EventOf<"ServicesStopped">): void {
+  const run = runOf(state, event.run);
+  const waiting: Job[] = [];
+  for (const index of event.jobs) {
+    const job = run.jobs[index]!;
+    if (isTerminal(job.status)) continue;
+    if (job.status === "RUNNING") ask(state, job, { asked: "stop", at: event.at });
+    else waiting.push(job);
+  }
+  for (const job of waiting) {
+    if (isTerminal(job.status)) continue;
+    unqueue(state, job);
+    // One that has never started may have parents that go on: it is called off, as by a cancel.
+    settle(state, job, { as: job.service === undefined ? "CANCELLED" : "COMPLETED", at: event.at });
+  }
+  dropDead(state);
+}
+
+function servicesRestarted(state: State, event: EventOf<"ServicesRestarted">): void {
+  const run = runOf(state, event.run);
+  for (const index of event.jobs) {
+    const job = run.jobs[index]!;
+    if (job.status === "RUNNING") ask(state, job, { asked: "restart", at: event.at });
+    else if (job.status === "PENDING" && job.service !== undefined) hasten(state, job, event.at);
+  }
+  dropDead(state);
+}
+
+/** A service that waits between two attempts starts now, and begins anew. */
+function hasten(state: State, job: Job, at: number): void {
+  touch(state, job);
+  job.failures = 0;
+  if (job.dueAt === 0) return;
+  unqueue(state, job);
+  makeReady(state, job);
+  state.observer?.job(job, at);
+}
+
+function ask(
+  state: State, job: Job, wish: { asked: "stop" | "restart"; at: number },
+): void {
+  touch(state, job);
+  job.service = { ...job.service!, asked: wish.asked };
+  state.observer?.job(job, wish.at);
+}
+
 function jobLost(state: State, event: EventOf<"JobLost">): void {
   const job = running(state, event);
   releaseWorker(state, job, event.at);
+  if (isForgiven(job, event.at)) job.losses = 0;
   if (event.blamed) job.losses += 1;
   leave(state, job, { failure: ended("worker-lost", "its worker went away") });
   if (job.cancelling) return settle(state, job, { as: "CANCELLED", at: event.at });
   if (event.dead) return settle(state, job, { as: "DEAD", at: event.at });
+  if (job.service?.asked === "stop") {
+    return settle(state, job, { as: "COMPLETED", at: event.at });
+  }
+  if (job.service !== undefined) {
+    const reason = "its worker went away";
+    serviceRestarts(state, job, { at: event.at, reason, counted: false });
+  }
   setStatus(state, job, { to: "PENDING", at: event.at });
   enqueue(state, job, event.at);
 }
@@ -164,7 +262,8 @@ function outputLost(state: State, event: EventOf<"OutputLost">): void {
 function jobStopped(state: State, event: EventOf<"JobStopped">): void {
   const job = running(state, event);
   releaseWorker(state, job, event.at);
-  settle(state, job, { as: "CANCELLED", at: event.at });
+  const isStop = !job.cancelling && job.service?.asked === "stop";
+  settle(state, job, { as: isStop ? "COMPLETED" : "CANCELLED", at: event.at });
 }
 
 function jobsCancelled(state: State, event: EventOf<"JobsCancelled" | "JobsMarked">): void {
@@ -266,7 +365,7 @@ function lastLetter(job: Job): DeadLetter {
 function runsForgotten(state: State, event: EventOf<"RunsForgotten" | "RunsLetGo">): void {
   for (const number of event.runs) {
     const run = runOf(state, number);
-    invariant(run.status !== "RUNNING", "a run that goes on is not forgotten");
+    invariant(!isOpenRun(run.status), "a run that goes on is not forgotten");
     state.runs.delete(number);
     state.runsById.delete(run.id);
     if (run.key !== undefined) state.runsByKey.delete(run.key);

@@ -15,6 +15,7 @@ import { DagError } from "#dag";
 import { retryPolicy, RetryPolicyError } from "#retry";
 import { requirementKey } from "#routing";
 import { MAX_JOBS_PER_RUN, type JobSpec, type PipelineSpec } from "#wire";
+import { unfitService } from "./check-service.ts";
 import { MAX_EDGES_PER_RUN, MAX_JOB_BYTES } from "./limits.ts";
 import { Refusal } from "./refusal.ts";
 import { buildGraph, isAlone, MAX_REQUIREMENTS, type State } from "./state.ts";
@@ -38,7 +39,8 @@ export function unfit(job: JobSpec): string | undefined {
   if (gate !== undefined && gate.maxWaitMs > MAX_WAIT_MS) {
     return `has a gate that waits ${gate.maxWaitMs} ms, more than ${MAX_WAIT_MS}`;
   }
-  return unfitEnv(env) ?? (retry === undefined ? undefined : badPolicy(retry));
+  const policy = retry === undefined ? undefined : badPolicy(retry);
+  return unfitEnv(env) ?? policy ?? unfitService(job);
 }
 
 /**
@@ -138,8 +140,9 @@ function unfitHere(job: JobSpec, total: number): string | undefined {
 }
 
 /** An upper bound of the bytes that a job's action and environment take in a message. */
-export function specBytes({ action, env }: JobSpec): number {
+export function specBytes({ action, env, service }: JobSpec): number {
   let bytes = 0;
+  if (service?.check.type === "command") bytes += sumBytes(service.check.argv);
   for (const name in env) bytes += textBytes(name) + textBytes(env[name]!) + 5;
   switch (action.type) {
     case "file": return bytes + textBytes(action.file) + sumBytes(action.args);

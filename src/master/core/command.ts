@@ -13,7 +13,8 @@
  * Test: test/10-master.transcripts.test.ts
  */
 import type {
-  AttemptKey, Before, Decision, JobSpec, LostOutput, PipelineSpec, Report,
+  AttemptKey, Before, Decision, HealthReport, JobSpec, LostOutput, PipelineSpec, Report,
+  ServicesMeant,
 } from "#wire";
 
 // #region commands
@@ -55,6 +56,9 @@ export type Command =
   }
   /** By the worker's name, or by its number if no name is like it. `undo`: give it work again. */
   | { readonly type: "Drain"; readonly worker: string; readonly undo: boolean }
+  /** `name`: a service, RUN or RUN/JOB. For good, or to start anew. */
+  | { readonly type: "Stop"; readonly name: string; readonly by: string }
+  | { readonly type: "Restart"; readonly name: string; readonly by: string }
   // From workers, and from the book of leases that is kept about them.
   | {
     readonly type: "Join";
@@ -74,6 +78,13 @@ export type Command =
     readonly blamed?: boolean;
   }
   | { readonly type: "Finish"; readonly worker: number; readonly report: Report }
+  /** How one of its services is; `host` is where others reach that worker. */
+  | {
+    readonly type: "Health";
+    readonly worker: number;
+    readonly host: string;
+    readonly report: HealthReport;
+  }
   | ({ readonly type: "LoseOutput" } & AttemptKey & LostOutput)
   // From the master's own clock.
   | { readonly type: "Tick" }
@@ -91,12 +102,15 @@ export interface Replies {
   Cancel: { jobs: number };
   Retry: { jobs: number };
   DecideGate: Decision;
+  Stop: ServicesMeant;
+  Restart: ServicesMeant;
   Drain: { id: number; name: string; running: number };
   Join: { worker: number };
   Rejoin: undefined;
   Lose: undefined;
   /** Whether the report counted. False: the attempt is over, or it is another worker's. */
   Finish: boolean;
+  Health: undefined;
   LoseOutput: undefined;
   Tick: undefined;
   Forget: undefined;

@@ -8,13 +8,15 @@
  */
 import { invariant } from "#base";
 import { DEFAULT_RETRY, randomFrom, retryDecision, spendsAttempt } from "#retry";
-import type { AttemptKey, Report } from "#wire";
+import type { Report } from "#wire";
 import type { CommandOf } from "./command.ts";
 import { NO_EFFECTS, NOTHING, onlyEvents, type DecidedOn } from "./effect.ts";
+import { decideServiceEnd } from "./decide-services.ts";
 import type { EventOf } from "./events.ts";
+import { runningAttempt } from "./find.ts";
 import type { Context } from "./refusal.ts";
 import { keptFailure, tooMuch } from "./room.ts";
-import type { Job, State } from "./state.ts";
+import type { State } from "./state.ts";
 
 type Ending = EventOf<"JobSucceeded" | "JobFailed" | "JobStopped">;
 
@@ -33,6 +35,7 @@ export function decideFinish(
   const { run, job: index, attempt } = report;
   const at = context.now;
   if (job.cancelling) return { type: "JobStopped", run, job: index, attempt, at };
+  if (job.service !== undefined) return decideServiceEnd(state, job, { report, context });
   const found = report.failure ?? tooMuch(state, job.run, report.result, context);
   if (found === undefined) {
     return { type: "JobSucceeded", run, job: index, attempt, at, result: report.result };
@@ -70,12 +73,6 @@ export function decideOutputLost(
   const { run, job, attempt, bytes, why } = lost;
   if (state.runs.get(run)?.jobs[job]?.attempt !== attempt) return NOTHING;
   return onlyEvents([{ type: "OutputLost", run, job, attempt, at: context.now, bytes, why }]);
-}
-
-/** The job of this attempt, if the attempt runs. */
-export function runningAttempt(state: State, key: AttemptKey): Job | undefined {
-  const job = state.runs.get(key.run)?.jobs[key.job];
-  return job?.status === "RUNNING" && job.attempt === key.attempt ? job : undefined;
 }
 
 // #region schedule

@@ -6,8 +6,9 @@
  */
 import { Dag, DagError, type DagNode } from "#dag";
 import type { Recall } from "#retry";
-import { isTerminal, PipelineSpec } from "#wire";
+import { isOpenRun, isTerminal, PipelineSpec } from "#wire";
 import { checkGraph, checkJobs, checkRequirements, unfitName } from "./check.ts";
+import { checkServices } from "./check-service.ts";
 import type { CommandOf } from "./command.ts";
 import { NO_EFFECTS, NOTHING, onlyEvents, placed, type DecidedOn } from "./effect.ts";
 import type { Edge, Event } from "./events.ts";
@@ -55,6 +56,7 @@ export function decideSubmit(
   }
   checkJobs(spec.jobs, { from: 0, doing });
   checkGraph(spec);
+  checkServices(state, spec.jobs, { already: 0, doing });
   checkRequirements(state, spec.jobs);
   const warnings = neverScheduled(state, spec.jobs);
   if (submission.strict && warnings.length > 0) {
@@ -100,7 +102,7 @@ export function decideAddJobs(
   const { jobs, before = [] } = request;
   const run = findRun(state, request.run);
   const doing = `add jobs to ${run.id}`;
-  if (run.status !== "RUNNING" || run.cancelling) {
+  if (!isOpenRun(run.status) || run.cancelling) {
     const status = run.cancelling ? "being cancelled" : run.status;
     throw new Refusal("CONFLICT", `Cannot ${doing}: it is ${status}`);
   }
@@ -122,6 +124,7 @@ export function decideAddJobs(
     }
   }
   checkRequirements(state, jobs);
+  checkServices(state, jobs, { already: run.services.size, doing });
   const what = { run: run.number, at: context.now, jobs: [...jobs] };
   const edges = newEdges(run, request, doing);
   const added: Event = edges.length === 0

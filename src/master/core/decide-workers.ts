@@ -8,14 +8,14 @@
 import { DEFAULT_RETRY, retryDecision } from "#retry";
 import { MAX_WORKERS, type AttemptKey } from "#wire";
 import type { CommandOf } from "./command.ts";
-import { runningAttempt } from "./decide-attempts.ts";
 import {
   NO_EFFECTS, NOTHING, onlyEvents, placed, type DecidedOn, type Effect, type PlacedAttempt,
 } from "./effect.ts";
 import type { Event } from "./events.ts";
-import { findWorker } from "./find.ts";
+import { findWorker, runningAttempt } from "./find.ts";
 import { Refusal, type Context } from "./refusal.ts";
-import type { Job, State } from "./state.ts";
+import { isForgiven } from "./service-state.ts";
+import { isToEnd, type Job, type State } from "./state.ts";
 
 export function decideJoin(
   state: State, offer: CommandOf<"Join">, context: Context,
@@ -61,7 +61,7 @@ export function decideRejoin(
   for (const job of state.workers.get(worker)?.jobs ?? []) {
     const attempt = placed(job);
     if (!known.has(nameOf(attempt))) events.push(lost(job, { at: context.now, blamed: false }));
-    else if (job.cancelling) attempts.push(attempt);
+    else if (isToEnd(job)) attempts.push(attempt);
   }
   const effects: Effect[] = attempts.length === 0 ? [] : [{ type: "Kill", attempts }];
   return { events, effects, reply: undefined };
@@ -83,7 +83,9 @@ export function staleAttempts(
 
 function lost(job: Job, how: { at: number; blamed: boolean }): Event {
   const { at, blamed } = how;
-  const { run, index, attempt, failures, losses } = job;
+  const { run, index, attempt, failures } = job;
+  // A service that lives for years outlives many workers.
+  const losses = isForgiven(job, at) ? 0 : job.losses;
   // A job that takes down one worker after another is quarantined, before it has had them all.
   const asked = { attempt: failures, kind: "worker-lost", losses: losses + 1 } as const;
   const dead = blamed && !retryDecision(DEFAULT_RETRY, asked).retry;
@@ -100,5 +102,21 @@ export function decideDrain(
   const on = !wish.undo;
   if (draining === on) return { events: [], effects: NO_EFFECTS, reply };
   const drained: Event = { type: "WorkerDrained", worker: id, on, at: context.now };
-  return { events: [drained], effects: NO_EFFECTS, reply };
+  if (!on) return { events: [drained], effects: NO_EFFECTS, reply };
+  // A job ends by itself, a service does not: it starts anew, where there is another place for it.
+  const moving = [...jobs].filter((job) => job.service !== undefined && !isToEnd(job) &&
+    canGoElsewhere(state, job));
+  const moves = moving.map((job): Event => ({
+    type: "ServicesRestarted", run: job.run.number, at: context.now, jobs: [job.index],
+    by: `titan drain ${name}`,
+  }));
+  const effects: Effect[] = moving.length === 0
+    ? []
+    : [{ type: "Kill", attempts: moving.map(placed) }];
+  return { events: [drained, ...moves], effects, reply };
+}
+
+function canGoElsewhere(state: State, { worker, spec }: Job): boolean {
+  return [...state.workers.values()].some(({ id, draining, tags }) =>
+    id !== worker && !draining && spec.requirement.every((tag) => tags.includes(tag)));
 }

@@ -17,6 +17,7 @@ import { decideOutputLost, decideReport } from "./decide-attempts.ts";
 import {
   decideAddJobs, decideCancel, decideGate, decideSubmit, decideTick,
 } from "./decide-runs.ts";
+import { decideHealth, decideRestart, decideStop } from "./decide-services.ts";
 import { decideDrain, decideJoin, decideLose, decideRejoin } from "./decide-workers.ts";
 import type { DecidedOn } from "./effect.ts";
 import type { Context } from "./refusal.ts";
@@ -35,11 +36,14 @@ const DECIDERS: { readonly [T in Command["type"]]: Decider<T> } = {
   Cancel: decideCancel,
   Retry: decideRetry,
   DecideGate: decideGate,
+  Stop: decideStop,
+  Restart: decideRestart,
   Drain: decideDrain,
   Join: decideJoin,
   Rejoin: decideRejoin,
   Lose: decideLose,
   Finish: decideReport,
+  Health: decideHealth,
   LoseOutput: decideOutputLost,
   Tick: decideTick,
   Forget: decideForget,

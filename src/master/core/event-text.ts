@@ -127,6 +127,11 @@ function whatOf(event: Event, names: Names): string {
       return `${names.worker(event.worker)}: ${event.on ? "nothing new" : "undone"}`;
     case "OutputLost":
       return `${names.attempt(event)}: ${counted(event.bytes, "byte")}`;
+    case "ServiceHealth":
+      return `${names.attempt(event)} is ${event.phase} at ${event.host}:${event.port}`;
+    case "ServicesStopped":
+    case "ServicesRestarted":
+      return `${jobsText(event, names)} by ${event.by}`;
     case "TimePassed":
       return "";
     case "RunsForgotten":
@@ -174,6 +179,8 @@ export function eventDetail(event: Event): string {
       return event.comment;
     case "OutputLost":
       return event.why;
+    case "ServiceHealth":
+      return event.reason;
     default:
       return "";
   }

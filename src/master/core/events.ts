@@ -15,7 +15,10 @@
 import {
   bool, bytes, list, message, optional, string, u32, u53, union, withDefault, type Infer,
 } from "#codec";
-import { Failure, JobSpec, MAX_JOBS_PER_RUN, MAX_RESULT_BYTES, PipelineSpec } from "#wire";
+import {
+  Failure, JobSpec, MAX_JOBS_PER_RUN, MAX_REASON_BYTES, MAX_RESULT_BYTES, PipelineSpec,
+  ServicePhase,
+} from "#wire";
 
 const job = { run: [1, u32()], job: [2, u32()] } as const;
 const attempt = { ...job, attempt: [3, u32()] } as const;
@@ -26,6 +29,11 @@ const cancellation = {
 /** Of a run's graph: the child waits for the parent. */
 export const Edge = message("Edge", { parent: [1, u32()], child: [2, u32()] });
 export type Edge = Infer<typeof Edge>;
+
+/** What a person wants of services. */
+const wish = {
+  run: [1, u32()], at: [2, u53()], jobs: [3, list(u32(), MAX_JOBS_PER_RUN)], by: [4, string(256)],
+} as const;
 
 // #region events
 export const Event = union("Event", {
@@ -121,6 +129,15 @@ export const Event = union("Event", {
     keys: [3, list(message("KeptKey", { run: [1, u32()], request: [2, string(64)] }),
       MAX_JOBS_PER_RUN)],
   })],
+  /** A service is in another phase than before, or somewhere else (lesson 14). */
+  ServiceHealth: [24, message("ServiceHealth", {
+    ...attempt, at: [4, u53()], phase: [5, ServicePhase], host: [6, string(256)], port: [7, u32()],
+    pid: [8, u32()], reason: [9, string(MAX_REASON_BYTES)],
+  })],
+  /** Somebody wants these services to end for good… */
+  ServicesStopped: [25, message("ServicesStopped", wish)],
+  /** …or to start anew. */
+  ServicesRestarted: [26, message("ServicesRestarted", wish)],
 });
 // #endregion
 export type Event = Infer<typeof Event>;

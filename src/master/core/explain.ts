@@ -20,12 +20,15 @@ import {
   type JobSpec,
   type JobStatus,
   type RunInfo,
+  type ServiceInfo,
+  type ServiceRow,
   type WaitKind,
   type WorkerInfo,
 } from "#wire";
 import { sentence } from "./check.ts";
 import { readyKey } from "./jobs.ts";
-import { type Job, type Run, type State, type Worker } from "./state.ts";
+import { isMet, isServing } from "./service-state.ts";
+import { type Job, type Run, type ServiceRecord, type State, type Worker } from "./state.ts";
 
 /** Parents named in a reason before the rest is counted. */
 const NAMED_PARENTS = 3;
@@ -40,9 +43,11 @@ export function reasonOf(state: State, job: Job, now: number): string {
   }
   if (job.status === "SKIPPED") return whySkipped(job);
   if (job.status === "RUNNING" && job.cancelling) return "cancelling: waits for its process to end";
+  if (job.status === "RUNNING" && job.service !== undefined) return whyService(job.service);
   if (job.status !== "PENDING") return "";
   if (job.dueAt > 0) {
     const seconds = Math.max(0, (job.dueAt - now) / 1000).toFixed(1);
+    if (job.service !== undefined) return `restarts in ${seconds} s: ${job.service.reason}`;
     return job.failures > 0
       ? `waits ${seconds} s before attempt ${job.attempt + 1}`
       : `delayed for another ${seconds} s`;
@@ -51,6 +56,12 @@ export function reasonOf(state: State, job: Job, now: number): string {
   const reason = state.router.explain(readyKey(job));
   if (reason.kind !== "free") return describe(reason);
   return "is about to start";
+}
+
+/** How a service is, if there is anything to say. */
+function whyService({ asked, reason }: ServiceRecord): string {
+  if (asked === "stop") return "stopping: waits for its process to end";
+  return asked === "restart" ? "restarting: waits for its process to end" : reason;
 }
 
 /** The same in a word. Undefined: it does not wait. */
@@ -73,7 +84,7 @@ function whySkipped({ run, index, spec }: Job): string {
   let first: Job | undefined;
   let count = 0;
   run.dag.forEachParent(index, (parent) => {
-    if (run.jobs[parent]!.status === "COMPLETED") return;
+    if (isMet(run.jobs[parent]!)) return;
     first ??= run.jobs[parent]!;
     count += 1;
   });
@@ -82,7 +93,8 @@ function whySkipped({ run, index, spec }: Job): string {
   }
   if (first === undefined) return "";
   const more = count > 1 ? ` (${count - 1} more did not complete)` : "";
-  return `a parent ${ENDS[first.status]}: ${first.spec.id}${more}`;
+  const end = ENDS[first.status] ?? "ended before it was ready";
+  return `a parent ${end}: ${first.spec.id}${more}`;
 }
 
 function waitsForParents(job: Job): string {
@@ -90,8 +102,9 @@ function waitsForParents(job: Job): string {
   let count = 0;
   job.run.dag.forEachParent(job.index, (index) => {
     const parent = job.run.jobs[index]!;
-    if (isTerminal(parent.status)) return;
-    if (count < NAMED_PARENTS) open.push(`${parent.spec.id} (${parent.status})`);
+    if (isTerminal(parent.status) || isServing(parent)) return;
+    const how = parent.service?.phase ?? parent.status;
+    if (count < NAMED_PARENTS) open.push(`${parent.spec.id} (${how})`);
     count += 1;
   });
   const more = count > NAMED_PARENTS ? ` and ${count - NAMED_PARENTS} more` : "";
@@ -143,7 +156,7 @@ export function jobInfo(state: State, job: Job, now: number): JobInfo {
     failure: job.failure, reason: reasonOf(state, job, now),
     dependsOn: parentsOf(job), result: job.result, cancelling: job.cancelling,
     decision: job.decision, stoppedAt: orNothing(job.stoppedAt), retryAt: retryAtOf(job),
-    lostOutput: job.lostOutput,
+    lostOutput: job.lostOutput, service: serviceInfo(job),
   };
 }
 
@@ -161,7 +174,38 @@ export function jobChange(state: State, job: Job, at: number): JobChange {
   const worker = workerName(state, job);
   const retryAt = retryAtOf(job);
   const { lostOutput } = job;
-  return { index, status, attempt, worker, at, failure, cancelling, reason, retryAt, lostOutput };
+  const service = serviceInfo(job);
+  return {
+    index, status, attempt, worker, at, failure, cancelling, reason, retryAt, lostOutput, service,
+  };
+}
+
+function serviceInfo({ spec, service }: Job): ServiceInfo | undefined {
+  if (spec.service === undefined || service === undefined) return undefined;
+  const { phase, since, reason, host, port, pid, restarts } = service;
+  return { name: spec.service.name, phase, since, reason, host, port, pid, restarts };
+}
+
+/** Services that are not over, and those that ended, by their names. */
+export function servicesOf(state: State): Job[] {
+  const found: Job[] = [];
+  for (const { jobs, hasServices } of state.runs.values()) {
+    if (hasServices) found.push(...jobs.filter((job) => job.spec.service !== undefined));
+  }
+  const nameOf = (job: Job): string => job.spec.service!.name;
+  return found.sort((a, b) =>
+    (nameOf(a) < nameOf(b) ? -1 : nameOf(a) > nameOf(b) ? 1 : 0) ||
+    a.run.number - b.run.number || a.index - b.index);
+}
+
+export function serviceRow(state: State, job: Job, now: number): ServiceRow {
+  const { name, deployed } = job.spec.service!;
+  return {
+    name, deployed, run: job.run.id, job: job.spec.id, status: job.status,
+    worker: workerName(state, job), attempt: job.attempt, service: serviceInfo(job),
+    reason: reasonOf(state, job, now), lastFailure: job.failure,
+    startedAt: orNothing(job.startedAt),
+  };
 }
 
 /** `apply` passes through FAILED on the way to the next attempt, and `dueAt` is set by then. */

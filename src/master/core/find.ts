@@ -3,6 +3,7 @@
  *
  * Test: test/10-master.test.ts
  */
+import type { AttemptKey } from "#wire";
 import { MAX_LISTED } from "./limits.ts";
 import { Refusal } from "./refusal.ts";
 import type { Job, Run, State, Worker } from "./state.ts";
@@ -18,6 +19,12 @@ export function findJob(run: Run, id: string): Job {
   const index = run.dag.indexOf(id);
   if (index !== undefined) return run.jobs[index]!;
   throw new Refusal("NOT_FOUND", `Cannot find job "${id}" in run ${run.id}`);
+}
+
+/** The job of this attempt, if the attempt runs. */
+export function runningAttempt(state: State, key: AttemptKey): Job | undefined {
+  const job = state.runs.get(key.run)?.jobs[key.job];
+  return job?.status === "RUNNING" && job.attempt === key.attempt ? job : undefined;
 }
 
 /** By name, or by number if no worker has such a name. */

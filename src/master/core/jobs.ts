@@ -12,9 +12,12 @@
  */
 import { invariant } from "#base";
 import { requirementKey } from "#routing";
-import { isTerminal, JOB_STATUSES, type JobSpec, type JobStatus, type RunStatus } from "#wire";
+import {
+  isOpenRun, isTerminal, JOB_STATUSES, type JobSpec, type JobStatus, type RunStatus,
+} from "#wire";
 import type { Edge } from "./events.ts";
 import { bufferMemory, edgesMemory, jobsMemory, leftMemory } from "./memory.ts";
+import { indexService, isMet, serviceEnds, unindexService } from "./service-state.ts";
 import { Job, MAX_REQUIREMENTS, touch, type Run, type State, type Worker } from "./state.ts";
 
 const STATUS_INDEX = Object.fromEntries(
@@ -33,7 +36,7 @@ export function addJobs(
   const { edges = [] } = options;
   state.jobs += options.specs.length;
   charge(state, run, jobsMemory(options.specs) + edgesMemory(edges.length));
-  if (run.status === "RUNNING") releaseRequirements(state, run);
+  if (isOpenRun(run.status)) releaseRequirements(state, run);
   for (const spec of options.specs) {
     // A run's first jobs came with its graph; one added later depends only on jobs before it.
     if (run.jobs.length >= run.spec.jobs.length) run.dag.addJob(spec.id, spec.dependsOn);
@@ -42,6 +45,7 @@ export function addJobs(
     run.counts[STATUS_INDEX.PENDING]! += 1;
     run.open += 1;
     run.require(job.requirement);
+    if (spec.service !== undefined) indexService(state, job);
   }
   // Before anybody's turn comes: a new job may end at once, and with it the wait of its children.
   for (const edge of edges) {
@@ -60,7 +64,7 @@ export function addJobs(
 export function charge(state: State, run: Run, bytes: number): void {
   run.bytes += bytes;
   state.bytes += bytes;
-  if (run.status !== "RUNNING") state.finishedBytes += bytes;
+  if (!isOpenRun(run.status)) state.finishedBytes += bytes;
 }
 
 /** Changes what a job has left (result, failure, decision), and counts the difference. */
@@ -114,8 +118,10 @@ export function settle(state: State, job: Job, end: { as: JobStatus; at: number 
     current.endedAt = end.at;
     current.cancelling = false;
     const freed = current.run.settle(current.index, as);
+    if (current.service !== undefined) serviceEnds(state, current, { as, at: end.at });
     setStatus(state, current, { to: as, at: end.at });
     if (as === "DEAD") state.dead.add(current);
+    if (current.spec.service !== undefined) unindexService(state, current);
     current.run.open -= 1;
     for (const index of freed) {
       const child = current.run.jobs[index]!;
@@ -128,6 +134,13 @@ export function settle(state: State, job: Job, end: { as: JobStatus; at: number 
   // #end-exercise
 }
 // #endregion
+
+/** A service is ready for the first time: for its children it is as if it had completed. */
+export function serve(state: State, job: Job, at: number): void {
+  const { run } = job;
+  for (const index of run.serve(job.index)) consider(state, run.jobs[index]!, at);
+  finishIfDone(state, run, at);
+}
 
 /** All parents are settled: does the job run, or does its condition rule it out? */
 export function consider(state: State, job: Job, at: number): void {
@@ -155,7 +168,7 @@ function itsTurn(job: Job): boolean {
   let completed = true;
   run.dag.forEachParent(job.index, (index) => {
     const parent = run.jobs[index]!;
-    if (parent.status !== "COMPLETED") completed = false;
+    if (!isMet(parent)) completed = false;
     if (hasFailed(parent)) failed = true;
   });
   return spec.when === "success" ? completed : failed;
@@ -291,13 +304,22 @@ function releaseRequirements(state: State, run: Run): void {
 }
 
 function finishIfDone(state: State, run: Run, at: number): void {
-  if (run.open > 0 || run.status !== "RUNNING") return;
+  if (!isOpenRun(run.status)) return;
+  if (run.open > 0) return servesOrRuns(state, run);
   run.status = outcome(run);
   run.endedAt = at;
   run.cancelling = false;
   releaseRequirements(state, run);
   state.finished.add(run);
   state.finishedBytes += run.bytes;
+  state.observer?.run(run);
+}
+
+/** Whether anything is left besides services that have been ready. */
+function servesOrRuns(state: State, run: Run): void {
+  const status = run.serving === run.open ? "SERVING" : "RUNNING";
+  if (status === run.status) return;
+  run.status = status;
   state.observer?.run(run);
 }
 
@@ -323,11 +345,12 @@ export function reopen(
   for (const index of jobs) {
     const job = run.jobs[index]!;
     if (isTerminal(job.status)) reopenJob(state, job, at);
-    else unqueue(state, job);
+    else callBack(state, job);
   }
   dropDead(state);
   run.dag.reopen(jobs);
-  if (run.status !== "RUNNING") {
+  for (const index of jobs) beginAnew(state, run.jobs[index]!);
+  if (!isOpenRun(run.status)) {
     run.status = "RUNNING";
     run.endedAt = 0;
     claimRequirements(state, run);
@@ -338,6 +361,21 @@ export function reopen(
   for (const index of jobs) {
     if (run.isReady(index)) consider(state, run.jobs[index]!, at);
   }
+  finishIfDone(state, run, at);
+}
+
+/** A job that waits in a queue: it waits for its parents again. */
+function callBack(state: State, job: Job): void {
+  unqueue(state, job);
+  if (job.service?.settled === true) job.run.serving -= 1;
+}
+
+/** A service that is tried again has another life before it. */
+function beginAnew(state: State, job: Job): void {
+  if (job.spec.service === undefined) return;
+  touch(state, job);
+  job.service = undefined;
+  indexService(state, job);
 }
 
 function reopenJob(state: State, job: Job, at: number): void {

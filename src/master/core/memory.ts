@@ -19,7 +19,7 @@
  */
 import { invariant } from "#base";
 import { MAX_DEAD_LETTERS } from "#retry";
-import type { JobSpec, PipelineSpec } from "#wire";
+import type { HealthCheck, JobSpec, PipelineSpec } from "#wire";
 import { MAX_KEPT_KEYS } from "./limits.ts";
 import type { Job } from "./state.ts";
 
@@ -57,6 +57,12 @@ export const KEY_BYTES = 704;
 export const LETTER_BYTES = 1280;
 // #endregion
 
+/**
+ * A service beside its job: its spec, its record with a reason, an address and the times of its
+ * latest restarts, and its places in two lists.
+ */
+const SERVICE_BYTES = 4096;
+
 /** Up to here it is cheaper to assume two bytes a character than to look. */
 const UNREAD_CHARS = 32;
 
@@ -80,18 +86,24 @@ export function bufferMemory(bytes: Uint8Array | undefined): number {
 
 /** A job as it was accepted. */
 export function jobMemory(spec: JobSpec): number {
-  const { id, action, env, gate, requirement, dependsOn } = spec;
+  const { id, action, env, gate, requirement, dependsOn, service } = spec;
   let bytes = JOB_BYTES + textMemory(id) + EDGE_BYTES * dependsOn.length;
   // Twice: as they are written, and together as the key of a queue.
   if (requirement.length > 0) bytes += 2 * textsMemory(requirement);
   for (const name in env) bytes += textMemory(name) + textMemory(env[name]!);
   if (gate !== undefined) bytes += textMemory(gate.message);
+  if (service !== undefined) bytes += SERVICE_BYTES + checkMemory(service.check);
   switch (action.type) {
     case "file": return bytes + textMemory(action.file) + textsMemory(action.args);
     case "command": return bytes + textsMemory(action.argv);
     case "shell": return bytes + textMemory(action.script);
     case "call": return bytes + textMemory(action.target) + bufferMemory(action.input);
   }
+}
+
+function checkMemory(check: HealthCheck): number {
+  if (check.type === "http") return textMemory(check.path);
+  return check.type === "command" ? textsMemory(check.argv) : 0;
 }
 
 export function jobsMemory(specs: readonly JobSpec[]): number {

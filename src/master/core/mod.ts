@@ -10,10 +10,13 @@
  *         decide-runs.ts        what people want of runs; retry.ts another chance
  *         decide-attempts.ts    how an attempt ends, and which one starts next
  *         decide-workers.ts     workers that come, come back and go
- *     check.ts · limits.ts      what a job must be first, and how much of it there may be
+ *         decide-services.ts    how services are, and what people want of them (lesson 14)
+ *     check.ts · limits.ts      what a job must be first, and how much of it there may be;
+ *         check-service.ts      the same for a service
  *     find.ts                   runs, jobs and workers by their names
  *     refusal.ts                how a decider says no, and what it is given beside the state
- *     apply.ts · jobs.ts        from an event to the next state: the only writers
+ *     apply.ts · jobs.ts        from an event to the next state: the only writers;
+ *         service-state.ts      what they keep of services
  *     memory.ts · room.ts       what the state costs in bytes, and what makes way for more
  *     forecast.ts               what a log will cost, before it is replayed
  *     snapshot.ts               the whole state as bytes, a slice at a time
@@ -28,7 +31,7 @@
  */
 export { type Edge, Event, type EventOf } from "./events.ts";
 export {
-  isTerminal, MAX_REQUIREMENTS, State, type Job, type Observer, type Run, type Worker,
+  isTerminal, isToEnd, MAX_REQUIREMENTS, State, type Job, type Observer, type Run, type Worker,
 } from "./state.ts";
 export { apply } from "./apply.ts";
 export { eventDetail, eventText, Names } from "./event-text.ts";
@@ -56,9 +59,10 @@ export {
   type MemoryLimits,
 } from "./memory.ts";
 export {
-  deadLetters, gateInfo, jobChange, jobInfo, neverScheduled, reasonOf, runInfo, waitKind,
-  workerInfo,
+  deadLetters, gateInfo, jobChange, jobInfo, neverScheduled, reasonOf, runInfo, servicesOf,
+  serviceRow, waitKind, workerInfo,
 } from "./explain.ts";
+export { serviceEnv } from "./service-state.ts";
 export { Forecast } from "./forecast.ts";
 export {
   hashState, learnPart, Picture, readSnapshot, SnapshotReader, weighPart, writeSnapshot,

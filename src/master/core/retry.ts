@@ -7,7 +7,7 @@
  * Invariants: a job that would be skipped again for the same reason is refused, or left as it is.
  * Test: test/10-master.test.ts
  */
-import { isTerminal } from "#wire";
+import { isOpenRun, isTerminal } from "#wire";
 import { checkRequirements } from "./check.ts";
 import type { CommandOf } from "./command.ts";
 import { NO_EFFECTS, type DecidedOn } from "./effect.ts";
@@ -15,6 +15,7 @@ import { findJob, findRun } from "./find.ts";
 import { hasFailed } from "./jobs.ts";
 import { Refusal, type Context } from "./refusal.ts";
 import { checkRoom } from "./room.ts";
+import { isMet, isServing } from "./service-state.ts";
 import { type Job, type Run, type State } from "./state.ts";
 
 const NONE: ReadonlySet<Job> = new Set();
@@ -42,7 +43,7 @@ export function decideRetry(
     throw new Refusal("CONFLICT", `Cannot ${doing}: nothing in it has failed (${advice})`);
   }
   // Its requirements were not counted while it was over, and others may have taken their places.
-  if (run.status !== "RUNNING") {
+  if (!isOpenRun(run.status)) {
     checkRoom(state, { runs: 1, bytes: run.bytes, doing }, context);
     checkRequirements(state, run.jobs.map((job) => job.spec));
   }
@@ -113,8 +114,8 @@ function obstacle(job: Job, again: ReadonlySet<Job>): Job | undefined {
   let unfinished: Job | undefined;
   run.dag.forEachParent(job.index, (index) => {
     const parent = run.jobs[index]!;
-    if (!isTerminal(parent.status) || again.has(parent)) open = true;
-    else if (parent.status !== "COMPLETED") unfinished ??= parent;
+    if (again.has(parent) || !(isTerminal(parent.status) || isServing(parent))) open = true;
+    else if (!isMet(parent)) unfinished ??= parent;
     if (hasFailed(parent)) failed = true;
   });
   if (spec.when === "success") return unfinished;

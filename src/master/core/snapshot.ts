@@ -16,33 +16,51 @@
 import { createHash } from "node:crypto";
 import { FreshSet, invariant } from "#base";
 import {
-  bool, bytes, list, message, optional, string, u32, u53, union, withDefault, type Infer,
+  bool, bytes, enumOf, list, message, optional, string, u32, u53, union, withDefault, type Infer,
 } from "#codec";
 import { DeadLetters, MAX_DEAD_LETTERS, RetryBudget } from "#retry";
 import {
   DeadLetter,
   Decision,
   Failure,
+  isOpenRun,
   isTerminal,
   JOB_STATUSES,
   JobSpec,
   JobStatus,
   LostOutput,
+  MAX_REASON_BYTES,
+  MAX_RESTART_ATTEMPTS,
   MAX_RESULT_BYTES,
   PipelineSpec,
   RunStatus,
+  ServicePhase,
 } from "#wire";
 import { specBytes } from "./check.ts";
 import type { Names } from "./event-text.ts";
 import type { Forecast } from "./forecast.ts";
 import { claimRequirements, ownSpec, readyKey, registerWorker } from "./jobs.ts";
 import { edgesMemory, jobMemory, jobsMemory, leftMemory, runMemory } from "./memory.ts";
+import { indexService } from "./service-state.ts";
 import { Job, Run, State, type Keeper } from "./state.ts";
 
 /** Jobs per block: large enough to be cheap, small enough for one message… */
 const BLOCK_JOBS = 1024;
 /** …unless they are large: what takes longer than a few milliseconds keeps others waiting. */
 const BLOCK_BYTES = 4 * 1024 * 1024;
+
+const ServiceRecord = message("ServiceRecord", {
+  phase: [1, ServicePhase],
+  since: [2, u53()],
+  reason: [3, withDefault(string(MAX_REASON_BYTES), "")],
+  settled: [4, withDefault(bool(), false)],
+  host: [5, withDefault(string(256), "")],
+  port: [6, withDefault(u32(), 0)],
+  pid: [7, withDefault(u32(), 0)],
+  restarts: [8, withDefault(u32(), 0)],
+  restartTimes: [9, list(u53(), MAX_RESTART_ATTEMPTS)],
+  asked: [10, withDefault(enumOf("nothing", "stop", "restart"), "nothing")],
+});
 
 const JobRecord = message("JobRecord", {
   status: [1, JobStatus],
@@ -62,6 +80,7 @@ const JobRecord = message("JobRecord", {
   decision: [15, optional(Decision)],
   stoppedAt: [16, withDefault(u53(), 0)],
   lostOutput: [17, optional(LostOutput)],
+  service: [30, optional(ServiceRecord)],
 });
 
 const Part = union("SnapshotPart", {
@@ -419,13 +438,15 @@ export class SnapshotReader {
     for (const run of state.runs.values()) {
       jobs += run.jobs.length;
       for (const job of run.jobs) run.require(job.requirement);
-      if (run.status === "RUNNING") claimRequirements(state, run);
+      if (isOpenRun(run.status)) claimRequirements(state, run);
       for (const index of run.isAlone ? [0] : run.dag.topologicalOrder()) {
         const job = run.jobs[index]!;
         run.counts[JOB_STATUSES.indexOf(job.status)]! += 1;
         run.resultBytes += job.result?.length ?? 0;
-        if (isTerminal(job.status)) run.settle(index, job.status);
+        if (isTerminal(job.status)) settleAgain(run, job);
         else run.open += 1;
+        indexService(state, job);
+        if (job.service?.settled === true && !isTerminal(job.status)) run.serve(index);
         if (job.status === "DEAD") state.dead.add(job);
         const isOpen = job.status === "RUNNING" || job.status === "WAITING";
         if (isOpen || job.order > 0 || job.dueAt > 0) waiting.push(job);
@@ -438,6 +459,12 @@ export class SnapshotReader {
     for (const job of waiting) index(state, job);
     return state;
   }
+}
+
+/** A service that was ready and is over was settled once, when it was ready. */
+function settleAgain(run: Run, job: Job): void {
+  if (job.service?.settled === true) run.serve(job.index);
+  run.settle(job.index, job.status);
 }
 
 /** Enters one job into the indexes that its own fields call for. */

@@ -21,12 +21,31 @@ import { DeadLetters, IdempotencyKeys, RetryBudget } from "#retry";
 import { GENERAL, requirementKey, Router } from "#routing";
 import {
   isTerminal, JOB_STATUSES, type DeadLetter, type Decision, type Failure, type JobSpec,
-  type JobStatus, type LostOutput, type PipelineSpec, type RunStatus,
+  type JobStatus, type LostOutput, type PipelineSpec, type RunStatus, type ServicePhase,
 } from "#wire";
 import type { Edge } from "./events.ts";
 import { MAX_KEPT_KEYS } from "./limits.ts";
 
 export { isTerminal };
+
+/** What a job keeps that is a service (lesson 14). */
+export interface ServiceRecord {
+  readonly phase: ServicePhase;
+  readonly since: number;
+  readonly reason: string;
+  /** It has been READY: its children have started. */
+  readonly settled: boolean;
+  /** Where it is reached; empty and 0 while it is not. */
+  readonly host: string;
+  readonly port: number;
+  readonly pid: number;
+  /** Attempts that ended by themselves and were followed by another one… */
+  readonly restarts: number;
+  /** …and when the latest of them ended. */
+  readonly restartTimes: number[];
+  /** A person has asked for it, and the attempt has not ended yet. */
+  readonly asked: "nothing" | "stop" | "restart";
+}
 
 export class Job {
   readonly run: Run;
@@ -66,6 +85,8 @@ export class Job {
   decision: Decision | undefined = undefined;
   /** Output of the latest attempt that could not be stored. */
   lostOutput: LostOutput | undefined = undefined;
+  /** Of a service that has started once. */
+  service: ServiceRecord | undefined = undefined;
 
   constructor(run: Run, index: number, spec: JobSpec) {
     this.run = run;
@@ -97,6 +118,11 @@ export class Run {
   status: RunStatus = "RUNNING";
   /** Jobs that are not in a terminal state. The run ends when this reaches zero. */
   open = 0;
+  /** Services among them, and how many of these have been ready. */
+  services: ReadonlySet<Job> = NO_SERVICES;
+  serving = 0;
+  /** Whether it has any, over or not. */
+  hasServices = false;
   /** Of the results that its jobs have handed in. */
   resultBytes = 0;
   /** Of memory, as `memory.ts` counts them: the run, its jobs and what they have left. */
@@ -121,7 +147,10 @@ export class Run {
   get dag(): Dag {
     if (this.#dag !== undefined) return this.#dag;
     this.#dag = buildGraph(this.spec.jobs);
-    if (this.jobs[0] !== undefined && isTerminal(this.jobs[0].status)) this.#dag.settle(0);
+    const [first] = this.jobs;
+    if (first !== undefined && (isTerminal(first.status) || first.service?.settled === true)) {
+      this.#dag.settle(0);
+    }
     return this.#dag;
   }
 
@@ -151,6 +180,14 @@ export class Run {
     return this.edges.length === 0 ? spec.dependsOn : this.dag.parents(index);
   }
 
+  /** One of its services goes on, or is over. Runs without any share one set. */
+  listService(job: Job, goesOn: boolean): void {
+    const services = new Set(this.services);
+    if (goesOn) services.add(job);
+    else services.delete(job);
+    this.services = services;
+  }
+
   /** Not over, and no parent left to wait for. */
   isReady(index: number): boolean {
     return this.#dag === undefined
@@ -160,17 +197,34 @@ export class Run {
 
   /** A job is about to be over. Returns the children for whom it was the last parent. */
   settle(index: number, as: JobStatus): readonly number[] {
+    if (this.jobs[index]!.service?.settled === true) {
+      // Its children were freed when it became ready.
+      this.serving -= 1;
+      return NOBODY;
+    }
     if (this.#dag === undefined) return NOBODY;
     // A cancelled job does not wait for its parents. For every other job, open parents would be a
     // bug.
     return as === "CANCELLED" ? this.#dag.settleEarly(index) : this.#dag.settle(index);
   }
+
+  /** A service is ready for the first time. Returns the children whose last parent it was. */
+  serve(index: number): readonly number[] {
+    this.serving += 1;
+    return this.#dag === undefined ? NOBODY : this.#dag.settle(index);
+  }
 }
 
 const NOBODY: readonly number[] = [];
+const NO_SERVICES: ReadonlySet<Job> = new Set();
 const NO_JOBS: readonly number[] = JOB_STATUSES.map(() => 0);
 const NO_REQUIREMENTS: ReadonlySet<string> = new Set();
 const ONLY_GENERAL: ReadonlySet<string> = new Set([GENERAL]);
+
+/** It runs, and has been asked to end. */
+export function isToEnd({ cancelling, service }: Job): boolean {
+  return cancelling || (service !== undefined && service.asked !== "nothing");
+}
 
 /** Whether these jobs are one that waits for nobody. */
 export function isAlone(jobs: readonly JobSpec[]): boolean {
@@ -229,6 +283,8 @@ export class State {
   readonly workers = new Map<number, Worker>();
   readonly workersByInstance = new Map<string, Worker>();
   readonly gates = new Set<Job>();
+  /** Services that are deployed and not over, by name: with all their replicas. */
+  readonly deployed = new FreshMap<string, Set<Job>>();
   /** Jobs whose retries are spent. */
   readonly dead = new Set<Job>();
   /** Those of runs that were forgotten, by RUN/JOB… */

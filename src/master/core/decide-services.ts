@@ -1,0 +1,170 @@
+/**
+ * Lesson 14: what follows when a service says how it is, when one of its attempts ends, and when a
+ * person wants it stopped or started anew.
+ *
+ * Invariants: news about an attempt counts if the attempt runs and belongs to the worker that
+ * brings it, as a report does; news that changes nothing is no event; a stop ends a service as
+ * COMPLETED, because somebody meant it.
+ * Test: test/14-services.core.test.ts
+ */
+import {
+  nextPhase, restartDecision, type Ending as ServiceEnding, type PhaseNews,
+} from "#services";
+import { randomFrom } from "#retry";
+import type { Failure, Report, ServicePhase, ServicesMeant } from "#wire";
+import { sentence } from "./check.ts";
+import type { CommandOf } from "./command.ts";
+import { NO_EFFECTS, NOTHING, onlyEvents, placed, type DecidedOn, type Effect } from "./effect.ts";
+import type { Event, EventOf } from "./events.ts";
+import { runningAttempt } from "./find.ts";
+import { Refusal, type Context } from "./refusal.ts";
+import { keptFailure } from "./room.ts";
+import { isForgiven } from "./service-state.ts";
+import { type Job, type State } from "./state.ts";
+
+type Ending = EventOf<"JobSucceeded" | "JobFailed" | "JobStopped">;
+
+const NEWS: Partial<Record<ServicePhase, PhaseNews>> = {
+  READY: "healthy", UNHEALTHY: "unhealthy",
+};
+
+// #region health
+/** A worker says how a service is: the same fence as for a report of its end. */
+export function decideHealth(
+  state: State, { worker, host, report }: CommandOf<"Health">, context: Context,
+): DecidedOn<"Health"> {
+  const job = runningAttempt(state, report);
+  const known = job?.service;
+  if (job === undefined || known === undefined || job.worker !== worker) return NOTHING;
+  const { run, job: index, attempt, port, pid, reason } = report;
+  const news = NEWS[report.phase];
+  const moves = news !== undefined && nextPhase(known.phase, news) !== undefined;
+  const isNew = known.port !== port || known.pid !== pid || known.host !== host;
+  if (!moves && !isNew) return NOTHING;
+  const phase = moves ? report.phase : known.phase;
+  return onlyEvents([{
+    type: "ServiceHealth", run, job: index, attempt, at: context.now, phase, host, port, pid,
+    reason,
+  }]);
+}
+// #endregion
+
+// #region ending
+/** An attempt of a service has ended: how does its life go on? */
+export function decideServiceEnd(
+  state: State, job: Job, end: { report: Report; context: Context },
+): Ending {
+  const { report, context } = end;
+  const { run, job: index, attempt } = report;
+  const at = context.now;
+  const key = { run, job: index, attempt, at };
+  if (job.service!.asked === "stop") return { type: "JobStopped", ...key };
+  if (job.service!.asked === "restart") {
+    return { type: "JobFailed", ...key, failure: WANTED, retryAt: at, dead: false };
+  }
+  const failure = keptFailure(state, report.failure ?? ENDED, context);
+  const decision = restartDecision(job.spec.service!.restart, {
+    how: howOf(report.failure),
+    wasReady: job.service!.settled,
+    failures: isForgiven(job, at) ? 1 : job.failures + 1,
+    restarts: job.service!.restartTimes,
+    at,
+    // The attempt's name is its chance, as for every other job.
+    random: randomFrom(`${job.run.id}/${job.spec.id}/${attempt}`),
+  });
+  if (decision.restart) {
+    return { type: "JobFailed", ...key, failure, retryAt: at + decision.delayMs, dead: false };
+  }
+  if (decision.as === "STOPPED") return { type: "JobSucceeded", ...key, result: undefined };
+  const message = sentence(`${failure.message} (not started again: ${decision.why})`);
+  return { type: "JobFailed", ...key, failure: { ...failure, message }, dead: false };
+}
+// #endregion
+
+/** Exit 0 is no failure of a job, and for a service it is an end that nobody wanted. */
+const ENDED: Failure = {
+  kind: "exit", message: "ended with exit code 0 (a service stays in the foreground)", exitCode: 0,
+};
+
+/** No failure at all, and the end of an attempt that is followed by another one. */
+const WANTED: Failure = { kind: "cancelled", message: "somebody restarted it" };
+
+function howOf(failure: Failure | undefined): ServiceEnding["how"] {
+  switch (failure?.kind) {
+    case undefined: return "done";
+    case "port-taken": return "blocked";
+    case "not-found":
+    case "not-executable":
+    case "unsupported":
+    case "bad-input": return "hopeless";
+    default: return "failed";
+  }
+}
+
+// ── people ───────────────────────────────────────────────────────────────────────────────────────
+
+/** Stops services for good. One that runs is over when its process is gone. */
+export function decideStop(
+  state: State, wish: CommandOf<"Stop">, context: Context,
+): DecidedOn<"Stop"> {
+  return decideWish(state, { ...wish, what: "stop" }, context);
+}
+
+/** Starts services anew, at once. */
+export function decideRestart(
+  state: State, wish: CommandOf<"Restart">, context: Context,
+): DecidedOn<"Restart"> {
+  return decideWish(state, { ...wish, what: "restart" }, context);
+}
+
+function decideWish(
+  state: State, wish: { name: string; by: string; what: "stop" | "restart" }, context: Context,
+): { events: readonly Event[]; effects: readonly Effect[]; reply: ServicesMeant } {
+  const { what, by } = wish;
+  const jobs = findServices(state, wish.name, what);
+  const run = jobs[0]!.run;
+  const names = [...new Set(jobs.map(({ spec }) => spec.service!.name))];
+  const reply = { run: run.id, services: names, replicas: jobs.length };
+  const fresh = jobs.filter(({ service, cancelling }) => !cancelling && service?.asked !== what);
+  if (fresh.length === 0) return { events: [], effects: NO_EFFECTS, reply };
+  const type = what === "stop" ? "ServicesStopped" : "ServicesRestarted";
+  const at = context.now;
+  const attempts = fresh.filter(({ status }) => status === "RUNNING").map(placed);
+  return {
+    events: [{ type, run: run.number, at, jobs: fresh.map(({ index }) => index), by }],
+    effects: attempts.length === 0 ? NO_EFFECTS : [{ type: "Kill", attempts }],
+    reply,
+  };
+}
+
+/** By the name of a service, RUN, or RUN/JOB (a replica, or a service with all its replicas). */
+export function findServices(state: State, name: string, doing: string): Job[] {
+  const refuse = (code: Refusal["code"], why: string): Refusal =>
+    new Refusal(code, `Cannot ${doing} "${name}": ${why}`);
+  const slash = name.indexOf("/");
+  const run = state.runsById.get(slash < 0 ? name : name.slice(0, slash));
+  if (run !== undefined) {
+    const id = slash < 0 ? undefined : name.slice(slash + 1);
+    const open = [...run.services].sort((a, b) => a.index - b.index);
+    const one = open.filter(({ spec }) => spec.id === id);
+    if (one.length > 0 && one[0]!.spec.service!.name !== id) return one;
+    const meant = open.filter(({ spec }) => id === undefined || spec.service!.name === id);
+    if (meant.length > 0) return meant;
+    const what = id === undefined ? "it has no service" : `it has no service "${id}"`;
+    throw refuse("NOT_FOUND", `${what} that goes on`);
+  }
+  if (slash >= 0) throw refuse("NOT_FOUND", `there is no run "${name.slice(0, slash)}"`);
+  const deployed = [...(state.deployed.get(name) ?? [])].sort((a, b) => a.index - b.index);
+  if (deployed.length > 0) return deployed;
+  const runs = [...state.runs.values()].filter(({ services }) =>
+    [...services].some(({ spec }) => spec.service!.name === name));
+  if (runs.length === 0) throw refuse("NOT_FOUND", "there is no such service, and no such run");
+  if (runs.length > 1) {
+    const ids = runs.slice(0, MAX_NAMED).map(({ id }) => `${id}/${name}`).join(", ");
+    const more = runs.length > MAX_NAMED ? ` and ${runs.length - MAX_NAMED} more` : "";
+    throw refuse("CONFLICT", `${runs.length} runs have one: ${ids}${more}`);
+  }
+  return findServices(state, `${runs[0]!.id}/${name}`, doing);
+}
+
+const MAX_NAMED = 5;
