@@ -43,6 +43,8 @@ const STEPS: Record<Step["do"], Fields> = {
   add: { run: "string", jobs: "array" },
   status: { run: "string" },
   watch: { run: "string" },
+  stop: { run: "string" },
+  restart: { run: "string" },
   logs: { run: "string", job: "string" },
   runs: {},
   workers: {},

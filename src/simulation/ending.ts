@@ -6,6 +6,7 @@
  *
  * Test: test/22-simulation.test.ts
  */
+import { isOpenRun, isTerminal, type JobInfo } from "#wire";
 import type { PatientClient } from "./clients.ts";
 import type { Scene } from "./scene.ts";
 import type { Steps } from "./steps.ts";
@@ -42,6 +43,9 @@ export async function bringToEnd(scene: Scene, options: EndingOptions): Promise<
     for (const { id } of drained) {
       await client.perform("ends a drain", (master) => master.drain(String(id), { undo: true }));
     }
+    for (const run of withServices(scene, options)) {
+      await stopOnceReady(client, run);
+    }
     for (const run of endless(scene, options)) {
       await client.perform("cancels what has no end", (master) => master.cancel(run));
     }
@@ -57,11 +61,34 @@ function endless({ plan }: Scene, { steps }: EndingOptions): string[] {
   return pipelines.flatMap(({ key }) => steps.runs.get(key) ?? []);
 }
 
+function withServices({ plan }: Scene, { steps }: EndingOptions): string[] {
+  const pipelines = plan.pipelines.filter(({ jobs }) =>
+    jobs.some(({ service }) => service !== undefined),
+  );
+  return pipelines.flatMap(({ key }) => steps.runs.get(key) ?? []);
+}
+
+/**
+ * A service that somebody wants is READY again once nothing breaks any more: only then does a
+ * person stop it. If it never is, this life does not end, which breaks a promise. One that waits
+ * for a slot may wait for the end of another service.
+ */
+async function stopOnceReady(client: PatientClient, run: string): Promise<void> {
+  const status = await client.perform(`looks at ${run}`, (master) => master.status(run));
+  if (!status.ok || !isOpenRun(status.value.run.status)) return;
+  const open = status.value.jobs.filter(({ status: now }) => !isTerminal(now));
+  const isWell = ({ service, status: now, reason }: JobInfo): boolean =>
+    service?.phase === "READY" || (now === "PENDING" && !reason.startsWith("restarts in"));
+  const services = open.filter(({ service, id }) => service !== undefined || id.startsWith("s"));
+  if (services.length === 0 || !services.every(isWell)) return;
+  await client.perform(`stops ${run}`, (master) => master.stop(run, { by: "keeper" }));
+}
+
 /** Looks at all runs once more, as the master shows them to a client. */
 async function allEnded(scene: Scene, { client, steps }: EndingOptions): Promise<boolean> {
   if (scene.diskIsFull) return false; // The master tries again to write within seconds.
   const runs = await client.perform("lists runs", (master) => master.runs());
-  if (!runs.ok || runs.value.some(({ status }) => status === "RUNNING")) return false;
+  if (!runs.ok || runs.value.some(({ status }) => isOpenRun(status))) return false;
   for (const run of steps.runs.values()) {
     const status = await client.perform(`looks at ${run}`, (master) => master.status(run));
     if (!status.ok) {

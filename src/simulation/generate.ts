@@ -10,6 +10,7 @@
  * Test: test/22-simulation.test.ts
  */
 import { generatePipeline } from "./generate-jobs.ts";
+import { generateServices } from "./generate-services.ts";
 import {
   FAULT_KINDS,
   type Fault,
@@ -26,6 +27,9 @@ const ENDLESS_SALT = 0xe9d;
 /** The same for edges to jobs that are there before. */
 const BEFORE_SALT = 0xbef;
 
+/** Every ninth life has services in it, and the others are what they were without. */
+const [SERVICE_SALT, SERVICE_LIVES] = [0x5e2, 9];
+
 /** Everything that happens in the life of this seed. */
 export function generatePlan(seed: number): Plan {
   const prng = new Prng(seed);
@@ -40,6 +44,9 @@ export function generatePlan(seed: number): Plan {
   );
   const room: Room = { workers, clients, safetyMs, pipelines };
   const endless = generateEndless(new Prng(seed ^ ENDLESS_SALT), room);
+  const serving = seed % SERVICE_LIVES === SERVICE_LIVES - 1
+    ? generateServices(new Prng(seed ^ SERVICE_SALT), room)
+    : { pipelines: [], steps: [] };
   return {
     seed,
     enabled,
@@ -50,9 +57,9 @@ export function generatePlan(seed: number): Plan {
     restartMs: [50, prng.int(60, 1500)],
     workers,
     clients,
-    pipelines: [...pipelines, ...endless.pipelines],
+    pipelines: [...pipelines, ...endless.pipelines, ...serving.pipelines],
     steps: withBefore(new Prng(seed ^ BEFORE_SALT), room, generateSteps(prng, room))
-      .concat(endless.steps)
+      .concat(endless.steps, serving.steps)
       .sort((a, b) => a.at - b.at),
     faults: enabled.flatMap((kind) => generateFaults(prng, kind, room)).sort((a, b) => a.at - b.at),
     finale: prng.pick(["none", "stop", "kill", "crash"]),

@@ -5,16 +5,17 @@
  *     plan.ts        what a life will be asked to survive           ← start here
  *     plan-text.ts   a plan as a person reads it
  *     generate.ts    from a seed to a plan; generate-jobs.ts: its pipelines;
- *                    prng.ts: chance, in the words of a plan
+ *                    generate-services.ts: its services; prng.ts: chance, in the words of a plan
  *     invariants.ts  the judge; invariants-list.ts: the promises by name;
  *                    invariants-fold.ts: the log folded by `apply`
  *     model.ts       a second opinion on the log; model-state.ts: what it remembers;
- *                    model-checks.ts: what may happen to an attempt
+ *                    model-checks.ts: what may happen to an attempt; model-services.ts: to a
+ *                    service
  *     events.ts      what a master left on disk; durable-view.ts: the disk after a
  *                    power cut
  *     stage.ts       what the parts of one life share
  *     cluster.ts     master and workers, and the supervisor that starts them again
- *     programs.ts    what jobs do
+ *     programs.ts    what jobs do; ports.ts: where services among them listen
  *     clients.ts     who submits and asks; steps.ts: what they ask for; ending.ts: the end of it
  *     scene.ts       what clients need of their world: so that scripts/chaos can give them another
  *     faults.ts      what goes wrong

@@ -16,6 +16,11 @@ import {
 
 /** As in lesson 09: no retry unless asked for. */
 const NO_RETRY = { maxAttempts: 1, delayMs: 1000, backoff: 2, maxDelayMs: 60_000, jitter: 0.5 };
+/**
+ * Finished runs are kept up to the first of these limits. One turn of the master may end many runs
+ * before it forgets some.
+ */
+const KEPT = { runs: 1000, bytes: 504 * 1024 * 1024 };
 /** Failures that come again however often one tries. */
 const PERMANENT: ReadonlySet<string> = new Set([
   "not-found", "not-executable", "unsupported", "bad-input", "rejected", "cancelled",
@@ -227,4 +232,30 @@ export function checkDecision(
       `the gate of ${job} closes by itself ${job.deadline - at} ms before its deadline`,
     );
   }
+}
+
+/** A run is forgotten when it has ended, and too many have. */
+export function checkForgotten(
+  model: Complaints, run: ModelRun, { runs, bytes }: { runs: number; bytes: number },
+): void {
+  if (!run.ended) {
+    model.fail("acknowledged-is-durable", `${run.id} is forgotten before it has ended`);
+  }
+  if (runs <= KEPT.runs && bytes <= KEPT.bytes) {
+    const kept = `only ${runs} ended runs are kept, of ${bytes} bytes at most`;
+    model.fail("acknowledged-is-durable", `${run.id} is forgotten although ${kept}`);
+  }
+}
+
+/** A lost attempt that made a dead letter of its job too early, or too late. */
+export function wrongLoss(
+  model: Complaints, job: ModelJob, loss: { event: EventOf<"JobLost">; maxLosses: number },
+): never {
+  const { event, maxLosses } = loss;
+  const other = event.blamed ? "" : ", this one for another reason";
+  return model.fail(
+    "retries-within-budget",
+    `${job}#${event.attempt} was lost and is ${event.dead ? "" : "not "}a dead letter, after ` +
+      `${job.losses} of ${maxLosses} workers lost under it${other}`,
+  );
 }

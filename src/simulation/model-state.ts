@@ -8,12 +8,24 @@
  * Test: test/22-simulation.invariants.test.ts
  */
 import type { Event, EventOf } from "#core";
-import type { JobSpec, JobStatus } from "#wire";
+import type { JobSpec, JobStatus, ServicePhase } from "#wire";
 
 /** One retry of a run's budget, in the unit that it is counted in. */
 export const RETRY_MILLI = 1000;
 /** Ten retries to begin with. */
 const FIRST_BUDGET_MILLI = 10 * RETRY_MILLI;
+
+/** What is known of a service beside its job. */
+export class ModelService {
+  phase: ServicePhase | undefined = undefined;
+  /** Since when it is READY. */
+  readyAt = 0;
+  /** It has been READY in this life: its children have been freed. */
+  settled = false;
+  asked: "nothing" | "stop" | "restart" = "nothing";
+  /** When counted restarts happened. */
+  restarts: number[] = [];
+}
 
 export class ModelJob {
   readonly run: ModelRun;
@@ -38,6 +50,8 @@ export class ModelJob {
   /** When its gate closes. */
   deadline = 0;
   resultBytes = 0;
+  /** Of a service: what model-services.ts remembers. */
+  readonly service: ModelService | undefined;
   // What clients and processes are compared with afterwards.
   /** All its attempts: who owned them, and how they ended. Number 1 stands at 0. */
   readonly attempts: { readonly worker: ModelWorker; ending?: Event["type"] }[] = [];
@@ -57,6 +71,12 @@ export class ModelJob {
     this.index = index;
     this.spec = spec;
     this.parents = new Set(spec.dependsOn);
+    this.service = spec.service === undefined ? undefined : new ModelService();
+  }
+
+  /** For its children it is over: it has ended, or serves. */
+  get settled(): boolean {
+    return this.over || this.service?.settled === true;
   }
 
   get over(): boolean {
@@ -115,7 +135,8 @@ export function conditionHolds({ run, spec, parents: indexes }: ModelJob): boole
   const parents = [...indexes].map((index) => run.jobs[index]!);
   switch (spec.when) {
     case "always": return true;
-    case "success": return parents.every((parent) => parent.status === "COMPLETED");
+    case "success": return parents.every(({ status, over, service }) =>
+      (status === "COMPLETED" || !over) && (service === undefined || service.settled));
     // Skipped for want of success: something further up has failed. Skipped for want of a failure:
     // nothing has.
     case "failure": return parents.some(
@@ -132,14 +153,14 @@ export function conditionHolds({ run, spec, parents: indexes }: ModelJob): boole
 export function waitFor(child: ModelJob, parent: ModelJob): void {
   child.parents.add(parent.index);
   parent.children.push(child);
-  if (parent.over) return;
+  if (parent.settled) return;
   child.openParents += 1;
   child.ready = false;
 }
 
 /** How many of its parents have not ended. */
 export function openParentsOf({ run, parents }: ModelJob): number {
-  return [...parents].filter((index) => !run.jobs[index]!.over).length;
+  return [...parents].filter((index) => !run.jobs[index]!.settled).length;
 }
 
 /** How its parents fare, for a message. */

@@ -22,10 +22,14 @@ import type { Edge, Event, EventOf } from "#core";
 import type { JobSpec, JobStatus } from "#wire";
 import { Violation, type Invariant } from "./invariants-list.ts";
 import {
-  checkDecision, checkEdge, checkEnding, checkFit, checkKey, checkOutput, checkRetry, checkStart,
+  checkDecision, checkEdge, checkEnding, checkFit, checkForgotten, checkKey, checkOutput, checkRetry,
+  checkStart, wrongLoss,
 } from "./model-checks.ts";
 import {
-  conditionHolds, ModelJob, ModelRun, mostMemory, openParentsOf, RETRY_MILLI, waitFor,
+  health, restarted, serviceFailed, stopped, wasWell, type Hands,
+} from "./model-services.ts";
+import {
+  conditionHolds, ModelJob, ModelRun, ModelService, mostMemory, openParentsOf, RETRY_MILLI, waitFor,
   type ModelWorker,
 } from "./model-state.ts";
 
@@ -39,11 +43,6 @@ const MAX_OPEN_RUNS = 10_000;
 const MAX_JOBS_PER_RUN = 1_000_000;
 const MAX_RESULT_BYTES = 64 * 1024;
 const MAX_RUN_RESULT_BYTES = 256 * 1024 * 1024;
-/**
- * Finished runs are kept up to the first of these limits. One turn of the master may end many runs
- * before it forgets some.
- */
-const KEPT = { runs: 1000, bytes: 504 * 1024 * 1024 };
 /** Keys of forgotten runs are kept for a day, and so many of them. */
 const [KEY_AGE_MS, MAX_KEPT_KEYS] = [24 * 60 * 60 * 1000, 20_000];
 
@@ -71,6 +70,16 @@ export class Model {
   readonly #finished = { runs: 0, bytes: 0 };
   /** Forgotten runs whose keys are kept, oldest first. */
   readonly #kept: ModelRun[] = [];
+  /** For the rules of services. */
+  readonly #hands: Hands = {
+    fail: (invariant, what) => this.fail(invariant, what),
+    end: (job, as) => this.#end(job, as),
+    again: (job, notBefore) => {
+      this.counts.retries += 1;
+      this.#again(job, notBefore);
+    },
+    considerTurn: (job) => this.#considerTurn(job),
+  };
   readonly #maxLosses: number;
   readonly #maxRunResultBytes: number;
   /**
@@ -121,6 +130,9 @@ export class Model {
       case "WorkerDrained": return this.#drained(event);
       case "WorkerLost": return this.#workerLost(event);
       case "OutputLost": return checkOutput(this, this.#job(event), event);
+      case "ServiceHealth": return health(this.#hands, this.#job(event), event);
+      case "ServicesStopped": return stopped(this.#hands, this.#jobs(event), event);
+      case "ServicesRestarted": return restarted(this.#hands, this.#jobs(event), event);
       case "TimePassed": return;
     }
   }
@@ -164,6 +176,10 @@ export class Model {
         `an event names job ${key.job} of ${run.id}, which has ${run.jobs.length}`,
       )
     );
+  }
+
+  #jobs({ run, jobs }: { run: number; jobs: readonly number[] }): ModelJob[] {
+    return jobs.map((job) => this.#job({ run, job }));
   }
 
   #submitted(event: EventOf<"RunSubmitted">): void {
@@ -253,12 +269,14 @@ export class Model {
   #end(job: ModelJob, as: JobStatus): void {
     const ends: [ModelJob, JobStatus][] = [[job, as]];
     for (const [ended, status] of ends) {
+      // The children of a service that was READY have not waited for its end.
+      const children = ended.service?.settled === true ? [] : ended.children;
       ended.status = status;
       ended.ends.add(status);
       ended.ready = false;
       ended.cancelled = false;
       ended.run.open -= 1;
-      for (const child of ended.children) {
+      for (const child of children) {
         child.openParents -= 1;
         if (child.openParents > 0 || child.status !== "PENDING") continue;
         if (child.cancelled || child.run.cancelled) ends.push([child, "CANCELLED"]);
@@ -287,14 +305,7 @@ export class Model {
   #forgotten(event: EventOf<"RunsForgotten" | "RunsLetGo">): void {
     for (const number of event.runs) {
       const run = this.#run(number);
-      const { runs, bytes } = this.#finished;
-      if (!run.ended) {
-        this.fail("acknowledged-is-durable", `${run.id} is forgotten before it has ended`);
-      }
-      if (runs <= KEPT.runs && bytes <= KEPT.bytes) {
-        const kept = `only ${runs} ended runs are kept, of ${bytes} bytes at most`;
-        this.fail("acknowledged-is-durable", `${run.id} is forgotten although ${kept}`);
-      }
+      checkForgotten(this, run, this.#finished);
       this.#keep(run, -1);
       run.forgotten = true;
       const isKept = checkKey(this, run, event);
@@ -320,6 +331,10 @@ export class Model {
     job.attempt = event.attempt;
     job.attempts.push({ worker });
     job.worker = worker;
+    if (job.service !== undefined) {
+      job.service.phase = "STARTING";
+      job.service.asked = "nothing";
+    }
     worker.running.add(job);
     if (job.failures === 0) {
       job.run.budgetMilli = Math.min(job.run.budgetMilli + EARNED_MILLI, MOST_MILLI);
@@ -355,6 +370,9 @@ export class Model {
         `${job} leaves a result of ${job.resultBytes} bytes, its run ${job.run.resultBytes}`,
       );
     }
+    if (job.spec.service?.restart.policy === "always") {
+      this.fail("retries-within-budget", `service ${job} has succeeded, and is to run always`);
+    }
     this.counts.successes += 1;
     if (job.spec.gate === undefined) return this.#end(job, "COMPLETED");
     job.status = "WAITING";
@@ -371,6 +389,7 @@ export class Model {
     }
     if (job.cancelled) this.fail("terminal-absorbs", `${name} fails after it was cancelled`);
     this.counts.failures += 1;
+    if (job.service !== undefined) return serviceFailed(this.#hands, job, event);
     job.failures += 1;
     checkRetry(this, job, event);
     if (retryAt === undefined) return this.#end(job, dead ? "DEAD" : "FAILED");
@@ -382,23 +401,18 @@ export class Model {
 
   #lost(event: EventOf<"JobLost">): void {
     const job = this.#ending(event);
-    const name = `${job}#${event.attempt}`;
     this.counts.losses += 1;
+    if (wasWell(job, event.at)) job.losses = 0;
     if (event.blamed) {
       job.losses += 1;
       this.#blamed = job.worker;
     }
     if (job.cancelled) return this.#end(job, "CANCELLED");
     const dead = event.blamed && job.losses >= this.#maxLosses;
-    if (event.dead !== dead) {
-      this.fail(
-        "retries-within-budget",
-        `${name} was lost and is ${event.dead ? "" : "not "}a dead letter, after ${job.losses} ` +
-          `of ${this.#maxLosses} workers lost under ` +
-          `it${event.blamed ? "" : ", this one for another reason"}`,
-      );
-    }
+    if (event.dead !== dead) wrongLoss(this, job, { event, maxLosses: this.#maxLosses });
     if (dead) return this.#end(job, "DEAD");
+    if (job.service?.asked === "stop") return this.#end(job, "COMPLETED");
+    if (job.service !== undefined) job.service.phase = "RESTARTING";
     this.#again(job, event.at);
   }
 
@@ -410,6 +424,7 @@ export class Model {
 
   #stopped(event: EventOf<"JobStopped">): void {
     const job = this.#ending(event);
+    if (!job.cancelled && job.service?.asked === "stop") return this.#end(job, "COMPLETED");
     if (!job.cancelled) {
       this.fail(
         "dispatched-is-durable",
@@ -426,9 +441,7 @@ export class Model {
     if (run.ended) this.fail("terminal-absorbs", `${run.id} is cancelled after it has ended`);
     if (event.whole) run.cancelled = run.everCancelled = true;
     this.counts.cancels += 1;
-    const jobs = event.jobs
-      .map((job) => this.#job({ run: event.run, job }))
-      .filter((job) => !job.over);
+    const jobs = this.#jobs(event).filter((job) => !job.over);
     for (const job of jobs) job.cancelled = job.everCancelled = true;
     // A running job goes on until its program is gone. In an old log (JobsMarked) a job that waits
     // for its parents is cancelled when its turn would have come.
@@ -452,7 +465,7 @@ export class Model {
     if (run.cancelled) {
       this.fail("terminal-absorbs", `${run.id} is retried while it is being cancelled`);
     }
-    const jobs = event.jobs.map((job) => this.#job({ run: event.run, job }));
+    const jobs = this.#jobs(event);
     const busy = jobs.find((job) => job.status === "RUNNING" || job.status === "WAITING");
     if (busy !== undefined) {
       this.fail("one-unfenced-attempt", `${busy} is retried while it is ${busy.status}`);
@@ -479,6 +492,7 @@ export class Model {
 
   #reopen(job: ModelJob): void {
     job.ready = false;
+    if (job.service !== undefined) Object.assign(job.service, new ModelService());
     if (!job.over) return;
     job.status = "PENDING";
     job.failures = 0;

@@ -53,10 +53,16 @@ function jobText(job: JobPlan, jobs: readonly JobPlan[]): string {
     job.delayMs !== undefined && `delayed by ${job.delayMs} ms`,
     job.timeoutMs !== undefined && `timeout ${job.timeoutMs} ms`,
     retry !== undefined && `${retry.maxAttempts} attempts, ${retry.delayMs} ms apart`,
+    job.service !== undefined && serviceText(job.service),
     job.gateMs !== undefined && `a gate, open for ${job.gateMs} ms`,
   ]
     .filter(Boolean)
     .join("; ");
+}
+
+function serviceText({ policy, attempts, port }: NonNullable<JobPlan["service"]>): string {
+  const limit = attempts > 0 ? `, ${attempts} times a minute` : "";
+  return `a service${port === undefined ? "" : ` on port ${port}`}, restart ${policy}${limit}`;
 }
 
 function stepText(step: Step): string {
@@ -76,6 +82,8 @@ function stepText(step: Step): string {
       return `adds ${jobs} to ${step.run}${before ? `, before job ${before.join(" and ")}` : ""}`;
     }
     case "status": return `asks for the status of ${step.run}`;
+    case "stop": return `stops the services of ${step.run}`;
+    case "restart": return `restarts the services of ${step.run}`;
     case "watch": return `watches ${step.run}`;
     case "logs": return `reads the output of ${step.run}/${step.job}`;
     case "drain": return `${step.undo ? "ends the drain of" : "drains"} ${step.worker}`;

@@ -14,7 +14,7 @@
  * began.
  * Test: test/22-simulation.test.ts
  */
-import type { JobSpec, PipelineSpec } from "#wire";
+import type { JobSpec, PipelineSpec, Service } from "#wire";
 
 /** Shortest and longest, in ms. */
 export type Range = readonly [least: number, most: number];
@@ -78,6 +78,12 @@ export interface JobPlan {
     readonly jitter: number;
   };
   readonly gateMs?: number;
+  /** It is a service with this policy (lesson 14). `attempts` restarts within a minute; 0: any. */
+  readonly service?: {
+    readonly policy: "always" | "on-failure" | "never";
+    readonly attempts: number;
+    readonly port?: number;
+  };
 }
 
 /** Something that a client does. `run` is the key of a pipeline. */
@@ -96,6 +102,7 @@ export type Step = { readonly at: number; readonly client: number } & (
       readonly before?: readonly number[];
     }
   | { readonly do: "status" | "watch"; readonly run: string }
+  | { readonly do: "stop" | "restart"; readonly run: string }
   | { readonly do: "logs"; readonly run: string; readonly job: string }
   | { readonly do: "runs" | "workers" | "gates" | "hash" | "snapshot" | "dead" }
   | { readonly do: "drain"; readonly worker: string; readonly undo: boolean }
@@ -200,5 +207,17 @@ export function jobSpecOf(job: JobPlan): JobSpec {
     retry: retry === undefined ? undefined : { ...retry, maxDelayMs: 2000 },
     env: {},
     gate: job.gateMs === undefined ? undefined : { message: "Go on?", maxWaitMs: job.gateMs },
+    ...(job.service && { service: serviceOf(job.id, job.service) }),
+  };
+}
+
+/** Checks come often, and delays are short: a life lasts seconds. */
+function serviceOf(name: string, plan: NonNullable<JobPlan["service"]>): Service {
+  const { policy, attempts, port } = plan;
+  const restart = { policy, attempts, delayMs: 100, backoff: 2, maxDelayMs: 1000 };
+  return {
+    name, deployed: false, port, check: { type: "tcp" }, intervalMs: 200, timeoutMs: 200,
+    healthyAfter: 1, unhealthyAfter: 2, startPeriodMs: 2000, stopGraceMs: 500,
+    restart: { ...restart, windowMs: 60_000 },
   };
 }

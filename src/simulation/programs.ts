@@ -27,6 +27,10 @@ interface Script {
   readonly crashHost: number;
   /** The program goes on until it is ended. */
   readonly forever: boolean;
+  /** It listens on its port after so many ms; -1: it is no service. */
+  readonly listen: number;
+  /** It stops listening after so many ms more, and hangs; 0: never. */
+  readonly hang: number;
 }
 
 /** Reads a program's arguments. Unknown words are a mistake in the plan. */
@@ -40,6 +44,8 @@ export function readScript(words: readonly string[]): Script {
     result: undefined as string | undefined,
     crashHost: 0,
     forever: false,
+    listen: -1,
+    hang: 0,
   };
   for (const word of words) {
     const [name = "", value = ""] = word.split("=");
@@ -51,6 +57,8 @@ export function readScript(words: readonly string[]): Script {
     else if (name === "result") script.result = value;
     else if (name === "crash-host") script.crashHost = Number(value);
     else if (name === "forever") script.forever = true;
+    else if (name === "listen") script.listen = Number(value);
+    else if (name === "hang") script.hang = Number(value);
     else throw new Error(`Cannot read program: it does not know "${word}"`);
   }
   return script;
@@ -60,6 +68,9 @@ export interface ProgramRoom {
   foldersOf(host: string): SimFolders;
   /** Takes the machine of a program down. */
   crash(host: string): void;
+  /** A program of a machine listens on a port, or does not any more. */
+  listen(program: SimProcess, port: number): void;
+  hang(program: SimProcess): void;
 }
 
 /** The program that all jobs run. */
@@ -69,6 +80,7 @@ export function scriptedProgram(room: ProgramRoom): SimProgram {
     const attempt = Number(self.env["TITAN_ATTEMPT"]);
     if (script.ignoresTerm) self.onSignal = () => undefined;
     printLines(self, script.print);
+    if (script.listen >= 0) serve(self, script, room);
     if (script.forever) return;
     self.after(script.ms, () => {
       if (attempt <= script.crashHost) return room.crash(self.host);
@@ -79,6 +91,13 @@ export function scriptedProgram(room: ProgramRoom): SimProgram {
       self.exit(script.exit);
     });
   };
+}
+
+function serve(self: SimProcess, { listen, hang }: Script, room: ProgramRoom): void {
+  self.after(listen, () => {
+    room.listen(self, Number(self.env["TITAN_PORT"]));
+    if (hang > 0) self.after(hang, () => room.hang(self));
+  });
 }
 
 function printLines(self: SimProcess, lines: number): void {

@@ -17,6 +17,7 @@ import { bringToEnd } from "./ending.ts";
 import { Faults } from "./faults.ts";
 import { LogWatch } from "./log-watch.ts";
 import type { Plan } from "./plan.ts";
+import { ProgramPorts } from "./ports.ts";
 import { scriptedProgram } from "./programs.ts";
 import type { Broken } from "./scene.ts";
 import { Stage } from "./stage.ts";
@@ -95,11 +96,14 @@ class Life {
   readonly #steps: Steps;
   readonly #faults: Faults;
   readonly #watch: LogWatch;
+  readonly #ports = new ProgramPorts(() => this.stage.world);
 
   constructor(plan: Plan) {
     this.stage = new Stage(plan, (stage) => scriptedProgram({
       foldersOf: (host) => this.#cluster.foldersOf(host),
       crash: (host) => this.#crashedByJob(stage, host),
+      listen: (program, port) => this.#ports.listen(program, port),
+      hang: (program) => this.#ports.close(program),
     }));
     const { stage } = this;
     this.#cluster = new Cluster(stage);
@@ -117,6 +121,7 @@ class Life {
     });
     this.#faults = new Faults(stage, this.#cluster);
     stage.world.onProgram((what, { host, pid, env }) => {
+      if (what === "end") this.#ports.close({ host, pid });
       const at = {
         worker: host,
         run: env["TITAN_RUN"]!,

@@ -57,6 +57,9 @@ export class Steps {
         );
       case "status": return this.#onRun(client, step, (run) => this.look(client, run));
       case "watch": return this.#onRun(client, step, (run) => this.#watch(client, run));
+      case "stop":
+      case "restart":
+        return this.#onRun(client, step, (run) => this.#wish(client, step.do, run));
       case "logs":
         return this.#onRun(client, step, (run) => this.#logs(client, { run, job: step.job }));
       case "hash": return void this.hash(client);
@@ -140,6 +143,13 @@ export class Steps {
         this.#scene.judge.acknowledged({ what: "cancel", run, ...(job !== undefined && { job }) }),
       );
     }
+  }
+
+  async #wish(client: PatientClient, what: "stop" | "restart", run: string): Promise<void> {
+    const by = client.name;
+    await this.#try(client, `${what}s the services of ${run}`, (master) =>
+      what === "stop" ? master.stop(run, { by }) : master.restart(run, { by }),
+    );
   }
 
   async #retry(client: PatientClient, run: string, from: string | undefined): Promise<void> {

@@ -1,0 +1,31 @@
+/**
+ * Chapter 22 with services: lives in which they crash, hang, share a port and lose their machines.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { generatePlan, simulate, type Plan } from "#simulation";
+
+/** Lives with services: see SERVICE_LIVES. */
+const seeds = (count: number): number[] => Array.from({ length: count }, (_, at) => 9 * at + 8);
+
+const servicesOf = ({ pipelines }: Plan) =>
+  pipelines.flatMap(({ jobs }) => jobs.flatMap(({ service }) => service ?? []));
+
+test("20 lives with services keep every promise, and all that is wanted is READY in the " +
+  "end", async () => {
+  let restarts = 0;
+  for (const seed of seeds(20)) {
+    const plan = generatePlan(seed);
+    assert.ok(servicesOf(plan).length > 0, `seed ${seed}`);
+    const { violation, trace } = await simulate(plan);
+    assert.equal(violation, undefined, `seed ${seed}: ${violation?.message}`);
+    restarts += trace.filter((line) => line.includes(" runs serving-")).length;
+  }
+  assert.ok(restarts > 60, `${restarts} attempts of services`);
+});
+
+test("every ninth life has services, and the others have none", () => {
+  for (let seed = 0; seed < 40; seed++) {
+    assert.equal(servicesOf(generatePlan(seed)).length > 0, seed % 9 === 8, `seed ${seed}`);
+  }
+});
