@@ -310,6 +310,35 @@ test("a worker that drains gives its services to others, and keeps those that no
   checkIndexes(bench.state);
 });
 
+test("a wish that was made while the worker was away reaches it when it is back", () => {
+  for (const wish of ["Stop", "Restart"] as const) {
+    const { bench, run, web } = running();
+    bench.execute({ type: wish, name: run, by: "ann" });
+    const key = { run: web.run.number, job: web.index, attempt: web.attempt };
+    const { effects } = bench.decide({ type: "Rejoin", worker: web.worker, running: [key] });
+    assert.deepEqual(effects, [{ type: "Kill", attempts: [{ ...key, worker: web.worker }] }]);
+  }
+});
+
+test("a service that waits for its restart when its parent is retried waits for it again", () => {
+  const bench = new Bench();
+  bench.join({ slots: 4 });
+  const run = bench.submit([spec("a"), service("web", {}, { dependsOn: [0], when: "always" })]);
+  bench.fail(bench.schedule()[0]!);
+  const [web] = bench.schedule();
+  tell(bench, web!);
+  bench.fail(web!);
+  bench.execute({ type: "Retry", run });
+  checkIndexes(bench.state);
+  assert.deepEqual([web!.status, web!.service], ["PENDING", undefined]);
+  assert.deepEqual(bench.schedule().map(({ spec: { id } }) => id), ["a"]);
+  bench.finish(bench.job(run, "a"));
+  bench.schedule();
+  tell(bench, web!);
+  assert.equal(web!.run.status, "SERVING");
+  checkIndexes(bench.state);
+});
+
 test("services are found by their name, by RUN and by RUN/JOB, and a name of two runs is " +
   "refused", () => {
   const bench = new Bench();

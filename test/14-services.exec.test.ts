@@ -62,6 +62,20 @@ test("check() runs in the folder and with the variables of the service, and tell
   assert.equal(await late, "the service has ended");
 });
 
+test("the end of a check is not taken for the end of the service: what the service has started " +
+  "lives", async () => {
+  const { running, text } = start("setsid sleep 60 & echo $!; exec sleep 60");
+  await eventually("its first line", () => text().includes("\n"));
+  for (let checks = 0; checks < 3; checks++) {
+    assert.equal(await running.check!(["true"], 5000), undefined);
+    await new Promise((passed) => setTimeout(passed, 300));
+  }
+  assert.ok(isAlive(Number(text())));
+  running.cancel();
+  await running.done;
+  await eventually("its child is gone", () => !isAlive(Number(text())));
+});
+
 test("a service that ignores SIGTERM is killed after its grace, with all that it has " +
   "started", async () => {
   const { running, text } = start('trap "" TERM; sleep 60 & echo $!; wait; sleep 60', {

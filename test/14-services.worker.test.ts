@@ -4,12 +4,15 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { ExecOutcome } from "#exec";
 import type { Listener, Socket } from "#host";
 import type { Client } from "#sdk";
 import type { JobSpec, Service, ServiceInfo } from "#wire";
 import {
   job, pipeline, SimCluster, type FakeExecutor, type FakeJob,
 } from "./11-worker.cluster.ts";
+import { SimWorld } from "#simhost";
+import { WorkerServices } from "../src/worker/services.ts";
 import { serviceSpec } from "./spec.support.ts";
 
 const service = (id: string, fields: Partial<Service> = {}): JobSpec =>
@@ -283,6 +286,35 @@ test("health that changes while the master is away is told once it is back", asy
   assert.match(row!.lastFailure!.message, /its health check failed 6 times in a row/);
   await all.cluster.world.settle(client.cancel(run));
   await all.cluster.world.run(all.cluster.world.now + 5000);
+});
+
+test("health is told again after each new connection, also when nothing has changed", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const told: string[] = [];
+  const services = new WorkerServices({
+    host: world.host("w"), ports: { from: 5000, to: 5000 }, name: () => "w",
+    send: async ({ phase }) => told.push(phase),
+  });
+  let end: () => void = () => undefined;
+  const done = new Promise<ExecOutcome>((resolve) => {
+    end = () => resolve({ status: "ok", durationMs: 1 });
+  });
+  const running = {
+    done, cancel: () => undefined, pauseOutput: () => undefined, resumeOutput: () => undefined,
+  };
+  const listener = await world.host("w").network.listen({ host: "w", port: 5000 }, (socket) =>
+    socket.handle({ onData: () => undefined, onClose: () => undefined }));
+  services.watch({ run: 1, job: 0, attempt: 1 }, serviceSpec("web"), { running, port: 5000 });
+  await world.run(1000);
+  assert.deepEqual(told, ["READY"]);
+  services.welcomed();
+  await world.run(1100);
+  assert.deepEqual(told, ["READY", "READY"]);
+  end();
+  await listener.close();
+  await world.run(5000);
+  services.welcomed();
+  assert.equal(told.length, 2, "not after its end");
 });
 
 test("a stop reaches an attempt that still waits for its port", async () => {

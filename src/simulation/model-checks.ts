@@ -259,3 +259,11 @@ export function wrongLoss(
       `${job.losses} of ${maxLosses} workers lost under it${other}`,
   );
 }
+
+/** A worker that is lost leaves no attempt behind. */
+export function checkGone(model: Complaints, worker: ModelWorker): void {
+  if (worker.running.size === 0) return;
+  const left = [...worker.running].join(", ");
+  const who = `${worker.name} (worker ${worker.id})`;
+  model.fail("one-ending-per-attempt", `${who} is lost, and these have no ending: ${left}`);
+}

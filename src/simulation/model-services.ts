@@ -81,7 +81,7 @@ function checkServiceEnd(
   }
 }
 
-export function serviceFailed(
+export function failed(
   hands: Hands, job: ModelJob, event: EventOf<"JobFailed">,
 ): void {
   const { at, retryAt, failure } = event;

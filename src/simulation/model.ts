@@ -22,12 +22,10 @@ import type { Edge, Event, EventOf } from "#core";
 import type { JobSpec, JobStatus } from "#wire";
 import { Violation, type Invariant } from "./invariants-list.ts";
 import {
-  checkDecision, checkEdge, checkEnding, checkFit, checkForgotten, checkKey, checkOutput, checkRetry,
-  checkStart, wrongLoss,
+  checkDecision, checkEdge, checkEnding, checkFit, checkForgotten, checkGone, checkKey, checkOutput,
+  checkRetry, checkStart, wrongLoss,
 } from "./model-checks.ts";
-import {
-  health, restarted, serviceFailed, stopped, wasWell, type Hands,
-} from "./model-services.ts";
+import * as services from "./model-services.ts";
 import {
   conditionHolds, ModelJob, ModelRun, ModelService, mostMemory, openParentsOf, RETRY_MILLI, waitFor,
   type ModelWorker,
@@ -71,13 +69,10 @@ export class Model {
   /** Forgotten runs whose keys are kept, oldest first. */
   readonly #kept: ModelRun[] = [];
   /** For the rules of services. */
-  readonly #hands: Hands = {
+  readonly #hands: services.Hands = {
     fail: (invariant, what) => this.fail(invariant, what),
     end: (job, as) => this.#end(job, as),
-    again: (job, notBefore) => {
-      this.counts.retries += 1;
-      this.#again(job, notBefore);
-    },
+    again: (job, notBefore) => this.#again(job, notBefore),
     considerTurn: (job) => this.#considerTurn(job),
   };
   readonly #maxLosses: number;
@@ -130,9 +125,9 @@ export class Model {
       case "WorkerDrained": return this.#drained(event);
       case "WorkerLost": return this.#workerLost(event);
       case "OutputLost": return checkOutput(this, this.#job(event), event);
-      case "ServiceHealth": return health(this.#hands, this.#job(event), event);
-      case "ServicesStopped": return stopped(this.#hands, this.#jobs(event), event);
-      case "ServicesRestarted": return restarted(this.#hands, this.#jobs(event), event);
+      case "ServiceHealth": return services.health(this.#hands, this.#job(event), event);
+      case "ServicesStopped": return services.stopped(this.#hands, this.#jobs(event), event);
+      case "ServicesRestarted": return services.restarted(this.#hands, this.#jobs(event), event);
       case "TimePassed": return;
     }
   }
@@ -389,7 +384,7 @@ export class Model {
     }
     if (job.cancelled) this.fail("terminal-absorbs", `${name} fails after it was cancelled`);
     this.counts.failures += 1;
-    if (job.service !== undefined) return serviceFailed(this.#hands, job, event);
+    if (job.service !== undefined) return services.failed(this.#hands, job, event);
     job.failures += 1;
     checkRetry(this, job, event);
     if (retryAt === undefined) return this.#end(job, dead ? "DEAD" : "FAILED");
@@ -402,7 +397,7 @@ export class Model {
   #lost(event: EventOf<"JobLost">): void {
     const job = this.#ending(event);
     this.counts.losses += 1;
-    if (wasWell(job, event.at)) job.losses = 0;
+    if (services.wasWell(job, event.at)) job.losses = 0;
     if (event.blamed) {
       job.losses += 1;
       this.#blamed = job.worker;
@@ -545,13 +540,7 @@ export class Model {
 
   #workerLost(event: EventOf<"WorkerLost">): void {
     const worker = this.#worker(event.worker, "is lost");
-    if (worker.running.size > 0) {
-      this.fail(
-        "one-ending-per-attempt",
-        `${worker.name} (worker ${worker.id}) is lost, and these have no ending: ` +
-          `${[...worker.running].join(", ")}`,
-      );
-    }
+    checkGone(this, worker);
     worker.lost = true;
     this.#instances.delete(worker.instance);
   }
