@@ -183,7 +183,7 @@ jobs:
   assert.ok(pids.includes(printed.trim()), `${printed} is one of ${pids.join()}`);
   const { stdout: status } = await inProcess(["status", id, ...at()]);
   assert.match(status, /api\.2 +RUNNING \(ready\)/);
-  const stopped = await inProcess(["stop", id, ...at()]);
+  const stopped = await inProcess(["stop", "@latest", ...at()]);
   assert.equal(stopped.stdout, "api, checked (3 replicas) stopped\n");
   const { stdout: after } = await inProcess(["status", id, ...at()]);
   assert.match(after, /COMPLETED {2}4\/4/);

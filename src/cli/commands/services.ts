@@ -9,6 +9,7 @@ import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, isRpcError } from "../exit.ts";
 import { pause } from "../follow.ts";
+import { findRun, LATEST } from "../refs.ts";
 import {
   addressOf, current, grouped, groupJson, phaseColor, wordOf, type ServiceGroup,
 } from "../service-view.ts";
@@ -130,7 +131,7 @@ async function asked(
   client: Client, typed: string, ask: (name: string) => Promise<ServicesMeant>,
 ): Promise<ServicesMeant> {
   try {
-    return await ask(typed);
+    return await ask(typed === LATEST ? await findRun(client, typed) : typed);
   } catch (error) {
     if (!isRpcError(error, "NOT_FOUND")) throw error;
     const names = current(grouped(await client.services())).map(({ name }) => name);
