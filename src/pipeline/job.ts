@@ -105,7 +105,7 @@ export function readJob(
     id: id?.text ?? "",
     action: action as NonNullable<typeof action>,
     dependsOn: parents.map(({ text }) => text),
-    requirement: readRequirement(fields),
+    requirement: readTags(fields, "requirement"),
     priority: fields.number("priority", PRIORITIES) ?? 1,
     delayMs: fields.duration("delay") ?? 0,
     affinity: affinity?.text,
@@ -211,8 +211,9 @@ function readAffinity(fields: Fields, parents: readonly Text[]): ScalarNode | un
   );
 }
 
-function readRequirement(fields: Fields): string[] {
-  const tags = fields.texts("requirement", { max: MAX_TAGS, single: true }) ?? [];
+/** Tags without repetitions and without GENERAL, which every worker has. */
+export function readTags(fields: Fields, key: string): string[] {
+  const tags = fields.texts(key, { max: MAX_TAGS, single: true }) ?? [];
   for (const { text, node } of tags) {
     if (TAG.test(text)) continue;
     const words = text.split(/[\s,]+/);
@@ -220,9 +221,8 @@ function readRequirement(fields: Fields): string[] {
     const help = isList ? `: write [${words.join(", ")}]` : "";
     const rule = 'must be a tag of letters, digits, "_", ".", ":" or "-"';
     const found = JSON.stringify(clip(text));
-    fields.refuse("BAD_VALUE", "requirement", `${rule}, found ${found}${help}`, node);
+    fields.refuse("BAD_VALUE", key, `${rule}, found ${found}${help}`, node);
   }
-  // Every worker has GENERAL.
   return [...new Set(tags.map(({ text }) => text))].filter((tag) => tag !== "GENERAL");
 }
 

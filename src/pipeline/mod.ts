@@ -32,8 +32,12 @@ import { nodeFromValue } from "./value.ts";
 
 export { formatDuration, parseDuration } from "./duration.ts";
 export { toYaml } from "./emit.ts";
+export { clip, describe, Fields } from "./fields.ts";
+export { readId, readTags } from "./job.ts";
 export * as limits from "./limits.ts";
-export { PipelineError, type PipelineErrorCode, type PipelineProblem } from "./problems.ts";
+export {
+  PipelineError, type PipelineErrorCode, type PipelineProblem, type Report,
+} from "./problems.ts";
 export type { ProjectFiles } from "./files.ts";
 export { mentionedPaths } from "./mentions.ts";
 export type {
@@ -78,15 +82,31 @@ export interface ParseOptions {
  * ```
  */
 export function parsePipeline(text: string, options: ParseOptions = {}): PipelineDefinition {
-  const file = options.file ?? "<pipeline>";
+  const { file = "<pipeline>", project } = options;
+  return readText(text, { file, what: "pipeline" }, (report, root) => {
+    return readPipeline(report, root, project);
+  });
+}
+
+/**
+ * Reads another file of the same kind (`pools.yaml`): `checks` get its tree, and report what is
+ * wrong with it.
+ *
+ * @throws {PipelineError} that says `Cannot read ${what}`, with all problems and their places.
+ */
+export function readText<T>(
+  text: string,
+  { file, what }: { file: string; what: string },
+  checks: (report: Report, root: YamlNode) => T | undefined,
+): T {
   let root: YamlNode;
   try {
     root = parseYaml(text, { file });
   } catch (error) {
-    throw error instanceof YamlError ? syntaxProblem(file, error) : error;
+    throw error instanceof YamlError ? syntaxProblem(file, error, what) : error;
   }
-  const report = new Report(file);
-  return report.run(normalizeYaml(text), () => readPipeline(report, root, options.project));
+  const report = new Report(file, what);
+  return report.run(normalizeYaml(text), () => checks(report, root));
 }
 
 /**

@@ -55,11 +55,11 @@ export class PipelineError extends Error {
   constructor(
     file: string,
     problems: readonly PipelineProblem[],
-    options?: ErrorOptions & { page?: string | undefined },
+    options?: ErrorOptions & { page?: string | undefined; what?: string },
   ) {
     const [first] = problems as [PipelineProblem];
     const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : "";
-    super(`Cannot read pipeline: ${headline(file, first)}${more}`, options);
+    super(`Cannot read ${options?.what ?? "pipeline"}: ${headline(file, first)}${more}`, options);
     this.code = first.code;
     this.file = file;
     this.problems = problems;
@@ -94,11 +94,14 @@ export interface At {
 export class Report {
   readonly file: string;
   readonly warnings: string[] = [];
+  /** The thing that is read, for the error. */
+  readonly #what: string;
   #foreign = false;
   readonly #found: { code: PipelineErrorCode; message: string; at: At }[] = [];
 
-  constructor(file: string) {
+  constructor(file: string, what = "pipeline") {
     this.file = file;
+    this.#what = what;
   }
 
   /** Marks `advice` as about another tool's word: the report then ends with the page about them. */
@@ -138,8 +141,8 @@ export class Report {
       if (error !== ENOUGH) throw error;
     }
     const page = this.#foreign ? PAGE : undefined;
-    if (this.#found.length > 0) throw new PipelineError(this.file, this.#problems(text), { page });
-    return result as T;
+    if (this.#found.length === 0) return result as T;
+    throw new PipelineError(this.file, this.#problems(text), { page, what: this.#what });
   }
 
   #problems(text: string | undefined): PipelineProblem[] {
@@ -161,13 +164,14 @@ export class Report {
   }
 }
 
-/** A text that is not YAML, as the one problem of a pipeline. */
-export function syntaxProblem(file: string, error: YamlError): PipelineError {
+/** A text that is not YAML, as the one problem of a pipeline, or of what else was to be read. */
+export function syntaxProblem(file: string, error: YamlError, what = "pipeline"): PipelineError {
   const [, ...lines] = error.format().slice(error.message.length).split("\n");
   const shown = lines.join("\n");
   const { reason: message, line, column } = error;
   const problem = { code: "SYNTAX" as const, message, line, column };
   return new PipelineError(file, [shown === "" ? problem : { ...problem, excerpt: shown }], {
     cause: error,
+    what,
   });
 }

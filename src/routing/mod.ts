@@ -25,7 +25,9 @@ import { invariant } from "#base";
 import { IndexedHeap, type HeapEntry } from "#queue";
 import { GENERAL, parseKey, type Need, type Reason } from "./requirement.ts";
 
-export { describe, GENERAL, requirementKey, type Need, type Reason } from "./requirement.ts";
+export {
+  describe, GENERAL, parseKey, requirementKey, type Need, type Reason,
+} from "./requirement.ts";
 
 /**
  * Classes kept at once. Pipelines use a handful of combinations of tags. Each class that contains a
