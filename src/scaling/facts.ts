@@ -2,8 +2,8 @@
  * What is seen of the fleet: the input of `plan`. Private to src/scaling; mod.ts exports its public
  * names.
  *
- * The master has all of it in its indexes. Jobs are counted by class and not listed, and workers
- * and starts are iterables, so it can hand over what it has without a copy.
+ * The master has all of it in its indexes. Jobs are counted by class and not listed; workers and
+ * starts are iterables, so that it can hand over what it has without a copy. Each is walked once.
  *
  * Invariants: times are milliseconds of one clock, `now` included. A worker that came from a start
  * is in `workers` and not in `starts` any more: counted twice, it would be half a decision.

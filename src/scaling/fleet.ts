@@ -7,7 +7,7 @@
  */
 import { invariant } from "#base";
 import { backoffDelayMs, randomFrom } from "#retry";
-import { GENERAL, requirementKey } from "#routing";
+import { GENERAL } from "#routing";
 import {
   checkWorker, NEW_POOL, nextHistory, type Observation, type PoolHistory, type StartFacts,
   type WaitingClass, type WorkerFacts,
@@ -91,7 +91,7 @@ export function readFleets(observation: Observation, { pools, supply, now }: Rea
     // all of them. Those that are not will soon be given up, and then they are not here any more.
     const takesJobs = worker.state === "ready" || worker.state === "away";
     const free = takesJobs ? Math.max(0, worker.slots - worker.busy) : 0;
-    if (free > 0) supply.add(`=${requirementKey(worker.tags)}`, worker.tags, free);
+    if (free > 0) supply.add(`=${worker.tags.join("+")}`, worker.tags, free);
   }
   for (const start of observation.starts) {
     const fleet = fleets.get(start.pool);

@@ -24,12 +24,13 @@ function demandText(classes: readonly WaitingClass[], now: number): string {
 export function startText(fleet: Fleet, now: number): string {
   const { pool, asking, starting, refused, history } = fleet;
   const least = `pool ${pool.name} keeps at least ${plural(pool.min, "worker")}`;
-  return [
-    asking.length > 0 ? demandText(asking, now) : least,
-    ...(starting.length > 0 ? [underWayText(fleet)] : []),
-    ...(history.failures > 0 ? [`another try after ${failuresText(fleet)}`] : []),
-    ...(refused > 0 ? [`${refused} more would be needed, but ${limitText(fleet, now)}`] : []),
-  ].join("; ");
+  const parts = [asking.length > 0 ? demandText(asking, now) : least];
+  if (starting.length > 0) parts.push(underWayText(fleet));
+  if (history.failures > 0) parts.push(`one at a time after ${failuresText(fleet)}`);
+  else if (refused > 0) {
+    parts.push(`${refused} more would be needed, but ${limitText(fleet, now)}`);
+  }
+  return parts.join("; ");
 }
 
 /** "2 workers of 4 slots are starting". */
