@@ -1,19 +1,27 @@
 /**
- * Chapter 13 over time: fleets that live through bursts, waves and whole days, with starts that fail
- * and a planner that forgets. The stage is the one of the lesson's programs.
+ * Chapter 13 over time: fleets that live through bursts, waves and whole days, with starts that
+ * fail and a planner that forgets. The stage is the one of the lesson's programs.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { definePool, plan, type Plan, type Pool } from "#scaling";
-import { randomFrom, reversals, Stage, turns, type Change, type Job, type StageOptions } from "./13-scaling.fleet.ts";
+import {
+  randomFrom,
+  reversals,
+  Stage,
+  turns,
+  type Change,
+  type Job,
+  type StageOptions,
+} from "./13-scaling.fleet.ts";
 import { planFor, seen, waits, worker } from "./13-scaling.support.ts";
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
-/** An hour of the short day below: a whole one would say the same, and take six times as long. */
-const HOUR = 10 * MINUTE;
+/** An hour of the short day below: a whole one would say the same, and take ten times as long. */
+const HOUR = 6 * MINUTE;
 const SEED = Number(process.env["TITAN_SEED"] ?? 13);
-const SEEDS = Array.from({ length: 60 }, (_, i) => SEED + i);
+const SEEDS = Array.from({ length: 40 }, (_, i) => SEED + i);
 
 const burst = (count: number, at: number, runsMs: number, key = "GENERAL"): Job[] => {
   return Array.from({ length: count }, () => ({ at, key, runsMs }));
@@ -61,7 +69,8 @@ function officeDay(random: () => number): Job[] {
   return jobs;
 }
 
-test("a day without patience oscillates, with a cooldown alone less, with an idle time never", () => {
+test("a day without patience oscillates, with a cooldown alone less, with an " +
+  "idle time never", () => {
   const jobs = officeDay(randomFrom(SEED));
   const changesWith = (patience: Partial<Pool>): readonly Change[] => {
     const pools = [definePool({ name: "web", slots: 2, min: 1, max: 20, ...patience })];
@@ -70,13 +79,17 @@ test("a day without patience oscillates, with a cooldown alone less, with an idl
   const none = reversals(changesWith({ idleMs: 0, cooldownMs: 0 }), MINUTE);
   const cooldown = reversals(changesWith({ idleMs: 0, cooldownMs: 45_000 }), MINUTE);
   const both = changesWith({});
-  assert.ok(none > 400, `without patience, workers were missed ${none} times after they were ended`);
+  assert.ok(
+    none > 250,
+    `without patience, workers were missed ${none} times after they were ended`,
+  );
   assert.ok(cooldown < none / 2 && cooldown > 50, `with the cooldown alone ${cooldown} times`);
   assert.equal(reversals(both, MINUTE), 0);
   assert.ok(turns(both) <= 6, `${turns(both)} turns; the day itself has three, at noon and so on`);
 });
 
-test("square waves of any period turn the fleet at most twice a period, and fast ones do not", () => {
+test("square waves of any period turn the fleet at most twice a period, and fast " +
+  "ones do not", () => {
   const pools = [definePool({ name: "web", slots: 1, max: 50 })];
   for (const seconds of [1, 2, 3, 5, 8, 13, 20, 30, 45, 60, 80, 100, 120]) {
     const periods = Math.ceil(1200 / seconds);
@@ -93,7 +106,8 @@ test("square waves of any period turn the fleet at most twice a period, and fast
   }
 });
 
-test("a cooldown makes slow waves turn the fleet once in a cooldown, and not once in a wave", () => {
+test("a cooldown makes slow waves turn the fleet once in a cooldown, and not once " +
+  "in a wave", () => {
   const jobs = Array.from({ length: 60 }, (_, i) => burst(10, i * MINUTE, 5000)).flat();
   const turnsWith = (cooldownMs: number): number => {
     const pools = [definePool({ name: "web", slots: 1, max: 50, cooldownMs })];
@@ -186,7 +200,12 @@ function worldOf(seed: number): World {
 }
 
 /** What must hold at each plan, of any pool. */
-function judge(now: number, { actions }: Pick<Plan, "actions">, stage: Stage, pools: readonly Pool[]): void {
+function judge(
+  now: number,
+  { actions }: Pick<Plan, "actions">,
+  stage: Stage,
+  pools: readonly Pool[],
+): void {
   for (const pool of pools) {
     const workers = [...stage.workers.values()].filter((one) => one.pool === pool.name);
     const starts = [...stage.starts.values()].filter((one) => one.pool === pool.name);
@@ -205,7 +224,11 @@ function judge(now: number, { actions }: Pick<Plan, "actions">, stage: Stage, po
       assert.ok(action.count <= most, `${now}: ${action.count} starts for ${waiting} jobs`);
     }
     if (action.type !== "drain" && action.type !== "stop") continue;
-    assert.equal(stage.workers.get(action.worker)?.busy, 0, `${now}: ${action.type} ${action.name}`);
+    assert.equal(
+      stage.workers.get(action.worker)?.busy,
+      0,
+      `${now}: ${action.type} ${action.name}`,
+    );
   }
   const named = actions.map((action) => {
     if (action.type === "start") return `start ${action.pool}`;
@@ -235,7 +258,10 @@ test("for any seed: never above the maximum, never below the minimum, never a li
         assert.equal(coming.length, 0, `${pool.name} has starts under way`);
       }
       const servable = jobs.filter(({ key }) => !key.includes("@") && pools.some((pool) => {
-        return pool.max > 0 && key.split("+").every((tag) => tag === "GENERAL" || pool.tags.includes(tag));
+        return (
+          pool.max > 0 &&
+          key.split("+").every((tag) => tag === "GENERAL" || pool.tags.includes(tag))
+        );
       }));
       assert.ok(stage.waits.length >= servable.length, "whoever could be served was served");
     } catch (error) {

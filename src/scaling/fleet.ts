@@ -145,8 +145,8 @@ export function retryAt({ pool, history }: Fleet): number {
   return history.failedAt + backoffDelayMs(pool.retry, history.failures, random);
 }
 
-/** How many more workers a pool may start at this moment. */
 // #region room
+/** How many more workers a pool may start at this moment. */
 export function roomIn(fleet: Fleet, now: number): number {
   const { pool, count, toStart, starting, history } = fleet;
   const underWay = starting.length + toStart;

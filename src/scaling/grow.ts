@@ -44,13 +44,13 @@ export function readDemands(
   );
 }
 
+// #region homes
 /**
  * The pools that start workers for a class: among those whose tags satisfy it, those with the
  * fewest tags. A job that needs nothing starts no GPU machine, even if the plain pool is at its
  * maximum: that bill would be a surprise. To let it overflow, give a second pool the same tags; it
  * is asked after the first.
  */
-// #region homes
 function homesOf(tags: readonly string[], fleets: readonly Fleet[]): Fleet[] {
   let homes: Fleet[] = [];
   for (const fleet of fleets) {
@@ -66,11 +66,11 @@ function homesOf(tags: readonly string[], fleets: readonly Fleet[]): Fleet[] {
 }
 // #endregion
 
+// #region place
 /**
  * Decides how many workers each pool starts for those who have waited long enough. Leaves the
  * numbers in the fleets.
  */
-// #region place
 export function place(demands: readonly Demand[], supply: Supply, now: number): void {
   // #exercise place
   for (const demand of demands) {

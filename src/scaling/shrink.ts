@@ -18,8 +18,8 @@ interface Look {
   readonly wantedIds: ReadonlySet<number>;
 }
 
-/** The workers of a pool that are to be drained now, newest first. */
 // #region retire
+/** The workers of a pool that are to be drained now, newest first. */
 export function retire(fleet: Fleet, { now, wake, wantedIds }: Look): WorkerFacts[] {
   // #exercise retire
   const { pool, history, ready, count, leaving, needed, toStart } = fleet;
