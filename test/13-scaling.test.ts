@@ -362,6 +362,13 @@ test("plan() drains those above the maximum as soon as they are idle", () => {
   const made = planFor({ workers }, [web({ max: 2, cooldownMs: 60_000 })]);
   assert.deepEqual(acts(made), ["drain web-4", "drain web-3"]);
   assert.equal(made.actions[0]?.reason, "pool web has 4 workers, and its maximum is 2");
+  const both = [2, 3].map((id) => worker(id, idleLong));
+  const gone = worker(9, { state: "stopping" });
+  const mixed = planFor({ workers: [...both, gone] }, [web({ max: 1 })]);
+  assert.deepEqual(mixed.actions.map(({ reason }) => reason), [
+    "pool web has 3 workers, and its maximum is 1",
+    "idle for 45.0s, and nothing waits for pool web",
+  ]);
   const leaving = [...workers.slice(0, 2), worker(9, { state: "stopping" })];
   assert.deepEqual(acts(planFor({ workers: leaving }, [web({ max: 2 })])), []);
 });
@@ -505,7 +512,7 @@ test("definePool() fills in what is not said", () => {
 
 test("definePool() refuses what cannot be, by name", () => {
   const bad: [Partial<Pool>, RegExp][] = [
-    [{ name: "" }, /name must begin/],
+    [{ name: "" }, /name must begin with a letter or digit and go on with up to 63 letters/],
     [{ name: "a b" }, /name must begin/],
     [{ name: "a".repeat(65) }, /name must begin/],
     [{ name: 7 as never }, /name must begin/],

@@ -187,11 +187,11 @@ function endsOf(
 ): ScalingAction[] {
   const { pool, count, leaving } = fleet;
   const on = ({ id, name }: WorkerFacts) => ({ pool: pool.name, worker: id, name });
-  const isExcess = count - leaving > pool.max;
+  const excess = count - leaving - pool.max;
   return [
-    ...retire(fleet, look).map((worker): ScalingAction => {
+    ...retire(fleet, look).map((worker, i): ScalingAction => {
       const idle = words.drainText(fleet, worker, look.now);
-      return { type: "drain", ...on(worker), reason: isExcess ? words.excessText(fleet) : idle };
+      return { type: "drain", ...on(worker), reason: i < excess ? words.excessText(fleet) : idle };
     }),
     ...stoppable(fleet).map((worker): ScalingAction => {
       return { type: "stop", ...on(worker), reason: "drained, and nothing runs there" };
