@@ -50,7 +50,7 @@ test("plan() counts the slots that are free, that are coming, and that are only 
 test("plan() does not count slots that nobody can have", () => {
   for (const state of ["draining", "retiring", "stopping"] as const) {
     // A busy one, or it would be stopped as well.
-    const leaving = worker(1, { state, busy: 1 });
+    const leaving = worker(1, { state, slots: 12, busy: 1 });
     const made = planFor({ waiting: [waits("GENERAL", 12)], workers: [leaving] });
     assert.deepEqual(acts(made), ["start web 3"], state);
   }
@@ -142,12 +142,11 @@ test("plan() gives each slot away once: first to those who have the fewest place
   assert.deepEqual(acts(both), ["start web 1", "start gpu 2"]);
   const more = planFor({ waiting: [waits("GENERAL", 6), waits("GPU", 3)] }, [web(), gpu()]);
   assert.deepEqual(acts(more), ["start web 2", "start gpu 2"]);
-  // A free plain slot is taken before the free GPU slot, which the GPU job then has.
-  const workers = [worker(1, { pool: "gpu", tags: ["GPU"], slots: 1 }), worker(2, { slots: 1 })];
-  const fits = planFor({ waiting: [waits("GENERAL", 1), waits("GPU", 1)], workers }, [
-    web(),
-    gpu(),
-  ]);
+  // X comes first, having waited longer, and leaves the worker with both tags to A.
+  const free = (id: number, tags: string[]) => worker(id, { pool: undefined, tags, slots: 1 });
+  const workers = [free(1, ["A", "X"]), free(2, ["X"])];
+  const pools = [definePool({ name: "a", tags: ["A"] }), definePool({ name: "x", tags: ["X"] })];
+  const fits = planFor({ waiting: [waits("A", 1), waits("X", 1, 3000)], workers }, pools);
   assert.deepEqual(acts(fits), []);
 });
 
