@@ -370,6 +370,10 @@ test("plan() drains those above the maximum as soon as they are idle", () => {
   ]);
   const leaving = [...workers.slice(0, 2), worker(9, { state: "stopping" })];
   assert.deepEqual(acts(planFor({ workers: leaving }, [web({ max: 2 })])), []);
+  const late = planFor({ workers: workers.slice(0, 2), starts: [start(9, { at: 0 })] }, [
+    web({ max: 2 }),
+  ]);
+  assert.deepEqual(acts(late), ["cancel web-9 failed"], "that one goes by itself");
 });
 
 test("plan() cancels a start that nobody has waited for during an idle time, newest first", () => {
@@ -474,6 +478,11 @@ test("plan() stops for books that cannot be true, before they become a timer", (
     assert.throws(() => planFor({ workers: [worker(1, fields)] }), bad, JSON.stringify(fields));
   }
   assert.throws(() => planFor({ starts: [start(1, { at: NaN })] }), bad);
+  for (const fields of [{ failures: -1 }, { failures: 0.5 }, { failedAt: NaN }, { grewAt: NaN }]) {
+    const history = { web: { ...NEW_POOL, ...fields } };
+    assert.throws(() => planFor({ history }), bad, JSON.stringify(fields));
+  }
+  assert.throws(() => planFor({ neededAt: { web: NaN } }), bad);
   assert.throws(() => planFor({}, [web(), web()]), /two pools are called web/);
   const many = upTo(MAX_POOLS + 1).map((id) => web({ name: `p${id}` }));
   assert.throws(() => planFor({}, many), bad);

@@ -126,6 +126,12 @@ export function checkClass({ key, jobs, since }: WaitingClass): void {
   invariant(isValid, `class ${key} has ${jobs} jobs since ${since}`);
 }
 
+export function checkHistory(pool: string, { grewAt = 0, failures, failedAt }: PoolHistory): void {
+  const isValid = Number.isSafeInteger(failures) && failures >= 0;
+  const areTimes = Number.isFinite(grewAt) && Number.isFinite(failedAt);
+  invariant(isValid && areTimes, `pool ${pool}: ${failures} failures, the last at ${failedAt}`);
+}
+
 export function checkWorker({ name, slots, busy, services, idleSince }: WorkerFacts): void {
   const counts = Number.isSafeInteger(slots) && Number.isSafeInteger(busy) && slots >= 0;
   const isValid = counts && busy >= 0 && services >= 0 && Number.isFinite(idleSince);

@@ -9,8 +9,15 @@ import { invariant } from "#base";
 import { backoffDelayMs, randomFrom } from "#retry";
 import { GENERAL } from "#routing";
 import {
-  checkWorker, NEW_POOL, nextHistory, type Observation, type PoolHistory, type StartFacts,
-  type WaitingClass, type WorkerFacts,
+  checkHistory,
+  checkWorker,
+  NEW_POOL,
+  nextHistory,
+  type Observation,
+  type PoolHistory,
+  type StartFacts,
+  type WaitingClass,
+  type WorkerFacts,
 } from "./facts.ts";
 import type { Pool } from "./pool.ts";
 import type { Supply } from "./supply.ts";
@@ -49,7 +56,7 @@ export interface Fleet {
   refused: number;
 }
 
-export function newFleet(pool: Pool, history: PoolHistory = NEW_POOL): Fleet {
+function newFleet(pool: Pool, history: PoolHistory): Fleet {
   return {
     pool,
     tags: new Set([GENERAL, ...pool.tags]),
@@ -80,7 +87,9 @@ export function readFleets(observation: Observation, { pools, supply, now }: Rea
   const fleets = new Map<string, Fleet>();
   for (const pool of pools) {
     invariant(!fleets.has(pool.name), `two pools are called ${pool.name}`);
-    fleets.set(pool.name, newFleet(pool, observation.history.get(pool.name)));
+    const history = observation.history.get(pool.name) ?? NEW_POOL;
+    checkHistory(pool.name, history);
+    fleets.set(pool.name, newFleet(pool, history));
     supply.add(supplyKey(pool), pool.tags, 0);
   }
   for (const worker of observation.workers) {

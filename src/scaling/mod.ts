@@ -137,11 +137,7 @@ export function plan(observation: Observation, pools: readonly Pool[], now: numb
 
   const wake = new Wake(now);
   for (const demand of demands) for (const at of dueTimes(demand)) wake.at(at);
-  const neededAt = new Map(
-    fleets.map(({ pool: { name }, needed }) => {
-      return [name, needed ? now : (observation.neededAt?.get(name) ?? now)];
-    }),
-  );
+  const neededAt = new Map(fleets.map((fleet) => lastNeed(fleet, observation, now)));
   const wantedIds = new Set(demands.flatMap(({ pinned }) => pinned ?? []));
   const actions = fleets.flatMap((fleet) => [
     ...startsOf(fleet, now),
@@ -157,6 +153,16 @@ export function plan(observation: Observation, pools: readonly Pool[], now: numb
   };
 }
 // #endregion
+
+function lastNeed(
+  { pool, needed }: Fleet,
+  { neededAt }: Observation,
+  now: number,
+): [string, number] {
+  const before = neededAt?.get(pool.name) ?? now;
+  invariant(Number.isFinite(before), `pool ${pool.name} was needed at ${before}`);
+  return [pool.name, needed ? now : before];
+}
 
 function startsOf(fleet: Fleet, now: number): ScalingAction[] {
   const { pool, toStart } = fleet;
