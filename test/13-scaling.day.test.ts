@@ -74,7 +74,7 @@ test("a day without patience oscillates, with a cooldown alone less, with an " +
   const jobs = officeDay(randomFrom(SEED));
   const changesWith = (patience: Partial<Pool>): readonly Change[] => {
     const pools = [definePool({ name: "web", slots: 2, min: 1, max: 20, ...patience })];
-    return play(19 * HOUR, { pools, jobs, startsMs: 3000 }).changes;
+    return play(19 * HOUR, { pools, jobs, startsMs: 3000, everyMs: 250 }).changes;
   };
   const none = reversals(changesWith({ idleMs: 0, cooldownMs: 0 }), MINUTE);
   const cooldown = reversals(changesWith({ idleMs: 0, cooldownMs: 45_000 }), MINUTE);
@@ -98,7 +98,8 @@ test("square waves of any period turn the fleet at most twice a period, and fast
     const jobs = Array.from({ length: periods }, (_, i) => {
       return burst(10, i * seconds * SECOND, on);
     }).flat();
-    const stage = play(periods * seconds * SECOND, { pools, jobs, startsMs: 2000 });
+    const until = periods * seconds * SECOND;
+    const stage = play(until, { pools, jobs, startsMs: 2000, everyMs: 250 });
     const found = turns(stage.changes);
     // Once: the waves that came before the first workers did need more than all later ones.
     const most = seconds <= 80 ? 1 : 2 * periods;
@@ -245,6 +246,7 @@ test("for any seed: never above the maximum, never below the minimum, never a li
         pools,
         jobs,
         startsMs,
+        everyMs: 500,
         // After a restart of the master, only the facts of its log are there.
         decide: (observation, all, now) => {
           const { neededAt, ...facts } = observation;
