@@ -122,7 +122,7 @@ test("plan() asks pools with equal tags in their order, and the next one when on
   assert.deepEqual(starts(8), ["start web 2"]);
   assert.deepEqual(starts(9), ["start web 2", "start cloud 1"]);
   assert.deepEqual(starts(99), ["start web 2", "start cloud 2"]);
-  const failing = { web: { failures: 1, failedAt: NOW } };
+  const failing = { web: { failures: 1, judgedAt: NOW } };
   assert.deepEqual(starts(8, failing), ["start cloud 2"]);
   const off = [web({ max: 0 }), gpu()];
   const instead = planFor({ waiting: [waits("GENERAL", 3)] }, off);
@@ -215,16 +215,27 @@ test("plan() keeps the minimum, whether somebody waits or not", () => {
 test("nextHistory() counts failures in a row; starts that fail together count once", () => {
   let history: PoolHistory = NEW_POOL;
   history = nextHistory(history, { type: "started", at: 5 });
-  assert.deepEqual(history, { grewAt: 5, failures: 0, failedAt: 0 });
+  assert.deepEqual(history, { grewAt: 5, failures: 0, judgedAt: 0 });
   history = nextHistory(history, { type: "failed", at: 100, startedAt: 5 });
   history = nextHistory(history, { type: "failed", at: 101, startedAt: 99 });
-  assert.deepEqual(history, { grewAt: 5, failures: 1, failedAt: 100 });
+  assert.deepEqual(history, { grewAt: 5, failures: 1, judgedAt: 100 });
   history = nextHistory(history, { type: "failed", at: 300, startedAt: 100 });
-  assert.deepEqual(history, { grewAt: 5, failures: 2, failedAt: 300 });
+  assert.deepEqual(history, { grewAt: 5, failures: 2, judgedAt: 300 });
   history = nextHistory(history, { type: "arrived", at: 400 });
-  assert.deepEqual(history, { grewAt: 400, failures: 0, failedAt: 300 });
-  history = nextHistory(history, { type: "failed", at: 500, startedAt: 200 });
-  assert.deepEqual([history.failures, history.failedAt], [1, 500], "the old row has ended");
+  assert.deepEqual(history, { grewAt: 400, failures: 0, judgedAt: 400 });
+});
+
+test("nextHistory() does not hold a failure against a pool that has worked " +
+  "since that order", () => {
+  const works = nextHistory(NEW_POOL, { type: "arrived", at: 400 });
+  assert.equal(nextHistory(works, { type: "failed", at: 500, startedAt: 399 }), works);
+  const failed = nextHistory(works, { type: "failed", at: 500, startedAt: 400 });
+  assert.deepEqual(failed, { grewAt: 400, failures: 1, judgedAt: 500 });
+  // Nine came, the tenth did not: it is replaced at once.
+  const history = { web: { failures: 0, judgedAt: NOW - 100 } };
+  const starts = [start(1, { at: NOW - 60_000 })];
+  const made = planFor({ waiting: [waits("GENERAL", 4)], starts, history });
+  assert.deepEqual(acts(made), ["start web 1", "cancel web-1 failed"]);
 });
 
 /** Without chance: 1, 2, 4, … 60 s. */
@@ -234,7 +245,7 @@ test("plan() pauses after failed starts, longer each time, and then tries one at
   const pools = [web({ retry: steady })];
   const waiting = [waits("GENERAL", 40)];
   for (const [failures, pauseMs] of [[1, 1000], [2, 2000], [3, 4000], [9, 60_000]] as const) {
-    const history = { web: { failures, failedAt: NOW } };
+    const history = { web: { failures, judgedAt: NOW } };
     const before = planFor({ waiting, history }, pools, NOW + pauseMs - 1);
     assert.deepEqual([acts(before), before.nextAt], [[], NOW + pauseMs]);
     assert.match(before.classes[0]!.why, /^pool web tries again in 0\.0s after \d failed starts?$/);
@@ -242,17 +253,17 @@ test("plan() pauses after failed starts, longer each time, and then tries one at
     assert.deepEqual(acts(after), ["start web 1"]);
     assert.match(after.actions[0]!.reason, /s; one at a time after \d failed starts?$/);
   }
-  const trying = { waiting, history: { web: { failures: 2, failedAt: NOW - 9000 } } };
+  const trying = { waiting, history: { web: { failures: 2, judgedAt: NOW - 9000 } } };
   const second = planFor({ ...trying, starts: [start(1)] }, pools);
   assert.deepEqual(acts(second), [], "one is under way");
   assert.match(second.pools[0]!.why, /starts one worker at a time after 2 failed starts$/);
-  const came = { web: { failures: 0, failedAt: NOW - 9000 } };
+  const came = { web: { failures: 0, judgedAt: NOW - 9000 } };
   assert.deepEqual(acts(planFor({ waiting, history: came }, pools)), ["start web 10"]);
 });
 
 test("plan() spreads the pauses of pools by chance, and decides the same when asked again", () => {
   const when = (name: string): number => {
-    const history = { [name]: { failures: 5, failedAt: NOW } };
+    const history = { [name]: { failures: 5, judgedAt: NOW } };
     return planFor({ waiting: [waits("GENERAL", 1)], history }, [web({ name })]).nextAt!;
   };
   const times = ["a", "b", "c", "d"].map(when);
@@ -340,7 +351,7 @@ test("plan() drains nobody while something waits that could run there", () => {
 test("plan() drains nobody while a pool cools down after it has grown", () => {
   const pools = [web({ idleMs: 5000, cooldownMs: 60_000 })];
   const at = (ago: number) => {
-    const history = { web: { grewAt: NOW - ago, failures: 0, failedAt: 0 } };
+    const history = { web: { grewAt: NOW - ago, failures: 0, judgedAt: 0 } };
     return planFor({ workers: [worker(1)], history }, pools);
   };
   assert.deepEqual([acts(at(59_999)), at(59_999).nextAt], [[], NOW + 1]);
@@ -478,7 +489,7 @@ test("plan() stops for books that cannot be true, before they become a timer", (
     assert.throws(() => planFor({ workers: [worker(1, fields)] }), bad, JSON.stringify(fields));
   }
   assert.throws(() => planFor({ starts: [start(1, { at: NaN })] }), bad);
-  for (const fields of [{ failures: -1 }, { failures: 0.5 }, { failedAt: NaN }, { grewAt: NaN }]) {
+  for (const fields of [{ failures: -1 }, { failures: 0.5 }, { judgedAt: NaN }, { grewAt: NaN }]) {
     const history = { web: { ...NEW_POOL, ...fields } };
     assert.throws(() => planFor({ history }), bad, JSON.stringify(fields));
   }

@@ -63,8 +63,8 @@ export interface PoolHistory {
   readonly grewAt?: number;
   /** Starts that failed in a row. Starts that were under way together count once. */
   readonly failures: number;
-  /** When the last of them was noticed. */
-  readonly failedAt: number;
+  /** When a start last came, or a failure was last counted: the last word about this pool. */
+  readonly judgedAt: number;
 }
 
 /** The facts about a pool that a log has to keep, so that a restart forgets none. */
@@ -86,7 +86,7 @@ export interface Observation {
   readonly neededAt?: ReadonlyMap<string, number>;
 }
 
-export const NEW_POOL: PoolHistory = { failures: 0, failedAt: 0 };
+export const NEW_POOL: PoolHistory = { failures: 0, judgedAt: 0 };
 
 /**
  * The history after one more fact.
@@ -95,7 +95,7 @@ export const NEW_POOL: PoolHistory = { failures: 0, failedAt: 0 };
  * ```ts
  * import { NEW_POOL, nextHistory } from "#scaling";
  * const failed = nextHistory(NEW_POOL, { type: "failed", at: 60_000, startedAt: 0 });
- * failed // => { failures: 1, failedAt: 60000 }
+ * failed // => { failures: 1, judgedAt: 60000 }
  * nextHistory(failed, { type: "failed", at: 60_001, startedAt: 1 }).failures // => 1
  * nextHistory(failed, { type: "arrived", at: 70_000 }).failures // => 0
  * ```
@@ -107,14 +107,14 @@ export function nextHistory(history: PoolHistory, news: PoolNews): PoolHistory {
     case "started":
       return { ...history, grewAt: news.at };
     case "arrived":
-      return { ...history, grewAt: news.at, failures: 0 };
-    case "failed": {
-      // Ten starts that fail together have one cause. Ten doublings of the pause would turn a
-      // typing error that is corrected within a minute into a quarter of an hour.
-      const together = history.failures > 0 && news.startedAt < history.failedAt;
-      if (together) return history;
-      return { ...history, failures: history.failures + 1, failedAt: news.at };
-    }
+      return { grewAt: news.at, failures: 0, judgedAt: news.at };
+    case "failed":
+      // Ordered before the last word about this pool, it says nothing new. Ten starts that fail
+      // together have one cause, and ten doublings of the pause would turn a typing error that is
+      // corrected within a minute into a quarter of an hour. And if another one came meanwhile,
+      // the pool works: a cloud that loses every tenth machine is no reason to wait.
+      if (news.startedAt < history.judgedAt) return history;
+      return { ...history, failures: history.failures + 1, judgedAt: news.at };
   }
   // #end-exercise
 }
@@ -126,10 +126,10 @@ export function checkClass({ key, jobs, since }: WaitingClass): void {
   invariant(isValid, `class ${key} has ${jobs} jobs since ${since}`);
 }
 
-export function checkHistory(pool: string, { grewAt = 0, failures, failedAt }: PoolHistory): void {
+export function checkHistory(pool: string, { grewAt = 0, failures, judgedAt }: PoolHistory): void {
   const isValid = Number.isSafeInteger(failures) && failures >= 0;
-  const areTimes = Number.isFinite(grewAt) && Number.isFinite(failedAt);
-  invariant(isValid && areTimes, `pool ${pool}: ${failures} failures, the last at ${failedAt}`);
+  const areTimes = Number.isFinite(grewAt) && Number.isFinite(judgedAt);
+  invariant(isValid && areTimes, `pool ${pool}: ${failures} failures, judged at ${judgedAt}`);
 }
 
 export function checkWorker({ name, slots, busy, services, idleSince }: WorkerFacts): void {

@@ -151,7 +151,7 @@ function countStart(fleet: Fleet, start: StartFacts, now: number): void {
 export function retryAt({ pool, history }: Fleet): number {
   if (history.failures === 0) return -Infinity;
   const random = randomFrom(`${pool.name}/${history.failures}`);
-  return history.failedAt + backoffDelayMs(pool.retry, history.failures, random);
+  return history.judgedAt + backoffDelayMs(pool.retry, history.failures, random);
 }
 
 // #region room
