@@ -192,6 +192,8 @@ test("plan() gives its reasons in words", () => {
   assert.equal(several?.reason, "2 jobs have waited 2.0s, and so have those of 1 other class");
   const [one] = planFor({ waiting: [waits("GPU", 1)] }, [gpu()]).actions;
   assert.equal(one?.reason, "1 job that needs GPU has waited 2.0s");
+  const coming = planFor({ waiting: [waits("GENERAL", 8)], starts: [start(1), start(2)] });
+  assert.deepEqual(coming.classes.map(({ why }) => why), ["pool web is starting 2 workers"]);
   const free = planFor({ waiting: [waits("GENERAL", 1)], workers: [worker(1)] });
   assert.equal(free.classes[0]?.why, "a slot is free or on its way");
 });
