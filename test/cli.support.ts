@@ -180,7 +180,9 @@ export interface Up extends Started {
     readonly master: string;
     readonly store: string;
     readonly port: number;
+    readonly workers: number;
     readonly workerPids: number[];
+    readonly scale?: { readonly min: number; readonly max: number };
     readonly pid: number;
     readonly recovered: { readonly events: number };
   };

@@ -6,7 +6,7 @@
 import { relative } from "node:path";
 import { hostPort } from "#base";
 import { DEFAULT_MASTER, tokenOf } from "./address.ts";
-import type { EmbeddedCluster } from "#cluster";
+import type { EmbeddedCluster, Scale } from "#cluster";
 import type { Call } from "./command.ts";
 import { CliError, EXIT, exitCodeOf, UsageError } from "./exit.ts";
 import { preloaded, storeOf } from "./store-url.ts";
@@ -16,6 +16,8 @@ export interface ServeOptions {
   readonly workers: number;
   readonly slots?: number | undefined;
   readonly tags?: readonly string[] | undefined;
+  /** Workers that come and go with the load. */
+  readonly scale?: Scale | undefined;
   /** The cluster has a store of its own, unless a flag or the environment says otherwise. */
   readonly ownStore: boolean;
 }
@@ -52,6 +54,7 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
     workers: options.workers,
     slots: options.slots,
     tags: options.tags,
+    scale: options.scale,
     port,
     durability,
     graceMs,
@@ -99,14 +102,13 @@ async function graceOf(call: Call): Promise<number | undefined> {
 
 function announce(call: Call, cluster: EmbeddedCluster, options: ServeOptions): void {
   const { context } = call;
-  const { workers, tags = [] } = options;
+  const { scale } = options;
   const { master, stateDir, recovered, store } = cluster;
   const address = hostPort(master);
-  if (call.json) return context.json(readyJson(call, cluster, workers));
-  const tagText = tags.length > 0 ? ` (${tags.join(", ")})` : "";
-  const who = workers === 0 ? "no workers" : `${plural(workers, "worker")}${tagText}`;
+  if (call.json) return context.json(readyJson(call, cluster, options));
   const shared = store === undefined ? "" : `, store at ${store.url.replace("redis://", "")}`;
-  context.out(`titan: master at ${address}, ${who}${shared}, state in ${shortPath(stateDir)}`);
+  const where = `${address}, ${workersText(options)}${shared}`;
+  context.out(`titan: master at ${where}, state in ${shortPath(stateDir)}`);
   if (recovered.events + recovered.tornBytes > 0) {
     context.out(
       `titan: recovered ${plural(recovered.runs, "run")} from ` +
@@ -121,15 +123,29 @@ function announce(call: Call, cluster: EmbeddedCluster, options: ServeOptions): 
   for (const damage of kept?.ignored ?? []) {
     context.note(`titan: warning: the store's log: ${damage}`);
   }
-  const where = address === hostPort(DEFAULT_MASTER) ? "" : ` --master ${address}`;
+  const named = address === hostPort(DEFAULT_MASTER) ? "" : ` --master ${address}`;
   context.out(
-    workers === 0
-      ? `  next: titan worker${where}   then: titan run${where} FILE`
-      : `  next: titan run${where} FILE   or: titan workers${where}   Ctrl-C stops`,
+    options.workers === 0 && scale === undefined
+      ? `  next: titan worker${named}   then: titan run${named} FILE`
+      : `  next: titan run${named} FILE   or: titan workers${named}   Ctrl-C stops`,
   );
 }
 
-function readyJson(call: Call, cluster: EmbeddedCluster, workers: number): object {
+/** "2 workers and 0 to 4 more (GPU)". */
+function workersText({ workers, scale, tags = [] }: ServeOptions): string {
+  if (workers === 0 && scale === undefined) return "no workers";
+  const parts: string[] = [];
+  if (workers > 0) parts.push(plural(workers, "worker"));
+  if (scale !== undefined) {
+    const range = `${scale.min} to ${scale.max}`;
+    parts.push(workers > 0 ? `${range} more` : `${range} workers`);
+  }
+  return `${parts.join(" and ")}${tags.length > 0 ? ` (${tags.join(", ")})` : ""}`;
+}
+
+function readyJson(
+  call: Call, cluster: EmbeddedCluster, { workers, scale }: ServeOptions,
+): object {
   const { master, store } = cluster;
   return {
     type: "ready",
@@ -138,6 +154,7 @@ function readyJson(call: Call, cluster: EmbeddedCluster, workers: number): objec
     host: master.host,
     port: master.port,
     workers,
+    scale,
     workerPids: cluster.workerPids,
     store: store?.url,
     state: cluster.stateDir,

@@ -43,6 +43,8 @@ import {
   type StoreChoice,
   type StoreInfo,
 } from "./cluster-store.ts";
+import { definePool, type Pool } from "#scaling";
+import { Autoscaler } from "./autoscaler.ts";
 import { clusterId } from "./cluster-id.ts";
 import { Supervisor } from "./supervisor.ts";
 
@@ -56,6 +58,8 @@ export interface ClusterOptions {
   readonly tags?: readonly string[] | readonly (readonly string[])[] | undefined;
   /** Kept afterwards. Default: a temporary folder, removed by `stop`. */
   readonly stateDir?: string | undefined;
+  /** Further workers that come and go with the load. Default: none. */
+  readonly scale?: Scale | undefined;
   /** Default 0: any free one. */
   readonly port?: number;
   /** Default 127.0.0.1. */
@@ -79,13 +83,17 @@ export interface ClusterOptions {
   readonly giveUp?: Promise<unknown>;
 }
 
+/** How many workers more there may be, and, if it is to be another one than usual, the pace. */
+export type Scale = Pick<Pool, "min" | "max"> &
+  Partial<Pick<Pool, "upAfterMs" | "idleMs" | "startTimeoutMs">>;
+
 export interface EmbeddedCluster {
   readonly master: Address;
   readonly stateDir: string;
   readonly token: string | undefined;
   readonly recovered: Master["recovered"];
   readonly store: StoreInfo | undefined;
-  /** Resolves when all workers have registered. */
+  /** Resolves when all workers have registered, those that come and go with the load apart. */
   readonly ready: Promise<void>;
   /** Processes of the workers that live now. */
   readonly workerPids: number[];
@@ -106,6 +114,7 @@ interface Parts {
   cluster?: string;
   master?: Master;
   supervisor?: Supervisor;
+  autoscaler?: Autoscaler;
 }
 
 /**
@@ -140,6 +149,7 @@ export async function startEmbeddedCluster(options: ClusterOptions): Promise<Emb
       },
       stop,
       kill() {
+        parts.autoscaler?.stop();
         supervisor.kill();
         parts.store?.kill();
       },
@@ -184,7 +194,31 @@ async function startParts(
     onNote: note,
   });
   parts.supervisor = supervisor;
+  if (options.scale !== undefined) {
+    const { host } = parts;
+    parts.autoscaler = autoscale(options, { host, stateDir, master, supervisor, onNote: note });
+  }
   return { master, supervisor };
+}
+
+interface ScaledParts extends Pick<Parts, "host" | "stateDir" | "onNote"> {
+  readonly master: Master;
+  readonly supervisor: Supervisor;
+}
+
+function autoscale(
+  { scale = { min: 0, max: 0 }, slots = availableParallelism(), tags }: ClusterOptions,
+  { host, stateDir, master, supervisor, onNote }: ScaledParts,
+): Autoscaler {
+  const pool = definePool({ name: "local", slots, tags: [...tagsOf(tags, 0)], ...scale });
+  const args = workerArgs(master, { stateDir, slots, tags: pool.tags });
+  return new Autoscaler({
+    host,
+    fleet: master.fleet,
+    pool,
+    start: (name, onEnd) => supervisor.start(name, [...args, "--name", name], onEnd),
+    onNote,
+  });
 }
 
 /**
@@ -194,6 +228,7 @@ async function startParts(
 async function stopParts(parts: Parts): Promise<void> {
   const { cluster, master, stateDir, isTemporary, onNote } = parts;
   parts.isStopping = true;
+  parts.autoscaler?.stop();
   await master?.stop();
   await parts.supervisor?.stop();
   await parts.store?.stop();
@@ -236,12 +271,12 @@ async function removeOver(
  * store of its own.
  */
 function placesOf(
-  { store, workers, descriptors = descriptorLimit() }: ClusterOptions,
+  { store, workers, scale, descriptors = descriptorLimit() }: ClusterOptions,
   note: (text: string) => void,
 ): Places {
   const places = placesFor(descriptors, {
     store: store !== undefined && !("url" in store),
-    workers,
+    workers: workers + (scale?.max ?? 0),
   });
   if (descriptors < MIN_DESCRIPTORS) {
     note(

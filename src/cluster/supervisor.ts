@@ -41,26 +41,39 @@ export interface SupervisorOptions {
 }
 
 export class Supervisor {
-  readonly #keepers: WorkerKeeper[];
+  /** Resolves when every worker has registered; rejects when one of them never will. */
+  readonly ready: Promise<void>;
+  readonly #options: SupervisorOptions;
+  readonly #keepers: Set<WorkerKeeper>;
 
   constructor(options: SupervisorOptions) {
-    this.#keepers = options.workers.map(
-      (args, index) => new WorkerKeeper(index, { ...options, args }),
+    this.#options = options;
+    const keepers = options.workers.map(
+      (args, index) => new WorkerKeeper({ ...options, args, label: `worker ${index + 1}` }),
     );
-  }
-
-  /** Resolves when every worker has registered; rejects when one of them never will. */
-  get ready(): Promise<void> {
-    return Promise.all(this.#keepers.map((keeper) => keeper.ready)).then(() => undefined);
+    this.#keepers = new Set(keepers);
+    this.ready = Promise.all(keepers.map((keeper) => keeper.ready)).then(() => undefined);
+    this.ready.catch(() => undefined); // often nobody waits for it
   }
 
   get pids(): number[] {
-    return this.#keepers.map((keeper) => keeper.pid).filter((pid) => pid !== undefined);
+    return [...this.#keepers].map((keeper) => keeper.pid).filter((pid) => pid !== undefined);
+  }
+
+  /** One worker more, which is not replaced when it ends: `onEnd` hears how it did. */
+  start(label: string, args: readonly string[], onEnd: (how: string) => void): WorkerKeeper {
+    const ended = (how: string): void => {
+      this.#keepers.delete(keeper);
+      onEnd(how);
+    };
+    const keeper = new WorkerKeeper({ ...this.#options, args, label, onEnd: ended });
+    this.#keepers.add(keeper);
+    return keeper;
   }
 
   /** Asks all to end, waits, and then kills the rest. */
   async stop(): Promise<void> {
-    await Promise.all(this.#keepers.map((keeper) => keeper.stop()));
+    await Promise.all([...this.#keepers].map((keeper) => keeper.stop()));
   }
 
   /** Kills all at once. Their jobs end with them: the reapers see to that. */
@@ -69,11 +82,19 @@ export class Supervisor {
   }
 }
 
+interface KeeperOptions extends Omit<SupervisorOptions, "workers"> {
+  /** Of `titan worker`. */
+  readonly args: readonly string[];
+  /** What people call it. */
+  readonly label: string;
+  /** If somebody wants to hear of its end, then its end is final. */
+  readonly onEnd?: (how: string) => void;
+}
+
 /** Keeps one worker running: when its process dies, another one takes its place. */
 class WorkerKeeper {
   readonly ready: Promise<void>;
-  readonly #options: SupervisorOptions & { readonly args: readonly string[] };
-  readonly #label: string;
+  readonly #options: KeeperOptions;
   #child: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
   #restart: NodeJS.Timeout | undefined;
@@ -82,8 +103,7 @@ class WorkerKeeper {
   #isReady: () => void = () => undefined;
   #isHopeless: (error: Error) => void = () => undefined;
 
-  constructor(index: number, options: SupervisorOptions & { readonly args: readonly string[] }) {
-    this.#label = `worker ${index + 1}`;
+  constructor(options: KeeperOptions) {
     this.#options = options;
     this.ready = new Promise((resolve, reject) => {
       this.#isReady = resolve;
@@ -106,7 +126,9 @@ class WorkerKeeper {
     child.stdin.on("error", () => undefined); // it died: its exit says more
     createInterface({ input: child.stdout }).on("line", () => this.#isReady());
     createInterface({ input: child.stderr }).on("line", (line) => {
-      this.#options.onNote(`${this.#label}: ${line.replace(/^titan: /, "")}`);
+      // We have given it this name, so the line says nothing.
+      if (line === `titan: registered as ${this.#options.label}`) return;
+      this.#options.onNote(`${this.#options.label}: ${line.replace(/^titan: /, "")}`);
     });
     this.#exited = new Promise((gone) => {
       child.once("error", (error) => {
@@ -123,9 +145,11 @@ class WorkerKeeper {
 
   #died(how: string, { code, aliveMs }: { code: number | null; aliveMs: number }): void {
     const { pid } = this;
+    const { label, onEnd } = this.#options;
     this.#child = undefined;
+    if (onEnd !== undefined) return onEnd(`process ${pid ?? "never started"}, ${how}`);
     if (this.#stopping) return;
-    const ended = `${this.#label} (process ${pid ?? "never started"}) ended: ${how}`;
+    const ended = `${label} (process ${pid ?? "never started"}) ended: ${how}`;
     if (HOPELESS.has(code)) {
       this.#isHopeless(new Error(ended));
       const why = "not restarted, since the reason would be the same again";

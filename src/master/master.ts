@@ -26,6 +26,7 @@ import { countsOf, type MasterCounts } from "./counts.ts";
 import { Doors } from "./doors.ts";
 import { Engine, NeedsMemory } from "./engine.ts";
 import { MasterError, startStep } from "./errors.ts";
+import { Fleet } from "./fleet.ts";
 import { StoreDesk, type MasterStore } from "./kv.ts";
 import {
   DEFAULT_PLACES, MAX_PAGES_AT_ONCE, MAX_PAGES_PER_PEER, PAGES_MS_PER_TURN, STRANGER_LIMITS,
@@ -97,6 +98,8 @@ export interface Recovered {
 }
 
 export interface Master extends Address {
+  /** For somebody who starts and ends workers. */
+  readonly fleet: Fleet;
   /** Events that the start replayed. */
   readonly recovered: Recovered;
   /** Whether no job of this run will run any more, by its id. True for a run that is not known. */
@@ -209,9 +212,9 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
   workers.expectReturns(options.store?.url);
 
   return {
-    host: serving.host,
-    port: serving.port,
+    host: serving.host, port: serving.port,
     recovered,
+    fleet: new Fleet(services),
     isOver: (run) => engine.isOver(run),
     counts: () => countsOf(services),
     snapshot: () => engine.snapshot(),

@@ -40,6 +40,8 @@ export interface WorkerLink {
   readonly advertise?: string | undefined;
   /** What its last beat said of how late beats leave there. Known to this process only. */
   lateness?: Lateness;
+  /** When its last report of a finished attempt came, by the monotonic clock. */
+  reportedAt?: number;
 }
 
 export interface Joined {
@@ -269,6 +271,7 @@ export class Workers {
    * them.
    */
   finished(link: WorkerLink, body: Buffer): void {
+    link.reportedAt = this.#now;
     for (const report of Finished.decode(body).items) this.#report(link.id, report);
   }
 

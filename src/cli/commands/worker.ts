@@ -37,7 +37,7 @@ export const worker: Command = {
     permanent: {
       type: "boolean",
       summary:
-        "never retired by auto-scaling; has no effect yet, as there is no auto-scaling yet",
+        "never retired by auto-scaling; has no effect yet, as titan up --scale ends its own only",
     },
     home: {
       type: "string",

@@ -53,9 +53,11 @@ export function reasonOf(state: State, job: Job, now: number): string {
       : `delayed for another ${seconds} s`;
   }
   if (job.order === 0) return waitsForParents(job);
-  const reason = state.router.explain(readyKey(job));
-  if (reason.kind !== "free") return describe(reason);
-  return "is about to start";
+  const key = readyKey(job);
+  const reason = state.router.explain(key);
+  if (reason.kind === "free") return "is about to start";
+  const prospect = state.prospects.get(key);
+  return prospect === undefined ? describe(reason) : `${describe(reason)}; ${prospect}`;
 }
 
 /** How a service is, if there is anything to say. */

@@ -263,6 +263,8 @@ export interface Keeper {
   before(job: Job): void;
 }
 
+const NO_PROSPECTS: ReadonlyMap<string, string> = new Map();
+
 export class State {
   nextRun = 1;
   nextWorker = 1;
@@ -301,6 +303,8 @@ export class State {
   answered = 0;
   readonly router = new Router();
   observer: Observer | undefined = undefined;
+  /** What is being done for requirements that wait, in words; not part of the state. */
+  prospects: ReadonlyMap<string, string> = NO_PROSPECTS;
   /** Pictures that are being made; not part of the state. */
   keepers: readonly Keeper[] = [];
 }
