@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { VirtualTime } from "#host";
-import type { SeenFleet, SeenWorker } from "#master";
+import type { Master, SeenFleet, SeenWorker } from "#master";
 import { definePool, type Pool } from "#scaling";
 import { Autoscaler } from "../src/cluster/autoscaler.ts";
 import { job, pipeline, SimCluster, type FakeExecutor } from "./11-worker.cluster.ts";
@@ -21,12 +21,15 @@ class Scaled {
   /** Processes that live, with the way to kill them. */
   readonly living = new Map<string, (how: string) => void>();
   most = 0;
+  readonly terms = new Map<string, () => void>();
   scaler!: Autoscaler;
+  master!: Master;
 
   static async start(fields: Partial<Pool> = {}): Promise<Scaled> {
     const scaled = new Scaled();
     const { cluster } = scaled;
     const master = await cluster.startMaster();
+    scaled.master = master;
     const pool = definePool({ name: "local", slots: 2, max: 4, ...fields });
     scaled.scaler = new Autoscaler({
       host: cluster.world.host("m"),
@@ -49,6 +52,7 @@ class Scaled {
     const boot = timers.after(BOOT_MS, () => {
       const { worker } = cluster.startWorker(name, { slots: pool.slots, tags: [...pool.tags] });
       stop = () => worker.stop();
+      this.terms.set(name, () => void worker.stop());
     });
     this.ordered.push(name);
     living.set(name, (how) => {
@@ -199,6 +203,28 @@ test("a loop that is stopped does nothing more", async () => {
   for (const kill of [...scaled.living.values()]) kill("SIGKILL");
   await scaled.run(60_000);
   assert.deepEqual([scaled.ordered, scaled.living.size], [before, 0]);
+});
+
+test("the master's side says who leaves, and whether anybody can be decided about", async () => {
+  const scaled = await Scaled.start({ slots: 1 });
+  await scaled.submit(1);
+  await scaled.cluster.until(() => scaled.begun === 1);
+  scaled.stop();
+  const { fleet } = scaled.master;
+  const [only] = fleet.look().workers;
+  const { name, busy, state, draining } = only!;
+  assert.deepEqual([name, busy, state, draining], ["local-1", 1, "here", false]);
+  const [one] = scaled.cluster.executors.get("local-1")!.jobs;
+  one!.cancel = () => undefined; // it takes its time
+  scaled.terms.get("local-1")!();
+  await scaled.run(100);
+  assert.equal(fleet.look().workers[0]?.state, "leaving");
+  assert.deepEqual([fleet.drain("nobody"), fleet.drain("local-1")], [false, true]);
+  assert.equal(fleet.look().workers[0]?.draining, true);
+  one!.end();
+  assert.equal(fleet.look().isFrozen, false);
+  await scaled.cluster.world.settle(scaled.master.stop());
+  assert.equal(fleet.look().isFrozen, true);
 });
 
 // ── a fleet that is made up ──────────────────────────────────────────────────────────────────────
@@ -365,7 +391,12 @@ test("a worker that a person drains is left alone, and one that is wanted back w
   await fleet.by(200);
   fleet.change("local-1", { busy: 0 });
   assert.deepEqual(await fleet.by(4500), [], "its time begins anew");
-  assert.deepEqual(await fleet.by(1000), ["drain local-1", "stop local-1"]);
+  while (fleet.acts.length === 0) await fleet.time.run(fleet.time.now + 10);
+  fleet.acts.splice(0);
+  fleet.change("local-1", { draining: false, busy: 1 });
+  await fleet.by(200);
+  fleet.change("local-1", { draining: true, busy: 0 });
+  assert.deepEqual(await fleet.by(60_000), [], "the drain is a person's again");
   fleet.scaler.stop();
 });
 
@@ -396,7 +427,8 @@ test("a worker that the master has given up, and that lives, is to register agai
   assert.deepEqual(await fleet.by(30_000), []);
   fleet.see({ workers: [] });
   fleet.wait(1);
-  assert.deepEqual(await fleet.by(10_300), ["stop local-1"], "this time it does not come");
+  assert.deepEqual(await fleet.by(9500), [], "it has its time anew");
+  assert.deepEqual(await fleet.by(800), ["stop local-1"], "this time it does not come");
   assert.deepEqual(await fleet.by(30_000), [], "the maximum counts those that are leaving");
   fleet.ends.get("local-1")!("SIGKILL");
   assert.deepEqual(await fleet.by(5000), ["start local-2"]);
@@ -406,9 +438,64 @@ test("a worker that the master has given up, and that lives, is to register agai
 test("a worker that says that it leaves is not one to wait for", async () => {
   const fleet = await MadeUp.withOne();
   fleet.change("local-1", { state: "leaving" });
-  fleet.wait(1);
+  fleet.wait(2);
   assert.deepEqual(await fleet.by(1300), ["start local-2"]);
+  fleet.see({ workers: [someone(8, "local-2", { busy: 1 })] });
+  assert.deepEqual(await fleet.by(1000), [], "two are the most, until it is gone");
   fleet.ends.get("local-1")!("exit code 0");
-  assert.ok(fleet.notes.includes("local-1 ended: exit code 0"));
+  assert.deepEqual(await fleet.by(1), ["start local-3"], "and then at once");
+  assert.equal(fleet.notes.filter((note) => note.includes("local-1")).join(), "local-1 leaves");
+  fleet.scaler.stop();
+});
+
+test("a worker whose connection is away for a moment is not idle", async () => {
+  const fleet = await MadeUp.withOne();
+  fleet.change("local-1", { state: "away" });
+  assert.deepEqual(await fleet.by(60_000), []);
+  fleet.see({ workers: [] });
+  await fleet.by(200);
+  fleet.ends.get("local-1")!("SIGKILL");
+  assert.equal(fleet.notes.at(-1), "local-1 ended before it registered: SIGKILL", "again, that is");
+  fleet.scaler.stop();
+});
+
+test("another worker with the name of one of the pool's changes nothing for that one", async () => {
+  const fleet = await MadeUp.withOne();
+  fleet.see({ workers: [someone(7, "local-1"), someone(9, "local-1", { busy: 1 })] });
+  assert.deepEqual(await fleet.by(4000), []);
+  await fleet.by(1500);
+  assert.match(fleet.notes.at(-1)!, /^retires local-1: idle for 5\.\ds/);
+  fleet.scaler.stop();
+});
+
+test("a worker's idle time begins when it comes, and not when it was ordered", async () => {
+  const fleet = new MadeUp({ cooldownMs: 0 });
+  fleet.wait(1);
+  assert.deepEqual(await fleet.by(4000), ["start local-1"]);
+  fleet.see({ workers: [someone(7, "local-1")], classes: [] });
+  assert.deepEqual(await fleet.by(4900), []);
+  assert.deepEqual(await fleet.by(400), ["drain local-1", "stop local-1"]);
+  fleet.scaler.stop();
+});
+
+test("after starts that were late there is one at a time, until one has come", async () => {
+  const fleet = new MadeUp({ max: 4, startTimeoutMs: 10_000 });
+  fleet.wait(2);
+  assert.deepEqual(await fleet.by(1200), ["start local-1", "start local-2"]);
+  assert.deepEqual(await fleet.by(9900), ["stop local-1", "stop local-2"]);
+  for (const name of ["local-1", "local-2"]) fleet.ends.get(name)!("SIGKILL");
+  assert.deepEqual(await fleet.by(4000), ["start local-3"]);
+  fleet.wait(4);
+  fleet.see({ workers: [someone(1, "local-3", { busy: 1 })] });
+  assert.deepEqual(await fleet.by(200), ["start local-4", "start local-5", "start local-6"]);
+  fleet.scaler.stop();
+});
+
+test("the loop looks when time alone changes the plan, and not at its next turn", async () => {
+  const fleet = new MadeUp({ upAfterMs: 30 }, {
+    classes: [{ key: "GENERAL", jobs: 1, isStuck: true }],
+  });
+  assert.deepEqual(await fleet.by(29), []);
+  assert.deepEqual(await fleet.by(1), ["start local-1"]);
   fleet.scaler.stop();
 });

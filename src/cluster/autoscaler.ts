@@ -114,7 +114,6 @@ export class Autoscaler {
 
   #arm(ms: number): void {
     this.#timer?.cancel();
-    if (this.#isStopped) return;
     this.#timer = this.#options.host.timers.after(ms, () => this.#look());
   }
 
@@ -169,6 +168,11 @@ export class Autoscaler {
         member.phase = "running";
         this.#learn({ type: "arrived", at: now });
       }
+    }
+    // A person has told its process to end. It will say goodbye, which is no failure.
+    if (worker.state === "leaving" && member.phase !== "stopping") {
+      member.phase = "stopping";
+      this.#options.onNote(`${member.name} leaves`);
     }
     // A person has given it work again.
     if (member.phase === "retiring" && !worker.draining) member.phase = "running";
