@@ -197,9 +197,10 @@ test("the loop starts nobody for jobs that it cannot serve, and tells the others
 test("a loop that is stopped does nothing more", async () => {
   const scaled = await Scaled.start();
   await scaled.submit(5);
-  await scaled.run(1050);
+  await scaled.run(1300);
   scaled.stop();
   const before = [...scaled.ordered];
+  assert.equal(scaled.living.size, 3);
   for (const kill of [...scaled.living.values()]) kill("SIGKILL");
   await scaled.run(60_000);
   assert.deepEqual([scaled.ordered, scaled.living.size], [before, 0]);
