@@ -4,10 +4,9 @@
  * A frame is read in two steps, and each has a short way and a long way:
  *
  *     header   16 bytes left in the chunk:  read in place      otherwise: collected in `header`
- *     body     all of it in one chunk:      a slice, no copy   otherwise: collected in `partial`
+ *     body     all of it in one chunk:      a slice, no copy   otherwise: collected by `Pieces`
  *
- * `partial` is as long as the bytes that have arrived deserve, not as long as the header says. A
- * header that promises 8 MiB and sends nothing costs nothing, however many connections do it.
+ * A header that promises 8 MiB and sends nothing costs nothing, however many connections do it.
  *
  * Test: test/01-framing.test.ts
  */
@@ -20,15 +19,10 @@ import {
   type Frame,
   HEADER_BYTES,
   MAX_BODY_BYTES,
-  NO_BODY,
   readU32,
   VERSION,
 } from "./frame.ts";
-
-/** The first size of `partial`: a handful of small bodies, and 4 MB for 1,000 lazy peers. */
-const FIRST_PARTIAL_BYTES = 4096;
-/** Growing by 4 copies a third of the body once more (1/4 + 1/16 + …); growing by 2, all of it. */
-const GROWTH = 4;
+import { Pieces } from "./pieces.ts";
 
 /**
  * Cuts a stream into frames. One per connection: `push` the socket's chunks, then call `next` until
@@ -50,13 +44,7 @@ const GROWTH = 4;
  */
 export class FrameDecoder {
   #maxBodyBytes: number;
-  /** The chunk that is being read, and how far. */
-  #chunk: Buffer = NO_BODY;
-  #at = 0;
-  /** Chunks that were pushed before `chunk` was used up. Empty if the caller always drains. */
-  #waiting: Buffer[] = [];
-  /** The next of them. An index, because shift() on a long array moves all the rest each time. */
-  #waitingAt = 0;
+  readonly #pieces = new Pieces();
   /** A header in pieces. */
   readonly #header = Buffer.alloc(HEADER_BYTES);
   /** The number of header bytes that are known: 16 means that the four fields below hold. */
@@ -67,9 +55,6 @@ export class FrameDecoder {
   #bodyBytes = 0;
   #expectedCrc = 0;
   #headerCrc = 0;
-  /** A body in pieces. */
-  #partial: Buffer = NO_BODY;
-  #partialBytes = 0;
   #dead: FramingError | undefined;
 
   /** @param options.maxBodyBytes a smaller limit, such as for peers that have not said HELLO yet */
@@ -85,66 +70,43 @@ export class FrameDecoder {
 
   /** Memory that an unfinished body has taken. */
   get heldBytes(): number {
-    return this.#partial.length;
+    return this.#pieces.partialBytes;
   }
 
   // #region next
   /** Takes a chunk of the socket. The decoder keeps views of it: do not change it afterwards. */
   push(chunk: Buffer): void {
     if (this.#dead) throw this.#dead;
-    if (this.#at < this.#chunk.length || this.#waiting.length > 0) {
-      this.#waiting.push(chunk);
-    } else {
-      this.#chunk = chunk;
-      this.#at = 0;
-    }
+    this.#pieces.push(chunk);
   }
 
   /** The next whole frame, or `undefined` until more bytes are pushed. */
   next(): Frame | undefined {
     if (this.#dead) throw this.#dead;
     while (this.#headerBytes < HEADER_BYTES) {
-      if (this.#at === this.#chunk.length && !this.#nextChunk()) return undefined;
+      if (!this.#pieces.more()) return undefined;
       this.#readHeader();
     }
-    for (;;) {
-      const body = this.#readBody();
-      if (body !== undefined) return this.#checkedFrame(body);
-      if (!this.#nextChunk()) return undefined;
-    }
+    const body = this.#pieces.take(this.#bodyBytes);
+    return body === undefined ? undefined : this.#checkedFrame(body);
   }
   // #endregion
-
-  /** Goes on to the next waiting chunk; false when there is none. */
-  #nextChunk(): boolean {
-    // Let go of a used chunk: 64 KiB for each idle connection would add up.
-    this.#chunk = NO_BODY;
-    this.#at = 0;
-    if (this.#waitingAt === this.#waiting.length) return false;
-    this.#chunk = this.#waiting[this.#waitingAt]!;
-    this.#waiting[this.#waitingAt++] = NO_BODY;
-    if (this.#waitingAt * 2 >= this.#waiting.length) {
-      // At least half is read: dropping it moves fewer chunks than were read since the last time.
-      this.#waiting.splice(0, this.#waitingAt);
-      this.#waitingAt = 0;
-    }
-    return true;
-  }
 
   // #region readHeader
   /** Reads as much of a header as there is. */
   #readHeader(): void {
     // #exercise readHeader
-    const left = this.#chunk.length - this.#at;
+    const { chunk, at } = this.#pieces;
+    const left = chunk.length - at;
     if (this.#headerBytes === 0 && left >= HEADER_BYTES) {
-      this.#parseHeader(this.#chunk, this.#at);
-      this.#at += HEADER_BYTES;
+      this.#parseHeader(chunk, at);
+      this.#pieces.at += HEADER_BYTES;
       this.#headerBytes = HEADER_BYTES;
       return;
     }
     const take = Math.min(left, HEADER_BYTES - this.#headerBytes);
-    this.#chunk.copy(this.#header, this.#headerBytes, this.#at, this.#at + take);
-    this.#at += take;
+    chunk.copy(this.#header, this.#headerBytes, at, at + take);
+    this.#pieces.at += take;
     this.#headerBytes += take;
     // A stranger that speaks HTTP is recognized by its first byte; no need to wait for sixteen.
     this.#checkVersion(this.#header[0]!);
@@ -171,49 +133,12 @@ export class FrameDecoder {
   }
   // #endregion
 
-  // #region readBody
-  /** The whole body, once it is there; until then, stores the bytes that are. */
-  #readBody(): Buffer | undefined {
-    // #exercise readBody
-    const need = this.#bodyBytes - this.#partialBytes;
-    const left = this.#chunk.length - this.#at;
-    if (this.#partialBytes === 0 && left >= need) {
-      if (need === 0) return NO_BODY;
-      const body = this.#chunk.subarray(this.#at, this.#at + need);
-      this.#at += need;
-      return body;
-    }
-    const take = Math.min(left, need);
-    this.#makeRoom(take);
-    this.#chunk.copy(this.#partial, this.#partialBytes, this.#at, this.#at + take);
-    this.#at += take;
-    this.#partialBytes += take;
-    if (this.#partialBytes < this.#bodyBytes) return undefined;
-    return this.#partial.subarray(0, this.#bodyBytes);
-    // #end-exercise
-  }
-
-  /** Grows with the bytes that have arrived, never with those that were promised. */
-  #makeRoom(bytes: number): void {
-    // #exercise makeRoom
-    const have = this.#partialBytes + bytes;
-    if (have <= this.#partial.length) return;
-    const room = Math.min(this.#bodyBytes, Math.max(FIRST_PARTIAL_BYTES, GROWTH * have));
-    const bigger = Buffer.allocUnsafeSlow(room);
-    this.#partial.copy(bigger, 0, 0, this.#partialBytes);
-    this.#partial = bigger;
-    // #end-exercise
-  }
-  // #endregion
-
   #checkedFrame(body: Buffer): Frame {
     const crc = crcOf(body, this.#headerCrc);
     if (crc !== this.#expectedCrc) {
       this.#die("BAD_CHECKSUM", `checksum ${hex(crc)}, header says ${hex(this.#expectedCrc)}`);
     }
     this.#headerBytes = 0;
-    this.#partial = NO_BODY;
-    this.#partialBytes = 0;
     return { opcode: this.#opcode, flags: this.#flags, requestId: this.#requestId, body };
   }
 
@@ -226,9 +151,7 @@ export class FrameDecoder {
   /** Ends the stream for good: the next bytes may be the middle of a frame. */
   #die(code: FramingError["code"], what: string): never {
     this.#dead = new FramingError(code, `Cannot read frame: ${what}`);
-    this.#chunk = this.#partial = NO_BODY;
-    this.#waiting = [];
-    this.#waitingAt = 0;
+    this.#pieces.clear();
     throw this.#dead;
   }
 }

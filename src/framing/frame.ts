@@ -16,7 +16,7 @@ export const MAX_BODY_BYTES = 8 * 1024 * 1024;
 /** The checksum covers the header up to itself. */
 export const CRC_OFFSET = 12;
 
-export const NO_BODY = Buffer.alloc(0);
+const NO_BODY = Buffer.alloc(0);
 
 const U8_MAX = 0xff;
 const U32_MAX = 0xffff_ffff;

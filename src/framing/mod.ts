@@ -7,6 +7,7 @@
  *
  *     frame.ts · crc.ts    one frame as bytes, and its checksum
  *     decoder.ts           frames out of a stream that comes in any pieces
+ *     pieces.ts            the pieces, and what was taken out of them so far
  *     error.ts             the mistakes that bytes can have
  *
  * Invariants: the split of the bytes into chunks never changes the frames that come out; memory is
@@ -28,3 +29,4 @@ export {
   MAX_BODY_BYTES,
   VERSION,
 } from "./frame.ts";
+export { Pieces } from "./pieces.ts";

@@ -137,7 +137,7 @@ export class ReplyParser {
 
   #bulk(): Value | undefined {
     const count = this.#bulkBytes;
-    const block = this.#input.block(count + 2);
+    const block = this.#input.take(count + 2);
     if (block === undefined) return undefined;
     if (block[count] !== CR || block[count + 1] !== LF) this.#malformed("a bulk without its end");
     this.#bulkBytes = NONE;

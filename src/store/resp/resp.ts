@@ -226,7 +226,7 @@ export class RespParser {
   #collect(argv: string[]): boolean {
     while (this.#missing > 0) {
       if (this.#bulkBytes === HEADER && !this.#bulkHeader()) return false;
-      const block = this.#input.block(this.#bulkBytes + 2);
+      const block = this.#input.take(this.#bulkBytes + 2);
       if (block === undefined) return false;
       if (block[this.#bulkBytes] !== CR || block[this.#bulkBytes + 1] !== LF) {
         this.#input.die("MALFORMED", "Protocol error: expected CRLF behind an argument");
