@@ -73,6 +73,14 @@ test("takeUntil() takes exactly mostBytes and refuses one more, in any pieces", 
   }
 });
 
+test("more() says no when only empty chunks wait", () => {
+  const pieces = new Pieces();
+  for (const size of [1, 0, 0]) pieces.push(Buffer.alloc(size));
+  assert.equal(pieces.more(), true);
+  assert.equal(pieces.take(1)?.length, 1);
+  assert.equal(pieces.more(), false);
+});
+
 test("unreadBytes counts what was not asked for, and waiting chunks at their cost", () => {
   const pieces = new Pieces();
   pieces.push(Buffer.alloc(10));
@@ -87,6 +95,10 @@ test("unreadBytes counts what was not asked for, and waiting chunks at their cos
   pieces.clear();
   assert.equal(pieces.unreadBytes, 0);
   assert.equal(pieces.take(1), undefined);
+  for (let i = 0; i < 3; i++) pieces.push(Buffer.alloc(1));
+  assert.equal(pieces.take(3)?.length, 3);
+  pieces.push(Buffer.alloc(7));
+  assert.equal(pieces.unreadBytes, 7, "nothing waits any more");
 });
 
 test("partialBytes grows with what has arrived, not with what was asked for", () => {
@@ -103,9 +115,23 @@ test("partialBytes grows with what has arrived, not with what was asked for", ()
   assert.equal(pieces.partialBytes, 0);
 });
 
-test("a rest of a few bytes keeps no chunk, whether a line or a count is waited for", async () => {
+/**
+ * The memory outside the heap since `before`. It is given back some time after the collection that
+ * found it: look until it is below `most`, or will not be.
+ */
+async function keptSince(before: number, most: number): Promise<number> {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
+  let kept = Infinity;
+  for (let look = 0; look < 50 && kept >= most; look++) {
+    collect();
+    await new Promise((resolve) => setImmediate(resolve));
+    kept = process.memoryUsage().arrayBuffers - before;
+  }
+  return kept;
+}
+
+test("a rest of a few bytes keeps no chunk, whether a line or a count is waited for", async () => {
   const before = process.memoryUsage().arrayBuffers;
   const all = Array.from({ length: 200 }, (_, i) => {
     const pieces = new Pieces();
@@ -114,18 +140,21 @@ test("a rest of a few bytes keeps no chunk, whether a line or a count is waited 
     assert.equal(i % 2 === 0 ? pieces.take(8) : pieces.takeUntil(LF, 8), undefined);
     return pieces;
   });
-  // Memory outside the heap is given back some time after the collection that found it: look until
-  // it is, or will not be.
-  let kept = Infinity;
-  for (let look = 0; look < 50 && kept >= 2 * 1024 * 1024; look++) {
-    collect();
-    await new Promise((resolve) => setImmediate(resolve));
-    kept = process.memoryUsage().arrayBuffers - before;
-  }
+  const kept = await keptSince(before, 2 * 1024 * 1024);
   assert.ok(kept < 2 * 1024 * 1024, `200 rests of 4 bytes keep ${kept} bytes`);
   for (const pieces of all) pieces.push(Buffer.from("rest\n"));
   assert.equal(all[0]?.take(8)?.toString(), "xxxxrest");
   assert.equal(all[1]?.takeUntil(LF, 8)?.toString(), "xxxxrest");
+});
+
+test("of a row of waiting chunks, those that were read are let go", async () => {
+  const before = process.memoryUsage().arrayBuffers;
+  const pieces = new Pieces();
+  for (let i = 0; i < 100; i++) pieces.push(Buffer.alloc(256 * 1024, i));
+  for (let i = 0; i < 45; i++) assert.equal(pieces.take(256 * 1024)?.[0], i);
+  const kept = await keptSince(before, 16 * 1024 * 1024);
+  assert.ok(kept < 16 * 1024 * 1024, `${kept} bytes are kept for the last 55 of 100 chunks`);
+  assert.equal(pieces.take(1)?.[0], 45);
 });
 
 test("a hundred thousand waiting chunks are read in time that grows with their number", () => {

@@ -413,6 +413,24 @@ describe("framing: bounds", () => {
     }
   });
 
+  it("FrameDecoder keeps no chunk once it is dead", async () => {
+    const before = process.memoryUsage().arrayBuffers;
+    const decoders = Array.from({ length: 200 }, () => {
+      const decoder = new FrameDecoder();
+      decoder.push(Buffer.alloc(64 * 1024, 9));
+      assert.throws(() => decoder.next(), FramingError);
+      return decoder;
+    });
+    let kept = Infinity;
+    // Memory outside the heap is given back some time after the collection that found it.
+    for (let look = 0; look < 50 && kept >= 2 * 1024 * 1024; look++) {
+      collectGarbage();
+      await new Promise((resolve) => setImmediate(resolve));
+      kept = process.memoryUsage().arrayBuffers - before;
+    }
+    assert.ok(kept < 2 * 1024 * 1024, `${decoders.length} dead decoders keep ${kept} bytes`);
+  });
+
   it("next() takes an 8 MiB body in tiny pieces in time that grows with its bytes", () => {
     const body = Buffer.alloc(MAX_BODY_BYTES, 3);
     body[MAX_BODY_BYTES - 1] = 4;

@@ -229,6 +229,10 @@ test("RespParser gives strangers little", () => {
     slow.heldBytes <= MAX_UNTRUSTED_BYTES + 1,
     `${slow.heldBytes} bytes are kept for a line that does not end`,
   );
+  assert.ok(slow.heldBytes >= MAX_UNTRUSTED_BYTES, "what is kept is counted");
+  slow.push(bytes("y".repeat(64)));
+  assert.throws(() => slow.next(), { code: "TOO_LARGE" });
+  assert.equal(slow.heldBytes, 0, "a stream that is over keeps nothing");
 });
 
 test("RespParser trusts from the next command on", () => {
