@@ -220,7 +220,8 @@ test("a full disk refuses a backup and a restore, and nothing is left of them", 
   await restoreBackup({ host, file: SAMPLE.report.file, stateDir });
   const folder = tempFolder();
   const file = join(folder, "copy.tar.gz");
-  for (const room of [0, 100, SAMPLE.report.bytes - 1]) {
+  // The time is in it, so no two copies have quite the same size.
+  for (const room of [0, 100, SAMPLE.report.bytes - 64]) {
     await assert.rejects(makeBackup({ host: fullAfter(room), stateDir, file }),
       /^BackupError: Cannot back up .* to .*copy\.tar\.gz: the disk is full$/);
     assert.deepEqual(readdirSync(folder), [], `${room} bytes`);
