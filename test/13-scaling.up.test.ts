@@ -1,6 +1,6 @@
 /** `titan up --scale`, with real processes: it grows, loses a worker, shrinks, and says so. */
 import assert from "node:assert/strict";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { startEmbeddedCluster } from "#cluster";
@@ -19,6 +19,10 @@ test("a cluster grows to what the jobs need, replaces a worker that dies, and sh
   "nobody", async () => {
   const cwd = tempFolder();
   const go = join(cwd, "go");
+  // What a killed worker leaves is its reaper's to remove, in its own time: look at it here.
+  const temp = tempFolder();
+  const outer = process.env["TMPDIR"];
+  process.env["TMPDIR"] = temp;
   writeFileSync(join(cwd, "wide.yaml"), waiting(6, go));
   const notes: string[] = [];
   const cluster = await startEmbeddedCluster({
@@ -54,7 +58,12 @@ test("a cluster grows to what the jobs need, replaces a worker that dies, and sh
   } finally {
     writeFileSync(go, "");
     await cluster.stop();
+    if (outer === undefined) delete process.env["TMPDIR"];
+    else process.env["TMPDIR"] = outer;
   }
+  await eventually("the killed worker's reaper has tidied up", () => {
+    return !readdirSync(temp).some((name) => name.startsWith("titan-pipes-"));
+  });
   const said = notes.join("\n");
   assert.match(said, /^starts 3 workers: 6 jobs have waited 0\.\ds/);
   assert.match(said, /^local-\d ended: process \d+, SIGKILL$/m);
