@@ -10,7 +10,7 @@ import { eventually, inProcess, isAlive, tempFolder, up } from "./cli.support.ts
 /** Jobs that are over when a file is there. */
 function waiting(count: number, go: string): string {
   const jobs = Array.from({ length: count }, (_, i) => {
-    return `  - {id: j${i}, run: 'until [ -e ${go} ]; do sleep 0.05; done'}\n`;
+    return `  - {id: j${i}, run: 'until [ -e "${go}" ]; do sleep 0.05; done'}\n`;
   });
   return `name: wide\njobs:\n${jobs.join("")}`;
 }

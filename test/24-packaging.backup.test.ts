@@ -273,7 +273,7 @@ async function refused(bytes: Buffer): Promise<string> {
     (e: Error) => e,
   );
   assert.deepEqual(readdirSync(folder), ["wrong.tar.gz"], "nothing is left of a refused restore");
-  return error?.message.replace(/^Cannot restore \S+ to \S+: /, "") ?? "taken";
+  return error?.message.replace(`Cannot restore ${file} to ${stateDir}: `, "") ?? "taken";
 }
 
 test("a backup that is cut short is refused, wherever it was cut, with where that is", async () => {
