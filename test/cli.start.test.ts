@@ -34,10 +34,12 @@ test("the program loads its words, no role and no client", () => {
   assert.deepEqual(subsystemsAtOnce(start), ["base", "cli", "codec", "host", "wire"]);
 });
 
-test("a cluster loads no store: that is in a thread, or elsewhere", () => {
+test("a cluster loads no store (it is in a thread, or elsewhere) and no reader of pools", () => {
   const loaded = subsystemsAtOnce(["src/cluster/mod.ts"]);
   assert.ok(loaded.includes("master"), loaded.join());
-  assert.ok(!loaded.includes("store"), loaded.join());
+  for (const unneeded of ["store", "scaling", "pipeline", "yaml"]) {
+    assert.ok(!loaded.includes(unneeded), loaded.join());
+  }
 });
 
 test("loadedBy() sees what is left of an import without its types", () => {

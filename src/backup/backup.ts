@@ -169,7 +169,7 @@ class Archive {
     }
     for (const path of await this.#outputs(state)) yield* this.#file(path);
     for (const path of ["log/RECOVERIES", "store/log/RECOVERIES", "cluster"]) {
-      yield * this.#file(path);
+      yield* this.#file(path);
     }
     yield* this.#entry(SUMS, inMemory(sumsText(this.#sums)));
     yield tarEnd();

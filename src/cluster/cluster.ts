@@ -43,8 +43,8 @@ import {
   type StoreChoice,
   type StoreInfo,
 } from "./cluster-store.ts";
-import { definePool, type Pool } from "#scaling";
-import { Autoscaler } from "./autoscaler.ts";
+import type { Pool } from "#scaling";
+import type { Autoscaler } from "./autoscaler.ts";
 import { clusterId } from "./cluster-id.ts";
 import { Supervisor } from "./supervisor.ts";
 
@@ -196,7 +196,8 @@ async function startParts(
   parts.supervisor = supervisor;
   if (options.scale !== undefined) {
     const { host } = parts;
-    parts.autoscaler = autoscale(options, { host, stateDir, master, supervisor, onNote: note });
+    const scaled = { host, stateDir, master, supervisor, onNote: note };
+    parts.autoscaler = await autoscale(options, scaled);
   }
   return { master, supervisor };
 }
@@ -206,10 +207,15 @@ interface ScaledParts extends Pick<Parts, "host" | "stateDir" | "onNote"> {
   readonly supervisor: Supervisor;
 }
 
-function autoscale(
+async function autoscale(
   { scale = { min: 0, max: 0 }, slots = availableParallelism(), tags }: ClusterOptions,
   { host, stateDir, master, supervisor, onNote }: ScaledParts,
-): Autoscaler {
+): Promise<Autoscaler> {
+  // Only now: with the brick comes the reader of pools, and with that all of YAML.
+  const [{ definePool }, { Autoscaler }] = await Promise.all([
+    import("#scaling"),
+    import("./autoscaler.ts"),
+  ]);
   const pool = definePool({ name: "local", slots, tags: [...tagsOf(tags, 0)], ...scale });
   const args = workerArgs(master, { stateDir, slots, tags: pool.tags });
   return new Autoscaler({
