@@ -180,9 +180,9 @@ test("every command of the master's bundle has its help; the worker's " +
   "has three commands", async () => {
   // In one process: a start for each of them would take longer than all other tests here.
   const program = `
-    const { COMMANDS, runProgram } = await import(${JSON.stringify(urlOf("program.js"))});
+    const { allCommands, runProgram } = await import(${JSON.stringify(urlOf("program.js"))});
     const { Context } = await import(${JSON.stringify(urlOf("context.js"))});
-    for (const { name } of COMMANDS) {
+    for (const { name } of await allCommands()) {
       const code = await runProgram(new Context(), [name, "--help"]);
       if (code !== 0) throw new Error(name + " " + code);
     }`;

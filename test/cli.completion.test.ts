@@ -4,7 +4,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { COMMANDS } from "../src/cli/program.ts";
+import { allCommands } from "../src/cli/program.ts";
 import { eventually, inProcess, MAIN, tempFolder, titan, up } from "./cli.support.ts";
 
 const PIPELINE =
@@ -41,7 +41,7 @@ test("titan __complete offers commands, also behind flags and behind help", asyn
   const all = await offered("");
   assert.deepEqual(
     [all.length, all.includes("__complete")],
-    [COMMANDS.filter(({ hidden }) => !hidden).length, false],
+    [(await allCommands()).filter(({ hidden }) => !hidden).length, false],
   );
 });
 

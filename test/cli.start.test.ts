@@ -35,11 +35,16 @@ test("the program loads its words, no role and no client", () => {
 });
 
 test("a cluster loads no store (it is in a thread, or elsewhere) and no reader of pools", () => {
-  const loaded = subsystemsAtOnce(["src/cluster/mod.ts"]);
-  assert.ok(loaded.includes("master"), loaded.join());
+  const loaded = subsystemsAtOnce(["src/cluster/mod.ts", "src/master/mod.ts"]);
   for (const unneeded of ["store", "scaling", "pipeline", "yaml"]) {
     assert.ok(!loaded.includes(unneeded), loaded.join());
   }
+});
+
+test("a store's thread begins to load before the master does", () => {
+  const owner = subsystemsAtOnce(["src/cluster/mod.ts"]);
+  assert.deepEqual(owner, ["base", "cluster", "codec", "host", "wire"]);
+  assert.ok(subsystemsAtOnce(["src/cluster/store-thread.ts"]).includes("store"));
 });
 
 test("loadedBy() sees what is left of an import without its types", () => {

@@ -55,6 +55,8 @@ const KEPT = /\/live( \(deleted\))?$|^\/dev\/|^\/proc\//;
  * up, Node leaves them open.
  */
 const MODULE = /\.[cm]?[jt]s$/;
+/** tsx starts it, and keeps it, for the first module that it has not compiled before. */
+const COMPILER = "esbuild";
 const ROOT = realpathSync(resolve(import.meta.dirname, ".."));
 const MODULES = ["src", "dist", "node_modules"].map((folder) => join(ROOT, folder) + sep);
 
@@ -72,7 +74,10 @@ export function look(): Counts {
   if (!hasProc) return counts;
   for (const [, target] of descriptors()) add(nameOf(target));
   add("thread", readdirSync("/proc/self/task").length);
-  add("child process", children());
+  const pids = children();
+  const compilers = pids.filter((pid) => nameOfProcess(pid) === COMPILER).length;
+  add("child process", pids.length - compilers);
+  add("descriptor of a socket", -2 * compilers);
   // A launcher has a socket for its input and two pipes for its output.
   const reapers = reaper === undefined ? 0 : 1;
   add("child process", -launchers - reapers);
@@ -100,7 +105,7 @@ function nameOf(target: string): string {
 }
 
 /** Each thread's have a list of their own. */
-function children(): number {
+function children(): string[] {
   const lists = readdirSync("/proc/self/task").map((thread) => {
     try {
       return readFileSync(`/proc/self/task/${thread}/children`, "latin1");
@@ -108,7 +113,15 @@ function children(): number {
       return ""; // it has ended, or this system has no such lists
     }
   });
-  return lists.join(" ").split(" ").filter((pid) => pid !== "").length;
+  return lists.join(" ").split(" ").filter((pid) => pid !== "");
+}
+
+function nameOfProcess(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "latin1").trimEnd();
+  } catch {
+    return ""; // it has ended
+  }
 }
 
 /** What there is now and was not there before. */

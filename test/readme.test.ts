@@ -8,7 +8,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { GLOBAL_FLAGS } from "../src/cli/command.ts";
-import { COMMANDS } from "../src/cli/program.ts";
+import { allCommands } from "../src/cli/program.ts";
 
 const root = join(import.meta.dirname, "..");
 const read = (file: string): string => readFileSync(join(root, file), "utf8");
@@ -69,13 +69,14 @@ function commandLines(page: string): string[] {
   });
 }
 
-test("every command and flag of titan that README and docs/ name exists", () => {
+test("every command and flag of titan that README and docs/ name exists", async () => {
+  const commands = await allCommands();
   const pages = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
   let seen = 0;
   for (const page of ["README.md", ...pages.map((name) => `docs/${name}`)]) {
     for (const line of commandLines(page)) {
       const name = line.split(" ")[0]!;
-      const command = COMMANDS.find((known) => known.name === name || known.alias === name);
+      const command = commands.find((known) => known.name === name || known.alias === name);
       assert.ok(command !== undefined, `${page}: titan ${line}`);
       for (const [, flag] of line.matchAll(/ --([a-z-]+)/g)) {
         const known = Object.hasOwn(command.flags, flag!) || Object.hasOwn(GLOBAL_FLAGS, flag!);

@@ -12,7 +12,8 @@ import { commandHelp, overview } from "./help.ts";
 import { meantHint, meantWord } from "./text.ts";
 
 export interface Program {
-  readonly commands: readonly Command[];
+  /** By name, each to be loaded: a command line needs one of them, help and completion all. */
+  readonly commands: ReadonlyMap<string, () => Promise<Command>>;
   /** Why a command that people will look for is not here; undefined for any other word. */
   whyMissing(name: string): string | undefined;
 }
@@ -28,7 +29,7 @@ export const helpCommand = (program: () => Program): Command => ({
   async run({ context, args: [name] }) {
     context.out(
       name === undefined
-        ? overview(program().commands, context.columns)
+        ? overview(await commandsOf(program()), context.columns)
         : commandHelp(await commandNamed(program(), name), context.columns),
     );
     return EXIT.OK;
@@ -51,8 +52,14 @@ export const version: Command = {
   },
 };
 
+export function commandsOf({ commands }: Program): Promise<Command[]> {
+  return Promise.all([...commands.values()].map((load) => load()));
+}
+
 async function commandNamed(program: Program, name: string): Promise<Command> {
-  const { commands } = program;
+  const load = program.commands.get(name);
+  if (load !== undefined) return load();
+  const commands = await commandsOf(program);
   const found = commands.find((command) => isNamed(command, name));
   if (found !== undefined) return found;
   const why = program.whyMissing(name);
@@ -112,17 +119,17 @@ async function strangeFlag(flag: string): Promise<UsageError> {
   );
 }
 
-function withoutCommand(
-  { commands }: Program,
+async function withoutCommand(
+  program: Program,
   context: Context,
   argv: readonly string[],
-): number {
+): Promise<number> {
   if (["--version", "-V", "-v"].some((flag) => argv.includes(flag))) {
     context.out(`titan ${VERSION}`);
     return EXIT.OK;
   }
   if (argv.includes("--help") || argv.includes("-h")) {
-    context.out(overview(commands, context.columns));
+    context.out(overview(await commandsOf(program), context.columns));
     return EXIT.OK;
   }
   if (argv.length > 0) {
@@ -131,6 +138,6 @@ function withoutCommand(
       "titan help lists them",
     );
   }
-  context.note(overview(commands, context.columns));
+  context.note(overview(await commandsOf(program), context.columns));
   return EXIT.USAGE;
 }

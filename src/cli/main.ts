@@ -9,6 +9,8 @@
 // All other imports come after this one: an older Node would fail in them, with a stack trace.
 import "./node-version.ts";
 
-const { start } = await import("./start.ts");
-const { runProgram } = await import("./program.ts");
+const [{ start }, { runProgram }] = await Promise.all([
+  import("./start.ts"),
+  import("./program.ts"),
+]);
 await start(runProgram);

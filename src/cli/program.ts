@@ -4,63 +4,46 @@
  * Test: test/cli.test.ts
  */
 import type { Command } from "./command.ts";
-import { backup, restore } from "./commands/backup.ts";
-import { completeCommand, completionCommand } from "./commands/completion.ts";
-import { cancel, retry } from "./commands/control.ts";
-import { approve, reject } from "./commands/decide.ts";
-import { dead } from "./commands/dead.ts";
-import { deploy } from "./commands/deploy.ts";
-import { doctor } from "./commands/doctor.ts";
-import { drain } from "./commands/drain.ts";
-import { kv } from "./commands/kv.ts";
-import { eventlog } from "./commands/eventlog.ts";
-import { logs } from "./commands/logs.ts";
-import { master } from "./commands/master.ts";
-import { run } from "./commands/run.ts";
-import { gates, runs, workers } from "./commands/runs.ts";
-import { restart, services, stop } from "./commands/services.ts";
-import { status } from "./commands/status.ts";
-import { store } from "./commands/store.ts";
-import { up } from "./commands/up.ts";
-import { validate } from "./commands/validate.ts";
-import { watch } from "./commands/watch.ts";
-import { worker } from "./commands/worker.ts";
 import type { Context } from "./context.ts";
-import { helpCommand, runCommandLine, version, type Program } from "./dispatch.ts";
+import { commandsOf, helpCommand, runCommandLine, version, type Program } from "./dispatch.ts";
 
-export const COMMANDS: readonly Command[] = [
-  up,
-  run,
-  validate,
-  runs,
-  status,
-  watch,
-  logs,
-  workers,
-  dead,
-  deploy,
-  services,
-  stop,
-  restart,
-  cancel,
-  retry,
-  drain,
-  gates,
-  approve,
-  reject,
-  kv,
-  master,
-  worker,
-  store,
-  eventlog,
-  backup,
-  restore,
-  doctor,
-  completionCommand(),
-  completeCommand(() => COMMANDS),
-  version,
-  helpCommand(() => TITAN),
-];
+/** In the order of completion. A command line needs one of them, and loads no other. */
+const COMMANDS: Program["commands"] = new Map([
+  ["up", async () => (await import("./commands/up.ts")).up],
+  ["run", async () => (await import("./commands/run.ts")).run],
+  ["validate", async () => (await import("./commands/validate.ts")).validate],
+  ["runs", async () => (await import("./commands/runs.ts")).runs],
+  ["status", async () => (await import("./commands/status.ts")).status],
+  ["watch", async () => (await import("./commands/watch.ts")).watch],
+  ["logs", async () => (await import("./commands/logs.ts")).logs],
+  ["workers", async () => (await import("./commands/runs.ts")).workers],
+  ["dead", async () => (await import("./commands/dead.ts")).dead],
+  ["deploy", async () => (await import("./commands/deploy.ts")).deploy],
+  ["services", async () => (await import("./commands/services.ts")).services],
+  ["stop", async () => (await import("./commands/services.ts")).stop],
+  ["restart", async () => (await import("./commands/services.ts")).restart],
+  ["cancel", async () => (await import("./commands/control.ts")).cancel],
+  ["retry", async () => (await import("./commands/control.ts")).retry],
+  ["drain", async () => (await import("./commands/drain.ts")).drain],
+  ["gates", async () => (await import("./commands/runs.ts")).gates],
+  ["approve", async () => (await import("./commands/decide.ts")).approve],
+  ["reject", async () => (await import("./commands/decide.ts")).reject],
+  ["kv", async () => (await import("./commands/kv.ts")).kv],
+  ["master", async () => (await import("./commands/master.ts")).master],
+  ["worker", async () => (await import("./commands/worker.ts")).worker],
+  ["store", async () => (await import("./commands/store.ts")).store],
+  ["eventlog", async () => (await import("./commands/eventlog.ts")).eventlog],
+  ["backup", async () => (await import("./commands/backup.ts")).backup],
+  ["restore", async () => (await import("./commands/backup.ts")).restore],
+  ["doctor", async () => (await import("./commands/doctor.ts")).doctor],
+  ["completion", async () => (await import("./commands/completion.ts")).completion],
+  ["__complete", async () => {
+    const { completeCommand } = await import("./commands/completion.ts");
+    return completeCommand(allCommands);
+  }],
+  ["version", async () => version],
+  ["help", async () => helpCommand(() => TITAN)],
+]);
 
 /**
  * Commands that people will look for and that a later version has. A sentence helps them more than
@@ -72,6 +55,10 @@ const TITAN: Program = {
   commands: COMMANDS,
   whyMissing: (name) => LATER.includes(name) ? "it is not in this version yet" : undefined,
 };
+
+export function allCommands(): Promise<readonly Command[]> {
+  return commandsOf(TITAN);
+}
 
 /** Runs one command line, reports an error, cleans up, and returns the exit code. */
 export function runProgram(context: Context, argv: readonly string[]): Promise<number> {

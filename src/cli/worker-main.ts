@@ -12,10 +12,13 @@ import "./node-version.ts";
 
 const { start } = await import("./start.ts");
 const { helpCommand, runCommandLine, version } = await import("./dispatch.ts");
-const { worker } = await import("./commands/worker.ts");
 
 const PROGRAM: Program = {
-  commands: [worker, version, helpCommand(() => PROGRAM)],
+  commands: new Map([
+    ["worker", async () => (await import("./commands/worker.ts")).worker],
+    ["version", async () => version],
+    ["help", async () => helpCommand(() => PROGRAM)],
+  ]),
   whyMissing: () => "it is not in the worker's bundle; the master's has all commands",
 };
 

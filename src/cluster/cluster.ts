@@ -29,14 +29,7 @@ import {
   sharedRoot,
   VERSION,
 } from "#host";
-import {
-  MIN_DESCRIPTORS,
-  placesFor,
-  startMaster,
-  type Master,
-  type MasterOptions,
-  type Places,
-} from "#master";
+import type { Master, MasterOptions, Places } from "#master";
 import {
   openClusterStore,
   type ClusterStore,
@@ -170,7 +163,9 @@ async function startParts(
   const note = (text: string): void => {
     if (!parts.isStopping) parts.onNote(text); // while we stop, a lost master is no news
   };
-  const places = placesOf(options, note);
+  // Only now: its thread, if there is one, loads the store while we load the master.
+  const { startMaster } = await import("#master");
+  const places = await placesOf(options, note);
   if (options.store !== undefined) {
     parts.store = await openClusterStore(options.store, {
       host,
@@ -276,10 +271,11 @@ async function removeOver(
  * Divides this process's descriptors: among the master's peers and files, and the clients of a
  * store of its own.
  */
-function placesOf(
+async function placesOf(
   { store, workers, scale, descriptors = descriptorLimit() }: ClusterOptions,
   note: (text: string) => void,
-): Places {
+): Promise<Places> {
+  const { MIN_DESCRIPTORS, placesFor } = await import("#master");
   const places = placesFor(descriptors, {
     store: store !== undefined && !("url" in store),
     workers: workers + (scale?.max ?? 0),

@@ -13,6 +13,7 @@
  */
 import { parentPort } from "node:worker_threads";
 import { nodeHost, type Host } from "#host";
+import "#store"; // store-serve.ts needs it with the task, and until that comes there is time
 import {
   serveStore,
   type ServedStore,

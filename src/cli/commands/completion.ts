@@ -17,37 +17,35 @@ const SHELLS = ["bash", "zsh", "fish"] as const;
 /** A person holds the Tab key. A master on this machine answers in a few milliseconds. */
 const ASK_MS = 700;
 
-export function completionCommand(): Command {
-  return {
-    name: "completion",
-    summary: "completion for your shell",
-    usage: "bash|zsh|fish",
-    args: [1, 1],
-    flags: {},
-    words: SHELLS,
-    notes: [
-      "It completes commands, flags and their values, files, and what the master knows: runs, " +
-        "jobs, workers and gates.",
-      "zsh: source it behind compinit, or write it into a folder of $fpath as _titan.",
-    ],
-    examples: [
-      "source <(titan completion bash)",
-      "source <(titan completion zsh)",
-      "titan completion fish > ~/.config/fish/completions/titan.fish",
-    ],
-    async run({ context, args: [shell] }) {
-      const script = { bash: BASH, zsh: ZSH, fish: FISH }[shell as (typeof SHELLS)[number]];
-      if (script === undefined) {
-        const hint = meantHint(shell!, SHELLS) || ": there are bash, zsh and fish";
-        throw new UsageError(`Cannot write completion for "${shell}"${hint}`);
-      }
-      context.out(script);
-      return EXIT.OK;
-    },
-  };
-}
+export const completion: Command = {
+  name: "completion",
+  summary: "completion for your shell",
+  usage: "bash|zsh|fish",
+  args: [1, 1],
+  flags: {},
+  words: SHELLS,
+  notes: [
+    "It completes commands, flags and their values, files, and what the master knows: runs, " +
+      "jobs, workers and gates.",
+    "zsh: source it behind compinit, or write it into a folder of $fpath as _titan.",
+  ],
+  examples: [
+    "source <(titan completion bash)",
+    "source <(titan completion zsh)",
+    "titan completion fish > ~/.config/fish/completions/titan.fish",
+  ],
+  async run({ context, args: [shell] }) {
+    const script = { bash: BASH, zsh: ZSH, fish: FISH }[shell as (typeof SHELLS)[number]];
+    if (script === undefined) {
+      const hint = meantHint(shell!, SHELLS) || ": there are bash, zsh and fish";
+      throw new UsageError(`Cannot write completion for "${shell}"${hint}`);
+    }
+    context.out(script);
+    return EXIT.OK;
+  },
+};
 
-export function completeCommand(commands: () => readonly Command[]): Command {
+export function completeCommand(commands: () => Promise<readonly Command[]>): Command {
   return {
     name: "__complete",
     summary: "what could come next, for the scripts of titan completion",
@@ -62,7 +60,7 @@ export function completeCommand(commands: () => readonly Command[]): Command {
         connectSoon(call, flags);
       const late = new Promise<Completion>((resolve) => setTimeout(resolve, ASK_MS, []).unref());
       const found = await Promise.race([
-        complete(call.args, { commands: commands(), connect }),
+        commands().then((known) => complete(call.args, { commands: known, connect })),
         late,
       ]).catch(() => []);
       print(call, found);
