@@ -10,7 +10,7 @@ import {
 } from "#core";
 import { requirementKey } from "#routing";
 import {
-  isOpenRun, RESTART_POLICIES,
+  isOpenRun, KNOWLEDGE, RESTART_POLICIES,
   type AttemptKey, type JobSpec, type JobStatus, type PipelineSpec, type Report, type ServicePhase,
 } from "#wire";
 import { serviceSpec, spec } from "./spec.support.ts";
@@ -82,9 +82,13 @@ export class Bench {
     return this.execute({ type: "Submit", spec, key, strict }).run;
   }
 
-  join(offer: { tags?: string[]; slots?: number; instance?: string } = {}): number {
+  join(
+    offer: { tags?: string[]; slots?: number; instance?: string; knows?: string[] } = {},
+  ): number {
     const { tags = [], slots = 1, instance = "i" } = offer;
-    return this.execute({ type: "Join", instance, name: "", tags, slots, version: "" }).worker;
+    const { knows = [...KNOWLEDGE] } = offer;
+    const described = { instance, name: "", tags, slots, version: "", knows };
+    return this.execute({ type: "Join", ...described }).worker;
   }
 
   /** Starts all that can start. */
@@ -239,7 +243,10 @@ export function checkIndexes(state: State): void {
   for (const { key, job } of queued) {
     assert.equal(
       key,
-      requirementKey(job.spec.requirement, job.pinned === 0 ? undefined : job.pinned),
+      requirementKey(
+        [...job.spec.requirement, ...(job.spec.service === undefined ? [] : ["~services"])],
+        job.pinned === 0 ? undefined : job.pinned,
+      ),
     );
   }
   for (const run of state.runs.values()) {

@@ -20,6 +20,7 @@ test("eventText() names runs, jobs and workers that an earlier event has introdu
         slots: 1,
         at: 2,
         version: "",
+      knows: [],
       },
       { type: "JobStarted", run: 1, job: 1, attempt: 2, worker: 4, at: 3 },
       { type: "JobsCancelled", run: 1, at: 4, jobs: [0, 1], whole: false },
@@ -71,6 +72,7 @@ test("Names forgets runs with the master, and workers long after they were lost"
       slots: 1,
       at: 1,
       version: "",
+      knows: [],
     });
     names.learn({ type: "WorkerLost", worker, reason: "gone", at: 2 });
   }

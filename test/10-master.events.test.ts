@@ -54,8 +54,9 @@ const EXAMPLES: { readonly [T in Event["type"]]: EventOf<T> } = {
   RunRetried: { type: "RunRetried", run: 7, at, jobs: [1, 2] },
   WorkerJoined: {
     type: "WorkerJoined", worker: 5, instance: "f00d", name: "w5", tags: ["GPU"], slots: 4, at,
-    version: "0.1.0",
+    version: "0.1.0", knows: [],
   },
+  WorkerKnows: { type: "WorkerKnows", worker: 5, knows: ["services"], at },
   WorkerLost: { type: "WorkerLost", worker: 5, reason: "silent for 4 s", at },
   RunsForgotten: { type: "RunsForgotten", runs: [1, 2, 3], at },
   WorkerDrained: { type: "WorkerDrained", worker: 5, on: true, at },

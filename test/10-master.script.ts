@@ -17,8 +17,9 @@ import {
   deadLetters, eventDetail, eventText, findJob, Names, nextStart, reasonOf, Refusal,
   type Command, type Effect, type Event, type Job, type Run,
 } from "#core";
-import type {
-  AttemptKey, Failure, JobSpec, PipelineSpec, Report, Service, ServicePhase,
+import {
+  KNOWLEDGE, type AttemptKey, type Failure, type JobSpec, type PipelineSpec, type Report,
+  type Service, type ServicePhase,
 } from "#wire";
 import { Bench, serviceSpec, spec } from "./10-master.core.ts";
 
@@ -251,11 +252,13 @@ export class Script {
       case "Join": {
         const instance = line.option("instance") ?? name;
         const slots = line.number("slots", 1);
-        return { type, instance, name, tags: line.list("tags"), slots, version: "" };
+        const knows = line.has("old") ? [] : [...KNOWLEDGE];
+        const version = line.option("version") ?? "";
+        return { type, instance, name, tags: line.list("tags"), slots, version, knows };
       }
       case "Rejoin": {
         const running = line.list("running").map((attempt) => this.#attempt(attempt));
-        return { type, worker: this.#worker(name), running };
+        return { type, worker: this.#worker(name), running, knows: line.list("knows") };
       }
       case "Lose": {
         const reason = line.option("because") ?? "silent for 4000 ms";

@@ -13,6 +13,7 @@ import {
   Dispatch,
   Finished,
   Hello,
+  KNOWLEDGE,
   Kill,
   Op,
   Output,
@@ -44,6 +45,7 @@ export function hello(fields: Partial<Hello> = {}): Buffer {
     tags: [],
     slots: 1,
     running: [],
+    knows: [...KNOWLEDGE],
     ...fields,
   });
 }
@@ -149,6 +151,9 @@ export interface WorkerScript {
   readonly tags?: string[];
   readonly instance?: string;
   readonly running?: AttemptKey[];
+  /** Default: all that this version knows. */
+  readonly knows?: string[];
+  readonly version?: string;
   /** Which connection of its process this is. */
   readonly dial?: number;
   /** Says every second that it is alive. Default true. */
@@ -181,6 +186,8 @@ export class ScriptedWorker {
       tags = [],
       instance = name,
       running = [],
+      knows = [...KNOWLEDGE],
+      version = "",
       dial,
       beats = true,
       works = false,
@@ -205,7 +212,9 @@ export class ScriptedWorker {
     worker.welcome = Welcome.decode(
       await worker.connection.request(
         Op.HELLO,
-        hello({ role: "worker", name, slots, tags, instance, running, dial }),
+        hello({
+          role: "worker", name, slots, tags, instance, running, dial, knows, version,
+        }),
       ),
     );
     if (beats) worker.#beat();

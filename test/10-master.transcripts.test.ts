@@ -60,7 +60,7 @@ const EFFECTS: Record<Effect["type"], true> = {
 const EVENTS: Record<Exclude<Event["type"], "JobsMarked">, true> = {
   RunSubmitted: true, JobsAdded: true, TimePassed: true, JobStarted: true, JobSucceeded: true,
   JobFailed: true, JobLost: true, JobStopped: true, GateDecided: true, RunRetried: true,
-  WorkerJoined: true, WorkerLost: true, RunsForgotten: true, WorkerDrained: true,
+  WorkerJoined: true, WorkerLost: true, RunsForgotten: true, WorkerDrained: true, WorkerKnows: true,
   JobsCancelled: true, OutputLost: true, RunsLetGo: true, JobsInserted: true,
   ServiceHealth: true, ServicesStopped: true, ServicesRestarted: true,
 };

@@ -285,7 +285,8 @@ test("a HELLO of MAX_HELLO_BYTES is said in one, a longer one after an introduct
     await desk.for(100);
     const words: Hello = {
       protocol: PROTOCOL, role: "worker", token: "t", version: "", instance: "i", name: "w2",
-      tags: Array.from({ length: 61 }, () => "T".repeat(64)), slots: 1, running: [], dial: 1,
+      tags: Array.from({ length: 61 }, () => "T".repeat(64)), slots: 1, running: [],
+      knows: [], dial: 1,
     };
     const missing = bytes - Hello.encode(words).length;
     const link = new MasterLink({
@@ -350,7 +351,7 @@ test("the first pause after failed dials is the shortest, and a session that ser
     master: { host: "m", port: 9090 },
     hello: (dial) => ({
       protocol: PROTOCOL, role: "worker", token: undefined, version: "", instance: "i", name: "w",
-      tags: [], slots: 1, running: [], dial,
+      tags: [], slots: 1, running: [], knows: [], dial,
     }),
     onWelcome() {}, onNotify() {}, onLost() {}, onRefused() {},
   });
@@ -396,6 +397,7 @@ test("collect() asks again for a stream that was refused or cut off, from its st
       name: "w2",
       tags: [],
       slots: 1,
+      knows: [],
       running: [{ run: 0, job: 0, attempt: 1 }],
       dial,
     }),

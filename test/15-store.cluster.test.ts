@@ -564,6 +564,7 @@ function hello(fields: Partial<Hello>): Buffer {
     tags: [],
     slots: 1,
     running: [],
+    knows: [],
     dial: 1,
     ...fields,
   });

@@ -228,6 +228,7 @@ test("readHistory() knows attempts by their workers' names, and who was given up
       slots: 1,
       at: 2,
       version: "",
+      knows: [],
     },
     { type: "JobStarted", run: 1, job: 0, attempt: 1, worker: 4, at: 3 },
     { type: "WorkerLost", worker: 4, reason: "silent", at: 9 },

@@ -7,7 +7,7 @@ import {
   type Command, type CommandOf, type Context, type Job, type Replies, type Worker,
 } from "#core";
 import { randomFrom } from "#retry";
-import { PipelineSpec, type JobSpec, type Report } from "#wire";
+import { KNOWLEDGE, PipelineSpec, type JobSpec, type Report } from "#wire";
 import { Judge } from "#simulation";
 import { spec } from "./spec.support.ts";
 
@@ -67,9 +67,13 @@ export class Life {
     return run;
   }
 
-  join(offer: { tags?: string[]; slots?: number; instance?: string } = {}): number {
+  join(
+    offer: { tags?: string[]; slots?: number; instance?: string; knows?: string[] } = {},
+  ): number {
     const { tags = [], slots = 1, instance = `i${this.state.nextWorker}` } = offer;
-    return this.execute({ type: "Join", instance, name: "", tags, slots, version: "" }).worker;
+    const { knows = [...KNOWLEDGE] } = offer;
+    const described = { instance, name: "", tags, slots, version: "", knows };
+    return this.execute({ type: "Join", ...described }).worker;
   }
 
   /** Starts all that can start; each start is dispatched, and most dispatches arrive. */

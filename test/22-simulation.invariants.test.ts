@@ -51,6 +51,7 @@ function joined(fields: Fields<"WorkerJoined"> = {}): Event {
     tags: [],
     slots: 1,
     version: "",
+    knows: [],
     at: T,
     ...fields,
   };

@@ -122,6 +122,7 @@ test("titan eventlog show knows the names that only a snapshot holds", async () 
     slots: 1,
     at: 1,
     version: "",
+      knows: [],
   });
   log.append(Event.encode({ type: "TimePassed", at: 1 }));
   await log.saveSnapshot(1, [...writeSnapshot(state)]);

@@ -14,7 +14,7 @@ async function submitTinyJobs(port: number): Promise<void> {
   const rpc = new RpcConnection(await host.network.dial({ host: "127.0.0.1", port }), { host });
   const hello = {
     protocol: PROTOCOL, role: "client" as const, token: undefined, version: "", instance: "",
-    name: "", tags: [], slots: 0, running: [], dial: undefined,
+    name: "", tags: [], slots: 0, running: [], knows: [], dial: undefined,
   };
   await rpc.request(Op.HELLO, Hello.encode(hello));
   const job = JobSpec.encode(spec("a", { action: { type: "command", argv: ["x"] } }));

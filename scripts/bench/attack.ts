@@ -194,6 +194,7 @@ async function session(port: number): Promise<Socket> {
     tags: [],
     slots: 1,
     running: [],
+    knows: [],
     dial: undefined,
   };
   socket.write(encodeFrame({ opcode: Op.HELLO, requestId: 1, body: Hello.encode(hello) }));

@@ -5,7 +5,7 @@
  * may not be durable yet, so nobody outside this process is told of it.
  * Test: test/13-scaling.autoscaler.test.ts
  */
-import { Refusal } from "#core";
+import { plainKey, Refusal } from "#core";
 import type { Services } from "./services.ts";
 
 /** Jobs of one requirement class that are ready. */
@@ -49,9 +49,7 @@ export class Fleet {
     const { state } = engine;
     return {
       isFrozen: stopped || engine.full !== undefined,
-      classes: [...state.ready].map(([key, { size }]) => {
-        return { key, jobs: size, isStuck: !state.router.hasFree(key) };
-      }),
+      classes: this.#classes(),
       workers: [...state.workers.values()].map(({ id, name, tags, slots, jobs, draining }) => {
         const link = workers.links.get(id);
         const here = link?.leaving === true ? "leaving" : "here";
@@ -62,6 +60,19 @@ export class Fleet {
         };
       }),
     };
+  }
+
+  /** By their keys as people know them: services of a class wait in a queue of their own. */
+  #classes(): SeenClass[] {
+    const { state } = this.#services.engine;
+    const classes = new Map<string, SeenClass>();
+    for (const [waiting, { size }] of state.ready) {
+      const key = plainKey(waiting);
+      const { jobs = 0, isStuck = false } = classes.get(key) ?? {};
+      const stuck = isStuck || !state.router.hasFree(waiting);
+      classes.set(key, { key, jobs: jobs + size, isStuck: stuck });
+    }
+    return [...classes.values()];
   }
 
   /**

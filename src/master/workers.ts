@@ -121,11 +121,11 @@ export class Workers {
     let id = before?.id;
     if (id === undefined) {
       engine.checkRoom("register worker");
-      const { instance, name, tags, slots, version } = hello;
-      id = engine.commit({ type: "Join", instance, name, tags, slots, version }).worker;
+      const { instance, name, tags, slots, version, knows } = hello;
+      id = engine.commit({ type: "Join", instance, name, tags, slots, version, knows }).worker;
     } else {
       this.#replace(id, hello);
-      this.#rejoin(id, hello.running);
+      this.#rejoin(id, hello);
     }
     const { advertise } = hello;
     this.links.set(id, { id, connection, outbox: [], sending: false, advertise });
@@ -144,9 +144,9 @@ export class Workers {
   // #endregion
 
   /** The master and the worker compare what they know. With a full disk this waits for room. */
-  #rejoin(worker: number, running: AttemptKey[]): void {
+  #rejoin(worker: number, { running, knows }: Hello): void {
     const engine = this.#engine();
-    engine.whenRoom(worker, () => engine.commit({ type: "Rejoin", worker, running }));
+    engine.whenRoom(worker, () => engine.commit({ type: "Rejoin", worker, running, knows }));
   }
 
   /**

@@ -58,7 +58,7 @@ export interface WorkerOffer {
 
 interface Worker {
   readonly id: number;
-  readonly tags: ReadonlySet<string>;
+  readonly tags: Set<string>;
   readonly slots: number;
   readonly seats: Seat[];
   running: number;
@@ -131,6 +131,17 @@ export class Router {
     if (worker === undefined) return;
     this.#workers.delete(id);
     for (const { heap, entry } of worker.seats) heap.remove(entry);
+  }
+
+  /** A worker has more tags than it had; the jobs that run there go on. */
+  addTags(id: number, tags: readonly string[]): void {
+    const worker = this.#known(id);
+    const before = new Set(worker.tags);
+    for (const tag of tags) worker.tags.add(tag);
+    for (const { tags: wanted, heap } of this.#classes.values()) {
+      const hasSeat = wanted.every((tag) => before.has(tag));
+      if (!hasSeat && hasAll(worker, wanted)) sit(worker, heap);
+    }
   }
 
   /** A draining worker gets nothing new; the jobs that run there go on. */

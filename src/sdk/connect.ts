@@ -146,7 +146,7 @@ async function hello({ host, master, token, version, timeoutMs }: Target): Promi
   const connection = new RpcConnection(socket, { host });
   try {
     // A client has no tags, slots or jobs.
-    const worker = { instance: "", name: "", tags: [], slots: 1, running: [] };
+    const worker = { instance: "", name: "", tags: [], slots: 1, running: [], knows: [] };
     const words = Hello.encode({ protocol: PROTOCOL, role: "client", token, version, ...worker });
     const answer = await connection.request(Op.HELLO, words, { deadlineMs: HELLO_DEADLINE_MS });
     return { connection, version: Welcome.decode(answer).version };

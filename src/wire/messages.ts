@@ -88,6 +88,13 @@ const attemptKey = { run: [1, u32()], job: [2, u32()], attempt: [3, u32()] } as 
 export const AttemptKey = message("AttemptKey", attemptKey);
 export type AttemptKey = Infer<typeof AttemptKey>;
 
+/**
+ * What workers of a version understand that older ones do not. A worker skips a field that it does
+ * not know, so one of them would run a service as a job that may end.
+ */
+export const KNOWLEDGE = ["services"] as const;
+export type Knowledge = (typeof KNOWLEDGE)[number];
+
 // ── hello ────────────────────────────────────────────────────────────────────────────────────────
 
 export const Hello = message("Hello", {
@@ -110,6 +117,11 @@ export const Hello = message("Hello", {
   dial: [10, optional(u32())],
   /** Workers only: it is on its way out, as LEAVING says on a connection that is there. */
   leaving: [11, optional(bool())],
+  /**
+   * What its version understands beyond the first one, in words of KNOWLEDGE; words that the master
+   * does not know do no harm.
+   */
+  knows: [12, list(string(32), 32)],
   /** Workers only: where others reach its services. Default: its address as the master sees it. */
   advertise: [30, optional(name)],
 });

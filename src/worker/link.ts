@@ -77,6 +77,7 @@ function introduction({ protocol, token, version }: Hello): Hello {
     tags: [],
     slots: 1,
     running: [],
+    knows: [],
     dial: undefined,
     leaving: undefined,
     advertise: undefined,

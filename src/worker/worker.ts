@@ -26,6 +26,7 @@ import {
   Finished,
   HealthReport,
   isBlank,
+  KNOWLEDGE,
   Kill,
   MAX_BATCH_ITEMS,
   Op,
@@ -201,7 +202,8 @@ class WorkerProcess implements Worker {
     return {
       protocol: PROTOCOL, role: "worker" as const, token, version, instance: this.#instance,
       name: this.#options.name ?? "", tags: [...tags], slots, running, dial,
-      leaving: this.#stopping || undefined, advertise: this.#options.advertise,
+      leaving: this.#stopping || undefined, knows: [...KNOWLEDGE],
+      advertise: this.#options.advertise,
     };
   }
 

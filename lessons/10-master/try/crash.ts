@@ -7,7 +7,7 @@ import { Dispatch, Finished, Hello, Op, PROTOCOL, type Assignment, type JobSpec 
 
 const LIVES = 60;
 const at = { host: "master", port: 9090 };
-const hello = Hello.encode({ protocol: PROTOCOL, role: "worker", token: undefined, version: "", instance: "x", name: "", tags: [], slots: 4, running: [] });
+const hello = Hello.encode({ protocol: PROTOCOL, role: "worker", token: undefined, version: "", instance: "x", name: "", tags: [], slots: 4, running: [], knows: [] });
 const job = (id: string, dependsOn: number[]): JobSpec => ({
   id, action: { type: "command", argv: ["true"] }, dependsOn, requirement: [], priority: 1, delayMs: 0, affinity: undefined, when: "success",
   timeoutMs: 0, retry: undefined, env: {}, gate: undefined,

@@ -9,7 +9,7 @@ const crash = process.argv[2] === "crash";
 const world = new SimWorld({ seed: 10, latencyMs: [1, 1], syncMs: [20, 20] });
 const at = { host: "master", port: 9090 };
 const start = () => startMaster({ host: world.host("master"), dir: "/state", listen: { host: "127.0.0.1", port: 9090 } });
-const hello = Hello.encode({ protocol: PROTOCOL, role: "worker", token: undefined, version: "", instance: "x", name: "ann", tags: [], slots: 1, running: [] });
+const hello = Hello.encode({ protocol: PROTOCOL, role: "worker", token: undefined, version: "", instance: "x", name: "ann", tags: [], slots: 1, running: [], knows: [] });
 let zero = 0;
 const say = (text: string): void => console.log(`${(world.now - zero).toFixed(0).padStart(3)} ms  ${text}`);
 

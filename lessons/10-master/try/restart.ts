@@ -28,7 +28,7 @@ async function dial(): Promise<void> {
     const connection = new RpcConnection(await host.network.dial(at), { host, onNotify, onClose });
     const keys = [...running.values()].map(({ run, job: index, attempt }) => ({ run, job: index, attempt }));
     if (keys.length > 0) say(`worker: "I am here again, and run ${[...running.keys()].join(" and ")}"`);
-    const hello = Hello.encode({ protocol: PROTOCOL, role: "worker", token: undefined, version: "", instance: "x", name: "ann", tags: [], slots: 2, running: keys });
+    const hello = Hello.encode({ protocol: PROTOCOL, role: "worker", token: undefined, version: "", instance: "x", name: "ann", tags: [], slots: 2, running: keys, knows: [] });
     const { stale } = Welcome.decode(await connection.request(Op.HELLO, hello));
     if (keys.length > 0) say(`master: "welcome; stop ${stale.length} of these"`);
     master = connection;

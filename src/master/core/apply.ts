@@ -18,6 +18,7 @@ import {
   addJobs, charge, deadlineAnswered, dropDead, enqueue, freePinned, leave, leaveResult, makeReady,
   readyKey, registerWorker, releaseWorker, reopen, serve, setStatus, settle, unqueue,
 } from "./jobs.ts";
+import { routedTags } from "./knowledge.ts";
 import { SHORT_BYTES } from "./limits.ts";
 import { runMemory } from "./memory.ts";
 import {
@@ -47,6 +48,7 @@ export function apply(state: State, event: Event): void {
     case "WorkerLost": return workerLost(state, event);
     case "WorkerDrained": return workerDrained(state, event);
     case "OutputLost": return outputLost(state, event);
+    case "WorkerKnows": return workerKnows(state, event);
     case "ServiceHealth": return serviceHealth(state, event);
     case "ServicesStopped": return servicesStopped(state, event);
     case "ServicesRestarted": return servicesRestarted(state, event);
@@ -319,10 +321,17 @@ function timePassed(state: State, at: number): void {
 }
 
 function workerJoined(state: State, event: EventOf<"WorkerJoined">): void {
-  const { worker: id, instance, name, tags, slots, version } = event;
+  const { worker: id, instance, name, tags, slots, version, knows } = event;
   state.nextWorker = id + 1;
-  const described = { id, instance, name, tags, slots, version, joinedAt: event.at };
+  const described = { id, instance, name, tags, slots, version, knows, joinedAt: event.at };
   registerWorker(state, { ...described, jobs: new FreshSet(), draining: false });
+}
+
+function workerKnows(state: State, event: EventOf<"WorkerKnows">): void {
+  const worker = state.workers.get(event.worker);
+  invariant(worker !== undefined, "only a registered worker learns");
+  worker.knows = [...new Set([...worker.knows, ...event.knows])];
+  state.router.addTags(worker.id, routedTags(worker));
 }
 
 function workerLost(state: State, event: EventOf<"WorkerLost">): void {

@@ -13,9 +13,9 @@
 import { TAG } from "#base";
 import { DagError } from "#dag";
 import { retryPolicy, RetryPolicyError } from "#retry";
-import { requirementKey } from "#routing";
 import { MAX_JOBS_PER_RUN, type JobSpec, type PipelineSpec } from "#wire";
 import { unfitService } from "./check-service.ts";
+import { needKey } from "./knowledge.ts";
 import { MAX_EDGES_PER_RUN, MAX_JOB_BYTES } from "./limits.ts";
 import { Refusal } from "./refusal.ts";
 import { buildGraph, isAlone, MAX_REQUIREMENTS, type State } from "./state.ts";
@@ -173,7 +173,7 @@ function sumBytes(texts: readonly string[]): number {
 export function checkRequirements(state: State, jobs: readonly JobSpec[]): void {
   let added: Set<string> | undefined; // as a rule there is nothing new
   for (const job of jobs) {
-    const key = requirementKey(job.requirement);
+    const key = needKey(job);
     if (!state.requirements.has(key)) (added ??= new Set()).add(key);
   }
   const total = state.requirements.size + (added?.size ?? 0);

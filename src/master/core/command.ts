@@ -67,9 +67,16 @@ export type Command =
     readonly tags: readonly string[];
     readonly slots: number;
     readonly version: string;
+    /** Words of `Hello.knows`. Default: none. */
+    readonly knows?: readonly string[];
   }
   /** A worker that is registered is back, and says which attempts it runs. */
-  | { readonly type: "Rejoin"; readonly worker: number; readonly running: readonly AttemptKey[] }
+  | {
+    readonly type: "Rejoin";
+    readonly worker: number;
+    readonly running: readonly AttemptKey[];
+    readonly knows?: readonly string[];
+  }
   | {
     readonly type: "Lose";
     readonly worker: number;

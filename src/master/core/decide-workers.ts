@@ -13,6 +13,7 @@ import {
 } from "./effect.ts";
 import type { Event } from "./events.ts";
 import { findWorker, runningAttempt } from "./find.ts";
+import { canServe } from "./knowledge.ts";
 import { Refusal, type Context } from "./refusal.ts";
 import { isForgiven } from "./service-state.ts";
 import { isToEnd, type Job, type State } from "./state.ts";
@@ -25,10 +26,11 @@ export function decideJoin(
     throw new Refusal("OVERLOADED", `Cannot register worker: ${found}`);
   }
   const worker = state.nextWorker;
-  const { instance, tags, slots, version } = offer;
+  const { instance, tags, slots, version, knows = [] } = offer;
   const name = offer.name === "" ? `w${worker}` : offer.name;
   const joined: Event = {
     type: "WorkerJoined", worker, instance, name, tags: [...tags], slots, version, at: context.now,
+    knows: [...knows],
   };
   return { events: [joined], effects: NO_EFFECTS, reply: { worker } };
 }
@@ -53,10 +55,10 @@ export function decideLose(
  * no harm. Of those that it runs, some may have been cancelled while it was away.
  */
 export function decideRejoin(
-  state: State, { worker, running }: CommandOf<"Rejoin">, context: Context,
+  state: State, { worker, running, knows = [] }: CommandOf<"Rejoin">, context: Context,
 ): DecidedOn<"Rejoin"> {
   const known = new Set(running.map(nameOf));
-  const events: Event[] = [];
+  const events = learned(state, { worker, knows, at: context.now });
   const attempts: PlacedAttempt[] = [];
   for (const job of state.workers.get(worker)?.jobs ?? []) {
     const attempt = placed(job);
@@ -67,6 +69,15 @@ export function decideRejoin(
   return { events, effects, reply: undefined };
 }
 // #endregion
+
+/** It had joined a master of an older version, which did not write this down. */
+function learned(
+  state: State, { worker, knows, at }: { worker: number; knows: readonly string[]; at: number },
+): Event[] {
+  const before = state.workers.get(worker)?.knows ?? knows;
+  const news = knows.filter((word) => !before.includes(word));
+  return news.length === 0 ? [] : [{ type: "WorkerKnows", worker, knows: news, at }];
+}
 
 function nameOf({ run, job, attempt }: AttemptKey): string {
   return `${run}/${job}/${attempt}`;
@@ -117,6 +128,6 @@ export function decideDrain(
 }
 
 function canGoElsewhere(state: State, { worker, spec }: Job): boolean {
-  return [...state.workers.values()].some(({ id, draining, tags }) =>
-    id !== worker && !draining && spec.requirement.every((tag) => tags.includes(tag)));
+  return [...state.workers.values()].some((other) => other.id !== worker && !other.draining &&
+    canServe(other) && spec.requirement.every((tag) => other.tags.includes(tag)));
 }

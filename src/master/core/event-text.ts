@@ -121,6 +121,8 @@ function whatOf(event: Event, names: Names): string {
       return `${names.run(event.run)}: ${jobsText(event, names)}`;
     case "WorkerJoined":
       return `${names.worker(event.worker)}, ${counted(event.slots, "slot")}`;
+    case "WorkerKnows":
+      return `${names.worker(event.worker)}: ${event.knows.join(", ")}`;
     case "WorkerLost":
       return `${names.worker(event.worker)}: ${event.reason}`;
     case "WorkerDrained":

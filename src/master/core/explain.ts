@@ -9,7 +9,7 @@
  * date.
  * Test: test/10-master.test.ts
  */
-import { describe, requirementKey } from "#routing";
+import { describe, parseKey } from "#routing";
 import { GENERAL } from "#routing";
 import {
   type DeadLetter,
@@ -27,6 +27,7 @@ import {
 } from "#wire";
 import { sentence } from "./check.ts";
 import { readyKey } from "./jobs.ts";
+import { canServe, needKey, plainKey } from "./knowledge.ts";
 import { isMet, isServing } from "./service-state.ts";
 import { type Job, type Run, type ServiceRecord, type State, type Worker } from "./state.ts";
 
@@ -54,10 +55,29 @@ export function reasonOf(state: State, job: Job, now: number): string {
   }
   if (job.order === 0) return waitsForParents(job);
   const key = readyKey(job);
+  if (state.router.hasFree(key)) return "is about to start";
+  const why = whyNobody(state, key);
+  const prospect = state.prospects.get(plainKey(key));
+  return prospect === undefined ? why : `${why}; ${prospect}`;
+}
+
+/** Why no worker takes jobs of this requirement: all are busy, too old, or without its tags. */
+function whyNobody(state: State, key: string): string {
+  const plain = plainKey(key);
+  const need = parseKey(plain);
   const reason = state.router.explain(key);
-  if (reason.kind === "free") return "is about to start";
-  const prospect = state.prospects.get(key);
-  return prospect === undefined ? describe(reason) : `${describe(reason)}; ${prospect}`;
+  if (plain === key) return describe(reason);
+  const able = [...state.workers.values()].filter(({ id, tags, draining }) => !draining &&
+    (need.pinned === undefined || id === need.pinned) &&
+    need.tags.every((tag) => tag === GENERAL || tags.includes(tag)));
+  const [old] = able;
+  if (old !== undefined && !able.some(canServe)) {
+    const others = able.length === 1 ? "" : ` (and ${able.length - 1} more like it)`;
+    const version = old.version === "" ? "an unknown version" : `version ${old.version}`;
+    return `${old.name} is of ${version} and cannot run services: upgrade it${others}`;
+  }
+  if (reason.kind === "no-capable-worker") return describe(state.router.explain(plain));
+  return describe({ ...reason, need });
 }
 
 /** How a service is, if there is anything to say. */
@@ -120,10 +140,10 @@ function waitsForParents(job: Job): string {
 export function neverScheduled(state: State, jobs: readonly JobSpec[]): string[] {
   const warnings: string[] = [];
   const [only] = jobs;
-  if (jobs.length === 1 && state.router.canEver(requirementKey(only!.requirement))) return warnings;
+  if (jobs.length === 1 && state.router.canEver(needKey(only!))) return warnings;
   const firstByKey = new Map<string, { job: string; count: number }>();
   for (const job of jobs) {
-    const key = requirementKey(job.requirement);
+    const key = needKey(job);
     const seen = firstByKey.get(key);
     if (seen === undefined) firstByKey.set(key, { job: job.id, count: 1 });
     else seen.count += 1;
@@ -132,9 +152,9 @@ export function neverScheduled(state: State, jobs: readonly JobSpec[]): string[]
     if (state.router.canEver(key)) continue;
     // With no worker at all, "nobody has joined yet" is not worth a warning for jobs that anybody
     // could run.
-    if (state.workers.size === 0 && key === requirementKey([GENERAL])) continue;
+    if (state.workers.size === 0 && plainKey(key) === GENERAL) continue;
     const more = count > 1 ? ` (and ${count - 1} more)` : "";
-    const why = describe(state.router.explain(key));
+    const why = whyNobody(state, key);
     warnings.push(`Cannot schedule job "${job}"${more} now: ${why}`);
   }
   return warnings;

@@ -16,6 +16,7 @@ import {
   isOpenRun, isTerminal, JOB_STATUSES, type JobSpec, type JobStatus, type RunStatus,
 } from "#wire";
 import type { Edge } from "./events.ts";
+import { needKey, routedTags } from "./knowledge.ts";
 import { bufferMemory, edgesMemory, jobsMemory, leftMemory } from "./memory.ts";
 import { indexService, isMet, serviceEnds, unindexService } from "./service-state.ts";
 import { Job, MAX_REQUIREMENTS, touch, type Run, type State, type Worker } from "./state.ts";
@@ -201,12 +202,12 @@ export function makeReady(state: State, job: Job): void {
 
 /** The key of the queue that holds a job: its tags, and the one worker it wants, if any. */
 export function readyKey(job: Job): string {
-  return job.pinned === 0 ? job.requirement : requirementKey(job.spec.requirement, job.pinned);
+  return job.pinned === 0 ? job.requirement : needKey(job.spec, job.pinned);
 }
 
 /**
  * Affinity holds while the parent's worker is here and takes work; a job does not wait for a
- * machine that left.
+ * machine that left. It asks for tags alone: see knowledge.ts.
  */
 function wantedWorker(state: State, job: Job): number {
   if (job.spec.affinity === undefined) return 0;
@@ -267,7 +268,7 @@ export function releaseWorker(state: State, job: Job, at: number): void {
 export function registerWorker(state: State, worker: Worker): void {
   state.workers.set(worker.id, worker);
   state.workersByInstance.set(worker.instance, worker);
-  state.router.addWorker(worker);
+  state.router.addWorker({ ...worker, tags: routedTags(worker) });
   if (worker.draining) state.router.setDraining(worker.id, true);
 }
 

@@ -13,6 +13,7 @@
  *         decide-services.ts    how services are, and what people want of them (lesson 14)
  *     check.ts · limits.ts      what a job must be first, and how much of it there may be;
  *         check-service.ts      the same for a service
+ *     knowledge.ts              what a worker has to understand for a job
  *     find.ts                   runs, jobs and workers by their names
  *     refusal.ts                how a decider says no, and what it is given beside the state
  *     apply.ts · jobs.ts        from an event to the next state: the only writers;
@@ -43,6 +44,7 @@ export { staleAttempts } from "./decide-workers.ts";
 export { findJob, findRun } from "./find.ts";
 export { specBytes } from "./check.ts";
 export { Refusal, type Context } from "./refusal.ts";
+export { plainKey } from "./knowledge.ts";
 export { checkArrival, roomForJobs } from "./room.ts";
 export {
   MAX_FINISHED_RUNS, MAX_JOB_BYTES, MAX_KEPT_KEYS, MAX_OPEN_RUNS, MAX_RUN_RESULT_BYTES,

@@ -91,6 +91,7 @@ const Part = union("SnapshotPart", {
     id: [1, u32()], instance: [2, string(256)], name: [3, string(256)],
     tags: [4, list(string(64), 64)], slots: [5, u32()], joinedAt: [6, u53()],
     version: [7, withDefault(string(256), "")], draining: [8, withDefault(bool(), false)],
+    knows: [9, list(string(32), 32)],
   })],
   Run: [3, message("RunRecord", {
     number: [1, u32()], id: [2, string(256)], key: [3, optional(string(256))],
@@ -157,7 +158,7 @@ export class Picture implements Keeper {
     const { nextRun, nextWorker, nextOrder, at } = state;
     this.#counters = { type: "Counters", nextRun, nextWorker, nextOrder, at };
     this.#workers = [...state.workers.values()].map(({ jobs: _, ...worker }) => {
-      return { type: "Worker", ...worker, tags: [...worker.tags] };
+      return { type: "Worker", ...worker, tags: [...worker.tags], knows: [...worker.knows] };
     });
     for (const run of state.runs.values()) this.#open.set(run, asItIs(run));
     this.#finished = [...state.finished].map((run) => run.number);

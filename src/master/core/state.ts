@@ -18,12 +18,13 @@ import { FreshMap, FreshSet } from "#base";
 import { Dag } from "#dag";
 import { MAX_REQUIREMENT_CLASSES, RequirementQueues, TimerHeap } from "#queue";
 import { DeadLetters, IdempotencyKeys, RetryBudget } from "#retry";
-import { GENERAL, requirementKey, Router } from "#routing";
+import { GENERAL, Router } from "#routing";
 import {
   isTerminal, JOB_STATUSES, type DeadLetter, type Decision, type Failure, type JobSpec,
   type JobStatus, type LostOutput, type PipelineSpec, type RunStatus, type ServicePhase,
 } from "#wire";
 import type { Edge } from "./events.ts";
+import { needKey } from "./knowledge.ts";
 import { MAX_KEPT_KEYS } from "./limits.ts";
 
 export { isTerminal };
@@ -92,7 +93,7 @@ export class Job {
     this.run = run;
     this.index = index;
     this.spec = spec;
-    this.requirement = requirementKey(spec.requirement);
+    this.requirement = needKey(spec);
   }
 }
 
@@ -244,6 +245,8 @@ export interface Worker {
   readonly slots: number;
   readonly joinedAt: number;
   readonly version: string;
+  /** What it understands: `Hello.knows`. */
+  knows: readonly string[];
   readonly jobs: FreshSet<Job>;
   /** A person wants it to get nothing new. That it is away is no fact, and not in the state. */
   draining: boolean;
