@@ -7,7 +7,8 @@ import { test } from "node:test";
 import { SimWorld } from "#simhost";
 import { BLOB_CHUNK_BYTES, type AttemptKey, type OutputChunk } from "#wire";
 import { Holes, MAX_HOLES } from "../src/master/holes.ts";
-import { MAX_OUTPUT_BYTES, OutputStore } from "../src/master/output.ts";
+import { MAX_OUTPUT_BYTES } from "../src/master/output-records.ts";
+import { OutputStore } from "../src/master/output.ts";
 import { diskFull, fileWith, withFiles } from "./10-master.support.ts";
 
 const world = (): SimWorld => new SimWorld({ seed: 1 });

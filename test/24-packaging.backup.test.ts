@@ -65,6 +65,7 @@ async function sample(): Promise<{ report: BackupReport; hash: string; runs: str
   const output = join(running.dir, "output", "1");
   mkdirSync(output, { recursive: true });
   writeFileSync(join(output, "0.7"), "of an attempt that the log does not know");
+  writeFileSync(join(output, "0.0.12"), "the newest of a service");
   writeFileSync(join(running.dir, "cluster"), "0123456789abcdef01234567\n");
   const hash = await hashOf(running);
   const file = join(tempFolder(), "copy.tar.gz");
@@ -83,7 +84,8 @@ test("a backup beside a running master restores to the same state", async () => 
   const restored = await restoreBackup({ host, file: report.file, stateDir });
   assert.equal(restored.info.stateHash, hash);
   assert.ok((await verifyLog(host, join(stateDir, "log"))).ok);
-  assert.deepEqual(readdirSync(stateDir), ["cluster", "log"]);
+  assert.deepEqual(readdirSync(stateDir), ["cluster", "log", "output"]);
+  assert.deepEqual(readdirSync(join(stateDir, "output", "1")), ["0.0.12"]);
   const running = await startIn(stateDir);
   try {
     assert.equal(await hashOf(running), hash);

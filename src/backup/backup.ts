@@ -181,7 +181,7 @@ class Archive {
     const found: string[] = [];
     for (const run of runNumbers) {
       for (const name of await host.storage.list(`${stateDir}/output/${run}`)) {
-        const [, job, attempt] = /^(\d+)\.(\d+)$/.exec(name) ?? [];
+        const [, job, attempt] = /^(\d+)\.(\d+)(?:\.\d+)?$/.exec(name) ?? [];
         if (job === undefined) continue;
         if (hasAttempt({ run, job: Number(job), attempt: Number(attempt) })) {
           found.push(`output/${run}/${name}`);

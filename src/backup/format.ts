@@ -4,7 +4,8 @@
  *     titan-backup.json                what it is: format, versions, when, the hash of the state
  *     log/…  store/log/…               the logs; each MANIFEST behind the files that it lists
  *     blobs/<sha256>                   the projects of the runs that the log knows
- *     output/<run>/<job>.<attempt>     what their jobs have printed
+ *     output/<run>/<job>.<attempt>     what their jobs have printed; a service's files go on with
+ *                                      .1, .2 and so on
  *     cluster                          the id of the cluster
  *     SHA256SUMS                       of all of these; the last entry: without it the file is torn
  *
@@ -31,7 +32,7 @@ export interface BackupInfo {
 const LOG_FILE = String.raw`(?:MANIFEST|RECOVERIES|\d{16}\.(?:seg|snap))`;
 const ALLOWED = new RegExp(
   String.raw`^(?:log/${LOG_FILE}|store/log/${LOG_FILE}|blobs/[0-9a-f]{64}|` +
-    String.raw`output/\d{1,16}/\d{1,16}\.\d{1,16}|cluster)$`,
+    String.raw`output/\d{1,16}/\d{1,16}\.\d{1,16}(?:\.\d{1,16})?|cluster)$`,
 );
 
 /** Whether a backup may hold this, apart from its own two files. */

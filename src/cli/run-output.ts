@@ -16,7 +16,7 @@
  * Test: test/cli.logs.test.ts
  */
 import type { Client } from "#sdk";
-import type { JobInfo } from "#wire";
+import { droppedChunk, type JobInfo } from "#wire";
 import { isRpcError } from "./exit.ts";
 import { LineReader, type Line } from "./output-lines.ts";
 
@@ -35,7 +35,10 @@ export class Reading {
   readonly job: string;
   readonly attempt: number;
   readonly startedAt: number;
-  /** Bytes of both streams together: the master keeps them in one order. */
+  /**
+   * Bytes of both streams together: the master keeps them in one order. Those count that it no
+   * longer kept.
+   */
   bytes = 0;
   isOver = false;
   readonly #lines = new LineReader();
@@ -55,12 +58,25 @@ export class Reading {
     const { job, attempt } = this;
     let skip = this.bytes;
     for await (const chunk of client.logs(run, job, { attempt, follow: options.follow })) {
+      if (chunk.dropped !== undefined) {
+        const known = Math.min(skip, chunk.dropped);
+        skip -= known;
+        if (known < chunk.dropped) yield this.#missed(chunk.dropped - known, chunk.at);
+        continue;
+      }
       const data = chunk.data.subarray(Math.min(skip, chunk.data.length));
       skip -= chunk.data.length - data.length;
       if (data.length === 0) continue;
       this.bytes += data.length;
       yield this.#named(this.#lines.take({ ...chunk, data }));
     }
+  }
+
+  /** The words about it are no output, and do not count. */
+  #missed(bytes: number, at: number): JobLine[] {
+    const note = droppedChunk(bytes, { isFirst: this.bytes === 0, at });
+    this.bytes += bytes;
+    return this.#named(this.#lines.take(note));
   }
 
   /** Nothing more comes. */

@@ -249,7 +249,11 @@ function makeServices(
 ): Services {
   const { host, dir } = options;
   const { places = DEFAULT_PLACES } = options;
-  const output = new OutputStore(host, `${dir}/output`, { maxOpenFiles: places.outputs });
+  const output = new OutputStore(host, `${dir}/output`, {
+    maxOpenFiles: places.outputs,
+    isEndless: ({ run, job }) =>
+      engine.state.runs.get(run)?.jobs[job]?.spec.service !== undefined,
+  });
   const blobs = new BlobStore(host, `${dir}/blobs`, { maxUploads: places.uploads });
   const msPerTurn = PAGES_MS_PER_TURN;
   const pageTurns = { atOnce: MAX_PAGES_AT_ONCE, perPeer: MAX_PAGES_PER_PEER };

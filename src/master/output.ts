@@ -1,8 +1,11 @@
 /**
  * Lesson 10: what jobs print, kept by the master, one file per attempt.
  *
- *     output/<run>/<job>.<attempt>:   record*
- *     record:                         stream u8 | time u48 | length u32 | bytes
+ *     output/<run>/<job>.<attempt>         all of a job's, up to MAX_OUTPUT_BYTES
+ *     output/<run>/<job>.<attempt>.<n>     later files of a service, of which two stay
+ *
+ *     output-records.ts     what is in a file
+ *     output-segments.ts    the files of a service
  *
  * Output is not part of the state: it may be large, nobody decides anything by it, and a lost tail
  * after a power cut hurts no promise. So it has files of its own and no fsync.
@@ -15,50 +18,54 @@
  * one, and that is done in the background (removals.ts): a queue of small jobs forgets a run for
  * each that it takes.
  *
- * Invariants: at most MAX_OUTPUT_BYTES per attempt, then one line that says so; a reader that
- * follows sees every record once, in order; at most `maxOpenFiles` files stay open; a reader that
+ * Invariants: at most MAX_OUTPUT_BYTES per attempt, then one line that says so, or the newest of a
+ * service; a reader that follows sees every record once, in order, and where some are gone their
+ * number; at most `maxOpenFiles` files stay open; a reader that
  * stops leaves nothing behind; what an earlier run of the same number has left (the log may have
  * lost its last second, by its durability) is never read and never added to.
  *
  * Output that the disk refuses is counted (holes.ts). The worker is not asked to send it again: it
  * might be asked for ever.
  *
- * Left out: rotation and search.
- * Test: test/10-master.output.test.ts
+ * Left out: search.
+ * Test: test/10-master.output.test.ts, test/14-services.output.test.ts
  */
-import type { Host, StoredFile } from "#host";
-import { BLOB_CHUNK_BYTES, type AttemptKey, type OutputChunk, type LostOutput } from "#wire";
+import type { Host } from "#host";
+import type { AttemptKey, LostOutput, OutputChunk } from "#wire";
 import { Holes } from "./holes.ts";
 import { DEFAULT_PLACES } from "./limits.ts";
+import {
+  allRecords, appendWhole, isWhole, lossNote, MAX_OUTPUT_BYTES, recordsFor, sizeOf,
+} from "./output-records.ts";
+import {
+  openNewest, openNext, readFileAt, readOn, removeAll, SEGMENT_BYTES, segmentsOf, START,
+  type Position, type Segment,
+} from "./output-segments.ts";
 import { Removals } from "./removals.ts";
 
-const HEADER_BYTES = 11;
-/**
- * The byte in the file is the index here. 0 is none, because zeros are what a file system leaves of
- * a lost write.
- */
-const STREAMS = [undefined, "stdout", "stderr"] as const;
-/** Per attempt. Nobody has ever read a log beyond its first 16 MiB. */
-export const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 /**
  * Attempts of one service whose output is kept. A service may crash for years, and the last
  * attempts say why.
  */
 export const KEPT_ATTEMPTS = 10;
-/** Chunks in one page of a reader, as the schema of OutputPage allows. */
-const PAGE_CHUNKS = 4096;
-/** A page of a reader: holds the largest record, and fits into one frame with its overhead. */
-const PAGE_BYTES = HEADER_BYTES + BLOB_CHUNK_BYTES;
 
 interface Writer {
-  readonly file: Promise<StoredFile>;
+  /** The file that is written: of a service the newest. */
+  place: Promise<Segment>;
   /** Appends are chained, so that records keep their order. Never rejects. */
   last: Promise<void>;
   /**
-   * Of output, without record headers. More than MAX_OUTPUT_BYTES: full, and the line that says so
-   * is there.
+   * Of output in that file, without record headers. Of a job that ends more than MAX_OUTPUT_BYTES:
+   * full, and the line that says so is there.
    */
   bytes: number;
+  readonly isEndless: boolean;
+}
+
+export interface OutputOptions {
+  readonly maxOpenFiles?: number;
+  /** Whether the newest of an attempt's output is kept, as of a service. Default: the first. */
+  readonly isEndless?: (key: AttemptKey) => boolean;
 }
 
 /**
@@ -78,6 +85,7 @@ const atOnce: Pace = async () => () => undefined;
 export class OutputStore {
   readonly #host: Host;
   readonly #maxOpenFiles: number;
+  readonly #isEndless: (key: AttemptKey) => boolean;
   readonly #dir: string;
   readonly #writers = new Map<string, Writer>();
   /** Files that are being closed. Nobody else may write to them until that is done. */
@@ -90,10 +98,11 @@ export class OutputStore {
   /** What could not be stored, of attempts that go on or have not been told of it. */
   readonly #holes = new Holes();
 
-  constructor(host: Host, dir: string, options: { maxOpenFiles?: number } = {}) {
+  constructor(host: Host, dir: string, options: OutputOptions = {}) {
     this.#host = host;
     this.#dir = dir;
     this.#maxOpenFiles = options.maxOpenFiles ?? DEFAULT_PLACES.outputs;
+    this.#isEndless = options.isEndless ?? (() => false);
     this.#removals = new Removals(host.clock, (name) => this.#removeFolder(name));
   }
 
@@ -122,16 +131,17 @@ export class OutputStore {
     const name = nameOf(key);
     let hole: LostOutput | undefined;
     try {
-      const file = await writer.file;
+      const { file } = await this.#roomFor(key, writer);
       // Not before: another writer of this file may have told it.
       hole = this.#holes.unwritten(name);
-      const { parts, bytes } = recordsFor(writer.bytes, chunks);
-      const all = hole === undefined ? parts : [...noteOf(hole, this.#host.clock.wall()), ...parts];
-      if (all.length > 0) await appendWhole(file, all);
-      writer.bytes = bytes; // after the write: what did not get in does not count
+      const note = allRecords(0, hole === undefined ? [] : [lossNote(hole, this.#now)]);
+      const fitting = writer.isEndless ? allRecords : recordsFor;
+      const { parts, bytes } = fitting(writer.bytes, chunks);
+      if (note.parts.length + parts.length > 0) await appendWhole(file, [...note.parts, ...parts]);
+      writer.bytes = bytes + note.bytes; // after the write: what did not get in does not count
     } catch (error) {
       // Of what is beyond the limit nobody would have seen anything.
-      const room = Math.max(0, MAX_OUTPUT_BYTES - writer.bytes);
+      const room = writer.isEndless ? Infinity : Math.max(0, MAX_OUTPUT_BYTES - writer.bytes);
       this.#holes.add(name, Math.min(room, sizeOf(chunks)), error as Error);
       // Opened anew, the file is looked at again: it may not have been opened, or end in half a
       // record.
@@ -144,6 +154,26 @@ export class OutputStore {
     // the next.
     const [other] = this.#holes.waiting();
     if (other !== undefined) this.#tellHole(other);
+  }
+
+  get #now(): number {
+    return this.#host.clock.wall();
+  }
+
+  #pathOf(name: string): string {
+    return `${this.#dir}/${name}`;
+  }
+
+  /** Where the next records go: behind the full file of a service comes another. */
+  async #roomFor(key: AttemptKey, writer: Writer): Promise<Segment> {
+    const place = await writer.place;
+    if (!writer.isEndless || place.file.size < SEGMENT_BYTES) return place;
+    const full = { ...place, bytes: writer.bytes };
+    const path = this.#pathOf(nameOf(key));
+    const next = await openNext(this.#host.storage, path, { full, at: this.#now });
+    writer.place = Promise.resolve(next);
+    writer.bytes = 0;
+    return next;
   }
 
   /** The last words of an attempt that is over: that there were others. */
@@ -168,35 +198,30 @@ export class OutputStore {
   #open(key: AttemptKey): Writer {
     const name = nameOf(key);
     if (this.#writers.size >= this.#maxOpenFiles) this.#close(this.#writers.keys().next().value!);
-    const before = this.#closing.get(name);
-    const file = this.#openFile(key, before, (bytes) => { writer.bytes = bytes; });
-    const writer: Writer = { file, last: Promise.resolve(), bytes: 0 };
-    writer.file.catch(() => undefined); // whoever appends sees it
+    const isEndless = this.#isEndless(key);
+    const place = this.#openFile(key, { before: this.#closing.get(name), isEndless });
+    const writer: Writer = { place, last: Promise.resolve(), bytes: 0, isEndless };
+    // A failure is for those who append.
+    writer.last = place.then(({ bytes }) => void (writer.bytes = bytes), () => undefined);
     return writer;
   }
 
   /**
    * A file that is there already is gone through once: what is in it counts, and a torn record at
-   * its end goes.
+   * its end goes. Appended behind it, the next one would be read as its other half.
    */
   async #openFile(
-    key: AttemptKey, before: Promise<void> | undefined, found: (bytes: number) => void,
-  ): Promise<StoredFile> {
+    key: AttemptKey, options: { before: Promise<void> | undefined; isEndless: boolean },
+  ): Promise<Segment> {
+    const { before, isEndless } = options;
     await before;
     if (this.#removals.has(`${key.run}`)) await this.#removals.now(`${key.run}`);
     this.#folders.add(key.run);
-    await this.#host.storage.mkdir(`${this.#dir}/${key.run}`);
-    const file = await this.#host.storage.open(`${this.#dir}/${nameOf(key)}`, { create: true });
-    let bytes = 0;
-    let offset = 0;
-    for (let page = await readPage(file, 0); page.bytes > 0; page = await readPage(file, offset)) {
-      offset += page.bytes;
-      for (const chunk of page.chunks) bytes += chunk.data.length;
-    }
-    // Appended behind half a record, the next one would be read as the other half.
-    if (offset < file.size) await file.truncate(offset);
-    found(bytes);
-    return file;
+    const { storage } = this.#host;
+    await storage.mkdir(this.#pathOf(`${key.run}`));
+    const path = this.#pathOf(nameOf(key));
+    const there = isEndless ? await segmentsOf(storage, path) : [];
+    return openNewest(storage, path, { there, at: this.#now });
   }
 
   /** Whether anything is being written or followed; if not, endings need not be announced. */
@@ -214,7 +239,8 @@ export class OutputStore {
     const name = nameOf(key);
     if (this.#writers.has(name)) this.#close(name);
     const closed = this.#closing.get(name) ?? Promise.resolve();
-    closed.then(() => this.#host.storage.remove(`${this.#dir}/${name}`)).catch(() => undefined);
+    const path = this.#pathOf(name);
+    closed.then(() => removeAll(this.#host.storage, path)).catch(() => undefined);
   }
 
   /** An attempt is over: nothing more will come. */
@@ -232,7 +258,7 @@ export class OutputStore {
     const writer = this.#writers.get(name)!;
     this.#writers.delete(name);
     const closed: Promise<void> = writer.last
-      .then(async () => (await writer.file).close())
+      .then(async () => (await writer.place).file.close())
       .catch(() => undefined)
       .then(() => {
         if (this.#closing.get(name) === closed) this.#closing.delete(name);
@@ -264,7 +290,7 @@ export class OutputStore {
   }
 
   async *#pages(name: string, { reader, isRunning, pace }: Reading): AsyncGenerator<OutputChunk[]> {
-    let offset = 0;
+    const at: Position = { ...START };
     while (!reader.stopped) {
       const done = await pace();
       if (done === undefined || reader.stopped) return done?.();
@@ -274,8 +300,7 @@ export class OutputStore {
       try {
         // The attempt is over, and its last words may still be on their way into the file.
         if (!more) await (this.#writers.get(name)?.last ?? this.#closing.get(name));
-        const { chunks, bytes } = await this.#page(name, offset);
-        offset += bytes;
+        const chunks = await this.#page(name, at);
         if (chunks.length > 0) yield chunks;
         else if (news === undefined) return;
         else {
@@ -307,16 +332,15 @@ export class OutputStore {
     return { came, leave };
   }
 
-  async #page(name: string, offset: number): Promise<Page> {
-    const path = `${this.#dir}/${name}`;
-    if (this.#removals.has(name.slice(0, name.indexOf("/")))) return NO_PAGE;
-    if ((await this.#host.storage.stat(path)) === undefined) return NO_PAGE;
-    const file = await this.#host.storage.open(path, { readOnly: true });
-    try {
-      return await readPage(file, offset);
-    } finally {
-      await file.close();
-    }
+  /** What follows a position, which moves. */
+  async #page(name: string, at: Position): Promise<OutputChunk[]> {
+    if (this.#removals.has(name.slice(0, name.indexOf("/")))) return [];
+    const { storage } = this.#host;
+    const path = this.#pathOf(name);
+    if (this.#isEndless(keyFrom(name))) return readOn(storage, path, at);
+    const { chunks = [], bytes = 0 } = (await readFileAt(storage, path, at.offset)) ?? {};
+    at.offset += bytes;
+    return chunks;
   }
 
   /** A run is forgotten, and what its jobs printed with it. Nobody has to wait for the disk. */
@@ -331,7 +355,7 @@ export class OutputStore {
   async #removeFolder(name: string): Promise<void> {
     // A write that is under way would make the folder again.
     for (const [file, closed] of this.#closing) if (isOf(name, file)) await closed;
-    await this.#host.storage.remove(`${this.#dir}/${name}`, { recursive: true });
+    await this.#host.storage.remove(this.#pathOf(name), { recursive: true });
   }
 
   /**
@@ -361,52 +385,6 @@ export class OutputStore {
   }
 }
 
-/** A file that could not be written, and ends where it ended before. */
-class NotWritten extends Error {}
-
-const isWhole = (error: unknown): boolean => error instanceof NotWritten;
-
-/** Half a record at the end would hide all that come after it. */
-async function appendWhole(file: StoredFile, parts: Buffer[]): Promise<void> {
-  const { size } = file;
-  try {
-    await file.append(parts);
-  } catch (error) {
-    await file.truncate(size);
-    const { message, code } = error as Error & { code?: string };
-    throw Object.assign(new NotWritten(message, { cause: error }), { code });
-  }
-}
-
-function noteOf({ bytes, why }: LostOutput, at: number): Buffer[] {
-  const data = Buffer.from(`\n[titan: ${bytes} bytes of output could not be stored: ${why}]\n`);
-  return [header({ stream: "stderr", at, data }, data.length), data];
-}
-
-function sizeOf(chunks: readonly OutputChunk[]): number {
-  return chunks.reduce((sum, { data }) => sum + data.length, 0);
-}
-
-/** The records that still have room behind `bytes` bytes of output, and the count after them. */
-function recordsFor(
-  bytes: number, chunks: readonly OutputChunk[],
-): { parts: Buffer[]; bytes: number } {
-  const parts: Buffer[] = [];
-  const add = (chunk: OutputChunk, data: Buffer): void => {
-    if (data.length > 0) parts.push(header(chunk, data.length), data);
-    bytes += data.length;
-  };
-  for (const chunk of chunks) {
-    if (bytes > MAX_OUTPUT_BYTES) break;
-    const data = chunk.data.subarray(0, MAX_OUTPUT_BYTES - bytes);
-    add(chunk, data);
-    if (data.length === chunk.data.length) continue;
-    const note = `\n[titan: output beyond ${MAX_OUTPUT_BYTES} bytes is not kept]\n`;
-    add({ ...chunk, stream: "stderr" }, Buffer.from(note));
-  }
-  return { parts, bytes };
-}
-
 function nameOf({ run, job, attempt }: AttemptKey): string {
   return `${run}/${job}.${attempt}`;
 }
@@ -421,43 +399,9 @@ function keyFrom(name: string): AttemptKey {
   return { run, job, attempt };
 }
 
-function header(chunk: OutputChunk, length: number): Buffer {
-  const bytes = Buffer.allocUnsafe(HEADER_BYTES);
-  bytes[0] = STREAMS.indexOf(chunk.stream);
-  bytes.writeUIntBE(chunk.at, 1, 6);
-  bytes.writeUInt32BE(length, 7);
-  return bytes;
-}
-
 interface Reading {
   /** `resume` ends its wait. */
   readonly reader: { stopped: boolean; resume(): void };
   readonly isRunning: () => boolean;
   readonly pace: Pace;
-}
-
-interface Page {
-  readonly chunks: OutputChunk[];
-  readonly bytes: number;
-}
-const NO_PAGE: Page = { chunks: [], bytes: 0 };
-
-/**
- * Whole records from `offset` on. A torn one at the end of a file is left alone: it is being
- * written, or never was. So is what cannot be a record: without an fsync a power cut may leave
- * anything at the end.
- */
-async function readPage(file: StoredFile, offset: number): Promise<Page> {
-  const bytes = await file.read(offset, PAGE_BYTES);
-  const chunks: OutputChunk[] = [];
-  let at = 0;
-  while (at + HEADER_BYTES <= bytes.length && chunks.length < PAGE_CHUNKS) {
-    const stream = STREAMS[bytes[at]!];
-    const end = at + HEADER_BYTES + bytes.readUInt32BE(at + 7);
-    if (stream === undefined || end > bytes.length) break;
-    const data = bytes.subarray(at + HEADER_BYTES, end);
-    chunks.push({ stream, at: bytes.readUIntBE(at + 1, 6), data });
-    at = end;
-  }
-  return { chunks, bytes: at };
 }

@@ -223,6 +223,11 @@ export const OutputChunk = message("OutputChunk", {
   stream: [1, enumOf("stdout", "stderr")],
   at: [2, u53()],
   data: [3, bytes(BLOB_CHUNK_BYTES)],
+  /**
+   * From the master: so many bytes of output came before the next chunk and are no longer kept;
+   * `data` says so in words, which are no output of the job.
+   */
+  dropped: [4, optional(u53())],
 });
 export type OutputChunk = Infer<typeof OutputChunk>;
 

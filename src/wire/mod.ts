@@ -27,4 +27,4 @@ export * from "./service.ts";
 export * from "./pipeline.ts";
 export * from "./messages.ts";
 export { isBlank, isConnectionError, readAddress, storeUrl, whyUnreached } from "./address.ts";
-export { isOpenRun, isTerminal, jobCounts, resultValue } from "./read.ts";
+export { droppedChunk, isOpenRun, isTerminal, jobCounts, resultValue } from "./read.ts";

@@ -4,7 +4,9 @@
  *
  * Test: test/sdk.test.ts
  */
-import { JOB_STATUSES, type JobStatus, type RunInfo, type RunStatus } from "./messages.ts";
+import {
+  JOB_STATUSES, type JobStatus, type OutputChunk, type RunInfo, type RunStatus,
+} from "./messages.ts";
 
 /**
  * The number of jobs of a run in each state.
@@ -18,6 +20,18 @@ import { JOB_STATUSES, type JobStatus, type RunInfo, type RunStatus } from "./me
 export function jobCounts({ counts }: Pick<RunInfo, "counts">): Record<JobStatus, number> {
   const named = JOB_STATUSES.map((status, index) => [status, counts[index] ?? 0]);
   return Object.fromEntries(named) as Record<JobStatus, number>;
+}
+
+/**
+ * The words in the place of output that is no longer kept. `isFirst`: no output came before it, so
+ * no line has to be ended.
+ */
+export function droppedChunk(
+  bytes: number, { isFirst, at }: { isFirst: boolean; at: number },
+): OutputChunk {
+  const size = bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+  const text = `${isFirst ? "" : "\n"}[titan: … ${size} older output were dropped]\n`;
+  return { stream: "stderr", at, data: Buffer.from(text), dropped: bytes };
 }
 
 /** Whether a job has ended. Terminal states absorb: nothing leaves them but another try. */

@@ -49,7 +49,7 @@ export const logs: Command = {
     "RUN: all jobs, each line behind the name of its job, in the order of time, all on stdout. " +
       "With -f also the jobs and attempts that begin later.",
     "With --json each piece is a line: stream, at (ms since 1970), and data (text, or base64 " +
-      "where it is no UTF-8).",
+      "where it is no UTF-8). Where older output of a service was dropped, also dropped, in bytes.",
   ],
   examples: [
     "titan logs nightly-7k2m/train -f",
@@ -125,10 +125,11 @@ async function copyOutput(
   };
   let last = 0;
   const options = { attempt, follow: call.on("follow") };
-  for await (const { stream, at, data } of client.logs(run, job, options)) {
+  for await (const { stream, at, data, dropped } of client.logs(run, job, options)) {
     last = at;
-    if (call.json) await say(stream, at, pieces[stream].take(data));
-    else await context.pour(stream, data);
+    if (!call.json) await context.pour(stream, data);
+    else if (dropped === undefined) await say(stream, at, pieces[stream].take(data));
+    else await printJson(context, { type: "log", run, job, stream, at, dropped, data: `${data}` });
   }
   for (const stream of ["stdout", "stderr"] as const) await say(stream, last, pieces[stream].end());
 }
