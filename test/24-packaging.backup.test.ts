@@ -262,7 +262,7 @@ test("an empty folder that is there is used, and stays when the backup is bad", 
   );
   assert.deepEqual(readdirSync(empty), []);
   await restoreBackup({ host, file: SAMPLE.report.file, stateDir: empty });
-  assert.deepEqual(readdirSync(empty), ["cluster", "log"]);
+  assert.deepEqual(readdirSync(empty), ["cluster", "log", "output"]);
 });
 
 async function refused(bytes: Buffer): Promise<string> {
