@@ -58,10 +58,11 @@ export function completeCommand(commands: () => Promise<readonly Command[]>): Co
     async run(call) {
       const connect = (flags: ReadonlyMap<string, string>): Promise<Client | undefined> =>
         connectSoon(call, flags);
+      const known = await commands();
+      // Of the master alone: a busy machine takes its time to load the commands.
       const late = new Promise<Completion>((resolve) => setTimeout(resolve, ASK_MS, []).unref());
       const found = await Promise.race([
-        commands().then((known) => complete(call.args, { commands: known, connect })),
-        late,
+        complete(call.args, { commands: known, connect }), late,
       ]).catch(() => []);
       print(call, found);
       return EXIT.OK;
