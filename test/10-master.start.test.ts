@@ -3,7 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Host, Storage } from "#host";
 import { MasterError, startMaster } from "#master";
+import { connect } from "#sdk";
+import { SimWorld } from "#simhost";
 import { Room } from "./10-master.support.ts";
+import { spec } from "./spec.support.ts";
 
 const LISTEN = { host: "127.0.0.1", port: 9090 };
 
@@ -96,3 +99,21 @@ test("startMaster() keeps the path that the system names, and does not reword ou
     });
     await assert.rejects(startMaster({ host: odd, dir: "/state", listen: LISTEN }), TypeError);
   }));
+
+test("startMaster() looks at what is due, although nobody comes who could wake it", async () => {
+  const world = new SimWorld({ seed: 10 });
+  await world.settle((async () => {
+    const start = () => startMaster({ host: world.host("m"), dir: "/state", listen: LISTEN });
+    await start();
+    const at = { host: world.host("client"), master: { host: "m", port: 9090 } };
+    const client = await connect(at);
+    const jobs = [spec("late", { delayMs: 3_600_000 })];
+    const pipeline = { name: "n", version: undefined, project: undefined, jobs };
+    const { run } = await client.submitSpec(pipeline);
+    world.crash("m");
+    await new Promise<void>((resolve) => void at.host.timers.after(7_200_000, resolve));
+    const { counts } = await start();
+    await new Promise<void>((resolve) => void at.host.timers.after(50, resolve));
+    assert.equal(counts().delayed, 0, run);
+  })());
+});

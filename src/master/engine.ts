@@ -360,6 +360,11 @@ export class Engine {
     return this.#options.log.backlogBytes;
   }
 
+  /** The log is read. Deadlines may have passed since its end, and nobody may come to say so. */
+  begin(): void {
+    this.#planTurn();
+  }
+
   #planTurn(): void {
     if (this.#turnPlanned || this.#stopped) return;
     this.#turnPlanned = true;

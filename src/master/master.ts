@@ -210,10 +210,10 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
   }
   const serving = listener;
   workers.expectReturns(options.store?.url);
+  engine.begin();
 
   return {
-    host: serving.host, port: serving.port,
-    recovered,
+    host: serving.host, port: serving.port, recovered,
     fleet: new Fleet(services),
     isOver: (run) => engine.isOver(run),
     counts: () => countsOf(services),
